@@ -1,0 +1,320 @@
+//! Arrays from and to files: `.npy`, `.npz` and HDF5, always as f32 in C order.
+
+use super::h5;
+use super::npy::{self, Header};
+use super::npz::Npz;
+use super::sniff::{Content, HEAD};
+use ndarray::ArrayD;
+use std::fs::File;
+use std::io::{self, BufReader, Read};
+use std::path::{Path, PathBuf};
+use thiserror::Error;
+
+pub use super::array_write::{write, write_hdf5, write_npy, write_npz};
+
+/// How many times its stored bytes an array may hold: deflate, which is the tightest of the filters, reaches 1032.
+pub(super) const MAX_RATIO: u64 = 1100;
+
+/// An array file that cannot be read or written, and why.
+#[derive(Debug, Error)]
+#[error("{}: {fault}", path.display())]
+pub struct ArrayError {
+    pub path: PathBuf,
+    #[source]
+    pub fault: ArrayFault,
+}
+
+/// What is wrong with an array file, or with what is asked of it.
+#[derive(Debug, Error)]
+pub enum ArrayFault {
+    #[error("no such file")]
+    NotFound,
+    #[error("not a regular file")]
+    NotAFile,
+    #[error("{0}")]
+    Io(#[source] io::Error),
+    #[error("not an array, but {looks_like}; arrays are .npy, .npz or HDF5")]
+    NotAnArray { looks_like: &'static str },
+    #[error("{found}, where {wanted} is wanted")]
+    OtherFormat { found: &'static str, wanted: &'static str },
+    #[error("truncated: the file ends before the array does")]
+    Short,
+    #[error("truncated: its shape needs {declared} bytes, the file has {available}")]
+    Truncated { declared: u64, available: u64 },
+    #[error("damaged: {0}")]
+    Damaged(String),
+    #[error("it holds {found}; numbers that become f32 are wanted")]
+    Type { found: String },
+    #[error("it claims {declared} bytes from {stored} stored ones, which no compression reaches")]
+    Bomb { declared: u64, stored: u64 },
+    #[error("its {bytes} bytes do not fit into memory")]
+    Memory { bytes: u64 },
+    #[error("no array `{name}` in it; it holds {}", listed(available))]
+    NoSuchArray { name: String, available: Vec<String> },
+    #[error("several arrays are in it, name one of {}", listed(available))]
+    SeveralArrays { available: Vec<String> },
+    #[error("a .npy file holds one array without a name")]
+    OneArray,
+    #[error("the ending of an array file is .npy, .npz, .h5 or .hdf5")]
+    UnknownEnding,
+    #[error("array `{name}`: {fault}")]
+    In {
+        name: String,
+        #[source]
+        fault: Box<ArrayFault>,
+    },
+}
+
+/// `a`, `b` and 3 more.
+fn listed(names: &[String]) -> String {
+    const SHOWN: usize = 12;
+    let shown: Vec<String> = names.iter().take(SHOWN).map(|name| format!("`{name}`")).collect();
+    match names.len().saturating_sub(SHOWN) {
+        _ if names.is_empty() => "none".to_owned(),
+        0 => shown.join(", "),
+        more => format!("{} and {more} more", shown.join(", ")),
+    }
+}
+
+/// The name and shape of an array in a file; the array of a `.npy` file has an empty name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ArrayInfo {
+    pub name: String,
+    pub shape: Vec<usize>,
+}
+
+/// The formats, told from the file's beginning.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Format {
+    Npy,
+    Npz,
+    Hdf5,
+}
+
+impl Format {
+    fn in_words(self) -> &'static str {
+        match self {
+            Format::Npy => "a .npy file",
+            Format::Npz => "a .npz file",
+            Format::Hdf5 => "an HDF5 file",
+        }
+    }
+}
+
+/// The array called `name` in the file at `path`; without a name, its only one. The format is told from the content.
+pub fn read(path: &Path, name: Option<&str>) -> Result<ArrayD<f32>, ArrayError> {
+    at(path, || match (format(path)?, name) {
+        (Format::Npy, None) => npy_file(path),
+        (Format::Npy, Some(_)) => Err(ArrayFault::OneArray),
+        (Format::Npz, name) => Npz::new(open(path)?.0)?.read(name),
+        (Format::Hdf5, name) => h5::read(path, name),
+    })
+}
+
+/// The arrays in the file at `path`, in its order, without their values.
+pub fn list(path: &Path) -> Result<Vec<ArrayInfo>, ArrayError> {
+    at(path, || match format(path)? {
+        Format::Npy => {
+            let header = Header::read(&mut open(path)?.0)?;
+            Ok(vec![ArrayInfo { name: String::new(), shape: header.shape }])
+        }
+        Format::Npz => Npz::new(open(path)?.0)?.list(),
+        Format::Hdf5 => h5::list(path),
+    })
+}
+
+/// The array of a `.npy` file: booleans, integers and floats of any size and byte order become f32, Fortran order
+/// becomes C order.
+pub fn read_npy(path: &Path) -> Result<ArrayD<f32>, ArrayError> {
+    at(path, || wanted(path, Format::Npy).and_then(|()| npy_file(path)))
+}
+
+/// The array `name` of a `.npz` file (stored or deflated, as `savez` and `savez_compressed` write).
+pub fn read_npz(path: &Path, name: &str) -> Result<ArrayD<f32>, ArrayError> {
+    at(path, || wanted(path, Format::Npz).and_then(|()| Npz::new(open(path)?.0)?.read(Some(name))))
+}
+
+/// The dataset `name` of an HDF5 file, by its path from the root: `x` or `group/x`.
+pub fn read_hdf5(path: &Path, name: &str) -> Result<ArrayD<f32>, ArrayError> {
+    at(path, || wanted(path, Format::Hdf5).and_then(|()| h5::read(path, Some(name))))
+}
+
+pub(super) fn at<T>(path: &Path, work: impl FnOnce() -> Result<T, ArrayFault>) -> Result<T, ArrayError> {
+    work().map_err(|fault| ArrayError { path: path.to_owned(), fault })
+}
+
+pub(super) fn within<T>(name: &str, result: Result<T, ArrayFault>) -> Result<T, ArrayFault> {
+    result.map_err(|fault| ArrayFault::In { name: name.to_owned(), fault: Box::new(fault) })
+}
+
+fn open(path: &Path) -> Result<(BufReader<File>, u64), ArrayFault> {
+    let fault = |error: io::Error| match error.kind() {
+        io::ErrorKind::NotFound => ArrayFault::NotFound,
+        _ => ArrayFault::Io(error),
+    };
+    // Sizes are compared with the file's, so a pipe is of no use; opening one would block.
+    if !std::fs::metadata(path).map_err(fault)?.is_file() {
+        return Err(ArrayFault::NotAFile);
+    }
+    let file = File::open(path).map_err(fault)?;
+    let length = file.metadata().map_err(fault)?.len();
+    Ok((BufReader::with_capacity(64 << 10, file), length))
+}
+
+fn format(path: &Path) -> Result<Format, ArrayFault> {
+    let mut head = Vec::with_capacity(HEAD);
+    open(path)?.0.take(HEAD as u64).read_to_end(&mut head).map_err(ArrayFault::Io)?;
+    match Content::of(&head) {
+        Content::Npy => Ok(Format::Npy),
+        Content::Zip => Ok(Format::Npz),
+        Content::Hdf5 => Ok(Format::Hdf5),
+        other => Err(ArrayFault::NotAnArray { looks_like: other.in_words() }),
+    }
+}
+
+/// Refuses a file of another format than the caller named.
+fn wanted(path: &Path, wanted: Format) -> Result<(), ArrayFault> {
+    match format(path)? {
+        found if found == wanted => Ok(()),
+        found => Err(ArrayFault::OtherFormat { found: found.in_words(), wanted: wanted.in_words() }),
+    }
+}
+
+fn npy_file(path: &Path) -> Result<ArrayD<f32>, ArrayFault> {
+    let (mut reader, length) = open(path)?;
+    let header = Header::read(&mut reader)?;
+    npy::read_values(&mut reader, &header, length.saturating_sub(header.length))
+}
+
+/// The array that is meant: the named one, or the only one.
+pub(super) fn choose(name: Option<&str>, mut available: Vec<String>) -> Result<String, ArrayFault> {
+    match (name, available.len()) {
+        (Some(name), _) if available.iter().any(|known| known == name) => Ok(name.to_owned()),
+        (Some(name), _) => Err(ArrayFault::NoSuchArray { name: name.to_owned(), available }),
+        (None, 1) => Ok(available.remove(0)),
+        (None, 0) => Err(ArrayFault::Damaged("it holds no array".to_owned())),
+        (None, _) => Err(ArrayFault::SeveralArrays { available }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ndarray::{Array, ArrayViewD, IxDyn};
+    use std::fs;
+    use tempfile::TempDir;
+
+    fn counting(shape: &[usize]) -> ArrayD<f32> {
+        Array::from_iter((0..shape.iter().product()).map(|x| x as f32 * 0.5)).into_shape_with_order(shape).unwrap()
+    }
+
+    fn written(name: &str, arrays: &[(&str, ArrayViewD<f32>)]) -> (TempDir, PathBuf) {
+        let folder = TempDir::new().unwrap();
+        let path = folder.path().join(name);
+        write(&path, arrays).unwrap();
+        (folder, path)
+    }
+
+    fn fault<T>(result: Result<T, ArrayError>) -> String {
+        result.err().map(|error| error.fault.to_string()).unwrap_or_default()
+    }
+
+    #[test]
+    fn what_is_written_is_read() {
+        for shape in [&[][..], &[0, 3], &[5], &[3, 4, 2]] {
+            let (x, y) = (counting(shape), counting(&[2, 3]));
+            let turned = y.t();
+            let (_folder, path) = written("one.npy", &[("x", x.view())]);
+            assert_eq!(read(&path, None).unwrap(), x);
+            assert_eq!(read_npy(&path).unwrap(), x);
+            for name in ["two.npz", "two.h5", "two.HDF5"] {
+                let (_folder, path) = written(name, &[("x", x.view()), ("in/y", turned.clone())]);
+                assert_eq!(read(&path, Some("x")).unwrap(), x, "{name}");
+                assert_eq!(read(&path, Some("in/y")).unwrap(), turned, "{name}");
+                let mut infos = list(&path).unwrap();
+                infos.sort_by(|a, b| b.name.cmp(&a.name));
+                assert_eq!(infos[0], ArrayInfo { name: "x".to_owned(), shape: shape.to_vec() });
+                assert_eq!(infos[1], ArrayInfo { name: "in/y".to_owned(), shape: vec![3, 2] });
+                let several = fault(read(&path, None));
+                assert!(several.starts_with("several arrays are in it, name one of `"), "{several}");
+                let none = fault(read(&path, Some("z")));
+                assert!(none.starts_with("no array `z` in it; it holds `"), "{none}");
+            }
+        }
+    }
+
+    #[test]
+    fn other_files_are_named() {
+        let folder = TempDir::new().unwrap();
+        let path = folder.path().join("x.npy");
+        assert_eq!(fault(read(&path, None)), "no such file");
+        assert_eq!(fault(read(folder.path(), None)), "not a regular file");
+        fs::write(&path, "1 2 3").unwrap();
+        assert_eq!(fault(list(&path)), "not an array, but text; arrays are .npy, .npz or HDF5");
+        write_npz(&path, &[("x", counting(&[2]).view())]).unwrap();
+        assert_eq!(fault(read_npy(&path)), "a .npz file, where a .npy file is wanted");
+        assert_eq!(read(&path, None).unwrap(), counting(&[2]));
+        let error = read_hdf5(&path, "x").unwrap_err();
+        assert_eq!(error.to_string(), format!("{}: {}", path.display(), error.fault));
+    }
+
+    #[test]
+    fn cut_anywhere_it_is_an_error() {
+        for name in ["x.npy", "x.npz", "x.h5"] {
+            let (_folder, path) = written(name, &[("x", counting(&[40, 5]).view())]);
+            let whole = fs::read(&path).unwrap();
+            for length in (0..whole.len()).step_by(61) {
+                fs::write(&path, &whole[..length]).unwrap();
+                assert!(read(&path, None).is_err(), "{name}, {length} bytes of {}", whole.len());
+            }
+        }
+    }
+
+    /// Of HDF5 only what follows the signature at random: its own library answers for mutations of real files.
+    #[test]
+    fn any_bytes_are_answered() {
+        let (_folder, path) = written("x.npz", &[("x", counting(&[3]).view()), ("y", counting(&[2]).view())]);
+        let whole = fs::read(&path).unwrap();
+        let mut state = 0x9e37_79b9_7f4a_7c15u64;
+        let mut random = |below: usize| {
+            state ^= state << 13;
+            state ^= state >> 7;
+            state ^= state << 17;
+            (state >> 20) as usize % below
+        };
+        for round in 0..500 {
+            let mut bytes = whole.clone();
+            for _ in 0..1 + random(4) {
+                let at = random(bytes.len());
+                bytes[at] = random(256) as u8;
+            }
+            if let Ok(array) = Npz::new(io::Cursor::new(&bytes)).and_then(|mut npz| npz.read(Some("x"))) {
+                assert_eq!(array, counting(&[3]), "the checksum finds every change, round {round}");
+            }
+        }
+        for length in 0..60 {
+            let mut bytes = b"\x89HDF\r\n\x1a\n".to_vec();
+            bytes.extend((0..length * 20).map(|_| random(256) as u8));
+            fs::write(&path, bytes).unwrap();
+            assert!(read(&path, None).is_err() && list(&path).is_err());
+        }
+    }
+
+    #[test]
+    fn a_zip_bomb_is_refused() {
+        let mut zeros = Vec::new();
+        npy::write(&mut zeros, &ArrayD::zeros(IxDyn(&[100_000])).view()).unwrap();
+        let mut archive = zip::ZipWriter::new(io::Cursor::new(Vec::new()));
+        let options = zip::write::SimpleFileOptions::default().compression_method(zip::CompressionMethod::Deflated);
+        archive.start_file("x.npy", options).unwrap();
+        io::Write::write_all(&mut archive, &zeros).unwrap();
+        let mut bytes = archive.finish().unwrap().into_inner();
+        let honest = Npz::new(io::Cursor::new(&bytes)).unwrap().read(Some("x")).unwrap();
+        assert_eq!(honest.len(), 100_000);
+        // The size that the directory claims, 24 bytes into its entry, made larger.
+        let entry = bytes.windows(4).position(|window| window == b"PK\x01\x02").unwrap();
+        bytes[entry + 24..entry + 28].copy_from_slice(&0x7fff_ffffu32.to_le_bytes());
+        let error = Npz::new(io::Cursor::new(&bytes)).and_then(|mut npz| npz.read(None)).unwrap_err().to_string();
+        assert!(error.starts_with("array `x`: it claims 2147483647 bytes from "), "{error}");
+    }
+}

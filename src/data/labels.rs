@@ -1,0 +1,104 @@
+//! Class names from a file: one a line, in the order of the net's outputs.
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+use thiserror::Error;
+
+/// Files over this many bytes are not read: no list of names is that long.
+pub const MAX_BYTES: u64 = 16 << 20;
+
+/// Why a labels file cannot be used. Lines count from 1.
+#[derive(Debug, Error)]
+pub enum LabelsError {
+    #[error("{}: {source}", path.display())]
+    Io { path: PathBuf, source: io::Error },
+    #[error("{} is larger than {} MiB, which no list of labels is", path.display(), MAX_BYTES >> 20)]
+    TooLarge { path: PathBuf },
+    #[error("{}:{line}: not UTF-8 text", path.display())]
+    NotText { path: PathBuf, line: usize },
+    #[error("{}:{line}: an empty line between labels; each line names one class", path.display())]
+    EmptyLine { path: PathBuf, line: usize },
+    #[error("{} holds no labels", path.display())]
+    Empty { path: PathBuf },
+}
+
+/// The labels of the file at `path`; see [`parse`].
+pub fn read(path: &Path) -> Result<Vec<String>, LabelsError> {
+    let io = |source| LabelsError::Io { path: path.to_owned(), source };
+    let mut bytes = Vec::new();
+    File::open(path).map_err(io)?.take(MAX_BYTES + 1).read_to_end(&mut bytes).map_err(io)?;
+    if bytes.len() as u64 > MAX_BYTES {
+        return Err(LabelsError::TooLarge { path: path.to_owned() });
+    }
+    parse(path, &bytes)
+}
+
+/// The labels in `bytes`, which came from `path`: UTF-8, with or without a byte order mark, lines ending in LF or CRLF.
+///
+/// Blanks around a label are dropped, and so are empty lines at the end. Two classes may have the same name
+/// (ImageNet has two cranes).
+pub fn parse(path: &Path, bytes: &[u8]) -> Result<Vec<String>, LabelsError> {
+    let path = || path.to_owned();
+    let text = std::str::from_utf8(bytes).map_err(|error| {
+        let line = 1 + bytes[..error.valid_up_to()].iter().filter(|&&byte| byte == b'\n').count();
+        LabelsError::NotText { path: path(), line }
+    })?;
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text).trim_end();
+    if text.is_empty() {
+        return Err(LabelsError::Empty { path: path() });
+    }
+    let labels = text.lines().map(str::trim).enumerate().map(|(i, label)| match label {
+        "" => Err(LabelsError::EmptyLine { path: path(), line: i + 1 }),
+        label => Ok(label.to_owned()),
+    });
+    labels.collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of(bytes: &[u8]) -> Result<Vec<String>, String> {
+        parse(Path::new("species.txt"), bytes).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn every_way_to_end_a_line() {
+        for text in ["owl\nred kite", "owl\nred kite\n", "owl\r\nred kite\r\n", "\u{feff}owl\n red kite \n\n \n"] {
+            assert_eq!(of(text.as_bytes()), Ok(vec!["owl".to_owned(), "red kite".to_owned()]), "{text:?}");
+        }
+        assert_eq!(of("na\u{ef}f\nna\u{ef}f".as_bytes()).unwrap().len(), 2);
+    }
+
+    #[test]
+    fn faults_name_the_line() {
+        let empty = "species.txt:2: an empty line between labels; each line names one class";
+        assert_eq!(of(b"owl\r\n\r\nkite\n").unwrap_err(), empty);
+        assert_eq!(of(b"\n\nowl\n").unwrap_err(), empty.replace(":2:", ":1:"));
+        assert_eq!(of(b"owl\nkite\nb\xff").unwrap_err(), "species.txt:3: not UTF-8 text");
+        for text in ["", "\n\r\n", "\u{feff}\n"] {
+            assert_eq!(of(text.as_bytes()).unwrap_err(), "species.txt holds no labels");
+        }
+    }
+
+    #[test]
+    fn a_missing_file() {
+        let error = read(Path::new("no/such/file.txt")).unwrap_err().to_string();
+        assert!(error.starts_with("no/such/file.txt: "), "{error}");
+    }
+
+    #[test]
+    fn any_bytes_are_answered() {
+        let mut state = 1u64;
+        for length in 0..300 {
+            let bytes: Vec<u8> = (0..length)
+                .map(|_| {
+                    state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+                    b"\n\r\xef\xbb\xbf a\xc3\xa9\0\xff"[(state >> 33) as usize % 11]
+                })
+                .collect();
+            let _ = of(&bytes);
+        }
+    }
+}

@@ -1,0 +1,24 @@
+//! Photos to tensors, folders to lists, arrays from and to files.
+//!
+//! Everything here reads what others wrote: each reader answers any bytes with a value or a typed error that names the
+//! file, and checks sizes before it allocates.
+
+pub mod array_file;
+mod array_write;
+mod decode;
+mod element;
+pub mod folder;
+mod h5;
+pub mod labels;
+mod npy;
+mod npz;
+pub mod photo;
+pub mod preprocess;
+mod resample;
+mod sniff;
+
+pub use array_file::{ArrayError, ArrayFault, ArrayInfo};
+pub use folder::{FolderError, ImageFolder, Input, InputKind, Inputs, Sample, Skipped, Walk};
+pub use labels::LabelsError;
+pub use photo::{PhotoError, PhotoFault};
+pub use preprocess::{ChannelOrder, Crop, Preprocessing, PreprocessingError, Resize};

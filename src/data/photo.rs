@@ -1,0 +1,295 @@
+//! A photo file to the numbers of an Input.
+
+use super::decode::decode;
+use super::preprocess::{ChannelOrder, Crop, Preprocessing, PreprocessingError, Resize};
+use super::resample::{Picture, Side, resample};
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::Path;
+use thiserror::Error;
+
+/// Photos over this many pixels are refused.
+pub const MAX_PIXELS: u64 = 64 << 20;
+/// Photos with a longer side are refused (JPEG cannot say more).
+pub const MAX_SIDE: u32 = 65_535;
+/// Photo files over this many bytes are refused.
+pub const MAX_FILE_BYTES: u64 = 256 << 20;
+
+/// A photo that cannot be used, and why.
+#[derive(Debug, Error)]
+#[error("{name}: {fault}")]
+pub struct PhotoError {
+    /// The file as it was given.
+    pub name: String,
+    #[source]
+    pub fault: PhotoFault,
+}
+
+/// What is wrong with a photo, or with what is asked of it.
+#[derive(Debug, Error)]
+pub enum PhotoFault {
+    #[error("no such file")]
+    NotFound,
+    #[error("a folder, not a photo")]
+    Folder,
+    #[error("cannot be read: {0}")]
+    Io(#[source] io::Error),
+    #[error("not a photo, but {looks_like}")]
+    NotAPhoto { looks_like: &'static str },
+    #[error("{format}, which is not supported; photos are JPEG or PNG")]
+    Unsupported { format: &'static str },
+    #[error("truncated: the file ends before the photo does")]
+    Truncated,
+    #[error("damaged: {0}")]
+    Damaged(String),
+    #[error("too large: {width}x{height} pixels; the limit is {} Mpixel, {MAX_SIDE} a side", MAX_PIXELS >> 20)]
+    TooManyPixels { width: u32, height: u32 },
+    #[error("too large: the file is over {} MiB", MAX_FILE_BYTES >> 20)]
+    TooManyBytes,
+    #[error("too large: decoding it takes more memory than is allowed")]
+    TooMuchMemory,
+    #[error(
+        "resized to {resized_height}x{resized_width} it is smaller than the Input's {height}x{width}; \
+         `resize={resize}` must be at least the Input's size"
+    )]
+    SmallerThanInput { resize: u32, resized_height: u64, resized_width: u64, height: usize, width: usize },
+    #[error("a photo gives 1 or 3 channels, but the Input has {0}")]
+    Channels(usize),
+    #[error("the Input takes no pixels: {height}x{width}")]
+    NoPixels { height: usize, width: usize },
+    #[error("the tensor has room for {got} values, but the photo gives {expected}")]
+    Room { expected: usize, got: usize },
+    #[error(transparent)]
+    Preprocessing(#[from] PreprocessingError),
+}
+
+/// Reads the photo at `path` into `out`, which is (h, w, c) in row-major order, as the Input `size` = (h, w, c) takes it.
+///
+/// The photo is turned as its EXIF orientation says; transparency is dropped and 16 bits become 8, as Pillow's
+/// `convert("RGB")` does. A one-channel Input gets the luma of ITU-R 601, and a gray photo fills all three channels of
+/// another Input. Then come `preprocessing`'s resize, crop, channel order and arithmetic.
+/// On an error `out` is left as it was.
+pub fn read(
+    path: &Path,
+    preprocessing: &Preprocessing,
+    size: (usize, usize, usize),
+    out: &mut [f32],
+) -> Result<(), PhotoError> {
+    let named = |fault| PhotoError { name: path.display().to_string(), fault };
+    let bytes = load(path).map_err(named)?;
+    convert(&bytes, preprocessing, size, out).map_err(named)
+}
+
+/// As [`read`], for a photo in memory; errors call it `name`.
+pub fn read_bytes(
+    bytes: &[u8],
+    name: &str,
+    preprocessing: &Preprocessing,
+    size: (usize, usize, usize),
+    out: &mut [f32],
+) -> Result<(), PhotoError> {
+    convert(bytes, preprocessing, size, out).map_err(|fault| PhotoError { name: name.to_owned(), fault })
+}
+
+fn load(path: &Path) -> Result<Vec<u8>, PhotoFault> {
+    let file = File::open(path).map_err(|error| match error.kind() {
+        io::ErrorKind::NotFound => PhotoFault::NotFound,
+        _ => PhotoFault::Io(error),
+    })?;
+    let metadata = file.metadata().map_err(PhotoFault::Io)?;
+    if metadata.is_dir() {
+        return Err(PhotoFault::Folder);
+    }
+    let mut bytes = Vec::new();
+    file.take(MAX_FILE_BYTES + 1).read_to_end(&mut bytes).map_err(PhotoFault::Io)?;
+    Ok(bytes)
+}
+
+fn convert(
+    bytes: &[u8],
+    preprocessing: &Preprocessing,
+    (height, width, channels): (usize, usize, usize),
+    out: &mut [f32],
+) -> Result<(), PhotoFault> {
+    preprocessing.check()?;
+    if channels != 1 && channels != 3 {
+        return Err(PhotoFault::Channels(channels));
+    }
+    if height == 0 || width == 0 {
+        return Err(PhotoFault::NoPixels { height, width });
+    }
+    let expected = height.saturating_mul(width).saturating_mul(channels);
+    if out.len() != expected {
+        return Err(PhotoFault::Room { expected, got: out.len() });
+    }
+    let mut picture = decode(bytes)?;
+    if channels == 1 {
+        to_luma(&mut picture);
+    }
+    let (rows, columns) = sides(&picture, preprocessing, (height, width))?;
+    let pixels = resample(&picture, rows, columns);
+
+    // There are 256 pixel values and at most three channels: the arithmetic is done once for each, in f64.
+    let tables: [[f32; 256]; 3] =
+        std::array::from_fn(|channel| std::array::from_fn(|pixel| preprocessing.value(pixel as u8, channel)));
+    if channels == 1 {
+        out.iter_mut().zip(&pixels).for_each(|(x, &pixel)| *x = tables[0][usize::from(pixel)]);
+        return Ok(());
+    }
+    let source = match (picture.channels, preprocessing.order) {
+        (1, _) => [0, 0, 0],
+        (_, ChannelOrder::Rgb) => [0, 1, 2],
+        (_, ChannelOrder::Bgr) => [2, 1, 0],
+    };
+    for (x, pixel) in out.chunks_exact_mut(3).zip(pixels.chunks_exact(picture.channels)) {
+        for channel in 0..3 {
+            x[channel] = tables[channel][usize::from(pixel[source[channel]])];
+        }
+    }
+    Ok(())
+}
+
+/// The size that the photo is brought to and the part of it that the Input takes: (rows, columns).
+fn sides(
+    picture: &Picture,
+    preprocessing: &Preprocessing,
+    (height, width): (usize, usize),
+) -> Result<(Side, Side), PhotoFault> {
+    let (from_height, from_width) = (picture.height as u64, picture.width as u64);
+    let (to_height, to_width) = match preprocessing.resize {
+        Resize::Squash => (height as u64, width as u64),
+        Resize::ShorterSide(resize) => {
+            let shorter = from_height.min(from_width);
+            // The longer side is rounded down, as torchvision's Resize does; a photo has at least one pixel.
+            let scaled = |side: u64| side * u64::from(resize) / shorter;
+            let (resized_height, resized_width) = (scaled(from_height), scaled(from_width));
+            if resized_height < height as u64 || resized_width < width as u64 {
+                return Err(PhotoFault::SmallerThanInput { resize, resized_height, resized_width, height, width });
+            }
+            (resized_height, resized_width)
+        }
+    };
+    let Crop::Center = preprocessing.crop;
+    let side = |from, to: u64, count| Side { from, to, start: (to - count as u64) / 2, count };
+    Ok((side(picture.height, to_height, height), side(picture.width, to_width, width)))
+}
+
+/// The luma of ITU-R 601 in 16-bit fixed point, rounded, as Pillow's `convert("L")`.
+fn to_luma(picture: &mut Picture) {
+    if picture.channels == 3 {
+        let luma = |pixel: &[u8]| {
+            let [r, g, b] = [0, 1, 2].map(|channel| u32::from(pixel[channel]));
+            ((r * 19_595 + g * 38_470 + b * 7_471 + 0x8000) >> 16) as u8
+        };
+        picture.pixels = picture.pixels.chunks_exact(3).map(luma).collect();
+        picture.channels = 1;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::array_file;
+    use super::*;
+    use std::path::PathBuf;
+
+    fn file(name: &str) -> PathBuf {
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/photos").join(name)
+    }
+
+    /// The largest difference from the reference, in steps of the pixel.
+    fn differs(name: &str, photo: &str, resize: Resize, preset: Preprocessing) -> f32 {
+        let wanted = array_file::read_npz(&file("references.npz"), name).unwrap();
+        let size = (wanted.shape()[0], wanted.shape()[1], wanted.shape()[2]);
+        let mut got = vec![f32::NAN; wanted.len()];
+        let preset = preset.with_resize(resize);
+        read(&file(photo), &preset, size, &mut got).unwrap();
+        let steps = |(i, (&want, got)): (usize, (&f32, &f32))| {
+            let channel = i % size.2;
+            ((got - want) * preset.std[channel] / preset.scale).abs()
+        };
+        wanted.iter().zip(&got).enumerate().map(steps).fold(0.0, f32::max)
+    }
+
+    /// A PNG is lossless: what is left is the rounding of f32.
+    #[test]
+    fn pngs_are_as_pillow_and_numpy_make_them() {
+        let side = Resize::ShorterSide;
+        for (name, photo, resize, preset) in [
+            ("caffe_landscape", "coffee.png", side(40), Preprocessing::caffe()),
+            ("torch_enlarged", "coffee.png", side(120), Preprocessing::torch()),
+            ("symmetric_squash", "coffee.png", Resize::Squash, Preprocessing::symmetric()),
+            ("unit_one_channel", "coffee.png", side(33), Preprocessing::unit()),
+            ("caffe_gray", "gray.png", side(40), Preprocessing::caffe()),
+            ("unit_bits", "bits.png", side(40), Preprocessing::unit()),
+            ("unit_palette", "palette.png", side(40), Preprocessing::unit()),
+            ("unit_alpha", "alpha.png", side(40), Preprocessing::unit()),
+            ("unit_deep", "deep.png", side(40), Preprocessing::unit()),
+            ("unit_turned_png", "turned.png", side(40), Preprocessing::unit()),
+        ] {
+            let steps = differs(name, photo, resize, preset);
+            assert!(steps < 1e-3, "{name}: {steps} steps");
+        }
+    }
+
+    /// Decoders of JPEG may differ in rounding and in how they enlarge the colours: two or three steps of 256.
+    #[test]
+    fn jpegs_are_near_to_what_pillow_and_numpy_make_them() {
+        for (name, photo, resize, preset) in [
+            ("caffe_jpeg", "rocket.jpg", Resize::ShorterSide(40), Preprocessing::caffe()),
+            ("caffe_progressive", "progressive.jpg", Resize::ShorterSide(40), Preprocessing::caffe()),
+            ("caffe_cmyk", "cmyk.jpg", Resize::ShorterSide(40), Preprocessing::caffe()),
+            ("unit_gray_jpeg", "gray.jpg", Resize::ShorterSide(40), Preprocessing::unit()),
+            ("unit_turned", "turned.jpg", Resize::Squash, Preprocessing::unit()),
+        ] {
+            let steps = differs(name, photo, resize, preset);
+            assert!(steps < 2.5, "{name}: {steps} steps");
+        }
+    }
+
+    fn fails(photo: &str, preprocessing: Preprocessing, size: (usize, usize, usize), room: usize) -> String {
+        let mut out = vec![7.0; room];
+        let error = read(&file(photo), &preprocessing, size, &mut out).unwrap_err();
+        assert!(out.iter().all(|&x| x == 7.0), "an error leaves the tensor alone");
+        let text = error.to_string();
+        assert!(text.starts_with(&error.name) && error.name.ends_with(photo), "{text}");
+        text[error.name.len() + 2..].to_owned()
+    }
+
+    #[test]
+    fn what_is_asked_may_be_wrong() {
+        let caffe = Preprocessing::caffe().with_resize(Resize::ShorterSide(30));
+        let size = (32, 32, 3);
+        assert_eq!(
+            fails("coffee.png", caffe.clone(), size, 32 * 32 * 3),
+            "resized to 30x45 it is smaller than the Input's 32x32; `resize=30` must be at least the Input's size"
+        );
+        assert_eq!(
+            fails("coffee.png", caffe.clone(), size, 5),
+            "the tensor has room for 5 values, but the photo gives 3072"
+        );
+        let four = "a photo gives 1 or 3 channels, but the Input has 4";
+        assert_eq!(fails("coffee.png", caffe.clone(), (8, 8, 4), 256), four);
+        assert_eq!(fails("coffee.png", caffe.clone(), (0, 8, 3), 0), "the Input takes no pixels: 0x8");
+        let zero = Preprocessing { std: [0.0; 3], ..caffe.clone() };
+        assert_eq!(fails("coffee.png", zero, (8, 8, 3), 192), "`std` holds 0, by which nothing can be divided");
+        assert_eq!(fails("no.png", caffe.clone(), (8, 8, 3), 192), "no such file");
+        assert_eq!(fails("", caffe, (8, 8, 3), 192), "a folder, not a photo");
+    }
+
+    /// 2 by 1 pixels, red and blue: the channels of both orders.
+    #[test]
+    fn channels_in_both_orders() {
+        let mut png = Vec::new();
+        let pixels = [255u8, 0, 0, 0, 0, 255];
+        let encoder = image::codecs::png::PngEncoder::new(&mut png);
+        image::ImageEncoder::write_image(encoder, &pixels, 2, 1, image::ExtendedColorType::Rgb8).unwrap();
+        for (order, wanted) in
+            [(ChannelOrder::Rgb, [1.0, 0.0, 0.0, 0.0, 0.0, 1.0]), (ChannelOrder::Bgr, [0.0, 0.0, 1.0, 1.0, 0.0, 0.0])]
+        {
+            let mut out = [0.0; 6];
+            let preprocessing = Preprocessing { order, ..Preprocessing::unit() };
+            read_bytes(&png, "two", &preprocessing, (1, 2, 3), &mut out).unwrap();
+            assert_eq!(out, wanted);
+        }
+    }
+}

@@ -1,0 +1,148 @@
+//! Diagnostics as text for people and as data for editors and CI.
+
+use super::{Diagnostic, Diagnostics, Severity};
+use crate::source::{FileId, Sources};
+use codespan_reporting::diagnostic as codespan;
+use codespan_reporting::files::{Error, Files};
+use codespan_reporting::term::{self, Config};
+use serde::Serialize;
+use std::ops::Range;
+
+/// More than this many are counted, not shown.
+const SHOWN: usize = 20;
+
+/// A line that is longer than this is not shown, so that a file of one huge line gives no huge message.
+const LONGEST_LINE: usize = 400;
+
+impl<'a> Files<'a> for Sources {
+    type FileId = FileId;
+    type Name = &'a str;
+    type Source = &'a str;
+
+    fn name(&'a self, id: FileId) -> Result<&'a str, Error> {
+        Ok(&self.file(id).name)
+    }
+
+    fn source(&'a self, id: FileId) -> Result<&'a str, Error> {
+        Ok(&self.file(id).text)
+    }
+
+    fn line_index(&'a self, id: FileId, byte: usize) -> Result<usize, Error> {
+        let text = &self.file(id).text;
+        Ok(text.as_bytes()[..byte.min(text.len())].iter().filter(|&&b| b == b'\n').count())
+    }
+
+    fn line_range(&'a self, id: FileId, line: usize) -> Result<Range<usize>, Error> {
+        let text = &self.file(id).text;
+        let mut start = 0;
+        for (index, piece) in text.split_inclusive('\n').enumerate() {
+            if index == line {
+                return Ok(start..start + piece.len());
+            }
+            start += piece.len();
+        }
+        Ok(start..start)
+    }
+}
+
+/// All diagnostics as text, in the order of the source. `color` adds terminal colours.
+pub fn text(diagnostics: &Diagnostics, sources: &Sources, color: bool) -> String {
+    let config = Config { tab_width: 4, ..Config::default() };
+    let mut out = Vec::new();
+    let sorted = diagnostics.sorted();
+    for diagnostic in sorted.iter().take(SHOWN) {
+        let converted = convert(diagnostic, sources);
+        let written = if color {
+            let mut styled = termcolor::Ansi::new(&mut out);
+            term::emit_to_write_style(&mut styled, &config, sources, &converted)
+        } else {
+            term::emit_to_io_write(&mut out, &config, sources, &converted)
+        };
+        if written.is_err() {
+            out.extend_from_slice(format!("{}: {}\n", diagnostic.code, diagnostic.message).as_bytes());
+        }
+    }
+    if sorted.len() > SHOWN {
+        out.extend_from_slice(format!("and {} more\n", sorted.len() - SHOWN).as_bytes());
+    }
+    String::from_utf8_lossy(&out).into_owned()
+}
+
+fn convert(diagnostic: &Diagnostic, sources: &Sources) -> codespan::Diagnostic<FileId> {
+    let severity = match diagnostic.severity {
+        Severity::Error => codespan::Severity::Error,
+        Severity::Warning => codespan::Severity::Warning,
+    };
+    let mut labels = Vec::new();
+    let mut notes = Vec::new();
+    for label in &diagnostic.labels {
+        if longest_line(sources, label.span) > LONGEST_LINE {
+            let (line, column) = sources.line_column(label.span);
+            notes.push(format!("{}:{line}:{column}: {}", sources.file(label.span.file).name, label.text));
+            continue;
+        }
+        let style = if label.primary { codespan::LabelStyle::Primary } else { codespan::LabelStyle::Secondary };
+        labels.push(codespan::Label::new(style, label.span.file, label.span.range()).with_message(&label.text));
+    }
+    notes.extend(diagnostic.notes.iter().cloned());
+    notes.extend(diagnostic.help.iter().map(|help| format!("help: {help}")));
+    codespan::Diagnostic::new(severity)
+        .with_code(diagnostic.code.to_string())
+        .with_message(&diagnostic.message)
+        .with_labels(labels)
+        .with_notes(notes)
+}
+
+fn longest_line(sources: &Sources, span: crate::source::Span) -> usize {
+    let text = &sources.file(span.file).text;
+    let start = text[..(span.start as usize).min(text.len())].rfind('\n').map_or(0, |at| at + 1);
+    let end = text[(span.end as usize).min(text.len())..].find('\n').map_or(text.len(), |at| at + span.end as usize);
+    text[start..end].split('\n').map(str::len).max().unwrap_or(0)
+}
+
+/// One place of a diagnostic, as `--format json` prints it.
+#[derive(Serialize)]
+struct JsonLabel<'a> {
+    file: &'a str,
+    line: usize,
+    column: usize,
+    text: &'a str,
+}
+
+/// One diagnostic, as `--format json` prints it.
+#[derive(Serialize)]
+struct JsonDiagnostic<'a> {
+    code: String,
+    severity: &'static str,
+    message: &'a str,
+    labels: Vec<JsonLabel<'a>>,
+    notes: &'a [String],
+    help: &'a [String],
+}
+
+/// All diagnostics as the JSON document `{"diagnostics": […]}`, in the order of the source.
+pub fn json(diagnostics: &Diagnostics, sources: &Sources) -> serde_json::Value {
+    let list: Vec<JsonDiagnostic> = diagnostics
+        .sorted()
+        .into_iter()
+        .map(|diagnostic| JsonDiagnostic {
+            code: diagnostic.code.to_string(),
+            severity: match diagnostic.severity {
+                Severity::Error => "error",
+                Severity::Warning => "warning",
+            },
+            message: &diagnostic.message,
+            labels: diagnostic
+                .labels
+                .iter()
+                .map(|label| {
+                    let (line, column) = sources.line_column(label.span);
+                    JsonLabel { file: &sources.file(label.span.file).name, line, column, text: &label.text }
+                })
+                .collect(),
+            notes: &diagnostic.notes,
+            help: &diagnostic.help,
+        })
+        .collect();
+    serde_json::json!({ "diagnostics": list })
+}

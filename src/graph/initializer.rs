@@ -1,0 +1,206 @@
+//! How parameters begin. Formulas and defaults are NeuPy's: He has gain 1 unless told otherwise (variance gain / fan_in),
+//! Xavier gain / (fan_in + fan_out).
+
+use super::{Value, ValueKind};
+use rand_chacha::ChaCha8Rng;
+use rand_chacha::rand_core::{RngCore, SeedableRng};
+use std::fmt;
+
+/// The distribution that a parameter's first values are drawn from.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Initializer {
+    Constant(f64),
+    Normal { mean: f64, std: f64 },
+    Uniform { min: f64, max: f64 },
+    HeNormal { gain: f64 },
+    HeUniform { gain: f64 },
+    XavierNormal { gain: f64 },
+    XavierUniform { gain: f64 },
+    Orthogonal { scale: f64 },
+}
+
+impl Initializer {
+    /// The names as they are written.
+    pub const NAMES: [&'static str; 8] = [
+        "Constant",
+        "Normal",
+        "Uniform",
+        "HeNormal",
+        "HeUniform",
+        "XavierNormal",
+        "XavierUniform",
+        "Orthogonal",
+    ];
+
+    /// Reads `HeNormal(gain=2)`, `he_normal` or a number.
+    pub fn from_value(value: &Value) -> Option<Initializer> {
+        if let Some(number) = value.number() {
+            return Some(Initializer::Constant(number));
+        }
+        let (name, arguments): (&str, &[_]) = match &value.kind {
+            ValueKind::Construct { name, arguments } => (name, arguments),
+            ValueKind::Word(name) => (name, &[]),
+            _ => return None,
+        };
+        let folded: String = name.chars().filter(|c| *c != '_').flat_map(char::to_lowercase).collect();
+        let (first, second): ((&str, f64), Option<(&str, f64)>) = match folded.as_str() {
+            "constant" => (("value", 0.0), None),
+            "normal" => (("mean", 0.0), Some(("std", 0.01))),
+            "uniform" => (("minval", 0.0), Some(("maxval", 1.0))),
+            "henormal" | "heuniform" | "xaviernormal" | "xavieruniform" => (("gain", 1.0), None),
+            "orthogonal" => (("scale", 1.0), None),
+            _ => return None,
+        };
+        let mut numbers = [first.1, second.map_or(0.0, |(_, default)| default)];
+        for (index, (name, value)) in arguments.iter().enumerate() {
+            let place = match name.as_ref().map(|(name, _)| name.as_str()) {
+                None => index,
+                Some(name) if name == first.0 => 0,
+                Some(name) if second.is_some_and(|(known, _)| known == name) => 1,
+                Some(_) => return None,
+            };
+            if place > usize::from(second.is_some()) {
+                return None;
+            }
+            numbers[place] = value.number()?;
+        }
+        let [a, b] = numbers;
+        Some(match folded.as_str() {
+            "constant" => Initializer::Constant(a),
+            "normal" => Initializer::Normal { mean: a, std: b },
+            "uniform" => Initializer::Uniform { min: a, max: b },
+            "henormal" => Initializer::HeNormal { gain: a },
+            "heuniform" => Initializer::HeUniform { gain: a },
+            "xaviernormal" => Initializer::XavierNormal { gain: a },
+            "xavieruniform" => Initializer::XavierUniform { gain: a },
+            _ => Initializer::Orthogonal { scale: a },
+        })
+    }
+
+    /// The first values of a parameter, row-major. The stream depends on the seed and the parameter's path alone,
+    /// so that a layer's values stay the same when another layer is added.
+    pub fn sample(&self, shape: &[usize], path: &str, seed: u64) -> Vec<f32> {
+        let len: usize = shape.iter().product();
+        let mut hasher = blake3::Hasher::new();
+        hasher.update(&seed.to_le_bytes());
+        hasher.update(path.as_bytes());
+        let mut random = ChaCha8Rng::from_seed(*hasher.finalize().as_bytes());
+        let (fan_in, fan_out) = fans(shape);
+        let mut normal = |mean: f64, std: f64| -> Vec<f32> {
+            (0..len).map(|_| (mean + std * standard_normal(&mut random)) as f32).collect()
+        };
+        match *self {
+            Initializer::Constant(value) => vec![value as f32; len],
+            Initializer::Normal { mean, std } => normal(mean, std),
+            Initializer::HeNormal { gain } => normal(0.0, (gain / fan_in).sqrt()),
+            Initializer::XavierNormal { gain } => normal(0.0, (gain / (fan_in + fan_out)).sqrt()),
+            Initializer::Uniform { min, max } => uniform(&mut random, len, min, max),
+            Initializer::HeUniform { gain } => {
+                let bound = (3.0 * gain / fan_in).sqrt();
+                uniform(&mut random, len, -bound, bound)
+            }
+            Initializer::XavierUniform { gain } => {
+                let bound = (3.0 * gain / (fan_in + fan_out)).sqrt();
+                uniform(&mut random, len, -bound, bound)
+            }
+            Initializer::Orthogonal { scale } => {
+                let columns = shape.last().copied().unwrap_or(1).max(1);
+                orthogonal(&normal(0.0, 1.0), len / columns, columns, scale)
+            }
+        }
+    }
+}
+
+/// The fans of a weight as NeuPy counts them: rows and columns of a matrix, and for a kernel its last two axes times its window.
+fn fans(shape: &[usize]) -> (f64, f64) {
+    match *shape {
+        [] => (1.0, 1.0),
+        [n] => (n as f64, 1.0),
+        [ref window @ .., inputs, outputs] => {
+            let window: usize = window.iter().product();
+            ((window * inputs) as f64, (window * outputs) as f64)
+        }
+    }
+}
+
+/// A float in [0, 1) of 53 random bits.
+fn unit(random: &mut ChaCha8Rng) -> f64 {
+    (random.next_u64() >> 11) as f64 / (1u64 << 53) as f64
+}
+
+/// A draw of the standard normal distribution (Box and Muller, 1958).
+fn standard_normal(random: &mut ChaCha8Rng) -> f64 {
+    let radius = (-2.0 * (1.0 - unit(random)).ln()).sqrt();
+    radius * (std::f64::consts::TAU * unit(random)).cos()
+}
+
+fn uniform(random: &mut ChaCha8Rng, len: usize, min: f64, max: f64) -> Vec<f32> {
+    (0..len).map(|_| (min + (max - min) * unit(random)) as f32).collect()
+}
+
+/// Gram and Schmidt on the shorter side of a random matrix.
+fn orthogonal(values: &[f32], rows: usize, columns: usize, scale: f64) -> Vec<f32> {
+    let (count, length) = if rows <= columns { (rows, columns) } else { (columns, rows) };
+    let at = |vector: usize, index: usize| if rows <= columns { vector * columns + index } else { index * columns + vector };
+    let mut basis: Vec<Vec<f64>> = Vec::with_capacity(count);
+    for vector in 0..count {
+        let mut row: Vec<f64> = (0..length).map(|index| f64::from(values[at(vector, index)])).collect();
+        for earlier in &basis {
+            let dot: f64 = row.iter().zip(earlier).map(|(a, b)| a * b).sum();
+            row.iter_mut().zip(earlier).for_each(|(a, b)| *a -= dot * b);
+        }
+        let norm = row.iter().map(|a| a * a).sum::<f64>().sqrt().max(f64::MIN_POSITIVE);
+        row.iter_mut().for_each(|a| *a /= norm);
+        basis.push(row);
+    }
+    let mut out = vec![0.0; values.len()];
+    for (vector, row) in basis.iter().enumerate() {
+        for (index, value) in row.iter().enumerate() {
+            out[at(vector, index)] = (scale * value) as f32;
+        }
+    }
+    out
+}
+
+impl fmt::Display for Initializer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Initializer::Constant(value) => write!(f, "Constant({value})"),
+            Initializer::Normal { mean, std } => write!(f, "Normal(mean={mean}, std={std})"),
+            Initializer::Uniform { min, max } => write!(f, "Uniform(minval={min}, maxval={max})"),
+            Initializer::HeNormal { gain } => write!(f, "HeNormal(gain={gain})"),
+            Initializer::HeUniform { gain } => write!(f, "HeUniform(gain={gain})"),
+            Initializer::XavierNormal { gain } => write!(f, "XavierNormal(gain={gain})"),
+            Initializer::XavierUniform { gain } => write!(f, "XavierUniform(gain={gain})"),
+            Initializer::Orthogonal { scale } => write!(f, "Orthogonal(scale={scale})"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_same_path_and_seed_give_the_same_values() {
+        let he = Initializer::HeNormal { gain: 2.0 };
+        assert_eq!(he.sample(&[3, 3, 4, 8], "a/weight", 0), he.sample(&[3, 3, 4, 8], "a/weight", 0));
+        assert_ne!(he.sample(&[3, 3, 4, 8], "a/weight", 0), he.sample(&[3, 3, 4, 8], "b/weight", 0));
+        assert_ne!(he.sample(&[3, 3, 4, 8], "a/weight", 0), he.sample(&[3, 3, 4, 8], "a/weight", 1));
+    }
+
+    #[test]
+    fn he_normal_has_neupys_variance() {
+        let values = Initializer::HeNormal { gain: 2.0 }.sample(&[400, 300], "w", 7);
+        let mean = values.iter().map(|&v| f64::from(v)).sum::<f64>() / values.len() as f64;
+        let variance = values.iter().map(|&v| (f64::from(v) - mean).powi(2)).sum::<f64>() / values.len() as f64;
+        assert!((variance * 400.0 / 2.0 - 1.0).abs() < 0.02, "{variance}");
+    }
+
+    #[test]
+    fn orthogonal_rows_are_orthogonal() {
+        let values = Initializer::Orthogonal { scale: 1.0 }.sample(&[3, 5], "w", 0);
+        let dot = |a: usize, b: usize| (0..5).map(|i| values[a * 5 + i] * values[b * 5 + i]).sum::<f32>();
+        assert!(dot(0, 1).abs() < 1e-6 && (dot(2, 2) - 1.0).abs() < 1e-6);
+    }
+}

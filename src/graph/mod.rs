@@ -1,0 +1,363 @@
+//! The network as a graph: layers in topological order, each with its type, its parameters and where it came from.
+//! A node cannot exist without its type: [`Graph::insert`] infers it, so a shape error is found at the place that was written.
+
+pub mod definition;
+pub mod initializer;
+pub mod operation;
+pub mod reference;
+mod text;
+mod value;
+
+pub use definition::{Argument, Arguments, Definition};
+pub use initializer::Initializer;
+pub use operation::{Affine, Lowered, Lowering, Operation, ParameterSpec, ShapeFault, Supports};
+pub use value::{Value, ValueKind};
+
+pub use crate::plan::Epilogue;
+use crate::source::Span;
+use crate::tensor::{LARGEST_TENSOR, TensorType};
+use std::collections::BTreeMap;
+use std::rc::Rc;
+use std::sync::Arc;
+
+/// Names a node of one graph.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct NodeId(pub usize);
+
+/// Names a parameter of one graph.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ParameterId(pub usize);
+
+/// A mention of a net: what was written where, and the mention that it is part of.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Mention {
+    /// The net's name.
+    pub net: String,
+    /// Where it was mentioned.
+    pub span: Span,
+    /// The mention around this one.
+    pub outer: Option<Rc<Mention>>,
+}
+
+/// Where a node came from.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Origin {
+    /// Where the layer was written.
+    pub span: Span,
+    /// The nets whose mentions led there, innermost first.
+    pub mention: Option<Rc<Mention>>,
+    /// The nets that it is a layer of and its name in each, innermost first: what `weights` binds by.
+    pub layers: Vec<(String, String)>,
+}
+
+/// A layer.
+#[derive(Clone, Debug)]
+pub struct Node {
+    /// Its name, unique in its graph.
+    pub name: String,
+    pub operation: Arc<dyn Operation>,
+    /// The nodes whose outputs it takes, in order.
+    pub inputs: Vec<NodeId>,
+    /// Its parameters in the order of [`Operation::parameters`].
+    pub parameters: Vec<ParameterId>,
+    /// The type of what it gives.
+    pub output: TensorType,
+    pub epilogue: Epilogue,
+    /// Not trained, and at rest in training.
+    pub frozen: bool,
+    pub origin: Origin,
+    /// The layers that a pass merged into this one.
+    pub swallowed: Vec<String>,
+}
+
+/// A tensor that training changes, or statistics that it gathers.
+#[derive(Clone, Debug)]
+pub struct Parameter {
+    /// The layer that owns it.
+    pub layer: String,
+    /// What it is to the layer, in NeuPy's words: `weight`, `bias`, `running_mean`.
+    pub role: &'static str,
+    pub shape: Vec<usize>,
+    pub initializer: Initializer,
+    /// Whether gradients change it (statistics are gathered instead).
+    pub trainable: bool,
+    /// Whether the spec froze it.
+    pub frozen: bool,
+    /// The nets that its layer is a layer of and the layer's name in each, innermost first.
+    pub layers: Vec<(String, String)>,
+    /// Where its layer was written.
+    pub span: Span,
+    /// How a pass made it from others; `None` where it has values of its own.
+    pub derived: Option<Derivation>,
+    /// The shape (height, width, channels) of the image whose flattened values are this parameter's rows.
+    /// Files that flatten channels first need their rows permuted.
+    pub flattened: Option<[usize; 3]>,
+}
+
+impl Parameter {
+    /// How many values it has.
+    pub fn len(&self) -> usize {
+        self.shape.iter().product()
+    }
+
+    /// Whether it has no values.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// `conv1_1/weight`
+    pub fn path(&self) -> String {
+        format!("{}/{}", self.layer, self.role)
+    }
+}
+
+/// How a pass made a parameter of others: a scale and shift per output channel, folded into the layer before it.
+#[derive(Clone, Debug)]
+pub enum Derivation {
+    /// The weight times the scale of each output channel (its last axis).
+    ScaledWeight { weight: ParameterId, norm: Arc<dyn Operation>, parameters: Vec<ParameterId> },
+    /// The bias (or zero) times the scale, plus the shift.
+    ShiftedBias { bias: Option<ParameterId>, norm: Arc<dyn Operation>, parameters: Vec<ParameterId> },
+}
+
+/// A network.
+#[derive(Clone, Debug, Default)]
+pub struct Graph {
+    /// The net's name.
+    pub name: String,
+    /// The layers in topological order: inputs stand before what takes them.
+    pub nodes: Vec<Node>,
+    pub parameters: Vec<Parameter>,
+    /// The nodes whose outputs the net gives, in order.
+    pub outputs: Vec<NodeId>,
+    /// The highest number that a generated name of each kind had, before any cut.
+    pub counters: BTreeMap<String, usize>,
+}
+
+/// What is to be inserted.
+#[derive(Clone, Debug)]
+pub struct Insertion {
+    pub name: String,
+    pub operation: Arc<dyn Operation>,
+    pub inputs: Vec<NodeId>,
+    pub frozen: bool,
+    pub origin: Origin,
+}
+
+impl Graph {
+    /// The node of an id.
+    pub fn node(&self, id: NodeId) -> &Node {
+        &self.nodes[id.0]
+    }
+
+    /// The ids of all nodes in topological order.
+    pub fn ids(&self) -> impl DoubleEndedIterator<Item = NodeId> + use<> {
+        (0..self.nodes.len()).map(NodeId)
+    }
+
+    /// The nodes without inputs, in order.
+    pub fn inputs(&self) -> Vec<NodeId> {
+        self.ids().filter(|&id| self.node(id).inputs.is_empty()).collect()
+    }
+
+    /// The node of a name.
+    pub fn find(&self, name: &str) -> Option<NodeId> {
+        self.ids().find(|&id| self.node(id).name == name)
+    }
+
+    /// The types of a node's inputs.
+    pub fn input_types(&self, id: NodeId) -> Vec<&TensorType> {
+        self.node(id).inputs.iter().map(|&input| &self.node(input).output).collect()
+    }
+
+    /// For each node, the nodes that take its output.
+    pub fn consumers(&self) -> Vec<Vec<NodeId>> {
+        let mut consumers = vec![Vec::new(); self.nodes.len()];
+        for id in self.ids() {
+            for input in &self.node(id).inputs {
+                consumers[input.0].push(id);
+            }
+        }
+        consumers
+    }
+
+    /// Adds a layer behind its inputs: infers its type and makes its parameters.
+    pub fn insert(&mut self, insertion: Insertion) -> Result<NodeId, ShapeFault> {
+        let Insertion { name, operation, inputs, frozen, origin } = insertion;
+        let types: Vec<&TensorType> = inputs.iter().map(|&input| &self.node(input).output).collect();
+        if types.len() > 1 && !operation.merges() {
+            return Err(ShapeFault::needs_merge(operation.definition().name, types.len()));
+        }
+        let output = operation.infer(&types)?;
+        if output.len().is_none_or(|len| len > LARGEST_TENSOR) && output.known().is_some() {
+            return Err(ShapeFault::too_large(&output));
+        }
+        let specs = operation.parameters(&types)?;
+        let mut parameters = Vec::with_capacity(specs.len());
+        for spec in specs {
+            let len = spec.shape.iter().try_fold(1usize, |product, &size| product.checked_mul(size));
+            if len.is_none_or(|len| len > LARGEST_TENSOR) {
+                return Err(ShapeFault::parameter_too_large(spec.role, &spec.shape));
+            }
+            let flattened = self.flattened_image(inputs.first().copied(), &spec);
+            self.parameters.push(Parameter {
+                layer: name.clone(),
+                role: spec.role,
+                shape: spec.shape,
+                initializer: spec.initializer,
+                trainable: spec.trainable,
+                frozen,
+                layers: origin.layers.clone(),
+                span: origin.span,
+                derived: None,
+                flattened,
+            });
+            parameters.push(ParameterId(self.parameters.len() - 1));
+        }
+        let epilogue = Epilogue::default();
+        let swallowed = Vec::new();
+        self.nodes.push(Node { name, operation, inputs, parameters, output, epilogue, frozen, origin, swallowed });
+        Ok(NodeId(self.nodes.len() - 1))
+    }
+
+    /// The image that a dense layer's rows are the flattened values of, through layers that keep all values in place.
+    fn flattened_image(&self, input: Option<NodeId>, spec: &ParameterSpec) -> Option<[usize; 3]> {
+        let mut node = self.node(input?);
+        if spec.role != "weight" || spec.shape.len() != 2 {
+            return None;
+        }
+        loop {
+            if let Some((height, width, channels)) = node.output.image() {
+                return Some([height.known()?, width.known()?, channels.known()?]);
+            }
+            if !node.operation.keeps_values() {
+                return None;
+            }
+            node = self.node(*node.inputs.first()?);
+        }
+    }
+
+    /// The one line that says what it is: `(?, 224, 224, 3) -> [... 41 layers ...] -> (?, 1000)`.
+    pub fn summary(&self) -> String {
+        let side = |ids: &[NodeId]| match ids {
+            [one] => self.node(*one).output.to_string(),
+            several => {
+                let types: Vec<String> = several.iter().map(|&id| self.node(id).output.to_string()).collect();
+                format!("[{}]", types.join(", "))
+            }
+        };
+        let layers = self.nodes.len();
+        let noun = if layers == 1 { "layer" } else { "layers" };
+        format!("{} -> [... {layers} {noun} ...] -> {}", side(&self.inputs()), side(&self.outputs))
+    }
+
+    /// How many values the parameters have that are not made from others.
+    pub fn parameter_count(&self) -> usize {
+        self.parameters.iter().filter(|parameter| parameter.derived.is_none()).map(Parameter::len).sum()
+    }
+
+    /// The multiply-adds of one node for one image.
+    pub fn multiply_adds(&self, id: NodeId) -> u64 {
+        self.node(id).operation.multiply_adds(&self.input_types(id))
+    }
+
+    /// The nodes that lead to the given ones, themselves included.
+    pub fn ancestors(&self, of: &[NodeId]) -> Vec<bool> {
+        let mut reached = vec![false; self.nodes.len()];
+        for id in of {
+            reached[id.0] = true;
+        }
+        for id in self.ids().rev() {
+            if reached[id.0] {
+                for input in &self.node(id).inputs {
+                    reached[input.0] = true;
+                }
+            }
+        }
+        reached
+    }
+
+    /// The nodes that follow from the given ones, themselves included.
+    pub fn descendants(&self, of: &[NodeId]) -> Vec<bool> {
+        let mut reached = vec![false; self.nodes.len()];
+        for id in of {
+            reached[id.0] = true;
+        }
+        for id in self.ids() {
+            reached[id.0] |= self.node(id).inputs.iter().any(|input| reached[input.0]);
+        }
+        reached
+    }
+
+    /// Keeps the nodes for which `keep` holds, and the parameters that they use; ids are made anew.
+    /// Inputs of kept nodes must be kept.
+    pub fn retain(&mut self, keep: &[bool]) {
+        let mut new_ids = vec![NodeId(usize::MAX); self.nodes.len()];
+        let mut nodes = Vec::new();
+        for (index, node) in std::mem::take(&mut self.nodes).into_iter().enumerate() {
+            if keep[index] {
+                new_ids[index] = NodeId(nodes.len());
+                nodes.push(node);
+            }
+        }
+        for node in &mut nodes {
+            for input in &mut node.inputs {
+                *input = new_ids[input.0];
+            }
+        }
+        self.nodes = nodes;
+        for output in &mut self.outputs {
+            *output = new_ids[output.0];
+        }
+        self.retain_used_parameters();
+    }
+
+    /// Drops parameters that neither a node uses nor a derivation of one that is used; ids are made anew.
+    fn retain_used_parameters(&mut self) {
+        let mut used = vec![false; self.parameters.len()];
+        let mut pending: Vec<ParameterId> = self.nodes.iter().flat_map(|node| node.parameters.iter().copied()).collect();
+        while let Some(id) = pending.pop() {
+            if !std::mem::replace(&mut used[id.0], true) {
+                pending.extend(self.parameters[id.0].derived.iter().flat_map(Derivation::sources));
+            }
+        }
+        let mut new_ids = vec![ParameterId(usize::MAX); self.parameters.len()];
+        let mut next = 0;
+        for (index, used) in used.iter().enumerate() {
+            if *used {
+                new_ids[index] = ParameterId(next);
+                next += 1;
+            }
+        }
+        let mut index = 0;
+        self.parameters.retain(|_| {
+            index += 1;
+            used[index - 1]
+        });
+        let renew = |id: &mut ParameterId| *id = new_ids[id.0];
+        self.nodes.iter_mut().flat_map(|node| &mut node.parameters).for_each(renew);
+        let derivations = self.parameters.iter_mut().filter_map(|parameter| parameter.derived.as_mut());
+        derivations.flat_map(Derivation::sources_mut).for_each(renew);
+    }
+}
+
+impl Derivation {
+    /// The parameters that it is made from.
+    pub fn sources(&self) -> Vec<ParameterId> {
+        match self {
+            Derivation::ScaledWeight { weight, parameters, .. } => {
+                std::iter::once(*weight).chain(parameters.iter().copied()).collect()
+            }
+            Derivation::ShiftedBias { bias, parameters, .. } => {
+                bias.iter().copied().chain(parameters.iter().copied()).collect()
+            }
+        }
+    }
+
+    fn sources_mut(&mut self) -> Vec<&mut ParameterId> {
+        match self {
+            Derivation::ScaledWeight { weight, parameters, .. } => std::iter::once(weight).chain(parameters).collect(),
+            Derivation::ShiftedBias { bias, parameters, .. } => bias.iter_mut().chain(parameters).collect(),
+        }
+    }
+}

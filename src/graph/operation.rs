@@ -1,0 +1,212 @@
+//! What a layer does: one trait, which each type in `ops` implements.
+
+use super::{Definition, Epilogue, Initializer};
+use crate::diagnostics::Code;
+use crate::kernels::activation::Activation;
+use crate::plan::kernel::Kernel;
+use crate::tensor::TensorType;
+use ndarray::ArrayD;
+use std::any::Any;
+use std::fmt::Debug;
+use std::sync::Arc;
+
+/// A parameter that a layer needs.
+#[derive(Clone, Debug)]
+pub struct ParameterSpec {
+    /// NeuPy's word for it: `weight`, `bias`, `gamma`.
+    pub role: &'static str,
+    pub shape: Vec<usize>,
+    pub initializer: Initializer,
+    /// Whether gradients change it.
+    pub trainable: bool,
+}
+
+impl ParameterSpec {
+    /// A parameter that training changes.
+    pub fn new(role: &'static str, shape: &[usize], initializer: Initializer) -> Self {
+        Self { role, shape: shape.to_vec(), initializer, trainable: true }
+    }
+
+    /// Statistics: gathered, not trained.
+    pub fn gathered(role: &'static str, shape: &[usize], value: f64) -> Self {
+        Self { role, shape: shape.to_vec(), initializer: Initializer::Constant(value), trainable: false }
+    }
+}
+
+/// Why a layer cannot take what it gets.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ShapeFault {
+    pub code: Code,
+    /// One sentence about the layer.
+    pub message: String,
+    /// What it expects, to stand at its place.
+    pub expected: String,
+    pub help: Option<String>,
+    /// The input that is at fault, where it is one of several.
+    pub input: Option<usize>,
+}
+
+impl ShapeFault {
+    /// A fault of a code.
+    pub fn new(code: Code, message: impl Into<String>, expected: impl Into<String>) -> Self {
+        Self { code, message: message.into(), expected: expected.into(), help: None, input: None }
+    }
+
+    /// With a fix.
+    pub fn help(mut self, text: impl Into<String>) -> Self {
+        self.help = Some(text.into());
+        self
+    }
+
+    /// At one of several inputs.
+    pub fn at_input(mut self, index: usize) -> Self {
+        self.input = Some(index);
+        self
+    }
+
+    pub(super) fn needs_merge(layer: &str, count: usize) -> Self {
+        Self::new(
+            Code::NeedsMerge,
+            format!("`{layer}` takes one input, but {count} branches lead to it"),
+            "expects one input",
+        )
+        .help(format!("join them first: `(… | …) >> Concatenate >> {layer}`, or `Add`"))
+    }
+
+    pub(super) fn too_large(output: &TensorType) -> Self {
+        Self::new(Code::TooLarge, format!("the output {output} is too large"), "more than 2^33 values per image")
+    }
+
+    pub(super) fn parameter_too_large(role: &str, shape: &[usize]) -> Self {
+        Self::new(Code::TooLarge, format!("the {role} {shape:?} is too large"), "more than 2^33 values")
+    }
+}
+
+/// What a layer can do to its result before it stores it.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Supports {
+    /// A scale and shift per output channel, folded into weight and bias (see [`Operation::with_bias`]).
+    pub affine: bool,
+    pub activation: bool,
+    pub residual: bool,
+    pub pool: bool,
+    pub softmax: bool,
+}
+
+/// A layer that scales and shifts each channel at inference.
+pub trait Affine {
+    /// Scale and shift per channel, from the layer's parameters in order.
+    fn scale_shift(&self, parameters: &[Vec<f64>]) -> (Vec<f64>, Vec<f64>);
+}
+
+/// What lowering a node starts from. All sizes are known.
+#[derive(Debug)]
+pub struct Lowering {
+    /// The sizes of each input without the batch; a residual is not among them.
+    pub inputs: Vec<Vec<usize>>,
+    pub epilogue: Epilogue,
+    /// Whether algorithms that round otherwise than the direct one are forbidden.
+    pub exact: bool,
+}
+
+/// What a node becomes in the plan.
+#[derive(Clone, Debug)]
+pub enum Lowered {
+    /// A step that runs a kernel on the node's inputs and parameters.
+    Step(Kernel),
+    /// A step that may write over its first input, where nothing else needs that.
+    InPlace(Kernel),
+    /// Nothing: the same values in the same places.
+    View,
+    /// Channels of its input, from this one on: nothing is moved.
+    Channels(usize),
+    /// Its inputs beside each other: so many rows, each made of a row of every input. They are written where they belong.
+    Concatenate { rows: usize },
+}
+
+/// A layer's meaning. One type implements it for each kind of layer.
+pub trait Operation: Debug + Send + Sync + Any {
+    /// Its names, arguments and documentation.
+    fn definition(&self) -> &'static Definition;
+
+    /// NeuPy's class, from which generated names are made.
+    fn kind(&self) -> &'static str {
+        self.definition().kind
+    }
+
+    /// The arguments as they are in force, in the order of the definition: what the text forms print.
+    fn settings(&self) -> Vec<(&'static str, String)>;
+
+    /// The output's type, or why the inputs do not fit.
+    fn infer(&self, inputs: &[&TensorType]) -> Result<TensorType, ShapeFault>;
+
+    /// What it learns, given inputs that fit.
+    fn parameters(&self, _inputs: &[&TensorType]) -> Result<Vec<ParameterSpec>, ShapeFault> {
+        Ok(Vec::new())
+    }
+
+    /// Multiply-adds per image, given inputs that fit.
+    fn multiply_adds(&self, _inputs: &[&TensorType]) -> u64 {
+        0
+    }
+
+    /// The output at inference in f64, by plain loops: what every other way of computing it is measured against.
+    /// The batch is the first axis.
+    fn evaluate(&self, inputs: &[&ArrayD<f64>], parameters: &[&ArrayD<f64>]) -> ArrayD<f64>;
+
+    /// How the plan computes it.
+    fn lower(&self, cx: &Lowering) -> Result<Lowered, String>;
+
+    /// Whether it lets its input through at inference (dropout, noise, identity).
+    fn rests(&self) -> bool {
+        false
+    }
+
+    /// Whether its output holds the same values in the same places as its input, in another shape perhaps.
+    fn keeps_values(&self) -> bool {
+        self.rests()
+    }
+
+    /// Whether it joins several inputs.
+    fn merges(&self) -> bool {
+        false
+    }
+
+    /// Whether it is the sum of its inputs.
+    fn adds(&self) -> bool {
+        false
+    }
+
+    /// The elementwise function that it is.
+    fn activation(&self) -> Option<Activation> {
+        None
+    }
+
+    /// Whether it is a softmax over the last axis, without parameters.
+    fn is_softmax(&self) -> bool {
+        false
+    }
+
+    /// Whether it is the maximum over 2x2 pixels without overlap, borders dropped.
+    fn is_pool_2x2(&self) -> bool {
+        false
+    }
+
+    /// The scale and shift that it is at inference.
+    fn affine(&self) -> Option<&dyn Affine> {
+        None
+    }
+
+    /// What it can do to its result before it stores it.
+    fn supports(&self) -> Supports {
+        Supports::default()
+    }
+
+    /// The same layer with a bias, for a layer that can take in a scale and shift.
+    fn with_bias(&self) -> Option<Arc<dyn Operation>> {
+        None
+    }
+
+    /// The layer as its own type, for passes that know it.
+    fn as_any(&self) -> &dyn Any;
+}

@@ -1,0 +1,136 @@
+//! The network in f64 by plain loops: what plans are measured against.
+
+use super::{Derivation, Epilogue, Graph, NodeId, ParameterId};
+use crate::kernels::activation::Activation;
+use ndarray::{ArrayD, Axis, IxDyn, Zip};
+
+/// Runs a graph on a batch; `parameter` gives the values of a parameter that is not made from others, row-major.
+/// `seen` is called with each node's output. Returns the net's outputs.
+pub fn evaluate(
+    graph: &Graph,
+    inputs: &[ArrayD<f64>],
+    parameter: &mut dyn FnMut(ParameterId) -> Vec<f32>,
+    seen: &mut dyn FnMut(NodeId, &ArrayD<f64>),
+) -> Vec<ArrayD<f64>> {
+    let mut waiting: Vec<usize> = graph.consumers().iter().map(Vec::len).collect();
+    for output in &graph.outputs {
+        waiting[output.0] += 1;
+    }
+    let mut given = inputs.iter();
+    let mut values: Vec<Option<ArrayD<f64>>> = vec![None; graph.nodes.len()];
+    for id in graph.ids() {
+        let node = graph.node(id);
+        let arguments: Vec<&ArrayD<f64>> = match node.inputs.is_empty() {
+            true => given.next().into_iter().collect(),
+            false => node.inputs.iter().filter_map(|input| values[input.0].as_ref()).collect(),
+        };
+        let own: Vec<ArrayD<f64>> = node.parameters.iter().map(|&id| parameter_value(graph, id, parameter)).collect();
+        let own: Vec<&ArrayD<f64>> = own.iter().collect();
+        let (residual, arguments) = match arguments.split_last() {
+            Some((last, rest)) if node.epilogue.residual => (Some(*last), rest),
+            _ => (None, &arguments[..]),
+        };
+        let output = epilogue(&node.epilogue, node.operation.evaluate(arguments, &own), residual);
+        seen(id, &output);
+        values[id.0] = Some(output);
+        for input in &node.inputs {
+            waiting[input.0] -= 1;
+            if waiting[input.0] == 0 {
+                values[input.0] = None;
+            }
+        }
+    }
+    graph.outputs.iter().filter_map(|output| values[output.0].clone()).collect()
+}
+
+fn parameter_value(
+    graph: &Graph,
+    id: ParameterId,
+    parameter: &mut dyn FnMut(ParameterId) -> Vec<f32>,
+) -> ArrayD<f64> {
+    let values = derived_values(graph, id, parameter);
+    let shape = IxDyn(&graph.parameters[id.0].shape);
+    ArrayD::from_shape_vec(shape, values).unwrap_or_else(|_| ArrayD::zeros(IxDyn(&[0])))
+}
+
+/// A parameter's values in f64: its own, or what its derivation makes of others.
+pub fn derived_values(
+    graph: &Graph,
+    id: ParameterId,
+    parameter: &mut dyn FnMut(ParameterId) -> Vec<f32>,
+) -> Vec<f64> {
+    let mut read = |id: ParameterId| derived_values(graph, id, parameter);
+    match &graph.parameters[id.0].derived {
+        None => parameter(id).into_iter().map(f64::from).collect(),
+        Some(Derivation::ScaledWeight { weight, norm, parameters }) => {
+            let mut values = read(*weight);
+            let own: Vec<Vec<f64>> = parameters.iter().map(|&id| read(id)).collect();
+            if let Some(affine) = norm.affine() {
+                let (scale, _) = affine.scale_shift(&own);
+                values.chunks_exact_mut(scale.len().max(1)).for_each(|row| {
+                    row.iter_mut().zip(&scale).for_each(|(value, scale)| *value *= scale);
+                });
+            }
+            values
+        }
+        Some(Derivation::ShiftedBias { bias, norm, parameters }) => {
+            let own: Vec<Vec<f64>> = parameters.iter().map(|&id| read(id)).collect();
+            let (scale, shift) = norm.affine().map_or((Vec::new(), Vec::new()), |affine| affine.scale_shift(&own));
+            let mut values = bias.map_or_else(|| vec![0.0; shift.len()], read);
+            for ((value, scale), shift) in values.iter_mut().zip(&scale).zip(&shift) {
+                *value = *value * scale + shift;
+            }
+            values
+        }
+    }
+}
+
+fn epilogue(epilogue: &Epilogue, mut output: ArrayD<f64>, residual: Option<&ArrayD<f64>>) -> ArrayD<f64> {
+    if let Some(residual) = residual {
+        Zip::from(&mut output).and(residual).for_each(|a, b| *a += b);
+    }
+    output.mapv_inplace(|x| activation(epilogue.activation, x));
+    if epilogue.pool {
+        output = pool_2x2(&output);
+    }
+    if epilogue.softmax {
+        softmax(&mut output);
+    }
+    output
+}
+
+fn pool_2x2(x: &ArrayD<f64>) -> ArrayD<f64> {
+    let shape = x.shape();
+    ArrayD::from_shape_fn(IxDyn(&[shape[0], shape[1] / 2, shape[2] / 2, shape[3]]), |at| {
+        let value = |dy: usize, dx: usize| x[[at[0], 2 * at[1] + dy, 2 * at[2] + dx, at[3]]];
+        value(0, 0).max(value(0, 1)).max(value(1, 0)).max(value(1, 1))
+    })
+}
+
+/// Softmax over the last axis, in place.
+pub fn softmax(x: &mut ArrayD<f64>) {
+    let last = Axis(x.ndim().saturating_sub(1));
+    for mut row in x.lanes_mut(last) {
+        let largest = row.fold(f64::NEG_INFINITY, |a, &b| a.max(b));
+        row.mapv_inplace(|value| (value - largest).exp());
+        let sum = row.sum();
+        row.mapv_inplace(|value| value / sum);
+    }
+}
+
+/// An elementwise function in f64.
+pub fn activation(activation: Activation, x: f64) -> f64 {
+    match activation {
+        Activation::Linear => x,
+        Activation::Relu { alpha } => if x > 0.0 { x } else { f64::from(alpha) * x },
+        Activation::Relu6 => x.clamp(0.0, 6.0),
+        Activation::Sigmoid => 1.0 / (1.0 + (-x).exp()),
+        Activation::HardSigmoid => (0.2 * x + 0.5).clamp(0.0, 1.0),
+        Activation::Tanh => x.tanh(),
+        Activation::Elu => if x > 0.0 { x } else { x.exp_m1() },
+        Activation::Softplus => x.max(0.0) + (-x.abs()).exp().ln_1p(),
+        Activation::Swish => x / (1.0 + (-x).exp()),
+        Activation::HardSwish => x * (x + 3.0).clamp(0.0, 6.0) / 6.0,
+        Activation::Gelu => 0.5 * x * (1.0 + libm::erf(x / std::f64::consts::SQRT_2)),
+    }
+}

@@ -1,0 +1,65 @@
+//! The graph as text: what `netc build --emit graph` and `fused` print, and snapshots hold.
+
+use super::{Graph, NodeId};
+use std::fmt::{self, Write};
+
+impl Graph {
+    /// What a node is, with its settings and parameters, on one line.
+    fn line(&self, id: NodeId) -> String {
+        let node = self.node(id);
+        let mut line = format!("{} = {}", node.name, node.operation.definition().name);
+        let settings: Vec<String> =
+            node.operation.settings().iter().map(|(name, value)| format!("{name}={value}")).collect();
+        if !settings.is_empty() {
+            let _ = write!(line, "({})", settings.join(", "));
+        }
+        let inputs: Vec<&str> = node.inputs.iter().map(|&input| self.node(input).name.as_str()).collect();
+        if !inputs.is_empty() {
+            let _ = write!(line, " of {}", inputs.join(", "));
+        }
+        let epilogue = &node.epilogue;
+        if epilogue.residual {
+            line.push_str(", added");
+        }
+        if epilogue.activation != Default::default() {
+            let _ = write!(line, ", then {}", epilogue.activation);
+        }
+        if epilogue.pool {
+            line.push_str(", then max 2x2");
+        }
+        if epilogue.softmax {
+            line.push_str(", then softmax");
+        }
+        let _ = write!(line, " : {}", node.output);
+        if node.frozen {
+            line.push_str(" frozen");
+        }
+        line
+    }
+}
+
+impl fmt::Display for Graph {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "net {} : {}", self.name, self.summary())?;
+        for id in self.ids() {
+            writeln!(f, "  {}", self.line(id))?;
+            let node = self.node(id);
+            for &parameter in &node.parameters {
+                let parameter = &self.parameters[parameter.0];
+                let shape: Vec<String> = parameter.shape.iter().map(usize::to_string).collect();
+                let origin = match parameter.derived {
+                    Some(_) => "folded".to_string(),
+                    None => parameter.initializer.to_string(),
+                };
+                let shared = if parameter.layer == node.name { String::new() } else { format!("{}/", parameter.layer) };
+                let kept = if parameter.trainable { "" } else { ", gathered" };
+                writeln!(f, "    {shared}{} ({}) {origin}{kept}", parameter.role, shape.join(", "))?;
+            }
+            if !node.swallowed.is_empty() {
+                writeln!(f, "    with {}", node.swallowed.join(", "))?;
+            }
+        }
+        let outputs: Vec<&str> = self.outputs.iter().map(|&id| self.node(id).name.as_str()).collect();
+        writeln!(f, "  gives {}", outputs.join(", "))
+    }
+}

@@ -1,0 +1,137 @@
+//! The values that a layer's arguments take, evaluated, with the place where they were written.
+
+use crate::source::Span;
+use std::fmt;
+
+/// An evaluated argument.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Value {
+    pub kind: ValueKind,
+    /// Where it was written.
+    pub span: Span,
+}
+
+/// What a value is.
+#[derive(Clone, Debug, PartialEq)]
+pub enum ValueKind {
+    Int(i64),
+    Float(f64),
+    Bool(bool),
+    Text(String),
+    /// A bare word: a choice such as `same`.
+    Word(String),
+    /// `?`
+    Open,
+    /// `3x3`, `?x512`
+    Sizes(Vec<Option<i64>>),
+    List(Vec<Value>),
+    Map(Vec<(Value, Value)>),
+    /// `HeNormal(gain=1)`
+    Construct {
+        name: String,
+        arguments: Vec<(Option<(String, Span)>, Value)>,
+    },
+}
+
+impl ValueKind {
+    /// What it is, in a sentence: "an integer".
+    pub fn noun(&self) -> &'static str {
+        match self {
+            ValueKind::Int(_) => "an integer",
+            ValueKind::Float(_) => "a number",
+            ValueKind::Bool(_) => "a truth value",
+            ValueKind::Text(_) => "a text",
+            ValueKind::Word(_) => "a word",
+            ValueKind::Open => "an open size",
+            ValueKind::Sizes(_) => "sizes",
+            ValueKind::List(_) => "a list",
+            ValueKind::Map(_) => "a map",
+            ValueKind::Construct { .. } => "a construction",
+        }
+    }
+}
+
+impl Value {
+    /// The sizes that it stands for: `3x3`, `[3, 3]`, an integer or `?`; `None` for an open one.
+    pub fn sizes(&self) -> Option<Vec<Option<i64>>> {
+        match &self.kind {
+            ValueKind::Int(size) => Some(vec![Some(*size)]),
+            ValueKind::Open => Some(vec![None]),
+            ValueKind::Sizes(sizes) => Some(sizes.clone()),
+            ValueKind::List(list) => list
+                .iter()
+                .map(|value| match value.kind {
+                    ValueKind::Int(size) => Some(Some(size)),
+                    ValueKind::Open => Some(None),
+                    _ => None,
+                })
+                .collect(),
+            _ => None,
+        }
+    }
+
+    /// The number that it is.
+    pub fn number(&self) -> Option<f64> {
+        match self.kind {
+            ValueKind::Int(value) => Some(value as f64),
+            ValueKind::Float(value) => Some(value),
+            _ => None,
+        }
+    }
+}
+
+impl fmt::Display for Value {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.kind.fmt(f)
+    }
+}
+
+fn separated<T>(
+    f: &mut fmt::Formatter<'_>,
+    items: &[T],
+    mut write: impl FnMut(&mut fmt::Formatter<'_>, &T) -> fmt::Result,
+) -> fmt::Result {
+    for (index, item) in items.iter().enumerate() {
+        if index > 0 {
+            f.write_str(", ")?;
+        }
+        write(f, item)?;
+    }
+    Ok(())
+}
+
+impl fmt::Display for ValueKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            ValueKind::Int(value) => write!(f, "{value}"),
+            ValueKind::Float(value) => write!(f, "{value}"),
+            ValueKind::Bool(value) => write!(f, "{value}"),
+            ValueKind::Text(text) => write!(f, "{text:?}"),
+            ValueKind::Word(word) => f.write_str(word),
+            ValueKind::Open => f.write_str("?"),
+            ValueKind::Sizes(sizes) => {
+                let words: Vec<String> =
+                    sizes.iter().map(|size| size.map_or("?".to_string(), |size| size.to_string())).collect();
+                f.write_str(&words.join("x"))
+            }
+            ValueKind::List(list) => {
+                f.write_str("[")?;
+                separated(f, list, |f, value| value.fmt(f))?;
+                f.write_str("]")
+            }
+            ValueKind::Map(entries) => {
+                f.write_str("{ ")?;
+                separated(f, entries, |f, (key, value)| write!(f, "{key} = {value}"))?;
+                f.write_str(" }")
+            }
+            ValueKind::Construct { name, arguments } => {
+                write!(f, "{name}(")?;
+                separated(f, arguments, |f, (name, value)| match name {
+                    Some((name, _)) => write!(f, "{name}={value}"),
+                    None => value.fmt(f),
+                })?;
+                f.write_str(")")
+            }
+        }
+    }
+}

@@ -1,0 +1,217 @@
+//! Depthwise convolutions: each input channel has its own kernel, or `multiplier` of them.
+
+use super::epilogue::{Epilogue, Finish, Pool, check_convolution, pool_two_rows};
+use super::simd_depthwise::{ADDRESSES, Pixel, STRIP, Strip};
+use super::simd_panel::{PANEL, panels};
+use super::threads::{Threads, WorkerScratch};
+use super::view::{Convolution, View, ViewMut};
+
+/// Tasks of an image at most: rows of each are neighbours, which share their input.
+const TASKS: usize = 16;
+
+/// Whether the convolution is one that [`convolve`] does: as many groups as input channels.
+pub fn supports(conv: &Convolution) -> bool {
+    conv.groups == conv.in_c && conv.in_c > 0 && conv.out_c.is_multiple_of(conv.in_c)
+}
+
+fn taps(conv: &Convolution) -> usize {
+    conv.window.kernel_h * conv.window.kernel_w
+}
+
+/// The floats of the packed weights.
+pub fn packed_len_weights(conv: &Convolution) -> usize {
+    panels(conv.out_c) * PANEL * taps(conv)
+}
+
+/// Packs `(kernel_h, kernel_w, 1, out_c)` for [`convolve`]: for each 16 channels the weights of all taps.
+pub fn pack_weights(conv: &Convolution, weights: &[f32]) -> Vec<f32> {
+    let taps = taps(conv);
+    assert_eq!(weights.len(), taps * conv.out_c, "weights");
+    let mut packed = vec![0.0; packed_len_weights(conv)];
+    super::simd_panel::pack(taps, conv.out_c, weights, conv.out_c, &mut packed);
+    packed
+}
+
+/// The floats of scratch memory that [`convolve`] needs for `workers` threads.
+pub fn scratch_len(conv: &Convolution, pool: Option<Pool>, workers: usize) -> usize {
+    WorkerScratch::len(conv.in_c, 1) + WorkerScratch::len(worker_len(conv, pool), workers)
+}
+
+/// Two rows of results that wait to be pooled.
+fn worker_len(conv: &Convolution, pool: Option<Pool>) -> usize {
+    pool.map_or(0, |_| 2 * conv.window.out_w * conv.out_c)
+}
+
+/// Convolves `batch` images of `(in_h, in_w, in_c)` to `(out_h, out_w, out_c)`, or half that size where the epilogue
+/// pools; `weights` as [`pack_weights`] packed them.
+///
+/// # Panics
+/// If a slice is too short for the sizes, or [`supports`] is false.
+pub fn convolve(
+    threads: &Threads,
+    conv: &Convolution,
+    batch: usize,
+    input: View,
+    weights: &[f32],
+    epilogue: &Epilogue,
+    scratch: &mut [f32],
+    output: ViewMut,
+) {
+    assert!(supports(conv), "not a depthwise convolution: {conv:?}");
+    assert_eq!(weights.len(), packed_len_weights(conv), "packed weights");
+    let (output, finish) = check_convolution(conv, batch, &input, epilogue, output);
+    let window = &conv.window;
+    if window.out_h * window.out_w == 0 {
+        return;
+    }
+    let common = WorkerScratch::len(conv.in_c, 1);
+    assert!(scratch.len() >= common, "scratch memory is too small");
+    let (zeros, scratch) = scratch.split_at_mut(common);
+    zeros.fill(0.0);
+    let scratch = WorkerScratch::new(scratch, worker_len(conv, epilogue.pool), threads.count());
+    let call = Call { threads, conv, input: &input, weights, zeros, finish: &finish };
+    let height = epilogue.pool.map_or(window.out_h, |Pool::Max2x2| window.out_h / 2 * 2);
+    let mut rows = height.div_ceil(TASKS).max(1);
+    if epilogue.pool.is_some() {
+        rows = rows.next_multiple_of(2);
+    }
+    let tasks = height.div_ceil(rows);
+    threads.run(batch * tasks, &|task, worker| {
+        let image = task / tasks;
+        let first = task % tasks * rows;
+        let rows = first..(first + rows).min(height);
+        // SAFETY: rows are within the checked views and disjoint; each worker uses only its own scratch.
+        unsafe {
+            match epilogue.pool {
+                None => {
+                    for row in rows {
+                        call.row(image, row, output.pixel(image, row * window.out_w), output.ld);
+                    }
+                }
+                Some(Pool::Max2x2) => {
+                    let results = scratch.piece(worker);
+                    let (width, channels) = (window.out_w, conv.out_c);
+                    for row in rows.step_by(2) {
+                        call.row(image, row, results.as_mut_ptr(), channels);
+                        call.row(image, row + 1, results.as_mut_ptr().add(width * channels), channels);
+                        if width >= 2 {
+                            let to = output.pixel(image, row / 2 * (width / 2));
+                            pool_two_rows(results, channels, width, channels, to, output.ld);
+                        }
+                    }
+                }
+            }
+        }
+    });
+}
+
+/// What all tasks of a call read.
+struct Call<'a> {
+    threads: &'a Threads,
+    conv: &'a Convolution,
+    input: &'a View<'a>,
+    weights: &'a [f32],
+    zeros: &'a [f32],
+    finish: &'a Finish<'a>,
+}
+
+// SAFETY: `Finish` holds addresses of slices that are only read.
+unsafe impl Sync for Call<'_> {}
+
+impl Call<'_> {
+    /// An output row, to `to`.
+    ///
+    /// # Safety
+    /// Image and row must exist, and `to` hold the row's pixels, `to_ld` floats apart.
+    unsafe fn row(&self, image: usize, row: usize, to: *mut f32, to_ld: usize) {
+        let window = &self.conv.window;
+        let plain = self.conv.out_c == self.conv.in_c && (window.dilation_h, window.dilation_w) == (1, 1);
+        let shape = (window.kernel_h, window.kernel_w, window.stride_w);
+        // SAFETY: the caller's promise.
+        unsafe {
+            match shape {
+                (3, 3, 1) if plain => self.strips::<3, 1>(image, row, to, to_ld),
+                (3, 3, 2) if plain => self.strips::<3, 2>(image, row, to, to_ld),
+                (5, 5, 1) if plain => self.strips::<5, 1>(image, row, to, to_ld),
+                (5, 5, 2) if plain => self.strips::<5, 2>(image, row, to, to_ld),
+                _ => {
+                    for x in 0..window.out_w {
+                        self.pixel(image, row, x, to.add(x * to_ld));
+                    }
+                }
+            }
+        }
+    }
+
+    /// The address of the input pixel `(y, x)` counted from the padded corner, or of zeros.
+    #[inline]
+    unsafe fn address(&self, image: usize, y: usize, x: usize) -> *const f32 {
+        let window = &self.conv.window;
+        let (y, x) = (y.wrapping_sub(window.pad_top), x.wrapping_sub(window.pad_left));
+        if y >= window.in_h || x >= window.in_w {
+            return self.zeros.as_ptr();
+        }
+        // SAFETY: the pixel is within the image.
+        unsafe { self.input.data.as_ptr().add(image * self.input.image + (y * window.in_w + x) * self.input.ld) }
+    }
+
+    unsafe fn strips<const K: usize, const S: usize>(&self, image: usize, row: usize, to: *mut f32, to_ld: usize) {
+        let window = &self.conv.window;
+        let mut addresses = [std::ptr::null(); ADDRESSES];
+        let mut x = 0;
+        while x < window.out_w {
+            let left = window.out_w - x;
+            let pixels = [STRIP, 4, 2, 1].into_iter().find(|&size| size <= left).unwrap_or(1);
+            let seen = (pixels - 1) * S + K;
+            // SAFETY: the addresses are of the windows' pixels, and the row has the strip's pixels.
+            unsafe {
+                for i in 0..K {
+                    for j in 0..seen {
+                        addresses[i * seen + j] = self.address(image, row * window.stride_h + i, x * S + j);
+                    }
+                }
+                self.threads.isa().dispatch(Strip::<K, S> {
+                    addresses: &addresses,
+                    pixels,
+                    channels: self.conv.out_c,
+                    weights: self.weights.as_ptr(),
+                    finish: self.finish,
+                    residual: self.finish.residual(image, row * window.out_w + x),
+                    to: to.add(x * to_ld),
+                    to_ld,
+                });
+            }
+            x += pixels;
+        }
+    }
+
+    unsafe fn pixel(&self, image: usize, y: usize, x: usize, to: *mut f32) {
+        let window = &self.conv.window;
+        let taps = taps(self.conv);
+        let mut addresses = [std::ptr::null(); ADDRESSES];
+        let mut first_tap = 0;
+        while first_tap < taps {
+            let count = ADDRESSES.min(taps - first_tap);
+            // SAFETY: the addresses are of the window's pixels, and `to` has the channels.
+            unsafe {
+                for (index, address) in addresses[..count].iter_mut().enumerate() {
+                    let (i, j) = ((first_tap + index) / window.kernel_w, (first_tap + index) % window.kernel_w);
+                    let in_y = y * window.stride_h + i * window.dilation_h;
+                    *address = self.address(image, in_y, x * window.stride_w + j * window.dilation_w);
+                }
+                self.threads.isa().dispatch(Pixel {
+                    addresses: &addresses[..count],
+                    taps,
+                    first_tap,
+                    multiplier: self.conv.out_c / self.conv.in_c,
+                    channels: self.conv.out_c,
+                    weights: self.weights.as_ptr(),
+                    finish: (first_tap + count == taps).then_some(self.finish),
+                    residual: self.finish.residual(image, y * window.out_w + x),
+                    to,
+                });
+            }
+            first_tap += count;
+        }
+    }
+}

@@ -1,0 +1,206 @@
+//! Convolutions of few input channels, as a network's first: the windows' rows are read as they stand in a padded copy
+//! of a band of the image, where a kernel row is one stretch of `kernel_w * in_c` floats.
+
+use super::conv_im2col;
+use super::epilogue::{Epilogue, Finish, Output, Pool, check_convolution, pool_two_rows};
+use super::simd_panel::PANEL;
+use super::simd_tile::{Product, Rows};
+use super::threads::{ALIGNMENT, Threads, WorkerScratch};
+use super::view::{Convolution, View, ViewMut};
+use std::ops::Range;
+
+/// Output pixels of a band, about.
+const BAND_PIXELS: usize = 512;
+
+/// Whether the convolution is one that [`convolve`] does: one group, no dilation along rows.
+pub fn supports(conv: &Convolution) -> bool {
+    conv.groups == 1 && conv.window.dilation_w == 1
+}
+
+/// The floats of the packed weights.
+pub fn packed_len_weights(conv: &Convolution) -> usize {
+    conv_im2col::packed_len_weights(conv)
+}
+
+/// Packs `(kernel_h, kernel_w, in_c, out_c)` for [`convolve`]: panels of 16 output channels.
+pub fn pack_weights(conv: &Convolution, weights: &[f32]) -> Vec<f32> {
+    conv_im2col::pack_weights(conv, weights)
+}
+
+/// The floats of scratch memory that [`convolve`] needs for `workers` threads.
+pub fn scratch_len(conv: &Convolution, pool: Option<Pool>, workers: usize) -> usize {
+    WorkerScratch::len(Bands::new(conv, pool).worker_len(), workers)
+}
+
+/// How the output is cut into bands of rows.
+#[derive(Clone, Copy)]
+struct Bands {
+    rows: usize,
+    count: usize,
+    /// The padded copy's height and floats in a row.
+    copy_h: usize,
+    copy_row: usize,
+    /// The floats of two rows of results that wait to be pooled.
+    results: usize,
+}
+
+impl Bands {
+    fn new(conv: &Convolution, pool: Option<Pool>) -> Self {
+        let window = &conv.window;
+        let rows = (BAND_PIXELS / window.out_w.max(1)).clamp(1, window.out_h.max(1));
+        let (rows, total) = match pool {
+            None => (rows, window.out_h),
+            Some(Pool::Max2x2) => (rows.next_multiple_of(2), window.out_h / 2 * 2),
+        };
+        let results = pool.map_or(0, |_| 2 * window.out_w * conv.out_c);
+        Self {
+            rows,
+            count: total.div_ceil(rows),
+            copy_h: (rows - 1) * window.stride_h + (window.kernel_h.max(1) - 1) * window.dilation_h + 1,
+            copy_row: ((window.out_w.max(1) - 1) * window.stride_w + window.kernel_w) * conv.in_c,
+            results,
+        }
+    }
+
+    fn copy_len(&self) -> usize {
+        (self.copy_h * self.copy_row).next_multiple_of(ALIGNMENT)
+    }
+
+    fn worker_len(&self) -> usize {
+        self.copy_len() + self.results
+    }
+}
+
+/// Convolves `batch` images of `(in_h, in_w, in_c)` to `(out_h, out_w, out_c)`, or half that size where the epilogue
+/// pools; `weights` as [`pack_weights`] packed them.
+///
+/// # Panics
+/// If a slice is too short for the sizes, or [`supports`] is false.
+pub fn convolve(
+    threads: &Threads,
+    conv: &Convolution,
+    batch: usize,
+    input: View,
+    weights: &[f32],
+    epilogue: &Epilogue,
+    scratch: &mut [f32],
+    output: ViewMut,
+) {
+    assert!(supports(conv), "not a convolution for the direct kernel: {conv:?}");
+    assert_eq!(weights.len(), packed_len_weights(conv), "packed weights");
+    let (output, finish) = check_convolution(conv, batch, &input, epilogue, output);
+    let window = &conv.window;
+    if window.out_h * window.out_w * conv.out_c == 0 {
+        return;
+    }
+    let bands = Bands::new(conv, epilogue.pool);
+    let scratch = WorkerScratch::new(scratch, bands.worker_len(), threads.count());
+    threads.run(batch * bands.count, &|task, worker| {
+        let (image, band) = (task / bands.count, task % bands.count);
+        // SAFETY: each worker uses only its own scratch.
+        let (copy, results) = unsafe { scratch.piece(worker) }.split_at_mut(bands.copy_len());
+        let end = epilogue.pool.map_or(window.out_h, |Pool::Max2x2| window.out_h / 2 * 2);
+        let rows = band * bands.rows..((band + 1) * bands.rows).min(end);
+        copy_band(conv, &input, image, rows.clone(), &bands, copy);
+        let task = Band { threads, conv, image, bands: &bands, weights, finish: &finish, copy };
+        // SAFETY: the rows are within the checked views; bands are disjoint.
+        unsafe {
+            match epilogue.pool {
+                None => {
+                    for row in rows.clone() {
+                        task.row(row, row - rows.start, output.pixel(image, row * window.out_w), output.ld);
+                    }
+                }
+                Some(Pool::Max2x2) => task.pooled_rows(rows, results, &output),
+            }
+        }
+    });
+}
+
+/// Copies what some output rows' windows see, zeros outside the image.
+fn copy_band(conv: &Convolution, input: &View, image: usize, rows: Range<usize>, bands: &Bands, copy: &mut [f32]) {
+    let window = &conv.window;
+    let needed = (rows.len() - 1) * window.stride_h + (window.kernel_h.max(1) - 1) * window.dilation_h + 1;
+    for (index, line) in copy.chunks_exact_mut(bands.copy_row.max(1)).take(needed).enumerate() {
+        let y = (rows.start * window.stride_h + index).wrapping_sub(window.pad_top);
+        if y >= window.in_h {
+            line.fill(0.0);
+            continue;
+        }
+        let left = (window.pad_left * conv.in_c).min(line.len());
+        let (margin, line) = line.split_at_mut(left);
+        margin.fill(0.0);
+        let pixels = (line.len() / conv.in_c).min(window.in_w);
+        let (inside, margin) = line.split_at_mut(pixels * conv.in_c);
+        margin.fill(0.0);
+        let from = &input.data[image * input.image + y * window.in_w * input.ld..];
+        if input.ld == conv.in_c {
+            inside.copy_from_slice(&from[..inside.len()]);
+        } else {
+            for (to, from) in inside.chunks_exact_mut(conv.in_c).zip(from.chunks(input.ld)) {
+                to.copy_from_slice(&from[..conv.in_c]);
+            }
+        }
+    }
+}
+
+/// What a band's rows read.
+struct Band<'a> {
+    threads: &'a Threads,
+    conv: &'a Convolution,
+    image: usize,
+    bands: &'a Bands,
+    weights: &'a [f32],
+    finish: &'a Finish<'a>,
+    copy: &'a [f32],
+}
+
+impl Band<'_> {
+    /// An output row, the `index`-th of the band, to `c`.
+    ///
+    /// # Safety
+    /// The row must be within the band, and `c` hold it.
+    unsafe fn row(&self, row: usize, index: usize, c: *mut f32, ldc: usize) {
+        let window = &self.conv.window;
+        let depth = window.kernel_w * self.conv.in_c;
+        // SAFETY: the copy holds the row's windows.
+        unsafe {
+            self.threads.isa().dispatch(Product {
+                a: Rows::Strided {
+                    data: self.copy.as_ptr().add(index * window.stride_h * self.bands.copy_row),
+                    ld: window.stride_w * self.conv.in_c,
+                    tap: window.dilation_h * self.bands.copy_row,
+                },
+                rows: window.out_w,
+                taps: window.kernel_h,
+                depth,
+                b: self.weights.as_ptr(),
+                panel_stride: window.kernel_h * depth * PANEL,
+                columns: self.conv.out_c,
+                c,
+                ldc,
+                accumulate: false,
+                finish: Some(self.finish),
+                residual: self.finish.residual(self.image, row * window.out_w),
+                first_column: 0,
+            });
+        }
+    }
+
+    /// Pairs of rows, each pooled into the output.
+    unsafe fn pooled_rows(&self, rows: Range<usize>, results: &mut [f32], output: &Output) {
+        let (width, out_c) = (self.conv.window.out_w, self.conv.out_c);
+        let start = rows.start;
+        for row in rows.step_by(2) {
+            // SAFETY: the results hold two rows, and the pooled row is within the output.
+            unsafe {
+                self.row(row, row - start, results.as_mut_ptr(), out_c);
+                self.row(row + 1, row + 1 - start, results.as_mut_ptr().add(width * out_c), out_c);
+                if width >= 2 {
+                    let to = output.pixel(self.image, row / 2 * (width / 2));
+                    pool_two_rows(results, out_c, width, out_c, to, output.ld);
+                }
+            }
+        }
+    }
+}

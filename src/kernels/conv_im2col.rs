@@ -1,0 +1,229 @@
+//! Convolutions of any kernel, stride, dilation, padding and groups, as a matrix product whose left rows are the
+//! windows' pixels. The rows are not copied: a block's product reads each tap's pixel through its address.
+
+use super::epilogue::{Epilogue, Finish, Output, Pool, check_convolution, pool_two_rows};
+use super::simd_panel::{Grid, PANEL, pack, packed_len, panels};
+use super::simd_tile::{Product, Rows};
+use super::threads::{Threads, WorkerScratch};
+use super::view::{Convolution, View, ViewMut, Window};
+use std::mem::MaybeUninit;
+use std::ops::Range;
+
+/// The depth of the product that is summed in registers at once: a panel's part of it stays in the first-level cache.
+const DEPTH: usize = 384;
+/// Addresses held at once: taps times rows.
+const ADDRESSES: usize = 2048;
+/// What windows see outside the image.
+static ZEROS: [f32; DEPTH] = [0.0; DEPTH];
+/// Output pixels of a block, whose taps' pixels stay in the second-level cache.
+const ROW_BLOCK: usize = 96;
+/// Blocks to have at least, so that threads finish at about the same time.
+const TASKS: usize = 16;
+
+/// The floats of the packed weights.
+pub fn packed_len_weights(conv: &Convolution) -> usize {
+    conv.groups * packed_len(depth(conv), conv.out_c / conv.groups)
+}
+
+/// Packs `(kernel_h, kernel_w, in_c / groups, out_c)` for [`convolve`]: for each group panels of 16 output channels.
+pub fn pack_weights(conv: &Convolution, weights: &[f32]) -> Vec<f32> {
+    let (depth, out_c) = (depth(conv), conv.out_c / conv.groups);
+    assert_eq!(weights.len(), depth * conv.out_c, "weights");
+    let mut packed = vec![0.0; packed_len_weights(conv)];
+    for group in 0..conv.groups {
+        let each = packed_len(depth, out_c);
+        let part = &mut packed[group * each..(group + 1) * each];
+        pack(depth, out_c, &weights[group * out_c..], conv.out_c, part);
+    }
+    packed
+}
+
+/// The rows of a group's weight matrix.
+fn depth(conv: &Convolution) -> usize {
+    conv.window.kernel_h * conv.window.kernel_w * conv.in_c / conv.groups
+}
+
+/// The floats of scratch memory that [`convolve`] needs for `workers` threads.
+pub fn scratch_len(conv: &Convolution, batch: usize, pool: Option<Pool>, workers: usize) -> usize {
+    WorkerScratch::len(worker_len(conv, batch, pool), workers)
+}
+
+fn worker_len(conv: &Convolution, batch: usize, pool: Option<Pool>) -> usize {
+    let grid = grid(conv, batch, pool);
+    pool.map_or(0, |_| grid.row_block() * grid.column_block())
+}
+
+/// The blocks of one group of one image; two output rows each where they are pooled.
+fn grid(conv: &Convolution, batch: usize, pool: Option<Pool>) -> Grid {
+    let window = &conv.window;
+    let (rows, block) = match pool {
+        None => (window.out_h * window.out_w, ROW_BLOCK),
+        Some(Pool::Max2x2) => (window.out_h / 2 * 2 * window.out_w, 2 * window.out_w),
+    };
+    Grid::new(rows, conv.out_c / conv.groups, block, batch * conv.groups, TASKS)
+}
+
+/// Convolves `batch` images of `(in_h, in_w, in_c)` to `(out_h, out_w, out_c)`, or half that size where the epilogue
+/// pools; `weights` as [`pack_weights`] packed them.
+///
+/// # Panics
+/// If a slice is too short for the sizes.
+pub fn convolve(
+    threads: &Threads,
+    conv: &Convolution,
+    batch: usize,
+    input: View,
+    weights: &[f32],
+    epilogue: &Epilogue,
+    scratch: &mut [f32],
+    output: ViewMut,
+) {
+    assert_eq!(weights.len(), packed_len_weights(conv), "packed weights");
+    let (output, finish) = check_convolution(conv, batch, &input, epilogue, output);
+    let grid = grid(conv, batch, epilogue.pool);
+    let scratch = WorkerScratch::new(scratch, worker_len(conv, batch, epilogue.pool), threads.count());
+    let blocks = grid.blocks();
+    if conv.out_c == 0 || conv.window.out_h * conv.window.out_w == 0 {
+        return;
+    }
+    threads.run(batch * conv.groups * blocks, &|task, worker| {
+        let (part, block) = (task / blocks, task % blocks);
+        let (image, group) = (part / conv.groups, part % conv.groups);
+        let (pixels, columns) = grid.block(block);
+        let task = Task { threads, conv, image, group, input: &input, weights, finish: &finish };
+        match epilogue.pool {
+            // SAFETY: pixels and columns were checked to lie within the views; blocks are disjoint.
+            None => unsafe {
+                let first = group * (conv.out_c / conv.groups) + columns.start;
+                task.block(pixels.clone(), columns, output.pixel(image, pixels.start).add(first), output.ld);
+            },
+            // SAFETY: as above; each worker uses only its own scratch.
+            Some(Pool::Max2x2) => unsafe { task.pooled_block(pixels, columns, scratch.piece(worker), &output) },
+        }
+    });
+}
+
+/// What a block's product reads.
+struct Task<'a> {
+    threads: &'a Threads,
+    conv: &'a Convolution,
+    image: usize,
+    group: usize,
+    input: &'a View<'a>,
+    weights: &'a [f32],
+    finish: &'a Finish<'a>,
+}
+
+impl Task<'_> {
+    /// Two rows of output pixels into `band`, then pooled into the output.
+    unsafe fn pooled_block(&self, pixels: Range<usize>, columns: Range<usize>, band: &mut [f32], output: &Output) {
+        let width = self.conv.window.out_w;
+        let row = pixels.start / width / 2;
+        let first = self.group * (self.conv.out_c / self.conv.groups) + columns.start;
+        // SAFETY: the band holds the block, and the pooled row is within the output.
+        unsafe {
+            let count = columns.len();
+            self.block(pixels, columns, band.as_mut_ptr(), count);
+            if width >= 2 {
+                let to = output.pixel(self.image, row * (width / 2)).add(first);
+                pool_two_rows(band, count, width, count, to, output.ld);
+            }
+        }
+    }
+
+    /// The results of some output pixels and some of the group's channels, to `c`.
+    ///
+    /// # Safety
+    /// The pixels and channels must be within the convolution, and `c` must hold them, `ldc` floats apart.
+    unsafe fn block(&self, pixels: Range<usize>, columns: Range<usize>, c: *mut f32, ldc: usize) {
+        let window = &self.conv.window;
+        let in_c = self.conv.in_c / self.conv.groups;
+        let out_c = self.conv.out_c / self.conv.groups;
+        let taps = window.kernel_h * window.kernel_w;
+        // The depth is summed in pieces: some taps' whole pixels, or a part of one tap's.
+        let tap_step = (DEPTH / in_c.max(1)).clamp(1, taps.max(1)).min(ADDRESSES / 16);
+        let channel_step = in_c.div_ceil(in_c.div_ceil(DEPTH).max(1)).max(1);
+        let row_step = (ADDRESSES / tap_step).min(ROW_BLOCK);
+        let panel_stride = taps * in_c * PANEL;
+        let first_channel = self.group * out_c + columns.start;
+        let mut addresses = [const { MaybeUninit::<*const f32>::uninit() }; ADDRESSES];
+        // SAFETY: all addresses are within the checked views; the list holds `tap_step * row_step`.
+        unsafe {
+            let weights = self.weights.as_ptr().add(self.group * panels(out_c) * panel_stride);
+            let weights = weights.add(columns.start / PANEL * panel_stride);
+            let mut pixel = pixels.start;
+            while pixel < pixels.end {
+                let rows = row_step.min(pixels.end - pixel);
+                let c = c.add((pixel - pixels.start) * ldc);
+                let mut residual = self.finish.residual(self.image, pixel);
+                if !residual.is_null() {
+                    residual = residual.add(first_channel);
+                }
+                let mut tap = 0;
+                while tap < taps {
+                    let some_taps = tap_step.min(taps - tap);
+                    let mut channel = 0;
+                    while channel < in_c {
+                        let channels = channel_step.min(in_c - channel);
+                        let list = &mut addresses[..some_taps * rows];
+                        self.list_addresses(list, tap, pixel, rows, self.group * in_c + channel);
+                        let last = tap + some_taps == taps && channel + channels == in_c;
+                        self.threads.isa().dispatch(Product {
+                            a: Rows::Listed { addresses: list.as_ptr().cast(), rows },
+                            rows,
+                            taps: some_taps,
+                            depth: channels,
+                            b: weights.add((tap * in_c + channel) * PANEL),
+                            panel_stride,
+                            columns: columns.len(),
+                            c,
+                            ldc,
+                            accumulate: tap > 0 || channel > 0,
+                            finish: last.then_some(self.finish),
+                            residual,
+                            first_column: first_channel,
+                        });
+                        channel += channels;
+                    }
+                    tap += some_taps;
+                }
+                pixel += rows;
+            }
+        }
+    }
+
+    /// Lists for each tap from `tap` on the address of each window's pixel, at a channel.
+    unsafe fn list_addresses(
+        &self,
+        list: &mut [MaybeUninit<*const f32>],
+        tap: usize,
+        pixel: usize,
+        rows: usize,
+        channel: usize,
+    ) {
+        let window = &self.conv.window;
+        // SAFETY: the image is within the view.
+        let image = unsafe { self.input.data.as_ptr().add(self.image * self.input.image) };
+        for (index, line) in list.chunks_exact_mut(rows).enumerate() {
+            let (tap_y, tap_x) = ((tap + index) / window.kernel_w, (tap + index) % window.kernel_w);
+            let (mut y, mut x) = (pixel / window.out_w, pixel % window.out_w);
+            for address in line {
+                let at = input_pixel(window, y, x, tap_y, tap_x);
+                // SAFETY: the pixel is within the image, and the channel within the pixel.
+                address.write(at.map_or(ZEROS.as_ptr(), |at| unsafe { image.add(at * self.input.ld + channel) }));
+                x += 1;
+                if x == window.out_w {
+                    (y, x) = (y + 1, 0);
+                }
+            }
+        }
+    }
+}
+
+/// The index of the input pixel under a tap of the window at `(y, x)`, if it is within the image.
+#[inline]
+fn input_pixel(window: &Window, y: usize, x: usize, tap_y: usize, tap_x: usize) -> Option<usize> {
+    let y = (y * window.stride_h + tap_y * window.dilation_h).wrapping_sub(window.pad_top);
+    let x = (x * window.stride_w + tap_x * window.dilation_w).wrapping_sub(window.pad_left);
+    (y < window.in_h && x < window.in_w).then_some(y * window.in_w + x)
+}

@@ -1,0 +1,91 @@
+//! Dense layers: rows times a weight matrix. With few rows the weights are streamed at the memory's speed, each read
+//! once; with many it is a blocked matrix product.
+
+use super::activation::Activation;
+use super::epilogue::{Epilogue, Finish, Output};
+use super::simd_panel::{Grid, PANEL, pack, packed_len};
+use super::simd_tile::{Product, Rows};
+use super::threads::Threads;
+use super::view::{View, ViewMut};
+
+/// The depth of the product that is summed in registers at once.
+const DEPTH: usize = 256;
+/// Rows of a block.
+const ROW_BLOCK: usize = 128;
+/// Blocks to have at least.
+const TASKS: usize = 16;
+
+/// The floats of the packed weights of `inputs` by `outputs`.
+pub fn packed_len_weights(inputs: usize, outputs: usize) -> usize {
+    packed_len(inputs, outputs)
+}
+
+/// Packs `(inputs, outputs)` row-major for [`multiply`]: panels of 16 outputs, each one stretch of memory.
+pub fn pack_weights(inputs: usize, outputs: usize, weights: &[f32]) -> Vec<f32> {
+    assert_eq!(weights.len(), inputs * outputs, "weights");
+    let mut packed = vec![0.0; packed_len(inputs, outputs)];
+    pack(inputs, outputs, weights, outputs, &mut packed);
+    packed
+}
+
+/// The output rows `(rows, outputs)` = activation(input `(rows, inputs)` x weights + bias); `weights` as
+/// [`pack_weights`] packed them. Row r of the views begins at `r * ld`; their `image` is not looked at.
+///
+/// # Panics
+/// If a slice is too short for the sizes.
+pub fn multiply(
+    threads: &Threads,
+    rows: usize,
+    inputs: usize,
+    outputs: usize,
+    input: View,
+    weights: &[f32],
+    bias: Option<&[f32]>,
+    activation: Activation,
+    output: ViewMut,
+) {
+    assert_eq!(weights.len(), packed_len(inputs, outputs), "packed weights");
+    super::epilogue::check_view("input", &input, 1, rows, inputs);
+    let epilogue = Epilogue { bias, activation, ..Epilogue::default() };
+    let finish = Finish::new(&epilogue, 1, rows, outputs);
+    let output = Output::new(output, 1, rows, outputs);
+    if rows == 0 || outputs == 0 {
+        return;
+    }
+    // Tasks of about a megabyte of weights at least where rows are few; else enough columns to reuse the rows for.
+    let row_blocks = rows.div_ceil(ROW_BLOCK);
+    let panel_floats = (inputs * PANEL).max(1);
+    let wide = if rows < 8 { (256 * 1024usize).div_ceil(panel_floats) } else { (256 * 1024usize).div_ceil(panel_floats).max(8) };
+    let tasks = (outputs.div_ceil(PANEL).div_ceil(wide) * row_blocks).max(TASKS);
+    let grid = Grid::new(rows, outputs, ROW_BLOCK, 1, tasks);
+    let depth_step = inputs.div_ceil(inputs.div_ceil(DEPTH).max(1)).max(1);
+    threads.run(grid.blocks(), &|task, _| {
+        let (rows, columns) = grid.block(task);
+        // SAFETY: rows and columns are within the checked views; blocks are disjoint.
+        unsafe {
+            let mut depth = 0;
+            loop {
+                let step = depth_step.min(inputs - depth);
+                threads.isa().dispatch(Product {
+                    a: Rows::Strided { data: input.data.as_ptr().add(rows.start * input.ld + depth), ld: input.ld, tap: 0 },
+                    rows: rows.len(),
+                    taps: 1,
+                    depth: step,
+                    b: weights.as_ptr().add(columns.start * inputs + depth * PANEL),
+                    panel_stride: inputs * PANEL,
+                    columns: columns.len(),
+                    c: output.pixel(0, rows.start).add(columns.start),
+                    ldc: output.ld,
+                    accumulate: depth > 0,
+                    finish: (depth + step == inputs).then_some(&finish),
+                    residual: std::ptr::null(),
+                    first_column: columns.start,
+                });
+                depth += step;
+                if depth >= inputs {
+                    break;
+                }
+            }
+        }
+    });
+}

@@ -1,0 +1,210 @@
+//! General matrix products for gradients: C = alpha op(A) op(B) + beta C, row-major, shared by the threads in fixed
+//! tiles that each call OpenBLAS on one thread.
+
+use super::epilogue::Output;
+use super::threads::Threads;
+use super::view::ViewMut;
+use cblas_sys::{CBLAS_LAYOUT, CBLAS_TRANSPOSE, cblas_sgemm};
+use std::ffi::c_int;
+use std::ops::Range;
+use std::sync::Once;
+
+/// Rows and columns of a tile of the result, at most.
+const TILE: usize = 256;
+/// The depth of a piece where the sum is cut too.
+const PIECE: usize = 2048;
+/// Multiply-adds below which a product is one task.
+const SMALL: usize = 1 << 18;
+/// Tasks to have at least.
+const TASKS: usize = 16;
+
+unsafe extern "C" {
+    fn openblas_set_num_threads(count: c_int);
+}
+
+/// Makes OpenBLAS work on the calling thread only, as our threads already share the work. Cheap to call again.
+pub fn initialise() {
+    static ONCE: Once = Once::new();
+    // SAFETY: the function takes any positive count.
+    ONCE.call_once(|| unsafe { openblas_set_num_threads(1) });
+}
+
+/// The sizes of a product: op(A) is `(rows, depth)`, op(B) `(depth, columns)`, C `(rows, columns)`.
+#[derive(Clone, Copy, Debug)]
+pub struct Product {
+    pub rows: usize,
+    pub columns: usize,
+    pub depth: usize,
+    pub alpha: f32,
+    pub beta: f32,
+}
+
+/// An operand: row-major, rows `ld` floats apart, read transposed where `transposed`.
+#[derive(Clone, Copy, Debug)]
+pub struct Operand<'a> {
+    pub data: &'a [f32],
+    pub ld: usize,
+    pub transposed: bool,
+}
+
+impl Operand<'_> {
+    fn check(&self, name: &str, rows: usize, columns: usize) {
+        let (rows, columns) = if self.transposed { (columns, rows) } else { (rows, columns) };
+        assert!(self.ld >= columns, "{name}: rows overlap");
+        if rows > 0 && columns > 0 {
+            assert!((rows - 1) * self.ld + columns <= self.data.len(), "{name}: too short");
+        }
+    }
+
+    fn flag(&self) -> CBLAS_TRANSPOSE {
+        if self.transposed { CBLAS_TRANSPOSE::CblasTrans } else { CBLAS_TRANSPOSE::CblasNoTrans }
+    }
+
+    /// The address of an element of the operand as read.
+    unsafe fn at(&self, row: usize, column: usize) -> *const f32 {
+        let (row, column) = if self.transposed { (column, row) } else { (row, column) };
+        // SAFETY: within the operand by the caller's promise.
+        unsafe { self.data.as_ptr().add(row * self.ld + column) }
+    }
+}
+
+/// How a product is cut, by its sizes only.
+#[derive(Clone, Copy)]
+struct Cut {
+    rows: usize,
+    columns: usize,
+    row_blocks: usize,
+    column_blocks: usize,
+    pieces: usize,
+}
+
+impl Product {
+    fn cut(&self) -> Cut {
+        let (mut row_blocks, mut column_blocks) = (self.rows.div_ceil(TILE).max(1), self.columns.div_ceil(TILE).max(1));
+        let mut pieces = 1;
+        if self.rows * self.columns * self.depth > SMALL {
+            if row_blocks * column_blocks < TASKS && self.depth >= 2 * PIECE {
+                pieces = (self.depth / PIECE).min(TASKS.div_ceil(row_blocks * column_blocks));
+            }
+            // Cut the longer axis while there are too few tasks and tiles stay worth a call.
+            while row_blocks * column_blocks * pieces < TASKS {
+                let (height, width) = (self.rows / row_blocks, self.columns / column_blocks);
+                if height >= width && height >= 64 {
+                    row_blocks *= 2;
+                } else if width >= 64 {
+                    column_blocks *= 2;
+                } else {
+                    break;
+                }
+            }
+        }
+        let step = |size: usize, blocks: usize| size.div_ceil(blocks).next_multiple_of(16).min(size.max(1));
+        let (rows, columns) = (step(self.rows, row_blocks), step(self.columns, column_blocks));
+        row_blocks = self.rows.div_ceil(rows);
+        column_blocks = self.columns.div_ceil(columns);
+        Cut { rows, columns, row_blocks, column_blocks, pieces }
+    }
+
+    /// The floats of scratch memory that [`multiply`] needs: the partial sums where the depth is cut.
+    pub fn scratch_len(&self) -> usize {
+        let pieces = self.cut().pieces;
+        if pieces > 1 { pieces * self.rows * self.columns } else { 0 }
+    }
+}
+
+/// C = alpha op(A) op(B) + beta C; C's rows are `c.ld` floats apart.
+///
+/// # Panics
+/// If a slice is too short for the sizes.
+pub fn multiply(threads: &Threads, product: &Product, a: Operand, b: Operand, c: ViewMut, scratch: &mut [f32]) {
+    initialise();
+    a.check("left operand", product.rows, product.depth);
+    b.check("right operand", product.depth, product.columns);
+    assert!(scratch.len() >= product.scratch_len(), "scratch memory is too small");
+    let c = Output::new(c, 1, product.rows, product.columns);
+    if product.rows == 0 || product.columns == 0 {
+        return;
+    }
+    let cut = product.cut();
+    let blocks = cut.row_blocks * cut.column_blocks;
+    let ranges = |block: usize| {
+        let (row, column) = (block / cut.column_blocks * cut.rows, block % cut.column_blocks * cut.columns);
+        (row..(row + cut.rows).min(product.rows), column..(column + cut.columns).min(product.columns))
+    };
+    if cut.pieces == 1 {
+        threads.run(blocks, &|block, _| {
+            let (rows, columns) = ranges(block);
+            // SAFETY: the block is within the checked operands; blocks are disjoint.
+            unsafe {
+                let to = c.pixel(0, rows.start).add(columns.start);
+                tile(product.alpha, product.beta, &a, &b, rows, columns, 0..product.depth, to, c.ld);
+            }
+        });
+        return;
+    }
+    let each = product.rows * product.columns;
+    let partial = Output::new(ViewMut { data: scratch, ld: product.columns, image: each }, cut.pieces, product.rows, product.columns);
+    let step = product.depth.div_ceil(cut.pieces);
+    threads.run(blocks * cut.pieces, &|task, _| {
+        let (piece, block) = (task / blocks, task % blocks);
+        let (rows, columns) = ranges(block);
+        let depth = (piece * step).min(product.depth)..((piece + 1) * step).min(product.depth);
+        // SAFETY: as above; each piece has its own partial sums.
+        unsafe {
+            let to = partial.pixel(piece, rows.start).add(columns.start);
+            tile(product.alpha, 0.0, &a, &b, rows, columns, depth, to, partial.ld);
+        }
+    });
+    // The pieces are added in their order, whoever computed them.
+    threads.run(cut.row_blocks, &|block, _| {
+        for row in block * cut.rows..((block + 1) * cut.rows).min(product.rows) {
+            // SAFETY: rows are within the checked result and disjoint; the partial sums are complete.
+            let (to, parts) = unsafe {
+                let to = std::slice::from_raw_parts_mut(c.pixel(0, row), product.columns);
+                let part = |piece| std::slice::from_raw_parts(partial.pixel(piece, row).cast_const(), product.columns);
+                (to, (0..cut.pieces).map(part))
+            };
+            for (piece, part) in parts.enumerate() {
+                let keep = if piece > 0 { 1.0 } else { product.beta };
+                for (to, from) in to.iter_mut().zip(part) {
+                    // With beta 0, C is not read: it may hold anything.
+                    *to = if keep == 0.0 { *from } else { keep * *to + *from };
+                }
+            }
+        }
+    });
+}
+
+/// One tile by OpenBLAS.
+unsafe fn tile(
+    alpha: f32,
+    beta: f32,
+    a: &Operand,
+    b: &Operand,
+    rows: Range<usize>,
+    columns: Range<usize>,
+    depth: Range<usize>,
+    c: *mut f32,
+    ldc: usize,
+) {
+    let int = |size: usize| c_int::try_from(size).expect("sizes that OpenBLAS can count");
+    // SAFETY: the ranges are within the operands, by the caller's promise.
+    unsafe {
+        cblas_sgemm(
+            CBLAS_LAYOUT::CblasRowMajor,
+            a.flag(),
+            b.flag(),
+            int(rows.len()),
+            int(columns.len()),
+            int(depth.len()),
+            alpha,
+            a.at(rows.start, depth.start),
+            int(a.ld.max(1)),
+            b.at(depth.start, columns.start),
+            int(b.ld.max(1)),
+            beta,
+            c,
+            int(ldc.max(columns.len())),
+        );
+    }
+}

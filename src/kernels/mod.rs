@@ -1,0 +1,46 @@
+//! Arithmetic on slices: what a plan's steps run. The only room with unsafe code besides the memory maps.
+
+pub mod activate;
+pub mod activation;
+mod columns;
+pub mod conv_depthwise;
+pub mod conv_direct;
+pub mod conv_im2col;
+pub mod conv_pointwise;
+pub mod copy;
+pub mod deconvolution;
+pub mod dense;
+mod disjoint;
+pub mod elementwise;
+pub mod embedding;
+pub mod epilogue;
+pub mod gemm;
+pub mod global_pool;
+pub mod group_norm;
+pub mod images;
+#[cfg(test)]
+mod kernel_tests;
+pub mod local_response_norm;
+mod math;
+mod micro;
+pub mod pool;
+pub mod recurrent;
+pub mod scale_shift;
+pub mod simd;
+mod simd_depthwise;
+mod simd_math;
+#[cfg(target_arch = "aarch64")]
+mod simd_neon;
+pub mod simd_panel;
+mod simd_portable;
+mod simd_tile;
+mod simd_winograd;
+#[cfg(target_arch = "x86_64")]
+mod simd_x86;
+pub mod softmax;
+pub mod threads;
+pub mod transpose;
+pub mod upscale;
+pub mod view;
+mod wide;
+pub mod winograd;

@@ -1,0 +1,161 @@
+//! Vectors of the instruction sets, and the choice among them at run time.
+//!
+//! A kernel is written once over [`Vector`] as a [`Kernel`], whose body is inlined into one function per instruction
+//! set ([`Isa::dispatch`]), each compiled with that set's instructions.
+
+use std::sync::OnceLock;
+
+/// An instruction set that kernels are compiled for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Isa {
+    /// Whatever every machine of the target has.
+    Portable,
+    /// AVX2 and FMA: 8 floats.
+    #[cfg(target_arch = "x86_64")]
+    Avx2,
+    /// AVX-512F: 16 floats.
+    #[cfg(target_arch = "x86_64")]
+    Avx512,
+    /// NEON: 4 floats.
+    #[cfg(target_arch = "aarch64")]
+    Neon,
+    /// 16 floats in portable code: the shapes of AVX-512 on machines without it.
+    #[cfg(test)]
+    Wide,
+}
+
+impl Isa {
+    /// The best set of this machine.
+    pub fn detect() -> Self {
+        static BEST: OnceLock<Isa> = OnceLock::new();
+        *BEST.get_or_init(|| *Self::available().last().expect("portable code runs everywhere"))
+    }
+
+    /// The sets that this machine can run, the best one last.
+    pub fn available() -> Vec<Self> {
+        let mut sets = vec![
+            Self::Portable,
+            #[cfg(test)]
+            Self::Wide,
+        ];
+        #[cfg(target_arch = "x86_64")]
+        {
+            if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") {
+                sets.push(Self::Avx2);
+            }
+            if is_x86_feature_detected!("avx512f") {
+                sets.push(Self::Avx512);
+            }
+        }
+        #[cfg(target_arch = "aarch64")]
+        sets.push(Self::Neon);
+        sets
+    }
+
+    /// Runs the kernel with this set's vectors.
+    ///
+    /// # Safety
+    /// The machine must have the set, and the kernel's own conditions must hold.
+    pub unsafe fn dispatch<K: Kernel>(self, kernel: K) {
+        // SAFETY: the caller promises that the machine has the set.
+        unsafe {
+            match self {
+                Self::Portable => kernel.run::<super::simd_portable::F32x4>(),
+                #[cfg(target_arch = "x86_64")]
+                Self::Avx2 => super::simd_x86::run_avx2(kernel),
+                #[cfg(target_arch = "x86_64")]
+                Self::Avx512 => super::simd_x86::run_avx512(kernel),
+                #[cfg(target_arch = "aarch64")]
+                Self::Neon => kernel.run::<super::simd_neon::F32x4>(),
+                #[cfg(test)]
+                Self::Wide => kernel.run::<super::simd_portable::F32x16>(),
+            }
+        }
+    }
+}
+
+/// Code over vectors; `run` and all it calls must be `#[inline(always)]`, so that it is compiled for the set.
+pub trait Kernel {
+    /// Runs with vectors `V`.
+    ///
+    /// # Safety
+    /// The machine must have `V`'s instruction set; pointers held by the kernel must be valid for what it does.
+    unsafe fn run<V: Vector>(self);
+}
+
+/// A vector of `LANES` floats. The functions that make one are unsafe because its instruction set must be there;
+/// whoever has one may compute with it.
+pub trait Vector: Copy {
+    /// Floats in a vector: 4, 8 or 16.
+    const LANES: usize;
+    /// Rows of the register tile of a matrix product.
+    const TILE_ROWS: usize;
+    /// Panels (of 16 columns) of the register tile of a matrix product.
+    const TILE_PANELS: usize;
+
+    /// # Safety
+    /// The machine must have the instruction set.
+    unsafe fn splat(value: f32) -> Self;
+    /// # Safety
+    /// The machine must have the instruction set, and `LANES` floats must be readable.
+    unsafe fn load(from: *const f32) -> Self;
+    /// # Safety
+    /// `LANES` floats must be writable.
+    unsafe fn store(self, to: *mut f32);
+    fn add(self, other: Self) -> Self;
+    fn sub(self, other: Self) -> Self;
+    fn mul(self, other: Self) -> Self;
+    fn div(self, other: Self) -> Self;
+    /// self * factor + summand
+    fn mul_add(self, factor: Self, summand: Self) -> Self;
+    /// The larger; `self` where `self` is not a number.
+    fn max(self, other: Self) -> Self;
+    /// The smaller; `self` where `self` is not a number.
+    fn min(self, other: Self) -> Self;
+    /// To the nearest whole number; for magnitudes below 2^22.
+    fn round(self) -> Self;
+    /// 2^self for whole numbers from -126 to 127.
+    fn exp2_whole(self) -> Self;
+    /// `yes` where self > bound, else `no`.
+    fn select_greater(self, bound: Self, yes: Self, no: Self) -> Self;
+
+    /// The first `count` floats, zeros behind them.
+    ///
+    /// # Safety
+    /// The machine must have the instruction set, and `count` (at most `LANES`) floats must be readable.
+    #[inline(always)]
+    unsafe fn load_partial(from: *const f32, count: usize) -> Self {
+        let mut lanes = [0.0f32; 16];
+        // SAFETY: at most 16 floats are copied, all readable by the caller's promise.
+        unsafe {
+            std::ptr::copy_nonoverlapping(from, lanes.as_mut_ptr(), count);
+            Self::load(lanes.as_ptr())
+        }
+    }
+
+    /// Stores the first `count` floats.
+    ///
+    /// # Safety
+    /// `count` (at most `LANES`) floats must be writable.
+    #[inline(always)]
+    unsafe fn store_partial(self, to: *mut f32, count: usize) {
+        let mut lanes = [0.0f32; 16];
+        // SAFETY: a vector fits in the array; at most `count` floats are written.
+        unsafe {
+            self.store(lanes.as_mut_ptr());
+            std::ptr::copy_nonoverlapping(lanes.as_ptr(), to, count);
+        }
+    }
+}
+
+/// Asks for the line at `address` in the second-level cache; never faults.
+#[inline(always)]
+pub fn prefetch(address: *const f32) {
+    #[cfg(target_arch = "x86_64")]
+    // SAFETY: a prefetch is only a hint, valid for any address; SSE is part of x86-64.
+    unsafe {
+        std::arch::x86_64::_mm_prefetch::<{ std::arch::x86_64::_MM_HINT_T0 }>(address.cast());
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = address;
+}

@@ -1,0 +1,261 @@
+//! The matrix product that all kernels share: rows found through addresses, times packed panels, in register tiles.
+//!
+//! Element (r, c) of the result is the sum over taps t and k of `a[t][r][k] * panel[t][k][c]`, always in that order
+//! whatever the tile, so that results do not depend on how rows are cut into blocks.
+
+use super::epilogue::Finish;
+use super::simd::{Kernel, Vector};
+use super::simd_math::activate_row;
+use super::simd_panel::PANEL;
+
+/// Where the left operand's rows begin.
+#[derive(Clone, Copy)]
+pub(super) enum Rows {
+    /// Rows `ld` floats apart; the same rows at the next tap are `tap` floats further.
+    Strided { data: *const f32, ld: usize, tap: usize },
+    /// Rows listed one by one: `rows` addresses for each tap.
+    Listed { addresses: *const *const f32, rows: usize },
+}
+
+impl Rows {
+    /// The addresses of `R` rows from `row` on, at a tap.
+    ///
+    /// # Safety
+    /// Tap and rows must be within what the maker made.
+    #[inline(always)]
+    unsafe fn addresses<const R: usize>(self, tap: usize, row: usize) -> [*const f32; R] {
+        let mut addresses = [std::ptr::null(); R];
+        match self {
+            Self::Strided { data, ld, tap: step } => {
+                for (index, address) in addresses.iter_mut().enumerate() {
+                    *address = data.wrapping_add(tap * step + (row + index) * ld);
+                }
+            }
+            Self::Listed { addresses: list, rows } => {
+                for (index, address) in addresses.iter_mut().enumerate() {
+                    // SAFETY: within the list by the caller's promise.
+                    *address = unsafe { *list.add(tap * rows + row + index) };
+                }
+            }
+        }
+        addresses
+    }
+}
+
+/// A block of the product.
+#[derive(Clone, Copy)]
+pub(super) struct Product<'a> {
+    /// The left operand: for each tap and row the address of `depth` floats.
+    pub a: Rows,
+    pub rows: usize,
+    pub taps: usize,
+    pub depth: usize,
+    /// The first panel, at the first tap's first row.
+    pub b: *const f32,
+    /// Floats from one panel to the next.
+    pub panel_stride: usize,
+    /// Columns of the result.
+    pub columns: usize,
+    /// The result.
+    pub c: *mut f32,
+    pub ldc: usize,
+    /// Whether to add to what the result holds.
+    pub accumulate: bool,
+    /// What to do once the sums are complete, if they are; `bias` is that of the first column.
+    pub finish: Option<&'a Finish<'a>>,
+    /// The residual of the first row and column, or null.
+    pub residual: *const f32,
+    /// The first column's place in the bias.
+    pub first_column: usize,
+}
+
+impl Kernel for Product<'_> {
+    #[inline(always)]
+    unsafe fn run<V: Vector>(self) {
+        // SAFETY: the maker's promise that all addresses are valid.
+        unsafe { self.multiply::<V>() }
+    }
+}
+
+impl Product<'_> {
+    /// # Safety
+    /// All addresses must be valid, and the instruction set be there.
+    #[inline(always)]
+    pub unsafe fn multiply<V: Vector>(&self) {
+        let per_panel = PANEL / V::LANES;
+        // SAFETY: tiles cover the rows and columns exactly.
+        unsafe {
+            let mut column = 0;
+            while column < self.columns {
+                let wide = V::TILE_PANELS == 2 && self.columns - column > PANEL;
+                match (per_panel, wide) {
+                    (1, true) => self.strip::<V, 2>(column),
+                    (1, false) => self.strip::<V, 1>(column),
+                    (2, _) => self.strip::<V, 2>(column),
+                    _ => self.strip::<V, 4>(column),
+                }
+                column += if wide { 2 * PANEL } else { PANEL };
+            }
+            if let Some(finish) = self.finish
+                && !finish.clips
+            {
+                for row in 0..self.rows {
+                    activate_row::<V>(finish.activation, self.c.add(row * self.ldc), self.columns);
+                }
+            }
+        }
+    }
+
+    /// All rows of one strip of `N` vectors' columns.
+    #[inline(always)]
+    unsafe fn strip<V: Vector, const N: usize>(&self, column: usize) {
+        // Tiles of nearly equal height: short ones waste the arithmetic units.
+        let tiles = self.rows.div_ceil(V::TILE_ROWS);
+        let (height, higher) = (self.rows / tiles, self.rows % tiles);
+        let mut row = 0;
+        for tile in 0..tiles {
+            let height = height + usize::from(tile < higher);
+            // SAFETY: rows and columns are within the block.
+            unsafe {
+                match height {
+                    1 => self.tile::<V, 1, N>(row, column),
+                    2 => self.tile::<V, 2, N>(row, column),
+                    3 => self.tile::<V, 3, N>(row, column),
+                    4 if V::TILE_ROWS >= 4 => self.tile::<V, 4, N>(row, column),
+                    5 if V::TILE_ROWS >= 5 => self.tile::<V, 5, N>(row, column),
+                    6 if V::TILE_ROWS >= 6 => self.tile::<V, 6, N>(row, column),
+                    7 if V::TILE_ROWS >= 7 => self.tile::<V, 7, N>(row, column),
+                    8 if V::TILE_ROWS >= 8 => self.tile::<V, 8, N>(row, column),
+                    9 if V::TILE_ROWS >= 9 => self.tile::<V, 9, N>(row, column),
+                    10 if V::TILE_ROWS >= 10 => self.tile::<V, 10, N>(row, column),
+                    11 if V::TILE_ROWS >= 11 => self.tile::<V, 11, N>(row, column),
+                    12 if V::TILE_ROWS >= 12 => self.tile::<V, 12, N>(row, column),
+                    _ => unreachable!("a tile has at most {} rows", V::TILE_ROWS),
+                }
+            }
+            row += height;
+        }
+    }
+
+    /// A tile of `R` rows by `N` vectors: sums in registers, then stored.
+    #[inline(always)]
+    unsafe fn tile<V: Vector, const R: usize, const N: usize>(&self, row: usize, column: usize) {
+        // SAFETY: taps, rows, depth and columns are within the block.
+        unsafe {
+            let mut sums = [[V::splat(0.0); N]; R];
+            let panel = self.b.add(column / PANEL * self.panel_stride);
+            for tap in 0..self.taps {
+                let a = self.a.addresses::<R>(tap, row);
+                let mut b = panel.add(tap * self.depth * PANEL);
+                for k in 0..self.depth {
+                    let mut right = [V::splat(0.0); N];
+                    for n in 0..N {
+                        let at = n * V::LANES;
+                        right[n] = V::load(b.add(at / PANEL * self.panel_stride + at % PANEL));
+                    }
+                    for r in 0..R {
+                        let left = V::splat(*a[r].add(k));
+                        for n in 0..N {
+                            sums[r][n] = left.mul_add(right[n], sums[r][n]);
+                        }
+                    }
+                    b = b.add(PANEL);
+                }
+            }
+            if self.columns - column >= N * V::LANES {
+                self.store::<V, R, N>(row, column, sums);
+            } else {
+                let mut tile = [[0.0f32; 2 * PANEL]; R];
+                for r in 0..R {
+                    for n in 0..N {
+                        sums[r][n].store(tile[r].as_mut_ptr().add(n * V::LANES));
+                    }
+                }
+                for (r, line) in tile.iter().enumerate() {
+                    self.store_ragged::<V>(row + r, column, line);
+                }
+            }
+        }
+    }
+
+    /// Adds, finishes and stores a tile all of whose columns exist.
+    #[inline(always)]
+    unsafe fn store<V: Vector, const R: usize, const N: usize>(
+        &self,
+        row: usize,
+        column: usize,
+        mut sums: [[V; N]; R],
+    ) {
+        // SAFETY: the columns exist.
+        unsafe {
+            let c = self.c.add(row * self.ldc + column);
+            if self.accumulate {
+                for r in 0..R {
+                    for n in 0..N {
+                        sums[r][n] = sums[r][n].add(V::load(c.add(r * self.ldc + n * V::LANES)));
+                    }
+                }
+            }
+            if let Some(finish) = self.finish {
+                if !finish.bias.is_null() {
+                    for n in 0..N {
+                        let bias = V::load(finish.bias.add(self.first_column + column + n * V::LANES));
+                        for r in 0..R {
+                            sums[r][n] = sums[r][n].add(bias);
+                        }
+                    }
+                }
+                if !self.residual.is_null() {
+                    let residual = self.residual.add(row * finish.residual_ld + column);
+                    for r in 0..R {
+                        for n in 0..N {
+                            let from = residual.add(r * finish.residual_ld + n * V::LANES);
+                            sums[r][n] = sums[r][n].add(V::load(from));
+                        }
+                    }
+                }
+                let (low, high) = (V::splat(finish.low), V::splat(finish.high));
+                for r in 0..R {
+                    for n in 0..N {
+                        sums[r][n] = sums[r][n].max(low).min(high);
+                    }
+                }
+            }
+            for r in 0..R {
+                for n in 0..N {
+                    sums[r][n].store(c.add(r * self.ldc + n * V::LANES));
+                }
+            }
+        }
+    }
+
+    /// The same for a row of the last columns, from memory.
+    #[inline(always)]
+    unsafe fn store_ragged<V: Vector>(&self, row: usize, column: usize, sums: &[f32; 2 * PANEL]) {
+        let mut at = 0;
+        // SAFETY: only columns that exist are read and written.
+        unsafe {
+            while at < sums.len() && column + at < self.columns {
+                let lanes = V::LANES.min(self.columns - column - at);
+                let mut sum = V::load(sums.as_ptr().add(at));
+                let c = self.c.add(row * self.ldc + column + at);
+                if self.accumulate {
+                    sum = sum.add(V::load_partial(c, lanes));
+                }
+                if let Some(finish) = self.finish {
+                    if !finish.bias.is_null() {
+                        let bias = finish.bias.add(self.first_column + column + at);
+                        sum = sum.add(V::load_partial(bias, lanes));
+                    }
+                    if !self.residual.is_null() {
+                        let residual = self.residual.add(row * finish.residual_ld + column + at);
+                        sum = sum.add(V::load_partial(residual, lanes));
+                    }
+                    sum = sum.max(V::splat(finish.low)).min(V::splat(finish.high));
+                }
+                sum.store_partial(c, lanes);
+                at += V::LANES;
+            }
+        }
+    }
+}

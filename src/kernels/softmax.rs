@@ -1,0 +1,89 @@
+//! Softmax over the last axis.
+
+use super::images::{Images, pointwise};
+use super::math;
+use super::threads::Threads;
+use super::view::{View, ViewMut};
+use super::wide::wide;
+
+/// y = exp(x - max) / sum(exp(x - max)) over the channels of each pixel; x and y are `(n, pixels, channels)`.
+/// Without an `x`, `y` holds it and is overwritten.
+pub fn softmax(x: Option<View<'_>>, y: ViewMut<'_>, size: Images, threads: &Threads) {
+    pointwise(threads, x, y, size, &|_, values| softmax_rows(values, size.channels));
+}
+
+/// Partial results of a row's sum and maximum, so that they are computed lane by lane.
+const LANES: usize = 16;
+
+/// The largest value; minus infinity for none.
+#[inline(always)]
+pub(crate) fn largest(row: &[f32]) -> f32 {
+    let mut lanes = [f32::NEG_INFINITY; LANES];
+    let (blocks, rest) = row.as_chunks::<LANES>();
+    for block in blocks {
+        for i in 0..LANES {
+            lanes[i] = if block[i] > lanes[i] { block[i] } else { lanes[i] };
+        }
+    }
+    lanes.iter().chain(rest).fold(f32::NEG_INFINITY, |a, b| if *b > a { *b } else { a })
+}
+
+/// The sum of `term` over the places of a row of `len` floats.
+#[inline(always)]
+pub(crate) fn lane_sum(len: usize, term: impl Fn(usize) -> f32) -> f32 {
+    let mut lanes = [0.0; LANES];
+    let whole = len / LANES * LANES;
+    for at in (0..whole).step_by(LANES) {
+        for (i, lane) in lanes.iter_mut().enumerate() {
+            *lane += term(at + i);
+        }
+    }
+    let rest: f32 = (whole..len).map(&term).sum();
+    lanes.iter().sum::<f32>() + rest
+}
+
+wide! {
+    fn softmax_rows(values: &mut [f32], channels: usize) {
+        for row in values.chunks_exact_mut(channels) {
+            let most = largest(row);
+            row.iter_mut().for_each(|v| *v = math::exp(*v - most));
+            let row = &mut row[..channels];
+            let factor = 1.0 / lane_sum(row.len(), |i| row[i]);
+            row.iter_mut().for_each(|v| *v *= factor);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{Random, Tensor};
+    use super::*;
+
+    #[test]
+    fn over_channels() {
+        let mut random = Random(5);
+        for (i, channels) in [1, 2, 7, 10, 16, 17, 1000].into_iter().enumerate() {
+            let (n, pixels, gap) = (1 + i % 3, [1, 5, 9][i % 3], i % 2 * 4);
+            let x = Tensor::random(&mut random, n, pixels, channels, gap);
+            let x = Tensor::of(&x, |n, p, c| x.at(n, p, c) * 20.0);
+            let expected = |n, p, c| {
+                let most = (0..channels).map(|c| x.at(n, p, c)).fold(f64::MIN, f64::max);
+                let sum: f64 = (0..channels).map(|c| (x.at(n, p, c) - most).exp()).sum();
+                (x.at(n, p, c) - most).exp() / sum
+            };
+            let y = Tensor::new(n, pixels, channels, 2);
+            y.filled(|y, threads| softmax(Some(x.view()), y, x.size, threads)).check(3e-7, expected);
+            x.filled(|y, threads| softmax(None, y, x.size, threads)).check(3e-7, expected);
+        }
+    }
+
+    #[test]
+    fn large_inputs_do_not_overflow() {
+        let mut row = [1000.0, 0.0, 998.0, f32::NEG_INFINITY];
+        let size = Images { n: 1, pixels: 1, channels: 4 };
+        softmax(None, ViewMut { data: &mut row, ld: 4, image: 4 }, size, &Threads::new(1));
+        let share = 1.0 / (1.0 + (-2f32).exp());
+        assert!((row[0] - share).abs() < 1e-6 && row[1] == 0.0 && row[3] == 0.0);
+        assert!((row[0] + row[2] - 1.0).abs() < 1e-6);
+    }
+}

@@ -1,0 +1,249 @@
+//! The threads that share a kernel's work.
+//!
+//! A kernel takes microseconds to milliseconds, so helpers spin for a short while between kernels before they sleep,
+//! and a caller never waits for a helper that has not begun: it closes the job's gate and waits only for those inside.
+
+use super::simd::Isa;
+use std::any::Any;
+use std::cell::UnsafeCell;
+use std::fmt;
+use std::marker::PhantomData;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::thread::{self, JoinHandle};
+
+/// Looks at the epoch before a helper sleeps: tens of microseconds.
+const SPINS: usize = 3000;
+/// The bit of the gate that lets helpers in; the bits below count those inside.
+const OPEN: usize = 1 << (usize::BITS - 1);
+
+/// A fixed team of threads.
+pub struct Threads {
+    shared: Arc<Shared>,
+    helpers: Vec<JoinHandle<()>>,
+    isa: Isa,
+    /// Held while a job runs; a second caller works alone meanwhile.
+    caller: Mutex<()>,
+}
+
+/// What runs: the caller's closure with its lifetime erased, valid while the gate is open or a helper inside.
+type Work = *const (dyn Fn(usize, usize) + Sync);
+
+struct Shared {
+    epoch: AtomicUsize,
+    gate: AtomicUsize,
+    next: AtomicUsize,
+    job: UnsafeCell<Option<(Work, usize)>>,
+    asleep: Vec<AtomicBool>,
+    stop: AtomicBool,
+    panic: Mutex<Option<Box<dyn Any + Send>>>,
+}
+
+// SAFETY: `job` is written only by the one caller while the gate is closed and nobody inside, and read only inside.
+unsafe impl Sync for Shared {}
+// SAFETY: the raw pointer is to a `Sync` closure and is not used after its caller returned.
+unsafe impl Send for Shared {}
+
+impl Threads {
+    /// A team of `count` threads (at least one), the caller's among them.
+    pub fn new(count: usize) -> Self {
+        Self::with_isa(count, Isa::detect())
+    }
+
+    /// A team whose kernels use the instruction set `isa`.
+    ///
+    /// # Panics
+    /// If the machine does not have it.
+    pub fn with_isa(count: usize, isa: Isa) -> Self {
+        assert!(Isa::available().contains(&isa), "the machine does not have {isa:?}");
+        let count = count.max(1);
+        let shared = Arc::new(Shared {
+            epoch: AtomicUsize::new(0),
+            gate: AtomicUsize::new(0),
+            next: AtomicUsize::new(0),
+            job: UnsafeCell::new(None),
+            asleep: (1..count).map(|_| AtomicBool::new(false)).collect(),
+            stop: AtomicBool::new(false),
+            panic: Mutex::new(None),
+        });
+        let helpers = (1..count)
+            .map(|worker| {
+                let shared = Arc::clone(&shared);
+                let name = format!("kernel-{worker}");
+                let body = move || shared.help(worker);
+                thread::Builder::new().name(name).spawn(body).expect("the system gives a thread")
+            })
+            .collect();
+        Self { shared, helpers, isa, caller: Mutex::new(()) }
+    }
+
+    /// How many threads work.
+    pub fn count(&self) -> usize {
+        self.helpers.len() + 1
+    }
+
+    /// The instruction set that kernels on this team use; the machine has it.
+    pub fn isa(&self) -> Isa {
+        self.isa
+    }
+
+    /// Calls `work(task, worker)` once for each task below `tasks`; `worker` is below [`Threads::count`] and no two
+    /// calls with the same worker run at once, so that it may name a piece of scratch memory.
+    ///
+    /// A panic in a task is passed on after the other threads have left; tasks not yet begun may then be left out.
+    pub fn run(&self, tasks: usize, work: &(dyn Fn(usize, usize) + Sync)) {
+        let team = if tasks > 1 && !self.helpers.is_empty() { self.caller.try_lock().ok() } else { None };
+        if team.is_none() {
+            for task in 0..tasks {
+                work(task, 0);
+            }
+            return;
+        }
+        let shared = &*self.shared;
+        // SAFETY: only the lifetime is erased; this call closes the gate and waits for the helpers before it returns.
+        let erased: Work =
+            unsafe { std::mem::transmute::<&(dyn Fn(usize, usize) + Sync), &'static (dyn Fn(usize, usize) + Sync)>(work) };
+        // SAFETY: the gate is closed and nobody is inside: the last call saw to it.
+        unsafe { *shared.job.get() = Some((erased, tasks)) };
+        shared.next.store(0, Ordering::Relaxed);
+        shared.gate.store(OPEN, Ordering::Release);
+        shared.epoch.fetch_add(1, Ordering::SeqCst);
+        for (asleep, helper) in shared.asleep.iter().zip(&self.helpers) {
+            if asleep.load(Ordering::SeqCst) {
+                helper.thread().unpark();
+            }
+        }
+        shared.work(work, tasks, 0);
+        shared.gate.fetch_and(!OPEN, Ordering::AcqRel);
+        let mut spins = 0;
+        while shared.gate.load(Ordering::Acquire) != 0 {
+            spins += 1;
+            // A helper inside may have lost its core to another program.
+            if spins < SPINS { std::hint::spin_loop() } else { thread::yield_now() }
+        }
+        let panic = shared.panic.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).take();
+        drop(team);
+        if let Some(panic) = panic {
+            resume_unwind(panic);
+        }
+    }
+}
+
+impl Shared {
+    /// Claims and does tasks until none is left.
+    fn work(&self, work: &(dyn Fn(usize, usize) + Sync), tasks: usize, worker: usize) {
+        let claimed = catch_unwind(AssertUnwindSafe(|| {
+            loop {
+                let task = self.next.fetch_add(1, Ordering::Relaxed);
+                if task >= tasks {
+                    break;
+                }
+                work(task, worker);
+            }
+        }));
+        if let Err(payload) = claimed {
+            self.next.store(tasks, Ordering::Relaxed);
+            self.panic.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).get_or_insert(payload);
+        }
+    }
+
+    /// A helper's life.
+    fn help(&self, worker: usize) {
+        let asleep = &self.asleep[worker - 1];
+        let mut seen = 0;
+        loop {
+            let mut spins = 0;
+            while self.epoch.load(Ordering::SeqCst) == seen {
+                if spins < SPINS {
+                    spins += 1;
+                    std::hint::spin_loop();
+                    continue;
+                }
+                asleep.store(true, Ordering::SeqCst);
+                if self.epoch.load(Ordering::SeqCst) == seen {
+                    thread::park();
+                }
+                asleep.store(false, Ordering::SeqCst);
+                spins = 0;
+            }
+            seen = self.epoch.load(Ordering::SeqCst);
+            if self.stop.load(Ordering::Acquire) {
+                return;
+            }
+            let entered = self
+                .gate
+                .fetch_update(Ordering::AcqRel, Ordering::Acquire, |gate| (gate & OPEN != 0).then_some(gate + 1));
+            if entered.is_ok() {
+                // SAFETY: inside the gate the job stands still, and the closure lives until this helper has left.
+                if let Some((work, tasks)) = unsafe { *self.job.get() } {
+                    // SAFETY: as above.
+                    self.work(unsafe { &*work }, tasks, worker);
+                }
+                self.gate.fetch_sub(1, Ordering::Release);
+            }
+        }
+    }
+}
+
+impl Drop for Threads {
+    fn drop(&mut self) {
+        self.shared.stop.store(true, Ordering::Release);
+        self.shared.epoch.fetch_add(1, Ordering::SeqCst);
+        for helper in self.helpers.drain(..) {
+            helper.thread().unpark();
+            // A helper catches the panics of its tasks, so it ends well.
+            let _ = helper.join();
+        }
+    }
+}
+
+impl fmt::Debug for Threads {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("Threads").field("count", &self.count()).field("isa", &self.isa).finish()
+    }
+}
+
+/// Floats to add to each worker's scratch, so that it can begin at a cache line.
+pub const ALIGNMENT: usize = 16;
+
+/// Scratch memory cut into equal pieces, one for each worker, each aligned to a cache line.
+#[derive(Clone, Copy)]
+pub struct WorkerScratch<'a> {
+    data: *mut f32,
+    each: usize,
+    workers: usize,
+    lifetime: PhantomData<&'a mut [f32]>,
+}
+
+// SAFETY: the pieces are disjoint, and `piece` has its caller promise not to use one twice at once.
+unsafe impl Sync for WorkerScratch<'_> {}
+
+impl<'a> WorkerScratch<'a> {
+    /// The floats that `workers` pieces of `each` need.
+    pub fn len(each: usize, workers: usize) -> usize {
+        (each.next_multiple_of(ALIGNMENT)) * workers + ALIGNMENT
+    }
+
+    /// Cuts `scratch` into a piece of `each` floats for each of `workers`.
+    ///
+    /// # Panics
+    /// If it is shorter than [`WorkerScratch::len`].
+    pub fn new(scratch: &'a mut [f32], each: usize, workers: usize) -> Self {
+        assert!(scratch.len() >= Self::len(each, workers), "scratch memory is too small");
+        let skip = scratch.as_ptr().align_offset(64).min(ALIGNMENT);
+        let data = scratch[skip..].as_mut_ptr();
+        Self { data, each: each.next_multiple_of(ALIGNMENT), workers, lifetime: PhantomData }
+    }
+
+    /// The piece of `worker`.
+    ///
+    /// # Safety
+    /// No other use of the same piece may live at the same time.
+    #[allow(clippy::mut_from_ref)]
+    pub unsafe fn piece(&self, worker: usize) -> &mut [f32] {
+        assert!(worker < self.workers);
+        // SAFETY: the piece lies within the slice, and the caller promises that it is not in use.
+        unsafe { std::slice::from_raw_parts_mut(self.data.add(worker * self.each), self.each) }
+    }
+}

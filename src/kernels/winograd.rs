@@ -1,0 +1,389 @@
+//! 3x3 convolutions of stride 1 by Winograd's method: F(2x2,3x3), F(4x4,3x3) and F(6x6,3x3).
+//!
+//! A block of tiles is transformed, multiplied point by point with the transformed weights of a block of output
+//! channels, and transformed back with the epilogue, all while it is in cache.
+
+use super::epilogue::{Epilogue, Finish, Output, check_convolution};
+use super::simd_panel::{Grid, PANEL, pack, packed_len, panels};
+use super::simd_tile::{Product, Rows};
+use super::simd_winograd::{F2, F4, F6, InputTransform, MOST, OutputTransform, Tile as TileKind, Tiling};
+use super::threads::{ALIGNMENT, Threads, WorkerScratch};
+use super::view::{Convolution, View, ViewMut};
+use serde::{Deserialize, Serialize};
+use std::marker::PhantomData;
+use std::ops::Range;
+
+/// The size of the output tile.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum Tile {
+    /// F(2x2,3x3): 2.25 times fewer multiplications than direct.
+    F2,
+    /// F(4x4,3x3): 4 times fewer.
+    F4,
+    /// F(6x6,3x3): 5.06 times fewer, a little less accurate.
+    F6,
+}
+
+impl Tile {
+    /// Output pixels along an axis.
+    pub fn out(self) -> usize {
+        match self {
+            Self::F2 => F2::OUT,
+            Self::F4 => F4::OUT,
+            Self::F6 => F6::OUT,
+        }
+    }
+
+    /// The points of the transform in both axes: products for each tile and pair of channels.
+    pub fn points(self) -> usize {
+        (self.out() + 2) * (self.out() + 2)
+    }
+}
+
+/// How the work is cut. The results do not depend on it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Blocking {
+    pub tile: Tile,
+    /// Tiles of a block.
+    pub tiles: usize,
+    /// Output channels of a block, a multiple of 16.
+    pub channels: usize,
+    /// Whether all threads share the transformed inputs and split the output channels too, so that the weights are
+    /// read once: right where the weights are larger than the image.
+    pub shared: bool,
+}
+
+/// Floats of transformed inputs that threads share at once.
+const SHARED_FLOATS: usize = 2 << 20;
+
+impl Blocking {
+    /// A good blocking for the sizes.
+    pub fn new(tile: Tile, conv: &Convolution, batch: usize) -> Self {
+        let tiling = Tiling::new(conv.window, tile.out());
+        let total = tiling.per_image * batch;
+        let shared = total < 8 * 24 || tile.points() * conv.in_c * conv.out_c > 8 << 20;
+        let tiles = if shared { 64 } else { 24 };
+        Self { tile, tiles: tiles.min(total).max(1), channels: 64.min(panels(conv.out_c) * PANEL).max(PANEL), shared }
+    }
+
+    fn row(conv: &Convolution) -> usize {
+        conv.in_c.next_multiple_of(PANEL)
+    }
+
+    /// Floats from one point's transformed inputs to the next; not a multiple of a page, which would collide in cache.
+    fn input_point(conv: &Convolution, tiles: usize) -> usize {
+        tiles * Self::row(conv) + PANEL
+    }
+
+    fn output_point(&self) -> usize {
+        self.tiles * self.channels + PANEL
+    }
+
+    /// How many tiles' transformed inputs the threads share at once.
+    fn shared_tiles(&self, conv: &Convolution, batch: usize) -> usize {
+        let total = Tiling::new(conv.window, self.tile.out()).per_image * batch;
+        let fit = SHARED_FLOATS / (self.tile.points() * Self::row(conv)).max(1);
+        let most = (fit / self.tiles.max(1)).max(1) * self.tiles;
+        let rounds = total.div_ceil(most.max(1)).max(1);
+        total.div_ceil(rounds)
+    }
+
+    fn worker_len(&self, conv: &Convolution) -> usize {
+        let inputs = if self.shared { 0 } else { self.tile.points() * Self::input_point(conv, self.tiles) };
+        inputs.next_multiple_of(ALIGNMENT) + self.tile.points() * self.output_point()
+    }
+
+    fn common_len(&self, conv: &Convolution, batch: usize) -> usize {
+        let zeros = Self::row(conv);
+        let tiles = self.shared_tiles(conv, batch);
+        zeros + if self.shared { self.tile.points() * Self::input_point(conv, tiles) } else { 0 }
+    }
+}
+
+/// Whether the convolution is one that [`convolve`] does: 3x3, stride 1, no dilation, padding at most 2, one group.
+pub fn supports(conv: &Convolution) -> bool {
+    let window = &conv.window;
+    (window.kernel_h, window.kernel_w) == (3, 3)
+        && (window.stride_h, window.stride_w) == (1, 1)
+        && (window.dilation_h, window.dilation_w) == (1, 1)
+        && window.pad_top <= 2
+        && window.pad_left <= 2
+        && conv.groups == 1
+}
+
+/// The floats of the packed weights.
+pub fn packed_len_weights(tile: Tile, conv: &Convolution) -> usize {
+    tile.points() * packed_len(conv.in_c, conv.out_c)
+}
+
+/// Transforms and packs `(3, 3, in_c, out_c)` for [`convolve`]: for each point panels of 16 output channels.
+pub fn pack_weights(tile: Tile, conv: &Convolution, weights: &[f32]) -> Vec<f32> {
+    assert!(supports(conv), "not a convolution for Winograd: {conv:?}");
+    let (in_c, out_c) = (conv.in_c, conv.out_c);
+    assert_eq!(weights.len(), 9 * in_c * out_c, "weights");
+    let transform = weight_transform(tile);
+    let size = tile.out() + 2;
+    let mut packed = vec![0.0; packed_len_weights(tile, conv)];
+    let mut plain = vec![0.0; in_c * out_c];
+    let each = packed_len(in_c, out_c);
+    for i in 0..size {
+        for j in 0..size {
+            // The point's weights of the nine taps: the same for all channels.
+            let factors: [f64; 9] = std::array::from_fn(|tap| transform[i][tap / 3] * transform[j][tap % 3]);
+            for (at, value) in plain.iter_mut().enumerate() {
+                let sum: f64 = (0..9).map(|tap| factors[tap] * f64::from(weights[tap * in_c * out_c + at])).sum();
+                *value = sum as f32;
+            }
+            let point = i * size + j;
+            pack(in_c, out_c, &plain, out_c, &mut packed[point * each..(point + 1) * each]);
+        }
+    }
+    packed
+}
+
+/// The weight transform along one axis: for point p the powers 1, p, p^2 over the product of p's differences to the
+/// other points; for infinity the last tap.
+fn weight_transform(tile: Tile) -> [[f64; 3]; MOST] {
+    let positive = match tile {
+        Tile::F2 => F2::POINTS,
+        Tile::F4 => F4::POINTS,
+        Tile::F6 => F6::POINTS,
+    };
+    let mut points = vec![0.0];
+    points.extend(positive.iter().flat_map(|&point| [point, -point]));
+    let mut rows = [[0.0; 3]; MOST];
+    for (row, &p) in rows.iter_mut().zip(&points) {
+        let norm: f64 = points.iter().filter(|&&q| q != p).map(|&q| p - q).product();
+        *row = [1.0 / norm, p / norm, p * p / norm];
+    }
+    rows[points.len()] = [0.0, 0.0, 1.0];
+    rows
+}
+
+/// The floats of scratch memory that [`convolve`] needs for `workers` threads.
+pub fn scratch_len(blocking: &Blocking, conv: &Convolution, batch: usize, workers: usize) -> usize {
+    WorkerScratch::len(blocking.worker_len(conv), workers)
+        + WorkerScratch::len(blocking.common_len(conv, batch), 1)
+}
+
+/// Convolves `batch` images of `(in_h, in_w, in_c)` to `(out_h, out_w, out_c)`, or half that size where the epilogue
+/// pools; `weights` as [`pack_weights`] packed them for the same tile.
+///
+/// # Panics
+/// If a slice is too short for the sizes, or [`supports`] is false.
+pub fn convolve(
+    threads: &Threads,
+    blocking: &Blocking,
+    conv: &Convolution,
+    batch: usize,
+    input: View,
+    weights: &[f32],
+    epilogue: &Epilogue,
+    scratch: &mut [f32],
+    output: ViewMut,
+) {
+    assert!(supports(conv), "not a convolution for Winograd: {conv:?}");
+    assert!(blocking.tiles > 0 && blocking.channels > 0 && blocking.channels.is_multiple_of(PANEL), "{blocking:?}");
+    assert_eq!(weights.len(), packed_len_weights(blocking.tile, conv), "packed weights");
+    let (output, finish) = check_convolution(conv, batch, &input, epilogue, output);
+    let common = WorkerScratch::len(blocking.common_len(conv, batch), 1);
+    assert!(scratch.len() >= common, "scratch memory is too small");
+    let (common, workers) = scratch.split_at_mut(common);
+    let common = WorkerScratch::new(common, blocking.common_len(conv, batch), 1);
+    let workers = WorkerScratch::new(workers, blocking.worker_len(conv), threads.count());
+    // SAFETY: the piece is taken once.
+    let (zeros, shared) = unsafe { common.piece(0) }.split_at_mut(Blocking::row(conv));
+    zeros.fill(0.0);
+    let call = Call {
+        threads,
+        blocking,
+        conv,
+        input: &input,
+        weights,
+        zeros,
+        workers: &workers,
+        output,
+        finish: &finish,
+        epilogue,
+    };
+    match blocking.tile {
+        Tile::F2 => call.run::<F2>(batch, shared),
+        Tile::F4 => call.run::<F4>(batch, shared),
+        Tile::F6 => call.run::<F6>(batch, shared),
+    }
+}
+
+/// What all tasks of a call read.
+struct Call<'a> {
+    threads: &'a Threads,
+    blocking: &'a Blocking,
+    conv: &'a Convolution,
+    input: &'a View<'a>,
+    weights: &'a [f32],
+    zeros: &'a [f32],
+    workers: &'a WorkerScratch<'a>,
+    output: Output<'a>,
+    finish: &'a Finish<'a>,
+    epilogue: &'a Epilogue<'a>,
+}
+
+/// An address that tasks share; they write disjoint parts.
+#[derive(Clone, Copy)]
+struct Shared(*mut f32);
+
+// SAFETY: only the address is shared.
+unsafe impl Sync for Shared {}
+
+impl Shared {
+    fn get(self) -> *mut f32 {
+        self.0
+    }
+}
+
+impl Call<'_> {
+    fn run<T: TileKind>(&self, batch: usize, shared: &mut [f32]) {
+        let (conv, blocking) = (self.conv, self.blocking);
+        let tiling = Tiling::new(conv.window, T::OUT);
+        let total = tiling.per_image * batch;
+        if total == 0 || conv.out_c == 0 {
+            return;
+        }
+        if !blocking.shared {
+            let grid = Grid::new(total, PANEL, blocking.tiles, 1, 1);
+            self.threads.run(grid.blocks(), &|task, worker| {
+                let tiles = grid.block(task).0;
+                // SAFETY: each worker uses only its own scratch; blocks of tiles are disjoint.
+                unsafe {
+                    let (v, m) = self.workers.piece(worker).split_at_mut(self.input_len());
+                    let point = Blocking::input_point(conv, blocking.tiles);
+                    self.transform_input::<T>(tiling, tiles.clone(), v.as_mut_ptr(), point);
+                    let mut channel = 0;
+                    while channel < conv.out_c {
+                        let channels = channel..(channel + blocking.channels).min(conv.out_c);
+                        self.multiply::<T>(tiling, tiles.clone(), channels, v.as_ptr(), point, m);
+                        channel += blocking.channels;
+                    }
+                }
+            });
+            return;
+        }
+        let at_once = blocking.shared_tiles(conv, batch);
+        let point = Blocking::input_point(conv, at_once);
+        let shared = Shared(shared.as_mut_ptr());
+        let mut first = 0;
+        while first < total {
+            let count = at_once.min(total - first);
+            let grid = Grid::new(count, PANEL, count.div_ceil(16).min(8), 1, 1);
+            self.threads.run(grid.blocks(), &|task, _| {
+                let tiles = grid.block(task).0;
+                // SAFETY: blocks of tiles are disjoint.
+                unsafe {
+                    let to = shared.get().add(tiles.start * Blocking::row(conv));
+                    self.transform_input::<T>(tiling, first + tiles.start..first + tiles.end, to, point);
+                }
+            });
+            let rows = Grid::new(count, PANEL, blocking.tiles, 1, 1);
+            let blocks = rows.blocks();
+            let columns = conv.out_c.div_ceil(blocking.channels);
+            self.threads.run(blocks * columns, &|task, worker| {
+                let tiles = rows.block(task % blocks).0;
+                let channel = task / blocks * blocking.channels;
+                let channels = channel..(channel + blocking.channels).min(conv.out_c);
+                // SAFETY: each worker uses only its own scratch; blocks of tiles and channels are disjoint.
+                unsafe {
+                    let m = self.workers.piece(worker);
+                    let v = shared.get().add(tiles.start * Blocking::row(conv));
+                    self.multiply::<T>(tiling, first + tiles.start..first + tiles.end, channels, v, point, m);
+                }
+            });
+            first += count;
+        }
+    }
+
+    fn input_len(&self) -> usize {
+        let points = self.blocking.tile.points();
+        (points * Blocking::input_point(self.conv, self.blocking.tiles)).next_multiple_of(ALIGNMENT)
+    }
+
+    /// # Safety
+    /// The tiles must exist, and `to` hold them.
+    unsafe fn transform_input<T: TileKind>(
+        &self,
+        tiling: Tiling,
+        tiles: Range<usize>,
+        to: *mut f32,
+        point: usize,
+    ) {
+        // SAFETY: the input was checked; the machine has the set.
+        unsafe {
+            self.threads.isa().dispatch(InputTransform {
+                tile: PhantomData::<T>,
+                tiling,
+                first: tiles.start,
+                count: tiles.len(),
+                input: self.input.data.as_ptr(),
+                ld: self.input.ld,
+                image: self.input.image,
+                channels: self.conv.in_c,
+                zeros: self.zeros.as_ptr(),
+                to,
+                point,
+                row: Blocking::row(self.conv),
+            });
+        }
+    }
+
+    /// Multiplies transformed inputs with a block of channels' weights and transforms the products back.
+    ///
+    /// # Safety
+    /// The tiles and channels must exist, and `v` hold the tiles.
+    unsafe fn multiply<T: TileKind>(
+        &self,
+        tiling: Tiling,
+        tiles: Range<usize>,
+        channels: Range<usize>,
+        v: *const f32,
+        input_point: usize,
+        m: &mut [f32],
+    ) {
+        let in_c = self.conv.in_c;
+        let columns = channels.len().next_multiple_of(PANEL);
+        let output_point = self.blocking.output_point();
+        let each = packed_len(in_c, self.conv.out_c);
+        debug_assert!(m.len() >= T::IN * T::IN * output_point);
+        // SAFETY: the blocks are within the scratch and the weights, as their lengths were computed for them.
+        unsafe {
+            for point in 0..T::IN * T::IN {
+                self.threads.isa().dispatch(Product {
+                    a: Rows::Strided { data: v.add(point * input_point), ld: Blocking::row(self.conv), tap: 0 },
+                    rows: tiles.len(),
+                    taps: 1,
+                    depth: in_c,
+                    b: self.weights.as_ptr().add(point * each + channels.start * in_c),
+                    panel_stride: in_c * PANEL,
+                    columns,
+                    c: m.as_mut_ptr().add(point * output_point),
+                    ldc: columns,
+                    accumulate: false,
+                    finish: None,
+                    residual: std::ptr::null(),
+                    first_column: 0,
+                });
+            }
+            self.threads.isa().dispatch(OutputTransform {
+                tile: PhantomData::<T>,
+                tiling,
+                first: tiles.start,
+                count: tiles.len(),
+                from: m.as_ptr(),
+                point: output_point,
+                row: columns,
+                first_channel: channels.start,
+                channels: channels.len(),
+                output: self.output,
+                finish: self.finish,
+                pool: self.epilogue.pool,
+            });
+        }
+    }
+}

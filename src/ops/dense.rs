@@ -1,0 +1,267 @@
+//! Dense layers and the activations, which are one family in NeuPy: with a size `Relu(64)` is a dense layer and the
+//! function behind it, one layer with the parameters under its own name; without one it is the function alone.
+
+use crate::diagnostics::{Code, Diagnostic};
+use crate::graph::definition::Default;
+use crate::graph::{
+    Argument, Arguments, Definition, Initializer, Lowered, Lowering, Operation, ParameterSpec, ShapeFault, Supports,
+    reference,
+};
+use crate::kernels::activation::Activation;
+use crate::ops::window::known_channels;
+use crate::plan::kernel::Kernel;
+use crate::plan::steps::dense::DenseStep;
+use crate::plan::steps::pointwise::{ActivationStep, SoftmaxStep};
+use crate::tensor::{Size, TensorType};
+use ndarray::{ArrayD, Ix1, Ix2};
+use std::any::Any;
+use std::sync::Arc;
+
+/// What stands behind the product.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Function {
+    Elementwise(Activation),
+    /// Over the last axis.
+    Softmax,
+}
+
+/// A dense layer, an activation, or both.
+#[derive(Clone, Debug)]
+pub struct Dense {
+    pub definition: &'static Definition,
+    pub function: Function,
+    /// The features that come out; `None` for the function alone.
+    pub units: Option<usize>,
+    pub weight: Initializer,
+    pub bias: Option<Initializer>,
+}
+
+const UNITS: Argument = Argument {
+    name: "units",
+    takes: "integer",
+    default: Default::Absent("the function alone, without parameters"),
+    doc: "features that come out of the dense layer before the function",
+};
+const WEIGHT: Argument = Argument {
+    name: "weight",
+    takes: "initialiser",
+    default: Default::Absent("HeNormal(gain=1), for rectifiers gain=2"),
+    doc: "how the weights begin",
+};
+const BIAS: Argument = Argument {
+    name: "bias",
+    takes: "true, false or initialiser",
+    default: Default::Bool(true),
+    doc: "a bias per unit",
+};
+const DETAILS: &str = "With a size: (?, n) -> (?, units), the function of x * weight + bias; weight (n, units), bias (units). \
+    Without one: the function of each value, the shape stays.";
+
+fn build(
+    arguments: &Arguments,
+    definition: &'static Definition,
+    function: Function,
+    gain: f64,
+) -> Result<Arc<dyn Operation>, Diagnostic> {
+    let units = arguments.given("units").map(|_| arguments.integer("units", 1)).transpose()?;
+    let weight = arguments.initializer("weight", Initializer::HeNormal { gain })?;
+    let bias = arguments.bias("bias")?;
+    Ok(Arc::new(Dense { definition, function, units, weight, bias }))
+}
+
+macro_rules! family {
+    ($($item:ident: $name:literal $aliases:expr, $kind:literal, $summary:literal, $formula:literal, $function:expr, gain $gain:literal, $example:literal;)*) => {
+        $(
+            #[doc = $summary]
+            pub static $item: Definition = Definition {
+                name: $name,
+                aliases: &$aliases,
+                kind: $kind,
+                summary: $summary,
+                arguments: &[UNITS, BIAS, WEIGHT],
+                details: concat!($formula, "\n\nWith a size: (?, n) -> (?, units), the function of x * weight + bias; weight (n, units), bias (units). Without one: the function of each value, the shape stays."),
+                example: $example,
+                build: |arguments| build(arguments, &$item, $function, $gain),
+            };
+        )*
+    };
+}
+
+family! {
+    DENSE: "Dense" ["Linear"], "Linear", "A dense layer: every unit sees every feature.", "x * weight + bias",
+        Function::Elementwise(Activation::Linear), gain 1.0, "Input(784) >> Dense(10)";
+    SIGMOID: "Sigmoid" [], "Sigmoid", "The logistic function, alone or behind a dense layer.", "1 / (1 + exp(-x))",
+        Function::Elementwise(Activation::Sigmoid), gain 1.0, "Input(20) >> Relu(8) >> Sigmoid(1)";
+    HARD_SIGMOID: "HardSigmoid" [], "HardSigmoid", "A piecewise linear sigmoid.", "clip(0.2 x + 0.5, 0, 1)",
+        Function::Elementwise(Activation::HardSigmoid), gain 1.0, "Input(20) >> HardSigmoid(4)";
+    TANH: "Tanh" [], "Tanh", "The hyperbolic tangent, alone or behind a dense layer.", "tanh(x)",
+        Function::Elementwise(Activation::Tanh), gain 1.0, "Input(20) >> Tanh(8) >> Dense(1)";
+    LEAKY_RELU: "LeakyRelu" [], "LeakyRelu", "A rectifier with the slope 0.01 below zero.", "max(0, x) + 0.01 min(0, x)",
+        Function::Elementwise(Activation::Relu { alpha: 0.01 }), gain 1.0, "Input(20) >> LeakyRelu(8)";
+    RELU6: "Relu6" [], "Relu6", "A rectifier that ends at six (MobileNet).", "min(max(0, x), 6)",
+        Function::Elementwise(Activation::Relu6), gain 2.0, "Input(32x32x3) >> Conv(3x3, 8) >> Relu6";
+    ELU: "Elu" [], "Elu", "The exponential linear unit.", "x for x > 0, else exp(x) - 1",
+        Function::Elementwise(Activation::Elu), gain 1.0, "Input(20) >> Elu(8)";
+    SOFTPLUS: "Softplus" [], "Softplus", "A smooth rectifier.", "ln(1 + exp(x))",
+        Function::Elementwise(Activation::Softplus), gain 1.0, "Input(20) >> Softplus(8)";
+    SWISH: "Swish" ["SiLU"], "Swish", "The sigmoid-weighted linear unit (EfficientNet).", "x / (1 + exp(-x))",
+        Function::Elementwise(Activation::Swish), gain 1.0, "Input(32x32x3) >> Conv(3x3, 8) >> Swish";
+    HARD_SWISH: "HardSwish" [], "HardSwish", "A piecewise form of swish (MobileNetV3).", "x * relu6(x + 3) / 6",
+        Function::Elementwise(Activation::HardSwish), gain 1.0, "Input(32x32x3) >> Conv(3x3, 8) >> HardSwish";
+    GELU: "Gelu" [], "Gelu", "The Gaussian error linear unit, exact form.", "x * Phi(x)",
+        Function::Elementwise(Activation::Gelu), gain 1.0, "Input(20) >> Gelu(8)";
+    SOFTMAX: "Softmax" [], "Softmax", "Probabilities that sum to one, alone or behind a dense layer.", "exp(x) / sum(exp(x)) over the last axis",
+        Function::Softmax, gain 1.0, "Input(4096) >> Softmax(10)";
+}
+
+/// `Relu(alpha=0)`, `Relu(64)`
+pub static RELU: Definition = Definition {
+    name: "Relu",
+    aliases: &[],
+    kind: "Relu",
+    summary: "The rectifier, alone or behind a dense layer.",
+    arguments: &[
+        UNITS,
+        Argument { name: "alpha", takes: "number", default: Default::Int(0), doc: "slope below zero" },
+        BIAS,
+        WEIGHT,
+    ],
+    details: DETAILS,
+    example: "Input(784) >> Relu(100) >> Softmax(10)",
+    build: |arguments| {
+        let alpha = arguments.number("alpha")? as f32;
+        build(arguments, &RELU, Function::Elementwise(Activation::Relu { alpha }), 2.0)
+    },
+};
+
+impl Operation for Dense {
+    fn definition(&self) -> &'static Definition {
+        self.definition
+    }
+
+    fn settings(&self) -> Vec<(&'static str, String)> {
+        let mut list = Vec::new();
+        if let Some(units) = self.units {
+            list.push(("units", units.to_string()));
+            if self.bias.is_none() {
+                list.push(("bias", "false".into()));
+            }
+        }
+        if let Function::Elementwise(Activation::Relu { alpha }) = self.function
+            && alpha != 0.0
+            && self.definition.name == RELU.name
+        {
+            list.push(("alpha", alpha.to_string()));
+        }
+        list
+    }
+
+    fn infer(&self, inputs: &[&TensorType]) -> Result<TensorType, ShapeFault> {
+        let Some(units) = self.units else { return Ok(inputs[0].clone()) };
+        let name = self.definition.name;
+        match inputs[0].sizes[..] {
+            [_] => Ok(TensorType::batched([Size::Known(units)])),
+            _ => {
+                let what = if inputs[0].image().is_some() { "an image" } else { "a sequence" };
+                let mut fault = ShapeFault::new(
+                    Code::WrongRank,
+                    format!("`{name}({units})` needs features, but gets {what}"),
+                    "expects (?, n)",
+                );
+                if let Some(len) = inputs[0].len() {
+                    fault = fault
+                        .help(format!("put `Flatten` between them: `>> Flatten >> {name}({units})` ({len} features)"));
+                }
+                Err(fault)
+            }
+        }
+    }
+
+    fn parameters(&self, inputs: &[&TensorType]) -> Result<Vec<ParameterSpec>, ShapeFault> {
+        let Some(units) = self.units else { return Ok(Vec::new()) };
+        let features = known_channels(self.definition.name, inputs[0])?;
+        let mut specs = vec![ParameterSpec::new("weight", &[features, units], self.weight)];
+        specs.extend(self.bias.map(|bias| ParameterSpec::new("bias", &[units], bias)));
+        Ok(specs)
+    }
+
+    fn multiply_adds(&self, inputs: &[&TensorType]) -> u64 {
+        let units = self.units.unwrap_or(0) as u64;
+        inputs[0].len().map_or(0, |len| len as u64 * units)
+    }
+
+    fn evaluate(&self, inputs: &[&ArrayD<f64>], parameters: &[&ArrayD<f64>]) -> ArrayD<f64> {
+        let mut y = inputs[0].clone();
+        if let (Some(_), [weight, rest @ ..]) = (self.units, parameters) {
+            let x = inputs[0].view().into_dimensionality::<Ix2>();
+            let weight = weight.view().into_dimensionality::<Ix2>();
+            if let (Ok(x), Ok(weight)) = (x, weight) {
+                let mut product = x.dot(&weight);
+                if let Some(Ok(bias)) = rest.first().map(|bias| bias.view().into_dimensionality::<Ix1>()) {
+                    product += &bias;
+                }
+                y = product.into_dyn();
+            }
+        }
+        match self.function {
+            Function::Elementwise(function) => y.mapv_inplace(|x| reference::activation(function, x)),
+            Function::Softmax => reference::softmax(&mut y),
+        }
+        y
+    }
+
+    fn lower(&self, cx: &Lowering) -> Result<Lowered, String> {
+        let sizes = &cx.inputs[0];
+        let (channels, len) = (sizes.last().copied().unwrap_or(1), sizes.iter().product::<usize>());
+        let pixels = len / channels.max(1);
+        Ok(match (self.units, self.function) {
+            (Some(units), function) => {
+                let mut epilogue = cx.epilogue;
+                match function {
+                    Function::Elementwise(Activation::Linear) => {}
+                    Function::Elementwise(function) => epilogue.activation = function,
+                    Function::Softmax => epilogue.softmax = true,
+                }
+                Lowered::Step(Kernel::Dense(DenseStep::new(len, units, self.bias.is_some(), epilogue)))
+            }
+            (None, Function::Elementwise(Activation::Linear)) => Lowered::View,
+            (None, Function::Elementwise(activation)) => {
+                Lowered::InPlace(Kernel::Activation(ActivationStep { pixels, channels, activation }))
+            }
+            (None, Function::Softmax) => Lowered::InPlace(Kernel::Softmax(SoftmaxStep { pixels, channels })),
+        })
+    }
+
+    fn keeps_values(&self) -> bool {
+        self.units.is_none() && matches!(self.function, Function::Elementwise(_))
+    }
+
+    fn rests(&self) -> bool {
+        self.units.is_none() && self.function == Function::Elementwise(Activation::Linear)
+    }
+
+    fn activation(&self) -> Option<Activation> {
+        match (self.units, self.function) {
+            (None, Function::Elementwise(function)) => Some(function),
+            _ => None,
+        }
+    }
+
+    fn is_softmax(&self) -> bool {
+        self.units.is_none() && self.function == Function::Softmax
+    }
+
+    fn supports(&self) -> Supports {
+        let plain = self.units.is_some() && self.function == Function::Elementwise(Activation::Linear);
+        Supports { affine: plain, activation: plain, softmax: plain, ..Supports::default() }
+    }
+
+    fn with_bias(&self) -> Option<Arc<dyn Operation>> {
+        self.units?;
+        Some(Arc::new(Dense { bias: Some(Initializer::Constant(0.0)), ..self.clone() }))
+    }
+
+    fn as_any(&self) -> &dyn Any {
+        self
+    }
+}

@@ -1,0 +1,63 @@
+//! The layers that exist, one file per family. A layer is one type that implements [`Operation`](crate::graph::Operation)
+//! and one line here.
+
+pub mod convolution;
+pub mod dense;
+pub mod input;
+pub mod merge;
+pub mod norm;
+pub mod pool;
+pub mod preprocessing;
+pub mod shape;
+pub mod window;
+
+use crate::graph::Definition;
+
+/// Every layer, in the order of the documentation.
+pub static LAYERS: &[&Definition] = &[
+    &input::INPUT,
+    &dense::DENSE,
+    &dense::RELU,
+    &dense::LEAKY_RELU,
+    &dense::RELU6,
+    &dense::ELU,
+    &dense::SIGMOID,
+    &dense::HARD_SIGMOID,
+    &dense::TANH,
+    &dense::SOFTPLUS,
+    &dense::SWISH,
+    &dense::HARD_SWISH,
+    &dense::GELU,
+    &dense::SOFTMAX,
+    &convolution::CONVOLUTION,
+    &convolution::DEPTHWISE,
+    &pool::MAX_POOLING,
+    &pool::AVERAGE_POOLING,
+    &pool::GLOBAL_POOLING,
+    &norm::BATCH_NORM,
+    &norm::LOCAL_RESPONSE_NORM,
+    &shape::FLATTEN,
+    &shape::RESHAPE,
+    &shape::TRANSPOSE,
+    &shape::SLICE,
+    &shape::IDENTITY,
+    &shape::DROPOUT,
+    &shape::GAUSSIAN_NOISE,
+    &merge::CONCATENATE,
+    &merge::ADD,
+    &merge::MULTIPLY,
+    &merge::AVERAGE,
+    &merge::MAXIMUM,
+    &merge::ELEMENTWISE,
+    &merge::GATED_AVERAGE,
+];
+
+/// The layer of a name, full or short.
+pub fn find(name: &str) -> Option<&'static Definition> {
+    LAYERS.iter().copied().find(|definition| definition.names().any(|known| known == name))
+}
+
+/// All names, full and short.
+pub fn names() -> impl Iterator<Item = &'static str> {
+    LAYERS.iter().flat_map(|definition| definition.names())
+}

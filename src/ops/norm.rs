@@ -1,0 +1,194 @@
+//! Normalisation: batch normalisation and the local response normalisation of AlexNet.
+
+use super::window::{image_sizes, known_channels};
+use crate::graph::definition::Default;
+use crate::graph::{
+    Affine, Argument, Definition, Initializer, Lowered, Lowering, Operation, ParameterSpec, ShapeFault, Supports,
+};
+use crate::plan::kernel::Kernel;
+use crate::plan::steps::norm::{LocalResponseStep, NormStep};
+use crate::tensor::TensorType;
+use ndarray::{ArrayD, Axis};
+use std::any::Any;
+use std::sync::Arc;
+
+/// Batch normalisation over the last axis.
+#[derive(Clone, Debug, PartialEq)]
+pub struct BatchNorm {
+    /// Weight of a batch in the running statistics.
+    pub alpha: f64,
+    pub epsilon: f64,
+    pub beta: Initializer,
+    pub gamma: Initializer,
+}
+
+/// `BatchNorm`
+pub static BATCH_NORM: Definition = Definition {
+    name: "BatchNorm",
+    aliases: &["BN", "BatchNormalization"],
+    kind: "BatchNorm",
+    summary: "Normalises each channel by the statistics of the batch, or at inference by the stored ones.",
+    arguments: &[
+        Argument { name: "alpha", takes: "number", default: Default::Float(0.1), doc: "weight of a batch in the running statistics" },
+        Argument { name: "epsilon", takes: "number", default: Default::Float(1e-5), doc: "added to the variance" },
+        Argument { name: "beta", takes: "number or initialiser", default: Default::Int(0), doc: "how the shift begins" },
+        Argument { name: "gamma", takes: "number or initialiser", default: Default::Int(1), doc: "how the scale begins" },
+    ],
+    details: "gamma * (x - running_mean) * running_inv_std + beta, per channel. As in NeuPy the stored statistic is the inverse standard deviation, \
+        1 / sqrt(variance + epsilon); Keras' variances are converted when they are bound. Parameters running_mean, running_inv_std, gamma, beta of shape (1, …, 1, c).",
+    example: "Input(32x32x3) >> Conv(3x3, 16, bias=false) >> BatchNorm >> Relu",
+    build: |arguments| {
+        Ok(Arc::new(BatchNorm {
+            alpha: arguments.number_within("alpha", 0.0, 1.0)?,
+            epsilon: arguments.number_within("epsilon", 0.0, 1.0)?,
+            beta: arguments.initializer("beta", Initializer::Constant(0.0))?,
+            gamma: arguments.initializer("gamma", Initializer::Constant(1.0))?,
+        }))
+    },
+};
+
+impl Operation for BatchNorm {
+    fn definition(&self) -> &'static Definition {
+        &BATCH_NORM
+    }
+
+    fn settings(&self) -> Vec<(&'static str, String)> {
+        match self.epsilon == 1e-5 {
+            true => Vec::new(),
+            false => vec![("epsilon", self.epsilon.to_string())],
+        }
+    }
+
+    fn infer(&self, inputs: &[&TensorType]) -> Result<TensorType, ShapeFault> {
+        Ok(inputs[0].clone())
+    }
+
+    fn parameters(&self, inputs: &[&TensorType]) -> Result<Vec<ParameterSpec>, ShapeFault> {
+        let mut shape = vec![1; inputs[0].rank()];
+        if let Some(last) = shape.last_mut() {
+            *last = known_channels("BatchNorm", inputs[0])?;
+        }
+        Ok(vec![
+            ParameterSpec::gathered("running_mean", &shape, 0.0),
+            ParameterSpec::gathered("running_inv_std", &shape, 1.0),
+            ParameterSpec::new("gamma", &shape, self.gamma),
+            ParameterSpec::new("beta", &shape, self.beta),
+        ])
+    }
+
+    fn evaluate(&self, inputs: &[&ArrayD<f64>], parameters: &[&ArrayD<f64>]) -> ArrayD<f64> {
+        let [mean, inv_std, gamma, beta] = parameters else { return inputs[0].clone() };
+        (inputs[0] - *mean) * *inv_std * *gamma + *beta
+    }
+
+    fn lower(&self, cx: &Lowering) -> Result<Lowered, String> {
+        let channels = cx.inputs[0].last().copied().unwrap_or(1);
+        let pixels = cx.inputs[0].iter().product::<usize>() / channels.max(1);
+        Ok(Lowered::InPlace(Kernel::Norm(NormStep { pixels, channels, activation: cx.epilogue.activation })))
+    }
+
+    fn affine(&self) -> Option<&dyn Affine> {
+        Some(self)
+    }
+
+    fn supports(&self) -> Supports {
+        Supports { activation: true, ..Supports::default() }
+    }
+
+    fn as_any(&self) -> &dyn Any {
+        self
+    }
+}
+
+impl Affine for BatchNorm {
+    fn scale_shift(&self, parameters: &[Vec<f64>]) -> (Vec<f64>, Vec<f64>) {
+        let [mean, inv_std, gamma, beta] = parameters else { return (Vec::new(), Vec::new()) };
+        let scale: Vec<f64> = gamma.iter().zip(inv_std).map(|(gamma, inv_std)| gamma * inv_std).collect();
+        let shift = beta.iter().zip(mean).zip(&scale).map(|((beta, mean), scale)| beta - mean * scale).collect();
+        (scale, shift)
+    }
+}
+
+/// Local response normalisation across channels.
+#[derive(Clone, Debug, PartialEq)]
+pub struct LocalResponseNorm {
+    pub alpha: f64,
+    pub beta: f64,
+    pub k: f64,
+    pub radius: usize,
+}
+
+/// `LocalResponseNorm(depth_radius=2)`
+pub static LOCAL_RESPONSE_NORM: Definition = Definition {
+    name: "LocalResponseNorm",
+    aliases: &["LRN"],
+    kind: "LocalResponseNorm",
+    summary: "Divides each value by the strength of its neighbours in other channels (AlexNet).",
+    arguments: &[
+        Argument { name: "alpha", takes: "number", default: Default::Float(1e-4), doc: "factor of the sum of squares" },
+        Argument { name: "beta", takes: "number", default: Default::Float(0.75), doc: "exponent" },
+        Argument { name: "k", takes: "number", default: Default::Int(2), doc: "offset" },
+        Argument { name: "depth_radius", takes: "integer", default: Default::Int(5), doc: "channels on each side: the window has 2 radius + 1" },
+    ],
+    details: "x / (k + alpha * sum of x^2 over the channels c - radius … c + radius) ^ beta, as TensorFlow counts: alpha is not divided by the window. \
+        AlexNet's n = 5 is depth_radius=2.",
+    example: "Input(32x32x3) >> Conv(5x5, 32) >> Relu >> LRN(depth_radius=2)",
+    build: |arguments| {
+        Ok(Arc::new(LocalResponseNorm {
+            alpha: arguments.number("alpha")?,
+            beta: arguments.number("beta")?,
+            k: arguments.number("k")?,
+            radius: arguments.integer("depth_radius", 0)?,
+        }))
+    },
+};
+
+impl Operation for LocalResponseNorm {
+    fn definition(&self) -> &'static Definition {
+        &LOCAL_RESPONSE_NORM
+    }
+
+    fn settings(&self) -> Vec<(&'static str, String)> {
+        vec![
+            ("alpha", self.alpha.to_string()),
+            ("beta", self.beta.to_string()),
+            ("k", self.k.to_string()),
+            ("depth_radius", self.radius.to_string()),
+        ]
+    }
+
+    fn infer(&self, inputs: &[&TensorType]) -> Result<TensorType, ShapeFault> {
+        image_sizes("LocalResponseNorm", inputs[0])?;
+        Ok(inputs[0].clone())
+    }
+
+    fn evaluate(&self, inputs: &[&ArrayD<f64>], _: &[&ArrayD<f64>]) -> ArrayD<f64> {
+        let mut y = inputs[0].clone();
+        for mut lane in y.lanes_mut(Axis(3)) {
+            let x = lane.to_vec();
+            for (channel, value) in lane.iter_mut().enumerate() {
+                let from = channel.saturating_sub(self.radius);
+                let to = (channel + self.radius + 1).min(x.len());
+                let sum: f64 = x[from..to].iter().map(|x| x * x).sum();
+                *value /= (self.k + self.alpha * sum).powf(self.beta);
+            }
+        }
+        y
+    }
+
+    fn lower(&self, cx: &Lowering) -> Result<Lowered, String> {
+        let [height, width, channels] = cx.inputs[0][..] else { return Err("it gets no image".into()) };
+        Ok(Lowered::Step(Kernel::LocalResponse(LocalResponseStep {
+            pixels: height * width,
+            channels,
+            alpha: self.alpha as f32,
+            beta: self.beta as f32,
+            k: self.k as f32,
+            radius: self.radius,
+        })))
+    }
+
+    fn as_any(&self) -> &dyn Any {
+        self
+    }
+}

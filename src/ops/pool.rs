@@ -1,0 +1,207 @@
+//! Pools: the maximum or the average of a window, or of the whole image.
+
+use super::window::{PADDING, Padding, Sliding, image_sizes};
+use crate::graph::definition::Default;
+use crate::graph::{Argument, Arguments, Definition, Lowered, Lowering, Operation, ShapeFault};
+use crate::kernels::view::Window;
+use crate::plan::kernel::Kernel;
+use crate::plan::steps::pool::{GlobalPoolStep, PoolStep, Reduction};
+use crate::tensor::TensorType;
+use ndarray::{ArrayD, Axis, IxDyn};
+use std::any::Any;
+use std::sync::Arc;
+
+/// A pool over a sliding window.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Pool {
+    pub average: bool,
+    pub window: Sliding,
+}
+
+const SIZE: Argument =
+    Argument { name: "size", takes: "integer or pair", default: Default::Required, doc: "height and width of the window" };
+const STRIDE: Argument = Argument {
+    name: "stride",
+    takes: "integer or pair",
+    default: Default::Absent("the size: windows do not overlap"),
+    doc: "pixels between windows",
+};
+
+/// `MaxPooling(2x2)`
+pub static MAX_POOLING: Definition = Definition {
+    name: "MaxPooling",
+    aliases: &["MaxPool"],
+    kind: "MaxPooling",
+    summary: "The largest value of each window.",
+    arguments: &[SIZE, STRIDE, PADDING],
+    details: "(?, h, w, c) -> (?, h', w', c). `valid` gives ceil((d - f + 1) / s), `same` ceil(d / s); padding counts as minus infinity.",
+    example: "Input(32x32x3) >> Conv(3x3, 16) >> Relu >> MaxPool(2x2)",
+    build: |arguments| Ok(Arc::new(Pool { average: false, window: window(arguments)? })),
+};
+
+/// `AveragePooling(2x2)`
+pub static AVERAGE_POOLING: Definition = Definition {
+    name: "AveragePooling",
+    aliases: &["AvgPool", "AveragePool"],
+    kind: "AveragePooling",
+    summary: "The mean of each window.",
+    arguments: &[SIZE, STRIDE, PADDING],
+    details: "(?, h, w, c) -> (?, h', w', c). Sizes as of MaxPooling. Padding is not counted: the sum is divided by the real pixels.",
+    example: "Input(32x32x3) >> Conv(3x3, 16) >> Relu >> AvgPool(2x2)",
+    build: |arguments| Ok(Arc::new(Pool { average: true, window: window(arguments)? })),
+};
+
+fn window(arguments: &Arguments) -> Result<Sliding, crate::diagnostics::Diagnostic> {
+    let size = arguments.required_pair("size", 1)?;
+    let stride = arguments.pair("stride", 1)?.unwrap_or(size);
+    let padding = Sliding::padding(arguments)?;
+    if let Padding::Pixels(pixels) = padding
+        && (pixels[0] >= size[0] || pixels[1] >= size[1])
+    {
+        return Err(arguments.wrong("padding", "must be smaller than the window"));
+    }
+    Ok(Sliding { size, stride, dilation: [1, 1], padding })
+}
+
+impl Pool {
+    fn reduction(&self) -> Reduction {
+        if self.average { Reduction::Average } else { Reduction::Maximum }
+    }
+}
+
+impl Operation for Pool {
+    fn definition(&self) -> &'static Definition {
+        if self.average { &AVERAGE_POOLING } else { &MAX_POOLING }
+    }
+
+    fn settings(&self) -> Vec<(&'static str, String)> {
+        self.window.settings(self.window.size)
+    }
+
+    fn infer(&self, inputs: &[&TensorType]) -> Result<TensorType, ShapeFault> {
+        let [height, width] = self.window.infer(self.definition().name, inputs[0])?;
+        Ok(TensorType::batched([height, width, inputs[0].channels()]))
+    }
+
+    fn evaluate(&self, inputs: &[&ArrayD<f64>], _: &[&ArrayD<f64>]) -> ArrayD<f64> {
+        let x = inputs[0];
+        let Some(window) = self.window.resolve(x.shape()[1], x.shape()[2]) else { return x.clone() };
+        ArrayD::from_shape_fn(IxDyn(&[x.shape()[0], window.out_h, window.out_w, x.shape()[3]]), |at| {
+            let (mut sum, mut largest, mut count) = (0.0, f64::NEG_INFINITY, 0.0);
+            for (row, column) in taps(&window, at[1], at[2]) {
+                let value = x[[at[0], row, column, at[3]]];
+                sum += value;
+                largest = largest.max(value);
+                count += 1.0;
+            }
+            if self.average { sum / count } else { largest }
+        })
+    }
+
+    fn lower(&self, cx: &Lowering) -> Result<Lowered, String> {
+        let [height, width, channels] = cx.inputs[0][..] else { return Err("it gets no image".into()) };
+        let window = self.window.resolve(height, width).ok_or("its window is larger than the image")?;
+        Ok(Lowered::Step(Kernel::Pool(PoolStep { window, channels, reduction: self.reduction() })))
+    }
+
+    fn is_pool_2x2(&self) -> bool {
+        !self.average
+            && self.window.size == [2, 2]
+            && self.window.stride == [2, 2]
+            && super::convolution::is_unpadded(self.window.padding)
+    }
+
+    fn as_any(&self) -> &dyn Any {
+        self
+    }
+}
+
+/// The pixels under a window that lie in the image.
+fn taps(window: &Window, row: usize, column: usize) -> impl Iterator<Item = (usize, usize)> {
+    let along = |at: usize, stride: usize, pad: usize, kernel: usize, size: usize| {
+        (0..kernel).map(move |tap| (at * stride + tap).wrapping_sub(pad)).filter(move |&at| at < size)
+    };
+    let window = *window;
+    along(row, window.stride_h, window.pad_top, window.kernel_h, window.in_h).flat_map(move |row| {
+        along(column, window.stride_w, window.pad_left, window.kernel_w, window.in_w).map(move |column| (row, column))
+    })
+}
+
+/// A pool over the whole image.
+#[derive(Clone, Debug, PartialEq)]
+pub struct GlobalPool {
+    pub reduction: Reduction,
+}
+
+/// `GlobalPooling(avg)`
+pub static GLOBAL_POOLING: Definition = Definition {
+    name: "GlobalPooling",
+    aliases: &["GlobalPool"],
+    kind: "GlobalPooling",
+    summary: "One value per channel of the whole image.",
+    arguments: &[Argument {
+        name: "function",
+        takes: "avg, max or sum",
+        default: Default::Word("avg"),
+        doc: "what is made of all pixels of a channel",
+    }],
+    details: "(?, h, w, c) -> (?, c). Features (?, n) pass through, as in NeuPy.",
+    example: "Input(32x32x3) >> Conv(3x3, 16) >> Relu >> GlobalPool(avg) >> Softmax(10)",
+    build: |arguments| {
+        let reduction = match arguments.word("function", &["avg", "max", "sum"])? {
+            "avg" => Reduction::Average,
+            "max" => Reduction::Maximum,
+            _ => Reduction::Sum,
+        };
+        Ok(Arc::new(GlobalPool { reduction }))
+    },
+};
+
+impl Operation for GlobalPool {
+    fn definition(&self) -> &'static Definition {
+        &GLOBAL_POOLING
+    }
+
+    fn settings(&self) -> Vec<(&'static str, String)> {
+        vec![("function", self.reduction.name().to_string())]
+    }
+
+    fn infer(&self, inputs: &[&TensorType]) -> Result<TensorType, ShapeFault> {
+        if inputs[0].sizes.len() == 1 {
+            return Ok(inputs[0].clone());
+        }
+        let (_, _, channels) = image_sizes(self.definition().name, inputs[0])?;
+        Ok(TensorType::batched([channels]))
+    }
+
+    fn evaluate(&self, inputs: &[&ArrayD<f64>], _: &[&ArrayD<f64>]) -> ArrayD<f64> {
+        let x = inputs[0];
+        if x.ndim() != 4 {
+            return x.clone();
+        }
+        let pixels = (x.shape()[1] * x.shape()[2]) as f64;
+        match self.reduction {
+            Reduction::Average => x.sum_axis(Axis(1)).sum_axis(Axis(1)) / pixels,
+            Reduction::Sum => x.sum_axis(Axis(1)).sum_axis(Axis(1)),
+            Reduction::Maximum => {
+                let largest = |x: &ArrayD<f64>| x.fold_axis(Axis(1), f64::NEG_INFINITY, |a, &b| a.max(b));
+                largest(&largest(x))
+            }
+        }
+    }
+
+    fn lower(&self, cx: &Lowering) -> Result<Lowered, String> {
+        Ok(match cx.inputs[0][..] {
+            [height, width, channels] => Lowered::Step(Kernel::GlobalPool(GlobalPoolStep {
+                pixels: height * width,
+                channels,
+                reduction: self.reduction,
+            })),
+            _ => Lowered::View,
+        })
+    }
+
+    fn as_any(&self) -> &dyn Any {
+        self
+    }
+}

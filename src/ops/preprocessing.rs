@@ -1,0 +1,266 @@
+//! How a photo becomes a tensor: the values of `Image(...)` in a spec. Their application to pixels is in `photo`.
+
+use serde::{Deserialize, Serialize};
+use std::error::Error;
+use std::fmt;
+
+/// How the photo's size is brought near the Input's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Resize {
+    /// The shorter side becomes this many pixels, the longer one keeps the aspect (rounded down).
+    ShorterSide(u32),
+    /// Both sides become the Input's, whatever the aspect.
+    Squash,
+}
+
+/// Which part of the resized photo is taken.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Crop {
+    /// The middle; where the border cannot be halved, its left and top take the smaller half.
+    #[default]
+    Center,
+}
+
+/// The order of the tensor's three channels.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ChannelOrder {
+    Rgb,
+    Bgr,
+}
+
+/// The preprocessing of an Input: resize, crop, channel order, then `(x * scale - mean) / std` on x in 0..=255.
+///
+/// `mean` and `std` are in the order of the tensor's channels (blue first under [`ChannelOrder::Bgr`]);
+/// a one-channel Input takes the first of each.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Preprocessing {
+    pub resize: Resize,
+    pub crop: Crop,
+    pub order: ChannelOrder,
+    pub scale: f32,
+    pub mean: [f32; 3],
+    pub std: [f32; 3],
+}
+
+/// What makes a [`Preprocessing`] unusable.
+#[derive(Clone, Debug, PartialEq)]
+pub enum PreprocessingError {
+    /// `resize=0`, or a size that no photo should be brought to.
+    Resize { resize: u32, limit: u32 },
+    /// A number that is infinite or not a number.
+    NotFinite { key: &'static str, value: f32 },
+    /// A standard deviation that would divide by zero.
+    ZeroStd,
+}
+
+impl Preprocessing {
+    /// The largest `resize` that [`Preprocessing::check`] accepts, in pixels.
+    pub const MAX_RESIZE: u32 = 16_384;
+    /// The names that [`Preprocessing::preset`] knows, in the order of the documentation.
+    pub const PRESETS: [&'static str; 4] = ["Caffe", "Torch", "Unit", "Symmetric"];
+
+    /// The preprocessing of the VGG authors' and NeuPy's ImageNet weights: BGR minus the ImageNet mean, in 0..=255
+    /// (facts: Keras' `caffe` mode, NeuPy's `imagenet_tools.load_image`).
+    pub const fn caffe() -> Self {
+        Self {
+            resize: Resize::ShorterSide(256),
+            crop: Crop::Center,
+            order: ChannelOrder::Bgr,
+            scale: 1.0,
+            mean: [103.939, 116.779, 123.68],
+            std: [1.0; 3],
+        }
+    }
+
+    /// The preprocessing of torchvision's ImageNet weights: RGB in 0..=1, standardised.
+    pub const fn torch() -> Self {
+        Self {
+            resize: Resize::ShorterSide(256),
+            crop: Crop::Center,
+            order: ChannelOrder::Rgb,
+            scale: 1.0 / 255.0,
+            mean: [0.485, 0.456, 0.406],
+            std: [0.229, 0.224, 0.225],
+        }
+    }
+
+    /// RGB from 0 to 1. Squashed, so that it serves an Input of any size (as Keras' `load_img(target_size=...)`).
+    pub const fn unit() -> Self {
+        Self {
+            resize: Resize::Squash,
+            crop: Crop::Center,
+            order: ChannelOrder::Rgb,
+            scale: 1.0 / 255.0,
+            mean: [0.0; 3],
+            std: [1.0; 3],
+        }
+    }
+
+    /// RGB from -1 to 1: `x / 127.5 - 1` (Keras' `tf` mode). Squashed, as [`Preprocessing::unit`].
+    pub const fn symmetric() -> Self {
+        Self { scale: 1.0 / 127.5, mean: [1.0; 3], ..Self::unit() }
+    }
+
+    /// The preset of that name, as a spec writes it (`Caffe`).
+    pub fn preset(name: &str) -> Option<Self> {
+        match name {
+            "Caffe" => Some(Self::caffe()),
+            "Torch" => Some(Self::torch()),
+            "Unit" => Some(Self::unit()),
+            "Symmetric" => Some(Self::symmetric()),
+            _ => None,
+        }
+    }
+
+    /// The name of the preset that this is exactly.
+    pub fn preset_name(&self) -> Option<&'static str> {
+        Self::PRESETS.into_iter().find(|name| Self::preset(name).as_ref() == Some(self))
+    }
+
+    /// The same with another `resize`, as in `Caffe(resize=227)`.
+    pub fn with_resize(self, resize: Resize) -> Self {
+        Self { resize, ..self }
+    }
+
+    /// Refuses values that could not give finite tensors; to be called on whatever came from a file or a spec.
+    pub fn check(&self) -> Result<(), PreprocessingError> {
+        if let Resize::ShorterSide(resize) = self.resize
+            && !(1..=Self::MAX_RESIZE).contains(&resize)
+        {
+            return Err(PreprocessingError::Resize { resize, limit: Self::MAX_RESIZE });
+        }
+        let numbers = [("scale", &[self.scale][..]), ("mean", &self.mean), ("std", &self.std)];
+        for (key, values) in numbers {
+            if let Some(&value) = values.iter().find(|value| !value.is_finite()) {
+                return Err(PreprocessingError::NotFinite { key, value });
+            }
+        }
+        if self.std.contains(&0.0) {
+            return Err(PreprocessingError::ZeroStd);
+        }
+        Ok(())
+    }
+
+    /// What the pixel value 0..=255 becomes in channel `channel` of the tensor: `(x * scale - mean) / std`.
+    ///
+    /// In f64 and rounded once: nearer to the formula than f32 steps, and never further than an ulp or two from them.
+    pub fn value(&self, pixel: u8, channel: usize) -> f32 {
+        let channel = channel.min(2);
+        let (mean, std) = (f64::from(self.mean[channel]), f64::from(self.std[channel]));
+        ((f64::from(pixel) * f64::from(self.scale) - mean) / std) as f32
+    }
+}
+
+/// The canonical text, which a spec can hold: `Image(resize=256, crop=center, order=bgr, scale=1, mean=[...], std=1)`.
+impl fmt::Display for Preprocessing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { resize, crop, order, scale, mean, std } = self;
+        let (mean, std) = (Channels(mean), Channels(std));
+        write!(f, "Image(resize={resize}, crop={crop}, order={order}, scale={scale}, mean={mean}, std={std})")
+    }
+}
+
+impl fmt::Display for Resize {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Resize::ShorterSide(pixels) => write!(f, "{pixels}"),
+            Resize::Squash => f.write_str("squash"),
+        }
+    }
+}
+
+impl fmt::Display for Crop {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Crop::Center => f.write_str("center"),
+        }
+    }
+}
+
+impl fmt::Display for ChannelOrder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            ChannelOrder::Rgb => "rgb",
+            ChannelOrder::Bgr => "bgr",
+        })
+    }
+}
+
+impl fmt::Display for PreprocessingError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Resize { resize, limit } => write!(f, "`resize={resize}` is not between 1 and {limit} pixels"),
+            Self::NotFinite { key, value } => write!(f, "`{key}` holds {value}, which is no finite number"),
+            Self::ZeroStd => f.write_str("`std` holds 0, by which nothing can be divided"),
+        }
+    }
+}
+
+impl Error for PreprocessingError {}
+
+/// One number where the three are equal, else the list.
+struct Channels<'a>(&'a [f32; 3]);
+
+impl fmt::Display for Channels<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let [a, b, c] = self.0;
+        if a == b && b == c { write!(f, "{a}") } else { write!(f, "[{a}, {b}, {c}]") }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn canonical_text() {
+        let texts = Preprocessing::PRESETS.map(|name| Preprocessing::preset(name).map(|p| p.to_string()));
+        assert_eq!(
+            texts.map(Option::unwrap_or_default),
+            [
+                "Image(resize=256, crop=center, order=bgr, scale=1, mean=[103.939, 116.779, 123.68], std=1)",
+                "Image(resize=256, crop=center, order=rgb, scale=0.003921569, mean=[0.485, 0.456, 0.406], std=[0.229, 0.224, 0.225])",
+                "Image(resize=squash, crop=center, order=rgb, scale=0.003921569, mean=0, std=1)",
+                "Image(resize=squash, crop=center, order=rgb, scale=0.007843138, mean=1, std=1)",
+            ]
+        );
+    }
+
+    #[test]
+    fn presets_by_name() {
+        for name in Preprocessing::PRESETS {
+            assert_eq!(Preprocessing::preset(name).unwrap().preset_name(), Some(name));
+            assert_eq!(Preprocessing::preset(name).unwrap().check(), Ok(()));
+        }
+        assert_eq!(Preprocessing::preset("caffe"), None);
+        assert_eq!(Preprocessing::caffe().with_resize(Resize::ShorterSide(227)).preset_name(), None);
+    }
+
+    #[test]
+    fn ends_of_the_scale() {
+        assert_eq!([0, 255].map(|x| Preprocessing::unit().value(x, 0)), [0.0, 1.0]);
+        assert_eq!([0, 255].map(|x| Preprocessing::symmetric().value(x, 2)), [-1.0, 1.0]);
+        assert_eq!(Preprocessing::caffe().value(0, 0), -103.939);
+        assert_eq!(Preprocessing::torch().value(255, 0), (1.0 - 0.485) / 0.229);
+    }
+
+    #[test]
+    fn what_cannot_be_used_is_refused() {
+        let of = |resize| Preprocessing::caffe().with_resize(Resize::ShorterSide(resize)).check();
+        assert_eq!(of(0), Err(PreprocessingError::Resize { resize: 0, limit: 16_384 }));
+        assert!(of(16_385).is_err() && of(16_384).is_ok());
+        let zero = Preprocessing { std: [1.0, 0.0, 1.0], ..Preprocessing::torch() };
+        assert_eq!(zero.check(), Err(PreprocessingError::ZeroStd));
+        let nan = Preprocessing { scale: f32::NAN, ..Preprocessing::unit() };
+        assert_eq!(nan.check().unwrap_err().to_string(), "`scale` holds NaN, which is no finite number");
+    }
+
+    #[test]
+    fn survives_serde() {
+        for name in Preprocessing::PRESETS {
+            let preset = Preprocessing::preset(name).unwrap();
+            let text = serde_json::to_string(&preset).unwrap();
+            assert_eq!(serde_json::from_str::<Preprocessing>(&text).unwrap(), preset);
+        }
+    }
+}

@@ -1,0 +1,194 @@
+//! The geometry that convolutions and pools share: padding, strides, and the sizes that come out.
+//! Shape rules are NeuPy's, which are TensorFlow's: `same` pads the end by one more where the padding is odd.
+
+use crate::diagnostics::{Code, Diagnostic, suggest};
+use crate::graph::definition::{Argument, Default};
+use crate::graph::{Arguments, ShapeFault, ValueKind};
+use crate::kernels::view::Window;
+use crate::tensor::{Size, TensorType};
+
+/// How the border is filled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Padding {
+    /// Not at all: only whole windows count.
+    Valid,
+    /// So that the output has ceil(size / stride) pixels.
+    Same,
+    /// By as many pixels on both sides, per axis.
+    Pixels([usize; 2]),
+}
+
+/// The window of a layer, before its input is known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Sliding {
+    pub size: [usize; 2],
+    pub stride: [usize; 2],
+    pub dilation: [usize; 2],
+    pub padding: Padding,
+}
+
+/// The arguments `stride`, `padding` and `dilation` as layers define them.
+pub const STRIDE: Argument =
+    Argument { name: "stride", takes: "integer or pair", default: Default::Int(1), doc: "pixels between windows" };
+/// See [`STRIDE`].
+pub const PADDING: Argument = Argument {
+    name: "padding",
+    takes: "same, valid, integer or pair",
+    default: Default::Word("valid"),
+    doc: "`same` keeps the size (divided by the stride), a number adds so many pixels on both sides",
+};
+/// See [`STRIDE`].
+pub const DILATION: Argument =
+    Argument { name: "dilation", takes: "integer or pair", default: Default::Int(1), doc: "pixels between taps" };
+
+impl Sliding {
+    /// Reads `padding` of a call.
+    pub fn padding(arguments: &Arguments) -> Result<Padding, Diagnostic> {
+        match arguments.given("padding").map(|value| &value.kind) {
+            None => Ok(Padding::Valid),
+            Some(ValueKind::Word(word) | ValueKind::Text(word)) => match word.to_ascii_lowercase().as_str() {
+                "same" => Ok(Padding::Same),
+                "valid" => Ok(Padding::Valid),
+                _ => Err(arguments
+                    .wrong("padding", "takes `same`, `valid`, an integer or a pair")
+                    .maybe_help(suggest::did_you_mean(word, ["same", "valid"]))),
+            },
+            Some(_) => match arguments.pair("padding", 0)? {
+                Some([0, 0]) | None => Ok(Padding::Valid),
+                Some(pixels) => Ok(Padding::Pixels(pixels)),
+            },
+        }
+    }
+
+    /// The settings as the text forms print them, the defaults left out.
+    pub fn settings(&self, default_stride: [usize; 2]) -> Vec<(&'static str, String)> {
+        let mut list = vec![("size", pair_text(self.size))];
+        if self.stride != default_stride {
+            list.push(("stride", short_pair(self.stride)));
+        }
+        match self.padding {
+            Padding::Valid => {}
+            Padding::Same => list.push(("padding", "same".into())),
+            Padding::Pixels(pixels) => list.push(("padding", short_pair(pixels))),
+        }
+        if self.dilation != [1, 1] {
+            list.push(("dilation", short_pair(self.dilation)));
+        }
+        list
+    }
+
+    /// The window's extent with its dilation.
+    fn extent(&self, axis: usize) -> usize {
+        self.size[axis] + (self.size[axis] - 1) * (self.dilation[axis] - 1)
+    }
+
+    /// Output size and leading padding of an axis of known size; `None` where no window fits.
+    fn along(&self, axis: usize, size: usize) -> Option<(usize, usize)> {
+        let (extent, stride) = (self.extent(axis), self.stride[axis]);
+        match self.padding {
+            Padding::Same => {
+                let out = size.div_ceil(stride);
+                let total = ((out.max(1) - 1) * stride + extent).saturating_sub(size);
+                (out > 0).then_some((out, total / 2))
+            }
+            Padding::Valid => (size >= extent).then(|| ((size - extent) / stride + 1, 0)),
+            Padding::Pixels(pixels) => {
+                let padded = size + 2 * pixels[axis];
+                (padded >= extent).then(|| ((padded - extent) / stride + 1, pixels[axis]))
+            }
+        }
+    }
+
+    /// Height and width that come out of an image of this type.
+    pub fn infer(&self, layer: &str, image: &TensorType) -> Result<[Size; 2], ShapeFault> {
+        let (height, width, _) = image_sizes(layer, image)?;
+        let mut out = [Size::Open; 2];
+        for (axis, size) in [height, width].into_iter().enumerate() {
+            let Some(size) = size.known() else { continue };
+            let (along, _) = self.along(axis, size).ok_or_else(|| self.too_small(layer, image))?;
+            out[axis] = Size::Known(along);
+        }
+        Ok(out)
+    }
+
+    fn too_small(&self, layer: &str, image: &TensorType) -> ShapeFault {
+        let extent = pair_text([self.extent(0), self.extent(1)]);
+        ShapeFault::new(
+            Code::Window,
+            format!("the window of `{layer}` is larger than the image"),
+            format!("a window of {extent} over {image}"),
+        )
+        .help("use `padding=same`, a smaller size, or fewer pools before it")
+    }
+
+    /// The window over an image of known size; `None` where none fits.
+    pub fn resolve(&self, height: usize, width: usize) -> Option<Window> {
+        let ((out_h, pad_top), (out_w, pad_left)) = (self.along(0, height)?, self.along(1, width)?);
+        Some(Window {
+            in_h: height,
+            in_w: width,
+            out_h,
+            out_w,
+            kernel_h: self.size[0],
+            kernel_w: self.size[1],
+            stride_h: self.stride[0],
+            stride_w: self.stride[1],
+            dilation_h: self.dilation[0],
+            dilation_w: self.dilation[1],
+            pad_top,
+            pad_left,
+        })
+    }
+}
+
+/// Height, width and channels, or the fault that an image is needed.
+pub fn image_sizes(layer: &str, tensor: &TensorType) -> Result<(Size, Size, Size), ShapeFault> {
+    tensor.image().ok_or_else(|| {
+        ShapeFault::new(
+            Code::WrongRank,
+            format!("`{layer}` needs an image, but gets {tensor}"),
+            "expects (?, height, width, channels)",
+        )
+    })
+}
+
+/// The channels as a number, or the fault that they must be known.
+pub fn known_channels(layer: &str, tensor: &TensorType) -> Result<usize, ShapeFault> {
+    tensor.channels().known().ok_or_else(|| {
+        ShapeFault::new(
+            Code::OpenSize,
+            format!("`{layer}` must know the last size of what it gets"),
+            format!("its parameters depend on it, and it gets {tensor}"),
+        )
+        .help("give the size a number in `Input`")
+    })
+}
+
+/// `3x3`
+pub fn pair_text(pair: [usize; 2]) -> String {
+    format!("{}x{}", pair[0], pair[1])
+}
+
+/// `2` for `2x2`, else `2x1`
+pub fn short_pair(pair: [usize; 2]) -> String {
+    if pair[0] == pair[1] { pair[0].to_string() } else { pair_text(pair) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn along(size: usize, window: usize, stride: usize, dilation: usize, padding: Padding) -> Option<(usize, usize)> {
+        Sliding { size: [window; 2], stride: [stride; 2], dilation: [dilation; 2], padding }.along(0, size)
+    }
+
+    #[test]
+    fn sizes_are_those_of_tensorflow() {
+        assert_eq!(along(4, 3, 2, 1, Padding::Same), Some((2, 0)));
+        assert_eq!(along(224, 7, 2, 1, Padding::Same), Some((112, 2)));
+        assert_eq!(along(227, 7, 2, 1, Padding::Valid), Some((111, 0)));
+        assert_eq!(along(9, 3, 1, 2, Padding::Same), Some((9, 2)));
+        assert_eq!(along(9, 3, 2, 1, Padding::Pixels([1, 1])), Some((5, 1)));
+        assert_eq!(along(2, 3, 1, 1, Padding::Valid), None);
+    }
+}

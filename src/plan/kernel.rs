@@ -1,0 +1,150 @@
+//! The kernels that a step may run. Each is a description with resolved sizes, in `steps`, and one line here.
+
+use super::steps::convolution::ConvolutionStep;
+use super::steps::dense::DenseStep;
+use super::steps::merge::{BroadcastStep, GatedAverageStep, MergeStep};
+use super::steps::movement::{CopyStep, TransposeStep};
+use super::steps::norm::{LocalResponseStep, NormStep};
+use super::steps::pointwise::{ActivationStep, SoftmaxStep};
+use super::steps::pool::{GlobalPoolStep, PoolStep};
+use crate::kernels::threads::Threads;
+use crate::kernels::view::{View, ViewMut};
+use serde::{Deserialize, Serialize};
+
+/// What a kernel is given to work on.
+#[derive(Debug)]
+pub struct Call<'a> {
+    /// How many images.
+    pub batch: usize,
+    pub inputs: &'a [View<'a>],
+    /// Whether the first input stands in the output.
+    pub in_place: bool,
+    pub constants: &'a [&'a [f32]],
+    pub output: ViewMut<'a>,
+    /// At least [`StepKernel::scratch_len`] floats.
+    pub scratch: &'a mut [f32],
+    pub threads: &'a Threads,
+}
+
+impl<'a> Call<'a> {
+    /// The first input, or none where it stands in the output.
+    pub fn first(&self) -> Option<View<'a>> {
+        if self.in_place { None } else { self.inputs.first().copied() }
+    }
+}
+
+/// A failure that only the values tell, such as an index beyond a table.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct RunFault(pub String);
+
+/// What a description of a kernel can do.
+pub trait StepKernel {
+    /// Runs it.
+    fn run(&self, call: Call<'_>) -> Result<(), RunFault>;
+
+    /// In a few words with all sizes, for the plan's text.
+    fn describe(&self) -> String;
+
+    /// How many tensors it reads, where the number is fixed, and floats of one image of each and of the output:
+    /// `(pixels, channels)` of each, by which a plan is checked before it runs.
+    fn sizes(&self) -> Sizes;
+
+    /// Lengths of the constants as they are stored.
+    fn constants(&self) -> Vec<usize> {
+        Vec::new()
+    }
+
+    /// Brings the parameters, row-major and in the order of the operation, into the order in which it reads them.
+    fn pack(&self, parameters: Vec<Vec<f32>>) -> Vec<Vec<f32>> {
+        parameters
+    }
+
+    /// Floats of scratch for so many images and threads.
+    fn scratch_len(&self, _batch: usize, _workers: usize) -> usize {
+        0
+    }
+
+    /// Multiply-adds per image that it really does.
+    fn arithmetic(&self) -> u64 {
+        0
+    }
+}
+
+/// The tensors of a kernel: pixels and channels of each.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Sizes {
+    pub inputs: Inputs,
+    pub output: (usize, usize),
+}
+
+/// The inputs of a kernel.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Inputs {
+    /// These, in order.
+    Each(Vec<(usize, usize)>),
+    /// Any number of this one, at least one.
+    Many((usize, usize)),
+    /// A gate among several of one size: its place, and the size of the others. It gives one value for each of them.
+    Gated(usize, (usize, usize)),
+}
+
+macro_rules! kernels {
+    ($($variant:ident($step:ty),)*) => {
+        /// A kernel with all that it must know to run.
+        #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+        pub enum Kernel { $(#[doc = concat!("See [`", stringify!($step), "`].")] $variant($step),)* }
+
+        impl Kernel {
+            fn step(&self) -> &dyn StepKernel {
+                match self { $(Kernel::$variant(step) => step,)* }
+            }
+        }
+    };
+}
+
+kernels! {
+    Convolution(ConvolutionStep),
+    Dense(DenseStep),
+    Pool(PoolStep),
+    GlobalPool(GlobalPoolStep),
+    Activation(ActivationStep),
+    Softmax(SoftmaxStep),
+    Norm(NormStep),
+    LocalResponse(LocalResponseStep),
+    Merge(MergeStep),
+    Broadcast(BroadcastStep),
+    GatedAverage(GatedAverageStep),
+    Copy(CopyStep),
+    Transpose(TransposeStep),
+}
+
+impl StepKernel for Kernel {
+    fn run(&self, call: Call<'_>) -> Result<(), RunFault> {
+        self.step().run(call)
+    }
+
+    fn describe(&self) -> String {
+        self.step().describe()
+    }
+
+    fn sizes(&self) -> Sizes {
+        self.step().sizes()
+    }
+
+    fn constants(&self) -> Vec<usize> {
+        self.step().constants()
+    }
+
+    fn pack(&self, parameters: Vec<Vec<f32>>) -> Vec<Vec<f32>> {
+        self.step().pack(parameters)
+    }
+
+    fn scratch_len(&self, batch: usize, workers: usize) -> usize {
+        self.step().scratch_len(batch, workers)
+    }
+
+    fn arithmetic(&self) -> u64 {
+        self.step().arithmetic()
+    }
+}

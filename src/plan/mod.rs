@@ -1,0 +1,149 @@
+//! What a plan is: steps with resolved sizes and algorithms, their operands as places in one arena, constants in the
+//! order in which they are stored. No names are looked up and nothing is allocated while it runs.
+
+pub mod kernel;
+pub mod steps;
+mod text;
+mod verify;
+
+pub use kernel::{Call, Kernel, StepKernel};
+pub use verify::PlanFault;
+
+use crate::kernels::activation::Activation;
+use serde::{Deserialize, Serialize};
+
+/// What a step does to its result before it stores it, in this order.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Epilogue {
+    /// The last input is added.
+    pub residual: bool,
+    /// An elementwise function.
+    pub activation: Activation,
+    /// The maximum over 2x2 pixels, without overlap, borders dropped.
+    pub pool: bool,
+    /// A softmax over the last axis.
+    pub softmax: bool,
+}
+
+/// Memory that a plan works in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum Space {
+    /// What the caller gives.
+    Input(usize),
+    /// What the caller gets.
+    Output(usize),
+    /// Scratch for the images of one chunk, used anew by the next.
+    Chunk,
+    /// Scratch for the whole batch.
+    Batch,
+}
+
+/// Where a tensor stands. Everything but `skip` counts per image: with n images, the tensor begins `offset * n` floats
+/// into its space, its images follow each other `image` floats apart, and its pixels `ld` floats.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Operand {
+    pub space: Space,
+    /// Floats per image before the buffer.
+    pub offset: usize,
+    /// Floats of one image of the buffer.
+    pub image: usize,
+    /// Floats from the buffer's first to the tensor's first: the channels before it in a concatenation.
+    pub skip: usize,
+    /// Floats from one pixel (or row) to the next.
+    pub ld: usize,
+}
+
+/// A kernel and what it works on.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Step {
+    /// The layer that it computes.
+    pub name: String,
+    pub kernel: Kernel,
+    /// What it reads; without the first one where that stands in the output (`in_place`).
+    pub inputs: Vec<Operand>,
+    /// Places among the plan's constants.
+    pub constants: Vec<usize>,
+    pub output: Operand,
+    pub in_place: bool,
+    /// The layers that it took in besides its own.
+    pub layers: Vec<String>,
+}
+
+/// A packed parameter.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Constant {
+    pub name: String,
+    /// Floats from the start of the constants, a multiple of [`CONSTANT_ALIGNMENT`].
+    pub offset: usize,
+    /// Floats.
+    pub len: usize,
+}
+
+/// Constants begin at multiples of this many floats: a cache line.
+pub const CONSTANT_ALIGNMENT: usize = 16;
+
+/// An input or output of a net.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Port {
+    pub name: String,
+    /// Sizes without the batch.
+    pub sizes: Vec<usize>,
+}
+
+impl Port {
+    /// Floats per image.
+    pub fn len(&self) -> usize {
+        self.sizes.iter().product()
+    }
+
+    /// Whether it holds no values.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
+/// A compiled net.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Plan {
+    pub name: String,
+    pub inputs: Vec<Port>,
+    pub outputs: Vec<Port>,
+    pub steps: Vec<Step>,
+    /// The first so many steps run for a chunk of images at a time, the others once for the whole batch.
+    pub chunk_steps: usize,
+    /// Images of a chunk at the most.
+    pub chunk: usize,
+    /// Floats per image of [`Space::Chunk`].
+    pub chunk_floats: usize,
+    /// Floats per image of [`Space::Batch`].
+    pub batch_floats: usize,
+    /// What no plan could do without: the most floats per image that are alive at one step.
+    pub lower_bound: usize,
+    pub constants: Vec<Constant>,
+    /// Multiply-adds per image that the layers ask for, computed directly.
+    pub multiply_adds: u64,
+}
+
+impl Plan {
+    /// Floats of all constants together.
+    pub fn constant_floats(&self) -> usize {
+        self.constants.last().map_or(0, |last| last.offset + last.len.next_multiple_of(CONSTANT_ALIGNMENT))
+    }
+
+    /// Floats of scratch that `workers` threads need for a batch.
+    pub fn scratch_floats(&self, batch: usize, workers: usize) -> usize {
+        let chunk = batch.min(self.chunk);
+        let steps = self.steps.iter().enumerate();
+        steps
+            .map(|(index, step)| {
+                step.kernel.scratch_len(if index < self.chunk_steps { chunk } else { batch }, workers)
+            })
+            .max()
+            .unwrap_or(0)
+    }
+
+    /// Multiply-adds per image that the plan really does.
+    pub fn arithmetic(&self) -> u64 {
+        self.steps.iter().map(|step| step.kernel.arithmetic()).sum()
+    }
+}

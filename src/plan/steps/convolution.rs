@@ -1,0 +1,179 @@
+//! Convolutions, and the algorithms that compute them.
+
+use crate::kernels::epilogue::{Epilogue as Finish, Pool};
+use crate::kernels::view::Convolution;
+use crate::kernels::winograd::{Blocking, Tile};
+use crate::kernels::{conv_depthwise, conv_direct, conv_im2col, conv_pointwise, winograd};
+use crate::plan::Epilogue;
+use crate::plan::kernel::{Call, Inputs, RunFault, Sizes, StepKernel};
+use serde::{Deserialize, Serialize};
+
+/// How a convolution is computed.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub enum Algorithm {
+    /// Rows of the window's pixels times the weights, in cache-sized blocks; does every convolution.
+    Im2col,
+    /// 1x1: a product over pixels.
+    Pointwise,
+    /// For few input channels: the window is read where it stands.
+    Direct,
+    /// Each channel alone.
+    Depthwise,
+    /// 3x3 with stride 1 by fewer multiplications (Lavin and Gray, 2016).
+    Winograd(Blocking),
+}
+
+/// A convolution with bias, residual, activation and pooling.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ConvolutionStep {
+    pub geometry: Convolution,
+    pub bias: bool,
+    pub epilogue: Epilogue,
+    pub algorithm: Algorithm,
+}
+
+impl ConvolutionStep {
+    /// A convolution by the algorithm that does them all; lowering chooses a better one.
+    pub fn new(geometry: Convolution, bias: bool, epilogue: Epilogue) -> Self {
+        Self { geometry, bias, epilogue, algorithm: Algorithm::Im2col }
+    }
+
+    fn pool(&self) -> Option<Pool> {
+        self.epilogue.pool.then_some(Pool::Max2x2)
+    }
+
+    /// Multiply-adds per image of the direct method.
+    pub fn direct_arithmetic(&self) -> u64 {
+        let Convolution { window, in_c, out_c, groups } = self.geometry;
+        (window.out_h * window.out_w * window.kernel_h * window.kernel_w) as u64 * (in_c / groups * out_c) as u64
+    }
+}
+
+impl StepKernel for ConvolutionStep {
+    fn run(&self, call: Call<'_>) -> Result<(), RunFault> {
+        let Call { batch, inputs, constants, output, scratch, threads, .. } = call;
+        let finish = Finish {
+            bias: if self.bias { constants.get(1).copied() } else { None },
+            residual: if self.epilogue.residual { inputs.get(1).copied() } else { None },
+            activation: self.epilogue.activation,
+            pool: self.pool(),
+        };
+        let (conv, x, weights) = (&self.geometry, inputs[0], constants[0]);
+        match &self.algorithm {
+            Algorithm::Im2col => conv_im2col::convolve(threads, conv, batch, x, weights, &finish, scratch, output),
+            Algorithm::Pointwise => {
+                conv_pointwise::convolve(threads, conv, batch, x, weights, &finish, scratch, output);
+            }
+            Algorithm::Direct => conv_direct::convolve(threads, conv, batch, x, weights, &finish, scratch, output),
+            Algorithm::Depthwise => {
+                conv_depthwise::convolve(threads, conv, batch, x, weights, &finish, scratch, output);
+            }
+            Algorithm::Winograd(blocking) => {
+                winograd::convolve(threads, blocking, conv, batch, x, weights, &finish, scratch, output);
+            }
+        }
+        Ok(())
+    }
+
+    fn describe(&self) -> String {
+        let Convolution { window, in_c, out_c, groups } = self.geometry;
+        let mut text = format!("conv {}x{}", window.kernel_h, window.kernel_w);
+        if (window.stride_h, window.stride_w) != (1, 1) {
+            text += &format!(" stride {}x{}", window.stride_h, window.stride_w);
+        }
+        if (window.dilation_h, window.dilation_w) != (1, 1) {
+            text += &format!(" dilation {}x{}", window.dilation_h, window.dilation_w);
+        }
+        text += &format!(" {}x{}x{in_c} to {}x{}x{out_c}", window.in_h, window.in_w, window.out_h, window.out_w);
+        if groups > 1 {
+            text += &format!(" in {groups} groups");
+        }
+        if self.epilogue.residual {
+            text += ", add";
+        }
+        if self.epilogue.activation != Default::default() {
+            text += &format!(", {}", self.epilogue.activation);
+        }
+        if self.epilogue.pool {
+            text += ", max 2x2";
+        }
+        text + &format!(" by {}", self.algorithm)
+    }
+
+    fn sizes(&self) -> Sizes {
+        let Convolution { window, in_c, out_c, .. } = self.geometry;
+        let out = (window.out_h, window.out_w);
+        let mut inputs = vec![(window.in_h * window.in_w, in_c)];
+        inputs.extend(self.epilogue.residual.then_some((out.0 * out.1, out_c)));
+        let pooled = self.pool().map_or(out, |pool| (pool.reduced(out.0), pool.reduced(out.1)));
+        Sizes { inputs: Inputs::Each(inputs), output: (pooled.0 * pooled.1, out_c) }
+    }
+
+    fn constants(&self) -> Vec<usize> {
+        let conv = &self.geometry;
+        let weights = match &self.algorithm {
+            Algorithm::Im2col => conv_im2col::packed_len_weights(conv),
+            Algorithm::Pointwise => conv_pointwise::packed_len_weights(conv),
+            Algorithm::Direct => conv_direct::packed_len_weights(conv),
+            Algorithm::Depthwise => conv_depthwise::packed_len_weights(conv),
+            Algorithm::Winograd(blocking) => winograd::packed_len_weights(blocking.tile, conv),
+        };
+        std::iter::once(weights).chain(self.bias.then_some(conv.out_c)).collect()
+    }
+
+    fn pack(&self, mut parameters: Vec<Vec<f32>>) -> Vec<Vec<f32>> {
+        let conv = &self.geometry;
+        if let Some(weights) = parameters.first_mut() {
+            *weights = match &self.algorithm {
+                Algorithm::Im2col => conv_im2col::pack_weights(conv, weights),
+                Algorithm::Pointwise => conv_pointwise::pack_weights(conv, weights),
+                Algorithm::Direct => conv_direct::pack_weights(conv, weights),
+                Algorithm::Depthwise => conv_depthwise::pack_weights(conv, weights),
+                Algorithm::Winograd(blocking) => winograd::pack_weights(blocking.tile, conv, weights),
+            };
+        }
+        parameters
+    }
+
+    fn scratch_len(&self, batch: usize, workers: usize) -> usize {
+        let conv = &self.geometry;
+        match &self.algorithm {
+            Algorithm::Im2col => conv_im2col::scratch_len(conv, batch, self.pool(), workers),
+            Algorithm::Pointwise => conv_pointwise::scratch_len(conv, batch, self.pool(), workers),
+            Algorithm::Direct => conv_direct::scratch_len(conv, self.pool(), workers),
+            Algorithm::Depthwise => conv_depthwise::scratch_len(conv, self.pool(), workers),
+            Algorithm::Winograd(blocking) => winograd::scratch_len(blocking, conv, batch, workers),
+        }
+    }
+
+    fn arithmetic(&self) -> u64 {
+        match &self.algorithm {
+            Algorithm::Winograd(blocking) => {
+                let (out, points) = (blocking.tile.out(), blocking.tile.points());
+                let window = &self.geometry.window;
+                let tiles = window.out_h.div_ceil(out) * window.out_w.div_ceil(out);
+                (tiles * points) as u64 * (self.geometry.in_c * self.geometry.out_c) as u64
+            }
+            _ => self.direct_arithmetic(),
+        }
+    }
+}
+
+impl std::fmt::Display for Algorithm {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Algorithm::Im2col => f.write_str("im2col"),
+            Algorithm::Pointwise => f.write_str("pixels"),
+            Algorithm::Direct => f.write_str("direct"),
+            Algorithm::Depthwise => f.write_str("depthwise"),
+            Algorithm::Winograd(blocking) => {
+                let out = blocking.tile.out();
+                let Blocking { tiles, channels, .. } = blocking;
+                write!(f, "Winograd F({out}x{out}) in blocks of {tiles} tiles by {channels} channels")
+            }
+        }
+    }
+}
+
+/// The tiles that Winograd's method knows, small ones first.
+pub const TILES: [Tile; 3] = [Tile::F2, Tile::F4, Tile::F6];

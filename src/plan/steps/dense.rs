@@ -1,0 +1,73 @@
+//! Dense layers.
+
+use crate::kernels::dense;
+use crate::kernels::images::Images;
+use crate::kernels::softmax::softmax;
+use crate::kernels::view::ViewMut;
+use crate::plan::Epilogue;
+use crate::plan::kernel::{Call, Inputs, RunFault, Sizes, StepKernel};
+use serde::{Deserialize, Serialize};
+
+/// `(n, inputs)` times `(inputs, outputs)`, with bias, activation and softmax.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct DenseStep {
+    pub inputs: usize,
+    pub outputs: usize,
+    pub bias: bool,
+    pub epilogue: Epilogue,
+}
+
+impl DenseStep {
+    /// A dense layer.
+    pub fn new(inputs: usize, outputs: usize, bias: bool, epilogue: Epilogue) -> Self {
+        Self { inputs, outputs, bias, epilogue }
+    }
+}
+
+impl StepKernel for DenseStep {
+    fn run(&self, call: Call<'_>) -> Result<(), RunFault> {
+        let Call { batch, inputs, constants, output, threads, .. } = call;
+        let ViewMut { data, ld, image } = output;
+        let bias = if self.bias { constants.get(1).copied() } else { None };
+        let out = ViewMut { data: &mut *data, ld, image };
+        let activation = self.epilogue.activation;
+        dense::multiply(threads, batch, self.inputs, self.outputs, inputs[0], constants[0], bias, activation, out);
+        if self.epilogue.softmax {
+            let size = Images { n: batch, pixels: 1, channels: self.outputs };
+            softmax(None, ViewMut { data, ld, image }, size, threads);
+        }
+        Ok(())
+    }
+
+    fn describe(&self) -> String {
+        let mut text = format!("dense {} to {}", self.inputs, self.outputs);
+        if self.epilogue.activation != Default::default() {
+            text += &format!(", {}", self.epilogue.activation);
+        }
+        if self.epilogue.softmax {
+            text += ", softmax";
+        }
+        text
+    }
+
+    fn sizes(&self) -> Sizes {
+        Sizes { inputs: Inputs::Each(vec![(1, self.inputs)]), output: (1, self.outputs) }
+    }
+
+    fn constants(&self) -> Vec<usize> {
+        let mut list = vec![dense::packed_len_weights(self.inputs, self.outputs)];
+        list.extend(self.bias.then_some(self.outputs));
+        list
+    }
+
+    fn pack(&self, mut parameters: Vec<Vec<f32>>) -> Vec<Vec<f32>> {
+        if let Some(weights) = parameters.first_mut() {
+            *weights = dense::pack_weights(self.inputs, self.outputs, weights);
+        }
+        parameters
+    }
+
+    fn arithmetic(&self) -> u64 {
+        (self.inputs * self.outputs) as u64
+    }
+}

@@ -1,0 +1,111 @@
+//! Merges of several tensors into one.
+
+use crate::kernels::activation::Activation;
+use crate::kernels::elementwise::{Merge, broadcast, elementwise, elementwise_in_place, gated_average};
+use crate::kernels::images::Images;
+use crate::plan::kernel::{Call, Inputs, RunFault, Sizes, StepKernel};
+use serde::{Deserialize, Serialize};
+
+fn word(merge: Merge) -> &'static str {
+    match merge {
+        Merge::Add => "sum",
+        Merge::Multiply => "product",
+        Merge::Average => "mean",
+        Merge::Maximum => "maximum",
+    }
+}
+
+/// Tensors of one size combined value by value.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct MergeStep {
+    pub pixels: usize,
+    pub channels: usize,
+    pub merge: Merge,
+    pub activation: Activation,
+}
+
+impl StepKernel for MergeStep {
+    fn run(&self, call: Call<'_>) -> Result<(), RunFault> {
+        let size = Images { n: call.batch, pixels: self.pixels, channels: self.channels };
+        match call.in_place {
+            true => {
+                elementwise_in_place(call.inputs, call.output, size, self.merge, self.activation, call.threads)
+            }
+            false => elementwise(call.inputs, call.output, size, self.merge, self.activation, call.threads),
+        }
+        Ok(())
+    }
+
+    fn describe(&self) -> String {
+        format!("{} of {}x{}", word(self.merge), self.pixels, self.channels)
+    }
+
+    fn sizes(&self) -> Sizes {
+        let size = (self.pixels, self.channels);
+        Sizes { inputs: Inputs::Many(size), output: size }
+    }
+}
+
+/// An image combined with one value per channel.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct BroadcastStep {
+    pub pixels: usize,
+    pub channels: usize,
+    /// Which of the two inputs has one value per channel.
+    pub spread: usize,
+    pub merge: Merge,
+    pub activation: Activation,
+}
+
+impl StepKernel for BroadcastStep {
+    fn run(&self, call: Call<'_>) -> Result<(), RunFault> {
+        let size = Images { n: call.batch, pixels: self.pixels, channels: self.channels };
+        let (image, values) = (call.inputs[1 - self.spread], call.inputs[self.spread]);
+        broadcast(Some(image), values, call.output, size, self.merge, self.activation, call.threads);
+        Ok(())
+    }
+
+    fn describe(&self) -> String {
+        format!("{} of {}x{} with one value per channel", word(self.merge), self.pixels, self.channels)
+    }
+
+    fn sizes(&self) -> Sizes {
+        let mut inputs = vec![(self.pixels, self.channels); 2];
+        inputs[self.spread.min(1)] = (1, self.channels);
+        Sizes { inputs: Inputs::Each(inputs), output: (self.pixels, self.channels) }
+    }
+}
+
+/// A sum of tensors, each times its share of a gate.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct GatedAverageStep {
+    pub pixels: usize,
+    pub channels: usize,
+    /// Which input is the gate.
+    pub gate: usize,
+}
+
+impl StepKernel for GatedAverageStep {
+    fn run(&self, call: Call<'_>) -> Result<(), RunFault> {
+        let size = Images { n: call.batch, pixels: self.pixels, channels: self.channels };
+        // The gate stands first or last as the language has it; the kernel takes it apart, without a list of its own.
+        let gate = call.inputs[self.gate];
+        match self.gate {
+            0 => gated_average(gate, &call.inputs[1..], call.output, size, call.threads),
+            last if last + 1 == call.inputs.len() => {
+                gated_average(gate, &call.inputs[..last], call.output, size, call.threads);
+            }
+            _ => return Err(RunFault("the gate must be the first or the last branch".into())),
+        }
+        Ok(())
+    }
+
+    fn describe(&self) -> String {
+        format!("gated sum of {}x{}", self.pixels, self.channels)
+    }
+
+    fn sizes(&self) -> Sizes {
+        let size = (self.pixels, self.channels);
+        Sizes { inputs: Inputs::Gated(self.gate, size), output: size }
+    }
+}

@@ -1,0 +1,9 @@
+//! The descriptions of kernels, one file per family.
+
+pub mod convolution;
+pub mod dense;
+pub mod merge;
+pub mod movement;
+pub mod norm;
+pub mod pointwise;
+pub mod pool;

@@ -1,0 +1,72 @@
+//! Values that are moved, not changed.
+
+use super::pointwise::same;
+use crate::kernels::copy::copy;
+use crate::kernels::images::Images;
+use crate::kernels::transpose::{Axis, permute};
+use crate::plan::kernel::{Call, Inputs, RunFault, Sizes, StepKernel};
+use serde::{Deserialize, Serialize};
+
+/// A copy of rows into or out of a wider tensor.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct CopyStep {
+    pub pixels: usize,
+    pub channels: usize,
+}
+
+impl StepKernel for CopyStep {
+    fn run(&self, call: Call<'_>) -> Result<(), RunFault> {
+        let size = Images { n: call.batch, pixels: self.pixels, channels: self.channels };
+        copy(call.inputs[0], call.output, size, call.threads);
+        Ok(())
+    }
+
+    fn describe(&self) -> String {
+        format!("copy of {}x{}", self.pixels, self.channels)
+    }
+
+    fn sizes(&self) -> Sizes {
+        same(self.pixels, self.channels)
+    }
+}
+
+/// Axes in another order; both tensors are dense.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct TransposeStep {
+    /// Sizes of the input without the batch.
+    pub sizes: Vec<usize>,
+    /// Axis i of the output is axis `order[i]` of the input.
+    pub order: Vec<usize>,
+}
+
+impl StepKernel for TransposeStep {
+    fn run(&self, call: Call<'_>) -> Result<(), RunFault> {
+        let steps = |sizes: &[usize]| {
+            let mut steps = vec![1; sizes.len()];
+            for axis in (1..sizes.len()).rev() {
+                steps[axis - 1] = steps[axis] * sizes[axis];
+            }
+            steps
+        };
+        let x_steps = steps(&self.sizes);
+        let y_sizes: Vec<usize> = self.order.iter().map(|&axis| self.sizes[axis]).collect();
+        let y_steps = steps(&y_sizes);
+        let x = call.inputs[0];
+        let mut axes = [Axis::default(); 8];
+        axes[0] = Axis { size: call.batch, x_step: x.image, y_step: call.output.image };
+        for (place, &axis) in self.order.iter().enumerate() {
+            axes[place + 1] = Axis { size: self.sizes[axis], x_step: x_steps[axis], y_step: y_steps[place] };
+        }
+        permute(x.data, call.output.data, &axes[..=self.order.len()], call.threads);
+        Ok(())
+    }
+
+    fn describe(&self) -> String {
+        format!("axes {:?} of {:?}", self.order, self.sizes)
+    }
+
+    fn sizes(&self) -> Sizes {
+        let len = self.sizes.iter().product();
+        Sizes { inputs: Inputs::Each(vec![(1, len)]), output: (1, len) }
+    }
+}

@@ -1,0 +1,60 @@
+//! Functions of each value, and softmax.
+
+use crate::kernels::activate::activate;
+use crate::kernels::activation::Activation;
+use crate::kernels::images::Images;
+use crate::kernels::softmax::softmax;
+use crate::plan::kernel::{Call, Inputs, RunFault, Sizes, StepKernel};
+use serde::{Deserialize, Serialize};
+
+/// An elementwise function.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ActivationStep {
+    pub pixels: usize,
+    pub channels: usize,
+    pub activation: Activation,
+}
+
+impl StepKernel for ActivationStep {
+    fn run(&self, call: Call<'_>) -> Result<(), RunFault> {
+        let size = Images { n: call.batch, pixels: self.pixels, channels: self.channels };
+        activate(call.first(), call.output, size, self.activation, call.threads);
+        Ok(())
+    }
+
+    fn describe(&self) -> String {
+        format!("{} of {}x{}", self.activation, self.pixels, self.channels)
+    }
+
+    fn sizes(&self) -> Sizes {
+        same(self.pixels, self.channels)
+    }
+}
+
+/// A softmax over the channels of each pixel.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct SoftmaxStep {
+    pub pixels: usize,
+    pub channels: usize,
+}
+
+impl StepKernel for SoftmaxStep {
+    fn run(&self, call: Call<'_>) -> Result<(), RunFault> {
+        let size = Images { n: call.batch, pixels: self.pixels, channels: self.channels };
+        softmax(call.first(), call.output, size, call.threads);
+        Ok(())
+    }
+
+    fn describe(&self) -> String {
+        format!("softmax of {}x{}", self.pixels, self.channels)
+    }
+
+    fn sizes(&self) -> Sizes {
+        same(self.pixels, self.channels)
+    }
+}
+
+/// One input and an output of one size.
+pub(super) fn same(pixels: usize, channels: usize) -> Sizes {
+    Sizes { inputs: Inputs::Each(vec![(pixels, channels)]), output: (pixels, channels) }
+}

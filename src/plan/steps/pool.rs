@@ -1,0 +1,98 @@
+//! Pools.
+
+use crate::kernels::global_pool::{GlobalPool, global_pool};
+use crate::kernels::images::Images;
+use crate::kernels::pool::{average_pool, max_pool};
+use crate::kernels::view::Window;
+use crate::plan::kernel::{Call, Inputs, RunFault, Sizes, StepKernel};
+use serde::{Deserialize, Serialize};
+
+/// What is made of several values.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Reduction {
+    Maximum,
+    Average,
+    Sum,
+}
+
+impl Reduction {
+    /// The word for it in a spec.
+    pub fn name(self) -> &'static str {
+        match self {
+            Reduction::Maximum => "max",
+            Reduction::Average => "avg",
+            Reduction::Sum => "sum",
+        }
+    }
+}
+
+/// A pool over a sliding window.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct PoolStep {
+    pub window: Window,
+    pub channels: usize,
+    pub reduction: Reduction,
+}
+
+impl StepKernel for PoolStep {
+    fn run(&self, call: Call<'_>) -> Result<(), RunFault> {
+        let (x, y, window) = (call.inputs[0], call.output, &self.window);
+        match self.reduction {
+            Reduction::Maximum => max_pool(x, y, call.batch, self.channels, window, call.threads),
+            _ => average_pool(x, y, call.batch, self.channels, window, false, call.threads),
+        }
+        Ok(())
+    }
+
+    fn describe(&self) -> String {
+        let window = &self.window;
+        format!(
+            "{} {}x{} stride {}x{} over {}x{}x{}",
+            self.reduction.name(),
+            window.kernel_h,
+            window.kernel_w,
+            window.stride_h,
+            window.stride_w,
+            window.in_h,
+            window.in_w,
+            self.channels
+        )
+    }
+
+    fn sizes(&self) -> Sizes {
+        let window = &self.window;
+        Sizes {
+            inputs: Inputs::Each(vec![(window.in_h * window.in_w, self.channels)]),
+            output: (window.out_h * window.out_w, self.channels),
+        }
+    }
+}
+
+/// A pool over the whole image.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct GlobalPoolStep {
+    pub pixels: usize,
+    pub channels: usize,
+    pub reduction: Reduction,
+}
+
+impl StepKernel for GlobalPoolStep {
+    fn run(&self, call: Call<'_>) -> Result<(), RunFault> {
+        let size = Images { n: call.batch, pixels: self.pixels, channels: self.channels };
+        let pool = match self.reduction {
+            Reduction::Maximum => GlobalPool::Max,
+            Reduction::Average => GlobalPool::Average,
+            Reduction::Sum => GlobalPool::Sum,
+        };
+        global_pool(call.inputs[0], call.output, size, pool, call.threads);
+        Ok(())
+    }
+
+    fn describe(&self) -> String {
+        format!("{} of all pixels of {}x{}", self.reduction.name(), self.pixels, self.channels)
+    }
+
+    fn sizes(&self) -> Sizes {
+        Sizes { inputs: Inputs::Each(vec![(self.pixels, self.channels)]), output: (1, self.channels) }
+    }
+}

@@ -1,0 +1,64 @@
+//! The plan as text: what `netc build --emit plan` prints, and snapshots hold.
+
+use super::kernel::StepKernel;
+use super::{Operand, Plan, Space};
+use std::fmt;
+
+impl fmt::Display for Operand {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.space {
+            Space::Input(index) => write!(f, "in{index}")?,
+            Space::Output(index) => write!(f, "out{index}")?,
+            Space::Chunk => write!(f, "chunk@{}", self.offset)?,
+            Space::Batch => write!(f, "batch@{}", self.offset)?,
+        }
+        if self.skip > 0 {
+            write!(f, "+{}", self.skip)?;
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Display for Plan {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "plan {}", self.name)?;
+        for (index, port) in self.inputs.iter().enumerate() {
+            writeln!(f, "  in{index} {} {:?}", port.name, port.sizes)?;
+        }
+        for (index, port) in self.outputs.iter().enumerate() {
+            writeln!(f, "  out{index} {} {:?}", port.name, port.sizes)?;
+        }
+        let width = self.steps.iter().map(|step| step.name.len()).max().unwrap_or(0);
+        for (index, step) in self.steps.iter().enumerate() {
+            if index == self.chunk_steps && index > 0 {
+                writeln!(f, "  -- once for the batch")?;
+            }
+            let inputs: Vec<String> = step.inputs.iter().map(Operand::to_string).collect();
+            let place = if step.in_place { "in place, ".to_string() } else { String::new() };
+            let inputs = if inputs.is_empty() { String::new() } else { format!("{} ", inputs.join(" ")) };
+            writeln!(
+                f,
+                "  {index:>3} {:width$}  {}  [{place}{inputs}-> {}]",
+                step.name,
+                step.kernel.describe(),
+                step.output
+            )?;
+            for &constant in &step.constants {
+                let constant = &self.constants[constant];
+                writeln!(f, "      {:width$}    {} at {}", "", constant.len, constant.offset)?;
+            }
+        }
+        writeln!(
+            f,
+            "  arena {} floats per image of a chunk of {}, {} per image of the batch; at least {}",
+            self.chunk_floats, self.chunk, self.batch_floats, self.lower_bound
+        )?;
+        writeln!(
+            f,
+            "  constants {} floats, {} of {} multiply-adds per image",
+            self.constant_floats(),
+            self.arithmetic(),
+            self.multiply_adds
+        )
+    }
+}

@@ -1,0 +1,103 @@
+//! A plan is checked before it runs: every operand lies in its space, no step reads where it writes, constants are there.
+
+use super::kernel::{Inputs, StepKernel};
+use super::{CONSTANT_ALIGNMENT, Operand, Plan, Space, Step};
+
+/// What is wrong with a plan, and at which step.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("step `{step}`: {what}")]
+pub struct PlanFault {
+    pub step: String,
+    pub what: String,
+}
+
+/// Sizes beyond this are a mistake or an attack; sums of a few of them do not overflow.
+const LARGEST: usize = 1 << 40;
+
+impl Plan {
+    /// Checks everything that the runtime relies on.
+    pub fn verify(&self) -> Result<(), PlanFault> {
+        let whole = |what: &str| PlanFault { step: self.name.clone(), what: what.into() };
+        if self.chunk == 0 || self.chunk > 1 << 20 || self.chunk_steps > self.steps.len() {
+            return Err(whole("its chunks make no sense"));
+        }
+        let mut end = 0;
+        for constant in &self.constants {
+            let aligned = constant.offset.is_multiple_of(CONSTANT_ALIGNMENT);
+            if !aligned || constant.offset < end || constant.offset > LARGEST || constant.len > LARGEST {
+                return Err(whole("its constants overlap"));
+            }
+            end = constant.offset + constant.len;
+        }
+        for (index, step) in self.steps.iter().enumerate() {
+            self.verify_step(step, index >= self.chunk_steps)
+                .map_err(|what| PlanFault { step: step.name.clone(), what })?;
+        }
+        Ok(())
+    }
+
+    fn verify_step(&self, step: &Step, whole_batch: bool) -> Result<(), String> {
+        let sizes = step.kernel.sizes();
+        let given = step.inputs.len() + usize::from(step.in_place);
+        let mut wanted = match sizes.inputs {
+            Inputs::Each(list) => list,
+            Inputs::Many(size) => vec![size; given],
+            Inputs::Gated(gate, size) if gate < given => {
+                let mut list = vec![size; given];
+                list[gate] = (1, given - 1);
+                list
+            }
+            Inputs::Gated(..) => return Err("its gate is not there".into()),
+        };
+        if wanted.len() != given || given == 0 {
+            return Err(format!("it reads {given} tensors and needs {}", wanted.len()));
+        }
+        if step.in_place {
+            if wanted[0] != sizes.output {
+                return Err("it cannot work in place".into());
+            }
+            wanted.remove(0);
+        }
+        for (operand, size) in step.inputs.iter().zip(wanted) {
+            self.verify_operand(operand, size, whole_batch)?;
+            if matches!(operand.space, Space::Output(_)) && operand.space == step.output.space
+                || operand.space == step.output.space && overlap(operand, &step.output)
+            {
+                return Err("it reads where it writes".into());
+            }
+        }
+        if matches!(step.output.space, Space::Input(_)) {
+            return Err("it writes to an input".into());
+        }
+        self.verify_operand(&step.output, sizes.output, whole_batch)?;
+        let lengths = step.kernel.constants();
+        let there = step.constants.iter().map(|&index| self.constants.get(index).map(|constant| constant.len));
+        if !there.eq(lengths.into_iter().map(Some)) {
+            return Err("its constants have other sizes".into());
+        }
+        Ok(())
+    }
+
+    fn verify_operand(&self, operand: &Operand, size: (usize, usize), whole_batch: bool) -> Result<(), String> {
+        let floats = match operand.space {
+            Space::Input(index) => self.inputs.get(index).map(super::Port::len),
+            Space::Output(index) => self.outputs.get(index).map(super::Port::len),
+            Space::Chunk if whole_batch => return Err("it reads scratch of another part".into()),
+            Space::Chunk => Some(self.chunk_floats),
+            Space::Batch => Some(self.batch_floats),
+        };
+        let floats = floats.ok_or("an input or output is not there")?;
+        let (pixels, channels) = size;
+        let Operand { offset, image, skip, ld, .. } = *operand;
+        if [floats, pixels, channels, offset, image, skip, ld].iter().any(|&number| number > LARGEST) || ld > 1 << 30 {
+            return Err("a size is too large".into());
+        }
+        let span = (pixels as u128).saturating_sub(1) * ld as u128 + channels as u128 + skip as u128;
+        let fits = ld >= channels && span <= image as u128 && offset + image <= floats;
+        if fits { Ok(()) } else { Err("an operand lies outside its space".into()) }
+    }
+}
+
+fn overlap(a: &Operand, b: &Operand) -> bool {
+    a.offset < b.offset + b.image && b.offset < a.offset + a.image
+}

@@ -1,0 +1,96 @@
+//! Source files and places in them: the ground that every diagnostic stands on.
+
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+
+/// Names one file of a [`Sources`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct FileId(u32);
+
+/// A range of bytes in one file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Span {
+    /// The file.
+    pub file: FileId,
+    /// First byte.
+    pub start: u32,
+    /// One past the last byte.
+    pub end: u32,
+}
+
+impl Span {
+    /// The span from the first byte of `self` to the last of `other`, in the file of `self`.
+    pub fn to(self, other: Span) -> Span {
+        Span { end: other.end.max(self.start), ..self }
+    }
+
+    /// The bytes as a range for slicing.
+    pub fn range(self) -> Range<usize> {
+        self.start as usize..self.end as usize
+    }
+}
+
+/// One file's name and text.
+#[derive(Clone, Debug)]
+pub struct SourceFile {
+    /// What diagnostics call the file.
+    pub name: String,
+    /// Where it was read from; `None` for text that ships with the program or comes from the command line.
+    pub path: Option<PathBuf>,
+    /// The whole text.
+    pub text: String,
+    /// Whether it is a spec that ships with the program.
+    pub shipped: bool,
+}
+
+/// All files of one compilation, in the order in which they were read.
+#[derive(Clone, Debug, Default)]
+pub struct Sources {
+    files: Vec<SourceFile>,
+}
+
+impl Sources {
+    /// Adds a file.
+    pub fn add(&mut self, file: SourceFile) -> FileId {
+        self.files.push(file);
+        FileId(self.files.len() as u32 - 1)
+    }
+
+    /// Adds text that was not read from a file.
+    pub fn add_text(&mut self, name: impl Into<String>, text: impl Into<String>) -> FileId {
+        self.add(SourceFile { name: name.into(), path: None, text: text.into(), shipped: false })
+    }
+
+    /// The file of an id that this collection gave.
+    pub fn file(&self, id: FileId) -> &SourceFile {
+        &self.files[id.0 as usize]
+    }
+
+    /// The files in order, with their ids.
+    pub fn iter(&self) -> impl Iterator<Item = (FileId, &SourceFile)> {
+        self.files.iter().enumerate().map(|(index, file)| (FileId(index as u32), file))
+    }
+
+    /// The text of a span; empty where the span does not lie in its file.
+    pub fn text(&self, span: Span) -> &str {
+        self.file(span.file).text.get(span.range()).unwrap_or("")
+    }
+
+    /// Line and column of a span's start, both from 1; columns count characters.
+    pub fn line_column(&self, span: Span) -> (usize, usize) {
+        let text = &self.file(span.file).text;
+        let before = text.get(..span.start as usize).unwrap_or(text);
+        let line = before.matches('\n').count() + 1;
+        let column = before.rsplit('\n').next().unwrap_or("").chars().count() + 1;
+        (line, column)
+    }
+
+    /// The folder that relative paths in a file start at: the file's own, or the working directory.
+    pub fn folder(&self, id: FileId) -> PathBuf {
+        let parent = self.file(id).path.as_deref().and_then(Path::parent);
+        match parent {
+            Some(folder) if !folder.as_os_str().is_empty() => folder.to_path_buf(),
+            _ => PathBuf::from("."),
+        }
+    }
+}

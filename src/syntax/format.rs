@@ -1,0 +1,487 @@
+//! The one style. What fits stays on its line; chains, branches, lists and blocks that the author broke stay broken, in
+//! the canonical way. Comments are no part of the tree: they are taken from the source and written where they stood.
+
+use super::ast::*;
+use super::inline::Inline;
+use super::layout::{Page, WIDTH};
+use super::scan::{Kind, scan};
+use std::ops::Range;
+
+/// The file in canonical form. It must have been read from `source` without errors: what the tree lacks is not written.
+pub fn format(source: &str, file: &File) -> String {
+    let comments = scan(source).into_iter().filter(|token| token.kind == Kind::Comment).map(|token| token.start..token.end);
+    let page = Page::new(source, comments.collect());
+    let mut formatter = Formatter { source, inline: Inline { source: Some(source) }, page };
+    formatter.file(file);
+    formatter.page.finish()
+}
+
+/// Writes a tree onto a page.
+pub(super) struct Formatter<'a> {
+    pub source: &'a str,
+    inline: Inline<'a>,
+    pub page: Page<'a>,
+}
+
+/// One thing of a list in brackets.
+#[derive(Clone, Copy)]
+enum Element<'e> {
+    Value(&'e Expr),
+    Argument(&'e Argument),
+    Parameter(&'e Parameter),
+    Pair(&'e (Expr, Expr)),
+}
+
+impl<'e> Element<'e> {
+    /// The expression that may need lines of its own.
+    fn value(self) -> Option<&'e Expr> {
+        match self {
+            Element::Value(value) => Some(value),
+            Element::Argument(argument) => Some(&argument.value),
+            Element::Parameter(parameter) => parameter.default.as_ref(),
+            Element::Pair((_, value)) => Some(value),
+        }
+    }
+
+    fn range(self) -> Range<usize> {
+        let start = match self {
+            Element::Value(value) => value.span,
+            Element::Argument(argument) => argument.name.as_ref().map_or(argument.value.span, |name| name.span),
+            Element::Parameter(parameter) => parameter.name.span,
+            Element::Pair((key, _)) => key.span,
+        };
+        let end = self.value().map_or(start, |value| value.span);
+        start.start as usize..end.end as usize
+    }
+
+    /// Whether it is a plain word, number or text: many of them share a line.
+    fn is_plain(self) -> bool {
+        match self {
+            Element::Value(value) => matches!(
+                value.kind,
+                ExprKind::Int(_) | ExprKind::Float(_) | ExprKind::Sizes(_) | ExprKind::Text(_) | ExprKind::Name(_) | ExprKind::Unary { .. }
+            ),
+            _ => false,
+        }
+    }
+}
+
+/// A list in brackets, and where it stands in the source.
+struct Sequence<'s, 'e> {
+    open: &'s str,
+    elements: &'s [Element<'e>],
+    close: &'s str,
+    /// From behind the opening bracket to the closing one.
+    inside: Range<usize>,
+    /// Whether a comma follows the last one when each stands on its own line.
+    trailing: bool,
+}
+
+impl Formatter<'_> {
+    fn file(&mut self, file: &File) {
+        if let Some((edition, place)) = file.edition {
+            self.page.comments(0, place.start as usize, 0, true);
+            self.page.start_line(0);
+            self.page.push(&format!("netc {edition}"));
+            self.page.mark(place.end as usize);
+        }
+        for (index, item) in file.items.iter().enumerate() {
+            let range = item.span.range();
+            let first = self.page.item_comments(range.start, index > 0);
+            self.item(item);
+            self.page.inner_comments(range.end);
+            self.page.close_item(first, range.end);
+        }
+        if let Some(expression) = &file.expression {
+            self.page.comments(0, expression.span.start as usize, 0, true);
+            self.page.start_line(0);
+            let indent = if self.is_broken_chain(expression) || !self.fits(&self.flat(expression)) { 2 } else { 0 };
+            self.expr(expression, indent);
+            self.page.inner_comments(expression.span.end as usize);
+            self.page.mark(expression.span.end as usize);
+        }
+        self.page.comments(0, self.source.len(), 0, true);
+    }
+
+    fn item(&mut self, item: &Item) {
+        let end = item.span.end as usize;
+        match &item.kind {
+            ItemKind::Use(file) => {
+                self.page.push("use ");
+                let text = text_of(|out| self.inline.text(file, true, out));
+                self.page.push(&text);
+            }
+            ItemKind::Net(net) => self.net(net),
+            ItemKind::Weights(weights) => {
+                self.page.push(&format!("weights {} =", weights.net.text));
+                self.value(&weights.file, 0);
+                let after = weights.file.span.end as usize;
+                if end > after {
+                    self.page.push(" ");
+                    self.entries(&weights.options, after..end.saturating_sub(1));
+                }
+            }
+            ItemKind::Labels(labels) => {
+                self.page.push(&format!("labels {} =", labels.net.text));
+                self.value(&labels.source, 0);
+            }
+            ItemKind::Train(train) => {
+                self.page.push(&format!("train {} ", train.net.text));
+                self.entries(&train.entries, train.net.span.end as usize..end.saturating_sub(1));
+            }
+            ItemKind::Expect(ExpectItem::Signature { net, signature }) => {
+                let signature = text_of(|out| self.inline.signature(signature, out));
+                self.page.push(&format!("expect {}: {signature}", net.text));
+            }
+            ItemKind::Expect(ExpectItem::Condition(condition)) => {
+                self.page.push("expect ");
+                self.expr(condition, 2);
+            }
+        }
+    }
+
+    fn net(&mut self, net: &NetItem) {
+        self.page.push(&format!("net {}", net.name.text));
+        let body = net.body.span.start as usize;
+        let after = net.signature.as_ref().map_or(body, |signature| signature.span.start as usize);
+        if let Some(last) = net.parameters.last() {
+            let elements: Vec<Element> = net.parameters.iter().map(Element::Parameter).collect();
+            let end = Element::Parameter(last).range().end;
+            let close = self.source[end..after].find(')').map_or(end, |at| end + at);
+            self.sequence(&Sequence { open: "(", elements: &elements, close: ")", inside: net.name.span.end as usize..close, trailing: true }, 0);
+        }
+        if let Some(signature) = &net.signature {
+            let signature = text_of(|out| self.inline.signature(signature, out));
+            self.page.push(&format!(": {signature}"));
+        }
+        self.page.push(" =");
+        self.value(&net.body, 0);
+    }
+
+    /// `{ key = value … }`: each on its line with aligned signs, or all on one line if the author wrote so.
+    fn entries(&mut self, entries: &[Entry], inside: Range<usize>) {
+        let flat = text_of(|out| {
+            out.push_str("{ ");
+            for (index, entry) in entries.iter().enumerate() {
+                out.push_str(if index > 0 { ", " } else { "" });
+                self.inline.entry(entry, out);
+            }
+            out.push_str(" }");
+        });
+        let broken = entries.iter().any(|entry| self.must_break(&entry.value))
+            || entries.iter().any(|entry| self.breaks(inside.start, entry.key.span.start as usize))
+            || self.page.has_comment(&inside);
+        if entries.is_empty() && !broken {
+            return self.page.push("{}");
+        }
+        if !broken && self.fits(&flat) {
+            return self.page.push(&flat);
+        }
+        let widest = entries.iter().map(|entry| entry.key.text.chars().count()).max().unwrap_or(0);
+        self.page.push("{");
+        let mut end = 0;
+        for entry in entries {
+            self.page.comments(end, entry.key.span.start as usize, 2, end > 0);
+            self.page.next_line(2, end > 0 && self.page.blank_before(entry.key.span.start as usize));
+            let name = &entry.key.text;
+            self.page.push(&format!("{name}{} =", " ".repeat(widest - name.chars().count())));
+            self.value(&entry.value, 2);
+            end = entry.value.span.end as usize;
+        }
+        self.page.comments(end, inside.end, 2, end > 0);
+        self.page.next_line(0, false);
+        self.page.push("}");
+    }
+
+    /// What follows an `=`: on the same line, or on lines of its own one step deeper.
+    fn value(&mut self, expr: &Expr, indent: usize) {
+        let before = self.page.has_comment_before(expr.span.start as usize);
+        let flat = self.flat(expr);
+        let whole = !self.must_break(expr);
+        let next_line_fits = indent + 2 + width(&flat) <= WIDTH;
+        let moves = whole && self.page.column() + 1 + width(&flat) > WIDTH && (next_line_fits || self.breaks_as_lines(expr));
+        if before || moves || self.hangs(expr) {
+            self.page.comments(0, expr.span.start as usize, indent + 2, false);
+            self.page.next_line(indent + 2, false);
+            self.expr(expr, indent + 2);
+        } else {
+            self.page.push(" ");
+            self.expr(expr, indent);
+        }
+    }
+
+    /// An expression from the present column on; its further lines are indented.
+    fn expr(&mut self, expr: &Expr, indent: usize) {
+        if !self.must_break(expr) {
+            let flat = self.flat(expr);
+            if self.fits(&flat) {
+                return self.page.push(&flat);
+            }
+        }
+        let end = expr.span.end as usize;
+        let inside = expr.span.start as usize + 1..end.saturating_sub(1);
+        match &expr.kind {
+            ExprKind::Chain(parts) => self.chain(expr, parts, indent),
+            ExprKind::Branches(parts) => self.branches(parts, end),
+            ExprKind::Paren(inner) => self.branches(std::slice::from_ref(inner), end),
+            ExprKind::List(parts) => {
+                let elements: Vec<Element> = parts.iter().map(Element::Value).collect();
+                self.sequence(&Sequence { open: "[", elements: &elements, close: "]", inside, trailing: true }, indent);
+            }
+            ExprKind::Map(pairs) => {
+                let elements: Vec<Element> = pairs.iter().map(Element::Pair).collect();
+                self.sequence(&Sequence { open: "{ ", elements: &elements, close: " }", inside, trailing: true }, indent);
+            }
+            ExprKind::Call { function, arguments } => {
+                let elements: Vec<Element> = arguments.iter().map(Element::Argument).collect();
+                self.page.push(&function.text);
+                let inside = function.span.end as usize + 1..inside.end;
+                self.sequence(&Sequence { open: "(", elements: &elements, close: ")", inside, trailing: true }, indent);
+            }
+            ExprKind::Frozen(inner) => {
+                let inside = expr.span.start as usize + "frozen(".len()..inside.end;
+                let elements = [Element::Value(inner)];
+                self.sequence(&Sequence { open: "frozen(", elements: &elements, close: ")", inside, trailing: false }, indent);
+            }
+            ExprKind::As { inner, name } => {
+                self.expr(inner, indent);
+                let name = text_of(|out| self.inline.layer_name(name, out));
+                self.page.push(&format!(" as {name}"));
+            }
+            ExprKind::Cut { inner, range } => {
+                self.expr(inner, indent);
+                let cut = text_of(|out| self.inline.cut(range, out));
+                self.page.push(&cut);
+            }
+            ExprKind::Block { statements, result } => self.block(statements, result, end, indent),
+            ExprKind::Repeat { over, body } => {
+                let over = text_of(|out| self.inline.over(over, out));
+                self.page.push(&over);
+                self.body(body, end, indent);
+            }
+            ExprKind::If { arms, otherwise } => {
+                for (index, (condition, body)) in arms.iter().enumerate() {
+                    self.page.push(if index == 0 { "if " } else { " else if " });
+                    self.expr(condition, indent + 2);
+                    let next = arms.get(index + 1).map(|(condition, _)| condition).or(otherwise.as_deref());
+                    self.body(body, next.map_or(end, |next| next.span.start as usize), indent);
+                }
+                if let Some(body) = otherwise {
+                    self.page.push(" else");
+                    self.body(body, end, indent);
+                }
+            }
+            ExprKind::Unary { operator, operand } => {
+                self.page.push(super::inline::unary(*operator));
+                self.expr(operand, indent);
+            }
+            ExprKind::Binary { operator, left, right } => {
+                self.expr(left, indent);
+                self.page.push(&format!(" {} ", super::inline::binary(*operator)));
+                self.expr(right, indent);
+            }
+            _ => {
+                let flat = self.flat(expr);
+                self.page.push(&flat);
+            }
+        }
+    }
+
+    /// A chain on several lines: broken where the author did, else before each `>>`.
+    fn chain(&mut self, expr: &Expr, parts: &[Expr], indent: usize) {
+        let broken = self.is_broken_chain(expr);
+        let holds_lines = parts.iter().any(|part| self.must_break(part));
+        let mut lines: Vec<Vec<&Expr>> = Vec::new();
+        for part in parts {
+            let joins = match lines.last().and_then(|line| line.last()) {
+                Some(before) if broken => !self.breaks(before.span.end as usize, part.span.start as usize),
+                Some(_) => holds_lines,
+                None => false,
+            };
+            match lines.last_mut() {
+                Some(line) if joins => line.push(part),
+                _ => lines.push(vec![part]),
+            }
+        }
+        let mut end = 0;
+        for line in lines {
+            let flat: usize = line.iter().map(|part| width(&self.flat(part)) + 4).sum();
+            let one = line.iter().any(|part| self.must_break(part)) || indent + flat <= WIDTH + 1;
+            for (index, part) in line.into_iter().enumerate() {
+                if end > 0 && (index == 0 || !one) {
+                    self.page.comments(end, part.span.start as usize, indent, false);
+                    self.page.next_line(indent, false);
+                    self.page.push(">> ");
+                } else if end > 0 {
+                    self.page.push(" >> ");
+                }
+                self.expr(part, indent);
+                end = part.span.end as usize;
+            }
+        }
+    }
+
+    /// Branches under one another, or one expression in parentheses of its own.
+    fn branches(&mut self, parts: &[Expr], end: usize) {
+        let column = self.page.column();
+        self.page.push("(");
+        let mut before = 0;
+        for part in parts {
+            let start = part.span.start as usize;
+            if before > 0 {
+                self.page.comments(before, start, column, false);
+                self.page.next_line(column, false);
+                self.page.push("| ");
+            } else if self.page.has_comment_before(start) {
+                self.page.comments(0, start, column + 2, false);
+                self.page.next_line(column + 2, false);
+            } else {
+                self.page.push(" ");
+            }
+            self.expr(part, column + 2);
+            before = part.span.end as usize;
+        }
+        self.page.comments(before, end.saturating_sub(1), column, false);
+        self.page.next_line(column, false);
+        self.page.push(")");
+    }
+
+    fn block(&mut self, statements: &[Statement], result: &Expr, end: usize, indent: usize) {
+        self.page.push("{");
+        let mut before = 0;
+        for statement in statements {
+            let word = if statement.shared { "share" } else { "let" };
+            let name = statement.name.span.start as usize;
+            let start = self.source[..name].trim_end().len().saturating_sub(word.len());
+            self.page.comments(before, name, indent + 2, before > 0);
+            self.page.next_line(indent + 2, before > 0 && self.page.blank_before(start));
+            self.page.push(&format!("{word} {} =", statement.name.text));
+            self.value(&statement.value, indent + 2);
+            before = statement.value.span.end as usize;
+        }
+        let start = result.span.start as usize;
+        self.page.comments(before, start, indent + 2, before > 0);
+        self.page.next_line(indent + 2, before > 0 && self.page.blank_before(start));
+        self.expr(result, indent + 2);
+        self.page.comments(result.span.end as usize, end.saturating_sub(1), indent + 2, false);
+        self.page.next_line(indent, false);
+        self.page.push("}");
+    }
+
+    /// The `{ … }` of a `repeat` or `if`, on several lines. `end` is where what follows begins.
+    fn body(&mut self, body: &Expr, end: usize, indent: usize) {
+        self.page.push(" ");
+        match &body.kind {
+            ExprKind::Block { statements, result } if !statements.is_empty() => {
+                self.block(statements, result, body.span.end as usize, indent);
+            }
+            _ => self.block(&[], body, end, indent),
+        }
+    }
+
+    /// A list in brackets: on one line, or with lines of its own between the brackets.
+    fn sequence(&mut self, sequence: &Sequence, indent: usize) {
+        let elements = sequence.elements;
+        let mut starts = vec![sequence.inside.start];
+        starts.extend(elements.iter().map(|element| element.range().end));
+        let apart: Vec<bool> = elements.iter().zip(&starts).map(|(element, &end)| self.breaks(end, element.range().start)).collect();
+        let last = starts.last().copied().unwrap_or(sequence.inside.end);
+        let values = || elements.iter().filter_map(|element| element.value());
+        let hanging = values().any(|value| self.hangs(value));
+        let holds_lines = values().any(|value| self.must_break(value));
+        let flat: Vec<String> = elements.iter().map(|element| self.element_text(*element)).collect();
+        let whole = format!("{}{}{}", sequence.open, flat.join(", "), sequence.close);
+        let broken = apart.contains(&true) || hanging || self.page.has_comment(&(last..sequence.inside.end));
+        if elements.is_empty() && !broken || !broken && !holds_lines && self.fits(&whole) {
+            return self.page.push(if elements.is_empty() { whole.trim() } else { &whole });
+        }
+        if !broken && holds_lines {
+            // One that holds lines of its own, `f({ … })`, keeps the brackets close.
+            for (index, element) in elements.iter().enumerate() {
+                self.page.push(if index == 0 { sequence.open } else { ", " });
+                self.element(*element, indent);
+            }
+            return self.page.push(sequence.close);
+        }
+        self.page.push(sequence.open.trim_end());
+        let plain = elements.iter().all(|element| element.is_plain());
+        for (index, element) in elements.iter().enumerate() {
+            let range = element.range();
+            // With a neighbour on its line if the author wrote it there, or if many plain values fill lines.
+            let room = self.page.column() + 2 + width(&flat[index]) < WIDTH;
+            let joins = index > 0 && !apart[index] && room && !hanging && if apart.contains(&true) { plain || !self.line_is_long(&apart, &flat, index, indent) } else { plain };
+            if joins {
+                self.page.push(" ");
+            } else {
+                let end = if index == 0 { 0 } else { starts[index] };
+                self.page.comments(end, range.start, indent + 2, false);
+                self.page.next_line(indent + 2, false);
+            }
+            self.element(*element, indent + 2);
+            if index + 1 < elements.len() || sequence.trailing {
+                self.page.push(",");
+            }
+        }
+        self.page.comments(if elements.is_empty() { 0 } else { last }, sequence.inside.end, indent + 2, false);
+        self.page.next_line(indent, false);
+        self.page.push(sequence.close.trim_start());
+    }
+
+    /// Whether the author's line around an element is longer than a line may be.
+    fn line_is_long(&self, apart: &[bool], flat: &[String], index: usize, indent: usize) -> bool {
+        let start = (0..=index).rev().find(|&at| apart[at]).unwrap_or(0);
+        let end = (index + 1..apart.len()).find(|&at| apart[at]).unwrap_or(apart.len());
+        indent + 2 + flat[start..end].iter().map(|text| width(text) + 2).sum::<usize>() > WIDTH + 1
+    }
+
+    fn element(&mut self, element: Element, indent: usize) {
+        let Some(value) = element.value().filter(|value| self.must_break(value) || !self.fits(&self.element_text(element))) else {
+            let text = self.element_text(element);
+            return self.page.push(&text);
+        };
+        match element {
+            Element::Value(_) | Element::Argument(Argument { name: None, .. }) => return self.expr(value, indent),
+            Element::Argument(Argument { name: Some(name), .. }) | Element::Parameter(Parameter { name, .. }) => {
+                self.page.push(&format!("{}=", name.text));
+            }
+            Element::Pair((key, _)) => {
+                self.expr(key, indent);
+                self.page.push(" =");
+                return self.value(value, indent);
+            }
+        }
+        if self.hangs(value) {
+            self.page.next_line(indent + 2, false);
+            self.expr(value, indent + 2);
+        } else {
+            self.expr(value, indent);
+        }
+    }
+
+    fn element_text(&self, element: Element) -> String {
+        text_of(|out| match element {
+            Element::Value(value) => self.inline.expr(value, out),
+            Element::Argument(argument) => self.inline.argument(argument, out),
+            Element::Parameter(parameter) => self.inline.parameter(parameter, out),
+            Element::Pair(pair) => self.inline.pair(pair, out),
+        })
+    }
+
+    fn flat(&self, expr: &Expr) -> String {
+        text_of(|out| self.inline.expr(expr, out))
+    }
+
+    fn fits(&self, text: &str) -> bool {
+        self.page.column() + width(text) <= WIDTH
+    }
+}
+
+fn width(text: &str) -> usize {
+    text.chars().count()
+}
+
+fn text_of(print: impl FnOnce(&mut String)) -> String {
+    let mut out = String::new();
+    print(&mut out);
+    out
+}

@@ -1,0 +1,26 @@
+//! Text to tree and back: [`parse`] reads a file into the [`ast`], [`format`] prints it in the one style.
+//!
+//! The grammar is `grammar/net.pest`. What it cannot say is checked beside it: [`scan`] bounds the text before it is
+//! parsed, [`build`] knows the operators' precedence and the values of numbers, [`error`] writes the messages.
+
+pub mod ast;
+mod breaks;
+mod build;
+mod build_item;
+mod error;
+mod format;
+mod habits;
+mod inline;
+mod layout;
+mod mistakes;
+mod parse;
+mod scan;
+mod tree;
+
+pub use format::format;
+pub use inline::expression_text;
+pub use parse::{parse, parse_expression};
+pub use tree::ast_text;
+
+#[cfg(test)]
+mod tests;

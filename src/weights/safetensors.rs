@@ -1,0 +1,209 @@
+//! safetensors: eight bytes with the length of a JSON header, the header, then the tensors' bytes, little-endian.
+//!
+//! Each key of the header is a tensor's name with its `dtype`, `shape` and `data_offsets`, counted from the end of the
+//! header. A name such as `features.0.weight` is the layer `features.0` and the parameter `weight`.
+
+use std::fs::File;
+use std::io::{Read, Seek, SeekFrom};
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+
+use serde_json::Value;
+
+use super::hdf5_file::{corrupt, too_many};
+use super::store::{Entry, Layout, MAX_ITEMS, MAX_TENSOR_BYTES, Role, Store, StoreError, row_count, unreadable};
+
+/// The format's own limit for the header.
+const MAX_HEADER_BYTES: u64 = 100 << 20;
+
+/// The number types that are read.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Number {
+    F64,
+    F32,
+    F16,
+    Bf16,
+}
+
+impl Number {
+    fn bytes(self) -> usize {
+        match self {
+            Number::F64 => 8,
+            Number::F32 => 4,
+            Number::F16 | Number::Bf16 => 2,
+        }
+    }
+
+    fn convert(self, bytes: &[u8]) -> Vec<f32> {
+        match self {
+            Number::F64 => bytes.as_chunks().0.iter().map(|bytes| f64::from_le_bytes(*bytes) as f32).collect(),
+            Number::F32 => bytes.as_chunks().0.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect(),
+            Number::F16 => bytes.as_chunks().0.iter().map(|bytes| half(u16::from_le_bytes(*bytes))).collect(),
+            // The upper half of an f32.
+            Number::Bf16 => bytes
+                .as_chunks()
+                .0
+                .iter()
+                .map(|bytes| f32::from_bits(u32::from(u16::from_le_bytes(*bytes)) << 16))
+                .collect(),
+        }
+    }
+}
+
+/// IEEE half precision to single, exactly.
+fn half(bits: u16) -> f32 {
+    let sign = if bits & 0x8000 == 0 { 1.0 } else { -1.0 };
+    let (exponent, fraction) = (i32::from(bits >> 10) & 31, f32::from(bits & 1023));
+    match exponent {
+        0 => sign * fraction * 2f32.powi(-24),
+        31 if fraction == 0.0 => sign * f32::INFINITY,
+        31 => f32::NAN,
+        _ => sign * (1024.0 + fraction) * 2f32.powi(exponent - 25),
+    }
+}
+
+#[derive(Debug)]
+struct SafetensorsStore {
+    path: PathBuf,
+    file: Mutex<File>,
+    entries: Vec<Entry>,
+    places: Vec<(Number, u64)>,
+}
+
+/// Reads the header and checks that the tensors fill the rest of the file without gap or overlap.
+pub(super) fn open(path: &Path, mut file: File, length: u64) -> Result<Box<dyn Store>, StoreError> {
+    let place = path.display().to_string();
+    let mut prefix = [0; 8];
+    file.read_exact(&mut prefix).map_err(|source| unreadable(path, source))?;
+    let size = u64::from_le_bytes(prefix);
+    if size > MAX_HEADER_BYTES {
+        return Err(StoreError::TooLarge { place, what: format!("its header declares {size} bytes") });
+    }
+    let mut header = Vec::new();
+    file.by_ref().take(size).read_to_end(&mut header).map_err(|source| unreadable(path, source))?;
+    let header: Value =
+        serde_json::from_slice(&header).map_err(|error| corrupt(&place, format!("its JSON header: {error}")))?;
+    let header = header.as_object().ok_or_else(|| corrupt(&place, "its header is not a JSON object"))?;
+    if header.len() > MAX_ITEMS {
+        return Err(too_many(&place, header.len() as u64, "tensors"));
+    }
+    let mut found = Vec::new();
+    for (name, declared) in header.iter().filter(|(name, _)| *name != "__metadata__") {
+        found.push(Declared::read(name, declared)?);
+    }
+    found.sort_by_key(|tensor| (tensor.start, tensor.end));
+    let mut end = 0;
+    for tensor in &found {
+        if tensor.start != end {
+            return Err(corrupt(
+                &tensor.name,
+                format!("its bytes start at {}, those before end at {end}", tensor.start),
+            ));
+        }
+        end = tensor.end;
+    }
+    let data = 8 + size;
+    if data.checked_add(end) != Some(length) {
+        let what = format!("its header declares {end} bytes of tensors, {} follow it", length.saturating_sub(data));
+        return Err(match data.saturating_add(end) > length {
+            true => StoreError::Truncated { place, what },
+            false => corrupt(&place, what),
+        });
+    }
+    let (mut entries, mut places) = (Vec::new(), Vec::new());
+    for tensor in found {
+        // A counter of training steps, which is not a parameter.
+        let Some(number) = tensor.number else { continue };
+        let (layer, parameter) = tensor.name.rsplit_once(['.', '/']).unwrap_or(("", &tensor.name));
+        let (layer, role) = (layer.to_string(), role(parameter));
+        entries.push(Entry { layer, role, key: tensor.name.clone(), shape: tensor.shape, class: None });
+        places.push((number, data + tensor.start));
+    }
+    Ok(Box::new(SafetensorsStore { path: path.into(), file: Mutex::new(file), entries, places }))
+}
+
+/// A tensor as the header declares it; no number type if it is PyTorch's counter of batches.
+struct Declared {
+    name: String,
+    number: Option<Number>,
+    shape: Vec<usize>,
+    start: u64,
+    end: u64,
+}
+
+impl Declared {
+    fn read(name: &str, declared: &Value) -> Result<Declared, StoreError> {
+        let number = match declared["dtype"].as_str() {
+            _ if name.ends_with("num_batches_tracked") => None,
+            Some("F64") => Some(Number::F64),
+            Some("F32") => Some(Number::F32),
+            Some("F16") => Some(Number::F16),
+            Some("BF16") => Some(Number::Bf16),
+            other => {
+                let found = format!("the type {}", other.unwrap_or("(none)"));
+                return Err(StoreError::NonNumeric { place: name.into(), found });
+            }
+        };
+        let list = |key: &str| -> Result<Vec<u64>, StoreError> {
+            let list = declared[key].as_array().and_then(|list| list.iter().map(Value::as_u64).collect());
+            list.ok_or_else(|| corrupt(name, format!("its '{key}' is not a list of whole numbers")))
+        };
+        let sides = list("shape")?;
+        let [start, end] = list("data_offsets")?[..] else {
+            return Err(corrupt(name, "its 'data_offsets' are not two numbers"));
+        };
+        let elements = sides.iter().try_fold(1u64, |product, side| product.checked_mul(*side));
+        let bytes = elements.and_then(|elements| elements.checked_mul(number.map_or(8, Number::bytes).max(4) as u64));
+        let (Some(elements), Some(..=MAX_TENSOR_BYTES)) = (elements, bytes) else {
+            return Err(StoreError::TooLarge { place: name.into(), what: format!("its shape is {sides:?}") });
+        };
+        let bytes = elements * number.map_or(8, Number::bytes) as u64;
+        if end.checked_sub(start) != Some(bytes) {
+            return Err(corrupt(name, format!("its shape {sides:?} takes {bytes} bytes, its place is {start}..{end}")));
+        }
+        let shape = sides.iter().map(|side| *side as usize).collect();
+        Ok(Declared { name: name.into(), number, shape, start, end })
+    }
+}
+
+/// PyTorch's names, and Keras' where somebody converted them.
+fn role(parameter: &str) -> Role {
+    match parameter {
+        "running_var" | "moving_variance" => Role::RunningVariance,
+        "moving_mean" => Role::RunningMean,
+        "kernel" => Role::Weight,
+        other => Role::from_neupy(other),
+    }
+}
+
+impl Store for SafetensorsStore {
+    fn layout(&self) -> Layout {
+        Layout::Safetensors
+    }
+
+    fn has_names(&self) -> bool {
+        true
+    }
+
+    fn entries(&self) -> &[Entry] {
+        &self.entries
+    }
+
+    fn read_rows(&self, index: usize, rows: Range<usize>) -> Result<Vec<f32>, StoreError> {
+        let (Some(entry), Some((number, start))) = (self.entries.get(index), self.places.get(index)) else {
+            return Err(StoreError::NoSuchEntry { index });
+        };
+        let count = row_count(&entry.shape);
+        if rows.end > count {
+            return Err(StoreError::NoSuchRows { place: entry.key.clone(), end: rows.end, rows: count });
+        }
+        let row = entry.elements() / count.max(1) * number.bytes();
+        let mut bytes = vec![0; rows.len() * row];
+        let mut file = self.file.lock().unwrap_or_else(PoisonError::into_inner);
+        file.seek(SeekFrom::Start(start + (rows.start * row) as u64))
+            .and_then(|_| file.read_exact(&mut bytes))
+            .map_err(|source| unreadable(&self.path, source))?;
+        Ok(number.convert(&bytes))
+    }
+}

@@ -1,0 +1,350 @@
+//! Stores of pretrained tensors: one interface over the layouts in which weights are found on disk.
+//!
+//! [`open`] finds the layout from a file's content (never from its name) and checks every tensor's declaration
+//! (type, size, where its bytes are) before any of them is read, so that a hostile or damaged file cannot take
+//! memory, reach another file or panic.
+
+use std::fmt;
+use std::fs::File;
+use std::io::{self, Read, Seek, SeekFrom};
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+
+use super::hdf5_file::Tree;
+use super::{keras, keras3, neupy, safetensors};
+
+/// The most bytes that one tensor may take, in the file or as `f32` in memory.
+pub const MAX_TENSOR_BYTES: u64 = 4 << 30;
+/// The most bytes that a tensor may declare for each byte that the file stores of it.
+pub const MAX_EXPANSION: u64 = 1000;
+/// The most tensors, layers or members of a group that a file may have.
+pub const MAX_ITEMS: usize = 100_000;
+
+/// How a file lays its tensors out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Layout {
+    /// NeuPy's `storage.save`: a group per layer, the order in the JSON attribute `layer_names`.
+    Neupy,
+    /// Keras 1 and 2 (and `.h5` files of Keras 3): weights alone or a full model.
+    Keras,
+    /// Keras 3: `.weights.h5` and `.keras` archives.
+    Keras3,
+    /// Hugging Face's safetensors: a JSON header, then the bytes.
+    Safetensors,
+}
+
+impl Layout {
+    /// All layouts, in the order in which messages list them.
+    pub const ALL: [Layout; 4] = [Layout::Neupy, Layout::Keras, Layout::Keras3, Layout::Safetensors];
+
+    fn name(self) -> &'static str {
+        match self {
+            Layout::Neupy => "neupy",
+            Layout::Keras => "keras",
+            Layout::Keras3 => "keras3",
+            Layout::Safetensors => "safetensors",
+        }
+    }
+}
+
+impl fmt::Display for Layout {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.name())
+    }
+}
+
+impl FromStr for Layout {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        Layout::ALL.into_iter().find(|layout| layout.name() == text).ok_or_else(|| {
+            format!("'{text}' is not a layout of weights: it is one of neupy, keras, keras3, safetensors")
+        })
+    }
+}
+
+/// What parameter of its layer a tensor is.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Role {
+    /// Kernel of a convolution (height, width, in, out) or dense layer (in, out); rows of an embedding.
+    Weight,
+    /// One value for each output channel.
+    Bias,
+    /// Slope of a parametric ReLU.
+    Alpha,
+    /// Scale after a normalisation.
+    Gamma,
+    /// Shift after a normalisation.
+    Beta,
+    /// Mean that a batch normalisation subtracts.
+    RunningMean,
+    /// Variance, without epsilon (Keras `moving_variance`; Keras 1 calls it `running_std`).
+    RunningVariance,
+    /// `1 / sqrt(variance + epsilon)`, which NeuPy stores in place of the variance.
+    RunningInvStd,
+    /// Recurrent layers of NeuPy: from the input.
+    InputWeights,
+    /// Recurrent layers of NeuPy: from the previous state.
+    HiddenWeights,
+    /// Recurrent layers of NeuPy: of all gates together.
+    Biases,
+    /// Recurrent layers of NeuPy: first state of the cell.
+    CellInit,
+    /// Recurrent layers of NeuPy: first hidden state.
+    HiddenInit,
+    /// A parameter by the name that the file gives it.
+    Other(String),
+}
+
+/// Names of the parameters as NeuPy stores them, in the order in which a layer's parameters are listed.
+const ROLE_NAMES: [(&str, Role); 13] = [
+    ("weight", Role::Weight),
+    ("bias", Role::Bias),
+    ("alpha", Role::Alpha),
+    ("gamma", Role::Gamma),
+    ("beta", Role::Beta),
+    ("running_mean", Role::RunningMean),
+    ("running_variance", Role::RunningVariance),
+    ("running_inv_std", Role::RunningInvStd),
+    ("input_weights", Role::InputWeights),
+    ("hidden_weights", Role::HiddenWeights),
+    ("biases", Role::Biases),
+    ("cell_init", Role::CellInit),
+    ("hidden_init", Role::HiddenInit),
+];
+
+impl Role {
+    /// The role of a parameter that NeuPy calls `name`.
+    pub fn from_neupy(name: &str) -> Role {
+        let known = ROLE_NAMES.iter().find(|(known, _)| *known == name);
+        known.map_or_else(|| Role::Other(name.to_string()), |(_, role)| role.clone())
+    }
+
+    /// The name that NeuPy gives this parameter (`weight`, `running_inv_std`); the file's own name for others.
+    pub fn name(&self) -> &str {
+        if let Role::Other(name) = self {
+            return name;
+        }
+        ROLE_NAMES.iter().find(|(_, role)| role == self).map_or("", |(name, _)| name)
+    }
+}
+
+impl fmt::Display for Role {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.name())
+    }
+}
+
+/// One tensor of a store.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Entry {
+    /// The file's name of the layer (`conv1_1`, `block1_conv1`); in Keras 3 files without names the group,
+    /// `conv2d_3`. The layers of a nested model have their own names; where two such models share a name, it is
+    /// `model/layer`.
+    pub layer: String,
+    /// What parameter of the layer it is.
+    pub role: Role,
+    /// The full path of the dataset, for messages.
+    pub key: String,
+    /// Sizes of the axes, outermost first.
+    pub shape: Vec<usize>,
+    /// The layer's class where the file tells it: `Convolution` (NeuPy), `Conv2D` (Keras full model), `conv2d` (Keras 3).
+    pub class: Option<String>,
+}
+
+impl Entry {
+    /// How many numbers the tensor has.
+    pub fn elements(&self) -> usize {
+        self.shape.iter().product()
+    }
+}
+
+/// The tensors of one open file.
+pub trait Store: fmt::Debug + Send + Sync {
+    /// The layout that was found.
+    fn layout(&self) -> Layout;
+
+    /// Whether the file names its layers. Without names, only a layer's class and its place among the layers of
+    /// that class tell (Keras 3 files written before Keras 3.6).
+    fn has_names(&self) -> bool;
+
+    /// All tensors, in the file's order of layers: `layer_names` for NeuPy and Keras, the numeric order within
+    /// each class for Keras 3, the order of the bytes for safetensors.
+    fn entries(&self) -> &[Entry];
+
+    /// Rows `rows` (indices of the first axis; a scalar has one row) of tensor `index`, row-major, as `f32`
+    /// whatever number type the file has.
+    fn read_rows(&self, index: usize, rows: Range<usize>) -> Result<Vec<f32>, StoreError>;
+
+    /// All of tensor `index`, row-major, as `f32`.
+    fn read(&self, index: usize) -> Result<Vec<f32>, StoreError> {
+        let rows = self.entries().get(index).map_or(0, |entry| row_count(&entry.shape));
+        self.read_rows(index, 0..rows)
+    }
+}
+
+/// How many rows a tensor of this shape has: the first axis, or one for a scalar.
+pub fn row_count(shape: &[usize]) -> usize {
+    shape.first().copied().unwrap_or(1)
+}
+
+/// Why a file of weights could not be read or written.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    #[error("{} does not exist", path.display())]
+    NotFound { path: PathBuf },
+    #[error("{} is not a file but {what}", path.display())]
+    NotAFile { path: PathBuf, what: &'static str },
+    #[error("{} cannot be read: {source}", path.display())]
+    Unreadable { path: PathBuf, source: io::Error },
+    #[error("{} is not a file of weights: it seems to be {seems}", path.display())]
+    NotHdf5 { path: PathBuf, seems: String },
+    #[error("{place} is cut short: {what}")]
+    Truncated { place: String, what: String },
+    #[error("{place} is damaged: {what}")]
+    Corrupt { place: String, what: String },
+    #[error("{} has none of the layouts neupy, keras, keras3 and safetensors: {found}", path.display())]
+    UnknownLayout { path: PathBuf, found: String },
+    #[error("{} does not have the layout {asked}: {found}", path.display())]
+    OtherLayout { path: PathBuf, asked: Layout, found: String },
+    #[error("{place} is refused: {what}")]
+    Refused { place: String, what: String },
+    #[error("{place} does not hold numbers but {found}")]
+    NonNumeric { place: String, found: String },
+    #[error("{place} is too large: {what}")]
+    TooLarge { place: String, what: String },
+    #[error("there is no row {end} in {place}, which has {rows}")]
+    NoSuchRows { place: String, end: usize, rows: usize },
+    #[error("the store has no tensor {index}")]
+    NoSuchEntry { index: usize },
+    #[error("{} cannot be written: {what}", path.display())]
+    Unwritable { path: PathBuf, what: String },
+}
+
+/// Opens a file of weights; `layout` insists on one, otherwise the content tells.
+///
+/// # Errors
+/// [`StoreError`], with the path of the dataset that is at fault where there is one. Nothing is read but the
+/// declarations; every one of them is checked.
+pub fn open(path: &Path, layout: Option<Layout>) -> Result<Box<dyn Store>, StoreError> {
+    let (mut file, length) = open_regular(path)?;
+    let content = Content::of(&mut file, length).map_err(|source| unreadable(path, source))?;
+    let other = |asked, found: &str| StoreError::OtherLayout { path: path.into(), asked, found: found.into() };
+    match (content, layout) {
+        (Content::Hdf5, Some(asked @ Layout::Safetensors)) => Err(other(asked, "it is an HDF5 file")),
+        (Content::Hdf5, asked) => open_hdf5(Tree::open(path)?, asked),
+        (Content::Zip, None | Some(Layout::Keras3)) => keras3::open_archive(path, file, length),
+        (Content::Zip, Some(asked)) => Err(other(asked, "it is a ZIP archive")),
+        (Content::Safetensors, None | Some(Layout::Safetensors)) => safetensors::open(path, file, length),
+        (Content::Safetensors, Some(asked)) => Err(other(asked, "it seems to be safetensors")),
+        (Content::Other(seems), _) => Err(StoreError::NotHdf5 { path: path.into(), seems: seems.into() }),
+    }
+}
+
+/// Opens a regular file and tells its length; a directory, pipe or device is refused before it is opened.
+fn open_regular(path: &Path) -> Result<(File, u64), StoreError> {
+    let kind = std::fs::metadata(path).map_err(|source| unreadable(path, source))?;
+    if !kind.is_file() {
+        let what = if kind.is_dir() { "a directory" } else { "a pipe or a device" };
+        return Err(StoreError::NotAFile { path: path.into(), what });
+    }
+    let file = File::open(path).map_err(|source| unreadable(path, source))?;
+    let length = file.metadata().map_err(|source| unreadable(path, source))?.len();
+    Ok((file, length))
+}
+
+pub(super) fn unreadable(path: &Path, source: io::Error) -> StoreError {
+    if source.kind() == io::ErrorKind::NotFound {
+        return StoreError::NotFound { path: path.into() };
+    }
+    StoreError::Unreadable { path: path.into(), source }
+}
+
+fn open_hdf5(mut tree: Tree, asked: Option<Layout>) -> Result<Box<dyn Store>, StoreError> {
+    let found = if neupy::matches(&tree)? {
+        Layout::Neupy
+    } else if keras::matches(&mut tree)? {
+        Layout::Keras
+    } else if keras3::matches(&mut tree)? {
+        Layout::Keras3
+    } else {
+        let (path, found) = (tree.path().into(), tree.describe_root()?);
+        return Err(StoreError::UnknownLayout { path, found });
+    };
+    if let Some(asked) = asked.filter(|asked| *asked != found) {
+        let (path, found) = (tree.path().into(), format!("it has the layout {found}"));
+        return Err(StoreError::OtherLayout { path, asked, found });
+    }
+    match found {
+        Layout::Neupy => neupy::open(tree),
+        Layout::Keras => keras::open(tree),
+        Layout::Keras3 | Layout::Safetensors => keras3::open(tree),
+    }
+}
+
+/// What a file's bytes say that it is.
+enum Content {
+    Hdf5,
+    Zip,
+    Safetensors,
+    Other(&'static str),
+}
+
+impl Content {
+    fn of(file: &mut File, length: u64) -> io::Result<Content> {
+        const HDF5: &[u8] = b"\x89HDF\r\n\x1a\n";
+        let mut head = Vec::new();
+        file.by_ref().take(16).read_to_end(&mut head)?;
+        // A user block may precede the signature: it stands at 0, 512, 1024, 2048, ...
+        let mut offset = 512;
+        let mut signature = [0; 8];
+        signature[..head.len().min(8)].copy_from_slice(&head[..head.len().min(8)]);
+        while signature != HDF5 && offset + 8 <= length {
+            file.seek(SeekFrom::Start(offset))?;
+            file.read_exact(&mut signature)?;
+            offset *= 2;
+        }
+        file.rewind()?;
+        if signature == HDF5 {
+            return Ok(Content::Hdf5);
+        }
+        Ok(Content::of_other(&head, length))
+    }
+
+    fn of_other(head: &[u8], length: u64) -> Content {
+        const KNOWN: [(&[u8], &str); 9] = [
+            (b"\x89PNG", "a PNG picture"),
+            (b"\xff\xd8\xff", "a JPEG picture"),
+            (b"GIF8", "a GIF picture"),
+            (b"\x93NUMPY", "a NumPy array (.npy)"),
+            (b"\x1f\x8b", "gzip-compressed: decompress it first"),
+            (b"\x80\x02", "a Python pickle"),
+            (b"\x80\x04", "a Python pickle"),
+            (b"\x80\x05", "a Python pickle"),
+            (b"version https", "a Git LFS pointer: the file itself was not downloaded"),
+        ];
+        if head.is_empty() {
+            return Content::Other("empty");
+        }
+        if head.starts_with(b"PK\x03\x04") || head.starts_with(b"PK\x05\x06") {
+            return Content::Zip;
+        }
+        if let Some((_, seems)) = KNOWN.iter().find(|(magic, _)| head.starts_with(magic)) {
+            return Content::Other(seems);
+        }
+        if let [a, b, c, d, e, f, g, h, b'{', ..] = *head {
+            let header = u64::from_le_bytes([a, b, c, d, e, f, g, h]);
+            if header.checked_add(8).is_some_and(|end| end <= length) {
+                return Content::Safetensors;
+            }
+        }
+        let text = head.iter().all(|byte| byte.is_ascii_graphic() || byte.is_ascii_whitespace() || *byte >= 0x80);
+        match head.iter().find(|byte| !byte.is_ascii_whitespace()) {
+            Some(b'<') if text => Content::Other("a web page or XML: the download may have failed"),
+            Some(b'{' | b'[') if text => Content::Other("JSON"),
+            _ if text => Content::Other("text"),
+            _ => Content::Other("some other binary file, or the start of it is damaged"),
+        }
+    }
+}

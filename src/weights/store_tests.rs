@@ -1,0 +1,546 @@
+//! All layouts hold the same tensors; damaged and hostile files give an error that names what is at fault.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+
+use hdf5::types::{FixedAscii, VarLenUnicode};
+use serde_json::json;
+use tempfile::TempDir;
+
+use super::save_neupy::{SavedLayer, SavedParameter};
+use super::store::{Layout, Role, Store, StoreError, open};
+use super::{save_keras, save_neupy};
+
+fn fixture(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/vgg16_tiny").join(name)
+}
+
+fn folder() -> TempDir {
+    tempfile::tempdir().unwrap()
+}
+
+fn written(folder: &TempDir, bytes: &[u8]) -> PathBuf {
+    let path = folder.path().join("file");
+    fs::write(&path, bytes).unwrap();
+    path
+}
+
+fn made(folder: &TempDir, fill: impl FnOnce(&hdf5::File)) -> PathBuf {
+    let path = folder.path().join("made.h5");
+    let file = hdf5::File::create(&path).unwrap();
+    fill(&file);
+    file.close().unwrap();
+    path
+}
+
+fn put_text(place: &hdf5::Location, name: &str, text: &str) {
+    let text = VarLenUnicode::from_str(text).unwrap();
+    place.new_attr::<VarLenUnicode>().create(name).unwrap().write_scalar(&text).unwrap();
+}
+
+fn put_list(place: &hdf5::Location, name: &str, texts: &[&str]) {
+    let texts: Vec<FixedAscii<32>> = texts.iter().map(|text| FixedAscii::from_ascii(text).unwrap()).collect();
+    place.new_attr::<FixedAscii<32>>().shape([texts.len()]).create(name).unwrap().write_raw(&texts).unwrap();
+}
+
+/// A file in NeuPy's layout with one layer `a`, whose group `fill` fills.
+fn one_layer(folder: &TempDir, fill: impl FnOnce(&hdf5::Group)) -> PathBuf {
+    made(folder, |file| {
+        put_text(file, "layer_names", r#"["a"]"#);
+        fill(&file.create_group("a").unwrap());
+    })
+}
+
+fn error(path: &Path) -> StoreError {
+    open(path, None).map(|store| store.entries().len()).unwrap_err()
+}
+
+/// Opens and reads all; the first error.
+fn read_all(path: &Path) -> Result<Vec<Vec<f32>>, StoreError> {
+    let store = open(path, None)?;
+    (0..store.entries().len()).map(|index| store.read(index)).collect()
+}
+
+fn keras_name(neupy: &str) -> String {
+    match neupy.strip_prefix("conv").and_then(|rest| rest.split_once('_')) {
+        Some((block, layer)) => format!("block{block}_conv{layer}"),
+        None => ["fc1", "fc2", "predictions"][neupy[6..].parse::<usize>().unwrap() - 1].to_string(),
+    }
+}
+
+fn find(store: &dyn Store, layer: &str, role: &Role) -> usize {
+    let found = store.entries().iter().position(|entry| entry.layer == layer && entry.role == *role);
+    found.unwrap_or_else(|| panic!("{layer} {role} in {:?}", store.entries()))
+}
+
+#[test]
+fn the_layouts_hold_the_same_tensors() {
+    let neupy = open(&fixture("vgg16_neupy.hdf5"), None).unwrap();
+    assert_eq!((neupy.layout(), neupy.entries().len()), (Layout::Neupy, 32));
+    let others = [
+        ("vgg16_keras1.h5", Layout::Keras),
+        ("vgg16_keras2.h5", Layout::Keras),
+        ("vgg16_keras_full.h5", Layout::Keras),
+        ("vgg16_keras3.weights.h5", Layout::Keras3),
+        ("vgg16_keras3_noname.weights.h5", Layout::Keras3),
+    ];
+    for (file, layout) in others {
+        let other = open(&fixture(file), Some(layout)).unwrap();
+        assert_eq!((other.layout(), other.entries().len()), (layout, 32), "{file}");
+        assert_eq!(other.has_names(), !file.contains("noname"));
+        let (mut convolutions, mut dense) = (0, 0);
+        for (index, entry) in neupy.entries().iter().enumerate() {
+            let layer = if other.has_names() {
+                keras_name(&entry.layer)
+            } else {
+                let (class, count) = match entry.layer.starts_with("conv") {
+                    true => ("conv2d", &mut convolutions),
+                    false => ("dense", &mut dense),
+                };
+                let ordinal = *count / 2;
+                *count += 1;
+                if ordinal == 0 { class.to_string() } else { format!("{class}_{ordinal}") }
+            };
+            let same = find(&*other, &layer, &entry.role);
+            assert_eq!(other.entries()[same].shape, entry.shape, "{file} {layer}");
+            assert_eq!(other.read(same).unwrap(), neupy.read(index).unwrap(), "{file} {layer}");
+        }
+    }
+}
+
+#[test]
+fn entries_follow_the_files_order_and_tell_the_class() {
+    let names = |file: &str| -> Vec<String> {
+        let store = open(&fixture(file), None).unwrap();
+        store.entries().iter().map(|entry| format!("{} {}", entry.layer, entry.role)).collect()
+    };
+    let neupy = names("vgg16_neupy.hdf5");
+    assert_eq!(neupy[..3], ["conv1_1 weight", "conv1_1 bias", "conv1_2 weight"]);
+    assert_eq!(neupy[31], "dense_3 bias");
+    assert_eq!(names("vgg16_keras1.h5")[30..], ["predictions weight", "predictions bias"]);
+    // Numeric, not alphabetical: conv2d_2 before conv2d_10.
+    assert_eq!(
+        names("vgg16_keras3_noname.weights.h5")[18..22],
+        ["conv2d_9 weight", "conv2d_9 bias", "conv2d_10 weight", "conv2d_10 bias"]
+    );
+    let class = |file: &str| open(&fixture(file), None).unwrap().entries()[0].class.clone();
+    assert_eq!(class("vgg16_neupy.hdf5").as_deref(), Some("Convolution"));
+    assert_eq!(class("vgg16_keras2.h5"), None);
+    assert_eq!(class("vgg16_keras_full.h5").as_deref(), Some("Conv2D"));
+    assert_eq!(class("vgg16_keras3.weights.h5").as_deref(), Some("conv2d"));
+}
+
+#[test]
+fn rows_are_parts_of_the_whole() {
+    let store = open(&fixture("vgg16_neupy.hdf5"), None).unwrap();
+    let index = find(&*store, "dense_2", &Role::Weight);
+    let shape = store.entries()[index].shape.clone();
+    let whole = store.read(index).unwrap();
+    assert_eq!(whole.len(), shape[0] * shape[1]);
+    assert_eq!(store.read_rows(index, 3..7).unwrap(), whole[3 * shape[1]..7 * shape[1]]);
+    assert!(store.read_rows(index, 3..3).unwrap().is_empty());
+    assert!(matches!(store.read_rows(index, 0..shape[0] + 1), Err(StoreError::NoSuchRows { .. })));
+    assert!(matches!(store.read(99), Err(StoreError::NoSuchEntry { index: 99 })));
+}
+
+#[test]
+fn what_is_no_file_of_weights_is_named() {
+    let folder = folder();
+    assert!(matches!(error(&folder.path().join("none.h5")), StoreError::NotFound { .. }));
+    assert!(matches!(error(folder.path()), StoreError::NotAFile { what: "a directory", .. }));
+    let cases: [(&[u8], &str); 8] = [
+        (b"", "empty"),
+        (b"net vgg = conv(3)", "text"),
+        (b"<!DOCTYPE html><html>", "web page"),
+        (b"{\"weights\": [1, 2]}", "JSON"),
+        (b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR", "PNG"),
+        (b"version https://git-lfs.github.com/spec/v1", "Git LFS"),
+        (b"\x1f\x8b\x08\0\0\0\0\0\0\0", "gzip"),
+        (b"\0\x01\x02\x03\x04\x05", "binary"),
+    ];
+    for (bytes, seems) in cases {
+        let message = error(&written(&folder, bytes)).to_string();
+        assert!(message.contains("not a file of weights") && message.contains(seems), "{message}");
+    }
+    let message = error(&made(&folder, |file| drop(file.create_group("stuff").unwrap()))).to_string();
+    assert!(message.contains("none of the layouts") && message.contains("members: stuff"), "{message}");
+    let other = open(&fixture("vgg16_neupy.hdf5"), Some(Layout::Keras)).map(drop).unwrap_err().to_string();
+    assert!(other.contains("does not have the layout keras: it has the layout neupy"), "{other}");
+}
+
+#[test]
+fn layouts_have_names() {
+    for layout in Layout::ALL {
+        assert_eq!(layout.to_string().parse(), Ok(layout));
+    }
+    assert!("caffe".parse::<Layout>().unwrap_err().contains("neupy, keras, keras3, safetensors"));
+}
+
+#[test]
+fn a_file_that_is_cut_short_is_an_error() {
+    let folder = folder();
+    for name in ["vgg16_neupy.hdf5", "vgg16_keras2.h5", "vgg16_keras3.weights.h5"] {
+        let bytes = fs::read(fixture(name)).unwrap();
+        for length in [1, 7, 8, 40, 95, 96, 600, 4096, bytes.len() / 2, bytes.len() - 1] {
+            let path = written(&folder, &bytes[..length]);
+            assert!(read_all(&path).is_err(), "{name} {length}");
+        }
+    }
+    let bytes = fs::read(fixture("vgg16_neupy.hdf5")).unwrap();
+    let path = written(&folder, &bytes[..bytes.len() - 1]);
+    assert!(matches!(error(&path), StoreError::Truncated { .. }));
+}
+
+#[test]
+fn a_flipped_byte_in_the_superblock_never_panics() {
+    let folder = folder();
+    let bytes = fs::read(fixture("vgg16_neupy.hdf5")).unwrap();
+    let right = read_all(&fixture("vgg16_neupy.hdf5")).unwrap();
+    for at in 0..96 {
+        let mut flipped = bytes.clone();
+        flipped[at] ^= 0xff;
+        if let Ok(values) = read_all(&written(&folder, &flipped)) {
+            assert_eq!(values, right, "byte {at}");
+        }
+    }
+}
+
+#[test]
+fn links_and_storage_out_of_the_file_are_refused() {
+    let folder = folder();
+    let refused = |path: &Path, what: &str| match error(path) {
+        StoreError::Refused { place, what: why } => {
+            assert!(place == "/a/weight" && why.contains(what), "{place} {why}")
+        }
+        other => panic!("{other}"),
+    };
+    refused(&one_layer(&folder, |a| a.link_external("/etc/passwd", "/x", "weight").unwrap()), "external link");
+    refused(&one_layer(&folder, |a| a.link_soft("/a/bias", "weight").unwrap()), "soft link");
+    let path = one_layer(&folder, |a| {
+        let builder = a.new_dataset::<f32>().shape([4]).external("/etc/passwd", 0, 16);
+        builder.create("weight").unwrap();
+    });
+    refused(&path, "external storage");
+    let path = one_layer(&folder, |a| {
+        let builder = a.new_dataset::<f32>().shape([4]).virtual_map("other.h5", "/x", [4], .., [4], ..);
+        builder.create("weight").unwrap();
+    });
+    refused(&path, "virtual");
+}
+
+#[test]
+fn what_is_no_tensor_is_an_error() {
+    let folder = folder();
+    let path = one_layer(&folder, |a| {
+        let data = [FixedAscii::<4>::from_ascii("rows").unwrap()];
+        a.new_dataset_builder().with_data(&data).create("weight").unwrap();
+    });
+    assert!(matches!(error(&path), StoreError::NonNumeric { place, .. } if place == "/a/weight"));
+    let path = one_layer(&folder, |a| drop(a.new_dataset::<bool>().shape([4]).create("weight").unwrap()));
+    assert!(matches!(error(&path), StoreError::NonNumeric { .. }));
+    let path = made(&folder, |file| {
+        put_list(file, "layer_names", &["a"]);
+        let a = file.create_group("a").unwrap();
+        put_list(&a, "weight_names", &["a/kernel:0"]);
+        a.create_group("a/kernel:0").unwrap();
+    });
+    assert!(
+        matches!(error(&path), StoreError::Corrupt { place, what } if place == "/a/a/kernel:0" && what.contains("a group"))
+    );
+    let path = made(&folder, |file| put_list(file, "layer_names", &["a"]));
+    assert!(matches!(error(&path), StoreError::Corrupt { place, .. } if place == "/a"));
+    let path = made(&folder, |file| put_text(file, "layer_names", "conv1, conv2"));
+    assert!(error(&path).to_string().contains("attribute 'layer_names' of / is damaged: a JSON list"));
+}
+
+#[test]
+fn sizes_are_checked_before_reading() {
+    let folder = folder();
+    let path = one_layer(&folder, |a| {
+        let builder = a.new_dataset::<f32>().shape([1 << 31, 1 << 31]).chunk([1, 16]);
+        builder.create("weight").unwrap();
+    });
+    assert!(matches!(error(&path), StoreError::TooLarge { place, .. } if place == "/a/weight"));
+    let path = one_layer(&folder, |a| drop(a.new_dataset::<f32>().shape([1000]).create("weight").unwrap()));
+    assert!(matches!(error(&path), StoreError::Truncated { what, .. } if what.contains("stores none")));
+    // A bomb: zeros compress a thousandfold, and most chunks were never written.
+    let path = one_layer(&folder, |a| {
+        let dataset = a.new_dataset::<f32>().shape([100_000_000]).chunk([100_000]).deflate(9);
+        let dataset = dataset.create("weight").unwrap();
+        dataset.write_slice(&vec![0f32; 100_000], 0..100_000).unwrap();
+    });
+    assert!(matches!(error(&path), StoreError::TooLarge { .. }));
+}
+
+#[test]
+fn other_number_types_and_compression_are_read() {
+    let folder = folder();
+    let values: Vec<f64> = (0..600).map(|value| f64::from(value) / 8.0).collect();
+    let path = one_layer(&folder, |a| {
+        let bias = a.new_dataset::<f64>().shape([600]).create("bias").unwrap();
+        bias.write_raw(&values).unwrap();
+        let weight = a.new_dataset::<f64>().shape([30, 20]).chunk([7, 20]).shuffle().deflate(6).fletcher32();
+        weight.create("weight").unwrap().write_raw(&values).unwrap();
+        a.new_dataset::<i32>().shape(()).create("alpha").unwrap().write_scalar(&-3).unwrap();
+    });
+    let store = open(&path, None).unwrap();
+    let values: Vec<f32> = values.iter().map(|value| *value as f32).collect();
+    assert_eq!(store.read(find(&*store, "a", &Role::Weight)).unwrap(), values);
+    assert_eq!(store.read(find(&*store, "a", &Role::Bias)).unwrap(), values);
+    assert_eq!(store.read(find(&*store, "a", &Role::Alpha)).unwrap(), [-3.0]);
+    assert_eq!(store.read_rows(0, 29..30).unwrap(), values[580..]);
+}
+
+#[test]
+fn lists_of_names_may_be_split() {
+    let folder = folder();
+    let path = made(&folder, |file| {
+        put_list(file, "layer_names0", &["a"]);
+        put_list(file, "layer_names1", &["b"]);
+        for layer in ["a", "b"] {
+            let group = file.create_group(layer).unwrap();
+            put_list(&group, "weight_names0", &["kernel"]);
+            group.new_dataset::<f32>().shape([2]).create("kernel").unwrap().write_raw(&[1f32, 2.0]).unwrap();
+        }
+    });
+    let store = open(&path, None).unwrap();
+    let layers: Vec<&str> = store.entries().iter().map(|entry| entry.layer.as_str()).collect();
+    assert_eq!((store.layout(), layers), (Layout::Keras, vec!["a", "b"]));
+}
+
+#[test]
+fn layers_of_nested_models_have_their_own_names() {
+    let folder = folder();
+    let path = made(&folder, |file| {
+        put_list(file, "layer_names", &["left", "right", "c1"]);
+        for (layer, weights) in [
+            ("left", ["c1/kernel", "c2/kernel"]),
+            ("right", ["c2/kernel", "c3/kernel"]),
+            ("c1", ["c1/kernel", "c1/bias"]),
+        ] {
+            let group = file.create_group(layer).unwrap();
+            put_list(&group, "weight_names", &weights);
+            for weight in weights {
+                let dataset = group.new_dataset::<f32>().shape([1]).create(weight).unwrap();
+                dataset.write_raw(&[1f32]).unwrap();
+            }
+        }
+    });
+    let store = open(&path, None).unwrap();
+    let layers: Vec<&str> = store.entries().iter().map(|entry| entry.layer.as_str()).collect();
+    assert_eq!(layers, ["left/c1", "left/c2", "right/c2", "c3", "c1", "c1"]);
+}
+
+#[test]
+fn theanos_kernels_are_refused() {
+    let folder = folder();
+    let theano = |fill: &dyn Fn(&hdf5::File)| {
+        error(&made(&folder, |file| {
+            put_list(file, "layer_names", &["a"]);
+            fill(file);
+        }))
+    };
+    let found = theano(&|file| put_text(file, "backend", "theano"));
+    assert!(matches!(found, StoreError::Refused { what, .. } if what.contains("Theano")));
+    let found = theano(&|file| {
+        let a = file.create_group("a").unwrap();
+        put_list(&a, "weight_names", &["a_W"]);
+        a.new_dataset::<f32>().shape([64, 3, 3, 3]).create("a_W").unwrap().write_raw(&[0f32; 1728]).unwrap();
+    });
+    assert!(matches!(found, StoreError::Refused { place, .. } if place == "/a/a_W"));
+}
+
+/// Layers with every kind of parameter, two of them with nested names.
+fn layers<'a>(weight: &'a [f32], channels: &'a [f32]) -> Vec<SavedLayer<'a>> {
+    let layer = |name: &str, class: &str, successors: &[&str], parameters: Vec<SavedParameter<'a>>| SavedLayer {
+        name: name.into(),
+        class: class.into(),
+        configs: json!({ "name": name }),
+        successors: successors.iter().map(|name| name.to_string()).collect(),
+        parameters,
+    };
+    let parameter = |name: &str, shape: &[usize], data: &'a [f32], trainable| SavedParameter {
+        name: name.into(),
+        shape: shape.to_vec(),
+        data,
+        trainable,
+    };
+    vec![
+        layer("in", "Input", &["fire/a"], vec![]),
+        layer(
+            "fire/a",
+            "Convolution",
+            &["norm"],
+            vec![parameter("bias", &[2], channels, true), parameter("weight", &[1, 1, 3, 2], weight, true)],
+        ),
+        layer(
+            "norm",
+            "BatchNorm",
+            &["fire"],
+            vec![
+                parameter("running_mean", &[2], channels, false),
+                parameter("running_variance", &[2], channels, false),
+                parameter("gamma", &[2], channels, true),
+            ],
+        ),
+        layer("fire", "PRelu", &[], vec![parameter("alpha", &[], &channels[..1], true)]),
+    ]
+}
+
+const WEIGHT: [f32; 6] = [0.5, -1.0, f32::MIN_POSITIVE, 3.25, -0.0, f32::INFINITY];
+const CHANNELS: [f32; 2] = [7.0, -9.5];
+
+#[test]
+fn what_is_saved_is_read_back() {
+    let folder = folder();
+    let expected = [
+        ("fire/a weight", vec![1, 1, 3, 2], &WEIGHT[..]),
+        ("fire/a bias", vec![2], &CHANNELS),
+        ("norm gamma", vec![2], &CHANNELS),
+        ("norm running_mean", vec![2], &CHANNELS),
+        ("norm running_variance", vec![2], &CHANNELS),
+        ("fire alpha", vec![], &CHANNELS[..1]),
+    ];
+    let (neupy, keras) = (folder.path().join("a.hdf5"), folder.path().join("a.h5"));
+    save_neupy::save(&neupy, &layers(&WEIGHT, &CHANNELS), "now").unwrap();
+    save_keras::save(&keras, &layers(&WEIGHT, &CHANNELS)).unwrap();
+    for (path, layout) in [(&neupy, Layout::Neupy), (&keras, Layout::Keras)] {
+        let store = open(path, None).unwrap();
+        assert_eq!((store.layout(), store.entries().len()), (layout, expected.len()));
+        for (index, ((name, shape, data), entry)) in expected.iter().zip(store.entries()).enumerate() {
+            assert_eq!(format!("{} {}", entry.layer, entry.role), *name);
+            assert_eq!((&entry.shape, &store.read(index).unwrap()[..]), (shape, *data), "{name}");
+        }
+    }
+    let file = hdf5::File::open(&neupy).unwrap();
+    let text = |name: &str| file.attr(name).unwrap().read_scalar::<VarLenUnicode>().unwrap().as_str().to_string();
+    assert_eq!(text("layer_names"), r#"["in","fire/a","norm","fire"]"#);
+    assert_eq!(text("graph"), r#"[["in",["fire/a"]],["fire/a",["norm"]],["norm",["fire"]],["fire",[]]]"#);
+    assert!(!file.dataset("norm/running_mean").unwrap().attr("trainable").unwrap().read_scalar::<bool>().unwrap());
+    assert!(file.dataset("norm/gamma").unwrap().attr("trainable").unwrap().read_scalar::<bool>().unwrap());
+}
+
+#[test]
+fn the_same_layers_give_the_same_bytes() {
+    let folder = folder();
+    let save = |name: &str| {
+        let path = folder.path().join(name);
+        save_neupy::save(&path, &layers(&WEIGHT, &CHANNELS), "Tue, 24 Nov 2026 03:55:11 GMT").unwrap();
+        fs::read(path).unwrap()
+    };
+    assert_eq!(save("a"), save("b"));
+}
+
+#[test]
+fn a_failed_save_leaves_the_old_file_and_nothing_else() {
+    let folder = folder();
+    let path = written(&folder, b"old");
+    let mut bad = layers(&WEIGHT, &CHANNELS);
+    bad[2].parameters[0].shape = vec![3];
+    assert!(matches!(save_neupy::save(&path, &bad, "now"), Err(StoreError::Unwritable { .. })));
+    // Found only while writing: the group and the dataset have one name.
+    let mut bad = layers(&WEIGHT, &CHANNELS);
+    bad[0].name = "fire/a/weight".into();
+    assert!(matches!(save_neupy::save(&path, &bad, "now"), Err(StoreError::Unwritable { .. })));
+    let mut bad = layers(&WEIGHT, &CHANNELS);
+    bad[2].parameters[1].name = "running_inv_std".into();
+    assert!(save_keras::save(&path, &bad).unwrap_err().to_string().contains("no place in Keras"));
+    for name in ["", "a//b", "../a", "a\0b", "in"] {
+        let mut bad = layers(&WEIGHT, &CHANNELS);
+        bad[3].name = name.into();
+        assert!(matches!(save_neupy::save(&path, &bad, "now"), Err(StoreError::Unwritable { .. })), "{name}");
+    }
+    assert_eq!(fs::read(&path).unwrap(), b"old");
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+    let nowhere = folder.path().join("none/a.h5");
+    assert!(matches!(save_keras::save(&nowhere, &[]), Err(StoreError::Unwritable { .. })));
+    assert!(matches!(save_keras::save(folder.path(), &[]), Err(StoreError::Unwritable { .. })));
+}
+
+/// A ZIP archive with one stored member.
+fn archive(name: &str, data: &[u8], method: u16) -> Vec<u8> {
+    let crc = crc32fast::hash(data);
+    let mut fields = Vec::new();
+    fields.extend([20u16, 0, method, 0, 0].map(u16::to_le_bytes).concat());
+    fields.extend([crc, data.len() as u32, data.len() as u32].map(u32::to_le_bytes).concat());
+    fields.extend([name.len() as u16, 0].map(u16::to_le_bytes).concat());
+    let mut bytes = [b"PK\x03\x04", &fields[..], name.as_bytes(), data].concat();
+    let start = bytes.len() as u32;
+    let entry = [b"PK\x01\x02\x14\0", &fields[..], &[0; 14], name.as_bytes()].concat();
+    bytes.extend(&entry);
+    bytes.extend(b"PK\x05\x06\0\0\0\0\x01\0\x01\0");
+    bytes.extend([entry.len() as u32, start].map(u32::to_le_bytes).concat());
+    bytes.extend([0, 0]);
+    bytes
+}
+
+#[test]
+fn keras_archives_are_read() {
+    let folder = folder();
+    let inner = fs::read(fixture("vgg16_keras3.weights.h5")).unwrap();
+    let good = archive("model.weights.h5", &inner, 0);
+    let path = written(&folder, &good);
+    assert_eq!(open(&path, None).unwrap().layout(), Layout::Keras3);
+    assert_eq!(read_all(&path).unwrap(), read_all(&fixture("vgg16_keras3.weights.h5")).unwrap());
+
+    let mut flipped = good.clone();
+    flipped[300_000] ^= 1;
+    assert!(
+        matches!(error(&written(&folder, &flipped)), StoreError::Corrupt { what, .. } if what.contains("checksum"))
+    );
+    let packed = archive("model.weights.h5", &inner, 8);
+    assert!(
+        matches!(error(&written(&folder, &packed)), StoreError::Refused { what, .. } if what.contains("compressed"))
+    );
+    let other = archive("weights.npy", b"numbers", 0);
+    assert!(matches!(error(&written(&folder, &other)), StoreError::NotHdf5 { seems, .. } if seems.contains("ZIP")));
+    for length in [4, 30, 5000, good.len() - 30, good.len() - 1] {
+        assert!(open(&written(&folder, &good[..length]), None).is_err(), "{length}");
+    }
+    let neupy = archive("model.weights.h5", &fs::read(fixture("vgg16_neupy.hdf5")).unwrap(), 0);
+    assert!(matches!(error(&written(&folder, &neupy)), StoreError::UnknownLayout { .. }));
+}
+
+fn safetensors(header: &str, data: &[u8]) -> Vec<u8> {
+    [&(header.len() as u64).to_le_bytes(), header.as_bytes(), data].concat()
+}
+
+#[test]
+fn safetensors_are_read() {
+    let folder = folder();
+    let header = r#"{"__metadata__":{"format":"pt"},
+        "features.0.weight":{"dtype":"F32","shape":[2,1],"data_offsets":[0,8]},
+        "features.0.bias":{"dtype":"F16","shape":[4],"data_offsets":[8,16]},
+        "bn.running_var":{"dtype":"BF16","shape":[2],"data_offsets":[16,20]},
+        "bn.num_batches_tracked":{"dtype":"I64","shape":[],"data_offsets":[20,28]},
+        "scale":{"dtype":"F64","shape":[],"data_offsets":[28,36]}}"#;
+    let mut data = [1.5f32, -2.0].map(f32::to_le_bytes).concat();
+    data.extend([0x3c00u16, 0xc001, 0x0001, 0x7c00, 0x3fc0, 0xc000].map(u16::to_le_bytes).concat());
+    data.extend([0; 8]);
+    data.extend(0.25f64.to_le_bytes());
+    let good = safetensors(header, &data);
+    let store = open(&written(&folder, &good), None).unwrap();
+    let names: Vec<String> = store.entries().iter().map(|entry| format!("{}|{}", entry.layer, entry.role)).collect();
+    assert_eq!(names, ["features.0|weight", "features.0|bias", "bn|running_variance", "|scale"]);
+    let values: Vec<Vec<f32>> = (0..4).map(|index| store.read(index).unwrap()).collect();
+    assert_eq!(values[0], [1.5, -2.0]);
+    assert_eq!(values[1], [1.0, -2.001953125, 2f32.powi(-24), f32::INFINITY]);
+    assert_eq!((&values[2][..], &values[3][..]), (&[1.5, -2.0][..], &[0.25][..]));
+    assert_eq!(store.read_rows(0, 1..2).unwrap(), [-2.0]);
+
+    assert!(matches!(error(&written(&folder, &good[..good.len() - 1])), StoreError::Truncated { .. }));
+    let faults = [
+        ("[0,8]", "[0,12]"),
+        ("[8,16]", "[12,20]"),
+        ("[2,1]", "[2,2]"),
+        ("[2,1]", "[9223372036854775807,9223372036854775807]"),
+        ("[2,1]", "[-2,1]"),
+        ("\"F32\"", "\"I8\""),
+        ("{\"dtype\":\"F32\"", "[\"dtype\",\"F32\""),
+    ];
+    for (right, wrong) in faults {
+        let bytes = safetensors(&header.replacen(right, wrong, 1), &data);
+        assert!(open(&written(&folder, &bytes), None).is_err(), "{wrong}");
+    }
+}

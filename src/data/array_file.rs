@@ -45,6 +45,8 @@ pub enum ArrayFault {
     Damaged(String),
     #[error("it holds {found}; numbers that become f32 are wanted")]
     Type { found: String },
+    #[error("it is compressed in a way that is not supported; gzip is")]
+    Filter,
     #[error("it claims {declared} bytes from {stored} stored ones, which no compression reaches")]
     Bomb { declared: u64, stored: u64 },
     #[error("its {bytes} bytes do not fit into memory")]

@@ -9,9 +9,9 @@ use ndarray::{ArrayD, ArrayViewD, IxDyn};
 use std::fs;
 use std::path::Path;
 
-/// How deep groups are followed, and how many arrays are listed: beyond it the file is no file of arrays.
+/// How deep groups are followed, and how many links in all: beyond it the file is no file of arrays.
 const MAX_DEPTH: usize = 16;
-const MAX_ARRAYS: usize = 10_000;
+const MAX_LINKS: usize = 20_000;
 
 /// The dataset `name`, or without a name the only one in the file.
 pub fn read(path: &Path, name: Option<&str>) -> Result<ArrayD<f32>, ArrayFault> {
@@ -98,17 +98,21 @@ fn in_words(kind: &TypeDescriptor) -> &'static str {
 
 /// The paths of all datasets, sorted.
 fn list_names(file: &File) -> Result<Vec<String>, ArrayFault> {
-    let mut names = Vec::new();
-    collect(file, "", 0, &mut names)?;
+    let (mut names, mut left) = (Vec::new(), MAX_LINKS);
+    collect(file, "", 0, &mut left, &mut names)?;
     names.sort_unstable();
     Ok(names)
 }
 
-/// Follows hard links only: soft and external ones lead to what is elsewhere.
-fn collect(group: &Group, prefix: &str, depth: usize, names: &mut Vec<String>) -> Result<(), ArrayFault> {
-    if depth > MAX_DEPTH || names.len() > MAX_ARRAYS {
-        return Err(ArrayFault::Damaged(format!("over {MAX_DEPTH} groups deep or over {MAX_ARRAYS} arrays")));
-    }
+/// Follows hard links only: soft and external ones lead to what is elsewhere. Hard links can make circles, so the depth
+/// and the number of links that are `left` to follow are bounded.
+fn collect(
+    group: &Group,
+    prefix: &str,
+    depth: usize,
+    left: &mut usize,
+    names: &mut Vec<String>,
+) -> Result<(), ArrayFault> {
     let mut links = Vec::new();
     let visited = group.iter_visit_default(|name, link| {
         if link.link_type == LinkType::Hard {
@@ -118,8 +122,13 @@ fn collect(group: &Group, prefix: &str, depth: usize, names: &mut Vec<String>) -
     });
     visited.map_err(fault)?;
     for link in links {
+        *left = left.saturating_sub(1);
+        if depth == MAX_DEPTH || *left == 0 {
+            let limits = format!("its groups are over {MAX_DEPTH} deep, or hold over {MAX_LINKS} things");
+            return Err(ArrayFault::Damaged(limits));
+        }
         if let Ok(inner) = group.group(&link) {
-            collect(&inner, &format!("{prefix}{link}/"), depth + 1, names)?;
+            collect(&inner, &format!("{prefix}{link}/"), depth + 1, left, names)?;
         } else if group.dataset(&link).is_ok() {
             names.push(format!("{prefix}{link}"));
         }
@@ -132,6 +141,7 @@ fn fault(error: hdf5::Error) -> ArrayFault {
     let text = error.to_string();
     match text {
         text if text.contains("truncated") => ArrayFault::Short,
+        text if text.contains("plugin") || text.contains("required filter") => ArrayFault::Filter,
         text if text.contains("no conversion path") => {
             ArrayFault::Type { found: "a type that is no number".to_owned() }
         }

@@ -13,7 +13,6 @@ pub mod labels;
 mod npy;
 mod npz;
 pub mod photo;
-pub mod preprocess;
 mod resample;
 mod sniff;
 
@@ -21,4 +20,4 @@ pub use array_file::{ArrayError, ArrayFault, ArrayInfo};
 pub use folder::{FolderError, ImageFolder, Input, InputKind, Inputs, Sample, Skipped, Walk};
 pub use labels::LabelsError;
 pub use photo::{PhotoError, PhotoFault};
-pub use preprocess::{ChannelOrder, Crop, Preprocessing, PreprocessingError, Resize};
+

@@ -1,7 +1,7 @@
 //! A photo file to the numbers of an Input.
 
 use super::decode::decode;
-use super::preprocess::{ChannelOrder, Crop, Preprocessing, PreprocessingError, Resize};
+use crate::ops::preprocessing::{ChannelOrder, Crop, Preprocessing, PreprocessingError, Resize};
 use super::resample::{Picture, Side, resample};
 use std::fs::File;
 use std::io::{self, Read};

@@ -60,6 +60,14 @@ impl Diagnostic {
         self
     }
 
+    /// With another place where there is one.
+    pub fn maybe_and(self, span: Option<Span>, text: &str) -> Self {
+        match span {
+            Some(span) => self.and(span, text),
+            None => self,
+        }
+    }
+
     /// With a fact.
     pub fn note(mut self, text: impl Into<String>) -> Self {
         self.notes.push(text.into());

@@ -37,17 +37,19 @@ pub(crate) fn tiles(
     }
 }
 
-/// The sum over rows of `term(row, column of out, lane's x)` for `T` columns.
+/// What is summed over the rows.
+trait Term: Copy {
+    /// Adds one row's terms for columns `at..at + T` (of the output) to `sums`.
+    fn add<const T: usize>(self, row: usize, at: usize, sums: &mut [f32; T]);
+}
+
 #[inline(always)]
-fn sum_tile<const T: usize>(c: Columns<'_>, at: usize, term: impl Fn(usize, usize, f32) -> f32) -> [f32; T] {
+fn sum_tile<const T: usize>(rows: usize, at: usize, term: impl Term) -> [f32; T] {
     let mut total = [0.0; T];
-    for block in (0..c.rows).step_by(BLOCK) {
+    for block in (0..rows).step_by(BLOCK) {
         let mut part = [0.0; T];
-        for row in block..c.rows.min(block + BLOCK) {
-            let x = &c.x[row * c.ld + c.first + at..][..T];
-            for lane in 0..T {
-                part[lane] += term(row, at + lane, x[lane]);
-            }
+        for row in block..rows.min(block + BLOCK) {
+            term.add(row, at, &mut part);
         }
         for lane in 0..T {
             total[lane] += part[lane];
@@ -57,37 +59,81 @@ fn sum_tile<const T: usize>(c: Columns<'_>, at: usize, term: impl Fn(usize, usiz
 }
 
 #[inline(always)]
-fn sum_all(c: Columns<'_>, out: &mut [f32], term: impl Fn(usize, usize, f32) -> f32 + Copy) {
+fn sum_all(rows: usize, out: &mut [f32], term: impl Term) {
     let out = std::cell::Cell::from_mut(out).as_slice_of_cells();
     let store = |at: usize, sums: &[f32]| sums.iter().enumerate().for_each(|(i, s)| out[at + i].set(*s));
     tiles(
         out.len(),
-        |at| store(at, &sum_tile::<32>(c, at, term)),
-        |at| store(at, &sum_tile::<8>(c, at, term)),
-        |at| store(at, &sum_tile::<1>(c, at, term)),
+        |at| store(at, &sum_tile::<32>(rows, at, term)),
+        |at| store(at, &sum_tile::<8>(rows, at, term)),
+        |at| store(at, &sum_tile::<1>(rows, at, term)),
     );
+}
+
+impl<'a> Columns<'a> {
+    #[inline(always)]
+    fn tile<const T: usize>(&self, row: usize, at: usize) -> &'a [f32] {
+        &self.x[row * self.ld + self.first + at..][..T]
+    }
+}
+
+#[derive(Clone, Copy)]
+struct Plain<'a>(Columns<'a>);
+
+impl Term for Plain<'_> {
+    #[inline(always)]
+    fn add<const T: usize>(self, row: usize, at: usize, sums: &mut [f32; T]) {
+        let x = self.0.tile::<T>(row, at);
+        for lane in 0..T {
+            sums[lane] += x[lane];
+        }
+    }
+}
+
+#[derive(Clone, Copy)]
+struct Squares<'a>(Columns<'a>, &'a [f32]);
+
+impl Term for Squares<'_> {
+    #[inline(always)]
+    fn add<const T: usize>(self, row: usize, at: usize, sums: &mut [f32; T]) {
+        let (x, mean) = (self.0.tile::<T>(row, at), &self.1[at..][..T]);
+        for lane in 0..T {
+            sums[lane] += (x[lane] - mean[lane]) * (x[lane] - mean[lane]);
+        }
+    }
+}
+
+#[derive(Clone, Copy)]
+struct Products<'a>(Columns<'a>, Columns<'a>, &'a [f32]);
+
+impl Term for Products<'_> {
+    #[inline(always)]
+    fn add<const T: usize>(self, row: usize, at: usize, sums: &mut [f32; T]) {
+        let (x, other, mean) = (self.0.tile::<T>(row, at), self.1.tile::<T>(row, at), &self.2[at..][..T]);
+        for lane in 0..T {
+            sums[lane] += x[lane] * (other[lane] - mean[lane]);
+        }
+    }
 }
 
 wide! {
     /// out = sum over rows of x
-    pub(crate) fn sums(c: Columns<'_>, out: &mut [f32]) {
-        sum_all(c, out, |_, _, x| x);
+    pub(crate) fn sums(x: Columns<'_>, out: &mut [f32]) {
+        sum_all(x.rows, out, Plain(x));
     }
 }
 
 wide! {
     /// out = sum over rows of (x - mean)^2, `mean` for the same columns as `out`
-    pub(crate) fn squares(c: Columns<'_>, mean: &[f32], out: &mut [f32]) {
-        let mean = &mean[..out.len()];
-        sum_all(c, out, |_, column, x| (x - mean[column]) * (x - mean[column]));
+    pub(crate) fn squares(x: Columns<'_>, mean: &[f32], out: &mut [f32]) {
+        sum_all(x.rows, out, Squares(x, mean));
     }
 }
 
 wide! {
-    /// out = sum over rows of x * (other - mean); `other` has the same rows, columns and, from its start, `first`.
-    pub(crate) fn products(c: Columns<'_>, other: &[f32], other_ld: usize, mean: &[f32], out: &mut [f32]) {
-        let mean = &mean[..out.len()];
-        sum_all(c, out, |row, column, x| x * (other[row * other_ld + c.first + column] - mean[column]));
+    /// out = sum over rows of x * (other - mean), `mean` for the same columns as `out`
+    pub(crate) fn products(x: Columns<'_>, other: Columns<'_>, mean: &[f32], out: &mut [f32]) {
+        sum_all(x.rows, out, Products(x, other, mean));
     }
 }
 

@@ -215,3 +215,35 @@ impl Call<'_> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::conv_reference::{compare, convolution, noise};
+    use super::*;
+
+    fn check(conv: Convolution) {
+        let weights = noise(taps(&conv) * conv.out_c, 7);
+        let packed = pack_weights(&conv, &weights);
+        compare(&conv, &weights, 2e-6 * taps(&conv) as f64, &|threads, batch, input, epilogue, output| {
+            let mut scratch = vec![0.0; scratch_len(&conv, epilogue.pool, threads.count())];
+            convolve(threads, &conv, batch, input, &packed, epilogue, &mut scratch, output);
+        });
+    }
+
+    #[test]
+    fn kernels_and_strides() {
+        check(convolution((11, 10), (33, 33, 33), (3, 1, 1), (1, 1)));
+        check(convolution((14, 15), (16, 16, 16), (3, 2, 1), (0, 1)));
+        check(convolution((9, 17), (21, 21, 21), (5, 1, 1), (2, 2)));
+        check(convolution((12, 13), (5, 5, 5), (5, 2, 1), (1, 2)));
+        check(convolution((1, 1), (1, 1, 1), (3, 1, 1), (1, 1)));
+    }
+
+    #[test]
+    fn other_windows_and_multipliers() {
+        check(convolution((13, 14), (7, 7, 7), (3, 1, 2), (2, 2)));
+        check(convolution((15, 12), (9, 9, 9), (7, 3, 1), (3, 3)));
+        check(convolution((16, 13), (3, 3, 3), (12, 1, 1), (6, 5)));
+        check(convolution((7, 8), (6, 18, 6), (3, 1, 1), (1, 1)));
+    }
+}

@@ -176,6 +176,7 @@ impl Band<'_> {
                 depth,
                 b: self.weights.as_ptr(),
                 panel_stride: window.kernel_h * depth * PANEL,
+                next: std::ptr::null(),
                 columns: self.conv.out_c,
                 c,
                 ldc,
@@ -202,5 +203,31 @@ impl Band<'_> {
                 }
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::conv_reference::{compare, convolution, noise};
+    use super::*;
+
+    fn check(conv: Convolution) {
+        let depth = conv.window.kernel_h * conv.window.kernel_w * conv.in_c;
+        let weights = noise(depth * conv.out_c, 7);
+        let packed = pack_weights(&conv, &weights);
+        compare(&conv, &weights, 2e-6 * depth as f64, &|threads, batch, input, epilogue, output| {
+            let mut scratch = vec![0.0; scratch_len(&conv, epilogue.pool, threads.count())];
+            convolve(threads, &conv, batch, input, &packed, epilogue, &mut scratch, output);
+        });
+    }
+
+    #[test]
+    fn first_layers() {
+        check(convolution((18, 17), (3, 16, 1), (3, 1, 1), (1, 1)));
+        check(convolution((19, 20), (3, 33, 1), (3, 2, 1), (0, 1)));
+        check(convolution((23, 21), (3, 17, 1), (7, 2, 1), (3, 3)));
+        check(convolution((27, 31), (3, 5, 1), (11, 4, 1), (2, 2)));
+        check(convolution((5, 1), (8, 1, 1), (3, 1, 1), (1, 1)));
+        check(convolution((3, 4), (1, 9, 1), (7, 1, 1), (3, 3)));
     }
 }

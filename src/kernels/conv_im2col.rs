@@ -175,6 +175,7 @@ impl Task<'_> {
                             depth: channels,
                             b: weights.add((tap * in_c + channel) * PANEL),
                             panel_stride,
+                            next: std::ptr::null(),
                             columns: columns.len(),
                             c,
                             ldc,
@@ -226,4 +227,42 @@ fn input_pixel(window: &Window, y: usize, x: usize, tap_y: usize, tap_x: usize) 
     let y = (y * window.stride_h + tap_y * window.dilation_h).wrapping_sub(window.pad_top);
     let x = (x * window.stride_w + tap_x * window.dilation_w).wrapping_sub(window.pad_left);
     (y < window.in_h && x < window.in_w).then_some(y * window.in_w + x)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::conv_reference::{compare, convolution, noise};
+    use super::*;
+
+    fn check(conv: Convolution) {
+        let weights = noise(depth(&conv) * conv.out_c, 7);
+        let packed = pack_weights(&conv, &weights);
+        compare(&conv, &weights, 2e-6 * depth(&conv) as f64, &|threads, batch, input, epilogue, output| {
+            let mut scratch = vec![0.0; scratch_len(&conv, batch, epilogue.pool, threads.count())];
+            convolve(threads, &conv, batch, input, &packed, epilogue, &mut scratch, output);
+        });
+    }
+
+    #[test]
+    fn kernels_strides_dilations_and_paddings() {
+        check(convolution((7, 9), (5, 7, 1), (3, 1, 1), (1, 1)));
+        check(convolution((13, 11), (3, 33, 1), (5, 2, 1), (2, 1)));
+        check(convolution((9, 12), (17, 16, 1), (3, 1, 2), (2, 2)));
+        check(convolution((6, 5), (4, 31, 1), (2, 3, 1), (0, 1)));
+        check(convolution((1, 1), (1, 1, 1), (1, 1, 1), (0, 0)));
+        check(convolution((8, 3), (2, 5, 1), (7, 1, 1), (3, 3)));
+    }
+
+    #[test]
+    fn groups() {
+        check(convolution((7, 7), (6, 8, 2), (3, 1, 1), (1, 1)));
+        check(convolution((5, 6), (9, 51, 3), (3, 2, 1), (1, 0)));
+        check(convolution((5, 4), (5, 10, 5), (3, 1, 1), (1, 1)));
+    }
+
+    #[test]
+    fn deep_sums_and_many_rows() {
+        check(convolution((3, 4), (401, 18, 1), (3, 1, 1), (1, 1)));
+        check(convolution((31, 33), (8, 17, 1), (3, 1, 1), (1, 1)));
+    }
 }

@@ -101,6 +101,7 @@ pub fn convolve(
                     depth: step,
                     b: b.add(depth * PANEL),
                     panel_stride: conv.in_c * PANEL,
+                    next: std::ptr::null(),
                     columns: columns.len(),
                     c: output.pixel(image, rows.start).add(columns.start),
                     ldc: output.ld,
@@ -113,4 +114,28 @@ pub fn convolve(
             }
         }
     });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::conv_reference::{compare, convolution, noise};
+    use super::*;
+
+    fn check(conv: Convolution) {
+        let weights = noise(conv.in_c * conv.out_c, 7);
+        let packed = pack_weights(&conv, &weights);
+        compare(&conv, &weights, 2e-6 * conv.in_c as f64, &|threads, batch, input, epilogue, output| {
+            let mut scratch = vec![0.0; scratch_len(&conv, batch, epilogue.pool, threads.count())];
+            convolve(threads, &conv, batch, input, &packed, epilogue, &mut scratch, output);
+        });
+    }
+
+    #[test]
+    fn sizes_and_strides() {
+        check(convolution((1, 1), (1, 1, 1), (1, 1, 1), (0, 0)));
+        check(convolution((5, 7), (13, 33, 1), (1, 1, 1), (0, 0)));
+        check(convolution((6, 9), (16, 48, 1), (1, 2, 1), (0, 0)));
+        check(convolution((19, 17), (24, 31, 1), (1, 1, 1), (0, 0)));
+        check(convolution((4, 3), (1030, 16, 1), (1, 1, 1), (0, 0)));
+    }
 }

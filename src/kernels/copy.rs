@@ -106,7 +106,7 @@ pub fn copy_slice(x: &[f32], y: &mut [f32], threads: &Threads) {
 
 #[cfg(test)]
 mod tests {
-    use super::super::testing::{Random, Tensor};
+    use super::super::kernel_tests::{Random, Tensor};
     use super::*;
 
     #[test]

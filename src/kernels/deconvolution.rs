@@ -35,7 +35,7 @@ pub fn pack_deconvolution(weight: &[f32], forward: &Convolution, packed: &mut [f
 }
 
 /// y = activation(transposed convolution of x + bias): x is `(n, out_h, out_w, out_c)` and y `(n, in_h, in_w, in_c)`
-/// in terms of `forward`. y[oy, ox] sums over taps with oy = iy * stride + ky * dilation - pad, and so for columns.
+/// in terms of `forward`. Output (oy, ox) sums over taps with oy = iy * stride + ky * dilation - pad, and so for columns.
 pub fn deconvolution(x: View<'_>, y: ViewMut<'_>, n: usize, layer: &Deconvolution<'_>, threads: &Threads) {
     let Window { in_h, in_w, out_h, out_w, .. } = layer.forward.window;
     let ld = y.ld;
@@ -160,7 +160,7 @@ fn write_tile<const N: usize, const C: usize>(
 
 #[cfg(test)]
 mod tests {
-    use super::super::testing::{Random, Tensor, seen, windows};
+    use super::super::kernel_tests::{Random, Tensor, seen, windows};
     use super::*;
 
     fn check(random: &mut Random, forward: Convolution, n: usize, gap: usize) {

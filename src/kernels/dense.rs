@@ -73,6 +73,7 @@ pub fn multiply(
                     depth: step,
                     b: weights.as_ptr().add(columns.start * inputs + depth * PANEL),
                     panel_stride: inputs * PANEL,
+                    next: std::ptr::null(),
                     columns: columns.len(),
                     c: output.pixel(0, rows.start).add(columns.start),
                     ldc: output.ld,
@@ -88,4 +89,48 @@ pub fn multiply(
             }
         }
     });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::conv_reference::noise;
+    use super::super::simd::Isa;
+    use super::*;
+
+    #[test]
+    fn sizes() {
+        for (rows, inputs, outputs) in [(1, 1, 1), (1, 300, 33), (2, 17, 16), (3, 1000, 7), (9, 31, 40), (131, 20, 35)] {
+            let (ld, out_ld) = (inputs + 3, outputs + 2);
+            let input = noise(rows * ld, 1);
+            let weights = noise(inputs * outputs, 2);
+            let bias = noise(outputs, 3);
+            let packed = pack_weights(inputs, outputs, &weights);
+            for isa in Isa::available() {
+                let run = |count| {
+                    let mut output = vec![9.0; rows * out_ld];
+                    let view = View { data: &input, ld, image: 0 };
+                    let to = ViewMut { data: &mut output, ld: out_ld, image: 0 };
+                    let relu = Activation::Relu { alpha: 0.25 };
+                    let threads = Threads::with_isa(count, isa);
+                    multiply(&threads, rows, inputs, outputs, view, &packed, Some(&bias), relu, to);
+                    output
+                };
+                let output = run(1);
+                assert!(output == run(2), "threads change the result");
+                for row in 0..rows {
+                    for column in 0..out_ld {
+                        let value = output[row * out_ld + column];
+                        if column >= outputs {
+                            assert_eq!(value, 9.0, "wrote behind the row");
+                            continue;
+                        }
+                        let product = |k: usize| f64::from(input[row * ld + k]) * f64::from(weights[k * outputs + column]);
+                        let sum: f64 = (0..inputs).map(product).sum::<f64>() + f64::from(bias[column]);
+                        let right = if sum > 0.0 { sum } else { 0.25 * sum };
+                        assert!((f64::from(value) - right).abs() < 1e-5, "{isa:?} {rows}x{inputs}x{outputs}: {value} {right}");
+                    }
+                }
+            }
+        }
+    }
 }

@@ -1,7 +1,7 @@
 //! Disjoint pieces of one output, written by several threads.
 //!
-//! Kernels split their work by sizes only, so that results do not depend on how many threads there are. A [`Grid`]
-//! says which floats belong to which task; [`share`] checks that no two pieces meet and hands each task its own.
+//! Kernels split their work by sizes only, so that results do not depend on how many threads there are. A `Grid`
+//! says which floats belong to which task; `share` checks that no two pieces meet and hands each task its own.
 
 use super::threads::Threads;
 

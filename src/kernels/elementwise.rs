@@ -18,7 +18,7 @@ pub enum Merge {
     Maximum,
 }
 
-/// y = activation(((inputs[0] . inputs[1]) . inputs[2]) ...), all `(n, pixels, channels)`.
+/// y = activation of the left fold of the inputs (a . b) . c ..., all `(n, pixels, channels)`.
 /// With no input at all, y is filled with zeros before the activation.
 pub fn elementwise(
     inputs: &[View<'_>],
@@ -35,7 +35,7 @@ pub fn elementwise(
     });
 }
 
-/// y = activation((y . others[0]) . others[1] ...), all `(n, pixels, channels)`: the first input stands in `y`.
+/// y = activation((y . a) . b ...) for the other inputs a, b ..., all `(n, pixels, channels)`: the first input stands in `y`.
 pub fn elementwise_in_place(
     others: &[View<'_>],
     y: ViewMut<'_>,
@@ -132,7 +132,7 @@ pub fn broadcast(
     });
 }
 
-/// y = sum over k of gate[n, k] * inputs[k]: NeuPy's GatedAverage. `gate` is `(n, inputs)`, rows `gate.image` floats
+/// y = sum over k of `gate[n, k] * inputs[k]`: NeuPy's GatedAverage. `gate` is `(n, inputs)`, rows `gate.image` floats
 /// apart; inputs and y are `(n, pixels, channels)`.
 pub fn gated_average(gate: View<'_>, inputs: &[View<'_>], y: ViewMut<'_>, size: Images, threads: &Threads) {
     pointwise(threads, None, y, size, &|band, values| {
@@ -146,7 +146,7 @@ pub fn gated_average(gate: View<'_>, inputs: &[View<'_>], y: ViewMut<'_>, size: 
 
 #[cfg(test)]
 mod tests {
-    use super::super::testing::{Random, Tensor};
+    use super::super::kernel_tests::{Random, Tensor};
     use super::*;
 
     const MERGES: [Merge; 4] = [Merge::Add, Merge::Multiply, Merge::Average, Merge::Maximum];

@@ -5,7 +5,7 @@ use super::images::{Images, bands};
 use super::threads::Threads;
 use super::view::{View, ViewMut};
 
-/// y[n, i] = table[indices[n, i]]: `indices` is `(n, pixels)` with places `indices.ld` floats apart, the table
+/// `y[n, i] = table[indices[n, i]]`: `indices` is `(n, pixels)` with places `indices.ld` floats apart, the table
 /// `(rows, channels)` row-major, y `(n, pixels, channels)`.
 ///
 /// Indices are floats and truncated towards zero, as TensorFlow casts them.
@@ -47,7 +47,7 @@ pub(crate) fn check(indices: View<'_>, n: usize, pixels: usize, rows: usize) -> 
 
 #[cfg(test)]
 mod tests {
-    use super::super::testing::{Random, Tensor};
+    use super::super::kernel_tests::{Random, Tensor};
     use super::*;
 
     #[test]

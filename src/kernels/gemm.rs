@@ -208,3 +208,53 @@ unsafe fn tile(
         );
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::conv_reference::noise;
+    use super::*;
+
+    fn check(rows: usize, columns: usize, depth: usize, (ta, tb): (bool, bool), (alpha, beta): (f32, f32)) {
+        let (a_rows, a_columns) = if ta { (depth, rows) } else { (rows, depth) };
+        let (b_rows, b_columns) = if tb { (columns, depth) } else { (depth, columns) };
+        let (a_ld, b_ld, c_ld) = (a_columns + 2, b_columns + 1, columns + 3);
+        let (a, b) = (noise(a_rows * a_ld, 1), noise(b_rows * b_ld, 2));
+        let start = noise(rows * c_ld, 3);
+        let product = Product { rows, columns, depth, alpha, beta };
+        let run = |count| {
+            let mut c = start.clone();
+            let mut scratch = vec![f32::NAN; product.scratch_len()];
+            let left = Operand { data: &a, ld: a_ld, transposed: ta };
+            let right = Operand { data: &b, ld: b_ld, transposed: tb };
+            let to = ViewMut { data: &mut c, ld: c_ld, image: 0 };
+            multiply(&Threads::new(count), &product, left, right, to, &mut scratch);
+            c
+        };
+        let c = run(1);
+        assert!(c == run(2), "threads change the result");
+        for row in 0..rows {
+            for column in 0..c_ld {
+                let at = row * c_ld + column;
+                if column >= columns {
+                    assert_eq!(c[at], start[at], "wrote behind the row");
+                    continue;
+                }
+                let left = |k: usize| f64::from(if ta { a[k * a_ld + row] } else { a[row * a_ld + k] });
+                let right = |k: usize| f64::from(if tb { b[column * b_ld + k] } else { b[k * b_ld + column] });
+                let sum: f64 = (0..depth).map(|k| left(k) * right(k)).sum();
+                let expected = f64::from(alpha) * sum + f64::from(beta) * f64::from(start[at]);
+                assert!((f64::from(c[at]) - expected).abs() < 1e-4, "{} for {expected}", c[at]);
+            }
+        }
+    }
+
+    #[test]
+    fn shapes_and_transposes() {
+        check(1, 1, 1, (false, false), (1.0, 0.0));
+        check(33, 17, 29, (true, false), (0.5, 1.0));
+        check(70, 150, 31, (false, true), (1.0, 0.5));
+        check(300, 40, 64, (true, true), (2.0, 0.0));
+        check(20, 24, 5000, (true, false), (1.0, 0.5));
+        check(20, 24, 5000, (false, true), (1.0, 0.0));
+    }
+}

@@ -43,7 +43,7 @@ pub fn global_pool(x: View<'_>, y: ViewMut<'_>, size: Images, pool: GlobalPool, 
 
 #[cfg(test)]
 mod tests {
-    use super::super::testing::{Random, Tensor};
+    use super::super::kernel_tests::{Random, Tensor};
     use super::*;
 
     #[test]

@@ -98,46 +98,68 @@ wide! {
             let (oy, ox) = (pixel / w.out_w, pixel % w.out_w);
             let (from, to) = (Cells::of(w, x.ld, oy, ox), Cells::of(w, ld, oy, ox));
             let dy = &dy.data[pixel * dy.ld..][..channels];
-            let mut at = 0;
-            while at < channels {
-                if at + 16 <= channels {
-                    route::<16>(x.data, from, dx, to, dy, at);
-                    at += 16;
-                } else {
-                    route::<1>(x.data, from, dx, to, dy, at);
-                    at += 1;
-                }
+            match (from.rows, from.columns) {
+                (2, 2) => max_pixel::<2, 2>(x.data, from, dx, to, dy),
+                (3, 3) => max_pixel::<3, 3>(x.data, from, dx, to, dy),
+                _ => max_pixel::<0, 0>(x.data, from, dx, to, dy),
             }
+        }
+    }
+}
+
+/// Adds the dy of a window. `ROWS` and `COLUMNS` are its sizes, or 0 for any.
+#[inline(always)]
+fn max_pixel<const ROWS: usize, const COLUMNS: usize>(x: &[f32], from: Cells, dx: &mut [f32], to: Cells, dy: &[f32]) {
+    let mut at = 0;
+    while at < dy.len() {
+        if at + 16 <= dy.len() {
+            route::<16, ROWS, COLUMNS>(x, from, dx, to, dy, at);
+            at += 16;
+        } else {
+            route::<1, ROWS, COLUMNS>(x, from, dx, to, dy, at);
+            at += 1;
         }
     }
 }
 
 /// Adds `T` channels of a dy to the first maximum of its window.
 #[inline(always)]
-fn route<const T: usize>(x: &[f32], from: Cells, dx: &mut [f32], to: Cells, dy: &[f32], at: usize) {
+fn route<const T: usize, const ROWS: usize, const COLUMNS: usize>(
+    x: &[f32],
+    from: Cells,
+    dx: &mut [f32],
+    to: Cells,
+    dy: &[f32],
+    at: usize,
+) {
+    let rows = if ROWS == 0 { from.rows } else { ROWS };
+    let columns = if COLUMNS == 0 { from.columns } else { COLUMNS };
     let mut most = [f32::NEG_INFINITY; T];
-    let mut tap_of_most = [0u32; T];
-    let mut tap = 0;
-    for row in 0..from.rows {
-        for column in 0..from.columns {
+    // Places are counted in floats, so that comparing and choosing stay in the same registers.
+    let mut place_of_most = [0f32; T];
+    for row in 0..rows {
+        for column in 0..columns {
+            let place = (row * columns + column) as f32;
             let cell = &x[from.first + row * from.row_step + column * from.column_step + at..][..T];
             for lane in 0..T {
-                let larger = cell[lane] > most[lane];
-                most[lane] = if larger { cell[lane] } else { most[lane] };
-                tap_of_most[lane] = if larger { tap } else { tap_of_most[lane] };
+                place_of_most[lane] = if cell[lane] > most[lane] { place } else { place_of_most[lane] };
+                most[lane] = if cell[lane] > most[lane] { cell[lane] } else { most[lane] };
             }
-            tap += 1;
         }
     }
-    let dy = &dy[at..][..T];
-    let mut tap = 0;
-    for row in 0..to.rows {
-        for column in 0..to.columns {
+    // Copies, so that no store can change what is still to be read.
+    let mut own = [0.0; T];
+    own.copy_from_slice(&dy[at..][..T]);
+    for row in 0..rows {
+        for column in 0..columns {
+            let place = (row * columns + column) as f32;
             let cell = &mut dx[to.first + row * to.row_step + column * to.column_step + at..][..T];
+            let mut sums = [0.0; T];
+            sums.copy_from_slice(cell);
             for lane in 0..T {
-                cell[lane] += if tap_of_most[lane] == tap { dy[lane] } else { 0.0 };
+                sums[lane] += if place_of_most[lane] == place { own[lane] } else { 0.0 };
             }
-            tap += 1;
+            cell.copy_from_slice(&sums);
         }
     }
 }
@@ -248,7 +270,7 @@ pub fn upscale_gradient(dy: View<'_>, dx: ViewMut<'_>, n: usize, size: &Upscale,
 
 #[cfg(test)]
 mod tests {
-    use super::super::testing::{Random, Tensor, dense, differences, seen, windows};
+    use super::super::kernel_tests::{Random, Tensor, dense, differences, seen, windows};
     use super::*;
 
     #[test]

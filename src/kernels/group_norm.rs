@@ -97,7 +97,7 @@ pub(crate) fn statistics(x: View<'_>, size: Images, norm: &GroupNorm, out: &mut 
 
 #[cfg(test)]
 mod tests {
-    use super::super::testing::{Random, Tensor};
+    use super::super::kernel_tests::{Random, Tensor};
     use super::*;
 
     /// Mean and biased variance of each image's groups.

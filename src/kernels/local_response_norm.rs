@@ -54,7 +54,7 @@ fn scale(x: &[f32], y: &mut [f32], power: impl Fn(f32) -> f32) {
     y.iter_mut().zip(x).for_each(|(s, v)| *s = v * power(*s));
 }
 
-/// y[i] += sum of term(x[j]) for |i - j| <= radius; one pass over the row for each distance.
+/// `y[i] +=` sum of `term(x[j])` for |i - j| <= radius; one pass over the row for each distance.
 #[inline(always)]
 pub(crate) fn window_sums(x: &[f32], y: &mut [f32], radius: usize, term: impl Fn(f32) -> f32) {
     let reach = radius.min(x.len().saturating_sub(1));
@@ -68,7 +68,7 @@ pub(crate) fn window_sums(x: &[f32], y: &mut [f32], radius: usize, term: impl Fn
 
 #[cfg(test)]
 mod tests {
-    use super::super::testing::{Random, Tensor};
+    use super::super::kernel_tests::{Random, Tensor};
     use super::*;
 
     #[test]

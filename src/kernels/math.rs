@@ -10,6 +10,13 @@ const ROUND: f32 = 12_582_912.0;
 const LN_2_SHORT: f32 = 0.693_359_4;
 const LN_2_REST: f32 = -2.121_944_4e-4;
 
+/// The nearest value between the bounds; NaN stays.
+#[inline(always)]
+pub(crate) fn clip(x: f32, low: f32, high: f32) -> f32 {
+    let x = if x < low { low } else { x };
+    if x > high { high } else { x }
+}
+
 /// x as (n, r) with x = n ln 2 + r, |r| <= ln(2)/2.
 #[inline(always)]
 fn reduce(x: f32) -> (i32, f32) {

@@ -2,7 +2,7 @@
 
 use super::wide::wide;
 
-/// acc[p][c] += sum over k of x[p][k] * w[k * ld + c]
+/// `acc[p][c] +=` sum over k of `x[p][k] * w[k * ld + c]`
 #[inline(always)]
 pub(crate) fn accumulate<const P: usize, const C: usize>(
     acc: &mut [[f32; C]; P],
@@ -53,38 +53,61 @@ wide! {
     }
 }
 
+/// Rows of `w` that are read side by side: whole rows would be too far apart for the cache, one by one too many sums.
+const DEPTH: usize = 8;
+
 #[inline(always)]
 fn add_rows<const P: usize>(x: Rows<'_>, at: usize, w: &[f32], width: usize, out: &mut [f32]) {
-    let mut column = 0;
-    while column < width {
-        if column + 16 <= width {
-            add_tile::<P, 16>(x, at, w, width, out, column);
-            column += 16;
-        } else if column + 4 <= width {
-            add_tile::<P, 4>(x, at, w, width, out, column);
-            column += 4;
-        } else {
-            add_tile::<P, 1>(x, at, w, width, out, column);
-            column += 1;
+    for k in (0..x.len).step_by(DEPTH) {
+        let depth = DEPTH.min(x.len - k);
+        let rows = std::array::from_fn(|p| &x.row(at + p)[k..k + depth]);
+        let (w, out) = (&w[k * width..], &mut out[at * width..]);
+        let mut column = 0;
+        while column < width {
+            if column + 16 <= width {
+                add_tile::<P, 16>(rows, w, width, out, column);
+                column += 16;
+            } else if column + 4 <= width {
+                add_tile::<P, 4>(rows, w, width, out, column);
+                column += 4;
+            } else {
+                add_tile::<P, 1>(rows, w, width, out, column);
+                column += 1;
+            }
         }
     }
 }
 
 #[inline(always)]
-fn add_tile<const P: usize, const C: usize>(
-    x: Rows<'_>,
-    at: usize,
-    w: &[f32],
-    width: usize,
-    out: &mut [f32],
-    column: usize,
-) {
+fn add_tile<const P: usize, const C: usize>(x: [&[f32]; P], w: &[f32], width: usize, out: &mut [f32], column: usize) {
     let mut acc = [[0.0; C]; P];
     for p in 0..P {
-        acc[p].copy_from_slice(&out[(at + p) * width + column..][..C]);
+        acc[p].copy_from_slice(&out[p * width + column..][..C]);
     }
-    accumulate(&mut acc, std::array::from_fn(|p| x.row(at + p)), &w[column..], width);
+    accumulate(&mut acc, x, &w[column..], width);
     for p in 0..P {
-        out[(at + p) * width + column..][..C].copy_from_slice(&acc[p]);
+        out[p * width + column..][..C].copy_from_slice(&acc[p]);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::kernel_tests::{Random, check_slice};
+    use super::*;
+
+    #[test]
+    fn products_are_added() {
+        let mut random = Random(25);
+        for (rows, len, width) in [(1, 1, 1), (3, 7, 5), (4, 17, 16), (9, 33, 39), (6, 0, 4)] {
+            let ld = len + 2;
+            let (x, w) = (random.floats(rows * ld), random.floats(len * width));
+            let before = random.floats(rows * width);
+            let mut out = before.clone();
+            add_products(Rows { data: &x, ld, len }, &w, width, &mut out);
+            check_slice(&out, 3e-6, |i| {
+                let term = |k: usize| f64::from(x[i / width * ld + k]) * f64::from(w[k * width + i % width]);
+                f64::from(before[i]) + (0..len).map(term).sum::<f64>()
+            });
+        }
     }
 }

@@ -190,7 +190,7 @@ wide! {
 
 #[cfg(test)]
 mod tests {
-    use super::super::testing::{Random, Tensor, seen, windows};
+    use super::super::kernel_tests::{Random, Tensor, seen, windows};
     use super::*;
 
     /// Channels around the tiles' widths.

@@ -212,7 +212,7 @@ wide! {
 
 #[cfg(test)]
 mod tests {
-    use super::super::testing::{Random, Tensor, close};
+    use super::super::kernel_tests::{Random, Tensor, close};
     use super::*;
 
     fn sigmoid(x: f64) -> f64 {

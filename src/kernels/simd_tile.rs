@@ -4,7 +4,7 @@
 //! whatever the tile, so that results do not depend on how rows are cut into blocks.
 
 use super::epilogue::Finish;
-use super::simd::{Kernel, Vector};
+use super::simd::{Kernel, Vector, prefetch};
 use super::simd_math::activate_row;
 use super::simd_panel::PANEL;
 
@@ -54,6 +54,8 @@ pub(super) struct Product<'a> {
     pub b: *const f32,
     /// Floats from one panel to the next.
     pub panel_stride: usize,
+    /// What is read after the last panel, to be fetched meanwhile.
+    pub next: *const f32,
     /// Columns of the result.
     pub columns: usize,
     /// The result.
@@ -112,24 +114,32 @@ impl Product<'_> {
         // Tiles of nearly equal height: short ones waste the arithmetic units.
         let tiles = self.rows.div_ceil(V::TILE_ROWS);
         let (height, higher) = (self.rows / tiles, self.rows % tiles);
+        let panel = self.b.wrapping_add(column / PANEL * self.panel_stride);
+        let last = column + N * V::LANES >= self.columns;
+        let next = if last && self.next.is_null() {
+            panel
+        } else if last {
+            self.next
+        } else { panel.wrapping_add(N * V::LANES / PANEL * self.panel_stride) };
         let mut row = 0;
         for tile in 0..tiles {
             let height = height + usize::from(tile < higher);
+            let ahead = if tile == 0 { next } else { panel };
             // SAFETY: rows and columns are within the block.
             unsafe {
                 match height {
-                    1 => self.tile::<V, 1, N>(row, column),
-                    2 => self.tile::<V, 2, N>(row, column),
-                    3 => self.tile::<V, 3, N>(row, column),
-                    4 if V::TILE_ROWS >= 4 => self.tile::<V, 4, N>(row, column),
-                    5 if V::TILE_ROWS >= 5 => self.tile::<V, 5, N>(row, column),
-                    6 if V::TILE_ROWS >= 6 => self.tile::<V, 6, N>(row, column),
-                    7 if V::TILE_ROWS >= 7 => self.tile::<V, 7, N>(row, column),
-                    8 if V::TILE_ROWS >= 8 => self.tile::<V, 8, N>(row, column),
-                    9 if V::TILE_ROWS >= 9 => self.tile::<V, 9, N>(row, column),
-                    10 if V::TILE_ROWS >= 10 => self.tile::<V, 10, N>(row, column),
-                    11 if V::TILE_ROWS >= 11 => self.tile::<V, 11, N>(row, column),
-                    12 if V::TILE_ROWS >= 12 => self.tile::<V, 12, N>(row, column),
+                    1 => self.tile::<V, 1, N>(row, column, ahead),
+                    2 => self.tile::<V, 2, N>(row, column, ahead),
+                    3 => self.tile::<V, 3, N>(row, column, ahead),
+                    4 if V::TILE_ROWS >= 4 => self.tile::<V, 4, N>(row, column, ahead),
+                    5 if V::TILE_ROWS >= 5 => self.tile::<V, 5, N>(row, column, ahead),
+                    6 if V::TILE_ROWS >= 6 => self.tile::<V, 6, N>(row, column, ahead),
+                    7 if V::TILE_ROWS >= 7 => self.tile::<V, 7, N>(row, column, ahead),
+                    8 if V::TILE_ROWS >= 8 => self.tile::<V, 8, N>(row, column, ahead),
+                    9 if V::TILE_ROWS >= 9 => self.tile::<V, 9, N>(row, column, ahead),
+                    10 if V::TILE_ROWS >= 10 => self.tile::<V, 10, N>(row, column, ahead),
+                    11 if V::TILE_ROWS >= 11 => self.tile::<V, 11, N>(row, column, ahead),
+                    12 if V::TILE_ROWS >= 12 => self.tile::<V, 12, N>(row, column, ahead),
                     _ => unreachable!("a tile has at most {} rows", V::TILE_ROWS),
                 }
             }
@@ -139,11 +149,12 @@ impl Product<'_> {
 
     /// A tile of `R` rows by `N` vectors: sums in registers, then stored.
     #[inline(always)]
-    unsafe fn tile<V: Vector, const R: usize, const N: usize>(&self, row: usize, column: usize) {
+    unsafe fn tile<V: Vector, const R: usize, const N: usize>(&self, row: usize, column: usize, ahead: *const f32) {
         // SAFETY: taps, rows, depth and columns are within the block.
         unsafe {
             let mut sums = [[V::splat(0.0); N]; R];
             let panel = self.b.add(column / PANEL * self.panel_stride);
+            let ahead = (ahead as usize).wrapping_sub(panel as usize) / size_of::<f32>();
             for tap in 0..self.taps {
                 let a = self.a.addresses::<R>(tap, row);
                 let mut b = panel.add(tap * self.depth * PANEL);
@@ -159,6 +170,7 @@ impl Product<'_> {
                             sums[r][n] = left.mul_add(right[n], sums[r][n]);
                         }
                     }
+                    prefetch(b.wrapping_add(ahead));
                     b = b.add(PANEL);
                 }
             }

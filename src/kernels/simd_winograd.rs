@@ -4,7 +4,7 @@
 //! share their even and odd parts, which the one-dimensional transforms below compute once.
 
 use super::epilogue::{Finish, Output, Pool};
-use super::simd::{Kernel, Vector};
+use super::simd::{Kernel, Vector, prefetch};
 use super::simd_math::activate_row;
 use super::view::Window;
 use std::marker::PhantomData;
@@ -262,6 +262,10 @@ impl<T: Tile> InputTransform<T> {
                 for j in 0..T::IN {
                     let from = addresses[i * T::IN + j].add(channel);
                     d[j] = if FULL { V::load(from) } else { V::load_partial(from, lanes) };
+                    // The next tile's pixels that this one does not see.
+                    if j >= T::IN - T::OUT {
+                        prefetch(from.wrapping_add(T::OUT * self.ld));
+                    }
                 }
                 rows[i] = T::input(d);
             }
@@ -411,6 +415,7 @@ impl<T: Tile> OutputTransform<'_, T> {
                         for j in 0..T::OUT {
                             if i < height && j < width {
                                 let to = to.add((i * window.out_w + j) * self.output.ld);
+                                prefetch(to.wrapping_add(T::OUT * self.output.ld));
                                 put::<V, FULL>(results[i][j], to, lanes);
                             }
                         }

@@ -17,7 +17,7 @@ const LANES: usize = 16;
 
 /// The largest value; minus infinity for none.
 #[inline(always)]
-pub(crate) fn largest(row: &[f32]) -> f32 {
+fn largest(row: &[f32]) -> f32 {
     let mut lanes = [f32::NEG_INFINITY; LANES];
     let (blocks, rest) = row.as_chunks::<LANES>();
     for block in blocks {
@@ -28,17 +28,30 @@ pub(crate) fn largest(row: &[f32]) -> f32 {
     lanes.iter().chain(rest).fold(f32::NEG_INFINITY, |a, b| if *b > a { *b } else { a })
 }
 
-/// The sum of `term` over the places of a row of `len` floats.
+/// The sum of a row.
 #[inline(always)]
-pub(crate) fn lane_sum(len: usize, term: impl Fn(usize) -> f32) -> f32 {
+fn lane_sum(row: &[f32]) -> f32 {
     let mut lanes = [0.0; LANES];
-    let whole = len / LANES * LANES;
-    for at in (0..whole).step_by(LANES) {
-        for (i, lane) in lanes.iter_mut().enumerate() {
-            *lane += term(at + i);
+    let (blocks, rest) = row.as_chunks::<LANES>();
+    for block in blocks {
+        for i in 0..LANES {
+            lanes[i] += block[i];
         }
     }
-    let rest: f32 = (whole..len).map(&term).sum();
+    lanes.iter().sum::<f32>() + rest.iter().sum::<f32>()
+}
+
+/// The sum of a * b over two rows of the same length.
+#[inline(always)]
+pub(crate) fn lane_dot(a: &[f32], b: &[f32]) -> f32 {
+    let mut lanes = [0.0; LANES];
+    let ((a_blocks, a_rest), (b_blocks, b_rest)) = (a.as_chunks::<LANES>(), b.as_chunks::<LANES>());
+    for (a, b) in a_blocks.iter().zip(b_blocks) {
+        for i in 0..LANES {
+            lanes[i] += a[i] * b[i];
+        }
+    }
+    let rest: f32 = a_rest.iter().zip(b_rest).map(|(a, b)| a * b).sum();
     lanes.iter().sum::<f32>() + rest
 }
 
@@ -47,8 +60,7 @@ wide! {
         for row in values.chunks_exact_mut(channels) {
             let most = largest(row);
             row.iter_mut().for_each(|v| *v = math::exp(*v - most));
-            let row = &mut row[..channels];
-            let factor = 1.0 / lane_sum(row.len(), |i| row[i]);
+            let factor = 1.0 / lane_sum(row);
             row.iter_mut().for_each(|v| *v *= factor);
         }
     }
@@ -56,7 +68,7 @@ wide! {
 
 #[cfg(test)]
 mod tests {
-    use super::super::testing::{Random, Tensor};
+    use super::super::kernel_tests::{Random, Tensor};
     use super::*;
 
     #[test]

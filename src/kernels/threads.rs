@@ -247,3 +247,68 @@ impl<'a> WorkerScratch<'a> {
         unsafe { std::slice::from_raw_parts_mut(self.data.add(worker * self.each), self.each) }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_task_runs_once_and_workers_are_exclusive() {
+        for count in [1, 2, 5] {
+            let threads = Threads::new(count);
+            for tasks in [0, 1, 2, 7, 100] {
+                let done: Vec<AtomicUsize> = (0..tasks).map(|_| AtomicUsize::new(0)).collect();
+                let busy: Vec<AtomicBool> = (0..count).map(|_| AtomicBool::new(false)).collect();
+                threads.run(tasks, &|task, worker| {
+                    assert!(!busy[worker].swap(true, Ordering::SeqCst), "two calls of one worker at once");
+                    done[task].fetch_add(1, Ordering::SeqCst);
+                    busy[worker].store(false, Ordering::SeqCst);
+                });
+                assert!(done.iter().all(|count| count.load(Ordering::SeqCst) == 1));
+            }
+        }
+    }
+
+    #[test]
+    fn many_short_jobs_with_pauses() {
+        let threads = Threads::new(3);
+        let sum = AtomicUsize::new(0);
+        for round in 0..2000 {
+            threads.run(4, &|task, _| {
+                sum.fetch_add(task + 1, Ordering::Relaxed);
+            });
+            if round % 500 == 0 {
+                thread::sleep(std::time::Duration::from_millis(2));
+            }
+        }
+        assert_eq!(sum.into_inner(), 20_000);
+    }
+
+    #[test]
+    fn a_panic_reaches_the_caller_and_the_team_goes_on() {
+        let threads = Threads::new(2);
+        for panicking in [0, 9] {
+            let result = catch_unwind(AssertUnwindSafe(|| {
+                threads.run(10, &|task, _| assert_ne!(task, panicking, "on purpose"));
+            }));
+            assert!(result.is_err());
+            let count = AtomicUsize::new(0);
+            threads.run(10, &|_, _| {
+                count.fetch_add(1, Ordering::Relaxed);
+            });
+            assert_eq!(count.into_inner(), 10);
+        }
+    }
+
+    #[test]
+    fn a_job_within_a_job_runs_alone() {
+        let threads = Threads::new(2);
+        let count = AtomicUsize::new(0);
+        threads.run(3, &|_, _| {
+            threads.run(5, &|_, _| {
+                count.fetch_add(1, Ordering::Relaxed);
+            });
+        });
+        assert_eq!(count.into_inner(), 15);
+    }
+}

@@ -17,7 +17,7 @@ pub struct Upscale {
     pub scale_w: usize,
 }
 
-/// y[i, j] = x[i / scale_h, j / scale_w]: x is `(n, in_h, in_w, channels)`, y is
+/// `y[i, j] = x[i / scale_h, j / scale_w]`: x is `(n, in_h, in_w, channels)`, y is
 /// `(n, in_h * scale_h, in_w * scale_w, channels)`.
 pub fn upscale(x: View<'_>, y: ViewMut<'_>, n: usize, size: &Upscale, threads: &Threads) {
     let Upscale { in_h, in_w, channels, scale_h, scale_w } = *size;
@@ -37,7 +37,7 @@ pub fn upscale(x: View<'_>, y: ViewMut<'_>, n: usize, size: &Upscale, threads: &
 
 #[cfg(test)]
 mod tests {
-    use super::super::testing::{Random, Tensor};
+    use super::super::kernel_tests::{Random, Tensor};
     use super::*;
 
     #[test]

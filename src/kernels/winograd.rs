@@ -361,6 +361,7 @@ impl Call<'_> {
                     depth: in_c,
                     b: self.weights.as_ptr().add(point * each + channels.start * in_c),
                     panel_stride: in_c * PANEL,
+                    next: self.weights.as_ptr().wrapping_add((point + 1) * each + channels.start * in_c),
                     columns,
                     c: m.as_mut_ptr().add(point * output_point),
                     ldc: columns,
@@ -385,5 +386,40 @@ impl Call<'_> {
                 pool: self.epilogue.pool,
             });
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::conv_reference::{compare, convolution, noise};
+    use super::*;
+
+    fn check(conv: Convolution) {
+        let weights = noise(9 * conv.in_c * conv.out_c, 7);
+        for (tile, tolerance) in [(Tile::F2, 1e-6), (Tile::F4, 2e-6), (Tile::F6, 8e-6)] {
+            let packed = pack_weights(tile, &conv, &weights);
+            let size = (9.0 * conv.in_c as f64).sqrt();
+            let run = |blocking: &Blocking, threads: &Threads, batch, input: View, epilogue: &Epilogue, output: ViewMut| {
+                let mut scratch = vec![0.0; scratch_len(blocking, &conv, batch, threads.count())];
+                convolve(threads, blocking, &conv, batch, input, &packed, epilogue, &mut scratch, output);
+            };
+            for shared in [false, true] {
+                let blocking = Blocking { tile, tiles: 5, channels: 16, shared };
+                compare(&conv, &weights, tolerance * size, &|threads, batch, input, epilogue, output| {
+                    run(&blocking, threads, batch, input, epilogue, output);
+                });
+            }
+            compare(&conv, &weights, tolerance * size, &|threads, batch, input, epilogue, output| {
+                run(&Blocking::new(tile, &conv, batch), threads, batch, input, epilogue, output);
+            });
+        }
+    }
+
+    #[test]
+    fn sizes_and_paddings() {
+        check(convolution((13, 11), (5, 33, 1), (3, 1, 1), (1, 1)));
+        check(convolution((8, 9), (16, 16, 1), (3, 1, 1), (0, 0)));
+        check(convolution((7, 12), (23, 20, 1), (3, 1, 1), (2, 0)));
+        check(convolution((1, 2), (3, 1, 1), (3, 1, 1), (1, 1)));
     }
 }

@@ -83,7 +83,7 @@ fn preprocessing(arguments: &Arguments, value: &Value) -> Result<Option<Preproce
     let mut preset = match Preprocessing::preset(name) {
         Some(preset) => preset,
         None if name == "Image" => {
-            Preprocessing { resize: Resize::ShorterSide(256), scale: 1.0, ..Preprocessing::unit() }
+            Preprocessing { resize: Resize::ShorterSide(256), std: [1.0; 3], ..Preprocessing::unit() }
         }
         None => return Err(wrong().maybe_help(suggest::did_you_mean(name, Preprocessing::PRESETS))),
     };

@@ -84,21 +84,22 @@ impl Preprocessing {
         }
     }
 
-    /// RGB from 0 to 1. Squashed, so that it serves an Input of any size (as Keras' `load_img(target_size=...)`).
+    /// RGB from 0 to 1: `x / 255`, which 255 as `std` gives exactly. Squashed, so that it serves an Input of any size
+    /// (as Keras' `load_img(target_size=...)`).
     pub const fn unit() -> Self {
         Self {
             resize: Resize::Squash,
             crop: Crop::Center,
             order: ChannelOrder::Rgb,
-            scale: 1.0 / 255.0,
+            scale: 1.0,
             mean: [0.0; 3],
-            std: [1.0; 3],
+            std: [255.0; 3],
         }
     }
 
-    /// RGB from -1 to 1: `x / 127.5 - 1` (Keras' `tf` mode). Squashed, as [`Preprocessing::unit`].
+    /// RGB from -1 to 1: `(x - 127.5) / 127.5` (Keras' `tf` mode). Squashed, as [`Preprocessing::unit`].
     pub const fn symmetric() -> Self {
-        Self { scale: 1.0 / 127.5, mean: [1.0; 3], ..Self::unit() }
+        Self { mean: [127.5; 3], std: [127.5; 3], ..Self::unit() }
     }
 
     /// The preset of that name, as a spec writes it (`Caffe`).
@@ -220,8 +221,8 @@ mod tests {
             [
                 "Image(resize=256, crop=center, order=bgr, scale=1, mean=[103.939, 116.779, 123.68], std=1)",
                 "Image(resize=256, crop=center, order=rgb, scale=0.003921569, mean=[0.485, 0.456, 0.406], std=[0.229, 0.224, 0.225])",
-                "Image(resize=squash, crop=center, order=rgb, scale=0.003921569, mean=0, std=1)",
-                "Image(resize=squash, crop=center, order=rgb, scale=0.007843138, mean=1, std=1)",
+                "Image(resize=squash, crop=center, order=rgb, scale=1, mean=0, std=255)",
+                "Image(resize=squash, crop=center, order=rgb, scale=1, mean=127.5, std=127.5)",
             ]
         );
     }
@@ -241,7 +242,7 @@ mod tests {
         assert_eq!([0, 255].map(|x| Preprocessing::unit().value(x, 0)), [0.0, 1.0]);
         assert_eq!([0, 255].map(|x| Preprocessing::symmetric().value(x, 2)), [-1.0, 1.0]);
         assert_eq!(Preprocessing::caffe().value(0, 0), -103.939);
-        assert_eq!(Preprocessing::torch().value(255, 0), (1.0 - 0.485) / 0.229);
+        assert!((Preprocessing::torch().value(255, 0) - (1.0 - 0.485) / 0.229).abs() < 5e-7);
     }
 
     #[test]

@@ -22,9 +22,12 @@ impl Formatter<'_> {
             ExprKind::Chain(parts) => self.is_broken_chain(expr) || any(parts),
             ExprKind::Branches(parts) => self.are_apart(start, parts, end) || any(parts),
             ExprKind::Paren(inner) => self.are_apart(start, std::slice::from_ref(inner), end) || self.must_break(inner),
-            ExprKind::Frozen(inner) => self.breaks_before(start, inner) || self.ends_in_comment(inner, end) || self.must_break(inner),
+            ExprKind::Frozen(inner) => {
+                self.breaks_before(start, inner) || self.ends_in_comment(inner, end) || self.must_break(inner)
+            }
             ExprKind::List(parts) => {
-                self.are_listed_apart(start, parts.iter().map(|part| (part.span.start, part.span.end)), end) || any(parts)
+                self.are_listed_apart(start, parts.iter().map(|part| (part.span.start, part.span.end)), end)
+                    || any(parts)
             }
             ExprKind::Map(pairs) => {
                 self.are_listed_apart(start, pairs.iter().map(|(key, value)| (key.span.start, value.span.end)), end)
@@ -32,7 +35,10 @@ impl Formatter<'_> {
             }
             ExprKind::Call { function, arguments } => {
                 let ranges = arguments.iter().map(|argument| {
-                    (argument.name.as_ref().map_or(argument.value.span.start, |name| name.span.start), argument.value.span.end)
+                    (
+                        argument.name.as_ref().map_or(argument.value.span.start, |name| name.span.start),
+                        argument.value.span.end,
+                    )
                 });
                 self.are_listed_apart(function.span.end, ranges, end)
                     || arguments.iter().any(|argument| self.must_break(&argument.value))
@@ -43,7 +49,9 @@ impl Formatter<'_> {
             ExprKind::Block { statements, result } => {
                 let mut from = start;
                 for statement in statements {
-                    if self.breaks(from as usize, statement.name.span.start as usize) || self.must_break(&statement.value) {
+                    if self.breaks(from as usize, statement.name.span.start as usize)
+                        || self.must_break(&statement.value)
+                    {
                         return true;
                     }
                     from = statement.value.span.end;
@@ -52,14 +60,19 @@ impl Formatter<'_> {
             }
             ExprKind::Repeat { over, body } => {
                 let from = match over {
-                    RepeatOver::Count(last) | RepeatOver::Range { end: last, .. } | RepeatOver::List { list: last, .. } => last.span.end,
+                    RepeatOver::Count(last)
+                    | RepeatOver::Range { end: last, .. }
+                    | RepeatOver::List { list: last, .. } => last.span.end,
                 };
                 self.breaks_before(from, body) || self.ends_in_comment(body, end) || self.must_break(body)
             }
             ExprKind::If { arms, otherwise } => {
                 let mut from = start;
                 for (condition, body) in arms {
-                    if self.must_break(condition) || self.breaks_before(condition.span.end, body) || self.must_break(body) {
+                    if self.must_break(condition)
+                        || self.breaks_before(condition.span.end, body)
+                        || self.must_break(body)
+                    {
                         return true;
                     }
                     from = body.span.end;
@@ -114,6 +127,7 @@ impl Formatter<'_> {
         match &expr.kind {
             ExprKind::Chain(_) | ExprKind::Branches(_) | ExprKind::Paren(_) => true,
             ExprKind::As { inner, .. } | ExprKind::Cut { inner, .. } => self.breaks_as_lines(inner),
+            ExprKind::Binary { left, .. } => self.breaks_as_lines(left),
             _ => false,
         }
     }
@@ -121,7 +135,9 @@ impl Formatter<'_> {
     /// Whether an expression takes several lines that all begin in one column, so that it starts on a line of its own.
     pub(super) fn hangs(&self, expr: &Expr) -> bool {
         match &expr.kind {
-            ExprKind::Chain(parts) => self.is_broken_chain(expr) || parts.first().is_some_and(|first| self.hangs(first)),
+            ExprKind::Chain(parts) => {
+                self.is_broken_chain(expr) || parts.first().is_some_and(|first| self.hangs(first))
+            }
             ExprKind::Branches(_) | ExprKind::Paren(_) => self.must_break(expr),
             ExprKind::As { inner, .. } | ExprKind::Cut { inner, .. } => self.hangs(inner),
             ExprKind::Binary { left, .. } => self.hangs(left),

@@ -218,8 +218,7 @@ const LARGEST: i64 = 999_999_999_999_999_999;
 pub(super) fn int(text: &str, span: Span) -> Built<i64> {
     match text.parse() {
         Ok(value) if value <= LARGEST => Ok(value),
-        _ => Err(Diagnostic::new(Code::Literal, "this number is too large")
-            .at(span, "an integer has up to 18 digits")),
+        _ => Err(Diagnostic::new(Code::Literal, "this number is too large").at(span, "an integer has up to 18 digits")),
     }
 }
 
@@ -227,8 +226,10 @@ pub(super) fn int(text: &str, span: Span) -> Built<i64> {
 pub(super) fn float(text: &str, span: Span) -> Built<f64> {
     match text.parse::<f64>() {
         Ok(value) if value.is_finite() => Ok(value),
-        _ => Err(Diagnostic::new(Code::Literal, "this number is too large")
-            .at(span, "more than a 64-bit float can hold")),
+        _ => {
+            Err(Diagnostic::new(Code::Literal, "this number is too large")
+                .at(span, "more than a 64-bit float can hold"))
+        }
     }
 }
 

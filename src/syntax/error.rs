@@ -1,6 +1,7 @@
 //! What stands between the text and pest: bounds, brackets, the places where a broken text is split, and where a
 //! failure lies. The messages for known mistakes are in [`super::mistakes`].
 
+use super::failure::Failure;
 use super::mistakes;
 use super::parse::Rule;
 use super::scan::{Kind, Token};
@@ -58,7 +59,9 @@ pub(super) fn edition(written: &str, place: Span) -> Diagnostic {
         Ok(_) => format!("edition {written} is not known"),
         Err(_) => format!("`{written}` is no edition"),
     };
-    Diagnostic::new(Code::Edition, fault).at(place, "this program knows edition 1").help("write `netc 1`, or leave the line out")
+    Diagnostic::new(Code::Edition, fault)
+        .at(place, "this program knows edition 1")
+        .help("write `netc 1`, or leave the line out")
 }
 
 /// The order of the brackets, their depth, and runs of prefixes: all that could make a parser slow or deep. Every error
@@ -135,10 +138,12 @@ fn broken_text(source: &str, open: &[&Token], end: &Token, file: FileId) -> Diag
     let from = quote.map_or(end.start, |token| token.start);
     let place = span(file, from, from + 1);
     match inner {
-        Some(inner) => Diagnostic::new(Code::Unclosed, format!("a `{}` in this text is never closed", inner.text(source)))
-            .at(span(file, inner.start, inner.end), "opened here")
-            .and(place, "in the text that starts here")
-            .help("a value in a text is written `{name}`; for a brace itself write `{{`"),
+        Some(inner) => {
+            Diagnostic::new(Code::Unclosed, format!("a `{}` in this text is never closed", inner.text(source)))
+                .at(span(file, inner.start, inner.end), "opened here")
+                .and(place, "in the text that starts here")
+                .help("a value in a text is written `{name}`; for a brace itself write `{{`")
+        }
         None => Diagnostic::new(Code::Unclosed, "this text is never closed")
             .at(place, "the text starts here")
             .and(span(file, end.start, end.start), "and its line ends without a `\"`")
@@ -161,7 +166,8 @@ pub(super) fn item_starts(source: &str, tokens: &[Token]) -> Vec<usize> {
             (Kind::Word, word) if !in_text => {
                 let line = source[..token.start].rfind('\n').map_or(0, |at| at + 1);
                 let indent = source[line..token.start].trim_start_matches('\u{feff}');
-                if indent.trim().is_empty() && begins_item(source, word, &tokens[index + 1..], depth, indent.is_empty()) {
+                if indent.trim().is_empty() && begins_item(source, word, &tokens[index + 1..], depth, indent.is_empty())
+                {
                     starts.push(token.start);
                     depth = 0;
                 }
@@ -177,7 +183,11 @@ fn begins_item(source: &str, word: &str, rest: &[Token], depth: usize, flush_lef
     let kind = |index: usize| rest.get(index).map(|token| token.kind);
     if ITEMS.contains(&word) {
         // A key of a block may be any word: `labels = …`.
-        return if flush_left { depth == 0 || !follows(0, "=") } else { matches!(kind(0), Some(Kind::Word | Kind::Quote)) };
+        return if flush_left {
+            depth == 0 || !follows(0, "=")
+        } else {
+            matches!(kind(0), Some(Kind::Word | Kind::Quote))
+        };
     }
     if !flush_left || RESERVED.contains(&word) {
         return false;
@@ -189,31 +199,19 @@ fn begins_item(source: &str, word: &str, rest: &[Token], depth: usize, flush_lef
     named || (depth == 0 && (follows(0, "=") || follows(0, ":="))) || (word == "netc" && kind(0) == Some(Kind::Number))
 }
 
-/// Where a text fails, and all that a message may be made of.
-pub(super) struct Failure<'a> {
-    pub source: &'a str,
-    pub file: FileId,
-    /// The tokens of the piece that was parsed, without comments.
-    pub tokens: Vec<Token>,
-    /// The first token that cannot stand where it stands; the number of tokens where the end came too early.
-    pub index: usize,
-    /// The byte where it fails.
-    pub at: usize,
-    /// What the grammar could have gone on with there.
-    pub expected: Vec<Rule>,
-    /// For each token before `index` that opens a bracket which is still open there: its index.
-    pub open: Vec<usize>,
-    /// Whether the text is a single expression of the command line.
-    pub lone: bool,
-}
-
 /// The message for a text that pest refused. `base` is where the parsed piece starts in the file.
 pub(super) fn explain(
-    source: &str, base: usize, tokens: &[Token], file: FileId, refused: &pest::error::Error<Rule>, lone: bool,
+    source: &str,
+    base: usize,
+    tokens: &[Token],
+    file: FileId,
+    refused: &pest::error::Error<Rule>,
+    lone: bool,
 ) -> Diagnostic {
-    let at = base + match refused.location {
-        InputLocation::Pos(at) | InputLocation::Span((at, _)) => at,
-    };
+    let at = base
+        + match refused.location {
+            InputLocation::Pos(at) | InputLocation::Span((at, _)) => at,
+        };
     let expected = match &refused.variant {
         ErrorVariant::ParsingError { positives, .. } => positives.clone(),
         ErrorVariant::CustomError { .. } => Vec::new(),

@@ -2,6 +2,7 @@
 //! the canonical way. Comments are no part of the tree: they are taken from the source and written where they stood.
 
 use super::ast::*;
+use super::format_list::{Element, Sequence};
 use super::inline::Inline;
 use super::layout::{Page, WIDTH};
 use super::scan::{Kind, scan};
@@ -9,9 +10,10 @@ use std::ops::Range;
 
 /// The file in canonical form. It must have been read from `source` without errors: what the tree lacks is not written.
 pub fn format(source: &str, file: &File) -> String {
-    let comments = scan(source).into_iter().filter(|token| token.kind == Kind::Comment).map(|token| token.start..token.end);
+    let comments =
+        scan(source).into_iter().filter(|token| token.kind == Kind::Comment).map(|token| token.start..token.end);
     let page = Page::new(source, comments.collect());
-    let mut formatter = Formatter { source, inline: Inline { source: Some(source) }, page };
+    let mut formatter = Formatter { source, inline: Inline { source: Some(source), tight: false }, page };
     formatter.file(file);
     formatter.page.finish()
 }
@@ -19,62 +21,8 @@ pub fn format(source: &str, file: &File) -> String {
 /// Writes a tree onto a page.
 pub(super) struct Formatter<'a> {
     pub source: &'a str,
-    inline: Inline<'a>,
+    pub inline: Inline<'a>,
     pub page: Page<'a>,
-}
-
-/// One thing of a list in brackets.
-#[derive(Clone, Copy)]
-enum Element<'e> {
-    Value(&'e Expr),
-    Argument(&'e Argument),
-    Parameter(&'e Parameter),
-    Pair(&'e (Expr, Expr)),
-}
-
-impl<'e> Element<'e> {
-    /// The expression that may need lines of its own.
-    fn value(self) -> Option<&'e Expr> {
-        match self {
-            Element::Value(value) => Some(value),
-            Element::Argument(argument) => Some(&argument.value),
-            Element::Parameter(parameter) => parameter.default.as_ref(),
-            Element::Pair((_, value)) => Some(value),
-        }
-    }
-
-    fn range(self) -> Range<usize> {
-        let start = match self {
-            Element::Value(value) => value.span,
-            Element::Argument(argument) => argument.name.as_ref().map_or(argument.value.span, |name| name.span),
-            Element::Parameter(parameter) => parameter.name.span,
-            Element::Pair((key, _)) => key.span,
-        };
-        let end = self.value().map_or(start, |value| value.span);
-        start.start as usize..end.end as usize
-    }
-
-    /// Whether it is a plain word, number or text: many of them share a line.
-    fn is_plain(self) -> bool {
-        match self {
-            Element::Value(value) => matches!(
-                value.kind,
-                ExprKind::Int(_) | ExprKind::Float(_) | ExprKind::Sizes(_) | ExprKind::Text(_) | ExprKind::Name(_) | ExprKind::Unary { .. }
-            ),
-            _ => false,
-        }
-    }
-}
-
-/// A list in brackets, and where it stands in the source.
-struct Sequence<'s, 'e> {
-    open: &'s str,
-    elements: &'s [Element<'e>],
-    close: &'s str,
-    /// From behind the opening bracket to the closing one.
-    inside: Range<usize>,
-    /// Whether a comma follows the last one when each stands on its own line.
-    trailing: bool,
 }
 
 impl Formatter<'_> {
@@ -114,7 +62,7 @@ impl Formatter<'_> {
             ItemKind::Net(net) => self.net(net),
             ItemKind::Weights(weights) => {
                 self.page.push(&format!("weights {} =", weights.net.text));
-                self.value(&weights.file, 0);
+                self.value(&weights.file, " ", 0);
                 let after = weights.file.span.end as usize;
                 if end > after {
                     self.page.push(" ");
@@ -123,7 +71,7 @@ impl Formatter<'_> {
             }
             ItemKind::Labels(labels) => {
                 self.page.push(&format!("labels {} =", labels.net.text));
-                self.value(&labels.source, 0);
+                self.value(&labels.source, " ", 0);
             }
             ItemKind::Train(train) => {
                 self.page.push(&format!("train {} ", train.net.text));
@@ -148,14 +96,23 @@ impl Formatter<'_> {
             let elements: Vec<Element> = net.parameters.iter().map(Element::Parameter).collect();
             let end = Element::Parameter(last).range().end;
             let close = self.source[end..after].find(')').map_or(end, |at| end + at);
-            self.sequence(&Sequence { open: "(", elements: &elements, close: ")", inside: net.name.span.end as usize..close, trailing: true }, 0);
+            self.sequence(
+                &Sequence {
+                    open: "(",
+                    elements: &elements,
+                    close: ")",
+                    inside: net.name.span.end as usize..close,
+                    trailing: true,
+                },
+                0,
+            );
         }
         if let Some(signature) = &net.signature {
             let signature = text_of(|out| self.inline.signature(signature, out));
             self.page.push(&format!(": {signature}"));
         }
         self.page.push(" =");
-        self.value(&net.body, 0);
+        self.value(&net.body, " ", 0);
     }
 
     /// `{ key = value … }`: each on its line with aligned signs, or all on one line if the author wrote so.
@@ -185,7 +142,7 @@ impl Formatter<'_> {
             self.page.next_line(2, end > 0 && self.page.blank_before(entry.key.span.start as usize));
             let name = &entry.key.text;
             self.page.push(&format!("{name}{} =", " ".repeat(widest - name.chars().count())));
-            self.value(&entry.value, 2);
+            self.value(&entry.value, " ", 2);
             end = entry.value.span.end as usize;
         }
         self.page.comments(end, inside.end, 2, end > 0);
@@ -193,25 +150,25 @@ impl Formatter<'_> {
         self.page.push("}");
     }
 
-    /// What follows an `=`: on the same line, or on lines of its own one step deeper.
-    fn value(&mut self, expr: &Expr, indent: usize) {
-        let before = self.page.has_comment_before(expr.span.start as usize);
-        let flat = self.flat(expr);
-        let whole = !self.must_break(expr);
-        let next_line_fits = indent + 2 + width(&flat) <= WIDTH;
-        let moves = whole && self.page.column() + 1 + width(&flat) > WIDTH && (next_line_fits || self.breaks_as_lines(expr));
-        if before || moves || self.hangs(expr) {
-            self.page.comments(0, expr.span.start as usize, indent + 2, false);
+    /// What follows an `=`: on the same line after `gap`, or on lines of its own one step deeper.
+    pub(super) fn value(&mut self, expr: &Expr, gap: &str, indent: usize) {
+        let start = expr.span.start as usize;
+        let flat = width(&self.flat(expr));
+        let moves = !self.must_break(expr)
+            && self.page.column() + gap.len() + flat > WIDTH
+            && (indent + 2 + flat <= WIDTH || self.breaks_as_lines(expr));
+        if self.page.has_comment_before(start) || moves || self.hangs(expr) {
+            self.page.comments(0, start, indent + 2, false);
             self.page.next_line(indent + 2, false);
             self.expr(expr, indent + 2);
         } else {
-            self.page.push(" ");
+            self.page.push(gap);
             self.expr(expr, indent);
         }
     }
 
     /// An expression from the present column on; its further lines are indented.
-    fn expr(&mut self, expr: &Expr, indent: usize) {
+    pub(super) fn expr(&mut self, expr: &Expr, indent: usize) {
         if !self.must_break(expr) {
             let flat = self.flat(expr);
             if self.fits(&flat) {
@@ -230,7 +187,10 @@ impl Formatter<'_> {
             }
             ExprKind::Map(pairs) => {
                 let elements: Vec<Element> = pairs.iter().map(Element::Pair).collect();
-                self.sequence(&Sequence { open: "{ ", elements: &elements, close: " }", inside, trailing: true }, indent);
+                self.sequence(
+                    &Sequence { open: "{ ", elements: &elements, close: " }", inside, trailing: true },
+                    indent,
+                );
             }
             ExprKind::Call { function, arguments } => {
                 let elements: Vec<Element> = arguments.iter().map(Element::Argument).collect();
@@ -241,7 +201,10 @@ impl Formatter<'_> {
             ExprKind::Frozen(inner) => {
                 let inside = expr.span.start as usize + "frozen(".len()..inside.end;
                 let elements = [Element::Value(inner)];
-                self.sequence(&Sequence { open: "frozen(", elements: &elements, close: ")", inside, trailing: false }, indent);
+                self.sequence(
+                    &Sequence { open: "frozen(", elements: &elements, close: ")", inside, trailing: false },
+                    indent,
+                );
             }
             ExprKind::As { inner, name } => {
                 self.expr(inner, indent);
@@ -356,7 +319,7 @@ impl Formatter<'_> {
             self.page.comments(before, name, indent + 2, before > 0);
             self.page.next_line(indent + 2, before > 0 && self.page.blank_before(start));
             self.page.push(&format!("{word} {} =", statement.name.text));
-            self.value(&statement.value, indent + 2);
+            self.value(&statement.value, " ", indent + 2);
             before = statement.value.span.end as usize;
         }
         let start = result.span.start as usize;
@@ -379,108 +342,22 @@ impl Formatter<'_> {
         }
     }
 
-    /// A list in brackets: on one line, or with lines of its own between the brackets.
-    fn sequence(&mut self, sequence: &Sequence, indent: usize) {
-        let elements = sequence.elements;
-        let mut starts = vec![sequence.inside.start];
-        starts.extend(elements.iter().map(|element| element.range().end));
-        let apart: Vec<bool> = elements.iter().zip(&starts).map(|(element, &end)| self.breaks(end, element.range().start)).collect();
-        let last = starts.last().copied().unwrap_or(sequence.inside.end);
-        let values = || elements.iter().filter_map(|element| element.value());
-        let hanging = values().any(|value| self.hangs(value));
-        let holds_lines = values().any(|value| self.must_break(value));
-        let flat: Vec<String> = elements.iter().map(|element| self.element_text(*element)).collect();
-        let whole = format!("{}{}{}", sequence.open, flat.join(", "), sequence.close);
-        let broken = apart.contains(&true) || hanging || self.page.has_comment(&(last..sequence.inside.end));
-        if elements.is_empty() && !broken || !broken && !holds_lines && self.fits(&whole) {
-            return self.page.push(if elements.is_empty() { whole.trim() } else { &whole });
-        }
-        if !broken && holds_lines {
-            // One that holds lines of its own, `f({ … })`, keeps the brackets close.
-            for (index, element) in elements.iter().enumerate() {
-                self.page.push(if index == 0 { sequence.open } else { ", " });
-                self.element(*element, indent);
-            }
-            return self.page.push(sequence.close);
-        }
-        self.page.push(sequence.open.trim_end());
-        let plain = elements.iter().all(|element| element.is_plain());
-        for (index, element) in elements.iter().enumerate() {
-            let range = element.range();
-            // With a neighbour on its line if the author wrote it there, or if many plain values fill lines.
-            let room = self.page.column() + 2 + width(&flat[index]) < WIDTH;
-            let joins = index > 0 && !apart[index] && room && !hanging && if apart.contains(&true) { plain || !self.line_is_long(&apart, &flat, index, indent) } else { plain };
-            if joins {
-                self.page.push(" ");
-            } else {
-                let end = if index == 0 { 0 } else { starts[index] };
-                self.page.comments(end, range.start, indent + 2, false);
-                self.page.next_line(indent + 2, false);
-            }
-            self.element(*element, indent + 2);
-            if index + 1 < elements.len() || sequence.trailing {
-                self.page.push(",");
-            }
-        }
-        self.page.comments(if elements.is_empty() { 0 } else { last }, sequence.inside.end, indent + 2, false);
-        self.page.next_line(indent, false);
-        self.page.push(sequence.close.trim_start());
-    }
-
-    /// Whether the author's line around an element is longer than a line may be.
-    fn line_is_long(&self, apart: &[bool], flat: &[String], index: usize, indent: usize) -> bool {
-        let start = (0..=index).rev().find(|&at| apart[at]).unwrap_or(0);
-        let end = (index + 1..apart.len()).find(|&at| apart[at]).unwrap_or(apart.len());
-        indent + 2 + flat[start..end].iter().map(|text| width(text) + 2).sum::<usize>() > WIDTH + 1
-    }
-
-    fn element(&mut self, element: Element, indent: usize) {
-        let Some(value) = element.value().filter(|value| self.must_break(value) || !self.fits(&self.element_text(element))) else {
-            let text = self.element_text(element);
-            return self.page.push(&text);
-        };
-        match element {
-            Element::Value(_) | Element::Argument(Argument { name: None, .. }) => return self.expr(value, indent),
-            Element::Argument(Argument { name: Some(name), .. }) | Element::Parameter(Parameter { name, .. }) => {
-                self.page.push(&format!("{}=", name.text));
-            }
-            Element::Pair((key, _)) => {
-                self.expr(key, indent);
-                self.page.push(" =");
-                return self.value(value, indent);
-            }
-        }
-        if self.hangs(value) {
-            self.page.next_line(indent + 2, false);
-            self.expr(value, indent + 2);
-        } else {
-            self.expr(value, indent);
-        }
-    }
-
-    fn element_text(&self, element: Element) -> String {
-        text_of(|out| match element {
-            Element::Value(value) => self.inline.expr(value, out),
-            Element::Argument(argument) => self.inline.argument(argument, out),
-            Element::Parameter(parameter) => self.inline.parameter(parameter, out),
-            Element::Pair(pair) => self.inline.pair(pair, out),
-        })
-    }
-
-    fn flat(&self, expr: &Expr) -> String {
+    pub(super) fn flat(&self, expr: &Expr) -> String {
         text_of(|out| self.inline.expr(expr, out))
     }
 
-    fn fits(&self, text: &str) -> bool {
+    pub(super) fn fits(&self, text: &str) -> bool {
         self.page.column() + width(text) <= WIDTH
     }
 }
 
-fn width(text: &str) -> usize {
+/// Columns that a text takes.
+pub(super) fn width(text: &str) -> usize {
     text.chars().count()
 }
 
-fn text_of(print: impl FnOnce(&mut String)) -> String {
+/// What a printer prints.
+pub(super) fn text_of(print: impl FnOnce(&mut String)) -> String {
     let mut out = String::new();
     print(&mut out);
     out

@@ -35,9 +35,11 @@ fn layer(expr: &Expr) -> Option<Diagnostic> {
     match &expr.kind {
         ExprKind::Binary { operator: BinaryOperator::Greater, left, right } => {
             let place = crate::source::Span { start: left.span.end, end: right.span.start, ..expr.span };
-            Some(Diagnostic::new(Code::Syntax, "a comparison cannot stand among layers")
-                .at(place, "is this `>` meant to be `>>`?")
-                .help("layers are chained with `>>`"))
+            Some(
+                Diagnostic::new(Code::Syntax, "a comparison cannot stand among layers")
+                    .at(place, "is this `>` meant to be `>>`?")
+                    .help("layers are chained with `>>`"),
+            )
         }
         ExprKind::Binary { operator: BinaryOperator::Subtract | BinaryOperator::Divide, left, right } => {
             let name = leftmost(left)?;
@@ -81,7 +83,12 @@ fn value(expr: &Expr) -> Option<Diagnostic> {
         }
         ExprKind::Unary { operand, .. } => value(operand),
         ExprKind::Binary { left, right, .. } => value(left).or_else(|| value(right)),
-        ExprKind::Int(_) | ExprKind::Float(_) | ExprKind::Sizes(_) | ExprKind::Open | ExprKind::Text(_) | ExprKind::Bool(_) => None,
+        ExprKind::Int(_)
+        | ExprKind::Float(_)
+        | ExprKind::Sizes(_)
+        | ExprKind::Open
+        | ExprKind::Text(_)
+        | ExprKind::Bool(_) => None,
     }
 }
 
@@ -92,5 +99,9 @@ fn python(name: &str, expr: &Expr) -> Option<Diagnostic> {
         "None" | "null" => "leave the argument out; an open size is `?`",
         _ => return None,
     };
-    Some(Diagnostic::new(Code::Syntax, format!("there is no `{name}`")).at(expr.span, "a word of another language").help(help))
+    Some(
+        Diagnostic::new(Code::Syntax, format!("there is no `{name}`"))
+            .at(expr.span, "a word of another language")
+            .help(help),
+    )
 }

@@ -7,7 +7,7 @@ use std::fmt::Write;
 /// An expression in one line, in the style of the formatter.
 pub fn expression_text(expr: &Expr) -> String {
     let mut out = String::new();
-    Inline { source: None }.expr(expr, &mut out);
+    Inline { source: None, tight: false }.expr(expr, &mut out);
     out
 }
 
@@ -15,6 +15,8 @@ pub fn expression_text(expr: &Expr) -> String {
 pub(super) struct Inline<'a> {
     /// The text that the tree was read from: numbers and texts are then written as they were.
     pub source: Option<&'a str>,
+    /// Whether arithmetic is written without blanks, as in shapes and ranges: `2*c`.
+    pub tight: bool,
 }
 
 impl Inline<'_> {
@@ -82,7 +84,8 @@ impl Inline<'_> {
             }
             ExprKind::Binary { operator, left, right } => {
                 self.expr(left, out);
-                let _ = write!(out, " {} ", binary(*operator));
+                let blank = if self.tight && is_plain(expr) { "" } else { " " };
+                let _ = write!(out, "{blank}{}{blank}", binary(*operator));
                 self.expr(right, out);
             }
         }
@@ -95,7 +98,13 @@ impl Inline<'_> {
     }
 
     fn joined<T>(
-        &self, open: &str, parts: &[T], between: &str, close: &str, out: &mut String, print: impl Fn(&T, &mut String),
+        &self,
+        open: &str,
+        parts: &[T],
+        between: &str,
+        close: &str,
+        out: &mut String,
+        print: impl Fn(&T, &mut String),
     ) {
         out.push_str(open);
         for (index, part) in parts.iter().enumerate() {
@@ -175,8 +184,14 @@ impl Inline<'_> {
             RepeatOver::Count(count) => self.around("repeat(", count, ")", out),
             RepeatOver::List { variable, list } => self.around(&format!("repeat {} in ", variable.text), list, "", out),
             RepeatOver::Range { variable, start, end, inclusive } => {
-                self.around(&format!("repeat {} in ", variable.text), start, if *inclusive { "..=" } else { ".." }, out);
-                self.expr(end, out);
+                let tight = Inline { tight: true, ..*self };
+                tight.around(
+                    &format!("repeat {} in ", variable.text),
+                    start,
+                    if *inclusive { "..=" } else { ".." },
+                    out,
+                );
+                tight.expr(end, out);
             }
         }
     }
@@ -223,8 +238,9 @@ impl Inline<'_> {
     }
 
     fn shapes(&self, shapes: &[ShapePattern], out: &mut String) {
+        let tight = Inline { tight: true, ..*self };
         let shape = |shape: &ShapePattern, out: &mut String| {
-            self.joined("(", &shape.sizes, ", ", ")", out, |size, out| self.expr(size, out));
+            tight.joined("(", &shape.sizes, ", ", ")", out, |size, out| tight.expr(size, out));
         };
         match shapes {
             [one] => shape(one, out),
@@ -245,6 +261,18 @@ pub(super) fn escape(letters: &str, out: &mut String) {
             '}' => out.push_str("}}"),
             _ => out.push(c),
         }
+    }
+}
+
+/// Whether it is a calculation of words and integers only. (A blank parts `x as a - b` from the name `a-b`.)
+fn is_plain(expr: &Expr) -> bool {
+    use BinaryOperator::*;
+    match &expr.kind {
+        ExprKind::Int(_) | ExprKind::Name(_) => true,
+        ExprKind::Binary { operator: Add | Subtract | Multiply | Divide, left, right } => {
+            is_plain(left) && is_plain(right)
+        }
+        _ => false,
     }
 }
 

@@ -15,6 +15,14 @@ struct Line {
     comment: Option<String>,
 }
 
+impl Line {
+    /// Whether it is neither empty nor a comment only.
+    fn holds_code(&self) -> bool {
+        let code = self.code.trim_start();
+        !code.is_empty() && !code.starts_with('#')
+    }
+}
+
 /// A page that is being written.
 pub(super) struct Page<'a> {
     source: &'a str,
@@ -22,14 +30,16 @@ pub(super) struct Page<'a> {
     /// The first comment that is not written yet.
     next: usize,
     lines: Vec<Line>,
-    /// Where in the source the last item ended, and whether it took one line.
-    last_item: Option<(usize, bool)>,
+    /// Where in the source the last item ended.
+    end: usize,
+    /// Whether the last item took one line; none where no empty line is wanted after what was written.
+    one_line: Option<bool>,
 }
 
 impl<'a> Page<'a> {
     /// An empty page for a source with these comments.
     pub fn new(source: &'a str, comments: Vec<Range<usize>>) -> Self {
-        Self { source, comments, next: 0, lines: Vec::new(), last_item: None }
+        Self { source, comments, next: 0, lines: Vec::new(), end: 0, one_line: None }
     }
 
     /// Writes on the present line. Code never lands behind a comment.
@@ -92,7 +102,7 @@ impl<'a> Page<'a> {
             let line_start = self.source[..comment.start].rfind('\n').map_or(0, |at| at + 1);
             let behind = !self.source[line_start..comment.start].trim_start_matches('\u{feff}').trim().is_empty();
             match self.lines.last_mut() {
-                Some(line) if (behind || comment.start < end) && !line.code.trim().is_empty() => match &mut line.comment {
+                Some(line) if (behind || comment.start < end) && line.holds_code() => match &mut line.comment {
                     Some(present) => *present = format!("{present} {text}"),
                     None => line.comment = Some(text.to_string()),
                 },
@@ -109,7 +119,7 @@ impl<'a> Page<'a> {
     /// set them close. Gives the first line of what belongs to the item.
     pub fn item_comments(&mut self, start: usize, follows: bool) -> usize {
         // What stands on the last item's line is its own.
-        let end = self.last_item.map_or(0, |(end, _)| end);
+        let end = self.end;
         let line_end = self.source[end..].find('\n').map_or(self.source.len(), |at| end + at);
         if follows {
             self.comments(end, line_end.min(start), 0, true);
@@ -131,16 +141,14 @@ impl<'a> Page<'a> {
 
     /// After an item whose first line, or that of the comments touching it, is `first`.
     pub fn close_item(&mut self, first: usize, end: usize) {
-        let code = self.lines[first..].iter().filter(|line| !line.code.trim_start().starts_with('#')).count();
+        let code = self.lines[first..].iter().filter(|line| line.holds_code()).count();
         let one_line = code == 1;
-        let close = first == 0 || self.lines.get(first - 1).is_none_or(|line| line.code.is_empty());
-        if let Some((_, last_one)) = self.last_item
-            && !close
-            && !(last_one && one_line)
-        {
+        let apart = first == 0 || self.lines.get(first - 1).is_none_or(|line| line.code.is_empty());
+        if !apart && self.one_line.is_some_and(|last_one| !(last_one && one_line)) {
             self.lines.insert(first, Line::default());
         }
-        self.last_item = Some((end, one_line));
+        self.end = end;
+        self.one_line = Some(one_line);
     }
 
     /// The comments inside of what was written and not yet placed go behind it.
@@ -150,7 +158,7 @@ impl<'a> Page<'a> {
 
     /// Remembers the end of what is no item and stands before items.
     pub fn mark(&mut self, end: usize) {
-        self.last_item = Some((end, true));
+        self.end = end;
     }
 
     /// The text, with trailing comments of neighbouring lines aligned.
@@ -159,8 +167,15 @@ impl<'a> Page<'a> {
         let indent = |line: &Line| line.code.len() - line.code.trim_start().len();
         let mut index = 0;
         while index < self.lines.len() {
-            let run = self.lines[index..].iter().take_while(|line| line.comment.is_some() && indent(line) == indent(&self.lines[index])).count();
-            let widest = self.lines[index..index + run].iter().map(|line| line.code.trim_end().chars().count()).max().unwrap_or(0);
+            let run = self.lines[index..]
+                .iter()
+                .take_while(|line| line.comment.is_some() && indent(line) == indent(&self.lines[index]))
+                .count();
+            let widest = self.lines[index..index + run]
+                .iter()
+                .map(|line| line.code.trim_end().chars().count())
+                .max()
+                .unwrap_or(0);
             for line in &self.lines[index..index + run.max(1)] {
                 let code = line.code.trim_end();
                 out.push_str(code);

@@ -6,12 +6,16 @@
 pub mod ast;
 mod breaks;
 mod build;
+mod build_block;
 mod build_item;
 mod error;
+mod failure;
 mod format;
+mod format_list;
 mod habits;
 mod inline;
 mod layout;
+mod mistaken_signs;
 mod mistakes;
 mod parse;
 mod scan;

@@ -3,8 +3,8 @@
 
 use super::ast::{Expr, File};
 use super::build::{Builder, Built};
-use super::{error, habits};
 use super::scan::{Kind, Token, scan};
+use super::{error, habits};
 use crate::diagnostics::{Diagnostics, Result};
 use crate::source::{FileId, Sources};
 use pest::Parser;
@@ -83,11 +83,11 @@ impl Reader<'_> {
         let builder = Builder { file: self.file, base: 0 };
         let mut before = 0;
         for part in builder.parts(pair) {
-            let (start, end) = (part.as_span().start(), part.as_span().end());
+            let place = builder.span(&part).range();
             match part.as_rule() {
                 Rule::edition => self.edition(&builder, part),
                 Rule::item => {
-                    let docs = docs(&self.source[before..start], before == 0);
+                    let docs = docs(&self.source[before..place.start], before == 0);
                     self.item(&builder, part, docs);
                 }
                 _ => {
@@ -95,7 +95,7 @@ impl Reader<'_> {
                     self.tree.expression = self.keep(expr);
                 }
             }
-            before = end;
+            before = place.end;
         }
         let nothing = self.tree.items.is_empty() && self.tree.expression.is_none() && self.diagnostics.is_empty();
         if nothing && before == 0 {

@@ -152,7 +152,9 @@ impl Scanner<'_> {
         let mut length = 1;
         while let Some(&byte) = bytes.get(length) {
             let digit_follows = bytes.get(length + 1).is_some_and(u8::is_ascii_digit);
-            let power = matches!(bytes[length - 1], b'e' | b'E') && digit_follows && bytes[..length - 1].iter().all(|b| b.is_ascii_digit() || *b == b'.');
+            let power = matches!(bytes[length - 1], b'e' | b'E')
+                && digit_follows
+                && bytes[..length - 1].iter().all(|b| b.is_ascii_digit() || *b == b'.');
             let goes_on = byte.is_ascii_alphanumeric()
                 || byte == b'_'
                 || (byte == b'.' && digit_follows && !bytes[..length].contains(&b'.'))

@@ -1,6 +1,7 @@
 //! The tree as text, one node a line, for `--emit ast` and for snapshots.
 
 use super::ast::*;
+use super::format::text_of;
 use super::inline::{Inline, binary, escape, unary};
 
 /// A file's tree, indented by two blanks a level, without places.
@@ -42,7 +43,9 @@ impl Tree {
             self.line(format!("## {line}").trim_end());
         }
         match &item.kind {
-            ItemKind::Use(file) => self.line(format!("use {}", text_of(|out| Inline { source: None }.text(file, true, out)))),
+            ItemKind::Use(file) => {
+                self.line(format!("use {}", text_of(|out| Inline { source: None, tight: false }.text(file, true, out))))
+            }
             ItemKind::Net(net) => self.under(format!("net {}", net.name.text), |tree| {
                 for parameter in &net.parameters {
                     tree.under(format!("parameter {}", parameter.name.text), |tree| tree.exprs(&parameter.default));
@@ -56,8 +59,12 @@ impl Tree {
                 tree.expr(&weights.file);
                 tree.entries(&weights.options);
             }),
-            ItemKind::Labels(labels) => self.under(format!("labels {}", labels.net.text), |tree| tree.expr(&labels.source)),
-            ItemKind::Train(train) => self.under(format!("train {}", train.net.text), |tree| tree.entries(&train.entries)),
+            ItemKind::Labels(labels) => {
+                self.under(format!("labels {}", labels.net.text), |tree| tree.expr(&labels.source))
+            }
+            ItemKind::Train(train) => {
+                self.under(format!("train {}", train.net.text), |tree| tree.entries(&train.entries))
+            }
             ItemKind::Expect(ExpectItem::Signature { net, signature }) => {
                 self.under(format!("expect {}", net.text), |tree| tree.signature(signature));
             }
@@ -66,7 +73,10 @@ impl Tree {
     }
 
     fn signature(&mut self, signature: &Signature) {
-        self.line(format!("signature {}", text_of(|out| Inline { source: None }.signature(signature, out))));
+        self.line(format!(
+            "signature {}",
+            text_of(|out| Inline { source: None, tight: false }.signature(signature, out))
+        ));
     }
 
     fn entries(&mut self, entries: &[Entry]) {
@@ -82,7 +92,7 @@ impl Tree {
     }
 
     fn expr(&mut self, expr: &Expr) {
-        let inline = Inline { source: None };
+        let inline = Inline { source: None, tight: false };
         match &expr.kind {
             ExprKind::Int(value) => self.line(format!("int {value}")),
             ExprKind::Float(value) => self.line(format!("float {value:?}")),
@@ -123,7 +133,9 @@ impl Tree {
                         tree.under(format!("{} from", variable.text), |tree| tree.expr(start));
                         tree.under(to, |tree| tree.expr(end));
                     }
-                    RepeatOver::List { variable, list } => tree.under(format!("{} in", variable.text), |tree| tree.expr(list)),
+                    RepeatOver::List { variable, list } => {
+                        tree.under(format!("{} in", variable.text), |tree| tree.expr(list))
+                    }
                 }
                 tree.expr(body);
             }),
@@ -166,10 +178,4 @@ impl Tree {
             }),
         }
     }
-}
-
-fn text_of(print: impl FnOnce(&mut String)) -> String {
-    let mut out = String::new();
-    print(&mut out);
-    out
 }

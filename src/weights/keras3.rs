@@ -10,7 +10,7 @@ use std::path::Path;
 
 use super::hdf5_file::{Kind, Tensor, Text, Tree, corrupt, too_many};
 use super::keras::{qualify, without_number};
-use super::store::{Entry, Layout, MAX_ITEMS, MAX_TENSOR_BYTES, Role, Store, StoreError, unreadable};
+use super::store::{Entry, Layout, MAX_ITEMS, Role, Store, StoreError, unreadable};
 
 /// Groups that hold the layers of a model; the second name is Keras 2.12's.
 const CONTAINERS: [&str; 2] = ["layers", "_layer_checkpoint_dependencies"];
@@ -174,8 +174,9 @@ pub(super) fn open_archive(path: &Path, mut file: File, length: u64) -> Result<B
     if member.method != 0 || member.stored != member.size {
         return Err(StoreError::Refused { place, what: "it is compressed or encrypted; Keras stores it plain".into() });
     }
-    if member.size > MAX_TENSOR_BYTES {
-        return Err(StoreError::TooLarge { place, what: format!("it has {} bytes", member.size) });
+    // A larger member has its size elsewhere (ZIP64).
+    if member.size == u64::from(u32::MAX) {
+        return Err(StoreError::TooLarge { place, what: "it has 4 GiB or more".into() });
     }
     let start = data_start(&mut file, member.header).map_err(fail)?;
     if start.checked_add(member.size).is_none_or(|end| end > length) {
@@ -278,4 +279,56 @@ fn u32_at(bytes: &[u8], at: usize) -> u32 {
 
 fn bad(what: &str) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, what)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::store::open;
+    use super::super::store_tests::{error, fixture, folder, read_all, written};
+    use super::*;
+    use std::fs;
+
+    /// A ZIP archive with one stored member.
+    fn archive(name: &str, data: &[u8], method: u16) -> Vec<u8> {
+        let crc = crc32fast::hash(data);
+        let mut fields = Vec::new();
+        fields.extend([20u16, 0, method, 0, 0].map(u16::to_le_bytes).concat());
+        fields.extend([crc, data.len() as u32, data.len() as u32].map(u32::to_le_bytes).concat());
+        fields.extend([name.len() as u16, 0].map(u16::to_le_bytes).concat());
+        let mut bytes = [b"PK\x03\x04", &fields[..], name.as_bytes(), data].concat();
+        let start = bytes.len() as u32;
+        let entry = [b"PK\x01\x02\x14\0", &fields[..], &[0; 14], name.as_bytes()].concat();
+        bytes.extend(&entry);
+        bytes.extend(b"PK\x05\x06\0\0\0\0\x01\0\x01\0");
+        bytes.extend([entry.len() as u32, start].map(u32::to_le_bytes).concat());
+        bytes.extend([0, 0]);
+        bytes
+    }
+
+    #[test]
+    fn keras_archives_are_read() {
+        let folder = folder();
+        let inner = fs::read(fixture("vgg16_keras3.weights.h5")).unwrap();
+        let good = archive("model.weights.h5", &inner, 0);
+        let path = written(&folder, &good);
+        assert_eq!(open(&path, None).unwrap().layout(), Layout::Keras3);
+        assert_eq!(read_all(&path).unwrap(), read_all(&fixture("vgg16_keras3.weights.h5")).unwrap());
+
+        let mut flipped = good.clone();
+        flipped[300_000] ^= 1;
+        assert!(
+            matches!(error(&written(&folder, &flipped)), StoreError::Corrupt { what, .. } if what.contains("checksum"))
+        );
+        let packed = archive("model.weights.h5", &inner, 8);
+        assert!(
+            matches!(error(&written(&folder, &packed)), StoreError::Refused { what, .. } if what.contains("compressed"))
+        );
+        let other = archive("weights.npy", b"numbers", 0);
+        assert!(matches!(error(&written(&folder, &other)), StoreError::NotHdf5 { seems, .. } if seems.contains("ZIP")));
+        for length in [4, 30, 5000, good.len() - 30, good.len() - 1] {
+            assert!(open(&written(&folder, &good[..length]), None).is_err(), "{length}");
+        }
+        let neupy = archive("model.weights.h5", &fs::read(fixture("vgg16_neupy.hdf5")).unwrap(), 0);
+        assert!(matches!(error(&written(&folder, &neupy)), StoreError::UnknownLayout { .. }));
+    }
 }

@@ -198,6 +198,9 @@ impl Store for SafetensorsStore {
         if rows.end > count {
             return Err(StoreError::NoSuchRows { place: entry.key.clone(), end: rows.end, rows: count });
         }
+        if rows.is_empty() {
+            return Ok(Vec::new());
+        }
         let row = entry.elements() / count.max(1) * number.bytes();
         let mut bytes = vec![0; rows.len() * row];
         let mut file = self.file.lock().unwrap_or_else(PoisonError::into_inner);
@@ -205,5 +208,56 @@ impl Store for SafetensorsStore {
             .and_then(|_| file.read_exact(&mut bytes))
             .map_err(|source| unreadable(&self.path, source))?;
         Ok(number.convert(&bytes))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::store::open;
+    use super::super::store_tests::{error, folder, written};
+    use super::StoreError;
+
+    fn safetensors(header: &str, data: &[u8]) -> Vec<u8> {
+        [&(header.len() as u64).to_le_bytes(), header.as_bytes(), data].concat()
+    }
+
+    #[test]
+    fn safetensors_are_read() {
+        let folder = folder();
+        let header = r#"{"__metadata__":{"format":"pt"},
+            "features.0.weight":{"dtype":"F32","shape":[2,1],"data_offsets":[0,8]},
+            "features.0.bias":{"dtype":"F16","shape":[4],"data_offsets":[8,16]},
+            "bn.running_var":{"dtype":"BF16","shape":[2],"data_offsets":[16,20]},
+            "bn.num_batches_tracked":{"dtype":"I64","shape":[],"data_offsets":[20,28]},
+            "scale":{"dtype":"F64","shape":[],"data_offsets":[28,36]}}"#;
+        let mut data = [1.5f32, -2.0].map(f32::to_le_bytes).concat();
+        data.extend([0x3c00u16, 0xc001, 0x0001, 0x7c00, 0x3fc0, 0xc000].map(u16::to_le_bytes).concat());
+        data.extend([0; 8]);
+        data.extend(0.25f64.to_le_bytes());
+        let good = safetensors(header, &data);
+        let store = open(&written(&folder, &good), None).unwrap();
+        let names: Vec<String> =
+            store.entries().iter().map(|entry| format!("{}|{}", entry.layer, entry.role)).collect();
+        assert_eq!(names, ["features.0|weight", "features.0|bias", "bn|running_variance", "|scale"]);
+        let values: Vec<Vec<f32>> = (0..4).map(|index| store.read(index).unwrap()).collect();
+        assert_eq!(values[0], [1.5, -2.0]);
+        assert_eq!(values[1], [1.0, -2.0 - 2f32.powi(-9), 2f32.powi(-24), f32::INFINITY]);
+        assert_eq!((&values[2][..], &values[3][..]), (&[1.5, -2.0][..], &[0.25][..]));
+        assert_eq!(store.read_rows(0, 1..2).unwrap(), [-2.0]);
+
+        assert!(matches!(error(&written(&folder, &good[..good.len() - 1])), StoreError::Truncated { .. }));
+        let faults = [
+            ("[0,8]", "[0,12]"),
+            ("[8,16]", "[12,20]"),
+            ("[2,1]", "[2,2]"),
+            ("[2,1]", "[9223372036854775807,9223372036854775807]"),
+            ("[2,1]", "[-2,1]"),
+            ("\"F32\"", "\"I8\""),
+            ("{\"dtype\":\"F32\"", "[\"dtype\",\"F32\""),
+        ];
+        for (right, wrong) in faults {
+            let bytes = safetensors(&header.replacen(right, wrong, 1), &data);
+            assert!(open(&written(&folder, &bytes), None).is_err(), "{wrong}");
+        }
     }
 }

@@ -1,4 +1,4 @@
-//! Writes Keras' weights-only layout (`.h5`), which `load_weights` of Keras 2 and 3 reads; [`super::keras`] describes it.
+//! Writes Keras' weights-only layout (`.h5`), which `load_weights` of Keras 2 and 3 reads; `keras.rs` describes it.
 
 use std::path::Path;
 

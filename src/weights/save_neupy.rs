@@ -1,4 +1,4 @@
-//! Writes the layout of NeuPy 0.8.2's `storage.save`, which its `storage.load` reads; [`super::neupy`] describes it.
+//! Writes the layout of NeuPy 0.8.2's `storage.save`, which its `storage.load` reads; `neupy.rs` describes it.
 
 use std::collections::HashSet;
 use std::fs;
@@ -156,4 +156,119 @@ pub(super) fn replace(path: &Path, fill: impl FnOnce(&hdf5::File) -> hdf5::Resul
         Ok(())
     };
     finish().map_err(|error: std::io::Error| unwritable(error.to_string()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::save_keras;
+    use super::super::store::{Layout, open};
+    use super::super::store_tests::{folder, written};
+    use super::*;
+
+    /// Layers with every kind of parameter, two of them with nested names.
+    fn layers<'a>(weight: &'a [f32], channels: &'a [f32]) -> Vec<SavedLayer<'a>> {
+        let layer = |name: &str, class: &str, successors: &[&str], parameters: Vec<SavedParameter<'a>>| SavedLayer {
+            name: name.into(),
+            class: class.into(),
+            configs: json!({ "name": name }),
+            successors: successors.iter().map(|name| name.to_string()).collect(),
+            parameters,
+        };
+        let parameter = |name: &str, shape: &[usize], data: &'a [f32], trainable| SavedParameter {
+            name: name.into(),
+            shape: shape.to_vec(),
+            data,
+            trainable,
+        };
+        vec![
+            layer("in", "Input", &["fire/a"], vec![]),
+            layer(
+                "fire/a",
+                "Convolution",
+                &["norm"],
+                vec![parameter("bias", &[2], channels, true), parameter("weight", &[1, 1, 3, 2], weight, true)],
+            ),
+            layer(
+                "norm",
+                "BatchNorm",
+                &["fire"],
+                vec![
+                    parameter("running_mean", &[2], channels, false),
+                    parameter("running_variance", &[2], channels, false),
+                    parameter("gamma", &[2], channels, true),
+                ],
+            ),
+            layer("fire", "PRelu", &[], vec![parameter("alpha", &[], &channels[..1], true)]),
+        ]
+    }
+
+    const WEIGHT: [f32; 6] = [0.5, -1.0, f32::MIN_POSITIVE, 3.25, -0.0, f32::INFINITY];
+    const CHANNELS: [f32; 2] = [7.0, -9.5];
+
+    #[test]
+    fn what_is_saved_is_read_back() {
+        let folder = folder();
+        let expected = [
+            ("fire/a weight", vec![1, 1, 3, 2], &WEIGHT[..]),
+            ("fire/a bias", vec![2], &CHANNELS),
+            ("norm gamma", vec![2], &CHANNELS),
+            ("norm running_mean", vec![2], &CHANNELS),
+            ("norm running_variance", vec![2], &CHANNELS),
+            ("fire alpha", vec![], &CHANNELS[..1]),
+        ];
+        let (neupy, keras) = (folder.path().join("a.hdf5"), folder.path().join("a.h5"));
+        save(&neupy, &layers(&WEIGHT, &CHANNELS), "now").unwrap();
+        save_keras::save(&keras, &layers(&WEIGHT, &CHANNELS)).unwrap();
+        for (path, layout) in [(&neupy, Layout::Neupy), (&keras, Layout::Keras)] {
+            let store = open(path, None).unwrap();
+            assert_eq!((store.layout(), store.entries().len()), (layout, expected.len()));
+            for (index, ((name, shape, data), entry)) in expected.iter().zip(store.entries()).enumerate() {
+                assert_eq!(format!("{} {}", entry.layer, entry.role), *name);
+                assert_eq!((&entry.shape, &store.read(index).unwrap()[..]), (shape, *data), "{name}");
+            }
+        }
+        let file = hdf5::File::open(&neupy).unwrap();
+        let text = |name: &str| file.attr(name).unwrap().read_scalar::<VarLenUnicode>().unwrap().as_str().to_string();
+        assert_eq!(text("layer_names"), r#"["in","fire/a","norm","fire"]"#);
+        assert_eq!(text("graph"), r#"[["in",["fire/a"]],["fire/a",["norm"]],["norm",["fire"]],["fire",[]]]"#);
+        assert!(!file.dataset("norm/running_mean").unwrap().attr("trainable").unwrap().read_scalar::<bool>().unwrap());
+        assert!(file.dataset("norm/gamma").unwrap().attr("trainable").unwrap().read_scalar::<bool>().unwrap());
+    }
+
+    #[test]
+    fn the_same_layers_give_the_same_bytes() {
+        let folder = folder();
+        let saved = |name: &str| {
+            let path = folder.path().join(name);
+            save(&path, &layers(&WEIGHT, &CHANNELS), "Tue, 24 Nov 2026 03:55:11 GMT").unwrap();
+            fs::read(path).unwrap()
+        };
+        assert_eq!(saved("a"), saved("b"));
+    }
+
+    #[test]
+    fn a_failed_save_leaves_the_old_file_and_nothing_else() {
+        let folder = folder();
+        let path = written(&folder, b"old");
+        let mut bad = layers(&WEIGHT, &CHANNELS);
+        bad[2].parameters[0].shape = vec![3];
+        assert!(matches!(save(&path, &bad, "now"), Err(StoreError::Unwritable { .. })));
+        // Found only while writing: the group and the dataset have one name.
+        let mut bad = layers(&WEIGHT, &CHANNELS);
+        bad[0].name = "fire/a/weight".into();
+        assert!(matches!(save(&path, &bad, "now"), Err(StoreError::Unwritable { .. })));
+        let mut bad = layers(&WEIGHT, &CHANNELS);
+        bad[2].parameters[1].name = "running_inv_std".into();
+        assert!(save_keras::save(&path, &bad).unwrap_err().to_string().contains("no place in Keras"));
+        for name in ["", "a//b", "../a", "a\0b", "in"] {
+            let mut bad = layers(&WEIGHT, &CHANNELS);
+            bad[3].name = name.into();
+            assert!(matches!(save(&path, &bad, "now"), Err(StoreError::Unwritable { .. })), "{name}");
+        }
+        assert_eq!(fs::read(&path).unwrap(), b"old");
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+        let nowhere = folder.path().join("none/a.h5");
+        assert!(matches!(save_keras::save(&nowhere, &[]), Err(StoreError::Unwritable { .. })));
+        assert!(matches!(save_keras::save(folder.path(), &[]), Err(StoreError::Unwritable { .. })));
+    }
 }

@@ -1,5 +1,4 @@
 //! What the tests of kernels share: random tensors with gaps, and comparisons with plain loops in f64.
-#![cfg(test)]
 
 use super::images::Images;
 use super::threads::Threads;

@@ -1,0 +1,191 @@
+//! A net while it is built: the graph so far, and for each layer what is known of its name.
+//!
+//! A layer's name is written (`as conv1`, with the scopes around it) or generated: NeuPy's class in kebab-case and a number.
+//! Numbers count per class in the order of the text, over the whole complete net, and go on from the highest that a
+//! mentioned complete net had before any cut, so that a name does not change when a cut moves.
+
+use crate::diagnostics::{Code, Diagnostic};
+use crate::graph::definition::kebab_case;
+use crate::graph::{Graph, Insertion, NodeId, Origin, ParameterId, ShapeFault};
+use std::collections::{BTreeMap, HashMap};
+use std::ops::Range;
+use std::sync::Arc;
+
+use crate::graph::Operation;
+
+/// A net in the making.
+#[derive(Debug, Default)]
+pub struct Draft {
+    pub graph: Graph,
+    /// The written name of each node, scopes included; none for a generated one.
+    written: Vec<Option<String>>,
+    /// How many nodes stand at the front in place of inputs that come from outside.
+    pub placeholders: usize,
+}
+
+/// A finished piece: its graph, and which names were generated and are made anew where it is used.
+#[derive(Clone, Debug)]
+pub struct Piece {
+    pub graph: Graph,
+    pub generated: Vec<bool>,
+    /// Nodes at the front that stand for inputs from outside.
+    pub placeholders: usize,
+}
+
+impl Draft {
+    /// How many nodes there are.
+    pub fn len(&self) -> usize {
+        self.graph.nodes.len()
+    }
+
+    /// Adds a layer without a name.
+    pub fn insert(
+        &mut self,
+        operation: Arc<dyn Operation>,
+        inputs: &[NodeId],
+        frozen: bool,
+        origin: Origin,
+    ) -> Result<NodeId, ShapeFault> {
+        let inputs = inputs.to_vec();
+        let id = self.graph.insert(Insertion { name: String::new(), operation, inputs, frozen, origin })?;
+        self.written.push(None);
+        Ok(id)
+    }
+
+    /// Names a layer.
+    pub fn name(&mut self, id: NodeId, name: String) {
+        self.written[id.0] = Some(name);
+    }
+
+    /// Puts a scope before the written names of some nodes.
+    pub fn scope(&mut self, nodes: Range<usize>, scope: &str) {
+        for name in self.written[nodes].iter_mut().flatten() {
+            *name = format!("{scope}/{name}");
+        }
+    }
+
+    /// Notes that some nodes are layers of a net, under the names that they have in it.
+    pub fn note_net(&mut self, nodes: Range<usize>, net: &str) {
+        let names = numbered(&self.graph, &self.written, nodes.clone(), &BTreeMap::new()).0;
+        for (node, name) in self.graph.nodes[nodes].iter_mut().zip(names) {
+            node.origin.layers.push((net.to_string(), name));
+        }
+    }
+
+    /// Adds part of a finished piece. `keep` says which of its nodes; `sources` what stands in for its other nodes.
+    /// Returns the new id of each kept node.
+    pub fn splice(
+        &mut self,
+        piece: &Piece,
+        keep: &[bool],
+        sources: &HashMap<NodeId, NodeId>,
+        frozen: bool,
+    ) -> Result<HashMap<NodeId, NodeId>, (NodeId, ShapeFault)> {
+        let mut ids = sources.clone();
+        let mut parameters: HashMap<ParameterId, ParameterId> = HashMap::new();
+        for id in piece.graph.ids().filter(|id| keep[id.0]) {
+            let node = piece.graph.node(id);
+            let mut inputs: Vec<NodeId> = node.inputs.iter().filter_map(|input| ids.get(input).copied()).collect();
+            // An input of the piece that something stands in for becomes an assertion on the shape there.
+            let fed = node.inputs.is_empty().then(|| sources.get(&id).copied()).flatten();
+            inputs.extend(fed);
+            let frozen = frozen || node.frozen;
+            let new = self
+                .insert(node.operation.clone(), &inputs, frozen, node.origin.clone())
+                .map_err(|fault| (id, fault))?;
+            let keeps_name = !piece.generated[id.0] && fed.is_none();
+            self.written[new.0] = keeps_name.then(|| node.name.clone());
+            for (place, old) in node.parameters.iter().enumerate() {
+                let fresh = self.graph.nodes[new.0].parameters[place];
+                let known = *parameters.entry(*old).or_insert(fresh);
+                self.graph.nodes[new.0].parameters[place] = known;
+                self.graph.parameters[known.0].frozen |= piece.graph.parameters[old.0].frozen;
+            }
+            ids.insert(id, new);
+        }
+        for (kind, number) in &piece.graph.counters {
+            let highest = self.graph.counters.entry(kind.clone()).or_default();
+            *highest = (*highest).max(*number);
+        }
+        Ok(ids)
+    }
+
+    /// Gives every layer its name, and the parameters their layers'. `complete` makes all names final.
+    pub fn finish(mut self, net: &str, outputs: &[NodeId], complete: bool) -> Result<Piece, Diagnostic> {
+        self.graph.name = net.to_string();
+        self.graph.outputs = outputs.to_vec();
+        let nodes = self.placeholders..self.len();
+        let (names, counters) = numbered(&self.graph, &self.written, nodes.clone(), &self.graph.counters);
+        if complete {
+            self.graph.counters = counters;
+        }
+        let mut seen: HashMap<&str, usize> = HashMap::new();
+        for (index, name) in nodes.clone().zip(&names) {
+            if let Some(&earlier) = seen.get(name.as_str()) {
+                let (first, second) = (&self.graph.nodes[earlier].origin, &self.graph.nodes[index].origin);
+                return Err(Diagnostic::new(Code::DuplicateLayer, format!("two layers are named `{name}`"))
+                    .at(second.span, "again here")
+                    .and(first.span, "first here")
+                    .maybe_and(second.mention.as_ref().map(|mention| mention.span), "through this mention")
+                    .help("give one of them a scope: `(…) as left` names its layers `left/…`"));
+            }
+            seen.insert(name, index);
+        }
+        let mut generated: Vec<bool> = self.written.iter().map(|name| !complete && name.is_none()).collect();
+        generated[..self.placeholders].fill(false);
+        for (index, name) in nodes.zip(names) {
+            self.graph.nodes[index].name = name;
+        }
+        let mut owned = vec![false; self.graph.parameters.len()];
+        for node in &self.graph.nodes {
+            for parameter in &node.parameters {
+                if !std::mem::replace(&mut owned[parameter.0], true) {
+                    let parameter = &mut self.graph.parameters[parameter.0];
+                    parameter.layer = node.name.clone();
+                    parameter.layers = node.origin.layers.clone();
+                    parameter.span = node.origin.span;
+                }
+            }
+        }
+        let all = vec![true; self.graph.nodes.len()];
+        self.graph.retain(&all);
+        Ok(Piece { graph: self.graph, generated, placeholders: self.placeholders })
+    }
+}
+
+/// The names of some nodes, and the highest number of each kind.
+fn numbered(
+    graph: &Graph,
+    written: &[Option<String>],
+    nodes: Range<usize>,
+    floor: &BTreeMap<String, usize>,
+) -> (Vec<String>, BTreeMap<String, usize>) {
+    let mut counters = floor.clone();
+    let taken: std::collections::HashSet<&str> =
+        written[nodes.clone()].iter().flatten().map(String::as_str).collect();
+    let mut names = Vec::with_capacity(nodes.len());
+    for index in nodes {
+        let kind = kebab_case(graph.nodes[index].operation.kind());
+        names.push(match &written[index] {
+            Some(name) => {
+                // A written name that looks generated counts, so that the next one does not repeat it.
+                if let Some(number) = name.strip_prefix(&kind).and_then(|rest| rest.strip_prefix('-')?.parse().ok()) {
+                    let highest = counters.entry(kind).or_default();
+                    *highest = (*highest).max(number);
+                }
+                name.clone()
+            }
+            None => {
+                let number = counters.entry(kind.clone()).or_default();
+                loop {
+                    *number += 1;
+                    let name = format!("{kind}-{number}");
+                    if !taken.contains(name.as_str()) {
+                        break name;
+                    }
+                }
+            }
+        });
+    }
+    (names, counters)
+}

@@ -1,0 +1,152 @@
+//! Trees to graphs: names, nets, repeats, cuts. [`load`] reads a spec and all that it needs, [`Spec::graph`] expands a net.
+
+mod apply;
+mod cut;
+mod draft;
+mod environment;
+mod evaluate;
+pub mod project;
+pub mod shipped;
+
+use crate::diagnostics::{Code, Diagnostic, Diagnostics, Result, suggest};
+use crate::graph::Graph;
+use crate::source::{FileId, SourceFile, Sources};
+use apply::Elaborator;
+use environment::Scope;
+use project::{Project, Reader, read_source};
+use std::path::Path;
+
+/// A mistake was noted, and the expression that it is in is given up.
+#[derive(Clone, Copy, Debug)]
+struct Stop;
+
+/// A spec that was read: its files and items.
+#[derive(Debug)]
+pub struct Spec {
+    pub sources: Sources,
+    pub project: Project,
+    /// What reading it told.
+    pub faults: Diagnostics,
+}
+
+/// Reads a spec: a file, the name of one that ships, or an expression.
+pub fn load(argument: &str, read: Reader) -> std::result::Result<Spec, (Sources, Diagnostics)> {
+    let mut sources = Sources::default();
+    let path = Path::new(argument);
+    let is_file = argument.ends_with(".net") || path.is_file();
+    let (root, stem) = if is_file {
+        let stem = path.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
+        match read_source(&mut sources, path, read) {
+            Ok(file) => (file, identifier(&stem)),
+            Err(diagnostic) => return Err((sources, diagnostic.into())),
+        }
+    } else if shipped::find(argument).is_some() {
+        (sources.add_text("shipped", argument), argument.to_string())
+    } else {
+        if argument.chars().all(|c| c.is_alphanumeric() || "_-./\\".contains(c)) && crate::ops::find(argument).is_none() {
+            let names = shipped::SPECS.iter().map(|spec| spec.name);
+            let diagnostic = Diagnostic::new(Code::Unreadable, format!("there is no spec `{argument}`"))
+                .note("a spec is a file that ends in .net, the name of a net that ships, or an expression in quotes")
+                .maybe_help(suggest::did_you_mean(argument, names).or_else(|| project::near_file(path)));
+            return Err((sources, diagnostic.into()));
+        }
+        (sources.add_text("expression", argument), "expression".to_string())
+    };
+    let (project, faults) = Project::load(&mut sources, root, &stem, read);
+    Ok(Spec { sources, project, faults })
+}
+
+/// Reads a spec from a text that stands for a file, as an editor holds it.
+pub fn load_text(path: &Path, text: &str, read: Reader) -> Spec {
+    let mut sources = Sources::default();
+    let name = path.display().to_string();
+    let root = sources.add(SourceFile { name, path: Some(path.into()), text: text.into(), shipped: false });
+    let stem = path.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
+    let (project, faults) = Project::load(&mut sources, root, &identifier(&stem), read);
+    Spec { sources, project, faults }
+}
+
+/// The name of a net that a file's name gives: other signs than letters and digits read as `_`.
+pub fn identifier(stem: &str) -> String {
+    let mut name: String = stem.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '_' }).collect();
+    if name.starts_with(|c: char| c.is_ascii_digit()) {
+        name.insert(0, '_');
+    }
+    name
+}
+
+impl Spec {
+    /// Whether a net starts at an input.
+    fn is_complete(&self, net: usize) -> bool {
+        let mut elaborator = Elaborator::new(&self.project, &self.sources);
+        let definition = &self.project.nets[net];
+        if definition.item.parameters.iter().any(|parameter| parameter.default.is_none()) {
+            return false;
+        }
+        let scope = Scope::of_file(definition.file);
+        for parameter in &definition.item.parameters {
+            if let Some(Ok(bound)) = parameter.default.as_ref().map(|default| elaborator.evaluate(default, &scope)) {
+                scope.define(&parameter.name.text, bound);
+            }
+        }
+        elaborator.starts_at_input(&definition.item.body, &scope)
+    }
+
+    /// The nets of the spec that are complete, in the order of the text.
+    pub fn complete_nets(&self) -> Vec<usize> {
+        self.project.root_nets().into_iter().filter(|&net| self.is_complete(net)).collect()
+    }
+
+    /// The net that is meant: the one that is asked for, the one named like the file, or the only complete one.
+    pub fn choose(&self, asked: Option<&str>) -> Result<usize> {
+        let project = &self.project;
+        if let Some(name) = asked {
+            return project.find(name, project.root).ok_or_else(|| {
+                let names = project.names(project.root);
+                Diagnostic::new(Code::NoNet, format!("there is no net `{name}`"))
+                    .maybe_help(suggest::did_you_mean(name, names.iter().map(String::as_str)))
+                    .into()
+            });
+        }
+        let own = |name: &str| project.root_nets().into_iter().find(|&net| project.nets[net].item.name.text == name);
+        if let Some(net) = own(&project.stem) {
+            return Ok(net);
+        }
+        let complete = self.complete_nets();
+        match complete[..] {
+            [one] => Ok(one),
+            [] => {
+                let mut diagnostic = Diagnostic::new(Code::NoNet, "the spec has no complete net")
+                    .help("a complete net starts at an input: `net small = Input(28x28x1) >> …`");
+                if let Some(&fragment) = project.root_nets().first() {
+                    diagnostic = diagnostic.at(project.nets[fragment].item.name.span, "a fragment: it has no input");
+                }
+                Err(diagnostic.into())
+            }
+            _ => {
+                let names: Vec<&str> =
+                    complete.iter().map(|&net| project.nets[net].item.name.text.as_str()).collect();
+                Err(Diagnostic::new(Code::NoNet, "the spec has several complete nets")
+                    .help(format!("pick one with --net: {}", suggest::one_of(names)))
+                    .into())
+            }
+        }
+    }
+
+    /// Expands a net into its graph.
+    pub fn graph(&self, net: usize) -> Result<(Graph, Diagnostics)> {
+        let mut elaborator = Elaborator::new(&self.project, &self.sources);
+        let piece = elaborator.complete(net);
+        let faults = elaborator.faults;
+        match piece {
+            Ok(piece) if !faults.has_errors() => Ok((piece.graph, faults)),
+            _ => Err(faults),
+        }
+    }
+
+    /// The file of the spec itself.
+    pub fn root(&self) -> FileId {
+        self.project.root
+    }
+}
+

@@ -1,0 +1,39 @@
+//! The specs that ship inside the program: the architectures that are in scope without `use`.
+
+use crate::source::SourceFile;
+
+/// A shipped spec: the name of its net, and its text.
+#[derive(Debug)]
+pub struct Spec {
+    pub name: &'static str,
+    pub text: &'static str,
+}
+
+macro_rules! specs {
+    ($($name:literal)*) => {
+        /// Every shipped spec, in the order of `netc help`.
+        pub static SPECS: &[Spec] = &[
+            $(Spec { name: $name, text: include_str!(concat!("../../specs/", $name, ".net")) },)*
+        ];
+    };
+}
+
+specs! {
+    "vgg16"
+    "vgg19"
+    "alexnet"
+    "squeezenet"
+    "squeezenet1_1"
+    "resnet50"
+    "mixture_of_experts"
+}
+
+/// A shipped spec as a source file.
+pub fn source(spec: &Spec) -> SourceFile {
+    SourceFile { name: format!("{}.net", spec.name), path: None, text: spec.text.to_string(), shipped: true }
+}
+
+/// The shipped spec of a name.
+pub fn find(name: &str) -> Option<&'static Spec> {
+    SPECS.iter().find(|spec| spec.name == name)
+}

@@ -1,0 +1,129 @@
+//! pest's pairs to what stands in braces: blocks, maps, the bodies of `repeat` and `if`.
+
+use super::ast::*;
+use super::build::{Builder, Built};
+use super::parse::Rule;
+use crate::diagnostics::{Code, Diagnostic};
+use crate::source::Span;
+use pest::iterators::Pair;
+
+impl Builder {
+    pub(super) fn repeat(&self, pair: Pair<Rule>, depth: usize) -> Built<ExprKind> {
+        let span = self.span(&pair);
+        let (mut over, mut body) = (None, None);
+        for part in self.parts(pair) {
+            match part.as_rule() {
+                Rule::binding => over = Some(self.binding(part, depth)?),
+                Rule::body => body = Some(self.body(part, depth)?),
+                _ => over = Some(RepeatOver::Count(Box::new(self.expr(part, depth)?))),
+            }
+        }
+        match (over, body) {
+            (Some(over), Some(body)) => Ok(ExprKind::Repeat { over, body: Box::new(body) }),
+            _ => Err(self.missing(span)),
+        }
+    }
+
+    fn binding(&self, pair: Pair<Rule>, depth: usize) -> Built<RepeatOver> {
+        let span = self.span(&pair);
+        let (mut variable, mut first, mut second, mut range) = (None, None, None, None);
+        for part in pair.into_inner() {
+            match part.as_rule() {
+                Rule::ident => variable = Some(self.ident(&part)),
+                Rule::range => range = Some(part.as_str() == "..="),
+                Rule::expr if first.is_none() => first = Some(Box::new(self.expr(part, depth)?)),
+                Rule::expr => second = Some(Box::new(self.expr(part, depth)?)),
+                _ => {}
+            }
+        }
+        match (variable, first, range, second) {
+            (Some(variable), Some(start), Some(inclusive), Some(end)) => {
+                Ok(RepeatOver::Range { variable, start, end, inclusive })
+            }
+            (Some(variable), Some(list), None, None) => Ok(RepeatOver::List { variable, list }),
+            _ => Err(self.missing(span)),
+        }
+    }
+
+    /// The `{ … }` of a `repeat` or `if`: an expression, or a block where it holds a `let`.
+    fn body(&self, pair: Pair<Rule>, depth: usize) -> Built<Expr> {
+        let span = self.span(&pair);
+        let (statements, mut rest) = self.statements(pair, depth)?;
+        match (statements.is_empty(), rest.pop()) {
+            (true, Some(result)) => Ok(result),
+            (false, Some(result)) => Ok(Expr { kind: ExprKind::Block { statements, result: Box::new(result) }, span }),
+            (_, None) => Err(self.missing(span)),
+        }
+    }
+
+    pub(super) fn choice(&self, pair: Pair<Rule>, depth: usize) -> Built<ExprKind> {
+        let span = self.span(&pair);
+        let (mut arms, mut otherwise, mut condition) = (Vec::new(), None, None);
+        for part in self.parts(pair) {
+            match (part.as_rule(), condition.take()) {
+                (Rule::expr, _) => condition = Some(self.expr(part, depth)?),
+                (_, Some(condition)) => arms.push((condition, self.body(part, depth)?)),
+                (_, None) => otherwise = Some(Box::new(self.body(part, depth)?)),
+            }
+        }
+        if arms.is_empty() { Err(self.missing(span)) } else { Ok(ExprKind::If { arms, otherwise }) }
+    }
+
+    /// The `let`s and `share`s in braces, and the expressions after them.
+    fn statements(&self, pair: Pair<Rule>, depth: usize) -> Built<(Vec<Statement>, Vec<Expr>)> {
+        let (mut statements, mut rest) = (Vec::new(), Vec::new());
+        for part in self.parts(pair) {
+            match part.as_rule() {
+                Rule::statement => statements.push(self.statement(part, depth)?),
+                _ => rest.push(self.expr(part, depth)?),
+            }
+        }
+        Ok((statements, rest))
+    }
+
+    fn statement(&self, pair: Pair<Rule>, depth: usize) -> Built<Statement> {
+        let span = self.span(&pair);
+        let shared = pair.as_str().starts_with("share");
+        let mut parts = self.parts(pair);
+        match (parts.next(), parts.next()) {
+            (Some(name), Some(value)) => {
+                Ok(Statement { shared, name: self.ident(&name), value: self.expr(value, depth)? })
+            }
+            _ => Err(self.missing(span)),
+        }
+    }
+
+    /// `{ … }` as a value: a block, or a map where `=` follows the first expression.
+    pub(super) fn braces(&self, pair: Pair<Rule>, depth: usize) -> Built<Expr> {
+        let span = self.span(&pair);
+        let assign = pair.clone().into_inner().find(|part| part.as_rule() == Rule::assign);
+        let assign = assign.map(|part| self.span(&part));
+        let (statements, mut rest) = self.statements(pair, depth)?;
+        let kind = match (assign, statements.last()) {
+            (Some(place), Some(last)) => {
+                return Err(Diagnostic::new(Code::Syntax, "a block ends with an expression, here is an `=`")
+                    .at(place, "this belongs to a map, or to a `let`")
+                    .and(last.name.span, "a block, because of this")
+                    .help("a value of a block is named by `let NAME = …`"));
+            }
+            (None, Some(last)) if rest.is_empty() => {
+                return Err(Diagnostic::new(Code::Syntax, "a block ends with the expression that it gives")
+                    .at(Span { start: span.end.saturating_sub(1), ..span }, "an expression is missing before this")
+                    .help(format!("end it with a value, such as `{}`", last.name.text)));
+            }
+            (None, _) if !rest.is_empty() => {
+                let result = Box::new(rest.remove(0));
+                ExprKind::Block { statements, result }
+            }
+            _ => {
+                let mut pairs = Vec::new();
+                let mut rest = rest.into_iter();
+                while let (Some(key), Some(value)) = (rest.next(), rest.next()) {
+                    pairs.push((key, value));
+                }
+                ExprKind::Map(pairs)
+            }
+        };
+        Ok(Expr { kind, span })
+    }
+}

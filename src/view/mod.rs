@@ -1,0 +1,1 @@
+//! Graphs for people: tables, drawings, pages.

@@ -1,0 +1,13 @@
+//! Pretrained weights: stores of named tensors, one reader for each layout, and how they are bound to a graph.
+
+pub mod bind;
+mod hdf5_file;
+mod keras;
+mod keras3;
+mod neupy;
+mod safetensors;
+pub mod save_keras;
+pub mod save_neupy;
+pub mod store;
+#[cfg(test)]
+mod store_tests;

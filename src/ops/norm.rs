@@ -91,6 +91,10 @@ impl Operation for BatchNorm {
         Some(self)
     }
 
+    fn epsilon(&self) -> Option<f64> {
+        Some(self.epsilon)
+    }
+
     fn supports(&self) -> Supports {
         Supports { activation: true, ..Supports::default() }
     }

@@ -1,1 +1,4 @@
 //! Graphs for people: tables, drawings, pages.
+
+pub mod svg;
+pub mod table;

@@ -4,7 +4,7 @@ use super::steps::convolution::ConvolutionStep;
 use super::steps::dense::DenseStep;
 use super::steps::merge::{BroadcastStep, GatedAverageStep, MergeStep};
 use super::steps::movement::{CopyStep, TransposeStep};
-use super::steps::norm::{LocalResponseStep, NormStep};
+use super::steps::norm::{GroupNormStep, LocalResponseStep, NormStep, NormalizeStep};
 use super::steps::pointwise::{ActivationStep, SoftmaxStep};
 use super::steps::pool::{GlobalPoolStep, PoolStep};
 use crate::kernels::threads::Threads;
@@ -117,6 +117,8 @@ kernels! {
     GatedAverage(GatedAverageStep),
     Copy(CopyStep),
     Transpose(TransposeStep),
+    GroupNorm(GroupNormStep),
+    Normalize(NormalizeStep),
 }
 
 impl StepKernel for Kernel {

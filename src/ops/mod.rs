@@ -7,6 +7,7 @@ pub mod input;
 pub mod merge;
 pub mod norm;
 pub mod pool;
+pub mod prelu;
 pub mod preprocessing;
 pub mod shape;
 pub mod window;
@@ -20,6 +21,7 @@ pub static LAYERS: &[&Definition] = &[
     &dense::RELU,
     &dense::LEAKY_RELU,
     &dense::RELU6,
+    &prelu::PRELU,
     &dense::ELU,
     &dense::SIGMOID,
     &dense::HARD_SIGMOID,

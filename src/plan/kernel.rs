@@ -7,6 +7,7 @@ use super::steps::movement::{CopyStep, TransposeStep};
 use super::steps::norm::{GroupNormStep, LocalResponseStep, NormStep, NormalizeStep};
 use super::steps::pointwise::{ActivationStep, SoftmaxStep};
 use super::steps::pool::{GlobalPoolStep, PoolStep};
+use super::steps::prelu::PReluStep;
 use crate::kernels::threads::Threads;
 use crate::kernels::view::{View, ViewMut};
 use serde::{Deserialize, Serialize};
@@ -117,6 +118,7 @@ kernels! {
     GatedAverage(GatedAverageStep),
     Copy(CopyStep),
     Transpose(TransposeStep),
+    PRelu(PReluStep),
     GroupNorm(GroupNormStep),
     Normalize(NormalizeStep),
 }

@@ -2,6 +2,7 @@
 //! and one line here.
 
 pub mod convolution;
+pub mod deconvolution;
 pub mod dense;
 pub mod input;
 pub mod merge;
@@ -33,6 +34,7 @@ pub static LAYERS: &[&Definition] = &[
     &dense::SOFTMAX,
     &convolution::CONVOLUTION,
     &convolution::DEPTHWISE,
+    &deconvolution::DECONVOLUTION,
     &pool::MAX_POOLING,
     &pool::AVERAGE_POOLING,
     &pool::GLOBAL_POOLING,

@@ -1,6 +1,7 @@
 //! The kernels that a step may run. Each is a description with resolved sizes, in `steps`, and one line here.
 
 use super::steps::convolution::ConvolutionStep;
+use super::steps::deconvolution::DeconvolutionStep;
 use super::steps::dense::DenseStep;
 use super::steps::merge::{BroadcastStep, GatedAverageStep, MergeStep};
 use super::steps::movement::{CopyStep, TransposeStep};
@@ -119,6 +120,7 @@ kernels! {
     Copy(CopyStep),
     Transpose(TransposeStep),
     PRelu(PReluStep),
+    Deconvolution(DeconvolutionStep),
     GroupNorm(GroupNormStep),
     Normalize(NormalizeStep),
 }

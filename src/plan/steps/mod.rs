@@ -1,6 +1,7 @@
 //! The descriptions of kernels, one file per family.
 
 pub mod convolution;
+pub mod deconvolution;
 pub mod dense;
 pub mod merge;
 pub mod movement;

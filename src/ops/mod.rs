@@ -10,6 +10,7 @@ pub mod norm;
 pub mod pool;
 pub mod prelu;
 pub mod preprocessing;
+pub mod resize;
 pub mod shape;
 pub mod window;
 
@@ -35,6 +36,8 @@ pub static LAYERS: &[&Definition] = &[
     &convolution::CONVOLUTION,
     &convolution::DEPTHWISE,
     &deconvolution::DECONVOLUTION,
+    &resize::UPSCALE,
+    &resize::ZERO_PAD,
     &pool::MAX_POOLING,
     &pool::AVERAGE_POOLING,
     &pool::GLOBAL_POOLING,

@@ -9,6 +9,7 @@ use super::steps::norm::{GroupNormStep, LocalResponseStep, NormStep, NormalizeSt
 use super::steps::pointwise::{ActivationStep, SoftmaxStep};
 use super::steps::pool::{GlobalPoolStep, PoolStep};
 use super::steps::prelu::PReluStep;
+use super::steps::resize::{FrameStep, UpscaleStep};
 use crate::kernels::threads::Threads;
 use crate::kernels::view::{View, ViewMut};
 use serde::{Deserialize, Serialize};
@@ -121,6 +122,8 @@ kernels! {
     Transpose(TransposeStep),
     PRelu(PReluStep),
     Deconvolution(DeconvolutionStep),
+    Upscale(UpscaleStep),
+    Frame(FrameStep),
     GroupNorm(GroupNormStep),
     Normalize(NormalizeStep),
 }

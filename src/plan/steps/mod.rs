@@ -9,3 +9,4 @@ pub mod norm;
 pub mod pointwise;
 pub mod pool;
 pub mod prelu;
+pub mod resize;

@@ -4,6 +4,7 @@
 pub mod convolution;
 pub mod deconvolution;
 pub mod dense;
+pub mod embedding;
 pub mod input;
 pub mod merge;
 pub mod norm;
@@ -45,6 +46,7 @@ pub static LAYERS: &[&Definition] = &[
     &norm::GROUP_NORM,
     &norm::LOCAL_RESPONSE_NORM,
     &norm::NORMALIZE,
+    &embedding::EMBEDDING,
     &shape::FLATTEN,
     &shape::RESHAPE,
     &shape::TRANSPOSE,

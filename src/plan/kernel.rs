@@ -3,6 +3,7 @@
 use super::steps::convolution::ConvolutionStep;
 use super::steps::deconvolution::DeconvolutionStep;
 use super::steps::dense::DenseStep;
+use super::steps::embedding::EmbeddingStep;
 use super::steps::merge::{BroadcastStep, GatedAverageStep, MergeStep};
 use super::steps::movement::{CopyStep, TransposeStep};
 use super::steps::norm::{GroupNormStep, LocalResponseStep, NormStep, NormalizeStep};
@@ -126,6 +127,7 @@ kernels! {
     Frame(FrameStep),
     GroupNorm(GroupNormStep),
     Normalize(NormalizeStep),
+    Embedding(EmbeddingStep),
 }
 
 impl StepKernel for Kernel {

@@ -3,6 +3,7 @@
 pub mod convolution;
 pub mod deconvolution;
 pub mod dense;
+pub mod embedding;
 pub mod merge;
 pub mod movement;
 pub mod norm;

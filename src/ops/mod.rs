@@ -11,6 +11,7 @@ pub mod norm;
 pub mod pool;
 pub mod prelu;
 pub mod preprocessing;
+pub mod recurrent;
 pub mod resize;
 pub mod shape;
 pub mod window;
@@ -47,6 +48,8 @@ pub static LAYERS: &[&Definition] = &[
     &norm::LOCAL_RESPONSE_NORM,
     &norm::NORMALIZE,
     &embedding::EMBEDDING,
+    &recurrent::LSTM,
+    &recurrent::GRU,
     &shape::FLATTEN,
     &shape::RESHAPE,
     &shape::TRANSPOSE,

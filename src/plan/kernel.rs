@@ -10,6 +10,7 @@ use super::steps::norm::{GroupNormStep, LocalResponseStep, NormStep, NormalizeSt
 use super::steps::pointwise::{ActivationStep, SoftmaxStep};
 use super::steps::pool::{GlobalPoolStep, PoolStep};
 use super::steps::prelu::PReluStep;
+use super::steps::recurrent::{GruStep, LstmStep};
 use super::steps::resize::{FrameStep, UpscaleStep};
 use crate::kernels::threads::Threads;
 use crate::kernels::view::{View, ViewMut};
@@ -128,6 +129,8 @@ kernels! {
     GroupNorm(GroupNormStep),
     Normalize(NormalizeStep),
     Embedding(EmbeddingStep),
+    Lstm(LstmStep),
+    Gru(GruStep),
 }
 
 impl StepKernel for Kernel {

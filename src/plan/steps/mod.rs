@@ -10,4 +10,5 @@ pub mod norm;
 pub mod pointwise;
 pub mod pool;
 pub mod prelu;
+pub mod recurrent;
 pub mod resize;

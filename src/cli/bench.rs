@@ -48,9 +48,9 @@ fn measure(artifact: &Arc<crate::artifact::Artifact>, batch: usize, threads: usi
     let mut once = |session: &mut Session| -> Result<Duration, super::Failed> {
         let mut out: Vec<&mut [f32]> = outputs.iter_mut().map(Vec::as_mut_slice).collect();
         let began = Instant::now();
-        session.run(batch, &inputs, &mut out).map_err(|fault| {
-            report::fail_with(Diagnostic::new(Code::ArtifactDamaged, fault.to_string()))
-        })?;
+        session
+            .run(batch, &inputs, &mut out)
+            .map_err(|fault| report::fail_with(Diagnostic::new(Code::ArtifactDamaged, fault.to_string())))?;
         Ok(began.elapsed())
     };
     for _ in 0..2 {
@@ -80,7 +80,12 @@ fn measure(artifact: &Arc<crate::artifact::Artifact>, batch: usize, threads: usi
         for (step, time) in plan.steps.iter().zip(session.profile()) {
             let each = time.as_secs_f64() / runs as f64;
             let rate = 2.0 * step.kernel.arithmetic() as f64 * batch as f64 / each / 1e9;
-            report::print(format!("  {:width$}  {:8.3} ms  {rate:6.0} GFLOP/s  {}\n", step.name, each * 1e3, step.kernel.describe()));
+            report::print(format!(
+                "  {:width$}  {:8.3} ms  {rate:6.0} GFLOP/s  {}\n",
+                step.name,
+                each * 1e3,
+                step.kernel.describe()
+            ));
         }
     }
     Ok(())

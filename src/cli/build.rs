@@ -108,8 +108,8 @@ fn emit(spec: &Spec, stage: Stage, choices: &Choices) -> Done {
 
 fn build(spec: &Spec, args: &Args) -> Done {
     let began = Instant::now();
-    let (build, told) = compile::build(spec, &args.choices.options())
-        .map_err(|faults| report::fail(&faults, &spec.sources))?;
+    let (build, told) =
+        compile::build(spec, &args.choices.options()).map_err(|faults| report::fail(&faults, &spec.sources))?;
     report::tell(&told, &spec.sources);
     report::line("Checking", format!("{}  {}", build.graph.name, build.graph.summary()));
     tell_binding(&build.bindings.report);
@@ -136,8 +136,10 @@ fn build(spec: &Spec, args: &Args) -> Done {
 
 fn tell_binding(bound: &Report) {
     for file in &bound.files {
-        let name = Path::new(&file.file).file_name().map_or(file.file.clone(), |name| name.to_string_lossy().into_owned());
-        let mut text = format!("{name} ({}) {} tensors, {} parameters", file.layout, file.tensors, millions(file.values));
+        let name =
+            Path::new(&file.file).file_name().map_or(file.file.clone(), |name| name.to_string_lossy().into_owned());
+        let mut text =
+            format!("{name} ({}) {} tensors, {} parameters", file.layout, file.tensors, millions(file.values));
         if file.unused > 0 {
             text += &format!("; {} not used ({})", file.unused, shortened(&file.unused_layers));
         }

@@ -95,7 +95,8 @@ fn is_array(path: &Path) -> bool {
 fn photos(session: &mut Session, artifact: &Artifact, args: &Args) -> Result<Predictions, Failed> {
     let plan = &artifact.manifest.plan;
     let ([port], [preprocessing]) = (&plan.inputs[..], &artifact.manifest.preprocessing[..]) else {
-        let message = format!("`{}` has {} inputs: give it arrays in an .npz by their names", plan.name, plan.inputs.len());
+        let message =
+            format!("`{}` has {} inputs: give it arrays in an .npz by their names", plan.name, plan.inputs.len());
         return Err(wrong(Code::Inputs, message));
     };
     let (Some(preprocessing), [height, width, channels]) = (preprocessing, &port.sizes[..]) else {
@@ -178,11 +179,18 @@ fn from_arrays(session: &mut Session, artifact: &Artifact, args: &Args) -> Resul
                 let sizes: Vec<String> = port.sizes.iter().map(usize::to_string).collect();
                 return Err(wrong(
                     Code::Array,
-                    format!("{} has the shape {:?}, and `{}` takes (n, {})", path.display(), array.shape(), port.name, sizes.join(", ")),
+                    format!(
+                        "{} has the shape {:?}, and `{}` takes (n, {})",
+                        path.display(),
+                        array.shape(),
+                        port.name,
+                        sizes.join(", ")
+                    ),
                 ));
             }
         }
-        let arrays: Vec<ArrayD<f32>> = arrays.into_iter().map(|array| array.as_standard_layout().into_owned()).collect();
+        let arrays: Vec<ArrayD<f32>> =
+            arrays.into_iter().map(|array| array.as_standard_layout().into_owned()).collect();
         let slices: Vec<&[f32]> = arrays.iter().filter_map(|array| array.as_slice()).collect();
         let mut begin = 0;
         while begin < images {

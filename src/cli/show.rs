@@ -40,7 +40,8 @@ pub fn run(args: &Args) -> Done {
     match args.format {
         Format::Json => report::print(format!("{:#}\n", table::json(&graph))),
         Format::Text => {
-            let docs = spec.project.nets.iter().find(|net| net.item.name.text == graph.name).map(|net| net.docs.clone());
+            let docs =
+                spec.project.nets.iter().find(|net| net.item.name.text == graph.name).map(|net| net.docs.clone());
             report::print(table::table(&graph, &docs.unwrap_or_default(), table::terminal_width()));
         }
     }

@@ -62,7 +62,9 @@ fn compare(build: &Build, batch: usize, threads: usize) -> Result<Vec<f64>, Fail
     let mut outputs: Vec<Vec<f32>> = plan.outputs.iter().map(|port| vec![0.0; port.len() * batch]).collect();
     let slices: Vec<&[f32]> = inputs.iter().map(Vec::as_slice).collect();
     let mut room: Vec<&mut [f32]> = outputs.iter_mut().map(Vec::as_mut_slice).collect();
-    Session::new(artifact.clone(), threads).run(batch, &slices, &mut room).map_err(|fault| failed(fault.to_string()))?;
+    Session::new(artifact.clone(), threads)
+        .run(batch, &slices, &mut room)
+        .map_err(|fault| failed(fault.to_string()))?;
     let arrays: Vec<ArrayD<f64>> = inputs
         .iter()
         .zip(&plan.inputs)

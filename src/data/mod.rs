@@ -20,4 +20,3 @@ pub use array_file::{ArrayError, ArrayFault, ArrayInfo};
 pub use folder::{FolderError, ImageFolder, Input, InputKind, Inputs, Sample, Skipped, Walk};
 pub use labels::LabelsError;
 pub use photo::{PhotoError, PhotoFault};
-

@@ -1,8 +1,8 @@
 //! A photo file to the numbers of an Input.
 
 use super::decode::decode;
-use crate::ops::preprocessing::{ChannelOrder, Crop, Preprocessing, PreprocessingError, Resize};
 use super::resample::{Picture, Side, resample};
+use crate::ops::preprocessing::{ChannelOrder, Crop, Preprocessing, PreprocessingError, Resize};
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;

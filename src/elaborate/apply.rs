@@ -139,9 +139,7 @@ impl<'p> Elaborator<'p> {
                     let same = std::ptr::eq(closure.expression, expression);
                     !same && self.guarded(|this| this.starts_at_input(closure.expression, &closure.scope))
                 }
-                Some(Bound::Shared(shared)) => {
-                    self.starts_at_input(shared.closure.expression, &shared.closure.scope)
-                }
+                Some(Bound::Shared(shared)) => self.starts_at_input(shared.closure.expression, &shared.closure.scope),
                 Some(Bound::Signal(_)) => true,
                 Some(_) => false,
                 None => self.named_starts_at_input(name, &[], expression.span, scope),
@@ -183,7 +181,12 @@ impl<'p> Elaborator<'p> {
     }
 
     /// Applies an expression to what comes in and gives what comes out.
-    pub(super) fn apply(&mut self, expression: &'p Expr, scope: &Rc<Scope<'p>>, flow: Flow) -> Result<Vec<NodeId>, Stop> {
+    pub(super) fn apply(
+        &mut self,
+        expression: &'p Expr,
+        scope: &Rc<Scope<'p>>,
+        flow: Flow,
+    ) -> Result<Vec<NodeId>, Stop> {
         match &expression.kind {
             ExprKind::Chain(list) => self.chain(list, scope, flow),
             ExprKind::Branches(list) => self.branches(list, scope, flow),
@@ -196,7 +199,8 @@ impl<'p> Elaborator<'p> {
             }
             ExprKind::As { inner, name } => {
                 let text = self.text(&name.text, scope)?;
-                if text.is_empty() || text.starts_with('/') || text.ends_with('/') || text.chars().any(char::is_control) {
+                if text.is_empty() || text.starts_with('/') || text.ends_with('/') || text.chars().any(char::is_control)
+                {
                     return Err(self.stop(
                         Diagnostic::new(Code::WrongArgument, format!("`{text}` cannot be a layer's name"))
                             .at(name.text.span, "a name has letters, digits, `_`, `-`, `.` and inner `/`"),
@@ -241,8 +245,7 @@ impl<'p> Elaborator<'p> {
             let outputs = self.apply(element, scope, flow)?;
             if let (true, Some(before)) = (index > 0, before) {
                 let used = |id: &NodeId| {
-                    outputs.contains(id)
-                        || self.draft.graph.nodes[start..].iter().any(|node| node.inputs.contains(id))
+                    outputs.contains(id) || self.draft.graph.nodes[start..].iter().any(|node| node.inputs.contains(id))
                 };
                 if !before.iter().any(used) {
                     let earlier = list[index - 1].span;
@@ -542,13 +545,15 @@ impl<'p> Elaborator<'p> {
                 continue;
             };
             if given[place].is_some() {
-                stopped = Some(self.stop(
-                    Diagnostic::new(
-                        Code::TooManyArguments,
-                        format!("`{}` of `{name}` is given twice", item.parameters[place].name.text),
-                    )
-                    .at(argument.value.span, "again here"),
-                ));
+                stopped = Some(
+                    self.stop(
+                        Diagnostic::new(
+                            Code::TooManyArguments,
+                            format!("`{}` of `{name}` is given twice", item.parameters[place].name.text),
+                        )
+                        .at(argument.value.span, "again here"),
+                    ),
+                );
                 continue;
             }
             match self.evaluate(&argument.value, caller) {
@@ -568,14 +573,16 @@ impl<'p> Elaborator<'p> {
                 },
                 (None, None) => {
                     if stopped.is_none() {
-                        stopped = Some(self.stop(
-                            Diagnostic::new(
-                                Code::MissingArgument,
-                                format!("`{name}` needs `{}`", parameter.name.text),
-                            )
-                            .at(span, "not given here")
-                            .and(parameter.name.span, "has no default"),
-                        ));
+                        stopped = Some(
+                            self.stop(
+                                Diagnostic::new(
+                                    Code::MissingArgument,
+                                    format!("`{name}` needs `{}`", parameter.name.text),
+                                )
+                                .at(span, "not given here")
+                                .and(parameter.name.span, "has no default"),
+                            ),
+                        );
                     }
                     continue;
                 }

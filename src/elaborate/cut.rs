@@ -191,12 +191,12 @@ fn keep(piece: &Piece, start: Option<&[NodeId]>, end: Option<(&[NodeId], bool)>)
 
 fn hanging_edge(graph: &Graph, from: NodeId, to: NodeId) -> Diagnostic {
     let (from, to) = (graph.node(from), graph.node(to));
-    Diagnostic::new(
-        Code::HangingEdge,
-        format!("the cut leaves the edge from `{}` to `{}` hanging", from.name, to.name),
-    )
-    .note(format!("`{}` gives {} and would be cut away, but `{}` is kept and takes it", from.name, from.output, to.name))
-    .help("start before the branches part, or behind the merge")
+    Diagnostic::new(Code::HangingEdge, format!("the cut leaves the edge from `{}` to `{}` hanging", from.name, to.name))
+        .note(format!(
+            "`{}` gives {} and would be cut away, but `{}` is kept and takes it",
+            from.name, from.output, to.name
+        ))
+        .help("start before the branches part, or behind the merge")
 }
 
 fn distinct(ids: impl Iterator<Item = NodeId>) -> Vec<NodeId> {

@@ -161,8 +161,7 @@ fn numbered(
     floor: &BTreeMap<String, usize>,
 ) -> (Vec<String>, BTreeMap<String, usize>) {
     let mut counters = floor.clone();
-    let taken: std::collections::HashSet<&str> =
-        written[nodes.clone()].iter().flatten().map(String::as_str).collect();
+    let taken: std::collections::HashSet<&str> = written[nodes.clone()].iter().flatten().map(String::as_str).collect();
     let mut names = Vec::with_capacity(nodes.len());
     for index in nodes {
         let kind = kebab_case(graph.nodes[index].operation.kind());

@@ -47,7 +47,9 @@ impl<'p> Elaborator<'p> {
             }
             ExprKind::Call { function, arguments } => {
                 let name = &function.text;
-                if scope.find(name).is_some() || self.project.find(name, scope.file).is_some() || ops::find(name).is_some()
+                if scope.find(name).is_some()
+                    || self.project.find(name, scope.file).is_some()
+                    || ops::find(name).is_some()
                 {
                     return Ok(self.net(expression, scope));
                 }
@@ -239,9 +241,7 @@ fn equal(a: &Value, b: &Value) -> bool {
         _ => match (&a.kind, &b.kind) {
             // A bare word and a text of the same letters are the same choice.
             (ValueKind::Word(a) | ValueKind::Text(a), ValueKind::Word(b) | ValueKind::Text(b)) => a == b,
-            (ValueKind::List(a), ValueKind::List(b)) => {
-                a.len() == b.len() && a.iter().zip(b).all(|(a, b)| equal(a, b))
-            }
+            (ValueKind::List(a), ValueKind::List(b)) => a.len() == b.len() && a.iter().zip(b).all(|(a, b)| equal(a, b)),
             (a, b) => a == b,
         },
     }

@@ -44,7 +44,8 @@ pub fn load(argument: &str, read: Reader) -> std::result::Result<Spec, (Sources,
     } else if let Some(spec) = shipped::find(argument) {
         (sources.add(shipped::source(spec)), argument.to_string())
     } else {
-        if argument.chars().all(|c| c.is_alphanumeric() || "_-./\\".contains(c)) && crate::ops::find(argument).is_none() {
+        if argument.chars().all(|c| c.is_alphanumeric() || "_-./\\".contains(c)) && crate::ops::find(argument).is_none()
+        {
             let names = shipped::SPECS.iter().map(|spec| spec.name);
             let diagnostic = Diagnostic::new(Code::Unreadable, format!("there is no spec `{argument}`"))
                 .note("a spec is a file that ends in .net, the name of a net that ships, or an expression in quotes")
@@ -125,8 +126,7 @@ impl Spec {
                 Err(diagnostic.into())
             }
             _ => {
-                let names: Vec<&str> =
-                    complete.iter().map(|&net| project.nets[net].item.name.text.as_str()).collect();
+                let names: Vec<&str> = complete.iter().map(|&net| project.nets[net].item.name.text.as_str()).collect();
                 Err(Diagnostic::new(Code::NoNet, "the spec has several complete nets")
                     .help(format!("pick one with --net: {}", suggest::one_of(names)))
                     .into())
@@ -150,4 +150,3 @@ impl Spec {
         self.project.root
     }
 }
-

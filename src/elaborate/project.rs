@@ -240,7 +240,8 @@ impl Project {
             );
         }
         for (index, parameter) in item.parameters.iter().enumerate() {
-            if let Some(earlier) = item.parameters[..index].iter().find(|other| other.name.text == parameter.name.text) {
+            if let Some(earlier) = item.parameters[..index].iter().find(|other| other.name.text == parameter.name.text)
+            {
                 faults.push(
                     Diagnostic::new(Code::DuplicateItem, format!("two parameters are named `{}`", parameter.name.text))
                         .at(parameter.name.span, "again here")
@@ -341,13 +342,8 @@ impl Project {
     }
 }
 
-fn add<T>(
-    map: &mut BTreeMap<String, (T, FileId)>,
-    what: &str,
-    net: Ident,
-    item: (T, FileId),
-    faults: &mut Diagnostics,
-) where
+fn add<T>(map: &mut BTreeMap<String, (T, FileId)>, what: &str, net: Ident, item: (T, FileId), faults: &mut Diagnostics)
+where
     T: HasNet,
 {
     match map.get(&net.text) {

@@ -102,10 +102,14 @@ impl Spec {
         }
         for net in replaced.keys() {
             if !requests.iter().any(|request| request.net == *net) {
-                let known: Vec<&str> = graph.nodes.iter().flat_map(|node| &node.origin.layers).map(|(net, _)| net.as_str()).collect();
+                let known: Vec<&str> =
+                    graph.nodes.iter().flat_map(|node| &node.origin.layers).map(|(net, _)| net.as_str()).collect();
                 faults.push(
-                    Diagnostic::new(Code::WeightsNet, format!("--weights names `{net}`, but no layer comes from such a net"))
-                        .maybe_help(suggest::did_you_mean(net, known)),
+                    Diagnostic::new(
+                        Code::WeightsNet,
+                        format!("--weights names `{net}`, but no layer comes from such a net"),
+                    )
+                    .maybe_help(suggest::did_you_mean(net, known)),
                 );
             }
         }
@@ -113,10 +117,12 @@ impl Spec {
     }
 
     fn bare_request(&self, net: &str) -> WeightsRequest {
-        let span = self.project.nets.iter().find(|known| known.item.name.text == net).map_or_else(
-            || Span { file: self.project.root, start: 0, end: 0 },
-            |known| known.item.name.span,
-        );
+        let span = self
+            .project
+            .nets
+            .iter()
+            .find(|known| known.item.name.text == net)
+            .map_or_else(|| Span { file: self.project.root, start: 0, end: 0 }, |known| known.item.name.span);
         WeightsRequest {
             net: net.to_string(),
             path: PathBuf::new(),
@@ -133,7 +139,8 @@ impl Spec {
     fn request(&self, item: &WeightsItem, file: FileId, faults: &mut Diagnostics) -> Option<WeightsRequest> {
         let Some(name) = project::text_of(&item.file) else {
             faults.push(
-                Diagnostic::new(Code::WeightsOption, "a weights file's name is a plain text").at(item.file.span, "here"),
+                Diagnostic::new(Code::WeightsOption, "a weights file's name is a plain text")
+                    .at(item.file.span, "here"),
             );
             return None;
         };
@@ -172,7 +179,9 @@ impl Spec {
                     }
                 }
                 ("rename", _) => faults.push(wrong("a map: `{ \"name in the file\" = \"layer\" }`")),
-                ("sha256", ValueKind::Text(digest)) if digest.len() == 64 && digest.chars().all(|c| c.is_ascii_hexdigit()) => {
+                ("sha256", ValueKind::Text(digest))
+                    if digest.len() == 64 && digest.chars().all(|c| c.is_ascii_hexdigit()) =>
+                {
                     request.sha256 = Some(digest.to_ascii_lowercase());
                 }
                 ("sha256", _) => faults.push(wrong("64 hexadecimal digits")),
@@ -209,9 +218,7 @@ impl Spec {
                 .at(source.span, format!("this is {}", value.kind.noun()))
         };
         match &value.kind {
-            ValueKind::Text(name) => {
-                Ok(Some(LabelsRequest::File(self.sources.folder(*file).join(name), source.span)))
-            }
+            ValueKind::Text(name) => Ok(Some(LabelsRequest::File(self.sources.folder(*file).join(name), source.span))),
             ValueKind::List(items) => {
                 let texts: Option<Vec<String>> = items
                     .iter()

@@ -21,16 +21,8 @@ pub enum Initializer {
 
 impl Initializer {
     /// The names as they are written.
-    pub const NAMES: [&'static str; 8] = [
-        "Constant",
-        "Normal",
-        "Uniform",
-        "HeNormal",
-        "HeUniform",
-        "XavierNormal",
-        "XavierUniform",
-        "Orthogonal",
-    ];
+    pub const NAMES: [&'static str; 8] =
+        ["Constant", "Normal", "Uniform", "HeNormal", "HeUniform", "XavierNormal", "XavierUniform", "Orthogonal"];
 
     /// Reads `HeNormal(gain=2)`, `he_normal` or a number.
     pub fn from_value(value: &Value) -> Option<Initializer> {
@@ -141,7 +133,8 @@ fn uniform(random: &mut ChaCha8Rng, len: usize, min: f64, max: f64) -> Vec<f32> 
 /// Gram and Schmidt on the shorter side of a random matrix.
 fn orthogonal(values: &[f32], rows: usize, columns: usize, scale: f64) -> Vec<f32> {
     let (count, length) = if rows <= columns { (rows, columns) } else { (columns, rows) };
-    let at = |vector: usize, index: usize| if rows <= columns { vector * columns + index } else { index * columns + vector };
+    let at =
+        |vector: usize, index: usize| if rows <= columns { vector * columns + index } else { index * columns + vector };
     let mut basis: Vec<Vec<f64>> = Vec::with_capacity(count);
     for vector in 0..count {
         let mut row: Vec<f64> = (0..length).map(|index| f64::from(values[at(vector, index)])).collect();

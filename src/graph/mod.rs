@@ -315,7 +315,8 @@ impl Graph {
     /// Drops parameters that neither a node uses nor a derivation of one that is used; ids are made anew.
     fn retain_used_parameters(&mut self) {
         let mut used = vec![false; self.parameters.len()];
-        let mut pending: Vec<ParameterId> = self.nodes.iter().flat_map(|node| node.parameters.iter().copied()).collect();
+        let mut pending: Vec<ParameterId> =
+            self.nodes.iter().flat_map(|node| node.parameters.iter().copied()).collect();
         while let Some(id) = pending.pop() {
             if !std::mem::replace(&mut used[id.0], true) {
                 pending.extend(self.parameters[id.0].derived.iter().flat_map(Derivation::sources));

@@ -43,22 +43,14 @@ pub fn evaluate(
     graph.outputs.iter().filter_map(|output| values[output.0].clone()).collect()
 }
 
-fn parameter_value(
-    graph: &Graph,
-    id: ParameterId,
-    parameter: &mut dyn FnMut(ParameterId) -> Vec<f32>,
-) -> ArrayD<f64> {
+fn parameter_value(graph: &Graph, id: ParameterId, parameter: &mut dyn FnMut(ParameterId) -> Vec<f32>) -> ArrayD<f64> {
     let values = derived_values(graph, id, parameter);
     let shape = IxDyn(&graph.parameters[id.0].shape);
     ArrayD::from_shape_vec(shape, values).unwrap_or_else(|_| ArrayD::zeros(IxDyn(&[0])))
 }
 
 /// A parameter's values in f64: its own, or what its derivation makes of others.
-pub fn derived_values(
-    graph: &Graph,
-    id: ParameterId,
-    parameter: &mut dyn FnMut(ParameterId) -> Vec<f32>,
-) -> Vec<f64> {
+pub fn derived_values(graph: &Graph, id: ParameterId, parameter: &mut dyn FnMut(ParameterId) -> Vec<f32>) -> Vec<f64> {
     let mut read = |id: ParameterId| derived_values(graph, id, parameter);
     match &graph.parameters[id.0].derived {
         None => parameter(id).into_iter().map(f64::from).collect(),
@@ -122,12 +114,24 @@ pub fn softmax(x: &mut ArrayD<f64>) {
 pub fn activation(activation: Activation, x: f64) -> f64 {
     match activation {
         Activation::Linear => x,
-        Activation::Relu { alpha } => if x > 0.0 { x } else { f64::from(alpha) * x },
+        Activation::Relu { alpha } => {
+            if x > 0.0 {
+                x
+            } else {
+                f64::from(alpha) * x
+            }
+        }
         Activation::Relu6 => x.clamp(0.0, 6.0),
         Activation::Sigmoid => 1.0 / (1.0 + (-x).exp()),
         Activation::HardSigmoid => (0.2 * x + 0.5).clamp(0.0, 1.0),
         Activation::Tanh => x.tanh(),
-        Activation::Elu => if x > 0.0 { x } else { x.exp_m1() },
+        Activation::Elu => {
+            if x > 0.0 {
+                x
+            } else {
+                x.exp_m1()
+            }
+        }
         Activation::Softplus => x.max(0.0) + (-x.abs()).exp().ln_1p(),
         Activation::Swish => x / (1.0 + (-x).exp()),
         Activation::HardSwish => x * (x + 3.0).clamp(0.0, 6.0) / 6.0,

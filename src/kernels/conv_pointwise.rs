@@ -138,5 +138,7 @@ mod tests {
         check(convolution((6, 9), (16, 48, 1), (1, 2, 1), (0, 0)));
         check(convolution((19, 17), (24, 31, 1), (1, 1, 1), (0, 0)));
         check(convolution((4, 3), (1030, 16, 1), (1, 1, 1), (0, 0)));
+        check(convolution((1, 3), (20, 150, 1), (1, 1, 1), (0, 0)));
+        check(convolution((2, 1), (520, 70, 1), (1, 1, 1), (0, 0)));
     }
 }

@@ -52,7 +52,8 @@ impl<'a> Output<'a> {
     pub fn new(view: ViewMut<'a>, batch: usize, pixels: usize, channels: usize) -> Self {
         check_layout("output", view.data.len(), (view.ld, view.image), batch, pixels, channels);
         assert!(pixels < 2 || view.ld >= channels, "output: pixels overlap");
-        assert!(batch < 2 || view.image >= pixels.saturating_sub(1) * view.ld + channels, "output: images overlap");
+        let image = if pixels == 0 { 0 } else { (pixels - 1) * view.ld + channels };
+        assert!(batch < 2 || view.image >= image, "output: images overlap");
         Self { data: view.data.as_mut_ptr(), ld: view.ld, image: view.image, lifetime: PhantomData }
     }
 

@@ -85,16 +85,20 @@ fn kind(graph: &Graph, id: NodeId, options: Options) -> std::result::Result<Lowe
 fn check_sizes(graph: &Graph) -> Result<()> {
     match graph.nodes.iter().find(|node| node.output.known().is_none()) {
         None => Ok(()),
-        Some(node) => Err(Diagnostic::new(Code::OpenSize, format!("`{}` gives {}: a plan needs every size", node.name, node.output))
-            .at(node.origin.span, "its size is open")
-            .help("give the net's `Input` numbers in place of `?`")
-            .into()),
+        Some(node) => Err(Diagnostic::new(
+            Code::OpenSize,
+            format!("`{}` gives {}: a plan needs every size", node.name, node.output),
+        )
+        .at(node.origin.span, "its size is open")
+        .help("give the net's `Input` numbers in place of `?`")
+        .into()),
     }
 }
 
 fn unsupported(graph: &Graph, id: NodeId, reason: &str) -> Diagnostic {
     let node = graph.node(id);
-    Diagnostic::new(Code::Unsupported, format!("`{}` cannot be compiled: {reason}", node.name)).at(node.origin.span, "this layer")
+    Diagnostic::new(Code::Unsupported, format!("`{}` cannot be compiled: {reason}", node.name))
+        .at(node.origin.span, "this layer")
 }
 
 fn assemble(graph: &Graph, drafts: Vec<Draft>, placement: &Placement, options: Options) -> Compiled {

@@ -150,10 +150,8 @@ impl<'g> Placement<'g> {
         let input = self.graph.node(id).inputs[0];
         let value = self.value(input);
         let width = self.graph.node(input).output.channels().known().unwrap_or(1);
-        self.values.insert(
-            id,
-            Value { buffer: value.buffer, skip: value.skip + from, ld: Some(value.ld.unwrap_or(width)) },
-        );
+        self.values
+            .insert(id, Value { buffer: value.buffer, skip: value.skip + from, ld: Some(value.ld.unwrap_or(width)) });
     }
 
     /// A copy of a node's rows.

@@ -38,9 +38,24 @@ pub static CONVOLUTION: Definition = Definition {
         STRIDE,
         PADDING,
         DILATION,
-        Argument { name: "groups", takes: "integer", default: Default::Int(1), doc: "parts of the channels that do not see each other" },
-        Argument { name: "bias", takes: "true, false or initialiser", default: Default::Bool(true), doc: "a bias per filter" },
-        Argument { name: "weight", takes: "initialiser", default: Default::Absent("HeNormal(gain=2)"), doc: "how the weights begin" },
+        Argument {
+            name: "groups",
+            takes: "integer",
+            default: Default::Int(1),
+            doc: "parts of the channels that do not see each other",
+        },
+        Argument {
+            name: "bias",
+            takes: "true, false or initialiser",
+            default: Default::Bool(true),
+            doc: "a bias per filter",
+        },
+        Argument {
+            name: "weight",
+            takes: "initialiser",
+            default: Default::Absent("HeNormal(gain=2)"),
+            doc: "how the weights begin",
+        },
     ],
     details: "(?, h, w, c) -> (?, h', w', filters). Along each axis, with f' = f + (f - 1)(dilation - 1): `valid` gives \
         ceil((d - f' + 1) / s), `same` ceil(d / s), padding=n ceil((d + 2n - f' + 1) / s). `same` is TensorFlow's: an odd padding puts one more \
@@ -76,8 +91,18 @@ pub static DEPTHWISE: Definition = Definition {
         PADDING,
         DILATION,
         Argument { name: "multiplier", takes: "integer", default: Default::Int(1), doc: "filters per channel" },
-        Argument { name: "bias", takes: "true, false or initialiser", default: Default::Bool(true), doc: "a bias per filter" },
-        Argument { name: "weight", takes: "initialiser", default: Default::Absent("HeNormal(gain=2)"), doc: "how the weights begin" },
+        Argument {
+            name: "bias",
+            takes: "true, false or initialiser",
+            default: Default::Bool(true),
+            doc: "a bias per filter",
+        },
+        Argument {
+            name: "weight",
+            takes: "initialiser",
+            default: Default::Absent("HeNormal(gain=2)"),
+            doc: "how the weights begin",
+        },
     ],
     details: "(?, h, w, c) -> (?, h', w', c * multiplier): the same as a convolution with as many groups as channels. Weight (height, width, 1, c * multiplier).",
     example: "Input(32x32x8) >> DepthwiseConv(3x3, padding=same) >> Relu6",
@@ -215,7 +240,8 @@ fn correlate(x: ArrayView4<f64>, weight: ArrayView4<f64>, sliding: &Sliding, gro
         for tap_row in 0..window.kernel_h {
             let at_row = (row * window.stride_h + tap_row * window.dilation_h).wrapping_sub(window.pad_top);
             for tap_column in 0..window.kernel_w {
-                let at_column = (column * window.stride_w + tap_column * window.dilation_w).wrapping_sub(window.pad_left);
+                let at_column =
+                    (column * window.stride_w + tap_column * window.dilation_w).wrapping_sub(window.pad_left);
                 if at_row >= height || at_column >= width {
                     continue;
                 }

@@ -44,7 +44,8 @@ pub static INPUT: Definition = Definition {
     example: "Input(28x28x1, image=Unit) >> Flatten >> Softmax(10)",
     build: |arguments| {
         let sizes = arguments.given("shape").and_then(Value::sizes);
-        let sizes = sizes.filter(|sizes| !sizes.is_empty() && sizes.iter().all(|size| size.is_none_or(|size| size > 0)));
+        let sizes =
+            sizes.filter(|sizes| !sizes.is_empty() && sizes.iter().all(|size| size.is_none_or(|size| size > 0)));
         let Some(sizes) = sizes else {
             return Err(arguments.wrong("shape", "takes positive sizes such as `224x224x3` or `4096`"));
         };
@@ -61,8 +62,18 @@ pub static INPUT: Definition = Definition {
 
 /// The entries of `Image(…)`.
 const IMAGE: &[Argument] = &[
-    Argument { name: "resize", takes: "integer or squash", default: Default::Int(256), doc: "the shorter side, in pixels" },
-    Argument { name: "crop", takes: "center", default: Default::Word("center"), doc: "what is taken of the resized photo" },
+    Argument {
+        name: "resize",
+        takes: "integer or squash",
+        default: Default::Int(256),
+        doc: "the shorter side, in pixels",
+    },
+    Argument {
+        name: "crop",
+        takes: "center",
+        default: Default::Word("center"),
+        doc: "what is taken of the resized photo",
+    },
     Argument { name: "order", takes: "rgb or bgr", default: Default::Word("rgb"), doc: "the order of the channels" },
     Argument { name: "scale", takes: "number", default: Default::Float(1.0), doc: "factor of the bytes 0 to 255" },
     Argument { name: "mean", takes: "number or three", default: Default::Float(0.0), doc: "subtracted, per channel" },

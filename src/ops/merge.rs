@@ -211,8 +211,12 @@ impl Operation for Elementwise {
     fn infer(&self, inputs: &[&TensorType]) -> Result<TensorType, ShapeFault> {
         let name = self.definition.name;
         if inputs.len() < 2 {
-            return Err(ShapeFault::new(Code::NeedsMerge, format!("`{name}` joins branches, but gets one"), "expects several")
-                .help(format!("give it branches: `(… | …) >> {name}`")));
+            return Err(ShapeFault::new(
+                Code::NeedsMerge,
+                format!("`{name}` joins branches, but gets one"),
+                "expects several",
+            )
+            .help(format!("give it branches: `(… | …) >> {name}`")));
         }
         let known: Option<Vec<Vec<usize>>> = inputs.iter().map(|input| input.known()).collect();
         if let Some(spread) = known.as_deref().and_then(spread) {

@@ -18,8 +18,12 @@ pub struct Pool {
     pub window: Sliding,
 }
 
-const SIZE: Argument =
-    Argument { name: "size", takes: "integer or pair", default: Default::Required, doc: "height and width of the window" };
+const SIZE: Argument = Argument {
+    name: "size",
+    takes: "integer or pair",
+    default: Default::Required,
+    doc: "height and width of the window",
+};
 const STRIDE: Argument = Argument {
     name: "stride",
     takes: "integer or pair",

@@ -10,7 +10,8 @@ pub const ACTIVATION: Pass = Pass {
     run: |graph| {
         fuse(graph, |before, after| {
             let activation = after.operation.activation()?;
-            let free = before.epilogue.activation == Activation::Linear && !before.epilogue.pool && !before.epilogue.softmax;
+            let free =
+                before.epilogue.activation == Activation::Linear && !before.epilogue.pool && !before.epilogue.softmax;
             let fits = before.operation.supports().activation && free;
             fits.then_some(Epilogue { activation, ..before.epilogue })
         })

@@ -19,8 +19,16 @@ pub struct Pass {
 }
 
 /// The passes for inference, in order.
-pub static INFERENCE: &[Pass] =
-    &[dead::PASS, rest::PASS, equal::PASS, norm::PASS, residual::PASS, epilogue::ACTIVATION, epilogue::POOL, epilogue::SOFTMAX];
+pub static INFERENCE: &[Pass] = &[
+    dead::PASS,
+    rest::PASS,
+    equal::PASS,
+    norm::PASS,
+    residual::PASS,
+    epilogue::ACTIVATION,
+    epilogue::POOL,
+    epilogue::SOFTMAX,
+];
 
 /// The graph for inference: every pass, one after the other.
 pub fn optimize(graph: Graph) -> Graph {

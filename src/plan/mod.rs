@@ -142,9 +142,7 @@ impl Plan {
         let chunk = batch.min(self.chunk);
         let steps = self.steps.iter().enumerate();
         steps
-            .map(|(index, step)| {
-                step.kernel.scratch_len(if index < self.chunk_steps { chunk } else { batch }, workers)
-            })
+            .map(|(index, step)| step.kernel.scratch_len(if index < self.chunk_steps { chunk } else { batch }, workers))
             .max()
             .unwrap_or(0)
     }

@@ -8,7 +8,7 @@ use std::ops::Range;
 const LINE: usize = 16;
 
 /// Scratch for a chunk, for the batch, and for kernels.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Arena {
     chunk: Aligned,
     batch: Aligned,
@@ -16,7 +16,7 @@ pub struct Arena {
 }
 
 /// Floats that begin at a cache line.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Aligned {
     floats: Vec<f32>,
     start: usize,
@@ -25,10 +25,8 @@ struct Aligned {
 
 impl Aligned {
     fn new(len: usize) -> Self {
-        let mut floats: Vec<f32> = Vec::new();
         // Zeroed pages come from the system untouched: memory that no step reaches is never really used.
-        floats.resize(0, 0.0);
-        let floats = if len == 0 { floats } else { vec![0.0; len + LINE] };
+        let floats = vec![0.0; len + LINE];
         let start = floats.as_ptr().align_offset(64).min(LINE);
         Aligned { floats, start, len }
     }
@@ -52,6 +50,12 @@ pub struct Parts<'a> {
 pub struct Located {
     start: *mut f32,
     len: usize,
+}
+
+impl Default for Arena {
+    fn default() -> Self {
+        Arena::new(0, 0, 0)
+    }
 }
 
 impl Arena {

@@ -87,7 +87,8 @@ impl Session {
     pub fn run(&mut self, batch: usize, inputs: &[&[f32]], outputs: &mut [&mut [f32]]) -> Result<(), RunError> {
         let artifact = self.artifact.clone();
         let plan = &artifact.manifest.plan;
-        let count = |what, found, wanted| if found == wanted { Ok(()) } else { Err(RunError::Count { what, found, wanted }) };
+        let count =
+            |what, found, wanted| if found == wanted { Ok(()) } else { Err(RunError::Count { what, found, wanted }) };
         count("inputs", inputs.len(), plan.inputs.len())?;
         count("outputs", outputs.len(), plan.outputs.len())?;
         let length = |what, index, found, wanted| match found == wanted {

@@ -1,2 +1,4 @@
 use crate::graph::Graph;
-pub fn svg(_graph: &Graph) -> String { String::new() }
+pub fn svg(_graph: &Graph) -> String {
+    String::new()
+}

@@ -19,11 +19,15 @@ pub const SEED: u64 = 0;
 enum Transform {
     None,
     /// A variance (Keras) becomes an inverse standard deviation (NeuPy), with the layer's epsilon.
-    InverseStd { epsilon: f64 },
+    InverseStd {
+        epsilon: f64,
+    },
     /// A kernel (out, in, height, width) becomes (height, width, in, out).
     KernelFromPyTorch,
     /// A matrix (out, in) becomes (in, out); rows that are the values of an image flattened channels first are put in order.
-    MatrixFromPyTorch { flattened: Option<[usize; 3]> },
+    MatrixFromPyTorch {
+        flattened: Option<[usize; 3]>,
+    },
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -69,7 +73,8 @@ pub struct Report {
 /// Binds the parameters of a graph (not yet optimised) to the files that are asked for.
 pub fn bind(graph: &Graph, requests: &[WeightsRequest]) -> Result<(Bindings, Diagnostics)> {
     let mut faults = Diagnostics::default();
-    let mut bindings = Bindings { stores: Vec::new(), sources: vec![None; graph.parameters.len()], report: Report::default() };
+    let mut bindings =
+        Bindings { stores: Vec::new(), sources: vec![None; graph.parameters.len()], report: Report::default() };
     let epsilons = epsilons(graph);
     // Inner nets first, so that the weights of a net stand over those of the nets it was made from.
     for request in requests {
@@ -128,8 +133,11 @@ fn check_digest(request: &WeightsRequest, faults: &mut Diagnostics) -> bool {
         Ok(found) if found == *wanted => true,
         Ok(found) => {
             faults.push(
-                Diagnostic::new(Code::WeightsDigest, format!("{} is not the file that was pinned", request.path.display()))
-                    .at(request.span, format!("has the digest {found}")),
+                Diagnostic::new(
+                    Code::WeightsDigest,
+                    format!("{} is not the file that was pinned", request.path.display()),
+                )
+                .at(request.span, format!("has the digest {found}")),
             );
             false
         }
@@ -204,12 +212,25 @@ fn bind_file(
         let Some(entry) = found else {
             missing += 1;
             if !request.initialize_missing {
-                problems.push(format!("{}/{} {:?}: not in the file{}", layer, parameter.role, parameter.shape, near(entries, layer, &parameter.shape)));
+                problems.push(format!(
+                    "{}/{} {:?}: not in the file{}",
+                    layer,
+                    parameter.role,
+                    parameter.shape,
+                    near(entries, layer, &parameter.shape)
+                ));
             }
             continue;
         };
         used.insert(entry);
-        match fit(&entries[entry], &parameter.shape, parameter.role, parameter.flattened, store.layout(), epsilons.get(id)) {
+        match fit(
+            &entries[entry],
+            &parameter.shape,
+            parameter.role,
+            parameter.flattened,
+            store.layout(),
+            epsilons.get(id),
+        ) {
             Ok(transform) => {
                 note(&mut report, transform, layer);
                 report.tensors += 1;
@@ -278,7 +299,10 @@ fn names_in_file<'g>(
     let mut names = BTreeMap::new();
     for layer in layers {
         let table = |table: &BTreeMap<String, String>| {
-            table.iter().find(|(from, to)| to.as_str() == layer && known.contains(from.as_str())).map(|(from, _)| from.clone())
+            table
+                .iter()
+                .find(|(from, to)| to.as_str() == layer && known.contains(from.as_str()))
+                .map(|(from, _)| from.clone())
         };
         let own = || known.contains(layer).then(|| layer.to_string());
         if let Some(name) = table(&request.rename).or_else(own).or_else(|| table(&request.shipped_rename)) {
@@ -369,7 +393,9 @@ fn fit(
     }
     // Keras stores a depthwise kernel as (height, width, channels, multiplier): the same values in the same order.
     let depthwise = |file: &[usize]| match (shape, file) {
-        (&[h, w, 1, filters], &[kh, kw, channels, multiplier]) => h == kh && w == kw && filters == channels * multiplier,
+        (&[h, w, 1, filters], &[kh, kw, channels, multiplier]) => {
+            h == kh && w == kw && filters == channels * multiplier
+        }
         _ => false,
     };
     if entry.shape != shape && bare(&entry.shape) != bare(shape) && !depthwise(&entry.shape) {

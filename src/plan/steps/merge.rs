@@ -28,9 +28,7 @@ impl StepKernel for MergeStep {
     fn run(&self, call: Call<'_>) -> Result<(), RunFault> {
         let size = Images { n: call.batch, pixels: self.pixels, channels: self.channels };
         match call.in_place {
-            true => {
-                elementwise_in_place(call.inputs, call.output, size, self.merge, self.activation, call.threads)
-            }
+            true => elementwise_in_place(call.inputs, call.output, size, self.merge, self.activation, call.threads),
             false => elementwise(call.inputs, call.output, size, self.merge, self.activation, call.threads),
         }
         Ok(())

@@ -152,6 +152,8 @@ impl Writer {
         front.resize(offset, 0);
         let constants = self.constants.into_inner().map_err(|fault| ArtifactError::Unwritable(fault.into_error()))?;
         let whole = put_in_front(&self.folder, &front, constants).map_err(ArtifactError::Unwritable)?;
+        // A temporary file is its owner's alone; an artifact is a file like any other.
+        readable(whole.as_file()).map_err(ArtifactError::Unwritable)?;
         whole.as_file().sync_all().map_err(ArtifactError::Unwritable)?;
         whole.persist(path).map_err(|fault| ArtifactError::Unwritable(fault.error))?;
         Ok(offset as u64 + self.bytes)
@@ -160,6 +162,19 @@ impl Writer {
 
 fn temporary(folder: &Path) -> Result<tempfile::NamedTempFile, ArtifactError> {
     tempfile::Builder::new().prefix(".netc-").tempfile_in(folder).map_err(ArtifactError::Unwritable)
+}
+
+/// Gives a file the permissions that a new file has (0666 less the usual mask of 022).
+#[cfg(unix)]
+pub fn readable(file: &File) -> std::io::Result<()> {
+    use std::os::unix::fs::PermissionsExt;
+    file.set_permissions(std::fs::Permissions::from_mode(0o644))
+}
+
+/// Other systems give temporary files the usual permissions.
+#[cfg(not(unix))]
+pub fn readable(_: &File) -> std::io::Result<()> {
+    Ok(())
 }
 
 fn put_in_front(

@@ -54,6 +54,7 @@ pub fn write_whole(path: &std::path::Path, bytes: &[u8]) -> Done {
     let write = || -> std::io::Result<()> {
         let mut file = tempfile::Builder::new().prefix(".netc-").tempfile_in(folder)?;
         file.write_all(bytes)?;
+        crate::artifact::readable(file.as_file())?;
         file.as_file().sync_all()?;
         file.persist(path).map_err(|fault| fault.error)?;
         Ok(())

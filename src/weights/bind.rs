@@ -287,17 +287,8 @@ fn names_in_file<'g>(
 ) -> BTreeMap<&'g str, String> {
     let known: BTreeSet<&str> = entries.iter().map(|entry| entry.layer.as_str()).collect();
     let layers: BTreeSet<&str> = wanted.iter().map(|wanted| wanted.layer).collect();
-    for (from, to) in &request.rename {
-        if !known.contains(from.as_str()) {
-            faults.push(
-                Diagnostic::new(Code::WeightsOption, format!("the file has no layer `{from}` to rename to `{to}`"))
-                    .at(request.span, "renamed in this block")
-                    .maybe_help(suggest::did_you_mean(from, known.iter().copied())),
-            );
-        }
-    }
     let mut names = BTreeMap::new();
-    for layer in layers {
+    for layer in layers.iter().copied() {
         let table = |table: &BTreeMap<String, String>| {
             table
                 .iter()
@@ -307,6 +298,16 @@ fn names_in_file<'g>(
         let own = || known.contains(layer).then(|| layer.to_string());
         if let Some(name) = table(&request.rename).or_else(own).or_else(|| table(&request.shipped_rename)) {
             names.insert(layer, name);
+        }
+    }
+    // A table may serve files of several makers; an entry is at fault only where its layer stays without a tensor.
+    for (from, to) in &request.rename {
+        if !known.contains(from.as_str()) && layers.contains(to.as_str()) && !names.contains_key(to.as_str()) {
+            faults.push(
+                Diagnostic::new(Code::WeightsOption, format!("the file has no layer `{from}` to rename to `{to}`"))
+                    .at(request.span, "renamed in this block")
+                    .maybe_help(suggest::did_you_mean(from, known.iter().copied())),
+            );
         }
     }
     names

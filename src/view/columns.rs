@@ -1,0 +1,146 @@
+//! Long chains stand in several columns, so that a drawing is neither a thread nor a band.
+
+use super::layout::{Item, Layout, Link, Pin, size};
+use super::order::{Cell, Rows};
+
+/// Width by height that drawings aim at.
+const ASPECT: f64 = 1.15;
+const MOST_COLUMNS: usize = 8;
+/// Between columns: the link to the next one runs up there.
+const GUTTER: f64 = 56.0;
+/// Above the columns: the link comes over them.
+const ABOVE: f64 = 26.0;
+/// How far below a column its link turns.
+const TURN: f64 = 24.0;
+
+/// Breaks a layout into columns where a single link leads from one row to the next.
+pub(super) fn fold(layout: &mut Layout, rows: &Rows, tops: &[f64], ends: &[f64], items: &[Item], links: &[Link]) {
+    let free = |cell: usize| matches!(rows.cells[cell], Cell::Item(item) if items[item].pin == Pin::Free);
+    // The first rows of possible columns.
+    let mut starts = vec![0];
+    starts.extend((1..rows.rows.len()).filter(|&row| {
+        matches!(rows.parts[row - 1][..], [part] if free(part.upper) && free(part.lower))
+    }));
+    let spans: Vec<(f64, f64)> = rows
+        .rows
+        .iter()
+        .map(|row| {
+            let left = row.iter().map(|&cell| layout.at[cell].0).fold(f64::INFINITY, f64::min);
+            let right = row.iter().map(|&cell| layout.at[cell].0 + size(rows, cell, items).0).fold(0.0, f64::max);
+            (left, right)
+        })
+        .collect();
+    let last = rows.rows.len();
+    let measure = |columns: &[usize]| {
+        let (mut width, mut height) = (0.0, 0.0f64);
+        for (index, &start) in columns.iter().enumerate() {
+            let end = columns.get(index + 1).copied().unwrap_or(last);
+            let (left, right) = extent(&spans[start..end]);
+            width += right - left + if index > 0 { GUTTER } else { 0.0 };
+            height = height.max(ends[end - 1] - tops[start]);
+        }
+        (width, height)
+    };
+    let mut best = (f64::INFINITY, vec![0]);
+    for count in 1..=MOST_COLUMNS.min(starts.len()) {
+        let columns = balanced(&starts, count, tops, ends);
+        let (width, height) = measure(&columns);
+        let distance = (width / height.max(1.0) / ASPECT).ln().abs();
+        if distance < best.0 {
+            best = (distance, columns);
+        }
+    }
+    let columns = best.1;
+    if columns.len() < 2 {
+        return;
+    }
+    let column_of = |row: usize| columns.partition_point(|&start| start <= row) - 1;
+    let mut offsets = Vec::new();
+    let mut gutters = Vec::new();
+    let mut width = 0.0;
+    for (index, &start) in columns.iter().enumerate() {
+        let end = columns.get(index + 1).copied().unwrap_or(last);
+        let (left, right) = extent(&spans[start..end]);
+        offsets.push((width - left, ABOVE - tops[start]));
+        width += right - left;
+        gutters.push(width + GUTTER / 2.0);
+        width += GUTTER;
+    }
+    let mut row_of = vec![0; rows.cells.len()];
+    for (row, cells) in rows.rows.iter().enumerate() {
+        cells.iter().for_each(|&cell| row_of[cell] = row);
+    }
+    let moved = |(x, y): (f64, f64), column: usize| (x + offsets[column].0, y + offsets[column].1);
+    for (index, link) in links.iter().enumerate() {
+        let (from, to) = (column_of(row_of[link.from]), column_of(row_of[link.to]));
+        let route = &mut layout.routes[index];
+        let ends_of = route.first().copied().zip(route.last().copied());
+        if from == to {
+            route.iter_mut().for_each(|point| *point = moved(*point, from));
+        } else if let Some((first, last)) = ends_of {
+            let (first, last) = (moved(first, from), moved(last, to));
+            let below = first.1.max(ends[row_of[link.from]] + offsets[from].1) + TURN;
+            let above = ABOVE - TURN + 4.0;
+            *route = vec![
+                first,
+                (first.0, below),
+                (gutters[from], below),
+                (gutters[from], above),
+                (last.0, above),
+                last,
+            ];
+        }
+    }
+    for (cell, at) in layout.at.iter_mut().enumerate() {
+        *at = moved(*at, column_of(row_of[cell]));
+    }
+    layout.width = width - GUTTER;
+    let lowest = columns.iter().enumerate().map(|(index, &start)| {
+        let end = columns.get(index + 1).copied().unwrap_or(last);
+        let turn = if end < last { TURN + 2.0 } else { 0.0 };
+        ends[end - 1] - tops[start] + ABOVE + turn
+    });
+    layout.height = lowest.fold(0.0, f64::max);
+    // What leaves a frame leaves it at its lower side, wherever the last column ends.
+    for (item, pinned) in items.iter().enumerate() {
+        if pinned.pin == Pin::Last {
+            layout.at[item].1 = layout.height;
+            for (index, link) in links.iter().enumerate() {
+                if link.to == item && let Some(point) = layout.routes[index].last_mut() {
+                    point.1 = layout.height;
+                }
+            }
+        }
+    }
+}
+
+/// The left and right side of some rows.
+fn extent(spans: &[(f64, f64)]) -> (f64, f64) {
+    spans.iter().fold((f64::INFINITY, 0.0), |(left, right), span| (span.0.min(left), span.1.max(right)))
+}
+
+/// The starts of so many columns whose tallest is as low as possible.
+fn balanced(starts: &[usize], count: usize, tops: &[f64], ends: &[f64]) -> Vec<usize> {
+    let last = tops.len();
+    let height = |from: usize, to: usize| {
+        let end = starts.get(to).copied().unwrap_or(last);
+        ends[end - 1] - tops[starts[from]]
+    };
+    // The columns that greedy filling makes under a limit; the least limit that needs no more than `count` is sought.
+    let fill = |limit: f64| {
+        let mut columns = vec![0];
+        for next in 1..=starts.len() {
+            let start = columns.last().copied().unwrap_or(0);
+            if next > start + 1 && height(start, next) > limit {
+                columns.push(next - 1);
+            }
+        }
+        columns
+    };
+    let (mut low, mut high) = (0.0, height(0, starts.len()));
+    for _ in 0..40 {
+        let middle = (low + high) / 2.0;
+        if fill(middle).len() <= count { high = middle } else { low = middle }
+    }
+    fill(high).into_iter().map(|index| starts[index]).collect()
+}

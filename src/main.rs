@@ -1,1 +1,7 @@
-fn main(){}
+//! The program. All of it stands in the library.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    netc::cli::main()
+}

@@ -6,6 +6,7 @@ mod draft;
 mod environment;
 mod evaluate;
 pub mod project;
+pub mod requests;
 pub mod shipped;
 
 use crate::diagnostics::{Code, Diagnostic, Diagnostics, Result, suggest};
@@ -40,8 +41,8 @@ pub fn load(argument: &str, read: Reader) -> std::result::Result<Spec, (Sources,
             Ok(file) => (file, identifier(&stem)),
             Err(diagnostic) => return Err((sources, diagnostic.into())),
         }
-    } else if shipped::find(argument).is_some() {
-        (sources.add_text("shipped", argument), argument.to_string())
+    } else if let Some(spec) = shipped::find(argument) {
+        (sources.add(shipped::source(spec)), argument.to_string())
     } else {
         if argument.chars().all(|c| c.is_alphanumeric() || "_-./\\".contains(c)) && crate::ops::find(argument).is_none() {
             let names = shipped::SPECS.iter().map(|spec| spec.name);

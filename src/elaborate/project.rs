@@ -272,7 +272,8 @@ impl Project {
             checked += texts.len();
             for spec in shipped::SPECS {
                 let wanted = self.stem == spec.name || texts.iter().any(|text| text.contains(spec.name));
-                if !wanted || self.shipped.contains_key(spec.name) {
+                let own = self.files.get(&self.root).is_some_and(|root| root.nets.contains_key(spec.name));
+                if !wanted || own || self.shipped.contains_key(spec.name) {
                     continue;
                 }
                 let file = sources.add(shipped::source(spec));

@@ -197,6 +197,11 @@ pub trait Operation: Debug + Send + Sync + Any {
         None
     }
 
+    /// What is added to a variance before its inverse root is taken, for a layer that stores such statistics.
+    fn epsilon(&self) -> Option<f64> {
+        None
+    }
+
     /// What it can do to its result before it stores it.
     fn supports(&self) -> Supports {
         Supports::default()

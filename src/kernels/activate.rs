@@ -19,6 +19,11 @@ pub fn activate(x: Option<View<'_>>, y: ViewMut<'_>, size: Images, activation: A
 /// `alpha` is repeated over the floats of an image: one slope per channel, or one for each place of any trailing axes,
 /// or a single one. Its length must divide `pixels * channels`. Without an `x`, `y` holds it and is overwritten.
 pub fn prelu(x: Option<View<'_>>, y: ViewMut<'_>, size: Images, alpha: &[f32], threads: &Threads) {
+    assert!(
+        !alpha.is_empty() && (size.pixels * size.channels).is_multiple_of(alpha.len()),
+        "{} slopes do not fit",
+        alpha.len()
+    );
     pointwise(threads, x, y, size, &|band: Band, values| {
         let mut values = values;
         let mut at = band.first * size.channels % alpha.len();

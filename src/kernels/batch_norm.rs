@@ -181,8 +181,8 @@ wide! {
         let (mean, inv_std) = norm.statistics.split_at(values.len());
         let (dgamma, dbeta) = gradients.split_at(values.len());
         let statistics = mean.iter().zip(inv_std).zip(norm.gamma);
-        let sums = dgamma.iter().zip(dbeta);
-        for (((v, x), ((mean, inv_std), gamma)), (dgamma, dbeta)) in values.iter_mut().zip(x).zip(statistics).zip(sums) {
+        let parameters = statistics.zip(dgamma.iter().zip(dbeta));
+        for ((v, x), (((mean, inv_std), gamma), (dgamma, dbeta))) in values.iter_mut().zip(x).zip(parameters) {
             let normal = (x - mean) * inv_std;
             *v = gamma * inv_std * (*v - (dbeta + normal * dgamma) * share);
         }

@@ -47,6 +47,7 @@ fn worker_len(conv: &Convolution, pool: Option<Pool>) -> usize {
 ///
 /// # Panics
 /// If a slice is too short for the sizes, or [`supports`] is false.
+#[allow(clippy::too_many_arguments)] // The views and weights are separate borrows of the arena and the artifact.
 pub fn convolve(
     threads: &Threads,
     conv: &Convolution,
@@ -218,7 +219,7 @@ impl Call<'_> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::conv_reference::{compare, convolution, noise};
+    use super::super::conv_im2col::reference::{compare, convolution, noise};
     use super::*;
 
     fn check(conv: Convolution) {

@@ -76,6 +76,7 @@ impl Bands {
 ///
 /// # Panics
 /// If a slice is too short for the sizes, or [`supports`] is false.
+#[allow(clippy::too_many_arguments)] // The views and weights are separate borrows of the arena and the artifact.
 pub fn convolve(
     threads: &Threads,
     conv: &Convolution,
@@ -208,7 +209,7 @@ impl Band<'_> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::conv_reference::{compare, convolution, noise};
+    use super::super::conv_im2col::reference::{compare, convolution, noise};
     use super::*;
 
     fn check(conv: Convolution) {

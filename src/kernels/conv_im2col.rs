@@ -9,6 +9,11 @@ use super::view::{Convolution, View, ViewMut, Window};
 use std::mem::MaybeUninit;
 use std::ops::Range;
 
+/// The plain loops that all convolutions are compared with.
+#[cfg(test)]
+#[path = "conv_reference.rs"]
+pub(super) mod reference;
+
 /// The depth of the product that is summed in registers at once: a panel's part of it stays in the first-level cache.
 const DEPTH: usize = 384;
 /// Addresses held at once: taps times rows.
@@ -68,6 +73,7 @@ fn grid(conv: &Convolution, batch: usize, pool: Option<Pool>) -> Grid {
 ///
 /// # Panics
 /// If a slice is too short for the sizes.
+#[allow(clippy::too_many_arguments)] // The views and weights are separate borrows of the arena and the artifact.
 pub fn convolve(
     threads: &Threads,
     conv: &Convolution,
@@ -231,7 +237,7 @@ fn input_pixel(window: &Window, y: usize, x: usize, tap_y: usize, tap_x: usize) 
 
 #[cfg(test)]
 mod tests {
-    use super::super::conv_reference::{compare, convolution, noise};
+    use super::super::conv_im2col::reference::{compare, convolution, noise};
     use super::*;
 
     fn check(conv: Convolution) {

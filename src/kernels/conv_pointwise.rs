@@ -44,6 +44,7 @@ pub fn scratch_len(conv: &Convolution, batch: usize, pool: Option<Pool>, workers
 ///
 /// # Panics
 /// If a slice is too short for the sizes, or [`supports`] is false.
+#[allow(clippy::too_many_arguments)] // The views and weights are separate borrows of the arena and the artifact.
 pub fn convolve(
     threads: &Threads,
     conv: &Convolution,
@@ -118,7 +119,7 @@ pub fn convolve(
 
 #[cfg(test)]
 mod tests {
-    use super::super::conv_reference::{compare, convolution, noise};
+    use super::super::conv_im2col::reference::{compare, convolution, noise};
     use super::*;
 
     fn check(conv: Convolution) {

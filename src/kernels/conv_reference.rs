@@ -1,10 +1,10 @@
 //! What convolutions are compared with in tests: plain loops in f64.
 
-use super::activation::Activation;
-use super::epilogue::{Epilogue, Pool};
-use super::simd::Isa;
-use super::threads::Threads;
-use super::view::{Convolution, View, ViewMut, Window};
+use super::super::activation::Activation;
+use super::super::epilogue::{Epilogue, Pool};
+use super::super::simd::Isa;
+use super::super::threads::Threads;
+use super::super::view::{Convolution, View, ViewMut, Window};
 
 /// Pseudo-random floats from -0.5 to 0.5.
 pub fn noise(count: usize, seed: u64) -> Vec<f32> {
@@ -109,7 +109,13 @@ pub fn compare(
                 const UNTOUCHED: f32 = 12345.0;
                 let mut output = vec![UNTOUCHED; case.batch * out_image];
                 let threads = Threads::with_isa(count, isa);
-                run(&threads, case.batch, input, &epilogue, ViewMut { data: &mut output, ld: out_ld, image: out_image });
+                run(
+                    &threads,
+                    case.batch,
+                    input,
+                    &epilogue,
+                    ViewMut { data: &mut output, ld: out_ld, image: out_image },
+                );
                 for (index, &value) in output.iter().enumerate() {
                     let (image, within) = (index / out_image, index % out_image);
                     let (pixel, channel) = (within / out_ld, within % out_ld);

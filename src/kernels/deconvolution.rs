@@ -35,7 +35,8 @@ pub fn pack_deconvolution(weight: &[f32], forward: &Convolution, packed: &mut [f
 }
 
 /// y = activation(transposed convolution of x + bias): x is `(n, out_h, out_w, out_c)` and y `(n, in_h, in_w, in_c)`
-/// in terms of `forward`. Output (oy, ox) sums over taps with oy = iy * stride + ky * dilation - pad, and so for columns.
+/// in terms of `forward`. Output row oy sums over the taps with
+/// oy = iy * stride + ky * dilation - pad, and so for columns.
 pub fn deconvolution(x: View<'_>, y: ViewMut<'_>, n: usize, layer: &Deconvolution<'_>, threads: &Threads) {
     let Window { in_h, in_w, out_h, out_w, .. } = layer.forward.window;
     let ld = y.ld;

@@ -10,6 +10,8 @@ use super::view::{View, ViewMut};
 
 /// The depth of the product that is summed in registers at once.
 const DEPTH: usize = 256;
+/// Rows that the weights are streamed for.
+const FEW: usize = 3;
 /// Rows of a block.
 const ROW_BLOCK: usize = 128;
 /// Blocks to have at least.
@@ -33,6 +35,7 @@ pub fn pack_weights(inputs: usize, outputs: usize, weights: &[f32]) -> Vec<f32> 
 ///
 /// # Panics
 /// If a slice is too short for the sizes.
+#[allow(clippy::too_many_arguments)] // The views and weights are separate borrows of the arena and the artifact.
 pub fn multiply(
     threads: &Threads,
     rows: usize,
@@ -52,28 +55,34 @@ pub fn multiply(
     if rows == 0 || outputs == 0 {
         return;
     }
-    // Tasks of about a megabyte of weights at least where rows are few; else enough columns to reuse the rows for.
-    let row_blocks = rows.div_ceil(ROW_BLOCK);
-    let panel_floats = (inputs * PANEL).max(1);
-    let wide = if rows < 8 { (256 * 1024usize).div_ceil(panel_floats) } else { (256 * 1024usize).div_ceil(panel_floats).max(8) };
-    let tasks = (outputs.div_ceil(PANEL).div_ceil(wide) * row_blocks).max(TASKS);
-    let grid = Grid::new(rows, outputs, ROW_BLOCK, 1, tasks);
-    let depth_step = inputs.div_ceil(inputs.div_ceil(DEPTH).max(1)).max(1);
+    // Few rows: the memory limits, and a task reads four panels side by side from end to end. More rows: panels in
+    // pieces that stay in cache, of enough columns to reuse the rows for.
+    let few = rows <= FEW;
+    let panel_count = outputs.div_ceil(PANEL);
+    let together = if rows < 8 { 4 } else { 8 };
+    let tasks = panel_count.div_ceil(together).max(TASKS.min(panel_count.div_ceil(if few { 4 } else { 1 })));
+    let grid = Grid::new(rows, outputs, ROW_BLOCK, 1, tasks * rows.div_ceil(ROW_BLOCK));
+    let depth_step = if few { inputs.max(1) } else { inputs.div_ceil(inputs.div_ceil(DEPTH).max(1)).max(1) };
     threads.run(grid.blocks(), &|task, _| {
         let (rows, columns) = grid.block(task);
         // SAFETY: rows and columns are within the checked views; blocks are disjoint.
         unsafe {
+            let b = weights.as_ptr().add(columns.start * inputs);
             let mut depth = 0;
             loop {
                 let step = depth_step.min(inputs - depth);
                 threads.isa().dispatch(Product {
-                    a: Rows::Strided { data: input.data.as_ptr().add(rows.start * input.ld + depth), ld: input.ld, tap: 0 },
+                    a: Rows::Strided {
+                        data: input.data.as_ptr().add(rows.start * input.ld + depth),
+                        ld: input.ld,
+                        tap: 0,
+                    },
                     rows: rows.len(),
                     taps: 1,
                     depth: step,
-                    b: weights.as_ptr().add(columns.start * inputs + depth * PANEL),
+                    b: b.add(depth * PANEL),
                     panel_stride: inputs * PANEL,
-                    next: std::ptr::null(),
+                    next: b.wrapping_add((depth + step) * PANEL),
                     columns: columns.len(),
                     c: output.pixel(0, rows.start).add(columns.start),
                     ldc: output.ld,
@@ -93,13 +102,15 @@ pub fn multiply(
 
 #[cfg(test)]
 mod tests {
-    use super::super::conv_reference::noise;
+    use super::super::conv_im2col::reference::noise;
     use super::super::simd::Isa;
     use super::*;
 
     #[test]
     fn sizes() {
-        for (rows, inputs, outputs) in [(1, 1, 1), (1, 300, 33), (2, 17, 16), (3, 1000, 7), (9, 31, 40), (131, 20, 35)] {
+        for (rows, inputs, outputs) in
+            [(1, 1, 1), (1, 300, 33), (2, 17, 144), (3, 1000, 70), (1, 40, 79), (9, 31, 40), (131, 20, 35)]
+        {
             let (ld, out_ld) = (inputs + 3, outputs + 2);
             let input = noise(rows * ld, 1);
             let weights = noise(inputs * outputs, 2);
@@ -124,10 +135,14 @@ mod tests {
                             assert_eq!(value, 9.0, "wrote behind the row");
                             continue;
                         }
-                        let product = |k: usize| f64::from(input[row * ld + k]) * f64::from(weights[k * outputs + column]);
+                        let product =
+                            |k: usize| f64::from(input[row * ld + k]) * f64::from(weights[k * outputs + column]);
                         let sum: f64 = (0..inputs).map(product).sum::<f64>() + f64::from(bias[column]);
                         let right = if sum > 0.0 { sum } else { 0.25 * sum };
-                        assert!((f64::from(value) - right).abs() < 1e-5, "{isa:?} {rows}x{inputs}x{outputs}: {value} {right}");
+                        assert!(
+                            (f64::from(value) - right).abs() < 1e-5,
+                            "{isa:?} {rows}x{inputs}x{outputs}: {value} {right}"
+                        );
                     }
                 }
             }

@@ -35,7 +35,8 @@ pub fn elementwise(
     });
 }
 
-/// y = activation((y . a) . b ...) for the other inputs a, b ..., all `(n, pixels, channels)`: the first input stands in `y`.
+/// y = activation((y . a) . b ...) for the other inputs a, b ..., all `(n, pixels, channels)`: the first input stands
+/// in `y`.
 pub fn elementwise_in_place(
     others: &[View<'_>],
     y: ViewMut<'_>,

@@ -157,14 +157,7 @@ pub(super) fn check_convolution<'a>(
 ///
 /// # Safety
 /// `width / 2` pixels must be writable.
-pub(super) unsafe fn pool_two_rows(
-    band: &[f32],
-    ld: usize,
-    width: usize,
-    channels: usize,
-    to: *mut f32,
-    to_ld: usize,
-) {
+pub(super) unsafe fn pool_two_rows(band: &[f32], ld: usize, width: usize, channels: usize, to: *mut f32, to_ld: usize) {
     for pixel in 0..width / 2 {
         let row = |y: usize, x: usize| &band[(y * width + 2 * pixel + x) * ld..][..channels];
         let (a, b, c, d) = (row(0, 0), row(0, 1), row(1, 0), row(1, 1));

@@ -137,13 +137,18 @@ pub fn multiply(threads: &Threads, product: &Product, a: Operand, b: Operand, c:
             // SAFETY: the block is within the checked operands; blocks are disjoint.
             unsafe {
                 let to = c.pixel(0, rows.start).add(columns.start);
-                tile(product.alpha, product.beta, &a, &b, rows, columns, 0..product.depth, to, c.ld);
+                tile((product.alpha, product.beta), (&a, &b), [rows, columns, 0..product.depth], to, c.ld);
             }
         });
         return;
     }
     let each = product.rows * product.columns;
-    let partial = Output::new(ViewMut { data: scratch, ld: product.columns, image: each }, cut.pieces, product.rows, product.columns);
+    let partial = Output::new(
+        ViewMut { data: scratch, ld: product.columns, image: each },
+        cut.pieces,
+        product.rows,
+        product.columns,
+    );
     let step = product.depth.div_ceil(cut.pieces);
     threads.run(blocks * cut.pieces, &|task, _| {
         let (piece, block) = (task / blocks, task % blocks);
@@ -152,7 +157,7 @@ pub fn multiply(threads: &Threads, product: &Product, a: Operand, b: Operand, c:
         // SAFETY: as above; each piece has its own partial sums.
         unsafe {
             let to = partial.pixel(piece, rows.start).add(columns.start);
-            tile(product.alpha, 0.0, &a, &b, rows, columns, depth, to, partial.ld);
+            tile((product.alpha, 0.0), (&a, &b), [rows, columns, depth], to, partial.ld);
         }
     });
     // The pieces are added in their order, whoever computed them.
@@ -175,18 +180,18 @@ pub fn multiply(threads: &Threads, product: &Product, a: Operand, b: Operand, c:
     });
 }
 
-/// One tile by OpenBLAS.
+/// One tile by OpenBLAS: the rows, columns and depth of `ranges`.
+///
+/// # Safety
+/// The ranges must be within the operands, and `c` hold the tile.
 unsafe fn tile(
-    alpha: f32,
-    beta: f32,
-    a: &Operand,
-    b: &Operand,
-    rows: Range<usize>,
-    columns: Range<usize>,
-    depth: Range<usize>,
+    (alpha, beta): (f32, f32),
+    (a, b): (&Operand, &Operand),
+    ranges: [Range<usize>; 3],
     c: *mut f32,
     ldc: usize,
 ) {
+    let [rows, columns, depth] = ranges;
     let int = |size: usize| c_int::try_from(size).expect("sizes that OpenBLAS can count");
     // SAFETY: the ranges are within the operands, by the caller's promise.
     unsafe {
@@ -211,7 +216,7 @@ unsafe fn tile(
 
 #[cfg(test)]
 mod tests {
-    use super::super::conv_reference::noise;
+    use super::super::conv_im2col::reference::noise;
     use super::*;
 
     fn check(rows: usize, columns: usize, depth: usize, (ta, tb): (bool, bool), (alpha, beta): (f32, f32)) {

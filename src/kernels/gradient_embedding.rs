@@ -9,8 +9,8 @@ use super::view::View;
 /// Tasks that share the table; each looks at all indices.
 const TASKS: usize = 8;
 
-/// Each row of dtable is the sum of the dy of all places with its index: `indices` is `(n, pixels)` with places `indices.ld`
-/// apart, dy `(n, pixels, channels)`, the table `(rows, channels)`. Rows that no index names become 0.
+/// Each row of dtable is the sum of the dy of all places with its index: `indices` is `(n, pixels)` with places
+/// `indices.ld` apart, dy `(n, pixels, channels)`, the table `(rows, channels)`. Rows that no index names become 0.
 ///
 /// # Errors
 /// The place of the first index that is not a row of the table, as for [`embedding`](super::embedding::embedding).

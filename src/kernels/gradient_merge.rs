@@ -157,8 +157,8 @@ pub fn gated_average_gradient(
     });
 }
 
-/// The gradient of [`gated_average`](super::elementwise::gated_average) by its gate: for each input k the sum over pixels
-/// and channels of dy * input k, `(n, inputs)` with rows `d_gate.image` apart.
+/// The gradient of [`gated_average`](super::elementwise::gated_average) by its gate: for each input k the
+/// sum over pixels and channels of dy * input k, `(n, inputs)` with rows `d_gate.image` apart.
 pub fn gated_average_gate_gradient(
     inputs: &[View<'_>],
     dy: View<'_>,

@@ -69,7 +69,8 @@ fn parts(
         return;
     }
     // Images can be cut between windows only where windows do not overlap.
-    let apart = w.pad_top == 0 && (w.kernel_h - 1) * w.dilation_h < w.stride_h && w.out_h > 0;
+    let inside = w.out_h > 0 && (w.out_h - 1) * w.stride_h < w.in_h;
+    let apart = inside && w.pad_top == 0 && (w.kernel_h - 1) * w.dilation_h < w.stride_h;
     let rows = if apart { (TASK / (w.out_w * channels).max(1)).clamp(1, w.out_h) } else { w.out_h.max(1) };
     let count = w.out_h.div_ceil(rows).max(1);
     let in_rows = |part: usize| if part + 1 == count { w.in_h - part * rows * w.stride_h } else { rows * w.stride_h };

@@ -7,9 +7,9 @@ use super::threads::Threads;
 use super::view::{View, ViewMut};
 use super::wide::wide;
 
-/// Floats of scratch that [`local_response_norm_gradient`] needs.
-pub fn local_response_norm_gradient_scratch_len(channels: usize, threads: &Threads) -> usize {
-    2 * channels * threads.count()
+/// Floats of scratch that [`local_response_norm_gradient`] needs for a team of `workers` threads.
+pub fn local_response_norm_gradient_scratch_len(channels: usize, workers: usize) -> usize {
+    2 * channels * workers
 }
 
 /// dx of [`local_response_norm`](super::local_response_norm::local_response_norm): with s = k + alpha * window sum of
@@ -84,7 +84,7 @@ mod tests {
                     x.chunks(channels).flat_map(row).collect()
                 };
                 let dx = Tensor::new(n, 2, channels, 2).filled(|dx, t| {
-                    let mut scratch = vec![f32::NAN; local_response_norm_gradient_scratch_len(channels, t)];
+                    let mut scratch = vec![f32::NAN; local_response_norm_gradient_scratch_len(channels, t.count())];
                     local_response_norm_gradient(x.view(), dy.view(), dx, x.size, &norm, &mut scratch, t);
                 });
                 dx.check_dense(2e-6, &differences(&dense(&x), &dense(&dy), forward));

@@ -2,6 +2,7 @@
 
 pub mod activate;
 pub mod activation;
+pub mod batch_norm;
 mod columns;
 pub mod conv_depthwise;
 pub mod conv_direct;
@@ -16,6 +17,12 @@ pub mod embedding;
 pub mod epilogue;
 pub mod gemm;
 pub mod global_pool;
+pub mod gradient_activation;
+pub mod gradient_embedding;
+pub mod gradient_group_norm;
+pub mod gradient_merge;
+pub mod gradient_pool;
+pub mod gradient_response;
 pub mod group_norm;
 pub mod images;
 #[cfg(test)]

@@ -76,14 +76,14 @@ pub struct Gru<'a> {
     pub hidden: Activation,
 }
 
-/// Floats of scratch that [`lstm`] needs.
-pub fn lstm_scratch_len(units: usize, threads: &Threads) -> usize {
-    threads.count() * GROUP * 6 * units
+/// Floats of scratch that [`lstm`] needs for a team of `workers` threads.
+pub fn lstm_scratch_len(units: usize, workers: usize) -> usize {
+    workers * GROUP * 6 * units
 }
 
-/// Floats of scratch that [`gru`] needs.
-pub fn gru_scratch_len(units: usize, threads: &Threads) -> usize {
-    threads.count() * GROUP * 7 * units
+/// Floats of scratch that [`gru`] needs for a team of `workers` threads.
+pub fn gru_scratch_len(units: usize, workers: usize) -> usize {
+    workers * GROUP * 7 * units
 }
 
 /// A long short-term memory (NeuPy's, after Lasagne): x is `(n, steps, features)`, y as [`Recurrence`] says.
@@ -266,12 +266,12 @@ mod tests {
         let (gates, cell) = DEFAULTS;
         if biases.len() == 3 * size.units {
             let layer = Gru { input_weights, hidden_weights, biases, hidden_init, gates, hidden: cell };
-            let mut scratch = vec![f32::NAN; gru_scratch_len(size.units, threads)];
+            let mut scratch = vec![f32::NAN; gru_scratch_len(size.units, threads.count())];
             gru(x.view(), y, size, &layer, &mut scratch, threads);
         } else {
             let peepholes = layer.peepholes;
             let layer = Lstm { input_weights, hidden_weights, biases, cell_init, hidden_init, peepholes, gates, cell };
-            let mut scratch = vec![f32::NAN; lstm_scratch_len(size.units, threads)];
+            let mut scratch = vec![f32::NAN; lstm_scratch_len(size.units, threads.count())];
             lstm(x.view(), y, size, &layer, &mut scratch, threads);
         }
     }

@@ -19,6 +19,7 @@ pub fn scale_shift(
     activation: Activation,
     threads: &Threads,
 ) {
+    assert!(scale.len() == size.channels && shift.len() == size.channels, "one scale and shift per channel");
     pointwise(threads, x, y, size, &|_, values| {
         scale_rows(values, scale, shift);
         activation.apply(values);

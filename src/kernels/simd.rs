@@ -5,6 +5,12 @@
 
 use std::sync::OnceLock;
 
+/// The vectors that every machine of the target has.
+#[cfg(not(target_arch = "x86_64"))]
+type Baseline = super::simd_portable::F32x4;
+#[cfg(target_arch = "x86_64")]
+type Baseline = super::simd_x86::F32x4;
+
 /// An instruction set that kernels are compiled for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Isa {
@@ -60,7 +66,7 @@ impl Isa {
         // SAFETY: the caller promises that the machine has the set.
         unsafe {
             match self {
-                Self::Portable => kernel.run::<super::simd_portable::F32x4>(),
+                Self::Portable => kernel.run::<Baseline>(),
                 #[cfg(target_arch = "x86_64")]
                 Self::Avx2 => super::simd_x86::run_avx2(kernel),
                 #[cfg(target_arch = "x86_64")]
@@ -68,7 +74,7 @@ impl Isa {
                 #[cfg(target_arch = "aarch64")]
                 Self::Neon => kernel.run::<super::simd_neon::F32x4>(),
                 #[cfg(test)]
-                Self::Wide => kernel.run::<super::simd_portable::F32x16>(),
+                Self::Wide => kernel.run::<super::simd_portable::Pair<super::simd_portable::Pair<Baseline>>>(),
             }
         }
     }
@@ -148,7 +154,7 @@ pub trait Vector: Copy {
     }
 }
 
-/// Asks for the line at `address` in the second-level cache; never faults.
+/// Asks for the line at `address` to be brought into the cache; never faults.
 #[inline(always)]
 pub fn prefetch(address: *const f32) {
     #[cfg(target_arch = "x86_64")]

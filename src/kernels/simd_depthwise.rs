@@ -1,5 +1,8 @@
 //! Depthwise convolution over vectors of channels.
 
+// Loops over registers count with plain indices, which unroll; iterators over nested arrays do not always.
+#![allow(clippy::needless_range_loop)]
+
 use super::epilogue::Finish;
 use super::simd::{Kernel, Vector};
 use super::simd_math::activate_row;
@@ -38,55 +41,72 @@ impl<const K: usize, const S: usize> Kernel for Strip<'_, K, S> {
                 STRIP => self.pixels::<V, STRIP>(),
                 _ => unreachable!("a strip has 1, 2, 4 or {STRIP} pixels"),
             }
-        }
-    }
-}
-
-impl<const K: usize, const S: usize> Strip<'_, K, S> {
-    #[inline(always)]
-    unsafe fn pixels<V: Vector, const T: usize>(&self) {
-        // SAFETY: channels stay below their count.
-        unsafe {
-            let mut channel = 0;
-            while channel + V::LANES <= self.channels {
-                self.vector::<V, T, true>(channel, V::LANES);
-                channel += V::LANES;
-            }
-            if channel < self.channels {
-                self.vector::<V, T, false>(channel, self.channels - channel);
+            let rest = self.channels % V::LANES;
+            if rest > 0 {
+                for pixel in 0..self.pixels {
+                    self.last_channels::<V>(pixel, self.channels - rest, rest);
+                }
             }
             if !self.finish.clips {
-                for pixel in 0..T {
+                for pixel in 0..self.pixels {
                     activate_row::<V>(self.finish.activation, self.to.add(pixel * self.to_ld), self.channels);
                 }
             }
         }
     }
+}
 
+impl<const K: usize, const S: usize> Strip<'_, K, S> {
+    /// The vectors of channels that are full.
     #[inline(always)]
-    unsafe fn vector<V: Vector, const T: usize, const FULL: bool>(&self, channel: usize, lanes: usize) {
-        let finish = self.finish;
+    unsafe fn pixels<V: Vector, const T: usize>(&self) {
         let seen = (T - 1) * S + K;
-        // SAFETY: only lanes that exist are touched; packed weights exist for whole panels.
-        unsafe {
-            let weights = self.weights.add(channel / PANEL * K * K * PANEL + channel % PANEL);
-            let mut sums = [V::splat(0.0); T];
-            for row in 0..K {
-                let mut w = [V::splat(0.0); K];
-                for tap in 0..K {
-                    w[tap] = V::load(weights.add((row * K + tap) * PANEL));
-                }
-                for at in 0..seen {
-                    let from = self.addresses[row * seen + at].add(channel);
-                    let x = part::<V, FULL>(from, lanes);
-                    for pixel in 0..T {
-                        if at >= pixel * S && at - pixel * S < K {
-                            sums[pixel] = x.mul_add(w[at - pixel * S], sums[pixel]);
+        let mut channel = 0;
+        while channel + V::LANES <= self.channels {
+            // SAFETY: channels stay below their count; packed weights exist for whole panels.
+            unsafe {
+                let weights = self.weights.add(channel / PANEL * K * K * PANEL + channel % PANEL);
+                let mut sums = [V::splat(0.0); T];
+                for row in 0..K {
+                    let mut w = [V::splat(0.0); K];
+                    for tap in 0..K {
+                        w[tap] = V::load(weights.add((row * K + tap) * PANEL));
+                    }
+                    for at in 0..seen {
+                        let x = V::load(self.addresses[row * seen + at].add(channel));
+                        for pixel in 0..T {
+                            if at >= pixel * S && at - pixel * S < K {
+                                sums[pixel] = x.mul_add(w[at - pixel * S], sums[pixel]);
+                            }
                         }
                     }
                 }
+                let (residual, to) = (self.residual, self.to);
+                finish_and_store::<V, T, true>(sums, self.finish, channel, V::LANES, residual, to, self.to_ld);
             }
-            finish_and_store::<V, T, FULL>(sums, finish, channel, lanes, self.residual, self.to, self.to_ld);
+            channel += V::LANES;
+        }
+    }
+
+    /// One pixel's channels behind the last full vector.
+    #[inline(always)]
+    unsafe fn last_channels<V: Vector>(&self, pixel: usize, channel: usize, lanes: usize) {
+        let seen = (self.pixels - 1) * S + K;
+        // SAFETY: only lanes that exist are touched; packed weights exist for whole panels.
+        unsafe {
+            let weights = self.weights.add(channel / PANEL * K * K * PANEL + channel % PANEL);
+            let mut sum = V::splat(0.0);
+            for tap in 0..K * K {
+                let from = self.addresses[tap / K * seen + pixel * S + tap % K].add(channel);
+                let w = V::load(weights.add(tap * PANEL));
+                sum = V::load_partial(from, lanes).mul_add(w, sum);
+            }
+            let mut residual = self.residual;
+            if !residual.is_null() {
+                residual = residual.add(pixel * self.finish.residual_ld);
+            }
+            let to = self.to.add(pixel * self.to_ld);
+            finish_and_store::<V, 1, false>([sum], self.finish, channel, lanes, residual, to, 0);
         }
     }
 }

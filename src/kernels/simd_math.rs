@@ -129,7 +129,7 @@ unsafe fn tanh<V: Vector>(x: V) -> V {
         let far = zero.select_greater(x, zero.sub(far), far);
         let square = x.mul(x);
         let mut p = V::splat(-5.704_988_7e-3);
-        for coefficient in [2.063_908_9e-2, -5.373_971_6e-2, 1.333_144_2e-1, -3.333_328_2e-1] {
+        for coefficient in [2.063_909e-2, -5.373_971_6e-2, 1.333_144_2e-1, -3.333_328e-1] {
             p = p.mul_add(square, V::splat(coefficient));
         }
         let near = p.mul(square).mul_add(x, x);
@@ -149,14 +149,14 @@ unsafe fn erfc<V: Vector>(x: V) -> V {
         let mut p = V::splat(0.170_872_77);
         for coefficient in [
             -0.822_152_23,
-            1.488_515_87,
-            -1.135_203_98,
+            1.488_515_9,
+            -1.135_204,
             0.278_868_07,
             -0.186_288_06,
             0.096_784_18,
             0.374_091_96,
-            1.000_023_68,
-            -1.265_512_23,
+            1.000_023_7,
+            -1.265_512_2,
         ] {
             p = p.mul_add(t, V::splat(coefficient));
         }
@@ -209,7 +209,13 @@ mod tests {
             Activation::Sigmoid => 1.0 / (1.0 + (-x).exp()),
             Activation::HardSigmoid => (0.2 * x + 0.5).clamp(0.0, 1.0),
             Activation::Tanh => x.tanh(),
-            Activation::Elu => if x > 0.0 { x } else { x.exp() - 1.0 },
+            Activation::Elu => {
+                if x > 0.0 {
+                    x
+                } else {
+                    x.exp() - 1.0
+                }
+            }
             Activation::Softplus => x.max(0.0) + (-x.abs()).exp().ln_1p(),
             Activation::Swish => x / (1.0 + (-x).exp()),
             Activation::HardSwish => x * (x + 3.0).clamp(0.0, 6.0) / 6.0,
@@ -219,7 +225,8 @@ mod tests {
 
     #[test]
     fn activations_are_accurate_on_every_instruction_set() {
-        let inputs: Vec<f32> = (-4003..=4003).map(|step| step as f32 * 0.01).chain([-1e30, 1e30, -100.0, 1e-20]).collect();
+        let inputs: Vec<f32> =
+            (-4003..=4003).map(|step| step as f32 * 0.01).chain([-1e30, 1e30, -100.0, 1e-20]).collect();
         let all = [
             Activation::Linear,
             Activation::Relu { alpha: 0.0 },

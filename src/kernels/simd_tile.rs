@@ -3,6 +3,9 @@
 //! Element (r, c) of the result is the sum over taps t and k of `a[t][r][k] * panel[t][k][c]`, always in that order
 //! whatever the tile, so that results do not depend on how rows are cut into blocks.
 
+// Loops over registers count with plain indices, which unroll; iterators over nested arrays do not always.
+#![allow(clippy::needless_range_loop)]
+
 use super::epilogue::Finish;
 use super::simd::{Kernel, Vector, prefetch};
 use super::simd_math::activate_row;
@@ -87,7 +90,7 @@ impl Product<'_> {
         let per_panel = PANEL / V::LANES;
         // SAFETY: tiles cover the rows and columns exactly.
         unsafe {
-            let mut column = 0;
+            let mut column = self.few_rows::<V>();
             while column < self.columns {
                 let wide = V::TILE_PANELS == 2 && self.columns - column > PANEL;
                 match (per_panel, wide) {
@@ -108,6 +111,36 @@ impl Product<'_> {
         }
     }
 
+    /// The product of one to three rows, where the memory limits: several panels are read at once, as one stretch of
+    /// memory alone does not use all of its speed. Returns the columns done.
+    #[inline(always)]
+    unsafe fn few_rows<V: Vector>(&self) -> usize {
+        let mut column = 0;
+        // SAFETY: as many columns are left as each tile takes.
+        unsafe {
+            while self.rows <= 3 && self.columns - column >= 4 * PANEL {
+                match (self.rows, V::LANES) {
+                    (1, 4) => self.tile::<V, 1, 16>(0, column, self.b),
+                    (1, 8) => self.tile::<V, 1, 8>(0, column, self.b),
+                    (1, 16) => self.tile::<V, 1, 4>(0, column, self.b),
+                    (2, 16) => self.tile::<V, 2, 4>(0, column, self.b),
+                    (3, 16) => self.tile::<V, 3, 4>(0, column, self.b),
+                    (2, 8) => {
+                        self.tile::<V, 2, 4>(0, column, self.b);
+                        self.tile::<V, 2, 4>(0, column + 2 * PANEL, self.b);
+                    }
+                    (3, 8) => {
+                        self.tile::<V, 3, 4>(0, column, self.b);
+                        self.tile::<V, 3, 4>(0, column + 2 * PANEL, self.b);
+                    }
+                    _ => break,
+                }
+                column += 4 * PANEL;
+            }
+        }
+        column
+    }
+
     /// All rows of one strip of `N` vectors' columns.
     #[inline(always)]
     unsafe fn strip<V: Vector, const N: usize>(&self, column: usize) {
@@ -120,7 +153,9 @@ impl Product<'_> {
             panel
         } else if last {
             self.next
-        } else { panel.wrapping_add(N * V::LANES / PANEL * self.panel_stride) };
+        } else {
+            panel.wrapping_add(N * V::LANES / PANEL * self.panel_stride)
+        };
         let mut row = 0;
         for tile in 0..tiles {
             let height = height + usize::from(tile < higher);

@@ -3,6 +3,9 @@
 //! F(m x m, 3x3) evaluates polynomials at n = m + 2 points: zero, pairs of opposite numbers, infinity. Opposite points
 //! share their even and odd parts, which the one-dimensional transforms below compute once.
 
+// Loops over registers count with plain indices, which unroll; iterators over nested arrays do not always.
+#![allow(clippy::needless_range_loop)]
+
 use super::epilogue::{Finish, Output, Pool};
 use super::simd::{Kernel, Vector, prefetch};
 use super::simd_math::activate_row;

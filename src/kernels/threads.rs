@@ -102,8 +102,9 @@ impl Threads {
         }
         let shared = &*self.shared;
         // SAFETY: only the lifetime is erased; this call closes the gate and waits for the helpers before it returns.
-        let erased: Work =
-            unsafe { std::mem::transmute::<&(dyn Fn(usize, usize) + Sync), &'static (dyn Fn(usize, usize) + Sync)>(work) };
+        let erased: Work = unsafe {
+            std::mem::transmute::<&(dyn Fn(usize, usize) + Sync), &'static (dyn Fn(usize, usize) + Sync)>(work)
+        };
         // SAFETY: the gate is closed and nobody is inside: the last call saw to it.
         unsafe { *shared.job.get() = Some((erased, tasks)) };
         shared.next.store(0, Ordering::Relaxed);

@@ -32,8 +32,8 @@ pub fn transpose(x: &[f32], y: &mut [f32], shape: &[usize], permutation: &[usize
     permute(x, y, axes, threads);
 }
 
-/// `y[sum of i_a * y_step_a] = x[sum of i_a * x_step_a]` for all places of at most 8 axes, those of y from the outermost
-/// to the innermost: each `y_step` must be at least the span of the axes behind it.
+/// `y[sum of i_a * y_step_a] = x[sum of i_a * x_step_a]` for all places of at most 8 axes, those of y from the
+/// outermost to the innermost: each `y_step` must be at least the span of the axes behind it.
 pub fn permute(x: &[f32], y: &mut [f32], axes: &[Axis], threads: &Threads) {
     if axes.iter().any(|axis| axis.size == 0) {
         return;

@@ -59,11 +59,19 @@ const SHARED_FLOATS: usize = 2 << 20;
 impl Blocking {
     /// A good blocking for the sizes.
     pub fn new(tile: Tile, conv: &Convolution, batch: usize) -> Self {
+        let conv = &one_group(conv);
         let tiling = Tiling::new(conv.window, tile.out());
         let total = tiling.per_image * batch;
-        let shared = total < 8 * 24 || tile.points() * conv.in_c * conv.out_c > 8 << 20;
-        let tiles = if shared { 64 } else { 24 };
-        Self { tile, tiles: tiles.min(total).max(1), channels: 64.min(panels(conv.out_c) * PANEL).max(PANEL), shared }
+        // Few tiles, or weights beyond the last cache: read the weights once for many tiles.
+        let shared = total < 100 || tile.points() * conv.in_c * conv.out_c > 8 << 20;
+        let (most, channels) = match (shared, conv.in_c) {
+            (true, _) => (98, 32),
+            (false, 0..=160) => (20, 64),
+            (false, _) => (49, 64),
+        };
+        // Equal blocks in a number that threads can share evenly.
+        let tiles = if shared { most.min(total) } else { total.div_ceil(total.div_ceil(most).next_multiple_of(4)) };
+        Self { tile, tiles: tiles.max(1), channels: channels.min(panels(conv.out_c) * PANEL).max(PANEL), shared }
     }
 
     fn row(conv: &Convolution) -> usize {
@@ -100,7 +108,7 @@ impl Blocking {
     }
 }
 
-/// Whether the convolution is one that [`convolve`] does: 3x3, stride 1, no dilation, padding at most 2, one group.
+/// Whether the convolution is one that [`convolve`] does: 3x3, stride 1, no dilation, padding at most 2.
 pub fn supports(conv: &Convolution) -> bool {
     let window = &conv.window;
     (window.kernel_h, window.kernel_w) == (3, 3)
@@ -108,34 +116,42 @@ pub fn supports(conv: &Convolution) -> bool {
         && (window.dilation_h, window.dilation_w) == (1, 1)
         && window.pad_top <= 2
         && window.pad_left <= 2
-        && conv.groups == 1
+}
+
+/// The convolution of one group alone.
+fn one_group(conv: &Convolution) -> Convolution {
+    Convolution { in_c: conv.in_c / conv.groups, out_c: conv.out_c / conv.groups, groups: 1, ..*conv }
 }
 
 /// The floats of the packed weights.
 pub fn packed_len_weights(tile: Tile, conv: &Convolution) -> usize {
-    tile.points() * packed_len(conv.in_c, conv.out_c)
+    let one = one_group(conv);
+    conv.groups * tile.points() * packed_len(one.in_c, one.out_c)
 }
 
-/// Transforms and packs `(3, 3, in_c, out_c)` for [`convolve`]: for each point panels of 16 output channels.
+/// Transforms and packs `(3, 3, in_c / groups, out_c)` for [`convolve`]: for each group and point panels of 16 output
+/// channels.
 pub fn pack_weights(tile: Tile, conv: &Convolution, weights: &[f32]) -> Vec<f32> {
     assert!(supports(conv), "not a convolution for Winograd: {conv:?}");
-    let (in_c, out_c) = (conv.in_c, conv.out_c);
-    assert_eq!(weights.len(), 9 * in_c * out_c, "weights");
+    let Convolution { in_c, out_c, .. } = one_group(conv);
+    let tap_len = in_c * conv.out_c;
+    assert_eq!(weights.len(), 9 * tap_len, "weights");
     let transform = weight_transform(tile);
     let size = tile.out() + 2;
     let mut packed = vec![0.0; packed_len_weights(tile, conv)];
-    let mut plain = vec![0.0; in_c * out_c];
+    let mut plain = vec![0.0; tap_len];
     let each = packed_len(in_c, out_c);
-    for i in 0..size {
-        for j in 0..size {
-            // The point's weights of the nine taps: the same for all channels.
-            let factors: [f64; 9] = std::array::from_fn(|tap| transform[i][tap / 3] * transform[j][tap % 3]);
-            for (at, value) in plain.iter_mut().enumerate() {
-                let sum: f64 = (0..9).map(|tap| factors[tap] * f64::from(weights[tap * in_c * out_c + at])).sum();
-                *value = sum as f32;
-            }
-            let point = i * size + j;
-            pack(in_c, out_c, &plain, out_c, &mut packed[point * each..(point + 1) * each]);
+    for point in 0..tile.points() {
+        let (i, j) = (point / size, point % size);
+        // The point's weights of the nine taps: the same for all channels.
+        let factors: [f64; 9] = std::array::from_fn(|tap| transform[i][tap / 3] * transform[j][tap % 3]);
+        for (at, value) in plain.iter_mut().enumerate() {
+            let sum: f64 = (0..9).map(|tap| factors[tap] * f64::from(weights[tap * tap_len + at])).sum();
+            *value = sum as f32;
+        }
+        for group in 0..conv.groups {
+            let place = (group * tile.points() + point) * each;
+            pack(in_c, out_c, &plain[group * out_c..], conv.out_c, &mut packed[place..place + each]);
         }
     }
     packed
@@ -162,8 +178,8 @@ fn weight_transform(tile: Tile) -> [[f64; 3]; MOST] {
 
 /// The floats of scratch memory that [`convolve`] needs for `workers` threads.
 pub fn scratch_len(blocking: &Blocking, conv: &Convolution, batch: usize, workers: usize) -> usize {
-    WorkerScratch::len(blocking.worker_len(conv), workers)
-        + WorkerScratch::len(blocking.common_len(conv, batch), 1)
+    let conv = &one_group(conv);
+    WorkerScratch::len(blocking.worker_len(conv), workers) + WorkerScratch::len(blocking.common_len(conv, batch), 1)
 }
 
 /// Convolves `batch` images of `(in_h, in_w, in_c)` to `(out_h, out_w, out_c)`, or half that size where the epilogue
@@ -171,6 +187,7 @@ pub fn scratch_len(blocking: &Blocking, conv: &Convolution, batch: usize, worker
 ///
 /// # Panics
 /// If a slice is too short for the sizes, or [`supports`] is false.
+#[allow(clippy::too_many_arguments)] // The views and weights are separate borrows of the arena and the artifact.
 pub fn convolve(
     threads: &Threads,
     blocking: &Blocking,
@@ -185,6 +202,22 @@ pub fn convolve(
     assert!(supports(conv), "not a convolution for Winograd: {conv:?}");
     assert!(blocking.tiles > 0 && blocking.channels > 0 && blocking.channels.is_multiple_of(PANEL), "{blocking:?}");
     assert_eq!(weights.len(), packed_len_weights(blocking.tile, conv), "packed weights");
+    if conv.groups > 1 {
+        // Each group is a convolution of its own on a slice of the channels.
+        let one = one_group(conv);
+        for (group, weights) in weights.chunks_exact(weights.len() / conv.groups).enumerate() {
+            let (first_in, first_out) = (group * one.in_c, group * one.out_c);
+            let input = View { data: &input.data[first_in..], ..input };
+            let epilogue = Epilogue {
+                bias: epilogue.bias.map(|bias| &bias[first_out..]),
+                residual: epilogue.residual.map(|view| View { data: &view.data[first_out..], ..view }),
+                ..*epilogue
+            };
+            let output = ViewMut { data: &mut output.data[first_out..], ..output };
+            convolve(threads, blocking, &one, batch, input, weights, &epilogue, scratch, output);
+        }
+        return;
+    }
     let (output, finish) = check_convolution(conv, batch, &input, epilogue, output);
     let common = WorkerScratch::len(blocking.common_len(conv, batch), 1);
     assert!(scratch.len() >= common, "scratch memory is too small");
@@ -307,13 +340,7 @@ impl Call<'_> {
 
     /// # Safety
     /// The tiles must exist, and `to` hold them.
-    unsafe fn transform_input<T: TileKind>(
-        &self,
-        tiling: Tiling,
-        tiles: Range<usize>,
-        to: *mut f32,
-        point: usize,
-    ) {
+    unsafe fn transform_input<T: TileKind>(&self, tiling: Tiling, tiles: Range<usize>, to: *mut f32, point: usize) {
         // SAFETY: the input was checked; the machine has the set.
         unsafe {
             self.threads.isa().dispatch(InputTransform {
@@ -391,18 +418,19 @@ impl Call<'_> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::conv_reference::{compare, convolution, noise};
+    use super::super::conv_im2col::reference::{compare, convolution, noise};
     use super::*;
 
     fn check(conv: Convolution) {
-        let weights = noise(9 * conv.in_c * conv.out_c, 7);
+        let weights = noise(9 * conv.in_c / conv.groups * conv.out_c, 7);
         for (tile, tolerance) in [(Tile::F2, 1e-6), (Tile::F4, 2e-6), (Tile::F6, 8e-6)] {
             let packed = pack_weights(tile, &conv, &weights);
             let size = (9.0 * conv.in_c as f64).sqrt();
-            let run = |blocking: &Blocking, threads: &Threads, batch, input: View, epilogue: &Epilogue, output: ViewMut| {
-                let mut scratch = vec![0.0; scratch_len(blocking, &conv, batch, threads.count())];
-                convolve(threads, blocking, &conv, batch, input, &packed, epilogue, &mut scratch, output);
-            };
+            let run =
+                |blocking: &Blocking, threads: &Threads, batch, input: View, epilogue: &Epilogue, output: ViewMut| {
+                    let mut scratch = vec![0.0; scratch_len(blocking, &conv, batch, threads.count())];
+                    convolve(threads, blocking, &conv, batch, input, &packed, epilogue, &mut scratch, output);
+                };
             for shared in [false, true] {
                 let blocking = Blocking { tile, tiles: 5, channels: 16, shared };
                 compare(&conv, &weights, tolerance * size, &|threads, batch, input, epilogue, output| {
@@ -421,5 +449,10 @@ mod tests {
         check(convolution((8, 9), (16, 16, 1), (3, 1, 1), (0, 0)));
         check(convolution((7, 12), (23, 20, 1), (3, 1, 1), (2, 0)));
         check(convolution((1, 2), (3, 1, 1), (3, 1, 1), (1, 1)));
+    }
+
+    #[test]
+    fn groups() {
+        check(convolution((6, 9), (10, 42, 2), (3, 1, 1), (1, 1)));
     }
 }

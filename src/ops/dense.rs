@@ -13,7 +13,7 @@ use crate::plan::kernel::Kernel;
 use crate::plan::steps::dense::DenseStep;
 use crate::plan::steps::pointwise::{ActivationStep, SoftmaxStep};
 use crate::tensor::{Size, TensorType};
-use ndarray::{ArrayD, Ix1, Ix2};
+use ndarray::{Array2, ArrayD, Ix1, Ix2};
 use std::any::Any;
 use std::sync::Arc;
 
@@ -196,7 +196,13 @@ impl Operation for Dense {
             let x = inputs[0].view().into_dimensionality::<Ix2>();
             let weight = weight.view().into_dimensionality::<Ix2>();
             if let (Ok(x), Ok(weight)) = (x, weight) {
-                let mut product = x.dot(&weight);
+                // Plain loops, and not `dot`: OpenBLAS is built for f32 alone.
+                let mut product = Array2::zeros((x.nrows(), weight.ncols()));
+                for (row, mut sums) in x.rows().into_iter().zip(product.rows_mut()) {
+                    for (value, weights) in row.iter().zip(weight.rows()) {
+                        sums.scaled_add(*value, &weights);
+                    }
+                }
                 if let Some(Ok(bias)) = rest.first().map(|bias| bias.view().into_dimensionality::<Ix1>()) {
                     product += &bias;
                 }

@@ -51,7 +51,7 @@ pub static INPUT: Definition = Definition {
         let sizes: Vec<Size> =
             sizes.into_iter().map(|size| size.map_or(Size::Open, |size| Size::Known(size as usize))).collect();
         let shape = TensorType::batched(sizes);
-        let image = arguments.given("image").map(|value| preprocessing(arguments, value)).transpose()?.flatten();
+        let image = arguments.given("image").map(preprocessing_of).transpose()?.flatten();
         if image.is_some() && shape.image().is_none_or(|(_, _, channels)| !matches!(channels.known(), Some(1 | 3))) {
             return Err(arguments.wrong("image", format!("needs an Input of (height, width, 3 or 1), not {shape}")));
         }
@@ -69,10 +69,12 @@ const IMAGE: &[Argument] = &[
     Argument { name: "std", takes: "number or three", default: Default::Float(1.0), doc: "divisor, per channel" },
 ];
 
-fn preprocessing(arguments: &Arguments, value: &Value) -> Result<Option<Preprocessing>, Diagnostic> {
+/// Reads a preprocessing: `Caffe`, `Caffe(resize=227)`, `Image(…)`, or `none`.
+pub fn preprocessing_of(value: &Value) -> Result<Option<Preprocessing>, Diagnostic> {
     let wrong = || {
         let names = Preprocessing::PRESETS.into_iter().chain(["Image(…)"]);
-        arguments.wrong("image", format!("takes {}", suggest::one_of(names)))
+        Diagnostic::new(Code::WrongArgument, format!("`image` takes {}", suggest::one_of(names)))
+            .at(value.span, format!("this is {} `{value}`", value.kind.noun()))
     };
     let (name, entries) = match &value.kind {
         ValueKind::Word(name) if name == "none" => return Ok(None),

@@ -2,12 +2,17 @@
 //! and one line here.
 
 pub mod convolution;
+pub mod deconvolution;
 pub mod dense;
+pub mod embedding;
 pub mod input;
 pub mod merge;
 pub mod norm;
 pub mod pool;
+pub mod prelu;
 pub mod preprocessing;
+pub mod recurrent;
+pub mod resize;
 pub mod shape;
 pub mod window;
 
@@ -20,6 +25,7 @@ pub static LAYERS: &[&Definition] = &[
     &dense::RELU,
     &dense::LEAKY_RELU,
     &dense::RELU6,
+    &prelu::PRELU,
     &dense::ELU,
     &dense::SIGMOID,
     &dense::HARD_SIGMOID,
@@ -31,17 +37,26 @@ pub static LAYERS: &[&Definition] = &[
     &dense::SOFTMAX,
     &convolution::CONVOLUTION,
     &convolution::DEPTHWISE,
+    &deconvolution::DECONVOLUTION,
+    &resize::UPSCALE,
+    &resize::ZERO_PAD,
     &pool::MAX_POOLING,
     &pool::AVERAGE_POOLING,
     &pool::GLOBAL_POOLING,
     &norm::BATCH_NORM,
+    &norm::GROUP_NORM,
     &norm::LOCAL_RESPONSE_NORM,
+    &norm::NORMALIZE,
+    &embedding::EMBEDDING,
+    &recurrent::LSTM,
+    &recurrent::GRU,
     &shape::FLATTEN,
     &shape::RESHAPE,
     &shape::TRANSPOSE,
     &shape::SLICE,
     &shape::IDENTITY,
     &shape::DROPOUT,
+    &shape::DROP_BLOCK,
     &shape::GAUSSIAN_NOISE,
     &merge::CONCATENATE,
     &merge::ADD,

@@ -1,12 +1,14 @@
-//! Normalisation: batch normalisation and the local response normalisation of AlexNet.
+//! Normalisation: by the batch, by groups of channels, by neighbouring channels (AlexNet), and to unit length.
 
 use super::window::{image_sizes, known_channels};
+use crate::diagnostics::Code;
 use crate::graph::definition::Default;
 use crate::graph::{
     Affine, Argument, Definition, Initializer, Lowered, Lowering, Operation, ParameterSpec, ShapeFault, Supports,
 };
+use crate::kernels::group_norm::GroupNorm as Groups;
 use crate::plan::kernel::Kernel;
-use crate::plan::steps::norm::{LocalResponseStep, NormStep};
+use crate::plan::steps::norm::{GroupNormStep, LocalResponseStep, NormStep, NormalizeStep};
 use crate::tensor::TensorType;
 use ndarray::{ArrayD, Axis};
 use std::any::Any;
@@ -29,10 +31,25 @@ pub static BATCH_NORM: Definition = Definition {
     kind: "BatchNorm",
     summary: "Normalises each channel by the statistics of the batch, or at inference by the stored ones.",
     arguments: &[
-        Argument { name: "alpha", takes: "number", default: Default::Float(0.1), doc: "weight of a batch in the running statistics" },
+        Argument {
+            name: "alpha",
+            takes: "number",
+            default: Default::Float(0.1),
+            doc: "weight of a batch in the running statistics",
+        },
         Argument { name: "epsilon", takes: "number", default: Default::Float(1e-5), doc: "added to the variance" },
-        Argument { name: "beta", takes: "number or initialiser", default: Default::Int(0), doc: "how the shift begins" },
-        Argument { name: "gamma", takes: "number or initialiser", default: Default::Int(1), doc: "how the scale begins" },
+        Argument {
+            name: "beta",
+            takes: "number or initialiser",
+            default: Default::Int(0),
+            doc: "how the shift begins",
+        },
+        Argument {
+            name: "gamma",
+            takes: "number or initialiser",
+            default: Default::Int(1),
+            doc: "how the scale begins",
+        },
     ],
     details: "gamma * (x - running_mean) * running_inv_std + beta, per channel. As in NeuPy the stored statistic is the inverse standard deviation, \
         1 / sqrt(variance + epsilon); Keras' variances are converted when they are bound. Parameters running_mean, running_inv_std, gamma, beta of shape (1, …, 1, c).",
@@ -91,6 +108,10 @@ impl Operation for BatchNorm {
         Some(self)
     }
 
+    fn epsilon(&self) -> Option<f64> {
+        Some(self.epsilon)
+    }
+
     fn supports(&self) -> Supports {
         Supports { activation: true, ..Supports::default() }
     }
@@ -128,7 +149,12 @@ pub static LOCAL_RESPONSE_NORM: Definition = Definition {
         Argument { name: "alpha", takes: "number", default: Default::Float(1e-4), doc: "factor of the sum of squares" },
         Argument { name: "beta", takes: "number", default: Default::Float(0.75), doc: "exponent" },
         Argument { name: "k", takes: "number", default: Default::Int(2), doc: "offset" },
-        Argument { name: "depth_radius", takes: "integer", default: Default::Int(5), doc: "channels on each side: the window has 2 radius + 1" },
+        Argument {
+            name: "depth_radius",
+            takes: "integer",
+            default: Default::Int(5),
+            doc: "channels on each side: the window has 2 radius + 1",
+        },
     ],
     details: "x / (k + alpha * sum of x^2 over the channels c - radius … c + radius) ^ beta, as TensorFlow counts: alpha is not divided by the window. \
         AlexNet's n = 5 is depth_radius=2.",
@@ -186,6 +212,184 @@ impl Operation for LocalResponseNorm {
             k: self.k as f32,
             radius: self.radius,
         })))
+    }
+
+    fn as_any(&self) -> &dyn Any {
+        self
+    }
+}
+
+/// Normalisation of groups of channels, each image by itself.
+#[derive(Clone, Debug, PartialEq)]
+pub struct GroupNorm {
+    pub groups: usize,
+    pub epsilon: f64,
+    pub beta: Initializer,
+    pub gamma: Initializer,
+}
+
+/// `GroupNorm(8)`
+pub static GROUP_NORM: Definition = Definition {
+    name: "GroupNorm",
+    aliases: &["GN"],
+    kind: "GroupNorm",
+    summary: "Normalises groups of channels of each image by themselves, whatever the batch.",
+    arguments: &[
+        Argument {
+            name: "n_groups",
+            takes: "integer",
+            default: Default::Required,
+            doc: "groups, which divide the channels",
+        },
+        Argument {
+            name: "beta",
+            takes: "number or initialiser",
+            default: Default::Int(0),
+            doc: "how the shift begins",
+        },
+        Argument {
+            name: "gamma",
+            takes: "number or initialiser",
+            default: Default::Int(1),
+            doc: "how the scale begins",
+        },
+        Argument { name: "epsilon", takes: "number", default: Default::Float(1e-5), doc: "added to the variance" },
+    ],
+    details: "gamma * (x - mean) / sqrt(variance + epsilon) + beta, with mean and biased variance over all pixels and the channels of a \
+        group (Wu and He, 2018, arXiv 1803.08494); the same in training and at inference. Parameters gamma, beta of shape (1, 1, 1, c).",
+    example: "Input(32x32x3) >> Conv(3x3, 16) >> GroupNorm(4) >> Relu",
+    build: |arguments| {
+        Ok(Arc::new(GroupNorm {
+            groups: arguments.integer("n_groups", 1)?,
+            epsilon: arguments.number_within("epsilon", 0.0, 1.0)?,
+            beta: arguments.initializer("beta", Initializer::Constant(0.0))?,
+            gamma: arguments.initializer("gamma", Initializer::Constant(1.0))?,
+        }))
+    },
+};
+
+impl Operation for GroupNorm {
+    fn definition(&self) -> &'static Definition {
+        &GROUP_NORM
+    }
+
+    fn settings(&self) -> Vec<(&'static str, String)> {
+        let mut list = vec![("n_groups", self.groups.to_string())];
+        if self.epsilon != 1e-5 {
+            list.push(("epsilon", self.epsilon.to_string()));
+        }
+        list
+    }
+
+    fn infer(&self, inputs: &[&TensorType]) -> Result<TensorType, ShapeFault> {
+        let (_, _, channels) = image_sizes("GroupNorm", inputs[0])?;
+        match channels.known() {
+            Some(channels) if channels % self.groups != 0 => Err(ShapeFault::new(
+                Code::Channels,
+                format!("{channels} channels cannot be split into {} groups", self.groups),
+                format!("n_groups={} over {}", self.groups, inputs[0]),
+            )),
+            _ => Ok(inputs[0].clone()),
+        }
+    }
+
+    fn parameters(&self, inputs: &[&TensorType]) -> Result<Vec<ParameterSpec>, ShapeFault> {
+        let shape = [1, 1, 1, known_channels("GroupNorm", inputs[0])?];
+        Ok(vec![ParameterSpec::new("gamma", &shape, self.gamma), ParameterSpec::new("beta", &shape, self.beta)])
+    }
+
+    fn evaluate(&self, inputs: &[&ArrayD<f64>], parameters: &[&ArrayD<f64>]) -> ArrayD<f64> {
+        let [gamma, beta] = parameters else { return inputs[0].clone() };
+        let mut y = inputs[0].clone();
+        let each = y.shape().last().map_or(1, |channels| (channels / self.groups).max(1));
+        for mut image in y.axis_iter_mut(Axis(0)) {
+            for mut group in image.axis_chunks_iter_mut(Axis(2), each) {
+                let mean = group.mean().unwrap_or(0.0);
+                let variance = group.iter().map(|x| (x - mean).powi(2)).sum::<f64>() / group.len().max(1) as f64;
+                group.mapv_inplace(|x| (x - mean) / (variance + self.epsilon).sqrt());
+            }
+        }
+        y * *gamma + *beta
+    }
+
+    fn lower(&self, cx: &Lowering) -> Result<Lowered, String> {
+        let [height, width, channels] = cx.inputs[0][..] else { return Err("it gets no image".into()) };
+        Ok(Lowered::Step(Kernel::GroupNorm(GroupNormStep {
+            pixels: height * width,
+            channels,
+            norm: Groups { groups: self.groups, epsilon: self.epsilon as f32 },
+            activation: cx.epilogue.activation,
+        })))
+    }
+
+    fn supports(&self) -> Supports {
+        Supports { activation: true, ..Supports::default() }
+    }
+
+    fn as_any(&self) -> &dyn Any {
+        self
+    }
+}
+
+/// Division by the Euclidean length over the last axis.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Normalize {
+    pub epsilon: f64,
+}
+
+/// `Normalize`
+pub static NORMALIZE: Definition = Definition {
+    name: "Normalize",
+    aliases: &["L2Normalize"],
+    kind: "Normalize",
+    summary: "Scales the features to Euclidean length 1: the end of a net whose outputs are compared by distance.",
+    arguments: &[Argument {
+        name: "epsilon",
+        takes: "number",
+        default: Default::Float(1e-12),
+        doc: "the least length that is divided by, so that zeros stay zeros",
+    }],
+    details: "x / max(||x||, epsilon) over the last axis; the shape stays. As torch.nn.functional.normalize.",
+    example: "Input(512) >> Dense(64) >> Normalize",
+    build: |arguments| {
+        let epsilon = arguments.number_within("epsilon", 0.0, 1.0)?;
+        if (epsilon as f32) < f32::MIN_POSITIVE {
+            return Err(arguments.wrong("epsilon", "must be positive: zeros would be divided by zero"));
+        }
+        Ok(Arc::new(Normalize { epsilon }))
+    },
+};
+
+impl Operation for Normalize {
+    fn definition(&self) -> &'static Definition {
+        &NORMALIZE
+    }
+
+    fn settings(&self) -> Vec<(&'static str, String)> {
+        match self.epsilon == 1e-12 {
+            true => Vec::new(),
+            false => vec![("epsilon", self.epsilon.to_string())],
+        }
+    }
+
+    fn infer(&self, inputs: &[&TensorType]) -> Result<TensorType, ShapeFault> {
+        Ok(inputs[0].clone())
+    }
+
+    fn evaluate(&self, inputs: &[&ArrayD<f64>], _: &[&ArrayD<f64>]) -> ArrayD<f64> {
+        let mut y = inputs[0].clone();
+        let last = Axis(y.ndim().saturating_sub(1));
+        for mut row in y.lanes_mut(last) {
+            let length = row.iter().map(|x| x * x).sum::<f64>().sqrt().max(self.epsilon);
+            row.mapv_inplace(|x| x / length);
+        }
+        y
+    }
+
+    fn lower(&self, cx: &Lowering) -> Result<Lowered, String> {
+        let channels = cx.inputs[0].last().copied().unwrap_or(1);
+        let pixels = cx.inputs[0].iter().product::<usize>() / channels.max(1);
+        Ok(Lowered::InPlace(Kernel::Normalize(NormalizeStep { pixels, channels, epsilon: self.epsilon as f32 })))
     }
 
     fn as_any(&self) -> &dyn Any {

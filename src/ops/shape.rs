@@ -1,5 +1,6 @@
 //! Layers that move values or look at some of them, without calculating.
 
+use super::window::image_sizes;
 use crate::diagnostics::Code;
 use crate::graph::definition::Default;
 use crate::graph::{Argument, Definition, Lowered, Lowering, Operation, ShapeFault, ValueKind};
@@ -38,7 +39,11 @@ pub static RESHAPE: Definition = Definition {
             Some(value) => value.sizes(),
         };
         let sizes: Option<Vec<Option<usize>>> = sizes.map(|sizes| {
-            sizes.into_iter().map(|size| size.filter(|&size| size != -1)).map(|size| size.map(|size| size.max(0) as usize)).collect()
+            sizes
+                .into_iter()
+                .map(|size| size.filter(|&size| size != -1))
+                .map(|size| size.map(|size| size.max(0) as usize))
+                .collect()
         });
         match sizes {
             Some(sizes) if !sizes.contains(&Some(0)) && sizes.iter().filter(|size| size.is_none()).count() <= 1 => {
@@ -305,6 +310,42 @@ pub static DROPOUT: Definition = Definition {
     },
 };
 
+/// `DropBlock(0.9, 5)`
+pub static DROP_BLOCK: Definition = Definition {
+    name: "DropBlock",
+    aliases: &[],
+    kind: "DropBlock",
+    summary: "Drops square regions of an image in training; rests at inference.",
+    arguments: &[
+        Argument {
+            name: "keep_proba",
+            takes: "number from 0 to 1",
+            default: Default::Required,
+            doc: "the share that is kept, other than Dropout's",
+        },
+        Argument {
+            name: "block_size",
+            takes: "integer or pair",
+            default: Default::Required,
+            doc: "height and width of a region",
+        },
+    ],
+    details: "Ghiasi, Lin and Le, 2018 (arXiv 1810.12890). Takes images.",
+    example: "Input(28x28x1) >> Conv(3x3, 16) >> Relu >> DropBlock(0.9, 5) >> Flatten >> Softmax(10)",
+    build: |arguments| {
+        let keep = arguments.number_within("keep_proba", 0.0, 1.0)?;
+        if keep <= 0.0 {
+            return Err(arguments.wrong("keep_proba", "must be above 0: nothing would be left"));
+        }
+        let [height, width] = arguments.required_pair("block_size", 1)?;
+        let settings = match height == width {
+            true => vec![("keep_proba", keep), ("block_size", height as f64)],
+            false => vec![("keep_proba", keep), ("block_height", height as f64), ("block_width", width as f64)],
+        };
+        Ok(Arc::new(Rest { definition: &DROP_BLOCK, settings }))
+    },
+};
+
 /// `GaussianNoise(mean=0, std=1)`
 pub static GAUSSIAN_NOISE: Definition = Definition {
     name: "GaussianNoise",
@@ -333,6 +374,9 @@ impl Operation for Rest {
     }
 
     fn infer(&self, inputs: &[&TensorType]) -> Result<TensorType, ShapeFault> {
+        if self.definition.name == DROP_BLOCK.name {
+            image_sizes(DROP_BLOCK.name, inputs[0])?;
+        }
         Ok(inputs[0].clone())
     }
 

@@ -1,12 +1,17 @@
 //! The kernels that a step may run. Each is a description with resolved sizes, in `steps`, and one line here.
 
 use super::steps::convolution::ConvolutionStep;
+use super::steps::deconvolution::DeconvolutionStep;
 use super::steps::dense::DenseStep;
+use super::steps::embedding::EmbeddingStep;
 use super::steps::merge::{BroadcastStep, GatedAverageStep, MergeStep};
 use super::steps::movement::{CopyStep, TransposeStep};
-use super::steps::norm::{LocalResponseStep, NormStep};
+use super::steps::norm::{GroupNormStep, LocalResponseStep, NormStep, NormalizeStep};
 use super::steps::pointwise::{ActivationStep, SoftmaxStep};
 use super::steps::pool::{GlobalPoolStep, PoolStep};
+use super::steps::prelu::PReluStep;
+use super::steps::recurrent::{GruStep, LstmStep};
+use super::steps::resize::{FrameStep, UpscaleStep};
 use crate::kernels::threads::Threads;
 use crate::kernels::view::{View, ViewMut};
 use serde::{Deserialize, Serialize};
@@ -117,6 +122,15 @@ kernels! {
     GatedAverage(GatedAverageStep),
     Copy(CopyStep),
     Transpose(TransposeStep),
+    PRelu(PReluStep),
+    Deconvolution(DeconvolutionStep),
+    Upscale(UpscaleStep),
+    Frame(FrameStep),
+    GroupNorm(GroupNormStep),
+    Normalize(NormalizeStep),
+    Embedding(EmbeddingStep),
+    Lstm(LstmStep),
+    Gru(GruStep),
 }
 
 impl StepKernel for Kernel {

@@ -25,6 +25,13 @@ pub struct Epilogue {
     pub softmax: bool,
 }
 
+impl Epilogue {
+    /// Whether it does nothing.
+    pub fn is_empty(&self) -> bool {
+        *self == Epilogue::default()
+    }
+}
+
 /// Memory that a plan works in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Space {

@@ -207,7 +207,8 @@ impl Builder {
         let count = pair.clone().into_inner().count();
         let mut parts = pair.into_inner();
         let first = parts.next().ok_or_else(|| self.missing(span))?;
-        let mut expr = self.primary(first, self.deeper(depth, count, span)?)?;
+        // One more than the tree's levels: building an operand inside another takes the most stack.
+        let mut expr = self.primary(first, self.deeper(depth, count + 1, span)?)?;
         for part in parts {
             let span = Span { end: self.span(&part).end, ..expr.span };
             let inner = Box::new(expr);

@@ -26,6 +26,8 @@ impl Builder {
 
     fn binding(&self, pair: Pair<Rule>, depth: usize) -> Built<RepeatOver> {
         let span = self.span(&pair);
+        // These nest without brackets, which are bounded before.
+        let depth = self.deeper(depth, 2, span)?;
         let (mut variable, mut first, mut second, mut range) = (None, None, None, None);
         for part in pair.into_inner() {
             match part.as_rule() {
@@ -61,7 +63,7 @@ impl Builder {
         let (mut arms, mut otherwise, mut condition) = (Vec::new(), None, None);
         for part in self.parts(pair) {
             match (part.as_rule(), condition.take()) {
-                (Rule::expr, _) => condition = Some(self.expr(part, depth)?),
+                (Rule::expr, _) => condition = Some(self.expr(part, self.deeper(depth, 2, span)?)?),
                 (_, Some(condition)) => arms.push((condition, self.body(part, depth)?)),
                 (_, None) => otherwise = Some(Box::new(self.body(part, depth)?)),
             }

@@ -30,7 +30,7 @@ impl Builder {
                 let (net, _, entries) = self.binding_item(item)?;
                 ItemKind::Train(TrainItem { net, entries })
             }
-            Rule::expect_item => ItemKind::Expect(self.expect(item)?),
+            Rule::expect_item => ItemKind::Expect(self.promise(item)?),
             _ => return Err(self.missing(span)),
         };
         Ok(Item { docs, kind, span })
@@ -104,7 +104,7 @@ impl Builder {
         }
     }
 
-    fn expect(&self, pair: Pair<Rule>) -> Built<ExpectItem> {
+    fn promise(&self, pair: Pair<Rule>) -> Built<ExpectItem> {
         let span = self.span(&pair);
         let mut net = None;
         for part in self.parts(pair) {

@@ -12,6 +12,9 @@ use pest::error::{ErrorVariant, InputLocation};
 /// Bytes that a file may have.
 pub(super) const LARGEST_FILE: usize = 4_000_000;
 
+/// Words and signs that a file may have; they, not the bytes, cost time and memory.
+pub(super) const MOST_TOKENS: usize = 500_000;
+
 /// Brackets, one inside another.
 const DEEPEST_BRACKET: usize = 64;
 
@@ -39,6 +42,13 @@ pub(super) fn too_large(file: FileId, bytes: usize) -> Diagnostic {
         .help("is this a weights file? The spec names it: `weights NAME = \"file.h5\"`")
 }
 
+pub(super) fn too_many(file: FileId, count: usize) -> Diagnostic {
+    Diagnostic::new(Code::TooDeep, "this file has too many words and signs for a spec")
+        .at(span(file, 0, 0), format!("{count} of them"))
+        .note(format!("a spec may have {MOST_TOKENS}"))
+        .help("use `repeat` and nets of your own; long lists of labels may stand in a file of their own")
+}
+
 pub(super) fn empty(file: FileId) -> Diagnostic {
     Diagnostic::new(Code::Syntax, "there is nothing in this file")
         .at(span(file, 0, 0), "an item or an expression is missing")
@@ -62,6 +72,12 @@ pub(super) fn edition(written: &str, place: Span) -> Diagnostic {
     Diagnostic::new(Code::Edition, fault)
         .at(place, "this program knows edition 1")
         .help("write `netc 1`, or leave the line out")
+}
+
+fn nested(place: Span) -> Diagnostic {
+    Diagnostic::new(Code::TooDeep, "this expression is nested too deeply")
+        .at(place, "one inside another up to here")
+        .help("give parts of it names of their own, with `net` or `let`")
 }
 
 /// The order of the brackets, their depth, and runs of prefixes: all that could make a parser slow or deep. Every error
@@ -214,7 +230,8 @@ pub(super) fn explain(
         };
     let expected = match &refused.variant {
         ErrorVariant::ParsingError { positives, .. } => positives.clone(),
-        ErrorVariant::CustomError { .. } => Vec::new(),
+        // The only other refusal is that of pest's guard of the stack: `if if if …` nests without brackets.
+        ErrorVariant::CustomError { .. } => return nested(span(file, at.min(source.len()), at.min(source.len()))),
     };
     let tokens: Vec<Token> = tokens.iter().copied().filter(|token| token.kind != Kind::Comment).collect();
     let index = tokens.partition_point(|token| token.end <= at);

@@ -3,13 +3,40 @@
 
 use super::ast::*;
 use super::format_list::{Element, Sequence};
-use super::inline::Inline;
+use super::inline::{Inline, text_of};
 use super::layout::{Page, WIDTH};
+use super::parse::parse;
 use super::scan::{Kind, scan};
+use super::tree::ast_text;
+use crate::source::Sources;
 use std::ops::Range;
 
 /// The file in canonical form. It must have been read from `source` without errors: what the tree lacks is not written.
+/// The result is read again: it is laid out until nothing moves any more, and a text whose tree would be another one (an
+/// error of this program) is given back as it was.
 pub fn format(source: &str, file: &File) -> String {
+    let tree = ast_text(file);
+    let mut text = lay_out(source, file);
+    for _ in 0..MOST_ROUNDS {
+        let mut sources = Sources::default();
+        let id = sources.add_text("", text.as_str());
+        let (file, diagnostics) = parse(&sources, id);
+        if !diagnostics.is_empty() || ast_text(&file) != tree {
+            return source.to_string();
+        }
+        let next = lay_out(&text, &file);
+        if next == text {
+            break;
+        }
+        text = next;
+    }
+    text
+}
+
+/// Rounds after which a text is taken as it is; one that only reads it again is the rule.
+const MOST_ROUNDS: usize = 4;
+
+fn lay_out(source: &str, file: &File) -> String {
     let comments =
         scan(source).into_iter().filter(|token| token.kind == Kind::Comment).map(|token| token.start..token.end);
     let page = Page::new(source, comments.collect());
@@ -354,11 +381,4 @@ impl Formatter<'_> {
 /// Columns that a text takes.
 pub(super) fn width(text: &str) -> usize {
     text.chars().count()
-}
-
-/// What a printer prints.
-pub(super) fn text_of(print: impl FnOnce(&mut String)) -> String {
-    let mut out = String::new();
-    print(&mut out);
-    out
 }

@@ -1,7 +1,8 @@
 //! Lists in brackets: arguments, parameters, values, maps.
 
 use super::ast::*;
-use super::format::{Formatter, text_of, width};
+use super::format::{Formatter, width};
+use super::inline::text_of;
 use super::layout::WIDTH;
 use std::ops::Range;
 
@@ -74,9 +75,14 @@ impl Formatter<'_> {
             elements.iter().zip(&starts).map(|(element, &end)| self.breaks(end, element.range().start)).collect();
         let last = starts.last().copied().unwrap_or(sequence.inside.end);
         let values = || elements.iter().filter_map(|element| element.value());
-        let hanging = values().any(|value| self.hangs(value));
         let holds_lines = values().any(|value| self.must_break(value));
         let flat: Vec<String> = elements.iter().map(|element| self.element_text(*element)).collect();
+        let tall = |(element, text): (&Element, &String)| {
+            let Some(value) = element.value() else { return false };
+            let long = indent + 2 + width(text) > WIDTH && !self.must_break(value) && self.breaks_as_lines(value);
+            long || self.hangs(value)
+        };
+        let hanging = elements.iter().zip(&flat).any(tall);
         let whole = format!("{}{}{}", sequence.open, flat.join(", "), sequence.close);
         let broken = apart.contains(&true) || hanging || self.page.has_comment(&(last..sequence.inside.end));
         if elements.is_empty() && !broken || !broken && !holds_lines && self.fits(&whole) {

@@ -301,3 +301,10 @@ pub(super) fn binary(operator: BinaryOperator) -> &'static str {
         BinaryOperator::Divide => "/",
     }
 }
+
+/// What a printer prints.
+pub(super) fn text_of(print: impl FnOnce(&mut String)) -> String {
+    let mut out = String::new();
+    print(&mut out);
+    out
+}

@@ -28,6 +28,10 @@ pub fn parse(sources: &Sources, file: FileId) -> (File, Diagnostics) {
         return (reader.tree, reader.diagnostics);
     }
     reader.tokens = scan(source);
+    if reader.tokens.len() > error::MOST_TOKENS {
+        reader.diagnostics.push(error::too_many(file, reader.tokens.len()));
+        return (reader.tree, reader.diagnostics);
+    }
     let whole = error::check_brackets(source, &reader.tokens, file).is_ok().then(|| Grammar::parse(Rule::file, source));
     match whole {
         Some(Ok(mut pairs)) => {
@@ -47,6 +51,9 @@ pub fn parse_expression(sources: &Sources, file: FileId) -> Result<Expr> {
         return Err(error::too_large(file, source.len()).into());
     }
     let tokens = scan(source);
+    if tokens.len() > error::MOST_TOKENS {
+        return Err(error::too_many(file, tokens.len()).into());
+    }
     error::check_brackets(source, &tokens, file)?;
     let builder = Builder { file, base: 0 };
     match Grammar::parse(Rule::expression, source) {

@@ -90,10 +90,9 @@ fn examples_are_formatted_so() {
 
 #[test]
 fn the_languages_own_examples_are_in_canonical_form() {
-    for name in ["resnet50", "shortest", "unet_lines"] {
-        let (_, text) = EXAMPLES.iter().find(|(example, _)| *example == name).expect("an example");
-        if name != "unet_lines" {
-            assert_eq!(check_format(text), *text);
+    for (name, text) in EXAMPLES {
+        if ["resnet50", "shortest"].contains(&name) {
+            assert_eq!(check_format(text), text);
         }
     }
 }
@@ -182,8 +181,13 @@ fn nesting_and_size_are_bounded() {
     assert_eq!(codes(&format!("net a = b{}", " as c".repeat(5000))), [Code::TooDeep]);
     assert_eq!(codes(&format!("net a = b{}", "[c..]".repeat(5000))), [Code::TooDeep]);
     assert_eq!(codes(&long("b >> ", 5000)), []);
+    for piece in ["if ", "repeat i in "] {
+        assert_eq!(codes(&long(piece, 300)), [Code::Syntax], "{piece}");
+        assert_eq!(codes(&format!("{}{}", long(piece, 300), " { b }".repeat(300))), [Code::TooDeep], "{piece}");
+    }
     assert_eq!(codes(&format!("net a = if x {{ y }} {}", "else if x { y } ".repeat(5000))), []);
     assert_eq!(codes(&" ".repeat(4_000_001)), [Code::TooDeep]);
+    assert_eq!(codes(&long("1, ", 300_000)), [Code::TooDeep]);
 }
 
 /// As deep as allowed in every way at once, walked by all that walks trees, on a thread of 2 MiB.
@@ -228,6 +232,9 @@ fn time_grows_with_the_length_only() {
         check_time(&repeated(piece));
         check_time(&format!("net a = {}", repeated(piece)));
     }
+    check_time(&format!("net a = [{}]", repeated("1,")));
+    check_time(&format!("net a = Relu {}", repeated(">> Conv(3x3, 64, stride=2) as conv1\n")));
+    check_time(&repeated("net a(b, c=1) = (b | Dense(c * 2)) >> Add\n"));
 }
 
 #[track_caller]
@@ -235,7 +242,8 @@ fn check_time(text: &str) {
     let start = Instant::now();
     let (_, diagnostics, sources) = read(text);
     render::text(&diagnostics, &sources, false);
-    let allowed = Duration::from_secs(1 + text.len() as u64 / 100_000);
+    // A second per 100 kB is far above what it takes; tests run unoptimised and beside others.
+    let allowed = Duration::from_secs(3 + text.len() as u64 / 100_000);
     assert!(start.elapsed() < allowed, "{:?} for {:?}…", start.elapsed(), text.chars().take(60).collect::<String>());
 }
 
@@ -441,34 +449,3 @@ proptest! {
         }
     }
 }
-// HUNT-BEGIN
-#[test]
-fn hunt() {
-    let mut best: Option<String> = None;
-    let (mut n, mut ok, mut bad) = (0, 0, 0);
-    for seed in 0..std::env::var("HUNT").ok().and_then(|n| n.parse().ok()).unwrap_or(0_u64) {
-        let mut dice = Dice(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15));
-        let text =
-            if seed % 3 == 0 { dice.file() } else { format!("net q ={}{}", dice.gap(), dice.expr(1 + seed % 3)) };
-        n += 1;
-        if !read(&text).1.is_empty() {
-            continue;
-        }
-        ok += 1;
-        if std::panic::catch_unwind(|| check_format(&text)).is_err() {
-            bad += 1;
-            if best.as_ref().is_none_or(|b| b.len() > text.len()) {
-                best = Some(text);
-            }
-        }
-    }
-    println!("HUNT {n} {ok} bad {bad}");
-    if let Some(text) = best {
-        let t = tree(&text);
-        let once = format(&text, &t);
-        let twice = format(&once, &read(&once).0);
-        println!("HUNT\n=== source\n{text}\n=== once\n{once}\n=== twice\n{twice}");
-        println!("{}", erased(&t) == erased(&read(&once).0));
-    }
-}
-// HUNT-END

@@ -1,8 +1,7 @@
 //! The tree as text, one node a line, for `--emit ast` and for snapshots.
 
 use super::ast::*;
-use super::format::text_of;
-use super::inline::{Inline, binary, escape, unary};
+use super::inline::{Inline, binary, escape, text_of, unary};
 
 /// A file's tree, indented by two blanks a level, without places.
 pub fn ast_text(file: &File) -> String {

@@ -11,7 +11,7 @@ use std::collections::BTreeSet;
 pub(super) const PAD: f64 = 11.0;
 /// The height of a row of tags, the space between rows included.
 pub(super) const TAG_ROW: f64 = 18.0;
-const NARROWEST: f64 = 178.0;
+const NARROWEST: f64 = 186.0;
 
 /// A tag in a box.
 pub(super) struct Tag {
@@ -155,8 +155,8 @@ fn finish(graph: &Graph, one: &mut Box, costs: &[Cost], consumers: &[Vec<NodeId>
     // The mark of frozen layers stands at the end of the line of the kind.
     let mark = if node.frozen { 20.0 } else { 0.0 };
     let lines = [name_width + 14.0 + first + mark, if one.family.is_compact() { 0.0 } else { kind_width + mark }];
-    // Shapes stand right of the middle, below the box.
-    let shape_width = one.shape.as_deref().map_or(0.0, |shape| 2.0 * (text_width(shape, SMALL_SIZE, false) + 7.0));
+    // Shapes stand right of the middle, below the box, and may reach a little beyond it.
+    let shape_width = one.shape.as_deref().map_or(0.0, |shape| 2.0 * (text_width(shape, SMALL_SIZE, false) - 2.0));
     let widest_tag = one.tags.iter().map(|tag| tag_width(&tag.text)).fold(0.0, f64::max);
     let text = lines.into_iter().fold(widest_tag, f64::max) + 2.0 * PAD;
     one.width = text.max(shape_width).max(NARROWEST).ceil();

@@ -1,11 +1,13 @@
 //! Long chains stand in several columns, so that a drawing is neither a thread nor a band.
 
-use super::layout::{Item, Layout, Link, Pin, size};
+use super::layout::{Item, Layout, Pin, Point, RowPoint, size};
 use super::order::{Cell, Rows};
 
 /// Width by height that drawings aim at.
 const ASPECT: f64 = 1.15;
 const MOST_COLUMNS: usize = 8;
+/// Columns that stay as high as this part of the whole are not worth the turns.
+const WORTH_IT: f64 = 0.75;
 /// Between columns: the link to the next one runs up there.
 const GUTTER: f64 = 56.0;
 /// Above the columns: the link comes over them.
@@ -13,14 +15,28 @@ const ABOVE: f64 = 26.0;
 /// How far below a column its link turns.
 const TURN: f64 = 24.0;
 
-/// Breaks a layout into columns where a single link leads from one row to the next.
-pub(super) fn fold(layout: &mut Layout, rows: &Rows, tops: &[f64], ends: &[f64], items: &[Item], links: &[Link]) {
-    let free = |cell: usize| matches!(rows.cells[cell], Cell::Item(item) if items[item].pin == Pin::Free);
+/// Breaks a layout into columns where the output of a single box leads from one row to the next.
+pub(super) fn fold(
+    layout: &mut Layout,
+    rows: &Rows,
+    routes: Vec<Vec<RowPoint>>,
+    tops: &[f64],
+    ends: &[f64],
+    items: &[Item],
+) {
+    let free = |cell: usize| match rows.cells[cell] {
+        Cell::Item(item) => items[item].pin == Pin::Free,
+        Cell::Pass(_) => true,
+    };
+    let breaks = |row: usize| {
+        let parts = &rows.parts[row - 1];
+        let from = parts.first().map(|part| part.upper);
+        let one = from.is_some_and(|from| free(from) && matches!(rows.cells[from], Cell::Item(_)));
+        one && parts.iter().all(|part| Some(part.upper) == from && free(part.lower))
+    };
     // The first rows of possible columns.
     let mut starts = vec![0];
-    starts.extend((1..rows.rows.len()).filter(|&row| {
-        matches!(rows.parts[row - 1][..], [part] if free(part.upper) && free(part.lower))
-    }));
+    starts.extend((1..rows.rows.len()).filter(|&row| breaks(row)));
     let spans: Vec<(f64, f64)> = rows
         .rows
         .iter()
@@ -45,6 +61,9 @@ pub(super) fn fold(layout: &mut Layout, rows: &Rows, tops: &[f64], ends: &[f64],
     for count in 1..=MOST_COLUMNS.min(starts.len()) {
         let columns = balanced(&starts, count, tops, ends);
         let (width, height) = measure(&columns);
+        if count > 1 && height > WORTH_IT * measure(&[0]).1 {
+            continue;
+        }
         let distance = (width / height.max(1.0) / ASPECT).ln().abs();
         if distance < best.0 {
             best = (distance, columns);
@@ -71,25 +90,22 @@ pub(super) fn fold(layout: &mut Layout, rows: &Rows, tops: &[f64], ends: &[f64],
         cells.iter().for_each(|&cell| row_of[cell] = row);
     }
     let moved = |(x, y): (f64, f64), column: usize| (x + offsets[column].0, y + offsets[column].1);
-    for (index, link) in links.iter().enumerate() {
-        let (from, to) = (column_of(row_of[link.from]), column_of(row_of[link.to]));
-        let route = &mut layout.routes[index];
-        let ends_of = route.first().copied().zip(route.last().copied());
-        if from == to {
-            route.iter_mut().for_each(|point| *point = moved(*point, from));
-        } else if let Some((first, last)) = ends_of {
-            let (first, last) = (moved(first, from), moved(last, to));
-            let below = first.1.max(ends[row_of[link.from]] + offsets[from].1) + TURN;
-            let above = ABOVE - TURN + 4.0;
-            *route = vec![
-                first,
-                (first.0, below),
-                (gutters[from], below),
-                (gutters[from], above),
-                (last.0, above),
-                last,
-            ];
+    for (index, route) in routes.into_iter().enumerate() {
+        let mut folded: Vec<Point> = Vec::with_capacity(route.len() + 4);
+        let mut before: Option<(Point, usize)> = None;
+        for &(point, row) in &route {
+            let column = column_of(row);
+            let here = moved(point, column);
+            if let Some((last, earlier)) = before.filter(|(_, earlier)| *earlier != column_of(row)) {
+                // Down, up between the columns, and over the next one; the points of the curve are not needed.
+                let turn = ends[columns[column] - 1] + offsets[earlier].1 + TURN;
+                let (gutter, above) = (gutters[earlier], ABOVE - TURN + 4.0);
+                folded.extend([(last.0, turn), (gutter, turn), (gutter, above), (here.0, above)]);
+            }
+            folded.push(here);
+            before = Some((here, column));
         }
+        layout.routes[index] = folded;
     }
     for (cell, at) in layout.at.iter_mut().enumerate() {
         *at = moved(*at, column_of(row_of[cell]));
@@ -105,11 +121,6 @@ pub(super) fn fold(layout: &mut Layout, rows: &Rows, tops: &[f64], ends: &[f64],
     for (item, pinned) in items.iter().enumerate() {
         if pinned.pin == Pin::Last {
             layout.at[item].1 = layout.height;
-            for (index, link) in links.iter().enumerate() {
-                if link.to == item && let Some(point) = layout.routes[index].last_mut() {
-                    point.1 = layout.height;
-                }
-            }
         }
     }
 }

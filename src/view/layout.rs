@@ -51,6 +51,8 @@ const BESIDE: f64 = 30.0;
 const BESIDE_LINK: f64 = 20.0;
 /// Space between rows that straight links join: a shape and an arrow fit in.
 const BELOW: f64 = 30.0;
+/// Space between a frame's entries and what straight links lead to.
+const BELOW_ENTRY: f64 = 8.0;
 /// The straight beginning of a curved link, where the shape stands.
 const STUB: f64 = 14.0;
 /// How often places in rows are averaged with those of their neighbours.
@@ -59,7 +61,8 @@ const SWEEPS: usize = 24;
 /// Lays out one level. `None` where links lead in a circle or there is too much to draw.
 pub(super) fn lay_out(items: &[Item], links: &[Link], fold_above: f64) -> Option<Layout> {
     let rows = rows(items, links)?;
-    let x = across(&rows, items, links);
+    let mut x = across(&rows, items, links);
+    straighten(&rows, items, &mut x);
     let (tops, heights) = down(&rows, &x, items, links);
     let mut at = vec![(0.0, 0.0); rows.cells.len()];
     for (index, row) in rows.rows.iter().enumerate() {
@@ -69,14 +72,15 @@ pub(super) fn lay_out(items: &[Item], links: &[Link], fold_above: f64) -> Option
         }
     }
     let ends: Vec<f64> = tops.iter().zip(&heights).map(|(top, height)| top + height).collect();
+    let routes = routes(&rows, &at, &tops, &ends, items, links);
     let mut layout = Layout {
         width: (0..at.len()).map(|cell| at[cell].0 + size(&rows, cell, items).0).fold(0.0, f64::max),
         height: ends.last().copied().unwrap_or(0.0),
-        routes: routes(&rows, &at, &tops, &ends, items, links),
+        routes: routes.iter().map(|route| route.iter().map(|(point, _)| *point).collect()).collect(),
         at,
     };
     if layout.height > fold_above {
-        columns::fold(&mut layout, &rows, &tops, &ends, items, links);
+        columns::fold(&mut layout, &rows, routes, &tops, &ends, items);
     }
     layout.at.truncate(items.len());
     Some(layout)
@@ -185,6 +189,55 @@ fn settle(rows: &Rows, row: &[usize], wish: &[Point], x: &mut [f64], items: &[It
     }
 }
 
+/// Makes long links that bend around wide rows straight where there is room: as far out as they bend.
+fn straighten(rows: &Rows, items: &[Item], x: &mut [f64]) {
+    let mut passes: Vec<(usize, Vec<usize>)> = Vec::new();
+    let mut place = vec![(0, 0); rows.cells.len()];
+    for (index, row) in rows.rows.iter().enumerate() {
+        for (at, &cell) in row.iter().enumerate() {
+            place[cell] = (index, at);
+        }
+    }
+    // The passes of a link were made one after the other.
+    for (cell, kind) in rows.cells.iter().enumerate() {
+        match (kind, passes.last_mut()) {
+            (Cell::Pass(link), Some((known, cells))) if known == link => cells.push(cell),
+            (Cell::Pass(link), _) => passes.push((*link, vec![cell])),
+            (Cell::Item(_), _) => {}
+        }
+    }
+    let outermost = |cells: &[usize], x: &[f64]| cells.iter().map(|&cell| x[cell]).fold(f64::NEG_INFINITY, f64::max);
+    let innermost = |cells: &[usize], x: &[f64]| cells.iter().map(|&cell| x[cell]).fold(f64::INFINITY, f64::min);
+    // From the right inwards to the right, then from the left inwards to the left.
+    for right in [true, false] {
+        let mut order: Vec<(f64, usize)> = passes
+            .iter()
+            .enumerate()
+            .map(|(index, (_, cells))| (if right { -outermost(cells, x) } else { innermost(cells, x) }, index))
+            .collect();
+        order.sort_by(|a, b| a.0.total_cmp(&b.0));
+        for (_, index) in order {
+            let cells = &passes[index].1;
+            let wanted = if right { outermost(cells, x) } else { innermost(cells, x) };
+            let fits = cells.iter().all(|&cell| {
+                let (row, at) = place[cell];
+                let row = &rows.rows[row];
+                let left = at.checked_sub(1).map_or(f64::NEG_INFINITY, |left| x[row[left]] + size(rows, row[left], items).0);
+                let right = row.get(at + 1).map_or(f64::INFINITY, |&right| x[right]);
+                wanted - left >= BESIDE_LINK - 0.01 && right - wanted >= BESIDE_LINK - 0.01
+            });
+            if fits {
+                cells.iter().for_each(|&cell| x[cell] = wanted);
+            }
+        }
+    }
+}
+
+/// Whether a row holds the entries of a frame.
+fn row_enters(rows: &Rows, row: usize, items: &[Item]) -> bool {
+    rows.rows[row].iter().any(|&cell| matches!(rows.cells[cell], Cell::Item(item) if items[item].pin == Pin::First))
+}
+
 /// The top and height of each row: curved links get more space, the more the farther they lead.
 fn down(rows: &Rows, x: &[f64], items: &[Item], links: &[Link]) -> (Vec<f64>, Vec<f64>) {
     let heights: Vec<f64> = rows
@@ -203,10 +256,14 @@ fn down(rows: &Rows, x: &[f64], items: &[Item], links: &[Link]) -> (Vec<f64>, Ve
                 (x[part.upper] + upper - x[part.lower] - lower).abs()
             })
             .fold(0.0, f64::max);
-        top += height + if aside < 0.5 { BELOW } else { BELOW + 14.0 + (aside * 0.07).min(30.0) };
+        let entry = row_enters(rows, index, items);
+        top += height + if aside < 0.5 && entry { BELOW_ENTRY } else if aside < 0.5 { BELOW } else { BELOW + 14.0 + (aside * 0.07).min(30.0) };
     }
     (tops, heights)
 }
+
+/// A point of a link, and the row that it belongs to.
+pub(super) type RowPoint = (Point, usize);
 
 /// The points of each link: down through its rows, aside between them.
 fn routes(
@@ -216,26 +273,23 @@ fn routes(
     ends: &[f64],
     items: &[Item],
     links: &[Link],
-) -> Vec<Vec<Point>> {
-    let mut routes: Vec<Vec<Point>> = vec![Vec::new(); links.len()];
+) -> Vec<Vec<RowPoint>> {
+    let mut routes: Vec<Vec<RowPoint>> = vec![Vec::new(); links.len()];
     for (row, parts) in rows.parts.iter().enumerate() {
         for part in parts {
             let (upper, lower) = ports(rows, part, links);
             let (from, to) = (at[part.upper].0 + upper, at[part.lower].0 + lower);
             let route = &mut routes[part.link];
             if let Cell::Item(item) = rows.cells[part.upper] {
-                route.push((from, at[part.upper].1 + items[item].height));
+                route.push(((from, at[part.upper].1 + items[item].height), row));
             }
             if (from - to).abs() >= 0.05 {
                 let stub = if matches!(rows.cells[part.upper], Cell::Item(_)) { STUB } else { 0.0 };
-                route.push((from, ends[row] + stub));
-                route.push((to, tops[row + 1] - 6.0));
+                route.push(((from, ends[row] + stub), row));
+                route.push(((to, tops[row + 1] - 6.0), row + 1));
             }
-            if matches!(rows.cells[part.lower], Cell::Item(_)) {
-                route.push((to, at[part.lower].1));
-            } else {
-                route.push((to, ends[row + 1]));
-            }
+            let end = if matches!(rows.cells[part.lower], Cell::Item(_)) { at[part.lower].1 } else { ends[row + 1] };
+            route.push(((to, end), row + 1));
         }
     }
     routes

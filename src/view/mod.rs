@@ -8,8 +8,8 @@ mod metrics;
 mod order;
 mod paint;
 mod scopes;
-mod svg;
-mod table;
+pub mod svg;
+pub mod table;
 mod text;
 
 pub use svg::svg;

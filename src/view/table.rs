@@ -118,6 +118,12 @@ pub(super) fn totals(costs: &[Cost]) -> String {
     text
 }
 
+/// The columns of the terminal that stdout is; `None` where it is none.
+pub fn terminal_width() -> Option<usize> {
+    let (terminal_size::Width(width), _) = terminal_size::terminal_size_of(std::io::stdout())?;
+    Some(usize::from(width))
+}
+
 /// `{"net", "summary", "layers": [{"index", "name", "kind", "output", "parameters", "macs", "inputs"}]}`.
 /// Multiply-adds that depend on an open size are null.
 pub fn json(graph: &Graph) -> Value {

@@ -1,1 +1,521 @@
+//! Binding: which tensor of which file every parameter of a graph takes its values from. Strict, by origin and name;
+//! all that does not fit is told at once.
 
+use super::store::{self, Entry, Layout, Role, Store, StoreError};
+use crate::diagnostics::{Code, Diagnostic, Diagnostics, Result, suggest};
+use crate::elaborate::requests::WeightsRequest;
+use crate::graph::{Graph, ParameterId};
+use sha2::{Digest, Sha256};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::fmt::{self, Write};
+use std::io::Read;
+use std::path::Path;
+
+/// The seed of parameters that nothing binds.
+pub const SEED: u64 = 0;
+
+/// What a file's values go through before the layer takes them.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Transform {
+    None,
+    /// A variance (Keras) becomes an inverse standard deviation (NeuPy), with the layer's epsilon.
+    InverseStd { epsilon: f64 },
+    /// A kernel (out, in, height, width) becomes (height, width, in, out).
+    KernelFromPyTorch,
+    /// A matrix (out, in) becomes (in, out); rows that are the values of an image flattened channels first are put in order.
+    MatrixFromPyTorch { flattened: Option<[usize; 3]> },
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Source {
+    store: usize,
+    entry: usize,
+    transform: Transform,
+}
+
+/// Where the values of a graph's parameters come from.
+#[derive(Debug)]
+pub struct Bindings {
+    stores: Vec<Box<dyn Store>>,
+    sources: Vec<Option<Source>>,
+    pub report: Report,
+}
+
+/// What was bound from one file.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct FileReport {
+    pub file: String,
+    pub layout: String,
+    pub tensors: usize,
+    pub values: usize,
+    /// Tensors of layers that the net does not have, and those layers.
+    pub unused: usize,
+    pub unused_layers: Vec<String>,
+    /// What was done besides reading.
+    pub notes: Vec<String>,
+}
+
+/// What was bound.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Report {
+    pub files: Vec<FileReport>,
+    /// Parameters that nothing binds, and their layers in order.
+    pub untrained: usize,
+    pub untrained_layers: Vec<String>,
+    /// Every parameter, its shape and where it comes from.
+    lines: Vec<(String, String, String)>,
+}
+
+/// Binds the parameters of a graph (not yet optimised) to the files that are asked for.
+pub fn bind(graph: &Graph, requests: &[WeightsRequest]) -> Result<(Bindings, Diagnostics)> {
+    let mut faults = Diagnostics::default();
+    let mut bindings = Bindings { stores: Vec::new(), sources: vec![None; graph.parameters.len()], report: Report::default() };
+    let epsilons = epsilons(graph);
+    // Inner nets first, so that the weights of a net stand over those of the nets it was made from.
+    for request in requests {
+        match open(request, &mut faults) {
+            Some(store) => bind_file(graph, request, store, &epsilons, &mut bindings, &mut faults),
+            None => continue,
+        }
+    }
+    bindings.finish_report(graph);
+    faults.or_errors(bindings)
+}
+
+/// The epsilon of each running statistic's layer.
+fn epsilons(graph: &Graph) -> HashMap<ParameterId, f64> {
+    let mut list = HashMap::new();
+    for node in &graph.nodes {
+        if let Some(epsilon) = node.operation.epsilon() {
+            list.extend(node.parameters.iter().map(|&id| (id, epsilon)));
+        }
+    }
+    list
+}
+
+fn open(request: &WeightsRequest, faults: &mut Diagnostics) -> Option<Box<dyn Store>> {
+    let layout = request.layout.as_deref().and_then(|word| word.parse::<Layout>().ok());
+    match store::open(&request.path, layout) {
+        Ok(store) => check_digest(request, faults).then_some(store),
+        Err(fault) => {
+            faults.push(open_fault(request, &fault));
+            None
+        }
+    }
+}
+
+fn open_fault(request: &WeightsRequest, fault: &StoreError) -> Diagnostic {
+    let code = match fault {
+        StoreError::NotFound { .. } => Code::WeightsMissing,
+        StoreError::UnknownLayout { .. } | StoreError::OtherLayout { .. } => Code::WeightsLayout,
+        StoreError::Truncated { .. } | StoreError::Corrupt { .. } => Code::WeightsCorrupt,
+        _ => Code::WeightsUnreadable,
+    };
+    let diagnostic = Diagnostic::new(code, fault.to_string()).at(request.span, format!("weights of `{}`", request.net));
+    match code {
+        Code::WeightsMissing => diagnostic
+            .maybe_help(crate::elaborate::project::near_file(&request.path))
+            .help(format!("`--weights {}=path` names another file", request.net)),
+        Code::WeightsCorrupt => diagnostic.help("fetch the file again"),
+        _ => diagnostic,
+    }
+}
+
+/// Whether a pinned file is the one that was pinned.
+fn check_digest(request: &WeightsRequest, faults: &mut Diagnostics) -> bool {
+    let Some(wanted) = &request.sha256 else { return true };
+    match sha256(&request.path) {
+        Ok(found) if found == *wanted => true,
+        Ok(found) => {
+            faults.push(
+                Diagnostic::new(Code::WeightsDigest, format!("{} is not the file that was pinned", request.path.display()))
+                    .at(request.span, format!("has the digest {found}")),
+            );
+            false
+        }
+        Err(fault) => {
+            faults.push(
+                Diagnostic::new(Code::WeightsUnreadable, format!("{} cannot be read: {fault}", request.path.display()))
+                    .at(request.span, "here"),
+            );
+            false
+        }
+    }
+}
+
+/// The SHA-256 of a file, in hexadecimal digits.
+pub fn sha256(path: &Path) -> std::io::Result<String> {
+    let mut file = std::fs::File::open(path)?;
+    let mut hasher = Sha256::new();
+    let mut buffer = vec![0; 1 << 20];
+    loop {
+        let count = file.read(&mut buffer)?;
+        if count == 0 {
+            break;
+        }
+        hasher.update(&buffer[..count]);
+    }
+    let mut text = String::new();
+    for byte in hasher.finalize() {
+        let _ = write!(text, "{byte:02x}");
+    }
+    Ok(text)
+}
+
+/// A parameter of a net, with the name that its layer has in that net.
+struct Wanted<'g> {
+    id: ParameterId,
+    layer: &'g str,
+}
+
+fn bind_file(
+    graph: &Graph,
+    request: &WeightsRequest,
+    store: Box<dyn Store>,
+    epsilons: &HashMap<ParameterId, f64>,
+    bindings: &mut Bindings,
+    faults: &mut Diagnostics,
+) {
+    let entries = store.entries();
+    let wanted: Vec<Wanted> = (0..graph.parameters.len())
+        .filter_map(|index| {
+            let parameter = &graph.parameters[index];
+            let (_, layer) = parameter.layers.iter().find(|(net, _)| *net == request.net)?;
+            Some(Wanted { id: ParameterId(index), layer })
+        })
+        .collect();
+    let mut report = FileReport {
+        file: request.path.display().to_string(),
+        layout: store.layout().to_string(),
+        ..FileReport::default()
+    };
+    let names = match store.has_names() {
+        true => names_in_file(entries, &wanted, request, faults),
+        false => by_order(graph, entries, &wanted, &mut report),
+    };
+    let index: HashMap<(&str, &Role), usize> =
+        entries.iter().enumerate().map(|(at, entry)| ((entry.layer.as_str(), &entry.role), at)).collect();
+    let mut used = BTreeSet::new();
+    let mut problems = Vec::new();
+    let mut missing = 0;
+    for Wanted { id, layer } in &wanted {
+        let parameter = &graph.parameters[id.0];
+        let found = names.get(layer).and_then(|name| find_role(&index, name, parameter.role));
+        let Some(entry) = found else {
+            missing += 1;
+            if !request.initialize_missing {
+                problems.push(format!("{}/{} {:?}: not in the file{}", layer, parameter.role, parameter.shape, near(entries, layer, &parameter.shape)));
+            }
+            continue;
+        };
+        used.insert(entry);
+        match fit(&entries[entry], &parameter.shape, parameter.role, parameter.flattened, store.layout(), epsilons.get(id)) {
+            Ok(transform) => {
+                note(&mut report, transform, layer);
+                report.tensors += 1;
+                report.values += parameter.len();
+                bindings.sources[id.0] = Some(Source { store: bindings.stores.len(), entry, transform });
+            }
+            Err(reason) => problems.push(format!("{}/{}: {reason}", layer, parameter.role)),
+        }
+    }
+    let taken: BTreeSet<&str> = names.values().map(String::as_str).collect();
+    for (at, entry) in entries.iter().enumerate().filter(|(at, _)| !used.contains(at)) {
+        if taken.contains(entry.layer.as_str()) && store.has_names() {
+            problems.push(format!(
+                "{} {:?}: the file has it, but the net's layer takes none: the weights are those of another network",
+                entries[at].key, entry.shape
+            ));
+            continue;
+        }
+        report.unused += 1;
+        if report.unused_layers.last() != Some(&entry.layer) {
+            report.unused_layers.push(entry.layer.clone());
+        }
+    }
+    if !problems.is_empty() {
+        let all = wanted.len();
+        let message = match missing == all && !request.initialize_missing {
+            true => format!("nothing in {} fits `{}`", report.file, request.net),
+            false => format!("{} of {all} parameters of `{}` do not fit {}", problems.len(), request.net, report.file),
+        };
+        let shown = problems.len().min(30);
+        let mut diagnostic = Diagnostic::new(Code::WeightsMismatch, message)
+            .at(request.span, format!("weights of `{}`", request.net))
+            .note(problems[..shown].join("\n"));
+        if problems.len() > shown {
+            diagnostic = diagnostic.note(format!("and {} more", problems.len() - shown));
+        }
+        faults.push(diagnostic.help(
+            "`rename = { \"name in the file\" = \"layer\" }` maps names; `missing = initialize` lets missing ones start from their initialisers",
+        ));
+    }
+    if missing > 0 && request.initialize_missing {
+        report.notes.push(format!("{missing} missing, initialised"));
+    }
+    bindings.stores.push(store);
+    bindings.report.files.push(report);
+}
+
+/// For each layer that is wanted, its name in the file: its own, that of the spec's table, that of the table that ships.
+fn names_in_file<'g>(
+    entries: &[Entry],
+    wanted: &[Wanted<'g>],
+    request: &WeightsRequest,
+    faults: &mut Diagnostics,
+) -> BTreeMap<&'g str, String> {
+    let known: BTreeSet<&str> = entries.iter().map(|entry| entry.layer.as_str()).collect();
+    let layers: BTreeSet<&str> = wanted.iter().map(|wanted| wanted.layer).collect();
+    for (from, to) in &request.rename {
+        if !known.contains(from.as_str()) {
+            faults.push(
+                Diagnostic::new(Code::WeightsOption, format!("the file has no layer `{from}` to rename to `{to}`"))
+                    .at(request.span, "renamed in this block")
+                    .maybe_help(suggest::did_you_mean(from, known.iter().copied())),
+            );
+        }
+    }
+    let mut names = BTreeMap::new();
+    for layer in layers {
+        let table = |table: &BTreeMap<String, String>| {
+            table.iter().find(|(from, to)| to.as_str() == layer && known.contains(from.as_str())).map(|(from, _)| from.clone())
+        };
+        let own = || known.contains(layer).then(|| layer.to_string());
+        if let Some(name) = table(&request.rename).or_else(own).or_else(|| table(&request.shipped_rename)) {
+            names.insert(layer, name);
+        }
+    }
+    names
+}
+
+/// In a file without names, the k-th layer of a class is the net's k-th of that class.
+fn by_order<'g>(
+    graph: &'g Graph,
+    entries: &[Entry],
+    wanted: &[Wanted<'g>],
+    report: &mut FileReport,
+) -> BTreeMap<&'g str, String> {
+    let mut in_file: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+    for entry in entries {
+        let list = in_file.entry(entry.class.as_deref().unwrap_or("")).or_default();
+        if list.last() != Some(&entry.layer.as_str()) {
+            list.push(&entry.layer);
+        }
+    }
+    let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
+    let mut names = BTreeMap::new();
+    let layer_of: HashMap<ParameterId, &str> = wanted.iter().map(|wanted| (wanted.id, wanted.layer)).collect();
+    for node in &graph.nodes {
+        let Some(layer) = node.parameters.first().and_then(|id| layer_of.get(id)) else { continue };
+        let class = keras_class(node.operation.kind());
+        let count = counts.entry(class).or_default();
+        if let Some(name) = in_file.get(class).and_then(|list| list.get(*count)) {
+            names.insert(*layer, name.to_string());
+        }
+        *count += 1;
+    }
+    report.notes.push("the file has no names: layers were matched by class and order".into());
+    names
+}
+
+/// Keras' snake-case class of a layer with parameters.
+fn keras_class(kind: &str) -> &'static str {
+    match kind {
+        "Convolution" => "conv2d",
+        "DepthwiseConvolution" => "depthwise_conv2d",
+        "Deconvolution" => "conv2d_transpose",
+        "BatchNorm" => "batch_normalization",
+        "GroupNorm" => "group_normalization",
+        "Embedding" => "embedding",
+        "LSTM" => "lstm",
+        "GRU" => "gru",
+        _ => "dense",
+    }
+}
+
+/// The tensor of a layer for a role, under any of the names that layouts have for it.
+fn find_role(index: &HashMap<(&str, &Role), usize>, layer: &str, role: &str) -> Option<usize> {
+    let wanted = Role::from_neupy(role);
+    let mut roles = vec![wanted.clone()];
+    match wanted {
+        Role::RunningInvStd => roles.push(Role::RunningVariance),
+        Role::Weight => roles.push(Role::Other("depthwise_kernel".into())),
+        _ => {}
+    }
+    roles.iter().find_map(|role| index.get(&(layer, role)).copied())
+}
+
+/// How a tensor of a file becomes a parameter, or why it cannot.
+fn fit(
+    entry: &Entry,
+    shape: &[usize],
+    role: &str,
+    flattened: Option<[usize; 3]>,
+    layout: Layout,
+    epsilon: Option<&f64>,
+) -> std::result::Result<Transform, String> {
+    let bare = |shape: &[usize]| -> Vec<usize> { shape.iter().copied().skip_while(|&size| size == 1).collect() };
+    let other = || format!("the net needs {shape:?}, the file has {:?}", entry.shape);
+    if layout == Layout::Safetensors && role == "weight" {
+        return match (shape, &entry.shape[..]) {
+            (&[h, w, inputs, outputs], &[o, i, kh, kw]) if [h, w, inputs, outputs] == [kh, kw, i, o] => {
+                Ok(Transform::KernelFromPyTorch)
+            }
+            (&[inputs, outputs], &[o, i]) if [inputs, outputs] == [i, o] => {
+                Ok(Transform::MatrixFromPyTorch { flattened: flattened.filter(|[h, w, _]| h * w > 1) })
+            }
+            _ => Err(other()),
+        };
+    }
+    // Keras stores a depthwise kernel as (height, width, channels, multiplier): the same values in the same order.
+    let depthwise = |file: &[usize]| match (shape, file) {
+        (&[h, w, 1, filters], &[kh, kw, channels, multiplier]) => h == kh && w == kw && filters == channels * multiplier,
+        _ => false,
+    };
+    if entry.shape != shape && bare(&entry.shape) != bare(shape) && !depthwise(&entry.shape) {
+        return Err(other());
+    }
+    match (role, &entry.role) {
+        ("running_inv_std", Role::RunningVariance) => {
+            Ok(Transform::InverseStd { epsilon: epsilon.copied().unwrap_or(1e-5) })
+        }
+        _ => Ok(Transform::None),
+    }
+}
+
+fn note(report: &mut FileReport, transform: Transform, layer: &str) {
+    let text = match transform {
+        Transform::None | Transform::KernelFromPyTorch | Transform::MatrixFromPyTorch { flattened: None } => return,
+        Transform::InverseStd { epsilon } => format!("variances became inverse deviations (epsilon {epsilon})"),
+        Transform::MatrixFromPyTorch { flattened: Some([h, w, c]) } => {
+            format!("rows of {layer} were permuted: the file flattens {c}x{h}x{w} channels first")
+        }
+    };
+    if !report.notes.contains(&text) {
+        report.notes.push(text);
+    }
+}
+
+/// The layer of the file whose name is nearest, and those whose shape fits.
+fn near(entries: &[Entry], layer: &str, shape: &[usize]) -> String {
+    let names: BTreeSet<&str> = entries.iter().map(|entry| entry.layer.as_str()).collect();
+    if let Some(name) = suggest::nearest(layer, names) {
+        return format!("; the nearest name is `{name}`");
+    }
+    let same: Vec<&str> =
+        entries.iter().filter(|entry| entry.shape == shape).map(|entry| entry.key.as_str()).take(3).collect();
+    if same.is_empty() { String::new() } else { format!("; of this shape are {}", same.join(", ")) }
+}
+
+impl Bindings {
+    /// The values of a parameter that is not made from others, row-major.
+    ///
+    /// # Errors
+    /// Where the file cannot be read (any more).
+    pub fn read(&self, graph: &Graph, id: ParameterId) -> std::result::Result<Vec<f32>, StoreError> {
+        let parameter = &graph.parameters[id.0];
+        let Some(Some(source)) = self.sources.get(id.0) else {
+            return Ok(parameter.initializer.sample(&parameter.shape, &parameter.path(), SEED));
+        };
+        let values = self.stores[source.store].read(source.entry)?;
+        Ok(transform(values, &parameter.shape, source.transform))
+    }
+
+    fn finish_report(&mut self, graph: &Graph) {
+        for (parameter, source) in graph.parameters.iter().zip(&self.sources) {
+            let shape: Vec<String> = parameter.shape.iter().map(usize::to_string).collect();
+            let from = match source {
+                Some(source) => {
+                    let key = &self.stores[source.store].entries()[source.entry].key;
+                    format!("{key} of {}", self.report.files[source.store].file)
+                }
+                None => {
+                    self.report.untrained += 1;
+                    if self.report.untrained_layers.last() != Some(&parameter.layer) {
+                        self.report.untrained_layers.push(parameter.layer.clone());
+                    }
+                    format!("{} (untrained)", parameter.initializer)
+                }
+            };
+            self.report.lines.push((parameter.path(), shape.join("x"), from));
+        }
+    }
+}
+
+fn transform(values: Vec<f32>, shape: &[usize], transform: Transform) -> Vec<f32> {
+    match (transform, shape) {
+        (Transform::InverseStd { epsilon }, _) => {
+            values.into_iter().map(|variance| (1.0 / (f64::from(variance) + epsilon).sqrt()) as f32).collect()
+        }
+        (Transform::KernelFromPyTorch, &[height, width, inputs, outputs]) => {
+            let taps = height * width;
+            let mut out = vec![0.0; values.len()];
+            for (index, slot) in out.iter_mut().enumerate() {
+                let (tap, rest) = (index / (inputs * outputs), index % (inputs * outputs));
+                *slot = values[(rest % outputs * inputs + rest / outputs) * taps + tap];
+            }
+            out
+        }
+        (Transform::MatrixFromPyTorch { flattened }, &[inputs, outputs]) => {
+            let mut out = vec![0.0; values.len()];
+            for row in 0..inputs {
+                let from = match flattened {
+                    Some([height, width, channels]) => row % channels * height * width + row / channels,
+                    None => row,
+                };
+                for column in 0..outputs {
+                    out[row * outputs + column] = values[column * inputs + from];
+                }
+            }
+            out
+        }
+        _ => values,
+    }
+}
+
+impl fmt::Display for Report {
+    /// Every parameter with its shape and source: what `netc build --emit weights` prints.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let width = |pick: fn(&(String, String, String)) -> &String| {
+            self.lines.iter().map(|line| pick(line).chars().count()).max().unwrap_or(0)
+        };
+        let (first, second) = (width(|line| &line.0), width(|line| &line.1));
+        for (path, shape, from) in &self.lines {
+            writeln!(f, "{path:first$}  {shape:second$}  {from}")?;
+        }
+        for file in &self.files {
+            writeln!(f, "{file}")?;
+        }
+        let total = self.lines.len();
+        writeln!(f, "{} of {total} parameters bound, {} untrained", total - self.untrained, self.untrained)
+    }
+}
+
+impl fmt::Display for FileReport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} ({}) {} tensors, {} parameters", self.file, self.layout, self.tensors, millions(self.values))?;
+        if self.unused > 0 {
+            write!(f, "; {} not used ({})", self.unused, shortened(&self.unused_layers))?;
+        }
+        for note in &self.notes {
+            write!(f, "; {note}")?;
+        }
+        Ok(())
+    }
+}
+
+/// `134.3 M` or `5,130`
+pub fn millions(values: usize) -> String {
+    match values {
+        0..100_000 => values.to_string(),
+        _ => format!("{:.1} M", values as f64 / 1e6),
+    }
+}
+
+/// A few names, and how many more there are.
+pub fn shortened(names: &[String]) -> String {
+    match names.len() {
+        0..=4 => names.join(", "),
+        more => format!("{}, … {} in all", names[..3].join(", "), more),
+    }
+}

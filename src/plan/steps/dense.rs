@@ -3,7 +3,7 @@
 use crate::kernels::dense;
 use crate::kernels::images::Images;
 use crate::kernels::softmax::softmax;
-use crate::kernels::view::ViewMut;
+use crate::kernels::view::{View, ViewMut};
 use crate::plan::Epilogue;
 use crate::plan::kernel::{Call, Inputs, RunFault, Sizes, StepKernel};
 use serde::{Deserialize, Serialize};
@@ -29,9 +29,11 @@ impl StepKernel for DenseStep {
         let Call { batch, inputs, constants, output, threads, .. } = call;
         let ViewMut { data, ld, image } = output;
         let bias = if self.bias { constants.get(1).copied() } else { None };
-        let out = ViewMut { data: &mut *data, ld, image };
+        // The kernel's rows are the images here, and it finds them by `ld`.
+        let input = View { ld: inputs[0].image, ..inputs[0] };
+        let out = ViewMut { data: &mut *data, ld: image, image };
         let activation = self.epilogue.activation;
-        dense::multiply(threads, batch, self.inputs, self.outputs, inputs[0], constants[0], bias, activation, out);
+        dense::multiply(threads, batch, self.inputs, self.outputs, input, constants[0], bias, activation, out);
         if self.epilogue.softmax {
             let size = Images { n: batch, pixels: 1, channels: self.outputs };
             softmax(None, ViewMut { data, ld, image }, size, threads);

@@ -2,6 +2,7 @@
 
 use super::pointwise::same;
 use crate::kernels::activation::Activation;
+use crate::kernels::group_norm::{Affine, GroupNorm, group_norm, group_norm_scratch_len};
 use crate::kernels::images::Images;
 use crate::kernels::local_response_norm::{LocalResponseNorm, local_response_norm};
 use crate::kernels::scale_shift::scale_shift;
@@ -70,6 +71,96 @@ impl StepKernel for LocalResponseStep {
 
     fn describe(&self) -> String {
         format!("local response over {} channels of {}x{}", 2 * self.radius + 1, self.pixels, self.channels)
+    }
+
+    fn sizes(&self) -> Sizes {
+        same(self.pixels, self.channels)
+    }
+}
+
+/// Group normalisation with activation.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct GroupNormStep {
+    pub pixels: usize,
+    pub channels: usize,
+    pub norm: GroupNorm,
+    pub activation: Activation,
+}
+
+impl GroupNormStep {
+    fn images(&self, n: usize) -> Images {
+        Images { n, pixels: self.pixels, channels: self.channels }
+    }
+}
+
+impl StepKernel for GroupNormStep {
+    fn run(&self, call: Call<'_>) -> Result<(), RunFault> {
+        if self.norm.groups == 0 || !self.channels.is_multiple_of(self.norm.groups) {
+            return Err(RunFault(format!(
+                "{} channels cannot be split into {} groups",
+                self.channels, self.norm.groups
+            )));
+        }
+        let affine = Affine { gamma: call.constants[0], beta: call.constants[1], activation: self.activation };
+        let size = self.images(call.batch);
+        group_norm(call.inputs[0], call.output, size, &self.norm, &affine, call.scratch, call.threads);
+        Ok(())
+    }
+
+    fn describe(&self) -> String {
+        let mut text = format!("group norm of {}x{} in {} groups", self.pixels, self.channels, self.norm.groups);
+        if self.activation != Default::default() {
+            text += &format!(", {}", self.activation);
+        }
+        text
+    }
+
+    fn sizes(&self) -> Sizes {
+        same(self.pixels, self.channels)
+    }
+
+    fn constants(&self) -> Vec<usize> {
+        vec![self.channels; 2]
+    }
+
+    fn scratch_len(&self, batch: usize, _: usize) -> usize {
+        group_norm_scratch_len(self.images(batch))
+    }
+
+    fn arithmetic(&self) -> u64 {
+        (self.pixels * self.channels) as u64
+    }
+}
+
+/// Each pixel's channels divided by their Euclidean length.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct NormalizeStep {
+    pub pixels: usize,
+    pub channels: usize,
+    /// The least length that is divided by.
+    pub epsilon: f32,
+}
+
+impl StepKernel for NormalizeStep {
+    fn run(&self, call: Call<'_>) -> Result<(), RunFault> {
+        let (x, y) = (call.first(), call.output);
+        for image in 0..call.batch {
+            for pixel in 0..self.pixels {
+                let row = &mut y.data[image * y.image + pixel * y.ld..][..self.channels];
+                if let Some(x) = x {
+                    row.copy_from_slice(&x.data[image * x.image + pixel * x.ld..][..self.channels]);
+                }
+                // In f64 the square of no f32 overflows or vanishes.
+                let squares: f64 = row.iter().map(|&value| f64::from(value) * f64::from(value)).sum();
+                let length = squares.sqrt().max(f64::from(self.epsilon));
+                row.iter_mut().for_each(|value| *value = (f64::from(*value) / length) as f32);
+            }
+        }
+        Ok(())
+    }
+
+    fn describe(&self) -> String {
+        format!("unit length of {}x{}", self.pixels, self.channels)
     }
 
     fn sizes(&self) -> Sizes {

@@ -1,0 +1,314 @@
+//! The artifact: plan, packed constants and all that prediction needs, in one file that is mapped, not read.
+//!
+//! ```text
+//! 0   magic (8)  version (4)  checksum of bytes 16 to 64 (4)
+//! 16  manifest length (8)  constants offset (8)  constants length (8)  manifest checksum (4)  zeros
+//! 64  manifest: JSON
+//! …   constants: f32, little endian, at a multiple of a page; checksums of its blocks stand in the manifest
+//! ```
+//! It holds no time, folder or output name: the same inputs give the same bytes.
+
+use crate::ops::preprocessing::Preprocessing;
+use crate::plan::Plan;
+use memmap2::Mmap;
+use serde::{Deserialize, Serialize};
+use std::fs::File;
+use std::io::{BufWriter, Write};
+use std::path::Path;
+use std::sync::atomic::{AtomicU8, Ordering};
+
+/// The first bytes of every artifact.
+const MAGIC: [u8; 8] = *b"NETC\x00\x1a\x01\n";
+/// The version of the format.
+pub const VERSION: u32 = 1;
+const HEADER: usize = 64;
+/// Constants begin at a multiple of this: a page of 64-bit ARM, and of x86.
+const PAGE: usize = 1 << 14;
+/// Constants are checked in blocks of this many bytes, each before it is used first.
+const BLOCK: usize = 1 << 22;
+/// A manifest beyond this is no manifest.
+const LARGEST_MANIFEST: u64 = 1 << 28;
+
+/// Everything but the constants.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Manifest {
+    /// The version of the program that wrote it.
+    pub netc: String,
+    pub net: String,
+    /// `(?, 224, 224, 3) -> [... 39 layers ...] -> (?, 10)`
+    pub summary: String,
+    pub plan: Plan,
+    /// How a photo becomes each input.
+    pub preprocessing: Vec<Option<Preprocessing>>,
+    /// The names of the first output's classes.
+    pub labels: Option<Vec<String>>,
+    /// The spec's own text.
+    pub source: String,
+    /// What the artifact was made from: name and BLAKE3 digest of each file.
+    pub inputs: Vec<(String, String)>,
+    /// Layers whose parameters nothing has trained.
+    pub untrained: Vec<String>,
+    /// CRC-32 of each block of the constants.
+    pub blocks: Vec<u32>,
+}
+
+/// Why a file is refused.
+#[derive(Debug, thiserror::Error)]
+pub enum ArtifactError {
+    #[error("cannot be read: {0}")]
+    Unreadable(std::io::Error),
+    #[error("is not an artifact")]
+    NotAnArtifact,
+    #[error("was written in version {0} of the format, this program reads version {VERSION}")]
+    Version(u32),
+    #[error("is damaged: {0}")]
+    Damaged(String),
+    #[error("cannot be written: {0}")]
+    Unwritable(std::io::Error),
+}
+
+/// The constants, wherever they stand.
+#[derive(Debug)]
+enum Constants {
+    Owned(Vec<f32>),
+    Mapped { map: Mmap, offset: usize, floats: usize },
+}
+
+/// An artifact that was opened.
+#[derive(Debug)]
+pub struct Artifact {
+    pub manifest: Manifest,
+    constants: Constants,
+    /// For each block: 0 not looked at yet, 1 whole, 2 damaged.
+    checked: Vec<AtomicU8>,
+}
+
+/// Where constants go while they are made: memory or a file.
+pub trait Sink {
+    /// Takes the next floats.
+    fn put(&mut self, floats: &[f32]) -> std::io::Result<()>;
+}
+
+/// Constants in memory, for a net that is used at once.
+#[derive(Debug, Default)]
+pub struct Memory(pub Vec<f32>);
+
+impl Sink for Memory {
+    fn put(&mut self, floats: &[f32]) -> std::io::Result<()> {
+        self.0.extend_from_slice(floats);
+        Ok(())
+    }
+}
+
+/// Writes an artifact beside its final place and renames it when it is whole.
+#[derive(Debug)]
+pub struct Writer {
+    /// Constants first: the manifest holds their checksums.
+    constants: BufWriter<tempfile::NamedTempFile>,
+    block: crc32fast::Hasher,
+    in_block: usize,
+    blocks: Vec<u32>,
+    bytes: u64,
+    folder: std::path::PathBuf,
+}
+
+impl Writer {
+    /// Begins an artifact that will stand at `path`.
+    pub fn new(path: &Path) -> Result<Self, ArtifactError> {
+        let folder = match path.parent() {
+            Some(folder) if !folder.as_os_str().is_empty() => folder.to_path_buf(),
+            _ => ".".into(),
+        };
+        let file = temporary(&folder)?;
+        Ok(Writer {
+            constants: BufWriter::with_capacity(1 << 20, file),
+            block: crc32fast::Hasher::new(),
+            in_block: 0,
+            blocks: Vec::new(),
+            bytes: 0,
+            folder,
+        })
+    }
+
+    /// Adds the manifest and gives the file its name; returns its size in bytes.
+    pub fn finish(mut self, path: &Path, mut manifest: Manifest) -> Result<u64, ArtifactError> {
+        if self.in_block > 0 {
+            self.blocks.push(self.block.clone().finalize());
+        }
+        manifest.blocks = std::mem::take(&mut self.blocks);
+        let text = serde_json::to_vec(&manifest).map_err(|fault| ArtifactError::Unwritable(fault.into()))?;
+        let offset = (HEADER + text.len()).next_multiple_of(PAGE);
+        let mut header = [0u8; HEADER];
+        header[16..24].copy_from_slice(&(text.len() as u64).to_le_bytes());
+        header[24..32].copy_from_slice(&(offset as u64).to_le_bytes());
+        header[32..40].copy_from_slice(&self.bytes.to_le_bytes());
+        header[40..44].copy_from_slice(&crc32fast::hash(&text).to_le_bytes());
+        header[..8].copy_from_slice(&MAGIC);
+        header[8..12].copy_from_slice(&VERSION.to_le_bytes());
+        let sum = crc32fast::hash(&header[16..]);
+        header[12..16].copy_from_slice(&sum.to_le_bytes());
+        let mut front = header.to_vec();
+        front.extend_from_slice(&text);
+        front.resize(offset, 0);
+        let constants = self.constants.into_inner().map_err(|fault| ArtifactError::Unwritable(fault.into_error()))?;
+        let whole = put_in_front(&self.folder, &front, constants).map_err(ArtifactError::Unwritable)?;
+        whole.as_file().sync_all().map_err(ArtifactError::Unwritable)?;
+        whole.persist(path).map_err(|fault| ArtifactError::Unwritable(fault.error))?;
+        Ok(offset as u64 + self.bytes)
+    }
+}
+
+fn temporary(folder: &Path) -> Result<tempfile::NamedTempFile, ArtifactError> {
+    tempfile::Builder::new().prefix(".netc-").tempfile_in(folder).map_err(ArtifactError::Unwritable)
+}
+
+fn put_in_front(
+    folder: &Path,
+    front: &[u8],
+    constants: tempfile::NamedTempFile,
+) -> std::io::Result<tempfile::NamedTempFile> {
+    let mut whole = tempfile::Builder::new().prefix(".netc-").tempfile_in(folder)?;
+    whole.write_all(front)?;
+    let mut from = constants.reopen()?;
+    // Between two files the kernel copies by itself (or shares the blocks).
+    std::io::copy(&mut from, whole.as_file_mut())?;
+    whole.flush()?;
+    Ok(whole)
+}
+
+impl Sink for Writer {
+    fn put(&mut self, floats: &[f32]) -> std::io::Result<()> {
+        for piece in floats.chunks(1 << 16) {
+            let bytes: &[u8] = bytemuck::cast_slice(piece);
+            let swapped;
+            let bytes = if cfg!(target_endian = "little") {
+                bytes
+            } else {
+                swapped = piece.iter().flat_map(|float| float.to_le_bytes()).collect::<Vec<u8>>();
+                &swapped
+            };
+            self.constants.write_all(bytes)?;
+            self.bytes += bytes.len() as u64;
+            let mut rest = bytes;
+            while !rest.is_empty() {
+                let (now, later) = rest.split_at(rest.len().min(BLOCK - self.in_block));
+                self.block.update(now);
+                self.in_block += now.len();
+                if self.in_block == BLOCK {
+                    self.blocks.push(std::mem::take(&mut self.block).finalize());
+                    self.in_block = 0;
+                }
+                rest = later;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Artifact {
+    /// An artifact that was not written to a file.
+    pub fn in_memory(manifest: Manifest, constants: Memory) -> Self {
+        Artifact { manifest, constants: Constants::Owned(constants.0), checked: Vec::new() }
+    }
+
+    /// Maps a file and checks everything but the constants, which are checked block by block before they are used.
+    ///
+    /// # Errors
+    /// Anything that is not an artifact of this version, whole and consistent.
+    pub fn open(path: &Path) -> Result<Self, ArtifactError> {
+        let file = File::open(path).map_err(ArtifactError::Unreadable)?;
+        let size = file.metadata().map_err(ArtifactError::Unreadable)?.len();
+        if size < HEADER as u64 {
+            let mut first = Vec::new();
+            let read = std::io::Read::read_to_end(&mut &file, &mut first);
+            return Err(match read {
+                Ok(_) if first.len() >= 8 && first[..8] == MAGIC => damaged("it ends within its header"),
+                Ok(_) => ArtifactError::NotAnArtifact,
+                Err(fault) => ArtifactError::Unreadable(fault),
+            });
+        }
+        // SAFETY: the file is mapped read-only. That nobody changes it meanwhile cannot be promised by any program;
+        // what is read of it is checked before it is used as anything but numbers.
+        let map = unsafe { Mmap::map(&file) }.map_err(ArtifactError::Unreadable)?;
+        let number = |at: usize| u64::from_le_bytes(map[at..at + 8].try_into().unwrap_or_default());
+        let short = |at: usize| u32::from_le_bytes(map[at..at + 4].try_into().unwrap_or_default());
+        if map[..8] != MAGIC {
+            return Err(ArtifactError::NotAnArtifact);
+        }
+        if short(8) != VERSION {
+            return Err(ArtifactError::Version(short(8)));
+        }
+        if short(12) != crc32fast::hash(&map[16..HEADER]) {
+            return Err(damaged("the checksum of its header does not hold"));
+        }
+        let (manifest_len, offset, bytes) = (number(16), number(24), number(32));
+        let fits = manifest_len <= LARGEST_MANIFEST
+            && offset >= HEADER as u64 + manifest_len
+            && offset.is_multiple_of(PAGE as u64)
+            && bytes.is_multiple_of(4)
+            && offset.checked_add(bytes) == Some(size);
+        if !fits {
+            return Err(damaged("its parts do not fill the file"));
+        }
+        let text = &map[HEADER..HEADER + manifest_len as usize];
+        if short(40) != crc32fast::hash(text) {
+            return Err(damaged("the checksum of its manifest does not hold"));
+        }
+        let manifest: Manifest = serde_json::from_slice(text).map_err(|fault| damaged(&fault.to_string()))?;
+        manifest.plan.verify().map_err(|fault| damaged(&fault.to_string()))?;
+        let floats = (bytes / 4) as usize;
+        let ends_match = manifest.plan.constant_floats() == floats
+            && manifest.blocks.len() == (bytes as usize).div_ceil(BLOCK)
+            && manifest.preprocessing.len() == manifest.plan.inputs.len();
+        if !ends_match {
+            return Err(damaged("its plan and its constants do not belong together"));
+        }
+        let checked = manifest.blocks.iter().map(|_| AtomicU8::new(0)).collect();
+        Ok(Artifact { manifest, constants: Constants::Mapped { map, offset: offset as usize, floats }, checked })
+    }
+
+    /// All constants.
+    pub fn constants(&self) -> &[f32] {
+        match &self.constants {
+            Constants::Owned(floats) => floats,
+            // Aligned, because the map begins at a page and the constants at a multiple of one.
+            Constants::Mapped { map, offset, floats } => bytemuck::cast_slice(&map[*offset..*offset + 4 * floats]),
+        }
+    }
+
+    /// Checks the blocks that some constants stand in, unless they were checked before. Each block is read once.
+    pub fn check(&self, floats: std::ops::Range<usize>) -> Result<(), ArtifactError> {
+        for block in self.blocks_of(floats) {
+            self.check_block(block)?;
+        }
+        Ok(())
+    }
+
+    /// The blocks that some constants stand in and that were not checked yet.
+    pub fn unchecked_blocks(&self, floats: std::ops::Range<usize>) -> impl Iterator<Item = usize> + '_ {
+        self.blocks_of(floats).filter(|&block| self.checked[block].load(Ordering::Acquire) != 1)
+    }
+
+    fn blocks_of(&self, floats: std::ops::Range<usize>) -> std::ops::Range<usize> {
+        match self.checked.is_empty() {
+            true => 0..0,
+            false => floats.start * 4 / BLOCK..(floats.end * 4).div_ceil(BLOCK).min(self.checked.len()),
+        }
+    }
+
+    /// Checks one block.
+    pub fn check_block(&self, block: usize) -> Result<(), ArtifactError> {
+        if self.checked[block].load(Ordering::Acquire) == 1 {
+            return Ok(());
+        }
+        let bytes: &[u8] = bytemuck::cast_slice(self.constants());
+        let bytes = &bytes[block * BLOCK..((block + 1) * BLOCK).min(bytes.len())];
+        let whole = crc32fast::hash(bytes) == self.manifest.blocks[block];
+        self.checked[block].store(if whole { 1 } else { 2 }, Ordering::Release);
+        if whole { Ok(()) } else { Err(damaged("a checksum of its constants does not hold")) }
+    }
+}
+
+fn damaged(what: &str) -> ArtifactError {
+    ArtifactError::Damaged(what.to_string())
+}

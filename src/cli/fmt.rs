@@ -1,0 +1,49 @@
+//! `netc fmt`
+
+use super::show::write_whole;
+use super::{Done, Failed, report};
+use crate::elaborate::project::{from_disk, read_source};
+use crate::source::Sources;
+use crate::syntax;
+use std::path::PathBuf;
+
+#[derive(clap::Args, Debug)]
+pub struct Args {
+    /// The files
+    #[arg(required = true)]
+    files: Vec<PathBuf>,
+    /// Change nothing; fail where a file is not in the style
+    #[arg(long)]
+    check: bool,
+}
+
+pub fn run(args: &Args) -> Done {
+    let mut done = Ok(());
+    for path in &args.files {
+        let mut sources = Sources::default();
+        let file = match read_source(&mut sources, path, &from_disk) {
+            Ok(file) => file,
+            Err(diagnostic) => {
+                done = Err(report::fail_with(diagnostic));
+                continue;
+            }
+        };
+        let (tree, faults) = syntax::parse(&sources, file);
+        if faults.has_errors() {
+            done = Err(report::fail(&faults, &sources));
+            continue;
+        }
+        let text = &sources.file(file).text;
+        let formatted = syntax::format(text, &tree);
+        if formatted == *text {
+            continue;
+        }
+        if args.check {
+            report::print(format!("{} is not in the style\n", path.display()));
+            done = Err(Failed);
+        } else {
+            write_whole(path, formatted.as_bytes())?;
+        }
+    }
+    done
+}

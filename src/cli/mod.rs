@@ -1,0 +1,99 @@
+//! The commands, one file each: parse arguments, call the library, print. Results go to stdout, everything else to stderr.
+
+mod bench;
+mod build;
+mod check;
+mod explain;
+mod fmt;
+mod help;
+mod inspect;
+mod predict;
+mod report;
+mod show;
+mod verify;
+
+use clap::{Parser, Subcommand};
+use std::process::ExitCode;
+
+/// The user's input or files are wrong.
+const WRONG: u8 = 1;
+
+#[derive(Parser, Debug)]
+#[command(
+    name = "netc",
+    version,
+    about = "A compiler for neural networks that are written as text",
+    after_help = "A spec is a file (bird.net), the name of a net that ships (vgg16), or an expression in quotes ('vgg16[-3..]').\n`netc help NAME` describes a layer or a command.",
+    disable_help_subcommand = true
+)]
+struct Program {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand, Debug)]
+enum Command {
+    /// Prove a spec: names, shapes, labels, recipe; opens no weights
+    Check(check::Args),
+    /// Show a net's layers, or draw it
+    Show(show::Args),
+    /// Compile a net and its weights into one artifact
+    Build(build::Args),
+    /// Classify photos, or run a net on arrays
+    Predict(predict::Args),
+    /// Compare the compiled net with its f64 reference, layer by layer
+    Verify(verify::Args),
+    /// Measure a compiled net on this machine
+    Bench(bench::Args),
+    /// Say what an artifact or a weights file holds
+    Inspect(inspect::Args),
+    /// Bring specs into the one style
+    Fmt(fmt::Args),
+    /// Teach a diagnostic's code, such as E0301
+    Explain(explain::Args),
+    /// Describe a layer, a shipped net or a command
+    Help(help::Args),
+}
+
+/// Runs the program with the process's arguments.
+pub fn main() -> ExitCode {
+    let program = match Program::try_parse() {
+        Ok(program) => program,
+        Err(error) => {
+            let _ = error.print();
+            return ExitCode::from(if error.use_stderr() { 2 } else { 0 });
+        }
+    };
+    let done = match program.command {
+        Command::Check(args) => check::run(&args),
+        Command::Show(args) => show::run(&args),
+        Command::Build(args) => build::run(&args),
+        Command::Predict(args) => predict::run(&args),
+        Command::Verify(args) => verify::run(&args),
+        Command::Bench(args) => bench::run(&args),
+        Command::Inspect(args) => inspect::run(&args),
+        Command::Fmt(args) => fmt::run(&args),
+        Command::Explain(args) => explain::run(&args),
+        Command::Help(args) => help::run(&args),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(Failed) => ExitCode::from(WRONG),
+    }
+}
+
+/// It was told already.
+#[derive(Clone, Copy, Debug)]
+struct Failed;
+
+/// What a command gives.
+type Done = Result<(), Failed>;
+
+/// How results are printed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+enum Format {
+    /// For people
+    Text,
+    /// One JSON document
+    Json,
+}

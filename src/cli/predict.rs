@@ -1,0 +1,293 @@
+//! `netc predict`
+
+use super::build::{self, Choices};
+use super::{Done, Failed, report};
+use crate::artifact::Artifact;
+use crate::data::folder::{self, InputKind, Walk};
+use crate::data::{array_file, photo};
+use crate::diagnostics::{Code, Diagnostic};
+use crate::runtime::{RunError, Session, threads};
+use ndarray::{ArrayD, IxDyn};
+use serde::Serialize;
+use std::fmt::Write;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+enum Format {
+    /// A table
+    Text,
+    /// One JSON document
+    Json,
+    /// A line per photo and class
+    Csv,
+}
+
+#[derive(clap::Args, Debug)]
+pub struct Args {
+    /// An artifact, or a spec that is compiled first
+    model: String,
+    /// Photos, folders of photos, or arrays (.npy, .npz; first dimension the images, taken as they are)
+    #[arg(required = true)]
+    inputs: Vec<PathBuf>,
+    #[command(flatten)]
+    choices: Choices,
+    /// Write the outputs as arrays: .npy, .npz or .h5
+    #[arg(short, long, value_name = "FILE")]
+    output: Option<PathBuf>,
+    #[arg(long, value_enum, default_value = "text")]
+    format: Format,
+    /// How many classes are shown for each photo
+    #[arg(long, default_value_t = 5)]
+    top: usize,
+    /// Images at a time
+    #[arg(long, default_value_t = 8)]
+    batch: usize,
+    /// Threads; default: all that the process may use
+    #[arg(long)]
+    threads: Option<usize>,
+}
+
+/// What came out for each image.
+struct Predictions {
+    names: Vec<String>,
+    /// For each output of the net, its values for all images.
+    outputs: Vec<Vec<f32>>,
+}
+
+pub fn run(args: &Args) -> Done {
+    let artifact = Arc::new(build::open(&args.model, &args.choices)?);
+    let threads = args.threads.unwrap_or_else(threads::available).max(1);
+    let mut session = Session::new(artifact.clone(), threads);
+    let arrays = args.inputs.iter().filter(|path| is_array(path)).count();
+    let predictions = match arrays {
+        0 => photos(&mut session, &artifact, args)?,
+        count if count == args.inputs.len() => from_arrays(&mut session, &artifact, args)?,
+        _ => return Err(wrong(Code::Inputs, "photos and arrays cannot be given together")),
+    };
+    if let Some(path) = &args.output {
+        write(path, &artifact, &predictions)?;
+    }
+    if args.output.is_none() || args.format != Format::Text {
+        print(&artifact, &predictions, args)?;
+    }
+    Ok(())
+}
+
+fn wrong(code: Code, message: impl Into<String>) -> Failed {
+    report::fail_with(Diagnostic::new(code, message))
+}
+
+fn run_failed(fault: &RunError) -> Failed {
+    let code = match fault {
+        RunError::Artifact(_) => Code::ArtifactDamaged,
+        RunError::Step { .. } | RunError::Length { .. } | RunError::Count { .. } => Code::Array,
+    };
+    wrong(code, fault.to_string())
+}
+
+fn is_array(path: &Path) -> bool {
+    let ending = path.extension().map(|ending| ending.to_string_lossy().to_ascii_lowercase());
+    matches!(ending.as_deref(), Some("npy" | "npz" | "h5" | "hdf5"))
+}
+
+/// Runs photos through a net, a batch at a time.
+fn photos(session: &mut Session, artifact: &Artifact, args: &Args) -> Result<Predictions, Failed> {
+    let plan = &artifact.manifest.plan;
+    let ([port], [preprocessing]) = (&plan.inputs[..], &artifact.manifest.preprocessing[..]) else {
+        let message = format!("`{}` has {} inputs: give it arrays in an .npz by their names", plan.name, plan.inputs.len());
+        return Err(wrong(Code::Inputs, message));
+    };
+    let (Some(preprocessing), [height, width, channels]) = (preprocessing, &port.sizes[..]) else {
+        let message = format!("`{}` does not say how a photo becomes its input {:?}", plan.name, port.sizes);
+        return Err(wrong(Code::Preprocessing, message));
+    };
+    let found = folder::expand(&args.inputs, Walk::OneLevel).map_err(|fault| wrong(Code::Inputs, fault.to_string()))?;
+    for skipped in &found.skipped {
+        report::line("Skipping", format!("{}: {}", skipped.path.display(), skipped.reason));
+    }
+    if let Some(array) = found.inputs.iter().find(|input| input.kind == InputKind::Array) {
+        return Err(wrong(Code::Inputs, format!("{} is an array among photos", array.path.display())));
+    }
+    let mut predictions = Predictions { names: Vec::new(), outputs: vec![Vec::new(); plan.outputs.len()] };
+    let mut failed = false;
+    for group in found.inputs.chunks(args.batch.max(1)) {
+        let mut x = vec![0.0; port.len() * group.len()];
+        let mut read = 0;
+        for input in group {
+            let room = &mut x[read * port.len()..(read + 1) * port.len()];
+            match photo::read(&input.path, preprocessing, (*height, *width, *channels), room) {
+                Ok(()) => {
+                    predictions.names.push(input.path.display().to_string());
+                    read += 1;
+                }
+                Err(fault) => {
+                    failed = true;
+                    wrong(Code::Photo, fault.to_string());
+                }
+            }
+        }
+        append(session, read, &[&x[..read * port.len()]], &mut predictions.outputs)?;
+    }
+    if failed && predictions.names.is_empty() {
+        return Err(Failed);
+    }
+    if predictions.names.is_empty() {
+        return Err(wrong(Code::Inputs, "there are no photos among the inputs"));
+    }
+    if failed {
+        // What could be read is still of use; the exit code says that not all could.
+        print(artifact, &predictions, args)?;
+        return Err(Failed);
+    }
+    Ok(predictions)
+}
+
+/// Runs a batch and appends what comes out.
+fn append(session: &mut Session, batch: usize, inputs: &[&[f32]], outputs: &mut [Vec<f32>]) -> Done {
+    let lengths: Vec<usize> = session.artifact().manifest.plan.outputs.iter().map(|port| port.len()).collect();
+    let mut room: Vec<&mut [f32]> = Vec::with_capacity(outputs.len());
+    for (output, len) in outputs.iter_mut().zip(lengths) {
+        let before = output.len();
+        output.resize(before + len * batch, 0.0);
+        room.push(&mut output[before..]);
+    }
+    session.run(batch, inputs, &mut room).map_err(|fault| run_failed(&fault))
+}
+
+/// Runs arrays through a net: one for its one input, or several by the names of its inputs.
+fn from_arrays(session: &mut Session, artifact: &Artifact, args: &Args) -> Result<Predictions, Failed> {
+    let plan = &artifact.manifest.plan;
+    let read = |path: &Path, name: Option<&str>| {
+        array_file::read(path, name).map_err(|fault| wrong(Code::Array, fault.to_string()))
+    };
+    let mut predictions = Predictions { names: Vec::new(), outputs: vec![Vec::new(); plan.outputs.len()] };
+    for path in &args.inputs {
+        let mut arrays: Vec<ArrayD<f32>> = Vec::new();
+        match plan.inputs.len() {
+            1 => arrays.push(read(path, None)?),
+            _ => {
+                for port in &plan.inputs {
+                    arrays.push(read(path, Some(&port.name))?);
+                }
+            }
+        }
+        let images = arrays.first().and_then(|array| array.shape().first().copied()).unwrap_or(0);
+        for (array, port) in arrays.iter().zip(&plan.inputs) {
+            if array.shape().first() != Some(&images) || array.shape().get(1..) != Some(&port.sizes[..]) {
+                let sizes: Vec<String> = port.sizes.iter().map(usize::to_string).collect();
+                return Err(wrong(
+                    Code::Array,
+                    format!("{} has the shape {:?}, and `{}` takes (n, {})", path.display(), array.shape(), port.name, sizes.join(", ")),
+                ));
+            }
+        }
+        let arrays: Vec<ArrayD<f32>> = arrays.into_iter().map(|array| array.as_standard_layout().into_owned()).collect();
+        let slices: Vec<&[f32]> = arrays.iter().filter_map(|array| array.as_slice()).collect();
+        let mut begin = 0;
+        while begin < images {
+            let end = (begin + args.batch.max(1)).min(images);
+            let part: Vec<&[f32]> = slices
+                .iter()
+                .zip(&plan.inputs)
+                .map(|(slice, port)| &slice[begin * port.len()..end * port.len()])
+                .collect();
+            append(session, end - begin, &part, &mut predictions.outputs)?;
+            begin = end;
+        }
+        predictions.names.extend((0..images).map(|index| format!("{}[{index}]", path.display())));
+    }
+    Ok(predictions)
+}
+
+/// Writes all outputs, under the names of the layers that gave them.
+fn write(path: &Path, artifact: &Artifact, predictions: &Predictions) -> Done {
+    let plan = &artifact.manifest.plan;
+    let mut arrays = Vec::new();
+    for (port, values) in plan.outputs.iter().zip(&predictions.outputs) {
+        let shape: Vec<usize> = std::iter::once(predictions.names.len()).chain(port.sizes.iter().copied()).collect();
+        let array = ArrayD::from_shape_vec(IxDyn(&shape), values.clone());
+        arrays.push(array.map_err(|fault| wrong(Code::Output, fault.to_string()))?);
+    }
+    let named: Vec<(&str, ndarray::ArrayViewD<f32>)> =
+        plan.outputs.iter().map(|port| port.name.as_str()).zip(arrays.iter().map(|array| array.view())).collect();
+    array_file::write(path, &named).map_err(|fault| wrong(Code::Output, fault.to_string()))
+}
+
+/// One class of a photo.
+#[derive(Serialize)]
+struct Guess {
+    label: String,
+    index: usize,
+    probability: f32,
+}
+
+/// One photo.
+#[derive(Serialize)]
+struct Answer<'a> {
+    input: &'a str,
+    top: Vec<Guess>,
+}
+
+fn print(artifact: &Artifact, predictions: &Predictions, args: &Args) -> Done {
+    let plan = &artifact.manifest.plan;
+    let Some(port) = plan.outputs.first() else { return Ok(()) };
+    let labels = artifact.manifest.labels.as_deref();
+    let label = |index: usize| labels.and_then(|labels| labels.get(index)).cloned();
+    let mut answers = Vec::new();
+    for (name, values) in predictions.names.iter().zip(predictions.outputs[0].chunks(port.len().max(1))) {
+        let mut order: Vec<usize> = (0..values.len()).collect();
+        order.sort_by(|&a, &b| values[b].total_cmp(&values[a]).then(a.cmp(&b)));
+        let top = order
+            .into_iter()
+            .take(args.top)
+            .map(|index| Guess {
+                label: label(index).unwrap_or_else(|| index.to_string()),
+                index,
+                probability: values[index],
+            })
+            .collect();
+        answers.push(Answer { input: name, top });
+    }
+    match args.format {
+        Format::Json => report::print(format!("{:#}\n", serde_json::json!(answers))),
+        Format::Csv => {
+            let mut text = String::from("input,rank,index,label,probability\n");
+            for answer in &answers {
+                for (rank, guess) in answer.top.iter().enumerate() {
+                    let _ = writeln!(
+                        text,
+                        "{},{},{},{},{}",
+                        csv(answer.input),
+                        rank + 1,
+                        guess.index,
+                        csv(&guess.label),
+                        guess.probability
+                    );
+                }
+            }
+            report::print(text);
+        }
+        Format::Text => {
+            let mut text = String::new();
+            let width = answers.iter().flat_map(|answer| &answer.top).map(|guess| guess.label.chars().count()).max();
+            for answer in &answers {
+                let _ = writeln!(text, "{}", answer.input);
+                for guess in &answer.top {
+                    let width = width.unwrap_or(0);
+                    let _ = writeln!(text, "  {:width$}  {:6.2} %", guess.label, guess.probability * 100.0);
+                }
+            }
+            report::print(text);
+        }
+    }
+    Ok(())
+}
+
+/// A field of a CSV line (RFC 4180).
+fn csv(field: &str) -> String {
+    match field.contains(['"', ',', '\n', '\r']) {
+        true => format!("\"{}\"", field.replace('"', "\"\"")),
+        false => field.to_string(),
+    }
+}

@@ -1,0 +1,282 @@
+//! The road from a spec to an artifact, as one function per stretch.
+
+use crate::artifact::{Artifact, Manifest, Memory, Sink, Writer};
+use crate::diagnostics::{Code, Diagnostic, Diagnostics, Result};
+use crate::elaborate::Spec;
+use crate::elaborate::requests::LabelsRequest;
+use crate::graph::{Graph, ParameterId, reference};
+use crate::lower::{self, Compiled, Options};
+use crate::optimize::optimize;
+use crate::ops::input::Input;
+use crate::ops::preprocessing::Preprocessing;
+use crate::plan::StepKernel;
+use crate::weights::bind::{self, Bindings, Report};
+use crate::weights::store::StoreError;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+/// What a build is told besides the spec.
+#[derive(Clone, Debug, Default)]
+pub struct BuildOptions {
+    /// The net that is meant, where the spec has several.
+    pub net: Option<String>,
+    /// Files of weights that stand in place of those in the spec, by net.
+    pub weights: BTreeMap<String, PathBuf>,
+    /// Parameters that nothing has trained are no error.
+    pub allow_untrained: bool,
+    /// No algorithm that rounds otherwise than the direct one.
+    pub exact: bool,
+}
+
+/// A net on its way: everything that is known before an artifact is written.
+#[derive(Debug)]
+pub struct Build {
+    /// As it was written.
+    pub graph: Graph,
+    /// After the passes.
+    pub fused: Graph,
+    pub compiled: Compiled,
+    pub bindings: Bindings,
+    pub labels: Option<Vec<String>>,
+    source: String,
+    files: Vec<PathBuf>,
+}
+
+/// Expands a net and checks all of the spec that can be checked without opening files.
+pub fn graph(spec: &Spec, net: Option<&str>) -> Result<(Graph, Diagnostics)> {
+    let mut told = spec.faults.clone();
+    told.extend(spec.check_recipes());
+    if told.has_errors() {
+        return Err(told);
+    }
+    let made = spec.choose(net).and_then(|net| spec.graph(net));
+    match made {
+        Ok((graph, more)) => {
+            told.extend(more);
+            Ok((graph, told))
+        }
+        Err(more) => {
+            told.extend(more);
+            Err(told)
+        }
+    }
+}
+
+/// Binds, optimises and lowers a net.
+pub fn build(spec: &Spec, options: &BuildOptions) -> Result<(Build, Diagnostics)> {
+    let (graph, mut told) = graph(spec, options.net.as_deref())?;
+    let mut faults = Diagnostics::default();
+    let requests = spec.weights(&graph, &options.weights)?;
+    let mut files: Vec<PathBuf> = requests.iter().map(|request| request.path.clone()).collect();
+    let bound = bind::bind(&graph, &requests);
+    let labels = match labels(spec, &graph) {
+        Ok((labels, file)) => {
+            files.extend(file);
+            labels
+        }
+        Err(more) => {
+            faults.extend(more);
+            None
+        }
+    };
+    let fused = optimize(graph.clone());
+    let compiled = lower::lower(&fused, Options { exact: options.exact });
+    let (bindings, compiled) = match (bound, compiled) {
+        (Ok((bindings, more)), Ok(compiled)) if !faults.has_errors() => {
+            told.extend(more);
+            (bindings, compiled)
+        }
+        (bound, compiled) => {
+            faults.extend(bound.err().unwrap_or_default());
+            faults.extend(compiled.err().unwrap_or_default());
+            return Err(faults);
+        }
+    };
+    if !options.allow_untrained && bindings.report.untrained > 0 {
+        return Err(untrained(&graph, &bindings.report).into());
+    }
+    let source = spec.sources.file(spec.root()).text.clone();
+    Ok((Build { graph, fused, compiled, bindings, labels, source, files }, told))
+}
+
+fn untrained(graph: &Graph, report: &Report) -> Diagnostic {
+    let mut layers = Vec::new();
+    for layer in &report.untrained_layers {
+        let of_layer = graph.parameters.iter().filter(|parameter| parameter.layer == *layer);
+        let shapes: Vec<String> =
+            of_layer.map(|parameter| format!("{} {:?}", parameter.role, parameter.shape)).collect();
+        layers.push(format!("{layer}: {}", shapes.join(", ")));
+    }
+    let shown = layers.len().min(20);
+    let mut diagnostic = Diagnostic::new(
+        Code::Untrained,
+        format!("{} parameters of `{}` come from no file", report.untrained, graph.name),
+    );
+    let first = graph.nodes.iter().find(|node| Some(&node.name) == report.untrained_layers.first());
+    if let Some(node) = first {
+        diagnostic = diagnostic.at(node.origin.span, "its values would be random");
+    }
+    diagnostic = diagnostic.note(layers[..shown].join("\n"));
+    if layers.len() > shown {
+        diagnostic = diagnostic.note(format!("and {} more layers", layers.len() - shown));
+    }
+    diagnostic.help("bind weights, train the net with `netc train`, or build it as it is with `--allow-untrained`")
+}
+
+/// The names of a net's classes, checked against its output.
+fn labels(spec: &Spec, graph: &Graph) -> Result<(Option<Vec<String>>, Option<PathBuf>)> {
+    let (labels, file, span) = match spec.labels(&graph.name)? {
+        None => return Ok((None, None)),
+        Some(LabelsRequest::List(labels)) => (labels, None, None),
+        Some(LabelsRequest::File(path, span)) => match crate::data::labels::read(&path) {
+            Ok(labels) => (labels, Some(path), Some(span)),
+            // Labels that training will write are not there before it.
+            Err(fault) if !path.exists() && spec.project.recipes.contains_key(&graph.name) => {
+                let _ = fault;
+                return Ok((None, None));
+            }
+            Err(fault) => {
+                return Err(Diagnostic::new(Code::Labels, fault.to_string()).at(span, "these labels").into());
+            }
+        },
+    };
+    let classes = graph.outputs.first().and_then(|&id| graph.node(id).output.channels().known());
+    if classes.is_some_and(|classes| classes != labels.len()) {
+        let mut diagnostic = Diagnostic::new(
+            Code::Labels,
+            format!("`{}` has {} labels for {} outputs", graph.name, labels.len(), classes.unwrap_or(0)),
+        );
+        if let Some(span) = span {
+            diagnostic = diagnostic.at(span, "these labels");
+        }
+        return Err(diagnostic.into());
+    }
+    Ok((Some(labels), file))
+}
+
+impl Build {
+    /// Writes the artifact; returns its size in bytes.
+    pub fn write(&self, path: &Path) -> Result<u64> {
+        let cannot = |fault: &dyn std::fmt::Display| {
+            Diagnostics::from(Diagnostic::new(Code::Output, format!("{} {fault}", path.display())))
+        };
+        let manifest = self.manifest().map_err(|fault| cannot(&fault))?;
+        let mut writer = Writer::new(path).map_err(|fault| cannot(&fault))?;
+        self.put_constants(&mut writer).map_err(|fault| fault.told(path))?;
+        writer.finish(path, manifest).map_err(|fault| cannot(&fault))
+    }
+
+    /// The artifact without a file, for a net that is used at once.
+    pub fn in_memory(&self) -> Result<Artifact> {
+        let told = |fault: ConstantFault| fault.told(Path::new("the memory"));
+        let manifest = self.manifest().map_err(|fault| told(ConstantFault::Io(fault)))?;
+        let mut memory = Memory::default();
+        self.put_constants(&mut memory).map_err(told)?;
+        Ok(Artifact::in_memory(manifest, memory))
+    }
+
+    fn manifest(&self) -> std::io::Result<Manifest> {
+        let mut inputs = Vec::new();
+        for path in &self.files {
+            let mut hasher = blake3::Hasher::new();
+            hasher.update_mmap(path)?;
+            let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+            inputs.push((name, hasher.finalize().to_hex().to_string()));
+        }
+        Ok(Manifest {
+            netc: env!("CARGO_PKG_VERSION").to_string(),
+            net: self.graph.name.clone(),
+            summary: self.graph.summary(),
+            plan: self.compiled.plan.clone(),
+            preprocessing: preprocessing(&self.graph),
+            labels: self.labels.clone(),
+            source: self.source.clone(),
+            inputs,
+            untrained: self.bindings.report.untrained_layers.clone(),
+            blocks: Vec::new(),
+        })
+    }
+
+    /// Packs the parameters of one step after the other, so that memory holds little more than the largest.
+    fn put_constants(&self, sink: &mut dyn Sink) -> std::result::Result<(), ConstantFault> {
+        let plan = &self.compiled.plan;
+        let mut written = 0;
+        for recipe in &self.compiled.recipes {
+            let mut raw = Vec::with_capacity(recipe.parameters.len());
+            for &id in &recipe.parameters {
+                raw.push(self.parameter(id)?);
+            }
+            let packed = plan.steps[recipe.step].kernel.pack(raw);
+            for (&index, floats) in recipe.constants.iter().zip(&packed) {
+                let constant = &plan.constants[index];
+                let gap = constant.offset.saturating_sub(written);
+                sink.put(&vec![0.0; gap])?;
+                sink.put(floats)?;
+                written = constant.offset + floats.len();
+            }
+        }
+        sink.put(&vec![0.0; plan.constant_floats().saturating_sub(written)])?;
+        Ok(())
+    }
+
+    /// A parameter of the optimised graph.
+    fn parameter(&self, id: ParameterId) -> std::result::Result<Vec<f32>, ConstantFault> {
+        if self.fused.parameters[id.0].derived.is_none() {
+            return self.own_parameter(id);
+        }
+        let mut fault = None;
+        let values = reference::derived_values(&self.fused, id, &mut |id| match self.own_parameter(id) {
+            Ok(values) => values,
+            Err(error) => {
+                fault = Some(error);
+                Vec::new()
+            }
+        });
+        fault.map_or_else(|| Ok(values.into_iter().map(|value| value as f32).collect()), Err)
+    }
+
+    fn own_parameter(&self, id: ParameterId) -> std::result::Result<Vec<f32>, ConstantFault> {
+        let parameter = &self.fused.parameters[id.0];
+        // Passes drop and add parameters; the bindings are those of the graph as it was written.
+        let known = |other: &crate::graph::Parameter| other.layer == parameter.layer && other.role == parameter.role;
+        let original = self.graph.parameters.iter().position(known).unwrap_or(id.0);
+        Ok(self.bindings.read(&self.graph, ParameterId(original))?)
+    }
+
+    /// The values of a parameter of the graph as it was written.
+    ///
+    /// # Errors
+    /// Where its file cannot be read.
+    pub fn values(&self, id: ParameterId) -> std::result::Result<Vec<f32>, StoreError> {
+        self.bindings.read(&self.graph, id)
+    }
+}
+
+/// How a photo becomes each input of a net.
+pub fn preprocessing(graph: &Graph) -> Vec<Option<Preprocessing>> {
+    graph
+        .inputs()
+        .into_iter()
+        .map(|id| graph.node(id).operation.as_any().downcast_ref::<Input>().and_then(|input| input.image.clone()))
+        .collect()
+}
+
+/// Why constants could not be made.
+#[derive(Debug, thiserror::Error)]
+enum ConstantFault {
+    #[error("{0}")]
+    Store(#[from] StoreError),
+    #[error("{0}")]
+    Io(#[from] std::io::Error),
+}
+
+impl ConstantFault {
+    fn told(self, path: &Path) -> Diagnostics {
+        match self {
+            ConstantFault::Store(fault) => Diagnostic::new(Code::WeightsCorrupt, fault.to_string()).into(),
+            ConstantFault::Io(fault) => {
+                Diagnostic::new(Code::Output, format!("{} cannot be written: {fault}", path.display())).into()
+            }
+        }
+    }
+}

@@ -1,0 +1,294 @@
+//! What a spec asks for besides its net: files of weights, class names, the recipe's checks.
+
+use super::apply::Elaborator;
+use super::environment::Scope;
+use super::{Spec, project};
+use crate::diagnostics::{Code, Diagnostic, Diagnostics, suggest};
+use crate::graph::{Graph, Value, ValueKind};
+use crate::ops::preprocessing::Preprocessing;
+use crate::source::{FileId, Span};
+use crate::syntax::ast::{Entry, Expr, LabelsItem, WeightsItem};
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+/// A file of weights for a net.
+#[derive(Clone, Debug)]
+pub struct WeightsRequest {
+    pub net: String,
+    /// Where the file should be.
+    pub path: PathBuf,
+    /// Where it was asked for.
+    pub span: Span,
+    /// `neupy`, `keras`, `keras3` or `safetensors`; none to find out.
+    pub layout: Option<String>,
+    /// Whether parameters that the file lacks start from their initialisers.
+    pub initialize_missing: bool,
+    /// Names in the file to layers of the net, from the spec and then from the table that ships.
+    pub rename: BTreeMap<String, String>,
+    pub shipped_rename: BTreeMap<String, String>,
+    pub sha256: Option<String>,
+    /// The preprocessing that the weights were trained with.
+    pub image: Option<(Preprocessing, Span)>,
+}
+
+/// Class names of a net's outputs.
+#[derive(Clone, Debug)]
+pub enum LabelsRequest {
+    List(Vec<String>),
+    /// One per line.
+    File(PathBuf, Span),
+}
+
+const OPTIONS: [&str; 5] = ["layout", "missing", "rename", "sha256", "image"];
+const LAYOUTS: [&str; 5] = ["auto", "neupy", "keras", "keras3", "safetensors"];
+
+/// Keys of a training recipe.
+pub const RECIPE_KEYS: [&str; 15] = [
+    "data",
+    "validation",
+    "optimizer",
+    "loss",
+    "epochs",
+    "batch",
+    "seed",
+    "shuffle",
+    "metrics",
+    "regularizer",
+    "schedule",
+    "stop",
+    "augment",
+    "checkpoint",
+    "class_weights",
+];
+
+impl Spec {
+    /// The weights that the layers of a graph are to be bound to, those of inner nets first.
+    /// `replaced` are files that the command line names for nets.
+    pub fn weights(
+        &self,
+        graph: &Graph,
+        replaced: &BTreeMap<String, PathBuf>,
+    ) -> Result<Vec<WeightsRequest>, Diagnostics> {
+        let mut faults = Diagnostics::default();
+        let mut requests = Vec::new();
+        let mut nets: Vec<&str> = Vec::new();
+        for (net, _) in graph.nodes.iter().flat_map(|node| &node.origin.layers) {
+            if !nets.contains(&net.as_str()) {
+                nets.push(net);
+            }
+        }
+        for net in nets {
+            let own = self.project.weights.get(net);
+            let shipped = self.project.shipped_weights.get(net);
+            let given = replaced.get(net);
+            // A shipped item binds by itself only where its net is the one that is compiled, or where a file is named.
+            let item = own.or(shipped.filter(|_| given.is_some() || graph.name == net));
+            let request = match (item, given) {
+                (Some((item, file)), _) => self.request(item, *file, &mut faults),
+                (None, Some(_)) => Some(self.bare_request(net)),
+                (None, None) => None,
+            };
+            let Some(mut request) = request else { continue };
+            if let Some(path) = given {
+                request.path.clone_from(path);
+                request.sha256 = None;
+            }
+            if let Some((item, file)) = shipped
+                && let Some(table) = self.request(item, *file, &mut faults)
+            {
+                request.shipped_rename = table.rename;
+            }
+            requests.push(request);
+        }
+        for net in replaced.keys() {
+            if !requests.iter().any(|request| request.net == *net) {
+                let known: Vec<&str> = graph.nodes.iter().flat_map(|node| &node.origin.layers).map(|(net, _)| net.as_str()).collect();
+                faults.push(
+                    Diagnostic::new(Code::WeightsNet, format!("--weights names `{net}`, but no layer comes from such a net"))
+                        .maybe_help(suggest::did_you_mean(net, known)),
+                );
+            }
+        }
+        faults.or_errors(requests).map(|(requests, _)| requests)
+    }
+
+    fn bare_request(&self, net: &str) -> WeightsRequest {
+        let span = self.project.nets.iter().find(|known| known.item.name.text == net).map_or_else(
+            || Span { file: self.project.root, start: 0, end: 0 },
+            |known| known.item.name.span,
+        );
+        WeightsRequest {
+            net: net.to_string(),
+            path: PathBuf::new(),
+            span,
+            layout: None,
+            initialize_missing: false,
+            rename: BTreeMap::new(),
+            shipped_rename: BTreeMap::new(),
+            sha256: None,
+            image: None,
+        }
+    }
+
+    fn request(&self, item: &WeightsItem, file: FileId, faults: &mut Diagnostics) -> Option<WeightsRequest> {
+        let Some(name) = project::text_of(&item.file) else {
+            faults.push(
+                Diagnostic::new(Code::WeightsOption, "a weights file's name is a plain text").at(item.file.span, "here"),
+            );
+            return None;
+        };
+        let mut request = self.bare_request(&item.net.text);
+        request.path = self.sources.folder(file).join(name);
+        request.span = item.file.span;
+        for Entry { key, value: written } in &item.options {
+            let value = match self.value(written, file) {
+                Ok(value) => value,
+                Err(more) => {
+                    faults.extend(more);
+                    continue;
+                }
+            };
+            let wrong = |takes: &str| {
+                Diagnostic::new(Code::WeightsOption, format!("`{}` takes {takes}", key.text))
+                    .at(written.span, format!("this is {} `{value}`", value.kind.noun()))
+            };
+            match (key.text.as_str(), &value.kind) {
+                ("layout", ValueKind::Word(word)) if LAYOUTS.contains(&word.as_str()) => {
+                    request.layout = Some(word.clone()).filter(|word| word != "auto");
+                }
+                ("layout", _) => faults.push(wrong(&suggest::one_of(LAYOUTS))),
+                ("missing", ValueKind::Word(word)) if word == "error" || word == "initialize" => {
+                    request.initialize_missing = word == "initialize";
+                }
+                ("missing", _) => faults.push(wrong("`error` or `initialize`")),
+                ("rename", ValueKind::Map(entries)) => {
+                    for (from, to) in entries {
+                        match (&from.kind, &to.kind) {
+                            (ValueKind::Text(from), ValueKind::Text(to)) => {
+                                request.rename.insert(from.clone(), to.clone());
+                            }
+                            _ => faults.push(wrong("texts: `\"name in the file\" = \"layer\"`")),
+                        }
+                    }
+                }
+                ("rename", _) => faults.push(wrong("a map: `{ \"name in the file\" = \"layer\" }`")),
+                ("sha256", ValueKind::Text(digest)) if digest.len() == 64 && digest.chars().all(|c| c.is_ascii_hexdigit()) => {
+                    request.sha256 = Some(digest.to_ascii_lowercase());
+                }
+                ("sha256", _) => faults.push(wrong("64 hexadecimal digits")),
+                ("image", _) => match crate::ops::input::preprocessing_of(&value) {
+                    Ok(image) => request.image = image.map(|image| (image, written.span)),
+                    Err(diagnostic) => faults.push(diagnostic),
+                },
+                (other, _) => faults.push(
+                    Diagnostic::new(Code::WeightsOption, format!("a weights block has no entry `{other}`"))
+                        .at(key.span, format!("the entries are {}", suggest::one_of(OPTIONS).replace(" or ", " and ")))
+                        .maybe_help(suggest::did_you_mean(other, OPTIONS)),
+                ),
+            }
+        }
+        Some(request)
+    }
+
+    /// A value of an entry, evaluated among the nets of its file.
+    fn value(&self, expression: &Expr, file: FileId) -> Result<Value, Diagnostics> {
+        let mut elaborator = Elaborator::new(&self.project, &self.sources);
+        let scope = Scope::of_file(file);
+        match elaborator.value(expression, &scope) {
+            Ok(value) => Ok(value),
+            Err(_) => Err(elaborator.faults),
+        }
+    }
+
+    /// The class names of a net: its own item's, or that of the only net it is made from that has one.
+    pub fn labels(&self, net: &str) -> Result<Option<LabelsRequest>, Diagnostics> {
+        let Some((LabelsItem { source, .. }, file)) = self.project.labels.get(net) else { return Ok(None) };
+        let value = self.value(source, *file)?;
+        let wrong = || {
+            Diagnostic::new(Code::Labels, "labels are a file's name or a list of texts")
+                .at(source.span, format!("this is {}", value.kind.noun()))
+        };
+        match &value.kind {
+            ValueKind::Text(name) => {
+                Ok(Some(LabelsRequest::File(self.sources.folder(*file).join(name), source.span)))
+            }
+            ValueKind::List(items) => {
+                let texts: Option<Vec<String>> = items
+                    .iter()
+                    .map(|item| match &item.kind {
+                        ValueKind::Text(text) => Some(text.clone()),
+                        _ => None,
+                    })
+                    .collect();
+                texts.map(|texts| Some(LabelsRequest::List(texts))).ok_or_else(|| wrong().into())
+            }
+            _ => Err(wrong().into()),
+        }
+    }
+
+    /// Checks the keys of the training recipes.
+    pub fn check_recipes(&self) -> Diagnostics {
+        let mut faults = Diagnostics::default();
+        for (item, file) in self.project.recipes.values() {
+            for (index, Entry { key, value }) in item.entries.iter().enumerate() {
+                if !RECIPE_KEYS.contains(&key.text.as_str()) {
+                    faults.push(
+                        Diagnostic::new(Code::Recipe, format!("a recipe has no entry `{}`", key.text))
+                            .at(key.span, "not known")
+                            .maybe_help(suggest::did_you_mean(&key.text, RECIPE_KEYS)),
+                    );
+                }
+                if let Some(earlier) = item.entries[..index].iter().find(|other| other.key.text == key.text) {
+                    faults.push(
+                        Diagnostic::new(Code::Recipe, format!("`{}` is given twice", key.text))
+                            .at(key.span, "again here")
+                            .and(earlier.key.span, "first here"),
+                    );
+                }
+                match self.value(value, *file) {
+                    Ok(found) => faults.extend(check_entry(&key.text, &found)),
+                    Err(more) => faults.extend(more),
+                }
+            }
+            if !item.entries.iter().any(|entry| entry.key.text == "data") {
+                faults.push(
+                    Diagnostic::new(Code::Recipe, format!("the recipe of `{}` names no data", item.net.text))
+                        .at(item.net.span, "needs an entry `data`")
+                        .help("`data = images(\"folder\")` takes a folder of photos per class"),
+                );
+            }
+        }
+        faults
+    }
+}
+
+/// What is wrong with a recipe's entry, by its kind.
+fn check_entry(key: &str, value: &Value) -> Diagnostics {
+    let takes: Option<&str> = match (key, &value.kind) {
+        ("epochs" | "batch", ValueKind::Int(count)) if *count >= 1 => None,
+        ("epochs" | "batch", _) => Some("a positive integer"),
+        ("seed", ValueKind::Int(seed)) if *seed >= 0 => None,
+        ("seed", _) => Some("an integer from 0"),
+        ("shuffle", ValueKind::Bool(_)) => None,
+        ("shuffle", _) => Some("`true` or `false`"),
+        ("data", ValueKind::Construct { name, .. }) if ["images", "csv", "arrays"].contains(&name.as_str()) => None,
+        ("data", _) => Some("`images(\"folder\")`, `csv(\"list.csv\")` or `arrays(\"file.h5\", x=…, y=…)`"),
+        ("validation", ValueKind::Construct { name, .. })
+            if ["images", "csv", "arrays", "split"].contains(&name.as_str()) =>
+        {
+            None
+        }
+        ("validation", _) => Some("data as `data` takes it, or `split(0.1)`"),
+        ("optimizer", ValueKind::Construct { .. } | ValueKind::Word(_)) => None,
+        ("optimizer", _) => Some("an optimizer such as `Momentum(step=0.01)`"),
+        ("loss", ValueKind::Word(_) | ValueKind::Construct { .. }) => None,
+        ("loss", _) => Some("a loss such as `categorical_crossentropy`"),
+        _ => None,
+    };
+    match takes {
+        Some(takes) => Diagnostic::new(Code::RecipeValue, format!("`{key}` takes {takes}"))
+            .at(value.span, format!("this is {} `{value}`", value.kind.noun()))
+            .into(),
+        None => Diagnostics::default(),
+    }
+}

@@ -1,0 +1,271 @@
+//! Which buffer each tensor stands in. Views share a buffer, slices are parts of one, branches write straight into their
+//! concatenation, and a step may write over its input where nothing else needs that.
+
+use super::{Draft, Home};
+use crate::graph::{Graph, Lowered, NodeId};
+use crate::plan::steps::movement::CopyStep;
+use crate::plan::{Kernel, Space};
+use std::collections::HashMap;
+
+/// Names a buffer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct BufferId(pub usize);
+
+/// A buffer: floats of one image, and where it stands.
+#[derive(Clone, Copy, Debug)]
+pub struct Buffer {
+    pub floats: usize,
+    pub home: Home,
+}
+
+/// A tensor in a buffer.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Value {
+    pub buffer: BufferId,
+    /// Floats before its first.
+    pub skip: usize,
+    /// Floats between its rows; none where they follow each other, so that it may be cut into rows of any length.
+    pub ld: Option<usize>,
+}
+
+/// Where a node is to write: a part of a concatenation.
+#[derive(Clone, Copy, Debug)]
+struct Destination {
+    concatenation: NodeId,
+    skip: usize,
+    rows: usize,
+}
+
+/// The buffers of a plan in the making.
+#[derive(Debug)]
+pub struct Placement<'g> {
+    graph: &'g Graph,
+    pub buffers: Vec<Buffer>,
+    values: HashMap<NodeId, Value>,
+    destinations: HashMap<NodeId, Destination>,
+    /// The rows and the length of a row of each concatenation that others write into.
+    rows: HashMap<NodeId, usize>,
+    consumers: Vec<Vec<NodeId>>,
+    inputs: usize,
+}
+
+impl<'g> Placement<'g> {
+    /// Looks which nodes can write straight into a concatenation; outer ones first, so that inner ones become parts of them.
+    pub fn new(graph: &'g Graph, kind: impl Fn(NodeId) -> Result<Lowered, String>) -> Self {
+        let mut destinations: HashMap<NodeId, Destination> = HashMap::new();
+        let mut all_rows = HashMap::new();
+        for id in graph.ids().rev().filter(|&id| !graph.node(id).inputs.is_empty()) {
+            let Ok(Lowered::Concatenate { rows }) = kind(id) else { continue };
+            all_rows.insert(id, rows);
+            let mut skip = 0;
+            for &input in &graph.node(id).inputs {
+                let len = graph.node(input).output.len().unwrap_or(0);
+                let part = len / rows.max(1);
+                let produces = !graph.node(input).inputs.is_empty()
+                    && !graph.outputs.contains(&input)
+                    && match kind(input) {
+                        Ok(Lowered::Step(_) | Lowered::InPlace(_)) => {
+                            rows == 1 || graph.node(input).output.channels().known() == Some(part)
+                        }
+                        Ok(Lowered::Concatenate { rows: inner }) => inner == rows,
+                        _ => false,
+                    };
+                if produces {
+                    destinations.entry(input).or_insert(Destination { concatenation: id, skip, rows });
+                }
+                skip += part;
+            }
+        }
+        Placement {
+            graph,
+            buffers: Vec::new(),
+            values: HashMap::new(),
+            destinations,
+            rows: all_rows,
+            consumers: graph.consumers(),
+            inputs: 0,
+        }
+    }
+
+    fn buffer(&mut self, floats: usize, home: Home) -> BufferId {
+        self.buffers.push(Buffer { floats, home });
+        BufferId(self.buffers.len() - 1)
+    }
+
+    fn floats(&self, id: NodeId) -> usize {
+        self.graph.node(id).output.len().unwrap_or(0)
+    }
+
+    fn value(&self, id: NodeId) -> Value {
+        self.values.get(&id).copied().unwrap_or(Value { buffer: BufferId(0), skip: 0, ld: None })
+    }
+
+    /// Where a node writes: its part of a concatenation, or a buffer of its own.
+    fn target(&mut self, id: NodeId) -> Value {
+        match self.destinations.get(&id).copied() {
+            None => {
+                let floats = self.floats(id);
+                Value { buffer: self.buffer(floats, Home::Arena), skip: 0, ld: None }
+            }
+            Some(Destination { concatenation, skip, rows }) => {
+                let whole = self.concatenation(concatenation);
+                let ld = whole.ld.or((rows > 1).then(|| self.floats(concatenation) / rows));
+                Value { buffer: whole.buffer, skip: whole.skip + skip, ld }
+            }
+        }
+    }
+
+    fn concatenation(&mut self, id: NodeId) -> Value {
+        if let Some(value) = self.values.get(&id) {
+            return *value;
+        }
+        let value = self.target(id);
+        self.values.insert(id, value);
+        value
+    }
+
+    /// A node that the caller fills.
+    pub fn input(&mut self, id: NodeId) {
+        let buffer = self.buffer(self.floats(id), Home::Fixed(Space::Input(self.inputs)));
+        self.inputs += 1;
+        self.values.insert(id, Value { buffer, skip: 0, ld: None });
+    }
+
+    /// The same values in the same places; copied where they do not follow each other and are seen in other rows.
+    pub fn view(&mut self, id: NodeId) -> Option<Draft> {
+        let input = self.graph.node(id).inputs[0];
+        let value = self.value(input);
+        let same_rows = self.graph.node(id).output.channels() == self.graph.node(input).output.channels();
+        if value.ld.is_none() || same_rows {
+            self.values.insert(id, value);
+            return None;
+        }
+        let target = self.target(id);
+        self.values.insert(id, target);
+        Some(self.copy(id, input, value, target))
+    }
+
+    /// Channels of a node, from one on.
+    pub fn channels(&mut self, id: NodeId, from: usize) {
+        let input = self.graph.node(id).inputs[0];
+        let value = self.value(input);
+        let width = self.graph.node(input).output.channels().known().unwrap_or(1);
+        self.values.insert(
+            id,
+            Value { buffer: value.buffer, skip: value.skip + from, ld: Some(value.ld.unwrap_or(width)) },
+        );
+    }
+
+    /// A copy of a node's rows.
+    fn copy(&self, id: NodeId, from: NodeId, value: Value, target: Value) -> Draft {
+        let channels = self.graph.node(from).output.channels().known().unwrap_or(1);
+        self.copy_rows(id, value, target, self.floats(from) / channels.max(1), channels)
+    }
+
+    fn copy_rows(&self, id: NodeId, value: Value, target: Value, pixels: usize, channels: usize) -> Draft {
+        Draft {
+            name: self.graph.node(id).name.clone(),
+            kernel: Kernel::Copy(CopyStep { pixels, channels }),
+            inputs: vec![value],
+            output: target,
+            in_place: false,
+            layers: Vec::new(),
+            parameters: Vec::new(),
+        }
+    }
+
+    /// Inputs beside each other: copies of those that did not write there themselves.
+    pub fn concatenate(&mut self, id: NodeId, rows: usize) -> Vec<Draft> {
+        let whole = self.concatenation(id);
+        let row = whole.ld.unwrap_or(self.floats(id) / rows.max(1));
+        let mut drafts = Vec::new();
+        let mut skip = whole.skip;
+        for &input in &self.graph.node(id).inputs.clone() {
+            let part = self.floats(input) / rows.max(1);
+            let value = self.value(input);
+            let ld = (rows > 1 || whole.ld.is_some()).then_some(row);
+            let target = Value { buffer: whole.buffer, skip, ld };
+            if (value.buffer, value.skip) != (target.buffer, target.skip) {
+                drafts.push(self.copy_rows(id, value, target, rows, part));
+            }
+            skip += part;
+        }
+        drafts
+    }
+
+    /// Whether nothing but `consumer` will look at the buffer of a node any more.
+    fn is_last_use(&self, node: NodeId, consumer: NodeId) -> bool {
+        let buffer = self.value(node).buffer;
+        let looks = |id: NodeId| {
+            let later = self.consumers[id.0].iter().any(|&other| other > consumer);
+            let twice = self.consumers[id.0].iter().filter(|&&other| other == consumer).count() > 1;
+            later || twice || self.graph.outputs.contains(&id)
+        };
+        let writers = self.values.iter().filter(|(_, value)| value.buffer == buffer);
+        !writers.into_iter().any(|(&id, _)| looks(id) || id != node && self.consumers[id.0].contains(&consumer))
+            // A concatenation that is not complete yet will be read.
+            && !self.rows.keys().any(|id| self.values.get(id).is_some_and(|value| value.buffer == buffer))
+    }
+
+    /// A step that runs a kernel, over its first input where it may and nothing else needs that.
+    pub fn step(&mut self, id: NodeId, kernel: Kernel, may_overwrite: bool) -> Vec<Draft> {
+        let node = self.graph.node(id);
+        let mut inputs: Vec<Value> = node.inputs.iter().map(|&input| self.value(input)).collect();
+        let first = inputs[0];
+        let in_place = may_overwrite
+            && !self.destinations.contains_key(&id)
+            && self.buffers[first.buffer.0].home == Home::Arena
+            && self.is_last_use(node.inputs[0], id)
+            && inputs[1..].iter().all(|value| value.buffer != first.buffer);
+        let mut output = if in_place { first } else { self.target(id) };
+        // A kernel may not read the buffer that it writes: such a branch goes to its concatenation by a copy.
+        if !in_place && inputs.iter().any(|value| value.buffer == output.buffer) {
+            self.destinations.remove(&id);
+            output = self.target(id);
+        }
+        if in_place {
+            inputs.remove(0);
+        }
+        self.values.insert(id, output);
+        let mut drafts = Vec::new();
+        // Kernels that take all values as one row need them to follow each other.
+        let widths = super::memory::widths(&crate::plan::StepKernel::sizes(&kernel), inputs.len(), in_place);
+        for (place, (value, width)) in inputs.iter_mut().zip(widths).enumerate() {
+            let producer = node.inputs[place + usize::from(in_place)];
+            let natural = self.graph.node(producer).output.channels().known().unwrap_or(1);
+            if value.ld.is_some() && width != natural {
+                let dense = Value { buffer: self.buffer(self.floats(producer), Home::Arena), skip: 0, ld: None };
+                drafts.push(self.copy(producer, producer, *value, dense));
+                *value = dense;
+            }
+        }
+        drafts.push(Draft {
+            name: node.name.clone(),
+            kernel,
+            inputs,
+            output,
+            in_place,
+            layers: node.swallowed.clone(),
+            parameters: node.parameters.clone(),
+        });
+        drafts
+    }
+
+    /// Lets the net's outputs be written where the caller wants them, by copies where a tensor is also something else.
+    pub fn outputs(&mut self) -> Vec<Draft> {
+        let mut drafts = Vec::new();
+        for (index, &id) in self.graph.outputs.iter().enumerate() {
+            let value = self.value(id);
+            let buffer = self.buffers[value.buffer.0];
+            let whole = value.skip == 0 && value.ld.is_none() && buffer.floats == self.floats(id);
+            let home = Home::Fixed(Space::Output(index));
+            if whole && buffer.home == Home::Arena {
+                self.buffers[value.buffer.0].home = home;
+            } else {
+                let target = Value { buffer: self.buffer(self.floats(id), home), skip: 0, ld: None };
+                drafts.push(self.copy(id, id, value, target));
+            }
+        }
+        drafts
+    }
+}

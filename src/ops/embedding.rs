@@ -1,0 +1,93 @@
+//! `Embedding`: rows of a table, chosen by indices.
+
+use crate::graph::definition::Default;
+use crate::graph::{Argument, Definition, Initializer, Lowered, Lowering, Operation, ParameterSpec, ShapeFault};
+use crate::plan::kernel::Kernel;
+use crate::plan::steps::embedding::EmbeddingStep;
+use crate::tensor::{Size, TensorType};
+use ndarray::{ArrayD, Dimension, IxDyn};
+use std::any::Any;
+use std::sync::Arc;
+
+/// A table that gives each index its features.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Embedding {
+    /// Rows of the table.
+    pub rows: usize,
+    /// Features of a row.
+    pub features: usize,
+    pub weight: Initializer,
+}
+
+/// `Embedding(5000, 64)`
+pub static EMBEDDING: Definition = Definition {
+    name: "Embedding",
+    aliases: &[],
+    kind: "Embedding",
+    summary: "Gives each index its row of a learnt table: words and categories become features.",
+    arguments: &[
+        Argument {
+            name: "input_size",
+            takes: "integer",
+            default: Default::Required,
+            doc: "how many different indices there are",
+        },
+        Argument { name: "output_size", takes: "integer", default: Default::Required, doc: "features of each" },
+        Argument {
+            name: "weight",
+            takes: "initialiser",
+            default: Default::Absent("HeNormal(gain=1)"),
+            doc: "how the table begins",
+        },
+    ],
+    details: "(?, n) -> (?, n, output_size): y[i] = weight[x[i]]. Indices count from 0 and are truncated to integers, as NeuPy does; \
+        one that is not below input_size ends the run with an error. Weight (input_size, output_size).",
+    example: "Input(40) >> Embedding(5000, 64) >> LSTM(32) >> Sigmoid(1)",
+    build: |arguments| {
+        Ok(Arc::new(Embedding {
+            rows: arguments.integer("input_size", 1)?,
+            features: arguments.integer("output_size", 1)?,
+            weight: arguments.initializer("weight", Initializer::HeNormal { gain: 1.0 })?,
+        }))
+    },
+};
+
+impl Operation for Embedding {
+    fn definition(&self) -> &'static Definition {
+        &EMBEDDING
+    }
+
+    fn settings(&self) -> Vec<(&'static str, String)> {
+        vec![("input_size", self.rows.to_string()), ("output_size", self.features.to_string())]
+    }
+
+    fn infer(&self, inputs: &[&TensorType]) -> Result<TensorType, ShapeFault> {
+        let mut sizes = inputs[0].sizes.clone();
+        sizes.push(Size::Known(self.features));
+        Ok(TensorType::batched(sizes))
+    }
+
+    fn parameters(&self, _: &[&TensorType]) -> Result<Vec<ParameterSpec>, ShapeFault> {
+        Ok(vec![ParameterSpec::new("weight", &[self.rows, self.features], self.weight)])
+    }
+
+    /// An index that is no row of the table gives NaN.
+    fn evaluate(&self, inputs: &[&ArrayD<f64>], parameters: &[&ArrayD<f64>]) -> ArrayD<f64> {
+        let (x, weight) = (inputs[0], parameters[0]);
+        let shape: Vec<usize> = x.shape().iter().copied().chain([self.features]).collect();
+        ArrayD::from_shape_fn(IxDyn(&shape), |at| {
+            let index = x[IxDyn(&at.slice()[..x.ndim()])];
+            let row = if index > -1.0 { index as usize } else { usize::MAX };
+            weight.get(IxDyn(&[row, at[x.ndim()]])).copied().unwrap_or(f64::NAN)
+        })
+    }
+
+    fn lower(&self, cx: &Lowering) -> Result<Lowered, String> {
+        let places = cx.inputs[0].iter().product();
+        Ok(Lowered::Step(Kernel::Embedding(EmbeddingStep { places, rows: self.rows, features: self.features })))
+    }
+
+    fn as_any(&self) -> &dyn Any {
+        self
+    }
+}

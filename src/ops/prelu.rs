@@ -1,0 +1,207 @@
+//! `PRelu`: a rectifier whose slope below zero is learnt (He et al., 2015).
+
+use super::dense::Dense;
+use crate::diagnostics::Code;
+use crate::graph::definition::Default;
+use crate::graph::{Argument, Definition, Initializer, Lowered, Lowering, Operation, ParameterSpec, ShapeFault};
+use crate::kernels::activation::Activation;
+use crate::ops::dense::{DENSE, Function};
+use crate::plan::Epilogue;
+use crate::plan::kernel::Kernel;
+use crate::plan::steps::dense::DenseStep;
+use crate::plan::steps::prelu::PReluStep;
+use crate::tensor::TensorType;
+use ndarray::{ArrayD, IxDyn};
+use std::any::Any;
+use std::sync::Arc;
+
+/// A rectifier with learnt slopes, alone or behind a dense layer.
+#[derive(Clone, Debug)]
+pub struct PRelu {
+    /// The dense layer before the function, if there is one.
+    pub dense: Option<Dense>,
+    /// The axes along which the slope differs, as they are written: the batch is axis 0, negative ones count from the end.
+    pub axes: Vec<i64>,
+    pub alpha: Initializer,
+}
+
+/// `PRelu(64, alpha_axes=-1)`
+pub static PRELU: Definition = Definition {
+    name: "PRelu",
+    aliases: &[],
+    kind: "PRelu",
+    summary: "The rectifier with a learnt slope below zero, alone or behind a dense layer.",
+    arguments: &[
+        Argument {
+            name: "units",
+            takes: "integer",
+            default: Default::Absent("the function alone"),
+            doc: "features that come out of the dense layer before the function",
+        },
+        Argument {
+            name: "alpha_axes",
+            takes: "integer or list of integers",
+            default: Default::Int(-1),
+            doc: "the axes along which the slope differs; the batch is axis 0 and cannot be one, negative ones count from the end",
+        },
+        Argument {
+            name: "alpha",
+            takes: "number or initialiser",
+            default: Default::Float(0.25),
+            doc: "how the slopes begin",
+        },
+        Argument {
+            name: "bias",
+            takes: "true, false or initialiser",
+            default: Default::Bool(true),
+            doc: "a bias per unit",
+        },
+        Argument {
+            name: "weight",
+            takes: "initialiser",
+            default: Default::Absent("HeNormal(gain=2)"),
+            doc: "how the weights begin",
+        },
+    ],
+    details: "max(0, x) + alpha * min(0, x) (He et al., 2015, arXiv 1502.01852). With a size: (?, n) -> (?, units), the function of \
+        x * weight + bias. Without one the shape stays. Parameters weight (n, units), bias (units), and alpha with the sizes of \
+        alpha_axes in the order given: by default one slope per channel.",
+    example: "Input(32x32x3) >> Conv(3x3, 16) >> PRelu >> Flatten >> PRelu(20) >> Softmax(10)",
+    build: |arguments| {
+        let units = arguments.given("units").map(|_| arguments.integer("units", 1)).transpose()?;
+        let axes = arguments.given("alpha_axes").map_or(Some(vec![Some(-1)]), |value| value.sizes());
+        let axes: Option<Vec<i64>> = axes.and_then(|axes| axes.into_iter().collect());
+        let Some(axes) = axes.filter(|axes| !axes.is_empty() && !axes.contains(&0)) else {
+            return Err(arguments.wrong("alpha_axes", "takes an axis or a list of axes, without the batch (0)"));
+        };
+        let alpha = arguments.initializer("alpha", Initializer::Constant(0.25))?;
+        let weight = arguments.initializer("weight", Initializer::HeNormal { gain: 2.0 })?;
+        let bias = arguments.bias("bias")?;
+        let function = Function::Elementwise(Activation::Linear);
+        let dense = units.map(|units| Dense { definition: &DENSE, function, units: Some(units), weight, bias });
+        Ok(Arc::new(PRelu { dense, axes, alpha }))
+    },
+};
+
+impl PRelu {
+    fn units(&self) -> Option<usize> {
+        self.dense.as_ref().and_then(|dense| dense.units)
+    }
+
+    /// The axes of a tensor of so many sizes besides the batch, counted without the batch; the axis that it lacks otherwise.
+    fn resolve(&self, sizes: usize) -> Result<Vec<usize>, i64> {
+        let mut found = Vec::with_capacity(self.axes.len());
+        for &axis in &self.axes {
+            let from_end = if axis < 0 { axis.saturating_add(sizes as i64) } else { axis.saturating_sub(1) };
+            match usize::try_from(from_end) {
+                Ok(place) if place < sizes && !found.contains(&place) => found.push(place),
+                _ => return Err(axis),
+            }
+        }
+        Ok(found)
+    }
+
+    fn output(&self, inputs: &[&TensorType]) -> Result<TensorType, ShapeFault> {
+        let Some(dense) = &self.dense else { return Ok(inputs[0].clone()) };
+        dense.infer(inputs).map_err(|mut fault| {
+            // The dense layer speaks under its own name.
+            let rename = |text: &str| text.replace("Dense(", "PRelu(");
+            fault.message = rename(&fault.message);
+            fault.help = fault.help.as_deref().map(rename);
+            fault
+        })
+    }
+
+    fn places(&self, output: &TensorType) -> Result<Vec<usize>, ShapeFault> {
+        self.resolve(output.sizes.len()).map_err(|axis| {
+            ShapeFault::new(
+                Code::WrongRank,
+                format!("`PRelu` cannot have slopes along axis {axis} of {output}"),
+                format!("takes each axis once, from 1 to {} or from -1 down", output.sizes.len()),
+            )
+        })
+    }
+}
+
+impl Operation for PRelu {
+    fn definition(&self) -> &'static Definition {
+        &PRELU
+    }
+
+    fn settings(&self) -> Vec<(&'static str, String)> {
+        let mut list: Vec<_> = self.units().map(|units| ("units", units.to_string())).into_iter().collect();
+        match self.axes[..] {
+            [-1] => {}
+            [axis] => list.push(("alpha_axes", axis.to_string())),
+            _ => list.push(("alpha_axes", format!("{:?}", self.axes))),
+        }
+        if self.dense.as_ref().is_some_and(|dense| dense.bias.is_none()) {
+            list.push(("bias", "false".into()));
+        }
+        list
+    }
+
+    fn infer(&self, inputs: &[&TensorType]) -> Result<TensorType, ShapeFault> {
+        let output = self.output(inputs)?;
+        self.places(&output)?;
+        Ok(output)
+    }
+
+    fn parameters(&self, inputs: &[&TensorType]) -> Result<Vec<ParameterSpec>, ShapeFault> {
+        let output = self.output(inputs)?;
+        let mut specs = match &self.dense {
+            Some(dense) => dense.parameters(inputs)?,
+            None => Vec::new(),
+        };
+        let shape: Option<Vec<usize>> =
+            self.places(&output)?.into_iter().map(|place| output.sizes[place].known()).collect();
+        let shape = shape.ok_or_else(|| {
+            ShapeFault::new(
+                Code::OpenSize,
+                "`PRelu` must know the sizes that its slopes differ along",
+                format!("its parameters depend on them, and it gives {output}"),
+            )
+            .help("give the size a number in `Input`")
+        })?;
+        specs.push(ParameterSpec::new("alpha", &shape, self.alpha));
+        Ok(specs)
+    }
+
+    fn multiply_adds(&self, inputs: &[&TensorType]) -> u64 {
+        self.dense.as_ref().map_or(0, |dense| dense.multiply_adds(inputs))
+    }
+
+    fn evaluate(&self, inputs: &[&ArrayD<f64>], parameters: &[&ArrayD<f64>]) -> ArrayD<f64> {
+        let Some((alpha, rest)) = parameters.split_last() else { return inputs[0].clone() };
+        let mut y = self.dense.as_ref().map_or_else(|| inputs[0].clone(), |dense| dense.evaluate(inputs, rest));
+        let Ok(places) = self.resolve(y.ndim().saturating_sub(1)) else { return y };
+        for (at, value) in y.indexed_iter_mut() {
+            let slope: Vec<usize> = places.iter().map(|&place| at[place + 1]).collect();
+            if *value < 0.0 {
+                *value *= alpha[IxDyn(&slope)];
+            }
+        }
+        y
+    }
+
+    fn lower(&self, cx: &Lowering) -> Result<Lowered, String> {
+        let input = &cx.inputs[0];
+        let sizes = self.units().map_or_else(|| input.clone(), |units| vec![units]);
+        let axes = self.resolve(sizes.len()).map_err(|axis| format!("there is no axis {axis}"))?;
+        let dense = self
+            .dense
+            .as_ref()
+            .map(|dense| DenseStep::new(input.iter().product(), sizes[0], dense.bias.is_some(), Epilogue::default()));
+        let alone = dense.is_none();
+        let kernel = Kernel::PRelu(PReluStep { dense, sizes, axes });
+        Ok(if alone { Lowered::InPlace(kernel) } else { Lowered::Step(kernel) })
+    }
+
+    fn keeps_values(&self) -> bool {
+        self.dense.is_none()
+    }
+
+    fn as_any(&self) -> &dyn Any {
+        self
+    }
+}

@@ -1,0 +1,21 @@
+//! Layers that rest at inference go.
+
+use super::{Pass, drop_unused, redirect};
+use crate::graph::Graph;
+
+pub const PASS: Pass = Pass {
+    name: "rest",
+    explain: "Dropout, noise and Identity let their input through at inference, and an Input in the middle of a chain has been \
+        checked: whatever takes their output takes their input.",
+    run,
+};
+
+fn run(mut graph: Graph) -> Graph {
+    for id in graph.ids() {
+        let node = graph.node(id);
+        if let (true, &[input]) = (node.operation.rests(), &node.inputs[..]) {
+            redirect(&mut graph, id, input);
+        }
+    }
+    drop_unused(graph)
+}

@@ -1,0 +1,81 @@
+//! Transposed convolutions.
+
+use crate::kernels::activation::Activation;
+use crate::kernels::deconvolution::{Deconvolution, deconvolution, pack_deconvolution};
+use crate::kernels::view::{Convolution, Window};
+use crate::plan::kernel::{Call, Inputs, RunFault, Sizes, StepKernel};
+use serde::{Deserialize, Serialize};
+
+/// A transposed convolution with bias and activation.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct DeconvolutionStep {
+    /// The convolution that it transposes: what goes in there comes out here.
+    pub forward: Convolution,
+    pub bias: bool,
+    pub activation: Activation,
+}
+
+impl DeconvolutionStep {
+    fn weights(&self) -> usize {
+        let Convolution { window, in_c, out_c, groups } = self.forward;
+        window.kernel_h * window.kernel_w * in_c * out_c / groups.max(1)
+    }
+}
+
+impl StepKernel for DeconvolutionStep {
+    fn run(&self, call: Call<'_>) -> Result<(), RunFault> {
+        let Call { batch, inputs, constants, output, threads, .. } = call;
+        let Window { stride_h, stride_w, .. } = self.forward.window;
+        if stride_h == 0 || stride_w == 0 {
+            return Err(RunFault("a transposed convolution has stride 0".into()));
+        }
+        let layer = Deconvolution {
+            forward: self.forward,
+            packed: constants[0],
+            bias: if self.bias { constants.get(1).copied() } else { None },
+            activation: self.activation,
+        };
+        deconvolution(inputs[0], output, batch, &layer, threads);
+        Ok(())
+    }
+
+    fn describe(&self) -> String {
+        let Convolution { window, in_c, out_c, .. } = self.forward;
+        let Window { in_h, in_w, out_h, out_w, kernel_h, kernel_w, stride_h, stride_w, .. } = window;
+        let mut text = format!("transposed conv {kernel_h}x{kernel_w}");
+        if (stride_h, stride_w) != (1, 1) {
+            text += &format!(" stride {stride_h}x{stride_w}");
+        }
+        text += &format!(" {out_h}x{out_w}x{out_c} to {in_h}x{in_w}x{in_c}");
+        if self.activation != Default::default() {
+            text += &format!(", {}", self.activation);
+        }
+        text
+    }
+
+    fn sizes(&self) -> Sizes {
+        let Convolution { window, in_c, out_c, .. } = self.forward;
+        Sizes {
+            inputs: Inputs::Each(vec![(window.out_h * window.out_w, out_c)]),
+            output: (window.in_h * window.in_w, in_c),
+        }
+    }
+
+    fn constants(&self) -> Vec<usize> {
+        std::iter::once(self.weights()).chain(self.bias.then_some(self.forward.in_c)).collect()
+    }
+
+    fn pack(&self, mut parameters: Vec<Vec<f32>>) -> Vec<Vec<f32>> {
+        if let Some(weights) = parameters.first_mut() {
+            let mut packed = vec![0.0; self.weights()];
+            pack_deconvolution(weights, &self.forward, &mut packed);
+            *weights = packed;
+        }
+        parameters
+    }
+
+    fn arithmetic(&self) -> u64 {
+        let window = &self.forward.window;
+        (window.out_h * window.out_w) as u64 * self.weights() as u64
+    }
+}

@@ -1,0 +1,43 @@
+//! Rows of a table, chosen by indices.
+
+use crate::kernels::embedding::embedding;
+use crate::kernels::images::Images;
+use crate::kernels::view::View;
+use crate::plan::kernel::{Call, Inputs, RunFault, Sizes, StepKernel};
+use serde::{Deserialize, Serialize};
+
+/// A row of the table for each index.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct EmbeddingStep {
+    /// Indices per image.
+    pub places: usize,
+    /// Rows of the table.
+    pub rows: usize,
+    /// Floats of a row.
+    pub features: usize,
+}
+
+impl StepKernel for EmbeddingStep {
+    fn run(&self, call: Call<'_>) -> Result<(), RunFault> {
+        let size = Images { n: call.batch, pixels: self.places, channels: self.features };
+        // The indices of an image are one dense row.
+        let indices = View { ld: 1, ..call.inputs[0] };
+        embedding(indices, call.output, size, call.constants[0], call.threads).map_err(|place| {
+            let (image, place) = (place / self.places.max(1), place % self.places.max(1));
+            let value = indices.data.get(image * indices.image + place).copied().unwrap_or(f32::NAN);
+            RunFault(format!("index {value} at place {place} of sample {image} is not below {}", self.rows))
+        })
+    }
+
+    fn describe(&self) -> String {
+        format!("{} rows of a table of {}x{}", self.places, self.rows, self.features)
+    }
+
+    fn sizes(&self) -> Sizes {
+        Sizes { inputs: Inputs::Each(vec![(1, self.places)]), output: (self.places, self.features) }
+    }
+
+    fn constants(&self) -> Vec<usize> {
+        vec![self.rows * self.features]
+    }
+}

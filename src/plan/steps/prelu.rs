@@ -1,0 +1,95 @@
+//! Rectifiers with learnt slopes.
+
+use super::dense::DenseStep;
+use crate::kernels::activate::prelu;
+use crate::kernels::images::Images;
+use crate::kernels::view::ViewMut;
+use crate::plan::kernel::{Call, Inputs, RunFault, Sizes, StepKernel};
+use serde::{Deserialize, Serialize};
+
+/// A dense layer where there is one, and behind it max(0, x) + alpha * min(0, x).
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct PReluStep {
+    pub dense: Option<DenseStep>,
+    /// Sizes of the output without the batch.
+    pub sizes: Vec<usize>,
+    /// The axes among them that the slopes differ along, in the order of the parameter's axes.
+    pub axes: Vec<usize>,
+}
+
+impl PReluStep {
+    fn pixels_channels(&self) -> (usize, usize) {
+        let channels = self.sizes.last().copied().unwrap_or(1);
+        (self.sizes.iter().product::<usize>() / channels.max(1), channels)
+    }
+
+    /// The output's sizes from the first axis that the slopes differ along: the kernel repeats its slopes over them.
+    fn repeated(&self) -> &[usize] {
+        let first = self.axes.iter().copied().min().unwrap_or(0);
+        self.sizes.get(first..).unwrap_or(&[])
+    }
+
+    /// A slope for each place of the repeated axes.
+    fn spread(&self, alpha: &[f32]) -> Vec<f32> {
+        (0..self.repeated().iter().product())
+            .map(|place: usize| {
+                let along = |axis: usize| {
+                    let behind: usize = self.sizes[axis + 1..].iter().product();
+                    place / behind % self.sizes[axis]
+                };
+                let at = self.axes.iter().fold(0, |at, &axis| at * self.sizes[axis] + along(axis));
+                alpha.get(at).copied().unwrap_or(0.0)
+            })
+            .collect()
+    }
+}
+
+impl StepKernel for PReluStep {
+    fn run(&self, call: Call<'_>) -> Result<(), RunFault> {
+        let (pixels, channels) = self.pixels_channels();
+        let size = Images { n: call.batch, pixels, channels };
+        let Some((alpha, rest)) = call.constants.split_last() else { return Ok(()) };
+        let Some(dense) = &self.dense else {
+            prelu(call.first(), call.output, size, alpha, call.threads);
+            return Ok(());
+        };
+        let Call { batch, inputs, in_place, output: ViewMut { data, ld, image }, scratch, threads, .. } = call;
+        let output = ViewMut { data: &mut *data, ld, image };
+        dense.run(Call { batch, inputs, in_place, constants: rest, output, scratch, threads })?;
+        prelu(None, ViewMut { data, ld, image }, size, alpha, threads);
+        Ok(())
+    }
+
+    fn describe(&self) -> String {
+        let (pixels, channels) = self.pixels_channels();
+        match &self.dense {
+            Some(dense) => format!("{}, learnt slopes along {:?}", dense.describe(), self.axes),
+            None => format!("learnt slopes along {:?} of {pixels}x{channels}", self.axes),
+        }
+    }
+
+    fn sizes(&self) -> Sizes {
+        let output = self.pixels_channels();
+        match &self.dense {
+            Some(dense) => Sizes { output, ..dense.sizes() },
+            None => Sizes { inputs: Inputs::Each(vec![output]), output },
+        }
+    }
+
+    fn constants(&self) -> Vec<usize> {
+        let mut list = self.dense.as_ref().map_or_else(Vec::new, DenseStep::constants);
+        list.push(self.repeated().iter().product());
+        list
+    }
+
+    fn pack(&self, mut parameters: Vec<Vec<f32>>) -> Vec<Vec<f32>> {
+        let Some(alpha) = parameters.pop() else { return parameters };
+        let mut packed = self.dense.as_ref().map_or_else(Vec::new, |dense| dense.pack(parameters));
+        packed.push(self.spread(&alpha));
+        packed
+    }
+
+    fn arithmetic(&self) -> u64 {
+        self.dense.as_ref().map_or(0, DenseStep::arithmetic)
+    }
+}

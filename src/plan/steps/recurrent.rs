@@ -1,0 +1,157 @@
+//! Recurrent layers over a sequence.
+
+use crate::kernels::activation::Activation;
+use crate::kernels::recurrent::{Gru, Lstm, Recurrence, gru, lstm};
+use crate::plan::kernel::{Call, Inputs, RunFault, Sizes, StepKernel};
+use serde::{Deserialize, Serialize};
+
+/// The sizes that both layers share.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Sequence {
+    pub steps: usize,
+    pub features: usize,
+    pub units: usize,
+    /// Only the last state, else all.
+    pub only_final: bool,
+    /// From the last step to the first.
+    pub backwards: bool,
+}
+
+impl Sequence {
+    fn recurrence(&self, n: usize) -> Recurrence {
+        let Sequence { steps, features, units, only_final, backwards } = *self;
+        Recurrence { n, steps, features, units, only_final, backwards }
+    }
+
+    fn describe(&self, name: &str) -> String {
+        let Sequence { steps, features, units, .. } = self;
+        let order = if self.backwards { ", backwards" } else { "" };
+        let kept = if self.only_final { "the last state" } else { "all states" };
+        format!("{name} {features} to {units} over {steps} steps{order}, {kept}")
+    }
+
+    fn sizes(&self) -> Sizes {
+        let output = if self.only_final { 1 } else { self.steps };
+        Sizes { inputs: Inputs::Each(vec![(self.steps, self.features)]), output: (output, self.units) }
+    }
+
+    /// Lengths of input weights, hidden weights and biases.
+    fn weights(&self, gates: usize) -> Vec<usize> {
+        let width = gates * self.units;
+        vec![self.features * width, self.units * width, width]
+    }
+
+    fn arithmetic(&self, gates: usize) -> u64 {
+        (self.steps * (self.features + self.units)) as u64 * (gates * self.units) as u64
+    }
+}
+
+/// Floats of scratch per unit and worker: what the kernels ask for by the number of threads.
+const LSTM_SCRATCH: usize = 24;
+/// See [`LSTM_SCRATCH`].
+const GRU_SCRATCH: usize = 28;
+
+/// A long short-term memory.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct LstmStep {
+    pub sequence: Sequence,
+    pub peepholes: bool,
+}
+
+impl StepKernel for LstmStep {
+    fn run(&self, call: Call<'_>) -> Result<(), RunFault> {
+        let [input_weights, hidden_weights, biases, cell_init, hidden_init, peepholes @ ..] = call.constants else {
+            return Err(RunFault("a recurrent layer lacks constants".into()));
+        };
+        let peepholes = match peepholes {
+            [to_in, to_forget, to_out] => Some([*to_in, *to_forget, *to_out]),
+            _ => None,
+        };
+        let (gates, cell) = (Activation::Sigmoid, Activation::Tanh);
+        let layer = Lstm { input_weights, hidden_weights, biases, cell_init, hidden_init, peepholes, gates, cell };
+        lstm(call.inputs[0], call.output, &self.sequence.recurrence(call.batch), &layer, call.scratch, call.threads);
+        Ok(())
+    }
+
+    fn describe(&self) -> String {
+        let text = self.sequence.describe("lstm");
+        if self.peepholes { text + ", peepholes" } else { text }
+    }
+
+    fn sizes(&self) -> Sizes {
+        self.sequence.sizes()
+    }
+
+    fn constants(&self) -> Vec<usize> {
+        let mut list = self.sequence.weights(4);
+        list.extend(vec![self.sequence.units; if self.peepholes { 5 } else { 2 }]);
+        list
+    }
+
+    fn scratch_len(&self, _: usize, workers: usize) -> usize {
+        workers * LSTM_SCRATCH * self.sequence.units
+    }
+
+    fn arithmetic(&self) -> u64 {
+        self.sequence.arithmetic(4)
+    }
+}
+
+/// A gated recurrent unit.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct GruStep {
+    pub sequence: Sequence,
+}
+
+impl StepKernel for GruStep {
+    fn run(&self, call: Call<'_>) -> Result<(), RunFault> {
+        let [input_weights, hidden_weights, biases, hidden_init] = call.constants else {
+            return Err(RunFault("a recurrent layer lacks constants".into()));
+        };
+        let (gates, hidden) = (Activation::Sigmoid, Activation::Tanh);
+        let layer = Gru { input_weights, hidden_weights, biases, hidden_init, gates, hidden };
+        gru(call.inputs[0], call.output, &self.sequence.recurrence(call.batch), &layer, call.scratch, call.threads);
+        Ok(())
+    }
+
+    fn describe(&self) -> String {
+        self.sequence.describe("gru")
+    }
+
+    fn sizes(&self) -> Sizes {
+        self.sequence.sizes()
+    }
+
+    fn constants(&self) -> Vec<usize> {
+        let mut list = self.sequence.weights(3);
+        list.push(self.sequence.units);
+        list
+    }
+
+    fn scratch_len(&self, _: usize, workers: usize) -> usize {
+        workers * GRU_SCRATCH * self.sequence.units
+    }
+
+    fn arithmetic(&self) -> u64 {
+        self.sequence.arithmetic(3)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kernels::recurrent::{gru_scratch_len, lstm_scratch_len};
+    use crate::kernels::threads::Threads;
+
+    #[test]
+    fn scratch_is_what_the_kernels_ask_for() {
+        let sequence = Sequence { steps: 3, features: 2, units: 7, only_final: true, backwards: false };
+        for workers in [1, 2] {
+            let threads = Threads::new(workers);
+            let lstm = LstmStep { sequence: sequence.clone(), peepholes: false };
+            assert_eq!(lstm.scratch_len(5, workers), lstm_scratch_len(7, &threads));
+            let gru = GruStep { sequence: sequence.clone() };
+            assert_eq!(gru.scratch_len(5, workers), gru_scratch_len(7, &threads));
+        }
+    }
+}

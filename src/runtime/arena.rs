@@ -1,0 +1,123 @@
+//! The memory of a session: three parts, and places in them. The unsafe code here hands out parts of one allocation; that
+//! they do not overlap where one is written was checked when the plan was verified.
+
+use crate::plan::{Operand, Space};
+use std::ops::Range;
+
+/// Floats of a cache line.
+const LINE: usize = 16;
+
+/// Scratch for a chunk, for the batch, and for kernels.
+#[derive(Debug, Default)]
+pub struct Arena {
+    chunk: Aligned,
+    batch: Aligned,
+    scratch: Aligned,
+}
+
+/// Floats that begin at a cache line.
+#[derive(Debug, Default)]
+struct Aligned {
+    floats: Vec<f32>,
+    start: usize,
+    len: usize,
+}
+
+impl Aligned {
+    fn new(len: usize) -> Self {
+        let mut floats: Vec<f32> = Vec::new();
+        // Zeroed pages come from the system untouched: memory that no step reaches is never really used.
+        floats.resize(0, 0.0);
+        let floats = if len == 0 { floats } else { vec![0.0; len + LINE] };
+        let start = floats.as_ptr().align_offset(64).min(LINE);
+        Aligned { floats, start, len }
+    }
+
+    fn pointer(&mut self) -> *mut f32 {
+        self.floats[self.start..].as_mut_ptr()
+    }
+}
+
+/// The parts of an arena while a step runs.
+#[derive(Clone, Copy)]
+pub struct Parts<'a> {
+    chunk: (*mut f32, usize),
+    batch: (*mut f32, usize),
+    scratch: (*mut f32, usize),
+    memory: std::marker::PhantomData<&'a mut Arena>,
+}
+
+/// A tensor's place in one part.
+#[derive(Clone, Copy)]
+pub struct Located {
+    start: *mut f32,
+    len: usize,
+}
+
+impl Arena {
+    /// Of so many floats in each part.
+    pub fn new(chunk: usize, batch: usize, scratch: usize) -> Self {
+        Arena { chunk: Aligned::new(chunk), batch: Aligned::new(batch), scratch: Aligned::new(scratch) }
+    }
+
+    /// The parts, with so many floats of scratch.
+    pub fn parts(&mut self, scratch: usize) -> Parts<'_> {
+        assert!(scratch <= self.scratch.len, "scratch was not reserved");
+        Parts {
+            chunk: (self.chunk.pointer(), self.chunk.len),
+            batch: (self.batch.pointer(), self.batch.len),
+            scratch: (self.scratch.pointer(), scratch),
+            memory: std::marker::PhantomData,
+        }
+    }
+}
+
+impl<'a> Parts<'a> {
+    /// Where the given images of an operand stand, to the end of its buffer.
+    pub fn locate(&self, operand: &Operand, images: &Range<usize>, batch: usize) -> Located {
+        let (part, before, count, first) = match operand.space {
+            Space::Chunk => (self.chunk, operand.offset * images.len(), images.len(), 0),
+            _ => (self.batch, operand.offset * batch, batch, images.start),
+        };
+        let (from, to) = (before + first * operand.image + operand.skip, before + count * operand.image);
+        assert!(from <= to && to <= part.1, "an operand lies outside the arena");
+        // SAFETY: `from` is within the allocation, by the assertion.
+        Located { start: unsafe { part.0.add(from) }, len: to - from }
+    }
+
+    /// A place to read.
+    ///
+    /// # Safety
+    /// Nothing may write there while the slice lives.
+    pub unsafe fn read(&self, place: Located) -> &'a [f32] {
+        // SAFETY: within the allocation by `locate`; not written by the caller's promise.
+        unsafe { std::slice::from_raw_parts(place.start, place.len) }
+    }
+
+    /// A place to write.
+    ///
+    /// # Safety
+    /// No other slice may overlap it while it lives.
+    pub unsafe fn write(&self, place: Located) -> &'a mut [f32] {
+        // SAFETY: within the allocation by `locate`; alone by the caller's promise.
+        unsafe { std::slice::from_raw_parts_mut(place.start, place.len) }
+    }
+
+    /// The scratch.
+    ///
+    /// # Safety
+    /// It may be taken once at a time.
+    pub unsafe fn scratch(&self) -> &'a mut [f32] {
+        // SAFETY: a part of its own; alone by the caller's promise.
+        unsafe { std::slice::from_raw_parts_mut(self.scratch.0, self.scratch.1) }
+    }
+}
+
+/// A slice with another lifetime.
+///
+/// # Safety
+/// It must not be used while its memory is written or gone.
+pub unsafe fn shared<'a>(slice: &[f32]) -> &'a [f32] {
+    // SAFETY: by the caller's promise.
+    unsafe { std::slice::from_raw_parts(slice.as_ptr(), slice.len()) }
+}

@@ -1,0 +1,207 @@
+//! Runs plans: the arena, the threads, batches in chunks.
+
+mod arena;
+pub mod threads;
+
+use crate::artifact::{Artifact, ArtifactError};
+use crate::kernels::gemm;
+use crate::kernels::threads::Threads;
+use crate::kernels::view::{View, ViewMut};
+use crate::plan::kernel::RunFault;
+use crate::plan::{Call, Operand, Space, Step, StepKernel};
+use arena::Arena;
+use smallvec::SmallVec;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+/// A prediction that failed.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    #[error("the artifact {0}")]
+    Artifact(#[from] ArtifactError),
+    #[error("`{step}`: {fault}")]
+    Step { step: String, fault: RunFault },
+    #[error("{what} {index} has {found} values, and a batch of {batch} needs {wanted}")]
+    Length { what: &'static str, index: usize, found: usize, wanted: usize, batch: usize },
+    #[error("the net has {wanted} {what}, not {found}")]
+    Count { what: &'static str, found: usize, wanted: usize },
+}
+
+/// A net that is ready to run: an artifact, threads, and memory that is kept between runs.
+#[derive(Debug)]
+pub struct Session {
+    artifact: Arc<Artifact>,
+    threads: Threads,
+    memory: Arena,
+    /// The batch that the memory is enough for.
+    capacity: usize,
+    /// Steps whose constants were checked.
+    checked: Vec<bool>,
+    /// Time spent in each step, where it is measured.
+    profile: Option<Vec<Duration>>,
+}
+
+impl Session {
+    /// A session that runs on so many threads.
+    pub fn new(artifact: Arc<Artifact>, threads: usize) -> Self {
+        gemm::initialise();
+        let checked = vec![false; artifact.manifest.plan.steps.len()];
+        let threads = Threads::new(threads);
+        Session { artifact, threads, memory: Arena::default(), capacity: 0, checked, profile: None }
+    }
+
+    /// What is run.
+    pub fn artifact(&self) -> &Artifact {
+        &self.artifact
+    }
+
+    /// Measures the time of each step from now on.
+    pub fn measure(&mut self) {
+        self.profile = Some(vec![Duration::ZERO; self.checked.len()]);
+    }
+
+    /// The time spent in each step since [`Session::measure`].
+    pub fn profile(&self) -> &[Duration] {
+        self.profile.as_deref().unwrap_or(&[])
+    }
+
+    /// Makes the memory for batches of up to so many images, so that no run has to.
+    pub fn reserve(&mut self, batch: usize) {
+        if batch <= self.capacity {
+            return;
+        }
+        let plan = &self.artifact.manifest.plan;
+        let chunk = batch.min(plan.chunk);
+        self.memory = Arena::new(
+            plan.chunk_floats * chunk,
+            plan.batch_floats * batch,
+            plan.scratch_floats(batch, self.threads.count()),
+        );
+        self.capacity = batch;
+    }
+
+    /// Runs the net: each input and output is `(batch, sizes…)`, row-major.
+    ///
+    /// # Errors
+    /// Wrong lengths, a damaged constant, or a value that a layer cannot take.
+    pub fn run(&mut self, batch: usize, inputs: &[&[f32]], outputs: &mut [&mut [f32]]) -> Result<(), RunError> {
+        let artifact = self.artifact.clone();
+        let plan = &artifact.manifest.plan;
+        let count = |what, found, wanted| if found == wanted { Ok(()) } else { Err(RunError::Count { what, found, wanted }) };
+        count("inputs", inputs.len(), plan.inputs.len())?;
+        count("outputs", outputs.len(), plan.outputs.len())?;
+        let length = |what, index, found, wanted| match found == wanted {
+            true => Ok(()),
+            false => Err(RunError::Length { what, index, found, wanted, batch }),
+        };
+        for (index, (input, port)) in inputs.iter().zip(&plan.inputs).enumerate() {
+            length("input", index, input.len(), port.len() * batch)?;
+        }
+        for (index, (output, port)) in outputs.iter().zip(&plan.outputs).enumerate() {
+            length("output", index, output.len(), port.len() * batch)?;
+        }
+        if batch == 0 {
+            return Ok(());
+        }
+        self.reserve(batch);
+        let mut begin = 0;
+        while begin < batch {
+            let end = (begin + plan.chunk).min(batch);
+            for index in 0..plan.chunk_steps {
+                self.step(&artifact, index, begin..end, batch, inputs, outputs)?;
+            }
+            begin = end;
+        }
+        for index in plan.chunk_steps..plan.steps.len() {
+            self.step(&artifact, index, 0..batch, batch, inputs, outputs)?;
+        }
+        Ok(())
+    }
+
+    fn step(
+        &mut self,
+        artifact: &Artifact,
+        index: usize,
+        images: std::ops::Range<usize>,
+        batch: usize,
+        inputs: &[&[f32]],
+        outputs: &mut [&mut [f32]],
+    ) -> Result<(), RunError> {
+        let plan = &artifact.manifest.plan;
+        let step = &plan.steps[index];
+        if !self.checked[index] {
+            self.check_constants(artifact, step)?;
+            self.checked[index] = true;
+        }
+        let all = artifact.constants();
+        let constants: SmallVec<[&[f32]; 8]> = step
+            .constants
+            .iter()
+            .map(|&constant| {
+                let constant = &plan.constants[constant];
+                &all[constant.offset..constant.offset + constant.len]
+            })
+            .collect();
+        let scratch = step.kernel.scratch_len(images.len(), self.threads.count());
+        let began = self.profile.is_some().then(Instant::now);
+        let parts = self.memory.parts(scratch);
+        let place = |operand: &Operand| parts.locate(operand, &images, batch);
+        let mut views: SmallVec<[View; 8]> = SmallVec::new();
+        for operand in &step.inputs {
+            let data: &[f32] = match operand.space {
+                Space::Input(input) => &inputs[input][images.start * operand.image + operand.skip..],
+                Space::Output(output) => {
+                    // SAFETY: the plan was verified: the step writes another output, or the arena. The slice is only read.
+                    let output = &outputs[output];
+                    unsafe { arena::shared(&output[images.start * operand.image + operand.skip..]) }
+                }
+                // SAFETY: the plan was verified: no input of a step overlaps its output in the arena.
+                Space::Chunk | Space::Batch => unsafe { parts.read(place(operand)) },
+            };
+            views.push(View { data, ld: operand.ld, image: operand.image });
+        }
+        let operand = &step.output;
+        let data: &mut [f32] = match operand.space {
+            Space::Output(output) => &mut outputs[output][images.start * operand.image + operand.skip..],
+            Space::Input(_) => &mut [],
+            // SAFETY: the plan was verified, and `views` holds no part of this buffer.
+            Space::Chunk | Space::Batch => unsafe { parts.write(place(operand)) },
+        };
+        let call = Call {
+            batch: images.len(),
+            inputs: &views,
+            in_place: step.in_place,
+            constants: &constants,
+            output: ViewMut { data, ld: operand.ld, image: operand.image },
+            // SAFETY: scratch is a part of its own, handed to one step at a time.
+            scratch: unsafe { parts.scratch() },
+            threads: &self.threads,
+        };
+        step.kernel.run(call).map_err(|fault| RunError::Step { step: step.name.clone(), fault })?;
+        if let (Some(began), Some(profile)) = (began, &mut self.profile) {
+            profile[index] += began.elapsed();
+        }
+        Ok(())
+    }
+
+    /// Checks the constants of a step, by all threads.
+    fn check_constants(&self, artifact: &Artifact, step: &Step) -> Result<(), RunError> {
+        for &constant in &step.constants {
+            let constant = &artifact.manifest.plan.constants[constant];
+            let blocks: Vec<usize> =
+                artifact.unchecked_blocks(constant.offset..constant.offset + constant.len).collect();
+            let fault = Mutex::new(None);
+            self.threads.run(blocks.len(), &|task, _| {
+                if let Err(error) = artifact.check_block(blocks[task])
+                    && let Ok(mut fault) = fault.lock()
+                {
+                    *fault = Some(error);
+                }
+            });
+            if let Some(error) = fault.into_inner().unwrap_or(None) {
+                return Err(error.into());
+            }
+        }
+        Ok(())
+    }
+}

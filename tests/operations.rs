@@ -1,0 +1,449 @@
+//! Layers by themselves: their documentation, their shapes, and the f64 loops against the kernels and against NeuPy.
+
+// Links the BLAS that the dense kernels call.
+use blas_src as _;
+use ndarray::{ArrayD, IxDyn};
+use ndarray_npy::NpzReader;
+use netc::graph::{Arguments, Lowered, Lowering, Operation, Value, ValueKind};
+use netc::kernels::threads::Threads;
+use netc::kernels::view::{View, ViewMut};
+use netc::plan::kernel::{Call, Inputs, RunFault};
+use netc::plan::{Epilogue, Kernel, StepKernel};
+use netc::source::{Sources, Span};
+use netc::tensor::TensorType;
+use std::collections::HashSet;
+use std::fs::File;
+use std::sync::Arc;
+
+const TOLERANCE: f64 = 1e-5;
+
+fn span() -> Span {
+    Span { file: Sources::default().add_text("test", ""), start: 0, end: 0 }
+}
+
+fn value(kind: ValueKind) -> Value {
+    Value { kind, span: span() }
+}
+
+fn int(number: i64) -> Value {
+    value(ValueKind::Int(number))
+}
+
+fn yes_no(truth: bool) -> Value {
+    value(ValueKind::Bool(truth))
+}
+
+fn word(word: &str) -> Value {
+    value(ValueKind::Word(word.into()))
+}
+
+fn sizes(list: &[i64]) -> Value {
+    value(ValueKind::Sizes(list.iter().copied().map(Some).collect()))
+}
+
+fn list(numbers: &[i64]) -> Value {
+    value(ValueKind::List(numbers.iter().copied().map(int).collect()))
+}
+
+type Given<'a> = Vec<(&'a str, Value)>;
+
+/// Builds a layer from arguments; those without a name go by position.
+fn build(layer: &str, given: Given<'_>) -> Result<Arc<dyn Operation>, String> {
+    let definition = netc::ops::find(layer).ok_or(format!("there is no layer {layer}"))?;
+    let named = |name: &str| (!name.is_empty()).then(|| (name.to_string(), span()));
+    let given = given.into_iter().map(|(name, value)| (named(name), value)).collect();
+    let arguments = Arguments::bind(definition.name, definition.arguments, given, span())
+        .map_err(|faults| format!("{faults:?}"))?;
+    (definition.build)(&arguments).map_err(|fault| fault.message.clone())
+}
+
+/// Numbers between -1 and 1.
+struct Random(u64);
+
+impl Random {
+    fn next(&mut self) -> f32 {
+        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (self.0 >> 40) as f32 / (1u64 << 23) as f32 - 1.0
+    }
+
+    fn array(&mut self, shape: &[usize]) -> ArrayD<f32> {
+        ArrayD::from_shape_fn(IxDyn(shape), |_| self.next())
+    }
+}
+
+fn double(array: &ArrayD<f32>) -> ArrayD<f64> {
+    array.mapv(f64::from)
+}
+
+/// What stands between the pixels of a test's tensors: a kernel must leave it alone.
+const GAP: f32 = 12345.0;
+
+/// A tensor whose pixels and images have gaps between them.
+struct Strided {
+    data: Vec<f32>,
+    pixels: usize,
+    channels: usize,
+    ld: usize,
+    image: usize,
+}
+
+impl Strided {
+    fn new(batch: usize, (pixels, channels): (usize, usize), gap: usize) -> Self {
+        // A row is dense by contract; several pixels may stand apart.
+        let ld = channels + if pixels > 1 { gap } else { 0 };
+        let image = pixels * ld + gap;
+        Strided { data: vec![GAP; batch * image], pixels, channels, ld, image }
+    }
+
+    fn places(&self) -> impl Iterator<Item = usize> + use<> {
+        let Strided { pixels, channels, ld, image, .. } = *self;
+        let batch = self.data.len() / image;
+        (0..batch).flat_map(move |n| {
+            (0..pixels).flat_map(move |pixel| (0..channels).map(move |c| n * image + pixel * ld + c))
+        })
+    }
+
+    fn fill(&mut self, values: impl Iterator<Item = f32>) {
+        for (place, value) in self.places().zip(values) {
+            self.data[place] = value;
+        }
+    }
+
+    fn values(&self) -> Vec<f32> {
+        self.places().map(|place| self.data[place]).collect()
+    }
+
+    fn gaps_are_untouched(&self) -> bool {
+        let used: HashSet<usize> = self.places().collect();
+        self.data.iter().enumerate().all(|(place, value)| used.contains(&place) || *value == GAP)
+    }
+}
+
+/// Runs a kernel on one input as a plan would.
+fn run(
+    kernel: &Kernel,
+    x: &ArrayD<f32>,
+    parameters: &[ArrayD<f32>],
+    in_place: bool,
+    gap: usize,
+) -> Result<Vec<f32>, RunFault> {
+    let batch = x.shape()[0];
+    let sizes = kernel.sizes();
+    let Inputs::Each(wanted) = sizes.inputs else { panic!("more than one input") };
+    let mut input = Strided::new(batch, wanted[0], gap);
+    let mut output = Strided::new(batch, sizes.output, 2 * gap);
+    assert_eq!(x.len(), batch * wanted[0].0 * wanted[0].1, "the sizes of the input");
+    let target = if in_place { &mut output } else { &mut input };
+    target.fill(x.iter().copied());
+    let packed = kernel.pack(parameters.iter().map(|parameter| parameter.iter().copied().collect()).collect());
+    let lengths: Vec<usize> = packed.iter().map(Vec::len).collect();
+    assert_eq!(lengths, kernel.constants(), "the lengths of the constants");
+    let constants: Vec<&[f32]> = packed.iter().map(Vec::as_slice).collect();
+    let threads = Threads::new(2);
+    let mut scratch = vec![f32::NAN; kernel.scratch_len(batch, threads.count())];
+    let views = [View { data: &input.data, ld: input.ld, image: input.image }];
+    kernel.run(Call {
+        batch,
+        inputs: if in_place { &[] } else { &views },
+        in_place,
+        constants: &constants,
+        output: ViewMut { data: &mut output.data, ld: output.ld, image: output.image },
+        scratch: &mut scratch,
+        threads: &threads,
+    })?;
+    assert!(output.gaps_are_untouched(), "the kernel writes between its pixels");
+    Ok(output.values())
+}
+
+/// The largest difference, relative to the larger of 1 and the expected value.
+fn difference(found: &[f32], expected: &ArrayD<f64>) -> f64 {
+    assert_eq!(found.len(), expected.len());
+    let each = found.iter().zip(expected).map(|(a, b)| (f64::from(*a) - b).abs() / b.abs().max(1.0));
+    each.fold(0.0, |worst: f64, next| if next.is_nan() { f64::INFINITY } else { worst.max(next) })
+}
+
+fn lower(operation: &dyn Operation, input: &[usize]) -> Lowered {
+    let inputs = vec![input.to_vec()];
+    operation.lower(&Lowering { inputs, epilogue: Epilogue::default(), exact: false }).unwrap()
+}
+
+/// Compares a layer's f64 loops with its kernel for inputs of these sizes, in batches of 1 to 3. Returns the output's sizes.
+fn check(layer: &str, given: Given<'_>, input: &[usize]) -> Vec<usize> {
+    check_on(layer, given, input, |random, shape| random.array(shape))
+}
+
+fn check_on(
+    layer: &str,
+    given: Given<'_>,
+    input: &[usize],
+    make: impl Fn(&mut Random, &[usize]) -> ArrayD<f32>,
+) -> Vec<usize> {
+    let operation = build(layer, given).unwrap();
+    let from = TensorType::of(input);
+    let output = operation.infer(&[&from]).unwrap().known().unwrap();
+    let mut random = Random(input.iter().sum::<usize>() as u64);
+    let specs = operation.parameters(&[&from]).unwrap();
+    let parameters: Vec<ArrayD<f32>> = specs.iter().map(|spec| random.array(&spec.shape)).collect();
+    let exact: Vec<ArrayD<f64>> = parameters.iter().map(double).collect();
+    let exact: Vec<&ArrayD<f64>> = exact.iter().collect();
+    for batch in 1..=3 {
+        let shape: Vec<usize> = std::iter::once(batch).chain(input.iter().copied()).collect();
+        let x = make(&mut random, &shape);
+        let expected = operation.evaluate(&[&double(&x)], &exact);
+        assert_eq!(expected.shape()[1..], output[..], "{layer}: the loops give other sizes than the type");
+        let runs = match lower(operation.as_ref(), input) {
+            Lowered::Step(kernel) => vec![(kernel, false)],
+            Lowered::InPlace(kernel) => vec![(kernel.clone(), false), (kernel, true)],
+            Lowered::View => {
+                assert_eq!(double(&x).iter().collect::<Vec<_>>(), expected.iter().collect::<Vec<_>>());
+                continue;
+            }
+            other => panic!("{layer} is lowered to {other:?}"),
+        };
+        for (kernel, in_place) in runs {
+            for gap in [0, 3] {
+                let found = run(&kernel, &x, &parameters, in_place, gap).unwrap();
+                let worst = difference(&found, &expected);
+                assert!(worst <= TOLERANCE, "{}: {worst:e} with batch {batch}, gap {gap}", kernel.describe());
+            }
+        }
+    }
+    output
+}
+
+fn refused(layer: &str, given: Given<'_>, input: &[usize]) -> String {
+    let operation = build(layer, given).unwrap();
+    let from = TensorType::of(input);
+    let result = operation.infer(&[&from]).and_then(|_| operation.parameters(&[&from]));
+    result.expect_err("the layer takes this").message
+}
+
+#[test]
+fn every_layer_is_documented() {
+    let mut names = HashSet::new();
+    for definition in netc::ops::LAYERS {
+        let name = definition.name;
+        for text in [definition.summary, definition.details, definition.example, definition.kind] {
+            assert!(!text.trim().is_empty(), "{name} lacks a part of its documentation");
+        }
+        assert!(definition.summary.ends_with('.'), "the summary of {name} is a sentence");
+        for known in definition.names() {
+            assert!(names.insert(known), "two layers are called {known}");
+        }
+        let mut arguments = HashSet::new();
+        for argument in definition.arguments {
+            let at = format!("{name}({})", argument.name);
+            assert!(arguments.insert(argument.name), "{at} is there twice");
+            assert!(!argument.doc.is_empty() && !argument.takes.is_empty(), "{at} is not documented");
+            assert!(!argument.doc.ends_with('.'), "{at} ends with a full stop");
+        }
+    }
+}
+
+#[test]
+fn every_example_is_a_complete_net() {
+    for definition in netc::ops::LAYERS {
+        let mut sources = Sources::default();
+        let file = sources.add_text(definition.name, definition.example);
+        assert!(netc::syntax::parse_expression(&sources, file).is_ok(), "{}: {}", definition.name, definition.example);
+        assert!(definition.names().any(|name| definition.example.contains(name)), "{}", definition.name);
+        assert!(definition.example.starts_with("Input"), "the example of {} is a fragment", definition.name);
+    }
+}
+
+#[test]
+fn dense() {
+    assert_eq!(check("Dense", vec![("", int(13))], &[7]), [13]);
+    check("Softmax", vec![("", int(5)), ("bias", yes_no(false))], &[17]);
+}
+
+#[test]
+fn prelu() {
+    assert_eq!(check("PRelu", vec![], &[5, 7, 3]), [5, 7, 3]);
+    assert_eq!(check("PRelu", vec![], &[11]), [11]);
+    for axes in [vec![1], vec![2], vec![3], vec![-3], vec![2, 3], vec![3, 1], vec![1, 2, 3], vec![-1, -2]] {
+        check("PRelu", vec![("alpha_axes", list(&axes))], &[5, 7, 3]);
+    }
+    assert_eq!(check("PRelu", vec![("", int(13))], &[7]), [13]);
+    assert_eq!(check("PRelu", vec![("", int(5)), ("bias", yes_no(false)), ("alpha_axes", int(1))], &[9]), [5]);
+    assert!(refused("PRelu", vec![("alpha_axes", int(4))], &[5, 7, 3]).contains("axis 4"));
+    assert!(refused("PRelu", vec![("alpha_axes", int(-4))], &[5, 7, 3]).contains("axis -4"));
+    assert!(refused("PRelu", vec![("alpha_axes", list(&[3, -1]))], &[5, 7, 3]).contains("axis -1"));
+    assert!(refused("PRelu", vec![("", int(4))], &[5, 7, 3]).contains("`PRelu(4)` needs features"));
+    assert!([int(0), list(&[])].into_iter().all(|axes| build("PRelu", vec![("alpha_axes", axes)]).is_err()));
+}
+
+#[test]
+fn deconvolution() {
+    let window = |height, width, filters| vec![("", sizes(&[height, width])), ("", int(filters))];
+    let with = |mut given: Given<'static>, more: Given<'static>| {
+        given.extend(more);
+        given
+    };
+    assert_eq!(check("Deconv", window(3, 3, 5), &[5, 7, 3]), [7, 9, 5]);
+    let cases: [(i64, Value, [usize; 2]); 8] = [
+        (2, word("valid"), [11, 15]),
+        (2, word("same"), [10, 14]),
+        (2, int(0), [12, 16]),
+        (2, int(1), [10, 14]),
+        (1, word("same"), [5, 7]),
+        (3, word("same"), [15, 21]),
+        (4, word("valid"), [20, 28]),
+        (2, list(&[0, 2]), [12, 12]),
+    ];
+    for (stride, padding, [height, width]) in cases {
+        for bias in [true, false] {
+            let more = vec![("stride", int(stride)), ("padding", padding.clone()), ("bias", yes_no(bias))];
+            assert_eq!(check("Deconv", with(window(3, 3, 2), more), &[5, 7, 3]), [height, width, 2]);
+        }
+    }
+    check("Deconv", with(window(4, 2, 17), vec![("stride", sizes(&[3, 1])), ("padding", word("same"))]), &[3, 5, 9]);
+    check("Deconv", with(window(1, 1, 7), vec![("stride", int(2))]), &[3, 5, 9]);
+    assert!(refused("Deconv", window(3, 3, 5), &[7]).contains("needs an image"));
+    assert!(refused("Deconv", with(window(1, 1, 5), vec![("padding", int(3))]), &[5, 6, 3]).contains("takes off more"));
+}
+
+#[test]
+fn resizing() {
+    assert_eq!(check("Upscale", vec![("", int(2))], &[3, 5, 7]), [6, 10, 7]);
+    assert_eq!(check("Upscale", vec![("", list(&[1, 3]))], &[3, 5, 2]), [3, 15, 2]);
+    assert!(build("Upscale", vec![("", int(0))]).is_err());
+    assert!(refused("Upscale", vec![("", int(2))], &[3, 5]).contains("needs an image"));
+    assert_eq!(check("ZeroPad", vec![("", int(1))], &[3, 5, 7]), [5, 7, 7]);
+    assert_eq!(check("ZeroPad", vec![("", sizes(&[0, 2]))], &[3, 5, 7]), [3, 9, 7]);
+    assert_eq!(check("ZeroPad", vec![("", list(&[0, 1, 2, 3]))], &[3, 5, 7]), [4, 10, 7]);
+    assert!([int(-1), list(&[1, 2, 3])].into_iter().all(|size| build("ZeroPad", vec![("", size)]).is_err()));
+}
+
+#[test]
+fn normalisations() {
+    for groups in [1, 3, 5, 15] {
+        assert_eq!(check("GroupNorm", vec![("", int(groups))], &[5, 7, 15]), [5, 7, 15]);
+    }
+    check("GN", vec![("", int(2)), ("epsilon", value(ValueKind::Float(0.5)))], &[1, 3, 70]);
+    assert!(refused("GroupNorm", vec![("", int(4))], &[5, 7, 15]).contains("15 channels"));
+    assert!(refused("GroupNorm", vec![("", int(1))], &[15]).contains("needs an image"));
+    for input in [&[13][..], &[5, 3], &[5, 7, 3]] {
+        assert_eq!(check("Normalize", vec![], input), input);
+    }
+    let extremes = |random: &mut Random, shape: &[usize]| {
+        let scales = [0.0, 1e-30, 1e-13, 1e30];
+        ArrayD::from_shape_fn(IxDyn(shape), |at| random.next() * scales[at[1] % scales.len()])
+    };
+    check_on("Normalize", vec![], &[5, 3], extremes);
+    assert!(build("Normalize", vec![("", int(0))]).is_err());
+}
+
+#[test]
+fn drop_block_rests() {
+    let given = || vec![("", value(ValueKind::Float(0.9))), ("", int(5))];
+    assert_eq!(check("DropBlock", given(), &[5, 7, 3]), [5, 7, 3]);
+    assert!(build("DropBlock", given()).unwrap().rests());
+    assert!(refused("DropBlock", given(), &[5]).contains("needs an image"));
+    assert!(build("DropBlock", vec![("", int(0)), ("", int(5))]).is_err());
+}
+
+#[test]
+fn embedding() {
+    let indices = |random: &mut Random, shape: &[usize]| {
+        ArrayD::from_shape_fn(IxDyn(shape), |_| ((random.next() + 1.0) * 5.5).min(10.9))
+    };
+    let given = || vec![("", int(11)), ("", int(3))];
+    assert_eq!(check_on("Embedding", given(), &[7], indices), [7, 3]);
+    assert_eq!(check_on("Embedding", given(), &[1], indices), [1, 3]);
+    assert_eq!(check_on("Embedding", given(), &[2, 5], indices), [2, 5, 3]);
+    let operation = build("Embedding", given()).unwrap();
+    let Lowered::Step(kernel) = lower(operation.as_ref(), &[4]) else { panic!("it is a step") };
+    for wrong in [11.0, -1.0, 1e30, f32::NAN] {
+        let mut x = ArrayD::zeros(IxDyn(&[2, 4]));
+        x[[1, 2]] = wrong;
+        let fault = run(&kernel, &x, &[ArrayD::zeros(IxDyn(&[11, 3]))], false, 3).unwrap_err();
+        assert_eq!(fault.to_string(), format!("index {wrong} at place 2 of sample 1 is not below 11"));
+        let reference = operation.evaluate(&[&double(&x)], &[&ArrayD::zeros(IxDyn(&[11, 3]))]);
+        assert!(reference[[1, 2, 0]].is_nan());
+    }
+}
+
+#[test]
+fn recurrent_layers() {
+    for (final_only, backwards, unroll) in
+        [(true, false, false), (true, true, true), (false, false, true), (false, true, false)]
+    {
+        let given = || {
+            vec![
+                ("", int(7)),
+                ("only_return_final", yes_no(final_only)),
+                ("backwards", yes_no(backwards)),
+                ("unroll_scan", yes_no(unroll)),
+            ]
+        };
+        let expected: &[usize] = if final_only { &[7] } else { &[5, 7] };
+        assert_eq!(check("GRU", given(), &[5, 3]), expected);
+        for peepholes in [true, false] {
+            let mut given = given();
+            given.push(("peepholes", yes_no(peepholes)));
+            assert_eq!(check("LSTM", given, &[5, 3]), expected);
+        }
+    }
+    assert!(refused("LSTM", vec![("", int(3))], &[4]).contains("needs a sequence"));
+    assert!(refused("GRU", vec![("", int(3))], &[4, 4, 4]).contains("needs a sequence"));
+    let learnt = build("LSTM", vec![("", int(3)), ("learn_init", yes_no(true))]).unwrap();
+    let specs = learnt.parameters(&[&TensorType::of(&[4, 2])]).unwrap();
+    let roles: Vec<_> = specs.iter().map(|spec| (spec.role, spec.shape.clone(), spec.trainable)).collect();
+    assert_eq!(roles[0], ("input_weights", vec![2, 12], true));
+    assert_eq!(roles[3], ("cell_init", vec![1, 3], true));
+    let fixed = build("GRU", vec![("", int(3))]).unwrap().parameters(&[&TensorType::of(&[4, 2])]).unwrap();
+    assert_eq!((fixed[3].role, &fixed[3].shape[..], fixed[3].trainable), ("hidden_init", &[1, 3][..], false));
+}
+
+/// A case that NeuPy 0.8.2 computed: the layers after the input, each with its name in the file.
+fn neupy(case: &str, layers: Vec<(&str, &str, Given<'_>)>) {
+    let path = |end: &str| format!("{}/tests/data/neupy_ops/{case}.{end}", env!("CARGO_MANIFEST_DIR"));
+    let mut arrays = NpzReader::new(File::open(path("npz")).unwrap()).unwrap();
+    let x: ArrayD<f32> = arrays.by_name("x0").unwrap();
+    let y: ArrayD<f32> = arrays.by_name("y").unwrap();
+    let file = hdf5::File::open(path("hdf5")).unwrap();
+    let (mut exact, mut found) = (double(&x), x);
+    for (layer, name, given) in layers {
+        let operation = build(layer, given).unwrap();
+        let from = TensorType::of(&found.shape()[1..]);
+        let read = |role: &str, shape: &[usize]| {
+            let stored = file.dataset(&format!("{name}/{role}")).unwrap();
+            assert_eq!(stored.shape(), shape, "{name}/{role}");
+            ArrayD::from_shape_vec(IxDyn(shape), stored.read_raw::<f32>().unwrap()).unwrap()
+        };
+        let specs = operation.parameters(&[&from]).unwrap();
+        let parameters: Vec<ArrayD<f32>> = specs.iter().map(|spec| read(spec.role, &spec.shape)).collect();
+        let stored = file.group(name).unwrap().member_names().unwrap().len();
+        assert_eq!(parameters.len(), stored, "{name} has other parameters in the file");
+        let doubles: Vec<ArrayD<f64>> = parameters.iter().map(double).collect();
+        exact = operation.evaluate(&[&exact], &doubles.iter().collect::<Vec<_>>());
+        let values = match lower(operation.as_ref(), &found.shape()[1..]) {
+            Lowered::Step(kernel) | Lowered::InPlace(kernel) => run(&kernel, &found, &parameters, false, 0).unwrap(),
+            _ => found.iter().copied().collect(),
+        };
+        found = ArrayD::from_shape_vec(IxDyn(exact.shape()), values).unwrap();
+    }
+    assert_eq!(found.shape(), y.shape());
+    let (loops, kernels) =
+        (difference(y.as_slice().unwrap(), &exact), difference(found.as_slice().unwrap(), &double(&y)));
+    println!("{case}: loops {loops:.1e}, kernels {kernels:.1e} from NeuPy");
+    assert!(loops <= TOLERANCE && kernels <= TOLERANCE, "{case}: loops {loops:e}, kernels {kernels:e}");
+}
+
+#[test]
+fn as_neupy_computes_them() {
+    let window = || vec![("", sizes(&[3, 3])), ("", int(2))];
+    let mut strided = window();
+    strided.push(("stride", int(2)));
+    neupy("deconv_valid_s2", vec![("Deconvolution", "deconvolution-1", strided)]);
+    let mut padded = window();
+    padded.push(("padding", int(1)));
+    neupy("deconv_p1", vec![("Deconvolution", "deconvolution-3", padded)]);
+    neupy("prelu_act", vec![("PRelu", "p-relu-2", vec![])]);
+    let softmax = |name, units| ("Softmax", name, vec![("", int(units))]);
+    let embedding = ("Embedding", "embedding-1", vec![("", int(7)), ("", int(3))]);
+    neupy("embedding", vec![embedding, ("Reshape", "reshape-3", vec![]), softmax("softmax-8", 3)]);
+    neupy("lstm", vec![("LSTM", "lstm-1", vec![("", int(3))]), softmax("softmax-9", 2)]);
+    neupy("gru", vec![("GRU", "gru-1", vec![("", int(3))]), softmax("softmax-10", 2)]);
+}

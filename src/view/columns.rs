@@ -6,8 +6,8 @@ use super::order::{Cell, Rows};
 /// Width by height that drawings aim at.
 const ASPECT: f64 = 1.15;
 const MOST_COLUMNS: usize = 8;
-/// Columns that stay as high as this part of the whole are not worth the turns.
-const WORTH_IT: f64 = 0.75;
+/// How full columns have to be on average, or the turns are not worth it.
+const FILLED: f64 = 0.65;
 /// Between columns: the link to the next one runs up there.
 const GUTTER: f64 = 56.0;
 /// Above the columns: the link comes over them.
@@ -61,7 +61,7 @@ pub(super) fn fold(
     for count in 1..=MOST_COLUMNS.min(starts.len()) {
         let columns = balanced(&starts, count, tops, ends);
         let (width, height) = measure(&columns);
-        if count > 1 && height > WORTH_IT * measure(&[0]).1 {
+        if measure(&[0]).1 < FILLED * height * columns.len() as f64 {
             continue;
         }
         let distance = (width / height.max(1.0) / ASPECT).ln().abs();

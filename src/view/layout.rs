@@ -53,7 +53,7 @@ const BESIDE_LINK: f64 = 20.0;
 const BELOW: f64 = 30.0;
 /// Space between a frame's entries and what straight links lead to.
 const BELOW_ENTRY: f64 = 8.0;
-/// The straight beginning of a curved link, where the shape stands.
+/// The straight beginning of a curved link: beside it stand shapes.
 const STUB: f64 = 14.0;
 /// How often places in rows are averaged with those of their neighbours.
 const SWEEPS: usize = 24;
@@ -62,7 +62,7 @@ const SWEEPS: usize = 24;
 pub(super) fn lay_out(items: &[Item], links: &[Link], fold_above: f64) -> Option<Layout> {
     let rows = rows(items, links)?;
     let mut x = across(&rows, items, links);
-    straighten(&rows, items, &mut x);
+    straighten(&rows, items, links, &mut x);
     let (tops, heights) = down(&rows, &x, items, links);
     let mut at = vec![(0.0, 0.0); rows.cells.len()];
     for (index, row) in rows.rows.iter().enumerate() {
@@ -190,7 +190,7 @@ fn settle(rows: &Rows, row: &[usize], wish: &[Point], x: &mut [f64], items: &[It
 }
 
 /// Makes long links that bend around wide rows straight where there is room: as far out as they bend.
-fn straighten(rows: &Rows, items: &[Item], x: &mut [f64]) {
+fn straighten(rows: &Rows, items: &[Item], links: &[Link], x: &mut [f64]) {
     let mut passes: Vec<(usize, Vec<usize>)> = Vec::new();
     let mut place = vec![(0, 0); rows.cells.len()];
     for (index, row) in rows.rows.iter().enumerate() {
@@ -218,15 +218,23 @@ fn straighten(rows: &Rows, items: &[Item], x: &mut [f64]) {
         order.sort_by(|a, b| a.0.total_cmp(&b.0));
         for (_, index) in order {
             let cells = &passes[index].1;
-            let wanted = if right { outermost(cells, x) } else { innermost(cells, x) };
-            let fits = cells.iter().all(|&cell| {
-                let (row, at) = place[cell];
-                let row = &rows.rows[row];
-                let left = at.checked_sub(1).map_or(f64::NEG_INFINITY, |left| x[row[left]] + size(rows, row[left], items).0);
-                let right = row.get(at + 1).map_or(f64::INFINITY, |&right| x[right]);
-                wanted - left >= BESIDE_LINK - 0.01 && right - wanted >= BESIDE_LINK - 0.01
-            });
-            if fits {
+            let bend = if right { outermost(cells, x) } else { innermost(cells, x) };
+            let link = &links[passes[index].0];
+            let ends = [x[link.from] + link.leaves, x[link.to] + link.enters];
+            let beyond = |end: &f64| if right { *end > bend } else { *end < bend };
+            let fits = |wanted: f64| {
+                cells.iter().all(|&cell| {
+                    let (row, at) = place[cell];
+                    let row = &rows.rows[row];
+                    let before = at.checked_sub(1).map(|before| x[row[before]] + size(rows, row[before], items).0);
+                    let after = row.get(at + 1).map(|&after| x[after]);
+                    before.is_none_or(|before| wanted - before >= BESIDE_LINK - 0.01)
+                        && after.is_none_or(|after| after - wanted >= BESIDE_LINK - 0.01)
+                })
+            };
+            // Straight below where it comes from is best.
+            let wanted = ends.into_iter().filter(beyond).chain([bend]).find(|&wanted| fits(wanted));
+            if let Some(wanted) = wanted {
                 cells.iter().for_each(|&cell| x[cell] = wanted);
             }
         }
@@ -284,8 +292,7 @@ fn routes(
                 route.push(((from, at[part.upper].1 + items[item].height), row));
             }
             if (from - to).abs() >= 0.05 {
-                let stub = if matches!(rows.cells[part.upper], Cell::Item(_)) { STUB } else { 0.0 };
-                route.push(((from, ends[row] + stub), row));
+                route.push(((from, ends[row] + STUB), row));
                 route.push(((to, tops[row + 1] - 6.0), row + 1));
             }
             let end = if matches!(rows.cells[part.lower], Cell::Item(_)) { at[part.lower].1 } else { ends[row + 1] };

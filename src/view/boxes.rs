@@ -11,6 +11,8 @@ use std::collections::BTreeSet;
 pub(super) const PAD: f64 = 11.0;
 /// The height of a row of tags, the space between rows included.
 pub(super) const TAG_ROW: f64 = 18.0;
+/// Scopes below this depth are not told apart: a name may hold any number of slashes.
+const DEEPEST: usize = 12;
 const NARROWEST: f64 = 186.0;
 
 /// A tag in a box.
@@ -24,7 +26,7 @@ pub(super) struct Tag {
 }
 
 /// A box of the drawing.
-pub(super) struct Box {
+pub(super) struct LayerBox {
     /// The layer that it is of.
     pub layer: NodeId,
     pub family: Family,
@@ -44,10 +46,10 @@ pub(super) struct Box {
 
 /// The boxes of a graph, and the pairs of boxes that an edge joins, each once.
 pub(super) struct Boxes {
-    pub list: Vec<Box>,
+    pub list: Vec<LayerBox>,
     pub edges: Vec<(usize, usize)>,
     pub costs: Vec<Cost>,
-    /// The largest number of parameters that a box has, and all.
+    /// How many values all parameters have.
     pub parameters: u64,
 }
 
@@ -63,7 +65,7 @@ pub(super) fn boxes(graph: &Graph) -> Boxes {
     let costs = costs(graph);
     let consumers = graph.consumers();
     let mut home = vec![0; graph.nodes.len()];
-    let mut list: Vec<Box> = Vec::new();
+    let mut list: Vec<LayerBox> = Vec::new();
     for id in graph.ids() {
         let family = Family::of(graph, id);
         let before = graph.node(id).inputs.first().copied();
@@ -100,22 +102,23 @@ pub(super) fn boxes(graph: &Graph) -> Boxes {
 }
 
 /// Whether a layer can be a tag of a box: of no other scope, and not trained where the box is frozen or the reverse.
-fn joins(graph: &Graph, before: &Box, id: NodeId) -> bool {
+fn joins(graph: &Graph, before: &LayerBox, id: NodeId) -> bool {
     let node = graph.node(id);
     let scopes = scopes(&node.name);
     let same_scope = scopes.is_empty() || scopes == before.scopes;
     same_scope && (node.parameters.is_empty() || node.frozen == graph.node(before.layer).frozen)
 }
 
-/// The scopes in a layer's name.
+/// The scopes in a layer's name, outermost first.
 fn scopes(name: &str) -> Vec<String> {
     let mut parts: Vec<String> = name.split('/').map(str::to_string).collect();
     parts.pop();
+    parts.truncate(DEEPEST);
     parts
 }
 
-fn new_box(graph: &Graph, id: NodeId, family: Family) -> Box {
-    Box {
+fn new_box(graph: &Graph, id: NodeId, family: Family) -> LayerBox {
+    LayerBox {
         layer: id,
         family,
         scopes: scopes(&graph.node(id).name),
@@ -135,7 +138,7 @@ pub(super) fn shape_text(output: &TensorType) -> String {
     sizes.join(" × ")
 }
 
-fn finish(graph: &Graph, one: &mut Box, costs: &[Cost], consumers: &[Vec<NodeId>]) {
+fn finish(graph: &Graph, one: &mut LayerBox, costs: &[Cost], consumers: &[Vec<NodeId>]) {
     let node = graph.node(one.layer);
     let weight: u64 = one.layers().map(|id| costs[id.0].parameters).sum();
     if weight > 0 {
@@ -181,7 +184,7 @@ fn tag_width(text: &str) -> f64 {
     (text_width(text, SMALL_SIZE, false) + 12.0).ceil()
 }
 
-impl Box {
+impl LayerBox {
     /// Its layer and those of its tags.
     pub fn layers(&self) -> impl Iterator<Item = NodeId> {
         std::iter::once(self.layer).chain(self.tags.iter().map(|tag| tag.layer))

@@ -113,7 +113,7 @@ pub(super) fn fold(
     layout.width = width - GUTTER;
     let lowest = columns.iter().enumerate().map(|(index, &start)| {
         let end = columns.get(index + 1).copied().unwrap_or(last);
-        let turn = if end < last { TURN + 2.0 } else { 0.0 };
+        let turn = if end < last { TURN + 12.0 } else { 0.0 };
         ends[end - 1] - tops[start] + ABOVE + turn
     });
     layout.height = lowest.fold(0.0, f64::max);

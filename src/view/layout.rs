@@ -248,11 +248,8 @@ fn row_enters(rows: &Rows, row: usize, items: &[Item]) -> bool {
 
 /// The top and height of each row: curved links get more space, the more the farther they lead.
 fn down(rows: &Rows, x: &[f64], items: &[Item], links: &[Link]) -> (Vec<f64>, Vec<f64>) {
-    let heights: Vec<f64> = rows
-        .rows
-        .iter()
-        .map(|row| row.iter().map(|&cell| size(rows, cell, items).1).fold(0.0, f64::max))
-        .collect();
+    let heights: Vec<f64> =
+        rows.rows.iter().map(|row| row.iter().map(|&cell| size(rows, cell, items).1).fold(0.0, f64::max)).collect();
     let mut tops = Vec::with_capacity(heights.len());
     let mut top = 0.0;
     for (index, height) in heights.iter().enumerate() {
@@ -265,7 +262,14 @@ fn down(rows: &Rows, x: &[f64], items: &[Item], links: &[Link]) -> (Vec<f64>, Ve
             })
             .fold(0.0, f64::max);
         let entry = row_enters(rows, index, items);
-        top += height + if aside < 0.5 && entry { BELOW_ENTRY } else if aside < 0.5 { BELOW } else { BELOW + 14.0 + (aside * 0.07).min(30.0) };
+        top += height
+            + if aside < 0.5 && entry {
+                BELOW_ENTRY
+            } else if aside < 0.5 {
+                BELOW
+            } else {
+                BELOW + 14.0 + (aside * 0.07).min(30.0)
+            };
     }
     (tops, heights)
 }
@@ -274,14 +278,7 @@ fn down(rows: &Rows, x: &[f64], items: &[Item], links: &[Link]) -> (Vec<f64>, Ve
 pub(super) type RowPoint = (Point, usize);
 
 /// The points of each link: down through its rows, aside between them.
-fn routes(
-    rows: &Rows,
-    at: &[Point],
-    tops: &[f64],
-    ends: &[f64],
-    items: &[Item],
-    links: &[Link],
-) -> Vec<Vec<RowPoint>> {
+fn routes(rows: &Rows, at: &[Point], tops: &[f64], ends: &[f64], items: &[Item], links: &[Link]) -> Vec<Vec<RowPoint>> {
     let mut routes: Vec<Vec<RowPoint>> = vec![Vec::new(); links.len()];
     for (row, parts) in rows.parts.iter().enumerate() {
         for part in parts {

@@ -111,11 +111,13 @@ fn ranks(items: &[Item], links: &[Link], order: &[usize]) -> Vec<usize> {
     for &item in order {
         let least = usize::from(enters && items[item].pin != Pin::First);
         rank[item] = before[item].iter().map(|&from| rank[from] + 1).fold(least, usize::max);
-        own_start[item] = items[item].pin == Pin::Free
-            && before[item].iter().all(|&from| own_start[from] && after[from].len() == 1);
+        own_start[item] =
+            items[item].pin == Pin::Free && before[item].iter().all(|&from| own_start[from] && after[from].len() == 1);
     }
     for &item in order.iter().rev() {
-        if own_start[item] && let Some(first) = after[item].iter().map(|&to| rank[to]).min() {
+        if own_start[item]
+            && let Some(first) = after[item].iter().map(|&to| rank[to]).min()
+        {
             rank[item] = rank[item].max(first - 1);
         }
     }

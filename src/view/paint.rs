@@ -1,6 +1,6 @@
 //! The parts of a drawing as SVG elements.
 
-use super::boxes::{Box, Boxes, KIND_SIZE, NAME_SIZE, PAD, SMALL_SIZE};
+use super::boxes::{Boxes, KIND_SIZE, LayerBox, NAME_SIZE, PAD, SMALL_SIZE};
 use super::family::Family;
 use super::layout::Point;
 use super::metrics::{escape, round, text_width};
@@ -79,7 +79,8 @@ pub(super) fn piece(out: &mut String, piece: &Piece) {
         let straight = (here.0 - to.0).abs() < 0.05 || (here.1 - to.1).abs() < 0.05;
         if !straight {
             let middle = round((here.1 + to.1) / 2.0);
-            let _ = write!(path, "C{} {middle} {} {middle} {} {}", round(here.0), round(to.0), round(to.0), round(to.1));
+            let _ =
+                write!(path, "C{} {middle} {} {middle} {} {}", round(here.0), round(to.0), round(to.0), round(to.1));
             here = to;
             continue;
         }
@@ -115,7 +116,9 @@ pub(super) fn piece(out: &mut String, piece: &Piece) {
 
 /// A little way from a corner to another point, at most half of it.
 fn toward(corner: Point, other: Point) -> Point {
-    let step = |from: f64, to: f64| from + (to - from).clamp(-CORNER, CORNER).clamp(-(to - from).abs() / 2.0, (to - from).abs() / 2.0);
+    let step = |from: f64, to: f64| {
+        from + (to - from).clamp(-CORNER, CORNER).clamp(-(to - from).abs() / 2.0, (to - from).abs() / 2.0)
+    };
     (step(corner.0, other.0), step(corner.1, other.1))
 }
 
@@ -156,7 +159,7 @@ fn title(graph: &Graph, boxes: &Boxes, id: NodeId) -> String {
 }
 
 /// A box with its words, tags, bar and marks.
-pub(super) fn layer(out: &mut String, graph: &Graph, boxes: &Boxes, one: &Box, name: &str, at: Point) {
+pub(super) fn layer(out: &mut String, graph: &Graph, boxes: &Boxes, one: &LayerBox, name: &str, at: Point) {
     let node = graph.node(one.layer);
     let (fill, line) = one.family.colours();
     let size = (one.width, one.height);
@@ -227,7 +230,7 @@ pub(super) fn snowflake(out: &mut String, middle: Point) {
     let _ = writeln!(out, "<path class=\"snow\" d=\"{path}\"/>");
 }
 
-/// One entry of the legend; gives its width.
+/// How much room an entry of the legend takes.
 pub(super) fn legend_width(text: &str) -> f64 {
     (text_width(text, SMALL_SIZE, false) + 40.0).ceil()
 }

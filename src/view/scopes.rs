@@ -1,9 +1,10 @@
 //! Scopes as frames: the boxes of a scope are laid out for themselves, and the frame is then one thing among the others
 //! around it. So no frame can lie over what is not in it.
 
-use super::boxes::{Boxes, SMALL_SIZE};
+use super::boxes::{Boxes, LayerBox, SMALL_SIZE};
 use super::layout::{Item, Link, Pin, Point, lay_out};
 use super::metrics::text_width;
+use crate::graph::definition::kebab_case;
 use crate::graph::{Graph, Mention};
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
@@ -56,11 +57,16 @@ const FOOT: f64 = 14.0;
 /// Higher drawings are folded into columns; frames a little later, as they stand in one.
 const TALLEST: f64 = 760.0;
 const TALLEST_FRAME: f64 = 1000.0;
+/// More boxes are not drawn: nobody could read them.
+const MOST_BOXES: usize = 2_000;
 /// Space for the arrow behind the last box.
 pub(super) const END: f64 = 26.0;
 
 /// Places all boxes. `None` where there is too much to draw.
 pub(super) fn arrange(graph: &Graph, boxes: &Boxes) -> Option<Scene> {
+    if boxes.list.len() > MOST_BOXES {
+        return None;
+    }
     let scopes = full_scopes(graph, boxes);
     let mut root = Group::default();
     for (index, path) in scopes.iter().enumerate() {
@@ -76,21 +82,34 @@ pub(super) fn arrange(graph: &Graph, boxes: &Boxes) -> Option<Scene> {
 }
 
 /// The scopes of each box: those in its name, and for a layer without a given name that of the mention it came from,
-/// where that mention has one scope (the `Concatenate` of `fire(16, 64) as fire2` is part of fire2).
+/// where all given names of that mention are in one scope (the `Concatenate` of `fire(16, 64) as fire2` is part of fire2).
 fn full_scopes(graph: &Graph, boxes: &Boxes) -> Vec<Vec<String>> {
-    let mention = |index: usize| graph.node(boxes.list[index].layer).origin.mention.as_ref();
+    // The mention of the drawn net itself is no part of it.
+    let mention = |index: usize| {
+        let mention = graph.node(boxes.list[index].layer).origin.mention.as_ref()?;
+        mention.outer.is_some().then(|| Rc::as_ptr(mention))
+    };
     let mut of_mention: BTreeMap<*const Mention, BTreeSet<&Vec<String>>> = BTreeMap::new();
     for (index, one) in boxes.list.iter().enumerate() {
-        if let Some(mention) = mention(index) && !one.scopes.is_empty() {
-            of_mention.entry(Rc::as_ptr(mention)).or_default().insert(&one.scopes);
+        if let Some(mention) = mention(index)
+            && !(one.scopes.is_empty() && has_generated_name(graph, one))
+        {
+            of_mention.entry(mention).or_default().insert(&one.scopes);
         }
     }
-    let scope = |index: usize, own: &Vec<String>| {
-        let found = of_mention.get(&Rc::as_ptr(mention(index)?))?;
-        let one = found.iter().next()?;
-        (own.is_empty() && found.len() == 1).then(|| (*one).clone())
+    let scope = |index: usize, one: &LayerBox| {
+        let found = of_mention.get(&mention(index)?)?;
+        let only = found.iter().next().filter(|_| found.len() == 1)?;
+        (one.scopes.is_empty() && has_generated_name(graph, one)).then(|| (*only).clone())
     };
-    boxes.list.iter().enumerate().map(|(index, one)| scope(index, &one.scopes).unwrap_or(one.scopes.clone())).collect()
+    boxes.list.iter().enumerate().map(|(index, one)| scope(index, one).unwrap_or(one.scopes.clone())).collect()
+}
+
+/// Whether a box's name is of the pattern of generated ones, `concatenate-1`.
+fn has_generated_name(graph: &Graph, one: &LayerBox) -> bool {
+    let node = graph.node(one.layer);
+    let number = node.name.strip_prefix(&kebab_case(node.operation.kind())).and_then(|rest| rest.strip_prefix('-'));
+    number.is_some_and(|number| !number.is_empty() && number.chars().all(|c| c.is_ascii_digit()))
 }
 
 /// Which boxes lead to which.
@@ -249,11 +268,15 @@ fn place(group: &Group, boxes: &Boxes, root: bool) -> Option<Scene> {
     }
     for (link, route) in links.iter().zip(layout.routes) {
         let mut points: Vec<Point> = route.into_iter().map(|point| moved(point, (side, top))).collect();
-        if items[link.from].pin == Pin::First && let Some(first) = points.first_mut() {
+        // Entries and exits lie on the frame itself, above and below what is in it.
+        if items[link.from].pin == Pin::First
+            && let Some(first) = points.first_mut()
+        {
             first.1 = 0.0;
         }
-        // A box at the end of the net has room for its arrow; its links start above that.
-        if items[link.to].pin == Pin::Last && let Some(last) = points.last_mut() {
+        if items[link.to].pin == Pin::Last
+            && let Some(last) = points.last_mut()
+        {
             last.1 = scene.height;
         }
         scene.pieces.push(Piece { points, arrives: link.to < group.boxes.len() });

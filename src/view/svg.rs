@@ -35,7 +35,10 @@ enum Entry {
 
 fn draw(graph: &Graph, boxes: &Boxes, scene: &Scene) -> String {
     let lines = [graph.summary(), totals(&boxes.costs)];
-    let head = lines.iter().map(|line| text_width(line, 11.0, false)).fold(text_width(&graph.name, TITLE_SIZE, true), f64::max);
+    let head = lines
+        .iter()
+        .map(|line| text_width(line, 11.0, false))
+        .fold(text_width(&graph.name, TITLE_SIZE, true), f64::max);
     let width = (scene.width.max(head) + 2.0 * MARGIN).ceil();
     let entries = legend(graph, boxes);
     let legend_rows = wrap(&entries, width - 2.0 * MARGIN);
@@ -58,9 +61,10 @@ fn draw(graph: &Graph, boxes: &Boxes, scene: &Scene) -> String {
     scene.pieces.iter().for_each(|one| piece(&mut out, one));
     out.push_str("</g>\n");
     let framed = |x: f64, y: f64, label: &str| {
-        let mut inside = scene.frames.iter().filter(|one| {
-            x >= one.x && x <= one.x + one.width && y >= one.y && y <= one.y + one.height
-        });
+        let mut inside = scene
+            .frames
+            .iter()
+            .filter(|one| x >= one.x && x <= one.x + one.width && y >= one.y && y <= one.y + one.height);
         inside.any(|one| one.label == label)
     };
     for &(index, at) in &scene.boxes {

@@ -1,6 +1,6 @@
 //! The table that `netc show` prints, and its JSON twin.
 
-use super::text::{Cost, costs, magnitude, megabytes, short_layer, thousands, total_multiply_adds};
+use super::text::{Cost, costs, magnitude, short_layer, thousands, total_multiply_adds, weight_size};
 use crate::graph::{Graph, NodeId};
 use serde_json::{Value, json as object};
 use std::fmt::Write;
@@ -114,7 +114,7 @@ pub(super) fn totals(costs: &[Cost]) -> String {
         let _ = write!(text, " ({} trainable)", thousands(trainable));
     }
     let multiply_adds = total_multiply_adds(costs).map_or("an open number of".into(), magnitude);
-    let _ = write!(text, ", {multiply_adds} multiply-adds, {} of weights", megabytes(parameters));
+    let _ = write!(text, ", {multiply_adds} multiply-adds, {} of weights", weight_size(parameters));
     text
 }
 

@@ -53,8 +53,8 @@ pub(super) fn short_settings(graph: &Graph, id: NodeId) -> String {
     let mut parts = Vec::new();
     for (name, value) in &settings {
         match *name {
-            "size" | "filters" | "units" | "n_units" | "n_groups" | "function" | "proba" | "keep_proba" | "block_size"
-            | "shape" | "perm" | "scale" | "input_size" | "output_size" => parts.push(value.clone()),
+            "size" | "filters" | "units" | "n_units" | "n_groups" | "function" | "proba" | "keep_proba"
+            | "block_size" | "shape" | "perm" | "scale" | "input_size" | "output_size" => parts.push(value.clone()),
             "stride" | "dilation" | "groups" | "axis" | "multiplier" => parts.push(format!("{name} {value}")),
             "depth_radius" => parts.push(format!("radius {value}")),
             "backwards" => parts.push("backwards".into()),
@@ -109,11 +109,10 @@ pub(super) fn magnitude(number: u64) -> String {
     format!("{value:.decimals$} {unit}")
 }
 
-/// The size of f32 weights in megabytes.
-pub(super) fn megabytes(parameters: u64) -> String {
-    let megabytes = parameters as f64 * 4.0 / 1e6;
-    let decimals = if megabytes < 1.0 { 3 } else { 1 };
-    format!("{megabytes:.decimals$} MB")
+/// The size of f32 weights: `537.2 MB`.
+pub(super) fn weight_size(parameters: u64) -> String {
+    let bytes = parameters as f64 * 4.0;
+    if bytes < 1e6 { format!("{:.1} kB", bytes / 1e3) } else { format!("{:.1} MB", bytes / 1e6) }
 }
 
 /// The sum of the multiply-adds, unknown where one of them is.

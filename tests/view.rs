@@ -78,7 +78,7 @@ fn the_documentation_stands_under_the_summary() {
     let lines: Vec<&str> = table.lines().collect();
     assert_eq!(lines[0], "(?, 224, 224, 3) -> [... 41 layers ...] -> (?, 1000)");
     assert!(lines[1].starts_with("VGG16 (Simonyan"), "{}", lines[1]);
-    assert_eq!(lines.iter().rev().nth(0), Some(&"138,357,544 parameters, 15.5 G multiply-adds, 553.4 MB of weights"));
+    assert_eq!(lines.last(), Some(&"138,357,544 parameters, 15.5 G multiply-adds, 553.4 MB of weights"));
 }
 
 #[test]

@@ -32,7 +32,7 @@ pub(super) struct Rows {
 }
 
 /// More cells than this are not drawn.
-const MOST_CELLS: usize = 10_000;
+const MOST_CELLS: usize = 40_000;
 const SWEEPS: usize = 8;
 
 /// Puts items into ordered rows. `None` where links lead in a circle or there are too many cells.

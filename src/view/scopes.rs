@@ -87,7 +87,7 @@ fn full_scopes(graph: &Graph, boxes: &Boxes) -> Vec<Vec<String>> {
     // The mention of the drawn net itself is no part of it.
     let mention = |index: usize| {
         let mention = graph.node(boxes.list[index].layer).origin.mention.as_ref()?;
-        mention.outer.is_some().then(|| Rc::as_ptr(mention))
+        mention.outer.is_some().then_some(Rc::as_ptr(mention))
     };
     let mut of_mention: BTreeMap<*const Mention, BTreeSet<&Vec<String>>> = BTreeMap::new();
     for (index, one) in boxes.list.iter().enumerate() {

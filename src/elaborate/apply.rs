@@ -7,7 +7,7 @@ use super::project::Project;
 use crate::diagnostics::{Code, Diagnostic, Diagnostics, suggest};
 use crate::graph::{Arguments, Definition, Mention, NodeId, Origin, ShapeFault, Value, ValueKind};
 use crate::ops;
-use crate::source::{FileId, Sources, Span};
+use crate::source::{Sources, Span};
 use crate::syntax::ast::{Argument, CutRange, Expr, ExprKind, RepeatOver, Signature, Statement};
 use crate::syntax::expression_text;
 use std::cell::RefCell;
@@ -849,11 +849,5 @@ impl<'p> Elaborator<'p> {
             }
         }
         Ok(())
-    }
-
-    /// Expands an expression of the root file that is no net of its own, as the command line gives it.
-    pub fn expression(&mut self, expression: &'p Expr, file: FileId, name: &str) -> Result<Piece, Stop> {
-        let scope = Scope::of_file(file);
-        self.separately(name, &None, true, |this, flow| this.apply(expression, &scope, flow))
     }
 }

@@ -758,6 +758,10 @@ impl<'p> Elaborator<'p> {
                 let mut diagnostic = self.shape_diagnostic(fault, span, &inputs);
                 let mut around = scope.mention.as_deref();
                 while let Some(mention) = around.filter(|mention| mention.span != span) {
+                    // A net that is compiled by itself is mentioned nowhere.
+                    if self.project.nets.iter().any(|net| net.item.name.span == mention.span) {
+                        break;
+                    }
                     diagnostic = diagnostic.and(mention.span, format!("in `{}`, mentioned here", mention.net));
                     around = mention.outer.as_deref();
                 }

@@ -80,7 +80,8 @@ pub fn build(spec: &Spec, options: &BuildOptions) -> Result<(Build, Diagnostics)
         }
     };
     let fused = optimize(graph.clone());
-    let compiled = lower::lower(&fused, Options { exact: options.exact });
+    let compiled =
+        lower::lower(&fused, Options { exact: options.exact }).and_then(|compiled| checked(&graph, compiled));
     let (bindings, compiled) = match (bound, compiled) {
         (Ok((bindings, more)), Ok(compiled)) if !faults.has_errors() => {
             told.extend(more);
@@ -97,6 +98,19 @@ pub fn build(spec: &Spec, options: &BuildOptions) -> Result<(Build, Diagnostics)
     }
     let source = spec.sources.file(spec.root()).text.clone();
     Ok((Build { graph, fused, compiled, bindings, labels, source, files }, told))
+}
+
+/// A plan whose outputs have the names that the net's layers have, and that an artifact's reader will take.
+fn checked(graph: &Graph, mut compiled: Compiled) -> Result<Compiled> {
+    for (port, &id) in compiled.plan.outputs.iter_mut().zip(&graph.outputs) {
+        port.name.clone_from(&graph.node(id).name);
+    }
+    match compiled.plan.verify() {
+        Ok(()) => Ok(compiled),
+        Err(fault) => Err(Diagnostic::new(Code::Unsupported, format!("`{}` cannot be compiled: {fault}", graph.name))
+            .note("this is a fault of netc, not of the net")
+            .into()),
+    }
 }
 
 fn untrained(graph: &Graph, report: &Report) -> Diagnostic {

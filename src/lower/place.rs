@@ -4,7 +4,7 @@
 use super::{Draft, Home};
 use crate::graph::{Graph, Lowered, NodeId};
 use crate::plan::steps::movement::CopyStep;
-use crate::plan::{Kernel, Space};
+use crate::plan::{Kernel, Space, StepKernel};
 use std::collections::HashMap;
 
 /// Names a buffer.
@@ -64,8 +64,8 @@ impl<'g> Placement<'g> {
                 let produces = !graph.node(input).inputs.is_empty()
                     && !graph.outputs.contains(&input)
                     && match kind(input) {
-                        Ok(Lowered::Step(_) | Lowered::InPlace(_)) => {
-                            rows == 1 || graph.node(input).output.channels().known() == Some(part)
+                        Ok(Lowered::Step(kernel) | Lowered::InPlace(kernel)) => {
+                            rows == 1 || StepKernel::sizes(&kernel).output.1 == part
                         }
                         Ok(Lowered::Concatenate { rows: inner }) => inner == rows,
                         _ => false,
@@ -184,6 +184,16 @@ impl<'g> Placement<'g> {
             let ld = (rows > 1 || whole.ld.is_some()).then_some(row);
             let target = Value { buffer: whole.buffer, skip, ld };
             if (value.buffer, value.skip) != (target.buffer, target.skip) {
+                // What stands elsewhere in the concatenation (a branch that comes twice, a slice of another) and rows that are
+                // part of longer ones, where the concatenation joins other rows, go by a buffer of their own.
+                let channels = self.graph.node(input).output.channels().known().unwrap_or(1);
+                let value = if value.buffer == target.buffer || value.ld.is_some() && part != channels {
+                    let apart = Value { buffer: self.buffer(rows * part, Home::Arena), skip: 0, ld: None };
+                    drafts.push(self.copy(id, input, value, apart));
+                    apart
+                } else {
+                    value
+                };
                 drafts.push(self.copy_rows(id, value, target, rows, part));
             }
             skip += part;
@@ -227,7 +237,7 @@ impl<'g> Placement<'g> {
         self.values.insert(id, output);
         let mut drafts = Vec::new();
         // Kernels that take all values as one row need them to follow each other.
-        let widths = super::memory::widths(&crate::plan::StepKernel::sizes(&kernel), inputs.len(), in_place);
+        let widths = super::memory::widths(&StepKernel::sizes(&kernel), inputs.len(), in_place);
         for (place, (value, width)) in inputs.iter_mut().zip(widths).enumerate() {
             let producer = node.inputs[place + usize::from(in_place)];
             let natural = self.graph.node(producer).output.channels().known().unwrap_or(1);

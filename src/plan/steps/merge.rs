@@ -3,8 +3,10 @@
 use crate::kernels::activation::Activation;
 use crate::kernels::elementwise::{Merge, broadcast, elementwise, elementwise_in_place, gated_average};
 use crate::kernels::images::Images;
+use crate::kernels::view::View;
 use crate::plan::kernel::{Call, Inputs, RunFault, Sizes, StepKernel};
 use serde::{Deserialize, Serialize};
+use smallvec::SmallVec;
 
 fn word(merge: Merge) -> &'static str {
     match merge {
@@ -86,15 +88,10 @@ pub struct GatedAverageStep {
 impl StepKernel for GatedAverageStep {
     fn run(&self, call: Call<'_>) -> Result<(), RunFault> {
         let size = Images { n: call.batch, pixels: self.pixels, channels: self.channels };
-        // The gate stands first or last as the language has it; the kernel takes it apart, without a list of its own.
         let gate = call.inputs[self.gate];
-        match self.gate {
-            0 => gated_average(gate, &call.inputs[1..], call.output, size, call.threads),
-            last if last + 1 == call.inputs.len() => {
-                gated_average(gate, &call.inputs[..last], call.output, size, call.threads);
-            }
-            _ => return Err(RunFault("the gate must be the first or the last branch".into())),
-        }
+        let others: SmallVec<[View<'_>; 8]> =
+            call.inputs[..self.gate].iter().chain(&call.inputs[self.gate + 1..]).copied().collect();
+        gated_average(gate, &others, call.output, size, call.threads);
         Ok(())
     }
 

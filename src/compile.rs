@@ -46,12 +46,25 @@ pub struct Build {
 
 /// Expands a net and checks all of the spec that can be checked without opening files.
 pub fn graph(spec: &Spec, net: Option<&str>) -> Result<(Graph, Diagnostics)> {
+    expand(spec, net, Spec::graph)
+}
+
+/// The same, also for a fragment that a cut made, such as `vgg16[-3..]`.
+pub fn graph_or_fragment(spec: &Spec, net: Option<&str>) -> Result<(Graph, Diagnostics)> {
+    expand(spec, net, Spec::graph_or_fragment)
+}
+
+fn expand(
+    spec: &Spec,
+    net: Option<&str>,
+    graph: impl Fn(&Spec, usize) -> Result<(Graph, Diagnostics)>,
+) -> Result<(Graph, Diagnostics)> {
     let mut told = spec.faults.clone();
     told.extend(spec.check_recipes());
     if told.has_errors() {
         return Err(told);
     }
-    let made = spec.choose(net).and_then(|net| spec.graph(net));
+    let made = spec.choose(net).and_then(|net| graph(spec, net));
     match made {
         Ok((graph, more)) => {
             told.extend(more);

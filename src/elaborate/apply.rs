@@ -30,6 +30,8 @@ pub struct Elaborator<'p> {
     pub project: &'p Project,
     pub sources: &'p Sources,
     pub faults: Diagnostics,
+    /// Whether a net may begin with a cut that has a start: what comes in is then left open, for `show`.
+    pub open: bool,
     pub(super) draft: Draft,
     frozen: bool,
     depth: usize,
@@ -46,6 +48,7 @@ impl<'p> Elaborator<'p> {
             project,
             sources,
             faults: Diagnostics::default(),
+            open: false,
             draft: Draft::default(),
             frozen: false,
             depth: 0,

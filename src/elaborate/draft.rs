@@ -123,6 +123,7 @@ impl Draft {
     pub fn finish(mut self, net: &str, outputs: &[NodeId], complete: bool) -> Result<Piece, Diagnostic> {
         self.graph.name = net.to_string();
         self.graph.outputs = outputs.to_vec();
+        self.graph.open_inputs = self.placeholders;
         let nodes = self.placeholders..self.len();
         let (names, counters) = numbered(&self.graph, &self.written, nodes.clone(), &self.graph.counters);
         if complete {

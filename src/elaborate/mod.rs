@@ -136,7 +136,17 @@ impl Spec {
 
     /// Expands a net into its graph.
     pub fn graph(&self, net: usize) -> Result<(Graph, Diagnostics)> {
+        self.expand(net, false)
+    }
+
+    /// Expands a net, or a fragment that a cut made: see [`Graph::open_inputs`].
+    pub fn graph_or_fragment(&self, net: usize) -> Result<(Graph, Diagnostics)> {
+        self.expand(net, true)
+    }
+
+    fn expand(&self, net: usize, open: bool) -> Result<(Graph, Diagnostics)> {
         let mut elaborator = Elaborator::new(&self.project, &self.sources);
+        elaborator.open = open;
         let piece = elaborator.complete(net);
         let faults = elaborator.faults;
         match piece {

@@ -1,5 +1,30 @@
-//! netc
+//! A compiler for neural networks that people write as text.
+//!
+//! ```text
+//! bird.net ──parse──▶ Ast ──elaborate──▶ Graph ──bind──▶ Graph + weights ──optimize──▶ Graph ──lower──▶ Plan ──▶ bird.netb ──▶ Session
+//!   text      (pest)         (names, nets,  (typed,    (HDF5 …)             (fused)             (steps, arena,  (artifact)   (runs)
+//!                             cuts, shapes)  in order)                                           constants)
+//! ```
+//!
+//! Each arrow is one function from one type to the next: [`syntax::parse`], [`elaborate::Spec::graph`], [`weights::bind::bind`],
+//! [`optimize::optimize`], [`lower::lower`], [`compile::Build::write`], [`artifact::Artifact::open`], [`runtime::Session::run`].
+//! [`compile::build`] goes the whole road. Each type has a deterministic text form, which `netc build --emit` prints.
+//!
+//! A room uses only rooms below it: `cli`, `view`, `compile`, `data`, `runtime`, `artifact`, `lower`, `optimize`, `weights`,
+//! `elaborate`, `syntax`, `ops`, `graph`, `plan`, `kernels`, `diagnostics`, `source` and `tensor`.
+//!
+//! ```no_run
+//! use netc::{compile, elaborate, runtime::Session};
+//! use std::sync::Arc;
+//!
+//! let spec = elaborate::load("specs/squeezenet1_1.net", &elaborate::project::from_disk).expect("the spec is there");
+//! let (build, _) = compile::build(&spec, &compile::BuildOptions::default()).expect("it is right");
+//! let mut session = Session::new(Arc::new(build.in_memory().expect("its weights can be read")), 2);
+//! let (photo, mut probabilities) = (vec![0.0; 227 * 227 * 3], vec![0.0; 1000]);
+//! session.run(1, &[&photo], &mut [&mut probabilities]).expect("sizes fit");
+//! ```
 
+// The BLAS that kernels call is linked by this crate alone.
 extern crate blas_src as _;
 
 pub mod artifact;

@@ -111,6 +111,16 @@ fn build(spec: &Spec, args: &Args) -> Done {
     let (build, told) =
         compile::build(spec, &args.choices.options()).map_err(|faults| report::fail(&faults, &spec.sources))?;
     report::tell(&told, &spec.sources);
+    tell(&build);
+    let path = args.output.clone().unwrap_or_else(|| artifact_path(&args.spec));
+    let size = build.write(&path).map_err(|faults| report::fail(&faults, &spec.sources))?;
+    let seconds = began.elapsed().as_secs_f64();
+    report::line("Finished", format!("{} ({})  in {seconds:.1} s", path.display(), report::bytes(size)));
+    Ok(())
+}
+
+/// The report of a build.
+fn tell(build: &compile::Build) {
     report::line("Checking", format!("{}  {}", build.graph.name, build.graph.summary()));
     tell_binding(&build.bindings.report);
     let plan = &build.compiled.plan;
@@ -127,11 +137,6 @@ fn build(spec: &Spec, args: &Args) -> Done {
             2.0 * plan.multiply_adds as f64 / 1e9,
         ),
     );
-    let path = args.output.clone().unwrap_or_else(|| artifact_path(&args.spec));
-    let size = build.write(&path).map_err(|faults| report::fail(&faults, &spec.sources))?;
-    let seconds = began.elapsed().as_secs_f64();
-    report::line("Finished", format!("{} ({})  in {seconds:.1} s", path.display(), report::bytes(size)));
-    Ok(())
 }
 
 fn tell_binding(bound: &Report) {
@@ -172,6 +177,7 @@ pub fn open(argument: &str, choices: &Choices) -> Result<crate::artifact::Artifa
     }
     let spec = report::load(argument)?;
     let build = report::settle(compile::build(&spec, &choices.options()), &spec.sources)?;
+    tell(&build);
     build.in_memory().map_err(|faults| report::fail(&faults, &spec.sources))
 }
 

@@ -7,7 +7,7 @@ use super::project::Project;
 use crate::diagnostics::{Code, Diagnostic, Diagnostics, suggest};
 use crate::graph::{Arguments, Definition, Mention, NodeId, Origin, ShapeFault, Value, ValueKind};
 use crate::ops;
-use crate::source::{FileId, Sources, Span};
+use crate::source::{Sources, Span};
 use crate::syntax::ast::{Argument, CutRange, Expr, ExprKind, RepeatOver, Signature, Statement};
 use crate::syntax::expression_text;
 use std::cell::RefCell;
@@ -33,6 +33,8 @@ pub struct Elaborator<'p> {
     pub(super) draft: Draft,
     frozen: bool,
     depth: usize,
+    /// What was written before the element of a chain that is being applied: it gives what comes in.
+    before: Option<Span>,
     /// Complete nets that were mentioned without arguments.
     made: HashMap<usize, Piece>,
 }
@@ -47,6 +49,7 @@ impl<'p> Elaborator<'p> {
             draft: Draft::default(),
             frozen: false,
             depth: 0,
+            before: None,
             made: HashMap::new(),
         }
     }
@@ -76,9 +79,9 @@ impl<'p> Elaborator<'p> {
         });
         inner.placeholders = inner.len();
         let outer = std::mem::replace(&mut self.draft, inner);
-        let frozen = std::mem::take(&mut self.frozen);
+        let (frozen, before) = (std::mem::take(&mut self.frozen), self.before.take());
         let outputs = build(self, inside);
-        self.frozen = frozen;
+        (self.frozen, self.before) = (frozen, before);
         let inner = std::mem::replace(&mut self.draft, outer);
         inner.finish(name, &outputs?, complete).map_err(|diagnostic| self.stop(diagnostic))
     }
@@ -241,13 +244,19 @@ impl<'p> Elaborator<'p> {
         let mut flow = flow;
         for (index, element) in list.iter().enumerate() {
             let start = self.draft.len();
-            let before = flow.clone();
-            let outputs = self.apply(element, scope, flow)?;
-            if let (true, Some(before)) = (index > 0, before) {
+            let fed = flow.clone();
+            let around = self.before;
+            if index > 0 {
+                self.before = Some(list[0].span.to(list[index - 1].span));
+            }
+            let outputs = self.apply(element, scope, flow);
+            self.before = around;
+            let outputs = outputs?;
+            if let (true, Some(fed)) = (index > 0, fed) {
                 let used = |id: &NodeId| {
                     outputs.contains(id) || self.draft.graph.nodes[start..].iter().any(|node| node.inputs.contains(id))
                 };
-                if !before.iter().any(used) {
+                if !fed.iter().any(used) {
                     let earlier = list[index - 1].span;
                     return Err(self.stop(
                         Diagnostic::new(Code::ValueInChain, "what comes in is not used")
@@ -767,11 +776,8 @@ impl<'p> Elaborator<'p> {
             Err(fault) => {
                 let mut diagnostic = self.shape_diagnostic(fault, span, &inputs);
                 let mut around = scope.mention.as_deref();
-                while let Some(mention) = around.filter(|mention| mention.span != span) {
-                    // A net that is compiled by itself is mentioned nowhere.
-                    if self.project.nets.iter().any(|net| net.item.name.span == mention.span) {
-                        break;
-                    }
+                // The outermost mention is the net that is compiled, at its own definition.
+                while let Some(mention) = around.filter(|mention| mention.outer.is_some()) {
                     diagnostic = diagnostic.and(mention.span, format!("in `{}`, mentioned here", mention.net));
                     around = mention.outer.as_deref();
                 }
@@ -792,7 +798,8 @@ impl<'p> Elaborator<'p> {
                 continue;
             }
             let node = self.draft.graph.node(id);
-            diagnostic = diagnostic.and(node.origin.span, format!("gives {}", node.output));
+            let place = self.before.filter(|_| inputs.len() == 1).unwrap_or(node.origin.span);
+            diagnostic = diagnostic.and(place, format!("gives {}", node.output));
         }
         diagnostic.maybe_help(fault.help)
     }
@@ -872,12 +879,6 @@ impl<'p> Elaborator<'p> {
             }
         }
         Ok(())
-    }
-
-    /// Expands an expression of the root file that is no net of its own, as the command line gives it.
-    pub fn expression(&mut self, expression: &'p Expr, file: FileId, name: &str) -> Result<Piece, Stop> {
-        let scope = Scope::of_file(file);
-        self.separately(name, &None, true, |this, flow| this.apply(expression, &scope, flow))
     }
 }
 

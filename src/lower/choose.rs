@@ -1,13 +1,24 @@
-//! Which algorithm computes a convolution, by sizes alone: the same on every machine.
+//! Which algorithm computes a convolution: the one with the lowest estimated time. The estimate depends on sizes alone and
+//! on one fixed target, so that the same spec gives the same plan on every machine.
 
 use crate::kernels::winograd::{Blocking, Tile};
 use crate::kernels::{conv_depthwise, conv_direct, conv_pointwise, winograd};
-use crate::plan::steps::convolution::{Algorithm, ConvolutionStep};
+use crate::plan::steps::convolution::{Algorithm, ConvolutionStep, TILES};
 
-/// Fewest channels on either side for which Winograd's transforms pay.
-const WINOGRAD_CHANNELS: usize = 16;
-/// Most input channels that the direct kernel reads faster than rows are gathered.
-const DIRECT_CHANNELS: usize = 4;
+/// The target that plans are made for: one core with 256-bit vectors.
+mod target {
+    /// Multiply-adds per nanosecond.
+    pub const RATE: f64 = 51.0;
+    /// Bytes per nanosecond from memory.
+    pub const MEMORY: f64 = 18.0;
+    /// Bytes per nanosecond of activations that are read and written in order.
+    pub const STREAM: f64 = 10.0;
+    /// Packed weights beyond this do not stay in the last cache between images.
+    pub const CACHE_BYTES: f64 = 16e6;
+    /// Columns that a panel of packed weights is padded to.
+    pub const PANEL: usize = 16;
+}
+
 /// The arena of a chunk should stay within this many floats (16 MiB), so that it stays in the last cache.
 const CHUNK_FLOATS: usize = 4 << 20;
 /// More images than this do not spare more reading of weights.
@@ -20,16 +31,79 @@ pub fn chunk(floats_per_image: usize) -> usize {
 
 /// Chooses for one convolution.
 pub fn convolution(step: &mut ConvolutionStep, chunk: usize, exact: bool) {
+    let mut best = Algorithm::Im2col;
+    let mut least = cost(step, &best);
+    for algorithm in candidates(step, chunk, exact) {
+        let cost = cost(step, &algorithm);
+        if cost < least {
+            (best, least) = (algorithm, cost);
+        }
+    }
+    step.algorithm = best;
+}
+
+/// The algorithms that can compute a convolution, besides the one that can compute them all.
+fn candidates(step: &ConvolutionStep, chunk: usize, exact: bool) -> Vec<Algorithm> {
     let conv = &step.geometry;
-    step.algorithm = if conv_depthwise::supports(conv) {
-        Algorithm::Depthwise
-    } else if conv_pointwise::supports(conv) {
-        Algorithm::Pointwise
-    } else if conv_direct::supports(conv) && conv.in_c <= DIRECT_CHANNELS {
-        Algorithm::Direct
-    } else if !exact && winograd::supports(conv) && conv.in_c.min(conv.out_c) >= WINOGRAD_CHANNELS {
-        Algorithm::Winograd(Blocking::new(Tile::F4, conv, chunk))
-    } else {
-        Algorithm::Im2col
-    };
+    let mut list = Vec::new();
+    if conv_depthwise::supports(conv) {
+        list.push(Algorithm::Depthwise);
+    }
+    if conv_pointwise::supports(conv) {
+        list.push(Algorithm::Pointwise);
+    }
+    if conv_direct::supports(conv) {
+        list.push(Algorithm::Direct);
+    }
+    if !exact && winograd::supports(conv) {
+        list.extend(TILES.map(|tile| Algorithm::Winograd(Blocking::new(tile, conv, chunk))));
+    }
+    list
+}
+
+/// The estimated nanoseconds of one image on one core.
+fn cost(step: &ConvolutionStep, algorithm: &Algorithm) -> f64 {
+    let conv = &step.geometry;
+    let window = &conv.window;
+    let pixels = (window.out_h * window.out_w) as f64;
+    let (inputs, outputs) =
+        ((conv.in_c / conv.groups) as f64, (conv.out_c / conv.groups).next_multiple_of(target::PANEL) as f64);
+    let depth = (window.kernel_h * window.kernel_w) as f64 * inputs;
+    let groups = conv.groups as f64;
+    let bytes = 4.0 * ((window.in_h * window.in_w * conv.in_c) as f64 + pixels * conv.out_c as f64);
+    let weights = 4.0 * depth * outputs * groups;
+    // A product loses some of the rate where its depth is short: starting and ending a tile costs as much as `lost` steps.
+    let product =
+        |rows: f64, depth: f64, lost: f64| rows * depth * outputs * groups / (target::RATE * depth / (depth + lost));
+    match algorithm {
+        Algorithm::Im2col | Algorithm::Pointwise => {
+            // Gathering few channels at a time costs the same for each tap as gathering a line.
+            let gather = if inputs < 8.0 { 2.0 } else { 1.0 };
+            gather * product(pixels, depth, 7.0) / 0.97 + weights / target::MEMORY
+        }
+        Algorithm::Direct => {
+            let narrow = if inputs > 16.0 { 1.5 } else { 1.0 };
+            narrow * product(pixels, depth, 10.0) / 0.97 + weights / target::MEMORY
+        }
+        Algorithm::Depthwise => {
+            let rate = if window.stride_h * window.stride_w == 1 { 25.0 } else { 15.0 };
+            (pixels * depth * conv.out_c as f64 / rate).max(bytes / target::MEMORY)
+        }
+        Algorithm::Winograd(Blocking { tile, .. }) => {
+            let (out, points) = (tile.out(), tile.points() as f64);
+            let tiles = (window.out_h.div_ceil(out) * window.out_w.div_ceil(out)) as f64;
+            let few = if tiles <= 4.0 { 1.25 } else { 1.0 };
+            let transform = match tile {
+                Tile::F2 => 1.5,
+                Tile::F4 => 4.0,
+                Tile::F6 => 9.0,
+            };
+            let packed = 4.0 * points * inputs * outputs * groups;
+            let reading = if packed > target::CACHE_BYTES { packed / target::MEMORY } else { 0.0 };
+            few * points * product(tiles, inputs, 4.0) / 0.9
+                + tiles * (conv.in_c + conv.out_c) as f64 * transform
+                + bytes / target::STREAM
+                + reading
+        }
+    }
 }

@@ -1,4 +1,16 @@
-//! Graphs for people: tables, drawings, pages.
+//! Graphs for people: a table of the layers, the same as JSON, and a drawing.
 
+mod boxes;
+mod columns;
+mod family;
+mod layout;
+mod metrics;
+mod order;
+mod paint;
+mod scopes;
 pub mod svg;
 pub mod table;
+mod text;
+
+pub use svg::svg;
+pub use table::{json, table};

@@ -1,7 +1,7 @@
 //! Recurrent layers over a sequence.
 
 use crate::kernels::activation::Activation;
-use crate::kernels::recurrent::{Gru, Lstm, Recurrence, gru, lstm};
+use crate::kernels::recurrent::{Gru, Lstm, Recurrence, gru, gru_scratch_len, lstm, lstm_scratch_len};
 use crate::plan::kernel::{Call, Inputs, RunFault, Sizes, StepKernel};
 use serde::{Deserialize, Serialize};
 
@@ -46,11 +46,6 @@ impl Sequence {
     }
 }
 
-/// Floats of scratch per unit and worker: what the kernels ask for by the number of threads.
-const LSTM_SCRATCH: usize = 24;
-/// See [`LSTM_SCRATCH`].
-const GRU_SCRATCH: usize = 28;
-
 /// A long short-term memory.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct LstmStep {
@@ -89,7 +84,7 @@ impl StepKernel for LstmStep {
     }
 
     fn scratch_len(&self, _: usize, workers: usize) -> usize {
-        workers * LSTM_SCRATCH * self.sequence.units
+        lstm_scratch_len(self.sequence.units, workers)
     }
 
     fn arithmetic(&self) -> u64 {
@@ -129,29 +124,10 @@ impl StepKernel for GruStep {
     }
 
     fn scratch_len(&self, _: usize, workers: usize) -> usize {
-        workers * GRU_SCRATCH * self.sequence.units
+        gru_scratch_len(self.sequence.units, workers)
     }
 
     fn arithmetic(&self) -> u64 {
         self.sequence.arithmetic(3)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::kernels::recurrent::{gru_scratch_len, lstm_scratch_len};
-    use crate::kernels::threads::Threads;
-
-    #[test]
-    fn scratch_is_what_the_kernels_ask_for() {
-        let sequence = Sequence { steps: 3, features: 2, units: 7, only_final: true, backwards: false };
-        for workers in [1, 2] {
-            let threads = Threads::new(workers);
-            let lstm = LstmStep { sequence: sequence.clone(), peepholes: false };
-            assert_eq!(lstm.scratch_len(5, workers), lstm_scratch_len(7, &threads));
-            let gru = GruStep { sequence: sequence.clone() };
-            assert_eq!(gru.scratch_len(5, workers), gru_scratch_len(7, &threads));
-        }
     }
 }

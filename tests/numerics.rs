@@ -1,0 +1,101 @@
+//! Compiled nets against independent references: NeuPy's outputs for single layers and small graphs, and real networks
+//! where `NETC_DATA` names the folder that has them.
+
+use ndarray::ArrayD;
+use netc::compile::{self, BuildOptions};
+use netc::data::array_file;
+use netc::elaborate::{load, project::from_disk};
+use netc::runtime::Session;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// Compiles a spec and runs it; the first output.
+fn run(spec: &str, weights: &[(&str, &Path)], inputs: &[ArrayD<f32>]) -> Vec<f32> {
+    let spec = load(spec, &from_disk).unwrap_or_else(|(_, faults)| panic!("{spec}: {faults:?}"));
+    let weights: BTreeMap<String, PathBuf> =
+        weights.iter().map(|(net, path)| (net.to_string(), path.to_path_buf())).collect();
+    let (build, _) = compile::build(&spec, &BuildOptions { weights, ..BuildOptions::default() }).unwrap();
+    let artifact = Arc::new(build.in_memory().unwrap());
+    let batch = inputs[0].shape()[0];
+    let mut outputs: Vec<Vec<f32>> =
+        artifact.manifest.plan.outputs.iter().map(|port| vec![0.0; port.len() * batch]).collect();
+    let slices: Vec<&[f32]> = inputs.iter().map(|input| input.as_slice().unwrap()).collect();
+    let mut room: Vec<&mut [f32]> = outputs.iter_mut().map(Vec::as_mut_slice).collect();
+    Session::new(artifact, 2).run(batch, &slices, &mut room).unwrap();
+    outputs.swap_remove(0)
+}
+
+/// The largest difference, as a share of the reference's range.
+fn error(found: &[f32], wanted: &ArrayD<f32>) -> f32 {
+    assert_eq!(found.len(), wanted.len());
+    let (low, high) = wanted.iter().fold((f32::MAX, f32::MIN), |(low, high), &v| (low.min(v), high.max(v)));
+    found.iter().zip(wanted).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max) / (high - low)
+}
+
+/// The classes of each row, the likeliest first.
+fn top5(values: &[f32], classes: usize) -> Vec<Vec<usize>> {
+    let order = |row: &[f32]| {
+        let mut order: Vec<usize> = (0..row.len()).collect();
+        order.sort_by(|&a, &b| row[b].total_cmp(&row[a]));
+        order[..5].to_vec()
+    };
+    values.chunks(classes).map(order).collect()
+}
+
+fn array(path: &Path, name: &str) -> ArrayD<f32> {
+    array_file::read(path, Some(name)).unwrap()
+}
+
+#[test]
+fn single_layers_give_what_neupy_gives() {
+    let folder = Path::new("tests/data/neupy_ops");
+    let mut specs: Vec<PathBuf> = std::fs::read_dir(folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| path.extension().is_some_and(|ending| ending == "net"))
+        .collect();
+    specs.sort();
+    assert_eq!(specs.len(), 53);
+    let mut wrong = Vec::new();
+    for spec in specs {
+        let arrays = spec.with_extension("npz");
+        let names: Vec<String> = array_file::list(&arrays).unwrap().into_iter().map(|info| info.name).collect();
+        let mut inputs: Vec<&String> = names.iter().filter(|name| name.starts_with('x')).collect();
+        inputs.sort();
+        let inputs: Vec<ArrayD<f32>> = inputs.into_iter().map(|name| array(&arrays, name)).collect();
+        let found = run(&spec.display().to_string(), &[], &inputs);
+        let error = error(&found, &array(&arrays, "y"));
+        if error > 5e-6 {
+            wrong.push(format!("{}: {error:.1e}", spec.display()));
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+/// The folder of the larger references, where it is at hand.
+fn data() -> Option<PathBuf> {
+    std::env::var_os("NETC_DATA").map(PathBuf::from)
+}
+
+#[test]
+fn the_real_squeezenet_gives_the_reference() {
+    let Some(data) = data() else { return };
+    let reference = data.join("real/squeezenet_ref.npz");
+    let found = run("specs/squeezenet1_1.net", &[], &[array(&reference, "x")]);
+    let wanted = array(&reference, "prob");
+    let most = found.iter().zip(&wanted).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+    assert!(most < 1e-4, "{most}");
+    assert_eq!(top5(&found, 1000), top5(wanted.as_slice().unwrap(), 1000));
+}
+
+#[test]
+fn the_real_convolutions_of_vgg16_give_the_reference() {
+    let Some(data) = data() else { return };
+    let reference = data.join("real/vgg16_notop_ref.npz");
+    let weights = data.join("real/vgg16_notop_keras2.h5");
+    let spec = "vgg16(image=Torch)[..=max-pooling-5]";
+    let found = run(spec, &[("vgg16", &weights)], &[array(&reference, "x")]);
+    let error = error(&found, &array(&reference, "block5_pool"));
+    assert!(error < 1e-5, "{error}");
+}

@@ -1,0 +1,99 @@
+//! The text of every stage of every spec that ships.
+
+use netc::elaborate::{load, project::from_disk};
+use netc::lower::{Options, lower};
+use netc::optimize::{INFERENCE, optimize};
+use netc::{compile, elaborate::shipped};
+
+/// How a shipped spec is used as a complete net.
+fn expression(name: &str) -> String {
+    match name {
+        "mixture_of_experts" => "Input(10) >> mixture_of_experts([Relu(5), Tanh(5)], gate=Softmax(2))".into(),
+        name => name.into(),
+    }
+}
+
+fn graph(argument: &str) -> netc::graph::Graph {
+    let spec = load(argument, &from_disk).map_err(|(_, faults)| faults).unwrap();
+    compile::graph(&spec, None).unwrap().0
+}
+
+fn snapshot(stage: &str, name: &str, text: String) {
+    insta::with_settings!({ snapshot_path => "snapshots/specs", prepend_module_to_snapshot => false, omit_expression => true }, {
+        insta::assert_snapshot!(format!("{name}-{stage}"), text);
+    });
+}
+
+#[test]
+fn every_shipped_spec_has_its_graph_fused_graph_and_plan() {
+    for spec in shipped::SPECS {
+        let graph = graph(&expression(spec.name));
+        snapshot("graph", spec.name, graph.to_string());
+        let fused = optimize(graph);
+        snapshot("fused", spec.name, fused.to_string());
+        snapshot("plan", spec.name, lower(&fused, Options { exact: false }).unwrap().plan.to_string());
+    }
+}
+
+#[test]
+fn the_example_of_the_readme_has_its_stages() {
+    let spec = load("specs/bird.net", &from_disk).map_err(|(_, faults)| faults).unwrap();
+    let (graph, _) = compile::graph(&spec, None).unwrap();
+    assert_eq!(graph.summary(), "(?, 224, 224, 3) -> [... 39 layers ...] -> (?, 10)");
+    snapshot("graph", "bird", graph.to_string());
+    snapshot("fused", "bird", optimize(graph).to_string());
+}
+
+#[test]
+fn the_same_spec_gives_the_same_text() {
+    assert_eq!(graph("resnet50").to_string(), graph("resnet50").to_string());
+}
+
+/// Each pass on a net where it has something to do: before and after.
+#[test]
+fn passes_do_what_they_say() {
+    let cases = [
+        ("dead", "Input(8) >> { let a = Relu(4)  let b = Tanh(4)  a >> Dense(2) }"),
+        ("rest", "Input(8) >> Dropout(0.5) >> Identity >> Input(8) >> Dense(2) >> GaussianNoise(std=0.1)"),
+        ("equal", "Input(8) >> (Relu | Relu >> Tanh) >> Concatenate"),
+        ("norm", "Input(8x8x3) >> Conv(3x3, 4, bias=false) >> BatchNorm >> Relu"),
+        ("residual", "Input(8x8x4) >> (Conv(3x3, 4, padding=same) | Identity) >> Add >> Relu"),
+        ("activation", "Input(8x8x3) >> Conv(3x3, 4) >> Relu >> Flatten >> Dense(3) >> Sigmoid"),
+        ("pool", "Input(8x8x3) >> Conv(3x3, 4) >> Relu >> MaxPool(2x2)"),
+        ("softmax", "Input(8) >> Dense(3) >> Softmax"),
+    ];
+    assert_eq!(cases.map(|(name, _)| name), *INFERENCE.iter().map(|pass| pass.name).collect::<Vec<_>>());
+    for (name, expression) in cases {
+        let mut graph = graph(expression);
+        for pass in INFERENCE {
+            let before = graph.to_string();
+            graph = (pass.run)(graph);
+            if pass.name == name {
+                let after = graph.to_string();
+                assert_ne!(before, after, "{name} did nothing");
+                snapshot("pass", name, format!("{}\n\nbefore\n{before}\nafter\n{after}", pass.explain));
+                break;
+            }
+        }
+    }
+}
+
+/// NeuPy's names, shapes and parameters of its architectures, as its own tables have them.
+#[test]
+fn architectures_are_those_of_neupy() {
+    for name in ["vgg16", "vgg19", "squeezenet", "resnet50"] {
+        let table = std::fs::read_to_string(format!("tests/data/architectures/{name}.tsv")).unwrap();
+        let graph = graph(name);
+        let rows: Vec<String> = graph
+            .nodes
+            .iter()
+            .map(|node| {
+                let parameters: usize = node.parameters.iter().map(|id| graph.parameters[id.0].len()).sum();
+                let inputs: Vec<&str> = node.inputs.iter().map(|&id| graph.node(id).name.as_str()).collect();
+                let kind = node.operation.kind();
+                format!("{}\t{kind}\t{}\t{parameters}\t{}", node.name, node.output, inputs.join(","))
+            })
+            .collect();
+        assert_eq!(rows, table.lines().collect::<Vec<_>>(), "{name}");
+    }
+}

@@ -25,6 +25,8 @@ pub struct BuildOptions {
     pub weights: BTreeMap<String, PathBuf>,
     /// Parameters that nothing has trained are no error.
     pub allow_untrained: bool,
+    /// Files of weights that are not there are no error either: their parameters stay random.
+    pub allow_missing: bool,
     /// No algorithm that rounds otherwise than the direct one.
     pub exact: bool,
 }
@@ -67,7 +69,8 @@ pub fn graph(spec: &Spec, net: Option<&str>) -> Result<(Graph, Diagnostics)> {
 pub fn build(spec: &Spec, options: &BuildOptions) -> Result<(Build, Diagnostics)> {
     let (graph, mut told) = graph(spec, options.net.as_deref())?;
     let mut faults = Diagnostics::default();
-    let requests = spec.weights(&graph, &options.weights)?;
+    let mut requests = spec.weights(&graph, &options.weights)?;
+    requests.retain(|request| !options.allow_missing || request.path.exists());
     let mut files: Vec<PathBuf> = requests.iter().map(|request| request.path.clone()).collect();
     let bound = bind::bind(&graph, &requests);
     let labels = match labels(spec, &graph) {

@@ -10,7 +10,7 @@
 //! [`optimize::optimize`], [`lower::lower`], [`compile::Build::write`], [`artifact::Artifact::open`], [`runtime::Session::run`].
 //! [`compile::build`] goes the whole road. Each type has a deterministic text form, which `netc build --emit` prints.
 //!
-//! A room uses only rooms below it: `cli`, `view`, `compile`, `data`, `runtime`, `artifact`, `lower`, `optimize`, `weights`,
+//! A room uses only rooms below it: `cli`, `verify`, `compile`, `view`, `data`, `runtime`, `artifact`, `lower`, `optimize`, `weights`,
 //! `elaborate`, `syntax`, `ops`, `graph`, `plan`, `kernels`, `diagnostics`, `source` and `tensor`.
 //!
 //! ```no_run
@@ -43,5 +43,6 @@ pub mod runtime;
 pub mod source;
 pub mod syntax;
 pub mod tensor;
+pub mod verify;
 pub mod view;
 pub mod weights;

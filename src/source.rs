@@ -85,13 +85,9 @@ impl Sources {
         (line, column)
     }
 
-    /// The folder that relative paths in a file start at: the file's own, or the working directory.
+    /// The folder that relative paths in a file start at: the file's own, or (empty) the working directory.
     pub fn folder(&self, id: FileId) -> PathBuf {
-        let parent = self.file(id).path.as_deref().and_then(Path::parent);
-        match parent {
-            Some(folder) if !folder.as_os_str().is_empty() => folder.to_path_buf(),
-            _ => PathBuf::from("."),
-        }
+        self.file(id).path.as_deref().and_then(Path::parent).map(Path::to_path_buf).unwrap_or_default()
     }
 
     /// Where a path that is written in a file leads.

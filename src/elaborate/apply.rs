@@ -143,7 +143,7 @@ impl<'p> Elaborator<'p> {
                     !same && self.guarded(|this| this.starts_at_input(closure.expression, &closure.scope))
                 }
                 Some(Bound::Shared(shared)) => self.starts_at_input(shared.closure.expression, &shared.closure.scope),
-                Some(Bound::Signal(_)) => true,
+                // A value that was handed over lives in the net around: what uses it cannot stand alone.
                 Some(_) => false,
                 None => self.named_starts_at_input(name, &[], expression.span, scope),
             },
@@ -428,6 +428,12 @@ impl<'p> Elaborator<'p> {
     ) -> Result<Vec<NodeId>, Stop> {
         let inner = Scope::inside(scope);
         for statement in statements {
+            if ops::find(&statement.name.text).is_some() {
+                return Err(self.stop(
+                    Diagnostic::new(Code::ReservedName, format!("`{}` is a layer", statement.name.text))
+                        .at(statement.name.span, "a value needs another name"),
+                ));
+            }
             let closure = Closure { expression: &statement.value, scope: inner.clone() };
             let bound = match statement.shared {
                 true => Bound::Shared(Rc::new(Shared {

@@ -104,15 +104,21 @@ impl<'p> Elaborator<'p> {
                 let named = layers.clone().map(NodeId).find(|&id| graph.node(id).name == text);
                 let found: Vec<NodeId> = match named {
                     Some(id) => vec![id],
-                    None => layers.clone().map(NodeId).filter(|&id| graph.node(id).name.starts_with(&prefix)).collect(),
+                    None => {
+                        let inside = |id: &NodeId| {
+                            let scope = &piece.scopes[id.0];
+                            *scope == text || scope.starts_with(&prefix) || graph.node(*id).name.starts_with(&prefix)
+                        };
+                        layers.clone().map(NodeId).filter(inside).collect()
+                    }
                 };
                 if !found.is_empty() {
                     return Ok(found);
                 }
                 let names: BTreeSet<&str> = layers
                     .flat_map(|index| {
-                        let name = graph.nodes[index].name.as_str();
-                        std::iter::once(name).chain(name.match_indices('/').map(|(at, _)| &name[..at]))
+                        let (name, scope) = (graph.nodes[index].name.as_str(), piece.scopes[index].as_str());
+                        [name, scope].into_iter().chain(name.match_indices('/').map(|(at, _)| &name[..at]))
                     })
                     .collect();
                 let known = "`netc show` lists the layers".to_string();

@@ -395,6 +395,8 @@ fn leads_inside(folder: &Path, target: &Path) -> bool {
             return false;
         }
     }
+    let here = Path::new(".");
+    let folder = if folder.as_os_str().is_empty() { here } else { folder };
     match (folder.canonicalize(), target.canonicalize()) {
         (Ok(folder), Ok(target)) => target.starts_with(folder),
         _ => true,

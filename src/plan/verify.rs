@@ -77,9 +77,8 @@ impl Plan {
         }
         for (operand, size) in step.inputs.iter().zip(wanted) {
             self.verify_operand(operand, size, whole_batch)?;
-            if matches!(operand.space, Space::Output(_)) && operand.space == step.output.space
-                || operand.space == step.output.space && overlap(operand, &step.output)
-            {
+            let whole = matches!(operand.space, Space::Output(_));
+            if operand.space == step.output.space && (whole || overlap(operand, &step.output)) {
                 return Err("it reads where it writes".into());
             }
         }

@@ -3,6 +3,7 @@
 use crate::artifact::{Artifact, Manifest, Memory, Sink, Writer};
 use crate::diagnostics::{Code, Diagnostic, Diagnostics, Result};
 use crate::elaborate::Spec;
+use crate::elaborate::project::near_file;
 use crate::elaborate::requests::LabelsRequest;
 use crate::graph::{Graph, ParameterId, reference};
 use crate::lower::{self, Compiled, Options};
@@ -157,29 +158,32 @@ fn untrained(graph: &Graph, report: &Report) -> Diagnostic {
 fn labels(spec: &Spec, graph: &Graph) -> Result<(Option<Vec<String>>, Option<PathBuf>)> {
     let (labels, file, span) = match spec.labels(&graph.name)? {
         None => return Ok((None, None)),
-        Some(LabelsRequest::List(labels)) => (labels, None, None),
+        Some(LabelsRequest::List(labels, span)) => (labels, None, span),
         Some(LabelsRequest::File(path, span)) => match crate::data::labels::read(&path) {
-            Ok(labels) => (labels, Some(path), Some(span)),
+            Ok(labels) => (labels, Some(path), span),
             // Labels that training will write are not there before it.
             Err(fault) if !path.exists() && spec.project.recipes.contains_key(&graph.name) => {
                 let _ = fault;
                 return Ok((None, None));
             }
             Err(fault) => {
-                return Err(Diagnostic::new(Code::Labels, fault.to_string()).at(span, "these labels").into());
+                return Err(Diagnostic::new(Code::Labels, fault.to_string())
+                    .at(span, "these labels")
+                    .maybe_help(near_file(&path).filter(|_| !path.exists()))
+                    .into());
             }
         },
     };
-    let classes = graph.outputs.first().and_then(|&id| graph.node(id).output.channels().known());
-    if classes.is_some_and(|classes| classes != labels.len()) {
-        let mut diagnostic = Diagnostic::new(
-            Code::Labels,
-            format!("`{}` has {} labels for {} outputs", graph.name, labels.len(), classes.unwrap_or(0)),
-        );
-        if let Some(span) = span {
-            diagnostic = diagnostic.at(span, "these labels");
-        }
-        return Err(diagnostic.into());
+    let output = graph.outputs.first().map(|&id| graph.node(id));
+    if let Some(output) = output
+        && let Some(classes) = output.output.channels().known()
+        && classes != labels.len()
+    {
+        let message = format!("`{}` has {} labels for {classes} outputs", graph.name, labels.len());
+        return Err(Diagnostic::new(Code::Labels, message)
+            .at(span, format!("{} labels", labels.len()))
+            .and(output.origin.span, format!("gives {}", output.output))
+            .into());
     }
     Ok((Some(labels), file))
 }

@@ -133,10 +133,18 @@ impl Draft {
         for (index, name) in nodes.clone().zip(&names) {
             if let Some(&earlier) = seen.get(name.as_str()) {
                 let (first, second) = (&self.graph.nodes[earlier].origin, &self.graph.nodes[index].origin);
-                return Err(Diagnostic::new(Code::DuplicateLayer, format!("two layers are named `{name}`"))
-                    .at(second.span, "again here")
-                    .and(first.span, "first here")
-                    .maybe_and(second.mention.as_ref().map(|mention| mention.span), "through this mention")
+                // The net itself is mentioned nowhere.
+                let mention = |origin: &Origin| {
+                    origin.mention.as_ref().filter(|mention| mention.net != net).map(|mention| mention.span)
+                };
+                let diagnostic = Diagnostic::new(Code::DuplicateLayer, format!("two layers are named `{name}`"));
+                let diagnostic = match first.span == second.span {
+                    true => diagnostic.at(second.span, "comes twice"),
+                    false => diagnostic.at(second.span, "again here").and(first.span, "first here"),
+                };
+                return Err(diagnostic
+                    .maybe_and(mention(first), "first through this mention")
+                    .maybe_and(mention(second), "again through this mention")
                     .help("give one of them a scope: `(…) as left` names its layers `left/…`"));
             }
             seen.insert(name, index);

@@ -12,6 +12,7 @@ use std::process::{Command, Output};
 const WITHOUT_CASE: &[(&str, &str)] = &[
     ("E0801", "no option bounds the memory yet"),
     ("E0802", "every layer is compiled in every place that these tests know"),
+    ("E0803", "no net that these tests know is off"),
     ("W1001", "no lint is given yet"),
     ("W1002", "no lint is given yet"),
     ("W1003", "no lint is given yet"),

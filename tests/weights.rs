@@ -54,7 +54,7 @@ fn built(spec: &Spec, options: &BuildOptions) -> Build {
 }
 
 fn refused(spec: &Spec, options: &BuildOptions) -> (Diagnostics, String) {
-    let faults = build(spec, options).err().expect("a refusal");
+    let faults = build(spec, options).expect_err("a refusal");
     let text = render::text(&faults, &spec.sources, false);
     (faults, text)
 }

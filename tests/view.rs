@@ -253,3 +253,9 @@ fn what_nobody_could_read_is_not_drawn() {
     let svg = view::svg(&graph);
     assert!(svg.contains("too many to draw") && roxmltree::Document::parse(&svg).is_ok());
 }
+
+#[test]
+fn the_drawing_in_the_readme_is_the_programs_own() {
+    let drawing = std::fs::read_to_string("specs/samples/squeezenet1_1.svg").unwrap();
+    assert_eq!(drawing, netc::view::svg(&shipped_graph("squeezenet1_1")));
+}

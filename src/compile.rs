@@ -62,6 +62,16 @@ pub fn graph(spec: &Spec, net: Option<&str>) -> Result<(Graph, Diagnostics)> {
     }
 }
 
+/// The text of a graph after the passes.
+pub fn fused_text(graph: Graph) -> String {
+    optimize(graph).to_string()
+}
+
+/// The text of a graph's plan, which needs no weights.
+pub fn plan_text(graph: Graph, exact: bool) -> Result<String> {
+    Ok(lower::lower(&optimize(graph), Options { exact })?.plan.to_string())
+}
+
 /// Binds, optimises and lowers a net.
 pub fn build(spec: &Spec, options: &BuildOptions) -> Result<(Build, Diagnostics)> {
     let (graph, mut told) = graph(spec, options.net.as_deref())?;

@@ -6,6 +6,7 @@ mod draft;
 mod environment;
 mod evaluate;
 pub mod project;
+mod promises;
 pub mod requests;
 pub mod shipped;
 

@@ -103,6 +103,9 @@ pub fn build(spec: &Spec, options: &BuildOptions) -> Result<(Build, Diagnostics)
             return Err(faults);
         }
     };
+    told.extend(spec.lint_items());
+    told.extend(spec.lint_graph(&graph));
+    told.extend(spec.lint_untrained(&graph, &bindings.report.untrained_layers));
     if !options.allow_untrained && bindings.report.untrained > 0 {
         return Err(untrained(&graph, &bindings.report).into());
     }

@@ -5,6 +5,7 @@ mod cut;
 mod draft;
 mod environment;
 mod evaluate;
+mod lints;
 pub mod project;
 mod promises;
 pub mod requests;

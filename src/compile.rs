@@ -78,6 +78,16 @@ fn expand(
     }
 }
 
+/// The text of a graph after the passes.
+pub fn fused_text(graph: Graph) -> String {
+    optimize(graph).to_string()
+}
+
+/// The text of a graph's plan, which needs no weights.
+pub fn plan_text(graph: Graph, exact: bool) -> Result<String> {
+    Ok(lower::lower(&optimize(graph), Options { exact })?.plan.to_string())
+}
+
 /// Binds, optimises and lowers a net.
 pub fn build(spec: &Spec, options: &BuildOptions) -> Result<(Build, Diagnostics)> {
     let (graph, mut told) = graph(spec, options.net.as_deref())?;
@@ -110,6 +120,9 @@ pub fn build(spec: &Spec, options: &BuildOptions) -> Result<(Build, Diagnostics)
             return Err(faults);
         }
     };
+    told.extend(spec.lint_items());
+    told.extend(spec.lint_graph(&graph));
+    told.extend(spec.lint_untrained(&graph, &bindings.report.untrained_layers));
     if !options.allow_untrained && bindings.report.untrained > 0 {
         return Err(untrained(&graph, &bindings.report).into());
     }

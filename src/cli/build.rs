@@ -4,9 +4,8 @@ use super::{Done, report};
 use crate::compile::{self, BuildOptions};
 use crate::diagnostics::{Code, Diagnostic};
 use crate::elaborate::Spec;
-use crate::optimize::optimize;
+use crate::syntax;
 use crate::weights::bind::{Report, millions, shortened};
-use crate::{lower, syntax};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
@@ -93,10 +92,9 @@ fn emit(spec: &Spec, stage: Stage, choices: &Choices) -> Done {
             syntax::ast_text(&tree)
         }
         Stage::Graph => graph()?.to_string(),
-        Stage::Fused => optimize(graph()?).to_string(),
+        Stage::Fused => compile::fused_text(graph()?),
         Stage::Plan => {
-            let lowered = lower::lower(&optimize(graph()?), lower::Options { exact: options.exact });
-            lowered.map_err(|faults| report::fail(&faults, &spec.sources))?.plan.to_string()
+            compile::plan_text(graph()?, options.exact).map_err(|faults| report::fail(&faults, &spec.sources))?
         }
         Stage::Weights => {
             let options = BuildOptions { allow_untrained: true, ..options.clone() };

@@ -63,10 +63,12 @@ fn check(spec: &Spec, net: Option<&str>) -> (Diagnostics, Vec<String>) {
             }
         },
     };
+    told.extend(spec.lint_items());
     for net in nets {
         match spec.graph_or_fragment(net) {
             Ok((graph, more)) => {
                 told.extend(more);
+                told.extend(spec.lint_graph(&graph));
                 lines.push(format!("{}: {}\n", graph.name, graph.summary()));
                 match spec.weights(&graph, &BTreeMap::new()) {
                     Ok(requests) => {

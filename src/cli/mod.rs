@@ -3,13 +3,17 @@
 mod bench;
 mod build;
 mod check;
+mod completions;
+mod diff;
 mod explain;
 mod fmt;
 mod help;
 mod inspect;
+mod new;
 mod predict;
 mod report;
 mod show;
+mod test;
 mod verify;
 
 use clap::{Parser, Subcommand};
@@ -53,6 +57,14 @@ enum Command {
     Explain(explain::Args),
     /// Describe a layer, a shipped net or a command
     Help(help::Args),
+    /// Check what specs promise, and compare their stages with snapshots
+    Test(test::Args),
+    /// Make the folder of a new project
+    New(new::Args),
+    /// Say what differs between two nets, layer by layer
+    Diff(diff::Args),
+    /// Print the completions of a shell
+    Completions(completions::Args),
 }
 
 /// Runs the program with the process's arguments.
@@ -75,6 +87,10 @@ pub fn main() -> ExitCode {
         Command::Fmt(args) => fmt::run(&args),
         Command::Explain(args) => explain::run(&args),
         Command::Help(args) => help::run(&args),
+        Command::Test(args) => test::run(&args),
+        Command::New(args) => new::run(&args),
+        Command::Diff(args) => diff::run(&args),
+        Command::Completions(args) => completions::run(&args),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

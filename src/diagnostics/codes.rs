@@ -78,6 +78,10 @@ codes! {
         "Limits keep a mistyped number from eating the machine: 10,000 repeats, 100,000 layers, 64 nets inside nets.";
     Fragment = "E0216", "the net has no input",
         "A net that does not start at `Input` is a fragment: it says what happens to an input, but not which. Put `Input(224x224x3) >>` before it, or use it in another net.";
+    Expectation = "E0218", "an expectation does not hold",
+        "`expect bird: (?, 224, 224, 3) -> (?, 10)` and `expect top1(bird, \"owl.jpg\") == \"owl\"` are promises that `netc test` checks. The message shows what was found: correct the net, or the promise.";
+    ExpectationForm = "E0219", "an expectation cannot be evaluated",
+        "An expectation is a signature of a net, or a condition over `top1(net, \"photo\")` (a label, or the class's number where the net has no labels), `parameters(net)`, `layers(net)`, numbers and texts, compared and joined with `and`, `or` and `not`. A photo's path starts at the spec's folder.\n\n    expect parameters(bird) < 140000000";
     WrongRank = "E0301", "a layer gets a tensor with the wrong number of dimensions",
         "Images are (batch, height, width, channels), sequences (batch, time, features), features (batch, features). `Flatten` makes features of an image, `GlobalPool(avg)` averages it.";
     Mismatch = "E0302", "two shapes that must agree differ",

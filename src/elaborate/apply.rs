@@ -813,7 +813,7 @@ impl<'p> Elaborator<'p> {
         diagnostic.maybe_help(fault.help)
     }
 
-    fn check_inputs(
+    pub(super) fn check_inputs(
         &mut self,
         net: &str,
         signature: &'p Signature,
@@ -824,7 +824,7 @@ impl<'p> Elaborator<'p> {
         self.check_shapes(net, &signature.inputs, nodes, scope, (span, signature.span), "takes", true)
     }
 
-    fn check_outputs(
+    pub(super) fn check_outputs(
         &mut self,
         net: &str,
         signature: &'p Signature,

@@ -5,7 +5,9 @@ mod cut;
 mod draft;
 mod environment;
 mod evaluate;
+mod lints;
 pub mod project;
+mod promises;
 pub mod requests;
 pub mod shipped;
 

@@ -200,7 +200,7 @@ impl Spec {
     }
 
     /// A value of an entry, evaluated among the nets of its file.
-    fn value(&self, expression: &Expr, file: FileId) -> Result<Value, Diagnostics> {
+    pub(crate) fn value(&self, expression: &Expr, file: FileId) -> Result<Value, Diagnostics> {
         let mut elaborator = Elaborator::new(&self.project, &self.sources);
         let scope = Scope::of_file(file);
         match elaborator.value(expression, &scope) {

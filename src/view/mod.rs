@@ -2,6 +2,7 @@
 
 mod boxes;
 mod columns;
+pub mod difference;
 mod family;
 mod layout;
 mod metrics;

@@ -1,0 +1,216 @@
+//! Lints: what is legal and likely not meant. They speak of what stands in the user's own files, never of shipped specs.
+
+use super::Spec;
+use crate::diagnostics::{Code, Diagnostic, Diagnostics};
+use crate::graph::{Graph, Node, NodeId, Parameter};
+use crate::ops::dense::{Dense, Function};
+use crate::ops::norm::BatchNorm;
+use crate::ops::pool::Pool;
+use crate::ops::window::Padding;
+use crate::source::Span;
+use std::collections::BTreeSet;
+
+/// Parameters of a dense layer behind a flatten from which on there is likely a better way.
+const HUGE: usize = 50_000_000;
+
+/// Words that layers take as a choice of padding; as a parameter's name they are never needed.
+const CHOICES: [&str; 2] = ["same", "valid"];
+
+impl Spec {
+    /// What is odd about the spec's text, whichever of its nets is compiled.
+    pub fn lint_items(&self) -> Diagnostics {
+        let mut told = Diagnostics::default();
+        self.shadowed_words(&mut told);
+        self.unused_nets(&mut told);
+        told
+    }
+
+    /// What is odd about a net's layers.
+    pub fn lint_graph(&self, graph: &Graph) -> Diagnostics {
+        let mut told = Diagnostics::default();
+        let consumers = graph.consumers();
+        for id in graph.ids().filter(|&id| self.is_own(graph.node(id).origin.span)) {
+            softmax_twice(graph, id, &mut told);
+            huge_dense(graph, id, &mut told);
+            pool_drops_border(graph, id, &mut told);
+        }
+        for id in graph.ids() {
+            if graph.node(id).operation.as_any().is::<BatchNorm>()
+                && let [before] = graph.node(id).inputs[..]
+                && consumers[before.0].len() == 1
+                && !graph.outputs.contains(&before)
+            {
+                self.bias_before_norm(graph, before, id, &mut told);
+            }
+        }
+        told
+    }
+
+    /// Frozen layers among those whose parameters come from no file.
+    pub fn lint_untrained(&self, graph: &Graph, untrained_layers: &[String]) -> Diagnostics {
+        let untrained: BTreeSet<&str> = untrained_layers.iter().map(String::as_str).collect();
+        let frozen = |one: &&Parameter| one.frozen && one.trainable && untrained.contains(one.layer.as_str());
+        let mut layers: Vec<&str> = graph.parameters.iter().filter(frozen).map(|one| one.layer.as_str()).collect();
+        layers.dedup();
+        let Some(&first) = layers.first() else { return Diagnostics::default() };
+        let message = match layers.len() {
+            1 => format!("`{first}` is frozen with random weights"),
+            count => format!("{count} layers are frozen with random weights, `{first}` the first"),
+        };
+        let mut diagnostic = Diagnostic::new(Code::FrozenUntrained, message);
+        if let Some(span) =
+            graph.nodes.iter().find(|node| node.name == first).and_then(|node| self.own_place(node, &graph.name))
+        {
+            diagnostic = diagnostic.at(span, "comes from no file");
+        }
+        diagnostic.help("bind them with `weights NET = \"file\"`, or train them: leave out `frozen`").into()
+    }
+
+    fn is_own(&self, span: Span) -> bool {
+        let file = self.sources.file(span.file);
+        // A shipped spec is that also where its file is named by a path.
+        !file.shipped && !super::shipped::SPECS.iter().any(|spec| spec.text == file.text)
+    }
+
+    /// Where a layer was written or, for one of a shipped net, the body of the user's net that it came into.
+    fn own_place(&self, node: &Node, net: &str) -> Option<Span> {
+        let body =
+            || self.project.nets.iter().find(|known| known.item.name.text == net).map(|known| known.item.body.span);
+        Some(node.origin.span).filter(|&span| self.is_own(span)).or_else(body)
+    }
+
+    fn bias_before_norm(&self, graph: &Graph, before: NodeId, norm: NodeId, told: &mut Diagnostics) {
+        let node = graph.node(before);
+        let has_bias = node.parameters.iter().any(|&id| graph.parameters[id.0].role == "bias");
+        // A function between the two would keep the bias from being subtracted.
+        let linear = node.operation.supports().affine;
+        // Weights from elsewhere hold the bias that their network had, and `bias=…` in the text says that it is meant.
+        let bound = node.origin.layers.iter().any(|(net, _)| self.project.weights.contains_key(net));
+        let meant = self.sources.text(node.origin.span).contains("bias");
+        if has_bias && linear && !bound && !meant && self.is_own(node.origin.span) {
+            told.push(
+                Diagnostic::new(
+                    Code::BiasBeforeNorm,
+                    "the bias is subtracted again by the batch normalisation behind it",
+                )
+                .at(node.origin.span, "has a bias")
+                .and(graph.node(norm).origin.span, "subtracts the mean")
+                .help("write `bias=false`, or `bias=true` where a file of weights has it"),
+            );
+        }
+    }
+
+    /// A net of a spec that has a complete one is there to be used by it. A file of pieces is there for other files.
+    fn unused_nets(&self, told: &mut Diagnostics) {
+        let complete = self.complete_nets();
+        if complete.is_empty() {
+            return;
+        }
+        let chosen = self.choose(None).ok();
+        let text = &self.sources.file(self.root()).text;
+        for net in self.project.root_nets() {
+            let definition = &self.project.nets[net];
+            if complete.contains(&net) || chosen == Some(net) {
+                continue;
+            }
+            let name = &definition.item.name;
+            let range = definition.span.range();
+            let around = [text.get(..range.start), text.get(range.end..)];
+            if !around.into_iter().flatten().any(|part| mentions(part, &name.text)) {
+                told.push(
+                    Diagnostic::new(Code::UnusedNet, format!("nothing uses `{}`", name.text))
+                        .at(name.span, "mentioned nowhere else in this file"),
+                );
+            }
+        }
+    }
+
+    fn shadowed_words(&self, told: &mut Diagnostics) {
+        for definition in self.project.nets.iter().filter(|net| self.is_own(net.span)) {
+            for parameter in &definition.item.parameters {
+                let name = &parameter.name;
+                if CHOICES.contains(&name.text.as_str()) {
+                    told.push(
+                        Diagnostic::new(Code::ShadowedWord, format!("the parameter hides the word `{}`", name.text))
+                            .at(name.span, format!("`padding={}` in this net now means this parameter", name.text))
+                            .help("give it another name, such as `padding`"),
+                    );
+                }
+            }
+        }
+    }
+}
+
+/// Whether a word stands anywhere in a text but in its comments.
+fn mentions(text: &str, word: &str) -> bool {
+    let is_part = |c: char| c.is_alphanumeric() || c == '_';
+    text.lines()
+        .map(|line| line.split('#').next().unwrap_or(""))
+        .any(|line| line.split(|c| !is_part(c)).any(|part| part == word))
+}
+
+fn is_softmax(node: &Node) -> bool {
+    node.operation.as_any().downcast_ref::<Dense>().is_some_and(|dense| dense.function == Function::Softmax)
+}
+
+fn softmax_twice(graph: &Graph, id: NodeId, told: &mut Diagnostics) {
+    let node = graph.node(id);
+    let mut before = node.inputs.first();
+    // Dropout, an inner `Input` and the like between the two change nothing.
+    while let Some(inner) = before.filter(|&&inner| graph.node(inner).operation.rests()) {
+        before = graph.node(*inner).inputs.first();
+    }
+    let Some(earlier) = before.map(|&before| graph.node(before)).filter(|earlier| is_softmax(earlier)) else { return };
+    if is_softmax(node) {
+        let diagnostic =
+            Diagnostic::new(Code::SoftmaxTwice, format!("`{}` takes probabilities for features", node.name))
+                .at(node.origin.span, "a softmax after a softmax")
+                .and(earlier.origin.span, format!("`{}` gives probabilities", earlier.name));
+        told.push(
+            diagnostic.help(format!("cut the first one off (`net[..{}]`), or leave out the second", earlier.name)),
+        );
+    }
+}
+
+fn huge_dense(graph: &Graph, id: NodeId, told: &mut Diagnostics) {
+    let node = graph.node(id);
+    for parameter in node.parameters.iter().map(|&id| &graph.parameters[id.0]) {
+        if parameter.flattened.is_some() && parameter.len() > HUGE {
+            let millions = parameter.len() / 1_000_000;
+            told.push(
+                Diagnostic::new(Code::HugeDense, format!("`{}` has {millions} million parameters", node.name))
+                    .at(node.origin.span, format!("weight {:?} behind a flatten", parameter.shape))
+                    .help("`GlobalPool(avg)` in place of `Flatten` often serves as well"),
+            );
+        }
+    }
+}
+
+fn pool_drops_border(graph: &Graph, id: NodeId, told: &mut Diagnostics) {
+    let node = graph.node(id);
+    let Some(pool) = node.operation.as_any().downcast_ref::<Pool>() else { return };
+    let input = node.inputs.first().map(|&input| &graph.node(input).output);
+    let Some((height, width, _)) = input.and_then(|input| input.image()) else { return };
+    let window = &pool.window;
+    let dropped = |axis: usize, size: usize| match window.padding {
+        Padding::Valid => size.saturating_sub(window.size[axis]) % window.stride[axis],
+        // What is left over is padding first.
+        Padding::Pixels(pixels) => {
+            let over = (size + 2 * pixels[axis]).saturating_sub(window.size[axis]) % window.stride[axis];
+            over.saturating_sub(pixels[axis])
+        }
+        Padding::Same => 0,
+    };
+    let of = |axis: usize, size: crate::tensor::Size| size.known().map_or(0, |size| dropped(axis, size));
+    let (rows, columns) = (of(0, height), of(1, width));
+    if rows + columns > 0 {
+        told.push(
+            Diagnostic::new(Code::PoolDropsBorder, format!("`{}` drops a border", node.name))
+                .at(
+                    node.origin.span,
+                    format!("of {height}x{width} it never sees the last {rows} row(s) and {columns} column(s)"),
+                )
+                .help("`padding=same` looks at all of it"),
+        );
+    }
+}

@@ -1,0 +1,242 @@
+//! The program as people run it: in a folder of its own, by its arguments, its output and its exit code.
+
+use std::fs;
+use std::path::Path;
+use std::process::{Command, Output};
+use tempfile::TempDir;
+
+/// Runs the program in a folder.
+fn netc(folder: &Path, arguments: &[&str]) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_netc"));
+    command.current_dir(folder).args(arguments).env_remove("CI").env("NO_COLOR", "1");
+    command.output().expect("the program starts")
+}
+
+fn folder(files: &[(&str, &str)]) -> TempDir {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    for (name, text) in files {
+        fs::write(folder.path().join(name), text).expect("a file can be written");
+    }
+    folder
+}
+
+/// Exit code, stdout and stderr as one text.
+fn told(output: &Output) -> String {
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).trim_end().to_string();
+    let code = output.status.code().unwrap_or(-1);
+    format!("exit {code}\n{}\n{}", text(&output.stdout), text(&output.stderr)).trim_end().to_string()
+}
+
+/// A spec, and the lints that `check` gives.
+const LINTS: &[(&str, &[&str])] = &[
+    ("Input(4) >> Softmax(3) >> Softmax", &["W1001"]),
+    ("Input(4) >> Softmax(3) >> Dropout(0.5) >> Softmax(2)", &["W1001"]),
+    ("Input(4) >> Softmax(3) >> Relu(3) >> Softmax(2)", &[]),
+    ("vgg16 >> Softmax(10)", &["W1001"]),
+    ("Input(8x8x3) >> Conv(3x3, 4) >> BatchNorm", &["W1002"]),
+    ("Input(8) >> Dense(4) >> BatchNorm", &["W1002"]),
+    ("Input(8x8x3) >> Conv(3x3, 4, bias=false) >> BatchNorm", &[]),
+    ("Input(8x8x3) >> Conv(3x3, 4, bias=true) >> BatchNorm", &[]),
+    ("Input(8x8x3) >> Conv(3x3, 4) >> Relu >> BatchNorm", &[]),
+    ("Input(8) >> Relu(4) >> BatchNorm", &[]),
+    ("Input(8x8x3) >> Conv(3x3, 4) >> (BatchNorm | Identity) >> Add", &[]),
+    ("net spec = Input(4) >> Relu\nnet piece = Relu(3)", &["W1003"]),
+    ("net spec = Input(4) >> Relu\nnet piece = Relu(3) # piece", &["W1003"]),
+    ("net spec = Input(4) >> piece\nnet piece = Relu(3)", &[]),
+    ("net spec = Input(4) >> Relu\nnet other = Input(4) >> Tanh", &[]),
+    ("Input(64x64x4) >> Flatten >> Dense(4096)", &["W1005"]),
+    ("Input(16384) >> Dense(4096)", &[]),
+    ("Input(8x8x4) >> Flatten >> Dense(4096)", &[]),
+    ("frozen(vgg16[..dropout-2]) >> Softmax(10)", &[]),
+    ("Input(9x8x3) >> MaxPool(2x2)", &["W1006"]),
+    ("Input(8x8x3) >> AvgPool(3x3, stride=2)", &["W1006"]),
+    ("Input(9x9x3) >> MaxPool(2x2, padding=same)", &[]),
+    ("Input(112x112x3) >> MaxPool(3x3, stride=2, padding=1)", &[]),
+    ("Input(9x9x3) >> MaxPool(3x3, stride=2)", &[]),
+    ("net spec = Input(8x8x3) >> f(2)\nnet f(same) = Conv(3x3, 4, padding=same)", &["W1007"]),
+    ("net spec = Input(8x8x3) >> f(same)\nnet f(padding) = Conv(3x3, 4, padding=padding)", &[]),
+];
+
+/// The codes of the lints in a `check --format json`, without that of weights that are away.
+fn lints(folder: &Path, spec: &str) -> Vec<String> {
+    let output = netc(folder, &["check", spec, "--format", "json"]);
+    assert_eq!(output.status.code(), Some(0), "{spec}: {}", told(&output));
+    let document: serde_json::Value = serde_json::from_slice(&output.stdout).expect("one document");
+    let list = document["diagnostics"].as_array().expect("a list").iter();
+    list.filter_map(|one| one["code"].as_str()).filter(|code| *code != "W1008").map(str::to_string).collect()
+}
+
+#[test]
+fn lints_are_given_where_they_are_due_and_nowhere_else() {
+    for (text, wanted) in LINTS {
+        let folder = folder(&[("spec.net", text)]);
+        assert_eq!(lints(folder.path(), "spec.net"), *wanted, "{text}");
+    }
+}
+
+#[test]
+fn specs_that_ship_give_no_lints() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    for entry in fs::read_dir(root.join("specs")).expect("the specs") {
+        let name = entry.expect("an entry").file_name().to_string_lossy().into_owned();
+        // A net that needs arguments is no complete net.
+        if name.ends_with(".net") && name != "mixture_of_experts.net" {
+            assert_eq!(lints(root, &format!("specs/{name}")), [""; 0], "{name}");
+        }
+    }
+}
+
+#[test]
+fn weights_that_are_random_for_ever_are_told_at_the_build() {
+    let cases = [("frozen(Input(4) >> Relu(3)) >> Softmax(2)", true), ("Input(4) >> Relu(3) >> Softmax(2)", false)];
+    for (text, due) in cases {
+        let folder = folder(&[("spec.net", text)]);
+        let output = netc(folder.path(), &["build", "spec.net", "--allow-untrained"]);
+        assert_eq!(output.status.code(), Some(0), "{}", told(&output));
+        assert_eq!(told(&output).contains("W1004"), due, "{text}: {}", told(&output));
+    }
+}
+
+/// Expectations of one small net, and the code that `test` answers with.
+const EXPECTATIONS: &[(&str, Option<&str>)] = &[
+    ("spec: (?, 4) -> (?, 3)", None),
+    ("spec: (?, n) -> (?, n - 1)", None),
+    ("spec: (?, 4) -> (?, 4)", Some("E0218")),
+    ("spec: (?, 4, 1) -> (?, 3)", Some("E0218")),
+    ("spec: [(?, 4), (?, 4)] -> (?, 3)", Some("E0218")),
+    ("parameters(spec) == 15", None),
+    ("parameters(spec) < 16 and layers(spec) == 2", None),
+    ("not (layers(spec) > 2)", None),
+    ("layers(spec) > 2", Some("E0218")),
+    ("layers(spec)", Some("E0219")),
+    ("depth(spec) == 2", Some("E0219")),
+    ("layers(speck) == 2", Some("E0219")),
+    ("other: (?, 4) -> (?, 4)", Some("E0219")),
+    ("top1(spec) == \"owl\"", Some("E0219")),
+    ("top1(spec, \"owl.jpg\") == \"owl\"", Some("E0408")),
+];
+
+#[test]
+fn promises_hold_or_are_answered_with_what_was_found() {
+    for (promise, code) in EXPECTATIONS {
+        let text = format!("net spec = Input(4) >> Relu(3)\nexpect {promise}\n");
+        let folder = folder(&[("spec.net", &text)]);
+        let output = netc(folder.path(), &["test"]);
+        assert_eq!(output.status.code(), Some(i32::from(code.is_some())), "{promise}: {}", told(&output));
+        assert!(told(&output).contains(code.unwrap_or("1 passed, 0 failed")), "{promise}: {}", told(&output));
+    }
+}
+
+#[test]
+fn a_photo_is_what_the_spec_promises() {
+    let samples = Path::new(env!("CARGO_MANIFEST_DIR")).join("specs/samples");
+    let text = "weights squeezenet1_1 = \"squeezenet1_1.hdf5\"\nlabels cat = \"imagenet_labels.txt\"\nnet cat = squeezenet1_1\n\
+        expect top1(cat, \"chelsea.png\") == \"tiger cat\"\nexpect top1(cat, \"chelsea.png\") == \"owl\"\n";
+    let folder = folder(&[("cat.net", text)]);
+    for name in ["squeezenet1_1.hdf5", "imagenet_labels.txt", "chelsea.png"] {
+        fs::copy(samples.join(name), folder.path().join(name)).expect("a sample");
+    }
+    insta::assert_snapshot!(told(&netc(folder.path(), &["test"])), @r#"
+    exit 1
+    cat.graph.snap is new: `--accept` writes it
+    FAIL  cat.net
+    0 passed, 1 failed
+    error[E0218]: `top1(cat, "chelsea.png") == "owl"` does not hold
+      ┌─ cat.net:5:8
+      │
+    5 │ expect top1(cat, "chelsea.png") == "owl"
+      │        ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^ promised here
+      │
+      = top1(cat, "chelsea.png") is "tiger cat"
+    "#);
+}
+
+#[test]
+fn snapshots_are_new_then_accepted_then_compared() {
+    let folder = folder(&[("spec.net", "Input(4) >> Relu(3)\n"), ("pieces.net", "net piece = Relu(3)\n")]);
+    let test = |arguments: &[&str]| told(&netc(folder.path(), &[&["test"], arguments].concat()));
+    insta::assert_snapshot!(test(&[]), @r"
+    exit 0
+    pass  pieces.net
+    spec.graph.snap is new: `--accept` writes it
+    pass  spec.net
+    2 passed, 0 failed
+    ");
+    assert!(test(&["--check"]).starts_with("exit 1"));
+    assert!(test(&["--accept", "--stage", "graph,fused,plan"]).starts_with("exit 0"));
+    assert!(test(&["--check", "--stage", "graph,fused,plan"]).starts_with("exit 0"));
+    insta::assert_snapshot!(fs::read_to_string(folder.path().join("spec.graph.snap")).expect("it was written"), @r#"
+    ---
+    source: "spec.net"
+    expression: graph
+    ---
+    net spec : (?, 4) -> [... 2 layers ...] -> (?, 3)
+      input-1 = Input(shape=4) : (?, 4)
+      relu-1 = Relu(units=3) of input-1 : (?, 3)
+        weight (4, 3) HeNormal(gain=2)
+        bias (3) Constant(0)
+      gives relu-1
+    "#);
+    fs::write(folder.path().join("spec.net"), "Input(4) >> Tanh(3)\n").expect("a file can be written");
+    let differs = test(&["spec.net"]);
+    assert!(differs.starts_with("exit 1"), "{differs}");
+    assert!(
+        differs.contains("\n-  relu-1 = Relu(units=3)") && differs.contains("\n+  tanh-1 = Tanh(units=3)"),
+        "{differs}"
+    );
+    assert!(test(&["--accept"]).starts_with("exit 0"));
+    assert!(test(&["--check"]).starts_with("exit 0"));
+}
+
+#[test]
+fn a_new_project_is_right_and_is_not_written_over() {
+    let folder = folder(&[]);
+    let run = |arguments: &[&str]| netc(folder.path(), arguments);
+    assert_eq!(run(&["new", "my-birds"]).status.code(), Some(0));
+    for place in ["labels.txt", ".gitignore", "photos/train/class_a", "photos/valid/class_b"] {
+        assert!(folder.path().join("my-birds").join(place).exists(), "{place}");
+    }
+    for command in [&["check", "my-birds/my-birds.net"][..], &["test"], &["fmt", "--check", "my-birds/my-birds.net"]] {
+        let output = run(command);
+        assert_eq!(output.status.code(), Some(0), "{}", told(&output));
+    }
+    for name in ["my-birds", "vgg16", "Dense", "net", "..", "no/where"] {
+        assert_eq!(run(&["new", name]).status.code(), Some(1), "{name}");
+    }
+}
+
+#[test]
+fn two_nets_differ_layer_by_layer() {
+    let folder = folder(&[
+        ("a.net", "Input(8x8x3) >> Conv(3x3, 4) as one >> Relu >> Flatten as flat >> Softmax(2) as end"),
+        ("b.net", "Input(8x8x3) >> Conv(3x3, 8) as one >> Flatten as flat >> Dropout(0.5) >> Softmax(2) as end"),
+    ]);
+    insta::assert_snapshot!(told(&netc(folder.path(), &["diff", "a.net", "b.net"])), @r"
+    exit 0
+    - a: (?, 8, 8, 3) -> [... 5 layers ...] -> (?, 2)
+    + b: (?, 8, 8, 3) -> [... 5 layers ...] -> (?, 2)
+
+    ~ one  settings size=3x3, filters=4 -> size=3x3, filters=8; output (?, 6, 6, 4) -> (?, 6, 6, 8); parameters 112 -> 224
+    - relu-1  Relu : (?, 6, 6, 4)
+    ~ flat  inputs relu-1 -> one; output (?, 144) -> (?, 288)
+    + dropout-1  Dropout 0.5 : (?, 288)
+    ~ end  inputs flat -> dropout-1; parameters 290 -> 578
+
+    1 added, 1 removed, 3 changed, 1 the same
+    parameters 402 -> 802
+    ");
+    let output = netc(folder.path(), &["diff", "a.net", "a.net", "--format", "json"]);
+    let document: serde_json::Value = serde_json::from_slice(&output.stdout).expect("one document");
+    for key in ["added", "removed", "changed"] {
+        assert_eq!(document[key], serde_json::json!([]), "{key}");
+    }
+}
+
+#[test]
+fn every_shell_gets_completions() {
+    let folder = folder(&[]);
+    for shell in ["bash", "zsh", "fish", "powershell", "elvish"] {
+        let output = netc(folder.path(), &["completions", shell]);
+        assert!(output.status.success() && told(&output).contains("predict"), "{shell}");
+    }
+}

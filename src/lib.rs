@@ -10,7 +10,7 @@
 //! [`optimize::optimize`], [`lower::lower`], [`compile::Build::write`], [`artifact::Artifact::open`], [`runtime::Session::run`].
 //! [`compile::build`] goes the whole road. Each type has a deterministic text form, which `netc build --emit` prints.
 //!
-//! A room uses only rooms below it: `cli`, `view`, `compile`, `data`, `runtime`, `artifact`, `lower`, `optimize`, `weights`,
+//! A room uses only rooms below it: `cli`, `lsp`, `view`, `compile`, `data`, `runtime`, `artifact`, `lower`, `optimize`, `weights`,
 //! `elaborate`, `syntax`, `ops`, `graph`, `plan`, `kernels`, `diagnostics`, `source` and `tensor`.
 //!
 //! ```no_run
@@ -36,6 +36,7 @@ pub mod elaborate;
 pub mod graph;
 pub mod kernels;
 pub mod lower;
+pub mod lsp;
 pub mod ops;
 pub mod optimize;
 pub mod plan;

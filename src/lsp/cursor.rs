@@ -60,6 +60,12 @@ pub fn word(text: &str, offset: usize) -> Option<Range<usize>> {
     scan(text).into_iter().find(at).map(|token| token.start..token.end)
 }
 
+/// Whether a word stands in a part of a text, other than as the name of an argument or a key.
+pub fn stands_in(text: &str, part: Range<usize>, word: &str) -> bool {
+    let within = |token: &Token| token.kind == Kind::Word && part.contains(&token.start) && token.text(text) == word;
+    scan(text).iter().any(|token| within(token) && !is_assigned(text, token.end))
+}
+
 /// Whether a single `=` follows a byte, as after the name of an argument.
 pub fn is_assigned(text: &str, end: usize) -> bool {
     let rest = text.get(end..).unwrap_or("").trim_start();

@@ -91,11 +91,6 @@ impl Document {
         moved(&self.text.text, &self.known.text, offset)
     }
 
-    /// Where a byte of the text whose graphs are known stands now.
-    pub fn from_known(&self, offset: usize) -> Option<usize> {
-        moved(&self.known.text, &self.text.text, offset)
-    }
-
     /// Whether a span lies in the text itself.
     pub fn owns(&self, span: Span) -> bool {
         span.file == self.now.spec.root()

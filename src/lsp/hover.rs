@@ -36,7 +36,7 @@ fn argument(document: &Document, callee: &str, name: &str) -> Option<String> {
     let spec = &document.now.spec;
     let net = &spec.project.nets[spec.project.find(callee, spec.root())?];
     let parameter = net.item.parameters.iter().find(|parameter| parameter.name.text == name)?;
-    let default = parameter.default.as_ref().map(|default| format!(" = {}", spec.sources.text(default.span)));
+    let default = parameter.default.as_ref().map(|default| format!("={}", spec.sources.text(default.span)));
     Some(format!("parameter `{name}{}` of `{callee}`", default.unwrap_or_default()))
 }
 

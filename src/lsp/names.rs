@@ -283,4 +283,9 @@ impl Names {
             other.name == name && near
         })
     }
+
+    /// The net in which a thing can be meant; none for a net, which can be meant anywhere.
+    pub fn home(&self, symbol: &Symbol) -> Option<Span> {
+        symbol.net.map(|net| self.symbols[net].whole)
+    }
 }

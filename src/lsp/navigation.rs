@@ -50,7 +50,10 @@ pub fn rename(document: &Document, offset: usize, name: &str) -> Result<Option<W
     if ops::find(name).is_some() {
         return Err(format!("`{name}` is a layer"));
     }
-    if names.clashes(symbol, name) {
+    // A choice such as `same` would change its meaning with a parameter of that name.
+    let text = &document.text.text;
+    let home = names.home(symbol).map_or(0..text.len(), Span::range);
+    if names.clashes(symbol, name) || cursor::stands_in(text, home, name) {
         return Err(format!("`{name}` has a meaning here already"));
     }
     let spans: Vec<Span> = names.all(offset);

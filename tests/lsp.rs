@@ -393,7 +393,10 @@ fn no_text_ends_the_server() {
         "\u{feff}net a = \r\n\r",
         "use \"bird.net\"",
     ];
-    for text in cuts.chain(odd.map(String::from)) {
+    let nested = |open: &str, close: &str, depth| format!("net a = {}Relu{}", open.repeat(depth), close.repeat(depth));
+    let deep =
+        [nested("(", ")", 62), nested("{ let x = Relu ", "}", 62), nested("repeat(2) {", "}", 9), "(".repeat(9000)];
+    for text in cuts.chain(odd.map(String::from)).chain(deep) {
         version += 1;
         editor.change(BIRD, version, &text);
         let params = json!({ "textDocument": { "uri": BIRD }, "position": place(&text) });

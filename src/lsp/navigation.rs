@@ -69,7 +69,7 @@ pub fn rename(document: &Document, offset: usize, name: &str) -> Result<Option<W
 
 /// The outline.
 pub fn symbols(document: &Document) -> Vec<DocumentSymbol> {
-    let items = document.now.tree.items.iter().filter_map(|item| {
+    let items = document.now.tree.items.iter().map(|item| {
         let (kind, name, selected, detail) = match &item.kind {
             ItemKind::Use(text) => (SymbolKind::FILE, "use".to_string(), text.span, None),
             ItemKind::Net(net) => {
@@ -87,7 +87,7 @@ pub fn symbols(document: &Document) -> Vec<DocumentSymbol> {
                 (SymbolKind::BOOLEAN, "expect".to_string(), condition.span, None)
             }
         };
-        Some(symbol(kind, name, detail, document.text.range(item.span.range()), document.text.range(selected.range())))
+        symbol(kind, name, detail, document.text.range(item.span.range()), document.text.range(selected.range()))
     });
     items.collect()
 }

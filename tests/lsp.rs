@@ -420,6 +420,23 @@ fn no_text_ends_the_server() {
     editor.stop();
 }
 
+#[test]
+fn specs_that_ship_open_without_mistakes() {
+    let mut editor = Editor::start();
+    for spec in netc::elaborate::shipped::SPECS {
+        let uri = format!("file:///nowhere/{}.net", spec.name);
+        let told = editor.open(&uri, spec.text);
+        assert!(told.iter().all(|fault| fault["severity"] != 1), "{}: {told:?}", spec.name);
+        let whole = json!({ "start": { "line": 0, "character": 0 }, "end": { "line": 9999, "character": 0 } });
+        let hints = editor.ask("textDocument/inlayHint", json!({ "textDocument": { "uri": uri }, "range": whole }));
+        let shapes: Vec<&str> =
+            hints.as_array().expect("a list").iter().filter_map(|hint| hint["label"].as_str()).collect();
+        let classifies = spec.name != "mixture_of_experts";
+        assert_eq!(shapes.contains(&"(?, 1000)"), classifies, "{}: {shapes:?}", spec.name);
+    }
+    editor.stop();
+}
+
 /// A file of the `editors` folder, as JSON.
 fn editor_file(path: &str) -> Value {
     let path = format!("{}/editors/{path}", env!("CARGO_MANIFEST_DIR"));

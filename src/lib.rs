@@ -10,8 +10,8 @@
 //! [`optimize::optimize`], [`lower::lower`], [`compile::Build::write`], [`artifact::Artifact::open`], [`runtime::Session::run`].
 //! [`compile::build`] goes the whole road. Each type has a deterministic text form, which `netc build --emit` prints.
 //!
-//! A room uses only rooms below it: `cli`, `lsp`, `view`, `verify`, `expect`, `compile`, `data`, `runtime`, `artifact`, `lower`, `optimize`, `weights`,
-//! `elaborate`, `syntax`, `ops`, `graph`, `plan`, `kernels`, `diagnostics`, `source` and `tensor`.
+//! A room uses only rooms below it: `cli`, `lsp`, `view`, `verify`, `expect`, `compile`, `data`, `runtime`, `artifact`, `lower`,
+//! `optimize`, `weights`, `elaborate`, `syntax`, `ops`, `graph`, `plan`, `kernels`, `diagnostics`, `source` and `tensor`.
 //!
 //! ```no_run
 //! use netc::{compile, elaborate, runtime::Session};
@@ -37,6 +37,7 @@ pub mod expect;
 pub mod graph;
 pub mod kernels;
 pub mod lower;
+pub mod lsp;
 pub mod ops;
 pub mod optimize;
 pub mod plan;

@@ -3,8 +3,6 @@
 use super::{Done, Program, report};
 use crate::diagnostics::{Code, Diagnostic, suggest};
 use crate::elaborate::shipped;
-use crate::graph::Definition;
-use crate::graph::definition::Default;
 use crate::ops;
 use clap::CommandFactory;
 use std::fmt::Write;
@@ -22,7 +20,7 @@ pub fn run(args: &Args) -> Done {
         return Ok(());
     };
     if let Some(definition) = ops::find(name) {
-        report::print(layer(definition));
+        report::print(definition.documentation());
         return Ok(());
     }
     if let Some(spec) = shipped::find(name) {
@@ -53,30 +51,5 @@ fn list() -> String {
     }
     let names: Vec<&str> = shipped::SPECS.iter().map(|spec| spec.name).collect();
     let _ = writeln!(text, "\nNets that ship: {}", names.join(", "));
-    text
-}
-
-/// What is to be known of a layer.
-pub fn layer(definition: &Definition) -> String {
-    let mut text = format!("{}\n\n{}\n", definition.signature(), definition.summary);
-    if !definition.aliases.is_empty() {
-        let _ = writeln!(text, "Also written {}.", suggest::one_of(definition.aliases.iter().copied()));
-    }
-    if !definition.arguments.is_empty() {
-        text += "\nArguments:\n";
-    }
-    let width = definition.arguments.iter().map(|argument| argument.name.len()).max().unwrap_or(0);
-    for argument in definition.arguments {
-        let default = match argument.default {
-            Default::Required => "needed".to_string(),
-            Default::Absent(meaning) => format!("without it: {meaning}"),
-            Default::Int(value) => format!("default {value}"),
-            Default::Float(value) => format!("default {value}"),
-            Default::Bool(value) => format!("default {value}"),
-            Default::Word(value) => format!("default {value}"),
-        };
-        let _ = writeln!(text, "  {:width$}  {} ({}; {default})", argument.name, argument.doc, argument.takes);
-    }
-    let _ = write!(text, "\n{}\n\nExample:\n  {}\n", definition.details, definition.example);
     text
 }

@@ -9,6 +9,7 @@ mod explain;
 mod fmt;
 mod help;
 mod inspect;
+mod lsp;
 mod new;
 mod predict;
 mod report;
@@ -53,6 +54,8 @@ enum Command {
     Inspect(inspect::Args),
     /// Bring specs into the one style
     Fmt(fmt::Args),
+    /// Serve an editor over stdin and stdout
+    Lsp(lsp::Args),
     /// Teach a diagnostic's code, such as E0301
     Explain(explain::Args),
     /// Describe a layer, a shipped net or a command
@@ -85,6 +88,7 @@ pub fn main() -> ExitCode {
         Command::Bench(args) => bench::run(&args),
         Command::Inspect(args) => inspect::run(&args),
         Command::Fmt(args) => fmt::run(&args),
+        Command::Lsp(args) => lsp::run(&args),
         Command::Explain(args) => explain::run(&args),
         Command::Help(args) => help::run(&args),
         Command::Test(args) => test::run(&args),

@@ -3,6 +3,7 @@
 use super::{Initializer, Operation, Value, ValueKind};
 use crate::diagnostics::{Code, Diagnostic, Diagnostics, suggest};
 use crate::source::Span;
+use std::fmt::Write;
 use std::sync::Arc;
 
 /// What an argument is when it is not given.
@@ -70,6 +71,38 @@ impl Definition {
             })
             .collect();
         format!("{}({})", self.name, arguments.join(", "))
+    }
+
+    /// What is to be known of it, as text: `netc help Conv` and hover show it.
+    pub fn documentation(&self) -> String {
+        let mut text = format!("{}\n\n{}\n", self.signature(), self.summary);
+        if !self.aliases.is_empty() {
+            let _ = writeln!(text, "Also written {}.", suggest::one_of(self.aliases.iter().copied()));
+        }
+        if !self.arguments.is_empty() {
+            text += "\nArguments:\n";
+        }
+        let width = self.arguments.iter().map(|argument| argument.name.len()).max().unwrap_or(0);
+        for argument in self.arguments {
+            let _ = writeln!(text, "  {:width$}  {}", argument.name, argument.told());
+        }
+        let _ = write!(text, "\n{}\n\nExample:\n  {}\n", self.details, self.example);
+        text
+    }
+}
+
+impl Argument {
+    /// Its line of the documentation: `pixels between windows (integer or pair; default 1)`.
+    pub fn told(&self) -> String {
+        let default = match self.default {
+            Default::Required => "needed".to_string(),
+            Default::Absent(meaning) => format!("without it: {meaning}"),
+            Default::Int(value) => format!("default {value}"),
+            Default::Float(value) => format!("default {value}"),
+            Default::Bool(value) => format!("default {value}"),
+            Default::Word(value) => format!("default {value}"),
+        };
+        format!("{} ({}; {default})", self.doc, self.takes)
     }
 }
 

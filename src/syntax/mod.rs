@@ -18,13 +18,19 @@ mod layout;
 mod mistaken_signs;
 mod mistakes;
 mod parse;
-mod scan;
+pub(crate) mod scan;
 mod tree;
 
 pub use format::format;
 pub use inline::expression_text;
 pub use parse::{parse, parse_expression};
 pub use tree::ast_text;
+
+/// The reserved words, as the grammar has them.
+pub const KEYWORDS: &[&str] = &[
+    "use", "net", "weights", "labels", "train", "expect", "let", "share", "repeat", "in", "if", "else", "as", "frozen",
+    "true", "false", "and", "or", "not",
+];
 
 #[cfg(test)]
 mod tests;

@@ -2,7 +2,7 @@
 
 /// What a token is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(crate) enum Kind {
     /// `net`, `Relu`, `x`
     Word,
     /// What starts with a digit: `64`, `3x3`, `1e-3`, and also what is no number, `3rd`.
@@ -23,7 +23,7 @@ pub(super) enum Kind {
 
 /// A token and its bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Token {
+pub(crate) struct Token {
     pub kind: Kind,
     pub start: usize,
     pub end: usize,
@@ -45,17 +45,17 @@ impl Token {
 const SIGNS: [&str; 13] = ["..=", ">>", ">=", "<=", "==", "!=", "->", "..", "||", "&&", "**", ":=", "=>"];
 
 /// Whether a word may start with it.
-pub(super) fn starts_word(c: char) -> bool {
+pub(crate) fn starts_word(c: char) -> bool {
     c.is_alphabetic() || c == '_'
 }
 
 /// Whether a word may go on with it.
-pub(super) fn in_word(c: char) -> bool {
+pub(crate) fn in_word(c: char) -> bool {
     c.is_alphanumeric() || c == '_'
 }
 
 /// All tokens of a text, comments too. Never fails: what belongs to nothing is a sign of its own.
-pub(super) fn scan(source: &str) -> Vec<Token> {
+pub(crate) fn scan(source: &str) -> Vec<Token> {
     Scanner { source, at: 0, tokens: Vec::new(), modes: Vec::new() }.run()
 }
 

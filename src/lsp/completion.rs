@@ -1,0 +1,227 @@
+//! What could be written at the cursor.
+
+use super::cursor::{Place, cursor};
+use super::documents::Document;
+use crate::elaborate::requests::RECIPE_KEYS;
+use crate::graph::{Argument, Graph, Initializer};
+use crate::ops;
+use lsp_types::{
+    CompletionItem, CompletionItemKind, CompletionResponse, CompletionTextEdit, Documentation, MarkupContent,
+    MarkupKind, Range, TextEdit,
+};
+use std::collections::BTreeSet;
+
+/// The words of the items.
+const ITEMS: [(&str, &str); 6] = [
+    ("net", "a network or a piece of one"),
+    ("weights", "the pretrained weights of a net"),
+    ("labels", "the class names of a net"),
+    ("train", "the training recipe of a net"),
+    ("use", "brings in another file's nets"),
+    ("expect", "a promise that is checked"),
+];
+
+/// The words that begin an expression.
+const FORMS: [(&str, &str); 5] = [
+    ("frozen", "layers that training leaves alone"),
+    ("repeat", "a chain of fresh copies"),
+    ("if", "chosen when the net is compiled"),
+    ("let", "a value in a block"),
+    ("share", "layers with one set of parameters, in a block"),
+];
+
+/// Words of `takes` that are kinds of values, not choices.
+const KINDS: [&str; 12] = [
+    "integer",
+    "integers",
+    "pair",
+    "number",
+    "sizes",
+    "list",
+    "initialiser",
+    "three",
+    "of",
+    "from",
+    "to",
+    "activation",
+];
+
+/// Collects items, the likely ones first.
+struct List {
+    range: Range,
+    items: Vec<CompletionItem>,
+    seen: BTreeSet<String>,
+}
+
+impl List {
+    fn add(&mut self, label: &str, kind: CompletionItemKind, detail: String) -> Option<&mut CompletionItem> {
+        self.add_as(label, label.to_string(), kind, detail)
+    }
+
+    fn add_as(
+        &mut self,
+        label: &str,
+        text: String,
+        kind: CompletionItemKind,
+        detail: String,
+    ) -> Option<&mut CompletionItem> {
+        if !self.seen.insert(label.to_string()) {
+            return None;
+        }
+        self.items.push(CompletionItem {
+            label: label.to_string(),
+            kind: Some(kind),
+            detail: Some(detail).filter(|detail| !detail.is_empty()),
+            sort_text: Some(format!("{:05}", self.items.len())),
+            filter_text: Some(label.to_string()),
+            text_edit: Some(CompletionTextEdit::Edit(TextEdit::new(self.range, text))),
+            ..CompletionItem::default()
+        });
+        self.items.last_mut()
+    }
+
+    fn words(&mut self, words: &[(&str, &str)]) {
+        for (word, detail) in words {
+            self.add(word, CompletionItemKind::KEYWORD, detail.to_string());
+        }
+    }
+}
+
+/// What could be written at a byte.
+pub fn completion(document: &Document, offset: usize) -> CompletionResponse {
+    let cursor = cursor(&document.text.text, offset);
+    let range = document.text.range(cursor.start..offset);
+    let mut list = List { range, items: Vec::new(), seen: BTreeSet::new() };
+    match &cursor.place {
+        Place::Nothing => {}
+        Place::Item { first } => {
+            list.words(&ITEMS);
+            if *first {
+                expression(&mut list, document, &cursor.scope);
+            }
+        }
+        Place::Net => nets(&mut list, document),
+        Place::Key => {
+            for key in RECIPE_KEYS {
+                list.add_as(key, format!("{key} = "), CompletionItemKind::PROPERTY, String::new());
+            }
+        }
+        Place::Cut { net } => layers_of(&mut list, document, net),
+        Place::Expression => expression(&mut list, document, &cursor.scope),
+        Place::Argument { callee } => {
+            arguments(&mut list, document, callee);
+            expression(&mut list, document, &cursor.scope);
+        }
+        Place::Value { callee, argument } => {
+            if let Some(argument) = argument_of(callee, argument) {
+                choices(&mut list, argument);
+            }
+            expression(&mut list, document, &cursor.scope);
+        }
+    }
+    CompletionResponse::Array(list.items)
+}
+
+/// An argument of a layer.
+pub fn argument_of(layer: &str, argument: &str) -> Option<&'static Argument> {
+    ops::find(layer)?.arguments.iter().find(|known| known.name == argument)
+}
+
+fn expression(list: &mut List, document: &Document, scope: &[String]) {
+    for name in scope.iter().rev() {
+        list.add(name, CompletionItemKind::VARIABLE, "in scope".into());
+    }
+    nets(list, document);
+    for definition in ops::LAYERS {
+        for name in definition.names() {
+            if let Some(item) = list.add(name, CompletionItemKind::CLASS, definition.signature()) {
+                item.documentation = Some(Documentation::String(definition.summary.to_string()));
+            }
+        }
+    }
+    list.words(&FORMS);
+}
+
+fn nets(list: &mut List, document: &Document) {
+    let spec = &document.now.spec;
+    for name in spec.project.names(spec.root()) {
+        let net = spec.project.find(&name, spec.root()).map(|net| &spec.project.nets[net]);
+        let detail = net.map_or("a net that ships with netc".to_string(), |net| {
+            let names: Vec<&str> = net.item.parameters.iter().map(|parameter| parameter.name.text.as_str()).collect();
+            format!("net {name}({})", names.join(", "))
+        });
+        if let Some(item) = list.add(&name, CompletionItemKind::FUNCTION, detail)
+            && let Some(net) = net.filter(|net| !net.docs.is_empty())
+        {
+            let value = net.docs.iter().map(|line| line.trim()).collect::<Vec<_>>().join("\n");
+            item.documentation =
+                Some(Documentation::MarkupContent(MarkupContent { kind: MarkupKind::PlainText, value }));
+        }
+    }
+}
+
+fn arguments(list: &mut List, document: &Document, callee: &str) {
+    let spec = &document.now.spec;
+    if let Some(net) = spec.project.find(callee, spec.root()) {
+        for parameter in &spec.project.nets[net].item.parameters {
+            let name = &parameter.name.text;
+            list.add_as(name, format!("{name}="), CompletionItemKind::FIELD, format!("parameter of {callee}"));
+        }
+        return;
+    }
+    for argument in ops::find(callee).map_or(&[][..], |definition| definition.arguments) {
+        let name = argument.name;
+        list.add_as(name, format!("{name}="), CompletionItemKind::FIELD, argument.told());
+    }
+    // A choice may be given by position too: `GlobalPool(avg)`.
+    for argument in ops::find(callee).map_or(&[][..], |definition| definition.arguments) {
+        choices(list, argument);
+    }
+}
+
+/// The words that an argument takes.
+fn choices(list: &mut List, argument: &Argument) {
+    let is_word = |word: &&str| word.chars().all(|c| c.is_alphabetic() || c == '_') && !word.is_empty();
+    for word in argument.takes.split([' ', ',']).filter(is_word).filter(|word| *word != "or" && !KINDS.contains(word)) {
+        list.add(word, CompletionItemKind::ENUM_MEMBER, argument.doc.to_string());
+    }
+    if argument.takes.contains("initialiser") {
+        for name in Initializer::NAMES {
+            list.add(name, CompletionItemKind::CONSTRUCTOR, "initialiser".into());
+        }
+    }
+}
+
+/// The layers and scopes of a net.
+fn layers_of(list: &mut List, document: &Document, net: &str) {
+    let spec = &document.now.spec;
+    let fresh = spec.project.find(net, spec.root()).and_then(|net| spec.graph(net).ok());
+    let known = || document.known.graphs.iter().find(|graph| graph.name == net);
+    let Some(graph) = fresh.as_ref().map(|(graph, _)| graph).or_else(known) else { return };
+    let scopes = scopes(graph);
+    for node in &graph.nodes {
+        let kind = node.operation.definition().name;
+        let text = if is_bare(&node.name) { node.name.clone() } else { quoted(&node.name) };
+        list.add_as(&node.name, text, CompletionItemKind::FIELD, format!("{kind} {}", node.output));
+    }
+    for scope in scopes.iter().filter(|scope| is_bare(scope)) {
+        list.add(scope, CompletionItemKind::MODULE, "all of it".into());
+    }
+}
+
+fn scopes(graph: &Graph) -> BTreeSet<String> {
+    let places = |name: &str| name.match_indices('/').map(|(at, _)| name[..at].to_string()).collect::<Vec<_>>();
+    graph.nodes.iter().flat_map(|node| places(&node.name)).collect()
+}
+
+/// Whether a layer's name needs no quotes.
+fn is_bare(name: &str) -> bool {
+    let starts = name.starts_with(|c: char| c.is_alphabetic() || c == '_');
+    let ends = name.ends_with(|c: char| c.is_alphanumeric() || c == '_');
+    starts && ends && name.chars().all(|c| c.is_alphanumeric() || "_-/.".contains(c)) && !name.contains("..")
+}
+
+fn quoted(name: &str) -> String {
+    let escaped = name.replace('\\', "\\\\").replace('"', "\\\"").replace('{', "{{").replace('}', "}}");
+    format!("\"{escaped}\"")
+}

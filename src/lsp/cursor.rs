@@ -1,0 +1,273 @@
+//! Where in a text that is being written the cursor stands. Tokens alone are looked at, so that broken text has a place too.
+
+use crate::syntax::scan::{Kind, Token, scan};
+use std::ops::Range;
+
+/// What can be written at the cursor.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Place {
+    /// Nothing that is known: a comment, a text, a new name.
+    Nothing,
+    /// An item; at the very start of a file an expression too.
+    Item { first: bool },
+    /// An end of a cut of a net.
+    Cut { net: String },
+    /// A net's name, after `weights` and the like.
+    Net,
+    /// A key of a recipe.
+    Key,
+    /// A net or layer, a value.
+    Expression,
+    /// An argument of a call, by position or by name.
+    Argument { callee: String },
+    /// The value of a named argument.
+    Value { callee: String, argument: String },
+}
+
+/// The cursor and what is around it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Cursor {
+    pub place: Place,
+    /// Where the word begins that is being written.
+    pub start: usize,
+    /// The parameters and values in scope.
+    pub scope: Vec<String>,
+}
+
+/// A bracket that is open at the cursor.
+#[derive(Debug)]
+struct Open<'t> {
+    sign: &'t str,
+    /// The token behind it.
+    next: usize,
+    /// The name that it touches: what is called or cut.
+    name: Option<&'t str>,
+    /// Whether a net's parameters stand in it.
+    parameters: bool,
+    /// Whether it holds a recipe's entries.
+    recipe: bool,
+}
+
+const ITEMS: [&str; 6] = ["use", "net", "weights", "labels", "train", "expect"];
+
+/// Signs after which an expression goes on.
+const LEADING: [&str; 20] =
+    [">>", "|", "=", "(", ",", "[", "{", "+", "-", "*", "/", "==", "!=", "<", "<=", ">", ">=", ":", "->", "}"];
+
+/// The word at a byte.
+pub fn word(text: &str, offset: usize) -> Option<Range<usize>> {
+    let at = |token: &Token| token.kind == Kind::Word && (token.start..=token.end).contains(&offset);
+    scan(text).into_iter().find(at).map(|token| token.start..token.end)
+}
+
+/// Whether a word stands in a part of a text, other than as the name of an argument or a key.
+pub fn stands_in(text: &str, part: Range<usize>, word: &str) -> bool {
+    let within = |token: &Token| token.kind == Kind::Word && part.contains(&token.start) && token.text(text) == word;
+    scan(text).iter().any(|token| within(token) && !is_assigned(text, token.end))
+}
+
+/// Whether a single `=` follows a byte, as after the name of an argument.
+pub fn is_assigned(text: &str, end: usize) -> bool {
+    let rest = text.get(end..).unwrap_or("").trim_start();
+    rest.starts_with('=') && !rest.starts_with("==")
+}
+
+/// Looks at what stands before a byte.
+pub fn cursor(text: &str, offset: usize) -> Cursor {
+    let before = text.get(..offset).unwrap_or(text);
+    let tokens = scan(before);
+    let mut walk = Walk { text: before, stack: Vec::new(), scope: Vec::new(), item: None, closed: None };
+    let mut list: Vec<Token> = tokens.iter().copied().filter(|token| token.kind != Kind::Comment).collect();
+    let inside = tokens.last().is_some_and(|last| {
+        (last.kind == Kind::Comment && last.end == before.len())
+            || (last.kind == Kind::Broken && last.start == before.len())
+    });
+    if inside {
+        return Cursor { place: Place::Nothing, start: before.len(), scope: Vec::new() };
+    }
+    let typing = list.last().copied().filter(|last| last.kind == Kind::Word && last.end == before.len());
+    if typing.is_some() {
+        list.pop();
+    }
+    for index in 0..list.len() {
+        walk.step(&list, index);
+    }
+    let start = typing.map_or(before.len(), |token| token.start);
+    let place = walk.place(&list, start);
+    let start = match &place {
+        Place::Cut { .. } => walk.end_of_cut(),
+        _ => start,
+    };
+    Cursor { place, start, scope: walk.scope.into_iter().map(|(_, name)| name.to_string()).collect() }
+}
+
+struct Walk<'t> {
+    text: &'t str,
+    stack: Vec<Open<'t>>,
+    /// Names and how many brackets must be open for them to be in scope.
+    scope: Vec<(usize, &'t str)>,
+    /// The word that the item begins with.
+    item: Option<&'t str>,
+    /// What the last closed bracket touched: `vgg16` in `vgg16(10)[`.
+    closed: Option<&'t str>,
+}
+
+impl<'t> Walk<'t> {
+    fn step(&mut self, list: &[Token], index: usize) {
+        let token = list[index];
+        let word = |place: Option<usize>| {
+            place
+                .and_then(|place| list.get(place))
+                .filter(|token| token.kind == Kind::Word)
+                .map(|token| token.text(self.text))
+        };
+        let text = token.text(self.text);
+        let previous = index.checked_sub(1);
+        match (token.kind, text) {
+            // An item's word ends whatever was left open before.
+            (Kind::Word, _) if ITEMS.contains(&text) && self.begins(list, index) => {
+                self.stack.clear();
+                self.scope.clear();
+                self.item = Some(text);
+            }
+            (Kind::Word, _) => {
+                let depth = self.stack.len();
+                let binds = match word(previous) {
+                    Some("let" | "share") => Some(depth),
+                    Some("repeat") => Some(depth + 1),
+                    _ => None,
+                };
+                let parameter = depth == 1
+                    && self.stack[0].parameters
+                    && previous.is_some_and(|place| matches!(list[place].text(self.text), "(" | ","));
+                if let Some(depth) = binds.or(parameter.then_some(0)) {
+                    self.scope.push((depth, text));
+                }
+            }
+            (Kind::Sign, "(" | "[" | "{") => {
+                let touches = previous.filter(|&place| list[place].end == token.start);
+                let name = match touches.map(|place| list[place].text(self.text)) {
+                    Some(")" | "]") => self.closed,
+                    _ => word(touches),
+                };
+                let parameters = self.stack.is_empty() && index >= 2 && word(Some(index - 2)) == Some("net");
+                let recipe = self.stack.is_empty() && text == "{" && self.item == Some("train");
+                self.stack.push(Open { sign: text, next: index + 1, name, parameters, recipe });
+            }
+            (Kind::Sign, ")" | "]" | "}") => {
+                self.closed = self.stack.pop().and_then(|open| open.name);
+                let depth = self.stack.len();
+                self.scope.retain(|(needs, _)| *needs <= depth);
+            }
+            _ => {}
+        }
+    }
+
+    /// Whether an item's word stands where an item begins: it is reserved, except as a key or an argument's name.
+    fn begins(&self, list: &[Token], index: usize) -> bool {
+        !list.get(index + 1).is_some_and(|next| next.is(self.text, "="))
+            && !index.checked_sub(1).is_some_and(|place| list[place].is(self.text, "as"))
+    }
+
+    fn place(&self, list: &[Token], start: usize) -> Place {
+        let Some(last) = list.last().copied() else { return Place::Item { first: true } };
+        let text = last.text(self.text);
+        if last.kind == Kind::Word {
+            match text {
+                "weights" | "labels" | "train" | "expect" if self.stack.is_empty() => return Place::Net,
+                "as" | "let" | "share" | "net" | "use" => return Place::Nothing,
+                _ => {}
+            }
+        }
+        let Some(open) = self.stack.last() else {
+            let new_line = self.text.get(last.end..start).is_some_and(|gap| gap.contains('\n'));
+            let goes_on = LEADING.contains(&text) && text != "}";
+            return if new_line && !goes_on { Place::Item { first: false } } else { Place::Expression };
+        };
+        match (open.sign, open.name) {
+            ("[", Some(net)) => Place::Cut { net: net.to_string() },
+            ("{", _) if open.recipe && text != "=" => Place::Key,
+            ("(", _) if open.parameters && text != "=" => Place::Nothing,
+            ("(", Some(callee)) => self.argument(list, open, callee),
+            _ => Place::Expression,
+        }
+    }
+
+    fn argument(&self, list: &[Token], open: &Open, callee: &str) -> Place {
+        let mut depth = 0usize;
+        let mut from = open.next;
+        for (index, token) in list.iter().enumerate().skip(open.next) {
+            match token.text(self.text) {
+                "(" | "[" | "{" if token.kind == Kind::Sign => depth += 1,
+                ")" | "]" | "}" if token.kind == Kind::Sign => depth = depth.saturating_sub(1),
+                "," if depth == 0 && token.kind == Kind::Sign => from = index + 1,
+                _ => {}
+            }
+        }
+        match list.get(from..).unwrap_or_default() {
+            [] => Place::Argument { callee: callee.to_string() },
+            [name, equals] if name.kind == Kind::Word && equals.is(self.text, "=") => {
+                Place::Value { callee: callee.to_string(), argument: name.text(self.text).to_string() }
+            }
+            _ => Place::Expression,
+        }
+    }
+
+    /// Where the layer's name begins that is being written in a cut.
+    fn end_of_cut(&self) -> usize {
+        let in_name = |c: char| c.is_alphanumeric() || "_-/.".contains(c);
+        let name = self
+            .text
+            .rfind(|c| !in_name(c))
+            .map_or(0, |at| at + self.text[at..].chars().next().map_or(1, char::len_utf8));
+        // The dots and the `=` of a range do not belong to the name.
+        self.text[name..].rfind("..").map_or(name, |dots| name + dots + 2)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn place(text: &str) -> Place {
+        cursor(text, text.len()).place
+    }
+
+    #[test]
+    fn places_are_found_in_broken_text() {
+        let cut = || Place::Cut { net: "vgg16".into() };
+        assert_eq!(place("net a = vgg16[..drop"), cut());
+        assert_eq!(cursor("vgg16[..=max-po", 15).start, 9);
+        assert_eq!(cursor("vgg16[..dropout-2", 17).start, 8);
+        assert_eq!(place("net a = frozen(vgg16(classes=10)["), cut());
+        assert_eq!(place(""), Place::Item { first: true });
+        assert_eq!(place("net a = Relu\n"), Place::Item { first: false });
+        assert_eq!(place("net a = Relu\n  >> "), Place::Expression);
+        assert_eq!(place("net a = Conv("), Place::Argument { callee: "Conv".into() });
+        assert_eq!(place("net a = Conv(3x3, pad"), Place::Argument { callee: "Conv".into() });
+        let value = Place::Value { callee: "Conv".into(), argument: "padding".into() };
+        assert_eq!(place("net a = Conv(3x3, padding="), value);
+        assert_eq!(place("net a = Relu # as"), Place::Nothing);
+        assert_eq!(place("net a = Relu as"), Place::Expression);
+        assert_eq!(place("net a = Relu as b"), Place::Nothing);
+        assert_eq!(place("weights "), Place::Net);
+        assert_eq!(place("train a {\n  "), Place::Key);
+    }
+
+    #[test]
+    fn scopes_close_with_their_blocks() {
+        let text = "net f(a, b=2) = { let c = Relu  repeat i in 1..=3 { Conv(i) } c >> ";
+        assert_eq!(cursor(text, text.len()).scope, ["a", "b", "c"]);
+        let text = "net f(a) = Relu\nnet g(d) = repeat i in 1..=3 { Conv(";
+        assert_eq!(cursor(text, text.len()).scope, ["d", "i"]);
+    }
+
+    #[test]
+    fn every_cut_of_a_text_has_a_place() {
+        let text = "net f(a) = { let ü = Conv(3x3)[..x-1] \"t{a}\" # c\n } train f { epochs = [1, {}] } ))]} as \"";
+        for (offset, _) in text.char_indices() {
+            cursor(text, offset);
+            word(text, offset);
+        }
+    }
+}

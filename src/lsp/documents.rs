@@ -1,0 +1,246 @@
+//! The open texts, what reading them told, and the places in them as editors count: lines and UTF-16 units.
+
+use super::diagnostics::prove;
+use crate::diagnostics::Diagnostics;
+use crate::elaborate::{self, Spec, project};
+use crate::graph::Graph;
+use crate::source::{FileId, Span};
+use crate::syntax::{self, ast::File};
+use lsp_types::{Position, Range, Uri};
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+/// A text and where its lines start.
+#[derive(Debug)]
+pub struct Text {
+    pub text: String,
+    starts: Vec<usize>,
+}
+
+impl Text {
+    /// Finds the lines; a line ends with `\n`, `\r\n` or `\r`.
+    pub fn new(text: String) -> Self {
+        let bytes = text.as_bytes();
+        let ends = |&at: &usize| bytes[at] == b'\n' || (bytes[at] == b'\r' && bytes.get(at + 1) != Some(&b'\n'));
+        let starts = std::iter::once(0).chain((0..bytes.len()).filter(ends).map(|at| at + 1)).collect();
+        Text { text, starts }
+    }
+
+    /// The byte of a position; one past a line's end is its end.
+    pub fn offset(&self, position: Position) -> usize {
+        let line = position.line as usize;
+        let Some(&start) = self.starts.get(line) else { return self.text.len() };
+        let end = self.starts.get(line + 1).copied().unwrap_or(self.text.len());
+        let mut units = 0;
+        for (at, c) in self.text[start..end].char_indices() {
+            if units >= position.character as usize || c == '\n' || c == '\r' {
+                return start + at;
+            }
+            units += c.len_utf16();
+        }
+        end
+    }
+
+    /// The position of a byte.
+    pub fn position(&self, offset: usize) -> Position {
+        let offset = (0..=offset.min(self.text.len())).rev().find(|&at| self.text.is_char_boundary(at)).unwrap_or(0);
+        let line = self.starts.partition_point(|&start| start <= offset).saturating_sub(1);
+        let units = self.text[self.starts[line]..offset].chars().map(char::len_utf16).sum::<usize>();
+        Position { line: line as u32, character: units as u32 }
+    }
+
+    /// The range of some bytes.
+    pub fn range(&self, bytes: std::ops::Range<usize>) -> Range {
+        Range { start: self.position(bytes.start), end: self.position(bytes.end.max(bytes.start)) }
+    }
+}
+
+/// The graphs of a text that was right, and that text.
+#[derive(Debug)]
+pub struct Known {
+    pub text: String,
+    pub root: FileId,
+    pub graphs: Vec<Graph>,
+}
+
+/// What reading a text gave.
+#[derive(Debug)]
+pub struct Analysis {
+    pub spec: Spec,
+    pub tree: File,
+    /// Whether all of it could be parsed.
+    pub parsed: bool,
+    pub told: Diagnostics,
+}
+
+/// An open text.
+#[derive(Debug)]
+pub struct Document {
+    pub uri: Uri,
+    pub version: i32,
+    pub text: Text,
+    path: PathBuf,
+    pub now: Analysis,
+    /// What is known of the nets; a broken text keeps what was known before.
+    pub known: Known,
+}
+
+impl Document {
+    /// Where a byte of the text stood in the text whose graphs are known; none in what was changed since.
+    pub fn in_known(&self, offset: usize) -> Option<usize> {
+        moved(&self.text.text, &self.known.text, offset)
+    }
+
+    /// Whether a span lies in the text itself.
+    pub fn owns(&self, span: Span) -> bool {
+        span.file == self.now.spec.root()
+    }
+}
+
+/// Where a byte of one text stands in another: both begin and end alike, and differ between.
+fn moved(from: &str, to: &str, offset: usize) -> Option<usize> {
+    let (from, to) = (from.as_bytes(), to.as_bytes());
+    if from.get(..offset)? == to.get(..offset).unwrap_or_default() {
+        return Some(offset);
+    }
+    let rest = from.get(offset..)?;
+    to.ends_with(rest).then(|| to.len() - rest.len())
+}
+
+/// All open texts.
+#[derive(Debug, Default)]
+pub struct Documents {
+    open: BTreeMap<String, Document>,
+    /// Texts that came and were not read yet.
+    waiting: BTreeMap<String, (Uri, i32, String)>,
+}
+
+impl Documents {
+    /// The open text of an address.
+    pub fn get(&self, uri: &Uri) -> Option<&Document> {
+        self.open.get(uri.as_str())
+    }
+
+    /// Takes a new or changed text; it is read later.
+    pub fn put(&mut self, uri: Uri, version: i32, text: String) {
+        self.waiting.insert(uri.as_str().to_string(), (uri, version, text));
+    }
+
+    /// Forgets a text.
+    pub fn close(&mut self, uri: &Uri) {
+        self.open.remove(uri.as_str());
+        self.waiting.remove(uri.as_str());
+    }
+
+    /// Reads the texts that changed, and those that use them; gives their addresses.
+    pub fn analyse(&mut self) -> Vec<Uri> {
+        let mut changed = std::mem::take(&mut self.waiting);
+        if changed.is_empty() {
+            return Vec::new();
+        }
+        let paths: Vec<PathBuf> = changed.values().map(|(uri, _, _)| path_of(uri)).collect();
+        for (key, document) in &self.open {
+            let uses =
+                |path: &PathBuf| document.now.spec.sources.iter().any(|(_, file)| file.path.as_ref() == Some(path));
+            if !changed.contains_key(key) && paths.iter().any(uses) {
+                changed.insert(key.clone(), (document.uri.clone(), document.version, document.text.text.clone()));
+            }
+        }
+        let mut texts: BTreeMap<PathBuf, String> =
+            self.open.values().map(|document| (document.path.clone(), document.text.text.clone())).collect();
+        texts.extend(changed.values().map(|(uri, _, text)| (path_of(uri), text.clone())));
+        // What is being typed stands over what is on the disk, also in used files.
+        let read = |path: &Path| match texts.get(path) {
+            Some(text) => Ok(text.clone().into_bytes()),
+            None => project::from_disk(path),
+        };
+        let mut uris = Vec::new();
+        for (key, (uri, version, text)) in changed {
+            let before = self.open.remove(&key).map(|document| document.known);
+            uris.push(uri.clone());
+            self.open.insert(key, analyse(uri, version, text, before, &read));
+        }
+        uris
+    }
+}
+
+fn analyse(uri: Uri, version: i32, text: String, before: Option<Known>, read: project::Reader) -> Document {
+    let path = path_of(&uri);
+    let spec = elaborate::load_text(&path, &text, read);
+    let (tree, faults) = syntax::parse(&spec.sources, spec.root());
+    let (told, graphs) = prove(&spec);
+    let fresh = Known { text: text.clone(), root: spec.root(), graphs };
+    let known = match before {
+        Some(before) if told.has_errors() => before,
+        _ => fresh,
+    };
+    let now = Analysis { parsed: !faults.has_errors(), spec, tree, told };
+    Document { uri, version, text: Text::new(text), path, now, known }
+}
+
+/// The file of an address, its `%20` and the like resolved; other addresses than files' are taken as names.
+pub fn path_of(uri: &Uri) -> PathBuf {
+    let text = uri.as_str();
+    let rest = text.strip_prefix("file://").or_else(|| text.split_once(':').map(|(_, rest)| rest)).unwrap_or(text);
+    let mut bytes = Vec::with_capacity(rest.len());
+    let mut left = rest.as_bytes();
+    while let Some((&byte, after)) = left.split_first() {
+        let hex = after.get(..2).and_then(|two| std::str::from_utf8(two).ok());
+        let resolved = hex.and_then(|hex| u8::from_str_radix(hex, 16).ok()).filter(|_| byte == b'%');
+        bytes.push(resolved.unwrap_or(byte));
+        left = if resolved.is_some() { &after[2..] } else { after };
+    }
+    let path = String::from_utf8_lossy(&bytes).into_owned();
+    // `/c:/nets` is a drive of Windows.
+    let drive = cfg!(windows) && path.as_bytes().get(2) == Some(&b':');
+    PathBuf::from(if drive { path.trim_start_matches('/') } else { &path })
+}
+
+/// The address of a file.
+pub fn uri_of(path: &Path) -> Option<Uri> {
+    let path = std::path::absolute(path).ok()?;
+    let text = path.to_str()?.replace('\\', "/");
+    let mut address = String::from(if text.starts_with('/') { "file://" } else { "file:///" });
+    for &byte in text.as_bytes() {
+        match byte {
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'~' | b'/' => address.push(byte as char),
+            _ => address += &format!("%{byte:02X}"),
+        }
+    }
+    address.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn positions_count_utf16() {
+        let text = Text::new("a🐦b\r\nç\rd".into());
+        for (offset, line, character) in
+            [(0, 0, 0), (1, 0, 1), (5, 0, 3), (6, 0, 4), (8, 1, 0), (10, 1, 1), (11, 2, 0), (12, 2, 1)]
+        {
+            let position = Position { line, character };
+            assert_eq!(text.position(offset), position);
+            assert_eq!(text.offset(position), offset);
+        }
+        assert_eq!(text.offset(Position { line: 0, character: 99 }), 6);
+        assert_eq!(text.offset(Position { line: 99, character: 0 }), 12);
+        assert_eq!(text.position(3), Position { line: 0, character: 1 });
+    }
+
+    #[test]
+    fn addresses_are_paths() {
+        let uri = uri_of(Path::new("/a b/ü.net")).expect("an address");
+        assert_eq!(uri.as_str(), "file:///a%20b/%C3%BC.net");
+        assert_eq!(path_of(&uri), Path::new("/a b/ü.net"));
+    }
+
+    #[test]
+    fn places_move_with_the_text_around_them() {
+        assert_eq!(moved("abc def", "abc x def", 2), Some(2));
+        assert_eq!(moved("abc def", "abc x def", 5), Some(7));
+        assert_eq!(moved("abc 1 def", "abc 2 def", 5), Some(5));
+        assert_eq!(moved("ab", "ab", 9), None);
+    }
+}

@@ -1,0 +1,470 @@
+//! `netc lsp` as an editor uses it: the built program over pipes, and the files in `editors/`.
+
+use serde_json::{Value, json};
+use std::io::{BufRead, BufReader, Write};
+use std::process::{Child, ChildStdin, Command, Stdio};
+use std::sync::mpsc::{Receiver, channel};
+use std::time::{Duration, Instant};
+
+/// Longer than any answer takes; a server that hangs fails the test.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+/// An editor with one server.
+struct Editor {
+    server: Child,
+    input: Option<ChildStdin>,
+    messages: Receiver<Value>,
+    /// Messages that came while another was awaited.
+    kept: Vec<Value>,
+    next: i64,
+}
+
+impl Drop for Editor {
+    fn drop(&mut self) {
+        let _ = self.server.kill();
+        let _ = self.server.wait();
+    }
+}
+
+fn read_message(from: &mut impl BufRead) -> Option<Value> {
+    let mut length = None;
+    loop {
+        let mut line = String::new();
+        if from.read_line(&mut line).ok()? == 0 {
+            return None;
+        }
+        match line.trim() {
+            "" => break,
+            header => {
+                if let Some(value) = header.strip_prefix("Content-Length: ") {
+                    length = value.parse().ok();
+                }
+            }
+        }
+    }
+    let mut body = vec![0; length?];
+    from.read_exact(&mut body).ok()?;
+    serde_json::from_slice(&body).ok()
+}
+
+impl Editor {
+    fn start() -> Editor {
+        let mut server = Command::new(env!("CARGO_BIN_EXE_netc"))
+            .arg("lsp")
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("the program starts");
+        let output = server.stdout.take().expect("a pipe");
+        let (send, messages) = channel();
+        std::thread::spawn(move || {
+            let mut output = BufReader::new(output);
+            while let Some(message) = read_message(&mut output) {
+                if send.send(message).is_err() {
+                    return;
+                }
+            }
+        });
+        let input = server.stdin.take();
+        let mut editor = Editor { server, input, messages, kept: Vec::new(), next: 0 };
+        let answer = editor.ask("initialize", json!({ "processId": null, "rootUri": null, "capabilities": {} }));
+        assert_eq!(answer["capabilities"]["hoverProvider"], true);
+        editor.tell("initialized", json!({}));
+        editor
+    }
+
+    fn write(&mut self, message: &Value) {
+        let text = message.to_string();
+        let input = self.input.as_mut().expect("the server is running");
+        write!(input, "Content-Length: {}\r\n\r\n{text}", text.len()).expect("the server reads");
+        input.flush().expect("the server reads");
+    }
+
+    fn tell(&mut self, method: &str, params: Value) {
+        self.write(&json!({ "jsonrpc": "2.0", "method": method, "params": params }));
+    }
+
+    fn wait(&mut self, wanted: impl Fn(&Value) -> bool) -> Value {
+        if let Some(place) = self.kept.iter().position(&wanted) {
+            return self.kept.remove(place);
+        }
+        let until = Instant::now() + PATIENCE;
+        loop {
+            let left = until.saturating_duration_since(Instant::now());
+            let message = self.messages.recv_timeout(left).expect("the server answers in time");
+            if wanted(&message) {
+                return message;
+            }
+            self.kept.push(message);
+        }
+    }
+
+    /// The whole answer to a request.
+    fn request(&mut self, method: &str, params: Value) -> Value {
+        self.next += 1;
+        let id = self.next;
+        self.write(&json!({ "jsonrpc": "2.0", "id": id, "method": method, "params": params }));
+        self.wait(|message| message["id"] == id)
+    }
+
+    /// The result of a request that succeeds.
+    fn ask(&mut self, method: &str, params: Value) -> Value {
+        let answer = self.request(method, params);
+        assert!(answer.get("error").is_none(), "{method}: {answer}");
+        answer["result"].clone()
+    }
+
+    fn open(&mut self, uri: &str, text: &str) -> Vec<Value> {
+        let document = json!({ "uri": uri, "languageId": "netc", "version": 1, "text": text });
+        self.tell("textDocument/didOpen", json!({ "textDocument": document }));
+        self.diagnostics(uri, 1)
+    }
+
+    fn change(&mut self, uri: &str, version: i64, text: &str) -> Vec<Value> {
+        self.tell(
+            "textDocument/didChange",
+            json!({ "textDocument": { "uri": uri, "version": version }, "contentChanges": [{ "text": text }] }),
+        );
+        self.diagnostics(uri, version)
+    }
+
+    fn diagnostics(&mut self, uri: &str, version: i64) -> Vec<Value> {
+        let message = self.wait(|message| {
+            message["method"] == "textDocument/publishDiagnostics"
+                && message["params"]["uri"] == uri
+                && message["params"]["version"] == version
+        });
+        message["params"]["diagnostics"].as_array().expect("a list").clone()
+    }
+
+    /// Asks about the first place of a piece of text.
+    fn ask_at(&mut self, method: &str, uri: &str, text: &str, piece: &str) -> Value {
+        let place = at(text, piece);
+        self.ask(method, json!({ "textDocument": { "uri": uri }, "position": place }))
+    }
+
+    /// Ends the server as an editor does.
+    fn stop(mut self) {
+        assert_eq!(self.ask("shutdown", Value::Null), Value::Null);
+        self.tell("exit", Value::Null);
+        self.input = None;
+        let until = Instant::now() + PATIENCE;
+        loop {
+            match self.server.try_wait().expect("it can be waited for") {
+                Some(status) => return assert!(status.success(), "{status}"),
+                None if Instant::now() > until => panic!("the server does not end"),
+                None => std::thread::sleep(Duration::from_millis(20)),
+            }
+        }
+    }
+}
+
+/// The position of a piece of text; with `|` in it, that of the bar.
+fn at(text: &str, piece: &str) -> Value {
+    let (before, after) = piece.split_once('|').unwrap_or(("", piece));
+    let offset = text.find(&format!("{before}{after}")).expect("the piece is there") + before.len();
+    let line = text[..offset].matches('\n').count();
+    let start = text[..offset].rfind('\n').map_or(0, |end| end + 1);
+    json!({ "line": line, "character": text[start..offset].encode_utf16().count() })
+}
+
+/// The text after some edits.
+fn edited(text: &str, edits: &Value) -> String {
+    let offset = |position: &Value| {
+        let line = position["line"].as_u64().expect("a line") as usize;
+        let character = position["character"].as_u64().expect("a column") as usize;
+        let start: usize = text.split_inclusive('\n').take(line).map(str::len).sum();
+        let mut units = 0;
+        let found = text[start..].char_indices().find(|(_, c)| {
+            let here = units >= character;
+            units += c.len_utf16();
+            here
+        });
+        found.map_or(text.len(), |(at, _)| start + at)
+    };
+    let mut places: Vec<(usize, usize, String)> = edits
+        .as_array()
+        .expect("a list of edits")
+        .iter()
+        .map(|edit| {
+            let range = &edit["range"];
+            let new = edit["newText"].as_str().expect("a text").to_string();
+            (offset(&range["start"]), offset(&range["end"]), new)
+        })
+        .collect();
+    places.sort();
+    let mut out = text.to_string();
+    for (start, end, new) in places.into_iter().rev() {
+        out.replace_range(start..end, &new);
+    }
+    out
+}
+
+fn labels(list: &Value) -> Vec<String> {
+    let items = list.as_array().expect("a list");
+    items.iter().map(|item| item["label"].as_str().expect("a label").to_string()).collect()
+}
+
+const BIRD: &str = "file:///nowhere/bird.net";
+
+const RIGHT: &str = "## Ten 🐦 birds.
+net bird(classes=10) = Input(32x32x3) >> block(8) as one >> block(16, size=5x5) >> MaxPool(2x2)
+  >> Flatten >> Softmax(classes) as species
+
+net block(filters, size=3x3) = { let x = Conv(size, filters, padding=same) >> Relu  (x | x >> Sigmoid) >> Add }
+";
+
+#[test]
+fn mistakes_are_told_and_taken_back() {
+    let mut editor = Editor::start();
+    let wrong = "# 🐦\nnet bird = Input(8x8x3) >> Conv(3x3, 4) as \"🐦\" >> Dense(10)\n";
+    let told = editor.open(BIRD, wrong);
+    let fault = told.iter().find(|fault| fault["code"] == "E0301").expect("the shape is told");
+    assert_eq!(fault["severity"], 1);
+    assert_eq!(fault["source"], "netc");
+    // The bird before it is one character, two UTF-16 units and four bytes.
+    assert_eq!(fault["range"]["start"], at(wrong, "Dense"));
+    assert!(fault["message"].as_str().expect("a message").contains("Flatten"), "{fault}");
+    let related = fault["relatedInformation"][0].clone();
+    assert_eq!(related["location"]["uri"], BIRD);
+    assert!(related["message"].as_str().expect("a message").contains("(?, 6, 6, 4)"), "{related}");
+    assert_eq!(editor.change(BIRD, 2, &wrong.replace(">> Dense", ">> Flatten >> Dense")), [] as [Value; 0]);
+    let warned = editor.change(BIRD, 3, &format!("{RIGHT}weights bird = \"away.h5\"\n"));
+    assert_eq!((&warned[0]["severity"], warned.len()), (&json!(2), 1), "{warned:?}");
+    editor.tell("textDocument/didClose", json!({ "textDocument": { "uri": BIRD } }));
+    editor.stop();
+}
+
+#[test]
+fn hover_tells_layers_nets_and_arguments() {
+    let mut editor = Editor::start();
+    editor.open(BIRD, RIGHT);
+    let told = |editor: &mut Editor, text: &str, piece: &str| {
+        let answer = editor.ask_at("textDocument/hover", BIRD, text, piece);
+        answer["contents"]["value"].as_str().unwrap_or_default().to_string()
+    };
+    let softmax = told(&mut editor, RIGHT, "Softmax(cl");
+    assert!(softmax.contains("(?, 10)") && softmax.contains("weight (4096, 10)"), "{softmax}");
+    let conv = told(&mut editor, RIGHT, "Conv(size");
+    assert!(conv.contains("(?, 32, 32, 8)") && conv.contains("(?, 32, 32, 16)"), "{conv}");
+    assert!(conv.contains("Convolution(size, filters"), "{conv}");
+    let bird = told(&mut editor, RIGHT, "bird(");
+    assert!(bird.contains("Ten 🐦 birds.") && bird.contains("-> (?, 10)"), "{bird}");
+    assert!(told(&mut editor, RIGHT, "padding=same").contains("padding"));
+    assert!(told(&mut editor, RIGHT, "filters, padding").contains("parameter"));
+    assert!(told(&mut editor, RIGHT, "size=5x5").contains("size=3x3"));
+    // A broken text keeps what was known before.
+    let broken = RIGHT.replace("(x | x >> Sigmoid) >> Add }", "(x | x >> Sigmoid) >> ");
+    assert!(!editor.change(BIRD, 2, &broken).is_empty());
+    assert!(told(&mut editor, &broken, "Softmax(cl").contains("weight (4096, 10)"));
+    editor.stop();
+}
+
+#[test]
+fn completion_knows_the_place() {
+    let mut editor = Editor::start();
+    let complete = |editor: &mut Editor, version: i64, text: &str| {
+        let text = text.to_string();
+        editor.change(BIRD, version, &text);
+        let end = json!({ "line": text.matches('\n').count(), "character": text.rsplit('\n').next().unwrap_or("").encode_utf16().count() });
+        editor.ask("textDocument/completion", json!({ "textDocument": { "uri": BIRD }, "position": end }))
+    };
+    editor.open(BIRD, "");
+    let cut = complete(&mut editor, 2, "vgg16[..drop");
+    let names = labels(&cut);
+    assert!(names.contains(&"dropout-2".into()) && names.contains(&"max-pooling-5".into()), "{names:?}");
+    assert!(!names.contains(&"Conv".into()), "{names:?}");
+    let item = cut.as_array().expect("a list").iter().find(|item| item["label"] == "dropout-2").expect("it is there");
+    assert_eq!(edited("vgg16[..drop", &json!([item["textEdit"]])), "vgg16[..dropout-2");
+    assert!(labels(&complete(&mut editor, 3, "squeezenet[fire")).contains(&"fire2".into()));
+    let names = labels(&complete(&mut editor, 4, "net g = Relu\nnet f(depth) = { let x = Relu  x >> "));
+    for name in ["depth", "x", "g", "vgg16", "Conv", "Convolution", "frozen"] {
+        assert!(names.contains(&name.into()), "{name}: {names:?}");
+    }
+    let names = labels(&complete(&mut editor, 5, "net f = Input(8x8x3) >> Conv(3x3, 64, pad"));
+    assert!(names.contains(&"padding".into()) && names.contains(&"stride".into()), "{names:?}");
+    let names = labels(&complete(&mut editor, 6, "net f = Input(8x8x3) >> Conv(3x3, 64, padding="));
+    assert_eq!(names[..2], ["same", "valid"]);
+    let names = labels(&complete(&mut editor, 7, "net f = Input(8x8x3) >> Relu\n"));
+    assert_eq!(names, ["net", "weights", "labels", "train", "use", "expect"]);
+    assert!(labels(&complete(&mut editor, 8, "net f = Relu as ")).is_empty());
+    editor.stop();
+}
+
+#[test]
+fn definitions_and_renames() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let blocks = folder.path().join("blocks.net");
+    std::fs::write(&blocks, "# Pieces.\nnet stem(n) = Conv(3x3, n) >> Relu\n").expect("it is written");
+    let uri = format!("file://{}", folder.path().join("main.net").display());
+    let text = format!("use \"blocks.net\"\n{}", RIGHT.replace(">> block(8)", ">> stem(4) >> block(8)"));
+    let mut editor = Editor::start();
+    assert_eq!(editor.open(&uri, &text), [] as [Value; 0]);
+    let found = editor.ask_at("textDocument/definition", &uri, &text, "block(16");
+    assert_eq!((&found["uri"], &found["range"]["start"]), (&json!(uri), &at(&text, "net |block(filters")));
+    let found = editor.ask_at("textDocument/definition", &uri, &text, "stem(4)");
+    assert!(found["uri"].as_str().is_some_and(|uri| uri.ends_with("/blocks.net")), "{found}");
+    assert_eq!(found["range"]["start"], json!({ "line": 1, "character": 4 }));
+    let found = editor.ask_at("textDocument/definition", &uri, &text, "x >> Sigmoid");
+    assert_eq!(found["range"]["start"], at(&text, "let |x"));
+    // What is typed in a used file counts before it is saved, and its mistakes show where it is used.
+    let used = format!("file://{}", blocks.display());
+    assert_eq!(editor.open(&used, "net stem(n) = Conv(3x3, n) >> Relu"), [] as [Value; 0]);
+    assert_eq!(editor.diagnostics(&uri, 1), [] as [Value; 0]);
+    editor.change(&used, 2, "net stem(n) = Conv(3x3, n) >> Relo");
+    let told = editor.diagnostics(&uri, 1);
+    let related = told[0]["relatedInformation"].as_array().expect("the place in the other file");
+    assert!(related.iter().any(|place| place["location"]["uri"] == used), "{told:?}");
+    editor.change(&used, 3, "net stem(n) = Conv(3x3, n) >> Relu");
+    let mut rename = |piece: &str, name: &str| {
+        let params = json!({ "textDocument": { "uri": uri }, "position": at(&text, piece), "newName": name });
+        editor.request("textDocument/rename", params)
+    };
+    let size = rename("size, filters", "window");
+    let renamed = edited(&text, &size["result"]["changes"][&uri]);
+    assert_eq!(renamed, text.replace("size", "window"));
+    let block = rename("block(16", "layers");
+    assert_eq!(edited(&text, &block["result"]["changes"][&uri]), text.replace("block(", "layers("));
+    let x = rename("x = Conv", "branch");
+    let after = edited(&text, &x["result"]["changes"][&uri]);
+    assert!(after.contains("let branch = Conv") && after.contains("(branch | branch >> Sigmoid)"), "{after}");
+    for name in ["Conv", "net", "3x", "filters", "same", "bird", ""] {
+        assert!(rename("size, filters", name).get("error").is_some(), "{name}");
+    }
+    let outline = editor.ask("textDocument/documentSymbol", json!({ "textDocument": { "uri": uri } }));
+    let names: Vec<&str> =
+        outline.as_array().expect("a list").iter().filter_map(|item| item["name"].as_str()).collect();
+    assert_eq!(names, ["use", "bird", "block"]);
+    editor.stop();
+}
+
+#[test]
+fn style_and_shapes() {
+    let mut editor = Editor::start();
+    let text = "net bird=Input(32x32x3)>>Conv(3x3,8) >> Relu>>MaxPool(2x2)\n\n\n\n";
+    editor.open(BIRD, text);
+    let options = json!({ "tabSize": 2, "insertSpaces": true });
+    let format = json!({ "textDocument": { "uri": BIRD }, "options": options });
+    let edits = editor.ask("textDocument/formatting", format.clone());
+    let formatted = edited(text, &edits);
+    assert_eq!(formatted, "net bird = Input(32x32x3) >> Conv(3x3, 8) >> Relu >> MaxPool(2x2)\n");
+    editor.change(BIRD, 2, &formatted);
+    assert_eq!(editor.ask("textDocument/formatting", format), json!([]));
+    let whole = json!({ "start": { "line": 0, "character": 0 }, "end": { "line": 99, "character": 0 } });
+    let hints = |editor: &mut Editor| {
+        let answer = editor.ask("textDocument/inlayHint", json!({ "textDocument": { "uri": BIRD }, "range": whole }));
+        let list = answer.as_array().expect("a list");
+        let shape = |hint: &Value| (hint["position"].clone(), hint["label"].as_str().expect("a label").to_string());
+        list.iter().map(shape).collect::<Vec<_>>()
+    };
+    let expected = [
+        (at(&formatted, "Input(32x32x3)|"), "(?, 32, 32, 3)".to_string()),
+        (at(&formatted, "Conv(3x3, 8)|"), "(?, 30, 30, 8)".to_string()),
+        (at(&formatted, "MaxPool(2x2)|"), "(?, 15, 15, 8)".to_string()),
+    ];
+    assert_eq!(hints(&mut editor), expected);
+    let cut = "vgg16[..dropout-2] >> Softmax(10)";
+    editor.change(BIRD, 3, cut);
+    let expected =
+        [(at(cut, "dropout-2]|"), "(?, 4096)".to_string()), (at(cut, "Softmax(10)|"), "(?, 10)".to_string())];
+    assert_eq!(hints(&mut editor), expected);
+    editor.change(BIRD, 4, RIGHT);
+    let shapes: Vec<String> = hints(&mut editor).into_iter().map(|(_, shape)| shape).collect();
+    assert!(shapes.contains(&"(?, 32, 32, 16)".into()) && shapes.contains(&"(?, 4096)".into()), "{shapes:?}");
+    editor.stop();
+}
+
+#[test]
+fn no_text_ends_the_server() {
+    let mut editor = Editor::start();
+    editor.open(BIRD, RIGHT);
+    let place = |text: &str| at(&format!("{text}\u{0}"), "\u{0}");
+    let mut version = 1;
+    let cuts = RIGHT.char_indices().map(|(at, _)| RIGHT[..at].to_string()).step_by(7);
+    let odd = [
+        "((((",
+        "\"",
+        "net",
+        "net f(",
+        "🐦[",
+        "]]}}))",
+        "x[..",
+        "train a { b",
+        "\u{feff}net a = \r\n\r",
+        "use \"bird.net\"",
+    ];
+    let nested = |open: &str, close: &str, depth| format!("net a = {}Relu{}", open.repeat(depth), close.repeat(depth));
+    let deep =
+        [nested("(", ")", 62), nested("{ let x = Relu ", "}", 62), nested("repeat(2) {", "}", 9), "(".repeat(9000)];
+    for text in cuts.chain(odd.map(String::from)).chain(deep) {
+        version += 1;
+        editor.change(BIRD, version, &text);
+        let params = json!({ "textDocument": { "uri": BIRD }, "position": place(&text) });
+        for method in ["hover", "completion", "definition", "prepareRename"] {
+            editor.ask(&format!("textDocument/{method}"), params.clone());
+        }
+        let end = place(&text);
+        let whole = json!({ "start": { "line": 0, "character": 0 }, "end": end });
+        let document = json!({ "uri": BIRD });
+        editor.ask("textDocument/inlayHint", json!({ "textDocument": document, "range": whole }));
+        editor.ask("textDocument/documentSymbol", json!({ "textDocument": document }));
+        editor.ask(
+            "textDocument/formatting",
+            json!({ "textDocument": document, "options": { "tabSize": 2, "insertSpaces": true } }),
+        );
+    }
+    let unknown = editor.request("textDocument/nothing", json!({}));
+    assert_eq!(unknown["error"]["code"], -32601);
+    let away = json!({ "textDocument": { "uri": "file:///away.net" }, "position": { "line": 0, "character": 0 } });
+    assert_eq!(editor.ask("textDocument/hover", away), Value::Null);
+    editor.stop();
+}
+
+#[test]
+fn specs_that_ship_open_without_mistakes() {
+    let mut editor = Editor::start();
+    for spec in netc::elaborate::shipped::SPECS {
+        let uri = format!("file:///nowhere/{}.net", spec.name);
+        let told = editor.open(&uri, spec.text);
+        assert!(told.iter().all(|fault| fault["severity"] != 1), "{}: {told:?}", spec.name);
+        let whole = json!({ "start": { "line": 0, "character": 0 }, "end": { "line": 9999, "character": 0 } });
+        let hints = editor.ask("textDocument/inlayHint", json!({ "textDocument": { "uri": uri }, "range": whole }));
+        let shapes: Vec<&str> =
+            hints.as_array().expect("a list").iter().filter_map(|hint| hint["label"].as_str()).collect();
+        let classifies = spec.name != "mixture_of_experts";
+        assert_eq!(shapes.contains(&"(?, 1000)"), classifies, "{}: {shapes:?}", spec.name);
+    }
+    editor.stop();
+}
+
+/// A file of the `editors` folder, as JSON.
+fn editor_file(path: &str) -> Value {
+    let path = format!("{}/editors/{path}", env!("CARGO_MANIFEST_DIR"));
+    let text = std::fs::read_to_string(&path).unwrap_or_else(|fault| panic!("{path}: {fault}"));
+    serde_json::from_str(&text).unwrap_or_else(|fault| panic!("{path}: {fault}"))
+}
+
+#[test]
+fn the_editors_files_are_whole() {
+    let package = editor_file("vscode/package.json");
+    editor_file("vscode/language-configuration.json");
+    let grammar = editor_file("netc.tmLanguage.json");
+    assert_eq!(package["contributes"]["grammars"][0]["scopeName"], grammar["scopeName"]);
+    assert_eq!(package["contributes"]["languages"][0]["extensions"], json!([".net"]));
+    // The folder of VS Code copies the one grammar when it is installed.
+    assert_eq!(package["contributes"]["grammars"][0]["path"], "./netc.tmLanguage.json");
+    assert!(package["scripts"]["grammar"].as_str().is_some_and(|script| script.contains("../netc.tmLanguage.json")));
+    let main = package["main"].as_str().expect("a script").trim_start_matches("./");
+    assert!(std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("editors/vscode").join(main).is_file());
+    let text = grammar.to_string();
+    let words: Vec<&str> = text.split(|c: char| !c.is_alphanumeric() && c != '_').collect();
+    // The grammar's own list of reserved words must be the one that the program and the editors have.
+    let pest = include_str!("../grammar/net.pest");
+    let list = pest.split_once("keyword = _{").expect("the rule is there").1;
+    let list = list.split_once('}').expect("the rule ends").0;
+    let keywords: Vec<&str> = list.split('"').skip(1).step_by(2).collect();
+    assert_eq!(keywords, netc::syntax::KEYWORDS);
+    for keyword in keywords {
+        assert!(words.contains(&keyword), "{keyword} is not highlighted");
+    }
+}

@@ -257,5 +257,5 @@ fn what_nobody_could_read_is_not_drawn() {
 #[test]
 fn the_drawing_in_the_readme_is_the_programs_own() {
     let drawing = std::fs::read_to_string("specs/samples/squeezenet1_1.svg").unwrap();
-    assert_eq!(drawing, netc::view::svg(&shipped_graph("squeezenet1_1")));
+    assert_eq!(drawing, netc::view::svg(&load("squeezenet1_1").0));
 }

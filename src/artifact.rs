@@ -10,6 +10,7 @@
 
 use crate::ops::preprocessing::Preprocessing;
 use crate::plan::Plan;
+use crate::source::plain;
 use memmap2::Mmap;
 use serde::{Deserialize, Serialize};
 use std::fs::File;
@@ -55,7 +56,7 @@ pub struct Manifest {
 /// Why a file is refused.
 #[derive(Debug, thiserror::Error)]
 pub enum ArtifactError {
-    #[error("cannot be read: {0}")]
+    #[error("cannot be read: {}", plain(.0))]
     Unreadable(std::io::Error),
     #[error("is not an artifact")]
     NotAnArtifact,
@@ -63,8 +64,16 @@ pub enum ArtifactError {
     Version(u32),
     #[error("is damaged: {0}")]
     Damaged(String),
-    #[error("cannot be written: {0}")]
+    #[error("cannot be written: {}", unwritable(.0))]
     Unwritable(std::io::Error),
+}
+
+/// Why a file cannot be written, for a path of which the folder may be missing.
+fn unwritable(fault: &std::io::Error) -> String {
+    match fault.kind() {
+        std::io::ErrorKind::NotFound => "its folder is not there".into(),
+        _ => plain(fault),
+    }
 }
 
 /// The constants, wherever they stand.

@@ -3,6 +3,7 @@
 use crate::artifact::{Artifact, Manifest, Memory, Sink, Writer};
 use crate::diagnostics::{Code, Diagnostic, Diagnostics, Result};
 use crate::elaborate::Spec;
+use crate::elaborate::project::near_file;
 use crate::elaborate::requests::LabelsRequest;
 use crate::graph::{Graph, ParameterId, reference};
 use crate::lower::{self, Compiled, Options};
@@ -24,6 +25,8 @@ pub struct BuildOptions {
     pub weights: BTreeMap<String, PathBuf>,
     /// Parameters that nothing has trained are no error.
     pub allow_untrained: bool,
+    /// Files of weights that are not there are no error either: their parameters stay random.
+    pub allow_missing: bool,
     /// No algorithm that rounds otherwise than the direct one.
     pub exact: bool,
 }
@@ -44,12 +47,25 @@ pub struct Build {
 
 /// Expands a net and checks all of the spec that can be checked without opening files.
 pub fn graph(spec: &Spec, net: Option<&str>) -> Result<(Graph, Diagnostics)> {
+    expand(spec, net, Spec::graph)
+}
+
+/// The same, also for a fragment that a cut made, such as `vgg16[-3..]`.
+pub fn graph_or_fragment(spec: &Spec, net: Option<&str>) -> Result<(Graph, Diagnostics)> {
+    expand(spec, net, Spec::graph_or_fragment)
+}
+
+fn expand(
+    spec: &Spec,
+    net: Option<&str>,
+    graph: impl Fn(&Spec, usize) -> Result<(Graph, Diagnostics)>,
+) -> Result<(Graph, Diagnostics)> {
     let mut told = spec.faults.clone();
     told.extend(spec.check_recipes());
     if told.has_errors() {
         return Err(told);
     }
-    let made = spec.choose(net).and_then(|net| spec.graph(net));
+    let made = spec.choose(net).and_then(|net| graph(spec, net));
     match made {
         Ok((graph, more)) => {
             told.extend(more);
@@ -66,7 +82,8 @@ pub fn graph(spec: &Spec, net: Option<&str>) -> Result<(Graph, Diagnostics)> {
 pub fn build(spec: &Spec, options: &BuildOptions) -> Result<(Build, Diagnostics)> {
     let (graph, mut told) = graph(spec, options.net.as_deref())?;
     let mut faults = Diagnostics::default();
-    let requests = spec.weights(&graph, &options.weights)?;
+    let mut requests = spec.weights(&graph, &options.weights)?;
+    requests.retain(|request| !options.allow_missing || request.path.exists());
     let mut files: Vec<PathBuf> = requests.iter().map(|request| request.path.clone()).collect();
     let bound = bind::bind(&graph, &requests);
     let labels = match labels(spec, &graph) {
@@ -141,29 +158,32 @@ fn untrained(graph: &Graph, report: &Report) -> Diagnostic {
 fn labels(spec: &Spec, graph: &Graph) -> Result<(Option<Vec<String>>, Option<PathBuf>)> {
     let (labels, file, span) = match spec.labels(&graph.name)? {
         None => return Ok((None, None)),
-        Some(LabelsRequest::List(labels)) => (labels, None, None),
+        Some(LabelsRequest::List(labels, span)) => (labels, None, span),
         Some(LabelsRequest::File(path, span)) => match crate::data::labels::read(&path) {
-            Ok(labels) => (labels, Some(path), Some(span)),
+            Ok(labels) => (labels, Some(path), span),
             // Labels that training will write are not there before it.
             Err(fault) if !path.exists() && spec.project.recipes.contains_key(&graph.name) => {
                 let _ = fault;
                 return Ok((None, None));
             }
             Err(fault) => {
-                return Err(Diagnostic::new(Code::Labels, fault.to_string()).at(span, "these labels").into());
+                return Err(Diagnostic::new(Code::Labels, fault.to_string())
+                    .at(span, "these labels")
+                    .maybe_help(near_file(&path).filter(|_| !path.exists()))
+                    .into());
             }
         },
     };
-    let classes = graph.outputs.first().and_then(|&id| graph.node(id).output.channels().known());
-    if classes.is_some_and(|classes| classes != labels.len()) {
-        let mut diagnostic = Diagnostic::new(
-            Code::Labels,
-            format!("`{}` has {} labels for {} outputs", graph.name, labels.len(), classes.unwrap_or(0)),
-        );
-        if let Some(span) = span {
-            diagnostic = diagnostic.at(span, "these labels");
-        }
-        return Err(diagnostic.into());
+    let output = graph.outputs.first().map(|&id| graph.node(id));
+    if let Some(output) = output
+        && let Some(classes) = output.output.channels().known()
+        && classes != labels.len()
+    {
+        let message = format!("`{}` has {} labels for {classes} outputs", graph.name, labels.len());
+        return Err(Diagnostic::new(Code::Labels, message)
+            .at(span, format!("{} labels", labels.len()))
+            .and(output.origin.span, format!("gives {}", output.output))
+            .into());
     }
     Ok((Some(labels), file))
 }

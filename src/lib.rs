@@ -10,8 +10,8 @@
 //! [`optimize::optimize`], [`lower::lower`], [`compile::Build::write`], [`artifact::Artifact::open`], [`runtime::Session::run`].
 //! [`compile::build`] goes the whole road. Each type has a deterministic text form, which `netc build --emit` prints.
 //!
-//! A room uses only rooms below it: `cli`, `lsp`, `view`, `compile`, `data`, `runtime`, `artifact`, `lower`, `optimize`, `weights`,
-//! `elaborate`, `syntax`, `ops`, `graph`, `plan`, `kernels`, `diagnostics`, `source` and `tensor`.
+//! A room uses only rooms below it: `cli`, `lsp`, `verify`, `compile`, `view`, `data`, `runtime`, `artifact`, `lower`, `optimize`,
+//! `weights`, `elaborate`, `syntax`, `ops`, `graph`, `plan`, `kernels`, `diagnostics`, `source` and `tensor`.
 //!
 //! ```no_run
 //! use netc::{compile, elaborate, runtime::Session};
@@ -44,5 +44,6 @@ pub mod runtime;
 pub mod source;
 pub mod syntax;
 pub mod tensor;
+pub mod verify;
 pub mod view;
 pub mod weights;

@@ -85,12 +85,27 @@ impl Sources {
         (line, column)
     }
 
-    /// The folder that relative paths in a file start at: the file's own, or the working directory.
+    /// The folder that relative paths in a file start at: the file's own, or (empty) the working directory.
     pub fn folder(&self, id: FileId) -> PathBuf {
-        let parent = self.file(id).path.as_deref().and_then(Path::parent);
-        match parent {
-            Some(folder) if !folder.as_os_str().is_empty() => folder.to_path_buf(),
-            _ => PathBuf::from("."),
-        }
+        self.file(id).path.as_deref().and_then(Path::parent).map(Path::to_path_buf).unwrap_or_default()
+    }
+
+    /// Where a path that is written in a file leads.
+    pub fn beside(&self, id: FileId, path: &str) -> PathBuf {
+        let folder = self.folder(id);
+        if folder == Path::new(".") { PathBuf::from(path) } else { folder.join(path) }
+    }
+}
+
+/// An I/O error without the operating system's number.
+pub fn plain(fault: &std::io::Error) -> String {
+    match fault.kind() {
+        std::io::ErrorKind::NotFound => "there is no such file".into(),
+        std::io::ErrorKind::PermissionDenied => "permission denied".into(),
+        std::io::ErrorKind::IsADirectory => "it is a folder".into(),
+        std::io::ErrorKind::NotADirectory => "a part of its path is a file, not a folder".into(),
+        std::io::ErrorKind::StorageFull => "the disk is full".into(),
+        std::io::ErrorKind::ReadOnlyFilesystem => "the disk is read-only".into(),
+        _ => fault.to_string(),
     }
 }

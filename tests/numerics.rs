@@ -99,3 +99,49 @@ fn the_real_convolutions_of_vgg16_give_the_reference() {
     let error = error(&found, &array(&reference, "block5_pool"));
     assert!(error < 1e-5, "{error}");
 }
+
+/// Every shipped architecture at full size against the f64 reference of its unfused graph, with random weights. Outputs
+/// are compared before a softmax that random weights saturate.
+#[test]
+fn architectures_give_what_their_f64_reference_gives() {
+    if data().is_none() {
+        return;
+    }
+    let nets = [
+        "squeezenet",
+        "alexnet",
+        "resnet50[..fc1000] >> Dense(1000)",
+        "vgg19",
+        "Input(10) >> mixture_of_experts([Relu(64) >> Relu(7), Tanh(7), Sigmoid(7)], gate=Softmax(3))",
+    ];
+    for net in nets {
+        let spec = load(net, &from_disk).map_err(|(_, faults)| faults).unwrap();
+        let options = BuildOptions { allow_untrained: true, allow_missing: true, ..BuildOptions::default() };
+        let (build, _) = compile::build(&spec, &options).unwrap();
+        for deviation in netc::verify::verify(&build, 1, 2).unwrap() {
+            println!("{net}: {deviation:?}");
+            assert!(deviation.error < 1e-4 && deviation.same_top5, "{net}: {deviation:?}");
+        }
+    }
+}
+
+/// VGG16 at full size against the float64 reference of `make_weights.py --scale 1`, where NETC_VGG16 names its folder.
+#[test]
+fn vgg16_at_full_size_gives_the_reference() {
+    let Some(folder) = std::env::var_os("NETC_VGG16").map(PathBuf::from) else { return };
+    let reference = folder.join("vgg16_ref.npz");
+    let wanted = array(&reference, "probs");
+    for file in [
+        "vgg16_neupy.hdf5",
+        "vgg16_keras1.h5",
+        "vgg16_keras2.h5",
+        "vgg16_keras_full.h5",
+        "vgg16_keras3.weights.h5",
+        "vgg16_keras3_noname.weights.h5",
+    ] {
+        let found = run("vgg16", &[("vgg16", &folder.join(file))], &[array(&reference, "x")]);
+        let error = error(&found, &wanted);
+        assert!(error < 1e-4, "{file}: {error}");
+        assert_eq!(top5(&found, 1000), top5(wanted.as_slice().unwrap(), 1000), "{file}");
+    }
+}

@@ -97,3 +97,21 @@ fn architectures_are_those_of_neupy() {
         assert_eq!(rows, table.lines().collect::<Vec<_>>(), "{name}");
     }
 }
+
+/// A cut's mention is a net like any other, also where it has no input.
+#[test]
+fn a_fragment_is_shown_without_what_it_takes() {
+    let spec = load("vgg16[-3..]", &from_disk).map_err(|(_, faults)| faults).unwrap();
+    let (graph, _) = compile::graph_or_fragment(&spec, None).unwrap();
+    assert_eq!(graph.summary(), "(?, 4096) -> [... 3 layers ...] -> (?, 1000)");
+    let names: Vec<&str> = graph.layers().map(|id| graph.node(id).name.as_str()).collect();
+    assert_eq!(names, ["dropout-2", "dense_3", "softmax-1"]);
+    assert!(compile::graph(&spec, None).is_err());
+}
+
+/// A scope as a cut's end is all of it, with the layers whose names were generated.
+#[test]
+fn a_scope_is_an_end_of_a_cut() {
+    assert_eq!(graph("squeezenet[..=fire8]").summary(), "(?, 227, 227, 3) -> [... 54 layers ...] -> (?, 27, 27, 512)");
+    assert_eq!(graph("squeezenet[..fire8]").summary(), "(?, 227, 227, 3) -> [... 47 layers ...] -> (?, 27, 27, 384)");
+}

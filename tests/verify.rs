@@ -271,6 +271,50 @@ const CHAINS: Table = &[
     "Input(40x40x3) >> Conv(3x3, 24, padding=same) >> Relu >> MaxPool(2x2) >> Conv(3x3, 24, padding=same) >> Relu >> MaxPool(2x2) >> Conv(3x3, 24) >> Flatten >> Relu(17) >> Softmax(9)",
 ];
 
+/// What nobody would write: compositions drawn at random, so that placements meet each other.
+const DRAWN: Table = &[
+    "Input(4x6x16) >> Conv(1x1, 3) >> Tanh >> ({ let a = BatchNorm >> LeakyRelu  let b = a >> Tanh  (a | b) >> Concatenate } | Tanh >> LeakyRelu) >> Concatenate >> (Identity | Relu)",
+    "Input(4x6x16) >> { let a = BatchNorm  let b = a >> Conv(3x3, 2, padding=same) >> { let a = LeakyRelu >> Relu  let b = a >> LeakyRelu  (b | a | a) >> Concatenate }  (a | b) >> Concatenate } >> (GlobalPool(max) | Flatten >> Relu(4) >> Softmax(2)) >> Concatenate",
+    "Input(4x6x4) >> AvgPool(2x2) >> (GlobalPool(max) | Flatten >> Relu(4) >> Softmax(2)) >> Concatenate",
+    "Input(5x4x1) >> DepthwiseConv(3x3, padding=same) >> (BatchNorm >> LeakyRelu >> Conv(1x1, 2) | (Conv(1x1, 5) >> LeakyRelu | Identity) >> Concatenate >> Tanh >> Conv(1x1, 2)) >> Concatenate(axis=2) >> (Identity | Relu)",
+    "Input(4x4x16) >> { let a = DepthwiseConv(3x3, padding=same)  let b = a >> Softmax >> Conv(1x1, 5)  (b | a >> Identity | a >> Slice(0, 1)) >> Concatenate } >> (Identity | Relu)",
+    "Input(6x4x16) >> Slice(10, 12) >> LeakyRelu >> (BatchNorm >> (Slice(0, 1) >> LeakyRelu | Identity | BatchNorm) >> Concatenate >> Conv(1x1, 2) | Conv(1x1, 5) >> BatchNorm >> Conv(1x1, 2)) >> Concatenate(axis=1) >> { let z = Identity  (z | z >> Flatten | z) }",
+    "Input(4x4x1) >> (Softmax >> Softmax | (Tanh >> Conv(1x1, 3) | LeakyRelu >> Conv(1x1, 3)) >> Maximum >> Slice(0, 3)) >> Concatenate >> Identity >> { let z = Identity  (z | z >> Flatten | z) }",
+    "Input(4x6x3) >> ((Slice(1, 3) >> DepthwiseConv(3x3, padding=same) >> Conv(1x1, 3) | LeakyRelu) >> Maximum >> Conv(1x1, 3) | Slice(1, 3) >> Relu >> Conv(1x1, 3)) >> Concatenate(axis=2) >> AvgPool(2x2) >> { let z = Identity  (z | z >> Flatten | z) }",
+    "Input(4x7x3) >> Relu >> (GlobalPool(max) | Flatten >> Relu(4) >> Softmax(2)) >> Concatenate",
+    "Input(6x6x4) >> (Relu | Relu >> (BatchNorm | Slice(1, 3) >> Conv(1x1, 4)) >> Add) >> Concatenate >> MaxPool(2x2)",
+    "Input(5x7x4) >> (Conv(1x1, 3) | LeakyRelu >> Conv(3x3, 16, padding=same)) >> Concatenate >> Conv(3x3, 2, padding=same) >> GlobalPool(avg)",
+    "Input(4x4x4) >> DepthwiseConv(3x3, padding=same) >> Tanh >> (GlobalPool(max) | Flatten >> Relu(4) >> Softmax(2)) >> Concatenate",
+    "Input(5x4x16) >> (Conv(1x1, 2) >> Conv(1x1, 16) | Identity >> Conv(1x1, 16)) >> Concatenate(axis=1) >> Flatten >> Dense(3)",
+    "Input(4x4x16) >> { let a = Identity  let b = a >> Transpose([0, 2, 1, 3])  (b | a | a) >> Concatenate } >> Tanh >> { let z = Identity  (z | z >> Flatten | z) }",
+    "Input(5x7x16) >> Slice(5, 13) >> (Identity >> MaxPool(3x3, stride=1, padding=same) | DepthwiseConv(3x3, padding=same) >> MaxPool(3x3, stride=1, padding=same)) >> Concatenate(axis=1) >> Softmax >> GlobalPool(avg)",
+    "Input(5x4x3) >> Tanh >> Relu >> DepthwiseConv(3x3, padding=same) >> (GlobalPool(max) | Flatten >> Relu(4) >> Softmax(2)) >> Concatenate",
+    "Input(6x4x3) >> (Relu >> Identity >> Conv(1x1, 3) | (Conv(3x3, 4, padding=same) | Conv(3x3, 18, padding=same) >> LeakyRelu) >> Concatenate >> Tanh >> Conv(1x1, 3)) >> Concatenate(axis=1)",
+    "Input(5x7x16) >> MaxPool(2x2) >> ((LeakyRelu | Reshape(6x16) >> Reshape(2x3x16)) >> Concatenate >> Conv(1x1, 16) | Conv(1x1, 2) >> MaxPool(3x3, stride=1, padding=same) >> Conv(1x1, 16)) >> Maximum >> { let z = Identity  (z | z >> Flatten | z) }",
+    "Input(6x4x3) >> Tanh >> (GlobalPool(max) | Flatten >> Relu(4) >> Softmax(2)) >> Concatenate",
+    "Input(8x6x16) >> Conv(3x3, 3) >> Conv(3x3, 2, padding=same) >> Conv(3x3, 16) >> (GlobalPool(max) | Flatten >> Relu(4) >> Softmax(2)) >> Concatenate",
+    "Input(8x7x4) >> (Softmax >> Conv(1x1, 2) | Identity >> Conv(1x1, 2)) >> Concatenate(axis=1) >> BatchNorm >> (Identity | Relu)",
+    "Input(8x4x1) >> (Identity >> Conv(1x1, 1) | Softmax >> Conv(3x3, 18, padding=same) >> Conv(1x1, 1)) >> Concatenate(axis=2) >> { let z = Identity  (z | z >> Flatten | z) }",
+    "Input(6x4x4) >> Conv(3x3, 8) >> (GlobalPool(max) | Flatten >> Relu(4) >> Softmax(2)) >> Concatenate",
+    "Input(5x4x1) >> ({ let a = Reshape(20x1) >> Reshape(5x4x1) >> Tanh  let b = a >> LeakyRelu >> Conv(1x1, 2)  (b | a | a) >> Concatenate } >> BatchNorm | Tanh | BatchNorm >> DepthwiseConv(3x3, padding=same)) >> Concatenate >> (Identity | Relu)",
+    "Input(6x7x1) >> AvgPool(2x2) >> Conv(3x3, 3) >> (GlobalPool(max) | Flatten >> Relu(4) >> Softmax(2)) >> Concatenate",
+    "Input(4x7x1) >> (Identity >> Relu >> Conv(1x1, 4) | MaxPool(3x3, stride=1, padding=same) >> Conv(1x1, 2) >> Conv(1x1, 4)) >> Add >> Conv(3x3, 4, padding=same) >> (Relu | Reshape(28x4) >> Reshape(4x7x4)) >> Concatenate",
+    "Input(8x4x4) >> LeakyRelu >> (MaxPool(3x3, stride=1, padding=same) | DepthwiseConv(3x3, padding=same) | Conv(3x3, 4, padding=same)) >> Concatenate >> Tanh",
+    "Input(8x6x4) >> Tanh >> BatchNorm >> (GlobalPool(max) | Flatten >> Relu(4) >> Softmax(2)) >> Concatenate",
+    "Input(4x7x1) >> { let a = Softmax  let b = a >> { let a = Relu >> Identity  let b = a >> Softmax >> LeakyRelu  (b | a | a) >> Concatenate }  b } >> AvgPool(2x2) >> BatchNorm >> { let z = Identity  (z | z >> Flatten | z) }",
+    "Input(4x6x16) >> MaxPool(2x2) >> DepthwiseConv(3x3, padding=same) >> (Conv(3x3, 18, padding=same) >> Conv(1x1, 16) | (LeakyRelu >> LeakyRelu | Identity >> Softmax | Identity) >> Concatenate >> Conv(1x1, 16)) >> Concatenate(axis=1) >> GlobalPool(avg)",
+    "Input(5x4x3) >> LeakyRelu >> (DepthwiseConv(3x3, padding=same) >> (LeakyRelu | Conv(3x3, 4, padding=same) >> LeakyRelu) >> Concatenate >> Conv(1x1, 3) | Softmax >> Slice(1, 2) >> Conv(1x1, 3)) >> Concatenate(axis=2) >> Identity >> GlobalPool(avg)",
+    "Input(6x7x3) >> (Slice(0, 1) >> Conv(1x1, 2) | Conv(3x3, 18, padding=same) >> Identity >> Conv(1x1, 2)) >> Concatenate(axis=1) >> MaxPool(3x3, stride=1, padding=same) >> Conv(1x1, 5)",
+    "Input(5x4x16) >> (Identity >> Conv(1x1, 3) | { let a = Reshape(20x16) >> Reshape(5x4x16) >> Softmax  let b = a >> Conv(1x1, 2)  (a | b) >> Concatenate } >> Slice(1, 16) >> Conv(1x1, 3)) >> Maximum >> GlobalPool(avg)",
+    "Input(6x6x4) >> MaxPool(3x3, stride=1, padding=same) >> MaxPool(2x2) >> (GlobalPool(max) | Flatten >> Relu(4) >> Softmax(2)) >> Concatenate",
+    "Input(8x7x16) >> AvgPool(2x2) >> Conv(3x3, 3) >> (GlobalPool(max) | Flatten >> Relu(4) >> Softmax(2)) >> Concatenate",
+    "Input(4x7x16) >> Conv(3x3, 2, padding=same) >> LeakyRelu >> (GlobalPool(max) | Flatten >> Relu(4) >> Softmax(2)) >> Concatenate",
+    "Input(6x4x4) >> Conv(3x3, 16) >> (Conv(1x1, 3) >> Conv(1x1, 2) | BatchNorm >> Identity >> Conv(1x1, 2)) >> Concatenate(axis=1) >> Flatten >> Dense(3)",
+    "Input(4x6x1) >> MaxPool(3x3, stride=1, padding=same) >> (Softmax >> Conv(1x1, 3) >> Conv(1x1, 2) | MaxPool(3x3, stride=1, padding=same) >> (Softmax >> Identity | LeakyRelu >> Conv(1x1, 5)) >> Concatenate >> Conv(1x1, 2)) >> Concatenate(axis=2)",
+    "Input(6x7x4) >> ((MaxPool(3x3, stride=1, padding=same) | LeakyRelu >> Softmax | LeakyRelu) >> Concatenate | Conv(1x1, 2)) >> Concatenate >> Tanh >> GlobalPool(avg)",
+    "Input(8x4x1) >> AvgPool(2x2) >> (Conv(1x1, 2) | LeakyRelu >> (LeakyRelu | Softmax) >> Concatenate | Softmax) >> Concatenate >> GlobalPool(avg)",
+];
+
 #[test]
 fn concatenations() {
     check(CONCATENATIONS);
@@ -294,4 +338,9 @@ fn ends() {
 #[test]
 fn chains() {
     check(CHAINS);
+}
+
+#[test]
+fn drawn() {
+    check(DRAWN);
 }

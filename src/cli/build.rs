@@ -41,6 +41,7 @@ impl Choices {
             net: self.net.clone(),
             weights: self.weights.iter().cloned().collect::<BTreeMap<_, _>>(),
             allow_untrained: self.allow_untrained,
+            allow_missing: false,
             exact: self.exact,
         }
     }

@@ -64,7 +64,7 @@ fn check(spec: &Spec, net: Option<&str>) -> (Diagnostics, Vec<String>) {
         },
     };
     for net in nets {
-        match spec.graph(net) {
+        match spec.graph_or_fragment(net) {
             Ok((graph, more)) => {
                 told.extend(more);
                 lines.push(format!("{}: {}\n", graph.name, graph.summary()));

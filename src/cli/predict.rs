@@ -100,10 +100,19 @@ fn photos(session: &mut Session, artifact: &Artifact, args: &Args) -> Result<Pre
         return Err(wrong(Code::Inputs, message));
     };
     let (Some(preprocessing), [height, width, channels]) = (preprocessing, &port.sizes[..]) else {
-        let message = format!("`{}` does not say how a photo becomes its input {:?}", plan.name, port.sizes);
-        return Err(wrong(Code::Preprocessing, message));
+        let sizes: Vec<String> = port.sizes.iter().map(usize::to_string).collect();
+        let sizes = sizes.join("x");
+        let message = format!("`{}` does not say how a photo becomes its input {sizes}", plan.name);
+        return Err(report::fail_with(
+            Diagnostic::new(Code::Preprocessing, message)
+                .help(format!("write `Input({sizes}, image=Caffe)` in the spec; arrays (.npy) are taken as they are")),
+        ));
     };
-    let found = folder::expand(&args.inputs, Walk::OneLevel).map_err(|fault| wrong(Code::Inputs, fault.to_string()))?;
+    let found = folder::expand(&args.inputs, Walk::OneLevel).map_err(|fault| {
+        let missing = args.inputs.iter().find(|path| !path.exists());
+        let near = missing.and_then(|path| crate::elaborate::project::near_file(path));
+        report::fail_with(Diagnostic::new(Code::Inputs, fault.to_string()).maybe_help(near))
+    })?;
     for skipped in &found.skipped {
         report::line("Skipping", format!("{}: {}", skipped.path.display(), skipped.reason));
     }

@@ -26,7 +26,7 @@ pub struct Args {
 
 pub fn run(args: &Args) -> Done {
     let spec = report::load(&args.spec)?;
-    let graph = report::settle(compile::graph(&spec, args.net.as_deref()), &spec.sources)?;
+    let graph = report::settle(compile::graph_or_fragment(&spec, args.net.as_deref()), &spec.sources)?;
     if args.svg {
         let drawing = svg::svg(&graph);
         return match &args.output {

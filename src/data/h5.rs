@@ -40,7 +40,7 @@ pub fn write(path: &Path, arrays: &[(&str, ArrayViewD<f32>)]) -> Result<(), Arra
     let file = File::create(path).map_err(fault)?;
     for (name, array) in arrays {
         let array = array.as_standard_layout();
-        within(name, file.new_dataset_builder().with_data(&array).create(*name).map_err(fault))?;
+        within(name, file.new_dataset_builder().obj_track_times(false).with_data(&array).create(*name).map_err(fault))?;
     }
     file.flush().map_err(fault)?;
     file.close().map_err(fault)

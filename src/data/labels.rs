@@ -11,7 +11,7 @@ pub const MAX_BYTES: u64 = 16 << 20;
 /// Why a labels file cannot be used. Lines count from 1.
 #[derive(Debug, Error)]
 pub enum LabelsError {
-    #[error("{}: {source}", path.display())]
+    #[error("{} cannot be read: {}", path.display(), crate::source::plain(source))]
     Io { path: PathBuf, source: io::Error },
     #[error("{} is larger than {} MiB, which no list of labels is", path.display(), MAX_BYTES >> 20)]
     TooLarge { path: PathBuf },
@@ -85,7 +85,7 @@ mod tests {
     #[test]
     fn a_missing_file() {
         let error = read(Path::new("no/such/file.txt")).unwrap_err().to_string();
-        assert!(error.starts_with("no/such/file.txt: "), "{error}");
+        assert_eq!(error, "no/such/file.txt cannot be read: there is no such file");
     }
 
     #[test]

@@ -30,6 +30,8 @@ pub struct Elaborator<'p> {
     pub project: &'p Project,
     pub sources: &'p Sources,
     pub faults: Diagnostics,
+    /// Whether a net may begin with a cut that has a start: what comes in is then left open, for `show`.
+    pub open: bool,
     pub(super) draft: Draft,
     frozen: bool,
     depth: usize,
@@ -46,6 +48,7 @@ impl<'p> Elaborator<'p> {
             project,
             sources,
             faults: Diagnostics::default(),
+            open: false,
             draft: Draft::default(),
             frozen: false,
             depth: 0,
@@ -143,7 +146,7 @@ impl<'p> Elaborator<'p> {
                     !same && self.guarded(|this| this.starts_at_input(closure.expression, &closure.scope))
                 }
                 Some(Bound::Shared(shared)) => self.starts_at_input(shared.closure.expression, &shared.closure.scope),
-                Some(Bound::Signal(_)) => true,
+                // A value that was handed over lives in the net around: what uses it cannot stand alone.
                 Some(_) => false,
                 None => self.named_starts_at_input(name, &[], expression.span, scope),
             },
@@ -428,6 +431,12 @@ impl<'p> Elaborator<'p> {
     ) -> Result<Vec<NodeId>, Stop> {
         let inner = Scope::inside(scope);
         for statement in statements {
+            if ops::find(&statement.name.text).is_some() {
+                return Err(self.stop(
+                    Diagnostic::new(Code::ReservedName, format!("`{}` is a layer", statement.name.text))
+                        .at(statement.name.span, "a value needs another name"),
+                ));
+            }
             let closure = Closure { expression: &statement.value, scope: inner.clone() };
             let bound = match statement.shared {
                 true => Bound::Shared(Rc::new(Shared {
@@ -444,9 +453,11 @@ impl<'p> Elaborator<'p> {
                 },
             };
             if inner.define(&statement.name.text, bound) {
+                let first = statements.iter().find(|other| other.name.text == statement.name.text);
                 return Err(self.stop(
                     Diagnostic::new(Code::DuplicateItem, format!("`{}` is defined twice", statement.name.text))
-                        .at(statement.name.span, "again here"),
+                        .at(statement.name.span, "again here")
+                        .maybe_and(first.map(|first| first.name.span), "first here"),
                 ));
             }
         }
@@ -714,7 +725,15 @@ impl<'p> Elaborator<'p> {
         self.check_size(piece.graph.nodes.len(), span)?;
         let frozen = self.frozen;
         match self.draft.splice(piece, keep, &sources, frozen) {
-            Ok(ids) => Ok(outputs.iter().filter_map(|output| ids.get(output).copied()).collect()),
+            Ok(ids) => {
+                // Layers of a net that is complete by itself know its definition only; now they know this mention.
+                let kept = piece.graph.ids().filter(|id| keep[id.0]);
+                for new in kept.filter_map(|id| ids.get(&id).copied()) {
+                    let origin = &mut self.draft.graph.nodes[new.0].origin;
+                    origin.mention = origin.mention.as_deref().map(|mention| mentioned(mention, span));
+                }
+                Ok(outputs.iter().filter_map(|output| ids.get(output).copied()).collect())
+            }
             Err((id, fault)) => {
                 let node = piece.graph.node(id);
                 let fed: Vec<NodeId> = match node.inputs.is_empty() {
@@ -783,7 +802,10 @@ impl<'p> Elaborator<'p> {
             Some(index) => inputs.first().into_iter().chain(inputs.get(index)).copied().collect(),
             None => inputs.iter().take(2).copied().collect(),
         };
-        for id in shown {
+        for (place, &id) in shown.iter().enumerate() {
+            if shown[..place].contains(&id) {
+                continue;
+            }
             let node = self.draft.graph.node(id);
             let place = self.before.filter(|_| inputs.len() == 1).unwrap_or(node.origin.span);
             diagnostic = diagnostic.and(place, format!("gives {}", node.output));
@@ -824,11 +846,12 @@ impl<'p> Elaborator<'p> {
         verb: &str,
         binds: bool,
     ) -> Result<(), Stop> {
+        let does = if binds { "gets" } else { "gives" };
         let broken = |message: String, found: String| {
             Diagnostic::new(Code::Contract, message).at(blamed, found).and(contract, "the contract")
         };
         if patterns.len() != nodes.len() {
-            let message = format!("`{net}` {verb} {} tensor(s), but there are {}", patterns.len(), nodes.len());
+            let message = format!("`{net}` {verb} {} tensor(s), but {does} {}", patterns.len(), nodes.len());
             return Err(self.stop(broken(message, "here".into())));
         }
         for (pattern, &node) in patterns.iter().zip(nodes) {
@@ -855,10 +878,23 @@ impl<'p> Elaborator<'p> {
                 }
             }
             if !fits {
-                let message = format!("`{net}` {verb} ({}), but it is {found}", text.join(", "));
-                return Err(self.stop(broken(message, format!("gives {found}"))));
+                let message = format!("`{net}` {verb} ({}), but {does} {found}", text.join(", "));
+                let mut diagnostic = broken(message, format!("{does} {found}"));
+                let origin = self.draft.graph.node(node).origin.span;
+                if binds && origin != blamed {
+                    diagnostic = diagnostic.and(origin, format!("gives {found}"));
+                }
+                return Err(self.stop(diagnostic));
             }
         }
         Ok(())
     }
+}
+
+/// A path of mentions with another place at its outer end.
+fn mentioned(mention: &Mention, span: Span) -> Rc<Mention> {
+    Rc::new(match &mention.outer {
+        Some(outer) => Mention { net: mention.net.clone(), span: mention.span, outer: Some(mentioned(outer, span)) },
+        None => Mention { net: mention.net.clone(), span, outer: None },
+    })
 }

@@ -7,10 +7,12 @@ use super::draft::Piece;
 use super::environment::Scope;
 use crate::diagnostics::{Code, Diagnostic, suggest};
 use crate::graph::{Graph, NodeId};
+use crate::ops::input::Input;
 use crate::source::Span;
 use crate::syntax::ast::{CutEnd, CutRange, Expr};
 use std::collections::{BTreeSet, HashMap};
 use std::rc::Rc;
+use std::sync::Arc;
 
 /// What a cut keeps: which nodes, what it gives, and the nodes outside that feed it.
 #[derive(Debug)]
@@ -51,7 +53,8 @@ impl<'p> Elaborator<'p> {
         if sources.is_empty() {
             return self.put(piece, &keep, &outputs, span, flow);
         }
-        let Some(flow) = flow else {
+        let open = self.open && self.draft.len() == 0;
+        let Some(flow) = flow.or_else(|| open.then(|| self.stand_ins(piece, &sources))) else {
             let first = piece.graph.node(sources[0]);
             return Err(self.stop(
                 Diagnostic::new(Code::Fragment, "a cut with a start is a fragment: it has no input")
@@ -82,6 +85,21 @@ impl<'p> Elaborator<'p> {
         self.place(piece, &keep, sources, &outputs, span)
     }
 
+    /// Nodes in place of what a fragment takes.
+    fn stand_ins(&mut self, piece: &Piece, sources: &[NodeId]) -> Vec<NodeId> {
+        let mut list = Vec::with_capacity(sources.len());
+        for &source in sources {
+            let node = piece.graph.node(source);
+            let input = Input { shape: node.output.clone(), image: None };
+            if let Ok(id) = self.draft.insert(Arc::new(input), &[], false, node.origin.clone()) {
+                self.draft.name(id, node.name.clone());
+                list.push(id);
+            }
+        }
+        self.draft.placeholders = self.draft.len();
+        list
+    }
+
     /// The layers that an end names: one, or all of a scope.
     fn find_layers(&mut self, piece: &Piece, end: &'p CutEnd, scope: &Rc<Scope<'p>>) -> Result<Vec<NodeId>, Stop> {
         let graph = &piece.graph;
@@ -104,15 +122,21 @@ impl<'p> Elaborator<'p> {
                 let named = layers.clone().map(NodeId).find(|&id| graph.node(id).name == text);
                 let found: Vec<NodeId> = match named {
                     Some(id) => vec![id],
-                    None => layers.clone().map(NodeId).filter(|&id| graph.node(id).name.starts_with(&prefix)).collect(),
+                    None => {
+                        let inside = |id: &NodeId| {
+                            let scope = &piece.scopes[id.0];
+                            *scope == text || scope.starts_with(&prefix) || graph.node(*id).name.starts_with(&prefix)
+                        };
+                        layers.clone().map(NodeId).filter(inside).collect()
+                    }
                 };
                 if !found.is_empty() {
                     return Ok(found);
                 }
                 let names: BTreeSet<&str> = layers
                     .flat_map(|index| {
-                        let name = graph.nodes[index].name.as_str();
-                        std::iter::once(name).chain(name.match_indices('/').map(|(at, _)| &name[..at]))
+                        let (name, scope) = (graph.nodes[index].name.as_str(), piece.scopes[index].as_str());
+                        [name, scope].into_iter().chain(name.match_indices('/').map(|(at, _)| &name[..at]))
                     })
                     .collect();
                 let known = "`netc show` lists the layers".to_string();

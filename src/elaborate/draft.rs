@@ -19,6 +19,8 @@ pub struct Draft {
     pub graph: Graph,
     /// The written name of each node, scopes included; none for a generated one.
     written: Vec<Option<String>>,
+    /// The scopes around each node, outer ones first: `left/fire2`. Unlike names, generated ones stand in scopes too.
+    scopes: Vec<String>,
     /// How many nodes stand at the front in place of inputs that come from outside.
     pub placeholders: usize,
 }
@@ -28,6 +30,8 @@ pub struct Draft {
 pub struct Piece {
     pub graph: Graph,
     pub generated: Vec<bool>,
+    /// The scopes around each node.
+    pub scopes: Vec<String>,
     /// Nodes at the front that stand for inputs from outside.
     pub placeholders: usize,
 }
@@ -49,6 +53,7 @@ impl Draft {
         let inputs = inputs.to_vec();
         let id = self.graph.insert(Insertion { name: String::new(), operation, inputs, frozen, origin })?;
         self.written.push(None);
+        self.scopes.push(String::new());
         Ok(id)
     }
 
@@ -57,10 +62,13 @@ impl Draft {
         self.written[id.0] = Some(name);
     }
 
-    /// Puts a scope before the written names of some nodes.
+    /// Puts a scope around some nodes, and before their written names.
     pub fn scope(&mut self, nodes: Range<usize>, scope: &str) {
-        for name in self.written[nodes].iter_mut().flatten() {
+        for name in self.written[nodes.clone()].iter_mut().flatten() {
             *name = format!("{scope}/{name}");
+        }
+        for path in &mut self.scopes[nodes] {
+            *path = if path.is_empty() { scope.to_string() } else { format!("{scope}/{path}") };
         }
     }
 
@@ -94,6 +102,7 @@ impl Draft {
                 .insert(node.operation.clone(), &inputs, frozen, node.origin.clone())
                 .map_err(|fault| (id, fault))?;
             let keeps_name = !piece.generated[id.0] && fed.is_none();
+            self.scopes[new.0].clone_from(&piece.scopes[id.0]);
             self.written[new.0] = keeps_name.then(|| node.name.clone());
             for (place, old) in node.parameters.iter().enumerate() {
                 let fresh = self.graph.nodes[new.0].parameters[place];
@@ -114,6 +123,7 @@ impl Draft {
     pub fn finish(mut self, net: &str, outputs: &[NodeId], complete: bool) -> Result<Piece, Diagnostic> {
         self.graph.name = net.to_string();
         self.graph.outputs = outputs.to_vec();
+        self.graph.open_inputs = self.placeholders;
         let nodes = self.placeholders..self.len();
         let (names, counters) = numbered(&self.graph, &self.written, nodes.clone(), &self.graph.counters);
         if complete {
@@ -123,10 +133,18 @@ impl Draft {
         for (index, name) in nodes.clone().zip(&names) {
             if let Some(&earlier) = seen.get(name.as_str()) {
                 let (first, second) = (&self.graph.nodes[earlier].origin, &self.graph.nodes[index].origin);
-                return Err(Diagnostic::new(Code::DuplicateLayer, format!("two layers are named `{name}`"))
-                    .at(second.span, "again here")
-                    .and(first.span, "first here")
-                    .maybe_and(second.mention.as_ref().map(|mention| mention.span), "through this mention")
+                // The net itself is mentioned nowhere.
+                let mention = |origin: &Origin| {
+                    origin.mention.as_ref().filter(|mention| mention.net != net).map(|mention| mention.span)
+                };
+                let diagnostic = Diagnostic::new(Code::DuplicateLayer, format!("two layers are named `{name}`"));
+                let diagnostic = match first.span == second.span {
+                    true => diagnostic.at(second.span, "comes twice"),
+                    false => diagnostic.at(second.span, "again here").and(first.span, "first here"),
+                };
+                return Err(diagnostic
+                    .maybe_and(mention(first), "first through this mention")
+                    .maybe_and(mention(second), "again through this mention")
                     .help("give one of them a scope: `(…) as left` names its layers `left/…`"));
             }
             seen.insert(name, index);
@@ -149,7 +167,7 @@ impl Draft {
         }
         let all = vec![true; self.graph.nodes.len()];
         self.graph.retain(&all);
-        Ok(Piece { graph: self.graph, generated, placeholders: self.placeholders })
+        Ok(Piece { graph: self.graph, generated, scopes: self.scopes, placeholders: self.placeholders })
     }
 }
 

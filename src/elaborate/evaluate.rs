@@ -4,6 +4,7 @@ use super::Stop;
 use super::apply::Elaborator;
 use super::environment::{Bound, Closure, Scope};
 use crate::diagnostics::{Code, Diagnostic, suggest};
+use crate::graph::definition::Given;
 use crate::graph::{Value, ValueKind};
 use crate::ops;
 use crate::source::Span;
@@ -127,11 +128,7 @@ impl<'p> Elaborator<'p> {
     }
 
     /// The arguments of a layer or of a construction.
-    pub(super) fn arguments(
-        &mut self,
-        arguments: &'p [Argument],
-        scope: &Rc<Scope<'p>>,
-    ) -> Result<Vec<(Option<(String, Span)>, Value)>, Stop> {
+    pub(super) fn arguments(&mut self, arguments: &'p [Argument], scope: &Rc<Scope<'p>>) -> Result<Vec<Given>, Stop> {
         let mut list = Vec::with_capacity(arguments.len());
         let mut stopped = None;
         for argument in arguments {

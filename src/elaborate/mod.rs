@@ -117,14 +117,7 @@ impl Spec {
         let complete = self.complete_nets();
         match complete[..] {
             [one] => Ok(one),
-            [] => {
-                let mut diagnostic = Diagnostic::new(Code::NoNet, "the spec has no complete net")
-                    .help("a complete net starts at an input: `net small = Input(28x28x1) >> …`");
-                if let Some(&fragment) = project.root_nets().first() {
-                    diagnostic = diagnostic.at(project.nets[fragment].item.name.span, "a fragment: it has no input");
-                }
-                Err(diagnostic.into())
-            }
+            [] => Err(self.nothing_complete()),
             _ => {
                 let names: Vec<&str> = complete.iter().map(|&net| project.nets[net].item.name.text.as_str()).collect();
                 Err(Diagnostic::new(Code::NoNet, "the spec has several complete nets")
@@ -134,9 +127,40 @@ impl Spec {
         }
     }
 
+    /// Why no net is complete: what is wrong with one that needs no arguments, else that all are fragments.
+    fn nothing_complete(&self) -> Diagnostics {
+        let nets = self.project.root_nets();
+        let item = |net: usize| &self.project.nets[net].item;
+        let needs_nothing = |net: &usize| item(*net).parameters.iter().all(|parameter| parameter.default.is_some());
+        for net in nets.iter().copied().filter(needs_nothing) {
+            match self.graph(net) {
+                Err(faults) if nets.len() == 1 || faults.iter().any(|fault| fault.code != Code::Fragment) => {
+                    return faults;
+                }
+                _ => {}
+            }
+        }
+        let mut diagnostic = Diagnostic::new(Code::NoNet, "the spec has no complete net")
+            .help("a complete net starts at an input: `net small = Input(28x28x1) >> …`");
+        if let Some(&fragment) = nets.first() {
+            diagnostic = diagnostic.at(item(fragment).name.span, "a fragment: it has no input");
+        }
+        diagnostic.into()
+    }
+
     /// Expands a net into its graph.
     pub fn graph(&self, net: usize) -> Result<(Graph, Diagnostics)> {
+        self.expand(net, false)
+    }
+
+    /// Expands a net, or a fragment that a cut made: see [`Graph::open_inputs`].
+    pub fn graph_or_fragment(&self, net: usize) -> Result<(Graph, Diagnostics)> {
+        self.expand(net, true)
+    }
+
+    fn expand(&self, net: usize, open: bool) -> Result<(Graph, Diagnostics)> {
         let mut elaborator = Elaborator::new(&self.project, &self.sources);
+        elaborator.open = open;
         let piece = elaborator.complete(net);
         let faults = elaborator.faults;
         match piece {

@@ -3,7 +3,7 @@
 use super::shipped;
 use crate::diagnostics::{Code, Diagnostic, Diagnostics, suggest};
 use crate::ops;
-use crate::source::{FileId, SourceFile, Sources, Span};
+use crate::source::{FileId, SourceFile, Sources, Span, plain};
 use crate::syntax::ast::{
     ExpectItem, Expr, File, Ident, Item, ItemKind, LabelsItem, NetItem, Text, TextPart, TrainItem, WeightsItem,
 };
@@ -74,16 +74,6 @@ pub fn read_source(sources: &mut Sources, path: &Path, read: Reader) -> Result<F
             .help("a spec is a text file with the ending .net")
     })?;
     Ok(sources.add(SourceFile { name, path: Some(path.to_path_buf()), text, shipped: false }))
-}
-
-/// An I/O error without the operating system's number.
-pub fn plain(fault: &std::io::Error) -> String {
-    match fault.kind() {
-        std::io::ErrorKind::NotFound => "there is no such file".into(),
-        std::io::ErrorKind::PermissionDenied => "permission denied".into(),
-        std::io::ErrorKind::IsADirectory => "it is a folder".into(),
-        _ => fault.to_string(),
-    }
 }
 
 /// A file of nearly that name in its folder.
@@ -164,7 +154,7 @@ impl Project {
             faults.push(fault("a used file's name is a plain text".into()).at(used.span, "holds an expression"));
             return;
         };
-        let target = sources.folder(user).join(&name);
+        let target = sources.beside(user, &name);
         let inside = leads_inside(root_folder, &target);
         if Path::new(&name).is_absolute() || !inside {
             faults.push(
@@ -178,7 +168,7 @@ impl Project {
         if let Some((_, _, at)) = path.iter().find(|(_, known, _)| same(known)) {
             let mut diagnostic =
                 fault("files use each other in a circle".into()).at(used.span, format!("uses `{name}` again"));
-            for (_, _, span) in path.iter().skip(1) {
+            for (_, _, span) in path.iter().skip(1).filter(|(_, _, span)| span != at) {
                 diagnostic = diagnostic.maybe_and(*span, "used here");
             }
             faults.push(diagnostic.maybe_and(*at, "used first here"));
@@ -405,6 +395,8 @@ fn leads_inside(folder: &Path, target: &Path) -> bool {
             return false;
         }
     }
+    let here = Path::new(".");
+    let folder = if folder.as_os_str().is_empty() { here } else { folder };
     match (folder.canonicalize(), target.canonicalize()) {
         (Ok(folder), Ok(target)) => target.starts_with(folder),
         _ => true,

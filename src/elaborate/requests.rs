@@ -34,7 +34,7 @@ pub struct WeightsRequest {
 /// Class names of a net's outputs.
 #[derive(Clone, Debug)]
 pub enum LabelsRequest {
-    List(Vec<String>),
+    List(Vec<String>, Span),
     /// One per line.
     File(PathBuf, Span),
 }
@@ -145,7 +145,7 @@ impl Spec {
             return None;
         };
         let mut request = self.bare_request(&item.net.text);
-        request.path = self.sources.folder(file).join(name);
+        request.path = self.sources.beside(file, &name);
         request.span = item.file.span;
         for Entry { key, value: written } in &item.options {
             let value = match self.value(written, file) {
@@ -218,7 +218,7 @@ impl Spec {
                 .at(source.span, format!("this is {}", value.kind.noun()))
         };
         match &value.kind {
-            ValueKind::Text(name) => Ok(Some(LabelsRequest::File(self.sources.folder(*file).join(name), source.span))),
+            ValueKind::Text(name) => Ok(Some(LabelsRequest::File(self.sources.beside(*file, name), source.span))),
             ValueKind::List(items) => {
                 let texts: Option<Vec<String>> = items
                     .iter()
@@ -227,7 +227,7 @@ impl Spec {
                         _ => None,
                     })
                     .collect();
-                texts.map(|texts| Some(LabelsRequest::List(texts))).ok_or_else(|| wrong().into())
+                texts.map(|texts| Some(LabelsRequest::List(texts, source.span))).ok_or_else(|| wrong().into())
             }
             _ => Err(wrong().into()),
         }

@@ -24,7 +24,16 @@ specs! {
     "alexnet"
     "squeezenet"
     "squeezenet1_1"
+    "googlenet"
+    "inception_v3"
     "resnet50"
+    "resnet50_keras"
+    "densenet121"
+    "mobilenet_v2"
+    "efficientnet_lite0"
+    "unet"
+    "siamese"
+    "lstm_text"
     "mixture_of_experts"
 }
 

@@ -120,6 +120,9 @@ pub fn kebab_case(class: &str) -> String {
     out
 }
 
+/// An argument as it was given: its name, where one was written, and its value.
+pub type Given = (Option<(String, Span)>, Value);
+
 /// The arguments of one call, by name.
 #[derive(Debug)]
 pub struct Arguments {
@@ -135,7 +138,7 @@ impl Arguments {
     pub fn bind(
         layer: &'static str,
         defined: &'static [Argument],
-        given: Vec<(Option<(String, Span)>, Value)>,
+        given: Vec<Given>,
         span: Span,
     ) -> Result<Arguments, Diagnostics> {
         let mut faults = Diagnostics::default();

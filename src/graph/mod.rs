@@ -130,6 +130,8 @@ pub struct Graph {
     pub parameters: Vec<Parameter>,
     /// The nodes whose outputs the net gives, in order.
     pub outputs: Vec<NodeId>,
+    /// So many nodes at the front are no layers: they stand for what a fragment takes.
+    pub open_inputs: usize,
     /// The highest number that a generated name of each kind had, before any cut.
     pub counters: BTreeMap<String, usize>,
 }
@@ -153,6 +155,11 @@ impl Graph {
     /// The ids of all nodes in topological order.
     pub fn ids(&self) -> impl DoubleEndedIterator<Item = NodeId> + use<> {
         (0..self.nodes.len()).map(NodeId)
+    }
+
+    /// The layers: all nodes but those that stand for what a fragment takes.
+    pub fn layers(&self) -> impl DoubleEndedIterator<Item = NodeId> + use<> {
+        (self.open_inputs..self.nodes.len()).map(NodeId)
     }
 
     /// The nodes without inputs, in order.
@@ -246,7 +253,7 @@ impl Graph {
                 format!("[{}]", types.join(", "))
             }
         };
-        let layers = self.nodes.len();
+        let layers = self.nodes.len() - self.open_inputs;
         let noun = if layers == 1 { "layer" } else { "layers" };
         format!("{} -> [... {layers} {noun} ...] -> {}", side(&self.inputs()), side(&self.outputs))
     }

@@ -202,6 +202,11 @@ pub trait Operation: Debug + Send + Sync + Any {
         None
     }
 
+    /// For a layer whose input's values are indices: they must be below this.
+    fn index_bound(&self) -> Option<usize> {
+        None
+    }
+
     /// What it can do to its result before it stores it.
     fn supports(&self) -> Supports {
         Supports::default()

@@ -41,7 +41,7 @@ impl Graph {
 impl fmt::Display for Graph {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "net {} : {}", self.name, self.summary())?;
-        for id in self.ids() {
+        for id in self.layers() {
             writeln!(f, "  {}", self.line(id))?;
             let node = self.node(id);
             for &parameter in &node.parameters {

@@ -46,6 +46,17 @@ pub struct Window {
     pub pad_left: usize,
 }
 
+impl Window {
+    /// Whether it slides: no step of nothing, and no number that overflows.
+    pub fn is_possible(&self) -> bool {
+        let Window { in_h, in_w, out_h, out_w, kernel_h, kernel_w, stride_h, stride_w, dilation_h, dilation_w, .. } =
+            *self;
+        let steps = [kernel_h, kernel_w, stride_h, stride_w, dilation_h, dilation_w];
+        let others = [in_h, in_w, out_h, out_w, self.pad_top, self.pad_left];
+        steps.iter().all(|&size| size > 0) && steps.iter().chain(&others).all(|&size| size < 1 << 40)
+    }
+}
+
 /// A convolution: its window and its channels. Weights are `(kernel_h, kernel_w, in_c / groups, out_c)` row-major.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Convolution {
@@ -53,4 +64,12 @@ pub struct Convolution {
     pub in_c: usize,
     pub out_c: usize,
     pub groups: usize,
+}
+
+impl Convolution {
+    /// Whether its window slides and its groups divide the channels.
+    pub fn is_possible(&self) -> bool {
+        let divides = |channels: usize| self.groups > 0 && channels.is_multiple_of(self.groups);
+        self.window.is_possible() && divides(self.in_c) && divides(self.out_c)
+    }
 }

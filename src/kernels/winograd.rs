@@ -74,6 +74,12 @@ impl Blocking {
         Self { tile, tiles: tiles.max(1), channels: channels.min(panels(conv.out_c) * PANEL).max(PANEL), shared }
     }
 
+    /// Whether the kernel can work in these blocks; sizes beyond these would overflow.
+    pub fn is_possible(&self) -> bool {
+        let within = |size: usize| (1..=1 << 16).contains(&size);
+        within(self.tiles) && within(self.channels) && self.channels.is_multiple_of(PANEL)
+    }
+
     fn row(conv: &Convolution) -> usize {
         conv.in_c.next_multiple_of(PANEL)
     }
@@ -200,7 +206,7 @@ pub fn convolve(
     output: ViewMut,
 ) {
     assert!(supports(conv), "not a convolution for Winograd: {conv:?}");
-    assert!(blocking.tiles > 0 && blocking.channels > 0 && blocking.channels.is_multiple_of(PANEL), "{blocking:?}");
+    assert!(blocking.is_possible(), "{blocking:?}");
     assert_eq!(weights.len(), packed_len_weights(blocking.tile, conv), "packed weights");
     if conv.groups > 1 {
         // Each group is a convolution of its own on a slice of the channels.

@@ -87,6 +87,10 @@ impl Operation for Embedding {
         Ok(Lowered::Step(Kernel::Embedding(EmbeddingStep { places, rows: self.rows, features: self.features })))
     }
 
+    fn index_bound(&self) -> Option<usize> {
+        Some(self.rows)
+    }
+
     fn as_any(&self) -> &dyn Any {
         self
     }

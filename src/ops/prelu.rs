@@ -105,9 +105,8 @@ impl PRelu {
         let Some(dense) = &self.dense else { return Ok(inputs[0].clone()) };
         dense.infer(inputs).map_err(|mut fault| {
             // The dense layer speaks under its own name.
-            let rename = |text: &str| text.replace("Dense(", "PRelu(");
-            fault.message = rename(&fault.message);
-            fault.help = fault.help.as_deref().map(rename);
+            fault.message = fault.message.replace("Dense(", "PRelu(");
+            fault.help = fault.help.map(|help| help.replace("Dense(", "PRelu("));
             fault
         })
     }

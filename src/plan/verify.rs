@@ -1,6 +1,6 @@
 //! A plan is checked before it runs: every operand lies in its space, no step reads where it writes, constants are there.
 
-use super::kernel::{Inputs, StepKernel};
+use super::kernel::{Inputs, Kernel, StepKernel};
 use super::{CONSTANT_ALIGNMENT, Operand, Plan, Space, Step};
 
 /// What is wrong with a plan, and at which step.
@@ -21,6 +21,14 @@ impl Plan {
         if self.chunk == 0 || self.chunk > 1 << 20 || self.chunk_steps > self.steps.len() {
             return Err(whole("its chunks make no sense"));
         }
+        let ports = || self.inputs.iter().chain(&self.outputs);
+        let floats = |sizes: &[usize]| sizes.iter().try_fold(1usize, |len, &size| len.checked_mul(size));
+        if ports().any(|port| floats(&port.sizes).is_none_or(|len| len > LARGEST)) {
+            return Err(whole("a size of an input or output is too large"));
+        }
+        if self.chunk_floats > LARGEST || self.batch_floats > LARGEST {
+            return Err(whole("its memory is too large"));
+        }
         let mut end = 0;
         for constant in &self.constants {
             let aligned = constant.offset.is_multiple_of(CONSTANT_ALIGNMENT);
@@ -37,6 +45,15 @@ impl Plan {
     }
 
     fn verify_step(&self, step: &Step, whole_batch: bool) -> Result<(), String> {
+        let possible = match &step.kernel {
+            Kernel::Convolution(step) => step.is_possible(),
+            Kernel::Deconvolution(step) => step.forward.is_possible(),
+            Kernel::Pool(step) => step.window.is_possible(),
+            _ => true,
+        };
+        if !possible {
+            return Err("its window or its algorithm makes no sense".into());
+        }
         let sizes = step.kernel.sizes();
         let given = step.inputs.len() + usize::from(step.in_place);
         let mut wanted = match sizes.inputs {
@@ -60,9 +77,8 @@ impl Plan {
         }
         for (operand, size) in step.inputs.iter().zip(wanted) {
             self.verify_operand(operand, size, whole_batch)?;
-            if matches!(operand.space, Space::Output(_)) && operand.space == step.output.space
-                || operand.space == step.output.space && overlap(operand, &step.output)
-            {
+            let whole = matches!(operand.space, Space::Output(_));
+            if operand.space == step.output.space && (whole || overlap(operand, &step.output)) {
                 return Err("it reads where it writes".into());
             }
         }

@@ -18,10 +18,10 @@ const COLUMNS: [Column; 6] =
 /// The summary line, the documentation, one row per layer and the totals.
 /// With the `width` of a terminal the inputs are wrapped; names are never cut.
 pub fn table(graph: &Graph, docs: &[String], width: Option<usize>) -> String {
-    let costs = costs(graph);
-    let rows: Vec<[String; 6]> = graph.ids().zip(&costs).map(|(id, cost)| cells(graph, id, cost)).collect();
-    let marks: Vec<&str> = graph.nodes.iter().map(|node| if node.frozen { "frozen" } else { "" }).collect();
-    let inputs: Vec<Vec<&str>> = graph.ids().map(|id| told_inputs(graph, id)).collect();
+    let costs: Vec<_> = costs(graph).split_off(graph.open_inputs);
+    let rows: Vec<[String; 6]> = graph.layers().zip(&costs).map(|(id, cost)| cells(graph, id, cost)).collect();
+    let marks: Vec<&str> = graph.layers().map(|id| if graph.node(id).frozen { "frozen" } else { "" }).collect();
+    let inputs: Vec<Vec<&str>> = graph.layers().map(|id| told_inputs(graph, id)).collect();
     let frozen = marks.iter().any(|mark| !mark.is_empty());
     let tells_inputs = inputs.iter().any(|inputs| !inputs.is_empty());
 
@@ -73,7 +73,7 @@ pub fn table(graph: &Graph, docs: &[String], width: Option<usize>) -> String {
 fn cells(graph: &Graph, id: NodeId, cost: &Cost) -> [String; 6] {
     let node = graph.node(id);
     [
-        id.0.to_string(),
+        (id.0 - graph.open_inputs).to_string(),
         node.name.clone(),
         short_layer(graph, id),
         node.output.to_string(),
@@ -128,13 +128,13 @@ pub fn terminal_width() -> Option<usize> {
 /// Multiply-adds that depend on an open size are null.
 pub fn json(graph: &Graph) -> Value {
     let layers: Vec<Value> = graph
-        .ids()
-        .zip(costs(graph))
+        .layers()
+        .zip(costs(graph).split_off(graph.open_inputs))
         .map(|(id, cost)| {
             let node = graph.node(id);
             let inputs: Vec<&str> = node.inputs.iter().map(|&input| graph.node(input).name.as_str()).collect();
             object!({
-                "index": id.0,
+                "index": id.0 - graph.open_inputs,
                 "name": node.name,
                 "kind": node.operation.kind(),
                 "output": node.output.to_string(),

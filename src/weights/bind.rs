@@ -208,7 +208,7 @@ fn bind_file(
     let mut missing = 0;
     for Wanted { id, layer } in &wanted {
         let parameter = &graph.parameters[id.0];
-        let found = names.get(layer).and_then(|name| find_role(&index, name, parameter.role));
+        let found = names.get(layer).and_then(|name| find_role(&index, name, parameter.role, store.layout()));
         let Some(entry) = found else {
             missing += 1;
             if !request.initialize_missing {
@@ -359,10 +359,13 @@ fn keras_class(kind: &str) -> &'static str {
 }
 
 /// The tensor of a layer for a role, under any of the names that layouts have for it.
-fn find_role(index: &HashMap<(&str, &Role), usize>, layer: &str, role: &str) -> Option<usize> {
+fn find_role(index: &HashMap<(&str, &Role), usize>, layer: &str, role: &str, layout: Layout) -> Option<usize> {
     let wanted = Role::from_neupy(role);
     let mut roles = vec![wanted.clone()];
     match wanted {
+        // PyTorch calls a normalisation's scale and shift weight and bias.
+        Role::Gamma if layout == Layout::Safetensors => roles.push(Role::Weight),
+        Role::Beta if layout == Layout::Safetensors => roles.push(Role::Bias),
         Role::RunningInvStd => roles.push(Role::RunningVariance),
         Role::Weight => roles.push(Role::Other("depthwise_kernel".into())),
         _ => {}

@@ -350,9 +350,18 @@ pub(super) fn too_many(place: &str, count: u64, of: &str) -> StoreError {
 fn damaged(place: &str, error: &hdf5::Error) -> StoreError {
     let what = error.to_string();
     match what.contains("truncated file") {
-        true => StoreError::Truncated { place: place.into(), what },
+        true => StoreError::Truncated { place: place.into(), what: cut_short(&what).unwrap_or(what) },
         false => corrupt(place, what),
     }
+}
+
+/// `… eof = 600, …, stored_eof = 611736` in a user's words.
+fn cut_short(what: &str) -> Option<String> {
+    let number = |key: &str| -> Option<u64> {
+        let rest = what.split_once(key)?.1;
+        rest.split(|c: char| !c.is_ascii_digit()).next()?.parse().ok()
+    };
+    Some(format!("it has {} of {} bytes", number(" eof = ")?, number("stored_eof = ")?))
 }
 
 /// Checks the global heaps, in which HDF5 keeps texts, wherever they are: HDF5 2.2 goes round for ever over an object

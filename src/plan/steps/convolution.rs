@@ -38,6 +38,19 @@ impl ConvolutionStep {
         Self { geometry, bias, epilogue, algorithm: Algorithm::Im2col }
     }
 
+    /// Whether the algorithm does this convolution.
+    pub fn is_possible(&self) -> bool {
+        let conv = &self.geometry;
+        conv.is_possible()
+            && match &self.algorithm {
+                Algorithm::Im2col => true,
+                Algorithm::Pointwise => conv_pointwise::supports(conv),
+                Algorithm::Direct => conv_direct::supports(conv),
+                Algorithm::Depthwise => conv_depthwise::supports(conv),
+                Algorithm::Winograd(blocking) => winograd::supports(conv) && blocking.is_possible(),
+            }
+    }
+
     fn pool(&self) -> Option<Pool> {
         self.epilogue.pool.then_some(Pool::Max2x2)
     }

@@ -1,0 +1,94 @@
+//! A compiled net beside the f64 reference of the graph as it was written.
+
+use crate::compile::Build;
+use crate::diagnostics::{Code, Diagnostic, Diagnostics, Result};
+use crate::graph::{Graph, Initializer, NodeId, reference};
+use crate::runtime::Session;
+use ndarray::{ArrayD, IxDyn};
+use std::sync::Arc;
+
+/// The largest error that is fine, as a share of the output's range.
+pub const TOLERANCE: f64 = 1e-4;
+
+/// How far one output is from its reference.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Deviation {
+    pub output: String,
+    /// The largest difference over the reference's range (largest less smallest value of the whole batch, or the largest
+    /// magnitude where that is more).
+    pub error: f64,
+    /// Whether the five largest values of each image are those of the reference, in its order.
+    pub same_top5: bool,
+}
+
+/// Runs plan and reference on the same inputs, drawn from a normal distribution with a fixed seed.
+///
+/// # Errors
+/// Where weights cannot be read or the plan cannot run.
+pub fn verify(build: &Build, batch: usize, threads: usize) -> Result<Vec<Deviation>> {
+    let failed = |message: String| Diagnostics::from(Diagnostic::new(Code::Deviation, message));
+    let artifact = Arc::new(build.in_memory()?);
+    let plan = &artifact.manifest.plan;
+    let normal = Initializer::Normal { mean: 0.0, std: 1.0 };
+    let inputs: Vec<Vec<f32>> = plan
+        .inputs
+        .iter()
+        .zip(build.graph.inputs())
+        .map(|(port, id)| {
+            let kind = index_bound(&build.graph, id)
+                .map_or(normal, |bound| Initializer::Uniform { min: 0.0, max: bound as f64 });
+            kind.sample(&[batch * port.len()], &port.name, 1)
+        })
+        .collect();
+    let mut outputs: Vec<Vec<f32>> = plan.outputs.iter().map(|port| vec![0.0; port.len() * batch]).collect();
+    let slices: Vec<&[f32]> = inputs.iter().map(Vec::as_slice).collect();
+    let mut room: Vec<&mut [f32]> = outputs.iter_mut().map(Vec::as_mut_slice).collect();
+    Session::new(artifact.clone(), threads)
+        .run(batch, &slices, &mut room)
+        .map_err(|fault| failed(fault.to_string()))?;
+    let mut arrays = Vec::with_capacity(inputs.len());
+    for (values, port) in inputs.iter().zip(&plan.inputs) {
+        let shape: Vec<usize> = std::iter::once(batch).chain(port.sizes.iter().copied()).collect();
+        let array = ArrayD::from_shape_vec(IxDyn(&shape), values.iter().map(|&value| f64::from(value)).collect());
+        arrays.push(array.map_err(|fault| failed(fault.to_string()))?);
+    }
+    let mut fault = None;
+    let mut parameter = |id| {
+        build.values(id).unwrap_or_else(|error| {
+            fault = Some(error);
+            Vec::new()
+        })
+    };
+    let wanted = reference::evaluate(&build.graph, &arrays, &mut parameter, &mut |_, _| {});
+    if let Some(fault) = fault {
+        return Err(failed(fault.to_string()));
+    }
+    let compared = plan.outputs.iter().zip(&outputs).zip(&wanted);
+    Ok(compared.map(|((port, found), wanted)| deviation(&port.name, found, wanted, batch)).collect())
+}
+
+/// How many rows the table has that an input's values are indices of.
+fn index_bound(graph: &Graph, input: NodeId) -> Option<usize> {
+    let takes = graph.nodes.iter().filter(|node| node.inputs.contains(&input));
+    takes.filter_map(|node| node.operation.index_bound()).min()
+}
+
+fn deviation(name: &str, found: &[f32], wanted: &ArrayD<f64>, batch: usize) -> Deviation {
+    let wanted: Vec<f64> = wanted.iter().copied().collect();
+    let found: Vec<f64> = found.iter().map(|&value| f64::from(value)).collect();
+    let low = wanted.iter().copied().fold(f64::INFINITY, f64::min);
+    let high = wanted.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+    // Where an image has one value, or all are alike, the range says nothing of their size.
+    let size = (high - low).max(high.abs()).max(low.abs()).max(f64::MIN_POSITIVE);
+    let error = found.iter().zip(&wanted).map(|(a, b)| (a - b).abs()).fold(0.0, f64::max);
+    let image = (wanted.len() / batch.max(1)).max(1);
+    let same_top5 = found.chunks(image).zip(wanted.chunks(image)).all(|(a, b)| top5(a) == top5(b));
+    Deviation { output: name.to_string(), error: error / size, same_top5 }
+}
+
+fn top5(values: &[f64]) -> Vec<usize> {
+    let mut order: Vec<usize> = (0..values.len()).collect();
+    order.sort_by(|&a, &b| values[b].total_cmp(&values[a]).then(a.cmp(&b)));
+    order.truncate(5);
+    order
+}

@@ -1,0 +1,126 @@
+//! What users are told: every file of `tests/diagnostics` is a spec with a mistake, and a snapshot holds it and the answer.
+//! A first line `# $ netc …` says which command is given; without one it is `netc check` of the file. The first word of a
+//! file's name is the code that it is about.
+
+use netc::diagnostics::Code;
+use std::collections::BTreeSet;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::PathBuf;
+use std::process::{Command, Output};
+
+/// Codes that have no case, and why.
+const WITHOUT_CASE: &[(&str, &str)] = &[
+    ("E0801", "no option bounds the memory yet"),
+    ("E0802", "every layer is compiled in every place that these tests know"),
+    ("E0803", "no net that these tests know is off"),
+    ("W1001", "no lint is given yet"),
+    ("W1002", "no lint is given yet"),
+    ("W1003", "no lint is given yet"),
+    ("W1004", "no lint is given yet"),
+    ("W1005", "no lint is given yet"),
+    ("W1006", "no lint is given yet"),
+    ("W1007", "no lint is given yet"),
+    ("W1009", "no lint is given yet"),
+];
+
+fn folder() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/diagnostics")
+}
+
+/// The names of all cases, in order.
+fn cases() -> Vec<String> {
+    let files = std::fs::read_dir(folder()).expect("the cases");
+    let name = |entry: std::io::Result<std::fs::DirEntry>| entry.ok()?.file_name().into_string().ok();
+    let mut cases: Vec<String> =
+        files.filter_map(name).filter_map(|name| name.strip_suffix(".net").map(str::to_string)).collect();
+    cases.sort();
+    cases
+}
+
+fn netc(arguments: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_netc"))
+        .args(arguments)
+        .current_dir(folder())
+        .env_remove("RUST_BACKTRACE")
+        .output()
+        .expect("the program runs")
+}
+
+/// A case's source and what the program says to it.
+fn run(case: &str) -> (String, Output) {
+    let file = format!("{case}.net");
+    let source = std::fs::read_to_string(folder().join(&file)).expect("a case is text");
+    let command = source.lines().next().and_then(|line| line.strip_prefix("# $ netc "));
+    let arguments: Vec<&str> = match command {
+        Some(command) => command.split_whitespace().collect(),
+        None => vec!["check", &file],
+    };
+    let output = netc(&arguments);
+    (source, output)
+}
+
+#[test]
+fn mistakes_are_answered() {
+    let mut settings = insta::Settings::clone_current();
+    settings.set_snapshot_path("diagnostics/snapshots");
+    settings.set_prepend_module_to_snapshot(false);
+    settings.set_omit_expression(true);
+    let mut wrong = Vec::new();
+    for case in cases() {
+        let (source, output) = run(&case);
+        let told = String::from_utf8(output.stderr).expect("messages are UTF-8");
+        let stdout = String::from_utf8(output.stdout).expect("results are UTF-8");
+        let code = case.split('_').next().unwrap_or_default();
+        let lint = code.starts_with('W');
+        if output.status.code() != Some(i32::from(!lint)) || stdout.is_empty() == lint {
+            wrong.push(format!("{case}: {} and on stdout {stdout:?}", output.status));
+        }
+        if code.parse::<Code>().is_ok() && !told.contains(&format!("[{code}]")) {
+            wrong.push(format!("{case}: says nothing of {code}"));
+        }
+        let told: Vec<&str> = told.lines().map(str::trim_end).collect();
+        let text = format!("{}\n\n{}", source.trim_end(), told.join("\n").trim_end());
+        let held = settings.bind(|| catch_unwind(AssertUnwindSafe(|| insta::assert_snapshot!(case.clone(), text))));
+        if held.is_err() {
+            wrong.push(format!("{case}: its snapshot differs"));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn every_code_has_a_case() {
+    let cases = cases();
+    let with: BTreeSet<&str> = cases.iter().filter_map(|case| case.split('_').next()).collect();
+    let without: Vec<&str> = Code::ALL.iter().map(|code| code.text()).filter(|code| !with.contains(code)).collect();
+    let allowed: Vec<&str> = WITHOUT_CASE.iter().map(|(code, _)| *code).collect();
+    assert_eq!(without, allowed);
+}
+
+/// The answers in `--format json` say the same as those for people.
+#[test]
+fn answers_for_editors_say_the_same() {
+    for case in cases() {
+        let (_, text) = run(&case);
+        let source = std::fs::read_to_string(folder().join(format!("{case}.net"))).expect("a case is text");
+        if source.starts_with("# $ netc ") {
+            continue;
+        }
+        let json = netc(&["check", &format!("{case}.net"), "--format", "json"]);
+        assert_eq!(json.status.code(), text.status.code(), "{case}");
+        assert!(json.stderr.is_empty(), "{case}: stderr");
+        let document: serde_json::Value = serde_json::from_slice(&json.stdout).expect("one JSON document");
+        let list = document["diagnostics"].as_array().expect("a list");
+        let told = String::from_utf8(text.stderr).expect("messages are UTF-8");
+        assert!(!list.is_empty(), "{case}");
+        for diagnostic in list {
+            let (severity, code) = (&diagnostic["severity"], &diagnostic["code"]);
+            let heading = [severity, code, &diagnostic["message"]].map(|text| text.as_str().unwrap_or("?"));
+            assert!(told.contains(&format!("{}[{}]: {}", heading[0], heading[1], heading[2])), "{case}: {heading:?}");
+            for label in diagnostic["labels"].as_array().expect("a list") {
+                let place = format!("{}:", label["file"].as_str().unwrap_or("?"));
+                assert!(told.contains(&place) && label["line"].as_u64() >= Some(1), "{case}: {label}");
+            }
+        }
+    }
+}

@@ -1,0 +1,308 @@
+//! Binding: six layouts of one network give its reference's probabilities; what does not fit is refused, all of it at once.
+
+use blas_src as _;
+use ndarray::{Array2, Array4};
+use ndarray_npy::NpzReader;
+use netc::compile::{Build, BuildOptions, build};
+use netc::diagnostics::{Code, Diagnostics, render};
+use netc::elaborate::{Spec, load_text, project::from_disk};
+use netc::runtime::Session;
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+const LAYOUTS: [&str; 6] = [
+    "vgg16_neupy.hdf5",
+    "vgg16_keras1.h5",
+    "vgg16_keras2.h5",
+    "vgg16_keras_full.h5",
+    "vgg16_keras3.weights.h5",
+    "vgg16_keras3_noname.weights.h5",
+];
+const NEUPY: &str = "vgg16_tiny/vgg16_neupy.hdf5";
+
+fn data(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data").join(name)
+}
+
+/// The net of the fixtures; with `weights`, these in place of its own item.
+fn spec(changes: &[(&str, &str)], weights: Option<&str>) -> Spec {
+    let mut text = fs::read_to_string(data("vgg16_tiny.net")).expect("the spec");
+    if let Some(weights) = weights {
+        let begin = text.find("weights vgg16_tiny").expect("a weights item");
+        text.replace_range(begin.., weights);
+    }
+    for (from, to) in changes {
+        assert!(text.contains(from), "{from}");
+        text = text.replace(from, to);
+    }
+    load_text(&data("vgg16_tiny.net"), &text, &from_disk)
+}
+
+fn options(file: Option<PathBuf>) -> BuildOptions {
+    BuildOptions {
+        weights: file.into_iter().map(|file| ("vgg16_tiny".to_string(), file)).collect(),
+        ..BuildOptions::default()
+    }
+}
+
+fn built(spec: &Spec, options: &BuildOptions) -> Build {
+    match build(spec, options) {
+        Ok((build, _)) => build,
+        Err(faults) => panic!("{}", render::text(&faults, &spec.sources, false)),
+    }
+}
+
+fn refused(spec: &Spec, options: &BuildOptions) -> (Diagnostics, String) {
+    let faults = build(spec, options).expect_err("a refusal");
+    let text = render::text(&faults, &spec.sources, false);
+    (faults, text)
+}
+
+fn codes(faults: &Diagnostics) -> Vec<Code> {
+    faults.iter().map(|fault| fault.code).collect()
+}
+
+/// Probabilities of the reference's images, of a build.
+fn probabilities(build: &Build) -> Array2<f32> {
+    let mut npz = NpzReader::new(File::open(data("vgg16_tiny/vgg16_ref.npz")).expect("the reference")).expect("an npz");
+    let x: Array4<f32> = npz.by_name("x.npy").expect("the inputs");
+    let mut y = Array2::zeros((x.shape()[0], 10));
+    let artifact = Arc::new(build.in_memory().expect("an artifact"));
+    let out = y.as_slice_mut().expect("rows that follow each other");
+    Session::new(artifact, 2).run(x.shape()[0], &[x.as_slice().expect("row-major")], &mut [out]).expect("a run");
+    y
+}
+
+fn reference() -> Array2<f32> {
+    let mut npz = NpzReader::new(File::open(data("vgg16_tiny/vgg16_ref.npz")).expect("the reference")).expect("an npz");
+    npz.by_name("probs.npy").expect("the probabilities")
+}
+
+fn argmax(row: ndarray::ArrayView1<f32>) -> usize {
+    (0..row.len()).fold(0, |best, index| if row[index] > row[best] { index } else { best })
+}
+
+#[test]
+fn six_layouts_give_the_references_probabilities() {
+    let wanted = reference();
+    for layout in LAYOUTS {
+        let build = built(&spec(&[], None), &options(Some(data("vgg16_tiny").join(layout))));
+        let report = &build.bindings.report;
+        assert_eq!((report.files[0].tensors, report.files[0].unused, report.untrained), (32, 0, 0), "{layout}");
+        let found = probabilities(&build);
+        for (found, wanted) in found.rows().into_iter().zip(wanted.rows()) {
+            assert_eq!(argmax(found), argmax(wanted), "{layout}");
+            for (a, b) in found.iter().zip(wanted) {
+                assert!((a - b).abs() <= 1e-5 + 3e-4 * b.abs(), "{layout}: {a} is not {b}");
+            }
+        }
+    }
+}
+
+#[test]
+fn parts_of_a_net_bind_by_its_names() {
+    let cases = [
+        ("vgg16_tiny[..dropout-2] >> Relu(3) as head", 30, 2, vec!["head"]),
+        ("frozen(vgg16_tiny[..=max-pooling-2]) >> Flatten >> Softmax(2) as head", 8, 24, vec!["head"]),
+        ("(vgg16_tiny[..=relu-1]) as left >> GlobalPool(avg)", 2, 30, vec![]),
+        ("Input(1x1x32) >> vgg16_tiny[reshape-1..=relu-15]", 4, 28, vec![]),
+    ];
+    for (net, bound, unused, untrained) in cases {
+        let text = fs::read_to_string(data("vgg16_tiny.net")).expect("the spec");
+        let spec = load_text(&data("part.net"), &format!("{text}\nnet part = {net}\n"), &from_disk);
+        let build = built(&spec, &BuildOptions { allow_untrained: true, ..BuildOptions::default() });
+        let report = &build.bindings.report;
+        assert_eq!((report.files[0].tensors, report.files[0].unused), (bound, unused), "{net}");
+        assert_eq!(report.untrained_layers, untrained, "{net}");
+    }
+}
+
+/// A file or a net that is not the right one.
+struct Case {
+    what: &'static str,
+    /// Changes of the spec's text.
+    changes: &'static [(&'static str, &'static str)],
+    /// The weights item, where it is another one.
+    weights: Option<&'static str>,
+    code: Code,
+    /// What must be said, in this order.
+    says: &'static [&'static str],
+}
+
+const CASES: &[Case] = &[
+    Case {
+        what: "a file that is not there",
+        changes: &[("vgg16_neupy.hdf5", "vgg16_neupi.hdf5")],
+        weights: None,
+        code: Code::WeightsMissing,
+        says: &["vgg16_neupi.hdf5", "did you mean `vgg16_neupy.hdf5`?", "--weights vgg16_tiny=path"],
+    },
+    Case {
+        what: "a folder",
+        changes: &[],
+        weights: Some("weights vgg16_tiny = \"vgg16_tiny\""),
+        code: Code::WeightsUnreadable,
+        says: &["vgg16_tiny"],
+    },
+    Case {
+        what: "a text file",
+        changes: &[],
+        weights: Some("weights vgg16_tiny = \"vgg16_tiny.net\""),
+        code: Code::WeightsUnreadable,
+        says: &["vgg16_tiny.net is not a file of weights", "text"],
+    },
+    Case {
+        what: "a photo",
+        changes: &[],
+        weights: Some("weights vgg16_tiny = \"photos/coffee.png\""),
+        code: Code::WeightsUnreadable,
+        says: &["coffee.png is not a file of weights"],
+    },
+    Case {
+        what: "another layout",
+        changes: &[],
+        weights: Some("weights vgg16_tiny = \"vgg16_tiny/vgg16_keras2.h5\" { layout = neupy }"),
+        code: Code::WeightsLayout,
+        says: &["does not have the layout neupy", "keras"],
+    },
+    Case {
+        what: "another digest",
+        changes: &[],
+        weights: Some(
+            "weights vgg16_tiny = \"vgg16_tiny/vgg16_neupy.hdf5\" {\n  sha256 = \"0011223344556677889900112233445566778899001122334455667788990011\"\n}",
+        ),
+        code: Code::WeightsDigest,
+        says: &["is not the file that was pinned", "has the digest"],
+    },
+    Case {
+        what: "another width",
+        changes: &[("Dense(10) as dense_3", "Dense(12) as dense_3")],
+        weights: None,
+        code: Code::WeightsMismatch,
+        says: &["2 of 32", "dense_3/weight: the net needs [256, 12], the file has [256, 10]", "dense_3/bias"],
+    },
+    Case {
+        what: "a layer that the file does not have",
+        changes: &[("as dense_2", "as dense_two")],
+        weights: None,
+        code: Code::WeightsMismatch,
+        says: &["2 of 32", "dense_two/weight [256, 256]: not in the file", "dense_two/bias [256]: not in the file"],
+    },
+    Case {
+        what: "a bias in the file that the net does not use",
+        changes: &[("Conv(3x3, 4, padding=same)", "Conv(3x3, 4, padding=same, bias=false)")],
+        weights: None,
+        code: Code::WeightsMismatch,
+        says: &["conv1_1/bias", "takes none", "conv1_2/bias"],
+    },
+    Case {
+        what: "many faults at once",
+        changes: &[
+            ("Conv(3x3, 8, padding=same) as \"conv2_{i}\"", "Conv(5x5, 8, padding=same) as \"conv2_{i}\""),
+            ("as dense_1", "as dense_one"),
+            ("Dense(10)", "Dense(11)"),
+        ],
+        weights: None,
+        code: Code::WeightsMismatch,
+        says: &[
+            "6 of 32",
+            "conv2_1/weight: the net needs [5, 5, 4, 8], the file has [3, 3, 4, 8]",
+            "conv2_2/weight",
+            "dense_one/weight",
+            "dense_one/bias",
+            "dense_3/weight",
+            "dense_3/bias",
+        ],
+    },
+];
+
+#[test]
+fn what_does_not_fit_is_refused() {
+    for case in CASES {
+        let (faults, text) = refused(&spec(case.changes, case.weights), &BuildOptions::default());
+        assert_eq!(codes(&faults), [case.code], "{}:\n{text}", case.what);
+        let mut rest = text.as_str();
+        for says in case.says {
+            let at = rest.find(says).unwrap_or_else(|| panic!("{}: `{says}` is missing in\n{text}", case.what));
+            rest = &rest[at + says.len()..];
+        }
+    }
+}
+
+#[test]
+fn a_pinned_digest_is_that_of_the_file() {
+    let digest = netc::weights::bind::sha256(&data(NEUPY)).expect("a digest");
+    for digest in [digest.clone(), digest.to_uppercase()] {
+        let weights = format!("weights vgg16_tiny = \"{NEUPY}\" {{ layout = neupy, sha256 = \"{digest}\" }}");
+        built(&spec(&[], Some(&weights)), &BuildOptions::default());
+    }
+}
+
+#[test]
+fn files_that_are_cut_off_are_refused() {
+    let folder = tempfile::tempdir().expect("a folder");
+    for layout in LAYOUTS {
+        let whole = fs::read(data("vgg16_tiny").join(layout)).expect("a fixture");
+        let file = folder.path().join(layout);
+        let lengths = (0..24).map(|part| whole.len() * part / 24).chain([1, 7, 8, 95, 96, 511, whole.len() - 1]);
+        for length in lengths {
+            fs::write(&file, &whole[..length]).expect("a damaged file");
+            let (faults, text) = refused(&spec(&[], None), &options(Some(file.clone())));
+            let [code] = codes(&faults)[..] else { panic!("{layout} of {length} bytes:\n{text}") };
+            let refused = [Code::WeightsUnreadable, Code::WeightsCorrupt, Code::WeightsLayout].contains(&code);
+            assert!(refused && text.contains(layout), "{layout} of {length} bytes:\n{text}");
+        }
+    }
+}
+
+#[test]
+fn missing_parameters_may_be_initialised() {
+    let weights = format!("weights vgg16_tiny = \"{NEUPY}\" {{ missing = initialize }}");
+    let spec = spec(&[("as dense_2", "as dense_two")], Some(&weights));
+    let (faults, text) = refused(&spec, &BuildOptions::default());
+    assert_eq!(codes(&faults), [Code::Untrained], "{text}");
+    assert!(text.contains("dense_two: weight [256, 256], bias [256]"), "{text}");
+    let build = built(&spec, &BuildOptions { allow_untrained: true, ..BuildOptions::default() });
+    let report = &build.bindings.report;
+    assert_eq!((report.files[0].tensors, report.untrained), (30, 2));
+    assert_eq!(report.untrained_layers, ["dense_two"]);
+    assert!(report.files[0].notes.iter().any(|note| note.contains("2 missing")), "{:?}", report.files[0].notes);
+    // A wrong shape is no missing parameter.
+    let wrong = self::spec(&[("Dense(10)", "Dense(12)")], Some(&weights));
+    assert_eq!(codes(&refused(&wrong, &BuildOptions::default()).0), [Code::WeightsMismatch]);
+}
+
+#[test]
+fn untrained_parameters_are_refused_by_name() {
+    let bare = || spec(&[], Some(""));
+    let (faults, text) = refused(&bare(), &BuildOptions::default());
+    assert_eq!(codes(&faults), [Code::Untrained], "{text}");
+    for says in
+        ["32 parameters", "conv1_1: weight [3, 3, 3, 4], bias [4]", "dense_3: weight [256, 10]", "--allow-untrained"]
+    {
+        assert!(text.contains(says), "`{says}` is missing in\n{text}");
+    }
+    let allowed = BuildOptions { allow_untrained: true, ..BuildOptions::default() };
+    let (one, two) = (built(&bare(), &allowed), built(&bare(), &allowed));
+    assert_eq!(probabilities(&one), probabilities(&two), "the seed is fixed");
+}
+
+#[test]
+fn nothing_half_written_remains() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let out = folder.path().join("net.netb");
+    let program = std::process::Command::new(env!("CARGO_BIN_EXE_netc"))
+        .args([
+            "build".as_ref(),
+            data("vgg16_tiny.net").as_os_str(),
+            "-o".as_ref(),
+            out.as_os_str(),
+            "--weights".as_ref(),
+        ])
+        .arg(format!("vgg16_tiny={}", data("vgg16_tiny.net").display()))
+        .output()
+        .expect("the program runs");
+    let left = fs::read_dir(folder.path()).expect("the folder").count();
+    assert_eq!((program.status.code(), left), (Some(1), 0));
+}

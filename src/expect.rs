@@ -17,14 +17,12 @@ use std::sync::Arc;
 /// What a condition can ask of a net.
 const QUESTIONS: [&str; 3] = ["top1", "parameters", "layers"];
 
-/// Checks the expectations of the spec's own file; returns how many there are, and all that do not hold.
-pub fn check(spec: &Spec, options: &BuildOptions) -> (usize, Diagnostics) {
+/// Checks the expectations of the spec's own file; tells all that do not hold.
+pub fn check(spec: &Spec, options: &BuildOptions) -> Diagnostics {
     let mut told = Diagnostics::default();
     let mut nets = Nets { spec, options, graphs: BTreeMap::new(), artifacts: BTreeMap::new(), found: Vec::new() };
     let own = spec.project.expectations.iter().filter(|(_, span)| span.file == spec.root());
-    let mut count = 0;
     for (item, span) in own {
-        count += 1;
         let done = match item {
             ExpectItem::Signature { net, signature } => {
                 nets.graph(net).map(|graph| spec.check_promise(net, signature, graph))
@@ -33,7 +31,7 @@ pub fn check(spec: &Spec, options: &BuildOptions) -> (usize, Diagnostics) {
         };
         told.extend(done.unwrap_or_else(|faults| faults));
     }
-    (count, told)
+    told
 }
 
 /// The nets that expectations ask about, each made once.

@@ -57,15 +57,6 @@ pub struct Args {
     check: bool,
 }
 
-/// What became of one snapshot.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Compared {
-    Same,
-    Written,
-    New,
-    Failed,
-}
-
 pub fn run(args: &Args) -> Done {
     let strict = args.check || std::env::var_os("CI").is_some_and(|value| !value.is_empty() && value != "false");
     let roots = if args.files.is_empty() { vec![PathBuf::from(".")] } else { args.files.clone() };
@@ -121,14 +112,14 @@ fn test(file: &Path, args: &Args, strict: bool) -> Done {
         return Err(report::fail(&spec.faults, &spec.sources));
     }
     let graphs = graphs(&spec).map_err(|faults| report::fail(&faults, &spec.sources))?;
-    let (_, broken) = expect::check(&spec, &BuildOptions::default());
+    let broken = expect::check(&spec, &BuildOptions::default());
     let mut done = if broken.has_errors() { Err(report::fail(&broken, &spec.sources)) } else { Ok(()) };
     for &stage in args.stage.iter().filter(|_| !graphs.is_empty()) {
         let mut texts = Vec::new();
         for graph in &graphs {
             texts.push(stage.text(graph.clone()).map_err(|faults| report::fail(&faults, &spec.sources))?);
         }
-        if compare(file, stage, &texts.join("\n"), args.accept, strict)? == Compared::Failed {
+        if !compare(file, stage, &texts.join("\n"), args.accept, strict)? {
             done = Err(Failed);
         }
     }
@@ -149,7 +140,8 @@ fn graphs(spec: &Spec) -> Result<Vec<Graph>, Diagnostics> {
     nets.into_iter().map(|net| spec.graph(net).map(|(graph, _)| graph)).collect()
 }
 
-fn compare(file: &Path, stage: Stage, text: &str, accept: bool, strict: bool) -> Result<Compared, Failed> {
+/// Compares a stage with its snapshot, and writes that where it is accepted; returns whether all is well.
+fn compare(file: &Path, stage: Stage, text: &str, accept: bool, strict: bool) -> Result<bool, Failed> {
     let path = file.with_extension(format!("{}.snap", stage.name()));
     let name = file.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
     let new = format!("---\nsource: {}\nexpression: {}\n---\n{}\n", quoted(&name), stage.name(), text.trim_end());
@@ -163,21 +155,21 @@ fn compare(file: &Path, stage: Stage, text: &str, accept: bool, strict: bool) ->
     };
     if let Some(old) = &old {
         if contents(old) == contents(&new) {
-            return Ok(Compared::Same);
+            return Ok(true);
         }
         report::print(difference(&path, contents(old), contents(&new)));
     }
     if accept {
         write_whole(&path, new.as_bytes())?;
         report::print(format!("wrote {}\n", path.display()));
-        return Ok(Compared::Written);
+        return Ok(true);
     }
     if old.is_none() {
         let hint = if strict { "is missing" } else { "is new" };
         report::print(format!("{} {hint}: `--accept` writes it\n", path.display()));
-        return Ok(if strict { Compared::Failed } else { Compared::New });
+        return Ok(!strict);
     }
-    Ok(Compared::Failed)
+    Ok(false)
 }
 
 /// A YAML text: a file's name may hold any sign.

@@ -2,8 +2,8 @@
 //! a start all that follows from it.
 
 use super::Stop;
-use super::apply::{Elaborator, Flow};
 use super::draft::Piece;
+use super::elaborator::{Elaborator, Flow};
 use super::environment::Scope;
 use crate::diagnostics::{Code, Diagnostic, suggest};
 use crate::graph::{Graph, NodeId};

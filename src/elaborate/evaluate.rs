@@ -1,7 +1,7 @@
 //! Values: arithmetic, lists, templates and the choice between a value and a net.
 
 use super::Stop;
-use super::apply::Elaborator;
+use super::elaborator::Elaborator;
 use super::environment::{Bound, Closure, Scope};
 use crate::diagnostics::{Code, Diagnostic, suggest};
 use crate::graph::definition::Given;

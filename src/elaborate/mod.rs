@@ -1,20 +1,25 @@
 //! Trees to graphs: names, nets, repeats, cuts. [`load`] reads a spec and all that it needs, [`Spec::graph`] expands a net.
 
 mod apply;
+mod contract;
 mod cut;
 mod draft;
+mod elaborator;
 mod environment;
 mod evaluate;
+mod insert;
 mod lints;
+mod mention;
 pub mod project;
 mod promises;
 pub mod requests;
 pub mod shipped;
+mod start;
 
 use crate::diagnostics::{Code, Diagnostic, Diagnostics, Result, suggest};
 use crate::graph::Graph;
 use crate::source::{FileId, SourceFile, Sources};
-use apply::Elaborator;
+use elaborator::Elaborator;
 use environment::Scope;
 use project::{Project, Reader, read_source};
 use std::path::Path;

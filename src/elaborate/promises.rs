@@ -1,7 +1,7 @@
 //! What a spec promises of its nets with `expect`: signatures, checked as a net's own contract is.
 
 use super::Spec;
-use super::apply::Elaborator;
+use super::elaborator::Elaborator;
 use super::environment::Scope;
 use crate::diagnostics::{Code, Diagnostic, Diagnostics};
 use crate::graph::Graph;

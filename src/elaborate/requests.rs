@@ -1,6 +1,6 @@
 //! What a spec asks for besides its net: files of weights, class names, the recipe's checks.
 
-use super::apply::Elaborator;
+use super::elaborator::Elaborator;
 use super::environment::Scope;
 use super::{Spec, project};
 use crate::diagnostics::{Code, Diagnostic, Diagnostics, suggest};

@@ -1,0 +1,109 @@
+//! What expands nets: its state, and pieces that are built by themselves.
+
+use super::Stop;
+use super::draft::{Draft, Piece};
+use super::environment::Scope;
+use super::project::Project;
+use crate::diagnostics::{Diagnostic, Diagnostics};
+use crate::graph::NodeId;
+use crate::ops;
+use crate::source::{Sources, Span};
+use std::collections::HashMap;
+use std::rc::Rc;
+
+/// Nets inside nets at the most.
+pub(super) const DEEPEST: usize = 64;
+/// Layers of one net at the most.
+pub(super) const MOST_LAYERS: usize = 100_000;
+
+/// The outputs that come in; none where a net begins.
+pub(super) type Flow = Option<Vec<NodeId>>;
+
+/// Expands nets.
+#[derive(Debug)]
+pub struct Elaborator<'p> {
+    pub project: &'p Project,
+    pub sources: &'p Sources,
+    pub faults: Diagnostics,
+    /// Whether a net may begin with a cut that has a start: what comes in is then left open, for `show`.
+    pub open: bool,
+    pub(super) draft: Draft,
+    pub(super) frozen: bool,
+    pub(super) depth: usize,
+    /// What was written before the element of a chain that is being applied: it gives what comes in.
+    pub(super) before: Option<Span>,
+    /// Complete nets that were mentioned without arguments.
+    made: HashMap<usize, Piece>,
+}
+
+impl<'p> Elaborator<'p> {
+    /// Of one project.
+    pub fn new(project: &'p Project, sources: &'p Sources) -> Self {
+        Elaborator {
+            project,
+            sources,
+            faults: Diagnostics::default(),
+            open: false,
+            draft: Draft::default(),
+            frozen: false,
+            depth: 0,
+            before: None,
+            made: HashMap::new(),
+        }
+    }
+
+    /// Notes a mistake and gives up the expression that it is in.
+    pub(super) fn stop(&mut self, diagnostic: Diagnostic) -> Stop {
+        self.faults.push(diagnostic);
+        Stop
+    }
+
+    /// Builds a piece of its own, with `placeholders` of the given nodes' types in place of what comes in.
+    pub(super) fn separately(
+        &mut self,
+        name: &str,
+        flow: &Flow,
+        complete: bool,
+        build: impl FnOnce(&mut Self, Flow) -> Result<Vec<NodeId>, Stop>,
+    ) -> Result<Piece, Stop> {
+        let mut inner = Draft::default();
+        let inside = flow.as_ref().map(|nodes| {
+            let placed = nodes.iter().filter_map(|&node| {
+                let node = self.draft.graph.node(node);
+                let input = ops::input::Input { shape: node.output.clone(), image: None };
+                inner.insert(std::sync::Arc::new(input), &[], false, node.origin.clone()).ok()
+            });
+            placed.collect::<Vec<NodeId>>()
+        });
+        inner.placeholders = inner.len();
+        let outer = std::mem::replace(&mut self.draft, inner);
+        let (frozen, before) = (std::mem::take(&mut self.frozen), self.before.take());
+        let outputs = build(self, inside);
+        (self.frozen, self.before) = (frozen, before);
+        let inner = std::mem::replace(&mut self.draft, outer);
+        inner.finish(name, &outputs?, complete).map_err(|diagnostic| self.stop(diagnostic))
+    }
+
+    /// A net of the project as a piece of its own, with its defaults.
+    pub fn complete(&mut self, net: usize) -> Result<Piece, Stop> {
+        if let Some(piece) = self.made.get(&net) {
+            return Ok(piece.clone());
+        }
+        let definition = &self.project.nets[net];
+        let span = definition.item.name.span;
+        let scope = self.net_scope(net, span, &[], &Scope::of_file(definition.file))?;
+        let piece = self.complete_in(net, scope, span)?;
+        self.made.insert(net, piece.clone());
+        Ok(piece)
+    }
+
+    pub(super) fn complete_in(&mut self, net: usize, scope: Rc<Scope<'p>>, span: Span) -> Result<Piece, Stop> {
+        let item = &self.project.nets[net].item;
+        self.separately(&item.name.text, &None, true, |this, flow| {
+            let outputs = this.body(net, &scope, flow, span)?;
+            let all = 0..this.draft.len();
+            this.draft.note_net(all, &item.name.text);
+            Ok(outputs)
+        })
+    }
+}

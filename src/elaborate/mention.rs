@@ -1,0 +1,220 @@
+//! Mentions: a word that stands for something in scope, a net with its arguments, or a layer.
+
+use super::Stop;
+use super::elaborator::{DEEPEST, Elaborator, Flow};
+use super::environment::{Bound, Scope};
+use crate::diagnostics::{Code, Diagnostic, suggest};
+use crate::graph::{Mention, NodeId};
+use crate::ops;
+use crate::source::Span;
+use crate::syntax::ast::Argument;
+use std::rc::Rc;
+
+impl<'p> Elaborator<'p> {
+    /// A word, with arguments perhaps: something in scope, a net, or a layer.
+    pub(super) fn mention(
+        &mut self,
+        name: &str,
+        arguments: &'p [Argument],
+        span: Span,
+        scope: &Rc<Scope<'p>>,
+        flow: Flow,
+    ) -> Result<Vec<NodeId>, Stop> {
+        if let Some(bound) = scope.find(name) {
+            if let Some(argument) = arguments.first() {
+                return Err(self.stop(
+                    Diagnostic::new(Code::TooManyArguments, format!("`{name}` is a value and takes no arguments"))
+                        .at(argument.value.span, "here"),
+                ));
+            }
+            return self.apply_bound(bound, span, flow);
+        }
+        if let Some(net) = self.project.find(name, scope.file) {
+            return self.net_mention(net, arguments, span, scope, flow);
+        }
+        if let Some(definition) = ops::find(name) {
+            return self.layer(definition, arguments, span, scope, flow);
+        }
+        let known: Vec<String> = scope
+            .names()
+            .into_iter()
+            .chain(self.project.names(scope.file))
+            .chain(ops::names().map(str::to_string))
+            .collect();
+        Err(self.stop(
+            Diagnostic::new(Code::UnknownName, format!("there is no layer or net `{name}`"))
+                .at(span, "not known")
+                .maybe_help(suggest::did_you_mean(name, known.iter().map(String::as_str))),
+        ))
+    }
+
+    /// The scope of a net's body: its parameters, bound.
+    pub(super) fn net_scope(
+        &mut self,
+        net: usize,
+        span: Span,
+        arguments: &'p [Argument],
+        caller: &Rc<Scope<'p>>,
+    ) -> Result<Rc<Scope<'p>>, Stop> {
+        let definition = &self.project.nets[net];
+        let item = &definition.item;
+        let name = item.name.text.clone();
+        let mention = Rc::new(Mention { net: name.clone(), span, outer: caller.mention.clone() });
+        let scope = Scope::of_net(definition.file, mention);
+        let mut given: Vec<Option<Bound<'p>>> = vec![None; item.parameters.len()];
+        let mut position = 0;
+        let mut stopped = None;
+        for argument in arguments {
+            let place = match &argument.name {
+                None => {
+                    position += 1;
+                    Some(position - 1).filter(|&place| place < given.len())
+                }
+                Some(word) => item.parameters.iter().position(|parameter| parameter.name.text == word.text),
+            };
+            let Some(place) = place else {
+                let names: Vec<&str> = item.parameters.iter().map(|parameter| parameter.name.text.as_str()).collect();
+                stopped = Some(match &argument.name {
+                    Some(word) => self.stop(
+                        Diagnostic::new(Code::UnknownArgument, format!("`{name}` has no parameter `{}`", word.text))
+                            .at(word.span, "not a parameter")
+                            .and(item.name.span, "defined here")
+                            .maybe_help(suggest::did_you_mean(&word.text, names)),
+                    ),
+                    None => self.stop(
+                        Diagnostic::new(Code::TooManyArguments, format!("`{name}` gets too many arguments"))
+                            .at(argument.value.span, format!("it has {} parameter(s)", names.len()))
+                            .and(item.name.span, "defined here"),
+                    ),
+                });
+                continue;
+            };
+            if given[place].is_some() {
+                stopped = Some(
+                    self.stop(
+                        Diagnostic::new(
+                            Code::TooManyArguments,
+                            format!("`{}` of `{name}` is given twice", item.parameters[place].name.text),
+                        )
+                        .at(argument.value.span, "again here"),
+                    ),
+                );
+                continue;
+            }
+            match self.evaluate(&argument.value, caller) {
+                Ok(bound) => given[place] = Some(bound),
+                Err(stop) => stopped = Some(stop),
+            }
+        }
+        for (parameter, bound) in item.parameters.iter().zip(given) {
+            let bound = match (bound, &parameter.default) {
+                (Some(bound), _) => bound,
+                (None, Some(default)) => match self.evaluate(default, &scope) {
+                    Ok(bound) => bound,
+                    Err(stop) => {
+                        stopped = Some(stop);
+                        continue;
+                    }
+                },
+                (None, None) => {
+                    if stopped.is_none() {
+                        stopped = Some(
+                            self.stop(
+                                Diagnostic::new(
+                                    Code::MissingArgument,
+                                    format!("`{name}` needs `{}`", parameter.name.text),
+                                )
+                                .at(span, "not given here")
+                                .and(parameter.name.span, "has no default"),
+                            ),
+                        );
+                    }
+                    continue;
+                }
+            };
+            scope.define(&parameter.name.text, bound);
+        }
+        stopped.map_or(Ok(scope), Err)
+    }
+
+    pub(super) fn net_mention(
+        &mut self,
+        net: usize,
+        arguments: &'p [Argument],
+        span: Span,
+        caller: &Rc<Scope<'p>>,
+        flow: Flow,
+    ) -> Result<Vec<NodeId>, Stop> {
+        let item = &self.project.nets[net].item;
+        let name = &item.name.text;
+        let mut around = caller.mention.as_deref();
+        while let Some(mention) = around {
+            if mention.net == *name {
+                return Err(self.stop(
+                    Diagnostic::new(Code::Recursion, format!("`{name}` contains itself"))
+                        .at(span, "mentioned here again")
+                        .and(mention.span, "while it is expanded from here"),
+                ));
+            }
+            around = mention.outer.as_deref();
+        }
+        if self.depth >= DEEPEST {
+            return Err(self.too_deep(span));
+        }
+        self.depth += 1;
+        let outputs = self.expand(net, arguments, span, caller, flow);
+        self.depth -= 1;
+        outputs
+    }
+
+    pub(super) fn expand(
+        &mut self,
+        net: usize,
+        arguments: &'p [Argument],
+        span: Span,
+        caller: &Rc<Scope<'p>>,
+        flow: Flow,
+    ) -> Result<Vec<NodeId>, Stop> {
+        let scope = self.net_scope(net, span, arguments, caller)?;
+        let item = &self.project.nets[net].item;
+        if self.starts_at_input(&item.body, &scope) {
+            let piece = match arguments.is_empty() {
+                true => self.complete(net)?,
+                false => self.complete_in(net, scope, span)?,
+            };
+            let all = vec![true; piece.graph.nodes.len()];
+            let outputs = piece.graph.outputs.clone();
+            return self.put(&piece, &all, &outputs, span, flow);
+        }
+        let start = self.draft.len();
+        let outputs = self.body(net, &scope, flow, span)?;
+        self.draft.note_net(start..self.draft.len(), &item.name.text);
+        Ok(outputs)
+    }
+
+    /// The body of a net, its signature kept.
+    pub(super) fn body(
+        &mut self,
+        net: usize,
+        scope: &Rc<Scope<'p>>,
+        flow: Flow,
+        span: Span,
+    ) -> Result<Vec<NodeId>, Stop> {
+        let item = &self.project.nets[net].item;
+        let Some(signature) = &item.signature else { return self.apply(&item.body, scope, flow) };
+        if let Some(nodes) = &flow {
+            self.check_inputs(&item.name.text, signature, nodes, scope, span)?;
+        }
+        let start = self.draft.len();
+        let outputs = self.apply(&item.body, scope, flow.clone())?;
+        if flow.is_none() {
+            let inputs: Vec<NodeId> = (start..self.draft.len())
+                .map(NodeId)
+                .filter(|&id| self.draft.graph.node(id).inputs.is_empty())
+                .collect();
+            self.check_inputs(&item.name.text, signature, &inputs, scope, item.name.span)?;
+        }
+        self.check_outputs(&item.name.text, signature, &outputs, scope, item.body.span)?;
+        Ok(outputs)
+    }
+}

@@ -196,6 +196,12 @@ impl<'p> Elaborator<'p> {
         let (variable, values): (Option<&str>, Vec<Bound<'p>>) = match over {
             RepeatOver::Count(count) => {
                 let count = self.integer(count, scope)?;
+                if count < 0 {
+                    return Err(self.stop(
+                        Diagnostic::new(Code::WrongArgument, format!("`repeat` cannot go {count} times"))
+                            .at(span, "takes a count from 0"),
+                    ));
+                }
                 self.check_repeats(count, span)?;
                 (None, (0..count).map(|index| Bound::Data(integer(index))).collect())
             }

@@ -3,7 +3,6 @@
 
 use super::place::{BufferId, Placement, Value};
 use super::{Draft, Home};
-use crate::plan::kernel::{Inputs, Sizes};
 use crate::plan::{CONSTANT_ALIGNMENT, Operand, Space};
 use std::ops::RangeInclusive;
 
@@ -91,29 +90,5 @@ impl Arena {
             Space::Input(_) | Space::Output(_) => floats,
         };
         Operand { space, offset, image, skip: value.skip, ld: value.ld.unwrap_or(width) }
-    }
-}
-
-/// The row lengths in which a kernel sees the inputs that are handed to it.
-pub fn widths(sizes: &Sizes, count: usize, in_place: bool) -> Vec<usize> {
-    let total = count + usize::from(in_place);
-    let mut list: Vec<usize> = match &sizes.inputs {
-        Inputs::Each(list) => list.iter().map(|(_, channels)| *channels).collect(),
-        Inputs::Many((_, channels)) => vec![*channels; total],
-        Inputs::Gated(gate, (_, channels)) => {
-            (0..total).map(|place| if place == *gate { total - 1 } else { *channels }).collect()
-        }
-    };
-    if in_place && !list.is_empty() {
-        list.remove(0);
-    }
-    list
-}
-
-/// Whether all inputs are single rows.
-pub fn widths_are_rows(sizes: &Sizes) -> bool {
-    match &sizes.inputs {
-        Inputs::Each(list) => list.iter().all(|(pixels, _)| *pixels == 1),
-        Inputs::Many((pixels, _)) | Inputs::Gated(_, (pixels, _)) => *pixels == 1,
     }
 }

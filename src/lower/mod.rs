@@ -128,7 +128,7 @@ fn assemble(graph: &Graph, drafts: Vec<Draft>, placement: &Placement, options: O
             choose::convolution(step, plan.chunk, options.exact);
         }
         let sizes = kernel.sizes();
-        let widths = memory::widths(&sizes, draft.inputs.len(), draft.in_place);
+        let widths = sizes.widths(draft.inputs.len(), draft.in_place);
         let operand = |value: &Value, width: usize| arena.operand(placement, value, width);
         let inputs: Vec<Operand> =
             draft.inputs.iter().zip(widths).map(|(value, width)| operand(value, width)).collect();
@@ -174,8 +174,7 @@ fn add_constants(
 
 /// Steps on rows of features, whose weights are read once for a whole batch.
 fn is_row_like(kernel: &Kernel) -> bool {
-    let sizes = kernel.sizes();
-    matches!(kernel, Kernel::Dense(_)) || sizes.output.0 == 1 && memory::widths_are_rows(&sizes)
+    matches!(kernel, Kernel::Dense(_)) || kernel.sizes().are_rows()
 }
 
 /// Where a buffer stands: at one of the net's ends, or in the arena.

@@ -237,7 +237,7 @@ impl<'g> Placement<'g> {
         self.values.insert(id, output);
         let mut drafts = Vec::new();
         // Kernels that take all values as one row need them to follow each other.
-        let widths = super::memory::widths(&StepKernel::sizes(&kernel), inputs.len(), in_place);
+        let widths = StepKernel::sizes(&kernel).widths(inputs.len(), in_place);
         for (place, (value, width)) in inputs.iter_mut().zip(widths).enumerate() {
             let producer = node.inputs[place + usize::from(in_place)];
             let natural = self.graph.node(producer).output.channels().known().unwrap_or(1);

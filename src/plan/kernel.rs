@@ -94,6 +94,30 @@ pub enum Inputs {
     Gated(usize, (usize, usize)),
 }
 
+impl Sizes {
+    /// The row lengths in which the kernel sees the inputs that are handed to it (without one that stands in the output).
+    pub fn widths(&self, count: usize, in_place: bool) -> Vec<usize> {
+        let total = count + usize::from(in_place);
+        let list: Vec<usize> = match &self.inputs {
+            Inputs::Each(list) => list.iter().map(|(_, channels)| *channels).collect(),
+            Inputs::Many((_, channels)) => vec![*channels; total],
+            Inputs::Gated(gate, (_, channels)) => {
+                (0..total).map(|place| if place == *gate { total - 1 } else { *channels }).collect()
+            }
+        };
+        list.into_iter().skip(usize::from(in_place)).collect()
+    }
+
+    /// Whether all tensors are single rows.
+    pub fn are_rows(&self) -> bool {
+        self.output.0 == 1
+            && match &self.inputs {
+                Inputs::Each(list) => list.iter().all(|(pixels, _)| *pixels == 1),
+                Inputs::Many((pixels, _)) | Inputs::Gated(_, (pixels, _)) => *pixels == 1,
+            }
+    }
+}
+
 macro_rules! kernels {
     ($($variant:ident($step:ty),)*) => {
         /// A kernel with all that it must know to run.

@@ -37,7 +37,8 @@ pub fn list(path: &Path) -> Result<Vec<ArrayInfo>, ArrayFault> {
 
 /// Writes the named arrays, contiguous, as little-endian f32; a `/` in a name makes groups.
 pub fn write(path: &Path, arrays: &[(&str, ArrayViewD<f32>)]) -> Result<(), ArrayFault> {
-    let file = File::create(path).map_err(fault)?;
+    // The oldest version of each structure, which every HDF5 since 1.8 reads, and which holds no times.
+    let file = File::with_options().with_fapl(|access| access.libver_earliest()).create(path).map_err(fault)?;
     for (name, array) in arrays {
         let array = array.as_standard_layout();
         within(name, file.new_dataset_builder().obj_track_times(false).with_data(&array).create(*name).map_err(fault))?;

@@ -160,7 +160,8 @@ impl Writer {
         front.extend_from_slice(&text);
         front.resize(offset, 0);
         let constants = self.constants.into_inner().map_err(|fault| ArtifactError::Unwritable(fault.into_error()))?;
-        let whole = put_in_front(&self.folder, &front, constants).map_err(ArtifactError::Unwritable)?;
+        let mut whole = temporary(&self.folder)?;
+        put_in_front(&front, &constants, &mut whole).map_err(ArtifactError::Unwritable)?;
         // A temporary file is its owner's alone; an artifact is a file like any other.
         readable(whole.as_file()).map_err(ArtifactError::Unwritable)?;
         whole.as_file().sync_all().map_err(ArtifactError::Unwritable)?;
@@ -186,18 +187,16 @@ pub fn readable(_: &File) -> std::io::Result<()> {
     Ok(())
 }
 
+/// Writes header and manifest, then the constants, which were written first.
 fn put_in_front(
-    folder: &Path,
     front: &[u8],
-    constants: tempfile::NamedTempFile,
-) -> std::io::Result<tempfile::NamedTempFile> {
-    let mut whole = tempfile::Builder::new().prefix(".netc-").tempfile_in(folder)?;
+    constants: &tempfile::NamedTempFile,
+    whole: &mut tempfile::NamedTempFile,
+) -> std::io::Result<()> {
     whole.write_all(front)?;
-    let mut from = constants.reopen()?;
     // Between two files the kernel copies by itself (or shares the blocks).
-    std::io::copy(&mut from, whole.as_file_mut())?;
-    whole.flush()?;
-    Ok(whole)
+    std::io::copy(&mut constants.reopen()?, whole.as_file_mut())?;
+    whole.flush()
 }
 
 impl Sink for Writer {

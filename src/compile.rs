@@ -175,8 +175,7 @@ fn labels(spec: &Spec, graph: &Graph) -> Result<(Option<Vec<String>>, Option<Pat
         Some(LabelsRequest::File(path, span)) => match crate::data::labels::read(&path) {
             Ok(labels) => (labels, Some(path), span),
             // Labels that training will write are not there before it.
-            Err(fault) if !path.exists() && spec.project.recipes.contains_key(&graph.name) => {
-                let _ = fault;
+            Err(_) if !path.exists() && spec.project.recipes.contains_key(&graph.name) => {
                 return Ok((None, None));
             }
             Err(fault) => {

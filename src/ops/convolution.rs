@@ -1,6 +1,8 @@
 //! `Convolution`: a window of weights that slides over an image.
 
-use super::window::{DILATION, PADDING, Padding, STRIDE, Sliding, image_sizes, known_channels};
+use super::window::{
+    BIAS, DILATION, FILTERS, PADDING, Padding, SIZE, STRIDE, Sliding, WEIGHT, image_sizes, known_channels,
+};
 use crate::diagnostics::Code;
 use crate::graph::definition::Default;
 use crate::graph::{
@@ -33,8 +35,8 @@ pub static CONVOLUTION: Definition = Definition {
     kind: "Convolution",
     summary: "Slides a window of weights over an image: \"3x3, 64\", as papers write it.",
     arguments: &[
-        Argument { name: "size", takes: "pair", default: Default::Required, doc: "height and width of the window" },
-        Argument { name: "filters", takes: "integer", default: Default::Required, doc: "channels that come out" },
+        SIZE,
+        FILTERS,
         STRIDE,
         PADDING,
         DILATION,
@@ -44,30 +46,15 @@ pub static CONVOLUTION: Definition = Definition {
             default: Default::Int(1),
             doc: "parts of the channels that do not see each other",
         },
-        Argument {
-            name: "bias",
-            takes: "true, false or initialiser",
-            default: Default::Bool(true),
-            doc: "a bias per filter",
-        },
-        Argument {
-            name: "weight",
-            takes: "initialiser",
-            default: Default::Absent("HeNormal(gain=2)"),
-            doc: "how the weights begin",
-        },
+        BIAS,
+        WEIGHT,
     ],
     details: "(?, h, w, c) -> (?, h', w', filters). Along each axis, with f' = f + (f - 1)(dilation - 1): `valid` gives \
         ceil((d - f' + 1) / s), `same` ceil(d / s), padding=n ceil((d + 2n - f' + 1) / s). `same` is TensorFlow's: an odd padding puts one more \
         at the end. The window is not flipped (cross-correlation). Weight (height, width, c / groups, filters), bias (filters).",
     example: "Input(32x32x3) >> Conv(3x3, 16, padding=same) >> Relu >> Flatten >> Softmax(10)",
     build: |arguments| {
-        let window = Sliding {
-            size: arguments.required_pair("size", 1)?,
-            stride: arguments.required_pair("stride", 1)?,
-            dilation: arguments.required_pair("dilation", 1)?,
-            padding: Sliding::padding(arguments)?,
-        };
+        let window = Sliding::of(arguments)?;
         let filters = arguments.integer("filters", 1)?;
         let groups = arguments.integer("groups", 1)?;
         if filters % groups != 0 {
@@ -86,33 +73,18 @@ pub static DEPTHWISE: Definition = Definition {
     kind: "DepthwiseConvolution",
     summary: "A convolution that sees each channel alone.",
     arguments: &[
-        Argument { name: "size", takes: "pair", default: Default::Required, doc: "height and width of the window" },
+        SIZE,
         STRIDE,
         PADDING,
         DILATION,
         Argument { name: "multiplier", takes: "integer", default: Default::Int(1), doc: "filters per channel" },
-        Argument {
-            name: "bias",
-            takes: "true, false or initialiser",
-            default: Default::Bool(true),
-            doc: "a bias per filter",
-        },
-        Argument {
-            name: "weight",
-            takes: "initialiser",
-            default: Default::Absent("HeNormal(gain=2)"),
-            doc: "how the weights begin",
-        },
+        BIAS,
+        WEIGHT,
     ],
     details: "(?, h, w, c) -> (?, h', w', c * multiplier): the same as a convolution with as many groups as channels. Weight (height, width, 1, c * multiplier).",
     example: "Input(32x32x8) >> DepthwiseConv(3x3, padding=same) >> Relu6",
     build: |arguments| {
-        let window = Sliding {
-            size: arguments.required_pair("size", 1)?,
-            stride: arguments.required_pair("stride", 1)?,
-            dilation: arguments.required_pair("dilation", 1)?,
-            padding: Sliding::padding(arguments)?,
-        };
+        let window = Sliding::of(arguments)?;
         let filters = arguments.integer("multiplier", 1)?;
         let weight = arguments.initializer("weight", Initializer::HeNormal { gain: 2.0 })?;
         let bias = arguments.bias("bias")?;

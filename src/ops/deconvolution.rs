@@ -1,8 +1,9 @@
 //! `Deconvolution`: the transposed convolution, which enlarges an image.
 
-use super::window::{PADDING, Padding, STRIDE, image_sizes, known_channels, pair_text, short_pair};
+use super::window::{
+    BIAS, FILTERS, PADDING, Padding, SIZE, STRIDE, WEIGHT, image_sizes, known_channels, pair_text, short_pair,
+};
 use crate::diagnostics::Code;
-use crate::graph::definition::Default;
 use crate::graph::{
     Argument, Definition, Initializer, Lowered, Lowering, Operation, ParameterSpec, ShapeFault, Supports, ValueKind,
 };
@@ -33,22 +34,12 @@ pub static DECONVOLUTION: Definition = Definition {
     kind: "Deconvolution",
     summary: "A transposed convolution: every pixel spreads a window of weights, which enlarges the image by the stride.",
     arguments: &[
-        Argument { name: "size", takes: "pair", default: Default::Required, doc: "height and width of the window" },
-        Argument { name: "filters", takes: "integer", default: Default::Required, doc: "channels that come out" },
+        SIZE,
+        FILTERS,
         Argument { doc: "pixels between the windows of neighbouring input pixels", ..STRIDE },
         Argument { doc: "`same` gives size times stride, a number takes so many pixels off both sides", ..PADDING },
-        Argument {
-            name: "bias",
-            takes: "true, false or initialiser",
-            default: Default::Bool(true),
-            doc: "a bias per filter",
-        },
-        Argument {
-            name: "weight",
-            takes: "initialiser",
-            default: Default::Absent("HeNormal(gain=2)"),
-            doc: "how the weights begin",
-        },
+        BIAS,
+        WEIGHT,
     ],
     details: "(?, h, w, c) -> (?, h', w', filters). Along each axis `valid` gives d * s + max(f - s, 0), `same` d * s, \
         padding=n d * s - 2n + f - 1 (so 0 is not `valid` where s > 1), as NeuPy 0.8. It is the gradient of a convolution by its \

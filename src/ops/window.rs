@@ -41,7 +41,38 @@ pub const PADDING: Argument = Argument {
 pub const DILATION: Argument =
     Argument { name: "dilation", takes: "integer or pair", default: Default::Int(1), doc: "pixels between taps" };
 
+/// The arguments that convolutions and their transposes share besides.
+pub const SIZE: Argument =
+    Argument { name: "size", takes: "pair", default: Default::Required, doc: "height and width of the window" };
+/// See [`SIZE`].
+pub const FILTERS: Argument =
+    Argument { name: "filters", takes: "integer", default: Default::Required, doc: "channels that come out" };
+/// See [`SIZE`].
+pub const BIAS: Argument = Argument {
+    name: "bias",
+    takes: "true, false or initialiser",
+    default: Default::Bool(true),
+    doc: "a bias per filter",
+};
+/// See [`SIZE`].
+pub const WEIGHT: Argument = Argument {
+    name: "weight",
+    takes: "initialiser",
+    default: Default::Absent("HeNormal(gain=2)"),
+    doc: "how the weights begin",
+};
+
 impl Sliding {
+    /// Reads `size`, `stride`, `dilation` and `padding` of a call.
+    pub fn of(arguments: &Arguments) -> Result<Sliding, Diagnostic> {
+        Ok(Sliding {
+            size: arguments.required_pair("size", 1)?,
+            stride: arguments.required_pair("stride", 1)?,
+            dilation: arguments.required_pair("dilation", 1)?,
+            padding: Sliding::padding(arguments)?,
+        })
+    }
+
     /// Reads `padding` of a call.
     pub fn padding(arguments: &Arguments) -> Result<Padding, Diagnostic> {
         match arguments.given("padding").map(|value| &value.kind) {

@@ -85,7 +85,7 @@ pub fn fused_text(graph: Graph) -> String {
 
 /// The text of a graph's plan, which needs no weights.
 pub fn plan_text(graph: Graph, exact: bool) -> Result<String> {
-    Ok(lower::lower(&optimize(graph), Options { exact })?.plan.to_string())
+    Ok(lower::lower(&optimize(graph), Options::inference(exact))?.plan.to_string())
 }
 
 /// Binds, optimises and lowers a net.
@@ -108,7 +108,7 @@ pub fn build(spec: &Spec, options: &BuildOptions) -> Result<(Build, Diagnostics)
     };
     let fused = optimize(graph.clone());
     let compiled =
-        lower::lower(&fused, Options { exact: options.exact }).and_then(|compiled| checked(&graph, compiled));
+        lower::lower(&fused, Options::inference(options.exact)).and_then(|compiled| checked(&graph, compiled));
     let (bindings, compiled) = match (bound, compiled) {
         (Ok((bindings, more)), Ok(compiled)) if !faults.has_errors() => {
             told.extend(more);

@@ -148,6 +148,7 @@ fn run(
         in_place,
         constants: &constants,
         output: ViewMut { data: &mut output.data, ld: output.ld, image: output.image },
+        state: Default::default(),
         scratch: &mut scratch,
         threads: &threads,
     })?;

@@ -31,7 +31,7 @@ fn every_shipped_spec_has_its_graph_fused_graph_and_plan() {
         snapshot("graph", spec.name, graph.to_string());
         let fused = optimize(graph);
         snapshot("fused", spec.name, fused.to_string());
-        snapshot("plan", spec.name, lower(&fused, Options { exact: false }).unwrap().plan.to_string());
+        snapshot("plan", spec.name, lower(&fused, Options::inference(false)).unwrap().plan.to_string());
     }
 }
 

@@ -6,6 +6,7 @@ pub mod initializer;
 pub mod operation;
 pub mod reference;
 mod text;
+pub mod training;
 mod value;
 
 pub use definition::{Argument, Arguments, Definition};

@@ -1,6 +1,7 @@
 //! What a layer does: one trait, which each type in `ops` implements.
 
-use super::{Definition, Epilogue, Initializer};
+use super::training::{Backward, Forward};
+use super::{Definition, Epilogue, Initializer, NodeId};
 use crate::diagnostics::Code;
 use crate::kernels::activation::Activation;
 use crate::plan::kernel::Kernel;
@@ -157,6 +158,22 @@ pub trait Operation: Debug + Send + Sync + Any {
     /// How the plan computes it.
     fn lower(&self, cx: &Lowering) -> Result<Lowered, String>;
 
+    /// Adds to a graph what it does while the net is trained: itself, where that is no other.
+    ///
+    /// # Errors
+    /// Why it cannot be trained.
+    fn train(&self, cx: &mut Forward<'_>) -> Result<NodeId, String> {
+        cx.same()
+    }
+
+    /// Adds to a graph the gradients of the loss by its inputs and parameters, given that by its output.
+    ///
+    /// # Errors
+    /// Why there is none.
+    fn differentiate(&self, _cx: &mut Backward<'_>) -> Result<(), String> {
+        Err("its gradient is not known".into())
+    }
+
     /// Whether it lets its input through at inference (dropout, noise, identity).
     fn rests(&self) -> bool {
         false
@@ -215,6 +232,11 @@ pub trait Operation: Debug + Send + Sync + Any {
     /// The same layer with a bias, for a layer that can take in a scale and shift.
     fn with_bias(&self) -> Option<Arc<dyn Operation>> {
         None
+    }
+
+    /// How many of its parameters, the first ones, it changes: it is kept though nothing takes what it gives.
+    fn changes(&self) -> usize {
+        0
     }
 
     /// The layer as its own type, for passes that know it.

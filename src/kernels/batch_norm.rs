@@ -123,6 +123,15 @@ pub fn running_average(running: &mut [f32], batch: &[f32], alpha: f32) {
     running.iter_mut().zip(batch).for_each(|(r, b)| *r = (1.0 - alpha) * *r + alpha * b);
 }
 
+/// The sum of each channel over the whole batch, `(channels)`: the gradient of a bias. x is `(n, pixels, channels)`;
+/// `scratch` has [`batch_scratch_len`] floats.
+pub fn channel_sums(x: View<'_>, size: Images, out: &mut [f32], scratch: &mut [f32], threads: &Threads) {
+    let vectors = size.pixels == 1;
+    reduce(size, out, scratch, threads, &|blocks, block, first, out| {
+        sums(blocks.columns(&x, block, first, vectors), out);
+    });
+}
+
 /// Gradients of a scale and a shift per channel, `(2, channels)`: first sum of dy * (x - mean) * inv_std, then sum of
 /// dy, over the whole batch. With [`batch_statistics`] they are those of gamma and beta; without, mean is 0 and inv_std
 /// 1, which gives those of [`scale_shift`](super::scale_shift::scale_shift). x and dy are `(n, pixels, channels)`;

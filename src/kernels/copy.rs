@@ -95,6 +95,16 @@ pub fn fill_images(y: ViewMut<'_>, size: Images, value: f32, threads: &Threads) 
     bands(threads, y, size, Scratch::none(), &|_, out, _| fill(out, ld, size.channels, value));
 }
 
+/// y = x without its frame: x is `(n, top + in_h + bottom, left + in_w + right, channels)`, y `(n, in_h, in_w, channels)`.
+pub fn crop(x: View<'_>, y: ViewMut<'_>, n: usize, frame: &Frame, threads: &Threads) {
+    let Frame { in_h, in_w, channels, top, left, right, .. } = *frame;
+    let width = left + in_w + right;
+    let first = (top * width + left) * x.ld;
+    let (x_row, y_row) = (width * x.ld, in_w * y.ld);
+    let size = Rectangle { height: in_h, width: in_w, channels, x_row, y_row };
+    copy_rectangle(View { data: &x.data[first..], ..x }, y, n, &size, threads);
+}
+
 /// y = x, slices of the same length.
 pub fn copy_slice(x: &[f32], y: &mut [f32], threads: &Threads) {
     const EACH: usize = 1 << 16;

@@ -22,7 +22,7 @@ mod target {
 /// The arena of a chunk should stay within this many floats (16 MiB), so that it stays in the last cache.
 const CHUNK_FLOATS: usize = 4 << 20;
 /// More images than this do not spare more reading of weights.
-const MOST_IMAGES: usize = 8;
+pub const MOST_IMAGES: usize = 8;
 
 /// How many images make a chunk.
 pub fn chunk(floats_per_image: usize) -> usize {

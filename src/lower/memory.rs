@@ -6,12 +6,13 @@ use super::{Draft, Home};
 use crate::plan::{CONSTANT_ALIGNMENT, Operand, Space};
 use std::ops::RangeInclusive;
 
-/// Where every buffer stands.
+/// Where every buffer stands; floats count per image, but for those without a batch.
 #[derive(Debug)]
 pub struct Arena {
     spaces: Vec<Option<(Space, usize)>>,
     pub chunk_floats: usize,
     pub batch_floats: usize,
+    pub whole_floats: usize,
     pub lower_bound: usize,
 }
 
@@ -25,7 +26,7 @@ struct Life {
 /// Places the buffers of some steps, the first `chunk_steps` of which run for a chunk of the batch at a time.
 pub fn plan(drafts: &[Draft], placement: &Placement, chunk_steps: usize) -> Arena {
     let mut spaces = vec![None; placement.buffers.len()];
-    let (mut chunk, mut batch) = (Vec::new(), Vec::new());
+    let (mut chunk, mut batch, mut whole) = (Vec::new(), Vec::new(), Vec::new());
     for (index, buffer) in placement.buffers.iter().enumerate() {
         let id = BufferId(index);
         if let Home::Fixed(space) = buffer.home {
@@ -36,13 +37,18 @@ pub fn plan(drafts: &[Draft], placement: &Placement, chunk_steps: usize) -> Aren
         let mut steps = drafts.iter().enumerate().filter_map(uses);
         let Some(first) = steps.next() else { continue };
         let last = steps.next_back().unwrap_or(first);
+        let floats = buffer.floats.next_multiple_of(CONSTANT_ALIGNMENT);
+        if buffer.whole {
+            whole.push(Life { buffer: id, floats, steps: first..=last });
+            continue;
+        }
         // What crosses from the chunks to the whole batch is alive while any chunk is computed.
         let (list, steps) = match (first < chunk_steps, last < chunk_steps) {
             (true, true) => (&mut chunk, first..=last),
             (true, false) => (&mut batch, 0..=last),
             (false, _) => (&mut batch, first..=last),
         };
-        list.push(Life { buffer: id, floats: buffer.floats.next_multiple_of(CONSTANT_ALIGNMENT), steps });
+        list.push(Life { buffer: id, floats, steps });
     }
     let live = |step: usize| -> usize {
         chunk.iter().chain(&batch).filter(|life| life.steps.contains(&step)).map(|life| life.floats).sum()
@@ -50,7 +56,8 @@ pub fn plan(drafts: &[Draft], placement: &Placement, chunk_steps: usize) -> Aren
     let lower_bound = (0..drafts.len()).map(live).max().unwrap_or(0);
     let chunk_floats = assign(chunk, Space::Chunk, &mut spaces);
     let batch_floats = assign(batch, Space::Batch, &mut spaces);
-    Arena { spaces, chunk_floats, batch_floats, lower_bound }
+    let whole_floats = assign(whole, Space::Whole, &mut spaces);
+    Arena { spaces, chunk_floats, batch_floats, whole_floats, lower_bound }
 }
 
 /// Gives each buffer its offset; returns the floats that all need together.
@@ -87,7 +94,7 @@ impl Arena {
         // Only the arena's buffers are padded to whole cache lines; the caller's follow each other.
         let image = match space {
             Space::Chunk | Space::Batch => floats.next_multiple_of(CONSTANT_ALIGNMENT),
-            Space::Input(_) | Space::Output(_) => floats,
+            Space::Input(_) | Space::Output(_) | Space::Whole | Space::State => floats,
         };
         Operand { space, offset, image, skip: value.skip, ld: value.ld.unwrap_or(width) }
     }

@@ -6,14 +6,50 @@ mod place;
 
 use crate::diagnostics::{Code, Diagnostic, Result};
 use crate::graph::{Graph, Lowered, Lowering, NodeId, ParameterId};
-use crate::plan::{CONSTANT_ALIGNMENT, Constant, Kernel, Operand, Plan, Port, Space, Step, StepKernel};
+use crate::plan::steps::pack::PackStep;
+use crate::plan::{CONSTANT_ALIGNMENT, Constant, Kernel, Operand, Plan, Port, Source, Space, Step, StepKernel};
 use place::{BufferId, Placement, Value};
 
 /// What a plan is made for.
 #[derive(Clone, Copy, Debug)]
-pub struct Options {
+pub struct Options<'a> {
     /// Forbids algorithms that round otherwise than the direct one.
     pub exact: bool,
+    /// Parameters that training changes, for the plans of training.
+    pub state: Option<&'a State>,
+}
+
+impl Options<'_> {
+    /// For prediction.
+    pub fn inference(exact: bool) -> Self {
+        Options { exact, state: None }
+    }
+}
+
+/// What the plans of training share: where everything stands that they change, and how large their batches are.
+#[derive(Clone, Debug, Default)]
+pub struct State {
+    /// By the paths of parameters.
+    pub tensors: Vec<Constant>,
+    pub batch: usize,
+}
+
+impl State {
+    /// The state of all parameters of a graph that are not frozen.
+    pub fn of(graph: &Graph, batch: usize) -> Self {
+        let mut state = State { tensors: Vec::new(), batch };
+        let mut offset = 0;
+        for parameter in graph.parameters.iter().filter(|parameter| !parameter.frozen) {
+            state.tensors.push(Constant { name: parameter.path(), offset, len: parameter.len() });
+            offset += parameter.len().next_multiple_of(CONSTANT_ALIGNMENT);
+        }
+        state
+    }
+
+    /// The tensor of a path.
+    pub fn find(&self, path: &str) -> Option<&Constant> {
+        self.tensors.iter().find(|tensor| tensor.name == path)
+    }
 }
 
 /// How a plan's constants are made: which parameters each step packs.
@@ -43,10 +79,14 @@ struct Draft {
     in_place: bool,
     layers: Vec<String>,
     parameters: Vec<ParameterId>,
+    /// Parameters that it changes.
+    changed: Vec<ParameterId>,
+    /// Where another step has packed its parameters.
+    packed: Option<Value>,
 }
 
-/// Lowers a graph for inference.
-pub fn lower(graph: &Graph, options: Options) -> Result<Compiled> {
+/// Lowers a graph.
+pub fn lower(graph: &Graph, options: Options<'_>) -> Result<Compiled> {
     check_sizes(graph)?;
     let mut placement = Placement::new(graph, |id| kind(graph, id, options));
     let mut drafts: Vec<Draft> = Vec::new();
@@ -69,10 +109,52 @@ pub fn lower(graph: &Graph, options: Options) -> Result<Compiled> {
         }
     }
     drafts.extend(placement.outputs());
+    if let Some(state) = options.state {
+        drafts = pack_state(graph, drafts, &mut placement, state, options.exact);
+    }
     Ok(assemble(graph, drafts, &placement, options))
 }
 
-fn kind(graph: &Graph, id: NodeId, options: Options) -> std::result::Result<Lowered, String> {
+/// Puts steps that pack parameters that change before the steps that use them, where the kernel wants another order.
+fn pack_state(
+    graph: &Graph,
+    drafts: Vec<Draft>,
+    placement: &mut Placement<'_>,
+    state: &State,
+    exact: bool,
+) -> Vec<Draft> {
+    let mut all = Vec::with_capacity(drafts.len());
+    for mut draft in drafts {
+        if let Kernel::Convolution(step) = &mut draft.kernel {
+            choose::convolution(step, state.batch.min(choose::MOST_IMAGES), exact);
+        }
+        let changes = |id: &ParameterId| !graph.parameters[id.0].frozen;
+        if draft.kernel.packs() && draft.parameters.first().is_some_and(changes) {
+            let kernel = PackStep::new(draft.kernel.clone(), graph_lengths(graph, &draft.parameters));
+            let packed = placement.scratch(kernel.floats());
+            draft.packed = Some(packed);
+            all.push(Draft {
+                name: draft.name.clone(),
+                kernel: Kernel::Pack(kernel),
+                inputs: Vec::new(),
+                output: packed,
+                in_place: false,
+                layers: Vec::new(),
+                parameters: std::mem::take(&mut draft.parameters),
+                changed: Vec::new(),
+                packed: None,
+            });
+        }
+        all.push(draft);
+    }
+    all
+}
+
+fn graph_lengths(graph: &Graph, parameters: &[ParameterId]) -> Vec<usize> {
+    parameters.iter().map(|id| graph.parameters[id.0].len()).collect()
+}
+
+fn kind(graph: &Graph, id: NodeId, options: Options<'_>) -> std::result::Result<Lowered, String> {
     let node = graph.node(id);
     let mut inputs: Vec<Vec<usize>> = graph.input_types(id).into_iter().filter_map(|ty| ty.known()).collect();
     if node.epilogue.residual {
@@ -101,12 +183,15 @@ fn unsupported(graph: &Graph, id: NodeId, reason: &str) -> Diagnostic {
         .at(node.origin.span, "this layer")
 }
 
-fn assemble(graph: &Graph, drafts: Vec<Draft>, placement: &Placement, options: Options) -> Compiled {
-    let chunk_steps = drafts.len() - drafts.iter().rev().take_while(|draft| is_row_like(&draft.kernel)).count();
+fn assemble(graph: &Graph, drafts: Vec<Draft>, placement: &Placement, options: Options<'_>) -> Compiled {
+    // A step of training looks at the whole batch.
+    let row_like = |draft: &&Draft| options.state.is_some() || is_row_like(&draft.kernel);
+    let chunk_steps = drafts.len() - drafts.iter().rev().take_while(row_like).count();
     let arena = memory::plan(&drafts, placement, chunk_steps);
     let port = |id: NodeId| Port {
         name: graph.node(id).name.clone(),
         sizes: graph.node(id).output.known().unwrap_or_default(),
+        whole: !graph.node(id).output.batched,
     };
     let mut plan = Plan {
         name: graph.name.clone(),
@@ -118,13 +203,15 @@ fn assemble(graph: &Graph, drafts: Vec<Draft>, placement: &Placement, options: O
         chunk_floats: arena.chunk_floats,
         batch_floats: arena.batch_floats,
         lower_bound: arena.lower_bound,
+        whole_floats: arena.whole_floats,
         constants: Vec::new(),
+        state: options.state.map_or_else(Vec::new, |state| state.tensors.clone()),
         multiply_adds: graph.ids().map(|id| graph.multiply_adds(id)).sum(),
     };
     let mut recipes: Vec<Recipe> = Vec::new();
     for draft in drafts {
         let mut kernel = draft.kernel;
-        if let Kernel::Convolution(step) = &mut kernel {
+        if let (Kernel::Convolution(step), None) = (&mut kernel, options.state) {
             choose::convolution(step, plan.chunk, options.exact);
         }
         let sizes = kernel.sizes();
@@ -133,18 +220,52 @@ fn assemble(graph: &Graph, drafts: Vec<Draft>, placement: &Placement, options: O
         let inputs: Vec<Operand> =
             draft.inputs.iter().zip(widths).map(|(value, width)| operand(value, width)).collect();
         let output = operand(&draft.output, sizes.output.1);
-        let constants = add_constants(&mut plan, &mut recipes, &draft.name, &kernel, draft.parameters);
+        let in_state = |id: &ParameterId| state_operand(graph, options.state, *id);
+        let constants = match &draft.packed {
+            Some(value) => packed_constants(&kernel, operand(value, 0)),
+            None => match draft.parameters.iter().map(in_state).collect::<Option<Vec<Operand>>>() {
+                Some(list) if !list.is_empty() => list.into_iter().map(Source::Memory).collect(),
+                _ => {
+                    let list = add_constants(&mut plan, &mut recipes, &draft.name, &kernel, draft.parameters);
+                    list.into_iter().map(Source::Constant).collect()
+                }
+            },
+        };
+        let state = draft.changed.iter().filter_map(in_state).collect();
         plan.steps.push(Step {
             name: draft.name,
             kernel,
             inputs,
             constants,
+            state,
             output,
             in_place: draft.in_place,
             layers: draft.layers,
         });
     }
     Compiled { plan, recipes }
+}
+
+/// Where a parameter that changes stands.
+fn state_operand(graph: &Graph, state: Option<&State>, id: ParameterId) -> Option<Operand> {
+    let parameter = &graph.parameters[id.0];
+    let tensor = state?.find(&parameter.path()).filter(|_| !parameter.frozen)?;
+    Some(whole_operand(Space::State, tensor.offset, tensor.len))
+}
+
+/// The constants of a kernel as another step has packed them, one behind the other.
+fn packed_constants(kernel: &Kernel, packed: Operand) -> Vec<Source> {
+    let mut offset = packed.offset;
+    let mut place = |len: usize| {
+        let operand = whole_operand(packed.space, offset, len);
+        offset += len.next_multiple_of(CONSTANT_ALIGNMENT);
+        Source::Memory(operand)
+    };
+    kernel.constants().into_iter().map(&mut place).collect()
+}
+
+fn whole_operand(space: Space, offset: usize, len: usize) -> Operand {
+    Operand { space, offset, image: len, skip: 0, ld: len }
 }
 
 /// The constants of a step: those of an earlier one that packs the same parameters in the same way, or new ones.
@@ -186,6 +307,6 @@ enum Home {
 
 impl Draft {
     fn buffers(&self) -> impl Iterator<Item = BufferId> + '_ {
-        self.inputs.iter().chain(std::iter::once(&self.output)).map(|value| value.buffer)
+        self.inputs.iter().chain(std::iter::once(&self.output)).chain(&self.packed).map(|value| value.buffer)
     }
 }

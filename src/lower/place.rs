@@ -16,6 +16,8 @@ pub struct BufferId(pub usize);
 pub struct Buffer {
     pub floats: usize,
     pub home: Home,
+    /// Whether it has no batch: its floats are all there are.
+    pub whole: bool,
 }
 
 /// A tensor in a buffer.
@@ -88,8 +90,21 @@ impl<'g> Placement<'g> {
     }
 
     fn buffer(&mut self, floats: usize, home: Home) -> BufferId {
-        self.buffers.push(Buffer { floats, home });
+        self.buffers.push(Buffer { floats, home, whole: false });
         BufferId(self.buffers.len() - 1)
+    }
+
+    /// A buffer for what a node gives.
+    fn buffer_of(&mut self, id: NodeId, home: Home) -> BufferId {
+        let whole = !self.graph.node(id).output.batched;
+        self.buffers.push(Buffer { floats: self.floats(id), home, whole });
+        BufferId(self.buffers.len() - 1)
+    }
+
+    /// Scratch of so many floats, whatever the batch is.
+    pub fn scratch(&mut self, floats: usize) -> Value {
+        self.buffers.push(Buffer { floats, home: Home::Arena, whole: true });
+        Value { buffer: BufferId(self.buffers.len() - 1), skip: 0, ld: None }
     }
 
     fn floats(&self, id: NodeId) -> usize {
@@ -103,10 +118,7 @@ impl<'g> Placement<'g> {
     /// Where a node writes: its part of a concatenation, or a buffer of its own.
     fn target(&mut self, id: NodeId) -> Value {
         match self.destinations.get(&id).copied() {
-            None => {
-                let floats = self.floats(id);
-                Value { buffer: self.buffer(floats, Home::Arena), skip: 0, ld: None }
-            }
+            None => Value { buffer: self.buffer_of(id, Home::Arena), skip: 0, ld: None },
             Some(Destination { concatenation, skip, rows }) => {
                 let whole = self.concatenation(concatenation);
                 let ld = whole.ld.or((rows > 1).then(|| self.floats(concatenation) / rows));
@@ -126,7 +138,7 @@ impl<'g> Placement<'g> {
 
     /// A node that the caller fills.
     pub fn input(&mut self, id: NodeId) {
-        let buffer = self.buffer(self.floats(id), Home::Fixed(Space::Input(self.inputs)));
+        let buffer = self.buffer_of(id, Home::Fixed(Space::Input(self.inputs)));
         self.inputs += 1;
         self.values.insert(id, Value { buffer, skip: 0, ld: None });
     }
@@ -169,6 +181,8 @@ impl<'g> Placement<'g> {
             in_place: false,
             layers: Vec::new(),
             parameters: Vec::new(),
+            changed: Vec::new(),
+            packed: None,
         }
     }
 
@@ -223,6 +237,7 @@ impl<'g> Placement<'g> {
         let in_place = may_overwrite
             && !self.destinations.contains_key(&id)
             && self.buffers[first.buffer.0].home == Home::Arena
+            && self.buffers[first.buffer.0].whole != node.output.batched
             && self.is_last_use(node.inputs[0], id)
             && inputs[1..].iter().all(|value| value.buffer != first.buffer);
         let mut output = if in_place { first } else { self.target(id) };
@@ -242,11 +257,12 @@ impl<'g> Placement<'g> {
             let producer = node.inputs[place + usize::from(in_place)];
             let natural = self.graph.node(producer).output.channels().known().unwrap_or(1);
             if value.ld.is_some() && width != natural {
-                let dense = Value { buffer: self.buffer(self.floats(producer), Home::Arena), skip: 0, ld: None };
+                let dense = Value { buffer: self.buffer_of(producer, Home::Arena), skip: 0, ld: None };
                 drafts.push(self.copy(producer, producer, *value, dense));
                 *value = dense;
             }
         }
+        let (changed, parameters) = node.parameters.split_at(node.operation.changes().min(node.parameters.len()));
         drafts.push(Draft {
             name: node.name.clone(),
             kernel,
@@ -254,7 +270,9 @@ impl<'g> Placement<'g> {
             output,
             in_place,
             layers: node.swallowed.clone(),
-            parameters: node.parameters.clone(),
+            parameters: parameters.to_vec(),
+            changed: changed.to_vec(),
+            packed: None,
         });
         drafts
     }
@@ -270,7 +288,7 @@ impl<'g> Placement<'g> {
             if whole && buffer.home == Home::Arena {
                 self.buffers[value.buffer.0].home = home;
             } else {
-                let target = Value { buffer: self.buffer(self.floats(id), home), skip: 0, ld: None };
+                let target = Value { buffer: self.buffer_of(id, home), skip: 0, ld: None };
                 drafts.push(self.copy(id, id, value, target));
             }
         }

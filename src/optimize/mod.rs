@@ -41,9 +41,11 @@ fn redirect(graph: &mut Graph, from: NodeId, to: NodeId) {
     inputs.chain(&mut graph.outputs).filter(|id| **id == from).for_each(|id| *id = to);
 }
 
-/// Drops nodes that lead to no output; inputs of the net stay, so that its signature does.
+/// Drops nodes that lead to no output and change nothing; inputs of the net stay, so that its signature does.
 fn drop_unused(mut graph: Graph) -> Graph {
-    let mut keep = graph.ancestors(&graph.outputs);
+    let changing = graph.ids().filter(|&id| graph.node(id).operation.changes() > 0);
+    let roots: Vec<NodeId> = graph.outputs.iter().copied().chain(changing).collect();
+    let mut keep = graph.ancestors(&roots);
     for input in graph.inputs() {
         keep[input.0] = true;
     }

@@ -7,14 +7,17 @@ use super::steps::embedding::EmbeddingStep;
 use super::steps::merge::{BroadcastStep, GatedAverageStep, MergeStep};
 use super::steps::movement::{CopyStep, TransposeStep};
 use super::steps::norm::{GroupNormStep, LocalResponseStep, NormStep, NormalizeStep};
+use super::steps::pack::PackStep;
 use super::steps::pointwise::{ActivationStep, SoftmaxStep};
 use super::steps::pool::{GlobalPoolStep, PoolStep};
 use super::steps::prelu::PReluStep;
 use super::steps::recurrent::{GruStep, LstmStep};
 use super::steps::resize::{FrameStep, UpscaleStep};
 use crate::kernels::threads::Threads;
+use super::CONSTANT_ALIGNMENT;
 use crate::kernels::view::{View, ViewMut};
 use serde::{Deserialize, Serialize};
+use smallvec::SmallVec;
 
 /// What a kernel is given to work on.
 #[derive(Debug)]
@@ -26,6 +29,8 @@ pub struct Call<'a> {
     pub in_place: bool,
     pub constants: &'a [&'a [f32]],
     pub output: ViewMut<'a>,
+    /// What it changes: [`StepKernel::state`].
+    pub state: SmallVec<[&'a mut [f32]; 4]>,
     /// At least [`StepKernel::scratch_len`] floats.
     pub scratch: &'a mut [f32],
     pub threads: &'a Threads,
@@ -63,6 +68,27 @@ pub trait StepKernel {
     /// Brings the parameters, row-major and in the order of the operation, into the order in which it reads them.
     fn pack(&self, parameters: Vec<Vec<f32>>) -> Vec<Vec<f32>> {
         parameters
+    }
+
+    /// Whether [`StepKernel::pack`] changes anything; else the parameters are used as they are.
+    fn packs(&self) -> bool {
+        false
+    }
+
+    /// As [`StepKernel::pack`], for parameters that change: the constants, each at the next multiple of
+    /// [`CONSTANT_ALIGNMENT`], go to `packed`.
+    fn pack_into(&self, parameters: &[&[f32]], packed: &mut [f32], _threads: &Threads) {
+        let list = self.pack(parameters.iter().map(|values| values.to_vec()).collect());
+        let mut begin = 0;
+        for constant in list {
+            packed[begin..begin + constant.len()].copy_from_slice(&constant);
+            begin += constant.len().next_multiple_of(CONSTANT_ALIGNMENT);
+        }
+    }
+
+    /// Lengths of the tensors of the state that it changes.
+    fn state(&self) -> Vec<usize> {
+        Vec::new()
     }
 
     /// Floats of scratch for so many images and threads.
@@ -155,6 +181,7 @@ kernels! {
     Embedding(EmbeddingStep),
     Lstm(LstmStep),
     Gru(GruStep),
+    Pack(PackStep),
 }
 
 impl StepKernel for Kernel {
@@ -176,6 +203,18 @@ impl StepKernel for Kernel {
 
     fn pack(&self, parameters: Vec<Vec<f32>>) -> Vec<Vec<f32>> {
         self.step().pack(parameters)
+    }
+
+    fn packs(&self) -> bool {
+        self.step().packs()
+    }
+
+    fn pack_into(&self, parameters: &[&[f32]], packed: &mut [f32], threads: &Threads) {
+        self.step().pack_into(parameters, packed, threads);
+    }
+
+    fn state(&self) -> Vec<usize> {
+        self.step().state()
     }
 
     fn scratch_len(&self, batch: usize, workers: usize) -> usize {

@@ -1,5 +1,8 @@
 //! What a plan is: steps with resolved sizes and algorithms, their operands as places in one arena, constants in the
 //! order in which they are stored. No names are looked up and nothing is allocated while it runs.
+//!
+//! A step of training is a plan too. What it changes (parameters, what an optimizer keeps) is its state, which stays from
+//! one run to the next; gradients of parameters stand in scratch that does not grow with the batch.
 
 pub mod kernel;
 pub mod steps;
@@ -43,10 +46,22 @@ pub enum Space {
     Chunk,
     /// Scratch for the whole batch.
     Batch,
+    /// Scratch for tensors without a batch: gradients of parameters, parameters that were packed.
+    Whole,
+    /// What stays from one run to the next.
+    State,
+}
+
+impl Space {
+    /// Whether a tensor there has no batch: its `offset` and `image` are floats, not floats per image.
+    pub fn is_whole(self) -> bool {
+        matches!(self, Space::Whole | Space::State)
+    }
 }
 
 /// Where a tensor stands. Everything but `skip` counts per image: with n images, the tensor begins `offset * n` floats
 /// into its space, its images follow each other `image` floats apart, and its pixels `ld` floats.
+/// Tensors without a batch are one image, whatever the batch is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Operand {
     pub space: Space,
@@ -68,12 +83,25 @@ pub struct Step {
     pub kernel: Kernel,
     /// What it reads; without the first one where that stands in the output (`in_place`).
     pub inputs: Vec<Operand>,
-    /// Places among the plan's constants.
-    pub constants: Vec<usize>,
+    /// Its parameters.
+    pub constants: Vec<Source>,
+    /// The state that it changes.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub state: Vec<Operand>,
     pub output: Operand,
     pub in_place: bool,
     /// The layers that it took in besides its own.
     pub layers: Vec<String>,
+}
+
+/// Where a step finds a parameter.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum Source {
+    /// Among the plan's constants.
+    Constant(usize),
+    /// In memory, as training has changed or another step has packed it.
+    Memory(Operand),
 }
 
 /// A packed parameter.
@@ -95,12 +123,20 @@ pub struct Port {
     pub name: String,
     /// Sizes without the batch.
     pub sizes: Vec<usize>,
+    /// Whether it has none: one number for a whole batch, such as a loss.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub whole: bool,
 }
 
 impl Port {
     /// Floats per image.
     pub fn len(&self) -> usize {
         self.sizes.iter().product()
+    }
+
+    /// Floats of a batch.
+    pub fn floats(&self, batch: usize) -> usize {
+        self.len() * if self.whole { 1 } else { batch }
     }
 
     /// Whether it holds no values.
@@ -127,6 +163,12 @@ pub struct Plan {
     /// What no plan could do without: the most floats per image that are alive at one step.
     pub lower_bound: usize,
     pub constants: Vec<Constant>,
+    /// Floats of [`Space::Whole`].
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub whole_floats: usize,
+    /// The tensors of the state, in order; each begins at a multiple of [`CONSTANT_ALIGNMENT`].
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub state: Vec<Constant>,
     /// Multiply-adds per image that the layers ask for, computed directly.
     pub multiply_adds: u64,
 }
@@ -134,7 +176,12 @@ pub struct Plan {
 impl Plan {
     /// Floats of all constants together.
     pub fn constant_floats(&self) -> usize {
-        self.constants.last().map_or(0, |last| last.offset + last.len.next_multiple_of(CONSTANT_ALIGNMENT))
+        end(&self.constants)
+    }
+
+    /// Floats of the state.
+    pub fn state_floats(&self) -> usize {
+        end(&self.state)
     }
 
     /// Floats of scratch that `workers` threads need for a batch.
@@ -151,4 +198,13 @@ impl Plan {
     pub fn arithmetic(&self) -> u64 {
         self.steps.iter().map(|step| step.kernel.arithmetic()).sum()
     }
+}
+
+/// Where a list of constants ends.
+fn end(list: &[Constant]) -> usize {
+    list.last().map_or(0, |last| last.offset + last.len.next_multiple_of(CONSTANT_ALIGNMENT))
+}
+
+fn is_zero(number: &usize) -> bool {
+    *number == 0
 }

@@ -1,7 +1,7 @@
 //! The plan as text: what `netc build --emit plan` prints, and snapshots hold.
 
 use super::kernel::StepKernel;
-use super::{Operand, Plan, Space};
+use super::{Operand, Plan, Source, Space};
 use std::fmt;
 
 impl fmt::Display for Operand {
@@ -11,6 +11,8 @@ impl fmt::Display for Operand {
             Space::Output(index) => write!(f, "out{index}")?,
             Space::Chunk => write!(f, "chunk@{}", self.offset)?,
             Space::Batch => write!(f, "batch@{}", self.offset)?,
+            Space::Whole => write!(f, "whole@{}", self.offset)?,
+            Space::State => write!(f, "state@{}", self.offset)?,
         }
         if self.skip > 0 {
             write!(f, "+{}", self.skip)?;
@@ -43,9 +45,17 @@ impl fmt::Display for Plan {
                 step.kernel.describe(),
                 step.output
             )?;
-            for &constant in &step.constants {
-                let constant = &self.constants[constant];
-                writeln!(f, "      {:width$}    {} at {}", "", constant.len, constant.offset)?;
+            for source in &step.constants {
+                match source {
+                    Source::Constant(index) => {
+                        let constant = &self.constants[*index];
+                        writeln!(f, "      {:width$}    {} at {}", "", constant.len, constant.offset)?;
+                    }
+                    Source::Memory(operand) => writeln!(f, "      {:width$}    {operand}", "")?,
+                }
+            }
+            for operand in &step.state {
+                writeln!(f, "      {:width$}    changes {operand}", "")?;
             }
         }
         writeln!(
@@ -53,6 +63,9 @@ impl fmt::Display for Plan {
             "  arena {} floats per image of a chunk of {}, {} per image of the batch; at least {}",
             self.chunk_floats, self.chunk, self.batch_floats, self.lower_bound
         )?;
+        if !self.state.is_empty() {
+            writeln!(f, "  {} floats whole, state {}", self.whole_floats, self.state_floats())?;
+        }
         writeln!(
             f,
             "  constants {} floats, {} of {} multiply-adds per image",

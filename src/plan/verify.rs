@@ -1,7 +1,7 @@
 //! A plan is checked before it runs: every operand lies in its space, no step reads where it writes, constants are there.
 
 use super::kernel::{Inputs, Kernel, StepKernel};
-use super::{CONSTANT_ALIGNMENT, Operand, Plan, Space, Step};
+use super::{CONSTANT_ALIGNMENT, Constant, Operand, Plan, Source, Space, Step};
 
 /// What is wrong with a plan, and at which step.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -26,16 +26,14 @@ impl Plan {
         if ports().any(|port| floats(&port.sizes).is_none_or(|len| len > LARGEST)) {
             return Err(whole("a size of an input or output is too large"));
         }
-        if self.chunk_floats > LARGEST || self.batch_floats > LARGEST {
+        if [self.chunk_floats, self.batch_floats, self.whole_floats].iter().any(|&floats| floats > LARGEST) {
             return Err(whole("its memory is too large"));
         }
-        let mut end = 0;
-        for constant in &self.constants {
-            let aligned = constant.offset.is_multiple_of(CONSTANT_ALIGNMENT);
-            if !aligned || constant.offset < end || constant.offset > LARGEST || constant.len > LARGEST {
-                return Err(whole("its constants overlap"));
-            }
-            end = constant.offset + constant.len;
+        if !follow_each_other(&self.constants) {
+            return Err(whole("its constants overlap"));
+        }
+        if !follow_each_other(&self.state) {
+            return Err(whole("its state overlaps"));
         }
         for (index, step) in self.steps.iter().enumerate() {
             self.verify_step(step, index >= self.chunk_steps)
@@ -66,7 +64,7 @@ impl Plan {
             }
             Inputs::Gated(..) => return Err("its gate is not there".into()),
         };
-        if wanted.len() != given || given == 0 {
+        if wanted.len() != given || given == 0 && !matches!(step.kernel, Kernel::Pack(_)) {
             return Err(format!("it reads {given} tensors and needs {}", wanted.len()));
         }
         if step.in_place {
@@ -87,9 +85,36 @@ impl Plan {
         }
         self.verify_operand(&step.output, sizes.output, whole_batch)?;
         let lengths = step.kernel.constants();
-        let there = step.constants.iter().map(|&index| self.constants.get(index).map(|constant| constant.len));
-        if !there.eq(lengths.into_iter().map(Some)) {
-            return Err("its constants have other sizes".into());
+        if step.constants.len() != lengths.len() {
+            return Err("its constants are other ones".into());
+        }
+        for (source, len) in step.constants.iter().zip(lengths) {
+            match source {
+                Source::Constant(index) if self.constants.get(*index).is_some_and(|constant| constant.len == len) => {}
+                Source::Constant(_) => return Err("its constants have other sizes".into()),
+                Source::Memory(operand) => {
+                    self.verify_operand(operand, (1, len), whole_batch)?;
+                    let apart = operand.space != step.output.space || !overlap(operand, &step.output);
+                    if !operand.space.is_whole() || !apart {
+                        return Err("it writes over its constants".into());
+                    }
+                }
+            }
+        }
+        let changed = step.kernel.state();
+        if changed.len() != step.state.len() || step.state.iter().any(|operand| operand.space != Space::State) {
+            return Err("it changes another state".into());
+        }
+        for (index, (operand, len)) in step.state.iter().zip(changed).enumerate() {
+            self.verify_operand(operand, (1, len), whole_batch)?;
+            let read = step.constants.iter().filter_map(|source| match source {
+                Source::Memory(operand) if operand.space == Space::State => Some(operand),
+                _ => None,
+            });
+            let mut others = step.state[..index].iter().chain(read);
+            if step.output.space == Space::State || others.any(|other| overlap(other, operand)) {
+                return Err("it reads what it changes".into());
+            }
         }
         Ok(())
     }
@@ -101,6 +126,8 @@ impl Plan {
             Space::Chunk if whole_batch => return Err("it reads scratch of another part".into()),
             Space::Chunk => Some(self.chunk_floats),
             Space::Batch => Some(self.batch_floats),
+            Space::Whole => Some(self.whole_floats),
+            Space::State => Some(self.state_floats()),
         };
         let floats = floats.ok_or("an input or output is not there")?;
         let (pixels, channels) = size;
@@ -116,4 +143,15 @@ impl Plan {
 
 fn overlap(a: &Operand, b: &Operand) -> bool {
     a.offset < b.offset + b.image && b.offset < a.offset + a.image
+}
+
+/// Whether each begins at a cache line behind the one before it.
+fn follow_each_other(list: &[Constant]) -> bool {
+    let mut end = 0;
+    list.iter().all(|constant| {
+        let aligned = constant.offset.is_multiple_of(CONSTANT_ALIGNMENT);
+        let fits = aligned && constant.offset >= end && constant.offset <= LARGEST && constant.len <= LARGEST;
+        end = constant.offset.saturating_add(constant.len);
+        fits
+    })
 }

@@ -1,4 +1,4 @@
-//! The memory of a session: three parts, and places in them. The unsafe code here hands out parts of one allocation; that
+//! The memory of a session: four parts, and places in them. The unsafe code here hands out parts of one allocation; that
 //! they do not overlap where one is written was checked when the plan was verified.
 
 use crate::plan::{Operand, Space};
@@ -7,24 +7,35 @@ use std::ops::Range;
 /// Floats of a cache line.
 const LINE: usize = 16;
 
-/// Scratch for a chunk, for the batch, and for kernels.
+/// Scratch for a chunk, for the batch, for tensors without one, and for kernels.
 #[derive(Debug)]
 pub struct Arena {
     chunk: Aligned,
     batch: Aligned,
+    whole: Aligned,
     scratch: Aligned,
+}
+
+/// How many floats each part has.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Sizes {
+    pub chunk: usize,
+    pub batch: usize,
+    pub whole: usize,
+    pub scratch: usize,
 }
 
 /// Floats that begin at a cache line.
 #[derive(Debug)]
-struct Aligned {
+pub struct Aligned {
     floats: Vec<f32>,
     start: usize,
     len: usize,
 }
 
 impl Aligned {
-    fn new(len: usize) -> Self {
+    /// So many zeros.
+    pub fn new(len: usize) -> Self {
         // Zeroed pages come from the system untouched: memory that no step reaches is never really used.
         let floats = vec![0.0; len + LINE];
         let start = floats.as_ptr().align_offset(64).min(LINE);
@@ -34,6 +45,16 @@ impl Aligned {
     fn pointer(&mut self) -> *mut f32 {
         self.floats[self.start..].as_mut_ptr()
     }
+
+    /// The floats.
+    pub fn floats(&self) -> &[f32] {
+        &self.floats[self.start..self.start + self.len]
+    }
+
+    /// The floats, to be changed.
+    pub fn floats_mut(&mut self) -> &mut [f32] {
+        &mut self.floats[self.start..self.start + self.len]
+    }
 }
 
 /// The parts of an arena while a step runs.
@@ -41,6 +62,8 @@ impl Aligned {
 pub struct Parts<'a> {
     chunk: (*mut f32, usize),
     batch: (*mut f32, usize),
+    whole: (*mut f32, usize),
+    state: (*mut f32, usize),
     scratch: (*mut f32, usize),
     memory: std::marker::PhantomData<&'a mut Arena>,
 }
@@ -54,22 +77,30 @@ pub struct Located {
 
 impl Default for Arena {
     fn default() -> Self {
-        Arena::new(0, 0, 0)
+        Arena::new(Sizes::default())
     }
 }
 
 impl Arena {
     /// Of so many floats in each part.
-    pub fn new(chunk: usize, batch: usize, scratch: usize) -> Self {
-        Arena { chunk: Aligned::new(chunk), batch: Aligned::new(batch), scratch: Aligned::new(scratch) }
+    pub fn new(sizes: Sizes) -> Self {
+        let Sizes { chunk, batch, whole, scratch } = sizes;
+        Arena {
+            chunk: Aligned::new(chunk),
+            batch: Aligned::new(batch),
+            whole: Aligned::new(whole),
+            scratch: Aligned::new(scratch),
+        }
     }
 
-    /// The parts, with so many floats of scratch.
-    pub fn parts(&mut self, scratch: usize) -> Parts<'_> {
+    /// The parts, with so many floats of scratch, and the state that a step may change.
+    pub fn parts<'a>(&'a mut self, scratch: usize, state: &'a mut [f32]) -> Parts<'a> {
         assert!(scratch <= self.scratch.len, "scratch was not reserved");
         Parts {
             chunk: (self.chunk.pointer(), self.chunk.len),
             batch: (self.batch.pointer(), self.batch.len),
+            whole: (self.whole.pointer(), self.whole.len),
+            state: (state.as_mut_ptr(), state.len()),
             scratch: (self.scratch.pointer(), scratch),
             memory: std::marker::PhantomData,
         }
@@ -81,6 +112,8 @@ impl<'a> Parts<'a> {
     pub fn locate(&self, operand: &Operand, images: &Range<usize>, batch: usize) -> Located {
         let (part, before, count, first) = match operand.space {
             Space::Chunk => (self.chunk, operand.offset * images.len(), images.len(), 0),
+            Space::Whole => (self.whole, operand.offset, 1, 0),
+            Space::State => (self.state, operand.offset, 1, 0),
             _ => (self.batch, operand.offset * batch, batch, images.start),
         };
         let (from, to) = (before + first * operand.image + operand.skip, before + count * operand.image);

@@ -8,8 +8,9 @@ use crate::kernels::gemm;
 use crate::kernels::threads::Threads;
 use crate::kernels::view::{View, ViewMut};
 use crate::plan::kernel::RunFault;
-use crate::plan::{Call, Operand, Space, Step, StepKernel};
+use crate::plan::{Call, Operand, Source, Space, Step, StepKernel};
 use arena::Arena;
+pub use arena::Aligned;
 use smallvec::SmallVec;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -72,11 +73,12 @@ impl Session {
         }
         let plan = &self.artifact.manifest.plan;
         let chunk = batch.min(plan.chunk);
-        self.memory = Arena::new(
-            plan.chunk_floats * chunk,
-            plan.batch_floats * batch,
-            plan.scratch_floats(batch, self.threads.count()),
-        );
+        self.memory = Arena::new(arena::Sizes {
+            chunk: plan.chunk_floats * chunk,
+            batch: plan.batch_floats * batch,
+            whole: plan.whole_floats,
+            scratch: plan.scratch_floats(batch, self.threads.count()),
+        });
         self.capacity = batch;
     }
 
@@ -85,6 +87,20 @@ impl Session {
     /// # Errors
     /// Wrong lengths, a damaged constant, or a value that a layer cannot take.
     pub fn run(&mut self, batch: usize, inputs: &[&[f32]], outputs: &mut [&mut [f32]]) -> Result<(), RunError> {
+        self.run_with(batch, inputs, outputs, &mut [])
+    }
+
+    /// Runs a net whose parameters, or a step of training whose results, are `state`: see [`Plan::state`](crate::plan::Plan).
+    ///
+    /// # Errors
+    /// As [`Session::run`], and a state of another length.
+    pub fn run_with(
+        &mut self,
+        batch: usize,
+        inputs: &[&[f32]],
+        outputs: &mut [&mut [f32]],
+        state: &mut [f32],
+    ) -> Result<(), RunError> {
         let artifact = self.artifact.clone();
         let plan = &artifact.manifest.plan;
         let count =
@@ -96,11 +112,12 @@ impl Session {
             false => Err(RunError::Length { what, index, found, wanted, batch }),
         };
         for (index, (input, port)) in inputs.iter().zip(&plan.inputs).enumerate() {
-            length("input", index, input.len(), port.len() * batch)?;
+            length("input", index, input.len(), port.floats(batch))?;
         }
         for (index, (output, port)) in outputs.iter().zip(&plan.outputs).enumerate() {
-            length("output", index, output.len(), port.len() * batch)?;
+            length("output", index, output.len(), port.floats(batch))?;
         }
+        length("state", 0, state.len(), plan.state_floats())?;
         if batch == 0 {
             return Ok(());
         }
@@ -109,16 +126,17 @@ impl Session {
         while begin < batch {
             let end = (begin + plan.chunk).min(batch);
             for index in 0..plan.chunk_steps {
-                self.step(&artifact, index, begin..end, batch, inputs, outputs)?;
+                self.step(&artifact, index, begin..end, batch, inputs, outputs, state)?;
             }
             begin = end;
         }
         for index in plan.chunk_steps..plan.steps.len() {
-            self.step(&artifact, index, 0..batch, batch, inputs, outputs)?;
+            self.step(&artifact, index, 0..batch, batch, inputs, outputs, state)?;
         }
         Ok(())
     }
 
+    #[allow(clippy::too_many_arguments)] // All that a run consists of.
     fn step(
         &mut self,
         artifact: &Artifact,
@@ -127,6 +145,7 @@ impl Session {
         batch: usize,
         inputs: &[&[f32]],
         outputs: &mut [&mut [f32]],
+        state: &mut [f32],
     ) -> Result<(), RunError> {
         let plan = &artifact.manifest.plan;
         let step = &plan.steps[index];
@@ -134,19 +153,23 @@ impl Session {
             self.check_constants(artifact, step)?;
             self.checked[index] = true;
         }
+        let scratch = step.kernel.scratch_len(images.len(), self.threads.count());
+        let began = self.profile.is_some().then(Instant::now);
+        let parts = self.memory.parts(scratch, state);
+        let place = |operand: &Operand| parts.locate(operand, &images, batch);
         let all = artifact.constants();
         let constants: SmallVec<[&[f32]; 8]> = step
             .constants
             .iter()
-            .map(|&constant| {
-                let constant = &plan.constants[constant];
-                &all[constant.offset..constant.offset + constant.len]
+            .map(|source| match source {
+                Source::Constant(index) => {
+                    let constant = &plan.constants[*index];
+                    &all[constant.offset..constant.offset + constant.len]
+                }
+                // SAFETY: the plan was verified: the step neither writes nor changes what it reads here.
+                Source::Memory(operand) => unsafe { parts.read(place(operand)) },
             })
             .collect();
-        let scratch = step.kernel.scratch_len(images.len(), self.threads.count());
-        let began = self.profile.is_some().then(Instant::now);
-        let parts = self.memory.parts(scratch);
-        let place = |operand: &Operand| parts.locate(operand, &images, batch);
         let mut views: SmallVec<[View; 8]> = SmallVec::new();
         for operand in &step.inputs {
             let data: &[f32] = match operand.space {
@@ -157,7 +180,7 @@ impl Session {
                     unsafe { arena::shared(&output[images.start * operand.image + operand.skip..]) }
                 }
                 // SAFETY: the plan was verified: no input of a step overlaps its output in the arena.
-                Space::Chunk | Space::Batch => unsafe { parts.read(place(operand)) },
+                Space::Chunk | Space::Batch | Space::Whole | Space::State => unsafe { parts.read(place(operand)) },
             };
             views.push(View { data, ld: operand.ld, image: operand.image });
         }
@@ -166,7 +189,7 @@ impl Session {
             Space::Output(output) => &mut outputs[output][images.start * operand.image + operand.skip..],
             Space::Input(_) => &mut [],
             // SAFETY: the plan was verified, and `views` holds no part of this buffer.
-            Space::Chunk | Space::Batch => unsafe { parts.write(place(operand)) },
+            Space::Chunk | Space::Batch | Space::Whole | Space::State => unsafe { parts.write(place(operand)) },
         };
         let call = Call {
             batch: images.len(),
@@ -174,6 +197,8 @@ impl Session {
             in_place: step.in_place,
             constants: &constants,
             output: ViewMut { data, ld: operand.ld, image: operand.image },
+            // SAFETY: the plan was verified: these are parts of the state that nothing else of the step touches.
+            state: step.state.iter().map(|operand| unsafe { parts.write(place(operand)) }).collect(),
             // SAFETY: scratch is a part of its own, handed to one step at a time.
             scratch: unsafe { parts.scratch() },
             threads: &self.threads,
@@ -187,8 +212,9 @@ impl Session {
 
     /// Checks the constants of a step, by all threads.
     fn check_constants(&self, artifact: &Artifact, step: &Step) -> Result<(), RunError> {
-        for &constant in &step.constants {
-            let constant = &artifact.manifest.plan.constants[constant];
+        for source in &step.constants {
+            let Source::Constant(constant) = source else { continue };
+            let constant = &artifact.manifest.plan.constants[*constant];
             let blocks: Vec<usize> =
                 artifact.unchecked_blocks(constant.offset..constant.offset + constant.len).collect();
             let fault = Mutex::new(None);

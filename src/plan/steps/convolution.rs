@@ -134,6 +134,10 @@ impl StepKernel for ConvolutionStep {
         std::iter::once(weights).chain(self.bias.then_some(conv.out_c)).collect()
     }
 
+    fn packs(&self) -> bool {
+        true
+    }
+
     fn pack(&self, mut parameters: Vec<Vec<f32>>) -> Vec<Vec<f32>> {
         let conv = &self.geometry;
         if let Some(weights) = parameters.first_mut() {

@@ -65,6 +65,10 @@ impl StepKernel for DeconvolutionStep {
         std::iter::once(self.weights()).chain(self.bias.then_some(self.forward.in_c)).collect()
     }
 
+    fn packs(&self) -> bool {
+        true
+    }
+
     fn pack(&self, mut parameters: Vec<Vec<f32>>) -> Vec<Vec<f32>> {
         if let Some(weights) = parameters.first_mut() {
             let mut packed = vec![0.0; self.weights()];

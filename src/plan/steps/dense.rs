@@ -62,6 +62,10 @@ impl StepKernel for DenseStep {
         list
     }
 
+    fn packs(&self) -> bool {
+        true
+    }
+
     fn pack(&self, mut parameters: Vec<Vec<f32>>) -> Vec<Vec<f32>> {
         if let Some(weights) = parameters.first_mut() {
             *weights = dense::pack_weights(self.inputs, self.outputs, weights);

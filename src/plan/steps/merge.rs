@@ -8,7 +8,7 @@ use crate::plan::kernel::{Call, Inputs, RunFault, Sizes, StepKernel};
 use serde::{Deserialize, Serialize};
 use smallvec::SmallVec;
 
-fn word(merge: Merge) -> &'static str {
+pub(super) fn word(merge: Merge) -> &'static str {
     match merge {
         Merge::Add => "sum",
         Merge::Multiply => "product",

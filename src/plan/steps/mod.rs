@@ -7,6 +7,7 @@ pub mod embedding;
 pub mod merge;
 pub mod movement;
 pub mod norm;
+pub mod pack;
 pub mod pointwise;
 pub mod pool;
 pub mod prelu;

@@ -37,6 +37,10 @@ impl StepKernel for NormStep {
         vec![self.channels; 2]
     }
 
+    fn packs(&self) -> bool {
+        true
+    }
+
     /// From running_mean, running_inv_std, gamma and beta to scale and shift.
     fn pack(&self, parameters: Vec<Vec<f32>>) -> Vec<Vec<f32>> {
         let [mean, inv_std, gamma, beta] = &parameters[..] else { return parameters };
@@ -88,7 +92,8 @@ pub struct GroupNormStep {
 }
 
 impl GroupNormStep {
-    fn images(&self, n: usize) -> Images {
+    /// A batch of its images.
+    pub(super) fn images(&self, n: usize) -> Images {
         Images { n, pixels: self.pixels, channels: self.channels }
     }
 }

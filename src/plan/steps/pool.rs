@@ -16,6 +16,15 @@ pub enum Reduction {
 }
 
 impl Reduction {
+    /// The kernel's word for it over a whole image.
+    pub fn global(self) -> GlobalPool {
+        match self {
+            Reduction::Maximum => GlobalPool::Max,
+            Reduction::Average => GlobalPool::Average,
+            Reduction::Sum => GlobalPool::Sum,
+        }
+    }
+
     /// The word for it in a spec.
     pub fn name(self) -> &'static str {
         match self {
@@ -79,12 +88,7 @@ pub struct GlobalPoolStep {
 impl StepKernel for GlobalPoolStep {
     fn run(&self, call: Call<'_>) -> Result<(), RunFault> {
         let size = Images { n: call.batch, pixels: self.pixels, channels: self.channels };
-        let pool = match self.reduction {
-            Reduction::Maximum => GlobalPool::Max,
-            Reduction::Average => GlobalPool::Average,
-            Reduction::Sum => GlobalPool::Sum,
-        };
-        global_pool(call.inputs[0], call.output, size, pool, call.threads);
+        global_pool(call.inputs[0], call.output, size, self.reduction.global(), call.threads);
         Ok(())
     }
 

@@ -18,7 +18,8 @@ pub struct PReluStep {
 }
 
 impl PReluStep {
-    fn pixels_channels(&self) -> (usize, usize) {
+    /// Pixels and channels of the output.
+    pub fn pixels_channels(&self) -> (usize, usize) {
         let channels = self.sizes.last().copied().unwrap_or(1);
         (self.sizes.iter().product::<usize>() / channels.max(1), channels)
     }
@@ -29,18 +30,28 @@ impl PReluStep {
         self.sizes.get(first..).unwrap_or(&[])
     }
 
+    /// How many places the repeated axes have.
+    pub fn places(&self) -> usize {
+        self.repeated().iter().product()
+    }
+
+    /// How many slopes the layer learns.
+    pub fn slopes(&self) -> usize {
+        self.axes.iter().map(|&axis| self.sizes[axis]).product()
+    }
+
+    /// Which slope stands at a place of the repeated axes.
+    pub fn slope_at(&self, place: usize) -> usize {
+        let along = |axis: usize| {
+            let behind: usize = self.sizes[axis + 1..].iter().product();
+            place / behind % self.sizes[axis]
+        };
+        self.axes.iter().fold(0, |at, &axis| at * self.sizes[axis] + along(axis))
+    }
+
     /// A slope for each place of the repeated axes.
     fn spread(&self, alpha: &[f32]) -> Vec<f32> {
-        (0..self.repeated().iter().product())
-            .map(|place: usize| {
-                let along = |axis: usize| {
-                    let behind: usize = self.sizes[axis + 1..].iter().product();
-                    place / behind % self.sizes[axis]
-                };
-                let at = self.axes.iter().fold(0, |at, &axis| at * self.sizes[axis] + along(axis));
-                alpha.get(at).copied().unwrap_or(0.0)
-            })
-            .collect()
+        (0..self.places()).map(|place| alpha.get(self.slope_at(place)).copied().unwrap_or(0.0)).collect()
     }
 }
 
@@ -55,7 +66,7 @@ impl StepKernel for PReluStep {
         };
         let Call { batch, inputs, in_place, output: ViewMut { data, ld, image }, scratch, threads, .. } = call;
         let output = ViewMut { data: &mut *data, ld, image };
-        dense.run(Call { batch, inputs, in_place, constants: rest, output, scratch, threads })?;
+        dense.run(Call { batch, inputs, in_place, constants: rest, output, state: Default::default(), scratch, threads })?;
         prelu(None, ViewMut { data, ld, image }, size, alpha, threads);
         Ok(())
     }
@@ -80,6 +91,10 @@ impl StepKernel for PReluStep {
         let mut list = self.dense.as_ref().map_or_else(Vec::new, DenseStep::constants);
         list.push(self.repeated().iter().product());
         list
+    }
+
+    fn packs(&self) -> bool {
+        true
     }
 
     fn pack(&self, mut parameters: Vec<Vec<f32>>) -> Vec<Vec<f32>> {

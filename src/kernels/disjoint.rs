@@ -111,6 +111,30 @@ pub(crate) fn share(threads: &Threads, data: &mut [f32], grid: Grid, scratch: Sc
     });
 }
 
+/// Cuts several slices of the same length into the same pieces of `len` floats, the last one maybe shorter, and runs
+/// one task for each: `work(its first float, its floats of each slice)`.
+///
+/// # Panics
+/// If the slices differ in length.
+pub(crate) fn share_all<const N: usize>(
+    threads: &Threads,
+    data: [&mut [f32]; N],
+    len: usize,
+    work: &(dyn Fn(usize, [&mut [f32]; N]) + Sync),
+) {
+    let total = data.first().map_or(0, |slice| slice.len());
+    assert!(data.iter().all(|slice| slice.len() == total), "slices of different lengths");
+    let len = len.max(1);
+    let data = data.map(Shared::new);
+    threads.run(total.div_ceil(len), &|task, _| {
+        let start = task * len;
+        let count = len.min(total - start);
+        // SAFETY: the slices stay borrowed until `run` returns; each task runs once, and pieces of different tasks do
+        // not meet.
+        work(start, std::array::from_fn(|i| unsafe { data[i].piece(start, count) }));
+    });
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

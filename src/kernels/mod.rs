@@ -28,8 +28,10 @@ pub mod images;
 #[cfg(test)]
 mod kernel_tests;
 pub mod local_response_norm;
+pub mod loss;
 mod math;
 mod micro;
+pub mod optimizer;
 pub mod pool;
 pub mod recurrent;
 pub mod scale_shift;

@@ -53,6 +53,24 @@ pub struct Manifest {
     pub blocks: Vec<u32>,
 }
 
+impl Manifest {
+    /// Of a plan that never leaves memory.
+    pub fn of_plan(net: &str, plan: Plan) -> Self {
+        Manifest {
+            netc: env!("CARGO_PKG_VERSION").to_string(),
+            net: net.to_string(),
+            summary: String::new(),
+            preprocessing: vec![None; plan.inputs.len()],
+            plan,
+            labels: None,
+            source: String::new(),
+            inputs: Vec::new(),
+            untrained: Vec::new(),
+            blocks: Vec::new(),
+        }
+    }
+}
+
 /// Why a file is refused.
 #[derive(Debug, thiserror::Error)]
 pub enum ArtifactError {
@@ -278,6 +296,11 @@ impl Artifact {
             return Err(damaged("the checksum of its manifest does not hold"));
         }
         let manifest: Manifest = serde_json::from_slice(text).map_err(|fault| damaged(&fault.to_string()))?;
+        let plan = &manifest.plan;
+        let whole = plan.inputs.iter().chain(&plan.outputs).any(|port| port.whole) || plan.whole_floats > 0;
+        if plan.steps.iter().any(|step| step.kernel.trains()) || !plan.state.is_empty() || whole {
+            return Err(damaged("it holds a step of training"));
+        }
         manifest.plan.verify().map_err(|fault| damaged(&fault.to_string()))?;
         let floats = (bytes / 4) as usize;
         let ends_match = manifest.plan.constant_floats() == floats

@@ -5,7 +5,7 @@ use crate::diagnostics::{Code, Diagnostic, Diagnostics, Result};
 use crate::elaborate::Spec;
 use crate::elaborate::project::near_file;
 use crate::elaborate::requests::LabelsRequest;
-use crate::graph::{Graph, ParameterId, reference};
+use crate::graph::{Graph, Parameter, ParameterId, reference};
 use crate::lower::{self, Compiled, Options};
 use crate::ops::input::Input;
 use crate::ops::preprocessing::Preprocessing;
@@ -243,50 +243,9 @@ impl Build {
         })
     }
 
-    /// Packs the parameters of one step after the other, so that memory holds little more than the largest.
     fn put_constants(&self, sink: &mut dyn Sink) -> std::result::Result<(), ConstantFault> {
-        let plan = &self.compiled.plan;
-        let mut written = 0;
-        for recipe in &self.compiled.recipes {
-            let mut raw = Vec::with_capacity(recipe.parameters.len());
-            for &id in &recipe.parameters {
-                raw.push(self.parameter(id)?);
-            }
-            let packed = plan.steps[recipe.step].kernel.pack(raw);
-            for (&index, floats) in recipe.constants.iter().zip(&packed) {
-                let constant = &plan.constants[index];
-                let gap = constant.offset.saturating_sub(written);
-                sink.put(&vec![0.0; gap])?;
-                sink.put(floats)?;
-                written = constant.offset + floats.len();
-            }
-        }
-        sink.put(&vec![0.0; plan.constant_floats().saturating_sub(written)])?;
-        Ok(())
-    }
-
-    /// A parameter of the optimised graph.
-    fn parameter(&self, id: ParameterId) -> std::result::Result<Vec<f32>, ConstantFault> {
-        if self.fused.parameters[id.0].derived.is_none() {
-            return self.own_parameter(id);
-        }
-        let mut fault = None;
-        let values = reference::derived_values(&self.fused, id, &mut |id| match self.own_parameter(id) {
-            Ok(values) => values,
-            Err(error) => {
-                fault = Some(error);
-                Vec::new()
-            }
-        });
-        fault.map_or_else(|| Ok(values.into_iter().map(|value| value as f32).collect()), Err)
-    }
-
-    fn own_parameter(&self, id: ParameterId) -> std::result::Result<Vec<f32>, ConstantFault> {
-        let parameter = &self.fused.parameters[id.0];
-        // Passes drop and add parameters; the bindings are those of the graph as it was written.
-        let known = |other: &crate::graph::Parameter| other.layer == parameter.layer && other.role == parameter.role;
-        let original = self.graph.parameters.iter().position(known).unwrap_or(id.0);
-        Ok(self.bindings.read(&self.graph, ParameterId(original))?)
+        let origin = Values { graph: &self.graph, bindings: &self.bindings };
+        put_constants(&self.compiled, &self.fused, &origin, sink)
     }
 
     /// The values of a parameter of the graph as it was written.
@@ -296,6 +255,69 @@ impl Build {
     pub fn values(&self, id: ParameterId) -> std::result::Result<Vec<f32>, StoreError> {
         self.bindings.read(&self.graph, id)
     }
+}
+
+/// Where the values of parameters come from: a graph as it was written, and what it is bound to.
+#[derive(Clone, Copy, Debug)]
+pub struct Values<'a> {
+    pub graph: &'a Graph,
+    pub bindings: &'a Bindings,
+}
+
+impl Values<'_> {
+    /// The values of a parameter that is not made from others.
+    ///
+    /// # Errors
+    /// Where its file cannot be read.
+    pub fn read(&self, parameter: &Parameter) -> std::result::Result<Vec<f32>, StoreError> {
+        // Passes drop and add parameters; the bindings are those of the graph as it was written.
+        let known = |other: &Parameter| other.layer == parameter.layer && other.role == parameter.role;
+        let original = self.graph.parameters.iter().position(known).unwrap_or(0);
+        self.bindings.read(self.graph, ParameterId(original))
+    }
+
+    /// The values of a parameter of a graph that passes made of this one.
+    fn derived(&self, graph: &Graph, id: ParameterId) -> std::result::Result<Vec<f32>, StoreError> {
+        if graph.parameters[id.0].derived.is_none() {
+            return self.read(&graph.parameters[id.0]);
+        }
+        let mut fault = None;
+        let values = reference::derived_values(graph, id, &mut |id| match self.read(&graph.parameters[id.0]) {
+            Ok(values) => values,
+            Err(error) => {
+                fault = Some(error);
+                Vec::new()
+            }
+        });
+        fault.map_or_else(|| Ok(values.into_iter().map(|value| value as f32).collect()), Err)
+    }
+}
+
+/// Packs the parameters of one step of a plan after the other, so that memory holds little more than the largest.
+pub fn put_constants(
+    compiled: &Compiled,
+    graph: &Graph,
+    values: &Values<'_>,
+    sink: &mut dyn Sink,
+) -> std::result::Result<(), ConstantFault> {
+    let plan = &compiled.plan;
+    let mut written = 0;
+    for recipe in &compiled.recipes {
+        let mut raw = Vec::with_capacity(recipe.parameters.len());
+        for &id in &recipe.parameters {
+            raw.push(values.derived(graph, id)?);
+        }
+        let packed = plan.steps[recipe.step].kernel.pack(raw);
+        for (&index, floats) in recipe.constants.iter().zip(&packed) {
+            let constant = &plan.constants[index];
+            let gap = constant.offset.saturating_sub(written);
+            sink.put(&vec![0.0; gap])?;
+            sink.put(floats)?;
+            written = constant.offset + floats.len();
+        }
+    }
+    sink.put(&vec![0.0; plan.constant_floats().saturating_sub(written)])?;
+    Ok(())
 }
 
 /// How a photo becomes each input of a net.
@@ -309,7 +331,7 @@ pub fn preprocessing(graph: &Graph) -> Vec<Option<Preprocessing>> {
 
 /// Why constants could not be made.
 #[derive(Debug, thiserror::Error)]
-enum ConstantFault {
+pub enum ConstantFault {
     #[error("{0}")]
     Store(#[from] StoreError),
     #[error("{0}")]
@@ -317,7 +339,8 @@ enum ConstantFault {
 }
 
 impl ConstantFault {
-    fn told(self, path: &Path) -> Diagnostics {
+    /// As it is told of a file that was to be written.
+    pub fn told(self, path: &Path) -> Diagnostics {
         match self {
             ConstantFault::Store(fault) => Diagnostic::new(Code::WeightsCorrupt, fault.to_string()).into(),
             ConstantFault::Io(fault) => {

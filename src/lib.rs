@@ -45,6 +45,7 @@ pub mod runtime;
 pub mod source;
 pub mod syntax;
 pub mod tensor;
+pub mod train;
 pub mod verify;
 pub mod view;
 pub mod weights;

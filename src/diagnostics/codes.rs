@@ -130,6 +130,12 @@ codes! {
         "The keys are data, validation, optimizer, loss, epochs, batch, seed, shuffle, metrics, regularizer, schedule, stop, augment, checkpoint and class_weights.";
     RecipeValue = "E0602", "a value in a training recipe cannot be used",
         "The message says what the key takes. `netc explain E0602` and the documentation list optimizers, losses and schedules.";
+    Untrainable = "E0603", "a net cannot be trained",
+        "The message names the layer and the reason. Freeze it and what stands before it with `frozen(…)`, or leave it out. A net is trained by one output, and something in it must not be frozen.";
+    Diverged = "E0604", "training diverged",
+        "The loss is no number any more. A smaller `step`, a warm-up, or `clip_norm` in the optimizer usually helps; check that inputs are scaled as the net expects and that targets are right. What was written before stays: the last checkpoint holds the epoch before.";
+    Resume = "E0605", "there is no run to go on with",
+        "`netc train --resume` continues a run from its last checkpoint, which stands in the folder NAME.run beside the spec. It must have been written by the same recipe, net and data.";
     Photo = "E0701", "a photo cannot be used",
         "JPEG and PNG files up to 64 megapixels are read. The message says what is wrong with this one.";
     Labels = "E0702", "the labels do not fit the net",
@@ -140,6 +146,8 @@ codes! {
         "`netc predict M.netb photo.jpg` takes photos, folders of photos, and .npy or .npz arrays.";
     Preprocessing = "E0705", "the net does not say how a photo becomes its input",
         "Write `Input(224x224x3, image=Caffe)` (or Torch, Unit, Symmetric, or the full form) in the spec; it then travels with the net into the artifact. Arrays need none.";
+    Dataset = "E0706", "the data of a recipe cannot be used",
+        "`images(\"folder\")` takes one folder of photos per class, `csv(\"list.csv\")` rows of path and label, `arrays(\"file.h5\", x=\"images\", y=\"targets\")` arrays whose first dimension counts the images. Classes must be as many as the net's outputs.";
     Memory = "E0801", "the plan does not fit the memory that it may use",
         "`--max-memory` bounds the arena and the constants. A smaller batch needs less.";
     Unsupported = "E0802", "this is not compiled yet",

@@ -1,7 +1,7 @@
 //! What operations say of training: what they do while a net is trained, and their gradients. Both are written as more
 //! layers of the same graph, so that the passes, the memory planner and the kernels of inference serve training too.
 
-use super::{Definition, Epilogue, Graph, Lowered, Node, NodeId, Operation, Origin, ParameterId, ShapeFault};
+use super::{Definition, Epilogue, Graph, Lowered, Lowering, Node, NodeId, Operation, Origin, ParameterId, ShapeFault};
 use crate::plan::kernel::Kernel;
 use crate::tensor::{Size, TensorType};
 use ndarray::{ArrayD, IxDyn};
@@ -53,7 +53,7 @@ impl Operation for Computed {
         ArrayD::zeros(IxDyn(&[0]))
     }
 
-    fn lower(&self, _: &super::Lowering) -> Result<Lowered, String> {
+    fn lower(&self, _: &Lowering) -> Result<Lowered, String> {
         Ok(self.lowered.clone())
     }
 
@@ -145,8 +145,9 @@ pub struct Forward<'g> {
     pub origin: Origin,
     /// The number of updates so far, as the bits of an integer: what random values depend on.
     pub update: ParameterId,
-    /// What makes a layer's random values its own.
+    /// What random values are made from, and what makes a layer's its own.
     pub seed: u64,
+    pub place: u32,
 }
 
 impl Forward<'_> {
@@ -244,6 +245,12 @@ impl Backward<'_> {
     /// Pixels and channels of an input.
     pub fn pixels_channels(&self, input: usize) -> (usize, usize) {
         pixels_channels(&self.sizes(input))
+    }
+
+    /// What lowering the layer as it is starts from.
+    pub fn lowering(&self) -> Lowering {
+        let inputs = (0..self.layer.inputs.len()).map(|index| self.sizes(index)).collect();
+        Lowering { inputs, epilogue: Epilogue::default(), exact: false }
     }
 
     /// The sizes of the output, without the batch.

@@ -38,6 +38,29 @@ pub enum Loss {
 }
 
 impl Loss {
+    /// Every loss, with the name that NeuPy has for it.
+    pub const ALL: [(&'static str, Loss); 9] = [
+        ("categorical_crossentropy", Self::CategoricalCrossentropy),
+        ("binary_crossentropy", Self::BinaryCrossentropy),
+        ("mse", Self::Mse),
+        ("mae", Self::Mae),
+        ("rmse", Self::Rmse),
+        ("msle", Self::Msle),
+        ("rmsle", Self::Rmsle),
+        ("binary_hinge", Self::BinaryHinge),
+        ("categorical_hinge", Self::CategoricalHinge),
+    ];
+
+    /// NeuPy's name.
+    pub fn name(self) -> &'static str {
+        Self::ALL.iter().find(|(_, loss)| *loss == self).map_or("", |(name, _)| name)
+    }
+
+    /// Whether it looks at classes along the last axis, so that each pixel of an image counts alone.
+    pub fn is_categorical(self) -> bool {
+        matches!(self, Self::CategoricalCrossentropy | Self::CategoricalHinge)
+    }
+
     /// Whether it is the root of the mean.
     fn is_root(self) -> bool {
         matches!(self, Self::Rmse | Self::Rmsle)

@@ -44,6 +44,26 @@ pub enum UpdateRule {
     RmsProp { decay: f32, momentum: f32, epsilon: f32, centered: bool },
 }
 
+impl std::fmt::Display for UpdateRule {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::GradientDescent => f.write_str("gradient descent"),
+            Self::Momentum { momentum, nesterov } => {
+                write!(f, "{}momentum {momentum}", if *nesterov { "Nesterov " } else { "" })
+            }
+            Self::Adam { beta1, beta2, epsilon } => write!(f, "Adam {beta1} {beta2} {epsilon}"),
+            Self::AdamW { beta1, beta2, epsilon, decay } => write!(f, "AdamW {beta1} {beta2} {epsilon} {decay}"),
+            Self::Adamax { beta1, beta2, epsilon } => write!(f, "Adamax {beta1} {beta2} {epsilon}"),
+            Self::Adagrad => f.write_str("Adagrad"),
+            Self::Adadelta { decay, epsilon } => write!(f, "Adadelta {decay} {epsilon}"),
+            Self::RmsProp { decay, momentum, epsilon, centered } => {
+                let centered = if *centered { " centered" } else { "" };
+                write!(f, "RMSProp {decay} {momentum} {epsilon}{centered}")
+            }
+        }
+    }
+}
+
 impl UpdateRule {
     /// How many tensors of the parameter's size the rule keeps.
     pub fn slots(&self) -> usize {
@@ -91,6 +111,17 @@ pub enum Penalty {
     L2(f32),
     /// rate * max |w|; equal largest values share the gradient, as in TensorFlow.
     MaxNorm(f32),
+}
+
+impl std::fmt::Display for Penalty {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let (name, rate) = match self {
+            Self::L1(rate) => ("l1", rate),
+            Self::L2(rate) => ("l2", rate),
+            Self::MaxNorm(rate) => ("maxnorm", rate),
+        };
+        write!(f, "{name}({rate})")
+    }
 }
 
 /// Updates the parameter `w` by the gradient `g` of the loss without `penalty`, and the rule's `slots`, which began at

@@ -3,14 +3,18 @@
 
 use crate::diagnostics::{Code, Diagnostic};
 use crate::graph::definition::Default;
+use crate::graph::training::{Backward, Forward};
 use crate::graph::{
-    Argument, Arguments, Definition, Initializer, Lowered, Lowering, Operation, ParameterSpec, ShapeFault, Supports,
+    Argument, Arguments, Definition, Initializer, Lowered, Lowering, NodeId, Operation, ParameterSpec, ShapeFault, Supports,
     reference,
 };
 use crate::kernels::activation::Activation;
+use crate::kernels::gradient_activation::slope_from_output;
 use crate::ops::window::known_channels;
 use crate::plan::kernel::Kernel;
 use crate::plan::steps::dense::DenseStep;
+use crate::plan::steps::gradient_dense::{DenseInputGradientStep, DenseWeightGradientStep, SumStep};
+use crate::plan::steps::gradient_pointwise::{ActivationGradientStep, SoftmaxGradientStep};
 use crate::plan::steps::pointwise::{ActivationStep, SoftmaxStep};
 use crate::tensor::{Size, TensorType};
 use ndarray::{Array2, ArrayD, Ix1, Ix2};
@@ -236,6 +240,44 @@ impl Operation for Dense {
             }
             (None, Function::Softmax) => Lowered::InPlace(Kernel::Softmax(SoftmaxStep { pixels, channels })),
         })
+    }
+
+    /// The product and the function are two layers then: a gradient may need what is between them.
+    fn train(&self, cx: &mut Forward<'_>) -> Result<NodeId, String> {
+        let plain = Function::Elementwise(Activation::Linear);
+        if self.units.is_none() || self.function == plain {
+            return cx.same();
+        }
+        let (inputs, parameters) = (cx.inputs.clone(), cx.parameters.clone());
+        let product = Dense { definition: &DENSE, function: plain, ..self.clone() };
+        let product = cx.layer(Arc::new(product), &inputs, &parameters)?;
+        cx.layer(Arc::new(Dense { units: None, ..self.clone() }), &[product], &[])
+    }
+
+    fn differentiate(&self, cx: &mut Backward<'_>) -> Result<(), String> {
+        let (x, y, dy) = (cx.layer.inputs[0], cx.layer.node, cx.gradient);
+        let (pixels, channels) = cx.pixels_channels(0);
+        match (self.units, self.function) {
+            (Some(outputs), _) => {
+                let inputs = pixels * channels;
+                let weight = cx.layer.parameters[..1].to_vec();
+                let back = DenseInputGradientStep { inputs, outputs };
+                cx.input_by(0, Kernel::DenseInputGradient(back), &[dy], &weight);
+                let step = DenseWeightGradientStep { inputs, outputs };
+                cx.parameter_by(0, Kernel::DenseWeightGradient(step), &[x, dy]);
+                cx.parameter_by(1, Kernel::Sum(SumStep { pixels: 1, channels: outputs }), &[dy]);
+            }
+            (None, Function::Elementwise(Activation::Linear)) => cx.input_is(0, dy),
+            (None, Function::Elementwise(activation)) => {
+                let known = if slope_from_output(activation) { y } else { x };
+                let step = ActivationGradientStep { pixels, channels, activation };
+                cx.input_over(0, Kernel::ActivationGradient(step), &[dy, known], &[]);
+            }
+            (None, Function::Softmax) => {
+                cx.input_over(0, Kernel::SoftmaxGradient(SoftmaxGradientStep { pixels, channels }), &[dy, y], &[]);
+            }
+        }
+        Ok(())
     }
 
     fn keeps_values(&self) -> bool {

@@ -1,9 +1,10 @@
 //! `Embedding`: rows of a table, chosen by indices.
 
 use crate::graph::definition::Default;
+use crate::graph::training::Backward;
 use crate::graph::{Argument, Definition, Initializer, Lowered, Lowering, Operation, ParameterSpec, ShapeFault};
 use crate::plan::kernel::Kernel;
-use crate::plan::steps::embedding::EmbeddingStep;
+use crate::plan::steps::embedding::{EmbeddingGradientStep, EmbeddingStep};
 use crate::tensor::{Size, TensorType};
 use ndarray::{ArrayD, Dimension, IxDyn};
 use std::any::Any;
@@ -85,6 +86,14 @@ impl Operation for Embedding {
     fn lower(&self, cx: &Lowering) -> Result<Lowered, String> {
         let places = cx.inputs[0].iter().product();
         Ok(Lowered::Step(Kernel::Embedding(EmbeddingStep { places, rows: self.rows, features: self.features })))
+    }
+
+    /// Indices have no gradient.
+    fn differentiate(&self, cx: &mut Backward<'_>) -> Result<(), String> {
+        let Lowered::Step(Kernel::Embedding(layer)) = self.lower(&cx.lowering())? else { return Ok(()) };
+        let step = Kernel::EmbeddingGradient(EmbeddingGradientStep { layer });
+        cx.parameter_by(0, step, &[cx.layer.inputs[0], cx.gradient]);
+        Ok(())
     }
 
     fn index_bound(&self) -> Option<usize> {

@@ -2,9 +2,13 @@
 
 use crate::diagnostics::Code;
 use crate::graph::definition::Default;
-use crate::graph::{Argument, Definition, Lowered, Lowering, Operation, ShapeFault, Supports};
+use crate::graph::training::Backward;
+use crate::graph::{Argument, Definition, Lowered, Lowering, NodeId, Operation, ShapeFault, Supports};
 use crate::kernels::elementwise::Merge;
 use crate::plan::kernel::Kernel;
+use crate::plan::steps::gradient_merge::{
+    BroadcastGradientStep, GateGradientStep, GatedAverageGradientStep, MergeGradientStep,
+};
 use crate::plan::steps::merge::{BroadcastStep, GatedAverageStep, MergeStep};
 use crate::tensor::{Size, TensorType};
 use ndarray::{ArrayD, Axis, IxDyn, Slice as Range};
@@ -102,6 +106,31 @@ impl Operation for Concatenate {
     fn lower(&self, cx: &Lowering) -> Result<Lowered, String> {
         let axis = self.axis_of(cx.inputs[0].len() + 1).ok_or("its axis is not there")?;
         Ok(Lowered::Concatenate { rows: cx.inputs[0][..axis].iter().product() })
+    }
+
+    fn differentiate(&self, cx: &mut Backward<'_>) -> Result<(), String> {
+        let output = cx.output_sizes();
+        let axis = self.axis_of(output.len() + 1).ok_or("its axis is not there")?;
+        let rows: usize = output[..axis].iter().product();
+        let row: usize = output[axis..].iter().product();
+        let along_channels = axis + 1 == output.len();
+        // Joined along another axis, rows are longer than the channels: the gradient is seen in such rows and back.
+        let whole = match along_channels {
+            true => cx.gradient,
+            false => cx.step("rows", TensorType::of(&[rows, row]), Lowered::View, &[cx.gradient], &[]),
+        };
+        let mut from = 0;
+        for index in 0..cx.layer.inputs.len() {
+            let part = cx.sizes(index)[axis..].iter().product::<usize>();
+            if along_channels {
+                cx.input_lowered(index, Lowered::Channels(from), &[whole], &[]);
+            } else if cx.wants_input[index] {
+                let part = cx.step("rows", TensorType::of(&[rows, part]), Lowered::Channels(from), &[whole], &[]);
+                cx.input_lowered(index, Lowered::View, &[part], &[]);
+            }
+            from += part;
+        }
+        Ok(())
     }
 
     fn merges(&self) -> bool {
@@ -274,6 +303,29 @@ impl Operation for Elementwise {
         Ok(Lowered::InPlace(Kernel::Merge(MergeStep { pixels, channels, merge, activation })))
     }
 
+    fn differentiate(&self, cx: &mut Backward<'_>) -> Result<(), String> {
+        let (dy, inputs, merge) = (cx.gradient, cx.layer.inputs.clone(), self.merge);
+        match self.lower(&cx.lowering())? {
+            Lowered::Step(Kernel::Broadcast(BroadcastStep { pixels, channels, spread, .. })) => {
+                for index in [1 - spread, spread] {
+                    let step = BroadcastGradientStep { pixels, channels, merge, by_values: index == spread };
+                    let from = [dy, inputs[1 - spread], inputs[spread]];
+                    cx.input_by(index, Kernel::BroadcastGradient(step), &from, &[]);
+                }
+            }
+            _ if merge == Merge::Add => (0..inputs.len()).for_each(|index| cx.input_is(index, dy)),
+            _ => {
+                let (pixels, channels) = cx.pixels_channels(0);
+                let from: Vec<NodeId> = std::iter::once(dy).chain(inputs.iter().copied()).collect();
+                for index in 0..inputs.len() {
+                    let step = MergeGradientStep { pixels, channels, merge, index };
+                    cx.input_by(index, Kernel::MergeGradient(step), &from, &[]);
+                }
+            }
+        }
+        Ok(())
+    }
+
     fn merges(&self) -> bool {
         true
     }
@@ -372,6 +424,22 @@ impl Operation for GatedAverage {
         let pixels = cx.inputs[first].iter().product::<usize>() / channels.max(1);
         let gate = self.gate_index;
         Ok(Lowered::Step(Kernel::GatedAverage(GatedAverageStep { pixels, channels, gate })))
+    }
+
+    fn differentiate(&self, cx: &mut Backward<'_>) -> Result<(), String> {
+        let (dy, gate) = (cx.gradient, cx.layer.inputs[self.gate_index]);
+        let places: Vec<usize> = (0..cx.layer.inputs.len()).filter(|&index| index != self.gate_index).collect();
+        let (pixels, channels) = cx.pixels_channels(places[0]);
+        let branches = places.len();
+        for (index, &place) in places.iter().enumerate() {
+            let step = GatedAverageGradientStep { pixels, channels, branches, index };
+            cx.input_by(place, Kernel::GatedAverageGradient(step), &[dy, gate], &[]);
+        }
+        let from: Vec<NodeId> =
+            std::iter::once(dy).chain(places.iter().map(|&place| cx.layer.inputs[place])).collect();
+        let step = GateGradientStep { pixels, channels, branches };
+        cx.input_by(self.gate_index, Kernel::GateGradient(step), &from, &[]);
+        Ok(())
     }
 
     fn merges(&self) -> bool {

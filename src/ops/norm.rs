@@ -3,11 +3,18 @@
 use super::window::{image_sizes, known_channels};
 use crate::diagnostics::Code;
 use crate::graph::definition::Default;
+use crate::graph::training::{Backward, Forward, pixels_channels, whole};
 use crate::graph::{
-    Affine, Argument, Definition, Initializer, Lowered, Lowering, Operation, ParameterSpec, ShapeFault, Supports,
+    Affine, Argument, Definition, Initializer, Lowered, Lowering, NodeId, Operation, ParameterSpec, ShapeFault, Supports,
 };
+use crate::kernels::activation::Activation;
 use crate::kernels::group_norm::GroupNorm as Groups;
 use crate::plan::kernel::Kernel;
+use crate::plan::steps::gradient_norm::{
+    BatchNormGradientStep, BatchNormStep, FixedNormGradientStep, GroupNormGradientStep, GroupScaleGradientStep,
+    GroupSumsStep, LocalResponseGradientStep, RunningStep, ScaleGradientStep, StatisticsStep,
+};
+use crate::plan::steps::gradient_pointwise::NormalizeGradientStep;
 use crate::plan::steps::norm::{GroupNormStep, LocalResponseStep, NormStep, NormalizeStep};
 use crate::tensor::TensorType;
 use ndarray::{ArrayD, Axis};
@@ -102,6 +109,42 @@ impl Operation for BatchNorm {
         let channels = cx.inputs[0].last().copied().unwrap_or(1);
         let pixels = cx.inputs[0].iter().product::<usize>() / channels.max(1);
         Ok(Lowered::InPlace(Kernel::Norm(NormStep { pixels, channels, activation: cx.epilogue.activation })))
+    }
+
+    /// It normalises by the batch then, and gathers the running statistics; a frozen one keeps to the stored ones.
+    fn train(&self, cx: &mut Forward<'_>) -> Result<NodeId, String> {
+        if cx.frozen {
+            return cx.same();
+        }
+        let (pixels, channels) = pixels_channels(&cx.sizes(0));
+        let (x, running, scale) = (cx.inputs[0], cx.parameters[..2].to_vec(), cx.parameters[2..].to_vec());
+        let statistics = StatisticsStep { pixels, channels, epsilon: self.epsilon as f32 };
+        let statistics = Lowered::Step(Kernel::Statistics(statistics));
+        let statistics = cx.step("statistics", whole(&[2 * channels]), statistics, &[x], &[], 0);
+        let gather = Lowered::Step(Kernel::Running(RunningStep { channels, alpha: self.alpha as f32 }));
+        cx.step("running", whole(&[1]), gather, &[statistics], &running, 2);
+        let output = cx.graph.node(x).output.clone();
+        let norm = Lowered::Step(Kernel::BatchNorm(BatchNormStep { pixels, channels }));
+        let node = cx.step("", output, norm, &[x, statistics], &scale, 0);
+        Ok(cx.pass(node, vec![statistics]))
+    }
+
+    fn differentiate(&self, cx: &mut Backward<'_>) -> Result<(), String> {
+        let (x, dy, parameters) = (cx.layer.inputs[0], cx.gradient, cx.layer.parameters.clone());
+        let (pixels, channels) = cx.pixels_channels(0);
+        let Some(&statistics) = cx.layer.saved.first() else {
+            let layer = NormStep { pixels, channels, activation: Activation::Linear };
+            let back = FixedNormGradientStep { layer };
+            cx.input_over(0, Kernel::FixedNormGradient(back), &[dy], &parameters);
+            return Ok(());
+        };
+        let step = Lowered::Step(Kernel::ScaleGradient(ScaleGradientStep { pixels, channels }));
+        let scales = cx.step("scale", whole(&[2 * channels]), step, &[x, dy, statistics], &[]);
+        let back = Kernel::BatchNormGradient(BatchNormGradientStep { pixels, channels });
+        cx.input_by(0, back, &[x, dy, statistics, scales], &parameters[2..]);
+        cx.parameter_part(2, scales, 0);
+        cx.parameter_part(3, scales, channels);
+        Ok(())
     }
 
     fn affine(&self) -> Option<&dyn Affine> {
@@ -214,6 +257,17 @@ impl Operation for LocalResponseNorm {
         })))
     }
 
+    fn differentiate(&self, cx: &mut Backward<'_>) -> Result<(), String> {
+        let (Lowered::Step(Kernel::LocalResponse(layer)) | Lowered::InPlace(Kernel::LocalResponse(layer))) =
+            self.lower(&cx.lowering())?
+        else {
+            return Ok(());
+        };
+        let step = Kernel::LocalResponseGradient(LocalResponseGradientStep { layer });
+        cx.input_by(0, step, &[cx.layer.inputs[0], cx.gradient], &[]);
+        Ok(())
+    }
+
     fn as_any(&self) -> &dyn Any {
         self
     }
@@ -322,6 +376,21 @@ impl Operation for GroupNorm {
         })))
     }
 
+    fn differentiate(&self, cx: &mut Backward<'_>) -> Result<(), String> {
+        let Lowered::Step(Kernel::GroupNorm(layer)) = self.lower(&cx.lowering())? else { return Ok(()) };
+        let (x, dy, parameters) = (cx.layer.inputs[0], cx.gradient, cx.layer.parameters.clone());
+        let channels = layer.channels;
+        let step = Lowered::Step(Kernel::GroupSums(GroupSumsStep { layer: layer.clone() }));
+        let sums = cx.step("sums", TensorType::of(&[4 * channels]), step, &[x, dy], &[]);
+        let back = Kernel::GroupNormGradient(GroupNormGradientStep { layer: layer.clone() });
+        cx.input_by(0, back, &[x, dy, sums], &parameters);
+        let step = Lowered::Step(Kernel::GroupScaleGradient(GroupScaleGradientStep { layer }));
+        let scales = cx.step("scale", whole(&[2 * channels]), step, &[sums], &[]);
+        cx.parameter_part(0, scales, 0);
+        cx.parameter_part(1, scales, channels);
+        Ok(())
+    }
+
     fn supports(&self) -> Supports {
         Supports { activation: true, ..Supports::default() }
     }
@@ -390,6 +459,13 @@ impl Operation for Normalize {
         let channels = cx.inputs[0].last().copied().unwrap_or(1);
         let pixels = cx.inputs[0].iter().product::<usize>() / channels.max(1);
         Ok(Lowered::InPlace(Kernel::Normalize(NormalizeStep { pixels, channels, epsilon: self.epsilon as f32 })))
+    }
+
+    fn differentiate(&self, cx: &mut Backward<'_>) -> Result<(), String> {
+        let (pixels, channels) = cx.pixels_channels(0);
+        let step = NormalizeGradientStep { pixels, channels, epsilon: self.epsilon as f32 };
+        cx.input_by(0, Kernel::NormalizeGradient(step), &[cx.gradient, cx.layer.inputs[0]], &[]);
+        Ok(())
     }
 
     fn as_any(&self) -> &dyn Any {

@@ -2,9 +2,11 @@
 
 use super::window::{PADDING, Padding, Sliding, image_sizes};
 use crate::graph::definition::Default;
+use crate::graph::training::Backward;
 use crate::graph::{Argument, Arguments, Definition, Lowered, Lowering, Operation, ShapeFault};
 use crate::kernels::view::Window;
 use crate::plan::kernel::Kernel;
+use crate::plan::steps::gradient_pool::{GlobalPoolGradientStep, PoolGradientStep};
 use crate::plan::steps::pool::{GlobalPoolStep, PoolStep, Reduction};
 use crate::tensor::TensorType;
 use ndarray::{ArrayD, Axis, IxDyn};
@@ -108,6 +110,17 @@ impl Operation for Pool {
         Ok(Lowered::Step(Kernel::Pool(PoolStep { window, channels, reduction: self.reduction() })))
     }
 
+    fn differentiate(&self, cx: &mut Backward<'_>) -> Result<(), String> {
+        let Lowered::Step(Kernel::Pool(pool)) = self.lower(&cx.lowering())? else { return Ok(()) };
+        let step = PoolGradientStep { pool };
+        let from = match step.needs_input() {
+            true => vec![cx.gradient, cx.layer.inputs[0]],
+            false => vec![cx.gradient],
+        };
+        cx.input_by(0, Kernel::PoolGradient(step), &from, &[]);
+        Ok(())
+    }
+
     fn is_pool_2x2(&self) -> bool {
         !self.average
             && self.window.size == [2, 2]
@@ -203,6 +216,20 @@ impl Operation for GlobalPool {
             })),
             _ => Lowered::View,
         })
+    }
+
+    fn differentiate(&self, cx: &mut Backward<'_>) -> Result<(), String> {
+        let Lowered::Step(Kernel::GlobalPool(pool)) = self.lower(&cx.lowering())? else {
+            cx.input_is(0, cx.gradient);
+            return Ok(());
+        };
+        let step = GlobalPoolGradientStep { pool };
+        let from = match step.needs_input() {
+            true => vec![cx.gradient, cx.layer.inputs[0]],
+            false => vec![cx.gradient],
+        };
+        cx.input_by(0, Kernel::GlobalPoolGradient(step), &from, &[]);
+        Ok(())
     }
 
     fn as_any(&self) -> &dyn Any {

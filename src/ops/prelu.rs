@@ -3,12 +3,14 @@
 use super::dense::Dense;
 use crate::diagnostics::Code;
 use crate::graph::definition::Default;
-use crate::graph::{Argument, Definition, Initializer, Lowered, Lowering, Operation, ParameterSpec, ShapeFault};
+use crate::graph::training::{Backward, Forward};
+use crate::graph::{Argument, Definition, Initializer, Lowered, Lowering, NodeId, Operation, ParameterSpec, ShapeFault};
 use crate::kernels::activation::Activation;
 use crate::ops::dense::{DENSE, Function};
 use crate::plan::Epilogue;
 use crate::plan::kernel::Kernel;
 use crate::plan::steps::dense::DenseStep;
+use crate::plan::steps::gradient_pointwise::{PReluGradientStep, PReluSlopeStep};
 use crate::plan::steps::prelu::PReluStep;
 use crate::tensor::TensorType;
 use ndarray::{ArrayD, IxDyn};
@@ -194,6 +196,25 @@ impl Operation for PRelu {
         let alone = dense.is_none();
         let kernel = Kernel::PRelu(PReluStep { dense, sizes, axes });
         Ok(if alone { Lowered::InPlace(kernel) } else { Lowered::Step(kernel) })
+    }
+
+    /// The product and the function are two layers then.
+    fn train(&self, cx: &mut Forward<'_>) -> Result<NodeId, String> {
+        let Some(dense) = &self.dense else { return cx.same() };
+        let (inputs, mut parameters) = (cx.inputs.clone(), cx.parameters.clone());
+        let alpha = parameters.split_off(parameters.len() - 1);
+        let product = cx.layer(Arc::new(dense.clone()), &inputs, &parameters)?;
+        cx.layer(Arc::new(PRelu { dense: None, ..self.clone() }), &[product], &alpha)
+    }
+
+    fn differentiate(&self, cx: &mut Backward<'_>) -> Result<(), String> {
+        let Lowered::InPlace(Kernel::PRelu(layer)) = self.lower(&cx.lowering())? else { return Ok(()) };
+        let (x, dy, alpha) = (cx.layer.inputs[0], cx.gradient, cx.layer.parameters.clone());
+        let back = PReluGradientStep { layer: layer.clone() };
+        // The gradient by the slopes reads dy too: it is not written over.
+        cx.input_by(0, Kernel::PReluGradient(back), &[dy, x], &alpha);
+        cx.parameter_by(0, Kernel::PReluSlope(PReluSlopeStep { layer }), &[x, dy]);
+        Ok(())
     }
 
     fn keeps_values(&self) -> bool {

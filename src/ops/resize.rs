@@ -2,10 +2,12 @@
 
 use super::window::{image_sizes, short_pair};
 use crate::graph::definition::Default;
+use crate::graph::training::Backward;
 use crate::graph::{Argument, Definition, Lowered, Lowering, Operation, ShapeFault};
 use crate::kernels::copy::Frame;
 use crate::kernels::upscale::Upscale as Repeat;
 use crate::plan::kernel::Kernel;
+use crate::plan::steps::gradient_pool::{FrameGradientStep, UpscaleGradientStep};
 use crate::plan::steps::resize::{FrameStep, UpscaleStep};
 use crate::tensor::TensorType;
 use ndarray::{ArrayD, IxDyn, Slice};
@@ -65,6 +67,12 @@ impl Operation for Upscale {
         let [scale_h, scale_w] = self.scale;
         let repeat = Repeat { in_h, in_w, channels, scale_h, scale_w };
         Ok(Lowered::Step(Kernel::Upscale(UpscaleStep { repeat })))
+    }
+
+    fn differentiate(&self, cx: &mut Backward<'_>) -> Result<(), String> {
+        let Lowered::Step(Kernel::Upscale(upscale)) = self.lower(&cx.lowering())? else { return Ok(()) };
+        cx.input_by(0, Kernel::UpscaleGradient(UpscaleGradientStep { upscale }), &[cx.gradient], &[]);
+        Ok(())
     }
 
     fn as_any(&self) -> &dyn Any {
@@ -161,6 +169,12 @@ impl Operation for ZeroPad {
         let ZeroPad { top, bottom, left, right } = *self;
         let frame = Frame { in_h, in_w, channels, top, left, bottom, right };
         Ok(Lowered::Step(Kernel::Frame(FrameStep { frame })))
+    }
+
+    fn differentiate(&self, cx: &mut Backward<'_>) -> Result<(), String> {
+        let Lowered::Step(Kernel::Frame(FrameStep { frame })) = self.lower(&cx.lowering())? else { return Ok(()) };
+        cx.input_by(0, Kernel::FrameGradient(FrameGradientStep { frame }), &[cx.gradient], &[]);
+        Ok(())
     }
 
     fn as_any(&self) -> &dyn Any {

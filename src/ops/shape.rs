@@ -3,8 +3,10 @@
 use super::window::image_sizes;
 use crate::diagnostics::Code;
 use crate::graph::definition::Default;
+use crate::graph::training::Backward;
 use crate::graph::{Argument, Definition, Lowered, Lowering, Operation, ShapeFault, ValueKind};
 use crate::plan::kernel::Kernel;
+use crate::plan::steps::gradient_pointwise::WidenStep;
 use crate::plan::steps::movement::TransposeStep;
 use crate::tensor::{Size, TensorType};
 use ndarray::{ArrayD, Axis, IxDyn, Slice as Range};
@@ -114,6 +116,11 @@ impl Operation for Reshape {
         Ok(Lowered::View)
     }
 
+    fn differentiate(&self, cx: &mut Backward<'_>) -> Result<(), String> {
+        cx.input_lowered(0, Lowered::View, &[cx.gradient], &[]);
+        Ok(())
+    }
+
     fn keeps_values(&self) -> bool {
         true
     }
@@ -196,6 +203,16 @@ impl Operation for Transpose {
         Ok(Lowered::Step(Kernel::Transpose(TransposeStep { sizes: cx.inputs[0].clone(), order })))
     }
 
+    fn differentiate(&self, cx: &mut Backward<'_>) -> Result<(), String> {
+        let mut order = vec![0; self.order.len() - 1];
+        for (place, axis) in self.order[1..].iter().enumerate() {
+            order[axis - 1] = place;
+        }
+        let back = TransposeStep { sizes: cx.output_sizes(), order };
+        cx.input_by(0, Kernel::Transpose(back), &[cx.gradient], &[]);
+        Ok(())
+    }
+
     fn as_any(&self) -> &dyn Any {
         self
     }
@@ -260,6 +277,13 @@ impl Operation for Slice {
 
     fn lower(&self, _: &Lowering) -> Result<Lowered, String> {
         Ok(Lowered::Channels(self.from))
+    }
+
+    fn differentiate(&self, cx: &mut Backward<'_>) -> Result<(), String> {
+        let (pixels, width) = cx.pixels_channels(0);
+        let step = WidenStep { pixels, channels: self.to - self.from, from: self.from, width };
+        cx.input_by(0, Kernel::Widen(step), &[cx.gradient], &[]);
+        Ok(())
     }
 
     fn as_any(&self) -> &dyn Any {

@@ -30,6 +30,15 @@ pub static INFERENCE: &[Pass] = &[
     epilogue::SOFTMAX,
 ];
 
+/// The passes for a step of training, and for telling its loss: what is trained is not folded.
+pub static TRAINING: &[Pass] =
+    &[rest::PASS, norm::FROZEN, residual::PASS, epilogue::ACTIVATION, epilogue::SOFTMAX];
+
+/// The graph for training: every pass, one after the other.
+pub fn optimize_training(graph: Graph) -> Graph {
+    TRAINING.iter().fold(graph, |graph, pass| (pass.run)(graph))
+}
+
 /// The graph for inference: every pass, one after the other.
 pub fn optimize(graph: Graph) -> Graph {
     INFERENCE.iter().fold(graph, |graph, pass| (pass.run)(graph))

@@ -1,17 +1,24 @@
 //! Batch normalisation folds into the layer before it.
 
 use super::{Pass, drop_unused, has_one_consumer, swallow};
-use crate::graph::{Derivation, Graph, NodeId, Parameter, ParameterId};
+use crate::graph::{Derivation, Graph, Node, NodeId, Parameter, ParameterId};
 use std::sync::Arc;
 
 pub const PASS: Pass = Pass {
     name: "norm",
     explain: "At inference batch normalisation is a scale and a shift per channel. Behind a convolution or dense layer the scale is \
         multiplied into the weights and the shift joins the bias, in f64 when the constants are made: (x W + b) s + t = x (W s) + (b s + t).",
-    run,
+    run: |graph| fold_all(graph, |_| true),
 };
 
-fn run(mut graph: Graph) -> Graph {
+/// The same for layers that training leaves as they are.
+pub const FROZEN: Pass = Pass {
+    name: "frozen norm",
+    explain: "The same, in training: only where neither the layer nor the normalisation is trained.",
+    run: |graph| fold_all(graph, |node| node.frozen),
+};
+
+fn fold_all(mut graph: Graph, may: fn(&Node) -> bool) -> Graph {
     for id in graph.ids() {
         let node = graph.node(id);
         let [producer] = node.inputs[..] else { continue };
@@ -19,6 +26,8 @@ fn run(mut graph: Graph) -> Graph {
         let fits = node.operation.affine().is_some()
             && before.operation.supports().affine
             && before.epilogue.is_empty()
+            && may(node)
+            && may(before)
             && has_one_consumer(&graph, producer);
         if let (true, Some(operation)) = (fits, before.operation.with_bias()) {
             let parameters = fold(&mut graph, producer, id);

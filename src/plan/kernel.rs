@@ -3,7 +3,19 @@
 use super::steps::convolution::ConvolutionStep;
 use super::steps::deconvolution::DeconvolutionStep;
 use super::steps::dense::DenseStep;
-use super::steps::embedding::EmbeddingStep;
+use super::steps::embedding::{EmbeddingGradientStep, EmbeddingStep};
+use super::steps::gradient_dense::{DenseInputGradientStep, DenseWeightGradientStep, SumStep};
+use super::steps::gradient_merge::{
+    BroadcastGradientStep, GateGradientStep, GatedAverageGradientStep, MergeGradientStep,
+};
+use super::steps::gradient_norm::{
+    BatchNormGradientStep, BatchNormStep, FixedNormGradientStep, GroupNormGradientStep, GroupScaleGradientStep,
+    GroupSumsStep, LocalResponseGradientStep, RunningStep, ScaleGradientStep, StatisticsStep,
+};
+use super::steps::gradient_pointwise::{
+    ActivationGradientStep, NormalizeGradientStep, PReluGradientStep, PReluSlopeStep, SoftmaxGradientStep, WidenStep,
+};
+use super::steps::gradient_pool::{FrameGradientStep, GlobalPoolGradientStep, PoolGradientStep, UpscaleGradientStep};
 use super::steps::merge::{BroadcastStep, GatedAverageStep, MergeStep};
 use super::steps::movement::{CopyStep, TransposeStep};
 use super::steps::norm::{GroupNormStep, LocalResponseStep, NormStep, NormalizeStep};
@@ -13,6 +25,7 @@ use super::steps::pool::{GlobalPoolStep, PoolStep};
 use super::steps::prelu::PReluStep;
 use super::steps::recurrent::{GruStep, LstmStep};
 use super::steps::resize::{FrameStep, UpscaleStep};
+use super::steps::training::{GradientNormStep, LossGradientStep, LossStep, UpdateStep, WholeStep};
 use crate::kernels::threads::Threads;
 use super::CONSTANT_ALIGNMENT;
 use crate::kernels::view::{View, ViewMut};
@@ -145,20 +158,32 @@ impl Sizes {
 }
 
 macro_rules! kernels {
-    ($($variant:ident($step:ty),)*) => {
+    (predict { $($variant:ident($step:ty),)* } train { $($training:ident($training_step:ty),)* }) => {
         /// A kernel with all that it must know to run.
         #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-        pub enum Kernel { $(#[doc = concat!("See [`", stringify!($step), "`].")] $variant($step),)* }
+        pub enum Kernel {
+            $(#[doc = concat!("See [`", stringify!($step), "`].")] $variant($step),)*
+            $(#[doc = concat!("See [`", stringify!($training_step), "`].")] $training($training_step),)*
+        }
 
         impl Kernel {
             fn step(&self) -> &dyn StepKernel {
-                match self { $(Kernel::$variant(step) => step,)* }
+                match self {
+                    $(Kernel::$variant(step) => step,)*
+                    $(Kernel::$training(step) => step,)*
+                }
+            }
+
+            /// Whether it works in training only: no artifact has it.
+            pub fn trains(&self) -> bool {
+                matches!(self, $(Kernel::$training(_))|*)
             }
         }
     };
 }
 
 kernels! {
+    predict {
     Convolution(ConvolutionStep),
     Dense(DenseStep),
     Pool(PoolStep),
@@ -181,7 +206,43 @@ kernels! {
     Embedding(EmbeddingStep),
     Lstm(LstmStep),
     Gru(GruStep),
+    }
+    train {
     Pack(PackStep),
+    Whole(WholeStep),
+    ActivationGradient(ActivationGradientStep),
+    SoftmaxGradient(SoftmaxGradientStep),
+    PReluGradient(PReluGradientStep),
+    PReluSlope(PReluSlopeStep),
+    NormalizeGradient(NormalizeGradientStep),
+    Widen(WidenStep),
+    DenseInputGradient(DenseInputGradientStep),
+    DenseWeightGradient(DenseWeightGradientStep),
+    Sum(SumStep),
+    EmbeddingGradient(EmbeddingGradientStep),
+    PoolGradient(PoolGradientStep),
+    GlobalPoolGradient(GlobalPoolGradientStep),
+    UpscaleGradient(UpscaleGradientStep),
+    FrameGradient(FrameGradientStep),
+    MergeGradient(MergeGradientStep),
+    BroadcastGradient(BroadcastGradientStep),
+    GatedAverageGradient(GatedAverageGradientStep),
+    GateGradient(GateGradientStep),
+    Statistics(StatisticsStep),
+    Running(RunningStep),
+    BatchNorm(BatchNormStep),
+    ScaleGradient(ScaleGradientStep),
+    BatchNormGradient(BatchNormGradientStep),
+    FixedNormGradient(FixedNormGradientStep),
+    GroupSums(GroupSumsStep),
+    GroupNormGradient(GroupNormGradientStep),
+    GroupScaleGradient(GroupScaleGradientStep),
+    LocalResponseGradient(LocalResponseGradientStep),
+    Loss(LossStep),
+    LossGradient(LossGradientStep),
+    GradientNorm(GradientNormStep),
+    Update(UpdateStep),
+    }
 }
 
 impl StepKernel for Kernel {

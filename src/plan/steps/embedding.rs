@@ -1,6 +1,7 @@
 //! Rows of a table, chosen by indices.
 
 use crate::kernels::embedding::embedding;
+use crate::kernels::gradient_embedding::embedding_gradient;
 use crate::kernels::images::Images;
 use crate::kernels::view::View;
 use crate::plan::kernel::{Call, Inputs, RunFault, Sizes, StepKernel};
@@ -17,16 +18,22 @@ pub struct EmbeddingStep {
     pub features: usize,
 }
 
+impl EmbeddingStep {
+    /// That the index at a place is no row of the table.
+    fn beyond(&self, indices: &View<'_>, place: usize) -> RunFault {
+        let (image, place) = (place / self.places.max(1), place % self.places.max(1));
+        let value = indices.data.get(image * indices.image + place).copied().unwrap_or(f32::NAN);
+        RunFault(format!("index {value} at place {place} of sample {image} is not below {}", self.rows))
+    }
+}
+
 impl StepKernel for EmbeddingStep {
     fn run(&self, call: Call<'_>) -> Result<(), RunFault> {
         let size = Images { n: call.batch, pixels: self.places, channels: self.features };
         // The indices of an image are one dense row.
         let indices = View { ld: 1, ..call.inputs[0] };
-        embedding(indices, call.output, size, call.constants[0], call.threads).map_err(|place| {
-            let (image, place) = (place / self.places.max(1), place % self.places.max(1));
-            let value = indices.data.get(image * indices.image + place).copied().unwrap_or(f32::NAN);
-            RunFault(format!("index {value} at place {place} of sample {image} is not below {}", self.rows))
-        })
+        embedding(indices, call.output, size, call.constants[0], call.threads)
+            .map_err(|place| self.beyond(&indices, place))
     }
 
     fn describe(&self) -> String {
@@ -39,5 +46,31 @@ impl StepKernel for EmbeddingStep {
 
     fn constants(&self) -> Vec<usize> {
         vec![self.rows * self.features]
+    }
+}
+
+/// The gradient of the table: from the indices and dy.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct EmbeddingGradientStep {
+    pub layer: EmbeddingStep,
+}
+
+impl StepKernel for EmbeddingGradientStep {
+    fn run(&self, call: Call<'_>) -> Result<(), RunFault> {
+        let EmbeddingStep { places, rows, features } = self.layer;
+        let size = Images { n: call.batch, pixels: places, channels: features };
+        let indices = View { ld: 1, ..call.inputs[0] };
+        let table = &mut call.output.data[..rows * features];
+        embedding_gradient(indices, call.inputs[1], table, size, call.threads)
+            .map_err(|place| self.layer.beyond(&indices, place))
+    }
+
+    fn describe(&self) -> String {
+        format!("gradient of a table of {}x{}", self.layer.rows, self.layer.features)
+    }
+
+    fn sizes(&self) -> Sizes {
+        let EmbeddingStep { places, rows, features } = self.layer;
+        Sizes { inputs: Inputs::Each(vec![(1, places), (places, features)]), output: (1, rows * features) }
     }
 }

@@ -1,0 +1,4 @@
+//! Training: a net is differentiated into the graph of one step, which is compiled like any other; the loop feeds it.
+
+pub mod compile;
+pub mod differentiate;

@@ -92,6 +92,51 @@ pub(crate) fn normal_density(x: f32) -> f32 {
     FACTOR * exp(-0.5 * x * x)
 }
 
+/// ln x for normal x above 0 (Cephes' logf).
+#[inline(always)]
+pub(crate) fn ln(x: f32) -> f32 {
+    // x = 2^n m with m from sqrt(1/2) to sqrt 2.
+    const HALF_ROOT: u32 = 0x3f35_04f3;
+    let shifted = x.to_bits().wrapping_sub(HALF_ROOT);
+    let n = (shifted as i32 >> 23) as f32;
+    let r = f32::from_bits((shifted & 0x007f_ffff).wrapping_add(HALF_ROOT)) - 1.0;
+    let p = 7.037_683_6e-2;
+    let p = p * r - 1.151_461e-1;
+    let p = p * r + 1.167_699_9e-1;
+    let p = p * r - 1.242_014_1e-1;
+    let p = p * r + 1.424_932_3e-1;
+    let p = p * r - 1.666_805_7e-1;
+    let p = p * r + 2.000_071_5e-1;
+    let p = p * r - 2.499_999_4e-1;
+    let p = p * r + 3.333_333_1e-1;
+    let square = r * r;
+    let rest = square * r * p + n * LN_2_REST - 0.5 * square;
+    r + rest + n * LN_2_SHORT
+}
+
+/// The sine and cosine of a part of a full turn, from 0 to 1 (Cephes' sinf and cosf).
+#[inline(always)]
+pub(crate) fn sin_cos_turns(turns: f32) -> (f32, f32) {
+    // The nearest quarter, and what is left of the turn: both exact.
+    let shifted = turns * 4.0 + ROUND;
+    let quarter = shifted.to_bits();
+    let x = (turns - (shifted - ROUND) * 0.25) * std::f32::consts::TAU;
+    let square = x * x;
+    let p = -1.951_529_6e-4;
+    let p = p * square + 8.332_161e-3;
+    let p = p * square - 1.666_665_5e-1;
+    let sine = p * square * x + x;
+    let p = 2.443_315_7e-5;
+    let p = p * square - 1.388_731_6e-3;
+    let p = p * square + 4.166_664_6e-2;
+    let cosine = p * square * square - 0.5 * square + 1.0;
+    let odd = quarter & 1 == 1;
+    let (sine, cosine) = if odd { (cosine, sine) } else { (sine, cosine) };
+    // The sine is negative in the second half, the cosine in the middle quarters.
+    let sign = |value: f32, negative: u32| f32::from_bits(value.to_bits() ^ (negative << 31));
+    (sign(sine, quarter >> 1 & 1), sign(cosine, (quarter.wrapping_add(1)) >> 1 & 1))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -111,6 +156,20 @@ mod tests {
         assert!(worst(-87.0, 88.5, exp, f64::exp) < 1.5e-7);
         assert!(worst(-80.0, 40.0, sigmoid, |x| 1.0 / (1.0 + (-x).exp())) < 3e-7);
         assert!(worst(-6.0, 6.0, normal_density, |x| (-x * x / 2.0).exp() * 0.398_942_280_401_432_7) < 3e-6);
+    }
+
+    #[test]
+    fn logarithms_and_turns() {
+        assert!(worst(6e-8, 1.0, ln, f64::ln) < 2e-7);
+        assert!(worst(1.0, 1e4, ln, f64::ln) < 2e-7);
+        assert_eq!(ln(1.0), 0.0);
+        for i in 0..=10_000 {
+            let turns = i as f32 / 10_000.0;
+            let (sine, cosine) = sin_cos_turns(turns);
+            let exact = (f64::from(turns) * std::f64::consts::TAU).sin_cos();
+            let error = (f64::from(sine) - exact.0).abs().max((f64::from(cosine) - exact.1).abs());
+            assert!(error < 2e-7, "{turns}: {sine} {cosine}");
+        }
     }
 
     #[test]

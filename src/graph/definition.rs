@@ -58,18 +58,7 @@ impl Definition {
 
     /// `Convolution(size, filters, stride=1)`
     pub fn signature(&self) -> String {
-        let arguments: Vec<String> = self
-            .arguments
-            .iter()
-            .map(|argument| match argument.default {
-                Default::Required => argument.name.to_string(),
-                Default::Absent(_) => format!("[{}]", argument.name),
-                Default::Int(value) => format!("{}={value}", argument.name),
-                Default::Float(value) => format!("{}={value}", argument.name),
-                Default::Bool(value) => format!("{}={value}", argument.name),
-                Default::Word(value) => format!("{}={value}", argument.name),
-            })
-            .collect();
+        let arguments: Vec<String> = self.arguments.iter().map(Argument::signature).collect();
         format!("{}({})", self.name, arguments.join(", "))
     }
 
@@ -92,6 +81,18 @@ impl Definition {
 }
 
 impl Argument {
+    /// As a signature shows it: `stride=1`, in brackets where it may be left out.
+    pub fn signature(&self) -> String {
+        match self.default {
+            Default::Required => self.name.to_string(),
+            Default::Absent(_) => format!("[{}]", self.name),
+            Default::Int(value) => format!("{}={value}", self.name),
+            Default::Float(value) => format!("{}={value}", self.name),
+            Default::Bool(value) => format!("{}={value}", self.name),
+            Default::Word(value) => format!("{}={value}", self.name),
+        }
+    }
+
     /// Its line of the documentation: `pixels between windows (integer or pair; default 1)`.
     pub fn told(&self) -> String {
         let default = match self.default {

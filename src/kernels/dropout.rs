@@ -86,20 +86,21 @@ fn normal_pair(radius: u32, angle: u32) -> (f32, f32) {
     (radius * cosine, radius * sine)
 }
 
-/// Squares of `block_size` pixels that are dropped together, in each channel by itself.
+/// Blocks of pixels that are dropped together, in each channel by itself.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct DropBlock {
     pub height: usize,
     pub width: usize,
     /// The share of values that are kept, about.
     pub keep_proba: f32,
-    pub block_size: usize,
+    pub block_height: usize,
+    pub block_width: usize,
 }
 
 impl DropBlock {
     /// The sides of a block, which an image cuts to its own.
     fn block(&self) -> (usize, usize) {
-        (self.block_size.clamp(1, self.height.max(1)), self.block_size.clamp(1, self.width.max(1)))
+        (self.block_height.clamp(1, self.height.max(1)), self.block_width.clamp(1, self.width.max(1)))
     }
 
     /// The probability that a block begins at a place where one has room: the paper's gamma.
@@ -291,7 +292,7 @@ mod tests {
             (5, 5, 2, 2, 1.0),
             (3, 3, 2, 3, 0.0),
         ] {
-            let block = DropBlock { height, width, keep_proba, block_size };
+            let block = DropBlock { height, width, keep_proba, block_height: block_size, block_width: block_size };
             let x = Tensor::random(&mut random, 3, height * width, channels, 1);
             let run = |x: Option<View<'_>>, y: ViewMut<'_>, size, threads: &Threads| {
                 let mut scratch = vec![f32::NAN; drop_block_scratch_len(size, threads.count())];
@@ -316,7 +317,7 @@ mod tests {
 
     #[test]
     fn shares_of_dropped_blocks() {
-        let block = DropBlock { height: 20, width: 20, keep_proba: 0.9, block_size: 5 };
+        let block = DropBlock { height: 20, width: 20, keep_proba: 0.9, block_height: 5, block_width: 5 };
         let x = ones(20, 400, 16);
         let y = x.filled(|y, threads| {
             let mut scratch = vec![0.0; drop_block_scratch_len(x.size, threads.count())];

@@ -3,10 +3,11 @@
 use super::window::image_sizes;
 use crate::diagnostics::Code;
 use crate::graph::definition::Default;
-use crate::graph::training::Backward;
-use crate::graph::{Argument, Definition, Lowered, Lowering, Operation, ShapeFault, ValueKind};
+use crate::graph::training::{Backward, Forward, pixels_channels};
+use crate::graph::{Argument, Definition, Lowered, Lowering, NodeId, Operation, ShapeFault, ValueKind};
 use crate::plan::kernel::Kernel;
 use crate::plan::steps::gradient_pointwise::WidenStep;
+use crate::plan::steps::noise::{Noise, NoiseStep};
 use crate::plan::steps::movement::TransposeStep;
 use crate::tensor::{Size, TensorType};
 use ndarray::{ArrayD, Axis, IxDyn, Slice as Range};
@@ -388,6 +389,31 @@ pub static GAUSSIAN_NOISE: Definition = Definition {
     },
 };
 
+impl Rest {
+    fn setting(&self, name: &str) -> Option<f64> {
+        self.settings.iter().find(|(known, _)| *known == name).map(|(_, value)| *value)
+    }
+
+    /// What it does to values of these sizes in training; nothing for an identity.
+    fn noise(&self, sizes: &[usize]) -> Option<Noise> {
+        let value = |name: &str| self.setting(name).map(|value| value as f32);
+        if let Some(proba) = value("proba") {
+            return Some(Noise::Dropout { proba });
+        }
+        if let (Some(mean), Some(std)) = (value("mean"), value("std")) {
+            return Some(Noise::Gaussian { mean, std });
+        }
+        let side = |name| self.setting("block_size").or(self.setting(name)).map(|side| side as usize);
+        match (sizes, value("keep_proba")) {
+            (&[height, width, _], Some(keep_proba)) => {
+                let block = [side("block_height")?, side("block_width")?];
+                Some(Noise::DropBlock { height, width, keep_proba, block })
+            }
+            _ => None,
+        }
+    }
+}
+
 impl Operation for Rest {
     fn definition(&self) -> &'static Definition {
         self.definition
@@ -410,6 +436,33 @@ impl Operation for Rest {
 
     fn lower(&self, _: &Lowering) -> Result<Lowered, String> {
         Ok(Lowered::View)
+    }
+
+    /// Noise acts then, but for a frozen layer.
+    fn train(&self, cx: &mut Forward<'_>) -> Result<NodeId, String> {
+        let sizes = cx.sizes(0);
+        let Some(noise) = self.noise(&sizes).filter(|_| !cx.frozen) else { return cx.same() };
+        let (pixels, channels) = pixels_channels(&sizes);
+        let step = NoiseStep { pixels, channels, noise, seed: cx.seed, layer: cx.place };
+        let output = cx.graph.node(cx.inputs[0]).output.clone();
+        let (input, update) = (cx.inputs[0], cx.update);
+        let node = cx.step("", output, Lowered::Step(Kernel::Noise(step)), &[input], &[update], 0);
+        Ok(cx.pass(node, vec![node]))
+    }
+
+    fn differentiate(&self, cx: &mut Backward<'_>) -> Result<(), String> {
+        let acted = cx.layer.saved.first().map(|&node| &cx.graph.node(node).operation);
+        let step = acted.and_then(|operation| operation.lower(&cx.lowering()).ok());
+        match step {
+            Some(Lowered::Step(kernel @ Kernel::Noise(NoiseStep { noise, .. })))
+                if !matches!(noise, Noise::Gaussian { .. }) =>
+            {
+                cx.input_over(0, kernel, &[cx.gradient], &[cx.update]);
+            }
+            // Added noise does not depend on the input.
+            _ => cx.input_is(0, cx.gradient),
+        }
+        Ok(())
     }
 
     fn rests(&self) -> bool {

@@ -18,6 +18,7 @@ use super::steps::gradient_pointwise::{
 use super::steps::gradient_pool::{FrameGradientStep, GlobalPoolGradientStep, PoolGradientStep, UpscaleGradientStep};
 use super::steps::merge::{BroadcastStep, GatedAverageStep, MergeStep};
 use super::steps::movement::{CopyStep, TransposeStep};
+use super::steps::noise::NoiseStep;
 use super::steps::norm::{GroupNormStep, LocalResponseStep, NormStep, NormalizeStep};
 use super::steps::pack::PackStep;
 use super::steps::pointwise::{ActivationStep, SoftmaxStep};
@@ -210,6 +211,7 @@ kernels! {
     train {
     Pack(PackStep),
     Whole(WholeStep),
+    Noise(NoiseStep),
     ActivationGradient(ActivationGradientStep),
     SoftmaxGradient(SoftmaxGradientStep),
     PReluGradient(PReluGradientStep),

@@ -7,7 +7,6 @@ use crate::diagnostics::{Code, Diagnostic, Diagnostics, Result};
 use crate::graph::{Graph, Initializer};
 use crate::lower::{self, Options, State};
 use crate::optimize::optimize_training;
-use crate::plan::StepKernel;
 use crate::runtime::Aligned;
 use crate::weights::store::StoreError;
 use std::path::Path;

@@ -1,4 +1,7 @@
 //! Training: a net is differentiated into the graph of one step, which is compiled like any other; the loop feeds it.
 
+pub mod choice;
 pub mod compile;
 pub mod differentiate;
+pub mod optimizers;
+pub mod schedule;

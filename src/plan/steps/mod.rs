@@ -11,6 +11,7 @@ pub mod gradient_pointwise;
 pub mod gradient_pool;
 pub mod merge;
 pub mod movement;
+pub mod noise;
 pub mod norm;
 pub mod pack;
 pub mod pointwise;

@@ -1,0 +1,305 @@
+//! Every gradient against central differences of the f64 evaluation: one step of gradient descent with rate 1 moves each
+//! parameter by its gradient.
+
+use ndarray::{ArrayD, IxDyn};
+use netc::compile::{Values, graph};
+use netc::elaborate::load;
+use netc::graph::{Graph, ParameterId, reference};
+use netc::kernels::loss::Loss;
+use netc::kernels::optimizer::UpdateRule;
+use netc::runtime::Session;
+use netc::train::compile::{Trainable, compile};
+use netc::train::differentiate::Settings;
+use netc::weights::bind::{Bindings, bind};
+
+const BATCH: usize = 3;
+
+/// A net, its parameters, and a batch.
+struct Case {
+    graph: Graph,
+    bindings: Bindings,
+    inputs: Vec<ArrayD<f64>>,
+    targets: ArrayD<f64>,
+}
+
+/// Numbers from -1 to 1 that look random.
+fn noise(len: usize, seed: u64) -> Vec<f32> {
+    let mut state = seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1;
+    let mut next = || {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        (state >> 40) as f32 / (1u64 << 23) as f32 - 1.0
+    };
+    (0..len).map(|_| next()).collect()
+}
+
+fn array(sizes: &[usize], values: &[f32]) -> ArrayD<f64> {
+    let shape: Vec<usize> = std::iter::once(BATCH).chain(sizes.iter().copied()).collect();
+    ArrayD::from_shape_vec(IxDyn(&shape), values.iter().map(|&value| f64::from(value)).collect()).unwrap()
+}
+
+impl Case {
+    fn new(net: &str, loss: Loss) -> Self {
+        let spec = load(net, &|path| std::fs::read(path)).unwrap_or_else(|_| panic!("{net}"));
+        let (graph, _) = graph(&spec, None).unwrap_or_else(|faults| panic!("{net}: {faults:?}"));
+        let (bindings, _) = bind(&graph, &[]).unwrap();
+        let embeds = net.contains("Embedding");
+        let inputs = graph.inputs().into_iter().enumerate().map(|(index, id)| {
+            let sizes = graph.node(id).output.known().unwrap();
+            let mut values = noise(BATCH * sizes.iter().product::<usize>(), index as u64 + 7);
+            if embeds {
+                values.iter_mut().for_each(|value| *value = ((*value + 1.0) * 2.5).floor());
+            }
+            array(&sizes, &values)
+        });
+        let inputs = inputs.collect();
+        let sizes = graph.node(graph.outputs[0]).output.known().unwrap();
+        let classes = *sizes.last().unwrap();
+        let mut targets = noise(BATCH * sizes.iter().product::<usize>(), 99);
+        match loss {
+            Loss::CategoricalCrossentropy | Loss::CategoricalHinge => {
+                for (row, target) in targets.chunks_mut(classes).enumerate() {
+                    target.fill(0.0);
+                    target[row * 7 % classes] = 1.0;
+                }
+            }
+            Loss::BinaryCrossentropy => targets.iter_mut().for_each(|value| *value = f32::from(*value > 0.0)),
+            Loss::BinaryHinge => targets.iter_mut().for_each(|value| *value = value.signum()),
+            Loss::Msle | Loss::Rmsle => targets.iter_mut().for_each(|value| *value = value.abs()),
+            _ => {}
+        }
+        Case { targets: array(&sizes, &targets), graph, bindings, inputs }
+    }
+
+    fn compile(&self, loss: Loss) -> Trainable {
+        let settings = Settings {
+            loss,
+            rule: UpdateRule::GradientDescent,
+            penalty: None,
+            clip: None,
+            norm: None,
+            weighted: false,
+            seed: 5,
+        };
+        let values = Values { graph: &self.graph, bindings: &self.bindings };
+        compile(&self.graph, &settings, BATCH, &values).unwrap_or_else(|faults| panic!("{faults:?}"))
+    }
+
+    /// One step of rate 1: the loss, and the state after it.
+    fn step(&self, trainable: &Trainable, threads: usize) -> (f32, Vec<f32>) {
+        let mut state = trainable.start.floats().to_vec();
+        let rate = trainable.layout.find("optimizer/rate").expect("a learning rate").offset;
+        state[rate] = 1.0;
+        let floats = |array: &ArrayD<f64>| -> Vec<f32> { array.iter().map(|&value| value as f32).collect() };
+        let mut given: Vec<Vec<f32>> = self.inputs.iter().map(floats).collect();
+        given.push(floats(&self.targets));
+        let given: Vec<&[f32]> = given.iter().map(Vec::as_slice).collect();
+        let (mut loss, mut prediction) = ([0.0], vec![0.0; self.targets.len()]);
+        let mut session = Session::new(trainable.step.clone(), threads);
+        let mut outputs: [&mut [f32]; 2] = [&mut loss, &mut prediction];
+        session.run_with(BATCH, &given, &mut outputs, &mut state).unwrap();
+        (loss[0], state)
+    }
+
+    /// The loss in f64 with some parameters given.
+    fn loss(&self, kind: Loss, parameter: &mut dyn FnMut(ParameterId) -> Vec<f32>) -> f64 {
+        let outputs = reference::evaluate(&self.graph, &self.inputs, parameter, &mut |_, _| {});
+        loss(kind, &outputs[0], &self.targets)
+    }
+
+    fn values(&self, id: ParameterId) -> Vec<f32> {
+        self.bindings.read(&self.graph, id).unwrap()
+    }
+}
+
+/// Losses in f64, from their definitions.
+fn loss(kind: Loss, y: &ArrayD<f64>, t: &ArrayD<f64>) -> f64 {
+    let classes = *y.shape().last().unwrap();
+    let rows = y.len() / classes;
+    let (y, t): (Vec<f64>, Vec<f64>) = (y.iter().copied().collect(), t.iter().copied().collect());
+    let mean = |f: &dyn Fn(f64, f64) -> f64| y.iter().zip(&t).map(|(&y, &t)| f(y, t)).sum::<f64>() / y.len() as f64;
+    let clip = |y: f64| y.clamp(1e-7, 1.0 - 1e-7);
+    match kind {
+        Loss::CategoricalCrossentropy => {
+            -y.iter().zip(&t).map(|(&y, &t)| t * clip(y).ln()).sum::<f64>() / rows as f64
+        }
+        Loss::BinaryCrossentropy => mean(&|y, t| -(t * clip(y).ln() + (1.0 - t) * (1.0 - clip(y)).ln())),
+        Loss::Mse => mean(&|y, t| (y - t).powi(2)),
+        Loss::Mae => mean(&|y, t| (y - t).abs()),
+        Loss::Rmse => mean(&|y, t| (y - t).powi(2)).sqrt(),
+        Loss::Msle => mean(&|y, t| (y.max(0.0).ln_1p() - t.max(0.0).ln_1p()).powi(2)),
+        Loss::Rmsle => mean(&|y, t| (y.max(0.0).ln_1p() - t.max(0.0).ln_1p()).powi(2)).sqrt(),
+        Loss::BinaryHinge => mean(&|y, t| (1.0 - t * y).max(0.0)),
+        Loss::CategoricalHinge => {
+            let rows = y.chunks(classes).zip(t.chunks(classes));
+            let each = rows.clone().map(|(y, t)| {
+                let right = t.iter().position(|&t| t == 1.0).unwrap();
+                let wrong = (0..classes).filter(|&class| class != right).map(|class| y[class]);
+                (1.0 + wrong.fold(f64::MIN, f64::max) - y[right]).max(0.0)
+            });
+            each.sum::<f64>() / rows.len() as f64
+        }
+    }
+}
+
+/// Compares the gradients of a net with differences. Returns the worst difference, relative to the largest gradient of its
+/// parameter.
+fn check(net: &str, kind: Loss) -> f64 {
+    let case = Case::new(net, kind);
+    let trainable = case.compile(kind);
+    let (told, after) = case.step(&trainable, 2);
+    let statistics = batch_statistics(&case);
+    let given = |id: ParameterId| statistics.get(&id).cloned().unwrap_or_else(|| case.values(id));
+    let expected = case.loss(kind, &mut |id| given(id));
+    assert!((f64::from(told) - expected).abs() < 1e-4 * expected.abs().max(1.0), "{net}: loss {told} for {expected}");
+    let mut worst: f64 = 0.0;
+    let mut changed = 0;
+    for (index, parameter) in case.graph.parameters.iter().enumerate() {
+        let id = ParameterId(index);
+        if !parameter.trainable || parameter.frozen {
+            continue;
+        }
+        let Some(tensor) = trainable.layout.find(&parameter.path()) else { continue };
+        let (start, values) = (&trainable.start.floats()[tensor.offset..], given(id));
+        let found: Vec<f64> = (0..tensor.len)
+            .map(|at| f64::from(start[at]) - f64::from(after[tensor.offset + at]))
+            .collect();
+        let stride = (tensor.len / 24).max(1);
+        let mut pairs = Vec::new();
+        for at in (0..tensor.len).step_by(stride) {
+            let side = |step: f32| {
+                let mut moved = values.clone();
+                moved[at] += step;
+                let value = f64::from(moved[at]);
+                let loss = case.loss(kind, &mut |other| {
+                    if other == id { moved.clone() } else { fresh_statistics(&case, id, &moved, other, &statistics) }
+                });
+                (value, loss)
+            };
+            let ((low, below), (high, above)) = (side(-1.0 / 4096.0), side(1.0 / 4096.0));
+            pairs.push((found[at], (above - below) / (high - low)));
+        }
+        let largest = pairs.iter().map(|(_, expected)| expected.abs()).fold(1e-3, f64::max);
+        for (found, expected) in pairs {
+            worst = worst.max((found - expected).abs() / largest);
+        }
+        changed += 1;
+    }
+    assert!(changed > 0, "{net}: nothing is trained");
+    worst
+}
+
+type Statistics = std::collections::HashMap<ParameterId, Vec<f32>>;
+
+/// What batch normalisation, which normalises by the batch while training, would have to have stored.
+fn batch_statistics(case: &Case) -> Statistics {
+    statistics_with(case, &mut |id| case.values(id))
+}
+
+fn statistics_with(case: &Case, parameter: &mut dyn FnMut(ParameterId) -> Vec<f32>) -> Statistics {
+    let mut found = Statistics::new();
+    let norms: Vec<_> = case.graph.ids().filter(|&id| case.graph.node(id).operation.epsilon().is_some()).collect();
+    for id in norms {
+        let node = case.graph.node(id);
+        if node.frozen {
+            continue;
+        }
+        let mut input = None;
+        let mut given = |id: ParameterId| found.get(&id).cloned().unwrap_or_else(|| parameter(id));
+        reference::evaluate(&case.graph, &case.inputs, &mut given, &mut |seen, value| {
+            if seen == node.inputs[0] {
+                input = Some(value.clone());
+            }
+        });
+        let x = input.unwrap();
+        let channels = *x.shape().last().unwrap();
+        let count = (x.len() / channels) as f64;
+        let flat: Vec<f64> = x.iter().copied().collect();
+        let mean: Vec<f64> =
+            (0..channels).map(|c| flat.iter().skip(c).step_by(channels).sum::<f64>() / count).collect();
+        let inv: Vec<f64> = (0..channels)
+            .map(|c| {
+                let squares = flat.iter().skip(c).step_by(channels).map(|x| (x - mean[c]).powi(2)).sum::<f64>();
+                1.0 / (squares / count + node.operation.epsilon().unwrap()).sqrt()
+            })
+            .collect();
+        let narrow = |values: &[f64]| values.iter().map(|&value| value as f32).collect();
+        found.insert(node.parameters[0], narrow(&mean));
+        found.insert(node.parameters[1], narrow(&inv));
+    }
+    found
+}
+
+fn fresh_statistics(case: &Case, moved: ParameterId, to: &[f32], asked: ParameterId, known: &Statistics) -> Vec<f32> {
+    if !known.contains_key(&asked) {
+        return case.values(asked);
+    }
+    let mut given = |id: ParameterId| if id == moved { to.to_vec() } else { case.values(id) };
+    statistics_with(case, &mut given).remove(&asked).unwrap()
+}
+
+/// A layer of each kind on the way of a gradient: something that learns stands before it.
+const NETS: &[&str] = &[
+    "Input(5) >> Dense(4)",
+    "Input(5) >> Relu(6) >> Dense(3)",
+    "Input(5) >> Relu(6, alpha=0.1) >> LeakyRelu(4)",
+    "Input(5) >> Sigmoid(6) >> Tanh(4)",
+    "Input(5) >> Elu(6) >> Softplus(4)",
+    "Input(5) >> Swish(6) >> Gelu(4)",
+    "Input(5) >> HardSwish(6) >> HardSigmoid(4) >> Relu6(3)",
+    "Input(5) >> PRelu(6) >> Dense(4)",
+    "Input(5x4x3) >> Conv(1x1, 4) >> PRelu(alpha_axes=[1, 3]) >> Flatten >> Dense(2)",
+    "Input(5) >> Softmax(6) >> Dense(4)",
+    "Input(6x7x3) >> Conv(3x3, 4, padding=same) >> Relu >> Conv(3x3, 5, padding=same) >> Flatten >> Dense(2)",
+    "Input(6x7x3) >> Conv(3x3, 4) >> Conv(1x1, 5) >> GlobalPool(avg)",
+    "Input(9x8x3) >> Conv(1x1, 4) >> Conv(3x3, 5, stride=2, padding=same) >> GlobalPool(sum)",
+    "Input(9x8x3) >> Conv(1x1, 4) >> Conv(3x2, 5, stride=[2, 1], padding=1, dilation=1) >> Flatten >> Dense(2)",
+    "Input(9x8x3) >> Conv(1x1, 4) >> Conv(3x3, 4, dilation=2) >> Flatten >> Dense(2)",
+    "Input(6x6x3) >> Conv(1x1, 4) >> Conv(3x3, 6, groups=2, padding=same) >> Flatten >> Dense(2)",
+    "Input(6x6x3) >> Conv(1x1, 4) >> DepthwiseConv(3x3, padding=same) >> Flatten >> Dense(2)",
+    "Input(6x6x3) >> Conv(1x1, 4) >> DepthwiseConv(3x3, stride=2, multiplier=2) >> Flatten >> Dense(2)",
+    "Input(4x5x3) >> Conv(1x1, 4) >> Deconv(3x3, 5) >> Relu >> Flatten >> Dense(2)",
+    "Input(4x5x3) >> Conv(1x1, 4) >> Deconv(2x2, 5, stride=2, bias=false) >> Flatten >> Dense(2)",
+    "Input(7x6x3) >> Conv(1x1, 4) >> MaxPool(2x2) >> Flatten >> Dense(2)",
+    "Input(7x6x3) >> Conv(1x1, 4) >> MaxPool(3x3, stride=2, padding=same) >> Flatten >> Dense(2)",
+    "Input(7x6x3) >> Conv(1x1, 4) >> AveragePooling(3x3, stride=2, padding=same) >> Flatten >> Dense(2)",
+    "Input(4x5x3) >> Conv(1x1, 4) >> GlobalPool(max) >> Dense(2)",
+    "Input(4x5x3) >> Conv(1x1, 4) >> Upscale([2, 3]) >> Flatten >> Dense(2)",
+    "Input(4x5x3) >> Conv(1x1, 4) >> ZeroPad([1, 0, 2, 1]) >> Flatten >> Dense(2)",
+    "Input(4x5x3) >> Conv(1x1, 4) >> Reshape(2x40) >> Transpose([0, 2, 1]) >> Flatten >> Dense(2)",
+    "Input(4x5x3) >> Conv(1x1, 6) >> (Slice(0, 2) | Slice(1, 6)) >> Concatenate >> Flatten >> Dense(2)",
+    "Input(4x5x3) >> (Conv(1x1, 4) | Conv(1x1, 3) >> Relu) >> Concatenate >> Flatten >> Dense(2)",
+    "Input(4x5x3) >> (Conv(1x1, 4) | Conv(1x1, 4) >> Relu) >> Concatenate(axis=1) >> Flatten >> Dense(2)",
+    "Input(4x5x3) >> (Conv(1x1, 4) | Conv(1x1, 4)) >> Concatenate(axis=2) >> Flatten >> Dense(2)",
+    "Input(5) >> (Dense(4) | Tanh(4)) >> Add >> Dense(2)",
+    "Input(5) >> (Dense(4) | Tanh(4) | Sigmoid(4)) >> Multiply >> Dense(2)",
+    "Input(5) >> (Dense(4) | Tanh(4)) >> Average >> Dense(2)",
+    "Input(5) >> (Dense(4) | Tanh(4)) >> Maximum >> Dense(2)",
+    "Input(4x5x3) >> Conv(1x1, 4) >> (Identity | GlobalPool(avg) >> Sigmoid(4)) >> Multiply >> Flatten >> Dense(2)",
+    "Input(4x5x3) >> Conv(1x1, 4) >> (GlobalPool(avg) >> Tanh(4) | Identity) >> Add >> Flatten >> Dense(2)",
+    "Input(5) >> (Softmax(2) | Relu(4) | Tanh(4)) >> GatedAverage >> Dense(2)",
+    "Input(5) >> Relu(6) >> (Dense(6) | Identity) >> Add >> Relu >> Dense(3)",
+    "Input(4x5x3) >> Conv(1x1, 4) >> GroupNorm(2) >> Relu >> Flatten >> Dense(2)",
+    "Input(4x5x3) >> Conv(1x1, 7) >> LRN(depth_radius=1, alpha=0.1) >> Flatten >> Dense(2)",
+    "Input(5) >> Dense(4) >> Normalize >> Dense(2)",
+    "Input(4x5x3) >> Conv(1x1, 4, bias=false) >> BatchNorm >> Relu >> Flatten >> Dense(2)",
+    "Input(5) >> Dense(4, bias=false) >> BatchNorm(epsilon=0.01) >> Tanh >> Dense(2)",
+    "Input(4) >> Embedding(5, 3) >> Flatten >> Dense(2)",
+    "Input(5) >> frozen(Dense(4) >> Tanh) >> Dense(3) >> Tanh",
+    "Input(5) >> Dense(4) >> frozen(Relu(6) >> Dense(5)) >> Tanh >> Dense(2)",
+    "Input(4x5x3) >> Conv(1x1, 4) >> frozen(Conv(3x3, 4, padding=same) >> BatchNorm >> Relu) >> Flatten >> Dense(2)",
+    "Input(4x5x3) >> Conv(1x1, 4) >> frozen(BatchNorm >> Relu) >> Flatten >> Dense(2)",
+];
+
+#[test]
+fn gradients_are_those_of_the_reference() {
+    let mut failed = Vec::new();
+    for net in NETS {
+        let worst = check(net, Loss::Mse);
+        if worst.is_nan() || worst > 2e-3 {
+            failed.push(format!("{worst:.1e} {net}"));
+        }
+    }
+    assert!(failed.is_empty(), "{}", failed.join("\n"));
+}

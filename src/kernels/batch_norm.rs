@@ -44,7 +44,7 @@ impl Blocks {
     }
 }
 
-/// Floats of scratch that reductions over the batch need: [`batch_statistics`], [`channel_gradients`].
+/// Floats of scratch that reductions over the batch need: [`batch_statistics`], [`channel_gradients`], [`channel_sums`].
 pub fn batch_scratch_len(size: Images) -> usize {
     Blocks::of(size).count() * size.channels
 }
@@ -157,8 +157,15 @@ pub fn channel_gradients(
     if let Some(statistics) = statistics {
         scale.iter_mut().zip(&statistics[channels..]).for_each(|(v, inv_std)| *v *= inv_std);
     }
-    reduce(size, shift, scratch, threads, &|blocks, block, first, out| {
-        sums(blocks.columns(&dy, block, first, vectors), out);
+    channel_sums(dy, size, shift, scratch, threads);
+}
+
+/// The sum of each channel over the whole batch, `(channels)`: of dy, the gradient of a bias. x is
+/// `(n, pixels, channels)`; `scratch` has [`batch_scratch_len`] floats.
+pub fn channel_sums(x: View<'_>, size: Images, out: &mut [f32], scratch: &mut [f32], threads: &Threads) {
+    let vectors = size.pixels == 1;
+    reduce(size, out, scratch, threads, &|blocks, block, first, out| {
+        sums(blocks.columns(&x, block, first, vectors), out);
     });
 }
 

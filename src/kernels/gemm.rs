@@ -180,6 +180,23 @@ pub fn multiply(threads: &Threads, product: &Product, a: Operand, b: Operand, c:
     });
 }
 
+/// C = alpha op(A) op(B) + beta C on the calling thread alone: for kernels that share their work themselves.
+///
+/// # Panics
+/// If a slice is too short for the sizes.
+pub fn multiply_alone(product: &Product, a: Operand, b: Operand, c: &mut [f32], ldc: usize) {
+    initialise();
+    a.check("left operand", product.rows, product.depth);
+    b.check("right operand", product.depth, product.columns);
+    Operand { data: c, ld: ldc, transposed: false }.check("result", product.rows, product.columns);
+    if product.rows == 0 || product.columns == 0 {
+        return;
+    }
+    let ranges = [0..product.rows, 0..product.columns, 0..product.depth];
+    // SAFETY: the whole operands and result were checked.
+    unsafe { tile((product.alpha, product.beta), (&a, &b), ranges, c.as_mut_ptr(), ldc) }
+}
+
 /// One tile by OpenBLAS: the rows, columns and depth of `ranges`.
 ///
 /// # Safety
@@ -237,6 +254,13 @@ mod tests {
         };
         let c = run(1);
         assert!(c == run(2), "threads change the result");
+        let mut alone = start.clone();
+        let left = Operand { data: &a, ld: a_ld, transposed: ta };
+        let right = Operand { data: &b, ld: b_ld, transposed: tb };
+        multiply_alone(&product, left, right, &mut alone, c_ld);
+        for (alone, c) in alone.iter().zip(&c) {
+            assert!((alone - c).abs() < 1e-4, "{alone} for {c}");
+        }
         for row in 0..rows {
             for column in 0..c_ld {
                 let at = row * c_ld + column;

@@ -19,11 +19,15 @@ pub mod epilogue;
 pub mod gemm;
 pub mod global_pool;
 pub mod gradient_activation;
+pub mod gradient_convolution;
+mod gradient_depthwise;
 pub mod gradient_embedding;
 pub mod gradient_group_norm;
+pub mod gradient_input;
 pub mod gradient_merge;
 pub mod gradient_pool;
 pub mod gradient_response;
+mod gradient_winograd;
 pub mod group_norm;
 pub mod images;
 #[cfg(test)]
@@ -46,6 +50,7 @@ pub mod simd_panel;
 mod simd_portable;
 mod simd_tile;
 mod simd_winograd;
+mod simd_winograd_gradient;
 #[cfg(target_arch = "x86_64")]
 mod simd_x86;
 pub mod softmax;

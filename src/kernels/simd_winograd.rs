@@ -190,7 +190,7 @@ impl Tiling {
 
     /// A tile's image, row and column.
     #[inline(always)]
-    fn position(&self, tile: usize) -> (usize, usize, usize) {
+    pub fn position(&self, tile: usize) -> (usize, usize, usize) {
         let (image, tile) = (tile / self.per_image, tile % self.per_image);
         (image, tile / self.tiles_x, tile % self.tiles_x)
     }

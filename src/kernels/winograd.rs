@@ -165,7 +165,7 @@ pub fn pack_weights(tile: Tile, conv: &Convolution, weights: &[f32]) -> Vec<f32>
 
 /// The weight transform along one axis: for point p the powers 1, p, p^2 over the product of p's differences to the
 /// other points; for infinity the last tap.
-fn weight_transform(tile: Tile) -> [[f64; 3]; MOST] {
+pub(super) fn weight_transform(tile: Tile) -> [[f64; 3]; MOST] {
     let positive = match tile {
         Tile::F2 => F2::POINTS,
         Tile::F4 => F4::POINTS,

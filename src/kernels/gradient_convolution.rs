@@ -1,0 +1,264 @@
+//! The gradient of convolutions by their weights.
+//!
+//! It is the product of the windows' pixels, transposed, with dy, over all pixels of the batch: windows are copied in
+//! blocks of rows, and OpenBLAS multiplies. 3x3 kernels with enough channels go by Winograd's method, and depthwise
+//! ones by loops of their own.
+
+use super::disjoint::{Grid, Scratch, share};
+use super::epilogue::check_view;
+use super::gemm::{Operand, Product, multiply_alone};
+use super::threads::Threads;
+use super::view::{Convolution, View};
+use super::{gradient_depthwise, gradient_winograd};
+use std::ops::Range;
+
+/// Rows of dw of one task, at most.
+const ROWS: usize = 256;
+/// Floats of copied windows: half of a second-level cache of 512 KiB.
+const BLOCK_FLOATS: usize = 64 * 1024;
+/// Tasks to have at least, so that threads finish at about the same time.
+const TASKS: usize = 16;
+/// Pixels of a partial sum, at least.
+const PIECE: usize = 512;
+
+/// Which way the gradient is computed, by sizes only.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Method {
+    Depthwise,
+    Winograd,
+    General,
+}
+
+impl Method {
+    fn of(conv: &Convolution) -> Self {
+        if gradient_depthwise::suits(conv) {
+            Self::Depthwise
+        } else if gradient_winograd::suits(conv) {
+            Self::Winograd
+        } else {
+            Self::General
+        }
+    }
+}
+
+/// The floats of scratch memory that [`weight_gradient`] needs for `workers` threads.
+pub fn weight_gradient_scratch_len(conv: &Convolution, batch: usize, workers: usize) -> usize {
+    match Method::of(conv) {
+        Method::Depthwise => gradient_depthwise::scratch_len(conv, batch),
+        Method::Winograd => gradient_winograd::scratch_len(conv, batch),
+        Method::General => General::new(conv, batch).scratch_len(workers),
+    }
+}
+
+/// dw = the gradient of a convolution by its weights, `(kernel_h, kernel_w, in_c / groups, out_c)`, summed over the
+/// batch. x is `(batch, in_h, in_w, in_c)` and dy `(batch, out_h, out_w, out_c)`. The gradient of the bias is
+/// [`channel_sums`](super::batch_norm::channel_sums) of dy.
+///
+/// # Panics
+/// If a slice is too short for the sizes.
+pub fn weight_gradient(
+    threads: &Threads,
+    conv: &Convolution,
+    batch: usize,
+    x: View<'_>,
+    dy: View<'_>,
+    dw: &mut [f32],
+    scratch: &mut [f32],
+) {
+    let window = &conv.window;
+    check_view("input", &x, batch, window.in_h * window.in_w, conv.in_c);
+    check_view("gradient of the output", &dy, batch, window.out_h * window.out_w, conv.out_c);
+    assert_eq!(dw.len(), window.kernel_h * window.kernel_w * conv.in_c / conv.groups * conv.out_c, "weights");
+    match Method::of(conv) {
+        Method::Depthwise => gradient_depthwise::weight_gradient(threads, conv, batch, x, dy, dw, scratch),
+        Method::Winograd => gradient_winograd::weight_gradient(threads, conv, batch, x, dy, dw, scratch),
+        Method::General => General::new(conv, batch).run(threads, x, dy, dw, scratch),
+    }
+}
+
+/// How the general method cuts the work. Each task has some rows of one group's dw over some pixels.
+#[derive(Clone, Copy)]
+struct General<'a> {
+    conv: &'a Convolution,
+    /// Rows of dw: taps times the group's input channels.
+    depth: usize,
+    /// The group's output channels.
+    out_c: usize,
+    /// Output pixels of the whole batch.
+    pixels: usize,
+    /// Rows of a block.
+    rows: usize,
+    /// Pixels of a piece, and the number of pieces, whose sums are added in the end.
+    piece: usize,
+    pieces: usize,
+    /// Pixels copied at once.
+    step: usize,
+}
+
+impl<'a> General<'a> {
+    fn new(conv: &'a Convolution, batch: usize) -> Self {
+        let window = &conv.window;
+        let depth = window.kernel_h * window.kernel_w * conv.in_c / conv.groups;
+        let pixels = batch * window.out_h * window.out_w;
+        let mut row_blocks = depth.div_ceil(ROWS).max(1);
+        let pieces = TASKS.div_ceil(row_blocks * conv.groups).min(pixels / PIECE).max(1);
+        while row_blocks * conv.groups * pieces < TASKS && depth / row_blocks >= 64 {
+            row_blocks *= 2;
+        }
+        let rows = depth.div_ceil(row_blocks).next_multiple_of(16).min(depth.max(1));
+        let piece = pixels.div_ceil(pieces).max(1);
+        Self {
+            conv,
+            depth,
+            out_c: conv.out_c / conv.groups,
+            pixels,
+            rows,
+            piece,
+            pieces: pixels.div_ceil(piece).max(1),
+            step: (BLOCK_FLOATS / rows).clamp(32, 1024).min(piece),
+        }
+    }
+
+    /// Whether windows are the pixels as they stand.
+    fn is_pointwise(&self) -> bool {
+        let window = &self.conv.window;
+        (window.kernel_h, window.kernel_w, window.stride_h, window.stride_w) == (1, 1, 1, 1)
+            && (window.pad_top, window.pad_left) == (0, 0)
+            && (window.out_h, window.out_w) == (window.in_h, window.in_w)
+    }
+
+    fn worker_len(&self) -> usize {
+        if self.is_pointwise() { 0 } else { self.step * self.rows }
+    }
+
+    /// Sums of pieces or groups, which do not stand in dw as they are computed.
+    fn partial_len(&self) -> usize {
+        let parts = self.pieces * self.conv.groups;
+        if parts == 1 { 0 } else { parts * self.depth * self.out_c }
+    }
+
+    fn scratch_len(&self, workers: usize) -> usize {
+        self.partial_len() + self.worker_len() * workers
+    }
+
+    fn run(&self, threads: &Threads, x: View<'_>, dy: View<'_>, dw: &mut [f32], scratch: &mut [f32]) {
+        assert!(scratch.len() >= self.scratch_len(threads.count()), "scratch memory is too small");
+        let Self { conv, depth, out_c, .. } = *self;
+        if depth * out_c == 0 {
+            return;
+        }
+        let groups = conv.groups;
+        let (partial, scratch) = scratch.split_at_mut(self.partial_len());
+        let own = Scratch { data: scratch, each: self.worker_len() };
+        let grid = Grid {
+            outer: self.pieces * groups,
+            outer_stride: depth * out_c,
+            ..Grid::chunks(depth * out_c, self.rows * out_c)
+        };
+        let work = |part: usize, block: usize, sum: &mut [f32], copy: &mut [f32]| {
+            let first = block * self.rows;
+            let pixels = part / groups * self.piece..((part / groups + 1) * self.piece).min(self.pixels);
+            self.block(x, dy, part % groups, first..first + sum.len() / out_c, pixels, sum, copy);
+        };
+        if partial.is_empty() {
+            share(threads, dw, grid, own, &|piece, sum, copy| work(piece.outer, piece.inner, sum, copy));
+            return;
+        }
+        share(threads, partial, grid, own, &|piece, sum, copy| work(piece.outer, piece.inner, sum, copy));
+        let partial = &*partial;
+        share(threads, dw, Grid::chunks(depth * conv.out_c, conv.out_c), Scratch::none(), &|piece, row, _| {
+            for (group, sums) in row.chunks_exact_mut(out_c).enumerate() {
+                // Pieces are added in their order, whoever computed them.
+                for index in 0..self.pieces {
+                    let part = &partial[((index * groups + group) * depth + piece.inner) * out_c..][..out_c];
+                    if index == 0 {
+                        sums.copy_from_slice(part);
+                    } else {
+                        sums.iter_mut().zip(part).for_each(|(sum, part)| *sum += part);
+                    }
+                }
+            }
+        });
+    }
+
+    /// Some rows of a group's dw over some pixels.
+    #[allow(clippy::too_many_arguments)] // A block has three ranges besides its operands.
+    fn block(
+        &self,
+        x: View<'_>,
+        dy: View<'_>,
+        group: usize,
+        rows: Range<usize>,
+        pixels: Range<usize>,
+        sum: &mut [f32],
+        copy: &mut [f32],
+    ) {
+        let conv = self.conv;
+        let in_c = conv.in_c / conv.groups;
+        let each = conv.window.out_h * conv.window.out_w;
+        let pointwise = self.is_pointwise();
+        // Images that follow each other without a gap are one.
+        let dense = |view: &View<'_>| view.image == each * view.ld;
+        let joined = dense(&dy) && (!pointwise || dense(&x));
+        if pixels.is_empty() {
+            sum.fill(0.0);
+        }
+        let mut pixel = pixels.start;
+        while pixel < pixels.end {
+            let (image, within) = (pixel / each, pixel % each);
+            let left = if joined { pixels.end - pixel } else { (pixels.end - pixel).min(each - within) };
+            let count = if pointwise { left } else { left.min(self.step) };
+            let beta = if pixel == pixels.start { 0.0 } else { 1.0 };
+            let product = Product { rows: rows.len(), columns: self.out_c, depth: count, alpha: 1.0, beta };
+            let left = if pointwise {
+                let data = &x.data[image * x.image + within * x.ld + group * in_c + rows.start..];
+                Operand { data, ld: x.ld, transposed: true }
+            } else {
+                let copy = &mut copy[..count * rows.len()];
+                self.copy_windows(x, pixel, group * in_c, rows.clone(), copy);
+                Operand { data: copy, ld: rows.len(), transposed: true }
+            };
+            let data = &dy.data[image * dy.image + within * dy.ld + group * self.out_c..];
+            multiply_alone(&product, left, Operand { data, ld: dy.ld, transposed: false }, sum, self.out_c);
+            pixel += count;
+        }
+    }
+
+    /// Copies some rows of the windows of output pixels, from one on: each window's floats follow each other.
+    fn copy_windows(&self, x: View<'_>, first: usize, channel: usize, rows: Range<usize>, copy: &mut [f32]) {
+        let window = &self.conv.window;
+        let in_c = self.conv.in_c / self.conv.groups;
+        let each = window.out_h * window.out_w;
+        let (mut image, mut out_y, mut out_x) = (first / each, first % each / window.out_w, first % window.out_w);
+        for line in copy.chunks_exact_mut(rows.len()) {
+            let data = &x.data[image * x.image..];
+            let (mut row, mut line) = (rows.start, line);
+            while !line.is_empty() {
+                let (tap, from) = (row / in_c, row % in_c);
+                let (part, rest) = line.split_at_mut((in_c - from).min(line.len()));
+                let y = out_y * window.stride_h + tap / window.kernel_w * window.dilation_h;
+                let x_at = out_x * window.stride_w + tap % window.kernel_w * window.dilation_w;
+                let (y, x_at) = (y.wrapping_sub(window.pad_top), x_at.wrapping_sub(window.pad_left));
+                if y < window.in_h && x_at < window.in_w {
+                    let start = (y * window.in_w + x_at) * x.ld + channel + from;
+                    part.copy_from_slice(&data[start..start + part.len()]);
+                } else {
+                    part.fill(0.0);
+                }
+                row += part.len();
+                line = rest;
+            }
+            out_x += 1;
+            if out_x == window.out_w {
+                (out_y, out_x) = (out_y + 1, 0);
+                if out_y == window.out_h {
+                    (image, out_y) = (image + 1, 0);
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+#[path = "gradient_convolution_tests.rs"]
+mod tests;

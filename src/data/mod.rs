@@ -5,6 +5,11 @@
 
 pub mod array_file;
 mod array_write;
+pub mod chance;
+mod csv_list;
+pub mod dataset;
+#[cfg(test)]
+mod dataset_tests;
 mod decode;
 mod element;
 pub mod folder;
@@ -15,8 +20,13 @@ mod npz;
 pub mod photo;
 mod resample;
 mod sniff;
+pub mod split;
 
 pub use array_file::{ArrayError, ArrayFault, ArrayInfo};
+pub use chance::Chance;
+pub use csv_list::RowFault;
+pub use dataset::{ArraySource, Dataset, DatasetError, Policy, Samples, Targets};
 pub use folder::{FolderError, ImageFolder, Input, InputKind, Inputs, Sample, Skipped, Walk};
 pub use labels::LabelsError;
 pub use photo::{PhotoError, PhotoFault};
+pub use split::split;

@@ -12,6 +12,10 @@ pub mod dataset;
 mod dataset_tests;
 mod decode;
 mod element;
+pub mod feature_cache;
+#[cfg(test)]
+mod feature_cache_tests;
+mod feature_file;
 pub mod folder;
 mod h5;
 pub mod labels;
@@ -26,6 +30,7 @@ pub use array_file::{ArrayError, ArrayFault, ArrayInfo};
 pub use chance::Chance;
 pub use csv_list::RowFault;
 pub use dataset::{ArraySource, Dataset, DatasetError, Policy, Samples, Targets};
+pub use feature_cache::{CacheInfo, CacheNote, FeatureCache, FeatureCacheError, Position};
 pub use folder::{FolderError, ImageFolder, Input, InputKind, Inputs, Sample, Skipped, Walk};
 pub use labels::LabelsError;
 pub use photo::{PhotoError, PhotoFault};

@@ -1,0 +1,3 @@
+//! Training: what is measured and what is written down of it.
+
+pub mod metrics;

@@ -5,6 +5,7 @@
 
 pub mod array_file;
 mod array_write;
+pub mod augment;
 pub mod chance;
 mod csv_list;
 pub mod dataset;
@@ -22,11 +23,13 @@ pub mod labels;
 mod npy;
 mod npz;
 pub mod photo;
+mod picture;
 mod resample;
 mod sniff;
 pub mod split;
 
 pub use array_file::{ArrayError, ArrayFault, ArrayInfo};
+pub use augment::{Augmentation, AugmentationError, Draw};
 pub use chance::Chance;
 pub use csv_list::RowFault;
 pub use dataset::{ArraySource, Dataset, DatasetError, Policy, Samples, Targets};

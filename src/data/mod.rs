@@ -6,6 +6,7 @@
 pub mod array_file;
 mod array_write;
 pub mod augment;
+pub mod batches;
 pub mod chance;
 mod csv_list;
 pub mod dataset;
@@ -30,6 +31,7 @@ pub mod split;
 
 pub use array_file::{ArrayError, ArrayFault, ArrayInfo};
 pub use augment::{Augmentation, AugmentationError, Draw};
+pub use batches::{Augmented, BatchError, Decoding, PhotoBatch, PhotoLoader};
 pub use chance::Chance;
 pub use csv_list::RowFault;
 pub use dataset::{ArraySource, Dataset, DatasetError, Policy, Samples, Targets};

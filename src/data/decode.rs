@@ -1,7 +1,7 @@
 //! The bytes of a JPEG or PNG to its pixels.
 
 use super::photo::{MAX_FILE_BYTES, MAX_PIXELS, MAX_SIDE, PhotoFault};
-use super::resample::Picture;
+use super::picture::Picture;
 use super::sniff::{Content, HEAD};
 use image::error::{ImageError, LimitErrorKind};
 use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader, Limits, metadata::Orientation};

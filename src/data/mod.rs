@@ -5,18 +5,38 @@
 
 pub mod array_file;
 mod array_write;
+pub mod augment;
+pub mod batches;
+pub mod chance;
+mod csv_list;
+pub mod dataset;
+#[cfg(test)]
+mod dataset_tests;
 mod decode;
 mod element;
+pub mod feature_cache;
+#[cfg(test)]
+mod feature_cache_tests;
+mod feature_file;
 pub mod folder;
 mod h5;
 pub mod labels;
 mod npy;
 mod npz;
 pub mod photo;
+mod picture;
 mod resample;
 mod sniff;
+pub mod split;
 
 pub use array_file::{ArrayError, ArrayFault, ArrayInfo};
+pub use augment::{Augmentation, AugmentationError, Draw};
+pub use batches::{Augmented, BatchError, Decoding, PhotoBatch, PhotoLoader};
+pub use chance::Chance;
+pub use csv_list::RowFault;
+pub use dataset::{ArraySource, Dataset, DatasetError, Policy, Samples, Targets};
+pub use feature_cache::{CacheInfo, CacheNote, FeatureCache, FeatureCacheError, Position};
 pub use folder::{FolderError, ImageFolder, Input, InputKind, Inputs, Sample, Skipped, Walk};
 pub use labels::LabelsError;
 pub use photo::{PhotoError, PhotoFault};
+pub use split::split;

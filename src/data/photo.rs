@@ -1,7 +1,9 @@
 //! A photo file to the numbers of an Input.
 
+use super::augment::Draw;
 use super::decode::decode;
-use super::resample::{Picture, Side, resample};
+use super::picture::Picture;
+use super::resample::{Side, resample};
 use crate::ops::preprocessing::{ChannelOrder, Crop, Preprocessing, PreprocessingError, Resize};
 use std::fs::File;
 use std::io::{self, Read};
@@ -75,9 +77,21 @@ pub fn read(
     size: (usize, usize, usize),
     out: &mut [f32],
 ) -> Result<(), PhotoError> {
+    read_changed(path, preprocessing, size, None, out)
+}
+
+/// As [`read`], with the photo changed as `draw` says: a random crop takes the place of the preprocessing's resize and
+/// crop, the rest is done to the pixels before the arithmetic.
+pub fn read_changed(
+    path: &Path,
+    preprocessing: &Preprocessing,
+    size: (usize, usize, usize),
+    draw: Option<Draw>,
+    out: &mut [f32],
+) -> Result<(), PhotoError> {
     let named = |fault| PhotoError { name: path.display().to_string(), fault };
     let bytes = load(path).map_err(named)?;
-    convert(&bytes, preprocessing, size, out).map_err(named)
+    convert(&bytes, preprocessing, size, draw, out).map_err(named)
 }
 
 /// As [`read`], for a photo in memory; errors call it `name`.
@@ -88,7 +102,7 @@ pub fn read_bytes(
     size: (usize, usize, usize),
     out: &mut [f32],
 ) -> Result<(), PhotoError> {
-    convert(bytes, preprocessing, size, out).map_err(|fault| PhotoError { name: name.to_owned(), fault })
+    convert(bytes, preprocessing, size, None, out).map_err(|fault| PhotoError { name: name.to_owned(), fault })
 }
 
 fn load(path: &Path) -> Result<Vec<u8>, PhotoFault> {
@@ -109,6 +123,7 @@ fn convert(
     bytes: &[u8],
     preprocessing: &Preprocessing,
     (height, width, channels): (usize, usize, usize),
+    mut draw: Option<Draw>,
     out: &mut [f32],
 ) -> Result<(), PhotoFault> {
     preprocessing.check()?;
@@ -124,16 +139,27 @@ fn convert(
     }
     let mut picture = decode(bytes)?;
     if channels == 1 {
-        to_luma(&mut picture);
+        picture.to_luma();
     }
-    let (rows, columns) = sides(&picture, preprocessing, (height, width))?;
+    let (rows, columns) = match draw.as_mut().and_then(|draw| draw.crop(picture.height, picture.width)) {
+        Some(part) => {
+            picture = picture.cut(part);
+            let whole = |from, to: usize| Side { from, to: to as u64, start: 0, count: to };
+            (whole(picture.height, height), whole(picture.width, width))
+        }
+        None => sides(&picture, preprocessing, (height, width))?,
+    };
     let pixels = resample(&picture, rows, columns);
+    let mut picture = Picture { width, height, channels: picture.channels, pixels };
+    if let Some(draw) = draw {
+        draw.change(&mut picture);
+    }
 
     // There are 256 pixel values and at most three channels: the arithmetic is done once for each, in f64.
     let tables: [[f32; 256]; 3] =
         std::array::from_fn(|channel| std::array::from_fn(|pixel| preprocessing.value(pixel as u8, channel)));
     if channels == 1 {
-        out.iter_mut().zip(&pixels).for_each(|(x, &pixel)| *x = tables[0][usize::from(pixel)]);
+        out.iter_mut().zip(&picture.pixels).for_each(|(x, &pixel)| *x = tables[0][usize::from(pixel)]);
         return Ok(());
     }
     let source = match (picture.channels, preprocessing.order) {
@@ -141,7 +167,7 @@ fn convert(
         (_, ChannelOrder::Rgb) => [0, 1, 2],
         (_, ChannelOrder::Bgr) => [2, 1, 0],
     };
-    for (x, pixel) in out.chunks_exact_mut(3).zip(pixels.chunks_exact(picture.channels)) {
+    for (x, pixel) in out.chunks_exact_mut(3).zip(picture.pixels.chunks_exact(picture.channels)) {
         for channel in 0..3 {
             x[channel] = tables[channel][usize::from(pixel[source[channel]])];
         }
@@ -172,18 +198,6 @@ fn sides(
     let Crop::Center = preprocessing.crop;
     let side = |from, to: u64, count| Side { from, to, start: (to - count as u64) / 2, count };
     Ok((side(picture.height, to_height, height), side(picture.width, to_width, width)))
-}
-
-/// The luma of ITU-R 601 in 16-bit fixed point, rounded, as Pillow's `convert("L")`.
-fn to_luma(picture: &mut Picture) {
-    if picture.channels == 3 {
-        let luma = |pixel: &[u8]| {
-            let [r, g, b] = [0, 1, 2].map(|channel| u32::from(pixel[channel]));
-            ((r * 19_595 + g * 38_470 + b * 7_471 + 0x8000) >> 16) as u8
-        };
-        picture.pixels = picture.pixels.chunks_exact(3).map(luma).collect();
-        picture.channels = 1;
-    }
 }
 
 #[cfg(test)]

@@ -4,16 +4,10 @@
 //! f64, normalised, then fixed-point of 22 bits; along the rows first, rounded to u8, then along the columns, rounded to
 //! u8. (Pillow 13 takes the columns first for some sizes, which moves a value by one step at most.)
 
+use super::picture::Picture;
+
 /// The fraction bits of a weight: 32, less 8 for the pixel and 2 for the sum's head room (Pillow's choice).
 const PRECISION: u32 = 32 - 8 - 2;
-
-/// A decoded picture: `pixels` is (height, width, channels) in row-major order, with 1 or 3 channels.
-pub struct Picture {
-    pub width: usize,
-    pub height: usize,
-    pub channels: usize,
-    pub pixels: Vec<u8>,
-}
 
 /// One side of the resizing: `from` pixels become `to`, of which only `start .. start + count` are wanted.
 #[derive(Clone, Copy, Debug)]

@@ -3,5 +3,7 @@
 pub mod choice;
 pub mod compile;
 pub mod differentiate;
+pub mod metrics;
 pub mod optimizers;
+pub mod record;
 pub mod schedule;

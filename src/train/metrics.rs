@@ -1,0 +1,337 @@
+//! How good predictions are: shares of right answers, a table of confusions, errors of numbers.
+//!
+//! Batches are added as they come; what is kept does not grow with the data. Undefined shares follow scikit-learn 1.x
+//! (`zero_division=0`).
+
+use serde::{Deserialize, Serialize};
+use thiserror::Error;
+
+/// Predictions or targets that cannot be measured.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum MetricsError {
+    #[error("{found} predicted values for {samples} samples, where each has {outputs}")]
+    Shape { found: usize, samples: usize, outputs: usize },
+    #[error("the class {class} is not one of the {classes} that the net tells apart")]
+    Class { class: usize, classes: usize },
+    #[error("the prediction for sample {sample} is not a number; training has diverged, a smaller step may help")]
+    NotANumber { sample: usize },
+    #[error("nothing was measured: there are no samples")]
+    Nothing,
+}
+
+/// The count of right and wrong answers of a net that tells classes apart.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Metrics {
+    labels: Vec<String>,
+    /// Values of one prediction: as many as classes, or 1 for a net that says yes or no.
+    outputs: usize,
+    /// Row by row: how often a sample of class `row` was taken for class `column`.
+    confusion: Vec<u64>,
+    /// At i: how many samples have i classes before their own.
+    ranks: Vec<u64>,
+}
+
+/// One class in a report; shares from 0 to 1.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ClassReport {
+    pub label: String,
+    /// Of the samples that were taken for this class, the share that is of it; 0 where there are none.
+    pub precision: f64,
+    /// Of the samples of this class, the share that was found; 0 where there are none.
+    pub recall: f64,
+    /// The harmonic mean of both; 0 where both are 0.
+    pub f1: f64,
+    /// How many samples are of this class.
+    pub support: u64,
+}
+
+/// What `netc eval --format json` prints; shares from 0 to 1.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Report {
+    /// The share of samples whose class was predicted first.
+    pub accuracy: f64,
+    /// The share of samples whose class is among the first five; 1 with five classes or fewer.
+    pub top5: f64,
+    /// The mean loss, where it was computed.
+    pub loss: Option<f64>,
+    /// In the order of the net's outputs.
+    pub per_class: Vec<ClassReport>,
+    /// `confusion[truth][predicted]`, in samples.
+    pub confusion: Vec<Vec<u64>>,
+}
+
+impl Metrics {
+    /// For a net with one output for each class. Errors never come from the labels: two may be the same.
+    pub fn new(labels: Vec<String>) -> Self {
+        let classes = labels.len();
+        Metrics { labels, outputs: classes, confusion: vec![0; classes * classes], ranks: vec![0; classes] }
+    }
+
+    /// For a net with one output, the probability of the second of two classes; from 0.5 on it is predicted.
+    pub fn binary(labels: [String; 2]) -> Self {
+        Metrics { outputs: 1, ..Metrics::new(labels.into()) }
+    }
+
+    /// Counts a batch: `predictions` are (n, outputs) in row-major order, `targets` n indices of classes.
+    ///
+    /// Of equal predictions the first counts. On an error nothing is counted.
+    pub fn add(&mut self, predictions: &[f32], targets: &[usize]) -> Result<(), MetricsError> {
+        let (samples, outputs, classes) = (targets.len(), self.outputs, self.labels.len());
+        if predictions.len() != samples * outputs {
+            return Err(MetricsError::Shape { found: predictions.len(), samples, outputs });
+        }
+        if let Some(&class) = targets.iter().find(|&&class| class >= classes) {
+            return Err(MetricsError::Class { class, classes });
+        }
+        if let Some(at) = predictions.iter().position(|value| value.is_nan()) {
+            return Err(MetricsError::NotANumber { sample: at / outputs });
+        }
+        for (sample, &class) in targets.iter().enumerate() {
+            let row = &predictions[sample * outputs..(sample + 1) * outputs];
+            let (predicted, rank) = match *row {
+                [yes] if outputs == 1 && classes == 2 => {
+                    let predicted = usize::from(yes >= 0.5);
+                    (predicted, usize::from(predicted != class))
+                }
+                _ => (first(row), rank(row, class)),
+            };
+            self.confusion[class * classes + predicted] += 1;
+            self.ranks[rank] += 1;
+        }
+        Ok(())
+    }
+
+    /// How many samples were counted.
+    pub fn samples(&self) -> u64 {
+        self.ranks.iter().sum()
+    }
+
+    /// The share of samples whose class is predicted first; 0 without samples.
+    pub fn accuracy(&self) -> f64 {
+        self.top(1)
+    }
+
+    /// The share of samples whose class is among the first `k` predictions; 0 without samples.
+    pub fn top(&self, k: usize) -> f64 {
+        share(self.ranks.iter().take(k).sum(), self.samples())
+    }
+
+    /// How often a sample of class `truth` was taken for class `predicted`; 0 for classes that there are not.
+    pub fn confused(&self, truth: usize, predicted: usize) -> u64 {
+        let classes = self.labels.len();
+        if predicted < classes { self.confusion.get(truth * classes + predicted).copied().unwrap_or(0) } else { 0 }
+    }
+
+    /// Precision, recall, F1 and support of each class.
+    pub fn per_class(&self) -> Vec<ClassReport> {
+        let classes = self.labels.len();
+        let of_class = |(class, label): (usize, &String)| {
+            let hits = self.confused(class, class);
+            let support = (0..classes).map(|predicted| self.confused(class, predicted)).sum();
+            let taken = (0..classes).map(|truth| self.confused(truth, class)).sum();
+            let (precision, recall) = (share(hits, taken), share(hits, support));
+            // 2 hits / (taken + support) is the harmonic mean without its division by zero.
+            ClassReport { label: label.clone(), precision, recall, f1: share(2 * hits, taken + support), support }
+        };
+        self.labels.iter().enumerate().map(of_class).collect()
+    }
+
+    /// Everything that was counted, with the mean loss that the caller computed.
+    ///
+    /// # Errors
+    /// No samples were counted.
+    pub fn report(&self, loss: Option<f64>) -> Result<Report, MetricsError> {
+        if self.samples() == 0 {
+            return Err(MetricsError::Nothing);
+        }
+        let classes = self.labels.len();
+        Ok(Report {
+            accuracy: self.accuracy(),
+            top5: self.top(5),
+            loss,
+            per_class: self.per_class(),
+            confusion: self.confusion.chunks(classes).map(<[u64]>::to_vec).collect(),
+        })
+    }
+}
+
+/// The index of the highest value, the first of equals.
+fn first(row: &[f32]) -> usize {
+    let higher = |best: usize, (at, &value): (usize, &f32)| if value > row[best] { at } else { best };
+    row.iter().enumerate().fold(0, higher)
+}
+
+/// How many classes come before this one.
+fn rank(row: &[f32], class: usize) -> usize {
+    let own = row[class];
+    row.iter().enumerate().filter(|&(at, &value)| value > own || (value == own && at < class)).count()
+}
+
+fn share(part: u64, whole: u64) -> f64 {
+    if whole == 0 { 0.0 } else { part as f64 / whole as f64 }
+}
+
+/// The errors of a net that predicts numbers.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Regression {
+    count: u64,
+    absolute: f64,
+    /// For each output.
+    columns: Vec<Column>,
+}
+
+/// Sums of one output; mean and spread of the targets by Welford's method (1962), which does not cancel.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+struct Column {
+    squared: f64,
+    mean: f64,
+    spread: f64,
+}
+
+/// The errors of predicted numbers, in the units of the targets.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct RegressionReport {
+    /// The mean absolute error.
+    pub mae: f64,
+    /// The root of the mean squared error.
+    pub rmse: f64,
+    /// The coefficient of determination, the mean over the outputs; of targets that are all the same it is 1 if they
+    /// were met exactly, else 0.
+    pub r2: f64,
+    /// The mean loss, where it was computed.
+    pub loss: Option<f64>,
+}
+
+impl Regression {
+    /// For a net with this many outputs.
+    pub fn new(outputs: usize) -> Self {
+        Regression { count: 0, absolute: 0.0, columns: vec![Column::default(); outputs] }
+    }
+
+    /// Counts a batch: both are (n, outputs) in row-major order. On an error nothing is counted.
+    pub fn add(&mut self, predictions: &[f32], targets: &[f32]) -> Result<(), MetricsError> {
+        let outputs = self.columns.len();
+        let samples = targets.len().checked_div(outputs).unwrap_or(0);
+        if predictions.len() != targets.len() || targets.len() != samples * outputs {
+            return Err(MetricsError::Shape { found: predictions.len(), samples, outputs });
+        }
+        let numbers = predictions.iter().zip(targets);
+        if let Some(at) = numbers.clone().position(|(predicted, target)| !(predicted - target).is_finite()) {
+            return Err(MetricsError::NotANumber { sample: at / outputs });
+        }
+        for (at, (&predicted, &target)) in numbers.enumerate() {
+            let (column, target) = (&mut self.columns[at % outputs], f64::from(target));
+            let error = f64::from(predicted) - target;
+            self.count += u64::from(at % outputs == 0);
+            self.absolute += error.abs();
+            column.squared += error * error;
+            let from_mean = target - column.mean;
+            column.mean += from_mean / self.count as f64;
+            column.spread += from_mean * (target - column.mean);
+        }
+        Ok(())
+    }
+
+    /// The errors of all that was counted, with the mean loss that the caller computed.
+    ///
+    /// # Errors
+    /// No samples were counted.
+    pub fn report(&self, loss: Option<f64>) -> Result<RegressionReport, MetricsError> {
+        if self.count == 0 {
+            return Err(MetricsError::Nothing);
+        }
+        let outputs = self.columns.len() as f64;
+        let values = self.count as f64 * outputs;
+        let determined = |column: &Column| match (column.squared, column.spread) {
+            (0.0, 0.0) => 1.0,
+            (_, 0.0) => 0.0,
+            (squared, spread) => 1.0 - squared / spread,
+        };
+        Ok(RegressionReport {
+            mae: self.absolute / values,
+            rmse: (self.columns.iter().map(|column| column.squared).sum::<f64>() / values).sqrt(),
+            r2: self.columns.iter().map(determined).sum::<f64>() / outputs,
+            loss,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn labels(count: usize) -> Vec<String> {
+        (0..count).map(|index| format!("c{index}")).collect()
+    }
+
+    /// Counted by hand for y = [0,0,1,1,2,2,2], p = [0,1,1,1,2,0,2], and a class that never comes.
+    #[test]
+    fn shares_of_every_class() {
+        let mut metrics = Metrics::new(labels(4));
+        let row = |class: usize| (0..4).map(move |at| if at == class { 0.7 } else { 0.1 });
+        let predictions: Vec<f32> = [0, 1, 1, 1, 2, 0, 2].into_iter().flat_map(row).collect();
+        metrics.add(&predictions[..12], &[0, 0, 1]).unwrap();
+        metrics.add(&predictions[12..], &[1, 2, 2, 2]).unwrap();
+        let report = metrics.report(Some(0.25)).unwrap();
+        assert_eq!(report.confusion, [[1, 1, 0, 0], [0, 2, 0, 0], [1, 0, 2, 0], [0, 0, 0, 0]]);
+        assert!((report.accuracy - 5.0 / 7.0).abs() < 1e-12);
+        for (class, precision, recall, f1, support) in
+            [(0, 0.5, 0.5, 0.5, 2), (1, 2.0 / 3.0, 1.0, 0.8, 2), (2, 1.0, 2.0 / 3.0, 0.8, 3), (3, 0.0, 0.0, 0.0, 0)]
+        {
+            let got = &report.per_class[class];
+            assert!((got.precision - precision).abs() < 1e-12 && (got.recall - recall).abs() < 1e-12, "{got:?}");
+            assert!((got.f1 - f1).abs() < 1e-12 && got.support == support, "{got:?}");
+        }
+        let json = serde_json::to_value(&report).unwrap();
+        let keys: Vec<&String> = json.as_object().unwrap().keys().collect();
+        assert_eq!(keys, ["accuracy", "confusion", "loss", "per_class", "top5"]);
+    }
+
+    #[test]
+    fn the_first_of_equals_counts() {
+        let mut metrics = Metrics::new(labels(8));
+        metrics.add(&[0.125; 8], &[5]).unwrap();
+        assert_eq!((metrics.top(5), metrics.top(6), metrics.confused(5, 0)), (0.0, 1.0, 1));
+        metrics.add(&[f32::NEG_INFINITY, 0.0, f32::INFINITY, 0.0, 0.0, 0.0, 0.0, 0.0], &[2]).unwrap();
+        assert_eq!((metrics.accuracy(), metrics.samples()), (0.5, 2));
+    }
+
+    #[test]
+    fn one_output_is_a_yes_or_no() {
+        let mut metrics = Metrics::binary(["no".into(), "yes".into()]);
+        metrics.add(&[0.5, 0.49, 0.9, 0.1], &[1, 0, 0, 1]).unwrap();
+        let report = metrics.report(None).unwrap();
+        assert_eq!((report.accuracy, report.top5), (0.5, 1.0));
+        assert_eq!(report.confusion, [[1, 1], [1, 1]]);
+    }
+
+    #[test]
+    fn what_cannot_be_measured_counts_nothing() {
+        let mut metrics = Metrics::new(labels(2));
+        assert_eq!(metrics.report(None), Err(MetricsError::Nothing));
+        let shape = MetricsError::Shape { found: 3, samples: 2, outputs: 2 };
+        assert_eq!(metrics.add(&[0.0; 3], &[0, 1]), Err(shape));
+        assert_eq!(metrics.add(&[0.0; 4], &[0, 2]), Err(MetricsError::Class { class: 2, classes: 2 }));
+        let nan = metrics.add(&[0.0, 1.0, 0.0, f32::NAN], &[0, 1]);
+        assert_eq!(nan, Err(MetricsError::NotANumber { sample: 1 }));
+        assert_eq!((metrics.samples(), metrics.confused(7, 0), metrics.confused(0, 7)), (0, 0, 0));
+    }
+
+    /// scikit-learn's own example of `r2_score` for several outputs (uniform average), and its mean errors.
+    #[test]
+    fn errors_of_numbers() {
+        let mut regression = Regression::new(2);
+        regression.add(&[0.0, 2.0, -1.0, 2.0], &[0.5, 1.0, -1.0, 1.0]).unwrap();
+        regression.add(&[8.0, -5.0], &[7.0, -6.0]).unwrap();
+        let report = regression.report(None).unwrap();
+        assert!((report.mae - 0.75).abs() < 1e-12 && (report.rmse - (4.25f64 / 6.0).sqrt()).abs() < 1e-12);
+        assert!((report.r2 - 0.936_800_526_662_277_8).abs() < 1e-12, "{}", report.r2);
+        let mut constant = Regression::new(1);
+        constant.add(&[3.0, 3.0], &[3.0, 3.0]).unwrap();
+        assert_eq!(constant.report(None).unwrap().r2, 1.0);
+        constant.add(&[4.0], &[3.0]).unwrap();
+        assert_eq!(constant.report(None).unwrap().r2, 0.0);
+        assert!(matches!(constant.add(&[f32::NAN], &[0.0]), Err(MetricsError::NotANumber { sample: 0 })));
+        assert!(matches!(regression.add(&[0.0; 3], &[0.0; 3]), Err(MetricsError::Shape { .. })));
+    }
+}

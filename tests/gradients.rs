@@ -121,9 +121,7 @@ fn loss(kind: Loss, y: &ArrayD<f64>, t: &ArrayD<f64>) -> f64 {
     let mean = |f: &dyn Fn(f64, f64) -> f64| y.iter().zip(&t).map(|(&y, &t)| f(y, t)).sum::<f64>() / y.len() as f64;
     let clip = |y: f64| y.clamp(1e-7, 1.0 - 1e-7);
     match kind {
-        Loss::CategoricalCrossentropy => {
-            -y.iter().zip(&t).map(|(&y, &t)| t * clip(y).ln()).sum::<f64>() / rows as f64
-        }
+        Loss::CategoricalCrossentropy => -y.iter().zip(&t).map(|(&y, &t)| t * clip(y).ln()).sum::<f64>() / rows as f64,
         Loss::BinaryCrossentropy => mean(&|y, t| -(t * clip(y).ln() + (1.0 - t) * (1.0 - clip(y)).ln())),
         Loss::Mse => mean(&|y, t| (y - t).powi(2)),
         Loss::Mae => mean(&|y, t| (y - t).abs()),
@@ -162,9 +160,8 @@ fn check(net: &str, kind: Loss) -> f64 {
         }
         let Some(tensor) = trainable.layout.find(&parameter.path()) else { continue };
         let (start, values) = (&trainable.start.floats()[tensor.offset..], given(id));
-        let found: Vec<f64> = (0..tensor.len)
-            .map(|at| f64::from(start[at]) - f64::from(after[tensor.offset + at]))
-            .collect();
+        let found: Vec<f64> =
+            (0..tensor.len).map(|at| f64::from(start[at]) - f64::from(after[tensor.offset + at])).collect();
         let stride = (tensor.len / 24).max(1);
         let mut pairs = Vec::new();
         for at in (0..tensor.len).step_by(stride) {
@@ -251,7 +248,7 @@ const NETS: &[&str] = &[
     "Input(5) >> PRelu(6) >> Dense(4)",
     "Input(5x4x3) >> Conv(1x1, 4) >> PRelu(alpha_axes=[1, 3]) >> Flatten >> Dense(2)",
     "Input(5) >> Softmax(6) >> Dense(4)",
-    "Input(6x7x3) >> Conv(3x3, 4, padding=same) >> Relu >> Conv(3x3, 5, padding=same) >> Flatten >> Dense(2)",
+    "Input(6x7x3) >> Conv(3x3, 4, padding=same) >> Tanh >> Conv(3x3, 5, padding=same) >> Flatten >> Dense(2)",
     "Input(6x7x3) >> Conv(3x3, 4) >> Conv(1x1, 5) >> GlobalPool(avg)",
     "Input(9x8x3) >> Conv(1x1, 4) >> Conv(3x3, 5, stride=2, padding=same) >> GlobalPool(sum)",
     "Input(9x8x3) >> Conv(1x1, 4) >> Conv(3x2, 5, stride=[2, 1], padding=1, dilation=1) >> Flatten >> Dense(2)",
@@ -288,7 +285,7 @@ const NETS: &[&str] = &[
     "Input(4) >> Embedding(5, 3) >> Flatten >> Dense(2)",
     "Input(5) >> frozen(Dense(4) >> Tanh) >> Dense(3) >> Tanh",
     "Input(5) >> Dense(4) >> frozen(Relu(6) >> Dense(5)) >> Tanh >> Dense(2)",
-    "Input(4x5x3) >> Conv(1x1, 4) >> frozen(Conv(3x3, 4, padding=same) >> BatchNorm >> Relu) >> Flatten >> Dense(2)",
+    "Input(4x5x3) >> Conv(1x1, 4) >> frozen(Conv(3x3, 4, padding=same) >> BatchNorm >> Tanh) >> Flatten >> Dense(2)",
     "Input(4x5x3) >> Conv(1x1, 4) >> frozen(BatchNorm >> Relu) >> Flatten >> Dense(2)",
 ];
 

@@ -160,15 +160,6 @@ pub fn channel_gradients(
     channel_sums(dy, size, shift, scratch, threads);
 }
 
-/// The sum of each channel over the whole batch, `(channels)`: of dy, the gradient of a bias. x is
-/// `(n, pixels, channels)`; `scratch` has [`batch_scratch_len`] floats.
-pub fn channel_sums(x: View<'_>, size: Images, out: &mut [f32], scratch: &mut [f32], threads: &Threads) {
-    let vectors = size.pixels == 1;
-    reduce(size, out, scratch, threads, &|blocks, block, first, out| {
-        sums(blocks.columns(&x, block, first, vectors), out);
-    });
-}
-
 /// dx of [`batch_norm`] with the batch's own statistics, given `gradients` of gamma and beta (from
 /// [`channel_gradients`]): with m = n * pixels and xhat = (x - mean) * inv_std,
 /// dx = gamma * inv_std * (dy - (dbeta + xhat * dgamma) / m). All `(n, pixels, channels)`.

@@ -5,12 +5,15 @@ use super::window::{
 };
 use crate::diagnostics::Code;
 use crate::graph::definition::Default;
+use crate::graph::training::Backward;
 use crate::graph::{
     Argument, Definition, Initializer, Lowered, Lowering, Operation, ParameterSpec, ShapeFault, Supports,
 };
 use crate::kernels::view::Convolution as Geometry;
 use crate::plan::kernel::Kernel;
 use crate::plan::steps::convolution::ConvolutionStep;
+use crate::plan::steps::gradient_convolution::{InputGradientStep, WeightGradientStep};
+use crate::plan::steps::gradient_dense::SumStep;
 use crate::tensor::{Size, TensorType};
 use ndarray::{Array4, ArrayD, ArrayView4, Ix1, Ix4};
 use std::any::Any;
@@ -181,6 +184,22 @@ impl Operation for Convolution {
         let geometry = Geometry { window, in_c: channels, out_c: filters, groups };
         let step = ConvolutionStep::new(geometry, self.bias.is_some(), cx.epilogue);
         Ok(Lowered::Step(Kernel::Convolution(step)))
+    }
+
+    fn differentiate(&self, cx: &mut Backward<'_>) -> Result<(), String> {
+        let Lowered::Step(Kernel::Convolution(ConvolutionStep { geometry, .. })) = self.lower(&cx.lowering())? else {
+            return Ok(());
+        };
+        let (x, dy, weight) = (cx.layer.inputs[0], cx.gradient, cx.layer.parameters[..1].to_vec());
+        let back = match ConvolutionStep::back(&geometry) {
+            Some(step) => Kernel::Convolution(step),
+            None => Kernel::InputGradient(InputGradientStep { geometry }),
+        };
+        cx.input_by(0, back, &[dy], &weight);
+        cx.parameter_by(0, Kernel::WeightGradient(WeightGradientStep { geometry }), &[x, dy]);
+        let pixels = geometry.window.out_h * geometry.window.out_w;
+        cx.parameter_by(1, Kernel::Sum(SumStep { pixels, channels: geometry.out_c }), &[dy]);
+        Ok(())
     }
 
     fn supports(&self) -> Supports {

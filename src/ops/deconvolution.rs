@@ -4,13 +4,18 @@ use super::window::{
     BIAS, FILTERS, PADDING, Padding, SIZE, STRIDE, WEIGHT, image_sizes, known_channels, pair_text, short_pair,
 };
 use crate::diagnostics::Code;
+use crate::graph::training::Backward;
 use crate::graph::{
     Argument, Definition, Initializer, Lowered, Lowering, Operation, ParameterSpec, ShapeFault, Supports, ValueKind,
 };
 use crate::kernels::view::{Convolution as Geometry, Window};
 use crate::ops::window::Sliding;
+use crate::plan::Epilogue;
 use crate::plan::kernel::Kernel;
+use crate::plan::steps::convolution::ConvolutionStep;
 use crate::plan::steps::deconvolution::DeconvolutionStep;
+use crate::plan::steps::gradient_convolution::WeightGradientStep;
+use crate::plan::steps::gradient_dense::SumStep;
 use crate::tensor::{Size, TensorType};
 use ndarray::{ArrayD, IxDyn};
 use std::any::Any;
@@ -185,6 +190,21 @@ impl Operation for Deconvolution {
         let forward = self.forward(height, width, channels).ok_or("its padding takes off more than there is")?;
         let (bias, activation) = (self.bias.is_some(), cx.epilogue.activation);
         Ok(Lowered::Step(Kernel::Deconvolution(DeconvolutionStep { forward, bias, activation })))
+    }
+
+    /// The gradient by the input is the convolution that this one transposes, with the same weights.
+    fn differentiate(&self, cx: &mut Backward<'_>) -> Result<(), String> {
+        let Lowered::Step(Kernel::Deconvolution(DeconvolutionStep { forward, .. })) = self.lower(&cx.lowering())?
+        else {
+            return Ok(());
+        };
+        let (x, dy, weight) = (cx.layer.inputs[0], cx.gradient, cx.layer.parameters[..1].to_vec());
+        let back = ConvolutionStep::new(forward, false, Epilogue::default());
+        cx.input_by(0, Kernel::Convolution(back), &[dy], &weight);
+        cx.parameter_by(0, Kernel::WeightGradient(WeightGradientStep { geometry: forward }), &[dy, x]);
+        let pixels = forward.window.in_h * forward.window.in_w;
+        cx.parameter_by(1, Kernel::Sum(SumStep { pixels, channels: forward.in_c }), &[dy]);
+        Ok(())
     }
 
     fn supports(&self) -> Supports {

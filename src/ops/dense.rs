@@ -5,8 +5,8 @@ use crate::diagnostics::{Code, Diagnostic};
 use crate::graph::definition::Default;
 use crate::graph::training::{Backward, Forward};
 use crate::graph::{
-    Argument, Arguments, Definition, Initializer, Lowered, Lowering, NodeId, Operation, ParameterSpec, ShapeFault, Supports,
-    reference,
+    Argument, Arguments, Definition, Initializer, Lowered, Lowering, NodeId, Operation, ParameterSpec, ShapeFault,
+    Supports, reference,
 };
 use crate::kernels::activation::Activation;
 use crate::kernels::gradient_activation::slope_from_output;

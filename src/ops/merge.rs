@@ -435,8 +435,7 @@ impl Operation for GatedAverage {
             let step = GatedAverageGradientStep { pixels, channels, branches, index };
             cx.input_by(place, Kernel::GatedAverageGradient(step), &[dy, gate], &[]);
         }
-        let from: Vec<NodeId> =
-            std::iter::once(dy).chain(places.iter().map(|&place| cx.layer.inputs[place])).collect();
+        let from: Vec<NodeId> = std::iter::once(dy).chain(places.iter().map(|&place| cx.layer.inputs[place])).collect();
         let step = GateGradientStep { pixels, channels, branches };
         cx.input_by(self.gate_index, Kernel::GateGradient(step), &from, &[]);
         Ok(())

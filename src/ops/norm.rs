@@ -5,7 +5,8 @@ use crate::diagnostics::Code;
 use crate::graph::definition::Default;
 use crate::graph::training::{Backward, Forward, pixels_channels, whole};
 use crate::graph::{
-    Affine, Argument, Definition, Initializer, Lowered, Lowering, NodeId, Operation, ParameterSpec, ShapeFault, Supports,
+    Affine, Argument, Definition, Initializer, Lowered, Lowering, NodeId, Operation, ParameterSpec, ShapeFault,
+    Supports,
 };
 use crate::kernels::activation::Activation;
 use crate::kernels::group_norm::GroupNorm as Groups;

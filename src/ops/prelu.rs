@@ -4,7 +4,9 @@ use super::dense::Dense;
 use crate::diagnostics::Code;
 use crate::graph::definition::Default;
 use crate::graph::training::{Backward, Forward};
-use crate::graph::{Argument, Definition, Initializer, Lowered, Lowering, NodeId, Operation, ParameterSpec, ShapeFault};
+use crate::graph::{
+    Argument, Definition, Initializer, Lowered, Lowering, NodeId, Operation, ParameterSpec, ShapeFault,
+};
 use crate::kernels::activation::Activation;
 use crate::ops::dense::{DENSE, Function};
 use crate::plan::Epilogue;

@@ -31,8 +31,7 @@ pub static INFERENCE: &[Pass] = &[
 ];
 
 /// The passes for a step of training, and for telling its loss: what is trained is not folded.
-pub static TRAINING: &[Pass] =
-    &[rest::PASS, norm::FROZEN, residual::PASS, epilogue::ACTIVATION, epilogue::SOFTMAX];
+pub static TRAINING: &[Pass] = &[rest::PASS, norm::FROZEN, residual::PASS, epilogue::ACTIVATION, epilogue::SOFTMAX];
 
 /// The graph for training: every pass, one after the other.
 pub fn optimize_training(graph: Graph) -> Graph {

@@ -1,9 +1,11 @@
 //! The kernels that a step may run. Each is a description with resolved sizes, in `steps`, and one line here.
 
+use super::CONSTANT_ALIGNMENT;
 use super::steps::convolution::ConvolutionStep;
 use super::steps::deconvolution::DeconvolutionStep;
 use super::steps::dense::DenseStep;
 use super::steps::embedding::{EmbeddingGradientStep, EmbeddingStep};
+use super::steps::gradient_convolution::{InputGradientStep, WeightGradientStep};
 use super::steps::gradient_dense::{DenseInputGradientStep, DenseWeightGradientStep, SumStep};
 use super::steps::gradient_merge::{
     BroadcastGradientStep, GateGradientStep, GatedAverageGradientStep, MergeGradientStep,
@@ -28,7 +30,6 @@ use super::steps::recurrent::{GruStep, LstmStep};
 use super::steps::resize::{FrameStep, UpscaleStep};
 use super::steps::training::{GradientNormStep, LossGradientStep, LossStep, UpdateStep, WholeStep};
 use crate::kernels::threads::Threads;
-use super::CONSTANT_ALIGNMENT;
 use crate::kernels::view::{View, ViewMut};
 use serde::{Deserialize, Serialize};
 use smallvec::SmallVec;
@@ -91,13 +92,18 @@ pub trait StepKernel {
 
     /// As [`StepKernel::pack`], for parameters that change: the constants, each at the next multiple of
     /// [`CONSTANT_ALIGNMENT`], go to `packed`.
-    fn pack_into(&self, parameters: &[&[f32]], packed: &mut [f32], _threads: &Threads) {
+    fn pack_into(&self, parameters: &[&[f32]], packed: &mut [f32], _scratch: &mut [f32], _threads: &Threads) {
         let list = self.pack(parameters.iter().map(|values| values.to_vec()).collect());
         let mut begin = 0;
         for constant in list {
             packed[begin..begin + constant.len()].copy_from_slice(&constant);
             begin += constant.len().next_multiple_of(CONSTANT_ALIGNMENT);
         }
+    }
+
+    /// Floats of scratch that [`StepKernel::pack_into`] needs.
+    fn pack_scratch_len(&self) -> usize {
+        0
     }
 
     /// Lengths of the tensors of the state that it changes.
@@ -218,6 +224,8 @@ kernels! {
     PReluSlope(PReluSlopeStep),
     NormalizeGradient(NormalizeGradientStep),
     Widen(WidenStep),
+    WeightGradient(WeightGradientStep),
+    InputGradient(InputGradientStep),
     DenseInputGradient(DenseInputGradientStep),
     DenseWeightGradient(DenseWeightGradientStep),
     Sum(SumStep),
@@ -272,8 +280,12 @@ impl StepKernel for Kernel {
         self.step().packs()
     }
 
-    fn pack_into(&self, parameters: &[&[f32]], packed: &mut [f32], threads: &Threads) {
-        self.step().pack_into(parameters, packed, threads);
+    fn pack_into(&self, parameters: &[&[f32]], packed: &mut [f32], scratch: &mut [f32], threads: &Threads) {
+        self.step().pack_into(parameters, packed, scratch, threads);
+    }
+
+    fn pack_scratch_len(&self) -> usize {
+        self.step().pack_scratch_len()
     }
 
     fn state(&self) -> Vec<usize> {

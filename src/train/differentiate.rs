@@ -10,9 +10,7 @@ use crate::kernels::optimizer::{Penalty, UpdateRule};
 use crate::ops::input::Input;
 use crate::plan::Kernel;
 use crate::plan::steps::merge::MergeStep;
-use crate::plan::steps::training::{
-    GradientNormStep, LossGradientStep, LossStep, Through, UpdateStep, WholeStep,
-};
+use crate::plan::steps::training::{GradientNormStep, LossGradientStep, LossStep, Through, UpdateStep, WholeStep};
 use crate::tensor::TensorType;
 use std::collections::HashMap;
 use std::sync::Arc;

@@ -123,7 +123,12 @@ pub static SCHEDULES: &[Choice<Part>] = &[
         name: "cosine_decay",
         summary: "minstep + (step - minstep) * (1 + cos(pi t / decay_iter)) / 2 (Loshchilov and Hutter, 2017)",
         arguments: &[
-            argument("decay_iter", "number of updates", Default::Absent("the whole run"), "updates until the rate is minstep"),
+            argument(
+                "decay_iter",
+                "number of updates",
+                Default::Absent("the whole run"),
+                "updates until the rate is minstep",
+            ),
             argument("minstep", "number", Default::Float(0.0), "the rate at the end"),
         ],
         build: |arguments| {

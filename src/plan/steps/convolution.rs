@@ -1,6 +1,8 @@
 //! Convolutions, and the algorithms that compute them.
 
 use crate::kernels::epilogue::{Epilogue as Finish, Pool};
+use crate::kernels::gradient_input::{flip_weights, input_gradient_geometry};
+use crate::kernels::threads::Threads;
 use crate::kernels::view::Convolution;
 use crate::kernels::winograd::{Blocking, Tile};
 use crate::kernels::{conv_depthwise, conv_direct, conv_im2col, conv_pointwise, winograd};
@@ -30,12 +32,21 @@ pub struct ConvolutionStep {
     pub bias: bool,
     pub epilogue: Epilogue,
     pub algorithm: Algorithm,
+    /// The convolution that this one is the gradient of: the weights are its, and are flipped when they are packed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub back: Option<Convolution>,
 }
 
 impl ConvolutionStep {
     /// A convolution by the algorithm that does them all; lowering chooses a better one.
     pub fn new(geometry: Convolution, bias: bool, epilogue: Epilogue) -> Self {
-        Self { geometry, bias, epilogue, algorithm: Algorithm::Im2col }
+        Self { geometry, bias, epilogue, algorithm: Algorithm::Im2col, back: None }
+    }
+
+    /// The gradient of a convolution by its input, where that is a convolution over dy.
+    pub fn back(forward: &Convolution) -> Option<Self> {
+        let geometry = input_gradient_geometry(forward)?;
+        Some(Self { back: Some(*forward), ..Self::new(geometry, false, Epilogue::default()) })
     }
 
     /// Whether the algorithm does this convolution.
@@ -90,7 +101,8 @@ impl StepKernel for ConvolutionStep {
 
     fn describe(&self) -> String {
         let Convolution { window, in_c, out_c, groups } = self.geometry;
-        let mut text = format!("conv {}x{}", window.kernel_h, window.kernel_w);
+        let back = if self.back.is_some() { "back through " } else { "" };
+        let mut text = format!("{back}conv {}x{}", window.kernel_h, window.kernel_w);
         if (window.stride_h, window.stride_w) != (1, 1) {
             text += &format!(" stride {}x{}", window.stride_h, window.stride_w);
         }
@@ -141,6 +153,11 @@ impl StepKernel for ConvolutionStep {
     fn pack(&self, mut parameters: Vec<Vec<f32>>) -> Vec<Vec<f32>> {
         let conv = &self.geometry;
         if let Some(weights) = parameters.first_mut() {
+            if let Some(forward) = &self.back {
+                let mut flipped = vec![0.0; weights.len()];
+                flip_weights(forward, weights, &mut flipped, &Threads::new(1));
+                *weights = flipped;
+            }
             *weights = match &self.algorithm {
                 Algorithm::Im2col => conv_im2col::pack_weights(conv, weights),
                 Algorithm::Pointwise => conv_pointwise::pack_weights(conv, weights),

@@ -1,8 +1,8 @@
 //! Gradients of products and biases.
 
+use crate::kernels::batch_norm::{batch_scratch_len, channel_sums};
 use crate::kernels::gemm::{self, Operand, Product};
 use crate::kernels::images::Images;
-use crate::kernels::batch_norm::{batch_scratch_len, channel_sums};
 use crate::kernels::view::ViewMut;
 use crate::plan::kernel::{Call, Inputs, RunFault, Sizes, StepKernel};
 use serde::{Deserialize, Serialize};

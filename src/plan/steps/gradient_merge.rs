@@ -61,7 +61,12 @@ impl StepKernel for BroadcastGradientStep {
 
     fn describe(&self) -> String {
         let to = if self.by_values { "the values" } else { "the image" };
-        format!("back through the {} of {}x{} with one value per channel, to {to}", word(self.merge), self.pixels, self.channels)
+        format!(
+            "back through the {} of {}x{} with one value per channel, to {to}",
+            word(self.merge),
+            self.pixels,
+            self.channels
+        )
     }
 
     fn sizes(&self) -> Sizes {

@@ -157,13 +157,11 @@ impl StepKernel for NormalizeGradientStep {
             for pixel in 0..self.pixels {
                 let row = |view: &crate::kernels::view::View<'_>| view.image * image + pixel * view.ld;
                 let (dy, x) = (&dy.data[row(&dy)..][..self.channels], &x.data[row(&x)..][..self.channels]);
-                let dot = |a: &[f32], b: &[f32]| -> f64 {
-                    a.iter().zip(b).map(|(&a, &b)| f64::from(a) * f64::from(b)).sum()
-                };
+                let dot =
+                    |a: &[f32], b: &[f32]| -> f64 { a.iter().zip(b).map(|(&a, &b)| f64::from(a) * f64::from(b)).sum() };
                 let (length, along) = (dot(x, x).sqrt(), dot(x, dy));
                 let least = f64::from(self.epsilon);
-                let (divisor, pull) =
-                    if length > least { (length, along / (length * length)) } else { (least, 0.0) };
+                let (divisor, pull) = if length > least { (length, along / (length * length)) } else { (least, 0.0) };
                 let dx = &mut out.data[image * out.image + pixel * out.ld..][..self.channels];
                 for ((dx, dy), x) in dx.iter_mut().zip(dy).zip(x) {
                     *dx = ((f64::from(*dy) - f64::from(*x) * pull) / divisor) as f32;

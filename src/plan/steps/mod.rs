@@ -4,6 +4,7 @@ pub mod convolution;
 pub mod deconvolution;
 pub mod dense;
 pub mod embedding;
+pub mod gradient_convolution;
 pub mod gradient_dense;
 pub mod gradient_merge;
 pub mod gradient_norm;

@@ -1,9 +1,7 @@
 //! What acts in training only: values that are dropped, and noise.
 
 use super::pointwise::same;
-use crate::kernels::dropout::{
-    DropBlock, RandomKey, drop_block, drop_block_scratch_len, dropout, gaussian_noise,
-};
+use crate::kernels::dropout::{DropBlock, RandomKey, drop_block, drop_block_scratch_len, dropout, gaussian_noise};
 use crate::kernels::images::Images;
 use crate::plan::kernel::{Call, RunFault, Sizes, StepKernel};
 use serde::{Deserialize, Serialize};

@@ -26,7 +26,7 @@ impl PackStep {
 
 impl StepKernel for PackStep {
     fn run(&self, call: Call<'_>) -> Result<(), RunFault> {
-        self.kernel.pack_into(call.constants, call.output.data, call.threads);
+        self.kernel.pack_into(call.constants, call.output.data, call.scratch, call.threads);
         Ok(())
     }
 
@@ -40,5 +40,9 @@ impl StepKernel for PackStep {
 
     fn constants(&self) -> Vec<usize> {
         self.parameters.clone()
+    }
+
+    fn scratch_len(&self, _: usize, _: usize) -> usize {
+        self.kernel.pack_scratch_len()
     }
 }

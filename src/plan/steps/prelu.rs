@@ -66,7 +66,16 @@ impl StepKernel for PReluStep {
         };
         let Call { batch, inputs, in_place, output: ViewMut { data, ld, image }, scratch, threads, .. } = call;
         let output = ViewMut { data: &mut *data, ld, image };
-        dense.run(Call { batch, inputs, in_place, constants: rest, output, state: Default::default(), scratch, threads })?;
+        dense.run(Call {
+            batch,
+            inputs,
+            in_place,
+            constants: rest,
+            output,
+            state: Default::default(),
+            scratch,
+            threads,
+        })?;
         prelu(None, ViewMut { data, ld, image }, size, alpha, threads);
         Ok(())
     }

@@ -52,6 +52,11 @@ fn tensors(pixels: usize, features: usize, weighted: bool) -> Vec<(usize, usize)
     list
 }
 
+/// The images of a view as rows.
+fn images<'a>(view: &View<'a>) -> View<'a> {
+    View { ld: view.image, ..*view }
+}
+
 /// One image of a view, its pixels as rows.
 fn image<'a>(view: &View<'a>, index: usize) -> View<'a> {
     View { data: &view.data[index * view.image..], ld: view.ld, image: view.ld }
@@ -67,7 +72,7 @@ impl StepKernel for LossStep {
         let weights = weights(&call, self.weighted);
         let (y, t) = (call.inputs[0], call.inputs[1]);
         let value = match self.pixels {
-            1 => loss::loss(self.loss, y, t, weights, call.batch, self.features),
+            1 => loss::loss(self.loss, images(&y), images(&t), weights, call.batch, self.features),
             pixels => {
                 let one = |index: usize| {
                     let weight = weights.map_or(1.0, |weights| f64::from(weights[index]));
@@ -113,15 +118,7 @@ pub struct LossGradientStep {
 }
 
 impl LossGradientStep {
-    fn rows(
-        &self,
-        y: View<'_>,
-        t: View<'_>,
-        weights: Option<&[f32]>,
-        out: ViewMut<'_>,
-        n: usize,
-        threads: &Threads,
-    ) {
+    fn rows(&self, y: View<'_>, t: View<'_>, weights: Option<&[f32]>, out: ViewMut<'_>, n: usize, threads: &Threads) {
         match self.through {
             Through::Nothing => loss::loss_gradient(self.loss, y, t, weights, out, n, self.features, threads),
             Through::Softmax => loss::softmax_crossentropy_gradient(y, t, weights, out, n, self.features, threads),
@@ -135,7 +132,8 @@ impl StepKernel for LossGradientStep {
         let weights = weights(&call, self.weighted);
         let (y, t, out, threads) = (call.inputs[0], call.inputs[1], call.output, call.threads);
         if self.pixels == 1 {
-            self.rows(y, t, weights, out, call.batch, threads);
+            let out = ViewMut { ld: out.image, ..out };
+            self.rows(images(&y), images(&t), weights, out, call.batch, threads);
             return Ok(());
         }
         for index in 0..call.batch {

@@ -25,11 +25,19 @@ pub fn packed_len_weights(conv: &Convolution) -> usize {
 
 /// Packs `(kernel_h, kernel_w, 1, out_c)` for [`convolve`]: for each 16 channels the weights of all taps.
 pub fn pack_weights(conv: &Convolution, weights: &[f32]) -> Vec<f32> {
+    let mut packed = vec![0.0; packed_len_weights(conv)];
+    pack_weights_into(conv, weights, &mut packed, &Threads::new(1));
+    packed
+}
+
+/// [`pack_weights`] into memory that is there.
+///
+/// # Panics
+/// If a slice does not have its length.
+pub fn pack_weights_into(conv: &Convolution, weights: &[f32], packed: &mut [f32], threads: &Threads) {
     let taps = taps(conv);
     assert_eq!(weights.len(), taps * conv.out_c, "weights");
-    let mut packed = vec![0.0; packed_len_weights(conv)];
-    super::simd_panel::pack(taps, conv.out_c, weights, conv.out_c, &mut packed);
-    packed
+    super::simd_panel::pack(threads, taps, conv.out_c, weights, conv.out_c, packed);
 }
 
 /// The floats of scratch memory that [`convolve`] needs for `workers` threads.

@@ -32,15 +32,23 @@ pub fn packed_len_weights(conv: &Convolution) -> usize {
 
 /// Packs `(kernel_h, kernel_w, in_c / groups, out_c)` for [`convolve`]: for each group panels of 16 output channels.
 pub fn pack_weights(conv: &Convolution, weights: &[f32]) -> Vec<f32> {
+    let mut packed = vec![0.0; packed_len_weights(conv)];
+    pack_weights_into(conv, weights, &mut packed, &Threads::new(1));
+    packed
+}
+
+/// [`pack_weights`] into memory that is there.
+///
+/// # Panics
+/// If a slice does not have its length.
+pub fn pack_weights_into(conv: &Convolution, weights: &[f32], packed: &mut [f32], threads: &Threads) {
     let (depth, out_c) = (depth(conv), conv.out_c / conv.groups);
     assert_eq!(weights.len(), depth * conv.out_c, "weights");
-    let mut packed = vec![0.0; packed_len_weights(conv)];
-    for group in 0..conv.groups {
-        let each = packed_len(depth, out_c);
-        let part = &mut packed[group * each..(group + 1) * each];
-        pack(depth, out_c, &weights[group * out_c..], conv.out_c, part);
+    assert_eq!(packed.len(), packed_len_weights(conv), "packed weights");
+    let each = packed_len(depth, out_c).max(1);
+    for (group, part) in packed.chunks_exact_mut(each).enumerate() {
+        pack(threads, depth, out_c, &weights[group * out_c..], conv.out_c, part);
     }
-    packed
 }
 
 /// The rows of a group's weight matrix.

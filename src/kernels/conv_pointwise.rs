@@ -34,6 +34,14 @@ pub fn pack_weights(conv: &Convolution, weights: &[f32]) -> Vec<f32> {
     conv_im2col::pack_weights(conv, weights)
 }
 
+/// [`pack_weights`] into memory that is there.
+///
+/// # Panics
+/// If a slice does not have its length.
+pub fn pack_weights_into(conv: &Convolution, weights: &[f32], packed: &mut [f32], threads: &Threads) {
+    conv_im2col::pack_weights_into(conv, weights, packed, threads);
+}
+
 /// The floats of scratch memory that [`convolve`] needs for `workers` threads.
 pub fn scratch_len(conv: &Convolution, batch: usize, pool: Option<Pool>, workers: usize) -> usize {
     conv_im2col::scratch_len(conv, batch, pool, workers)

@@ -24,10 +24,18 @@ pub fn packed_len_weights(inputs: usize, outputs: usize) -> usize {
 
 /// Packs `(inputs, outputs)` row-major for [`multiply`]: panels of 16 outputs, each one stretch of memory.
 pub fn pack_weights(inputs: usize, outputs: usize, weights: &[f32]) -> Vec<f32> {
-    assert_eq!(weights.len(), inputs * outputs, "weights");
     let mut packed = vec![0.0; packed_len(inputs, outputs)];
-    pack(inputs, outputs, weights, outputs, &mut packed);
+    pack_weights_into(inputs, outputs, weights, &mut packed, &Threads::new(1));
     packed
+}
+
+/// [`pack_weights`] into memory that is there.
+///
+/// # Panics
+/// If a slice does not have its length.
+pub fn pack_weights_into(inputs: usize, outputs: usize, weights: &[f32], packed: &mut [f32], threads: &Threads) {
+    assert_eq!(weights.len(), inputs * outputs, "weights");
+    pack(threads, inputs, outputs, weights, outputs, packed);
 }
 
 /// The output rows `(rows, outputs)` = activation(input `(rows, inputs)` x weights + bias); `weights` as

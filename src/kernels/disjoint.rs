@@ -135,9 +135,61 @@ pub(crate) fn share_all<const N: usize>(
     });
 }
 
+/// The same floats of each of several equal parts of a slice, which belong to one task.
+pub(crate) struct Stripe<'a> {
+    data: &'a Shared,
+    stride: usize,
+    start: usize,
+    len: usize,
+}
+
+impl Stripe<'_> {
+    /// The stripe's floats of a part.
+    pub fn part(&mut self, part: usize) -> &mut [f32] {
+        assert!(self.start + self.len <= self.stride);
+        // SAFETY: `share_stripes` keeps the slice borrowed and gives these floats of every part to this stripe alone,
+        // of which one piece at a time is borrowed.
+        unsafe { self.data.piece(part * self.stride + self.start, self.len) }
+    }
+}
+
+/// Cuts each of `parts` equal parts of `data` into the same pieces of `len` floats, the last one maybe shorter, and
+/// runs one task for each: `work(its first float in a part, its pieces of all parts)`.
+pub(crate) fn share_stripes(
+    threads: &Threads,
+    data: &mut [f32],
+    parts: usize,
+    len: usize,
+    work: &(dyn Fn(usize, Stripe<'_>) + Sync),
+) {
+    let stride = data.len() / parts.max(1);
+    let len = len.max(1);
+    let data = Shared::new(data);
+    threads.run(stride.div_ceil(len), &|task, _| {
+        let start = task * len;
+        work(start, Stripe { data: &data, stride, start, len: len.min(stride - start) });
+    });
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn stripes_and_several_slices() {
+        let mut data = vec![0.0; 3 * 10];
+        share_stripes(&Threads::new(2), &mut data, 3, 4, &|start, mut stripe| {
+            for part in 0..3 {
+                stripe.part(part).iter_mut().enumerate().for_each(|(i, v)| *v += (100 * part + start + i) as f32);
+            }
+        });
+        assert!(data.iter().enumerate().all(|(i, v)| *v == (i / 10 * 100 + i % 10) as f32));
+        let (mut a, mut b) = (vec![0.0; 11], vec![1.0; 11]);
+        share_all(&Threads::new(2), [&mut a, &mut b], 4, &|start, [a, b]| {
+            a.iter_mut().zip(b).enumerate().for_each(|(i, (a, b))| *a = *b + (start + i) as f32);
+        });
+        assert!(a.iter().enumerate().all(|(i, v)| *v == i as f32 + 1.0));
+    }
 
     #[test]
     fn every_float_belongs_to_one_task() {

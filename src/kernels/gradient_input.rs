@@ -11,6 +11,7 @@ use super::gradient_depthwise;
 use super::images::{Images, bands, span};
 use super::threads::Threads;
 use super::view::{Convolution, View, ViewMut, Window};
+use super::wide::wide;
 use std::ops::Range;
 
 /// Pixels of dx of one task, about, for each of the stride's phases.
@@ -48,23 +49,41 @@ pub fn flip_weights(conv: &Convolution, weights: &[f32], out: &mut [f32], thread
         let first = piece.inner * rows;
         let count = out.len() / conv.in_c;
         for group in 0..conv.groups {
-            // Tiles whose rows and columns both stay in the first-level cache.
-            for row in (0..count).step_by(TILE) {
-                for column in (0..in_c).step_by(TILE) {
-                    for i in column..in_c.min(column + TILE) {
-                        let from = &tap[i * conv.out_c + group * out_c + first..];
-                        for o in row..count.min(row + TILE) {
-                            out[o * conv.in_c + group * in_c + i] = from[o];
-                        }
-                    }
+            for column in (0..in_c).step_by(TILE) {
+                for row in (0..count).step_by(TILE) {
+                    let from = &tap[column * conv.out_c + group * out_c + first + row..];
+                    let to = &mut out[row * conv.in_c + group * in_c + column..];
+                    let size = (TILE.min(in_c - column), TILE.min(count - row));
+                    transpose_tile(from, conv.out_c, to, conv.in_c, size);
                 }
             }
         }
     });
 }
 
+wide! {
+    /// Transposes a tile of `size` rows and columns: each line is read and written once, as their strides would make
+    /// them collide in the cache.
+    fn transpose_tile(from: &[f32], from_ld: usize, to: &mut [f32], to_ld: usize, size: (usize, usize)) {
+        let mut tile = [[0.0; TILE]; TILE];
+        for (i, line) in tile.iter_mut().enumerate().take(size.0) {
+            match from[i * from_ld..].first_chunk::<TILE>() {
+                Some(whole) if size.1 == TILE => *line = *whole,
+                _ => line[..size.1].copy_from_slice(&from[i * from_ld..][..size.1]),
+            }
+        }
+        for o in 0..size.1 {
+            let line: [f32; TILE] = std::array::from_fn(|i| tile[i][o]);
+            match to[o * to_ld..].first_chunk_mut::<TILE>() {
+                Some(whole) if size.0 == TILE => *whole = line,
+                _ => to[o * to_ld..][..size.0].copy_from_slice(&line[..size.0]),
+            }
+        }
+    }
+}
+
 /// Floats that one task transposes, about.
-const TRANSPOSED: usize = 1 << 14;
+const TRANSPOSED: usize = 1 << 15;
 /// Rows and columns that are transposed at once.
 const TILE: usize = 16;
 

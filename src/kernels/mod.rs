@@ -60,3 +60,4 @@ pub mod upscale;
 pub mod view;
 mod wide;
 pub mod winograd;
+mod winograd_weights;

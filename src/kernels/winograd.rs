@@ -4,11 +4,12 @@
 //! channels, and transformed back with the epilogue, all while it is in cache.
 
 use super::epilogue::{Epilogue, Finish, Output, check_convolution};
-use super::simd_panel::{Grid, PANEL, pack, packed_len, panels};
+use super::simd_panel::{Grid, PANEL, packed_len, panels};
 use super::simd_tile::{Product, Rows};
-use super::simd_winograd::{F2, F4, F6, InputTransform, MOST, OutputTransform, Tile as TileKind, Tiling};
+use super::simd_winograd::{F2, F4, F6, InputTransform, OutputTransform, Tile as TileKind, Tiling};
 use super::threads::{ALIGNMENT, Threads, WorkerScratch};
 use super::view::{Convolution, View, ViewMut};
+pub use super::winograd_weights::{pack_weights, pack_weights_into, packed_len_weights};
 use serde::{Deserialize, Serialize};
 use std::marker::PhantomData;
 use std::ops::Range;
@@ -125,61 +126,8 @@ pub fn supports(conv: &Convolution) -> bool {
 }
 
 /// The convolution of one group alone.
-fn one_group(conv: &Convolution) -> Convolution {
+pub(super) fn one_group(conv: &Convolution) -> Convolution {
     Convolution { in_c: conv.in_c / conv.groups, out_c: conv.out_c / conv.groups, groups: 1, ..*conv }
-}
-
-/// The floats of the packed weights.
-pub fn packed_len_weights(tile: Tile, conv: &Convolution) -> usize {
-    let one = one_group(conv);
-    conv.groups * tile.points() * packed_len(one.in_c, one.out_c)
-}
-
-/// Transforms and packs `(3, 3, in_c / groups, out_c)` for [`convolve`]: for each group and point panels of 16 output
-/// channels.
-pub fn pack_weights(tile: Tile, conv: &Convolution, weights: &[f32]) -> Vec<f32> {
-    assert!(supports(conv), "not a convolution for Winograd: {conv:?}");
-    let Convolution { in_c, out_c, .. } = one_group(conv);
-    let tap_len = in_c * conv.out_c;
-    assert_eq!(weights.len(), 9 * tap_len, "weights");
-    let transform = weight_transform(tile);
-    let size = tile.out() + 2;
-    let mut packed = vec![0.0; packed_len_weights(tile, conv)];
-    let mut plain = vec![0.0; tap_len];
-    let each = packed_len(in_c, out_c);
-    for point in 0..tile.points() {
-        let (i, j) = (point / size, point % size);
-        // The point's weights of the nine taps: the same for all channels.
-        let factors: [f64; 9] = std::array::from_fn(|tap| transform[i][tap / 3] * transform[j][tap % 3]);
-        for (at, value) in plain.iter_mut().enumerate() {
-            let sum: f64 = (0..9).map(|tap| factors[tap] * f64::from(weights[tap * tap_len + at])).sum();
-            *value = sum as f32;
-        }
-        for group in 0..conv.groups {
-            let place = (group * tile.points() + point) * each;
-            pack(in_c, out_c, &plain[group * out_c..], conv.out_c, &mut packed[place..place + each]);
-        }
-    }
-    packed
-}
-
-/// The weight transform along one axis: for point p the powers 1, p, p^2 over the product of p's differences to the
-/// other points; for infinity the last tap.
-pub(super) fn weight_transform(tile: Tile) -> [[f64; 3]; MOST] {
-    let positive = match tile {
-        Tile::F2 => F2::POINTS,
-        Tile::F4 => F4::POINTS,
-        Tile::F6 => F6::POINTS,
-    };
-    let mut points = vec![0.0];
-    points.extend(positive.iter().flat_map(|&point| [point, -point]));
-    let mut rows = [[0.0; 3]; MOST];
-    for (row, &p) in rows.iter_mut().zip(&points) {
-        let norm: f64 = points.iter().filter(|&&q| q != p).map(|&q| p - q).product();
-        *row = [1.0 / norm, p / norm, p * p / norm];
-    }
-    rows[points.len()] = [0.0, 0.0, 1.0];
-    rows
 }
 
 /// The floats of scratch memory that [`convolve`] needs for `workers` threads.

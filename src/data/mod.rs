@@ -28,6 +28,7 @@ mod picture;
 mod resample;
 mod sniff;
 pub mod split;
+pub mod thumbnail;
 
 pub use array_file::{ArrayError, ArrayFault, ArrayInfo};
 pub use augment::{Augmentation, AugmentationError, Draw};
@@ -40,3 +41,4 @@ pub use folder::{FolderError, ImageFolder, Input, InputKind, Inputs, Sample, Ski
 pub use labels::LabelsError;
 pub use photo::{PhotoError, PhotoFault};
 pub use split::split;
+pub use thumbnail::thumbnail;

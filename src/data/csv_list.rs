@@ -1,6 +1,6 @@
 //! Photos and their labels from a CSV file.
 
-use super::dataset::{Dataset, DatasetError, Policy, Samples, Targets};
+use super::dataset::{Dataset, DatasetError, Policy, RowFault, Samples, Targets};
 use super::folder::{self, InputKind, Skipped};
 use csv::{ReaderBuilder, StringRecord, Trim};
 use ndarray::{ArrayD, IxDyn};
@@ -10,25 +10,6 @@ use std::path::{Path, PathBuf};
 const PATH_HEADERS: [&str; 6] = ["path", "file", "image", "filename", "file_name", "filepath"];
 /// Headers of the column of labels, where several columns could be.
 const LABEL_HEADERS: [&str; 5] = ["label", "class", "target", "category", "species"];
-
-/// A row that cannot be used. Lines count from 1.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct RowFault {
-    pub line: u64,
-    /// What is wrong, and what would be right.
-    pub fault: String,
-}
-
-/// "list.csv:3: …", a row a line.
-pub(super) fn listed(path: &Path, rows: &[RowFault]) -> String {
-    const SHOWN: usize = 20;
-    let mut lines: Vec<String> =
-        rows.iter().take(SHOWN).map(|row| format!("{}:{}: {}", path.display(), row.line, row.fault)).collect();
-    if rows.len() > SHOWN {
-        lines.push(format!("and {} more rows", rows.len() - SHOWN));
-    }
-    lines.join("\n")
-}
 
 /// A row that can be used so far.
 struct Row {
@@ -45,8 +26,18 @@ struct Columns {
     count: usize,
 }
 
-/// See [`Dataset::csv`].
-pub(super) fn read(path: &Path, policy: Policy) -> Result<Dataset, DatasetError> {
+impl Dataset {
+    /// The photos that a CSV file lists, `path,label` a row; paths are relative to the file's folder.
+    ///
+    /// The first row is a header if it names a column path, file, image or filename and no file. A label is the index
+    /// of a class if all labels are whole numbers, else a class's name (classes are sorted by name). Numbers that are
+    /// not whole, or several columns of numbers, are values to learn: [`Targets::Values`].
+    pub fn csv(path: &Path, policy: Policy) -> Result<Dataset, DatasetError> {
+        read(path, policy)
+    }
+}
+
+fn read(path: &Path, policy: Policy) -> Result<Dataset, DatasetError> {
     let whole = |fault: String| DatasetError::List { path: path.to_owned(), fault };
     let bytes = std::fs::read(path).map_err(|source| DatasetError::Io { path: path.to_owned(), source })?;
     let mut reader = ReaderBuilder::new().has_headers(false).flexible(true).trim(Trim::All).from_reader(&bytes[..]);

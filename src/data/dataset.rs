@@ -1,7 +1,6 @@
 //! What a net is trained on or measured with: samples, their targets, and the names of the classes.
 
 use super::array_file::{self, ArrayError};
-use super::csv_list::{self, RowFault};
 use super::folder::{self, FolderError, Skipped};
 use ndarray::{ArrayD, Axis, IxDyn};
 use std::fs::File;
@@ -69,7 +68,7 @@ pub enum DatasetError {
     Io { path: PathBuf, source: io::Error },
     #[error("{}: {fault}", path.display())]
     List { path: PathBuf, fault: String },
-    #[error("{}", csv_list::listed(path, rows))]
+    #[error("{}", listed_rows(path, rows))]
     Rows { path: PathBuf, rows: Vec<RowFault> },
     #[error("{}", listed(files))]
     Unusable { files: Vec<Skipped> },
@@ -102,6 +101,25 @@ pub enum DatasetError {
     ClassRange { sample: usize, class: usize, outputs: usize },
     #[error("the targets have {found} values for each sample, but the net has {outputs} outputs")]
     Width { found: usize, outputs: usize },
+}
+
+/// A row that cannot be used. Lines count from 1.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RowFault {
+    pub line: u64,
+    /// What is wrong, and what would be right.
+    pub fault: String,
+}
+
+/// "list.csv:3: …", a row a line.
+fn listed_rows(path: &Path, rows: &[RowFault]) -> String {
+    const SHOWN: usize = 20;
+    let mut lines: Vec<String> =
+        rows.iter().take(SHOWN).map(|row| format!("{}:{}: {}", path.display(), row.line, row.fault)).collect();
+    if rows.len() > SHOWN {
+        lines.push(format!("and {} more rows", rows.len() - SHOWN));
+    }
+    lines.join("\n")
 }
 
 /// "2 files cannot be used: …" with a file a line.
@@ -142,15 +160,6 @@ impl Dataset {
             classes: Some(found.classes),
             skipped: found.skipped,
         })
-    }
-
-    /// The photos that a CSV file lists, `path,label` a row; paths are relative to the file's folder.
-    ///
-    /// The first row is a header if it names a column path, file, image or filename and no file. A label is the index
-    /// of a class if all labels are whole numbers, else a class's name (classes are sorted by name). Numbers that are
-    /// not whole, or several columns of numbers, are values to learn: [`Targets::Values`].
-    pub fn csv(path: &Path, policy: Policy) -> Result<Dataset, DatasetError> {
-        csv_list::read(path, policy)
     }
 
     /// Arrays from files: one for each input of the net, all (n, …), and the targets, (n,), (n, 1) or (n, k).

@@ -28,15 +28,16 @@ mod picture;
 mod resample;
 mod sniff;
 pub mod split;
+pub mod thumbnail;
 
 pub use array_file::{ArrayError, ArrayFault, ArrayInfo};
 pub use augment::{Augmentation, AugmentationError, Draw};
 pub use batches::{Augmented, BatchError, Decoding, PhotoBatch, PhotoLoader};
 pub use chance::Chance;
-pub use csv_list::RowFault;
-pub use dataset::{ArraySource, Dataset, DatasetError, Policy, Samples, Targets};
+pub use dataset::{ArraySource, Dataset, DatasetError, Policy, RowFault, Samples, Targets};
 pub use feature_cache::{CacheInfo, CacheNote, FeatureCache, FeatureCacheError, Position};
 pub use folder::{FolderError, ImageFolder, Input, InputKind, Inputs, Sample, Skipped, Walk};
 pub use labels::LabelsError;
 pub use photo::{PhotoError, PhotoFault};
 pub use split::split;
+pub use thumbnail::thumbnail;

@@ -105,7 +105,7 @@ pub fn read_bytes(
     convert(bytes, preprocessing, size, None, out).map_err(|fault| PhotoError { name: name.to_owned(), fault })
 }
 
-fn load(path: &Path) -> Result<Vec<u8>, PhotoFault> {
+pub(super) fn load(path: &Path) -> Result<Vec<u8>, PhotoFault> {
     let file = File::open(path).map_err(|error| match error.kind() {
         io::ErrorKind::NotFound => PhotoFault::NotFound,
         _ => PhotoFault::Io(error),
@@ -139,7 +139,7 @@ fn convert(
     }
     let mut picture = decode(bytes)?;
     if channels == 1 {
-        picture.to_luma();
+        picture.make_gray();
     }
     let (rows, columns) = match draw.as_mut().and_then(|draw| draw.crop(picture.height, picture.width)) {
         Some(part) => {

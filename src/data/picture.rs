@@ -19,7 +19,7 @@ pub struct Part {
 
 impl Picture {
     /// The luma of ITU-R 601 in place of three channels, as Pillow's `convert("L")`.
-    pub fn to_luma(&mut self) {
+    pub fn make_gray(&mut self) {
         if self.channels == 3 {
             self.pixels = self.pixels.chunks_exact(3).map(luma).collect();
             self.channels = 1;

@@ -5,5 +5,6 @@ pub mod compile;
 pub mod differentiate;
 pub mod metrics;
 pub mod optimizers;
+pub mod recipe;
 pub mod record;
 pub mod schedule;

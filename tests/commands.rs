@@ -240,3 +240,57 @@ fn every_shell_gets_completions() {
         assert!(output.status.success() && told(&output).contains("predict"), "{shell}");
     }
 }
+
+/// What `netc check` says of files of nets, on stdout, and the codes and labels of what is wrong.
+const FRAGMENTS: &[(&str, &str, &[&str])] = &[
+    ("net head = Flatten >> Softmax(10)", "head: a fragment, (?, 224, 224, 64) -> [... 2 layers ...] -> (?, 10)", &[]),
+    ("net cell = LSTM(12)", "cell: a fragment, (?, ?, 64) -> [... 1 layer ...] -> (?, 12)", &[]),
+    (
+        "net block = (Conv(1x1, 256) | Identity) >> Add",
+        "block: a fragment, (?, ?, ?, 256) -> [... 3 layers ...] -> (?, ?, ?, 256)",
+        &[],
+    ),
+    (
+        "net join = Add >> Relu",
+        "join: a fragment, [(?, ?, ?, 64), (?, ?, ?, 64)] -> [... 2 layers ...] -> (?, ?, ?, 64)",
+        &[],
+    ),
+    (
+        "net twice: (?, h, w, c) -> (?, h, w, 2*c) = Conv(1x1, 2*c)",
+        "twice: a fragment, (?, ?, ?, 64) -> [... 1 layer ...] -> (?, ?, ?, 128)",
+        &[],
+    ),
+    ("net gate = GatedAverage", "gate: a fragment, its names and arguments; its shapes depend on what comes in", &[]),
+    (
+        "net stage(n, f=64) = repeat i in 1..=n { Conv(3x3, f) as \"c{i}\" }",
+        "stage: a fragment, its names and arguments; its shapes depend on `n`",
+        &[],
+    ),
+    ("net spec = Input(4) >> piece\nnet piece = Relu(3)", "spec: (?, 4) -> [... 2 layers ...] -> (?, 3)", &[]),
+    // Mistakes of nets that nothing uses, and of nets whose parameters have no values.
+    ("net spec = Input(4) >> Relu\nnet other(n) = Relu(n) >> Rleu", "", &["E0201", "W1003"]),
+    ("net spec = Input(4) >> Relu\nnet other = Input(4) >> Conv(3x3, 2)", "", &["E0301"]),
+    ("net stage(n) = Conv(3x3, n, strid=2) >> Dense(-1)", "", &["E0204", "E0207"]),
+    ("net outer(n) = inner(n, n)\nnet inner(n) = Relu(n)", "", &["E0206"]),
+    // Whatever comes in.
+    ("net none = (Conv(3x3, 4) | Dense(3)) >> Concatenate", "", &["E0301"]),
+    ("net none = Conv(1x1, 4) >> (Conv(1x1, 8) | Conv(1x1, 9)) >> Add", "", &["E0303"]),
+    // Told once, where it is known what comes in.
+    ("net spec = Input(4) >> piece\nnet piece = Relu(3) >> Conv(3x3, 2)", "", &["E0301"]),
+];
+
+#[test]
+fn every_net_of_a_file_is_checked() {
+    for (text, line, codes) in FRAGMENTS {
+        let folder = folder(&[("spec.net", text)]);
+        let output = netc(folder.path(), &["check", "spec.net"]);
+        let wrong = codes.iter().any(|code| code.starts_with('E'));
+        assert_eq!(output.status.code(), Some(i32::from(wrong)), "{text}: {}", told(&output));
+        assert_eq!(String::from_utf8_lossy(&output.stdout).trim_end(), *line, "{text}");
+        let errors = String::from_utf8_lossy(&output.stderr);
+        let mut found: Vec<&str> =
+            errors.lines().filter_map(|line| line.split_once('[')?.1.split_once("]:")).map(|(code, _)| code).collect();
+        found.sort_unstable();
+        assert_eq!(found, *codes, "{text}: {errors}");
+    }
+}

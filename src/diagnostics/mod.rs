@@ -150,3 +150,9 @@ impl From<Diagnostic> for Diagnostics {
         Self { list: vec![diagnostic] }
     }
 }
+
+/// A number and its noun: `1 step`, `3 steps`.
+pub fn counted(count: usize, noun: &str) -> String {
+    let s = if count == 1 { "" } else { "s" };
+    format!("{count} {noun}{s}")
+}

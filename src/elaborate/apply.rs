@@ -60,12 +60,16 @@ impl<'p> Elaborator<'p> {
             ExprKind::Call { function, arguments } => {
                 self.mention(&function.text, arguments, expression.span, scope, flow)
             }
-            _ => Err(self.stop(
-                Diagnostic::new(Code::NotANet, "a value stands where a net is needed")
-                    .at(expression.span, "this is a value")
-                    .help("values are arguments: `Dense(10)`"),
-            )),
+            _ => Err(self.value_in_chain(expression.span)),
         }
+    }
+
+    pub(super) fn value_in_chain(&mut self, span: Span) -> Stop {
+        self.stop(
+            Diagnostic::new(Code::NotANet, "a value stands where a net is needed")
+                .at(span, "this is a value")
+                .help("values are arguments: `Dense(10)`"),
+        )
     }
 
     pub(super) fn identity(&mut self, span: Span, scope: &Rc<Scope<'p>>, flow: Flow) -> Result<Vec<NodeId>, Stop> {

@@ -135,7 +135,10 @@ impl<'p> Elaborator<'p> {
             }
             let node = self.draft.graph.node(id);
             let place = self.before.filter(|_| inputs.len() == 1).unwrap_or(node.origin.span);
-            diagnostic = diagnostic.and(place, format!("gives {}", node.output));
+            diagnostic = match self.before.is_none() && id.0 < self.draft.placeholders {
+                true => diagnostic.and(place, format!("takes {}", node.output)),
+                false => diagnostic.and(place, format!("gives {}", node.output)),
+            };
         }
         diagnostic.maybe_help(fault.help)
     }

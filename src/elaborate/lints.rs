@@ -142,7 +142,7 @@ impl Spec {
 }
 
 /// Whether a word stands anywhere in a text but in its comments.
-fn mentions(text: &str, word: &str) -> bool {
+pub(super) fn mentions(text: &str, word: &str) -> bool {
     let is_part = |c: char| c.is_alphanumeric() || c == '_';
     text.lines()
         .map(|line| line.split('#').next().unwrap_or(""))

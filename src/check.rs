@@ -116,6 +116,7 @@ impl Checked {
     fn weights(&mut self, spec: &Spec, graph: &Graph) {
         match spec.weights(graph, &BTreeMap::new()) {
             Ok(requests) => {
+                self.told.extend(spec.lint_weights(graph, &requests));
                 for request in requests.iter().filter(|request| !request.path.exists()) {
                     let message = format!("{} is not there", request.path.display());
                     self.told.push(Diagnostic::new(Code::WeightsAway, message).at(request.span, "needed to build"));

@@ -122,6 +122,7 @@ pub fn build(spec: &Spec, options: &BuildOptions) -> Result<(Build, Diagnostics)
     };
     told.extend(spec.lint_items());
     told.extend(spec.lint_graph(&graph));
+    told.extend(spec.lint_weights(&graph, &requests));
     told.extend(spec.lint_untrained(&graph, &bindings.report.untrained_layers));
     if !options.allow_untrained && bindings.report.untrained > 0 {
         return Err(untrained(&graph, &bindings.report).into());

@@ -14,7 +14,6 @@ const WITHOUT_CASE: &[(&str, &str)] = &[
     ("E0802", "every layer is compiled in every place that these tests know"),
     ("E0803", "no net that these tests know is off"),
     ("W1004", "given by `netc build`: tests/commands.rs"),
-    ("W1009", "not given yet"),
 ];
 
 fn folder() -> PathBuf {

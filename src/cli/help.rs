@@ -10,10 +10,18 @@ use std::fmt::Write;
 #[derive(clap::Args, Debug)]
 pub struct Args {
     /// A layer, a shipped net or a command; without one, all are listed
+    #[arg(conflicts_with = "all")]
     name: Option<String>,
+    /// Describe all layers, as a page in Markdown
+    #[arg(long)]
+    all: bool,
 }
 
 pub fn run(args: &Args) -> Done {
+    if args.all {
+        report::print(ops::page());
+        return Ok(());
+    }
     let mut program = Program::command();
     let Some(name) = &args.name else {
         report::print(format!("{}\n{}", program.render_help(), list()));

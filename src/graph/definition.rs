@@ -89,6 +89,22 @@ impl Definition {
         let _ = write!(text, "\n{}\n\nExample:\n  {}\n", self.details, self.example);
         text
     }
+
+    /// The same as a section in Markdown.
+    pub fn section(&self) -> String {
+        let mut text = format!("\n## {}\n\n```net\n{}\n```\n\n{}\n", self.name, self.signature(), self.summary);
+        if !self.aliases.is_empty() {
+            let _ = writeln!(text, "Also written {}.", suggest::one_of(self.aliases.iter().copied()));
+        }
+        if !self.arguments.is_empty() {
+            text += "\n| argument | meaning |\n|---|---|\n";
+        }
+        for argument in self.arguments {
+            let _ = writeln!(text, "| `{}` | {} |", argument.name, argument.told().replace('|', "\\|"));
+        }
+        let _ = write!(text, "\n{}\n\n```net\n{}\n```\n", self.details, self.example);
+        text
+    }
 }
 
 impl Argument {

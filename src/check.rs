@@ -1,9 +1,11 @@
 //! Everything that can be said of a spec without opening weights: each of its nets is expanded, also those that nothing
 //! uses, and fragments by themselves.
 
+use crate::compile;
 use crate::diagnostics::{Code, Diagnostic, Diagnostics, suggest};
 use crate::elaborate::Spec;
 use crate::elaborate::fragment::Trial;
+use crate::elaborate::requests::LabelsRequest;
 use crate::graph::Graph;
 use crate::source::Span;
 use std::collections::{BTreeMap, BTreeSet};
@@ -45,8 +47,11 @@ pub fn check(spec: &Spec, net: Option<&str>) -> Checked {
     let (complete, fragments): (Vec<usize>, Vec<usize>) = nets.iter().partition(|&&net| spec.is_complete(net));
     let mut lines = BTreeMap::new();
     for net in complete {
-        if let Some(line) = checked.complete(spec, net, readable) {
-            lines.insert(net, line);
+        match checked.complete(spec, net, readable) {
+            Some(line) => _ = lines.insert(net, line),
+            // Names and arguments behind the place where it was given up.
+            None if readable => checked.add_new(spec.survey(net)),
+            None => {}
         }
     }
     // What is wrong with a fragment is told first where it is used: there it is known what comes in.
@@ -91,6 +96,12 @@ fn hides_items(code: Code) -> bool {
 }
 
 impl Checked {
+    /// Adds what was not said yet of its place.
+    fn add_new(&mut self, more: Diagnostics) {
+        let places: BTreeSet<(Code, Option<Span>)> = self.told.iter().map(place).collect();
+        more.iter().filter(|fault| !places.contains(&place(fault))).for_each(|fault| self.told.push(fault.clone()));
+    }
+
     fn complete(&mut self, spec: &Spec, net: usize, readable: bool) -> Option<String> {
         match spec.graph(net) {
             Ok((graph, more)) => {
@@ -98,6 +109,7 @@ impl Checked {
                     self.told.extend(more);
                     self.told.extend(spec.lint_graph(&graph));
                     self.weights(spec, &graph);
+                    self.labels(spec, &graph);
                 }
                 let line = format!("{}: {}\n", graph.name, graph.summary());
                 self.graphs.push(graph);
@@ -126,6 +138,22 @@ impl Checked {
         }
     }
 
+    /// Class names that do not fit, or whose file is not there yet.
+    fn labels(&mut self, spec: &Spec, graph: &Graph) {
+        let away = match spec.labels(&graph.name) {
+            Ok(Some(LabelsRequest::File(path, span))) if !path.exists() => Some((path, span)),
+            _ => None,
+        };
+        match (away, compile::labels(spec, graph)) {
+            (_, Ok(_)) => {}
+            (Some((path, span)), Err(_)) => {
+                let message = format!("{} is not there", path.display());
+                self.told.push(Diagnostic::new(Code::WeightsAway, message).at(span, "needed to build"));
+            }
+            (None, Err(faults)) => self.told.extend(faults),
+        }
+    }
+
     fn fragment(&mut self, spec: &Spec, net: usize) -> Option<String> {
         let item = &spec.project.nets[net].item;
         let name = &item.name.text;
@@ -145,6 +173,7 @@ impl Checked {
             Trial::Fits(graph, more) => Some(self.fits(spec, graph, more)),
             Trial::Wrong(faults) => {
                 self.told = faults;
+                self.add_new(spec.survey(net));
                 None
             }
             Trial::Unknown => {

@@ -241,8 +241,8 @@ codes! {
     ShadowedWord = "W1007", "a parameter hides a word with a meaning",
         "Where a choice such as `same` is expected, a parameter of that name wins.",
         "net small = Input(28x28x1) >> block(3)\nnet block(same) = Conv(3x3, 8, padding=same)";
-    WeightsAway = "W1008", "the weights file is not there yet",
-        "`netc check` does not need it, `netc build` does.",
+    WeightsAway = "W1008", "a file of weights or labels is not there yet",
+        "`netc check` does not need it, `netc build` does. Relative paths start at the spec's folder.",
         "net bird = Input(4) >> Softmax(2)\n\nweights bird = \"not_yet.h5\"";
     PreprocessingDiffers = "W1009", "the net's preprocessing is not that of its weights",
         "The weights were trained on photos that were prepared in another way; predictions will be worse.",

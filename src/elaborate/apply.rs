@@ -273,6 +273,20 @@ impl<'p> Elaborator<'p> {
         scope: &Rc<Scope<'p>>,
         flow: Flow,
     ) -> Result<Vec<NodeId>, Stop> {
+        let around = self.lets.len();
+        self.lets.extend(statements.iter().map(|statement| (statement.name.text.as_str(), statement.name.span)));
+        let outputs = self.block_inside(statements, result, scope, flow);
+        self.lets.truncate(around);
+        outputs
+    }
+
+    fn block_inside(
+        &mut self,
+        statements: &'p [Statement],
+        result: &'p Expr,
+        scope: &Rc<Scope<'p>>,
+        flow: Flow,
+    ) -> Result<Vec<NodeId>, Stop> {
         let inner = Scope::inside(scope);
         for statement in statements {
             if ops::find(&statement.name.text).is_some() {

@@ -2,7 +2,7 @@
 
 use super::Spec;
 use super::requests::WeightsRequest;
-use crate::diagnostics::{Code, Diagnostic, Diagnostics};
+use crate::diagnostics::{Code, Diagnostic, Diagnostics, counted};
 use crate::graph::{Graph, Node, NodeId, Parameter};
 use crate::ops::dense::{Dense, Function};
 use crate::ops::input::Input;
@@ -246,13 +246,12 @@ fn pool_drops_border(graph: &Graph, id: NodeId, told: &mut Diagnostics) {
     };
     let of = |axis: usize, size: crate::tensor::Size| size.known().map_or(0, |size| dropped(axis, size));
     let (rows, columns) = (of(0, height), of(1, width));
-    if rows + columns > 0 {
+    let lost = [(rows, "row"), (columns, "column")].into_iter().filter(|(count, _)| *count > 0);
+    let lost: Vec<String> = lost.map(|(count, noun)| counted(count, noun)).collect();
+    if !lost.is_empty() {
         told.push(
             Diagnostic::new(Code::PoolDropsBorder, format!("`{}` drops a border", node.name))
-                .at(
-                    node.origin.span,
-                    format!("of {height}x{width} it never sees the last {rows} row(s) and {columns} column(s)"),
-                )
+                .at(node.origin.span, format!("of {height}x{width} it never sees the last {}", lost.join(" and ")))
                 .help("`padding=same` looks at all of it"),
         );
     }

@@ -3,7 +3,7 @@
 use super::Stop;
 use super::elaborator::{DEEPEST, Elaborator, Flow};
 use super::environment::{Bound, Scope};
-use crate::diagnostics::{Code, Diagnostic, counted, suggest};
+use crate::diagnostics::{Code, Diagnostic, counted, spellings, suggest};
 use crate::graph::{Mention, NodeId};
 use crate::ops;
 use crate::source::Span;
@@ -40,6 +40,19 @@ impl<'p> Elaborator<'p> {
 
     /// Says that a word stands for nothing; `more` are names in scope besides those of the scope.
     pub(super) fn unknown_mention(&mut self, name: &str, span: Span, scope: &Rc<Scope<'p>>, more: &[&str]) -> Stop {
+        if let Some(&(_, place)) = self.lets.iter().rev().find(|(later, _)| *later == name) {
+            let defines_itself = place.end <= span.start;
+            let message = match defines_itself {
+                true => format!("`{name}` is defined by itself"),
+                false => format!("`{name}` is not there yet"),
+            };
+            return self.stop(
+                Diagnostic::new(Code::UnknownName, message)
+                    .at(span, "used here")
+                    .and(place, if defines_itself { "in its own definition" } else { "defined only here" })
+                    .help("a `let` uses what stands before it"),
+            );
+        }
         let known: Vec<String> = scope
             .names()
             .into_iter()
@@ -50,7 +63,9 @@ impl<'p> Elaborator<'p> {
         self.stop(
             Diagnostic::new(Code::UnknownName, format!("there is no layer or net `{name}`"))
                 .at(span, "not known")
-                .maybe_help(suggest::did_you_mean(name, known.iter().map(String::as_str))),
+                .maybe_help(
+                    spellings::layer(name).or_else(|| suggest::did_you_mean(name, known.iter().map(String::as_str))),
+                ),
         )
     }
 
@@ -118,7 +133,10 @@ impl<'p> Elaborator<'p> {
                         Diagnostic::new(Code::UnknownArgument, format!("`{name}` has no parameter `{}`", word.text))
                             .at(word.span, "not a parameter")
                             .and(item.name.span, "defined here")
-                            .maybe_help(suggest::did_you_mean(&word.text, names)),
+                            .maybe_help(
+                                spellings::argument(name, &word.text, &names)
+                                    .or_else(|| suggest::did_you_mean(&word.text, names)),
+                            ),
                     ),
                     None => self.stop(
                         Diagnostic::new(Code::TooManyArguments, format!("`{name}` gets too many arguments"))

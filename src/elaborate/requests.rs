@@ -3,7 +3,7 @@
 use super::elaborator::Elaborator;
 use super::environment::Scope;
 use super::{Spec, project};
-use crate::diagnostics::{Code, Diagnostic, Diagnostics, suggest};
+use crate::diagnostics::{Code, Diagnostic, Diagnostics, spellings, suggest};
 use crate::graph::{Graph, Value, ValueKind};
 use crate::ops::preprocessing::Preprocessing;
 use crate::source::{FileId, Span};
@@ -100,6 +100,10 @@ impl Spec {
             }
             requests.push(request);
         }
+        let covered: Vec<&str> = requests.iter().filter(|one| covers(replaced, one)).map(|one| &one.net[..]).collect();
+        let needless: Vec<bool> = requests.iter().map(|one| is_covered(graph, &one.net, &covered)).collect();
+        let mut needless = needless.into_iter();
+        requests.retain(|one| !needless.next().unwrap_or(false) || replaced.contains_key(&one.net));
         for net in replaced.keys() {
             if !requests.iter().any(|request| request.net == *net) {
                 let known: Vec<&str> =
@@ -242,7 +246,10 @@ impl Spec {
                     faults.push(
                         Diagnostic::new(Code::Recipe, format!("a recipe has no entry `{}`", key.text))
                             .at(key.span, "not known")
-                            .maybe_help(suggest::did_you_mean(&key.text, RECIPE_KEYS)),
+                            .maybe_help(
+                                spellings::recipe_key(&key.text)
+                                    .or_else(|| suggest::did_you_mean(&key.text, RECIPE_KEYS)),
+                            ),
                     );
                 }
                 if let Some(earlier) = item.entries[..index].iter().find(|other| other.key.text == key.text) {
@@ -269,6 +276,21 @@ impl Spec {
     }
 }
 
+/// Whether a file that the command line names holds all parameters of its net.
+fn covers(replaced: &BTreeMap<String, PathBuf>, request: &WeightsRequest) -> bool {
+    replaced.contains_key(&request.net) && !request.initialize_missing
+}
+
+/// Whether every layer of a net is also one of a net around it that is covered: its own weights would be bound over.
+fn is_covered(graph: &Graph, net: &str, covered: &[&str]) -> bool {
+    let mut layers =
+        graph.nodes.iter().map(|node| &node.origin.layers).filter(|layers| layers.iter().any(|(of, _)| of == net));
+    layers.all(|layers| {
+        let own = layers.iter().position(|(of, _)| of == net).unwrap_or(0);
+        layers[own + 1..].iter().any(|(of, _)| covered.contains(&of.as_str()))
+    })
+}
+
 /// What is wrong with a recipe's entry, by its kind.
 fn check_entry(key: &str, value: &Value) -> Diagnostics {
     let takes: Option<&str> = match (key, &value.kind) {
@@ -292,9 +314,16 @@ fn check_entry(key: &str, value: &Value) -> Diagnostics {
         ("loss", _) => Some("a loss such as `categorical_crossentropy`"),
         _ => None,
     };
+    let bare = match &value.kind {
+        ValueKind::Text(text) if matches!(key, "loss" | "optimizer") => {
+            Some(format!("write it without quotes: `{text}`"))
+        }
+        _ => None,
+    };
     match takes {
         Some(takes) => Diagnostic::new(Code::RecipeValue, format!("`{key}` takes {takes}"))
             .at(value.span, format!("this is {} `{value}`", value.kind.noun()))
+            .maybe_help(bare)
             .into(),
         None => Diagnostics::default(),
     }

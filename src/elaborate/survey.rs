@@ -181,15 +181,11 @@ impl<'p> Survey<'p> {
                 }
             }
         }
-        match Arguments::bind(definition.name, definition.arguments, given, span) {
-            Ok(bound) if known => {
-                if let Err(fault) = (definition.build)(&bound) {
-                    self.elaborator.stop(fault);
-                }
-            }
-            Ok(_) => {}
-            Err(faults) => self.elaborator.faults.extend(faults),
-        }
+        let faults = match known {
+            true => definition.make(given, span).err().unwrap_or_default(),
+            false => Arguments::sort(definition.name, definition.arguments, given, span).1,
+        };
+        self.elaborator.faults.extend(faults);
     }
 
     /// A value that depends on nothing that is open.

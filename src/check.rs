@@ -37,7 +37,7 @@ pub fn check(spec: &Spec, net: Option<&str>) -> Checked {
     };
     // Where an item could not be read, others miss it: that is no mistake of theirs.
     let readable = !spec.faults.iter().any(|fault| hides_items(fault.code));
-    if nets.is_empty() && readable {
+    if nets.is_empty() && !checked.told.has_errors() {
         // Says what is missing.
         checked.told.extend(spec.choose(net).err().unwrap_or_default());
     }

@@ -74,9 +74,9 @@ impl<'p> Survey<'p> {
                         self.value(end);
                         self.open.push(&variable.text);
                     }
-                    RepeatOver::List { variable, list } => {
+                    RepeatOver::List { pattern, list } => {
                         self.value(list);
-                        self.open.push(&variable.text);
+                        self.open.extend(pattern.names().iter().map(|name| name.text.as_str()));
                     }
                 }
                 self.net(body);
@@ -120,7 +120,7 @@ impl<'p> Survey<'p> {
                 self.value(value);
             }),
             ExprKind::Unary { operand, .. } => self.value(operand),
-            ExprKind::Binary { left, right, .. } => {
+            ExprKind::Binary { left, right, .. } | ExprKind::Range { start: left, end: right, .. } => {
                 self.value(left);
                 self.value(right);
             }

@@ -25,6 +25,7 @@ pub static LAYERS: &[&Definition] = &[
     &dense::RELU,
     &dense::LEAKY_RELU,
     &dense::RELU6,
+    &dense::ABSOLUTE,
     &prelu::PRELU,
     &dense::ELU,
     &dense::SIGMOID,

@@ -122,6 +122,7 @@ pub fn build(spec: &Spec, options: &BuildOptions) -> Result<(Build, Diagnostics)
     };
     told.extend(spec.lint_items());
     told.extend(spec.lint_graph(&graph));
+    told.extend(spec.lint_weights(&graph, &requests));
     told.extend(spec.lint_untrained(&graph, &bindings.report.untrained_layers));
     if !options.allow_untrained && bindings.report.untrained > 0 {
         return Err(untrained(&graph, &bindings.report).into());
@@ -167,8 +168,8 @@ fn untrained(graph: &Graph, report: &Report) -> Diagnostic {
     diagnostic.help("bind weights, train the net with `netc train`, or build it as it is with `--allow-untrained`")
 }
 
-/// The names of a net's classes, checked against its output.
-fn labels(spec: &Spec, graph: &Graph) -> Result<(Option<Vec<String>>, Option<PathBuf>)> {
+/// The names of a net's classes, checked against its output, and the file that they came from.
+pub fn labels(spec: &Spec, graph: &Graph) -> Result<(Option<Vec<String>>, Option<PathBuf>)> {
     let (labels, file, span) = match spec.labels(&graph.name)? {
         None => return Ok((None, None)),
         Some(LabelsRequest::List(labels, span)) => (labels, None, span),

@@ -10,7 +10,7 @@
 //! [`optimize::optimize`], [`lower::lower`], [`compile::Build::write`], [`artifact::Artifact::open`], [`runtime::Session::run`].
 //! [`compile::build`] goes the whole road. Each type has a deterministic text form, which `netc build --emit` prints.
 //!
-//! A room uses only rooms below it: `cli`, `lsp`, `view`, `train`, `verify`, `expect`, `compile`, `data`, `runtime`, `artifact`, `lower`,
+//! A room uses only rooms below it: `cli`, `lsp`, `view`, `expect`, `check`, `verify`, `train`, `compile`, `data`, `runtime`, `artifact`, `lower`,
 //! `optimize`, `weights`, `elaborate`, `syntax`, `ops`, `graph`, `plan`, `kernels`, `diagnostics`, `source` and `tensor`.
 //!
 //! ```no_run
@@ -28,6 +28,7 @@
 extern crate blas_src as _;
 
 pub mod artifact;
+pub mod check;
 pub mod cli;
 pub mod compile;
 pub mod data;

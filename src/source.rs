@@ -24,6 +24,11 @@ impl Span {
         Span { end: other.end.max(self.start), ..self }
     }
 
+    /// Whether another place lies in this one.
+    pub fn holds(self, other: Span) -> bool {
+        self.file == other.file && self.start <= other.start && other.end <= self.end
+    }
+
     /// The bytes as a range for slicing.
     pub fn range(self) -> Range<usize> {
         self.start as usize..self.end as usize

@@ -240,3 +240,99 @@ fn every_shell_gets_completions() {
         assert!(output.status.success() && told(&output).contains("predict"), "{shell}");
     }
 }
+
+/// Specs that say the same in two ways.
+const SAME: &[(&str, &str)] = &[
+    (
+        "Input(8x8x3) >> repeat [f, s] in [[4, 1], [6, 2]] { Conv(3x3, f, stride=s, padding=same) as \"c{f}\" }",
+        "Input(8x8x3) >> Conv(3x3, 4, padding=same) as c4 >> Conv(3x3, 6, stride=2, padding=same) as c6",
+    ),
+    ("Input(4) >> repeat [f] in [[4], [6]] { Relu(f) }", "Input(4) >> Relu(4) >> Relu(6)"),
+    ("Input(4) >> repeat [h, w] in [3x5, [7, 9]] { Relu(h * w) }", "Input(4) >> Relu(15) >> Relu(63)"),
+    (
+        "net spec = Input(4) >> g(1..=2) >> g(depths=5..7)\nnet g(depths) = repeat d in depths { Relu(d) as \"r{d}\" }",
+        "Input(4) >> Relu(1) as r1 >> Relu(2) as r2 >> Relu(5) as r5 >> Relu(6) as r6",
+    ),
+    ("net spec(n=[3, 5, 7]) = Input(4) >> Relu(n[0]) >> Relu(n[-1] + n[1])", "Input(4) >> Relu(3) >> Relu(12)"),
+    ("net spec(s=8x9x3) = Input(s) >> Conv(3x3, s[0] + s[2])", "Input(8x9x3) >> Conv(3x3, 11)"),
+    (
+        "net spec(n=[[3, Relu], [5, Tanh]]) = Input(4) >> repeat i in 0..2 { Dense(n[i][0]) >> n[i][1] }",
+        "Input(4) >> Dense(3) >> Relu >> Dense(5) >> Tanh",
+    ),
+    (
+        "net spec(ends=[Relu(3), Input(4) >> Tanh(5)]) = ends[1] >> ends[0] as last",
+        "Input(4) >> Tanh(5) >> Relu(3) as last",
+    ),
+    (
+        "net spec = Input(4) >> g(1..1)\nnet g(list) = repeat i in list { Relu(i) } >> Relu(len(list) + 1)",
+        "Input(4) >> Identity >> Relu(1)",
+    ),
+];
+
+#[test]
+fn lists_are_taken_apart_and_counted() {
+    for (one, other) in SAME {
+        let folder = folder(&[("spec.net", one), ("other.net", other)]);
+        let table = |file: &str| {
+            let output = netc(folder.path(), &["show", file, "--format", "json"]);
+            assert_eq!(output.status.code(), Some(0), "{one}: {}", told(&output));
+            let document: serde_json::Value = serde_json::from_slice(&output.stdout).expect("one document");
+            document["layers"].clone()
+        };
+        assert_eq!(table("spec.net"), table("other.net"), "{one}");
+    }
+}
+
+/// What `netc check` says of files of nets, on stdout, and the codes and labels of what is wrong.
+const FRAGMENTS: &[(&str, &str, &[&str])] = &[
+    ("net head = Flatten >> Softmax(10)", "head: a fragment, (?, 224, 224, 64) -> [... 2 layers ...] -> (?, 10)", &[]),
+    ("net cell = LSTM(12)", "cell: a fragment, (?, ?, 64) -> [... 1 layer ...] -> (?, 12)", &[]),
+    (
+        "net block = (Conv(1x1, 256) | Identity) >> Add",
+        "block: a fragment, (?, ?, ?, 256) -> [... 3 layers ...] -> (?, ?, ?, 256)",
+        &[],
+    ),
+    (
+        "net join = Add >> Relu",
+        "join: a fragment, [(?, ?, ?, 64), (?, ?, ?, 64)] -> [... 2 layers ...] -> (?, ?, ?, 64)",
+        &[],
+    ),
+    (
+        "net twice: (?, h, w, c) -> (?, h, w, 2*c) = Conv(1x1, 2*c)",
+        "twice: a fragment, (?, ?, ?, 64) -> [... 1 layer ...] -> (?, ?, ?, 128)",
+        &[],
+    ),
+    ("net gate = GatedAverage", "gate: a fragment, its names and arguments; its shapes depend on what comes in", &[]),
+    (
+        "net stage(n, f=64) = repeat i in 1..=n { Conv(3x3, f) as \"c{i}\" }",
+        "stage: a fragment, its names and arguments; its shapes depend on `n`",
+        &[],
+    ),
+    ("net spec = Input(4) >> piece\nnet piece = Relu(3)", "spec: (?, 4) -> [... 2 layers ...] -> (?, 3)", &[]),
+    // Mistakes of nets that nothing uses, and of nets whose parameters have no values.
+    ("net spec = Input(4) >> Relu\nnet other(n) = Relu(n) >> Rleu", "", &["E0201", "W1003"]),
+    ("net spec = Input(4) >> Relu\nnet other = Input(4) >> Conv(3x3, 2)", "", &["E0301"]),
+    ("net stage(n) = Conv(3x3, n, strid=2) >> Dense(-1)", "", &["E0204", "E0207"]),
+    ("net outer(n) = inner(n, n)\nnet inner(n) = Relu(n)", "", &["E0206"]),
+    // Whatever comes in.
+    ("net none = (Conv(3x3, 4) | Dense(3)) >> Concatenate", "", &["E0301"]),
+    ("net none = Conv(1x1, 4) >> (Conv(1x1, 8) | Conv(1x1, 9)) >> Add", "", &["E0303"]),
+    // Told once, where it is known what comes in.
+    ("net spec = Input(4) >> piece\nnet piece = Relu(3) >> Conv(3x3, 2)", "", &["E0301"]),
+];
+
+#[test]
+fn every_net_of_a_file_is_checked() {
+    for (text, line, codes) in FRAGMENTS {
+        let folder = folder(&[("spec.net", text)]);
+        let output = netc(folder.path(), &["check", "spec.net"]);
+        let wrong = codes.iter().any(|code| code.starts_with('E'));
+        assert_eq!(output.status.code(), Some(i32::from(wrong)), "{text}: {}", told(&output));
+        assert_eq!(String::from_utf8_lossy(&output.stdout).trim_end(), *line, "{text}");
+        let errors = String::from_utf8_lossy(&output.stderr);
+        let mut found: Vec<&str> =
+            errors.lines().filter_map(|line| line.split_once('[')?.1.split_once("]:")).map(|(code, _)| code).collect();
+        found.sort_unstable();
+        assert_eq!(found, *codes, "{text}: {errors}");
+    }
+}

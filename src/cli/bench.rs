@@ -2,7 +2,7 @@
 
 use super::build::{self, Choices};
 use super::{Done, report};
-use crate::diagnostics::{Code, Diagnostic};
+use crate::diagnostics::{Code, Diagnostic, counted};
 use crate::plan::StepKernel;
 use crate::runtime::{Session, threads};
 use std::sync::Arc;
@@ -69,8 +69,9 @@ fn measure(artifact: &Arc<crate::artifact::Artifact>, batch: usize, threads: usi
     let median = times[runs / 2];
     let gflops = 2.0 * plan.multiply_adds as f64 * batch as f64 / median.as_secs_f64() / 1e9;
     report::print(format!(
-        "{}  batch {batch}, {threads} thread(s): median {:.2} ms, fastest {:.2} ms, {:.1} images/s, {gflops:.0} GFLOP/s of direct work\n",
+        "{}  batch {batch}, {}: median {:.2} ms, fastest {:.2} ms, {:.1} images/s, {gflops:.0} GFLOP/s of direct work\n",
         artifact.manifest.net,
+        counted(threads, "thread"),
         milliseconds(median),
         milliseconds(times[0]),
         batch as f64 / median.as_secs_f64(),

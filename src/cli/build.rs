@@ -2,7 +2,7 @@
 
 use super::{Done, report};
 use crate::compile::{self, BuildOptions};
-use crate::diagnostics::{Code, Diagnostic};
+use crate::diagnostics::{Code, Diagnostic, counted};
 use crate::elaborate::Spec;
 use crate::syntax;
 use crate::weights::bind::{Report, millions, shortened};
@@ -123,7 +123,10 @@ fn tell(build: &compile::Build) {
     report::line("Checking", format!("{}  {}", build.graph.name, build.graph.summary()));
     tell_binding(&build.bindings.report);
     let plan = &build.compiled.plan;
-    report::line("Fusing", format!("{} layers into {} steps", build.graph.nodes.len(), plan.steps.len()));
+    report::line(
+        "Fusing",
+        format!("{} into {}", counted(build.graph.nodes.len(), "layer"), counted(plan.steps.len(), "step")),
+    );
     let floats = |count: usize| report::bytes(count as u64 * 4);
     report::line(
         "Planning",

@@ -6,10 +6,18 @@ use crate::diagnostics::{Code, Diagnostic};
 #[derive(clap::Args, Debug)]
 pub struct Args {
     /// A code such as E0301; without one, all are listed
+    #[arg(conflicts_with = "all")]
     code: Option<String>,
+    /// Print all of them with their explanations, as a page in Markdown
+    #[arg(long)]
+    all: bool,
 }
 
 pub fn run(args: &Args) -> Done {
+    if args.all {
+        report::print(Code::page());
+        return Ok(());
+    }
     let Some(text) = &args.code else {
         for code in Code::ALL {
             report::print(format!("{code}  {}\n", code.title()));
@@ -18,7 +26,7 @@ pub fn run(args: &Args) -> Done {
     };
     match text.parse::<Code>() {
         Ok(code) => {
-            report::print(format!("{code}: {}\n\n{}\n", code.title(), code.explain()));
+            report::print(code.lesson());
             Ok(())
         }
         Err(()) => {

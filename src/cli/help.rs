@@ -4,16 +4,25 @@ use super::{Done, Program, report};
 use crate::diagnostics::{Code, Diagnostic, suggest};
 use crate::elaborate::shipped;
 use crate::ops;
+use crate::train::recipe;
 use clap::CommandFactory;
 use std::fmt::Write;
 
 #[derive(clap::Args, Debug)]
 pub struct Args {
     /// A layer, a shipped net or a command; without one, all are listed
+    #[arg(conflicts_with = "all")]
     name: Option<String>,
+    /// Describe all layers, as a page in Markdown
+    #[arg(long)]
+    all: bool,
 }
 
 pub fn run(args: &Args) -> Done {
+    if args.all {
+        report::print(ops::page());
+        return Ok(());
+    }
     let mut program = Program::command();
     let Some(name) = &args.name else {
         report::print(format!("{}\n{}", program.render_help(), list()));
@@ -27,12 +36,17 @@ pub fn run(args: &Args) -> Done {
         report::print(spec.text);
         return Ok(());
     }
+    if let Some(text) = recipe::documentation(name) {
+        report::print(text);
+        return Ok(());
+    }
     if let Some(command) = program.find_subcommand_mut(name) {
         report::print(command.render_long_help());
         return Ok(());
     }
     let mut known: Vec<String> = program.get_subcommands().map(|command| command.get_name().to_string()).collect();
     known.extend(ops::names().map(str::to_string));
+    known.extend(recipe::names().into_iter().map(str::to_string));
     known.extend(shipped::SPECS.iter().map(|spec| spec.name.to_string()));
     let near = suggest::did_you_mean(name, known.iter().map(String::as_str));
     Err(report::fail_with(
@@ -50,6 +64,7 @@ fn list() -> String {
         let _ = writeln!(text, "  {:width$}  {}", layer.name, layer.summary);
     }
     let names: Vec<&str> = shipped::SPECS.iter().map(|spec| spec.name).collect();
+    let _ = writeln!(text, "\nIn recipes: {}", recipe::names().join(", "));
     let _ = writeln!(text, "\nNets that ship: {}", names.join(", "));
     text
 }

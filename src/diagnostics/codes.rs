@@ -4,7 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 
 macro_rules! codes {
-    ($($name:ident = $text:literal, $title:literal, $explain:literal;)*) => {
+    ($($name:ident = $text:literal, $title:literal, $explain:literal, $example:literal;)*) => {
         /// The stable number of a kind of mistake (`E…`) or lint (`W…`).
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
         pub enum Code { $(#[doc = $title] $name,)* }
@@ -27,162 +27,266 @@ macro_rules! codes {
             pub fn explain(self) -> &'static str {
                 match self { $(Code::$name => $explain,)* }
             }
+
+            /// A spec, or after a `$` a command, that it answers.
+            pub fn example(self) -> &'static str {
+                match self { $(Code::$name => $example,)* }
+            }
         }
     };
 }
 
 codes! {
     NotUtf8 = "E0001", "the file is not UTF-8 text",
-        "A spec is text in UTF-8. This file holds bytes that are none: it is likely a weights file, a photo or an artifact that was named in place of the spec.";
+        "A spec is text in UTF-8. This file holds bytes that are none: it is likely a weights file, a photo or an artifact that was named in place of the spec.",
+        "$ netc check vgg16.h5";
     Unreadable = "E0002", "a file cannot be read",
-        "The file is not there, is a folder, or may not be read by this user. Relative paths in a spec start at the spec's folder, those on the command line at the working directory.";
+        "The file is not there, is a folder, or may not be read by this user. Relative paths in a spec start at the spec's folder, those on the command line at the working directory.",
+        "use \"blcoks.net\"\n\nnet small = Input(4) >> Softmax(2)";
     Syntax = "E0101", "the text does not follow the grammar",
-        "The message says what was found and what could stand there. An item starts with `net`, `weights`, `labels`, `train`, `use` or `expect`; an expression chains layers with `>>`.\n\n    net small = Input(28x28x1) >> Flatten >> Softmax(10)";
+        "The message says what was found and what could stand there. An item starts with `net`, `weights`, `labels`, `train`, `use` or `expect`; an expression chains layers with `>>`.",
+        "net small = Input(28x28x1) Flatten >> Softmax(10)   # a `>>` is missing";
     Unclosed = "E0102", "a bracket or quote is not closed",
-        "Each `(`, `[`, `{` and `\"` needs its partner. The label shows the one that is left open.";
+        "Each `(`, `[`, `{` and `\"` needs its partner. The label shows the one that is left open.",
+        "net small = Input(28x28x1) >> Dense(10";
     Literal = "E0103", "a number or text cannot be read",
-        "Integers have up to 18 digits, sizes are written `3x3` or `224x224x3`, texts stand in double quotes with the escapes \\\" \\\\ \\n \\t, and a brace in a text is `{{`.";
+        "Integers have up to 18 digits, sizes are written `3x3` or `224x224x3`, texts stand in double quotes with the escapes \\\" \\\\ \\n \\t, and a brace in a text is `{{`.",
+        "Input(4) >> Dense(99999999999999999999)";
     TooDeep = "E0104", "the text is nested too deeply or too large",
-        "A spec may have up to 4 MB and 64 levels of brackets; both are far above what networks need. Use `repeat` and nets of your own in place of nesting.";
+        "A spec may have up to 4 MB and 64 levels of brackets; both are far above what networks need. Use `repeat` and nets of your own in place of nesting.",
+        "net deep = Input(4) >> ((((((((((((((((((((((((((((((((((((((((((((((((((((((((((((((((((Relu(4)))))))))))))))))))))))))))))))))))))))))))))))))))))))))))))))))))";
     Edition = "E0105", "an edition that this program does not know",
-        "A first line `netc 1` pins the language's edition. This program knows edition 1.";
+        "A first line `netc 1` pins the language's edition. This program knows edition 1.",
+        "netc 7\n\nnet small = Input(4) >> Softmax(2)";
     UnknownName = "E0201", "no layer, net or value has this name",
-        "Names are looked up among the parameters and `let`s in scope, the file's nets, the nets that `use` brings, the nets that ship with netc, and the layers. `netc help` lists the layers.";
+        "Names are looked up among the parameters and `let`s in scope, the file's nets, the nets that `use` brings, the nets that ship with netc, and the layers. `netc help` lists the layers.",
+        "Input(28x28x1) >> Flaten >> Softmax(10)";
     DuplicateItem = "E0202", "two items of one kind have one name",
-        "A net, and the weights, labels or recipe of a net, are defined once per file. Rename one of them.";
+        "A net, and the weights, labels or recipe of a net, are defined once per file. Rename one of them.",
+        "net a = Input(4) >> Relu\nnet a = Input(4) >> Tanh";
     DuplicateLayer = "E0203", "two layers of one net have one name",
-        "Every layer of a net has a name of its own, so that cuts and weights can name it. Wrap one of the two mentions in a scope: `(…) as left` makes its layers `left/…`.";
+        "Every layer of a net has a name of its own, so that cuts and weights can name it. Wrap one of the two mentions in a scope: `(…) as left` makes its layers `left/…`.",
+        "Input(4) >> Relu(4) as hidden >> Relu(4) as hidden";
     UnknownArgument = "E0204", "no argument has this name",
-        "`netc help LAYER` lists a layer's arguments; a net's stand in its definition.";
+        "`netc help LAYER` lists a layer's arguments; a net's stand in its definition.",
+        "Input(28x28x1) >> Conv(3x3, 8, strides=2)";
     MissingArgument = "E0205", "an argument without a default is missing",
-        "`netc help LAYER` shows which arguments a layer needs.";
+        "`netc help LAYER` shows which arguments a layer needs.",
+        "Input(28x28x1) >> Conv(3x3)";
     TooManyArguments = "E0206", "more arguments than there are parameters",
-        "Arguments go by position in the order of the documentation, or by name.";
+        "Arguments go by position in the order of the documentation, or by name.",
+        "Input(28x28x1) >> Flatten(1, 2)";
     WrongArgument = "E0207", "an argument's value cannot be used",
-        "The message says what the argument takes and what it was given.";
+        "The message says what the argument takes and what it was given.",
+        "Input(28x28x1) >> Conv(3x3, 8, padding=smae)";
     Recursion = "E0208", "a net contains itself",
-        "Networks are finite: a net cannot be built from itself. `repeat(n) { … }` chains an expression n times.";
+        "Networks are finite: a net cannot be built from itself. `repeat(n) { … }` chains an expression n times.",
+        "net a = Input(4) >> b\nnet b = Relu(4) >> b";
     ReservedName = "E0209", "this name cannot be taken",
-        "The names of layers (`Dense`) and the language's words cannot name a net or a parameter.";
+        "The names of layers (`Dense`) and the language's words cannot name a net or a parameter.",
+        "net Relu = Input(4) >> Tanh";
     Use = "E0210", "a used file cannot be brought in",
-        "`use \"blocks.net\"` names a file beside this one or below the project's root (the folder of the file that is built). Files may not use each other in a circle, nor bring in a net twice.";
+        "`use \"blocks.net\"` names a file beside this one or below the project's root (the folder of the file that is built). Files may not use each other in a circle, nor bring in a net twice.",
+        "use \"../blocks.net\"\n\nnet small = Input(4) >> Softmax(2)";
     NoNet = "E0211", "it is not clear which net is meant",
-        "A file's net is the one named like the file, else its only complete net (one that starts at `Input`). `--net NAME` picks one.";
+        "A file's net is the one named like the file, else its only complete net (one that starts at `Input`). `--net NAME` picks one.",
+        "$ netc show bird.net --net brid";
     NotANet = "E0212", "a value stands where a net is needed, or the other way round",
-        "`>>` joins nets: layers, nets and expressions of them. Numbers and texts are arguments.";
+        "`>>` joins nets: layers, nets and expressions of them. Numbers and texts are arguments.",
+        "Input(4) >> 10";
     ValueInChain = "E0213", "what comes in is not used",
-        "A `let` is a value: it was computed already and takes no input. `x >> a` would throw x away. Use the value at the start of a chain or as a branch: `(x | a) >> Concatenate`.";
+        "A `let` is a value: it was computed already and takes no input. `x >> a` would throw x away. Use the value at the start of a chain or as a branch: `(x | a) >> Concatenate`.",
+        "Input(4) >> { let a = Relu(4)  Tanh(4) >> a }";
     Arithmetic = "E0214", "a calculation has no result",
-        "Integer division must be exact, numbers stay within 64 bits, and arithmetic takes numbers.";
+        "Integer division must be exact, numbers stay within 64 bits, and arithmetic takes numbers.",
+        "Input(7 / 2) >> Softmax(2)";
     Limit = "E0215", "the expansion is too large",
-        "Limits keep a mistyped number from eating the machine: 10,000 repeats, 100,000 layers, 64 nets inside nets.";
+        "Limits keep a mistyped number from eating the machine: 10,000 repeats, 100,000 layers, 64 nets inside nets.",
+        "Input(4) >> repeat(1000000) { Relu(4) }";
     Fragment = "E0216", "the net has no input",
-        "A net that does not start at `Input` is a fragment: it says what happens to an input, but not which. Put `Input(224x224x3) >>` before it, or use it in another net.";
+        "A net that does not start at `Input` is a fragment: it says what happens to an input, but not which. Put `Input(224x224x3) >>` before it, or use it in another net.",
+        "$ netc build 'Flatten >> Softmax(10)'";
     Expectation = "E0218", "an expectation does not hold",
-        "`expect bird: (?, 224, 224, 3) -> (?, 10)` and `expect top1(bird, \"owl.jpg\") == \"owl\"` are promises that `netc test` checks. The message shows what was found: correct the net, or the promise.";
+        "`expect bird: (?, 224, 224, 3) -> (?, 10)` and `expect top1(bird, \"owl.jpg\") == \"owl\"` are promises that `netc test` checks. The message shows what was found: correct the net, or the promise.",
+        "net bird = Input(4) >> Softmax(10)\n\nexpect bird: (?, 4) -> (?, 11)   # told by `netc test`";
     ExpectationForm = "E0219", "an expectation cannot be evaluated",
-        "An expectation is a signature of a net, or a condition over `top1(net, \"photo\")` (a label, or the class's number where the net has no labels), `parameters(net)`, `layers(net)`, numbers and texts, compared and joined with `and`, `or` and `not`. A photo's path starts at the spec's folder.\n\n    expect parameters(bird) < 140000000";
+        "An expectation is a signature of a net, or a condition over `top1(net, \"photo\")` (a label, or the class's number where the net has no labels), `parameters(net)`, `layers(net)`, numbers and texts, compared and joined with `and`, `or` and `not`. A photo's path starts at the spec's folder.",
+        "net bird = Input(4) >> Softmax(10)\n\nexpect top5(bird, \"owl.jpg\") == \"owl\"   # told by `netc test`";
     WrongRank = "E0301", "a layer gets a tensor with the wrong number of dimensions",
-        "Images are (batch, height, width, channels), sequences (batch, time, features), features (batch, features). `Flatten` makes features of an image, `GlobalPool(avg)` averages it.";
+        "Images are (batch, height, width, channels), sequences (batch, time, features), features (batch, features). `Flatten` makes features of an image, `GlobalPool(avg)` averages it.",
+        "Input(28x28x1) >> Softmax(10)";
     Mismatch = "E0302", "two shapes that must agree differ",
-        "An `Input` in the middle of a chain asserts the shape there, and a fragment that was cut from a net needs the shape it was cut at.";
+        "An `Input` in the middle of a chain asserts the shape there, and a fragment that was cut from a net needs the shape it was cut at.",
+        "vgg16[..dropout-2] >> Input(1000) >> Softmax(10)";
     MergeMismatch = "E0303", "branches that are merged do not fit together",
-        "`Add`, `Multiply` and the like need equal shapes; `Concatenate` needs shapes that differ only along its axis.";
+        "`Add`, `Multiply` and the like need equal shapes; `Concatenate` needs shapes that differ only along its axis.",
+        "Input(28x28x1) >> (Conv(3x3, 8) | Identity) >> Add";
     NeedsMerge = "E0304", "several outputs meet a layer that takes one",
-        "Parallel branches must be joined by a merge: `(a | b) >> Concatenate`, `Add`, `Multiply`, `Average` or `GatedAverage`.";
+        "Parallel branches must be joined by a merge: `(a | b) >> Concatenate`, `Add`, `Multiply`, `Average` or `GatedAverage`.",
+        "Input(4) >> (Relu(4) | Tanh(4)) >> Softmax(2)";
     Window = "E0305", "a window is larger than what it slides over",
-        "With `padding=valid` a convolution or pool needs at least one whole window. Use `padding=same`, a smaller size, or fewer pools before.";
+        "With `padding=valid` a convolution or pool needs at least one whole window. Use `padding=same`, a smaller size, or fewer pools before.",
+        "Input(4x4x3) >> Conv(5x5, 8)";
     Reshape = "E0306", "the sizes do not hold the same number of values",
-        "A reshape keeps all values: the product of the new sizes must equal that of the old ones. One size may be open (`?`).";
+        "A reshape keeps all values: the product of the new sizes must equal that of the old ones. One size may be open (`?`).",
+        "Input(28x28x1) >> Reshape(28x27)";
     OpenSize = "E0307", "a size must be known here",
-        "A `?` in `Input` leaves a size open. Layers whose parameters depend on it, and a plan, need it known.";
+        "A `?` in `Input` leaves a size open. Layers whose parameters depend on it, and a plan, need it known.",
+        "Input(?x?x3) >> Flatten >> Softmax(10)";
     Channels = "E0308", "channels and groups do not divide",
-        "In a grouped convolution the input's and the output's channels must both be multiples of `groups`.";
+        "In a grouped convolution the input's and the output's channels must both be multiples of `groups`.",
+        "Input(28x28x3) >> Conv(3x3, 8, groups=2)";
     TooLarge = "E0309", "a tensor is too large",
-        "A layer's output and each of its parameters may have up to 2^33 values per image. A size is likely mistyped.";
+        "A layer's output and each of its parameters may have up to 2^33 values per image. A size is likely mistyped.",
+        "Input(4) >> Dense(9999999999)";
     Contract = "E0310", "a net's signature does not hold",
-        "`net f: (?, h, w, c) -> (?, h, w, 2*c)` is a promise: the caller must give the left side, the net's body the right side. The message says who breaks it.";
+        "`net f: (?, h, w, c) -> (?, h, w, 2*c)` is a promise: the caller must give the left side, the net's body the right side. The message says who breaks it.",
+        "net halves: (?, n) -> (?, n / 2) = Dense(8)\n\nnet small = Input(4) >> halves";
     WeightsMissing = "E0401", "the weights file is not there",
-        "`weights NAME = \"file\"` starts at the spec's folder. `--weights NAME=path` on the command line replaces the file.";
+        "`weights NAME = \"file\"` starts at the spec's folder. `--weights NAME=path` on the command line replaces the file.",
+        "weights vgg16 = \"no_such_file.h5\"   # told by `netc build`, `netc check` warns\n\nnet bird = vgg16[..dropout-2] >> Softmax(10)";
     WeightsUnreadable = "E0402", "the weights file cannot be read",
-        "Weights are read from HDF5 files (NeuPy, Keras), `.keras` archives and safetensors. The message says what the file looks like instead.";
+        "Weights are read from HDF5 files (NeuPy, Keras), `.keras` archives and safetensors. The message says what the file looks like instead.",
+        "$ netc build bird.net --weights vgg16=photo.jpg";
     WeightsMismatch = "E0403", "the weights do not fit the net",
-        "Every parameter of the net must be found in the file with its exact shape. All that do not fit are listed, with the nearest names in the file. `rename = { \"name in the file\" = \"layer\" }` maps names; `missing = initialize` lets the rest start from its initialiser.";
+        "Every parameter of the net must be found in the file with its exact shape. All that do not fit are listed, with the nearest names in the file. `rename = { \"name in the file\" = \"layer\" }` maps names; `missing = initialize` lets the rest start from its initialiser.",
+        "weights vgg16 = \"resnet50.h5\"   # told by `netc build`\n\nnet bird = vgg16[..dropout-2] >> Softmax(10)";
     WeightsCorrupt = "E0404", "the weights file is damaged",
-        "The file ends too early or contradicts itself. Fetch it again and compare its checksum; `sha256 = \"…\"` pins it.";
+        "The file ends too early or contradicts itself. Fetch it again and compare its checksum; `sha256 = \"…\"` pins it.",
+        "$ netc build bird.net --weights vgg16=half_a_download.h5";
     WeightsLayout = "E0405", "the layout of the weights is not known",
-        "netc knows the layouts of NeuPy, Keras 1 to 3 and safetensors, and finds out by itself. `layout = …` insists on one.";
+        "netc knows the layouts of NeuPy, Keras 1 to 3 and safetensors, and finds out by itself. `layout = …` insists on one.",
+        "weights vgg16 = \"vgg16.h5\" { layout = neupy }   # and the file is one of Keras";
     WeightsDigest = "E0406", "the weights file is another one than was pinned",
-        "`sha256 = \"…\"` in the weights block names the file's digest, and this file has another.";
+        "`sha256 = \"…\"` in the weights block names the file's digest, and this file has another.",
+        "weights vgg16 = \"vgg16.h5\" {\n  sha256 = \"0000000000000000000000000000000000000000000000000000000000000000\"\n}";
     WeightsNet = "E0407", "weights, labels or a recipe for a net that is not there",
-        "The name after `weights`, `labels` and `train` is the name of a net: of this file, of a used file, or one that ships with netc.";
+        "The name after `weights`, `labels` and `train` is the name of a net: of this file, of a used file, or one that ships with netc.",
+        "net bird = Input(4) >> Softmax(2)\n\nlabels brid = [\"owl\", \"wren\"]";
     Untrained = "E0408", "parameters that nothing has trained",
-        "An artifact with random parameters predicts nonsense, so `netc build` refuses. Bind weights, train the net (`netc train`), or say `--allow-untrained`.";
+        "An artifact with random parameters predicts nonsense, so `netc build` refuses. Bind weights, train the net (`netc train`), or say `--allow-untrained`.",
+        "$ netc build 'Input(4) >> Softmax(2)'";
     WeightsOption = "E0409", "a weights block has an entry that means nothing",
-        "The entries are layout, missing, rename, sha256 and image.";
+        "The entries are layout, missing, rename, sha256 and image.",
+        "net bird = Input(4) >> Softmax(2)\n\nweights bird = \"bird.h5\" { mising = initialize }";
     UnknownLayer = "E0501", "the net that is cut has no such layer",
-        "`netc show NET` lists the names that can stand in a cut. An index counts from the start, or with a minus from the end; scopes (`fire2`) are ends too.";
+        "`netc show NET` lists the names that can stand in a cut. An index counts from the start, or with a minus from the end; scopes (`fire2`) are ends too.",
+        "vgg16[..dropout-3] >> Softmax(10)";
     EmptyCut = "E0502", "a cut keeps nothing",
-        "`..a` leaves a out: it keeps what leads to a. `..=a` takes it in.";
+        "`..a` leaves a out: it keeps what leads to a. `..=a` takes it in.",
+        "vgg16[dropout-2..conv1_1]";
     HangingEdge = "E0503", "a cut would leave an edge hanging",
-        "On a net with branches, an end keeps all that leads to it and a start all that follows from it. A start inside one branch of a merge leaves the other branch without its source: start before the branches part.";
+        "On a net with branches, an end keeps all that leads to it and a start all that follows from it. A start inside one branch of a merge leaves the other branch without its source: start before the branches part.",
+        "squeezenet[fire2/expand1x1..]";
     Recipe = "E0601", "a training recipe has an entry that means nothing",
-        "The keys are data, validation, optimizer, loss, epochs, batch, seed, shuffle, metrics, regularizer, schedule, stop, augment, checkpoint and class_weights.";
+        "The keys are data, validation, optimizer, loss, epochs, batch, seed, shuffle, metrics, regularizer, schedule, stop, augment, checkpoint and class_weights.",
+        "net bird = Input(4) >> Softmax(2)\n\ntrain bird { data = images(\"birds\"), epoch = 10 }";
     RecipeValue = "E0602", "a value in a training recipe cannot be used",
-        "The message says what the key takes. `netc explain E0602` and the documentation list optimizers, losses and schedules.";
+        "The message says what the key takes. `netc help Momentum` describes an optimizer; losses, schedules, regularizers, data and augmentation likewise.",
+        "net bird = Input(4) >> Softmax(2)\n\ntrain bird { data = images(\"birds\"), epochs = many }";
     Untrainable = "E0603", "a net cannot be trained",
-        "The message names the layer and the reason. Freeze it and what stands before it with `frozen(…)`, or leave it out. A net is trained by one output, and something in it must not be frozen.";
+        "The message names the layer and the reason. Freeze it and what stands before it with `frozen(…)`, or leave it out. A net is trained by one output, and something in it must not be frozen.",
+        "$ netc train bird.net   # net bird = frozen(vgg16)";
     Diverged = "E0604", "training diverged",
-        "The loss is no number any more. A smaller `step`, a warm-up, or `clip_norm` in the optimizer usually helps; check that inputs are scaled as the net expects and that targets are right. What was written before stays: the last checkpoint holds the epoch before.";
+        "The loss is no number any more. A smaller `step`, a warm-up, or `clip_norm` in the optimizer usually helps; check that inputs are scaled as the net expects and that targets are right. What was written before stays: the last checkpoint holds the epoch before.",
+        "$ netc train bird.net   # optimizer = Momentum(step=1000)";
     Resume = "E0605", "there is no run to go on with",
-        "`netc train --resume` continues a run from its last checkpoint, which stands in the folder NAME.run beside the spec. It must have been written by the same recipe, net and data.";
+        "`netc train --resume` continues a run from its last checkpoint, which stands in the folder NAME.run beside the spec. It must have been written by the same recipe, net and data.",
+        "$ netc train bird.net --resume   # nothing was trained before";
     Photo = "E0701", "a photo cannot be used",
-        "JPEG and PNG files up to 64 megapixels are read. The message says what is wrong with this one.";
+        "JPEG and PNG files up to 64 megapixels are read. The message says what is wrong with this one.",
+        "$ netc predict bird.netb half_a_photo.jpg";
     Labels = "E0702", "the labels do not fit the net",
-        "A net with n outputs has n labels: one per line of the file, or in a list.";
+        "A net with n outputs has n labels: one per line of the file, or in a list.",
+        "net bird = Input(4) >> Softmax(3)\n\nlabels bird = [\"owl\", \"wren\"]   # told by `netc build`";
     Array = "E0703", "an array cannot be used",
-        "Arrays are read from .npy, .npz and HDF5 files. The first dimension counts the images; the others must be the net's input.";
+        "Arrays are read from .npy, .npz and HDF5 files. The first dimension counts the images; the others must be the net's input.",
+        "$ netc predict bird.netb features.npy   # of another shape than the net's input";
     Inputs = "E0704", "there is nothing to predict",
-        "`netc predict M.netb photo.jpg` takes photos, folders of photos, and .npy or .npz arrays.";
+        "`netc predict M.netb photo.jpg` takes photos, folders of photos, and .npy or .npz arrays.",
+        "$ netc predict bird.netb no_such_photo.jpg";
     Preprocessing = "E0705", "the net does not say how a photo becomes its input",
-        "Write `Input(224x224x3, image=Caffe)` (or Torch, Unit, Symmetric, or the full form) in the spec; it then travels with the net into the artifact. Arrays need none.";
+        "Write `Input(224x224x3, image=Caffe)` (or Torch, Unit, Symmetric, or the full form) in the spec; it then travels with the net into the artifact. Arrays need none.",
+        "$ netc predict 'Input(224x224x3) >> …' photo.jpg";
     Dataset = "E0706", "the data of a recipe cannot be used",
-        "`images(\"folder\")` takes one folder of photos per class, `csv(\"list.csv\")` rows of path and label, `arrays(\"file.h5\", x=\"images\", y=\"targets\")` arrays whose first dimension counts the images. Classes must be as many as the net's outputs.";
+        "`images(\"folder\")` takes one folder of photos per class, `csv(\"list.csv\")` rows of path and label, `arrays(\"file.h5\", x=\"images\", y=\"targets\")` arrays whose first dimension counts the images. Classes must be as many as the net's outputs.",
+        "$ netc train bird.net   # data = images(\"no_such_folder\")";
     Memory = "E0801", "the plan does not fit the memory that it may use",
-        "`--max-memory` bounds the arena and the constants. A smaller batch needs less.";
+        "`--max-memory` bounds the arena and the constants. A smaller batch needs less.",
+        "$ netc build vgg16 --max-memory 1MB";
     Unsupported = "E0802", "this is not compiled yet",
-        "The net is right, but netc cannot lower one of its layers in this place. The message names it.";
+        "The net is right, but netc cannot lower one of its layers in this place. The message names it.",
+        "$ netc build bird.net";
     Deviation = "E0803", "the compiled net is not what its reference is",
-        "`netc verify` runs the compiled net beside plain loops in f64 on the graph as it was written. More than 1e-4 of the output's range is a fault of netc, or numbers so large that f32 cannot hold them.";
+        "`netc verify` runs the compiled net beside plain loops in f64 on the graph as it was written. More than 1e-4 of the output's range is a fault of netc, or numbers so large that f32 cannot hold them.",
+        "$ netc verify bird.net";
     NotAnArtifact = "E0901", "the file is no artifact",
-        "`netc build` writes artifacts with the ending .netb.";
+        "`netc build` writes artifacts with the ending .netb.",
+        "$ netc predict bird.net.bak photo.jpg";
     ArtifactVersion = "E0902", "the artifact was written by another version",
-        "Build it again from its spec: `netc inspect` shows the spec that it was made from.";
+        "Build it again from its spec: `netc inspect` shows the spec that it was made from.",
+        "$ netc predict built_long_ago.netb photo.jpg";
     ArtifactDamaged = "E0903", "the artifact is damaged",
-        "A checksum does not hold: the file was changed or cut off after it was written. Build it again.";
+        "A checksum does not hold: the file was changed or cut off after it was written. Build it again.",
+        "$ netc predict half_copied.netb photo.jpg";
     Output = "E0904", "the output cannot be written",
-        "The folder is not there, is not writable, or the disk is full. Nothing half-written is left behind.";
+        "The folder is not there, is not writable, or the disk is full. Nothing half-written is left behind.",
+        "$ netc build bird.net -o no_such_folder/bird.netb";
     SoftmaxTwice = "W1001", "softmax after softmax",
-        "A second softmax flattens the probabilities of the first. One of the two is likely not meant.";
+        "A second softmax flattens the probabilities of the first. One of the two is likely not meant.",
+        "Input(4) >> Softmax(3) >> Softmax";
     BiasBeforeNorm = "W1002", "a bias before batch normalisation",
-        "The normalisation subtracts it again. Write `bias=false`.";
+        "The normalisation subtracts it again. Write `bias=false`.",
+        "Input(28x28x1) >> Conv(3x3, 8) >> BatchNorm";
     UnusedNet = "W1003", "a net that nothing uses",
-        "Neither another net nor the command mentions it.";
+        "Neither another net nor the command mentions it.",
+        "net bird = Input(4) >> Softmax(2)\nnet head = Softmax(3)";
     FrozenUntrained = "W1004", "random weights are frozen",
-        "`frozen` keeps parameters as they are, and these come from no file: they stay random for ever.";
+        "`frozen` keeps parameters as they are, and these come from no file: they stay random for ever.",
+        "net bird = Input(4) >> frozen(Relu(3)) >> Softmax(2)   # told by `netc build --allow-untrained`";
     HugeDense = "W1005", "a very large dense layer behind a flatten",
-        "More than 50 million parameters in one layer. A `GlobalPool(avg)` in place of `Flatten` often serves as well.";
+        "More than 50 million parameters in one layer. A `GlobalPool(avg)` in place of `Flatten` often serves as well.",
+        "Input(64x64x16) >> Flatten >> Dense(4096)";
     PoolDropsBorder = "W1006", "a pool drops the border",
-        "The size is not a multiple of the stride: with `padding=valid` the last rows or columns are never looked at.";
+        "The size is not a multiple of the stride: with `padding=valid` the last rows or columns are never looked at.",
+        "Input(9x9x3) >> MaxPool(2x2)";
     ShadowedWord = "W1007", "a parameter hides a word with a meaning",
-        "Where a choice such as `same` is expected, a parameter of that name wins.";
-    WeightsAway = "W1008", "the weights file is not there yet",
-        "`netc check` does not need it, `netc build` does.";
+        "Where a choice such as `same` is expected, a parameter of that name wins.",
+        "net small = Input(28x28x1) >> block(3)\nnet block(same) = Conv(3x3, 8, padding=same)";
+    WeightsAway = "W1008", "a file of weights or labels is not there yet",
+        "`netc check` does not need it, `netc build` does. Relative paths start at the spec's folder.",
+        "net bird = Input(4) >> Softmax(2)\n\nweights bird = \"not_yet.h5\"";
     PreprocessingDiffers = "W1009", "the net's preprocessing is not that of its weights",
-        "The weights were trained on photos that were prepared in another way; predictions will be worse.";
+        "The weights were trained on photos that were prepared in another way; predictions will be worse.",
+        "net bird = Input(224x224x3, image=Torch) >> GlobalPool(avg) >> Softmax(2)\n\nweights bird = \"bird.h5\" { image = Caffe }";
 }
 
 impl Code {
+    /// What `netc explain` says: title, explanation and example.
+    pub fn lesson(self) -> String {
+        let example: String = self.example().lines().map(|line| format!("    {line}\n")).collect();
+        let example: Vec<&str> = example.lines().map(str::trim_end).collect();
+        format!("{self}: {}\n\n{}\n\nExample:\n\n{}\n", self.title(), self.explain(), example.join("\n"))
+    }
+
+    /// All codes as a page in Markdown: `docs/diagnostics.md`.
+    pub fn page() -> String {
+        let mut text = String::from(
+            "# Diagnostics\n\nEvery code that netc gives, what it means, and what it answers: `E` are errors, `W` lints. \
+             `netc explain E0301` prints one,\n`netc explain --all` this page.\n",
+        );
+        for code in Code::ALL {
+            let language = if code.example().starts_with('$') { "sh" } else { "net" };
+            text += &format!(
+                "\n## {code}: {}\n\n{}\n\n```{language}\n{}\n```\n",
+                code.title(),
+                code.explain(),
+                code.example()
+            );
+        }
+        text
+    }
+
     /// Whether it is a lint: legal, and likely not meant.
     pub fn is_lint(self) -> bool {
         self.text().starts_with('W')

@@ -3,6 +3,7 @@
 
 pub mod codes;
 pub mod render;
+pub mod spellings;
 pub mod suggest;
 
 pub use codes::Code;
@@ -149,4 +150,10 @@ impl From<Diagnostic> for Diagnostics {
     fn from(diagnostic: Diagnostic) -> Self {
         Self { list: vec![diagnostic] }
     }
+}
+
+/// A number and its noun: `1 step`, `3 steps`.
+pub fn counted(count: usize, noun: &str) -> String {
+    let s = if count == 1 { "" } else { "s" };
+    format!("{count} {noun}{s}")
 }

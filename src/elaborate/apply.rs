@@ -3,11 +3,11 @@
 use super::Stop;
 use super::elaborator::{DEEPEST, Elaborator, Flow};
 use super::environment::{Bound, Closure, Scope, Shared};
-use crate::diagnostics::{Code, Diagnostic};
+use crate::diagnostics::{Code, Diagnostic, counted};
 use crate::graph::{NodeId, Value, ValueKind};
 use crate::ops;
 use crate::source::Span;
-use crate::syntax::ast::{Expr, ExprKind, RepeatOver, Statement};
+use crate::syntax::ast::{Expr, ExprKind, Ident, Pattern, RepeatOver, Statement};
 use std::cell::RefCell;
 use std::rc::Rc;
 
@@ -49,7 +49,13 @@ impl<'p> Elaborator<'p> {
                 }
                 Ok(outputs)
             }
-            ExprKind::Cut { inner, range } => self.cut(inner, range, expression.span, scope, flow),
+            ExprKind::Cut { inner, range } => match self.item(inner, range, expression.span, scope) {
+                Some(item) => {
+                    let item = item?;
+                    self.apply_bound(item, expression.span, flow)
+                }
+                None => self.cut(inner, range, expression.span, scope, flow),
+            },
             ExprKind::Repeat { over, body } => self.repeat(over, body, expression.span, scope, flow),
             ExprKind::Block { statements, result } => self.block(statements, result, scope, flow),
             ExprKind::If { arms, otherwise } => match self.arm(arms, otherwise.as_deref(), scope)? {
@@ -60,12 +66,16 @@ impl<'p> Elaborator<'p> {
             ExprKind::Call { function, arguments } => {
                 self.mention(&function.text, arguments, expression.span, scope, flow)
             }
-            _ => Err(self.stop(
-                Diagnostic::new(Code::NotANet, "a value stands where a net is needed")
-                    .at(expression.span, "this is a value")
-                    .help("values are arguments: `Dense(10)`"),
-            )),
+            _ => Err(self.value_in_chain(expression.span)),
         }
+    }
+
+    pub(super) fn value_in_chain(&mut self, span: Span) -> Stop {
+        self.stop(
+            Diagnostic::new(Code::NotANet, "a value stands where a net is needed")
+                .at(span, "this is a value")
+                .help("values are arguments: `Dense(10)`"),
+        )
     }
 
     pub(super) fn identity(&mut self, span: Span, scope: &Rc<Scope<'p>>, flow: Flow) -> Result<Vec<NodeId>, Stop> {
@@ -193,7 +203,8 @@ impl<'p> Elaborator<'p> {
         flow: Flow,
     ) -> Result<Vec<NodeId>, Stop> {
         let integer = |kind| Value { kind: ValueKind::Int(kind), span };
-        let (variable, values): (Option<&str>, Vec<Bound<'p>>) = match over {
+        // The names that are bound, and for each repetition their values.
+        let (names, values): (&[Ident], Vec<Vec<Bound<'p>>>) = match over {
             RepeatOver::Count(count) => {
                 let count = self.integer(count, scope)?;
                 if count < 0 {
@@ -203,43 +214,63 @@ impl<'p> Elaborator<'p> {
                     ));
                 }
                 self.check_repeats(count, span)?;
-                (None, (0..count).map(|index| Bound::Data(integer(index))).collect())
+                (&[], vec![Vec::new(); count as usize])
             }
             RepeatOver::Range { variable, start, end, inclusive } => {
                 let (start, end) = (self.integer(start, scope)?, self.integer(end, scope)?);
                 let end = if *inclusive { end.saturating_add(1) } else { end };
                 self.check_repeats(end.saturating_sub(start), span)?;
-                (Some(&variable.text), (start..end).map(|index| Bound::Data(integer(index))).collect())
+                let values = (start..end).map(|index| vec![Bound::Data(integer(index))]).collect();
+                (std::slice::from_ref(variable), values)
             }
-            RepeatOver::List { variable, list } => {
-                let items = match self.evaluate(list, scope)? {
-                    Bound::List(items) => items.into_iter().map(|(item, _)| item).collect(),
-                    Bound::Data(Value { kind: ValueKind::List(items), .. }) => {
-                        items.into_iter().map(Bound::Data).collect()
-                    }
-                    _ => {
-                        return Err(self.stop(
-                            Diagnostic::new(Code::WrongArgument, "`repeat … in` goes over a list or a range")
-                                .at(list.span, "this is neither")
-                                .help("a range is written `1..=3`"),
-                        ));
-                    }
+            RepeatOver::List { pattern, list } => {
+                let bound = self.evaluate(list, scope)?;
+                let Some(items) = items_of(bound) else {
+                    return Err(self.stop(
+                        Diagnostic::new(Code::WrongArgument, "`repeat … in` goes over a list or a range")
+                            .at(list.span, "this is neither")
+                            .help("a range is written `1..=3`"),
+                    ));
                 };
-                (Some(&variable.text), items)
+                let values = items.into_iter().map(|(item, place)| match pattern {
+                    Pattern::Item(_) => Ok(vec![item]),
+                    Pattern::Parts(names, span) => self.parts(item, place, names.len(), *span),
+                });
+                (pattern.names(), values.collect::<Result<_, Stop>>()?)
             }
         };
         if values.is_empty() {
             return self.identity(span, scope, flow);
         }
         let mut flow = flow;
-        for value in values {
+        for values in values {
             let inner = Scope::inside(scope);
-            if let Some(variable) = variable {
-                inner.define(variable, value);
+            for (name, value) in names.iter().zip(values) {
+                inner.define(&name.text, value);
             }
             flow = Some(self.apply(body, &inner, flow)?);
         }
         Ok(flow.unwrap_or_default())
+    }
+
+    /// The parts of an item that a pattern names: as many as it has names.
+    fn parts(&mut self, item: Bound<'p>, place: Span, count: usize, pattern: Span) -> Result<Vec<Bound<'p>>, Stop> {
+        let found = match &item {
+            Bound::Data(value) => format!("this is {} `{value}`", value.kind.noun()),
+            _ => "this is a net".to_string(),
+        };
+        match items_of(item) {
+            Some(parts) if parts.len() == count => Ok(parts.into_iter().map(|(part, _)| part).collect()),
+            parts => {
+                let found = parts.map_or(found, |parts| format!("this has {}", counted(parts.len(), "part")));
+                let message = format!("each item is taken apart into {count}");
+                Err(self.stop(
+                    Diagnostic::new(Code::WrongArgument, message)
+                        .at(place, found)
+                        .and(pattern, format!("{count} names")),
+                ))
+            }
+        }
     }
 
     pub(super) fn check_repeats(&mut self, count: i64, span: Span) -> Result<(), Stop> {
@@ -263,6 +294,20 @@ impl<'p> Elaborator<'p> {
     }
 
     pub(super) fn block(
+        &mut self,
+        statements: &'p [Statement],
+        result: &'p Expr,
+        scope: &Rc<Scope<'p>>,
+        flow: Flow,
+    ) -> Result<Vec<NodeId>, Stop> {
+        let around = self.lets.len();
+        self.lets.extend(statements.iter().map(|statement| (statement.name.text.as_str(), statement.name.span)));
+        let outputs = self.block_inside(statements, result, scope, flow);
+        self.lets.truncate(around);
+        outputs
+    }
+
+    fn block_inside(
         &mut self,
         statements: &'p [Statement],
         result: &'p Expr,
@@ -302,5 +347,20 @@ impl<'p> Elaborator<'p> {
             }
         }
         self.apply(result, &inner, flow)
+    }
+}
+
+/// The items of a list or of sizes, with their places.
+pub(super) fn items_of(bound: Bound<'_>) -> Option<Vec<(Bound<'_>, Span)>> {
+    match bound {
+        Bound::List(items) => Some(items),
+        Bound::Data(Value { kind: ValueKind::List(items), .. }) => {
+            Some(items.into_iter().map(|item| (Bound::Data(item.clone()), item.span)).collect())
+        }
+        Bound::Data(Value { kind: ValueKind::Sizes(sizes), span }) => {
+            let kind = |size: Option<i64>| size.map_or(ValueKind::Open, ValueKind::Int);
+            Some(sizes.into_iter().map(|size| (Bound::Data(Value { kind: kind(size), span }), span)).collect())
+        }
+        _ => None,
     }
 }

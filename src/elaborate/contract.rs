@@ -3,7 +3,7 @@
 use super::Stop;
 use super::elaborator::Elaborator;
 use super::environment::{Bound, Scope};
-use crate::diagnostics::{Code, Diagnostic};
+use crate::diagnostics::{Code, Diagnostic, counted};
 use crate::graph::{NodeId, Value, ValueKind};
 use crate::source::Span;
 use crate::syntax::ast::{ExprKind, ShapePattern, Signature};
@@ -49,7 +49,7 @@ impl<'p> Elaborator<'p> {
             Diagnostic::new(Code::Contract, message).at(blamed, found).and(contract, "the contract")
         };
         if patterns.len() != nodes.len() {
-            let message = format!("`{net}` {verb} {} tensor(s), but {does} {}", patterns.len(), nodes.len());
+            let message = format!("`{net}` {verb} {}, but {does} {}", counted(patterns.len(), "tensor"), nodes.len());
             return Err(self.stop(broken(message, "here".into())));
         }
         for (pattern, &node) in patterns.iter().zip(nodes) {

@@ -5,7 +5,7 @@ use super::Stop;
 use super::draft::Piece;
 use super::elaborator::{Elaborator, Flow};
 use super::environment::Scope;
-use crate::diagnostics::{Code, Diagnostic, suggest};
+use crate::diagnostics::{Code, Diagnostic, counted, suggest};
 use crate::graph::{Graph, NodeId};
 use crate::ops::input::Input;
 use crate::source::Span;
@@ -67,7 +67,7 @@ impl<'p> Elaborator<'p> {
             return Err(self.stop(
                 Diagnostic::new(
                     Code::NeedsMerge,
-                    format!("the cut takes {} tensor(s), but {} come in", sources.len(), flow.len()),
+                    format!("the cut takes {}, but gets {}", counted(sources.len(), "tensor"), flow.len()),
                 )
                 .at(span, format!("takes {}", shapes.join(" and "))),
             ));

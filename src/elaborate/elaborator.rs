@@ -32,6 +32,8 @@ pub struct Elaborator<'p> {
     pub(super) depth: usize,
     /// What was written before the element of a chain that is being applied: it gives what comes in.
     pub(super) before: Option<Span>,
+    /// Names of the `let`s of the blocks around, also of those further down.
+    pub(super) lets: Vec<(&'p str, Span)>,
     /// Complete nets that were mentioned without arguments.
     made: HashMap<usize, Piece>,
 }
@@ -48,6 +50,7 @@ impl<'p> Elaborator<'p> {
             frozen: false,
             depth: 0,
             before: None,
+            lets: Vec::new(),
             made: HashMap::new(),
         }
     }

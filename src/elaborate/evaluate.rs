@@ -1,14 +1,16 @@
 //! Values: arithmetic, lists, templates and the choice between a value and a net.
 
 use super::Stop;
+use super::apply::items_of;
 use super::elaborator::Elaborator;
 use super::environment::{Bound, Closure, Scope};
-use crate::diagnostics::{Code, Diagnostic, suggest};
+use super::project::literal;
+use crate::diagnostics::{Code, Diagnostic, counted, suggest};
 use crate::graph::definition::Given;
 use crate::graph::{Value, ValueKind};
 use crate::ops;
 use crate::source::Span;
-use crate::syntax::ast::{Argument, BinaryOperator, Expr, ExprKind, Text, TextPart, UnaryOperator};
+use crate::syntax::ast::{Argument, BinaryOperator, CutEnd, CutRange, Expr, ExprKind, Text, TextPart, UnaryOperator};
 use std::rc::Rc;
 
 impl<'p> Elaborator<'p> {
@@ -27,6 +29,17 @@ impl<'p> Elaborator<'p> {
                 data(ValueKind::Text(text))
             }
             ExprKind::List(items) => self.list(items, span, scope),
+            ExprKind::Range { start, end, inclusive } => {
+                let (start, end) = (self.integer(start, scope)?, self.integer(end, scope)?);
+                let end = if *inclusive { end.saturating_add(1) } else { end };
+                self.check_repeats(end.saturating_sub(start), span)?;
+                let integer = |value| Value { kind: ValueKind::Int(value), span };
+                data(ValueKind::List((start..end).map(integer).collect()))
+            }
+            ExprKind::Cut { inner, range } => match self.item(inner, range, span, scope) {
+                Some(item) => item,
+                None => Ok(self.net(expression, scope)),
+            },
             ExprKind::Map(entries) => {
                 let mut list = Vec::new();
                 for (key, value) in entries {
@@ -87,7 +100,6 @@ impl<'p> Elaborator<'p> {
             ExprKind::Chain(_)
             | ExprKind::Branches(_)
             | ExprKind::As { .. }
-            | ExprKind::Cut { .. }
             | ExprKind::Repeat { .. }
             | ExprKind::Block { .. }
             | ExprKind::Frozen(_) => Ok(self.net(expression, scope)),
@@ -107,6 +119,56 @@ impl<'p> Elaborator<'p> {
                     .at(expression.span, "this is a net"),
             )),
         }
+    }
+
+    /// `list[0]`: the item of a list or of sizes, by its index or a value in scope; none where no list is cut.
+    pub(super) fn item(
+        &mut self,
+        inner: &'p Expr,
+        range: &'p CutRange,
+        span: Span,
+        scope: &Rc<Scope<'p>>,
+    ) -> Option<Result<Bound<'p>, Stop>> {
+        let bound = match &inner.kind {
+            ExprKind::Name(name) => scope.find(name)?,
+            ExprKind::Cut { inner: list, range } => match self.item(list, range, inner.span, scope)? {
+                Ok(bound) => bound,
+                Err(stop) => return Some(Err(stop)),
+            },
+            _ => return None,
+        };
+        let is_value = matches!(bound, Bound::Data(_));
+        let Some(items) = items_of(bound) else {
+            let fault = Diagnostic::new(Code::WrongArgument, "only a list, sizes or a net has parts")
+                .at(inner.span, "this is a single value");
+            return is_value.then(|| Err(self.stop(fault)));
+        };
+        let index = match range {
+            CutRange::One(CutEnd::Index(index, _)) => Some(*index),
+            CutRange::One(CutEnd::Name(name)) if !name.quoted => {
+                match literal(&name.text).map(|word| scope.find(&word)) {
+                    Some(Some(Bound::Data(Value { kind: ValueKind::Int(index), .. }))) => Some(index),
+                    _ => None,
+                }
+            }
+            _ => None,
+        };
+        let count = items.len();
+        let Some(index) = index else {
+            let fault = Diagnostic::new(Code::WrongArgument, "a list's item is named by its index")
+                .at(span, format!("the list has {}", counted(count, "item")))
+                .help("write `list[0]`, `list[-1]`, or `list[i]` with a number `i` in scope");
+            return Some(Err(self.stop(fault)));
+        };
+        let place = if index < 0 { index + count as i64 } else { index };
+        let item = usize::try_from(place).ok().and_then(|place| items.into_iter().nth(place));
+        Some(item.map(|(item, _)| item).ok_or_else(|| {
+            let has = match count {
+                0 => "the list is empty".to_string(),
+                _ => format!("the list has {}: 0 to {}, or -{count} to -1", counted(count, "item"), count - 1),
+            };
+            self.stop(Diagnostic::new(Code::WrongArgument, format!("there is no item {index}")).at(span, has))
+        }))
     }
 
     fn list(&mut self, items: &'p [Expr], span: Span, scope: &Rc<Scope<'p>>) -> Result<Bound<'p>, Stop> {

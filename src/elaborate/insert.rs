@@ -5,8 +5,8 @@ use super::draft::Piece;
 use super::elaborator::MOST_LAYERS;
 use super::elaborator::{Elaborator, Flow};
 use super::environment::Scope;
-use crate::diagnostics::{Code, Diagnostic};
-use crate::graph::{Arguments, Definition, Mention, NodeId, Origin, ShapeFault};
+use crate::diagnostics::{Code, Diagnostic, counted};
+use crate::graph::{Definition, Mention, NodeId, Origin, ShapeFault};
 use crate::ops;
 use crate::source::Span;
 use crate::syntax::ast::Argument;
@@ -30,7 +30,12 @@ impl<'p> Elaborator<'p> {
                 return Err(self.stop(
                     Diagnostic::new(
                         Code::NeedsMerge,
-                        format!("`{}` has {} input(s), but {} come in", piece.graph.name, inputs.len(), flow.len()),
+                        format!(
+                            "`{}` has {}, but gets {}",
+                            piece.graph.name,
+                            counted(inputs.len(), "input"),
+                            counted(flow.len(), "tensor")
+                        ),
                     )
                     .at(span, "here"),
                 ));
@@ -91,11 +96,10 @@ impl<'p> Elaborator<'p> {
         flow: Flow,
     ) -> Result<Vec<NodeId>, Stop> {
         let given = self.arguments(arguments, scope)?;
-        let bound = Arguments::bind(definition.name, definition.arguments, given, span).map_err(|faults| {
+        let operation = definition.make(given, span).map_err(|faults| {
             self.faults.extend(faults);
             Stop
         })?;
-        let operation = (definition.build)(&bound).map_err(|diagnostic| self.stop(diagnostic))?;
         let begins = definition.name == ops::input::INPUT.name;
         let Some(inputs) = flow.or(begins.then(Vec::new)) else {
             let text = self.sources.text(span);
@@ -135,7 +139,10 @@ impl<'p> Elaborator<'p> {
             }
             let node = self.draft.graph.node(id);
             let place = self.before.filter(|_| inputs.len() == 1).unwrap_or(node.origin.span);
-            diagnostic = diagnostic.and(place, format!("gives {}", node.output));
+            diagnostic = match self.before.is_none() && id.0 < self.draft.placeholders {
+                true => diagnostic.and(place, format!("takes {}", node.output)),
+                false => diagnostic.and(place, format!("gives {}", node.output)),
+            };
         }
         diagnostic.maybe_help(fault.help)
     }

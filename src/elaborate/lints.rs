@@ -1,11 +1,14 @@
 //! Lints: what is legal and likely not meant. They speak of what stands in the user's own files, never of shipped specs.
 
 use super::Spec;
-use crate::diagnostics::{Code, Diagnostic, Diagnostics};
+use super::requests::WeightsRequest;
+use crate::diagnostics::{Code, Diagnostic, Diagnostics, counted};
 use crate::graph::{Graph, Node, NodeId, Parameter};
 use crate::ops::dense::{Dense, Function};
+use crate::ops::input::Input;
 use crate::ops::norm::BatchNorm;
 use crate::ops::pool::Pool;
+use crate::ops::preprocessing::Preprocessing;
 use crate::ops::window::Padding;
 use crate::source::Span;
 use std::collections::BTreeSet;
@@ -64,6 +67,33 @@ impl Spec {
             diagnostic = diagnostic.at(span, "comes from no file");
         }
         diagnostic.help("bind them with `weights NET = \"file\"`, or train them: leave out `frozen`").into()
+    }
+
+    /// Weights that were trained on photos prepared otherwise than the net prepares them.
+    pub fn lint_weights(&self, graph: &Graph, requests: &[WeightsRequest]) -> Diagnostics {
+        let mut told = Diagnostics::default();
+        for request in requests {
+            let Some((trained, place)) = &request.image else { continue };
+            let of_net = |id: &NodeId| graph.node(*id).origin.layers.iter().any(|(net, _)| *net == request.net);
+            let layers: Vec<NodeId> = graph.ids().filter(of_net).collect();
+            let leads = graph.ancestors(&layers);
+            for id in graph.inputs().into_iter().filter(|id| leads[id.0]) {
+                let node = graph.node(id);
+                let input = node.operation.as_any().downcast_ref::<Input>().and_then(|input| input.image.as_ref());
+                let Some(found) = input.filter(|found| !same_values(found, trained)) else { continue };
+                let message = format!("`{}` prepares photos otherwise than its weights were trained with", node.name);
+                let origin = node.origin.span;
+                let mut diagnostic = Diagnostic::new(Code::PreprocessingDiffers, message)
+                    .at(*place, format!("trained with {}", values_text(trained)));
+                if self.is_own(origin) {
+                    diagnostic = diagnostic.and(origin, format!("gives {}", values_text(found)));
+                } else {
+                    diagnostic = diagnostic.note(format!("the net's input gives {}", values_text(found)));
+                }
+                told.push(diagnostic.help("give `Input` the preprocessing of the weights: `image=…`"));
+            }
+        }
+        told
     }
 
     fn is_own(&self, span: Span) -> bool {
@@ -141,8 +171,21 @@ impl Spec {
     }
 }
 
+/// Whether two ways give the same values; how a photo is resized and cropped is left to each net.
+fn same_values(a: &Preprocessing, b: &Preprocessing) -> bool {
+    (a.order, a.scale, a.mean, a.std) == (b.order, b.scale, b.mean, b.std)
+}
+
+fn values_text(image: &Preprocessing) -> String {
+    let preset = |name: &&&str| Preprocessing::preset(name).is_some_and(|preset| same_values(&preset, image));
+    match Preprocessing::PRESETS.iter().find(preset) {
+        Some(name) => format!("`{name}`"),
+        None => format!("`{image}`"),
+    }
+}
+
 /// Whether a word stands anywhere in a text but in its comments.
-fn mentions(text: &str, word: &str) -> bool {
+pub(super) fn mentions(text: &str, word: &str) -> bool {
     let is_part = |c: char| c.is_alphanumeric() || c == '_';
     text.lines()
         .map(|line| line.split('#').next().unwrap_or(""))
@@ -203,13 +246,12 @@ fn pool_drops_border(graph: &Graph, id: NodeId, told: &mut Diagnostics) {
     };
     let of = |axis: usize, size: crate::tensor::Size| size.known().map_or(0, |size| dropped(axis, size));
     let (rows, columns) = (of(0, height), of(1, width));
-    if rows + columns > 0 {
+    let lost = [(rows, "row"), (columns, "column")].into_iter().filter(|(count, _)| *count > 0);
+    let lost: Vec<String> = lost.map(|(count, noun)| counted(count, noun)).collect();
+    if !lost.is_empty() {
         told.push(
             Diagnostic::new(Code::PoolDropsBorder, format!("`{}` drops a border", node.name))
-                .at(
-                    node.origin.span,
-                    format!("of {height}x{width} it never sees the last {rows} row(s) and {columns} column(s)"),
-                )
+                .at(node.origin.span, format!("of {height}x{width} it never sees the last {}", lost.join(" and ")))
                 .help("`padding=same` looks at all of it"),
         );
     }

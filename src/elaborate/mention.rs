@@ -3,11 +3,11 @@
 use super::Stop;
 use super::elaborator::{DEEPEST, Elaborator, Flow};
 use super::environment::{Bound, Scope};
-use crate::diagnostics::{Code, Diagnostic, suggest};
+use crate::diagnostics::{Code, Diagnostic, counted, spellings, suggest};
 use crate::graph::{Mention, NodeId};
 use crate::ops;
 use crate::source::Span;
-use crate::syntax::ast::Argument;
+use crate::syntax::ast::{Argument, Expr};
 use std::rc::Rc;
 
 impl<'p> Elaborator<'p> {
@@ -35,17 +35,38 @@ impl<'p> Elaborator<'p> {
         if let Some(definition) = ops::find(name) {
             return self.layer(definition, arguments, span, scope, flow);
         }
+        Err(self.unknown_mention(name, span, scope, &[]))
+    }
+
+    /// Says that a word stands for nothing; `more` are names in scope besides those of the scope.
+    pub(super) fn unknown_mention(&mut self, name: &str, span: Span, scope: &Rc<Scope<'p>>, more: &[&str]) -> Stop {
+        if let Some(&(_, place)) = self.lets.iter().rev().find(|(later, _)| *later == name) {
+            let defines_itself = place.end <= span.start;
+            let message = match defines_itself {
+                true => format!("`{name}` is defined by itself"),
+                false => format!("`{name}` is not there yet"),
+            };
+            return self.stop(
+                Diagnostic::new(Code::UnknownName, message)
+                    .at(span, "used here")
+                    .and(place, if defines_itself { "in its own definition" } else { "defined only here" })
+                    .help("a `let` uses what stands before it"),
+            );
+        }
         let known: Vec<String> = scope
             .names()
             .into_iter()
+            .chain(more.iter().map(|name| name.to_string()))
             .chain(self.project.names(scope.file))
             .chain(ops::names().map(str::to_string))
             .collect();
-        Err(self.stop(
+        self.stop(
             Diagnostic::new(Code::UnknownName, format!("there is no layer or net `{name}`"))
                 .at(span, "not known")
-                .maybe_help(suggest::did_you_mean(name, known.iter().map(String::as_str))),
-        ))
+                .maybe_help(
+                    spellings::layer(name).or_else(|| suggest::did_you_mean(name, known.iter().map(String::as_str))),
+                ),
+        )
     }
 
     /// The scope of a net's body: its parameters, bound.
@@ -58,10 +79,43 @@ impl<'p> Elaborator<'p> {
     ) -> Result<Rc<Scope<'p>>, Stop> {
         let definition = &self.project.nets[net];
         let item = &definition.item;
-        let name = item.name.text.clone();
-        let mention = Rc::new(Mention { net: name.clone(), span, outer: caller.mention.clone() });
+        let mention = Rc::new(Mention { net: item.name.text.clone(), span, outer: caller.mention.clone() });
         let scope = Scope::of_net(definition.file, mention);
-        let mut given: Vec<Option<Bound<'p>>> = vec![None; item.parameters.len()];
+        let (given, mut stopped) = self.sort_arguments(net, span, arguments);
+        let mut bounds: Vec<Option<Bound<'p>>> = Vec::with_capacity(given.len());
+        for argument in given {
+            // Every argument is evaluated, so that all mistakes are told.
+            let bound = argument.map(|expression| self.evaluate(expression, caller));
+            bounds.push(bound.and_then(|bound| bound.map_err(|stop| stopped = Some(stop)).ok()));
+        }
+        for (parameter, bound) in item.parameters.iter().zip(bounds) {
+            let bound = match (bound, &parameter.default) {
+                (Some(bound), _) => bound,
+                (None, Some(default)) => match self.evaluate(default, &scope) {
+                    Ok(bound) => bound,
+                    Err(stop) => {
+                        stopped = Some(stop);
+                        continue;
+                    }
+                },
+                (None, None) => continue,
+            };
+            scope.define(&parameter.name.text, bound);
+        }
+        stopped.map_or(Ok(scope), Err)
+    }
+
+    /// The arguments of a mention, sorted by position and by name into the places of the net's parameters, and whether
+    /// a mistake was told.
+    pub(super) fn sort_arguments(
+        &mut self,
+        net: usize,
+        span: Span,
+        arguments: &'p [Argument],
+    ) -> (Vec<Option<&'p Expr>>, Option<Stop>) {
+        let item = &self.project.nets[net].item;
+        let name = &item.name.text;
+        let mut given: Vec<Option<&'p Expr>> = vec![None; item.parameters.len()];
         let mut position = 0;
         let mut stopped = None;
         for argument in arguments {
@@ -79,62 +133,42 @@ impl<'p> Elaborator<'p> {
                         Diagnostic::new(Code::UnknownArgument, format!("`{name}` has no parameter `{}`", word.text))
                             .at(word.span, "not a parameter")
                             .and(item.name.span, "defined here")
-                            .maybe_help(suggest::did_you_mean(&word.text, names)),
+                            .maybe_help(
+                                spellings::argument(name, &word.text, &names)
+                                    .or_else(|| suggest::did_you_mean(&word.text, names)),
+                            ),
                     ),
                     None => self.stop(
                         Diagnostic::new(Code::TooManyArguments, format!("`{name}` gets too many arguments"))
-                            .at(argument.value.span, format!("it has {} parameter(s)", names.len()))
+                            .at(argument.value.span, format!("it has {}", counted(names.len(), "parameter")))
                             .and(item.name.span, "defined here"),
                     ),
                 });
                 continue;
             };
-            if given[place].is_some() {
+            if let Some(earlier) = given[place].replace(&argument.value) {
+                let parameter = &item.parameters[place].name.text;
                 stopped = Some(
                     self.stop(
-                        Diagnostic::new(
-                            Code::TooManyArguments,
-                            format!("`{}` of `{name}` is given twice", item.parameters[place].name.text),
-                        )
-                        .at(argument.value.span, "again here"),
+                        Diagnostic::new(Code::TooManyArguments, format!("`{parameter}` of `{name}` is given twice"))
+                            .at(argument.value.span, "again here")
+                            .and(earlier.span, "first here"),
                     ),
                 );
-                continue;
-            }
-            match self.evaluate(&argument.value, caller) {
-                Ok(bound) => given[place] = Some(bound),
-                Err(stop) => stopped = Some(stop),
             }
         }
-        for (parameter, bound) in item.parameters.iter().zip(given) {
-            let bound = match (bound, &parameter.default) {
-                (Some(bound), _) => bound,
-                (None, Some(default)) => match self.evaluate(default, &scope) {
-                    Ok(bound) => bound,
-                    Err(stop) => {
-                        stopped = Some(stop);
-                        continue;
-                    }
-                },
-                (None, None) => {
-                    if stopped.is_none() {
-                        stopped = Some(
-                            self.stop(
-                                Diagnostic::new(
-                                    Code::MissingArgument,
-                                    format!("`{name}` needs `{}`", parameter.name.text),
-                                )
-                                .at(span, "not given here")
-                                .and(parameter.name.span, "has no default"),
-                            ),
-                        );
-                    }
-                    continue;
-                }
-            };
-            scope.define(&parameter.name.text, bound);
+        for (parameter, given) in item.parameters.iter().zip(&given) {
+            if given.is_none() && parameter.default.is_none() && stopped.is_none() {
+                stopped = Some(
+                    self.stop(
+                        Diagnostic::new(Code::MissingArgument, format!("`{name}` needs `{}`", parameter.name.text))
+                            .at(span, "not given here")
+                            .and(parameter.name.span, "has no default"),
+                    ),
+                );
+            }
         }
-        stopped.map_or(Ok(scope), Err)
+        (given, stopped)
     }
 
     pub(super) fn net_mention(

@@ -7,6 +7,7 @@ mod draft;
 mod elaborator;
 mod environment;
 mod evaluate;
+pub mod fragment;
 mod insert;
 mod lints;
 mod mention;
@@ -15,6 +16,7 @@ mod promises;
 pub mod requests;
 pub mod shipped;
 mod start;
+mod survey;
 
 use crate::diagnostics::{Code, Diagnostic, Diagnostics, Result, suggest};
 use crate::graph::Graph;
@@ -86,7 +88,7 @@ pub fn identifier(stem: &str) -> String {
 
 impl Spec {
     /// Whether a net starts at an input.
-    fn is_complete(&self, net: usize) -> bool {
+    pub fn is_complete(&self, net: usize) -> bool {
         let mut elaborator = Elaborator::new(&self.project, &self.sources);
         let definition = &self.project.nets[net];
         if definition.item.parameters.iter().any(|parameter| parameter.default.is_none()) {

@@ -3,7 +3,7 @@
 use super::elaborator::Elaborator;
 use super::environment::Scope;
 use super::{Spec, project};
-use crate::diagnostics::{Code, Diagnostic, Diagnostics, suggest};
+use crate::diagnostics::{Code, Diagnostic, Diagnostics, spellings, suggest};
 use crate::graph::{Graph, Value, ValueKind};
 use crate::ops::preprocessing::Preprocessing;
 use crate::source::{FileId, Span};
@@ -100,6 +100,10 @@ impl Spec {
             }
             requests.push(request);
         }
+        let covered: Vec<&str> = requests.iter().filter(|one| covers(replaced, one)).map(|one| &one.net[..]).collect();
+        let needless: Vec<bool> = requests.iter().map(|one| is_covered(graph, &one.net, &covered)).collect();
+        let mut needless = needless.into_iter();
+        requests.retain(|one| !needless.next().unwrap_or(false) || replaced.contains_key(&one.net));
         for net in replaced.keys() {
             if !requests.iter().any(|request| request.net == *net) {
                 let known: Vec<&str> =
@@ -236,13 +240,16 @@ impl Spec {
     /// Checks the keys of the training recipes.
     pub fn check_recipes(&self) -> Diagnostics {
         let mut faults = Diagnostics::default();
-        for (item, file) in self.project.recipes.values() {
-            for (index, Entry { key, value }) in item.entries.iter().enumerate() {
+        for (item, _) in self.project.recipes.values() {
+            for (index, Entry { key, .. }) in item.entries.iter().enumerate() {
                 if !RECIPE_KEYS.contains(&key.text.as_str()) {
                     faults.push(
                         Diagnostic::new(Code::Recipe, format!("a recipe has no entry `{}`", key.text))
                             .at(key.span, "not known")
-                            .maybe_help(suggest::did_you_mean(&key.text, RECIPE_KEYS)),
+                            .maybe_help(
+                                spellings::recipe_key(&key.text)
+                                    .or_else(|| suggest::did_you_mean(&key.text, RECIPE_KEYS)),
+                            ),
                     );
                 }
                 if let Some(earlier) = item.entries[..index].iter().find(|other| other.key.text == key.text) {
@@ -251,10 +258,6 @@ impl Spec {
                             .at(key.span, "again here")
                             .and(earlier.key.span, "first here"),
                     );
-                }
-                match self.value(value, *file) {
-                    Ok(found) => faults.extend(check_entry(&key.text, &found)),
-                    Err(more) => faults.extend(more),
                 }
             }
             if !item.entries.iter().any(|entry| entry.key.text == "data") {
@@ -269,33 +272,17 @@ impl Spec {
     }
 }
 
-/// What is wrong with a recipe's entry, by its kind.
-fn check_entry(key: &str, value: &Value) -> Diagnostics {
-    let takes: Option<&str> = match (key, &value.kind) {
-        ("epochs" | "batch", ValueKind::Int(count)) if *count >= 1 => None,
-        ("epochs" | "batch", _) => Some("a positive integer"),
-        ("seed", ValueKind::Int(seed)) if *seed >= 0 => None,
-        ("seed", _) => Some("an integer from 0"),
-        ("shuffle", ValueKind::Bool(_)) => None,
-        ("shuffle", _) => Some("`true` or `false`"),
-        ("data", ValueKind::Construct { name, .. }) if ["images", "csv", "arrays"].contains(&name.as_str()) => None,
-        ("data", _) => Some("`images(\"folder\")`, `csv(\"list.csv\")` or `arrays(\"file.h5\", x=…, y=…)`"),
-        ("validation", ValueKind::Construct { name, .. })
-            if ["images", "csv", "arrays", "split"].contains(&name.as_str()) =>
-        {
-            None
-        }
-        ("validation", _) => Some("data as `data` takes it, or `split(0.1)`"),
-        ("optimizer", ValueKind::Construct { .. } | ValueKind::Word(_)) => None,
-        ("optimizer", _) => Some("an optimizer such as `Momentum(step=0.01)`"),
-        ("loss", ValueKind::Word(_) | ValueKind::Construct { .. }) => None,
-        ("loss", _) => Some("a loss such as `categorical_crossentropy`"),
-        _ => None,
-    };
-    match takes {
-        Some(takes) => Diagnostic::new(Code::RecipeValue, format!("`{key}` takes {takes}"))
-            .at(value.span, format!("this is {} `{value}`", value.kind.noun()))
-            .into(),
-        None => Diagnostics::default(),
-    }
+/// Whether a file that the command line names holds all parameters of its net.
+fn covers(replaced: &BTreeMap<String, PathBuf>, request: &WeightsRequest) -> bool {
+    replaced.contains_key(&request.net) && !request.initialize_missing
+}
+
+/// Whether every layer of a net is also one of a net around it that is covered: its own weights would be bound over.
+fn is_covered(graph: &Graph, net: &str, covered: &[&str]) -> bool {
+    let mut layers =
+        graph.nodes.iter().map(|node| &node.origin.layers).filter(|layers| layers.iter().any(|(of, _)| of == net));
+    layers.all(|layers| {
+        let own = layers.iter().position(|(of, _)| of == net).unwrap_or(0);
+        layers[own + 1..].iter().any(|(of, _)| covered.contains(&of.as_str()))
+    })
 }

@@ -16,6 +16,10 @@ impl<'p> Elaborator<'p> {
             ExprKind::Paren(inner) | ExprKind::Frozen(inner) | ExprKind::As { inner, .. } => {
                 self.starts_at_input(inner, scope)
             }
+            ExprKind::Cut { inner, range: CutRange::One(_) } if self.is_list(inner, scope) => {
+                let item = self.net_in_list(expression, scope);
+                item.is_some_and(|item| self.guarded(|this| this.starts_at_input(item.expression, &item.scope)))
+            }
             ExprKind::Cut { inner, range } => {
                 let from_start = matches!(range, CutRange::Range { start: None, .. });
                 from_start && self.starts_at_input(inner, scope)
@@ -49,6 +53,26 @@ impl<'p> Elaborator<'p> {
             ExprKind::Call { function, arguments } => {
                 self.named_starts_at_input(&function.text, arguments, expression.span, scope)
             }
+            _ => false,
+        }
+    }
+
+    /// The net that an item of a list is.
+    fn net_in_list(&mut self, expression: &'p Expr, scope: &Rc<Scope<'p>>) -> Option<Closure<'p>> {
+        let faults = self.faults.clone();
+        let bound = self.evaluate(expression, scope);
+        self.faults = faults;
+        match bound {
+            Ok(Bound::Net(closure)) if !std::ptr::eq(closure.expression, expression) => Some(closure),
+            _ => None,
+        }
+    }
+
+    /// Whether what is cut is a list, whose item is meant.
+    fn is_list(&self, expression: &Expr, scope: &Rc<Scope<'p>>) -> bool {
+        match &expression.kind {
+            ExprKind::Name(name) => matches!(scope.find(name), Some(Bound::List(_))),
+            ExprKind::Cut { inner, .. } => self.is_list(inner, scope),
             _ => false,
         }
     }
@@ -95,6 +119,10 @@ impl<'p> Elaborator<'p> {
                 scope.find(&function.text).is_none()
                     && self.project.find(&function.text, scope.file).is_none()
                     && ops::find(&function.text).is_some()
+            }
+            ExprKind::Cut { inner, range: CutRange::One(_) } if self.is_list(inner, scope) => {
+                let item = self.net_in_list(expression, scope);
+                item.is_some_and(|item| self.guarded(|this| this.is_layer(item.expression, &item.scope)))
             }
             ExprKind::If { arms, otherwise } => {
                 let arm = self.arm(arms, otherwise.as_deref(), scope).ok().flatten();

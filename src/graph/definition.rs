@@ -1,7 +1,8 @@
 //! What is known of a layer before it is used: its names, arguments and documentation, and how arguments are read.
 
+use super::value::number_text;
 use super::{Initializer, Operation, Value, ValueKind};
-use crate::diagnostics::{Code, Diagnostic, Diagnostics, suggest};
+use crate::diagnostics::{Code, Diagnostic, Diagnostics, spellings, suggest};
 use crate::source::Span;
 use std::fmt::Write;
 use std::sync::Arc;
@@ -62,6 +63,44 @@ impl Definition {
         format!("{}({})", self.name, arguments.join(", "))
     }
 
+    /// Makes the operation of a call; all that is wrong with its arguments is told at once.
+    pub fn make(&self, given: Vec<Given>, span: Span) -> Result<Arc<dyn Operation>, Diagnostics> {
+        let (mut arguments, mut faults) = Arguments::sort(self.name, self.arguments, given, span);
+        // What is missing or wrong was told; 1 stands in for it, so that the others are looked at too.
+        let stand_in = |argument: &Argument| {
+            (argument.default == Default::Required).then_some(Value { kind: ValueKind::Int(1), span })
+        };
+        for (value, argument) in arguments.values.iter_mut().zip(self.arguments) {
+            if value.is_none() {
+                *value = stand_in(argument);
+            }
+        }
+        for _ in 0..=self.arguments.len() {
+            let fault = match (self.build)(&arguments) {
+                Ok(operation) if faults.is_empty() => return Ok(operation),
+                Ok(_) => break,
+                Err(fault) => fault,
+            };
+            let place = fault.labels.iter().find(|label| label.primary).map(|label| label.span);
+            let inside = |value: &Option<Value>| {
+                let of = |value: &Value| value.span != span && place.is_some_and(|place| value.span.holds(place));
+                value.as_ref().is_some_and(of)
+            };
+            let Some(wrong) = arguments.values.iter().position(inside) else {
+                if faults.is_empty() {
+                    faults.push(fault);
+                }
+                break;
+            };
+            // A fault of several values together may come from the one that stands in.
+            if faults.is_empty() || fault.message.contains("` takes ") {
+                faults.push(fault);
+            }
+            arguments.values[wrong] = stand_in(&self.arguments[wrong]);
+        }
+        Err(faults)
+    }
+
     /// What is to be known of it, as text: `netc help Conv` and hover show it.
     pub fn documentation(&self) -> String {
         let mut text = format!("{}\n\n{}\n", self.signature(), self.summary);
@@ -78,6 +117,22 @@ impl Definition {
         let _ = write!(text, "\n{}\n\nExample:\n  {}\n", self.details, self.example);
         text
     }
+
+    /// The same as a section in Markdown.
+    pub fn section(&self) -> String {
+        let mut text = format!("\n## {}\n\n```net\n{}\n```\n\n{}\n", self.name, self.signature(), self.summary);
+        if !self.aliases.is_empty() {
+            let _ = writeln!(text, "Also written {}.", suggest::one_of(self.aliases.iter().copied()));
+        }
+        if !self.arguments.is_empty() {
+            text += "\n| argument | meaning |\n|---|---|\n";
+        }
+        for argument in self.arguments {
+            let _ = writeln!(text, "| `{}` | {} |", argument.name, argument.told().replace('|', "\\|"));
+        }
+        let _ = write!(text, "\n{}\n\n```net\n{}\n```\n", self.details, self.example);
+        text
+    }
 }
 
 impl Argument {
@@ -87,7 +142,7 @@ impl Argument {
             Default::Required => self.name.to_string(),
             Default::Absent(_) => format!("[{}]", self.name),
             Default::Int(value) => format!("{}={value}", self.name),
-            Default::Float(value) => format!("{}={value}", self.name),
+            Default::Float(value) => format!("{}={}", self.name, number_text(value)),
             Default::Bool(value) => format!("{}={value}", self.name),
             Default::Word(value) => format!("{}={value}", self.name),
         }
@@ -99,7 +154,7 @@ impl Argument {
             Default::Required => "needed".to_string(),
             Default::Absent(meaning) => format!("without it: {meaning}"),
             Default::Int(value) => format!("default {value}"),
-            Default::Float(value) => format!("default {value}"),
+            Default::Float(value) => format!("default {}", number_text(value)),
             Default::Bool(value) => format!("default {value}"),
             Default::Word(value) => format!("default {value}"),
         };
@@ -119,6 +174,15 @@ pub fn kebab_case(class: &str) -> String {
         out.extend(c.to_lowercase());
     }
     out
+}
+
+/// The likely fix of an argument's name, and the argument that is meant.
+fn spelled(layer: &str, defined: &[Argument], name: &str) -> (Option<String>, Option<usize>) {
+    let known: Vec<&str> = defined.iter().map(|argument| argument.name).collect();
+    let help = spellings::argument(layer, name, &known).or_else(|| suggest::did_you_mean(name, known.iter().copied()));
+    let meant = |text: &String| known.iter().position(|known| *text == format!("did you mean `{known}`?"));
+    let place = help.as_ref().and_then(meant);
+    (help, place)
 }
 
 /// An argument as it was given: its name, where one was written, and its value.
@@ -142,6 +206,17 @@ impl Arguments {
         given: Vec<Given>,
         span: Span,
     ) -> Result<Arguments, Diagnostics> {
+        let (arguments, faults) = Arguments::sort(layer, defined, given, span);
+        faults.or_errors(arguments).map(|(arguments, _)| arguments)
+    }
+
+    /// The same, also where something is wrong: what could be sorted, and the faults.
+    pub fn sort(
+        layer: &'static str,
+        defined: &'static [Argument],
+        given: Vec<Given>,
+        span: Span,
+    ) -> (Arguments, Diagnostics) {
         let mut faults = Diagnostics::default();
         let mut values: Vec<Option<Value>> = vec![None; defined.len()];
         let mut position = 0;
@@ -174,11 +249,16 @@ impl Arguments {
                         [] => format!("`{layer}` takes no arguments"),
                         _ => format!("it takes {}", suggest::one_of(names()).replace(" or ", " and ")),
                     };
+                    let (help, meant) = spelled(layer, defined, &name);
                     faults.push(
                         Diagnostic::new(Code::UnknownArgument, format!("`{layer}` has no argument `{name}`"))
                             .at(at, known)
-                            .maybe_help(suggest::did_you_mean(&name, names())),
+                            .maybe_help(help),
                     );
+                    // Its value is looked at as that of the argument that is meant.
+                    if let Some(free) = meant.map(|place| &mut values[place]).filter(|place| place.is_none()) {
+                        *free = Some(value);
+                    }
                 }
                 (None, None) => {
                     let count = defined.len();
@@ -190,7 +270,10 @@ impl Arguments {
                     faults.push(
                         Diagnostic::new(Code::TooManyArguments, format!("`{layer}` gets too many arguments"))
                             .at(value.span, format!("it takes {takes}"))
-                            .help(format!("`netc help {layer}` describes them")),
+                            .help(match layer {
+                                "Input" => "sizes are one argument, without the batch: `Input(224x224x3)`".to_string(),
+                                _ => format!("`netc help {layer}` describes them"),
+                            }),
                     );
                 }
             }
@@ -204,8 +287,7 @@ impl Arguments {
                 );
             }
         }
-        let arguments = Arguments { layer, defined, values, span };
-        faults.or_errors(arguments).map(|(arguments, _)| arguments)
+        (Arguments { layer, defined, values, span }, faults)
     }
 
     /// The value that was given, or none where the default holds.
@@ -239,7 +321,14 @@ impl Arguments {
         };
         match value {
             Some(value) if value >= least => Ok(value as usize),
-            _ => Err(self.wrong(name, format!("takes an integer of at least {least}"))),
+            _ => {
+                let fault = self.wrong(name, format!("takes an integer of at least {least}"));
+                // Sizes in place of a number: the arguments are likely in another order.
+                let sizes = matches!(self.given(name).map(|value| &value.kind), Some(ValueKind::Sizes(_)));
+                let order: Vec<&str> = self.defined.iter().map(|argument| argument.name).collect();
+                let order = format!("the order is {}({})", self.layer, order.join(", "));
+                Err(fault.maybe_help(sizes.then_some(order)))
+            }
         }
     }
 
@@ -261,7 +350,13 @@ impl Arguments {
         let value = self.number(name)?;
         match (least..=most).contains(&value) {
             true => Ok(value),
-            false => Err(self.wrong(name, format!("takes a number from {least} to {most}"))),
+            false => {
+                let percent = (least, most) == (0.0, 1.0) && (1.0..=100.0).contains(&value);
+                let share = format!("a share of the whole: {} is {value} %", value / 100.0);
+                Err(self
+                    .wrong(name, format!("takes a number from {least} to {most}"))
+                    .maybe_help(percent.then_some(share)))
+            }
         }
     }
 
@@ -282,8 +377,9 @@ impl Arguments {
             _ => return Err(self.wrong(name, format!("takes {}", suggest::one_of(choices.iter().copied())))),
         };
         choices.iter().copied().find(|choice| *choice == word).ok_or_else(|| {
-            self.wrong(name, format!("takes {}", suggest::one_of(choices.iter().copied())))
-                .maybe_help(suggest::did_you_mean(word, choices.iter().copied()))
+            self.wrong(name, format!("takes {}", suggest::one_of(choices.iter().copied()))).maybe_help(
+                suggest::did_you_mean(word, choices.iter().copied()).or_else(|| spellings::choice(word, choices)),
+            )
         })
     }
 
@@ -325,6 +421,9 @@ impl Arguments {
         match self.given(name).map(|value| &value.kind) {
             None | Some(ValueKind::Bool(true)) => Ok(Some(Initializer::Constant(0.0))),
             Some(ValueKind::Bool(false)) => Ok(None),
+            Some(ValueKind::Word(word)) if self.given(name).and_then(Initializer::from_value).is_none() => Err(self
+                .wrong(name, "takes `true`, `false`, a number or an initialiser such as `Constant(0.1)`")
+                .maybe_help(suggest::did_you_mean(word, ["true", "false"].into_iter().chain(Initializer::NAMES)))),
             Some(_) => self.initializer(name, Initializer::Constant(0.0)).map(Some),
         }
     }

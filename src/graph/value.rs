@@ -86,6 +86,12 @@ impl fmt::Display for Value {
     }
 }
 
+/// A number as one writes it: `0.01`, `1e308`.
+pub fn number_text(value: f64) -> String {
+    let plain = value == 0.0 || (1e-4..1e15).contains(&value.abs());
+    if plain { value.to_string() } else { format!("{value:e}") }
+}
+
 fn separated<T>(
     f: &mut fmt::Formatter<'_>,
     items: &[T],
@@ -104,7 +110,7 @@ impl fmt::Display for ValueKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             ValueKind::Int(value) => write!(f, "{value}"),
-            ValueKind::Float(value) => write!(f, "{value}"),
+            ValueKind::Float(value) => f.write_str(&number_text(*value)),
             ValueKind::Bool(value) => write!(f, "{value}"),
             ValueKind::Text(text) => write!(f, "{text:?}"),
             ValueKind::Word(word) => f.write_str(word),

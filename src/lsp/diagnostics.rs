@@ -1,64 +1,9 @@
 //! What is told of a text while it is typed.
 
 use super::documents::{Document, uri_of};
-use crate::diagnostics::{Code, Diagnostic, Diagnostics, Label, Severity};
-use crate::elaborate::Spec;
-use crate::graph::Graph;
+use crate::diagnostics::{Diagnostic, Label, Severity};
 use crate::syntax::ast::ItemKind;
 use lsp_types::{DiagnosticRelatedInformation, DiagnosticSeverity, Location, NumberOrString, Range};
-use std::collections::BTreeMap;
-
-/// Everything that can be said of a spec without opening weights, and the graphs of its nets that are right.
-/// Unlike `netc check` a file of fragments is no mistake: other files use it.
-pub fn prove(spec: &Spec) -> (Diagnostics, Vec<Graph>) {
-    let mut told = spec.faults.clone();
-    told.extend(spec.check_recipes());
-    let readable = !told.has_errors();
-    let mut graphs = Vec::new();
-    let complete = spec.complete_nets();
-    for net in spec.project.root_nets() {
-        let item = &spec.project.nets[net].item;
-        let is_complete = complete.contains(&net);
-        if !is_complete && item.parameters.iter().any(|parameter| parameter.default.is_none()) {
-            continue;
-        }
-        match spec.graph(net) {
-            Ok((graph, more)) => {
-                if readable {
-                    told.extend(more);
-                    told.extend(weights(spec, &graph));
-                }
-                graphs.push(graph);
-            }
-            // Where an item could not be read, others miss it: that is no mistake of theirs.
-            Err(_) if !readable => {}
-            Err(faults) => {
-                for fault in faults.iter().filter(|fault| is_complete || !of_a_fragment(fault.code)) {
-                    told.push(fault.clone());
-                }
-            }
-        }
-    }
-    (told, graphs)
-}
-
-/// What is only wrong because nothing comes in.
-fn of_a_fragment(code: Code) -> bool {
-    matches!(code, Code::Fragment | Code::NeedsMerge | Code::Contract)
-}
-
-fn weights(spec: &Spec, graph: &Graph) -> Diagnostics {
-    let requests = match spec.weights(graph, &BTreeMap::new()) {
-        Ok(requests) => requests,
-        Err(faults) => return faults,
-    };
-    let mut told = Diagnostics::default();
-    for request in requests.iter().filter(|request| !request.path.exists()) {
-        let message = format!("{} is not there", request.path.display());
-        told.push(Diagnostic::new(Code::WeightsAway, message).at(request.span, "needed to build"));
-    }
-    told
-}
 
 /// What an editor shows in a text.
 pub fn diagnostics(document: &Document) -> Vec<lsp_types::Diagnostic> {

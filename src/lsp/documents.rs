@@ -1,6 +1,6 @@
 //! The open texts, what reading them told, and the places in them as editors count: lines and UTF-16 units.
 
-use super::diagnostics::prove;
+use crate::check::{Checked, check};
 use crate::diagnostics::Diagnostics;
 use crate::elaborate::{self, Spec, project};
 use crate::graph::Graph;
@@ -168,7 +168,7 @@ fn analyse(uri: Uri, version: i32, text: String, before: Option<Known>, read: pr
     let path = path_of(&uri);
     let spec = elaborate::load_text(&path, &text, read);
     let (tree, faults) = syntax::parse(&spec.sources, spec.root());
-    let (told, graphs) = prove(&spec);
+    let Checked { told, graphs, .. } = check(&spec, None);
     let fresh = Known { text: text.clone(), root: spec.root(), graphs };
     let known = match before {
         Some(before) if told.has_errors() => before,

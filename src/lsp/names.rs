@@ -210,25 +210,33 @@ impl Names {
                         self.text(text);
                     }
                 }
+                // `sizes[i]`: in the brackets of a list a word is a value.
+                if let (ExprKind::Name(list), CutRange::One(CutEnd::Name(LayerName { text, quoted: false }))) =
+                    (&inner.kind, range)
+                    && self.scopes.iter().any(|scope| scope.contains_key(list))
+                    && let [TextPart::Literal(word)] = &text.parts[..]
+                {
+                    self.mention(&Ident { text: word.clone(), span: text.span });
+                }
             }
             ExprKind::Repeat { over, body } => {
-                let variable = match over {
+                let variables = match over {
                     RepeatOver::Count(count) => {
                         self.expression(count);
-                        None
+                        &[]
                     }
                     RepeatOver::Range { variable, start, end, .. } => {
                         self.expression(start);
                         self.expression(end);
-                        Some(variable)
+                        std::slice::from_ref(variable)
                     }
-                    RepeatOver::List { variable, list } => {
+                    RepeatOver::List { pattern, list } => {
                         self.expression(list);
-                        Some(variable)
+                        pattern.names()
                     }
                 };
                 self.inside(|names| {
-                    if let Some(variable) = variable {
+                    for variable in variables {
                         names.bind(Kind::Variable, variable, variable.span);
                     }
                     names.expression(body);
@@ -252,7 +260,7 @@ impl Names {
                 }
             }
             ExprKind::Unary { operand, .. } => self.expression(operand),
-            ExprKind::Binary { left, right, .. } => {
+            ExprKind::Binary { left, right, .. } | ExprKind::Range { start: left, end: right, .. } => {
                 self.expression(left);
                 self.expression(right);
             }

@@ -102,6 +102,8 @@ family! {
         Function::Elementwise(Activation::Tanh), gain 1.0, "Input(20) >> Tanh(8) >> Dense(1)";
     LEAKY_RELU: "LeakyRelu" [], "LeakyRelu", "A rectifier with the slope 0.01 below zero.", "max(0, x) + 0.01 min(0, x)",
         Function::Elementwise(Activation::Relu { alpha: 0.01 }), gain 1.0, "Input(20) >> LeakyRelu(8)";
+    ABSOLUTE: "Absolute" ["Abs"], "Absolute", "The distance from zero.", "|x| = max(0, x) - min(0, x)",
+        Function::Elementwise(Activation::Relu { alpha: -1.0 }), gain 1.0, "Input(20) >> Dense(8) >> Absolute";
     RELU6: "Relu6" [], "Relu6", "A rectifier that ends at six (MobileNet).", "min(max(0, x), 6)",
         Function::Elementwise(Activation::Relu6), gain 2.0, "Input(32x32x3) >> Conv(3x3, 8) >> Relu6";
     ELU: "Elu" [], "Elu", "The exponential linear unit.", "x for x > 0, else exp(x) - 1",

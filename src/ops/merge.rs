@@ -1,6 +1,6 @@
 //! Merges: layers that join several branches into one.
 
-use crate::diagnostics::Code;
+use crate::diagnostics::{Code, counted};
 use crate::graph::definition::Default;
 use crate::graph::training::Backward;
 use crate::graph::{Argument, Definition, Lowered, Lowering, NodeId, Operation, ShapeFault, Supports};
@@ -379,7 +379,7 @@ impl Operation for GatedAverage {
         let fault = |message: String, expected: &str| ShapeFault::new(Code::MergeMismatch, message, expected);
         let Some(gate) = inputs.get(self.gate_index).filter(|_| inputs.len() > 1) else {
             return Err(fault(
-                format!("`GatedAverage` needs a gate and branches, but gets {} input(s)", inputs.len()),
+                format!("`GatedAverage` needs a gate and branches, but gets {}", counted(inputs.len(), "input")),
                 "expects the gate first: (gate | a | b)",
             ));
         };

@@ -25,6 +25,7 @@ pub static LAYERS: &[&Definition] = &[
     &dense::RELU,
     &dense::LEAKY_RELU,
     &dense::RELU6,
+    &dense::ABSOLUTE,
     &prelu::PRELU,
     &dense::ELU,
     &dense::SIGMOID,
@@ -75,4 +76,14 @@ pub fn find(name: &str) -> Option<&'static Definition> {
 /// All names, full and short.
 pub fn names() -> impl Iterator<Item = &'static str> {
     LAYERS.iter().flat_map(|definition| definition.names())
+}
+
+/// All layers as a page in Markdown: `docs/layers.md`.
+pub fn page() -> String {
+    let mut text = String::from(
+        "# Layers\n\nEvery layer, its arguments in their order, and what it computes. `netc help Conv` prints one, `netc help --all` \
+         this page.\n",
+    );
+    LAYERS.iter().for_each(|definition| text += &definition.section());
+    text
 }

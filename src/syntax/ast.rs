@@ -154,6 +154,8 @@ pub enum ExprKind {
     Bool(bool),
     /// `[a, b]`
     List(Vec<Expr>),
+    /// `1..=3` as an argument: the list of its integers.
+    Range { start: Box<Expr>, end: Box<Expr>, inclusive: bool },
     /// `{ "a" = b }`
     Map(Vec<(Expr, Expr)>),
     /// A word: a layer, a net, a parameter, a value or a choice.
@@ -168,7 +170,7 @@ pub enum ExprKind {
     Paren(Box<Expr>),
     /// `x as name`
     As { inner: Box<Expr>, name: LayerName },
-    /// `x[a..b]`
+    /// `x[a..b]`; `x[0]` of a list is its item.
     Cut { inner: Box<Expr>, range: CutRange },
     /// `repeat(3) { x }`, `repeat i in 1..=3 { x }`, `repeat l in list { x }`
     Repeat { over: RepeatOver, body: Box<Expr> },
@@ -206,8 +208,27 @@ pub enum RepeatOver {
     Count(Box<Expr>),
     /// `repeat i in a..b` or `a..=b`
     Range { variable: Ident, start: Box<Expr>, end: Box<Expr>, inclusive: bool },
-    /// `repeat l in list`
-    List { variable: Ident, list: Box<Expr> },
+    /// `repeat l in list`, `repeat [a, b] in pairs`
+    List { pattern: Pattern, list: Box<Expr> },
+}
+
+/// What a repeat calls each item, or the parts of each.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Pattern {
+    /// `l`
+    Item(Ident),
+    /// `[a, b]`, and its place.
+    Parts(Vec<Ident>, Span),
+}
+
+impl Pattern {
+    /// All names that it gives.
+    pub fn names(&self) -> &[Ident] {
+        match self {
+            Pattern::Item(name) => std::slice::from_ref(name),
+            Pattern::Parts(names, _) => names,
+        }
+    }
 }
 
 /// A layer's or scope's name: bare (`conv-1`, `fire2/squeeze1x1`) or a quoted template.

@@ -278,14 +278,28 @@ impl Builder {
 
     fn argument(&self, pair: Pair<Rule>, depth: usize) -> Built<Argument> {
         let span = self.span(&pair);
-        let mut name = None;
-        for part in self.parts(pair) {
+        // The ends of a range lie one level deeper.
+        let inner = self.deeper(depth, 1, span)?;
+        let (mut name, mut inclusive, mut parts) = (None, false, Vec::new());
+        for part in pair.into_inner() {
             match part.as_rule() {
                 Rule::word => name = Some(self.ident(&part)),
-                _ => return Ok(Argument { name, value: self.expr(part, depth)? }),
+                Rule::range => inclusive = part.as_str() == "..=",
+                Rule::expr => parts.push(self.expr(part, inner)?),
+                _ => {}
             }
         }
-        Err(self.missing(span))
+        let mut parts = parts.into_iter();
+        let value = match (parts.next(), parts.next()) {
+            (Some(start), Some(end)) => {
+                let span = start.span.to(end.span);
+                let kind = ExprKind::Range { start: Box::new(start), end: Box::new(end), inclusive };
+                Expr { kind, span }
+            }
+            (Some(value), None) => value,
+            _ => return Err(self.missing(span)),
+        };
+        Ok(Argument { name, value })
     }
 }
 

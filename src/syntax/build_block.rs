@@ -28,22 +28,50 @@ impl Builder {
         let span = self.span(&pair);
         // These nest without brackets, which are bounded before.
         let depth = self.deeper(depth, 2, span)?;
-        let (mut variable, mut first, mut second, mut range) = (None, None, None, None);
+        let (mut pattern, mut first, mut second, mut range) = (None, None, None, None);
         for part in pair.into_inner() {
             match part.as_rule() {
-                Rule::ident => variable = Some(self.ident(&part)),
+                Rule::pattern => pattern = Some(self.pattern(part)?),
                 Rule::range => range = Some(part.as_str() == "..="),
                 Rule::expr if first.is_none() => first = Some(Box::new(self.expr(part, depth)?)),
                 Rule::expr => second = Some(Box::new(self.expr(part, depth)?)),
                 _ => {}
             }
         }
-        match (variable, first, range, second) {
-            (Some(variable), Some(start), Some(inclusive), Some(end)) => {
+        match (pattern, first, range, second) {
+            (Some(Pattern::Item(variable)), Some(start), Some(inclusive), Some(end)) => {
                 Ok(RepeatOver::Range { variable, start, end, inclusive })
             }
-            (Some(variable), Some(list), None, None) => Ok(RepeatOver::List { variable, list }),
+            (Some(Pattern::Parts(_, place)), Some(start), Some(_), Some(end)) => {
+                Err(Diagnostic::new(Code::Syntax, "a range gives single numbers")
+                    .at(place, "names for the parts of a list")
+                    .and(start.span.to(end.span), "a range")
+                    .help("write one name: `repeat i in 1..=3 { … }`"))
+            }
+            (Some(pattern), Some(list), None, None) => Ok(RepeatOver::List { pattern, list }),
             _ => Err(self.missing(span)),
+        }
+    }
+
+    /// `l`, `[a, b]`
+    fn pattern(&self, pair: Pair<Rule>) -> Built<Pattern> {
+        let span = self.span(&pair);
+        let parts = pair.as_str().starts_with('[');
+        let mut names: Vec<Ident> = self.parts(pair).map(|part| self.ident(&part)).collect();
+        match (parts, names.pop()) {
+            (false, Some(name)) => Ok(Pattern::Item(name)),
+            (true, Some(last)) => {
+                names.push(last);
+                for (place, name) in names.iter().enumerate() {
+                    if let Some(first) = names[..place].iter().find(|other| other.text == name.text) {
+                        return Err(Diagnostic::new(Code::DuplicateItem, format!("`{}` names two parts", name.text))
+                            .at(name.span, "again here")
+                            .and(first.span, "first here"));
+                    }
+                }
+                Ok(Pattern::Parts(names, span))
+            }
+            (_, None) => Err(self.missing(span)),
         }
     }
 

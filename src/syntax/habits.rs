@@ -74,6 +74,7 @@ fn value(expr: &Expr) -> Option<Diagnostic> {
             statements.iter().find_map(|statement| value(&statement.value)).or_else(|| layer(result))
         }
         ExprKind::List(parts) => parts.iter().find_map(value),
+        ExprKind::Range { start, end, .. } => value(start).or_else(|| value(end)),
         ExprKind::Map(pairs) => pairs.iter().find_map(|(key, item)| value(key).or_else(|| value(item))),
         ExprKind::Call { arguments, .. } => arguments.iter().find_map(|argument| value(&argument.value)),
         ExprKind::Paren(inner) | ExprKind::As { inner, .. } | ExprKind::Cut { inner, .. } => value(inner),

@@ -34,6 +34,11 @@ impl Inline<'_> {
             ExprKind::Text(text) => self.text(text, true, out),
             ExprKind::Bool(value) => out.push_str(if *value { "true" } else { "false" }),
             ExprKind::List(parts) => self.joined("[", parts, ", ", "]", out, |part, out| self.expr(part, out)),
+            ExprKind::Range { start, end, inclusive } => {
+                let tight = Inline { tight: true, ..*self };
+                tight.around("", start, if *inclusive { "..=" } else { ".." }, out);
+                tight.expr(end, out);
+            }
             ExprKind::Map(pairs) if pairs.is_empty() => out.push_str("{}"),
             ExprKind::Map(pairs) => self.joined("{ ", pairs, ", ", " }", out, |pair, out| self.pair(pair, out)),
             ExprKind::Name(name) => out.push_str(name),
@@ -182,7 +187,9 @@ impl Inline<'_> {
     pub fn over(&self, over: &RepeatOver, out: &mut String) {
         match over {
             RepeatOver::Count(count) => self.around("repeat(", count, ")", out),
-            RepeatOver::List { variable, list } => self.around(&format!("repeat {} in ", variable.text), list, "", out),
+            RepeatOver::List { pattern, list } => {
+                self.around(&format!("repeat {} in ", pattern_text(pattern)), list, "", out);
+            }
             RepeatOver::Range { variable, start, end, inclusive } => {
                 let tight = Inline { tight: true, ..*self };
                 tight.around(
@@ -246,6 +253,15 @@ impl Inline<'_> {
             [one] => shape(one, out),
             _ => self.joined("[", shapes, ", ", "]", out, shape),
         }
+    }
+}
+
+/// `l`, `[a, b]`
+pub(super) fn pattern_text(pattern: &Pattern) -> String {
+    let names: Vec<&str> = pattern.names().iter().map(|name| name.text.as_str()).collect();
+    match pattern {
+        Pattern::Item(_) => names.join(", "),
+        Pattern::Parts(..) => format!("[{}]", names.join(", ")),
     }
 }
 

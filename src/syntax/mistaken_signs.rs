@@ -149,6 +149,13 @@ pub(super) fn text(failure: &Failure) -> Option<Diagnostic> {
 /// Operators of other languages.
 pub(super) fn foreign_sign(failure: &Failure) -> Option<Diagnostic> {
     let (before, found, after) = (failure.word(-1), failure.word(0), failure.word(1));
+    if found == "/" && matches!(after, "/" | "*") {
+        return Some(
+            failure
+                .error(format!("there is no `/{after}`"), "a comment of another language")
+                .help("a comment starts with `#`"),
+        );
+    }
     if found == ">" && matches!(before, "|" | ">" | "-" | ">>" | "=") {
         return Some(
             Diagnostic::new(Code::Syntax, format!("`{before}>` is no operator"))
@@ -187,6 +194,30 @@ pub(super) fn foreign_sign(failure: &Failure) -> Option<Diagnostic> {
         _ => return None,
     };
     Some(failure.error(format!("`{found}` cannot stand here"), "not an operator of this place").help(help))
+}
+
+/// `nn.ReLU()`, `vgg16.h5`: words joined by a point.
+pub(super) fn pointed_name(failure: &Failure) -> Option<Diagnostic> {
+    let words = failure.kind(-1) == Some(Kind::Word) && failure.kind(1) == Some(Kind::Word);
+    if failure.word(0) != "." || !words || !failure.touches(failure.index) || !failure.touches(failure.index + 1) {
+        return None;
+    }
+    let (first, last) = (failure.word(-1), failure.word(1));
+    let whole = format!("{first}.{last}");
+    let file =
+        matches!(last, "h5" | "hdf5" | "keras" | "safetensors" | "txt" | "csv" | "npy" | "npz" | "net" | "jpg" | "png");
+    let help = match file {
+        true => format!("a file's name is a text: `\"{whole}\"`"),
+        false => {
+            format!("layers have no prefix, as in `{last}`; layer names with a point stand after `as` and in cuts only")
+        }
+    };
+    let place = failure.both().to(failure.token(1).map_or(failure.here(), |token| failure.span(token)));
+    Some(
+        Diagnostic::new(Code::Syntax, format!("`{whole}` is no name"))
+            .at(place, "a name has letters, digits and `_`")
+            .help(help),
+    )
 }
 
 /// `Conv (3x3)`, `vgg16 [..3]`: the bracket must touch the name.

@@ -10,7 +10,7 @@ use crate::diagnostics::{Code, Diagnostic, suggest};
 
 /// The message for a failure.
 pub(super) fn explain(failure: &Failure) -> Diagnostic {
-    let checks: [fn(&Failure) -> Option<Diagnostic>; 17] = [
+    let checks: [fn(&Failure) -> Option<Diagnostic>; 18] = [
         odd_character,
         number,
         text,
@@ -18,6 +18,7 @@ pub(super) fn explain(failure: &Failure) -> Diagnostic {
         capital_word,
         item_head,
         foreign_sign,
+        pointed_name,
         keyword_form,
         unnamed_value,
         spaced_bracket,

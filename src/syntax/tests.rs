@@ -7,12 +7,13 @@ use crate::source::Sources;
 use proptest::prelude::*;
 use std::time::{Duration, Instant};
 
-const EXAMPLES: [(&str, &str); 13] = [
+const EXAMPLES: [(&str, &str); 14] = [
     ("bird", include_str!("../../tests/syntax/ok/bird.net")),
     ("comments", include_str!("../../tests/syntax/ok/comments.net")),
     ("composition", include_str!("../../tests/syntax/ok/composition.net")),
     ("cuts", include_str!("../../tests/syntax/ok/cuts.net")),
     ("expect", include_str!("../../tests/syntax/ok/expect.net")),
+    ("lists", include_str!("../../tests/syntax/ok/lists.net")),
     ("resnet50", include_str!("../../tests/syntax/ok/resnet50.net")),
     ("shortest", include_str!("../../tests/syntax/ok/shortest.net")),
     ("train", include_str!("../../tests/syntax/ok/train.net")),
@@ -287,7 +288,12 @@ impl Dice {
 
     fn argument(&mut self, depth: u64) -> String {
         let key = self.pick(&["", "", "size=", "in = ", "use="]);
-        format!("{key}{}", self.expr(depth))
+        let to = if self.roll(6) == 0 {
+            format!("{}{}{}", self.pick(&["..", "..=", " .. "]), self.gap(), self.primary(0))
+        } else {
+            String::new()
+        };
+        format!("{key}{}{to}", self.expr(depth))
     }
 
     fn pair(&mut self, depth: u64) -> String {
@@ -318,7 +324,10 @@ impl Dice {
             8 => format!("({}{}{})", self.gap(), self.joined(many.max(1), "|", deeper, Self::expr), self.gap()),
             9 => format!("repeat ({}){}{}", self.expr(deeper), self.gap(), self.body(deeper)),
             10 => format!("repeat i in {}..{}{}{}", self.primary(0), self.expr(deeper), self.gap(), self.body(deeper)),
-            11 => format!("repeat l in {}{}{}", self.expr(deeper), self.gap(), self.body(deeper)),
+            11 => {
+                let pattern = self.pick(&["l", "[a, b]", "[ a,\n b, ]", "[x]"]);
+                format!("repeat {pattern} in {}{}{}", self.expr(deeper), self.gap(), self.body(deeper))
+            }
             12 => format!("frozen({}{}{})", self.gap(), self.expr(deeper), self.gap()),
             13 => {
                 let otherwise = if many > 1 {

@@ -1,7 +1,7 @@
 //! The tree as text, one node a line, for `--emit ast` and for snapshots.
 
 use super::ast::*;
-use super::inline::{Inline, binary, escape, text_of, unary};
+use super::inline::{Inline, binary, escape, pattern_text, text_of, unary};
 
 /// A file's tree, indented by two blanks a level, without places.
 pub fn ast_text(file: &File) -> String {
@@ -101,6 +101,11 @@ impl Tree {
             ExprKind::Bool(value) => self.line(format!("bool {value}")),
             ExprKind::Name(name) => self.line(format!("name {name}")),
             ExprKind::List(parts) => self.under("list", |tree| tree.exprs(parts)),
+            ExprKind::Range { start, end, inclusive } => {
+                let to = if *inclusive { "through" } else { "to" };
+                self.under("from", |tree| tree.expr(start));
+                self.under(to, |tree| tree.expr(end));
+            }
             ExprKind::Map(pairs) => self.under("map", |tree| {
                 for (key, value) in pairs {
                     tree.under("pair", |tree| tree.exprs([key, value]));
@@ -132,8 +137,8 @@ impl Tree {
                         tree.under(format!("{} from", variable.text), |tree| tree.expr(start));
                         tree.under(to, |tree| tree.expr(end));
                     }
-                    RepeatOver::List { variable, list } => {
-                        tree.under(format!("{} in", variable.text), |tree| tree.expr(list))
+                    RepeatOver::List { pattern, list } => {
+                        tree.under(format!("{} in", pattern_text(pattern)), |tree| tree.expr(list))
                     }
                 }
                 tree.expr(body);

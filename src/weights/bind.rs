@@ -2,7 +2,7 @@
 //! all that does not fit is told at once.
 
 use super::store::{self, Entry, Layout, Role, Store, StoreError};
-use crate::diagnostics::{Code, Diagnostic, Diagnostics, Result, suggest};
+use crate::diagnostics::{Code, Diagnostic, Diagnostics, Result, counted, suggest};
 use crate::elaborate::requests::WeightsRequest;
 use crate::graph::{Graph, ParameterId};
 use sha2::{Digest, Sha256};
@@ -205,13 +205,14 @@ fn bind_file(
         entries.iter().enumerate().map(|(at, entry)| ((entry.layer.as_str(), &entry.role), at)).collect();
     let mut used = BTreeSet::new();
     let mut problems = Vec::new();
-    let mut missing = 0;
+    let (mut missing, mut wrong) = (0, 0);
     for Wanted { id, layer } in &wanted {
         let parameter = &graph.parameters[id.0];
         let found = names.get(layer).and_then(|name| find_role(&index, name, parameter.role, store.layout()));
         let Some(entry) = found else {
             missing += 1;
             if !request.initialize_missing {
+                wrong += 1;
                 problems.push(format!(
                     "{}/{} {:?}: not in the file{}",
                     layer,
@@ -237,7 +238,10 @@ fn bind_file(
                 report.values += parameter.len();
                 bindings.sources[id.0] = Some(Source { store: bindings.stores.len(), entry, transform });
             }
-            Err(reason) => problems.push(format!("{}/{}: {reason}", layer, parameter.role)),
+            Err(reason) => {
+                wrong += 1;
+                problems.push(format!("{}/{}: {reason}", layer, parameter.role));
+            }
         }
     }
     let taken: BTreeSet<&str> = names.values().map(String::as_str).collect();
@@ -258,7 +262,7 @@ fn bind_file(
         let all = wanted.len();
         let message = match missing == all && !request.initialize_missing {
             true => format!("nothing in {} fits `{}`", report.file, request.net),
-            false => format!("{} of {all} parameters of `{}` do not fit {}", problems.len(), request.net, report.file),
+            false => misfits(wrong, all, problems.len() - wrong, request, &report.file),
         };
         let shown = problems.len().min(30);
         let mut diagnostic = Diagnostic::new(Code::WeightsMismatch, message)
@@ -276,6 +280,20 @@ fn bind_file(
     }
     bindings.stores.push(store);
     bindings.report.files.push(report);
+}
+
+/// The headline of what does not fit: parameters of the net, tensors of the file that its layers do not take, or both.
+fn misfits(wrong: usize, all: usize, extra: usize, request: &WeightsRequest, file: &str) -> String {
+    let do_not = if wrong == 1 { "does not" } else { "do not" };
+    let parameters = format!("{wrong} of {} of `{}` {do_not} fit {file}", counted(all, "parameter"), request.net);
+    let tensors = format!("{} that its layers have no place for", counted(extra, "tensor"));
+    match (wrong, extra) {
+        (_, 0) => parameters,
+        (0, _) => {
+            format!("{file} holds {} that layers of `{}` have no place for", counted(extra, "tensor"), request.net)
+        }
+        _ => format!("{parameters}, which holds {tensors}"),
+    }
 }
 
 /// For each layer that is wanted, its name in the file: its own, that of the spec's table, that of the table that ships.

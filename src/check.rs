@@ -1,0 +1,199 @@
+//! Everything that can be said of a spec without opening weights: each of its nets is expanded, also those that nothing
+//! uses, and fragments by themselves.
+
+use crate::compile;
+use crate::diagnostics::{Code, Diagnostic, Diagnostics, suggest};
+use crate::elaborate::Spec;
+use crate::elaborate::fragment::Trial;
+use crate::elaborate::requests::LabelsRequest;
+use crate::graph::Graph;
+use crate::source::Span;
+use crate::train::recipe;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// What was found.
+#[derive(Debug, Default)]
+pub struct Checked {
+    /// Mistakes and lints.
+    pub told: Diagnostics,
+    /// What was checked of each net that is right, one line each, in the order of the text.
+    pub lines: Vec<String>,
+    /// The graphs of the nets that are right and were expanded. Those of fragments stand behind inputs that were tried.
+    pub graphs: Vec<Graph>,
+}
+
+/// Checks the net that is asked for, else all nets of the spec's own file.
+pub fn check(spec: &Spec, net: Option<&str>) -> Checked {
+    let mut checked = Checked { told: spec.faults.clone(), ..Checked::default() };
+    checked.told.extend(spec.check_recipes());
+    checked.told.extend(recipe::check(spec));
+    let nets = match net {
+        Some(_) => match spec.choose(net) {
+            Ok(net) => vec![net],
+            Err(faults) => {
+                checked.told.extend(faults);
+                return checked;
+            }
+        },
+        None => spec.project.root_nets(),
+    };
+    // Where an item could not be read, others miss it: that is no mistake of theirs.
+    let readable = !spec.faults.iter().any(|fault| hides_items(fault.code));
+    if nets.is_empty() && !checked.told.has_errors() {
+        // Says what is missing.
+        checked.told.extend(spec.choose(net).err().unwrap_or_default());
+    }
+    if readable && !spec.faults.has_errors() {
+        checked.told.extend(spec.lint_items());
+    }
+    let (complete, fragments): (Vec<usize>, Vec<usize>) = nets.iter().partition(|&&net| spec.is_complete(net));
+    let mut lines = BTreeMap::new();
+    for net in complete {
+        match checked.complete(spec, net, readable) {
+            Some(line) => _ = lines.insert(net, line),
+            // Names and arguments behind the place where it was given up.
+            None if readable => checked.add_new(spec.survey(net)),
+            None => {}
+        }
+    }
+    // What is wrong with a fragment is told first where it is used: there it is known what comes in.
+    let used: BTreeSet<String> = checked.graphs.iter().flat_map(nets_of).collect();
+    let mut places: BTreeSet<(Code, Option<Span>)> = checked.told.iter().map(place).collect();
+    for net in fragments {
+        let mut alone = Checked::default();
+        if let Some(line) = alone.fragment(spec, net)
+            && !used.contains(&spec.project.nets[net].item.name.text)
+        {
+            lines.insert(net, line);
+        }
+        checked.graphs.append(&mut alone.graphs);
+        // A circle is told once, not from each of its nets.
+        let circle = checked.told.iter().any(|fault| fault.code == Code::Recursion);
+        let new = |fault: &&Diagnostic| {
+            readable && !places.contains(&place(fault)) && !(circle && fault.code == Code::Recursion)
+        };
+        for fault in alone.told.iter().filter(new) {
+            checked.told.push(fault.clone());
+        }
+        places.extend(alone.told.iter().map(place));
+    }
+    checked.lines = lines.into_values().collect();
+    checked
+}
+
+/// The nets that layers of a graph came from.
+fn nets_of(graph: &Graph) -> impl Iterator<Item = String> + '_ {
+    graph.nodes.iter().flat_map(|node| &node.origin.layers).map(|(net, _)| net.clone())
+}
+
+/// What is said where: the same of two nets is one mistake.
+fn place(fault: &Diagnostic) -> (Code, Option<Span>) {
+    (fault.code, fault.labels.iter().find(|label| label.primary).map(|label| label.span))
+}
+
+/// Mistakes behind which items are missing.
+fn hides_items(code: Code) -> bool {
+    let text = code.text();
+    text.starts_with("E00") || text.starts_with("E01") || code == Code::Use
+}
+
+impl Checked {
+    /// Adds what was not said yet of its place.
+    fn add_new(&mut self, more: Diagnostics) {
+        let places: BTreeSet<(Code, Option<Span>)> = self.told.iter().map(place).collect();
+        more.iter().filter(|fault| !places.contains(&place(fault))).for_each(|fault| self.told.push(fault.clone()));
+    }
+
+    fn complete(&mut self, spec: &Spec, net: usize, readable: bool) -> Option<String> {
+        match spec.graph(net) {
+            Ok((graph, more)) => {
+                if readable {
+                    self.told.extend(more);
+                    self.told.extend(spec.lint_graph(&graph));
+                    self.weights(spec, &graph);
+                    self.labels(spec, &graph);
+                }
+                let line = format!("{}: {}\n", graph.name, graph.summary());
+                self.graphs.push(graph);
+                Some(line)
+            }
+            Err(faults) => {
+                if readable {
+                    self.told.extend(faults);
+                }
+                None
+            }
+        }
+    }
+
+    /// Files of weights that are not there yet.
+    fn weights(&mut self, spec: &Spec, graph: &Graph) {
+        match spec.weights(graph, &BTreeMap::new()) {
+            Ok(requests) => {
+                self.told.extend(spec.lint_weights(graph, &requests));
+                for request in requests.iter().filter(|request| !request.path.exists()) {
+                    let message = format!("{} is not there", request.path.display());
+                    self.told.push(Diagnostic::new(Code::WeightsAway, message).at(request.span, "needed to build"));
+                }
+            }
+            Err(faults) => self.told.extend(faults),
+        }
+    }
+
+    /// Class names that do not fit, or whose file is not there yet.
+    fn labels(&mut self, spec: &Spec, graph: &Graph) {
+        let away = match spec.labels(&graph.name) {
+            Ok(Some(LabelsRequest::File(path, span))) if !path.exists() => Some((path, span)),
+            _ => None,
+        };
+        match (away, compile::labels(spec, graph)) {
+            (_, Ok(_)) => {}
+            (Some((path, span)), Err(_)) => {
+                let message = format!("{} is not there", path.display());
+                self.told.push(Diagnostic::new(Code::WeightsAway, message).at(span, "needed to build"));
+            }
+            (None, Err(faults)) => self.told.extend(faults),
+        }
+    }
+
+    fn fragment(&mut self, spec: &Spec, net: usize) -> Option<String> {
+        let item = &spec.project.nets[net].item;
+        let name = &item.name.text;
+        let needed = item.parameters.iter().filter(|parameter| parameter.default.is_none());
+        let needed: Vec<&str> = needed.map(|parameter| parameter.name.text.as_str()).collect();
+        let names_only = |why: String| format!("{name}: a fragment, its names and arguments; {why}\n");
+        if !needed.is_empty() {
+            self.told = spec.survey(net);
+            let them = suggest::one_of(needed).replace(" or ", " and ");
+            return Some(names_only(format!("its shapes depend on {them}"))).filter(|_| !self.told.has_errors());
+        }
+        // A cut that has a start knows what it takes.
+        if let Ok((graph, more)) = spec.graph_or_fragment(net) {
+            return Some(self.fits(spec, graph, more));
+        }
+        match spec.fragment(net) {
+            Trial::Fits(graph, more) => Some(self.fits(spec, graph, more)),
+            Trial::Wrong(faults) => {
+                self.told = faults;
+                self.add_new(spec.survey(net));
+                None
+            }
+            Trial::Unknown => {
+                self.told = spec.survey(net);
+                Some(names_only("its shapes depend on what comes in".into())).filter(|_| !self.told.has_errors())
+            }
+        }
+    }
+
+    fn fits(&mut self, spec: &Spec, graph: Graph, more: Diagnostics) -> String {
+        self.told = more;
+        // The sizes that came in were tried: what depends on them alone is not said.
+        let lints = spec.lint_graph(&graph);
+        for lint in lints.iter().filter(|lint| matches!(lint.code, Code::BiasBeforeNorm | Code::SoftmaxTwice)) {
+            self.told.push(lint.clone());
+        }
+        let line = format!("{}: a fragment, {}\n", graph.name, graph.summary());
+        self.graphs.push(graph);
+        line
+    }
+}

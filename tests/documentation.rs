@@ -1,0 +1,49 @@
+//! The pages of `docs/` are what the program prints, and their examples do what they say.
+
+use netc::diagnostics::Code;
+use netc::{check, elaborate, ops};
+use std::path::PathBuf;
+
+fn same(page: &str, command: &str, printed: &str) {
+    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("docs").join(page);
+    let held = std::fs::read_to_string(path).unwrap_or_default();
+    assert!(held == printed, "docs/{page} is old; renew it: netc {command} > docs/{page}");
+}
+
+#[test]
+fn the_page_of_diagnostics_is_what_explain_prints() {
+    same("diagnostics.md", "explain --all", &Code::page());
+}
+
+#[test]
+fn the_page_of_layers_is_what_help_prints() {
+    same("layers.md", "help --all", &ops::page());
+}
+
+/// Examples that no spec by itself can be, or that other commands than `netc check` answer.
+const ELSEWHERE: [&str; 10] =
+    ["E0218", "E0219", "E0401", "E0403", "E0405", "E0406", "E0702", "E0216", "W1004", "E0801"];
+
+#[test]
+fn examples_of_diagnostics_are_answered_with_their_codes() {
+    let mut silent = Vec::new();
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    for code in Code::ALL.iter().filter(|code| !ELSEWHERE.contains(&code.text())) {
+        let example = code.example();
+        if example.starts_with('$') {
+            continue;
+        }
+        let path = folder.path().join("spec.net");
+        std::fs::write(&path, example).expect("a file can be written");
+        let spec = elaborate::load(&path.display().to_string(), &elaborate::project::from_disk);
+        let told = match spec {
+            Ok(spec) => check::check(&spec, None).told,
+            Err((_, told)) => told,
+        };
+        let found: Vec<Code> = told.iter().map(|fault| fault.code).collect();
+        if !found.contains(code) {
+            silent.push(format!("{code}: its example gives {found:?}\n{example}"));
+        }
+    }
+    assert!(silent.is_empty(), "{}", silent.join("\n\n"));
+}

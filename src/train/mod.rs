@@ -11,4 +11,7 @@ pub mod metrics;
 pub mod optimizers;
 pub mod recipe;
 pub mod record;
+pub mod run;
+pub mod samples;
+pub mod save;
 pub mod schedule;

@@ -81,7 +81,7 @@ impl Feed {
                 let loader = PhotoLoader::new(Arc::clone(photos), order.to_vec(), decoding, batch, threads);
                 for found in loader {
                     let found = found.map_err(|fault| {
-                        let named = fault.faults.iter().map(|(place, fault)| (order[*place], fault.to_string()));
+                        let named = fault.faults.iter().map(|(place, fault)| (order[*place], fault.fault.to_string()));
                         E::from(FeedError::Photos(named.collect()))
                     })?;
                     match front {

@@ -289,7 +289,10 @@ impl<'a> Fit<'a> {
                 room.push(&mut penalty);
             }
             step.run_with(images, &given, &mut room, state)?;
-            if !loss[0].is_finite() || !penalty[0].is_finite() {
+            // A loss clips what it is computed from: predictions tell of parameters that are no numbers.
+            let numbers = prediction[..images * outputs].iter().all(|value| value.is_finite());
+            if !numbers || !loss[0].is_finite() || !penalty[0].is_finite() {
+                let loss = if numbers { loss } else { [f32::NAN] };
                 return Err(FitError::Diverged { epoch, update: progress.updates, loss: loss[0] });
             }
             progress.updates += 1;

@@ -16,6 +16,7 @@ use crate::data::{Dataset, Samples};
 use crate::diagnostics::{Code, Diagnostic, Diagnostics, Result};
 use crate::elaborate::Spec;
 use crate::graph::Graph;
+use crate::graph::definition::number_text;
 use crate::kernels::activation::Activation;
 use crate::kernels::loss::Loss;
 use crate::ops::dense::{Dense, Function};
@@ -288,11 +289,19 @@ impl Prepare {
         Ok(Trained { record, outcome, mistakes, labels, weights, folder: folder.to_path_buf() })
     }
 
+    fn counts(&self) -> DataCounts {
+        let Prepared { train, validation, labels, .. } = &self.data;
+        let validation = validation.as_ref();
+        DataCounts {
+            training: train.len() as u64,
+            validation: validation.map_or(0, |data| data.len() as u64),
+            classes: labels.as_ref().map_or(0, |labels| labels.len() as u64),
+            skipped: (train.skipped.len() + validation.map_or(0, |data| data.skipped.len())) as u64,
+        }
+    }
+
     fn record(&self) -> RunRecord {
         let recipe = &self.recipe;
-        let counts = |data: Option<&Dataset>| data.map_or(0, |data| data.len() as u64);
-        let skipped = |data: Option<&Dataset>| data.map_or(0, |data| data.skipped.len() as u64);
-        let (train, validation) = (Some(&self.data.train), self.data.validation.as_ref());
         RunRecord {
             net: self.net.name.clone(),
             summary: self.net.summary(),
@@ -306,12 +315,7 @@ impl Prepare {
                 .iter()
                 .map(|file| (name_of(&file.file), digest_file(&file.file)))
                 .collect(),
-            data: DataCounts {
-                training: counts(train),
-                validation: counts(validation),
-                classes: self.data.labels.as_ref().map_or(0, |labels| labels.len() as u64),
-                skipped: skipped(train) + skipped(validation),
-            },
+            data: self.counts(),
             machine: Machine::this(self.options.threads),
             ..RunRecord::default()
         }
@@ -423,8 +427,7 @@ impl Prepare {
             cached: all.cached as u64,
             seconds,
         });
-        record.data.training = self.data.train.len() as u64;
-        record.data.validation = self.data.validation.as_ref().map_or(0, |data| data.len() as u64);
+        record.data = self.counts();
         Ok((train, validation))
     }
 
@@ -435,11 +438,18 @@ impl Prepare {
                 .at(self.recipe.span, "this recipe")
                 .help(format!(
                     "try a smaller step than {}, a warm-up (`schedule = warm_up(100)`), or `clip_norm=1` in the optimizer",
-                    self.recipe.optimizer.step
+                    number_text(self.recipe.optimizer.step)
                 ))
                 .into(),
             FitError::Feed(FeedError::Photos(broken)) => {
-                let lines: Vec<String> = broken.iter().map(|(_, reason)| reason.clone()).collect();
+                let photo = |sample: usize| match &self.data.train.samples {
+                    Samples::Photos(photos) => photos.get(sample).map(|path| path.display().to_string()),
+                    Samples::Arrays(_) => None,
+                };
+                let lines: Vec<String> = broken
+                    .iter()
+                    .map(|(sample, reason)| format!("{}: {reason}", photo(*sample).unwrap_or_default()))
+                    .collect();
                 Diagnostic::new(Code::Dataset, format!("{} photos cannot be used", broken.len()))
                     .at(span, "this data")
                     .note(lines.join("\n"))

@@ -105,6 +105,11 @@ impl Parameter {
         self.len() == 0
     }
 
+    /// Whether it is a constant that its layer stands for (`BatchNorm(gamma=false)`): nothing trains it, no file holds it.
+    pub fn is_fixed(&self) -> bool {
+        !self.trainable && matches!(self.role, "gamma" | "beta")
+    }
+
     /// `conv1_1/weight`
     pub fn path(&self) -> String {
         format!("{}/{}", self.layer, self.role)
@@ -258,9 +263,10 @@ impl Graph {
         format!("{} -> [... {layers} {noun} ...] -> {}", side(&self.inputs()), side(&self.outputs))
     }
 
-    /// How many values the parameters have that are not made from others.
+    /// How many values the parameters have that are not made from others, nor constants.
     pub fn parameter_count(&self) -> usize {
-        self.parameters.iter().filter(|parameter| parameter.derived.is_none()).map(Parameter::len).sum()
+        let counts = |parameter: &&Parameter| parameter.derived.is_none() && !parameter.is_fixed();
+        self.parameters.iter().filter(counts).map(Parameter::len).sum()
     }
 
     /// The multiply-adds of one node for one image.

@@ -4,7 +4,7 @@
 use super::store::{self, Entry, Layout, Role, Store, StoreError};
 use crate::diagnostics::{Code, Diagnostic, Diagnostics, Result, counted, suggest};
 use crate::elaborate::requests::WeightsRequest;
-use crate::graph::{Graph, ParameterId};
+use crate::graph::{Graph, Initializer, ParameterId};
 use sha2::{Digest, Sha256};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt::{self, Write};
@@ -209,6 +209,13 @@ fn bind_file(
     for Wanted { id, layer } in &wanted {
         let parameter = &graph.parameters[id.0];
         let found = names.get(layer).and_then(|name| find_role(&index, name, parameter.role, store.layout()));
+        if parameter.is_fixed() {
+            // A file may hold what changes nothing.
+            let same =
+                |entry: &usize| store.read(*entry).is_ok_and(|values| is_constant(&values, parameter.initializer));
+            used.extend(found.filter(same));
+            continue;
+        }
         let Some(entry) = found else {
             missing += 1;
             if !request.initialize_missing {
@@ -259,7 +266,7 @@ fn bind_file(
         }
     }
     if !problems.is_empty() {
-        let all = wanted.len();
+        let all = wanted.iter().filter(|wanted| !graph.parameters[wanted.id.0].is_fixed()).count();
         let message = match missing == all && !request.initialize_missing {
             true => format!("nothing in {} fits `{}`", report.file, request.net),
             false => misfits(wrong, all, problems.len() - wrong, request, &report.file),
@@ -280,6 +287,10 @@ fn bind_file(
     }
     bindings.stores.push(store);
     bindings.report.files.push(report);
+}
+
+fn is_constant(values: &[f32], initializer: Initializer) -> bool {
+    matches!(initializer, Initializer::Constant(constant) if values.iter().all(|&value| f64::from(value) == constant))
 }
 
 /// The headline of what does not fit: parameters of the net, tensors of the file that its layers do not take, or both.
@@ -470,7 +481,8 @@ impl Bindings {
     }
 
     fn finish_report(&mut self, graph: &Graph) {
-        for (parameter, source) in graph.parameters.iter().zip(&self.sources) {
+        let parameters = graph.parameters.iter().zip(&self.sources).filter(|(parameter, _)| !parameter.is_fixed());
+        for (parameter, source) in parameters {
             let shape: Vec<String> = parameter.shape.iter().map(usize::to_string).collect();
             let from = match source {
                 Some(source) => {

@@ -69,6 +69,10 @@ impl Spec {
             match self.fragment_of(net, &form) {
                 Ok((graph, told)) => return Trial::Fits(graph, told),
                 Err((attempt, certain)) => {
+                    let told = attempt.outcome.as_ref().err();
+                    if told.is_some_and(|faults| faults.iter().any(|fault| fault.code == Code::Limit)) {
+                        return attempt.outcome.map_or_else(Trial::Wrong, |_| Trial::Unknown);
+                    }
                     // Of two that went as far, one that other sizes may mend says more.
                     let order = |reached: usize, certain: bool| (reached, !certain);
                     let further =

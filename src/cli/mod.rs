@@ -15,6 +15,7 @@ mod predict;
 mod report;
 mod show;
 mod test;
+mod timing;
 mod verify;
 
 use clap::{Parser, Subcommand};

@@ -1,12 +1,14 @@
 //! `netc bench`
 
 use super::build::{self, Choices};
-use super::{Done, report};
+use super::timing::{Batch, Machine, Process, measure};
+use super::{Done, Format, predict, report};
 use crate::diagnostics::{Code, Diagnostic, counted};
-use crate::plan::StepKernel;
-use crate::runtime::{Session, threads};
+use crate::runtime::threads;
+use serde::Serialize;
+use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 #[derive(clap::Args, Debug)]
 pub struct Args {
@@ -15,79 +17,134 @@ pub struct Args {
     #[command(flatten)]
     choices: Choices,
     /// Images at a time
-    #[arg(long, default_value = "1", value_delimiter = ',')]
+    #[arg(long, default_value = "1,2,4,8", value_delimiter = ',')]
     batch: Vec<usize>,
     /// Threads; default: all that the process may use
     #[arg(long)]
     threads: Option<usize>,
-    /// Runs that are counted, after two that are not
+    /// Runs that are counted, after the first and one more; 0 measures the first alone
     #[arg(long, default_value_t = 20)]
     runs: usize,
-    /// Print the time of each step
+    /// Run on this array (.npy, .npz) instead of made-up values
+    #[arg(long, value_name = "FILE")]
+    input: Option<PathBuf>,
+    /// Write what came out of the last batch: .npy, .npz or .h5
+    #[arg(short, long, value_name = "FILE")]
+    output: Option<PathBuf>,
+    /// The time of each step for every batch; without it, for the first
     #[arg(long)]
     steps: bool,
+    #[arg(long, value_enum, default_value = "text")]
+    format: Format,
+}
+
+/// All that was measured, as `--format json` prints it.
+#[derive(Serialize)]
+struct Measured<'a> {
+    net: &'a str,
+    threads: usize,
+    /// Until the artifact was mapped and checked, or the spec compiled.
+    open_ms: f64,
+    batches: Vec<Batch>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    machine: Option<Machine>,
+    process: Process,
 }
 
 pub fn run(args: &Args) -> Done {
+    let began = Instant::now();
     let artifact = Arc::new(build::open(&args.model, &args.choices)?);
+    let open_ms = began.elapsed().as_secs_f64() * 1e3;
     let threads = args.threads.unwrap_or_else(threads::available).max(1);
-    for &batch in &args.batch {
-        measure(&artifact, batch.max(1), threads, args)?;
+    let plan = &artifact.manifest.plan;
+    let given = args.input.as_ref().map(|path| predict::read_arrays(path, plan)).transpose()?;
+    let mut batches = Vec::new();
+    for (index, &size) in args.batch.iter().enumerate() {
+        let size = size.max(1);
+        let inputs = match &given {
+            Some(arrays) => predict::first_images(arrays, plan, size).ok_or_else(|| too_few(args, size))?,
+            None => made_up(plan, size)?,
+        };
+        let steps = args.runs > 0 && (args.steps || index == 0 && args.format == Format::Text);
+        let (batch, outputs) = measure(&artifact, threads, size, &inputs, args.runs, steps)?;
+        batches.push(batch);
+        if let (Some(path), true) = (&args.output, index + 1 == args.batch.len()) {
+            predict::write(path, &artifact, size, &outputs)?;
+        }
+    }
+    let process = Process::now();
+    let machine = batches.iter().any(|batch| !batch.steps.is_empty()).then(|| Machine::measure(threads));
+    let measured = Measured { net: &artifact.manifest.net, threads, open_ms, batches, machine, process };
+    match args.format {
+        Format::Json => report::print(format!("{:#}\n", serde_json::json!(measured))),
+        Format::Text => print(&measured),
     }
     Ok(())
 }
 
-fn measure(artifact: &Arc<crate::artifact::Artifact>, batch: usize, threads: usize, args: &Args) -> Done {
-    let plan = &artifact.manifest.plan;
-    let mut session = Session::new(artifact.clone(), threads);
-    // Values do not change the time; these are neither all zero nor denormal.
-    let pattern = |len: usize| (0..len).map(|index| (index % 251) as f32 / 251.0 - 0.5).collect::<Vec<f32>>();
-    let inputs: Vec<Vec<f32>> = plan.inputs.iter().map(|port| pattern(port.len() * batch)).collect();
-    let mut outputs: Vec<Vec<f32>> = plan.outputs.iter().map(|port| vec![0.0; port.len() * batch]).collect();
-    let inputs: Vec<&[f32]> = inputs.iter().map(Vec::as_slice).collect();
-    let mut once = |session: &mut Session| -> Result<Duration, super::Failed> {
-        let mut out: Vec<&mut [f32]> = outputs.iter_mut().map(Vec::as_mut_slice).collect();
-        let began = Instant::now();
-        session
-            .run(batch, &inputs, &mut out)
-            .map_err(|fault| report::fail_with(Diagnostic::new(Code::ArtifactDamaged, fault.to_string())))?;
-        Ok(began.elapsed())
-    };
-    for _ in 0..2 {
-        once(&mut session)?;
+fn too_few(args: &Args, size: usize) -> super::Failed {
+    let path = args.input.as_ref().map(|path| path.display().to_string()).unwrap_or_default();
+    let message = format!("{path} has fewer than the {} of a batch", counted(size, "image"));
+    report::fail_with(Diagnostic::new(Code::Array, message).help("give smaller batches with `--batch`"))
+}
+
+/// Values do not change the time; these are neither all zero nor denormal.
+fn made_up(plan: &crate::plan::Plan, batch: usize) -> Result<Vec<Vec<f32>>, super::Failed> {
+    let mut inputs = Vec::with_capacity(plan.inputs.len());
+    for port in &plan.inputs {
+        let mut values = predict::room(port.floats(1), batch)?;
+        values.iter_mut().enumerate().for_each(|(index, value)| *value = (index % 251) as f32 / 251.0 - 0.5);
+        inputs.push(values);
     }
-    if args.steps {
-        session.measure();
+    Ok(inputs)
+}
+
+fn print(measured: &Measured) {
+    let Measured { net, threads, batches, machine, process, .. } = measured;
+    let mut text = format!("{net}, {}\n", counted(*threads, "thread"));
+    if let Some(Machine { gflops, read_gbs }) = machine {
+        text += &format!("machine  {gflops:.0} GFLOP/s, reads {read_gbs:.1} GB/s from memory\n");
     }
-    let runs = args.runs.max(1);
-    let mut times = Vec::with_capacity(runs);
-    for _ in 0..runs {
-        times.push(once(&mut session)?);
+    if let Some(peak) = process.peak_bytes {
+        let own = process.private_bytes.map(|own| format!(", {} of it private", report::bytes(own)));
+        text += &format!("memory   {} at the most{}\n", report::bytes(peak), own.unwrap_or_default());
     }
-    times.sort_unstable();
-    let milliseconds = |time: Duration| time.as_secs_f64() * 1e3;
-    let median = times[runs / 2];
-    let gflops = 2.0 * plan.multiply_adds as f64 * batch as f64 / median.as_secs_f64() / 1e9;
-    report::print(format!(
-        "{}  batch {batch}, {}: median {:.2} ms, fastest {:.2} ms, {:.1} images/s, {gflops:.0} GFLOP/s of direct work\n",
-        artifact.manifest.net,
-        counted(threads, "thread"),
-        milliseconds(median),
-        milliseconds(times[0]),
-        batch as f64 / median.as_secs_f64(),
-    ));
-    if args.steps {
-        let width = plan.steps.iter().map(|step| step.name.len()).max().unwrap_or(0);
-        for (step, time) in plan.steps.iter().zip(session.profile()) {
-            let each = time.as_secs_f64() / runs as f64;
-            let rate = 2.0 * step.kernel.arithmetic() as f64 * batch as f64 / each / 1e9;
-            report::print(format!(
-                "  {:width$}  {:8.3} ms  {rate:6.0} GFLOP/s  {}\n",
-                step.name,
-                each * 1e3,
-                step.kernel.describe()
-            ));
+    text += &format!(
+        "\n{:>5}  {:>11}  {:>11}  {:>11}  {:>10}  {:>20}\n",
+        "batch", "median ms", "fastest ms", "first ms", "images/s", "direct-work GFLOP/s"
+    );
+    for batch in batches {
+        text += &format!(
+            "{:>5}  {:>11.3}  {:>11.3}  {:>11.1}  {:>10.1}  {:>20.0}\n",
+            batch.batch,
+            batch.median_ms.unwrap_or(batch.first_ms),
+            batch.fastest_ms.unwrap_or(batch.first_ms),
+            batch.first_ms,
+            batch.images_per_s,
+            batch.direct_gflops,
+        );
+    }
+    for batch in batches.iter().filter(|batch| !batch.steps.is_empty()) {
+        let width = batch.steps.iter().map(|step| step.step.len()).max().unwrap_or(0);
+        text += &format!(
+            "\nbatch {}\n  {:width$}  {:>9}  {:>5}  {:>15}  {:>13}\n",
+            batch.batch, "step", "ms", "share", "GFLOP/s (peak)", "GB/s (peak)"
+        );
+        let all: f64 = batch.steps.iter().map(|step| step.ms).sum();
+        let peak = |rate: f64, of: Option<f64>| of.map_or(0.0, |of| 100.0 * rate / of.max(1e-9));
+        for step in &batch.steps {
+            text += &format!(
+                "  {:width$}  {:>9.3}  {:>4.0}%  {:>7.0} ({:>4.0}%)  {:>6.1} ({:>3.0}%)  {}\n",
+                step.step,
+                step.ms,
+                100.0 * step.ms / all.max(1e-9),
+                step.gflops,
+                peak(step.gflops, machine.as_ref().map(|machine| machine.gflops)),
+                step.gbs,
+                peak(step.gbs, machine.as_ref().map(|machine| machine.read_gbs)),
+                step.kernel,
+            );
         }
     }
-    Ok(())
+    report::print(text);
 }

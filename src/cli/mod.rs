@@ -20,6 +20,7 @@ mod progress;
 mod report;
 mod show;
 mod test;
+mod timing;
 mod train;
 mod verify;
 

@@ -6,8 +6,9 @@ use crate::artifact::Artifact;
 use crate::data::folder::{self, InputKind, Walk};
 use crate::data::{array_file, photo};
 use crate::diagnostics::{Code, Diagnostic};
-use crate::runtime::{RunError, Session, threads};
-use ndarray::{ArrayD, IxDyn};
+use crate::plan::{Plan, Port};
+use crate::runtime::{RunError, Session, threads, zeros};
+use ndarray::{ArrayD, Axis, IxDyn};
 use serde::Serialize;
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
@@ -66,7 +67,7 @@ pub fn run(args: &Args) -> Done {
         _ => return Err(wrong(Code::Inputs, "photos and arrays cannot be given together")),
     };
     if let Some(path) = &args.output {
-        write(path, &artifact, &predictions)?;
+        write(path, &artifact, predictions.names.len(), &predictions.outputs)?;
     }
     if args.output.is_none() || args.format != Format::Text {
         print(&artifact, &predictions, args)?;
@@ -78,9 +79,10 @@ fn wrong(code: Code, message: impl Into<String>) -> Failed {
     report::fail_with(Diagnostic::new(code, message))
 }
 
-fn run_failed(fault: &RunError) -> Failed {
+pub fn run_failed(fault: &RunError) -> Failed {
     let code = match fault {
         RunError::Artifact(_) => Code::ArtifactDamaged,
+        RunError::Memory { .. } => Code::Memory,
         RunError::Step { .. } | RunError::Length { .. } | RunError::Count { .. } => Code::Array,
     };
     wrong(code, fault.to_string())
@@ -122,7 +124,7 @@ fn photos(session: &mut Session, artifact: &Artifact, args: &Args) -> Result<Pre
     let mut predictions = Predictions { names: Vec::new(), outputs: vec![Vec::new(); plan.outputs.len()] };
     let mut failed = false;
     for group in found.inputs.chunks(args.batch.max(1)) {
-        let mut x = vec![0.0; port.len() * group.len()];
+        let mut x = room(port.len(), group.len())?;
         let mut read = 0;
         for input in group {
             let room = &mut x[read * port.len()..(read + 1) * port.len()];
@@ -159,47 +161,67 @@ fn append(session: &mut Session, batch: usize, inputs: &[&[f32]], outputs: &mut 
     let mut room: Vec<&mut [f32]> = Vec::with_capacity(outputs.len());
     for (output, len) in outputs.iter_mut().zip(lengths) {
         let before = output.len();
-        output.resize(before + len * batch, 0.0);
+        let more = len
+            .checked_mul(batch)
+            .filter(|&more| output.try_reserve(more).is_ok())
+            .ok_or_else(|| too_large(batch, len))?;
+        output.resize(before + more, 0.0);
         room.push(&mut output[before..]);
     }
     session.run(batch, inputs, &mut room).map_err(|fault| run_failed(&fault))
 }
 
+/// The arrays of a file for the inputs of a net, one for its one input or several by their names, all of as many images.
+pub fn read_arrays(path: &Path, plan: &Plan) -> Result<Vec<ArrayD<f32>>, Failed> {
+    let read = |name: Option<&str>| {
+        let array = array_file::read(path, name).map_err(|fault| wrong(Code::Array, fault.to_string()))?;
+        Ok(array.as_standard_layout().into_owned())
+    };
+    let arrays: Vec<ArrayD<f32>> = match &plan.inputs[..] {
+        [_] => vec![read(None)?],
+        several => several.iter().map(|port| read(Some(&port.name))).collect::<Result<_, Failed>>()?,
+    };
+    let images = arrays.first().and_then(|array| array.shape().first().copied()).unwrap_or(0);
+    for (array, port) in arrays.iter().zip(&plan.inputs) {
+        if array.shape().first() != Some(&images) || array.shape().get(1..) != Some(&port.sizes[..]) {
+            let sizes: Vec<String> = port.sizes.iter().map(usize::to_string).collect();
+            return Err(wrong(
+                Code::Array,
+                format!(
+                    "{} has the shape {:?}, and `{}` takes (n, {})",
+                    path.display(),
+                    array.shape(),
+                    port.name,
+                    sizes.join(", ")
+                ),
+            ));
+        }
+    }
+    Ok(arrays)
+}
+
+/// The first images of such arrays; none where they have fewer.
+pub fn first_images(arrays: &[ArrayD<f32>], plan: &Plan, count: usize) -> Option<Vec<Vec<f32>>> {
+    let first = |(array, port): (&ArrayD<f32>, &Port)| Some(array.as_slice()?.get(..port.len() * count)?.to_vec());
+    arrays.iter().zip(&plan.inputs).map(first).collect()
+}
+
+/// Zeros for so many images of so many floats.
+pub fn room(floats: usize, images: usize) -> Result<Vec<f32>, Failed> {
+    floats.checked_mul(images).and_then(zeros).ok_or_else(|| too_large(images, floats))
+}
+
+fn too_large(images: usize, floats: usize) -> Failed {
+    wrong(Code::Memory, format!("a batch of {images} with {floats} values each is more than the memory can hold"))
+}
+
 /// Runs arrays through a net: one for its one input, or several by the names of its inputs.
 fn from_arrays(session: &mut Session, artifact: &Artifact, args: &Args) -> Result<Predictions, Failed> {
     let plan = &artifact.manifest.plan;
-    let read = |path: &Path, name: Option<&str>| {
-        array_file::read(path, name).map_err(|fault| wrong(Code::Array, fault.to_string()))
-    };
     let mut predictions = Predictions { names: Vec::new(), outputs: vec![Vec::new(); plan.outputs.len()] };
     for path in &args.inputs {
-        let mut arrays: Vec<ArrayD<f32>> = Vec::new();
-        match plan.inputs.len() {
-            1 => arrays.push(read(path, None)?),
-            _ => {
-                for port in &plan.inputs {
-                    arrays.push(read(path, Some(&port.name))?);
-                }
-            }
-        }
-        let images = arrays.first().and_then(|array| array.shape().first().copied()).unwrap_or(0);
-        for (array, port) in arrays.iter().zip(&plan.inputs) {
-            if array.shape().first() != Some(&images) || array.shape().get(1..) != Some(&port.sizes[..]) {
-                let sizes: Vec<String> = port.sizes.iter().map(usize::to_string).collect();
-                return Err(wrong(
-                    Code::Array,
-                    format!(
-                        "{} has the shape {:?}, and `{}` takes (n, {})",
-                        path.display(),
-                        array.shape(),
-                        port.name,
-                        sizes.join(", ")
-                    ),
-                ));
-            }
-        }
-        let arrays: Vec<ArrayD<f32>> =
-            arrays.into_iter().map(|array| array.as_standard_layout().into_owned()).collect();
+        let arrays = read_arrays(path, plan)?;
+        let images = arrays.first().map_or(0, |array| array.len_of(Axis(0)));
         let slices: Vec<&[f32]> = arrays.iter().filter_map(|array| array.as_slice()).collect();
         let mut begin = 0;
         while begin < images {
@@ -218,11 +240,11 @@ fn from_arrays(session: &mut Session, artifact: &Artifact, args: &Args) -> Resul
 }
 
 /// Writes all outputs, under the names of the layers that gave them.
-fn write(path: &Path, artifact: &Artifact, predictions: &Predictions) -> Done {
+pub fn write(path: &Path, artifact: &Artifact, images: usize, outputs: &[Vec<f32>]) -> Done {
     let plan = &artifact.manifest.plan;
     let mut arrays = Vec::new();
-    for (port, values) in plan.outputs.iter().zip(&predictions.outputs) {
-        let shape: Vec<usize> = std::iter::once(predictions.names.len()).chain(port.sizes.iter().copied()).collect();
+    for (port, values) in plan.outputs.iter().zip(outputs) {
+        let shape: Vec<usize> = std::iter::once(images).chain(port.sizes.iter().copied()).collect();
         let array = ArrayD::from_shape_vec(IxDyn(&shape), values.clone());
         arrays.push(array.map_err(|fault| wrong(Code::Output, fault.to_string()))?);
     }

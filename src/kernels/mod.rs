@@ -37,6 +37,7 @@ pub mod loss;
 mod math;
 mod micro;
 pub mod optimizer;
+pub mod peak;
 mod philox;
 pub mod pool;
 pub mod recurrent;

@@ -154,6 +154,17 @@ impl Sizes {
         list.into_iter().skip(usize::from(in_place)).collect()
     }
 
+    /// Floats of one image of all tensors, of which so many are inputs.
+    pub fn floats(&self, inputs: usize) -> usize {
+        let one = |(pixels, channels): (usize, usize)| pixels * channels;
+        let read: usize = match &self.inputs {
+            Inputs::Each(list) => list.iter().copied().map(one).sum(),
+            Inputs::Many(size) => inputs * one(*size),
+            Inputs::Gated(_, size) => inputs.saturating_sub(1) * (one(*size) + 1),
+        };
+        read + one(self.output)
+    }
+
     /// Whether all tensors are single rows.
     pub fn are_rows(&self) -> bool {
         self.output.0 == 1

@@ -7,6 +7,7 @@
 pub mod kernel;
 pub mod steps;
 mod text;
+pub mod trial;
 mod verify;
 
 pub use kernel::{Call, Kernel, StepKernel};

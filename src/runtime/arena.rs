@@ -34,12 +34,19 @@ pub struct Aligned {
 }
 
 impl Aligned {
-    /// So many zeros.
-    pub fn new(len: usize) -> Self {
-        // Zeroed pages come from the system untouched: memory that no step reaches is never really used.
-        let floats = vec![0.0; len + LINE];
+    /// So many zeros; none where the system does not give the memory.
+    pub fn try_new(len: usize) -> Option<Self> {
+        let floats = zeros(len.checked_add(LINE)?)?;
         let start = floats.as_ptr().align_offset(64).min(LINE);
-        Aligned { floats, start, len }
+        Some(Aligned { floats, start, len })
+    }
+
+    /// So many zeros.
+    ///
+    /// # Panics
+    /// Where the system does not give the memory.
+    pub fn new(len: usize) -> Self {
+        Self::try_new(len).expect("the system gives memory")
     }
 
     fn pointer(&mut self) -> *mut f32 {
@@ -55,6 +62,14 @@ impl Aligned {
     pub fn floats_mut(&mut self) -> &mut [f32] {
         &mut self.floats[self.start..self.start + self.len]
     }
+}
+
+/// So many zeros; none where the system does not give the memory.
+pub fn zeros(len: usize) -> Option<Vec<f32>> {
+    // Zeroed pages come from the system untouched, so that memory that no step reaches is never really used; but only
+    // a reservation can be refused without an end of the program, so one is made first and given back.
+    Vec::<f32>::new().try_reserve_exact(len).ok()?;
+    Some(vec![0.0; len])
 }
 
 /// The parts of an arena while a step runs.
@@ -77,20 +92,29 @@ pub struct Located {
 
 impl Default for Arena {
     fn default() -> Self {
-        Arena::new(Sizes::default())
+        let nothing = || Aligned { floats: vec![0.0; LINE], start: 0, len: 0 };
+        Arena { chunk: nothing(), batch: nothing(), whole: nothing(), scratch: nothing() }
+    }
+}
+
+impl Sizes {
+    /// All of it; none where that is beyond any machine.
+    pub fn bytes(&self) -> Option<usize> {
+        let parts = [self.chunk, self.batch, self.whole, self.scratch];
+        parts.iter().try_fold(0usize, |sum, &part| sum.checked_add(part))?.checked_mul(size_of::<f32>())
     }
 }
 
 impl Arena {
-    /// Of so many floats in each part.
-    pub fn new(sizes: Sizes) -> Self {
+    /// Of so many floats in each part; none where the system does not give them.
+    pub fn try_new(sizes: Sizes) -> Option<Self> {
         let Sizes { chunk, batch, whole, scratch } = sizes;
-        Arena {
-            chunk: Aligned::new(chunk),
-            batch: Aligned::new(batch),
-            whole: Aligned::new(whole),
-            scratch: Aligned::new(scratch),
-        }
+        Some(Arena {
+            chunk: Aligned::try_new(chunk)?,
+            batch: Aligned::try_new(batch)?,
+            whole: Aligned::try_new(whole)?,
+            scratch: Aligned::try_new(scratch)?,
+        })
     }
 
     /// The parts, with so many floats of scratch, and the state that a step may change.

@@ -9,8 +9,8 @@ use crate::kernels::threads::Threads;
 use crate::kernels::view::{View, ViewMut};
 use crate::plan::kernel::RunFault;
 use crate::plan::{Call, Operand, Source, Space, Step, StepKernel};
-pub use arena::Aligned;
-use arena::Arena;
+pub use arena::{Aligned, zeros};
+use arena::{Arena, Sizes};
 use smallvec::SmallVec;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -26,6 +26,12 @@ pub enum RunError {
     Length { what: &'static str, index: usize, found: usize, wanted: usize, batch: usize },
     #[error("the net has {wanted} {what}, not {found}")]
     Count { what: &'static str, found: usize, wanted: usize },
+    #[error("a batch of {batch} needs {} of memory, more than there is", needed(*.bytes))]
+    Memory { batch: usize, bytes: Option<usize> },
+}
+
+fn needed(bytes: Option<usize>) -> String {
+    bytes.map_or_else(|| "countless bytes".into(), |bytes| format!("{:.1} GiB", bytes as f64 / (1u64 << 30) as f64))
 }
 
 /// A net that is ready to run: an artifact, threads, and memory that is kept between runs.
@@ -67,19 +73,27 @@ impl Session {
     }
 
     /// Makes the memory for batches of up to so many images, so that no run has to.
-    pub fn reserve(&mut self, batch: usize) {
+    ///
+    /// # Errors
+    /// Where there is not so much memory; what the session had is given back.
+    pub fn reserve(&mut self, batch: usize) -> Result<(), RunError> {
         if batch <= self.capacity {
-            return;
+            return Ok(());
         }
         let plan = &self.artifact.manifest.plan;
-        let chunk = batch.min(plan.chunk);
-        self.memory = Arena::new(arena::Sizes {
-            chunk: plan.chunk_floats * chunk,
-            batch: plan.batch_floats * batch,
-            whole: plan.whole_floats,
-            scratch: plan.scratch_floats(batch, self.threads.count()),
-        });
+        let sizes = || {
+            Some(Sizes {
+                chunk: plan.chunk_floats.checked_mul(batch.min(plan.chunk))?,
+                batch: plan.batch_floats.checked_mul(batch)?,
+                whole: plan.whole_floats,
+                scratch: plan.scratch_floats(batch, self.threads.count()),
+            })
+        };
+        let sizes = sizes().ok_or(RunError::Memory { batch, bytes: None })?;
+        (self.memory, self.capacity) = (Arena::default(), 0);
+        self.memory = Arena::try_new(sizes).ok_or(RunError::Memory { batch, bytes: sizes.bytes() })?;
         self.capacity = batch;
+        Ok(())
     }
 
     /// Runs the net: each input and output is `(batch, sizes…)`, row-major.
@@ -121,7 +135,7 @@ impl Session {
         if batch == 0 {
             return Ok(());
         }
-        self.reserve(batch);
+        self.reserve(batch)?;
         let mut begin = 0;
         while begin < batch {
             let end = (begin + plan.chunk).min(batch);

@@ -1,0 +1,134 @@
+//! Single kernels at the sizes of real networks: convolution algorithms on VGG16's layers, dense layers, depthwise
+//! convolutions, pooling. `cargo bench --bench kernels -- vgg16/conv3`
+
+use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
+use netc::kernels::threads::Threads;
+use netc::kernels::view::{Convolution, Window};
+use netc::kernels::winograd::{self, Blocking, Tile};
+use netc::kernels::{conv_direct, gemm};
+use netc::plan::steps::convolution::{Algorithm, ConvolutionStep};
+use netc::plan::steps::dense::DenseStep;
+use netc::plan::steps::pool::{PoolStep, Reduction};
+use netc::plan::trial::Trial;
+use netc::plan::{Epilogue, Kernel, StepKernel};
+use std::time::Duration;
+
+fn window(size: usize, kernel: usize, stride: usize, pad: usize) -> Window {
+    let out = (size + 2 * pad - kernel) / stride + 1;
+    Window {
+        in_h: size,
+        in_w: size,
+        out_h: out,
+        out_w: out,
+        kernel_h: kernel,
+        kernel_w: kernel,
+        stride_h: stride,
+        stride_w: stride,
+        dilation_h: 1,
+        dilation_w: 1,
+        pad_top: pad,
+        pad_left: pad,
+    }
+}
+
+/// Measures a kernel; the throughput counts the multiply-adds of the direct method.
+fn measure(criterion: &mut Criterion, threads: &Threads, id: (&str, String), kernel: &Kernel, batch: usize) {
+    let Some(mut trial) = Trial::new(kernel, batch, threads) else { return };
+    let direct = match kernel {
+        Kernel::Convolution(step) => step.direct_arithmetic(),
+        kernel => kernel.arithmetic(),
+    };
+    let mut group = criterion.benchmark_group(id.0);
+    if direct > 0 {
+        group.throughput(Throughput::Elements(direct * batch as u64));
+    }
+    group.bench_function(BenchmarkId::from_parameter(id.1), |bencher| {
+        bencher.iter(|| trial.run(threads).expect("the kernel takes any values"));
+    });
+    group.finish();
+}
+
+fn convolutions(criterion: &mut Criterion, threads: &Threads) {
+    let layers = [
+        ("conv1_1", 224, 3, 64),
+        ("conv1_2", 224, 64, 64),
+        ("conv2_1", 112, 64, 128),
+        ("conv2_2", 112, 128, 128),
+        ("conv3_1", 56, 128, 256),
+        ("conv3_2", 56, 256, 256),
+        ("conv4_1", 28, 256, 512),
+        ("conv4_2", 28, 512, 512),
+        ("conv5_1", 14, 512, 512),
+    ];
+    for (layer, size, in_c, out_c) in layers {
+        let geometry = Convolution { window: window(size, 3, 1, 1), in_c, out_c, groups: 1 };
+        for batch in [1, 8] {
+            let mut list = vec![Algorithm::Im2col];
+            list.extend(conv_direct::supports(&geometry).then_some(Algorithm::Direct));
+            if winograd::supports(&geometry) {
+                list.extend(
+                    [Tile::F2, Tile::F4].map(|tile| Algorithm::Winograd(Blocking::new(tile, &geometry, batch))),
+                );
+            }
+            for algorithm in list {
+                let mut step = ConvolutionStep::new(geometry, true, Epilogue::default());
+                step.algorithm = algorithm;
+                let name = format!("{layer} batch {batch} {algorithm}");
+                measure(criterion, threads, ("vgg16", name), &Kernel::Convolution(step), batch);
+            }
+        }
+    }
+}
+
+fn dense_layers(criterion: &mut Criterion, threads: &Threads) {
+    for (inputs, outputs) in [(25_088, 4096), (4096, 4096), (4096, 1000), (1280, 1000)] {
+        for batch in [1, 8] {
+            let kernel = Kernel::Dense(DenseStep::new(inputs, outputs, true, Epilogue::default()));
+            measure(criterion, threads, ("dense", format!("{inputs}x{outputs} batch {batch}")), &kernel, batch);
+        }
+    }
+}
+
+fn depthwise(criterion: &mut Criterion, threads: &Threads) {
+    for (size, channels, stride) in [(112, 32, 1), (112, 96, 2), (56, 144, 1), (28, 192, 1), (14, 576, 1), (7, 960, 1)]
+    {
+        let geometry =
+            Convolution { window: window(size, 3, stride, 1), in_c: channels, out_c: channels, groups: channels };
+        let mut step = ConvolutionStep::new(geometry, true, Epilogue::default());
+        step.algorithm = Algorithm::Depthwise;
+        let name = format!("{size}x{size}x{channels} stride {stride}");
+        measure(criterion, threads, ("depthwise", name), &Kernel::Convolution(step), 1);
+    }
+}
+
+fn pools(criterion: &mut Criterion, threads: &Threads) {
+    for (size, kernel, channels) in [(224, 2, 64), (112, 3, 64), (55, 3, 64), (27, 3, 192)] {
+        let pool = PoolStep { window: window(size, kernel, 2, 0), channels, reduction: Reduction::Maximum };
+        measure(
+            criterion,
+            threads,
+            ("pool", format!("{size}x{size}x{channels} {kernel}x{kernel}")),
+            &Kernel::Pool(pool),
+            1,
+        );
+    }
+}
+
+fn all(criterion: &mut Criterion) {
+    gemm::initialise();
+    let threads = Threads::new(netc::runtime::threads::available());
+    convolutions(criterion, &threads);
+    dense_layers(criterion, &threads);
+    depthwise(criterion, &threads);
+    pools(criterion, &threads);
+}
+
+criterion_group! {
+    name = kernels;
+    config = Criterion::default()
+        .sample_size(10)
+        .warm_up_time(Duration::from_millis(200))
+        .measurement_time(Duration::from_millis(600));
+    targets = all
+}
+criterion_main!(kernels);

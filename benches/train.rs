@@ -1,0 +1,137 @@
+//! netc's side of the training benchmark: `train head [THREADS]`, or `train full|block5 BATCH [THREADS] FILE.h5`.
+//!
+//! Prints one line of JSON when the first step is done, then answers each `run K` on stdin with `[[ms, …], loss]`, as
+//! the peers do; `benches/peers/run.py --train` asks. Without arguments, as `cargo test --benches` calls it, it ends.
+
+use netc::compile::{self, BuildOptions, Values};
+use netc::elaborate::{self, project};
+use netc::kernels::loss::Loss;
+use netc::kernels::optimizer::UpdateRule;
+use netc::runtime::Session;
+use netc::train::differentiate::Settings;
+use std::error::Error;
+use std::io::{BufRead, Write};
+use std::path::PathBuf;
+use std::time::Instant;
+
+const CLASSES: usize = 10;
+const RATE: f32 = 1e-3;
+/// Rows of the head's epoch, and of its batches.
+const ROWS: usize = 10_000;
+const HEAD_BATCH: usize = 128;
+
+/// VGG16 as the peers train it: without dropout, logits into a softmax.
+fn spec(task: &str) -> String {
+    let conv = |filters: usize, n: usize| format!("Conv(3x3, {filters}, padding=1) as features.{n} >> Relu");
+    let block = |layers: &[(usize, usize)]| {
+        let list: Vec<String> = layers.iter().map(|&(filters, n)| conv(filters, n)).collect();
+        format!("{} >> MaxPool(2x2)", list.join(" >> "))
+    };
+    let front = [
+        block(&[(64, 0), (64, 2)]),
+        block(&[(128, 5), (128, 7)]),
+        block(&[(256, 10), (256, 12), (256, 14)]),
+        block(&[(512, 17), (512, 19), (512, 21)]),
+    ]
+    .join(" >> ");
+    let last = block(&[(512, 24), (512, 26), (512, 28)]);
+    let dense = "Flatten >> Dense(4096) as classifier.0 >> Relu >> Dense(4096) as classifier.3 >> Relu >> Softmax(10)";
+    match task {
+        "head" => "Input(4096) >> Softmax(10)".into(),
+        "block5" => format!("frozen(Input(224x224x3) >> {front}) >> {last} >> {dense}"),
+        _ => format!("Input(224x224x3) >> {front} >> {last} >> {dense}"),
+    }
+}
+
+/// Numbers around nothing, the same in every run.
+fn noise(len: usize, mut seed: u64) -> Vec<f32> {
+    let mut next = || {
+        seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (seed >> 40) as f32 / (1u32 << 24) as f32 - 0.5
+    };
+    // The sum of four uniform numbers, with the variance of a standard normal one.
+    (0..len).map(|_| (next() + next() + next() + next()) * 3f32.sqrt()).collect()
+}
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let arguments: Vec<String> = std::env::args().skip(1).filter(|argument| argument != "--bench").collect();
+    let [task, batch, threads, weights @ ..] = &arguments[..] else { return Ok(()) };
+    let (batch, threads): (usize, usize) = (batch.parse()?, threads.parse()?);
+    let batch = if task == "head" { HEAD_BATCH } else { batch };
+    let folder = std::env::temp_dir().join(format!("netc-train-{}", std::process::id()));
+    std::fs::create_dir_all(&folder)?;
+    let file = folder.join("net.net");
+    std::fs::write(&file, format!("net net = {}\n", spec(task)))?;
+    let began = Instant::now();
+    let loaded =
+        elaborate::load(&file.display().to_string(), &project::from_disk).map_err(|(_, told)| format!("{told:?}"));
+    std::fs::remove_dir_all(&folder)?;
+    let weights = weights.iter().map(|path| ("net".to_string(), PathBuf::from(path))).collect();
+    let options = BuildOptions { weights, allow_untrained: true, ..BuildOptions::default() };
+    let (build, _) = compile::build(&loaded?, &options).map_err(|told| format!("{told:?}"))?;
+    let settings = Settings {
+        loss: Loss::CategoricalCrossentropy,
+        rule: UpdateRule::Momentum { momentum: 0.9, nesterov: false },
+        penalty: None,
+        clip: None,
+        norm: None,
+        weighted: false,
+        seed: 0,
+    };
+    let values = Values { graph: &build.graph, bindings: &build.bindings };
+    let trainable =
+        netc::train::compile::compile(&build.graph, &settings, batch, &values).map_err(|told| format!("{told:?}"))?;
+    let mut state = trainable.start;
+    let rate = trainable.layout.find("optimizer/rate").ok_or("the step has no learning rate")?.offset;
+    state.floats_mut()[rate] = RATE;
+
+    let (rows, width) = if task == "head" { (ROWS, 4096) } else { (batch, 224 * 224 * 3) };
+    let x = noise(rows * width, 1);
+    let mut targets = vec![0.0; rows * CLASSES];
+    for (row, target) in targets.chunks_mut(CLASSES).enumerate() {
+        target[row * 7 % CLASSES] = 1.0;
+    }
+    let mut session = Session::new(trainable.step.clone(), threads);
+    let (mut room, mut target_room) = (vec![0.0; batch * width], vec![0.0; batch * CLASSES]);
+    let mut prediction = vec![0.0; batch * CLASSES];
+    let mut round = 0;
+    let mut epoch = || -> Result<f32, Box<dyn Error>> {
+        let mut loss = [0.0];
+        round += 1;
+        for begin in (0..rows).step_by(batch) {
+            let count = batch.min(rows - begin);
+            // Another order in each epoch, gathered row by row, as the peers do.
+            for place in 0..count {
+                let row = ((begin + place) * 7919 + round * 31) % rows;
+                room[place * width..(place + 1) * width].copy_from_slice(&x[row * width..(row + 1) * width]);
+                let target = &targets[row * CLASSES..(row + 1) * CLASSES];
+                target_room[place * CLASSES..(place + 1) * CLASSES].copy_from_slice(target);
+            }
+            let inputs: [&[f32]; 2] = [&room[..count * width], &target_room[..count * CLASSES]];
+            let mut outputs: [&mut [f32]; 2] = [&mut loss, &mut prediction[..count * CLASSES]];
+            session.run_with(count, &inputs, &mut outputs, state.floats_mut())?;
+        }
+        Ok(loss[0])
+    };
+    let load = began.elapsed().as_secs_f64();
+    let first = Instant::now();
+    let loss = epoch()?;
+    let first_ms = first.elapsed().as_secs_f64() * 1e3;
+    let mut out = std::io::stdout();
+    writeln!(out, "{}", serde_json::json!({ "load_s": load, "first_ms": first_ms, "loss0": loss }))?;
+    out.flush()?;
+    for line in std::io::stdin().lock().lines() {
+        let line = line?;
+        let Some(count) = line.strip_prefix("run ") else { continue };
+        let mut times = Vec::new();
+        let mut loss = 0.0;
+        for _ in 0..count.trim().parse::<usize>()? {
+            let began = Instant::now();
+            loss = epoch()?;
+            times.push(began.elapsed().as_secs_f64() * 1e3);
+        }
+        writeln!(out, "{}", serde_json::json!([times, loss]))?;
+        out.flush()?;
+    }
+    Ok(())
+}

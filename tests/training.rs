@@ -296,3 +296,19 @@ fn lists_and_arrays_are_data_too() {
     let table = done(&netc(folder.path(), &["train", "line.net"]));
     assert!(table.contains("r2 1.0000"), "{table}");
 }
+
+/// The demonstration that ships: real photos under a real pretrained front.
+#[test]
+fn the_shipped_demonstration_learns() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let specs = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("specs");
+    fs::copy(specs.join("clothing.net"), folder.path().join("clothing.net")).expect("the spec");
+    // What a spec names beside it is read from where it stands; what training writes goes beside the copy.
+    #[cfg(unix)]
+    std::os::unix::fs::symlink(specs.join("samples"), folder.path().join("samples")).expect("a link");
+    done(&netc(folder.path(), &["train", "clothing.net"]));
+    let measures = done(&netc(folder.path(), &["eval", "clothing.netb", "samples/clothing/test", "--format", "json"]));
+    let measures: serde_json::Value = serde_json::from_str(&measures).expect("one JSON document");
+    // Ten kinds by chance are a tenth; with random weights in front about three tenths.
+    assert!(measures["accuracy"].as_f64().expect("a share") > 0.45, "{measures:#}");
+}

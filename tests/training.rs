@@ -203,9 +203,15 @@ fn keras_and_neupy_files_hold_the_same() {
 /// What `netc train` answers to a mistake.
 fn refused(recipe: &str, prepare: impl Fn(&Path), arguments: &[&str]) -> String {
     let folder = project(recipe);
+    if recipe.is_empty() {
+        fs::write(folder.path().join("kind.h5"), "a file of the user's").expect("a file");
+    }
     prepare(folder.path());
     let output = netc(folder.path(), arguments);
     assert_eq!(output.status.code(), Some(1), "{}", stderr(&output));
+    if recipe.is_empty() {
+        assert_eq!(bytes(&folder, "kind.h5"), b"a file of the user's");
+    }
     let place = format!("{}/", folder.path().display());
     // Lines of progress tell times.
     let progress = |line: &&str| line.starts_with("   ") && line.trim_start().starts_with(|c: char| c.is_uppercase());
@@ -237,6 +243,14 @@ fn mistakes_in_training_are_answered() {
         refused(
             "epochs = 1",
             |folder| fs::write(folder.join("photos/red/broken.png"), &PNG_HEAD).expect("a file"),
+            &train
+        )
+    );
+    insta::assert_snapshot!(
+        "reads_what_it_would_write",
+        refused(
+            "",
+            spec("net kind = Input(4) >> Softmax(2)\ntrain kind { data = arrays(\"kind.h5\", x=\"x\", y=\"y\") }\n"),
             &train
         )
     );

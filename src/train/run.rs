@@ -102,6 +102,7 @@ pub fn prepare_run(spec: &Spec, options: &RunOptions) -> Result<Prepare> {
     let recipe = recipe::of(spec, &net.name)?;
     check_trainable(&net, &recipe)?;
     let requests = spec.weights(&net, &options.weights)?;
+    check_outputs(&net, &recipe, options, requests.iter().map(|request| request.path.as_path()))?;
     let (bindings, more) = bind::bind(&net, &requests)?;
     told.extend(more);
     told.extend(spec.lint_graph(&net));
@@ -139,6 +140,36 @@ fn check_trainable(net: &Graph, recipe: &Recipe) -> Result<()> {
             .into());
     }
     Ok(())
+}
+
+/// What training will write must not stand where something else does: a file that the run reads, or one that no run wrote.
+fn check_outputs<'a>(
+    net: &Graph,
+    recipe: &'a Recipe,
+    options: &RunOptions,
+    weights: impl Iterator<Item = &'a Path>,
+) -> Result<()> {
+    let output = options.folder.join(format!("{}.h5", net.name));
+    let Ok(real) = std::fs::canonicalize(&output) else { return Ok(()) };
+    let arrays = std::iter::once(&recipe.data).chain(match &recipe.validation {
+        recipe::Validation::Data(data) => Some(data),
+        _ => None,
+    });
+    let arrays = arrays.flat_map(|data| match data {
+        recipe::Data::Arrays { inputs, targets, .. } => inputs.iter().chain([targets]).map(|one| one.path.as_path()).collect(),
+        _ => Vec::new(),
+    });
+    let read = weights.chain(arrays).any(|path| std::fs::canonicalize(path).is_ok_and(|path| path == real));
+    let folder = options.folder.join(format!("{}.run", net.name));
+    let why = match (read, folder.is_dir()) {
+        (true, _) => "the run reads it",
+        (false, false) => "no run of this net has written it",
+        (false, true) => return Ok(()),
+    };
+    Err(Diagnostic::new(Code::Output, format!("training would write over {}: {why}", output.display()))
+        .at(recipe.span, format!("writes {}.h5", net.name))
+        .help("give the net another name, or move the file away")
+        .into())
 }
 
 /// The loss that fits a net's end: crossentropy behind a softmax or sigmoid, else the mean squared error.

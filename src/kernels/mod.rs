@@ -25,6 +25,7 @@ pub mod gradient_embedding;
 pub mod gradient_group_norm;
 pub mod gradient_input;
 pub mod gradient_merge;
+pub mod gradient_narrow;
 pub mod gradient_pool;
 pub mod gradient_response;
 mod gradient_winograd;

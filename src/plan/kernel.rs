@@ -122,6 +122,17 @@ pub trait StepKernel {
     }
 }
 
+/// For [`StepKernel::pack_into`] where only the first parameter changes its order: copies the others to their places
+/// behind it, and gives the first one's place of `len` floats.
+pub fn keep_others<'p>(parameters: &[&[f32]], len: usize, packed: &'p mut [f32]) -> &'p mut [f32] {
+    let mut begin = len.next_multiple_of(CONSTANT_ALIGNMENT);
+    for constant in parameters.iter().skip(1) {
+        packed[begin..begin + constant.len()].copy_from_slice(constant);
+        begin += constant.len().next_multiple_of(CONSTANT_ALIGNMENT);
+    }
+    &mut packed[..len]
+}
+
 /// The tensors of a kernel: pixels and channels of each.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Sizes {

@@ -27,6 +27,7 @@ pub mod gradient_input;
 pub mod gradient_merge;
 pub mod gradient_narrow;
 pub mod gradient_pool;
+pub mod gradient_recurrent;
 pub mod gradient_response;
 mod gradient_winograd;
 pub mod group_norm;

@@ -18,6 +18,7 @@ use super::steps::gradient_pointwise::{
     ActivationGradientStep, NormalizeGradientStep, PReluGradientStep, PReluSlopeStep, SoftmaxGradientStep, WidenStep,
 };
 use super::steps::gradient_pool::{FrameGradientStep, GlobalPoolGradientStep, PoolGradientStep, UpscaleGradientStep};
+use super::steps::gradient_recurrent::{RecurrentGradientStep, RecurrentInputGradientStep, TraceStep};
 use super::steps::merge::{BroadcastStep, GatedAverageStep, MergeStep};
 use super::steps::movement::{CopyStep, TransposeStep};
 use super::steps::noise::NoiseStep;
@@ -259,6 +260,9 @@ kernels! {
     GroupNormGradient(GroupNormGradientStep),
     GroupScaleGradient(GroupScaleGradientStep),
     LocalResponseGradient(LocalResponseGradientStep),
+    Trace(TraceStep),
+    RecurrentInputGradient(RecurrentInputGradientStep),
+    RecurrentGradient(RecurrentGradientStep),
     Loss(LossStep),
     LossGradient(LossGradientStep),
     GradientNorm(GradientNormStep),

@@ -3,9 +3,10 @@
 use crate::kernels::dense;
 use crate::kernels::images::Images;
 use crate::kernels::softmax::softmax;
+use crate::kernels::threads::Threads;
 use crate::kernels::view::{View, ViewMut};
 use crate::plan::Epilogue;
-use crate::plan::kernel::{Call, Inputs, RunFault, Sizes, StepKernel};
+use crate::plan::kernel::{Call, Inputs, RunFault, Sizes, StepKernel, keep_others};
 use serde::{Deserialize, Serialize};
 
 /// `(n, inputs)` times `(inputs, outputs)`, with bias, activation and softmax.
@@ -15,25 +16,33 @@ pub struct DenseStep {
     pub outputs: usize,
     pub bias: bool,
     pub epilogue: Epilogue,
+    /// The weights are read as they stand, not packed.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub raw: bool,
 }
 
 impl DenseStep {
     /// A dense layer.
     pub fn new(inputs: usize, outputs: usize, bias: bool, epilogue: Epilogue) -> Self {
-        Self { inputs, outputs, bias, epilogue }
+        Self { inputs, outputs, bias, epilogue, raw: false }
     }
 }
 
 impl StepKernel for DenseStep {
     fn run(&self, call: Call<'_>) -> Result<(), RunFault> {
-        let Call { batch, inputs, constants, output, threads, .. } = call;
+        let Call { batch, inputs, constants, output, scratch, threads, .. } = call;
         let ViewMut { data, ld, image } = output;
         let bias = if self.bias { constants.get(1).copied() } else { None };
         // The kernel's rows are the images here, and it finds them by `ld`.
         let input = View { ld: inputs[0].image, ..inputs[0] };
         let out = ViewMut { data: &mut *data, ld: image, image };
         let activation = self.epilogue.activation;
-        dense::multiply(threads, batch, self.inputs, self.outputs, input, constants[0], bias, activation, out);
+        let (inputs, outputs, weights) = (self.inputs, self.outputs, constants[0]);
+        if self.raw {
+            dense::multiply_raw(threads, batch, inputs, outputs, input, weights, bias, activation, out, scratch);
+        } else {
+            dense::multiply(threads, batch, inputs, outputs, input, weights, bias, activation, out);
+        }
         if self.epilogue.softmax {
             let size = Images { n: batch, pixels: 1, channels: self.outputs };
             softmax(None, ViewMut { data, ld, image }, size, threads);
@@ -49,6 +58,9 @@ impl StepKernel for DenseStep {
         if self.epilogue.softmax {
             text += ", softmax";
         }
+        if self.raw {
+            text += ", weights as they stand";
+        }
         text
     }
 
@@ -57,20 +69,34 @@ impl StepKernel for DenseStep {
     }
 
     fn constants(&self) -> Vec<usize> {
-        let mut list = vec![dense::packed_len_weights(self.inputs, self.outputs)];
+        let mut list = vec![match self.raw {
+            true => self.inputs * self.outputs,
+            false => dense::packed_len_weights(self.inputs, self.outputs),
+        }];
         list.extend(self.bias.then_some(self.outputs));
         list
     }
 
     fn packs(&self) -> bool {
-        true
+        !self.raw
     }
 
     fn pack(&self, mut parameters: Vec<Vec<f32>>) -> Vec<Vec<f32>> {
-        if let Some(weights) = parameters.first_mut() {
+        if let (false, Some(weights)) = (self.raw, parameters.first_mut()) {
             *weights = dense::pack_weights(self.inputs, self.outputs, weights);
         }
         parameters
+    }
+
+    fn pack_into(&self, parameters: &[&[f32]], packed: &mut [f32], _: &mut [f32], threads: &Threads) {
+        if let Some(weights) = parameters.first() {
+            let packed = keep_others(parameters, dense::packed_len_weights(self.inputs, self.outputs), packed);
+            dense::pack_weights_into(self.inputs, self.outputs, weights, packed, threads);
+        }
+    }
+
+    fn scratch_len(&self, batch: usize, _: usize) -> usize {
+        if self.raw { dense::raw_scratch_len(batch, self.inputs, self.outputs) } else { 0 }
     }
 
     fn arithmetic(&self) -> u64 {

@@ -15,6 +15,10 @@ use crate::weights::bind::{self, Bindings, Report};
 use crate::weights::store::StoreError;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// The names of the classes that a net was trained for, in the folder of its run.
+pub const TRAINED_LABELS: &str = "labels.txt";
 
 /// What a build is told besides the spec.
 #[derive(Clone, Debug, Default)]
@@ -29,6 +33,15 @@ pub struct BuildOptions {
     pub allow_missing: bool,
     /// No algorithm that rounds otherwise than the direct one.
     pub exact: bool,
+    /// What `netc train` has written is not bound.
+    pub fresh: bool,
+}
+
+/// The weights that training has written for a net, where its spec has a recipe and names no other file for it.
+pub fn trained_weights(spec: &Spec, net: &str) -> Option<PathBuf> {
+    let trained = spec.project.recipes.contains_key(net) && !spec.project.weights.contains_key(net);
+    let path = spec.sources.beside(spec.root(), &format!("{net}.h5"));
+    Some(path).filter(|path| trained && path.is_file())
 }
 
 /// A net on its way: everything that is known before an artifact is written.
@@ -92,12 +105,18 @@ pub fn plan_text(graph: Graph, exact: bool) -> Result<String> {
 pub fn build(spec: &Spec, options: &BuildOptions) -> Result<(Build, Diagnostics)> {
     let (graph, mut told) = graph(spec, options.net.as_deref())?;
     let mut faults = Diagnostics::default();
-    let mut requests = spec.weights(&graph, &options.weights)?;
+    let mut weights = options.weights.clone();
+    if let (false, Some(path)) = (options.fresh, trained_weights(spec, &graph.name)) {
+        weights.entry(graph.name.clone()).or_insert(path);
+    }
+    let mut requests = spec.weights(&graph, &weights)?;
     requests.retain(|request| !options.allow_missing || request.path.exists());
     let mut files: Vec<PathBuf> = requests.iter().map(|request| request.path.clone()).collect();
     let bound = bind::bind(&graph, &requests);
     let labels = match labels(spec, &graph) {
         Ok((labels, file)) => {
+            let trained = if options.fresh { (None, None) } else { trained_labels(spec, &graph) };
+            let (labels, file) = if labels.is_some() { (labels, file) } else { trained };
             files.extend(file);
             labels
         }
@@ -166,6 +185,17 @@ fn untrained(graph: &Graph, report: &Report) -> Diagnostic {
         diagnostic = diagnostic.note(format!("and {} more layers", layers.len() - shown));
     }
     diagnostic.help("bind weights, train the net with `netc train`, or build it as it is with `--allow-untrained`")
+}
+
+/// The names of the classes that a net was trained for, where they fit its output.
+fn trained_labels(spec: &Spec, graph: &Graph) -> (Option<Vec<String>>, Option<PathBuf>) {
+    let path = spec.sources.beside(spec.root(), &format!("{}.run/{TRAINED_LABELS}", graph.name));
+    let outputs = graph.outputs.first().and_then(|&id| graph.node(id).output.channels().known());
+    let labels = trained_weights(spec, &graph.name).and_then(|_| crate::data::labels::read(&path).ok());
+    match labels.filter(|labels| Some(labels.len()) == outputs) {
+        Some(labels) => (Some(labels), Some(path)),
+        None => (None, None),
+    }
 }
 
 /// The names of a net's classes, checked against its output, and the file that they came from.
@@ -256,6 +286,18 @@ impl Build {
     pub fn values(&self, id: ParameterId) -> std::result::Result<Vec<f32>, StoreError> {
         self.bindings.read(&self.graph, id)
     }
+}
+
+/// A graph compiled for inference, in memory, with its parameters packed.
+///
+/// # Errors
+/// A layer without a plan, and files that cannot be read.
+pub fn in_memory(graph: &Graph, values: &Values<'_>) -> Result<Arc<Artifact>> {
+    let fused = optimize(graph.clone());
+    let compiled = checked(graph, lower::lower(&fused, Options::inference(false))?)?;
+    let mut memory = Memory::default();
+    put_constants(&compiled, &fused, values, &mut memory).map_err(|fault| fault.told(Path::new("the memory")))?;
+    Ok(Arc::new(Artifact::in_memory(Manifest::of_plan(&graph.name, compiled.plan), memory)))
 }
 
 /// Where the values of parameters come from: a graph as it was written, and what it is bound to.

@@ -35,6 +35,7 @@ pub mod data;
 pub mod diagnostics;
 pub mod elaborate;
 pub mod expect;
+pub mod file;
 pub mod graph;
 pub mod kernels;
 pub mod lower;

@@ -18,6 +18,7 @@ const WITHOUT_CASE: &[(&str, &str)] = &[
     ("E0802", "every layer is compiled in every place that these tests know"),
     ("E0803", "no net that these tests know is off"),
     ("W1004", "given by `netc build`: tests/commands.rs"),
+    ("W1010", "given by `netc train`: tests/training.rs"),
 ];
 
 fn folder() -> PathBuf {

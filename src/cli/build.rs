@@ -25,9 +25,12 @@ pub struct Choices {
     /// No algorithm that rounds otherwise than the direct one
     #[arg(long)]
     pub exact: bool,
+    /// Do not bind what `netc train` has written (NAME.h5 beside the spec)
+    #[arg(long)]
+    pub fresh: bool,
 }
 
-fn net_and_file(text: &str) -> Result<(String, PathBuf), String> {
+pub fn net_and_file(text: &str) -> Result<(String, PathBuf), String> {
     match text.split_once('=') {
         Some((net, file)) if !net.is_empty() && !file.is_empty() => Ok((net.to_string(), PathBuf::from(file))),
         _ => Err("write it as NET=FILE, such as vgg16=vgg16.h5".into()),
@@ -42,6 +45,7 @@ impl Choices {
             allow_untrained: self.allow_untrained,
             allow_missing: false,
             exact: self.exact,
+            fresh: self.fresh,
         }
     }
 }
@@ -141,7 +145,7 @@ fn tell(build: &compile::Build) {
     );
 }
 
-fn tell_binding(bound: &Report) {
+pub fn tell_binding(bound: &Report) {
     for file in &bound.files {
         let name =
             Path::new(&file.file).file_name().map_or(file.file.clone(), |name| name.to_string_lossy().into_owned());

@@ -2,6 +2,7 @@
 
 mod bench;
 mod build;
+mod cache;
 mod check;
 mod completions;
 mod diff;
@@ -10,12 +11,15 @@ mod fmt;
 mod help;
 mod inspect;
 mod lsp;
+mod measures;
 mod new;
 mod predict;
+mod progress;
 mod report;
 mod show;
 mod test;
 mod timing;
+mod train;
 mod verify;
 
 use clap::{Parser, Subcommand};
@@ -47,6 +51,10 @@ enum Command {
     Build(build::Args),
     /// Classify photos, or run a net on arrays
     Predict(predict::Args),
+    /// Train a net by its recipe; what is frozen in front is computed once per image
+    Train(train::Args),
+    /// List or delete the kept features of frozen fronts
+    Cache(cache::Args),
     /// Compare the compiled net with its f64 reference, layer by layer
     Verify(verify::Args),
     /// Measure a compiled net on this machine
@@ -85,6 +93,8 @@ pub fn main() -> ExitCode {
         Command::Show(args) => show::run(&args),
         Command::Build(args) => build::run(&args),
         Command::Predict(args) => predict::run(&args),
+        Command::Train(args) => train::run(&args),
+        Command::Cache(args) => cache::run(&args),
         Command::Verify(args) => verify::run(&args),
         Command::Bench(args) => bench::run(&args),
         Command::Inspect(args) => inspect::run(&args),

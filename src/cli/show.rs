@@ -4,7 +4,6 @@ use super::{Done, Format, report};
 use crate::compile;
 use crate::diagnostics::{Code, Diagnostic};
 use crate::view::{svg, table};
-use std::io::Write;
 use std::path::PathBuf;
 
 #[derive(clap::Args, Debug)]
@@ -50,16 +49,7 @@ pub fn run(args: &Args) -> Done {
 
 /// Writes a file beside its place and renames it when it is whole.
 pub fn write_whole(path: &std::path::Path, bytes: &[u8]) -> Done {
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(std::path::Path::new("."));
-    let write = || -> std::io::Result<()> {
-        let mut file = tempfile::Builder::new().prefix(".netc-").tempfile_in(folder)?;
-        file.write_all(bytes)?;
-        crate::artifact::readable(file.as_file())?;
-        file.as_file().sync_all()?;
-        file.persist(path).map_err(|fault| fault.error)?;
-        Ok(())
-    };
-    write().map_err(|fault| {
+    crate::file::replace(path, |file| file.write_all(bytes)).map_err(|fault| {
         report::fail_with(Diagnostic::new(Code::Output, format!("{} cannot be written: {fault}", path.display())))
     })
 }

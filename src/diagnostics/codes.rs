@@ -259,6 +259,9 @@ codes! {
     PreprocessingDiffers = "W1009", "the net's preprocessing is not that of its weights",
         "The weights were trained on photos that were prepared in another way; predictions will be worse.",
         "net bird = Input(224x224x3, image=Torch) >> GlobalPool(avg) >> Softmax(2)\n\nweights bird = \"bird.h5\" { image = Caffe }";
+    LabelsOrder = "W1010", "the data's classes have other names than the labels",
+        "As many classes as labels, and none of the same name: they are taken in order, folders sorted by name, labels as they stand. Give folders the labels' names to be sure.",
+        "$ netc train bird.net   # labels bird = [\"owl\", \"wren\"], folders 0 and 1";
 }
 
 impl Code {

@@ -179,6 +179,11 @@ pub trait Operation: Debug + Send + Sync + Any {
         false
     }
 
+    /// Whether it changes values by chance in training.
+    fn is_noise(&self) -> bool {
+        false
+    }
+
     /// Whether its output holds the same values in the same places as its input, in another shape perhaps.
     fn keeps_values(&self) -> bool {
         self.rests()

@@ -108,7 +108,7 @@ pub(crate) fn ln(x: f32) -> f32 {
     let p = p * r - 1.666_805_7e-1;
     let p = p * r + 2.000_071_5e-1;
     let p = p * r - 2.499_999_4e-1;
-    let p = p * r + 3.333_333_1e-1;
+    let p = p * r + 3.333_333e-1;
     let square = r * r;
     let rest = square * r * p + n * LN_2_REST - 0.5 * square;
     r + rest + n * LN_2_SHORT

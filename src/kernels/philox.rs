@@ -37,6 +37,7 @@ fn blocks<const N: usize>(mut counter: [[u32; N]; 4], mut key: [u32; 2]) -> [[u3
     counter
 }
 
+#[inline(always)]
 fn halves(value: u64) -> [u32; 2] {
     [value as u32, (value >> 32) as u32]
 }
@@ -60,11 +61,9 @@ impl Stream {
     #[inline(always)]
     pub fn group(self, group: u64) -> [[u32; LANES]; 4] {
         let mut counter = [[0; LANES], [0; LANES], [self.image[0]; LANES], [self.image[1]; LANES]];
-        for lane in 0..LANES {
-            let block = group * LANES as u64 + lane as u64;
-            counter[0][lane] = block as u32;
-            counter[1][lane] = (block >> 32) as u32;
-        }
+        let number = |lane: usize| halves(group * LANES as u64 + lane as u64);
+        counter[0] = std::array::from_fn(|lane| number(lane)[0]);
+        counter[1] = std::array::from_fn(|lane| number(lane)[1]);
         blocks(counter, self.key)
     }
 

@@ -77,6 +77,7 @@ fn each_row<const N: usize>(transform: &[[f64; 3]; MOST], taps: Taps<'_>, first:
     let rows = stripe.part(0).len() / PANEL;
     for panel in 0..panels(taps.out_c) {
         let width = PANEL.min(taps.out_c - panel * PANEL);
+        let mut points = [[[0.0; PANEL]; N]; N];
         for index in 0..rows {
             let mut weights = [[0.0; PANEL]; 9];
             for (tap, weights) in weights.iter_mut().enumerate() {
@@ -86,7 +87,6 @@ fn each_row<const N: usize>(transform: &[[f64; 3]; MOST], taps: Taps<'_>, first:
                     _ => weights[..width].copy_from_slice(&from[..width]),
                 }
             }
-            let mut points = [[[0.0; PANEL]; N]; N];
             for lane in (0..PANEL).step_by(LANES) {
                 transform_lanes(transform, &weights, lane, &mut points);
             }

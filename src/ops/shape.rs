@@ -465,6 +465,10 @@ impl Operation for Rest {
         Ok(())
     }
 
+    fn is_noise(&self) -> bool {
+        !self.settings.is_empty()
+    }
+
     fn rests(&self) -> bool {
         true
     }

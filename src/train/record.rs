@@ -3,7 +3,7 @@
 use crate::source::plain;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
-use std::io::{self, Read, Write};
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use thiserror::Error;
 
@@ -114,12 +114,7 @@ impl RunRecord {
         let write = || -> io::Result<()> {
             let text = serde_yaml::to_string(self).map_err(io::Error::other)?;
             std::fs::create_dir_all(folder)?;
-            let mut file = tempfile::Builder::new().prefix(".netc-").tempfile_in(folder)?;
-            file.write_all(text.as_bytes())?;
-            crate::artifact::readable(file.as_file())?;
-            file.as_file().sync_all()?;
-            file.persist(&path).map_err(|fault| fault.error)?;
-            Ok(())
+            crate::file::replace(&path, |file| file.write_all(text.as_bytes()))
         };
         write().map_err(|source| RecordError::Unwritable { path: path.clone(), source })
     }

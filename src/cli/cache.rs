@@ -1,0 +1,71 @@
+//! `netc cache`, and where caches of features stand.
+
+use super::{Done, report};
+use crate::data::feature_cache::{self, CacheInfo};
+use crate::diagnostics::{Code, Diagnostic};
+use std::fmt::Write;
+use std::path::PathBuf;
+
+/// The folder of feature caches.
+#[derive(clap::Args, Clone, Debug)]
+pub struct Place {
+    /// Where the features of frozen fronts are kept; default: $NETC_CACHE, else the user's cache folder
+    #[arg(long, value_name = "FOLDER")]
+    cache: Option<PathBuf>,
+    /// Keep features in memory only
+    #[arg(long, conflicts_with = "cache")]
+    no_cache: bool,
+}
+
+impl Place {
+    /// The folder; none where features stay in memory.
+    pub fn folder(&self) -> Option<PathBuf> {
+        if self.no_cache { None } else { self.cache.clone().or_else(feature_cache::default_folder) }
+    }
+}
+
+#[derive(clap::Args, Debug)]
+pub struct Args {
+    #[command(flatten)]
+    place: Place,
+    /// Delete what is listed
+    #[arg(long)]
+    clear: bool,
+    /// Only the cache whose name begins so
+    front: Option<String>,
+}
+
+pub fn run(args: &Args) -> Done {
+    let Some(folder) = args.place.folder() else {
+        return Err(report::fail_with(
+            Diagnostic::new(Code::Unreadable, "there is no folder of caches").help("name one with --cache FOLDER"),
+        ));
+    };
+    let failed = |fault: std::io::Error| {
+        report::fail_with(Diagnostic::new(
+            Code::Unreadable,
+            format!("{}: {}", folder.display(), crate::source::plain(&fault)),
+        ))
+    };
+    let all = feature_cache::list(&folder).map_err(failed)?;
+    let chosen = |info: &&CacheInfo| args.front.as_ref().is_none_or(|front| info.front.starts_with(front.as_str()));
+    let list: Vec<&CacheInfo> = all.iter().filter(chosen).collect();
+    if args.clear {
+        let mut bytes = 0;
+        for info in &list {
+            feature_cache::clear(&folder, Some(&info.front)).map_err(failed)?;
+            bytes += info.bytes;
+        }
+        report::line("Deleting", format!("{} caches, {}", list.len(), report::bytes(bytes)));
+        return Ok(());
+    }
+    let mut text = String::new();
+    for info in &list {
+        let size = report::bytes(info.bytes);
+        let _ = writeln!(text, "{}  {} rows of {} features, {size}", &info.front[..16], info.rows, info.floats);
+    }
+    let total: u64 = list.iter().map(|info| info.bytes).sum();
+    let _ = writeln!(text, "{} caches, {} in {}", list.len(), report::bytes(total), folder.display());
+    report::print(text);
+    Ok(())
+}

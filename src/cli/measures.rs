@@ -1,0 +1,47 @@
+//! The measures of a net on data, as a table.
+
+use crate::train::fit::Outcome;
+use crate::train::metrics::Report;
+use std::fmt::Write;
+use unicode_width::UnicodeWidthStr;
+
+/// `1 sample`, `2 samples`
+pub fn count(count: usize, noun: &str) -> String {
+    count_of(count, noun, &format!("{noun}s"))
+}
+
+/// The same for a noun whose plural is another word.
+pub fn count_of(count: usize, one: &str, many: &str) -> String {
+    format!("{count} {}", if count == 1 { one } else { many })
+}
+
+/// A heading line with the measures, and for classes a line each.
+pub fn table(outcome: &Outcome, on: &str) -> String {
+    match outcome {
+        Outcome::Classes(report) => classes(report, on),
+        Outcome::Numbers(report) => {
+            let loss = report.loss.map_or(String::new(), |loss| format!("loss {loss:.4}, "));
+            format!("{on}: {loss}mae {:.4}, rmse {:.4}, r2 {:.4}\n", report.mae, report.rmse, report.r2)
+        }
+    }
+}
+
+fn classes(report: &Report, on: &str) -> String {
+    let mut text = format!("{on}: accuracy {:.2} %", report.accuracy * 100.0);
+    if report.per_class.len() > 5 {
+        let _ = write!(text, ", in the first five {:.2} %", report.top5 * 100.0);
+    }
+    if let Some(loss) = report.loss {
+        let _ = write!(text, ", loss {loss:.4}");
+    }
+    text.push('\n');
+    let label = report.per_class.iter().map(|class| class.label.width()).max().unwrap_or(0).max(5);
+    let _ = writeln!(text, "  {:label$}  precision  recall      F1  samples", "class");
+    for class in &report.per_class {
+        let space = " ".repeat(label - class.label.width());
+        let share = |value: f64| format!("{:.2} %", value * 100.0);
+        let (precision, recall, f1) = (share(class.precision), share(class.recall), share(class.f1));
+        let _ = writeln!(text, "  {}{space}  {precision:>9}  {recall:>8}  {f1:>8}  {:>5}", class.label, class.support);
+    }
+    text
+}

@@ -1,0 +1,162 @@
+//! `netc train`
+
+use super::build::tell_binding;
+use super::measures::{self, table};
+use super::progress::Progress;
+use super::{Done, report};
+use crate::compile::{self, BuildOptions};
+use crate::diagnostics::{Code, Diagnostic};
+use crate::elaborate::Spec;
+use crate::runtime::threads;
+use crate::train::fit::Outcome;
+use crate::train::run::{Prepare, RunOptions, Trained, prepare_run};
+use crate::train::save;
+use crate::view;
+use crate::view::report::Mistake;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
+
+/// The layout of the trained weights.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+enum Layout {
+    Neupy,
+    Keras,
+}
+
+#[derive(clap::Args, Debug)]
+pub struct Args {
+    /// File with a recipe: `train NAME { … }`
+    spec: String,
+    /// The net that is meant
+    #[arg(long, value_name = "NAME")]
+    net: Option<String>,
+    /// A file of weights in place of the spec's
+    #[arg(long, value_name = "NET=FILE", value_parser = super::build::net_and_file)]
+    weights: Vec<(String, PathBuf)>,
+    /// Go on from the last checkpoint
+    #[arg(long)]
+    resume: bool,
+    /// The layout of the trained weights
+    #[arg(long, value_enum, default_value = "neupy")]
+    layout: Layout,
+    #[command(flatten)]
+    cache: super::cache::Place,
+    /// Threads; default: all that the process may use
+    #[arg(long)]
+    threads: Option<usize>,
+}
+
+pub fn run(args: &Args) -> Done {
+    let spec = report::load(&args.spec)?;
+    let folder = spec.sources.beside(spec.root(), "");
+    let folder = if folder.as_os_str().is_empty() { PathBuf::from(".") } else { folder };
+    let options = RunOptions {
+        net: args.net.clone(),
+        weights: args.weights.iter().cloned().collect(),
+        threads: args.threads.unwrap_or_else(threads::available).max(1),
+        resume: args.resume,
+        cache: args.cache.folder(),
+        folder: folder.clone(),
+        layout: match args.layout {
+            Layout::Neupy => save::Layout::NeuPy,
+            Layout::Keras => save::Layout::Keras,
+        },
+    };
+    let began = Instant::now();
+    let ready = prepare_run(&spec, &options).map_err(|faults| report::fail(&faults, &spec.sources))?;
+    report::tell(&ready.told, &spec.sources);
+    tell(&ready);
+    let name = ready.net.name.clone();
+    let interrupted = Arc::new(AtomicBool::new(false));
+    let flag = Arc::clone(&interrupted);
+    // Where no handler can be set, Ctrl-C ends the process at once; a checkpoint is whole at any time.
+    let _ = ctrlc::set_handler(move || {
+        if flag.swap(true, Ordering::Relaxed) {
+            std::process::exit(130);
+        }
+    });
+    let mut progress = Progress::new();
+    let trained = ready.train(&interrupted, &mut progress);
+    progress.finish();
+    let trained = trained.map_err(|faults| report::fail(&faults, &spec.sources))?;
+    pages(&trained)?;
+    let artifact = build(&spec, args, &trained, &folder.join(format!("{name}.netb")))?;
+    let seconds = began.elapsed().as_secs_f64();
+    let run = trained.folder.display();
+    report::line("Writing", format!("{}, {}, {run}/report.html", trained.weights.display(), artifact.display()));
+    let stopped = trained.record.stopped.clone().unwrap_or_default();
+    report::line("Finished", format!("{stopped}  in {seconds:.1} s"));
+    if let Some(outcome) = &trained.outcome {
+        report::print(table(outcome, measured_on(&trained)));
+    }
+    Ok(())
+}
+
+fn measured_on(trained: &Trained) -> &'static str {
+    if trained.record.data.validation > 0 { "validation" } else { "training" }
+}
+
+fn tell(ready: &Prepare) {
+    report::line("Checking", format!("{}  {}", ready.net.name, ready.net.summary()));
+    tell_binding(&ready.bindings.report);
+    let data = &ready.data;
+    let mut text = measures::count(data.train.len(), "sample");
+    if let Some(validation) = &data.validation {
+        text += &format!(", {} for validation", validation.len());
+    }
+    if let Some(labels) = &data.labels {
+        text += &format!(", {}", measures::count_of(labels.len(), "class", "classes"));
+    }
+    report::line("Reading", text);
+    let skipped = data.train.skipped.iter().chain(data.validation.iter().flat_map(|data| &data.skipped));
+    for skipped in skipped {
+        report::line("Skipping", format!("{}: {}", skipped.path.display(), skipped.reason));
+    }
+    let trainable = ready.net.parameters.iter().filter(|parameter| parameter.trainable && !parameter.frozen);
+    let values: usize = trainable.map(|parameter| parameter.len()).sum();
+    let front = match ready.front_layers() {
+        Some(layers) => format!("; {layers} layers in front are frozen"),
+        None => String::new(),
+    };
+    let values = crate::weights::bind::millions(values);
+    report::line("Training", format!("{values} parameters by {}{front}", ready.loss.name()));
+}
+
+/// Curves and the report of a run.
+fn pages(trained: &Trained) -> Done {
+    let curves = view::curves::curves(&trained.record);
+    let label = |class: usize| trained.labels.as_ref().and_then(|labels| labels.get(class)).cloned();
+    let mistakes: Vec<Mistake> = trained
+        .mistakes
+        .iter()
+        .map(|wrong| Mistake {
+            path: wrong.path.clone(),
+            truth: label(wrong.truth).unwrap_or_default(),
+            predicted: label(wrong.predicted).unwrap_or_default(),
+            probability: wrong.probability,
+        })
+        .collect();
+    let evaluation = match &trained.outcome {
+        Some(Outcome::Classes(report)) => Some(report),
+        _ => None,
+    };
+    let page = view::report::report(&trained.record, evaluation, &mistakes);
+    super::show::write_whole(&trained.folder.join("curves.svg"), curves.as_bytes())?;
+    super::show::write_whole(&trained.folder.join("report.html"), page.as_bytes())
+}
+
+/// The artifact of the trained net.
+fn build(spec: &Spec, args: &Args, trained: &Trained, path: &Path) -> Result<PathBuf, super::Failed> {
+    let mut weights: std::collections::BTreeMap<String, PathBuf> = args.weights.iter().cloned().collect();
+    weights.insert(trained.record.net.clone(), trained.weights.clone());
+    let options = BuildOptions { net: args.net.clone(), weights, ..BuildOptions::default() };
+    let (mut build, _) = compile::build(spec, &options).map_err(|faults| report::fail(&faults, &spec.sources))?;
+    build.labels = build.labels.or_else(|| trained.labels.clone());
+    if build.graph.outputs.is_empty() {
+        return Err(report::fail_with(Diagnostic::new(Code::Output, "the net gives nothing")));
+    }
+    build.write(path).map_err(|faults| report::fail(&faults, &spec.sources))?;
+    Ok(path.to_path_buf())
+}

@@ -1,0 +1,240 @@
+//! What a step of training is fed: rows of features that stand in memory, or photos that are decoded while it computes.
+
+use crate::artifact::Artifact;
+use crate::data::batches::{Augmented, Decoding, PhotoLoader};
+use crate::data::feature_cache::FeatureCache;
+use crate::data::{Dataset, Samples};
+use crate::runtime::{RunError, Session};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+/// Where the inputs of a net come from.
+pub enum Feed {
+    /// For each input of the net, a row of floats for each sample.
+    Rows(Vec<Rows>),
+    /// Photos, decoded anew each time, and what computes the net's inputs from them where a frozen front stands before it.
+    Photos { photos: Arc<[PathBuf]>, decoding: Decoding, front: Option<Session> },
+}
+
+/// Rows of floats.
+#[derive(Clone, Debug)]
+pub struct Rows {
+    pub values: Vec<f32>,
+    pub floats: usize,
+}
+
+impl std::fmt::Debug for Feed {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Feed::Rows(rows) => write!(f, "rows of {:?}", rows.iter().map(|rows| rows.floats).collect::<Vec<_>>()),
+            Feed::Photos { photos, .. } => write!(f, "{} photos", photos.len()),
+        }
+    }
+}
+
+/// Samples that cannot be used, by their index, and why; or a front that failed.
+#[derive(Debug, thiserror::Error)]
+pub enum FeedError {
+    #[error("{} photos cannot be used", .0.len())]
+    Photos(Vec<(usize, String)>),
+    #[error("{0}")]
+    Run(#[from] RunError),
+}
+
+/// The rows of one batch, one slice for each input.
+type Batch<'a> = &'a [&'a [f32]];
+
+impl Feed {
+    /// Calls `work` with each batch of the samples in the given order: their places in it, and the inputs.
+    ///
+    /// # Errors
+    /// Photos that cannot be decoded, and those of `work`.
+    pub fn each<E: From<FeedError>>(
+        &mut self,
+        order: &[usize],
+        batch: usize,
+        epoch: u64,
+        threads: usize,
+        mut work: impl FnMut(std::ops::Range<usize>, Batch<'_>) -> Result<(), E>,
+    ) -> Result<(), E> {
+        match self {
+            Feed::Rows(inputs) => {
+                let mut room: Vec<Vec<f32>> = inputs.iter().map(|rows| vec![0.0; rows.floats * batch]).collect();
+                for begin in (0..order.len()).step_by(batch) {
+                    let places = begin..(begin + batch).min(order.len());
+                    let mut views: Vec<&[f32]> = Vec::with_capacity(inputs.len());
+                    for (rows, room) in inputs.iter().zip(&mut room) {
+                        for (to, &sample) in room.chunks_exact_mut(rows.floats.max(1)).zip(&order[places.clone()]) {
+                            to.copy_from_slice(&rows.values[sample * rows.floats..][..rows.floats]);
+                        }
+                        views.push(&room[..places.len() * rows.floats]);
+                    }
+                    work(places, &views)?;
+                }
+                Ok(())
+            }
+            Feed::Photos { photos, decoding, front } => {
+                let mut decoding = decoding.clone();
+                if let Some(augmented) = &mut decoding.augmentation {
+                    augmented.epoch = epoch;
+                }
+                let loader = PhotoLoader::new(Arc::clone(photos), order.to_vec(), decoding, batch, threads);
+                for found in loader {
+                    let found = found.map_err(|fault| {
+                        let named = fault.faults.iter().map(|(place, fault)| (order[*place], fault.to_string()));
+                        E::from(FeedError::Photos(named.collect()))
+                    })?;
+                    match front {
+                        None => work(found.range, &[&found.values])?,
+                        Some(session) => {
+                            let images = found.range.len();
+                            let outputs = run(session, images, &[&found.values]).map_err(FeedError::Run)?;
+                            let views: Vec<&[f32]> = outputs.iter().map(Vec::as_slice).collect();
+                            work(found.range, &views)?;
+                        }
+                    }
+                }
+                Ok(())
+            }
+        }
+    }
+}
+
+/// Runs a batch and gives its outputs.
+///
+/// # Errors
+/// As [`Session::run`].
+pub fn run(session: &mut Session, images: usize, inputs: &[&[f32]]) -> Result<Vec<Vec<f32>>, RunError> {
+    let lengths: Vec<usize> = session.artifact().manifest.plan.outputs.iter().map(|port| port.floats(images)).collect();
+    let mut outputs: Vec<Vec<f32>> = lengths.into_iter().map(|len| vec![0.0; len]).collect();
+    let mut room: Vec<&mut [f32]> = outputs.iter_mut().map(Vec::as_mut_slice).collect();
+    session.run(images, inputs, &mut room)?;
+    Ok(outputs)
+}
+
+/// What was done to get features.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Computed {
+    /// Rows that were in the cache.
+    pub cached: usize,
+    /// Rows that were computed.
+    pub computed: usize,
+}
+
+/// Images of the front at a time.
+const FRONT_BATCH: usize = 8;
+
+/// The outputs of a frozen front for all samples of a dataset, from the cache where they are there, else computed and added.
+///
+/// `told` hears how many of all samples are done.
+///
+/// # Errors
+/// Photos that cannot be used (all of them), and a front that failed.
+pub fn features(
+    front: &Arc<Artifact>,
+    data: &Dataset,
+    decoding: Option<&Decoding>,
+    cache: &mut FeatureCache,
+    threads: usize,
+    told: &mut dyn FnMut(usize, usize),
+) -> Result<(Vec<Rows>, Computed), FeedError> {
+    let lengths: Vec<usize> = front.manifest.plan.outputs.iter().map(|port| port.len()).collect();
+    let total = data.len();
+    let mut rows: Vec<Rows> =
+        lengths.iter().map(|&floats| Rows { values: vec![0.0; floats * total], floats }).collect();
+    let mut digests: Vec<[u8; 32]> = Vec::with_capacity(total);
+    let mut faults = Vec::new();
+    for sample in 0..total {
+        match data.digest(sample) {
+            Ok(digest) => digests.push(digest),
+            Err(fault) => {
+                digests.push([0; 32]);
+                faults.push((sample, fault.to_string()));
+            }
+        }
+    }
+    if !faults.is_empty() {
+        return Err(FeedError::Photos(faults));
+    }
+    let mut row = vec![0.0; lengths.iter().sum()];
+    let mut missing = Vec::new();
+    for (sample, digest) in digests.iter().enumerate() {
+        match cache.get(digest) {
+            Some(position) if cache.read(position, &mut row).is_ok() => put(&mut rows, sample, &row),
+            _ => missing.push(sample),
+        }
+    }
+    let cached = total - missing.len();
+    told(cached, total);
+    if missing.is_empty() {
+        return Ok((rows, Computed { cached, computed: 0 }));
+    }
+    let mut session = Session::new(Arc::clone(front), threads);
+    let mut feed = match (&data.samples, decoding) {
+        (Samples::Photos(photos), Some(decoding)) => {
+            Feed::Photos { photos: photos.clone().into(), decoding: decoding.clone(), front: None }
+        }
+        (Samples::Arrays(arrays), _) => Feed::Rows(rows_of(arrays)),
+        (Samples::Photos(_), None) => return Err(FeedError::Photos(Vec::new())),
+    };
+    let mut done = 0;
+    let mut broken: Vec<(usize, String)> = Vec::new();
+    let mut left = missing.as_slice();
+    while !left.is_empty() {
+        // A batch with broken photos ends the pass; the next one begins behind it, so that all of them are listed.
+        let begun = done;
+        let result = feed.each::<FeedError>(left, FRONT_BATCH, 0, threads, |places, inputs| {
+            let outputs = run(&mut session, places.len(), inputs)?;
+            for (index, &sample) in left[places.clone()].iter().enumerate() {
+                row.clear();
+                outputs
+                    .iter()
+                    .zip(&lengths)
+                    .for_each(|(values, &len)| row.extend_from_slice(&values[index * len..][..len]));
+                put(&mut rows, sample, &row);
+                // What cannot be stored stays in memory, and the cache has a note of it.
+                let _ = cache.append(&digests[sample], &row);
+            }
+            done += places.len();
+            told(cached + done, total);
+            Ok(())
+        });
+        match result {
+            Ok(()) => break,
+            Err(FeedError::Photos(faults)) => {
+                broken.extend(faults);
+                let next = (done - begun + FRONT_BATCH).min(left.len());
+                left = &left[next..];
+            }
+            Err(fault) => return Err(fault),
+        }
+    }
+    let _ = cache.flush();
+    if !broken.is_empty() {
+        return Err(FeedError::Photos(broken));
+    }
+    Ok((rows, Computed { cached, computed: done }))
+}
+
+/// Puts a sample's features into the rows of each input.
+fn put(rows: &mut [Rows], sample: usize, row: &[f32]) {
+    let mut begin = 0;
+    for rows in rows {
+        rows.values[sample * rows.floats..][..rows.floats].copy_from_slice(&row[begin..begin + rows.floats]);
+        begin += rows.floats;
+    }
+}
+
+/// Arrays as rows.
+pub fn rows_of(arrays: &[ndarray::ArrayD<f32>]) -> Vec<Rows> {
+    let rows = |array: &ndarray::ArrayD<f32>| Rows {
+        values: array.iter().copied().collect(),
+        floats: array.shape().iter().skip(1).product(),
+    };
+    arrays.iter().map(rows).collect()
+}
+
+/// Photos that change by chance in each epoch.
+pub fn augmented(decoding: &Decoding, augmentation: crate::data::Augmentation, seed: u64) -> Decoding {
+    Decoding { augmentation: Some(Augmented { augmentation, seed, epoch: 0 }), ..decoding.clone() }
+}

@@ -1,0 +1,406 @@
+//! The loop of training: epochs of batches through the compiled step, each epoch tried on the validation data, a
+//! checkpoint behind it. Everything that is random depends on the seed and the epoch only, so that a run that goes on
+//! from a checkpoint ends as one that never stopped.
+
+use super::checkpoint::{self, Checkpoint, CheckpointError, Progress};
+use super::compile::Trainable;
+use super::differentiate::OPTIMIZER;
+use super::feed::{Feed, FeedError};
+use super::metrics::{Metrics, Regression, RegressionReport, Report};
+use super::recipe::{EarlyStopping, Metric};
+use super::record::{Epoch, RecordError, RunRecord};
+use super::schedule::Schedule;
+use crate::data::Chance;
+use crate::runtime::{RunError, Session};
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
+
+/// Samples and what the net is to say of them.
+#[derive(Debug)]
+pub struct Set {
+    pub feed: Feed,
+    /// A row for each sample, as the loss takes it.
+    pub targets: Vec<f32>,
+    /// The class of each sample, where it has one.
+    pub classes: Option<Vec<usize>>,
+    /// How much each sample counts in the loss.
+    pub weights: Option<Vec<f32>>,
+}
+
+/// How a run goes.
+#[derive(Clone, Debug)]
+pub struct Course {
+    pub epochs: usize,
+    pub batch: usize,
+    pub seed: u64,
+    pub shuffle: bool,
+    /// The learning rate before any schedule.
+    pub step: f64,
+    pub schedule: Schedule,
+    pub stop: Option<EarlyStopping>,
+    /// A checkpoint after every so many epochs.
+    pub checkpoint: usize,
+    pub metrics: Vec<Metric>,
+    /// The classes' names; none where numbers are learnt.
+    pub labels: Option<Vec<String>>,
+    pub threads: usize,
+    /// Where checkpoints and the record go.
+    pub folder: PathBuf,
+}
+
+/// What a run tells while it lasts.
+pub trait Observer {
+    /// So many of the epoch's samples are done; the mean loss so far.
+    fn samples(&mut self, epoch: usize, done: usize, total: usize, loss: f64);
+    /// An epoch is over.
+    fn epoch(&mut self, epoch: &Epoch, epochs: usize);
+}
+
+/// Why a run ended before its end.
+#[derive(Debug, thiserror::Error)]
+pub enum FitError {
+    #[error("{0}")]
+    Feed(#[from] FeedError),
+    #[error("{0}")]
+    Run(#[from] RunError),
+    #[error("{0}")]
+    Checkpoint(#[from] CheckpointError),
+    #[error("{0}")]
+    Record(#[from] RecordError),
+    #[error("the loss of update {update} in epoch {epoch} is {loss}")]
+    Diverged { epoch: usize, update: u64, loss: f32 },
+    #[error("interrupted in epoch {epoch}")]
+    Interrupted { epoch: usize },
+}
+
+/// What is counted of predictions.
+#[derive(Clone, Debug)]
+pub enum Tally {
+    Classes(Metrics),
+    Numbers(Regression),
+}
+
+/// The measures of a set.
+#[derive(Clone, Debug)]
+pub enum Outcome {
+    Classes(Report),
+    Numbers(RegressionReport),
+}
+
+impl Tally {
+    /// For a net with so many outputs, and these classes where it tells classes apart.
+    pub fn new(outputs: usize, labels: Option<&[String]>) -> Self {
+        match labels {
+            Some(labels) if outputs == labels.len() && outputs > 1 => Tally::Classes(Metrics::new(labels.to_vec())),
+            Some([no, yes]) if outputs == 1 => Tally::Classes(Metrics::binary([no.clone(), yes.clone()])),
+            _ => Tally::Numbers(Regression::new(outputs)),
+        }
+    }
+
+    /// Counts a batch; what cannot be counted was refused when the data was read.
+    pub fn add(&mut self, predictions: &[f32], classes: Option<&[usize]>, targets: &[f32]) {
+        let _ = match (self, classes) {
+            (Tally::Classes(metrics), Some(classes)) => metrics.add(predictions, classes),
+            (Tally::Numbers(regression), _) => regression.add(predictions, targets),
+            (Tally::Classes(_), None) => Ok(()),
+        };
+    }
+
+    /// One measure.
+    pub fn value(&self, metric: Metric) -> Option<f64> {
+        match (self, metric) {
+            (Tally::Classes(metrics), Metric::Accuracy) => Some(metrics.accuracy()),
+            (Tally::Classes(metrics), Metric::Top5) => Some(metrics.top(5)),
+            (Tally::Numbers(regression), Metric::Mae) => regression.report(None).ok().map(|report| report.mae),
+            (Tally::Numbers(regression), Metric::Rmse) => regression.report(None).ok().map(|report| report.rmse),
+            (Tally::Numbers(regression), Metric::R2) => regression.report(None).ok().map(|report| report.r2),
+            _ => None,
+        }
+    }
+
+    /// All measures, with the mean loss.
+    pub fn outcome(&self, loss: f64) -> Option<Outcome> {
+        match self {
+            Tally::Classes(metrics) => metrics.report(Some(loss)).ok().map(Outcome::Classes),
+            Tally::Numbers(regression) => regression.report(Some(loss)).ok().map(Outcome::Numbers),
+        }
+    }
+}
+
+/// A set that was tried.
+#[derive(Debug)]
+pub struct Tried {
+    pub loss: f64,
+    pub tally: Tally,
+    /// The prediction for each sample.
+    pub predictions: Vec<f32>,
+}
+
+/// A run that ended.
+#[derive(Debug)]
+pub struct Fitted {
+    pub record: RunRecord,
+    /// The state whose parameters are kept.
+    pub state: Vec<f32>,
+}
+
+/// A run.
+pub struct Fit<'a> {
+    trainable: &'a Trainable,
+    course: &'a Course,
+    step: Session,
+    evaluation: Session,
+    state: Vec<f32>,
+    rate_at: usize,
+    update_at: usize,
+    progress: Progress,
+    best: Option<Vec<f32>>,
+}
+
+impl std::fmt::Debug for Fit<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "epoch {}", self.progress.record.epochs.len())
+    }
+}
+
+impl<'a> Fit<'a> {
+    /// A run from the beginning; `record` says what it is, and `run` is its digest.
+    pub fn new(trainable: &'a Trainable, course: &'a Course, record: RunRecord, run: String) -> Self {
+        let place =
+            |role: &str| trainable.layout.find(&format!("{OPTIMIZER}/{role}")).map_or(0, |tensor| tensor.offset);
+        Fit {
+            trainable,
+            course,
+            step: Session::new(Arc::clone(&trainable.step), course.threads),
+            evaluation: Session::new(Arc::clone(&trainable.evaluation), course.threads),
+            state: trainable.start.floats().to_vec(),
+            rate_at: place("rate"),
+            update_at: place("update"),
+            progress: Progress { run, record, ..Progress::default() },
+            best: None,
+        }
+    }
+
+    /// Goes on from a checkpoint of the same run.
+    pub fn resume(&mut self, checkpoint: Checkpoint) {
+        self.progress = checkpoint.progress;
+        self.state = checkpoint.state;
+        self.best = checkpoint.best;
+    }
+
+    /// Floats of the state: what a checkpoint must have.
+    pub fn floats(&self) -> usize {
+        self.state.len()
+    }
+
+    /// Runs to the end.
+    ///
+    /// # Errors
+    /// Data that cannot be used, a loss that is no number, files that cannot be written, and an interruption. What the
+    /// last checkpoint holds stays.
+    pub fn run(
+        mut self,
+        train: &mut Set,
+        mut validation: Option<&mut Set>,
+        interrupted: &AtomicBool,
+        observer: &mut dyn Observer,
+    ) -> Result<Fitted, FitError> {
+        while self.progress.record.stopped.is_none() {
+            let epoch = self.progress.record.epochs.len() + 1;
+            if epoch > self.course.epochs {
+                self.progress.record.stopped = Some(format!("all {} epochs are done", self.course.epochs));
+                break;
+            }
+            let began = Instant::now();
+            let mut told = self.epoch(epoch, train, interrupted, observer)?;
+            if let Some(set) = validation.as_deref_mut() {
+                let tried = self.try_on(set)?;
+                told.validation_loss = Some(tried.loss);
+                told.validation = self.measures(&tried.tally);
+            }
+            told.seconds = began.elapsed().as_secs_f64();
+            observer.epoch(&told, self.course.epochs);
+            self.judge(told);
+            let last = self.progress.record.stopped.is_some() || epoch == self.course.epochs;
+            if last || epoch.is_multiple_of(self.course.checkpoint) {
+                checkpoint::write(&self.course.folder, &self.progress, &self.state, self.best.as_deref())?;
+            }
+            self.progress.record.write(&self.course.folder)?;
+        }
+        if let Some(best) = self.best.take() {
+            self.state = best;
+        }
+        let Progress { record, .. } = self.progress;
+        Ok(Fitted { record, state: self.state })
+    }
+
+    /// One pass over the training data.
+    fn epoch(
+        &mut self,
+        epoch: usize,
+        set: &mut Set,
+        interrupted: &AtomicBool,
+        observer: &mut dyn Observer,
+    ) -> Result<Epoch, FitError> {
+        let course = self.course;
+        let plan = &self.trainable.step.manifest.plan;
+        let outputs = plan.outputs[1].len();
+        let samples = set.targets.len() / outputs.max(1);
+        let mut order: Vec<usize> = (0..samples).collect();
+        if course.shuffle {
+            Chance::new([course.seed, epoch as u64, 0, 0]).shuffle(&mut order);
+        }
+        let total = (course.epochs * samples.div_ceil(course.batch)) as u64;
+        let mut targets = vec![0.0; course.batch * outputs];
+        let mut weights = vec![1.0; course.batch];
+        let mut classes = Vec::with_capacity(course.batch);
+        let mut prediction = vec![0.0; course.batch * outputs];
+        let mut tally = Tally::new(outputs, course.labels.as_deref());
+        let (mut losses, mut penalties, mut rate) = (0.0, 0.0, 0.0);
+        let Set { feed, targets: all, classes: all_classes, weights: all_weights } = set;
+        let (step, state, progress) = (&mut self.step, &mut self.state, &mut self.progress);
+        let (rate_at, update_at, penalized) = (self.rate_at, self.update_at, self.trainable.penalized);
+        let (order, all_classes) = (&order, all_classes.as_ref());
+        feed.each::<FitError>(order, course.batch, epoch as u64, course.threads, |places, inputs| {
+            if interrupted.load(Ordering::Relaxed) {
+                return Err(FitError::Interrupted { epoch });
+            }
+            let images = places.len();
+            let chosen = &order[places.clone()];
+            for (to, &sample) in targets.chunks_exact_mut(outputs.max(1)).zip(chosen) {
+                to.copy_from_slice(&all[sample * outputs..][..outputs]);
+            }
+            rate = course.schedule.rate(course.step, progress.updates, total, progress.reductions);
+            state[rate_at] = rate as f32;
+            state[update_at] = f32::from_bits(progress.updates as u32);
+            let mut given: Vec<&[f32]> = inputs.to_vec();
+            given.push(&targets[..images * outputs]);
+            if let Some(all) = all_weights {
+                weights.iter_mut().zip(chosen).for_each(|(to, &sample)| *to = all[sample]);
+                given.push(&weights[..images]);
+            }
+            let (mut loss, mut penalty) = ([0.0], [0.0]);
+            let predicted = &mut prediction[..images * outputs];
+            let mut room: Vec<&mut [f32]> = vec![&mut loss, predicted];
+            if penalized {
+                room.push(&mut penalty);
+            }
+            step.run_with(images, &given, &mut room, state)?;
+            if !loss[0].is_finite() || !penalty[0].is_finite() {
+                return Err(FitError::Diverged { epoch, update: progress.updates, loss: loss[0] });
+            }
+            progress.updates += 1;
+            losses += f64::from(loss[0]) * images as f64;
+            penalties += f64::from(penalty[0]) * images as f64;
+            classes.clear();
+            classes.extend(all_classes.into_iter().flat_map(|all| chosen.iter().map(|&sample| all[sample])));
+            let known = all_classes.map(|_| classes.as_slice());
+            tally.add(&prediction[..images * outputs], known, &targets[..images * outputs]);
+            observer.samples(epoch, places.end, samples, losses / places.end as f64);
+            Ok(())
+        })?;
+        let count = samples.max(1) as f64;
+        Ok(Epoch {
+            epoch: epoch as u32,
+            loss: losses / count,
+            penalty: penalties / count,
+            metrics: self.measures(&tally),
+            step: rate,
+            ..Epoch::default()
+        })
+    }
+
+    fn measures(&self, tally: &Tally) -> BTreeMap<String, f64> {
+        let each = self.course.metrics.iter();
+        each.filter_map(|&metric| Some((metric.name().to_string(), tally.value(metric)?))).collect()
+    }
+
+    /// Tries the net as it is on a set.
+    ///
+    /// # Errors
+    /// Data that cannot be used.
+    pub fn try_on(&mut self, set: &mut Set) -> Result<Tried, FitError> {
+        let Fit { evaluation, state, course, .. } = self;
+        try_state(evaluation, state, set, course)
+    }
+
+    /// Whether the epoch was better than those before, and what follows of it.
+    fn judge(&mut self, told: Epoch) {
+        let loss = told.validation_loss.unwrap_or(told.loss);
+        let number = told.epoch;
+        let progress = &mut self.progress;
+        progress.record.epochs.push(told);
+        let better = |least: Option<f64>, by: f64| least.is_none_or(|least| loss < least - by);
+        if let Some((patience, improvement)) = self.course.schedule.plateau() {
+            if better(progress.least_for_plateau, improvement) {
+                (progress.least_for_plateau, progress.since_reduction) = (Some(loss), 0);
+            } else {
+                progress.since_reduction += 1;
+                if progress.since_reduction >= patience {
+                    (progress.reductions, progress.since_reduction) = (progress.reductions + 1, 0);
+                }
+            }
+        }
+        let Some(stop) = self.course.stop else {
+            progress.record.best = Some(number);
+            return;
+        };
+        if better(progress.least, stop.improvement) {
+            (progress.least, progress.since_best) = (Some(loss), 0);
+            progress.record.best = Some(number);
+            self.best = stop.restore.then(|| self.state.clone());
+            return;
+        }
+        progress.since_best += 1;
+        if progress.since_best >= stop.patience {
+            let epochs = stop.patience;
+            progress.record.stopped = Some(format!("the loss has not improved for {epochs} epochs"));
+        }
+        if !stop.restore {
+            progress.record.best = Some(number);
+        }
+    }
+}
+
+/// Tries a state on a set, in batches.
+///
+/// # Errors
+/// Data that cannot be used.
+pub fn try_state(
+    evaluation: &mut Session,
+    state: &mut [f32],
+    set: &mut Set,
+    course: &Course,
+) -> Result<Tried, FitError> {
+    let outputs = evaluation.artifact().manifest.plan.outputs[1].len();
+    let samples = set.targets.len() / outputs.max(1);
+    let order: Vec<usize> = (0..samples).collect();
+    let mut predictions = vec![0.0; samples * outputs];
+    let mut tally = Tally::new(outputs, course.labels.as_deref());
+    let mut losses = 0.0;
+    let Set { feed, targets, classes, .. } = set;
+    feed.each::<FitError>(&order, course.batch, 0, course.threads, |places, inputs| {
+        let range = places.start * outputs..places.end * outputs;
+        let mut given: Vec<&[f32]> = inputs.to_vec();
+        given.push(&targets[range.clone()]);
+        let mut loss = [0.0];
+        let mut room: [&mut [f32]; 2] = [&mut loss, &mut predictions[range.clone()]];
+        evaluation.run_with(places.len(), &given, &mut room, state)?;
+        losses += f64::from(loss[0]) * places.len() as f64;
+        let known = classes.as_ref().map(|classes| &classes[places.clone()]);
+        tally.add(&predictions[range.clone()], known, &targets[range]);
+        Ok(())
+    })?;
+    Ok(Tried { loss: losses / samples.max(1) as f64, tally, predictions })
+}
+
+/// The checkpoint of a run in its folder; `None` where there is none.
+///
+/// # Errors
+/// A file that cannot be read or is damaged.
+pub fn checkpoint_of(fit: &Fit<'_>, folder: &Path) -> Result<Option<Checkpoint>, CheckpointError> {
+    checkpoint::read(folder, fit.floats())
+}

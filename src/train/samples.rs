@@ -1,0 +1,245 @@
+//! The data of a recipe made fit for a net: classes in the order of its outputs, targets as numbers, what cannot be used
+//! refused with a reason.
+
+use super::fit::Set;
+use super::recipe::{ClassWeights, Data, Recipe, Validation};
+use crate::data::batches::Decoding;
+use crate::data::{Dataset, DatasetError, Samples, Targets, split};
+use crate::diagnostics::{Code, Diagnostic, Diagnostics, Result, suggest};
+use crate::graph::Graph;
+use crate::ops::input::Input;
+use crate::source::Span;
+
+/// Data for training, data to try the net on, and the names of the classes.
+#[derive(Debug)]
+pub struct Prepared {
+    pub train: Dataset,
+    pub validation: Option<Dataset>,
+    /// None where numbers are learnt.
+    pub labels: Option<Vec<String>>,
+    /// How photos become the net's input; none where arrays are given.
+    pub decoding: Option<Decoding>,
+    pub told: Diagnostics,
+}
+
+fn fault(message: impl Into<String>, span: Span) -> Diagnostic {
+    Diagnostic::new(Code::Dataset, message).at(span, "this data")
+}
+
+fn told(fault_of: &DatasetError, span: Span) -> Diagnostics {
+    let diagnostic = fault(fault_of.to_string(), span);
+    match fault_of {
+        DatasetError::Unusable { .. } => {
+            diagnostic.help("leave them out, or write `unreadable=skip` in the data to have them listed and skipped")
+        }
+        _ => diagnostic,
+    }
+    .into()
+}
+
+/// Reads a recipe's data for a net. `labels` are those that the spec gives.
+///
+/// # Errors
+/// Files that cannot be read, and data that does not fit the net.
+pub fn prepare(net: &Graph, recipe: &Recipe, labels: Option<Vec<String>>, by_classes: bool) -> Result<Prepared> {
+    let outputs = net.node(net.outputs[0]).output.len().unwrap_or(0);
+    let span = recipe.data.span();
+    let train = read(&recipe.data, by_classes, outputs)?;
+    let (train, validation, other) = match &recipe.validation {
+        Validation::None => (train, None, span),
+        Validation::Split(share) => {
+            let (train, rest) = split(&train, *share, recipe.seed).map_err(|fault| told(&fault, span))?;
+            (train, Some(rest), span)
+        }
+        Validation::Data(data) => (train, Some(read(data, by_classes, outputs)?), data.span()),
+    };
+    let mut notes = Diagnostics::default();
+    let labels = match by_classes {
+        false => None,
+        true => Some(names(labels, &train, outputs, span, &mut notes)?),
+    };
+    let fit = |data: Dataset, span: Span| -> Result<Dataset> {
+        let data = match &labels {
+            Some(labels) => ordered(data, labels, span)?,
+            None => data,
+        };
+        // Says which sample's target does not fit, before anything is computed.
+        data.targets.values(outputs).map_err(|fault| told(&fault, span))?;
+        check_samples(&data, net, span)?;
+        Ok(data)
+    };
+    let train = fit(train, span)?;
+    let validation = validation.map(|data| fit(data, other)).transpose()?;
+    let decoding = match train.samples {
+        Samples::Photos(_) => Some(decoding(net, span)?),
+        Samples::Arrays(_) => None,
+    };
+    if let (Some(_), Samples::Arrays(_)) = (&recipe.augment, &train.samples) {
+        return Err(fault("`augment` changes photos, and this data has arrays", span).into());
+    }
+    Ok(Prepared { train, validation, labels, decoding, told: notes })
+}
+
+fn read(data: &Data, by_classes: bool, outputs: usize) -> Result<Dataset> {
+    let found = data.read().map_err(|fault| told(&fault, data.span()))?;
+    match (by_classes, &found.targets) {
+        (false, Targets::Classes(_)) => found.with_values(outputs).map_err(|fault| told(&fault, data.span())),
+        _ => Ok(found),
+    }
+}
+
+/// The names of the classes in the order of the outputs.
+fn names(
+    given: Option<Vec<String>>,
+    data: &Dataset,
+    outputs: usize,
+    span: Span,
+    notes: &mut Diagnostics,
+) -> Result<Vec<String>> {
+    let classes = outputs.max(2);
+    match (given, &data.classes) {
+        (Some(labels), Some(found)) => {
+            let same = |name: &&String| !labels.contains(name);
+            let foreign: Vec<&str> = found.iter().filter(same).map(String::as_str).collect();
+            if !foreign.is_empty() && found.len() == labels.len() && foreign.len() == found.len() {
+                notes.push(
+                    Diagnostic::new(Code::LabelsOrder, "the data's classes have other names than the labels")
+                        .at(span, format!("its classes are {}", shortened(found)))
+                        .note(format!("they are taken in order: {}", shortened(&labels))),
+                );
+                return Ok(labels);
+            }
+            if let Some(name) = foreign.first() {
+                return Err(fault(format!("the class `{name}` is not among the labels"), span)
+                    .maybe_help(suggest::did_you_mean(name, labels.iter().map(String::as_str)))
+                    .into());
+            }
+            Ok(labels)
+        }
+        (Some(labels), None) => Ok(labels),
+        (None, Some(found)) if found.len() == classes => Ok(found.clone()),
+        (None, Some(found)) => {
+            Err(fault(format!("the data has {} classes, and the net has {outputs} outputs", found.len()), span)
+                .note(format!("the classes are {}", shortened(found)))
+                .help(format!("end the net with {} outputs, or give `labels` for all {outputs}", found.len()))
+                .into())
+        }
+        (None, None) => Ok((0..classes).map(|class| class.to_string()).collect()),
+    }
+}
+
+fn shortened(names: &[String]) -> String {
+    crate::weights::bind::shortened(names)
+}
+
+/// A dataset whose class indices are those of the labels.
+fn ordered(mut data: Dataset, labels: &[String], span: Span) -> Result<Dataset> {
+    let Some(found) = data.classes.clone() else { return Ok(data) };
+    let place = |name: &String| labels.iter().position(|label| label == name);
+    let places: Vec<usize> = match found.iter().map(place).collect::<Option<_>>() {
+        Some(places) => places,
+        None if found.len() == labels.len() => (0..found.len()).collect(),
+        None => {
+            let name = found.iter().find(|name| place(name).is_none()).cloned().unwrap_or_default();
+            return Err(fault(format!("the class `{name}` is not among those that the net is trained for"), span)
+                .maybe_help(suggest::did_you_mean(&name, labels.iter().map(String::as_str)))
+                .into());
+        }
+    };
+    if let Targets::Classes(classes) = &mut data.targets {
+        classes.iter_mut().for_each(|class| *class = places[*class]);
+    }
+    data.classes = Some(labels.to_vec());
+    Ok(data)
+}
+
+/// Arrays must be what the net takes.
+fn check_samples(data: &Dataset, net: &Graph, span: Span) -> Result<()> {
+    let Samples::Arrays(arrays) = &data.samples else { return Ok(()) };
+    let inputs = net.inputs();
+    if arrays.len() != inputs.len() {
+        let message = format!("the net has {} inputs, and the data {} arrays", inputs.len(), arrays.len());
+        return Err(fault(message, span).into());
+    }
+    for (array, id) in arrays.iter().zip(inputs) {
+        let node = net.node(id);
+        if node.output.known().as_deref() != array.shape().get(1..) {
+            return Err(fault(format!("samples have the shape {:?}", &array.shape()[1..]), span)
+                .and(node.origin.span, format!("takes {}", node.output))
+                .into());
+        }
+    }
+    Ok(())
+}
+
+/// How photos become the input of a net.
+fn decoding(net: &Graph, span: Span) -> Result<Decoding> {
+    let inputs = net.inputs();
+    let [input] = inputs[..] else {
+        return Err(fault(format!("the net has {} inputs: give it arrays", inputs.len()), span).into());
+    };
+    let node = net.node(input);
+    let image = node.operation.as_any().downcast_ref::<Input>().and_then(|input| input.image.clone());
+    let sizes = node.output.known().unwrap_or_default();
+    match (image, &sizes[..]) {
+        (Some(preprocessing), &[height, width, channels]) => {
+            Ok(Decoding { preprocessing, size: (height, width, channels), augmentation: None })
+        }
+        _ => Err(Diagnostic::new(Code::Preprocessing, "the net does not say how a photo becomes its input")
+            .at(node.origin.span, "this input")
+            .and(span, "these are photos")
+            .help("write `Input(224x224x3, image=Caffe)`, or Torch, Unit, Symmetric, as the weights were trained")
+            .into()),
+    }
+}
+
+/// The weight of each sample in the loss, where classes have weights.
+///
+/// # Errors
+/// Weights for other classes than there are.
+pub fn weights(recipe: &Recipe, data: &Dataset, labels: Option<&[String]>) -> Result<Option<Vec<f32>>> {
+    let (Some(labels), Some(classes)) = (labels, data.targets.classes()) else { return Ok(None) };
+    let by_class: Vec<f32> = match &recipe.class_weights {
+        ClassWeights::Equal => return Ok(None),
+        ClassWeights::Balanced => {
+            let mut counts = vec![0usize; labels.len()];
+            classes.iter().for_each(|&class| counts[class.min(labels.len() - 1)] += 1);
+            let share = classes.len() as f32 / labels.len() as f32;
+            counts.into_iter().map(|count| if count == 0 { 0.0 } else { share / count as f32 }).collect()
+        }
+        ClassWeights::List(list) if list.len() == labels.len() => list.clone(),
+        ClassWeights::List(list) => {
+            let message = format!("{} class weights for {} classes", list.len(), labels.len());
+            return Err(Diagnostic::new(Code::RecipeValue, message).at(recipe.span, "in this recipe").into());
+        }
+        ClassWeights::Named(named, span) => {
+            let mut weights = vec![1.0; labels.len()];
+            for (name, weight) in named {
+                let Some(place) = labels.iter().position(|label| label == name) else {
+                    return Err(Diagnostic::new(Code::RecipeValue, format!("there is no class `{name}`"))
+                        .at(*span, format!("the classes are {}", shortened(labels)))
+                        .maybe_help(suggest::did_you_mean(name, labels.iter().map(String::as_str)))
+                        .into());
+                };
+                weights[place] = *weight;
+            }
+            weights
+        }
+    };
+    Ok(Some(classes.into_iter().map(|class| by_class[class]).collect()))
+}
+
+/// A dataset with its feed.
+///
+/// # Errors
+/// Targets that do not fit the outputs.
+pub fn set(
+    data: &Dataset,
+    feed: super::feed::Feed,
+    outputs: usize,
+    weights: Option<Vec<f32>>,
+    span: Span,
+) -> Result<Set> {
+    let targets = data.targets.values(outputs).map_err(|fault| told(&fault, span))?;
+    Ok(Set { feed, targets: targets.into_iter().collect(), classes: data.targets.classes(), weights })
+}

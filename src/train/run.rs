@@ -156,7 +156,9 @@ fn check_outputs<'a>(
         _ => None,
     });
     let arrays = arrays.flat_map(|data| match data {
-        recipe::Data::Arrays { inputs, targets, .. } => inputs.iter().chain([targets]).map(|one| one.path.as_path()).collect(),
+        recipe::Data::Arrays { inputs, targets, .. } => {
+            inputs.iter().chain([targets]).map(|one| one.path.as_path()).collect()
+        }
         _ => Vec::new(),
     });
     let read = weights.chain(arrays).any(|path| std::fs::canonicalize(path).is_ok_and(|path| path == real));

@@ -7,6 +7,7 @@ use netc::elaborate::load;
 use netc::graph::{Graph, ParameterId, reference};
 use netc::kernels::loss::Loss;
 use netc::kernels::optimizer::UpdateRule;
+use netc::plan::Kernel;
 use netc::runtime::Session;
 use netc::train::compile::{Trainable, compile};
 use netc::train::differentiate::Settings;
@@ -378,4 +379,18 @@ fn momentum_follows_neupy() {
             }
         }
     }
+}
+
+#[test]
+fn large_weights_are_read_as_they_stand() {
+    let case = Case::new("Input(1100) >> Relu(1000) >> Dense(64)", Loss::Mse);
+    let trainable = case.compile(Loss::Mse);
+    let dense = trainable.step.manifest.plan.steps.iter().filter_map(|step| match &step.kernel {
+        Kernel::Dense(dense) => Some((dense.inputs, dense.raw)),
+        _ => None,
+    });
+    assert_eq!(dense.collect::<Vec<_>>(), [(1100, true), (1000, false)]);
+    let (told, _) = case.step(&trainable, 2);
+    let expected = case.loss(Loss::Mse, &mut |id| case.values(id));
+    assert!((f64::from(told) - expected).abs() < 1e-4 * expected, "loss {told} for {expected}");
 }

@@ -7,14 +7,16 @@
 use super::disjoint::{Grid, Scratch, share};
 use super::epilogue::check_view;
 use super::simd::{Kernel, Vector, prefetch};
-use super::simd_panel::PANEL;
 use super::threads::Threads;
 use super::view::View;
+use std::ops::Range;
 
 /// Outputs, at most, for which this is the faster way.
 const MOST: usize = 24;
-/// Inputs of a task.
+/// Inputs of a task, a multiple of every vector.
 const INPUTS: usize = 256;
+/// Rows that are read side by side: inputs of more rows would collide in the cache, as rows are often pages apart.
+const ROWS: usize = 16;
 
 /// Whether a layer has so few outputs.
 pub fn is_narrow(outputs: usize) -> bool {
@@ -47,6 +49,9 @@ pub fn weight_gradient(
     });
 }
 
+/// Of each output and input of a task.
+type Sums = [[f32; INPUTS]; MOST];
+
 /// Some inputs' gradients.
 struct Block<'a> {
     rows: usize,
@@ -61,59 +66,73 @@ struct Block<'a> {
 
 impl Kernel for Block<'_> {
     #[inline(always)]
-    unsafe fn run<V: Vector>(mut self) {
-        let mut input = 0;
-        // SAFETY: tiles cover inputs and outputs exactly.
-        unsafe {
-            while self.inputs - input >= 2 * V::LANES {
-                self.tiles::<V, 2>(input, V::LANES);
-                input += 2 * V::LANES;
+    unsafe fn run<V: Vector>(self) {
+        let mut sums = [[0.0; INPUTS]; MOST];
+        for first in (0..self.rows).step_by(ROWS) {
+            let rows = first..(first + ROWS).min(self.rows);
+            let mut input = 0;
+            // SAFETY: tiles cover inputs and outputs exactly.
+            unsafe {
+                while self.inputs - input >= 2 * V::LANES {
+                    self.tiles::<V, 2>(&mut sums, rows.clone(), input, V::LANES);
+                    input += 2 * V::LANES;
+                }
+                while input < self.inputs {
+                    let lanes = V::LANES.min(self.inputs - input);
+                    self.tiles::<V, 1>(&mut sums, rows.clone(), input, lanes);
+                    input += lanes;
+                }
             }
-            while input < self.inputs {
-                let lanes = V::LANES.min(self.inputs - input);
-                self.tiles::<V, 1>(input, lanes);
-                input += lanes;
-            }
+        }
+        for (input, row) in self.out.chunks_exact_mut(self.outputs).enumerate() {
+            row.iter_mut().zip(&sums).for_each(|(to, sums)| *to = sums[input]);
         }
     }
 }
 
 impl Block<'_> {
-    /// All outputs of `N` vectors' inputs, the last of them of so many lanes.
+    /// Adds the products of some rows for all outputs of `N` vectors' inputs, the last of them of so many lanes.
     #[inline(always)]
-    unsafe fn tiles<V: Vector, const N: usize>(&mut self, input: usize, lanes: usize) {
+    unsafe fn tiles<V: Vector, const N: usize>(&self, sums: &mut Sums, rows: Range<usize>, input: usize, lanes: usize) {
         let mut output = 0;
         while output < self.outputs {
-            let left = self.outputs - output;
+            let (left, rows) = (self.outputs - output, rows.clone());
             // SAFETY: as many outputs are left as each tile takes.
             output += unsafe {
                 match left {
-                    10.. if V::TILE_ROWS >= 12 => self.tile::<V, 10, N>(input, output, lanes),
-                    8.. if V::TILE_ROWS >= 12 => self.tile::<V, 8, N>(input, output, lanes),
-                    5.. if V::TILE_ROWS >= 6 => self.tile::<V, 5, N>(input, output, lanes),
-                    3.. => self.tile::<V, 3, N>(input, output, lanes),
-                    2 => self.tile::<V, 2, N>(input, output, lanes),
-                    _ => self.tile::<V, 1, N>(input, output, lanes),
+                    10.. if V::TILE_ROWS >= 12 => self.tile::<V, 10, N>(sums, rows, input, output, lanes),
+                    8.. if V::TILE_ROWS >= 12 => self.tile::<V, 8, N>(sums, rows, input, output, lanes),
+                    5.. if V::TILE_ROWS >= 6 => self.tile::<V, 5, N>(sums, rows, input, output, lanes),
+                    3.. => self.tile::<V, 3, N>(sums, rows, input, output, lanes),
+                    2 => self.tile::<V, 2, N>(sums, rows, input, output, lanes),
+                    _ => self.tile::<V, 1, N>(sums, rows, input, output, lanes),
                 }
             };
         }
     }
 
-    /// `R` outputs of `N` vectors' inputs: sums in registers, then stored across. Returns `R`.
+    /// The same for `R` outputs, in registers. Returns `R`.
     #[inline(always)]
     unsafe fn tile<V: Vector, const R: usize, const N: usize>(
-        &mut self,
+        &self,
+        sums: &mut Sums,
+        rows: Range<usize>,
         input: usize,
         output: usize,
         lanes: usize,
     ) -> usize {
-        let mut tile = [[0.0f32; 2 * PANEL]; R];
-        // SAFETY: rows, inputs and outputs are within the views, and the last vector has so many lanes.
+        // SAFETY: rows, inputs and outputs are within the views, the last vector has so many lanes, and whole vectors fit
+        // in the sums, as `INPUTS` is a multiple of theirs.
         unsafe {
-            let mut sums = [[V::splat(0.0); N]; R];
-            let mut x = self.x.data.as_ptr().add(self.first + input);
-            let mut dy = self.dy.data.as_ptr().add(output);
-            for _ in 0..self.rows {
+            let mut held = [[V::splat(0.0); N]; R];
+            for r in 0..R {
+                for n in 0..N {
+                    held[r][n] = V::load(sums[output + r].as_ptr().add(input + n * V::LANES));
+                }
+            }
+            let mut x = self.x.data.as_ptr().add(rows.start * self.x.ld + self.first + input);
+            let mut dy = self.dy.data.as_ptr().add(rows.start * self.dy.ld + output);
+            for _ in rows {
                 let mut right = [V::splat(0.0); N];
                 for n in 0..N {
                     let from = x.add(n * V::LANES);
@@ -122,7 +141,7 @@ impl Block<'_> {
                 for r in 0..R {
                     let left = V::splat(*dy.add(r));
                     for n in 0..N {
-                        sums[r][n] = left.mul_add(right[n], sums[r][n]);
+                        held[r][n] = left.mul_add(right[n], held[r][n]);
                     }
                 }
                 for n in 0..N {
@@ -132,15 +151,8 @@ impl Block<'_> {
             }
             for r in 0..R {
                 for n in 0..N {
-                    sums[r][n].store(tile[r].as_mut_ptr().add(n * V::LANES));
+                    held[r][n].store(sums[output + r].as_mut_ptr().add(input + n * V::LANES));
                 }
-            }
-        }
-        let count = (N - 1) * V::LANES + lanes;
-        let rows = self.out[input * self.outputs..].chunks_exact_mut(self.outputs);
-        for (index, row) in rows.take(count).enumerate() {
-            for r in 0..R {
-                row[output + r] = tile[r][index];
             }
         }
         R

@@ -432,3 +432,7 @@ pub fn parameter_gradients(
     }
     channel_sums(trace, trace_images(size, layout), &mut sums[..layout.sums], scratch, threads);
 }
+
+#[cfg(test)]
+#[path = "gradient_recurrent_tests.rs"]
+mod tests;

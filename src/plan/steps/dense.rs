@@ -1,12 +1,21 @@
 //! Dense layers.
 
-use crate::kernels::dense;
 use crate::kernels::images::Images;
 use crate::kernels::softmax::softmax;
 use crate::kernels::view::{View, ViewMut};
+use crate::kernels::{dense, dense_half};
 use crate::plan::Epilogue;
 use crate::plan::kernel::{Call, Inputs, RunFault, Sizes, StepKernel};
 use serde::{Deserialize, Serialize};
+
+/// How weights stand in the artifact.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Storage {
+    #[default]
+    F32,
+    /// The upper half of an f32, two in a word.
+    Bf16,
+}
 
 /// `(n, inputs)` times `(inputs, outputs)`, with bias, activation and softmax.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -15,25 +24,37 @@ pub struct DenseStep {
     pub outputs: usize,
     pub bias: bool,
     pub epilogue: Epilogue,
+    #[serde(default, skip_serializing_if = "is_f32")]
+    pub weights: Storage,
+}
+
+fn is_f32(weights: &Storage) -> bool {
+    *weights == Storage::F32
 }
 
 impl DenseStep {
     /// A dense layer.
     pub fn new(inputs: usize, outputs: usize, bias: bool, epilogue: Epilogue) -> Self {
-        Self { inputs, outputs, bias, epilogue }
+        Self { inputs, outputs, bias, epilogue, weights: Storage::F32 }
     }
 }
 
 impl StepKernel for DenseStep {
     fn run(&self, call: Call<'_>) -> Result<(), RunFault> {
-        let Call { batch, inputs, constants, output, threads, .. } = call;
+        let Call { batch, inputs, constants, output, scratch, threads, .. } = call;
         let ViewMut { data, ld, image } = output;
         let bias = if self.bias { constants.get(1).copied() } else { None };
         // The kernel's rows are the images here, and it finds them by `ld`.
         let input = View { ld: inputs[0].image, ..inputs[0] };
         let out = ViewMut { data: &mut *data, ld: image, image };
         let activation = self.epilogue.activation;
-        dense::multiply(threads, batch, self.inputs, self.outputs, input, constants[0], bias, activation, out);
+        let (rows, columns, weights) = (self.inputs, self.outputs, constants[0]);
+        match self.weights {
+            Storage::F32 => dense::multiply(threads, batch, rows, columns, input, weights, bias, activation, out),
+            Storage::Bf16 => {
+                dense_half::multiply(threads, batch, rows, columns, input, weights, bias, activation, scratch, out);
+            }
+        }
         if self.epilogue.softmax {
             let size = Images { n: batch, pixels: 1, channels: self.outputs };
             softmax(None, ViewMut { data, ld, image }, size, threads);
@@ -49,6 +70,9 @@ impl StepKernel for DenseStep {
         if self.epilogue.softmax {
             text += ", softmax";
         }
+        if self.weights == Storage::Bf16 {
+            text += ", weights in bf16";
+        }
         text
     }
 
@@ -57,7 +81,10 @@ impl StepKernel for DenseStep {
     }
 
     fn constants(&self) -> Vec<usize> {
-        let mut list = vec![dense::packed_len_weights(self.inputs, self.outputs)];
+        let mut list = vec![match self.weights {
+            Storage::F32 => dense::packed_len_weights(self.inputs, self.outputs),
+            Storage::Bf16 => dense_half::packed_len_weights(self.inputs, self.outputs),
+        }];
         list.extend(self.bias.then_some(self.outputs));
         list
     }
@@ -68,9 +95,19 @@ impl StepKernel for DenseStep {
 
     fn pack(&self, mut parameters: Vec<Vec<f32>>) -> Vec<Vec<f32>> {
         if let Some(weights) = parameters.first_mut() {
-            *weights = dense::pack_weights(self.inputs, self.outputs, weights);
+            *weights = match self.weights {
+                Storage::F32 => dense::pack_weights(self.inputs, self.outputs, weights),
+                Storage::Bf16 => dense_half::pack_weights(self.inputs, self.outputs, weights),
+            };
         }
         parameters
+    }
+
+    fn scratch_len(&self, _: usize, workers: usize) -> usize {
+        match self.weights {
+            Storage::F32 => 0,
+            Storage::Bf16 => dense_half::scratch_len(workers),
+        }
     }
 
     fn arithmetic(&self) -> u64 {

@@ -1,7 +1,8 @@
 //! Single kernels at the sizes of real networks: convolution algorithms on VGG16's layers, dense layers, depthwise
-//! convolutions, pooling. `cargo bench --bench kernels -- vgg16/conv3`
+//! convolutions, pooling. `cargo bench --profile release --bench kernels -- vgg16/conv3` measures those whose name holds the word.
 
-use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
+// The library links its BLAS through this crate.
+use blas_src as _;
 use netc::kernels::threads::Threads;
 use netc::kernels::view::{Convolution, Window};
 use netc::kernels::winograd::{self, Blocking, Tile};
@@ -11,7 +12,7 @@ use netc::plan::steps::dense::DenseStep;
 use netc::plan::steps::pool::{PoolStep, Reduction};
 use netc::plan::trial::Trial;
 use netc::plan::{Epilogue, Kernel, StepKernel};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 fn window(size: usize, kernel: usize, stride: usize, pad: usize) -> Window {
     let out = (size + 2 * pad - kernel) / stride + 1;
@@ -31,24 +32,47 @@ fn window(size: usize, kernel: usize, stride: usize, pad: usize) -> Window {
     }
 }
 
-/// Measures a kernel; the throughput counts the multiply-adds of the direct method.
-fn measure(criterion: &mut Criterion, threads: &Threads, id: (&str, String), kernel: &Kernel, batch: usize) {
-    let Some(mut trial) = Trial::new(kernel, batch, threads) else { return };
-    let direct = match kernel {
-        Kernel::Convolution(step) => step.direct_arithmetic(),
-        kernel => kernel.arithmetic(),
-    };
-    let mut group = criterion.benchmark_group(id.0);
-    if direct > 0 {
-        group.throughput(Throughput::Elements(direct * batch as u64));
-    }
-    group.bench_function(BenchmarkId::from_parameter(id.1), |bencher| {
-        bencher.iter(|| trial.run(threads).expect("the kernel takes any values"));
-    });
-    group.finish();
+/// Runs of each kernel at least; the median is what is printed.
+const RUNS: usize = 10;
+/// Each kernel is measured for so long.
+const TIME: Duration = Duration::from_millis(600);
+
+/// What is measured: the threads, and a word that names must hold.
+struct Bench {
+    threads: Threads,
+    filter: String,
 }
 
-fn convolutions(criterion: &mut Criterion, threads: &Threads) {
+impl Bench {
+    /// Measures a kernel; the rate counts the multiply-adds of the direct method.
+    fn measure(&self, name: &str, kernel: &Kernel, batch: usize) {
+        if !name.contains(&self.filter) {
+            return;
+        }
+        let Some(mut trial) = Trial::new(kernel, batch, &self.threads) else { return };
+        let direct = match kernel {
+            Kernel::Convolution(step) => step.direct_arithmetic(),
+            kernel => kernel.arithmetic(),
+        };
+        let mut time = || {
+            let start = Instant::now();
+            trial.run(&self.threads).expect("the kernel takes any values");
+            start.elapsed()
+        };
+        time();
+        let mut times = Vec::new();
+        while times.len() < RUNS || times.iter().sum::<Duration>() < TIME {
+            times.push(time());
+        }
+        times.sort_unstable();
+        let median = times[times.len() / 2];
+        let rate = 2.0 * (direct * batch as u64) as f64 / median.as_secs_f64() / 1e9;
+        let rate = if direct > 0 { format!("  {rate:7.1} GFLOP/s") } else { String::new() };
+        println!("{name:70} median {:>9.1?}  fastest {:>9.1?}{rate}", median, times[0]);
+    }
+}
+
+fn convolutions(bench: &Bench) {
     let layers = [
         ("conv1_1", 224, 3, 64),
         ("conv1_2", 224, 64, 64),
@@ -74,22 +98,22 @@ fn convolutions(criterion: &mut Criterion, threads: &Threads) {
                 let mut step = ConvolutionStep::new(geometry, true, Epilogue::default());
                 step.algorithm = algorithm;
                 let name = format!("{layer} batch {batch} {algorithm}");
-                measure(criterion, threads, ("vgg16", name), &Kernel::Convolution(step), batch);
+                bench.measure(&format!("vgg16/{name}"), &Kernel::Convolution(step), batch);
             }
         }
     }
 }
 
-fn dense_layers(criterion: &mut Criterion, threads: &Threads) {
+fn dense_layers(bench: &Bench) {
     for (inputs, outputs) in [(25_088, 4096), (4096, 4096), (4096, 1000), (1280, 1000)] {
         for batch in [1, 8] {
             let kernel = Kernel::Dense(DenseStep::new(inputs, outputs, true, Epilogue::default()));
-            measure(criterion, threads, ("dense", format!("{inputs}x{outputs} batch {batch}")), &kernel, batch);
+            bench.measure(&format!("dense/{inputs}x{outputs} batch {batch}"), &kernel, batch);
         }
     }
 }
 
-fn depthwise(criterion: &mut Criterion, threads: &Threads) {
+fn depthwise(bench: &Bench) {
     for (size, channels, stride) in [(112, 32, 1), (112, 96, 2), (56, 144, 1), (28, 192, 1), (14, 576, 1), (7, 960, 1)]
     {
         let geometry =
@@ -97,38 +121,24 @@ fn depthwise(criterion: &mut Criterion, threads: &Threads) {
         let mut step = ConvolutionStep::new(geometry, true, Epilogue::default());
         step.algorithm = Algorithm::Depthwise;
         let name = format!("{size}x{size}x{channels} stride {stride}");
-        measure(criterion, threads, ("depthwise", name), &Kernel::Convolution(step), 1);
+        bench.measure(&format!("depthwise/{name}"), &Kernel::Convolution(step), 1);
     }
 }
 
-fn pools(criterion: &mut Criterion, threads: &Threads) {
+fn pools(bench: &Bench) {
     for (size, kernel, channels) in [(224, 2, 64), (112, 3, 64), (55, 3, 64), (27, 3, 192)] {
         let pool = PoolStep { window: window(size, kernel, 2, 0), channels, reduction: Reduction::Maximum };
-        measure(
-            criterion,
-            threads,
-            ("pool", format!("{size}x{size}x{channels} {kernel}x{kernel}")),
-            &Kernel::Pool(pool),
-            1,
-        );
+        bench.measure(&format!("pool/{size}x{size}x{channels} {kernel}x{kernel}"), &Kernel::Pool(pool), 1);
     }
 }
 
-fn all(criterion: &mut Criterion) {
+fn main() {
     gemm::initialise();
-    let threads = Threads::new(netc::runtime::threads::available());
-    convolutions(criterion, &threads);
-    dense_layers(criterion, &threads);
-    depthwise(criterion, &threads);
-    pools(criterion, &threads);
+    // Cargo's own flags begin with dashes.
+    let filter = std::env::args().skip(1).find(|word| !word.starts_with('-')).unwrap_or_default();
+    let bench = Bench { threads: Threads::new(netc::runtime::threads::available()), filter };
+    convolutions(&bench);
+    dense_layers(&bench);
+    depthwise(&bench);
+    pools(&bench);
 }
-
-criterion_group! {
-    name = kernels;
-    config = Criterion::default()
-        .sample_size(10)
-        .warm_up_time(Duration::from_millis(200))
-        .measurement_time(Duration::from_millis(600));
-    targets = all
-}
-criterion_main!(kernels);

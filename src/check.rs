@@ -20,18 +20,21 @@ pub struct Checked {
     pub lines: Vec<String>,
     /// The graphs of the nets that are right and were expanded. Those of fragments stand behind inputs that were tried.
     pub graphs: Vec<Graph>,
+    /// Where something was said.
+    places: BTreeSet<(Code, Option<Span>)>,
 }
 
 /// Checks the net that is asked for, else all nets of the spec's own file.
 pub fn check(spec: &Spec, net: Option<&str>) -> Checked {
-    let mut checked = Checked { told: spec.faults.clone(), ..Checked::default() };
-    checked.told.extend(spec.check_recipes());
-    checked.told.extend(recipe::check(spec));
+    let mut checked = Checked::default();
+    checked.tell(spec.faults.clone());
+    checked.tell(spec.check_recipes());
+    checked.tell(recipe::check(spec));
     let nets = match net {
         Some(_) => match spec.choose(net) {
             Ok(net) => vec![net],
             Err(faults) => {
-                checked.told.extend(faults);
+                checked.tell(faults);
                 return checked;
             }
         },
@@ -41,10 +44,10 @@ pub fn check(spec: &Spec, net: Option<&str>) -> Checked {
     let readable = !spec.faults.iter().any(|fault| hides_items(fault.code));
     if nets.is_empty() && !checked.told.has_errors() {
         // Says what is missing.
-        checked.told.extend(spec.choose(net).err().unwrap_or_default());
+        checked.tell(spec.choose(net).err().unwrap_or_default());
     }
     if readable && !spec.faults.has_errors() {
-        checked.told.extend(spec.lint_items());
+        checked.tell(spec.lint_items());
     }
     let (complete, fragments): (Vec<usize>, Vec<usize>) = nets.iter().partition(|&&net| spec.is_complete(net));
     let mut lines = BTreeMap::new();
@@ -52,30 +55,27 @@ pub fn check(spec: &Spec, net: Option<&str>) -> Checked {
         match checked.complete(spec, net, readable) {
             Some(line) => _ = lines.insert(net, line),
             // Names and arguments behind the place where it was given up.
-            None if readable => checked.add_new(spec.survey(net)),
+            None if readable => checked.tell_new(spec.survey(net).iter()),
             None => {}
         }
     }
     // What is wrong with a fragment is told first where it is used: there it is known what comes in.
     let used: BTreeSet<String> = checked.graphs.iter().flat_map(nets_of).collect();
-    let mut places: BTreeSet<(Code, Option<Span>)> = checked.told.iter().map(place).collect();
     for net in fragments {
         let mut alone = Checked::default();
-        if let Some(line) = alone.fragment(spec, net)
+        let large = checked.told.iter().any(|fault| fault.code == Code::Limit);
+        if let Some(line) = alone.fragment(spec, net, large)
             && !used.contains(&spec.project.nets[net].item.name.text)
         {
             lines.insert(net, line);
         }
         checked.graphs.append(&mut alone.graphs);
-        // A circle is told once, not from each of its nets.
-        let circle = checked.told.iter().any(|fault| fault.code == Code::Recursion);
-        let new = |fault: &&Diagnostic| {
-            readable && !places.contains(&place(fault)) && !(circle && fault.code == Code::Recursion)
-        };
-        for fault in alone.told.iter().filter(new) {
-            checked.told.push(fault.clone());
+        // A circle and a net that grows without end are told once, not from each of the nets that they lead through.
+        let once = |code: Code| matches!(code, Code::Recursion | Code::Limit);
+        let known: BTreeSet<Code> = checked.told.iter().map(|fault| fault.code).filter(|&code| once(code)).collect();
+        if readable {
+            checked.tell_new(alone.told.iter().filter(|fault| !known.contains(&fault.code)));
         }
-        places.extend(alone.told.iter().map(place));
     }
     checked.lines = lines.into_values().collect();
     checked
@@ -98,18 +98,25 @@ fn hides_items(code: Code) -> bool {
 }
 
 impl Checked {
+    fn tell(&mut self, more: Diagnostics) {
+        self.places.extend(more.iter().map(place));
+        self.told.extend(more);
+    }
+
     /// Adds what was not said yet of its place.
-    fn add_new(&mut self, more: Diagnostics) {
-        let places: BTreeSet<(Code, Option<Span>)> = self.told.iter().map(place).collect();
-        more.iter().filter(|fault| !places.contains(&place(fault))).for_each(|fault| self.told.push(fault.clone()));
+    fn tell_new<'d>(&mut self, more: impl Iterator<Item = &'d Diagnostic>) {
+        let before = self.places.clone();
+        for fault in more.filter(|fault| !before.contains(&place(fault))) {
+            self.tell(fault.clone().into());
+        }
     }
 
     fn complete(&mut self, spec: &Spec, net: usize, readable: bool) -> Option<String> {
         match spec.graph(net) {
             Ok((graph, more)) => {
                 if readable {
-                    self.told.extend(more);
-                    self.told.extend(spec.lint_graph(&graph));
+                    self.tell(more);
+                    self.tell(spec.lint_graph(&graph));
                     self.weights(spec, &graph);
                     self.labels(spec, &graph);
                 }
@@ -119,7 +126,7 @@ impl Checked {
             }
             Err(faults) => {
                 if readable {
-                    self.told.extend(faults);
+                    self.tell(faults);
                 }
                 None
             }
@@ -130,13 +137,13 @@ impl Checked {
     fn weights(&mut self, spec: &Spec, graph: &Graph) {
         match spec.weights(graph, &BTreeMap::new()) {
             Ok(requests) => {
-                self.told.extend(spec.lint_weights(graph, &requests));
+                self.tell(spec.lint_weights(graph, &requests));
                 for request in requests.iter().filter(|request| !request.path.exists()) {
                     let message = format!("{} is not there", request.path.display());
-                    self.told.push(Diagnostic::new(Code::WeightsAway, message).at(request.span, "needed to build"));
+                    self.tell(Diagnostic::new(Code::WeightsAway, message).at(request.span, "needed to build").into());
                 }
             }
-            Err(faults) => self.told.extend(faults),
+            Err(faults) => self.tell(faults),
         }
     }
 
@@ -150,22 +157,27 @@ impl Checked {
             (_, Ok(_)) => {}
             (Some((path, span)), Err(_)) => {
                 let message = format!("{} is not there", path.display());
-                self.told.push(Diagnostic::new(Code::WeightsAway, message).at(span, "needed to build"));
+                self.tell(Diagnostic::new(Code::WeightsAway, message).at(span, "needed to build").into());
             }
-            (None, Err(faults)) => self.told.extend(faults),
+            (None, Err(faults)) => self.tell(faults),
         }
     }
 
-    fn fragment(&mut self, spec: &Spec, net: usize) -> Option<String> {
+    /// Expands a fragment, or looks at its names alone where expanding nets of this file has no end.
+    fn fragment(&mut self, spec: &Spec, net: usize, large: bool) -> Option<String> {
         let item = &spec.project.nets[net].item;
         let name = &item.name.text;
         let needed = item.parameters.iter().filter(|parameter| parameter.default.is_none());
         let needed: Vec<&str> = needed.map(|parameter| parameter.name.text.as_str()).collect();
         let names_only = |why: String| format!("{name}: a fragment, its names and arguments; {why}\n");
         if !needed.is_empty() {
-            self.told = spec.survey(net);
+            self.tell(spec.survey(net));
             let them = suggest::one_of(needed).replace(" or ", " and ");
             return Some(names_only(format!("its shapes depend on {them}"))).filter(|_| !self.told.has_errors());
+        }
+        if large {
+            self.tell(spec.survey(net));
+            return None;
         }
         // A cut that has a start knows what it takes.
         if let Ok((graph, more)) = spec.graph_or_fragment(net) {
@@ -174,23 +186,23 @@ impl Checked {
         match spec.fragment(net) {
             Trial::Fits(graph, more) => Some(self.fits(spec, graph, more)),
             Trial::Wrong(faults) => {
-                self.told = faults;
-                self.add_new(spec.survey(net));
+                self.tell(faults);
+                self.tell_new(spec.survey(net).iter());
                 None
             }
             Trial::Unknown => {
-                self.told = spec.survey(net);
+                self.tell(spec.survey(net));
                 Some(names_only("its shapes depend on what comes in".into())).filter(|_| !self.told.has_errors())
             }
         }
     }
 
     fn fits(&mut self, spec: &Spec, graph: Graph, more: Diagnostics) -> String {
-        self.told = more;
+        self.tell(more);
         // The sizes that came in were tried: what depends on them alone is not said.
         let lints = spec.lint_graph(&graph);
         for lint in lints.iter().filter(|lint| matches!(lint.code, Code::BiasBeforeNorm | Code::SoftmaxTwice)) {
-            self.told.push(lint.clone());
+            self.tell(lint.clone().into());
         }
         let line = format!("{}: a fragment, {}\n", graph.name, graph.summary());
         self.graphs.push(graph);

@@ -186,7 +186,7 @@ fn checked(graph: &Graph, mut compiled: Compiled) -> Result<Compiled> {
 fn untrained(graph: &Graph, report: &Report) -> Diagnostic {
     let mut layers = Vec::new();
     for layer in &report.untrained_layers {
-        let of_layer = graph.parameters.iter().filter(|parameter| parameter.layer == *layer);
+        let of_layer = graph.parameters.iter().filter(|one| one.layer == *layer && !one.is_fixed());
         let shapes: Vec<String> =
             of_layer.map(|parameter| format!("{} {:?}", parameter.role, parameter.shape)).collect();
         layers.push(format!("{layer}: {}", shapes.join(", ")));

@@ -11,6 +11,19 @@ use std::path::{Path, PathBuf};
 /// # Errors
 /// Of the file system, and those of `fill`.
 pub fn replace(path: &Path, fill: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> io::Result<()> {
+    put(path, true, fill)
+}
+
+/// The same without waiting for the disk: what a killed process leaves is whole, what a power cut leaves may be the old
+/// file or a damaged one. For files that are written often and carry a checksum.
+///
+/// # Errors
+/// As [`replace`].
+pub fn replace_soon(path: &Path, fill: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> io::Result<()> {
+    put(path, false, fill)
+}
+
+fn put(path: &Path, durable: bool, fill: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> io::Result<()> {
     let target = fs::canonicalize(path).unwrap_or_else(|_| path.to_path_buf());
     if fs::metadata(&target).is_ok_and(|known| !known.is_file() && !known.is_dir()) {
         return fill(&mut File::options().write(true).open(&target)?);
@@ -22,7 +35,9 @@ pub fn replace(path: &Path, fill: impl FnOnce(&mut dyn Write) -> io::Result<()>)
     writer.flush()?;
     drop(writer);
     permit(file.as_file(), &target)?;
-    file.as_file().sync_all()?;
+    if durable {
+        file.as_file().sync_all()?;
+    }
     file.persist(&target).map_err(|fault| fault.error)?;
     Ok(())
 }

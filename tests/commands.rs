@@ -336,3 +336,34 @@ fn every_net_of_a_file_is_checked() {
         assert_eq!(found, *codes, "{text}: {errors}");
     }
 }
+
+#[test]
+fn nets_of_one_file_differ_by_their_names() {
+    let two = "net left = Input(4) >> Relu(3)\nnet right = Input(4) >> Tanh(3)";
+    let folder = folder(&[("two.net", two)]);
+    let diff = |nets: &[&str]| {
+        let names = nets.iter().flat_map(|net| ["--net", net]);
+        let arguments: Vec<&str> = ["diff", "two.net", "two.net"].into_iter().chain(names).collect();
+        netc(folder.path(), &arguments)
+    };
+    let (same, other) = (told(&diff(&["left"])), told(&diff(&["left", "right"])));
+    assert!(same.starts_with("exit 0") && !same.contains("relu-1"), "{same}");
+    assert!(other.starts_with("exit 0") && other.contains("relu-1") && other.contains("tanh-1"), "{other}");
+    for nets in [&[][..], &["middle"], &["left", "right", "left"]] {
+        let refused = told(&diff(nets));
+        assert!(refused.starts_with("exit 1") && refused.contains("E0211"), "{refused}");
+    }
+}
+
+/// A file that the command line names for a net stands over those of the nets inside: they need not be there.
+#[test]
+fn weights_of_an_outer_net_cover_those_of_the_inner_ones() {
+    let spec = "net outer = inner\nnet inner = Input(6x6x3) >> Conv(3x3, 4) as conv1_1\nweights inner = \"away.h5\"";
+    let folder = folder(&[("outer.net", spec)]);
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/vgg16_tiny/vgg16_neupy.hdf5");
+    let weights = format!("outer={}", file.display());
+    let built = told(&netc(folder.path(), &["build", "outer.net", "--weights", &weights]));
+    assert!(built.starts_with("exit 0") && !built.contains("away.h5"), "{built}");
+    let refused = told(&netc(folder.path(), &["build", "outer.net"]));
+    assert!(refused.starts_with("exit 1") && refused.contains("E0401"), "{refused}");
+}

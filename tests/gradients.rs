@@ -283,6 +283,19 @@ const NETS: &[&str] = &[
     "Input(4x5x3) >> Conv(1x1, 4, bias=false) >> BatchNorm >> Relu >> Flatten >> Dense(2)",
     "Input(5) >> Dense(4, bias=false) >> BatchNorm(epsilon=0.01) >> Tanh >> Dense(2)",
     "Input(4) >> Embedding(5, 3) >> Flatten >> Dense(2)",
+    "Input(4x5) >> LSTM(3) >> Dense(2)",
+    "Input(4x5) >> LSTM(3, only_return_final=false) >> Flatten >> Dense(2)",
+    "Input(4x5) >> LSTM(3, backwards=true, cell_init=0.5, hidden_init=-0.3, learn_init=true) >> Dense(2)",
+    "Input(4x5) >> LSTM(3, peepholes=true, cell_init=0.5, learn_init=true) >> Dense(2)",
+    "Input(4x5) >> LSTM(4, peepholes=true, backwards=true, only_return_final=false) >> LSTM(3, peepholes=true) >> Dense(2)",
+    "Input(4x5) >> LSTM(3, gradient_clipping=100) >> Dense(2)",
+    "Input(4x5) >> GRU(3) >> Dense(2)",
+    "Input(4x5) >> GRU(3, only_return_final=false, hidden_init=0.4, learn_init=true) >> Flatten >> Dense(2)",
+    "Input(4x5) >> GRU(4, backwards=true, only_return_final=false) >> GRU(3, backwards=true) >> Dense(2)",
+    "Input(4x5) >> GRU(3, gradient_clipping=100) >> Dense(2)",
+    "Input(1x5) >> GRU(2) >> Dense(2)",
+    "Input(6) >> Embedding(5, 4) >> LSTM(3, only_return_final=false) >> GRU(3) >> Dense(2)",
+    "Input(5) >> Dense(12) >> Reshape(3x4) >> frozen(LSTM(3, only_return_final=false) >> GRU(2)) >> Dense(2)",
     "Input(5) >> frozen(Dense(4) >> Tanh) >> Dense(3) >> Tanh",
     "Input(5) >> Dense(4) >> frozen(Relu(6) >> Dense(5)) >> Tanh >> Dense(2)",
     "Input(4x5x3) >> Conv(1x1, 4) >> frozen(Conv(3x3, 4, padding=same) >> BatchNorm >> Tanh) >> Flatten >> Dense(2)",
@@ -299,4 +312,70 @@ fn gradients_are_those_of_the_reference() {
         }
     }
     assert!(failed.is_empty(), "{}", failed.join("\n"));
+}
+
+#[test]
+fn losses_have_the_gradients_of_their_definitions() {
+    let nets = [
+        (Loss::CategoricalCrossentropy, "Input(5) >> Tanh(6) >> Softmax(4)"),
+        (Loss::CategoricalCrossentropy, "Input(5) >> Tanh(6) >> Softmax(4) >> Normalize"),
+        (Loss::CategoricalCrossentropy, "Input(3x4x2) >> Conv(1x1, 3) >> Softmax"),
+        (Loss::BinaryCrossentropy, "Input(5) >> Tanh(6) >> Sigmoid(3)"),
+        (Loss::BinaryCrossentropy, "Input(5) >> Tanh(6) >> HardSigmoid(3)"),
+        (Loss::Mae, "Input(5) >> Tanh(6) >> Dense(4)"),
+        (Loss::Rmse, "Input(5) >> Tanh(6) >> Dense(4)"),
+        (Loss::Msle, "Input(5) >> Tanh(6) >> Sigmoid(4)"),
+        (Loss::Rmsle, "Input(5) >> Tanh(6) >> Sigmoid(4)"),
+        (Loss::BinaryHinge, "Input(5) >> Tanh(6) >> Tanh(4)"),
+        (Loss::CategoricalHinge, "Input(5) >> Tanh(6) >> Softmax(4)"),
+    ];
+    for (loss, net) in nets {
+        let worst = check(net, loss);
+        assert!(worst < 2e-3, "{} of {net}: {worst:.1e}", loss.name());
+    }
+}
+
+/// A run of the real NeuPy 0.8.2, update by update: losses and final parameters.
+#[test]
+fn momentum_follows_neupy() {
+    for (name, loss) in [("mse", Loss::Mse), ("categorical_crossentropy", Loss::CategoricalCrossentropy)] {
+        let file =
+            std::path::PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(format!("tests/neupy_momentum/{name}.npz"));
+        let read = |array: &str| -> Vec<f32> {
+            netc::data::array_file::read_npz(&file, array).expect("a fixture").iter().copied().collect()
+        };
+        let (x, y, errors) = (read("X"), read("Y"), read("errors"));
+        let case = Case::new("Input(6) >> Softmax(3)", loss);
+        let settings = Settings {
+            loss,
+            rule: UpdateRule::Momentum { momentum: 0.9, nesterov: false },
+            penalty: None,
+            clip: None,
+            norm: None,
+            weighted: false,
+            seed: 0,
+        };
+        let values = Values { graph: &case.graph, bindings: &case.bindings };
+        let trainable = compile(&case.graph, &settings, 16, &values).expect("a plan");
+        let mut state = trainable.start.floats().to_vec();
+        let place =
+            |path: &str| trainable.layout.find(path).map(|tensor| tensor.offset..tensor.offset + tensor.len).unwrap();
+        state[place("softmax-1/weight")].copy_from_slice(&read("W0"));
+        state[place("softmax-1/bias")].copy_from_slice(&read("b0"));
+        let mut session = Session::new(trainable.step.clone(), 2);
+        for (update, expected) in errors.iter().enumerate() {
+            state[place("optimizer/rate")][0] = 0.1;
+            state[place("optimizer/update")][0] = f32::from_bits(update as u32);
+            let begin = update % 3 * 16;
+            let (x, y) = (&x[begin * 6..(begin + 16) * 6], &y[begin * 3..(begin + 16) * 3]);
+            let (mut found, mut prediction) = ([0.0], vec![0.0; 48]);
+            session.run_with(16, &[x, y], &mut [&mut found, &mut prediction], &mut state).expect("a step");
+            assert!((found[0] - expected).abs() < 2e-6, "{name}: update {update}: {} for {expected}", found[0]);
+        }
+        for (path, expected) in [("softmax-1/weight", read("W")), ("softmax-1/bias", read("b"))] {
+            for (found, expected) in state[place(path)].iter().zip(expected) {
+                assert!((found - expected).abs() < 1e-5, "{name}: {path}: {found} for {expected}");
+            }
+        }
+    }
 }

@@ -317,6 +317,47 @@ fn resizing() {
 }
 
 #[test]
+fn pools_and_convolutions_with_four_sides() {
+    for layer in ["MaxPool", "AvgPool"] {
+        let window = |padding: &[i64], stride| vec![("", int(3)), ("", int(stride)), ("", list(padding))];
+        assert_eq!(check(layer, window(&[0, 1, 0, 1], 2), &[8, 6, 5]), [4, 3, 5]);
+        assert_eq!(check(layer, window(&[2, 0, 1, 2], 1), &[5, 4, 3]), [5, 5, 3]);
+        assert_eq!(check(layer, window(&[1, 1, 0, 0], 1), &[5, 4, 3]), [5, 2, 3]);
+        // Rounded up: the last window leads out of the image.
+        let ceil = |size, stride, padding| {
+            vec![("", int(size)), ("", int(stride)), ("", int(padding)), ("ceil", yes_no(true))]
+        };
+        assert_eq!(check(layer, ceil(3, 2, 0), &[8, 9, 5]), [4, 4, 5]);
+        assert_eq!(check(layer, ceil(2, 2, 0), &[7, 8, 16]), [4, 4, 16]);
+        assert_eq!(check(layer, ceil(2, 3, 1), &[5, 7, 3]), [2, 3, 3]);
+        assert!(build(layer, window(&[3, 0, 0, 0], 1)).unwrap_err().contains("smaller than the window"));
+        assert!(build(layer, window(&[1, 0, -1, 0], 1)).unwrap_err().contains("four integers"));
+    }
+    let conv = |padding: &[i64]| vec![("", int(3)), ("", int(4)), ("stride", int(2)), ("padding", list(padding))];
+    assert_eq!(check("Conv", conv(&[0, 1, 0, 1]), &[8, 8, 3]), [4, 4, 4]);
+    assert_eq!(check("Conv", conv(&[3, 0, 0, 2]), &[5, 6, 3]), [3, 3, 4]);
+    let deconvolution = vec![("", int(3)), ("", int(4)), ("padding", list(&[1, 0, 1, 0]))];
+    assert!(build("Deconv", deconvolution).unwrap_err().contains("takes `same`"));
+}
+
+#[test]
+fn a_normalisation_without_scale_or_shift_has_constants_in_their_place() {
+    for absent in ["gamma", "beta"] {
+        let operation = build("BatchNorm", vec![(absent, yes_no(false))]).unwrap();
+        let specs = operation.parameters(&[&TensorType::of(&[5, 7, 3])]).unwrap();
+        let fixed: Vec<(&str, bool)> = specs.iter().map(|spec| (spec.role, spec.trainable)).collect();
+        let trains = |role| role != absent;
+        assert_eq!(
+            fixed,
+            [("running_mean", false), ("running_inv_std", false), ("gamma", trains("gamma")), ("beta", trains("beta"))]
+        );
+        assert_eq!(operation.settings(), [(absent, "false".to_string())]);
+        check("BatchNorm", vec![(absent, yes_no(false))], &[5, 7, 3]);
+    }
+    assert!(build("BatchNorm", vec![("gamma", word("flase"))]).unwrap_err().contains("`gamma` of `BatchNorm` takes"));
+}
+
+#[test]
 fn normalisations() {
     for groups in [1, 3, 5, 15] {
         assert_eq!(check("GroupNorm", vec![("", int(groups))], &[5, 7, 15]), [5, 7, 15]);

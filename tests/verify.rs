@@ -206,6 +206,10 @@ const MERGES: Table = &[
     "Input(8x8x16) >> repeat(2) { (Conv(3x3, 16, padding=same) >> BatchNorm >> Relu >> Conv(3x3, 16, padding=same) >> BatchNorm | Identity) >> Add >> Relu }",
     "Input(8x8x16) >> (Conv(3x3, 16, padding=same) >> BatchNorm | Conv(1x1, 16) >> BatchNorm) >> Add >> Relu >> MaxPool(2x2)",
     "Input(8x8x16) >> Conv(3x3, 16, padding=same) >> (MaxPool(2x2) | AvgPool(2x2) | Conv(2x2, 16, stride=2)) >> Add",
+    "Input(9x9x16) >> Conv(3x3, 16, padding=same) >> Relu >> (MaxPool(2x2, ceil=true) | AvgPool(3x3, stride=2, ceil=true, padding=1)) >> Add",
+    "Input(15x15x16) >> Conv(3x3, 16, padding=same) >> Relu >> MaxPool(2x2, ceil=true) >> Conv(3x3, 4, padding=[0, 1, 2, 1])",
+    "Input(8x8x3) >> Conv(3x3, 8, bias=false) >> BatchNorm(gamma=false) >> Relu >> BatchNorm(beta=false) >> MaxPool(2x2, padding=[0, 1, 1, 0])",
+    "Input(8x8x3) >> BatchNorm(gamma=false, beta=false) >> Conv(3x3, 8) >> BatchNorm(gamma=false, beta=false) >> Absolute",
 ];
 
 /// Several inputs and outputs; outputs that are inputs, other outputs or parts of other tensors.

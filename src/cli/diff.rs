@@ -2,6 +2,7 @@
 
 use super::{Done, Format, report};
 use crate::compile;
+use crate::diagnostics::{Code, Diagnostic};
 use crate::view::difference;
 
 #[derive(clap::Args, Debug)]
@@ -10,16 +11,30 @@ pub struct Args {
     a: String,
     /// The second
     b: String,
+    /// The net that is meant in both, or once for each: --net left --net right
+    #[arg(long, value_name = "NAME")]
+    net: Vec<String>,
     #[arg(long, value_enum, default_value = "text")]
     format: Format,
 }
 
 pub fn run(args: &Args) -> Done {
-    let graph = |argument: &str| {
-        let spec = report::load(argument)?;
-        report::settle(compile::graph(&spec, None), &spec.sources)
+    let (first, second) = match &args.net[..] {
+        [] => (None, None),
+        [both] => (Some(both), Some(both)),
+        [first, second] => (Some(first), Some(second)),
+        [.., last] => {
+            let message = format!("`--net {last}` is one too many");
+            return Err(report::fail_with(
+                Diagnostic::new(Code::NoNet, message).help("give one net, or one for each spec"),
+            ));
+        }
     };
-    let (a, b) = (graph(&args.a)?, graph(&args.b)?);
+    let graph = |argument: &str, net: Option<&String>| {
+        let spec = report::load(argument)?;
+        report::settle(compile::graph(&spec, net.map(String::as_str)), &spec.sources)
+    };
+    let (a, b) = (graph(&args.a, first)?, graph(&args.b, second)?);
     report::print(match args.format {
         Format::Text => difference::text(&a, &b),
         Format::Json => format!("{:#}\n", difference::document(&a, &b)),

@@ -6,6 +6,8 @@ mod cache;
 mod check;
 mod completions;
 mod diff;
+mod embed;
+mod eval;
 mod explain;
 mod fmt;
 mod help;
@@ -53,6 +55,10 @@ enum Command {
     Predict(predict::Args),
     /// Train a net by its recipe; what is frozen in front is computed once per image
     Train(train::Args),
+    /// Write the features of photos at a net's end to a file
+    Embed(embed::Args),
+    /// Measure a net on a folder of photos: accuracy, confusion, each class
+    Eval(eval::Args),
     /// List or delete the kept features of frozen fronts
     Cache(cache::Args),
     /// Compare the compiled net with its f64 reference, layer by layer
@@ -94,6 +100,8 @@ pub fn main() -> ExitCode {
         Command::Build(args) => build::run(&args),
         Command::Predict(args) => predict::run(&args),
         Command::Train(args) => train::run(&args),
+        Command::Embed(args) => embed::run(&args),
+        Command::Eval(args) => eval::run(&args),
         Command::Cache(args) => cache::run(&args),
         Command::Verify(args) => verify::run(&args),
         Command::Bench(args) => bench::run(&args),

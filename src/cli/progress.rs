@@ -10,33 +10,39 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-/// What a run tells, shown.
+/// A bar on a terminal; elsewhere a line now and then.
 #[derive(Debug)]
-pub struct Progress {
+pub struct Bar {
+    verb: String,
     bar: ProgressBar,
-    /// Lines without a terminal come no more often than this.
-    told: Option<Instant>,
-    epoch: usize,
+    /// When the last line came.
+    told: Instant,
 }
 
 /// Between two lines where there is no bar.
 const PAUSE: Duration = Duration::from_secs(5);
 
-impl Progress {
+impl Bar {
     /// Nothing is shown yet.
-    pub fn new() -> Self {
-        Progress { bar: ProgressBar::hidden(), told: None, epoch: 0 }
+    pub fn new(verb: &str) -> Self {
+        Bar { verb: verb.to_string(), bar: ProgressBar::hidden(), told: Instant::now() }
     }
 
-    /// A new bar over so many samples.
-    fn begin(&mut self, verb: &str, total: usize) {
-        self.bar.finish_and_clear();
-        self.bar = ProgressBar::with_draw_target(Some(total as u64), ProgressDrawTarget::stderr());
-        let template = "{prefix:>12.green.bold} [{bar:27}] {pos}/{len}  {per_sec:.dim}  {eta:.dim} left  {msg}";
-        if let Ok(style) = ProgressStyle::with_template(template) {
-            self.bar.set_style(style.progress_chars("=> "));
+    /// So many of all are done.
+    pub fn at(&mut self, done: usize, total: usize) {
+        if self.bar.length() != Some(total as u64) || self.bar.is_finished() {
+            self.bar = ProgressBar::with_draw_target(Some(total as u64), ProgressDrawTarget::stderr());
+            let template = "{prefix:>12.green.bold} [{bar:27}] {pos}/{len}  {per_sec:.dim}  {eta:.dim} left  {msg}";
+            if let Ok(style) = ProgressStyle::with_template(template) {
+                self.bar.set_style(style.progress_chars("=> "));
+            }
+            self.bar.set_prefix(self.verb.clone());
         }
-        self.bar.set_prefix(verb.to_string());
+        self.bar.set_position(done as u64);
+        if self.bar.is_hidden() && self.told.elapsed() > PAUSE && done < total {
+            self.told = Instant::now();
+            report::line(&self.verb, format!("{done} of {total}"));
+        }
     }
 
     /// Takes the bar away.
@@ -45,18 +51,37 @@ impl Progress {
     }
 }
 
+/// What a run tells, shown.
+#[derive(Debug)]
+pub struct Progress {
+    bar: Bar,
+}
+
+impl Progress {
+    /// Nothing is shown yet.
+    pub fn new() -> Self {
+        Progress { bar: Bar::new("Embedding") }
+    }
+
+    /// Takes the bar away.
+    pub fn finish(&mut self) {
+        self.bar.finish();
+    }
+}
+
 impl Observer for Progress {
     fn samples(&mut self, epoch: usize, done: usize, total: usize, loss: f64) {
-        if self.epoch != epoch {
-            self.epoch = epoch;
-            self.begin(&format!("Epoch {epoch}"), total);
+        let verb = format!("Epoch {epoch}");
+        if self.bar.verb != verb {
+            self.bar.finish();
+            self.bar = Bar::new(&verb);
         }
-        self.bar.set_position(done as u64);
-        self.bar.set_message(format!("loss {loss:.4}"));
+        self.bar.at(done, total);
+        self.bar.bar.set_message(format!("loss {loss:.4}"));
     }
 
     fn epoch(&mut self, epoch: &Epoch, epochs: usize) {
-        self.bar.finish_and_clear();
+        self.bar.finish();
         let width = epochs.to_string().len();
         let mut text = format!("{:>width$}/{epochs}  loss {:.4}", epoch.epoch, epoch.loss);
         if epoch.penalty > 0.0 {
@@ -66,8 +91,13 @@ impl Observer for Progress {
         if let Some(loss) = epoch.validation_loss {
             text += &format!("  |  validation loss {loss:.4}{}", measures(&epoch.validation));
         }
-        report::line("Epoch", format!("{text}  {:.2} s", epoch.seconds));
+        report::line("Epoch", format!("{text}  {}", time(epoch.seconds)));
     }
+}
+
+/// Seconds for people: `3 ms`, `12.3 s`.
+fn time(seconds: f64) -> String {
+    if seconds < 1.0 { format!("{:.0} ms", seconds * 1e3) } else { format!("{seconds:.1} s") }
 }
 
 fn measures(list: &BTreeMap<String, f64>) -> String {
@@ -76,19 +106,11 @@ fn measures(list: &BTreeMap<String, f64>) -> String {
 
 impl Listener for Progress {
     fn features(&mut self, done: usize, total: usize) {
-        if self.bar.length() != Some(total as u64) || self.bar.is_finished() {
-            self.begin("Embedding", total);
-        }
-        self.bar.set_position(done as u64);
-        let silent = self.bar.is_hidden() && self.told.is_none_or(|told| told.elapsed() > PAUSE);
-        if silent && done < total {
-            self.told = Some(Instant::now());
-            report::line("Embedding", format!("{done} of {total}"));
-        }
+        self.bar.at(done, total);
     }
 
     fn cached(&mut self, computed: Computed, seconds: f64, cache: &FeatureCache) {
-        self.bar.finish_and_clear();
+        self.bar.finish();
         let Computed { cached, computed } = computed;
         let rate = if computed > 0 {
             format!(" at {:.1} a second", computed as f64 / seconds.max(1e-9))

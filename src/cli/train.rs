@@ -51,7 +51,6 @@ pub struct Args {
 pub fn run(args: &Args) -> Done {
     let spec = report::load(&args.spec)?;
     let folder = spec.sources.beside(spec.root(), "");
-    let folder = if folder.as_os_str().is_empty() { PathBuf::from(".") } else { folder };
     let options = RunOptions {
         net: args.net.clone(),
         weights: args.weights.iter().cloned().collect(),

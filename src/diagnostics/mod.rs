@@ -9,9 +9,11 @@ pub mod suggest;
 pub use codes::Code;
 
 use crate::source::Span;
+use std::collections::HashSet;
+use std::hash::{DefaultHasher, Hash, Hasher};
 
 /// How grave it is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Severity {
     /// Nothing can be made of the input.
     Error,
@@ -20,7 +22,7 @@ pub enum Severity {
 }
 
 /// A place, and what is to be said of it.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Hash)]
 pub struct Label {
     pub span: Span,
     pub text: String,
@@ -29,7 +31,7 @@ pub struct Label {
 }
 
 /// One mistake.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Hash)]
 pub struct Diagnostic {
     pub code: Code,
     pub severity: Severity,
@@ -94,6 +96,8 @@ impl Diagnostic {
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Diagnostics {
     list: Vec<Diagnostic>,
+    /// Of those in the list, so that thousands of mistakes are told apart in time.
+    hashes: HashSet<u64>,
 }
 
 /// What a step of the road gives: its result, or everything that is wrong.
@@ -102,7 +106,8 @@ pub type Result<T> = std::result::Result<T, Diagnostics>;
 impl Diagnostics {
     /// Adds one, unless the very same was said already (a net that is mentioned twice is told once).
     pub fn push(&mut self, diagnostic: Diagnostic) {
-        if !self.list.contains(&diagnostic) {
+        let new = self.hashes.insert(hash(&diagnostic));
+        if new || !self.list.contains(&diagnostic) {
             self.list.push(diagnostic);
         }
     }
@@ -148,8 +153,16 @@ impl Diagnostics {
 
 impl From<Diagnostic> for Diagnostics {
     fn from(diagnostic: Diagnostic) -> Self {
-        Self { list: vec![diagnostic] }
+        let mut list = Self::default();
+        list.push(diagnostic);
+        list
     }
+}
+
+fn hash(diagnostic: &Diagnostic) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    diagnostic.hash(&mut hasher);
+    hasher.finish()
 }
 
 /// A number and its noun: `1 step`, `3 steps`.

@@ -9,7 +9,7 @@ use crate::diagnostics::{Code, Diagnostic, counted, suggest};
 use crate::graph::{Graph, NodeId};
 use crate::ops::input::Input;
 use crate::source::Span;
-use crate::syntax::ast::{CutEnd, CutRange, Expr};
+use crate::syntax::ast::{CutEnd, CutRange, Expr, ExprKind};
 use std::collections::{BTreeSet, HashMap};
 use std::rc::Rc;
 use std::sync::Arc;
@@ -36,7 +36,15 @@ impl<'p> Elaborator<'p> {
         let complete = self.starts_at_input(inner, scope);
         let inside = if complete { None } else { flow.clone() };
         let name = self.sources.text(inner.span).to_string();
-        let piece = self.separately(&name, &inside, false, |this, flow| this.apply(inner, scope, flow))?;
+        // A complete net that stands by its name is made once, however often it is cut.
+        let named = match &inner.kind {
+            ExprKind::Name(name) if complete && scope.find(name).is_none() => self.project.find(name, scope.file),
+            _ => None,
+        };
+        let piece = match named.filter(|&net| !scope.is_inside(&self.project.nets[net].item.name.text)) {
+            Some(net) => self.complete(net)?,
+            None => Rc::new(self.separately(&name, &inside, false, |this, flow| this.apply(inner, scope, flow))?),
+        };
         let (start, end, inclusive) = match range {
             CutRange::One(end) => (Some(end), Some(end), true),
             CutRange::Range { start, end, inclusive } => (start.as_ref(), end.as_ref(), *inclusive),

@@ -4,7 +4,7 @@ use super::Stop;
 use super::draft::{Draft, Piece};
 use super::environment::Scope;
 use super::project::Project;
-use crate::diagnostics::{Diagnostic, Diagnostics};
+use crate::diagnostics::{Code, Diagnostic, Diagnostics};
 use crate::graph::NodeId;
 use crate::ops;
 use crate::source::{Sources, Span};
@@ -15,6 +15,9 @@ use std::rc::Rc;
 pub(super) const DEEPEST: usize = 64;
 /// Layers of one net at the most.
 pub(super) const MOST_LAYERS: usize = 100_000;
+
+/// Looks at nets for where they start at the most; nets that mention each other in pairs double them at each level.
+pub(super) const MOST_LOOKS: usize = 1_000_000;
 
 /// The outputs that come in; none where a net begins.
 pub(super) type Flow = Option<Vec<NodeId>>;
@@ -35,7 +38,14 @@ pub struct Elaborator<'p> {
     /// Names of the `let`s of the blocks around, also of those further down.
     pub(super) lets: Vec<(&'p str, Span)>,
     /// Complete nets that were mentioned without arguments.
-    made: HashMap<usize, Piece>,
+    /// None for one that is wrong: that is told once.
+    made: HashMap<usize, Option<Rc<Piece>>>,
+    /// Nets that were looked at without arguments, and whether they start at an input.
+    pub(super) starts: HashMap<usize, bool>,
+    /// How often a net was looked at: see [`MOST_LOOKS`].
+    pub(super) looks: usize,
+    /// Whether a look ended where nothing was found out, as at the bottom of a circle.
+    pub(super) gave_up: bool,
 }
 
 impl<'p> Elaborator<'p> {
@@ -52,6 +62,9 @@ impl<'p> Elaborator<'p> {
             before: None,
             lets: Vec::new(),
             made: HashMap::new(),
+            starts: HashMap::new(),
+            looks: 0,
+            gave_up: false,
         }
     }
 
@@ -88,16 +101,25 @@ impl<'p> Elaborator<'p> {
     }
 
     /// A net of the project as a piece of its own, with its defaults.
-    pub fn complete(&mut self, net: usize) -> Result<Piece, Stop> {
+    pub fn complete(&mut self, net: usize) -> Result<Rc<Piece>, Stop> {
         if let Some(piece) = self.made.get(&net) {
-            return Ok(piece.clone());
+            return piece.clone().ok_or(Stop);
         }
+        let piece = self.complete_anew(net);
+        // In a circle the mistake is told where it closes, and depends on where it was entered.
+        let inner_circle =
+            piece.is_err() && self.depth > 0 && self.faults.iter().any(|fault| fault.code == Code::Recursion);
+        if !inner_circle {
+            self.made.insert(net, piece.as_ref().ok().cloned());
+        }
+        piece
+    }
+
+    fn complete_anew(&mut self, net: usize) -> Result<Rc<Piece>, Stop> {
         let definition = &self.project.nets[net];
         let span = definition.item.name.span;
         let scope = self.net_scope(net, span, &[], &Scope::of_file(definition.file))?;
-        let piece = self.complete_in(net, scope, span)?;
-        self.made.insert(net, piece.clone());
-        Ok(piece)
+        self.complete_in(net, scope, span).map(Rc::new)
     }
 
     pub(super) fn complete_in(&mut self, net: usize, scope: Rc<Scope<'p>>, span: Span) -> Result<Piece, Stop> {

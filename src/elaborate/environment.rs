@@ -82,6 +82,18 @@ impl<'p> Scope<'p> {
         found.or_else(|| self.outer.as_ref()?.find(name))
     }
 
+    /// Whether it belongs to a mention of a net, or to one inside it.
+    pub fn is_inside(&self, net: &str) -> bool {
+        let mut around = self.mention.as_deref();
+        while let Some(mention) = around {
+            if mention.net == net {
+                return true;
+            }
+            around = mention.outer.as_deref();
+        }
+        false
+    }
+
     /// All names in scope, for suggestions.
     pub fn names(&self) -> Vec<String> {
         let mut list: Vec<String> = self.names.borrow().keys().cloned().collect();

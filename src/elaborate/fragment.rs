@@ -6,7 +6,7 @@
 use super::Spec;
 use super::elaborator::Elaborator;
 use super::environment::Scope;
-use crate::diagnostics::{Code, Diagnostics};
+use crate::diagnostics::{Code, Diagnostic, Diagnostics};
 use crate::graph::{Graph, Origin};
 use crate::ops::input::Input;
 use crate::syntax::ast::{ExprKind, ShapePattern};
@@ -40,6 +40,12 @@ struct Sizes {
     channels: usize,
 }
 
+/// The attempt that went furthest, and whether other sizes would change nothing.
+struct Failed {
+    attempt: Attempt,
+    certain: bool,
+}
+
 /// One expansion.
 struct Attempt {
     outcome: Result<(Graph, Diagnostics), Diagnostics>,
@@ -64,30 +70,31 @@ impl Spec {
                 Form::Sequence(2),
             ],
         };
-        let mut furthest: Option<(Attempt, bool)> = None;
+        let mut furthest: Option<Box<Failed>> = None;
         for form in forms {
             match self.fragment_of(net, &form) {
                 Ok((graph, told)) => return Trial::Fits(graph, told),
-                Err((attempt, certain)) => {
+                Err(failed) => {
+                    if failed.attempt.outcome.as_ref().err().is_some_and(|faults| faults.iter().any(is_limit)) {
+                        return failed.attempt.outcome.map_or_else(Trial::Wrong, |_| Trial::Unknown);
+                    }
                     // Of two that went as far, one that other sizes may mend says more.
-                    let order = |reached: usize, certain: bool| (reached, !certain);
-                    let further =
-                        |(other, sure): &(Attempt, bool)| order(attempt.reached, certain) > order(other.reached, *sure);
-                    if furthest.as_ref().is_none_or(further) {
-                        furthest = Some((attempt, certain));
+                    let order = |failed: &Failed| (failed.attempt.reached, !failed.certain);
+                    if furthest.as_deref().is_none_or(|other| order(&failed) > order(other)) {
+                        furthest = Some(failed);
                     }
                 }
             }
         }
-        match furthest {
-            Some((Attempt { outcome: Err(faults), .. }, true)) => Trial::Wrong(faults),
+        match furthest.map(|failed| *failed) {
+            Some(Failed { attempt: Attempt { outcome: Err(faults), .. }, certain: true }) => Trial::Wrong(faults),
             _ => Trial::Unknown,
         }
     }
 
     /// Tries one form of input with several sizes. Where none fits: the attempt that went furthest, and whether what is
     /// wrong with it does not depend on the sizes.
-    fn fragment_of(&self, net: usize, form: &Form) -> Result<(Graph, Diagnostics), (Attempt, bool)> {
+    fn fragment_of(&self, net: usize, form: &Form) -> Result<(Graph, Diagnostics), Box<Failed>> {
         let mut told: Vec<String> = Vec::new();
         let mut channels = vec![CHANNELS, ODD_CHANNELS];
         let mut furthest: Option<Attempt> = None;
@@ -101,7 +108,7 @@ impl Spec {
                     Err(ref faults) => faults,
                 };
                 if form.settles(faults) {
-                    return Err((attempt, true));
+                    return Err(Box::new(Failed { attempt, certain: true }));
                 }
                 for &more in attempt.channels.iter().filter(|more| **more > 0) {
                     if !channels.contains(&more) {
@@ -119,10 +126,8 @@ impl Spec {
         }
         let same = told.len() > 1 && told.iter().all(|text| *text == told[0]);
         let certain = same && !matches!(form, Form::Written(_));
-        match furthest {
-            Some(attempt) => Err((attempt, certain)),
-            None => Err((Attempt { outcome: Err(Diagnostics::default()), reached: 0, channels: Vec::new() }, false)),
-        }
+        let nothing = || Attempt { outcome: Err(Diagnostics::default()), reached: 0, channels: Vec::new() };
+        Err(Box::new(Failed { attempt: furthest.unwrap_or_else(nothing), certain }))
     }
 
     fn attempt(&self, net: usize, types: &[TensorType]) -> Attempt {
@@ -151,6 +156,10 @@ impl Spec {
         };
         Attempt { outcome, reached, channels }
     }
+}
+
+fn is_limit(fault: &Diagnostic) -> bool {
+    fault.code == Code::Limit
 }
 
 /// What may come in.

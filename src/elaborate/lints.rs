@@ -9,7 +9,6 @@ use crate::ops::input::Input;
 use crate::ops::norm::BatchNorm;
 use crate::ops::pool::Pool;
 use crate::ops::preprocessing::Preprocessing;
-use crate::ops::window::Padding;
 use crate::source::Span;
 use std::collections::BTreeSet;
 
@@ -234,17 +233,7 @@ fn pool_drops_border(graph: &Graph, id: NodeId, told: &mut Diagnostics) {
     let Some(pool) = node.operation.as_any().downcast_ref::<Pool>() else { return };
     let input = node.inputs.first().map(|&input| &graph.node(input).output);
     let Some((height, width, _)) = input.and_then(|input| input.image()) else { return };
-    let window = &pool.window;
-    let dropped = |axis: usize, size: usize| match window.padding {
-        Padding::Valid => size.saturating_sub(window.size[axis]) % window.stride[axis],
-        // What is left over is padding first.
-        Padding::Pixels(pixels) => {
-            let over = (size + 2 * pixels[axis]).saturating_sub(window.size[axis]) % window.stride[axis];
-            over.saturating_sub(pixels[axis])
-        }
-        Padding::Same => 0,
-    };
-    let of = |axis: usize, size: crate::tensor::Size| size.known().map_or(0, |size| dropped(axis, size));
+    let of = |axis: usize, size: crate::tensor::Size| size.known().map_or(0, |size| pool.window.unseen(axis, size));
     let (rows, columns) = (of(0, height), of(1, width));
     let lost = [(rows, "row"), (columns, "column")].into_iter().filter(|(count, _)| *count > 0);
     let lost: Vec<String> = lost.map(|(count, noun)| counted(count, noun)).collect();

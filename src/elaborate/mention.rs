@@ -10,6 +10,9 @@ use crate::source::Span;
 use crate::syntax::ast::{Argument, Expr};
 use std::rc::Rc;
 
+/// Names among which a mistyped one is sought; more are no spec of a person.
+const MOST_NAMES: usize = 500;
+
 impl<'p> Elaborator<'p> {
     /// A word, with arguments perhaps: something in scope, a net, or a layer.
     pub(super) fn mention(
@@ -63,9 +66,10 @@ impl<'p> Elaborator<'p> {
         self.stop(
             Diagnostic::new(Code::UnknownName, format!("there is no layer or net `{name}`"))
                 .at(span, "not known")
-                .maybe_help(
-                    spellings::layer(name).or_else(|| suggest::did_you_mean(name, known.iter().map(String::as_str))),
-                ),
+                .maybe_help(spellings::layer(name).or_else(|| {
+                    let near = || suggest::did_you_mean(name, known.iter().map(String::as_str));
+                    (known.len() <= MOST_NAMES).then(near).flatten()
+                })),
         )
     }
 
@@ -214,7 +218,7 @@ impl<'p> Elaborator<'p> {
         if self.starts_at_input(&item.body, &scope) {
             let piece = match arguments.is_empty() {
                 true => self.complete(net)?,
-                false => self.complete_in(net, scope, span)?,
+                false => Rc::new(self.complete_in(net, scope, span)?),
             };
             let all = vec![true; piece.graph.nodes.len()];
             let outputs = piece.graph.outputs.clone();

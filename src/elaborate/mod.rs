@@ -173,7 +173,7 @@ impl Spec {
         let piece = elaborator.complete(net);
         let faults = elaborator.faults;
         match piece {
-            Ok(piece) if !faults.has_errors() => Ok((piece.graph, faults)),
+            Ok(piece) if !faults.has_errors() => Ok((piece.graph.clone(), faults)),
             _ => Err(faults),
         }
     }

@@ -1,6 +1,6 @@
 //! Where expressions begin: whether one starts at an `Input`, and whether it is a single layer.
 
-use super::elaborator::{DEEPEST, Elaborator};
+use super::elaborator::{DEEPEST, Elaborator, MOST_LOOKS};
 use super::environment::{Bound, Closure, Scope};
 use crate::ops;
 use crate::source::Span;
@@ -34,7 +34,7 @@ impl<'p> Elaborator<'p> {
                 self.starts_at_input(result, &inner)
             }
             ExprKind::If { arms, otherwise } => {
-                let faults = self.faults.clone();
+                let faults = std::mem::take(&mut self.faults);
                 let arm = self.arm(arms, otherwise.as_deref(), scope);
                 self.faults = faults;
                 arm.ok().flatten().is_some_and(|arm| self.starts_at_input(arm, scope))
@@ -59,7 +59,7 @@ impl<'p> Elaborator<'p> {
 
     /// The net that an item of a list is.
     fn net_in_list(&mut self, expression: &'p Expr, scope: &Rc<Scope<'p>>) -> Option<Closure<'p>> {
-        let faults = self.faults.clone();
+        let faults = std::mem::take(&mut self.faults);
         let bound = self.evaluate(expression, scope);
         self.faults = faults;
         match bound {
@@ -85,19 +85,33 @@ impl<'p> Elaborator<'p> {
         scope: &Rc<Scope<'p>>,
     ) -> bool {
         match self.project.find(name, scope.file) {
-            Some(net) => self.guarded(|this| {
-                let faults = this.faults.clone();
-                let inner = this.net_scope(net, span, arguments, scope);
-                this.faults = faults;
-                let body = &this.project.nets[net].item.body;
-                inner.is_ok_and(|inner| this.starts_at_input(body, &inner))
-            }),
+            Some(net) => {
+                // Without arguments a net is the same wherever it stands.
+                if let Some(&known) = self.starts.get(&net).filter(|_| arguments.is_empty()) {
+                    return known;
+                }
+                let around = std::mem::take(&mut self.gave_up);
+                let found = self.guarded(|this| {
+                    let faults = std::mem::take(&mut this.faults);
+                    let inner = this.net_scope(net, span, arguments, scope);
+                    this.faults = faults;
+                    let body = &this.project.nets[net].item.body;
+                    inner.is_ok_and(|inner| this.starts_at_input(body, &inner))
+                });
+                if arguments.is_empty() && !self.gave_up {
+                    self.starts.insert(net, found);
+                }
+                self.gave_up |= around;
+                found
+            }
             None => ops::find(name).is_some_and(|definition| definition.name == ops::input::INPUT.name),
         }
     }
 
     pub(super) fn guarded(&mut self, look: impl FnOnce(&mut Self) -> bool) -> bool {
-        if self.depth >= DEEPEST {
+        self.looks += 1;
+        if self.depth >= DEEPEST || self.looks > MOST_LOOKS {
+            self.gave_up = true;
             return false;
         }
         self.depth += 1;

@@ -12,7 +12,7 @@ mod value;
 pub use definition::{Argument, Arguments, Definition};
 pub use initializer::Initializer;
 pub use operation::{Affine, Lowered, Lowering, Operation, ParameterSpec, ShapeFault, Supports};
-pub use value::{Value, ValueKind};
+pub use value::{Value, ValueKind, number_text};
 
 pub use crate::plan::Epilogue;
 use crate::source::Span;
@@ -104,6 +104,11 @@ impl Parameter {
     /// Whether it has no values.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
+    }
+
+    /// Whether it is a constant that its layer stands for (`BatchNorm(gamma=false)`): nothing trains it, no file holds it.
+    pub fn is_fixed(&self) -> bool {
+        !self.trainable && matches!(self.role, "gamma" | "beta")
     }
 
     /// `conv1_1/weight`
@@ -259,9 +264,10 @@ impl Graph {
         format!("{} -> [... {layers} {noun} ...] -> {}", side(&self.inputs()), side(&self.outputs))
     }
 
-    /// How many values the parameters have that are not made from others.
+    /// How many values the parameters have that are not made from others, nor constants.
     pub fn parameter_count(&self) -> usize {
-        self.parameters.iter().filter(|parameter| parameter.derived.is_none()).map(Parameter::len).sum()
+        let counts = |parameter: &&Parameter| parameter.derived.is_none() && !parameter.is_fixed();
+        self.parameters.iter().filter(counts).map(Parameter::len).sum()
     }
 
     /// The multiply-adds of one node for one image.

@@ -52,7 +52,11 @@ impl fmt::Display for Graph {
                     None => parameter.initializer.to_string(),
                 };
                 let shared = if parameter.layer == node.name { String::new() } else { format!("{}/", parameter.layer) };
-                let kept = if parameter.trainable { "" } else { ", gathered" };
+                let kept = match parameter.trainable {
+                    true => "",
+                    false if parameter.is_fixed() => ", fixed",
+                    false => ", gathered",
+                };
                 writeln!(f, "    {shared}{} ({}) {origin}{kept}", parameter.role, shape.join(", "))?;
             }
             if !node.swallowed.is_empty() {

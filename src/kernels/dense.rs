@@ -2,7 +2,9 @@
 //! once; with many it is a blocked matrix product.
 
 use super::activation::Activation;
+use super::disjoint::{Grid as Pieces, Scratch, share};
 use super::epilogue::{Epilogue, Finish, Output};
+use super::gemm;
 use super::simd_panel::{Grid, PANEL, pack, packed_len};
 use super::simd_tile::{Product, Rows};
 use super::threads::Threads;
@@ -14,6 +16,8 @@ const DEPTH: usize = 256;
 const FEW: usize = 3;
 /// Rows of a block.
 const ROW_BLOCK: usize = 128;
+/// Rows of a block, at least, where there are few panels to share.
+const LEAST_ROWS: usize = 12;
 /// Blocks to have at least.
 const TASKS: usize = 16;
 
@@ -69,7 +73,8 @@ pub fn multiply(
     let panel_count = outputs.div_ceil(PANEL);
     let together = if rows < 8 { 4 } else { 8 };
     let tasks = panel_count.div_ceil(together).max(TASKS.min(panel_count.div_ceil(if few { 4 } else { 1 })));
-    let grid = Grid::new(rows, outputs, ROW_BLOCK, 1, tasks * rows.div_ceil(ROW_BLOCK));
+    let row_block = rows.div_ceil(TASKS.div_ceil(panel_count)).clamp(LEAST_ROWS, ROW_BLOCK);
+    let grid = Grid::new(rows, outputs, row_block, 1, tasks * rows.div_ceil(row_block));
     let depth_step = if few { inputs.max(1) } else { inputs.div_ceil(inputs.div_ceil(DEPTH).max(1)).max(1) };
     threads.run(grid.blocks(), &|task, _| {
         let (rows, columns) = grid.block(task);
@@ -108,6 +113,50 @@ pub fn multiply(
     });
 }
 
+fn product(rows: usize, inputs: usize, outputs: usize) -> gemm::Product {
+    gemm::Product { rows, columns: outputs, depth: inputs, alpha: 1.0, beta: 0.0 }
+}
+
+/// The floats of scratch memory that [`multiply_raw`] needs.
+pub fn raw_scratch_len(rows: usize, inputs: usize, outputs: usize) -> usize {
+    product(rows, inputs, outputs).scratch_len()
+}
+
+/// As [`multiply`], with the weights `(inputs, outputs)` row-major as they stand: for weights that change before each
+/// product, where packing them costs more than it gains.
+///
+/// # Panics
+/// If a slice is too short for the sizes.
+#[allow(clippy::too_many_arguments)] // The views and weights are separate borrows of the arena and the artifact.
+pub fn multiply_raw(
+    threads: &Threads,
+    rows: usize,
+    inputs: usize,
+    outputs: usize,
+    input: View,
+    weights: &[f32],
+    bias: Option<&[f32]>,
+    activation: Activation,
+    output: ViewMut,
+    scratch: &mut [f32],
+) {
+    let left = gemm::Operand { data: input.data, ld: input.ld, transposed: false };
+    let right = gemm::Operand { data: weights, ld: outputs, transposed: false };
+    let ViewMut { data, ld, image } = output;
+    let to = ViewMut { data: &mut *data, ld, image };
+    gemm::multiply(threads, &product(rows, inputs, outputs), left, right, to, scratch);
+    if bias.is_none() && activation == Activation::Linear {
+        return;
+    }
+    let lines = Pieces { outer: rows, outer_stride: ld, ..Pieces::chunks(outputs, outputs) };
+    share(threads, data, lines, Scratch::none(), &|_, row, _| {
+        if let Some(bias) = bias {
+            row.iter_mut().zip(bias).for_each(|(value, bias)| *value += bias);
+        }
+        activation.apply(row);
+    });
+}
+
 #[cfg(test)]
 mod tests {
     use super::super::conv_im2col::reference::noise;
@@ -136,6 +185,13 @@ mod tests {
                 };
                 let output = run(1);
                 assert!(output == run(2), "threads change the result");
+                let mut raw = vec![9.0; rows * out_ld];
+                let view = View { data: &input, ld, image: 0 };
+                let to = ViewMut { data: &mut raw, ld: out_ld, image: 0 };
+                let (threads, relu) = (Threads::with_isa(2, isa), Activation::Relu { alpha: 0.25 });
+                let mut scratch = vec![f32::NAN; raw_scratch_len(rows, inputs, outputs)];
+                multiply_raw(&threads, rows, inputs, outputs, view, &weights, Some(&bias), relu, to, &mut scratch);
+                assert!(raw.iter().zip(&output).all(|(raw, packed)| (raw - packed).abs() < 1e-5));
                 for row in 0..rows {
                     for column in 0..out_ld {
                         let value = output[row * out_ld + column];

@@ -32,7 +32,7 @@ impl Recurrence {
         if self.only_final { self.units } else { span(self.steps, ld, self.units) }
     }
 
-    fn order(&self) -> impl Iterator<Item = usize> + use<> {
+    pub(super) fn order(&self) -> impl DoubleEndedIterator<Item = usize> + use<> {
         let Recurrence { steps, backwards, .. } = *self;
         (0..steps).map(move |i| if backwards { steps - 1 - i } else { i })
     }
@@ -145,13 +145,13 @@ fn lstm_step(layer: &Lstm<'_>, gates: &mut [f32], hidden: &mut [f32], cell: &mut
 
 wide! {
     /// out += a * b
-    fn add_pairs(out: &mut [f32], a: &[f32], b: &[f32]) {
+    pub(super) fn add_pairs(out: &mut [f32], a: &[f32], b: &[f32]) {
         out.iter_mut().zip(a.iter().zip(b)).for_each(|(o, (a, b))| *o += a * b);
     }
 }
 
 wide! {
-    fn next_cell(cell: &mut [f32], forget: &[f32], ingate: &[f32], input: &[f32]) {
+    pub(super) fn next_cell(cell: &mut [f32], forget: &[f32], ingate: &[f32], input: &[f32]) {
         let added = ingate.iter().zip(input);
         cell.iter_mut().zip(forget).zip(added).for_each(|((c, f), (i, x))| *c = f * *c + i * x);
     }
@@ -205,7 +205,7 @@ fn gru_step(layer: &Gru<'_>, inputs: &mut [f32], sums: &[f32], hidden: &mut [f32
 }
 
 wide! {
-    fn next_hidden(hidden: &mut [f32], update: &[f32], candidate: &[f32]) {
+    pub(super) fn next_hidden(hidden: &mut [f32], update: &[f32], candidate: &[f32]) {
         hidden.iter_mut().zip(update.iter().zip(candidate)).for_each(|(h, (u, c))| *h -= u * (*h - c));
     }
 }

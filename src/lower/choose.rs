@@ -4,6 +4,7 @@
 use crate::kernels::winograd::{Blocking, Tile};
 use crate::kernels::{conv_depthwise, conv_direct, conv_pointwise, winograd};
 use crate::plan::steps::convolution::{Algorithm, ConvolutionStep, TILES};
+use crate::plan::steps::dense::DenseStep;
 
 /// The target that plans are made for: one core with 256-bit vectors.
 mod target {
@@ -24,6 +25,11 @@ const CHUNK_FLOATS: usize = 4 << 20;
 /// More images than this do not spare more reading of weights.
 pub const MOST_IMAGES: usize = 8;
 
+/// More weights than this do not stay in a core's cache while they are packed.
+const MOST_PACKED: usize = 1 << 20;
+/// Narrower rows of weights are read faster as panels.
+const LEAST_WIDTH: usize = 64;
+
 /// How many images make a chunk.
 pub fn chunk(floats_per_image: usize) -> usize {
     (CHUNK_FLOATS / floats_per_image.max(1)).clamp(1, MOST_IMAGES)
@@ -35,6 +41,12 @@ pub struct Candidate {
     pub algorithm: Algorithm,
     /// Estimated for one image on one core.
     pub nanoseconds: f64,
+}
+
+/// Whether a dense layer whose weights change before each product does better without packing them: where reading them
+/// takes longer than the product, and rows are wide enough to be read as they stand.
+pub fn reads_raw(step: &DenseStep) -> bool {
+    step.inputs * step.outputs > MOST_PACKED && step.outputs >= LEAST_WIDTH
 }
 
 /// Chooses for one convolution.

@@ -141,8 +141,11 @@ fn pack_state(
         if let Kernel::Convolution(step) = &mut draft.kernel {
             choose::convolution(step, state.batch.min(choose::MOST_IMAGES), exact);
         }
-        let changes = |id: &ParameterId| !graph.parameters[id.0].frozen;
-        if draft.kernel.packs() && draft.parameters.first().is_some_and(changes) {
+        let changes = draft.parameters.first().is_some_and(|id| !graph.parameters[id.0].frozen);
+        if let (true, Kernel::Dense(step)) = (changes, &mut draft.kernel) {
+            step.weights = if choose::reads_raw(step) { Storage::Raw } else { Storage::Packed };
+        }
+        if changes && draft.kernel.packs() {
             let kernel = PackStep::new(draft.kernel.clone(), graph_lengths(graph, &draft.parameters));
             let packed = placement.scratch(kernel.floats());
             draft.packed = Some(packed);

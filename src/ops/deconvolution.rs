@@ -42,7 +42,11 @@ pub static DECONVOLUTION: Definition = Definition {
         SIZE,
         FILTERS,
         Argument { doc: "pixels between the windows of neighbouring input pixels", ..STRIDE },
-        Argument { doc: "`same` gives size times stride, a number takes so many pixels off both sides", ..PADDING },
+        Argument {
+            takes: "same, valid, integer or pair",
+            doc: "`same` gives size times stride, a number takes so many pixels off both sides",
+            ..PADDING
+        },
         BIAS,
         WEIGHT,
     ],
@@ -57,6 +61,7 @@ pub static DECONVOLUTION: Definition = Definition {
             .is_some_and(|value| !matches!(value.kind, ValueKind::Word(_) | ValueKind::Text(_)));
         let padding = match Sliding::padding(arguments)? {
             Padding::Valid if written => Padding::Pixels([0, 0]),
+            Padding::Sides(_) => return Err(arguments.wrong("padding", "takes `same`, `valid`, an integer or a pair")),
             padding => padding,
         };
         Ok(Arc::new(Deconvolution {
@@ -83,6 +88,7 @@ impl Deconvolution {
                 let pad = pixels[axis];
                 (spread.checked_add(window - 1)?.checked_sub(pad.checked_mul(2)?)?, pad)
             }
+            Padding::Sides(_) => return None,
         };
         (out > 0).then_some((out, front))
     }
@@ -119,7 +125,7 @@ impl Operation for Deconvolution {
             list.push(("stride", short_pair(self.stride)));
         }
         match self.padding {
-            Padding::Valid => {}
+            Padding::Valid | Padding::Sides(_) => {}
             Padding::Same => list.push(("padding", "same".into())),
             Padding::Pixels(pixels) => list.push(("padding", short_pair(pixels))),
         }

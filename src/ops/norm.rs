@@ -1,12 +1,12 @@
 //! Normalisation: by the batch, by groups of channels, by neighbouring channels (AlexNet), and to unit length.
 
 use super::window::{image_sizes, known_channels};
-use crate::diagnostics::Code;
+use crate::diagnostics::{Code, Diagnostic};
 use crate::graph::definition::Default;
 use crate::graph::training::{Backward, Forward, pixels_channels, whole};
 use crate::graph::{
-    Affine, Argument, Definition, Initializer, Lowered, Lowering, NodeId, Operation, ParameterSpec, ShapeFault,
-    Supports,
+    Affine, Argument, Arguments, Definition, Initializer, Lowered, Lowering, NodeId, Operation, ParameterSpec,
+    ShapeFault, Supports, ValueKind,
 };
 use crate::kernels::activation::Activation;
 use crate::kernels::group_norm::GroupNorm as Groups;
@@ -28,8 +28,18 @@ pub struct BatchNorm {
     /// Weight of a batch in the running statistics.
     pub alpha: f64,
     pub epsilon: f64,
-    pub beta: Initializer,
-    pub gamma: Initializer,
+    /// How shift and scale begin; `None` for one that is not there: zero and one, which nothing trains and no file holds.
+    pub beta: Option<Initializer>,
+    pub gamma: Option<Initializer>,
+}
+
+/// A parameter of a batch normalisation, or false for none.
+fn optional(arguments: &Arguments, name: &str, default: f64) -> Result<Option<Initializer>, Diagnostic> {
+    match arguments.given(name).map(|value| &value.kind) {
+        Some(ValueKind::Bool(false)) => Ok(None),
+        Some(ValueKind::Bool(true)) => Ok(Some(Initializer::Constant(default))),
+        _ => arguments.initializer(name, Initializer::Constant(default)).map(Some),
+    }
 }
 
 /// `BatchNorm`
@@ -48,15 +58,15 @@ pub static BATCH_NORM: Definition = Definition {
         Argument { name: "epsilon", takes: "number", default: Default::Float(1e-5), doc: "added to the variance" },
         Argument {
             name: "beta",
-            takes: "number or initialiser",
+            takes: "number, initialiser or false",
             default: Default::Int(0),
-            doc: "how the shift begins",
+            doc: "how the shift begins; false for none",
         },
         Argument {
             name: "gamma",
-            takes: "number or initialiser",
+            takes: "number, initialiser or false",
             default: Default::Int(1),
-            doc: "how the scale begins",
+            doc: "how the scale begins; false for none",
         },
     ],
     details: "gamma * (x - running_mean) * running_inv_std + beta, per channel. As in NeuPy the stored statistic is the inverse standard deviation, \
@@ -66,8 +76,8 @@ pub static BATCH_NORM: Definition = Definition {
         Ok(Arc::new(BatchNorm {
             alpha: arguments.number_within("alpha", 0.0, 1.0)?,
             epsilon: arguments.number_within("epsilon", 0.0, 1.0)?,
-            beta: arguments.initializer("beta", Initializer::Constant(0.0))?,
-            gamma: arguments.initializer("gamma", Initializer::Constant(1.0))?,
+            beta: optional(arguments, "beta", 0.0)?,
+            gamma: optional(arguments, "gamma", 1.0)?,
         }))
     },
 };
@@ -78,10 +88,16 @@ impl Operation for BatchNorm {
     }
 
     fn settings(&self) -> Vec<(&'static str, String)> {
-        match self.epsilon == 1e-5 {
-            true => Vec::new(),
-            false => vec![("epsilon", self.epsilon.to_string())],
+        let mut list = Vec::new();
+        if self.epsilon != 1e-5 {
+            list.push(("epsilon", self.epsilon.to_string()));
         }
+        for (name, part) in [("beta", self.beta), ("gamma", self.gamma)] {
+            if part.is_none() {
+                list.push((name, "false".into()));
+            }
+        }
+        list
     }
 
     fn infer(&self, inputs: &[&TensorType]) -> Result<TensorType, ShapeFault> {
@@ -93,11 +109,16 @@ impl Operation for BatchNorm {
         if let Some(last) = shape.last_mut() {
             *last = known_channels("BatchNorm", inputs[0])?;
         }
+        // One that is not there is a constant: see `Parameter::is_fixed`.
+        let part = |role: &'static str, initializer: Option<Initializer>, fixed: f64| match initializer {
+            Some(initializer) => ParameterSpec::new(role, &shape, initializer),
+            None => ParameterSpec::gathered(role, &shape, fixed),
+        };
         Ok(vec![
             ParameterSpec::gathered("running_mean", &shape, 0.0),
             ParameterSpec::gathered("running_inv_std", &shape, 1.0),
-            ParameterSpec::new("gamma", &shape, self.gamma),
-            ParameterSpec::new("beta", &shape, self.beta),
+            part("gamma", self.gamma, 1.0),
+            part("beta", self.beta, 0.0),
         ])
     }
 

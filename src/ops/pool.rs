@@ -33,13 +33,20 @@ const STRIDE: Argument = Argument {
     doc: "pixels between windows",
 };
 
+const CEIL: Argument = Argument {
+    name: "ceil",
+    takes: "true or false",
+    default: Default::Bool(false),
+    doc: "whether a last window counts that leads out of the image: sizes are rounded up (Caffe, PyTorch's ceil_mode)",
+};
+
 /// `MaxPooling(2x2)`
 pub static MAX_POOLING: Definition = Definition {
     name: "MaxPooling",
     aliases: &["MaxPool"],
     kind: "MaxPooling",
     summary: "The largest value of each window.",
-    arguments: &[SIZE, STRIDE, PADDING],
+    arguments: &[SIZE, STRIDE, PADDING, CEIL],
     details: "(?, h, w, c) -> (?, h', w', c). `valid` gives ceil((d - f + 1) / s), `same` ceil(d / s); padding counts as minus infinity.",
     example: "Input(32x32x3) >> Conv(3x3, 16) >> Relu >> MaxPool(2x2)",
     build: |arguments| Ok(Arc::new(Pool { average: false, window: window(arguments)? })),
@@ -51,7 +58,7 @@ pub static AVERAGE_POOLING: Definition = Definition {
     aliases: &["AvgPool", "AveragePool"],
     kind: "AveragePooling",
     summary: "The mean of each window.",
-    arguments: &[SIZE, STRIDE, PADDING],
+    arguments: &[SIZE, STRIDE, PADDING, CEIL],
     details: "(?, h, w, c) -> (?, h', w', c). Sizes as of MaxPooling. Padding is not counted: the sum is divided by the real pixels.",
     example: "Input(32x32x3) >> Conv(3x3, 16) >> Relu >> AvgPool(2x2)",
     build: |arguments| Ok(Arc::new(Pool { average: true, window: window(arguments)? })),
@@ -61,12 +68,19 @@ fn window(arguments: &Arguments) -> Result<Sliding, crate::diagnostics::Diagnost
     let size = arguments.required_pair("size", 1)?;
     let stride = arguments.pair("stride", 1)?.unwrap_or(size);
     let padding = Sliding::padding(arguments)?;
-    if let Padding::Pixels(pixels) = padding
-        && (pixels[0] >= size[0] || pixels[1] >= size[1])
-    {
+    let sides = match padding {
+        Padding::Valid | Padding::Same => [[0; 2]; 2],
+        Padding::Pixels(pixels) => pixels.map(|pixels| [pixels; 2]),
+        Padding::Sides(sides) => sides,
+    };
+    if sides.iter().zip(size).any(|(sides, size)| sides.iter().any(|&side| side >= size)) {
         return Err(arguments.wrong("padding", "must be smaller than the window"));
     }
-    Ok(Sliding { size, stride, dilation: [1, 1], padding })
+    let ceil = arguments.boolean("ceil")?;
+    if ceil && padding == Padding::Same {
+        return Err(arguments.wrong("ceil", "changes nothing with `padding=same`, which rounds up already"));
+    }
+    Ok(Sliding { size, stride, dilation: [1, 1], padding, ceil })
 }
 
 impl Pool {
@@ -125,6 +139,7 @@ impl Operation for Pool {
         !self.average
             && self.window.size == [2, 2]
             && self.window.stride == [2, 2]
+            && !self.window.ceil
             && super::convolution::is_unpadded(self.window.padding)
     }
 

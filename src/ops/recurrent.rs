@@ -3,10 +3,14 @@
 use super::window::known_channels;
 use crate::diagnostics::{Code, Diagnostic};
 use crate::graph::definition::Default;
+use crate::graph::training::{Backward, whole};
 use crate::graph::{
     Argument, Arguments, Definition, Initializer, Lowered, Lowering, Operation, ParameterSpec, ShapeFault,
 };
 use crate::plan::kernel::Kernel;
+use crate::plan::steps::gradient_recurrent::{
+    RecurrentGradientStep, RecurrentInputGradientStep, RecurrentLayer, TraceStep,
+};
 use crate::plan::steps::recurrent::{GruStep, LstmStep, Sequence};
 use crate::tensor::{Size, TensorType};
 use ndarray::{ArrayD, IxDyn};
@@ -314,6 +318,32 @@ impl Operation for Recurrent {
             Cell::Lstm { peepholes, .. } => Kernel::Lstm(LstmStep { sequence, peepholes: peepholes.is_some() }),
             Cell::Gru => Kernel::Gru(GruStep { sequence }),
         }))
+    }
+
+    fn differentiate(&self, cx: &mut Backward<'_>) -> Result<(), String> {
+        let layer = match self.lower(&cx.lowering())? {
+            Lowered::Step(Kernel::Lstm(step)) => RecurrentLayer::Lstm(step),
+            Lowered::Step(Kernel::Gru(step)) => RecurrentLayer::Gru(step),
+            _ => return Ok(()),
+        };
+        let (x, dy, parameters) = (cx.layer.inputs[0], cx.gradient, cx.layer.parameters.clone());
+        let (steps, width) = layer.trace_sizes();
+        let trace = TraceStep { layer: layer.clone(), clip: self.gradient_clipping as f32 };
+        let trace = Lowered::Step(Kernel::Trace(trace));
+        let trace = cx.step("trace", TensorType::of(&[steps, width]), trace, &[x, dy], &parameters);
+        let back = RecurrentInputGradientStep { layer: layer.clone() };
+        cx.input_by(0, Kernel::RecurrentInputGradient(back), &[trace], &parameters[..1]);
+        if cx.wants_parameter.contains(&true) {
+            let lengths = layer.parameters();
+            let step = Lowered::Step(Kernel::RecurrentGradient(RecurrentGradientStep { layer }));
+            let all = cx.step("parameters", whole(&[lengths.iter().sum()]), step, &[x, trace], &[]);
+            let mut from = 0;
+            for (parameter, len) in lengths.into_iter().enumerate() {
+                cx.parameter_part(parameter, all, from);
+                from += len;
+            }
+        }
+        Ok(())
     }
 
     fn as_any(&self) -> &dyn Any {

@@ -16,6 +16,8 @@ pub enum Padding {
     Same,
     /// By as many pixels on both sides, per axis.
     Pixels([usize; 2]),
+    /// By so many pixels before and behind the image, per axis.
+    Sides([[usize; 2]; 2]),
 }
 
 /// The window of a layer, before its input is known.
@@ -25,6 +27,9 @@ pub struct Sliding {
     pub stride: [usize; 2],
     pub dilation: [usize; 2],
     pub padding: Padding,
+    /// Whether a last window that begins in the image counts where it leads out of it: sizes are rounded up, as Caffe does
+    /// and PyTorch with `ceil_mode`.
+    pub ceil: bool,
 }
 
 /// The arguments `stride`, `padding` and `dilation` as layers define them.
@@ -33,9 +38,9 @@ pub const STRIDE: Argument =
 /// See [`STRIDE`].
 pub const PADDING: Argument = Argument {
     name: "padding",
-    takes: "same, valid, integer or pair",
+    takes: "same, valid, integer, pair or four sides",
     default: Default::Word("valid"),
-    doc: "`same` keeps the size (divided by the stride), a number adds so many pixels on both sides",
+    doc: "`same` keeps the size (divided by the stride), a number adds so many pixels on both sides, [1, 2, 0, 0] at top, bottom, left and right",
 };
 /// See [`STRIDE`].
 pub const DILATION: Argument =
@@ -70,6 +75,7 @@ impl Sliding {
             stride: arguments.required_pair("stride", 1)?,
             dilation: arguments.required_pair("dilation", 1)?,
             padding: Sliding::padding(arguments)?,
+            ceil: false,
         })
     }
 
@@ -84,6 +90,21 @@ impl Sliding {
                     .wrong("padding", "takes `same`, `valid`, an integer or a pair")
                     .maybe_help(suggest::did_you_mean(word, ["same", "valid"]))),
             },
+            Some(ValueKind::List(list)) if list.len() == 4 => {
+                let sizes = arguments.given("padding").and_then(|value| value.sizes()).unwrap_or_default();
+                let sides: Option<Vec<usize>> =
+                    sizes.iter().map(|side| side.and_then(|side| usize::try_from(side).ok())).collect();
+                match sides.as_deref() {
+                    Some(&[top, bottom, left, right]) => Ok(match [[top, bottom], [left, right]] {
+                        [[0, 0], [0, 0]] => Padding::Valid,
+                        [rows, columns] if rows[0] == rows[1] && columns[0] == columns[1] => {
+                            Padding::Pixels([top, left])
+                        }
+                        sides => Padding::Sides(sides),
+                    }),
+                    _ => Err(arguments.wrong("padding", "takes four integers from 0: top, bottom, left and right")),
+                }
+            }
             Some(_) => match arguments.pair("padding", 0)? {
                 Some([0, 0]) | None => Ok(Padding::Valid),
                 Some(pixels) => Ok(Padding::Pixels(pixels)),
@@ -101,6 +122,12 @@ impl Sliding {
             Padding::Valid => {}
             Padding::Same => list.push(("padding", "same".into())),
             Padding::Pixels(pixels) => list.push(("padding", short_pair(pixels))),
+            Padding::Sides([[top, bottom], [left, right]]) => {
+                list.push(("padding", format!("[{top}, {bottom}, {left}, {right}]")));
+            }
+        }
+        if self.ceil {
+            list.push(("ceil", "true".into()));
         }
         if self.dilation != [1, 1] {
             list.push(("dilation", short_pair(self.dilation)));
@@ -116,18 +143,28 @@ impl Sliding {
     /// Output size and leading padding of an axis of known size; `None` where no window fits.
     fn along(&self, axis: usize, size: usize) -> Option<(usize, usize)> {
         let (extent, stride) = (self.extent(axis), self.stride[axis]);
-        match self.padding {
+        let [before, behind] = match self.padding {
             Padding::Same => {
                 let out = size.div_ceil(stride);
                 let total = ((out.max(1) - 1) * stride + extent).saturating_sub(size);
-                (out > 0).then_some((out, total / 2))
+                return (out > 0).then_some((out, total / 2));
             }
-            Padding::Valid => (size >= extent).then(|| ((size - extent) / stride + 1, 0)),
-            Padding::Pixels(pixels) => {
-                let padded = size + 2 * pixels[axis];
-                (padded >= extent).then(|| ((padded - extent) / stride + 1, pixels[axis]))
-            }
-        }
+            Padding::Valid => [0, 0],
+            Padding::Pixels(pixels) => [pixels[axis]; 2],
+            Padding::Sides(sides) => sides[axis],
+        };
+        let padded = size.checked_add(before)?.checked_add(behind)?;
+        let over = padded.checked_sub(extent)?;
+        let out = over / stride + 1;
+        // One more window where pixels are left over and it begins in the image or before it.
+        let more = self.ceil && over % stride > 0 && out * stride < size + before;
+        Some((out + usize::from(more), before))
+    }
+
+    /// How many pixels at the end of an axis no window sees.
+    pub fn unseen(&self, axis: usize, size: usize) -> usize {
+        let Some((out, before)) = self.along(axis, size) else { return 0 };
+        (size + before).saturating_sub((out - 1) * self.stride[axis] + self.extent(axis))
     }
 
     /// Height and width that come out of an image of this type.
@@ -210,7 +247,29 @@ mod tests {
     use super::*;
 
     fn along(size: usize, window: usize, stride: usize, dilation: usize, padding: Padding) -> Option<(usize, usize)> {
-        Sliding { size: [window; 2], stride: [stride; 2], dilation: [dilation; 2], padding }.along(0, size)
+        Sliding { size: [window; 2], stride: [stride; 2], dilation: [dilation; 2], padding, ceil: false }.along(0, size)
+    }
+
+    fn ceil(size: usize, window: usize, stride: usize, padding: Padding) -> Option<(usize, usize)> {
+        Sliding { size: [window; 2], stride: [stride; 2], dilation: [1; 2], padding, ceil: true }.along(0, size)
+    }
+
+    /// As PyTorch's `ceil_mode`: `floor((n + 2p - f + s - 1) / s) + 1`, less one where the last window begins behind the image.
+    #[test]
+    fn sizes_are_rounded_up_where_asked() {
+        assert_eq!(ceil(112, 3, 2, Padding::Valid), Some((56, 0)));
+        assert_eq!(along(112, 3, 2, 1, Padding::Valid), Some((55, 0)));
+        assert_eq!(ceil(9, 3, 2, Padding::Valid), Some((4, 0)));
+        assert_eq!(ceil(5, 2, 2, Padding::Pixels([1, 1])), Some((3, 1)));
+        assert_eq!(ceil(4, 1, 3, Padding::Pixels([0, 0])), Some((2, 0)));
+        assert_eq!(ceil(6, 2, 3, Padding::Sides([[0, 1], [0, 0]])), Some((2, 0)));
+        assert_eq!(ceil(2, 3, 1, Padding::Valid), None);
+    }
+
+    #[test]
+    fn sides_are_padded_by_themselves() {
+        assert_eq!(along(8, 3, 2, 1, Padding::Sides([[0, 1], [9, 9]])), Some((4, 0)));
+        assert_eq!(along(8, 3, 2, 1, Padding::Sides([[1, 0], [9, 9]])), Some((4, 1)));
     }
 
     #[test]

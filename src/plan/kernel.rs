@@ -18,6 +18,7 @@ use super::steps::gradient_pointwise::{
     ActivationGradientStep, NormalizeGradientStep, PReluGradientStep, PReluSlopeStep, SoftmaxGradientStep, WidenStep,
 };
 use super::steps::gradient_pool::{FrameGradientStep, GlobalPoolGradientStep, PoolGradientStep, UpscaleGradientStep};
+use super::steps::gradient_recurrent::{RecurrentGradientStep, RecurrentInputGradientStep, TraceStep};
 use super::steps::merge::{BroadcastStep, GatedAverageStep, MergeStep};
 use super::steps::movement::{CopyStep, TransposeStep};
 use super::steps::noise::NoiseStep;
@@ -120,6 +121,17 @@ pub trait StepKernel {
     fn arithmetic(&self) -> u64 {
         0
     }
+}
+
+/// For [`StepKernel::pack_into`] where only the first parameter changes its order: copies the others to their places
+/// behind it, and gives the first one's place of `len` floats.
+pub fn keep_others<'p>(parameters: &[&[f32]], len: usize, packed: &'p mut [f32]) -> &'p mut [f32] {
+    let mut begin = len.next_multiple_of(CONSTANT_ALIGNMENT);
+    for constant in parameters.iter().skip(1) {
+        packed[begin..begin + constant.len()].copy_from_slice(constant);
+        begin += constant.len().next_multiple_of(CONSTANT_ALIGNMENT);
+    }
+    &mut packed[..len]
 }
 
 /// The tensors of a kernel: pixels and channels of each.
@@ -259,6 +271,9 @@ kernels! {
     GroupNormGradient(GroupNormGradientStep),
     GroupScaleGradient(GroupScaleGradientStep),
     LocalResponseGradient(LocalResponseGradientStep),
+    Trace(TraceStep),
+    RecurrentInputGradient(RecurrentInputGradientStep),
+    RecurrentGradient(RecurrentGradientStep),
     Loss(LossStep),
     LossGradient(LossGradientStep),
     GradientNorm(GradientNormStep),

@@ -73,17 +73,24 @@ impl Hashing<'_> {
     }
 }
 
-/// Writes a checkpoint to [`FILE`] in `folder`, which is made if it is not there.
+/// Writes a checkpoint to [`FILE`] in `folder`, which is made if it is not there. Where it is not `durable`, it outlasts a
+/// killed process, but not a power cut in the next seconds.
 ///
 /// # Errors
 /// [`CheckpointError::Unwritable`]; what was there stays.
-pub fn write(folder: &Path, progress: &Progress, state: &[f32], best: Option<&[f32]>) -> Result<(), CheckpointError> {
+pub fn write(
+    folder: &Path,
+    progress: &Progress,
+    state: &[f32],
+    best: Option<&[f32]>,
+    durable: bool,
+) -> Result<(), CheckpointError> {
     let path = folder.join(FILE);
     let write = || -> io::Result<()> {
         std::fs::create_dir_all(folder)?;
         let text = serde_json::to_vec(progress).map_err(io::Error::other)?;
         let len = u32::try_from(text.len()).map_err(io::Error::other)?;
-        crate::file::replace(&path, |out| {
+        let fill = |out: &mut dyn Write| {
             let mut out = Hashing { out, hasher: blake3::Hasher::new() };
             out.put(&MAGIC)?;
             out.put(&VERSION.to_le_bytes())?;
@@ -94,7 +101,8 @@ pub fn write(folder: &Path, progress: &Progress, state: &[f32], best: Option<&[f
             }
             let digest = out.hasher.finalize();
             out.out.write_all(digest.as_bytes())
-        })
+        };
+        if durable { crate::file::replace(&path, fill) } else { crate::file::replace_soon(&path, fill) }
     };
     write().map_err(|source| CheckpointError::Unwritable { path: path.clone(), source })
 }
@@ -165,7 +173,7 @@ mod tests {
         assert_eq!(read(folder.path(), 3).expect("no checkpoint"), None);
         let progress = Progress { run: "a".into(), updates: 7, least: Some(0.25), ..Progress::default() };
         let (state, best) = ([1.0, 2.0, f32::MIN_POSITIVE], [3.0, 4.0, 5.0]);
-        write(folder.path(), &progress, &state, Some(&best)).expect("a file");
+        write(folder.path(), &progress, &state, Some(&best), true).expect("a file");
         let found = read(folder.path(), 3).expect("a whole file").expect("a checkpoint");
         assert_eq!(found, Checkpoint { progress, state: state.to_vec(), best: Some(best.to_vec()) });
         let path = folder.path().join(FILE);

@@ -13,7 +13,7 @@ pub enum Feed {
     /// For each input of the net, a row of floats for each sample.
     Rows(Vec<Rows>),
     /// Photos, decoded anew each time, and what computes the net's inputs from them where a frozen front stands before it.
-    Photos { photos: Arc<[PathBuf]>, decoding: Decoding, front: Option<Session> },
+    Photos { photos: Arc<[PathBuf]>, decoding: Decoding, front: Option<Box<Session>> },
 }
 
 /// Rows of floats.
@@ -81,7 +81,7 @@ impl Feed {
                 let loader = PhotoLoader::new(Arc::clone(photos), order.to_vec(), decoding, batch, threads);
                 for found in loader {
                     let found = found.map_err(|fault| {
-                        let named = fault.faults.iter().map(|(place, fault)| (order[*place], fault.to_string()));
+                        let named = fault.faults.iter().map(|(place, fault)| (order[*place], fault.fault.to_string()));
                         E::from(FeedError::Photos(named.collect()))
                     })?;
                     match front {

@@ -16,7 +16,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// Samples and what the net is to say of them.
 #[derive(Debug)]
@@ -147,6 +147,9 @@ pub struct Fitted {
     pub state: Vec<f32>,
 }
 
+/// So long at most a power cut may take back; waiting for the disk after each epoch would cost short ones more than they take.
+const DURABLE: Duration = Duration::from_secs(5);
+
 /// A run.
 pub struct Fit<'a> {
     trainable: &'a Trainable,
@@ -208,6 +211,7 @@ impl<'a> Fit<'a> {
         interrupted: &AtomicBool,
         observer: &mut dyn Observer,
     ) -> Result<Fitted, FitError> {
+        let mut written = Instant::now();
         while self.progress.record.stopped.is_none() {
             let epoch = self.progress.record.epochs.len() + 1;
             if epoch > self.course.epochs {
@@ -226,7 +230,12 @@ impl<'a> Fit<'a> {
             self.judge(told);
             let last = self.progress.record.stopped.is_some() || epoch == self.course.epochs;
             if last || epoch.is_multiple_of(self.course.checkpoint) {
-                checkpoint::write(&self.course.folder, &self.progress, &self.state, self.best.as_deref())?;
+                let durable = last || written.elapsed() > DURABLE;
+                let best = self.best.as_deref();
+                checkpoint::write(&self.course.folder, &self.progress, &self.state, best, durable)?;
+                if durable {
+                    written = Instant::now();
+                }
             }
             self.progress.record.write(&self.course.folder)?;
         }
@@ -289,7 +298,10 @@ impl<'a> Fit<'a> {
                 room.push(&mut penalty);
             }
             step.run_with(images, &given, &mut room, state)?;
-            if !loss[0].is_finite() || !penalty[0].is_finite() {
+            // A loss clips what it is computed from: predictions tell of parameters that are no numbers.
+            let numbers = prediction[..images * outputs].iter().all(|value| value.is_finite());
+            if !numbers || !loss[0].is_finite() || !penalty[0].is_finite() {
+                let loss = if numbers { loss } else { [f32::NAN] };
                 return Err(FitError::Diverged { epoch, update: progress.updates, loss: loss[0] });
             }
             progress.updates += 1;

@@ -114,7 +114,7 @@ impl RunRecord {
         let write = || -> io::Result<()> {
             let text = serde_yaml::to_string(self).map_err(io::Error::other)?;
             std::fs::create_dir_all(folder)?;
-            crate::file::replace(&path, |file| file.write_all(text.as_bytes()))
+            crate::file::replace_soon(&path, |file| file.write_all(text.as_bytes()))
         };
         write().map_err(|source| RecordError::Unwritable { path: path.clone(), source })
     }

@@ -15,7 +15,7 @@ use crate::data::feature_cache::{CacheNote, FeatureCache};
 use crate::data::{Dataset, Samples};
 use crate::diagnostics::{Code, Diagnostic, Diagnostics, Result};
 use crate::elaborate::Spec;
-use crate::graph::Graph;
+use crate::graph::{Graph, number_text};
 use crate::kernels::activation::Activation;
 use crate::kernels::loss::Loss;
 use crate::ops::dense::{Dense, Function};
@@ -102,6 +102,7 @@ pub fn prepare_run(spec: &Spec, options: &RunOptions) -> Result<Prepare> {
     let recipe = recipe::of(spec, &net.name)?;
     check_trainable(&net, &recipe)?;
     let requests = spec.weights(&net, &options.weights)?;
+    check_outputs(&net, &recipe, options, requests.iter().map(|request| request.path.as_path()))?;
     let (bindings, more) = bind::bind(&net, &requests)?;
     told.extend(more);
     told.extend(spec.lint_graph(&net));
@@ -139,6 +140,38 @@ fn check_trainable(net: &Graph, recipe: &Recipe) -> Result<()> {
             .into());
     }
     Ok(())
+}
+
+/// What training will write must not stand where something else does: a file that the run reads, or one that no run wrote.
+fn check_outputs<'a>(
+    net: &Graph,
+    recipe: &'a Recipe,
+    options: &RunOptions,
+    weights: impl Iterator<Item = &'a Path>,
+) -> Result<()> {
+    let output = options.folder.join(format!("{}.h5", net.name));
+    let Ok(real) = std::fs::canonicalize(&output) else { return Ok(()) };
+    let arrays = std::iter::once(&recipe.data).chain(match &recipe.validation {
+        recipe::Validation::Data(data) => Some(data),
+        _ => None,
+    });
+    let arrays = arrays.flat_map(|data| match data {
+        recipe::Data::Arrays { inputs, targets, .. } => {
+            inputs.iter().chain([targets]).map(|one| one.path.as_path()).collect()
+        }
+        _ => Vec::new(),
+    });
+    let read = weights.chain(arrays).any(|path| std::fs::canonicalize(path).is_ok_and(|path| path == real));
+    let folder = options.folder.join(format!("{}.run", net.name));
+    let why = match (read, folder.is_dir()) {
+        (true, _) => "the run reads it",
+        (false, false) => "no run of this net has written it",
+        (false, true) => return Ok(()),
+    };
+    Err(Diagnostic::new(Code::Output, format!("training would write over {}: {why}", output.display()))
+        .at(recipe.span, format!("writes {}.h5", net.name))
+        .help("give the net another name, or move the file away")
+        .into())
 }
 
 /// The loss that fits a net's end: crossentropy behind a softmax or sigmoid, else the mean squared error.
@@ -288,11 +321,19 @@ impl Prepare {
         Ok(Trained { record, outcome, mistakes, labels, weights, folder: folder.to_path_buf() })
     }
 
+    fn counts(&self) -> DataCounts {
+        let Prepared { train, validation, labels, .. } = &self.data;
+        let validation = validation.as_ref();
+        DataCounts {
+            training: train.len() as u64,
+            validation: validation.map_or(0, |data| data.len() as u64),
+            classes: labels.as_ref().map_or(0, |labels| labels.len() as u64),
+            skipped: (train.skipped.len() + validation.map_or(0, |data| data.skipped.len())) as u64,
+        }
+    }
+
     fn record(&self) -> RunRecord {
         let recipe = &self.recipe;
-        let counts = |data: Option<&Dataset>| data.map_or(0, |data| data.len() as u64);
-        let skipped = |data: Option<&Dataset>| data.map_or(0, |data| data.skipped.len() as u64);
-        let (train, validation) = (Some(&self.data.train), self.data.validation.as_ref());
         RunRecord {
             net: self.net.name.clone(),
             summary: self.net.summary(),
@@ -306,12 +347,7 @@ impl Prepare {
                 .iter()
                 .map(|file| (name_of(&file.file), digest_file(&file.file)))
                 .collect(),
-            data: DataCounts {
-                training: counts(train),
-                validation: counts(validation),
-                classes: self.data.labels.as_ref().map_or(0, |labels| labels.len() as u64),
-                skipped: skipped(train) + skipped(validation),
-            },
+            data: self.counts(),
             machine: Machine::this(self.options.threads),
             ..RunRecord::default()
         }
@@ -406,7 +442,7 @@ impl Prepare {
             (Some(augment), Samples::Photos(photos), Some(decoding)) => Feed::Photos {
                 photos: photos.clone().into(),
                 decoding: feed::augmented(decoding, augment, self.recipe.seed),
-                front: Some(Session::new(Arc::clone(front), threads)),
+                front: Some(Box::new(Session::new(Arc::clone(front), threads))),
             },
             _ => features(&mut self.data.train, listener)?,
         };
@@ -423,8 +459,7 @@ impl Prepare {
             cached: all.cached as u64,
             seconds,
         });
-        record.data.training = self.data.train.len() as u64;
-        record.data.validation = self.data.validation.as_ref().map_or(0, |data| data.len() as u64);
+        record.data = self.counts();
         Ok((train, validation))
     }
 
@@ -435,11 +470,18 @@ impl Prepare {
                 .at(self.recipe.span, "this recipe")
                 .help(format!(
                     "try a smaller step than {}, a warm-up (`schedule = warm_up(100)`), or `clip_norm=1` in the optimizer",
-                    self.recipe.optimizer.step
+                    number_text(self.recipe.optimizer.step)
                 ))
                 .into(),
             FitError::Feed(FeedError::Photos(broken)) => {
-                let lines: Vec<String> = broken.iter().map(|(_, reason)| reason.clone()).collect();
+                let photo = |sample: usize| match &self.data.train.samples {
+                    Samples::Photos(photos) => photos.get(sample).map(|path| path.display().to_string()),
+                    Samples::Arrays(_) => None,
+                };
+                let lines: Vec<String> = broken
+                    .iter()
+                    .map(|(sample, reason)| format!("{}: {reason}", photo(*sample).unwrap_or_default()))
+                    .collect();
                 Diagnostic::new(Code::Dataset, format!("{} photos cannot be used", broken.len()))
                     .at(span, "this data")
                     .note(lines.join("\n"))

@@ -1,7 +1,7 @@
 //! Trained parameters to a file that NeuPy or Keras reads, and that `weights` binds.
 
 use crate::compile::Values;
-use crate::graph::{Graph, Parameter};
+use crate::graph::{Graph, Parameter, ParameterId};
 use crate::lower::State;
 use crate::weights::save_neupy::{SavedLayer, SavedParameter};
 use crate::weights::store::StoreError;
@@ -54,7 +54,9 @@ pub fn save(
         .ids()
         .map(|id| {
             let node = net.node(id);
-            let own = node.parameters.iter().filter(|id| net.parameters[id.0].layer == node.name);
+            let stored =
+                |id: &&ParameterId| net.parameters[id.0].layer == node.name && !net.parameters[id.0].is_fixed();
+            let own = node.parameters.iter().filter(stored);
             let successors = consumers[id.0].iter().map(|&other| net.node(other).name.clone()).collect();
             let mut configs = Map::new();
             configs.insert("name".into(), json!(node.name));

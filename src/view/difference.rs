@@ -65,7 +65,8 @@ fn properties(a: &Graph, old: NodeId, b: &Graph, new: NodeId) -> Vec<(String, St
 }
 
 fn parameters(graph: &Graph, id: NodeId) -> u64 {
-    graph.node(id).parameters.iter().map(|id| graph.parameters[id.0].len() as u64).sum()
+    let parameters = graph.node(id).parameters.iter().map(|id| &graph.parameters[id.0]);
+    parameters.filter(|parameter| !parameter.is_fixed()).map(|parameter| parameter.len() as u64).sum()
 }
 
 /// For people: the summary of both, a line per change, the counts.

@@ -24,7 +24,7 @@ fn cost(graph: &Graph, id: NodeId, seen: &mut BTreeSet<usize>) -> Cost {
     let (mut parameters, mut trainable) = (0, 0);
     for id in &node.parameters {
         let parameter = &graph.parameters[id.0];
-        if parameter.derived.is_some() || !seen.insert(id.0) {
+        if parameter.derived.is_some() || parameter.is_fixed() || !seen.insert(id.0) {
             continue;
         }
         parameters += parameter.len() as u64;

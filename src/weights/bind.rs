@@ -2,9 +2,10 @@
 //! all that does not fit is told at once.
 
 use super::store::{self, Entry, Layout, Role, Store, StoreError};
+use super::transform::{LayerFacts, Shape, Transform, find_role, fit, starts_anew};
 use crate::diagnostics::{Code, Diagnostic, Diagnostics, Result, counted, suggest};
 use crate::elaborate::requests::WeightsRequest;
-use crate::graph::{Graph, ParameterId};
+use crate::graph::{Graph, Initializer, ParameterId};
 use sha2::{Digest, Sha256};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt::{self, Write};
@@ -13,22 +14,6 @@ use std::path::Path;
 
 /// The seed of parameters that nothing binds.
 pub const SEED: u64 = 0;
-
-/// What a file's values go through before the layer takes them.
-#[derive(Clone, Copy, Debug, PartialEq)]
-enum Transform {
-    None,
-    /// A variance (Keras) becomes an inverse standard deviation (NeuPy), with the layer's epsilon.
-    InverseStd {
-        epsilon: f64,
-    },
-    /// A kernel (out, in, height, width) becomes (height, width, in, out).
-    KernelFromPyTorch,
-    /// A matrix (out, in) becomes (in, out); rows that are the values of an image flattened channels first are put in order.
-    MatrixFromPyTorch {
-        flattened: Option<[usize; 3]>,
-    },
-}
 
 #[derive(Clone, Copy, Debug)]
 struct Source {
@@ -42,6 +27,8 @@ struct Source {
 pub struct Bindings {
     stores: Vec<Box<dyn Store>>,
     sources: Vec<Option<Source>>,
+    /// Parameters that the maker of their file does not have: their initialisers are their values.
+    initial: Vec<bool>,
     pub report: Report,
 }
 
@@ -59,6 +46,15 @@ pub struct FileReport {
     pub notes: Vec<String>,
 }
 
+impl FileReport {
+    /// Adds what was done, once.
+    fn add_note(&mut self, note: String) {
+        if !self.notes.contains(&note) {
+            self.notes.push(note);
+        }
+    }
+}
+
 /// What was bound.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Report {
@@ -73,13 +69,14 @@ pub struct Report {
 /// Binds the parameters of a graph (not yet optimised) to the files that are asked for.
 pub fn bind(graph: &Graph, requests: &[WeightsRequest]) -> Result<(Bindings, Diagnostics)> {
     let mut faults = Diagnostics::default();
-    let mut bindings =
-        Bindings { stores: Vec::new(), sources: vec![None; graph.parameters.len()], report: Report::default() };
-    let epsilons = epsilons(graph);
+    let count = graph.parameters.len();
+    let (sources, initial) = (vec![None; count], vec![false; count]);
+    let mut bindings = Bindings { stores: Vec::new(), sources, initial, report: Report::default() };
+    let layers = layers(graph);
     // Inner nets first, so that the weights of a net stand over those of the nets it was made from.
     for request in requests {
         match open(request, &mut faults) {
-            Some(store) => bind_file(graph, request, store, &epsilons, &mut bindings, &mut faults),
+            Some(store) => bind_file(graph, request, store, &layers, &mut bindings, &mut faults),
             None => continue,
         }
     }
@@ -87,13 +84,13 @@ pub fn bind(graph: &Graph, requests: &[WeightsRequest]) -> Result<(Bindings, Dia
     faults.or_errors(bindings)
 }
 
-/// The epsilon of each running statistic's layer.
-fn epsilons(graph: &Graph) -> HashMap<ParameterId, f64> {
+/// What transforms must know of each parameter's layer.
+fn layers(graph: &Graph) -> HashMap<ParameterId, LayerFacts> {
     let mut list = HashMap::new();
     for node in &graph.nodes {
-        if let Some(epsilon) = node.operation.epsilon() {
-            list.extend(node.parameters.iter().map(|&id| (id, epsilon)));
-        }
+        let fixed = node.parameters.iter().any(|id| graph.parameters[id.0].is_fixed());
+        let facts = LayerFacts { kind: node.operation.kind(), epsilon: node.operation.epsilon(), fixed };
+        list.extend(node.parameters.iter().map(|&id| (id, facts)));
     }
     list
 }
@@ -180,7 +177,7 @@ fn bind_file(
     graph: &Graph,
     request: &WeightsRequest,
     store: Box<dyn Store>,
-    epsilons: &HashMap<ParameterId, f64>,
+    layers: &HashMap<ParameterId, LayerFacts>,
     bindings: &mut Bindings,
     faults: &mut Diagnostics,
 ) {
@@ -208,7 +205,20 @@ fn bind_file(
     let (mut missing, mut wrong) = (0, 0);
     for Wanted { id, layer } in &wanted {
         let parameter = &graph.parameters[id.0];
-        let found = names.get(layer).and_then(|name| find_role(&index, name, parameter.role, store.layout()));
+        let facts = layers.get(id).copied().unwrap_or_default();
+        let found = names.get(layer).and_then(|name| find_role(&index, name, parameter.role, store.layout(), facts));
+        if parameter.is_fixed() {
+            // A file may hold what changes nothing.
+            let same =
+                |entry: &usize| store.read(*entry).is_ok_and(|values| is_constant(&values, parameter.initializer));
+            used.extend(found.filter(same));
+            continue;
+        }
+        if found.is_none() && names.contains_key(layer) && starts_anew(parameter.role, store.layout()) {
+            bindings.initial[id.0] = true;
+            report.add_note("first states are not in files of Keras: they are what their initialisers say".into());
+            continue;
+        }
         let Some(entry) = found else {
             missing += 1;
             if !request.initialize_missing {
@@ -224,16 +234,10 @@ fn bind_file(
             continue;
         };
         used.insert(entry);
-        match fit(
-            &entries[entry],
-            &parameter.shape,
-            parameter.role,
-            parameter.flattened,
-            store.layout(),
-            epsilons.get(id),
-        ) {
+        let wanted = Shape { shape: &parameter.shape, role: parameter.role, flattened: parameter.flattened };
+        match fit(store.as_ref(), entry, &wanted, facts) {
             Ok(transform) => {
-                note(&mut report, transform, layer);
+                transform.note(layer).into_iter().for_each(|note| report.add_note(note));
                 report.tensors += 1;
                 report.values += parameter.len();
                 bindings.sources[id.0] = Some(Source { store: bindings.stores.len(), entry, transform });
@@ -259,7 +263,7 @@ fn bind_file(
         }
     }
     if !problems.is_empty() {
-        let all = wanted.len();
+        let all = wanted.iter().filter(|wanted| !graph.parameters[wanted.id.0].is_fixed()).count();
         let message = match missing == all && !request.initialize_missing {
             true => format!("nothing in {} fits `{}`", report.file, request.net),
             false => misfits(wrong, all, problems.len() - wrong, request, &report.file),
@@ -280,6 +284,10 @@ fn bind_file(
     }
     bindings.stores.push(store);
     bindings.report.files.push(report);
+}
+
+fn is_constant(values: &[f32], initializer: Initializer) -> bool {
+    matches!(initializer, Initializer::Constant(constant) if values.iter().all(|&value| f64::from(value) == constant))
 }
 
 /// The headline of what does not fit: parameters of the net, tensors of the file that its layers do not take, or both.
@@ -376,74 +384,6 @@ fn keras_class(kind: &str) -> &'static str {
     }
 }
 
-/// The tensor of a layer for a role, under any of the names that layouts have for it.
-fn find_role(index: &HashMap<(&str, &Role), usize>, layer: &str, role: &str, layout: Layout) -> Option<usize> {
-    let wanted = Role::from_neupy(role);
-    let mut roles = vec![wanted.clone()];
-    match wanted {
-        // PyTorch calls a normalisation's scale and shift weight and bias.
-        Role::Gamma if layout == Layout::Safetensors => roles.push(Role::Weight),
-        Role::Beta if layout == Layout::Safetensors => roles.push(Role::Bias),
-        Role::RunningInvStd => roles.push(Role::RunningVariance),
-        Role::Weight => roles.push(Role::Other("depthwise_kernel".into())),
-        _ => {}
-    }
-    roles.iter().find_map(|role| index.get(&(layer, role)).copied())
-}
-
-/// How a tensor of a file becomes a parameter, or why it cannot.
-fn fit(
-    entry: &Entry,
-    shape: &[usize],
-    role: &str,
-    flattened: Option<[usize; 3]>,
-    layout: Layout,
-    epsilon: Option<&f64>,
-) -> std::result::Result<Transform, String> {
-    let bare = |shape: &[usize]| -> Vec<usize> { shape.iter().copied().skip_while(|&size| size == 1).collect() };
-    let other = || format!("the net needs {shape:?}, the file has {:?}", entry.shape);
-    if layout == Layout::Safetensors && role == "weight" {
-        return match (shape, &entry.shape[..]) {
-            (&[h, w, inputs, outputs], &[o, i, kh, kw]) if [h, w, inputs, outputs] == [kh, kw, i, o] => {
-                Ok(Transform::KernelFromPyTorch)
-            }
-            (&[inputs, outputs], &[o, i]) if [inputs, outputs] == [i, o] => {
-                Ok(Transform::MatrixFromPyTorch { flattened: flattened.filter(|[h, w, _]| h * w > 1) })
-            }
-            _ => Err(other()),
-        };
-    }
-    // Keras stores a depthwise kernel as (height, width, channels, multiplier): the same values in the same order.
-    let depthwise = |file: &[usize]| match (shape, file) {
-        (&[h, w, 1, filters], &[kh, kw, channels, multiplier]) => {
-            h == kh && w == kw && filters == channels * multiplier
-        }
-        _ => false,
-    };
-    if entry.shape != shape && bare(&entry.shape) != bare(shape) && !depthwise(&entry.shape) {
-        return Err(other());
-    }
-    match (role, &entry.role) {
-        ("running_inv_std", Role::RunningVariance) => {
-            Ok(Transform::InverseStd { epsilon: epsilon.copied().unwrap_or(1e-5) })
-        }
-        _ => Ok(Transform::None),
-    }
-}
-
-fn note(report: &mut FileReport, transform: Transform, layer: &str) {
-    let text = match transform {
-        Transform::None | Transform::KernelFromPyTorch | Transform::MatrixFromPyTorch { flattened: None } => return,
-        Transform::InverseStd { epsilon } => format!("variances became inverse deviations (epsilon {epsilon})"),
-        Transform::MatrixFromPyTorch { flattened: Some([h, w, c]) } => {
-            format!("rows of {layer} were permuted: the file flattens {c}x{h}x{w} channels first")
-        }
-    };
-    if !report.notes.contains(&text) {
-        report.notes.push(text);
-    }
-}
-
 /// The layer of the file whose name is nearest, and those whose shape fits.
 fn near(entries: &[Entry], layer: &str, shape: &[usize]) -> String {
     let names: BTreeSet<&str> = entries.iter().map(|entry| entry.layer.as_str()).collect();
@@ -466,17 +406,21 @@ impl Bindings {
             return Ok(parameter.initializer.sample(&parameter.shape, &parameter.path(), SEED));
         };
         let values = self.stores[source.store].read(source.entry)?;
-        Ok(transform(values, &parameter.shape, source.transform))
+        Ok(source.transform.apply(values, &parameter.shape))
     }
 
     fn finish_report(&mut self, graph: &Graph) {
-        for (parameter, source) in graph.parameters.iter().zip(&self.sources) {
+        for (index, (parameter, source)) in graph.parameters.iter().zip(&self.sources).enumerate() {
+            if parameter.is_fixed() {
+                continue;
+            }
             let shape: Vec<String> = parameter.shape.iter().map(usize::to_string).collect();
             let from = match source {
                 Some(source) => {
                     let key = &self.stores[source.store].entries()[source.entry].key;
                     format!("{key} of {}", self.report.files[source.store].file)
                 }
+                None if self.initial[index] => parameter.initializer.to_string(),
                 None => {
                     self.report.untrained += 1;
                     if self.report.untrained_layers.last() != Some(&parameter.layer) {
@@ -487,37 +431,6 @@ impl Bindings {
             };
             self.report.lines.push((parameter.path(), shape.join("x"), from));
         }
-    }
-}
-
-fn transform(values: Vec<f32>, shape: &[usize], transform: Transform) -> Vec<f32> {
-    match (transform, shape) {
-        (Transform::InverseStd { epsilon }, _) => {
-            values.into_iter().map(|variance| (1.0 / (f64::from(variance) + epsilon).sqrt()) as f32).collect()
-        }
-        (Transform::KernelFromPyTorch, &[height, width, inputs, outputs]) => {
-            let taps = height * width;
-            let mut out = vec![0.0; values.len()];
-            for (index, slot) in out.iter_mut().enumerate() {
-                let (tap, rest) = (index / (inputs * outputs), index % (inputs * outputs));
-                *slot = values[(rest % outputs * inputs + rest / outputs) * taps + tap];
-            }
-            out
-        }
-        (Transform::MatrixFromPyTorch { flattened }, &[inputs, outputs]) => {
-            let mut out = vec![0.0; values.len()];
-            for row in 0..inputs {
-                let from = match flattened {
-                    Some([height, width, channels]) => row % channels * height * width + row / channels,
-                    None => row,
-                };
-                for column in 0..outputs {
-                    out[row * outputs + column] = values[column * inputs + from];
-                }
-            }
-            out
-        }
-        _ => values,
     }
 }
 

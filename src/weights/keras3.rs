@@ -11,6 +11,7 @@ use std::path::Path;
 use super::hdf5_file::{Kind, Tensor, Text, Tree, corrupt, too_many};
 use super::keras::{qualify, without_number};
 use super::store::{Entry, Layout, MAX_ITEMS, Role, Store, StoreError, unreadable};
+use super::transform::RECURRENT_KERNEL;
 
 /// Groups that hold the layers of a model; the second name is Keras 2.12's.
 const CONTAINERS: [&str; 2] = ["layers", "_layer_checkpoint_dependencies"];
@@ -149,12 +150,18 @@ fn role(class: Option<&str>, position: &str, count: usize) -> Role {
         ("batch_normalization", 2) => &[Role::RunningMean, Role::RunningVariance],
         ("group_normalization" | "layer_normalization", 2) => &[Role::Gamma, Role::Beta],
         ("p_re_lu", 1) => &[Role::Alpha],
+        ("lstm" | "gru", 3) => &[Role::Weight, Role::Other(String::new()), Role::Bias],
         ("embedding", 1) => &[Role::Weight],
         ("dense" | "conv1d" | "conv2d" | "conv3d" | "depthwise_conv2d" | "conv2d_transpose", 1 | 2) => KERNEL,
         _ => &[],
     };
     let role = position.parse().ok().and_then(|position: usize| roles.get(position));
-    role.cloned().unwrap_or_else(|| Role::Other(format!("vars/{position}")))
+    // The state's weights have a name that no constant can hold.
+    let role = role.map(|role| match role {
+        Role::Other(_) => Role::Other(RECURRENT_KERNEL.into()),
+        role => role.clone(),
+    });
+    role.unwrap_or_else(|| Role::Other(format!("vars/{position}")))
 }
 
 const MEMBER: &str = "model.weights.h5";

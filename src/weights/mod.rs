@@ -11,3 +11,4 @@ pub mod save_neupy;
 pub mod store;
 #[cfg(test)]
 mod store_tests;
+mod transform;

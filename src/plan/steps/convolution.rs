@@ -7,7 +7,7 @@ use crate::kernels::view::Convolution;
 use crate::kernels::winograd::{Blocking, Tile};
 use crate::kernels::{conv_depthwise, conv_direct, conv_im2col, conv_pointwise, winograd};
 use crate::plan::Epilogue;
-use crate::plan::kernel::{Call, Inputs, RunFault, Sizes, StepKernel};
+use crate::plan::kernel::{Call, Inputs, RunFault, Sizes, StepKernel, keep_others};
 use serde::{Deserialize, Serialize};
 
 /// How a convolution is computed.
@@ -64,6 +64,36 @@ impl ConvolutionStep {
 
     fn pool(&self) -> Option<Pool> {
         self.epilogue.pool.then_some(Pool::Max2x2)
+    }
+
+    fn packed_len(&self) -> usize {
+        let conv = &self.geometry;
+        match &self.algorithm {
+            Algorithm::Im2col => conv_im2col::packed_len_weights(conv),
+            Algorithm::Pointwise => conv_pointwise::packed_len_weights(conv),
+            Algorithm::Direct => conv_direct::packed_len_weights(conv),
+            Algorithm::Depthwise => conv_depthwise::packed_len_weights(conv),
+            Algorithm::Winograd(blocking) => winograd::packed_len_weights(blocking.tile, conv),
+        }
+    }
+
+    /// Packs the weights; `flipped` has room for them where they are flipped before.
+    fn pack_weights<'a>(&self, mut weights: &'a [f32], packed: &mut [f32], flipped: &'a mut [f32], threads: &Threads) {
+        let conv = &self.geometry;
+        if let Some(forward) = &self.back {
+            let flipped = &mut flipped[..weights.len()];
+            flip_weights(forward, weights, flipped, threads);
+            weights = flipped;
+        }
+        match &self.algorithm {
+            Algorithm::Im2col => conv_im2col::pack_weights_into(conv, weights, packed, threads),
+            Algorithm::Pointwise => conv_pointwise::pack_weights_into(conv, weights, packed, threads),
+            Algorithm::Direct => conv_direct::pack_weights_into(conv, weights, packed, threads),
+            Algorithm::Depthwise => conv_depthwise::pack_weights_into(conv, weights, packed, threads),
+            Algorithm::Winograd(blocking) => {
+                winograd::pack_weights_into(blocking.tile, conv, weights, packed, threads);
+            }
+        }
     }
 
     /// Multiply-adds per image of the direct method.
@@ -135,15 +165,7 @@ impl StepKernel for ConvolutionStep {
     }
 
     fn constants(&self) -> Vec<usize> {
-        let conv = &self.geometry;
-        let weights = match &self.algorithm {
-            Algorithm::Im2col => conv_im2col::packed_len_weights(conv),
-            Algorithm::Pointwise => conv_pointwise::packed_len_weights(conv),
-            Algorithm::Direct => conv_direct::packed_len_weights(conv),
-            Algorithm::Depthwise => conv_depthwise::packed_len_weights(conv),
-            Algorithm::Winograd(blocking) => winograd::packed_len_weights(blocking.tile, conv),
-        };
-        std::iter::once(weights).chain(self.bias.then_some(conv.out_c)).collect()
+        std::iter::once(self.packed_len()).chain(self.bias.then_some(self.geometry.out_c)).collect()
     }
 
     fn packs(&self) -> bool {
@@ -151,22 +173,26 @@ impl StepKernel for ConvolutionStep {
     }
 
     fn pack(&self, mut parameters: Vec<Vec<f32>>) -> Vec<Vec<f32>> {
-        let conv = &self.geometry;
         if let Some(weights) = parameters.first_mut() {
-            if let Some(forward) = &self.back {
-                let mut flipped = vec![0.0; weights.len()];
-                flip_weights(forward, weights, &mut flipped, &Threads::new(1));
-                *weights = flipped;
-            }
-            *weights = match &self.algorithm {
-                Algorithm::Im2col => conv_im2col::pack_weights(conv, weights),
-                Algorithm::Pointwise => conv_pointwise::pack_weights(conv, weights),
-                Algorithm::Direct => conv_direct::pack_weights(conv, weights),
-                Algorithm::Depthwise => conv_depthwise::pack_weights(conv, weights),
-                Algorithm::Winograd(blocking) => winograd::pack_weights(blocking.tile, conv, weights),
-            };
+            let mut packed = vec![0.0; self.packed_len()];
+            let mut flipped = vec![0.0; self.pack_scratch_len()];
+            self.pack_weights(weights, &mut packed, &mut flipped, &Threads::new(1));
+            *weights = packed;
         }
         parameters
+    }
+
+    fn pack_into(&self, parameters: &[&[f32]], packed: &mut [f32], scratch: &mut [f32], threads: &Threads) {
+        if let Some(weights) = parameters.first() {
+            let packed = keep_others(parameters, self.packed_len(), packed);
+            self.pack_weights(weights, packed, scratch, threads);
+        }
+    }
+
+    fn pack_scratch_len(&self) -> usize {
+        self.back.map_or(0, |Convolution { window, in_c, out_c, groups }| {
+            window.kernel_h * window.kernel_w * in_c / groups.max(1) * out_c
+        })
     }
 
     fn scratch_len(&self, batch: usize, workers: usize) -> usize {

@@ -2,8 +2,9 @@
 
 use crate::kernels::activation::Activation;
 use crate::kernels::deconvolution::{Deconvolution, deconvolution, pack_deconvolution};
+use crate::kernels::threads::Threads;
 use crate::kernels::view::{Convolution, Window};
-use crate::plan::kernel::{Call, Inputs, RunFault, Sizes, StepKernel};
+use crate::plan::kernel::{Call, Inputs, RunFault, Sizes, StepKernel, keep_others};
 use serde::{Deserialize, Serialize};
 
 /// A transposed convolution with bias and activation.
@@ -76,6 +77,12 @@ impl StepKernel for DeconvolutionStep {
             *weights = packed;
         }
         parameters
+    }
+
+    fn pack_into(&self, parameters: &[&[f32]], packed: &mut [f32], _: &mut [f32], _: &Threads) {
+        if let Some(weights) = parameters.first() {
+            pack_deconvolution(weights, &self.forward, keep_others(parameters, self.weights(), packed));
+        }
     }
 
     fn arithmetic(&self) -> u64 {

@@ -2,18 +2,22 @@
 
 use crate::kernels::images::Images;
 use crate::kernels::softmax::softmax;
+use crate::kernels::threads::Threads;
 use crate::kernels::view::{View, ViewMut};
 use crate::kernels::{dense, dense_half};
 use crate::plan::Epilogue;
-use crate::plan::kernel::{Call, Inputs, RunFault, Sizes, StepKernel};
+use crate::plan::kernel::{Call, Inputs, RunFault, Sizes, StepKernel, keep_others};
 use serde::{Deserialize, Serialize};
 
 /// How weights stand in the artifact.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Storage {
+    /// In the kernel's panels.
     #[default]
-    F32,
-    /// The upper half of an f32, two in a word.
+    Packed,
+    /// As training changes them.
+    Raw,
+    /// In panels of bf16: the upper half of an f32, two in a word.
     Bf16,
 }
 
@@ -24,18 +28,18 @@ pub struct DenseStep {
     pub outputs: usize,
     pub bias: bool,
     pub epilogue: Epilogue,
-    #[serde(default, skip_serializing_if = "is_f32")]
+    #[serde(default, skip_serializing_if = "is_packed")]
     pub weights: Storage,
 }
 
-fn is_f32(weights: &Storage) -> bool {
-    *weights == Storage::F32
+fn is_packed(weights: &Storage) -> bool {
+    *weights == Storage::Packed
 }
 
 impl DenseStep {
     /// A dense layer.
     pub fn new(inputs: usize, outputs: usize, bias: bool, epilogue: Epilogue) -> Self {
-        Self { inputs, outputs, bias, epilogue, weights: Storage::F32 }
+        Self { inputs, outputs, bias, epilogue, weights: Storage::Packed }
     }
 }
 
@@ -48,11 +52,14 @@ impl StepKernel for DenseStep {
         let input = View { ld: inputs[0].image, ..inputs[0] };
         let out = ViewMut { data: &mut *data, ld: image, image };
         let activation = self.epilogue.activation;
-        let (rows, columns, weights) = (self.inputs, self.outputs, constants[0]);
+        let (inputs, outputs, weights) = (self.inputs, self.outputs, constants[0]);
         match self.weights {
-            Storage::F32 => dense::multiply(threads, batch, rows, columns, input, weights, bias, activation, out),
+            Storage::Packed => dense::multiply(threads, batch, inputs, outputs, input, weights, bias, activation, out),
+            Storage::Raw => {
+                dense::multiply_raw(threads, batch, inputs, outputs, input, weights, bias, activation, out, scratch);
+            }
             Storage::Bf16 => {
-                dense_half::multiply(threads, batch, rows, columns, input, weights, bias, activation, scratch, out);
+                dense_half::multiply(threads, batch, inputs, outputs, input, weights, bias, activation, scratch, out);
             }
         }
         if self.epilogue.softmax {
@@ -70,8 +77,10 @@ impl StepKernel for DenseStep {
         if self.epilogue.softmax {
             text += ", softmax";
         }
-        if self.weights == Storage::Bf16 {
-            text += ", weights in bf16";
+        match self.weights {
+            Storage::Packed => {}
+            Storage::Raw => text += ", weights as they stand",
+            Storage::Bf16 => text += ", weights in bf16",
         }
         text
     }
@@ -82,7 +91,8 @@ impl StepKernel for DenseStep {
 
     fn constants(&self) -> Vec<usize> {
         let mut list = vec![match self.weights {
-            Storage::F32 => dense::packed_len_weights(self.inputs, self.outputs),
+            Storage::Packed => dense::packed_len_weights(self.inputs, self.outputs),
+            Storage::Raw => self.inputs * self.outputs,
             Storage::Bf16 => dense_half::packed_len_weights(self.inputs, self.outputs),
         }];
         list.extend(self.bias.then_some(self.outputs));
@@ -90,22 +100,31 @@ impl StepKernel for DenseStep {
     }
 
     fn packs(&self) -> bool {
-        true
+        self.weights != Storage::Raw
     }
 
     fn pack(&self, mut parameters: Vec<Vec<f32>>) -> Vec<Vec<f32>> {
         if let Some(weights) = parameters.first_mut() {
-            *weights = match self.weights {
-                Storage::F32 => dense::pack_weights(self.inputs, self.outputs, weights),
-                Storage::Bf16 => dense_half::pack_weights(self.inputs, self.outputs, weights),
-            };
+            match self.weights {
+                Storage::Packed => *weights = dense::pack_weights(self.inputs, self.outputs, weights),
+                Storage::Raw => {}
+                Storage::Bf16 => *weights = dense_half::pack_weights(self.inputs, self.outputs, weights),
+            }
         }
         parameters
     }
 
-    fn scratch_len(&self, _: usize, workers: usize) -> usize {
+    fn pack_into(&self, parameters: &[&[f32]], packed: &mut [f32], _: &mut [f32], threads: &Threads) {
+        if let Some(weights) = parameters.first() {
+            let packed = keep_others(parameters, dense::packed_len_weights(self.inputs, self.outputs), packed);
+            dense::pack_weights_into(self.inputs, self.outputs, weights, packed, threads);
+        }
+    }
+
+    fn scratch_len(&self, batch: usize, workers: usize) -> usize {
         match self.weights {
-            Storage::F32 => 0,
+            Storage::Packed => 0,
+            Storage::Raw => dense::raw_scratch_len(batch, self.inputs, self.outputs),
             Storage::Bf16 => dense_half::scratch_len(workers),
         }
     }

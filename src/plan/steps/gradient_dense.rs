@@ -2,8 +2,9 @@
 
 use crate::kernels::batch_norm::{batch_scratch_len, channel_sums};
 use crate::kernels::gemm::{self, Operand, Product};
+use crate::kernels::gradient_narrow::{is_narrow, weight_gradient};
 use crate::kernels::images::Images;
-use crate::kernels::view::ViewMut;
+use crate::kernels::view::{View, ViewMut};
 use crate::plan::kernel::{Call, Inputs, RunFault, Sizes, StepKernel};
 use serde::{Deserialize, Serialize};
 
@@ -65,6 +66,11 @@ impl DenseWeightGradientStep {
 
 impl StepKernel for DenseWeightGradientStep {
     fn run(&self, call: Call<'_>) -> Result<(), RunFault> {
+        if is_narrow(self.outputs) {
+            let [x, dy] = [0, 1].map(|index: usize| View { ld: call.inputs[index].image, ..call.inputs[index] });
+            weight_gradient(call.threads, (call.batch, self.inputs, self.outputs), x, dy, call.output.data);
+            return Ok(());
+        }
         let x = Operand { data: call.inputs[0].data, ld: call.inputs[0].image, transposed: true };
         let dy = Operand { data: call.inputs[1].data, ld: call.inputs[1].image, transposed: false };
         let out = ViewMut { data: call.output.data, ld: self.outputs, image: self.inputs * self.outputs };
@@ -84,7 +90,7 @@ impl StepKernel for DenseWeightGradientStep {
     }
 
     fn scratch_len(&self, batch: usize, _: usize) -> usize {
-        self.product(batch).scratch_len()
+        if is_narrow(self.outputs) { 0 } else { self.product(batch).scratch_len() }
     }
 
     fn arithmetic(&self) -> u64 {

@@ -10,6 +10,7 @@ pub mod gradient_merge;
 pub mod gradient_norm;
 pub mod gradient_pointwise;
 pub mod gradient_pool;
+pub mod gradient_recurrent;
 pub mod merge;
 pub mod movement;
 pub mod noise;

@@ -18,7 +18,7 @@ pub struct Sequence {
 }
 
 impl Sequence {
-    fn recurrence(&self, n: usize) -> Recurrence {
+    pub(super) fn recurrence(&self, n: usize) -> Recurrence {
         let Sequence { steps, features, units, only_final, backwards } = *self;
         Recurrence { n, steps, features, units, only_final, backwards }
     }
@@ -53,18 +53,25 @@ pub struct LstmStep {
     pub peepholes: bool,
 }
 
-impl StepKernel for LstmStep {
-    fn run(&self, call: Call<'_>) -> Result<(), RunFault> {
-        let [input_weights, hidden_weights, biases, cell_init, hidden_init, peepholes @ ..] = call.constants else {
+impl LstmStep {
+    /// The layer with these parameters.
+    pub(super) fn layer<'a>(&self, constants: &[&'a [f32]]) -> Result<Lstm<'a>, RunFault> {
+        let &[input_weights, hidden_weights, biases, cell_init, hidden_init, ref peepholes @ ..] = constants else {
             return Err(RunFault("a recurrent layer lacks constants".into()));
         };
-        let peepholes = match peepholes {
-            [to_in, to_forget, to_out] => Some([*to_in, *to_forget, *to_out]),
+        let peepholes = match *peepholes {
+            [to_in, to_forget, to_out] => Some([to_in, to_forget, to_out]),
             _ => None,
         };
         let (gates, cell) = (Activation::Sigmoid, Activation::Tanh);
-        let layer = Lstm { input_weights, hidden_weights, biases, cell_init, hidden_init, peepholes, gates, cell };
-        lstm(call.inputs[0], call.output, &self.sequence.recurrence(call.batch), &layer, call.scratch, call.threads);
+        Ok(Lstm { input_weights, hidden_weights, biases, cell_init, hidden_init, peepholes, gates, cell })
+    }
+}
+
+impl StepKernel for LstmStep {
+    fn run(&self, call: Call<'_>) -> Result<(), RunFault> {
+        let (size, layer) = (self.sequence.recurrence(call.batch), self.layer(call.constants)?);
+        lstm(call.inputs[0], call.output, &size, &layer, call.scratch, call.threads);
         Ok(())
     }
 
@@ -98,14 +105,21 @@ pub struct GruStep {
     pub sequence: Sequence,
 }
 
-impl StepKernel for GruStep {
-    fn run(&self, call: Call<'_>) -> Result<(), RunFault> {
-        let [input_weights, hidden_weights, biases, hidden_init] = call.constants else {
+impl GruStep {
+    /// The layer with these parameters.
+    pub(super) fn layer<'a>(&self, constants: &[&'a [f32]]) -> Result<Gru<'a>, RunFault> {
+        let &[input_weights, hidden_weights, biases, hidden_init] = constants else {
             return Err(RunFault("a recurrent layer lacks constants".into()));
         };
         let (gates, hidden) = (Activation::Sigmoid, Activation::Tanh);
-        let layer = Gru { input_weights, hidden_weights, biases, hidden_init, gates, hidden };
-        gru(call.inputs[0], call.output, &self.sequence.recurrence(call.batch), &layer, call.scratch, call.threads);
+        Ok(Gru { input_weights, hidden_weights, biases, hidden_init, gates, hidden })
+    }
+}
+
+impl StepKernel for GruStep {
+    fn run(&self, call: Call<'_>) -> Result<(), RunFault> {
+        let (size, layer) = (self.sequence.recurrence(call.batch), self.layer(call.constants)?);
+        gru(call.inputs[0], call.output, &size, &layer, call.scratch, call.threads);
         Ok(())
     }
 

@@ -1,0 +1,41 @@
+//! What `netc check` costs: reading, expanding and proving nets of a thousand layers. `cargo bench --profile release --bench check`
+
+// The library links its BLAS through this crate.
+use blas_src as _;
+use netc::{check, elaborate};
+use std::hint::black_box;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+/// Checks of each net; the median is what is printed.
+const RUNS: usize = 51;
+
+/// A chain of a thousand layers, each of them written.
+fn chain() -> String {
+    format!("net chain = Input(32x32x3){}", " >> Conv(3x3, 8, padding=same)\n".repeat(999))
+}
+
+/// A residual network of a thousand layers, its block written once.
+fn residual() -> String {
+    "net residual = Input(32x32x16) >> repeat i in 1..=142 { block(\"b{i}\") }\n\
+     net block(id) = (Conv(3x3, 16, padding=same, bias=false) as \"{id}_1\" >> BatchNorm as \"{id}_2\" >> Relu \
+     >> Conv(3x3, 16, padding=same, bias=false) as \"{id}_3\" >> BatchNorm as \"{id}_4\" | Identity) >> Add >> Relu"
+        .to_string()
+}
+
+fn time(text: &str) -> Duration {
+    let start = Instant::now();
+    let spec = elaborate::load_text(Path::new("net.net"), black_box(text), &elaborate::project::from_disk);
+    let checked = check::check(&spec, None);
+    assert!(!checked.told.has_errors(), "the nets are right");
+    black_box(checked);
+    start.elapsed()
+}
+
+fn main() {
+    for (name, text) in [("chain of 1000 layers", chain()), ("residual network of 1000 layers", residual())] {
+        let mut times: Vec<Duration> = (0..RUNS).map(|_| time(&text)).collect();
+        times.sort_unstable();
+        println!("{name}: median {:.1?}, fastest {:.1?}", times[RUNS / 2], times[0]);
+    }
+}

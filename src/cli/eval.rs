@@ -1,0 +1,154 @@
+//! `netc eval`
+
+use super::build::{self, Choices};
+use super::measures::table;
+use super::{Done, Failed, Format, progress, report};
+use crate::artifact::Artifact;
+use crate::data::{Dataset, Policy, Samples};
+use crate::diagnostics::{Code, Diagnostic, suggest};
+use crate::runtime::{Session, threads};
+use crate::train::feed::{Feed, FeedError, run as run_batch};
+use crate::train::fit::{Outcome, Tally};
+use crate::train::record::{DataCounts, Machine, RunRecord};
+use crate::view;
+use crate::view::report::Mistake;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+#[derive(clap::Args, Debug)]
+pub struct Args {
+    /// An artifact, or a spec that is compiled first
+    model: String,
+    /// A folder with one folder of photos for each class
+    photos: PathBuf,
+    #[command(flatten)]
+    choices: Choices,
+    #[arg(long, value_enum, default_value = "text")]
+    format: Format,
+    /// Write a page with the confusion matrix and the worst mistakes as pictures
+    #[arg(long, value_name = "FILE")]
+    html: Option<PathBuf>,
+    /// Leave out photos that cannot be read
+    #[arg(long)]
+    skip: bool,
+    /// Images at a time
+    #[arg(long, default_value_t = 8)]
+    batch: usize,
+    /// Threads; default: all that the process may use
+    #[arg(long)]
+    threads: Option<usize>,
+}
+
+/// Most mistakes on a page.
+const MISTAKES: usize = 24;
+
+pub fn run(args: &Args) -> Done {
+    let artifact = Arc::new(build::open(&args.model, &args.choices)?);
+    let threads = args.threads.unwrap_or_else(threads::available).max(1);
+    let decoding = super::embed::decoding(&artifact)?;
+    let policy = if args.skip { Policy::Skip } else { Policy::Refuse };
+    let wrong = |code: Code, message: String| report::fail_with(Diagnostic::new(code, message));
+    let data = Dataset::images(&args.photos, policy).map_err(|fault| wrong(Code::Dataset, fault.to_string()))?;
+    let (labels, classes) = classes(&artifact, &data)?;
+    let Samples::Photos(paths) = &data.samples else { return Ok(()) };
+    let outputs = artifact.manifest.plan.outputs[0].len();
+    let mut tally = Tally::new(outputs, Some(&labels));
+    let mut session = Session::new(Arc::clone(&artifact), threads);
+    let mut feed = Feed::Photos { photos: paths.clone().into(), decoding, front: None };
+    let order: Vec<usize> = (0..paths.len()).collect();
+    let mut bar = progress::Bar::new("Evaluating");
+    let (mut losses, mut mistakes) = (0.0, Vec::new());
+    let result = feed.each::<FeedError>(&order, args.batch.max(1), 0, threads, |places, inputs| {
+        let predictions = run_batch(&mut session, places.len(), inputs)?.swap_remove(0);
+        tally.add(&predictions, Some(&classes[places.clone()]), &[]);
+        for (row, sample) in predictions.chunks_exact(outputs).zip(places.clone()) {
+            let (truth, (predicted, probability)) = (classes[sample], best(row));
+            let right = if outputs == 1 { if truth == 1 { row[0] } else { 1.0 - row[0] } } else { row[truth] };
+            losses -= f64::from(right.clamp(1e-7, 1.0)).ln();
+            if predicted != truth {
+                mistakes.push((sample, truth, predicted, probability));
+            }
+        }
+        bar.at(places.end, order.len());
+        Ok(())
+    });
+    bar.finish();
+    result.map_err(|fault| match fault {
+        FeedError::Photos(broken) => {
+            let lines: Vec<String> = broken.into_iter().map(|(_, reason)| reason).collect();
+            report::fail_with(Diagnostic::new(Code::Photo, lines.join("\n")))
+        }
+        FeedError::Run(fault) => wrong(Code::Array, fault.to_string()),
+    })?;
+    let Some(outcome) = tally.outcome(losses / paths.len().max(1) as f64) else { return Ok(()) };
+    if let (Some(path), Outcome::Classes(measures)) = (&args.html, &outcome) {
+        mistakes.sort_by(|a, b| b.3.total_cmp(&a.3).then(a.0.cmp(&b.0)));
+        let worst = mistakes.iter().take(MISTAKES).map(|&(sample, truth, predicted, probability)| Mistake {
+            path: paths[sample].clone(),
+            truth: labels[truth].clone(),
+            predicted: labels[predicted].clone(),
+            probability,
+        });
+        let record = RunRecord {
+            net: artifact.manifest.net.clone(),
+            summary: artifact.manifest.summary.clone(),
+            netc: env!("CARGO_PKG_VERSION").to_string(),
+            data: DataCounts { validation: paths.len() as u64, classes: labels.len() as u64, ..DataCounts::default() },
+            machine: Machine::this(threads),
+            stopped: Some(format!("evaluated on {}", args.photos.display())),
+            ..RunRecord::default()
+        };
+        let page = view::report::report(&record, Some(measures), &worst.collect::<Vec<_>>());
+        super::show::write_whole(path, page.as_bytes())?;
+    }
+    match (args.format, &outcome) {
+        (Format::Json, Outcome::Classes(measures)) => report::print(format!("{:#}\n", serde_json::json!(measures))),
+        (Format::Json, Outcome::Numbers(measures)) => report::print(format!("{:#}\n", serde_json::json!(measures))),
+        (Format::Text, outcome) => report::print(table(outcome, &args.photos.display().to_string())),
+    }
+    Ok(())
+}
+
+/// The class that a row says, and how sure it is.
+fn best(row: &[f32]) -> (usize, f32) {
+    match row {
+        &[one] => (usize::from(one >= 0.5), one.max(1.0 - one)),
+        _ => {
+            let first = row.iter().enumerate().max_by(|a, b| a.1.total_cmp(b.1).then(b.0.cmp(&a.0)));
+            first.map_or((0, 0.0), |(class, probability)| (class, *probability))
+        }
+    }
+}
+
+/// The labels of a net, and the class of each photo among them: by name, or in order where the net has no labels.
+fn classes(artifact: &Artifact, data: &Dataset) -> Result<(Vec<String>, Vec<usize>), Failed> {
+    let outputs = artifact.manifest.plan.outputs[0].len().max(2);
+    let found = data.classes.clone().unwrap_or_default();
+    let classes = data.targets.classes().unwrap_or_default();
+    let Some(labels) = artifact.manifest.labels.clone() else {
+        if found.len() != outputs {
+            return Err(report::fail_with(
+                Diagnostic::new(
+                    Code::Dataset,
+                    format!("the folder has {} classes, and the net has {outputs} outputs and no labels", found.len()),
+                )
+                .help("give the net `labels` in its spec"),
+            ));
+        }
+        return Ok((found, classes));
+    };
+    let mut places = Vec::with_capacity(found.len());
+    for name in &found {
+        match labels.iter().position(|label| label == name) {
+            Some(place) => places.push(place),
+            None => {
+                return Err(report::fail_with(
+                    Diagnostic::new(Code::Dataset, format!("the folder `{name}` is no class of the net"))
+                        .maybe_help(suggest::did_you_mean(name, labels.iter().map(String::as_str)))
+                        .help("folders are named like the net's labels: `netc inspect` shows them"),
+                ));
+            }
+        }
+    }
+    Ok((labels, classes.into_iter().map(|class| places[class]).collect()))
+}

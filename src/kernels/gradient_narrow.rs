@@ -1,0 +1,180 @@
+//! The gradient of a dense layer's weights where it has few outputs: the transposed x times dy, for which BLAS would read
+//! and pack more than it multiplies. Here x is read once, as it stands.
+
+// Loops over registers count with plain indices, which unroll; iterators over nested arrays do not always.
+#![allow(clippy::needless_range_loop)]
+
+use super::disjoint::{Grid, Scratch, share};
+use super::epilogue::check_view;
+use super::simd::{Kernel, Vector, prefetch};
+use super::simd_panel::PANEL;
+use super::threads::Threads;
+use super::view::View;
+
+/// Outputs, at most, for which this is the faster way.
+const MOST: usize = 24;
+/// Inputs of a task.
+const INPUTS: usize = 256;
+
+/// Whether a layer has so few outputs.
+pub fn is_narrow(outputs: usize) -> bool {
+    outputs <= MOST
+}
+
+/// `gradient` `(inputs, outputs)` = the transposed x `(rows, inputs)` times dy `(rows, outputs)`. Row r of the views begins
+/// at `r * ld`; their `image` is not looked at.
+///
+/// # Panics
+/// If a slice is too short for the sizes.
+pub fn weight_gradient(
+    threads: &Threads,
+    (rows, inputs, outputs): (usize, usize, usize),
+    x: View<'_>,
+    dy: View<'_>,
+    gradient: &mut [f32],
+) {
+    check_view("input", &x, 1, rows, inputs);
+    check_view("gradient of the output", &dy, 1, rows, outputs);
+    let gradient = &mut gradient[..inputs * outputs];
+    if gradient.is_empty() {
+        return;
+    }
+    share(threads, gradient, Grid::chunks(inputs * outputs, INPUTS * outputs), Scratch::none(), &|piece, out, _| {
+        let first = piece.inner * INPUTS;
+        let block = Block { rows, inputs: out.len() / outputs, outputs, x, first, dy, out };
+        // SAFETY: the views were checked to hold the rows and columns.
+        unsafe { threads.isa().dispatch(block) }
+    });
+}
+
+/// Some inputs' gradients.
+struct Block<'a> {
+    rows: usize,
+    inputs: usize,
+    outputs: usize,
+    x: View<'a>,
+    /// The first of the inputs.
+    first: usize,
+    dy: View<'a>,
+    out: &'a mut [f32],
+}
+
+impl Kernel for Block<'_> {
+    #[inline(always)]
+    unsafe fn run<V: Vector>(mut self) {
+        let mut input = 0;
+        // SAFETY: tiles cover inputs and outputs exactly.
+        unsafe {
+            while self.inputs - input >= 2 * V::LANES {
+                self.tiles::<V, 2>(input, V::LANES);
+                input += 2 * V::LANES;
+            }
+            while input < self.inputs {
+                let lanes = V::LANES.min(self.inputs - input);
+                self.tiles::<V, 1>(input, lanes);
+                input += lanes;
+            }
+        }
+    }
+}
+
+impl Block<'_> {
+    /// All outputs of `N` vectors' inputs, the last of them of so many lanes.
+    #[inline(always)]
+    unsafe fn tiles<V: Vector, const N: usize>(&mut self, input: usize, lanes: usize) {
+        let mut output = 0;
+        while output < self.outputs {
+            let left = self.outputs - output;
+            // SAFETY: as many outputs are left as each tile takes.
+            output += unsafe {
+                match left {
+                    10.. if V::TILE_ROWS >= 12 => self.tile::<V, 10, N>(input, output, lanes),
+                    8.. if V::TILE_ROWS >= 12 => self.tile::<V, 8, N>(input, output, lanes),
+                    5.. if V::TILE_ROWS >= 6 => self.tile::<V, 5, N>(input, output, lanes),
+                    3.. => self.tile::<V, 3, N>(input, output, lanes),
+                    2 => self.tile::<V, 2, N>(input, output, lanes),
+                    _ => self.tile::<V, 1, N>(input, output, lanes),
+                }
+            };
+        }
+    }
+
+    /// `R` outputs of `N` vectors' inputs: sums in registers, then stored across. Returns `R`.
+    #[inline(always)]
+    unsafe fn tile<V: Vector, const R: usize, const N: usize>(
+        &mut self,
+        input: usize,
+        output: usize,
+        lanes: usize,
+    ) -> usize {
+        let mut tile = [[0.0f32; 2 * PANEL]; R];
+        // SAFETY: rows, inputs and outputs are within the views, and the last vector has so many lanes.
+        unsafe {
+            let mut sums = [[V::splat(0.0); N]; R];
+            let mut x = self.x.data.as_ptr().add(self.first + input);
+            let mut dy = self.dy.data.as_ptr().add(output);
+            for _ in 0..self.rows {
+                let mut right = [V::splat(0.0); N];
+                for n in 0..N {
+                    let from = x.add(n * V::LANES);
+                    right[n] = if N == 1 { V::load_partial(from, lanes) } else { V::load(from) };
+                }
+                for r in 0..R {
+                    let left = V::splat(*dy.add(r));
+                    for n in 0..N {
+                        sums[r][n] = left.mul_add(right[n], sums[r][n]);
+                    }
+                }
+                for n in 0..N {
+                    prefetch(x.wrapping_add((N + n) * V::LANES));
+                }
+                (x, dy) = (x.wrapping_add(self.x.ld), dy.wrapping_add(self.dy.ld));
+            }
+            for r in 0..R {
+                for n in 0..N {
+                    sums[r][n].store(tile[r].as_mut_ptr().add(n * V::LANES));
+                }
+            }
+        }
+        let count = (N - 1) * V::LANES + lanes;
+        let rows = self.out[input * self.outputs..].chunks_exact_mut(self.outputs);
+        for (index, row) in rows.take(count).enumerate() {
+            for r in 0..R {
+                row[output + r] = tile[r][index];
+            }
+        }
+        R
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::conv_im2col::reference::noise;
+    use super::super::simd::Isa;
+    use super::*;
+
+    #[test]
+    fn sizes() {
+        for (rows, inputs, outputs) in [(1, 1, 1), (3, 31, 2), (128, 40, 10), (7, 600, 24), (5, 257, 9), (9, 70, 13)] {
+            let (ld, dy_ld) = (inputs + 3, outputs + 1);
+            let (x, dy) = (noise(rows * ld, 1), noise(rows * dy_ld, 2));
+            for isa in Isa::available() {
+                let run = |count| {
+                    let mut out = vec![f32::NAN; inputs * outputs];
+                    let (x, dy) = (View { data: &x, ld, image: 0 }, View { data: &dy, ld: dy_ld, image: 0 });
+                    weight_gradient(&Threads::with_isa(count, isa), (rows, inputs, outputs), x, dy, &mut out);
+                    out
+                };
+                let out = run(1);
+                assert!(out == run(2), "threads change the result");
+                for (place, found) in out.iter().enumerate() {
+                    let term = |row: usize| {
+                        f64::from(x[row * ld + place / outputs]) * f64::from(dy[row * dy_ld + place % outputs])
+                    };
+                    let expected: f64 = (0..rows).map(term).sum();
+                    assert!((f64::from(*found) - expected).abs() < 1e-5, "{isa:?} {rows}x{inputs}x{outputs}");
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,328 @@
+//! Training as a user runs it: recipes to weights, artifacts, records; the same bytes from the same seed, from any number
+//! of threads, and from a run that was killed and went on.
+
+use ndarray::{ArrayD, IxDyn};
+use netc::data::array_file;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+use std::time::Duration;
+use tempfile::TempDir;
+
+fn netc(folder: &Path, arguments: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_netc"))
+        .args(arguments)
+        .current_dir(folder)
+        .env("NETC_CACHE", folder.join("cache"))
+        .env_remove("RUST_BACKTRACE")
+        .output()
+        .expect("the program runs")
+}
+
+fn stderr(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+#[track_caller]
+fn done(output: &Output) -> String {
+    assert!(output.status.success(), "{}", stderr(output));
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+/// Small photos of two kinds: mostly red and mostly blue, with a pattern that differs from photo to photo.
+fn photos(folder: &Path, each: u32) {
+    for (name, channel) in [("red", 0), ("sea", 2)] {
+        let place = folder.join(name);
+        fs::create_dir_all(&place).expect("a folder");
+        for number in 0..each {
+            let picture = image::RgbImage::from_fn(20, 16, |x, y| {
+                let mut pixel =
+                    [(x * 7 + number * 13) as u8 % 90, (y * 11 + number * 5) as u8 % 90, (x + y) as u8 % 80];
+                pixel[channel] += 120;
+                image::Rgb(pixel)
+            });
+            picture.save(place.join(format!("{number}.png"))).expect("a photo");
+        }
+    }
+}
+
+/// A folder with photos and a net with a frozen front.
+fn project(recipe: &str) -> TempDir {
+    let folder = tempfile::tempdir().expect("a folder");
+    photos(&folder.path().join("photos"), 12);
+    let net =
+        "net kind = frozen(Input(8x8x3, image=Unit) >> Conv(3x3, 4) >> Relu >> Flatten) >> Dropout(0.2) >> Softmax(2)";
+    let data = if recipe.contains("data =") { "" } else { "data = images(\"photos\")\n" };
+    fs::write(folder.path().join("kind.net"), format!("{net}\n\ntrain kind {{\n{data}{recipe}\n}}\n")).expect("a spec");
+    folder
+}
+
+fn bytes(folder: &TempDir, name: &str) -> Vec<u8> {
+    fs::read(folder.path().join(name)).unwrap_or_else(|fault| panic!("{name}: {fault}"))
+}
+
+const RECIPE: &str =
+    "validation = split(0.25)\noptimizer = Adam(step=0.01)\nepochs = 12\nbatch = 5\nregularizer = l2(0.001)";
+
+#[test]
+fn a_recipe_becomes_weights_an_artifact_a_record_and_pages() {
+    let folder = project(RECIPE);
+    let table = done(&netc(folder.path(), &["train", "kind.net"]));
+    assert!(table.starts_with("validation: accuracy 100.00 %"), "{table}");
+    let record = String::from_utf8(bytes(&folder, "kind.run/run.yaml")).expect("text");
+    assert!(record.contains("stopped: all 12 epochs are done") && record.contains("- epoch: 12"), "{record}");
+    assert!(bytes(&folder, "kind.run/report.html").starts_with(b"<!DOCTYPE html>"));
+    assert!(bytes(&folder, "kind.run/curves.svg").starts_with(b"<svg"));
+    // The artifact knows the classes, and so does a build later on.
+    let guess = done(&netc(folder.path(), &["predict", "kind.netb", "photos/sea/3.png"]));
+    assert!(guess.lines().nth(1).is_some_and(|line| line.trim_start().starts_with("sea")), "{guess}");
+    let trained = bytes(&folder, "kind.netb");
+    let output = netc(folder.path(), &["build", "kind.net", "-o", "again.netb"]);
+    done(&output);
+    assert!(stderr(&output).contains("kind.h5"), "{}", stderr(&output));
+    assert_eq!(trained.len(), bytes(&folder, "again.netb").len());
+    let measures =
+        done(&netc(folder.path(), &["eval", "kind.netb", "photos", "--format", "json", "--html", "eval.html"]));
+    let measures: serde_json::Value = serde_json::from_str(&measures).expect("one JSON document");
+    assert_eq!(measures["accuracy"], 1.0);
+    assert_eq!(measures["confusion"][0], serde_json::json!([12, 0]));
+    assert!(bytes(&folder, "eval.html").len() > 1000);
+    // Without what training wrote, the head is untrained.
+    let fresh = netc(folder.path(), &["build", "kind.net", "--fresh"]);
+    assert_eq!(fresh.status.code(), Some(1));
+    assert!(stderr(&fresh).contains("kind.net"), "{}", stderr(&fresh));
+}
+
+#[test]
+fn the_same_seed_gives_the_same_bytes_for_any_number_of_threads_and_from_the_cache() {
+    let mut all = Vec::new();
+    for threads in ["1", "2", "3"] {
+        let folder = project(RECIPE);
+        done(&netc(folder.path(), &["train", "kind.net", "--threads", threads]));
+        all.push((bytes(&folder, "kind.h5"), bytes(&folder, "kind.netb")));
+        let again = netc(folder.path(), &["train", "kind.net", "--threads", threads]);
+        done(&again);
+        assert!(stderr(&again).contains("0 computed, 24 cached"), "{}", stderr(&again));
+        all.push((bytes(&folder, "kind.h5"), bytes(&folder, "kind.netb")));
+    }
+    assert!(all.windows(2).all(|pair| pair[0] == pair[1]), "a run differs from another");
+    let folder = project(&format!("{RECIPE}\nseed = 1"));
+    done(&netc(folder.path(), &["train", "kind.net"]));
+    assert!(bytes(&folder, "kind.h5") != all[0].0, "another seed gives other weights");
+}
+
+/// Kills a run again and again, and goes on each time.
+#[test]
+fn a_run_that_is_killed_goes_on_to_the_same_weights() {
+    let recipe = "validation = split(0.25)\noptimizer = Momentum(step=0.01)\nepochs = 400\nbatch = 3\naugment = flip";
+    let whole = project(recipe);
+    done(&netc(whole.path(), &["train", "kind.net"]));
+    let broken = project(recipe);
+    let mut arguments = vec!["train", "kind.net"];
+    let mut killed = 0;
+    for round in 0..60 {
+        let mut child = Command::new(env!("CARGO_BIN_EXE_netc"))
+            .args(&arguments)
+            .current_dir(broken.path())
+            .env("NETC_CACHE", broken.path().join("cache"))
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("the program runs");
+        // Later and later, so that the run comes to its end.
+        std::thread::sleep(Duration::from_millis(30 + 37 * round % 400 + 20 * round));
+        if child.try_wait().expect("a child").is_some_and(|status| status.success()) {
+            break;
+        }
+        child.kill().expect("a child");
+        child.wait().expect("a child");
+        killed += 1;
+        let began = broken.path().join("kind.run/checkpoint").exists();
+        arguments = if began { vec!["train", "kind.net", "--resume"] } else { vec!["train", "kind.net"] };
+    }
+    done(&netc(broken.path(), &["train", "kind.net", "--resume"]));
+    assert!(killed > 0, "nothing was killed");
+    assert!(bytes(&whole, "kind.h5") == bytes(&broken, "kind.h5"), "the weights differ after {killed} kills");
+    let left: Vec<PathBuf> =
+        fs::read_dir(broken.path()).expect("the folder").flatten().map(|entry| entry.path()).collect();
+    let half = left.iter().filter(|path| path.to_string_lossy().contains(".netc-")).count();
+    assert!(half <= killed, "{left:?}");
+}
+
+/// The seed document's way: features to a file, a head trained on them, and both joined.
+#[test]
+fn a_head_trained_on_features_is_joined_with_its_front() {
+    let folder = tempfile::tempdir().expect("a folder");
+    photos(&folder.path().join("photos"), 12);
+    let front = "net front = Input(8x8x3, image=Unit) >> Conv(3x3, 4) >> Relu >> Flatten\n";
+    let head = "net head = Input(144) >> Softmax(2) as species\n";
+    fs::write(folder.path().join("front.net"), front).expect("a spec");
+    let recipe =
+        "train head { data = arrays(\"embedded.h5\", x=\"embedded\", y=\"targets\"), epochs = 40, batch = 8 }\n";
+    fs::write(folder.path().join("head.net"), format!("{head}{recipe}")).expect("a spec");
+    let bird = format!(
+        "{front}{head}net bird = front >> head\nweights head = \"head.h5\"\nlabels bird = [\"red\", \"sea\"]\n"
+    );
+    fs::write(folder.path().join("bird.net"), bird).expect("a spec");
+    let embed = ["embed", "front.net", "photos", "-o", "embedded.h5", "--allow-untrained"];
+    let output = netc(folder.path(), &embed);
+    done(&output);
+    assert!(stderr(&output).contains("embedded (24, 144)"), "{}", stderr(&output));
+    let features = array_file::read(&folder.path().join("embedded.h5"), Some("embedded")).expect("features");
+    assert_eq!(features.shape(), [24, 144]);
+    let table = done(&netc(folder.path(), &["train", "head.net"]));
+    assert!(table.starts_with("training: accuracy 100.00 %"), "{table}");
+    let evaluated = done(&netc(folder.path(), &["eval", "bird.net", "photos", "--allow-untrained"]));
+    assert!(evaluated.starts_with("photos: accuracy 100.00 %"), "{evaluated}");
+}
+
+#[test]
+fn schedules_stops_and_weights_of_classes_act() {
+    let folder = project(
+        "validation = split(0.25)\nepochs = 300\nbatch = 6\nstop = early_stopping(patience=3, min_delta=0.02)\n\
+        optimizer = Momentum(step=0.05, nesterov=true, clip_norm=1)\nschedule = [warm_up(4), step_decay(50)]\nclass_weights = balanced\nmetrics = [accuracy, top5]",
+    );
+    done(&netc(folder.path(), &["train", "kind.net"]));
+    let record = String::from_utf8(bytes(&folder, "kind.run/run.yaml")).expect("text");
+    assert!(record.contains("stopped: the loss has not improved for 3 epochs"), "{record}");
+}
+
+#[test]
+fn keras_and_neupy_files_hold_the_same() {
+    let folder = project(RECIPE);
+    done(&netc(folder.path(), &["train", "kind.net"]));
+    let neupy = bytes(&folder, "kind.netb");
+    done(&netc(folder.path(), &["train", "kind.net", "--layout", "keras"]));
+    assert!(bytes(&folder, "kind.h5").starts_with(b"\x89HDF"));
+    // Digests of files differ; the constants and the plan do not.
+    let keras = bytes(&folder, "kind.netb");
+    assert_eq!(neupy.len(), keras.len());
+    assert!(neupy[neupy.len() / 2..] == keras[keras.len() / 2..]);
+}
+
+/// What `netc train` answers to a mistake.
+fn refused(recipe: &str, prepare: impl Fn(&Path), arguments: &[&str]) -> String {
+    let folder = project(recipe);
+    if recipe.is_empty() {
+        fs::write(folder.path().join("kind.h5"), "a file of the user's").expect("a file");
+    }
+    prepare(folder.path());
+    let output = netc(folder.path(), arguments);
+    assert_eq!(output.status.code(), Some(1), "{}", stderr(&output));
+    if recipe.is_empty() {
+        assert_eq!(bytes(&folder, "kind.h5"), b"a file of the user's");
+    }
+    let place = format!("{}/", folder.path().display());
+    // Lines of progress tell times.
+    let progress = |line: &&str| line.starts_with("   ") && line.trim_start().starts_with(|c: char| c.is_uppercase());
+    stderr(&output).replace(&place, "").lines().filter(|line| !progress(line)).collect::<Vec<_>>().join("\n")
+}
+
+#[test]
+fn mistakes_in_training_are_answered() {
+    let train = ["train", "kind.net"];
+    let spec = |text: &'static str| move |folder: &Path| fs::write(folder.join("kind.net"), text).expect("a spec");
+    let nothing = |_: &Path| {};
+    insta::assert_snapshot!("diverged", refused("optimizer = GradientDescent(step=3e38)\nepochs = 3", nothing, &train));
+    insta::assert_snapshot!("no_checkpoint", refused("epochs = 3", nothing, &["train", "kind.net", "--resume"]));
+    insta::assert_snapshot!(
+        "all_frozen",
+        refused(
+            "",
+            spec("net kind = frozen(Input(4) >> Softmax(2))\ntrain kind { data = arrays(x=\"x.npy\", y=\"y.npy\") }\n"),
+            &train
+        )
+    );
+    insta::assert_snapshot!("no_folder", refused("data = images(\"nowhere\")", nothing, &train));
+    insta::assert_snapshot!(
+        "other_classes",
+        refused("epochs = 1", |folder| photos_of_a_third_kind(&folder.join("photos")), &train)
+    );
+    insta::assert_snapshot!(
+        "broken_photo",
+        refused(
+            "epochs = 1",
+            |folder| fs::write(folder.join("photos/red/broken.png"), PNG_HEAD).expect("a file"),
+            &train
+        )
+    );
+    insta::assert_snapshot!(
+        "reads_what_it_would_write",
+        refused(
+            "",
+            spec("net kind = Input(4) >> Softmax(2)\ntrain kind { data = arrays(\"kind.h5\", x=\"x\", y=\"y\") }\n"),
+            &train
+        )
+    );
+    insta::assert_snapshot!("no_recipe", refused("", spec("net kind = Input(4) >> Softmax(2)\n"), &train));
+}
+
+/// The beginning of a PNG, and no more.
+const PNG_HEAD: [u8; 16] = *b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR";
+
+fn photos_of_a_third_kind(folder: &Path) {
+    fs::create_dir(folder.join("green")).expect("a folder");
+    fs::copy(folder.join("red/0.png"), folder.join("green/0.png")).expect("a photo");
+}
+
+#[test]
+fn a_broken_photo_is_skipped_where_the_recipe_says_so() {
+    let folder = project("data = images(\"photos\", unreadable=skip)\nepochs = 2");
+    fs::write(folder.path().join("photos/red/broken.png"), PNG_HEAD).expect("a file");
+    let output = netc(folder.path(), &["train", "kind.net"]);
+    done(&output);
+    let record = String::from_utf8(bytes(&folder, "kind.run/run.yaml")).expect("text");
+    assert!(record.contains("training: 24") && record.contains("skipped: 1"), "{record}");
+}
+
+#[test]
+fn folders_with_other_names_than_the_labels_are_taken_in_order_with_a_lint() {
+    let folder = project("epochs = 1");
+    let spec = folder.path().join("kind.net");
+    let text = fs::read_to_string(&spec).expect("the spec") + "labels kind = [\"warm\", \"cold\"]\n";
+    fs::write(&spec, text).expect("a spec");
+    let output = netc(folder.path(), &["train", "kind.net"]);
+    done(&output);
+    assert!(stderr(&output).contains("warning[W1010]"), "{}", stderr(&output));
+}
+
+/// Lists of photos, and arrays with one-hot targets, train as folders do.
+#[test]
+fn lists_and_arrays_are_data_too() {
+    let folder = project("data = csv(\"list.csv\")\nepochs = 8\nbatch = 5\noptimizer = Adam(step=0.01)");
+    let mut list = String::from("path,label\n");
+    for kind in ["red", "sea"] {
+        (0..12).for_each(|number| list += &format!("photos/{kind}/{number}.png,{kind}\n"));
+    }
+    fs::write(folder.path().join("list.csv"), list).expect("a list");
+    let table = done(&netc(folder.path(), &["train", "kind.net"]));
+    assert!(table.starts_with("training: accuracy 100.00 %"), "{table}");
+    let values = |shape: &[usize], f: &dyn Fn(usize) -> f32| {
+        let len = shape.iter().product();
+        ArrayD::from_shape_vec(IxDyn(shape), (0..len).map(f).collect::<Vec<f32>>()).expect("an array")
+    };
+    let x = values(&[30, 3], &|at| ((at * 37) % 17) as f32 / 8.0 - 1.0);
+    let y = values(&[30, 1], &|row| 0.5 * x[[row, 0]] - 2.0 * x[[row, 1]] + 0.25);
+    array_file::write(&folder.path().join("x.npy"), &[("x", x.view())]).expect("a file");
+    array_file::write(&folder.path().join("y.npy"), &[("y", y.view())]).expect("a file");
+    let line = "net line = Input(3) >> Dense(1)\ntrain line { data = arrays(x=\"x.npy\", y=\"y.npy\"), epochs = 300, batch = 10, optimizer = Momentum(step=0.05) }\n";
+    fs::write(folder.path().join("line.net"), line).expect("a spec");
+    let table = done(&netc(folder.path(), &["train", "line.net"]));
+    assert!(table.contains("r2 1.0000"), "{table}");
+}
+
+/// The demonstration that ships: real photos under a real pretrained front.
+#[test]
+fn the_shipped_demonstration_learns() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let specs = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("specs");
+    fs::copy(specs.join("clothing.net"), folder.path().join("clothing.net")).expect("the spec");
+    // What a spec names beside it is read from where it stands; what training writes goes beside the copy.
+    #[cfg(unix)]
+    std::os::unix::fs::symlink(specs.join("samples"), folder.path().join("samples")).expect("a link");
+    done(&netc(folder.path(), &["train", "clothing.net"]));
+    let measures = done(&netc(folder.path(), &["eval", "clothing.netb", "samples/clothing/test", "--format", "json"]));
+    let measures: serde_json::Value = serde_json::from_str(&measures).expect("one JSON document");
+    // Ten kinds by chance are a tenth; with random weights in front about three tenths.
+    assert!(measures["accuracy"].as_f64().expect("a share") > 0.45, "{measures:#}");
+}

@@ -49,6 +49,9 @@ pub struct Manifest {
     pub inputs: Vec<(String, String)>,
     /// Layers whose parameters nothing has trained.
     pub untrained: Vec<String>,
+    /// The machine that its algorithms were measured on; none where a cost model chose them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tuned: Option<String>,
     /// CRC-32 of each block of the constants.
     pub blocks: Vec<u32>,
 }
@@ -66,6 +69,7 @@ impl Manifest {
             source: String::new(),
             inputs: Vec::new(),
             untrained: Vec::new(),
+            tuned: None,
             blocks: Vec::new(),
         }
     }

@@ -6,11 +6,12 @@ use crate::elaborate::Spec;
 use crate::elaborate::project::near_file;
 use crate::elaborate::requests::LabelsRequest;
 use crate::graph::{Graph, Parameter, ParameterId, reference};
-use crate::lower::{self, Compiled, Options};
+use crate::lower::fit::lower_within;
+use crate::lower::{self, Compiled, Options, Settled};
 use crate::ops::input::Input;
 use crate::ops::preprocessing::Preprocessing;
 use crate::optimize::optimize;
-use crate::plan::StepKernel;
+use crate::plan::{Plan, StepKernel};
 use crate::weights::bind::{self, Bindings, Report};
 use crate::weights::store::StoreError;
 use std::collections::BTreeMap;
@@ -35,6 +36,10 @@ pub struct BuildOptions {
     pub exact: bool,
     /// What `netc train` has written is not bound.
     pub fresh: bool,
+    /// Bytes that [`Plan::memory`] may be.
+    pub max_memory: Option<u64>,
+    /// The weights of dense layers stand in bf16.
+    pub half_weights: bool,
 }
 
 /// The weights that training has written for a net, where its spec has a recipe and names no other file for it.
@@ -54,6 +59,8 @@ pub struct Build {
     pub compiled: Compiled,
     pub bindings: Bindings,
     pub labels: Option<Vec<String>>,
+    /// The machine that it is tuned for.
+    tuned: Option<String>,
     source: String,
     files: Vec<PathBuf>,
 }
@@ -101,6 +108,20 @@ pub fn plan_text(graph: Graph, exact: bool) -> Result<String> {
     Ok(lower::lower(&optimize(graph), Options::inference(exact))?.plan.to_string())
 }
 
+/// The plan of a graph as a build would make it, which needs no weights.
+pub fn plan(graph: Graph, options: &BuildOptions) -> Result<Plan> {
+    Ok(planned(&optimize(graph), options, None)?.plan)
+}
+
+/// Lowers a fused graph as the options say.
+fn planned(fused: &Graph, options: &BuildOptions, settled: Option<&Settled>) -> Result<Compiled> {
+    let lowering = Options { settled, half: options.half_weights, ..Options::inference(options.exact) };
+    match options.max_memory {
+        Some(most) => lower_within(fused, lowering, most),
+        None => lower::lower(fused, lowering),
+    }
+}
+
 /// Binds, optimises and lowers a net.
 pub fn build(spec: &Spec, options: &BuildOptions) -> Result<(Build, Diagnostics)> {
     let (graph, mut told) = graph(spec, options.net.as_deref())?;
@@ -126,8 +147,7 @@ pub fn build(spec: &Spec, options: &BuildOptions) -> Result<(Build, Diagnostics)
         }
     };
     let fused = optimize(graph.clone());
-    let compiled =
-        lower::lower(&fused, Options::inference(options.exact)).and_then(|compiled| checked(&graph, compiled));
+    let compiled = planned(&fused, options, None).and_then(|compiled| checked(&graph, compiled));
     let (bindings, compiled) = match (bound, compiled) {
         (Ok((bindings, more)), Ok(compiled)) if !faults.has_errors() => {
             told.extend(more);
@@ -147,7 +167,7 @@ pub fn build(spec: &Spec, options: &BuildOptions) -> Result<(Build, Diagnostics)
         return Err(untrained(&graph, &bindings.report).into());
     }
     let source = spec.sources.file(spec.root()).text.clone();
-    Ok((Build { graph, fused, compiled, bindings, labels, source, files }, told))
+    Ok((Build { graph, fused, compiled, bindings, labels, tuned: None, source, files }, told))
 }
 
 /// A plan whose outputs have the names that the net's layers have, and that an artifact's reader will take.
@@ -243,6 +263,16 @@ impl Build {
         writer.finish(path, manifest).map_err(|fault| cannot(&fault))
     }
 
+    /// Plans anew with settled algorithms, which were measured on `machine`.
+    ///
+    /// # Errors
+    /// Where no such plan fits the memory that the options allow.
+    pub fn plan_again(&mut self, options: &BuildOptions, settled: &Settled, machine: String) -> Result<()> {
+        self.compiled = checked(&self.graph, planned(&self.fused, options, Some(settled))?)?;
+        self.tuned = Some(machine);
+        Ok(())
+    }
+
     /// The artifact without a file, for a net that is used at once.
     pub fn in_memory(&self) -> Result<Artifact> {
         let told = |fault: ConstantFault| fault.told(Path::new("the memory"));
@@ -270,6 +300,7 @@ impl Build {
             source: self.source.clone(),
             inputs,
             untrained: self.bindings.report.untrained_layers.clone(),
+            tuned: self.tuned.clone(),
             blocks: Vec::new(),
         })
     }

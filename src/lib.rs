@@ -10,7 +10,7 @@
 //! [`optimize::optimize`], [`lower::lower`], [`compile::Build::write`], [`artifact::Artifact::open`], [`runtime::Session::run`].
 //! [`compile::build`] goes the whole road. Each type has a deterministic text form, which `netc build --emit` prints.
 //!
-//! A room uses only rooms below it: `cli`, `lsp`, `view`, `expect`, `check`, `verify`, `train`, `compile`, `data`, `runtime`, `artifact`, `lower`,
+//! A room uses only rooms below it: `cli`, `lsp`, `view`, `expect`, `check`, `verify`, `train`, `tuning`, `compile`, `data`, `runtime`, `artifact`, `lower`,
 //! `optimize`, `weights`, `elaborate`, `syntax`, `ops`, `graph`, `plan`, `kernels`, `diagnostics`, `source` and `tensor`.
 //!
 //! ```no_run
@@ -48,6 +48,7 @@ pub mod source;
 pub mod syntax;
 pub mod tensor;
 pub mod train;
+pub mod tuning;
 pub mod verify;
 pub mod view;
 pub mod weights;

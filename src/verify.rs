@@ -1,14 +1,18 @@
 //! A compiled net beside the f64 reference of the graph as it was written.
 
-use crate::compile::Build;
+use crate::artifact::Artifact;
+use crate::compile::{self, Build, Values};
 use crate::diagnostics::{Code, Diagnostic, Diagnostics, Result};
 use crate::graph::{Graph, Initializer, NodeId, reference};
+use crate::plan::{Plan, Port};
 use crate::runtime::Session;
 use ndarray::{ArrayD, IxDyn};
 use std::sync::Arc;
 
 /// The largest error that is fine, as a share of the output's range.
 pub const TOLERANCE: f64 = 1e-4;
+/// The same where weights stand in bf16, which has 8 bits of precision.
+pub const HALF_TOLERANCE: f64 = 2e-2;
 
 /// How far one output is from its reference.
 #[derive(Clone, Debug, PartialEq)]
@@ -29,23 +33,8 @@ pub fn verify(build: &Build, batch: usize, threads: usize) -> Result<Vec<Deviati
     let failed = |message: String| Diagnostics::from(Diagnostic::new(Code::Deviation, message));
     let artifact = Arc::new(build.in_memory()?);
     let plan = &artifact.manifest.plan;
-    let normal = Initializer::Normal { mean: 0.0, std: 1.0 };
-    let inputs: Vec<Vec<f32>> = plan
-        .inputs
-        .iter()
-        .zip(build.graph.inputs())
-        .map(|(port, id)| {
-            let kind = index_bound(&build.graph, id)
-                .map_or(normal, |bound| Initializer::Uniform { min: 0.0, max: bound as f64 });
-            kind.sample(&[batch * port.len()], &port.name, 1)
-        })
-        .collect();
-    let mut outputs: Vec<Vec<f32>> = plan.outputs.iter().map(|port| vec![0.0; port.len() * batch]).collect();
-    let slices: Vec<&[f32]> = inputs.iter().map(Vec::as_slice).collect();
-    let mut room: Vec<&mut [f32]> = outputs.iter_mut().map(Vec::as_mut_slice).collect();
-    Session::new(artifact.clone(), threads)
-        .run(batch, &slices, &mut room)
-        .map_err(|fault| failed(fault.to_string()))?;
+    let inputs = probe(build, plan, batch);
+    let outputs = run(&artifact, &inputs, batch, threads)?;
     let mut arrays = Vec::with_capacity(inputs.len());
     for (values, port) in inputs.iter().zip(&plan.inputs) {
         let shape: Vec<usize> = std::iter::once(batch).chain(port.sizes.iter().copied()).collect();
@@ -65,6 +54,44 @@ pub fn verify(build: &Build, batch: usize, threads: usize) -> Result<Vec<Deviati
     }
     let compared = plan.outputs.iter().zip(&outputs).zip(&wanted);
     Ok(compared.map(|((port, found), wanted)| deviation(&port.name, found, wanted, batch)).collect())
+}
+
+/// How far a build is from the same net with all weights in f32: plans beside each other, on one such batch.
+///
+/// # Errors
+/// Where weights cannot be read or a plan cannot run.
+pub fn beside_f32(build: &Build, batch: usize, threads: usize) -> Result<Vec<Deviation>> {
+    // One after the other, so that the constants of both are never in memory together.
+    let values = Values { graph: &build.graph, bindings: &build.bindings };
+    let inputs = probe(build, &build.compiled.plan, batch);
+    let wanted = run(&compile::in_memory(&build.graph, &values)?, &inputs, batch, threads)?;
+    let found = run(&Arc::new(build.in_memory()?), &inputs, batch, threads)?;
+    let compared = build.compiled.plan.outputs.iter().zip(&found).zip(wanted);
+    let wide = |values: Vec<f32>| ArrayD::from_shape_fn(IxDyn(&[values.len()]), |at| f64::from(values[at[0]]));
+    Ok(compared.map(|((port, found), wanted)| deviation(&port.name, found, &wide(wanted), batch)).collect())
+}
+
+/// Inputs from a normal distribution with a fixed seed; indices where a table is looked up.
+fn probe(build: &Build, plan: &Plan, batch: usize) -> Vec<Vec<f32>> {
+    let normal = Initializer::Normal { mean: 0.0, std: 1.0 };
+    let ports = plan.inputs.iter().zip(build.graph.inputs());
+    let values = |(port, id): (&Port, NodeId)| {
+        let bound = index_bound(&build.graph, id);
+        let kind = bound.map_or(normal, |bound| Initializer::Uniform { min: 0.0, max: bound as f64 });
+        kind.sample(&[batch * port.len()], &port.name, 1)
+    };
+    ports.map(values).collect()
+}
+
+fn run(artifact: &Arc<Artifact>, inputs: &[Vec<f32>], batch: usize, threads: usize) -> Result<Vec<Vec<f32>>> {
+    let plan = &artifact.manifest.plan;
+    let mut outputs: Vec<Vec<f32>> = plan.outputs.iter().map(|port| vec![0.0; port.len() * batch]).collect();
+    let slices: Vec<&[f32]> = inputs.iter().map(Vec::as_slice).collect();
+    let mut room: Vec<&mut [f32]> = outputs.iter_mut().map(Vec::as_mut_slice).collect();
+    Session::new(artifact.clone(), threads)
+        .run(batch, &slices, &mut room)
+        .map_err(|fault| Diagnostics::from(Diagnostic::new(Code::Deviation, fault.to_string())))?;
+    Ok(outputs)
 }
 
 /// How many rows the table has that an input's values are indices of.

@@ -242,7 +242,7 @@ fn mistakes_in_training_are_answered() {
         "broken_photo",
         refused(
             "epochs = 1",
-            |folder| fs::write(folder.join("photos/red/broken.png"), &PNG_HEAD).expect("a file"),
+            |folder| fs::write(folder.join("photos/red/broken.png"), PNG_HEAD).expect("a file"),
             &train
         )
     );

@@ -292,7 +292,7 @@ class Trainer(Peer):
         self.peer, self.times = name, []
         if name == "netc":
             weights = [args.kit / "models/vgg16.h5"] * (args.train != "head")
-            command = ["cargo", "bench", "--quiet", "--bench", "train", "--", args.train, str(args.batch), str(threads), *weights]
+            command = ["cargo", "bench", "--profile", "release", "--quiet", "--bench", "train", "--", args.train, str(args.batch), str(threads), *weights]
         else:
             command = [args.python, args.kit / "bench_train.py", args.train, str(args.batch), "--worker", name,
                        "--models", args.kit / "models"]

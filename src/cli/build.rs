@@ -2,13 +2,15 @@
 
 use super::{Done, report};
 use crate::compile::{self, BuildOptions};
-use crate::diagnostics::{Code, Diagnostic, counted};
+use crate::diagnostics::{Code, Diagnostic, counted, suggest};
 use crate::elaborate::Spec;
-use crate::syntax;
+use crate::plan::steps::convolution::Algorithm;
+use crate::runtime::threads;
 use crate::weights::bind::{Report, millions, shortened};
+use crate::{lower, syntax, tuning, verify};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// What decides a build, besides its spec; `predict` takes the same.
 #[derive(clap::Args, Clone, Debug)]
@@ -28,6 +30,39 @@ pub struct Choices {
     /// Do not bind what `netc train` has written (NAME.h5 beside the spec)
     #[arg(long)]
     pub fresh: bool,
+    /// Bytes that constants, arena and scratch may take, such as 512M: for 8 images at a time on 4 threads
+    #[arg(long, value_name = "BYTES", value_parser = byte_count)]
+    pub max_memory: Option<u64>,
+    /// How weights are stored
+    #[arg(long, value_enum, default_value = "f32")]
+    pub precision: Precision,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum Precision {
+    F32,
+    /// Dense weights in bf16, half the size; arithmetic stays f32
+    Bf16Weights,
+}
+
+/// A number of bytes: `1000000`, `512M` and `512MiB` (powers of 1024), `512MB` (powers of 1000).
+fn byte_count(text: &str) -> Result<u64, String> {
+    let end = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
+    let (number, unit) = text.split_at(end);
+    let factor = match unit.to_ascii_lowercase().as_str() {
+        "" | "b" => Some(1.0),
+        "k" | "kib" => Some(1024f64),
+        "m" | "mib" => Some(1024f64.powi(2)),
+        "g" | "gib" => Some(1024f64.powi(3)),
+        "kb" => Some(1e3),
+        "mb" => Some(1e6),
+        "gb" => Some(1e9),
+        _ => None,
+    };
+    match (number.parse::<f64>(), factor) {
+        (Ok(number), Some(factor)) if number.is_finite() => Ok((number * factor) as u64),
+        _ => Err("write a number of bytes, such as 400000000, 512M or 1.5G".into()),
+    }
 }
 
 pub fn net_and_file(text: &str) -> Result<(String, PathBuf), String> {
@@ -46,6 +81,8 @@ impl Choices {
             allow_missing: false,
             exact: self.exact,
             fresh: self.fresh,
+            max_memory: self.max_memory,
+            half_weights: self.precision == Precision::Bf16Weights,
         }
     }
 }
@@ -76,13 +113,20 @@ pub struct Args {
     /// Print a stage as text instead of writing an artifact
     #[arg(long, value_enum, value_name = "STAGE")]
     emit: Option<Stage>,
+    /// Print what could compute a step, the estimated costs and the choice, instead of writing an artifact
+    #[arg(long, value_name = "STEP", conflicts_with = "emit")]
+    why: Option<String>,
+    /// Measure on this machine what computes each convolution best; the results are kept for later builds
+    #[arg(long, conflicts_with_all = ["emit", "why"])]
+    tune: bool,
 }
 
 pub fn run(args: &Args) -> Done {
     let spec = report::load(&args.spec)?;
-    match args.emit {
-        Some(stage) => emit(&spec, stage, &args.choices),
-        None => build(&spec, args),
+    match (args.emit, &args.why) {
+        (Some(stage), _) => emit(&spec, stage, &args.choices),
+        (None, Some(step)) => why(&spec, step, &args.choices),
+        (None, None) => build(&spec, args),
     }
 }
 
@@ -98,7 +142,7 @@ fn emit(spec: &Spec, stage: Stage, choices: &Choices) -> Done {
         Stage::Graph => graph()?.to_string(),
         Stage::Fused => compile::fused_text(graph()?),
         Stage::Plan => {
-            compile::plan_text(graph()?, options.exact).map_err(|faults| report::fail(&faults, &spec.sources))?
+            compile::plan(graph()?, &options).map_err(|faults| report::fail(&faults, &spec.sources))?.to_string()
         }
         Stage::Weights => {
             let options = BuildOptions { allow_untrained: true, ..options.clone() };
@@ -109,12 +153,61 @@ fn emit(spec: &Spec, stage: Stage, choices: &Choices) -> Done {
     Ok(())
 }
 
+fn why(spec: &Spec, step: &str, choices: &Choices) -> Done {
+    let options = choices.options();
+    let graph = report::settle(compile::graph(spec, options.net.as_deref()), &spec.sources)?;
+    let plan = compile::plan(graph, &options).map_err(|faults| report::fail(&faults, &spec.sources))?;
+    let Some(text) = lower::why(&plan, step, options.exact) else {
+        let names: Vec<&str> = plan.steps.iter().map(|step| step.name.as_str()).collect();
+        let message = format!("no step of `{}` has the name `{step}`", plan.name);
+        return Err(report::fail_with(
+            Diagnostic::new(Code::UnknownName, message)
+                .maybe_help(suggest::did_you_mean(step, names.iter().copied()))
+                .note(format!("its steps are {}", names.join(", "))),
+        ));
+    };
+    report::print(text);
+    Ok(())
+}
+
+/// Tunes a build for this machine, with what earlier builds have measured.
+fn tune(build: &mut compile::Build, options: &BuildOptions, spec: &Spec) -> Done {
+    let threads = threads::available();
+    let machine = tuning::machine(threads);
+    let cache = tuning::cache_file(&machine);
+    let mut settled = cache.as_deref().map(tuning::read).unwrap_or_default();
+    let known = settled.clone();
+    let mut told = |step: &str, algorithm: &Algorithm, time: Duration| {
+        report::line("Tuning", format!("{step}  {algorithm}, {:.3} ms per image", time.as_secs_f64() * 1e3));
+    };
+    tuning::tuned(build, options, threads, &mut settled, &mut told)
+        .map_err(|faults| report::fail(&faults, &spec.sources))?;
+    // A cache that cannot be kept costs time at the next build and nothing else.
+    if let (Some(path), true) = (&cache, settled != known)
+        && let Err(fault) = tuning::write(path, &settled)
+    {
+        report::line("Tuning", format!("{} cannot be written: {fault}", path.display()));
+    }
+    report::line("Tuned", format!("for {machine}"));
+    Ok(())
+}
+
 fn build(spec: &Spec, args: &Args) -> Done {
     let began = Instant::now();
-    let (build, told) =
-        compile::build(spec, &args.choices.options()).map_err(|faults| report::fail(&faults, &spec.sources))?;
+    let options = args.choices.options();
+    let (mut build, told) = compile::build(spec, &options).map_err(|faults| report::fail(&faults, &spec.sources))?;
     report::tell(&told, &spec.sources);
+    if args.tune {
+        tune(&mut build, &options, spec)?;
+    }
     tell(&build);
+    if options.half_weights {
+        let deviations = verify::beside_f32(&build, 1, threads::available());
+        for deviation in deviations.map_err(|faults| report::fail(&faults, &spec.sources))? {
+            let error = format!("largest error {:.1e} of the range against weights in f32", deviation.error);
+            report::line("Rounding", format!("{}: {error}", deviation.output));
+        }
+    }
     let path = args.output.clone().unwrap_or_else(|| artifact_path(&args.spec));
     let size = build.write(&path).map_err(|faults| report::fail(&faults, &spec.sources))?;
     let seconds = began.elapsed().as_secs_f64();

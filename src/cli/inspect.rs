@@ -40,6 +40,7 @@ pub fn run(args: &Args) -> Done {
         "arena per image": (manifest.plan.chunk_floats + manifest.plan.batch_floats) * 4,
         "labels": manifest.labels.as_ref().map(Vec::len),
         "untrained": manifest.untrained,
+        "tuned for": manifest.tuned,
         "made from": manifest.inputs.iter().map(|(name, digest)| format!("{name} {digest}")).collect::<Vec<_>>(),
         "source": manifest.source,
     }));

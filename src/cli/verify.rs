@@ -34,11 +34,12 @@ pub fn run(args: &Args) -> Done {
         report::print(format!("{}: largest error {:.2e} of the output's range\n", deviation.output, deviation.error));
         worst = worst.max(deviation.error);
     }
-    match worst <= verify::TOLERANCE {
+    let tolerance = if options.half_weights { verify::HALF_TOLERANCE } else { verify::TOLERANCE };
+    match worst <= tolerance {
         true => Ok(()),
         false => Err(report::fail_with(Diagnostic::new(
             Code::Deviation,
-            format!("the compiled net is off by {worst:.2e}, more than {:.0e}", verify::TOLERANCE),
+            format!("the compiled net is off by {worst:.2e}, more than {tolerance:.0e}"),
         ))),
     }
 }

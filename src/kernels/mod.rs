@@ -11,6 +11,7 @@ pub mod conv_pointwise;
 pub mod copy;
 pub mod deconvolution;
 pub mod dense;
+pub mod dense_half;
 mod disjoint;
 pub mod dropout;
 pub mod elementwise;

@@ -35,17 +35,12 @@ pub fn chunk(floats_per_image: usize) -> usize {
     (CHUNK_FLOATS / floats_per_image.max(1)).clamp(1, MOST_IMAGES)
 }
 
-/// Chooses for one convolution.
-pub fn convolution(step: &mut ConvolutionStep, chunk: usize, exact: bool) {
-    let mut best = Algorithm::Im2col;
-    let mut least = cost(step, &best);
-    for algorithm in candidates(step, chunk, exact) {
-        let cost = cost(step, &algorithm);
-        if cost < least {
-            (best, least) = (algorithm, cost);
-        }
-    }
-    step.algorithm = best;
+/// A way to compute a convolution.
+#[derive(Clone, Debug)]
+pub struct Candidate {
+    pub algorithm: Algorithm,
+    /// Estimated for one image on one core.
+    pub nanoseconds: f64,
 }
 
 /// Whether a dense layer whose weights change before each product does better without packing them: where reading them
@@ -54,10 +49,21 @@ pub fn reads_raw(step: &DenseStep) -> bool {
     step.inputs * step.outputs > MOST_PACKED && step.outputs >= LEAST_WIDTH
 }
 
-/// The algorithms that can compute a convolution, besides the one that can compute them all.
-fn candidates(step: &ConvolutionStep, chunk: usize, exact: bool) -> Vec<Algorithm> {
+/// Chooses for one convolution.
+pub fn convolution(step: &mut ConvolutionStep, chunk: usize, exact: bool) {
+    let best = candidates(step, chunk, exact).into_iter().min_by(|a, b| a.nanoseconds.total_cmp(&b.nanoseconds));
+    step.algorithm = best.map_or(Algorithm::Im2col, |best| best.algorithm);
+}
+
+/// What a convolution is estimated to cost by the algorithm that it has: nanoseconds of one image on one core.
+pub fn estimate(step: &ConvolutionStep) -> f64 {
+    cost(step, &step.algorithm)
+}
+
+/// The algorithms that can compute a convolution; the first can compute them all.
+pub fn candidates(step: &ConvolutionStep, chunk: usize, exact: bool) -> Vec<Candidate> {
     let conv = &step.geometry;
-    let mut list = Vec::new();
+    let mut list = vec![Algorithm::Im2col];
     if conv_depthwise::supports(conv) {
         list.push(Algorithm::Depthwise);
     }
@@ -70,7 +76,8 @@ fn candidates(step: &ConvolutionStep, chunk: usize, exact: bool) -> Vec<Algorith
     if !exact && winograd::supports(conv) {
         list.extend(TILES.map(|tile| Algorithm::Winograd(Blocking::new(tile, conv, chunk))));
     }
-    list
+    let estimated = |algorithm| Candidate { nanoseconds: cost(step, &algorithm), algorithm };
+    list.into_iter().map(estimated).collect()
 }
 
 /// The estimated nanoseconds of one image on one core.

@@ -1,28 +1,41 @@
 //! Graph to plan: what each layer becomes, where each tensor stands, which algorithm computes it.
 
 mod choose;
+pub mod fit;
 mod memory;
 mod place;
+mod settled;
+pub mod tune;
+mod why;
 
 use crate::diagnostics::{Code, Diagnostic, Result};
 use crate::graph::{Graph, Lowered, Lowering, NodeId, ParameterId};
+use crate::plan::steps::dense::Storage;
 use crate::plan::steps::pack::PackStep;
 use crate::plan::{CONSTANT_ALIGNMENT, Constant, Kernel, Operand, Plan, Port, Source, Space, Step, StepKernel};
 use place::{BufferId, Placement, Value};
+pub use settled::Settled;
+pub use why::why;
 
 /// What a plan is made for.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 pub struct Options<'a> {
     /// Forbids algorithms that round otherwise than the direct one.
     pub exact: bool,
     /// Parameters that training changes, for the plans of training.
     pub state: Option<&'a State>,
+    /// Images of a chunk at the most.
+    pub chunk: Option<usize>,
+    /// Algorithms that are settled.
+    pub settled: Option<&'a Settled>,
+    /// Weights of dense layers in bf16.
+    pub half: bool,
 }
 
 impl Options<'_> {
     /// For prediction.
     pub fn inference(exact: bool) -> Self {
-        Options { exact, state: None }
+        Options { exact, ..Options::default() }
     }
 }
 
@@ -130,7 +143,7 @@ fn pack_state(
         }
         let changes = draft.parameters.first().is_some_and(|id| !graph.parameters[id.0].frozen);
         if let (true, Kernel::Dense(step)) = (changes, &mut draft.kernel) {
-            step.raw = choose::reads_raw(step);
+            step.weights = if choose::reads_raw(step) { Storage::Raw } else { Storage::Packed };
         }
         if changes && draft.kernel.packs() {
             let kernel = PackStep::new(draft.kernel.clone(), graph_lengths(graph, &draft.parameters));
@@ -202,7 +215,7 @@ fn assemble(graph: &Graph, drafts: Vec<Draft>, placement: &Placement, options: O
         outputs: graph.outputs.iter().copied().map(port).collect(),
         steps: Vec::with_capacity(drafts.len()),
         chunk_steps,
-        chunk: choose::chunk(arena.chunk_floats),
+        chunk: choose::chunk(arena.chunk_floats).min(options.chunk.unwrap_or(usize::MAX)).max(1),
         chunk_floats: arena.chunk_floats,
         batch_floats: arena.batch_floats,
         lower_bound: arena.lower_bound,
@@ -214,8 +227,16 @@ fn assemble(graph: &Graph, drafts: Vec<Draft>, placement: &Placement, options: O
     let mut recipes: Vec<Recipe> = Vec::new();
     for draft in drafts {
         let mut kernel = draft.kernel;
-        if let (Kernel::Convolution(step), None) = (&mut kernel, options.state) {
-            choose::convolution(step, plan.chunk, options.exact);
+        match (&mut kernel, options.state) {
+            (Kernel::Convolution(step), None) => {
+                let settled = options.settled.and_then(|settled| settled.find(step, plan.chunk, options.exact));
+                match settled {
+                    Some(algorithm) => step.algorithm = algorithm,
+                    None => choose::convolution(step, plan.chunk, options.exact),
+                }
+            }
+            (Kernel::Dense(step), None) if options.half => step.weights = Storage::Bf16,
+            _ => {}
         }
         let sizes = kernel.sizes();
         let widths = sizes.widths(draft.inputs.len(), draft.in_place);

@@ -195,6 +195,19 @@ impl Plan {
             .unwrap_or(0)
     }
 
+    /// Images at a time that [`Plan::memory`] counts.
+    pub const MEMORY_BATCH: usize = 8;
+    /// Threads that [`Plan::memory`] counts.
+    pub const MEMORY_THREADS: usize = 4;
+
+    /// Bytes of the constants, and of a session's memory for up to [`Plan::MEMORY_BATCH`] images at a time on up to
+    /// [`Plan::MEMORY_THREADS`] threads.
+    pub fn memory(&self) -> u64 {
+        let arena = self.chunk_floats * self.chunk.min(Self::MEMORY_BATCH) + self.batch_floats * Self::MEMORY_BATCH;
+        let scratch = self.scratch_floats(Self::MEMORY_BATCH, Self::MEMORY_THREADS);
+        4 * (self.constant_floats() + arena + self.whole_floats + scratch) as u64
+    }
+
     /// Multiply-adds per image that the plan really does.
     pub fn arithmetic(&self) -> u64 {
         self.steps.iter().map(|step| step.kernel.arithmetic()).sum()

@@ -37,7 +37,7 @@ pub fn compile(net: &Graph, settings: &Settings, batch: usize, values: &Values<'
     let layout = State::of(&step, batch);
     let start = begin(&step, &layout, values).map_err(|fault| unread(&fault))?;
     let artifact = |graph: &Graph| -> Result<Arc<Artifact>> {
-        let compiled = lower::lower(graph, Options { exact: false, state: Some(&layout) })?;
+        let compiled = lower::lower(graph, Options { state: Some(&layout), ..Options::default() })?;
         if let Err(fault) = compiled.plan.verify() {
             return Err(Diagnostic::new(Code::Unsupported, format!("`{}` cannot be trained: {fault}", net.name))
                 .note("this is a fault of netc, not of the net")

@@ -13,7 +13,7 @@ pub enum Feed {
     /// For each input of the net, a row of floats for each sample.
     Rows(Vec<Rows>),
     /// Photos, decoded anew each time, and what computes the net's inputs from them where a frozen front stands before it.
-    Photos { photos: Arc<[PathBuf]>, decoding: Decoding, front: Option<Session> },
+    Photos { photos: Arc<[PathBuf]>, decoding: Decoding, front: Option<Box<Session>> },
 }
 
 /// Rows of floats.

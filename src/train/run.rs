@@ -442,7 +442,7 @@ impl Prepare {
             (Some(augment), Samples::Photos(photos), Some(decoding)) => Feed::Photos {
                 photos: photos.clone().into(),
                 decoding: feed::augmented(decoding, augment, self.recipe.seed),
-                front: Some(Session::new(Arc::clone(front), threads)),
+                front: Some(Box::new(Session::new(Arc::clone(front), threads))),
             },
             _ => features(&mut self.data.train, listener)?,
         };

@@ -1,13 +1,25 @@
 //! Dense layers.
 
-use crate::kernels::dense;
 use crate::kernels::images::Images;
 use crate::kernels::softmax::softmax;
 use crate::kernels::threads::Threads;
 use crate::kernels::view::{View, ViewMut};
+use crate::kernels::{dense, dense_half};
 use crate::plan::Epilogue;
 use crate::plan::kernel::{Call, Inputs, RunFault, Sizes, StepKernel, keep_others};
 use serde::{Deserialize, Serialize};
+
+/// How weights stand in the artifact.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Storage {
+    /// In the kernel's panels.
+    #[default]
+    Packed,
+    /// As training changes them.
+    Raw,
+    /// In panels of bf16: the upper half of an f32, two in a word.
+    Bf16,
+}
 
 /// `(n, inputs)` times `(inputs, outputs)`, with bias, activation and softmax.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -16,15 +28,18 @@ pub struct DenseStep {
     pub outputs: usize,
     pub bias: bool,
     pub epilogue: Epilogue,
-    /// The weights are read as they stand, not packed.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub raw: bool,
+    #[serde(default, skip_serializing_if = "is_packed")]
+    pub weights: Storage,
+}
+
+fn is_packed(weights: &Storage) -> bool {
+    *weights == Storage::Packed
 }
 
 impl DenseStep {
     /// A dense layer.
     pub fn new(inputs: usize, outputs: usize, bias: bool, epilogue: Epilogue) -> Self {
-        Self { inputs, outputs, bias, epilogue, raw: false }
+        Self { inputs, outputs, bias, epilogue, weights: Storage::Packed }
     }
 }
 
@@ -38,10 +53,14 @@ impl StepKernel for DenseStep {
         let out = ViewMut { data: &mut *data, ld: image, image };
         let activation = self.epilogue.activation;
         let (inputs, outputs, weights) = (self.inputs, self.outputs, constants[0]);
-        if self.raw {
-            dense::multiply_raw(threads, batch, inputs, outputs, input, weights, bias, activation, out, scratch);
-        } else {
-            dense::multiply(threads, batch, inputs, outputs, input, weights, bias, activation, out);
+        match self.weights {
+            Storage::Packed => dense::multiply(threads, batch, inputs, outputs, input, weights, bias, activation, out),
+            Storage::Raw => {
+                dense::multiply_raw(threads, batch, inputs, outputs, input, weights, bias, activation, out, scratch);
+            }
+            Storage::Bf16 => {
+                dense_half::multiply(threads, batch, inputs, outputs, input, weights, bias, activation, scratch, out);
+            }
         }
         if self.epilogue.softmax {
             let size = Images { n: batch, pixels: 1, channels: self.outputs };
@@ -58,8 +77,10 @@ impl StepKernel for DenseStep {
         if self.epilogue.softmax {
             text += ", softmax";
         }
-        if self.raw {
-            text += ", weights as they stand";
+        match self.weights {
+            Storage::Packed => {}
+            Storage::Raw => text += ", weights as they stand",
+            Storage::Bf16 => text += ", weights in bf16",
         }
         text
     }
@@ -69,21 +90,26 @@ impl StepKernel for DenseStep {
     }
 
     fn constants(&self) -> Vec<usize> {
-        let mut list = vec![match self.raw {
-            true => self.inputs * self.outputs,
-            false => dense::packed_len_weights(self.inputs, self.outputs),
+        let mut list = vec![match self.weights {
+            Storage::Packed => dense::packed_len_weights(self.inputs, self.outputs),
+            Storage::Raw => self.inputs * self.outputs,
+            Storage::Bf16 => dense_half::packed_len_weights(self.inputs, self.outputs),
         }];
         list.extend(self.bias.then_some(self.outputs));
         list
     }
 
     fn packs(&self) -> bool {
-        !self.raw
+        self.weights != Storage::Raw
     }
 
     fn pack(&self, mut parameters: Vec<Vec<f32>>) -> Vec<Vec<f32>> {
-        if let (false, Some(weights)) = (self.raw, parameters.first_mut()) {
-            *weights = dense::pack_weights(self.inputs, self.outputs, weights);
+        if let Some(weights) = parameters.first_mut() {
+            match self.weights {
+                Storage::Packed => *weights = dense::pack_weights(self.inputs, self.outputs, weights),
+                Storage::Raw => {}
+                Storage::Bf16 => *weights = dense_half::pack_weights(self.inputs, self.outputs, weights),
+            }
         }
         parameters
     }
@@ -95,8 +121,12 @@ impl StepKernel for DenseStep {
         }
     }
 
-    fn scratch_len(&self, batch: usize, _: usize) -> usize {
-        if self.raw { dense::raw_scratch_len(batch, self.inputs, self.outputs) } else { 0 }
+    fn scratch_len(&self, batch: usize, workers: usize) -> usize {
+        match self.weights {
+            Storage::Packed => 0,
+            Storage::Raw => dense::raw_scratch_len(batch, self.inputs, self.outputs),
+            Storage::Bf16 => dense_half::scratch_len(workers),
+        }
     }
 
     fn arithmetic(&self) -> u64 {

@@ -1,0 +1,43 @@
+//! Algorithms that were settled for convolutions, by measuring or to save memory, in place of the cost model's.
+
+use crate::plan::steps::convolution::{Algorithm, ConvolutionStep};
+use serde::{Deserialize, Serialize};
+
+/// A list of convolutions, each with the algorithm that computes it.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Settled {
+    list: Vec<Entry>,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+struct Entry {
+    /// With the algorithm that is settled.
+    step: ConvolutionStep,
+    /// Images of a chunk.
+    chunk: usize,
+    /// Whether only algorithms that round as the direct one were looked at.
+    exact: bool,
+}
+
+impl Settled {
+    /// What was settled for a convolution, where this program can run it.
+    pub fn find(&self, step: &ConvolutionStep, chunk: usize, exact: bool) -> Option<Algorithm> {
+        let entry = self.list.iter().find(|entry| entry.is_for(step, chunk, exact))?;
+        entry.step.is_possible().then_some(entry.step.algorithm)
+    }
+
+    /// Settles the algorithm that a convolution has.
+    pub fn insert(&mut self, step: &ConvolutionStep, chunk: usize, exact: bool) {
+        self.list.retain(|entry| !entry.is_for(step, chunk, exact));
+        self.list.push(Entry { step: step.clone(), chunk, exact });
+    }
+}
+
+impl Entry {
+    fn is_for(&self, step: &ConvolutionStep, chunk: usize, exact: bool) -> bool {
+        let same = |a: &ConvolutionStep, b: &ConvolutionStep| {
+            (a.geometry, a.bias, a.epilogue, a.back) == (b.geometry, b.bias, b.epilogue, b.back)
+        };
+        same(&self.step, step) && (self.chunk, self.exact) == (chunk, exact)
+    }
+}

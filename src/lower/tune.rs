@@ -1,0 +1,88 @@
+//! Algorithms by measuring: each distinct convolution of a plan is run by every algorithm and in several blockings.
+
+use super::{Settled, choose};
+use crate::kernels::gemm;
+use crate::kernels::threads::Threads;
+use crate::kernels::winograd::Blocking;
+use crate::plan::steps::convolution::{Algorithm, ConvolutionStep};
+use crate::plan::trial::Trial;
+use crate::plan::{Kernel, Plan};
+use std::time::Duration;
+
+/// Rounds of each candidate; the fastest counts, as other programs only ever take time away.
+const ROUNDS: usize = 5;
+/// What takes so many times the best first run is not run again.
+const HOPELESS: u32 = 2;
+
+/// Settles the convolutions of a plan that are not settled yet; `told` hears of each, with the time of one image.
+pub fn tune(
+    plan: &Plan,
+    exact: bool,
+    threads: usize,
+    settled: &mut Settled,
+    told: &mut dyn FnMut(&str, &Algorithm, Duration),
+) {
+    gemm::initialise();
+    let threads = Threads::new(threads);
+    for step in &plan.steps {
+        let Kernel::Convolution(convolution) = &step.kernel else { continue };
+        if settled.find(convolution, plan.chunk, exact).is_some() {
+            continue;
+        }
+        let mut best: Option<(Duration, ConvolutionStep)> = None;
+        for algorithm in variants(convolution, plan.chunk, exact) {
+            let candidate = ConvolutionStep { algorithm, ..convolution.clone() };
+            let least = best.as_ref().map(|(least, _)| *least);
+            if let Some(time) = time(&candidate, plan.chunk, least, &threads)
+                && least.is_none_or(|least| time < least)
+            {
+                best = Some((time, candidate));
+            }
+        }
+        if let Some((time, candidate)) = best {
+            told(&step.name, &candidate.algorithm, time);
+            settled.insert(&candidate, plan.chunk, exact);
+        }
+    }
+}
+
+/// The candidates, and Winograd's in other blocks.
+fn variants(step: &ConvolutionStep, chunk: usize, exact: bool) -> Vec<Algorithm> {
+    let mut list: Vec<Algorithm> = Vec::new();
+    let mut candidates = choose::candidates(step, chunk, exact);
+    candidates.sort_by(|a, b| a.nanoseconds.total_cmp(&b.nanoseconds));
+    for candidate in candidates {
+        list.push(candidate.algorithm);
+        let Algorithm::Winograd(usual) = candidate.algorithm else { continue };
+        for channels in [32, 64, 128] {
+            for (tiles, shared) in [(20, false), (49, false), (49, true), (98, true)] {
+                let blocking = Blocking { tiles, channels, shared, ..usual };
+                if blocking != usual && channels <= step.geometry.out_c {
+                    list.push(Algorithm::Winograd(blocking));
+                }
+            }
+        }
+    }
+    list
+}
+
+/// The time of an image alone and of an image in a chunk together: a plan serves both.
+fn time(step: &ConvolutionStep, chunk: usize, least: Option<Duration>, threads: &Threads) -> Option<Duration> {
+    let kernel = Kernel::Convolution(step.clone());
+    let mut sum = Duration::ZERO;
+    let mut sizes = vec![1];
+    sizes.extend((chunk > 1).then_some(chunk));
+    for &batch in &sizes {
+        let mut trial = Trial::new(&kernel, batch, threads)?;
+        trial.run(threads).ok()?;
+        let mut fastest = trial.run(threads).ok()?;
+        if least.is_some_and(|least| fastest / batch as u32 > least * HOPELESS) {
+            return None;
+        }
+        for _ in 1..ROUNDS {
+            fastest = fastest.min(trial.run(threads).ok()?);
+        }
+        sum += fastest / batch as u32;
+    }
+    Some(sum / sizes.len() as u32)
+}

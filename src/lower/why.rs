@@ -1,0 +1,56 @@
+//! Why a step is computed as it is: what could compute it, and the estimated costs.
+
+use super::choose;
+use crate::plan::steps::convolution::ConvolutionStep;
+use crate::plan::{Kernel, Plan, StepKernel};
+use std::fmt::Write;
+
+/// The step of a name, or the one that took in the layer of that name, with the candidates for it.
+pub fn why(plan: &Plan, name: &str, exact: bool) -> Option<String> {
+    let takes_in = |step: &&crate::plan::Step| step.layers.iter().any(|layer| layer == name);
+    let step = plan.steps.iter().find(|step| step.name == name).or_else(|| plan.steps.iter().find(takes_in))?;
+    let mut text = format!("{}  {}\n", step.name, step.kernel.describe());
+    if !step.layers.is_empty() {
+        let _ = writeln!(text, "  takes in {}", step.layers.join(", "));
+    }
+    let Kernel::Convolution(now) = &step.kernel else {
+        let floats: usize = step.kernel.constants().iter().sum();
+        let _ = writeln!(
+            text,
+            "  nothing to choose: one kernel computes it, with {} KiB of constants and {:.3} GFLOP per image",
+            floats * 4 / 1024,
+            2.0 * step.kernel.arithmetic() as f64 / 1e9
+        );
+        return Some(text);
+    };
+    let candidates = choose::candidates(now, plan.chunk, exact);
+    let names: Vec<String> = candidates.iter().map(|candidate| candidate.algorithm.to_string()).collect();
+    let chosen = now.algorithm.to_string();
+    let width = names.iter().map(|name| name.chars().count()).chain([chosen.chars().count(), 9]).max().unwrap_or(9);
+    let _ = writeln!(
+        text,
+        "\n  {:width$}  {:>12}  {:>7}  {:>13}  {:>11}",
+        "algorithm", "estimated us", "GFLOP", "constants KiB", "scratch KiB"
+    );
+    let mut line = |mark: char, name: &str, other: &ConvolutionStep, nanoseconds: f64| {
+        let _ = writeln!(
+            text,
+            "{mark} {name:width$}  {:>12.1}  {:>7.3}  {:>13}  {:>11}",
+            nanoseconds / 1e3,
+            2.0 * other.arithmetic() as f64 / 1e9,
+            other.constants().iter().sum::<usize>() * 4 / 1024,
+            other.scratch_len(1, 1) * 4 / 1024
+        );
+    };
+    let is_listed = candidates.iter().any(|candidate| candidate.algorithm == now.algorithm);
+    for (candidate, name) in candidates.iter().zip(&names) {
+        let mark = if candidate.algorithm == now.algorithm { '*' } else { ' ' };
+        let other = ConvolutionStep { algorithm: candidate.algorithm, ..now.clone() };
+        line(mark, name, &other, candidate.nanoseconds);
+    }
+    if !is_listed {
+        line('*', &chosen, now, choose::estimate(now));
+    }
+    text += "\n  * is chosen; times are estimates for one image on one core of the plan's fixed target\n";
+    Some(text)
+}

@@ -8,6 +8,7 @@ use netc::graph::{Graph, ParameterId, reference};
 use netc::kernels::loss::Loss;
 use netc::kernels::optimizer::UpdateRule;
 use netc::plan::Kernel;
+use netc::plan::steps::dense::Storage;
 use netc::runtime::Session;
 use netc::train::compile::{Trainable, compile};
 use netc::train::differentiate::Settings;
@@ -386,7 +387,7 @@ fn large_weights_are_read_as_they_stand() {
     let case = Case::new("Input(1100) >> Relu(1000) >> Dense(64)", Loss::Mse);
     let trainable = case.compile(Loss::Mse);
     let dense = trainable.step.manifest.plan.steps.iter().filter_map(|step| match &step.kernel {
-        Kernel::Dense(dense) => Some((dense.inputs, dense.raw)),
+        Kernel::Dense(dense) => Some((dense.inputs, dense.weights == Storage::Raw)),
         _ => None,
     });
     assert_eq!(dense.collect::<Vec<_>>(), [(1100, true), (1000, false)]);

@@ -461,7 +461,14 @@ impl Reader<'_> {
         let word = called(value).filter(|(_, given)| given.is_empty()).map(|(word, _)| word);
         let found = table.iter().find(|(name, _)| Some(*name) == word).map(|(_, found)| *found);
         if found.is_none() {
-            let near = word.and_then(|word| suggest::did_you_mean(word, names()));
+            let quoted = match &value.kind {
+                ValueKind::Text(text) if names().any(|name| name == text) => Some(text),
+                _ => None,
+            };
+            let near = match quoted {
+                Some(text) => Some(format!("write it without quotes: `{text}`")),
+                None => word.and_then(|word| suggest::did_you_mean(word, names())),
+            };
             self.faults.push(
                 Diagnostic::new(Code::RecipeValue, format!("`{key}` takes {}", suggest::one_of(names())))
                     .at(value.span, format!("this is {} `{value}`", value.kind.noun()))

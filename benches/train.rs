@@ -11,7 +11,6 @@ use netc::runtime::Session;
 use netc::train::differentiate::Settings;
 use std::error::Error;
 use std::io::{BufRead, Write};
-use std::path::PathBuf;
 use std::time::Instant;
 
 const CLASSES: usize = 10;
@@ -60,14 +59,17 @@ fn main() -> Result<(), Box<dyn Error>> {
     let batch = if task == "head" { HEAD_BATCH } else { batch };
     let folder = std::env::temp_dir().join(format!("netc-train-{}", std::process::id()));
     std::fs::create_dir_all(&folder)?;
-    let file = folder.join("net.net");
-    std::fs::write(&file, format!("net net = {}\n", spec(task)))?;
+    let file = folder.join("tower.net");
+    let bound = match weights {
+        [path, ..] => format!("weights tower = {path:?} {{ missing = initialize }}\n"),
+        [] => String::new(),
+    };
+    std::fs::write(&file, format!("net tower = {}\n{bound}", spec(task)))?;
     let began = Instant::now();
     let loaded =
         elaborate::load(&file.display().to_string(), &project::from_disk).map_err(|(_, told)| format!("{told:?}"));
     std::fs::remove_dir_all(&folder)?;
-    let weights = weights.iter().map(|path| ("net".to_string(), PathBuf::from(path))).collect();
-    let options = BuildOptions { weights, allow_untrained: true, ..BuildOptions::default() };
+    let options = BuildOptions { allow_untrained: true, ..BuildOptions::default() };
     let (build, _) = compile::build(&loaded?, &options).map_err(|told| format!("{told:?}"))?;
     let settings = Settings {
         loss: Loss::CategoricalCrossentropy,

@@ -285,6 +285,15 @@ def cold(args, model, artifact, threads):
 TRAIN_PEERS = {"head": ["torch-tuned", "numpy"], "full": ["torch", "torch-cl"], "block5": ["torch", "torch-cl"]}
 
 
+def training_program():
+    """benches/train.rs, compiled where it is not."""
+    command = ["cargo", "bench", "--profile", "release", "--bench", "train", "--no-run", "--message-format", "json"]
+    told = subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.PIPE, text=True).stdout
+    messages = [json.loads(line) for line in told.splitlines()]
+    return next(message["executable"] for message in messages
+                if message["reason"] == "compiler-artifact" and message["target"]["name"] == "train" and message["executable"])
+
+
 class Trainer(Peer):
     """netc's or the kit's side of the training benchmark: both answer `run K` with times and the last loss."""
 
@@ -292,7 +301,7 @@ class Trainer(Peer):
         self.peer, self.times = name, []
         if name == "netc":
             weights = [args.kit / "models/vgg16.h5"] * (args.train != "head")
-            command = ["cargo", "bench", "--profile", "release", "--quiet", "--bench", "train", "--", args.train, str(args.batch), str(threads), *weights]
+            command = [training_program(), args.train, str(args.batch), str(threads), *weights]
         else:
             command = [args.python, args.kit / "bench_train.py", args.train, str(args.batch), "--worker", name,
                        "--models", args.kit / "models"]
@@ -312,6 +321,8 @@ def train(args):
     names = names if len(names) > 1 else names + TRAIN_PEERS[args.train]
     peers = [started(lambda name=name: Trainer(args, name, threads), name) for name in names]
     peers = [peer for peer in peers if peer]
+    if not peers or peers[0].peer != "netc":
+        return 1
     for _ in range(args.rounds):
         for peer in peers:
             time.sleep(0.05)

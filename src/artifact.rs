@@ -9,6 +9,7 @@
 //! It holds no time, folder or output name: the same inputs give the same bytes.
 
 use crate::ops::preprocessing::Preprocessing;
+use crate::file::Draft;
 use crate::plan::Plan;
 use crate::source::plain;
 use memmap2::Mmap;
@@ -140,29 +141,28 @@ pub struct Writer {
     in_block: usize,
     blocks: Vec<u32>,
     bytes: u64,
-    folder: std::path::PathBuf,
+    whole: Draft,
 }
 
 impl Writer {
     /// Begins an artifact that will stand at `path`.
     pub fn new(path: &Path) -> Result<Self, ArtifactError> {
-        let folder = match path.parent() {
-            Some(folder) if !folder.as_os_str().is_empty() => folder.to_path_buf(),
-            _ => ".".into(),
-        };
-        let file = temporary(&folder)?;
+        let whole = Draft::beside(path).map_err(ArtifactError::Unwritable)?;
+        let folder = crate::file::folder_of(whole.path());
+        let file = tempfile::Builder::new().prefix(".netc-").tempfile_in(folder);
+        let file = file.map_err(ArtifactError::Unwritable)?;
         Ok(Writer {
             constants: BufWriter::with_capacity(1 << 20, file),
             block: crc32fast::Hasher::new(),
             in_block: 0,
             blocks: Vec::new(),
             bytes: 0,
-            folder,
+            whole,
         })
     }
 
     /// Adds the manifest and gives the file its name; returns its size in bytes.
-    pub fn finish(mut self, path: &Path, mut manifest: Manifest) -> Result<u64, ArtifactError> {
+    pub fn finish(mut self, mut manifest: Manifest) -> Result<u64, ArtifactError> {
         if self.in_block > 0 {
             self.blocks.push(self.block.clone().finalize());
         }
@@ -182,42 +182,18 @@ impl Writer {
         front.extend_from_slice(&text);
         front.resize(offset, 0);
         let constants = self.constants.into_inner().map_err(|fault| ArtifactError::Unwritable(fault.into_error()))?;
-        let mut whole = temporary(&self.folder)?;
-        put_in_front(&front, &constants, &mut whole).map_err(ArtifactError::Unwritable)?;
-        // A temporary file is its owner's alone; an artifact is a file like any other.
-        readable(whole.as_file()).map_err(ArtifactError::Unwritable)?;
-        whole.as_file().sync_all().map_err(ArtifactError::Unwritable)?;
-        whole.persist(path).map_err(|fault| ArtifactError::Unwritable(fault.error))?;
+        let mut whole = self.whole;
+        put_in_front(&front, &constants, whole.file()).map_err(ArtifactError::Unwritable)?;
+        whole.settle(true).map_err(ArtifactError::Unwritable)?;
         Ok(offset as u64 + self.bytes)
     }
 }
 
-fn temporary(folder: &Path) -> Result<tempfile::NamedTempFile, ArtifactError> {
-    tempfile::Builder::new().prefix(".netc-").tempfile_in(folder).map_err(ArtifactError::Unwritable)
-}
-
-/// Gives a file the permissions that a new file has (0666 less the usual mask of 022).
-#[cfg(unix)]
-pub fn readable(file: &File) -> std::io::Result<()> {
-    use std::os::unix::fs::PermissionsExt;
-    file.set_permissions(std::fs::Permissions::from_mode(0o644))
-}
-
-/// Other systems give temporary files the usual permissions.
-#[cfg(not(unix))]
-pub fn readable(_: &File) -> std::io::Result<()> {
-    Ok(())
-}
-
 /// Writes header and manifest, then the constants, which were written first.
-fn put_in_front(
-    front: &[u8],
-    constants: &tempfile::NamedTempFile,
-    whole: &mut tempfile::NamedTempFile,
-) -> std::io::Result<()> {
+fn put_in_front(front: &[u8], constants: &tempfile::NamedTempFile, whole: &mut File) -> std::io::Result<()> {
     whole.write_all(front)?;
     // Between two files the kernel copies by itself (or shares the blocks).
-    std::io::copy(&mut constants.reopen()?, whole.as_file_mut())?;
+    std::io::copy(&mut constants.reopen()?, whole)?;
     whole.flush()
 }
 

@@ -171,7 +171,7 @@ pub fn build(spec: &Spec, options: &BuildOptions) -> Result<(Build, Diagnostics)
 }
 
 /// A plan whose outputs have the names that the net's layers have, and that an artifact's reader will take.
-fn checked(graph: &Graph, mut compiled: Compiled) -> Result<Compiled> {
+pub fn checked(graph: &Graph, mut compiled: Compiled) -> Result<Compiled> {
     for (port, &id) in compiled.plan.outputs.iter_mut().zip(&graph.outputs) {
         port.name.clone_from(&graph.node(id).name);
     }
@@ -260,7 +260,7 @@ impl Build {
         let manifest = self.manifest().map_err(|fault| cannot(&fault))?;
         let mut writer = Writer::new(path).map_err(|fault| cannot(&fault))?;
         self.put_constants(&mut writer).map_err(|fault| fault.told(path))?;
-        writer.finish(path, manifest).map_err(|fault| cannot(&fault))
+        writer.finish(manifest).map_err(|fault| cannot(&fault))
     }
 
     /// Plans anew with settled algorithms, which were measured on `machine`.
@@ -326,9 +326,17 @@ impl Build {
 pub fn in_memory(graph: &Graph, values: &Values<'_>) -> Result<Arc<Artifact>> {
     let fused = optimize(graph.clone());
     let compiled = checked(graph, lower::lower(&fused, Options::inference(false))?)?;
+    packed(&graph.name, &fused, compiled, values)
+}
+
+/// A compiled graph, in memory, with its parameters packed.
+///
+/// # Errors
+/// Files that cannot be read.
+pub fn packed(net: &str, graph: &Graph, compiled: Compiled, values: &Values<'_>) -> Result<Arc<Artifact>> {
     let mut memory = Memory::default();
-    put_constants(&compiled, &fused, values, &mut memory).map_err(|fault| fault.told(Path::new("the memory")))?;
-    Ok(Arc::new(Artifact::in_memory(Manifest::of_plan(&graph.name, compiled.plan), memory)))
+    put_constants(&compiled, graph, values, &mut memory).map_err(|fault| fault.told(Path::new("the memory")))?;
+    Ok(Arc::new(Artifact::in_memory(Manifest::of_plan(net, compiled.plan), memory)))
 }
 
 /// Where the values of parameters come from: a graph as it was written, and what it is bound to.
@@ -345,9 +353,13 @@ impl Values<'_> {
     /// Where its file cannot be read.
     pub fn read(&self, parameter: &Parameter) -> std::result::Result<Vec<f32>, StoreError> {
         // Passes drop and add parameters; the bindings are those of the graph as it was written.
-        let known = |other: &Parameter| other.layer == parameter.layer && other.role == parameter.role;
-        let original = self.graph.parameters.iter().position(known).unwrap_or(0);
-        self.bindings.read(self.graph, ParameterId(original))
+        self.bindings.read(self.graph, self.place(parameter).unwrap_or(ParameterId(0)))
+    }
+
+    /// The parameter as the graph was written, where it has it.
+    pub fn place(&self, parameter: &Parameter) -> Option<ParameterId> {
+        let same = |other: &Parameter| other.layer == parameter.layer && other.role == parameter.role;
+        self.graph.parameters.iter().position(same).map(ParameterId)
     }
 
     /// The values of a parameter of a graph that passes made of this one.
@@ -368,7 +380,7 @@ impl Values<'_> {
 }
 
 /// Packs the parameters of one step of a plan after the other, so that memory holds little more than the largest.
-pub fn put_constants(
+fn put_constants(
     compiled: &Compiled,
     graph: &Graph,
     values: &Values<'_>,

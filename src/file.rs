@@ -3,6 +3,7 @@
 use std::fs::{self, File};
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
+use tempfile::NamedTempFile;
 
 /// Lets `fill` write a file that then stands at `path` in place of what was there. On an error what was there stays.
 ///
@@ -24,22 +25,74 @@ pub fn replace_soon(path: &Path, fill: impl FnOnce(&mut dyn Write) -> io::Result
 }
 
 fn put(path: &Path, durable: bool, fill: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> io::Result<()> {
-    let target = fs::canonicalize(path).unwrap_or_else(|_| path.to_path_buf());
-    if fs::metadata(&target).is_ok_and(|known| !known.is_file() && !known.is_dir()) {
-        return fill(&mut File::options().write(true).open(&target)?);
+    if fs::metadata(path).is_ok_and(|known| !known.is_file() && !known.is_dir()) {
+        return fill(&mut File::options().write(true).open(path)?);
     }
-    let folder = folder_of(&target);
-    let mut file = tempfile::Builder::new().prefix(".netc-").tempfile_in(&folder)?;
-    let mut writer = BufWriter::with_capacity(1 << 20, file.as_file_mut());
+    let mut draft = Draft::beside(path)?;
+    let mut writer = BufWriter::with_capacity(1 << 20, draft.file());
     fill(&mut writer)?;
     writer.flush()?;
     drop(writer);
-    permit(file.as_file(), &target)?;
-    if durable {
-        file.as_file().sync_all()?;
+    draft.settle(durable)
+}
+
+/// A file on its way: it stands beside its place until it is whole. Dropped before, it goes.
+#[derive(Debug)]
+pub struct Draft {
+    file: NamedTempFile,
+    target: PathBuf,
+}
+
+impl Draft {
+    /// A new, empty file for `path`; of a link, for the file that it leads to. It has the permissions of the file that it
+    /// will replace, else those that the system gives new files.
+    ///
+    /// # Errors
+    /// Where something stands at `path` that is no file, and those of the file system.
+    pub fn beside(path: &Path) -> io::Result<Draft> {
+        let target = fs::canonicalize(path).unwrap_or_else(|_| path.to_path_buf());
+        let old = fs::metadata(&target).ok();
+        if old.as_ref().is_some_and(|old| !old.is_file()) {
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file"));
+        }
+        let mut builder = tempfile::Builder::new();
+        builder.prefix(".netc-");
+        // Not those of a secret file; the umask is applied.
+        #[cfg(unix)]
+        builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
+        let file = builder.tempfile_in(folder_of(&target))?;
+        if let Some(old) = old {
+            file.as_file().set_permissions(old.permissions())?;
+        }
+        Ok(Draft { file, target })
     }
-    file.persist(&target).map_err(|fault| fault.error)?;
-    Ok(())
+
+    /// The file, to be written.
+    pub fn file(&mut self) -> &mut File {
+        self.file.as_file_mut()
+    }
+
+    /// Where it stands now, for libraries that write by name.
+    pub fn path(&self) -> &Path {
+        self.file.path()
+    }
+
+    /// Gives it its name; where it is to be `durable`, not before it is on the disk.
+    ///
+    /// # Errors
+    /// Of the file system.
+    pub fn settle(self, durable: bool) -> io::Result<()> {
+        if durable {
+            self.file.as_file().sync_all()?;
+        }
+        let folder = folder_of(&self.target);
+        self.file.persist(&self.target).map_err(|fault| fault.error)?;
+        // The new name is lasting once the folder is on the disk; where folders cannot be opened, the system sees to it.
+        if let (true, Ok(folder)) = (durable, File::open(folder)) {
+            let _ = folder.sync_all();
+        }
+        Ok(())
+    }
 }
 
 /// The folder that a file stands in.
@@ -48,20 +101,6 @@ pub fn folder_of(path: &Path) -> PathBuf {
         Some(folder) if !folder.as_os_str().is_empty() => folder.to_path_buf(),
         _ => ".".into(),
     }
-}
-
-/// Gives a new file the permissions of the one that it replaces, or those that new files have (0666 less 022).
-#[cfg(unix)]
-fn permit(file: &File, replaced: &Path) -> io::Result<()> {
-    use std::os::unix::fs::PermissionsExt;
-    let usual = || fs::Permissions::from_mode(0o644);
-    file.set_permissions(fs::metadata(replaced).map_or_else(|_| usual(), |known| known.permissions()))
-}
-
-/// Other systems give temporary files the usual permissions.
-#[cfg(not(unix))]
-fn permit(_: &File, _: &Path) -> io::Result<()> {
-    Ok(())
 }
 
 #[cfg(test)]

@@ -3,10 +3,10 @@
 use super::array_file::{ArrayError, ArrayFault, at};
 use super::{h5, npy, npz};
 use ndarray::ArrayViewD;
-use std::fs::{self, File};
+use crate::file::Draft;
+use std::fs;
 use std::io::{BufWriter, Write};
-use std::path::{Path, PathBuf};
-use tempfile::{Builder, NamedTempFile};
+use std::path::Path;
 
 /// Writes the named arrays to `path`, in the format of its ending: `.npy` (one array, its name is not stored), `.npz`,
 /// `.h5` or `.hdf5`.
@@ -28,7 +28,7 @@ pub fn write(path: &Path, arrays: &[(&str, ArrayViewD<f32>)]) -> Result<(), Arra
 pub fn write_npy(path: &Path, array: ArrayViewD<f32>) -> Result<(), ArrayError> {
     at(path, || {
         replace(path, |file| {
-            let mut writer = BufWriter::new(file.as_file_mut());
+            let mut writer = BufWriter::new(file.file());
             npy::write(&mut writer, &array).and_then(|()| writer.flush()).map_err(ArrayFault::Io)
         })
     })
@@ -38,7 +38,7 @@ pub fn write_npy(path: &Path, array: ArrayViewD<f32>) -> Result<(), ArrayError> 
 pub fn write_npz(path: &Path, arrays: &[(&str, ArrayViewD<f32>)]) -> Result<(), ArrayError> {
     at(path, || {
         replace(path, |file| {
-            let writer = BufWriter::new(file.as_file_mut());
+            let writer = BufWriter::new(file.file());
             npz::write(writer, arrays).and_then(|mut writer| writer.flush()).map_err(ArrayFault::Io)
         })
     })
@@ -49,37 +49,14 @@ pub fn write_hdf5(path: &Path, arrays: &[(&str, ArrayViewD<f32>)]) -> Result<(),
     at(path, || replace(path, |file| h5::write(file.path(), arrays)))
 }
 
-/// Lets `fill` write a temporary file beside `path`, then gives it that name.
-fn replace(path: &Path, fill: impl FnOnce(&mut NamedTempFile) -> Result<(), ArrayFault>) -> Result<(), ArrayFault> {
-    let target = target(path)?;
-    let folder = match target.parent() {
-        Some(folder) if !folder.as_os_str().is_empty() => folder,
-        _ => Path::new("."),
-    };
-    let mut builder = Builder::new();
-    builder.prefix(".netc-");
-    // The rights of any new file, not those of a secret one; the umask is applied.
-    #[cfg(unix)]
-    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
-    let mut file = builder.tempfile_in(folder).map_err(ArrayFault::Io)?;
-    fill(&mut file)?;
-    // HDF5 wrote by the name, so the file is opened by the name to be flushed.
-    File::open(file.path()).and_then(|file| file.sync_all()).map_err(ArrayFault::Io)?;
-    file.persist(&target).map_err(|error| ArrayFault::Io(error.error))?;
-    // The new name is lasting once the folder is on the disk; where folders cannot be opened, the system sees to it.
-    if let Ok(folder) = File::open(folder) {
-        let _ = folder.sync_all();
+/// Lets `fill` write a file beside `path`, then gives it that name.
+fn replace(path: &Path, fill: impl FnOnce(&mut Draft) -> Result<(), ArrayFault>) -> Result<(), ArrayFault> {
+    if fs::metadata(path).is_ok_and(|known| !known.is_file()) {
+        return Err(ArrayFault::NotAFile);
     }
-    Ok(())
-}
-
-/// Where the file really goes: a link's target is replaced, not the link, and a device (`/dev/null`) never.
-fn target(path: &Path) -> Result<PathBuf, ArrayFault> {
-    match fs::metadata(path) {
-        Ok(metadata) if metadata.is_file() => fs::canonicalize(path).map_err(ArrayFault::Io),
-        Ok(_) => Err(ArrayFault::NotAFile),
-        Err(_) => Ok(path.to_owned()),
-    }
+    let mut draft = Draft::beside(path).map_err(ArrayFault::Io)?;
+    fill(&mut draft)?;
+    draft.settle(true).map_err(ArrayFault::Io)
 }
 
 #[cfg(test)]

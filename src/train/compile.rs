@@ -1,15 +1,14 @@
 //! The plans of training: one step, and the loss without a step. They share their state.
 
-use super::differentiate::{Differentiated, OPTIMIZER, Settings, Untrainable, differentiate};
-use crate::artifact::{Artifact, Manifest, Memory};
-use crate::compile::{Values, put_constants};
+use super::differentiate::{Differentiated, Settings, Untrainable, differentiate};
+use crate::artifact::Artifact;
+use crate::compile::{Values, checked, packed};
 use crate::diagnostics::{Code, Diagnostic, Diagnostics, Result};
 use crate::graph::{Graph, Initializer};
 use crate::lower::{self, Options, State};
 use crate::optimize::optimize_training;
 use crate::runtime::Aligned;
 use crate::weights::store::StoreError;
-use std::path::Path;
 use std::sync::Arc;
 
 /// A net that is ready to be trained.
@@ -38,15 +37,7 @@ pub fn compile(net: &Graph, settings: &Settings, batch: usize, values: &Values<'
     let start = begin(&step, &layout, values).map_err(|fault| unread(&fault))?;
     let artifact = |graph: &Graph| -> Result<Arc<Artifact>> {
         let compiled = lower::lower(graph, Options { state: Some(&layout), ..Options::default() })?;
-        if let Err(fault) = compiled.plan.verify() {
-            return Err(Diagnostic::new(Code::Unsupported, format!("`{}` cannot be trained: {fault}", net.name))
-                .note("this is a fault of netc, not of the net")
-                .into());
-        }
-        let mut memory = Memory::default();
-        put_constants(&compiled, graph, values, &mut memory).map_err(|fault| fault.told(Path::new("the memory")))?;
-        let manifest = Manifest::of_plan(&net.name, compiled.plan);
-        Ok(Arc::new(Artifact::in_memory(manifest, memory)))
+        packed(&net.name, graph, checked(graph, compiled)?, values)
     };
     let (step, evaluation) = (artifact(&step)?, artifact(&optimize_training(evaluation))?);
     Ok(Trainable { step, evaluation, penalized, layout, start })
@@ -64,7 +55,8 @@ fn begin(step: &Graph, layout: &State, values: &Values<'_>) -> std::result::Resu
     for (parameter, tensor) in parameters.zip(&layout.tensors) {
         let to = &mut state.floats_mut()[tensor.offset..tensor.offset + tensor.len];
         match parameter.initializer {
-            Initializer::Constant(value) if parameter.layer.starts_with(OPTIMIZER) => to.fill(value as f32),
+            // What the net does not have is the optimizer's own.
+            Initializer::Constant(value) if values.place(parameter).is_none() => to.fill(value as f32),
             _ => to.copy_from_slice(&values.read(parameter)?),
         }
     }

@@ -10,6 +10,7 @@ use hdf5::types::VarLenUnicode;
 use serde_json::{Value, json};
 
 use super::store::StoreError;
+use crate::file::Draft;
 
 /// A parameter to write.
 #[derive(Clone, Debug)]
@@ -125,37 +126,19 @@ fn put_json(place: &Location, name: &str, value: &Value) -> hdf5::Result<()> {
 pub(super) fn replace(path: &Path, fill: impl FnOnce(&hdf5::File) -> hdf5::Result<()>) -> Result<(), StoreError> {
     hdf5::silence_errors(true);
     let unwritable = |what: String| StoreError::Unwritable { path: path.into(), what };
-    // Of a symbolic link the file that it leads to is replaced, not the link.
-    let target = fs::canonicalize(path).unwrap_or_else(|_| path.into());
-    let old = fs::metadata(&target).ok();
-    if old.as_ref().is_some_and(|old| !old.is_file()) {
+    if fs::metadata(path).is_ok_and(|known| !known.is_file()) {
         return Err(unwritable("it is not a file".into()));
     }
-    let folder = target.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let mut builder = tempfile::Builder::new();
-    builder.prefix(".netc-").suffix(".tmp");
-    #[cfg(unix)]
-    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
-    let temporary = builder.tempfile_in(folder).map_err(|error| unwritable(error.to_string()))?;
+    let draft = Draft::beside(path).map_err(|error| unwritable(error.to_string()))?;
     let write = || {
         // The oldest version of each structure, which every HDF5 since 1.8 reads.
-        let file = hdf5::File::with_options().with_fapl(|access| access.libver_earliest()).create(temporary.path())?;
+        let file = hdf5::File::with_options().with_fapl(|access| access.libver_earliest()).create(draft.path())?;
         fill(&file)?;
         file.flush()?;
         file.close()
     };
     write().map_err(|error: hdf5::Error| unwritable(error.to_string()))?;
-    let finish = || {
-        if let Some(old) = old {
-            temporary.as_file().set_permissions(old.permissions())?;
-        }
-        temporary.as_file().sync_all()?;
-        temporary.persist(&target).map_err(|error| error.error)?;
-        // The file is in place: where a folder cannot be synchronised, that is no failure.
-        let _ = fs::File::open(folder).and_then(|folder| folder.sync_all());
-        Ok(())
-    };
-    finish().map_err(|error: std::io::Error| unwritable(error.to_string()))
+    draft.settle(true).map_err(|error| unwritable(error.to_string()))
 }
 
 #[cfg(test)]

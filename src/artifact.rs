@@ -8,8 +8,8 @@
 //! ```
 //! It holds no time, folder or output name: the same inputs give the same bytes.
 
-use crate::ops::preprocessing::Preprocessing;
 use crate::file::Draft;
+use crate::ops::preprocessing::Preprocessing;
 use crate::plan::Plan;
 use crate::source::plain;
 use memmap2::Mmap;

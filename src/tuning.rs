@@ -7,15 +7,13 @@ use crate::file;
 use crate::kernels::simd::Isa;
 use crate::lower::{Settled, tune::tune};
 use crate::plan::steps::convolution::Algorithm;
+use crate::runtime::threads::processor;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// The machine as far as it decides what is fast: processor, instruction set and threads.
 pub fn machine(threads: usize) -> String {
-    let told = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
-    let model = told.lines().find_map(|line| line.strip_prefix("model name")?.split_once(':'));
-    let model = model.map_or(std::env::consts::ARCH, |(_, model)| model.trim());
-    format!("{model}, {:?}, {threads} threads", Isa::detect())
+    format!("{}, {:?}, {threads} threads", processor(), Isa::detect())
 }
 
 /// The file that keeps what was measured on a machine; none where the platform has no folder for caches.

@@ -1,7 +1,8 @@
 //! `netc eval`
 
 use super::build::{self, Choices};
-use super::measures::table;
+use super::measures::{pictures, table};
+use super::predict::{decoding, wrong};
 use super::{Done, Failed, Format, progress, report};
 use crate::artifact::Artifact;
 use crate::data::{Dataset, Policy, Samples};
@@ -9,9 +10,10 @@ use crate::diagnostics::{Code, Diagnostic, suggest};
 use crate::runtime::{Session, threads};
 use crate::train::feed::{Feed, FeedError, run as run_batch};
 use crate::train::fit::{Outcome, Tally};
+use crate::train::mistakes::worst;
 use crate::train::record::{DataCounts, Machine, RunRecord};
+use crate::train::samples::places;
 use crate::view;
-use crate::view::report::Mistake;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -39,15 +41,11 @@ pub struct Args {
     threads: Option<usize>,
 }
 
-/// Most mistakes on a page.
-const MISTAKES: usize = 24;
-
 pub fn run(args: &Args) -> Done {
     let artifact = Arc::new(build::open(&args.model, &args.choices)?);
     let threads = args.threads.unwrap_or_else(threads::available).max(1);
-    let decoding = super::embed::decoding(&artifact)?;
+    let decoding = decoding(&artifact)?;
     let policy = if args.skip { Policy::Skip } else { Policy::Refuse };
-    let wrong = |code: Code, message: String| report::fail_with(Diagnostic::new(code, message));
     let data = Dataset::images(&args.photos, policy).map_err(|fault| wrong(Code::Dataset, fault.to_string()))?;
     let (labels, classes) = classes(&artifact, &data)?;
     let Samples::Photos(paths) = &data.samples else { return Ok(()) };
@@ -57,18 +55,16 @@ pub fn run(args: &Args) -> Done {
     let mut feed = Feed::Photos { photos: paths.clone().into(), decoding, front: None };
     let order: Vec<usize> = (0..paths.len()).collect();
     let mut bar = progress::Bar::new("Evaluating");
-    let (mut losses, mut mistakes) = (0.0, Vec::new());
+    let (mut losses, mut all) = (0.0, Vec::with_capacity(paths.len() * outputs));
     let result = feed.each::<FeedError>(&order, args.batch.max(1), 0, threads, |places, inputs| {
         let predictions = run_batch(&mut session, places.len(), inputs)?.swap_remove(0);
         tally.add(&predictions, Some(&classes[places.clone()]), &[]);
         for (row, sample) in predictions.chunks_exact(outputs).zip(places.clone()) {
-            let (truth, (predicted, probability)) = (classes[sample], best(row));
+            let truth = classes[sample];
             let right = if outputs == 1 { if truth == 1 { row[0] } else { 1.0 - row[0] } } else { row[truth] };
             losses -= f64::from(right.clamp(1e-7, 1.0)).ln();
-            if predicted != truth {
-                mistakes.push((sample, truth, predicted, probability));
-            }
         }
+        all.extend_from_slice(&predictions);
         bar.at(places.end, order.len());
         Ok(())
     });
@@ -82,13 +78,7 @@ pub fn run(args: &Args) -> Done {
     })?;
     let Some(outcome) = tally.outcome(losses / paths.len().max(1) as f64) else { return Ok(()) };
     if let (Some(path), Outcome::Classes(measures)) = (&args.html, &outcome) {
-        mistakes.sort_by(|a, b| b.3.total_cmp(&a.3).then(a.0.cmp(&b.0)));
-        let worst = mistakes.iter().take(MISTAKES).map(|&(sample, truth, predicted, probability)| Mistake {
-            path: paths[sample].clone(),
-            truth: labels[truth].clone(),
-            predicted: labels[predicted].clone(),
-            probability,
-        });
+        let worst = pictures(&worst(&all, outputs, &classes, paths), &labels);
         let record = RunRecord {
             net: artifact.manifest.net.clone(),
             summary: artifact.manifest.summary.clone(),
@@ -98,7 +88,7 @@ pub fn run(args: &Args) -> Done {
             stopped: Some(format!("evaluated on {}", args.photos.display())),
             ..RunRecord::default()
         };
-        let page = view::report::report(&record, Some(measures), &worst.collect::<Vec<_>>());
+        let page = view::report::report(&record, Some(measures), &worst);
         super::show::write_whole(path, page.as_bytes())?;
     }
     match (args.format, &outcome) {
@@ -107,17 +97,6 @@ pub fn run(args: &Args) -> Done {
         (Format::Text, outcome) => report::print(table(outcome, &args.photos.display().to_string())),
     }
     Ok(())
-}
-
-/// The class that a row says, and how sure it is.
-fn best(row: &[f32]) -> (usize, f32) {
-    match row {
-        &[one] => (usize::from(one >= 0.5), one.max(1.0 - one)),
-        _ => {
-            let first = row.iter().enumerate().max_by(|a, b| a.1.total_cmp(b.1).then(b.0.cmp(&a.0)));
-            first.map_or((0, 0.0), |(class, probability)| (class, *probability))
-        }
-    }
 }
 
 /// The labels of a net, and the class of each photo among them: by name, or in order where the net has no labels.
@@ -137,18 +116,12 @@ fn classes(artifact: &Artifact, data: &Dataset) -> Result<(Vec<String>, Vec<usiz
         }
         return Ok((found, classes));
     };
-    let mut places = Vec::with_capacity(found.len());
-    for name in &found {
-        match labels.iter().position(|label| label == name) {
-            Some(place) => places.push(place),
-            None => {
-                return Err(report::fail_with(
-                    Diagnostic::new(Code::Dataset, format!("the folder `{name}` is no class of the net"))
-                        .maybe_help(suggest::did_you_mean(name, labels.iter().map(String::as_str)))
-                        .help("folders are named like the net's labels: `netc inspect` shows them"),
-                ));
-            }
-        }
-    }
+    let places = places(&found, &labels).map_err(|name| {
+        report::fail_with(
+            Diagnostic::new(Code::Dataset, format!("the folder `{name}` is no class of the net"))
+                .maybe_help(suggest::did_you_mean(name, labels.iter().map(String::as_str)))
+                .help("folders are named like the net's labels: `netc inspect` shows them"),
+        )
+    })?;
     Ok((labels, classes.into_iter().map(|class| places[class]).collect()))
 }

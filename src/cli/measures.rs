@@ -2,17 +2,21 @@
 
 use crate::train::fit::Outcome;
 use crate::train::metrics::Report;
+use crate::train::mistakes::Wrong;
+use crate::view::report::Mistake;
 use std::fmt::Write;
 use unicode_width::UnicodeWidthStr;
 
-/// `1 sample`, `2 samples`
-pub fn count(count: usize, noun: &str) -> String {
-    count_of(count, noun, &format!("{noun}s"))
-}
-
-/// The same for a noun whose plural is another word.
-pub fn count_of(count: usize, one: &str, many: &str) -> String {
-    format!("{count} {}", if count == 1 { one } else { many })
+/// Mistakes as a page shows them.
+pub fn pictures(mistakes: &[Wrong], labels: &[String]) -> Vec<Mistake> {
+    let label = |class: usize| labels.get(class).cloned().unwrap_or_default();
+    let picture = |wrong: &Wrong| Mistake {
+        path: wrong.path.clone(),
+        truth: label(wrong.truth),
+        predicted: label(wrong.predicted),
+        probability: wrong.probability,
+    };
+    mistakes.iter().map(picture).collect()
 }
 
 /// A heading line with the measures, and for classes a line each.

@@ -4,7 +4,7 @@ use super::build::{self, Choices};
 use super::{Done, Failed, report};
 use crate::artifact::Artifact;
 use crate::data::folder::{self, InputKind, Walk};
-use crate::data::{array_file, photo};
+use crate::data::{Decoding, array_file, photo};
 use crate::diagnostics::{Code, Diagnostic};
 use crate::plan::{Plan, Port};
 use crate::runtime::{RunError, Session, threads, zeros};
@@ -75,7 +75,8 @@ pub fn run(args: &Args) -> Done {
     Ok(())
 }
 
-fn wrong(code: Code, message: impl Into<String>) -> Failed {
+/// Says what is wrong with what the user gave.
+pub fn wrong(code: Code, message: impl Into<String>) -> Failed {
     report::fail_with(Diagnostic::new(code, message))
 }
 
@@ -93,23 +94,37 @@ fn is_array(path: &Path) -> bool {
     matches!(ending.as_deref(), Some("npy" | "npz" | "h5" | "hdf5"))
 }
 
-/// Runs photos through a net, a batch at a time.
-fn photos(session: &mut Session, artifact: &Artifact, args: &Args) -> Result<Predictions, Failed> {
+/// How photos become the input of a net.
+pub fn decoding(artifact: &Artifact) -> Result<Decoding, Failed> {
     let plan = &artifact.manifest.plan;
     let ([port], [preprocessing]) = (&plan.inputs[..], &artifact.manifest.preprocessing[..]) else {
         let message =
             format!("`{}` has {} inputs: give it arrays in an .npz by their names", plan.name, plan.inputs.len());
         return Err(wrong(Code::Inputs, message));
     };
-    let (Some(preprocessing), [height, width, channels]) = (preprocessing, &port.sizes[..]) else {
-        let sizes: Vec<String> = port.sizes.iter().map(usize::to_string).collect();
-        let sizes = sizes.join("x");
-        let message = format!("`{}` does not say how a photo becomes its input {sizes}", plan.name);
-        return Err(report::fail_with(
-            Diagnostic::new(Code::Preprocessing, message)
-                .help(format!("write `Input({sizes}, image=Caffe)` in the spec; arrays (.npy) are taken as they are")),
-        ));
-    };
+    match (preprocessing, &port.sizes[..]) {
+        (Some(preprocessing), &[height, width, channels]) => {
+            let size = (height, width, channels);
+            Ok(Decoding { preprocessing: preprocessing.clone(), size, augmentation: None })
+        }
+        (_, sizes) => {
+            let sizes: Vec<String> = sizes.iter().map(usize::to_string).collect();
+            let sizes = sizes.join("x");
+            let message = format!("`{}` does not say how a photo becomes its input {sizes}", plan.name);
+            Err(report::fail_with(
+                Diagnostic::new(Code::Preprocessing, message).help(format!(
+                    "write `Input({sizes}, image=Caffe)` in the spec; arrays (.npy) are taken as they are"
+                )),
+            ))
+        }
+    }
+}
+
+/// Runs photos through a net, a batch at a time.
+fn photos(session: &mut Session, artifact: &Artifact, args: &Args) -> Result<Predictions, Failed> {
+    let plan = &artifact.manifest.plan;
+    let Decoding { preprocessing, size, .. } = decoding(artifact)?;
+    let port = &plan.inputs[0];
     let found = folder::expand(&args.inputs, Walk::OneLevel).map_err(|fault| {
         let missing = args.inputs.iter().find(|path| !path.exists());
         let near = missing.and_then(|path| crate::elaborate::project::near_file(path));
@@ -128,7 +143,7 @@ fn photos(session: &mut Session, artifact: &Artifact, args: &Args) -> Result<Pre
         let mut read = 0;
         for input in group {
             let room = &mut x[read * port.len()..(read + 1) * port.len()];
-            match photo::read(&input.path, preprocessing, (*height, *width, *channels), room) {
+            match photo::read(&input.path, &preprocessing, size, room) {
                 Ok(()) => {
                     predictions.names.push(input.path.display().to_string());
                     read += 1;

@@ -109,7 +109,7 @@ impl Listener for Progress {
         self.bar.at(done, total);
     }
 
-    fn cached(&mut self, computed: Computed, seconds: f64, cache: &FeatureCache) {
+    fn cached(&mut self, computed: Computed, seconds: f64, floats: usize, cache: Option<&FeatureCache>) {
         self.bar.finish();
         let Computed { cached, computed } = computed;
         let rate = if computed > 0 {
@@ -117,14 +117,13 @@ impl Listener for Progress {
         } else {
             String::new()
         };
-        let place = match cache.bytes() {
-            0 => "in memory".to_string(),
-            bytes => format!("{} in {}", report::bytes(bytes), cache.path().display()),
+        let place = match cache.filter(|cache| cache.bytes() > 0) {
+            Some(cache) => format!("{} in {}", report::bytes(cache.bytes()), cache.path().display()),
+            None => "in memory".to_string(),
         };
-        let features = cache.floats();
         report::line(
             "Embedding",
-            format!("{computed} computed{rate}, {cached} cached; {features} features each, {place}"),
+            format!("{computed} computed{rate}, {cached} cached; {floats} features each, {place}"),
         );
     }
 

@@ -1,18 +1,17 @@
 //! `netc train`
 
 use super::build::tell_binding;
-use super::measures::{self, table};
+use super::measures::{pictures, table};
 use super::progress::Progress;
 use super::{Done, report};
 use crate::compile::{self, BuildOptions};
-use crate::diagnostics::{Code, Diagnostic};
+use crate::diagnostics::counted;
 use crate::elaborate::Spec;
 use crate::runtime::threads;
 use crate::train::fit::Outcome;
 use crate::train::run::{Prepare, RunOptions, Trained, prepare_run};
 use crate::train::save;
 use crate::view;
-use crate::view::report::Mistake;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -101,12 +100,13 @@ fn tell(ready: &Prepare) {
     report::line("Checking", format!("{}  {}", ready.net.name, ready.net.summary()));
     tell_binding(&ready.bindings.report);
     let data = &ready.data;
-    let mut text = measures::count(data.train.len(), "sample");
+    let mut text = counted(data.train.len(), "sample");
     if let Some(validation) = &data.validation {
         text += &format!(", {} for validation", validation.len());
     }
     if let Some(labels) = &data.labels {
-        text += &format!(", {}", measures::count_of(labels.len(), "class", "classes"));
+        text +=
+            &format!(", {}", format_args!("{} {}", labels.len(), if labels.len() == 1 { "class" } else { "classes" }));
     }
     report::line("Reading", text);
     let skipped = data.train.skipped.iter().chain(data.validation.iter().flat_map(|data| &data.skipped));
@@ -126,17 +126,7 @@ fn tell(ready: &Prepare) {
 /// Curves and the report of a run.
 fn pages(trained: &Trained) -> Done {
     let curves = view::curves::curves(&trained.record);
-    let label = |class: usize| trained.labels.as_ref().and_then(|labels| labels.get(class)).cloned();
-    let mistakes: Vec<Mistake> = trained
-        .mistakes
-        .iter()
-        .map(|wrong| Mistake {
-            path: wrong.path.clone(),
-            truth: label(wrong.truth).unwrap_or_default(),
-            predicted: label(wrong.predicted).unwrap_or_default(),
-            probability: wrong.probability,
-        })
-        .collect();
+    let mistakes = pictures(&trained.mistakes, trained.labels.as_deref().unwrap_or(&[]));
     let evaluation = match &trained.outcome {
         Some(Outcome::Classes(report)) => Some(report),
         _ => None,
@@ -153,9 +143,6 @@ fn build(spec: &Spec, args: &Args, trained: &Trained, path: &Path) -> Result<Pat
     let options = BuildOptions { net: args.net.clone(), weights, ..BuildOptions::default() };
     let (mut build, _) = compile::build(spec, &options).map_err(|faults| report::fail(&faults, &spec.sources))?;
     build.labels = build.labels.or_else(|| trained.labels.clone());
-    if build.graph.outputs.is_empty() {
-        return Err(report::fail_with(Diagnostic::new(Code::Output, "the net gives nothing")));
-    }
     build.write(path).map_err(|faults| report::fail(&faults, &spec.sources))?;
     Ok(path.to_path_buf())
 }

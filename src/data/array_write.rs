@@ -2,8 +2,8 @@
 
 use super::array_file::{ArrayError, ArrayFault, at};
 use super::{h5, npy, npz};
-use ndarray::ArrayViewD;
 use crate::file::Draft;
+use ndarray::ArrayViewD;
 use std::fs;
 use std::io::{BufWriter, Write};
 use std::path::Path;

@@ -2,26 +2,13 @@
 
 use super::array_file;
 use super::dataset::{ArraySource, Dataset, DatasetError, Policy, Samples, Targets};
+use super::folder::tests::{JPEG, tree};
 use super::split::split;
 use ndarray::{ArrayD, IxDyn, array};
 use proptest::prelude::*;
 use std::fs;
 use std::path::{Path, PathBuf};
 use tempfile::TempDir;
-
-const JPEG: &[u8] = b"\xff\xd8\xff\xe0";
-
-/// A folder with these photos (their first bytes), and texts where one is given after `=`.
-fn tree(files: &[&str]) -> TempDir {
-    let folder = TempDir::new().unwrap();
-    for name in files {
-        let (name, content) = name.split_once('=').map_or((*name, JPEG), |(name, text)| (name, text.as_bytes()));
-        let path = folder.path().join(name);
-        fs::create_dir_all(path.parent().unwrap()).unwrap();
-        fs::write(path, content).unwrap();
-    }
-    folder
-}
 
 fn photos(dataset: &Dataset, root: &Path) -> Vec<String> {
     let Samples::Photos(paths) = &dataset.samples else { panic!("photos are expected") };

@@ -259,14 +259,14 @@ fn io_error(path: &Path, source: io::Error) -> FolderError {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
     use tempfile::TempDir;
 
-    const JPEG: &[u8] = b"\xff\xd8\xff\xe0";
+    pub const JPEG: &[u8] = b"\xff\xd8\xff\xe0";
 
-    /// A folder with these files; the content is a JPEG's beginning where none is given.
-    fn tree(files: &[&str]) -> TempDir {
+    /// A folder with these files; the content is a JPEG's beginning where none is given after `=`.
+    pub fn tree(files: &[&str]) -> TempDir {
         let folder = TempDir::new().unwrap();
         for name in files {
             let (name, content) = name.split_once('=').map_or((*name, JPEG), |(name, text)| (name, text.as_bytes()));

@@ -126,12 +126,8 @@ impl Operation for Pool {
 
     fn differentiate(&self, cx: &mut Backward<'_>) -> Result<(), String> {
         let Lowered::Step(Kernel::Pool(pool)) = self.lower(&cx.lowering())? else { return Ok(()) };
-        let step = PoolGradientStep { pool };
-        let from = match step.needs_input() {
-            true => vec![cx.gradient, cx.layer.inputs[0]],
-            false => vec![cx.gradient],
-        };
-        cx.input_by(0, Kernel::PoolGradient(step), &from, &[]);
+        let chooses = pool.reduction.chooses();
+        back(cx, Kernel::PoolGradient(PoolGradientStep { pool }), chooses);
         Ok(())
     }
 
@@ -146,6 +142,12 @@ impl Operation for Pool {
     fn as_any(&self) -> &dyn Any {
         self
     }
+}
+
+/// The gradient by the input of a pool, from its gradient, and for one that chooses from the input too.
+fn back(cx: &mut Backward<'_>, kernel: Kernel, chooses: bool) {
+    let from = [cx.gradient, cx.layer.inputs[0]];
+    cx.input_by(0, kernel, if chooses { &from } else { &from[..1] }, &[]);
 }
 
 /// The pixels under a window that lie in the image.
@@ -238,12 +240,8 @@ impl Operation for GlobalPool {
             cx.input_is(0, cx.gradient);
             return Ok(());
         };
-        let step = GlobalPoolGradientStep { pool };
-        let from = match step.needs_input() {
-            true => vec![cx.gradient, cx.layer.inputs[0]],
-            false => vec![cx.gradient],
-        };
-        cx.input_by(0, Kernel::GlobalPoolGradient(step), &from, &[]);
+        let chooses = pool.reduction.chooses();
+        back(cx, Kernel::GlobalPoolGradient(GlobalPoolGradientStep { pool }), chooses);
         Ok(())
     }
 

@@ -3,7 +3,7 @@
 use crate::artifact::Artifact;
 use crate::data::batches::{Augmented, Decoding, PhotoLoader};
 use crate::data::feature_cache::FeatureCache;
-use crate::data::{Dataset, Samples};
+use crate::data::{Dataset, DatasetError, Policy, Samples};
 use crate::runtime::{RunError, Session};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -121,55 +121,81 @@ pub struct Computed {
     pub computed: usize,
 }
 
-/// Images of the front at a time.
-const FRONT_BATCH: usize = 8;
+/// A frozen front, and how it is run.
+#[derive(Clone, Copy, Debug)]
+pub struct Front<'a> {
+    pub artifact: &'a Arc<Artifact>,
+    /// How photos become its input; none where the data has arrays.
+    pub decoding: Option<&'a Decoding>,
+    /// Images at a time.
+    pub batch: usize,
+    pub threads: usize,
+}
+
+/// A dataset whose features cannot be had.
+#[derive(Debug, thiserror::Error)]
+pub enum FeaturesError {
+    #[error("{0}")]
+    Data(#[from] DatasetError),
+    #[error("{0}")]
+    Run(#[from] RunError),
+}
 
 /// The outputs of a frozen front for all samples of a dataset, from the cache where they are there, else computed and added.
+/// Photos that cannot be used are taken out of the dataset, or refused, as `policy` says.
 ///
 /// `told` hears how many of all samples are done.
 ///
 /// # Errors
-/// Photos that cannot be used (all of them), and a front that failed.
+/// Photos that are refused (all of them), and a front that failed.
 pub fn features(
-    front: &Arc<Artifact>,
+    front: Front<'_>,
+    data: &mut Dataset,
+    policy: Policy,
+    mut cache: Option<&mut FeatureCache>,
+    told: &mut dyn FnMut(usize, usize),
+) -> Result<(Vec<Rows>, Computed), FeaturesError> {
+    loop {
+        match features_of_all(front, data, cache.as_deref_mut(), told) {
+            Ok(features) => return Ok(features),
+            Err(FeedError::Photos(broken)) => {
+                let all = std::mem::replace(data, data.take(&[]));
+                *data = all.without(&broken, policy)?;
+            }
+            Err(FeedError::Run(fault)) => return Err(fault.into()),
+        }
+    }
+}
+
+fn features_of_all(
+    front: Front<'_>,
     data: &Dataset,
-    decoding: Option<&Decoding>,
-    cache: &mut FeatureCache,
-    threads: usize,
+    mut cache: Option<&mut FeatureCache>,
     told: &mut dyn FnMut(usize, usize),
 ) -> Result<(Vec<Rows>, Computed), FeedError> {
-    let lengths: Vec<usize> = front.manifest.plan.outputs.iter().map(|port| port.len()).collect();
+    let Front { artifact, decoding, batch, threads } = front;
+    let lengths: Vec<usize> = artifact.manifest.plan.outputs.iter().map(|port| port.len()).collect();
     let total = data.len();
     let mut rows: Vec<Rows> =
         lengths.iter().map(|&floats| Rows { values: vec![0.0; floats * total], floats }).collect();
-    let mut digests: Vec<[u8; 32]> = Vec::with_capacity(total);
-    let mut faults = Vec::new();
-    for sample in 0..total {
-        match data.digest(sample) {
-            Ok(digest) => digests.push(digest),
-            Err(fault) => {
-                digests.push([0; 32]);
-                faults.push((sample, fault.to_string()));
-            }
-        }
-    }
-    if !faults.is_empty() {
-        return Err(FeedError::Photos(faults));
-    }
     let mut row = vec![0.0; lengths.iter().sum()];
-    let mut missing = Vec::new();
-    for (sample, digest) in digests.iter().enumerate() {
-        match cache.get(digest) {
-            Some(position) if cache.read(position, &mut row).is_ok() => put(&mut rows, sample, &row),
-            _ => missing.push(sample),
-        }
+    let (mut digests, mut missing): (Vec<[u8; 32]>, Vec<usize>) = (Vec::new(), (0..total).collect());
+    if let Some(cache) = cache.as_deref_mut() {
+        digests = digests_of(data)?;
+        missing.retain(|&sample| {
+            let known = cache.get(&digests[sample]).is_some_and(|position| cache.read(position, &mut row).is_ok());
+            if known {
+                put(&mut rows, sample, &row);
+            }
+            !known
+        });
     }
     let cached = total - missing.len();
     told(cached, total);
     if missing.is_empty() {
         return Ok((rows, Computed { cached, computed: 0 }));
     }
-    let mut session = Session::new(Arc::clone(front), threads);
+    let mut session = Session::new(Arc::clone(artifact), threads);
     let mut feed = match (&data.samples, decoding) {
         (Samples::Photos(photos), Some(decoding)) => {
             Feed::Photos { photos: photos.clone().into(), decoding: decoding.clone(), front: None }
@@ -183,7 +209,7 @@ pub fn features(
     while !left.is_empty() {
         // A batch with broken photos ends the pass; the next one begins behind it, so that all of them are listed.
         let begun = done;
-        let result = feed.each::<FeedError>(left, FRONT_BATCH, 0, threads, |places, inputs| {
+        let result = feed.each::<FeedError>(left, batch, 0, threads, |places, inputs| {
             let outputs = run(&mut session, places.len(), inputs)?;
             for (index, &sample) in left[places.clone()].iter().enumerate() {
                 row.clear();
@@ -192,8 +218,10 @@ pub fn features(
                     .zip(&lengths)
                     .for_each(|(values, &len)| row.extend_from_slice(&values[index * len..][..len]));
                 put(&mut rows, sample, &row);
-                // What cannot be stored stays in memory, and the cache has a note of it.
-                let _ = cache.append(&digests[sample], &row);
+                if let Some(cache) = cache.as_deref_mut() {
+                    // What cannot be stored stays in memory, and the cache has a note of it.
+                    let _ = cache.append(&digests[sample], &row);
+                }
             }
             done += places.len();
             told(cached + done, total);
@@ -203,17 +231,32 @@ pub fn features(
             Ok(()) => break,
             Err(FeedError::Photos(faults)) => {
                 broken.extend(faults);
-                let next = (done - begun + FRONT_BATCH).min(left.len());
+                let next = (done - begun + batch).min(left.len());
                 left = &left[next..];
             }
             Err(fault) => return Err(fault),
         }
     }
-    let _ = cache.flush();
+    if let Some(cache) = cache {
+        let _ = cache.flush();
+    }
     if !broken.is_empty() {
         return Err(FeedError::Photos(broken));
     }
     Ok((rows, Computed { cached, computed: done }))
+}
+
+/// The digest of each sample.
+fn digests_of(data: &Dataset) -> Result<Vec<[u8; 32]>, FeedError> {
+    let mut digests = Vec::with_capacity(data.len());
+    let mut faults = Vec::new();
+    for sample in 0..data.len() {
+        match data.digest(sample) {
+            Ok(digest) => digests.push(digest),
+            Err(fault) => faults.push((sample, fault.to_string())),
+        }
+    }
+    if faults.is_empty() { Ok(digests) } else { Err(FeedError::Photos(faults)) }
 }
 
 /// Puts a sample's features into the rows of each input.

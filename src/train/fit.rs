@@ -13,7 +13,7 @@ use super::schedule::Schedule;
 use crate::data::Chance;
 use crate::runtime::{RunError, Session};
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -407,12 +407,4 @@ pub fn try_state(
         Ok(())
     })?;
     Ok(Tried { loss: losses / samples.max(1) as f64, tally, predictions })
-}
-
-/// The checkpoint of a run in its folder; `None` where there is none.
-///
-/// # Errors
-/// A file that cannot be read or is damaged.
-pub fn checkpoint_of(fit: &Fit<'_>, folder: &Path) -> Result<Option<Checkpoint>, CheckpointError> {
-    checkpoint::read(folder, fit.floats())
 }

@@ -8,6 +8,7 @@ pub mod feed;
 pub mod fit;
 pub mod front;
 pub mod metrics;
+pub mod mistakes;
 pub mod optimizers;
 pub mod recipe;
 pub mod record;

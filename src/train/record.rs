@@ -1,5 +1,6 @@
 //! What is written down of a training run: all that tells how a net came to be, in `NAME.run/run.yaml`.
 
+use crate::runtime::threads::processor;
 use crate::source::plain;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -140,11 +141,7 @@ impl RunRecord {
 impl Machine {
     /// This machine, of which a run uses `threads` processors.
     pub fn this(threads: usize) -> Self {
-        let information = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
-        let mut lines = information.lines().filter_map(|line| line.split_once(':'));
-        let named = lines.find(|(key, _)| key.trim() == "model name").map(|(_, name)| name.trim().to_owned());
-        let cpu = named.unwrap_or_else(|| std::env::consts::ARCH.to_owned());
-        Machine { cpu, threads, os: std::env::consts::OS.to_owned() }
+        Machine { cpu: processor(), threads, os: std::env::consts::OS.to_owned() }
     }
 }
 

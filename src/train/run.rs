@@ -1,10 +1,12 @@
 //! From a recipe to a trained net: data, the frozen front's features, the compiled step, the loop, and what is kept of it.
 
+use super::checkpoint;
 use super::compile::{Trainable, compile};
 use super::differentiate::Settings;
-use super::feed::{self, Computed, Feed, FeedError, rows_of};
-use super::fit::{Course, Fit, FitError, Fitted, Observer, Outcome, Tally, Tried, checkpoint_of, try_state};
+use super::feed::{self, Computed, FeaturesError, Feed, FeedError, rows_of};
+use super::fit::{Course, Fit, FitError, Fitted, Observer, Outcome, Tally, try_state};
 use super::front::{Split, split};
+use super::mistakes::{Wrong, worst};
 use super::recipe::{self, Metric, Recipe};
 use super::record::{DataCounts, Front, Machine, RunRecord};
 use super::samples::{self, Prepared, prepare};
@@ -12,7 +14,7 @@ use super::save::{self, Layout};
 use crate::artifact::Artifact;
 use crate::compile::{self as road, Values};
 use crate::data::feature_cache::{CacheNote, FeatureCache};
-use crate::data::{Dataset, Samples};
+use crate::data::{Dataset, Samples, Targets};
 use crate::diagnostics::{Code, Diagnostic, Diagnostics, Result};
 use crate::elaborate::Spec;
 use crate::graph::{Graph, number_text};
@@ -56,15 +58,6 @@ pub struct Prepare {
     options: RunOptions,
 }
 
-/// A photo that was taken for something else: its index among the validation data, its class, and the probabilities.
-#[derive(Clone, Debug)]
-pub struct Wrong {
-    pub path: PathBuf,
-    pub truth: usize,
-    pub predicted: usize,
-    pub probability: f32,
-}
-
 /// A net that was trained.
 #[derive(Debug)]
 pub struct Trained {
@@ -78,20 +71,20 @@ pub struct Trained {
     pub folder: PathBuf,
 }
 
+/// Images of a frozen front at a time.
+const FRONT_BATCH: usize = 8;
+
 /// What a run tells while it lasts.
 pub trait Listener: Observer {
     /// The front's features of so many samples are there.
     fn features(&mut self, done: usize, total: usize);
-    /// All of them are.
-    fn cached(&mut self, computed: Computed, seconds: f64, cache: &FeatureCache);
+    /// All of them are, so many floats each; without a cache they are in memory only.
+    fn cached(&mut self, computed: Computed, seconds: f64, floats: usize, cache: Option<&FeatureCache>);
     /// What the cache could not do.
     fn note(&mut self, note: &CacheNote);
     /// The run goes on behind an epoch.
     fn resumed(&mut self, epochs: usize);
 }
-
-/// Most mistakes that are kept for the report.
-const MISTAKES: usize = 24;
 
 /// Reads, checks, binds and cuts; nothing is computed yet.
 ///
@@ -230,6 +223,9 @@ impl Prepare {
     /// Whatever ends a run before its end; what was written before stays.
     pub fn train(mut self, interrupted: &AtomicBool, listener: &mut dyn Listener) -> Result<Trained> {
         let folder = self.options.folder.join(format!("{}.run", self.net.name));
+        if self.options.resume && !folder.join(checkpoint::FILE).exists() {
+            return Err(no_checkpoint(&folder));
+        }
         let course = self.course(&folder);
         let (front, digest) = match &self.split.front {
             Some(front) => {
@@ -263,10 +259,9 @@ impl Prepare {
         };
         let mut fit = Fit::new(&trainable, &course, record, run.clone());
         if self.options.resume {
-            let checkpoint = checkpoint_of(&fit, &folder).map_err(|fault| resume_fault(&fault.to_string()))?;
-            let Some(checkpoint) = checkpoint else {
-                return Err(resume_fault(&format!("{} holds no checkpoint", folder.display())));
-            };
+            let checkpoint =
+                checkpoint::read(&folder, fit.floats()).map_err(|fault| resume_fault(&fault.to_string()))?;
+            let checkpoint = checkpoint.ok_or_else(|| no_checkpoint(&folder))?;
             if checkpoint.progress.run != run {
                 return Err(resume_fault(&format!(
                     "the checkpoint in {} is of another net, recipe or data",
@@ -306,7 +301,12 @@ impl Prepare {
             try_state(&mut session, &mut state, &mut set, course).map_err(|fault| self.told_of(fault, folder))?;
         let outcome = tried.tally.outcome(tried.loss);
         record.outcome = numbers(&tried.tally, tried.loss);
-        let mistakes = mistakes(&tried, data, set.classes.as_deref(), self.outputs());
+        let mistakes = match (&data.samples, &set.classes, &tried.tally) {
+            (Samples::Photos(photos), Some(classes), Tally::Classes(_)) => {
+                worst(&tried.predictions, self.outputs(), classes, photos)
+            }
+            _ => Vec::new(),
+        };
         let weights = self.options.folder.join(format!("{}.h5", self.net.name));
         save::save(&weights, &self.net, &self.values(), &trainable.layout, &state, self.options.layout)
             .map_err(|fault| Diagnostics::from(Diagnostic::new(Code::Output, fault.to_string())))?;
@@ -362,10 +362,16 @@ impl Prepare {
             hasher.update(format!("{key}={value}\n").as_bytes());
         }
         for data in std::iter::once(&self.data.train).chain(&self.data.validation) {
-            if let Samples::Photos(photos) = &data.samples {
-                photos.iter().for_each(|path| _ = hasher.update(path.to_string_lossy().as_bytes()));
+            match &data.samples {
+                Samples::Photos(photos) => {
+                    photos.iter().for_each(|path| _ = hasher.update(path.to_string_lossy().as_bytes()));
+                }
+                Samples::Arrays(arrays) => arrays.iter().for_each(|array| hash_array(&mut hasher, array)),
             }
             hasher.update(format!("{} {:?}", data.len(), data.targets.classes()).as_bytes());
+            if let Targets::Values(values) = &data.targets {
+                hash_array(&mut hasher, values);
+            }
         }
         hasher.update(front.as_bytes());
         hasher.finalize().to_hex().to_string()
@@ -397,45 +403,34 @@ impl Prepare {
             return Ok((feed(&self.data.train, changed.as_ref()), validation));
         };
         let floats = front.manifest.plan.outputs.iter().map(|port| port.len()).sum::<usize>();
-        let folder = self.options.cache.clone();
-        let temporary;
-        let place = match &folder {
-            Some(folder) => folder.as_path(),
-            None => {
-                temporary = tempfile::tempdir().map_err(|fault| unwritable(Path::new("a temporary folder"), &fault))?;
-                temporary.path()
-            }
+        let open = |folder: &PathBuf| {
+            FeatureCache::open(folder, digest, floats)
+                .map_err(|fault| Diagnostics::from(Diagnostic::new(Code::Output, fault.to_string())))
         };
-        let mut cache = FeatureCache::open(place, digest, floats)
-            .map_err(|fault| Diagnostics::from(Diagnostic::new(Code::Output, fault.to_string())))?;
+        let mut cache = self.options.cache.as_ref().map(open).transpose()?;
         let began = Instant::now();
         let mut all = Computed::default();
         let decoding = self.data.decoding.clone();
-        let (threads, policy, span) = (self.options.threads, self.recipe.data.policy(), self.recipe.data.span());
-        let mut features = |data: &mut Dataset, listener: &mut dyn Listener| -> Result<Feed> {
-            loop {
-                let mut told = |done, total| listener.features(done, total);
-                match feed::features(front, data, decoding.as_ref(), &mut cache, threads, &mut told) {
-                    Ok((rows, computed)) => {
-                        all.cached += computed.cached;
-                        all.computed += computed.computed;
-                        return Ok(Feed::Rows(rows));
-                    }
-                    Err(FeedError::Photos(broken)) => {
-                        let left = std::mem::replace(data, data.take(&[]));
-                        *data = left.without(&broken, policy).map_err(|fault| {
-                            Diagnostics::from(
-                                Diagnostic::new(Code::Dataset, fault.to_string())
-                                    .at(span, "this data")
-                                    .help("leave them out, or write `unreadable=skip` in the data"),
-                            )
-                        })?;
-                    }
-                    Err(FeedError::Run(fault)) => {
-                        return Err(Diagnostic::new(Code::Dataset, fault.to_string()).at(span, "this data").into());
-                    }
-                }
-            }
+        let threads = self.options.threads;
+        let own = (self.recipe.data.policy(), self.recipe.data.span());
+        let other = match &self.recipe.validation {
+            recipe::Validation::Data(data) => (data.policy(), data.span()),
+            _ => own,
+        };
+        let mut features = |data: &mut Dataset, (policy, span), listener: &mut dyn Listener| -> Result<Feed> {
+            let mut told = |done, total| listener.features(done, total);
+            let front = feed::Front { artifact: front, decoding: decoding.as_ref(), batch: FRONT_BATCH, threads };
+            let found = feed::features(front, data, policy, cache.as_mut(), &mut told);
+            let (rows, computed) = found.map_err(|fault| {
+                let diagnostic = Diagnostic::new(Code::Dataset, fault.to_string()).at(span, "this data");
+                Diagnostics::from(match fault {
+                    FeaturesError::Data(_) => diagnostic.help("leave them out, or write `unreadable=skip` in the data"),
+                    FeaturesError::Run(_) => diagnostic,
+                })
+            })?;
+            all.cached += computed.cached;
+            all.computed += computed.computed;
+            Ok(Feed::Rows(rows))
         };
         // With changes by chance the front sees another photo in each epoch.
         let train = match (augment, &self.data.train.samples, &self.data.decoding) {
@@ -444,15 +439,15 @@ impl Prepare {
                 decoding: feed::augmented(decoding, augment, self.recipe.seed),
                 front: Some(Box::new(Session::new(Arc::clone(front), threads))),
             },
-            _ => features(&mut self.data.train, listener)?,
+            _ => features(&mut self.data.train, own, listener)?,
         };
         let validation = match &mut self.data.validation {
-            Some(data) => Some(features(data, listener)?),
+            Some(data) => Some(features(data, other, listener)?),
             None => None,
         };
         let seconds = began.elapsed().as_secs_f64();
-        listener.cached(all, seconds, &cache);
-        cache.notes().iter().for_each(|note| listener.note(note));
+        listener.cached(all, seconds, floats, cache.as_ref());
+        cache.iter().flat_map(FeatureCache::notes).for_each(|note| listener.note(note));
         record.front = Some(Front {
             layers: self.split.front.as_ref().map_or(0, |front| front.nodes.len() as u64),
             features: floats as u64,
@@ -501,6 +496,10 @@ impl Prepare {
     }
 }
 
+fn no_checkpoint(folder: &Path) -> Diagnostics {
+    resume_fault(&format!("{} holds no checkpoint", folder.display()))
+}
+
 fn resume_fault(message: &str) -> Diagnostics {
     Diagnostic::new(Code::Resume, message).help("leave out `--resume` to begin anew").into()
 }
@@ -532,29 +531,11 @@ fn digest_of(front: &Artifact, decoding: Option<&crate::data::Decoding>) -> Stri
     hasher.finalize().to_hex().to_string()
 }
 
+fn hash_array(hasher: &mut blake3::Hasher, array: &ndarray::ArrayD<f32>) {
+    hasher.update(bytemuck::cast_slice(array.as_standard_layout().as_slice().unwrap_or(&[])));
+}
+
 fn numbers(tally: &Tally, loss: f64) -> BTreeMap<String, f64> {
     let each = Metric::ALL.iter().filter_map(|(name, metric)| Some((name.to_string(), tally.value(*metric)?)));
     each.chain([("loss".to_string(), loss)]).collect()
-}
-
-/// The photos that were taken for something else, the surest first.
-fn mistakes(tried: &Tried, data: &Dataset, classes: Option<&[usize]>, outputs: usize) -> Vec<Wrong> {
-    let (Samples::Photos(photos), Some(classes), Tally::Classes(_)) = (&data.samples, classes, &tried.tally) else {
-        return Vec::new();
-    };
-    let mut wrong: Vec<Wrong> = Vec::new();
-    for ((row, &truth), path) in tried.predictions.chunks_exact(outputs.max(1)).zip(classes).zip(photos) {
-        let best = row.iter().enumerate().max_by(|a, b| a.1.total_cmp(b.1).then(b.0.cmp(&a.0)));
-        let (predicted, probability) = match (outputs, best) {
-            (1, _) => (usize::from(row[0] >= 0.5), if row[0] >= 0.5 { row[0] } else { 1.0 - row[0] }),
-            (_, Some((class, probability))) => (class, *probability),
-            _ => continue,
-        };
-        if predicted != truth {
-            wrong.push(Wrong { path: path.clone(), truth, predicted, probability });
-        }
-    }
-    wrong.sort_by(|a, b| b.probability.total_cmp(&a.probability).then_with(|| a.path.cmp(&b.path)));
-    wrong.truncate(MISTAKES);
-    wrong
 }

@@ -132,17 +132,24 @@ fn shortened(names: &[String]) -> String {
     crate::weights::bind::shortened(names)
 }
 
+/// Where each class stands among the labels.
+///
+/// # Errors
+/// The first class that is none of them.
+pub fn places<'a>(classes: &'a [String], labels: &[String]) -> std::result::Result<Vec<usize>, &'a str> {
+    let place = |name: &'a String| labels.iter().position(|label| label == name).ok_or(name.as_str());
+    classes.iter().map(place).collect()
+}
+
 /// A dataset whose class indices are those of the labels.
 fn ordered(mut data: Dataset, labels: &[String], span: Span) -> Result<Dataset> {
     let Some(found) = data.classes.clone() else { return Ok(data) };
-    let place = |name: &String| labels.iter().position(|label| label == name);
-    let places: Vec<usize> = match found.iter().map(place).collect::<Option<_>>() {
-        Some(places) => places,
-        None if found.len() == labels.len() => (0..found.len()).collect(),
-        None => {
-            let name = found.iter().find(|name| place(name).is_none()).cloned().unwrap_or_default();
+    let places: Vec<usize> = match places(&found, labels) {
+        Ok(places) => places,
+        Err(_) if found.len() == labels.len() => (0..found.len()).collect(),
+        Err(name) => {
             return Err(fault(format!("the class `{name}` is not among those that the net is trained for"), span)
-                .maybe_help(suggest::did_you_mean(&name, labels.iter().map(String::as_str)))
+                .maybe_help(suggest::did_you_mean(name, labels.iter().map(String::as_str)))
                 .into());
         }
     };

@@ -25,13 +25,6 @@ pub struct PoolGradientStep {
     pub pool: PoolStep,
 }
 
-impl PoolGradientStep {
-    /// Whether it reads the pool's input.
-    pub fn needs_input(&self) -> bool {
-        self.pool.reduction == Reduction::Maximum
-    }
-}
-
 impl StepKernel for PoolGradientStep {
     fn run(&self, call: Call<'_>) -> Result<(), RunFault> {
         let (dy, window, channels) = (call.inputs[0], &self.pool.window, self.pool.channels);
@@ -49,7 +42,7 @@ impl StepKernel for PoolGradientStep {
     }
 
     fn sizes(&self) -> Sizes {
-        back(self.pool.sizes(), self.needs_input())
+        back(self.pool.sizes(), self.pool.reduction.chooses())
     }
 }
 
@@ -57,13 +50,6 @@ impl StepKernel for PoolGradientStep {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct GlobalPoolGradientStep {
     pub pool: GlobalPoolStep,
-}
-
-impl GlobalPoolGradientStep {
-    /// Whether it reads the pool's input.
-    pub fn needs_input(&self) -> bool {
-        self.pool.reduction == Reduction::Maximum
-    }
 }
 
 impl StepKernel for GlobalPoolGradientStep {
@@ -79,7 +65,7 @@ impl StepKernel for GlobalPoolGradientStep {
     }
 
     fn sizes(&self) -> Sizes {
-        back(self.pool.sizes(), self.needs_input())
+        back(self.pool.sizes(), self.pool.reduction.chooses())
     }
 }
 

@@ -16,6 +16,11 @@ pub enum Reduction {
 }
 
 impl Reduction {
+    /// Whether it is one of the values, so that its gradient depends on them.
+    pub fn chooses(self) -> bool {
+        self == Reduction::Maximum
+    }
+
     /// The kernel's word for it over a whole image.
     pub fn global(self) -> GlobalPool {
         match self {

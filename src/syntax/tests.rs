@@ -62,7 +62,8 @@ fn check_format(text: &str) -> String {
     let once = format(text, &before);
     let after = tree(&once);
     assert_eq!(erased(&before), erased(&after), "\n--- before\n{text}\n--- after\n{once}");
-    let comments = |text: &str| text.matches("# ").count();
+    // Signs, not `# `: an empty comment loses the blank at its end.
+    let comments = |text: &str| text.matches('#').count();
     assert_eq!(comments(text), comments(&once), "\n--- before\n{text}\n--- after\n{once}");
     let twice = format(&once, &after);
     assert_eq!(once, twice, "\n--- source\n{text}");

@@ -2,13 +2,14 @@
 //! they do not overlap where one is written was checked when the plan was verified.
 
 use crate::plan::{Operand, Space};
+use memmap2::MmapMut;
 use std::ops::Range;
 
-/// Floats of a cache line.
-const LINE: usize = 16;
+/// Bytes of a huge page of x86-64 and, most often, of aarch64.
+const HUGE_PAGE: usize = 2 << 20;
 
 /// Scratch for a chunk, for the batch, for tensors without one, and for kernels.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Arena {
     chunk: Aligned,
     batch: Aligned,
@@ -25,20 +26,31 @@ pub struct Sizes {
     pub scratch: usize,
 }
 
-/// Floats that begin at a cache line.
-#[derive(Debug)]
+/// Floats in pages of their own that begin at a cache line, and at a huge page where they fill one.
+#[derive(Debug, Default)]
 pub struct Aligned {
-    floats: Vec<f32>,
-    start: usize,
-    len: usize,
+    /// None where there are no floats.
+    pages: Option<MmapMut>,
+    bytes: Range<usize>,
 }
 
 impl Aligned {
-    /// So many zeros; none where the system does not give the memory.
+    /// So many zeros; none where the system does not give the memory. Pages that no step reaches are never really used.
     pub fn try_new(len: usize) -> Option<Self> {
-        let floats = zeros(len.checked_add(LINE)?)?;
-        let start = floats.as_ptr().align_offset(64).min(LINE);
-        Some(Aligned { floats, start, len })
+        if len == 0 {
+            return Some(Self::default());
+        }
+        let bytes = len.checked_mul(size_of::<f32>())?;
+        let slack = if bytes < HUGE_PAGE { 0 } else { HUGE_PAGE };
+        let pages = MmapMut::map_anon(bytes.checked_add(slack)?).ok()?;
+        // Tiles are gathered from all over an image: with small pages their addresses are looked up more often than
+        // the processor remembers. A system without huge pages refuses the advice, which does no harm.
+        #[cfg(target_os = "linux")]
+        if slack > 0 {
+            let _ = pages.advise(memmap2::Advice::HugePage);
+        }
+        let start = if slack > 0 { pages.as_ptr().align_offset(HUGE_PAGE).min(slack) } else { 0 };
+        Some(Aligned { pages: Some(pages), bytes: start..start + bytes })
     }
 
     /// So many zeros.
@@ -49,18 +61,19 @@ impl Aligned {
         Self::try_new(len).expect("the system gives memory")
     }
 
-    fn pointer(&mut self) -> *mut f32 {
-        self.floats[self.start..].as_mut_ptr()
-    }
-
     /// The floats.
     pub fn floats(&self) -> &[f32] {
-        &self.floats[self.start..self.start + self.len]
+        self.pages.as_ref().map_or(&[], |pages| bytemuck::cast_slice(&pages[self.bytes.clone()]))
     }
 
     /// The floats, to be changed.
     pub fn floats_mut(&mut self) -> &mut [f32] {
-        &mut self.floats[self.start..self.start + self.len]
+        self.pages.as_mut().map_or(&mut [], |pages| bytemuck::cast_slice_mut(&mut pages[self.bytes.clone()]))
+    }
+
+    fn raw(&mut self) -> (*mut f32, usize) {
+        let floats = self.floats_mut();
+        (floats.as_mut_ptr(), floats.len())
     }
 }
 
@@ -90,13 +103,6 @@ pub struct Located {
     len: usize,
 }
 
-impl Default for Arena {
-    fn default() -> Self {
-        let nothing = || Aligned { floats: vec![0.0; LINE], start: 0, len: 0 };
-        Arena { chunk: nothing(), batch: nothing(), whole: nothing(), scratch: nothing() }
-    }
-}
-
 impl Sizes {
     /// All of it; none where that is beyond any machine.
     pub fn bytes(&self) -> Option<usize> {
@@ -119,13 +125,14 @@ impl Arena {
 
     /// The parts, with so many floats of scratch, and the state that a step may change.
     pub fn parts<'a>(&'a mut self, scratch: usize, state: &'a mut [f32]) -> Parts<'a> {
-        assert!(scratch <= self.scratch.len, "scratch was not reserved");
+        let (begin, reserved) = self.scratch.raw();
+        assert!(scratch <= reserved, "scratch was not reserved");
         Parts {
-            chunk: (self.chunk.pointer(), self.chunk.len),
-            batch: (self.batch.pointer(), self.batch.len),
-            whole: (self.whole.pointer(), self.whole.len),
+            chunk: self.chunk.raw(),
+            batch: self.batch.raw(),
+            whole: self.whole.raw(),
             state: (state.as_mut_ptr(), state.len()),
-            scratch: (self.scratch.pointer(), scratch),
+            scratch: (begin, scratch),
             memory: std::marker::PhantomData,
         }
     }

@@ -244,7 +244,8 @@ fn a_forged_manifest_does_no_harm() {
 fn floats(artifact: &Artifact) -> usize {
     let plan = &artifact.manifest.plan;
     let ports: usize = plan.inputs.iter().chain(&plan.outputs).map(|port| port.len()).sum();
-    2 * (ports + plan.chunk_floats + plan.batch_floats) + plan.scratch_floats(2, 1)
+    let chunks = plan.chunk_floats(2).unwrap_or(usize::MAX >> 1);
+    chunks.saturating_add(2 * (ports + plan.batch_floats) + plan.scratch_floats(2, 1))
 }
 
 /// Where whole numbers stand in a document.

@@ -298,6 +298,8 @@ const NETS: &[&str] = &[
     "Input(1x5) >> GRU(2) >> Dense(2)",
     "Input(6) >> Embedding(5, 4) >> LSTM(3, only_return_final=false) >> GRU(3) >> Dense(2)",
     "Input(5) >> Dense(12) >> Reshape(3x4) >> frozen(LSTM(3, only_return_final=false) >> GRU(2)) >> Dense(2)",
+    "Input(6) >> { share f = Dense(3) >> Tanh  (Slice(0, 3) >> f | Slice(3, 6) >> f) >> Add } >> Dense(2)",
+    "Input(4) >> { share f = Dense(4) >> Tanh  f >> Relu(5) >> Dense(4) >> f >> f } >> Dense(2)",
     "Input(5) >> frozen(Dense(4) >> Tanh) >> Dense(3) >> Tanh",
     "Input(5) >> Dense(4) >> frozen(Relu(6) >> Dense(5)) >> Tanh >> Dense(2)",
     "Input(4x5x3) >> Conv(1x1, 4) >> frozen(Conv(3x3, 4, padding=same) >> BatchNorm >> Tanh) >> Flatten >> Dense(2)",

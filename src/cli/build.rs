@@ -229,7 +229,7 @@ fn tell(build: &compile::Build) {
         "Planning",
         format!(
             "arena {} per image (at least {}), constants {}, {:.2} GFLOP of {:.2} direct",
-            floats(plan.chunk_floats + plan.batch_floats),
+            floats(plan.image_floats()),
             floats(plan.lower_bound),
             floats(plan.constant_floats()),
             2.0 * plan.arithmetic() as f64 / 1e9,

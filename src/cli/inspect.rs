@@ -37,7 +37,7 @@ pub fn run(args: &Args) -> Done {
         "outputs": manifest.plan.outputs.iter().map(|port| serde_json::json!({ "name": port.name, "sizes": port.sizes })).collect::<Vec<_>>(),
         "steps": manifest.plan.steps.len(),
         "constants": manifest.plan.constant_floats() * 4,
-        "arena per image": (manifest.plan.chunk_floats + manifest.plan.batch_floats) * 4,
+        "arena per image": manifest.plan.image_floats() * 4,
         "labels": manifest.labels.as_ref().map(Vec::len),
         "untrained": manifest.untrained,
         "tuned for": manifest.tuned,

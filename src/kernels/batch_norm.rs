@@ -118,9 +118,17 @@ wide! {
     }
 }
 
-/// running = (1 - alpha) * running + alpha * batch, as NeuPy keeps its running mean and inverse deviation.
+/// running = (1 - alpha) * running + alpha * batch, as NeuPy keeps its running mean.
 pub fn running_average(running: &mut [f32], batch: &[f32], alpha: f32) {
     running.iter_mut().zip(batch).for_each(|(r, b)| *r = (1.0 - alpha) * *r + alpha * b);
+}
+
+/// The same for inverse deviations, whose variances are averaged, as Keras and PyTorch do. NeuPy averages the inverses
+/// themselves: one batch without variance (a single row, or a channel that a Relu silenced) then spoils predictions.
+pub fn running_deviation(running: &mut [f32], batch: &[f32], alpha: f32) {
+    let variance = |inverse: f32| (inverse * inverse).recip();
+    let averaged = |r: f32, b: f32| ((1.0 - alpha) * variance(r) + alpha * variance(b)).sqrt().recip();
+    running.iter_mut().zip(batch).for_each(|(r, b)| *r = averaged(*r, *b));
 }
 
 /// The sum of each channel over the whole batch, `(channels)`: the gradient of a bias. x is `(n, pixels, channels)`;
@@ -287,5 +295,9 @@ mod tests {
         let mut running = [1.0, 0.0];
         running_average(&mut running, &[2.0, -1.0], 0.1);
         check_slice(&running, 1e-7, |i| [1.1, -0.1][i]);
+        // Variances 1 and 0.25 with 4 and, nearly, none.
+        let mut running = [1.0, 2.0];
+        running_deviation(&mut running, &[0.5, 316.0], 0.1);
+        check_slice(&running, 1e-5, |i| [1.0 / f64::sqrt(1.3), 1.0 / f64::sqrt(0.225)][i]);
     }
 }

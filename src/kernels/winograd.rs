@@ -54,6 +54,9 @@ pub struct Blocking {
     pub shared: bool,
 }
 
+/// Rows of a multiple of so many floats are read a third slower, several at a time, than rows one line longer.
+const COLLIDING: usize = 256;
+
 /// Floats of transformed inputs that threads share at once.
 const SHARED_FLOATS: usize = 2 << 20;
 
@@ -75,14 +78,22 @@ impl Blocking {
         Self { tile, tiles: tiles.max(1), channels: channels.min(panels(conv.out_c) * PANEL).max(PANEL), shared }
     }
 
+    /// The same, or a blocking for fewer images than it was made for, where it would leave threads without work.
+    fn fitted(&self, conv: &Convolution, batch: usize) -> Self {
+        let total = Tiling::new(conv.window, self.tile.out()).per_image * batch;
+        if self.shared || total.div_ceil(self.tiles.max(1)) >= 4 { *self } else { Self::new(self.tile, conv, batch) }
+    }
+
     /// Whether the kernel can work in these blocks; sizes beyond these would overflow.
     pub fn is_possible(&self) -> bool {
         let within = |size: usize| (1..=1 << 16).contains(&size);
         within(self.tiles) && within(self.channels) && self.channels.is_multiple_of(PANEL)
     }
 
+    /// Floats from one tile's transformed inputs to the next; rows that begin a power of two apart collide in cache.
     fn row(conv: &Convolution) -> usize {
-        conv.in_c.next_multiple_of(PANEL)
+        let row = conv.in_c.next_multiple_of(PANEL);
+        row + if row.is_multiple_of(COLLIDING) { PANEL } else { 0 }
     }
 
     /// Floats from one point's transformed inputs to the next; not a multiple of a page, which would collide in cache.
@@ -133,6 +144,7 @@ pub(super) fn one_group(conv: &Convolution) -> Convolution {
 /// The floats of scratch memory that [`convolve`] needs for `workers` threads.
 pub fn scratch_len(blocking: &Blocking, conv: &Convolution, batch: usize, workers: usize) -> usize {
     let conv = &one_group(conv);
+    let blocking = &blocking.fitted(conv, batch);
     WorkerScratch::len(blocking.worker_len(conv), workers) + WorkerScratch::len(blocking.common_len(conv, batch), 1)
 }
 
@@ -173,6 +185,7 @@ pub fn convolve(
         return;
     }
     let (output, finish) = check_convolution(conv, batch, &input, epilogue, output);
+    let blocking = &blocking.fitted(conv, batch);
     let common = WorkerScratch::len(blocking.common_len(conv, batch), 1);
     assert!(scratch.len() >= common, "scratch memory is too small");
     let (common, workers) = scratch.split_at_mut(common);

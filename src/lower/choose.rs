@@ -7,7 +7,7 @@ use crate::plan::steps::convolution::{Algorithm, ConvolutionStep, TILES};
 use crate::plan::steps::dense::DenseStep;
 
 /// The target that plans are made for: one core with 256-bit vectors.
-mod target {
+pub(super) mod target {
     /// Multiply-adds per nanosecond.
     pub const RATE: f64 = 51.0;
     /// Bytes per nanosecond from memory.

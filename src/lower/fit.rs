@@ -13,38 +13,39 @@ use crate::plan::{Kernel, Plan, StepKernel};
 /// As [`lower`], and `E0801` where no plan is so small.
 pub fn lower_within(graph: &Graph, options: Options<'_>, most: u64) -> Result<Compiled> {
     let mut compiled = lower(graph, options)?;
-    let mut chunk = compiled.plan.chunk;
+    let mut chunk = compiled.plan.stages.iter().filter_map(|stage| stage.chunk).max().unwrap_or(1);
     while compiled.plan.memory() > most && chunk > 1 {
         chunk /= 2;
         compiled = lower(graph, Options { chunk: Some(chunk), ..options })?;
     }
     let mut settled = options.settled.cloned().unwrap_or_default();
     while compiled.plan.memory() > most {
-        let Some(step) = cheapest_saving(&compiled.plan, options.exact) else {
+        let Some((step, images)) = cheapest_saving(&compiled.plan, options.exact) else {
             return Err(too_large(graph, &compiled.plan, options, most).into());
         };
-        settled.insert(&step, chunk, options.exact);
+        settled.insert(&step, images, options.exact);
         compiled = lower(graph, Options { chunk: Some(chunk), settled: Some(&settled), ..options })?;
     }
     Ok(compiled)
 }
 
-/// The convolution with a smaller algorithm that loses the least time for each byte it saves.
-fn cheapest_saving(plan: &Plan, exact: bool) -> Option<ConvolutionStep> {
-    let mut best: Option<(f64, ConvolutionStep)> = None;
-    for step in &plan.steps {
+/// The convolution with a smaller algorithm that loses the least time for each byte it saves, and its chunk's images.
+fn cheapest_saving(plan: &Plan, exact: bool) -> Option<(ConvolutionStep, usize)> {
+    let mut best: Option<(f64, ConvolutionStep, usize)> = None;
+    for (index, step) in plan.steps.iter().enumerate() {
         let Kernel::Convolution(now) = &step.kernel else { continue };
+        let chunk = plan.chunk(index);
         let before = choose::estimate(now);
-        for candidate in choose::candidates(now, plan.chunk, exact) {
+        for candidate in choose::candidates(now, chunk, exact) {
             let other = ConvolutionStep { algorithm: candidate.algorithm, ..now.clone() };
-            let saved = bytes(now, plan.chunk).saturating_sub(bytes(&other, plan.chunk)) as f64;
+            let saved = bytes(now, chunk).saturating_sub(bytes(&other, chunk)) as f64;
             let rate = saved / (candidate.nanoseconds - before).max(1.0);
-            if saved > 0.0 && best.as_ref().is_none_or(|(most, _)| rate > *most) {
-                best = Some((rate, other));
+            if saved > 0.0 && best.as_ref().is_none_or(|(most, ..)| rate > *most) {
+                best = Some((rate, other, chunk));
             }
         }
     }
-    best.map(|(_, step)| step)
+    best.map(|(_, step, chunk)| (step, chunk))
 }
 
 fn bytes(step: &ConvolutionStep, chunk: usize) -> usize {

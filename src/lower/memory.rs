@@ -4,13 +4,14 @@
 use super::place::{BufferId, Placement, Value};
 use super::{Draft, Home};
 use crate::plan::{CONSTANT_ALIGNMENT, Operand, Space};
-use std::ops::RangeInclusive;
+use std::ops::{Range, RangeInclusive};
 
 /// Where every buffer stands; floats count per image, but for those without a batch.
 #[derive(Debug)]
 pub struct Arena {
     spaces: Vec<Option<(Space, usize)>>,
-    pub chunk_floats: usize,
+    /// Of each stage.
+    pub chunk_floats: Vec<usize>,
     pub batch_floats: usize,
     pub whole_floats: usize,
     pub lower_bound: usize,
@@ -23,38 +24,49 @@ struct Life {
     steps: RangeInclusive<usize>,
 }
 
-/// Places the buffers of some steps, the first `chunk_steps` of which run for a chunk of the batch at a time.
-pub fn plan(drafts: &[Draft], placement: &Placement, chunk_steps: usize) -> Arena {
-    let mut spaces = vec![None; placement.buffers.len()];
-    let (mut chunk, mut batch, mut whole) = (Vec::new(), Vec::new(), Vec::new());
-    for (index, buffer) in placement.buffers.iter().enumerate() {
-        let id = BufferId(index);
-        if let Home::Fixed(space) = buffer.home {
-            spaces[index] = Some((space, 0));
-            continue;
+/// The first and the last step that each of the arena's buffers is used at; none for those of the net's ends.
+pub fn lives(drafts: &[Draft], placement: &Placement) -> Vec<Option<RangeInclusive<usize>>> {
+    let mut lives: Vec<Option<RangeInclusive<usize>>> = vec![None; placement.buffers.len()];
+    for (step, draft) in drafts.iter().enumerate() {
+        for BufferId(used) in draft.buffers().filter(|used| placement.buffers[used.0].home == Home::Arena) {
+            let first = lives[used].as_ref().map_or(step, |life| *life.start());
+            lives[used] = Some(first..=step);
         }
-        let uses = |(step, draft): (usize, &Draft)| draft.buffers().any(|used| used == id).then_some(step);
-        let mut steps = drafts.iter().enumerate().filter_map(uses);
-        let Some(first) = steps.next() else { continue };
-        let last = steps.next_back().unwrap_or(first);
+    }
+    lives
+}
+
+/// Places the buffers of steps that run in stages, each as (steps, whether for a chunk of the batch at a time).
+pub fn plan(drafts: &[Draft], placement: &Placement, stages: &[(Range<usize>, bool)]) -> Arena {
+    let mut spaces: Vec<_> =
+        placement.buffers.iter().map(|buffer| buffer.home.fixed().map(|space| (space, 0))).collect();
+    let (mut chunks, mut batch, mut whole) = (Vec::new(), Vec::new(), Vec::new());
+    chunks.resize_with(stages.len(), Vec::new);
+    let stage_of = |step: usize| stages.partition_point(|(steps, _)| steps.end <= step);
+    for (index, steps) in lives(drafts, placement).into_iter().enumerate() {
+        let (Some(steps), buffer) = (steps, &placement.buffers[index]) else { continue };
         let floats = buffer.floats.next_multiple_of(CONSTANT_ALIGNMENT);
-        if buffer.whole {
-            whole.push(Life { buffer: id, floats, steps: first..=last });
-            continue;
-        }
-        // What crosses from the chunks to the whole batch is alive while any chunk is computed.
-        let (list, steps) = match (first < chunk_steps, last < chunk_steps) {
-            (true, true) => (&mut chunk, first..=last),
-            (true, false) => (&mut batch, 0..=last),
-            (false, _) => (&mut batch, first..=last),
+        let (first, last) = (stage_of(*steps.start()), stage_of(*steps.end()));
+        let (list, steps) = match stages.get(first) {
+            _ if buffer.whole => (&mut whole, steps),
+            Some((_, true)) if first == last => (&mut chunks[first], steps),
+            // What leaves a stage is alive while any chunk of it is computed.
+            Some((all, true)) => (&mut batch, all.start..=*steps.end()),
+            _ => (&mut batch, steps),
         };
-        list.push(Life { buffer: id, floats, steps });
+        // So is what comes into one.
+        let steps = match stages.get(last) {
+            Some((all, true)) if first != last && !buffer.whole => *steps.start()..=all.end - 1,
+            _ => steps,
+        };
+        list.push(Life { buffer: BufferId(index), floats, steps });
     }
     let live = |step: usize| -> usize {
-        chunk.iter().chain(&batch).filter(|life| life.steps.contains(&step)).map(|life| life.floats).sum()
+        let all = chunks.iter().flatten().chain(&batch);
+        all.filter(|life| life.steps.contains(&step)).map(|life| life.floats).sum()
     };
     let lower_bound = (0..drafts.len()).map(live).max().unwrap_or(0);
-    let chunk_floats = assign(chunk, Space::Chunk, &mut spaces);
+    let chunk_floats = chunks.into_iter().map(|chunk| assign(chunk, Space::Chunk, &mut spaces)).collect();
     let batch_floats = assign(batch, Space::Batch, &mut spaces);
     let whole_floats = assign(whole, Space::Whole, &mut spaces);
     Arena { spaces, chunk_floats, batch_floats, whole_floats, lower_bound }

@@ -5,6 +5,7 @@ pub mod fit;
 mod memory;
 mod place;
 mod settled;
+mod stages;
 pub mod tune;
 mod why;
 
@@ -12,9 +13,10 @@ use crate::diagnostics::{Code, Diagnostic, Result};
 use crate::graph::{Graph, Lowered, Lowering, NodeId, ParameterId};
 use crate::plan::steps::dense::Storage;
 use crate::plan::steps::pack::PackStep;
-use crate::plan::{CONSTANT_ALIGNMENT, Constant, Kernel, Operand, Plan, Port, Source, Space, Step, StepKernel};
+use crate::plan::{CONSTANT_ALIGNMENT, Constant, Kernel, Operand, Plan, Port, Source, Space, Stage, Step, StepKernel};
 use place::{BufferId, Placement, Value};
 pub use settled::Settled;
+use std::ops::Range;
 pub use why::why;
 
 /// What a plan is made for.
@@ -202,8 +204,14 @@ fn unsupported(graph: &Graph, id: NodeId, reason: &str) -> Diagnostic {
 fn assemble(graph: &Graph, drafts: Vec<Draft>, placement: &Placement, options: Options<'_>) -> Compiled {
     // A step of training looks at the whole batch.
     let row_like = |draft: &&Draft| options.state.is_some() || is_row_like(&draft.kernel);
-    let chunk_steps = drafts.len() - drafts.iter().rev().take_while(row_like).count();
-    let arena = memory::plan(&drafts, placement, chunk_steps);
+    let rows = drafts.len() - drafts.iter().rev().take_while(row_like).count();
+    let stages = stages::stages(&drafts, placement, rows, options);
+    let arena = memory::plan(&drafts, placement, &stages);
+    let stage = |((steps, in_chunks), &floats): (&(Range<usize>, bool), &usize)| Stage {
+        steps: steps.len(),
+        chunk: in_chunks.then(|| choose::chunk(floats).min(options.chunk.unwrap_or(usize::MAX)).max(1)),
+        floats,
+    };
     let port = |id: NodeId| Port {
         name: graph.node(id).name.clone(),
         sizes: graph.node(id).output.known().unwrap_or_default(),
@@ -214,9 +222,7 @@ fn assemble(graph: &Graph, drafts: Vec<Draft>, placement: &Placement, options: O
         inputs: graph.inputs().into_iter().map(port).collect(),
         outputs: graph.outputs.iter().copied().map(port).collect(),
         steps: Vec::with_capacity(drafts.len()),
-        chunk_steps,
-        chunk: choose::chunk(arena.chunk_floats).min(options.chunk.unwrap_or(usize::MAX)).max(1),
-        chunk_floats: arena.chunk_floats,
+        stages: stages.iter().zip(&arena.chunk_floats).map(stage).collect(),
         batch_floats: arena.batch_floats,
         lower_bound: arena.lower_bound,
         whole_floats: arena.whole_floats,
@@ -229,10 +235,11 @@ fn assemble(graph: &Graph, drafts: Vec<Draft>, placement: &Placement, options: O
         let mut kernel = draft.kernel;
         match (&mut kernel, options.state) {
             (Kernel::Convolution(step), None) => {
-                let settled = options.settled.and_then(|settled| settled.find(step, plan.chunk, options.exact));
+                let chunk = plan.chunk(plan.steps.len());
+                let settled = options.settled.and_then(|settled| settled.find(step, chunk, options.exact));
                 match settled {
                     Some(algorithm) => step.algorithm = algorithm,
-                    None => choose::convolution(step, plan.chunk, options.exact),
+                    None => choose::convolution(step, chunk, options.exact),
                 }
             }
             (Kernel::Dense(step), None) if options.half => step.weights = Storage::Bf16,
@@ -320,6 +327,15 @@ fn add_constants(
 /// Steps on rows of features, whose weights are read once for a whole batch.
 fn is_row_like(kernel: &Kernel) -> bool {
     matches!(kernel, Kernel::Dense(_)) || kernel.sizes().are_rows()
+}
+
+impl Home {
+    fn fixed(self) -> Option<Space> {
+        match self {
+            Home::Fixed(space) => Some(space),
+            Home::Arena => None,
+        }
+    }
 }
 
 /// Where a buffer stands: at one of the net's ends, or in the arena.

@@ -24,16 +24,17 @@ pub fn tune(
 ) {
     gemm::initialise();
     let threads = Threads::new(threads);
-    for step in &plan.steps {
+    for (index, step) in plan.steps.iter().enumerate() {
         let Kernel::Convolution(convolution) = &step.kernel else { continue };
-        if settled.find(convolution, plan.chunk, exact).is_some() {
+        let chunk = plan.chunk(index);
+        if settled.find(convolution, chunk, exact).is_some() {
             continue;
         }
         let mut best: Option<(Duration, ConvolutionStep)> = None;
-        for algorithm in variants(convolution, plan.chunk, exact) {
+        for algorithm in variants(convolution, chunk, exact) {
             let candidate = ConvolutionStep { algorithm, ..convolution.clone() };
             let least = best.as_ref().map(|(least, _)| *least);
-            if let Some(time) = time(&candidate, plan.chunk, least, &threads)
+            if let Some(time) = time(&candidate, chunk, least, &threads)
                 && least.is_none_or(|least| time < least)
             {
                 best = Some((time, candidate));
@@ -41,7 +42,7 @@ pub fn tune(
         }
         if let Some((time, candidate)) = best {
             told(&step.name, &candidate.algorithm, time);
-            settled.insert(&candidate, plan.chunk, exact);
+            settled.insert(&candidate, chunk, exact);
         }
     }
 }

@@ -8,7 +8,9 @@ use std::fmt::Write;
 /// The step of a name, or the one that took in the layer of that name, with the candidates for it.
 pub fn why(plan: &Plan, name: &str, exact: bool) -> Option<String> {
     let takes_in = |step: &&crate::plan::Step| step.layers.iter().any(|layer| layer == name);
-    let step = plan.steps.iter().find(|step| step.name == name).or_else(|| plan.steps.iter().find(takes_in))?;
+    let named = plan.steps.iter().position(|step| step.name == name);
+    let index = named.or_else(|| plan.steps.iter().position(|step| takes_in(&step)))?;
+    let step = &plan.steps[index];
     let mut text = format!("{}  {}\n", step.name, step.kernel.describe());
     if !step.layers.is_empty() {
         let _ = writeln!(text, "  takes in {}", step.layers.join(", "));
@@ -23,7 +25,7 @@ pub fn why(plan: &Plan, name: &str, exact: bool) -> Option<String> {
         );
         return Some(text);
     };
-    let candidates = choose::candidates(now, plan.chunk, exact);
+    let candidates = choose::candidates(now, plan.chunk(index), exact);
     let names: Vec<String> = candidates.iter().map(|candidate| candidate.algorithm.to_string()).collect();
     let chosen = now.algorithm.to_string();
     let width = names.iter().map(|name| name.chars().count()).chain([chosen.chars().count(), 9]).max().unwrap_or(9);

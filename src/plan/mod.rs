@@ -15,6 +15,7 @@ pub use verify::PlanFault;
 
 use crate::kernels::activation::Activation;
 use serde::{Deserialize, Serialize};
+use std::ops::Range;
 
 /// What a step does to its result before it stores it, in this order.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -146,6 +147,26 @@ impl Port {
     }
 }
 
+/// Steps that follow each other, and run for some images of a batch after the other: as many as the last cache holds
+/// the activations of, since their weights are read once for all of them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Stage {
+    /// How many steps.
+    pub steps: usize,
+    /// Images at a time at the most; none for the whole batch.
+    pub chunk: Option<usize>,
+    /// Floats per image of [`Space::Chunk`].
+    pub floats: usize,
+}
+
+impl Stage {
+    /// Images at a time of a batch: equal parts.
+    pub fn images(&self, batch: usize) -> usize {
+        let most = self.chunk.unwrap_or(batch).max(1);
+        batch.div_ceil(batch.div_ceil(most).max(1))
+    }
+}
+
 /// A compiled net.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Plan {
@@ -153,12 +174,8 @@ pub struct Plan {
     pub inputs: Vec<Port>,
     pub outputs: Vec<Port>,
     pub steps: Vec<Step>,
-    /// The first so many steps run for a chunk of images at a time, the others once for the whole batch.
-    pub chunk_steps: usize,
-    /// Images of a chunk at the most.
-    pub chunk: usize,
-    /// Floats per image of [`Space::Chunk`].
-    pub chunk_floats: usize,
+    /// What steps run together, in order.
+    pub stages: Vec<Stage>,
     /// Floats per image of [`Space::Batch`].
     pub batch_floats: usize,
     /// What no plan could do without: the most floats per image that are alive at one step.
@@ -185,14 +202,41 @@ impl Plan {
         end(&self.state)
     }
 
+    /// The stages with their steps' indices.
+    pub fn stages(&self) -> impl Iterator<Item = (Range<usize>, &Stage)> {
+        let mut begin = 0;
+        self.stages.iter().map(move |stage| {
+            let steps = begin..begin + stage.steps;
+            begin = steps.end;
+            (steps, stage)
+        })
+    }
+
+    /// Images at a time at the most of a step; as [`Plan::memory`] counts them where it runs for the whole batch.
+    pub fn chunk(&self, step: usize) -> usize {
+        let stage = self.stages().find(|(steps, _)| steps.contains(&step));
+        stage.and_then(|(_, stage)| stage.chunk).unwrap_or(Self::MEMORY_BATCH)
+    }
+
+    /// Floats of [`Space::Chunk`] for a batch; none where that is beyond all numbers.
+    pub fn chunk_floats(&self, batch: usize) -> Option<usize> {
+        self.stages
+            .iter()
+            .try_fold(0, |most: usize, stage| Some(most.max(stage.floats.checked_mul(stage.images(batch))?)))
+    }
+
+    /// Floats of the arena for one image.
+    pub fn image_floats(&self) -> usize {
+        self.stages.iter().map(|stage| stage.floats).max().unwrap_or(0) + self.batch_floats
+    }
+
     /// Floats of scratch that `workers` threads need for a batch.
     pub fn scratch_floats(&self, batch: usize, workers: usize) -> usize {
-        let chunk = batch.min(self.chunk);
-        let steps = self.steps.iter().enumerate();
-        steps
-            .map(|(index, step)| step.kernel.scratch_len(if index < self.chunk_steps { chunk } else { batch }, workers))
-            .max()
-            .unwrap_or(0)
+        let need = |(steps, stage): (Range<usize>, &Stage)| {
+            let images = stage.images(batch);
+            self.steps[steps].iter().map(|step| step.kernel.scratch_len(images, workers)).max().unwrap_or(0)
+        };
+        self.stages().map(need).max().unwrap_or(0)
     }
 
     /// Images at a time that [`Plan::memory`] counts.
@@ -203,7 +247,8 @@ impl Plan {
     /// Bytes of the constants, and of a session's memory for up to [`Plan::MEMORY_BATCH`] images at a time on up to
     /// [`Plan::MEMORY_THREADS`] threads.
     pub fn memory(&self) -> u64 {
-        let arena = self.chunk_floats * self.chunk.min(Self::MEMORY_BATCH) + self.batch_floats * Self::MEMORY_BATCH;
+        let chunks = self.chunk_floats(Self::MEMORY_BATCH).unwrap_or(usize::MAX >> 4);
+        let arena = chunks + self.batch_floats * Self::MEMORY_BATCH;
         let scratch = self.scratch_floats(Self::MEMORY_BATCH, Self::MEMORY_THREADS);
         4 * (self.constant_floats() + arena + self.whole_floats + scratch) as u64
     }

@@ -31,9 +31,15 @@ impl fmt::Display for Plan {
             writeln!(f, "  out{index} {} {:?}", port.name, port.sizes)?;
         }
         let width = self.steps.iter().map(|step| step.name.len()).max().unwrap_or(0);
+        let mut stages = self.stages().filter(|(steps, _)| !steps.is_empty()).peekable();
         for (index, step) in self.steps.iter().enumerate() {
-            if index == self.chunk_steps && index > 0 {
-                writeln!(f, "  -- once for the batch")?;
+            if let Some((_, stage)) = stages.next_if(|(steps, _)| steps.start == index) {
+                match stage.chunk {
+                    Some(chunk) => {
+                        writeln!(f, "  -- {chunk} images at a time, {} floats for each", stage.floats)?;
+                    }
+                    None => writeln!(f, "  -- once for the batch")?,
+                }
             }
             let inputs: Vec<String> = step.inputs.iter().map(Operand::to_string).collect();
             let place = if step.in_place { "in place, ".to_string() } else { String::new() };
@@ -60,8 +66,10 @@ impl fmt::Display for Plan {
         }
         writeln!(
             f,
-            "  arena {} floats per image of a chunk of {}, {} per image of the batch; at least {}",
-            self.chunk_floats, self.chunk, self.batch_floats, self.lower_bound
+            "  arena {} floats for one image, {} of them for each of a batch; at least {}",
+            self.image_floats(),
+            self.batch_floats,
+            self.lower_bound
         )?;
         if !self.state.is_empty() {
             writeln!(f, "  {} floats whole, state {}", self.whole_floats, self.state_floats())?;

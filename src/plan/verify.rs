@@ -1,7 +1,7 @@
 //! A plan is checked before it runs: every operand lies in its space, no step reads where it writes, constants are there.
 
 use super::kernel::{Inputs, Kernel, StepKernel};
-use super::{CONSTANT_ALIGNMENT, Constant, Operand, Plan, Source, Space, Step};
+use super::{CONSTANT_ALIGNMENT, Constant, Operand, Plan, Source, Space, Stage, Step};
 
 /// What is wrong with a plan, and at which step.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -18,15 +18,18 @@ impl Plan {
     /// Checks everything that the runtime relies on.
     pub fn verify(&self) -> Result<(), PlanFault> {
         let whole = |what: &str| PlanFault { step: self.name.clone(), what: what.into() };
-        if self.chunk == 0 || self.chunk > 1 << 20 || self.chunk_steps > self.steps.len() {
-            return Err(whole("its chunks make no sense"));
+        let steps = self.stages.iter().try_fold(0usize, |sum, stage| sum.checked_add(stage.steps));
+        let possible = |stage: &Stage| stage.chunk.is_none_or(|chunk| (1..=1 << 20).contains(&chunk));
+        if steps != Some(self.steps.len()) || !self.stages.iter().all(possible) {
+            return Err(whole("its stages make no sense"));
         }
         let ports = || self.inputs.iter().chain(&self.outputs);
         let floats = |sizes: &[usize]| sizes.iter().try_fold(1usize, |len, &size| len.checked_mul(size));
         if ports().any(|port| floats(&port.sizes).is_none_or(|len| len > LARGEST)) {
             return Err(whole("a size of an input or output is too large"));
         }
-        if [self.chunk_floats, self.batch_floats, self.whole_floats].iter().any(|&floats| floats > LARGEST) {
+        let chunks = self.stages.iter().map(|stage| stage.floats);
+        if chunks.chain([self.batch_floats, self.whole_floats]).any(|floats| floats > LARGEST) {
             return Err(whole("its memory is too large"));
         }
         if !follow_each_other(&self.constants) {
@@ -35,14 +38,15 @@ impl Plan {
         if !follow_each_other(&self.state) {
             return Err(whole("its state overlaps"));
         }
-        for (index, step) in self.steps.iter().enumerate() {
-            self.verify_step(step, index >= self.chunk_steps)
-                .map_err(|what| PlanFault { step: step.name.clone(), what })?;
+        for (steps, stage) in self.stages() {
+            for step in &self.steps[steps] {
+                self.verify_step(step, stage).map_err(|what| PlanFault { step: step.name.clone(), what })?;
+            }
         }
         Ok(())
     }
 
-    fn verify_step(&self, step: &Step, whole_batch: bool) -> Result<(), String> {
+    fn verify_step(&self, step: &Step, stage: &Stage) -> Result<(), String> {
         let possible = match &step.kernel {
             Kernel::Convolution(step) => step.is_possible(),
             Kernel::Deconvolution(step) => step.forward.is_possible(),
@@ -74,7 +78,7 @@ impl Plan {
             wanted.remove(0);
         }
         for (operand, size) in step.inputs.iter().zip(wanted) {
-            self.verify_operand(operand, size, whole_batch)?;
+            self.verify_operand(operand, size, stage)?;
             let whole = matches!(operand.space, Space::Output(_));
             if operand.space == step.output.space && (whole || overlap(operand, &step.output)) {
                 return Err("it reads where it writes".into());
@@ -83,7 +87,7 @@ impl Plan {
         if matches!(step.output.space, Space::Input(_)) {
             return Err("it writes to an input".into());
         }
-        self.verify_operand(&step.output, sizes.output, whole_batch)?;
+        self.verify_operand(&step.output, sizes.output, stage)?;
         let lengths = step.kernel.constants();
         if step.constants.len() != lengths.len() {
             return Err("its constants are other ones".into());
@@ -93,7 +97,7 @@ impl Plan {
                 Source::Constant(index) if self.constants.get(*index).is_some_and(|constant| constant.len == len) => {}
                 Source::Constant(_) => return Err("its constants have other sizes".into()),
                 Source::Memory(operand) => {
-                    self.verify_operand(operand, (1, len), whole_batch)?;
+                    self.verify_operand(operand, (1, len), stage)?;
                     let apart = operand.space != step.output.space || !overlap(operand, &step.output);
                     if !operand.space.is_whole() || !apart {
                         return Err("it writes over its constants".into());
@@ -106,7 +110,7 @@ impl Plan {
             return Err("it changes another state".into());
         }
         for (index, (operand, len)) in step.state.iter().zip(changed).enumerate() {
-            self.verify_operand(operand, (1, len), whole_batch)?;
+            self.verify_operand(operand, (1, len), stage)?;
             let read = step.constants.iter().filter_map(|source| match source {
                 Source::Memory(operand) if operand.space == Space::State => Some(operand),
                 _ => None,
@@ -119,12 +123,11 @@ impl Plan {
         Ok(())
     }
 
-    fn verify_operand(&self, operand: &Operand, size: (usize, usize), whole_batch: bool) -> Result<(), String> {
+    fn verify_operand(&self, operand: &Operand, size: (usize, usize), stage: &Stage) -> Result<(), String> {
         let floats = match operand.space {
             Space::Input(index) => self.inputs.get(index).map(super::Port::len),
             Space::Output(index) => self.outputs.get(index).map(super::Port::len),
-            Space::Chunk if whole_batch => return Err("it reads scratch of another part".into()),
-            Space::Chunk => Some(self.chunk_floats),
+            Space::Chunk => Some(stage.floats),
             Space::Batch => Some(self.batch_floats),
             Space::Whole => Some(self.whole_floats),
             Space::State => Some(self.state_floats()),

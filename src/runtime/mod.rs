@@ -83,7 +83,7 @@ impl Session {
         let plan = &self.artifact.manifest.plan;
         let sizes = || {
             Some(Sizes {
-                chunk: plan.chunk_floats.checked_mul(batch.min(plan.chunk))?,
+                chunk: plan.chunk_floats(batch)?,
                 batch: plan.batch_floats.checked_mul(batch)?,
                 whole: plan.whole_floats,
                 scratch: plan.scratch_floats(batch, self.threads.count()),
@@ -136,16 +136,14 @@ impl Session {
             return Ok(());
         }
         self.reserve(batch)?;
-        let mut begin = 0;
-        while begin < batch {
-            let end = (begin + plan.chunk).min(batch);
-            for index in 0..plan.chunk_steps {
-                self.step(&artifact, index, begin..end, batch, inputs, outputs, state)?;
+        for (steps, stage) in plan.stages() {
+            let at_once = stage.images(batch);
+            for begin in (0..batch).step_by(at_once) {
+                let images = begin..(begin + at_once).min(batch);
+                for index in steps.clone() {
+                    self.step(&artifact, index, images.clone(), batch, inputs, outputs, state)?;
+                }
             }
-            begin = end;
-        }
-        for index in plan.chunk_steps..plan.steps.len() {
-            self.step(&artifact, index, 0..batch, batch, inputs, outputs, state)?;
         }
         Ok(())
     }

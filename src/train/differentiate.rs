@@ -264,7 +264,9 @@ impl<'s> Trainer<'s> {
                 let left = users.entry(*id).or_insert(1);
                 *left -= 1;
                 // A parameter that several layers share changes when the first of them has used it for the last time.
-                if let (0, Some(gradients)) = (*left, self.by_parameter.remove(id)) {
+                if *left == 0
+                    && let Some(gradients) = self.by_parameter.remove(id)
+                {
                     let gradient = self.sum(gradients);
                     waiting.push((*id, gradient));
                 }

@@ -4,7 +4,7 @@ use super::gradient_pointwise::two;
 use super::norm::{GroupNormStep, LocalResponseStep};
 use super::pointwise::same;
 use crate::kernels::batch_norm::{
-    BatchNorm, batch_norm, batch_norm_gradient, batch_scratch_len, batch_statistics, channel_gradients, running_average,
+    BatchNorm, batch_norm, batch_norm_gradient, batch_scratch_len, batch_statistics, channel_gradients, running_average, running_deviation,
 };
 use crate::kernels::gradient_group_norm::{
     GroupNormGradient, group_norm_gradient, group_norm_parameter_gradients, group_norm_sums, group_norm_sums_len,
@@ -49,7 +49,7 @@ impl StepKernel for StatisticsStep {
     }
 }
 
-/// Brings the running statistics nearer to those of a batch: see [`running_average`]. It gives what it reads.
+/// Brings the running statistics nearer to those of a batch: see [`running_average`], [`running_deviation`]. It gives what it reads.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct RunningStep {
     pub channels: usize,
@@ -59,8 +59,10 @@ pub struct RunningStep {
 impl StepKernel for RunningStep {
     fn run(&self, mut call: Call<'_>) -> Result<(), RunFault> {
         let statistics = &call.inputs[0].data[..2 * self.channels];
-        for (running, batch) in call.state.iter_mut().zip(statistics.chunks_exact(self.channels.max(1))) {
-            running_average(running, batch, self.alpha);
+        let (mean, deviation) = statistics.split_at(self.channels);
+        if let [running_mean, running_inv_std] = &mut call.state[..] {
+            running_average(running_mean, mean, self.alpha);
+            running_deviation(running_inv_std, deviation, self.alpha);
         }
         call.output.data[0] = 0.0;
         Ok(())

@@ -179,7 +179,21 @@ elementwise! {
         "Input(20) >> (Relu(8) | Tanh(8)) >> Average";
     MAXIMUM: "Maximum", "The largest of branches, value by value.", Merge::Maximum,
         "Input(20) >> (Dense(8) | Dense(8)) >> Maximum";
+    MINIMUM: "Minimum", "The smallest of branches, value by value.", Merge::Minimum,
+        "Input(20) >> (Dense(8) | Dense(8)) >> Minimum";
+    SUBTRACT: "Subtract", "The first branch less the others.", Merge::Subtract,
+        "Input(20) >> (Dense(8) | Dense(8)) >> Subtract";
 }
+
+/// What `Elementwise` calls the merges.
+const FUNCTIONS: [(&str, &Definition, Merge); 6] = [
+    ("add", &ADD, Merge::Add),
+    ("multiply", &MULTIPLY, Merge::Multiply),
+    ("average", &AVERAGE, Merge::Average),
+    ("maximum", &MAXIMUM, Merge::Maximum),
+    ("minimum", &MINIMUM, Merge::Minimum),
+    ("subtract", &SUBTRACT, Merge::Subtract),
+];
 
 /// `Elementwise(add)`
 pub static ELEMENTWISE: Definition = Definition {
@@ -189,19 +203,16 @@ pub static ELEMENTWISE: Definition = Definition {
     summary: "Branches combined value by value, under NeuPy's name.",
     arguments: &[Argument {
         name: "merge_function",
-        takes: "add, multiply, average or maximum",
+        takes: "add, multiply, average, maximum, minimum or subtract",
         default: Default::Word("add"),
         doc: "how values are combined",
     }],
     details: DETAILS,
     example: "Input(20) >> (Relu(8) | Tanh(8)) >> Elementwise(multiply)",
     build: |arguments| {
-        let (definition, merge) = match arguments.word("merge_function", &["add", "multiply", "average", "maximum"])? {
-            "add" => (&ADD, Merge::Add),
-            "multiply" => (&MULTIPLY, Merge::Multiply),
-            "average" => (&AVERAGE, Merge::Average),
-            _ => (&MAXIMUM, Merge::Maximum),
-        };
+        let word = arguments.word("merge_function", &FUNCTIONS.map(|(name, ..)| name))?;
+        let found = FUNCTIONS.into_iter().find(|(name, ..)| *name == word);
+        let (definition, merge) = found.map_or((&ADD, Merge::Add), |(_, definition, merge)| (definition, merge));
         Ok(Arc::new(Elementwise { definition, merge }))
     },
 };
@@ -212,6 +223,9 @@ impl Elementwise {
             Merge::Add | Merge::Average => a + b,
             Merge::Multiply => a * b,
             Merge::Maximum => a.max(b),
+            Merge::Minimum => a.min(b),
+            Merge::Subtract => a - b,
+            Merge::SubtractFrom => b - a,
         }
     }
 }
@@ -293,7 +307,8 @@ impl Operation for Elementwise {
                 pixels: image[0] * image[1],
                 channels: image[2],
                 spread,
-                merge: self.merge,
+                // The kernel takes the image first.
+                merge: if spread == 0 && self.merge == Merge::Subtract { Merge::SubtractFrom } else { self.merge },
                 activation: cx.epilogue.activation,
             })));
         }
@@ -306,7 +321,7 @@ impl Operation for Elementwise {
     fn differentiate(&self, cx: &mut Backward<'_>) -> Result<(), String> {
         let (dy, inputs, merge) = (cx.gradient, cx.layer.inputs.clone(), self.merge);
         match self.lower(&cx.lowering())? {
-            Lowered::Step(Kernel::Broadcast(BroadcastStep { pixels, channels, spread, .. })) => {
+            Lowered::Step(Kernel::Broadcast(BroadcastStep { pixels, channels, spread, merge, .. })) => {
                 for index in [1 - spread, spread] {
                     let step = BroadcastGradientStep { pixels, channels, merge, by_values: index == spread };
                     let from = [dy, inputs[1 - spread], inputs[spread]];

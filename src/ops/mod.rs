@@ -64,6 +64,8 @@ pub static LAYERS: &[&Definition] = &[
     &merge::MULTIPLY,
     &merge::AVERAGE,
     &merge::MAXIMUM,
+    &merge::MINIMUM,
+    &merge::SUBTRACT,
     &merge::ELEMENTWISE,
     &merge::GATED_AVERAGE,
 ];

@@ -2,7 +2,8 @@
 
 use super::value::number_text;
 use super::{Initializer, Operation, Value, ValueKind};
-use crate::diagnostics::{Code, Diagnostic, Diagnostics, spellings, suggest};
+use crate::diagnostics::spellings::{self, Meant};
+use crate::diagnostics::{Code, Diagnostic, Diagnostics, suggest};
 use crate::source::Span;
 use std::fmt::Write;
 use std::sync::Arc;
@@ -176,15 +177,6 @@ pub fn kebab_case(class: &str) -> String {
     out
 }
 
-/// The likely fix of an argument's name, and the argument that is meant.
-fn spelled(layer: &str, defined: &[Argument], name: &str) -> (Option<String>, Option<usize>) {
-    let known: Vec<&str> = defined.iter().map(|argument| argument.name).collect();
-    let help = spellings::argument(layer, name, &known).or_else(|| suggest::did_you_mean(name, known.iter().copied()));
-    let meant = |text: &String| known.iter().position(|known| *text == format!("did you mean `{known}`?"));
-    let place = help.as_ref().and_then(meant);
-    (help, place)
-}
-
 /// An argument as it was given: its name, where one was written, and its value.
 pub type Given = (Option<(String, Span)>, Value);
 
@@ -244,20 +236,22 @@ impl Arguments {
                     values[place] = Some(value);
                 }
                 (None, Some((name, at))) => {
-                    let names = || defined.iter().map(|argument| argument.name);
+                    let names: Vec<&str> = defined.iter().map(|argument| argument.name).collect();
                     let known = match defined {
                         [] => format!("`{layer}` takes no arguments"),
-                        _ => format!("it takes {}", suggest::one_of(names()).replace(" or ", " and ")),
+                        _ => format!("it takes {}", suggest::one_of(names.iter().copied()).replace(" or ", " and ")),
                     };
-                    let (help, meant) = spelled(layer, defined, &name);
+                    let meant = spellings::argument(layer, &name, &names);
                     faults.push(
                         Diagnostic::new(Code::UnknownArgument, format!("`{layer}` has no argument `{name}`"))
                             .at(at, known)
-                            .maybe_help(help),
+                            .spelled(at, &name, meant),
                     );
                     // Its value is looked at as that of the argument that is meant.
-                    if let Some(free) = meant.map(|place| &mut values[place]).filter(|place| place.is_none()) {
-                        *free = Some(value);
+                    if let Some(Meant::Name(meant)) = meant
+                        && let Some(place) = names.iter().position(|name| *name == meant)
+                    {
+                        values[place].get_or_insert(value);
                     }
                 }
                 (None, None) => {
@@ -377,9 +371,9 @@ impl Arguments {
             _ => return Err(self.wrong(name, format!("takes {}", suggest::one_of(choices.iter().copied())))),
         };
         choices.iter().copied().find(|choice| *choice == word).ok_or_else(|| {
-            self.wrong(name, format!("takes {}", suggest::one_of(choices.iter().copied()))).maybe_help(
-                suggest::did_you_mean(word, choices.iter().copied()).or_else(|| spellings::choice(word, choices)),
-            )
+            let meant = suggest::nearest(word, choices.iter().copied()).or_else(|| spellings::choice(word, choices));
+            let place = self.given(name).map_or(self.span, |value| value.span);
+            self.wrong(name, format!("takes {}", suggest::one_of(choices.iter().copied()))).meant(place, word, meant)
         })
     }
 
@@ -421,9 +415,13 @@ impl Arguments {
         match self.given(name).map(|value| &value.kind) {
             None | Some(ValueKind::Bool(true)) => Ok(Some(Initializer::Constant(0.0))),
             Some(ValueKind::Bool(false)) => Ok(None),
-            Some(ValueKind::Word(word)) if self.given(name).and_then(Initializer::from_value).is_none() => Err(self
-                .wrong(name, "takes `true`, `false`, a number or an initialiser such as `Constant(0.1)`")
-                .maybe_help(suggest::did_you_mean(word, ["true", "false"].into_iter().chain(Initializer::NAMES)))),
+            Some(ValueKind::Word(word)) if self.given(name).and_then(Initializer::from_value).is_none() => {
+                let place = self.given(name).map_or(self.span, |value| value.span);
+                let near = suggest::nearest(word, ["true", "false"].into_iter().chain(Initializer::NAMES));
+                Err(self
+                    .wrong(name, "takes `true`, `false`, a number or an initialiser such as `Constant(0.1)`")
+                    .meant(place, word, near))
+            }
             Some(_) => self.initializer(name, Initializer::Constant(0.0)).map(Some),
         }
     }

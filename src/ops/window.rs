@@ -86,9 +86,14 @@ impl Sliding {
             Some(ValueKind::Word(word) | ValueKind::Text(word)) => match word.to_ascii_lowercase().as_str() {
                 "same" => Ok(Padding::Same),
                 "valid" => Ok(Padding::Valid),
-                _ => Err(arguments
-                    .wrong("padding", "takes `same`, `valid`, an integer or a pair")
-                    .maybe_help(suggest::did_you_mean(word, ["same", "valid"]))),
+                _ => {
+                    let place = arguments.given("padding").map_or(arguments.span, |value| value.span);
+                    Err(arguments.wrong("padding", "takes `same`, `valid`, an integer or a pair").meant(
+                        place,
+                        word,
+                        suggest::nearest(word, ["same", "valid"]),
+                    ))
+                }
             },
             Some(ValueKind::List(list)) if list.len() == 4 => {
                 let sizes = arguments.given("padding").and_then(|value| value.sizes()).unwrap_or_default();

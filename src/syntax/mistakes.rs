@@ -59,13 +59,15 @@ fn item_word(failure: &Failure) -> Option<Diagnostic> {
     }
     if next(1) == "=" || next(1) == ":=" {
         return item(format!("`{word}` starts no item"), "an item starts with a reserved word")
-            .map(|diagnostic| diagnostic.help(format!("to define a net write `net {word} = …`")));
+            .map(|diagnostic| diagnostic.help(format!("to define a net write `net {word} = …`")))
+            .map(|diagnostic| diagnostic.insert(failure.span(first), "net "));
     }
     if names && matches!(next(2), "=" | "(" | "{" | ":" | ":=") {
         let meant = match word {
             "let" | "share" => {
                 return item(format!("`{word}` stands only in a block"), "not between items")
-                    .map(|diagnostic| diagnostic.help(format!("here write `net {} = …`", next(1))));
+                    .map(|diagnostic| diagnostic.help(format!("here write `net {} = …`", next(1))))
+                    .map(|diagnostic| diagnostic.fix(failure.span(first), word, "net"));
             }
             "import" | "include" | "from" | "load" => Some("use"),
             "def" | "fn" | "func" | "fun" | "function" | "model" | "network" | "module" | "class" | "layer"
@@ -77,7 +79,9 @@ fn item_word(failure: &Failure) -> Option<Diagnostic> {
             _ => suggest::nearest(word, ITEMS),
         };
         return item(format!("`{word}` starts no item"), "not an item's word").map(|diagnostic| match meant {
-            Some(meant) => diagnostic.help(format!("write `{meant} {} …`", next(1))),
+            Some(meant) => {
+                diagnostic.help(format!("write `{meant} {} …`", next(1))).fix(failure.span(first), word, meant)
+            }
             None => diagnostic.help(format!("items start with {}", suggest::one_of(ITEMS))),
         });
     }
@@ -101,6 +105,7 @@ fn capital_word(failure: &Failure) -> Option<Diagnostic> {
             Diagnostic::new(Code::Syntax, format!("`{word}` is written small"))
                 .at(failure.span(token), "a reserved word")
                 .help(format!("write `{small}`"))
+                .fix(failure.span(token), word, small)
         })
     })
 }
@@ -134,9 +139,15 @@ fn item_head(failure: &Failure) -> Option<Diagnostic> {
             }
             let path =
                 failure.tokens.get(end).and_then(|last| failure.source.get(failure.here().start as usize..last.end));
-            let help =
-                path.filter(|_| bare).map_or(format!("write `{form}`"), |path| format!("write `use \"{path}\"`"));
-            Some(failure.error("`use` names a file in quotes", format!("found {}", failure.found())).help(help))
+            let diagnostic = failure.error("`use` names a file in quotes", format!("found {}", failure.found()));
+            Some(match path.filter(|_| bare) {
+                Some(path) => diagnostic.help(format!("write `use \"{path}\"`")).fix(
+                    failure.here().head(path.len()),
+                    path,
+                    format!("\"{path}\""),
+                ),
+                None => diagnostic.help(format!("write `{form}`")),
+            })
         }
         (1, _) if RESERVED.contains(&found) => Some(
             Diagnostic::new(Code::ReservedName, format!("`{found}` is a reserved word and names no net"))
@@ -158,13 +169,12 @@ fn item_head(failure: &Failure) -> Option<Diagnostic> {
             let from = failure.tokens[start + 1].start;
             let written = failure.source.get(from..failure.tokens[end].end)?;
             let better: String = written.chars().map(|c| if super::scan::in_word(c) { c } else { '_' }).collect();
+            let place = span(failure.file, from, failure.tokens[end].end);
             Some(
                 Diagnostic::new(Code::Syntax, format!("`{written}` cannot name a net"))
-                    .at(
-                        span(failure.file, from, failure.tokens[end].end),
-                        format!("a name holds letters, digits and `_`, no `{found}`"),
-                    )
-                    .help(format!("write `{better}`; only layers' names may hold `-`, `/` and `.`")),
+                    .at(place, format!("a name holds letters, digits and `_`, no `{found}`"))
+                    .help(format!("write `{better}`; only layers' names may hold `-`, `/` and `.`"))
+                    .fix(place, written, better),
             )
         }
         (2, "train") if found == "=" => Some(
@@ -183,11 +193,14 @@ fn item_head(failure: &Failure) -> Option<Diagnostic> {
                 .help("write `train NAME { key = value … }`; the braces hold the recipe's entries"),
         ),
         (2, _) if matches!(found, "==" | ":=" | "->" | "=>" | "{" | "") || failure.at_operand() && found != "(" => {
-            Some(
-                failure
-                    .error(format!("an `=` is missing after `{word} {name}`"), format!("found {}", failure.found()))
-                    .help(format!("write `{form}`")),
-            )
+            let diagnostic = failure
+                .error(format!("an `=` is missing after `{word} {name}`"), format!("found {}", failure.found()))
+                .help(format!("write `{form}`"));
+            Some(match found {
+                "==" | ":=" | "->" | "=>" => diagnostic.fix(failure.here(), found, "="),
+                "{" | "" => diagnostic,
+                _ => diagnostic.insert(failure.here(), "= "),
+            })
         }
         _ => None,
     }
@@ -278,7 +291,8 @@ fn unnamed_value(failure: &Failure) -> Option<Diagnostic> {
             Diagnostic::new(Code::Syntax, "a value of a block is named by `let`")
                 .at(failure.span(*name), "not a key of a map, as what follows shows")
                 .and(failure.here(), format!("found {}", failure.found()))
-                .help(format!("write `let {word} = …`")),
+                .help(format!("write `let {word} = …`"))
+                .insert(failure.span(*name), "let "),
         );
     }
     let key = failure.word(-1);
@@ -290,6 +304,7 @@ fn unnamed_value(failure: &Failure) -> Option<Diagnostic> {
             failure
                 .error(format!("an `=` is missing after `{key}`"), format!("found {}", failure.found()))
                 .help(format!("write `{key} = …`"))
+                .insert(failure.here(), "= ")
         })
 }
 
@@ -311,7 +326,8 @@ fn missing_comma(failure: &Failure) -> Option<Diagnostic> {
     Some(
         Diagnostic::new(Code::Syntax, format!("a `,` is missing between {what}"))
             .at(if gap.start == gap.end { failure.here() } else { gap }, "here")
-            .help(help),
+            .help(help)
+            .insert(gap, ","),
     )
 }
 
@@ -345,14 +361,16 @@ fn missing_chain(failure: &Failure) -> Option<Diagnostic> {
                     "nothing joins this line to the one before",
                 )
                 .and(failure.token(-1).map_or(failure.here(), |before| failure.span(before)), "ended here")
-                .help(format!("to go on with the chain, begin the line with `>>`: {join}")),
+                .help(format!("to go on with the chain, begin the line with `>>`: {join}"))
+                .insert(failure.here(), ">> "),
         );
     }
     Some(
         failure
             .error(format!("an operator is missing before {}", failure.found()), "nothing joins these two")
             .and(failure.token(-1).map_or(failure.here(), |before| failure.span(before)), "the first ends here")
-            .help(format!("if the first feeds the second, write {join}")),
+            .help(format!("if the first feeds the second, write {join}"))
+            .insert(failure.here(), ">> "),
     )
 }
 

@@ -22,7 +22,7 @@ pub(crate) mod scan;
 mod tree;
 
 pub use format::format;
-pub use inline::expression_text;
+pub use inline::{expression_text, layer_name_text};
 pub use parse::{parse, parse_expression};
 pub use tree::ast_text;
 

@@ -2,7 +2,8 @@
 //! Shape rules are NeuPy's, which are TensorFlow's: `same` pads the end by one more where the padding is odd.
 
 use crate::diagnostics::{Code, Diagnostic, suggest};
-use crate::graph::definition::{Argument, Default};
+use crate::graph::Argument;
+use crate::graph::definition::Default;
 use crate::graph::{Arguments, ShapeFault, ValueKind};
 use crate::kernels::view::Window;
 use crate::tensor::{Size, TensorType};

@@ -15,6 +15,7 @@ mod format_list;
 mod habits;
 mod inline;
 mod layout;
+mod mistaken_items;
 mod mistaken_signs;
 mod mistakes;
 mod parse;

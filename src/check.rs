@@ -105,10 +105,8 @@ impl Checked {
 
     /// Adds what was not said yet of its place.
     fn tell_new<'d>(&mut self, more: impl Iterator<Item = &'d Diagnostic>) {
-        let before = self.places.clone();
-        for fault in more.filter(|fault| !before.contains(&place(fault))) {
-            self.tell(fault.clone().into());
-        }
+        let new: Vec<&Diagnostic> = more.filter(|fault| !self.places.contains(&place(fault))).collect();
+        new.into_iter().for_each(|fault| self.tell(fault.clone().into()));
     }
 
     fn complete(&mut self, spec: &Spec, net: usize, readable: bool) -> Option<String> {

@@ -52,7 +52,7 @@ impl Nets<'_> {
                 let names = spec.project.names(net.span.file);
                 Diagnostic::new(Code::ExpectationForm, format!("there is no net `{}`", net.text))
                     .at(net.span, "no net of this name")
-                    .maybe_help(suggest::did_you_mean(&net.text, names.iter().map(String::as_str)))
+                    .meant(net.span, &net.text, suggest::nearest(&net.text, names.iter().map(String::as_str)))
             })?;
             let (graph, _) = spec.graph(index)?;
             self.graphs.insert(net.text.clone(), graph);
@@ -123,7 +123,7 @@ impl Nets<'_> {
             (other, ..) => {
                 return Err(Diagnostic::new(Code::ExpectationForm, format!("an expectation cannot ask for `{other}`"))
                     .at(function.span, format!("it knows {}", suggest::one_of(QUESTIONS).replace(" or ", " and ")))
-                    .maybe_help(suggest::did_you_mean(other, QUESTIONS))
+                    .meant(function.span, other, suggest::nearest(other, QUESTIONS))
                     .into());
             }
         };

@@ -24,6 +24,11 @@ impl Span {
         Span { end: other.end.max(self.start), ..self }
     }
 
+    /// Its first bytes: the name of a call.
+    pub fn head(self, bytes: usize) -> Span {
+        Span { end: self.start + bytes as u32, ..self }
+    }
+
     /// Whether another place lies in this one.
     pub fn holds(self, other: Span) -> bool {
         self.file == other.file && self.start <= other.start && other.end <= self.end
@@ -52,11 +57,15 @@ pub struct SourceFile {
 #[derive(Clone, Debug, Default)]
 pub struct Sources {
     files: Vec<SourceFile>,
+    /// For each file the bytes at which its lines start.
+    lines: Vec<Vec<usize>>,
 }
 
 impl Sources {
     /// Adds a file.
     pub fn add(&mut self, file: SourceFile) -> FileId {
+        let ends = file.text.bytes().enumerate().filter(|(_, byte)| *byte == b'\n');
+        self.lines.push(std::iter::once(0).chain(ends.map(|(at, _)| at + 1)).collect());
         self.files.push(file);
         FileId(self.files.len() as u32 - 1)
     }
@@ -81,13 +90,24 @@ impl Sources {
         self.file(span.file).text.get(span.range()).unwrap_or("")
     }
 
+    /// The line of a byte, from 0.
+    pub fn line(&self, id: FileId, byte: usize) -> usize {
+        self.lines[id.0 as usize].partition_point(|start| *start <= byte).saturating_sub(1)
+    }
+
+    /// The bytes of a line, its end with them; none behind the last line.
+    pub fn line_range(&self, id: FileId, line: usize) -> Option<Range<usize>> {
+        let lines = &self.lines[id.0 as usize];
+        let end = lines.get(line + 1).copied().unwrap_or(self.file(id).text.len());
+        Some(*lines.get(line)?..end)
+    }
+
     /// Line and column of a span's start, both from 1; columns count characters.
     pub fn line_column(&self, span: Span) -> (usize, usize) {
-        let text = &self.file(span.file).text;
-        let before = text.get(..span.start as usize).unwrap_or(text);
-        let line = before.matches('\n').count() + 1;
-        let column = before.rsplit('\n').next().unwrap_or("").chars().count() + 1;
-        (line, column)
+        let line = self.line(span.file, span.start as usize);
+        let start = self.line_range(span.file, line).map_or(0, |range| range.start);
+        let before = self.file(span.file).text.get(start..span.start as usize).unwrap_or("");
+        (line + 1, before.chars().count() + 1)
     }
 
     /// The folder that relative paths in a file start at: the file's own, or (empty) the working directory.

@@ -241,6 +241,31 @@ fn every_shell_gets_completions() {
     }
 }
 
+/// What bash offers for the last of some words.
+#[cfg(unix)]
+fn completed(script: &str, words: &str) -> Vec<String> {
+    let program = format!(
+        "{script}\nCOMP_WORDS=({words}); COMP_CWORD=$((${{#COMP_WORDS[@]}} - 1)); last=${{COMP_WORDS[COMP_CWORD]}}; \
+         _netc netc \"$last\" \"${{COMP_WORDS[COMP_CWORD - 1]}}\"; printf '%s\\n' \"${{COMPREPLY[@]}}\""
+    );
+    let output = std::process::Command::new("bash").args(["--norc", "-c", &program]).output().expect("bash runs");
+    String::from_utf8_lossy(&output.stdout).lines().map(String::from).collect()
+}
+
+#[cfg(unix)]
+#[test]
+fn bash_completes_the_names_of_nets_that_ship() {
+    let folder = folder(&[]);
+    let script = String::from_utf8(netc(folder.path(), &["completions", "bash"]).stdout).expect("a script");
+    assert_eq!(completed(&script, "netc show squ"), ["squeezenet", "squeezenet1_1"]);
+    assert_eq!(completed(&script, "netc diff vgg16 vgg"), ["vgg16", "vgg19"]);
+    assert_eq!(completed(&script, "netc predict unet photo.j"), [""]);
+    assert_eq!(completed(&script, "netc inspect squ"), [""]);
+    // Names that are no completions are taken as before.
+    let shown = netc(folder.path(), &["show", "Input(4) >> Relu(2)"]);
+    assert!(shown.status.success(), "{}", told(&shown));
+}
+
 /// Specs that say the same in two ways.
 const SAME: &[(&str, &str)] = &[
     (

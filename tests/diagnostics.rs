@@ -2,7 +2,10 @@
 //! A first line `# $ netc …` says which command is given; without one it is `netc check` of the file. The first word of a
 //! file's name is the code that it is about.
 
-use netc::diagnostics::Code;
+// The library links its BLAS through this crate.
+use blas_src as _;
+use netc::diagnostics::{Code, Diagnostic};
+use netc::{check, elaborate};
 use std::collections::BTreeSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
@@ -121,6 +124,45 @@ fn answers_for_editors_say_the_same() {
                 let place = format!("{}:", label["file"].as_str().unwrap_or("?"));
                 assert!(told.contains(&place) && label["line"].as_u64() >= Some(1), "{case}: {label}");
             }
+            for fix in diagnostic["fixes"].as_array().expect("a list") {
+                let number = |key: &str| fix[key].as_u64().expect("a number") as usize;
+                let word = |key: &str| fix[key].as_str().expect("a text");
+                if word("file") == format!("{case}.net") {
+                    let rest = source.split('\n').skip(number("line") - 1).collect::<Vec<_>>().join("\n");
+                    let place: String = rest.chars().skip(number("column") - 1).collect();
+                    assert!(place.starts_with(word("replace")) && word("with") != word("replace"), "{case}: {fix}");
+                }
+            }
         }
     }
+}
+
+/// A change that is offered stands where it says, and mends what it is offered for.
+#[test]
+fn fixes_mend_their_mistakes() {
+    let mut count = 0;
+    for case in cases() {
+        let path = folder().join(format!("{case}.net"));
+        // Cases of the command line and of texts that are no UTF-8 have nothing to change.
+        let Ok(text) = std::fs::read_to_string(&path) else { continue };
+        if text.starts_with("# $ netc ") {
+            continue;
+        }
+        let read = |text: &str| elaborate::load_text(&path, text, &elaborate::project::from_disk);
+        let spec = read(&text);
+        let checked = check::check(&spec, None);
+        for diagnostic in checked.told.iter() {
+            for fix in diagnostic.fixes_in(&spec.sources).filter(|fix| fix.span.file == spec.root()) {
+                let mut mended = text.clone();
+                assert_eq!(mended[fix.span.range()], fix.found, "{case}");
+                mended.replace_range(fix.span.range(), &fix.text);
+                let after = check::check(&read(&mended), None);
+                let same = after.told.iter().find(|left| left.message == diagnostic.message);
+                let place = |of: &Diagnostic| of.labels.first().map(|label| label.span.start);
+                assert!(same.is_none_or(|left| place(left) != place(diagnostic)), "{case}: {}\n{mended}", fix.title());
+                count += 1;
+            }
+        }
+    }
+    assert!(count > 20, "only {count} fixes are offered");
 }

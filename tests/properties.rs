@@ -100,7 +100,7 @@ impl Dice {
                 self.sizes = vec![(height + 2) / 2, width.div_ceil(2), channels];
             }
             8 => {
-                let merge = self.pick(&["Add", "Multiply", "Average", "Maximum"]);
+                let merge = self.pick(&["Add", "Multiply", "Average", "Maximum", "Minimum", "Subtract"]);
                 self.add(&format!("(Conv(1x1, {channels}) >> Relu | Identity | Tanh) >> {merge}"));
             }
             9 => {

@@ -8,7 +8,8 @@ pub mod suggest;
 
 pub use codes::Code;
 
-use crate::source::Span;
+use crate::source::{Sources, Span};
+use spellings::Meant;
 use std::collections::HashSet;
 use std::hash::{DefaultHasher, Hash, Hasher};
 
@@ -30,6 +31,29 @@ pub struct Label {
     pub primary: bool,
 }
 
+/// A change of the text that mends a mistake.
+#[derive(Clone, Debug, PartialEq, Hash)]
+pub struct Fix {
+    /// The place; an empty one to insert something.
+    pub span: Span,
+    /// What is replaced there.
+    pub found: String,
+    /// What to write.
+    pub text: String,
+}
+
+impl Fix {
+    /// What it does, in words.
+    pub fn title(&self) -> String {
+        match (self.found.trim(), self.text.trim()) {
+            ("", "") => "take the blank away".into(),
+            ("", text) => format!("insert `{text}`"),
+            (found, "") => format!("take `{found}` away"),
+            (found, text) => format!("write `{text}` in place of `{found}`"),
+        }
+    }
+}
+
 /// One mistake.
 #[derive(Clone, Debug, PartialEq, Hash)]
 pub struct Diagnostic {
@@ -42,13 +66,23 @@ pub struct Diagnostic {
     pub notes: Vec<String>,
     /// What to do.
     pub help: Vec<String>,
+    /// Changes of the text, each of which does it.
+    pub fixes: Vec<Fix>,
 }
 
 impl Diagnostic {
     /// An error of a code, or a warning for a code of the lints.
     pub fn new(code: Code, message: impl Into<String>) -> Self {
         let severity = if code.is_lint() { Severity::Warning } else { Severity::Error };
-        Self { code, severity, message: message.into(), labels: Vec::new(), notes: Vec::new(), help: Vec::new() }
+        Self {
+            code,
+            severity,
+            message: message.into(),
+            labels: Vec::new(),
+            notes: Vec::new(),
+            help: Vec::new(),
+            fixes: Vec::new(),
+        }
     }
 
     /// With the place of the mistake.
@@ -90,6 +124,38 @@ impl Diagnostic {
             None => self,
         }
     }
+
+    /// With a change that mends it: `text` in place of `found`.
+    pub fn fix(mut self, span: Span, found: impl Into<String>, text: impl Into<String>) -> Self {
+        self.fixes.push(Fix { span, found: found.into(), text: text.into() });
+        self
+    }
+
+    /// With a change that mends it: `text` before a place.
+    pub fn insert(self, before: Span, text: impl Into<String>) -> Self {
+        self.fix(Span { end: before.start, ..before }, "", text)
+    }
+
+    /// With the word that is likely meant in place of the one found, where there is one.
+    pub fn meant(self, span: Span, found: &str, word: Option<&str>) -> Self {
+        self.spelled(span, found, word.map(Meant::Name))
+    }
+
+    /// With what is likely meant by the word that was found, where something is.
+    pub fn spelled(self, span: Span, found: &str, meant: Option<Meant>) -> Self {
+        match meant {
+            Some(Meant::Name(word)) => self.help(suggest::question(word)).fix(span, found, word),
+            Some(Meant::Words(words)) => self.help(words),
+            None => self,
+        }
+    }
+
+    /// The changes that can be made. A place that holds something else than what is replaced is left alone (the word came
+    /// there as a parameter's value), and so is a spec that ships.
+    pub fn fixes_in<'d>(&'d self, sources: &'d Sources) -> impl Iterator<Item = &'d Fix> {
+        let stands = |fix: &&Fix| sources.text(fix.span) == fix.found && !sources.file(fix.span.file).shipped;
+        self.fixes.iter().filter(stands)
+    }
 }
 
 /// All that is to be said of one run.
@@ -122,6 +188,11 @@ impl Diagnostics {
     /// Whether there is an error among them.
     pub fn has_errors(&self) -> bool {
         self.list.iter().any(|diagnostic| diagnostic.severity == Severity::Error)
+    }
+
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.list.len()
     }
 
     /// Whether nothing is to be said.

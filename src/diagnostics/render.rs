@@ -28,20 +28,12 @@ impl<'a> Files<'a> for Sources {
     }
 
     fn line_index(&'a self, id: FileId, byte: usize) -> Result<usize, Error> {
-        let text = &self.file(id).text;
-        Ok(text.as_bytes()[..byte.min(text.len())].iter().filter(|&&b| b == b'\n').count())
+        Ok(self.line(id, byte))
     }
 
     fn line_range(&'a self, id: FileId, line: usize) -> Result<Range<usize>, Error> {
-        let text = &self.file(id).text;
-        let mut start = 0;
-        for (index, piece) in text.split_inclusive('\n').enumerate() {
-            if index == line {
-                return Ok(start..start + piece.len());
-            }
-            start += piece.len();
-        }
-        Ok(start..start)
+        let end = self.file(id).text.len();
+        Ok(Sources::line_range(self, id, line).unwrap_or(end..end))
     }
 }
 
@@ -109,6 +101,17 @@ struct JsonLabel<'a> {
     text: &'a str,
 }
 
+/// A change of the text that mends a mistake, as `--format json` prints it: `with` in place of `replace`, which is empty
+/// where something is inserted.
+#[derive(Serialize)]
+struct JsonFix<'a> {
+    file: &'a str,
+    line: usize,
+    column: usize,
+    replace: &'a str,
+    with: &'a str,
+}
+
 /// One diagnostic, as `--format json` prints it.
 #[derive(Serialize)]
 struct JsonDiagnostic<'a> {
@@ -118,6 +121,7 @@ struct JsonDiagnostic<'a> {
     labels: Vec<JsonLabel<'a>>,
     notes: &'a [String],
     help: &'a [String],
+    fixes: Vec<JsonFix<'a>>,
 }
 
 /// All diagnostics as the JSON document `{"diagnostics": […]}`, in the order of the source.
@@ -142,6 +146,14 @@ pub fn json(diagnostics: &Diagnostics, sources: &Sources) -> serde_json::Value {
                 .collect(),
             notes: &diagnostic.notes,
             help: &diagnostic.help,
+            fixes: diagnostic
+                .fixes_in(sources)
+                .map(|fix| {
+                    let (line, column) = sources.line_column(fix.span);
+                    let file = &sources.file(fix.span.file).name;
+                    JsonFix { file, line, column, replace: &fix.found, with: &fix.text }
+                })
+                .collect(),
         })
         .collect();
     serde_json::json!({ "diagnostics": list })

@@ -1,6 +1,8 @@
 //! What other libraries call things: words that are far from those of the language, and what is meant.
 //! Names are those of Keras, PyTorch and TensorFlow; words that differ by case or a letter are found by [`super::suggest`].
 
+use super::suggest;
+
 /// Layers of other libraries, and what to write.
 const LAYERS: &[(&[&str], &str)] = &[
     (&["Conv1d", "Conv1D"], "a convolution over time is one over an image of width 1: `Conv(3x1, 64)`"),
@@ -40,6 +42,7 @@ const LAYERS: &[(&[&str], &str)] = &[
     (&["Sum", "Plus"], "write `(a | b) >> Add`"),
     (&["Cat", "Merge"], "write `(a | b) >> Concatenate`"),
     (&["Mul", "Product"], "write `(a | b) >> Multiply`"),
+    (&["Sub", "Difference", "Minus"], "write `(a | b) >> Subtract`"),
     (&["Activation"], "a function is a layer by itself: `Relu`, `Tanh`, `Softmax`"),
     (
         &["Sequential", "Model", "Module"],
@@ -113,51 +116,61 @@ const CHOICES: &[(&[&str], &str)] = &[
     (&["mul", "product"], "multiply"),
 ];
 
-/// Keys of a recipe, and what to write.
-const RECIPE: &[(&[&str], &str)] = &[
-    (
-        &["learning_rate", "lr", "step", "momentum", "weight_decay"],
-        "it belongs to the optimizer: `optimizer = Momentum(step=0.01, momentum=0.9)`",
-    ),
-    (&["batch_size", "minibatch"], "write `batch`"),
-    (&["n_epochs", "num_epochs", "iterations", "epoch"], "write `epochs`"),
-    (&["train_data", "dataset", "x", "images", "training"], "write `data`"),
-    (&["valid", "val", "validation_data", "validation_split", "test"], "write `validation`"),
-    (&["early_stopping", "patience"], "write `stop`"),
-    (&["decay", "lr_schedule", "scheduler"], "write `schedule`"),
-    (&["augmentation", "transforms"], "write `augment`"),
-    (&["regularization", "l2", "l1"], "write `regularizer`"),
-    (&["cost", "criterion", "objective"], "write `loss`"),
-    (&["class_weight"], "write `class_weights`"),
+/// What the words are that a recipe's optimizer takes.
+const OF_THE_OPTIMIZER: &str = "it belongs to the optimizer: `optimizer = Momentum(step=0.01, momentum=0.9)`";
+
+/// Keys of a recipe, and the words of other libraries.
+const RECIPE: &[(&[&str], Meant)] = &[
+    (&["learning_rate", "lr", "step", "momentum", "weight_decay"], Meant::Words(OF_THE_OPTIMIZER)),
+    (&["batch_size", "minibatch"], Meant::Name("batch")),
+    (&["n_epochs", "num_epochs", "iterations", "epoch"], Meant::Name("epochs")),
+    (&["train_data", "dataset", "x", "images", "training"], Meant::Name("data")),
+    (&["valid", "val", "validation_data", "validation_split", "test"], Meant::Name("validation")),
+    (&["early_stopping", "patience"], Meant::Name("stop")),
+    (&["decay", "lr_schedule", "scheduler"], Meant::Name("schedule")),
+    (&["augmentation", "transforms"], Meant::Name("augment")),
+    (&["regularization", "l2", "l1"], Meant::Name("regularizer")),
+    (&["cost", "criterion", "objective"], Meant::Name("loss")),
+    (&["class_weight"], Meant::Name("class_weights")),
 ];
 
-fn said(table: &[(&[&str], &'static str)], word: &str) -> Option<&'static str> {
-    table.iter().find(|(words, _)| words.contains(&word)).map(|(_, text)| *text)
+fn said<T: Copy>(table: &[(&[&str], T)], word: &str) -> Option<T> {
+    table.iter().find(|(words, _)| words.contains(&word)).map(|(_, said)| *said)
 }
 
 /// What to write for a layer of another library.
-pub fn layer(word: &str) -> Option<String> {
-    said(LAYERS, word).map(str::to_string)
+pub fn layer(word: &str) -> Option<&'static str> {
+    said(LAYERS, word)
 }
 
-/// What to write for an argument of another library's layer; `known` are those that the layer has.
-pub fn argument(layer: &str, word: &str, known: &[&str]) -> Option<String> {
+/// What is meant by an argument or key.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Meant<'a> {
+    /// The one of this name.
+    Name(&'a str),
+    /// Something else: what to write.
+    Words(&'static str),
+}
+
+/// What an argument of another library's layer means, or one that is mistyped; `known` are those that the layer has.
+pub fn argument<'a>(layer: &str, word: &str, known: &[&'a str]) -> Option<Meant<'a>> {
     let turned = TURNED.iter().find(|(of, words, _)| *of == layer && words.contains(&word));
     if let Some((_, _, text)) = turned {
-        return Some(text.to_string());
+        return Some(Meant::Words(text));
     }
     let fits = |(of, words, name): &&(Option<&str>, &[&str], &str)| {
         of.is_none_or(|of| of == layer) && words.contains(&word) && known.contains(name) && word != *name
     };
-    ARGUMENTS.iter().find(fits).map(|(_, _, name)| format!("did you mean `{name}`?"))
+    let spelled: Option<&'a str> = ARGUMENTS.iter().find(fits).map(|(_, _, name)| *name);
+    spelled.or_else(|| suggest::nearest(word, known.iter().copied())).map(Meant::Name)
 }
 
 /// The choice that a word of another library means.
-pub fn choice(word: &str, choices: &[&str]) -> Option<String> {
-    said(CHOICES, word).filter(|choice| choices.contains(choice)).map(|choice| format!("did you mean `{choice}`?"))
+pub fn choice(word: &str, choices: &[&str]) -> Option<&'static str> {
+    said(CHOICES, word).filter(|choice| choices.contains(choice))
 }
 
-/// What to write for a key of a recipe.
-pub fn recipe_key(word: &str) -> Option<String> {
-    said(RECIPE, word).map(str::to_string)
+/// What a key of a recipe means that is another library's, or mistyped; `known` are those of a recipe.
+pub fn recipe_key<'a>(word: &str, known: &[&'a str]) -> Option<Meant<'a>> {
+    said(RECIPE, word).or_else(|| suggest::nearest(word, known.iter().copied()).map(Meant::Name))
 }

@@ -16,7 +16,12 @@ pub fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) ->
 
 /// The help line for a mistyped word, or none.
 pub fn did_you_mean<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<String> {
-    nearest(word, candidates).map(|candidate| format!("did you mean `{candidate}`?"))
+    nearest(word, candidates).map(question)
+}
+
+/// `did you mean …?`
+pub fn question(word: &str) -> String {
+    format!("did you mean `{word}`?")
 }
 
 fn fold(word: &str) -> String {

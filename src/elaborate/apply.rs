@@ -79,7 +79,7 @@ impl<'p> Elaborator<'p> {
     }
 
     pub(super) fn identity(&mut self, span: Span, scope: &Rc<Scope<'p>>, flow: Flow) -> Result<Vec<NodeId>, Stop> {
-        self.layer(&ops::shape::IDENTITY, &[], span, scope, flow)
+        self.layer(&ops::rest::IDENTITY, &[], span, scope, flow)
     }
 
     pub(super) fn chain(&mut self, list: &'p [Expr], scope: &Rc<Scope<'p>>, flow: Flow) -> Result<Vec<NodeId>, Stop> {

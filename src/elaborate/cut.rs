@@ -10,6 +10,7 @@ use crate::graph::{Graph, NodeId};
 use crate::ops::input::Input;
 use crate::source::Span;
 use crate::syntax::ast::{CutEnd, CutRange, Expr, ExprKind};
+use crate::syntax::layer_name_text;
 use std::collections::{BTreeSet, HashMap};
 use std::rc::Rc;
 use std::sync::Arc;
@@ -147,13 +148,16 @@ impl<'p> Elaborator<'p> {
                         [name, scope].into_iter().chain(name.match_indices('/').map(|(at, _)| &name[..at]))
                     })
                     .collect();
-                let known = "`netc show` lists the layers".to_string();
-                let help = suggest::did_you_mean(&text, names).unwrap_or(known);
-                Err(self.stop(
-                    Diagnostic::new(Code::UnknownLayer, format!("`{}` has no layer `{text}`", graph.name))
-                        .at(name.text.span, "no layer or scope of this name")
-                        .help(help),
-                ))
+                let fault = Diagnostic::new(Code::UnknownLayer, format!("`{}` has no layer `{text}`", graph.name))
+                    .at(name.text.span, "no layer or scope of this name");
+                Err(self.stop(match suggest::nearest(&text, names) {
+                    Some(near) => fault.help(suggest::question(near)).fix(
+                        name.text.span,
+                        layer_name_text(&text),
+                        layer_name_text(near),
+                    ),
+                    None => fault.help("`netc show` lists the layers"),
+                }))
             }
         }
     }

@@ -256,7 +256,11 @@ impl<'p> Elaborator<'p> {
                         return Err(self.stop(
                             Diagnostic::new(Code::UnknownName, format!("there is no value `{word}` here"))
                                 .at(expression.span, "not a parameter in scope")
-                                .maybe_help(suggest::did_you_mean(&word, names.iter().map(String::as_str))),
+                                .meant(
+                                    expression.span,
+                                    &word,
+                                    suggest::nearest(&word, names.iter().map(String::as_str)),
+                                ),
                         ));
                     }
                     kind => out.push_str(&kind.to_string()),

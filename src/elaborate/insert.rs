@@ -114,7 +114,11 @@ impl<'p> Elaborator<'p> {
         match self.draft.insert(operation, &inputs, self.frozen, origin) {
             Ok(id) => Ok(vec![id]),
             Err(fault) => {
+                let before = fault.before;
                 let mut diagnostic = self.shape_diagnostic(fault, span, &inputs);
+                for layer in before {
+                    diagnostic = diagnostic.insert(span, format!("{layer} >> "));
+                }
                 let mut around = scope.mention.as_deref();
                 // The outermost mention is the net that is compiled, at its own definition.
                 while let Some(mention) = around.filter(|mention| mention.outer.is_some()) {

@@ -4,13 +4,14 @@ use super::Spec;
 use super::requests::WeightsRequest;
 use crate::diagnostics::{Code, Diagnostic, Diagnostics, counted};
 use crate::graph::{Graph, Node, NodeId, Parameter};
+use crate::ops::batch_norm::BatchNorm;
 use crate::ops::dense::{Dense, Function};
 use crate::ops::input::Input;
-use crate::ops::norm::BatchNorm;
 use crate::ops::pool::Pool;
 use crate::ops::preprocessing::Preprocessing;
 use crate::source::Span;
-use std::collections::BTreeSet;
+use crate::syntax::scan::{Kind, scan};
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Parameters of a dense layer behind a flatten from which on there is likely a better way.
 const HUGE: usize = 50_000_000;
@@ -117,15 +118,18 @@ impl Spec {
         let bound = node.origin.layers.iter().any(|(net, _)| self.project.weights.contains_key(net));
         let meant = self.sources.text(node.origin.span).contains("bias");
         if has_bias && linear && !bound && !meant && self.is_own(node.origin.span) {
-            told.push(
-                Diagnostic::new(
-                    Code::BiasBeforeNorm,
-                    "the bias is subtracted again by the batch normalisation behind it",
-                )
-                .at(node.origin.span, "has a bias")
-                .and(graph.node(norm).origin.span, "subtracts the mean")
-                .help("write `bias=false`, or `bias=true` where a file of weights has it"),
-            );
+            let span = node.origin.span;
+            let mut diagnostic = Diagnostic::new(
+                Code::BiasBeforeNorm,
+                "the bias is subtracted again by the batch normalisation behind it",
+            )
+            .at(span, "has a bias")
+            .and(graph.node(norm).origin.span, "subtracts the mean")
+            .help("write `bias=false`, or `bias=true` where a file of weights has it");
+            if self.sources.text(span).ends_with(')') {
+                diagnostic = diagnostic.insert(Span { start: span.end - 1, ..span }, ", bias=false");
+            }
+            told.push(diagnostic);
         }
     }
 
@@ -137,15 +141,17 @@ impl Spec {
         }
         let chosen = self.choose(None).ok();
         let text = &self.sources.file(self.root()).text;
+        let mut places: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
+        words(text).for_each(|(at, word)| places.entry(word).or_default().push(at));
         for net in self.project.root_nets() {
             let definition = &self.project.nets[net];
             if complete.contains(&net) || chosen == Some(net) {
                 continue;
             }
             let name = &definition.item.name;
-            let range = definition.span.range();
-            let around = [text.get(..range.start), text.get(range.end..)];
-            if !around.into_iter().flatten().any(|part| mentions(part, &name.text)) {
+            let within = definition.span.range();
+            let found = places.get(name.text.as_str());
+            if found.is_none_or(|places| places.iter().all(|at| within.contains(at))) {
                 told.push(
                     Diagnostic::new(Code::UnusedNet, format!("nothing uses `{}`", name.text))
                         .at(name.span, "mentioned nowhere else in this file"),
@@ -183,12 +189,15 @@ fn values_text(image: &Preprocessing) -> String {
     }
 }
 
-/// Whether a word stands anywhere in a text but in its comments.
+/// Whether a word stands in a text, its comments and texts left out.
 pub(super) fn mentions(text: &str, word: &str) -> bool {
-    let is_part = |c: char| c.is_alphanumeric() || c == '_';
-    text.lines()
-        .map(|line| line.split('#').next().unwrap_or(""))
-        .any(|line| line.split(|c| !is_part(c)).any(|part| part == word))
+    words(text).any(|(_, part)| part == word)
+}
+
+/// The words of a text, those of its comments and texts left out, and where each starts.
+fn words(text: &str) -> impl Iterator<Item = (usize, &str)> {
+    let words = scan(text).into_iter().filter(|token| token.kind == Kind::Word);
+    words.map(|token| (token.start, token.text(text)))
 }
 
 fn is_softmax(node: &Node) -> bool {

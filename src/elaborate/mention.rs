@@ -3,15 +3,18 @@
 use super::Stop;
 use super::elaborator::{DEEPEST, Elaborator, Flow};
 use super::environment::{Bound, Scope};
-use crate::diagnostics::{Code, Diagnostic, counted, spellings, suggest};
+use crate::diagnostics::spellings::{self, Meant};
+use crate::diagnostics::{Code, Diagnostic, counted, suggest};
 use crate::graph::{Mention, NodeId};
 use crate::ops;
 use crate::source::Span;
 use crate::syntax::ast::{Argument, Expr};
 use std::rc::Rc;
 
-/// Names among which a mistyped one is sought; more are no spec of a person.
-const MOST_NAMES: usize = 500;
+/// Nets among which a mistyped one is sought; more are no spec of a person.
+const MOST_NETS: usize = 400;
+/// Mistyped names for which the meant one is sought.
+const MOST_SUGGESTIONS: usize = 100;
 
 impl<'p> Elaborator<'p> {
     /// A word, with arguments perhaps: something in scope, a net, or a layer.
@@ -56,20 +59,23 @@ impl<'p> Elaborator<'p> {
                     .help("a `let` uses what stands before it"),
             );
         }
-        let known: Vec<String> = scope
-            .names()
-            .into_iter()
-            .chain(more.iter().map(|name| name.to_string()))
-            .chain(self.project.names(scope.file))
-            .chain(ops::names().map(str::to_string))
-            .collect();
+        let known: Vec<String> = match self.project.nets.len() <= MOST_NETS && self.faults.len() <= MOST_SUGGESTIONS {
+            true => scope
+                .names()
+                .into_iter()
+                .chain(more.iter().map(|name| name.to_string()))
+                .chain(self.project.names(scope.file))
+                .chain(ops::names().map(str::to_string))
+                .collect(),
+            false => Vec::new(),
+        };
+        let meant = spellings::layer(name)
+            .map(Meant::Words)
+            .or_else(|| suggest::nearest(name, known.iter().map(String::as_str)).map(Meant::Name));
         self.stop(
             Diagnostic::new(Code::UnknownName, format!("there is no layer or net `{name}`"))
                 .at(span, "not known")
-                .maybe_help(spellings::layer(name).or_else(|| {
-                    let near = || suggest::did_you_mean(name, known.iter().map(String::as_str));
-                    (known.len() <= MOST_NAMES).then(near).flatten()
-                })),
+                .spelled(span.head(name.len()), name, meant),
         )
     }
 
@@ -137,10 +143,7 @@ impl<'p> Elaborator<'p> {
                         Diagnostic::new(Code::UnknownArgument, format!("`{name}` has no parameter `{}`", word.text))
                             .at(word.span, "not a parameter")
                             .and(item.name.span, "defined here")
-                            .maybe_help(
-                                spellings::argument(name, &word.text, &names)
-                                    .or_else(|| suggest::did_you_mean(&word.text, names)),
-                            ),
+                            .spelled(word.span, &word.text, spellings::argument(name, &word.text, &names)),
                     ),
                     None => self.stop(
                         Diagnostic::new(Code::TooManyArguments, format!("`{name}` gets too many arguments"))

@@ -305,7 +305,7 @@ impl Project {
                 faults.push(
                     Diagnostic::new(Code::WeightsNet, format!("{what} for `{}`, but there is no such net", net.text))
                         .at(net.span, "no net of this name")
-                        .maybe_help(suggest::did_you_mean(&net.text, names.iter().map(String::as_str))),
+                        .meant(net.span, &net.text, suggest::nearest(&net.text, names.iter().map(String::as_str))),
                 );
             }
         }

@@ -39,7 +39,8 @@ pub enum LabelsRequest {
     File(PathBuf, Span),
 }
 
-const OPTIONS: [&str; 5] = ["layout", "missing", "rename", "sha256", "image"];
+/// Entries of a weights block.
+pub const OPTIONS: [&str; 5] = ["layout", "missing", "rename", "sha256", "image"];
 const LAYOUTS: [&str; 5] = ["auto", "neupy", "keras", "keras3", "safetensors"];
 
 /// Keys of a training recipe.
@@ -196,7 +197,7 @@ impl Spec {
                 (other, _) => faults.push(
                     Diagnostic::new(Code::WeightsOption, format!("a weights block has no entry `{other}`"))
                         .at(key.span, format!("the entries are {}", suggest::one_of(OPTIONS).replace(" or ", " and ")))
-                        .maybe_help(suggest::did_you_mean(other, OPTIONS)),
+                        .meant(key.span, other, suggest::nearest(other, OPTIONS)),
                 ),
             }
         }
@@ -246,10 +247,7 @@ impl Spec {
                     faults.push(
                         Diagnostic::new(Code::Recipe, format!("a recipe has no entry `{}`", key.text))
                             .at(key.span, "not known")
-                            .maybe_help(
-                                spellings::recipe_key(&key.text)
-                                    .or_else(|| suggest::did_you_mean(&key.text, RECIPE_KEYS)),
-                            ),
+                            .spelled(key.span, &key.text, spellings::recipe_key(&key.text, &RECIPE_KEYS)),
                     );
                 }
                 if let Some(earlier) = item.entries[..index].iter().find(|other| other.key.text == key.text) {

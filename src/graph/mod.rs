@@ -1,6 +1,8 @@
 //! The network as a graph: layers in topological order, each with its type, its parameters and where it came from.
 //! A node cannot exist without its type: [`Graph::insert`] infers it, so a shape error is found at the place that was written.
 
+mod argument;
+mod arguments;
 pub mod definition;
 pub mod initializer;
 pub mod operation;
@@ -9,7 +11,9 @@ mod text;
 pub mod training;
 mod value;
 
-pub use definition::{Argument, Arguments, Definition};
+pub use argument::Argument;
+pub use arguments::Arguments;
+pub use definition::Definition;
 pub use initializer::Initializer;
 pub use operation::{Affine, Lowered, Lowering, Operation, ParameterSpec, ShapeFault, Supports};
 pub use value::{Value, ValueKind, number_text};

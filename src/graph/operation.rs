@@ -43,6 +43,8 @@ pub struct ShapeFault {
     /// What it expects, to stand at its place.
     pub expected: String,
     pub help: Option<String>,
+    /// Layers of which each mends it where it stands before this one.
+    pub before: &'static [&'static str],
     /// The input that is at fault, where it is one of several.
     pub input: Option<usize>,
 }
@@ -50,12 +52,18 @@ pub struct ShapeFault {
 impl ShapeFault {
     /// A fault of a code.
     pub fn new(code: Code, message: impl Into<String>, expected: impl Into<String>) -> Self {
-        Self { code, message: message.into(), expected: expected.into(), help: None, input: None }
+        Self { code, message: message.into(), expected: expected.into(), help: None, before: &[], input: None }
     }
 
     /// With a fix.
     pub fn help(mut self, text: impl Into<String>) -> Self {
         self.help = Some(text.into());
+        self
+    }
+
+    /// With layers of which each mends it where it stands before this one.
+    pub fn before(mut self, layers: &'static [&'static str]) -> Self {
+        self.before = layers;
         self
     }
 
@@ -72,6 +80,7 @@ impl ShapeFault {
             "expects one input",
         )
         .help(format!("join them first: `(… | …) >> Concatenate >> {layer}`, or `Add`"))
+        .before(&["Concatenate", "Add"])
     }
 
     pub(super) fn too_large(output: &TensorType) -> Self {

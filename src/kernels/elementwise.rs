@@ -16,6 +16,11 @@ pub enum Merge {
     /// The sum, divided at the end by the number of inputs.
     Average,
     Maximum,
+    Minimum,
+    /// The first less the others.
+    Subtract,
+    /// Of two, the second less the first: what [`broadcast`] does where the values come before the image.
+    SubtractFrom,
 }
 
 /// y = activation of the left fold of the inputs (a . b) . c ..., all `(n, pixels, channels)`.
@@ -93,6 +98,9 @@ wide! {
             Merge::Add | Merge::Average => pairs.for_each(|(v, x)| *v += x),
             Merge::Multiply => pairs.for_each(|(v, x)| *v *= x),
             Merge::Maximum => pairs.for_each(|(v, x)| *v = if *x > *v { *x } else { *v }),
+            Merge::Minimum => pairs.for_each(|(v, x)| *v = if *x < *v { *x } else { *v }),
+            Merge::Subtract => pairs.for_each(|(v, x)| *v -= x),
+            Merge::SubtractFrom => pairs.for_each(|(v, x)| *v = x - *v),
         }
     }
 }
@@ -150,7 +158,8 @@ mod tests {
     use super::super::kernel_tests::{Random, Tensor};
     use super::*;
 
-    const MERGES: [Merge; 4] = [Merge::Add, Merge::Multiply, Merge::Average, Merge::Maximum];
+    const MERGES: [Merge; 6] =
+        [Merge::Add, Merge::Multiply, Merge::Average, Merge::Maximum, Merge::Minimum, Merge::Subtract];
     const RELU: Activation = Activation::Relu { alpha: 0.0 };
 
     fn two(merge: Merge, a: f64, b: f64) -> f64 {
@@ -158,6 +167,9 @@ mod tests {
             Merge::Add | Merge::Average => a + b,
             Merge::Multiply => a * b,
             Merge::Maximum => a.max(b),
+            Merge::Minimum => a.min(b),
+            Merge::Subtract => a - b,
+            Merge::SubtractFrom => b - a,
         }
     }
 
@@ -187,8 +199,8 @@ mod tests {
     #[test]
     fn a_value_per_channel_for_all_pixels() {
         let mut random = Random(8);
-        for (i, merge) in MERGES.into_iter().enumerate() {
-            let (n, channels) = (1 + i % 3, [5, 16, 33, 1][i]);
+        for (i, merge) in MERGES.into_iter().chain([Merge::SubtractFrom]).enumerate() {
+            let (n, channels) = (1 + i % 3, [5, 16, 33, 1][i % 4]);
             let x = Tensor::random(&mut random, n, 9, channels, i % 2);
             let gate = Tensor::random(&mut random, n, 1, channels, i);
             let expected = |n, p, c| {

@@ -9,8 +9,9 @@ use super::view::{View, ViewMut};
 use super::wide::wide;
 
 /// dx of input `index` of [`elementwise`](super::elementwise::elementwise), before its activation: dy for a sum, dy
-/// times the other inputs for a product, dy / inputs for an average; a maximum's goes to the first largest input. All
-/// `(n, pixels, channels)`. For a sum or an average the views of the inputs are only counted.
+/// times the other inputs for a product, dy / inputs for an average, -dy for what is subtracted; a maximum's goes to the
+/// first largest input, a minimum's to the first smallest. All `(n, pixels, channels)`. Only the values of a product's, a
+/// maximum's and a minimum's inputs are looked at.
 pub fn elementwise_gradient(
     inputs: &[View<'_>],
     index: usize,
@@ -23,6 +24,11 @@ pub fn elementwise_gradient(
     let channels = size.channels;
     pointwise(threads, Some(dy), dx, size, &|band, values| match merge {
         Merge::Add => {}
+        Merge::Subtract | Merge::SubtractFrom => {
+            if (index > 0) == (merge == Merge::Subtract) {
+                scale(values, -1.0);
+            }
+        }
         Merge::Average => scale(values, 1.0 / inputs.len() as f32),
         Merge::Multiply => {
             for (i, other) in inputs.iter().enumerate() {
@@ -31,7 +37,7 @@ pub fn elementwise_gradient(
                 }
             }
         }
-        Merge::Maximum => {
+        Merge::Maximum | Merge::Minimum => {
             let own = band.of(&inputs[index], channels);
             let own_ld = inputs[index].ld;
             for (i, other) in inputs.iter().enumerate() {
@@ -40,7 +46,10 @@ pub fn elementwise_gradient(
                 }
                 let rows = own.chunks(own_ld).zip(band.of(other, channels).chunks(other.ld));
                 for (values, (own, other)) in values.chunks_exact_mut(channels).zip(rows) {
-                    keep_larger(values, own, other, i < index);
+                    match merge {
+                        Merge::Minimum => keep_smaller(values, own, other, i < index),
+                        _ => keep_larger(values, own, other, i < index),
+                    }
                 }
             }
         }
@@ -57,9 +66,19 @@ wide! {
     }
 }
 
+wide! {
+    /// Sets values to 0 where `other` wins against `own`: where it is smaller, or as small and `first`.
+    fn keep_smaller(values: &mut [f32], own: &[f32], other: &[f32], first: bool) {
+        for ((v, own), other) in values.iter_mut().zip(own).zip(other) {
+            let wins = if first { other <= own } else { other < own };
+            *v = if wins { 0.0 } else { *v };
+        }
+    }
+}
+
 /// dx of [`broadcast`](super::elementwise::broadcast), before its activation, by its image `x`. `other` is
-/// `(n, channels)`, rows `other.image` apart; the rest `(n, pixels, channels)`. Only a maximum looks at `x`, and gives
-/// equal values to it.
+/// `(n, channels)`, rows `other.image` apart; the rest `(n, pixels, channels)`. Only a maximum and a minimum look at `x`,
+/// and give equal values to it.
 pub fn broadcast_gradient(
     x: View<'_>,
     other: View<'_>,
@@ -73,14 +92,18 @@ pub fn broadcast_gradient(
     pointwise(threads, Some(dy), dx, size, &|band, values| {
         let row = &other.data[band.image * other.image..][..channels];
         match merge {
-            Merge::Add => {}
+            Merge::Add | Merge::Subtract => {}
+            Merge::SubtractFrom => scale(values, -1.0),
             Merge::Average => scale(values, 0.5),
             Merge::Multiply => {
                 values.chunks_exact_mut(channels).for_each(|values| fold(Merge::Multiply, values, row));
             }
-            Merge::Maximum => {
+            Merge::Maximum | Merge::Minimum => {
                 let from = band.of(&x, channels).chunks(x.ld);
-                values.chunks_exact_mut(channels).zip(from).for_each(|(values, x)| keep_larger(values, x, row, false));
+                values.chunks_exact_mut(channels).zip(from).for_each(|(values, x)| match merge {
+                    Merge::Minimum => keep_smaller(values, x, row, false),
+                    _ => keep_larger(values, x, row, false),
+                });
             }
         }
     });
@@ -113,13 +136,16 @@ pub fn broadcast_other_gradient(
             let x = &x.data[piece.outer * x.image + pixel * x.ld + first..][..out.len()];
             let dy = &dy.data[piece.outer * dy.image + pixel * dy.ld + first..][..out.len()];
             match merge {
-                Merge::Add | Merge::Average => fold(Merge::Add, out, dy),
+                Merge::Add | Merge::Average | Merge::Subtract | Merge::SubtractFrom => fold(Merge::Add, out, dy),
                 Merge::Multiply => add_products(out, x, dy),
                 Merge::Maximum => add_where_larger(out, other, x, dy),
+                Merge::Minimum => add_where_larger(out, x, other, dy),
             }
         }
-        if merge == Merge::Average {
-            scale(out, 0.5);
+        match merge {
+            Merge::Average => scale(out, 0.5),
+            Merge::Subtract => scale(out, -1.0),
+            _ => {}
         }
     });
 }
@@ -132,10 +158,10 @@ wide! {
 }
 
 wide! {
-    /// out += dy where own > other
-    fn add_where_larger(out: &mut [f32], own: &[f32], other: &[f32], dy: &[f32]) {
-        for ((v, dy), (own, other)) in out.iter_mut().zip(dy).zip(own.iter().zip(other)) {
-            *v += if own > other { *dy } else { 0.0 };
+    /// out += dy where a > b
+    fn add_where_larger(out: &mut [f32], a: &[f32], b: &[f32], dy: &[f32]) {
+        for ((v, dy), (a, b)) in out.iter_mut().zip(dy).zip(a.iter().zip(b)) {
+            *v += if a > b { *dy } else { 0.0 };
         }
     }
 }
@@ -195,7 +221,8 @@ mod tests {
     use super::super::kernel_tests::{Random, Tensor, dense, differences};
     use super::*;
 
-    const MERGES: [Merge; 4] = [Merge::Add, Merge::Multiply, Merge::Average, Merge::Maximum];
+    const MERGES: [Merge; 6] =
+        [Merge::Add, Merge::Multiply, Merge::Average, Merge::Maximum, Merge::Minimum, Merge::Subtract];
 
     fn two(merge: Merge, a: f64, b: f64) -> f64 {
         match merge {
@@ -203,6 +230,9 @@ mod tests {
             Merge::Average => (a + b) / 2.0,
             Merge::Multiply => a * b,
             Merge::Maximum => a.max(b),
+            Merge::Minimum => a.min(b),
+            Merge::Subtract => a - b,
+            Merge::SubtractFrom => b - a,
         }
     }
 
@@ -239,25 +269,26 @@ mod tests {
     }
 
     #[test]
-    fn equal_inputs_give_a_maximum_to_the_first() {
+    fn equal_inputs_give_a_maximum_or_minimum_to_the_first() {
         let x = [1.0, 2.0, 2.0];
         let same = [1.0, 2.0, 3.0];
         let view = |data| View { data, ld: 3, image: 3 };
         let size = Images { n: 1, pixels: 1, channels: 3 };
-        let run = |index| {
+        let run = |index, merge| {
             let mut dx = [9.0; 3];
             let out = ViewMut { data: &mut dx, ld: 3, image: 3 };
             let inputs = [view(&x), view(&same)];
-            elementwise_gradient(&inputs, index, view(&[5.0; 3]), out, size, Merge::Maximum, &Threads::new(1));
+            elementwise_gradient(&inputs, index, view(&[5.0; 3]), out, size, merge, &Threads::new(1));
             dx
         };
-        assert_eq!((run(0), run(1)), ([5.0, 5.0, 0.0], [0.0, 0.0, 5.0]));
+        assert_eq!((run(0, Merge::Maximum), run(1, Merge::Maximum)), ([5.0, 5.0, 0.0], [0.0, 0.0, 5.0]));
+        assert_eq!((run(0, Merge::Minimum), run(1, Merge::Minimum)), ([5.0, 5.0, 5.0], [0.0, 0.0, 0.0]));
     }
 
     #[test]
     fn of_broadcasts() {
         let mut random = Random(52);
-        for (i, merge) in MERGES.into_iter().enumerate() {
+        for (i, merge) in MERGES.into_iter().chain([Merge::SubtractFrom]).enumerate() {
             for (n, pixels, channels) in [(1, 1, 1), (2, 4, 7), (3, 2, 20)] {
                 let x = Tensor::random(&mut random, n, pixels, channels, i % 2);
                 let other = Tensor::random(&mut random, n, 1, channels, i);

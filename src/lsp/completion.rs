@@ -2,9 +2,11 @@
 
 use super::cursor::{Place, cursor};
 use super::documents::Document;
-use crate::elaborate::requests::RECIPE_KEYS;
+use crate::elaborate::requests::{OPTIONS, RECIPE_KEYS};
 use crate::graph::{Argument, Graph, Initializer};
 use crate::ops;
+use crate::syntax::layer_name_text;
+use crate::train::recipe::offers::{Offer, offers};
 use lsp_types::{
     CompletionItem, CompletionItemKind, CompletionResponse, CompletionTextEdit, Documentation, MarkupContent,
     MarkupKind, Range, TextEdit,
@@ -31,7 +33,7 @@ const FORMS: [(&str, &str); 5] = [
 ];
 
 /// Words of `takes` that are kinds of values, not choices.
-const KINDS: [&str; 12] = [
+const KINDS: [&str; 15] = [
     "integer",
     "integers",
     "pair",
@@ -44,6 +46,9 @@ const KINDS: [&str; 12] = [
     "from",
     "to",
     "activation",
+    "text",
+    "epochs",
+    "updates",
 ];
 
 /// Collects items, the likely ones first.
@@ -101,11 +106,28 @@ pub fn completion(document: &Document, offset: usize) -> CompletionResponse {
             }
         }
         Place::Net => nets(&mut list, document),
-        Place::Key => {
-            for key in RECIPE_KEYS {
+        Place::Key { item } => {
+            let keys: &[&str] = if *item == "train" { &RECIPE_KEYS } else { &OPTIONS };
+            for key in keys {
                 list.add_as(key, format!("{key} = "), CompletionItemKind::PROPERTY, String::new());
             }
         }
+        Place::Entry { key } => offered(&mut list, &offers(key)),
+        Place::Argument { callee } if cursor.recipe => {
+            let arguments = recipe_arguments(callee);
+            named(&mut list, arguments);
+            arguments.iter().for_each(|argument| choices(&mut list, argument));
+        }
+        Place::Value { callee, argument } if cursor.recipe => {
+            if let Some(argument) = recipe_arguments(callee).iter().find(|known| known.name == argument) {
+                choices(&mut list, argument);
+            }
+            // A learning rate may be a schedule.
+            if argument == "step" {
+                offered(&mut list, &offers("schedule"));
+            }
+        }
+        Place::Expression if cursor.recipe => {}
         Place::Cut { net } => layers_of(&mut list, document, net),
         Place::Expression => expression(&mut list, document, &cursor.scope),
         Place::Argument { callee } => {
@@ -169,14 +191,31 @@ fn arguments(list: &mut List, document: &Document, callee: &str) {
         }
         return;
     }
-    for argument in ops::find(callee).map_or(&[][..], |definition| definition.arguments) {
+    let arguments = ops::find(callee).map_or(&[][..], |definition| definition.arguments);
+    named(list, arguments);
+    // A choice may be given by position too: `GlobalPool(avg)`.
+    arguments.iter().for_each(|argument| choices(list, argument));
+}
+
+/// The names of arguments.
+fn named(list: &mut List, arguments: &[Argument]) {
+    for argument in arguments {
         let name = argument.name;
         list.add_as(name, format!("{name}="), CompletionItemKind::FIELD, argument.told());
     }
-    // A choice may be given by position too: `GlobalPool(avg)`.
-    for argument in ops::find(callee).map_or(&[][..], |definition| definition.arguments) {
-        choices(list, argument);
+}
+
+/// What an entry of a recipe takes.
+fn offered(list: &mut List, offers: &[Offer]) {
+    for offer in offers {
+        list.add(offer.name, CompletionItemKind::CONSTRUCTOR, offer.summary.to_string());
     }
+}
+
+/// The arguments of what a recipe names: an optimizer, a schedule, a source of data.
+pub fn recipe_arguments(name: &str) -> &'static [Argument] {
+    let all = RECIPE_KEYS.iter().flat_map(|key| offers(key));
+    all.into_iter().find(|offer| offer.name == name).map_or(&[], |offer| offer.arguments)
 }
 
 /// The words that an argument takes.
@@ -194,34 +233,19 @@ fn choices(list: &mut List, argument: &Argument) {
 
 /// The layers and scopes of a net.
 fn layers_of(list: &mut List, document: &Document, net: &str) {
-    let spec = &document.now.spec;
-    let fresh = spec.project.find(net, spec.root()).and_then(|net| spec.graph(net).ok());
-    let known = || document.known.graphs.iter().find(|graph| graph.name == net);
-    let Some(graph) = fresh.as_ref().map(|(graph, _)| graph).or_else(known) else { return };
-    let scopes = scopes(graph);
+    let Some(graph) = document.graph(net) else { return };
+    let scopes = scopes(&graph);
     for node in &graph.nodes {
         let kind = node.operation.definition().name;
-        let text = if is_bare(&node.name) { node.name.clone() } else { quoted(&node.name) };
+        let text = layer_name_text(&node.name);
         list.add_as(&node.name, text, CompletionItemKind::FIELD, format!("{kind} {}", node.output));
     }
-    for scope in scopes.iter().filter(|scope| is_bare(scope)) {
-        list.add(scope, CompletionItemKind::MODULE, "all of it".into());
+    for scope in &scopes {
+        list.add_as(scope, layer_name_text(scope), CompletionItemKind::MODULE, "all of it".into());
     }
 }
 
 fn scopes(graph: &Graph) -> BTreeSet<String> {
     let places = |name: &str| name.match_indices('/').map(|(at, _)| name[..at].to_string()).collect::<Vec<_>>();
     graph.nodes.iter().flat_map(|node| places(&node.name)).collect()
-}
-
-/// Whether a layer's name needs no quotes.
-fn is_bare(name: &str) -> bool {
-    let starts = name.starts_with(|c: char| c.is_alphabetic() || c == '_');
-    let ends = name.ends_with(|c: char| c.is_alphanumeric() || c == '_');
-    starts && ends && name.chars().all(|c| c.is_alphanumeric() || "_-/.".contains(c)) && !name.contains("..")
-}
-
-fn quoted(name: &str) -> String {
-    let escaped = name.replace('\\', "\\\\").replace('"', "\\\"").replace('{', "{{").replace('}', "}}");
-    format!("\"{escaped}\"")
 }

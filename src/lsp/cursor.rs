@@ -14,8 +14,10 @@ pub enum Place {
     Cut { net: String },
     /// A net's name, after `weights` and the like.
     Net,
-    /// A key of a recipe.
-    Key,
+    /// A key of an item's block: a recipe's, or one of `weights`.
+    Key { item: &'static str },
+    /// The value of a recipe's key.
+    Entry { key: String },
     /// A net or layer, a value.
     Expression,
     /// An argument of a call, by position or by name.
@@ -30,6 +32,8 @@ pub struct Cursor {
     pub place: Place,
     /// Where the word begins that is being written.
     pub start: usize,
+    /// Whether it stands in a recipe.
+    pub recipe: bool,
     /// The parameters and values in scope.
     pub scope: Vec<String>,
 }
@@ -44,11 +48,14 @@ struct Open<'t> {
     name: Option<&'t str>,
     /// Whether a net's parameters stand in it.
     parameters: bool,
-    /// Whether it holds a recipe's entries.
-    recipe: bool,
+    /// The item whose entries it holds.
+    block: Option<&'static str>,
 }
 
 const ITEMS: [&str; 6] = ["use", "net", "weights", "labels", "train", "expect"];
+
+/// The items that have a block of entries.
+const WITH_BLOCK: [&str; 2] = ["train", "weights"];
 
 /// Signs after which an expression goes on.
 const LEADING: [&str; 20] =
@@ -83,7 +90,7 @@ pub fn cursor(text: &str, offset: usize) -> Cursor {
             || (last.kind == Kind::Broken && last.start == before.len())
     });
     if inside {
-        return Cursor { place: Place::Nothing, start: before.len(), scope: Vec::new() };
+        return Cursor { place: Place::Nothing, start: before.len(), recipe: false, scope: Vec::new() };
     }
     let typing = list.last().copied().filter(|last| last.kind == Kind::Word && last.end == before.len());
     if typing.is_some() {
@@ -98,7 +105,8 @@ pub fn cursor(text: &str, offset: usize) -> Cursor {
         Place::Cut { .. } => walk.end_of_cut(),
         _ => start,
     };
-    Cursor { place, start, scope: walk.scope.into_iter().map(|(_, name)| name.to_string()).collect() }
+    let recipe = walk.stack.first().is_some_and(|open| open.block == Some("train"));
+    Cursor { place, start, recipe, scope: walk.scope.into_iter().map(|(_, name)| name.to_string()).collect() }
 }
 
 struct Walk<'t> {
@@ -151,8 +159,9 @@ impl<'t> Walk<'t> {
                     _ => word(touches),
                 };
                 let parameters = self.stack.is_empty() && index >= 2 && word(Some(index - 2)) == Some("net");
-                let recipe = self.stack.is_empty() && text == "{" && self.item == Some("train");
-                self.stack.push(Open { sign: text, next: index + 1, name, parameters, recipe });
+                let block = WITH_BLOCK.into_iter().find(|&item| self.item == Some(item));
+                let block = block.filter(|_| self.stack.is_empty() && text == "{");
+                self.stack.push(Open { sign: text, next: index + 1, name, parameters, block });
             }
             (Kind::Sign, ")" | "]" | "}") => {
                 self.closed = self.stack.pop().and_then(|open| open.name);
@@ -186,11 +195,27 @@ impl<'t> Walk<'t> {
         };
         match (open.sign, open.name) {
             ("[", Some(net)) => Place::Cut { net: net.to_string() },
-            ("{", _) if open.recipe && text != "=" => Place::Key,
+            ("{", _) if text != "=" && open.block.is_some() => Place::Key { item: open.block.unwrap_or_default() },
+            ("{", _) | ("[", None) if self.entry(list).is_some() => {
+                Place::Entry { key: self.entry(list).unwrap_or_default().to_string() }
+            }
             ("(", _) if open.parameters && text != "=" => Place::Nothing,
             ("(", Some(callee)) => self.argument(list, open, callee),
             _ => Place::Expression,
         }
+    }
+
+    /// The key of a recipe whose value is being written, in a list perhaps.
+    fn entry(&self, list: &[Token]) -> Option<&'t str> {
+        let [block, inner @ ..] = &self.stack[..] else { return None };
+        let is_list = |open: &Open| open.sign == "[" && open.name.is_none();
+        if block.block != Some("train") || !inner.iter().all(is_list) {
+            return None;
+        }
+        // The value begins at its first bracket, else where the cursor is.
+        let start = inner.first().map_or(list.len(), |open| open.next - 1);
+        let [.., key, equals] = list.get(..start)? else { return None };
+        (equals.is(self.text, "=") && key.kind == Kind::Word).then(|| key.text(self.text))
     }
 
     fn argument(&self, list: &[Token], open: &Open, callee: &str) -> Place {
@@ -251,7 +276,14 @@ mod tests {
         assert_eq!(place("net a = Relu as"), Place::Expression);
         assert_eq!(place("net a = Relu as b"), Place::Nothing);
         assert_eq!(place("weights "), Place::Net);
-        assert_eq!(place("train a {\n  "), Place::Key);
+        assert_eq!(place("train a {\n  "), Place::Key { item: "train" });
+        assert_eq!(place("weights a = \"a.h5\" { "), Place::Key { item: "weights" });
+        let entry = |key: &str| Place::Entry { key: key.into() };
+        assert_eq!(place("train a {\n  batch = 2\n  optimizer = Mo"), entry("optimizer"));
+        assert_eq!(place("train a { schedule = [warm_up(10), "), entry("schedule"));
+        assert_eq!(place("train a { schedule = [warm_up(10)]\n "), Place::Key { item: "train" });
+        let argument = Place::Argument { callee: "Momentum".into() };
+        assert_eq!(place("train a { optimizer = Momentum(st"), argument);
     }
 
     #[test]

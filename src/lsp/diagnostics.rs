@@ -10,7 +10,8 @@ pub fn diagnostics(document: &Document) -> Vec<lsp_types::Diagnostic> {
     document.now.told.sorted().into_iter().map(|diagnostic| convert(document, diagnostic)).collect()
 }
 
-fn convert(document: &Document, diagnostic: &Diagnostic) -> lsp_types::Diagnostic {
+/// A diagnostic as an editor shows it.
+pub fn convert(document: &Document, diagnostic: &Diagnostic) -> lsp_types::Diagnostic {
     let own = |label: &&Label| document.owns(label.span);
     let place = diagnostic.labels.iter().filter(own).find(|label| label.primary);
     let shown = place.or_else(|| diagnostic.labels.iter().find(own));

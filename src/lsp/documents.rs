@@ -7,6 +7,7 @@ use crate::graph::Graph;
 use crate::source::{FileId, Span};
 use crate::syntax::{self, ast::File};
 use lsp_types::{Position, Range, Uri};
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
@@ -61,6 +62,8 @@ pub struct Known {
     pub text: String,
     pub root: FileId,
     pub graphs: Vec<Graph>,
+    /// Whether they are those of the present texts.
+    pub present: bool,
 }
 
 /// What reading a text gave.
@@ -91,6 +94,24 @@ impl Document {
         moved(&self.text.text, &self.known.text, offset)
     }
 
+    /// The graph of a net that the text sees; while it is wrong, the last one that was right.
+    pub fn graph(&self, net: &str) -> Option<Cow<'_, Graph>> {
+        self.present_graph(net).or_else(|| self.known_graph(net))
+    }
+
+    /// The graph of a net that the text sees, its places those of the present texts.
+    pub fn present_graph(&self, net: &str) -> Option<Cow<'_, Graph>> {
+        let fresh = || {
+            let net = self.now.spec.project.find(net, self.now.spec.root())?;
+            self.now.spec.graph(net).ok().map(|(graph, _)| Cow::Owned(graph))
+        };
+        self.known_graph(net).filter(|_| self.known.present).or_else(fresh)
+    }
+
+    fn known_graph(&self, net: &str) -> Option<Cow<'_, Graph>> {
+        self.known.graphs.iter().find(|graph| graph.name == net).map(Cow::Borrowed)
+    }
+
     /// Whether a span lies in the text itself.
     pub fn owns(&self, span: Span) -> bool {
         span.file == self.now.spec.root()
@@ -119,6 +140,11 @@ impl Documents {
     /// The open text of an address.
     pub fn get(&self, uri: &Uri) -> Option<&Document> {
         self.open.get(uri.as_str())
+    }
+
+    /// Every open text.
+    pub fn all(&self) -> impl Iterator<Item = &Document> {
+        self.open.values()
     }
 
     /// Takes a new or changed text; it is read later.
@@ -169,9 +195,9 @@ fn analyse(uri: Uri, version: i32, text: String, before: Option<Known>, read: pr
     let spec = elaborate::load_text(&path, &text, read);
     let (tree, faults) = syntax::parse(&spec.sources, spec.root());
     let Checked { told, graphs, .. } = check(&spec, None);
-    let fresh = Known { text: text.clone(), root: spec.root(), graphs };
+    let fresh = Known { text: text.clone(), root: spec.root(), graphs, present: true };
     let known = match before {
-        Some(before) if told.has_errors() => before,
+        Some(before) if told.has_errors() => Known { present: false, ..before },
         _ => fresh,
     };
     let now = Analysis { parsed: !faults.has_errors(), spec, tree, told };

@@ -1,11 +1,12 @@
 //! What is known of the word under the cursor.
 
-use super::completion::argument_of;
+use super::completion::{argument_of, recipe_arguments};
 use super::cursor::{self, Place, cursor};
 use super::documents::Document;
-use super::names::{Kind, Names, Symbol};
+use super::names::{Kind, LayerWord, Names, Symbol};
 use crate::graph::{Graph, Node};
 use crate::ops;
+use crate::train::recipe;
 use lsp_types::{Hover, HoverContents, MarkupContent, MarkupKind};
 use std::fmt::Write;
 use std::ops::Range;
@@ -15,18 +16,50 @@ const SHOWN: usize = 4;
 
 /// What is to be said of the word at a byte.
 pub fn hover(document: &Document, offset: usize) -> Option<Hover> {
+    if let Some(layer) = Names::of(&document.now.tree).layer_at(offset)
+        && let Some(told) = layer_word(document, layer)
+    {
+        return shown(document, layer.span.range(), told);
+    }
     let text = &document.text.text;
     let word = cursor::word(text, offset)?;
-    let place = cursor(text, word.end).place;
-    let told = match place {
-        Place::Argument { callee } if cursor::is_assigned(text, word.end) => {
-            argument(document, &callee, &text[word.clone()])
-        }
+    let cursor = cursor(text, word.end);
+    let written = &text[word.clone()];
+    let told = match cursor.place {
+        Place::Argument { callee } if cursor::is_assigned(text, word.end) => match cursor.recipe {
+            true => {
+                let known = recipe_arguments(&callee).iter().find(|known| known.name == written);
+                known.map(|known| format!("`{written}` of `{callee}`: {}", known.told()))
+            }
+            false => argument(document, &callee, written),
+        },
         Place::Nothing | Place::Cut { .. } => named(document, &word),
+        _ if cursor.recipe => recipe::documentation(written).map(|told| format!("```text\n{told}```\n")),
         _ => named(document, &word).or_else(|| layer(document, &word)),
     }?;
+    shown(document, word, told)
+}
+
+fn shown(document: &Document, place: Range<usize>, told: String) -> Option<Hover> {
     let contents = HoverContents::Markup(MarkupContent { kind: MarkupKind::Markdown, value: told });
-    Some(Hover { contents, range: Some(document.text.range(word)) })
+    Some(Hover { contents, range: Some(document.text.range(place)) })
+}
+
+/// A layer's name: what it makes, or the layer or scope that it cuts at.
+fn layer_word(document: &Document, word: &LayerWord) -> Option<String> {
+    let Some(net) = &word.cut else { return made(document, &word.of.range()) };
+    let graph = document.graph(net)?;
+    if let Some(index) = graph.nodes.iter().position(|node| node.name == word.name) {
+        let node = &graph.nodes[index];
+        let kind = node.operation.definition().name;
+        return Some(format!("layer {index} of `{net}`, `{kind}`  \n{}\n", told(&graph, node)));
+    }
+    let inside = format!("{}/", word.name);
+    let nodes: Vec<&Node> = graph.nodes.iter().filter(|node| node.name.starts_with(&inside)).collect();
+    let (first, last) = (nodes.first()?, nodes.last()?);
+    let mut lines = vec![format!("a scope of `{net}`, from `{}` to `{}`", first.name, last.name)];
+    lines.extend(nodes.iter().filter(|node| !node.parameters.is_empty()).take(SHOWN).map(|node| told(&graph, node)));
+    Some(lines.join("  \n") + "\n")
 }
 
 fn argument(document: &Document, callee: &str, name: &str) -> Option<String> {
@@ -77,9 +110,7 @@ fn net(document: &Document, name: &str, word: &Range<usize>) -> Option<String> {
     for line in &definition.docs {
         let _ = writeln!(told, "{}", line.trim());
     }
-    let fresh = spec.graph(index).ok().map(|(graph, _)| graph);
-    let known = || document.known.graphs.iter().find(|graph| graph.name == name);
-    if let Some(graph) = fresh.as_ref().or_else(known) {
+    if let Some(graph) = document.graph(name) {
         let _ = write!(told, "\n`{}`, {} parameters\n", graph.summary(), graph.parameter_count());
     }
     told += &made(document, word).unwrap_or_default();

@@ -1,6 +1,7 @@
 //! `netc lsp`: the language server that editors start. Each text is read as it is typed; where it is broken, the last
 //! graph that was right still answers.
 
+mod actions;
 mod completion;
 mod cursor;
 mod diagnostics;
@@ -9,6 +10,7 @@ mod hints;
 mod hover;
 mod names;
 mod navigation;
+mod references;
 
 use documents::{Document, Documents};
 use lsp_server::{Connection, ErrorCode, Message, Notification, Request, RequestId, Response};
@@ -16,11 +18,12 @@ use lsp_types::notification::{
     DidChangeTextDocument, DidCloseTextDocument, DidOpenTextDocument, Notification as _, PublishDiagnostics,
 };
 use lsp_types::request::{
-    Completion, DocumentSymbolRequest, Formatting, GotoDefinition, HoverRequest, InlayHintRequest,
-    PrepareRenameRequest, Rename, Request as _,
+    CodeActionRequest, Completion, DocumentHighlightRequest, DocumentSymbolRequest, Formatting, GotoDefinition,
+    HoverRequest, InlayHintRequest, PrepareRenameRequest, References, Rename, Request as _,
 };
 use lsp_types::{
-    CompletionOptions, HoverProviderCapability, InlayHintParams, OneOf, PublishDiagnosticsParams, RenameOptions,
+    CodeActionKind, CodeActionOptions, CodeActionParams, CodeActionProviderCapability, CompletionOptions,
+    HoverProviderCapability, InlayHintParams, OneOf, PublishDiagnosticsParams, ReferenceParams, RenameOptions,
     RenameParams, ServerCapabilities, TextDocumentIdentifier, TextDocumentPositionParams, TextDocumentSyncCapability,
     TextDocumentSyncKind, Uri,
 };
@@ -85,6 +88,12 @@ fn capabilities() -> ServerCapabilities {
             ..CompletionOptions::default()
         }),
         definition_provider: Some(OneOf::Left(true)),
+        references_provider: Some(OneOf::Left(true)),
+        document_highlight_provider: Some(OneOf::Left(true)),
+        code_action_provider: Some(CodeActionProviderCapability::Options(CodeActionOptions {
+            code_action_kinds: Some(vec![CodeActionKind::QUICKFIX]),
+            ..CodeActionOptions::default()
+        })),
         rename_provider: Some(OneOf::Right(RenameOptions {
             prepare_provider: Some(true),
             work_done_progress_options: Default::default(),
@@ -140,7 +149,17 @@ fn answer(documents: &Documents, request: Request) -> Response {
     let answer = Answer { documents, id, params };
     match method.as_str() {
         HoverRequest::METHOD => answer.at_place(hover::hover),
-        GotoDefinition::METHOD => answer.at_place(navigation::definition),
+        GotoDefinition::METHOD => answer.at_place(references::definition),
+        References::METHOD => answer.give(|document, params: &ReferenceParams| {
+            let offset = document.text.offset(params.text_document_position.position);
+            Ok(references::references(documents, document, offset, params.context.include_declaration))
+        }),
+        DocumentHighlightRequest::METHOD => {
+            answer.at_place(|document, offset| Some(references::highlights(document, offset)))
+        }
+        CodeActionRequest::METHOD => {
+            answer.give(|document, params: &CodeActionParams| Ok(actions::actions(document, params)))
+        }
         PrepareRenameRequest::METHOD => answer.at_place(navigation::renamable),
         Completion::METHOD => answer.at_place(|document, offset| Some(completion::completion(document, offset))),
         Rename::METHOD => answer.give(|document, params: &RenameParams| {

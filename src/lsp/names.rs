@@ -47,12 +47,28 @@ pub struct Symbol {
     net: Option<usize>,
 }
 
+/// A layer's or scope's name in the text.
+#[derive(Clone, Debug)]
+pub struct LayerWord {
+    pub name: String,
+    /// The name, its quotes too.
+    pub span: Span,
+    /// What is named, parentheses around it left out; for an end of a cut all that is cut.
+    pub of: Span,
+    /// The net that is cut by it; none where it names what was written.
+    pub cut: Option<String>,
+}
+
 /// All names of a text.
 #[derive(Debug, Default)]
 pub struct Names {
     pub symbols: Vec<Symbol>,
     /// Each place and what is meant there; definitions too.
     pub mentions: Vec<(Span, usize)>,
+    /// Words that this text gives no meaning: nets of other files, layers, choices.
+    pub foreign: Vec<(Span, String)>,
+    /// Names of layers, those in which nothing is filled in.
+    pub layers: Vec<LayerWord>,
     nets: BTreeMap<String, usize>,
     /// Innermost last.
     scopes: Vec<BTreeMap<String, usize>>,
@@ -108,9 +124,13 @@ impl Names {
 
     /// What is meant at a byte, and its word there.
     pub fn at(&self, offset: usize) -> Option<(&Symbol, Span)> {
-        let here = |span: &Span| (span.start as usize..=span.end as usize).contains(&offset);
-        let &(span, symbol) = self.mentions.iter().find(|(span, _)| here(span))?;
+        let &(span, symbol) = self.mentions.iter().find(|(span, _)| touches(*span, offset))?;
         Some((&self.symbols[symbol], span))
+    }
+
+    /// The layer's name at a byte.
+    pub fn layer_at(&self, offset: usize) -> Option<&LayerWord> {
+        self.layers.iter().find(|word| touches(word.span, offset))
     }
 
     /// All places of what is meant at a byte.
@@ -140,8 +160,16 @@ impl Names {
     }
 
     fn mention(&mut self, name: &Ident) {
-        if let Some(symbol) = self.find(&name.text) {
-            self.mentions.push((name.span, symbol));
+        match self.find(&name.text) {
+            Some(symbol) => self.mentions.push((name.span, symbol)),
+            None => self.foreign.push((name.span, name.text.clone())),
+        }
+    }
+
+    fn layer(&mut self, name: &LayerName, of: Span, cut: Option<&str>) {
+        if let [TextPart::Literal(literal)] = &name.text.parts[..] {
+            let cut = cut.map(str::to_string);
+            self.layers.push(LayerWord { name: literal.clone(), span: name.text.span, of, cut });
         }
     }
 
@@ -198,6 +226,7 @@ impl Names {
             ExprKind::As { inner, name } => {
                 self.expression(inner);
                 self.text(&name.text);
+                self.layer(name, bare(inner).span, None);
             }
             ExprKind::Cut { inner, range } => {
                 self.expression(inner);
@@ -206,8 +235,12 @@ impl Names {
                     CutRange::Range { start, end, .. } => [start.as_ref(), end.as_ref()],
                 };
                 for end in ends.into_iter().flatten() {
-                    if let CutEnd::Name(LayerName { text, .. }) = end {
-                        self.text(text);
+                    if let CutEnd::Name(name) = end {
+                        self.text(&name.text);
+                        let net = net_of(inner).filter(|net| !self.scopes.iter().any(|scope| scope.contains_key(*net)));
+                        if let Some(net) = net {
+                            self.layer(name, expression.span, Some(net));
+                        }
                     }
                 }
                 // `sizes[i]`: in the brackets of a list a word is a value.
@@ -295,5 +328,27 @@ impl Names {
     /// The net in which a thing can be meant; none for a net, which can be meant anywhere.
     pub fn home(&self, symbol: &Symbol) -> Option<Span> {
         symbol.net.map(|net| self.symbols[net].whole)
+    }
+}
+
+fn touches(span: Span, offset: usize) -> bool {
+    (span.start as usize..=span.end as usize).contains(&offset)
+}
+
+/// An expression without the parentheses around it.
+fn bare(expression: &Expr) -> &Expr {
+    match &expression.kind {
+        ExprKind::Paren(inner) | ExprKind::Frozen(inner) => bare(inner),
+        _ => expression,
+    }
+}
+
+/// The net that is cut, once or again.
+fn net_of(expression: &Expr) -> Option<&str> {
+    match &bare(expression).kind {
+        ExprKind::Name(name) => Some(name),
+        ExprKind::Call { function, .. } => Some(&function.text),
+        ExprKind::Cut { inner, .. } => net_of(inner),
+        _ => None,
     }
 }

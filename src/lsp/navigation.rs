@@ -1,26 +1,14 @@
-//! Definitions, renaming, the outline and the style.
+//! Renaming, the outline and the style.
 
 use super::cursor;
-use super::diagnostics::location;
 use super::documents::Document;
-use super::names::Names;
+use super::names::{Kind, Names};
 use crate::ops;
 use crate::source::Span;
 use crate::syntax;
-use crate::syntax::ast::{ExpectItem, ItemKind, NetItem};
-use lsp_types::{DocumentSymbol, Location, Range, SymbolKind, TextEdit, WorkspaceEdit};
+use crate::syntax::ast::{Entry, ExpectItem, ItemKind, NetItem};
+use lsp_types::{DocumentSymbol, Range, SymbolKind, TextEdit, WorkspaceEdit};
 use std::collections::HashMap;
-
-/// Where the net, parameter or value at a byte is defined; none for what ships inside the program.
-pub fn definition(document: &Document, offset: usize) -> Option<Location> {
-    if let Some((symbol, _)) = Names::of(&document.now.tree).at(offset) {
-        return location(document, symbol.span);
-    }
-    let spec = &document.now.spec;
-    let word = cursor::word(&document.text.text, offset)?;
-    let net = spec.project.find(&document.text.text[word], spec.root())?;
-    location(document, spec.project.nets[net].item.name.span)
-}
 
 /// The word at a byte, where it can be renamed.
 pub fn renamable(document: &Document, offset: usize) -> Option<Range> {
@@ -67,29 +55,65 @@ pub fn rename(document: &Document, offset: usize, name: &str) -> Result<Option<W
     Ok(Some(WorkspaceEdit { changes: Some(changes), ..WorkspaceEdit::default() }))
 }
 
-/// The outline.
+/// The outline: the items, and in them what they give names and values to.
 pub fn symbols(document: &Document) -> Vec<DocumentSymbol> {
+    let names = Names::of(&document.now.tree);
+    let place = |span: Span| document.text.range(span.range());
     let items = document.now.tree.items.iter().map(|item| {
-        let (kind, name, selected, detail) = match &item.kind {
-            ItemKind::Use(text) => (SymbolKind::FILE, "use".to_string(), text.span, None),
-            ItemKind::Net(net) => {
-                (SymbolKind::FUNCTION, net.name.text.clone(), net.name.span, Some(detail(document, net)))
-            }
-            ItemKind::Weights(item) => {
-                (SymbolKind::CONSTANT, format!("weights {}", item.net.text), item.net.span, None)
-            }
-            ItemKind::Labels(item) => (SymbolKind::ENUM, format!("labels {}", item.net.text), item.net.span, None),
-            ItemKind::Train(item) => (SymbolKind::EVENT, format!("train {}", item.net.text), item.net.span, None),
+        let of = |kind, name: String, selected: Span| symbol(kind, name, place(item.span), place(selected));
+        match &item.kind {
+            ItemKind::Use(text) => of(SymbolKind::FILE, "use".into(), text.span),
+            ItemKind::Net(net) => DocumentSymbol {
+                detail: Some(detail(document, net)),
+                children: Some(inside(document, &names, item.span)),
+                ..of(SymbolKind::FUNCTION, net.name.text.clone(), net.name.span)
+            },
+            ItemKind::Weights(item) => DocumentSymbol {
+                children: Some(entries(document, &item.options)),
+                ..of(SymbolKind::CONSTANT, format!("weights {}", item.net.text), item.net.span)
+            },
+            ItemKind::Labels(item) => of(SymbolKind::ENUM, format!("labels {}", item.net.text), item.net.span),
+            ItemKind::Train(item) => DocumentSymbol {
+                children: Some(entries(document, &item.entries)),
+                ..of(SymbolKind::EVENT, format!("train {}", item.net.text), item.net.span)
+            },
             ItemKind::Expect(ExpectItem::Signature { net, .. }) => {
-                (SymbolKind::BOOLEAN, format!("expect {}", net.text), net.span, None)
+                of(SymbolKind::BOOLEAN, format!("expect {}", net.text), net.span)
             }
             ItemKind::Expect(ExpectItem::Condition(condition)) => {
-                (SymbolKind::BOOLEAN, "expect".to_string(), condition.span, None)
+                of(SymbolKind::BOOLEAN, "expect".into(), condition.span)
             }
-        };
-        symbol(kind, name, detail, document.text.range(item.span.range()), document.text.range(selected.range()))
+        }
     });
     items.collect()
+}
+
+/// The values and named layers of a net.
+fn inside(document: &Document, names: &Names, net: Span) -> Vec<DocumentSymbol> {
+    let place = |span: Span| document.text.range(span.range());
+    let values = names
+        .symbols
+        .iter()
+        .filter(|value| matches!(value.kind, Kind::Let | Kind::Share))
+        .map(|value| symbol(SymbolKind::VARIABLE, value.name.clone(), place(value.whole), place(value.span)));
+    let layers = names.layers.iter().filter(|layer| layer.cut.is_none());
+    let layers = layers
+        .map(|layer| symbol(SymbolKind::FIELD, layer.name.clone(), place(layer.of.to(layer.span)), place(layer.span)));
+    let within = place(net);
+    let mut list: Vec<DocumentSymbol> = values.chain(layers).collect();
+    list.retain(|inner| within.start <= inner.range.start && inner.range.end <= within.end);
+    list.sort_by_key(|inner| inner.selection_range.start);
+    list
+}
+
+/// The entries of a block.
+fn entries(document: &Document, entries: &[Entry]) -> Vec<DocumentSymbol> {
+    let place = |span: Span| document.text.range(span.range());
+    let entry = |entry: &Entry| {
+        let whole = place(entry.key.span.to(entry.value.span));
+        symbol(SymbolKind::PROPERTY, entry.key.text.clone(), whole, place(entry.key.span))
+    };
+    entries.iter().map(entry).collect()
 }
 
 /// What a net gives, where that is known, else what it takes.
@@ -105,14 +129,8 @@ fn detail(document: &Document, net: &NetItem) -> String {
 
 // The field `deprecated` is itself deprecated, and has no default.
 #[allow(deprecated)]
-fn symbol(
-    kind: SymbolKind,
-    name: String,
-    detail: Option<String>,
-    range: Range,
-    selection_range: Range,
-) -> DocumentSymbol {
-    DocumentSymbol { name, detail, kind, tags: None, deprecated: None, range, selection_range, children: None }
+fn symbol(kind: SymbolKind, name: String, range: Range, selection_range: Range) -> DocumentSymbol {
+    DocumentSymbol { name, detail: None, kind, tags: None, deprecated: None, range, selection_range, children: None }
 }
 
 /// The whole text in the one style; nothing where it cannot be parsed.

@@ -176,7 +176,8 @@ impl Operation for Dense {
                 );
                 if let Some(len) = inputs[0].len() {
                     fault = fault
-                        .help(format!("put `Flatten` between them: `>> Flatten >> {name}({units})` ({len} features)"));
+                        .help(format!("put `Flatten` between them: `>> Flatten >> {name}({units})` ({len} features)"))
+                        .before(&["Flatten"]);
                 }
                 Err(fault)
             }

@@ -98,7 +98,10 @@ pub fn preprocessing_of(value: &Value) -> Result<Option<Preprocessing>, Diagnost
         None if name == "Image" => {
             Preprocessing { resize: Resize::ShorterSide(256), std: [1.0; 3], ..Preprocessing::unit() }
         }
-        None => return Err(wrong().maybe_help(suggest::did_you_mean(name, Preprocessing::PRESETS))),
+        None => {
+            let near = suggest::nearest(name, Preprocessing::PRESETS);
+            return Err(wrong().meant(value.span.head(name.len()), name, near));
+        }
     };
     let entries = Arguments::bind("Image", IMAGE, entries, value.span)
         .map_err(|faults| faults.iter().next().cloned().unwrap_or_else(wrong))?;

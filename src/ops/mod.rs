@@ -1,10 +1,13 @@
 //! The layers that exist, one file per family. A layer is one type that implements [`Operation`](crate::graph::Operation)
 //! and one line here.
 
+pub mod batch_norm;
+pub mod concatenate;
 pub mod convolution;
 pub mod deconvolution;
 pub mod dense;
 pub mod embedding;
+pub mod gated_average;
 pub mod input;
 pub mod merge;
 pub mod norm;
@@ -13,6 +16,7 @@ pub mod prelu;
 pub mod preprocessing;
 pub mod recurrent;
 pub mod resize;
+pub mod rest;
 pub mod shape;
 pub mod window;
 
@@ -44,7 +48,7 @@ pub static LAYERS: &[&Definition] = &[
     &pool::MAX_POOLING,
     &pool::AVERAGE_POOLING,
     &pool::GLOBAL_POOLING,
-    &norm::BATCH_NORM,
+    &batch_norm::BATCH_NORM,
     &norm::GROUP_NORM,
     &norm::LOCAL_RESPONSE_NORM,
     &norm::NORMALIZE,
@@ -55,17 +59,19 @@ pub static LAYERS: &[&Definition] = &[
     &shape::RESHAPE,
     &shape::TRANSPOSE,
     &shape::SLICE,
-    &shape::IDENTITY,
-    &shape::DROPOUT,
-    &shape::DROP_BLOCK,
-    &shape::GAUSSIAN_NOISE,
-    &merge::CONCATENATE,
+    &rest::IDENTITY,
+    &rest::DROPOUT,
+    &rest::DROP_BLOCK,
+    &rest::GAUSSIAN_NOISE,
+    &concatenate::CONCATENATE,
     &merge::ADD,
     &merge::MULTIPLY,
     &merge::AVERAGE,
     &merge::MAXIMUM,
+    &merge::MINIMUM,
+    &merge::SUBTRACT,
     &merge::ELEMENTWISE,
-    &merge::GATED_AVERAGE,
+    &gated_average::GATED_AVERAGE,
 ];
 
 /// The layer of a name, full or short.

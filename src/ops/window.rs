@@ -2,7 +2,8 @@
 //! Shape rules are NeuPy's, which are TensorFlow's: `same` pads the end by one more where the padding is odd.
 
 use crate::diagnostics::{Code, Diagnostic, suggest};
-use crate::graph::definition::{Argument, Default};
+use crate::graph::Argument;
+use crate::graph::definition::Default;
 use crate::graph::{Arguments, ShapeFault, ValueKind};
 use crate::kernels::view::Window;
 use crate::tensor::{Size, TensorType};
@@ -86,9 +87,14 @@ impl Sliding {
             Some(ValueKind::Word(word) | ValueKind::Text(word)) => match word.to_ascii_lowercase().as_str() {
                 "same" => Ok(Padding::Same),
                 "valid" => Ok(Padding::Valid),
-                _ => Err(arguments
-                    .wrong("padding", "takes `same`, `valid`, an integer or a pair")
-                    .maybe_help(suggest::did_you_mean(word, ["same", "valid"]))),
+                _ => {
+                    let place = arguments.given("padding").map_or(arguments.span, |value| value.span);
+                    Err(arguments.wrong("padding", "takes `same`, `valid`, an integer or a pair").meant(
+                        place,
+                        word,
+                        suggest::nearest(word, ["same", "valid"]),
+                    ))
+                }
             },
             Some(ValueKind::List(list)) if list.len() == 4 => {
                 let sizes = arguments.given("padding").and_then(|value| value.sizes()).unwrap_or_default();

@@ -110,7 +110,8 @@ pub(super) fn check_brackets(source: &str, tokens: &[Token], file: FileId) -> Re
                 None => {
                     return Err(Diagnostic::new(Code::Syntax, format!("this `{text}` closes nothing"))
                         .at(place(token), "no bracket is open here")
-                        .help("take it away, or open it before"));
+                        .help("take it away, or open it before")
+                        .fix(place(token), text, ""));
                 }
             },
             _ => {}
@@ -123,7 +124,8 @@ pub(super) fn check_brackets(source: &str, tokens: &[Token], file: FileId) -> Re
             let text = opening.text(source);
             Err(Diagnostic::new(Code::Unclosed, format!("this `{text}` is never closed"))
                 .at(place(opening), "opened here")
-                .and(span(file, last, last), format!("a `{}` is missing up to here", partner(text))))
+                .and(span(file, last, last), format!("a `{}` is missing up to here", partner(text)))
+                .insert(span(file, last, last), partner(text)))
         }
     }
 }
@@ -145,6 +147,7 @@ fn crossed(source: &str, opening: &Token, closing: &Token, last: usize, file: Fi
     Diagnostic::new(Code::Unclosed, format!("this `{open}` is not closed before the `{close}`"))
         .at(span(file, opening.start, opening.end), wanted)
         .and(span(file, last, closing.end), format!("a `{missing}` is missing before this"))
+        .insert(span(file, last, last), missing)
 }
 
 /// A text that its line's end cuts off.

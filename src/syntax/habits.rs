@@ -38,7 +38,8 @@ fn layer(expr: &Expr) -> Option<Diagnostic> {
             Some(
                 Diagnostic::new(Code::Syntax, "a comparison cannot stand among layers")
                     .at(place, "is this `>` meant to be `>>`?")
-                    .help("layers are chained with `>>`"),
+                    .help("layers are chained with `>>`")
+                    .fix(place, " > ", " >> "),
             )
         }
         ExprKind::Binary { operator: BinaryOperator::Subtract | BinaryOperator::Divide, left, right } => {
@@ -94,15 +95,17 @@ fn value(expr: &Expr) -> Option<Diagnostic> {
 }
 
 fn python(name: &str, expr: &Expr) -> Option<Diagnostic> {
-    let help = match name {
-        "True" => "write `true`",
-        "False" => "write `false`",
-        "None" | "null" => "leave the argument out; an open size is `?`",
+    let (help, word) = match name {
+        "True" => ("write `true`", Some("true")),
+        "False" => ("write `false`", Some("false")),
+        "None" | "null" => ("leave the argument out; an open size is `?`", None),
         _ => return None,
     };
-    Some(
-        Diagnostic::new(Code::Syntax, format!("there is no `{name}`"))
-            .at(expr.span, "a word of another language")
-            .help(help),
-    )
+    let diagnostic = Diagnostic::new(Code::Syntax, format!("there is no `{name}`"))
+        .at(expr.span, "a word of another language")
+        .help(help);
+    Some(match word {
+        Some(word) => diagnostic.fix(expr.span, name, word),
+        None => diagnostic,
+    })
 }

@@ -1,6 +1,7 @@
 //! A tree in one line: what diagnostics quote, and what the formatter writes where it fits.
 
 use super::ast::*;
+use super::scan::{in_word, starts_word};
 use crate::source::Span;
 use std::fmt::Write;
 
@@ -278,6 +279,26 @@ pub(super) fn escape(letters: &str, out: &mut String) {
             _ => out.push(c),
         }
     }
+}
+
+/// A layer's name as it is written after `as` and in a cut: in quotes where it needs them.
+pub fn layer_name_text(name: &str) -> String {
+    if is_bare(name) {
+        return name.to_string();
+    }
+    let mut text = String::from("\"");
+    escape(name, &mut text);
+    text + "\""
+}
+
+/// Whether the grammar reads it as a `bare` name.
+fn is_bare(name: &str) -> bool {
+    let goes_on = name.chars().zip(name.chars().skip(1)).all(|(c, next)| match c {
+        '-' | '/' => in_word(next) || matches!(next, '-' | '/'),
+        '.' => in_word(next),
+        c => in_word(c),
+    });
+    goes_on && name.starts_with(starts_word) && name.ends_with(in_word)
 }
 
 /// Whether it is a calculation of words and integers only. (A blank parts `x as a - b` from the name `a-b`.)

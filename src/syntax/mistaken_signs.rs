@@ -16,7 +16,8 @@ pub(super) fn odd_character(failure: &Failure) -> Option<Diagnostic> {
         return Some(
             Diagnostic::new(Code::Syntax, format!("a character that is not seen stands here (U+{code:04X})"))
                 .at(here, "this is no plain blank")
-                .help("replace it by a blank; it often comes from copied text"),
+                .help("replace it by a blank; it often comes from copied text")
+                .fix(here, c, " "),
         );
     }
     if failure.kind(0) != Some(Kind::Sign) {
@@ -42,30 +43,36 @@ pub(super) fn odd_character(failure: &Failure) -> Option<Diagnostic> {
     let named = if c.is_ascii() { format!("`{c}`") } else { format!("`{c}` (U+{code:04X})") };
     let diagnostic =
         Diagnostic::new(Code::Syntax, format!("{named} has no meaning here")).at(here, "not part of the language");
-    Some(if help.is_empty() { diagnostic } else { diagnostic.help(help) })
+    let diagnostic = if help.is_empty() { diagnostic } else { diagnostic.help(help) };
+    let better = match c {
+        '×' => "x",
+        '→' | '⇒' | '»' | '▷' => ">>",
+        '–' | '—' | '−' => "-",
+        '…' => "..",
+        ';' => "",
+        _ => return Some(diagnostic),
+    };
+    Some(diagnostic.fix(here, c, better))
 }
 
 /// Numbers that are none.
 pub(super) fn number(failure: &Failure) -> Option<Diagnostic> {
     let bad = |place, written: &str, label: &str, help: String| {
-        Some(
-            Diagnostic::new(Code::Literal, format!("`{written}` is no number")).at(place, label.to_string()).help(help),
-        )
+        Diagnostic::new(Code::Literal, format!("`{written}` is no number")).at(place, label.to_string()).help(help)
+    };
+    let better = |place, written: &str, label: &str, number: String| {
+        Some(bad(place, written, label, format!("write `{number}`")).fix(place, written, number))
     };
     let word = failure.word(0);
     if word == "." && failure.kind(-1) == Some(Kind::Number) && failure.touches(failure.index) {
         let digits = failure.word(-1);
-        return bad(
-            failure.both(),
-            &format!("{digits}."),
-            "digits are missing after the point",
-            format!("write `{digits}.0`"),
-        );
+        let label = "digits are missing after the point";
+        return better(failure.both(), &format!("{digits}."), label, format!("{digits}.0"));
     }
     if word == "." && failure.kind(1) == Some(Kind::Number) && failure.touches(failure.index + 1) {
         let digits = failure.word(1).to_string();
         let place = failure.token(1).map_or(failure.here(), |next| failure.here().to(failure.span(next)));
-        return bad(place, &format!(".{digits}"), "a digit is missing before the point", format!("write `0.{digits}`"));
+        return better(place, &format!(".{digits}"), "a digit is missing before the point", format!("0.{digits}"));
     }
     if failure.kind(0) != Some(Kind::Number) || is_number(word) {
         return None;
@@ -74,7 +81,8 @@ pub(super) fn number(failure: &Failure) -> Option<Diagnostic> {
         return Some(
             failure
                 .error(format!("`{word}` is no layer's name"), "a name starts with a letter or `_`")
-                .help(format!("put it in quotes: `\"{word}\"`")),
+                .help(format!("put it in quotes: `\"{word}\"`"))
+                .fix(failure.here(), word, format!("\"{word}\"")),
         );
     }
     let lower = word.to_ascii_lowercase();
@@ -82,28 +90,20 @@ pub(super) fn number(failure: &Failure) -> Option<Diagnostic> {
     if let Some(hexadecimal) = lower.strip_prefix("0x").filter(|rest| rest.bytes().all(|byte| byte.is_ascii_hexdigit()))
     {
         let value = u64::from_str_radix(hexadecimal, 16).map_or(String::new(), |value| format!(": `{value}`"));
-        return bad(failure.here(), word, "numbers are decimal", format!("write it in decimal{value}"));
+        return Some(bad(failure.here(), word, "numbers are decimal", format!("write it in decimal{value}")));
     }
     if is_number(&lower) {
-        return bad(failure.here(), word, "sizes are joined by a small x", format!("write `{lower}`"));
+        return better(failure.here(), word, "sizes are joined by a small x", lower);
     }
     if is_number(&digits) {
-        return bad(failure.here(), word, "numbers have no `_`", format!("write `{digits}`"));
+        return better(failure.here(), word, "numbers have no `_`", digits);
     }
     if lower.ends_with('x') {
-        return bad(
-            failure.here(),
-            word,
-            "a size is missing after the `x`",
-            format!("write `{word}?` for a size that is open"),
-        );
+        let help = format!("write `{word}?` for a size that is open");
+        return Some(bad(failure.here(), word, "a size is missing after the `x`", help));
     }
-    bad(
-        failure.here(),
-        word,
-        "digits and letters are mixed",
-        "integers are `64`, floats `0.5` or `1e-3`, sizes `3x3`; a name starts with a letter".into(),
-    )
+    let help = "integers are `64`, floats `0.5` or `1e-3`, sizes `3x3`; a name starts with a letter";
+    Some(bad(failure.here(), word, "digits and letters are mixed", help.into()))
 }
 
 /// Whether it is an integer, a float or sizes, as the grammar reads them.
@@ -123,7 +123,8 @@ pub(super) fn text(failure: &Failure) -> Option<Diagnostic> {
         return Some(
             Diagnostic::new(Code::Literal, "a `}` alone stands in this text")
                 .at(span(failure.file, failure.at, failure.at + 1), "it closes nothing")
-                .help("for the brace itself write `}}`"),
+                .help("for the brace itself write `}}`")
+                .fix(span(failure.file, failure.at, failure.at + 1), "}", "}}"),
         );
     }
     let (brace, sign) = failure.bracket()?;
@@ -160,7 +161,8 @@ pub(super) fn foreign_sign(failure: &Failure) -> Option<Diagnostic> {
         return Some(
             Diagnostic::new(Code::Syntax, format!("`{before}>` is no operator"))
                 .at(failure.both(), "here")
-                .help("layers are chained with `>>`"),
+                .help("layers are chained with `>>`")
+                .fix(failure.both(), format!("{before}>"), ">>"),
         );
     }
     if found == "*" && before == "*" {
@@ -175,15 +177,14 @@ pub(super) fn foreign_sign(failure: &Failure) -> Option<Diagnostic> {
                 .help("division of integers is `/` and must be exact; a comment starts with `#`"),
         );
     }
-    let help = match found {
-        "&&" => "conditions are joined by `and`",
-        "->" | "=>" => "layers are chained with `>>`",
-        "|" if after == ">" => "layers are chained with `>>`",
-        ":=" => "a value is given with `=`",
-        "||" => "conditions are joined by `or`; branches by one `|` in parentheses",
-        "**" => "there is no power; multiply: `n * n`",
-        "=" if after == ">" => "layers are chained with `>>`",
-        "==" if failure.expects(Rule::assign) => "a value is given with one `=`",
+    let (help, better) = match found {
+        "&&" => ("conditions are joined by `and`", "and"),
+        "->" | "=>" => ("layers are chained with `>>`", ">>"),
+        "|" | "=" if after == ">" => ("layers are chained with `>>`", ""),
+        ":=" => ("a value is given with `=`", "="),
+        "||" => ("conditions are joined by `or`; branches by one `|` in parentheses", ""),
+        "**" => ("there is no power; multiply: `n * n`", ""),
+        "==" if failure.expects(Rule::assign) => ("a value is given with one `=`", "="),
         "=" if failure.expects(Rule::infix) && !failure.expects(Rule::assign) => {
             return Some(
                 failure
@@ -193,7 +194,8 @@ pub(super) fn foreign_sign(failure: &Failure) -> Option<Diagnostic> {
         }
         _ => return None,
     };
-    Some(failure.error(format!("`{found}` cannot stand here"), "not an operator of this place").help(help))
+    let diagnostic = failure.error(format!("`{found}` cannot stand here"), "not an operator of this place").help(help);
+    Some(if better.is_empty() { diagnostic } else { diagnostic.fix(failure.here(), found, better) })
 }
 
 /// `nn.ReLU()`, `vgg16.h5`: words joined by a point.
@@ -251,6 +253,11 @@ pub(super) fn spaced_bracket(failure: &Failure) -> Option<Diagnostic> {
     Some(
         Diagnostic::new(Code::Syntax, format!("the `{sign}` of {what} touches what is before it"))
             .at(span(failure.file, name.start, bracket.end), "no blank may stand here")
+            .fix(
+                span(failure.file, name.end, bracket.start),
+                failure.source.get(name.end..bracket.start).unwrap_or(""),
+                "",
+            )
             .help(if name.kind == Kind::Word {
                 format!("write `{text}{sign}…`")
             } else {
@@ -310,11 +317,20 @@ pub(super) fn colon(failure: &Failure) -> Option<Diagnostic> {
         return None;
     }
     let word = failure.word(-1);
-    let diagnostic = failure.error("a `:` cannot stand here", "values are given with `=`");
+    // What is behind the colon moves to where the style has it: `stride=2`, `epochs = 100`.
+    let end = failure.token(1).map_or(failure.here().end as usize, |next| next.start);
+    let place = span(failure.file, failure.here().start as usize, end);
+    let equals = if failure.bracket().is_some_and(|(_, sign)| sign == "{") { " = " } else { "=" };
+    let diagnostic = failure.error("a `:` cannot stand here", "values are given with `=`").fix(
+        place,
+        failure.source.get(place.range()).unwrap_or(""),
+        equals,
+    );
     Some(match failure.bracket() {
         Some((index, _)) if failure.is_cut(index) => failure
             .error("a `:` cannot stand in a cut", "a range is written with `..`")
-            .help("`[..a]` leaves a out, `[..=a]` takes it in, `[a..]` starts at a"),
+            .help("`[..a]` leaves a out, `[..=a]` takes it in, `[a..]` starts at a")
+            .fix(failure.here(), ":", ".."),
         Some(_) if failure.kind(-1) == Some(Kind::Word) => diagnostic.help(format!("write `{word} = …`")),
         Some(_) => diagnostic.help("write `\"key\" = value`"),
         None => failure

@@ -15,6 +15,7 @@ mod format_list;
 mod habits;
 mod inline;
 mod layout;
+mod mistaken_items;
 mod mistaken_signs;
 mod mistakes;
 mod parse;
@@ -22,7 +23,7 @@ pub(crate) mod scan;
 mod tree;
 
 pub use format::format;
-pub use inline::expression_text;
+pub use inline::{expression_text, layer_name_text};
 pub use parse::{parse, parse_expression};
 pub use tree::ast_text;
 

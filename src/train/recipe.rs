@@ -14,6 +14,8 @@ use crate::kernels::optimizer::UpdateRule;
 use crate::source::{FileId, Span};
 use std::path::PathBuf;
 
+pub mod offers;
+
 /// How a net is trained, and by what.
 #[derive(Clone, Debug)]
 pub struct Recipe {

@@ -1,13 +1,14 @@
 //! Binding: which tensor of which file every parameter of a graph takes its values from. Strict, by origin and name;
 //! all that does not fit is told at once.
 
-use super::store::{self, Entry, Layout, Role, Store, StoreError};
+use super::names::{Wanted, by_order, names_in_file, near};
+use super::store::{self, Layout, Role, Store, StoreError};
 use super::transform::{LayerFacts, Shape, Transform, find_role, fit, starts_anew};
-use crate::diagnostics::{Code, Diagnostic, Diagnostics, Result, counted, suggest};
+use crate::diagnostics::{Code, Diagnostic, Diagnostics, Result, counted};
 use crate::elaborate::requests::WeightsRequest;
 use crate::graph::{Graph, Initializer, ParameterId};
 use sha2::{Digest, Sha256};
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap};
 use std::fmt::{self, Write};
 use std::io::Read;
 use std::path::Path;
@@ -167,12 +168,6 @@ pub fn sha256(path: &Path) -> std::io::Result<String> {
     Ok(text)
 }
 
-/// A parameter of a net, with the name that its layer has in that net.
-struct Wanted<'g> {
-    id: ParameterId,
-    layer: &'g str,
-}
-
 fn bind_file(
     graph: &Graph,
     request: &WeightsRequest,
@@ -196,7 +191,10 @@ fn bind_file(
     };
     let names = match store.has_names() {
         true => names_in_file(entries, &wanted, request, faults),
-        false => by_order(graph, entries, &wanted, &mut report),
+        false => {
+            report.notes.push("the file has no names: layers were matched by class and order".into());
+            by_order(graph, entries, &wanted)
+        }
     };
     let index: HashMap<(&str, &Role), usize> =
         entries.iter().enumerate().map(|(at, entry)| ((entry.layer.as_str(), &entry.role), at)).collect();
@@ -302,97 +300,6 @@ fn misfits(wrong: usize, all: usize, extra: usize, request: &WeightsRequest, fil
         }
         _ => format!("{parameters}, which holds {tensors}"),
     }
-}
-
-/// For each layer that is wanted, its name in the file: its own, that of the spec's table, that of the table that ships.
-fn names_in_file<'g>(
-    entries: &[Entry],
-    wanted: &[Wanted<'g>],
-    request: &WeightsRequest,
-    faults: &mut Diagnostics,
-) -> BTreeMap<&'g str, String> {
-    let known: BTreeSet<&str> = entries.iter().map(|entry| entry.layer.as_str()).collect();
-    let layers: BTreeSet<&str> = wanted.iter().map(|wanted| wanted.layer).collect();
-    let mut names = BTreeMap::new();
-    for layer in layers.iter().copied() {
-        let table = |table: &BTreeMap<String, String>| {
-            table
-                .iter()
-                .find(|(from, to)| to.as_str() == layer && known.contains(from.as_str()))
-                .map(|(from, _)| from.clone())
-        };
-        let own = || known.contains(layer).then(|| layer.to_string());
-        if let Some(name) = table(&request.rename).or_else(own).or_else(|| table(&request.shipped_rename)) {
-            names.insert(layer, name);
-        }
-    }
-    // A table may serve files of several makers; an entry is at fault only where its layer stays without a tensor.
-    for (from, to) in &request.rename {
-        if !known.contains(from.as_str()) && layers.contains(to.as_str()) && !names.contains_key(to.as_str()) {
-            faults.push(
-                Diagnostic::new(Code::WeightsOption, format!("the file has no layer `{from}` to rename to `{to}`"))
-                    .at(request.span, "renamed in this block")
-                    .maybe_help(suggest::did_you_mean(from, known.iter().copied())),
-            );
-        }
-    }
-    names
-}
-
-/// In a file without names, the k-th layer of a class is the net's k-th of that class.
-fn by_order<'g>(
-    graph: &'g Graph,
-    entries: &[Entry],
-    wanted: &[Wanted<'g>],
-    report: &mut FileReport,
-) -> BTreeMap<&'g str, String> {
-    let mut in_file: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
-    for entry in entries {
-        let list = in_file.entry(entry.class.as_deref().unwrap_or("")).or_default();
-        if list.last() != Some(&entry.layer.as_str()) {
-            list.push(&entry.layer);
-        }
-    }
-    let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
-    let mut names = BTreeMap::new();
-    let layer_of: HashMap<ParameterId, &str> = wanted.iter().map(|wanted| (wanted.id, wanted.layer)).collect();
-    for node in &graph.nodes {
-        let Some(layer) = node.parameters.first().and_then(|id| layer_of.get(id)) else { continue };
-        let class = keras_class(node.operation.kind());
-        let count = counts.entry(class).or_default();
-        if let Some(name) = in_file.get(class).and_then(|list| list.get(*count)) {
-            names.insert(*layer, name.to_string());
-        }
-        *count += 1;
-    }
-    report.notes.push("the file has no names: layers were matched by class and order".into());
-    names
-}
-
-/// Keras' snake-case class of a layer with parameters.
-fn keras_class(kind: &str) -> &'static str {
-    match kind {
-        "Convolution" => "conv2d",
-        "DepthwiseConvolution" => "depthwise_conv2d",
-        "Deconvolution" => "conv2d_transpose",
-        "BatchNorm" => "batch_normalization",
-        "GroupNorm" => "group_normalization",
-        "Embedding" => "embedding",
-        "LSTM" => "lstm",
-        "GRU" => "gru",
-        _ => "dense",
-    }
-}
-
-/// The layer of the file whose name is nearest, and those whose shape fits.
-fn near(entries: &[Entry], layer: &str, shape: &[usize]) -> String {
-    let names: BTreeSet<&str> = entries.iter().map(|entry| entry.layer.as_str()).collect();
-    if let Some(name) = suggest::nearest(layer, names) {
-        return format!("; the nearest name is `{name}`");
-    }
-    let same: Vec<&str> =
-        entries.iter().filter(|entry| entry.shape == shape).map(|entry| entry.key.as_str()).take(3).collect();
-    if same.is_empty() { String::new() } else { format!("; of this shape are {}", same.join(", ")) }
 }
 
 impl Bindings {

@@ -4,6 +4,7 @@ pub mod bind;
 mod hdf5_file;
 mod keras;
 mod keras3;
+mod names;
 mod neupy;
 mod safetensors;
 pub mod save_keras;

@@ -14,6 +14,8 @@ pub(super) fn word(merge: Merge) -> &'static str {
         Merge::Multiply => "product",
         Merge::Average => "mean",
         Merge::Maximum => "maximum",
+        Merge::Minimum => "minimum",
+        Merge::Subtract | Merge::SubtractFrom => "difference",
     }
 }
 

@@ -1,0 +1,54 @@
+//! An argument of a layer: its name, its default and what is told of it.
+
+use super::value::number_text;
+
+/// What an argument is when it is not given.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Default {
+    /// It must be given.
+    Required,
+    /// Without a value; the text says what that means.
+    Absent(&'static str),
+    Int(i64),
+    Float(f64),
+    Bool(bool),
+    Word(&'static str),
+}
+
+/// An argument of a layer.
+#[derive(Clone, Copy, Debug)]
+pub struct Argument {
+    pub name: &'static str,
+    /// What it takes, for people: `integer or sizes`.
+    pub takes: &'static str,
+    pub default: Default,
+    /// One line.
+    pub doc: &'static str,
+}
+
+impl Argument {
+    /// As a signature shows it: `stride=1`, in brackets where it may be left out.
+    pub fn signature(&self) -> String {
+        match self.default {
+            Default::Required => self.name.to_string(),
+            Default::Absent(_) => format!("[{}]", self.name),
+            Default::Int(value) => format!("{}={value}", self.name),
+            Default::Float(value) => format!("{}={}", self.name, number_text(value)),
+            Default::Bool(value) => format!("{}={value}", self.name),
+            Default::Word(value) => format!("{}={value}", self.name),
+        }
+    }
+
+    /// Its line of the documentation: `pixels between windows (integer or pair; default 1)`.
+    pub fn told(&self) -> String {
+        let default = match self.default {
+            Default::Required => "needed".to_string(),
+            Default::Absent(meaning) => format!("without it: {meaning}"),
+            Default::Int(value) => format!("default {value}"),
+            Default::Float(value) => format!("default {}", number_text(value)),
+            Default::Bool(value) => format!("default {value}"),
+            Default::Word(value) => format!("default {value}"),
+        };
+        format!("{} ({}; {default})", self.doc, self.takes)
+    }
+}

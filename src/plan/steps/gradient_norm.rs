@@ -4,7 +4,8 @@ use super::gradient_pointwise::two;
 use super::norm::{GroupNormStep, LocalResponseStep};
 use super::pointwise::same;
 use crate::kernels::batch_norm::{
-    BatchNorm, batch_norm, batch_norm_gradient, batch_scratch_len, batch_statistics, channel_gradients, running_average, running_deviation,
+    BatchNorm, batch_norm, batch_norm_gradient, batch_scratch_len, batch_statistics, channel_gradients,
+    running_average, running_deviation,
 };
 use crate::kernels::gradient_group_norm::{
     GroupNormGradient, group_norm_gradient, group_norm_parameter_gradients, group_norm_sums, group_norm_sums_len,

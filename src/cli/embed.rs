@@ -46,7 +46,8 @@ pub fn run(args: &Args) -> Done {
     let mut photos = photos(&args.photos, policy)?;
     let mut bar = progress::Bar::new("Embedding");
     let mut told = |done, total| bar.at(done, total);
-    let front = Front { artifact: &artifact, decoding: Some(&decoding), batch: args.batch.max(1), threads };
+    let batch = args.batch.max(1);
+    let front = Front { artifact: &artifact, decoding: Some(&decoding), batch, threads, interrupted: None };
     let found = features(front, &mut photos, policy, None, &mut told);
     bar.finish();
     let (mut rows, _) = found.map_err(|fault| match fault {
@@ -54,6 +55,7 @@ pub fn run(args: &Args) -> Done {
             Diagnostic::new(Code::Photo, fault.to_string()).help("`--skip` leaves out what cannot be read"),
         ),
         FeaturesError::Run(fault) => wrong(Code::Array, fault.to_string()),
+        FeaturesError::Interrupted => Failed::Interrupted,
     })?;
     for skipped in &photos.skipped {
         report::line("Skipping", format!("{}: {}", skipped.path.display(), skipped.reason));

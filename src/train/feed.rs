@@ -7,6 +7,7 @@ use crate::data::{Dataset, DatasetError, Policy, Samples};
 use crate::runtime::{RunError, Session};
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Where the inputs of a net come from.
 pub enum Feed {
@@ -39,28 +40,52 @@ pub enum FeedError {
     Photos(Vec<(usize, String)>),
     #[error("{0}")]
     Run(#[from] RunError),
+    #[error("interrupted")]
+    Interrupted,
 }
 
 /// The rows of one batch, one slice for each input.
 type Batch<'a> = &'a [&'a [f32]];
 
+/// How a feed is gone through.
+#[derive(Clone, Copy, Debug)]
+pub struct Pass<'a> {
+    /// The samples, in this order.
+    pub order: &'a [usize],
+    /// Samples at a time.
+    pub batch: usize,
+    /// What changes of photos by chance depend on, besides their seed.
+    pub epoch: u64,
+    pub threads: usize,
+    /// Set from elsewhere, it ends the pass before the next batch.
+    pub interrupted: Option<&'a AtomicBool>,
+}
+
+impl Pass<'_> {
+    fn go_on(&self) -> Result<(), FeedError> {
+        match self.interrupted.is_some_and(|flag| flag.load(Ordering::Relaxed)) {
+            true => Err(FeedError::Interrupted),
+            false => Ok(()),
+        }
+    }
+}
+
 impl Feed {
-    /// Calls `work` with each batch of the samples in the given order: their places in it, and the inputs.
+    /// Calls `work` with each batch: the places of its samples in the order, and the inputs.
     ///
     /// # Errors
-    /// Photos that cannot be decoded, and those of `work`.
+    /// Photos that cannot be decoded, an interruption, and those of `work`.
     pub fn each<E: From<FeedError>>(
         &mut self,
-        order: &[usize],
-        batch: usize,
-        epoch: u64,
-        threads: usize,
+        pass: Pass<'_>,
         mut work: impl FnMut(std::ops::Range<usize>, Batch<'_>) -> Result<(), E>,
     ) -> Result<(), E> {
+        let Pass { order, batch, epoch, threads, .. } = pass;
         match self {
             Feed::Rows(inputs) => {
                 let mut room: Vec<Vec<f32>> = inputs.iter().map(|rows| vec![0.0; rows.floats * batch]).collect();
                 for begin in (0..order.len()).step_by(batch) {
+                    pass.go_on()?;
                     let places = begin..(begin + batch).min(order.len());
                     let mut views: Vec<&[f32]> = Vec::with_capacity(inputs.len());
                     for (rows, room) in inputs.iter().zip(&mut room) {
@@ -80,6 +105,7 @@ impl Feed {
                 }
                 let loader = PhotoLoader::new(Arc::clone(photos), order.to_vec(), decoding, batch, threads);
                 for found in loader {
+                    pass.go_on()?;
                     let found = found.map_err(|fault| {
                         let named = fault.faults.iter().map(|(place, fault)| (order[*place], fault.fault.to_string()));
                         E::from(FeedError::Photos(named.collect()))
@@ -130,6 +156,8 @@ pub struct Front<'a> {
     /// Images at a time.
     pub batch: usize,
     pub threads: usize,
+    /// Set from elsewhere, it ends the work before the next batch; what was computed is in the cache.
+    pub interrupted: Option<&'a AtomicBool>,
 }
 
 /// A dataset whose features cannot be had.
@@ -139,6 +167,8 @@ pub enum FeaturesError {
     Data(#[from] DatasetError),
     #[error("{0}")]
     Run(#[from] RunError),
+    #[error("interrupted")]
+    Interrupted,
 }
 
 /// The outputs of a frozen front for all samples of a dataset, from the cache where they are there, else computed and added.
@@ -147,7 +177,7 @@ pub enum FeaturesError {
 /// `told` hears how many of all samples are done.
 ///
 /// # Errors
-/// Photos that are refused (all of them), and a front that failed.
+/// Photos that are refused (all of them), a front that failed, and an interruption.
 pub fn features(
     front: Front<'_>,
     data: &mut Dataset,
@@ -163,6 +193,7 @@ pub fn features(
                 *data = all.without(&broken, policy)?;
             }
             Err(FeedError::Run(fault)) => return Err(fault.into()),
+            Err(FeedError::Interrupted) => return Err(FeaturesError::Interrupted),
         }
     }
 }
@@ -173,7 +204,7 @@ fn features_of_all(
     mut cache: Option<&mut FeatureCache>,
     told: &mut dyn FnMut(usize, usize),
 ) -> Result<(Vec<Rows>, Computed), FeedError> {
-    let Front { artifact, decoding, batch, threads } = front;
+    let Front { artifact, decoding, batch, threads, interrupted } = front;
     let lengths: Vec<usize> = artifact.manifest.plan.outputs.iter().map(|port| port.len()).collect();
     let total = data.len();
     let mut rows: Vec<Rows> =
@@ -209,7 +240,8 @@ fn features_of_all(
     while !left.is_empty() {
         // A batch with broken photos ends the pass; the next one begins behind it, so that all of them are listed.
         let begun = done;
-        let result = feed.each::<FeedError>(left, batch, 0, threads, |places, inputs| {
+        let pass = Pass { order: left, batch, epoch: 0, threads, interrupted };
+        let result = feed.each::<FeedError>(pass, |places, inputs| {
             let outputs = run(&mut session, places.len(), inputs)?;
             for (index, &sample) in left[places.clone()].iter().enumerate() {
                 row.clear();
@@ -238,6 +270,7 @@ fn features_of_all(
         }
     }
     if let Some(cache) = cache {
+        // Without it, what a power cut takes is computed again.
         let _ = cache.flush();
     }
     if !broken.is_empty() {

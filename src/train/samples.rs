@@ -2,7 +2,8 @@
 //! refused with a reason.
 
 use super::fit::Set;
-use super::recipe::{ClassWeights, Data, Recipe, Validation};
+use super::recipe::{ClassWeights, Recipe};
+use super::sources::{Data, Validation};
 use crate::data::batches::Decoding;
 use crate::data::{Dataset, DatasetError, Samples, Targets, split};
 use crate::diagnostics::{Code, Diagnostic, Diagnostics, Result, suggest};

@@ -54,13 +54,13 @@ pub fn run(args: &Args) -> Done {
         FeaturesError::Data(fault) => report::fail_with(
             Diagnostic::new(Code::Photo, fault.to_string()).help("`--skip` leaves out what cannot be read"),
         ),
-        FeaturesError::Run(fault) => wrong(Code::Array, fault.to_string()),
-        FeaturesError::Interrupted => Failed::Interrupted,
+        FeaturesError::Feed(fault) => wrong(Code::Array, fault.to_string()),
     })?;
     for skipped in &photos.skipped {
         report::line("Skipping", format!("{}: {}", skipped.path.display(), skipped.reason));
     }
-    write(args, &artifact, rows.swap_remove(0).values, &photos)
+    let values = rows.swap_remove(0).into_values().map_err(|fault| wrong(Code::Array, fault.to_string()))?;
+    write(args, &artifact, values, &photos)
 }
 
 /// The photos of a folder, with their classes where it has a folder for each.

@@ -75,8 +75,7 @@ pub fn run(args: &Args) -> Done {
             let lines: Vec<String> = broken.into_iter().map(|(_, reason)| reason).collect();
             report::fail_with(Diagnostic::new(Code::Photo, lines.join("\n")))
         }
-        FeedError::Run(fault) => wrong(Code::Array, fault.to_string()),
-        FeedError::Interrupted => Failed::Interrupted,
+        fault => wrong(Code::Array, fault.to_string()),
     })?;
     let Some(outcome) = tally.outcome(losses / paths.len().max(1) as f64) else { return Ok(()) };
     if let (Some(path), Outcome::Classes(measures)) = (&args.html, &outcome) {

@@ -3,12 +3,14 @@
 use super::recipe::Recipe;
 use super::samples::Prepared;
 use crate::artifact::Artifact;
-use crate::data::{Decoding, Samples, Targets};
+use crate::data::{Decoding, Samples, TableError, Targets};
 use crate::graph::Graph;
-use ndarray::ArrayD;
 
 /// The digest of a run: net, recipe (but for how long it goes), data and the digest of the front, in hexadecimal.
-pub fn of_run(net: &Graph, recipe: &Recipe, data: &Prepared, front: &str) -> String {
+///
+/// # Errors
+/// Arrays that cannot be read any more.
+pub fn of_run(net: &Graph, recipe: &Recipe, data: &Prepared, front: &str) -> Result<String, TableError> {
     let mut hasher = blake3::Hasher::new();
     hasher.update(net.to_string().as_bytes());
     let lasting = |key: &str| !["epochs", "checkpoint"].contains(&key);
@@ -20,15 +22,23 @@ pub fn of_run(net: &Graph, recipe: &Recipe, data: &Prepared, front: &str) -> Str
             Samples::Photos(photos) => {
                 photos.iter().for_each(|path| _ = hasher.update(path.to_string_lossy().as_bytes()));
             }
-            Samples::Arrays(arrays) => arrays.iter().for_each(|array| add_array(&mut hasher, array)),
+            Samples::Arrays(arrays) => {
+                for table in arrays {
+                    let mut row = vec![0.0f32; table.floats()];
+                    for at in 0..table.len() {
+                        table.read(at, &mut row)?;
+                        hasher.update(bytemuck::cast_slice(&row));
+                    }
+                }
+            }
         }
         hasher.update(format!("{} {:?}", data.len(), data.targets.classes()).as_bytes());
         if let Targets::Values(values) = &data.targets {
-            add_array(&mut hasher, values);
+            hasher.update(bytemuck::cast_slice(values.as_standard_layout().as_slice().unwrap_or(&[])));
         }
     }
     hasher.update(front.as_bytes());
-    hasher.finalize().to_hex().to_string()
+    Ok(hasher.finalize().to_hex().to_string())
 }
 
 /// The digest of a front: its plan, its constants, and how photos become its input.
@@ -49,8 +59,4 @@ pub fn of_file(path: &str) -> String {
         Ok(_) => hasher.finalize().to_hex().to_string(),
         Err(_) => String::new(),
     }
-}
-
-fn add_array(hasher: &mut blake3::Hasher, array: &ArrayD<f32>) {
-    hasher.update(bytemuck::cast_slice(array.as_standard_layout().as_slice().unwrap_or(&[])));
 }

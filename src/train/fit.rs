@@ -10,7 +10,7 @@ use super::recipe::{EarlyStopping, Metric};
 use super::record::{Epoch, RecordError, RunRecord};
 use super::schedule::Schedule;
 use super::tally::Tally;
-use crate::data::Chance;
+use crate::data::{Chance, Targets};
 use crate::runtime::{RunError, Session};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -20,21 +20,14 @@ use std::time::{Duration, Instant};
 
 /// Samples and what the net is to say of them.
 #[derive(Debug)]
-pub struct Set {
+pub struct Set<'d> {
     pub feed: Feed,
-    /// A row for each sample, as the loss takes it.
-    pub targets: Vec<f32>,
+    /// They fit the net's outputs.
+    pub targets: &'d Targets,
     /// The class of each sample, where it has one.
     pub classes: Option<Vec<usize>>,
     /// How much each sample counts in the loss.
     pub weights: Option<Vec<f32>>,
-}
-
-impl Set {
-    /// How many samples there are, for a net with so many outputs.
-    fn len(&self, outputs: usize) -> usize {
-        self.targets.len() / outputs.max(1)
-    }
 }
 
 /// How a run goes.
@@ -160,8 +153,8 @@ impl<'a> Fit<'a> {
     /// stays. Where it is interrupted, a checkpoint of what was done is written before.
     pub fn run(
         mut self,
-        train: &mut Set,
-        mut validation: Option<&mut Set>,
+        train: &mut Set<'_>,
+        mut validation: Option<&mut Set<'_>>,
         interrupted: &AtomicBool,
         observer: &mut dyn Observer,
     ) -> Result<Fitted, FitError> {
@@ -202,13 +195,13 @@ impl<'a> Fit<'a> {
     }
 
     /// Keeps what was done of an epoch; says where the run stands, or why that cannot be kept.
-    fn pause(&mut self, epoch: usize, train: &Set, elapsed: Duration) -> FitError {
+    fn pause(&mut self, epoch: usize, train: &Set<'_>, elapsed: Duration) -> FitError {
         let samples = self.progress.begun.as_mut().map_or(0, |begun| {
             begun.seconds += elapsed.as_secs_f64();
             begun.samples
         });
         match self.keep(true) {
-            Ok(()) => FitError::Interrupted { epoch, samples, total: train.len(self.outputs()) },
+            Ok(()) => FitError::Interrupted { epoch, samples, total: train.targets.len() },
             Err(fault) => fault.into(),
         }
     }
@@ -221,8 +214,8 @@ impl<'a> Fit<'a> {
     fn epoch(
         &mut self,
         epoch: usize,
-        train: &mut Set,
-        validation: Option<&mut Set>,
+        train: &mut Set<'_>,
+        validation: Option<&mut Set<'_>>,
         interrupted: &AtomicBool,
         observer: &mut dyn Observer,
     ) -> Result<Epoch, FitError> {
@@ -248,12 +241,12 @@ impl<'a> Fit<'a> {
     fn pass(
         &mut self,
         epoch: usize,
-        set: &mut Set,
+        set: &mut Set<'_>,
         interrupted: &AtomicBool,
         observer: &mut dyn Observer,
     ) -> Result<(), FitError> {
         let (course, outputs) = (self.course, self.outputs());
-        let samples = set.len(outputs);
+        let samples = set.targets.len();
         let mut order: Vec<usize> = (0..samples).collect();
         if course.shuffle {
             Chance::new([course.seed, epoch as u64, 0, 0]).shuffle(&mut order);
@@ -281,7 +274,7 @@ impl<'a> Fit<'a> {
             let images = places.len();
             let chosen = &left[places];
             for (to, &sample) in targets.chunks_exact_mut(outputs.max(1)).zip(chosen) {
-                to.copy_from_slice(&all[sample * outputs..][..outputs]);
+                all.row(sample, to);
             }
             begun.rate = course.schedule.rate(course.step, *updates, total, *reductions);
             state[rate_at] = begun.rate as f32;
@@ -368,14 +361,15 @@ impl<'a> Fit<'a> {
 pub fn try_state(
     evaluation: &mut Session,
     state: &mut [f32],
-    set: &mut Set,
+    set: &mut Set<'_>,
     course: &Course,
     interrupted: &AtomicBool,
 ) -> Result<Tried, FitError> {
     let outputs = evaluation.artifact().manifest.plan.outputs[1].len();
-    let samples = set.len(outputs);
+    let samples = set.targets.len();
     let order: Vec<usize> = (0..samples).collect();
     let mut predictions = vec![0.0; samples * outputs];
+    let mut rows = vec![0.0; course.batch * outputs];
     let mut tally = Tally::new(outputs, course.labels.as_deref());
     let mut losses = 0.0;
     let Set { feed, targets, classes, .. } = set;
@@ -383,14 +377,18 @@ pub fn try_state(
         Pass { order: &order, batch: course.batch, epoch: 0, threads: course.threads, interrupted: Some(interrupted) };
     feed.each::<FitError>(pass, |places, inputs| {
         let range = places.start * outputs..places.end * outputs;
+        let rows = &mut rows[..range.len()];
+        for (to, sample) in rows.chunks_exact_mut(outputs.max(1)).zip(places.clone()) {
+            targets.row(sample, to);
+        }
         let mut given: Vec<&[f32]> = inputs.to_vec();
-        given.push(&targets[range.clone()]);
+        given.push(rows);
         let mut loss = [0.0];
         let mut room: [&mut [f32]; 2] = [&mut loss, &mut predictions[range.clone()]];
         evaluation.run_with(places.len(), &given, &mut room, state)?;
         losses += f64::from(loss[0]) * places.len() as f64;
         let known = classes.as_ref().map(|classes| &classes[places.clone()]);
-        tally.add(&predictions[range.clone()], known, &targets[range]);
+        tally.add(&predictions[range], known, rows);
         Ok(())
     })?;
     Ok(Tried { loss: losses / samples.max(1) as f64, tally, predictions })

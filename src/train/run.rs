@@ -4,8 +4,8 @@ use super::checkpoint;
 use super::compile::{Trainable, compile};
 use super::differentiate::Settings;
 use super::digest;
-use super::feed::{self, Computed, FeaturesError, Feed, FeedError, rows_of};
-use super::fit::{Course, Fit, FitError, Fitted, Observer, try_state};
+use super::feed::{self, Computed, FeaturesError, Feed, FeedError};
+use super::fit::{Course, Fit, FitError, Fitted, Observer, Set, try_state};
 use super::mistakes::{Wrong, worst};
 use super::prepare::Prepare;
 use super::recipe::{self, Metric};
@@ -135,7 +135,8 @@ impl Prepare {
             }
             None => (None, String::new()),
         };
-        let run = digest::of_run(&self.net, &self.recipe, &self.data, &digest);
+        let run = digest::of_run(&self.net, &self.recipe, &self.data, &digest)
+            .map_err(|fault| self.halt(FeedError::from(fault).into()))?;
         let mut record = self.record();
         let (train, validation) = self.feeds(front.as_ref(), &digest, &mut record, interrupted, listener)?;
         let settings = Settings {
@@ -149,12 +150,10 @@ impl Prepare {
         };
         drop(front);
         let trainable = compile(&self.split.rest, &settings, course.batch, &self.values())?;
-        let span = self.recipe.data.span();
-        let outputs = self.outputs();
         let weights = samples::weights(&self.recipe, &self.data.train, self.data.labels.as_deref())?;
-        let mut train = samples::set(&self.data.train, train, outputs, weights, span)?;
+        let mut train = samples::set(&self.data.train, train, weights);
         let mut validation = match (&self.data.validation, validation) {
-            (Some(data), Some(feed)) => Some(samples::set(data, feed, outputs, None, span)?),
+            (Some(data), Some(feed)) => Some(samples::set(data, feed, None)),
             _ => None,
         };
         let mut fit = Fit::new(&trainable, &course, record, run.clone());
@@ -180,12 +179,12 @@ impl Prepare {
 
     /// Writes what is kept, and measures it.
     fn keep(
-        &mut self,
+        &self,
         fitted: Fitted,
         trainable: &Trainable,
         course: &Course,
-        mut train: super::fit::Set,
-        validation: Option<super::fit::Set>,
+        mut train: Set<'_>,
+        validation: Option<Set<'_>>,
         interrupted: &AtomicBool,
     ) -> Result<Trained, Halt> {
         let folder = &course.folder;
@@ -270,7 +269,7 @@ impl Prepare {
                 (Samples::Photos(photos), Some(decoding)) => {
                     Feed::Photos { photos: photos.clone().into(), decoding: decoding.clone(), front: None }
                 }
-                (Samples::Arrays(arrays), _) => Feed::Rows(rows_of(arrays)),
+                (Samples::Arrays(arrays), _) => Feed::Rows(arrays.clone()),
                 (Samples::Photos(_), None) => Feed::Rows(Vec::new()),
             };
             let plain = self.data.decoding.clone();
@@ -313,8 +312,8 @@ impl Prepare {
                     FeaturesError::Data(_) => {
                         diagnostic.help("leave them out, or write `unreadable=skip` in the data").into()
                     }
-                    FeaturesError::Run(_) => diagnostic.into(),
-                    FeaturesError::Interrupted => return Halt::Interrupted(Interruption::Front),
+                    FeaturesError::Feed(FeedError::Interrupted) => return Halt::Interrupted(Interruption::Front),
+                    FeaturesError::Feed(_) => diagnostic.into(),
                 })
             })?;
             all.cached += computed.cached;
@@ -380,7 +379,7 @@ impl Prepare {
                 .help("what was written before stays: `--resume` goes on from there")
                 .into(),
             FitError::Record(fault) => Diagnostic::new(Code::Output, fault.to_string()).into(),
-            FitError::Run(_) | FitError::Feed(FeedError::Run(_)) => {
+            FitError::Run(_) | FitError::Feed(_) => {
                 Diagnostic::new(Code::Dataset, fault.to_string()).at(span, "this data").into()
             }
         };

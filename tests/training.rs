@@ -3,6 +3,7 @@
 
 use ndarray::{ArrayD, IxDyn};
 use netc::data::array_file;
+use netc::train::record::RunRecord;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
@@ -149,6 +150,18 @@ fn schedules_stops_and_weights_of_classes_act() {
     done(&netc(folder.path(), &["train", "kind.net"]));
     let record = String::from_utf8(bytes(&folder, "kind.run/run.yaml")).expect("text");
     assert!(record.contains("stopped: the loss has not improved for 3 epochs"), "{record}");
+}
+
+/// Without validation, what a run reaches is measured on the photos as they are, though it was trained on changed ones.
+#[test]
+fn what_is_reached_is_measured_on_photos_as_they_are() {
+    let folder = project("epochs = 2\nbatch = 5\naugment = [crop(0.05), colour(0.9, 0.9, 0.9)]");
+    done(&netc(folder.path(), &["train", "kind.net"]));
+    let reached = RunRecord::read(&folder.path().join("kind.run")).expect("a record").outcome["loss"];
+    let measures = done(&netc(folder.path(), &["eval", "kind.netb", "photos", "--format", "json"]));
+    let measures: serde_json::Value = serde_json::from_str(&measures).expect("one JSON document");
+    let evaluated = measures["loss"].as_f64().expect("a number");
+    assert!((reached - evaluated).abs() < 1e-6, "{reached} in training, {evaluated} behind it");
 }
 
 #[test]

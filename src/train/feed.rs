@@ -69,6 +69,13 @@ impl Pass<'_> {
 }
 
 impl Feed {
+    /// Photos are not changed by chance any more.
+    pub fn unchange(&mut self) {
+        if let Feed::Photos { decoding, .. } = self {
+            decoding.augmentation = None;
+        }
+    }
+
     /// Calls `work` with each batch: the places of its samples in the order, and the inputs.
     ///
     /// # Errors

@@ -193,7 +193,9 @@ impl Prepare {
         let (mut set, data) = match (validation, tried_on) {
             (Some(set), Some(data)) => (set, data),
             _ => {
+                // As a prediction will see them: each counts once, and photos are as they are.
                 train.weights = None;
+                train.feed.unchange();
                 (train, &self.data.train)
             }
         };

@@ -3,11 +3,14 @@
 
 use ndarray::{ArrayD, IxDyn};
 use netc::data::array_file;
+use netc::train::record::RunRecord;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
-use std::time::Duration;
+use std::process::{Command, Output};
 use tempfile::TempDir;
+
+#[path = "training/interruptions.rs"]
+mod interruptions;
 
 fn netc(folder: &Path, arguments: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_netc"))
@@ -111,44 +114,6 @@ fn the_same_seed_gives_the_same_bytes_for_any_number_of_threads_and_from_the_cac
     assert!(bytes(&folder, "kind.h5") != all[0].0, "another seed gives other weights");
 }
 
-/// Kills a run again and again, and goes on each time.
-#[test]
-fn a_run_that_is_killed_goes_on_to_the_same_weights() {
-    let recipe = "validation = split(0.25)\noptimizer = Momentum(step=0.01)\nepochs = 400\nbatch = 3\naugment = flip";
-    let whole = project(recipe);
-    done(&netc(whole.path(), &["train", "kind.net"]));
-    let broken = project(recipe);
-    let mut arguments = vec!["train", "kind.net"];
-    let mut killed = 0;
-    for round in 0..60 {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_netc"))
-            .args(&arguments)
-            .current_dir(broken.path())
-            .env("NETC_CACHE", broken.path().join("cache"))
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .expect("the program runs");
-        // Later and later, so that the run comes to its end.
-        std::thread::sleep(Duration::from_millis(30 + 37 * round % 400 + 20 * round));
-        if child.try_wait().expect("a child").is_some_and(|status| status.success()) {
-            break;
-        }
-        child.kill().expect("a child");
-        child.wait().expect("a child");
-        killed += 1;
-        let began = broken.path().join("kind.run/checkpoint").exists();
-        arguments = if began { vec!["train", "kind.net", "--resume"] } else { vec!["train", "kind.net"] };
-    }
-    done(&netc(broken.path(), &["train", "kind.net", "--resume"]));
-    assert!(killed > 0, "nothing was killed");
-    assert!(bytes(&whole, "kind.h5") == bytes(&broken, "kind.h5"), "the weights differ after {killed} kills");
-    let left: Vec<PathBuf> =
-        fs::read_dir(broken.path()).expect("the folder").flatten().map(|entry| entry.path()).collect();
-    let half = left.iter().filter(|path| path.to_string_lossy().contains(".netc-")).count();
-    assert!(half <= killed, "{left:?}");
-}
-
 /// The seed document's way: features to a file, a head trained on them, and both joined.
 #[test]
 fn a_head_trained_on_features_is_joined_with_its_front() {
@@ -185,6 +150,18 @@ fn schedules_stops_and_weights_of_classes_act() {
     done(&netc(folder.path(), &["train", "kind.net"]));
     let record = String::from_utf8(bytes(&folder, "kind.run/run.yaml")).expect("text");
     assert!(record.contains("stopped: the loss has not improved for 3 epochs"), "{record}");
+}
+
+/// Without validation, what a run reaches is measured on the photos as they are, though it was trained on changed ones.
+#[test]
+fn what_is_reached_is_measured_on_photos_as_they_are() {
+    let folder = project("epochs = 2\nbatch = 5\naugment = [crop(0.05), colour(0.9, 0.9, 0.9)]");
+    done(&netc(folder.path(), &["train", "kind.net"]));
+    let reached = RunRecord::read(&folder.path().join("kind.run")).expect("a record").outcome["loss"];
+    let measures = done(&netc(folder.path(), &["eval", "kind.netb", "photos", "--format", "json"]));
+    let measures: serde_json::Value = serde_json::from_str(&measures).expect("one JSON document");
+    let evaluated = measures["loss"].as_f64().expect("a number");
+    assert!((reached - evaluated).abs() < 1e-6, "{reached} in training, {evaluated} behind it");
 }
 
 #[test]

@@ -20,7 +20,7 @@ pub fn run(args: &Args) -> Done {
         (Ok(spec), _) => spec,
         (Err((sources, faults)), Format::Json) => {
             report::print(format!("{:#}\n", render::json(&faults, &sources)));
-            return Err(Failed);
+            return Err(Failed::Wrong);
         }
         (Err((sources, faults)), Format::Text) => return Err(report::fail(&faults, &sources)),
     };
@@ -34,5 +34,5 @@ pub fn run(args: &Args) -> Done {
             }
         }
     }
-    if checked.told.has_errors() { Err(Failed) } else { Ok(()) }
+    if checked.told.has_errors() { Err(Failed::Wrong) } else { Ok(()) }
 }

@@ -46,19 +46,21 @@ pub fn run(args: &Args) -> Done {
     let mut photos = photos(&args.photos, policy)?;
     let mut bar = progress::Bar::new("Embedding");
     let mut told = |done, total| bar.at(done, total);
-    let front = Front { artifact: &artifact, decoding: Some(&decoding), batch: args.batch.max(1), threads };
+    let batch = args.batch.max(1);
+    let front = Front { artifact: &artifact, decoding: Some(&decoding), batch, threads, interrupted: None };
     let found = features(front, &mut photos, policy, None, &mut told);
     bar.finish();
     let (mut rows, _) = found.map_err(|fault| match fault {
         FeaturesError::Data(fault) => report::fail_with(
             Diagnostic::new(Code::Photo, fault.to_string()).help("`--skip` leaves out what cannot be read"),
         ),
-        FeaturesError::Run(fault) => wrong(Code::Array, fault.to_string()),
+        FeaturesError::Feed(fault) => wrong(Code::Array, fault.to_string()),
     })?;
     for skipped in &photos.skipped {
         report::line("Skipping", format!("{}: {}", skipped.path.display(), skipped.reason));
     }
-    write(args, &artifact, rows.swap_remove(0).values, &photos)
+    let values = rows.swap_remove(0).into_values().map_err(|fault| wrong(Code::Array, fault.to_string()))?;
+    write(args, &artifact, values, &photos)
 }
 
 /// The photos of a folder, with their classes where it has a folder for each.

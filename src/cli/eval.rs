@@ -8,11 +8,11 @@ use crate::artifact::Artifact;
 use crate::data::{Dataset, Policy, Samples};
 use crate::diagnostics::{Code, Diagnostic, suggest};
 use crate::runtime::{Session, threads};
-use crate::train::feed::{Feed, FeedError, run as run_batch};
-use crate::train::fit::{Outcome, Tally};
+use crate::train::feed::{Feed, FeedError, Pass, run as run_batch};
 use crate::train::mistakes::worst;
 use crate::train::record::{DataCounts, Machine, RunRecord};
 use crate::train::samples::places;
+use crate::train::tally::{Outcome, Tally};
 use crate::view;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -56,7 +56,8 @@ pub fn run(args: &Args) -> Done {
     let order: Vec<usize> = (0..paths.len()).collect();
     let mut bar = progress::Bar::new("Evaluating");
     let (mut losses, mut all) = (0.0, Vec::with_capacity(paths.len() * outputs));
-    let result = feed.each::<FeedError>(&order, args.batch.max(1), 0, threads, |places, inputs| {
+    let pass = Pass { order: &order, batch: args.batch.max(1), epoch: 0, threads, interrupted: None };
+    let result = feed.each::<FeedError>(pass, |places, inputs| {
         let predictions = run_batch(&mut session, places.len(), inputs)?.swap_remove(0);
         tally.add(&predictions, Some(&classes[places.clone()]), &[]);
         for (row, sample) in predictions.chunks_exact(outputs).zip(places.clone()) {
@@ -74,7 +75,7 @@ pub fn run(args: &Args) -> Done {
             let lines: Vec<String> = broken.into_iter().map(|(_, reason)| reason).collect();
             report::fail_with(Diagnostic::new(Code::Photo, lines.join("\n")))
         }
-        FeedError::Run(fault) => wrong(Code::Array, fault.to_string()),
+        fault => wrong(Code::Array, fault.to_string()),
     })?;
     let Some(outcome) = tally.outcome(losses / paths.len().max(1) as f64) else { return Ok(()) };
     if let (Some(path), Outcome::Classes(measures)) = (&args.html, &outcome) {

@@ -40,7 +40,7 @@ pub fn run(args: &Args) -> Done {
         }
         if args.check {
             report::print(format!("{} is not in the style\n", path.display()));
-            done = Err(Failed);
+            done = Err(Failed::Wrong);
         } else {
             write_whole(path, formatted.as_bytes())?;
         }

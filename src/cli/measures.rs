@@ -1,8 +1,8 @@
 //! The measures of a net on data, as a table.
 
-use crate::train::fit::Outcome;
 use crate::train::metrics::Report;
 use crate::train::mistakes::Wrong;
+use crate::train::tally::Outcome;
 use crate::view::report::Mistake;
 use std::fmt::Write;
 use unicode_width::UnicodeWidthStr;

@@ -29,6 +29,8 @@ use std::process::ExitCode;
 
 /// The user's input or files are wrong.
 const WRONG: u8 = 1;
+/// Ended by Ctrl-C: 128 and the number of the signal, as shells have it.
+const INTERRUPTED: u8 = 130;
 
 #[derive(Parser, Debug)]
 #[command(
@@ -117,13 +119,17 @@ pub fn main() -> ExitCode {
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
-        Err(Failed) => ExitCode::from(WRONG),
+        Err(Failed::Wrong) => ExitCode::from(WRONG),
+        Err(Failed::Interrupted) => ExitCode::from(INTERRUPTED),
     }
 }
 
-/// It was told already.
-#[derive(Clone, Copy, Debug)]
-struct Failed;
+/// Why a command did not come to its end; it was told already.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Failed {
+    Wrong,
+    Interrupted,
+}
 
 /// What a command gives.
 type Done = Result<(), Failed>;

@@ -157,7 +157,7 @@ fn photos(session: &mut Session, artifact: &Artifact, args: &Args) -> Result<Pre
         append(session, read, &[&x[..read * port.len()]], &mut predictions.outputs)?;
     }
     if failed && predictions.names.is_empty() {
-        return Err(Failed);
+        return Err(Failed::Wrong);
     }
     if predictions.names.is_empty() {
         return Err(wrong(Code::Inputs, "there are no photos among the inputs"));
@@ -165,7 +165,7 @@ fn photos(session: &mut Session, artifact: &Artifact, args: &Args) -> Result<Pre
     if failed {
         // What could be read is still of use; the exit code says that not all could.
         print(artifact, &predictions, args)?;
-        return Err(Failed);
+        return Err(Failed::Wrong);
     }
     Ok(predictions)
 }

@@ -131,7 +131,8 @@ impl Listener for Progress {
         report::line("Note", note);
     }
 
-    fn resumed(&mut self, epochs: usize) {
-        report::line("Resuming", format!("behind epoch {epochs}"));
+    fn resumed(&mut self, epochs: usize, samples: usize) {
+        let begun = if samples > 0 { format!(", {samples} samples into the next") } else { String::new() };
+        report::line("Resuming", format!("behind epoch {epochs}{begun}"));
     }
 }

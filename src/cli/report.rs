@@ -26,7 +26,7 @@ pub fn tell(diagnostics: &Diagnostics, sources: &Sources) {
 /// Prints diagnostics and fails.
 pub fn fail(diagnostics: &Diagnostics, sources: &Sources) -> Failed {
     tell(diagnostics, sources);
-    Failed
+    Failed::Wrong
 }
 
 /// Prints one diagnostic that has no place in a source, and fails.

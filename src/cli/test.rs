@@ -74,7 +74,7 @@ pub fn run(args: &Args) -> Done {
         report::print(format!("{}  {}\n", painted(if good { "pass" } else { "FAIL" }, good), file.display()));
     }
     report::print(format!("{passed} passed, {failed} failed\n"));
-    if failed > 0 { Err(Failed) } else { Ok(()) }
+    if failed > 0 { Err(Failed::Wrong) } else { Ok(()) }
 }
 
 /// The specs below a path, sorted; hidden folders are not entered and links not followed.
@@ -120,7 +120,7 @@ fn test(file: &Path, args: &Args, strict: bool) -> Done {
             texts.push(stage.text(graph.clone()).map_err(|faults| report::fail(&faults, &spec.sources))?);
         }
         if !compare(file, stage, &texts.join("\n"), args.accept, strict)? {
-            done = Err(Failed);
+            done = Err(Failed::Wrong);
         }
     }
     done

@@ -3,15 +3,18 @@
 use super::build::tell_binding;
 use super::measures::{pictures, table};
 use super::progress::Progress;
-use super::{Done, report};
+use super::{Done, Failed, report};
 use crate::compile::{self, BuildOptions};
 use crate::diagnostics::counted;
 use crate::elaborate::Spec;
 use crate::runtime::threads;
-use crate::train::fit::Outcome;
-use crate::train::run::{Prepare, RunOptions, Trained, prepare_run};
+use crate::train::prepare::{Prepare, RunOptions, prepare_run};
+use crate::train::run::{Halt, Interruption, Trained};
 use crate::train::save;
+use crate::train::tally::Outcome;
 use crate::view;
+use signal_hook::consts::SIGINT;
+use signal_hook::flag;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -68,18 +71,19 @@ pub fn run(args: &Args) -> Done {
     tell(&ready);
     let name = ready.net.name.clone();
     let interrupted = Arc::new(AtomicBool::new(false));
-    let flag = Arc::clone(&interrupted);
-    // Where no handler can be set, Ctrl-C ends the process at once; a checkpoint is whole at any time.
-    let _ = ctrlc::set_handler(move || {
-        if flag.swap(true, Ordering::Relaxed) {
-            std::process::exit(130);
-        }
-    });
+    listen(&interrupted);
     let mut progress = Progress::new();
+    let cached = options.cache.is_some();
     let trained = ready.train(&interrupted, &mut progress);
     progress.finish();
-    let trained = trained.map_err(|faults| report::fail(&faults, &spec.sources))?;
+    let trained = trained.map_err(|halt| match halt {
+        Halt::Faults(faults) => report::fail(&faults, &spec.sources),
+        Halt::Interrupted(at) => stopped(at, cached),
+    })?;
     pages(&trained)?;
+    if interrupted.load(Ordering::Relaxed) {
+        return Err(stopped(Interruption::End, cached));
+    }
     let artifact = build(&spec, args, &trained, &folder.join(format!("{name}.netb")))?;
     let seconds = began.elapsed().as_secs_f64();
     let run = trained.folder.display();
@@ -90,6 +94,33 @@ pub fn run(args: &Args) -> Done {
         report::print(table(outcome, measured_on(&trained)));
     }
     Ok(())
+}
+
+/// Lets a first Ctrl-C set the flag, and a second one end the process at once. Where that cannot be had, the first one
+/// ends it; what stands on the disk is whole at any time.
+fn listen(interrupted: &Arc<AtomicBool>) {
+    let second = flag::register_conditional_shutdown(SIGINT, i32::from(super::INTERRUPTED), Arc::clone(interrupted));
+    if second.is_ok() {
+        let _ = flag::register(SIGINT, Arc::clone(interrupted));
+    }
+}
+
+/// Tells what is kept of a run that was interrupted, and how it goes on.
+fn stopped(at: Interruption, cached: bool) -> Failed {
+    let text: String = match at {
+        Interruption::Front if cached => {
+            "while the front was computed; what it gave is in the cache, and the same command goes on from there".into()
+        }
+        Interruption::Front => "while the front was computed; nothing is kept without a cache".into(),
+        Interruption::Epoch { epoch, epochs, samples, total } => format!(
+            "in epoch {epoch} of {epochs}, behind {samples} of {total} samples; the checkpoint holds them: `--resume` goes on from there"
+        ),
+        Interruption::End => {
+            "behind the last epoch; the checkpoint holds the trained net: `--resume` writes what is missing".into()
+        }
+    };
+    report::line("Interrupted", text);
+    Failed::Interrupted
 }
 
 fn measured_on(trained: &Trained) -> &'static str {
@@ -137,7 +168,7 @@ fn pages(trained: &Trained) -> Done {
 }
 
 /// The artifact of the trained net.
-fn build(spec: &Spec, args: &Args, trained: &Trained, path: &Path) -> Result<PathBuf, super::Failed> {
+fn build(spec: &Spec, args: &Args, trained: &Trained, path: &Path) -> Result<PathBuf, Failed> {
     let mut weights: std::collections::BTreeMap<String, PathBuf> = args.weights.iter().cloned().collect();
     weights.insert(trained.record.net.clone(), trained.weights.clone());
     let options = BuildOptions { net: args.net.clone(), weights, ..BuildOptions::default() };

@@ -4,6 +4,7 @@ use super::h5;
 use super::npy::{self, Header};
 use super::npz::Npz;
 use super::sniff::{Content, HEAD};
+use super::table::{RowFile, Table};
 use ndarray::ArrayD;
 use std::fs::File;
 use std::io::{self, BufReader, Read};
@@ -111,6 +112,36 @@ pub fn read(path: &Path, name: Option<&str>) -> Result<ArrayD<f32>, ArrayError> 
         (Format::Npz, name) => Npz::new(open(path)?.0)?.read(name),
         (Format::Hdf5, name) => h5::read(path, name),
     })
+}
+
+/// The array called `name` (without a name, the only one) as a table of its rows; `None` where it is a single number. Up to
+/// `kept` bytes it is read whole, else its rows are read from the file when they are asked for, where they stand in it one
+/// after the other: in a `.npy` file in C order, or in HDF5 as f32 without chunks. Others are read whole.
+pub fn table(path: &Path, name: Option<&str>, kept: u64) -> Result<Option<Table>, ArrayError> {
+    let found = at(path, || match (format(path)?, name) {
+        (Format::Npy, None) => npy_rows(path, kept),
+        (Format::Hdf5, name) => h5::rows(path, name, kept),
+        _ => Ok(None),
+    })?;
+    match found {
+        Some(table) => Ok(Some(table)),
+        None => read(path, name).map(|array| (array.ndim() > 0).then(|| Table::of_array(array))),
+    }
+}
+
+/// The rows of a `.npy` file, where they can be read from it one by one and are over `kept` bytes.
+fn npy_rows(path: &Path, kept: u64) -> Result<Option<Table>, ArrayFault> {
+    let (mut reader, length) = open(path)?;
+    let header = Header::read(&mut reader)?;
+    let count = header.count_in(length.saturating_sub(header.length))?;
+    let [rows, sizes @ ..] = &header.shape[..] else { return Ok(None) };
+    if count as u64 * 4 <= kept || header.fortran {
+        return Ok(None);
+    }
+    let stride = (count / rows.max(&1) * header.element.size()) as u64;
+    let (path, file) = (path.to_owned(), reader.into_inner());
+    let file = RowFile { path, file, offset: header.length, stride, element: header.element };
+    Ok(Some(Table::of_file(file, sizes.to_vec(), *rows)))
 }
 
 /// The arrays in the file at `path`, in its order, without their values.
@@ -243,6 +274,35 @@ mod tests {
                 assert!(none.starts_with("no array `z` in it; it holds `"), "{none}");
             }
         }
+    }
+
+    #[test]
+    fn rows_are_those_of_the_array() {
+        let array = counting(&[4, 3, 2]);
+        for (name, stays) in [("x.npy", true), ("x.h5", true), ("x.npz", false)] {
+            let (_folder, path) = written(name, &[("x", array.view())]);
+            let small = table(&path, None, 96).unwrap().unwrap();
+            let large = table(&path, None, 95).unwrap().unwrap();
+            assert_eq!((small.is_kept(), large.is_kept()), (true, !stays), "{name}");
+            assert_eq!((small.len(), small.sizes()), (4, &[3, 2][..]));
+            assert_eq!(large, small, "{name}");
+            assert_eq!(small, Table::of_array(array.clone()), "{name}");
+        }
+        let (_folder, path) = written("one.npy", &[("x", counting(&[]).view())]);
+        assert!(table(&path, None, 0).unwrap().is_none());
+        let whole = fs::read(&path).unwrap();
+        fs::write(&path, &whole[..whole.len() - 1]).unwrap();
+        assert_eq!(fault(table(&path, None, 0)), "truncated: its shape needs 4 bytes, the file has 3");
+        // Other numbers are converted as they are read.
+        let bytes = [
+            b"\x93NUMPY\x01\0\x3e\0{'descr': '>i2', 'fortran_order': False, 'shape': (2, 2), }  \n".as_slice(),
+            &[0, 1, 0, 2, 0, 3, 255, 255],
+        ]
+        .concat();
+        fs::write(&path, bytes).unwrap();
+        let found = table(&path, None, 0).unwrap().unwrap();
+        assert!(!found.is_kept());
+        assert_eq!(found.take(&[1]).into_values().unwrap(), [3.0, -1.0]);
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use super::array_file::{self, ArrayError};
 use super::folder::{self, FolderError, Skipped};
+use super::table::{KEPT, Table, TableError};
 use ndarray::{ArrayD, Axis, IxDyn};
 use std::fs::File;
 use std::io;
@@ -17,7 +18,7 @@ pub enum Samples {
     /// One photo file each.
     Photos(Vec<PathBuf>),
     /// For each input of the net an array (n, …): sample i is row i of all of them.
-    Arrays(Vec<ArrayD<f32>>),
+    Arrays(Vec<Table>),
 }
 
 /// What the net is to answer.
@@ -64,6 +65,8 @@ pub enum DatasetError {
     Folder(#[from] FolderError),
     #[error(transparent)]
     Array(#[from] ArrayError),
+    #[error(transparent)]
+    Table(#[from] TableError),
     #[error("{} cannot be read: {}", path.display(), crate::source::plain(source))]
     Io { path: PathBuf, source: io::Error },
     #[error("{}: {fault}", path.display())]
@@ -166,15 +169,17 @@ impl Dataset {
     ///
     /// One column of whole numbers below [`MAX_CLASSES`] is taken for classes; [`Dataset::with_values`] takes that back.
     pub fn arrays(inputs: &[ArraySource], targets: &ArraySource) -> Result<Dataset, DatasetError> {
-        let read = |source: &ArraySource| array_file::read(&source.path, source.name.as_deref());
-        let values = target_rows(&targets.path, read(targets)?)?;
+        let values = array_file::read(&targets.path, targets.name.as_deref())?;
+        let values = target_rows(&targets.path, values)?;
         let wanted = values.shape()[0];
         let mut arrays = Vec::with_capacity(inputs.len());
         for source in inputs {
-            let (array, path) = (read(source)?, source.path.clone());
-            let Some(&rows) = array.shape().first() else { return Err(DatasetError::Scalar { path }) };
+            let path = source.path.clone();
+            let table = array_file::table(&path, source.name.as_deref(), KEPT)?;
+            let Some(table) = table else { return Err(DatasetError::Scalar { path }) };
+            let rows = table.len();
             if rows == 0 {
-                return Err(DatasetError::NoRows { path, shape: array.shape().to_vec() });
+                return Err(DatasetError::NoRows { path, shape: [&[0], table.sizes()].concat() });
             }
             if rows != wanted {
                 return Err(DatasetError::Lengths {
@@ -184,10 +189,14 @@ impl Dataset {
                     wanted: rows,
                 });
             }
-            if let Some(row) = array.outer_iter().position(|row| row.iter().any(|value| !value.is_finite())) {
-                return Err(DatasetError::NotFinite { path, row });
+            let mut values = vec![0.0; table.floats()];
+            for row in 0..rows {
+                table.read(row, &mut values)?;
+                if values.iter().any(|value| !value.is_finite()) {
+                    return Err(DatasetError::NotFinite { path, row });
+                }
             }
-            arrays.push(array);
+            arrays.push(table);
         }
         let (samples, targets) = (Samples::Arrays(arrays), Targets::of(values));
         Ok(Dataset { samples, targets, classes: None, skipped: Vec::new() })
@@ -195,15 +204,12 @@ impl Dataset {
 
     /// How many samples there are.
     pub fn len(&self) -> usize {
-        match &self.targets {
-            Targets::Classes(classes) => classes.len(),
-            Targets::Values(values) => values.shape().first().copied().unwrap_or(0),
-        }
+        self.targets.len()
     }
 
     /// Whether there is no sample.
     pub fn is_empty(&self) -> bool {
-        self.len() == 0
+        self.targets.is_empty()
     }
 
     /// The samples at these indices, in this order.
@@ -213,9 +219,7 @@ impl Dataset {
     pub fn take(&self, indices: &[usize]) -> Dataset {
         let samples = match &self.samples {
             Samples::Photos(paths) => Samples::Photos(indices.iter().map(|&index| paths[index].clone()).collect()),
-            Samples::Arrays(arrays) => {
-                Samples::Arrays(arrays.iter().map(|array| array.select(Axis(0), indices)).collect())
-            }
+            Samples::Arrays(arrays) => Samples::Arrays(arrays.iter().map(|table| table.take(indices)).collect()),
         };
         let targets = match &self.targets {
             Targets::Classes(classes) => Targets::Classes(indices.iter().map(|&index| classes[index]).collect()),
@@ -242,7 +246,7 @@ impl Dataset {
     /// inputs. Computed when it is asked for.
     ///
     /// # Errors
-    /// A photo that cannot be read.
+    /// A photo or a row that cannot be read.
     ///
     /// # Panics
     /// An index that is not below [`Dataset::len`].
@@ -255,11 +259,11 @@ impl Dataset {
                 hasher.update_reader(File::open(path).map_err(io)?).map_err(io)?;
             }
             Samples::Arrays(arrays) => {
-                let mut bytes = Vec::new();
-                for array in arrays {
-                    bytes.clear();
-                    bytes.extend(array.index_axis(Axis(0), index).iter().flat_map(|value| value.to_le_bytes()));
-                    hasher.update(&(bytes.len() as u64).to_le_bytes()).update(&bytes);
+                for table in arrays {
+                    let mut values = vec![0.0; table.floats()];
+                    table.read(index, &mut values)?;
+                    values.iter_mut().for_each(|value| *value = f32::from_bits(value.to_bits().to_le()));
+                    hasher.update(&(values.len() as u64 * 4).to_le_bytes()).update(bytemuck::cast_slice(&values));
                 }
             }
         }
@@ -298,6 +302,19 @@ impl Dataset {
 }
 
 impl Targets {
+    /// How many samples they are of.
+    pub fn len(&self) -> usize {
+        match self {
+            Targets::Classes(classes) => classes.len(),
+            Targets::Values(values) => values.shape().first().copied().unwrap_or(0),
+        }
+    }
+
+    /// Whether they are of no sample.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
     /// One column of small whole numbers as classes, anything else as it is. `values` is (n, k).
     pub(super) fn of(values: ArrayD<f32>) -> Self {
         let index = |&value: &f32| {
@@ -329,24 +346,47 @@ impl Targets {
     /// The targets as an array (n, outputs): classes become one-hot rows, or for a net with one output the index itself;
     /// values are checked to be as wide.
     pub fn values(&self, outputs: usize) -> Result<ArrayD<f32>, DatasetError> {
+        self.check(outputs)?;
+        let mut values = ArrayD::zeros(IxDyn(&[self.len(), outputs]));
+        for (sample, mut row) in values.outer_iter_mut().enumerate() {
+            row.as_slice_mut().into_iter().for_each(|row| self.row(sample, row));
+        }
+        Ok(values)
+    }
+
+    /// Whether they fit a net with so many outputs.
+    ///
+    /// # Errors
+    /// The first sample whose target does not.
+    pub fn check(&self, outputs: usize) -> Result<(), DatasetError> {
         match self {
-            Targets::Classes(classes) => {
-                let mut values = ArrayD::zeros(IxDyn(&[classes.len(), outputs]));
-                for (sample, &class) in classes.iter().enumerate() {
-                    if outputs == 1 {
-                        values[[sample, 0]] = class as f32;
-                    } else if class < outputs {
-                        values[[sample, class]] = 1.0;
-                    } else {
-                        return Err(DatasetError::ClassRange { sample, class, outputs });
-                    }
-                }
-                Ok(values)
-            }
+            Targets::Classes(_) if outputs == 1 => Ok(()),
+            Targets::Classes(classes) => match classes.iter().position(|&class| class >= outputs) {
+                Some(sample) => Err(DatasetError::ClassRange { sample, class: classes[sample], outputs }),
+                None => Ok(()),
+            },
             Targets::Values(values) => match values.shape()[1] {
-                found if found == outputs => Ok(values.clone()),
+                found if found == outputs => Ok(()),
                 found => Err(DatasetError::Width { found, outputs }),
             },
+        }
+    }
+
+    /// Writes the row of one sample, as [`Targets::values`] gives it, to where there is room for the net's outputs.
+    ///
+    /// # Panics
+    /// A sample that is not there, and outputs that [`Targets::check`] refuses.
+    pub fn row(&self, sample: usize, to: &mut [f32]) {
+        match (self, to) {
+            (Targets::Classes(classes), [one]) => *one = classes[sample] as f32,
+            (Targets::Classes(classes), to) => {
+                to.fill(0.0);
+                to[classes[sample]] = 1.0;
+            }
+            (Targets::Values(values), to) => {
+                let row = values.index_axis(Axis(0), sample);
+                to.iter_mut().zip(row).for_each(|(to, value)| *to = *value);
+            }
         }
     }
 }

@@ -4,6 +4,7 @@ use super::array_file;
 use super::dataset::{ArraySource, Dataset, DatasetError, Policy, Samples, Targets};
 use super::folder::tests::{JPEG, tree};
 use super::split::split;
+use super::table::Table;
 use ndarray::{ArrayD, IxDyn, array};
 use proptest::prelude::*;
 use std::fs;
@@ -144,7 +145,8 @@ fn arrays_with_every_kind_of_target() {
     let real = of("d.npy", array![0.5, -1.0, 2.0].into_dyn());
     assert_eq!(real.targets, Targets::Values(array![[0.5], [-1.0], [2.0]].into_dyn()));
     let Samples::Arrays(taken) = real.take(&[2, 0]).samples else { panic!("arrays are expected") };
-    assert_eq!((taken.len(), taken[0].shape(), taken[0][[0, 1, 1]]), (2, &[2, 2, 2][..], 2.0));
+    assert_eq!((taken.len(), taken[0].len(), taken[0].sizes()), (2, 2, &[2, 2][..]));
+    assert_eq!(taken[0].clone().into_values().unwrap(), [2.0, 2.0, 2.0, 2.0, 0.0, 0.0, 0.0, 0.0]);
     assert_ne!(real.digest(0).unwrap(), real.digest(1).unwrap());
     assert_eq!(real.digest(2).unwrap(), real.take(&[2]).digest(0).unwrap());
 }
@@ -192,13 +194,13 @@ fn digests_are_of_the_bytes() {
 /// A dataset of rows that know their index, of these classes.
 fn of_classes(classes: Vec<usize>) -> Dataset {
     let rows = ArrayD::from_shape_fn(IxDyn(&[classes.len(), 1]), |at| at[0] as f32);
-    let samples = Samples::Arrays(vec![rows]);
+    let samples = Samples::Arrays(vec![Table::of_array(rows)]);
     Dataset { samples, targets: Targets::Classes(classes), classes: None, skipped: Vec::new() }
 }
 
 fn rows(dataset: &Dataset) -> Vec<usize> {
     let Samples::Arrays(arrays) = &dataset.samples else { panic!("arrays are expected") };
-    arrays[0].iter().map(|&row| row as usize).collect()
+    arrays[0].clone().into_values().unwrap().into_iter().map(|row| row as usize).collect()
 }
 
 #[test]

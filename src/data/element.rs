@@ -19,6 +19,9 @@ enum Kind {
 }
 
 impl Element {
+    /// `<f4`
+    pub const F32: Element = Element { kind: Kind::Float, size: 4, big_endian: false };
+
     /// Parses NumPy's `<f4`: byte order, kind, size in bytes.
     pub fn parse(text: &str) -> Result<Self, ArrayFault> {
         let found = |words: &str| Err(ArrayFault::Type { found: format!("{words} ({text})") });

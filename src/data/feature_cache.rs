@@ -9,7 +9,9 @@
 //! Records are only ever added, so that a process that is killed leaves at most one that is torn. Opening reads all
 //! records once: what is damaged is left out, and a damaged end is cut off. Nothing that a cache file holds stops a run.
 
+use super::element::Element;
 use super::feature_file::{self, Header};
+use super::table::{RowFile, Table};
 use std::collections::HashMap;
 use std::fmt;
 use std::fs::{File, OpenOptions, TryLockError};
@@ -286,6 +288,41 @@ impl FeatureCache {
         }
     }
 
+    /// The rows of these samples, given their digests, as tables that have so many floats of each, side by side. Up to
+    /// `kept` bytes they are in memory, and where the file does not hold all of them; else they stay in the file.
+    ///
+    /// # Errors
+    /// A sample whose row is not there, and those of [`FeatureCache::read`].
+    pub fn tables(
+        &mut self,
+        digests: &[[u8; 32]],
+        widths: &[usize],
+        kept: u64,
+    ) -> Result<Vec<Table>, FeatureCacheError> {
+        self.check(widths.iter().sum())?;
+        let position = |digest| self.get(digest).ok_or(FeatureCacheError::Position);
+        let positions: Vec<Position> = digests.iter().map(position).collect::<Result<_, _>>()?;
+        let record = |position: &Position| match position {
+            Position::File(record) => Some(*record),
+            Position::Memory(_) => None,
+        };
+        let records: Option<Vec<u64>> = positions.iter().map(record).collect();
+        if let (Some(records), Some(file)) = (records, &self.file)
+            && (positions.len() * self.floats) as u64 * 4 > kept
+        {
+            let path = self.path.clone();
+            let file = file.try_clone().map_err(|source| FeatureCacheError::Io { path: path.clone(), source })?;
+            let (offset, stride) = feature_file::rows(self.floats);
+            let file = RowFile { path, file, offset, stride, element: Element::F32 };
+            return Ok(Table::of_file_columns(file, widths, records));
+        }
+        let mut values = vec![0.0; positions.len() * self.floats];
+        for (position, row) in positions.into_iter().zip(values.chunks_exact_mut(self.floats)) {
+            self.read(position, row)?;
+        }
+        Ok(Table::of_columns(values, widths))
+    }
+
     /// How many rows there are, on the disk and in memory.
     pub fn len(&self) -> usize {
         self.index.len()
@@ -314,6 +351,13 @@ impl FeatureCache {
     /// What could not be done, in the order in which it showed.
     pub fn notes(&self) -> &[CacheNote] {
         &self.notes
+    }
+}
+
+/// Tables that read the file keep it open; the lock goes with the cache.
+impl Drop for FeatureCache {
+    fn drop(&mut self) {
+        let _ = self.file.as_ref().map(File::unlock);
     }
 }
 

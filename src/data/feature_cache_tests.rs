@@ -1,5 +1,6 @@
 //! Caches that are torn, damaged, shared and full.
 
+use super::Table;
 use super::feature_cache::{CacheNote, FeatureCache, FeatureCacheError, Position, clear, list};
 use std::fs::{self, OpenOptions};
 use std::io::Write;
@@ -252,4 +253,24 @@ fn only_caches_are_listed_and_cleared() {
     left.sort();
     assert_eq!(left, ["copy.bin", "notes.txt", "x.features"]);
     assert_eq!(list(&folder.path().join("gone")).unwrap(), []);
+}
+
+#[test]
+fn tables_stay_in_the_file_where_they_are_large() {
+    let (folder, _, _) = four();
+    let mut cache = open(folder.path());
+    let keys: Vec<[u8; 32]> = [3, 0, 3].map(key).to_vec();
+    let small = cache.tables(&keys, &[1, 2], 36).unwrap();
+    let large = cache.tables(&keys, &[1, 2], 35).unwrap();
+    assert!(small.iter().all(Table::is_kept) && !large.iter().any(Table::is_kept));
+    assert_eq!(small, large);
+    assert_eq!(large[1].clone().into_values().unwrap(), [row(3), row(0), row(3)].map(|row| [row[1], row[2]]).concat());
+    assert!(matches!(cache.tables(&[key(9)], &[3], 0), Err(FeatureCacheError::Position)));
+    assert!(matches!(cache.tables(&keys, &[1], 0), Err(FeatureCacheError::Row { found: 1, wanted: 3 })));
+    // The lock goes with the cache, though the tables are there.
+    drop(cache);
+    let mut again = open(folder.path());
+    assert_eq!(again.notes(), []);
+    add(&mut again, 4..5);
+    assert_eq!(small, large);
 }

@@ -83,6 +83,11 @@ pub fn offset(record: u64, floats: usize) -> u64 {
     HEADER as u64 + record * record_bytes(floats)
 }
 
+/// Where the values of the first row begin, and how far one row is from the next, in bytes.
+pub fn rows(floats: usize) -> (u64, u64) {
+    (offset(0, floats) + HEAD as u64, record_bytes(floats))
+}
+
 /// Makes `record` the record of a row.
 pub fn fill_record(record: &mut Vec<u8>, digest: &[u8; 32], row: &[f32]) {
     record.clear();

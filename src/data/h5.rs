@@ -1,9 +1,12 @@
 //! Arrays in HDF5 files, by the dataset's path from the root.
 
 use super::array_file::{ArrayFault, ArrayInfo, MAX_RATIO, choose, within};
+use super::element::Element;
 use super::npy::checked_count;
+use super::table::{RowFile, Table};
 use hdf5::dataset::Layout;
-use hdf5::types::TypeDescriptor;
+use hdf5::datatype::ByteOrder;
+use hdf5::types::{FloatSize, TypeDescriptor};
 use hdf5::{Dataset, File, Group, LinkType};
 use ndarray::{ArrayD, ArrayViewD, IxDyn};
 use std::fs;
@@ -17,12 +20,44 @@ const MAX_LINKS: usize = 20_000;
 pub fn read(path: &Path, name: Option<&str>) -> Result<ArrayD<f32>, ArrayFault> {
     let file = File::open(path).map_err(fault)?;
     let stored = fs::metadata(path).map_err(ArrayFault::Io)?.len();
+    let (name, dataset) = named(&file, name)?;
+    within(&name, values(&dataset, stored))
+}
+
+/// The rows of the dataset that [`read`] gives, where they can be read from the file one by one and are over `kept` bytes:
+/// contiguous, as little-endian f32.
+pub fn rows(path: &Path, name: Option<&str>, kept: u64) -> Result<Option<Table>, ArrayFault> {
+    let file = File::open(path).map_err(fault)?;
+    let (dataset, shape, element) = {
+        let (_, dataset) = named(&file, name)?;
+        let (shape, stored) = (dataset.get_shape().map_err(fault)?, dataset.dtype().map_err(fault)?);
+        let float = matches!(stored.to_descriptor(), Ok(TypeDescriptor::Float(FloatSize::U4)));
+        (dataset, shape, (float && stored.byte_order() == ByteOrder::LittleEndian).then_some(Element::F32))
+    };
+    let bytes = checked_count(&shape)? as u64 * 4;
+    let ([rows, sizes @ ..], Layout::Contiguous, Some(offset), Some(element)) =
+        (&shape[..], dataset.layout(), dataset.offset(), element)
+    else {
+        return Ok(None);
+    };
+    let (path, file) = (path.to_owned(), fs::File::open(path).map_err(ArrayFault::Io)?);
+    let length = file.metadata().map_err(ArrayFault::Io)?.len();
+    // What the file does not hold is told by reading it whole.
+    if bytes <= kept || offset.saturating_add(bytes) > length {
+        return Ok(None);
+    }
+    let file = RowFile { path, file, offset, stride: bytes / *rows as u64, element };
+    Ok(Some(Table::of_file(file, sizes.to_vec(), *rows)))
+}
+
+/// The dataset that is meant, and its name.
+fn named(file: &File, name: Option<&str>) -> Result<(String, Dataset), ArrayFault> {
     let name = match name.map(|name| name.trim_start_matches('/')) {
         Some(name) if file.dataset(name).is_ok() => name.to_owned(),
-        name => choose(name, list_names(&file)?)?,
+        name => choose(name, list_names(file)?)?,
     };
     let dataset = file.dataset(&name).map_err(fault)?;
-    within(&name, values(&dataset, stored))
+    Ok((name, dataset))
 }
 
 /// The datasets of the file with their shapes, sorted by their paths.

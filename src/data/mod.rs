@@ -28,6 +28,7 @@ mod picture;
 mod resample;
 mod sniff;
 pub mod split;
+pub mod table;
 pub mod thumbnail;
 
 pub use array_file::{ArrayError, ArrayFault, ArrayInfo};
@@ -40,4 +41,5 @@ pub use folder::{FolderError, ImageFolder, Input, InputKind, Inputs, Sample, Ski
 pub use labels::LabelsError;
 pub use photo::{PhotoError, PhotoFault};
 pub use split::split;
+pub use table::{Table, TableError};
 pub use thumbnail::thumbnail;

@@ -3,6 +3,7 @@
 use super::array_file::ArrayFault;
 use super::element::Element;
 use ndarray::{ArrayD, ArrayViewD, IxDyn, ShapeBuilder};
+use std::cmp::Ordering;
 use std::io::{self, Read, Write};
 
 pub const MAGIC: &[u8] = b"\x93NUMPY";
@@ -95,6 +96,20 @@ impl Header {
     pub fn count(&self) -> Result<usize, ArrayFault> {
         checked_count(&self.shape)
     }
+
+    /// How many values the shape says, where exactly their bytes are there: `available` behind the header.
+    pub fn count_in(&self, available: u64) -> Result<usize, ArrayFault> {
+        let count = self.count()?;
+        let declared = count as u64 * self.element.size() as u64;
+        match declared.cmp(&available) {
+            Ordering::Greater => Err(ArrayFault::Truncated { declared, available }),
+            Ordering::Equal => Ok(count),
+            Ordering::Less => {
+                let more = available - declared;
+                Err(ArrayFault::Damaged(format!("{more} bytes follow the values of its shape {:?}", self.shape)))
+            }
+        }
+    }
 }
 
 /// The product of the sizes, where it and its bytes as f32 can be counted at all.
@@ -128,15 +143,8 @@ fn sizes(list: &str) -> Option<Vec<usize>> {
 /// The values after the header, as f32 in C order. `available` bytes are there: anything else than what the shape says
 /// is an error, before memory is taken.
 pub fn read_values(reader: &mut impl Read, header: &Header, available: u64) -> Result<ArrayD<f32>, ArrayFault> {
-    let count = header.count()?;
+    let count = header.count_in(available)?;
     let declared = count as u64 * header.element.size() as u64;
-    if declared > available {
-        return Err(ArrayFault::Truncated { declared, available });
-    }
-    if declared < available {
-        let more = available - declared;
-        return Err(ArrayFault::Damaged(format!("{more} bytes follow the values of its shape {:?}", header.shape)));
-    }
     let mut values = Vec::new();
     values.try_reserve_exact(count).map_err(|_| ArrayFault::Memory { bytes: count as u64 * 4 })?;
     let mut buffer = vec![0; (declared as usize).min(64 << 10)];

@@ -1,5 +1,5 @@
 //! What a run needs to go on as if it had never stopped: the state, and how far it had come. One file, written after an
-//! epoch, whole or not at all.
+//! epoch, or within one where a run is interrupted; whole or not at all.
 //!
 //! ```text
 //! 0   magic (8)  version (4)  length of the progress (4)
@@ -9,6 +9,7 @@
 //! ```
 
 use super::record::RunRecord;
+use super::tally::Tally;
 use crate::source::plain;
 use serde::{Deserialize, Serialize};
 use std::fs::File;
@@ -18,7 +19,7 @@ use std::path::{Path, PathBuf};
 /// The name of the checkpoint in a run's folder.
 pub const FILE: &str = "checkpoint";
 const MAGIC: [u8; 8] = *b"NETCRUN\n";
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 /// A progress beyond this is none.
 const LARGEST_PROGRESS: u32 = 1 << 28;
 
@@ -38,6 +39,30 @@ pub struct Progress {
     pub least: Option<f64>,
     /// The epochs so far.
     pub record: RunRecord,
+    /// The epoch behind them, where it was begun.
+    pub begun: Option<Begun>,
+}
+
+/// An epoch that is not over.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Begun {
+    /// Samples that were trained on: whole batches, from the beginning of the epoch's order.
+    pub samples: usize,
+    /// How long that took.
+    pub seconds: f64,
+    /// Sums over these samples: the loss, and what the regularizer adds.
+    pub losses: f64,
+    pub penalties: f64,
+    /// The learning rate of the last update.
+    pub rate: f64,
+    pub tally: Tally,
+}
+
+impl Begun {
+    /// No sample was trained on yet.
+    pub fn new(tally: Tally) -> Self {
+        Begun { samples: 0, seconds: 0.0, losses: 0.0, penalties: 0.0, rate: 0.0, tally }
+    }
 }
 
 /// A checkpoint.
@@ -171,7 +196,10 @@ mod tests {
     fn a_checkpoint_is_read_as_it_was_written_and_damage_is_seen() {
         let folder = tempfile::tempdir().expect("a folder");
         assert_eq!(read(folder.path(), 3).expect("no checkpoint"), None);
-        let progress = Progress { run: "a".into(), updates: 7, least: Some(0.25), ..Progress::default() };
+        let mut begun = Begun { samples: 2, losses: 0.1 + 0.2, ..Begun::new(Tally::new(2, None)) };
+        begun.tally.add(&[0.1, 0.7], None, &[1.0 / 3.0, 0.3]);
+        let progress =
+            Progress { run: "a".into(), updates: 7, least: Some(0.25), begun: Some(begun), ..Progress::default() };
         let (state, best) = ([1.0, 2.0, f32::MIN_POSITIVE], [3.0, 4.0, 5.0]);
         write(folder.path(), &progress, &state, Some(&best), true).expect("a file");
         let found = read(folder.path(), 3).expect("a whole file").expect("a checkpoint");

@@ -1,6 +1,7 @@
 //! What a recipe's entries may be: tables of names with arguments, read like the arguments of layers.
 
 use crate::diagnostics::{Code, Diagnostic, Diagnostics, suggest};
+use crate::graph::definition::Default;
 use crate::graph::{Argument, Arguments, Value, ValueKind};
 
 /// A name that an entry of a recipe takes, with its arguments.
@@ -29,6 +30,17 @@ impl<T> Choice<T> {
         let heading = if arguments.is_empty() { "" } else { "\nArguments:\n" };
         format!("{call}\n\n{}\n{heading}{arguments}", self.summary)
     }
+}
+
+/// An argument of a choice.
+pub const fn argument(name: &'static str, takes: &'static str, default: Default, doc: &'static str) -> Argument {
+    Argument { name, takes, default, doc }
+}
+
+/// The answer to a value that the recipe's key `key` does not take.
+pub fn wrong(key: &str, value: &Value, takes: &str) -> Diagnostic {
+    Diagnostic::new(Code::RecipeValue, format!("`{key}` takes {takes}"))
+        .at(value.span, format!("this is {} `{value}`", value.kind.noun()))
 }
 
 /// The name and arguments of a value: a bare word has none.

@@ -1,32 +1,27 @@
-//! What a step of training is fed: rows of features that stand in memory, or photos that are decoded while it computes.
+//! What a step of training is fed: rows of features, or photos that are decoded while it computes.
 
 use crate::artifact::Artifact;
 use crate::data::batches::{Augmented, Decoding, PhotoLoader};
-use crate::data::feature_cache::FeatureCache;
+use crate::data::feature_cache::{FeatureCache, FeatureCacheError};
+use crate::data::table::{KEPT, Table, TableError};
 use crate::data::{Dataset, DatasetError, Policy, Samples};
 use crate::runtime::{RunError, Session};
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Where the inputs of a net come from.
 pub enum Feed {
     /// For each input of the net, a row of floats for each sample.
-    Rows(Vec<Rows>),
+    Rows(Vec<Table>),
     /// Photos, decoded anew each time, and what computes the net's inputs from them where a frozen front stands before it.
     Photos { photos: Arc<[PathBuf]>, decoding: Decoding, front: Option<Box<Session>> },
-}
-
-/// Rows of floats.
-#[derive(Clone, Debug)]
-pub struct Rows {
-    pub values: Vec<f32>,
-    pub floats: usize,
 }
 
 impl std::fmt::Debug for Feed {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            Feed::Rows(rows) => write!(f, "rows of {:?}", rows.iter().map(|rows| rows.floats).collect::<Vec<_>>()),
+            Feed::Rows(rows) => write!(f, "rows of {:?}", rows.iter().map(Table::floats).collect::<Vec<_>>()),
             Feed::Photos { photos, .. } => write!(f, "{} photos", photos.len()),
         }
     }
@@ -39,35 +34,71 @@ pub enum FeedError {
     Photos(Vec<(usize, String)>),
     #[error("{0}")]
     Run(#[from] RunError),
+    #[error("{0}")]
+    Rows(#[from] TableError),
+    #[error("{0}")]
+    Cache(#[from] FeatureCacheError),
+    #[error("interrupted")]
+    Interrupted,
 }
 
 /// The rows of one batch, one slice for each input.
 type Batch<'a> = &'a [&'a [f32]];
 
+/// How a feed is gone through.
+#[derive(Clone, Copy, Debug)]
+pub struct Pass<'a> {
+    /// The samples, in this order.
+    pub order: &'a [usize],
+    /// Samples at a time.
+    pub batch: usize,
+    /// What changes of photos by chance depend on, besides their seed.
+    pub epoch: u64,
+    pub threads: usize,
+    /// Set from elsewhere, it ends the pass before the next batch.
+    pub interrupted: Option<&'a AtomicBool>,
+}
+
+impl Pass<'_> {
+    fn go_on(&self) -> Result<(), FeedError> {
+        match self.interrupted.is_some_and(|flag| flag.load(Ordering::Relaxed)) {
+            true => Err(FeedError::Interrupted),
+            false => Ok(()),
+        }
+    }
+}
+
 impl Feed {
-    /// Calls `work` with each batch of the samples in the given order: their places in it, and the inputs.
+    /// Photos are not changed by chance any more.
+    pub fn unchange(&mut self) {
+        if let Feed::Photos { decoding, .. } = self {
+            decoding.augmentation = None;
+        }
+    }
+
+    /// Calls `work` with each batch: the places of its samples in the order, and the inputs.
     ///
     /// # Errors
-    /// Photos that cannot be decoded, and those of `work`.
+    /// Photos that cannot be decoded, an interruption, and those of `work`.
     pub fn each<E: From<FeedError>>(
         &mut self,
-        order: &[usize],
-        batch: usize,
-        epoch: u64,
-        threads: usize,
+        pass: Pass<'_>,
         mut work: impl FnMut(std::ops::Range<usize>, Batch<'_>) -> Result<(), E>,
     ) -> Result<(), E> {
+        let Pass { order, batch, epoch, threads, .. } = pass;
         match self {
             Feed::Rows(inputs) => {
-                let mut room: Vec<Vec<f32>> = inputs.iter().map(|rows| vec![0.0; rows.floats * batch]).collect();
+                let mut room: Vec<Vec<f32>> = inputs.iter().map(|rows| vec![0.0; rows.floats() * batch]).collect();
                 for begin in (0..order.len()).step_by(batch) {
+                    pass.go_on()?;
                     let places = begin..(begin + batch).min(order.len());
                     let mut views: Vec<&[f32]> = Vec::with_capacity(inputs.len());
                     for (rows, room) in inputs.iter().zip(&mut room) {
-                        for (to, &sample) in room.chunks_exact_mut(rows.floats.max(1)).zip(&order[places.clone()]) {
-                            to.copy_from_slice(&rows.values[sample * rows.floats..][..rows.floats]);
+                        let floats = rows.floats();
+                        for (to, &sample) in room.chunks_exact_mut(floats.max(1)).zip(&order[places.clone()]) {
+                            rows.read(sample, to).map_err(FeedError::Rows)?;
                         }
-                        views.push(&room[..places.len() * rows.floats]);
+                        views.push(&room[..places.len() * floats]);
                     }
                     work(places, &views)?;
                 }
@@ -80,6 +111,7 @@ impl Feed {
                 }
                 let loader = PhotoLoader::new(Arc::clone(photos), order.to_vec(), decoding, batch, threads);
                 for found in loader {
+                    pass.go_on()?;
                     let found = found.map_err(|fault| {
                         let named = fault.faults.iter().map(|(place, fault)| (order[*place], fault.fault.to_string()));
                         E::from(FeedError::Photos(named.collect()))
@@ -130,6 +162,8 @@ pub struct Front<'a> {
     /// Images at a time.
     pub batch: usize,
     pub threads: usize,
+    /// Set from elsewhere, it ends the work before the next batch; what was computed is in the cache.
+    pub interrupted: Option<&'a AtomicBool>,
 }
 
 /// A dataset whose features cannot be had.
@@ -137,8 +171,9 @@ pub struct Front<'a> {
 pub enum FeaturesError {
     #[error("{0}")]
     Data(#[from] DatasetError),
+    /// But for photos, which are told as data.
     #[error("{0}")]
-    Run(#[from] RunError),
+    Feed(FeedError),
 }
 
 /// The outputs of a frozen front for all samples of a dataset, from the cache where they are there, else computed and added.
@@ -147,14 +182,14 @@ pub enum FeaturesError {
 /// `told` hears how many of all samples are done.
 ///
 /// # Errors
-/// Photos that are refused (all of them), and a front that failed.
+/// Photos that are refused (all of them), a front that failed, and an interruption.
 pub fn features(
     front: Front<'_>,
     data: &mut Dataset,
     policy: Policy,
     mut cache: Option<&mut FeatureCache>,
     told: &mut dyn FnMut(usize, usize),
-) -> Result<(Vec<Rows>, Computed), FeaturesError> {
+) -> Result<(Vec<Table>, Computed), FeaturesError> {
     loop {
         match features_of_all(front, data, cache.as_deref_mut(), told) {
             Ok(features) => return Ok(features),
@@ -162,7 +197,7 @@ pub fn features(
                 let all = std::mem::replace(data, data.take(&[]));
                 *data = all.without(&broken, policy)?;
             }
-            Err(FeedError::Run(fault)) => return Err(fault.into()),
+            Err(fault) => return Err(FeaturesError::Feed(fault)),
         }
     }
 }
@@ -172,78 +207,90 @@ fn features_of_all(
     data: &Dataset,
     mut cache: Option<&mut FeatureCache>,
     told: &mut dyn FnMut(usize, usize),
-) -> Result<(Vec<Rows>, Computed), FeedError> {
-    let Front { artifact, decoding, batch, threads } = front;
-    let lengths: Vec<usize> = artifact.manifest.plan.outputs.iter().map(|port| port.len()).collect();
+) -> Result<(Vec<Table>, Computed), FeedError> {
+    let widths: Vec<usize> = front.artifact.manifest.plan.outputs.iter().map(|port| port.len()).collect();
     let total = data.len();
-    let mut rows: Vec<Rows> =
-        lengths.iter().map(|&floats| Rows { values: vec![0.0; floats * total], floats }).collect();
-    let mut row = vec![0.0; lengths.iter().sum()];
     let (mut digests, mut missing): (Vec<[u8; 32]>, Vec<usize>) = (Vec::new(), (0..total).collect());
-    if let Some(cache) = cache.as_deref_mut() {
-        digests = digests_of(data)?;
-        missing.retain(|&sample| {
-            let known = cache.get(&digests[sample]).is_some_and(|position| cache.read(position, &mut row).is_ok());
-            if known {
-                put(&mut rows, sample, &row);
-            }
-            !known
-        });
+    // Without a cache, all rows in their order.
+    let mut values = Vec::new();
+    match cache.as_deref() {
+        Some(cache) => {
+            digests = digests_of(data)?;
+            missing.retain(|&sample| cache.get(&digests[sample]).is_none());
+        }
+        None => values.reserve_exact(total * widths.iter().sum::<usize>()),
     }
     let cached = total - missing.len();
     told(cached, total);
-    if missing.is_empty() {
-        return Ok((rows, Computed { cached, computed: 0 }));
+    let mut done = 0;
+    let computed = compute(front, data, &missing, &widths, &mut |sample, row| {
+        match cache.as_deref_mut() {
+            // What cannot be stored stays in memory, and the cache has a note of it.
+            Some(cache) => _ = cache.append(&digests[sample], row),
+            None => values.extend_from_slice(row),
+        }
+        done += 1;
+        told(cached + done, total);
+    });
+    let Some(cache) = cache else {
+        computed?;
+        return Ok((Table::of_columns(values, &widths), Computed { cached, computed: done }));
+    };
+    // Without it, what a power cut takes is computed again.
+    let _ = cache.flush();
+    computed?;
+    Ok((cache.tables(&digests, &widths, KEPT)?, Computed { cached, computed: done }))
+}
+
+/// Gives `store` the front's outputs for each of these samples, side by side, in the order of the samples.
+fn compute(
+    front: Front<'_>,
+    data: &Dataset,
+    samples: &[usize],
+    widths: &[usize],
+    store: &mut dyn FnMut(usize, &[f32]),
+) -> Result<(), FeedError> {
+    let Front { artifact, decoding, batch, threads, interrupted } = front;
+    if samples.is_empty() {
+        return Ok(());
     }
-    let mut session = Session::new(Arc::clone(artifact), threads);
     let mut feed = match (&data.samples, decoding) {
         (Samples::Photos(photos), Some(decoding)) => {
             Feed::Photos { photos: photos.clone().into(), decoding: decoding.clone(), front: None }
         }
-        (Samples::Arrays(arrays), _) => Feed::Rows(rows_of(arrays)),
+        (Samples::Arrays(arrays), _) => Feed::Rows(arrays.clone()),
         (Samples::Photos(_), None) => return Err(FeedError::Photos(Vec::new())),
     };
-    let mut done = 0;
+    let mut session = Session::new(Arc::clone(artifact), threads);
+    let mut row = Vec::with_capacity(widths.iter().sum());
     let mut broken: Vec<(usize, String)> = Vec::new();
-    let mut left = missing.as_slice();
+    let mut left = samples;
     while !left.is_empty() {
         // A batch with broken photos ends the pass; the next one begins behind it, so that all of them are listed.
-        let begun = done;
-        let result = feed.each::<FeedError>(left, batch, 0, threads, |places, inputs| {
+        let mut done = 0;
+        let pass = Pass { order: left, batch, epoch: 0, threads, interrupted };
+        let result = feed.each::<FeedError>(pass, |places, inputs| {
             let outputs = run(&mut session, places.len(), inputs)?;
             for (index, &sample) in left[places.clone()].iter().enumerate() {
                 row.clear();
-                outputs
-                    .iter()
-                    .zip(&lengths)
-                    .for_each(|(values, &len)| row.extend_from_slice(&values[index * len..][..len]));
-                put(&mut rows, sample, &row);
-                if let Some(cache) = cache.as_deref_mut() {
-                    // What cannot be stored stays in memory, and the cache has a note of it.
-                    let _ = cache.append(&digests[sample], &row);
+                for (values, &width) in outputs.iter().zip(widths) {
+                    row.extend_from_slice(&values[index * width..][..width]);
                 }
+                store(sample, &row);
             }
-            done += places.len();
-            told(cached + done, total);
+            done = places.end;
             Ok(())
         });
         match result {
             Ok(()) => break,
             Err(FeedError::Photos(faults)) => {
                 broken.extend(faults);
-                let next = (done - begun + batch).min(left.len());
-                left = &left[next..];
+                left = &left[(done + batch).min(left.len())..];
             }
             Err(fault) => return Err(fault),
         }
     }
-    if let Some(cache) = cache {
-        let _ = cache.flush();
-    }
-    if !broken.is_empty() {
-        return Err(FeedError::Photos(broken));
-    }
-    Ok((rows, Computed { cached, computed: done }))
+    if broken.is_empty() { Ok(()) } else { Err(FeedError::Photos(broken)) }
 }
 
 /// The digest of each sample.
@@ -257,24 +304,6 @@ fn digests_of(data: &Dataset) -> Result<Vec<[u8; 32]>, FeedError> {
         }
     }
     if faults.is_empty() { Ok(digests) } else { Err(FeedError::Photos(faults)) }
-}
-
-/// Puts a sample's features into the rows of each input.
-fn put(rows: &mut [Rows], sample: usize, row: &[f32]) {
-    let mut begin = 0;
-    for rows in rows {
-        rows.values[sample * rows.floats..][..rows.floats].copy_from_slice(&row[begin..begin + rows.floats]);
-        begin += rows.floats;
-    }
-}
-
-/// Arrays as rows.
-pub fn rows_of(arrays: &[ndarray::ArrayD<f32>]) -> Vec<Rows> {
-    let rows = |array: &ndarray::ArrayD<f32>| Rows {
-        values: array.iter().copied().collect(),
-        floats: array.shape().iter().skip(1).product(),
-    };
-    arrays.iter().map(rows).collect()
 }
 
 /// Photos that change by chance in each epoch.

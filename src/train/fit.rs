@@ -2,28 +2,28 @@
 //! checkpoint behind it. Everything that is random depends on the seed and the epoch only, so that a run that goes on
 //! from a checkpoint ends as one that never stopped.
 
-use super::checkpoint::{self, Checkpoint, CheckpointError, Progress};
+use super::checkpoint::{self, Begun, Checkpoint, CheckpointError, Progress};
 use super::compile::Trainable;
 use super::differentiate::OPTIMIZER;
-use super::feed::{Feed, FeedError};
-use super::metrics::{Metrics, Regression, RegressionReport, Report};
+use super::feed::{Feed, FeedError, Pass};
 use super::recipe::{EarlyStopping, Metric};
 use super::record::{Epoch, RecordError, RunRecord};
 use super::schedule::Schedule;
-use crate::data::Chance;
+use super::tally::Tally;
+use crate::data::{Chance, Targets};
 use crate::runtime::{RunError, Session};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
 /// Samples and what the net is to say of them.
 #[derive(Debug)]
-pub struct Set {
+pub struct Set<'d> {
     pub feed: Feed,
-    /// A row for each sample, as the loss takes it.
-    pub targets: Vec<f32>,
+    /// They fit the net's outputs.
+    pub targets: &'d Targets,
     /// The class of each sample, where it has one.
     pub classes: Option<Vec<usize>>,
     /// How much each sample counts in the loss.
@@ -72,62 +72,9 @@ pub enum FitError {
     Record(#[from] RecordError),
     #[error("the loss of update {update} in epoch {epoch} is {loss}")]
     Diverged { epoch: usize, update: u64, loss: f32 },
+    /// A checkpoint holds the state behind so many of the epoch's samples.
     #[error("interrupted in epoch {epoch}")]
-    Interrupted { epoch: usize },
-}
-
-/// What is counted of predictions.
-#[derive(Clone, Debug)]
-pub enum Tally {
-    Classes(Metrics),
-    Numbers(Regression),
-}
-
-/// The measures of a set.
-#[derive(Clone, Debug)]
-pub enum Outcome {
-    Classes(Report),
-    Numbers(RegressionReport),
-}
-
-impl Tally {
-    /// For a net with so many outputs, and these classes where it tells classes apart.
-    pub fn new(outputs: usize, labels: Option<&[String]>) -> Self {
-        match labels {
-            Some(labels) if outputs == labels.len() && outputs > 1 => Tally::Classes(Metrics::new(labels.to_vec())),
-            Some([no, yes]) if outputs == 1 => Tally::Classes(Metrics::binary([no.clone(), yes.clone()])),
-            _ => Tally::Numbers(Regression::new(outputs)),
-        }
-    }
-
-    /// Counts a batch; what cannot be counted was refused when the data was read.
-    pub fn add(&mut self, predictions: &[f32], classes: Option<&[usize]>, targets: &[f32]) {
-        let _ = match (self, classes) {
-            (Tally::Classes(metrics), Some(classes)) => metrics.add(predictions, classes),
-            (Tally::Numbers(regression), _) => regression.add(predictions, targets),
-            (Tally::Classes(_), None) => Ok(()),
-        };
-    }
-
-    /// One measure.
-    pub fn value(&self, metric: Metric) -> Option<f64> {
-        match (self, metric) {
-            (Tally::Classes(metrics), Metric::Accuracy) => Some(metrics.accuracy()),
-            (Tally::Classes(metrics), Metric::Top5) => Some(metrics.top(5)),
-            (Tally::Numbers(regression), Metric::Mae) => regression.report(None).ok().map(|report| report.mae),
-            (Tally::Numbers(regression), Metric::Rmse) => regression.report(None).ok().map(|report| report.rmse),
-            (Tally::Numbers(regression), Metric::R2) => regression.report(None).ok().map(|report| report.r2),
-            _ => None,
-        }
-    }
-
-    /// All measures, with the mean loss.
-    pub fn outcome(&self, loss: f64) -> Option<Outcome> {
-        match self {
-            Tally::Classes(metrics) => metrics.report(Some(loss)).ok().map(Outcome::Classes),
-            Tally::Numbers(regression) => regression.report(Some(loss)).ok().map(Outcome::Numbers),
-        }
-    }
+    Interrupted { epoch: usize, samples: usize, total: usize },
 }
 
 /// A set that was tried.
@@ -202,12 +149,12 @@ impl<'a> Fit<'a> {
     /// Runs to the end.
     ///
     /// # Errors
-    /// Data that cannot be used, a loss that is no number, files that cannot be written, and an interruption. What the
-    /// last checkpoint holds stays.
+    /// Data that cannot be used, a loss that is no number, files that cannot be written; what the last checkpoint holds
+    /// stays. Where it is interrupted, a checkpoint of what was done is written before.
     pub fn run(
         mut self,
-        train: &mut Set,
-        mut validation: Option<&mut Set>,
+        train: &mut Set<'_>,
+        mut validation: Option<&mut Set<'_>>,
         interrupted: &AtomicBool,
         observer: &mut dyn Observer,
     ) -> Result<Fitted, FitError> {
@@ -219,20 +166,17 @@ impl<'a> Fit<'a> {
                 break;
             }
             let began = Instant::now();
-            let mut told = self.epoch(epoch, train, interrupted, observer)?;
-            if let Some(set) = validation.as_deref_mut() {
-                let tried = self.try_on(set)?;
-                told.validation_loss = Some(tried.loss);
-                told.validation = self.measures(&tried.tally);
-            }
-            told.seconds = began.elapsed().as_secs_f64();
+            let told = match self.epoch(epoch, train, validation.as_deref_mut(), interrupted, observer) {
+                Ok(told) => Epoch { seconds: told.seconds + began.elapsed().as_secs_f64(), ..told },
+                Err(FitError::Feed(FeedError::Interrupted)) => return Err(self.pause(epoch, train, began.elapsed())),
+                Err(fault) => return Err(fault),
+            };
             observer.epoch(&told, self.course.epochs);
             self.judge(told);
             let last = self.progress.record.stopped.is_some() || epoch == self.course.epochs;
             if last || epoch.is_multiple_of(self.course.checkpoint) {
                 let durable = last || written.elapsed() > DURABLE;
-                let best = self.best.as_deref();
-                checkpoint::write(&self.course.folder, &self.progress, &self.state, best, durable)?;
+                self.keep(durable)?;
                 if durable {
                     written = Instant::now();
                 }
@@ -246,18 +190,63 @@ impl<'a> Fit<'a> {
         Ok(Fitted { record, state: self.state })
     }
 
-    /// One pass over the training data.
+    fn keep(&self, durable: bool) -> Result<(), CheckpointError> {
+        checkpoint::write(&self.course.folder, &self.progress, &self.state, self.best.as_deref(), durable)
+    }
+
+    /// Keeps what was done of an epoch; says where the run stands, or why that cannot be kept.
+    fn pause(&mut self, epoch: usize, train: &Set<'_>, elapsed: Duration) -> FitError {
+        let samples = self.progress.begun.as_mut().map_or(0, |begun| {
+            begun.seconds += elapsed.as_secs_f64();
+            begun.samples
+        });
+        match self.keep(true) {
+            Ok(()) => FitError::Interrupted { epoch, samples, total: train.targets.len() },
+            Err(fault) => fault.into(),
+        }
+    }
+
+    fn outputs(&self) -> usize {
+        self.trainable.step.manifest.plan.outputs[1].len()
+    }
+
+    /// An epoch, or the rest of one that was begun: a pass over the training data, then a trial on the other.
     fn epoch(
         &mut self,
         epoch: usize,
-        set: &mut Set,
+        train: &mut Set<'_>,
+        validation: Option<&mut Set<'_>>,
         interrupted: &AtomicBool,
         observer: &mut dyn Observer,
     ) -> Result<Epoch, FitError> {
-        let course = self.course;
-        let plan = &self.trainable.step.manifest.plan;
-        let outputs = plan.outputs[1].len();
-        let samples = set.targets.len() / outputs.max(1);
+        self.pass(epoch, train, interrupted, observer)?;
+        let tried =
+            validation.map(|set| try_state(&mut self.evaluation, &mut self.state, set, self.course, interrupted));
+        let tried = tried.transpose()?;
+        let Some(begun) = self.progress.begun.take() else { return Ok(Epoch::default()) };
+        let count = begun.samples.max(1) as f64;
+        Ok(Epoch {
+            epoch: epoch as u32,
+            seconds: begun.seconds,
+            loss: begun.losses / count,
+            penalty: begun.penalties / count,
+            metrics: self.measures(&begun.tally),
+            validation_loss: tried.as_ref().map(|tried| tried.loss),
+            validation: tried.map(|tried| self.measures(&tried.tally)).unwrap_or_default(),
+            step: begun.rate,
+        })
+    }
+
+    /// One pass over the training data, from where it was begun.
+    fn pass(
+        &mut self,
+        epoch: usize,
+        set: &mut Set<'_>,
+        interrupted: &AtomicBool,
+        observer: &mut dyn Observer,
+    ) -> Result<(), FitError> {
+        let (course, outputs) = (self.course, self.outputs());
+        let samples = set.targets.len();
         let mut order: Vec<usize> = (0..samples).collect();
         if course.shuffle {
             Chance::new([course.seed, epoch as u64, 0, 0]).shuffle(&mut order);
@@ -267,24 +256,29 @@ impl<'a> Fit<'a> {
         let mut weights = vec![1.0; course.batch];
         let mut classes = Vec::with_capacity(course.batch);
         let mut prediction = vec![0.0; course.batch * outputs];
-        let mut tally = Tally::new(outputs, course.labels.as_deref());
-        let (mut losses, mut penalties, mut rate) = (0.0, 0.0, 0.0);
         let Set { feed, targets: all, classes: all_classes, weights: all_weights } = set;
-        let (step, state, progress) = (&mut self.step, &mut self.state, &mut self.progress);
+        let (step, state) = (&mut self.step, &mut self.state);
+        let Progress { updates, reductions, begun, .. } = &mut self.progress;
+        let begun = begun.get_or_insert_with(|| Begun::new(Tally::new(outputs, course.labels.as_deref())));
         let (rate_at, update_at, penalized) = (self.rate_at, self.update_at, self.trainable.penalized);
-        let (order, all_classes) = (&order, all_classes.as_ref());
-        feed.each::<FitError>(order, course.batch, epoch as u64, course.threads, |places, inputs| {
-            if interrupted.load(Ordering::Relaxed) {
-                return Err(FitError::Interrupted { epoch });
-            }
+        let left = order.get(begun.samples..).unwrap_or_default();
+        let all_classes = all_classes.as_ref();
+        let pass = Pass {
+            order: left,
+            batch: course.batch,
+            epoch: epoch as u64,
+            threads: course.threads,
+            interrupted: Some(interrupted),
+        };
+        feed.each::<FitError>(pass, |places, inputs| {
             let images = places.len();
-            let chosen = &order[places.clone()];
+            let chosen = &left[places];
             for (to, &sample) in targets.chunks_exact_mut(outputs.max(1)).zip(chosen) {
-                to.copy_from_slice(&all[sample * outputs..][..outputs]);
+                all.row(sample, to);
             }
-            rate = course.schedule.rate(course.step, progress.updates, total, progress.reductions);
-            state[rate_at] = rate as f32;
-            state[update_at] = f32::from_bits(progress.updates as u32);
+            begun.rate = course.schedule.rate(course.step, *updates, total, *reductions);
+            state[rate_at] = begun.rate as f32;
+            state[update_at] = f32::from_bits(*updates as u32);
             let mut given: Vec<&[f32]> = inputs.to_vec();
             given.push(&targets[..images * outputs]);
             if let Some(all) = all_weights {
@@ -302,41 +296,24 @@ impl<'a> Fit<'a> {
             let numbers = prediction[..images * outputs].iter().all(|value| value.is_finite());
             if !numbers || !loss[0].is_finite() || !penalty[0].is_finite() {
                 let loss = if numbers { loss } else { [f32::NAN] };
-                return Err(FitError::Diverged { epoch, update: progress.updates, loss: loss[0] });
+                return Err(FitError::Diverged { epoch, update: *updates, loss: loss[0] });
             }
-            progress.updates += 1;
-            losses += f64::from(loss[0]) * images as f64;
-            penalties += f64::from(penalty[0]) * images as f64;
+            *updates += 1;
+            begun.samples += images;
+            begun.losses += f64::from(loss[0]) * images as f64;
+            begun.penalties += f64::from(penalty[0]) * images as f64;
             classes.clear();
             classes.extend(all_classes.into_iter().flat_map(|all| chosen.iter().map(|&sample| all[sample])));
             let known = all_classes.map(|_| classes.as_slice());
-            tally.add(&prediction[..images * outputs], known, &targets[..images * outputs]);
-            observer.samples(epoch, places.end, samples, losses / places.end as f64);
+            begun.tally.add(&prediction[..images * outputs], known, &targets[..images * outputs]);
+            observer.samples(epoch, begun.samples, samples, begun.losses / begun.samples as f64);
             Ok(())
-        })?;
-        let count = samples.max(1) as f64;
-        Ok(Epoch {
-            epoch: epoch as u32,
-            loss: losses / count,
-            penalty: penalties / count,
-            metrics: self.measures(&tally),
-            step: rate,
-            ..Epoch::default()
         })
     }
 
     fn measures(&self, tally: &Tally) -> BTreeMap<String, f64> {
         let each = self.course.metrics.iter();
         each.filter_map(|&metric| Some((metric.name().to_string(), tally.value(metric)?))).collect()
-    }
-
-    /// Tries the net as it is on a set.
-    ///
-    /// # Errors
-    /// Data that cannot be used.
-    pub fn try_on(&mut self, set: &mut Set) -> Result<Tried, FitError> {
-        let Fit { evaluation, state, course, .. } = self;
-        try_state(evaluation, state, set, course)
     }
 
     /// Whether the epoch was better than those before, and what follows of it.
@@ -380,30 +357,38 @@ impl<'a> Fit<'a> {
 /// Tries a state on a set, in batches.
 ///
 /// # Errors
-/// Data that cannot be used.
+/// Data that cannot be used, and an interruption.
 pub fn try_state(
     evaluation: &mut Session,
     state: &mut [f32],
-    set: &mut Set,
+    set: &mut Set<'_>,
     course: &Course,
+    interrupted: &AtomicBool,
 ) -> Result<Tried, FitError> {
     let outputs = evaluation.artifact().manifest.plan.outputs[1].len();
-    let samples = set.targets.len() / outputs.max(1);
+    let samples = set.targets.len();
     let order: Vec<usize> = (0..samples).collect();
     let mut predictions = vec![0.0; samples * outputs];
+    let mut rows = vec![0.0; course.batch * outputs];
     let mut tally = Tally::new(outputs, course.labels.as_deref());
     let mut losses = 0.0;
     let Set { feed, targets, classes, .. } = set;
-    feed.each::<FitError>(&order, course.batch, 0, course.threads, |places, inputs| {
+    let pass =
+        Pass { order: &order, batch: course.batch, epoch: 0, threads: course.threads, interrupted: Some(interrupted) };
+    feed.each::<FitError>(pass, |places, inputs| {
         let range = places.start * outputs..places.end * outputs;
+        let rows = &mut rows[..range.len()];
+        for (to, sample) in rows.chunks_exact_mut(outputs.max(1)).zip(places.clone()) {
+            targets.row(sample, to);
+        }
         let mut given: Vec<&[f32]> = inputs.to_vec();
-        given.push(&targets[range.clone()]);
+        given.push(rows);
         let mut loss = [0.0];
         let mut room: [&mut [f32]; 2] = [&mut loss, &mut predictions[range.clone()]];
         evaluation.run_with(places.len(), &given, &mut room, state)?;
         losses += f64::from(loss[0]) * places.len() as f64;
         let known = classes.as_ref().map(|classes| &classes[places.clone()]);
-        tally.add(&predictions[range.clone()], known, &targets[range]);
+        tally.add(&predictions[range], known, rows);
         Ok(())
     })?;
     Ok(Tried { loss: losses / samples.max(1) as f64, tally, predictions })

@@ -20,7 +20,7 @@ pub enum MetricsError {
 }
 
 /// The count of right and wrong answers of a net that tells classes apart.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Metrics {
     labels: Vec<String>,
     /// Values of one prediction: as many as classes, or 1 for a net that says yes or no.
@@ -172,7 +172,7 @@ fn share(part: u64, whole: u64) -> f64 {
 }
 
 /// The errors of a net that predicts numbers.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Regression {
     count: u64,
     absolute: f64,
@@ -181,7 +181,7 @@ pub struct Regression {
 }
 
 /// Sums of one output; mean and spread of the targets by Welford's method (1962), which does not cancel.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 struct Column {
     squared: f64,
     mean: f64,

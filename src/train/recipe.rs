@@ -1,14 +1,16 @@
 //! A recipe, read from a spec: `train NAME { key = value … }`.
 
-use super::choice::{self, Choice, called};
+use super::augmentations::{AUGMENTATIONS, together};
+use super::choice::{self, Choice, argument, called, wrong};
 use super::optimizers::{OPTIMIZERS, Optimizer, REGULARIZERS, Regularizer};
 use super::schedule::{self, Schedule};
+use super::sources::{self, Data, SOURCES, Validation};
+use crate::data::Policy;
 use crate::data::augment::Augmentation;
-use crate::data::dataset::{ArraySource, Dataset, DatasetError, Policy};
 use crate::diagnostics::{Code, Diagnostic, Diagnostics, Result, suggest};
 use crate::elaborate::Spec;
 use crate::graph::definition::Default;
-use crate::graph::{Argument, Arguments, Value, ValueKind};
+use crate::graph::{Value, ValueKind};
 use crate::kernels::loss::Loss;
 use crate::kernels::optimizer::UpdateRule;
 use crate::source::{FileId, Span};
@@ -41,52 +43,6 @@ pub struct Recipe {
     pub entries: Vec<(String, String)>,
     /// Where the recipe stands.
     pub span: Span,
-}
-
-/// Where samples and targets come from; paths are resolved.
-#[derive(Clone, Debug)]
-pub enum Data {
-    Images { folder: PathBuf, policy: Policy, span: Span },
-    Csv { path: PathBuf, policy: Policy, span: Span },
-    Arrays { inputs: Vec<ArraySource>, targets: ArraySource, span: Span },
-}
-
-impl Data {
-    /// Reads the lists, and arrays whole.
-    ///
-    /// # Errors
-    /// What is wrong with the files.
-    pub fn read(&self) -> std::result::Result<Dataset, DatasetError> {
-        match self {
-            Data::Images { folder, policy, .. } => Dataset::images(folder, *policy),
-            Data::Csv { path, policy, .. } => Dataset::csv(path, *policy),
-            Data::Arrays { inputs, targets, .. } => Dataset::arrays(inputs, targets),
-        }
-    }
-
-    /// Where it was written.
-    pub fn span(&self) -> Span {
-        match self {
-            Data::Images { span, .. } | Data::Csv { span, .. } | Data::Arrays { span, .. } => *span,
-        }
-    }
-
-    /// What is done with a photo that cannot be read.
-    pub fn policy(&self) -> Policy {
-        match self {
-            Data::Images { policy, .. } | Data::Csv { policy, .. } => *policy,
-            Data::Arrays { .. } => Policy::Refuse,
-        }
-    }
-}
-
-/// What a net is tried on after each epoch.
-#[derive(Clone, Debug)]
-pub enum Validation {
-    None,
-    /// A share of the data, the same of each class.
-    Split(f64),
-    Data(Data),
 }
 
 /// Training ends when the loss does not get better.
@@ -137,93 +93,6 @@ pub enum ClassWeights {
     Named(Vec<(String, f32)>, Span),
 }
 
-const fn argument(name: &'static str, takes: &'static str, default: Default, doc: &'static str) -> Argument {
-    Argument { name, takes, default, doc }
-}
-
-/// A source whose paths are not resolved yet.
-enum Named {
-    Images(String, Policy),
-    Csv(String, Policy),
-    Arrays { inputs: Vec<(Option<String>, String)>, targets: (Option<String>, String) },
-    Split(f64),
-}
-
-fn text(arguments: &Arguments, name: &str) -> std::result::Result<String, Diagnostic> {
-    match arguments.given(name).map(|value| &value.kind) {
-        Some(ValueKind::Text(text)) => Ok(text.clone()),
-        _ => Err(arguments.wrong(name, "takes a text")),
-    }
-}
-
-fn policy(arguments: &Arguments) -> std::result::Result<Policy, Diagnostic> {
-    Ok(match arguments.word("unreadable", &["refuse", "skip"])? {
-        "skip" => Policy::Skip,
-        _ => Policy::Refuse,
-    })
-}
-
-const UNREADABLE: Argument = argument(
-    "unreadable",
-    "refuse or skip",
-    Default::Word("refuse"),
-    "what happens with photos that cannot be read: an error that lists them, or they are left out",
-);
-
-static IMAGES: Choice<Named> = Choice {
-    name: "images",
-    summary: "a folder with one folder of photos for each class; classes are sorted by name",
-    arguments: &[argument("folder", "text", Default::Required, "the folder"), UNREADABLE],
-    build: |arguments| Ok(Named::Images(text(arguments, "folder")?, policy(arguments)?)),
-};
-
-static CSV: Choice<Named> = Choice {
-    name: "csv",
-    summary: "rows of a photo's path and its label (or numbers to learn); paths start at the file's folder",
-    arguments: &[argument("path", "text", Default::Required, "the file"), UNREADABLE],
-    build: |arguments| Ok(Named::Csv(text(arguments, "path")?, policy(arguments)?)),
-};
-
-static ARRAYS: Choice<Named> = Choice {
-    name: "arrays",
-    summary: "arrays whose first dimension counts the samples, from .npy, .npz or HDF5; targets are indices of classes, one-hot rows or numbers",
-    arguments: &[
-        argument("file", "text", Default::Absent("x and y are files themselves"), "the file that holds both"),
-        argument("x", "text or list", Default::Required, "the inputs: names in the file, or files"),
-        argument("y", "text", Default::Required, "the targets: a name in the file, or a file"),
-    ],
-    build: |arguments| {
-        let file = arguments.given("file").map(|_| text(arguments, "file")).transpose()?;
-        let inputs = match arguments.given("x").map(|value| &value.kind) {
-            Some(ValueKind::Text(name)) => vec![name.clone()],
-            Some(ValueKind::List(list)) => {
-                let name = |value: &Value| match &value.kind {
-                    ValueKind::Text(name) => Some(name.clone()),
-                    _ => None,
-                };
-                let names: Option<Vec<String>> = list.iter().map(name).collect();
-                names.ok_or_else(|| arguments.wrong("x", "takes a text or a list of texts"))?
-            }
-            _ => return Err(arguments.wrong("x", "takes a text or a list of texts")),
-        };
-        let targets = (file.clone(), text(arguments, "y")?);
-        Ok(Named::Arrays { inputs: inputs.into_iter().map(|name| (file.clone(), name)).collect(), targets })
-    },
-};
-
-static SPLIT: Choice<Named> = Choice {
-    name: "split",
-    summary: "a share of the data, the same of each class, chosen by the seed",
-    arguments: &[argument("share", "number from 0 to 1", Default::Float(0.1), "how much of the data")],
-    build: |arguments| {
-        let share = arguments.number_within("share", 0.0, 1.0)?;
-        match share > 0.0 && share < 1.0 {
-            true => Ok(Named::Split(share)),
-            false => Err(arguments.wrong("share", "takes a number above 0 and below 1")),
-        }
-    },
-};
-
 static STOPS: &[Choice<EarlyStopping>] = &[Choice {
     name: "early_stopping",
     summary: "ends when the loss (of validation, where there is any) has not improved for some epochs",
@@ -241,59 +110,12 @@ static STOPS: &[Choice<EarlyStopping>] = &[Choice {
     },
 }];
 
-/// One change of photos; several add up.
-static AUGMENTATIONS: &[Choice<Augmentation>] = &[
-    Choice {
-        name: "flip",
-        summary: "mirrors half of the photos, left to right",
-        arguments: &[],
-        build: |_| Ok(Augmentation { flip: true, ..Augmentation::default() }),
-    },
-    Choice {
-        name: "crop",
-        summary: "takes a random part of the photo, with a ratio from 3/4 to 4/3",
-        arguments: &[argument(
-            "area",
-            "number from 0 to 1",
-            Default::Float(0.5),
-            "the least share of the photo's area",
-        )],
-        build: |arguments| {
-            let area = arguments.number_within("area", 0.01, 1.0)?;
-            Ok(Augmentation { crop: Some(area), ..Augmentation::default() })
-        },
-    },
-    Choice {
-        name: "rotate",
-        summary: "turns the photo about its centre",
-        arguments: &[argument("degrees", "number from 0 to 180", Default::Float(10.0), "at most, either way")],
-        build: |arguments| {
-            let rotate = arguments.number_within("degrees", 0.0, 180.0)?;
-            Ok(Augmentation { rotate, ..Augmentation::default() })
-        },
-    },
-    Choice {
-        name: "colour",
-        summary: "multiplies brightness, contrast and saturation by factors from 1 - x to 1 + x",
-        arguments: &[
-            argument("brightness", "number", Default::Float(0.2), "x of the brightness"),
-            argument("contrast", "number", Default::Float(0.2), "x of the contrast"),
-            argument("saturation", "number", Default::Float(0.2), "x of the saturation"),
-        ],
-        build: |arguments| {
-            let within = |name: &str| arguments.number_within(name, 0.0, 10.0);
-            let (brightness, contrast) = (within("brightness")?, within("contrast")?);
-            Ok(Augmentation { brightness, contrast, saturation: within("saturation")?, ..Augmentation::default() })
-        },
-    },
-];
-
 /// What is to be known of a name that recipes use: what `netc help` prints.
 pub fn documentation(name: &str) -> Option<String> {
     fn of<T>(table: &[Choice<T>], name: &str) -> Option<String> {
         table.iter().find(|choice| choice.name == name).map(Choice::documentation)
     }
-    let data = [&IMAGES, &CSV, &ARRAYS, &SPLIT].into_iter().find(|choice| choice.name == name);
+    let data = SOURCES.into_iter().find(|choice| choice.name == name);
     of(OPTIMIZERS, name)
         .or_else(|| of(REGULARIZERS, name))
         .or_else(|| of(schedule::SCHEDULES, name))
@@ -309,7 +131,7 @@ pub fn names() -> Vec<&'static str> {
     names.extend(schedule::SCHEDULES.iter().map(|choice| choice.name));
     names.extend(STOPS.iter().map(|choice| choice.name));
     names.extend(AUGMENTATIONS.iter().map(|choice| choice.name));
-    names.extend([IMAGES.name, CSV.name, ARRAYS.name, SPLIT.name]);
+    names.extend(SOURCES.iter().map(|choice| choice.name));
     names
 }
 
@@ -385,12 +207,12 @@ impl Reader<'_> {
     fn entry(&mut self, recipe: &mut Recipe, key: &str, value: &Value) {
         match key {
             "data" => {
-                if let Some(data) = self.data(key, value, false).and_then(Validation::data) {
+                if let Some(data) = self.source(key, value, false).and_then(Validation::data) {
                     recipe.data = data;
                 }
             }
             "validation" => {
-                if let Some(validation) = self.data(key, value, true) {
+                if let Some(validation) = self.source(key, value, true) {
                     recipe.validation = validation;
                 }
             }
@@ -444,10 +266,17 @@ impl Reader<'_> {
     }
 
     fn wrong(&mut self, key: &str, value: &Value, takes: &str) {
-        self.faults.push(
-            Diagnostic::new(Code::RecipeValue, format!("`{key}` takes {takes}"))
-                .at(value.span, format!("this is {} `{value}`", value.kind.noun())),
-        );
+        self.faults.push(wrong(key, value, takes));
+    }
+
+    fn source(&mut self, key: &str, value: &Value, may_split: bool) -> Option<Validation> {
+        match sources::read(self.spec, self.file, key, value, may_split) {
+            Ok(source) => Some(source),
+            Err(more) => {
+                self.faults.extend(more);
+                None
+            }
+        }
     }
 
     fn count(&mut self, place: &mut usize, key: &str, value: &Value) {
@@ -480,46 +309,6 @@ impl Reader<'_> {
         found
     }
 
-    fn data(&mut self, key: &str, value: &Value, may_split: bool) -> Option<Validation> {
-        let read = |choice: &'static Choice<Named>, given| -> Result<Named> {
-            let arguments = Arguments::bind(choice.name, choice.arguments, given, value.span)?;
-            Ok((choice.build)(&arguments)?)
-        };
-        let named = match called(value) {
-            Some(("images", given)) => read(&IMAGES, given),
-            Some(("csv", given)) => read(&CSV, given),
-            Some(("arrays", given)) => read(&ARRAYS, given),
-            Some(("split", given)) if may_split => read(&SPLIT, given),
-            _ => {
-                let takes = "`images(\"folder\")`, `csv(\"list.csv\")` or `arrays(\"file.h5\", x=…, y=…)`";
-                let split = if may_split { ", or a share of the data: `split(0.1)`" } else { "" };
-                self.wrong(key, value, &format!("{takes}{split}"));
-                return None;
-            }
-        };
-        let named = match named {
-            Ok(named) => named,
-            Err(more) => {
-                self.faults.extend(more);
-                return None;
-            }
-        };
-        let (span, beside) = (value.span, |name: &str| self.spec.sources.beside(self.file, name));
-        let source = |(file, name): (Option<String>, String)| match file {
-            Some(file) => ArraySource { path: beside(&file), name: Some(name) },
-            None => ArraySource { path: beside(&name), name: None },
-        };
-        Some(match named {
-            Named::Images(folder, policy) => Validation::Data(Data::Images { folder: beside(&folder), policy, span }),
-            Named::Csv(path, policy) => Validation::Data(Data::Csv { path: beside(&path), policy, span }),
-            Named::Arrays { inputs, targets } => {
-                let inputs = inputs.into_iter().map(source).collect();
-                Validation::Data(Data::Arrays { inputs, targets: source(targets), span })
-            }
-            Named::Split(share) => Validation::Split(share),
-        })
-    }
-
     fn class_weights(&mut self, recipe: &mut Recipe, value: &Value) {
         let positive = |value: &Value| value.number().filter(|number| *number >= 0.0).map(|number| number as f32);
         let weights = match &value.kind {
@@ -545,31 +334,10 @@ impl Reader<'_> {
     }
 }
 
-impl Validation {
-    fn data(self) -> Option<Data> {
-        match self {
-            Validation::Data(data) => Some(data),
-            _ => None,
-        }
-    }
-}
-
 /// The values of a list, or the one value.
 fn list_of(value: &Value) -> &[Value] {
     match &value.kind {
         ValueKind::List(list) => list,
         _ => std::slice::from_ref(value),
-    }
-}
-
-/// Two changes of photos, both done.
-fn together(a: Augmentation, b: Augmentation) -> Augmentation {
-    Augmentation {
-        flip: a.flip || b.flip,
-        crop: a.crop.or(b.crop),
-        rotate: a.rotate.max(b.rotate),
-        brightness: a.brightness.max(b.brightness),
-        contrast: a.contrast.max(b.contrast),
-        saturation: a.saturation.max(b.saturation),
     }
 }

@@ -3,60 +3,28 @@
 use super::checkpoint;
 use super::compile::{Trainable, compile};
 use super::differentiate::Settings;
-use super::feed::{self, Computed, FeaturesError, Feed, FeedError, rows_of};
-use super::fit::{Course, Fit, FitError, Fitted, Observer, Outcome, Tally, try_state};
-use super::front::{Split, split};
+use super::digest;
+use super::feed::{self, Computed, FeaturesError, Feed, FeedError};
+use super::fit::{Course, Fit, FitError, Fitted, Observer, Set, try_state};
 use super::mistakes::{Wrong, worst};
-use super::recipe::{self, Metric, Recipe};
+use super::prepare::Prepare;
+use super::recipe::{self, Metric};
 use super::record::{DataCounts, Front, Machine, RunRecord};
-use super::samples::{self, Prepared, prepare};
-use super::save::{self, Layout};
+use super::samples::{self, Prepared};
+use super::save;
+use super::sources::Validation;
+use super::tally::{Outcome, Tally};
 use crate::artifact::Artifact;
 use crate::compile::{self as road, Values};
 use crate::data::feature_cache::{CacheNote, FeatureCache};
-use crate::data::{Dataset, Samples, Targets};
-use crate::diagnostics::{Code, Diagnostic, Diagnostics, Result};
-use crate::elaborate::Spec;
-use crate::graph::{Graph, number_text};
-use crate::kernels::activation::Activation;
-use crate::kernels::loss::Loss;
-use crate::ops::dense::{Dense, Function};
+use crate::data::{Dataset, Samples};
+use crate::diagnostics::{Code, Diagnostic, Diagnostics};
+use crate::graph::number_text;
 use crate::runtime::Session;
-use crate::weights::bind::{self, Bindings};
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Instant;
-
-/// What a run is told besides its recipe.
-#[derive(Clone, Debug, Default)]
-pub struct RunOptions {
-    pub net: Option<String>,
-    /// Files of weights that stand in place of those in the spec, by net.
-    pub weights: BTreeMap<String, PathBuf>,
-    pub threads: usize,
-    /// Goes on from the last checkpoint.
-    pub resume: bool,
-    /// The folder of feature caches; none keeps features in memory.
-    pub cache: Option<PathBuf>,
-    /// Where the trained weights go, by the net's name; the run's folder stands beside them.
-    pub folder: PathBuf,
-    pub layout: Layout,
-}
-
-/// A run before its first epoch: everything is read, checked, bound and compiled.
-#[derive(Debug)]
-pub struct Prepare {
-    pub net: Graph,
-    pub recipe: Recipe,
-    pub bindings: Bindings,
-    pub data: Prepared,
-    pub told: Diagnostics,
-    pub loss: Loss,
-    split: Split,
-    options: RunOptions,
-}
 
 /// A net that was trained.
 #[derive(Debug)]
@@ -71,6 +39,31 @@ pub struct Trained {
     pub folder: PathBuf,
 }
 
+/// A run that did not come to its end.
+#[derive(Debug)]
+pub enum Halt {
+    /// Something is wrong; what was written before stays.
+    Faults(Diagnostics),
+    Interrupted(Interruption),
+}
+
+/// Where a run was interrupted, and so what is kept of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Interruption {
+    /// While the front was computed: what it gave is in the cache, where there is one.
+    Front,
+    /// In an epoch: the checkpoint holds the state behind so many of its samples.
+    Epoch { epoch: usize, epochs: usize, samples: usize, total: usize },
+    /// Behind the last epoch, before the weights were written: the checkpoint holds the state.
+    End,
+}
+
+impl From<Diagnostics> for Halt {
+    fn from(faults: Diagnostics) -> Self {
+        Halt::Faults(faults)
+    }
+}
+
 /// Images of a frozen front at a time.
 const FRONT_BATCH: usize = 8;
 
@@ -82,103 +75,8 @@ pub trait Listener: Observer {
     fn cached(&mut self, computed: Computed, seconds: f64, floats: usize, cache: Option<&FeatureCache>);
     /// What the cache could not do.
     fn note(&mut self, note: &CacheNote);
-    /// The run goes on behind an epoch.
-    fn resumed(&mut self, epochs: usize);
-}
-
-/// Reads, checks, binds and cuts; nothing is computed yet.
-///
-/// # Errors
-/// All that is wrong with spec, weights and data.
-pub fn prepare_run(spec: &Spec, options: &RunOptions) -> Result<Prepare> {
-    let (net, mut told) = road::graph(spec, options.net.as_deref())?;
-    let recipe = recipe::of(spec, &net.name)?;
-    check_trainable(&net, &recipe)?;
-    let requests = spec.weights(&net, &options.weights)?;
-    check_outputs(&net, &recipe, options, requests.iter().map(|request| request.path.as_path()))?;
-    let (bindings, more) = bind::bind(&net, &requests)?;
-    told.extend(more);
-    told.extend(spec.lint_graph(&net));
-    told.extend(spec.lint_untrained(&net, &bindings.report.untrained_layers));
-    let loss = recipe.loss.unwrap_or_else(|| fitting_loss(&net));
-    let (labels, _) = road::labels(spec, &net)?;
-    let by_classes = matches!(
-        loss,
-        Loss::CategoricalCrossentropy | Loss::CategoricalHinge | Loss::BinaryCrossentropy | Loss::BinaryHinge
-    ) || labels.is_some();
-    let data = prepare(&net, &recipe, labels, by_classes)?;
-    told.extend(data.told.clone());
-    let split = split(&net);
-    Ok(Prepare { net, recipe, bindings, data, told, loss, split, options: options.clone() })
-}
-
-fn check_trainable(net: &Graph, recipe: &Recipe) -> Result<()> {
-    let fault = |message: String| Diagnostic::new(Code::Untrainable, message).at(recipe.span, "this recipe");
-    if net.outputs.len() != 1 {
-        let message = format!("`{}` has {} outputs, and a net is trained by one", net.name, net.outputs.len());
-        return Err(fault(message).into());
-    }
-    if let Some(node) = net.nodes.iter().find(|node| node.output.known().is_none()) {
-        return Err(Diagnostic::new(
-            Code::OpenSize,
-            format!("`{}` gives {}: training needs every size", node.name, node.output),
-        )
-        .at(node.origin.span, "its size is open")
-        .help("give the net's `Input` numbers in place of `?`")
-        .into());
-    }
-    if !net.parameters.iter().any(|parameter| parameter.trainable && !parameter.frozen) {
-        return Err(fault(format!("nothing of `{}` can be trained: all its parameters are frozen", net.name))
-            .help("put a layer behind the frozen part, as `frozen(vgg16[..dropout-2]) >> Softmax(10)`")
-            .into());
-    }
-    Ok(())
-}
-
-/// What training will write must not stand where something else does: a file that the run reads, or one that no run wrote.
-fn check_outputs<'a>(
-    net: &Graph,
-    recipe: &'a Recipe,
-    options: &RunOptions,
-    weights: impl Iterator<Item = &'a Path>,
-) -> Result<()> {
-    let output = options.folder.join(format!("{}.h5", net.name));
-    let Ok(real) = std::fs::canonicalize(&output) else { return Ok(()) };
-    let arrays = std::iter::once(&recipe.data).chain(match &recipe.validation {
-        recipe::Validation::Data(data) => Some(data),
-        _ => None,
-    });
-    let arrays = arrays.flat_map(|data| match data {
-        recipe::Data::Arrays { inputs, targets, .. } => {
-            inputs.iter().chain([targets]).map(|one| one.path.as_path()).collect()
-        }
-        _ => Vec::new(),
-    });
-    let read = weights.chain(arrays).any(|path| std::fs::canonicalize(path).is_ok_and(|path| path == real));
-    let folder = options.folder.join(format!("{}.run", net.name));
-    let why = match (read, folder.is_dir()) {
-        (true, _) => "the run reads it",
-        (false, false) => "no run of this net has written it",
-        (false, true) => return Ok(()),
-    };
-    Err(Diagnostic::new(Code::Output, format!("training would write over {}: {why}", output.display()))
-        .at(recipe.span, format!("writes {}.h5", net.name))
-        .help("give the net another name, or move the file away")
-        .into())
-}
-
-/// The loss that fits a net's end: crossentropy behind a softmax or sigmoid, else the mean squared error.
-fn fitting_loss(net: &Graph) -> Loss {
-    let mut node = net.node(net.outputs[0]);
-    // What keeps values may stand between.
-    while node.operation.keeps_values() && node.operation.activation().is_none() && node.inputs.len() == 1 {
-        node = net.node(node.inputs[0]);
-    }
-    match node.operation.as_any().downcast_ref::<Dense>().map(|dense| dense.function) {
-        Some(Function::Softmax) => Loss::CategoricalCrossentropy,
-        Some(Function::Elementwise(Activation::Sigmoid)) => Loss::BinaryCrossentropy,
-        _ => Loss::Mse,
-    }
+    /// The run goes on behind so many epochs, and so many samples of the next.
+    fn resumed(&mut self, epochs: usize, samples: usize);
 }
 
 impl Prepare {
@@ -219,25 +117,28 @@ impl Prepare {
 
     /// Trains.
     ///
+    /// Where `interrupted` is set, the run ends behind the batch that it is at, and keeps what is done.
+    ///
     /// # Errors
     /// Whatever ends a run before its end; what was written before stays.
-    pub fn train(mut self, interrupted: &AtomicBool, listener: &mut dyn Listener) -> Result<Trained> {
+    pub fn train(mut self, interrupted: &AtomicBool, listener: &mut dyn Listener) -> Result<Trained, Halt> {
         let folder = self.options.folder.join(format!("{}.run", self.net.name));
         if self.options.resume && !folder.join(checkpoint::FILE).exists() {
-            return Err(no_checkpoint(&folder));
+            return Err(no_checkpoint(&folder).into());
         }
         let course = self.course(&folder);
         let (front, digest) = match &self.split.front {
             Some(front) => {
                 let artifact = road::in_memory(front, &self.values())?;
-                let digest = digest_of(&artifact, self.data.decoding.as_ref());
+                let digest = digest::of_front(&artifact, self.data.decoding.as_ref());
                 (Some(artifact), digest)
             }
             None => (None, String::new()),
         };
-        let run = self.digest(&digest);
+        let run = digest::of_run(&self.net, &self.recipe, &self.data, &digest)
+            .map_err(|fault| self.halt(FeedError::from(fault).into()))?;
         let mut record = self.record();
-        let (train, validation) = self.feeds(front.as_ref(), &digest, &mut record, listener)?;
+        let (train, validation) = self.feeds(front.as_ref(), &digest, &mut record, interrupted, listener)?;
         let settings = Settings {
             loss: self.loss,
             rule: self.recipe.optimizer.rule,
@@ -249,12 +150,10 @@ impl Prepare {
         };
         drop(front);
         let trainable = compile(&self.split.rest, &settings, course.batch, &self.values())?;
-        let span = self.recipe.data.span();
-        let outputs = self.outputs();
         let weights = samples::weights(&self.recipe, &self.data.train, self.data.labels.as_deref())?;
-        let mut train = samples::set(&self.data.train, train, outputs, weights, span)?;
+        let mut train = samples::set(&self.data.train, train, weights);
         let mut validation = match (&self.data.validation, validation) {
-            (Some(data), Some(feed)) => Some(samples::set(data, feed, outputs, None, span)?),
+            (Some(data), Some(feed)) => Some(samples::set(data, feed, None)),
             _ => None,
         };
         let mut fit = Fit::new(&trainable, &course, record, run.clone());
@@ -266,41 +165,45 @@ impl Prepare {
                 return Err(resume_fault(&format!(
                     "the checkpoint in {} is of another net, recipe or data",
                     folder.display()
-                )));
+                ))
+                .into());
             }
-            listener.resumed(checkpoint.progress.record.epochs.len());
+            let begun = checkpoint.progress.begun.as_ref().map_or(0, |begun| begun.samples);
+            listener.resumed(checkpoint.progress.record.epochs.len(), begun);
             fit.resume(checkpoint);
         }
-        let fitted = fit
-            .run(&mut train, validation.as_mut(), interrupted, listener)
-            .map_err(|fault| self.told_of(fault, &folder))?;
-        self.keep(fitted, &trainable, &course, train, validation, &folder)
+        let fitted =
+            fit.run(&mut train, validation.as_mut(), interrupted, listener).map_err(|fault| self.halt(fault))?;
+        self.keep(fitted, &trainable, &course, train, validation, interrupted)
     }
 
     /// Writes what is kept, and measures it.
     fn keep(
-        &mut self,
+        &self,
         fitted: Fitted,
         trainable: &Trainable,
         course: &Course,
-        mut train: super::fit::Set,
-        validation: Option<super::fit::Set>,
-        folder: &Path,
-    ) -> Result<Trained> {
+        mut train: Set<'_>,
+        validation: Option<Set<'_>>,
+        interrupted: &AtomicBool,
+    ) -> Result<Trained, Halt> {
+        let folder = &course.folder;
         let Fitted { mut record, mut state } = fitted;
         let tried_on = if validation.is_some() { self.data.validation.as_ref() } else { Some(&self.data.train) };
         let (mut set, data) = match (validation, tried_on) {
             (Some(set), Some(data)) => (set, data),
             _ => {
+                // As a prediction will see them: each counts once, and photos are as they are.
                 train.weights = None;
+                train.feed.unchange();
                 (train, &self.data.train)
             }
         };
         let mut session = Session::new(Arc::clone(&trainable.evaluation), course.threads);
         let tried =
-            try_state(&mut session, &mut state, &mut set, course).map_err(|fault| self.told_of(fault, folder))?;
+            try_state(&mut session, &mut state, &mut set, course, interrupted).map_err(|fault| self.halt(fault))?;
         let outcome = tried.tally.outcome(tried.loss);
-        record.outcome = numbers(&tried.tally, tried.loss);
+        record.outcome = tried.tally.numbers(tried.loss);
         let mistakes = match (&data.samples, &set.classes, &tried.tally) {
             (Samples::Photos(photos), Some(classes), Tally::Classes(_)) => {
                 worst(&tried.predictions, self.outputs(), classes, photos)
@@ -318,7 +221,7 @@ impl Prepare {
         }
         record.write(folder).map_err(|fault| Diagnostics::from(Diagnostic::new(Code::Output, fault.to_string())))?;
         let labels = self.data.labels.clone();
-        Ok(Trained { record, outcome, mistakes, labels, weights, folder: folder.to_path_buf() })
+        Ok(Trained { record, outcome, mistakes, labels, weights, folder: folder.clone() })
     }
 
     fn counts(&self) -> DataCounts {
@@ -345,36 +248,12 @@ impl Prepare {
                 .report
                 .files
                 .iter()
-                .map(|file| (name_of(&file.file), digest_file(&file.file)))
+                .map(|file| (name_of(&file.file), digest::of_file(&file.file)))
                 .collect(),
             data: self.counts(),
             machine: Machine::this(self.options.threads),
             ..RunRecord::default()
         }
-    }
-
-    /// What tells this run from others: net, recipe (but for how long it goes), data and front.
-    fn digest(&self, front: &str) -> String {
-        let mut hasher = blake3::Hasher::new();
-        hasher.update(self.net.to_string().as_bytes());
-        let lasting = |key: &str| !["epochs", "checkpoint"].contains(&key);
-        for (key, value) in self.recipe.entries.iter().filter(|(key, _)| lasting(key)) {
-            hasher.update(format!("{key}={value}\n").as_bytes());
-        }
-        for data in std::iter::once(&self.data.train).chain(&self.data.validation) {
-            match &data.samples {
-                Samples::Photos(photos) => {
-                    photos.iter().for_each(|path| _ = hasher.update(path.to_string_lossy().as_bytes()));
-                }
-                Samples::Arrays(arrays) => arrays.iter().for_each(|array| hash_array(&mut hasher, array)),
-            }
-            hasher.update(format!("{} {:?}", data.len(), data.targets.classes()).as_bytes());
-            if let Targets::Values(values) = &data.targets {
-                hash_array(&mut hasher, values);
-            }
-        }
-        hasher.update(front.as_bytes());
-        hasher.finalize().to_hex().to_string()
     }
 
     /// Where the inputs of the trained part come from, for both datasets.
@@ -383,15 +262,16 @@ impl Prepare {
         front: Option<&Arc<Artifact>>,
         digest: &str,
         record: &mut RunRecord,
+        interrupted: &AtomicBool,
         listener: &mut dyn Listener,
-    ) -> Result<(Feed, Option<Feed>)> {
+    ) -> Result<(Feed, Option<Feed>), Halt> {
         let augment = self.recipe.augment;
         let Some(front) = front else {
             let feed = |data: &Dataset, decoding: Option<&crate::data::Decoding>| match (&data.samples, decoding) {
                 (Samples::Photos(photos), Some(decoding)) => {
                     Feed::Photos { photos: photos.clone().into(), decoding: decoding.clone(), front: None }
                 }
-                (Samples::Arrays(arrays), _) => Feed::Rows(rows_of(arrays)),
+                (Samples::Arrays(arrays), _) => Feed::Rows(arrays.clone()),
                 (Samples::Photos(_), None) => Feed::Rows(Vec::new()),
             };
             let plain = self.data.decoding.clone();
@@ -414,18 +294,28 @@ impl Prepare {
         let threads = self.options.threads;
         let own = (self.recipe.data.policy(), self.recipe.data.span());
         let other = match &self.recipe.validation {
-            recipe::Validation::Data(data) => (data.policy(), data.span()),
+            Validation::Data(data) => (data.policy(), data.span()),
             _ => own,
         };
-        let mut features = |data: &mut Dataset, (policy, span), listener: &mut dyn Listener| -> Result<Feed> {
+        type Found = Result<Feed, Halt>;
+        let mut features = |data: &mut Dataset, (policy, span), listener: &mut dyn Listener| -> Found {
             let mut told = |done, total| listener.features(done, total);
-            let front = feed::Front { artifact: front, decoding: decoding.as_ref(), batch: FRONT_BATCH, threads };
+            let front = feed::Front {
+                artifact: front,
+                decoding: decoding.as_ref(),
+                batch: FRONT_BATCH,
+                threads,
+                interrupted: Some(interrupted),
+            };
             let found = feed::features(front, data, policy, cache.as_mut(), &mut told);
             let (rows, computed) = found.map_err(|fault| {
                 let diagnostic = Diagnostic::new(Code::Dataset, fault.to_string()).at(span, "this data");
-                Diagnostics::from(match fault {
-                    FeaturesError::Data(_) => diagnostic.help("leave them out, or write `unreadable=skip` in the data"),
-                    FeaturesError::Run(_) => diagnostic,
+                Halt::Faults(match fault {
+                    FeaturesError::Data(_) => {
+                        diagnostic.help("leave them out, or write `unreadable=skip` in the data").into()
+                    }
+                    FeaturesError::Feed(FeedError::Interrupted) => return Halt::Interrupted(Interruption::Front),
+                    FeaturesError::Feed(_) => diagnostic.into(),
                 })
             })?;
             all.cached += computed.cached;
@@ -458,9 +348,14 @@ impl Prepare {
         Ok((train, validation))
     }
 
-    fn told_of(&self, fault: FitError, folder: &Path) -> Diagnostics {
+    fn halt(&self, fault: FitError) -> Halt {
         let span = self.recipe.data.span();
-        match fault {
+        let told: Diagnostics = match fault {
+            FitError::Interrupted { epoch, samples, total } => {
+                let epochs = self.recipe.epochs;
+                return Halt::Interrupted(Interruption::Epoch { epoch, epochs, samples, total });
+            }
+            FitError::Feed(FeedError::Interrupted) => return Halt::Interrupted(Interruption::End),
             FitError::Diverged { .. } => Diagnostic::new(Code::Diverged, format!("training diverged: {fault}"))
                 .at(self.recipe.span, "this recipe")
                 .help(format!(
@@ -482,17 +377,15 @@ impl Prepare {
                     .note(lines.join("\n"))
                     .into()
             }
-            FitError::Interrupted { .. } => Diagnostic::new(Code::Resume, fault.to_string())
-                .help(format!("`--resume` goes on from the last epoch that is complete, in {}", folder.display()))
-                .into(),
             FitError::Checkpoint(fault) => Diagnostic::new(Code::Output, fault.to_string())
                 .help("what was written before stays: `--resume` goes on from there")
                 .into(),
             FitError::Record(fault) => Diagnostic::new(Code::Output, fault.to_string()).into(),
-            FitError::Run(_) | FitError::Feed(FeedError::Run(_)) => {
+            FitError::Run(_) | FitError::Feed(_) => {
                 Diagnostic::new(Code::Dataset, fault.to_string()).at(span, "this data").into()
             }
-        }
+        };
+        told.into()
     }
 }
 
@@ -510,32 +403,4 @@ fn unwritable(path: &Path, fault: &std::io::Error) -> Diagnostics {
 
 fn name_of(path: &str) -> String {
     Path::new(path).file_name().map_or_else(|| path.to_string(), |name| name.to_string_lossy().into_owned())
-}
-
-fn digest_file(path: &str) -> String {
-    let mut hasher = blake3::Hasher::new();
-    match hasher.update_mmap(path) {
-        Ok(_) => hasher.finalize().to_hex().to_string(),
-        Err(_) => String::new(),
-    }
-}
-
-/// A digest of a front: its plan, its constants, and how photos become its input.
-fn digest_of(front: &Artifact, decoding: Option<&crate::data::Decoding>) -> String {
-    let mut hasher = blake3::Hasher::new();
-    hasher.update(front.manifest.plan.to_string().as_bytes());
-    hasher.update(bytemuck::cast_slice(front.constants()));
-    if let Some(decoding) = decoding {
-        hasher.update(format!("{} {:?}", decoding.preprocessing, decoding.size).as_bytes());
-    }
-    hasher.finalize().to_hex().to_string()
-}
-
-fn hash_array(hasher: &mut blake3::Hasher, array: &ndarray::ArrayD<f32>) {
-    hasher.update(bytemuck::cast_slice(array.as_standard_layout().as_slice().unwrap_or(&[])));
-}
-
-fn numbers(tally: &Tally, loss: f64) -> BTreeMap<String, f64> {
-    let each = Metric::ALL.iter().filter_map(|(name, metric)| Some((name.to_string(), tally.value(*metric)?)));
-    each.chain([("loss".to_string(), loss)]).collect()
 }

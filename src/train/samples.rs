@@ -1,8 +1,10 @@
 //! The data of a recipe made fit for a net: classes in the order of its outputs, targets as numbers, what cannot be used
 //! refused with a reason.
 
+use super::feed::Feed;
 use super::fit::Set;
-use super::recipe::{ClassWeights, Data, Recipe, Validation};
+use super::recipe::{ClassWeights, Recipe};
+use super::sources::{Data, Validation};
 use crate::data::batches::Decoding;
 use crate::data::{Dataset, DatasetError, Samples, Targets, split};
 use crate::diagnostics::{Code, Diagnostic, Diagnostics, Result, suggest};
@@ -64,7 +66,7 @@ pub fn prepare(net: &Graph, recipe: &Recipe, labels: Option<Vec<String>>, by_cla
             None => data,
         };
         // Says which sample's target does not fit, before anything is computed.
-        data.targets.values(outputs).map_err(|fault| told(&fault, span))?;
+        data.targets.check(outputs).map_err(|fault| told(&fault, span))?;
         check_samples(&data, net, span)?;
         Ok(data)
     };
@@ -170,8 +172,8 @@ fn check_samples(data: &Dataset, net: &Graph, span: Span) -> Result<()> {
     }
     for (array, id) in arrays.iter().zip(inputs) {
         let node = net.node(id);
-        if node.output.known().as_deref() != array.shape().get(1..) {
-            return Err(fault(format!("samples have the shape {:?}", &array.shape()[1..]), span)
+        if node.output.known().as_deref() != Some(array.sizes()) {
+            return Err(fault(format!("samples have the shape {:?}", array.sizes()), span)
                 .and(node.origin.span, format!("takes {}", node.output))
                 .into());
         }
@@ -237,16 +239,6 @@ pub fn weights(recipe: &Recipe, data: &Dataset, labels: Option<&[String]>) -> Re
 }
 
 /// A dataset with its feed.
-///
-/// # Errors
-/// Targets that do not fit the outputs.
-pub fn set(
-    data: &Dataset,
-    feed: super::feed::Feed,
-    outputs: usize,
-    weights: Option<Vec<f32>>,
-    span: Span,
-) -> Result<Set> {
-    let targets = data.targets.values(outputs).map_err(|fault| told(&fault, span))?;
-    Ok(Set { feed, targets: targets.into_iter().collect(), classes: data.targets.classes(), weights })
+pub fn set(data: &Dataset, feed: Feed, weights: Option<Vec<f32>>) -> Set<'_> {
+    Set { feed, targets: &data.targets, classes: data.targets.classes(), weights }
 }

@@ -1,0 +1,139 @@
+//! A run before its first epoch: spec, weights and data are read, checked and bound; nothing is computed yet.
+
+use super::front::{Split, split};
+use super::recipe::{self, Recipe};
+use super::samples::{Prepared, prepare};
+use super::save::Layout;
+use super::sources::{Data, Validation};
+use crate::compile as road;
+use crate::diagnostics::{Code, Diagnostic, Diagnostics, Result};
+use crate::elaborate::Spec;
+use crate::graph::Graph;
+use crate::kernels::activation::Activation;
+use crate::kernels::loss::Loss;
+use crate::ops::dense::{Dense, Function};
+use crate::weights::bind::{self, Bindings};
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+/// What a run is told besides its recipe.
+#[derive(Clone, Debug, Default)]
+pub struct RunOptions {
+    pub net: Option<String>,
+    /// Files of weights that stand in place of those in the spec, by net.
+    pub weights: BTreeMap<String, PathBuf>,
+    pub threads: usize,
+    /// Goes on from the last checkpoint.
+    pub resume: bool,
+    /// The folder of feature caches; none keeps features in memory.
+    pub cache: Option<PathBuf>,
+    /// Where the trained weights go, by the net's name; the run's folder stands beside them.
+    pub folder: PathBuf,
+    pub layout: Layout,
+}
+
+/// A run before its first epoch: everything is read, checked, bound and compiled.
+#[derive(Debug)]
+pub struct Prepare {
+    pub net: Graph,
+    pub recipe: Recipe,
+    pub bindings: Bindings,
+    pub data: Prepared,
+    pub told: Diagnostics,
+    pub loss: Loss,
+    pub(super) split: Split,
+    pub(super) options: RunOptions,
+}
+
+/// Reads, checks, binds and cuts; nothing is computed yet.
+///
+/// # Errors
+/// All that is wrong with spec, weights and data.
+pub fn prepare_run(spec: &Spec, options: &RunOptions) -> Result<Prepare> {
+    let (net, mut told) = road::graph(spec, options.net.as_deref())?;
+    let recipe = recipe::of(spec, &net.name)?;
+    check_trainable(&net, &recipe)?;
+    let requests = spec.weights(&net, &options.weights)?;
+    check_outputs(&net, &recipe, options, requests.iter().map(|request| request.path.as_path()))?;
+    let (bindings, more) = bind::bind(&net, &requests)?;
+    told.extend(more);
+    told.extend(spec.lint_graph(&net));
+    told.extend(spec.lint_untrained(&net, &bindings.report.untrained_layers));
+    let loss = recipe.loss.unwrap_or_else(|| fitting_loss(&net));
+    let (labels, _) = road::labels(spec, &net)?;
+    let by_classes = matches!(
+        loss,
+        Loss::CategoricalCrossentropy | Loss::CategoricalHinge | Loss::BinaryCrossentropy | Loss::BinaryHinge
+    ) || labels.is_some();
+    let data = prepare(&net, &recipe, labels, by_classes)?;
+    told.extend(data.told.clone());
+    let split = split(&net);
+    Ok(Prepare { net, recipe, bindings, data, told, loss, split, options: options.clone() })
+}
+
+fn check_trainable(net: &Graph, recipe: &Recipe) -> Result<()> {
+    let fault = |message: String| Diagnostic::new(Code::Untrainable, message).at(recipe.span, "this recipe");
+    if net.outputs.len() != 1 {
+        let message = format!("`{}` has {} outputs, and a net is trained by one", net.name, net.outputs.len());
+        return Err(fault(message).into());
+    }
+    if let Some(node) = net.nodes.iter().find(|node| node.output.known().is_none()) {
+        return Err(Diagnostic::new(
+            Code::OpenSize,
+            format!("`{}` gives {}: training needs every size", node.name, node.output),
+        )
+        .at(node.origin.span, "its size is open")
+        .help("give the net's `Input` numbers in place of `?`")
+        .into());
+    }
+    if !net.parameters.iter().any(|parameter| parameter.trainable && !parameter.frozen) {
+        return Err(fault(format!("nothing of `{}` can be trained: all its parameters are frozen", net.name))
+            .help("put a layer behind the frozen part, as `frozen(vgg16[..dropout-2]) >> Softmax(10)`")
+            .into());
+    }
+    Ok(())
+}
+
+/// What training will write must not stand where something else does: a file that the run reads, or one that no run wrote.
+fn check_outputs<'a>(
+    net: &Graph,
+    recipe: &'a Recipe,
+    options: &RunOptions,
+    weights: impl Iterator<Item = &'a Path>,
+) -> Result<()> {
+    let output = options.folder.join(format!("{}.h5", net.name));
+    let Ok(real) = std::fs::canonicalize(&output) else { return Ok(()) };
+    let arrays = std::iter::once(&recipe.data).chain(match &recipe.validation {
+        Validation::Data(data) => Some(data),
+        _ => None,
+    });
+    let arrays = arrays.flat_map(|data| match data {
+        Data::Arrays { inputs, targets, .. } => inputs.iter().chain([targets]).map(|one| one.path.as_path()).collect(),
+        _ => Vec::new(),
+    });
+    let read = weights.chain(arrays).any(|path| std::fs::canonicalize(path).is_ok_and(|path| path == real));
+    let folder = options.folder.join(format!("{}.run", net.name));
+    let why = match (read, folder.is_dir()) {
+        (true, _) => "the run reads it",
+        (false, false) => "no run of this net has written it",
+        (false, true) => return Ok(()),
+    };
+    Err(Diagnostic::new(Code::Output, format!("training would write over {}: {why}", output.display()))
+        .at(recipe.span, format!("writes {}.h5", net.name))
+        .help("give the net another name, or move the file away")
+        .into())
+}
+
+/// The loss that fits a net's end: crossentropy behind a softmax or sigmoid, else the mean squared error.
+fn fitting_loss(net: &Graph) -> Loss {
+    let mut node = net.node(net.outputs[0]);
+    // What keeps values may stand between.
+    while node.operation.keeps_values() && node.operation.activation().is_none() && node.inputs.len() == 1 {
+        node = net.node(node.inputs[0]);
+    }
+    match node.operation.as_any().downcast_ref::<Dense>().map(|dense| dense.function) {
+        Some(Function::Softmax) => Loss::CategoricalCrossentropy,
+        Some(Function::Elementwise(Activation::Sigmoid)) => Loss::BinaryCrossentropy,
+        _ => Loss::Mse,
+    }
+}

@@ -1,0 +1,246 @@
+//! Runs that are killed, interrupted, or short of room on the disk: what stands there is whole, and the end is the same.
+
+use super::{bytes, done, netc, project, stderr};
+use netc::data::Chance;
+use netc::train::checkpoint;
+use netc::train::record::RunRecord;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+use tempfile::TempDir;
+
+/// What training leaves whose bytes do not tell of time.
+const LASTING: [&str; 3] = ["kind.h5", "kind.netb", "kind.run/labels.txt"];
+
+/// A run that came to its end without a break.
+struct Whole {
+    recipe: String,
+    files: Vec<Vec<u8>>,
+    record: RunRecord,
+    length: Duration,
+}
+
+impl Whole {
+    fn of(recipe: &str) -> Whole {
+        let folder = project(recipe);
+        let began = Instant::now();
+        done(&netc(folder.path(), &["train", "kind.net"]));
+        let length = began.elapsed();
+        let record = RunRecord::read(&folder.path().join("kind.run")).expect("a record");
+        Whole {
+            recipe: recipe.to_string(),
+            files: LASTING.iter().map(|name| bytes(&folder, name)).collect(),
+            record,
+            length,
+        }
+    }
+}
+
+fn start(folder: &Path, resume: bool) -> Child {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_netc"));
+    command.args(["train", "kind.net"]).args(resume.then_some("--resume"));
+    command.current_dir(folder).env("NETC_CACHE", folder.join("cache"));
+    command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().expect("the program runs")
+}
+
+/// The files that a killed process may leave beside its own: begun, and never given their names.
+fn begun(folder: &Path) -> Vec<PathBuf> {
+    let inside = |folder: &Path| -> Vec<PathBuf> {
+        let list = fs::read_dir(folder).into_iter().flatten().flatten();
+        list.map(|entry| entry.path()).filter(|path| path.to_string_lossy().contains(".netc-")).collect()
+    };
+    [inside(folder), inside(&folder.join("kind.run"))].concat()
+}
+
+/// The bytes of the cache of features, as far as it is filled.
+fn cached(folder: &Path) -> u64 {
+    let list = fs::read_dir(folder.join("cache")).into_iter().flatten().flatten();
+    list.filter_map(|entry| Some(entry.metadata().ok()?.len())).sum()
+}
+
+/// How many floats the state of a checkpoint has that keeps no best epoch.
+fn floats(checkpoint: &[u8]) -> usize {
+    let progress = u32::from_le_bytes(checkpoint[12..16].try_into().expect("four bytes")) as usize;
+    (checkpoint.len() - progress - 48) / 4
+}
+
+/// Every file is that of one of the runs, whole; what tells of time is whole too.
+fn check_files(folder: &TempDir, runs: &[Whole], killed: usize) {
+    for (at, name) in LASTING.iter().enumerate() {
+        if folder.path().join(name).exists() {
+            let found = bytes(folder, name);
+            assert!(runs.iter().any(|run| run.files[at] == found), "{name} is of no run after {killed} kills");
+        }
+    }
+    let run = folder.path().join("kind.run");
+    if run.join("run.yaml").exists() {
+        RunRecord::read(&run).expect("a record");
+    }
+    if run.join(checkpoint::FILE).exists() {
+        checkpoint::read(&run, floats(&bytes(folder, "kind.run/checkpoint"))).expect("a checkpoint");
+    }
+    for (name, end) in [("kind.run/curves.svg", "</svg>"), ("kind.run/report.html", "</html>")] {
+        if folder.path().join(name).exists() {
+            assert!(String::from_utf8_lossy(&bytes(folder, name)).trim_end().ends_with(end), "{name}");
+        }
+    }
+}
+
+/// Two recipes take turns in one folder, so that each writes over what the other left. Runs are killed at moments of four
+/// kinds, five of each: any time, while the front's features are stored, while a file is written, and behind the weights.
+#[test]
+fn a_run_that_is_killed_at_any_moment_leaves_whole_files_and_goes_on_to_the_same_end() {
+    let recipe = "validation = split(0.25)\noptimizer = Momentum(step=0.01)\nepochs = 40\nbatch = 3";
+    let runs = [Whole::of(&format!("{recipe}\nseed = 1")), Whole::of(&format!("{recipe}\naugment = flip"))];
+    let broken = project(&runs[0].recipe);
+    let folder = broken.path();
+    done(&netc(folder, &["train", "kind.net"]));
+    let full = cached(folder);
+    let mut chance = Chance::new([1, 2, 3, 4]);
+    let (mut turn, mut killed, mut ended) = (0, 0, true);
+    let mut before = Vec::new();
+    for _ in 0..400 {
+        if killed == 20 && ended {
+            break;
+        }
+        if ended {
+            turn = 1 - turn;
+            let spec = fs::read_to_string(folder.join("kind.net")).expect("the spec");
+            let net = spec.split("train kind").next().expect("the net");
+            let data = "data = images(\"photos\")";
+            fs::write(folder.join("kind.net"), format!("{net}train kind {{\n{data}\n{}\n}}\n", runs[turn].recipe))
+                .expect("a spec");
+            fs::remove_dir_all(folder.join("cache")).expect("the cache");
+            before = bytes(&broken, "kind.run/checkpoint");
+        }
+        begun(folder).iter().for_each(|path| fs::remove_file(path).expect("a temporary file"));
+        let (kind, share) = (killed % 4, chance.unit());
+        if kind == 1 && folder.join("cache").exists() {
+            fs::remove_dir_all(folder.join("cache")).expect("the cache");
+        }
+        let weights = bytes(&broken, "kind.h5");
+        let began = Instant::now();
+        let mut child = start(folder, bytes(&broken, "kind.run/checkpoint") != before);
+        let mut due = None;
+        ended = loop {
+            if let Some(status) = child.try_wait().expect("a child") {
+                assert!(status.success(), "{}", stderr(&child.wait_with_output().expect("a child")));
+                break true;
+            }
+            let reached = match kind {
+                0 => began.elapsed() >= runs[turn].length.mul_f64(share),
+                1 => cached(folder) as f64 >= full as f64 * share,
+                2 => begun(folder).iter().any(|path| path.parent() == Some(folder)),
+                _ => fs::read(folder.join("kind.h5")).expect("weights") != weights,
+            };
+            if reached && due.is_none() {
+                // A little later, so that what follows is met at several places.
+                let late = [0.0, 1.0, 3.0, 20.0][kind] * chance.unit();
+                due = Some(Instant::now() + Duration::from_secs_f64(late / 1e3));
+            }
+            if killed < 20 && due.is_some_and(|due| Instant::now() >= due) {
+                child.kill().expect("a child");
+                child.wait().expect("a child");
+                killed += 1;
+                break false;
+            }
+            std::thread::sleep(Duration::from_micros(100));
+        };
+        check_files(&broken, &runs, killed);
+        if ended {
+            for (name, wanted) in LASTING.iter().zip(&runs[turn].files) {
+                assert!(bytes(&broken, name) == *wanted, "{name} differs after {killed} kills");
+            }
+        }
+    }
+    assert_eq!((killed, ended), (20, true));
+}
+
+/// Ctrl-C ends a run behind the batch that it is at, within an epoch too; it goes on to the same weights and measures.
+#[cfg(unix)]
+#[test]
+fn a_run_that_is_interrupted_goes_on_within_the_epoch() {
+    let whole = Whole::of(
+        "validation = split(0.25)\noptimizer = Adam(step=0.003)\nepochs = 60\nbatch = 1\naugment = flip\n\
+        schedule = cosine_decay()\nstop = early_stopping(patience=60)",
+    );
+    let broken = project(&whole.recipe);
+    let folder = broken.path();
+    let mut chance = Chance::new([5, 6, 7, 8]);
+    let (mut within, mut rounds) = (0, 0);
+    loop {
+        let before = fs::read(folder.join("kind.run/checkpoint")).ok();
+        let mut child = start(folder, before.is_some());
+        // The run listens once it writes checkpoints.
+        while fs::read(folder.join("kind.run/checkpoint")).ok() == before
+            && child.try_wait().expect("a child").is_none()
+        {
+            std::thread::sleep(Duration::from_micros(200));
+        }
+        std::thread::sleep(whole.length.mul_f64(0.15 * chance.unit()));
+        // A run that has ended by now is left alone.
+        if child.try_wait().expect("a child").is_none() {
+            let sent = Command::new("kill").args(["-INT", &child.id().to_string()]).status();
+            assert!(sent.expect("the signal is sent").success());
+        }
+        let output = child.wait_with_output().expect("a child");
+        let told = stderr(&output);
+        if output.status.success() {
+            break;
+        }
+        assert_eq!(output.status.code(), Some(130), "{told}");
+        assert!(told.contains(" Interrupted ") && told.contains("`--resume`"), "{told}");
+        assert!(begun(folder).is_empty());
+        within += usize::from(told.contains(", behind ") && !told.contains(", behind 0 of "));
+        rounds += 1;
+        assert!(rounds < 200, "it does not come forward");
+    }
+    assert!(within > 0, "no epoch was interrupted in {rounds} rounds");
+    for (name, wanted) in LASTING.iter().zip(&whole.files) {
+        assert!(bytes(&broken, name) == *wanted, "{name} differs after {rounds} interruptions");
+    }
+    let timeless = |record: &RunRecord| {
+        let mut record = record.clone();
+        record.epochs.iter_mut().for_each(|epoch| epoch.seconds = 0.0);
+        (record.epochs, record.best, record.outcome, record.stopped)
+    };
+    let record = RunRecord::read(&folder.join("kind.run")).expect("a record");
+    assert_eq!(timeless(&record), timeless(&whole.record));
+}
+
+/// A limit on the size of files stands for a full disk.
+#[cfg(unix)]
+#[test]
+fn a_full_disk_is_told_and_what_was_there_stays() {
+    let recipe = "validation = split(0.25)\nepochs = 3\nbatch = 5";
+    let runs = [Whole::of(recipe), Whole::of(&format!("{recipe}\nseed = 1"))];
+    let folder = project(recipe);
+    done(&netc(folder.path(), &["train", "kind.net"]));
+    let spec = fs::read_to_string(folder.path().join("kind.net")).expect("the spec");
+    fs::write(folder.path().join("kind.net"), spec.replace("batch = 5", "batch = 5\nseed = 1")).expect("a spec");
+    let (mut failed, mut blocks) = (0, 0);
+    loop {
+        fs::remove_dir_all(folder.path().join("cache")).expect("the cache");
+        // Blocks of 512 bytes; with the signal ignored, a write fails as it does on a full disk.
+        let script = format!("trap '' XFSZ; ulimit -f {blocks}; exec \"$0\" train kind.net");
+        let output = Command::new("sh")
+            .args(["-c", &script, env!("CARGO_BIN_EXE_netc")])
+            .current_dir(folder.path())
+            .env("NETC_CACHE", folder.path().join("cache"))
+            .output()
+            .expect("the program runs");
+        let told = stderr(&output);
+        assert!(begun(folder.path()).is_empty(), "with {blocks} blocks {:?} is left", begun(folder.path()));
+        check_files(&folder, &runs, 0);
+        if output.status.success() {
+            break;
+        }
+        assert_eq!(output.status.code(), Some(1), "with {blocks} blocks: {told}");
+        assert!(told.contains("error[E") && told.contains("cannot be written"), "with {blocks} blocks: {told}");
+        failed += 1;
+        blocks = (blocks + 1).max(blocks * 3 / 2);
+    }
+    assert!(failed > 3, "{failed}");
+    assert!(bytes(&folder, "kind.h5") == runs[1].files[0]);
+}

@@ -352,3 +352,30 @@ fn chains() {
 fn drawn() {
     check(DRAWN);
 }
+
+/// Large images first and large weights behind them: the first stage takes one image at a time, the second eight.
+#[test]
+fn stages_take_other_numbers_of_images() {
+    let net = "Input(700x700x2) >> Conv(3x3, 4, padding=same) >> Relu >> Conv(3x3, 4, padding=same) >> Tanh >> MaxPool(25x25) \
+               >> Conv(28x28, 1400) >> Relu >> Flatten >> Dense(5)";
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("stages.netb");
+    compiled(net).and_then(|build| build.write(&path).map_err(|faults| format!("{faults:?}"))).expect("a build");
+    let artifact = Arc::new(Artifact::open(&path).expect("an artifact"));
+    let plan = &artifact.manifest.plan;
+    let chunks: Vec<Option<usize>> = plan.stages.iter().map(|stage| stage.chunk).collect();
+    assert_eq!(chunks, [Some(1), Some(8), None], "{plan}");
+    let (batch, size) = (10, plan.inputs[0].len());
+    let x = Initializer::Normal { mean: 0.0, std: 1.0 }.sample(&[batch * size], "x", 1);
+    let run = |x: &[f32], batch: usize| {
+        let mut y = vec![f32::NAN; batch * 5];
+        Session::new(artifact.clone(), 2).run(batch, &[x], &mut [&mut y]).expect("a run");
+        y
+    };
+    let together = run(&x, batch);
+    let alone: Vec<f32> = x.chunks_exact(size).flat_map(|image| run(image, 1)).collect();
+    let largest = alone.iter().fold(0.0, |most: f32, y| most.max(y.abs()));
+    for (a, b) in together.iter().zip(&alone) {
+        assert!((a - b).abs() <= 1e-5 * largest, "{together:?}\n{alone:?}");
+    }
+}

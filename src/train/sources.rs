@@ -94,21 +94,21 @@ const UNREADABLE: Argument = argument(
     "what happens with photos that cannot be read: an error that lists them, or they are left out",
 );
 
-static IMAGES: Choice<Named> = Choice {
+pub(super) static IMAGES: Choice<Named> = Choice {
     name: "images",
     summary: "a folder with one folder of photos for each class; classes are sorted by name",
     arguments: &[argument("folder", "text", Default::Required, "the folder"), UNREADABLE],
     build: |arguments| Ok(Named::Images(text(arguments, "folder")?, policy(arguments)?)),
 };
 
-static CSV: Choice<Named> = Choice {
+pub(super) static CSV: Choice<Named> = Choice {
     name: "csv",
     summary: "rows of a photo's path and its label (or numbers to learn); paths start at the file's folder",
     arguments: &[argument("path", "text", Default::Required, "the file"), UNREADABLE],
     build: |arguments| Ok(Named::Csv(text(arguments, "path")?, policy(arguments)?)),
 };
 
-static ARRAYS: Choice<Named> = Choice {
+pub(super) static ARRAYS: Choice<Named> = Choice {
     name: "arrays",
     summary: "arrays whose first dimension counts the samples, from .npy, .npz or HDF5; targets are indices of classes, one-hot rows or numbers",
     arguments: &[
@@ -135,7 +135,7 @@ static ARRAYS: Choice<Named> = Choice {
     },
 };
 
-static SPLIT: Choice<Named> = Choice {
+pub(super) static SPLIT: Choice<Named> = Choice {
     name: "split",
     summary: "a share of the data, the same of each class, chosen by the seed",
     arguments: &[argument("share", "number from 0 to 1", Default::Float(0.1), "how much of the data")],

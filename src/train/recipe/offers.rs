@@ -1,9 +1,11 @@
 //! What the entries of a recipe take: what an editor offers.
 
+use super::super::augmentations::AUGMENTATIONS;
 use super::super::choice::Choice;
 use super::super::optimizers::{OPTIMIZERS, REGULARIZERS};
 use super::super::schedule::SCHEDULES;
-use super::{ARRAYS, AUGMENTATIONS, CSV, IMAGES, Metric, SPLIT, STOPS};
+use super::super::sources::{ARRAYS, CSV, IMAGES, SPLIT};
+use super::{Metric, STOPS};
 use crate::graph::Argument;
 use crate::kernels::loss::Loss;
 

@@ -1,7 +1,7 @@
 //! Artifacts: the same bytes for the same inputs, whole or refused, and the same predictions however they are run.
 
 use blas_src as _;
-use netc::artifact::{Artifact, ArtifactError};
+use netc::artifact::{Artifact, ArtifactError, VERSION};
 use netc::compile::{Build, BuildOptions, build};
 use netc::diagnostics::Code;
 use netc::elaborate::{load, load_text, project::from_disk};
@@ -191,11 +191,12 @@ fn other_files_are_refused() {
     let folder = tempfile::tempdir().expect("a folder");
     let file = written(NETS[0]);
     let mut other = file.bytes.clone();
-    other[8..12].copy_from_slice(&2u32.to_le_bytes());
+    other[8..12].copy_from_slice(&(VERSION + 1).to_le_bytes());
     let samples = Path::new(env!("CARGO_MANIFEST_DIR")).join("specs/samples");
     let photo = fs::read(samples.join("chelsea.png")).expect("a photo");
+    let version = format!("was written in version {} of the format", VERSION + 1);
     for (what, bytes, refused) in [
-        ("another version", other, "was written in version 2 of the format"),
+        ("another version", other, version.as_str()),
         ("nothing", Vec::new(), "is not an artifact"),
         ("text", b"net small = Input(4) >> Softmax(2)\n".repeat(9), "is not an artifact"),
         ("a photo", photo, "is not an artifact"),

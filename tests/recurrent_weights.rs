@@ -69,3 +69,39 @@ fn a_scale_that_the_net_lacks_or_the_file_lacks_is_told() {
     assert_eq!(codes, [Code::WeightsMismatch]);
     assert!(told.contains("norm/beta"), "{told}");
 }
+
+/// What training writes for Keras is what a Keras file of the net would be: bound again, the net gives the same.
+#[test]
+fn written_for_keras_and_bound_again_nothing_changes() {
+    use ndarray_npy::WriteNpyExt;
+    let folder = tempfile::tempdir().expect("a folder");
+    let x = Array3::from_shape_fn((6, 7, 5), |(n, t, c)| ((n * 5 + t * 3 + c) % 7) as f32 / 7.0 - 0.4);
+    let y = Array2::from_shape_fn((6, 2), |(n, c)| ((n + c) % 3) as f32);
+    x.write_npy(File::create(folder.path().join("x.npy")).expect("a file")).expect("written");
+    y.write_npy(File::create(folder.path().join("y.npy")).expect("a file")).expect("written");
+    let netc = |arguments: &[&str]| {
+        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_netc"));
+        let done = command.args(arguments).current_dir(folder.path()).output().expect("netc runs");
+        (done.status.code(), String::from_utf8(done.stderr).expect("UTF-8"))
+    };
+    let train = "train model { data = arrays(x=\"x.npy\", y=\"y.npy\")  loss = mse  epochs = 3  batch = 3 }";
+    let spec =
+        |net: &str| std::fs::write(folder.path().join("model.net"), format!("{net}\n{train}\n")).expect("a spec");
+    spec(NET);
+    for layout in ["neupy", "keras"] {
+        let (code, told) = netc(&["train", "model.net", "--layout", layout]);
+        assert_eq!(code, Some(0), "{layout}: {told}");
+        let (code, told) = netc(&["predict", "model.netb", "x.npy", "-o", &format!("{layout}.npy")]);
+        assert_eq!(code, Some(0), "{layout}: {told}");
+    }
+    let read = |name: &str| std::fs::read(folder.path().join(name)).expect("an array");
+    let values = |bytes: &[u8]| -> Vec<f32> {
+        bytes[bytes.len() - 48..].chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect()
+    };
+    let (a, b) = (values(&read("neupy.npy")), values(&read("keras.npy")));
+    assert!(a.iter().zip(&b).all(|(a, b)| (a - b).abs() < 1e-5), "{a:?}\n{b:?}");
+    // What Keras has no place for is told before a run.
+    spec(&NET.replace("LSTM(4)", "LSTM(4, peepholes=true)"));
+    let (code, told) = netc(&["train", "model.net", "--layout", "keras"]);
+    assert!(code == Some(1) && told.contains("no place for `lstm/weight_cell_to_ingate`"), "{told}");
+}

@@ -96,6 +96,8 @@ pub struct Fitted {
 
 /// So long at most a power cut may take back; waiting for the disk after each epoch would cost short ones more than they take.
 const DURABLE: Duration = Duration::from_secs(5);
+/// The record of a run that goes on is this old at the most, or an epoch.
+const TOLD: Duration = Duration::from_secs(1);
 
 /// A run.
 pub struct Fit<'a> {
@@ -158,7 +160,7 @@ impl<'a> Fit<'a> {
         interrupted: &AtomicBool,
         observer: &mut dyn Observer,
     ) -> Result<Fitted, FitError> {
-        let mut written = Instant::now();
+        let (mut written, mut told_at) = (Instant::now(), Instant::now());
         while self.progress.record.stopped.is_none() {
             let epoch = self.progress.record.epochs.len() + 1;
             if epoch > self.course.epochs {
@@ -181,7 +183,11 @@ impl<'a> Fit<'a> {
                     written = Instant::now();
                 }
             }
-            self.progress.record.write(&self.course.folder)?;
+            // It tells of all epochs: written behind each of thousands it would take longer than they do.
+            if last || told_at.elapsed() > TOLD {
+                self.progress.record.write(&self.course.folder)?;
+                told_at = Instant::now();
+            }
         }
         if let Some(best) = self.best.take() {
             self.state = best;

@@ -3,7 +3,7 @@
 use super::front::{Split, split};
 use super::recipe::{self, Recipe};
 use super::samples::{Prepared, prepare};
-use super::save::Layout;
+use super::save::{self, Layout};
 use super::sources::{Data, Validation};
 use crate::compile as road;
 use crate::diagnostics::{Code, Diagnostic, Diagnostics, Result};
@@ -53,6 +53,7 @@ pub fn prepare_run(spec: &Spec, options: &RunOptions) -> Result<Prepare> {
     let (net, mut told) = road::graph(spec, options.net.as_deref())?;
     let recipe = recipe::of(spec, &net.name)?;
     check_trainable(&net, &recipe)?;
+    check_layout(&net, &recipe, options.layout)?;
     let requests = spec.weights(&net, &options.weights)?;
     check_outputs(&net, &recipe, options, requests.iter().map(|request| request.path.as_path()))?;
     let (bindings, more) = bind::bind(&net, &requests)?;
@@ -92,6 +93,17 @@ fn check_trainable(net: &Graph, recipe: &Recipe) -> Result<()> {
             .into());
     }
     Ok(())
+}
+
+/// Known before training, so that no run ends without its weights.
+fn check_layout(net: &Graph, recipe: &Recipe, layout: Layout) -> Result<()> {
+    let Some(parameter) = save::homeless(net, layout) else { return Ok(()) };
+    let path = parameter.path();
+    Err(Diagnostic::new(Code::Output, format!("Keras' layout has no place for `{path}` of `{}`", net.name))
+        .at(parameter.span, "this layer")
+        .at(recipe.span, format!("writes {}.h5", net.name))
+        .help("leave out `--layout keras`: NeuPy's layout holds every layer")
+        .into())
 }
 
 /// What training will write must not stand where something else does: a file that the run reads, or one that no run wrote.

@@ -13,7 +13,7 @@ pub const FILE: &str = "run.yaml";
 /// Records over this many bytes are not read: a million epochs take less.
 const MAX_BYTES: u64 = 1 << 30;
 
-/// A training run. Written after each epoch, so it also tells of runs that were killed.
+/// A training run. Written while it lasts, so it also tells of runs that were killed.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RunRecord {

@@ -1,10 +1,11 @@
 //! Trained parameters to a file that NeuPy or Keras reads, and that `weights` binds.
 
 use crate::compile::Values;
-use crate::graph::{Graph, Parameter, ParameterId};
+use crate::graph::{Graph, Initializer, Node, Parameter, ParameterId};
 use crate::lower::State;
 use crate::weights::save_neupy::{SavedLayer, SavedParameter};
 use crate::weights::store::StoreError;
+use crate::weights::transform::gates_to_keras;
 use crate::weights::{save_keras, save_neupy};
 use serde_json::{Map, Value, json};
 use std::path::Path;
@@ -39,13 +40,11 @@ pub fn save(
             None => values.read(parameter)?,
         });
     }
-    let epsilons: Vec<Option<f64>> = epsilons(net);
     if format == Layout::Keras {
-        for ((tensor, parameter), epsilon) in tensors.iter_mut().zip(&net.parameters).zip(&epsilons) {
-            if let ("running_inv_std", Some(epsilon)) = (parameter.role, epsilon) {
-                tensor.iter_mut().for_each(|inverse| {
-                    *inverse = (1.0 / (f64::from(*inverse) * f64::from(*inverse)) - epsilon) as f32;
-                });
+        for node in &net.nodes {
+            for id in &node.parameters {
+                let parameter = &net.parameters[id.0];
+                tensors[id.0] = as_keras_has_it(node, parameter, std::mem::take(&mut tensors[id.0]));
             }
         }
     }
@@ -56,7 +55,8 @@ pub fn save(
             let node = net.node(id);
             let stored =
                 |id: &&ParameterId| net.parameters[id.0].layer == node.name && !net.parameters[id.0].is_fixed();
-            let own = node.parameters.iter().filter(stored);
+            let begins = |id: &&ParameterId| format == Layout::Keras && is_first_state(net.parameters[id.0].role);
+            let own = node.parameters.iter().filter(stored).filter(|id| !begins(id));
             let successors = consumers[id.0].iter().map(|&other| net.node(other).name.clone()).collect();
             let mut configs = Map::new();
             configs.insert("name".into(), json!(node.name));
@@ -81,18 +81,43 @@ fn saved<'a>(parameter: &Parameter, data: &'a [f32], format: Layout) -> SavedPar
         // Keras has a variance, and one axis where NeuPy has (1, …, 1, c).
         (Layout::Keras, "running_inv_std") => ("running_variance", vec![data.len()]),
         (Layout::Keras, role @ ("running_mean" | "gamma" | "beta")) => (role, vec![data.len()]),
+        // A GRU's have a row more than here.
+        (Layout::Keras, role @ "biases") if data.len() > parameter.len() => (role, vec![2, parameter.len()]),
         (_, role) => (role, parameter.shape.clone()),
     };
     SavedParameter { name: name.to_string(), shape, data, trainable: parameter.trainable }
 }
 
-/// The epsilon of each parameter's layer, where it has one.
-fn epsilons(net: &Graph) -> Vec<Option<f64>> {
-    let mut list = vec![None; net.parameters.len()];
-    for node in &net.nodes {
-        if let Some(epsilon) = node.operation.epsilon() {
-            node.parameters.iter().for_each(|id| list[id.0] = Some(epsilon));
+/// A value of a layer as Keras' layer of the same name keeps it.
+fn as_keras_has_it(node: &Node, parameter: &Parameter, mut values: Vec<f32>) -> Vec<f32> {
+    let width = parameter.shape.last().copied().unwrap_or(1);
+    match (node.operation.kind(), parameter.role, node.operation.epsilon()) {
+        (_, "running_inv_std", Some(epsilon)) => {
+            let variance = |inverse: f32| (1.0 / (f64::from(inverse) * f64::from(inverse)) - epsilon) as f32;
+            values.iter_mut().for_each(|value| *value = variance(*value));
+            values
         }
+        ("GRU", "input_weights" | "hidden_weights", _) => gates_to_keras(&values, width),
+        ("GRU", "biases", _) => {
+            // One row for the input, one for the state.
+            let mut both = gates_to_keras(&values, width);
+            both.resize(2 * width, 0.0);
+            both
+        }
+        _ => values,
     }
-    list
+}
+
+fn is_first_state(role: &str) -> bool {
+    matches!(role, "cell_init" | "hidden_init")
+}
+
+/// The first parameter that a layout has no place for, if there is one: Keras' recurrent layers begin at zero, and have no
+/// peepholes.
+pub fn homeless(net: &Graph, format: Layout) -> Option<&Parameter> {
+    net.parameters.iter().filter(|_| format == Layout::Keras).find(|parameter| {
+        let begins = is_first_state(parameter.role);
+        begins && (parameter.trainable || parameter.initializer != Initializer::Constant(0.0))
+            || parameter.role.starts_with("weight_cell_to_")
+    })
 }

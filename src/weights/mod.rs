@@ -12,4 +12,4 @@ pub mod save_neupy;
 pub mod store;
 #[cfg(test)]
 mod store_tests;
-mod transform;
+pub(crate) mod transform;

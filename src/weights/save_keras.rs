@@ -7,6 +7,7 @@ use hdf5::types::VarLenAscii;
 
 use super::save_neupy::{SavedLayer, check, group, put_tensor, replace};
 use super::store::{Role, StoreError};
+use super::transform::RECURRENT_KERNEL;
 
 /// Writes the layers, which are in the model's order, to `path`. Parameters have NeuPy's names and become Keras'
 /// (`weight` is written as `kernel`), but for a batch normalisation's `running_inv_std`: Keras stores the variance,
@@ -51,7 +52,9 @@ pub fn save(path: &Path, layers: &[SavedLayer<'_>]) -> Result<(), StoreError> {
 fn keras_name<'a>(role: &'a Role, class: &str) -> Option<&'a str> {
     match role {
         Role::Weight if class == "Embedding" => Some("embeddings"),
-        Role::Weight => Some("kernel"),
+        Role::Weight | Role::InputWeights => Some("kernel"),
+        Role::HiddenWeights => Some(RECURRENT_KERNEL),
+        Role::Biases => Some("bias"),
         Role::RunningMean => Some("moving_mean"),
         Role::RunningVariance => Some("moving_variance"),
         Role::RunningInvStd => None,

@@ -152,6 +152,18 @@ fn gates(values: &[f32], width: usize) -> Vec<f32> {
     out
 }
 
+/// A GRU's values in Keras' order of gates: the other way round than what a Keras file goes through.
+pub(crate) fn gates_to_keras(values: &[f32], width: usize) -> Vec<f32> {
+    let units = width / 3;
+    let mut out = Vec::with_capacity(values.len());
+    for row in values.chunks(width.max(1)) {
+        out.extend(row[units..2 * units].iter().map(|value| -value));
+        out.extend_from_slice(&row[..units]);
+        out.extend_from_slice(&row[2 * units..]);
+    }
+    out
+}
+
 impl Transform {
     /// The values as the layer takes them.
     pub fn apply(self, values: Vec<f32>, shape: &[usize]) -> Vec<f32> {

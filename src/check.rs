@@ -9,7 +9,11 @@ use crate::elaborate::requests::LabelsRequest;
 use crate::graph::Graph;
 use crate::source::Span;
 use crate::train::recipe;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::rc::Rc;
+
+/// Layers that are expanded for all nets together, about; each counts once for every net that it is in.
+const MOST_EXPANDED: usize = 300_000;
 
 /// What was found.
 #[derive(Debug, Default)]
@@ -51,7 +55,13 @@ pub fn check(spec: &Spec, net: Option<&str>) -> Checked {
     }
     let (complete, fragments): (Vec<usize>, Vec<usize>) = nets.iter().partition(|&&net| spec.is_complete(net));
     let mut lines = BTreeMap::new();
+    let most = spec.expanded() + MOST_EXPANDED;
     for net in complete {
+        if spec.expanded() > most {
+            checked.tell_new(spec.survey(net).iter());
+            lines.insert(net, names_only(&spec.project.nets[net].item.name.text, "", SPENT));
+            continue;
+        }
         match checked.complete(spec, net, readable) {
             Some(line) => _ = lines.insert(net, line),
             // Names and arguments behind the place where it was given up.
@@ -60,12 +70,12 @@ pub fn check(spec: &Spec, net: Option<&str>) -> Checked {
         }
     }
     // What is wrong with a fragment is told first where it is used: there it is known what comes in.
-    let used: BTreeSet<String> = checked.graphs.iter().flat_map(nets_of).collect();
+    let used: HashSet<Rc<str>> = checked.graphs.iter().flat_map(nets_of).collect();
     for net in fragments {
         let mut alone = Checked::default();
-        let large = checked.told.iter().any(|fault| fault.code == Code::Limit);
+        let large = checked.told.iter().any(|fault| fault.code == Code::Limit) || spec.expanded() > most;
         if let Some(line) = alone.fragment(spec, net, large)
-            && !used.contains(&spec.project.nets[net].item.name.text)
+            && !used.contains(spec.project.nets[net].item.name.text.as_str())
         {
             lines.insert(net, line);
         }
@@ -82,8 +92,16 @@ pub fn check(spec: &Spec, net: Option<&str>) -> Checked {
 }
 
 /// The nets that layers of a graph came from.
-fn nets_of(graph: &Graph) -> impl Iterator<Item = String> + '_ {
+fn nets_of(graph: &Graph) -> impl Iterator<Item = Rc<str>> + '_ {
     graph.nodes.iter().flat_map(|node| &node.origin.layers).map(|(net, _)| net.clone())
+}
+
+/// Why a net is not expanded.
+const SPENT: &str = "with the nets before it there are too many layers to look at its shapes";
+
+/// The line of a net of which only the names were looked at.
+fn names_only(net: &str, what: &str, why: &str) -> String {
+    format!("{net}: {what}its names and arguments; {why}\n")
 }
 
 /// What is said where: the same of two nets is one mistake.
@@ -167,15 +185,15 @@ impl Checked {
         let name = &item.name.text;
         let needed = item.parameters.iter().filter(|parameter| parameter.default.is_none());
         let needed: Vec<&str> = needed.map(|parameter| parameter.name.text.as_str()).collect();
-        let names_only = |why: String| format!("{name}: a fragment, its names and arguments; {why}\n");
+        let names_only = |why: &str| names_only(name, "a fragment, ", why);
         if !needed.is_empty() {
             self.tell(spec.survey(net));
             let them = suggest::one_of(needed).replace(" or ", " and ");
-            return Some(names_only(format!("its shapes depend on {them}"))).filter(|_| !self.told.has_errors());
+            return Some(names_only(&format!("its shapes depend on {them}"))).filter(|_| !self.told.has_errors());
         }
         if large {
             self.tell(spec.survey(net));
-            return None;
+            return Some(names_only(SPENT)).filter(|_| !self.told.has_errors());
         }
         // A cut that has a start knows what it takes.
         if let Ok((graph, more)) = spec.graph_or_fragment(net) {
@@ -190,7 +208,7 @@ impl Checked {
             }
             Trial::Unknown => {
                 self.tell(spec.survey(net));
-                Some(names_only("its shapes depend on what comes in".into())).filter(|_| !self.told.has_errors())
+                Some(names_only("its shapes depend on what comes in")).filter(|_| !self.told.has_errors())
             }
         }
     }
@@ -205,5 +223,27 @@ impl Checked {
         let line = format!("{}: a fragment, {}\n", graph.name, graph.summary());
         self.graphs.push(graph);
         line
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{MOST_EXPANDED, check};
+    use crate::elaborate::{load_text, project};
+    use std::path::Path;
+
+    #[test]
+    fn a_file_of_many_large_nets_is_looked_at_in_bounds() {
+        let cuts: String = (0..300).map(|cut| format!("net c{cut} = a[..={}]\n", 3000 + cut)).collect();
+        let text = format!("net a = Input(4) >> repeat(4000) {{ Relu }}\n{cuts}net last = Input(4) >> Relo\n");
+        let spec = load_text(Path::new("a.net"), &text, &project::from_disk);
+        let checked = check(&spec, None);
+        let net = 4000 * 8;
+        assert!(spec.expanded() < MOST_EXPANDED + net, "{}", spec.expanded());
+        // The names of the others are looked at.
+        let told: Vec<&str> = checked.told.iter().map(|fault| fault.message.as_str()).collect();
+        assert_eq!(told, ["there is no layer or net `Relo`"]);
+        assert_eq!(checked.lines.len(), 302);
+        assert!(checked.lines[301].contains("too many layers"), "{}", checked.lines[301]);
     }
 }

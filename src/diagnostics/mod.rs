@@ -66,8 +66,8 @@ pub struct Diagnostic {
     pub notes: Vec<String>,
     /// What to do.
     pub help: Vec<String>,
-    /// Changes of the text, each of which does it.
-    pub fixes: Vec<Fix>,
+    /// Changes of the text, each of which does it. (In a box, as results carry diagnostics.)
+    pub fixes: Box<[Fix]>,
 }
 
 impl Diagnostic {
@@ -81,7 +81,7 @@ impl Diagnostic {
             labels: Vec::new(),
             notes: Vec::new(),
             help: Vec::new(),
-            fixes: Vec::new(),
+            fixes: Box::default(),
         }
     }
 
@@ -127,7 +127,9 @@ impl Diagnostic {
 
     /// With a change that mends it: `text` in place of `found`.
     pub fn fix(mut self, span: Span, found: impl Into<String>, text: impl Into<String>) -> Self {
-        self.fixes.push(Fix { span, found: found.into(), text: text.into() });
+        let mut fixes = std::mem::take(&mut self.fixes).into_vec();
+        fixes.push(Fix { span, found: found.into(), text: text.into() });
+        self.fixes = fixes.into();
         self
     }
 

@@ -9,6 +9,7 @@ use crate::graph::definition::kebab_case;
 use crate::graph::{Graph, Insertion, NodeId, Origin, ParameterId, ShapeFault};
 use std::collections::{BTreeMap, HashMap};
 use std::ops::Range;
+use std::rc::Rc;
 use std::sync::Arc;
 
 use crate::graph::Operation;
@@ -72,11 +73,14 @@ impl Draft {
         }
     }
 
-    /// Notes that some nodes are layers of a net, under the names that they have in it.
+    /// Notes that some nodes are layers of a net; those with parameters under the names that they have in it.
     pub fn note_net(&mut self, nodes: Range<usize>, net: &str) {
-        let names = numbered(&self.graph, &self.written, nodes.clone(), &BTreeMap::new()).0;
+        let needs_name = |index: usize| !self.graph.nodes[index].parameters.is_empty();
+        let names = numbered(&self.graph, &self.written, nodes.clone(), &BTreeMap::new(), needs_name).0;
+        let (net, unnamed): (Rc<str>, Rc<str>) = (net.into(), "".into());
         for (node, name) in self.graph.nodes[nodes].iter_mut().zip(names) {
-            node.origin.layers.push((net.to_string(), name));
+            let name = if name.is_empty() { unnamed.clone() } else { name.into() };
+            node.origin.layers.push((net.clone(), name));
         }
     }
 
@@ -125,7 +129,7 @@ impl Draft {
         self.graph.outputs = outputs.to_vec();
         self.graph.open_inputs = self.placeholders;
         let nodes = self.placeholders..self.len();
-        let (names, counters) = numbered(&self.graph, &self.written, nodes.clone(), &self.graph.counters);
+        let (names, counters) = numbered(&self.graph, &self.written, nodes.clone(), &self.graph.counters, |_| true);
         if complete {
             self.graph.counters = counters;
         }
@@ -171,38 +175,47 @@ impl Draft {
     }
 }
 
-/// The names of some nodes, and the highest number of each kind.
+/// The names of some nodes, empty for those that need none, and the highest number of each kind.
 fn numbered(
     graph: &Graph,
     written: &[Option<String>],
     nodes: Range<usize>,
     floor: &BTreeMap<String, usize>,
+    needs_name: impl Fn(usize) -> bool,
 ) -> (Vec<String>, BTreeMap<String, usize>) {
-    let mut counters = floor.clone();
+    // For each class its part of the names, and the highest number.
+    let mut kinds: Vec<(&str, String, usize)> = Vec::new();
     let taken: std::collections::HashSet<&str> = written[nodes.clone()].iter().flatten().map(String::as_str).collect();
     let mut names = Vec::with_capacity(nodes.len());
     for index in nodes {
-        let kind = kebab_case(graph.nodes[index].operation.kind());
+        let class = graph.nodes[index].operation.kind();
+        let place = kinds.iter().position(|(known, ..)| *known == class).unwrap_or_else(|| {
+            let kind = kebab_case(class);
+            let highest = floor.get(&kind).copied().unwrap_or(0);
+            kinds.push((class, kind, highest));
+            kinds.len() - 1
+        });
+        let (_, kind, number) = &mut kinds[place];
         names.push(match &written[index] {
             Some(name) => {
                 // A written name that looks generated counts, so that the next one does not repeat it.
-                if let Some(number) = name.strip_prefix(&kind).and_then(|rest| rest.strip_prefix('-')?.parse().ok()) {
-                    let highest = counters.entry(kind).or_default();
-                    *highest = (*highest).max(number);
-                }
+                let own = name.strip_prefix(kind.as_str()).and_then(|rest| rest.strip_prefix('-')?.parse().ok());
+                *number = (*number).max(own.unwrap_or(0));
                 name.clone()
             }
-            None => {
-                let number = counters.entry(kind.clone()).or_default();
-                loop {
-                    *number += 1;
-                    let name = format!("{kind}-{number}");
-                    if !taken.contains(name.as_str()) {
-                        break name;
-                    }
+            None => loop {
+                *number += 1;
+                if taken.is_empty() && !needs_name(index) {
+                    break String::new();
                 }
-            }
+                let name = format!("{kind}-{number}");
+                if !taken.contains(name.as_str()) {
+                    break name;
+                }
+            },
         });
     }
+    let mut counters = floor.clone();
+    counters.extend(kinds.into_iter().map(|(_, kind, number)| (kind, number)).filter(|(_, number)| *number > 0));
     (names, counters)
 }

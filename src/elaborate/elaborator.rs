@@ -9,12 +9,16 @@ use crate::graph::NodeId;
 use crate::ops;
 use crate::source::{Sources, Span};
 use std::collections::HashMap;
+use std::ops::Range;
 use std::rc::Rc;
 
 /// Nets inside nets at the most.
 pub(super) const DEEPEST: usize = 64;
 /// Layers of one net at the most.
 pub(super) const MOST_LAYERS: usize = 100_000;
+
+/// Layers that are expanded at the most, each counted once for every net that it is in.
+const MOST_WORK: usize = 2_000_000;
 
 /// Looks at nets for where they start at the most; nets that mention each other in pairs double them at each level.
 pub(super) const MOST_LOOKS: usize = 1_000_000;
@@ -44,6 +48,8 @@ pub struct Elaborator<'p> {
     pub(super) starts: HashMap<usize, bool>,
     /// How often a net was looked at: see [`MOST_LOOKS`].
     pub(super) looks: usize,
+    /// Layers that were added, and for each net the layers that were noted as its own.
+    pub(super) work: usize,
     /// Whether a look ended where nothing was found out, as at the bottom of a circle.
     pub(super) gave_up: bool,
 }
@@ -65,7 +71,24 @@ impl<'p> Elaborator<'p> {
             starts: HashMap::new(),
             looks: 0,
             gave_up: false,
+            work: 0,
         }
+    }
+
+    /// What was wrong; the pieces that were made for others are dropped.
+    pub(super) fn take_faults(self) -> Diagnostics {
+        self.faults
+    }
+
+    /// Notes which layers are those of a net.
+    pub(super) fn note_net(&mut self, nodes: Range<usize>, net: &str, span: Span) -> Result<(), Stop> {
+        self.work += nodes.len();
+        if self.work > MOST_WORK {
+            let message = format!("there are more than {MOST_WORK} layers, each counted for every net that it is in");
+            return Err(self.stop(Diagnostic::new(Code::Limit, message).at(span, "here")));
+        }
+        self.draft.note_net(nodes, net);
+        Ok(())
     }
 
     /// Notes a mistake and gives up the expression that it is in.
@@ -126,8 +149,7 @@ impl<'p> Elaborator<'p> {
         let item = &self.project.nets[net].item;
         self.separately(&item.name.text, &None, true, |this, flow| {
             let outputs = this.body(net, &scope, flow, span)?;
-            let all = 0..this.draft.len();
-            this.draft.note_net(all, &item.name.text);
+            this.note_net(0..this.draft.len(), &item.name.text, span)?;
             Ok(outputs)
         })
     }

@@ -22,6 +22,9 @@ const SIDE: usize = 224;
 /// Channels that are tried at the most.
 const MOST_CHANNELS: usize = 24;
 
+/// Layers that trials of one fragment expand at the most, about.
+const MOST_TRIED: usize = 200_000;
+
 /// What can be said of a fragment.
 #[derive(Debug)]
 pub enum Trial {
@@ -71,8 +74,9 @@ impl Spec {
             ],
         };
         let mut furthest: Option<Box<Failed>> = None;
+        let most = self.expanded() + MOST_TRIED;
         for form in forms {
-            match self.fragment_of(net, &form) {
+            match self.fragment_of(net, &form, most) {
                 Ok((graph, told)) => return Trial::Fits(graph, told),
                 Err(failed) => {
                     if failed.attempt.outcome.as_ref().err().is_some_and(|faults| faults.iter().any(is_limit)) {
@@ -93,13 +97,13 @@ impl Spec {
     }
 
     /// Tries one form of input with several sizes. Where none fits: the attempt that went furthest, and whether what is
-    /// wrong with it does not depend on the sizes.
-    fn fragment_of(&self, net: usize, form: &Form) -> Result<(Graph, Diagnostics), Box<Failed>> {
+    /// wrong with it does not depend on the sizes. Ends when so many layers were expanded.
+    fn fragment_of(&self, net: usize, form: &Form, most: usize) -> Result<(Graph, Diagnostics), Box<Failed>> {
         let mut told: Vec<String> = Vec::new();
         let mut channels = vec![CHANNELS, ODD_CHANNELS];
         let mut furthest: Option<Attempt> = None;
         let mut next = 0;
-        while let Some(&count) = channels.get(next).filter(|_| next < MOST_CHANNELS) {
+        while let Some(&count) = channels.get(next).filter(|_| next < MOST_CHANNELS && self.expanded() < most) {
             next += 1;
             for side in [None, Some(SIDE)] {
                 let attempt = self.attempt(net, &form.types(Sizes { side, channels: count }));
@@ -149,6 +153,7 @@ impl Spec {
         let channels = draft.graph.nodes.iter().rev().filter_map(|node| node.output.channels().known()).collect();
         let piece = outputs
             .and_then(|outputs| draft.finish(name, &outputs, true).map_err(|diagnostic| elaborator.stop(diagnostic)));
+        self.note_work(&elaborator);
         let faults = elaborator.faults;
         let outcome = match piece {
             Ok(piece) if !faults.has_errors() => Ok((piece.graph, faults)),

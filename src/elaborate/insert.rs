@@ -79,6 +79,7 @@ impl<'p> Elaborator<'p> {
     }
 
     pub(super) fn check_size(&mut self, more: usize, span: Span) -> Result<(), Stop> {
+        self.work += more;
         match self.draft.len() + more > MOST_LAYERS {
             true => Err(self.stop(
                 Diagnostic::new(Code::Limit, format!("the net has more than {MOST_LAYERS} layers")).at(span, "here"),

@@ -74,7 +74,7 @@ impl Spec {
         let mut told = Diagnostics::default();
         for request in requests {
             let Some((trained, place)) = &request.image else { continue };
-            let of_net = |id: &NodeId| graph.node(*id).origin.layers.iter().any(|(net, _)| *net == request.net);
+            let of_net = |id: &NodeId| graph.node(*id).origin.layers.iter().any(|(net, _)| **net == *request.net);
             let layers: Vec<NodeId> = graph.ids().filter(of_net).collect();
             let leads = graph.ancestors(&layers);
             for id in graph.inputs().into_iter().filter(|id| leads[id.0]) {
@@ -115,7 +115,7 @@ impl Spec {
         // A function between the two would keep the bias from being subtracted.
         let linear = node.operation.supports().affine;
         // Weights from elsewhere hold the bias that their network had, and `bias=…` in the text says that it is meant.
-        let bound = node.origin.layers.iter().any(|(net, _)| self.project.weights.contains_key(net));
+        let bound = node.origin.layers.iter().any(|(net, _)| self.project.weights.contains_key(&**net));
         let meant = self.sources.text(node.origin.span).contains("bias");
         if has_bias && linear && !bound && !meant && self.is_own(node.origin.span) {
             let span = node.origin.span;

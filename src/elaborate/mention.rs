@@ -229,7 +229,7 @@ impl<'p> Elaborator<'p> {
         }
         let start = self.draft.len();
         let outputs = self.body(net, &scope, flow, span)?;
-        self.draft.note_net(start..self.draft.len(), &item.name.text);
+        self.note_net(start..self.draft.len(), &item.name.text, span)?;
         Ok(outputs)
     }
 

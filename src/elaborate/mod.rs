@@ -24,7 +24,9 @@ use crate::source::{FileId, SourceFile, Sources};
 use elaborator::Elaborator;
 use environment::Scope;
 use project::{Project, Reader, read_source};
+use std::cell::Cell;
 use std::path::Path;
+use std::rc::Rc;
 
 /// A mistake was noted, and the expression that it is in is given up.
 #[derive(Clone, Copy, Debug)]
@@ -37,6 +39,8 @@ pub struct Spec {
     pub project: Project,
     /// What reading it told.
     pub faults: Diagnostics,
+    /// See [`Spec::expanded`].
+    expanded: Cell<usize>,
 }
 
 /// Reads a spec: a file, the name of one that ships, or an expression.
@@ -64,7 +68,7 @@ pub fn load(argument: &str, read: Reader) -> std::result::Result<Spec, (Sources,
         (sources.add_text("expression", argument), "expression".to_string())
     };
     let (project, faults) = Project::load(&mut sources, root, &stem, read);
-    Ok(Spec { sources, project, faults })
+    Ok(Spec { sources, project, faults, expanded: Cell::default() })
 }
 
 /// Reads a spec from a text that stands for a file, as an editor holds it.
@@ -74,7 +78,7 @@ pub fn load_text(path: &Path, text: &str, read: Reader) -> Spec {
     let root = sources.add(SourceFile { name, path: Some(path.into()), text: text.into(), shipped: false });
     let stem = path.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
     let (project, faults) = Project::load(&mut sources, root, &identifier(&stem), read);
-    Spec { sources, project, faults }
+    Spec { sources, project, faults, expanded: Cell::default() }
 }
 
 /// The name of a net that a file's name gives: other signs than letters and digits read as `_`.
@@ -171,11 +175,21 @@ impl Spec {
         let mut elaborator = Elaborator::new(&self.project, &self.sources);
         elaborator.open = open;
         let piece = elaborator.complete(net);
-        let faults = elaborator.faults;
+        self.note_work(&elaborator);
+        let faults = elaborator.take_faults();
         match piece {
-            Ok(piece) if !faults.has_errors() => Ok((piece.graph.clone(), faults)),
+            Ok(piece) if !faults.has_errors() => Ok((Rc::unwrap_or_clone(piece).graph, faults)),
             _ => Err(faults),
         }
+    }
+
+    /// How many layers were expanded so far, each once for every net that it is in: what bounds a check.
+    pub fn expanded(&self) -> usize {
+        self.expanded.get()
+    }
+
+    fn note_work(&self, elaborator: &Elaborator) {
+        self.expanded.set(self.expanded.get() + elaborator.work);
     }
 
     /// The file of the spec itself.

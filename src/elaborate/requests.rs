@@ -8,7 +8,7 @@ use crate::graph::{Graph, Value, ValueKind};
 use crate::ops::preprocessing::Preprocessing;
 use crate::source::{FileId, Span};
 use crate::syntax::ast::{Entry, Expr, LabelsItem, WeightsItem};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::path::PathBuf;
 
 /// A file of weights for a net.
@@ -73,8 +73,9 @@ impl Spec {
         let mut faults = Diagnostics::default();
         let mut requests = Vec::new();
         let mut nets: Vec<&str> = Vec::new();
+        let mut seen: HashSet<&str> = HashSet::new();
         for (net, _) in graph.nodes.iter().flat_map(|node| &node.origin.layers) {
-            if !nets.contains(&net.as_str()) {
+            if seen.insert(net) {
                 nets.push(net);
             }
         }
@@ -108,7 +109,7 @@ impl Spec {
         for net in replaced.keys() {
             if !requests.iter().any(|request| request.net == *net) {
                 let known: Vec<&str> =
-                    graph.nodes.iter().flat_map(|node| &node.origin.layers).map(|(net, _)| net.as_str()).collect();
+                    graph.nodes.iter().flat_map(|node| &node.origin.layers).map(|(net, _)| &**net).collect();
                 faults.push(
                     Diagnostic::new(
                         Code::WeightsNet,
@@ -278,9 +279,9 @@ fn covers(replaced: &BTreeMap<String, PathBuf>, request: &WeightsRequest) -> boo
 /// Whether every layer of a net is also one of a net around it that is covered: its own weights would be bound over.
 fn is_covered(graph: &Graph, net: &str, covered: &[&str]) -> bool {
     let mut layers =
-        graph.nodes.iter().map(|node| &node.origin.layers).filter(|layers| layers.iter().any(|(of, _)| of == net));
+        graph.nodes.iter().map(|node| &node.origin.layers).filter(|layers| layers.iter().any(|(of, _)| **of == *net));
     layers.all(|layers| {
-        let own = layers.iter().position(|(of, _)| of == net).unwrap_or(0);
-        layers[own + 1..].iter().any(|(of, _)| covered.contains(&of.as_str()))
+        let own = layers.iter().position(|(of, _)| **of == *net).unwrap_or(0);
+        layers[own + 1..].iter().any(|(of, _)| covered.contains(&&**of))
     })
 }

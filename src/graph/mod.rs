@@ -51,8 +51,9 @@ pub struct Origin {
     pub span: Span,
     /// The nets whose mentions led there, innermost first.
     pub mention: Option<Rc<Mention>>,
-    /// The nets that it is a layer of and its name in each, innermost first: what `weights` binds by.
-    pub layers: Vec<(String, String)>,
+    /// The nets that it is a layer of and its name in each, innermost first: what `weights` binds by. A layer without
+    /// parameters may have no name there.
+    pub layers: Vec<(Rc<str>, Rc<str>)>,
 }
 
 /// A layer.
@@ -89,7 +90,7 @@ pub struct Parameter {
     /// Whether the spec froze it.
     pub frozen: bool,
     /// The nets that its layer is a layer of and the layer's name in each, innermost first.
-    pub layers: Vec<(String, String)>,
+    pub layers: Vec<(Rc<str>, Rc<str>)>,
     /// Where its layer was written.
     pub span: Span,
     /// How a pass made it from others; `None` where it has values of its own.

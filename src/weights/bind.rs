@@ -180,7 +180,7 @@ fn bind_file(
     let wanted: Vec<Wanted> = (0..graph.parameters.len())
         .filter_map(|index| {
             let parameter = &graph.parameters[index];
-            let (_, layer) = parameter.layers.iter().find(|(net, _)| *net == request.net)?;
+            let (_, layer) = parameter.layers.iter().find(|(net, _)| **net == *request.net)?;
             Some(Wanted { id: ParameterId(index), layer })
         })
         .collect();

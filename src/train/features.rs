@@ -129,7 +129,7 @@ fn compute(
     let mut session = Session::new(Arc::clone(artifact), threads);
     let mut row = Vec::with_capacity(widths.iter().sum());
     let pass = Pass { order: samples, batch, epoch: 0, threads, interrupted };
-    let broken = each_readable(&mut feed, pass, &mut |samples, inputs| {
+    let broken = each_readable(&mut feed, pass, |samples, inputs| {
         let outputs = run(&mut session, samples.len(), inputs)?;
         for (index, &sample) in samples.iter().enumerate() {
             row.clear();
@@ -147,7 +147,7 @@ fn compute(
 fn each_readable(
     feed: &mut Feed,
     pass: Pass<'_>,
-    work: &mut dyn FnMut(&[usize], Batch<'_>) -> Result<(), FeedError>,
+    mut work: impl FnMut(&[usize], Batch<'_>) -> Result<(), FeedError>,
 ) -> Result<Vec<Broken>, FeedError> {
     let mut broken = Vec::new();
     let mut left = pass.order;
@@ -187,7 +187,7 @@ pub fn sift(
     let order: Vec<usize> = (0..photos.len()).collect();
     // One at a time: a broken photo ends a batch.
     let pass = Pass { order: &order, batch: 1, epoch: 0, threads, interrupted };
-    let broken = each_readable(&mut feed, pass, &mut |_, _| Ok(())).map_err(FeaturesError::Feed)?;
+    let broken = each_readable(&mut feed, pass, |_, _| Ok(())).map_err(FeaturesError::Feed)?;
     Ok(take_out(data, &broken, policy)?)
 }
 

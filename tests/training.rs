@@ -244,12 +244,49 @@ fn photos_of_a_third_kind(folder: &Path) {
 
 #[test]
 fn a_broken_photo_is_skipped_where_the_recipe_says_so() {
-    let folder = project("data = images(\"photos\", unreadable=skip)\nepochs = 2");
-    fs::write(folder.path().join("photos/red/broken.png"), PNG_HEAD).expect("a file");
+    // With the front's features, and with photos that each epoch decodes, in front of a frozen part and without one.
+    for (changed, open) in [("", false), ("augment = flip\n", false), ("", true)] {
+        let folder = project(&format!("data = images(\"photos\", unreadable=skip)\n{changed}epochs = 2"));
+        let spec = folder.path().join("kind.net");
+        if open {
+            let text = fs::read_to_string(&spec).expect("the spec").replace("frozen(", "(");
+            fs::write(&spec, text).expect("a spec");
+        }
+        fs::write(folder.path().join("photos/red/broken.png"), PNG_HEAD).expect("a file");
+        done(&netc(folder.path(), &["train", "kind.net"]));
+        let record = String::from_utf8(bytes(&folder, "kind.run/run.yaml")).expect("text");
+        assert!(record.contains("training: 24") && record.contains("skipped: 1"), "{record}");
+    }
+}
+
+/// The photo that is named is the one that is broken, in validation too.
+#[test]
+fn broken_photos_are_named() {
+    let folder = project("validation = images(\"others\")\nepochs = 2");
+    let spec = folder.path().join("kind.net");
+    let text = fs::read_to_string(&spec).expect("the spec").replace("frozen(", "(");
+    fs::write(&spec, text).expect("a spec");
+    photos(&folder.path().join("others"), 2);
+    fs::write(folder.path().join("others/sea/1.png"), PNG_HEAD).expect("a file");
     let output = netc(folder.path(), &["train", "kind.net"]);
-    done(&output);
-    let record = String::from_utf8(bytes(&folder, "kind.run/run.yaml")).expect("text");
-    assert!(record.contains("training: 24") && record.contains("skipped: 1"), "{record}");
+    assert_eq!(output.status.code(), Some(1));
+    assert!(stderr(&output).contains("others/sea/1.png: "), "{}", stderr(&output));
+    let output = netc(folder.path(), &["eval", "kind.net", "others", "--allow-untrained"]);
+    assert!(stderr(&output).contains("others/sea/1.png: "), "{}", stderr(&output));
+}
+
+/// A net with one output tells two classes apart.
+#[test]
+fn classes_that_there_are_not_are_refused() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let values = |shape: &[usize]| ArrayD::from_shape_fn(IxDyn(shape), |at| at[0] as f32);
+    array_file::write(&folder.path().join("x.npy"), &[("x", values(&[3, 2]).view())]).expect("a file");
+    array_file::write(&folder.path().join("y.npy"), &[("y", values(&[3]).view())]).expect("a file");
+    let spec = "net yes = Input(2) >> Sigmoid(1)\ntrain yes { data = arrays(x=\"x.npy\", y=\"y.npy\"), class_weights = balanced }\n";
+    fs::write(folder.path().join("yes.net"), spec).expect("a spec");
+    let output = netc(folder.path(), &["train", "yes.net"]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(stderr(&output).contains("sample 2 is of class 2, and there are 2, from 0"), "{}", stderr(&output));
 }
 
 #[test]

@@ -8,7 +8,7 @@ use crate::data::folder::{InputKind, Walk, expand};
 use crate::data::{Dataset, Policy, Samples, Targets, array_file};
 use crate::diagnostics::{Code, Diagnostic};
 use crate::runtime::threads;
-use crate::train::feed::{FeaturesError, Front, features};
+use crate::train::features::{FeaturesError, Front, features};
 use ndarray::{ArrayD, ArrayViewD, IxDyn};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;

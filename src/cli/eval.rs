@@ -8,7 +8,7 @@ use crate::artifact::Artifact;
 use crate::data::{Dataset, Policy, Samples};
 use crate::diagnostics::{Code, Diagnostic, suggest};
 use crate::runtime::{Session, threads};
-use crate::train::feed::{Feed, FeedError, Pass, run as run_batch};
+use crate::train::feed::{Broken, Feed, FeedError, Pass, run as run_batch};
 use crate::train::mistakes::worst;
 use crate::train::record::{DataCounts, Machine, RunRecord};
 use crate::train::samples::places;
@@ -72,7 +72,7 @@ pub fn run(args: &Args) -> Done {
     bar.finish();
     result.map_err(|fault| match fault {
         FeedError::Photos(broken) => {
-            let lines: Vec<String> = broken.into_iter().map(|(_, reason)| reason).collect();
+            let lines: Vec<String> = broken.iter().map(Broken::to_string).collect();
             report::fail_with(Diagnostic::new(Code::Photo, lines.join("\n")))
         }
         fault => wrong(Code::Array, fault.to_string()),

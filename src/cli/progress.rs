@@ -2,7 +2,7 @@
 
 use super::report;
 use crate::data::feature_cache::{CacheNote, FeatureCache};
-use crate::train::feed::Computed;
+use crate::train::features::Computed;
 use crate::train::fit::Observer;
 use crate::train::record::Epoch;
 use crate::train::run::Listener;

@@ -1,7 +1,8 @@
 //! Photos and their labels from a CSV file.
 
-use super::dataset::{Dataset, DatasetError, Policy, RowFault, Samples, Targets};
+use super::dataset::{Dataset, DatasetError, Policy, RowFault, Samples};
 use super::folder::{self, InputKind, Skipped};
+use super::targets::Targets;
 use csv::{ReaderBuilder, StringRecord, Trim};
 use ndarray::{ArrayD, IxDyn};
 use std::path::{Path, PathBuf};

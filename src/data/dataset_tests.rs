@@ -1,10 +1,11 @@
 //! Datasets from folders, lists and arrays, and their parts.
 
 use super::array_file;
-use super::dataset::{ArraySource, Dataset, DatasetError, Policy, Samples, Targets};
+use super::dataset::{ArraySource, Dataset, DatasetError, Policy, Samples};
 use super::folder::tests::{JPEG, tree};
 use super::split::split;
 use super::table::Table;
+use super::targets::{Targets, TargetsError};
 use ndarray::{ArrayD, IxDyn, array};
 use proptest::prelude::*;
 use std::fs;
@@ -140,8 +141,8 @@ fn arrays_with_every_kind_of_target() {
     assert_eq!(hot.class_counts().unwrap(), [1, 1, 1, 0]);
     assert_eq!(flat.targets.values(4).unwrap(), one_hot);
     assert_eq!(flat.targets.values(1).unwrap(), array![[2.0], [0.0], [1.0]].into_dyn());
-    assert!(matches!(flat.targets.values(2), Err(DatasetError::ClassRange { sample: 0, class: 2, outputs: 2 })));
-    assert!(matches!(hot.targets.values(3), Err(DatasetError::Width { found: 4, outputs: 3 })));
+    assert!(matches!(flat.targets.values(2), Err(TargetsError::ClassRange { sample: 0, class: 2, outputs: 2 })));
+    assert!(matches!(hot.targets.values(3), Err(TargetsError::Width { found: 4, outputs: 3 })));
     let real = of("d.npy", array![0.5, -1.0, 2.0].into_dyn());
     assert_eq!(real.targets, Targets::Values(array![[0.5], [-1.0], [2.0]].into_dyn()));
     let Samples::Arrays(taken) = real.take(&[2, 0]).samples else { panic!("arrays are expected") };

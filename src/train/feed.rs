@@ -1,11 +1,10 @@
 //! What a step of training is fed: rows of features, or photos that are decoded while it computes.
 
-use crate::artifact::Artifact;
 use crate::data::batches::{Augmented, Decoding, PhotoLoader};
-use crate::data::feature_cache::{FeatureCache, FeatureCacheError};
-use crate::data::table::{KEPT, Table, TableError};
-use crate::data::{Dataset, DatasetError, Policy, Samples};
+use crate::data::feature_cache::FeatureCacheError;
+use crate::data::table::{Table, TableError};
 use crate::runtime::{RunError, Session};
+use std::fmt::{self, Display};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -18,8 +17,8 @@ pub enum Feed {
     Photos { photos: Arc<[PathBuf]>, decoding: Decoding, front: Option<Box<Session>> },
 }
 
-impl std::fmt::Debug for Feed {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl fmt::Debug for Feed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Feed::Rows(rows) => write!(f, "rows of {:?}", rows.iter().map(Table::floats).collect::<Vec<_>>()),
             Feed::Photos { photos, .. } => write!(f, "{} photos", photos.len()),
@@ -31,7 +30,7 @@ impl std::fmt::Debug for Feed {
 #[derive(Debug, thiserror::Error)]
 pub enum FeedError {
     #[error("{} photos cannot be used", .0.len())]
-    Photos(Vec<(usize, String)>),
+    Photos(Vec<Broken>),
     #[error("{0}")]
     Run(#[from] RunError),
     #[error("{0}")]
@@ -42,8 +41,23 @@ pub enum FeedError {
     Interrupted,
 }
 
+/// A photo that cannot be used.
+#[derive(Clone, Debug)]
+pub struct Broken {
+    /// Which sample it is.
+    pub sample: usize,
+    pub path: PathBuf,
+    pub reason: String,
+}
+
+impl Display for Broken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.path.display(), self.reason)
+    }
+}
+
 /// The rows of one batch, one slice for each input.
-type Batch<'a> = &'a [&'a [f32]];
+pub type Batch<'a> = &'a [&'a [f32]];
 
 /// How a feed is gone through.
 #[derive(Clone, Copy, Debug)]
@@ -113,8 +127,11 @@ impl Feed {
                 for found in loader {
                     pass.go_on()?;
                     let found = found.map_err(|fault| {
-                        let named = fault.faults.iter().map(|(place, fault)| (order[*place], fault.fault.to_string()));
-                        E::from(FeedError::Photos(named.collect()))
+                        let broken = fault.faults.iter().map(|(place, fault)| {
+                            let (sample, reason) = (order[*place], fault.fault.to_string());
+                            Broken { sample, path: photos[sample].clone(), reason }
+                        });
+                        E::from(FeedError::Photos(broken.collect()))
                     })?;
                     match front {
                         None => work(found.range, &[&found.values])?,
@@ -142,168 +159,6 @@ pub fn run(session: &mut Session, images: usize, inputs: &[&[f32]]) -> Result<Ve
     let mut room: Vec<&mut [f32]> = outputs.iter_mut().map(Vec::as_mut_slice).collect();
     session.run(images, inputs, &mut room)?;
     Ok(outputs)
-}
-
-/// What was done to get features.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Computed {
-    /// Rows that were in the cache.
-    pub cached: usize,
-    /// Rows that were computed.
-    pub computed: usize,
-}
-
-/// A frozen front, and how it is run.
-#[derive(Clone, Copy, Debug)]
-pub struct Front<'a> {
-    pub artifact: &'a Arc<Artifact>,
-    /// How photos become its input; none where the data has arrays.
-    pub decoding: Option<&'a Decoding>,
-    /// Images at a time.
-    pub batch: usize,
-    pub threads: usize,
-    /// Set from elsewhere, it ends the work before the next batch; what was computed is in the cache.
-    pub interrupted: Option<&'a AtomicBool>,
-}
-
-/// A dataset whose features cannot be had.
-#[derive(Debug, thiserror::Error)]
-pub enum FeaturesError {
-    #[error("{0}")]
-    Data(#[from] DatasetError),
-    /// But for photos, which are told as data.
-    #[error("{0}")]
-    Feed(FeedError),
-}
-
-/// The outputs of a frozen front for all samples of a dataset, from the cache where they are there, else computed and added.
-/// Photos that cannot be used are taken out of the dataset, or refused, as `policy` says.
-///
-/// `told` hears how many of all samples are done.
-///
-/// # Errors
-/// Photos that are refused (all of them), a front that failed, and an interruption.
-pub fn features(
-    front: Front<'_>,
-    data: &mut Dataset,
-    policy: Policy,
-    mut cache: Option<&mut FeatureCache>,
-    told: &mut dyn FnMut(usize, usize),
-) -> Result<(Vec<Table>, Computed), FeaturesError> {
-    loop {
-        match features_of_all(front, data, cache.as_deref_mut(), told) {
-            Ok(features) => return Ok(features),
-            Err(FeedError::Photos(broken)) => {
-                let all = std::mem::replace(data, data.take(&[]));
-                *data = all.without(&broken, policy)?;
-            }
-            Err(fault) => return Err(FeaturesError::Feed(fault)),
-        }
-    }
-}
-
-fn features_of_all(
-    front: Front<'_>,
-    data: &Dataset,
-    mut cache: Option<&mut FeatureCache>,
-    told: &mut dyn FnMut(usize, usize),
-) -> Result<(Vec<Table>, Computed), FeedError> {
-    let widths: Vec<usize> = front.artifact.manifest.plan.outputs.iter().map(|port| port.len()).collect();
-    let total = data.len();
-    let (mut digests, mut missing): (Vec<[u8; 32]>, Vec<usize>) = (Vec::new(), (0..total).collect());
-    // Without a cache, all rows in their order.
-    let mut values = Vec::new();
-    match cache.as_deref() {
-        Some(cache) => {
-            digests = digests_of(data)?;
-            missing.retain(|&sample| cache.get(&digests[sample]).is_none());
-        }
-        None => values.reserve_exact(total * widths.iter().sum::<usize>()),
-    }
-    let cached = total - missing.len();
-    told(cached, total);
-    let mut done = 0;
-    let computed = compute(front, data, &missing, &widths, &mut |sample, row| {
-        match cache.as_deref_mut() {
-            // What cannot be stored stays in memory, and the cache has a note of it.
-            Some(cache) => _ = cache.append(&digests[sample], row),
-            None => values.extend_from_slice(row),
-        }
-        done += 1;
-        told(cached + done, total);
-    });
-    let Some(cache) = cache else {
-        computed?;
-        return Ok((Table::of_columns(values, &widths), Computed { cached, computed: done }));
-    };
-    // Without it, what a power cut takes is computed again.
-    let _ = cache.flush();
-    computed?;
-    Ok((cache.tables(&digests, &widths, KEPT)?, Computed { cached, computed: done }))
-}
-
-/// Gives `store` the front's outputs for each of these samples, side by side, in the order of the samples.
-fn compute(
-    front: Front<'_>,
-    data: &Dataset,
-    samples: &[usize],
-    widths: &[usize],
-    store: &mut dyn FnMut(usize, &[f32]),
-) -> Result<(), FeedError> {
-    let Front { artifact, decoding, batch, threads, interrupted } = front;
-    if samples.is_empty() {
-        return Ok(());
-    }
-    let mut feed = match (&data.samples, decoding) {
-        (Samples::Photos(photos), Some(decoding)) => {
-            Feed::Photos { photos: photos.clone().into(), decoding: decoding.clone(), front: None }
-        }
-        (Samples::Arrays(arrays), _) => Feed::Rows(arrays.clone()),
-        (Samples::Photos(_), None) => return Err(FeedError::Photos(Vec::new())),
-    };
-    let mut session = Session::new(Arc::clone(artifact), threads);
-    let mut row = Vec::with_capacity(widths.iter().sum());
-    let mut broken: Vec<(usize, String)> = Vec::new();
-    let mut left = samples;
-    while !left.is_empty() {
-        // A batch with broken photos ends the pass; the next one begins behind it, so that all of them are listed.
-        let mut done = 0;
-        let pass = Pass { order: left, batch, epoch: 0, threads, interrupted };
-        let result = feed.each::<FeedError>(pass, |places, inputs| {
-            let outputs = run(&mut session, places.len(), inputs)?;
-            for (index, &sample) in left[places.clone()].iter().enumerate() {
-                row.clear();
-                for (values, &width) in outputs.iter().zip(widths) {
-                    row.extend_from_slice(&values[index * width..][..width]);
-                }
-                store(sample, &row);
-            }
-            done = places.end;
-            Ok(())
-        });
-        match result {
-            Ok(()) => break,
-            Err(FeedError::Photos(faults)) => {
-                broken.extend(faults);
-                left = &left[(done + batch).min(left.len())..];
-            }
-            Err(fault) => return Err(fault),
-        }
-    }
-    if broken.is_empty() { Ok(()) } else { Err(FeedError::Photos(broken)) }
-}
-
-/// The digest of each sample.
-fn digests_of(data: &Dataset) -> Result<Vec<[u8; 32]>, FeedError> {
-    let mut digests = Vec::with_capacity(data.len());
-    let mut faults = Vec::new();
-    for sample in 0..data.len() {
-        match data.digest(sample) {
-            Ok(digest) => digests.push(digest),
-            Err(fault) => faults.push((sample, fault.to_string())),
-        }
-    }
-    if faults.is_empty() { Ok(digests) } else { Err(FeedError::Photos(faults)) }
 }
 
 /// Photos that change by chance in each epoch.

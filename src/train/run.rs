@@ -4,8 +4,10 @@ use super::checkpoint;
 use super::compile::{Trainable, compile};
 use super::differentiate::Settings;
 use super::digest;
-use super::feed::{self, Computed, FeaturesError, Feed, FeedError};
-use super::fit::{Course, Fit, FitError, Fitted, Observer, Set, try_state};
+use super::features::{self, Computed};
+use super::feed::{Feed, FeedError, augmented};
+use super::fit::{Course, Fit, Fitted, Observer, Set, try_state};
+use super::halt::{Halt, no_checkpoint, resume_fault, unwritable};
 use super::mistakes::{Wrong, worst};
 use super::prepare::Prepare;
 use super::recipe::{self, Metric};
@@ -19,7 +21,6 @@ use crate::compile::{self as road, Values};
 use crate::data::feature_cache::{CacheNote, FeatureCache};
 use crate::data::{Dataset, Samples};
 use crate::diagnostics::{Code, Diagnostic, Diagnostics};
-use crate::graph::number_text;
 use crate::runtime::Session;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -37,31 +38,6 @@ pub struct Trained {
     pub weights: PathBuf,
     /// The folder of the run.
     pub folder: PathBuf,
-}
-
-/// A run that did not come to its end.
-#[derive(Debug)]
-pub enum Halt {
-    /// Something is wrong; what was written before stays.
-    Faults(Diagnostics),
-    Interrupted(Interruption),
-}
-
-/// Where a run was interrupted, and so what is kept of it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Interruption {
-    /// While the front was computed: what it gave is in the cache, where there is one.
-    Front,
-    /// In an epoch: the checkpoint holds the state behind so many of its samples.
-    Epoch { epoch: usize, epochs: usize, samples: usize, total: usize },
-    /// Behind the last epoch, before the weights were written: the checkpoint holds the state.
-    End,
-}
-
-impl From<Diagnostics> for Halt {
-    fn from(faults: Diagnostics) -> Self {
-        Halt::Faults(faults)
-    }
 }
 
 /// Images of a frozen front at a time.
@@ -136,7 +112,7 @@ impl Prepare {
             None => (None, String::new()),
         };
         let run = digest::of_run(&self.net, &self.recipe, &self.data, &digest)
-            .map_err(|fault| self.halt(FeedError::from(fault).into()))?;
+            .map_err(|fault| Halt::of(FeedError::from(fault).into(), &self.recipe))?;
         let mut record = self.record();
         let (train, validation) = self.feeds(front.as_ref(), &digest, &mut record, interrupted, listener)?;
         let settings = Settings {
@@ -172,8 +148,9 @@ impl Prepare {
             listener.resumed(checkpoint.progress.record.epochs.len(), begun);
             fit.resume(checkpoint);
         }
-        let fitted =
-            fit.run(&mut train, validation.as_mut(), interrupted, listener).map_err(|fault| self.halt(fault))?;
+        let fitted = fit
+            .run(&mut train, validation.as_mut(), interrupted, listener)
+            .map_err(|fault| Halt::of(fault, &self.recipe))?;
         self.keep(fitted, &trainable, &course, train, validation, interrupted)
     }
 
@@ -200,8 +177,8 @@ impl Prepare {
             }
         };
         let mut session = Session::new(Arc::clone(&trainable.evaluation), course.threads);
-        let tried =
-            try_state(&mut session, &mut state, &mut set, course, interrupted).map_err(|fault| self.halt(fault))?;
+        let tried = try_state(&mut session, &mut state, &mut set, course, interrupted)
+            .map_err(|fault| Halt::of(fault, &self.recipe))?;
         let outcome = tried.tally.outcome(tried.loss);
         record.outcome = tried.tally.numbers(tried.loss);
         let mistakes = match (&data.samples, &set.classes, &tried.tally) {
@@ -266,6 +243,22 @@ impl Prepare {
         listener: &mut dyn Listener,
     ) -> Result<(Feed, Option<Feed>), Halt> {
         let augment = self.recipe.augment;
+        let threads = self.options.threads;
+        let own = (self.recipe.data.policy(), self.recipe.data.span());
+        let other = match &self.recipe.validation {
+            Validation::Data(data) => (data.policy(), data.span()),
+            _ => own,
+        };
+        // Photos that each epoch decodes are looked at before the first, where bad ones are to be skipped.
+        if let Some(decoding) = &self.data.decoding {
+            let validation = self.data.validation.as_mut().filter(|_| front.is_none()).map(|data| (data, other));
+            let train = (front.is_none() || augment.is_some()).then_some((&mut self.data.train, own));
+            for (data, (policy, span)) in train.into_iter().chain(validation) {
+                let sifted = features::sift(data, policy, decoding, threads, Some(interrupted));
+                sifted.map_err(|fault| Halt::of_features(&fault, span))?;
+            }
+            record.data = self.counts();
+        }
         let Some(front) = front else {
             let feed = |data: &Dataset, decoding: Option<&crate::data::Decoding>| match (&data.samples, decoding) {
                 (Samples::Photos(photos), Some(decoding)) => {
@@ -276,7 +269,7 @@ impl Prepare {
             };
             let plain = self.data.decoding.clone();
             let changed = match (&plain, augment) {
-                (Some(decoding), Some(augment)) => Some(feed::augmented(decoding, augment, self.recipe.seed)),
+                (Some(decoding), Some(augment)) => Some(augmented(decoding, augment, self.recipe.seed)),
                 _ => plain.clone(),
             };
             let validation = self.data.validation.as_ref().map(|data| feed(data, plain.as_ref()));
@@ -291,33 +284,18 @@ impl Prepare {
         let began = Instant::now();
         let mut all = Computed::default();
         let decoding = self.data.decoding.clone();
-        let threads = self.options.threads;
-        let own = (self.recipe.data.policy(), self.recipe.data.span());
-        let other = match &self.recipe.validation {
-            Validation::Data(data) => (data.policy(), data.span()),
-            _ => own,
-        };
         type Found = Result<Feed, Halt>;
         let mut features = |data: &mut Dataset, (policy, span), listener: &mut dyn Listener| -> Found {
             let mut told = |done, total| listener.features(done, total);
-            let front = feed::Front {
+            let front = features::Front {
                 artifact: front,
                 decoding: decoding.as_ref(),
                 batch: FRONT_BATCH,
                 threads,
                 interrupted: Some(interrupted),
             };
-            let found = feed::features(front, data, policy, cache.as_mut(), &mut told);
-            let (rows, computed) = found.map_err(|fault| {
-                let diagnostic = Diagnostic::new(Code::Dataset, fault.to_string()).at(span, "this data");
-                Halt::Faults(match fault {
-                    FeaturesError::Data(_) => {
-                        diagnostic.help("leave them out, or write `unreadable=skip` in the data").into()
-                    }
-                    FeaturesError::Feed(FeedError::Interrupted) => return Halt::Interrupted(Interruption::Front),
-                    FeaturesError::Feed(_) => diagnostic.into(),
-                })
-            })?;
+            let found = features::features(front, data, policy, cache.as_mut(), &mut told);
+            let (rows, computed) = found.map_err(|fault| Halt::of_features(&fault, span))?;
             all.cached += computed.cached;
             all.computed += computed.computed;
             Ok(Feed::Rows(rows))
@@ -326,7 +304,7 @@ impl Prepare {
         let train = match (augment, &self.data.train.samples, &self.data.decoding) {
             (Some(augment), Samples::Photos(photos), Some(decoding)) => Feed::Photos {
                 photos: photos.clone().into(),
-                decoding: feed::augmented(decoding, augment, self.recipe.seed),
+                decoding: augmented(decoding, augment, self.recipe.seed),
                 front: Some(Box::new(Session::new(Arc::clone(front), threads))),
             },
             _ => features(&mut self.data.train, own, listener)?,
@@ -347,58 +325,6 @@ impl Prepare {
         record.data = self.counts();
         Ok((train, validation))
     }
-
-    fn halt(&self, fault: FitError) -> Halt {
-        let span = self.recipe.data.span();
-        let told: Diagnostics = match fault {
-            FitError::Interrupted { epoch, samples, total } => {
-                let epochs = self.recipe.epochs;
-                return Halt::Interrupted(Interruption::Epoch { epoch, epochs, samples, total });
-            }
-            FitError::Feed(FeedError::Interrupted) => return Halt::Interrupted(Interruption::End),
-            FitError::Diverged { .. } => Diagnostic::new(Code::Diverged, format!("training diverged: {fault}"))
-                .at(self.recipe.span, "this recipe")
-                .help(format!(
-                    "try a smaller step than {}, a warm-up (`schedule = warm_up(100)`), or `clip_norm=1` in the optimizer",
-                    number_text(self.recipe.optimizer.step)
-                ))
-                .into(),
-            FitError::Feed(FeedError::Photos(broken)) => {
-                let photo = |sample: usize| match &self.data.train.samples {
-                    Samples::Photos(photos) => photos.get(sample).map(|path| path.display().to_string()),
-                    Samples::Arrays(_) => None,
-                };
-                let lines: Vec<String> = broken
-                    .iter()
-                    .map(|(sample, reason)| format!("{}: {reason}", photo(*sample).unwrap_or_default()))
-                    .collect();
-                Diagnostic::new(Code::Dataset, format!("{} photos cannot be used", broken.len()))
-                    .at(span, "this data")
-                    .note(lines.join("\n"))
-                    .into()
-            }
-            FitError::Checkpoint(fault) => Diagnostic::new(Code::Output, fault.to_string())
-                .help("what was written before stays: `--resume` goes on from there")
-                .into(),
-            FitError::Record(fault) => Diagnostic::new(Code::Output, fault.to_string()).into(),
-            FitError::Run(_) | FitError::Feed(_) => {
-                Diagnostic::new(Code::Dataset, fault.to_string()).at(span, "this data").into()
-            }
-        };
-        told.into()
-    }
-}
-
-fn no_checkpoint(folder: &Path) -> Diagnostics {
-    resume_fault(&format!("{} holds no checkpoint", folder.display()))
-}
-
-fn resume_fault(message: &str) -> Diagnostics {
-    Diagnostic::new(Code::Resume, message).help("leave out `--resume` to begin anew").into()
-}
-
-fn unwritable(path: &Path, fault: &std::io::Error) -> Diagnostics {
-    Diagnostic::new(Code::Output, format!("{} cannot be written: {fault}", path.display())).into()
 }
 
 fn name_of(path: &str) -> String {

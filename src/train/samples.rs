@@ -66,7 +66,15 @@ pub fn prepare(net: &Graph, recipe: &Recipe, labels: Option<Vec<String>>, by_cla
             None => data,
         };
         // Says which sample's target does not fit, before anything is computed.
-        data.targets.check(outputs).map_err(|fault| told(&fault, span))?;
+        data.targets.check(outputs).map_err(|fault| told(&fault.into(), span))?;
+        if let (Some(labels), Some(classes)) = (&labels, data.targets.classes())
+            && let Some(sample) = classes.iter().position(|&class| class >= labels.len())
+        {
+            let (class, count) = (classes[sample], labels.len());
+            return Err(
+                fault(format!("sample {sample} is of class {class}, and there are {count}, from 0"), span).into()
+            );
+        }
         check_samples(&data, net, span)?;
         Ok(data)
     };

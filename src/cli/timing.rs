@@ -4,6 +4,7 @@ use super::{Failed, predict};
 use crate::artifact::Artifact;
 use crate::kernels::peak;
 use crate::kernels::threads::Threads;
+use crate::plan::kernel::Kernel;
 use crate::plan::{Plan, Source, Step, StepKernel};
 use crate::runtime::Session;
 use serde::Serialize;
@@ -135,7 +136,7 @@ fn step_time(plan: &Plan, step: &Step, time: Duration, batch: usize, runs: usize
     let seconds = (time.as_secs_f64() / runs.max(1) as f64).max(1e-9);
     let place = plan.steps.iter().position(|other| std::ptr::eq(other, step)).unwrap_or(0);
     let rounds = if place < plan.chunk_steps { batch.div_ceil(plan.chunk) } else { 1 };
-    let constants: usize = step
+    let all: usize = step
         .constants
         .iter()
         .map(|source| match source {
@@ -143,6 +144,11 @@ fn step_time(plan: &Plan, step: &Step, time: Duration, batch: usize, runs: usize
             Source::Memory(operand) => operand.image,
         })
         .sum();
+    // Of a table only the rows that are looked up are read.
+    let constants = match &step.kernel {
+        Kernel::Embedding(table) => all.min(table.places * table.features * batch) / rounds.max(1),
+        _ => all,
+    };
     let floats =
         (step.kernel.sizes().floats(step.inputs.len() + usize::from(step.in_place))) * batch + constants * rounds;
     StepTime {

@@ -3,14 +3,16 @@
 use super::build::tell_binding;
 use super::measures::{pictures, table};
 use super::progress::Progress;
-use super::{Done, report};
+use super::{Done, Failed, number, output, report};
 use crate::compile::{self, BuildOptions};
-use crate::diagnostics::counted;
+use crate::diagnostics::{Code, Diagnostic, counted};
 use crate::elaborate::Spec;
+use crate::file::Draft;
 use crate::runtime::threads;
+use crate::source::plain;
 use crate::train::fit::Outcome;
 use crate::train::run::{Prepare, RunOptions, Trained, prepare_run};
-use crate::train::save;
+use crate::train::{record, save};
 use crate::view;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -43,7 +45,7 @@ pub struct Args {
     #[command(flatten)]
     cache: super::cache::Place,
     /// Threads; default: all that the process may use
-    #[arg(long)]
+    #[arg(long, value_parser = number::threads)]
     threads: Option<usize>,
 }
 
@@ -67,6 +69,7 @@ pub fn run(args: &Args) -> Done {
     report::tell(&ready.told, &spec.sources);
     tell(&ready);
     let name = ready.net.name.clone();
+    writable(&ready.net.name, &folder)?;
     let interrupted = Arc::new(AtomicBool::new(false));
     let flag = Arc::clone(&interrupted);
     // Where no handler can be set, Ctrl-C ends the process at once; a checkpoint is whole at any time.
@@ -90,6 +93,25 @@ pub fn run(args: &Args) -> Done {
         report::print(table(outcome, measured_on(&trained)));
     }
     Ok(())
+}
+
+/// Whether what training will write can be written, before hours are spent on it: a file is begun at each place.
+fn writable(net: &str, folder: &Path) -> Done {
+    output::check(&folder.join(format!("{net}.netb")), output::Kind::Artifact, &[])?;
+    let run = folder.join(format!("{net}.run"));
+    let inside = if run.is_dir() { Some(run.join(record::FILE)) } else { None };
+    for path in std::iter::once(folder.join(format!("{net}.h5"))).chain(inside) {
+        Draft::beside(&path).map_err(|fault| unwritable(&path, &plain(&fault)))?;
+    }
+    match run.is_dir() || !run.exists() {
+        true => Ok(()),
+        false => Err(unwritable(&run, "it is a file, not a folder")),
+    }
+}
+
+fn unwritable(path: &Path, why: &str) -> Failed {
+    let message = format!("{} cannot be written: {why}", path.display());
+    report::fail_with(Diagnostic::new(Code::Output, message).help("nothing was trained yet"))
 }
 
 fn measured_on(trained: &Trained) -> &'static str {

@@ -2,6 +2,7 @@
 
 use super::array_file::{self, ArrayError};
 use super::folder::{self, FolderError, Skipped};
+use crate::diagnostics::counted;
 use ndarray::{ArrayD, Axis, IxDyn};
 use std::fs::File;
 use std::io;
@@ -99,8 +100,14 @@ pub enum DatasetError {
     NoValidation { share: f64, samples: usize, classes: usize },
     #[error("sample {sample} is of class {class}, but the net has {outputs} outputs, so classes go from 0 to {}", .outputs.saturating_sub(1))]
     ClassRange { sample: usize, class: usize, outputs: usize },
-    #[error("the targets have {found} values for each sample, but the net has {outputs} outputs")]
+    #[error("the targets have {} for each sample, but the net has {}", counted(*found, "value"), counted(*outputs, "output"))]
     Width { found: usize, outputs: usize },
+    #[error(
+        "the target {value} of sample {sample} is no class: classes are whole numbers from 0, and numbers to learn are {} \
+         for each sample",
+        counted(*outputs, "value")
+    )]
+    NoClass { sample: usize, value: f32, outputs: usize },
 }
 
 /// A row that cannot be used. Lines count from 1.
@@ -345,6 +352,13 @@ impl Targets {
             }
             Targets::Values(values) => match values.shape()[1] {
                 found if found == outputs => Ok(values.clone()),
+                1 => match values.iter().position(|value| *value < 0.0 || value.fract() != 0.0) {
+                    Some(sample) => {
+                        let value = values.iter().nth(sample).copied().unwrap_or(0.0);
+                        Err(DatasetError::NoClass { sample, value, outputs })
+                    }
+                    None => Err(DatasetError::Width { found: 1, outputs }),
+                },
                 found => Err(DatasetError::Width { found, outputs }),
             },
         }

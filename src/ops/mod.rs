@@ -5,6 +5,7 @@ pub mod convolution;
 pub mod deconvolution;
 pub mod dense;
 pub mod embedding;
+pub mod ending;
 pub mod input;
 pub mod merge;
 pub mod norm;

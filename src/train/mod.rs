@@ -4,6 +4,7 @@ pub mod checkpoint;
 pub mod choice;
 pub mod compile;
 pub mod differentiate;
+pub mod end;
 pub mod feed;
 pub mod fit;
 pub mod front;

@@ -3,6 +3,7 @@
 use super::checkpoint;
 use super::compile::{Trainable, compile};
 use super::differentiate::Settings;
+use super::end;
 use super::feed::{self, Computed, FeaturesError, Feed, FeedError, rows_of};
 use super::fit::{Course, Fit, FitError, Fitted, Observer, Outcome, Tally, try_state};
 use super::front::{Split, split};
@@ -18,9 +19,8 @@ use crate::data::{Dataset, Samples, Targets};
 use crate::diagnostics::{Code, Diagnostic, Diagnostics, Result};
 use crate::elaborate::Spec;
 use crate::graph::{Graph, number_text};
-use crate::kernels::activation::Activation;
 use crate::kernels::loss::Loss;
-use crate::ops::dense::{Dense, Function};
+use crate::ops::ending::Ending;
 use crate::runtime::Session;
 use crate::weights::bind::{self, Bindings};
 use std::collections::BTreeMap;
@@ -94,6 +94,10 @@ pub fn prepare_run(spec: &Spec, options: &RunOptions) -> Result<Prepare> {
     let (net, mut told) = road::graph(spec, options.net.as_deref())?;
     let recipe = recipe::of(spec, &net.name)?;
     check_trainable(&net, &recipe)?;
+    told.extend(end::check(spec, &net, &recipe));
+    if told.has_errors() {
+        return Err(told);
+    }
     let requests = spec.weights(&net, &options.weights)?;
     check_outputs(&net, &recipe, options, requests.iter().map(|request| request.path.as_path()))?;
     let (bindings, more) = bind::bind(&net, &requests)?;
@@ -106,6 +110,7 @@ pub fn prepare_run(spec: &Spec, options: &RunOptions) -> Result<Prepare> {
         loss,
         Loss::CategoricalCrossentropy | Loss::CategoricalHinge | Loss::BinaryCrossentropy | Loss::BinaryHinge
     ) || labels.is_some();
+    end::check_metrics(&recipe, by_classes)?;
     let data = prepare(&net, &recipe, labels, by_classes)?;
     told.extend(data.told.clone());
     let split = split(&net);
@@ -169,15 +174,10 @@ fn check_outputs<'a>(
 
 /// The loss that fits a net's end: crossentropy behind a softmax or sigmoid, else the mean squared error.
 fn fitting_loss(net: &Graph) -> Loss {
-    let mut node = net.node(net.outputs[0]);
-    // What keeps values may stand between.
-    while node.operation.keeps_values() && node.operation.activation().is_none() && node.inputs.len() == 1 {
-        node = net.node(node.inputs[0]);
-    }
-    match node.operation.as_any().downcast_ref::<Dense>().map(|dense| dense.function) {
-        Some(Function::Softmax) => Loss::CategoricalCrossentropy,
-        Some(Function::Elementwise(Activation::Sigmoid)) => Loss::BinaryCrossentropy,
-        _ => Loss::Mse,
+    match Ending::of(net, net.outputs[0]) {
+        Ending::Classes => Loss::CategoricalCrossentropy,
+        Ending::Probabilities => Loss::BinaryCrossentropy,
+        Ending::Numbers => Loss::Mse,
     }
 }
 
@@ -265,6 +265,13 @@ impl Prepare {
             if checkpoint.progress.run != run {
                 return Err(resume_fault(&format!(
                     "the checkpoint in {} is of another net, recipe or data",
+                    folder.display()
+                )));
+            }
+            let (done, wanted) = (checkpoint.progress.record.epochs.len(), course.epochs);
+            if done > wanted {
+                return Err(resume_fault(&format!(
+                    "the checkpoint in {} is behind epoch {done}, and the recipe ends at {wanted}",
                     folder.display()
                 )));
             }
@@ -461,13 +468,18 @@ impl Prepare {
     fn told_of(&self, fault: FitError, folder: &Path) -> Diagnostics {
         let span = self.recipe.data.span();
         match fault {
-            FitError::Diverged { .. } => Diagnostic::new(Code::Diverged, format!("training diverged: {fault}"))
-                .at(self.recipe.span, "this recipe")
-                .help(format!(
-                    "try a smaller step than {}, a warm-up (`schedule = warm_up(100)`), or `clip_norm=1` in the optimizer",
-                    number_text(self.recipe.optimizer.step)
-                ))
-                .into(),
+            FitError::Diverged { .. } => {
+                let mut told = Diagnostics::from(
+                    Diagnostic::new(Code::Diverged, format!("training diverged: {fault}"))
+                        .at(self.recipe.span, "this recipe")
+                        .help(format!(
+                            "try a smaller step than {}, a warm-up (`schedule = warm_up(100)`), or `clip_norm=1` in the optimizer",
+                            number_text(self.recipe.optimizer.step)
+                        )),
+                );
+                told.extend(self.bindings.lint_values());
+                told
+            }
             FitError::Feed(FeedError::Photos(broken)) => {
                 let photo = |sample: usize| match &self.data.train.samples {
                     Samples::Photos(photos) => photos.get(sample).map(|path| path.display().to_string()),

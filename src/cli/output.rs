@@ -5,6 +5,7 @@ use crate::artifact;
 use crate::data::folder::{self, InputKind};
 use crate::diagnostics::{Code, Diagnostic};
 use crate::file::folder_of;
+use crate::source::plain;
 use crate::weights::store;
 use std::path::{Path, PathBuf};
 
@@ -58,18 +59,19 @@ impl Kind {
 /// Says before anything is computed whether a command that reads `inputs` may write a file of a kind at `path`.
 pub fn check(path: &Path, kind: Kind, inputs: &[&Path]) -> Done {
     let folder = folder_of(path);
-    if !folder.is_dir() {
-        return Err(report::fail_with(
-            Diagnostic::new(Code::Output, format!("{} cannot be written: its folder is not there", path.display()))
-                .help(format!("make the folder {}", folder.display())),
-        ));
+    let cannot = |why: &str| Diagnostic::new(Code::Output, format!("{} cannot be written: {why}", path.display()));
+    match std::fs::metadata(&folder) {
+        Ok(there) if there.is_dir() => {}
+        Ok(_) => return Err(report::fail_with(cannot("a part of its path is a file, not a folder"))),
+        Err(fault) if fault.kind() == std::io::ErrorKind::NotFound => {
+            let help = format!("make the folder {} first", folder.display());
+            return Err(report::fail_with(cannot("its folder is not there").help(help)));
+        }
+        Err(fault) => return Err(report::fail_with(cannot(&plain(&fault)))),
     }
     let Ok(real) = std::fs::canonicalize(path) else { return Ok(()) };
     if real.is_dir() {
-        return Err(report::fail_with(Diagnostic::new(
-            Code::Output,
-            format!("{} cannot be written: it is a folder", path.display()),
-        )));
+        return Err(report::fail_with(cannot("it is a folder")));
     }
     let why = if inputs.iter().any(|input| std::fs::canonicalize(input).is_ok_and(|input| input == real)) {
         "which this command reads".to_string()

@@ -9,13 +9,14 @@
 //! It holds no time, folder or output name: the same inputs give the same bytes.
 
 use crate::file::Draft;
+use crate::ops::ending::Ending;
 use crate::ops::preprocessing::Preprocessing;
 use crate::plan::Plan;
 use crate::source::plain;
 use memmap2::Mmap;
 use serde::{Deserialize, Serialize};
 use std::fs::File;
-use std::io::{BufWriter, Write};
+use std::io::{BufWriter, Read, Write};
 use std::path::Path;
 use std::sync::atomic::{AtomicU8, Ordering};
 
@@ -42,6 +43,9 @@ pub struct Manifest {
     pub plan: Plan,
     /// How a photo becomes each input.
     pub preprocessing: Vec<Option<Preprocessing>>,
+    /// What each output says.
+    #[serde(default)]
+    pub endings: Vec<Ending>,
     /// The names of the first output's classes.
     pub labels: Option<Vec<String>>,
     /// The spec's own text.
@@ -65,6 +69,7 @@ impl Manifest {
             net: net.to_string(),
             summary: String::new(),
             preprocessing: vec![None; plan.inputs.len()],
+            endings: vec![Ending::default(); plan.outputs.len()],
             plan,
             labels: None,
             source: String::new(),
@@ -73,6 +78,11 @@ impl Manifest {
             tuned: None,
             blocks: Vec::new(),
         }
+    }
+
+    /// What an output says. Artifacts that were written before this was stored are taken as classifiers.
+    pub fn ending(&self, output: usize) -> Ending {
+        self.endings.get(output).copied().unwrap_or(Ending::Classes)
     }
 }
 
@@ -115,6 +125,12 @@ pub struct Artifact {
     checked: Vec<AtomicU8>,
 }
 
+/// Whether a file begins as an artifact does.
+pub fn is_artifact(path: &Path) -> bool {
+    let mut head = [0; MAGIC.len()];
+    File::open(path).and_then(|mut file| file.read_exact(&mut head)).is_ok() && head == MAGIC
+}
+
 /// Where constants go while they are made: memory or a file.
 pub trait Sink {
     /// Takes the next floats.
@@ -150,7 +166,7 @@ impl Writer {
         let whole = Draft::beside(path).map_err(ArtifactError::Unwritable)?;
         let folder = crate::file::folder_of(whole.path());
         let file = tempfile::Builder::new().prefix(".netc-").tempfile_in(folder);
-        let file = file.map_err(ArtifactError::Unwritable)?;
+        let file = file.map_err(|fault| ArtifactError::Unwritable(fault.kind().into()))?;
         Ok(Writer {
             constants: BufWriter::with_capacity(1 << 20, file),
             block: crc32fast::Hasher::new(),

@@ -8,7 +8,7 @@ use crate::elaborate::fragment::Trial;
 use crate::elaborate::requests::LabelsRequest;
 use crate::graph::Graph;
 use crate::source::Span;
-use crate::train::recipe;
+use crate::train::{end, recipe};
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::rc::Rc;
 
@@ -135,6 +135,12 @@ impl Checked {
                     self.tell(spec.lint_graph(&graph));
                     self.weights(spec, &graph);
                     self.labels(spec, &graph);
+                    // What is wrong with the recipe itself was told before.
+                    if spec.project.recipes.contains_key(&graph.name)
+                        && let Ok(recipe) = recipe::of(spec, &graph.name)
+                    {
+                        self.tell(end::check(spec, &graph, &recipe));
+                    }
                 }
                 let line = format!("{}: {}\n", graph.name, graph.summary());
                 self.graphs.push(graph);

@@ -1,13 +1,14 @@
 //! The road from a spec to an artifact, as one function per stretch.
 
 use crate::artifact::{Artifact, Manifest, Memory, Sink, Writer};
-use crate::diagnostics::{Code, Diagnostic, Diagnostics, Result};
+use crate::diagnostics::{Code, Diagnostic, Diagnostics, Result, counted};
 use crate::elaborate::Spec;
 use crate::elaborate::project::near_file;
 use crate::elaborate::requests::LabelsRequest;
 use crate::graph::{Graph, Parameter, ParameterId, reference};
 use crate::lower::fit::lower_within;
 use crate::lower::{self, Compiled, Options, Settled};
+use crate::ops::ending::Ending;
 use crate::ops::input::Input;
 use crate::ops::preprocessing::Preprocessing;
 use crate::optimize::optimize;
@@ -62,7 +63,8 @@ pub struct Build {
     /// The machine that it is tuned for.
     tuned: Option<String>,
     source: String,
-    files: Vec<PathBuf>,
+    /// The files of weights and labels that it was made from.
+    pub files: Vec<PathBuf>,
 }
 
 /// Expands a net and checks all of the spec that can be checked without opening files.
@@ -210,7 +212,7 @@ fn untrained(graph: &Graph, report: &Report) -> Diagnostic {
 /// The names of the classes that a net was trained for, where they fit its output.
 fn trained_labels(spec: &Spec, graph: &Graph) -> (Option<Vec<String>>, Option<PathBuf>) {
     let path = spec.sources.beside(spec.root(), &format!("{}.run/{TRAINED_LABELS}", graph.name));
-    let outputs = graph.outputs.first().and_then(|&id| graph.node(id).output.channels().known());
+    let outputs = classes(graph);
     let labels = trained_weights(spec, &graph.name).and_then(|_| crate::data::labels::read(&path).ok());
     match labels.filter(|labels| Some(labels.len()) == outputs) {
         Some(labels) => (Some(labels), Some(path)),
@@ -238,17 +240,28 @@ pub fn labels(spec: &Spec, graph: &Graph) -> Result<(Option<Vec<String>>, Option
         },
     };
     let output = graph.outputs.first().map(|&id| graph.node(id));
-    if let Some(output) = output
-        && let Some(classes) = output.output.channels().known()
+    if let (Some(output), Some(classes)) = (output, classes(graph))
         && classes != labels.len()
     {
-        let message = format!("`{}` has {} labels for {classes} outputs", graph.name, labels.len());
-        return Err(Diagnostic::new(Code::Labels, message)
-            .at(span, format!("{} labels", labels.len()))
-            .and(output.origin.span, format!("gives {}", output.output))
-            .into());
+        let outputs = output.output.channels().known().unwrap_or(0);
+        let (given, outputs) = (counted(labels.len(), "label"), counted(outputs, "output"));
+        let mut diagnostic = Diagnostic::new(Code::Labels, format!("`{}` has {given} for {outputs}", graph.name))
+            .at(span, given)
+            .and(output.origin.span, format!("gives {}", output.output));
+        if output.output.channels().known() == Some(1) && classes == 2 {
+            diagnostic =
+                diagnostic.help("one sigmoid tells two classes apart: name both, the one for values near 0 first");
+        }
+        return Err(diagnostic.into());
     }
     Ok((Some(labels), file))
+}
+
+/// How many classes the first output of a net tells apart; none where its size is open.
+fn classes(graph: &Graph) -> Option<usize> {
+    let &id = graph.outputs.first()?;
+    let channels = graph.node(id).output.channels().known()?;
+    Some(Ending::of(graph, id).names(channels))
 }
 
 impl Build {
@@ -296,6 +309,7 @@ impl Build {
             summary: self.graph.summary(),
             plan: self.compiled.plan.clone(),
             preprocessing: preprocessing(&self.graph),
+            endings: self.graph.outputs.iter().map(|&id| Ending::of(&self.graph, id)).collect(),
             labels: self.labels.clone(),
             source: self.source.clone(),
             inputs,

@@ -164,8 +164,7 @@ impl Nets<'_> {
         Session::new(artifact.clone(), threads::available().max(1))
             .run(1, &[&image], &mut [&mut values])
             .map_err(|error| fault(Code::ArtifactDamaged, error.to_string()))?;
-        // The first of equal ones, as `netc predict` sorts them.
-        let best = (0..values.len()).min_by(|&a, &b| values[b].total_cmp(&values[a])).unwrap_or(0);
+        let best = manifest.ending(0).ranked(&values).first().map_or(0, |(class, _)| *class);
         let label = manifest.labels.as_ref().and_then(|labels| labels.get(best)).cloned();
         Ok(label.unwrap_or_else(|| best.to_string()))
     }

@@ -60,7 +60,7 @@ impl Draft {
         // Not those of a secret file; the umask is applied.
         #[cfg(unix)]
         builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
-        let file = builder.tempfile_in(folder_of(&target))?;
+        let file = builder.tempfile_in(folder_of(&target)).map_err(|fault| without_path(&fault))?;
         if let Some(old) = old {
             file.as_file().set_permissions(old.permissions())?;
         }
@@ -93,6 +93,12 @@ impl Draft {
         }
         Ok(())
     }
+}
+
+/// A fault of making a temporary file, whose name would tell a user nothing.
+fn without_path(fault: &io::Error) -> io::Error {
+    let inner = fault.get_ref().and_then(|inner| inner.source()).map(ToString::to_string);
+    inner.map_or_else(|| fault.kind().into(), |inner| io::Error::new(fault.kind(), inner))
 }
 
 /// The folder that a file stands in.

@@ -14,6 +14,9 @@ pub const TOLERANCE: f64 = 1e-4;
 /// The same where weights stand in bf16, which has 8 bits of precision.
 pub const HALF_TOLERANCE: f64 = 2e-2;
 
+/// Values of all layers that a reference may have for a batch.
+const MOST_VALUES: usize = 1 << 30;
+
 /// How far one output is from its reference.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Deviation {
@@ -31,6 +34,7 @@ pub struct Deviation {
 /// Where weights cannot be read or the plan cannot run.
 pub fn verify(build: &Build, batch: usize, threads: usize) -> Result<Vec<Deviation>> {
     let failed = |message: String| Diagnostics::from(Diagnostic::new(Code::Deviation, message));
+    fits(&build.graph, batch)?;
     let artifact = Arc::new(build.in_memory()?);
     let plan = &artifact.manifest.plan;
     let inputs = probe(build, plan, batch);
@@ -54,6 +58,18 @@ pub fn verify(build: &Build, batch: usize, threads: usize) -> Result<Vec<Deviati
     }
     let compared = plan.outputs.iter().zip(&outputs).zip(&wanted);
     Ok(compared.map(|((port, found), wanted)| deviation(&port.name, found, wanted, batch)).collect())
+}
+
+/// Refuses a batch whose values no memory holds: the reference keeps those of whole layers.
+fn fits(graph: &Graph, batch: usize) -> Result<()> {
+    let values = graph.nodes.iter().filter_map(|node| node.output.len()).fold(0usize, usize::saturating_add);
+    if values.checked_mul(batch).is_some_and(|all| all <= MOST_VALUES) {
+        return Ok(());
+    }
+    let message = format!("a reference of {batch} images is more than the memory can hold");
+    let most = MOST_VALUES / values.max(1);
+    let help = if most > 0 { format!("take a smaller `--batch`, up to {most}") } else { "the net is too large".into() };
+    Err(Diagnostic::new(Code::Memory, message).help(help).into())
 }
 
 /// How far a build is from the same net with all weights in f32: plans beside each other, on one such batch.

@@ -2,7 +2,7 @@
 
 use super::build::{self, Choices};
 use super::timing::{Batch, Machine, Process, measure};
-use super::{Done, Format, predict, report};
+use super::{Done, Format, number, output, predict, report};
 use crate::diagnostics::{Code, Diagnostic, counted};
 use crate::runtime::threads;
 use serde::Serialize;
@@ -17,10 +17,10 @@ pub struct Args {
     #[command(flatten)]
     choices: Choices,
     /// Images at a time
-    #[arg(long, default_value = "1,2,4,8", value_delimiter = ',')]
+    #[arg(long, default_value = "1,2,4,8", value_delimiter = ',', value_parser = number::batch)]
     batch: Vec<usize>,
     /// Threads; default: all that the process may use
-    #[arg(long)]
+    #[arg(long, value_parser = number::threads)]
     threads: Option<usize>,
     /// Runs that are counted, after the first and one more; 0 measures the first alone
     #[arg(long, default_value_t = 20)]
@@ -53,6 +53,10 @@ struct Measured<'a> {
 
 pub fn run(args: &Args) -> Done {
     let began = Instant::now();
+    if let Some(path) = &args.output {
+        let inputs = output::inputs(&args.model, &args.choices.weights, args.input.as_slice());
+        output::check(path, output::Kind::Arrays, &inputs)?;
+    }
     let artifact = Arc::new(build::open(&args.model, &args.choices)?);
     let open_ms = began.elapsed().as_secs_f64() * 1e3;
     let threads = args.threads.unwrap_or_else(threads::available).max(1);
@@ -60,7 +64,6 @@ pub fn run(args: &Args) -> Done {
     let given = args.input.as_ref().map(|path| predict::read_arrays(path, plan)).transpose()?;
     let mut batches = Vec::new();
     for (index, &size) in args.batch.iter().enumerate() {
-        let size = size.max(1);
         let inputs = match &given {
             Some(arrays) => predict::first_images(arrays, plan, size).ok_or_else(|| too_few(args, size))?,
             None => made_up(plan, size)?,

@@ -1,6 +1,6 @@
 //! `netc build`
 
-use super::{Done, report};
+use super::{Done, output, report};
 use crate::compile::{self, BuildOptions};
 use crate::diagnostics::{Code, Diagnostic, counted, suggest};
 use crate::elaborate::Spec;
@@ -197,6 +197,10 @@ fn build(spec: &Spec, args: &Args) -> Done {
     let options = args.choices.options();
     let (mut build, told) = compile::build(spec, &options).map_err(|faults| report::fail(&faults, &spec.sources))?;
     report::tell(&told, &spec.sources);
+    let path = args.output.clone().unwrap_or_else(|| artifact_path(&args.spec));
+    let specs = spec.sources.iter().filter_map(|(_, file)| file.path.as_deref());
+    let read: Vec<&Path> = specs.chain(build.files.iter().map(PathBuf::as_path)).collect();
+    output::check(&path, output::Kind::Artifact, &read)?;
     if args.tune {
         tune(&mut build, &options, spec)?;
     }
@@ -208,8 +212,8 @@ fn build(spec: &Spec, args: &Args) -> Done {
             report::line("Rounding", format!("{}: {error}", deviation.output));
         }
     }
-    let path = args.output.clone().unwrap_or_else(|| artifact_path(&args.spec));
     let size = build.write(&path).map_err(|faults| report::fail(&faults, &spec.sources))?;
+    report::tell(&build.bindings.lint_values(), &spec.sources);
     let seconds = began.elapsed().as_secs_f64();
     report::line("Finished", format!("{} ({})  in {seconds:.1} s", path.display(), report::bytes(size)));
     Ok(())
@@ -260,7 +264,10 @@ pub fn tell_binding(bound: &Report) {
 /// Where a spec's artifact stands when nothing else is said.
 pub fn artifact_path(spec: &str) -> PathBuf {
     let path = Path::new(spec);
-    match path.extension().is_some_and(|ending| ending == "net") {
+    if let Some(name) = crate::elaborate::project::piped(path) {
+        return PathBuf::from(format!("{name}.netb"));
+    }
+    match path.extension().is_some_and(|ending| ending == "net" || ending == "netb") {
         true => path.with_extension("netb"),
         false => PathBuf::from(format!("{}.netb", crate::elaborate::identifier(spec).trim_matches('_'))),
     }
@@ -277,7 +284,9 @@ pub fn open(argument: &str, choices: &Choices) -> Result<crate::artifact::Artifa
     let spec = report::load(argument)?;
     let build = report::settle(compile::build(&spec, &choices.options()), &spec.sources)?;
     tell(&build);
-    build.in_memory().map_err(|faults| report::fail(&faults, &spec.sources))
+    let artifact = build.in_memory().map_err(|faults| report::fail(&faults, &spec.sources))?;
+    report::tell(&build.bindings.lint_values(), &spec.sources);
+    Ok(artifact)
 }
 
 fn open_artifact(argument: &str) -> Result<crate::artifact::Artifact, super::Failed> {

@@ -2,7 +2,7 @@
 
 use super::build::{self, Choices};
 use super::predict::{decoding, wrong};
-use super::{Done, Failed, progress, report};
+use super::{Done, Failed, number, output, progress, report};
 use crate::artifact::Artifact;
 use crate::data::folder::{InputKind, Walk, expand};
 use crate::data::{Dataset, Policy, Samples, Targets, array_file};
@@ -25,20 +25,33 @@ pub struct Args {
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
     /// The name of the array of features
-    #[arg(long, default_value = "embedded", value_name = "NAME")]
+    #[arg(long, default_value = "embedded", value_name = "NAME", value_parser = array_name)]
     name: String,
     /// Leave out photos that cannot be read
     #[arg(long)]
     skip: bool,
     /// Images at a time
-    #[arg(long, default_value_t = 8)]
+    #[arg(long, default_value_t = 8, value_parser = number::batch)]
     batch: usize,
     /// Threads; default: all that the process may use
-    #[arg(long)]
+    #[arg(long, value_parser = number::threads)]
     threads: Option<usize>,
 }
 
+/// A name that an array of features can have beside `targets`.
+fn array_name(text: &str) -> Result<String, String> {
+    match text {
+        "" => Err("the array needs a name".into()),
+        "targets" => Err("the classes have this name".into()),
+        _ if text.split('/').any(|part| ["", ".", ".."].contains(&part)) => Err("an array's name is no path".into()),
+        name => Ok(name.into()),
+    }
+}
+
 pub fn run(args: &Args) -> Done {
+    let path = args.output.clone().unwrap_or_else(|| build::artifact_path(&args.model).with_extension("h5"));
+    let inputs = output::inputs(&args.model, &args.choices.weights, std::slice::from_ref(&args.photos));
+    output::check(&path, output::Kind::Arrays, &inputs)?;
     let artifact = Arc::new(build::open(&args.model, &args.choices)?);
     let threads = args.threads.unwrap_or_else(threads::available).max(1);
     let decoding = decoding(&artifact)?;
@@ -60,7 +73,7 @@ pub fn run(args: &Args) -> Done {
         report::line("Skipping", format!("{}: {}", skipped.path.display(), skipped.reason));
     }
     let values = rows.swap_remove(0).into_values().map_err(|fault| wrong(Code::Array, fault.to_string()))?;
-    write(args, &artifact, values, &photos)
+    write(args, &path, &artifact, values, &photos)
 }
 
 /// The photos of a folder, with their classes where it has a folder for each.
@@ -79,9 +92,8 @@ fn photos(folder: &Path, policy: Policy) -> Result<Dataset, Failed> {
     Ok(Dataset { samples: Samples::Photos(photos), targets, classes: None, skipped: found.skipped })
 }
 
-fn write(args: &Args, artifact: &Artifact, features: Vec<f32>, photos: &Dataset) -> Done {
+fn write(args: &Args, path: &Path, artifact: &Artifact, features: Vec<f32>, photos: &Dataset) -> Done {
     let port = &artifact.manifest.plan.outputs[0];
-    let path = args.output.clone().unwrap_or_else(|| build::artifact_path(&args.model).with_extension("h5"));
     let shape: Vec<usize> = std::iter::once(photos.len()).chain(port.sizes.iter().copied()).collect();
     let text = shape.iter().map(usize::to_string).collect::<Vec<_>>().join(", ");
     let array =
@@ -96,7 +108,7 @@ fn write(args: &Args, artifact: &Artifact, features: Vec<f32>, photos: &Dataset)
     if let (Some(targets), false) = (&targets, single) {
         arrays.push(("targets", targets.view()));
     }
-    array_file::write(&path, &arrays).map_err(|fault| wrong(Code::Output, fault.to_string()))?;
+    array_file::write(path, &arrays).map_err(|fault| wrong(Code::Output, fault.to_string()))?;
     report::line("Finished", format!("{}  {} ({text})", path.display(), args.name));
     Ok(())
 }

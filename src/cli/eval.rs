@@ -3,7 +3,7 @@
 use super::build::{self, Choices};
 use super::measures::{pictures, table};
 use super::predict::{decoding, wrong};
-use super::{Done, Failed, Format, progress, report};
+use super::{Done, Failed, Format, number, output, progress, report};
 use crate::artifact::Artifact;
 use crate::data::{Dataset, Policy, Samples};
 use crate::diagnostics::{Code, Diagnostic, suggest};
@@ -34,14 +34,17 @@ pub struct Args {
     #[arg(long)]
     skip: bool,
     /// Images at a time
-    #[arg(long, default_value_t = 8)]
+    #[arg(long, default_value_t = 8, value_parser = number::batch)]
     batch: usize,
     /// Threads; default: all that the process may use
-    #[arg(long)]
+    #[arg(long, value_parser = number::threads)]
     threads: Option<usize>,
 }
 
 pub fn run(args: &Args) -> Done {
+    if let Some(page) = &args.html {
+        output::check(page, output::Kind::Page, &output::inputs(&args.model, &args.choices.weights, &[]))?;
+    }
     let artifact = Arc::new(build::open(&args.model, &args.choices)?);
     let threads = args.threads.unwrap_or_else(threads::available).max(1);
     let decoding = decoding(&artifact)?;

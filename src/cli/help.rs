@@ -1,6 +1,6 @@
 //! `netc help`
 
-use super::{Done, Program, report};
+use super::{Done, Program, glossary, report};
 use crate::diagnostics::{Code, Diagnostic, suggest};
 use crate::elaborate::shipped;
 use crate::ops;
@@ -10,7 +10,7 @@ use std::fmt::Write;
 
 #[derive(clap::Args, Debug)]
 pub struct Args {
-    /// A layer, a shipped net or a command; without one, all are listed
+    /// A layer, a word of recipes, a shipped net or a command; without one, all are listed
     #[arg(conflicts_with = "all")]
     name: Option<String>,
     /// Describe all layers, as a page in Markdown
@@ -24,6 +24,8 @@ pub fn run(args: &Args) -> Done {
         return Ok(());
     }
     let mut program = Program::command();
+    // So that a command's usage names the program.
+    program.build();
     let Some(name) = &args.name else {
         report::print(format!("{}\n{}", program.render_help(), list()));
         return Ok(());
@@ -36,7 +38,7 @@ pub fn run(args: &Args) -> Done {
         report::print(spec.text);
         return Ok(());
     }
-    if let Some(text) = recipe::documentation(name) {
+    if let Some(text) = recipe::documentation(name).or_else(|| glossary::find(name)) {
         report::print(text);
         return Ok(());
     }
@@ -46,7 +48,7 @@ pub fn run(args: &Args) -> Done {
     }
     let mut known: Vec<String> = program.get_subcommands().map(|command| command.get_name().to_string()).collect();
     known.extend(ops::names().map(str::to_string));
-    known.extend(recipe::names().into_iter().map(str::to_string));
+    known.extend(recipe::names().into_iter().chain(glossary::names()).map(str::to_string));
     known.extend(shipped::SPECS.iter().map(|spec| spec.name.to_string()));
     let near = suggest::did_you_mean(name, known.iter().map(String::as_str));
     Err(report::fail_with(
@@ -65,6 +67,7 @@ fn list() -> String {
     }
     let names: Vec<&str> = shipped::SPECS.iter().map(|spec| spec.name).collect();
     let _ = writeln!(text, "\nIn recipes: {}", recipe::names().join(", "));
+    let _ = writeln!(text, "Words: {}", glossary::names().collect::<Vec<_>>().join(", "));
     let _ = writeln!(text, "\nNets that ship: {}", names.join(", "));
     text
 }

@@ -1,11 +1,19 @@
 //! `netc inspect`
 
 use super::build::{self, Choices};
-use super::{Done, Format, report};
+use super::output::Kind;
+use super::{Done, Failed, Format, report};
+use crate::data::array_file;
+use crate::diagnostics::{Code, Diagnostic, counted};
+use crate::weights::bind::millions;
+use crate::weights::store::{self, Entry, Layout};
+use serde_json::json;
+use std::fmt::Write;
+use std::path::Path;
 
 #[derive(clap::Args, Debug)]
 pub struct Args {
-    /// An artifact, or a spec that is compiled first
+    /// An artifact, a file of weights or arrays, or a spec that is compiled first
     model: String,
     #[command(flatten)]
     choices: Choices,
@@ -17,6 +25,12 @@ pub struct Args {
 }
 
 pub fn run(args: &Args) -> Done {
+    let path = Path::new(&args.model);
+    match Kind::of(path) {
+        Some(Kind::Weights) => return weights(path, args.format),
+        Some(Kind::Arrays) => return arrays(path, args.format),
+        _ => {}
+    }
     let artifact = build::open(&args.model, &args.choices)?;
     let manifest = &artifact.manifest;
     if args.format == Format::Json {
@@ -46,4 +60,64 @@ pub fn run(args: &Args) -> Done {
     }));
     report::print(yaml.unwrap_or_default());
     Ok(())
+}
+
+/// Who writes a layout.
+fn maker(layout: Layout) -> &'static str {
+    match layout {
+        Layout::Neupy => "NeuPy, or netc",
+        Layout::Keras => "Keras 1 or 2",
+        Layout::Keras3 => "Keras 3",
+        Layout::Safetensors => "safetensors (PyTorch, Hugging Face)",
+    }
+}
+
+/// The tensors of a file of weights, layer by layer.
+fn weights(path: &Path, format: Format) -> Done {
+    let store = store::open(path, None).map_err(|fault| failed(Code::WeightsUnreadable, &fault))?;
+    let (layout, entries) = (store.layout(), store.entries());
+    let values: usize = entries.iter().map(Entry::elements).sum();
+    if format == Format::Json {
+        let tensors = entries.iter().map(|one| {
+            json!({ "layer": one.layer, "class": one.class, "role": one.role.name(), "key": one.key, "shape": one.shape })
+        });
+        let tensors: Vec<serde_json::Value> = tensors.collect();
+        let document =
+            json!({ "layout": layout.to_string(), "maker": maker(layout), "parameters": values, "tensors": tensors });
+        report::print(format!("{document:#}\n"));
+        return Ok(());
+    }
+    let mut text = format!("{}: weights in the layout {layout} ({})\n", path.display(), maker(layout));
+    let _ = writeln!(text, "{}, {} parameters\n", counted(entries.len(), "tensor"), millions(values));
+    let name = |one: &Entry| match &one.class {
+        Some(class) => format!("{} ({class})", one.layer),
+        None => one.layer.clone(),
+    };
+    let width = entries.iter().map(|one| name(one).chars().count()).max().unwrap_or(0);
+    for one in entries {
+        let _ = writeln!(text, "  {:width$}  {:12}  {:?}", name(one), one.role.name(), one.shape);
+    }
+    report::print(text);
+    Ok(())
+}
+
+/// The arrays of a file, by name.
+fn arrays(path: &Path, format: Format) -> Done {
+    let list = array_file::list(path).map_err(|fault| failed(Code::Array, &fault))?;
+    if format == Format::Json {
+        let arrays = list.iter().map(|one| json!({ "name": one.name, "shape": one.shape })).collect::<Vec<_>>();
+        report::print(format!("{:#}\n", json!({ "arrays": arrays })));
+        return Ok(());
+    }
+    let mut text = format!("{}: {}\n\n", path.display(), counted(list.len(), "array"));
+    let width = list.iter().map(|one| one.name.chars().count()).max().unwrap_or(0);
+    for one in &list {
+        let _ = writeln!(text, "  {:width$}  {:?}", one.name, one.shape);
+    }
+    report::print(text);
+    Ok(())
+}
+
+fn failed(code: Code, fault: &dyn std::fmt::Display) -> Failed {
+    report::fail_with(Diagnostic::new(code, fault.to_string()))
 }

@@ -1,5 +1,6 @@
 //! The commands, one file each: parse arguments, call the library, print. Results go to stdout, everything else to stderr.
 
+mod answers;
 mod bench;
 mod build;
 mod cache;
@@ -10,11 +11,14 @@ mod embed;
 mod eval;
 mod explain;
 mod fmt;
+mod glossary;
 mod help;
 mod inspect;
 mod lsp;
 mod measures;
 mod new;
+mod number;
+mod output;
 mod predict;
 mod progress;
 mod report;
@@ -37,7 +41,7 @@ const INTERRUPTED: u8 = 130;
     name = "netc",
     version,
     about = "A compiler for neural networks that are written as text",
-    after_help = "A spec is a file (bird.net), the name of a net that ships (vgg16), or an expression in quotes ('vgg16[-3..]').\n`netc help NAME` describes a layer or a command.",
+    after_help = "A spec is a file (bird.net), the name of a net that ships (vgg16), an expression in quotes ('vgg16[-3..]'), or - for stdin.\n`netc help NAME` describes a layer or a command.",
     disable_help_subcommand = true
 )]
 struct Program {
@@ -92,8 +96,14 @@ pub fn main() -> ExitCode {
     let program = match Program::try_parse() {
         Ok(program) => program,
         Err(error) => {
-            let _ = error.print();
-            return ExitCode::from(if error.use_stderr() { 2 } else { 0 });
+            if error.use_stderr() {
+                // Who cannot be told is not.
+                let _ = error.print();
+                return ExitCode::from(2);
+            }
+            // `--help` and `--version` are results.
+            report::print(error.render());
+            return ExitCode::SUCCESS;
         }
     };
     let done = match program.command {

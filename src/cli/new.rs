@@ -5,6 +5,8 @@ use super::{Done, Failed, report};
 use crate::compile;
 use crate::diagnostics::{Code, Diagnostic};
 use crate::elaborate::{identifier, load_text, project::from_disk};
+use crate::file::folder_of;
+use crate::source::plain;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -19,16 +21,29 @@ pub struct Args {
 pub fn run(args: &Args) -> Done {
     let folder = &args.name;
     let stem = folder.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-    let net = identifier(&stem);
+    let net = match identifier(&stem) {
+        // Letters that a net's name cannot have are no reason to call it nothing.
+        bare if !bare.is_empty() && bare.chars().all(|c| c == '_') => "project".to_string(),
+        name => name,
+    };
     let text = spec(&net);
     let file = folder.join(format!("{stem}.net"));
     check(&stem, &file, &text)?;
     let cannot = |fault: std::io::Error| {
-        let message = match fault.kind() {
-            std::io::ErrorKind::AlreadyExists => format!("{} is there already", folder.display()),
-            _ => format!("{} cannot be made: {fault}", folder.display()),
+        let (message, help) = match fault.kind() {
+            std::io::ErrorKind::AlreadyExists => {
+                (format!("{} is there already", folder.display()), "give the project another name".to_string())
+            }
+            std::io::ErrorKind::NotFound => {
+                let around = folder_of(folder);
+                (
+                    format!("{} cannot be made: {} is not there", folder.display(), around.display()),
+                    "make it first".into(),
+                )
+            }
+            _ => (format!("{} cannot be made: {}", folder.display(), plain(&fault)), "take another place".into()),
         };
-        report::fail_with(Diagnostic::new(Code::Output, message).help("give the project another name"))
+        report::fail_with(Diagnostic::new(Code::Output, message).help(help))
     };
     // Unlike `create_dir_all` this refuses a folder that exists, without a moment in which another could make it.
     fs::create_dir(folder).map_err(cannot)?;

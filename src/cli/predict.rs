@@ -1,28 +1,17 @@
 //! `netc predict`
 
+use super::answers::{self, Format, Predictions};
 use super::build::{self, Choices};
-use super::{Done, Failed, report};
+use super::{Done, Failed, number, output, report};
 use crate::artifact::Artifact;
-use crate::data::folder::{self, InputKind, Walk};
+use crate::data::folder::{self, FolderError, InputKind, Walk};
 use crate::data::{Decoding, array_file, photo};
-use crate::diagnostics::{Code, Diagnostic};
+use crate::diagnostics::{Code, Diagnostic, counted};
 use crate::plan::{Plan, Port};
 use crate::runtime::{RunError, Session, threads, zeros};
 use ndarray::{ArrayD, Axis, IxDyn};
-use serde::Serialize;
-use std::fmt::Write;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
-enum Format {
-    /// A table
-    Text,
-    /// One JSON document
-    Json,
-    /// A line per photo and class
-    Csv,
-}
 
 #[derive(clap::Args, Debug)]
 pub struct Args {
@@ -38,25 +27,21 @@ pub struct Args {
     output: Option<PathBuf>,
     #[arg(long, value_enum, default_value = "text")]
     format: Format,
-    /// How many classes are shown for each photo
+    /// How many classes (of plain numbers: values) are shown for each photo
     #[arg(long, default_value_t = 5)]
     top: usize,
     /// Images at a time
-    #[arg(long, default_value_t = 8)]
+    #[arg(long, default_value_t = 8, value_parser = number::batch)]
     batch: usize,
     /// Threads; default: all that the process may use
-    #[arg(long)]
+    #[arg(long, value_parser = number::threads)]
     threads: Option<usize>,
 }
 
-/// What came out for each image.
-struct Predictions {
-    names: Vec<String>,
-    /// For each output of the net, its values for all images.
-    outputs: Vec<Vec<f32>>,
-}
-
 pub fn run(args: &Args) -> Done {
+    if let Some(path) = &args.output {
+        output::check(path, output::Kind::Arrays, &output::inputs(&args.model, &args.choices.weights, &args.inputs))?;
+    }
     let artifact = Arc::new(build::open(&args.model, &args.choices)?);
     let threads = args.threads.unwrap_or_else(threads::available).max(1);
     let mut session = Session::new(artifact.clone(), threads);
@@ -70,7 +55,7 @@ pub fn run(args: &Args) -> Done {
         write(path, &artifact, predictions.names.len(), &predictions.outputs)?;
     }
     if args.output.is_none() || args.format != Format::Text {
-        print(&artifact, &predictions, args)?;
+        answers::print(&artifact.manifest, &predictions, args.format, args.top);
     }
     Ok(())
 }
@@ -123,13 +108,17 @@ pub fn decoding(artifact: &Artifact) -> Result<Decoding, Failed> {
 /// Runs photos through a net, a batch at a time.
 fn photos(session: &mut Session, artifact: &Artifact, args: &Args) -> Result<Predictions, Failed> {
     let plan = &artifact.manifest.plan;
-    let Decoding { preprocessing, size, .. } = decoding(artifact)?;
-    let port = &plan.inputs[0];
     let found = folder::expand(&args.inputs, Walk::OneLevel).map_err(|fault| {
         let missing = args.inputs.iter().find(|path| !path.exists());
         let near = missing.and_then(|path| crate::elaborate::project::near_file(path));
-        report::fail_with(Diagnostic::new(Code::Inputs, fault.to_string()).maybe_help(near))
+        let inside = match &fault {
+            FolderError::Empty { path, .. } => folders_inside(path),
+            _ => None,
+        };
+        report::fail_with(Diagnostic::new(Code::Inputs, fault.to_string()).maybe_help(near).maybe_help(inside))
     })?;
+    let Decoding { preprocessing, size, .. } = decoding(artifact)?;
+    let port = &plan.inputs[0];
     for skipped in &found.skipped {
         report::line("Skipping", format!("{}: {}", skipped.path.display(), skipped.reason));
     }
@@ -164,10 +153,16 @@ fn photos(session: &mut Session, artifact: &Artifact, args: &Args) -> Result<Pre
     }
     if failed {
         // What could be read is still of use; the exit code says that not all could.
-        print(artifact, &predictions, args)?;
+        answers::print(&artifact.manifest, &predictions, args.format, args.top);
         return Err(Failed::Wrong);
     }
     Ok(predictions)
+}
+
+/// What to do with a folder that holds nothing but folders.
+fn folders_inside(path: &Path) -> Option<String> {
+    let folder = std::fs::read_dir(path).ok()?.flatten().map(|entry| entry.path()).find(|path| path.is_dir())?;
+    Some(format!("folders inside a folder are not searched: name them, such as {}", folder.display()))
 }
 
 /// Runs a batch and appends what comes out.
@@ -194,11 +189,16 @@ pub fn read_arrays(path: &Path, plan: &Plan) -> Result<Vec<ArrayD<f32>>, Failed>
     };
     let arrays: Vec<ArrayD<f32>> = match &plan.inputs[..] {
         [_] => vec![read(None)?],
+        several if path.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("npy")) => {
+            let names: Vec<&str> = several.iter().map(|port| port.name.as_str()).collect();
+            let message = format!("{} holds one array, and `{}` has {} inputs", path.display(), plan.name, names.len());
+            let help = format!("give it an .npz or .h5 with arrays named {}", names.join(", "));
+            return Err(report::fail_with(Diagnostic::new(Code::Array, message).help(help)));
+        }
         several => several.iter().map(|port| read(Some(&port.name))).collect::<Result<_, Failed>>()?,
     };
-    let images = arrays.first().and_then(|array| array.shape().first().copied()).unwrap_or(0);
     for (array, port) in arrays.iter().zip(&plan.inputs) {
-        if array.shape().first() != Some(&images) || array.shape().get(1..) != Some(&port.sizes[..]) {
+        if array.shape().get(1..) != Some(&port.sizes[..]) {
             let sizes: Vec<String> = port.sizes.iter().map(usize::to_string).collect();
             return Err(wrong(
                 Code::Array,
@@ -211,6 +211,12 @@ pub fn read_arrays(path: &Path, plan: &Plan) -> Result<Vec<ArrayD<f32>>, Failed>
                 ),
             ));
         }
+    }
+    let rows = |array: &ArrayD<f32>| array.shape().first().copied().unwrap_or(0);
+    if let Some(other) = arrays.iter().position(|array| rows(array) != rows(&arrays[0])) {
+        let told = |index: usize| format!("`{}` has {}", plan.inputs[index].name, counted(rows(&arrays[index]), "row"));
+        let message = format!("{}: {}, and {}", path.display(), told(0), told(other));
+        return Err(report::fail_with(Diagnostic::new(Code::Array, message).help("row i of each is image i")));
     }
     Ok(arrays)
 }
@@ -266,82 +272,4 @@ pub fn write(path: &Path, artifact: &Artifact, images: usize, outputs: &[Vec<f32
     let named: Vec<(&str, ndarray::ArrayViewD<f32>)> =
         plan.outputs.iter().map(|port| port.name.as_str()).zip(arrays.iter().map(|array| array.view())).collect();
     array_file::write(path, &named).map_err(|fault| wrong(Code::Output, fault.to_string()))
-}
-
-/// One class of a photo.
-#[derive(Serialize)]
-struct Guess {
-    label: String,
-    index: usize,
-    probability: f32,
-}
-
-/// One photo.
-#[derive(Serialize)]
-struct Answer<'a> {
-    input: &'a str,
-    top: Vec<Guess>,
-}
-
-fn print(artifact: &Artifact, predictions: &Predictions, args: &Args) -> Done {
-    let plan = &artifact.manifest.plan;
-    let Some(port) = plan.outputs.first() else { return Ok(()) };
-    let labels = artifact.manifest.labels.as_deref();
-    let label = |index: usize| labels.and_then(|labels| labels.get(index)).cloned();
-    let mut answers = Vec::new();
-    for (name, values) in predictions.names.iter().zip(predictions.outputs[0].chunks(port.len().max(1))) {
-        let mut order: Vec<usize> = (0..values.len()).collect();
-        order.sort_by(|&a, &b| values[b].total_cmp(&values[a]).then(a.cmp(&b)));
-        let top = order
-            .into_iter()
-            .take(args.top)
-            .map(|index| Guess {
-                label: label(index).unwrap_or_else(|| index.to_string()),
-                index,
-                probability: values[index],
-            })
-            .collect();
-        answers.push(Answer { input: name, top });
-    }
-    match args.format {
-        Format::Json => report::print(format!("{:#}\n", serde_json::json!(answers))),
-        Format::Csv => {
-            let mut text = String::from("input,rank,index,label,probability\n");
-            for answer in &answers {
-                for (rank, guess) in answer.top.iter().enumerate() {
-                    let _ = writeln!(
-                        text,
-                        "{},{},{},{},{}",
-                        csv(answer.input),
-                        rank + 1,
-                        guess.index,
-                        csv(&guess.label),
-                        guess.probability
-                    );
-                }
-            }
-            report::print(text);
-        }
-        Format::Text => {
-            let mut text = String::new();
-            let width = answers.iter().flat_map(|answer| &answer.top).map(|guess| guess.label.chars().count()).max();
-            for answer in &answers {
-                let _ = writeln!(text, "{}", answer.input);
-                for guess in &answer.top {
-                    let width = width.unwrap_or(0);
-                    let _ = writeln!(text, "  {:width$}  {:6.2} %", guess.label, guess.probability * 100.0);
-                }
-            }
-            report::print(text);
-        }
-    }
-    Ok(())
-}
-
-/// A field of a CSV line (RFC 4180).
-fn csv(field: &str) -> String {
-    match field.contains(['"', ',', '\n', '\r']) {
-        true => format!("\"{}\"", field.replace('"', "\"\"")),
-        false => field.to_string(),
-    }
 }

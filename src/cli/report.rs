@@ -1,25 +1,34 @@
 //! What is told on stderr: diagnostics, and the lines of a build's progress.
 
 use super::Failed;
-use crate::diagnostics::{Diagnostic, Diagnostics, render};
+use crate::diagnostics::{Code, Diagnostic, Diagnostics, render};
 use crate::elaborate::{self, Spec, project};
-use crate::source::Sources;
+use crate::source::{Sources, plain};
 use std::fmt::Display;
 use std::io::{self, IsTerminal, Write};
 
-/// Prints to stdout; a reader that went away (a closed pipe) ends the program quietly.
+/// Prints to stdout; a reader that went away (a closed pipe) ends the program quietly, any other fault with an error.
 pub fn print(text: impl Display) {
     let mut out = io::stdout().lock();
-    if write!(out, "{text}").and_then(|()| out.flush()).is_err() {
+    let Err(fault) = write!(out, "{text}").and_then(|()| out.flush()) else { return };
+    if fault.kind() == io::ErrorKind::BrokenPipe {
         std::process::exit(0);
     }
+    let message = format!("the results cannot be written: {}", plain(&fault));
+    let _ = fail_with(Diagnostic::new(Code::Output, message));
+    std::process::exit(i32::from(super::WRONG));
+}
+
+/// Prints to stderr. Where nobody can be told, the work goes on untold.
+fn tell_text(text: impl Display) {
+    let _ = write!(io::stderr().lock(), "{text}");
 }
 
 /// Prints diagnostics.
 pub fn tell(diagnostics: &Diagnostics, sources: &Sources) {
     if !diagnostics.is_empty() {
         let color = io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
-        eprint!("{}", render::text(diagnostics, sources, color));
+        tell_text(render::text(diagnostics, sources, color));
     }
 }
 
@@ -54,8 +63,8 @@ pub fn settle<T>(result: Result<(T, Diagnostics), Diagnostics>, sources: &Source
 pub fn line(verb: &str, text: impl Display) {
     let color = io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
     match color {
-        true => eprintln!("\x1b[1;32m{verb:>12}\x1b[0m {text}"),
-        false => eprintln!("{verb:>12} {text}"),
+        true => tell_text(format_args!("\x1b[1;32m{verb:>12}\x1b[0m {text}\n")),
+        false => tell_text(format_args!("{verb:>12} {text}\n")),
     }
 }
 

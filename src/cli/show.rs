@@ -1,10 +1,10 @@
 //! `netc show`
 
-use super::{Done, Format, report};
+use super::{Done, Format, output, report};
 use crate::compile;
 use crate::diagnostics::{Code, Diagnostic};
 use crate::view::{svg, table};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 #[derive(clap::Args, Debug)]
 pub struct Args {
@@ -33,7 +33,11 @@ pub fn run(args: &Args) -> Done {
                 report::print(drawing);
                 Ok(())
             }
-            Some(path) => write_whole(path, drawing.as_bytes()),
+            Some(path) => {
+                let read: Vec<&Path> = spec.sources.iter().filter_map(|(_, file)| file.path.as_deref()).collect();
+                output::check(path, output::Kind::Drawing, &read)?;
+                write_whole(path, drawing.as_bytes())
+            }
         };
     }
     match args.format {
@@ -48,7 +52,7 @@ pub fn run(args: &Args) -> Done {
 }
 
 /// Writes a file beside its place and renames it when it is whole.
-pub fn write_whole(path: &std::path::Path, bytes: &[u8]) -> Done {
+pub fn write_whole(path: &Path, bytes: &[u8]) -> Done {
     crate::file::replace(path, |file| file.write_all(bytes)).map_err(|fault| {
         report::fail_with(Diagnostic::new(Code::Output, format!("{} cannot be written: {fault}", path.display())))
     })

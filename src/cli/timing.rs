@@ -4,6 +4,7 @@ use super::{Failed, predict};
 use crate::artifact::Artifact;
 use crate::kernels::peak;
 use crate::kernels::threads::Threads;
+use crate::plan::kernel::Kernel;
 use crate::plan::{Plan, Source, Step, StepKernel};
 use crate::runtime::Session;
 use serde::Serialize;
@@ -136,7 +137,7 @@ fn step_time(plan: &Plan, step: &Step, time: Duration, batch: usize, runs: usize
     let place = plan.steps.iter().position(|other| std::ptr::eq(other, step)).unwrap_or(0);
     let stage = plan.stages().find(|(steps, _)| steps.contains(&place));
     let rounds = stage.map_or(1, |(_, stage)| batch.div_ceil(stage.images(batch).max(1)));
-    let constants: usize = step
+    let all: usize = step
         .constants
         .iter()
         .map(|source| match source {
@@ -144,6 +145,11 @@ fn step_time(plan: &Plan, step: &Step, time: Duration, batch: usize, runs: usize
             Source::Memory(operand) => operand.image,
         })
         .sum();
+    // Of a table only the rows that are looked up are read.
+    let constants = match &step.kernel {
+        Kernel::Embedding(table) => all.min(table.places * table.features * batch) / rounds.max(1),
+        _ => all,
+    };
     let floats =
         (step.kernel.sizes().floats(step.inputs.len() + usize::from(step.in_place))) * batch + constants * rounds;
     StepTime {

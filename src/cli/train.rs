@@ -3,16 +3,18 @@
 use super::build::tell_binding;
 use super::measures::{pictures, table};
 use super::progress::Progress;
-use super::{Done, Failed, report};
+use super::{Done, Failed, number, output, report};
 use crate::compile::{self, BuildOptions};
-use crate::diagnostics::counted;
+use crate::diagnostics::{Code, Diagnostic, counted};
 use crate::elaborate::Spec;
+use crate::file::Draft;
 use crate::runtime::threads;
+use crate::source::plain;
 use crate::train::halt::{Halt, Interruption};
 use crate::train::prepare::{Prepare, RunOptions, prepare_run};
 use crate::train::run::Trained;
-use crate::train::save;
 use crate::train::tally::Outcome;
+use crate::train::{record, save};
 use crate::view;
 use signal_hook::consts::SIGINT;
 use signal_hook::flag;
@@ -47,7 +49,7 @@ pub struct Args {
     #[command(flatten)]
     cache: super::cache::Place,
     /// Threads; default: all that the process may use
-    #[arg(long)]
+    #[arg(long, value_parser = number::threads)]
     threads: Option<usize>,
 }
 
@@ -71,6 +73,7 @@ pub fn run(args: &Args) -> Done {
     report::tell(&ready.told, &spec.sources);
     tell(&ready);
     let name = ready.net.name.clone();
+    writable(&ready.net.name, &folder)?;
     let interrupted = Arc::new(AtomicBool::new(false));
     listen(&interrupted);
     let mut progress = Progress::new();
@@ -122,6 +125,25 @@ fn stopped(at: Interruption, cached: bool) -> Failed {
     };
     report::line("Interrupted", text);
     Failed::Interrupted
+}
+
+/// Whether what training will write can be written, before hours are spent on it: a file is begun at each place.
+fn writable(net: &str, folder: &Path) -> Done {
+    output::check(&folder.join(format!("{net}.netb")), output::Kind::Artifact, &[])?;
+    let run = folder.join(format!("{net}.run"));
+    let inside = if run.is_dir() { Some(run.join(record::FILE)) } else { None };
+    for path in std::iter::once(folder.join(format!("{net}.h5"))).chain(inside) {
+        Draft::beside(&path).map_err(|fault| unwritable(&path, &plain(&fault)))?;
+    }
+    match run.is_dir() || !run.exists() {
+        true => Ok(()),
+        false => Err(unwritable(&run, "it is a file, not a folder")),
+    }
+}
+
+fn unwritable(path: &Path, why: &str) -> Failed {
+    let message = format!("{} cannot be written: {why}", path.display());
+    report::fail_with(Diagnostic::new(Code::Output, message).help("nothing was trained yet"))
 }
 
 fn measured_on(trained: &Trained) -> &'static str {

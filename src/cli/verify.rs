@@ -1,7 +1,7 @@
 //! `netc verify`
 
 use super::build::Choices;
-use super::{Done, report};
+use super::{Done, number, report};
 use crate::compile::{self, BuildOptions};
 use crate::diagnostics::{Code, Diagnostic};
 use crate::runtime::threads;
@@ -14,10 +14,10 @@ pub struct Args {
     #[command(flatten)]
     choices: Choices,
     /// Images to compare
-    #[arg(long, default_value_t = 2)]
+    #[arg(long, default_value_t = 2, value_parser = number::batch)]
     batch: usize,
     /// Threads; default: all that the process may use
-    #[arg(long)]
+    #[arg(long, value_parser = number::threads)]
     threads: Option<usize>,
 }
 
@@ -28,7 +28,8 @@ pub fn run(args: &Args) -> Done {
     let build = report::settle(compile::build(&spec, &options), &spec.sources)?;
     let threads = args.threads.unwrap_or_else(threads::available).max(1);
     let deviations =
-        verify::verify(&build, args.batch.max(1), threads).map_err(|faults| report::fail(&faults, &spec.sources))?;
+        verify::verify(&build, args.batch, threads).map_err(|faults| report::fail(&faults, &spec.sources))?;
+    report::tell(&build.bindings.lint_values(), &spec.sources);
     let mut worst: f64 = 0.0;
     for deviation in deviations {
         report::print(format!("{}: largest error {:.2e} of the output's range\n", deviation.output, deviation.error));

@@ -3,6 +3,7 @@
 use super::dataset::{Dataset, DatasetError, Policy, RowFault, Samples};
 use super::folder::{self, InputKind, Skipped};
 use super::targets::Targets;
+use crate::diagnostics::counted;
 use csv::{ReaderBuilder, StringRecord, Trim};
 use ndarray::{ArrayD, IxDyn};
 use std::path::{Path, PathBuf};
@@ -72,6 +73,18 @@ fn read(path: &Path, policy: Policy) -> Result<Dataset, DatasetError> {
                     columns = Some(header.map_err(&whole)?);
                     continue;
                 }
+                // What has one column does not tell how many there are.
+                None if record.len() < 2 => {
+                    let first = record.get(0).unwrap_or_default();
+                    let fault = match first.chars().find(|sign| [';', '\t'].contains(sign)) {
+                        Some(';') => "columns stand between commas, not semicolons: `owl/1.jpg,owl`".to_owned(),
+                        Some(_) => "columns stand between commas, not tabs: `owl/1.jpg,owl`".to_owned(),
+                        None if first.starts_with('#') => "a list has no comments; leave the line out".to_owned(),
+                        None => one_column(),
+                    };
+                    faults.push(RowFault { line, fault });
+                    continue;
+                }
                 None => Columns { path: 0, labels: (1..record.len()).collect(), count: record.len() },
             },
         };
@@ -116,13 +129,20 @@ fn header(record: &StringRecord, folder: &Path) -> Option<Result<Columns, String
     Some(Ok(Columns { path, labels, count: record.len() }))
 }
 
+fn one_column() -> String {
+    "1 column, where 2 are wanted: a path and a label, with a comma between them".to_owned()
+}
+
 /// A row's fields, and whether its photo is one.
 fn row(record: &StringRecord, columns: &Columns, folder: &Path, line: u64) -> Result<Row, String> {
-    if record.len() != columns.count || columns.labels.is_empty() {
-        let (found, wanted) = (record.len(), columns.count.max(2));
-        let plural = if found == 1 { "" } else { "s" };
+    if record.len() == 1 && columns.count > 1 {
+        return Err(one_column());
+    }
+    if record.len() != columns.count {
         return Err(format!(
-            "{found} column{plural}, where {wanted} are wanted: a path and a label, with a comma between them"
+            "{}, where the first row has {}; a path with a comma in it stands in double quotes",
+            counted(record.len(), "column"),
+            columns.count
         ));
     }
     let path = record.get(columns.path).unwrap_or_default();

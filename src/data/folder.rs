@@ -226,7 +226,7 @@ fn is_hidden(name: &OsStr) -> bool {
 }
 
 /// What the file holds, or why it cannot be used.
-pub(super) fn kind(path: &Path) -> Result<InputKind, String> {
+pub fn kind(path: &Path) -> Result<InputKind, String> {
     let in_words = |error: io::Error| match error.kind() {
         // A link in a folder whose target is gone.
         io::ErrorKind::NotFound => "it links to nothing".to_owned(),

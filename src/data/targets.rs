@@ -1,5 +1,6 @@
 //! What a net is to answer: classes or numbers.
 
+use crate::diagnostics::counted;
 use ndarray::{ArrayD, Axis, IxDyn};
 use thiserror::Error;
 
@@ -16,12 +17,18 @@ pub enum Targets {
 }
 
 /// Targets that do not fit a net's outputs.
-#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[derive(Clone, Debug, PartialEq, Error)]
 pub enum TargetsError {
     #[error("sample {sample} is of class {class}, but the net has {outputs} outputs, so classes go from 0 to {}", .outputs.saturating_sub(1))]
     ClassRange { sample: usize, class: usize, outputs: usize },
-    #[error("the targets have {found} values for each sample, but the net has {outputs} outputs")]
+    #[error("the targets have {} for each sample, but the net has {}", counted(*found, "value"), counted(*outputs, "output"))]
     Width { found: usize, outputs: usize },
+    #[error(
+        "the target {value} of sample {sample} is no class: classes are whole numbers from 0, and numbers to learn are {} \
+         for each sample",
+        counted(*outputs, "value")
+    )]
+    NoClass { sample: usize, value: f32, outputs: usize },
 }
 
 impl Targets {
@@ -90,6 +97,10 @@ impl Targets {
             },
             Targets::Values(values) => match values.shape()[1] {
                 found if found == outputs => Ok(()),
+                1 => match values.iter().enumerate().find(|(_, value)| **value < 0.0 || value.fract() != 0.0) {
+                    Some((sample, &value)) => Err(TargetsError::NoClass { sample, value, outputs }),
+                    None => Err(TargetsError::Width { found: 1, outputs }),
+                },
                 found => Err(TargetsError::Width { found, outputs }),
             },
         }

@@ -262,6 +262,12 @@ codes! {
     LabelsOrder = "W1010", "the data's classes have other names than the labels",
         "As many classes as labels, and none of the same name: they are taken in order, folders sorted by name, labels as they stand. Give folders the labels' names to be sure.",
         "$ netc train bird.net   # labels bird = [\"owl\", \"wren\"], folders 0 and 1";
+    LossMismatch = "W1011", "the loss does not fit the net's end",
+        "A crossentropy takes probabilities: `categorical_crossentropy` those of a `Softmax(n)`, `binary_crossentropy` those of a `Sigmoid(n)`. Behind a `Dense(n)` it sees plain numbers, cut off to the range from 0 to 1, and learns badly or nothing. Without `loss` the net's end decides: `Softmax(n)` or `Sigmoid(n)` for classes, `Dense(n)` for numbers, which are learnt by the mean squared error.",
+        "net bird = Input(4) >> Dense(2)\n\ntrain bird { data = arrays(\"birds.h5\", x=\"x\", y=\"y\"), loss = categorical_crossentropy }";
+    NotFinite = "W1012", "weights are no numbers",
+        "The file holds values that are infinite or no numbers (NaN) for these layers, and so will all predictions be that they reach. The training that wrote it has likely diverged: take an earlier checkpoint, or train again with a smaller step.",
+        "$ netc build bird.net   # bird.h5 was written by a run that diverged";
 }
 
 impl Code {

@@ -89,7 +89,11 @@ const ARGUMENTS: &[(Option<&str>, &[&str], &str)] = &[
 
 /// Arguments whose meaning differs, and what to write.
 const TURNED: &[(&str, &[&str], &str)] = &[
-    ("BatchNorm", &["momentum", "decay"], "write `alpha=…`: 1 - momentum, the share of the new statistics"),
+    (
+        "BatchNorm",
+        &["momentum", "decay"],
+        "write `alpha=…`, the share of the new statistics: PyTorch's momentum, 1 - momentum of Keras",
+    ),
     ("LSTM", &["return_sequences"], "write `only_return_final=false` for all steps"),
     ("GRU", &["return_sequences"], "write `only_return_final=false` for all steps"),
     ("LeakyRelu", &["alpha", "negative_slope", "slope"], "its slope is 0.01; `Relu(alpha=0.2)` takes another"),

@@ -294,7 +294,16 @@ impl<'p> Elaborator<'p> {
             BinaryOperator::GreaterEqual => compare(&a, &b, |order| order.is_ge()),
             _ => calculate(operator, &a, &b),
         };
-        result.map_err(|message| self.stop(Diagnostic::new(Code::Arithmetic, message).at(span, "here")))
+        let inexact = |x: &Value, y: &Value| match (&x.kind, &y.kind) {
+            (ValueKind::Int(x), ValueKind::Int(y)) if *y != 0 && operator == BinaryOperator::Divide => {
+                Some(format!("write `{x}.0 / {y}` for the fraction"))
+            }
+            _ => None,
+        };
+        result.map_err(|message| {
+            let diagnostic = Diagnostic::new(Code::Arithmetic, message).at(span, "here");
+            self.stop(diagnostic.maybe_help(inexact(&a, &b)))
+        })
     }
 }
 

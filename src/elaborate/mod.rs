@@ -48,7 +48,12 @@ pub fn load(argument: &str, read: Reader) -> std::result::Result<Spec, (Sources,
     let mut sources = Sources::default();
     let path = Path::new(argument);
     let is_file = argument.ends_with(".net") || path.is_file();
-    let (root, stem) = if is_file {
+    let (root, stem) = if let Some(name) = project::piped(path) {
+        match project::read_piped(&mut sources, path, name) {
+            Ok(file) => (file, name.to_string()),
+            Err(diagnostic) => return Err((sources, diagnostic.into())),
+        }
+    } else if is_file {
         let stem = path.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
         match read_source(&mut sources, path, read) {
             Ok(file) => (file, identifier(&stem)),
@@ -124,10 +129,24 @@ impl Spec {
             });
         }
         let own = |name: &str| project.root_nets().into_iter().find(|&net| project.nets[net].item.name.text == name);
-        if let Some(net) = own(&project.stem) {
-            return Ok(net);
-        }
+        let named = own(&project.stem);
         let complete = self.complete_nets();
+        let needs = |net: usize| project.nets[net].item.parameters.iter().find(|parameter| parameter.default.is_none());
+        match named.map(|net| (net, needs(net))) {
+            Some((net, None)) => return Ok(net),
+            Some((net, Some(_))) if complete.is_empty() => return Ok(net),
+            // A net of the file's name that cannot stand alone, beside one that can: neither is clearly meant.
+            Some((net, Some(parameter))) => {
+                let names: Vec<&str> = complete.iter().map(|&net| project.nets[net].item.name.text.as_str()).collect();
+                let name = &project.nets[net].item.name;
+                let message = format!("`{}` is named like the file, but needs `{}`", name.text, parameter.name.text);
+                return Err(Diagnostic::new(Code::NoNet, message)
+                    .at(name.span, "cannot stand alone")
+                    .help(format!("pick one with --net: {}", suggest::one_of(names)))
+                    .into());
+            }
+            None => {}
+        }
         match complete[..] {
             [one] => Ok(one),
             [] => Err(self.nothing_complete()),

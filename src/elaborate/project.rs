@@ -9,6 +9,7 @@ use crate::syntax::ast::{
 };
 use crate::syntax::parse;
 use std::collections::BTreeMap;
+use std::io::Read;
 use std::path::{Component, Path, PathBuf};
 
 /// A net and the file that it stands in.
@@ -52,13 +53,40 @@ const DEEPEST_USE: usize = 16;
 /// Reads the text of a file; an editor puts what is being typed in its place.
 pub type Reader<'r> = &'r dyn Fn(&Path) -> std::io::Result<Vec<u8>>;
 
+/// A spec of more bytes than this is none.
+const LARGEST: u64 = 1 << 26;
+
+fn too_large() -> std::io::Error {
+    std::io::Error::other("it is larger than 64 MB")
+}
+
 /// Reads a file from the disk.
 pub fn from_disk(path: &Path) -> std::io::Result<Vec<u8>> {
-    let most = 1 << 26;
-    if std::fs::metadata(path)?.len() > most {
-        return Err(std::io::Error::other("it is larger than 64 MB"));
+    if std::fs::metadata(path)?.len() > LARGEST {
+        return Err(too_large());
     }
     std::fs::read(path)
+}
+
+/// What a spec is called that comes through a pipe: `-`, `/dev/stdin`, or what a shell writes for `<(command)`.
+pub fn piped(path: &Path) -> Option<&'static str> {
+    let pipe = std::fs::metadata(path).is_ok_and(|known| !known.is_file() && !known.is_dir());
+    match path.to_str() {
+        Some("-" | "/dev/stdin") => Some("stdin"),
+        _ => pipe.then_some("pipe"),
+    }
+}
+
+/// Adds a spec that comes through a pipe to the sources; its paths start at the working directory.
+pub fn read_piped(sources: &mut Sources, path: &Path, name: &str) -> Result<FileId, Diagnostic> {
+    let mut bytes = Vec::new();
+    let read = match path.to_str() {
+        Some("-") => std::io::stdin().lock().take(LARGEST + 1).read_to_end(&mut bytes),
+        _ => std::fs::File::open(path).and_then(|file| file.take(LARGEST + 1).read_to_end(&mut bytes)),
+    };
+    let read = read.and_then(|length| if length as u64 > LARGEST { Err(too_large()) } else { Ok(()) });
+    read.map_err(|fault| Diagnostic::new(Code::Unreadable, format!("{name} cannot be read: {}", plain(&fault))))?;
+    Ok(sources.add_text(name, text_of_bytes(name, bytes)?))
 }
 
 /// Adds a file to the sources, or says why it cannot be read as a spec.
@@ -68,12 +96,16 @@ pub fn read_source(sources: &mut Sources, path: &Path, read: Reader) -> Result<F
         Diagnostic::new(Code::Unreadable, format!("`{name}` cannot be read: {}", plain(&fault)))
             .maybe_help(near_file(path))
     })?;
-    let text = String::from_utf8(bytes).map_err(|fault| {
+    let text = text_of_bytes(&name, bytes)?;
+    Ok(sources.add(SourceFile { name, path: Some(path.to_path_buf()), text, shipped: false }))
+}
+
+fn text_of_bytes(name: &str, bytes: Vec<u8>) -> Result<String, Diagnostic> {
+    String::from_utf8(bytes).map_err(|fault| {
         Diagnostic::new(Code::NotUtf8, format!("`{name}` is not a text file"))
             .note(format!("byte {} is not UTF-8", fault.utf8_error().valid_up_to()))
             .help("a spec is a text file with the ending .net")
-    })?;
-    Ok(sources.add(SourceFile { name, path: Some(path.to_path_buf()), text, shipped: false }))
+    })
 }
 
 /// A file of nearly that name in its folder.

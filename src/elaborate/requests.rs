@@ -2,7 +2,7 @@
 
 use super::elaborator::Elaborator;
 use super::environment::Scope;
-use super::{Spec, project};
+use super::{Spec, project, shipped};
 use crate::diagnostics::{Code, Diagnostic, Diagnostics, spellings, suggest};
 use crate::graph::{Graph, Value, ValueKind};
 use crate::ops::preprocessing::Preprocessing;
@@ -224,6 +224,11 @@ impl Spec {
                 .at(source.span, format!("this is {}", value.kind.noun()))
         };
         match &value.kind {
+            // They ship with their spec.
+            ValueKind::Text(name) if self.sources.file(*file).shipped && shipped::labels(name).is_some() => {
+                let lines = shipped::labels(name).unwrap_or_default().lines().map(str::to_string);
+                Ok(Some(LabelsRequest::List(lines.collect(), source.span)))
+            }
             ValueKind::Text(name) => Ok(Some(LabelsRequest::File(self.sources.beside(*file, name), source.span))),
             ValueKind::List(items) => {
                 let texts: Option<Vec<String>> = items

@@ -37,6 +37,15 @@ specs! {
     "mixture_of_experts"
 }
 
+/// The files of labels that shipped specs name, each a class a line.
+static LABELS: &[(&str, &str)] =
+    &[("samples/imagenet_labels.txt", include_str!("../../specs/samples/imagenet_labels.txt"))];
+
+/// The text of a file of labels that a shipped spec names.
+pub fn labels(name: &str) -> Option<&'static str> {
+    LABELS.iter().find(|(known, _)| *known == name).map(|(_, text)| *text)
+}
+
 /// A shipped spec as a source file.
 pub fn source(spec: &Spec) -> SourceFile {
     SourceFile { name: format!("{}.net", spec.name), path: None, text: spec.text.to_string(), shipped: true }

@@ -9,6 +9,9 @@ use crate::source::Span;
 /// An argument as it was given: its name, where one was written, and its value.
 pub type Given = (Option<(String, Span)>, Value);
 
+/// A window's side, stride, dilation or border beyond this is mistyped.
+const MOST_PIXELS: i64 = 1 << 24;
+
 /// The arguments of one call, by name.
 #[derive(Debug)]
 pub struct Arguments {
@@ -220,7 +223,12 @@ impl Arguments {
             _ => None,
         };
         match pair {
-            Some([height, width]) if height >= least && width >= least => Ok(Some([height as usize, width as usize])),
+            Some(pair) if pair.iter().all(|side| (least..=MOST_PIXELS).contains(side)) => {
+                Ok(Some(pair.map(|side| side as usize)))
+            }
+            Some(pair) if pair.iter().any(|&side| side > MOST_PIXELS) => {
+                Err(self.wrong(name, format!("takes an integer or a pair such as `3x3`, each up to {MOST_PIXELS}")))
+            }
             _ => Err(self.wrong(name, format!("takes an integer or a pair such as `3x3`, each at least {least}"))),
         }
     }

@@ -46,7 +46,7 @@ unsafe impl Sync for Shared {}
 unsafe impl Send for Shared {}
 
 impl Threads {
-    /// A team of `count` threads (at least one), the caller's among them.
+    /// A team of `count` threads (at least one; fewer where the system gives no more), the caller's among them.
     pub fn new(count: usize) -> Self {
         Self::with_isa(count, Isa::detect())
     }
@@ -67,12 +67,13 @@ impl Threads {
             stop: AtomicBool::new(false),
             panic: Mutex::new(None),
         });
+        // Where the system gives no more threads, those that it gave do the work.
         let helpers = (1..count)
-            .map(|worker| {
+            .map_while(|worker| {
                 let shared = Arc::clone(&shared);
                 let name = format!("kernel-{worker}");
                 let body = move || shared.help(worker);
-                thread::Builder::new().name(name).spawn(body).expect("the system gives a thread")
+                thread::Builder::new().name(name).spawn(body).ok()
             })
             .collect();
         Self { shared, helpers, isa, caller: Mutex::new(()) }

@@ -2,7 +2,7 @@
 //! least time for what they save.
 
 use super::{Compiled, Options, choose, lower};
-use crate::diagnostics::{Code, Diagnostic, Result};
+use crate::diagnostics::{Code, Diagnostic, Result, counted};
 use crate::graph::Graph;
 use crate::plan::steps::convolution::ConvolutionStep;
 use crate::plan::{Kernel, Plan, StepKernel};
@@ -53,7 +53,10 @@ fn bytes(step: &ConvolutionStep, chunk: usize) -> usize {
 }
 
 fn too_large(graph: &Graph, plan: &Plan, options: Options<'_>, most: u64) -> Diagnostic {
-    let mib = |bytes: u64| format!("{:.1} MiB", bytes as f64 / (1u64 << 20) as f64);
+    let mib = |bytes: u64| match bytes {
+        0..1_048_576 => counted(bytes as usize, "byte"),
+        _ => format!("{:.1} MiB", bytes as f64 / (1u64 << 20) as f64),
+    };
     let constants = plan.constant_floats() as u64 * 4;
     let message =
         format!("the smallest plan of `{}` needs {}, and {} are allowed", graph.name, mib(plan.memory()), mib(most));

@@ -7,6 +7,7 @@ pub mod convolution;
 pub mod deconvolution;
 pub mod dense;
 pub mod embedding;
+pub mod ending;
 pub mod gated_average;
 pub mod input;
 pub mod merge;

@@ -118,7 +118,7 @@ pub static ZERO_PAD: Definition = Definition {
             Some(&[top, bottom, left, right]) => [top, bottom, left, right],
             _ => {
                 return Err(
-                    arguments.wrong("size", "takes an integer, a pair or `[top, bottom, left, right]`, none negative")
+                    arguments.wrong("size", "takes an integer, a pair or `[top, bottom, left, right]`, from 0 to 2^30")
                 );
             }
         };

@@ -83,6 +83,8 @@ pub enum CheckpointError {
     Unreadable { path: PathBuf, source: io::Error },
     #[error("{} is damaged: {what}", path.display())]
     Damaged { path: PathBuf, what: &'static str },
+    #[error("{} is of a net with other layers (or was cut off): its state has another size", path.display())]
+    OtherSize { path: PathBuf },
 }
 
 /// Writes, and takes the digest of what was written.
@@ -168,7 +170,8 @@ pub fn read(folder: &Path, floats: usize) -> Result<Option<Checkpoint>, Checkpoi
     let count = match body {
         body if body == one => 1,
         body if body == 2 * one => 2,
-        _ => return Err(damaged("its state is that of another net")),
+        // A file that was cut off is told by the digest of what it holds only where its length fits.
+        _ => return Err(CheckpointError::OtherSize { path: path.clone() }),
     };
     let mut tensors = Vec::new();
     for _ in 0..count {

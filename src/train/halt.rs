@@ -7,6 +7,7 @@ use super::recipe::Recipe;
 use crate::diagnostics::{Code, Diagnostic, Diagnostics};
 use crate::graph::number_text;
 use crate::source::Span;
+use crate::weights::bind::Bindings;
 use std::path::Path;
 
 /// A run that did not come to its end.
@@ -47,7 +48,7 @@ impl Halt {
     }
 
     /// What ended the loop of a run by this recipe.
-    pub fn of(fault: FitError, recipe: &Recipe) -> Halt {
+    pub fn of(fault: FitError, recipe: &Recipe, bindings: &Bindings) -> Halt {
         let span = recipe.data.span();
         let told: Diagnostics = match fault {
             FitError::Interrupted { epoch, samples, total } => {
@@ -55,13 +56,16 @@ impl Halt {
                 return Halt::Interrupted(Interruption::Epoch { epoch, epochs, samples, total });
             }
             FitError::Feed(FeedError::Interrupted) => return Halt::Interrupted(Interruption::End),
-            FitError::Diverged { .. } => Diagnostic::new(Code::Diverged, format!("training diverged: {fault}"))
-                .at(recipe.span, "this recipe")
-                .help(format!(
+            FitError::Diverged { .. } => {
+                let help = format!(
                     "try a smaller step than {}, a warm-up (`schedule = warm_up(100)`), or `clip_norm=1` in the optimizer",
                     number_text(recipe.optimizer.step)
-                ))
-                .into(),
+                );
+                let diverged = Diagnostic::new(Code::Diverged, format!("training diverged: {fault}"));
+                let mut told = Diagnostics::from(diverged.at(recipe.span, "this recipe").help(help));
+                told.extend(bindings.lint_values());
+                told
+            }
             FitError::Feed(FeedError::Photos(broken)) => {
                 let lines: Vec<String> = broken.iter().map(Broken::to_string).collect();
                 Diagnostic::new(Code::Dataset, format!("{} photos cannot be used", broken.len()))

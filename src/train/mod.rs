@@ -6,6 +6,7 @@ pub mod choice;
 pub mod compile;
 pub mod differentiate;
 pub mod digest;
+pub mod end;
 pub mod features;
 pub mod feed;
 pub mod fit;

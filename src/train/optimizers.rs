@@ -71,6 +71,14 @@ fn share(arguments: &Arguments, name: &str) -> Result<f32, Diagnostic> {
     Ok(arguments.number_within(name, 0.0, 1.0)? as f32)
 }
 
+/// How long a mean remembers. At 1 it would never take in a gradient, and its correction would divide by zero.
+fn beta(arguments: &Arguments, name: &str) -> Result<f32, Diagnostic> {
+    match share(arguments, name)? {
+        beta if beta < 1.0 => Ok(beta),
+        _ => Err(arguments.wrong(name, "takes a number from 0 and below 1")),
+    }
+}
+
 fn epsilon(arguments: &Arguments) -> Result<f32, Diagnostic> {
     Ok(arguments.number_within("epsilon", 0.0, 1.0)? as f32)
 }
@@ -108,7 +116,7 @@ pub static OPTIMIZERS: &[Choice<Optimizer>] = &[
         summary: "Kingma and Ba, 2014; epsilon outside the root and the correction in the rate, as in TensorFlow",
         arguments: &[step(0.001), BETA1, BETA2, EPSILON, CLIP_VALUE, CLIP_NORM],
         build: |arguments| {
-            let (beta1, beta2, epsilon) = (share(arguments, "beta1")?, share(arguments, "beta2")?, epsilon(arguments)?);
+            let (beta1, beta2, epsilon) = (beta(arguments, "beta1")?, beta(arguments, "beta2")?, epsilon(arguments)?);
             optimizer(arguments, UpdateRule::Adam { beta1, beta2, epsilon })
         },
     },
@@ -125,7 +133,7 @@ pub static OPTIMIZERS: &[Choice<Optimizer>] = &[
             CLIP_NORM,
         ],
         build: |arguments| {
-            let (beta1, beta2, epsilon) = (share(arguments, "beta1")?, share(arguments, "beta2")?, epsilon(arguments)?);
+            let (beta1, beta2, epsilon) = (beta(arguments, "beta1")?, beta(arguments, "beta2")?, epsilon(arguments)?);
             let decay = arguments.number_within("decay", 0.0, 1e3)? as f32;
             optimizer(arguments, UpdateRule::AdamW { beta1, beta2, epsilon, decay })
         },
@@ -135,7 +143,7 @@ pub static OPTIMIZERS: &[Choice<Optimizer>] = &[
         summary: "Adam by the largest gradient in place of the squares (Kingma and Ba, 2014)",
         arguments: &[step(0.002), BETA1, BETA2, EPSILON, CLIP_VALUE, CLIP_NORM],
         build: |arguments| {
-            let (beta1, beta2, epsilon) = (share(arguments, "beta1")?, share(arguments, "beta2")?, epsilon(arguments)?);
+            let (beta1, beta2, epsilon) = (beta(arguments, "beta1")?, beta(arguments, "beta2")?, epsilon(arguments)?);
             optimizer(arguments, UpdateRule::Adamax { beta1, beta2, epsilon })
         },
     },

@@ -1,5 +1,6 @@
 //! A run before its first epoch: spec, weights and data are read, checked and bound; nothing is computed yet.
 
+use super::end;
 use super::front::{Split, split};
 use super::recipe::{self, Recipe};
 use super::samples::{Prepared, prepare};
@@ -9,9 +10,8 @@ use crate::compile as road;
 use crate::diagnostics::{Code, Diagnostic, Diagnostics, Result};
 use crate::elaborate::Spec;
 use crate::graph::Graph;
-use crate::kernels::activation::Activation;
 use crate::kernels::loss::Loss;
-use crate::ops::dense::{Dense, Function};
+use crate::ops::ending::Ending;
 use crate::weights::bind::{self, Bindings};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -54,6 +54,10 @@ pub fn prepare_run(spec: &Spec, options: &RunOptions) -> Result<Prepare> {
     let recipe = recipe::of(spec, &net.name)?;
     check_trainable(&net, &recipe)?;
     check_layout(&net, &recipe, options.layout)?;
+    told.extend(end::check(spec, &net, &recipe));
+    if told.has_errors() {
+        return Err(told);
+    }
     let requests = spec.weights(&net, &options.weights)?;
     check_outputs(&net, &recipe, options, requests.iter().map(|request| request.path.as_path()))?;
     let (bindings, more) = bind::bind(&net, &requests)?;
@@ -66,6 +70,7 @@ pub fn prepare_run(spec: &Spec, options: &RunOptions) -> Result<Prepare> {
         loss,
         Loss::CategoricalCrossentropy | Loss::CategoricalHinge | Loss::BinaryCrossentropy | Loss::BinaryHinge
     ) || labels.is_some();
+    end::check_metrics(&recipe, by_classes)?;
     let data = prepare(&net, &recipe, labels, by_classes)?;
     told.extend(data.told.clone());
     let split = split(&net);
@@ -138,14 +143,9 @@ fn check_outputs<'a>(
 
 /// The loss that fits a net's end: crossentropy behind a softmax or sigmoid, else the mean squared error.
 fn fitting_loss(net: &Graph) -> Loss {
-    let mut node = net.node(net.outputs[0]);
-    // What keeps values may stand between.
-    while node.operation.keeps_values() && node.operation.activation().is_none() && node.inputs.len() == 1 {
-        node = net.node(node.inputs[0]);
-    }
-    match node.operation.as_any().downcast_ref::<Dense>().map(|dense| dense.function) {
-        Some(Function::Softmax) => Loss::CategoricalCrossentropy,
-        Some(Function::Elementwise(Activation::Sigmoid)) => Loss::BinaryCrossentropy,
-        _ => Loss::Mse,
+    match Ending::of(net, net.outputs[0]) {
+        Ending::Classes => Loss::CategoricalCrossentropy,
+        Ending::Probabilities => Loss::BinaryCrossentropy,
+        Ending::Numbers => Loss::Mse,
     }
 }

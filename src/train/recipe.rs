@@ -323,7 +323,13 @@ impl Reader<'_> {
             }
             _ => None,
         };
+        let none = match &weights {
+            Some(ClassWeights::List(list)) => list.iter().all(|weight| *weight == 0.0),
+            _ => false,
+        };
         match weights {
+            // Nothing would count, and nothing be learnt.
+            Some(_) if none => self.wrong("class_weights", value, "a number above 0 for one class at least"),
             Some(weights) => recipe.class_weights = weights,
             None => self.wrong(
                 "class_weights",

@@ -112,7 +112,7 @@ impl Prepare {
             None => (None, String::new()),
         };
         let run = digest::of_run(&self.net, &self.recipe, &self.data, &digest)
-            .map_err(|fault| Halt::of(FeedError::from(fault).into(), &self.recipe))?;
+            .map_err(|fault| Halt::of(FeedError::from(fault).into(), &self.recipe, &self.bindings))?;
         let mut record = self.record();
         let (train, validation) = self.feeds(front.as_ref(), &digest, &mut record, interrupted, listener)?;
         let settings = Settings {
@@ -145,12 +145,20 @@ impl Prepare {
                 .into());
             }
             let begun = checkpoint.progress.begun.as_ref().map_or(0, |begun| begun.samples);
-            listener.resumed(checkpoint.progress.record.epochs.len(), begun);
+            let (done, wanted) = (checkpoint.progress.record.epochs.len(), course.epochs);
+            if done > wanted {
+                return Err(resume_fault(&format!(
+                    "the checkpoint in {} is behind epoch {done}, and the recipe ends at {wanted}",
+                    folder.display()
+                ))
+                .into());
+            }
+            listener.resumed(done, begun);
             fit.resume(checkpoint);
         }
         let fitted = fit
             .run(&mut train, validation.as_mut(), interrupted, listener)
-            .map_err(|fault| Halt::of(fault, &self.recipe))?;
+            .map_err(|fault| Halt::of(fault, &self.recipe, &self.bindings))?;
         self.keep(fitted, &trainable, &course, train, validation, interrupted)
     }
 
@@ -178,7 +186,7 @@ impl Prepare {
         };
         let mut session = Session::new(Arc::clone(&trainable.evaluation), course.threads);
         let tried = try_state(&mut session, &mut state, &mut set, course, interrupted)
-            .map_err(|fault| Halt::of(fault, &self.recipe))?;
+            .map_err(|fault| Halt::of(fault, &self.recipe, &self.bindings))?;
         let outcome = tried.tally.outcome(tried.loss);
         record.outcome = tried.tally.numbers(tried.loss);
         let mistakes = match (&data.samples, &set.classes, &tried.tally) {

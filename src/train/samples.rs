@@ -58,11 +58,13 @@ pub fn prepare(net: &Graph, recipe: &Recipe, labels: Option<Vec<String>>, by_cla
     let mut notes = Diagnostics::default();
     let labels = match by_classes {
         false => None,
-        true => Some(names(labels, &train, outputs, span, &mut notes)?),
+        true => Some(names(labels, &train, outputs, span)?),
     };
-    let fit = |data: Dataset, span: Span| -> Result<Dataset> {
+    // What the training data calls the classes; other data may call them so too.
+    let known = train.classes.clone().unwrap_or_default();
+    let mut fit = |data: Dataset, span: Span, known: &[String]| -> Result<Dataset> {
         let data = match &labels {
-            Some(labels) => ordered(data, labels, span)?,
+            Some(labels) => ordered(data, labels, known, span, &mut notes)?,
             None => data,
         };
         // Says which sample's target does not fit, before anything is computed.
@@ -78,8 +80,8 @@ pub fn prepare(net: &Graph, recipe: &Recipe, labels: Option<Vec<String>>, by_cla
         check_samples(&data, net, span)?;
         Ok(data)
     };
-    let train = fit(train, span)?;
-    let validation = validation.map(|data| fit(data, other)).transpose()?;
+    let train = fit(train, span, &[])?;
+    let validation = validation.map(|data| fit(data, other, &known)).transpose()?;
     let decoding = match train.samples {
         Samples::Photos(_) => Some(decoding(net, span)?),
         Samples::Arrays(_) => None,
@@ -99,39 +101,22 @@ fn read(data: &Data, by_classes: bool, outputs: usize) -> Result<Dataset> {
 }
 
 /// The names of the classes in the order of the outputs.
-fn names(
-    given: Option<Vec<String>>,
-    data: &Dataset,
-    outputs: usize,
-    span: Span,
-    notes: &mut Diagnostics,
-) -> Result<Vec<String>> {
+fn names(given: Option<Vec<String>>, data: &Dataset, outputs: usize, span: Span) -> Result<Vec<String>> {
     let classes = outputs.max(2);
     match (given, &data.classes) {
-        (Some(labels), Some(found)) => {
-            let same = |name: &&String| !labels.contains(name);
-            let foreign: Vec<&str> = found.iter().filter(same).map(String::as_str).collect();
-            if !foreign.is_empty() && found.len() == labels.len() && foreign.len() == found.len() {
-                notes.push(
-                    Diagnostic::new(Code::LabelsOrder, "the data's classes have other names than the labels")
-                        .at(span, format!("its classes are {}", shortened(found)))
-                        .note(format!("they are taken in order: {}", shortened(&labels))),
-                );
-                return Ok(labels);
-            }
-            if let Some(name) = foreign.first() {
-                return Err(fault(format!("the class `{name}` is not among the labels"), span)
-                    .maybe_help(suggest::did_you_mean(name, labels.iter().map(String::as_str)))
-                    .into());
-            }
-            Ok(labels)
-        }
-        (Some(labels), None) => Ok(labels),
+        (Some(labels), _) => Ok(labels),
         (None, Some(found)) if found.len() == classes => Ok(found.clone()),
         (None, Some(found)) => {
-            Err(fault(format!("the data has {} classes, and the net has {outputs} outputs", found.len()), span)
-                .note(format!("the classes are {}", shortened(found)))
-                .help(format!("end the net with {} outputs, or give `labels` for all {outputs}", found.len()))
+            let found_text = if found.len() == 1 { "1 class".into() } else { format!("{} classes", found.len()) };
+            let help = match found.len() {
+                0 | 1 => {
+                    "a net learns to tell two classes apart at least: add a folder of photos of something else".into()
+                }
+                count => format!("end the net with {count} outputs, or give `labels` for all {classes} classes"),
+            };
+            Err(fault(format!("the data has {found_text}, and the net tells {classes} apart"), span)
+                .note(format!("the data's classes: {}", shortened(found)))
+                .help(help)
                 .into())
         }
         (None, None) => Ok((0..classes).map(|class| class.to_string()).collect()),
@@ -151,15 +136,32 @@ pub fn places<'a>(classes: &'a [String], labels: &[String]) -> std::result::Resu
     classes.iter().map(place).collect()
 }
 
-/// A dataset whose class indices are those of the labels.
-fn ordered(mut data: Dataset, labels: &[String], span: Span) -> Result<Dataset> {
+/// A dataset whose class indices are those of the labels: by their names, or by the names that the training data `known`
+/// has for them. As many classes as labels, and all of other names, are taken in order, which is told.
+fn ordered(
+    mut data: Dataset,
+    labels: &[String],
+    known: &[String],
+    span: Span,
+    notes: &mut Diagnostics,
+) -> Result<Dataset> {
     let Some(found) = data.classes.clone() else { return Ok(data) };
-    let places: Vec<usize> = match places(&found, labels) {
+    let foreign = |name: &&String| !labels.contains(name) && !known.contains(name);
+    let places: Vec<usize> = match places(&found, labels).or_else(|name| places(&found, known).map_err(|_| name)) {
         Ok(places) => places,
-        Err(_) if found.len() == labels.len() => (0..found.len()).collect(),
+        Err(_) if found.len() == labels.len() && found.iter().all(|name| foreign(&name)) => {
+            notes.push(
+                Diagnostic::new(Code::LabelsOrder, "the data's classes have other names than the labels")
+                    .at(span, format!("its classes are {}", shortened(&found)))
+                    .note(format!("they are taken in order: {}", shortened(labels))),
+            );
+            (0..found.len()).collect()
+        }
         Err(name) => {
-            return Err(fault(format!("the class `{name}` is not among those that the net is trained for"), span)
+            let name = found.iter().find(foreign).map_or(name, String::as_str);
+            return Err(fault(format!("the class `{name}` is not among the labels"), span)
                 .maybe_help(suggest::did_you_mean(name, labels.iter().map(String::as_str)))
+                .note(format!("the labels are {}", shortened(labels)))
                 .into());
         }
     };

@@ -8,10 +8,11 @@ use crate::diagnostics::{Code, Diagnostic, Diagnostics, Result, counted};
 use crate::elaborate::requests::WeightsRequest;
 use crate::graph::{Graph, Initializer, ParameterId};
 use sha2::{Digest, Sha256};
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt::{self, Write};
 use std::io::Read;
 use std::path::Path;
+use std::sync::Mutex;
 
 /// The seed of parameters that nothing binds.
 pub const SEED: u64 = 0;
@@ -30,6 +31,8 @@ pub struct Bindings {
     sources: Vec<Option<Source>>,
     /// Parameters that the maker of their file does not have: their initialisers are their values.
     initial: Vec<bool>,
+    /// Layers of which values that are not finite were read, and their files.
+    not_finite: Mutex<BTreeMap<String, String>>,
     pub report: Report,
 }
 
@@ -72,7 +75,8 @@ pub fn bind(graph: &Graph, requests: &[WeightsRequest]) -> Result<(Bindings, Dia
     let mut faults = Diagnostics::default();
     let count = graph.parameters.len();
     let (sources, initial) = (vec![None; count], vec![false; count]);
-    let mut bindings = Bindings { stores: Vec::new(), sources, initial, report: Report::default() };
+    let mut bindings =
+        Bindings { stores: Vec::new(), sources, initial, not_finite: Mutex::default(), report: Report::default() };
     let layers = layers(graph);
     // Inner nets first, so that the weights of a net stand over those of the nets it was made from.
     for request in requests {
@@ -313,7 +317,26 @@ impl Bindings {
             return Ok(parameter.initializer.sample(&parameter.shape, &parameter.path(), SEED));
         };
         let values = self.stores[source.store].read(source.entry)?;
+        if values.iter().any(|value| !value.is_finite())
+            && let Ok(mut layers) = self.not_finite.lock()
+        {
+            layers.insert(parameter.layer.clone(), self.report.files[source.store].file.clone());
+        }
         Ok(source.transform.apply(values, &parameter.shape))
+    }
+
+    /// What is to be told of the values that were read so far: those that are infinite or no numbers.
+    pub fn lint_values(&self) -> Diagnostics {
+        let Ok(layers) = self.not_finite.lock() else { return Diagnostics::default() };
+        let files: BTreeSet<&String> = layers.values().collect();
+        let mut told = Diagnostics::default();
+        for file in files {
+            let of_file = layers.iter().filter(|(_, from)| *from == file).map(|(layer, _)| layer.clone());
+            let message = format!("{file} holds weights that are infinite or no numbers");
+            let diagnostic = Diagnostic::new(Code::NotFinite, message);
+            told.push(diagnostic.note(format!("of {}", shortened(&of_file.collect::<Vec<_>>()))));
+        }
+        told
     }
 
     fn finish_report(&mut self, graph: &Graph) {

@@ -88,7 +88,20 @@ pub(super) fn fit(store: &dyn Store, at: usize, wanted: &Shape, facts: LayerFact
         return fit_gates(store, at, wanted);
     }
     let bare = |shape: &[usize]| -> Vec<usize> { shape.iter().copied().skip_while(|&size| size == 1).collect() };
-    let other = || format!("the net needs {shape:?}, the file has {:?}", entry.shape);
+    let other = || match (layout == Layout::Safetensors && role == "weight", shape) {
+        // The file is read in PyTorch's order of axes; said in it, shapes that look alike are seen to differ.
+        (true, &[h, w, inputs, outputs]) => format!(
+            "the net needs {shape:?}, which is {:?} in the order of safetensors; the file has {:?}",
+            [outputs, inputs, h, w],
+            entry.shape
+        ),
+        (true, &[inputs, outputs]) => format!(
+            "the net needs {shape:?}, which is {:?} in the order of safetensors; the file has {:?}",
+            [outputs, inputs],
+            entry.shape
+        ),
+        _ => format!("the net needs {shape:?}, the file has {:?}", entry.shape),
+    };
     if layout == Layout::Safetensors && role == "weight" {
         return match (shape, &entry.shape[..]) {
             (&[h, w, inputs, outputs], &[o, i, kh, kw]) if [h, w, inputs, outputs] == [kh, kw, i, o] => {

@@ -1,0 +1,70 @@
+//! Whether a net's end and what it is trained by go together.
+
+use super::recipe::{Metric, Recipe};
+use super::sources::Data;
+use crate::diagnostics::{Code, Diagnostic, Diagnostics, Result};
+use crate::elaborate::Spec;
+use crate::graph::Graph;
+use crate::kernels::loss::Loss;
+use crate::ops::ending::Ending;
+
+/// Refuses metrics that say nothing of what is learnt: classes or numbers.
+///
+/// # Errors
+/// The first of them.
+pub fn check_metrics(recipe: &Recipe, by_classes: bool) -> Result<()> {
+    let of_classes = |metric: &Metric| matches!(metric, Metric::Accuracy | Metric::Top5);
+    let metrics = recipe.metrics.iter().flatten();
+    let Some(wrong) = metrics.into_iter().find(|&metric| of_classes(metric) != by_classes) else { return Ok(()) };
+    let (learnt, fitting) = match by_classes {
+        true => ("classes", "`accuracy` or `top5`"),
+        false => ("numbers", "`mae`, `rmse` or `r2`"),
+    };
+    let message = format!("`{}` says nothing of {learnt}, which this net learns", wrong.name());
+    let diagnostic = Diagnostic::new(Code::RecipeValue, message).at(recipe.span, "in this recipe");
+    Err(diagnostic.help(format!("take {fitting}, or leave `metrics` out")).into())
+}
+
+/// What is wrong with, or odd about, a net's end for its recipe. Nothing is read.
+pub fn check(spec: &Spec, net: &Graph, recipe: &Recipe) -> Diagnostics {
+    let &[output] = &net.outputs[..] else { return Diagnostics::default() };
+    let node = net.node(output);
+    let Some(values) = node.output.channels().known() else { return Diagnostics::default() };
+    let ending = Ending::of(net, output);
+    let many = recipe.loss == Some(Loss::CategoricalCrossentropy);
+    let either = recipe.loss == Some(Loss::BinaryCrossentropy);
+    // What learns class numbers or names, as far as the recipe tells without a look at its data.
+    let of_classes = matches!(recipe.data, Data::Images { .. }) || spec.project.labels.contains_key(&net.name);
+    let (code, message) = match ending {
+        Ending::Classes if values == 1 => {
+            (Code::Untrainable, format!("`{}` always gives 1: a softmax of one value learns nothing", node.name))
+        }
+        Ending::Numbers if many || either => {
+            let message = format!("`{}` gives plain numbers, and a crossentropy takes probabilities", node.name);
+            (Code::LossMismatch, message)
+        }
+        Ending::Numbers if recipe.loss.is_none() && of_classes => {
+            let message =
+                format!("`{}` gives plain numbers: the classes are learnt by the mean squared error", node.name);
+            (Code::LossMismatch, message)
+        }
+        Ending::Probabilities if many && values == 1 => {
+            let message =
+                format!("`{}` gives one probability, and categorical_crossentropy looks at one class", node.name);
+            (Code::LossMismatch, message)
+        }
+        _ => return Diagnostics::default(),
+    };
+    let help = match (ending, values) {
+        (Ending::Classes, _) => "end it with `Sigmoid(1)`, or with a softmax of two or more classes".into(),
+        (Ending::Probabilities, _) => "leave `loss` out, or write `loss = binary_crossentropy`".into(),
+        (Ending::Numbers, 1) => "end it with `Sigmoid(1)`: one value tells two classes apart".into(),
+        (Ending::Numbers, _) if either => format!("end it with `Sigmoid({values})`"),
+        (Ending::Numbers, _) => format!("end it with `Softmax({values})`"),
+    };
+    Diagnostic::new(code, message)
+        .at(node.origin.span, format!("gives {}", node.output))
+        .and(recipe.span, "trained by this recipe")
+        .help(help)
+        .into()
+}

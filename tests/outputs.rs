@@ -1,0 +1,269 @@
+//! What commands say of a net's outputs, where they write, and what happens where nobody listens.
+
+use ndarray::{Array2, ArrayD};
+use netc::data::array_file;
+use std::fs::{self, File};
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
+use tempfile::TempDir;
+
+fn command(folder: &Path, arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_netc"));
+    command.args(arguments).current_dir(folder).env("NETC_CACHE", folder.join("cache")).env_remove("RUST_BACKTRACE");
+    command
+}
+
+fn netc(folder: &Path, arguments: &[&str]) -> Output {
+    command(folder, arguments).output().expect("the program runs")
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+#[track_caller]
+fn done(output: &Output) -> String {
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+    text(&output.stdout)
+}
+
+/// What a refused command said.
+#[track_caller]
+fn refused(output: &Output, code: &str) -> String {
+    let told = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{told}");
+    assert!(told.contains(&format!("error[{code}]")), "{code} is missing in {told}");
+    told
+}
+
+fn folder(files: &[(&str, &str)]) -> TempDir {
+    let folder = tempfile::tempdir().expect("a folder");
+    for (name, text) in files {
+        fs::write(folder.path().join(name), text).expect("a file");
+    }
+    folder
+}
+
+/// Photos of two kinds, dark ones under the first name and light ones under the second.
+fn photos(folder: &Path, classes: [&str; 2]) {
+    for (class, base) in classes.into_iter().zip([10u8, 200]) {
+        fs::create_dir_all(folder.join(class)).expect("a folder");
+        for number in 0..6u8 {
+            let picture =
+                image::RgbImage::from_fn(8, 8, |x, y| image::Rgb([base + number, base + x as u8, base + y as u8]));
+            picture.save(folder.join(class).join(format!("{number}.png"))).expect("a photo");
+        }
+    }
+}
+
+const BINARY: &str = "net kind = Input(8x8x3, image=Unit) >> Flatten >> Sigmoid(1)";
+
+#[test]
+fn one_sigmoid_tells_two_classes_apart() {
+    let folder = folder(&[(
+        "kind.net",
+        &format!(
+            "{BINARY}\ntrain kind {{ data = images(\"two\"), epochs = 60, batch = 3, checkpoint = 60 }}\n\
+             expect top1(kind, \"two/cat/0.png\") == \"cat\"\nexpect top1(kind, \"two/dog/0.png\") == \"dog\"\n"
+        ),
+    )]);
+    photos(&folder.path().join("two"), ["cat", "dog"]);
+    done(&netc(folder.path(), &["train", "kind.net"]));
+    let both = ["predict", "kind.netb", "two/cat/0.png", "two/dog/0.png"];
+    let table = done(&netc(folder.path(), &both));
+    let lines: Vec<Vec<&str>> = table.lines().map(|line| line.split_whitespace().collect()).collect();
+    assert_eq!((lines.len(), lines[1][0], lines[2][0]), (6, "cat", "dog"), "{table}");
+    assert_eq!((lines[4][0], lines[5][0]), ("dog", "cat"), "{table}");
+    let json = done(&netc(folder.path(), &[&both[..], &["--format", "json"]].concat()));
+    let json: serde_json::Value = serde_json::from_str(&json).expect("one document");
+    for (photo, index) in [(0, 0), (1, 1)] {
+        let top = json[photo]["top"].as_array().expect("classes");
+        let share = |at: usize| top[at]["probability"].as_f64().expect("a number");
+        assert_eq!((top.len(), top[0]["index"].as_u64()), (2, Some(index)), "{json}");
+        assert!(share(0) > 0.5 && (share(0) + share(1) - 1.0).abs() < 1e-6, "{json}");
+    }
+    let csv = done(&netc(folder.path(), &[&both[..], &["--format", "csv", "--top", "1"]].concat()));
+    let rows: Vec<&str> = csv.lines().collect();
+    assert!(rows[1].starts_with("two/cat/0.png,1,0,cat,") && rows[2].starts_with("two/dog/0.png,1,1,dog,"), "{csv}");
+    done(&netc(folder.path(), &["test", "kind.net"]));
+    // A later build knows both names.
+    let again = done(&netc(folder.path(), &["predict", "kind.net", "two/dog/1.png"]));
+    assert!(again.contains("dog"), "{again}");
+}
+
+#[test]
+fn one_sigmoid_has_two_labels() {
+    let two = folder(&[("kind.net", &format!("{BINARY}\nlabels kind = [\"cat\", \"dog\"]"))]);
+    done(&netc(two.path(), &["check", "kind.net"]));
+    done(&netc(two.path(), &["build", "kind.net", "--allow-untrained"]));
+    let one = folder(&[("kind.net", &format!("{BINARY}\nlabels kind = [\"dog\"]"))]);
+    assert!(refused(&netc(one.path(), &["check", "kind.net"]), "E0702").contains("tells two classes apart"));
+    // A regression has a name for its one number.
+    let number = folder(&[("price.net", "net price = Input(4) >> Dense(1)\nlabels price = [\"price\"]")]);
+    done(&netc(number.path(), &["check", "price.net"]));
+}
+
+fn array(path: &Path, rows: usize, columns: usize) {
+    let values = Array2::from_shape_fn((rows, columns), |(row, column)| (row + column) as f32 * 100.0);
+    array_file::write_npy(path, values.into_dyn().view()).expect("an array");
+}
+
+#[test]
+fn numbers_are_shown_as_numbers_and_every_output_is() {
+    let folder = folder(&[]);
+    array(&folder.path().join("x.npy"), 2, 4);
+    let predict = |net: &str, more: &[&str]| {
+        done(&netc(folder.path(), &[&["predict", net, "x.npy", "--allow-untrained"], more].concat()))
+    };
+    let table = predict("Input(4) >> Dense(7) as out", &[]);
+    assert!(!table.contains('%') && table.contains("and 2 more: `-o FILE`"), "{table}");
+    let indices: Vec<&str> = table.lines().skip(1).take(5).filter_map(|line| line.split_whitespace().next()).collect();
+    assert_eq!(indices, ["0", "1", "2", "3", "4"], "numbers keep their order: {table}");
+    let json = predict("Input(4) >> Dense(3)", &["--format", "json"]);
+    assert!(json.contains("\"value\"") && !json.contains("probability"), "{json}");
+    assert!(predict("Input(4) >> Dense(3)", &["--format", "csv"]).starts_with("input,rank,index,label,value\n"));
+    for shares in ["Input(4) >> Dense(3) >> Softmax", "Input(4) >> (Softmax(3) | Softmax(3)) >> Average"] {
+        assert!(predict(shares, &[]).contains('%'), "{shares}");
+    }
+    let several = "Input(4) >> (Softmax(2) as first | Dense(1) as second)";
+    let table = predict(several, &[]);
+    let names: Vec<&str> = table.lines().filter(|line| line.starts_with("  ") && !line.starts_with("   ")).collect();
+    assert_eq!(names, ["  first", "  second", "  first", "  second"], "{table}");
+    let json: serde_json::Value = serde_json::from_str(&predict(several, &["--format", "json"])).expect("a document");
+    assert_eq!(json[1]["outputs"][1]["name"], "second", "{json}");
+    assert!(predict(several, &["--format", "csv"]).contains("x.npy[0],second,1,0,0,"));
+}
+
+/// A folder with a spec of a net, its weights in the spec's name, an artifact, an array and a photo.
+fn workshop() -> TempDir {
+    let spec = "net a = Input(8x8x3, image=Unit) >> Flatten >> Softmax(2)";
+    let folder =
+        folder(&[("a.net", spec), ("t.net", &format!("{spec}\ntrain a {{ data = images(\"two\"), epochs = 1 }}"))]);
+    photos(&folder.path().join("two"), ["cat", "dog"]);
+    done(&netc(folder.path(), &["train", "t.net", "--net", "a"]));
+    let x = ArrayD::<f32>::zeros(ndarray::IxDyn(&[1, 8, 8, 3]));
+    array_file::write_npy(&folder.path().join("x.npy"), x.view()).expect("an array");
+    folder
+}
+
+#[test]
+fn outputs_replace_no_inputs_and_no_files_of_another_kind() {
+    let folder = workshop();
+    let read = |name: &str| fs::read(folder.path().join(name)).expect("a file");
+    let untrained = "--allow-untrained";
+    for (arguments, kept) in [
+        (&["build", "a.net", untrained, "-o", "a.net"][..], "a.net"),
+        (&["build", "a.net", untrained, "-o", "t.net"], "t.net"),
+        (&["build", "a.net", untrained, "-o", "a.h5"], "a.h5"),
+        (&["build", "a.net", untrained, "-o", "two/cat/0.png"], "two/cat/0.png"),
+        (&["show", "--svg", "a.net", "-o", "a.net"], "a.net"),
+        (&["show", "--svg", "a.net", "-o", "a.netb"], "a.netb"),
+        (&["predict", "a.netb", "x.npy", "-o", "x.npy"], "x.npy"),
+        (&["predict", "a.netb", "x.npy", "-o", "./two/../x.npy"], "x.npy"),
+        (&["predict", "a.netb", "x.npy", "-o", "a.h5"], "a.h5"),
+        (&["bench", "a.netb", "--runs", "0", "-o", "a.h5"], "a.h5"),
+        (&["embed", "a.net", "two", untrained], "a.h5"),
+        (&["embed", "a.netb", "two"], "a.h5"),
+        (&["eval", "a.netb", "two", "--html", "a.netb"], "a.netb"),
+    ] {
+        let before = read(kept);
+        let told = refused(&netc(folder.path(), arguments), "E0904");
+        assert!(told.contains("would write over"), "{arguments:?}: {told}");
+        assert_eq!(read(kept), before, "{arguments:?}");
+    }
+    // Files of the same kind are replaced, as are those that it cannot tell.
+    fs::write(folder.path().join("notes"), "text").expect("a file");
+    for arguments in [
+        &["build", "a.net", untrained, "-o", "a.netb"][..],
+        &["build", "a.net", untrained, "-o", "notes"],
+        &["predict", "a.netb", "x.npy", "-o", "y.npz"],
+        &["predict", "a.netb", "x.npy", "-o", "y.npz"],
+    ] {
+        done(&netc(folder.path(), arguments));
+    }
+    let nowhere = refused(&netc(folder.path(), &["predict", "a.netb", "x.npy", "-o", "no/y.npy"]), "E0904");
+    assert!(nowhere.contains("its folder is not there"), "{nowhere}");
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn a_full_disk_on_stdout_is_an_error_and_a_closed_pipe_is_none() {
+    let folder = workshop();
+    for arguments in [
+        &["predict", "a.netb", "x.npy"][..],
+        &["predict", "a.netb", "x.npy", "--format", "csv"],
+        &["show", "a.net"],
+        &["show", "a.net", "--svg"],
+        &["inspect", "a.netb"],
+        &["build", "a.net", "--emit", "graph"],
+        &["diff", "a.net", "a.net"],
+        &["completions", "bash"],
+        &["--help"],
+    ] {
+        let full = File::options().write(true).open("/dev/full").expect("the device");
+        let output = command(folder.path(), arguments).stdout(full).output().expect("the program runs");
+        assert!(refused(&output, "E0904").contains("the disk is full"), "{arguments:?}");
+    }
+    let mut child = command(folder.path(), &["predict", "a.netb", "two/cat", "--format", "json"])
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("the program runs");
+    drop(child.stdout.take());
+    assert_eq!(child.wait().expect("an end").code(), Some(0));
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn a_training_goes_on_where_stderr_cannot_be_written() {
+    let folder = workshop();
+    fs::remove_file(folder.path().join("a.netb")).expect("the artifact");
+    let full = || File::options().write(true).open("/dev/full").expect("the device");
+    let trained = command(folder.path(), &["train", "t.net", "--net", "a"]).stderr(full()).status();
+    assert_eq!(trained.expect("an end").code(), Some(0));
+    assert!(folder.path().join("a.netb").is_file());
+    let wrong = command(folder.path(), &["check", "nope.net"]).stderr(full()).status();
+    assert_eq!(wrong.expect("an end").code(), Some(1));
+}
+
+#[test]
+fn counts_of_threads_and_images_have_bounds() {
+    let folder = folder(&[("a.net", "Input(4) >> Softmax(2)")]);
+    for usage in [
+        &["predict", "a.net", "x.npy", "--threads", "100000"][..],
+        &["predict", "a.net", "x.npy", "--threads", "0"],
+        &["bench", "a.net", "--threads", "100000"],
+        &["bench", "a.net", "--batch", "0"],
+        &["verify", "a.net", "--batch", "0"],
+    ] {
+        assert_eq!(netc(folder.path(), usage).status.code(), Some(2), "{usage:?}");
+    }
+    for batch in ["18446744073709551615", "1000000000000", "1000000000"] {
+        let verify = netc(folder.path(), &["verify", "a.net", "--batch", batch]);
+        assert!(refused(&verify, "E0801").contains("--batch"), "{batch}");
+    }
+}
+
+#[test]
+fn classes_of_validation_are_matched_as_those_of_training_are() {
+    let spec = |labels: &str| {
+        format!(
+            "net kind = Input(8x8x3, image=Unit) >> Flatten >> Softmax(2)\n{labels}\n\
+             train kind {{ data = images(\"two\"), validation = images(\"other\"), epochs = 2 }}"
+        )
+    };
+    let train = |labels: &str, classes: [&str; 2]| {
+        let folder = folder(&[("kind.net", &spec(labels))]);
+        photos(&folder.path().join("two"), ["cat", "dog"]);
+        photos(&folder.path().join("other"), classes);
+        netc(folder.path(), &["train", "kind.net"])
+    };
+    assert!(refused(&train("", ["dog", "zebra"]), "E0706").contains("`zebra` is not among the labels"));
+    let foreign = train("", ["lynx", "zebra"]);
+    assert!(done(&foreign).starts_with("validation") && text(&foreign.stderr).contains("W1010"));
+    let same = train("", ["cat", "dog"]);
+    assert!(done(&same).starts_with("validation") && !text(&same.stderr).contains("W1010"));
+    // Labels that both sets have other names for are told once for each; one that is mixed is refused.
+    let labels = "labels kind = [\"Felis\", \"Canis\"]";
+    assert!(text(&train(labels, ["cat", "dog"]).stderr).contains("W1010"));
+    assert!(refused(&train(labels, ["Felis", "bird"]), "E0706").contains("`bird`"));
+}

@@ -61,15 +61,39 @@ pub fn plan(drafts: &[Draft], placement: &Placement, stages: &[(Range<usize>, bo
         };
         list.push(Life { buffer: BufferId(index), floats, steps });
     }
-    let live = |step: usize| -> usize {
-        let all = chunks.iter().flatten().chain(&batch);
-        all.filter(|life| life.steps.contains(&step)).map(|life| life.floats).sum()
-    };
-    let lower_bound = (0..drafts.len()).map(live).max().unwrap_or(0);
+    let mut alive = Changes::new(drafts.len());
+    for life in chunks.iter().flatten().chain(&batch) {
+        alive.add(*life.steps.start()..life.steps.end() + 1, life.floats);
+    }
+    let lower_bound = alive.sums().into_iter().max().unwrap_or(0);
     let chunk_floats = chunks.into_iter().map(|chunk| assign(chunk, Space::Chunk, &mut spaces)).collect();
     let batch_floats = assign(batch, Space::Batch, &mut spaces);
     let whole_floats = assign(whole, Space::Whole, &mut spaces);
     Arena { spaces, chunk_floats, batch_floats, whole_floats, lower_bound }
+}
+
+/// A number for each step, given by where it changes.
+pub struct Changes(Vec<isize>);
+
+impl Changes {
+    pub fn new(steps: usize) -> Self {
+        Changes(vec![0; steps + 1])
+    }
+
+    pub fn add(&mut self, steps: Range<usize>, number: usize) {
+        let end = self.0.len() - 1;
+        self.0[steps.start.min(end)] += number as isize;
+        self.0[steps.end.min(end)] -= number as isize;
+    }
+
+    pub fn sums(&self) -> Vec<usize> {
+        let steps = &self.0[..self.0.len() - 1];
+        let sum = |sum: &mut isize, change: &isize| {
+            *sum += change;
+            Some(usize::try_from(*sum).unwrap_or(0))
+        };
+        steps.iter().scan(0, sum).collect()
+    }
 }
 
 /// Gives each buffer its offset; returns the floats that all need together.

@@ -329,6 +329,13 @@ fn is_row_like(kernel: &Kernel) -> bool {
     matches!(kernel, Kernel::Dense(_)) || kernel.sizes().are_rows()
 }
 
+/// Where a buffer stands: at one of the net's ends, or in the arena.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Home {
+    Fixed(Space),
+    Arena,
+}
+
 impl Home {
     fn fixed(self) -> Option<Space> {
         match self {
@@ -336,13 +343,6 @@ impl Home {
             Home::Arena => None,
         }
     }
-}
-
-/// Where a buffer stands: at one of the net's ends, or in the arena.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Home {
-    Fixed(Space),
-    Arena,
 }
 
 impl Draft {

@@ -3,7 +3,7 @@
 //! a plan may have several stages with growing chunks.
 
 use super::choose::{self, target};
-use super::memory::lives;
+use super::memory::{Changes, lives};
 use super::place::Placement;
 use super::{Draft, Options};
 use crate::plan::{CONSTANT_ALIGNMENT, Kernel, StepKernel};
@@ -94,29 +94,5 @@ impl Work {
         });
         let crossing = starts.iter().map(|&start| 2.0 * bytes(self.crossing[start]));
         weights.chain(crossing).sum::<f64>() / target::MEMORY
-    }
-}
-
-/// A number for each step, given by where it changes.
-struct Changes(Vec<isize>);
-
-impl Changes {
-    fn new(steps: usize) -> Self {
-        Changes(vec![0; steps + 1])
-    }
-
-    fn add(&mut self, steps: Range<usize>, number: usize) {
-        let end = self.0.len() - 1;
-        self.0[steps.start.min(end)] += number as isize;
-        self.0[steps.end.min(end)] -= number as isize;
-    }
-
-    fn sums(&self) -> Vec<usize> {
-        let steps = &self.0[..self.0.len() - 1];
-        let sum = |sum: &mut isize, change: &isize| {
-            *sum += change;
-            Some(usize::try_from(*sum).unwrap_or(0))
-        };
-        steps.iter().scan(0, sum).collect()
     }
 }

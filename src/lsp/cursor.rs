@@ -1,5 +1,6 @@
 //! Where in a text that is being written the cursor stands. Tokens alone are looked at, so that broken text has a place too.
 
+use crate::syntax::ITEMS;
 use crate::syntax::scan::{Kind, Token, scan};
 use std::ops::Range;
 
@@ -51,8 +52,6 @@ struct Open<'t> {
     /// The item whose entries it holds.
     block: Option<&'static str>,
 }
-
-const ITEMS: [&str; 6] = ["use", "net", "weights", "labels", "train", "expect"];
 
 /// The items that have a block of entries.
 const WITH_BLOCK: [&str; 2] = ["train", "weights"];

@@ -1,8 +1,8 @@
 //! pest's pairs to expressions: the operators' precedence, the values of numbers and texts, and what the grammar lets pass.
 
 use super::ast::*;
-use super::build_item::{float, int, sizes};
-use super::parse::Rule;
+use super::grammar::Rule;
+use super::literals::{float, int, sizes};
 use crate::diagnostics::{Code, Diagnostic};
 use crate::source::{FileId, Span};
 use pest::iterators::Pair;

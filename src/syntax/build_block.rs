@@ -2,7 +2,7 @@
 
 use super::ast::*;
 use super::build::{Builder, Built};
-use super::parse::Rule;
+use super::grammar::Rule;
 use crate::diagnostics::{Code, Diagnostic};
 use crate::source::Span;
 use pest::iterators::Pair;

@@ -2,9 +2,9 @@
 
 use super::ast::*;
 use super::build::{Builder, Built};
-use super::parse::Rule;
+use super::grammar::Rule;
+use super::literals::{escape, int};
 use crate::diagnostics::{Code, Diagnostic};
-use crate::source::Span;
 use pest::iterators::Pair;
 
 impl Builder {
@@ -193,55 +193,4 @@ impl Builder {
         }
         Ok(Text { parts, span })
     }
-}
-
-fn escape(text: &str, span: Span) -> Built<char> {
-    match text {
-        "\\\"" => Ok('"'),
-        "\\\\" => Ok('\\'),
-        "\\n" => Ok('\n'),
-        "\\t" => Ok('\t'),
-        _ => {
-            let help = match text {
-                "\\{" | "\\}" => format!("a brace in a text is written twice: `{0}{0}`", &text[1..]),
-                _ => "the escapes are \\\" \\\\ \\n and \\t; a path takes `/` on every system".to_string(),
-            };
-            Err(Diagnostic::new(Code::Literal, format!("`{text}` is no escape")).at(span, "in this text").help(help))
-        }
-    }
-}
-
-/// Integers up to here have 18 digits.
-const LARGEST: i64 = 999_999_999_999_999_999;
-
-/// A whole number.
-pub(super) fn int(text: &str, span: Span) -> Built<i64> {
-    match text.parse() {
-        Ok(value) if value <= LARGEST => Ok(value),
-        _ => Err(Diagnostic::new(Code::Literal, "this number is too large").at(span, "an integer has up to 18 digits")),
-    }
-}
-
-/// A number with a point or a power of ten.
-pub(super) fn float(text: &str, span: Span) -> Built<f64> {
-    match text.parse::<f64>() {
-        Ok(value) if value.is_finite() => Ok(value),
-        _ => {
-            Err(Diagnostic::new(Code::Literal, "this number is too large")
-                .at(span, "more than a 64-bit float can hold"))
-        }
-    }
-}
-
-/// `3x3`, `?x512`.
-pub(super) fn sizes(text: &str, span: Span) -> Built<Vec<Option<i64>>> {
-    // `0x3` is a padding of one direction, `0x10` and `0x00` are habits from elsewhere.
-    let hexadecimal = text.strip_prefix("0x").filter(|rest| rest.len() > 1 && rest.bytes().all(|b| b.is_ascii_digit()));
-    if let Some(digits) = hexadecimal {
-        let value = u64::from_str_radix(digits, 16).map_or(String::new(), |value| format!(", `{value}`"));
-        return Err(Diagnostic::new(Code::Literal, format!("`{text}` is no number"))
-            .at(span, "numbers are decimal, and `AxB` is a pair of sizes")
-            .help(format!("write the number in decimal{value}, or the pair as `[0, {digits}]`")));
-    }
-    text.split('x').map(|size| if size == "?" { Ok(None) } else { int(size, span).map(Some) }).collect()
 }

@@ -2,9 +2,10 @@
 //! failure lies. The messages for known mistakes are in [`super::mistakes`].
 
 use super::failure::Failure;
+use super::grammar::Rule;
 use super::mistakes;
-use super::parse::Rule;
 use super::scan::{Kind, Token};
+use super::words::{ITEMS, KEYWORDS, span};
 use crate::diagnostics::{Code, Diagnostic};
 use crate::source::{FileId, Span};
 use pest::error::{ErrorVariant, InputLocation};
@@ -20,20 +21,6 @@ const DEEPEST_BRACKET: usize = 64;
 
 /// Signs before one operand.
 const MOST_PREFIXES: usize = 16;
-
-/// The words that begin an item.
-pub(super) const ITEMS: [&str; 6] = ["use", "net", "weights", "labels", "train", "expect"];
-
-/// All reserved words.
-pub(super) const RESERVED: [&str; 19] = [
-    "use", "net", "weights", "labels", "train", "expect", "let", "share", "repeat", "in", "if", "else", "as", "frozen",
-    "true", "false", "and", "or", "not",
-];
-
-/// A place of a file.
-pub(super) fn span(file: FileId, start: usize, end: usize) -> Span {
-    Span { file, start: start as u32, end: end as u32 }
-}
 
 pub(super) fn too_large(file: FileId, bytes: usize) -> Diagnostic {
     Diagnostic::new(Code::TooDeep, "this file is too large for a spec")
@@ -208,7 +195,7 @@ fn begins_item(source: &str, word: &str, rest: &[Token], depth: usize, flush_lef
             matches!(kind(0), Some(Kind::Word | Kind::Quote))
         };
     }
-    if !flush_left || RESERVED.contains(&word) {
+    if !flush_left || KEYWORDS.contains(&word) {
         return false;
     }
     // `network bird = …`, `bird = …`

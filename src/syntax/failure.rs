@@ -1,8 +1,8 @@
 //! Where a text fails, and the words around that place: what messages are made of.
 
-use super::error::{ITEMS, RESERVED, span};
-use super::parse::Rule;
+use super::grammar::Rule;
 use super::scan::{Kind, Token};
+use super::words::{ITEMS, KEYWORDS, span};
 use crate::diagnostics::{Code, Diagnostic};
 use crate::source::{FileId, Span};
 
@@ -79,7 +79,7 @@ impl Failure<'_> {
         match self.token(-1) {
             Some(token) => match token.kind {
                 Kind::Word => {
-                    !RESERVED.contains(&token.text(self.source))
+                    !KEYWORDS.contains(&token.text(self.source))
                         || self.word(-2) == "as"
                         || matches!(token.text(self.source), "true" | "false")
                 }

@@ -2,9 +2,9 @@
 //! the canonical way. Comments are no part of the tree: they are taken from the source and written where they stood.
 
 use super::ast::*;
-use super::format_list::{Element, Sequence};
 use super::inline::{Inline, text_of};
-use super::layout::{Page, WIDTH};
+use super::layout::{Page, WIDTH, width};
+use super::list::{Element, Sequence};
 use super::parse::parse;
 use super::scan::{Kind, scan};
 use super::tree::ast_text;
@@ -376,9 +376,4 @@ impl Formatter<'_> {
     pub(super) fn fits(&self, text: &str) -> bool {
         self.page.column() + width(text) <= WIDTH
     }
-}
-
-/// Columns that a text takes.
-pub(super) fn width(text: &str) -> usize {
-    text.chars().count()
 }

@@ -5,6 +5,11 @@ use std::ops::Range;
 /// Lines are broken where they would be longer.
 pub(super) const WIDTH: usize = 100;
 
+/// Columns that a text takes.
+pub(super) fn width(text: &str) -> usize {
+    text.chars().count()
+}
+
 /// Beyond this column trailing comments are not aligned.
 const ALIGNED: usize = 80;
 

@@ -1,9 +1,9 @@
 //! Mistakes in the words that begin an item: its own word, its name, its `=` or `{`.
 
-use super::error::{ITEMS, RESERVED, span};
 use super::failure::Failure;
-use super::parse::Rule;
+use super::grammar::Rule;
 use super::scan::Kind;
+use super::words::{ITEMS, KEYWORDS, span};
 use crate::diagnostics::{Code, Diagnostic, suggest};
 
 /// A word at the start of an item that starts none.
@@ -19,7 +19,7 @@ pub(super) fn item_word(failure: &Failure) -> Option<Diagnostic> {
     let place = if at_start { failure.index } else { 0 };
     let next = |distance: usize| failure.tokens.get(place + distance).map_or("", |token| token.text(failure.source));
     let names =
-        failure.tokens.get(place + 1).is_some_and(|token| token.kind == Kind::Word) && !RESERVED.contains(&next(1));
+        failure.tokens.get(place + 1).is_some_and(|token| token.kind == Kind::Word) && !KEYWORDS.contains(&next(1));
     let item = |message: String, label: &str| {
         Some(Diagnostic::new(Code::Syntax, message).at(failure.span(first), label.to_string()))
     };
@@ -74,7 +74,7 @@ pub(super) fn capital_word(failure: &Failure) -> Option<Diagnostic> {
         let token = *failure.tokens.get(index)?;
         let word = token.text(failure.source);
         let small = word.to_lowercase();
-        (token.kind == Kind::Word && small != word && RESERVED.contains(&small.as_str())).then(|| {
+        (token.kind == Kind::Word && small != word && KEYWORDS.contains(&small.as_str())).then(|| {
             Diagnostic::new(Code::Syntax, format!("`{word}` is written small"))
                 .at(failure.span(token), "a reserved word")
                 .help(format!("write `{small}`"))
@@ -122,7 +122,7 @@ pub(super) fn item_head(failure: &Failure) -> Option<Diagnostic> {
                 None => diagnostic.help(format!("write `{form}`")),
             })
         }
-        (1, _) if RESERVED.contains(&found) => Some(
+        (1, _) if KEYWORDS.contains(&found) => Some(
             Diagnostic::new(Code::ReservedName, format!("`{found}` is a reserved word and names no net"))
                 .at(failure.here(), "take another name"),
         ),

@@ -1,9 +1,9 @@
 //! Mistaken characters, numbers, texts and operators.
 
-use super::error::{RESERVED, span};
 use super::failure::Failure;
-use super::parse::Rule;
+use super::grammar::Rule;
 use super::scan::Kind;
+use super::words::{KEYWORDS, span};
 use crate::diagnostics::{Code, Diagnostic};
 
 /// Characters that no `.net` text holds, mostly from word processors and other languages.
@@ -243,7 +243,7 @@ pub(super) fn spaced_bracket(failure: &Failure) -> Option<Diagnostic> {
         };
         let Some(before) = index.checked_sub(1).map(|index| failure.tokens[index]) else { return false };
         let gap = failure.source.get(before.end..token.start).unwrap_or("");
-        let named = before.kind == Kind::Word && !RESERVED.contains(&before.text(failure.source));
+        let named = before.kind == Kind::Word && !KEYWORDS.contains(&before.text(failure.source));
         let cut = token.is(failure.source, "[") && matches!(before.text(failure.source), ")" | "]");
         (named || cut) && !gap.is_empty() && !gap.contains('\n')
     })?;

@@ -1,12 +1,12 @@
 //! The mistakes that people make, and what is said of each. Every check looks at the words around the place where the
 //! grammar stopped; the first that knows the mistake answers.
 
-use super::error::{ITEMS, RESERVED, span};
 use super::failure::Failure;
+use super::grammar::Rule;
 use super::mistaken_items::*;
 use super::mistaken_signs::*;
-use super::parse::Rule;
 use super::scan::Kind;
+use super::words::{ITEMS, KEYWORDS, span};
 use crate::diagnostics::{Code, Diagnostic};
 
 /// The message for a failure.
@@ -48,7 +48,7 @@ fn keyword_form(failure: &Failure) -> Option<Diagnostic> {
         "as" if failure.after_operand() || failure.kind(-2).is_some() => {
             return missing("a name", "`as`", "write `Relu as name`; a name with other signs stands in quotes");
         }
-        "let" | "share" if RESERVED.contains(&failure.word(0)) => {
+        "let" | "share" if KEYWORDS.contains(&failure.word(0)) => {
             return Some(
                 Diagnostic::new(
                     Code::ReservedName,
@@ -64,7 +64,7 @@ fn keyword_form(failure: &Failure) -> Option<Diagnostic> {
     }
     if matches!(failure.word(-2), "let" | "share")
         && failure.kind(-1) == Some(Kind::Word)
-        && !RESERVED.contains(&failure.word(-1))
+        && !KEYWORDS.contains(&failure.word(-1))
         && failure.expects(Rule::assign)
     {
         let name = failure.word(-1);
@@ -215,7 +215,7 @@ fn missing_operand(failure: &Failure) -> Option<Diagnostic> {
         _ => "a value or layer",
     };
     let diagnostic = failure.error(format!("{what} is missing after `{before}`"), format!("found {}", failure.found()));
-    Some(if ITEMS.contains(&failure.word(0)) || RESERVED.contains(&failure.word(0)) {
+    Some(if ITEMS.contains(&failure.word(0)) || KEYWORDS.contains(&failure.word(0)) {
         diagnostic.note(format!("`{}` is a reserved word; as a key or an argument's name it is free", failure.word(0)))
     } else {
         diagnostic

@@ -12,26 +12,25 @@ mod error;
 mod failure;
 mod format;
 mod format_list;
+mod grammar;
 mod habits;
 mod inline;
 mod layout;
+mod list;
+mod literals;
 mod mistaken_items;
 mod mistaken_signs;
 mod mistakes;
 mod parse;
 pub(crate) mod scan;
 mod tree;
+mod words;
 
 pub use format::format;
 pub use inline::{expression_text, layer_name_text};
 pub use parse::{parse, parse_expression};
 pub use tree::ast_text;
-
-/// The reserved words, as the grammar has them.
-pub const KEYWORDS: &[&str] = &[
-    "use", "net", "weights", "labels", "train", "expect", "let", "share", "repeat", "in", "if", "else", "as", "frozen",
-    "true", "false", "and", "or", "not",
-];
+pub use words::{ITEMS, KEYWORDS};
 
 #[cfg(test)]
 mod tests;

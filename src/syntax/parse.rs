@@ -3,18 +3,13 @@
 
 use super::ast::{Expr, File};
 use super::build::{Builder, Built};
+use super::grammar::{Grammar, Rule};
 use super::scan::{Kind, Token, scan};
 use super::{error, habits};
 use crate::diagnostics::{Diagnostics, Result};
 use crate::source::{FileId, Sources};
 use pest::Parser;
 use pest::iterators::Pair;
-use pest_derive::Parser;
-
-/// pest's parser of the grammar; its rules are the kinds of pairs.
-#[derive(Parser)]
-#[grammar = "grammar/net.pest"]
-struct Grammar;
 
 /// More errors than this are not looked for.
 const MOST_ERRORS: usize = 50;

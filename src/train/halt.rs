@@ -4,7 +4,7 @@ use super::features::FeaturesError;
 use super::feed::{Broken, FeedError};
 use super::fit::FitError;
 use super::recipe::Recipe;
-use crate::diagnostics::{Code, Diagnostic, Diagnostics};
+use crate::diagnostics::{Code, Diagnostic, Diagnostics, counted};
 use crate::graph::number_text;
 use crate::source::Span;
 use crate::weights::bind::Bindings;
@@ -68,7 +68,7 @@ impl Halt {
             }
             FitError::Feed(FeedError::Photos(broken)) => {
                 let lines: Vec<String> = broken.iter().map(Broken::to_string).collect();
-                Diagnostic::new(Code::Dataset, format!("{} photos cannot be used", broken.len()))
+                Diagnostic::new(Code::Dataset, format!("{} cannot be used", counted(broken.len(), "photo")))
                     .at(span, "this data")
                     .note(lines.join("\n"))
                     .help("leave them out, or write `unreadable=skip` in the data to have them listed and skipped")

@@ -97,8 +97,8 @@ impl Draft {
 
 /// A fault of making a temporary file, whose name would tell a user nothing.
 fn without_path(fault: &io::Error) -> io::Error {
-    let inner = fault.get_ref().and_then(|inner| inner.source()).map(ToString::to_string);
-    inner.map_or_else(|| fault.kind().into(), |inner| io::Error::new(fault.kind(), inner))
+    let text = fault.to_string();
+    io::Error::new(fault.kind(), text.split(" at path ").next().unwrap_or_default())
 }
 
 /// The folder that a file stands in.

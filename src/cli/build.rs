@@ -278,7 +278,8 @@ pub fn open(argument: &str, choices: &Choices) -> Result<crate::artifact::Artifa
     if argument.ends_with(".netb") {
         return open_artifact(argument);
     }
-    if Path::new(argument).is_file() && !argument.ends_with(".net") {
+    let path = Path::new(argument);
+    if path.is_file() && crate::elaborate::project::piped(path).is_none() && !argument.ends_with(".net") {
         return open_artifact(argument);
     }
     let spec = report::load(argument)?;

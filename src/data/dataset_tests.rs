@@ -108,7 +108,8 @@ fn lists_that_are_none() {
     for (list, wanted) in [
         ("", "list.csv: no rows in it; each is to name a photo and its label: `owl/1.jpg,owl`"),
         ("path\nowl/1.jpg\n", "list.csv: its header names no column beside the paths; `path,label` is wanted"),
-        ("owl/1.jpg;owl\n", "list.csv:1: 1 column, where 2 are wanted: a path and a label, with a comma between them"),
+        ("owl/1.jpg;owl\n", "list.csv:1: columns stand between commas, not semicolons: `owl/1.jpg,owl`"),
+        ("owl/1.jpg\n", "list.csv:1: 1 column, where 2 are wanted: a path and a label, with a comma between them"),
     ] {
         assert_eq!(csv(list, Policy::Skip).1.unwrap_err(), wanted);
     }

@@ -56,6 +56,8 @@ impl<'p> Elaborator<'p> {
             let found = self.draft.graph.node(node).output.clone();
             let text: Vec<String> = pattern.sizes.iter().map(expression_text).collect();
             let mut fits = pattern.sizes.len() == found.sizes.len() + 1;
+            // What the words of the contract are here.
+            let mut meant = Vec::new();
             for (expression, size) in pattern.sizes.iter().skip(1).zip(&found.sizes) {
                 if let (ExprKind::Name(word), true) = (&expression.kind, binds)
                     && scope.find(word).is_none()
@@ -69,6 +71,10 @@ impl<'p> Elaborator<'p> {
                 }
                 match self.value(expression, scope)?.kind {
                     ValueKind::Int(wanted) => {
+                        let written = expression_text(expression);
+                        if written != wanted.to_string() {
+                            meant.push(format!("{written} is {wanted}"));
+                        }
                         fits &= size.known().is_none_or(|size| i64::try_from(size) == Ok(wanted));
                     }
                     ValueKind::Open => {}
@@ -81,6 +87,9 @@ impl<'p> Elaborator<'p> {
                 let origin = self.draft.graph.node(node).origin.span;
                 if binds && origin != blamed {
                     diagnostic = diagnostic.and(origin, format!("gives {found}"));
+                }
+                if !meant.is_empty() {
+                    diagnostic = diagnostic.note(format!("here {}", meant.join(", ")));
                 }
                 return Err(self.stop(diagnostic));
             }

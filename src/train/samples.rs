@@ -112,7 +112,10 @@ fn names(given: Option<Vec<String>>, data: &Dataset, outputs: usize, span: Span)
                 0 | 1 => {
                     "a net learns to tell two classes apart at least: add a folder of photos of something else".into()
                 }
-                count => format!("end the net with {count} outputs, or give `labels` for all {classes} classes"),
+                count if count < classes => {
+                    format!("end the net with {count} outputs, or give `labels` for all {classes} classes")
+                }
+                count => format!("end the net with {count} outputs, or leave classes out"),
             };
             Err(fault(format!("the data has {found_text}, and the net tells {classes} apart"), span)
                 .note(format!("the data's classes: {}", shortened(found)))

@@ -323,13 +323,14 @@ fn gru_back(row: &mut [f32], by_state: &mut [f32], most: f32) {
     let (sums, before) = rest.split_at_mut(3 * units);
     for j in 0..units {
         let (r, u, c, by) = (reset[j], update[j], candidate[j], by_state[j]);
-        let by_candidate = by * u * (1.0 - c * c);
+        // NeuPy clips what goes on to the reset gate and the state too.
+        let by_candidate = (by * u * (1.0 - c * c)).clamp(-most, most);
         let by_update = by * (c - before[j]) * u * (1.0 - u);
         let by_reset = by_candidate * sums[2 * units + j] * r * (1.0 - r);
         by_state[j] = by * (1.0 - u);
         reset[j] = by_reset.clamp(-most, most);
         update[j] = by_update.clamp(-most, most);
-        candidate[j] = by_candidate.clamp(-most, most);
+        candidate[j] = by_candidate;
         (sums[j], sums[units + j]) = (reset[j], update[j]);
         sums[2 * units + j] = (by_candidate * r).clamp(-most, most);
         first[j] = 0.0;

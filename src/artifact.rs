@@ -44,7 +44,6 @@ pub struct Manifest {
     /// How a photo becomes each input.
     pub preprocessing: Vec<Option<Preprocessing>>,
     /// What each output says.
-    #[serde(default)]
     pub endings: Vec<Ending>,
     /// The names of the first output's classes.
     pub labels: Option<Vec<String>>,
@@ -80,9 +79,9 @@ impl Manifest {
         }
     }
 
-    /// What an output says. Artifacts that were written before this was stored are taken as classifiers.
+    /// What an output says; plain numbers where the file does not tell.
     pub fn ending(&self, output: usize) -> Ending {
-        self.endings.get(output).copied().unwrap_or(Ending::Classes)
+        self.endings.get(output).copied().unwrap_or_default()
     }
 }
 

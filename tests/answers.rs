@@ -1,47 +1,15 @@
 //! What the program answers to mistakes that take files to make: weights, arrays, lists, folders, runs.
 
+mod program;
+
 use ndarray::{Array, ArrayD, IxDyn};
 use netc::data::array_file;
+use program::{command, done, folder, netc, refused, text};
 use std::fs;
 use std::io::Write;
 use std::path::Path;
-use std::process::{Command, Output, Stdio};
+use std::process::Stdio;
 use tempfile::TempDir;
-
-fn netc(folder: &Path, arguments: &[&str]) -> Output {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_netc"));
-    command.args(arguments).current_dir(folder).env("NETC_CACHE", folder.join("cache")).env_remove("RUST_BACKTRACE");
-    command.output().expect("the program runs")
-}
-
-fn text(bytes: &[u8]) -> String {
-    String::from_utf8_lossy(bytes).into_owned()
-}
-
-#[track_caller]
-fn done(output: &Output) -> String {
-    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
-    text(&output.stdout)
-}
-
-/// Refused with this code, and all of these words.
-#[track_caller]
-fn refused(output: &Output, code: &str, words: &[&str]) {
-    let told = text(&output.stderr);
-    assert_eq!(output.status.code(), Some(1), "{told}");
-    assert!(told.contains(&format!("error[{code}]")), "{code} is missing in {told}");
-    for word in words {
-        assert!(told.contains(word), "`{word}` is missing in {told}");
-    }
-}
-
-fn folder(files: &[(&str, &str)]) -> TempDir {
-    let folder = tempfile::tempdir().expect("a folder");
-    for (name, text) in files {
-        fs::write(folder.path().join(name), text).expect("a file");
-    }
-    folder
-}
 
 fn photos(folder: &Path, classes: &[&str]) {
     for (class, base) in classes.iter().zip([10u8, 200]) {
@@ -254,9 +222,8 @@ fn a_net_of_the_files_name_that_needs_arguments_points_to_the_others() {
 fn specs_come_through_pipes() {
     let folder = folder(&[]);
     for name in ["-", "/dev/stdin"] {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_netc"));
-        command.args(["check", name]).current_dir(folder.path()).stdin(Stdio::piped()).stdout(Stdio::piped());
-        let mut child = command.spawn().expect("the program runs");
+        let mut command = command(folder.path(), &["check", name]);
+        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("the program runs");
         child.stdin.take().expect("a pipe").write_all(b"net a = Input(4) >> Softmax(2)").expect("written");
         let output = child.wait_with_output().expect("an end");
         assert_eq!(done(&output), "a: (?, 4) -> [... 2 layers ...] -> (?, 2)\n", "{name}");

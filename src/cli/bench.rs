@@ -59,7 +59,7 @@ pub fn run(args: &Args) -> Done {
     }
     let artifact = Arc::new(build::open(&args.model, &args.choices)?);
     let open_ms = began.elapsed().as_secs_f64() * 1e3;
-    let threads = args.threads.unwrap_or_else(threads::available).max(1);
+    let threads = args.threads.unwrap_or_else(threads::available);
     let plan = &artifact.manifest.plan;
     let given = args.input.as_ref().map(|path| predict::read_arrays(path, plan)).transpose()?;
     let mut batches = Vec::new();

@@ -53,14 +53,13 @@ pub fn run(args: &Args) -> Done {
     let inputs = output::inputs(&args.model, &args.choices.weights, std::slice::from_ref(&args.photos));
     output::check(&path, output::Kind::Arrays, &inputs)?;
     let artifact = Arc::new(build::open(&args.model, &args.choices)?);
-    let threads = args.threads.unwrap_or_else(threads::available).max(1);
+    let threads = args.threads.unwrap_or_else(threads::available);
     let decoding = decoding(&artifact)?;
     let policy = if args.skip { Policy::Skip } else { Policy::Refuse };
     let mut photos = photos(&args.photos, policy)?;
     let mut bar = progress::Bar::new("Embedding");
     let mut told = |done, total| bar.at(done, total);
-    let batch = args.batch.max(1);
-    let front = Front { artifact: &artifact, decoding: Some(&decoding), batch, threads, interrupted: None };
+    let front = Front { artifact: &artifact, decoding: Some(&decoding), batch: args.batch, threads, interrupted: None };
     let found = features(front, &mut photos, policy, None, &mut told);
     bar.finish();
     let (mut rows, _) = found.map_err(|fault| match fault {

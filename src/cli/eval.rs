@@ -46,7 +46,7 @@ pub fn run(args: &Args) -> Done {
         output::check(page, output::Kind::Page, &output::inputs(&args.model, &args.choices.weights, &[]))?;
     }
     let artifact = Arc::new(build::open(&args.model, &args.choices)?);
-    let threads = args.threads.unwrap_or_else(threads::available).max(1);
+    let threads = args.threads.unwrap_or_else(threads::available);
     let decoding = decoding(&artifact)?;
     let policy = if args.skip { Policy::Skip } else { Policy::Refuse };
     let data = Dataset::images(&args.photos, policy).map_err(|fault| wrong(Code::Dataset, fault.to_string()))?;
@@ -59,7 +59,7 @@ pub fn run(args: &Args) -> Done {
     let order: Vec<usize> = (0..paths.len()).collect();
     let mut bar = progress::Bar::new("Evaluating");
     let (mut losses, mut all) = (0.0, Vec::with_capacity(paths.len() * outputs));
-    let pass = Pass { order: &order, batch: args.batch.max(1), epoch: 0, threads, interrupted: None };
+    let pass = Pass { order: &order, batch: args.batch, epoch: 0, threads, interrupted: None };
     let result = feed.each::<FeedError>(pass, |places, inputs| {
         let predictions = run_batch(&mut session, places.len(), inputs)?.swap_remove(0);
         tally.add(&predictions, Some(&classes[places.clone()]), &[]);

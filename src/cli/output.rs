@@ -56,10 +56,15 @@ impl Kind {
     }
 }
 
+/// An output that cannot be written, and why.
+pub fn unwritable(path: &Path, why: &str) -> Diagnostic {
+    Diagnostic::new(Code::Output, format!("{} cannot be written: {why}", path.display()))
+}
+
 /// Says before anything is computed whether a command that reads `inputs` may write a file of a kind at `path`.
 pub fn check(path: &Path, kind: Kind, inputs: &[&Path]) -> Done {
     let folder = folder_of(path);
-    let cannot = |why: &str| Diagnostic::new(Code::Output, format!("{} cannot be written: {why}", path.display()));
+    let cannot = |why: &str| unwritable(path, why);
     match std::fs::metadata(&folder) {
         Ok(there) if there.is_dir() => {}
         Ok(_) => return Err(report::fail_with(cannot("a part of its path is a file, not a folder"))),

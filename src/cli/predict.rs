@@ -43,7 +43,7 @@ pub fn run(args: &Args) -> Done {
         output::check(path, output::Kind::Arrays, &output::inputs(&args.model, &args.choices.weights, &args.inputs))?;
     }
     let artifact = Arc::new(build::open(&args.model, &args.choices)?);
-    let threads = args.threads.unwrap_or_else(threads::available).max(1);
+    let threads = args.threads.unwrap_or_else(threads::available);
     let mut session = Session::new(artifact.clone(), threads);
     let arrays = args.inputs.iter().filter(|path| is_array(path)).count();
     let predictions = match arrays {
@@ -127,7 +127,7 @@ fn photos(session: &mut Session, artifact: &Artifact, args: &Args) -> Result<Pre
     }
     let mut predictions = Predictions { names: Vec::new(), outputs: vec![Vec::new(); plan.outputs.len()] };
     let mut failed = false;
-    for group in found.inputs.chunks(args.batch.max(1)) {
+    for group in found.inputs.chunks(args.batch) {
         let mut x = room(port.len(), group.len())?;
         let mut read = 0;
         for input in group {
@@ -246,7 +246,7 @@ fn from_arrays(session: &mut Session, artifact: &Artifact, args: &Args) -> Resul
         let slices: Vec<&[f32]> = arrays.iter().filter_map(|array| array.as_slice()).collect();
         let mut begin = 0;
         while begin < images {
-            let end = (begin + args.batch.max(1)).min(images);
+            let end = (begin + args.batch).min(images);
             let part: Vec<&[f32]> = slices
                 .iter()
                 .zip(&plan.inputs)

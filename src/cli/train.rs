@@ -5,7 +5,7 @@ use super::measures::{pictures, table};
 use super::progress::Progress;
 use super::{Done, Failed, number, output, report};
 use crate::compile::{self, BuildOptions};
-use crate::diagnostics::{Code, Diagnostic, counted};
+use crate::diagnostics::counted;
 use crate::elaborate::Spec;
 use crate::file::Draft;
 use crate::runtime::threads;
@@ -59,7 +59,7 @@ pub fn run(args: &Args) -> Done {
     let options = RunOptions {
         net: args.net.clone(),
         weights: args.weights.iter().cloned().collect(),
-        threads: args.threads.unwrap_or_else(threads::available).max(1),
+        threads: args.threads.unwrap_or_else(threads::available),
         resume: args.resume,
         cache: args.cache.folder(),
         folder: folder.clone(),
@@ -142,8 +142,7 @@ fn writable(net: &str, folder: &Path) -> Done {
 }
 
 fn unwritable(path: &Path, why: &str) -> Failed {
-    let message = format!("{} cannot be written: {why}", path.display());
-    report::fail_with(Diagnostic::new(Code::Output, message).help("nothing was trained yet"))
+    report::fail_with(output::unwritable(path, why).help("nothing was trained yet"))
 }
 
 fn measured_on(trained: &Trained) -> &'static str {
@@ -159,8 +158,7 @@ fn tell(ready: &Prepare) {
         text += &format!(", {} for validation", validation.len());
     }
     if let Some(labels) = &data.labels {
-        text +=
-            &format!(", {}", format_args!("{} {}", labels.len(), if labels.len() == 1 { "class" } else { "classes" }));
+        text += &format!(", {} {}", labels.len(), if labels.len() == 1 { "class" } else { "classes" });
     }
     report::line("Reading", text);
     let skipped = data.train.skipped.iter().chain(data.validation.iter().flat_map(|data| &data.skipped));

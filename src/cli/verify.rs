@@ -26,7 +26,7 @@ pub fn run(args: &Args) -> Done {
     // What no file binds is compared all the same, with random values.
     let options = BuildOptions { allow_untrained: true, allow_missing: true, ..args.choices.options() };
     let build = report::settle(compile::build(&spec, &options), &spec.sources)?;
-    let threads = args.threads.unwrap_or_else(threads::available).max(1);
+    let threads = args.threads.unwrap_or_else(threads::available);
     let deviations =
         verify::verify(&build, args.batch, threads).map_err(|faults| report::fail(&faults, &spec.sources))?;
     report::tell(&build.bindings.lint_values(), &spec.sources);

@@ -47,8 +47,8 @@ pub fn elementwise_gradient(
                 let rows = own.chunks(own_ld).zip(band.of(other, channels).chunks(other.ld));
                 for (values, (own, other)) in values.chunks_exact_mut(channels).zip(rows) {
                     match merge {
-                        Merge::Minimum => keep_smaller(values, own, other, i < index),
-                        _ => keep_larger(values, own, other, i < index),
+                        Merge::Minimum => drop_where_larger(values, other, own, i < index),
+                        _ => drop_where_larger(values, own, other, i < index),
                     }
                 }
             }
@@ -57,21 +57,11 @@ pub fn elementwise_gradient(
 }
 
 wide! {
-    /// Sets values to 0 where `other` wins against `own`: where it is larger, or as large and `first`.
-    fn keep_larger(values: &mut [f32], own: &[f32], other: &[f32], first: bool) {
-        for ((v, own), other) in values.iter_mut().zip(own).zip(other) {
-            let wins = if first { other >= own } else { other > own };
-            *v = if wins { 0.0 } else { *v };
-        }
-    }
-}
-
-wide! {
-    /// Sets values to 0 where `other` wins against `own`: where it is smaller, or as small and `first`.
-    fn keep_smaller(values: &mut [f32], own: &[f32], other: &[f32], first: bool) {
-        for ((v, own), other) in values.iter_mut().zip(own).zip(other) {
-            let wins = if first { other <= own } else { other < own };
-            *v = if wins { 0.0 } else { *v };
+    /// Sets values to 0 where b > a, and where they are equal if `equal`.
+    fn drop_where_larger(values: &mut [f32], a: &[f32], b: &[f32], equal: bool) {
+        for ((v, a), b) in values.iter_mut().zip(a).zip(b) {
+            let larger = if equal { b >= a } else { b > a };
+            *v = if larger { 0.0 } else { *v };
         }
     }
 }
@@ -101,8 +91,8 @@ pub fn broadcast_gradient(
             Merge::Maximum | Merge::Minimum => {
                 let from = band.of(&x, channels).chunks(x.ld);
                 values.chunks_exact_mut(channels).zip(from).for_each(|(values, x)| match merge {
-                    Merge::Minimum => keep_smaller(values, x, row, false),
-                    _ => keep_larger(values, x, row, false),
+                    Merge::Minimum => drop_where_larger(values, row, x, false),
+                    _ => drop_where_larger(values, x, row, false),
                 });
             }
         }

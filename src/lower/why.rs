@@ -7,9 +7,9 @@ use std::fmt::Write;
 
 /// The step of a name, or the one that took in the layer of that name, with the candidates for it.
 pub fn why(plan: &Plan, name: &str, exact: bool) -> Option<String> {
-    let takes_in = |step: &&crate::plan::Step| step.layers.iter().any(|layer| layer == name);
     let named = plan.steps.iter().position(|step| step.name == name);
-    let index = named.or_else(|| plan.steps.iter().position(|step| takes_in(&step)))?;
+    let takes_in = || plan.steps.iter().position(|step| step.layers.iter().any(|layer| layer == name));
+    let index = named.or_else(takes_in)?;
     let step = &plan.steps[index];
     let mut text = format!("{}  {}\n", step.name, step.kernel.describe());
     if !step.layers.is_empty() {

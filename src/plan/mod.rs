@@ -174,7 +174,7 @@ pub struct Plan {
     pub inputs: Vec<Port>,
     pub outputs: Vec<Port>,
     pub steps: Vec<Step>,
-    /// What steps run together, in order.
+    /// Which steps run together, in order.
     pub stages: Vec<Stage>,
     /// Floats per image of [`Space::Batch`].
     pub batch_floats: usize,
@@ -212,10 +212,14 @@ impl Plan {
         })
     }
 
+    /// The stage that a step is of.
+    pub fn stage(&self, step: usize) -> Option<&Stage> {
+        self.stages().find(|(steps, _)| steps.contains(&step)).map(|(_, stage)| stage)
+    }
+
     /// Images at a time at the most of a step; as [`Plan::memory`] counts them where it runs for the whole batch.
     pub fn chunk(&self, step: usize) -> usize {
-        let stage = self.stages().find(|(steps, _)| steps.contains(&step));
-        stage.and_then(|(_, stage)| stage.chunk).unwrap_or(Self::MEMORY_BATCH)
+        self.stage(step).and_then(|stage| stage.chunk).unwrap_or(Self::MEMORY_BATCH)
     }
 
     /// Floats of [`Space::Chunk`] for a batch; none where that is beyond all numbers.

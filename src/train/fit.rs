@@ -206,9 +206,10 @@ impl<'a> Fit<'a> {
             begun.seconds += elapsed.as_secs_f64();
             begun.samples
         });
-        match self.keep(true) {
+        let record = || self.progress.record.write(&self.course.folder).map_err(FitError::from);
+        match self.keep(true).map_err(FitError::from).and_then(|()| record()) {
             Ok(()) => FitError::Interrupted { epoch, samples, total: train.targets.len() },
-            Err(fault) => fault.into(),
+            Err(fault) => fault,
         }
     }
 

@@ -50,7 +50,8 @@ impl StepKernel for StatisticsStep {
     }
 }
 
-/// Brings the running statistics nearer to those of a batch: see [`running_average`], [`running_deviation`]. It gives what it reads.
+/// Brings the running statistics nearer to those of a batch: see [`running_average`] and
+/// [`running_deviation`]. It gives what it reads.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct RunningStep {
     pub channels: usize,

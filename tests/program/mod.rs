@@ -1,0 +1,49 @@
+//! The program as people run it, for tests.
+
+use std::fs;
+use std::path::Path;
+use std::process::{Command, Output};
+use tempfile::TempDir;
+
+/// The program in a folder, with a cache of its own.
+pub fn command(folder: &Path, arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_netc"));
+    command.args(arguments).current_dir(folder).env("NETC_CACHE", folder.join("cache")).env_remove("RUST_BACKTRACE");
+    command
+}
+
+pub fn netc(folder: &Path, arguments: &[&str]) -> Output {
+    command(folder, arguments).output().expect("the program runs")
+}
+
+pub fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+/// What a command that did its work printed.
+#[track_caller]
+pub fn done(output: &Output) -> String {
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+    text(&output.stdout)
+}
+
+/// What a command said that was refused with this code, all of these words in it.
+#[track_caller]
+pub fn refused(output: &Output, code: &str, words: &[&str]) -> String {
+    let told = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{told}");
+    assert!(told.contains(&format!("error[{code}]")), "{code} is missing in {told}");
+    for word in words {
+        assert!(told.contains(word), "`{word}` is missing in {told}");
+    }
+    told
+}
+
+/// A folder with these files.
+pub fn folder(files: &[(&str, &str)]) -> TempDir {
+    let folder = tempfile::tempdir().expect("a folder");
+    for (name, text) in files {
+        fs::write(folder.path().join(name), text).expect("a file");
+    }
+    folder
+}

@@ -1,24 +1,11 @@
 //! The program as people run it: in a folder of its own, by its arguments, its output and its exit code.
 
+mod program;
+
+use program::{folder, netc};
 use std::fs;
 use std::path::Path;
-use std::process::{Command, Output};
-use tempfile::TempDir;
-
-/// Runs the program in a folder.
-fn netc(folder: &Path, arguments: &[&str]) -> Output {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_netc"));
-    command.current_dir(folder).args(arguments).env_remove("CI").env("NO_COLOR", "1");
-    command.output().expect("the program starts")
-}
-
-fn folder(files: &[(&str, &str)]) -> TempDir {
-    let folder = tempfile::tempdir().expect("a temporary folder");
-    for (name, text) in files {
-        fs::write(folder.path().join(name), text).expect("a file can be written");
-    }
-    folder
-}
+use std::process::Output;
 
 /// Exit code, stdout and stderr as one text.
 fn told(output: &Output) -> String {

@@ -1,20 +1,20 @@
 //! What a build can be told about its plan, and what `netc bench` tells of one.
 
+mod program;
+
 use ndarray::{Array, Array2, Array4};
 use ndarray_npy::{ReadNpyExt, WriteNpyExt};
 use serde_json::Value;
 use std::fs::File;
 use std::path::Path;
-use std::process::{Command, Output};
+use std::process::Output;
 
 const NET: &str = "Input(32x32x16) >> Conv(3x3, 64, padding=same) as first >> Relu >> Conv(3x3, 64, padding=same) as second \
                    >> Relu >> MaxPool(2x2) >> Flatten >> Dense(64) as third >> Relu >> Softmax(10)";
 
 /// Exit code, stdout and stderr.
 fn netc(folder: &Path, arguments: &[&str]) -> (Option<i32>, String, String) {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_netc"));
-    command.args(arguments).current_dir(folder).env("NETC_CACHE", folder.join("cache"));
-    let Output { status, stdout, stderr } = command.output().expect("netc runs");
+    let Output { status, stdout, stderr } = program::netc(folder, arguments);
     let text = |bytes| String::from_utf8(bytes).expect("UTF-8");
     (status.code(), text(stdout), text(stderr))
 }

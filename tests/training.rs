@@ -1,35 +1,22 @@
 //! Training as a user runs it: recipes to weights, artifacts, records; the same bytes from the same seed, from any number
 //! of threads, and from a run that was killed and went on.
 
+mod program;
+
 use ndarray::{ArrayD, IxDyn};
 use netc::data::array_file;
 use netc::train::record::RunRecord;
+use program::{done, netc};
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::Output;
 use tempfile::TempDir;
 
 #[path = "training/interruptions.rs"]
 mod interruptions;
 
-fn netc(folder: &Path, arguments: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_netc"))
-        .args(arguments)
-        .current_dir(folder)
-        .env("NETC_CACHE", folder.join("cache"))
-        .env_remove("RUST_BACKTRACE")
-        .output()
-        .expect("the program runs")
-}
-
 fn stderr(output: &Output) -> String {
     String::from_utf8_lossy(&output.stderr).into_owned()
-}
-
-#[track_caller]
-fn done(output: &Output) -> String {
-    assert!(output.status.success(), "{}", stderr(output));
-    String::from_utf8_lossy(&output.stdout).into_owned()
 }
 
 /// Small photos of two kinds: mostly red and mostly blue, with a pattern that differs from photo to photo.

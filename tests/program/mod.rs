@@ -1,14 +1,16 @@
 //! The program as people run it, for tests.
+#![allow(dead_code, reason = "each test needs a part of it")]
 
 use std::fs;
 use std::path::Path;
 use std::process::{Command, Output};
 use tempfile::TempDir;
 
-/// The program in a folder, with a cache of its own.
+/// The program in a folder, with a cache of its own, as where no `CI` is set.
 pub fn command(folder: &Path, arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_netc"));
     command.args(arguments).current_dir(folder).env("NETC_CACHE", folder.join("cache")).env_remove("RUST_BACKTRACE");
+    command.env_remove("CI").env("NO_COLOR", "1");
     command
 }
 

@@ -1,5 +1,6 @@
 //! Runs that are killed, interrupted, or short of room on the disk: what stands there is whole, and the end is the same.
 
+use super::program::command;
 use super::{bytes, done, netc, project, stderr};
 use netc::data::Chance;
 use netc::train::checkpoint;
@@ -38,9 +39,8 @@ impl Whole {
 }
 
 fn start(folder: &Path, resume: bool) -> Child {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_netc"));
-    command.args(["train", "kind.net"]).args(resume.then_some("--resume"));
-    command.current_dir(folder).env("NETC_CACHE", folder.join("cache"));
+    let mut command = command(folder, &["train", "kind.net"]);
+    command.args(resume.then_some("--resume"));
     command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().expect("the program runs")
 }
 

@@ -1,16 +1,23 @@
-//! netc's side of the training benchmark: `train head [THREADS]`, or `train full|block5 BATCH [THREADS] FILE.h5`.
+//! netc's side of the training benchmark: `train head|full|block5|cached BATCH THREADS [FILE.h5]`.
+//!
+//! `full` trains the whole VGG16, `block5` its last block and its dense layers, `cached` the same behind the frozen
+//! front's output, as `netc train` does.
 //!
 //! Prints one line of JSON when the first step is done, then answers each `run K` on stdin with `[[ms, …], loss]`, as
 //! the peers do; `benches/peers/run.py --train` asks. Without arguments, as `cargo test --benches` calls it, it ends.
 
 use netc::compile::{self, BuildOptions, Values};
+use netc::data::Chance;
+use netc::data::table::Table;
 use netc::elaborate::{self, project};
 use netc::kernels::loss::Loss;
 use netc::kernels::optimizer::UpdateRule;
 use netc::runtime::Session;
 use netc::train::differentiate::Settings;
+use netc::train::feed::{Feed, FeedError, Pass};
 use std::error::Error;
 use std::io::{BufRead, Write};
+use std::sync::Arc;
 use std::time::Instant;
 
 const CLASSES: usize = 10;
@@ -37,6 +44,7 @@ fn spec(task: &str) -> String {
     let dense = "Flatten >> Dense(4096) as classifier.0 >> Relu >> Dense(4096) as classifier.3 >> Relu >> Softmax(10)";
     match task {
         "head" => "Input(4096) >> Softmax(10)".into(),
+        "cached" => format!("Input(14x14x512) >> {last} >> {dense}"),
         "block5" => format!("frozen(Input(224x224x3) >> {front}) >> {last} >> {dense}"),
         _ => format!("Input(224x224x3) >> {front} >> {last} >> {dense}"),
     }
@@ -87,32 +95,35 @@ fn main() -> Result<(), Box<dyn Error>> {
     let rate = trainable.layout.find("optimizer/rate").ok_or("the step has no learning rate")?.offset;
     state.floats_mut()[rate] = RATE;
 
-    let (rows, width) = if task == "head" { (ROWS, 4096) } else { (batch, 224 * 224 * 3) };
+    let (rows, width) = match task.as_str() {
+        "head" => (ROWS, 4096),
+        "cached" => (batch, 14 * 14 * 512),
+        _ => (batch, 224 * 224 * 3),
+    };
     let x = noise(rows * width, 1);
     let mut targets = vec![0.0; rows * CLASSES];
     for (row, target) in targets.chunks_mut(CLASSES).enumerate() {
         target[row * 7 % CLASSES] = 1.0;
     }
     let mut session = Session::new(trainable.step.clone(), threads);
-    let (mut room, mut target_room) = (vec![0.0; batch * width], vec![0.0; batch * CLASSES]);
+    let team = Arc::clone(session.team());
+    let mut feed = Feed::Rows(vec![Table::of_columns(x, &[width]).remove(0)]);
+    let mut given = vec![0.0; batch * CLASSES];
     let mut prediction = vec![0.0; batch * CLASSES];
-    let mut round = 0;
+    let mut chance = Chance::new([0; 4]);
+    let mut order: Vec<usize> = (0..rows).collect();
     let mut epoch = || -> Result<f32, Box<dyn Error>> {
         let mut loss = [0.0];
-        round += 1;
-        for begin in (0..rows).step_by(batch) {
-            let count = batch.min(rows - begin);
-            // Another order in each epoch, gathered row by row, as the peers do.
-            for place in 0..count {
-                let row = ((begin + place) * 7919 + round * 31) % rows;
-                room[place * width..(place + 1) * width].copy_from_slice(&x[row * width..(row + 1) * width]);
-                let target = &targets[row * CLASSES..(row + 1) * CLASSES];
-                target_room[place * CLASSES..(place + 1) * CLASSES].copy_from_slice(target);
+        chance.shuffle(&mut order);
+        let pass = Pass { order: &order, batch, epoch: 0, team: &team, interrupted: None };
+        feed.each::<FeedError>(pass, |places, inputs| {
+            let len = places.len() * CLASSES;
+            for (to, &row) in given.chunks_exact_mut(CLASSES).zip(&order[places.clone()]) {
+                to.copy_from_slice(&targets[row * CLASSES..][..CLASSES]);
             }
-            let inputs: [&[f32]; 2] = [&room[..count * width], &target_room[..count * CLASSES]];
-            let mut outputs: [&mut [f32]; 2] = [&mut loss, &mut prediction[..count * CLASSES]];
-            session.run_with(count, &inputs, &mut outputs, state.floats_mut())?;
-        }
+            let mut outputs: [&mut [f32]; 2] = [&mut loss, &mut prediction[..len]];
+            Ok(session.run_with(places.len(), &[inputs[0], &given[..len]], &mut outputs, state.floats_mut())?)
+        })?;
         Ok(loss[0])
     };
     let load = began.elapsed().as_secs_f64();

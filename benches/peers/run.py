@@ -282,7 +282,7 @@ def cold(args, model, artifact, threads):
 
 
 # ------------------------------------------------------------------------------------------------ training
-TRAIN_PEERS = {"head": ["torch-tuned", "numpy"], "full": ["torch", "torch-cl"], "block5": ["torch", "torch-cl"]}
+TRAIN_PEERS = {"head": ["torch", "torch-tuned", "keras-fit", "numpy"]} | dict.fromkeys(["full", "block5"], ["torch", "torch-cl", "tf-fn"])
 
 
 def training_program():
@@ -299,9 +299,10 @@ class Trainer(Peer):
 
     def __init__(self, args, name, threads):
         self.peer, self.times = name, []
-        if name == "netc":
+        if name.startswith("netc"):
             weights = [args.kit / "models/vgg16.h5"] * (args.train != "head")
-            command = [training_program(), args.train, str(args.batch), str(threads), *weights]
+            task = "cached" if name == "netc-cached" else args.train
+            command = [training_program(), task, str(args.batch), str(threads), *weights]
         else:
             command = [args.python, args.kit / "bench_train.py", args.train, str(args.batch), "--worker", name,
                        "--models", args.kit / "models"]
@@ -314,11 +315,19 @@ class Trainer(Peer):
         times, self.loss = self.ask(f"run {count}")
         self.times += times
 
+    def close(self):
+        """Ends the process; the most memory it had at once, in MB."""
+        self.process.stdin.close()
+        _, status, usage = os.wait4(self.process.pid, 0)
+        self.process.returncode = os.waitstatus_to_exitcode(status)
+        return usage.ru_maxrss / 1024
+
 
 def train(args):
     threads = args.threads[-1]
-    names = ["netc"] + [peer for peer in args.peers if peer.startswith(("torch", "numpy", "keras", "tf"))]
-    names = names if len(names) > 1 else names + TRAIN_PEERS[args.train]
+    own = ["netc", "netc-cached"] if args.train == "block5" else ["netc"]
+    names = own + [peer for peer in args.peers if peer.startswith(("torch", "numpy", "keras", "tf"))]
+    names = names if len(names) > len(own) else names + TRAIN_PEERS[args.train]
     peers = [started(lambda name=name: Trainer(args, name, threads), name) for name in names]
     peers = [peer for peer in peers if peer]
     if not peers or peers[0].peer != "netc":
@@ -329,12 +338,11 @@ def train(args):
             peer.run(1)
     what = "an epoch of 10,000 in batches of 128" if args.train == "head" else f"a step of {args.batch} images"
     print(f"\n{args.train}, {threads} threads, milliseconds: {what}")
-    print(f"{'peer':14} {'median':>10} {'fastest':>10} {'x netc':>7} {'loss, first and last':>22}")
+    print(f"{'peer':14} {'median':>10} {'fastest':>10} {'x netc':>7} {'peak MB':>8} {'loss, first and last':>22}")
     first = statistics.median(peers[0].times)
     for peer in peers:
         median = statistics.median(peer.times)
-        print(f"{peer.peer:14} {median:10.1f} {min(peer.times):10.1f} {median / first:7.2f} {peer.told['loss0']:12.4f} {peer.loss:9.4f}")
-        peer.close()
+        print(f"{peer.peer:14} {median:10.1f} {min(peer.times):10.1f} {median / first:7.2f} {peer.close():8.0f} {peer.told['loss0']:12.4f} {peer.loss:9.4f}")
     return 0
 
 

@@ -59,7 +59,8 @@ pub fn run(args: &Args) -> Done {
     let order: Vec<usize> = (0..paths.len()).collect();
     let mut bar = progress::Bar::new("Evaluating");
     let (mut losses, mut all) = (0.0, Vec::with_capacity(paths.len() * outputs));
-    let pass = Pass { order: &order, batch: args.batch, epoch: 0, threads, interrupted: None };
+    let team = Arc::clone(session.team());
+    let pass = Pass { order: &order, batch: args.batch, epoch: 0, team: &team, interrupted: None };
     let result = feed.each::<FeedError>(pass, |places, inputs| {
         let predictions = run_batch(&mut session, places.len(), inputs)?.swap_remove(0);
         tally.add(&predictions, Some(&classes[places.clone()]), &[]);

@@ -2,6 +2,7 @@
 //! once; with many it is a blocked matrix product.
 
 use super::activation::Activation;
+use super::dense_narrow::{self, is_narrow};
 use super::disjoint::{Grid as Pieces, Scratch, share};
 use super::epilogue::{Epilogue, Finish, Output};
 use super::gemm;
@@ -119,6 +120,9 @@ fn product(rows: usize, inputs: usize, outputs: usize) -> gemm::Product {
 
 /// The floats of scratch memory that [`multiply_raw`] needs.
 pub fn raw_scratch_len(rows: usize, inputs: usize, outputs: usize) -> usize {
+    if is_narrow(outputs) {
+        return dense_narrow::scratch_len(inputs, outputs);
+    }
     product(rows, inputs, outputs).scratch_len()
 }
 
@@ -140,6 +144,10 @@ pub fn multiply_raw(
     output: ViewMut,
     scratch: &mut [f32],
 ) {
+    if is_narrow(outputs) {
+        let sizes = (rows, inputs, outputs);
+        return dense_narrow::multiply(threads, sizes, input, weights, bias, activation, output, scratch);
+    }
     let left = gemm::Operand { data: input.data, ld: input.ld, transposed: false };
     let right = gemm::Operand { data: weights, ld: outputs, transposed: false };
     let ViewMut { data, ld, image } = output;
@@ -165,9 +173,16 @@ mod tests {
 
     #[test]
     fn sizes() {
-        for (rows, inputs, outputs) in
-            [(1, 1, 1), (1, 300, 33), (2, 17, 144), (3, 1000, 70), (1, 40, 79), (9, 31, 40), (131, 20, 35)]
-        {
+        for (rows, inputs, outputs) in [
+            (1, 1, 1),
+            (1, 300, 33),
+            (2, 17, 144),
+            (3, 1000, 70),
+            (1, 40, 79),
+            (9, 31, 40),
+            (131, 20, 35),
+            (21, 1100, 13),
+        ] {
             let (ld, out_ld) = (inputs + 3, outputs + 2);
             let input = noise(rows * ld, 1);
             let weights = noise(inputs * outputs, 2);

@@ -4,6 +4,7 @@
 // Loops over registers count with plain indices, which unroll; iterators over nested arrays do not always.
 #![allow(clippy::needless_range_loop)]
 
+use super::dense_narrow::MOST;
 use super::disjoint::{Grid, Scratch, share};
 use super::epilogue::check_view;
 use super::simd::{Kernel, Vector, prefetch};
@@ -11,17 +12,10 @@ use super::threads::Threads;
 use super::view::View;
 use std::ops::Range;
 
-/// Outputs, at most, for which this is the faster way.
-const MOST: usize = 24;
 /// Inputs of a task, a multiple of every vector.
 const INPUTS: usize = 256;
-/// Rows that are read side by side: inputs of more rows would collide in the cache, as rows are often pages apart.
-const ROWS: usize = 16;
-
-/// Whether a layer has so few outputs.
-pub fn is_narrow(outputs: usize) -> bool {
-    outputs <= MOST
-}
+/// Rows that are read side by side: inputs of more rows would collide in the first cache, as rows are often pages apart.
+const ROWS: usize = 4;
 
 /// `gradient` `(inputs, outputs)` = the transposed x `(rows, inputs)` times dy `(rows, outputs)`. Row r of the views begins
 /// at `r * ld`; their `image` is not looked at.

@@ -1,6 +1,7 @@
 //! Which algorithm computes a convolution: the one with the lowest estimated time. The estimate depends on sizes alone and
 //! on one fixed target, so that the same spec gives the same plan on every machine.
 
+use crate::kernels::dense_narrow::is_narrow;
 use crate::kernels::winograd::{Blocking, Tile};
 use crate::kernels::{conv_depthwise, conv_direct, conv_pointwise, winograd};
 use crate::plan::steps::convolution::{Algorithm, ConvolutionStep, TILES};
@@ -44,9 +45,9 @@ pub struct Candidate {
 }
 
 /// Whether a dense layer whose weights change before each product does better without packing them: where reading them
-/// takes longer than the product, and rows are wide enough to be read as they stand.
+/// takes longer than the product, and rows are wide enough to be read as they stand or so narrow that panels stay half empty.
 pub fn reads_raw(step: &DenseStep) -> bool {
-    step.inputs * step.outputs > MOST_PACKED && step.outputs >= LEAST_WIDTH
+    is_narrow(step.outputs) || step.inputs * step.outputs > MOST_PACKED && step.outputs >= LEAST_WIDTH
 }
 
 /// Chooses for one convolution.

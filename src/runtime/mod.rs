@@ -38,7 +38,7 @@ fn needed(bytes: Option<usize>) -> String {
 #[derive(Debug)]
 pub struct Session {
     artifact: Arc<Artifact>,
-    threads: Threads,
+    threads: Arc<Threads>,
     memory: Arena,
     /// The batch that the memory is enough for.
     capacity: usize,
@@ -51,10 +51,19 @@ pub struct Session {
 impl Session {
     /// A session that runs on so many threads.
     pub fn new(artifact: Arc<Artifact>, threads: usize) -> Self {
+        Self::with_team(artifact, Arc::new(Threads::new(threads)))
+    }
+
+    /// A session that runs on threads which others use too, one at a time.
+    pub fn with_team(artifact: Arc<Artifact>, threads: Arc<Threads>) -> Self {
         gemm::initialise();
         let checked = vec![false; artifact.manifest.plan.steps.len()];
-        let threads = Threads::new(threads);
         Session { artifact, threads, memory: Arena::default(), capacity: 0, checked, profile: None }
+    }
+
+    /// The threads that it runs on.
+    pub fn team(&self) -> &Arc<Threads> {
+        &self.threads
     }
 
     /// What is run.

@@ -5,6 +5,7 @@ use crate::artifact::Artifact;
 use crate::data::feature_cache::FeatureCache;
 use crate::data::table::{KEPT, Table};
 use crate::data::{Dataset, DatasetError, Decoding, Policy, Samples};
+use crate::kernels::threads::Threads;
 use crate::runtime::Session;
 use crate::source::plain;
 use std::sync::Arc;
@@ -127,8 +128,9 @@ fn compute(
         (Samples::Photos(_), None) => return Err(FeedError::Photos(Vec::new())),
     };
     let mut session = Session::new(Arc::clone(artifact), threads);
+    let team = Arc::clone(session.team());
     let mut row = Vec::with_capacity(widths.iter().sum());
-    let pass = Pass { order: samples, batch, epoch: 0, threads, interrupted };
+    let pass = Pass { order: samples, batch, epoch: 0, team: &team, interrupted };
     let broken = each_readable(&mut feed, pass, |samples, inputs| {
         let outputs = run(&mut session, samples.len(), inputs)?;
         for (index, &sample) in samples.iter().enumerate() {
@@ -186,7 +188,7 @@ pub fn sift(
     let mut feed = Feed::Photos { photos: photos.clone().into(), decoding: decoding.clone(), front: None };
     let order: Vec<usize> = (0..photos.len()).collect();
     // One at a time: a broken photo ends a batch.
-    let pass = Pass { order: &order, batch: 1, epoch: 0, threads, interrupted };
+    let pass = Pass { order: &order, batch: 1, epoch: 0, team: &Threads::new(threads), interrupted };
     let broken = each_readable(&mut feed, pass, |_, _| Ok(())).map_err(FeaturesError::Feed)?;
     Ok(take_out(data, &broken, policy)?)
 }

@@ -3,11 +3,16 @@
 use crate::data::batches::{Augmented, Decoding, PhotoLoader};
 use crate::data::feature_cache::FeatureCacheError;
 use crate::data::table::{Table, TableError};
+use crate::kernels::disjoint::{Grid, Scratch, share};
+use crate::kernels::threads::Threads;
 use crate::runtime::{RunError, Session};
 use std::fmt::{self, Display};
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// Floats, at least, that a thread reads at once.
+const TASK: usize = 4096;
 
 /// Where the inputs of a net come from.
 pub enum Feed {
@@ -68,7 +73,8 @@ pub struct Pass<'a> {
     pub batch: usize,
     /// What changes of photos by chance depend on, besides their seed.
     pub epoch: u64,
-    pub threads: usize,
+    /// Who reads rows; as many threads decode photos.
+    pub team: &'a Threads,
     /// Set from elsewhere, it ends the pass before the next batch.
     pub interrupted: Option<&'a AtomicBool>,
 }
@@ -99,7 +105,7 @@ impl Feed {
         pass: Pass<'_>,
         mut work: impl FnMut(std::ops::Range<usize>, Batch<'_>) -> Result<(), E>,
     ) -> Result<(), E> {
-        let Pass { order, batch, epoch, threads, .. } = pass;
+        let Pass { order, batch, epoch, team, .. } = pass;
         match self {
             Feed::Rows(inputs) => {
                 let mut room: Vec<Vec<f32>> = inputs.iter().map(|rows| vec![0.0; rows.floats() * batch]).collect();
@@ -108,11 +114,9 @@ impl Feed {
                     let places = begin..(begin + batch).min(order.len());
                     let mut views: Vec<&[f32]> = Vec::with_capacity(inputs.len());
                     for (rows, room) in inputs.iter().zip(&mut room) {
-                        let floats = rows.floats();
-                        for (to, &sample) in room.chunks_exact_mut(floats.max(1)).zip(&order[places.clone()]) {
-                            rows.read(sample, to).map_err(FeedError::Rows)?;
-                        }
-                        views.push(&room[..places.len() * floats]);
+                        let room = &mut room[..places.len() * rows.floats()];
+                        gather(rows, &order[places.clone()], room, team).map_err(FeedError::Rows)?;
+                        views.push(room);
                     }
                     work(places, &views)?;
                 }
@@ -123,7 +127,7 @@ impl Feed {
                 if let Some(augmented) = &mut decoding.augmentation {
                     augmented.epoch = epoch;
                 }
-                let loader = PhotoLoader::new(Arc::clone(photos), order.to_vec(), decoding, batch, threads);
+                let loader = PhotoLoader::new(Arc::clone(photos), order.to_vec(), decoding, batch, team.count());
                 for found in loader {
                     pass.go_on()?;
                     let found = found.map_err(|fault| {
@@ -147,6 +151,21 @@ impl Feed {
             }
         }
     }
+}
+
+/// Reads the rows of these samples, one behind the other.
+fn gather(rows: &Table, samples: &[usize], to: &mut [f32], team: &Threads) -> Result<(), TableError> {
+    let floats = rows.floats().max(1);
+    let each = TASK.div_ceil(floats);
+    let fault = Mutex::new(None);
+    share(team, to, Grid::chunks(samples.len() * floats, each * floats), Scratch::none(), &|piece, to, _| {
+        for (to, &sample) in to.chunks_exact_mut(floats).zip(&samples[piece.inner * each..]) {
+            if let Err(found) = rows.read(sample, to) {
+                *fault.lock().unwrap_or_else(PoisonError::into_inner) = Some(found);
+            }
+        }
+    });
+    fault.into_inner().unwrap_or_else(PoisonError::into_inner).map_or(Ok(()), Err)
 }
 
 /// Runs a batch and gives its outputs.

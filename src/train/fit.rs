@@ -11,6 +11,7 @@ use super::record::{Epoch, RecordError, RunRecord};
 use super::schedule::Schedule;
 use super::tally::Tally;
 use crate::data::{Chance, Targets};
+use crate::kernels::threads::Threads;
 use crate::runtime::{RunError, Session};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -123,11 +124,12 @@ impl<'a> Fit<'a> {
     pub fn new(trainable: &'a Trainable, course: &'a Course, record: RunRecord, run: String) -> Self {
         let place =
             |role: &str| trainable.layout.find(&format!("{OPTIMIZER}/{role}")).map_or(0, |tensor| tensor.offset);
+        let team = Arc::new(Threads::new(course.threads));
         Fit {
             trainable,
             course,
-            step: Session::new(Arc::clone(&trainable.step), course.threads),
-            evaluation: Session::new(Arc::clone(&trainable.evaluation), course.threads),
+            step: Session::with_team(Arc::clone(&trainable.step), Arc::clone(&team)),
+            evaluation: Session::with_team(Arc::clone(&trainable.evaluation), team),
             state: trainable.start.floats().to_vec(),
             rate_at: place("rate"),
             update_at: place("update"),
@@ -265,18 +267,14 @@ impl<'a> Fit<'a> {
         let mut prediction = vec![0.0; course.batch * outputs];
         let Set { feed, targets: all, classes: all_classes, weights: all_weights } = set;
         let (step, state) = (&mut self.step, &mut self.state);
+        let team = Arc::clone(step.team());
         let Progress { updates, reductions, begun, .. } = &mut self.progress;
         let begun = begun.get_or_insert_with(|| Begun::new(Tally::new(outputs, course.labels.as_deref())));
         let (rate_at, update_at, penalized) = (self.rate_at, self.update_at, self.trainable.penalized);
         let left = order.get(begun.samples..).unwrap_or_default();
         let all_classes = all_classes.as_ref();
-        let pass = Pass {
-            order: left,
-            batch: course.batch,
-            epoch: epoch as u64,
-            threads: course.threads,
-            interrupted: Some(interrupted),
-        };
+        let pass =
+            Pass { order: left, batch: course.batch, epoch: epoch as u64, team: &team, interrupted: Some(interrupted) };
         feed.each::<FitError>(pass, |places, inputs| {
             let images = places.len();
             let chosen = &left[places];
@@ -375,13 +373,13 @@ pub fn try_state(
     let outputs = evaluation.artifact().manifest.plan.outputs[1].len();
     let samples = set.targets.len();
     let order: Vec<usize> = (0..samples).collect();
+    let team = Arc::clone(evaluation.team());
     let mut predictions = vec![0.0; samples * outputs];
     let mut rows = vec![0.0; course.batch * outputs];
     let mut tally = Tally::new(outputs, course.labels.as_deref());
     let mut losses = 0.0;
     let Set { feed, targets, classes, .. } = set;
-    let pass =
-        Pass { order: &order, batch: course.batch, epoch: 0, threads: course.threads, interrupted: Some(interrupted) };
+    let pass = Pass { order: &order, batch: course.batch, epoch: 0, team: &team, interrupted: Some(interrupted) };
     feed.each::<FitError>(pass, |places, inputs| {
         let range = places.start * outputs..places.end * outputs;
         let rows = &mut rows[..range.len()];

@@ -1,8 +1,9 @@
 //! Gradients of products and biases.
 
 use crate::kernels::batch_norm::{batch_scratch_len, channel_sums};
+use crate::kernels::dense_narrow::is_narrow;
 use crate::kernels::gemm::{self, Operand, Product};
-use crate::kernels::gradient_narrow::{is_narrow, weight_gradient};
+use crate::kernels::gradient_narrow::weight_gradient;
 use crate::kernels::images::Images;
 use crate::kernels::view::{View, ViewMut};
 use crate::plan::kernel::{Call, Inputs, RunFault, Sizes, StepKernel};

@@ -15,6 +15,7 @@ import json
 import math
 import os
 import pathlib
+import signal
 import statistics
 import subprocess
 import sys
@@ -148,8 +149,10 @@ class Netc:
         raw = self.output.read_bytes()
         return floats(raw[10 + int.from_bytes(raw[8:10], "little"):])
 
-    def close(self):
-        pass
+    def rest(self):
+        """Every run is a process of its own."""
+
+    wake = close = rest
 
 
 class Peer:
@@ -176,6 +179,13 @@ class Peer:
         self.process.stdin.write(command + "\n")
         self.process.stdin.flush()
         return self.answer()
+
+    def rest(self):
+        """Stands still while others run: threads that spin for more work would take their time."""
+        self.process.send_signal(signal.SIGSTOP)
+
+    def wake(self):
+        self.process.send_signal(signal.SIGCONT)
 
     def run(self, count):
         self.ask("run 1")
@@ -213,6 +223,19 @@ def started(make, name):
         return None
 
 
+def in_turn(rounds, peers, run):
+    """Each in each round, alone."""
+    for peer in peers:
+        peer.rest()
+    for _ in range(rounds):
+        for peer in peers:
+            peer.wake()
+            run(peer)
+            peer.rest()
+    for peer in peers:
+        peer.wake()
+
+
 # ------------------------------------------------------------------------------------------------ time per image
 def steady(args, model, artifact, batch, threads):
     with tempfile.TemporaryDirectory() as name:
@@ -225,10 +248,7 @@ def steady(args, model, artifact, batch, threads):
         for peer, result in zip(peers, results):
             same = len(result) == len(results[0])
             peer.error = max(abs(a - b) for a, b in zip(result, results[0])) / largest if same else math.inf
-        for _ in range(args.rounds):
-            for peer in peers:
-                time.sleep(0.05)                     # threads of the one before may still spin
-                peer.run(max(1, min(100, round(1e3 * args.seconds / peer.estimate))))
+        in_turn(args.rounds, peers, lambda peer: peer.run(max(1, min(100, round(1e3 * args.seconds / peer.estimate)))))
         rows = []
         for peer in peers:
             quarters = statistics.quantiles(peer.times, n=4) if len(peer.times) > 1 else peer.times * 3
@@ -332,10 +352,7 @@ def train(args):
     peers = [peer for peer in peers if peer]
     if not peers or peers[0].peer != "netc":
         return 1
-    for _ in range(args.rounds):
-        for peer in peers:
-            time.sleep(0.05)
-            peer.run(1)
+    in_turn(args.rounds, peers, lambda peer: peer.run(1))
     what = "an epoch of 10,000 in batches of 128" if args.train == "head" else f"a step of {args.batch} images"
     print(f"\n{args.train}, {threads} threads, milliseconds: {what}")
     print(f"{'peer':14} {'median':>10} {'fastest':>10} {'x netc':>7} {'peak MB':>8} {'loss, first and last':>22}")

@@ -5,6 +5,7 @@ use crate::data::feature_cache::FeatureCacheError;
 use crate::data::table::{Table, TableError};
 use crate::kernels::disjoint::{Grid, Scratch, share};
 use crate::kernels::threads::Threads;
+use crate::runtime::arena::Aligned;
 use crate::runtime::{RunError, Session};
 use std::fmt::{self, Display};
 use std::path::PathBuf;
@@ -108,13 +109,14 @@ impl Feed {
         let Pass { order, batch, epoch, team, .. } = pass;
         match self {
             Feed::Rows(inputs) => {
-                let mut room: Vec<Vec<f32>> = inputs.iter().map(|rows| vec![0.0; rows.floats() * batch]).collect();
+                let rooms = inputs.iter().map(|rows| room_for(rows.floats(), batch));
+                let mut room: Vec<Aligned> = rooms.collect::<Result<_, _>>().map_err(FeedError::Run)?;
                 for begin in (0..order.len()).step_by(batch) {
                     pass.go_on()?;
                     let places = begin..(begin + batch).min(order.len());
                     let mut views: Vec<&[f32]> = Vec::with_capacity(inputs.len());
                     for (rows, room) in inputs.iter().zip(&mut room) {
-                        let room = &mut room[..places.len() * rows.floats()];
+                        let room = &mut room.floats_mut()[..places.len() * rows.floats()];
                         gather(rows, &order[places.clone()], room, team).map_err(FeedError::Rows)?;
                         views.push(room);
                     }
@@ -151,6 +153,12 @@ impl Feed {
             }
         }
     }
+}
+
+/// Room for a batch of rows, aligned as kernels read it best.
+fn room_for(floats: usize, batch: usize) -> Result<Aligned, RunError> {
+    let len = floats.checked_mul(batch);
+    len.and_then(Aligned::try_new).ok_or(RunError::Memory { batch, bytes: len.map(|len| len.saturating_mul(4)) })
 }
 
 /// Reads the rows of these samples, one behind the other.

@@ -45,6 +45,14 @@ impl Rows {
     }
 }
 
+/// What a tile asks for while it multiplies.
+#[derive(Clone, Copy)]
+struct Ahead {
+    from: *const f32,
+    /// Floats further with each place of the depth.
+    step: usize,
+}
+
 /// A block of the product.
 #[derive(Clone, Copy)]
 pub(super) struct Product<'a> {
@@ -116,22 +124,23 @@ impl Product<'_> {
     #[inline(always)]
     unsafe fn few_rows<V: Vector>(&self) -> usize {
         let mut column = 0;
+        let ahead = Ahead { from: self.b, step: PANEL };
         // SAFETY: as many columns are left as each tile takes.
         unsafe {
             while self.rows <= 3 && self.columns - column >= 4 * PANEL {
                 match (self.rows, V::LANES) {
-                    (1, 4) => self.tile::<V, 1, 16>(0, column, self.b),
-                    (1, 8) => self.tile::<V, 1, 8>(0, column, self.b),
-                    (1, 16) => self.tile::<V, 1, 4>(0, column, self.b),
-                    (2, 16) => self.tile::<V, 2, 4>(0, column, self.b),
-                    (3, 16) => self.tile::<V, 3, 4>(0, column, self.b),
+                    (1, 4) => self.tile::<V, 1, 16>(0, column, ahead),
+                    (1, 8) => self.tile::<V, 1, 8>(0, column, ahead),
+                    (1, 16) => self.tile::<V, 1, 4>(0, column, ahead),
+                    (2, 16) => self.tile::<V, 2, 4>(0, column, ahead),
+                    (3, 16) => self.tile::<V, 3, 4>(0, column, ahead),
                     (2, 8) => {
-                        self.tile::<V, 2, 4>(0, column, self.b);
-                        self.tile::<V, 2, 4>(0, column + 2 * PANEL, self.b);
+                        self.tile::<V, 2, 4>(0, column, ahead);
+                        self.tile::<V, 2, 4>(0, column + 2 * PANEL, ahead);
                     }
                     (3, 8) => {
-                        self.tile::<V, 3, 4>(0, column, self.b);
-                        self.tile::<V, 3, 4>(0, column + 2 * PANEL, self.b);
+                        self.tile::<V, 3, 4>(0, column, ahead);
+                        self.tile::<V, 3, 4>(0, column + 2 * PANEL, ahead);
                     }
                     _ => break,
                 }
@@ -156,10 +165,16 @@ impl Product<'_> {
         } else {
             panel.wrapping_add(N * V::LANES / PANEL * self.panel_stride)
         };
+        // Each tile asks for its part of what comes next: one alone would wait for memory, the others leave it idle.
+        let spread = tiles.min(PANEL);
+        let each = self.taps * self.depth / spread;
         let mut row = 0;
         for tile in 0..tiles {
             let height = height + usize::from(tile < higher);
-            let ahead = if tile == 0 { next } else { panel };
+            let ahead = match tile {
+                tile if tile < spread => Ahead { from: next.wrapping_add(tile * each * PANEL), step: PANEL / spread },
+                _ => Ahead { from: panel, step: PANEL },
+            };
             // SAFETY: rows and columns are within the block.
             unsafe {
                 match height {
@@ -184,12 +199,12 @@ impl Product<'_> {
 
     /// A tile of `R` rows by `N` vectors: sums in registers, then stored.
     #[inline(always)]
-    unsafe fn tile<V: Vector, const R: usize, const N: usize>(&self, row: usize, column: usize, ahead: *const f32) {
+    unsafe fn tile<V: Vector, const R: usize, const N: usize>(&self, row: usize, column: usize, ahead: Ahead) {
         // SAFETY: taps, rows, depth and columns are within the block.
         unsafe {
             let mut sums = [[V::splat(0.0); N]; R];
             let panel = self.b.add(column / PANEL * self.panel_stride);
-            let ahead = (ahead as usize).wrapping_sub(panel as usize) / size_of::<f32>();
+            let mut fetched = ahead.from;
             for tap in 0..self.taps {
                 let a = self.a.addresses::<R>(tap, row);
                 let mut b = panel.add(tap * self.depth * PANEL);
@@ -205,7 +220,8 @@ impl Product<'_> {
                             sums[r][n] = left.mul_add(right[n], sums[r][n]);
                         }
                     }
-                    prefetch(b.wrapping_add(ahead));
+                    prefetch(fetched);
+                    fetched = fetched.wrapping_add(ahead.step);
                     b = b.add(PANEL);
                 }
             }

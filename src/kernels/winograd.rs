@@ -57,6 +57,9 @@ pub struct Blocking {
 /// Rows of a multiple of so many floats are read a third slower, several at a time, than rows one line longer.
 const COLLIDING: usize = 256;
 
+/// Rows that the product's register tiles divide, with vectors of 8 floats and nearly so with others.
+const HEIGHT: usize = 6;
+
 /// Floats of transformed inputs that threads share at once.
 const SHARED_FLOATS: usize = 2 << 20;
 
@@ -69,12 +72,14 @@ impl Blocking {
         // Few tiles, or weights beyond the last cache: read the weights once for many tiles.
         let shared = total < 100 || tile.points() * conv.in_c * conv.out_c > 8 << 20;
         let (most, channels) = match (shared, conv.in_c) {
-            (true, _) => (98, 32),
-            (false, 0..=160) => (20, 64),
-            (false, _) => (49, 64),
+            (true, _) => (96, 32),
+            (false, 0..=64) => (48, 64),
+            (false, 65..=256) => (24, 128),
+            (false, _) => (48, 64),
         };
-        // Equal blocks in a number that threads can share evenly.
-        let tiles = if shared { most.min(total) } else { total.div_ceil(total.div_ceil(most).next_multiple_of(4)) };
+        // About equal blocks in a number that threads can share evenly, of a height that products do best.
+        let equal = |blocks: usize| total.div_ceil(blocks.next_multiple_of(4)).next_multiple_of(HEIGHT);
+        let tiles = if shared { most.min(total) } else { equal(total.div_ceil(most)).min(most) };
         Self { tile, tiles: tiles.max(1), channels: channels.min(panels(conv.out_c) * PANEL).max(PANEL), shared }
     }
 
@@ -88,6 +93,11 @@ impl Blocking {
     pub fn is_possible(&self) -> bool {
         let within = |size: usize| (1..=1 << 16).contains(&size);
         within(self.tiles) && within(self.channels) && self.channels.is_multiple_of(PANEL)
+    }
+
+    /// The tiles of a block: all blocks but the last are whole, as products are fastest at their own height.
+    fn block(&self, index: usize, total: usize) -> Range<usize> {
+        index * self.tiles..((index + 1) * self.tiles).min(total)
     }
 
     /// Floats from one tile's transformed inputs to the next; rows that begin a power of two apart collide in cache.
@@ -249,9 +259,8 @@ impl Call<'_> {
             return;
         }
         if !blocking.shared {
-            let grid = Grid::new(total, PANEL, blocking.tiles, 1, 1);
-            self.threads.run(grid.blocks(), &|task, worker| {
-                let tiles = grid.block(task).0;
+            self.threads.run(total.div_ceil(blocking.tiles), &|task, worker| {
+                let tiles = blocking.block(task, total);
                 // SAFETY: each worker uses only its own scratch; blocks of tiles are disjoint.
                 unsafe {
                     let (v, m) = self.workers.piece(worker).split_at_mut(self.input_len());
@@ -282,11 +291,10 @@ impl Call<'_> {
                     self.transform_input::<T>(tiling, first + tiles.start..first + tiles.end, to, point);
                 }
             });
-            let rows = Grid::new(count, PANEL, blocking.tiles, 1, 1);
-            let blocks = rows.blocks();
+            let blocks = count.div_ceil(blocking.tiles);
             let columns = conv.out_c.div_ceil(blocking.channels);
             self.threads.run(blocks * columns, &|task, worker| {
-                let tiles = rows.block(task % blocks).0;
+                let tiles = blocking.block(task % blocks, count);
                 let channel = task / blocks * blocking.channels;
                 let channels = channel..(channel + blocking.channels).min(conv.out_c);
                 // SAFETY: each worker uses only its own scratch; blocks of tiles and channels are disjoint.

@@ -2,23 +2,38 @@
 
 use super::recipe::{Metric, Recipe};
 use super::sources::Data;
+use super::task::{Says, Task};
 use crate::diagnostics::{Code, Diagnostic, Diagnostics, Result};
 use crate::elaborate::Spec;
 use crate::graph::Graph;
 use crate::kernels::loss::Loss;
 use crate::ops::ending::Ending;
 
+/// The loss that fits a net's end: crossentropy behind a softmax or sigmoid, else the mean squared error.
+pub fn fitting_loss(ending: Ending) -> Loss {
+    match ending {
+        Ending::Classes => Loss::CategoricalCrossentropy,
+        Ending::Probabilities => Loss::BinaryCrossentropy,
+        Ending::Numbers => Loss::Mse,
+    }
+}
+
 /// Refuses metrics that say nothing of what is learnt: classes or numbers.
 ///
 /// # Errors
 /// The first of them.
-pub fn check_metrics(recipe: &Recipe, by_classes: bool) -> Result<()> {
-    let of_classes = |metric: &Metric| matches!(metric, Metric::Accuracy | Metric::Top5);
+pub fn check_metrics(recipe: &Recipe, task: &Task) -> Result<()> {
+    let says_something = |metric: &Metric| match metric {
+        Metric::Accuracy => task.says != Says::Numbers,
+        Metric::Top5 => task.says == Says::Classes || task.is_labelled(),
+        Metric::Mae | Metric::Rmse | Metric::R2 => task.says == Says::Numbers,
+    };
     let metrics = recipe.metrics.iter().flatten();
-    let Some(wrong) = metrics.into_iter().find(|&metric| of_classes(metric) != by_classes) else { return Ok(()) };
-    let (learnt, fitting) = match by_classes {
-        true => ("classes", "`accuracy` or `top5`"),
-        false => ("numbers", "`mae`, `rmse` or `r2`"),
+    let Some(wrong) = metrics.into_iter().find(|&metric| !says_something(metric)) else { return Ok(()) };
+    let (learnt, fitting) = match task.says {
+        Says::Classes => ("classes", "`accuracy` or `top5`"),
+        Says::Either => ("classes", "`accuracy`"),
+        Says::Numbers => ("numbers", "`mae`, `rmse` or `r2`"),
     };
     let message = format!("`{}` says nothing of {learnt}, which this net learns", wrong.name());
     let diagnostic = Diagnostic::new(Code::RecipeValue, message).at(recipe.span, "in this recipe");

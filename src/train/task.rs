@@ -172,9 +172,11 @@ impl Task {
             }
             Loss::BinaryCrossentropy => {
                 let wrong = first(targets, |value| (0.0..=1.0).contains(&value))?;
-                let help = match all(targets, |row| two_values(row, -1.0))? {
-                    true => "-1 and 1 are learnt by `binary_hinge` behind `Tanh`, or write 0 for -1",
-                    false => "numbers are learnt by `mse` or `mae`",
+                let is_all = |low, high| all(targets, |row| row.iter().all(|&value| value == low || value == high));
+                let help = match (is_all(-1.0, 1.0)?, is_all(0.0, 255.0)?) {
+                    (true, _) => "-1 and 1 are learnt by `binary_hinge` behind `Tanh`, or write 0 for -1",
+                    (_, true) => "write 1 for 255: divide them by 255 before they are stored",
+                    _ => "numbers are learnt by `mse` or `mae`",
                 };
                 Ok(wrong.map(|wrong| told(wrong, "0, 1 and shares between", help)))
             }

@@ -110,7 +110,7 @@ pub(super) static CSV: Choice<Named> = Choice {
 
 pub(super) static ARRAYS: Choice<Named> = Choice {
     name: "arrays",
-    summary: "arrays whose first dimension counts the samples, from .npy, .npz or HDF5; targets are indices of classes, one-hot rows or numbers",
+    summary: "arrays whose first dimension counts the samples, from .npy, .npz or HDF5; targets are indices of classes, one-hot rows or numbers; where the net gives an image, an image of them",
     arguments: &[
         argument("file", "text", Default::Absent("x and y are files themselves"), "the file that holds both"),
         argument("x", "text or list", Default::Required, "the inputs: names in the file, or files"),

@@ -192,7 +192,7 @@ fn an_autoencoder_learns_its_own_input() {
     // A decoded image is mended by the mean squared error, or by the crossentropy of its shares of white.
     for (end, loss) in [("", ""), (" >> Sigmoid", ""), (" >> Sigmoid", ", loss = mse")] {
         let recipe = format!(
-            "data = arrays(x=\"x.npy\", y=\"x.npy\"), optimizer = Adam(step=0.02), epochs = 80, batch = 4{loss}"
+            "data = arrays(x=\"x.npy\", y=\"x.npy\"), optimizer = Adam(step=0.02), epochs = 60, batch = 4{loss}"
         );
         let folder = project(&format!("{net}{end}"), &recipe);
         write(folder.path(), "x.npy", &photos);

@@ -158,7 +158,9 @@ fn arrays_with_every_kind_of_target() {
 fn targets_of_pixels() {
     let root = TempDir::new().unwrap();
     let x = source(&root, "x.npy", ArrayD::zeros(IxDyn(&[2, 4])));
-    let of = |name: &str, y: ArrayD<f32>| Dataset::arrays(&[x.clone()], &source(&root, name, y)).unwrap().targets;
+    let of = |name: &str, y: ArrayD<f32>| {
+        Dataset::arrays(std::slice::from_ref(&x), &source(&root, name, y)).unwrap().targets
+    };
     let row = |targets: &Targets, sample, coding, outputs| {
         let mut row = vec![9.0; outputs];
         targets.row(sample, coding, &mut row).unwrap();
@@ -171,7 +173,7 @@ fn targets_of_pixels() {
     let plain = Coding::of(&[1, 3, 3]);
     assert_eq!(row(&indices, 1, plain, 9), [0.0, 0.0, 1.0, 0.0, 0.0, 1.0, 1.0, 0.0, 0.0]);
     let signs = Coding { no: -1.0, ..Coding::of(&[1, 3, 1]) };
-    assert_eq!(row(&indices.clone(), 0, signs, 3), [-1.0, 1.0, 2.0]);
+    assert_eq!(row(&indices, 0, signs, 3), [-1.0, 1.0, 2.0]);
     assert_eq!(row(&Targets::Classes(vec![1, 0]), 1, signs, 1), [-1.0]);
     assert_eq!(row(&Targets::Classes(vec![1, 0]), 0, Coding { no: -1.0, width: 3 }, 3), [-1.0, 1.0, -1.0]);
     let told = |sizes: &[usize]| indices.check(sizes).unwrap_err().to_string();

@@ -83,6 +83,12 @@ impl Manifest {
     pub fn ending(&self, output: usize) -> Ending {
         self.endings.get(output).copied().unwrap_or_default()
     }
+
+    /// Classes of an output and their values, as a row of it says, the likeliest first. The names of two classes tell that
+    /// one plain number tells them apart.
+    pub fn ranked(&self, output: usize, row: &[f32]) -> Vec<(usize, f32)> {
+        self.ending(output).ranked(row, output == 0 && self.labels.as_ref().is_some_and(|labels| labels.len() == 2))
+    }
 }
 
 /// Why a file is refused.

@@ -212,9 +212,8 @@ fn untrained(graph: &Graph, report: &Report) -> Diagnostic {
 /// The names of the classes that a net was trained for, where they fit its output.
 fn trained_labels(spec: &Spec, graph: &Graph) -> (Option<Vec<String>>, Option<PathBuf>) {
     let path = spec.sources.beside(spec.root(), &format!("{}.run/{TRAINED_LABELS}", graph.name));
-    let outputs = classes(graph);
     let labels = trained_weights(spec, &graph.name).and_then(|_| crate::data::labels::read(&path).ok());
-    match labels.filter(|labels| Some(labels.len()) == outputs) {
+    match labels.filter(|labels| takes_names(graph, labels.len())) {
         Some(labels) => (Some(labels), Some(path)),
         None => (None, None),
     }
@@ -240,28 +239,25 @@ pub fn labels(spec: &Spec, graph: &Graph) -> Result<(Option<Vec<String>>, Option
         },
     };
     let output = graph.outputs.first().map(|&id| graph.node(id));
-    if let (Some(output), Some(classes)) = (output, classes(graph))
-        && classes != labels.len()
-    {
+    if let (Some(output), false) = (output, takes_names(graph, labels.len())) {
         let outputs = output.output.channels().known().unwrap_or(0);
         let (given, outputs) = (counted(labels.len(), "label"), counted(outputs, "output"));
         let mut diagnostic = Diagnostic::new(Code::Labels, format!("`{}` has {given} for {outputs}", graph.name))
             .at(span, given)
             .and(output.origin.span, format!("gives {}", output.output));
-        if output.output.channels().known() == Some(1) && classes == 2 {
-            diagnostic =
-                diagnostic.help("one sigmoid tells two classes apart: name both, the one for values near 0 first");
+        if output.output.channels().known() == Some(1) {
+            diagnostic = diagnostic.help("one value tells two classes apart: name both, the one for low values first");
         }
         return Err(diagnostic.into());
     }
     Ok((Some(labels), file))
 }
 
-/// How many classes the first output of a net tells apart; none where its size is open.
-fn classes(graph: &Graph) -> Option<usize> {
-    let &id = graph.outputs.first()?;
-    let channels = graph.node(id).output.channels().known()?;
-    Some(Ending::of(graph, id).names(channels))
+/// Whether the first output of a net has room for so many names; where its size is open, for any.
+fn takes_names(graph: &Graph, names: usize) -> bool {
+    let Some(&id) = graph.outputs.first() else { return true };
+    let values = graph.node(id).output.channels().known();
+    values.is_none_or(|values| Ending::of(graph, id).takes_names(values, names))
 }
 
 impl Build {

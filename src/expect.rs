@@ -164,7 +164,7 @@ impl Nets<'_> {
         Session::new(artifact.clone(), threads::available().max(1))
             .run(1, &[&image], &mut [&mut values])
             .map_err(|error| fault(Code::ArtifactDamaged, error.to_string()))?;
-        let best = manifest.ending(0).ranked(&values).first().map_or(0, |(class, _)| *class);
+        let best = manifest.ranked(0, &values).first().map_or(0, |(class, _)| *class);
         let label = manifest.labels.as_ref().and_then(|labels| labels.get(best)).cloned();
         Ok(label.unwrap_or_else(|| best.to_string()))
     }

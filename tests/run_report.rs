@@ -1,5 +1,6 @@
 //! What people see of a training run: curves and the page.
 
+use netc::ops::ending::Ending;
 use netc::train::metrics::{Metrics, Report};
 use netc::train::record::{DataCounts, Epoch, Front, Machine, RunRecord};
 use netc::view::{self, Mistake};
@@ -65,7 +66,7 @@ fn record(count: u32, validated: bool) -> RunRecord {
 /// Made-up answers for `classes` classes; most are right.
 fn evaluation(labels: Vec<String>) -> Report {
     let classes = labels.len();
-    let mut metrics = Metrics::new(labels);
+    let mut metrics = Metrics::new(labels, classes, Ending::Classes);
     for truth in 0..classes {
         for sample in 0..20 {
             let predicted = match (truth * 7 + sample * 3) % 11 {
@@ -73,8 +74,9 @@ fn evaluation(labels: Vec<String>) -> Report {
                 1 if truth % 3 == 0 => (truth + 4) % classes,
                 _ => truth,
             };
-            let row: Vec<f32> = (0..classes).map(|class| if class == predicted { 0.9 } else { 0.01 }).collect();
-            metrics.add(&row, &[truth]).unwrap();
+            let row =
+                |hot: usize| (0..classes).map(|class| if class == hot { 0.9 } else { 0.01 }).collect::<Vec<f32>>();
+            metrics.add(&row(predicted), &row(truth)).unwrap();
         }
     }
     metrics.report(Some(0.312)).unwrap()

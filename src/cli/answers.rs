@@ -35,6 +35,9 @@ struct Guess {
     probability: Option<f32>,
     #[serde(skip_serializing_if = "Option::is_none")]
     value: Option<f32>,
+    /// The share of an image's pixels that are of the class.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pixels: Option<f32>,
 }
 
 /// What one output says of an image.
@@ -71,21 +74,60 @@ fn said(manifest: &Manifest, outputs: &[Vec<f32>], image: usize, top: usize) -> 
             let labels = manifest.labels.as_deref().filter(|_| output == 0);
             let ending = manifest.ending(output);
             let plain = ending == Ending::Numbers;
+            let label = |index: usize| {
+                labels.and_then(|labels| labels.get(index)).cloned().unwrap_or_else(|| index.to_string())
+            };
+            if let ([_, .., width], true) = (&port.sizes[..], by_classes(manifest, output, labels)) {
+                let shares = pixels(manifest, output, row, *width).into_iter().take(top);
+                let guess = |(index, share)| Guess {
+                    label: label(index),
+                    index,
+                    probability: None,
+                    value: None,
+                    pixels: Some(share),
+                };
+                return Said { name: port.name.clone(), top: shares.map(guess).collect(), more: 0 };
+            }
             let shown: Vec<(usize, f32)> = match (plain, labels) {
                 // Numbers that no class stands behind have no order but their own.
                 (true, None) => row.iter().copied().enumerate().take(top).collect(),
-                _ => ending.ranked(row).into_iter().take(top).collect(),
+                _ => manifest.ranked(output, row).into_iter().take(top).collect(),
             };
             let more = if plain && labels.is_none() { row.len() - shown.len() } else { 0 };
             let guess = |(index, value): (usize, f32)| Guess {
-                label: labels.and_then(|labels| labels.get(index)).cloned().unwrap_or_else(|| index.to_string()),
+                label: label(index),
                 index,
                 probability: Some(value).filter(|_| !plain),
                 value: Some(value).filter(|_| plain),
+                pixels: None,
             };
             Said { name: port.name.clone(), top: shown.into_iter().map(guess).collect(), more }
         })
         .collect()
+}
+
+/// Whether the last dimension of an output is of classes, of which a place has one.
+fn by_classes(manifest: &Manifest, output: usize, labels: Option<&[String]>) -> bool {
+    let width = manifest.plan.outputs[output].sizes.last().copied().unwrap_or(0);
+    let ending = manifest.ending(output);
+    ending == Ending::Classes || ending.is_binary(width) || labels.is_some_and(|labels| labels.len() > 1)
+}
+
+/// The classes that an image's pixels are of, and the share of each, the largest first.
+fn pixels(manifest: &Manifest, output: usize, row: &[f32], width: usize) -> Vec<(usize, f32)> {
+    let mut counts = vec![0usize; width.max(2)];
+    for pixel in row.chunks_exact(width.max(1)) {
+        manifest.ranked(output, pixel).first().into_iter().for_each(|(class, _)| counts[*class] += 1);
+    }
+    let all = counts.iter().sum::<usize>().max(1) as f32;
+    let mut shares: Vec<(usize, f32)> = counts
+        .into_iter()
+        .enumerate()
+        .filter(|(_, count)| *count > 0)
+        .map(|(class, count)| (class, count as f32 / all))
+        .collect();
+    shares.sort_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0)));
+    shares
 }
 
 /// `[{"input", "top": […]}]`; of several outputs `[{"input", "outputs": [{"name", "top": […]}]}]`.
@@ -102,12 +144,18 @@ fn csv(answers: &[(&str, Vec<Said>)], manifest: &Manifest) -> String {
     let several = manifest.plan.outputs.len() > 1;
     let plain = (0..manifest.plan.outputs.len()).any(|output| manifest.ending(output) == Ending::Numbers);
     let mut text = String::from(if several { "input,output,rank" } else { "input,rank" });
-    text += if plain { ",index,label,value\n" } else { ",index,label,probability\n" };
+    let of_pixels =
+        answers.iter().flat_map(|(_, said)| said).flat_map(|said| &said.top).any(|one| one.pixels.is_some());
+    text += match (of_pixels, plain) {
+        (true, _) => ",index,label,pixels\n",
+        (false, true) => ",index,label,value\n",
+        (false, false) => ",index,label,probability\n",
+    };
     for (input, said) in answers {
         for said in said {
             let output = if several { format!(",{}", field(&said.name)) } else { String::new() };
-            for (rank, Guess { label, index, probability, value }) in said.top.iter().enumerate() {
-                let value = probability.or(*value).unwrap_or(0.0);
+            for (rank, Guess { label, index, probability, value, pixels }) in said.top.iter().enumerate() {
+                let value = probability.or(*pixels).or(*value).unwrap_or(0.0);
                 let _ = writeln!(text, "{}{output},{},{index},{},{value}", field(input), rank + 1, field(label));
             }
         }
@@ -129,6 +177,10 @@ fn text(answers: &[(&str, Vec<Said>)]) -> String {
             for guess in &output.top {
                 let label = format!("{}{}", guess.label, " ".repeat(width - guess.label.width()));
                 let _ = match (guess.probability, guess.value) {
+                    _ if guess.pixels.is_some() => {
+                        let share = guess.pixels.unwrap_or(0.0);
+                        writeln!(text, "{indent}{label}  {:6.2} % of the pixels", share * 100.0)
+                    }
                     (Some(share), _) => writeln!(text, "{indent}{label}  {:6.2} %", share * 100.0),
                     (None, value) => writeln!(text, "{indent}{label}  {:?}", value.unwrap_or(0.0)),
                 };

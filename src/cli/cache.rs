@@ -2,7 +2,7 @@
 
 use super::{Done, report};
 use crate::data::feature_cache::{self, CacheInfo};
-use crate::diagnostics::{Code, Diagnostic};
+use crate::diagnostics::{Code, Diagnostic, counted};
 use std::fmt::Write;
 use std::path::PathBuf;
 
@@ -56,7 +56,7 @@ pub fn run(args: &Args) -> Done {
             feature_cache::clear(&folder, Some(&info.front)).map_err(failed)?;
             bytes += info.bytes;
         }
-        report::line("Deleting", format!("{} caches, {}", list.len(), report::bytes(bytes)));
+        report::line("Deleting", format!("{}, {}", counted(list.len(), "cache"), report::bytes(bytes)));
         return Ok(());
     }
     let mut text = String::new();
@@ -65,7 +65,7 @@ pub fn run(args: &Args) -> Done {
         let _ = writeln!(text, "{}  {} rows of {} features, {size}", &info.front[..16], info.rows, info.floats);
     }
     let total: u64 = list.iter().map(|info| info.bytes).sum();
-    let _ = writeln!(text, "{} caches, {} in {}", list.len(), report::bytes(total), folder.display());
+    let _ = writeln!(text, "{}, {} in {}", counted(list.len(), "cache"), report::bytes(total), folder.display());
     report::print(text);
     Ok(())
 }

@@ -87,7 +87,7 @@ fn photos(folder: &Path, policy: Policy) -> Result<Dataset, Failed> {
     let photos = found.inputs.into_iter().filter(|input| input.kind == InputKind::Photo);
     let photos: Vec<PathBuf> = photos.map(|input| input.path).collect();
     // Nothing is to be learnt of them.
-    let targets = Targets::Values(ArrayD::zeros(IxDyn(&[photos.len(), 1])));
+    let targets = Targets::column(vec![0.0; photos.len()]);
     Ok(Dataset { samples: Samples::Photos(photos), targets, classes: None, skipped: found.skipped })
 }
 

@@ -5,9 +5,13 @@ use super::measures::{pictures, table};
 use super::predict::{decoding, wrong};
 use super::{Done, Failed, Format, number, output, progress, report};
 use crate::artifact::Artifact;
-use crate::data::{Dataset, Policy, Samples};
+use crate::data::{Coding, Dataset, Policy, Samples, Targets};
 use crate::diagnostics::{Code, Diagnostic, suggest};
+use crate::kernels::loss as kernel;
+use crate::kernels::view::View;
+use crate::ops::ending::Ending;
 use crate::runtime::{Session, threads};
+use crate::train::end::fitting_loss;
 use crate::train::feed::{Broken, Feed, FeedError, Pass, run as run_batch};
 use crate::train::mistakes::worst;
 use crate::train::record::{DataCounts, Machine, RunRecord};
@@ -50,10 +54,22 @@ pub fn run(args: &Args) -> Done {
     let decoding = decoding(&artifact)?;
     let policy = if args.skip { Policy::Skip } else { Policy::Refuse };
     let data = Dataset::images(&args.photos, policy).map_err(|fault| wrong(Code::Dataset, fault.to_string()))?;
+    let port = &artifact.manifest.plan.outputs[0];
+    if port.sizes.len() > 1 {
+        let sizes: Vec<String> = port.sizes.iter().map(usize::to_string).collect();
+        let message = format!("`{}` gives {} for a photo, and folders tell one class", port.name, sizes.join("x"));
+        return Err(report::fail_with(
+            Diagnostic::new(Code::Dataset, message)
+                .help("`netc predict -o FILE` writes what it gives; `netc train` measures it on the validation data"),
+        ));
+    }
     let (labels, classes) = classes(&artifact, &data)?;
     let Samples::Photos(paths) = &data.samples else { return Ok(()) };
-    let outputs = artifact.manifest.plan.outputs[0].len();
-    let mut tally = Tally::new(outputs, Some(&labels));
+    let (outputs, ending) = (port.len(), artifact.manifest.ending(0));
+    let targets = Targets::Classes(classes.clone());
+    let mut tally = Tally::classes(outputs, labels.clone(), ending);
+    // Of plain numbers nothing says what they were trained by.
+    let loss = (ending != Ending::Numbers).then(|| fitting_loss(ending));
     let mut session = Session::new(Arc::clone(&artifact), threads);
     let mut feed = Feed::Photos { photos: paths.clone().into(), decoding, front: None };
     let order: Vec<usize> = (0..paths.len()).collect();
@@ -63,11 +79,15 @@ pub fn run(args: &Args) -> Done {
     let pass = Pass { order: &order, batch: args.batch, epoch: 0, team: &team, interrupted: None };
     let result = feed.each::<FeedError>(pass, |places, inputs| {
         let predictions = run_batch(&mut session, places.len(), inputs)?.swap_remove(0);
-        tally.add(&predictions, Some(&classes[places.clone()]), &[]);
-        for (row, sample) in predictions.chunks_exact(outputs).zip(places.clone()) {
-            let truth = classes[sample];
-            let right = if outputs == 1 { if truth == 1 { row[0] } else { 1.0 - row[0] } } else { row[truth] };
-            losses -= f64::from(right.clamp(1e-7, 1.0)).ln();
+        let mut rows = vec![0.0; predictions.len()];
+        for (to, sample) in rows.chunks_exact_mut(outputs).zip(places.clone()) {
+            targets.row(sample, Coding::of(&port.sizes), to).map_err(FeedError::Rows)?;
+        }
+        tally.add(&predictions, &rows);
+        if let Some(loss) = loss {
+            let view = |rows| View { data: rows, ld: outputs, image: outputs };
+            let images = places.len();
+            losses += kernel::loss(loss, view(&predictions), view(&rows), None, images, outputs) * images as f64;
         }
         all.extend_from_slice(&predictions);
         bar.at(places.end, order.len());
@@ -81,9 +101,10 @@ pub fn run(args: &Args) -> Done {
         }
         fault => wrong(Code::Array, fault.to_string()),
     })?;
-    let Some(outcome) = tally.outcome(losses / paths.len().max(1) as f64) else { return Ok(()) };
+    let loss = loss.map(|_| losses / paths.len().max(1) as f64);
+    let Some(outcome) = tally.outcome(loss) else { return Ok(()) };
     if let (Some(path), Outcome::Classes(measures)) = (&args.html, &outcome) {
-        let worst = pictures(&worst(&all, outputs, &classes, paths), &labels);
+        let worst = pictures(&worst(&all, outputs, ending, &classes, paths), &labels);
         let record = RunRecord {
             net: artifact.manifest.net.clone(),
             summary: artifact.manifest.summary.clone(),

@@ -2,6 +2,7 @@
 
 use super::dataset::{Dataset, DatasetError, Policy, RowFault, Samples};
 use super::folder::{self, InputKind, Skipped};
+use super::table::Table;
 use super::targets::Targets;
 use crate::diagnostics::counted;
 use csv::{ReaderBuilder, StringRecord, Trim};
@@ -193,5 +194,7 @@ fn targets(rows: &mut Vec<Row>, faults: &mut Vec<RowFault>) -> (Targets, Option<
         true
     });
     let values = ArrayD::from_shape_vec(IxDyn(&[rows.len(), width]), values);
-    (values.map_or_else(|_| Targets::Classes(Vec::new()), Targets::of), None)
+    // In memory, they can be read.
+    let targets = values.ok().and_then(|values| Targets::of(Table::of_array(values)).ok());
+    (targets.unwrap_or(Targets::Classes(Vec::new())), None)
 }

@@ -4,7 +4,6 @@ use super::array_file::{self, ArrayError};
 use super::folder::{self, FolderError, Skipped};
 use super::table::{KEPT, Table, TableError};
 use super::targets::{Targets, TargetsError};
-use ndarray::{ArrayD, Axis, IxDyn};
 use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -75,11 +74,6 @@ pub enum DatasetError {
         path.display(), first.display()
     )]
     Lengths { path: PathBuf, rows: usize, first: PathBuf, wanted: usize },
-    #[error(
-        "{}: targets have the shape (n,), (n, 1) or (n, k), one row for each sample; this is {shape:?}",
-        path.display()
-    )]
-    TargetShape { path: PathBuf, shape: Vec<usize> },
     #[error("{}: row {row} holds a value that is not finite; nothing can be learnt from it", path.display())]
     NotFinite { path: PathBuf, row: usize },
     #[error("the share for validation is {0}; it is to lie between 0 and 1, like `split(0.1)`")]
@@ -152,40 +146,26 @@ impl Dataset {
         })
     }
 
-    /// Arrays from files: one for each input of the net, all (n, …), and the targets, (n,), (n, 1) or (n, k).
+    /// Arrays from files: one for each input of the net, all (n, …), and the targets, (n,) or (n, …).
     ///
     /// One column of whole numbers below [`MAX_CLASSES`](super::targets::MAX_CLASSES) is taken for classes; [`Dataset::with_values`] takes that back.
     pub fn arrays(inputs: &[ArraySource], targets: &ArraySource) -> Result<Dataset, DatasetError> {
-        let values = array_file::read(&targets.path, targets.name.as_deref())?;
-        let values = target_rows(&targets.path, values)?;
-        let wanted = values.shape()[0];
+        let values = finite(targets)?;
+        let wanted = values.len();
         let mut arrays = Vec::with_capacity(inputs.len());
         for source in inputs {
-            let path = source.path.clone();
-            let table = array_file::table(&path, source.name.as_deref(), KEPT)?;
-            let Some(table) = table else { return Err(DatasetError::Scalar { path }) };
-            let rows = table.len();
-            if rows == 0 {
-                return Err(DatasetError::NoRows { path, shape: [&[0], table.sizes()].concat() });
-            }
-            if rows != wanted {
+            let table = finite(source)?;
+            if table.len() != wanted {
                 return Err(DatasetError::Lengths {
                     path: targets.path.clone(),
                     rows: wanted,
-                    first: path,
-                    wanted: rows,
+                    first: source.path.clone(),
+                    wanted: table.len(),
                 });
-            }
-            let mut values = vec![0.0; table.floats()];
-            for row in 0..rows {
-                table.read(row, &mut values)?;
-                if values.iter().any(|value| !value.is_finite()) {
-                    return Err(DatasetError::NotFinite { path, row });
-                }
             }
             arrays.push(table);
         }
-        let (samples, targets) = (Samples::Arrays(arrays), Targets::of(values));
+        let (samples, targets) = (Samples::Arrays(arrays), Targets::of(values)?);
         Ok(Dataset { samples, targets, classes: None, skipped: Vec::new() })
     }
 
@@ -210,7 +190,7 @@ impl Dataset {
         };
         let targets = match &self.targets {
             Targets::Classes(classes) => Targets::Classes(indices.iter().map(|&index| classes[index]).collect()),
-            Targets::Values(values) => Targets::Values(values.select(Axis(0), indices)),
+            Targets::Values(values) => Targets::Values(values.take(indices)),
         };
         Dataset { samples, targets, classes: self.classes.clone(), skipped: self.skipped.clone() }
     }
@@ -221,7 +201,7 @@ impl Dataset {
         let named = self.classes.as_ref().map_or(0, Vec::len);
         let width = match &self.targets {
             Targets::Classes(_) => 0,
-            Targets::Values(values) => values.shape()[1],
+            Targets::Values(values) => values.floats(),
         };
         let highest = classes.iter().max().map_or(0, |highest| highest + 1);
         let mut counts = vec![0; highest.max(named).max(width)];
@@ -281,29 +261,29 @@ impl Dataset {
         Ok(self.take(&rest))
     }
 
-    /// The dataset with targets as numbers, (n, outputs), as a loss of `outputs` values for each sample takes them.
+    /// The dataset with targets as numbers, as a loss of `outputs` values for each sample takes them.
     pub fn with_values(mut self, outputs: usize) -> Result<Dataset, DatasetError> {
-        self.targets = Targets::Values(self.targets.values(outputs)?);
+        self.targets = self.targets.into_numbers(outputs)?;
         Ok(self)
     }
 }
 
-/// Targets as rows, (n, k), all finite.
-fn target_rows(path: &Path, array: ArrayD<f32>) -> Result<ArrayD<f32>, DatasetError> {
-    let (path, shape) = (path.to_owned(), array.shape().to_vec());
-    let rows = match shape[..] {
-        [rows] => (rows, 1),
-        [rows, width] if width > 0 => (rows, width),
-        _ => return Err(DatasetError::TargetShape { path, shape }),
-    };
-    if rows.0 == 0 {
-        return Err(DatasetError::NoRows { path, shape });
+/// An array of samples or targets, one row for each, all finite.
+fn finite(source: &ArraySource) -> Result<Table, DatasetError> {
+    let path = source.path.clone();
+    let table = array_file::table(&path, source.name.as_deref(), KEPT)?;
+    let Some(table) = table else { return Err(DatasetError::Scalar { path }) };
+    if table.is_empty() || table.floats() == 0 {
+        return Err(DatasetError::NoRows { path, shape: [&[table.len()], table.sizes()].concat() });
     }
-    if let Some(at) = array.iter().position(|value| !value.is_finite()) {
-        return Err(DatasetError::NotFinite { path, row: at / rows.1 });
+    let mut values = vec![0.0; table.floats()];
+    for row in 0..table.len() {
+        table.read(row, &mut values)?;
+        if values.iter().any(|value| !value.is_finite()) {
+            return Err(DatasetError::NotFinite { path, row });
+        }
     }
-    let reshaped = array.into_shape_with_order(IxDyn(&[rows.0, rows.1]));
-    reshaped.map_err(|_| DatasetError::TargetShape { path, shape })
+    Ok(table)
 }
 
 /// Whether a file's name says that it is a picture.

@@ -5,7 +5,7 @@ use super::dataset::{ArraySource, Dataset, DatasetError, Policy, Samples};
 use super::folder::tests::{JPEG, tree};
 use super::split::split;
 use super::table::Table;
-use super::targets::{Targets, TargetsError};
+use super::targets::{Coding, Targets, TargetsError};
 use ndarray::{ArrayD, IxDyn, array};
 use proptest::prelude::*;
 use std::fs;
@@ -77,7 +77,7 @@ fn labels_may_be_numbers() {
         ("file,x,y\nowl/1.jpg,1,-2\nkite.jpg,3,4\n", array![[1.0, -2.0], [3.0, 4.0]].into_dyn()),
     ] {
         let dataset = csv(list, Policy::Refuse).1.unwrap();
-        assert_eq!((dataset.class_counts(), dataset.targets), (None, Targets::Values(wanted)));
+        assert_eq!((dataset.class_counts(), dataset.targets), (None, Targets::Values(Table::of_array(wanted))));
     }
 }
 
@@ -140,17 +140,47 @@ fn arrays_with_every_kind_of_target() {
     let hot = of("c.npy", one_hot.clone());
     assert_eq!(hot.targets.classes().unwrap(), [2, 0, 1]);
     assert_eq!(hot.class_counts().unwrap(), [1, 1, 1, 0]);
-    assert_eq!(flat.targets.values(4).unwrap(), one_hot);
-    assert_eq!(flat.targets.values(1).unwrap(), array![[2.0], [0.0], [1.0]].into_dyn());
-    assert!(matches!(flat.targets.values(2), Err(TargetsError::ClassRange { sample: 0, class: 2, outputs: 2 })));
-    assert!(matches!(hot.targets.values(3), Err(TargetsError::Width { found: 4, outputs: 3 })));
+    let numbers = |targets: &Targets, outputs| targets.clone().into_numbers(outputs);
+    assert_eq!(numbers(&flat.targets, 4), Ok(Targets::Values(Table::of_array(one_hot))));
+    assert_eq!(numbers(&flat.targets, 1), Ok(Targets::column(vec![2.0, 0.0, 1.0])));
+    assert_eq!(numbers(&flat.targets, 2), Err(TargetsError::ClassRange { sample: 0, class: 2, outputs: 2 }));
+    assert_eq!(hot.targets.check(&[3]), Err(TargetsError::Width { found: 4, outputs: 3 }));
     let real = of("d.npy", array![0.5, -1.0, 2.0].into_dyn());
-    assert_eq!(real.targets, Targets::Values(array![[0.5], [-1.0], [2.0]].into_dyn()));
+    assert_eq!(real.targets, Targets::column(vec![0.5, -1.0, 2.0]));
     let Samples::Arrays(taken) = real.take(&[2, 0]).samples else { panic!("arrays are expected") };
     assert_eq!((taken.len(), taken[0].len(), taken[0].sizes()), (2, 2, &[2, 2][..]));
     assert_eq!(taken[0].clone().into_values().unwrap(), [2.0, 2.0, 2.0, 2.0, 0.0, 0.0, 0.0, 0.0]);
     assert_ne!(real.digest(0).unwrap(), real.digest(1).unwrap());
     assert_eq!(real.digest(2).unwrap(), real.take(&[2]).digest(0).unwrap());
+}
+
+#[test]
+fn targets_of_pixels() {
+    let root = TempDir::new().unwrap();
+    let x = source(&root, "x.npy", ArrayD::zeros(IxDyn(&[2, 4])));
+    let of = |name: &str, y: ArrayD<f32>| {
+        Dataset::arrays(std::slice::from_ref(&x), &source(&root, name, y)).unwrap().targets
+    };
+    let row = |targets: &Targets, sample, coding, outputs| {
+        let mut row = vec![9.0; outputs];
+        targets.row(sample, coding, &mut row).unwrap();
+        row
+    };
+    let indices = of("a.npy", array![[[0.0, 1.0, 2.0]], [[2.0, 2.0, 0.0]]].into_dyn());
+    assert!(indices.check(&[1, 3, 3]).is_ok() && indices.has_pixel_classes(&[1, 3, 3]));
+    // An image with one channel may leave it out.
+    assert!(indices.check(&[1, 3, 1]).is_ok() && !indices.has_pixel_classes(&[1, 3, 1]));
+    let plain = Coding::of(&[1, 3, 3]);
+    assert_eq!(row(&indices, 1, plain, 9), [0.0, 0.0, 1.0, 0.0, 0.0, 1.0, 1.0, 0.0, 0.0]);
+    let signs = Coding { no: -1.0, ..Coding::of(&[1, 3, 1]) };
+    assert_eq!(row(&indices, 0, signs, 3), [-1.0, 1.0, 2.0]);
+    assert_eq!(row(&Targets::Classes(vec![1, 0]), 1, signs, 1), [-1.0]);
+    assert_eq!(row(&Targets::Classes(vec![1, 0]), 0, Coding { no: -1.0, width: 3 }, 3), [-1.0, 1.0, -1.0]);
+    let told = |sizes: &[usize]| indices.check(sizes).unwrap_err().to_string();
+    assert_eq!(told(&[1, 2, 3]), "the targets have the shape (n, 1, 3), but the net gives (n, 1, 2, 3)");
+    assert_eq!(told(&[9]), "the targets have the shape (n, 1, 3), but the net gives (n, 9)");
+    let classes = Targets::Classes(vec![0, 1]).check(&[4, 4, 2]).unwrap_err().to_string();
+    assert_eq!(classes, "the targets have a class for each sample, but the net says one for each of 16 pixels");
 }
 
 #[test]
@@ -163,8 +193,6 @@ fn arrays_that_do_not_fit() {
     let rows = |count: usize| ArrayD::zeros(IxDyn(&[count, 2]));
     assert_eq!(of(rows(3), rows(4)), "y.npy has 4 rows, but x.npy has 3; row i of both is to be sample i");
     assert_eq!(of(rows(0), rows(2)), "x.npy holds no samples: its shape is [0, 2]");
-    let shape = "y.npy: targets have the shape (n,), (n, 1) or (n, k), one row for each sample; this is [1, 2, 2]";
-    assert_eq!(of(rows(1), ArrayD::zeros(IxDyn(&[1, 2, 2]))), shape);
     assert!(of(ArrayD::zeros(IxDyn(&[])), rows(1)).ends_with("this one is a single number"));
     let nan = ArrayD::from_elem(IxDyn(&[1, 2]), f32::NAN);
     assert_eq!(of(nan, rows(1)), "x.npy: row 0 holds a value that is not finite; nothing can be learnt from it");

@@ -43,5 +43,5 @@ pub use labels::LabelsError;
 pub use photo::{PhotoError, PhotoFault};
 pub use split::split;
 pub use table::{Table, TableError};
-pub use targets::{Targets, TargetsError};
+pub use targets::{Coding, Targets, TargetsError};
 pub use thumbnail::thumbnail;

@@ -1,7 +1,8 @@
 //! What a net is to answer: classes or numbers.
 
+use super::table::{Table, TableError};
 use crate::diagnostics::counted;
-use ndarray::{ArrayD, Axis, IxDyn};
+use ndarray::{ArrayD, IxDyn};
 use thiserror::Error;
 
 /// Whole numbers from here on are values, never classes: no net has that many outputs.
@@ -12,8 +13,9 @@ pub const MAX_CLASSES: usize = 1 << 20;
 pub enum Targets {
     /// The index of each sample's class.
     Classes(Vec<usize>),
-    /// Numbers, (n, k); rows that are one-hot stay as they were written (see [`Targets::classes`]).
-    Values(ArrayD<f32>),
+    /// Numbers, (n, k) or (n, height, width, k), or the index of the class of each pixel, (n, height, width); rows that are
+    /// one-hot stay as they were written (see [`Targets::classes`]).
+    Values(Table),
 }
 
 /// Targets that do not fit a net's outputs.
@@ -29,6 +31,38 @@ pub enum TargetsError {
         counted(*outputs, "value")
     )]
     NoClass { sample: usize, value: f32, outputs: usize },
+    #[error("the targets have a class for each sample, but the net says one for each of {pixels} pixels")]
+    NoPixels { pixels: usize },
+    #[error("the targets have the shape {}, but the net gives {}", shape(found), shape(outputs))]
+    Shape { found: Vec<usize>, outputs: Vec<usize> },
+    #[error(
+        "the target {value} of pixel {pixel} of sample {sample} is no class: the net tells {classes} apart, so they are whole \
+         numbers from 0 to {}",
+        .classes.saturating_sub(1)
+    )]
+    PixelClass { sample: usize, pixel: usize, value: f32, classes: usize },
+}
+
+/// "(n, 32, 32)"
+fn shape(sizes: &[usize]) -> String {
+    let sizes: String = sizes.iter().map(|size| format!(", {size}")).collect();
+    format!("(n{sizes})")
+}
+
+/// How targets become the values that a loss holds against a net's output.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Coding {
+    /// Values of each place of an output: the channels of a pixel, or all of an output that is no image.
+    pub width: usize,
+    /// What 0 becomes, and what stands for the classes that a place is not of: -1 where the sign tells them apart.
+    pub no: f32,
+}
+
+impl Coding {
+    /// Of an output of these sizes, targets as they were written.
+    pub fn of(sizes: &[usize]) -> Coding {
+        Coding { width: sizes.last().copied().unwrap_or(1), no: 0.0 }
+    }
 }
 
 impl Targets {
@@ -36,7 +70,7 @@ impl Targets {
     pub fn len(&self) -> usize {
         match self {
             Targets::Classes(classes) => classes.len(),
-            Targets::Values(values) => values.shape().first().copied().unwrap_or(0),
+            Targets::Values(values) => values.len(),
         }
     }
 
@@ -45,16 +79,44 @@ impl Targets {
         self.len() == 0
     }
 
-    /// One column of small whole numbers as classes, anything else as it is. `values` is (n, k).
-    pub(super) fn of(values: ArrayD<f32>) -> Self {
+    /// One column of small whole numbers as classes, anything else as it is.
+    ///
+    /// # Errors
+    /// Values that cannot be read.
+    pub(super) fn of(values: Table) -> Result<Self, TableError> {
+        if !matches!(values.sizes(), [] | [1]) {
+            return Ok(Targets::Values(values));
+        }
         let index = |&value: &f32| {
             (value >= 0.0 && value.fract() == 0.0 && value < MAX_CLASSES as f32).then_some(value as usize)
         };
-        let one_column = values.shape().get(1) == Some(&1);
-        match values.iter().map(index).collect::<Option<Vec<usize>>>().filter(|_| one_column) {
+        let column = values.into_values()?;
+        Ok(match column.iter().map(index).collect::<Option<Vec<usize>>>() {
             Some(classes) => Targets::Classes(classes),
-            None => Targets::Values(values),
+            None => Targets::column(column),
+        })
+    }
+
+    /// A number for each sample.
+    pub fn column(values: Vec<f32>) -> Targets {
+        let array = ArrayD::from_shape_vec(IxDyn(&[values.len(), 1]), values);
+        Targets::Values(Table::of_array(array.unwrap_or_else(|_| ArrayD::zeros(IxDyn(&[0, 1])))))
+    }
+
+    /// Calls `look` with each row of values, until it says that it has seen enough; nothing for classes.
+    ///
+    /// # Errors
+    /// Values that cannot be read.
+    pub fn each_row(&self, mut look: impl FnMut(usize, &[f32]) -> bool) -> Result<(), TableError> {
+        let Targets::Values(values) = self else { return Ok(()) };
+        let mut row = vec![0.0; values.floats()];
+        for sample in 0..values.len() {
+            values.read(sample, &mut row)?;
+            if !look(sample, &row) {
+                break;
+            }
         }
+        Ok(())
     }
 
     /// The class of each sample: as it is given, or from rows of two or more values that are one-hot. `None` for
@@ -62,65 +124,126 @@ impl Targets {
     pub fn classes(&self) -> Option<Vec<usize>> {
         match self {
             Targets::Classes(classes) => Some(classes.clone()),
-            Targets::Values(values) if values.shape().get(1).is_some_and(|&width| width > 1) => {
-                let hot = |row: ndarray::ArrayViewD<f32>| {
-                    let hot = row.iter().position(|&value| value == 1.0)?;
-                    row.iter().enumerate().all(|(i, &value)| i == hot || value == 0.0).then_some(hot)
-                };
-                values.outer_iter().map(hot).collect()
+            Targets::Values(values) if matches!(values.sizes(), [width] if *width > 1) => {
+                let mut classes = Vec::with_capacity(values.len());
+                let read = self.each_row(|_, row| {
+                    classes.extend(hot(row));
+                    hot(row).is_some()
+                });
+                (read.is_ok() && classes.len() == values.len()).then_some(classes)
             }
             Targets::Values(_) => None,
         }
     }
 
-    /// The targets as an array (n, outputs): classes become one-hot rows, or for a net with one output the index itself;
-    /// values are checked to be as wide.
-    pub fn values(&self, outputs: usize) -> Result<ArrayD<f32>, TargetsError> {
-        self.check(outputs)?;
-        let mut values = ArrayD::zeros(IxDyn(&[self.len(), outputs]));
-        for (sample, mut row) in values.outer_iter_mut().enumerate() {
-            row.as_slice_mut().into_iter().for_each(|row| self.row(sample, row));
-        }
-        Ok(values)
-    }
-
-    /// Whether they fit a net with so many outputs.
+    /// The targets as numbers: classes become one-hot rows, or for one output the index itself.
     ///
     /// # Errors
-    /// The first sample whose target does not.
-    pub fn check(&self, outputs: usize) -> Result<(), TargetsError> {
-        match self {
-            Targets::Classes(_) if outputs == 1 => Ok(()),
-            Targets::Classes(classes) => match classes.iter().position(|&class| class >= outputs) {
+    /// Classes that are not among so many outputs.
+    pub fn into_numbers(self, outputs: usize) -> Result<Targets, TargetsError> {
+        let Targets::Classes(classes) = &self else { return Ok(self) };
+        self.check(&[outputs])?;
+        if outputs == 1 {
+            return Ok(Targets::column(classes.iter().map(|&class| class as f32).collect()));
+        }
+        let mut values = ArrayD::zeros(IxDyn(&[classes.len(), outputs]));
+        classes.iter().enumerate().for_each(|(sample, &class)| values[[sample, class].as_slice()] = 1.0);
+        Ok(Targets::Values(Table::of_array(values)))
+    }
+
+    /// Whether they have the sizes of a net's output, or those of its pixels, with a class for each.
+    ///
+    /// # Errors
+    /// The first sample whose target does not fit.
+    pub fn check(&self, sizes: &[usize]) -> Result<(), TargetsError> {
+        let outputs = sizes.iter().product();
+        match (self, sizes) {
+            (Targets::Classes(_), [1]) => Ok(()),
+            (Targets::Classes(classes), [_]) => match classes.iter().position(|&class| class >= outputs) {
                 Some(sample) => Err(TargetsError::ClassRange { sample, class: classes[sample], outputs }),
                 None => Ok(()),
             },
-            Targets::Values(values) => match values.shape()[1] {
-                found if found == outputs => Ok(()),
-                1 => match values.iter().enumerate().find(|(_, value)| **value < 0.0 || value.fract() != 0.0) {
-                    Some((sample, &value)) => Err(TargetsError::NoClass { sample, value, outputs }),
-                    None => Err(TargetsError::Width { found: 1, outputs }),
-                },
-                found => Err(TargetsError::Width { found, outputs }),
+            (Targets::Classes(_), [pixels @ .., _]) => Err(TargetsError::NoPixels { pixels: pixels.iter().product() }),
+            (Targets::Values(values), _) if same(values.sizes(), sizes) => Ok(()),
+            (Targets::Values(values), [pixels @ .., channels]) if !pixels.is_empty() => {
+                if *channels > 1 && same(values.sizes(), pixels) {
+                    return Ok(());
+                }
+                Err(TargetsError::Shape { found: values.sizes().to_vec(), outputs: sizes.to_vec() })
+            }
+            (Targets::Values(values), _) => match values.sizes() {
+                [1] => {
+                    let mut fault = TargetsError::Width { found: 1, outputs };
+                    // A row that cannot be read is told where it is used.
+                    let _ = self.each_row(|sample, row| {
+                        let (value, is_class) = (row[0], row[0] >= 0.0 && row[0].fract() == 0.0);
+                        if !is_class {
+                            fault = TargetsError::NoClass { sample, value, outputs };
+                        }
+                        is_class
+                    });
+                    Err(fault)
+                }
+                &[found] => Err(TargetsError::Width { found, outputs }),
+                found => Err(TargetsError::Shape { found: found.to_vec(), outputs: sizes.to_vec() }),
             },
+            (Targets::Classes(_), []) => Ok(()),
         }
     }
 
-    /// Writes the row of one sample, as [`Targets::values`] gives it, to where there is room for the net's outputs.
+    /// Whether each pixel of a net with such an output has the index of its class as its target.
+    pub fn has_pixel_classes(&self, sizes: &[usize]) -> bool {
+        match (self, sizes) {
+            (Targets::Values(values), [pixels @ .., channels]) => {
+                !pixels.is_empty() && *channels > 1 && !same(values.sizes(), sizes) && same(values.sizes(), pixels)
+            }
+            _ => false,
+        }
+    }
+
+    /// Writes the target of one sample to where there is room for the net's output.
+    ///
+    /// # Errors
+    /// A row that cannot be read.
     ///
     /// # Panics
     /// A sample that is not there, and outputs that [`Targets::check`] refuses.
-    pub fn row(&self, sample: usize, to: &mut [f32]) {
+    pub fn row(&self, sample: usize, coding: Coding, to: &mut [f32]) -> Result<(), TableError> {
         match (self, to) {
-            (Targets::Classes(classes), [one]) => *one = classes[sample] as f32,
+            (Targets::Classes(classes), [one]) => *one = if classes[sample] == 0 { coding.no } else { 1.0 },
             (Targets::Classes(classes), to) => {
-                to.fill(0.0);
+                to.fill(coding.no);
                 to[classes[sample]] = 1.0;
             }
+            (Targets::Values(values), to) if values.floats() == to.len() => {
+                values.read(sample, to)?;
+                if coding.no != 0.0 {
+                    to.iter_mut().filter(|value| **value == 0.0).for_each(|value| *value = coding.no);
+                }
+            }
+            // Indices of pixels, spread from the last on, so that none is written over before it is read.
             (Targets::Values(values), to) => {
-                let row = values.index_axis(Axis(0), sample);
-                to.iter_mut().zip(row).for_each(|(to, value)| *to = *value);
+                let pixels = values.floats();
+                values.read(sample, &mut to[..pixels])?;
+                for pixel in (0..pixels).rev() {
+                    let class = to[pixel] as usize;
+                    let place = &mut to[pixel * coding.width..][..coding.width];
+                    place.fill(coding.no);
+                    place[class] = 1.0;
+                }
             }
         }
+        Ok(())
     }
+}
+
+/// Whether sizes are the same but for a last one of 1 that one of them leaves out.
+fn same(a: &[usize], b: &[usize]) -> bool {
+    a == b || a == [b, &[1]].concat() || b == [a, &[1]].concat()
+}
+
+/// The place of the one in a row that is 0 elsewhere.
+pub fn hot(row: &[f32]) -> Option<usize> {
+    let hot = row.iter().position(|&value| value == 1.0)?;
+    row.iter().enumerate().all(|(at, &value)| at == hot || value == 0.0).then_some(hot)
 }

@@ -209,7 +209,7 @@ codes! {
         "Write `Input(224x224x3, image=Caffe)` (or Torch, Unit, Symmetric, or the full form) in the spec; it then travels with the net into the artifact. Arrays need none.",
         "$ netc predict 'Input(224x224x3) >> …' photo.jpg";
     Dataset = "E0706", "the data of a recipe cannot be used",
-        "`images(\"folder\")` takes one folder of photos per class, `csv(\"list.csv\")` rows of path and label, `arrays(\"file.h5\", x=\"images\", y=\"targets\")` arrays whose first dimension counts the images. Classes must be as many as the net's outputs.",
+        "`images(\"folder\")` takes one folder of photos per class, `csv(\"list.csv\")` rows of path and label, `arrays(\"file.h5\", x=\"images\", y=\"targets\")` arrays whose first dimension counts the images. Classes must be as many as the net's outputs. A net that gives an image takes targets of its shape, or the index of a class for each pixel, (n, height, width). Targets must be what the loss can take: 0 to 1 for `binary_crossentropy`, rows that sum to 1 for `categorical_crossentropy`, two values for `binary_hinge`.",
         "$ netc train bird.net   # data = images(\"no_such_folder\")";
     Memory = "E0801", "the plan does not fit the memory that it may use",
         "`--max-memory` bounds the arena and the constants. A smaller batch needs less.",
@@ -263,7 +263,7 @@ codes! {
         "As many classes as labels, and none of the same name: they are taken in order, folders sorted by name, labels as they stand. Give folders the labels' names to be sure.",
         "$ netc train bird.net   # labels bird = [\"owl\", \"wren\"], folders 0 and 1";
     LossMismatch = "W1011", "the loss does not fit the net's end",
-        "A crossentropy takes probabilities: `categorical_crossentropy` those of a `Softmax(n)`, `binary_crossentropy` those of a `Sigmoid(n)`. Behind a `Dense(n)` it sees plain numbers, cut off to the range from 0 to 1, and learns badly or nothing. Without `loss` the net's end decides: `Softmax(n)` or `Sigmoid(n)` for classes, `Dense(n)` for numbers, which are learnt by the mean squared error.",
+        "A crossentropy takes probabilities: `categorical_crossentropy` those of a `Softmax(n)`, `binary_crossentropy` those of a `Sigmoid(n)`. Behind a `Dense(n)` it sees plain numbers, cut off to the range from 0 to 1, and learns badly or nothing. `binary_hinge` wants values on both sides of 0, of a `Tanh(n)` or `Dense(n)`, and takes classes as -1 and 1. One plain number that learns two classes tells them apart by its sign, whatever the loss. Targets between 0 and 1 for one `Sigmoid(1)` are learnt as shares. Without `loss` the net's end decides: `Softmax(n)` or `Sigmoid(n)` for classes, `Dense(n)` for numbers, which are learnt by the mean squared error.",
         "net bird = Input(4) >> Dense(2)\n\ntrain bird { data = arrays(\"birds.h5\", x=\"x\", y=\"y\"), loss = categorical_crossentropy }";
     NotFinite = "W1012", "weights are no numbers",
         "The file holds values that are infinite or no numbers (NaN) for these layers, and so will all predictions be that they reach. The training that wrote it has likely diverged: take an earlier checkpoint, or train again with a smaller step.",

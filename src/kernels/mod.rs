@@ -42,6 +42,7 @@ mod math;
 mod micro;
 pub mod optimizer;
 pub mod peak;
+pub mod penalty;
 mod philox;
 pub mod pool;
 pub mod recurrent;

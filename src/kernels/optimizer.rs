@@ -1,22 +1,14 @@
 //! The updates of parameters by their gradients, in place and in one pass over memory.
 
-use std::sync::atomic::{AtomicU64, Ordering};
-
 use serde::{Deserialize, Serialize};
 
 use super::disjoint::share_all;
 use super::math::clip;
+use super::penalty::{
+    CHUNK, Largest, Parts, Penalty, add_sizes, add_squares, largest, part, pull_by_sign, pull_by_value,
+};
 use super::threads::Threads;
 use super::wide::wide;
-
-/// Partial results of a reduction, at most: so few that they stand on the stack.
-const PARTS: usize = 64;
-/// Floats of one partial result, at least: a task worth starting.
-const PART: usize = 1 << 12;
-/// Floats that stay in the first-level cache while several loops go over them.
-const CHUNK: usize = 1 << 10;
-/// Partial sums of a chunk, in enough registers that additions do not wait for each other.
-const LANES: usize = 32;
 
 /// How a gradient g changes a parameter w at learning rate `step`. Rules and defaults are NeuPy's, which follow
 /// TensorFlow; t counts the updates from 1.
@@ -102,28 +94,6 @@ impl UpdateRule {
     }
 }
 
-/// What a parameter adds to the loss, with its rate; NeuPy's regularizers.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-pub enum Penalty {
-    /// rate * sum |w|; the gradient at 0 is 0.
-    L1(f32),
-    /// rate * sum w^2
-    L2(f32),
-    /// rate * max |w|; equal largest values share the gradient, as in TensorFlow.
-    MaxNorm(f32),
-}
-
-impl std::fmt::Display for Penalty {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let (name, rate) = match self {
-            Self::L1(rate) => ("l1", rate),
-            Self::L2(rate) => ("l2", rate),
-            Self::MaxNorm(rate) => ("maxnorm", rate),
-        };
-        write!(f, "{name}({rate})")
-    }
-}
-
 /// Updates the parameter `w` by the gradient `g` of the loss without `penalty`, and the rule's `slots`, which began at
 /// [`UpdateRule::slot_start`]; returns the penalty before the update.
 ///
@@ -165,83 +135,6 @@ pub fn update(
         Some(Penalty::L1(rate) | Penalty::L2(rate)) => (f64::from(rate) * sum) as f32,
         Some(Penalty::MaxNorm(rate)) => rate * largest.size,
     }
-}
-
-/// The sum of squares, in f64 and the same for every team: for the norm of a gradient.
-pub fn square_sum(values: &[f32], threads: &Threads) -> f64 {
-    let sums = Parts::default();
-    let each = part(values.len());
-    threads.run(values.len().div_ceil(each), &|task, _| {
-        let mut sum = 0.0;
-        add_squares(&values[task * each..values.len().min((task + 1) * each)], &mut sum);
-        sums.set(task, sum);
-    });
-    sums.sum()
-}
-
-/// Floats of each partial result of `len` floats.
-fn part(len: usize) -> usize {
-    len.div_ceil(PARTS).next_multiple_of(CHUNK).max(PART)
-}
-
-/// Partial results, each written by one task.
-struct Parts([AtomicU64; PARTS]);
-
-impl Default for Parts {
-    fn default() -> Self {
-        Self([const { AtomicU64::new(0) }; PARTS])
-    }
-}
-
-impl Parts {
-    fn set(&self, task: usize, value: f64) {
-        self.0[task].store(value.to_bits(), Ordering::Relaxed);
-    }
-
-    fn values(&self) -> impl Iterator<Item = f64> {
-        self.0.iter().map(|part| f64::from_bits(part.load(Ordering::Relaxed)))
-    }
-
-    fn sum(&self) -> f64 {
-        self.values().sum()
-    }
-}
-
-/// The largest magnitude, and how many values have it.
-#[derive(Clone, Copy, Default)]
-struct Largest {
-    size: f32,
-    count: u64,
-}
-
-impl Largest {
-    fn with(self, other: Self) -> Self {
-        if other.size > self.size {
-            other
-        } else if other.size == self.size {
-            Self { count: self.count + other.count, ..self }
-        } else {
-            self
-        }
-    }
-}
-
-fn largest(w: &[f32], threads: &Threads) -> Largest {
-    let (sizes, counts) = (Parts::default(), Parts::default());
-    let each = part(w.len());
-    threads.run(w.len().div_ceil(each), &|task, _| {
-        let mut most = Largest::default();
-        for chunk in w[task * each..w.len().min((task + 1) * each)].chunks(CHUNK) {
-            let mut of_chunk = Largest::default();
-            find_largest(chunk, &mut of_chunk);
-            most = most.with(of_chunk);
-        }
-        sizes.set(task, f64::from(most.size));
-        counts.set(task, most.count as f64);
-    });
-    let parts =
-        sizes.values().zip(counts.values()).map(|(size, count)| Largest { size: size as f32, count: count as u64 });
-    parts.fold(Largest::default(), Largest::with)
 }
 
 /// One update, as its tasks read it.
@@ -332,66 +225,6 @@ impl Pass<'_> {
             }
             _ => unreachable!("the slots were counted"),
         }
-    }
-}
-
-wide! {
-    /// sum += sum of values^2
-    fn add_squares(values: &[f32], sum: &mut f64) {
-        let mut lanes = [0.0; LANES];
-        let (blocks, rest) = values.as_chunks::<LANES>();
-        for block in blocks {
-            for i in 0..LANES {
-                lanes[i] += f64::from(block[i]) * f64::from(block[i]);
-            }
-        }
-        *sum += lanes.iter().sum::<f64>() + rest.iter().map(|v| f64::from(*v) * f64::from(*v)).sum::<f64>();
-    }
-}
-
-wide! {
-    /// sum += sum of |values|
-    fn add_sizes(values: &[f32], sum: &mut f64) {
-        let mut lanes = [0.0; LANES];
-        let (blocks, rest) = values.as_chunks::<LANES>();
-        for block in blocks {
-            for i in 0..LANES {
-                lanes[i] += f64::from(block[i].abs());
-            }
-        }
-        *sum += lanes.iter().sum::<f64>() + rest.iter().map(|v| f64::from(v.abs())).sum::<f64>();
-    }
-}
-
-wide! {
-    fn find_largest(values: &[f32], out: &mut Largest) {
-        let mut lanes = [0.0f32; LANES];
-        let (blocks, rest) = values.as_chunks::<LANES>();
-        for block in blocks {
-            for i in 0..LANES {
-                lanes[i] = if block[i].abs() > lanes[i] { block[i].abs() } else { lanes[i] };
-            }
-        }
-        let size = lanes.into_iter().chain(rest.iter().map(|v| v.abs())).fold(0.0, |a, b| if b > a { b } else { a });
-        let count: u32 = values.iter().map(|v| u32::from(v.abs() == size)).sum();
-        *out = Largest { size, count: u64::from(count) };
-    }
-}
-
-wide! {
-    /// g += rate * sign(w) where |w| is at least `from`; the sign of 0 is 0.
-    fn pull_by_sign(g: &mut [f32], w: &[f32], rate: f32, from: f32) {
-        for (g, w) in g.iter_mut().zip(w) {
-            let sign = if *w > 0.0 { rate } else { -rate };
-            *g += if *w == 0.0 || w.abs() < from { 0.0 } else { sign };
-        }
-    }
-}
-
-wide! {
-    /// g += rate * w
-    fn pull_by_value(g: &mut [f32], w: &[f32], rate: f32) {
-        g.iter_mut().zip(w).for_each(|(g, w)| *g += rate * w);
     }
 }
 

@@ -1,6 +1,7 @@
 //! Updates against plain loops in f64.
 
 use super::super::kernel_tests::{Random, close};
+use super::super::penalty::square_sum;
 use super::*;
 
 fn rules() -> Vec<UpdateRule> {

@@ -59,22 +59,33 @@ impl Ending {
         }
     }
 
-    /// Whether the one value of an output tells two classes apart.
+    /// Whether the one value of an output tells two classes apart without a word about it.
     pub fn is_binary(self, values: usize) -> bool {
         self == Ending::Probabilities && values == 1
     }
 
-    /// How many names the classes of an output of so many values have.
-    pub fn names(self, values: usize) -> usize {
-        if self.is_binary(values) { 2 } else { values }
+    /// Whether so many names fit an output of so many values. A plain number has one, or tells two classes apart by its sign.
+    pub fn takes_names(self, values: usize, names: usize) -> bool {
+        match self {
+            Ending::Probabilities if values == 1 => names == 2,
+            Ending::Numbers if values == 1 => names == 1 || names == 2,
+            _ => names == values,
+        }
     }
 
-    /// Classes and their values, the largest first, of equal ones the first.
-    pub fn ranked(self, row: &[f32]) -> Vec<(usize, f32)> {
-        let mut all: Vec<(usize, f32)> = match row {
-            &[one] if self.is_binary(1) => vec![(0, 1.0 - one), (1, one)],
-            _ => row.iter().copied().enumerate().collect(),
-        };
+    /// Whether one value that tells two classes apart says the second: a probability from a half on, a number above 0.
+    pub fn says_second(self, value: f32) -> bool {
+        if self == Ending::Probabilities { value >= 0.5 } else { value > 0.0 }
+    }
+
+    /// Classes and their values, the largest first, of equal ones the first; `two` where one plain number tells two apart.
+    pub fn ranked(self, row: &[f32], two: bool) -> Vec<(usize, f32)> {
+        if let (&[one], true) = (row, two || self.is_binary(row.len())) {
+            let values = [if self == Ending::Probabilities { 1.0 - one } else { -one }, one];
+            let first = usize::from(self.says_second(one));
+            return vec![(first, values[first]), (1 - first, values[1 - first])];
+        }
+        let mut all: Vec<(usize, f32)> = row.iter().copied().enumerate().collect();
         all.sort_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0)));
         all
     }
@@ -86,9 +97,11 @@ mod tests {
 
     #[test]
     fn one_probability_ranks_two_classes() {
-        assert_eq!(Ending::Probabilities.ranked(&[0.25]), [(0, 0.75), (1, 0.25)]);
-        assert_eq!(Ending::Probabilities.ranked(&[0.75]), [(1, 0.75), (0, 0.25)]);
-        assert_eq!(Ending::Numbers.ranked(&[0.75]), [(0, 0.75)]);
-        assert_eq!(Ending::Classes.ranked(&[0.25, 0.5, 0.25]), [(1, 0.5), (0, 0.25), (2, 0.25)]);
+        assert_eq!(Ending::Probabilities.ranked(&[0.25], false), [(0, 0.75), (1, 0.25)]);
+        assert_eq!(Ending::Probabilities.ranked(&[0.75], false), [(1, 0.75), (0, 0.25)]);
+        assert_eq!(Ending::Probabilities.ranked(&[0.5], false), [(1, 0.5), (0, 0.5)]);
+        assert_eq!(Ending::Numbers.ranked(&[0.75], false), [(0, 0.75)]);
+        assert_eq!(Ending::Numbers.ranked(&[-0.75], true), [(0, 0.75), (1, -0.75)]);
+        assert_eq!(Ending::Classes.ranked(&[0.25, 0.5, 0.25], false), [(1, 0.5), (0, 0.25), (2, 0.25)]);
     }
 }

@@ -199,8 +199,8 @@ mod tests {
     fn a_checkpoint_is_read_as_it_was_written_and_damage_is_seen() {
         let folder = tempfile::tempdir().expect("a folder");
         assert_eq!(read(folder.path(), 3).expect("no checkpoint"), None);
-        let mut begun = Begun { samples: 2, losses: 0.1 + 0.2, ..Begun::new(Tally::new(2, None)) };
-        begun.tally.add(&[0.1, 0.7], None, &[1.0 / 3.0, 0.3]);
+        let mut begun = Begun { samples: 2, losses: 0.1 + 0.2, ..Begun::new(Tally::numbers(2)) };
+        begun.tally.add(&[0.1, 0.7], &[1.0 / 3.0, 0.3]);
         let progress =
             Progress { run: "a".into(), updates: 7, least: Some(0.25), begun: Some(begun), ..Progress::default() };
         let (state, best) = ([1.0, 2.0, f32::MIN_POSITIVE], [3.0, 4.0, 5.0]);

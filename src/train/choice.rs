@@ -52,6 +52,50 @@ pub fn called(value: &Value) -> Option<(&str, Vec<crate::graph::definition::Give
     }
 }
 
+/// What other libraries call what recipes name otherwise.
+const ELSEWHERE: &[(&str, &str)] = &[
+    ("SGD", "GradientDescent"),
+    ("sparse_categorical_crossentropy", "categorical_crossentropy"),
+    ("crossentropy", "categorical_crossentropy"),
+    ("nll", "categorical_crossentropy"),
+    ("bce", "binary_crossentropy"),
+    ("logistic", "binary_crossentropy"),
+    ("mean_squared_error", "mse"),
+    ("l2_loss", "mse"),
+    ("mean_absolute_error", "mae"),
+    ("l1_loss", "mae"),
+    ("mean_squared_logarithmic_error", "msle"),
+    ("hinge", "binary_hinge"),
+    ("acc", "accuracy"),
+    ("categorical_accuracy", "accuracy"),
+    ("binary_accuracy", "accuracy"),
+    ("top_k_categorical_accuracy", "top5"),
+    ("root_mean_squared_error", "rmse"),
+    ("ReduceLROnPlateau", "reduce_on_plateau"),
+    ("CosineAnnealingLR", "cosine_decay"),
+    ("ExponentialLR", "exponential_decay"),
+    ("horizontal_flip", "flip"),
+];
+
+/// The one of the names that is likely meant by a word: a near one, or what another library calls so.
+pub fn likely<'a>(word: &str, names: impl Iterator<Item = &'a str> + Clone) -> Option<&'a str> {
+    suggest::nearest(word, names.clone()).or_else(|| {
+        let known = suggest::nearest(word, ELSEWHERE.iter().map(|(other, _)| *other))?;
+        let (_, ours) = ELSEWHERE.iter().find(|(other, _)| *other == known)?;
+        names.into_iter().find(|name| name == ours)
+    })
+}
+
+/// An answer with the quotes taken off, where one of the names stands in them.
+pub fn unquoted<'a>(fault: Diagnostic, value: &Value, mut names: impl Iterator<Item = &'a str>) -> Diagnostic {
+    match &value.kind {
+        ValueKind::Text(text) if names.any(|name| name == text) => {
+            fault.help(format!("write it without quotes: `{text}`")).fix(value.span, format!("\"{text}\""), text)
+        }
+        _ => fault,
+    }
+}
+
 /// Reads a value by a table; `entry` is the recipe's key.
 ///
 /// # Errors
@@ -59,14 +103,12 @@ pub fn called(value: &Value) -> Option<(&str, Vec<crate::graph::definition::Give
 pub fn read<T>(entry: &str, table: &'static [Choice<T>], value: &Value) -> Result<T, Diagnostics> {
     let names = || table.iter().map(|choice| choice.name);
     let Some((name, given)) = called(value) else {
-        return Err(Diagnostic::new(Code::RecipeValue, format!("`{entry}` takes {}", suggest::one_of(names())))
-            .at(value.span, format!("this is {} `{value}`", value.kind.noun()))
-            .into());
+        return Err(unquoted(wrong(entry, value, &suggest::one_of(names())), value, names()).into());
     };
     let Some(choice) = table.iter().find(|choice| choice.name == name) else {
         return Err(Diagnostic::new(Code::RecipeValue, format!("`{entry}` knows no `{name}`"))
             .at(value.span, format!("it takes {}", suggest::one_of(names())))
-            .maybe_help(suggest::did_you_mean(name, names()))
+            .meant(value.span.head(name.len()), name, likely(name, names()))
             .into());
     };
     let arguments = Arguments::bind(choice.name, choice.arguments, given, value.span)?;

@@ -32,10 +32,14 @@ pub fn of_run(net: &Graph, recipe: &Recipe, data: &Prepared, front: &str) -> Res
                 }
             }
         }
-        hasher.update(format!("{} {:?}", data.len(), data.targets.classes()).as_bytes());
-        if let Targets::Values(values) = &data.targets {
-            hasher.update(bytemuck::cast_slice(values.as_standard_layout().as_slice().unwrap_or(&[])));
+        hasher.update(format!("{} ", data.len()).as_bytes());
+        if let Targets::Classes(classes) = &data.targets {
+            hasher.update(format!("{classes:?}").as_bytes());
         }
+        data.targets.each_row(|_, row| {
+            hasher.update(bytemuck::cast_slice(row));
+            true
+        })?;
     }
     hasher.update(front.as_bytes());
     Ok(hasher.finalize().to_hex().to_string())

@@ -2,23 +2,38 @@
 
 use super::recipe::{Metric, Recipe};
 use super::sources::Data;
+use super::task::{Says, Task};
 use crate::diagnostics::{Code, Diagnostic, Diagnostics, Result};
 use crate::elaborate::Spec;
 use crate::graph::Graph;
 use crate::kernels::loss::Loss;
 use crate::ops::ending::Ending;
 
+/// The loss that fits a net's end: crossentropy behind a softmax or sigmoid, else the mean squared error.
+pub fn fitting_loss(ending: Ending) -> Loss {
+    match ending {
+        Ending::Classes => Loss::CategoricalCrossentropy,
+        Ending::Probabilities => Loss::BinaryCrossentropy,
+        Ending::Numbers => Loss::Mse,
+    }
+}
+
 /// Refuses metrics that say nothing of what is learnt: classes or numbers.
 ///
 /// # Errors
 /// The first of them.
-pub fn check_metrics(recipe: &Recipe, by_classes: bool) -> Result<()> {
-    let of_classes = |metric: &Metric| matches!(metric, Metric::Accuracy | Metric::Top5);
+pub fn check_metrics(recipe: &Recipe, task: &Task) -> Result<()> {
+    let says_something = |metric: &Metric| match metric {
+        Metric::Accuracy => task.says != Says::Numbers,
+        Metric::Top5 => task.says == Says::Classes || task.is_labelled(),
+        Metric::Mae | Metric::Rmse | Metric::R2 => task.says == Says::Numbers,
+    };
     let metrics = recipe.metrics.iter().flatten();
-    let Some(wrong) = metrics.into_iter().find(|&metric| of_classes(metric) != by_classes) else { return Ok(()) };
-    let (learnt, fitting) = match by_classes {
-        true => ("classes", "`accuracy` or `top5`"),
-        false => ("numbers", "`mae`, `rmse` or `r2`"),
+    let Some(wrong) = metrics.into_iter().find(|&metric| !says_something(metric)) else { return Ok(()) };
+    let (learnt, fitting) = match task.says {
+        Says::Classes => ("classes", "`accuracy` or `top5`"),
+        Says::Either => ("classes", "`accuracy`"),
+        Says::Numbers => ("numbers", "`mae`, `rmse` or `r2`"),
     };
     let message = format!("`{}` says nothing of {learnt}, which this net learns", wrong.name());
     let diagnostic = Diagnostic::new(Code::RecipeValue, message).at(recipe.span, "in this recipe");
@@ -33,6 +48,12 @@ pub fn check(spec: &Spec, net: &Graph, recipe: &Recipe) -> Diagnostics {
     let ending = Ending::of(net, output);
     let many = recipe.loss == Some(Loss::CategoricalCrossentropy);
     let either = recipe.loss == Some(Loss::BinaryCrossentropy);
+    let hinge = recipe.loss == Some(Loss::BinaryHinge);
+    // Of an image each pixel: the sizes stand before the end.
+    let call = |name: &str| match node.output.sizes.len() {
+        0 | 1 => format!("{name}({values})"),
+        _ => name.to_string(),
+    };
     // What learns class numbers or names, as far as the recipe tells without a look at its data.
     let of_classes = matches!(recipe.data, Data::Images { .. }) || spec.project.labels.contains_key(&net.name);
     let (code, message) = match ending {
@@ -48,6 +69,14 @@ pub fn check(spec: &Spec, net: &Graph, recipe: &Recipe) -> Diagnostics {
                 format!("`{}` gives plain numbers: the classes are learnt by the mean squared error", node.name);
             (Code::LossMismatch, message)
         }
+        Ending::Classes | Ending::Probabilities if hinge => {
+            let message = format!("`{}` gives values from 0 to 1, and binary_hinge wants -1 and 1", node.name);
+            (Code::LossMismatch, message)
+        }
+        _ if recipe.loss == Some(Loss::CategoricalHinge) && values == 1 => {
+            let message = format!("`{}` gives one value, and categorical_hinge compares those of classes", node.name);
+            (Code::Untrainable, message)
+        }
         Ending::Probabilities if many && values == 1 => {
             let message =
                 format!("`{}` gives one probability, and categorical_crossentropy looks at one class", node.name);
@@ -56,11 +85,13 @@ pub fn check(spec: &Spec, net: &Graph, recipe: &Recipe) -> Diagnostics {
         _ => return Diagnostics::default(),
     };
     let help = match (ending, values) {
+        _ if hinge => format!("end it with `{}` or without an activation, or leave `loss` out", call("Tanh")),
+        _ if recipe.loss == Some(Loss::CategoricalHinge) => "one value is learnt by `binary_hinge`".into(),
         (Ending::Classes, _) => "end it with `Sigmoid(1)`, or with a softmax of two or more classes".into(),
         (Ending::Probabilities, _) => "leave `loss` out, or write `loss = binary_crossentropy`".into(),
-        (Ending::Numbers, 1) => "end it with `Sigmoid(1)`: one value tells two classes apart".into(),
-        (Ending::Numbers, _) if either => format!("end it with `Sigmoid({values})`"),
-        (Ending::Numbers, _) => format!("end it with `Softmax({values})`"),
+        (Ending::Numbers, 1) => format!("end it with `{}`: one value tells two classes apart", call("Sigmoid")),
+        (Ending::Numbers, _) if either => format!("end it with `{}`", call("Sigmoid")),
+        (Ending::Numbers, _) => format!("end it with `{}`", call("Softmax")),
     };
     Diagnostic::new(code, message)
         .at(node.origin.span, format!("gives {}", node.output))

@@ -10,6 +10,7 @@ use super::recipe::{EarlyStopping, Metric};
 use super::record::{Epoch, RecordError, RunRecord};
 use super::schedule::Schedule;
 use super::tally::Tally;
+use super::task::Task;
 use crate::data::{Chance, Targets};
 use crate::kernels::threads::Threads;
 use crate::runtime::{RunError, Session};
@@ -25,8 +26,6 @@ pub struct Set<'d> {
     pub feed: Feed,
     /// They fit the net's outputs.
     pub targets: &'d Targets,
-    /// The class of each sample, where it has one.
-    pub classes: Option<Vec<usize>>,
     /// How much each sample counts in the loss.
     pub weights: Option<Vec<f32>>,
 }
@@ -45,6 +44,7 @@ pub struct Course {
     /// A checkpoint after every so many epochs.
     pub checkpoint: usize,
     pub metrics: Vec<Metric>,
+    pub task: Task,
     /// The classes' names; none where numbers are learnt.
     pub labels: Option<Vec<String>>,
     pub threads: usize,
@@ -83,8 +83,6 @@ pub enum FitError {
 pub struct Tried {
     pub loss: f64,
     pub tally: Tally,
-    /// The prediction for each sample.
-    pub predictions: Vec<f32>,
 }
 
 /// A run that ended.
@@ -229,8 +227,8 @@ impl<'a> Fit<'a> {
         observer: &mut dyn Observer,
     ) -> Result<Epoch, FitError> {
         self.pass(epoch, train, interrupted, observer)?;
-        let tried =
-            validation.map(|set| try_state(&mut self.evaluation, &mut self.state, set, self.course, interrupted));
+        let tried = validation
+            .map(|set| try_state(&mut self.evaluation, &mut self.state, set, self.course, interrupted, &mut |_| {}));
         let tried = tried.transpose()?;
         let Some(begun) = self.progress.begun.take() else { return Ok(Epoch::default()) };
         let count = begun.samples.max(1) as f64;
@@ -263,23 +261,26 @@ impl<'a> Fit<'a> {
         let total = (course.epochs * samples.div_ceil(course.batch)) as u64;
         let mut targets = vec![0.0; course.batch * outputs];
         let mut weights = vec![1.0; course.batch];
-        let mut classes = Vec::with_capacity(course.batch);
         let mut prediction = vec![0.0; course.batch * outputs];
-        let Set { feed, targets: all, classes: all_classes, weights: all_weights } = set;
+        let Set { feed, targets: all, weights: all_weights } = set;
         let (step, state) = (&mut self.step, &mut self.state);
         let team = Arc::clone(step.team());
         let Progress { updates, reductions, begun, .. } = &mut self.progress;
-        let begun = begun.get_or_insert_with(|| Begun::new(Tally::new(outputs, course.labels.as_deref())));
+        let begun = begun.get_or_insert_with(|| Begun::new(course.task.tally(course.labels.as_deref())));
         let (rate_at, update_at, penalized) = (self.rate_at, self.update_at, self.trainable.penalized);
         let left = order.get(begun.samples..).unwrap_or_default();
-        let all_classes = all_classes.as_ref();
-        let pass =
-            Pass { order: left, batch: course.batch, epoch: epoch as u64, team: &team, interrupted: Some(interrupted) };
+        let pass = Pass {
+            order: left,
+            batch: course.batch,
+            epoch: epoch as u64,
+            team: &team,
+            interrupted: Some(interrupted),
+        };
         feed.each::<FitError>(pass, |places, inputs| {
             let images = places.len();
             let chosen = &left[places];
             for (to, &sample) in targets.chunks_exact_mut(outputs.max(1)).zip(chosen) {
-                all.row(sample, to);
+                all.row(sample, course.task.coding, to).map_err(FeedError::Rows)?;
             }
             begun.rate = course.schedule.rate(course.step, *updates, total, *reductions);
             state[rate_at] = begun.rate as f32;
@@ -307,10 +308,7 @@ impl<'a> Fit<'a> {
             begun.samples += images;
             begun.losses += f64::from(loss[0]) * images as f64;
             begun.penalties += f64::from(penalty[0]) * images as f64;
-            classes.clear();
-            classes.extend(all_classes.into_iter().flat_map(|all| chosen.iter().map(|&sample| all[sample])));
-            let known = all_classes.map(|_| classes.as_slice());
-            begun.tally.add(&prediction[..images * outputs], known, &targets[..images * outputs]);
+            begun.tally.add(&prediction[..images * outputs], &targets[..images * outputs]);
             observer.samples(epoch, begun.samples, samples, begun.losses / begun.samples as f64);
             Ok(())
         })
@@ -359,7 +357,7 @@ impl<'a> Fit<'a> {
     }
 }
 
-/// Tries a state on a set, in batches.
+/// Tries a state on a set, in batches; `seen` hears the predictions of each.
 ///
 /// # Errors
 /// Data that cannot be used, and an interruption.
@@ -369,32 +367,32 @@ pub fn try_state(
     set: &mut Set<'_>,
     course: &Course,
     interrupted: &AtomicBool,
+    seen: &mut dyn FnMut(&[f32]),
 ) -> Result<Tried, FitError> {
     let outputs = evaluation.artifact().manifest.plan.outputs[1].len();
     let samples = set.targets.len();
     let order: Vec<usize> = (0..samples).collect();
     let team = Arc::clone(evaluation.team());
-    let mut predictions = vec![0.0; samples * outputs];
-    let mut rows = vec![0.0; course.batch * outputs];
-    let mut tally = Tally::new(outputs, course.labels.as_deref());
+    let (mut predictions, mut rows) = (vec![0.0; course.batch * outputs], vec![0.0; course.batch * outputs]);
+    let mut tally = course.task.tally(course.labels.as_deref());
     let mut losses = 0.0;
-    let Set { feed, targets, classes, .. } = set;
-    let pass = Pass { order: &order, batch: course.batch, epoch: 0, team: &team, interrupted: Some(interrupted) };
+    let Set { feed, targets, .. } = set;
+    let pass =
+        Pass { order: &order, batch: course.batch, epoch: 0, team: &team, interrupted: Some(interrupted) };
     feed.each::<FitError>(pass, |places, inputs| {
-        let range = places.start * outputs..places.end * outputs;
-        let rows = &mut rows[..range.len()];
+        let floats = places.len() * outputs;
+        let (rows, predictions) = (&mut rows[..floats], &mut predictions[..floats]);
         for (to, sample) in rows.chunks_exact_mut(outputs.max(1)).zip(places.clone()) {
-            targets.row(sample, to);
+            targets.row(sample, course.task.coding, to).map_err(FeedError::Rows)?;
         }
         let mut given: Vec<&[f32]> = inputs.to_vec();
         given.push(rows);
         let mut loss = [0.0];
-        let mut room: [&mut [f32]; 2] = [&mut loss, &mut predictions[range.clone()]];
-        evaluation.run_with(places.len(), &given, &mut room, state)?;
+        evaluation.run_with(places.len(), &given, &mut [&mut loss, &mut *predictions], state)?;
         losses += f64::from(loss[0]) * places.len() as f64;
-        let known = classes.as_ref().map(|classes| &classes[places.clone()]);
-        tally.add(&predictions[range], known, rows);
+        tally.add(predictions, rows);
+        seen(predictions);
         Ok(())
     })?;
-    Ok(Tried { loss: losses / samples.max(1) as f64, tally, predictions })
+    Ok(Tried { loss: losses / samples.max(1) as f64, tally })
 }

@@ -3,6 +3,7 @@
 //! Batches are added as they come; what is kept does not grow with the data. Undefined shares follow scikit-learn 1.x
 //! (`zero_division=0`).
 
+use crate::ops::ending::Ending;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
@@ -11,8 +12,6 @@ use thiserror::Error;
 pub enum MetricsError {
     #[error("{found} predicted values for {samples} samples, where each has {outputs}")]
     Shape { found: usize, samples: usize, outputs: usize },
-    #[error("the class {class} is not one of the {classes} that the net tells apart")]
-    Class { class: usize, classes: usize },
     #[error("the prediction for sample {sample} is not a number; training has diverged, a smaller step may help")]
     NotANumber { sample: usize },
     #[error("nothing was measured: there are no samples")]
@@ -25,6 +24,8 @@ pub struct Metrics {
     labels: Vec<String>,
     /// Values of one prediction: as many as classes, or 1 for a net that says yes or no.
     outputs: usize,
+    /// How one value says so.
+    ending: Ending,
     /// Row by row: how often a sample of class `row` was taken for class `column`.
     confusion: Vec<u64>,
     /// At i: how many samples have i classes before their own.
@@ -61,39 +62,36 @@ pub struct Report {
 }
 
 impl Metrics {
-    /// For a net with one output for each class. Errors never come from the labels: two may be the same.
-    pub fn new(labels: Vec<String>) -> Self {
+    /// For outputs of so many values for each sample or pixel: one for each class, or one that tells two classes apart as
+    /// `ending` does. Errors never come from the labels: two may be the same.
+    pub fn new(labels: Vec<String>, outputs: usize, ending: Ending) -> Self {
         let classes = labels.len();
-        Metrics { labels, outputs: classes, confusion: vec![0; classes * classes], ranks: vec![0; classes] }
+        Metrics { labels, outputs, ending, confusion: vec![0; classes * classes], ranks: vec![0; classes] }
     }
 
-    /// For a net with one output, the probability of the second of two classes; from 0.5 on it is predicted.
-    pub fn binary(labels: [String; 2]) -> Self {
-        Metrics { outputs: 1, ..Metrics::new(labels.into()) }
-    }
-
-    /// Counts a batch: `predictions` are (n, outputs) in row-major order, `targets` n indices of classes.
+    /// Counts a batch: `predictions` and `targets` are (n, outputs) in row-major order. Of a target the largest value is the
+    /// class; one value alone is 1 for the second class.
     ///
     /// Of equal predictions the first counts. On an error nothing is counted.
-    pub fn add(&mut self, predictions: &[f32], targets: &[usize]) -> Result<(), MetricsError> {
-        let (samples, outputs, classes) = (targets.len(), self.outputs, self.labels.len());
-        if predictions.len() != samples * outputs {
+    pub fn add(&mut self, predictions: &[f32], targets: &[f32]) -> Result<(), MetricsError> {
+        let (outputs, classes) = (self.outputs.max(1), self.labels.len());
+        let samples = targets.len() / outputs;
+        if predictions.len() != targets.len() || targets.len() != samples * outputs {
             return Err(MetricsError::Shape { found: predictions.len(), samples, outputs });
-        }
-        if let Some(&class) = targets.iter().find(|&&class| class >= classes) {
-            return Err(MetricsError::Class { class, classes });
         }
         if let Some(at) = predictions.iter().position(|value| value.is_nan()) {
             return Err(MetricsError::NotANumber { sample: at / outputs });
         }
-        for (sample, &class) in targets.iter().enumerate() {
-            let row = &predictions[sample * outputs..(sample + 1) * outputs];
-            let (predicted, rank) = match *row {
-                [yes] if outputs == 1 && classes == 2 => {
-                    let predicted = usize::from(yes >= 0.5);
-                    (predicted, usize::from(predicted != class))
+        for (row, target) in predictions.chunks_exact(outputs).zip(targets.chunks_exact(outputs)) {
+            let (class, predicted, rank) = match (row, target) {
+                (&[value], &[target]) if classes == 2 => {
+                    let (class, predicted) = (usize::from(target > 0.5), usize::from(self.ending.says_second(value)));
+                    (class, predicted, usize::from(predicted != class))
                 }
-                _ => (first(row), rank(row, class)),
+                _ => {
+                    let class = first(target);
+                    (class, first(row), rank(row, class))
+                }
             };
             self.confusion[class * classes + predicted] += 1;
             self.ranks[rank] += 1;
@@ -260,18 +258,22 @@ impl Regression {
 mod tests {
     use super::*;
 
-    fn labels(count: usize) -> Vec<String> {
-        (0..count).map(|index| format!("c{index}")).collect()
+    fn of_classes(count: usize) -> Metrics {
+        Metrics::new((0..count).map(|index| format!("c{index}")).collect(), count, Ending::Classes)
+    }
+
+    fn one_hot(classes: &[usize], count: usize) -> Vec<f32> {
+        classes.iter().flat_map(|&class| (0..count).map(move |at| f32::from(u8::from(at == class)))).collect()
     }
 
     /// Counted by hand for y = [0,0,1,1,2,2,2], p = [0,1,1,1,2,0,2], and a class that never comes.
     #[test]
     fn shares_of_every_class() {
-        let mut metrics = Metrics::new(labels(4));
+        let mut metrics = of_classes(4);
         let row = |class: usize| (0..4).map(move |at| if at == class { 0.7 } else { 0.1 });
         let predictions: Vec<f32> = [0, 1, 1, 1, 2, 0, 2].into_iter().flat_map(row).collect();
-        metrics.add(&predictions[..12], &[0, 0, 1]).unwrap();
-        metrics.add(&predictions[12..], &[1, 2, 2, 2]).unwrap();
+        metrics.add(&predictions[..12], &one_hot(&[0, 0, 1], 4)).unwrap();
+        metrics.add(&predictions[12..], &one_hot(&[1, 2, 2, 2], 4)).unwrap();
         let report = metrics.report(Some(0.25)).unwrap();
         assert_eq!(report.confusion, [[1, 1, 0, 0], [0, 2, 0, 0], [1, 0, 2, 0], [0, 0, 0, 0]]);
         assert!((report.accuracy - 5.0 / 7.0).abs() < 1e-12);
@@ -289,30 +291,34 @@ mod tests {
 
     #[test]
     fn the_first_of_equals_counts() {
-        let mut metrics = Metrics::new(labels(8));
-        metrics.add(&[0.125; 8], &[5]).unwrap();
+        let mut metrics = of_classes(8);
+        metrics.add(&[0.125; 8], &one_hot(&[5], 8)).unwrap();
         assert_eq!((metrics.top(5), metrics.top(6), metrics.confused(5, 0)), (0.0, 1.0, 1));
-        metrics.add(&[f32::NEG_INFINITY, 0.0, f32::INFINITY, 0.0, 0.0, 0.0, 0.0, 0.0], &[2]).unwrap();
+        metrics.add(&[f32::NEG_INFINITY, 0.0, f32::INFINITY, 0.0, 0.0, 0.0, 0.0, 0.0], &one_hot(&[2], 8)).unwrap();
         assert_eq!((metrics.accuracy(), metrics.samples()), (0.5, 2));
     }
 
     #[test]
     fn one_output_is_a_yes_or_no() {
-        let mut metrics = Metrics::binary(["no".into(), "yes".into()]);
-        metrics.add(&[0.5, 0.49, 0.9, 0.1], &[1, 0, 0, 1]).unwrap();
+        let labels = || vec!["no".to_string(), "yes".to_string()];
+        let mut metrics = Metrics::new(labels(), 1, Ending::Probabilities);
+        metrics.add(&[0.5, 0.49, 0.9, 0.1], &[1.0, 0.0, 0.0, 1.0]).unwrap();
         let report = metrics.report(None).unwrap();
         assert_eq!((report.accuracy, report.top5), (0.5, 1.0));
         assert_eq!(report.confusion, [[1, 1], [1, 1]]);
+        // A plain number says it by its sign.
+        let mut metrics = Metrics::new(labels(), 1, Ending::Numbers);
+        metrics.add(&[0.1, -0.1, 0.0, 3.0], &[1.0, -1.0, -1.0, -1.0]).unwrap();
+        assert_eq!(metrics.report(None).unwrap().confusion, [[2, 1], [0, 1]]);
     }
 
     #[test]
     fn what_cannot_be_measured_counts_nothing() {
-        let mut metrics = Metrics::new(labels(2));
+        let mut metrics = of_classes(2);
         assert_eq!(metrics.report(None), Err(MetricsError::Nothing));
         let shape = MetricsError::Shape { found: 3, samples: 2, outputs: 2 };
-        assert_eq!(metrics.add(&[0.0; 3], &[0, 1]), Err(shape));
-        assert_eq!(metrics.add(&[0.0; 4], &[0, 2]), Err(MetricsError::Class { class: 2, classes: 2 }));
-        let nan = metrics.add(&[0.0, 1.0, 0.0, f32::NAN], &[0, 1]);
+        assert_eq!(metrics.add(&[0.0; 3], &one_hot(&[0, 1], 2)), Err(shape));
+        let nan = metrics.add(&[0.0, 1.0, 0.0, f32::NAN], &one_hot(&[0, 1], 2));
         assert_eq!(nan, Err(MetricsError::NotANumber { sample: 1 }));
         assert_eq!((metrics.samples(), metrics.confused(7, 0), metrics.confused(0, 7)), (0, 0, 0));
     }

@@ -1,5 +1,6 @@
 //! Photos that a net took for something else.
 
+use crate::ops::ending::Ending;
 use std::path::PathBuf;
 
 /// A photo that was taken for something else: its class, the class that was predicted, and how sure the net was.
@@ -15,24 +16,12 @@ pub struct Wrong {
 /// Most mistakes that a report shows.
 const MOST: usize = 24;
 
-/// The class that a row of predictions says, the first of equal ones, and how sure it is. A row of one value is the
-/// probability of the second of two classes.
-fn best(row: &[f32]) -> Option<(usize, f32)> {
-    match row {
-        &[one] => Some(if one >= 0.5 { (1, one) } else { (0, 1.0 - one) }),
-        _ => {
-            let first = row.iter().enumerate().max_by(|a, b| a.1.total_cmp(b.1).then(b.0.cmp(&a.0)));
-            first.map(|(class, probability)| (class, *probability))
-        }
-    }
-}
-
-/// The worst mistakes among predictions, rows of `outputs` values for each photo: the surest first.
-pub fn worst(predictions: &[f32], outputs: usize, classes: &[usize], photos: &[PathBuf]) -> Vec<Wrong> {
+/// The worst mistakes among predictions, rows of `outputs` values for each photo, which say what `ending` does: the surest first.
+pub fn worst(predictions: &[f32], outputs: usize, ending: Ending, classes: &[usize], photos: &[PathBuf]) -> Vec<Wrong> {
     let rows = predictions.chunks_exact(outputs.max(1)).zip(classes).zip(photos);
     let mut wrong: Vec<Wrong> = rows
         .filter_map(|((row, &truth), path)| {
-            let (predicted, probability) = best(row)?;
+            let (predicted, probability) = ending.ranked(row, outputs == 1).first().copied()?;
             (predicted != truth).then(|| Wrong { path: path.clone(), truth, predicted, probability })
         })
         .collect();
@@ -48,11 +37,11 @@ mod tests {
     #[test]
     fn the_surest_mistakes_come_first() {
         let photos = ["a", "b", "c"].map(PathBuf::from);
-        let found = worst(&[0.6, 0.4, 0.1, 0.9, 0.3, 0.7], 2, &[1, 1, 0], &photos);
+        let found = worst(&[0.6, 0.4, 0.1, 0.9, 0.3, 0.7], 2, Ending::Classes, &[1, 1, 0], &photos);
         let told: Vec<(usize, usize, f32)> =
             found.iter().map(|one| (one.truth, one.predicted, one.probability)).collect();
         assert_eq!(told, [(0, 1, 0.7), (1, 0, 0.6)]);
-        let found = worst(&[0.5, 0.25], 1, &[0, 1], &photos[..2]);
+        let found = worst(&[0.5, 0.25], 1, Ending::Probabilities, &[0, 1], &photos[..2]);
         let told: Vec<(usize, f32)> = found.iter().map(|one| (one.predicted, one.probability)).collect();
         assert_eq!(told, [(0, 0.75), (1, 0.5)]);
     }

@@ -24,3 +24,4 @@ pub mod save;
 pub mod schedule;
 pub mod sources;
 pub mod tally;
+pub mod task;

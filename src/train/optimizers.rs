@@ -5,7 +5,8 @@ use super::schedule::{self, Schedule};
 use crate::diagnostics::Diagnostic;
 use crate::graph::definition::Default;
 use crate::graph::{Argument, Arguments, Value, ValueKind};
-use crate::kernels::optimizer::{Penalty, UpdateRule};
+use crate::kernels::optimizer::UpdateRule;
+use crate::kernels::penalty::Penalty;
 
 /// How parameters follow their gradients.
 #[derive(Clone, Debug, PartialEq)]

@@ -64,14 +64,10 @@ pub fn prepare_run(spec: &Spec, options: &RunOptions) -> Result<Prepare> {
     told.extend(more);
     told.extend(spec.lint_graph(&net));
     told.extend(spec.lint_untrained(&net, &bindings.report.untrained_layers));
-    let loss = recipe.loss.unwrap_or_else(|| fitting_loss(&net));
+    let loss = recipe.loss.unwrap_or_else(|| end::fitting_loss(Ending::of(&net, net.outputs[0])));
     let (labels, _) = road::labels(spec, &net)?;
-    let by_classes = matches!(
-        loss,
-        Loss::CategoricalCrossentropy | Loss::CategoricalHinge | Loss::BinaryCrossentropy | Loss::BinaryHinge
-    ) || labels.is_some();
-    end::check_metrics(&recipe, by_classes)?;
-    let data = prepare(&net, &recipe, labels, by_classes)?;
+    let data = prepare(&net, &recipe, loss, labels)?;
+    end::check_metrics(&recipe, &data.task)?;
     told.extend(data.told.clone());
     let split = split(&net);
     Ok(Prepare { net, recipe, bindings, data, told, loss, split, options: options.clone() })
@@ -139,13 +135,4 @@ fn check_outputs<'a>(
         .at(recipe.span, format!("writes {}.h5", net.name))
         .help("give the net another name, or move the file away")
         .into())
-}
-
-/// The loss that fits a net's end: crossentropy behind a softmax or sigmoid, else the mean squared error.
-fn fitting_loss(net: &Graph) -> Loss {
-    match Ending::of(net, net.outputs[0]) {
-        Ending::Classes => Loss::CategoricalCrossentropy,
-        Ending::Probabilities => Loss::BinaryCrossentropy,
-        Ending::Numbers => Loss::Mse,
-    }
 }

@@ -1,7 +1,7 @@
 //! A recipe, read from a spec: `train NAME { key = value … }`.
 
 use super::augmentations::{AUGMENTATIONS, together};
-use super::choice::{self, Choice, argument, called, wrong};
+use super::choice::{self, Choice, argument, called, likely, unquoted, wrong};
 use super::optimizers::{OPTIMIZERS, Optimizer, REGULARIZERS, Regularizer};
 use super::schedule::{self, Schedule};
 use super::sources::{self, Data, SOURCES, Validation};
@@ -292,19 +292,11 @@ impl Reader<'_> {
         let word = called(value).filter(|(_, given)| given.is_empty()).map(|(word, _)| word);
         let found = table.iter().find(|(name, _)| Some(*name) == word).map(|(_, found)| *found);
         if found.is_none() {
-            let quoted = match &value.kind {
-                ValueKind::Text(text) if names().any(|name| name == text) => Some(text),
-                _ => None,
-            };
-            let near = match quoted {
-                Some(text) => Some(format!("write it without quotes: `{text}`")),
-                None => word.and_then(|word| suggest::did_you_mean(word, names())),
-            };
-            self.faults.push(
-                Diagnostic::new(Code::RecipeValue, format!("`{key}` takes {}", suggest::one_of(names())))
-                    .at(value.span, format!("this is {} `{value}`", value.kind.noun()))
-                    .maybe_help(near),
-            );
+            let fault = wrong(key, value, &suggest::one_of(names()));
+            self.faults.push(match word {
+                Some(word) => fault.meant(value.span.head(word.len()), word, likely(word, names())),
+                None => unquoted(fault, value, names()),
+            });
         }
         found
     }
@@ -331,11 +323,15 @@ impl Reader<'_> {
             // Nothing would count, and nothing be learnt.
             Some(_) if none => self.wrong("class_weights", value, "a number above 0 for one class at least"),
             Some(weights) => recipe.class_weights = weights,
-            None => self.wrong(
-                "class_weights",
-                value,
-                "`balanced`, a list with a number for each class, or a map `{ \"class\" = 2.0 }`",
-            ),
+            None => {
+                let takes = "`balanced`, a list with a number for each class, or a map `{ \"class\" = 2.0 }`";
+                let fault = wrong("class_weights", value, takes);
+                let meant = |word: &str| suggest::nearest(word, ["balanced"]);
+                self.faults.push(match &value.kind {
+                    ValueKind::Word(word) => fault.meant(value.span, word, meant(word)),
+                    _ => unquoted(fault, value, ["balanced"].into_iter()),
+                });
+            }
         }
     }
 }

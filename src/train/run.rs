@@ -10,12 +10,13 @@ use super::fit::{Course, Fit, Fitted, Observer, Set, try_state};
 use super::halt::{Halt, no_checkpoint, resume_fault, unwritable};
 use super::mistakes::{Wrong, worst};
 use super::prepare::Prepare;
-use super::recipe::{self, Metric};
+use super::recipe::Metric;
 use super::record::{DataCounts, Front, Machine, RunRecord};
 use super::samples::{self, Prepared};
 use super::save;
 use super::sources::Validation;
-use super::tally::{Outcome, Tally};
+use super::tally::Outcome;
+use super::task::Says;
 use crate::artifact::Artifact;
 use crate::compile::{self as road, Values};
 use crate::data::feature_cache::{CacheNote, FeatureCache};
@@ -71,9 +72,9 @@ impl Prepare {
 
     fn course(&self, folder: &Path) -> Course {
         let recipe = &self.recipe;
-        let metrics = recipe.metrics.clone().unwrap_or_else(|| match self.data.labels {
-            Some(_) => vec![Metric::Accuracy],
-            None => vec![Metric::Rmse],
+        let metrics = recipe.metrics.clone().unwrap_or_else(|| match self.data.task.says {
+            Says::Classes | Says::Either => vec![Metric::Accuracy],
+            Says::Numbers => vec![Metric::Rmse],
         });
         Course {
             epochs: recipe.epochs,
@@ -85,6 +86,7 @@ impl Prepare {
             stop: recipe.stop,
             checkpoint: recipe.checkpoint,
             metrics,
+            task: self.data.task.clone(),
             labels: self.data.labels.clone(),
             threads: self.options.threads,
             folder: folder.to_path_buf(),
@@ -115,18 +117,18 @@ impl Prepare {
             .map_err(|fault| Halt::of(FeedError::from(fault).into(), &self.recipe, &self.bindings))?;
         let mut record = self.record();
         let (train, validation) = self.feeds(front.as_ref(), &digest, &mut record, interrupted, listener)?;
+        let weights = samples::weights(&self.recipe, &self.data)?;
         let settings = Settings {
             loss: self.loss,
             rule: self.recipe.optimizer.rule,
             penalty: self.recipe.regularizer.clone(),
             clip: self.recipe.optimizer.clip_value,
             norm: self.recipe.optimizer.clip_norm,
-            weighted: self.recipe.class_weights != recipe::ClassWeights::Equal && self.data.labels.is_some(),
+            weighted: weights.is_some(),
             seed: self.recipe.seed,
         };
         drop(front);
         let trainable = compile(&self.split.rest, &settings, course.batch, &self.values())?;
-        let weights = samples::weights(&self.recipe, &self.data.train, self.data.labels.as_deref())?;
         let mut train = samples::set(&self.data.train, train, weights);
         let mut validation = match (&self.data.validation, validation) {
             (Some(data), Some(feed)) => Some(samples::set(data, feed, None)),
@@ -185,16 +187,20 @@ impl Prepare {
             }
         };
         let mut session = Session::new(Arc::clone(&trainable.evaluation), course.threads);
-        let tried = try_state(&mut session, &mut state, &mut set, course, interrupted)
-            .map_err(|fault| Halt::of(fault, &self.recipe, &self.bindings))?;
-        let outcome = tried.tally.outcome(tried.loss);
-        record.outcome = tried.tally.numbers(tried.loss);
-        let mistakes = match (&data.samples, &set.classes, &tried.tally) {
-            (Samples::Photos(photos), Some(classes), Tally::Classes(_)) => {
-                worst(&tried.predictions, self.outputs(), classes, photos)
-            }
-            _ => Vec::new(),
+        // Mistakes are shown as pictures; of arrays there are none.
+        let shown = match (&data.samples, data.targets.classes()) {
+            (Samples::Photos(photos), Some(classes)) if course.task.is_labelled() => Some((photos, classes)),
+            _ => None,
         };
+        let mut all = Vec::new();
+        let mut seen = |predictions: &[f32]| shown.iter().for_each(|_| all.extend_from_slice(predictions));
+        let tried = try_state(&mut session, &mut state, &mut set, course, interrupted, &mut seen)
+            .map_err(|fault| Halt::of(fault, &self.recipe, &self.bindings))?;
+        let outcome = tried.tally.outcome(Some(tried.loss));
+        record.outcome = tried.tally.measures(tried.loss);
+        let mistakes = shown.map_or_else(Vec::new, |(photos, classes)| {
+            worst(&all, self.outputs(), course.task.ending, &classes, photos)
+        });
         let weights = self.options.folder.join(format!("{}.h5", self.net.name));
         save::save(&weights, &self.net, &self.values(), &trainable.layout, &state, self.options.layout)
             .map_err(|fault| Diagnostics::from(Diagnostic::new(Code::Output, fault.to_string())))?;

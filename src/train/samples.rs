@@ -5,10 +5,12 @@ use super::feed::Feed;
 use super::fit::Set;
 use super::recipe::{ClassWeights, Recipe};
 use super::sources::{Data, Validation};
+use super::task::{Says, Task};
 use crate::data::batches::Decoding;
 use crate::data::{Dataset, DatasetError, Samples, Targets, split};
 use crate::diagnostics::{Code, Diagnostic, Diagnostics, Result, suggest};
 use crate::graph::Graph;
+use crate::kernels::loss::Loss;
 use crate::ops::input::Input;
 use crate::source::Span;
 
@@ -19,6 +21,7 @@ pub struct Prepared {
     pub validation: Option<Dataset>,
     /// None where numbers are learnt.
     pub labels: Option<Vec<String>>,
+    pub task: Task,
     /// How photos become the net's input; none where arrays are given.
     pub decoding: Option<Decoding>,
     pub told: Diagnostics,
@@ -43,45 +46,42 @@ fn told(fault_of: &DatasetError, span: Span) -> Diagnostics {
 ///
 /// # Errors
 /// Files that cannot be read, and data that does not fit the net.
-pub fn prepare(net: &Graph, recipe: &Recipe, labels: Option<Vec<String>>, by_classes: bool) -> Result<Prepared> {
-    let outputs = net.node(net.outputs[0]).output.len().unwrap_or(0);
+pub fn prepare(net: &Graph, recipe: &Recipe, loss: Loss, labels: Option<Vec<String>>) -> Result<Prepared> {
     let span = recipe.data.span();
-    let train = read(&recipe.data, by_classes, outputs)?;
-    let (train, validation, other) = match &recipe.validation {
-        Validation::None => (train, None, span),
-        Validation::Split(share) => {
-            let (train, rest) = split(&train, *share, recipe.seed).map_err(|fault| told(&fault, span))?;
-            (train, Some(rest), span)
-        }
-        Validation::Data(data) => (train, Some(read(data, by_classes, outputs)?), data.span()),
-    };
+    let read = |data: &Data| data.read().map_err(|fault| told(&fault, data.span()));
+    let train = read(&recipe.data)?;
+    let outputs = net.node(net.outputs[0]).output.channels().known().unwrap_or(0);
+    // A number may have a name too.
+    let named = train.classes.is_some() || labels.as_ref().is_some_and(|labels| labels.len() == outputs.max(2));
+    let task = Task::of(net, loss, named, &train.targets).map_err(|fault| told(&fault.into(), span))?;
     let mut notes = Diagnostics::default();
-    let labels = match by_classes {
+    let labels = match task.is_labelled() {
         false => None,
-        true => Some(names(labels, &train, outputs, span)?),
+        true => Some(names(labels, &train, &task, span)?),
     };
+    notes.extend(task.doubt(&train.targets, span).map(Diagnostics::from).unwrap_or_default());
     // What the training data calls the classes; other data may call them so too.
     let known = train.classes.clone().unwrap_or_default();
     let mut fit = |data: Dataset, span: Span, known: &[String]| -> Result<Dataset> {
-        let data = match &labels {
+        let mut data = match &labels {
             Some(labels) => ordered(data, labels, known, span, &mut notes)?,
             None => data,
         };
         // Says which sample's target does not fit, before anything is computed.
-        data.targets.check(outputs).map_err(|fault| told(&fault.into(), span))?;
-        if let (Some(labels), Some(classes)) = (&labels, data.targets.classes())
-            && let Some(sample) = classes.iter().position(|&class| class >= labels.len())
-        {
-            let (class, count) = (classes[sample], labels.len());
-            return Err(
-                fault(format!("sample {sample} is of class {class}, and there are {count}, from 0"), span).into()
-            );
-        }
+        data.targets = task.fit(data.targets, span)?;
         check_samples(&data, net, span)?;
         Ok(data)
     };
+    // All of it, so that samples are numbered as they stand in their file.
     let train = fit(train, span, &[])?;
-    let validation = validation.map(|data| fit(data, other, &known)).transpose()?;
+    let (train, validation) = match &recipe.validation {
+        Validation::None => (train, None),
+        Validation::Split(share) => {
+            let (train, rest) = split(&train, *share, recipe.seed).map_err(|fault| told(&fault, span))?;
+            (train, Some(rest))
+        }
+        Validation::Data(data) => (train, Some(fit(read(data)?, data.span(), &known)?)),
+    };
     let decoding = match train.samples {
         Samples::Photos(_) => Some(decoding(net, span)?),
         Samples::Arrays(_) => None,
@@ -89,20 +89,14 @@ pub fn prepare(net: &Graph, recipe: &Recipe, labels: Option<Vec<String>>, by_cla
     if let (Some(_), Samples::Arrays(_)) = (&recipe.augment, &train.samples) {
         return Err(fault("`augment` changes photos, and this data has arrays", span).into());
     }
-    Ok(Prepared { train, validation, labels, decoding, told: notes })
-}
-
-fn read(data: &Data, by_classes: bool, outputs: usize) -> Result<Dataset> {
-    let found = data.read().map_err(|fault| told(&fault, data.span()))?;
-    match (by_classes, &found.targets) {
-        (false, Targets::Classes(_)) => found.with_values(outputs).map_err(|fault| told(&fault, data.span())),
-        _ => Ok(found),
-    }
+    let data = Prepared { train, validation, labels, task, decoding, told: notes };
+    weights(recipe, &data)?;
+    Ok(data)
 }
 
 /// The names of the classes in the order of the outputs.
-fn names(given: Option<Vec<String>>, data: &Dataset, outputs: usize, span: Span) -> Result<Vec<String>> {
-    let classes = outputs.max(2);
+fn names(given: Option<Vec<String>>, data: &Dataset, task: &Task, span: Span) -> Result<Vec<String>> {
+    let classes = task.names();
     match (given, &data.classes) {
         (Some(labels), _) => Ok(labels),
         (None, Some(found)) if found.len() == classes => Ok(found.clone()),
@@ -218,11 +212,19 @@ fn decoding(net: &Graph, span: Span) -> Result<Decoding> {
 /// The weight of each sample in the loss, where classes have weights.
 ///
 /// # Errors
-/// Weights for other classes than there are.
-pub fn weights(recipe: &Recipe, data: &Dataset, labels: Option<&[String]>) -> Result<Option<Vec<f32>>> {
-    let (Some(labels), Some(classes)) = (labels, data.targets.classes()) else { return Ok(None) };
+/// Samples that have no class, and weights for other classes than there are.
+pub fn weights(recipe: &Recipe, data: &Prepared) -> Result<Option<Vec<f32>>> {
+    if recipe.class_weights == ClassWeights::Equal {
+        return Ok(None);
+    }
+    let classes = data.train.targets.classes().filter(|_| data.task.says != Says::Numbers);
+    let (Some(labels), Some(classes)) = (&data.labels, classes) else {
+        let message = "`class_weights` weighs samples by their class, and these have none of their own";
+        let fault = Diagnostic::new(Code::RecipeValue, message).at(recipe.span, "in this recipe");
+        return Err(fault.and(recipe.data.span(), "this data").help("leave `class_weights` out").into());
+    };
     let by_class: Vec<f32> = match &recipe.class_weights {
-        ClassWeights::Equal => return Ok(None),
+        ClassWeights::Equal => Vec::new(),
         ClassWeights::Balanced => {
             let mut counts = vec![0usize; labels.len()];
             classes.iter().for_each(|&class| counts[class.min(labels.len() - 1)] += 1);
@@ -253,5 +255,5 @@ pub fn weights(recipe: &Recipe, data: &Dataset, labels: Option<&[String]>) -> Re
 
 /// A dataset with its feed.
 pub fn set(data: &Dataset, feed: Feed, weights: Option<Vec<f32>>) -> Set<'_> {
-    Set { feed, targets: &data.targets, classes: data.targets.classes(), weights }
+    Set { feed, targets: &data.targets, weights }
 }

@@ -1,6 +1,6 @@
 //! Where a recipe's samples come from: folders, lists, arrays, and the share that is set aside for validation.
 
-use super::choice::{Choice, argument, called, wrong};
+use super::choice::{Choice, argument, called, likely, wrong};
 use crate::data::dataset::{ArraySource, Dataset, DatasetError, Policy};
 use crate::diagnostics::{Diagnostic, Result};
 use crate::elaborate::Spec;
@@ -110,7 +110,7 @@ pub(super) static CSV: Choice<Named> = Choice {
 
 pub(super) static ARRAYS: Choice<Named> = Choice {
     name: "arrays",
-    summary: "arrays whose first dimension counts the samples, from .npy, .npz or HDF5; targets are indices of classes, one-hot rows or numbers",
+    summary: "arrays whose first dimension counts the samples, from .npy, .npz or HDF5; targets are indices of classes, one-hot rows or numbers; where the net gives an image, an image of them",
     arguments: &[
         argument("file", "text", Default::Absent("x and y are files themselves"), "the file that holds both"),
         argument("x", "text or list", Default::Required, "the inputs: names in the file, or files"),
@@ -168,7 +168,10 @@ pub fn read(spec: &Spec, file: FileId, key: &str, value: &Value, may_split: bool
         _ => {
             let takes = "`images(\"folder\")`, `csv(\"list.csv\")` or `arrays(\"file.h5\", x=…, y=…)`";
             let split = if may_split { ", or a share of the data: `split(0.1)`" } else { "" };
-            return Err(wrong(key, value, &format!("{takes}{split}")).into());
+            let fault = wrong(key, value, &format!("{takes}{split}"));
+            let names = SOURCES.iter().map(|choice| choice.name).filter(|name| may_split || *name != SPLIT.name);
+            let word = called(value).map_or("", |(word, _)| word);
+            return Err(fault.meant(value.span.head(word.len()), word, likely(word, names)).into());
         }
     };
     let (span, beside) = (value.span, |name: &str| spec.sources.beside(file, name));

@@ -2,6 +2,7 @@
 
 use super::metrics::{Metrics, Regression, RegressionReport, Report};
 use super::recipe::Metric;
+use crate::ops::ending::Ending;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -20,21 +21,21 @@ pub enum Outcome {
 }
 
 impl Tally {
-    /// For a net with so many outputs, and these classes where it tells classes apart.
-    pub fn new(outputs: usize, labels: Option<&[String]>) -> Self {
-        match labels {
-            Some(labels) if outputs == labels.len() && outputs > 1 => Tally::Classes(Metrics::new(labels.to_vec())),
-            Some([no, yes]) if outputs == 1 => Tally::Classes(Metrics::binary([no.clone(), yes.clone()])),
-            _ => Tally::Numbers(Regression::new(outputs)),
-        }
+    /// For classes that so many values of a sample or pixel tell apart.
+    pub fn classes(width: usize, labels: Vec<String>, ending: Ending) -> Self {
+        Tally::Classes(Metrics::new(labels, width, ending))
     }
 
-    /// Counts a batch; what cannot be counted was refused when the data was read.
-    pub fn add(&mut self, predictions: &[f32], classes: Option<&[usize]>, targets: &[f32]) {
-        let _ = match (self, classes) {
-            (Tally::Classes(metrics), Some(classes)) => metrics.add(predictions, classes),
-            (Tally::Numbers(regression), _) => regression.add(predictions, targets),
-            (Tally::Classes(_), None) => Ok(()),
+    /// For a net with so many outputs that are numbers.
+    pub fn numbers(outputs: usize) -> Self {
+        Tally::Numbers(Regression::new(outputs))
+    }
+
+    /// Counts a batch of predictions and targets; what cannot be counted was refused when the data was read.
+    pub fn add(&mut self, predictions: &[f32], targets: &[f32]) {
+        let _ = match self {
+            Tally::Classes(metrics) => metrics.add(predictions, targets),
+            Tally::Numbers(regression) => regression.add(predictions, targets),
         };
     }
 
@@ -50,16 +51,16 @@ impl Tally {
         }
     }
 
-    /// All measures, with the mean loss.
-    pub fn outcome(&self, loss: f64) -> Option<Outcome> {
+    /// All measures, with the mean loss where it was computed.
+    pub fn outcome(&self, loss: Option<f64>) -> Option<Outcome> {
         match self {
-            Tally::Classes(metrics) => metrics.report(Some(loss)).ok().map(Outcome::Classes),
-            Tally::Numbers(regression) => regression.report(Some(loss)).ok().map(Outcome::Numbers),
+            Tally::Classes(metrics) => metrics.report(loss).ok().map(Outcome::Classes),
+            Tally::Numbers(regression) => regression.report(loss).ok().map(Outcome::Numbers),
         }
     }
 
     /// Each metric that can be told of it, by its name, and the mean loss.
-    pub fn numbers(&self, loss: f64) -> BTreeMap<String, f64> {
+    pub fn measures(&self, loss: f64) -> BTreeMap<String, f64> {
         let each = Metric::ALL.iter().filter_map(|(name, metric)| Some((name.to_string(), self.value(*metric)?)));
         each.chain([("loss".to_string(), loss)]).collect()
     }

@@ -1,7 +1,8 @@
 //! Losses, their gradients, and updates of parameters.
 
 use crate::kernels::loss::{self, Loss};
-use crate::kernels::optimizer::{Penalty, UpdateRule, square_sum, update};
+use crate::kernels::optimizer::{UpdateRule, update};
+use crate::kernels::penalty::{Penalty, square_sum};
 use crate::kernels::threads::Threads;
 use crate::kernels::view::{View, ViewMut};
 use crate::plan::kernel::{Call, Inputs, Kernel, RunFault, Sizes, StepKernel};

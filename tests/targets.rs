@@ -1,0 +1,258 @@
+//! What nets may be asked: classes by a sign, images for images, a class for each pixel; and targets that cannot be right.
+
+mod program;
+
+use ndarray::{ArrayD, IxDyn, array};
+use netc::data::array_file;
+use program::{done, netc};
+use std::fs;
+use std::path::Path;
+use tempfile::TempDir;
+
+fn write(folder: &Path, name: &str, array: &ArrayD<f32>) {
+    array_file::write(&folder.join(name), &[("x", array.view())]).expect("an array");
+}
+
+/// A folder with a net of this expression, called n, and its recipe.
+fn project(net: &str, recipe: &str) -> TempDir {
+    let folder = tempfile::tempdir().expect("a folder");
+    fs::write(folder.path().join("n.net"), format!("net n = {net}\ntrain n {{\n{recipe}\n}}\n")).expect("a spec");
+    folder
+}
+
+/// Numbers without a pattern, from -1 to 1.
+fn number(at: usize) -> f32 {
+    ((at as f64 * 12.9898).sin() * 43758.5453).fract() as f32
+}
+
+/// Gradient descent on the hinge in f64, from its definition: the mean of max(0, 1 - t y), y = x w + b, t = -1 or 1.
+#[test]
+fn a_hinge_learns_classes_as_minus_one_and_one() {
+    let (samples, features, step, epochs) = (24, 3, 0.5, 9);
+    let x = ArrayD::from_shape_fn(IxDyn(&[samples, features]), |at| number(at[0] * features + at[1]));
+    let class = |sample: usize| x[[sample, 0]] - 0.5 * x[[sample, 2]] + 0.2 > 0.0;
+    let classes = ArrayD::from_shape_fn(IxDyn(&[samples]), |at| f32::from(u8::from(class(at[0]))));
+    let signs = classes.mapv(|class| 2.0 * class - 1.0);
+    let (mut w, mut b) = (vec![0.0f64; features], 0.0f64);
+    for _ in 0..epochs {
+        let (mut dw, mut db) = (vec![0.0; features], 0.0);
+        for sample in 0..samples {
+            let t = f64::from(signs[[sample]]);
+            let y = b + (0..features).map(|f| f64::from(x[[sample, f]]) * w[f]).sum::<f64>();
+            if t * y < 1.0 {
+                dw.iter_mut().enumerate().for_each(|(f, dw)| *dw -= t * f64::from(x[[sample, f]]) / samples as f64);
+                db -= t / samples as f64;
+            }
+        }
+        w.iter_mut().zip(dw).for_each(|(w, dw)| *w -= step * dw);
+        b -= step * db;
+    }
+    let recipe = format!(
+        "data = arrays(x=\"x.npy\", y=\"y.npy\"), loss = binary_hinge, optimizer = GradientDescent(step={step})\n\
+         epochs = {epochs}, batch = {samples}, shuffle = false"
+    );
+    for targets in [&classes, &signs] {
+        let folder = project("Input(3) >> Dense(1, weight=0) as out", &recipe);
+        write(folder.path(), "x.npy", &x);
+        write(folder.path(), "y.npy", targets);
+        let table = done(&netc(folder.path(), &["train", "n.net"]));
+        let right = (0..samples).filter(|&sample| {
+            let y = b + (0..features).map(|f| f64::from(x[[sample, f]]) * w[f]).sum::<f64>();
+            (y > 0.0) == class(sample)
+        });
+        let accuracy = format!("accuracy {:.2} %", right.count() as f64 / samples as f64 * 100.0);
+        assert!(table.contains(&accuracy) && accuracy != "accuracy 50.00 %", "{accuracy}: {table}");
+        let weights = folder.path().join("n.h5");
+        let found = array_file::read(&weights, Some("out/weight")).expect("the weights");
+        for (found, wanted) in found.iter().zip(&w) {
+            assert!((f64::from(*found) - wanted).abs() < 1e-5, "{found} for {wanted}");
+        }
+        let bias = array_file::read(&weights, Some("out/bias")).expect("the bias");
+        assert!((f64::from(bias[[0]]) - b).abs() < 1e-5, "{} for {b}", bias[[0]]);
+        // What predicts tells the class by the sign as well.
+        let told = done(&netc(folder.path(), &["predict", "n.netb", "x.npy", "--format", "json"]));
+        let told: serde_json::Value = serde_json::from_str(&told).expect("one JSON document");
+        for (sample, answer) in told.as_array().expect("a list").iter().enumerate() {
+            let best = &answer["top"][0];
+            let y = b + (0..features).map(|f| f64::from(x[[sample, f]]) * w[f]).sum::<f64>();
+            assert_eq!(best["index"], u64::from(y > 0.0), "{answer}");
+            assert!((best["value"].as_f64().expect("a number") - y.abs()).abs() < 1e-5, "{answer}");
+        }
+    }
+}
+
+/// Two folders of photos, told apart by one value between -1 and 1, whatever it learns by.
+#[test]
+fn a_tanh_tells_two_folders_apart_by_its_sign() {
+    for (loss, w1011) in [("", true), ("loss = mse\n", false), ("loss = binary_hinge\n", false)] {
+        let recipe = format!("{loss}data = images(\"photos\"), epochs = 30, optimizer = Adam(step=0.02), batch = 8");
+        let folder = project("Input(4x4x3, image=Symmetric) >> Flatten >> Tanh(1)", &recipe);
+        for (name, colour) in [("red", [200u8, 30, 30]), ("sea", [20, 30, 190])] {
+            fs::create_dir_all(folder.path().join("photos").join(name)).expect("a folder");
+            for shade in 0..6u8 {
+                let photo = image::RgbImage::from_pixel(4, 4, image::Rgb(colour.map(|value| value + 6 * shade)));
+                photo.save(folder.path().join(format!("photos/{name}/{shade}.png"))).expect("a photo");
+            }
+        }
+        let output = netc(folder.path(), &["train", "n.net"]);
+        let told = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(told.contains("W1011"), w1011, "{told}");
+        let table = done(&output);
+        assert!(table.starts_with("training: accuracy 100.00 %"), "{table}");
+        for (name, sign) in [("red", -1.0), ("sea", 1.0)] {
+            let photo = format!("photos/{name}/3.png");
+            let told = done(&netc(folder.path(), &["predict", "n.netb", &photo, "--format", "json"]));
+            let told: serde_json::Value = serde_json::from_str(&told).expect("one JSON document");
+            assert_eq!(told[0]["top"][0]["label"], name, "{told}");
+            // The artifact's own output is the plain number.
+            done(&netc(folder.path(), &["predict", "n.netb", &photo, "-o", "y.npy"]));
+            let y = array_file::read(&folder.path().join("y.npy"), None).expect("an array");
+            assert!(y[[0, 0]] * sign > 0.3, "{name}: {y}");
+        }
+        let measures = done(&netc(folder.path(), &["eval", "n.netb", "photos", "--format", "json"]));
+        let measures: serde_json::Value = serde_json::from_str(&measures).expect("one JSON document");
+        assert_eq!((&measures["accuracy"], &measures["loss"]), (&serde_json::json!(1.0), &serde_json::Value::Null));
+        // Names in the spec are taken too, in their order.
+        let spec = fs::read_to_string(folder.path().join("n.net")).expect("the spec");
+        fs::write(folder.path().join("n.net"), format!("{spec}labels n = [\"sea\", \"red\"]\n")).expect("the spec");
+        done(&netc(folder.path(), &["train", "n.net"]));
+        done(&netc(folder.path(), &["predict", "n.netb", "photos/red/3.png", "-o", "y.npy"]));
+        let y = array_file::read(&folder.path().join("y.npy"), None).expect("an array");
+        assert!(y[[0, 0]] > 0.3, "red is the second now: {y}");
+    }
+}
+
+/// Discs on a dark, uneven ground, and which pixels they cover.
+fn discs(count: usize, size: usize) -> (ArrayD<f32>, ArrayD<f32>) {
+    let covers = |image: usize, y: usize, x: usize| {
+        let place = |at: usize| size as f32 * (0.5 + 0.25 * number(3 * image + at));
+        let (cy, cx, radius) = (place(0), place(1), size as f32 * (0.22 + 0.06 * number(3 * image + 2)));
+        (y as f32 - cy).powi(2) + (x as f32 - cx).powi(2) < radius * radius
+    };
+    let mask =
+        ArrayD::from_shape_fn(IxDyn(&[count, size, size]), |at| f32::from(u8::from(covers(at[0], at[1], at[2]))));
+    let photo = ArrayD::from_shape_fn(IxDyn(&[count, size, size, 1]), |at| {
+        let noise = number((at[0] * size + at[1]) * size + at[2]);
+        0.6 * mask[[at[0], at[1], at[2]]] + 0.2 + 0.15 * noise
+    });
+    (photo, mask)
+}
+
+/// The figure behind a name in the table's heading.
+fn figure(table: &str, name: &str) -> f64 {
+    let (_, rest) = table.split_once(&format!("{name} ")).unwrap_or_else(|| panic!("no {name} in {table}"));
+    rest.split([' ', ',', '\n']).next().and_then(|number| number.parse().ok()).expect("a number")
+}
+
+#[test]
+fn the_shipped_u_net_learns_masks() {
+    let (photos, masks) = discs(12, 16);
+    let hot = ArrayD::from_shape_fn(IxDyn(&[12, 16, 16, 2]), |at| {
+        f32::from(u8::from(masks[[at[0], at[1], at[2]]] == at[3] as f32))
+    });
+    let recipe = "data = arrays(x=\"x.npy\", y=\"y.npy\"), optimizer = Adam(step=0.01), epochs = 30, batch = 4";
+    let mut weights = Vec::new();
+    for targets in [&masks, &hot] {
+        let folder = project("unet(classes=2, size=16x16x1, width=4)", recipe);
+        write(folder.path(), "x.npy", &photos);
+        write(folder.path(), "y.npy", targets);
+        let table = done(&netc(folder.path(), &["train", "n.net"]));
+        let ground = 100.0 * masks.iter().filter(|value| **value == 0.0).count() as f64 / masks.len() as f64;
+        let accuracy = figure(&table, "accuracy");
+        assert!(accuracy > ground + 5.0 && accuracy > 90.0, "{ground} % are ground: {table}");
+        // Each pixel was counted, and the discs were found.
+        let row = table.lines().find(|line| line.trim_start().starts_with("1 ")).expect("the class of discs");
+        assert!(row.ends_with(&format!("{}", masks.iter().sum::<f32>())), "{table}");
+        weights.push(fs::read(folder.path().join("n.h5")).expect("the weights"));
+        let told = done(&netc(folder.path(), &["predict", "n.netb", "x.npy"]));
+        assert!(told.contains("% of the pixels"), "{told}");
+        done(&netc(folder.path(), &["predict", "n.netb", "x.npy", "-o", "y.npy"]));
+        let found = array_file::read(&folder.path().join("y.npy"), None).expect("an array");
+        assert_eq!(found.shape(), [12, 16, 16, 2]);
+    }
+    assert!(weights[0] == weights[1], "indices and one-hot pixels are the same targets");
+}
+
+#[test]
+fn one_channel_of_a_mask_is_a_yes_or_no_of_each_pixel() {
+    let (photos, masks) = discs(10, 8);
+    let net = "Input(8x8x1) >> Conv(3x3, 4, padding=same) >> Relu >> Conv(1x1, 1) >> Sigmoid";
+    let recipe = "data = arrays(x=\"x.npy\", y=\"y.npy\"), optimizer = Adam(step=0.05), epochs = 40, batch = 5";
+    let folder = project(net, recipe);
+    write(folder.path(), "x.npy", &photos);
+    write(folder.path(), "y.npy", &masks);
+    let table = done(&netc(folder.path(), &["train", "n.net"]));
+    assert!(figure(&table, "accuracy") > 95.0, "{table}");
+}
+
+#[test]
+fn an_autoencoder_learns_its_own_input() {
+    let (photos, _) = discs(16, 8);
+    let net = "Input(8x8x1) >> Conv(3x3, 12, stride=2, padding=same) >> Relu >> Deconv(2x2, 1, stride=2) as out";
+    // A decoded image is mended by the mean squared error, or by the crossentropy of its shares of white.
+    for (end, loss) in [("", ""), (" >> Sigmoid", ""), (" >> Sigmoid", ", loss = mse")] {
+        let recipe = format!(
+            "data = arrays(x=\"x.npy\", y=\"x.npy\"), optimizer = Adam(step=0.02), epochs = 60, batch = 4{loss}"
+        );
+        let folder = project(&format!("{net}{end}"), &recipe);
+        write(folder.path(), "x.npy", &photos);
+        let table = done(&netc(folder.path(), &["train", "n.net"]));
+        let (rmse, r2) = (figure(&table, "rmse"), figure(&table, "r2"));
+        assert!(rmse < 0.15 && r2 > 0.6, "{table}");
+        // What is told is what the artifact gives.
+        done(&netc(folder.path(), &["predict", "n.netb", "x.npy", "-o", "y.npy"]));
+        let found = array_file::read(&folder.path().join("y.npy"), None).expect("an array");
+        let squares: f64 = found.iter().zip(&photos).map(|(a, b)| f64::from(a - b).powi(2)).sum();
+        assert!(((squares / photos.len() as f64).sqrt() - rmse).abs() < 1e-3, "{table}");
+    }
+}
+
+/// Several classes of a sample at once: each value is a yes or no.
+#[test]
+fn several_classes_at_once_are_counted_one_by_one() {
+    let x = ArrayD::from_shape_fn(IxDyn(&[40, 3]), |at| number(at[0] * 3 + at[1]));
+    let recipe = "data = arrays(x=\"x.npy\", y=\"y.npy\"), optimizer = Adam(step=0.1), epochs = 60, batch = 10";
+    let folder = project("Input(3) >> Sigmoid(3)", recipe);
+    write(folder.path(), "y.npy", &x.mapv(|value| f32::from(u8::from(value > 0.0))));
+    write(folder.path(), "x.npy", &x);
+    let table = done(&netc(folder.path(), &["train", "n.net"]));
+    assert!(figure(&table, "accuracy") > 95.0 && table.lines().count() == 4, "{table}");
+}
+
+#[test]
+fn targets_that_cannot_be_right_are_told() {
+    let mut told = String::new();
+    let column = |values: [f32; 4]| array![values[0], values[1], values[2], values[3]].into_dyn();
+    let hot = array![[1.0, 0.0], [0.0, 1.0], [1.0, 1.0], [0.0, 1.0]].into_dyn();
+    let negative = array![[1.0, 0.0], [2.0, -1.0], [1.0, 0.0], [0.0, 1.0]].into_dyn();
+    let pixels = ArrayD::from_shape_fn(IxDyn(&[4, 2, 2]), |at| if at[0] == 3 && at[1] == 1 { 2.0 } else { 1.0 });
+    let pixel_net = "Input(2x2x1) >> Conv(1x1, 2) >> Softmax";
+    for (net, more, targets) in [
+        ("Input(4) >> Sigmoid(1)", "", column([1.0, -1.0, 1.0, 1.0])),
+        ("Input(4) >> Sigmoid(1)", "", column([1.0, 0.0, 0.5, 1.0])),
+        ("Input(4) >> Sigmoid(1)", "", column([1.0, 0.0, 2.0, 1.0])),
+        ("Input(4) >> Softmax(2)", "", column([1.0, 0.0, 2.0, 1.0])),
+        ("Input(4) >> Softmax(2)", "", column([1.0, 0.0, -1.0, 1.0])),
+        ("Input(4) >> Softmax(2)", "", hot),
+        ("Input(4) >> Softmax(2)", "", negative),
+        ("Input(4) >> Dense(1)", "loss = binary_hinge", column([1.0, 0.0, -1.0, 1.0])),
+        ("Input(4) >> Dense(1)", "loss = binary_hinge", column([1.0, -1.0, 3.0, 1.0])),
+        ("Input(4) >> Dense(1)", "loss = msle", column([1.0, -0.5, 3.0, 1.0])),
+        ("Input(4) >> Dense(1)", "", column([1.0, f32::NAN, 3.0, 1.0])),
+        (pixel_net, "", pixels),
+        (pixel_net, "", column([1.0, 0.0, 1.0, 1.0])),
+        (pixel_net, "class_weights = balanced", ArrayD::ones(IxDyn(&[4, 2, 2]))),
+        (pixel_net, "", ArrayD::ones(IxDyn(&[4, 3, 2]))),
+    ] {
+        let folder = project(net, &format!("data = arrays(x=\"x.npy\", y=\"y.npy\"), epochs = 1\n{more}"));
+        let sizes: &[usize] = if net == pixel_net { &[4, 2, 2, 1] } else { &[4, 4] };
+        write(folder.path(), "x.npy", &ArrayD::from_shape_fn(IxDyn(sizes), |at| at[0] as f32));
+        write(folder.path(), "y.npy", &targets);
+        let output = netc(folder.path(), &["train", "n.net"]);
+        let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
+        let stderr = stderr.split("    Checking").next().unwrap_or_default();
+        let stderr = stderr.replace(&format!("{}/", folder.path().display()), "");
+        told += &format!("# {net}  {more}\n{}\n\n", stderr.trim_end());
+    }
+    insta::assert_snapshot!(told);
+}

@@ -6,7 +6,7 @@ use crate::diagnostics::{Code, Diagnostic, counted, suggest};
 use crate::elaborate::Spec;
 use crate::plan::steps::convolution::Algorithm;
 use crate::runtime::threads;
-use crate::weights::bind::{Report, millions, shortened};
+use crate::weights::report::{Report, millions, shortened};
 use crate::{lower, syntax, tuning, verify};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};

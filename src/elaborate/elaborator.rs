@@ -50,6 +50,8 @@ pub struct Elaborator<'p> {
     pub(super) looks: usize,
     /// Layers that were added, and for each net the layers that were noted as its own.
     pub(super) work: usize,
+    /// Where the names of nets were read as words: see [`Elaborator::choice`].
+    pub(super) words: Vec<Span>,
     /// Whether a look ended where nothing was found out, as at the bottom of a circle.
     pub(super) gave_up: bool,
 }
@@ -70,6 +72,7 @@ impl<'p> Elaborator<'p> {
             made: HashMap::new(),
             starts: HashMap::new(),
             looks: 0,
+            words: Vec::new(),
             gave_up: false,
             work: 0,
         }

@@ -43,7 +43,7 @@ impl<'p> Elaborator<'p> {
             ExprKind::Map(entries) => {
                 let mut list = Vec::new();
                 for (key, value) in entries {
-                    list.push((self.value(key, scope)?, self.value(value, scope)?));
+                    list.push((self.value(key, scope)?, self.choice(value, scope)?));
                 }
                 data(ValueKind::Map(list))
             }
@@ -114,10 +114,7 @@ impl<'p> Elaborator<'p> {
     pub(super) fn value(&mut self, expression: &'p Expr, scope: &Rc<Scope<'p>>) -> Result<Value, Stop> {
         match self.evaluate(expression, scope)? {
             Bound::Data(value) => Ok(value),
-            _ => Err(self.stop(
-                Diagnostic::new(Code::NotANet, "a net stands where a value is needed")
-                    .at(expression.span, "this is a net"),
-            )),
+            _ => Err(self.net_for_value(expression.span)),
         }
     }
 
@@ -195,7 +192,7 @@ impl<'p> Elaborator<'p> {
         let mut stopped = None;
         for argument in arguments {
             let name = argument.name.as_ref().map(|name| (name.text.clone(), name.span));
-            match self.value(&argument.value, scope) {
+            match self.choice(&argument.value, scope) {
                 Ok(value) => list.push((name, value)),
                 Err(stop) => stopped = Some(stop),
             }
@@ -284,7 +281,10 @@ impl<'p> Elaborator<'p> {
             let decided = (operator == BinaryOperator::Or) == left;
             return Ok(ValueKind::Bool(if decided { left } else { self.condition(right, scope)? }));
         }
-        let (a, b) = (self.value(left, scope)?, self.value(right, scope)?);
+        let (a, b) = match operator {
+            BinaryOperator::Equal | BinaryOperator::NotEqual => (self.choice(left, scope)?, self.choice(right, scope)?),
+            _ => (self.value(left, scope)?, self.value(right, scope)?),
+        };
         let result = match operator {
             BinaryOperator::Equal => Ok(ValueKind::Bool(equal(&a, &b))),
             BinaryOperator::NotEqual => Ok(ValueKind::Bool(!equal(&a, &b))),

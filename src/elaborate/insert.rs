@@ -97,10 +97,7 @@ impl<'p> Elaborator<'p> {
         flow: Flow,
     ) -> Result<Vec<NodeId>, Stop> {
         let given = self.arguments(arguments, scope)?;
-        let operation = definition.make(given, span).map_err(|faults| {
-            self.faults.extend(faults);
-            Stop
-        })?;
+        let operation = definition.make(given, span).map_err(|faults| self.wrong_values(faults))?;
         let begins = definition.name == ops::input::INPUT.name;
         let Some(inputs) = flow.or(begins.then(Vec::new)) else {
             let text = self.sources.text(span);

@@ -1,6 +1,7 @@
 //! Trees to graphs: names, nets, repeats, cuts. [`load`] reads a spec and all that it needs, [`Spec::graph`] expands a net.
 
 mod apply;
+mod choice;
 mod contract;
 mod cut;
 mod draft;

@@ -185,7 +185,7 @@ impl<'p> Survey<'p> {
             true => definition.make(given, span).err().unwrap_or_default(),
             false => Arguments::sort(definition.name, definition.arguments, given, span).1,
         };
-        self.elaborator.faults.extend(faults);
+        self.elaborator.wrong_values(faults);
     }
 
     /// A value that depends on nothing that is open.
@@ -195,6 +195,6 @@ impl<'p> Survey<'p> {
             return None;
         }
         let scope = self.scope.clone();
-        Some(self.elaborator.value(expression, &scope))
+        Some(self.elaborator.choice(expression, &scope))
     }
 }

@@ -2,14 +2,15 @@
 //! all that does not fit is told at once.
 
 use super::names::{Wanted, by_order, names_in_file, near};
-use super::store::{self, Layout, Role, Store, StoreError};
+use super::report::{FileReport, Report, shortened};
+use super::store::{Layout, Number, Role, Store, StoreError};
 use super::transform::{LayerFacts, Shape, Transform, find_role, fit, starts_anew};
 use crate::diagnostics::{Code, Diagnostic, Diagnostics, Result, counted};
 use crate::elaborate::requests::WeightsRequest;
 use crate::graph::{Graph, Initializer, ParameterId};
 use sha2::{Digest, Sha256};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::fmt::{self, Write};
+use std::fmt::Write;
 use std::io::Read;
 use std::path::Path;
 use std::sync::Mutex;
@@ -34,40 +35,6 @@ pub struct Bindings {
     /// Layers of which values that are not finite were read, and their files.
     not_finite: Mutex<BTreeMap<String, String>>,
     pub report: Report,
-}
-
-/// What was bound from one file.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct FileReport {
-    pub file: String,
-    pub layout: String,
-    pub tensors: usize,
-    pub values: usize,
-    /// Tensors of layers that the net does not have, and those layers.
-    pub unused: usize,
-    pub unused_layers: Vec<String>,
-    /// What was done besides reading.
-    pub notes: Vec<String>,
-}
-
-impl FileReport {
-    /// Adds what was done, once.
-    fn add_note(&mut self, note: String) {
-        if !self.notes.contains(&note) {
-            self.notes.push(note);
-        }
-    }
-}
-
-/// What was bound.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Report {
-    pub files: Vec<FileReport>,
-    /// Parameters that nothing binds, and their layers in order.
-    pub untrained: usize,
-    pub untrained_layers: Vec<String>,
-    /// Every parameter, its shape and where it comes from.
-    lines: Vec<(String, String, String)>,
 }
 
 /// Binds the parameters of a graph (not yet optimised) to the files that are asked for.
@@ -102,7 +69,7 @@ fn layers(graph: &Graph) -> HashMap<ParameterId, LayerFacts> {
 
 fn open(request: &WeightsRequest, faults: &mut Diagnostics) -> Option<Box<dyn Store>> {
     let layout = request.layout.as_deref().and_then(|word| word.parse::<Layout>().ok());
-    match store::open(&request.path, layout) {
+    match super::open(&request.path, layout) {
         Ok(store) => check_digest(request, faults).then_some(store),
         Err(fault) => {
             faults.push(open_fault(request, &fault));
@@ -236,6 +203,16 @@ fn bind_file(
             continue;
         };
         used.insert(entry);
+        match entries[entry].number {
+            Number::Float(32) => {}
+            number @ Number::Integer(_) => {
+                wrong += 1;
+                let reason = format!("{} holds {number}, no floating-point numbers", entries[entry].key);
+                problems.push(format!("{layer}/{}: {reason}", parameter.role));
+                continue;
+            }
+            number => report.add_note(format!("{number} read as float32")),
+        }
         let wanted = Shape { shape: &parameter.shape, role: parameter.role, flattened: parameter.flattened };
         match fit(store.as_ref(), entry, &wanted, facts) {
             Ok(transform) => {
@@ -361,52 +338,5 @@ impl Bindings {
             };
             self.report.lines.push((parameter.path(), shape.join("x"), from));
         }
-    }
-}
-
-impl fmt::Display for Report {
-    /// Every parameter with its shape and source: what `netc build --emit weights` prints.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let width = |pick: fn(&(String, String, String)) -> &String| {
-            self.lines.iter().map(|line| pick(line).chars().count()).max().unwrap_or(0)
-        };
-        let (first, second) = (width(|line| &line.0), width(|line| &line.1));
-        for (path, shape, from) in &self.lines {
-            writeln!(f, "{path:first$}  {shape:second$}  {from}")?;
-        }
-        for file in &self.files {
-            writeln!(f, "{file}")?;
-        }
-        let total = self.lines.len();
-        writeln!(f, "{} of {total} parameters bound, {} untrained", total - self.untrained, self.untrained)
-    }
-}
-
-impl fmt::Display for FileReport {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} ({}) {} tensors, {} parameters", self.file, self.layout, self.tensors, millions(self.values))?;
-        if self.unused > 0 {
-            write!(f, "; {} not used ({})", self.unused, shortened(&self.unused_layers))?;
-        }
-        for note in &self.notes {
-            write!(f, "; {note}")?;
-        }
-        Ok(())
-    }
-}
-
-/// `134.3 M` or `5,130`
-pub fn millions(values: usize) -> String {
-    match values {
-        0..100_000 => values.to_string(),
-        _ => format!("{:.1} M", values as f64 / 1e6),
-    }
-}
-
-/// A few names, and how many more there are.
-pub fn shortened(names: &[String]) -> String {
-    match names.len() {
-        0..=4 => names.join(", "),
-        more => format!("{}, … {} in all", names[..3].join(", "), more),
     }
 }

@@ -187,14 +187,14 @@ pub fn checked(graph: &Graph, mut compiled: Compiled) -> Result<Compiled> {
 }
 
 fn untrained(graph: &Graph, report: &Report) -> Diagnostic {
-    let mut layers = Vec::new();
-    for layer in &report.untrained_layers {
+    let layers = &report.untrained_layers;
+    let shown = layers.len().min(20);
+    let line = |layer: &String| {
         let of_layer = graph.parameters.iter().filter(|one| one.layer == *layer && !one.is_fixed());
         let shapes: Vec<String> =
             of_layer.map(|parameter| format!("{} {:?}", parameter.role, parameter.shape)).collect();
-        layers.push(format!("{layer}: {}", shapes.join(", ")));
-    }
-    let shown = layers.len().min(20);
+        format!("{layer}: {}", shapes.join(", "))
+    };
     let mut diagnostic = Diagnostic::new(
         Code::Untrained,
         format!("{} parameters of `{}` come from no file", report.untrained, graph.name),
@@ -203,7 +203,7 @@ fn untrained(graph: &Graph, report: &Report) -> Diagnostic {
     if let Some(node) = first {
         diagnostic = diagnostic.at(node.origin.span, "its values would be random");
     }
-    diagnostic = diagnostic.note(layers[..shown].join("\n"));
+    diagnostic = diagnostic.note(layers[..shown].iter().map(line).collect::<Vec<_>>().join("\n"));
     if layers.len() > shown {
         diagnostic = diagnostic.note(format!("and {} more layers", layers.len() - shown));
     }
@@ -373,8 +373,7 @@ impl Values<'_> {
 
     /// The parameter as the graph was written, where it has it.
     pub fn place(&self, parameter: &Parameter) -> Option<ParameterId> {
-        let same = |other: &Parameter| other.layer == parameter.layer && other.role == parameter.role;
-        self.graph.parameters.iter().position(same).map(ParameterId)
+        self.bindings.place(parameter)
     }
 
     /// The values of a parameter of a graph that passes made of this one.

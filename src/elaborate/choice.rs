@@ -1,7 +1,8 @@
 //! Words where only values can stand: `padding=same` means the choice, also beside a net that is named `same`.
 
 use super::Stop;
-use super::elaborator::{DEEPEST, Elaborator};
+use super::bounds::DEEPEST;
+use super::elaborator::Elaborator;
 use super::environment::{Bound, Scope};
 use crate::diagnostics::{Code, Diagnostic, Diagnostics};
 use crate::graph::{Value, ValueKind};
@@ -75,7 +76,7 @@ impl<'p> Elaborator<'p> {
             let place = fault.labels.iter().find(|label| label.primary).map(|label| label.span);
             let net = place.filter(|place| fault.code == Code::WrongArgument && self.words.contains(place));
             let told = net.map(|place| net_for_value(place).note(fault.message.clone()));
-            self.faults.push(told.unwrap_or_else(|| fault.clone()));
+            _ = self.stop(told.unwrap_or_else(|| fault.clone()));
         }
         Stop
     }

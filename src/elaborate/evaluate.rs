@@ -18,6 +18,7 @@ impl<'p> Elaborator<'p> {
     pub(super) fn evaluate(&mut self, expression: &'p Expr, scope: &Rc<Scope<'p>>) -> Result<Bound<'p>, Stop> {
         let span = expression.span;
         let data = |kind| Ok(Bound::Data(Value { kind, span }));
+        self.step(1, span)?;
         match &expression.kind {
             ExprKind::Int(value) => data(ValueKind::Int(*value)),
             ExprKind::Float(value) => data(ValueKind::Float(*value)),
@@ -33,6 +34,7 @@ impl<'p> Elaborator<'p> {
                 let (start, end) = (self.integer(start, scope)?, self.integer(end, scope)?);
                 let end = if *inclusive { end.saturating_add(1) } else { end };
                 self.check_repeats(end.saturating_sub(start), span)?;
+                self.step(usize::try_from(end.saturating_sub(start)).unwrap_or(0), span)?;
                 let integer = |value| Value { kind: ValueKind::Int(value), span };
                 data(ValueKind::List((start..end).map(integer).collect()))
             }
@@ -50,7 +52,11 @@ impl<'p> Elaborator<'p> {
             ExprKind::Name(name) => {
                 if let Some(bound) = scope.find(name) {
                     return Ok(match bound {
-                        Bound::Data(value) => Bound::Data(Value { span, ..value }),
+                        Bound::Data(value) => Bound::Data(self.made(Value { span, ..value })?),
+                        Bound::List(list) => {
+                            self.step(list.len(), span)?;
+                            Bound::List(list)
+                        }
                         other => other,
                     });
                 }
@@ -181,7 +187,7 @@ impl<'p> Elaborator<'p> {
             })
             .collect();
         Ok(match values {
-            Some(values) => Bound::Data(Value { kind: ValueKind::List(values), span }),
+            Some(values) => Bound::Data(self.made(Value { kind: ValueKind::List(values), span })?),
             None => Bound::List(list),
         })
     }
@@ -264,6 +270,7 @@ impl<'p> Elaborator<'p> {
                 },
             }
         }
+        self.step(out.len() / 64, text.span)?;
         Ok(out)
     }
 

@@ -2,7 +2,6 @@
 
 use super::Stop;
 use super::draft::Piece;
-use super::elaborator::MOST_LAYERS;
 use super::elaborator::{Elaborator, Flow};
 use super::environment::Scope;
 use crate::diagnostics::{Code, Diagnostic, counted};
@@ -75,16 +74,6 @@ impl<'p> Elaborator<'p> {
                 let diagnostic = self.shape_diagnostic(fault, node.origin.span, &fed);
                 Err(self.stop(diagnostic.and(span, "through this mention")))
             }
-        }
-    }
-
-    pub(super) fn check_size(&mut self, more: usize, span: Span) -> Result<(), Stop> {
-        self.work += more;
-        match self.draft.len() + more > MOST_LAYERS {
-            true => Err(self.stop(
-                Diagnostic::new(Code::Limit, format!("the net has more than {MOST_LAYERS} layers")).at(span, "here"),
-            )),
-            false => Ok(()),
         }
     }
 

@@ -1,6 +1,7 @@
 //! Trees to graphs: names, nets, repeats, cuts. [`load`] reads a spec and all that it needs, [`Spec::graph`] expands a net.
 
 mod apply;
+mod bounds;
 mod choice;
 mod contract;
 mod cut;
@@ -25,7 +26,8 @@ use crate::source::{FileId, SourceFile, Sources};
 use elaborator::Elaborator;
 use environment::Scope;
 use project::{Project, Reader, read_source};
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::rc::Rc;
 
@@ -42,6 +44,9 @@ pub struct Spec {
     pub faults: Diagnostics,
     /// See [`Spec::expanded`].
     expanded: Cell<usize>,
+    /// Steps of the looks at which nets are complete, and which are.
+    looked: Cell<usize>,
+    complete: RefCell<BTreeMap<usize, bool>>,
 }
 
 /// Reads a spec: a file, the name of one that ships, or an expression.
@@ -74,7 +79,14 @@ pub fn load(argument: &str, read: Reader) -> std::result::Result<Spec, (Sources,
         (sources.add_text("expression", argument), "expression".to_string())
     };
     let (project, faults) = Project::load(&mut sources, root, &stem, read);
-    Ok(Spec { sources, project, faults, expanded: Cell::default() })
+    Ok(Spec {
+        sources,
+        project,
+        faults,
+        expanded: Cell::default(),
+        looked: Cell::default(),
+        complete: RefCell::default(),
+    })
 }
 
 /// Reads a spec from a text that stands for a file, as an editor holds it.
@@ -84,7 +96,7 @@ pub fn load_text(path: &Path, text: &str, read: Reader) -> Spec {
     let root = sources.add(SourceFile { name, path: Some(path.into()), text: text.into(), shipped: false });
     let stem = path.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
     let (project, faults) = Project::load(&mut sources, root, &identifier(&stem), read);
-    Spec { sources, project, faults, expanded: Cell::default() }
+    Spec { sources, project, faults, expanded: Cell::default(), looked: Cell::default(), complete: RefCell::default() }
 }
 
 /// The name of a net that a file's name gives: other signs than letters and digits read as `_`.
@@ -99,7 +111,19 @@ pub fn identifier(stem: &str) -> String {
 impl Spec {
     /// Whether a net starts at an input.
     pub fn is_complete(&self, net: usize) -> bool {
+        if let Some(&known) = self.complete.borrow().get(&net) {
+            return known;
+        }
         let mut elaborator = Elaborator::new(&self.project, &self.sources);
+        // The looks at all nets have one bound.
+        elaborator.spent.steps = self.looked.get();
+        let complete = self.looks_complete(net, &mut elaborator);
+        self.looked.set(elaborator.spent.steps);
+        self.complete.borrow_mut().insert(net, complete);
+        complete
+    }
+
+    fn looks_complete<'p>(&'p self, net: usize, elaborator: &mut Elaborator<'p>) -> bool {
         let definition = &self.project.nets[net];
         if definition.item.parameters.iter().any(|parameter| parameter.default.is_none()) {
             return false;
@@ -209,7 +233,7 @@ impl Spec {
     }
 
     fn note_work(&self, elaborator: &Elaborator) {
-        self.expanded.set(self.expanded.get() + elaborator.work);
+        self.expanded.set(self.expanded.get() + elaborator.spent.layers());
     }
 
     /// The file of the spec itself.

@@ -211,7 +211,7 @@ impl Spec {
         let scope = Scope::of_file(file);
         match elaborator.choice(expression, &scope) {
             Ok(value) => Ok(value),
-            Err(_) => Err(elaborator.faults),
+            Err(_) => Err(elaborator.take_faults()),
         }
     }
 

@@ -7,7 +7,7 @@ use super::store::{Layout, Number, Role, Store, StoreError};
 use super::transform::{LayerFacts, Shape, Transform, find_role, fit, starts_anew};
 use crate::diagnostics::{Code, Diagnostic, Diagnostics, Result, counted};
 use crate::elaborate::requests::WeightsRequest;
-use crate::graph::{Graph, Initializer, ParameterId};
+use crate::graph::{Graph, Initializer, Parameter, ParameterId};
 use sha2::{Digest, Sha256};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt::Write;
@@ -30,6 +30,8 @@ struct Source {
 pub struct Bindings {
     stores: Vec<Box<dyn Store>>,
     sources: Vec<Option<Source>>,
+    /// The parameters by their paths.
+    places: HashMap<String, ParameterId>,
     /// Parameters that the maker of their file does not have: their initialisers are their values.
     initial: Vec<bool>,
     /// Layers of which values that are not finite were read, and their files.
@@ -42,8 +44,16 @@ pub fn bind(graph: &Graph, requests: &[WeightsRequest]) -> Result<(Bindings, Dia
     let mut faults = Diagnostics::default();
     let count = graph.parameters.len();
     let (sources, initial) = (vec![None; count], vec![false; count]);
-    let mut bindings =
-        Bindings { stores: Vec::new(), sources, initial, not_finite: Mutex::default(), report: Report::default() };
+    let places =
+        graph.parameters.iter().enumerate().rev().map(|(place, one)| (one.path(), ParameterId(place))).collect();
+    let mut bindings = Bindings {
+        stores: Vec::new(),
+        sources,
+        places,
+        initial,
+        not_finite: Mutex::default(),
+        report: Report::default(),
+    };
     let layers = layers(graph);
     // Inner nets first, so that the weights of a net stand over those of the nets it was made from.
     for request in requests {
@@ -171,7 +181,7 @@ fn bind_file(
         entries.iter().enumerate().map(|(at, entry)| ((entry.layer.as_str(), &entry.role), at)).collect();
     let mut used = BTreeSet::new();
     let mut problems = Vec::new();
-    let (mut missing, mut wrong) = (0, 0);
+    let (mut missing, mut wrong, mut whole) = (0, 0, 0);
     for Wanted { id, layer } in &wanted {
         let parameter = &graph.parameters[id.0];
         let facts = layers.get(id).copied().unwrap_or_default();
@@ -207,6 +217,7 @@ fn bind_file(
             Number::Float(32) => {}
             number @ Number::Integer(_) => {
                 wrong += 1;
+                whole += 1;
                 let reason = format!("{} holds {number}, no floating-point numbers", entries[entry].key);
                 problems.push(format!("{layer}/{}: {reason}", parameter.role));
                 continue;
@@ -254,9 +265,13 @@ fn bind_file(
         if problems.len() > shown {
             diagnostic = diagnostic.note(format!("and {} more", problems.len() - shown));
         }
-        faults.push(diagnostic.help(
-            "`rename = { \"name in the file\" = \"layer\" }` maps names; `missing = initialize` lets missing ones start from their initialisers",
-        ));
+        if whole > 0 {
+            diagnostic = diagnostic
+                .help("turn integers back into the numbers that they stand for: what scales them is not read");
+        }
+        faults.push(diagnostic.maybe_help((problems.len() > whole).then_some(
+            "`rename = { \"name in the file\" = \"layer\" }` maps names; `missing = initialize` lets missing ones start from their initialisers".to_string(),
+        )));
     }
     if missing > 0 && request.initialize_missing {
         report.notes.push(format!("{missing} missing, initialised"));
@@ -300,6 +315,11 @@ impl Bindings {
             layers.insert(parameter.layer.clone(), self.report.files[source.store].file.clone());
         }
         Ok(source.transform.apply(values, &parameter.shape))
+    }
+
+    /// The parameter of the graph that was bound which has the layer and role of this one.
+    pub fn place(&self, parameter: &Parameter) -> Option<ParameterId> {
+        self.places.get(&parameter.path()).copied()
     }
 
     /// What is to be told of the values that were read so far: those that are infinite or no numbers.

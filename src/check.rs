@@ -235,14 +235,14 @@ impl Checked {
 #[cfg(test)]
 mod tests {
     use super::{MOST_EXPANDED, check};
-    use crate::elaborate::{Spec, load_text, project};
+    use crate::elaborate::{Spec, files, load_text};
     use std::path::Path;
 
     #[test]
     fn a_file_of_many_large_nets_is_looked_at_in_bounds() {
         let cuts: String = (0..300).map(|cut| format!("net c{cut} = a[..={}]\n", 3000 + cut)).collect();
         let text = format!("net a = Input(4) >> repeat(4000) {{ Relu }}\n{cuts}net last = Input(4) >> Relo\n");
-        let spec = load_text(Path::new("a.net"), &text, &project::from_disk);
+        let spec = load_text(Path::new("a.net"), &text, &files::from_disk);
         let checked = check(&spec, None);
         let net = 4000 * 8;
         assert!(spec.expanded() < MOST_EXPANDED + net, "{}", spec.expanded());
@@ -289,7 +289,7 @@ mod tests {
 
     #[test]
     fn a_word_stays_a_choice_beside_a_net_of_its_name() {
-        let read = |text: &str| load_text(Path::new("words.net"), text, &project::from_disk);
+        let read = |text: &str| load_text(Path::new("words.net"), text, &files::from_disk);
         let plain = layers(&read(TEXT));
         assert!(plain.contains("same"));
         for word in WORDS.split_whitespace() {
@@ -303,6 +303,6 @@ mod tests {
     #[test]
     fn a_value_of_a_words_name_stands_over_it() {
         let text = "net words = Input(9x9x3) >> wide(2)\nnet wide(same) = Conv(3x3, 4, padding=same)\nnet same = Relu";
-        assert!(layers(&load_text(Path::new("words.net"), text, &project::from_disk)).contains("(?, 11, 11, 4)"));
+        assert!(layers(&load_text(Path::new("words.net"), text, &files::from_disk)).contains("(?, 11, 11, 4)"));
     }
 }

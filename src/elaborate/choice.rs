@@ -13,16 +13,26 @@ use std::rc::Rc;
 impl<'p> Elaborator<'p> {
     /// A value where no net can stand: a net's name is a word there, and a `let` or parameter that is a net hides none.
     pub(super) fn choice(&mut self, expression: &'p Expr, scope: &Rc<Scope<'p>>) -> Result<Value, Stop> {
-        let bound = match (&expression.kind, self.evaluate(expression, scope)?) {
-            (ExprKind::Paren(inner), Bound::Signal(_) | Bound::Shared(_)) => return self.choice(inner, scope),
-            (_, bound) => bound,
-        };
-        if let Some(value) = self.as_choice(bound, expression.span, 0)? {
-            return Ok(value);
-        }
+        let span = expression.span;
         match &expression.kind {
-            ExprKind::Name(word) => Ok(self.word(word, expression.span)),
-            _ => Err(self.net_for_value(expression.span)),
+            ExprKind::Paren(inner) => return self.choice(inner, scope),
+            ExprKind::If { arms, otherwise } => {
+                return match self.arm(arms, otherwise.as_deref(), scope)? {
+                    Some(chosen) => self.choice(chosen, scope),
+                    None => Err(self.net_for_value(span)),
+                };
+            }
+            ExprKind::List(items) => {
+                let items = items.iter().map(|item| self.choice(item, scope)).collect::<Result<_, Stop>>()?;
+                return self.made(Value { kind: ValueKind::List(items), span });
+            }
+            _ => {}
+        }
+        let bound = self.evaluate(expression, scope)?;
+        match (self.as_choice(bound, span, 0)?, &expression.kind) {
+            (Some(value), _) => Ok(value),
+            (None, ExprKind::Name(word)) => Ok(self.word(word, span)),
+            (None, _) => Err(self.net_for_value(span)),
         }
     }
 

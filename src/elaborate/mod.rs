@@ -9,6 +9,7 @@ mod draft;
 mod elaborator;
 mod environment;
 mod evaluate;
+pub mod files;
 pub mod fragment;
 mod insert;
 mod lints;
@@ -25,7 +26,8 @@ use crate::graph::Graph;
 use crate::source::{FileId, SourceFile, Sources};
 use elaborator::Elaborator;
 use environment::Scope;
-use project::{Project, Reader, read_source};
+use files::{Reader, read_source};
+use project::Project;
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -54,8 +56,8 @@ pub fn load(argument: &str, read: Reader) -> std::result::Result<Spec, (Sources,
     let mut sources = Sources::default();
     let path = Path::new(argument);
     let is_file = argument.ends_with(".net") || path.is_file();
-    let (root, stem) = if let Some(name) = project::piped(path) {
-        match project::read_piped(&mut sources, path, name) {
+    let (root, stem) = if let Some(name) = files::piped(path) {
+        match files::read_piped(&mut sources, path, name) {
             Ok(file) => (file, name.to_string()),
             Err(diagnostic) => return Err((sources, diagnostic.into())),
         }
@@ -73,7 +75,7 @@ pub fn load(argument: &str, read: Reader) -> std::result::Result<Spec, (Sources,
             let names = shipped::SPECS.iter().map(|spec| spec.name);
             let diagnostic = Diagnostic::new(Code::Unreadable, format!("there is no spec `{argument}`"))
                 .note("a spec is a file that ends in .net, the name of a net that ships, or an expression in quotes")
-                .maybe_help(suggest::did_you_mean(argument, names).or_else(|| project::near_file(path)));
+                .maybe_help(suggest::did_you_mean(argument, names).or_else(|| files::near_file(path)));
             return Err((sources, diagnostic.into()));
         }
         (sources.add_text("expression", argument), "expression".to_string())

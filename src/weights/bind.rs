@@ -98,7 +98,7 @@ fn open_fault(request: &WeightsRequest, fault: &StoreError) -> Diagnostic {
     let diagnostic = Diagnostic::new(code, fault.to_string()).at(request.span, format!("weights of `{}`", request.net));
     match code {
         Code::WeightsMissing => diagnostic
-            .maybe_help(crate::elaborate::project::near_file(&request.path))
+            .maybe_help(crate::elaborate::files::near_file(&request.path))
             .help(format!("`--weights {}=path` names another file", request.net)),
         Code::WeightsCorrupt => diagnostic.help("fetch the file again"),
         _ => diagnostic,

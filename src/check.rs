@@ -272,10 +272,10 @@ mod tests {
         weights words = "words.h5" { layout = auto, missing = initialize, image = Caffe }
         train words {
           data = images("x"), validation = split(0.1), optimizer = Momentum(step=0.1), loss = mse
-          metrics = [accuracy, top5], class_weights = balanced, schedule = cosine
+          metrics = [accuracy, top5], class_weights = balanced, schedule = exponential_decay
         }"#;
     const WORDS: &str = "same valid Normal Image squash center bgr he_normal multiply max auto initialize Caffe images split \
-        Momentum mse accuracy top5 balanced cosine";
+        Momentum mse accuracy top5 balanced exponential_decay";
 
     fn layers(spec: &Spec) -> String {
         let net = spec.choose(Some("words")).expect("the net");

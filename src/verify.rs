@@ -69,7 +69,7 @@ fn fits(graph: &Graph, batch: usize) -> Result<()> {
         return Ok(());
     }
     let message = format!("a reference of {batch} images is more than the memory can hold");
-    let most = (MOST_VALUES / values.max(1)).min(batch.saturating_sub(1));
+    let most = if room(values) { (MOST_VALUES / values.max(1)).min(batch.saturating_sub(1)) } else { 0 };
     let help = if most > 0 { format!("take a smaller `--batch`, up to {most}") } else { "the net is too large".into() };
     Err(Diagnostic::new(Code::Memory, message).help(help).into())
 }

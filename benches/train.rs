@@ -9,7 +9,7 @@
 use netc::compile::{self, BuildOptions, Values};
 use netc::data::Chance;
 use netc::data::table::Table;
-use netc::elaborate::{self, project};
+use netc::elaborate::{self, files};
 use netc::kernels::loss::Loss;
 use netc::kernels::optimizer::UpdateRule;
 use netc::runtime::Session;
@@ -75,7 +75,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     std::fs::write(&file, format!("net tower = {}\n{bound}", spec(task)))?;
     let began = Instant::now();
     let loaded =
-        elaborate::load(&file.display().to_string(), &project::from_disk).map_err(|(_, told)| format!("{told:?}"));
+        elaborate::load(&file.display().to_string(), &files::from_disk).map_err(|(_, told)| format!("{told:?}"));
     std::fs::remove_dir_all(&folder)?;
     let options = BuildOptions { allow_untrained: true, ..BuildOptions::default() };
     let (build, _) = compile::build(&loaded?, &options).map_err(|told| format!("{told:?}"))?;

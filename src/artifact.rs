@@ -148,6 +148,10 @@ pub struct Memory(pub Vec<f32>);
 
 impl Sink for Memory {
     fn put(&mut self, floats: &[f32]) -> std::io::Result<()> {
+        self.0.try_reserve(floats.len()).map_err(|_| {
+            let message = format!("{} constants and more do not fit the memory", self.0.len());
+            std::io::Error::new(std::io::ErrorKind::OutOfMemory, message)
+        })?;
         self.0.extend_from_slice(floats);
         Ok(())
     }

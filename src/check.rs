@@ -235,14 +235,14 @@ impl Checked {
 #[cfg(test)]
 mod tests {
     use super::{MOST_EXPANDED, check};
-    use crate::elaborate::{load_text, project};
+    use crate::elaborate::{Spec, files, load_text};
     use std::path::Path;
 
     #[test]
     fn a_file_of_many_large_nets_is_looked_at_in_bounds() {
         let cuts: String = (0..300).map(|cut| format!("net c{cut} = a[..={}]\n", 3000 + cut)).collect();
         let text = format!("net a = Input(4) >> repeat(4000) {{ Relu }}\n{cuts}net last = Input(4) >> Relo\n");
-        let spec = load_text(Path::new("a.net"), &text, &project::from_disk);
+        let spec = load_text(Path::new("a.net"), &text, &files::from_disk);
         let checked = check(&spec, None);
         let net = 4000 * 8;
         assert!(spec.expanded() < MOST_EXPANDED + net, "{}", spec.expanded());
@@ -251,5 +251,58 @@ mod tests {
         assert_eq!(told, ["there is no layer or net `Relo`"]);
         assert_eq!(checked.lines.len(), 302);
         assert!(checked.lines[301].contains("too many layers"), "{}", checked.lines[301]);
+    }
+
+    /// Every kind of choice: of layers, initialisers, preprocessings, weights and recipes; bare, called, in lists, in
+    /// parentheses, chosen, compared, handed on as parameters, and beside values that are nets.
+    const TEXT: &str = r#"
+        net block(pad=same, mode=same, init=Normal(std=0.1)) =
+          if mode == same { Conv(3x3, 8, padding=pad, weight=init) } else { Identity }
+        net deep(pad) = block(pad=pad)
+        net handed(valid) = Conv(3x3, 8, padding=valid) >> valid
+        net words =
+          Input(32x32x3, image=Image(resize=squash, crop=center, order=bgr))
+          >> block >> deep(valid) >> deep(same) >> handed(Relu >> Relu)
+          >> {
+            let valid = Relu
+            share same = Conv(3x3, 4, padding=same, weight=he_normal)
+            valid >> same >> MaxPool(2x2, padding=(same)) >> Conv(3x3, 4, padding=if true { same } else { valid })
+          }
+          >> (Identity | Relu) >> Elementwise(multiply) >> GlobalPool(max) >> Softmax(2)
+        weights words = "words.h5" { layout = auto, missing = initialize, image = Caffe }
+        train words {
+          data = images("x"), validation = split(0.1), optimizer = Momentum(step=0.1), loss = mse
+          metrics = [accuracy, top5], class_weights = balanced, schedule = exponential_decay
+        }"#;
+    const WORDS: &str = "same valid Normal Image squash center bgr he_normal multiply max auto initialize Caffe images split \
+        Momentum mse accuracy top5 balanced exponential_decay";
+
+    fn layers(spec: &Spec) -> String {
+        let net = spec.choose(Some("words")).expect("the net");
+        let (graph, _) = spec.graph(net).expect("a net that is right");
+        graph
+            .nodes
+            .iter()
+            .map(|node| format!("{} {:?} {}\n", node.name, node.operation.settings(), node.output))
+            .collect()
+    }
+
+    #[test]
+    fn a_word_stays_a_choice_beside_a_net_of_its_name() {
+        let read = |text: &str| load_text(Path::new("words.net"), text, &files::from_disk);
+        let plain = layers(&read(TEXT));
+        assert!(plain.contains("same"));
+        for word in WORDS.split_whitespace() {
+            let spec = read(&format!("net {word} = Relu\n{TEXT}"));
+            let told = check(&spec, None).told;
+            assert!(!told.has_errors(), "{word}: {:?}", told.iter().next());
+            assert_eq!(layers(&spec), plain, "{word}");
+        }
+    }
+
+    #[test]
+    fn a_value_of_a_words_name_stands_over_it() {
+        let text = "net words = Input(9x9x3) >> wide(2)\nnet wide(same) = Conv(3x3, 4, padding=same)\nnet same = Relu";
+        assert!(layers(&load_text(Path::new("words.net"), text, &files::from_disk)).contains("(?, 11, 11, 4)"));
     }
 }

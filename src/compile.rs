@@ -1,19 +1,22 @@
 //! The road from a spec to an artifact, as one function per stretch.
 
 use crate::artifact::{Artifact, Manifest, Memory, Sink, Writer};
+pub use crate::constants::Values;
+use crate::constants::{ConstantFault, put_constants};
 use crate::diagnostics::{Code, Diagnostic, Diagnostics, Result, counted};
 use crate::elaborate::Spec;
-use crate::elaborate::project::near_file;
+use crate::elaborate::files::near_file;
 use crate::elaborate::requests::LabelsRequest;
-use crate::graph::{Graph, Parameter, ParameterId, reference};
+use crate::graph::{Graph, ParameterId};
 use crate::lower::fit::lower_within;
 use crate::lower::{self, Compiled, Options, Settled};
 use crate::ops::ending::Ending;
 use crate::ops::input::Input;
 use crate::ops::preprocessing::Preprocessing;
 use crate::optimize::optimize;
-use crate::plan::{Plan, StepKernel};
-use crate::weights::bind::{self, Bindings, Report};
+use crate::plan::Plan;
+use crate::weights::bind::{self, Bindings};
+use crate::weights::report::Report;
 use crate::weights::store::StoreError;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -186,14 +189,14 @@ pub fn checked(graph: &Graph, mut compiled: Compiled) -> Result<Compiled> {
 }
 
 fn untrained(graph: &Graph, report: &Report) -> Diagnostic {
-    let mut layers = Vec::new();
-    for layer in &report.untrained_layers {
+    let layers = &report.untrained_layers;
+    let shown = layers.len().min(20);
+    let line = |layer: &String| {
         let of_layer = graph.parameters.iter().filter(|one| one.layer == *layer && !one.is_fixed());
         let shapes: Vec<String> =
             of_layer.map(|parameter| format!("{} {:?}", parameter.role, parameter.shape)).collect();
-        layers.push(format!("{layer}: {}", shapes.join(", ")));
-    }
-    let shown = layers.len().min(20);
+        format!("{layer}: {}", shapes.join(", "))
+    };
     let mut diagnostic = Diagnostic::new(
         Code::Untrained,
         format!("{} parameters of `{}` come from no file", report.untrained, graph.name),
@@ -202,7 +205,7 @@ fn untrained(graph: &Graph, report: &Report) -> Diagnostic {
     if let Some(node) = first {
         diagnostic = diagnostic.at(node.origin.span, "its values would be random");
     }
-    diagnostic = diagnostic.note(layers[..shown].join("\n"));
+    diagnostic = diagnostic.note(layers[..shown].iter().map(line).collect::<Vec<_>>().join("\n"));
     if layers.len() > shown {
         diagnostic = diagnostic.note(format!("and {} more layers", layers.len() - shown));
     }
@@ -349,73 +352,6 @@ pub fn packed(net: &str, graph: &Graph, compiled: Compiled, values: &Values<'_>)
     Ok(Arc::new(Artifact::in_memory(Manifest::of_plan(net, compiled.plan), memory)))
 }
 
-/// Where the values of parameters come from: a graph as it was written, and what it is bound to.
-#[derive(Clone, Copy, Debug)]
-pub struct Values<'a> {
-    pub graph: &'a Graph,
-    pub bindings: &'a Bindings,
-}
-
-impl Values<'_> {
-    /// The values of a parameter that is not made from others.
-    ///
-    /// # Errors
-    /// Where its file cannot be read.
-    pub fn read(&self, parameter: &Parameter) -> std::result::Result<Vec<f32>, StoreError> {
-        // Passes drop and add parameters; the bindings are those of the graph as it was written.
-        self.bindings.read(self.graph, self.place(parameter).unwrap_or(ParameterId(0)))
-    }
-
-    /// The parameter as the graph was written, where it has it.
-    pub fn place(&self, parameter: &Parameter) -> Option<ParameterId> {
-        let same = |other: &Parameter| other.layer == parameter.layer && other.role == parameter.role;
-        self.graph.parameters.iter().position(same).map(ParameterId)
-    }
-
-    /// The values of a parameter of a graph that passes made of this one.
-    fn derived(&self, graph: &Graph, id: ParameterId) -> std::result::Result<Vec<f32>, StoreError> {
-        if graph.parameters[id.0].derived.is_none() {
-            return self.read(&graph.parameters[id.0]);
-        }
-        let mut fault = None;
-        let values = reference::derived_values(graph, id, &mut |id| match self.read(&graph.parameters[id.0]) {
-            Ok(values) => values,
-            Err(error) => {
-                fault = Some(error);
-                Vec::new()
-            }
-        });
-        fault.map_or_else(|| Ok(values.into_iter().map(|value| value as f32).collect()), Err)
-    }
-}
-
-/// Packs the parameters of one step of a plan after the other, so that memory holds little more than the largest.
-fn put_constants(
-    compiled: &Compiled,
-    graph: &Graph,
-    values: &Values<'_>,
-    sink: &mut dyn Sink,
-) -> std::result::Result<(), ConstantFault> {
-    let plan = &compiled.plan;
-    let mut written = 0;
-    for recipe in &compiled.recipes {
-        let mut raw = Vec::with_capacity(recipe.parameters.len());
-        for &id in &recipe.parameters {
-            raw.push(values.derived(graph, id)?);
-        }
-        let packed = plan.steps[recipe.step].kernel.pack(raw);
-        for (&index, floats) in recipe.constants.iter().zip(&packed) {
-            let constant = &plan.constants[index];
-            let gap = constant.offset.saturating_sub(written);
-            sink.put(&vec![0.0; gap])?;
-            sink.put(floats)?;
-            written = constant.offset + floats.len();
-        }
-    }
-    sink.put(&vec![0.0; plan.constant_floats().saturating_sub(written)])?;
-    Ok(())
-}
-
 /// How a photo becomes each input of a net.
 pub fn preprocessing(graph: &Graph) -> Vec<Option<Preprocessing>> {
     graph
@@ -423,25 +359,4 @@ pub fn preprocessing(graph: &Graph) -> Vec<Option<Preprocessing>> {
         .into_iter()
         .map(|id| graph.node(id).operation.as_any().downcast_ref::<Input>().and_then(|input| input.image.clone()))
         .collect()
-}
-
-/// Why constants could not be made.
-#[derive(Debug, thiserror::Error)]
-pub enum ConstantFault {
-    #[error("{0}")]
-    Store(#[from] StoreError),
-    #[error("{0}")]
-    Io(#[from] std::io::Error),
-}
-
-impl ConstantFault {
-    /// As it is told of a file that was to be written.
-    pub fn told(self, path: &Path) -> Diagnostics {
-        match self {
-            ConstantFault::Store(fault) => Diagnostic::new(Code::WeightsCorrupt, fault.to_string()).into(),
-            ConstantFault::Io(fault) => {
-                Diagnostic::new(Code::Output, format!("{} cannot be written: {fault}", path.display())).into()
-            }
-        }
-    }
 }

@@ -17,7 +17,7 @@
 //! use netc::{compile, elaborate, runtime::Session};
 //! use std::sync::Arc;
 //!
-//! let spec = elaborate::load("specs/squeezenet1_1.net", &elaborate::project::from_disk).expect("the spec is there");
+//! let spec = elaborate::load("specs/squeezenet1_1.net", &elaborate::files::from_disk).expect("the spec is there");
 //! let (build, _) = compile::build(&spec, &compile::BuildOptions::default()).expect("it is right");
 //! let mut session = Session::new(Arc::new(build.in_memory().expect("its weights can be read")), 2);
 //! let (photo, mut probabilities) = (vec![0.0; 227 * 227 * 3], vec![0.0; 1000]);
@@ -31,6 +31,7 @@ pub mod artifact;
 pub mod check;
 pub mod cli;
 pub mod compile;
+mod constants;
 pub mod data;
 pub mod diagnostics;
 pub mod elaborate;

@@ -5,6 +5,9 @@ use std::fmt;
 /// The most values that one tensor may hold for one image.
 pub const LARGEST_TENSOR: usize = 1 << 33;
 
+/// The most sizes that a tensor has, besides the batch.
+pub const MOST_AXES: usize = 16;
+
 /// One size of a shape.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Size {

@@ -3,7 +3,7 @@
 use crate::artifact::Artifact;
 use crate::compile::{self, Build, Values};
 use crate::diagnostics::{Code, Diagnostic, Diagnostics, Result};
-use crate::graph::{Graph, Initializer, NodeId, reference};
+use crate::graph::{Graph, Initializer, NodeId, Parameter, reference};
 use crate::plan::{Plan, Port};
 use crate::runtime::Session;
 use ndarray::{ArrayD, IxDyn};
@@ -63,11 +63,13 @@ pub fn verify(build: &Build, batch: usize, threads: usize) -> Result<Vec<Deviati
 /// Refuses a batch whose values no memory holds: the reference keeps those of whole layers.
 fn fits(graph: &Graph, batch: usize) -> Result<()> {
     let values = graph.nodes.iter().filter_map(|node| node.output.len()).fold(0usize, usize::saturating_add);
-    if values.checked_mul(batch).is_some_and(|all| all <= MOST_VALUES) {
+    let largest = graph.parameters.iter().map(Parameter::len).max().unwrap_or(0);
+    let room = |all: usize| Vec::<f64>::new().try_reserve_exact(all.saturating_add(largest)).is_ok();
+    if values.checked_mul(batch).is_some_and(|all| all <= MOST_VALUES && room(all)) {
         return Ok(());
     }
     let message = format!("a reference of {batch} images is more than the memory can hold");
-    let most = MOST_VALUES / values.max(1);
+    let most = if room(values) { (MOST_VALUES / values.max(1)).min(batch.saturating_sub(1)) } else { 0 };
     let help = if most > 0 { format!("take a smaller `--batch`, up to {most}") } else { "the net is too large".into() };
     Err(Diagnostic::new(Code::Memory, message).help(help).into())
 }

@@ -4,7 +4,7 @@ use blas_src as _;
 use netc::artifact::{Artifact, ArtifactError, VERSION};
 use netc::compile::{Build, BuildOptions, build};
 use netc::diagnostics::Code;
-use netc::elaborate::{load, load_text, project::from_disk};
+use netc::elaborate::{files::from_disk, load, load_text};
 use netc::graph::Initializer;
 use netc::runtime::Session;
 use std::fs::{self, File};

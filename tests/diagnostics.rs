@@ -1,5 +1,6 @@
 //! What users are told: every file of `tests/diagnostics` is a spec with a mistake, and a snapshot holds it and the answer.
-//! A first line `# $ netc …` says which command is given; without one it is `netc check` of the file. The first word of a
+//! A first line `# $ netc …` says which command is given; without one it is `netc check` of the file. Of one
+//! that writes, what tells how far the work is is left out. The first word of a
 //! file's name is the code that it is about.
 
 // The library links its BLAS through this crate.
@@ -8,21 +9,16 @@ use netc::diagnostics::{Code, Diagnostic};
 use netc::{check, elaborate};
 use std::collections::BTreeSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::PathBuf;
-use std::process::{Command, Output};
+use std::path::{Path, PathBuf};
+use std::process::Output;
+
+mod program;
 
 /// Codes that have no case, and why.
-const WITHOUT_CASE: &[(&str, &str)] = &[
-    ("E0604", "given by `netc train`: tests/training.rs"),
-    ("E0605", "given by `netc train`: tests/training.rs"),
-    ("E0706", "given by `netc train`: tests/training.rs"),
-    ("E0801", "no option bounds the memory yet"),
-    ("E0802", "every layer is compiled in every place that these tests know"),
-    ("E0803", "no net that these tests know is off"),
-    ("W1004", "given by `netc build`: tests/commands.rs"),
-    ("W1010", "given by `netc train`: tests/training.rs"),
-    ("W1012", "given by `netc build`: tests/answers.rs"),
-];
+const WITHOUT_CASE: &[(&str, &str)] = &[("E0802", "every layer is compiled in every place that these tests know")];
+
+/// Commands that report on stdout also where something is wrong.
+const REPORTS: [&str; 2] = ["test", "verify"];
 
 fn folder() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/diagnostics")
@@ -38,26 +34,55 @@ fn cases() -> Vec<String> {
     cases
 }
 
+/// What the program says in the folder of the cases.
 fn netc(arguments: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_netc"))
-        .args(arguments)
-        .current_dir(folder())
-        .env_remove("RUST_BACKTRACE")
-        .output()
-        .expect("the program runs")
+    let cache = tempfile::tempdir().expect("a folder");
+    let mut command = program::command(&folder(), arguments);
+    command.env("NETC_CACHE", cache.path()).output().expect("the program runs")
+}
+
+/// Whether a case's command writes beside the spec: it is given in a copy of the case and its files.
+fn writes(case: &str, command: &str) -> bool {
+    command == "train" || command == "build" && case.starts_with('W')
+}
+
+/// The arguments of the command that a source gives.
+fn given(source: &str) -> Option<Vec<&str>> {
+    source.lines().next()?.strip_prefix("# $ netc ").map(|command| command.split_whitespace().collect())
 }
 
 /// A case's source and what the program says to it.
 fn run(case: &str) -> (String, Output) {
     let file = format!("{case}.net");
     let source = std::fs::read_to_string(folder().join(&file)).expect("a case is text");
-    let command = source.lines().next().and_then(|line| line.strip_prefix("# $ netc "));
-    let arguments: Vec<&str> = match command {
-        Some(command) => command.split_whitespace().collect(),
-        None => vec!["check", &file],
+    let output = match given(&source) {
+        Some(arguments) if writes(case, arguments[0]) => {
+            let copied = program::folder(&[(&file, &source)]);
+            copy(&folder().join("files"), &copied.path().join("files"));
+            program::netc(copied.path(), &arguments)
+        }
+        Some(arguments) => netc(&arguments),
+        None => netc(&["check", &file]),
     };
-    let output = netc(&arguments);
     (source, output)
+}
+
+fn copy(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).expect("a folder");
+    for entry in std::fs::read_dir(from).expect("the files") {
+        let path = entry.expect("a file").path();
+        let copied = to.join(path.file_name().unwrap_or_default());
+        match path.is_dir() {
+            true => copy(&path, &copied),
+            false => _ = std::fs::copy(&path, &copied).expect("a copy"),
+        }
+    }
+}
+
+/// Whether a line tells how far the work is: `    Training 42 parameters by mse`.
+fn is_progress(line: &str) -> bool {
+    let verb = line.get(..12).unwrap_or_default().trim_start();
+    (4..12).contains(&verb.len()) && verb.starts_with(char::is_uppercase) && verb.chars().all(char::is_alphabetic)
 }
 
 #[test]
@@ -73,15 +98,17 @@ fn mistakes_are_answered() {
         let stdout = String::from_utf8(output.stdout).expect("results are UTF-8");
         let code = case.split('_').next().unwrap_or_default();
         let lint = code.starts_with('W');
-        // Lints leave the result as it is, and `netc test` reports on all of its specs.
-        let reports = lint || source.starts_with("# $ netc test ");
-        if output.status.code() != Some(i32::from(!lint)) || stdout.is_empty() == reports {
+        let command = given(&source).map_or("check", |arguments| arguments[0]);
+        // Lints leave the result as it is, which some commands do not print.
+        let reports = REPORTS.contains(&command) || lint && !writes(&case, command);
+        if output.status.code() != Some(i32::from(!lint)) || stdout.is_empty() == reports && command != "train" {
             wrong.push(format!("{case}: {} and on stdout {stdout:?}", output.status));
         }
         if code.parse::<Code>().is_ok() && !told.contains(&format!("[{code}]")) {
             wrong.push(format!("{case}: says nothing of {code}"));
         }
-        let told: Vec<&str> = told.lines().map(str::trim_end).collect();
+        let kept = |line: &&str| !writes(&case, command) || !is_progress(line);
+        let told: Vec<&str> = told.lines().map(str::trim_end).filter(kept).collect();
         let text = format!("{}\n\n{}", source.trim_end(), told.join("\n").trim_end());
         let held = settings.bind(|| catch_unwind(AssertUnwindSafe(|| insta::assert_snapshot!(case.clone(), text))));
         if held.is_err() {
@@ -106,7 +133,7 @@ fn answers_for_editors_say_the_same() {
     for case in cases() {
         let (_, text) = run(&case);
         let source = std::fs::read_to_string(folder().join(format!("{case}.net"))).expect("a case is text");
-        if source.starts_with("# $ netc ") {
+        if given(&source).is_some() {
             continue;
         }
         let json = netc(&["check", &format!("{case}.net"), "--format", "json"]);
@@ -145,10 +172,10 @@ fn fixes_mend_their_mistakes() {
         let path = folder().join(format!("{case}.net"));
         // Cases of the command line and of texts that are no UTF-8 have nothing to change.
         let Ok(text) = std::fs::read_to_string(&path) else { continue };
-        if text.starts_with("# $ netc ") {
+        if given(&text).is_some() {
             continue;
         }
-        let read = |text: &str| elaborate::load_text(&path, text, &elaborate::project::from_disk);
+        let read = |text: &str| elaborate::load_text(&path, text, &elaborate::files::from_disk);
         let spec = read(&text);
         let checked = check::check(&spec, None);
         for diagnostic in checked.told.iter() {

@@ -4,7 +4,7 @@
 use ndarray::ArrayD;
 use netc::compile::{self, BuildOptions};
 use netc::data::array_file;
-use netc::elaborate::{load, project::from_disk};
+use netc::elaborate::{files::from_disk, load};
 use netc::runtime::Session;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};

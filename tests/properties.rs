@@ -2,7 +2,7 @@
 
 use ndarray::{ArrayD, IxDyn};
 use netc::diagnostics::render;
-use netc::elaborate::{load_text, project::from_disk};
+use netc::elaborate::{files::from_disk, load_text};
 use netc::graph::{Graph, Initializer, NodeId, ParameterId, reference};
 use netc::syntax;
 use proptest::prelude::*;

@@ -4,7 +4,7 @@ use ndarray::{Array2, Array3};
 use ndarray_npy::NpzReader;
 use netc::compile::{Build, BuildOptions, build};
 use netc::diagnostics::{Code, render};
-use netc::elaborate::{load_text, project::from_disk};
+use netc::elaborate::{files::from_disk, load_text};
 use netc::runtime::Session;
 use std::fs::File;
 use std::path::{Path, PathBuf};

@@ -1,6 +1,6 @@
 //! The text of every stage of every spec that ships.
 
-use netc::elaborate::{load, project::from_disk};
+use netc::elaborate::{files::from_disk, load};
 use netc::lower::{Options, lower};
 use netc::optimize::{INFERENCE, optimize};
 use netc::{compile, elaborate::shipped};

@@ -6,7 +6,7 @@ use blas_src as _;
 use ndarray::{ArrayD, IxDyn};
 use netc::artifact::Artifact;
 use netc::compile::{Build, BuildOptions, build};
-use netc::elaborate::{load, project::from_disk};
+use netc::elaborate::{files::from_disk, load};
 use netc::graph::{Initializer, reference};
 use netc::runtime::Session;
 use std::path::Path;

@@ -1,13 +1,13 @@
 //! What people see of a graph: the table, its JSON twin and the drawing.
 
-use netc::elaborate::{self, project, shipped};
+use netc::elaborate::{self, files, shipped};
 use netc::graph::Graph;
 use netc::view;
 use std::collections::BTreeMap;
 
 /// The graph and the documentation of a spec's net.
 fn load(argument: &str) -> (Graph, Vec<String>) {
-    let spec = match elaborate::load(argument, &project::from_disk) {
+    let spec = match elaborate::load(argument, &files::from_disk) {
         Ok(spec) => spec,
         Err((_, faults)) => panic!("{argument}: {faults:?}"),
     };

@@ -5,7 +5,7 @@ use ndarray::{Array2, Array4};
 use ndarray_npy::NpzReader;
 use netc::compile::{Build, BuildOptions, build};
 use netc::diagnostics::{Code, Diagnostics, render};
-use netc::elaborate::{Spec, load_text, project::from_disk};
+use netc::elaborate::{Spec, files::from_disk, load_text};
 use netc::runtime::Session;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};

@@ -6,7 +6,7 @@ use crate::diagnostics::{Code, Diagnostic, counted, suggest};
 use crate::elaborate::Spec;
 use crate::plan::steps::convolution::Algorithm;
 use crate::runtime::threads;
-use crate::weights::bind::{Report, millions, shortened};
+use crate::weights::report::{Report, millions, shortened};
 use crate::{lower, syntax, tuning, verify};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -264,7 +264,7 @@ pub fn tell_binding(bound: &Report) {
 /// Where a spec's artifact stands when nothing else is said.
 pub fn artifact_path(spec: &str) -> PathBuf {
     let path = Path::new(spec);
-    if let Some(name) = crate::elaborate::project::piped(path) {
+    if let Some(name) = crate::elaborate::files::piped(path) {
         return PathBuf::from(format!("{name}.netb"));
     }
     match path.extension().is_some_and(|ending| ending == "net" || ending == "netb") {
@@ -279,7 +279,7 @@ pub fn open(argument: &str, choices: &Choices) -> Result<crate::artifact::Artifa
         return open_artifact(argument);
     }
     let path = Path::new(argument);
-    if path.is_file() && crate::elaborate::project::piped(path).is_none() && !argument.ends_with(".net") {
+    if path.is_file() && crate::elaborate::files::piped(path).is_none() && !argument.ends_with(".net") {
         return open_artifact(argument);
     }
     let spec = report::load(argument)?;
@@ -301,7 +301,7 @@ fn open_artifact(argument: &str) -> Result<crate::artifact::Artifact, super::Fai
         };
         let mut diagnostic = Diagnostic::new(code, format!("{argument} {fault}"));
         if let ArtifactError::Unreadable(_) = fault {
-            diagnostic = diagnostic.maybe_help(crate::elaborate::project::near_file(Path::new(argument)));
+            diagnostic = diagnostic.maybe_help(crate::elaborate::files::near_file(Path::new(argument)));
         }
         report::fail_with(diagnostic.help("`netc build SPEC` makes an artifact"))
     })

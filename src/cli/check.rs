@@ -16,7 +16,7 @@ pub struct Args {
 }
 
 pub fn run(args: &Args) -> Done {
-    let spec = match (crate::elaborate::load(&args.spec, &crate::elaborate::project::from_disk), args.format) {
+    let spec = match (crate::elaborate::load(&args.spec, &crate::elaborate::files::from_disk), args.format) {
         (Ok(spec), _) => spec,
         (Err((sources, faults)), Format::Json) => {
             report::print(format!("{:#}\n", render::json(&faults, &sources)));

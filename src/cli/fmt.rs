@@ -2,7 +2,7 @@
 
 use super::show::write_whole;
 use super::{Done, Failed, report};
-use crate::elaborate::project::{from_disk, read_source};
+use crate::elaborate::files::{from_disk, read_source};
 use crate::source::Sources;
 use crate::syntax;
 use std::path::PathBuf;

@@ -5,8 +5,9 @@ use super::output::Kind;
 use super::{Done, Failed, Format, report};
 use crate::data::array_file;
 use crate::diagnostics::{Code, Diagnostic, counted};
-use crate::weights::bind::millions;
-use crate::weights::store::{self, Entry, Layout};
+use crate::weights;
+use crate::weights::report::millions;
+use crate::weights::store::{Entry, Layout, Number};
 use serde_json::json;
 use std::fmt::Write;
 use std::path::Path;
@@ -74,12 +75,12 @@ fn maker(layout: Layout) -> &'static str {
 
 /// The tensors of a file of weights, layer by layer.
 fn weights(path: &Path, format: Format) -> Done {
-    let store = store::open(path, None).map_err(|fault| failed(Code::WeightsUnreadable, &fault))?;
+    let store = weights::open(path, None).map_err(|fault| failed(Code::WeightsUnreadable, &fault))?;
     let (layout, entries) = (store.layout(), store.entries());
     let values: usize = entries.iter().map(Entry::elements).sum();
     if format == Format::Json {
         let tensors = entries.iter().map(|one| {
-            json!({ "layer": one.layer, "class": one.class, "role": one.role.name(), "key": one.key, "shape": one.shape })
+            json!({ "layer": one.layer, "class": one.class, "role": one.role.name(), "key": one.key, "shape": one.shape, "number": one.number.to_string() })
         });
         let tensors: Vec<serde_json::Value> = tensors.collect();
         let document =
@@ -95,7 +96,11 @@ fn weights(path: &Path, format: Format) -> Done {
     };
     let width = entries.iter().map(|one| name(one).chars().count()).max().unwrap_or(0);
     for one in entries {
-        let _ = writeln!(text, "  {:width$}  {:12}  {:?}", name(one), one.role.name(), one.shape);
+        let _ = write!(text, "  {:width$}  {:12}  {:?}", name(one), one.role.name(), one.shape);
+        match one.number {
+            Number::Float(32) => text.push('\n'),
+            number => _ = writeln!(text, "  {number}"),
+        }
     }
     report::print(text);
     Ok(())

@@ -4,7 +4,7 @@ use super::show::write_whole;
 use super::{Done, Failed, report};
 use crate::compile;
 use crate::diagnostics::{Code, Diagnostic};
-use crate::elaborate::{identifier, load_text, project::from_disk};
+use crate::elaborate::{files::from_disk, identifier, load_text};
 use crate::file::folder_of;
 use crate::source::plain;
 use std::fs;

@@ -6,7 +6,7 @@ use crate::data::folder::{self, InputKind};
 use crate::diagnostics::{Code, Diagnostic};
 use crate::file::folder_of;
 use crate::source::plain;
-use crate::weights::store;
+use crate::weights;
 use std::path::{Path, PathBuf};
 
 /// What a file holds, as far as netc can tell.
@@ -46,7 +46,7 @@ impl Kind {
             return Some(Kind::Artifact);
         }
         // Before arrays: weights stand in the same formats.
-        if store::open(path, None).is_ok() {
+        if weights::open(path, None).is_ok() {
             return Some(Kind::Weights);
         }
         match folder::kind(path).ok()? {

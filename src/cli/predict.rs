@@ -110,7 +110,7 @@ fn photos(session: &mut Session, artifact: &Artifact, args: &Args) -> Result<Pre
     let plan = &artifact.manifest.plan;
     let found = folder::expand(&args.inputs, Walk::OneLevel).map_err(|fault| {
         let missing = args.inputs.iter().find(|path| !path.exists());
-        let near = missing.and_then(|path| crate::elaborate::project::near_file(path));
+        let near = missing.and_then(|path| crate::elaborate::files::near_file(path));
         let inside = match &fault {
             FolderError::Empty { path, .. } => folders_inside(path),
             _ => None,

@@ -2,7 +2,7 @@
 
 use super::Failed;
 use crate::diagnostics::{Code, Diagnostic, Diagnostics, render};
-use crate::elaborate::{self, Spec, project};
+use crate::elaborate::{self, Spec, files};
 use crate::source::{Sources, plain};
 use std::fmt::Display;
 use std::io::{self, IsTerminal, Write};
@@ -45,7 +45,7 @@ pub fn fail_with(diagnostic: Diagnostic) -> Failed {
 
 /// Reads the spec of an argument.
 pub fn load(argument: &str) -> Result<Spec, Failed> {
-    elaborate::load(argument, &project::from_disk).map_err(|(sources, diagnostics)| fail(&diagnostics, &sources))
+    elaborate::load(argument, &files::from_disk).map_err(|(sources, diagnostics)| fail(&diagnostics, &sources))
 }
 
 /// Gives the result of a step, having told what is to be told.

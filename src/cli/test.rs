@@ -4,7 +4,7 @@ use super::show::write_whole;
 use super::{Done, Failed, report};
 use crate::compile::{self, BuildOptions};
 use crate::diagnostics::{Code, Diagnostic, Diagnostics};
-use crate::elaborate::project::from_disk;
+use crate::elaborate::files::from_disk;
 use crate::elaborate::{self, Spec};
 use crate::expect;
 use crate::graph::Graph;

@@ -171,7 +171,7 @@ fn tell(ready: &Prepare) {
         Some(layers) => format!("; {layers} layers in front are frozen"),
         None => String::new(),
     };
-    let values = crate::weights::bind::millions(values);
+    let values = crate::weights::report::millions(values);
     report::line("Training", format!("{values} parameters by {}{front}", ready.loss.name()));
 }
 

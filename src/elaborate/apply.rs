@@ -1,7 +1,8 @@
 //! Expansion: what an expression does to the outputs that come in, layer by layer.
 
 use super::Stop;
-use super::elaborator::{DEEPEST, Elaborator, Flow};
+use super::bounds::{DEEPEST, LONGEST_NAME};
+use super::elaborator::{Elaborator, Flow};
 use super::environment::{Bound, Closure, Scope, Shared};
 use crate::diagnostics::{Code, Diagnostic, counted};
 use crate::graph::{NodeId, Value, ValueKind};
@@ -11,9 +12,6 @@ use crate::syntax::ast::{Expr, ExprKind, Ident, Pattern, RepeatOver, Statement};
 use std::cell::RefCell;
 use std::rc::Rc;
 
-/// Repetitions of one `repeat` at the most.
-const MOST_REPEATS: i64 = 10_000;
-
 impl<'p> Elaborator<'p> {
     /// Applies an expression to what comes in and gives what comes out.
     pub(super) fn apply(
@@ -22,6 +20,7 @@ impl<'p> Elaborator<'p> {
         scope: &Rc<Scope<'p>>,
         flow: Flow,
     ) -> Result<Vec<NodeId>, Stop> {
+        self.step(1, expression.span)?;
         match &expression.kind {
             ExprKind::Chain(list) => self.chain(list, scope, flow),
             ExprKind::Branches(list) => self.branches(list, scope, flow),
@@ -41,8 +40,15 @@ impl<'p> Elaborator<'p> {
                             .at(name.text.span, "a name has letters, digits, `_`, `-`, `.` and inner `/`"),
                     ));
                 }
+                if text.len() > LONGEST_NAME {
+                    return Err(self.stop(
+                        Diagnostic::new(Code::Limit, format!("a layer's name has {} bytes", text.len()))
+                            .at(name.text.span, format!("at most {LONGEST_NAME}")),
+                    ));
+                }
                 let start = self.draft.len();
                 let outputs = self.apply(inner, scope, flow)?;
+                self.step((self.draft.len() - start) * (1 + text.len() / 32), expression.span)?;
                 match self.is_layer(inner, scope) && self.draft.len() == start + 1 {
                     true => self.draft.name(NodeId(start), text),
                     false => self.draft.scope(start..self.draft.len(), &text),
@@ -136,7 +142,10 @@ impl<'p> Elaborator<'p> {
                 _ => self.apply(branch, scope, flow.clone()),
             };
             match result {
-                Ok(more) => outputs.extend(more),
+                Ok(more) => {
+                    self.step(more.len(), branch.span)?;
+                    outputs.extend(more);
+                }
                 Err(stop) => stopped = Some(stop),
             }
         }
@@ -165,12 +174,6 @@ impl<'p> Elaborator<'p> {
                     .at(span, "a net is needed here"),
             )),
         }
-    }
-
-    pub(super) fn too_deep(&mut self, span: Span) -> Stop {
-        self.stop(
-            Diagnostic::new(Code::Limit, format!("more than {DEEPEST} nets stand inside each other")).at(span, "here"),
-        )
     }
 
     /// One set of parameters for every mention: the first mention's.
@@ -270,16 +273,6 @@ impl<'p> Elaborator<'p> {
                         .and(pattern, format!("{count} names")),
                 ))
             }
-        }
-    }
-
-    pub(super) fn check_repeats(&mut self, count: i64, span: Span) -> Result<(), Stop> {
-        match count > MOST_REPEATS {
-            true => Err(self.stop(
-                Diagnostic::new(Code::Limit, format!("{count} repetitions are too many"))
-                    .at(span, format!("at most {MOST_REPEATS}")),
-            )),
-            false => Ok(()),
         }
     }
 

@@ -1,6 +1,7 @@
 //! What expands nets: its state, and pieces that are built by themselves.
 
 use super::Stop;
+use super::bounds::{STEPS_OF_A_FAULT, Spent};
 use super::draft::{Draft, Piece};
 use super::environment::Scope;
 use super::project::Project;
@@ -11,17 +12,6 @@ use crate::source::{Sources, Span};
 use std::collections::HashMap;
 use std::ops::Range;
 use std::rc::Rc;
-
-/// Nets inside nets at the most.
-pub(super) const DEEPEST: usize = 64;
-/// Layers of one net at the most.
-pub(super) const MOST_LAYERS: usize = 100_000;
-
-/// Layers that are expanded at the most, each counted once for every net that it is in.
-const MOST_WORK: usize = 2_000_000;
-
-/// Looks at nets for where they start at the most; nets that mention each other in pairs double them at each level.
-pub(super) const MOST_LOOKS: usize = 1_000_000;
 
 /// The outputs that come in; none where a net begins.
 pub(super) type Flow = Option<Vec<NodeId>>;
@@ -46,10 +36,9 @@ pub struct Elaborator<'p> {
     made: HashMap<usize, Option<Rc<Piece>>>,
     /// Nets that were looked at without arguments, and whether they start at an input.
     pub(super) starts: HashMap<usize, bool>,
-    /// How often a net was looked at: see [`MOST_LOOKS`].
-    pub(super) looks: usize,
-    /// Layers that were added, and for each net the layers that were noted as its own.
-    pub(super) work: usize,
+    pub(super) spent: Spent,
+    /// Where the names of nets were read as words: see [`Elaborator::choice`].
+    pub(super) words: Vec<Span>,
     /// Whether a look ended where nothing was found out, as at the bottom of a circle.
     pub(super) gave_up: bool,
 }
@@ -69,30 +58,22 @@ impl<'p> Elaborator<'p> {
             lets: Vec::new(),
             made: HashMap::new(),
             starts: HashMap::new(),
-            looks: 0,
+            spent: Spent::default(),
+            words: Vec::new(),
             gave_up: false,
-            work: 0,
         }
-    }
-
-    /// What was wrong; the pieces that were made for others are dropped.
-    pub(super) fn take_faults(self) -> Diagnostics {
-        self.faults
     }
 
     /// Notes which layers are those of a net.
     pub(super) fn note_net(&mut self, nodes: Range<usize>, net: &str, span: Span) -> Result<(), Stop> {
-        self.work += nodes.len();
-        if self.work > MOST_WORK {
-            let message = format!("there are more than {MOST_WORK} layers, each counted for every net that it is in");
-            return Err(self.stop(Diagnostic::new(Code::Limit, message).at(span, "here")));
-        }
+        self.count_work(nodes.len(), span)?;
         self.draft.note_net(nodes, net);
         Ok(())
     }
 
     /// Notes a mistake and gives up the expression that it is in.
     pub(super) fn stop(&mut self, diagnostic: Diagnostic) -> Stop {
+        self.spent.steps += STEPS_OF_A_FAULT;
         self.faults.push(diagnostic);
         Stop
     }

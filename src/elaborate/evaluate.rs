@@ -18,6 +18,7 @@ impl<'p> Elaborator<'p> {
     pub(super) fn evaluate(&mut self, expression: &'p Expr, scope: &Rc<Scope<'p>>) -> Result<Bound<'p>, Stop> {
         let span = expression.span;
         let data = |kind| Ok(Bound::Data(Value { kind, span }));
+        self.step(1, span)?;
         match &expression.kind {
             ExprKind::Int(value) => data(ValueKind::Int(*value)),
             ExprKind::Float(value) => data(ValueKind::Float(*value)),
@@ -33,6 +34,7 @@ impl<'p> Elaborator<'p> {
                 let (start, end) = (self.integer(start, scope)?, self.integer(end, scope)?);
                 let end = if *inclusive { end.saturating_add(1) } else { end };
                 self.check_repeats(end.saturating_sub(start), span)?;
+                self.step(usize::try_from(end.saturating_sub(start)).unwrap_or(0), span)?;
                 let integer = |value| Value { kind: ValueKind::Int(value), span };
                 data(ValueKind::List((start..end).map(integer).collect()))
             }
@@ -43,14 +45,18 @@ impl<'p> Elaborator<'p> {
             ExprKind::Map(entries) => {
                 let mut list = Vec::new();
                 for (key, value) in entries {
-                    list.push((self.value(key, scope)?, self.value(value, scope)?));
+                    list.push((self.value(key, scope)?, self.choice(value, scope)?));
                 }
                 data(ValueKind::Map(list))
             }
             ExprKind::Name(name) => {
                 if let Some(bound) = scope.find(name) {
                     return Ok(match bound {
-                        Bound::Data(value) => Bound::Data(Value { span, ..value }),
+                        Bound::Data(value) => Bound::Data(self.made(Value { span, ..value })?),
+                        Bound::List(list) => {
+                            self.step(list.len(), span)?;
+                            Bound::List(list)
+                        }
                         other => other,
                     });
                 }
@@ -114,10 +120,7 @@ impl<'p> Elaborator<'p> {
     pub(super) fn value(&mut self, expression: &'p Expr, scope: &Rc<Scope<'p>>) -> Result<Value, Stop> {
         match self.evaluate(expression, scope)? {
             Bound::Data(value) => Ok(value),
-            _ => Err(self.stop(
-                Diagnostic::new(Code::NotANet, "a net stands where a value is needed")
-                    .at(expression.span, "this is a net"),
-            )),
+            _ => Err(self.net_for_value(expression.span)),
         }
     }
 
@@ -184,7 +187,7 @@ impl<'p> Elaborator<'p> {
             })
             .collect();
         Ok(match values {
-            Some(values) => Bound::Data(Value { kind: ValueKind::List(values), span }),
+            Some(values) => Bound::Data(self.made(Value { kind: ValueKind::List(values), span })?),
             None => Bound::List(list),
         })
     }
@@ -195,7 +198,7 @@ impl<'p> Elaborator<'p> {
         let mut stopped = None;
         for argument in arguments {
             let name = argument.name.as_ref().map(|name| (name.text.clone(), name.span));
-            match self.value(&argument.value, scope) {
+            match self.choice(&argument.value, scope) {
                 Ok(value) => list.push((name, value)),
                 Err(stop) => stopped = Some(stop),
             }
@@ -267,6 +270,7 @@ impl<'p> Elaborator<'p> {
                 },
             }
         }
+        self.step(out.len() / 64, text.span)?;
         Ok(out)
     }
 
@@ -284,7 +288,10 @@ impl<'p> Elaborator<'p> {
             let decided = (operator == BinaryOperator::Or) == left;
             return Ok(ValueKind::Bool(if decided { left } else { self.condition(right, scope)? }));
         }
-        let (a, b) = (self.value(left, scope)?, self.value(right, scope)?);
+        let (a, b) = match operator {
+            BinaryOperator::Equal | BinaryOperator::NotEqual => (self.choice(left, scope)?, self.choice(right, scope)?),
+            _ => (self.value(left, scope)?, self.value(right, scope)?),
+        };
         let result = match operator {
             BinaryOperator::Equal => Ok(ValueKind::Bool(equal(&a, &b))),
             BinaryOperator::NotEqual => Ok(ValueKind::Bool(!equal(&a, &b))),

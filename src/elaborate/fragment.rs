@@ -154,7 +154,7 @@ impl Spec {
         let piece = outputs
             .and_then(|outputs| draft.finish(name, &outputs, true).map_err(|diagnostic| elaborator.stop(diagnostic)));
         self.note_work(&elaborator);
-        let faults = elaborator.faults;
+        let faults = elaborator.take_faults();
         let outcome = match piece {
             Ok(piece) if !faults.has_errors() => Ok((piece.graph, faults)),
             _ => Err(faults),

@@ -2,7 +2,6 @@
 
 use super::Stop;
 use super::draft::Piece;
-use super::elaborator::MOST_LAYERS;
 use super::elaborator::{Elaborator, Flow};
 use super::environment::Scope;
 use crate::diagnostics::{Code, Diagnostic, counted};
@@ -78,16 +77,6 @@ impl<'p> Elaborator<'p> {
         }
     }
 
-    pub(super) fn check_size(&mut self, more: usize, span: Span) -> Result<(), Stop> {
-        self.work += more;
-        match self.draft.len() + more > MOST_LAYERS {
-            true => Err(self.stop(
-                Diagnostic::new(Code::Limit, format!("the net has more than {MOST_LAYERS} layers")).at(span, "here"),
-            )),
-            false => Ok(()),
-        }
-    }
-
     pub(super) fn layer(
         &mut self,
         definition: &'static Definition,
@@ -97,10 +86,7 @@ impl<'p> Elaborator<'p> {
         flow: Flow,
     ) -> Result<Vec<NodeId>, Stop> {
         let given = self.arguments(arguments, scope)?;
-        let operation = definition.make(given, span).map_err(|faults| {
-            self.faults.extend(faults);
-            Stop
-        })?;
+        let operation = definition.make(given, span).map_err(|faults| self.wrong_values(faults))?;
         let begins = definition.name == ops::input::INPUT.name;
         let Some(inputs) = flow.or(begins.then(Vec::new)) else {
             let text = self.sources.text(span);

@@ -189,13 +189,8 @@ fn values_text(image: &Preprocessing) -> String {
     }
 }
 
-/// Whether a word stands in a text, its comments and texts left out.
-pub(super) fn mentions(text: &str, word: &str) -> bool {
-    words(text).any(|(_, part)| part == word)
-}
-
 /// The words of a text, those of its comments and texts left out, and where each starts.
-fn words(text: &str) -> impl Iterator<Item = (usize, &str)> {
+pub(super) fn words(text: &str) -> impl Iterator<Item = (usize, &str)> {
     let words = scan(text).into_iter().filter(|token| token.kind == Kind::Word);
     words.map(|token| (token.start, token.text(text)))
 }

@@ -1,7 +1,8 @@
 //! Mentions: a word that stands for something in scope, a net with its arguments, or a layer.
 
 use super::Stop;
-use super::elaborator::{DEEPEST, Elaborator, Flow};
+use super::bounds::DEEPEST;
+use super::elaborator::{Elaborator, Flow};
 use super::environment::{Bound, Scope};
 use crate::diagnostics::spellings::{self, Meant};
 use crate::diagnostics::{Code, Diagnostic, counted, suggest};

@@ -1,12 +1,15 @@
 //! Trees to graphs: names, nets, repeats, cuts. [`load`] reads a spec and all that it needs, [`Spec::graph`] expands a net.
 
 mod apply;
+mod bounds;
+mod choice;
 mod contract;
 mod cut;
 mod draft;
 mod elaborator;
 mod environment;
 mod evaluate;
+pub mod files;
 pub mod fragment;
 mod insert;
 mod lints;
@@ -23,8 +26,10 @@ use crate::graph::Graph;
 use crate::source::{FileId, SourceFile, Sources};
 use elaborator::Elaborator;
 use environment::Scope;
-use project::{Project, Reader, read_source};
-use std::cell::Cell;
+use files::{Reader, read_source};
+use project::Project;
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::rc::Rc;
 
@@ -41,6 +46,9 @@ pub struct Spec {
     pub faults: Diagnostics,
     /// See [`Spec::expanded`].
     expanded: Cell<usize>,
+    /// Steps of the looks at which nets are complete, and which are.
+    looked: Cell<usize>,
+    complete: RefCell<BTreeMap<usize, bool>>,
 }
 
 /// Reads a spec: a file, the name of one that ships, or an expression.
@@ -48,8 +56,8 @@ pub fn load(argument: &str, read: Reader) -> std::result::Result<Spec, (Sources,
     let mut sources = Sources::default();
     let path = Path::new(argument);
     let is_file = argument.ends_with(".net") || path.is_file();
-    let (root, stem) = if let Some(name) = project::piped(path) {
-        match project::read_piped(&mut sources, path, name) {
+    let (root, stem) = if let Some(name) = files::piped(path) {
+        match files::read_piped(&mut sources, path, name) {
             Ok(file) => (file, name.to_string()),
             Err(diagnostic) => return Err((sources, diagnostic.into())),
         }
@@ -67,13 +75,20 @@ pub fn load(argument: &str, read: Reader) -> std::result::Result<Spec, (Sources,
             let names = shipped::SPECS.iter().map(|spec| spec.name);
             let diagnostic = Diagnostic::new(Code::Unreadable, format!("there is no spec `{argument}`"))
                 .note("a spec is a file that ends in .net, the name of a net that ships, or an expression in quotes")
-                .maybe_help(suggest::did_you_mean(argument, names).or_else(|| project::near_file(path)));
+                .maybe_help(suggest::did_you_mean(argument, names).or_else(|| files::near_file(path)));
             return Err((sources, diagnostic.into()));
         }
         (sources.add_text("expression", argument), "expression".to_string())
     };
     let (project, faults) = Project::load(&mut sources, root, &stem, read);
-    Ok(Spec { sources, project, faults, expanded: Cell::default() })
+    Ok(Spec {
+        sources,
+        project,
+        faults,
+        expanded: Cell::default(),
+        looked: Cell::default(),
+        complete: RefCell::default(),
+    })
 }
 
 /// Reads a spec from a text that stands for a file, as an editor holds it.
@@ -83,7 +98,7 @@ pub fn load_text(path: &Path, text: &str, read: Reader) -> Spec {
     let root = sources.add(SourceFile { name, path: Some(path.into()), text: text.into(), shipped: false });
     let stem = path.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
     let (project, faults) = Project::load(&mut sources, root, &identifier(&stem), read);
-    Spec { sources, project, faults, expanded: Cell::default() }
+    Spec { sources, project, faults, expanded: Cell::default(), looked: Cell::default(), complete: RefCell::default() }
 }
 
 /// The name of a net that a file's name gives: other signs than letters and digits read as `_`.
@@ -98,7 +113,19 @@ pub fn identifier(stem: &str) -> String {
 impl Spec {
     /// Whether a net starts at an input.
     pub fn is_complete(&self, net: usize) -> bool {
+        if let Some(&known) = self.complete.borrow().get(&net) {
+            return known;
+        }
         let mut elaborator = Elaborator::new(&self.project, &self.sources);
+        // The looks at all nets have one bound.
+        elaborator.spent.steps = self.looked.get();
+        let complete = self.looks_complete(net, &mut elaborator);
+        self.looked.set(elaborator.spent.steps);
+        self.complete.borrow_mut().insert(net, complete);
+        complete
+    }
+
+    fn looks_complete<'p>(&'p self, net: usize, elaborator: &mut Elaborator<'p>) -> bool {
         let definition = &self.project.nets[net];
         if definition.item.parameters.iter().any(|parameter| parameter.default.is_none()) {
             return false;
@@ -208,7 +235,7 @@ impl Spec {
     }
 
     fn note_work(&self, elaborator: &Elaborator) {
-        self.expanded.set(self.expanded.get() + elaborator.work);
+        self.expanded.set(self.expanded.get() + elaborator.spent.layers());
     }
 
     /// The file of the spec itself.

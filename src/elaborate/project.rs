@@ -1,16 +1,16 @@
 //! The files of a compilation and what stands in them: the user's, those that it uses, and the specs that ship.
 
+use super::files::{Reader, leads_inside, read_source};
 use super::shipped;
 use crate::diagnostics::{Code, Diagnostic, Diagnostics, suggest};
 use crate::ops;
-use crate::source::{FileId, SourceFile, Sources, Span, plain};
+use crate::source::{FileId, Sources, Span};
 use crate::syntax::ast::{
     ExpectItem, Expr, File, Ident, Item, ItemKind, LabelsItem, NetItem, Text, TextPart, TrainItem, WeightsItem,
 };
 use crate::syntax::parse;
 use std::collections::BTreeMap;
-use std::io::Read;
-use std::path::{Component, Path, PathBuf};
+use std::path::{Path, PathBuf};
 
 /// A net and the file that it stands in.
 #[derive(Debug)]
@@ -49,76 +49,6 @@ pub struct Project {
 
 /// How deep files may use each other.
 const DEEPEST_USE: usize = 16;
-
-/// Reads the text of a file; an editor puts what is being typed in its place.
-pub type Reader<'r> = &'r dyn Fn(&Path) -> std::io::Result<Vec<u8>>;
-
-/// A spec of more bytes than this is none.
-const LARGEST: u64 = 1 << 26;
-
-fn too_large() -> std::io::Error {
-    std::io::Error::other("it is larger than 64 MB")
-}
-
-/// Reads a file from the disk.
-pub fn from_disk(path: &Path) -> std::io::Result<Vec<u8>> {
-    if std::fs::metadata(path)?.len() > LARGEST {
-        return Err(too_large());
-    }
-    std::fs::read(path)
-}
-
-/// What a spec is called that comes through a pipe: `-`, `/dev/stdin`, or what a shell writes for `<(command)`.
-pub fn piped(path: &Path) -> Option<&'static str> {
-    let pipe = std::fs::metadata(path).is_ok_and(|known| !known.is_file() && !known.is_dir());
-    match path.to_str() {
-        Some("-" | "/dev/stdin") => Some("stdin"),
-        _ => pipe.then_some("pipe"),
-    }
-}
-
-/// Adds a spec that comes through a pipe to the sources; its paths start at the working directory.
-pub fn read_piped(sources: &mut Sources, path: &Path, name: &str) -> Result<FileId, Diagnostic> {
-    let mut bytes = Vec::new();
-    let read = match path.to_str() {
-        Some("-") => std::io::stdin().lock().take(LARGEST + 1).read_to_end(&mut bytes),
-        _ => std::fs::File::open(path).and_then(|file| file.take(LARGEST + 1).read_to_end(&mut bytes)),
-    };
-    let read = read.and_then(|length| if length as u64 > LARGEST { Err(too_large()) } else { Ok(()) });
-    read.map_err(|fault| Diagnostic::new(Code::Unreadable, format!("{name} cannot be read: {}", plain(&fault))))?;
-    Ok(sources.add_text(name, text_of_bytes(name, bytes)?))
-}
-
-/// Adds a file to the sources, or says why it cannot be read as a spec.
-pub fn read_source(sources: &mut Sources, path: &Path, read: Reader) -> Result<FileId, Diagnostic> {
-    let name = path.display().to_string();
-    let bytes = read(path).map_err(|fault| {
-        Diagnostic::new(Code::Unreadable, format!("`{name}` cannot be read: {}", plain(&fault)))
-            .maybe_help(near_file(path))
-    })?;
-    let text = text_of_bytes(&name, bytes)?;
-    Ok(sources.add(SourceFile { name, path: Some(path.to_path_buf()), text, shipped: false }))
-}
-
-fn text_of_bytes(name: &str, bytes: Vec<u8>) -> Result<String, Diagnostic> {
-    String::from_utf8(bytes).map_err(|fault| {
-        Diagnostic::new(Code::NotUtf8, format!("`{name}` is not a text file"))
-            .note(format!("byte {} is not UTF-8", fault.utf8_error().valid_up_to()))
-            .help("a spec is a text file with the ending .net")
-    })
-}
-
-/// A file of nearly that name in its folder.
-pub fn near_file(path: &Path) -> Option<String> {
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let names: Vec<String> = std::fs::read_dir(folder)
-        .ok()?
-        .take(10_000)
-        .filter_map(|entry| Some(entry.ok()?.file_name().to_string_lossy().into_owned()))
-        .collect();
-    let wanted = path.file_name()?.to_string_lossy().into_owned();
-    suggest::did_you_mean(&wanted, names.iter().map(String::as_str).filter(|name| *name != wanted))
-}
 
 impl Project {
     /// Reads everything that a file needs. What can be told of all of it is told, also where something is wrong.
@@ -411,27 +341,6 @@ pub fn literal(text: &Text) -> Option<String> {
         [] => Some(String::new()),
         [TextPart::Literal(literal)] => Some(literal.clone()),
         _ => None,
-    }
-}
-
-/// Whether a path stays below a folder, by its words and, where it exists, by where it really leads.
-fn leads_inside(folder: &Path, target: &Path) -> bool {
-    let mut depth = 0i32;
-    for part in target.strip_prefix(folder).unwrap_or(target).components() {
-        match part {
-            Component::ParentDir => depth -= 1,
-            Component::Normal(_) => depth += 1,
-            _ => {}
-        }
-        if depth < 0 {
-            return false;
-        }
-    }
-    let here = Path::new(".");
-    let folder = if folder.as_os_str().is_empty() { here } else { folder };
-    match (folder.canonicalize(), target.canonicalize()) {
-        (Ok(folder), Ok(target)) => target.starts_with(folder),
-        _ => true,
     }
 }
 

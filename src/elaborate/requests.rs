@@ -209,9 +209,9 @@ impl Spec {
     pub(crate) fn value(&self, expression: &Expr, file: FileId) -> Result<Value, Diagnostics> {
         let mut elaborator = Elaborator::new(&self.project, &self.sources);
         let scope = Scope::of_file(file);
-        match elaborator.value(expression, &scope) {
+        match elaborator.choice(expression, &scope) {
             Ok(value) => Ok(value),
-            Err(_) => Err(elaborator.faults),
+            Err(_) => Err(elaborator.take_faults()),
         }
     }
 

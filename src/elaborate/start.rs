@@ -1,6 +1,7 @@
 //! Where expressions begin: whether one starts at an `Input`, and whether it is a single layer.
 
-use super::elaborator::{DEEPEST, Elaborator, MOST_LOOKS};
+use super::bounds::DEEPEST;
+use super::elaborator::Elaborator;
 use super::environment::{Bound, Closure, Scope};
 use crate::ops;
 use crate::source::Span;
@@ -109,8 +110,8 @@ impl<'p> Elaborator<'p> {
     }
 
     pub(super) fn guarded(&mut self, look: impl FnOnce(&mut Self) -> bool) -> bool {
-        self.looks += 1;
-        if self.depth >= DEEPEST || self.looks > MOST_LOOKS {
+        self.spent.steps += 1;
+        if self.depth >= DEEPEST || self.spent.is_over() {
             self.gave_up = true;
             return false;
         }

@@ -1,8 +1,9 @@
 //! What can be checked of a net whose parameters have no values: the names in it, and the arguments of what it mentions.
 
-use super::elaborator::{DEEPEST, Elaborator};
+use super::bounds::DEEPEST;
+use super::elaborator::Elaborator;
 use super::environment::Scope;
-use super::lints::mentions;
+use super::lints::words;
 use super::{Spec, Stop};
 use crate::diagnostics::Diagnostics;
 use crate::graph::{Arguments, Definition, Value, ValueKind};
@@ -31,7 +32,7 @@ impl Spec {
             parameter.default.iter().for_each(|default| survey.value(default));
         }
         survey.net(&definition.item.body);
-        survey.elaborator.faults
+        survey.elaborator.take_faults()
     }
 }
 
@@ -185,16 +186,16 @@ impl<'p> Survey<'p> {
             true => definition.make(given, span).err().unwrap_or_default(),
             false => Arguments::sort(definition.name, definition.arguments, given, span).1,
         };
-        self.elaborator.faults.extend(faults);
+        self.elaborator.wrong_values(faults);
     }
 
     /// A value that depends on nothing that is open.
     fn known(&mut self, expression: &'p Expr) -> Option<Result<Value, Stop>> {
         let text = self.elaborator.sources.text(expression.span);
-        if self.open.iter().any(|name| mentions(text, name)) || self.elaborator.depth > DEEPEST {
+        if words(text).any(|(_, word)| self.open.contains(&word)) || self.elaborator.depth > DEEPEST {
             return None;
         }
         let scope = self.scope.clone();
-        Some(self.elaborator.value(expression, &scope))
+        Some(self.elaborator.choice(expression, &scope))
     }
 }

@@ -20,7 +20,7 @@ pub use value::{Value, ValueKind, number_text};
 
 pub use crate::plan::Epilogue;
 use crate::source::Span;
-use crate::tensor::{LARGEST_TENSOR, TensorType};
+use crate::tensor::{LARGEST_TENSOR, MOST_AXES, TensorType};
 use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -207,6 +207,9 @@ impl Graph {
             return Err(ShapeFault::needs_merge(operation.definition().name, types.len()));
         }
         let output = operation.infer(&types)?;
+        if output.sizes.len() > MOST_AXES {
+            return Err(ShapeFault::too_many_axes(output.sizes.len()));
+        }
         if output.len().is_none_or(|len| len > LARGEST_TENSOR) && output.known().is_some() {
             return Err(ShapeFault::too_large(&output));
         }

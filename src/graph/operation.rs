@@ -5,7 +5,7 @@ use super::{Definition, Epilogue, Initializer, NodeId};
 use crate::diagnostics::Code;
 use crate::kernels::activation::Activation;
 use crate::plan::kernel::Kernel;
-use crate::tensor::TensorType;
+use crate::tensor::{MOST_AXES, TensorType};
 use ndarray::ArrayD;
 use std::any::Any;
 use std::fmt::Debug;
@@ -85,6 +85,10 @@ impl ShapeFault {
 
     pub(super) fn too_large(output: &TensorType) -> Self {
         Self::new(Code::TooLarge, format!("the output {output} is too large"), "more than 2^33 values per image")
+    }
+
+    pub(super) fn too_many_axes(axes: usize) -> Self {
+        Self::new(Code::TooLarge, format!("the output has {axes} sizes"), format!("a tensor has at most {MOST_AXES}"))
     }
 
     pub(super) fn parameter_too_large(role: &str, shape: &[usize]) -> Self {

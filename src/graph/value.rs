@@ -70,6 +70,22 @@ impl Value {
         }
     }
 
+    /// How many parts it is made of, its own texts counted by their length.
+    pub fn parts(&self) -> usize {
+        match &self.kind {
+            ValueKind::List(list) => 1 + list.iter().map(Value::parts).sum::<usize>(),
+            ValueKind::Map(entries) => {
+                1 + entries.iter().map(|(key, value)| key.parts() + value.parts()).sum::<usize>()
+            }
+            ValueKind::Construct { arguments, .. } => {
+                1 + arguments.iter().map(|(_, value)| value.parts()).sum::<usize>()
+            }
+            ValueKind::Sizes(sizes) => 1 + sizes.len() / 8,
+            ValueKind::Text(text) => 1 + text.len() / 64,
+            _ => 1,
+        }
+    }
+
     /// The number that it is.
     pub fn number(&self) -> Option<f64> {
         match self.kind {

@@ -4,6 +4,7 @@
 use super::place::{BufferId, Placement, Value};
 use super::{Draft, Home};
 use crate::plan::{CONSTANT_ALIGNMENT, Operand, Space};
+use std::collections::BTreeMap;
 use std::ops::{Range, RangeInclusive};
 
 /// Where every buffer stands; floats count per image, but for those without a batch.
@@ -99,12 +100,12 @@ impl Changes {
 /// Gives each buffer its offset; returns the floats that all need together.
 fn assign(mut lives: Vec<Life>, space: Space, spaces: &mut [Option<(Space, usize)>]) -> usize {
     lives.sort_by_key(|life| (std::cmp::Reverse(life.floats), *life.steps.start(), life.buffer.0));
-    let mut placed: Vec<(usize, Life)> = Vec::new();
+    let mut placed = Meetings::new(lives.iter().map(|life| life.steps.end() + 1).max().unwrap_or(0));
+    let mut offsets: Vec<usize> = Vec::with_capacity(lives.len());
     let mut end = 0;
-    for life in lives {
-        let meets = |other: &Life| life.steps.start() <= other.steps.end() && other.steps.start() <= life.steps.end();
-        let mut taken: Vec<(usize, usize)> =
-            placed.iter().filter(|(_, other)| meets(other)).map(|(at, other)| (*at, at + other.floats)).collect();
+    for (index, life) in lives.iter().enumerate() {
+        let met = placed.with(&life.steps).into_iter();
+        let mut taken: Vec<(usize, usize)> = met.map(|at| (offsets[at], offsets[at] + lives[at].floats)).collect();
         taken.sort_unstable();
         let (mut gap_start, mut best): (usize, Option<(usize, usize)>) = (0, None);
         for (from, to) in taken {
@@ -117,9 +118,57 @@ fn assign(mut lives: Vec<Life>, space: Space, spaces: &mut [Option<(Space, usize
         let offset = best.map_or(gap_start, |(_, at)| at);
         end = end.max(offset + life.floats);
         spaces[life.buffer.0] = Some((space, offset));
-        placed.push((offset, life));
+        offsets.push(offset);
+        placed.add(index, &life.steps);
     }
     end
+}
+
+/// Ranges of steps, and which of them meet another: a segment tree tells those that hold its start, a list by their starts
+/// the rest.
+struct Meetings {
+    /// The ranges that cover a node of the tree and not the one above it.
+    covered: Vec<Vec<usize>>,
+    starting: BTreeMap<usize, Vec<usize>>,
+    leaves: usize,
+}
+
+impl Meetings {
+    /// Of ranges of so many steps.
+    fn new(steps: usize) -> Self {
+        let leaves = steps.next_power_of_two();
+        Meetings { covered: vec![Vec::new(); 2 * leaves], starting: BTreeMap::new(), leaves }
+    }
+
+    fn add(&mut self, name: usize, steps: &RangeInclusive<usize>) {
+        self.starting.entry(*steps.start()).or_default().push(name);
+        let (mut from, mut to) = (steps.start() + self.leaves, steps.end() + self.leaves + 1);
+        while from < to {
+            if from % 2 == 1 {
+                self.covered[from].push(name);
+                from += 1;
+            }
+            if to % 2 == 1 {
+                to -= 1;
+                self.covered[to].push(name);
+            }
+            (from, to) = (from / 2, to / 2);
+        }
+    }
+
+    /// The names of those that share a step with this one.
+    fn with(&self, steps: &RangeInclusive<usize>) -> Vec<usize> {
+        let mut node = steps.start() + self.leaves;
+        let mut names = Vec::new();
+        while node > 0 {
+            names.extend(&self.covered[node]);
+            node /= 2;
+        }
+        if steps.start() < steps.end() {
+            names.extend(self.starting.range(steps.start() + 1..=*steps.end()).flat_map(|(_, list)| list));
+        }
+        names
+    }
 }
 
 impl Arena {
@@ -133,5 +182,24 @@ impl Arena {
             Space::Input(_) | Space::Output(_) | Space::Whole | Space::State => floats,
         };
         Operand { space, offset, image, skip: value.skip, ld: value.ld.unwrap_or(width) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Meetings;
+
+    #[test]
+    fn ranges_meet_as_plain_comparison_says() {
+        let ends = |index: usize| (index * 7919 % 61, index * 104_729 % 23);
+        let ranges: Vec<_> = (0..200).map(ends).map(|(start, length)| start..=start + length).collect();
+        let mut meetings = Meetings::new(84);
+        for (index, range) in ranges.iter().enumerate() {
+            let meets = |other: &usize| range.start() <= ranges[*other].end() && ranges[*other].start() <= range.end();
+            let mut found = meetings.with(range);
+            found.sort_unstable();
+            assert_eq!(found, (0..index).filter(meets).collect::<Vec<_>>(), "{range:?}");
+            meetings.add(index, range);
+        }
     }
 }

@@ -16,6 +16,7 @@ use crate::plan::steps::pack::PackStep;
 use crate::plan::{CONSTANT_ALIGNMENT, Constant, Kernel, Operand, Plan, Port, Source, Space, Stage, Step, StepKernel};
 use place::{BufferId, Placement, Value};
 pub use settled::Settled;
+use std::collections::HashMap;
 use std::ops::Range;
 pub use why::why;
 
@@ -231,6 +232,7 @@ fn assemble(graph: &Graph, drafts: Vec<Draft>, placement: &Placement, options: O
         multiply_adds: graph.ids().map(|id| graph.multiply_adds(id)).sum(),
     };
     let mut recipes: Vec<Recipe> = Vec::new();
+    let mut packed = Packed::new();
     for draft in drafts {
         let mut kernel = draft.kernel;
         match (&mut kernel, options.state) {
@@ -257,7 +259,8 @@ fn assemble(graph: &Graph, drafts: Vec<Draft>, placement: &Placement, options: O
             None => match draft.parameters.iter().map(in_state).collect::<Option<Vec<Operand>>>() {
                 Some(list) if !list.is_empty() => list.into_iter().map(Source::Memory).collect(),
                 _ => {
-                    let list = add_constants(&mut plan, &mut recipes, &draft.name, &kernel, draft.parameters);
+                    let list =
+                        add_constants(&mut plan, &mut recipes, &mut packed, &draft.name, &kernel, draft.parameters);
                     list.into_iter().map(Source::Constant).collect()
                 }
             },
@@ -299,10 +302,14 @@ fn whole_operand(space: Space, offset: usize, len: usize) -> Operand {
     Operand { space, offset, image: len, skip: 0, ld: len }
 }
 
+/// The recipes that pack the same parameters.
+type Packed = HashMap<Vec<ParameterId>, Vec<usize>>;
+
 /// The constants of a step: those of an earlier one that packs the same parameters in the same way, or new ones.
 fn add_constants(
     plan: &mut Plan,
     recipes: &mut Vec<Recipe>,
+    packed: &mut Packed,
     name: &str,
     kernel: &Kernel,
     parameters: Vec<ParameterId>,
@@ -310,10 +317,12 @@ fn add_constants(
     if parameters.is_empty() {
         return Vec::new();
     }
-    let same = |recipe: &&Recipe| recipe.parameters == parameters && plan.steps[recipe.step].kernel == *kernel;
-    if let Some(recipe) = recipes.iter().find(same) {
-        return recipe.constants.clone();
+    let places = packed.entry(parameters.clone()).or_default();
+    let same = |place: &&usize| plan.steps[recipes[**place].step].kernel == *kernel;
+    if let Some(&place) = places.iter().find(same) {
+        return recipes[place].constants.clone();
     }
+    places.push(recipes.len());
     let mut constants = Vec::new();
     for (index, len) in kernel.constants().into_iter().enumerate() {
         constants.push(plan.constants.len());

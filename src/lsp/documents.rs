@@ -2,7 +2,7 @@
 
 use crate::check::{Checked, check};
 use crate::diagnostics::Diagnostics;
-use crate::elaborate::{self, Spec, project};
+use crate::elaborate::{self, Spec, files};
 use crate::graph::Graph;
 use crate::source::{FileId, Span};
 use crate::syntax::{self, ast::File};
@@ -178,7 +178,7 @@ impl Documents {
         // What is being typed stands over what is on the disk, also in used files.
         let read = |path: &Path| match texts.get(path) {
             Some(text) => Ok(text.clone().into_bytes()),
-            None => project::from_disk(path),
+            None => files::from_disk(path),
         };
         let mut uris = Vec::new();
         for (key, (uri, version, text)) in changed {
@@ -190,7 +190,7 @@ impl Documents {
     }
 }
 
-fn analyse(uri: Uri, version: i32, text: String, before: Option<Known>, read: project::Reader) -> Document {
+fn analyse(uri: Uri, version: i32, text: String, before: Option<Known>, read: files::Reader) -> Document {
     let path = path_of(&uri);
     let spec = elaborate::load_text(&path, &text, read);
     let (tree, faults) = syntax::parse(&spec.sources, spec.root());

@@ -219,7 +219,10 @@ impl Names {
                     if let (Some(name), Some(called)) = (&argument.name, called) {
                         self.argument(name, called);
                     }
-                    self.expression(&argument.value);
+                    match called.is_none() && takes_choices(&function.text) {
+                        true => self.choice(&argument.value),
+                        false => self.expression(&argument.value),
+                    }
                 }
             }
             ExprKind::Paren(inner) | ExprKind::Frozen(inner) => self.expression(inner),
@@ -300,6 +303,21 @@ impl Names {
         }
     }
 
+    /// A value where no net can stand: a net's name is a word there.
+    fn choice(&mut self, expression: &Expr) {
+        match &expression.kind {
+            ExprKind::Paren(inner) => self.choice(inner),
+            ExprKind::List(list) => list.iter().for_each(|inner| self.choice(inner)),
+            ExprKind::Name(name) => {
+                let is_value = |symbol: usize| !matches!(self.symbols[symbol].kind, Kind::Net | Kind::Share);
+                if self.find(name).is_some_and(is_value) {
+                    self.expression(expression);
+                }
+            }
+            _ => self.expression(expression),
+        }
+    }
+
     fn text(&mut self, text: &Text) {
         for part in &text.parts {
             if let TextPart::Value(value) = part {
@@ -333,6 +351,11 @@ impl Names {
 
 fn touches(span: Span, offset: usize) -> bool {
     (span.start as usize..=span.end as usize).contains(&offset)
+}
+
+/// Whether arguments of a name are values: those of a layer, or of a choice such as `HeNormal`.
+fn takes_choices(name: &str) -> bool {
+    crate::ops::find(name).is_some() || crate::elaborate::shipped::find(name).is_none() && name != "len"
 }
 
 /// An expression without the parentheses around it.

@@ -1,6 +1,6 @@
 //! Activations, pools and softmax fuse into the layer before them, so that each result is written once.
 
-use super::{Pass, drop_unused, has_one_consumer, swallow};
+use super::{Pass, Uses, drop_unused, swallow};
 use crate::graph::{Epilogue, Graph, Node};
 use crate::kernels::activation::Activation;
 
@@ -42,14 +42,15 @@ pub const SOFTMAX: Pass = Pass {
 
 /// Merges each node into its only input where `merged` gives the epilogue that does the same.
 fn fuse(mut graph: Graph, merged: fn(&Node, &Node) -> Option<Epilogue>) -> Graph {
+    let mut uses = Uses::of(&graph);
     for id in graph.ids() {
         let node = graph.node(id);
         let [producer] = node.inputs[..] else { continue };
-        if !node.epilogue.is_empty() || !has_one_consumer(&graph, producer) {
+        if !node.epilogue.is_empty() || !uses.is_once(producer) {
             continue;
         }
         if let Some(epilogue) = merged(graph.node(producer), node) {
-            swallow(&mut graph, producer, id, |node| node.epilogue = epilogue);
+            swallow(&mut graph, &mut uses, producer, id, |node| node.epilogue = epilogue);
         }
     }
     drop_unused(graph)

@@ -15,19 +15,14 @@ type Key = (&'static str, String, Vec<NodeId>, Vec<ParameterId>);
 
 fn run(mut graph: Graph) -> Graph {
     let mut first: HashMap<Key, NodeId> = HashMap::new();
-    for id in graph.ids() {
-        let node = graph.node(id);
+    redirect(&mut graph, |id, node| {
         if node.inputs.is_empty() {
-            continue;
+            return None;
         }
         let settings = format!("{:?}{:?}", node.operation.settings(), node.epilogue);
         let key = (node.operation.definition().name, settings, node.inputs.clone(), node.parameters.clone());
-        match first.get(&key) {
-            Some(&earlier) => redirect(&mut graph, id, earlier),
-            None => {
-                first.insert(key, id);
-            }
-        }
-    }
+        let earlier = *first.entry(key).or_insert(id);
+        (earlier != id).then_some(earlier)
+    });
     drop_unused(graph)
 }

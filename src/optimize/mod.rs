@@ -43,10 +43,16 @@ pub fn optimize(graph: Graph) -> Graph {
     INFERENCE.iter().fold(graph, |graph, pass| (pass.run)(graph))
 }
 
-/// Lets everything that takes the output of `from` take that of `to`.
-fn redirect(graph: &mut Graph, from: NodeId, to: NodeId) {
-    let inputs = graph.nodes.iter_mut().flat_map(|node| &mut node.inputs);
-    inputs.chain(&mut graph.outputs).filter(|id| **id == from).for_each(|id| *id = to);
+/// Asks of each node, in order, for an earlier one that gives the same: whatever takes its output takes that one's.
+fn redirect(graph: &mut Graph, mut same: impl FnMut(NodeId, &Node) -> Option<NodeId>) {
+    let mut taken: Vec<NodeId> = graph.ids().collect();
+    for id in graph.ids() {
+        graph.nodes[id.0].inputs.iter_mut().for_each(|input| *input = taken[input.0]);
+        if let Some(earlier) = same(id, graph.node(id)) {
+            taken[id.0] = earlier;
+        }
+    }
+    graph.outputs.iter_mut().for_each(|output| *output = taken[output.0]);
 }
 
 /// Drops nodes that lead to no output and change nothing; inputs of the net stay, so that its signature does.
@@ -61,19 +67,37 @@ fn drop_unused(mut graph: Graph) -> Graph {
     graph
 }
 
-/// Whether a node's output goes to one place only, and that is another node.
-fn has_one_consumer(graph: &Graph, id: NodeId) -> bool {
-    let taken = graph.nodes.iter().flat_map(|node| &node.inputs).filter(|input| **input == id).count();
-    taken == 1 && !graph.outputs.contains(&id)
+/// How often each node's output is taken, while nodes are merged.
+struct Uses(Vec<usize>);
+
+impl Uses {
+    fn of(graph: &Graph) -> Self {
+        let mut uses = Uses(vec![0; graph.nodes.len()]);
+        graph.nodes.iter().for_each(|node| uses.add(node));
+        // What the net gives is nobody's alone.
+        graph.outputs.iter().for_each(|output| uses.0[output.0] += 2);
+        uses
+    }
+
+    fn add(&mut self, node: &Node) {
+        node.inputs.iter().for_each(|input| self.0[input.0] += 1);
+    }
+
+    /// Whether a node's output goes to one place only, and that is another node.
+    fn is_once(&self, id: NodeId) -> bool {
+        self.0[id.0] == 1
+    }
 }
 
 /// Puts a producer, changed, in the place of its consumer: the consumer is swallowed.
-fn swallow(graph: &mut Graph, producer: NodeId, consumer: NodeId, change: impl FnOnce(&mut Node)) {
+fn swallow(graph: &mut Graph, uses: &mut Uses, producer: NodeId, consumer: NodeId, change: impl FnOnce(&mut Node)) {
     let mut node = graph.node(producer).clone();
     let swallowed = graph.node(consumer);
     node.output = swallowed.output.clone();
     node.swallowed.push(swallowed.name.clone());
     node.swallowed.extend(swallowed.swallowed.iter().cloned());
     change(&mut node);
+    swallowed.inputs.iter().for_each(|input| uses.0[input.0] -= 1);
+    uses.add(&node);
     graph.nodes[consumer.0] = node;
 }

@@ -1,6 +1,6 @@
 //! Batch normalisation folds into the layer before it.
 
-use super::{Pass, drop_unused, has_one_consumer, swallow};
+use super::{Pass, Uses, drop_unused, swallow};
 use crate::graph::{Derivation, Graph, Node, NodeId, Parameter, ParameterId};
 use std::sync::Arc;
 
@@ -19,6 +19,7 @@ pub const FROZEN: Pass = Pass {
 };
 
 fn fold_all(mut graph: Graph, may: fn(&Node) -> bool) -> Graph {
+    let mut uses = Uses::of(&graph);
     for id in graph.ids() {
         let node = graph.node(id);
         let [producer] = node.inputs[..] else { continue };
@@ -28,10 +29,10 @@ fn fold_all(mut graph: Graph, may: fn(&Node) -> bool) -> Graph {
             && before.epilogue.is_empty()
             && may(node)
             && may(before)
-            && has_one_consumer(&graph, producer);
+            && uses.is_once(producer);
         if let (true, Some(operation)) = (fits, before.operation.with_bias()) {
             let parameters = fold(&mut graph, producer, id);
-            swallow(&mut graph, producer, id, |node| {
+            swallow(&mut graph, &mut uses, producer, id, |node| {
                 node.operation = operation;
                 node.parameters = parameters;
             });

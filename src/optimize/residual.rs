@@ -1,6 +1,6 @@
 //! Residual additions fuse into the convolution before them.
 
-use super::{Pass, drop_unused, has_one_consumer, swallow};
+use super::{Pass, Uses, drop_unused, swallow};
 use crate::graph::{Graph, NodeId};
 
 pub const PASS: Pass = Pass {
@@ -11,6 +11,7 @@ pub const PASS: Pass = Pass {
 };
 
 fn run(mut graph: Graph) -> Graph {
+    let mut uses = Uses::of(&graph);
     for id in graph.ids() {
         let node = graph.node(id);
         let [a, b] = node.inputs[..] else { continue };
@@ -20,13 +21,13 @@ fn run(mut graph: Graph) -> Graph {
         }
         let takes = |producer: &NodeId| {
             let before = graph.node(*producer);
-            before.operation.supports().residual && before.epilogue.is_empty() && has_one_consumer(&graph, *producer)
+            before.operation.supports().residual && before.epilogue.is_empty() && uses.is_once(*producer)
         };
         // The later one, so that the other branch is there already.
         let (first, second) = if a > b { (a, b) } else { (b, a) };
         let Some(producer) = [first, second].into_iter().find(takes) else { continue };
         let other = if producer == a { b } else { a };
-        swallow(&mut graph, producer, id, |node| {
+        swallow(&mut graph, &mut uses, producer, id, |node| {
             node.inputs.push(other);
             node.epilogue.residual = true;
         });

@@ -11,11 +11,9 @@ pub const PASS: Pass = Pass {
 };
 
 fn run(mut graph: Graph) -> Graph {
-    for id in graph.ids() {
-        let node = graph.node(id);
-        if let (true, &[input]) = (node.operation.rests(), &node.inputs[..]) {
-            redirect(&mut graph, id, input);
-        }
-    }
+    redirect(&mut graph, |_, node| match node.inputs[..] {
+        [input] if node.operation.rests() => Some(input),
+        _ => None,
+    });
     drop_unused(graph)
 }

@@ -269,13 +269,8 @@ impl<'a> Fit<'a> {
         let begun = begun.get_or_insert_with(|| Begun::new(course.task.tally(course.labels.as_deref())));
         let (rate_at, update_at, penalized) = (self.rate_at, self.update_at, self.trainable.penalized);
         let left = order.get(begun.samples..).unwrap_or_default();
-        let pass = Pass {
-            order: left,
-            batch: course.batch,
-            epoch: epoch as u64,
-            team: &team,
-            interrupted: Some(interrupted),
-        };
+        let pass =
+            Pass { order: left, batch: course.batch, epoch: epoch as u64, team: &team, interrupted: Some(interrupted) };
         feed.each::<FitError>(pass, |places, inputs| {
             let images = places.len();
             let chosen = &left[places];
@@ -377,8 +372,7 @@ pub fn try_state(
     let mut tally = course.task.tally(course.labels.as_deref());
     let mut losses = 0.0;
     let Set { feed, targets, .. } = set;
-    let pass =
-        Pass { order: &order, batch: course.batch, epoch: 0, team: &team, interrupted: Some(interrupted) };
+    let pass = Pass { order: &order, batch: course.batch, epoch: 0, team: &team, interrupted: Some(interrupted) };
     feed.each::<FitError>(pass, |places, inputs| {
         let floats = places.len() * outputs;
         let (rows, predictions) = (&mut rows[..floats], &mut predictions[..floats]);

@@ -49,7 +49,7 @@ pub fn split(net: &Graph) -> Split {
 mod tests {
     use super::*;
     use crate::compile::graph;
-    use crate::elaborate::{load, project::from_disk};
+    use crate::elaborate::{files::from_disk, load};
 
     fn cut(net: &str) -> (Option<String>, String) {
         let spec = load(net, &from_disk).expect("a spec");

@@ -121,7 +121,7 @@ fn names(given: Option<Vec<String>>, data: &Dataset, task: &Task, span: Span) ->
 }
 
 fn shortened(names: &[String]) -> String {
-    crate::weights::bind::shortened(names)
+    crate::weights::report::shortened(names)
 }
 
 /// Where each class stands among the labels.

@@ -4,6 +4,7 @@ use super::text::{short_layer, thousands};
 use crate::graph::{Graph, NodeId};
 use serde_json::{Value, json};
 use similar::{Algorithm, DiffOp, capture_diff_slices};
+use std::collections::HashMap;
 use std::fmt::Write;
 
 /// A layer that only one of the nets has, or that is another in the second.
@@ -19,17 +20,20 @@ pub enum Change {
 pub fn changes(a: &Graph, b: &Graph) -> Vec<Change> {
     let names = |graph: &Graph| graph.nodes.iter().map(|node| node.name.clone()).collect::<Vec<_>>();
     let (first, second) = (names(a), names(b));
+    let places =
+        |graph: &Graph| graph.ids().map(|id| (graph.node(id).name.clone(), id)).collect::<HashMap<String, NodeId>>();
+    let (in_first, in_second) = (places(a), places(b));
     let mut list = Vec::new();
     for op in capture_diff_slices(Algorithm::Myers, &first, &second) {
         // A layer that moved is removed and added in the script, but is the same layer to its reader.
         if !matches!(op, DiffOp::Equal { .. }) {
-            let gone = op.old_range().map(NodeId).filter(|&id| b.find(&a.node(id).name).is_none());
+            let gone = op.old_range().map(NodeId).filter(|&id| !in_second.contains_key(&a.node(id).name));
             list.extend(gone.map(Change::Removed));
         }
         for id in op.new_range().map(NodeId) {
-            match a.find(&b.node(id).name) {
+            match in_first.get(&b.node(id).name) {
                 None => list.push(Change::Added(id)),
-                Some(old) => {
+                Some(&old) => {
                     let what = properties(a, old, b, id);
                     if !what.is_empty() {
                         list.push(Change::Changed(old, id, what));

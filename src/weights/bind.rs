@@ -2,14 +2,15 @@
 //! all that does not fit is told at once.
 
 use super::names::{Wanted, by_order, names_in_file, near};
-use super::store::{self, Layout, Role, Store, StoreError};
+use super::report::{FileReport, Report, shortened};
+use super::store::{Layout, Number, Role, Store, StoreError};
 use super::transform::{LayerFacts, Shape, Transform, find_role, fit, starts_anew};
 use crate::diagnostics::{Code, Diagnostic, Diagnostics, Result, counted};
 use crate::elaborate::requests::WeightsRequest;
-use crate::graph::{Graph, Initializer, ParameterId};
+use crate::graph::{Graph, Initializer, Parameter, ParameterId};
 use sha2::{Digest, Sha256};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::fmt::{self, Write};
+use std::fmt::Write;
 use std::io::Read;
 use std::path::Path;
 use std::sync::Mutex;
@@ -29,6 +30,8 @@ struct Source {
 pub struct Bindings {
     stores: Vec<Box<dyn Store>>,
     sources: Vec<Option<Source>>,
+    /// The parameters by their paths.
+    places: HashMap<String, ParameterId>,
     /// Parameters that the maker of their file does not have: their initialisers are their values.
     initial: Vec<bool>,
     /// Layers of which values that are not finite were read, and their files.
@@ -36,47 +39,21 @@ pub struct Bindings {
     pub report: Report,
 }
 
-/// What was bound from one file.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct FileReport {
-    pub file: String,
-    pub layout: String,
-    pub tensors: usize,
-    pub values: usize,
-    /// Tensors of layers that the net does not have, and those layers.
-    pub unused: usize,
-    pub unused_layers: Vec<String>,
-    /// What was done besides reading.
-    pub notes: Vec<String>,
-}
-
-impl FileReport {
-    /// Adds what was done, once.
-    fn add_note(&mut self, note: String) {
-        if !self.notes.contains(&note) {
-            self.notes.push(note);
-        }
-    }
-}
-
-/// What was bound.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Report {
-    pub files: Vec<FileReport>,
-    /// Parameters that nothing binds, and their layers in order.
-    pub untrained: usize,
-    pub untrained_layers: Vec<String>,
-    /// Every parameter, its shape and where it comes from.
-    lines: Vec<(String, String, String)>,
-}
-
 /// Binds the parameters of a graph (not yet optimised) to the files that are asked for.
 pub fn bind(graph: &Graph, requests: &[WeightsRequest]) -> Result<(Bindings, Diagnostics)> {
     let mut faults = Diagnostics::default();
     let count = graph.parameters.len();
     let (sources, initial) = (vec![None; count], vec![false; count]);
-    let mut bindings =
-        Bindings { stores: Vec::new(), sources, initial, not_finite: Mutex::default(), report: Report::default() };
+    let places =
+        graph.parameters.iter().enumerate().rev().map(|(place, one)| (one.path(), ParameterId(place))).collect();
+    let mut bindings = Bindings {
+        stores: Vec::new(),
+        sources,
+        places,
+        initial,
+        not_finite: Mutex::default(),
+        report: Report::default(),
+    };
     let layers = layers(graph);
     // Inner nets first, so that the weights of a net stand over those of the nets it was made from.
     for request in requests {
@@ -102,7 +79,7 @@ fn layers(graph: &Graph) -> HashMap<ParameterId, LayerFacts> {
 
 fn open(request: &WeightsRequest, faults: &mut Diagnostics) -> Option<Box<dyn Store>> {
     let layout = request.layout.as_deref().and_then(|word| word.parse::<Layout>().ok());
-    match store::open(&request.path, layout) {
+    match super::open(&request.path, layout) {
         Ok(store) => check_digest(request, faults).then_some(store),
         Err(fault) => {
             faults.push(open_fault(request, &fault));
@@ -121,7 +98,7 @@ fn open_fault(request: &WeightsRequest, fault: &StoreError) -> Diagnostic {
     let diagnostic = Diagnostic::new(code, fault.to_string()).at(request.span, format!("weights of `{}`", request.net));
     match code {
         Code::WeightsMissing => diagnostic
-            .maybe_help(crate::elaborate::project::near_file(&request.path))
+            .maybe_help(crate::elaborate::files::near_file(&request.path))
             .help(format!("`--weights {}=path` names another file", request.net)),
         Code::WeightsCorrupt => diagnostic.help("fetch the file again"),
         _ => diagnostic,
@@ -204,7 +181,7 @@ fn bind_file(
         entries.iter().enumerate().map(|(at, entry)| ((entry.layer.as_str(), &entry.role), at)).collect();
     let mut used = BTreeSet::new();
     let mut problems = Vec::new();
-    let (mut missing, mut wrong) = (0, 0);
+    let (mut missing, mut wrong, mut whole) = (0, 0, 0);
     for Wanted { id, layer } in &wanted {
         let parameter = &graph.parameters[id.0];
         let facts = layers.get(id).copied().unwrap_or_default();
@@ -236,6 +213,17 @@ fn bind_file(
             continue;
         };
         used.insert(entry);
+        match entries[entry].number {
+            Number::Float(32) => {}
+            number @ Number::Integer(_) => {
+                wrong += 1;
+                whole += 1;
+                let reason = format!("{} holds {number}, no floating-point numbers", entries[entry].key);
+                problems.push(format!("{layer}/{}: {reason}", parameter.role));
+                continue;
+            }
+            number => report.add_note(format!("{number} read as float32")),
+        }
         let wanted = Shape { shape: &parameter.shape, role: parameter.role, flattened: parameter.flattened };
         match fit(store.as_ref(), entry, &wanted, facts) {
             Ok(transform) => {
@@ -277,9 +265,13 @@ fn bind_file(
         if problems.len() > shown {
             diagnostic = diagnostic.note(format!("and {} more", problems.len() - shown));
         }
-        faults.push(diagnostic.help(
-            "`rename = { \"name in the file\" = \"layer\" }` maps names; `missing = initialize` lets missing ones start from their initialisers",
-        ));
+        if whole > 0 {
+            diagnostic = diagnostic
+                .help("turn integers back into the numbers that they stand for: what scales them is not read");
+        }
+        faults.push(diagnostic.maybe_help((problems.len() > whole).then_some(
+            "`rename = { \"name in the file\" = \"layer\" }` maps names; `missing = initialize` lets missing ones start from their initialisers".to_string(),
+        )));
     }
     if missing > 0 && request.initialize_missing {
         report.notes.push(format!("{missing} missing, initialised"));
@@ -325,6 +317,11 @@ impl Bindings {
         Ok(source.transform.apply(values, &parameter.shape))
     }
 
+    /// The parameter of the graph that was bound which has the layer and role of this one.
+    pub fn place(&self, parameter: &Parameter) -> Option<ParameterId> {
+        self.places.get(&parameter.path()).copied()
+    }
+
     /// What is to be told of the values that were read so far: those that are infinite or no numbers.
     pub fn lint_values(&self) -> Diagnostics {
         let Ok(layers) = self.not_finite.lock() else { return Diagnostics::default() };
@@ -361,52 +358,5 @@ impl Bindings {
             };
             self.report.lines.push((parameter.path(), shape.join("x"), from));
         }
-    }
-}
-
-impl fmt::Display for Report {
-    /// Every parameter with its shape and source: what `netc build --emit weights` prints.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let width = |pick: fn(&(String, String, String)) -> &String| {
-            self.lines.iter().map(|line| pick(line).chars().count()).max().unwrap_or(0)
-        };
-        let (first, second) = (width(|line| &line.0), width(|line| &line.1));
-        for (path, shape, from) in &self.lines {
-            writeln!(f, "{path:first$}  {shape:second$}  {from}")?;
-        }
-        for file in &self.files {
-            writeln!(f, "{file}")?;
-        }
-        let total = self.lines.len();
-        writeln!(f, "{} of {total} parameters bound, {} untrained", total - self.untrained, self.untrained)
-    }
-}
-
-impl fmt::Display for FileReport {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} ({}) {} tensors, {} parameters", self.file, self.layout, self.tensors, millions(self.values))?;
-        if self.unused > 0 {
-            write!(f, "; {} not used ({})", self.unused, shortened(&self.unused_layers))?;
-        }
-        for note in &self.notes {
-            write!(f, "; {note}")?;
-        }
-        Ok(())
-    }
-}
-
-/// `134.3 M` or `5,130`
-pub fn millions(values: usize) -> String {
-    match values {
-        0..100_000 => values.to_string(),
-        _ => format!("{:.1} M", values as f64 / 1e6),
-    }
-}
-
-/// A few names, and how many more there are.
-pub fn shortened(names: &[String]) -> String {
-    match names.len() {
-        0..=4 => names.join(", "),
-        more => format!("{}, … {} in all", names[..3].join(", "), more),
     }
 }

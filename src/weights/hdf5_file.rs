@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::fs;
-use std::io::{self, Read, Seek, SeekFrom};
+use std::io;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
@@ -13,12 +13,11 @@ use hdf5::types::{FixedAscii, FixedUnicode, TypeDescriptor, VarLenAscii, VarLenU
 use hdf5::{Dataset, Extents, Group, Hyperslab, IndexType, IterationOrder, LinkType, LocationType, SliceOrIndex};
 use tempfile::TempPath;
 
+use super::hdf5_heaps::{MAX_TEXT_BYTES, check_heaps};
 use super::store::{
-    Entry, Layout, MAX_EXPANSION, MAX_ITEMS, MAX_TENSOR_BYTES, Store, StoreError, row_count, unreadable,
+    Entry, Layout, MAX_EXPANSION, MAX_ITEMS, MAX_TENSOR_BYTES, Number, Store, StoreError, row_count, unreadable,
 };
 
-/// The most bytes that an attribute may take: names of layers, a model's description.
-const MAX_ATTRIBUTE_BYTES: usize = 64 << 20;
 /// The largest chunk that is decompressed in one piece.
 const MAX_CHUNK_BYTES: u64 = 256 << 20;
 
@@ -41,6 +40,7 @@ pub(super) enum Kind {
 #[derive(Debug)]
 pub(super) struct Tensor {
     pub shape: Vec<usize>,
+    pub number: Number,
     dataset: Dataset,
 }
 
@@ -163,7 +163,7 @@ impl Tree {
         let datatype = attribute.dtype().map_err(fail)?;
         let descriptor = datatype.to_descriptor().map_err(fail)?;
         let bytes = count.checked_mul(datatype.size() as u64);
-        if bytes.is_none_or(|bytes| bytes > MAX_ATTRIBUTE_BYTES as u64) || count > MAX_ITEMS as u64 {
+        if bytes.is_none_or(|bytes| bytes > MAX_TEXT_BYTES as u64) || count > MAX_ITEMS as u64 {
             return Err(too_many(&place, count, "elements"));
         }
         macro_rules! read {
@@ -199,11 +199,11 @@ impl Tree {
             Some(Kind::Other) => return Err(corrupt(path, "it is not a dataset")),
         }
         let dataset = self.file.dataset(path).map_err(|error| damaged(path, &error))?;
-        let shape = self.check(&dataset, path)?;
-        Ok(Tensor { shape, dataset })
+        let (shape, number) = self.check(&dataset, path)?;
+        Ok(Tensor { shape, number, dataset })
     }
 
-    fn check(&self, dataset: &Dataset, place: &str) -> Result<Vec<usize>, StoreError> {
+    fn check(&self, dataset: &Dataset, place: &str) -> Result<(Vec<usize>, Number), StoreError> {
         let fail = |error: hdf5::Error| damaged(place, &error);
         let refuse = |what: String| Err(StoreError::Refused { place: place.into(), what });
         // Where the bytes are comes first: the extent of a virtual dataset is found by opening other files.
@@ -221,13 +221,15 @@ impl Tree {
             }
         }
         let datatype = dataset.dtype().map_err(fail)?;
-        match datatype.to_descriptor() {
-            Ok(TypeDescriptor::Float(_) | TypeDescriptor::Integer(_) | TypeDescriptor::Unsigned(_)) => {}
+        let bits = datatype.size() * 8;
+        let number = match datatype.to_descriptor() {
+            Ok(TypeDescriptor::Float(_)) => Number::Float(bits),
+            Ok(TypeDescriptor::Integer(_) | TypeDescriptor::Unsigned(_)) => Number::Integer(bits),
             // Half precision has no descriptor, and converts.
-            Err(_) if datatype.size() == 2 && datatype.conv_to::<f32>().is_some() => {}
+            Err(_) if bits == 16 && datatype.conv_to::<f32>().is_some() => Number::Float(bits),
             Ok(other) => return Err(StoreError::NonNumeric { place: place.into(), found: other.to_string() }),
             Err(error) => return Err(StoreError::NonNumeric { place: place.into(), found: error.to_string() }),
-        }
+        };
         let extents = dataset.space().and_then(|space| space.extents()).map_err(fail)?;
         if extents.is_null() {
             return Err(corrupt(place, "it has no extent"));
@@ -241,7 +243,7 @@ impl Tree {
         if declared > 0 {
             self.check_stored(dataset, storage, declared, place)?;
         }
-        Ok(extents.dims())
+        Ok((extents.dims(), number))
     }
 
     /// Compares the bytes that a dataset declares with those that the file has.
@@ -362,65 +364,4 @@ fn cut_short(what: &str) -> Option<String> {
         rest.split(|c: char| !c.is_ascii_digit()).next()?.parse().ok()
     };
     Some(format!("it has {} of {} bytes", number(" eof = ")?, number("stored_eof = ")?))
-}
-
-/// Checks the global heaps, in which HDF5 keeps texts, wherever they are: HDF5 2.2 goes round for ever over an object
-/// whose size is so large that it wraps.
-fn check_heaps(mut file: &fs::File, length: u64) -> io::Result<()> {
-    const MARK: &[u8] = b"GCOL\x01\0\0\0";
-    let bad = |what: &str| Err(io::Error::new(io::ErrorKind::InvalidData, what));
-    let mut heaps = Vec::new();
-    // The end of each piece is kept before the next one: a mark may lie across.
-    let (mut piece, mut start) = (Vec::new(), 0);
-    while file.take(1 << 20).read_to_end(&mut piece)? > 0 {
-        let mut at = 0;
-        while let Some(found) = piece[at..].iter().position(|byte| *byte == MARK[0]) {
-            at += found;
-            if piece[at..].starts_with(MARK) {
-                heaps.push(start + at as u64);
-            }
-            if heaps.len() > MAX_ITEMS {
-                return bad("it has too many heaps of texts");
-            }
-            at += 1;
-        }
-        let kept = piece.len().min(MARK.len() - 1);
-        start += (piece.len() - kept) as u64;
-        piece.drain(..piece.len() - kept);
-    }
-    let mut total = 0;
-    for at in heaps {
-        let mut header = [0; 16];
-        file.seek(SeekFrom::Start(at))?;
-        if file.take(16).read(&mut header)? < 16 {
-            continue;
-        }
-        let size = number_at(&header, 8);
-        // HDF5 itself refuses a heap that goes beyond the end of the file.
-        if size < 16 || at.checked_add(size).is_none_or(|end| end > length) {
-            continue;
-        }
-        // Heaps do not overlap.
-        total += size;
-        if size > MAX_ATTRIBUTE_BYTES as u64 || total > length {
-            return bad("its heap of texts is too large");
-        }
-        let mut objects = Vec::new();
-        file.take(size - 16).read_to_end(&mut objects)?;
-        let mut rest = &objects[..];
-        while rest.len() >= 16 {
-            let (free, size) = (rest[..2] == [0, 0], number_at(rest, 8));
-            let need =
-                if free { Some(size) } else { size.checked_next_multiple_of(8).and_then(|size| size.checked_add(16)) };
-            match need.and_then(|need| usize::try_from(need).ok()).filter(|need| *need > 0) {
-                Some(need) if need <= rest.len() => rest = &rest[need..],
-                _ => return bad("an object in its heap of texts has an impossible size"),
-            }
-        }
-    }
-    Ok(())
-}
-
-fn number_at(bytes: &[u8], at: usize) -> u64 {
-    bytes[at..at + 8].iter().rev().fold(0, |number, byte| number << 8 | u64::from(*byte))
 }

@@ -69,9 +69,10 @@ pub(super) fn open(mut tree: Tree) -> Result<Box<dyn Store>, StoreError> {
             let key = format!("{group}/{weight}");
             let tensor = tree.tensor(&key)?;
             let (role, shape) = (role(weight), tensor.shape.clone());
+            let number = tensor.number;
             refuse_theano_kernel(weight, &shape, &key)?;
             let class = classes.get(&layer).cloned();
-            found.push((Entry { layer, role, key, shape, class }, tensor));
+            found.push((Entry { layer, role, key, shape, number, class }, tensor));
             outer_names.push(outer.clone());
         }
     }

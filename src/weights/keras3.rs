@@ -127,8 +127,9 @@ impl Walk {
             let key = format!("{group}/{position}");
             let tensor = self.tree.tensor(&key)?;
             let role = role(object.class, position, positions.len());
-            let (layer, shape) = (object.layer.to_string(), tensor.shape.clone());
-            self.found.push((Entry { layer, role, key, shape, class: object.class.map(str::to_string) }, tensor));
+            let (layer, shape, number) = (object.layer.to_string(), tensor.shape.clone(), tensor.number);
+            let class = object.class.map(str::to_string);
+            self.found.push((Entry { layer, role, key, shape, number, class }, tensor));
             self.outer_names.push(object.outer.to_string());
         }
         Ok(())
@@ -290,7 +291,7 @@ fn bad(what: &str) -> io::Error {
 
 #[cfg(test)]
 mod tests {
-    use super::super::store::open;
+    use super::super::open;
     use super::super::store_tests::{error, fixture, folder, read_all, written};
     use super::*;
     use std::fs;

@@ -2,10 +2,13 @@
 
 pub mod bind;
 mod hdf5_file;
+mod hdf5_heaps;
 mod keras;
 mod keras3;
 mod names;
 mod neupy;
+mod open;
+pub mod report;
 mod safetensors;
 pub mod save_keras;
 pub mod save_neupy;
@@ -13,3 +16,5 @@ pub mod store;
 #[cfg(test)]
 mod store_tests;
 pub(crate) mod transform;
+
+pub use open::open;

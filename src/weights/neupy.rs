@@ -41,8 +41,9 @@ pub(super) fn open(mut tree: Tree) -> Result<Box<dyn Store>, StoreError> {
             let key = format!("{group}/{name}");
             if tree.kind(&key)? != Some(Kind::Group) {
                 let tensor = tree.tensor(&key)?;
-                let (role, shape) = (Role::from_neupy(&name), tensor.shape.clone());
-                parameters.push((Entry { layer: layer.clone(), role, key, shape, class: class.clone() }, tensor));
+                let (role, shape, number) = (Role::from_neupy(&name), tensor.shape.clone(), tensor.number);
+                let (layer, class) = (layer.clone(), class.clone());
+                parameters.push((Entry { layer, role, key, shape, number, class }, tensor));
             }
         }
         // HDF5 lists a layer's bias before its weight.

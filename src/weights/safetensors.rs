@@ -12,42 +12,51 @@ use std::sync::{Mutex, PoisonError};
 use serde_json::Value;
 
 use super::hdf5_file::{corrupt, too_many};
-use super::store::{Entry, Layout, MAX_ITEMS, MAX_TENSOR_BYTES, Role, Store, StoreError, row_count, unreadable};
+use super::store::{
+    Entry, Layout, MAX_ITEMS, MAX_TENSOR_BYTES, Number, Role, Store, StoreError, row_count, unreadable,
+};
 
 /// The format's own limit for the header.
 const MAX_HEADER_BYTES: u64 = 100 << 20;
 
-/// The number types that are read.
-#[derive(Clone, Copy, Debug, PartialEq)]
-enum Number {
-    F64,
-    F32,
-    F16,
-    Bf16,
-}
-
 impl Number {
+    /// By the name that the format gives it.
+    fn named(name: &str) -> Option<Number> {
+        Some(match name {
+            "F64" => Number::Float(64),
+            "F32" => Number::Float(32),
+            "F16" => Number::Float(16),
+            "BF16" => Number::Bfloat16,
+            "I64" | "U64" => Number::Integer(64),
+            "I32" | "U32" => Number::Integer(32),
+            "I16" | "U16" => Number::Integer(16),
+            "I8" | "U8" | "BOOL" => Number::Integer(8),
+            _ => return None,
+        })
+    }
+
     fn bytes(self) -> usize {
         match self {
-            Number::F64 => 8,
-            Number::F32 => 4,
-            Number::F16 | Number::Bf16 => 2,
+            Number::Float(bits) | Number::Integer(bits) => bits / 8,
+            Number::Bfloat16 => 2,
         }
     }
 
-    fn convert(self, bytes: &[u8]) -> Vec<f32> {
-        match self {
-            Number::F64 => bytes.as_chunks().0.iter().map(|bytes| f64::from_le_bytes(*bytes) as f32).collect(),
-            Number::F32 => bytes.as_chunks().0.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect(),
-            Number::F16 => bytes.as_chunks().0.iter().map(|bytes| half(u16::from_le_bytes(*bytes))).collect(),
+    /// The values of bytes; none for integers.
+    fn convert(self, bytes: &[u8]) -> Option<Vec<f32>> {
+        Some(match self {
+            Number::Float(64) => bytes.as_chunks().0.iter().map(|bytes| f64::from_le_bytes(*bytes) as f32).collect(),
+            Number::Float(32) => bytes.as_chunks().0.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect(),
+            Number::Float(_) => bytes.as_chunks().0.iter().map(|bytes| half(u16::from_le_bytes(*bytes))).collect(),
             // The upper half of an f32.
-            Number::Bf16 => bytes
+            Number::Bfloat16 => bytes
                 .as_chunks()
                 .0
                 .iter()
                 .map(|bytes| f32::from_bits(u32::from(u16::from_le_bytes(*bytes)) << 16))
                 .collect(),
-        }
+            Number::Integer(_) => return None,
+        })
     }
 }
 
@@ -68,7 +77,8 @@ struct SafetensorsStore {
     path: PathBuf,
     file: Mutex<File>,
     entries: Vec<Entry>,
-    places: Vec<(Number, u64)>,
+    /// Where each tensor's bytes begin.
+    places: Vec<u64>,
 }
 
 /// Reads the header and checks that the tensors fill the rest of the file without gap or overlap.
@@ -113,20 +123,23 @@ pub(super) fn open(path: &Path, mut file: File, length: u64) -> Result<Box<dyn S
     }
     let (mut entries, mut places) = (Vec::new(), Vec::new());
     for tensor in found {
-        // A counter of training steps, which is not a parameter.
-        let Some(number) = tensor.number else { continue };
+        // PyTorch's counter of batches is not a parameter.
+        if tensor.name.ends_with("num_batches_tracked") {
+            continue;
+        }
         let (layer, parameter) = tensor.name.rsplit_once(['.', '/']).unwrap_or(("", &tensor.name));
         let (layer, role) = (layer.to_string(), role(parameter));
-        entries.push(Entry { layer, role, key: tensor.name.clone(), shape: tensor.shape, class: None });
-        places.push((number, data + tensor.start));
+        let (key, shape, number) = (tensor.name.clone(), tensor.shape, tensor.number);
+        entries.push(Entry { layer, role, key, shape, number, class: None });
+        places.push(data + tensor.start);
     }
     Ok(Box::new(SafetensorsStore { path: path.into(), file: Mutex::new(file), entries, places }))
 }
 
-/// A tensor as the header declares it; no number type if it is PyTorch's counter of batches.
+/// A tensor as the header declares it.
 struct Declared {
     name: String,
-    number: Option<Number>,
+    number: Number,
     shape: Vec<usize>,
     start: u64,
     end: u64,
@@ -134,17 +147,9 @@ struct Declared {
 
 impl Declared {
     fn read(name: &str, declared: &Value) -> Result<Declared, StoreError> {
-        let number = match declared["dtype"].as_str() {
-            _ if name.ends_with("num_batches_tracked") => None,
-            Some("F64") => Some(Number::F64),
-            Some("F32") => Some(Number::F32),
-            Some("F16") => Some(Number::F16),
-            Some("BF16") => Some(Number::Bf16),
-            other => {
-                let found = format!("the type {}", other.unwrap_or("(none)"));
-                return Err(StoreError::NonNumeric { place: name.into(), found });
-            }
-        };
+        let declared_type = declared["dtype"].as_str().unwrap_or("(none)");
+        let number = Number::named(declared_type)
+            .ok_or_else(|| StoreError::NonNumeric { place: name.into(), found: format!("the type {declared_type}") })?;
         let list = |key: &str| -> Result<Vec<u64>, StoreError> {
             let list = declared[key].as_array().and_then(|list| list.iter().map(Value::as_u64).collect());
             list.ok_or_else(|| corrupt(name, format!("its '{key}' is not a list of whole numbers")))
@@ -154,11 +159,11 @@ impl Declared {
             return Err(corrupt(name, "its 'data_offsets' are not two numbers"));
         };
         let elements = sides.iter().try_fold(1u64, |product, side| product.checked_mul(*side));
-        let bytes = elements.and_then(|elements| elements.checked_mul(number.map_or(8, Number::bytes).max(4) as u64));
+        let bytes = elements.and_then(|elements| elements.checked_mul(number.bytes().max(4) as u64));
         let (Some(elements), Some(..=MAX_TENSOR_BYTES)) = (elements, bytes) else {
             return Err(StoreError::TooLarge { place: name.into(), what: format!("its shape is {sides:?}") });
         };
-        let bytes = elements * number.map_or(8, Number::bytes) as u64;
+        let bytes = elements * number.bytes() as u64;
         if end.checked_sub(start) != Some(bytes) {
             return Err(corrupt(name, format!("its shape {sides:?} takes {bytes} bytes, its place is {start}..{end}")));
         }
@@ -191,7 +196,7 @@ impl Store for SafetensorsStore {
     }
 
     fn read_rows(&self, index: usize, rows: Range<usize>) -> Result<Vec<f32>, StoreError> {
-        let (Some(entry), Some((number, start))) = (self.entries.get(index), self.places.get(index)) else {
+        let (Some(entry), Some(start)) = (self.entries.get(index), self.places.get(index)) else {
             return Err(StoreError::NoSuchEntry { index });
         };
         let count = row_count(&entry.shape);
@@ -201,19 +206,20 @@ impl Store for SafetensorsStore {
         if rows.is_empty() {
             return Ok(Vec::new());
         }
-        let row = entry.elements() / count.max(1) * number.bytes();
+        let row = entry.elements() / count.max(1) * entry.number.bytes();
         let mut bytes = vec![0; rows.len() * row];
         let mut file = self.file.lock().unwrap_or_else(PoisonError::into_inner);
         file.seek(SeekFrom::Start(start + (rows.start * row) as u64))
             .and_then(|_| file.read_exact(&mut bytes))
             .map_err(|source| unreadable(&self.path, source))?;
-        Ok(number.convert(&bytes))
+        let whole = || StoreError::NonNumeric { place: entry.key.clone(), found: entry.number.to_string() };
+        entry.number.convert(&bytes).ok_or_else(whole)
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::store::open;
+    use super::super::open;
     use super::super::store_tests::{error, folder, written};
     use super::StoreError;
 
@@ -253,6 +259,7 @@ mod tests {
             ("[2,1]", "[9223372036854775807,9223372036854775807]"),
             ("[2,1]", "[-2,1]"),
             ("\"F32\"", "\"I8\""),
+            ("\"F32\"", "\"F8_E4M3\""),
             ("{\"dtype\":\"F32\"", "[\"dtype\",\"F32\""),
         ];
         for (right, wrong) in faults {

@@ -143,8 +143,9 @@ pub(super) fn replace(path: &Path, fill: impl FnOnce(&hdf5::File) -> hdf5::Resul
 
 #[cfg(test)]
 mod tests {
+    use super::super::open;
     use super::super::save_keras;
-    use super::super::store::{Layout, open};
+    use super::super::store::Layout;
     use super::super::store_tests::{folder, written};
     use super::*;
 

@@ -1,18 +1,12 @@
 //! Stores of pretrained tensors: one interface over the layouts in which weights are found on disk.
 //!
-//! [`open`] finds the layout from a file's content (never from its name) and checks every tensor's declaration
-//! (type, size, where its bytes are) before any of them is read, so that a hostile or damaged file cannot take
-//! memory, reach another file or panic.
+//! [`open`](super::open()) makes one of a file.
 
 use std::fmt;
-use std::fs::File;
-use std::io::{self, Read, Seek, SeekFrom};
+use std::io;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
-
-use super::hdf5_file::Tree;
-use super::{keras, keras3, neupy, safetensors};
 
 /// The most bytes that one tensor may take, in the file or as `f32` in memory.
 pub const MAX_TENSOR_BYTES: u64 = 4 << 30;
@@ -136,6 +130,26 @@ impl fmt::Display for Role {
     }
 }
 
+/// The numbers that a file stores a tensor's values as, by their bits. They are read as `f32`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Number {
+    Float(usize),
+    /// The upper half of an `f32`.
+    Bfloat16,
+    /// With or without a sign: no values of parameters, but indices, or values that a quantisation has scaled.
+    Integer(usize),
+}
+
+impl fmt::Display for Number {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Number::Float(bits) => write!(f, "float{bits}"),
+            Number::Bfloat16 => f.write_str("bfloat16"),
+            Number::Integer(bits) => write!(f, "integers of {bits} bits"),
+        }
+    }
+}
+
 /// One tensor of a store.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Entry {
@@ -149,6 +163,7 @@ pub struct Entry {
     pub key: String,
     /// Sizes of the axes, outermost first.
     pub shape: Vec<usize>,
+    pub number: Number,
     /// The layer's class where the file tells it: `Convolution` (NeuPy), `Conv2D` (Keras full model), `conv2d` (Keras 3).
     pub class: Option<String>,
 }
@@ -222,129 +237,9 @@ pub enum StoreError {
     Unwritable { path: PathBuf, what: String },
 }
 
-/// Opens a file of weights; `layout` insists on one, otherwise the content tells.
-///
-/// # Errors
-/// [`StoreError`], with the path of the dataset that is at fault where there is one. Nothing is read but the
-/// declarations; every one of them is checked.
-pub fn open(path: &Path, layout: Option<Layout>) -> Result<Box<dyn Store>, StoreError> {
-    let (mut file, length) = open_regular(path)?;
-    let content = Content::of(&mut file, length).map_err(|source| unreadable(path, source))?;
-    let other = |asked, found: &str| StoreError::OtherLayout { path: path.into(), asked, found: found.into() };
-    match (content, layout) {
-        (Content::Hdf5, Some(asked @ Layout::Safetensors)) => Err(other(asked, "it is an HDF5 file")),
-        (Content::Hdf5, asked) => open_hdf5(Tree::open(path)?, asked),
-        (Content::Zip, None | Some(Layout::Keras3)) => keras3::open_archive(path, file, length),
-        (Content::Zip, Some(asked)) => Err(other(asked, "it is a ZIP archive")),
-        (Content::Safetensors, None | Some(Layout::Safetensors)) => safetensors::open(path, file, length),
-        (Content::Safetensors, Some(asked)) => Err(other(asked, "it seems to be safetensors")),
-        (Content::Other(seems), _) => Err(StoreError::NotHdf5 { path: path.into(), seems: seems.into() }),
-    }
-}
-
-/// Opens a regular file and tells its length; a directory, pipe or device is refused before it is opened.
-fn open_regular(path: &Path) -> Result<(File, u64), StoreError> {
-    let kind = std::fs::metadata(path).map_err(|source| unreadable(path, source))?;
-    if !kind.is_file() {
-        let what = if kind.is_dir() { "a directory" } else { "a pipe or a device" };
-        return Err(StoreError::NotAFile { path: path.into(), what });
-    }
-    let file = File::open(path).map_err(|source| unreadable(path, source))?;
-    let length = file.metadata().map_err(|source| unreadable(path, source))?.len();
-    Ok((file, length))
-}
-
 pub(super) fn unreadable(path: &Path, source: io::Error) -> StoreError {
     if source.kind() == io::ErrorKind::NotFound {
         return StoreError::NotFound { path: path.into() };
     }
     StoreError::Unreadable { path: path.into(), source }
-}
-
-fn open_hdf5(mut tree: Tree, asked: Option<Layout>) -> Result<Box<dyn Store>, StoreError> {
-    let found = if neupy::matches(&tree)? {
-        Layout::Neupy
-    } else if keras::matches(&mut tree)? {
-        Layout::Keras
-    } else if keras3::matches(&mut tree)? {
-        Layout::Keras3
-    } else {
-        let (path, found) = (tree.path().into(), tree.describe_root()?);
-        return Err(StoreError::UnknownLayout { path, found });
-    };
-    if let Some(asked) = asked.filter(|asked| *asked != found) {
-        let (path, found) = (tree.path().into(), format!("it has the layout {found}"));
-        return Err(StoreError::OtherLayout { path, asked, found });
-    }
-    match found {
-        Layout::Neupy => neupy::open(tree),
-        Layout::Keras => keras::open(tree),
-        Layout::Keras3 | Layout::Safetensors => keras3::open(tree),
-    }
-}
-
-/// What a file's bytes say that it is.
-enum Content {
-    Hdf5,
-    Zip,
-    Safetensors,
-    Other(&'static str),
-}
-
-impl Content {
-    fn of(file: &mut File, length: u64) -> io::Result<Content> {
-        const HDF5: &[u8] = b"\x89HDF\r\n\x1a\n";
-        let mut head = Vec::new();
-        file.by_ref().take(16).read_to_end(&mut head)?;
-        // A user block may precede the signature: it stands at 0, 512, 1024, 2048, ...
-        let mut offset = 512;
-        let mut signature = [0; 8];
-        signature[..head.len().min(8)].copy_from_slice(&head[..head.len().min(8)]);
-        while signature != HDF5 && offset + 8 <= length {
-            file.seek(SeekFrom::Start(offset))?;
-            file.read_exact(&mut signature)?;
-            offset *= 2;
-        }
-        file.rewind()?;
-        if signature == HDF5 {
-            return Ok(Content::Hdf5);
-        }
-        Ok(Content::of_other(&head, length))
-    }
-
-    fn of_other(head: &[u8], length: u64) -> Content {
-        const KNOWN: [(&[u8], &str); 9] = [
-            (b"\x89PNG", "a PNG picture"),
-            (b"\xff\xd8\xff", "a JPEG picture"),
-            (b"GIF8", "a GIF picture"),
-            (b"\x93NUMPY", "a NumPy array (.npy)"),
-            (b"\x1f\x8b", "gzip-compressed: decompress it first"),
-            (b"\x80\x02", "a Python pickle"),
-            (b"\x80\x04", "a Python pickle"),
-            (b"\x80\x05", "a Python pickle"),
-            (b"version https", "a Git LFS pointer: the file itself was not downloaded"),
-        ];
-        if head.is_empty() {
-            return Content::Other("empty");
-        }
-        if head.starts_with(b"PK\x03\x04") || head.starts_with(b"PK\x05\x06") {
-            return Content::Zip;
-        }
-        if let Some((_, seems)) = KNOWN.iter().find(|(magic, _)| head.starts_with(magic)) {
-            return Content::Other(seems);
-        }
-        if let [a, b, c, d, e, f, g, h, b'{', ..] = *head {
-            let header = u64::from_le_bytes([a, b, c, d, e, f, g, h]);
-            if header.checked_add(8).is_some_and(|end| end <= length) {
-                return Content::Safetensors;
-            }
-        }
-        let text = head.iter().all(|byte| byte.is_ascii_graphic() || byte.is_ascii_whitespace() || *byte >= 0x80);
-        match head.iter().find(|byte| !byte.is_ascii_whitespace()) {
-            Some(b'<') if text => Content::Other("a web page or XML: the download may have failed"),
-            Some(b'{' | b'[') if text => Content::Other("JSON"),
-            _ if text => Content::Other("text"),
-            _ => Content::Other("some other binary file, or the start of it is damaged"),
-        }
-    }
 }

@@ -7,7 +7,8 @@ use std::str::FromStr;
 use hdf5::types::{FixedAscii, VarLenUnicode};
 use tempfile::TempDir;
 
-use super::store::{Layout, Role, Store, StoreError, open};
+use super::open;
+use super::store::{Layout, Role, Store, StoreError};
 
 pub(super) fn fixture(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/vgg16_tiny").join(name)

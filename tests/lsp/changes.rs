@@ -203,7 +203,7 @@ fn shipped_nets_are_offered_where_the_text_has_none() {
         let version = version + 1000;
         editor.change(BIRD, version, &cut);
         let names = ask(&mut editor, at(&format!("{cut}\u{0}"), "\u{0}"));
-        let read = netc::elaborate::load(spec.name, &netc::elaborate::project::from_disk).expect("it ships");
+        let read = netc::elaborate::load(spec.name, &netc::elaborate::files::from_disk).expect("it ships");
         // A net with parameters alone has no layers yet.
         let Ok((graph, _)) = read.choose(None).and_then(|net| read.graph(net)) else { continue };
         assert!(graph.nodes.iter().all(|node| names.contains(&node.name)), "{}: {names:?}", spec.name);

@@ -231,7 +231,7 @@ fn specs_that_ship_open_without_mistakes() {
         let shapes: Vec<&str> =
             hints.as_array().expect("a list").iter().filter_map(|hint| hint["label"].as_str()).collect();
         // What a net gives stands behind its last layer; a net with parameters alone has no shapes.
-        let read = netc::elaborate::load(spec.name, &netc::elaborate::project::from_disk).expect("it ships");
+        let read = netc::elaborate::load(spec.name, &netc::elaborate::files::from_disk).expect("it ships");
         let graph = read.choose(None).and_then(|net| read.graph(net));
         let gives = graph.ok().map(|(graph, _)| graph.node(graph.outputs[0]).output.to_string());
         assert!(gives.is_none_or(|gives| shapes.contains(&gives.as_str())), "{}: {shapes:?}", spec.name);

@@ -1,0 +1,129 @@
+//! The constants of a plan: the values of parameters, read from where they are bound, and packed as kernels want them.
+
+use crate::artifact::Sink;
+use crate::diagnostics::{Code, Diagnostic, Diagnostics};
+use crate::graph::{Graph, Parameter, ParameterId, reference};
+use crate::lower::Compiled;
+use crate::plan::StepKernel;
+use crate::weights::bind::Bindings;
+use crate::weights::store::StoreError;
+use std::path::Path;
+
+/// Where the values of parameters come from: a graph as it was written, and what it is bound to.
+#[derive(Clone, Copy, Debug)]
+pub struct Values<'a> {
+    pub graph: &'a Graph,
+    pub bindings: &'a Bindings,
+}
+
+impl Values<'_> {
+    /// The values of a parameter that is not made from others.
+    ///
+    /// # Errors
+    /// Where its file cannot be read.
+    pub fn read(&self, parameter: &Parameter) -> std::result::Result<Vec<f32>, StoreError> {
+        // Passes drop and add parameters; the bindings are those of the graph as it was written.
+        self.bindings.read(self.graph, self.place(parameter).unwrap_or(ParameterId(0)))
+    }
+
+    /// The parameter as the graph was written, where it has it.
+    pub fn place(&self, parameter: &Parameter) -> Option<ParameterId> {
+        self.bindings.place(parameter)
+    }
+
+    /// The values of a parameter of a graph that passes made of this one.
+    fn derived(&self, graph: &Graph, id: ParameterId) -> std::result::Result<Vec<f32>, StoreError> {
+        if graph.parameters[id.0].derived.is_none() {
+            return self.read(&graph.parameters[id.0]);
+        }
+        let mut fault = None;
+        let values = reference::derived_values(graph, id, &mut |id| match self.read(&graph.parameters[id.0]) {
+            Ok(values) => values,
+            Err(error) => {
+                fault = Some(error);
+                Vec::new()
+            }
+        });
+        fault.map_or_else(|| Ok(values.into_iter().map(|value| value as f32).collect()), Err)
+    }
+}
+
+/// The constants of a step take so many times the memory of its parameters while they are made: as they are read, as they
+/// are packed, and what is between.
+const COPIES: usize = 3;
+
+/// Whether the memory holds the constants of the steps while they are made, one after the other.
+fn check_memory(compiled: &Compiled, graph: &Graph) -> std::result::Result<(), ConstantFault> {
+    for recipe in &compiled.recipes {
+        let floats = recipe.parameters.iter().map(|id| graph.parameters[id.0].len()).fold(0, usize::saturating_add);
+        let bytes = floats.saturating_mul(COPIES * size_of::<f32>());
+        if Vec::<u8>::new().try_reserve_exact(bytes).is_err() {
+            let step = compiled.plan.steps[recipe.step].name.clone();
+            return Err(ConstantFault::Memory { step, bytes: bytes as u64 });
+        }
+    }
+    Ok(())
+}
+
+/// Packs the parameters of one step of a plan after the other, so that memory holds little more than the largest.
+pub(crate) fn put_constants(
+    compiled: &Compiled,
+    graph: &Graph,
+    values: &Values<'_>,
+    sink: &mut dyn Sink,
+) -> std::result::Result<(), ConstantFault> {
+    check_memory(compiled, graph)?;
+    let plan = &compiled.plan;
+    let mut written = 0;
+    for recipe in &compiled.recipes {
+        let mut raw = Vec::with_capacity(recipe.parameters.len());
+        for &id in &recipe.parameters {
+            raw.push(values.derived(graph, id)?);
+        }
+        let packed = plan.steps[recipe.step].kernel.pack(raw);
+        for (&index, floats) in recipe.constants.iter().zip(&packed) {
+            let constant = &plan.constants[index];
+            let gap = constant.offset.saturating_sub(written);
+            sink.put(&vec![0.0; gap])?;
+            sink.put(floats)?;
+            written = constant.offset + floats.len();
+        }
+    }
+    sink.put(&vec![0.0; plan.constant_floats().saturating_sub(written)])?;
+    Ok(())
+}
+
+/// Why constants could not be made.
+#[derive(Debug, thiserror::Error)]
+pub enum ConstantFault {
+    #[error("{0}")]
+    Store(#[from] StoreError),
+    #[error("the weights of `{step}` take {} while they are packed, and so much memory there is not", size(*bytes))]
+    Memory { step: String, bytes: u64 },
+    #[error("{0}")]
+    Io(#[from] std::io::Error),
+}
+
+impl ConstantFault {
+    /// As it is told of a file that was to be written.
+    pub fn told(self, path: &Path) -> Diagnostics {
+        match self {
+            ConstantFault::Store(fault) => Diagnostic::new(Code::WeightsCorrupt, fault.to_string()).into(),
+            ConstantFault::Memory { .. } => Diagnostic::new(Code::Memory, self.to_string())
+                .help("a smaller layer needs less: is one of its sizes mistyped?")
+                .into(),
+            ConstantFault::Io(fault) if fault.kind() == std::io::ErrorKind::OutOfMemory => {
+                Diagnostic::new(Code::Memory, fault.to_string())
+                    .help("`netc build` writes them to a file, which takes less memory")
+                    .into()
+            }
+            ConstantFault::Io(fault) => {
+                Diagnostic::new(Code::Output, format!("{} cannot be written: {fault}", path.display())).into()
+            }
+        }
+    }
+}
+
+fn size(bytes: u64) -> String {
+    format!("{:.1} GB", bytes as f64 / 1e9)
+}

@@ -238,7 +238,7 @@ fn a_scope_is_a_frame_around_all_of_its_layers() {
 
 #[test]
 fn skips_that_a_frame_cannot_hold_and_deep_names_are_drawn() {
-    let deep = format!("Input(8) >> Relu(8) as \"{}a\" >> Relu(8) as \"{}b\"", "x/".repeat(5000), "x/".repeat(5000));
+    let deep = format!("Input(8) >> Relu(8) as \"{}a\" >> Relu(8) as \"{}b\"", "x/".repeat(900), "x/".repeat(900));
     let crossing = "Input(8) >> Relu(8) as \"a/1\" >> Relu(8) as \"b/1\" >> Relu(8) as \"a/2\" >> Relu(8) as \"b/2\"";
     for net in [deep.as_str(), crossing] {
         let svg = view::svg(&load(net).0);

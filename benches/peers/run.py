@@ -4,6 +4,7 @@
   run.py --kit KIT [--models a,b] [--peers p,q] [--batches 1,8,32] [--threads 1,2]      time per image
   run.py --kit KIT --cold 5                                                             start to first result, memory
   run.py --kit KIT --train head|full|block5 [--batch B]                                 time of a training step
+  run.py --kit KIT --errors                                                             outputs against float64
   run.py --growth OUT.svg                                                               how netc's cost grows
 
 KIT is the folder of the peers' benchmark (`bench_peers.py`, its `models/`); the environment variable NETC_PEERS names it
@@ -37,6 +38,8 @@ def main():
     sys.path.insert(0, str(args.kit))
     if args.train:
         return train(args)
+    if args.errors:
+        return errors(args)
     results = []
     for model in args.models:
         artifact = compiled(args, model)
@@ -73,6 +76,7 @@ def arguments():
     parser.add_argument("--build", type=words, default=[], help="options for netc build, such as --build=--tune")
     parser.add_argument("--cold", type=int, metavar="PROCESSES", default=0)
     parser.add_argument("--train", choices=["head", "full", "block5"])
+    parser.add_argument("--errors", action="store_true", help="the largest errors against float64, of the first batch size")
     parser.add_argument("--batch", type=int, default=8, help="of --train full and block5")
     parser.add_argument("--growth", type=pathlib.Path, metavar="SVG")
     parser.add_argument("--json", type=pathlib.Path, help="write all results there")
@@ -207,9 +211,9 @@ class Peer:
         self.process.wait()
 
 
-def floats(raw):
+def floats(raw, kind="f"):
     import array
-    values = array.array("f")
+    values = array.array(kind)
     values.frombytes(raw)
     return values
 
@@ -299,6 +303,39 @@ def cold(args, model, artifact, threads):
         print(f"{peer:14} {seconds:9.3f} {fastest:9.3f} {peak:8.0f} {private:10.0f}", flush=True)
         table.append(dict(peer=peer, seconds=seconds, fastest=fastest, peak_mb=peak, private_mb=private))
     return dict(kind="cold", model=model, threads=threads, rows=table)
+
+
+# ------------------------------------------------------------------------------------------------ errors
+EXACT = """
+import pathlib, sys
+import numpy, torch
+import bench_peers
+path, batch, out = pathlib.Path(sys.argv[1]), int(sys.argv[2]), sys.argv[3]
+x = numpy.fromfile(path.parent / "input.f32", numpy.float32, batch * 3 * 224 * 224).reshape(-1, 3, 224, 224)
+with torch.no_grad():
+    bench_peers.torch_model(path).double()(torch.from_numpy(x).double()).numpy().tofile(out)
+"""
+
+
+def errors(args):
+    """The largest difference to the same network in float64, relative to its largest output."""
+    batch, threads = args.batches[0], args.threads[-1]
+    for model in args.models:
+        artifact = compiled(args, model)
+        with tempfile.TemporaryDirectory() as name:
+            folder = pathlib.Path(name)
+            command = [args.python, "-c", EXACT, args.kit / "models" / model, str(batch), folder / "exact.f64"]
+            subprocess.run(command, check=True, cwd=args.kit, stderr=subprocess.DEVNULL)
+            exact = floats((folder / "exact.f64").read_bytes(), "d")
+            largest = max(map(abs, exact))
+            peers = [Netc(args, artifact, batch, threads, folder)]
+            peers += [started(lambda peer=peer: Peer(args, peer, model, batch, threads, folder), peer) for peer in args.peers]
+            told = []
+            for peer in filter(None, peers):
+                told.append(f"{peer.peer} {max(abs(a - b) for a, b in zip(peer.result(), exact, strict=True)) / largest:.1e}")
+                peer.close()
+        print(f"{model}, batch {batch}: " + ", ".join(told), flush=True)
+    return 0
 
 
 # ------------------------------------------------------------------------------------------------ training

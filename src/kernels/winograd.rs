@@ -151,11 +151,15 @@ pub(super) fn one_group(conv: &Convolution) -> Convolution {
     Convolution { in_c: conv.in_c / conv.groups, out_c: conv.out_c / conv.groups, groups: 1, ..*conv }
 }
 
-/// The floats of scratch memory that [`convolve`] needs for `workers` threads.
+/// The floats of scratch memory that [`convolve`] needs for `workers` threads, for up to `batch` images.
 pub fn scratch_len(blocking: &Blocking, conv: &Convolution, batch: usize, workers: usize) -> usize {
     let conv = &one_group(conv);
-    let blocking = &blocking.fitted(conv, batch);
-    WorkerScratch::len(blocking.worker_len(conv), workers) + WorkerScratch::len(blocking.common_len(conv, batch), 1)
+    let len = |images: usize| {
+        let own = blocking.fitted(conv, images);
+        WorkerScratch::len(own.worker_len(conv), workers) + WorkerScratch::len(own.common_len(conv, images), 1)
+    };
+    // Fewer images may be cut in another way, in higher blocks.
+    (1..=batch).map(len).max().unwrap_or(0)
 }
 
 /// Convolves `batch` images of `(in_h, in_w, in_c)` to `(out_h, out_w, out_c)`, or half that size where the epilogue
@@ -415,6 +419,18 @@ mod tests {
             compare(&conv, &weights, tolerance * size, &|threads, batch, input, epilogue, output| {
                 run(&Blocking::new(tile, &conv, batch), threads, batch, input, epilogue, output);
             });
+        }
+    }
+
+    #[test]
+    fn scratch_for_a_batch_is_enough_for_fewer_images() {
+        for (size, in_c, out_c) in [(8, 32, 32), (16, 64, 64), (28, 512, 64), (14, 512, 512), (56, 256, 64)] {
+            let conv = convolution((size, size), (in_c, out_c, 1), (3, 1, 1), (1, 1));
+            for batch in 1..20 {
+                let blocking = Blocking::new(Tile::F4, &conv, batch);
+                let len = |images| scratch_len(&blocking, &conv, images, 2);
+                assert!((1..batch).all(|images| len(images) <= len(batch)), "{conv:?} {batch}");
+            }
         }
     }
 

@@ -62,20 +62,20 @@ pub fn run(args: &Args) -> Done {
     let threads = args.threads.unwrap_or_else(threads::available);
     let plan = &artifact.manifest.plan;
     let given = args.input.as_ref().map(|path| predict::read_arrays(path, plan)).transpose()?;
-    let mut batches = Vec::new();
+    let (mut batches, mut process) = (Vec::new(), Process::default());
     for (index, &size) in args.batch.iter().enumerate() {
         let inputs = match &given {
             Some(arrays) => predict::first_images(arrays, plan, size).ok_or_else(|| too_few(args, size))?,
             None => made_up(plan, size)?,
         };
         let steps = args.runs > 0 && (args.steps || index == 0 && args.format == Format::Text);
-        let (batch, outputs) = measure(&artifact, threads, size, &inputs, args.runs, steps)?;
+        let (batch, taken, outputs) = measure(&artifact, threads, size, &inputs, args.runs, steps)?;
         batches.push(batch);
+        process = process.max(taken);
         if let (Some(path), true) = (&args.output, index + 1 == args.batch.len()) {
             predict::write(path, &artifact, size, &outputs)?;
         }
     }
-    let process = Process::now();
     let machine = batches.iter().any(|batch| !batch.steps.is_empty()).then(|| Machine::measure(threads));
     let measured = Measured { net: &artifact.manifest.net, threads, open_ms, batches, machine, process };
     match args.format {

@@ -63,11 +63,19 @@ impl Machine {
 pub struct Process {
     /// The most that was in memory at once, pages of mapped files among it.
     pub peak_bytes: Option<u64>,
-    /// What is in memory now and belongs to no file.
+    /// The most that belonged to no file when a batch size had been run.
     pub private_bytes: Option<u64>,
 }
 
 impl Process {
+    /// The larger of each.
+    pub fn max(self, other: Self) -> Self {
+        Process {
+            peak_bytes: self.peak_bytes.max(other.peak_bytes),
+            private_bytes: self.private_bytes.max(other.private_bytes),
+        }
+    }
+
     /// As Linux tells it.
     pub fn now() -> Self {
         let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
@@ -79,7 +87,7 @@ impl Process {
     }
 }
 
-/// Runs a batch over and over; gives the times, and what came out.
+/// Runs a batch over and over; gives the times, the memory that it took, and what came out.
 pub fn measure(
     artifact: &Arc<Artifact>,
     threads: usize,
@@ -87,7 +95,7 @@ pub fn measure(
     inputs: &[Vec<f32>],
     runs: usize,
     steps: bool,
-) -> Result<(Batch, Vec<Vec<f32>>), Failed> {
+) -> Result<(Batch, Process, Vec<Vec<f32>>), Failed> {
     let plan = &artifact.manifest.plan;
     let mut session = Session::new(artifact.clone(), threads);
     let mut outputs = Vec::with_capacity(plan.outputs.len());
@@ -129,7 +137,7 @@ pub fn measure(
         times_ms,
         steps,
     };
-    Ok((measured, outputs))
+    Ok((measured, Process::now(), outputs))
 }
 
 fn step_time(plan: &Plan, step: &Step, time: Duration, batch: usize, runs: usize) -> StepTime {

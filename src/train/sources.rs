@@ -85,6 +85,9 @@ pub(super) enum Named {
 fn text(arguments: &Arguments, name: &str) -> std::result::Result<String, Diagnostic> {
     match arguments.given(name).map(|value| &value.kind) {
         Some(ValueKind::Text(text)) => Ok(text.clone()),
+        Some(ValueKind::Word(word)) => {
+            Err(arguments.wrong(name, "takes a text").help(format!("write it in quotes: `\"{word}\"`")))
+        }
         _ => Err(arguments.wrong(name, "takes a text")),
     }
 }

@@ -322,9 +322,7 @@ pub(super) fn colon(failure: &Failure) -> Option<Diagnostic> {
         return None;
     }
     let word = failure.word(-1);
-    if failure.word(1) != ""
-        && failure.bracket().is_some_and(|(index, _)| index > 1 && failure.tokens[index - 2].is(failure.source, "net"))
-    {
+    if failure.bracket().is_some_and(|(index, _)| index > 1 && failure.tokens[index - 2].is(failure.source, "net")) {
         return Some(
             failure
                 .error("a parameter has no type", "only the whole net has a signature")

@@ -50,9 +50,6 @@ pub fn check(spec: &Spec, net: Option<&str>) -> Checked {
         // Says what is missing.
         checked.tell(spec.choose(net).err().unwrap_or_default());
     }
-    if readable && !spec.faults.has_errors() {
-        checked.tell(spec.lint_items());
-    }
     let (complete, fragments): (Vec<usize>, Vec<usize>) = nets.iter().partition(|&&net| spec.is_complete(net));
     let mut lines = BTreeMap::new();
     let most = spec.expanded() + MOST_EXPANDED;
@@ -88,6 +85,10 @@ pub fn check(spec: &Spec, net: Option<&str>) -> Checked {
         }
     }
     checked.lines = lines.into_values().collect();
+    // A net that seems to be unused may be what a wrong word means.
+    if !checked.told.has_errors() {
+        checked.tell(spec.lint_items());
+    }
     checked
 }
 

@@ -62,12 +62,16 @@ impl<'p> Elaborator<'p> {
                 self.as_choice(bound, span, depth + 1)
             }
             (Some(_), _) => Ok(None),
-            (None, ExprKind::Call { arguments, .. }) => {
+            (None, ExprKind::Call { function, arguments }) => {
                 let arguments = self.arguments(arguments, &closure.scope)?;
                 self.words.push(span);
+                self.choices.insert(function.span);
                 Ok(Some(Value { kind: ValueKind::Construct { name: name.clone(), arguments }, span }))
             }
-            (None, _) => Ok(Some(self.word(name, span))),
+            (None, _) => {
+                self.choices.insert(expression.span);
+                Ok(Some(self.word(name, span)))
+            }
         }
     }
 

@@ -88,6 +88,10 @@ impl<'p> Elaborator<'p> {
                 if binds && origin != blamed {
                     diagnostic = diagnostic.and(origin, format!("gives {found}"));
                 }
+                let batch = !matches!(pattern.sizes.first().map(|size| &size.kind), None | Some(ExprKind::Open));
+                if batch && pattern.sizes.len() == found.sizes.len() {
+                    diagnostic = diagnostic.help(format!("the batch comes first: `(?, {})`", text.join(", ")));
+                }
                 if !meant.is_empty() {
                     diagnostic = diagnostic.note(format!("here {}", meant.join(", ")));
                 }

@@ -9,7 +9,7 @@ use crate::diagnostics::{Code, Diagnostic, Diagnostics};
 use crate::graph::NodeId;
 use crate::ops;
 use crate::source::{Sources, Span};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::ops::Range;
 use std::rc::Rc;
 
@@ -39,6 +39,8 @@ pub struct Elaborator<'p> {
     pub(super) spent: Spent,
     /// Where the names of nets were read as words: see [`Elaborator::choice`].
     pub(super) words: Vec<Span>,
+    /// Names of nets, where they are written, that were words to those who read them.
+    pub(super) choices: HashSet<Span>,
     /// Whether a look ended where nothing was found out, as at the bottom of a circle.
     pub(super) gave_up: bool,
 }
@@ -60,6 +62,7 @@ impl<'p> Elaborator<'p> {
             starts: HashMap::new(),
             spent: Spent::default(),
             words: Vec::new(),
+            choices: HashSet::new(),
             gave_up: false,
         }
     }

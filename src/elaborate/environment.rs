@@ -1,5 +1,6 @@
 //! What names mean while a net is expanded: parameters, `let`s, shared pieces, and the nets of the file they stand in.
 
+use crate::diagnostics::Diagnostic;
 use crate::graph::{Mention, NodeId, ParameterId, Value};
 use crate::source::{FileId, Span};
 use crate::syntax::ast::Expr;
@@ -54,6 +55,17 @@ impl<'p> Scope<'p> {
     /// The names of a file: its nets alone.
     pub fn of_file(file: FileId) -> Rc<Self> {
         Rc::new(Scope { names: RefCell::default(), outer: None, file, mention: None })
+    }
+
+    /// A mistake in a net's body, with the mentions that led there.
+    pub fn tell_mentions(&self, mut diagnostic: Diagnostic) -> Diagnostic {
+        let mut around = self.mention.as_deref();
+        // The outermost mention is the net that is compiled, at its own definition.
+        while let Some(mention) = around.filter(|mention| mention.outer.is_some()) {
+            diagnostic = diagnostic.and(mention.span, format!("in `{}`, mentioned here", mention.net));
+            around = mention.outer.as_deref();
+        }
+        diagnostic
     }
 
     /// The body of a net that is mentioned.

@@ -308,7 +308,7 @@ impl<'p> Elaborator<'p> {
             _ => None,
         };
         result.map_err(|message| {
-            let diagnostic = Diagnostic::new(Code::Arithmetic, message).at(span, "here");
+            let diagnostic = scope.tell_mentions(Diagnostic::new(Code::Arithmetic, message).at(span, "here"));
             self.stop(diagnostic.maybe_help(inexact(&a, &b)))
         })
     }

@@ -63,8 +63,10 @@ fn text_of_bytes(name: &str, bytes: Vec<u8>) -> Result<String, Diagnostic> {
     })
 }
 
-/// A file of nearly that name in its folder.
+/// A file of nearly that name in its folder; where the folder is not there either, a folder of nearly its name.
 pub fn near_file(path: &Path) -> Option<String> {
+    let missing = path.ancestors().take_while(|path| !path.as_os_str().is_empty() && !path.exists());
+    let path = missing.last().unwrap_or(path);
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let names: Vec<String> = std::fs::read_dir(folder)
         .ok()?

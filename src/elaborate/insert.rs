@@ -106,13 +106,7 @@ impl<'p> Elaborator<'p> {
                 for layer in before {
                     diagnostic = diagnostic.insert(span, format!("{layer} >> "));
                 }
-                let mut around = scope.mention.as_deref();
-                // The outermost mention is the net that is compiled, at its own definition.
-                while let Some(mention) = around.filter(|mention| mention.outer.is_some()) {
-                    diagnostic = diagnostic.and(mention.span, format!("in `{}`, mentioned here", mention.net));
-                    around = mention.outer.as_deref();
-                }
-                Err(self.stop(diagnostic))
+                Err(self.stop(scope.tell_mentions(diagnostic)))
             }
         }
     }

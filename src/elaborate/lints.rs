@@ -10,8 +10,9 @@ use crate::ops::input::Input;
 use crate::ops::pool::Pool;
 use crate::ops::preprocessing::Preprocessing;
 use crate::source::Span;
+use crate::syntax::parse;
 use crate::syntax::scan::{Kind, scan};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 /// Parameters of a dense layer behind a flatten from which on there is likely a better way.
 const HUGE: usize = 50_000_000;
@@ -20,7 +21,7 @@ const HUGE: usize = 50_000_000;
 const CHOICES: [&str; 2] = ["same", "valid"];
 
 impl Spec {
-    /// What is odd about the spec's text, whichever of its nets is compiled.
+    /// What is odd about the text of a spec that is right, whichever of its nets is compiled.
     pub fn lint_items(&self) -> Diagnostics {
         let mut told = Diagnostics::default();
         self.shadowed_words(&mut told);
@@ -140,9 +141,7 @@ impl Spec {
             return;
         }
         let chosen = self.choose(None).ok();
-        let text = &self.sources.file(self.root()).text;
-        let mut places: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
-        words(text).for_each(|(at, word)| places.entry(word).or_default().push(at));
+        let names = self.names(&parse(&self.sources, self.root()).0);
         for net in self.project.root_nets() {
             let definition = &self.project.nets[net];
             if complete.contains(&net) || chosen == Some(net) {
@@ -150,8 +149,8 @@ impl Spec {
             }
             let name = &definition.item.name;
             let within = definition.span.range();
-            let found = places.get(name.text.as_str());
-            if found.is_none_or(|places| places.iter().all(|at| within.contains(at))) {
+            let inside = |place: &Span| within.contains(&(place.start as usize));
+            if names.all(name.span.start as usize).iter().all(inside) {
                 told.push(
                     Diagnostic::new(Code::UnusedNet, format!("nothing uses `{}`", name.text))
                         .at(name.span, "mentioned nowhere else in this file"),

@@ -14,6 +14,7 @@ pub mod fragment;
 mod insert;
 mod lints;
 mod mention;
+pub mod names;
 pub mod project;
 mod promises;
 pub mod requests;
@@ -23,13 +24,15 @@ mod survey;
 
 use crate::diagnostics::{Code, Diagnostic, Diagnostics, Result, suggest};
 use crate::graph::Graph;
-use crate::source::{FileId, SourceFile, Sources};
+use crate::source::{FileId, SourceFile, Sources, Span};
+use crate::syntax::ast::File;
 use elaborator::Elaborator;
 use environment::Scope;
 use files::{Reader, read_source};
+use names::Names;
 use project::Project;
 use std::cell::{Cell, RefCell};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::path::Path;
 use std::rc::Rc;
 
@@ -49,6 +52,8 @@ pub struct Spec {
     /// Steps of the looks at which nets are complete, and which are.
     looked: Cell<usize>,
     complete: RefCell<BTreeMap<usize, bool>>,
+    /// Where names of nets turned out to be words, as `same` is one of padding.
+    choices: RefCell<HashSet<Span>>,
 }
 
 /// Reads a spec: a file, the name of one that ships, or an expression.
@@ -88,6 +93,7 @@ pub fn load(argument: &str, read: Reader) -> std::result::Result<Spec, (Sources,
         expanded: Cell::default(),
         looked: Cell::default(),
         complete: RefCell::default(),
+        choices: RefCell::default(),
     })
 }
 
@@ -98,7 +104,15 @@ pub fn load_text(path: &Path, text: &str, read: Reader) -> Spec {
     let root = sources.add(SourceFile { name, path: Some(path.into()), text: text.into(), shipped: false });
     let stem = path.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
     let (project, faults) = Project::load(&mut sources, root, &identifier(&stem), read);
-    Spec { sources, project, faults, expanded: Cell::default(), looked: Cell::default(), complete: RefCell::default() }
+    Spec {
+        sources,
+        project,
+        faults,
+        expanded: Cell::default(),
+        looked: Cell::default(),
+        complete: RefCell::default(),
+        choices: RefCell::default(),
+    }
 }
 
 /// The name of a net that a file's name gives: other signs than letters and digits read as `_`.
@@ -236,6 +250,12 @@ impl Spec {
 
     fn note_work(&self, elaborator: &Elaborator) {
         self.expanded.set(self.expanded.get() + elaborator.spent.layers());
+        self.choices.borrow_mut().extend(&elaborator.choices);
+    }
+
+    /// The names of a tree of the spec's own file. What was expanded so far tells nets from words.
+    pub fn names(&self, tree: &File) -> Names {
+        Names::of(tree, self.project.names(self.root()), self.choices.borrow().clone())
     }
 
     /// The file of the spec itself.

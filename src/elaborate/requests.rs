@@ -165,6 +165,13 @@ impl Spec {
                 Diagnostic::new(Code::WeightsOption, format!("`{}` takes {takes}", key.text))
                     .at(written.span, format!("this is {} `{value}`", value.kind.noun()))
             };
+            let no_text = |part: &Value| {
+                Diagnostic::new(Code::WeightsOption, "`rename` takes texts: `\"name in the file\" = \"layer\"`")
+                    .at(part.span, format!("this is {} `{part}`", part.kind.noun()))
+                    .maybe_help(
+                        matches!(part.kind, ValueKind::Word(_)).then(|| format!("write it in quotes: `\"{part}\"`")),
+                    )
+            };
             match (key.text.as_str(), &value.kind) {
                 ("layout", ValueKind::Word(word)) if LAYOUTS.contains(&word.as_str()) => {
                     request.layout = Some(word.clone()).filter(|word| word != "auto");
@@ -180,7 +187,8 @@ impl Spec {
                             (ValueKind::Text(from), ValueKind::Text(to)) => {
                                 request.rename.insert(from.clone(), to.clone());
                             }
-                            _ => faults.push(wrong("texts: `\"name in the file\" = \"layer\"`")),
+                            (ValueKind::Text(_), _) => faults.push(no_text(to)),
+                            _ => faults.push(no_text(from)),
                         }
                     }
                 }

@@ -2,6 +2,7 @@
 
 use crate::check::{Checked, check};
 use crate::diagnostics::Diagnostics;
+use crate::elaborate::names::Names;
 use crate::elaborate::{self, Spec, files};
 use crate::graph::Graph;
 use crate::source::{FileId, Span};
@@ -110,6 +111,11 @@ impl Document {
 
     fn known_graph(&self, net: &str) -> Option<Cow<'_, Graph>> {
         self.known.graphs.iter().find(|graph| graph.name == net).map(Cow::Borrowed)
+    }
+
+    /// The names of the text, and what they mean.
+    pub fn names(&self) -> Names {
+        self.now.spec.names(&self.now.tree)
     }
 
     /// Whether a span lies in the text itself.

@@ -3,7 +3,7 @@
 use super::completion::{argument_of, recipe_arguments};
 use super::cursor::{self, Place, cursor};
 use super::documents::Document;
-use super::names::{Kind, LayerWord, Names, Symbol};
+use crate::elaborate::names::{Kind, LayerWord, Symbol};
 use crate::graph::{Graph, Node};
 use crate::ops;
 use crate::train::recipe;
@@ -16,7 +16,7 @@ const SHOWN: usize = 4;
 
 /// What is to be said of the word at a byte.
 pub fn hover(document: &Document, offset: usize) -> Option<Hover> {
-    if let Some(layer) = Names::of(&document.now.tree).layer_at(offset)
+    if let Some(layer) = document.names().layer_at(offset)
         && let Some(told) = layer_word(document, layer)
     {
         return shown(document, layer.span.range(), told);
@@ -75,7 +75,7 @@ fn argument(document: &Document, callee: &str, name: &str) -> Option<String> {
 
 /// A net, parameter or value.
 fn named(document: &Document, word: &Range<usize>) -> Option<String> {
-    let names = Names::of(&document.now.tree);
+    let names = document.names();
     match names.at(word.start).filter(|(_, span)| span.range() == *word) {
         Some((Symbol { kind: Kind::Net, name, .. }, _)) => net(document, name, word),
         Some((symbol, _)) => {

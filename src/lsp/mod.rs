@@ -8,7 +8,6 @@ mod diagnostics;
 mod documents;
 mod hints;
 mod hover;
-mod names;
 mod navigation;
 mod references;
 

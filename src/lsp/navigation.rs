@@ -2,7 +2,7 @@
 
 use super::cursor;
 use super::documents::Document;
-use super::names::{Kind, Names};
+use crate::elaborate::names::{Kind, Names};
 use crate::ops;
 use crate::source::Span;
 use crate::syntax;
@@ -12,13 +12,13 @@ use std::collections::HashMap;
 
 /// The word at a byte, where it can be renamed.
 pub fn renamable(document: &Document, offset: usize) -> Option<Range> {
-    let names = Names::of(&document.now.tree);
+    let names = document.names();
     names.at(offset).map(|(_, span)| document.text.range(span.range()))
 }
 
 /// Gives the thing at a byte another name wherever it is meant in the text.
 pub fn rename(document: &Document, offset: usize, name: &str) -> Result<Option<WorkspaceEdit>, String> {
-    let names = Names::of(&document.now.tree);
+    let names = document.names();
     let Some((symbol, _)) = names.at(offset) else {
         return Err("only nets, parameters and values of this file can be renamed".into());
     };
@@ -57,7 +57,7 @@ pub fn rename(document: &Document, offset: usize, name: &str) -> Result<Option<W
 
 /// The outline: the items, and in them what they give names and values to.
 pub fn symbols(document: &Document) -> Vec<DocumentSymbol> {
-    let names = Names::of(&document.now.tree);
+    let names = document.names();
     let place = |span: Span| document.text.range(span.range());
     let items = document.now.tree.items.iter().map(|item| {
         let of = |kind, name: String, selected: Span| symbol(kind, name, place(item.span), place(selected));

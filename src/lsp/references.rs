@@ -3,7 +3,6 @@
 use super::cursor;
 use super::diagnostics::location;
 use super::documents::{Document, Documents};
-use super::names::Names;
 use crate::graph::Graph;
 use crate::source::Span;
 use lsp_types::{DocumentHighlight, DocumentHighlightKind, Location};
@@ -20,7 +19,7 @@ struct Word {
 
 /// Every word of a text whose definition is known.
 fn words(document: &Document) -> Vec<Word> {
-    let names = Names::of(&document.now.tree);
+    let names = document.names();
     let project = &document.now.spec.project;
     let mut words: Vec<Word> = Vec::new();
     for &(span, symbol) in &names.mentions {

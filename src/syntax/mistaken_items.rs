@@ -27,7 +27,8 @@ pub(super) fn item_word(failure: &Failure) -> Option<Diagnostic> {
         return if place == 0 && failure.source[..first.start].trim().is_empty() {
             None
         } else {
-            item("the edition stands only once, at the start of a file".into(), "here items are read")
+            item("the edition stands only once, at the start of a file".into(), "not between items")
+                .map(|diagnostic| diagnostic.help(format!("move `netc {}` to the first line", next(1))))
         };
     }
     if next(1) == "=" || next(1) == ":=" {

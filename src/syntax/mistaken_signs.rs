@@ -32,6 +32,11 @@ pub(super) fn odd_character(failure: &Failure) -> Option<Diagnostic> {
         '–' | '—' | '−' => "write the plain minus sign `-`".to_string(),
         '…' => "a range is written with two points, `..`".to_string(),
         ';' => "nothing needs a `;`: entries and items stand on lines of their own".to_string(),
+        '%' if failure.kind(-1) == Some(Kind::Number)
+            && !matches!(failure.kind(1), Some(Kind::Number | Kind::Word)) =>
+        {
+            "a share is a number from 0 to 1, as `0.1` for ten in a hundred".to_string()
+        }
         '%' => "there is no remainder; `/` of integers must be exact".to_string(),
         '!' if failure.word(0) == "!" => "a condition is turned round by `not`".to_string(),
         '&' if failure.word(0) == "&" => "conditions are joined by `and`, branches by `|` in parentheses".to_string(),
@@ -317,6 +322,13 @@ pub(super) fn colon(failure: &Failure) -> Option<Diagnostic> {
         return None;
     }
     let word = failure.word(-1);
+    if failure.bracket().is_some_and(|(index, _)| index > 1 && failure.tokens[index - 2].is(failure.source, "net")) {
+        return Some(
+            failure
+                .error("a parameter has no type", "only the whole net has a signature")
+                .help(format!("write `{word}` alone, or `{word}=…` for a default")),
+        );
+    }
     // What is behind the colon moves to where the style has it: `stride=2`, `epochs = 100`.
     let end = failure.token(1).map_or(failure.here().end as usize, |next| next.start);
     let place = span(failure.file, failure.here().start as usize, end);

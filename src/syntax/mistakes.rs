@@ -41,9 +41,35 @@ fn keyword_form(failure: &Failure) -> Option<Diagnostic> {
         Some(failure.error(format!("{what} is missing after {after}"), format!("found {found}")).help(help.to_string()))
     };
     let repeat_form = "write `repeat(3) { … }`, `repeat i in 1..=3 { … }` or `repeat l in [\"b\", \"c\"] { … }`";
+    // The forms of Python: `elif`, and a loop's head in parentheses.
+    if matches!(failure.word(0), "elif" | "elseif" | "elsif") && failure.word(-1) == "}" {
+        return Some(
+            failure
+                .error(format!("there is no `{}`", failure.word(0)), "a word of another language")
+                .help("write `else if`")
+                .fix(failure.here(), failure.word(0), "else if"),
+        );
+    }
+    if failure.word(0) == "in" && failure.word(-2) == "(" && failure.word(-3) == "repeat" {
+        let help = format!("write `repeat {} in … {{ … }}`", failure.word(-1));
+        return Some(failure.error("a variable of `repeat` stands without parentheses", "found `in`").help(help));
+    }
+    // `as c{i}`: a name with a value in it.
+    if failure.word(0) == "{" && failure.word(-2) == "as" && failure.touches(failure.index) {
+        let (name, value) = (failure.word(-1), failure.operand_at(failure.index).unwrap_or("{…}"));
+        let diagnostic = failure.error("a name that is filled in stands in quotes", "no part of the name");
+        return Some(diagnostic.help(format!("write `as \"{name}{value}\"`")));
+    }
     match failure.word(-1) {
+        "repeat" if failure.kind(0) == Some(Kind::Number) => {
+            let help = format!("write `repeat({}) {{ … }}`", failure.word(0));
+            return missing("a `(`", "`repeat`", &help);
+        }
         "repeat" => return missing("a count or a variable", "`repeat`", repeat_form),
-        "frozen" => return missing("a `(`", "`frozen`", "write `frozen(vgg16)`"),
+        "frozen" => {
+            let net = failure.operand_at(failure.index).unwrap_or("…");
+            return missing("a `(`", "`frozen`", &format!("write `frozen({net})`"));
+        }
         "else" => return missing("a `{`", "`else`", "write `else { … }`"),
         "as" if failure.after_operand() || failure.kind(-2).is_some() => {
             return missing("a name", "`as`", "write `Relu as name`; a name with other signs stands in quotes");

@@ -31,7 +31,7 @@ fn fault(message: impl Into<String>, span: Span) -> Diagnostic {
     Diagnostic::new(Code::Dataset, message).at(span, "this data")
 }
 
-fn told(fault_of: &DatasetError, span: Span) -> Diagnostics {
+fn told(fault_of: &DatasetError, span: Span) -> Diagnostic {
     let diagnostic = fault(fault_of.to_string(), span);
     match fault_of {
         DatasetError::Unusable { .. } => {
@@ -39,7 +39,6 @@ fn told(fault_of: &DatasetError, span: Span) -> Diagnostics {
         }
         _ => diagnostic,
     }
-    .into()
 }
 
 /// Reads a recipe's data for a net. `labels` are those that the spec gives.
@@ -48,7 +47,7 @@ fn told(fault_of: &DatasetError, span: Span) -> Diagnostics {
 /// Files that cannot be read, and data that does not fit the net.
 pub fn prepare(net: &Graph, recipe: &Recipe, loss: Loss, labels: Option<Vec<String>>) -> Result<Prepared> {
     let span = recipe.data.span();
-    let read = |data: &Data| data.read().map_err(|fault| told(&fault, data.span()));
+    let read = |data: &Data| data.read().map_err(|fault| told(&fault, data.span()).maybe_help(data.near()));
     let train = read(&recipe.data)?;
     let outputs = net.node(net.outputs[0]).output.channels().known().unwrap_or(0);
     // A number may have a name too.

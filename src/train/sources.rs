@@ -3,7 +3,7 @@
 use super::choice::{Choice, argument, called, likely, wrong};
 use crate::data::dataset::{ArraySource, Dataset, DatasetError, Policy};
 use crate::diagnostics::{Diagnostic, Result};
-use crate::elaborate::Spec;
+use crate::elaborate::{Spec, files::near_file};
 use crate::graph::definition::Default;
 use crate::graph::{Argument, Arguments, Value, ValueKind};
 use crate::source::{FileId, Span};
@@ -28,6 +28,15 @@ impl Data {
             Data::Csv { path, policy, .. } => Dataset::csv(path, *policy),
             Data::Arrays { inputs, targets, .. } => Dataset::arrays(inputs, targets),
         }
+    }
+
+    /// A file or folder that may be meant by the first one that is not there.
+    pub fn near(&self) -> Option<String> {
+        let paths: Vec<&PathBuf> = match self {
+            Data::Images { folder: path, .. } | Data::Csv { path, .. } => vec![path],
+            Data::Arrays { inputs, targets, .. } => inputs.iter().chain([targets]).map(|source| &source.path).collect(),
+        };
+        paths.into_iter().find(|path| !path.exists()).and_then(|path| near_file(path))
     }
 
     /// Where it was written.
@@ -76,6 +85,9 @@ pub(super) enum Named {
 fn text(arguments: &Arguments, name: &str) -> std::result::Result<String, Diagnostic> {
     match arguments.given(name).map(|value| &value.kind) {
         Some(ValueKind::Text(text)) => Ok(text.clone()),
+        Some(ValueKind::Word(word)) => {
+            Err(arguments.wrong(name, "takes a text").help(format!("write it in quotes: `\"{word}\"`")))
+        }
         _ => Err(arguments.wrong(name, "takes a text")),
     }
 }

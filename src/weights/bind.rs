@@ -8,6 +8,7 @@ use super::transform::{LayerFacts, Shape, Transform, find_role, fit, starts_anew
 use crate::diagnostics::{Code, Diagnostic, Diagnostics, Result, counted};
 use crate::elaborate::requests::WeightsRequest;
 use crate::graph::{Graph, Initializer, Parameter, ParameterId};
+use crate::source::Span;
 use sha2::{Digest, Sha256};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt::Write;
@@ -34,8 +35,10 @@ pub struct Bindings {
     places: HashMap<String, ParameterId>,
     /// Parameters that the maker of their file does not have: their initialisers are their values.
     initial: Vec<bool>,
-    /// Layers of which values that are not finite were read, and their files.
-    not_finite: Mutex<BTreeMap<String, String>>,
+    /// Where each store was asked for, and of which net it holds the weights.
+    asked: Vec<(Span, String)>,
+    /// Stores of which values that are not finite were read, and their layers.
+    not_finite: Mutex<BTreeMap<usize, BTreeSet<String>>>,
     pub report: Report,
 }
 
@@ -51,6 +54,7 @@ pub fn bind(graph: &Graph, requests: &[WeightsRequest]) -> Result<(Bindings, Dia
         sources,
         places,
         initial,
+        asked: Vec::new(),
         not_finite: Mutex::default(),
         report: Report::default(),
     };
@@ -277,6 +281,7 @@ fn bind_file(
         report.notes.push(format!("{missing} missing, initialised"));
     }
     bindings.stores.push(store);
+    bindings.asked.push((request.span, request.net.clone()));
     bindings.report.files.push(report);
 }
 
@@ -310,9 +315,9 @@ impl Bindings {
         };
         let values = self.stores[source.store].read(source.entry)?;
         if values.iter().any(|value| !value.is_finite())
-            && let Ok(mut layers) = self.not_finite.lock()
+            && let Ok(mut stores) = self.not_finite.lock()
         {
-            layers.insert(parameter.layer.clone(), self.report.files[source.store].file.clone());
+            stores.entry(source.store).or_default().insert(parameter.layer.clone());
         }
         Ok(source.transform.apply(values, &parameter.shape))
     }
@@ -324,14 +329,14 @@ impl Bindings {
 
     /// What is to be told of the values that were read so far: those that are infinite or no numbers.
     pub fn lint_values(&self) -> Diagnostics {
-        let Ok(layers) = self.not_finite.lock() else { return Diagnostics::default() };
-        let files: BTreeSet<&String> = layers.values().collect();
+        let Ok(stores) = self.not_finite.lock() else { return Diagnostics::default() };
         let mut told = Diagnostics::default();
-        for file in files {
-            let of_file = layers.iter().filter(|(_, from)| *from == file).map(|(layer, _)| layer.clone());
-            let message = format!("{file} holds weights that are infinite or no numbers");
-            let diagnostic = Diagnostic::new(Code::NotFinite, message);
-            told.push(diagnostic.note(format!("of {}", shortened(&of_file.collect::<Vec<_>>()))));
+        for (&store, layers) in stores.iter() {
+            let (span, net) = &self.asked[store];
+            let message = format!("{} holds weights that are infinite or no numbers", self.report.files[store].file);
+            let layers: Vec<String> = layers.iter().cloned().collect();
+            let diagnostic = Diagnostic::new(Code::NotFinite, message).at(*span, format!("weights of `{net}`"));
+            told.push(diagnostic.note(format!("of {}", shortened(&layers))));
         }
         told
     }

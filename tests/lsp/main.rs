@@ -130,6 +130,38 @@ fn definitions_and_renames() {
     editor.stop();
 }
 
+/// Words that are choices or names of layers stay as they are, nets that are handed to nets do not.
+#[test]
+fn renames_beside_words() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let blocks = "net twice(part) = part >> part\n";
+    std::fs::write(folder.path().join("blocks.net"), blocks).expect("it is written");
+    let uri = format!("file://{}", folder.path().join("main.net").display());
+    let text = "use \"blocks.net\"\n# same\n\
+                net bird = Input(8x8x3) >> Conv(3x3, 4, padding=same) as same >> twice(same) >> own(same) >> (same | same) >> Add\n\
+                net same = MaxPool(3x3, stride=1, padding=(same)) >> Relu\n\
+                net own(part, mode=same) = part[..] >> if mode == same { part }\n\
+                net padded(pad=same) = Conv(3x3, 4, padding=pad) >> Relu\n\
+                net cut = bird[..=same] >> padded\n";
+    let mut editor = Editor::start();
+    assert_eq!(editor.open(&uri, text), [] as [Value; 0]);
+    let mut rename = |piece: &str| {
+        let params = json!({ "textDocument": { "uri": uri }, "position": at(text, piece), "newName": "pool" });
+        edited(text, &editor.ask("textDocument/rename", params)["changes"][&uri])
+    };
+    let right = text
+        .replace("twice(same)", "twice(pool)")
+        .replace("own(same)", "own(pool)")
+        .replace("(same | same)", "(pool | pool)")
+        .replace("net same", "net pool");
+    for piece in ["net |same", "twice(|same", "own(|same", "(|same | same"] {
+        assert_eq!(rename(piece), right, "{piece}");
+    }
+    let params = json!({ "textDocument": { "uri": uri }, "position": at(text, "padding=|same"), "newName": "pool" });
+    assert!(editor.request("textDocument/rename", params).get("error").is_some());
+    editor.stop();
+}
+
 #[test]
 fn style_and_shapes() {
     let mut editor = Editor::start();

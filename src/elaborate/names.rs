@@ -1,11 +1,11 @@
-//! Which words of a text mean the same thing: what rename changes, and where definitions stand.
+//! Which words of a text mean the same thing: which nets are used, what rename changes, and where definitions stand.
 
 use crate::source::Span;
 use crate::syntax::ast::{
     CutEnd, CutRange, ExpectItem, Expr, ExprKind, File, Ident, ItemKind, LayerName, NetItem, RepeatOver, Signature,
     Text, TextPart,
 };
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 /// What a name is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -70,6 +70,10 @@ pub struct Names {
     /// Names of layers, those in which nothing is filled in.
     pub layers: Vec<LayerWord>,
     nets: BTreeMap<String, usize>,
+    /// The names of all nets that the text sees, those of other files too.
+    seen: BTreeSet<String>,
+    /// Where names of nets are words.
+    choices: HashSet<Span>,
     /// Innermost last.
     scopes: Vec<BTreeMap<String, usize>>,
     /// The net that is walked through.
@@ -77,9 +81,9 @@ pub struct Names {
 }
 
 impl Names {
-    /// Reads a tree.
-    pub fn of(tree: &File) -> Names {
-        let mut names = Names::default();
+    /// Reads the tree of a file that sees these nets; where a net's name is known to be a word, it is left out.
+    pub(super) fn of(tree: &File, seen: Vec<String>, choices: HashSet<Span>) -> Names {
+        let mut names = Names { seen: seen.into_iter().collect(), choices, ..Names::default() };
         let items = || {
             tree.items.iter().filter_map(|item| match &item.kind {
                 ItemKind::Net(net) => Some((net, item.span)),
@@ -161,6 +165,7 @@ impl Names {
 
     fn mention(&mut self, name: &Ident) {
         match self.find(&name.text) {
+            Some(symbol) if self.symbols[symbol].kind == Kind::Net && self.choices.contains(&name.span) => {}
             Some(symbol) => self.mentions.push((name.span, symbol)),
             None => self.foreign.push((name.span, name.text.clone())),
         }
@@ -219,7 +224,7 @@ impl Names {
                     if let (Some(name), Some(called)) = (&argument.name, called) {
                         self.argument(name, called);
                     }
-                    match called.is_none() && takes_choices(&function.text) {
+                    match called.is_none() && self.takes_choices(&function.text) {
                         true => self.choice(&argument.value),
                         false => self.expression(&argument.value),
                     }
@@ -303,6 +308,12 @@ impl Names {
         }
     }
 
+    /// Whether arguments of a name that the text gives no meaning are values: those of a layer, or of a choice such as
+    /// `HeNormal`.
+    fn takes_choices(&self, name: &str) -> bool {
+        !self.seen.contains(name) && name != "len"
+    }
+
     /// A value where no net can stand: a net's name is a word there.
     fn choice(&mut self, expression: &Expr) {
         match &expression.kind {
@@ -351,11 +362,6 @@ impl Names {
 
 fn touches(span: Span, offset: usize) -> bool {
     (span.start as usize..=span.end as usize).contains(&offset)
-}
-
-/// Whether arguments of a name are values: those of a layer, or of a choice such as `HeNormal`.
-fn takes_choices(name: &str) -> bool {
-    crate::ops::find(name).is_some() || crate::elaborate::shipped::find(name).is_none() && name != "len"
 }
 
 /// An expression without the parentheses around it.

@@ -1,0 +1,113 @@
+//! Short texts that stand for much: whatever they say, the elaborator's budget ends their expansion. Steps are counted, no
+//! time is taken.
+
+// The library links its BLAS through this crate.
+use blas_src as _;
+use netc::check;
+use netc::diagnostics::Code;
+use netc::elaborate::{files::from_disk, load_text};
+use proptest::prelude::*;
+use std::collections::BTreeSet;
+use std::path::Path;
+
+/// A check of a text gives up new nets from 300 000 layers on, and one expansion ends at 1 000 000.
+const MOST_EXPANDED: usize = 1_300_000;
+/// Layers of one net at the most.
+const MOST_LAYERS: usize = 100_000;
+
+/// Writes texts by chance.
+struct Dice {
+    state: u64,
+}
+
+impl Dice {
+    fn roll(&mut self, sides: usize) -> usize {
+        self.state = self.state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (self.state >> 33) as usize % sides
+    }
+
+    fn pick<'a>(&mut self, words: &[&'a str]) -> &'a str {
+        words[self.roll(words.len())]
+    }
+
+    /// Nets that mention those behind them, now and then also themselves and those before.
+    fn text(&mut self) -> String {
+        let nets = 2 + self.roll(12);
+        let mut text = "net top = Input(4) >> f0\n".to_string();
+        for net in 0..nets {
+            let depth = 1 + self.roll(3);
+            let body = self.expression(net, nets, depth);
+            text += &format!("net f{net}(n=\"a\", l=[1, 2], p=Relu) = {body}\n");
+        }
+        text
+    }
+
+    fn mention(&mut self, net: usize, nets: usize) -> String {
+        let other = match self.roll(60) {
+            0 => self.roll(nets),
+            _ => net + 1,
+        };
+        if other >= nets {
+            return self.pick(&["Relu", "Tanh", "p", "repeat x in l { p }"]).into();
+        }
+        let name = self.pick(&["n=n", "n=\"{n}{n}\"", "n=\"{n}b\""]);
+        let list = self.pick(&["l=l", "l=[l, l]", "l=[l, 3]", "l=0..len(l)"]);
+        let piece = self.pick(&["p=p", "p=p >> p", "p=(p | Relu) >> Add"]);
+        format!("f{other}({name}, {list}, {piece})")
+    }
+
+    fn expression(&mut self, net: usize, nets: usize, depth: usize) -> String {
+        if depth == 0 {
+            return self.mention(net, nets);
+        }
+        let mut part = || self.expression(net, nets, depth - 1);
+        let (a, b) = (part(), part());
+        match self.roll(8) {
+            0 | 1 => format!("{a} >> {b}"),
+            2 => format!("({a} | {b}) >> Add"),
+            3 => {
+                let count = self.pick(&["2", "3", "10", "1000", "10000", "1000000"]);
+                format!("repeat({count}) {{ {a} }} >> {b}")
+            }
+            4 => format!("repeat x in [1, l, 2] {{ {a} }}"),
+            5 => format!("({a}) as \"{{n}}\" >> {b}"),
+            6 => format!("{{ let x = {a}  share y = {b}  (x >> y | x) >> Add }}"),
+            _ => format!("if len(l) > 2 {{ {a} }} else {{ {b} }}"),
+        }
+    }
+}
+
+/// The codes of what is told of a text, which is expanded in bounds.
+fn expand(seed: u64) -> (String, BTreeSet<Code>) {
+    let text = Dice { state: seed }.text();
+    let spec = load_text(Path::new("top.net"), &text, &from_disk);
+    assert!(spec.faults.is_empty(), "{text}");
+    let checked = check::check(&spec, None);
+    assert!(spec.expanded() <= MOST_EXPANDED, "{} layers\n{text}", spec.expanded());
+    // What was made was counted: each layer once for each net that it is in, and names by their length.
+    let nodes = || checked.graphs.iter().flat_map(|graph| &graph.nodes);
+    let layers: usize = nodes().map(|node| node.origin.layers.len().max(1)).sum();
+    let letters: usize = nodes().map(|node| node.name.len()).sum();
+    assert!(layers <= spec.expanded(), "{layers} layers, {} counted\n{text}", spec.expanded());
+    assert!(letters / 200 <= spec.expanded(), "{letters} letters, {} counted\n{text}", spec.expanded());
+    assert!(checked.graphs.iter().all(|graph| graph.nodes.len() <= MOST_LAYERS), "{text}");
+    (text, checked.told.iter().map(|fault| fault.code).collect())
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 16, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn the_budget_ends_every_expansion(seed: u64) {
+        expand(seed);
+    }
+}
+
+/// Texts by chance reach each of the bounds, and some stay within all.
+#[test]
+fn bounds_are_reached_and_kept() {
+    let told: Vec<(String, BTreeSet<Code>)> = (0..30).map(expand).collect();
+    let count = |code: Code| told.iter().filter(|(_, codes)| codes.contains(&code)).count();
+    let right = told.iter().filter(|(_, codes)| codes.iter().all(|code| code.is_lint())).count();
+    assert!(right > 3 && count(Code::Limit) > 3 && count(Code::Recursion) > 0);
+}

@@ -140,8 +140,10 @@ impl Reader<'_> {
             let last = tokens.iter().rev().find(|token| token.kind != Kind::Comment).map(|token| token.end);
             if last.is_some() {
                 let docs = docs(&self.source[before..start.max(before)], before == 0);
+                let first = tokens.iter().find(|token| token.kind != Kind::Comment);
+                let edition = before == 0 && first.is_some_and(|token| token.text(self.source) == "netc");
                 let rule = match starts.first() {
-                    Some(&first) if first > start => Rule::prologue,
+                    Some(&first) if first > start || edition => Rule::prologue,
                     Some(_) => Rule::piece,
                     None => Rule::file,
                 };

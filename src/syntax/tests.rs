@@ -122,6 +122,14 @@ fn a_broken_item_does_not_hide_the_others() {
 }
 
 #[test]
+fn a_broken_item_does_not_spoil_the_edition_above_it() {
+    for before in ["", "# a comment\n"] {
+        assert_eq!(codes(&format!("{before}netc 1\nnet a = Relu(\nnet b = Input(3)\n")), [Code::Unclosed]);
+    }
+    assert_eq!(codes("netc 2\nnet a = Relu(\n").len(), 2);
+}
+
+#[test]
 fn documentation_belongs_to_the_item_below_it() {
     let text = "### banner\n## One.\n# plain\n##Two. \nnet a = if x { y } ## behind\n## Three.\n\nweights a = \"f\"\n## Four.\nnet b = Relu\n";
     let docs: Vec<Vec<String>> = tree(text).items.into_iter().map(|item| item.docs).collect();

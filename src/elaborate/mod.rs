@@ -85,16 +85,7 @@ pub fn load(argument: &str, read: Reader) -> std::result::Result<Spec, (Sources,
         }
         (sources.add_text("expression", argument), "expression".to_string())
     };
-    let (project, faults) = Project::load(&mut sources, root, &stem, read);
-    Ok(Spec {
-        sources,
-        project,
-        faults,
-        expanded: Cell::default(),
-        looked: Cell::default(),
-        complete: RefCell::default(),
-        choices: RefCell::default(),
-    })
+    Ok(spec(sources, root, &stem, read))
 }
 
 /// Reads a spec from a text that stands for a file, as an editor holds it.
@@ -103,7 +94,12 @@ pub fn load_text(path: &Path, text: &str, read: Reader) -> Spec {
     let name = path.display().to_string();
     let root = sources.add(SourceFile { name, path: Some(path.into()), text: text.into(), shipped: false });
     let stem = path.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
-    let (project, faults) = Project::load(&mut sources, root, &identifier(&stem), read);
+    spec(sources, root, &identifier(&stem), read)
+}
+
+/// Reads the project whose root file is among the sources.
+fn spec(mut sources: Sources, root: FileId, stem: &str, read: Reader) -> Spec {
+    let (project, faults) = Project::load(&mut sources, root, stem, read);
     Spec {
         sources,
         project,

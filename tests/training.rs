@@ -51,6 +51,17 @@ fn bytes(folder: &TempDir, name: &str) -> Vec<u8> {
     fs::read(folder.path().join(name)).unwrap_or_else(|fault| panic!("{name}: {fault}"))
 }
 
+#[test]
+fn nets_of_other_names_share_the_features_of_the_same_front() {
+    let folder = project(RECIPE);
+    done(&netc(folder.path(), &["train", "kind.net"]));
+    let spec = String::from_utf8(bytes(&folder, "kind.net")).expect("text");
+    fs::write(folder.path().join("other.net"), spec.replace("kind", "other").replace("0.01)", "0.02)"))
+        .expect("a spec");
+    let told = netc(folder.path(), &["train", "other.net"]);
+    assert!(stderr(&told).contains("0 computed, 24 cached"), "{}", stderr(&told));
+}
+
 const RECIPE: &str =
     "validation = split(0.25)\noptimizer = Adam(step=0.01)\nepochs = 12\nbatch = 5\nregularizer = l2(0.001)";
 

@@ -48,7 +48,9 @@ pub fn of_run(net: &Graph, recipe: &Recipe, data: &Prepared, front: &str) -> Res
 /// The digest of a front: its plan, its constants, and how photos become its input.
 pub fn of_front(front: &Artifact, decoding: Option<&Decoding>) -> String {
     let mut hasher = blake3::Hasher::new();
-    hasher.update(front.manifest.plan.to_string().as_bytes());
+    let plan = front.manifest.plan.to_string();
+    // The first line names the net; nets of other names share what they have in common.
+    hasher.update(plan.split_once('\n').map_or("", |(_, steps)| steps).as_bytes());
     hasher.update(bytemuck::cast_slice(front.constants()));
     if let Some(decoding) = decoding {
         hasher.update(format!("{} {:?}", decoding.preprocessing, decoding.size).as_bytes());

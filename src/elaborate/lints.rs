@@ -141,12 +141,15 @@ impl Spec {
             return;
         }
         let chosen = self.choose(None).ok();
+        let used = |net: &usize| complete.contains(net) || chosen == Some(*net);
+        let doubtful: Vec<usize> = self.project.root_nets().into_iter().filter(|net| !used(net)).collect();
+        // Reading the text again takes as long as all the rest.
+        if doubtful.is_empty() {
+            return;
+        }
         let names = self.names(&parse(&self.sources, self.root()).0);
-        for net in self.project.root_nets() {
+        for net in doubtful {
             let definition = &self.project.nets[net];
-            if complete.contains(&net) || chosen == Some(net) {
-                continue;
-            }
             let name = &definition.item.name;
             let within = definition.span.range();
             let inside = |place: &Span| within.contains(&(place.start as usize));

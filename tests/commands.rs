@@ -322,7 +322,7 @@ const FRAGMENTS: &[(&str, &str, &[&str])] = &[
     ),
     ("net spec = Input(4) >> piece\nnet piece = Relu(3)", "spec: (?, 4) -> [... 2 layers ...] -> (?, 3)", &[]),
     // Mistakes of nets that nothing uses, and of nets whose parameters have no values.
-    ("net spec = Input(4) >> Relu\nnet other(n) = Relu(n) >> Rleu", "", &["E0201", "W1003"]),
+    ("net spec = Input(4) >> Relu\nnet other(n) = Relu(n) >> Rleu", "", &["E0201"]),
     ("net spec = Input(4) >> Relu\nnet other = Input(4) >> Conv(3x3, 2)", "", &["E0301"]),
     ("net stage(n) = Conv(3x3, n, strid=2) >> Dense(-1)", "", &["E0204", "E0207"]),
     ("net outer(n) = inner(n, n)\nnet inner(n) = Relu(n)", "", &["E0206"]),

@@ -1,8 +1,11 @@
 //! Short texts that stand for much: whatever they say, the elaborator's budget ends their expansion. Steps are counted, no
 //! time is taken.
 
+mod dice;
+
 // The library links its BLAS through this crate.
 use blas_src as _;
+use dice::Dice;
 use netc::check;
 use netc::diagnostics::Code;
 use netc::elaborate::{files::from_disk, load_text};
@@ -16,20 +19,7 @@ const MOST_EXPANDED: usize = 1_300_000;
 const MOST_LAYERS: usize = 100_000;
 
 /// Writes texts by chance.
-struct Dice {
-    state: u64,
-}
-
 impl Dice {
-    fn roll(&mut self, sides: usize) -> usize {
-        self.state = self.state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        (self.state >> 33) as usize % sides
-    }
-
-    fn pick<'a>(&mut self, words: &[&'a str]) -> &'a str {
-        words[self.roll(words.len())]
-    }
-
     /// Nets that mention those behind them, now and then also themselves and those before.
     fn text(&mut self) -> String {
         let nets = 2 + self.roll(12);

@@ -1,5 +1,8 @@
 //! What holds of every net: networks by chance, their cuts, their shapes and their texts.
 
+mod dice;
+
+use dice::Dice;
 use ndarray::{ArrayD, IxDyn};
 use netc::diagnostics::render;
 use netc::elaborate::{files::from_disk, load_text};
@@ -9,24 +12,15 @@ use proptest::prelude::*;
 use std::path::Path;
 
 /// Writes nets by chance and keeps account of the shape that their last layer gives.
-struct Dice {
-    state: u64,
+struct Writer {
+    dice: Dice,
     sizes: Vec<usize>,
     text: String,
 }
 
-impl Dice {
-    fn roll(&mut self, sides: usize) -> usize {
-        self.state = self.state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        (self.state >> 33) as usize % sides
-    }
-
-    fn pick<'a>(&mut self, words: &[&'a str]) -> &'a str {
-        words[self.roll(words.len())]
-    }
-
+impl Writer {
     fn function(&mut self) -> &'static str {
-        self.pick(&[
+        self.dice.pick(&[
             "Relu",
             "Tanh",
             "Sigmoid",
@@ -46,14 +40,14 @@ impl Dice {
 
     /// A net of some layers.
     fn net(&mut self) {
-        self.sizes = match self.roll(5) {
-            0 => vec![1 + self.roll(9)],
-            1 => vec![1 + self.roll(5), 1 + self.roll(6)],
-            _ => vec![3 + self.roll(6), 3 + self.roll(6), 1 + self.roll(5)],
+        self.sizes = match self.dice.roll(5) {
+            0 => vec![1 + self.dice.roll(9)],
+            1 => vec![1 + self.dice.roll(5), 1 + self.dice.roll(6)],
+            _ => vec![3 + self.dice.roll(6), 3 + self.dice.roll(6), 1 + self.dice.roll(5)],
         };
         let sizes: Vec<String> = self.sizes.iter().map(usize::to_string).collect();
         self.text = format!("Input({})", sizes.join("x"));
-        for _ in 0..2 + self.roll(9) {
+        for _ in 0..2 + self.dice.roll(9) {
             match self.sizes.len() {
                 3 => self.on_image(),
                 2 => self.on_sequence(),
@@ -64,15 +58,20 @@ impl Dice {
 
     fn on_image(&mut self) {
         let [height, width, channels] = self.sizes[..] else { return };
-        let filters = 1 + self.roll(5);
-        match self.roll(16) {
+        let filters = 1 + self.dice.roll(5);
+        match self.dice.roll(16) {
             0 | 1 => {
                 let function = self.function();
                 self.add(function);
             }
             2 => {
-                let norm =
-                    self.pick(&["BatchNorm", "BatchNorm(gamma=false)", "LRN(depth_radius=1)", "GroupNorm(1)", "PRelu"]);
+                let norm = self.dice.pick(&[
+                    "BatchNorm",
+                    "BatchNorm(gamma=false)",
+                    "LRN(depth_radius=1)",
+                    "GroupNorm(1)",
+                    "PRelu",
+                ]);
                 self.add(norm);
             }
             3 if height >= 3 && width >= 3 => {
@@ -80,7 +79,7 @@ impl Dice {
                 self.sizes = vec![height - 2, width - 2, filters];
             }
             4 => {
-                let stride = 1 + self.roll(2);
+                let stride = 1 + self.dice.roll(2);
                 self.add(&format!("Conv(3x2, {filters}, stride={stride}, padding=same, bias=false)"));
                 self.sizes = vec![height.div_ceil(stride), width.div_ceil(stride), filters];
             }
@@ -89,18 +88,18 @@ impl Dice {
                 self.sizes[2] = 2 * channels;
             }
             6 => {
-                let pool = self.pick(&["MaxPool", "AvgPool"]);
+                let pool = self.dice.pick(&["MaxPool", "AvgPool"]);
                 self.add(&format!("{pool}(2x2, padding=same)"));
                 self.sizes = vec![height.div_ceil(2), width.div_ceil(2), channels];
             }
             7 => {
-                let pool = self.pick(&["MaxPool", "AvgPool"]);
+                let pool = self.dice.pick(&["MaxPool", "AvgPool"]);
                 self.add(&format!("{pool}(2x2, stride=2, ceil=true, padding=[1, 0, 0, 1])"));
                 // A window that begins in the padding on the right does not count.
                 self.sizes = vec![(height + 2) / 2, width.div_ceil(2), channels];
             }
             8 => {
-                let merge = self.pick(&["Add", "Multiply", "Average", "Maximum", "Minimum", "Subtract"]);
+                let merge = self.dice.pick(&["Add", "Multiply", "Average", "Maximum", "Minimum", "Subtract"]);
                 self.add(&format!("(Conv(1x1, {channels}) >> Relu | Identity | Tanh) >> {merge}"));
             }
             9 => {
@@ -139,8 +138,8 @@ impl Dice {
 
     fn on_features(&mut self) {
         let [features] = self.sizes[..] else { return };
-        let units = 1 + self.roll(6);
-        match self.roll(7) {
+        let units = 1 + self.dice.roll(6);
+        match self.dice.roll(7) {
             0 => {
                 let function = self.function();
                 self.add(function);
@@ -171,8 +170,8 @@ impl Dice {
 
     fn on_sequence(&mut self) {
         let [time, features] = self.sizes[..] else { return };
-        let units = 1 + self.roll(4);
-        match self.roll(6) {
+        let units = 1 + self.dice.roll(4);
+        match self.dice.roll(6) {
             0 => {
                 self.add(&format!("LSTM({units})"));
                 self.sizes = vec![units];
@@ -198,9 +197,9 @@ impl Dice {
 }
 
 fn text_by_chance(seed: u64) -> (String, Vec<usize>) {
-    let mut dice = Dice { state: seed, sizes: Vec::new(), text: String::new() };
-    dice.net();
-    (dice.text, dice.sizes)
+    let mut writer = Writer { dice: Dice { state: seed }, sizes: Vec::new(), text: String::new() };
+    writer.net();
+    (writer.text, writer.sizes)
 }
 
 fn graph(text: &str) -> Graph {

@@ -85,8 +85,12 @@ impl Blocking {
 
     /// The same, or a blocking for fewer images than it was made for, where it would leave threads without work.
     fn fitted(&self, conv: &Convolution, batch: usize) -> Self {
+        if self.leaves_idle(conv, batch) { Self::new(self.tile, conv, batch) } else { *self }
+    }
+
+    fn leaves_idle(&self, conv: &Convolution, batch: usize) -> bool {
         let total = Tiling::new(conv.window, self.tile.out()).per_image * batch;
-        if self.shared || total.div_ceil(self.tiles.max(1)) >= 4 { *self } else { Self::new(self.tile, conv, batch) }
+        !self.shared && total.div_ceil(self.tiles.max(1)) < 4
     }
 
     /// Whether the kernel can work in these blocks; sizes beyond these would overflow.
@@ -118,10 +122,14 @@ impl Blocking {
     /// How many tiles' transformed inputs the threads share at once.
     fn shared_tiles(&self, conv: &Convolution, batch: usize) -> usize {
         let total = Tiling::new(conv.window, self.tile.out()).per_image * batch;
-        let fit = SHARED_FLOATS / (self.tile.points() * Self::row(conv)).max(1);
-        let most = (fit / self.tiles.max(1)).max(1) * self.tiles;
-        let rounds = total.div_ceil(most.max(1)).max(1);
+        let rounds = total.div_ceil(self.most_shared(conv).max(1)).max(1);
         total.div_ceil(rounds)
+    }
+
+    /// The most that they may be.
+    fn most_shared(&self, conv: &Convolution) -> usize {
+        let fit = SHARED_FLOATS / (self.tile.points() * Self::row(conv)).max(1);
+        (fit / self.tiles.max(1)).max(1) * self.tiles
     }
 
     fn worker_len(&self, conv: &Convolution) -> usize {
@@ -131,7 +139,9 @@ impl Blocking {
 
     fn common_len(&self, conv: &Convolution, batch: usize) -> usize {
         let zeros = Self::row(conv);
-        let tiles = self.shared_tiles(conv, batch);
+        // Fewer images may take fewer rounds of more tiles.
+        let total = Tiling::new(conv.window, self.tile.out()).per_image * batch;
+        let tiles = total.min(self.most_shared(conv));
         zeros + if self.shared { self.tile.points() * Self::input_point(conv, tiles) } else { 0 }
     }
 }
@@ -158,8 +168,9 @@ pub fn scratch_len(blocking: &Blocking, conv: &Convolution, batch: usize, worker
         let own = blocking.fitted(conv, images);
         WorkerScratch::len(own.worker_len(conv), workers) + WorkerScratch::len(own.common_len(conv, images), 1)
     };
-    // Fewer images may be cut in another way, in higher blocks.
-    (1..=batch).map(len).max().unwrap_or(0)
+    // Few images may be cut in another way, in higher blocks.
+    let few = (1..batch).take_while(|&images| blocking.leaves_idle(conv, images));
+    few.chain([batch]).map(len).max().unwrap_or(0)
 }
 
 /// Convolves `batch` images of `(in_h, in_w, in_c)` to `(out_h, out_w, out_c)`, or half that size where the epilogue

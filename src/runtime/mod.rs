@@ -1,6 +1,6 @@
 //! Runs plans: the arena, the threads, batches in chunks.
 
-pub mod arena;
+mod arena;
 pub mod threads;
 
 use crate::artifact::{Artifact, ArtifactError};

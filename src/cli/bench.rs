@@ -2,9 +2,8 @@
 
 use super::build::{self, Choices};
 use super::timing::{Batch, Machine, Process, measure};
-use super::{Done, Format, number, output, predict, report};
+use super::{Done, Format, number, output, predict, report, team};
 use crate::diagnostics::{Code, Diagnostic, counted};
-use crate::runtime::threads;
 use serde::Serialize;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -19,9 +18,8 @@ pub struct Args {
     /// Images at a time
     #[arg(long, default_value = "1,2,4,8", value_delimiter = ',', value_parser = number::batch)]
     batch: Vec<usize>,
-    /// Threads; default: all that the process may use
-    #[arg(long, value_parser = number::threads)]
-    threads: Option<usize>,
+    #[command(flatten)]
+    threads: team::Placed,
     /// Runs that are counted, after the first and one more; 0 measures the first alone
     #[arg(long, default_value_t = 20)]
     runs: usize,
@@ -59,7 +57,7 @@ pub fn run(args: &Args) -> Done {
     }
     let artifact = Arc::new(build::open(&args.model, &args.choices)?);
     let open_ms = began.elapsed().as_secs_f64() * 1e3;
-    let threads = args.threads.unwrap_or_else(threads::available);
+    let team = args.threads.team();
     let plan = &artifact.manifest.plan;
     let given = args.input.as_ref().map(|path| predict::read_arrays(path, plan)).transpose()?;
     let (mut batches, mut process) = (Vec::new(), Process::default());
@@ -69,15 +67,15 @@ pub fn run(args: &Args) -> Done {
             None => made_up(plan, size)?,
         };
         let steps = args.runs > 0 && (args.steps || index == 0 && args.format == Format::Text);
-        let (batch, taken, outputs) = measure(&artifact, threads, size, &inputs, args.runs, steps)?;
+        let (batch, taken, outputs) = measure(&artifact, &team, size, &inputs, args.runs, steps)?;
         batches.push(batch);
         process = process.max(taken);
         if let (Some(path), true) = (&args.output, index + 1 == args.batch.len()) {
             predict::write(path, &artifact, size, &outputs)?;
         }
     }
-    let machine = batches.iter().any(|batch| !batch.steps.is_empty()).then(|| Machine::measure(threads));
-    let measured = Measured { net: &artifact.manifest.net, threads, open_ms, batches, machine, process };
+    let machine = batches.iter().any(|batch| !batch.steps.is_empty()).then(|| Machine::measure(&team));
+    let measured = Measured { net: &artifact.manifest.net, threads: team.count(), open_ms, batches, machine, process };
     match args.format {
         Format::Json => report::print(format!("{:#}\n", serde_json::json!(measured))),
         Format::Text => print(&measured),

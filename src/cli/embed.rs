@@ -2,12 +2,11 @@
 
 use super::build::{self, Choices};
 use super::predict::{decoding, wrong};
-use super::{Done, Failed, number, output, progress, report};
+use super::{Done, Failed, number, output, progress, report, team};
 use crate::artifact::Artifact;
 use crate::data::folder::{InputKind, Walk, expand};
 use crate::data::{Dataset, Policy, Samples, Targets, array_file};
 use crate::diagnostics::{Code, Diagnostic};
-use crate::runtime::threads;
 use crate::train::features::{FeaturesError, Front, features};
 use ndarray::{ArrayD, ArrayViewD, IxDyn};
 use std::path::{Path, PathBuf};
@@ -33,9 +32,8 @@ pub struct Args {
     /// Images at a time
     #[arg(long, default_value_t = 8, value_parser = number::batch)]
     batch: usize,
-    /// Threads; default: all that the process may use
-    #[arg(long, value_parser = number::threads)]
-    threads: Option<usize>,
+    #[command(flatten)]
+    threads: team::Threads,
 }
 
 /// A name that an array of features can have beside `targets`.
@@ -53,7 +51,7 @@ pub fn run(args: &Args) -> Done {
     let inputs = output::inputs(&args.model, &args.choices.weights, std::slice::from_ref(&args.photos));
     output::check(&path, output::Kind::Arrays, &inputs)?;
     let artifact = Arc::new(build::open(&args.model, &args.choices)?);
-    let threads = args.threads.unwrap_or_else(threads::available);
+    let threads = args.threads.count();
     let decoding = decoding(&artifact)?;
     let policy = if args.skip { Policy::Skip } else { Policy::Refuse };
     let mut photos = photos(&args.photos, policy)?;

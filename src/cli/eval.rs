@@ -3,14 +3,14 @@
 use super::build::{self, Choices};
 use super::measures::{pictures, table};
 use super::predict::{decoding, wrong};
-use super::{Done, Failed, Format, number, output, progress, report};
+use super::{Done, Failed, Format, number, output, progress, report, team};
 use crate::artifact::Artifact;
 use crate::data::{Coding, Dataset, Policy, Samples, Targets};
 use crate::diagnostics::{Code, Diagnostic, suggest};
 use crate::kernels::loss as kernel;
 use crate::kernels::view::View;
 use crate::ops::ending::Ending;
-use crate::runtime::{Session, threads};
+use crate::runtime::Session;
 use crate::train::end::fitting_loss;
 use crate::train::feed::{Broken, Feed, FeedError, Pass, run as run_batch};
 use crate::train::mistakes::worst;
@@ -40,9 +40,8 @@ pub struct Args {
     /// Images at a time
     #[arg(long, default_value_t = 8, value_parser = number::batch)]
     batch: usize,
-    /// Threads; default: all that the process may use
-    #[arg(long, value_parser = number::threads)]
-    threads: Option<usize>,
+    #[command(flatten)]
+    threads: team::Threads,
 }
 
 pub fn run(args: &Args) -> Done {
@@ -50,7 +49,7 @@ pub fn run(args: &Args) -> Done {
         output::check(page, output::Kind::Page, &output::inputs(&args.model, &args.choices.weights, &[]))?;
     }
     let artifact = Arc::new(build::open(&args.model, &args.choices)?);
-    let threads = args.threads.unwrap_or_else(threads::available);
+    let threads = args.threads.count();
     let decoding = decoding(&artifact)?;
     let policy = if args.skip { Policy::Skip } else { Policy::Refuse };
     let data = Dataset::images(&args.photos, policy).map_err(|fault| wrong(Code::Dataset, fault.to_string()))?;

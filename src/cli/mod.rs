@@ -23,6 +23,7 @@ mod predict;
 mod progress;
 mod report;
 mod show;
+mod team;
 mod test;
 mod timing;
 mod train;

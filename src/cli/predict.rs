@@ -2,13 +2,13 @@
 
 use super::answers::{self, Format, Predictions};
 use super::build::{self, Choices};
-use super::{Done, Failed, number, output, report};
+use super::{Done, Failed, number, output, report, team};
 use crate::artifact::Artifact;
 use crate::data::folder::{self, FolderError, InputKind, Walk};
 use crate::data::{Decoding, array_file, photo};
 use crate::diagnostics::{Code, Diagnostic, counted};
 use crate::plan::{Plan, Port};
-use crate::runtime::{RunError, Session, threads, zeros};
+use crate::runtime::{RunError, Session, zeros};
 use ndarray::{ArrayD, Axis, IxDyn};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -33,9 +33,8 @@ pub struct Args {
     /// Images at a time
     #[arg(long, default_value_t = 8, value_parser = number::batch)]
     batch: usize,
-    /// Threads; default: all that the process may use
-    #[arg(long, value_parser = number::threads)]
-    threads: Option<usize>,
+    #[command(flatten)]
+    threads: team::Placed,
 }
 
 pub fn run(args: &Args) -> Done {
@@ -43,8 +42,7 @@ pub fn run(args: &Args) -> Done {
         output::check(path, output::Kind::Arrays, &output::inputs(&args.model, &args.choices.weights, &args.inputs))?;
     }
     let artifact = Arc::new(build::open(&args.model, &args.choices)?);
-    let threads = args.threads.unwrap_or_else(threads::available);
-    let mut session = Session::new(artifact.clone(), threads);
+    let mut session = Session::with_team(artifact.clone(), args.threads.team());
     let arrays = args.inputs.iter().filter(|path| is_array(path)).count();
     let predictions = match arrays {
         0 => photos(&mut session, &artifact, args)?,

@@ -51,9 +51,8 @@ pub struct Machine {
 
 impl Machine {
     /// Measures for some tens of milliseconds.
-    pub fn measure(threads: usize) -> Self {
-        let threads = Threads::new(threads);
-        let (flops, bytes) = (2.0 * peak::multiply_adds(&threads), peak::read(&threads).unwrap_or(0.0));
+    pub fn measure(threads: &Threads) -> Self {
+        let (flops, bytes) = (2.0 * peak::multiply_adds(threads), peak::read(threads).unwrap_or(0.0));
         Machine { gflops: flops / 1e9, read_gbs: bytes / 1e9 }
     }
 }
@@ -90,14 +89,14 @@ impl Process {
 /// Runs a batch over and over; gives the times, the memory that it took, and what came out.
 pub fn measure(
     artifact: &Arc<Artifact>,
-    threads: usize,
+    team: &Arc<Threads>,
     batch: usize,
     inputs: &[Vec<f32>],
     runs: usize,
     steps: bool,
 ) -> Result<(Batch, Process, Vec<Vec<f32>>), Failed> {
     let plan = &artifact.manifest.plan;
-    let mut session = Session::new(artifact.clone(), threads);
+    let mut session = Session::with_team(artifact.clone(), team.clone());
     let mut outputs = Vec::with_capacity(plan.outputs.len());
     for port in &plan.outputs {
         outputs.push(predict::room(port.floats(1), batch)?);

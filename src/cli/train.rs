@@ -3,12 +3,11 @@
 use super::build::tell_binding;
 use super::measures::{pictures, table};
 use super::progress::Progress;
-use super::{Done, Failed, number, output, report};
+use super::{Done, Failed, output, report, team};
 use crate::compile::{self, BuildOptions};
 use crate::diagnostics::counted;
 use crate::elaborate::Spec;
 use crate::file::Draft;
-use crate::runtime::threads;
 use crate::source::plain;
 use crate::train::halt::{Halt, Interruption};
 use crate::train::prepare::{Prepare, RunOptions, prepare_run};
@@ -48,9 +47,8 @@ pub struct Args {
     layout: Layout,
     #[command(flatten)]
     cache: super::cache::Place,
-    /// Threads; default: all that the process may use
-    #[arg(long, value_parser = number::threads)]
-    threads: Option<usize>,
+    #[command(flatten)]
+    threads: team::Threads,
 }
 
 pub fn run(args: &Args) -> Done {
@@ -59,7 +57,7 @@ pub fn run(args: &Args) -> Done {
     let options = RunOptions {
         net: args.net.clone(),
         weights: args.weights.iter().cloned().collect(),
-        threads: args.threads.unwrap_or_else(threads::available),
+        threads: args.threads.count(),
         resume: args.resume,
         cache: args.cache.folder(),
         folder: folder.clone(),

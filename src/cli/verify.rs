@@ -1,10 +1,9 @@
 //! `netc verify`
 
 use super::build::Choices;
-use super::{Done, number, report};
+use super::{Done, number, report, team};
 use crate::compile::{self, BuildOptions};
 use crate::diagnostics::{Code, Diagnostic};
-use crate::runtime::threads;
 use crate::verify;
 
 #[derive(clap::Args, Debug)]
@@ -16,9 +15,8 @@ pub struct Args {
     /// Images to compare
     #[arg(long, default_value_t = 2, value_parser = number::batch)]
     batch: usize,
-    /// Threads; default: all that the process may use
-    #[arg(long, value_parser = number::threads)]
-    threads: Option<usize>,
+    #[command(flatten)]
+    threads: team::Threads,
 }
 
 pub fn run(args: &Args) -> Done {
@@ -26,7 +24,7 @@ pub fn run(args: &Args) -> Done {
     // What no file binds is compared all the same, with random values.
     let options = BuildOptions { allow_untrained: true, allow_missing: true, ..args.choices.options() };
     let build = report::settle(compile::build(&spec, &options), &spec.sources)?;
-    let threads = args.threads.unwrap_or_else(threads::available);
+    let threads = args.threads.count();
     let deviations =
         verify::verify(&build, args.batch, threads).map_err(|faults| report::fail(&faults, &spec.sources))?;
     report::tell(&build.bindings.lint_values(), &spec.sources);

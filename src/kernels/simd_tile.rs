@@ -1,7 +1,7 @@
 //! The matrix product that all kernels share: rows found through addresses, times packed panels, in register tiles.
 //!
-//! Element (r, c) of the result is the sum over taps t and k of `a[t][r][k] * panel[t][k][c]`, always in that order
-//! whatever the tile, so that results do not depend on how rows are cut into blocks.
+//! Element (r, c) of the result is the sum over taps t and k of `a[t][r][k] * panel[t][k][c]`, always in that order and
+//! with the same sums between, whatever the tile, so that results do not depend on how rows are cut into blocks.
 
 // Loops over registers count with plain indices, which unroll; iterators over nested arrays do not always.
 #![allow(clippy::needless_range_loop)]
@@ -10,6 +10,7 @@ use super::epilogue::Finish;
 use super::simd::{Kernel, Vector, prefetch};
 use super::simd_math::activate_row;
 use super::simd_panel::PANEL;
+use std::ops::Range;
 
 /// Where the left operand's rows begin.
 #[derive(Clone, Copy)]
@@ -21,6 +22,21 @@ pub(super) enum Rows {
 }
 
 impl Rows {
+    /// The rows from a place of the depth on.
+    ///
+    /// # Panics
+    /// If that is not the first and they are listed one by one.
+    #[inline(always)]
+    fn from_place(self, place: usize) -> Self {
+        match self {
+            Self::Strided { data, ld, tap } => Self::Strided { data: data.wrapping_add(place), ld, tap },
+            listed => {
+                assert_eq!(place, 0, "rows of a list have their own places");
+                listed
+            }
+        }
+    }
+
     /// The addresses of `R` rows from `row` on, at a tap.
     ///
     /// # Safety
@@ -45,6 +61,10 @@ impl Rows {
     }
 }
 
+/// Places of the depth that are summed before they are added to what was summed before them: a sum of sums rounds less
+/// than one long sum, and so much of a panel stays in the nearest cache from tile to tile.
+const DEPTH: usize = 128;
+
 /// What a tile asks for while it multiplies.
 #[derive(Clone, Copy)]
 struct Ahead {
@@ -65,7 +85,7 @@ pub(super) struct Product<'a> {
     pub b: *const f32,
     /// Floats from one panel to the next.
     pub panel_stride: usize,
-    /// What is read after the last panel, to be fetched meanwhile.
+    /// What is read after the last panel, to be fetched meanwhile, or null.
     pub next: *const f32,
     /// Columns of the result.
     pub columns: usize,
@@ -101,13 +121,24 @@ impl Product<'_> {
             let mut column = self.few_rows::<V>();
             while column < self.columns {
                 let wide = V::TILE_PANELS == 2 && self.columns - column > PANEL;
-                match (per_panel, wide) {
-                    (1, true) => self.strip::<V, 2>(column),
-                    (1, false) => self.strip::<V, 1>(column),
-                    (2, _) => self.strip::<V, 2>(column),
-                    _ => self.strip::<V, 4>(column),
+                let width = if wide { 2 * PANEL } else { PANEL };
+                let panel = self.b.wrapping_add(column / PANEL * self.panel_stride);
+                let behind = match column + width >= self.columns {
+                    true if self.next.is_null() => panel,
+                    true => self.next,
+                    false => panel.wrapping_add(width / PANEL * self.panel_stride),
+                };
+                for places in self.parts() {
+                    let next = if places.end < self.depth { panel.wrapping_add(places.end * PANEL) } else { behind };
+                    let part = Self { next, ..self.part(places) };
+                    match (per_panel, wide) {
+                        (1, true) => part.strip::<V, 2>(column),
+                        (1, false) => part.strip::<V, 1>(column),
+                        (2, _) => part.strip::<V, 2>(column),
+                        _ => part.strip::<V, 4>(column),
+                    }
                 }
-                column += if wide { 2 * PANEL } else { PANEL };
+                column += width;
             }
             if let Some(finish) = self.finish
                 && !finish.clips
@@ -116,6 +147,30 @@ impl Product<'_> {
                     activate_row::<V>(finish.activation, self.c.add(row * self.ldc), self.columns);
                 }
             }
+        }
+    }
+
+    /// The places of the depth that are summed at once. Taps are parts already, and who
+    /// lists rows cuts the depth.
+    #[inline(always)]
+    fn parts(&self) -> impl Iterator<Item = Range<usize>> {
+        let whole = self.taps > 1 || matches!(self.a, Rows::Listed { .. });
+        let (depth, each) = (self.depth, if whole { self.depth.max(1) } else { DEPTH });
+        (0..depth.div_ceil(each).max(1)).map(move |part| part * each..((part + 1) * each).min(depth))
+    }
+
+    /// The product over some places of the depth, which is finished behind the last.
+    #[inline(always)]
+    fn part(&self, places: Range<usize>) -> Self {
+        let last = places.end == self.depth;
+        Self {
+            a: self.a.from_place(places.start),
+            depth: places.len(),
+            b: self.b.wrapping_add(places.start * PANEL),
+            accumulate: self.accumulate || places.start > 0,
+            finish: self.finish.filter(|_| last),
+            residual: if last { self.residual } else { std::ptr::null() },
+            ..*self
         }
     }
 
@@ -128,21 +183,24 @@ impl Product<'_> {
         // SAFETY: as many columns are left as each tile takes.
         unsafe {
             while self.rows <= 3 && self.columns - column >= 4 * PANEL {
-                match (self.rows, V::LANES) {
-                    (1, 4) => self.tile::<V, 1, 16>(0, column, ahead),
-                    (1, 8) => self.tile::<V, 1, 8>(0, column, ahead),
-                    (1, 16) => self.tile::<V, 1, 4>(0, column, ahead),
-                    (2, 16) => self.tile::<V, 2, 4>(0, column, ahead),
-                    (3, 16) => self.tile::<V, 3, 4>(0, column, ahead),
-                    (2, 8) => {
-                        self.tile::<V, 2, 4>(0, column, ahead);
-                        self.tile::<V, 2, 4>(0, column + 2 * PANEL, ahead);
+                for places in self.parts() {
+                    let part = self.part(places);
+                    match (self.rows, V::LANES) {
+                        (1, 4) => part.tile::<V, 1, 16>(0, column, ahead),
+                        (1, 8) => part.tile::<V, 1, 8>(0, column, ahead),
+                        (1, 16) => part.tile::<V, 1, 4>(0, column, ahead),
+                        (2, 16) => part.tile::<V, 2, 4>(0, column, ahead),
+                        (3, 16) => part.tile::<V, 3, 4>(0, column, ahead),
+                        (2, 8) => {
+                            part.tile::<V, 2, 4>(0, column, ahead);
+                            part.tile::<V, 2, 4>(0, column + 2 * PANEL, ahead);
+                        }
+                        (3, 8) => {
+                            part.tile::<V, 3, 4>(0, column, ahead);
+                            part.tile::<V, 3, 4>(0, column + 2 * PANEL, ahead);
+                        }
+                        _ => return column,
                     }
-                    (3, 8) => {
-                        self.tile::<V, 3, 4>(0, column, ahead);
-                        self.tile::<V, 3, 4>(0, column + 2 * PANEL, ahead);
-                    }
-                    _ => break,
                 }
                 column += 4 * PANEL;
             }
@@ -157,14 +215,6 @@ impl Product<'_> {
         let tiles = self.rows.div_ceil(V::TILE_ROWS);
         let (height, higher) = (self.rows / tiles, self.rows % tiles);
         let panel = self.b.wrapping_add(column / PANEL * self.panel_stride);
-        let last = column + N * V::LANES >= self.columns;
-        let next = if last && self.next.is_null() {
-            panel
-        } else if last {
-            self.next
-        } else {
-            panel.wrapping_add(N * V::LANES / PANEL * self.panel_stride)
-        };
         // Each tile asks for its part of what comes next: one alone would wait for memory, the others leave it idle.
         let spread = tiles.min(PANEL);
         let each = self.taps * self.depth / spread;
@@ -172,7 +222,9 @@ impl Product<'_> {
         for tile in 0..tiles {
             let height = height + usize::from(tile < higher);
             let ahead = match tile {
-                tile if tile < spread => Ahead { from: next.wrapping_add(tile * each * PANEL), step: PANEL / spread },
+                tile if tile < spread => {
+                    Ahead { from: self.next.wrapping_add(tile * each * PANEL), step: PANEL / spread }
+                }
                 _ => Ahead { from: panel, step: PANEL },
             };
             // SAFETY: rows and columns are within the block.

@@ -4,6 +4,7 @@
 //! and a caller never waits for a helper that has not begun: it closes the job's gate and waits only for those inside.
 
 use super::simd::Isa;
+use core_affinity::CoreId;
 use std::any::Any;
 use std::cell::UnsafeCell;
 use std::fmt;
@@ -56,6 +57,24 @@ impl Threads {
     /// # Panics
     /// If the machine does not have it.
     pub fn with_isa(count: usize, isa: Isa) -> Self {
+        Self::on(&[], count, isa)
+    }
+
+    /// A team each of whose threads, the caller's too, stays on a core of its own among those that the process may use
+    /// (its affinity's and its control group's); where there are fewer cores than threads, or the system does not let
+    /// them, threads go where they like.
+    ///
+    /// Right for a machine that does nothing else. Beside another busy program a thread that may not leave its core is
+    /// late, and all wait for it.
+    pub fn pinned(count: usize) -> Self {
+        let cores = core_affinity::get_core_ids().filter(|cores| cores.len() >= count).unwrap_or_default();
+        if let Some(&own) = cores.first() {
+            core_affinity::set_for_current(own);
+        }
+        Self::on(&cores, count, Isa::detect())
+    }
+
+    fn on(cores: &[CoreId], count: usize, isa: Isa) -> Self {
         assert!(Isa::available().contains(&isa), "the machine does not have {isa:?}");
         let count = count.max(1);
         let shared = Arc::new(Shared {
@@ -72,7 +91,13 @@ impl Threads {
             .map_while(|worker| {
                 let shared = Arc::clone(&shared);
                 let name = format!("kernel-{worker}");
-                let body = move || shared.help(worker);
+                let core = cores.get(worker).copied();
+                let body = move || {
+                    if let Some(core) = core {
+                        core_affinity::set_for_current(core);
+                    }
+                    shared.help(worker)
+                };
                 thread::Builder::new().name(name).spawn(body).ok()
             })
             .collect();
@@ -269,6 +294,25 @@ mod tests {
                 assert!(done.iter().all(|count| count.load(Ordering::SeqCst) == 1));
             }
         }
+    }
+
+    #[test]
+    fn pinned_threads_stay_on_cores_of_their_own() {
+        // The cores are the whole process's, so a thread of its own is bound.
+        let cores = thread::spawn(|| {
+            let allowed = core_affinity::get_core_ids().expect("cores");
+            let threads = Threads::pinned(allowed.len());
+            let seen = Mutex::new(vec![None; allowed.len()]);
+            let together = std::sync::Barrier::new(allowed.len());
+            threads.run(allowed.len(), &|_, worker| {
+                together.wait();
+                seen.lock().expect("no panic")[worker] = core_affinity::get_core_ids();
+            });
+            (allowed, seen.into_inner().expect("no panic"))
+        });
+        let (allowed, seen) = cores.join().expect("the team works");
+        assert_eq!(seen, allowed.into_iter().map(|core| Some(vec![core])).collect::<Vec<_>>());
+        assert!(thread::available_parallelism().is_ok_and(|count| count.get() == seen.len()), "the others are free");
     }
 
     #[test]

@@ -36,7 +36,7 @@ const TASK_PLACES: usize = 1 << 12;
 /// Whether the sizes are such that this is faster than the general method.
 pub fn suits(conv: &Convolution) -> bool {
     let (pixels, tiles) = (conv.window.out_h * conv.window.out_w, Tiling::new(conv.window, F4::OUT).per_image);
-    winograd::supports(conv)
+    winograd::Tile::F4.supports(conv)
         && conv.groups == 1
         && conv.in_c.min(conv.out_c) >= FEW
         && conv.in_c * conv.out_c <= MOST

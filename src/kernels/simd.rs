@@ -7,7 +7,7 @@
 //! statically linked test binary (`-C target-feature=+crt-static`) was put with busybox into the initramfs of Debian 12's
 //! cloud kernel, booted from a CD image in Debian's Bochs 2.7 (`cpu: model=corei7_skylake_x`) with
 //! `clearcpuid=xsaves,xsavec`, without which Linux finds that Bochs miscounts the saved state and leaves AVX off.
-//! Left out there: the long `rules_of_all_lengths`, `tiles_round_well` and, for want of its file, `trains_as_neupy`;
+//! Left out there: the long `rules_of_all_lengths`, `tiles_round_well`, and `trains_as_neupy`, whose file was not there;
 //! `winograd`'s `sizes_and_paddings` did not end in the time given.
 
 use std::sync::OnceLock;

@@ -1,6 +1,6 @@
 //! The transforms of Winograd's convolution over vectors of channels.
 //!
-//! F(m x m, 3x3) evaluates polynomials at n = m + 2 points: zero, pairs of opposite numbers, infinity. Opposite points
+//! F(m x m, r x r) evaluates polynomials at n = m + r - 1 points: zero, pairs of opposite numbers, infinity. Opposite points
 //! share their even and odd parts, which the one-dimensional transforms below compute once.
 
 // Loops over registers count with plain indices, which unroll; iterators over nested arrays do not always.
@@ -15,12 +15,14 @@ use std::marker::PhantomData;
 /// Points along one axis, at most.
 pub const MOST: usize = 8;
 
-/// A size of output tile.
+/// A size of output tile and kernel.
 pub trait Tile: Copy {
     /// Output pixels along an axis.
     const OUT: usize;
+    /// The kernel's taps along an axis.
+    const KERNEL: usize = 3;
     /// Input pixels, and points, along an axis.
-    const IN: usize;
+    const IN: usize = Self::OUT + Self::KERNEL - 1;
     /// The positive points; their opposites, zero and infinity belong to them.
     const POINTS: &'static [f64];
 
@@ -46,10 +48,12 @@ pub struct F4;
 /// 6 by 6 outputs, points 0, +-1, +-2, +-1/2.
 #[derive(Clone, Copy)]
 pub struct F6;
+/// 2 by 2 outputs of a 5x5 kernel, at the points of [`F4`]: inputs are transformed in the same way.
+#[derive(Clone, Copy)]
+pub struct F2x5;
 
 impl Tile for F2 {
     const OUT: usize = 2;
-    const IN: usize = 4;
     const POINTS: &'static [f64] = &[1.0];
 
     #[inline(always)]
@@ -73,7 +77,6 @@ impl Tile for F2 {
 
 impl Tile for F4 {
     const OUT: usize = 4;
-    const IN: usize = 6;
     const POINTS: &'static [f64] = &[0.625, 1.5];
 
     #[inline(always)]
@@ -119,9 +122,32 @@ impl Tile for F4 {
     }
 }
 
+impl Tile for F2x5 {
+    const OUT: usize = 2;
+    const KERNEL: usize = 5;
+    const POINTS: &'static [f64] = F4::POINTS;
+
+    #[inline(always)]
+    unsafe fn input<V: Vector>(d: [V; MOST]) -> [V; MOST] {
+        // SAFETY: the caller's promise.
+        unsafe { F4::input(d) }
+    }
+
+    #[inline(always)]
+    unsafe fn output<V: Vector>(m: [V; MOST]) -> [V; MOST] {
+        // SAFETY: the caller promises the instruction set.
+        unsafe {
+            let (a, b) = (V::splat(F4::POINTS[0] as f32), V::splat(F4::POINTS[1] as f32));
+            let mut y = m;
+            y[0] = m[0].add(m[1].add(m[2]).add(m[3].add(m[4])));
+            y[1] = m[1].sub(m[2]).mul_add(a, m[3].sub(m[4]).mul_add(b, m[5]));
+            y
+        }
+    }
+}
+
 impl Tile for F6 {
     const OUT: usize = 6;
-    const IN: usize = 8;
     const POINTS: &'static [f64] = &[1.0, 2.0, 0.5];
 
     #[inline(always)]

@@ -1,4 +1,4 @@
-//! 3x3 convolutions of stride 1 by Winograd's method: F(2x2,3x3), F(4x4,3x3) and F(6x6,3x3).
+//! 3x3 and 5x5 convolutions of stride 1 by Winograd's method: F(2x2,3x3), F(4x4,3x3), F(6x6,3x3) and F(2x2,5x5).
 //!
 //! A block of tiles is transformed, multiplied point by point with the transformed weights of a block of output
 //! channels, and transformed back with the epilogue, all while it is in cache.
@@ -6,7 +6,7 @@
 use super::epilogue::{Epilogue, Finish, Output, check_convolution};
 use super::simd_panel::{Grid, PANEL, packed_len, panels};
 use super::simd_tile::{Product, Rows};
-use super::simd_winograd::{F2, F4, F6, InputTransform, OutputTransform, Tile as TileKind, Tiling};
+use super::simd_winograd::{F2, F2x5, F4, F6, InputTransform, OutputTransform, Tile as TileKind, Tiling};
 use super::threads::{ALIGNMENT, Threads, WorkerScratch};
 use super::view::{Convolution, View, ViewMut};
 pub use super::winograd_weights::{pack_weights, pack_weights_into, packed_len_weights};
@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use std::marker::PhantomData;
 use std::ops::Range;
 
-/// The size of the output tile.
+/// The size of the output tile, and of the kernel where that is not 3x3.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Tile {
     /// F(2x2,3x3): 2.25 times fewer multiplications than direct.
@@ -23,6 +23,8 @@ pub enum Tile {
     F4,
     /// F(6x6,3x3): 5.06 times fewer, a little less accurate.
     F6,
+    /// F(2x2,5x5): 2.78 times fewer.
+    F2x5,
 }
 
 impl Tile {
@@ -32,12 +34,36 @@ impl Tile {
             Self::F2 => F2::OUT,
             Self::F4 => F4::OUT,
             Self::F6 => F6::OUT,
+            Self::F2x5 => F2x5::OUT,
         }
+    }
+
+    /// The kernel's taps along an axis.
+    pub fn kernel(self) -> usize {
+        match self {
+            Self::F2 | Self::F4 | Self::F6 => 3,
+            Self::F2x5 => F2x5::KERNEL,
+        }
+    }
+
+    /// The points of the transform along an axis.
+    pub fn side(self) -> usize {
+        self.out() + self.kernel() - 1
     }
 
     /// The points of the transform in both axes: products for each tile and pair of channels.
     pub fn points(self) -> usize {
-        (self.out() + 2) * (self.out() + 2)
+        self.side() * self.side()
+    }
+
+    /// Whether it does the convolution: the kernel's size, stride 1, no dilation, padding less than the kernel.
+    pub fn supports(self, conv: &Convolution) -> bool {
+        let window = &conv.window;
+        (window.kernel_h, window.kernel_w) == (self.kernel(), self.kernel())
+            && (window.stride_h, window.stride_w) == (1, 1)
+            && (window.dilation_h, window.dilation_w) == (1, 1)
+            && window.pad_top < self.kernel()
+            && window.pad_left < self.kernel()
     }
 }
 
@@ -146,16 +172,6 @@ impl Blocking {
     }
 }
 
-/// Whether the convolution is one that [`convolve`] does: 3x3, stride 1, no dilation, padding at most 2.
-pub fn supports(conv: &Convolution) -> bool {
-    let window = &conv.window;
-    (window.kernel_h, window.kernel_w) == (3, 3)
-        && (window.stride_h, window.stride_w) == (1, 1)
-        && (window.dilation_h, window.dilation_w) == (1, 1)
-        && window.pad_top <= 2
-        && window.pad_left <= 2
-}
-
 /// The convolution of one group alone.
 pub(super) fn one_group(conv: &Convolution) -> Convolution {
     Convolution { in_c: conv.in_c / conv.groups, out_c: conv.out_c / conv.groups, groups: 1, ..*conv }
@@ -177,7 +193,7 @@ pub fn scratch_len(blocking: &Blocking, conv: &Convolution, batch: usize, worker
 /// pools; `weights` as [`pack_weights`] packed them for the same tile.
 ///
 /// # Panics
-/// If a slice is too short for the sizes, or [`supports`] is false.
+/// If a slice is too short for the sizes, or the tile does not support the convolution.
 #[allow(clippy::too_many_arguments)] // The views and weights are separate borrows of the arena and the artifact.
 pub fn convolve(
     threads: &Threads,
@@ -190,7 +206,7 @@ pub fn convolve(
     scratch: &mut [f32],
     output: ViewMut,
 ) {
-    assert!(supports(conv), "not a convolution for Winograd: {conv:?}");
+    assert!(blocking.tile.supports(conv), "not a convolution for {:?}: {conv:?}", blocking.tile);
     assert!(blocking.is_possible(), "{blocking:?}");
     assert_eq!(weights.len(), packed_len_weights(blocking.tile, conv), "packed weights");
     if conv.groups > 1 {
@@ -235,6 +251,7 @@ pub fn convolve(
         Tile::F2 => call.run::<F2>(batch, shared),
         Tile::F4 => call.run::<F4>(batch, shared),
         Tile::F6 => call.run::<F6>(batch, shared),
+        Tile::F2x5 => call.run::<F2x5>(batch, shared),
     }
 }
 
@@ -412,10 +429,14 @@ mod tests {
     use super::*;
 
     fn check(conv: Convolution) {
-        let weights = noise(9 * conv.in_c / conv.groups * conv.out_c, 7);
-        for (tile, tolerance) in [(Tile::F2, 1e-6), (Tile::F4, 2e-6), (Tile::F6, 8e-6)] {
+        let taps = conv.window.kernel_h * conv.window.kernel_w;
+        let weights = noise(taps * conv.in_c / conv.groups * conv.out_c, 7);
+        let tiles = [(Tile::F2, 1e-6), (Tile::F4, 2e-6), (Tile::F6, 8e-6), (Tile::F2x5, 2e-6)];
+        let tiles = tiles.into_iter().filter(|(tile, _)| tile.supports(&conv));
+        assert!(tiles.clone().count() > 0, "{conv:?}");
+        for (tile, tolerance) in tiles {
             let packed = pack_weights(tile, &conv, &weights);
-            let size = (9.0 * conv.in_c as f64).sqrt();
+            let size = (taps as f64 * conv.in_c as f64).sqrt();
             let run =
                 |blocking: &Blocking, threads: &Threads, batch, input: View, epilogue: &Epilogue, output: ViewMut| {
                     let mut scratch = vec![0.0; scratch_len(blocking, &conv, batch, threads.count())];
@@ -454,7 +475,16 @@ mod tests {
     }
 
     #[test]
+    fn kernels_of_five() {
+        check(convolution((13, 11), (5, 33, 1), (5, 1, 1), (2, 2)));
+        check(convolution((8, 9), (16, 16, 1), (5, 1, 1), (0, 0)));
+        check(convolution((7, 12), (23, 20, 1), (5, 1, 1), (4, 1)));
+        check(convolution((1, 2), (3, 1, 1), (5, 1, 1), (2, 2)));
+    }
+
+    #[test]
     fn groups() {
         check(convolution((6, 9), (10, 42, 2), (3, 1, 1), (1, 1)));
+        check(convolution((6, 9), (10, 42, 2), (5, 1, 1), (2, 2)));
     }
 }

@@ -3,7 +3,7 @@
 
 use crate::kernels::dense_narrow::is_narrow;
 use crate::kernels::winograd::{Blocking, Tile};
-use crate::kernels::{conv_depthwise, conv_direct, conv_pointwise, winograd};
+use crate::kernels::{conv_depthwise, conv_direct, conv_pointwise};
 use crate::plan::steps::convolution::{Algorithm, ConvolutionStep, TILES};
 use crate::plan::steps::dense::DenseStep;
 
@@ -74,9 +74,8 @@ pub fn candidates(step: &ConvolutionStep, chunk: usize, exact: bool) -> Vec<Cand
     if conv_direct::supports(conv) {
         list.push(Algorithm::Direct);
     }
-    if !exact && winograd::supports(conv) {
-        list.extend(TILES.map(|tile| Algorithm::Winograd(Blocking::new(tile, conv, chunk))));
-    }
+    let tiles = TILES.into_iter().filter(|tile| !exact && tile.supports(conv));
+    list.extend(tiles.map(|tile| Algorithm::Winograd(Blocking::new(tile, conv, chunk))));
     let estimated = |algorithm| Candidate { nanoseconds: cost(step, &algorithm), algorithm };
     list.into_iter().map(estimated).collect()
 }
@@ -117,6 +116,7 @@ fn cost(step: &ConvolutionStep, algorithm: &Algorithm) -> f64 {
                 Tile::F2 => 1.5,
                 Tile::F4 => 4.0,
                 Tile::F6 => 9.0,
+                Tile::F2x5 => 3.0,
             };
             let packed = 4.0 * points * inputs * outputs * groups;
             let reading = if packed > target::CACHE_BYTES { packed / target::MEMORY } else { 0.0 };

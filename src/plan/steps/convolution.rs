@@ -58,7 +58,7 @@ impl ConvolutionStep {
                 Algorithm::Pointwise => conv_pointwise::supports(conv),
                 Algorithm::Direct => conv_direct::supports(conv),
                 Algorithm::Depthwise => conv_depthwise::supports(conv),
-                Algorithm::Winograd(blocking) => winograd::supports(conv) && blocking.is_possible(),
+                Algorithm::Winograd(blocking) => blocking.tile.supports(conv) && blocking.is_possible(),
             }
     }
 
@@ -236,4 +236,4 @@ impl std::fmt::Display for Algorithm {
 }
 
 /// The tiles that a plan may use. F(6x6) would gain a few percent on large images, but rounds three times as much.
-pub const TILES: [Tile; 2] = [Tile::F2, Tile::F4];
+pub const TILES: [Tile; 3] = [Tile::F2, Tile::F4, Tile::F2x5];

@@ -134,6 +134,16 @@ fn largest_other(y: &[f32], right: usize) -> f32 {
     others.fold(f32::NEG_INFINITY, |most, (_, y)| if *y > most { *y } else { most })
 }
 
+/// The images of a view as rows.
+pub fn images<'a>(view: &View<'a>) -> View<'a> {
+    View { ld: view.image, ..*view }
+}
+
+/// One image of a view, its pixels as rows.
+pub fn image<'a>(view: &View<'a>, index: usize) -> View<'a> {
+    View { data: &view.data[index * view.image..], ld: view.ld, image: view.ld }
+}
+
 /// A row of a view, and its weight.
 fn row<'a>(view: &View<'a>, index: usize, features: usize) -> &'a [f32] {
     &view.data[index * view.ld..][..features]
@@ -159,6 +169,28 @@ pub fn loss(
         |i| f64::from(weight(weights, i)) * kind.of_row(row(&prediction, i, features), row(&target, i, features));
     let mean = (0..n).map(of_row).sum::<f64>() / n.max(1) as f64;
     if kind.is_root() { mean.sqrt() } else { mean }
+}
+
+/// The loss of `n` images of `pixels` rows that count alone: the mean over images, each weighted if there are weights.
+///
+/// # Panics
+/// If a view or `weights` is too short.
+pub fn loss_of_images(
+    kind: Loss,
+    prediction: View<'_>,
+    target: View<'_>,
+    weights: Option<&[f32]>,
+    n: usize,
+    (pixels, features): (usize, usize),
+) -> f64 {
+    if pixels == 1 {
+        return loss(kind, images(&prediction), images(&target), weights, n, features);
+    }
+    let one = |index: usize| {
+        let (y, t) = (image(&prediction, index), image(&target, index));
+        f64::from(weight(weights, index)) * loss(kind, y, t, None, pixels, features)
+    };
+    (0..n).map(one).sum::<f64>() / n.max(1) as f64
 }
 
 /// dy = the gradient of [`loss`] by the prediction. Where a clip or a hinge holds a value, and for a root of 0, it is 0;

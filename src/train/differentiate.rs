@@ -76,16 +76,15 @@ fn add_loss(graph: &mut Graph, prediction: NodeId, loss: Loss, weighted: bool) -
     if weighted {
         from.push(add_input(graph, "weights", TensorType::of(&[1])));
     }
-    let (pixels, features) = rows(loss, &shape);
+    let (pixels, features) = rows(loss, &shape.known().unwrap_or_default());
     let step = LossStep { loss, pixels, features, weighted };
     let node = graph.compute("loss", whole(&[1]), Lowered::Step(Kernel::Loss(step)), &from, &[], 0);
     (from, node)
 }
 
-/// Rows of an image that a loss looks at alone, and their length.
-fn rows(loss: Loss, shape: &TensorType) -> (usize, usize) {
-    let sizes = shape.known().unwrap_or_default();
-    if loss.is_categorical() { pixels_channels(&sizes) } else { (1, sizes.iter().product()) }
+/// Rows of an output that a loss looks at alone, and their length.
+pub fn rows(loss: Loss, sizes: &[usize]) -> (usize, usize) {
+    if loss.is_categorical() { pixels_channels(sizes) } else { (1, sizes.iter().product()) }
 }
 
 fn add_input(graph: &mut Graph, name: &str, shape: TensorType) -> NodeId {
@@ -207,7 +206,7 @@ impl<'s> Trainer<'s> {
             _ => (prediction, self.passed.len()),
         };
         let shape = self.graph.node(prediction).output.clone();
-        let (pixels, features) = rows(loss, &shape);
+        let (pixels, features) = rows(loss, &shape.known().unwrap_or_default());
         let step = LossGradientStep { loss, through, pixels, features, weighted };
         let node = self.graph.compute("d loss", shape, Lowered::Step(Kernel::LossGradient(step)), from, &[], 0);
         self.by_node.insert(by, vec![node]);

@@ -197,7 +197,7 @@ impl Prepare {
         let tried = try_state(&mut session, &mut state, &mut set, course, interrupted, &mut seen)
             .map_err(|fault| Halt::of(fault, &self.recipe, &self.bindings))?;
         let outcome = tried.tally.outcome(Some(tried.loss));
-        record.outcome = tried.tally.measures(tried.loss);
+        record.outcome = tried.tally.measures(Some(tried.loss));
         let mistakes = shown.map_or_else(Vec::new, |(photos, classes)| {
             worst(&all, self.outputs(), course.task.ending, &classes, photos)
         });
@@ -243,6 +243,7 @@ impl Prepare {
                 .collect(),
             data: self.counts(),
             machine: Machine::this(self.options.threads),
+            counted: (self.data.task.says != Says::Numbers).then(|| self.data.task.counted()),
             ..RunRecord::default()
         }
     }

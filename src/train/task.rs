@@ -1,10 +1,10 @@
 //! What a net is asked to say of each sample, by its end, its loss and its targets; and whether these targets can be said.
 
+use super::metrics::Counted;
 use super::tally::Tally;
 use crate::data::targets::hot;
 use crate::data::{Coding, TableError, Targets, TargetsError};
 use crate::diagnostics::{Code, Diagnostic, Result};
-use crate::graph::Graph;
 use crate::kernels::loss::Loss;
 use crate::ops::ending::Ending;
 use crate::source::Span;
@@ -32,29 +32,39 @@ pub struct Task {
     sizes: Vec<usize>,
 }
 
+/// What is wrong with data, and where it is named, if a spec names it.
+pub(super) fn fault(message: impl Into<String>, place: Option<Span>) -> Diagnostic {
+    let diagnostic = Diagnostic::new(Code::Dataset, message);
+    match place {
+        Some(span) => diagnostic.at(span, "this data"),
+        None => diagnostic,
+    }
+}
+
 /// Rows that are to sum to one may be rounded.
 const ROUNDING: f32 = 1e-3;
 
 impl Task {
-    /// What a net with one output is asked by these targets. `named` is for data whose classes have names, or a net whose
-    /// classes have.
+    /// What an output of these sizes, which ends so, is asked by these targets. `named` is for data whose classes have
+    /// names, or a net whose classes have.
     ///
     /// # Errors
     /// Targets that cannot be read.
-    pub fn of(net: &Graph, loss: Loss, named: bool, targets: &Targets) -> std::result::Result<Task, TableError> {
-        let output = net.outputs[0];
-        let sizes = net.node(output).output.known().unwrap_or_default();
-        let ending = match loss {
-            Loss::BinaryCrossentropy => Ending::Probabilities,
-            _ => Ending::of(net, output),
-        };
+    pub fn of(
+        sizes: &[usize],
+        ending: Ending,
+        loss: Loss,
+        named: bool,
+        targets: &Targets,
+    ) -> std::result::Result<Task, TableError> {
+        let ending = if loss == Loss::BinaryCrossentropy { Ending::Probabilities } else { ending };
         let width = sizes.last().copied().unwrap_or(1);
         let binary = matches!(loss, Loss::BinaryCrossentropy | Loss::BinaryHinge);
         let is_hot = || all(targets, |row| row.chunks(width).all(|place| hot(place).is_some()));
         let is_either =
             || all(targets, |row| two_values(row, 0.0) || loss == Loss::BinaryHinge && two_values(row, -1.0));
         let says = match targets {
-            _ if width > 1 && (loss.is_categorical() || targets.has_pixel_classes(&sizes)) => Says::Classes,
+            _ if width > 1 && (loss.is_categorical() || targets.has_pixel_classes(sizes)) => Says::Classes,
             Targets::Classes(_) if width > 1 => Says::Classes,
             Targets::Classes(_) if named || binary => Says::Either,
             Targets::Classes(_) => Says::Numbers,
@@ -63,8 +73,8 @@ impl Task {
             _ => Says::Numbers,
         };
         let by_sign = loss == Loss::BinaryHinge || says == Says::Either && ending == Ending::Numbers;
-        let coding = Coding { no: if by_sign { -1.0 } else { 0.0 }, ..Coding::of(&sizes) };
-        Ok(Task { says, ending, coding, loss, sizes })
+        let coding = Coding { no: if by_sign { -1.0 } else { 0.0 }, ..Coding::of(sizes) };
+        Ok(Task { says, ending, coding, loss, sizes: sizes.to_vec() })
     }
 
     /// How many names the classes have that the output tells apart: of one value two, which may be the two of many values.
@@ -87,17 +97,27 @@ impl Task {
         let labels = named.unwrap_or_else(|| (0..self.names()).map(|class| class.to_string()).collect());
         match self.says {
             Says::Numbers => Tally::numbers(self.coding.width),
-            Says::Either => Tally::classes(1, labels, self.ending),
-            Says::Classes => Tally::classes(self.coding.width, labels, self.ending),
+            Says::Either => Tally::classes(1, labels, self.ending, self.counted()),
+            Says::Classes => Tally::classes(self.coding.width, labels, self.ending, self.counted()),
         }
     }
 
-    /// The targets as the loss takes them.
+    /// What each answer is of that is right or wrong.
+    pub fn counted(&self) -> Counted {
+        match self.sizes.len() {
+            _ if self.says == Says::Either && self.coding.width > 1 => Counted::Values,
+            0 | 1 => Counted::Samples,
+            2 => Counted::Steps,
+            _ => Counted::Pixels,
+        }
+    }
+
+    /// The targets as the loss takes them; `place` is where the data is named.
     ///
     /// # Errors
     /// The first target that the net cannot say, or the loss cannot take.
-    pub fn fit(&self, targets: Targets, span: Span) -> Result<Targets> {
-        let fault = |message: String| Diagnostic::new(Code::Dataset, message).at(span, "this data");
+    pub fn fit(&self, targets: Targets, place: Option<Span>) -> Result<Targets> {
+        let fault = |message: String| fault(message, place);
         let unread = |table: TableError| fault(table.to_string());
         let misfit = |misfit: TargetsError| fault(misfit.to_string());
         targets.check(&self.sizes).map_err(misfit)?;

@@ -1,6 +1,6 @@
 //! Losses, their gradients, and updates of parameters.
 
-use crate::kernels::loss::{self, Loss};
+use crate::kernels::loss::{self, Loss, image, images};
 use crate::kernels::optimizer::{UpdateRule, update};
 use crate::kernels::penalty::{Penalty, square_sum};
 use crate::kernels::threads::Threads;
@@ -53,16 +53,6 @@ fn tensors(pixels: usize, features: usize, weighted: bool) -> Vec<(usize, usize)
     list
 }
 
-/// The images of a view as rows.
-fn images<'a>(view: &View<'a>) -> View<'a> {
-    View { ld: view.image, ..*view }
-}
-
-/// One image of a view, its pixels as rows.
-fn image<'a>(view: &View<'a>, index: usize) -> View<'a> {
-    View { data: &view.data[index * view.image..], ld: view.ld, image: view.ld }
-}
-
 /// The weights of a batch's images, which the caller gives without gaps.
 fn weights<'a>(call: &Call<'a>, weighted: bool) -> Option<&'a [f32]> {
     call.inputs.get(2).filter(|_| weighted).map(|view| &view.data[..call.batch])
@@ -72,16 +62,8 @@ impl StepKernel for LossStep {
     fn run(&self, call: Call<'_>) -> Result<(), RunFault> {
         let weights = weights(&call, self.weighted);
         let (y, t) = (call.inputs[0], call.inputs[1]);
-        let value = match self.pixels {
-            1 => loss::loss(self.loss, images(&y), images(&t), weights, call.batch, self.features),
-            pixels => {
-                let one = |index: usize| {
-                    let weight = weights.map_or(1.0, |weights| f64::from(weights[index]));
-                    weight * loss::loss(self.loss, image(&y, index), image(&t, index), None, pixels, self.features)
-                };
-                (0..call.batch).map(one).sum::<f64>() / call.batch.max(1) as f64
-            }
-        };
+        let sizes = (self.pixels, self.features);
+        let value = loss::loss_of_images(self.loss, y, t, weights, call.batch, sizes);
         call.output.data[0] = value as f32;
         Ok(())
     }

@@ -354,6 +354,73 @@ fn what_an_evaluation_cannot_take_is_told() {
     insta::assert_snapshot!(told);
 }
 
+/// Gradient descent in f64, from its definition, on the pixels that count: the mean over them of the weight of their class
+/// times the crossentropy. Each pixel is its own sample of a net that looks at no other.
+#[test]
+fn pixels_that_are_ignored_count_for_nothing_and_classes_of_pixels_have_weights() {
+    let (count, size, step, epochs) = (5, 4, 0.7f64, 6);
+    let x = ArrayD::from_shape_fn(IxDyn(&[count, size, size, 1]), |at| number((at[0] * size + at[1]) * size + at[2]));
+    let y = ArrayD::from_shape_fn(IxDyn(&[count, size, size]), |at| {
+        let value = x[[at[0], at[1], at[2], 0]];
+        // The last photo has no pixel that counts.
+        if at[0] == 4 || (at[1] + at[2]) % 3 == 0 { 255.0 } else { f32::from(u8::from(value > 0.2)) }
+    });
+    let pixels: Vec<(f64, usize)> =
+        x.iter().zip(&y).filter(|(_, y)| **y < 2.0).map(|(x, y)| (f64::from(*x), *y as usize)).collect();
+    let of_class = |class: usize| pixels.iter().filter(|(_, found)| *found == class).count() as f64;
+    let balanced = [0, 1].map(|class| pixels.len() as f64 / (2.0 * of_class(class)));
+    for (end, more, by_class) in [
+        ("Conv(1x1, 2, weight=0) as out >> Softmax", "", [1.0, 1.0]),
+        ("Conv(1x1, 2, weight=0) as out >> Softmax", "class_weights = [0.5, 3]", [0.5, 3.0]),
+        ("Conv(1x1, 2, weight=0) as out >> Softmax", "class_weights = balanced", balanced),
+        ("Conv(1x1, 1, weight=0) as out >> Sigmoid", "class_weights = [0.5, 3]", [0.5, 3.0]),
+    ] {
+        // One value is two logits of which the first stays 0.
+        let one = end.contains("Sigmoid");
+        let (mut w, mut b) = ([0.0f64; 2], [0.0f64; 2]);
+        let share = |w: &[f64; 2], b: &[f64; 2], x: f64| 1.0 / (1.0 + (w[0] * x + b[0] - w[1] * x - b[1]).exp());
+        for _ in 0..epochs {
+            let (mut dw, mut db) = ([0.0; 2], [0.0; 2]);
+            for &(x, class) in &pixels {
+                let second = share(&w, &b, x) - class as f64;
+                for (at, by) in [(0, -second), (1, second)] {
+                    dw[at] += by_class[class] * by * x / pixels.len() as f64;
+                    db[at] += by_class[class] * by / pixels.len() as f64;
+                }
+            }
+            for at in usize::from(one)..2 {
+                (w[at], b[at]) = (w[at] - step * dw[at], b[at] - step * db[at]);
+            }
+        }
+        let recipe = format!(
+            "data = arrays(\"d.h5\", x=\"x\", y=\"y\", ignore=255), optimizer = GradientDescent(step={step})\n\
+             epochs = {epochs}, batch = {count}, shuffle = false\n{more}"
+        );
+        let folder = project(&format!("Input({size}x{size}x1) >> {end}"), &recipe);
+        array_file::write(&folder.path().join("d.h5"), &[("x", x.view()), ("y", y.view())]).expect("arrays");
+        let table = done(&netc(folder.path(), &["train", "n.net"]));
+        for (role, wanted) in [("weight", w), ("bias", b)] {
+            let found = array_file::read(&folder.path().join("n.h5"), Some(&format!("out/{role}"))).expect("weights");
+            for (found, wanted) in found.iter().zip(&wanted[usize::from(one)..]) {
+                assert!((f64::from(*found) - wanted).abs() < 1e-5, "{end} {more}: {role} {found} for {wanted}");
+            }
+        }
+        // Measures are of the pixels that count, each once.
+        let right = pixels.iter().filter(|(x, class)| (share(&w, &b, *x) >= 0.5) == (*class == 1)).count();
+        let loss = |&(x, class): &(f64, usize)| -(1.0 - class as f64 - share(&w, &b, x)).abs().ln();
+        let loss = pixels.iter().map(loss).sum::<f64>() / pixels.len() as f64;
+        assert!((figure(&table, "accuracy") - 100.0 * right as f64 / pixels.len() as f64).abs() < 0.006, "{table}");
+        assert!((figure(&table, "loss") - loss).abs() < 1e-4, "{loss}: {table}");
+        let supports: f64 = table.lines().skip(2).filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok()).sum();
+        assert_eq!(supports, pixels.len() as f64, "{table}");
+        let told = done(&netc(
+            folder.path(),
+            &["eval", "n.netb", "d.h5", "--x", "x", "--y", "y", "--ignore", "255", "--batch", "2"],
+        ));
+        assert_eq!(told, table.replace("training: ", "d.h5: "));
+    }
+}
+
 #[test]
 fn targets_that_cannot_be_right_are_told() {
     let mut told = String::new();
@@ -361,6 +428,7 @@ fn targets_that_cannot_be_right_are_told() {
     let hot = array![[1.0, 0.0], [0.0, 1.0], [1.0, 1.0], [0.0, 1.0]].into_dyn();
     let negative = array![[1.0, 0.0], [2.0, -1.0], [1.0, 0.0], [0.0, 1.0]].into_dyn();
     let pixels = ArrayD::from_shape_fn(IxDyn(&[4, 2, 2]), |at| if at[0] == 3 && at[1] == 1 { 2.0 } else { 1.0 });
+    let pixels_but_one = pixels.mapv(|value| if value == 1.0 { 7.0 } else { value });
     let pixel_net = "Input(2x2x1) >> Conv(1x1, 2) >> Softmax";
     for (net, more, targets) in [
         ("Input(4) >> Sigmoid(1)", "", column([1.0, -1.0, 1.0, 1.0])),
@@ -376,10 +444,20 @@ fn targets_that_cannot_be_right_are_told() {
         ("Input(4) >> Dense(1)", "", column([1.0, f32::NAN, 3.0, 1.0])),
         (pixel_net, "", pixels),
         (pixel_net, "", column([1.0, 0.0, 1.0, 1.0])),
-        (pixel_net, "class_weights = balanced", ArrayD::ones(IxDyn(&[4, 2, 2]))),
+        (pixel_net, "class_weights = balanced, loss = rmse", ArrayD::ones(IxDyn(&[4, 2, 2]))),
+        (pixel_net, "class_weights = balanced", ArrayD::from_elem(IxDyn(&[4, 2, 2, 2]), 0.5)),
+        (pixel_net, "ignore = 1, loss = rmse", ArrayD::ones(IxDyn(&[4, 2, 2]))),
+        (pixel_net, "ignore = 7", pixels_but_one.clone()),
+        (pixel_net, "ignore = 1", ArrayD::from_elem(IxDyn(&[4, 2, 2, 2]), 0.5)),
+        ("Input(4) >> Softmax(2)", "ignore = 1", column([1.0, 0.0, 1.0, 1.0])),
+        ("Input(4) >> Dense(1)", "ignore = 1", column([1.5, 0.0, 1.0, 1.0])),
         (pixel_net, "", ArrayD::ones(IxDyn(&[4, 3, 2]))),
     ] {
-        let folder = project(net, &format!("data = arrays(x=\"x.npy\", y=\"y.npy\"), epochs = 1\n{more}"));
+        let (ignore, rest) = match more.strip_prefix("ignore = ") {
+            Some(more) => (format!(", ignore={}", &more[..1]), more[1..].trim_start_matches(", ")),
+            None => (String::new(), more),
+        };
+        let folder = project(net, &format!("data = arrays(x=\"x.npy\", y=\"y.npy\"{ignore}), epochs = 1\n{rest}"));
         let sizes: &[usize] = if net == pixel_net { &[4, 2, 2, 1] } else { &[4, 4] };
         write(folder.path(), "x.npy", &ArrayD::from_shape_fn(IxDyn(sizes), |at| at[0] as f32));
         write(folder.path(), "y.npy", &targets);

@@ -17,6 +17,7 @@ use crate::train::differentiate::rows;
 use crate::train::end::fitting_loss;
 use crate::train::features::sift;
 use crate::train::feed::{Broken, Feed, FeedError, Pass, run as run_batch};
+use crate::train::fit::weigh;
 use crate::train::mistakes::worst;
 use crate::train::record::{DataCounts, Machine, RunRecord};
 use crate::train::samples::{misfit, places};
@@ -39,6 +40,9 @@ pub struct Args {
     /// The targets, likewise: classes, one-hot rows or numbers, as `arrays(…)` in a recipe takes them
     #[arg(long, value_name = "ARRAY", requires = "x")]
     y: Option<String>,
+    /// The value of pixels that are of no class, such as 255
+    #[arg(long, value_name = "VALUE", requires = "y")]
+    ignore: Option<i32>,
     #[command(flatten)]
     choices: Choices,
     #[arg(long, value_enum, default_value = "text")]
@@ -115,13 +119,13 @@ pub fn run(args: &Args) -> Done {
     let mut session = Session::new(Arc::clone(&artifact), threads);
     let order: Vec<usize> = (0..data.len()).collect();
     let mut bar = progress::Bar::new("Evaluating");
-    let (outputs, width) = (port.len(), task.coding.width);
+    let (outputs, width, ignores) = (port.len(), task.coding.width.max(1), data.targets.ignores());
     // Mistakes are shown as pictures; of arrays there are none.
     let shown = match (&data.samples, data.targets.classes()) {
         (Samples::Photos(photos), Some(classes)) if task.is_labelled() => Some((photos, classes)),
         _ => None,
     };
-    let (mut losses, mut all) = (0.0, Vec::new());
+    let (mut losses, mut counted, mut all) = (0.0, 0.0, Vec::new());
     let team = Arc::clone(session.team());
     let pass = Pass { order: &order, batch: args.batch, epoch: 0, team: &team, interrupted: None };
     let result = feed.each::<FeedError>(pass, |places, inputs| {
@@ -135,8 +139,15 @@ pub fn run(args: &Args) -> Done {
         if let Some(loss) = told {
             let view = |data| View { data, ld: width, image: outputs };
             let (y, t) = (view(&predictions), view(&targets));
-            let sizes = rows(loss, &port.sizes);
-            losses += kernel::loss_of_images(loss, y, t, None, images, sizes) * images as f64;
+            let sizes = rows(loss, ignores, &port.sizes);
+            let mut share = images as f64;
+            let weights = ignores.then(|| {
+                let mut weights = vec![0.0; targets.len() / width];
+                share *= weigh(&targets, width, None, &mut weights) as f64 / weights.len().max(1) as f64;
+                weights
+            });
+            losses += kernel::loss_of_images(loss, y, t, weights.as_deref(), images, sizes) * share;
+            counted += share;
         }
         shown.iter().for_each(|_| all.extend_from_slice(&predictions));
         bar.at(places.end, order.len());
@@ -150,7 +161,7 @@ pub fn run(args: &Args) -> Done {
         }
         fault => wrong(Code::Array, fault.to_string()),
     })?;
-    let loss = told.map(|_| losses / data.len().max(1) as f64);
+    let loss = told.map(|_| losses / counted.max(f64::MIN_POSITIVE));
     let Some(outcome) = tally.outcome(loss) else { return Ok(()) };
     if let Some(path) = &args.html {
         let labels = labels.unwrap_or_default();
@@ -192,9 +203,11 @@ fn read(args: &Args) -> Result<Dataset, Failed> {
         let near = missing.and_then(|path| near_file(&path));
         report::fail_with(Diagnostic::new(Code::Dataset, fault.to_string()).maybe_help(near))
     };
+    let ignore = args.ignore.map(|value| value as f32);
+    let arrays = |inputs: &[ArraySource], targets: &ArraySource| Dataset::arrays(inputs, targets)?.ignoring(ignore);
     let Some(path) = &args.data else {
         let Some((inputs, targets)) = args.arrays() else { return Err(wrong(Code::Inputs, "there is no data")) };
-        return Dataset::arrays(&inputs, &targets).map_err(refused);
+        return arrays(&inputs, &targets).map_err(refused);
     };
     match args.arrays() {
         Some(_) if path.is_dir() => {
@@ -203,7 +216,7 @@ fn read(args: &Args) -> Result<Dataset, Failed> {
                 "a folder of photos is given alone; arrays in files of their own are given by `--x` and `--y` alone";
             Err(report::fail_with(Diagnostic::new(Code::Inputs, message).help(help)))
         }
-        Some((inputs, targets)) => Dataset::arrays(&inputs, &targets).map_err(refused),
+        Some((inputs, targets)) => arrays(&inputs, &targets).map_err(refused),
         None if is_array(path) => Err(report::fail_with(unnamed(path))),
         None if path.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("csv")) => {
             Dataset::csv(path, policy(args)).map_err(refused)

@@ -110,7 +110,7 @@ impl Metrics {
     /// Counts a batch: `predictions` and `targets` are (n, outputs) in row-major order. Of a target the largest value is the
     /// class; one value alone is 1 for the second class.
     ///
-    /// Of equal predictions the first counts. On an error nothing is counted.
+    /// Of equal predictions the first counts, and a target that is no number does not count. On an error nothing is counted.
     pub fn add(&mut self, predictions: &[f32], targets: &[f32]) -> Result<(), MetricsError> {
         let (outputs, classes) = (self.outputs.max(1), self.labels.len());
         let samples = targets.len() / outputs;
@@ -120,7 +120,8 @@ impl Metrics {
         if let Some(at) = predictions.iter().position(|value| value.is_nan()) {
             return Err(MetricsError::NotANumber { sample: at / outputs });
         }
-        for (row, target) in predictions.chunks_exact(outputs).zip(targets.chunks_exact(outputs)) {
+        let pairs = predictions.chunks_exact(outputs).zip(targets.chunks_exact(outputs));
+        for (row, target) in pairs.filter(|(_, target)| !target[0].is_nan()) {
             let (class, predicted, rank) = match (row, target) {
                 (&[value], &[target]) if classes == 2 => {
                     let (class, predicted) = (usize::from(target > 0.5), usize::from(self.ending.says_second(value)));

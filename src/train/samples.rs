@@ -2,10 +2,10 @@
 //! refused with a reason.
 
 use super::feed::Feed;
-use super::fit::Set;
+use super::fit::{Set, Weights};
 use super::recipe::{ClassWeights, Recipe};
 use super::sources::{Data, Validation};
-use super::task::{self, Says, Task};
+use super::task::{self, Task};
 use crate::data::batches::Decoding;
 use crate::data::{Dataset, DatasetError, Samples, Targets, split};
 use crate::diagnostics::{Code, Diagnostic, Diagnostics, Result, counted, suggest};
@@ -215,16 +215,17 @@ fn decoding(net: &Graph, span: Span) -> Result<Decoding> {
     }
 }
 
-/// The weight of each sample in the loss, where classes have weights.
+/// How much samples or their pixels count in the loss: by their classes where these have weights.
 ///
 /// # Errors
 /// Samples that have no class, and weights for other classes than there are.
-pub fn weights(recipe: &Recipe, data: &Prepared) -> Result<Option<Vec<f32>>> {
+pub fn weights(recipe: &Recipe, data: &Prepared) -> Result<Weights> {
     if recipe.class_weights == ClassWeights::Equal {
-        return Ok(None);
+        return Ok(tried_weights(data));
     }
-    let classes = data.train.targets.classes().filter(|_| data.task.says != Says::Numbers);
-    let (Some(labels), Some(classes)) = (&data.labels, classes) else {
+    let span = recipe.data.span();
+    let counts = data.task.class_counts(&data.train.targets).map_err(|unread| told(&unread.into(), span))?;
+    let (Some(labels), Some(counts)) = (&data.labels, counts) else {
         let message = "`class_weights` weighs samples by their class, and these have none of their own";
         let fault = Diagnostic::new(Code::RecipeValue, message).at(recipe.span, "in this recipe");
         return Err(fault.and(recipe.data.span(), "this data").help("leave `class_weights` out").into());
@@ -232,9 +233,7 @@ pub fn weights(recipe: &Recipe, data: &Prepared) -> Result<Option<Vec<f32>>> {
     let by_class: Vec<f32> = match &recipe.class_weights {
         ClassWeights::Equal => Vec::new(),
         ClassWeights::Balanced => {
-            let mut counts = vec![0usize; labels.len()];
-            classes.iter().for_each(|&class| counts[class.min(labels.len() - 1)] += 1);
-            let share = classes.len() as f32 / labels.len() as f32;
+            let share = counts.iter().sum::<usize>() as f32 / labels.len() as f32;
             counts.into_iter().map(|count| if count == 0 { 0.0 } else { share / count as f32 }).collect()
         }
         ClassWeights::List(list) if list.len() == labels.len() => list.clone(),
@@ -256,10 +255,22 @@ pub fn weights(recipe: &Recipe, data: &Prepared) -> Result<Option<Vec<f32>>> {
             weights
         }
     };
-    Ok(Some(classes.into_iter().map(|class| by_class[class]).collect()))
+    match data.train.targets.classes() {
+        Some(classes) => Ok(Weights::Samples(classes.into_iter().map(|class| by_class[class]).collect())),
+        None => {
+            data.task.check_means("`class_weights` weighs", Some(span))?;
+            Ok(Weights::Places(Some(by_class)))
+        }
+    }
+}
+
+/// How much samples count where a net is tried: all the same, but for places that say nothing.
+pub fn tried_weights(data: &Prepared) -> Weights {
+    let ignores = std::iter::once(&data.train).chain(&data.validation).any(|data| data.targets.ignores());
+    if ignores { Weights::Places(None) } else { Weights::Equal }
 }
 
 /// A dataset with its feed.
-pub fn set(data: &Dataset, feed: Feed, weights: Option<Vec<f32>>) -> Set<'_> {
+pub fn set(data: &Dataset, feed: Feed, weights: Weights) -> Set<'_> {
     Set { feed, targets: &data.targets, weights }
 }

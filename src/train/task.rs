@@ -132,6 +132,13 @@ impl Task {
                 return Err(fault(format!("sample {sample} is of class {class}, and there are {count}, from 0")).into());
             }
         }
+        if targets.ignores() {
+            let of_one = self.says == Says::Either && self.coding.width == 1 && self.sizes.len() > 1;
+            if !(of_one || self.says == Says::Classes && targets.has_pixel_classes(&self.sizes)) {
+                return Err(misfit(TargetsError::NothingToIgnore).into());
+            }
+            self.check_means("`ignore` leaves out", place)?;
+        }
         if targets.has_pixel_classes(&self.sizes) {
             let classes = self.coding.width;
             let is_class = |value: f32| value >= 0.0 && value.fract() == 0.0 && value < classes as f32;
@@ -155,6 +162,51 @@ impl Task {
             return Ok(if classes.is_empty() { targets } else { Targets::Classes(classes) });
         }
         Ok(targets)
+    }
+
+    /// How many samples, or of masks how many pixels, are of each class; none where the targets are no classes.
+    ///
+    /// # Errors
+    /// Targets that cannot be read.
+    pub fn class_counts(&self, targets: &Targets) -> std::result::Result<Option<Vec<usize>>, TableError> {
+        let mut counts = vec![0; self.names()];
+        if !self.is_labelled() {
+            return Ok(None);
+        }
+        if let Some(classes) = targets.classes() {
+            classes.into_iter().for_each(|class| counts[class] += 1);
+            return Ok(Some(counts));
+        }
+        let (width, indices) = (self.coding.width, targets.has_pixel_classes(&self.sizes));
+        let mut whole = true;
+        targets.each_row(|_, row| {
+            let each = if indices { 1 } else { width };
+            for place in row.chunks_exact(each).filter(|place| !place[0].is_nan()) {
+                let class = match place {
+                    [one] if indices => Some(*one as usize),
+                    [one] => Some(usize::from(*one > 0.5)),
+                    several => hot(several),
+                };
+                match class.filter(|&class| class < counts.len()) {
+                    Some(class) => counts[class] += 1,
+                    None => whole = false,
+                }
+            }
+            whole
+        })?;
+        Ok(whole.then_some(counts))
+    }
+
+    /// Refuses losses in which single pixels cannot count more or less than others.
+    ///
+    /// # Errors
+    /// The root of a mean over all of them.
+    pub fn check_means(&self, what: &str, place: Option<Span>) -> Result<()> {
+        if !matches!(self.loss, Loss::Rmse | Loss::Rmsle) {
+            return Ok(());
+        }
+        let message = format!("{what} single pixels, and {} is a root over all of them", self.loss.name());
+        Err(fault(message, place).help("leave `loss` out, or take `mse`").into())
     }
 
     /// The first value that the loss cannot take, and what to do about it.
@@ -244,20 +296,20 @@ fn all(targets: &Targets, is_so: impl Fn(&[f32]) -> bool) -> std::result::Result
     Ok(all)
 }
 
-/// The first value that is not so: its sample, its place in it, and itself.
+/// The first value that is not so, of those that say something: its sample, its place in it, and itself.
 fn first(
     targets: &Targets,
     is_so: impl Fn(f32) -> bool,
 ) -> std::result::Result<Option<(usize, usize, f32)>, TableError> {
     let mut found = None;
     targets.each_row(|sample, row| {
-        found = row.iter().position(|&value| !is_so(value)).map(|place| (sample, place, row[place]));
+        found = row.iter().position(|&value| !is_so(value) && !value.is_nan()).map(|place| (sample, place, row[place]));
         found.is_none()
     })?;
     Ok(found)
 }
 
-/// Whether a row holds nothing but 1 and this.
+/// Whether a row holds nothing but 1 and this, where it says something.
 fn two_values(row: &[f32], no: f32) -> bool {
-    row.iter().all(|&value| value == 1.0 || value == no)
+    row.iter().all(|&value| value == 1.0 || value == no || value.is_nan())
 }

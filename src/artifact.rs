@@ -9,6 +9,7 @@
 //! It holds no time, folder or output name: the same inputs give the same bytes.
 
 use crate::file::Draft;
+use crate::kernels::loss::Loss;
 use crate::ops::ending::Ending;
 use crate::ops::preprocessing::Preprocessing;
 use crate::plan::Plan;
@@ -47,6 +48,9 @@ pub struct Manifest {
     pub endings: Vec<Ending>,
     /// The names of the first output's classes.
     pub labels: Option<Vec<String>>,
+    /// What the first output learns by, where the spec says how the net is trained.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub loss: Option<Loss>,
     /// The spec's own text.
     pub source: String,
     /// What the artifact was made from: name and BLAKE3 digest of each file.
@@ -71,6 +75,7 @@ impl Manifest {
             endings: vec![Ending::default(); plan.outputs.len()],
             plan,
             labels: None,
+            loss: None,
             source: String::new(),
             inputs: Vec::new(),
             untrained: Vec::new(),

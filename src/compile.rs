@@ -8,6 +8,7 @@ use crate::elaborate::Spec;
 use crate::elaborate::files::near_file;
 use crate::elaborate::requests::LabelsRequest;
 use crate::graph::{Graph, ParameterId};
+use crate::kernels::loss::Loss;
 use crate::lower::fit::lower_within;
 use crate::lower::{self, Compiled, Options, Settled};
 use crate::ops::ending::Ending;
@@ -63,6 +64,8 @@ pub struct Build {
     pub compiled: Compiled,
     pub bindings: Bindings,
     pub labels: Option<Vec<String>>,
+    /// What it learns by, where its spec has a recipe; the caller knows recipes.
+    pub loss: Option<Loss>,
     /// The machine that it is tuned for.
     tuned: Option<String>,
     source: String,
@@ -172,7 +175,7 @@ pub fn build(spec: &Spec, options: &BuildOptions) -> Result<(Build, Diagnostics)
         return Err(untrained(&graph, &bindings.report).into());
     }
     let source = spec.sources.file(spec.root()).text.clone();
-    Ok((Build { graph, fused, compiled, bindings, labels, tuned: None, source, files }, told))
+    Ok((Build { graph, fused, compiled, bindings, labels, loss: None, tuned: None, source, files }, told))
 }
 
 /// A plan whose outputs have the names that the net's layers have, and that an artifact's reader will take.
@@ -310,6 +313,7 @@ impl Build {
             preprocessing: preprocessing(&self.graph),
             endings: self.graph.outputs.iter().map(|&id| Ending::of(&self.graph, id)).collect(),
             labels: self.labels.clone(),
+            loss: self.loss,
             source: self.source.clone(),
             inputs,
             untrained: self.bindings.report.untrained_layers.clone(),

@@ -111,7 +111,20 @@ fn a_tanh_tells_two_folders_apart_by_its_sign() {
         }
         let measures = done(&netc(folder.path(), &["eval", "n.netb", "photos", "--format", "json"]));
         let measures: serde_json::Value = serde_json::from_str(&measures).expect("one JSON document");
-        assert_eq!((&measures["accuracy"], &measures["loss"]), (&serde_json::json!(1.0), &serde_json::Value::Null));
+        assert_eq!(
+            (&measures["accuracy"], &measures["counted"]),
+            (&serde_json::json!(1.0), &serde_json::json!("samples"))
+        );
+        // Its loss is that of the recipe; a net without a recipe does not say what its plain numbers were trained by.
+        assert!(
+            (measures["loss"].as_f64().expect("a loss") - figure(&table, "loss")).abs() < 1e-4,
+            "{measures}: {table}"
+        );
+        fs::write(folder.path().join("bare.net"), "net bare = Input(4x4x3, image=Symmetric) >> Flatten >> Tanh(1)\n")
+            .expect("a spec");
+        let bare = done(&netc(folder.path(), &["eval", "bare.net", "photos", "--allow-untrained", "--format", "json"]));
+        let bare: serde_json::Value = serde_json::from_str(&bare).expect("one JSON document");
+        assert_eq!(bare["loss"], serde_json::Value::Null);
         // Names in the spec are taken too, in their order.
         let spec = fs::read_to_string(folder.path().join("n.net")).expect("the spec");
         fs::write(folder.path().join("n.net"), format!("{spec}labels n = [\"sea\", \"red\"]\n")).expect("the spec");
@@ -161,8 +174,15 @@ fn the_shipped_u_net_learns_masks() {
         let accuracy = figure(&table, "accuracy");
         assert!(accuracy > ground + 5.0 && accuracy > 90.0, "{ground} % are ground: {table}");
         // Each pixel was counted, and the discs were found.
+        assert!(table.contains(" of the pixels,") && table.contains("F1  pixels\n"), "{table}");
         let row = table.lines().find(|line| line.trim_start().starts_with("1 ")).expect("the class of discs");
         assert!(row.ends_with(&format!("{}", masks.iter().sum::<f32>())), "{table}");
+        let read = |name: &str| fs::read_to_string(folder.path().join("n.run").join(name)).expect("a text");
+        assert!(read("run.yaml").contains("\ncounted: pixels\n"), "{}", read("run.yaml"));
+        let page = read("report.html");
+        for wanted in ["accuracy of the pixels", ">pixels</th>", "what was predicted, in pixels;", "12 samples"] {
+            assert!(page.contains(wanted), "no {wanted} in {page}");
+        }
         weights.push(fs::read(folder.path().join("n.h5")).expect("the weights"));
         let told = done(&netc(folder.path(), &["predict", "n.netb", "x.npy"]));
         assert!(told.contains("% of the pixels"), "{told}");
@@ -219,6 +239,188 @@ fn several_classes_at_once_are_counted_one_by_one() {
     assert!(figure(&table, "accuracy") > 95.0 && table.lines().count() == 4, "{table}");
 }
 
+/// Whatever a net learns, its artifact is measured as training measured it.
+#[test]
+fn an_evaluation_gives_what_training_told() {
+    let (photos, masks) = discs(6, 8);
+    let x = ArrayD::from_shape_fn(IxDyn(&[18, 3]), |at| number(at[0] * 3 + at[1]));
+    let of = |f: &dyn Fn(usize) -> f32| ArrayD::from_shape_fn(IxDyn(&[18]), |at| f(at[0]));
+    let class = |row: usize| f32::from(u8::from(x[[row, 0]] > 0.0)) + f32::from(u8::from(x[[row, 1]] > 0.0));
+    let hot = ArrayD::from_shape_fn(IxDyn(&[18, 3]), |at| f32::from(u8::from(class(at[0]) == at[1] as f32)));
+    let steps = ArrayD::from_shape_fn(IxDyn(&[18, 3, 1]), |at| x[[at[0], at[1]]]);
+    let of_steps = x.mapv(|value| f32::from(u8::from(value > 0.2)));
+    let either = of(&|row| f32::from(u8::from(x[[row, 0]] > 0.0)));
+    let signs = x.mapv(|value| f32::from(u8::from(value > 0.0)));
+    let pixels = "Input(8x8x1) >> Conv(3x3, 4, padding=same) >> Relu >> Conv(1x1, 2) >> Softmax";
+    for (net, loss, x, y, counted) in [
+        ("Input(3) >> Softmax(3)", "", &x, of(&class), "samples"),
+        ("Input(3) >> Softmax(3)", "loss = mse", &x, hot, "samples"),
+        ("Input(3) >> Dense(3)", "loss = categorical_hinge", &x, of(&class), "samples"),
+        ("Input(3) >> Sigmoid(1)", "", &x, either.clone(), "samples"),
+        ("Input(3) >> Tanh(1)", "loss = binary_hinge", &x, either, "samples"),
+        ("Input(3) >> Sigmoid(3)", "", &x, signs, "values"),
+        ("Input(3) >> Dense(3)", "loss = mae", &x, x.clone(), ""),
+        ("Input(3) >> Dense(1)", "", &x, of(&|row| 3.0 * x[[row, 1]]), ""),
+        (pixels, "", &photos, masks.clone(), "pixels"),
+        ("Input(8x8x1) >> Conv(3x3, 1, padding=same) >> Sigmoid", "", &photos, masks, "pixels"),
+        ("Input(8x8x1) >> Conv(3x3, 1, padding=same)", "", &photos, photos.clone(), ""),
+        ("Input(3x1) >> GRU(2, only_return_final=false) >> Softmax", "", &steps, of_steps, "steps"),
+    ] {
+        let recipe =
+            format!("data = arrays(\"d.h5\", x=\"x\", y=\"y\"), epochs = 3, batch = 4, optimizer = Adam\n{loss}");
+        let folder = project(net, &recipe);
+        array_file::write(&folder.path().join("d.h5"), &[("x", x.view()), ("y", y.view())]).expect("arrays");
+        write(folder.path(), "x.npy", x);
+        write(folder.path(), "y.npy", &y);
+        let trained = done(&netc(folder.path(), &["train", "n.net"]));
+        let measures = trained.split_once(": ").expect("a heading").1;
+        for (arguments, on) in [
+            (["n.netb", "d.h5", "--x", "x", "--y", "y"].as_slice(), "d.h5"),
+            (&["n.net", "d.h5", "--x", "x", "--y", "y"], "d.h5"),
+            (&["n.netb", "--x", "x.npy", "--y", "y.npy"], "x.npy"),
+        ] {
+            let told = done(&netc(folder.path(), &[&["eval"], arguments].concat()));
+            assert_eq!(told, format!("{on}: {measures}"), "{net} {loss}");
+        }
+        let told = ["eval", "n.netb", "d.h5", "--x", "x", "--y", "y", "--format", "json", "--html", "page.html"];
+        let told: serde_json::Value = serde_json::from_str(&done(&netc(folder.path(), &told))).expect("one document");
+        assert!((told["loss"].as_f64().expect("a loss") - figure(&trained, "loss")).abs() < 1e-4, "{told}: {trained}");
+        match counted {
+            "" => assert!((told["rmse"].as_f64().expect("an error") - figure(&trained, "rmse")).abs() < 1e-4, "{told}"),
+            counted => assert_eq!(told["counted"], counted, "{net}"),
+        }
+        assert!(fs::read(folder.path().join("page.html")).expect("a page").starts_with(b"<!DOCTYPE html>"));
+    }
+}
+
+/// Lists of photos with names, indices or numbers are measured as folders are.
+#[test]
+fn an_evaluation_takes_lists_of_photos() {
+    for (end, label) in [("Softmax(2)", "name"), ("Softmax(2)", "index"), ("Dense(1)", "number")] {
+        let folder = project(
+            &format!("Input(4x4x3, image=Unit) >> Flatten >> {end}"),
+            "data = csv(\"list.csv\"), epochs = 4, optimizer = Adam(step=0.02), batch = 8",
+        );
+        let mut list = String::from("path,label\n");
+        for shade in 0..12u8 {
+            let photo = image::RgbImage::from_pixel(4, 4, image::Rgb([20 * shade, 90, 200 - 10 * shade]));
+            photo.save(folder.path().join(format!("{shade}.png"))).expect("a photo");
+            let label = match label {
+                "name" => ["dark", "light"][usize::from(shade / 6)].to_string(),
+                "index" => (shade / 6).to_string(),
+                _ => (f32::from(shade) / 8.0).to_string(),
+            };
+            list += &format!("{shade}.png,{label}\n");
+        }
+        fs::write(folder.path().join("list.csv"), list).expect("a list");
+        let trained = done(&netc(folder.path(), &["train", "n.net"]));
+        let told = done(&netc(folder.path(), &["eval", "n.netb", "list.csv"]));
+        assert_eq!(told, trained.replace("training: ", "list.csv: "));
+    }
+}
+
+#[test]
+fn what_an_evaluation_cannot_take_is_told() {
+    let folder =
+        project("Input(2x2x1) >> Conv(1x1, 2) >> Softmax", "data = arrays(\"d.h5\", x=\"x\", y=\"y\"), epochs = 1");
+    let array = |sizes: &[usize]| ArrayD::from_shape_fn(IxDyn(sizes), |at| (at[0] % 2) as f32);
+    let (x, y, wide) = (array(&[4, 2, 2, 1]), array(&[4, 2, 2]), array(&[4, 3, 3, 1]));
+    let none = y.mapv(|value| value + 1.0);
+    let arrays = [("x", x.view()), ("y", y.view()), ("none", none.view()), ("wide", wide.view())];
+    array_file::write(&folder.path().join("d.h5"), &arrays).expect("arrays");
+    write(folder.path(), "x.npy", &x);
+    fs::create_dir_all(folder.path().join("photos/a")).expect("a folder");
+    image::RgbImage::new(2, 2).save(folder.path().join("photos/a/1.png")).expect("a photo");
+    done(&netc(folder.path(), &["train", "n.net"]));
+    let mut told = String::new();
+    for arguments in [
+        ["d.h5"].as_slice(),
+        &["x.npy"],
+        &["d.h5", "--x", "x", "--y", "z"],
+        &["e.h5", "--x", "x", "--y", "y"],
+        &["d.h5", "--x", "wide", "--y", "y"],
+        &["d.h5", "--x", "x", "--x", "x", "--y", "y"],
+        &["d.h5", "--x", "x", "--y", "none"],
+        &["d.h5", "--x", "x", "--y", "wide"],
+        &["photos", "--x", "x", "--y", "y"],
+        &["photos"],
+        &["photos", "--x", "x"],
+        &[],
+    ] {
+        let output = netc(folder.path(), &[&["eval", "n.netb"], arguments].concat());
+        let (code, stderr) = (output.status.code().unwrap_or(-1), String::from_utf8_lossy(&output.stderr));
+        told += &format!("# {}\nexit {code}\n{}\n\n", arguments.join(" "), stderr.trim_end());
+    }
+    insta::assert_snapshot!(told);
+}
+
+/// Gradient descent in f64, from its definition, on the pixels that count: the mean over them of the weight of their class
+/// times the crossentropy. Each pixel is its own sample of a net that looks at no other.
+#[test]
+fn pixels_that_are_ignored_count_for_nothing_and_classes_of_pixels_have_weights() {
+    let (count, size, step, epochs) = (5, 4, 0.7f64, 6);
+    let x = ArrayD::from_shape_fn(IxDyn(&[count, size, size, 1]), |at| number((at[0] * size + at[1]) * size + at[2]));
+    let y = ArrayD::from_shape_fn(IxDyn(&[count, size, size]), |at| {
+        let value = x[[at[0], at[1], at[2], 0]];
+        // The last photo has no pixel that counts.
+        if at[0] == 4 || (at[1] + at[2]) % 3 == 0 { 255.0 } else { f32::from(u8::from(value > 0.2)) }
+    });
+    let pixels: Vec<(f64, usize)> =
+        x.iter().zip(&y).filter(|(_, y)| **y < 2.0).map(|(x, y)| (f64::from(*x), *y as usize)).collect();
+    let of_class = |class: usize| pixels.iter().filter(|(_, found)| *found == class).count() as f64;
+    let balanced = [0, 1].map(|class| pixels.len() as f64 / (2.0 * of_class(class)));
+    for (end, more, by_class) in [
+        ("Conv(1x1, 2, weight=0) as out >> Softmax", "", [1.0, 1.0]),
+        ("Conv(1x1, 2, weight=0) as out >> Softmax", "class_weights = [0.5, 3]", [0.5, 3.0]),
+        ("Conv(1x1, 2, weight=0) as out >> Softmax", "class_weights = balanced", balanced),
+        ("Conv(1x1, 1, weight=0) as out >> Sigmoid", "class_weights = [0.5, 3]", [0.5, 3.0]),
+    ] {
+        // One value is two logits of which the first stays 0.
+        let one = end.contains("Sigmoid");
+        let (mut w, mut b) = ([0.0f64; 2], [0.0f64; 2]);
+        let share = |w: &[f64; 2], b: &[f64; 2], x: f64| 1.0 / (1.0 + (w[0] * x + b[0] - w[1] * x - b[1]).exp());
+        for _ in 0..epochs {
+            let (mut dw, mut db) = ([0.0; 2], [0.0; 2]);
+            for &(x, class) in &pixels {
+                let second = share(&w, &b, x) - class as f64;
+                for (at, by) in [(0, -second), (1, second)] {
+                    dw[at] += by_class[class] * by * x / pixels.len() as f64;
+                    db[at] += by_class[class] * by / pixels.len() as f64;
+                }
+            }
+            for at in usize::from(one)..2 {
+                (w[at], b[at]) = (w[at] - step * dw[at], b[at] - step * db[at]);
+            }
+        }
+        let recipe = format!(
+            "data = arrays(\"d.h5\", x=\"x\", y=\"y\", ignore=255), optimizer = GradientDescent(step={step})\n\
+             epochs = {epochs}, batch = {count}, shuffle = false\n{more}"
+        );
+        let folder = project(&format!("Input({size}x{size}x1) >> {end}"), &recipe);
+        array_file::write(&folder.path().join("d.h5"), &[("x", x.view()), ("y", y.view())]).expect("arrays");
+        let table = done(&netc(folder.path(), &["train", "n.net"]));
+        for (role, wanted) in [("weight", w), ("bias", b)] {
+            let found = array_file::read(&folder.path().join("n.h5"), Some(&format!("out/{role}"))).expect("weights");
+            for (found, wanted) in found.iter().zip(&wanted[usize::from(one)..]) {
+                assert!((f64::from(*found) - wanted).abs() < 1e-5, "{end} {more}: {role} {found} for {wanted}");
+            }
+        }
+        // Measures are of the pixels that count, each once.
+        let right = pixels.iter().filter(|(x, class)| (share(&w, &b, *x) >= 0.5) == (*class == 1)).count();
+        let loss = |&(x, class): &(f64, usize)| -(1.0 - class as f64 - share(&w, &b, x)).abs().ln();
+        let loss = pixels.iter().map(loss).sum::<f64>() / pixels.len() as f64;
+        assert!((figure(&table, "accuracy") - 100.0 * right as f64 / pixels.len() as f64).abs() < 0.006, "{table}");
+        assert!((figure(&table, "loss") - loss).abs() < 1e-4, "{loss}: {table}");
+        let supports: f64 = table.lines().skip(2).filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok()).sum();
+        assert_eq!(supports, pixels.len() as f64, "{table}");
+        let told = done(&netc(
+            folder.path(),
+            &["eval", "n.netb", "d.h5", "--x", "x", "--y", "y", "--ignore", "255", "--batch", "2"],
+        ));
+        assert_eq!(told, table.replace("training: ", "d.h5: "));
+    }
+}
+
 #[test]
 fn targets_that_cannot_be_right_are_told() {
     let mut told = String::new();
@@ -226,6 +428,7 @@ fn targets_that_cannot_be_right_are_told() {
     let hot = array![[1.0, 0.0], [0.0, 1.0], [1.0, 1.0], [0.0, 1.0]].into_dyn();
     let negative = array![[1.0, 0.0], [2.0, -1.0], [1.0, 0.0], [0.0, 1.0]].into_dyn();
     let pixels = ArrayD::from_shape_fn(IxDyn(&[4, 2, 2]), |at| if at[0] == 3 && at[1] == 1 { 2.0 } else { 1.0 });
+    let pixels_but_one = pixels.mapv(|value| if value == 1.0 { 7.0 } else { value });
     let pixel_net = "Input(2x2x1) >> Conv(1x1, 2) >> Softmax";
     for (net, more, targets) in [
         ("Input(4) >> Sigmoid(1)", "", column([1.0, -1.0, 1.0, 1.0])),
@@ -241,10 +444,20 @@ fn targets_that_cannot_be_right_are_told() {
         ("Input(4) >> Dense(1)", "", column([1.0, f32::NAN, 3.0, 1.0])),
         (pixel_net, "", pixels),
         (pixel_net, "", column([1.0, 0.0, 1.0, 1.0])),
-        (pixel_net, "class_weights = balanced", ArrayD::ones(IxDyn(&[4, 2, 2]))),
+        (pixel_net, "class_weights = balanced, loss = rmse", ArrayD::ones(IxDyn(&[4, 2, 2]))),
+        (pixel_net, "class_weights = balanced", ArrayD::from_elem(IxDyn(&[4, 2, 2, 2]), 0.5)),
+        (pixel_net, "ignore = 1, loss = rmse", ArrayD::ones(IxDyn(&[4, 2, 2]))),
+        (pixel_net, "ignore = 7", pixels_but_one.clone()),
+        (pixel_net, "ignore = 1", ArrayD::from_elem(IxDyn(&[4, 2, 2, 2]), 0.5)),
+        ("Input(4) >> Softmax(2)", "ignore = 1", column([1.0, 0.0, 1.0, 1.0])),
+        ("Input(4) >> Dense(1)", "ignore = 1", column([1.5, 0.0, 1.0, 1.0])),
         (pixel_net, "", ArrayD::ones(IxDyn(&[4, 3, 2]))),
     ] {
-        let folder = project(net, &format!("data = arrays(x=\"x.npy\", y=\"y.npy\"), epochs = 1\n{more}"));
+        let (ignore, rest) = match more.strip_prefix("ignore = ") {
+            Some(more) => (format!(", ignore={}", &more[..1]), more[1..].trim_start_matches(", ")),
+            None => (String::new(), more),
+        };
+        let folder = project(net, &format!("data = arrays(x=\"x.npy\", y=\"y.npy\"{ignore}), epochs = 1\n{rest}"));
         let sizes: &[usize] = if net == pixel_net { &[4, 2, 2, 1] } else { &[4, 4] };
         write(folder.path(), "x.npy", &ArrayD::from_shape_fn(IxDyn(sizes), |at| at[0] as f32));
         write(folder.path(), "y.npy", &targets);

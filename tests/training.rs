@@ -62,6 +62,76 @@ fn nets_of_other_names_share_the_features_of_the_same_front() {
     assert!(stderr(&told).contains("0 computed, 24 cached"), "{}", stderr(&told));
 }
 
+/// Features are those of the front alone: its weights decide whether they are computed again, the head's do not.
+#[test]
+fn the_heads_weights_leave_the_features_as_they_are_and_the_fronts_do_not() {
+    let folder = tempfile::tempdir().expect("a folder");
+    photos(&folder.path().join("photos"), 6);
+    let front = "net front = Input(8x8x3, image=Unit) >> Conv(3x3, 4) as c >> Relu >> Flatten\n";
+    let head = "net head = Input(144) >> Relu(5) as hidden >> Softmax(2) as species\n";
+    let data = "data = images(\"photos\"), batch = 4, optimizer = Adam(step=0.01)";
+    // Two nets whose weights differ in every layer.
+    for (name, epochs) in [("one", 1), ("two", 2)] {
+        let text = format!("{front}{head}net {name} = front >> head\ntrain {name} {{ {data}, epochs = {epochs} }}\n");
+        fs::write(folder.path().join(format!("{name}.net")), text).expect("a spec");
+        done(&netc(folder.path(), &["train", &format!("{name}.net")]));
+    }
+    let bird = |of_front: &str, of_head: &str, image: &str| {
+        let text = format!(
+            "{}{head}net bird = frozen(front) >> head\nweights front = \"{of_front}.h5\"\nweights head = \"{of_head}.h5\"\n\
+             train bird {{ {data}, epochs = 1 }}\n",
+            front.replace("Unit", image)
+        );
+        fs::write(folder.path().join("bird.net"), text).expect("a spec");
+        let output = netc(folder.path(), &["train", "bird.net"]);
+        done(&output);
+        let told = stderr(&output);
+        let line = told.lines().find(|line| line.contains(" computed, ")).unwrap_or_default().to_string();
+        line.split(" computed, ").next().and_then(|text| text.split_whitespace().last()).map(str::to_string)
+    };
+    let computed = |count: &str| Some(count.to_string());
+    assert_eq!(bird("one", "one", "Unit"), computed("12"));
+    assert_eq!(bird("one", "two", "Unit"), computed("0"), "another head");
+    assert_eq!(bird("two", "two", "Unit"), computed("12"), "another front");
+    assert_eq!(bird("two", "one", "Unit"), computed("0"), "another head");
+    assert_eq!(bird("one", "two", "Symmetric"), computed("12"), "other preprocessing");
+    assert_eq!(bird("one", "one", "Unit"), computed("0"), "what was there is kept");
+}
+
+/// New layers begin where the recipe's seed says, and without one as they do in a build.
+#[test]
+fn new_layers_begin_from_the_recipes_seed() {
+    let x = ArrayD::from_shape_fn(IxDyn(&[4, 3]), |at| (at[0] + at[1]) as f32);
+    let start = |seed: &str| {
+        let folder = tempfile::tempdir().expect("a folder");
+        array_file::write(&folder.path().join("x.npy"), &[("x", x.view())]).expect("a file");
+        // A step of 0 leaves the first values as they are, and the frozen layer's are random too.
+        let text = format!(
+            "net n = frozen(Input(3) >> Relu(4) as a) >> Dense(3) as b\ntrain n {{ data = arrays(x=\"x.npy\", y=\"x.npy\"), \
+             epochs = 1, optimizer = GradientDescent(step=1e-30)\n{seed} }}\n"
+        );
+        fs::write(folder.path().join("n.net"), text).expect("a spec");
+        let told = done(&netc(folder.path(), &["train", "n.net"]));
+        // What is built of it binds what was trained.
+        let again = done(&netc(folder.path(), &["eval", "n.net", "--x", "x.npy", "--y", "x.npy"]));
+        assert_eq!(told.split_once(": ").map(|pair| pair.1), again.split_once(": ").map(|pair| pair.1));
+        let read = |name| array_file::read(&folder.path().join("n.h5"), Some(name)).expect("weights");
+        (read("a/weight"), read("b/weight"))
+    };
+    let (without, zero, three) = (start(""), start("seed = 0"), start("seed = 3"));
+    assert!(without == zero && start("seed = 3") == three);
+    assert!(zero.0 != three.0 && zero.1 != three.1, "another seed gives other layers");
+    let folder = tempfile::tempdir().expect("a folder");
+    fs::write(folder.path().join("n.net"), "net n = Input(3) >> Relu(4) as a >> Dense(3) as b\n").expect("a spec");
+    array_file::write(&folder.path().join("x.npy"), &[("x", x.view())]).expect("a file");
+    done(&netc(folder.path(), &["predict", "n.net", "x.npy", "-o", "y.npy", "--allow-untrained"]));
+    let found = array_file::read(&folder.path().join("y.npy"), None).expect("an array");
+    let matrix = |array: &ArrayD<f32>| array.clone().into_dimensionality::<ndarray::Ix2>().expect("a matrix");
+    let hidden = matrix(&x).dot(&matrix(&zero.0)).mapv(|value| value.max(0.0));
+    let wanted = hidden.dot(&matrix(&zero.1));
+    assert!(found.iter().zip(&wanted).all(|(a, b)| (a - b).abs() < 1e-5), "{found} for {wanted}");
+}
+
 const RECIPE: &str =
     "validation = split(0.25)\noptimizer = Adam(step=0.01)\nepochs = 12\nbatch = 5\nregularizer = l2(0.001)";
 

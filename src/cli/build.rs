@@ -1,11 +1,12 @@
 //! `netc build`
 
 use super::{Done, output, report};
-use crate::compile::{self, BuildOptions};
-use crate::diagnostics::{Code, Diagnostic, counted, suggest};
+use crate::compile::{self, Build, BuildOptions};
+use crate::diagnostics::{Code, Diagnostic, Diagnostics, counted, suggest};
 use crate::elaborate::Spec;
 use crate::plan::steps::convolution::Algorithm;
 use crate::runtime::threads;
+use crate::train::{end, recipe};
 use crate::weights::report::{Report, millions, shortened};
 use crate::{lower, syntax, tuning, verify};
 use std::collections::BTreeMap;
@@ -171,7 +172,7 @@ fn why(spec: &Spec, step: &str, choices: &Choices) -> Done {
 }
 
 /// Tunes a build for this machine, with what earlier builds have measured.
-fn tune(build: &mut compile::Build, options: &BuildOptions, spec: &Spec) -> Done {
+fn tune(build: &mut Build, options: &BuildOptions, spec: &Spec) -> Done {
     let threads = threads::available();
     let machine = tuning::machine(threads);
     let cache = tuning::cache_file(&machine);
@@ -195,7 +196,7 @@ fn tune(build: &mut compile::Build, options: &BuildOptions, spec: &Spec) -> Done
 fn build(spec: &Spec, args: &Args) -> Done {
     let began = Instant::now();
     let options = args.choices.options();
-    let (mut build, told) = compile::build(spec, &options).map_err(|faults| report::fail(&faults, &spec.sources))?;
+    let (mut build, told) = compiled(spec, &options).map_err(|faults| report::fail(&faults, &spec.sources))?;
     report::tell(&told, &spec.sources);
     let path = args.output.clone().unwrap_or_else(|| artifact_path(&args.spec));
     let specs = spec.sources.iter().filter_map(|(_, file)| file.path.as_deref());
@@ -220,7 +221,7 @@ fn build(spec: &Spec, args: &Args) -> Done {
 }
 
 /// The report of a build.
-fn tell(build: &compile::Build) {
+fn tell(build: &Build) {
     report::line("Checking", format!("{}  {}", build.graph.name, build.graph.summary()));
     tell_binding(&build.bindings.report);
     let plan = &build.compiled.plan;
@@ -273,6 +274,14 @@ pub fn artifact_path(spec: &str) -> PathBuf {
     }
 }
 
+/// A net on its way to an artifact, which knows what it learns by.
+pub fn compiled(spec: &Spec, options: &BuildOptions) -> crate::diagnostics::Result<(Build, Diagnostics)> {
+    let (mut build, told) = compile::build(spec, options)?;
+    let recipe = recipe::of(spec, &build.graph.name).ok();
+    build.loss = recipe.map(|recipe| end::loss_of(&recipe, &build.graph));
+    Ok((build, told))
+}
+
 /// An artifact, or a spec that is compiled at once.
 pub fn open(argument: &str, choices: &Choices) -> Result<crate::artifact::Artifact, super::Failed> {
     if argument.ends_with(".netb") {
@@ -283,7 +292,7 @@ pub fn open(argument: &str, choices: &Choices) -> Result<crate::artifact::Artifa
         return open_artifact(argument);
     }
     let spec = report::load(argument)?;
-    let build = report::settle(compile::build(&spec, &choices.options()), &spec.sources)?;
+    let build = report::settle(compiled(&spec, &choices.options()), &spec.sources)?;
     tell(&build);
     let artifact = build.in_memory().map_err(|faults| report::fail(&faults, &spec.sources))?;
     report::tell(&build.bindings.lint_values(), &spec.sources);

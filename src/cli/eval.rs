@@ -2,31 +2,47 @@
 
 use super::build::{self, Choices};
 use super::measures::{pictures, table};
-use super::predict::{decoding, wrong};
+use super::predict::{decoding, is_array, wrong};
 use super::{Done, Failed, Format, number, output, progress, report, team};
 use crate::artifact::Artifact;
-use crate::data::{Coding, Dataset, Policy, Samples, Targets};
+use crate::data::{ArraySource, Dataset, DatasetError, Policy, Samples, Targets, array_file};
 use crate::diagnostics::{Code, Diagnostic, suggest};
+use crate::elaborate::files::near_file;
 use crate::kernels::loss as kernel;
 use crate::kernels::view::View;
 use crate::ops::ending::Ending;
 use crate::runtime::Session;
+use crate::source::Sources;
+use crate::train::differentiate::rows;
 use crate::train::end::fitting_loss;
+use crate::train::features::sift;
 use crate::train::feed::{Broken, Feed, FeedError, Pass, run as run_batch};
+use crate::train::fit::weigh;
 use crate::train::mistakes::worst;
 use crate::train::record::{DataCounts, Machine, RunRecord};
-use crate::train::samples::places;
-use crate::train::tally::{Outcome, Tally};
+use crate::train::samples::{misfit, places};
+use crate::train::tally::Outcome;
+use crate::train::task::{Says, Task};
 use crate::view;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 #[derive(clap::Args, Debug)]
 pub struct Args {
     /// An artifact, or a spec that is compiled first
     model: String,
-    /// A folder with one folder of photos for each class
-    photos: PathBuf,
+    /// A folder with one folder of photos for each class, a list of photos (.csv), or a file of arrays (.npz, .h5)
+    #[arg(required_unless_present = "x")]
+    data: Option<PathBuf>,
+    /// The inputs: an array in the file, or without one a file itself (.npy); once for each input of the net
+    #[arg(long, value_name = "ARRAY", requires = "y")]
+    x: Vec<String>,
+    /// The targets, likewise: classes, one-hot rows or numbers, as `arrays(…)` in a recipe takes them
+    #[arg(long, value_name = "ARRAY", requires = "x")]
+    y: Option<String>,
+    /// The value of pixels that are of no class, such as 255
+    #[arg(long, value_name = "VALUE", requires = "y")]
+    ignore: Option<i32>,
     #[command(flatten)]
     choices: Choices,
     #[arg(long, value_enum, default_value = "text")]
@@ -37,58 +53,102 @@ pub struct Args {
     /// Leave out photos that cannot be read
     #[arg(long)]
     skip: bool,
-    /// Images at a time
+    /// Samples at a time
     #[arg(long, default_value_t = 8, value_parser = number::batch)]
     batch: usize,
     #[command(flatten)]
     threads: team::Threads,
 }
 
+impl Args {
+    /// Arrays for the inputs and the targets.
+    fn arrays(&self) -> Option<(Vec<ArraySource>, ArraySource)> {
+        let source = |name: &String| match &self.data {
+            Some(file) => ArraySource { path: file.clone(), name: Some(name.clone()) },
+            None => ArraySource { path: name.into(), name: None },
+        };
+        Some((self.x.iter().map(source).collect(), source(self.y.as_ref()?)))
+    }
+
+    /// The files and folders that are read.
+    fn reads(&self) -> Vec<PathBuf> {
+        let arrays = self.arrays().into_iter().flat_map(|(inputs, targets)| inputs.into_iter().chain([targets]));
+        self.data.iter().cloned().chain(arrays.map(|source| source.path)).collect()
+    }
+
+    /// What the measures are of, for a heading.
+    fn on(&self) -> String {
+        self.data.as_ref().map_or_else(|| self.x.join(", "), |data| data.display().to_string())
+    }
+}
+
 pub fn run(args: &Args) -> Done {
     if let Some(page) = &args.html {
-        output::check(page, output::Kind::Page, &output::inputs(&args.model, &args.choices.weights, &[]))?;
+        output::check(page, output::Kind::Page, &output::inputs(&args.model, &args.choices.weights, &args.reads()))?;
     }
     let artifact = Arc::new(build::open(&args.model, &args.choices)?);
     let threads = args.threads.count();
-    let decoding = decoding(&artifact)?;
-    let policy = if args.skip { Policy::Skip } else { Policy::Refuse };
-    let data = Dataset::images(&args.photos, policy).map_err(|fault| wrong(Code::Dataset, fault.to_string()))?;
-    let port = &artifact.manifest.plan.outputs[0];
+    let manifest = &artifact.manifest;
+    let (mut data, policy) = (read(args)?, policy(args));
+    let (port, ending) = (&manifest.plan.outputs[0], manifest.ending(0));
+    let by = manifest.loss.unwrap_or_else(|| fitting_loss(ending));
+    let named = data.classes.is_some() || manifest.labels.is_some();
+    let unread = |fault: &dyn std::fmt::Display| wrong(Code::Dataset, fault.to_string());
+    let task = Task::of(&port.sizes, ending, by, named, &data.targets).map_err(|fault| unread(&fault))?;
     if port.sizes.len() > 1 {
-        let sizes: Vec<String> = port.sizes.iter().map(usize::to_string).collect();
-        let message = format!("`{}` gives {} for a photo, and folders tell one class", port.name, sizes.join("x"));
-        return Err(report::fail_with(
-            Diagnostic::new(Code::Dataset, message)
-                .help("`netc predict -o FILE` writes what it gives; `netc train` measures it on the validation data"),
-        ));
+        data.targets.check(&port.sizes).map_err(|fault| unread(&fault))?;
     }
-    let (labels, classes) = classes(&artifact, &data)?;
-    let Samples::Photos(paths) = &data.samples else { return Ok(()) };
-    let (outputs, ending) = (port.len(), artifact.manifest.ending(0));
-    let targets = Targets::Classes(classes.clone());
-    let mut tally = Tally::classes(outputs, labels.clone(), ending);
-    // Of plain numbers nothing says what they were trained by.
-    let loss = (ending != Ending::Numbers).then(|| fitting_loss(ending));
+    let labels = labels(&artifact, &mut data)?;
+    data.targets = task.fit(data.targets, None).map_err(|faults| report::fail(&faults, &Sources::default()))?;
+    let mut feed = match &data.samples {
+        Samples::Photos(_) => {
+            let decoding = decoding(&artifact)?;
+            sift(&mut data, policy, &decoding, threads, None).map_err(|fault| unread(&fault))?;
+            let Samples::Photos(photos) = &data.samples else { return Ok(()) };
+            Feed::Photos { photos: photos.clone().into(), decoding, front: None }
+        }
+        Samples::Arrays(arrays) => {
+            fits(&artifact, &data)?;
+            Feed::Rows(arrays.clone())
+        }
+    };
+    // Of plain numbers that tell classes apart nothing else says what they were trained by.
+    let told = manifest.loss.or((ending != Ending::Numbers || task.says == Says::Numbers).then_some(by));
+    let mut tally = task.tally(labels.as_deref());
     let mut session = Session::new(Arc::clone(&artifact), threads);
-    let mut feed = Feed::Photos { photos: paths.clone().into(), decoding, front: None };
-    let order: Vec<usize> = (0..paths.len()).collect();
+    let order: Vec<usize> = (0..data.len()).collect();
     let mut bar = progress::Bar::new("Evaluating");
-    let (mut losses, mut all) = (0.0, Vec::with_capacity(paths.len() * outputs));
+    let (outputs, width, ignores) = (port.len(), task.coding.width.max(1), data.targets.ignores());
+    // Mistakes are shown as pictures; of arrays there are none.
+    let shown = match (&data.samples, data.targets.classes()) {
+        (Samples::Photos(photos), Some(classes)) if task.is_labelled() => Some((photos, classes)),
+        _ => None,
+    };
+    let (mut losses, mut counted, mut all) = (0.0, 0.0, Vec::new());
     let team = Arc::clone(session.team());
     let pass = Pass { order: &order, batch: args.batch, epoch: 0, team: &team, interrupted: None };
     let result = feed.each::<FeedError>(pass, |places, inputs| {
-        let predictions = run_batch(&mut session, places.len(), inputs)?.swap_remove(0);
-        let mut rows = vec![0.0; predictions.len()];
-        for (to, sample) in rows.chunks_exact_mut(outputs).zip(places.clone()) {
-            targets.row(sample, Coding::of(&port.sizes), to).map_err(FeedError::Rows)?;
+        let images = places.len();
+        let predictions = run_batch(&mut session, images, inputs)?.swap_remove(0);
+        let mut targets = vec![0.0; predictions.len()];
+        for (to, sample) in targets.chunks_exact_mut(outputs.max(1)).zip(places.clone()) {
+            data.targets.row(sample, task.coding, to).map_err(FeedError::Rows)?;
         }
-        tally.add(&predictions, &rows);
-        if let Some(loss) = loss {
-            let view = |rows| View { data: rows, ld: outputs, image: outputs };
-            let images = places.len();
-            losses += kernel::loss(loss, view(&predictions), view(&rows), None, images, outputs) * images as f64;
+        tally.add(&predictions, &targets);
+        if let Some(loss) = told {
+            let view = |data| View { data, ld: width, image: outputs };
+            let (y, t) = (view(&predictions), view(&targets));
+            let sizes = rows(loss, ignores, &port.sizes);
+            let mut share = images as f64;
+            let weights = ignores.then(|| {
+                let mut weights = vec![0.0; targets.len() / width];
+                share *= weigh(&targets, width, None, &mut weights) as f64 / weights.len().max(1) as f64;
+                weights
+            });
+            losses += kernel::loss_of_images(loss, y, t, weights.as_deref(), images, sizes) * share;
+            counted += share;
         }
-        all.extend_from_slice(&predictions);
+        shown.iter().for_each(|_| all.extend_from_slice(&predictions));
         bar.at(places.end, order.len());
         Ok(())
     });
@@ -100,53 +160,126 @@ pub fn run(args: &Args) -> Done {
         }
         fault => wrong(Code::Array, fault.to_string()),
     })?;
-    let loss = loss.map(|_| losses / paths.len().max(1) as f64);
+    let loss = told.map(|_| losses / counted.max(f64::MIN_POSITIVE));
     let Some(outcome) = tally.outcome(loss) else { return Ok(()) };
-    if let (Some(path), Outcome::Classes(measures)) = (&args.html, &outcome) {
-        let worst = pictures(&worst(&all, outputs, ending, &classes, paths), &labels);
+    if let Some(path) = &args.html {
+        let labels = labels.unwrap_or_default();
+        let worst = shown.map_or_else(Vec::new, |(photos, classes)| worst(&all, outputs, ending, &classes, photos));
+        let classes = if task.is_labelled() { task.names() as u64 } else { 0 };
         let record = RunRecord {
-            net: artifact.manifest.net.clone(),
-            summary: artifact.manifest.summary.clone(),
+            net: manifest.net.clone(),
+            summary: manifest.summary.clone(),
             netc: env!("CARGO_PKG_VERSION").to_string(),
-            data: DataCounts { validation: paths.len() as u64, classes: labels.len() as u64, ..DataCounts::default() },
+            data: DataCounts { validation: data.len() as u64, classes, ..DataCounts::default() },
             machine: Machine::this(threads),
-            stopped: Some(format!("evaluated on {}", args.photos.display())),
+            outcome: tally.measures(loss),
+            stopped: Some(format!("evaluated on {}", args.on())),
             ..RunRecord::default()
         };
-        let page = view::report::report(&record, Some(measures), &worst);
+        let measures = match &outcome {
+            Outcome::Classes(measures) => Some(measures),
+            Outcome::Numbers(_) => None,
+        };
+        let page = view::report::report(&record, measures, &pictures(&worst, &labels));
         super::show::write_whole(path, page.as_bytes())?;
     }
     match (args.format, &outcome) {
         (Format::Json, Outcome::Classes(measures)) => report::print(format!("{:#}\n", serde_json::json!(measures))),
         (Format::Json, Outcome::Numbers(measures)) => report::print(format!("{:#}\n", serde_json::json!(measures))),
-        (Format::Text, outcome) => report::print(table(outcome, &args.photos.display().to_string())),
+        (Format::Text, outcome) => report::print(table(outcome, &args.on())),
     }
     Ok(())
 }
 
-/// The labels of a net, and the class of each photo among them: by name, or in order where the net has no labels.
-fn classes(artifact: &Artifact, data: &Dataset) -> Result<(Vec<String>, Vec<usize>), Failed> {
-    let outputs = artifact.manifest.plan.outputs[0].len().max(2);
-    let found = data.classes.clone().unwrap_or_default();
-    let classes = data.targets.classes().unwrap_or_default();
-    let Some(labels) = artifact.manifest.labels.clone() else {
+fn policy(args: &Args) -> Policy {
+    if args.skip { Policy::Skip } else { Policy::Refuse }
+}
+
+/// Reads the data that the arguments name.
+fn read(args: &Args) -> Result<Dataset, Failed> {
+    let refused = |fault: DatasetError| {
+        let missing = args.reads().into_iter().find(|path| !path.exists());
+        let near = missing.and_then(|path| near_file(&path));
+        report::fail_with(Diagnostic::new(Code::Dataset, fault.to_string()).maybe_help(near))
+    };
+    let ignore = args.ignore.map(|value| value as f32);
+    let arrays = |inputs: &[ArraySource], targets: &ArraySource| Dataset::arrays(inputs, targets)?.ignoring(ignore);
+    let Some(path) = &args.data else {
+        let Some((inputs, targets)) = args.arrays() else { return Err(wrong(Code::Inputs, "there is no data")) };
+        return arrays(&inputs, &targets).map_err(refused);
+    };
+    match args.arrays() {
+        Some(_) if path.is_dir() => {
+            let message = format!("`--x` and `--y` name arrays, and {} is a folder", path.display());
+            let help =
+                "a folder of photos is given alone; arrays in files of their own are given by `--x` and `--y` alone";
+            Err(report::fail_with(Diagnostic::new(Code::Inputs, message).help(help)))
+        }
+        Some((inputs, targets)) => arrays(&inputs, &targets).map_err(refused),
+        None if is_array(path) => Err(report::fail_with(unnamed(path))),
+        None if path.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("csv")) => {
+            Dataset::csv(path, policy(args)).map_err(refused)
+        }
+        None => Dataset::images(path, policy(args)).map_err(refused),
+    }
+}
+
+/// Of a file of arrays nothing says which are the inputs and which the targets.
+fn unnamed(path: &Path) -> Diagnostic {
+    let message = format!("{} holds arrays, and nothing says which are inputs and targets", path.display());
+    let diagnostic = Diagnostic::new(Code::Inputs, message);
+    let names: Vec<String> = array_file::list(path).unwrap_or_default().into_iter().map(|array| array.name).collect();
+    match names.iter().any(|name| !name.is_empty()) {
+        true => diagnostic.note(format!("it holds {}", names.join(", "))).help("name them: `--x NAME --y NAME`"),
+        false => diagnostic.help(format!("name both files: `--x {} --y targets.npy`", path.display())),
+    }
+}
+
+/// The names of a net's classes, after the classes of the data were put in their order: by name, or as they are where the
+/// net has no labels.
+fn labels(artifact: &Artifact, data: &mut Dataset) -> Result<Option<Vec<String>>, Failed> {
+    let manifest = &artifact.manifest;
+    let Some(found) = data.classes.clone() else { return Ok(manifest.labels.clone()) };
+    let outputs = manifest.plan.outputs[0].sizes.last().copied().unwrap_or(1).max(2);
+    let Some(labels) = manifest.labels.clone() else {
         if found.len() != outputs {
             return Err(report::fail_with(
                 Diagnostic::new(
                     Code::Dataset,
-                    format!("the folder has {} classes, and the net has {outputs} outputs and no labels", found.len()),
+                    format!("the data has {} classes, and the net has {outputs} outputs and no labels", found.len()),
                 )
                 .help("give the net `labels` in its spec"),
             ));
         }
-        return Ok((found, classes));
+        return Ok(Some(found));
     };
     let places = places(&found, &labels).map_err(|name| {
         report::fail_with(
-            Diagnostic::new(Code::Dataset, format!("the folder `{name}` is no class of the net"))
+            Diagnostic::new(Code::Dataset, format!("the data's class `{name}` is no class of the net"))
                 .maybe_help(suggest::did_you_mean(name, labels.iter().map(String::as_str)))
-                .help("folders are named like the net's labels: `netc inspect` shows them"),
+                .help(
+                    "classes (of a folder: its folders) have the names of the net's labels: `netc inspect` shows them",
+                ),
         )
     })?;
-    Ok((labels, classes.into_iter().map(|class| places[class]).collect()))
+    if let Targets::Classes(classes) = &mut data.targets {
+        classes.iter_mut().for_each(|class| *class = places[*class]);
+    }
+    Ok(Some(labels))
+}
+
+/// Whether arrays are what the net takes.
+fn fits(artifact: &Artifact, data: &Dataset) -> Done {
+    let plan = &artifact.manifest.plan;
+    let sizes: Vec<Vec<usize>> = plan.inputs.iter().map(|port| port.sizes.clone()).collect();
+    let Some((message, input)) = misfit(data, &sizes) else { return Ok(()) };
+    let port = input.map(|input| &plan.inputs[input]);
+    let diagnostic = Diagnostic::new(Code::Dataset, message);
+    Err(report::fail_with(match port {
+        Some(port) => diagnostic.note(format!("`{}` takes {:?}", port.name, port.sizes)),
+        None => {
+            let names: Vec<&str> = plan.inputs.iter().map(|port| port.name.as_str()).collect();
+            diagnostic.help(format!("give `--x` once for each input, in this order: {}", names.join(", ")))
+        }
+    }))
 }

@@ -1,6 +1,6 @@
 //! The measures of a net on data, as a table.
 
-use crate::train::metrics::Report;
+use crate::train::metrics::{Counted, Report};
 use crate::train::mistakes::Wrong;
 use crate::train::tally::Outcome;
 use crate::view::report::Mistake;
@@ -31,7 +31,11 @@ pub fn table(outcome: &Outcome, on: &str) -> String {
 }
 
 fn classes(report: &Report, on: &str) -> String {
+    let counted = report.counted.name();
     let mut text = format!("{on}: accuracy {:.2} %", report.accuracy * 100.0);
+    if report.counted != Counted::Samples {
+        let _ = write!(text, " of the {counted}");
+    }
     if report.per_class.len() > 5 {
         let _ = write!(text, ", in the first five {:.2} %", report.top5 * 100.0);
     }
@@ -40,12 +44,14 @@ fn classes(report: &Report, on: &str) -> String {
     }
     text.push('\n');
     let label = report.per_class.iter().map(|class| class.label.width()).max().unwrap_or(0).max(5);
-    let _ = writeln!(text, "  {:label$}  precision  recall      F1  samples", "class");
+    let _ = writeln!(text, "  {:label$}  precision  recall      F1  {counted}", "class");
+    let wide = counted.len();
     for class in &report.per_class {
         let space = " ".repeat(label - class.label.width());
         let share = |value: f64| format!("{:.2} %", value * 100.0);
         let (precision, recall, f1) = (share(class.precision), share(class.recall), share(class.f1));
-        let _ = writeln!(text, "  {}{space}  {precision:>9}  {recall:>8}  {f1:>8}  {:>5}", class.label, class.support);
+        let _ =
+            writeln!(text, "  {}{space}  {precision:>9}  {recall:>8}  {f1:>8}  {:>wide$}", class.label, class.support);
     }
     text
 }

@@ -72,7 +72,8 @@ pub fn run_failed(fault: &RunError) -> Failed {
     wrong(code, fault.to_string())
 }
 
-fn is_array(path: &Path) -> bool {
+/// Whether a file is one of arrays, by its ending.
+pub fn is_array(path: &Path) -> bool {
     let ending = path.extension().map(|ending| ending.to_string_lossy().to_ascii_lowercase());
     matches!(ending.as_deref(), Some("npy" | "npz" | "h5" | "hdf5"))
 }

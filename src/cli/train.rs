@@ -1,10 +1,10 @@
 //! `netc train`
 
-use super::build::tell_binding;
+use super::build::{compiled, tell_binding};
 use super::measures::{pictures, table};
 use super::progress::Progress;
 use super::{Done, Failed, output, report, team};
-use crate::compile::{self, BuildOptions};
+use crate::compile::BuildOptions;
 use crate::diagnostics::counted;
 use crate::elaborate::Spec;
 use crate::file::Draft;
@@ -191,7 +191,7 @@ fn build(spec: &Spec, args: &Args, trained: &Trained, path: &Path) -> Result<Pat
     let mut weights: std::collections::BTreeMap<String, PathBuf> = args.weights.iter().cloned().collect();
     weights.insert(trained.record.net.clone(), trained.weights.clone());
     let options = BuildOptions { net: args.net.clone(), weights, ..BuildOptions::default() };
-    let (mut build, _) = compile::build(spec, &options).map_err(|faults| report::fail(&faults, &spec.sources))?;
+    let (mut build, _) = compiled(spec, &options).map_err(|faults| report::fail(&faults, &spec.sources))?;
     build.labels = build.labels.or_else(|| trained.labels.clone());
     build.write(path).map_err(|faults| report::fail(&faults, &spec.sources))?;
     Ok(path.to_path_buf())

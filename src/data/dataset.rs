@@ -169,6 +169,17 @@ impl Dataset {
         Ok(Dataset { samples, targets, classes: None, skipped: Vec::new() })
     }
 
+    /// The same data, of whose targets a value stands for no class.
+    ///
+    /// # Errors
+    /// Targets with one class for each sample.
+    pub fn ignoring(mut self, value: Option<f32>) -> Result<Dataset, DatasetError> {
+        if let Some(value) = value {
+            self.targets = self.targets.ignoring(value)?;
+        }
+        Ok(self)
+    }
+
     /// How many samples there are.
     pub fn len(&self) -> usize {
         self.targets.len()

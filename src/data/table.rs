@@ -22,6 +22,8 @@ pub struct Table {
     begin: usize,
     /// The stored row of each row.
     rows: Vec<u64>,
+    /// A stored value that says nothing: it is read as no number.
+    ignored: Option<f32>,
 }
 
 #[derive(Clone, Debug)]
@@ -72,7 +74,13 @@ impl Table {
             offset => values[offset..].to_vec(),
         };
         let floats = sizes.iter().product();
-        Table { sizes, store: Store::Memory(Arc::new(values), floats), begin: 0, rows: (0..rows).collect() }
+        Table {
+            sizes,
+            store: Store::Memory(Arc::new(values), floats),
+            begin: 0,
+            rows: (0..rows).collect(),
+            ignored: None,
+        }
     }
 
     /// Tables of columns: each stored row of `values` holds a row of each of `widths` floats, side by side.
@@ -91,14 +99,24 @@ impl Table {
         let mut begin = 0;
         let column = |&width: &usize| {
             begin += width;
-            Table { sizes: vec![width], store: store.clone(), begin: begin - width, rows: rows.clone() }
+            Table { sizes: vec![width], store: store.clone(), begin: begin - width, rows: rows.clone(), ignored: None }
         };
         widths.iter().map(column).collect()
     }
 
     /// The first `rows` rows of a file, each of these sizes.
     pub fn of_file(file: RowFile, sizes: Vec<usize>, rows: usize) -> Table {
-        Table { sizes, store: Store::File(Arc::new(file)), begin: 0, rows: (0..rows as u64).collect() }
+        Table { sizes, store: Store::File(Arc::new(file)), begin: 0, rows: (0..rows as u64).collect(), ignored: None }
+    }
+
+    /// The same rows, of which a value says nothing: where it stands, no number (NaN) is read.
+    pub fn ignoring(self, value: f32) -> Table {
+        Table { ignored: Some(value), ..self }
+    }
+
+    /// The value that says nothing.
+    pub fn ignored(&self) -> Option<f32> {
+        self.ignored
     }
 
     /// How many rows there are.
@@ -135,6 +153,14 @@ impl Table {
     /// A row that is not below [`Table::len`], and another length.
     pub fn read(&self, row: usize, to: &mut [f32]) -> Result<(), TableError> {
         let row = self.rows[row];
+        self.read_stored(row, to)?;
+        if let Some(ignored) = self.ignored {
+            to.iter_mut().filter(|value| **value == ignored).for_each(|value| *value = f32::NAN);
+        }
+        Ok(())
+    }
+
+    fn read_stored(&self, row: u64, to: &mut [f32]) -> Result<(), TableError> {
         match &self.store {
             Store::Memory(values, stored) => {
                 to.copy_from_slice(&values[row as usize * stored + self.begin..][..to.len()]);
@@ -164,7 +190,7 @@ impl Table {
         let floats = self.floats();
         let in_order = self.rows.iter().enumerate().all(|(at, &row)| at as u64 == row);
         if let Store::Memory(values, stored) = &self.store
-            && (in_order && *stored == floats && values.len() == floats * self.rows.len())
+            && (self.ignored.is_none() && in_order && *stored == floats && values.len() == floats * self.rows.len())
         {
             let Store::Memory(values, _) = self.store else { return Ok(Vec::new()) };
             return Ok(Arc::unwrap_or_clone(values));
@@ -236,6 +262,16 @@ mod tests {
         assert_eq!(memory.take(&[3, 1]), stored.take(&[3, 1]));
         assert_ne!(memory.take(&[3, 1]), stored.take(&[1, 3]));
         assert_eq!(Table::of_array(array.t().to_owned()).sizes(), [4]);
+    }
+
+    #[test]
+    fn a_value_that_says_nothing_is_no_number() {
+        let folder = TempDir::new().unwrap();
+        let array = Array::from_shape_fn(IxDyn(&[4, 3]), |at| (10 * at[0] + at[1]) as f32);
+        for table in [Table::of_array(array), Table::of_file(file(&folder), vec![3], 4)] {
+            let found = values(&table.ignoring(11.0).take(&[1, 2]));
+            assert!(found[1].is_nan() && found.iter().filter(|value| value.is_nan()).count() == 1, "{found:?}");
+        }
     }
 
     #[test]

@@ -33,6 +33,8 @@ pub enum TargetsError {
     NoClass { sample: usize, value: f32, outputs: usize },
     #[error("the targets have a class for each sample, but the net says one for each of {pixels} pixels")]
     NoPixels { pixels: usize },
+    #[error("`ignore` leaves out pixels, and these targets have no class for each of several places")]
+    NothingToIgnore,
     #[error("the targets have the shape {}, but the net gives {}", shape(found), shape(outputs))]
     Shape { found: Vec<usize>, outputs: Vec<usize> },
     #[error(
@@ -95,6 +97,22 @@ impl Targets {
             Some(classes) => Targets::Classes(classes),
             None => Targets::column(column),
         })
+    }
+
+    /// The same targets, of which a value stands for no class.
+    ///
+    /// # Errors
+    /// Targets with one class for each sample.
+    pub fn ignoring(self, value: f32) -> Result<Self, TargetsError> {
+        match self {
+            Targets::Values(values) => Ok(Targets::Values(values.ignoring(value))),
+            Targets::Classes(_) => Err(TargetsError::NothingToIgnore),
+        }
+    }
+
+    /// Whether some of their places may say nothing: these are no numbers (NaN).
+    pub fn ignores(&self) -> bool {
+        matches!(self, Targets::Values(values) if values.ignored().is_some())
     }
 
     /// A number for each sample.
@@ -201,7 +219,7 @@ impl Targets {
         }
     }
 
-    /// Writes the target of one sample to where there is room for the net's output.
+    /// Writes the target of one sample to where there is room for the net's output; what is ignored is no number there.
     ///
     /// # Errors
     /// A row that cannot be read.
@@ -226,10 +244,15 @@ impl Targets {
                 let pixels = values.floats();
                 values.read(sample, &mut to[..pixels])?;
                 for pixel in (0..pixels).rev() {
-                    let class = to[pixel] as usize;
+                    let class = to[pixel];
                     let place = &mut to[pixel * coding.width..][..coding.width];
-                    place.fill(coding.no);
-                    place[class] = 1.0;
+                    match class.is_nan() {
+                        true => place.fill(f32::NAN),
+                        false => {
+                            place.fill(coding.no);
+                            place[class as usize] = 1.0;
+                        }
+                    }
                 }
             }
         }

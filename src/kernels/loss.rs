@@ -1,7 +1,8 @@
 //! Losses of a batch of predictions, and their gradients.
 //!
 //! Predictions and targets are `(n, features)`; row r of a view begins at `r * ld`, and its `image` is not looked at.
-//! A loss is the mean over rows, each weighted if there are weights: sum of `weights[r] * loss(r)` / n.
+//! A loss is the mean over rows, each weighted if there are weights: sum of `weights[r] * loss(r)` / n. A row of weight 0
+//! counts for nothing, whatever its target is.
 
 use serde::{Deserialize, Serialize};
 
@@ -134,6 +135,16 @@ fn largest_other(y: &[f32], right: usize) -> f32 {
     others.fold(f32::NEG_INFINITY, |most, (_, y)| if *y > most { *y } else { most })
 }
 
+/// The images of a view as rows.
+pub fn images<'a>(view: &View<'a>) -> View<'a> {
+    View { ld: view.image, ..*view }
+}
+
+/// One image of a view, its pixels as rows.
+pub fn image<'a>(view: &View<'a>, index: usize) -> View<'a> {
+    View { data: &view.data[index * view.image..], ld: view.ld, image: view.ld }
+}
+
 /// A row of a view, and its weight.
 fn row<'a>(view: &View<'a>, index: usize, features: usize) -> &'a [f32] {
     &view.data[index * view.ld..][..features]
@@ -155,10 +166,34 @@ pub fn loss(
     n: usize,
     features: usize,
 ) -> f64 {
-    let of_row =
-        |i| f64::from(weight(weights, i)) * kind.of_row(row(&prediction, i, features), row(&target, i, features));
+    let of_row = |i| match f64::from(weight(weights, i)) {
+        0.0 => 0.0,
+        weight => weight * kind.of_row(row(&prediction, i, features), row(&target, i, features)),
+    };
     let mean = (0..n).map(of_row).sum::<f64>() / n.max(1) as f64;
     if kind.is_root() { mean.sqrt() } else { mean }
+}
+
+/// The loss of `n` images of `pixels` rows that count alone: the mean over all rows, each weighted if there are weights.
+///
+/// # Panics
+/// If a view or `weights` is too short.
+pub fn loss_of_images(
+    kind: Loss,
+    prediction: View<'_>,
+    target: View<'_>,
+    weights: Option<&[f32]>,
+    n: usize,
+    (pixels, features): (usize, usize),
+) -> f64 {
+    if pixels == 1 {
+        return loss(kind, images(&prediction), images(&target), weights, n, features);
+    }
+    let one = |index: usize| {
+        let (y, t) = (image(&prediction, index), image(&target, index));
+        loss(kind, y, t, weights.map(|weights| &weights[index * pixels..][..pixels]), pixels, features)
+    };
+    (0..n).map(one).sum::<f64>() / n.max(1) as f64
 }
 
 /// dy = the gradient of [`loss`] by the prediction. Where a clip or a hinge holds a value, and for a root of 0, it is 0;
@@ -184,6 +219,9 @@ pub fn loss_gradient(
     }
     rows(dy, (n, features), threads, &|i, dy| {
         let share = (share * f64::from(weight(weights, i))) as f32;
+        if share == 0.0 {
+            return dy.fill(0.0);
+        }
         kind.gradient_of_row(row(&prediction, i, features), row(&target, i, features), share, dy);
     });
 }
@@ -201,8 +239,11 @@ pub fn softmax_crossentropy_gradient(
     threads: &Threads,
 ) {
     rows(dx, (n, features), threads, &|i, dx| {
-        let t = row(&target, i, features);
-        differences(dx, row(&prediction, i, features), t, t.iter().sum(), weight(weights, i) / n as f32);
+        let (t, share) = (row(&target, i, features), weight(weights, i) / n as f32);
+        if share == 0.0 {
+            return dx.fill(0.0);
+        }
+        differences(dx, row(&prediction, i, features), t, t.iter().sum(), share);
     });
 }
 
@@ -219,6 +260,9 @@ pub fn sigmoid_crossentropy_gradient(
 ) {
     rows(dx, (n, features), threads, &|i, dx| {
         let share = weight(weights, i) / (n * features) as f32;
+        if share == 0.0 {
+            return dx.fill(0.0);
+        }
         differences(dx, row(&prediction, i, features), row(&target, i, features), 1.0, share);
     });
 }

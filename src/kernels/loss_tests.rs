@@ -60,6 +60,37 @@ fn tensors(random: &mut Random, kind: Loss, n: usize, features: usize) -> (Tenso
     }
 }
 
+/// By hand: three pixels whose classes have the shares 0.8, 0.5 and 0.25, and one that says nothing.
+#[test]
+fn a_row_of_weight_0_counts_for_nothing_whatever_its_target_is() {
+    let y = [0.8, 0.2, 0.5, 0.5, 0.75, 0.25, 0.9, 0.1f32];
+    let t = [1.0, 0.0, 0.0, 1.0, 0.0, 1.0, f32::NAN, f32::NAN];
+    // 4 of 4 rows in place of 3, so that the mean is over those three; the second class counts half.
+    let weights = [4.0 / 3.0, 2.0 / 3.0, 2.0 / 3.0, 0.0f32];
+    let view = |data| View { data, ld: 2, image: 8 };
+    let wanted = (-(0.8f64.ln()) - 0.5 * 0.5f64.ln() - 0.5 * 0.25f64.ln()) / 3.0;
+    let kind = Loss::CategoricalCrossentropy;
+    let found = loss_of_images(kind, view(&y), view(&t), Some(&weights), 1, (4, 2));
+    assert!((found - wanted).abs() < 1e-6, "{found} for {wanted}");
+    let threads = Threads::new(1);
+    let mut dx = [7.0f32; 8];
+    let out = ViewMut { data: &mut dx, ld: 2, image: 2 };
+    softmax_crossentropy_gradient(view(&y), view(&t), Some(&weights), out, 4, 2, &threads);
+    // The share less the target, times the weight, over the four rows.
+    let wanted = [-0.2, 0.2, 0.25, -0.25, 0.375, -0.375, 0.0, 0.0].map(|value: f32| value / 3.0);
+    assert!(dx.iter().zip(wanted).all(|(a, b)| (a - b).abs() < 1e-6), "{dx:?} for {wanted:?}");
+    for kind in Loss::ALL.map(|(_, kind)| kind) {
+        let mut dy = [7.0f32; 8];
+        let out = ViewMut { data: &mut dy, ld: 2, image: 2 };
+        let rest = loss(kind, view(&y), view(&t), Some(&weights), 4, 2);
+        loss_gradient(kind, view(&y), view(&t), Some(&weights), out, 4, 2, &threads);
+        assert!(
+            rest.is_finite() && dy[6..] == [0.0; 2] && dy[..6].iter().all(|value| value.is_finite()),
+            "{kind:?}: {dy:?}"
+        );
+    }
+}
+
 #[test]
 fn values_and_slopes() {
     const STEP: f64 = 1e-6;

@@ -3,6 +3,7 @@
 use super::preprocessing::{ChannelOrder, Crop, Preprocessing, Resize};
 use crate::diagnostics::{Code, Diagnostic, suggest};
 use crate::graph::definition::Default;
+use crate::graph::training::Backward;
 use crate::graph::{Argument, Arguments, Definition, Lowered, Lowering, Operation, ShapeFault, Value, ValueKind};
 use crate::tensor::{Size, TensorType};
 use ndarray::ArrayD;
@@ -178,6 +179,12 @@ impl Operation for Input {
 
     fn lower(&self, _: &Lowering) -> Result<Lowered, String> {
         Ok(Lowered::View)
+    }
+
+    /// One in the middle of a net lets everything through, and so the gradient.
+    fn differentiate(&self, cx: &mut Backward<'_>) -> Result<(), String> {
+        cx.input_is(0, cx.gradient);
+        Ok(())
     }
 
     fn rests(&self) -> bool {

@@ -19,7 +19,7 @@ use std::path::{Path, PathBuf};
 /// The name of the checkpoint in a run's folder.
 pub const FILE: &str = "checkpoint";
 const MAGIC: [u8; 8] = *b"NETCRUN\n";
-const VERSION: u32 = 2;
+const VERSION: u32 = 3;
 /// A progress beyond this is none.
 const LARGEST_PROGRESS: u32 = 1 << 28;
 
@@ -50,7 +50,8 @@ pub struct Begun {
     pub samples: usize,
     /// How long that took.
     pub seconds: f64,
-    /// Sums over these samples: the loss, and what the regularizer adds.
+    /// Sums over these samples: how much they count, the loss, and what the regularizer adds.
+    pub weight: f64,
     pub losses: f64,
     pub penalties: f64,
     /// The learning rate of the last update.
@@ -61,7 +62,7 @@ pub struct Begun {
 impl Begun {
     /// No sample was trained on yet.
     pub fn new(tally: Tally) -> Self {
-        Begun { samples: 0, seconds: 0.0, losses: 0.0, penalties: 0.0, rate: 0.0, tally }
+        Begun { samples: 0, seconds: 0.0, weight: 0.0, losses: 0.0, penalties: 0.0, rate: 0.0, tally }
     }
 }
 

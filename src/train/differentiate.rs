@@ -30,8 +30,10 @@ pub struct Settings {
     pub clip: Option<f32>,
     /// The norm of all gradients together stays within this.
     pub norm: Option<f32>,
-    /// Whether each image has a weight in the loss.
+    /// Whether each image, or of an output with places each place, has a weight in the loss.
     pub weighted: bool,
+    /// Whether it has one when the net is tried too.
+    pub tried_weighted: bool,
     /// What random values are made from.
     pub seed: u64,
 }
@@ -39,10 +41,10 @@ pub struct Settings {
 /// The graphs of training.
 #[derive(Debug)]
 pub struct Differentiated {
-    /// Takes the net's inputs, the targets, and the weights of images where there are any. Gives the loss, the prediction,
+    /// Takes the net's inputs, the targets, and the weights where there are any. Gives the loss, the prediction,
     /// and the penalty where there is one.
     pub step: Graph,
-    /// Takes the net's inputs and the targets. Gives the loss and the prediction.
+    /// Takes the net's inputs, the targets, and the weights where trials have some. Gives the loss and the prediction.
     pub evaluation: Graph,
     /// Whether the step gives a penalty.
     pub penalized: bool,
@@ -63,29 +65,28 @@ pub struct Untrainable {
 pub fn differentiate(net: &Graph, settings: &Settings) -> Result<Differentiated, Untrainable> {
     let output = net.outputs[0];
     let mut evaluation = net.clone();
-    let (_, loss) = add_loss(&mut evaluation, output, settings.loss, false);
+    let (_, loss) = add_loss(&mut evaluation, output, settings.loss, settings.tried_weighted);
     evaluation.outputs = vec![loss, output];
     let (step, penalized) = Trainer::new(net, settings).step(net)?;
     Ok(Differentiated { step, evaluation, penalized })
 }
 
-/// Adds the targets, the weights of images, and the loss. Returns what it is computed from, and itself.
+/// Adds the targets, the weights, and the loss. Returns what it is computed from, and itself.
 fn add_loss(graph: &mut Graph, prediction: NodeId, loss: Loss, weighted: bool) -> (Vec<NodeId>, NodeId) {
     let shape = graph.node(prediction).output.clone();
     let mut from = vec![prediction, add_input(graph, "targets", shape.clone())];
+    let (pixels, features) = rows(loss, weighted, &shape.known().unwrap_or_default());
     if weighted {
-        from.push(add_input(graph, "weights", TensorType::of(&[1])));
+        from.push(add_input(graph, "weights", TensorType::of(&[pixels])));
     }
-    let (pixels, features) = rows(loss, &shape);
     let step = LossStep { loss, pixels, features, weighted };
     let node = graph.compute("loss", whole(&[1]), Lowered::Step(Kernel::Loss(step)), &from, &[], 0);
     (from, node)
 }
 
-/// Rows of an image that a loss looks at alone, and their length.
-fn rows(loss: Loss, shape: &TensorType) -> (usize, usize) {
-    let sizes = shape.known().unwrap_or_default();
-    if loss.is_categorical() { pixels_channels(&sizes) } else { (1, sizes.iter().product()) }
+/// Rows of an output that a loss looks at alone, or that have weights of their own, and their length.
+pub fn rows(loss: Loss, weighted: bool, sizes: &[usize]) -> (usize, usize) {
+    if loss.is_categorical() || weighted { pixels_channels(sizes) } else { (1, sizes.iter().product()) }
 }
 
 fn add_input(graph: &mut Graph, name: &str, shape: TensorType) -> NodeId {
@@ -207,7 +208,7 @@ impl<'s> Trainer<'s> {
             _ => (prediction, self.passed.len()),
         };
         let shape = self.graph.node(prediction).output.clone();
-        let (pixels, features) = rows(loss, &shape);
+        let (pixels, features) = rows(loss, weighted, &shape.known().unwrap_or_default());
         let step = LossGradientStep { loss, through, pixels, features, weighted };
         let node = self.graph.compute("d loss", shape, Lowered::Step(Kernel::LossGradient(step)), from, &[], 0);
         self.by_node.insert(by, vec![node]);

@@ -18,6 +18,11 @@ pub fn fitting_loss(ending: Ending) -> Loss {
     }
 }
 
+/// What a net learns by: the loss of its recipe, else the one that fits its end.
+pub fn loss_of(recipe: &Recipe, net: &Graph) -> Loss {
+    recipe.loss.unwrap_or_else(|| fitting_loss(Ending::of(net, net.outputs[0])))
+}
+
 /// Refuses metrics that say nothing of what is learnt: classes or numbers.
 ///
 /// # Errors

@@ -26,8 +26,50 @@ pub struct Set<'d> {
     pub feed: Feed,
     /// They fit the net's outputs.
     pub targets: &'d Targets,
-    /// How much each sample counts in the loss.
-    pub weights: Option<Vec<f32>>,
+    /// How much samples or their places count in the loss.
+    pub weights: Weights,
+}
+
+/// How much samples count in the loss, or single places of them.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Weights {
+    /// All the same.
+    Equal,
+    /// A weight for each sample.
+    Samples(Vec<f32>),
+    /// Of the places of each sample those that say something, by their classes where these have weights.
+    Places(Option<Vec<f32>>),
+}
+
+impl Weights {
+    /// Whether the loss takes weights.
+    pub fn is_given(&self) -> bool {
+        *self != Weights::Equal
+    }
+}
+
+/// How much each place of a batch counts, whose targets are rows of `width` values; no number stands where nothing is said.
+/// By the class of the place, where classes have weights, and so that the mean over all places is that over those which
+/// say something. Returns how many these are.
+pub fn weigh(targets: &[f32], width: usize, by_class: Option<&[f32]>, to: &mut [f32]) -> usize {
+    let class = |place: &[f32]| match place {
+        [one] => usize::from(*one > 0.5),
+        several => {
+            several.iter().enumerate().fold(0, |best, (at, value)| if *value > several[best] { at } else { best })
+        }
+    };
+    let mut counted = 0;
+    for (to, place) in to.iter_mut().zip(targets.chunks_exact(width.max(1))) {
+        let says = !place[0].is_nan();
+        counted += usize::from(says);
+        let weight = || by_class.map_or(1.0, |weights| weights.get(class(place)).copied().unwrap_or(0.0));
+        *to = if says { weight() } else { 0.0 };
+    }
+    if counted > 0 && counted < to.len() {
+        let share = to.len() as f32 / counted as f32;
+        to.iter_mut().for_each(|weight| *weight *= share);
+    }
+    counted
 }
 
 /// How a run goes.
@@ -235,7 +277,7 @@ impl<'a> Fit<'a> {
         Ok(Epoch {
             epoch: epoch as u32,
             seconds: begun.seconds,
-            loss: begun.losses / count,
+            loss: begun.losses / begun.weight.max(f64::MIN_POSITIVE),
             penalty: begun.penalties / count,
             metrics: self.measures(&begun.tally),
             validation_loss: tried.as_ref().map(|tried| tried.loss),
@@ -260,7 +302,13 @@ impl<'a> Fit<'a> {
         }
         let total = (course.epochs * samples.div_ceil(course.batch)) as u64;
         let mut targets = vec![0.0; course.batch * outputs];
-        let mut weights = vec![1.0; course.batch];
+        let width = course.task.coding.width.max(1);
+        let pixels = outputs / width;
+        let mut weights = match &set.weights {
+            Weights::Equal => Vec::new(),
+            Weights::Samples(_) => vec![1.0; course.batch],
+            Weights::Places(_) => vec![1.0; course.batch * pixels],
+        };
         let mut prediction = vec![0.0; course.batch * outputs];
         let Set { feed, targets: all, weights: all_weights } = set;
         let (step, state) = (&mut self.step, &mut self.state);
@@ -282,9 +330,19 @@ impl<'a> Fit<'a> {
             state[update_at] = f32::from_bits(*updates as u32);
             let mut given: Vec<&[f32]> = inputs.to_vec();
             given.push(&targets[..images * outputs]);
-            if let Some(all) = all_weights {
-                weights.iter_mut().zip(chosen).for_each(|(to, &sample)| *to = all[sample]);
-                given.push(&weights[..images]);
+            let mut share = images as f64;
+            match all_weights {
+                Weights::Equal => {}
+                Weights::Samples(all) => {
+                    weights.iter_mut().zip(chosen).for_each(|(to, &sample)| *to = all[sample]);
+                    given.push(&weights[..images]);
+                }
+                Weights::Places(by_class) => {
+                    let weights = &mut weights[..images * pixels];
+                    share =
+                        weigh(&targets[..images * outputs], width, by_class.as_deref(), weights) as f64 / pixels as f64;
+                    given.push(weights);
+                }
             }
             let (mut loss, mut penalty) = ([0.0], [0.0]);
             let predicted = &mut prediction[..images * outputs];
@@ -301,10 +359,11 @@ impl<'a> Fit<'a> {
             }
             *updates += 1;
             begun.samples += images;
-            begun.losses += f64::from(loss[0]) * images as f64;
+            begun.weight += share;
+            begun.losses += f64::from(loss[0]) * share;
             begun.penalties += f64::from(penalty[0]) * images as f64;
             begun.tally.add(&prediction[..images * outputs], &targets[..images * outputs]);
-            observer.samples(epoch, begun.samples, samples, begun.losses / begun.samples as f64);
+            observer.samples(epoch, begun.samples, samples, begun.losses / begun.weight.max(f64::MIN_POSITIVE));
             Ok(())
         })
     }
@@ -370,8 +429,11 @@ pub fn try_state(
     let team = Arc::clone(evaluation.team());
     let (mut predictions, mut rows) = (vec![0.0; course.batch * outputs], vec![0.0; course.batch * outputs]);
     let mut tally = course.task.tally(course.labels.as_deref());
-    let mut losses = 0.0;
-    let Set { feed, targets, .. } = set;
+    let (mut losses, mut weight) = (0.0, 0.0);
+    let width = course.task.coding.width.max(1);
+    let pixels = outputs / width;
+    let Set { feed, targets, weights } = set;
+    let mut room = if let Weights::Places(_) = weights { vec![0.0; course.batch * pixels] } else { Vec::new() };
     let pass = Pass { order: &order, batch: course.batch, epoch: 0, team: &team, interrupted: Some(interrupted) };
     feed.each::<FitError>(pass, |places, inputs| {
         let floats = places.len() * outputs;
@@ -381,12 +443,20 @@ pub fn try_state(
         }
         let mut given: Vec<&[f32]> = inputs.to_vec();
         given.push(rows);
+        let mut share = places.len() as f64;
+        if let Weights::Places(_) = weights {
+            // Classes count equally here: what a net is worth does not depend on how it was trained.
+            let room = &mut room[..places.len() * pixels];
+            share = weigh(rows, width, None, room) as f64 / pixels as f64;
+            given.push(room);
+        }
         let mut loss = [0.0];
         evaluation.run_with(places.len(), &given, &mut [&mut loss, &mut *predictions], state)?;
-        losses += f64::from(loss[0]) * places.len() as f64;
+        losses += f64::from(loss[0]) * share;
+        weight += share;
         tally.add(predictions, rows);
         seen(predictions);
         Ok(())
     })?;
-    Ok(Tried { loss: losses / samples.max(1) as f64, tally })
+    Ok(Tried { loss: losses / weight.max(f64::MIN_POSITIVE), tally })
 }

@@ -18,6 +18,32 @@ pub enum MetricsError {
     Nothing,
 }
 
+/// What counts as one answer.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Counted {
+    #[default]
+    Samples,
+    /// Places of a sequence.
+    Steps,
+    /// Places of an image.
+    Pixels,
+    /// Each value of an output, where each says yes or no by itself.
+    Values,
+}
+
+impl Counted {
+    /// The word for several of them.
+    pub fn name(self) -> &'static str {
+        match self {
+            Counted::Samples => "samples",
+            Counted::Steps => "steps",
+            Counted::Pixels => "pixels",
+            Counted::Values => "values",
+        }
+    }
+}
+
 /// The count of right and wrong answers of a net that tells classes apart.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Metrics {
@@ -26,6 +52,9 @@ pub struct Metrics {
     outputs: usize,
     /// How one value says so.
     ending: Ending,
+    /// What is called a sample here.
+    #[serde(default)]
+    counted: Counted,
     /// Row by row: how often a sample of class `row` was taken for class `column`.
     confusion: Vec<u64>,
     /// At i: how many samples have i classes before their own.
@@ -42,13 +71,16 @@ pub struct ClassReport {
     pub recall: f64,
     /// The harmonic mean of both; 0 where both are 0.
     pub f1: f64,
-    /// How many samples are of this class.
+    /// How many of what is counted are of this class.
     pub support: u64,
 }
 
 /// What `netc eval --format json` prints; shares from 0 to 1.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Report {
+    /// What the shares and counts are of.
+    #[serde(default)]
+    pub counted: Counted,
     /// The share of samples whose class was predicted first.
     pub accuracy: f64,
     /// The share of samples whose class is among the first five; 1 with five classes or fewer.
@@ -57,7 +89,7 @@ pub struct Report {
     pub loss: Option<f64>,
     /// In the order of the net's outputs.
     pub per_class: Vec<ClassReport>,
-    /// `confusion[truth][predicted]`, in samples.
+    /// `confusion[truth][predicted]`, in what is counted.
     pub confusion: Vec<Vec<u64>>,
 }
 
@@ -66,13 +98,19 @@ impl Metrics {
     /// `ending` does. Errors never come from the labels: two may be the same.
     pub fn new(labels: Vec<String>, outputs: usize, ending: Ending) -> Self {
         let classes = labels.len();
-        Metrics { labels, outputs, ending, confusion: vec![0; classes * classes], ranks: vec![0; classes] }
+        let (confusion, ranks) = (vec![0; classes * classes], vec![0; classes]);
+        Metrics { labels, outputs, ending, counted: Counted::Samples, confusion, ranks }
+    }
+
+    /// Where something else than a sample is one answer.
+    pub fn counting(self, counted: Counted) -> Self {
+        Metrics { counted, ..self }
     }
 
     /// Counts a batch: `predictions` and `targets` are (n, outputs) in row-major order. Of a target the largest value is the
     /// class; one value alone is 1 for the second class.
     ///
-    /// Of equal predictions the first counts. On an error nothing is counted.
+    /// Of equal predictions the first counts, and a target that is no number does not count. On an error nothing is counted.
     pub fn add(&mut self, predictions: &[f32], targets: &[f32]) -> Result<(), MetricsError> {
         let (outputs, classes) = (self.outputs.max(1), self.labels.len());
         let samples = targets.len() / outputs;
@@ -82,7 +120,8 @@ impl Metrics {
         if let Some(at) = predictions.iter().position(|value| value.is_nan()) {
             return Err(MetricsError::NotANumber { sample: at / outputs });
         }
-        for (row, target) in predictions.chunks_exact(outputs).zip(targets.chunks_exact(outputs)) {
+        let pairs = predictions.chunks_exact(outputs).zip(targets.chunks_exact(outputs));
+        for (row, target) in pairs.filter(|(_, target)| !target[0].is_nan()) {
             let (class, predicted, rank) = match (row, target) {
                 (&[value], &[target]) if classes == 2 => {
                     let (class, predicted) = (usize::from(target > 0.5), usize::from(self.ending.says_second(value)));
@@ -144,6 +183,7 @@ impl Metrics {
         }
         let classes = self.labels.len();
         Ok(Report {
+            counted: self.counted,
             accuracy: self.accuracy(),
             top5: self.top(5),
             loss,
@@ -286,7 +326,7 @@ mod tests {
         }
         let json = serde_json::to_value(&report).unwrap();
         let keys: Vec<&String> = json.as_object().unwrap().keys().collect();
-        assert_eq!(keys, ["accuracy", "confusion", "loss", "per_class", "top5"]);
+        assert_eq!(keys, ["accuracy", "confusion", "counted", "loss", "per_class", "top5"]);
     }
 
     #[test]

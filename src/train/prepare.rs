@@ -11,7 +11,6 @@ use crate::diagnostics::{Code, Diagnostic, Diagnostics, Result};
 use crate::elaborate::Spec;
 use crate::graph::Graph;
 use crate::kernels::loss::Loss;
-use crate::ops::ending::Ending;
 use crate::weights::bind::{self, Bindings};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -60,11 +59,12 @@ pub fn prepare_run(spec: &Spec, options: &RunOptions) -> Result<Prepare> {
     }
     let requests = spec.weights(&net, &options.weights)?;
     check_outputs(&net, &recipe, options, requests.iter().map(|request| request.path.as_path()))?;
-    let (bindings, more) = bind::bind(&net, &requests)?;
+    let (mut bindings, more) = bind::bind(&net, &requests)?;
+    bindings.seed = recipe.seed;
     told.extend(more);
     told.extend(spec.lint_graph(&net));
     told.extend(spec.lint_untrained(&net, &bindings.report.untrained_layers));
-    let loss = recipe.loss.unwrap_or_else(|| end::fitting_loss(Ending::of(&net, net.outputs[0])));
+    let loss = end::loss_of(&recipe, &net);
     let (labels, _) = road::labels(spec, &net)?;
     let data = prepare(&net, &recipe, loss, labels)?;
     end::check_metrics(&recipe, &data.task)?;

@@ -1,5 +1,6 @@
 //! What is written down of a training run: all that tells how a net came to be, in `NAME.run/run.yaml`.
 
+use super::metrics::Counted;
 use crate::runtime::threads::processor;
 use crate::source::plain;
 use serde::{Deserialize, Serialize};
@@ -36,6 +37,9 @@ pub struct RunRecord {
     pub epochs: Vec<Epoch>,
     /// The number of the epoch whose parameters were kept.
     pub best: Option<u32>,
+    /// What measures of classes count; none where numbers are learnt.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub counted: Option<Counted>,
     /// What the kept parameters reach; empty while the run lasts.
     #[serde(rename = "final")]
     pub outcome: BTreeMap<String, f64>,
@@ -204,6 +208,7 @@ mod tests {
             front: Some(Front { layers: 37, features: 4096, cached: 12, seconds: 34.25 }),
             epochs: vec![epoch(1), epoch(2)],
             best: Some(2),
+            counted: Some(Counted::Pixels),
             outcome: [("loss".to_owned(), f64::NAN), ("accuracy".to_owned(), 0.1 + 0.2)].into(),
             stopped: Some("all 2 epochs are done".into()),
         }

@@ -124,14 +124,15 @@ impl Prepare {
             penalty: self.recipe.regularizer.clone(),
             clip: self.recipe.optimizer.clip_value,
             norm: self.recipe.optimizer.clip_norm,
-            weighted: weights.is_some(),
+            weighted: weights.is_given(),
+            tried_weighted: samples::tried_weights(&self.data).is_given(),
             seed: self.recipe.seed,
         };
         drop(front);
         let trainable = compile(&self.split.rest, &settings, course.batch, &self.values())?;
         let mut train = samples::set(&self.data.train, train, weights);
         let mut validation = match (&self.data.validation, validation) {
-            (Some(data), Some(feed)) => Some(samples::set(data, feed, None)),
+            (Some(data), Some(feed)) => Some(samples::set(data, feed, samples::tried_weights(&self.data))),
             _ => None,
         };
         let mut fit = Fit::new(&trainable, &course, record, run.clone());
@@ -181,7 +182,7 @@ impl Prepare {
             (Some(set), Some(data)) => (set, data),
             _ => {
                 // As a prediction will see them: each counts once, and photos are as they are.
-                train.weights = None;
+                train.weights = samples::tried_weights(&self.data);
                 train.feed.unchange();
                 (train, &self.data.train)
             }
@@ -197,7 +198,7 @@ impl Prepare {
         let tried = try_state(&mut session, &mut state, &mut set, course, interrupted, &mut seen)
             .map_err(|fault| Halt::of(fault, &self.recipe, &self.bindings))?;
         let outcome = tried.tally.outcome(Some(tried.loss));
-        record.outcome = tried.tally.measures(tried.loss);
+        record.outcome = tried.tally.measures(Some(tried.loss));
         let mistakes = shown.map_or_else(Vec::new, |(photos, classes)| {
             worst(&all, self.outputs(), course.task.ending, &classes, photos)
         });
@@ -243,6 +244,7 @@ impl Prepare {
                 .collect(),
             data: self.counts(),
             machine: Machine::this(self.options.threads),
+            counted: (self.data.task.says != Says::Numbers).then(|| self.data.task.counted()),
             ..RunRecord::default()
         }
     }

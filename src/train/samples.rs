@@ -2,15 +2,16 @@
 //! refused with a reason.
 
 use super::feed::Feed;
-use super::fit::Set;
+use super::fit::{Set, Weights};
 use super::recipe::{ClassWeights, Recipe};
 use super::sources::{Data, Validation};
-use super::task::{Says, Task};
+use super::task::{self, Task};
 use crate::data::batches::Decoding;
 use crate::data::{Dataset, DatasetError, Samples, Targets, split};
-use crate::diagnostics::{Code, Diagnostic, Diagnostics, Result, suggest};
+use crate::diagnostics::{Code, Diagnostic, Diagnostics, Result, counted, suggest};
 use crate::graph::Graph;
 use crate::kernels::loss::Loss;
+use crate::ops::ending::Ending;
 use crate::ops::input::Input;
 use crate::source::Span;
 
@@ -28,7 +29,7 @@ pub struct Prepared {
 }
 
 fn fault(message: impl Into<String>, span: Span) -> Diagnostic {
-    Diagnostic::new(Code::Dataset, message).at(span, "this data")
+    task::fault(message, Some(span))
 }
 
 fn told(fault_of: &DatasetError, span: Span) -> Diagnostic {
@@ -49,10 +50,11 @@ pub fn prepare(net: &Graph, recipe: &Recipe, loss: Loss, labels: Option<Vec<Stri
     let span = recipe.data.span();
     let read = |data: &Data| data.read().map_err(|fault| told(&fault, data.span()).maybe_help(data.near()));
     let train = read(&recipe.data)?;
-    let outputs = net.node(net.outputs[0]).output.channels().known().unwrap_or(0);
+    let sizes = net.node(net.outputs[0]).output.known().unwrap_or_default();
+    let (outputs, ending) = (sizes.last().copied().unwrap_or(0), Ending::of(net, net.outputs[0]));
     // A number may have a name too.
     let named = train.classes.is_some() || labels.as_ref().is_some_and(|labels| labels.len() == outputs.max(2));
-    let task = Task::of(net, loss, named, &train.targets).map_err(|fault| told(&fault.into(), span))?;
+    let task = Task::of(&sizes, ending, loss, named, &train.targets).map_err(|fault| told(&fault.into(), span))?;
     let mut notes = Diagnostics::default();
     let labels = match task.is_labelled() {
         false => None,
@@ -67,7 +69,7 @@ pub fn prepare(net: &Graph, recipe: &Recipe, loss: Loss, labels: Option<Vec<Stri
             None => data,
         };
         // Says which sample's target does not fit, before anything is computed.
-        data.targets = task.fit(data.targets, span)?;
+        data.targets = task.fit(data.targets, Some(span))?;
         check_samples(&data, net, span)?;
         Ok(data)
     };
@@ -170,21 +172,26 @@ fn ordered(
 
 /// Arrays must be what the net takes.
 fn check_samples(data: &Dataset, net: &Graph, span: Span) -> Result<()> {
-    let Samples::Arrays(arrays) = &data.samples else { return Ok(()) };
     let inputs = net.inputs();
+    let sizes: Vec<Vec<usize>> = inputs.iter().map(|&id| net.node(id).output.known().unwrap_or_default()).collect();
+    let Some((message, input)) = misfit(data, &sizes) else { return Ok(()) };
+    let diagnostic = fault(message, span);
+    Err(match input.map(|input| net.node(inputs[input])) {
+        Some(node) => diagnostic.and(node.origin.span, format!("takes {}", node.output)),
+        None => diagnostic,
+    }
+    .into())
+}
+
+/// Why arrays are not what a net takes, whose inputs have these sizes: and at which input, where it is at one.
+pub fn misfit(data: &Dataset, inputs: &[Vec<usize>]) -> Option<(String, Option<usize>)> {
+    let Samples::Arrays(arrays) = &data.samples else { return None };
     if arrays.len() != inputs.len() {
-        let message = format!("the net has {} inputs, and the data {} arrays", inputs.len(), arrays.len());
-        return Err(fault(message, span).into());
+        let (inputs, arrays) = (counted(inputs.len(), "input"), counted(arrays.len(), "array"));
+        return Some((format!("the net has {inputs}, and the data {arrays}"), None));
     }
-    for (array, id) in arrays.iter().zip(inputs) {
-        let node = net.node(id);
-        if node.output.known().as_deref() != Some(array.sizes()) {
-            return Err(fault(format!("samples have the shape {:?}", array.sizes()), span)
-                .and(node.origin.span, format!("takes {}", node.output))
-                .into());
-        }
-    }
-    Ok(())
+    let other = arrays.iter().zip(inputs).position(|(array, sizes)| array.sizes() != sizes)?;
+    Some((format!("samples have the shape {:?}", arrays[other].sizes()), Some(other)))
 }
 
 /// How photos become the input of a net.
@@ -208,16 +215,17 @@ fn decoding(net: &Graph, span: Span) -> Result<Decoding> {
     }
 }
 
-/// The weight of each sample in the loss, where classes have weights.
+/// How much samples or their pixels count in the loss: by their classes where these have weights.
 ///
 /// # Errors
 /// Samples that have no class, and weights for other classes than there are.
-pub fn weights(recipe: &Recipe, data: &Prepared) -> Result<Option<Vec<f32>>> {
+pub fn weights(recipe: &Recipe, data: &Prepared) -> Result<Weights> {
     if recipe.class_weights == ClassWeights::Equal {
-        return Ok(None);
+        return Ok(tried_weights(data));
     }
-    let classes = data.train.targets.classes().filter(|_| data.task.says != Says::Numbers);
-    let (Some(labels), Some(classes)) = (&data.labels, classes) else {
+    let span = recipe.data.span();
+    let counts = data.task.class_counts(&data.train.targets).map_err(|unread| told(&unread.into(), span))?;
+    let (Some(labels), Some(counts)) = (&data.labels, counts) else {
         let message = "`class_weights` weighs samples by their class, and these have none of their own";
         let fault = Diagnostic::new(Code::RecipeValue, message).at(recipe.span, "in this recipe");
         return Err(fault.and(recipe.data.span(), "this data").help("leave `class_weights` out").into());
@@ -225,9 +233,7 @@ pub fn weights(recipe: &Recipe, data: &Prepared) -> Result<Option<Vec<f32>>> {
     let by_class: Vec<f32> = match &recipe.class_weights {
         ClassWeights::Equal => Vec::new(),
         ClassWeights::Balanced => {
-            let mut counts = vec![0usize; labels.len()];
-            classes.iter().for_each(|&class| counts[class.min(labels.len() - 1)] += 1);
-            let share = classes.len() as f32 / labels.len() as f32;
+            let share = counts.iter().sum::<usize>() as f32 / labels.len() as f32;
             counts.into_iter().map(|count| if count == 0 { 0.0 } else { share / count as f32 }).collect()
         }
         ClassWeights::List(list) if list.len() == labels.len() => list.clone(),
@@ -249,10 +255,22 @@ pub fn weights(recipe: &Recipe, data: &Prepared) -> Result<Option<Vec<f32>>> {
             weights
         }
     };
-    Ok(Some(classes.into_iter().map(|class| by_class[class]).collect()))
+    match data.train.targets.classes() {
+        Some(classes) => Ok(Weights::Samples(classes.into_iter().map(|class| by_class[class]).collect())),
+        None => {
+            data.task.check_means("`class_weights` weighs", Some(span))?;
+            Ok(Weights::Places(Some(by_class)))
+        }
+    }
+}
+
+/// How much samples count where a net is tried: all the same, but for places that say nothing.
+pub fn tried_weights(data: &Prepared) -> Weights {
+    let ignores = std::iter::once(&data.train).chain(&data.validation).any(|data| data.targets.ignores());
+    if ignores { Weights::Places(None) } else { Weights::Equal }
 }
 
 /// A dataset with its feed.
-pub fn set(data: &Dataset, feed: Feed, weights: Option<Vec<f32>>) -> Set<'_> {
+pub fn set(data: &Dataset, feed: Feed, weights: Weights) -> Set<'_> {
     Set { feed, targets: &data.targets, weights }
 }

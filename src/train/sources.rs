@@ -12,9 +12,23 @@ use std::path::PathBuf;
 /// Where samples and targets come from; paths are resolved.
 #[derive(Clone, Debug)]
 pub enum Data {
-    Images { folder: PathBuf, policy: Policy, span: Span },
-    Csv { path: PathBuf, policy: Policy, span: Span },
-    Arrays { inputs: Vec<ArraySource>, targets: ArraySource, span: Span },
+    Images {
+        folder: PathBuf,
+        policy: Policy,
+        span: Span,
+    },
+    Csv {
+        path: PathBuf,
+        policy: Policy,
+        span: Span,
+    },
+    /// A target with the value `ignore` stands for no class.
+    Arrays {
+        inputs: Vec<ArraySource>,
+        targets: ArraySource,
+        ignore: Option<f32>,
+        span: Span,
+    },
 }
 
 impl Data {
@@ -26,7 +40,7 @@ impl Data {
         match self {
             Data::Images { folder, policy, .. } => Dataset::images(folder, *policy),
             Data::Csv { path, policy, .. } => Dataset::csv(path, *policy),
-            Data::Arrays { inputs, targets, .. } => Dataset::arrays(inputs, targets),
+            Data::Arrays { inputs, targets, ignore, .. } => Dataset::arrays(inputs, targets)?.ignoring(*ignore),
         }
     }
 
@@ -78,7 +92,7 @@ impl Validation {
 pub(super) enum Named {
     Images(String, Policy),
     Csv(String, Policy),
-    Arrays { inputs: Vec<(Option<String>, String)>, targets: (Option<String>, String) },
+    Arrays { inputs: Vec<(Option<String>, String)>, targets: (Option<String>, String), ignore: Option<f32> },
     Split(f64),
 }
 
@@ -127,6 +141,12 @@ pub(super) static ARRAYS: Choice<Named> = Choice {
         argument("file", "text", Default::Absent("x and y are files themselves"), "the file that holds both"),
         argument("x", "text or list", Default::Required, "the inputs: names in the file, or files"),
         argument("y", "text", Default::Required, "the targets: a name in the file, or a file"),
+        argument(
+            "ignore",
+            "integer",
+            Default::Absent("every pixel counts"),
+            "the value of pixels that are of no class, such as 255: they count in no loss, gradient or measure",
+        ),
     ],
     build: |arguments| {
         let file = arguments.given("file").map(|_| text(arguments, "file")).transpose()?;
@@ -143,7 +163,12 @@ pub(super) static ARRAYS: Choice<Named> = Choice {
             _ => return Err(arguments.wrong("x", "takes a text or a list of texts")),
         };
         let targets = (file.clone(), text(arguments, "y")?);
-        Ok(Named::Arrays { inputs: inputs.into_iter().map(|name| (file.clone(), name)).collect(), targets })
+        let ignore = match arguments.given("ignore").map(|value| &value.kind) {
+            None => None,
+            Some(ValueKind::Int(value)) => Some(*value as f32),
+            Some(_) => return Err(arguments.wrong("ignore", "takes a whole number")),
+        };
+        Ok(Named::Arrays { inputs: inputs.into_iter().map(|name| (file.clone(), name)).collect(), targets, ignore })
     },
 };
 
@@ -194,9 +219,9 @@ pub fn read(spec: &Spec, file: FileId, key: &str, value: &Value, may_split: bool
     Ok(match named {
         Named::Images(folder, policy) => Validation::Data(Data::Images { folder: beside(&folder), policy, span }),
         Named::Csv(path, policy) => Validation::Data(Data::Csv { path: beside(&path), policy, span }),
-        Named::Arrays { inputs, targets } => {
+        Named::Arrays { inputs, targets, ignore } => {
             let inputs = inputs.into_iter().map(source).collect();
-            Validation::Data(Data::Arrays { inputs, targets: source(targets), span })
+            Validation::Data(Data::Arrays { inputs, targets: source(targets), ignore, span })
         }
         Named::Split(share) => Validation::Split(share),
     })

@@ -1,6 +1,6 @@
 //! What is counted of a net's predictions while a set goes through it.
 
-use super::metrics::{Metrics, Regression, RegressionReport, Report};
+use super::metrics::{Counted, Metrics, Regression, RegressionReport, Report};
 use super::recipe::Metric;
 use crate::ops::ending::Ending;
 use serde::{Deserialize, Serialize};
@@ -21,9 +21,9 @@ pub enum Outcome {
 }
 
 impl Tally {
-    /// For classes that so many values of a sample or pixel tell apart.
-    pub fn classes(width: usize, labels: Vec<String>, ending: Ending) -> Self {
-        Tally::Classes(Metrics::new(labels, width, ending))
+    /// For classes that so many values of what is counted tell apart.
+    pub fn classes(width: usize, labels: Vec<String>, ending: Ending, counted: Counted) -> Self {
+        Tally::Classes(Metrics::new(labels, width, ending).counting(counted))
     }
 
     /// For a net with so many outputs that are numbers.
@@ -59,9 +59,9 @@ impl Tally {
         }
     }
 
-    /// Each metric that can be told of it, by its name, and the mean loss.
-    pub fn measures(&self, loss: f64) -> BTreeMap<String, f64> {
+    /// Each metric that can be told of it, by its name, and the mean loss where it was computed.
+    pub fn measures(&self, loss: Option<f64>) -> BTreeMap<String, f64> {
         let each = Metric::ALL.iter().filter_map(|(name, metric)| Some((name.to_string(), self.value(*metric)?)));
-        each.chain([("loss".to_string(), loss)]).collect()
+        each.chain(loss.map(|loss| ("loss".to_string(), loss))).collect()
     }
 }

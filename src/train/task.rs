@@ -1,10 +1,10 @@
 //! What a net is asked to say of each sample, by its end, its loss and its targets; and whether these targets can be said.
 
+use super::metrics::Counted;
 use super::tally::Tally;
 use crate::data::targets::hot;
 use crate::data::{Coding, TableError, Targets, TargetsError};
 use crate::diagnostics::{Code, Diagnostic, Result};
-use crate::graph::Graph;
 use crate::kernels::loss::Loss;
 use crate::ops::ending::Ending;
 use crate::source::Span;
@@ -32,29 +32,39 @@ pub struct Task {
     sizes: Vec<usize>,
 }
 
+/// What is wrong with data, and where it is named, if a spec names it.
+pub(super) fn fault(message: impl Into<String>, place: Option<Span>) -> Diagnostic {
+    let diagnostic = Diagnostic::new(Code::Dataset, message);
+    match place {
+        Some(span) => diagnostic.at(span, "this data"),
+        None => diagnostic,
+    }
+}
+
 /// Rows that are to sum to one may be rounded.
 const ROUNDING: f32 = 1e-3;
 
 impl Task {
-    /// What a net with one output is asked by these targets. `named` is for data whose classes have names, or a net whose
-    /// classes have.
+    /// What an output of these sizes, which ends so, is asked by these targets. `named` is for data whose classes have
+    /// names, or a net whose classes have.
     ///
     /// # Errors
     /// Targets that cannot be read.
-    pub fn of(net: &Graph, loss: Loss, named: bool, targets: &Targets) -> std::result::Result<Task, TableError> {
-        let output = net.outputs[0];
-        let sizes = net.node(output).output.known().unwrap_or_default();
-        let ending = match loss {
-            Loss::BinaryCrossentropy => Ending::Probabilities,
-            _ => Ending::of(net, output),
-        };
+    pub fn of(
+        sizes: &[usize],
+        ending: Ending,
+        loss: Loss,
+        named: bool,
+        targets: &Targets,
+    ) -> std::result::Result<Task, TableError> {
+        let ending = if loss == Loss::BinaryCrossentropy { Ending::Probabilities } else { ending };
         let width = sizes.last().copied().unwrap_or(1);
         let binary = matches!(loss, Loss::BinaryCrossentropy | Loss::BinaryHinge);
         let is_hot = || all(targets, |row| row.chunks(width).all(|place| hot(place).is_some()));
         let is_either =
             || all(targets, |row| two_values(row, 0.0) || loss == Loss::BinaryHinge && two_values(row, -1.0));
         let says = match targets {
-            _ if width > 1 && (loss.is_categorical() || targets.has_pixel_classes(&sizes)) => Says::Classes,
+            _ if width > 1 && (loss.is_categorical() || targets.has_pixel_classes(sizes)) => Says::Classes,
             Targets::Classes(_) if width > 1 => Says::Classes,
             Targets::Classes(_) if named || binary => Says::Either,
             Targets::Classes(_) => Says::Numbers,
@@ -63,8 +73,8 @@ impl Task {
             _ => Says::Numbers,
         };
         let by_sign = loss == Loss::BinaryHinge || says == Says::Either && ending == Ending::Numbers;
-        let coding = Coding { no: if by_sign { -1.0 } else { 0.0 }, ..Coding::of(&sizes) };
-        Ok(Task { says, ending, coding, loss, sizes })
+        let coding = Coding { no: if by_sign { -1.0 } else { 0.0 }, ..Coding::of(sizes) };
+        Ok(Task { says, ending, coding, loss, sizes: sizes.to_vec() })
     }
 
     /// How many names the classes have that the output tells apart: of one value two, which may be the two of many values.
@@ -87,17 +97,27 @@ impl Task {
         let labels = named.unwrap_or_else(|| (0..self.names()).map(|class| class.to_string()).collect());
         match self.says {
             Says::Numbers => Tally::numbers(self.coding.width),
-            Says::Either => Tally::classes(1, labels, self.ending),
-            Says::Classes => Tally::classes(self.coding.width, labels, self.ending),
+            Says::Either => Tally::classes(1, labels, self.ending, self.counted()),
+            Says::Classes => Tally::classes(self.coding.width, labels, self.ending, self.counted()),
         }
     }
 
-    /// The targets as the loss takes them.
+    /// What each answer is of that is right or wrong.
+    pub fn counted(&self) -> Counted {
+        match self.sizes.len() {
+            _ if self.says == Says::Either && self.coding.width > 1 => Counted::Values,
+            0 | 1 => Counted::Samples,
+            2 => Counted::Steps,
+            _ => Counted::Pixels,
+        }
+    }
+
+    /// The targets as the loss takes them; `place` is where the data is named.
     ///
     /// # Errors
     /// The first target that the net cannot say, or the loss cannot take.
-    pub fn fit(&self, targets: Targets, span: Span) -> Result<Targets> {
-        let fault = |message: String| Diagnostic::new(Code::Dataset, message).at(span, "this data");
+    pub fn fit(&self, targets: Targets, place: Option<Span>) -> Result<Targets> {
+        let fault = |message: String| fault(message, place);
         let unread = |table: TableError| fault(table.to_string());
         let misfit = |misfit: TargetsError| fault(misfit.to_string());
         targets.check(&self.sizes).map_err(misfit)?;
@@ -111,6 +131,13 @@ impl Task {
                 let class = classes[sample];
                 return Err(fault(format!("sample {sample} is of class {class}, and there are {count}, from 0")).into());
             }
+        }
+        if targets.ignores() {
+            let of_one = self.says == Says::Either && self.coding.width == 1 && self.sizes.len() > 1;
+            if !(of_one || self.says == Says::Classes && targets.has_pixel_classes(&self.sizes)) {
+                return Err(misfit(TargetsError::NothingToIgnore).into());
+            }
+            self.check_means("`ignore` leaves out", place)?;
         }
         if targets.has_pixel_classes(&self.sizes) {
             let classes = self.coding.width;
@@ -135,6 +162,51 @@ impl Task {
             return Ok(if classes.is_empty() { targets } else { Targets::Classes(classes) });
         }
         Ok(targets)
+    }
+
+    /// How many samples, or of masks how many pixels, are of each class; none where the targets are no classes.
+    ///
+    /// # Errors
+    /// Targets that cannot be read.
+    pub fn class_counts(&self, targets: &Targets) -> std::result::Result<Option<Vec<usize>>, TableError> {
+        let mut counts = vec![0; self.names()];
+        if !self.is_labelled() {
+            return Ok(None);
+        }
+        if let Some(classes) = targets.classes() {
+            classes.into_iter().for_each(|class| counts[class] += 1);
+            return Ok(Some(counts));
+        }
+        let (width, indices) = (self.coding.width, targets.has_pixel_classes(&self.sizes));
+        let mut whole = true;
+        targets.each_row(|_, row| {
+            let each = if indices { 1 } else { width };
+            for place in row.chunks_exact(each).filter(|place| !place[0].is_nan()) {
+                let class = match place {
+                    [one] if indices => Some(*one as usize),
+                    [one] => Some(usize::from(*one > 0.5)),
+                    several => hot(several),
+                };
+                match class.filter(|&class| class < counts.len()) {
+                    Some(class) => counts[class] += 1,
+                    None => whole = false,
+                }
+            }
+            whole
+        })?;
+        Ok(whole.then_some(counts))
+    }
+
+    /// Refuses losses in which single pixels cannot count more or less than others.
+    ///
+    /// # Errors
+    /// The root of a mean over all of them.
+    pub fn check_means(&self, what: &str, place: Option<Span>) -> Result<()> {
+        if !matches!(self.loss, Loss::Rmse | Loss::Rmsle) {
+            return Ok(());
+        }
+        let message = format!("{what} single pixels, and {} is a root over all of them", self.loss.name());
+        Err(fault(message, place).help("leave `loss` out, or take `mse`").into())
     }
 
     /// The first value that the loss cannot take, and what to do about it.
@@ -224,20 +296,20 @@ fn all(targets: &Targets, is_so: impl Fn(&[f32]) -> bool) -> std::result::Result
     Ok(all)
 }
 
-/// The first value that is not so: its sample, its place in it, and itself.
+/// The first value that is not so, of those that say something: its sample, its place in it, and itself.
 fn first(
     targets: &Targets,
     is_so: impl Fn(f32) -> bool,
 ) -> std::result::Result<Option<(usize, usize, f32)>, TableError> {
     let mut found = None;
     targets.each_row(|sample, row| {
-        found = row.iter().position(|&value| !is_so(value)).map(|place| (sample, place, row[place]));
+        found = row.iter().position(|&value| !is_so(value) && !value.is_nan()).map(|place| (sample, place, row[place]));
         found.is_none()
     })?;
     Ok(found)
 }
 
-/// Whether a row holds nothing but 1 and this.
+/// Whether a row holds nothing but 1 and this, where it says something.
 fn two_values(row: &[f32], no: f32) -> bool {
-    row.iter().all(|&value| value == 1.0 || value == no)
+    row.iter().all(|&value| value == 1.0 || value == no || value.is_nan())
 }

@@ -5,7 +5,7 @@ use super::metrics::escape;
 use super::report_tables::{classes, confusion, percent, section};
 use super::text::thousands;
 use crate::data::thumbnail;
-use crate::train::metrics::Report;
+use crate::train::metrics::{Counted, Report};
 use crate::train::record::RunRecord;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -68,7 +68,11 @@ fn cards(out: &mut String, record: &RunRecord, evaluation: Option<&Report>) {
     let mut cards: Vec<(String, String)> = Vec::new();
     match evaluation {
         Some(report) => {
-            cards.push((percent(report.accuracy), "accuracy".to_owned()));
+            let of = match report.counted {
+                Counted::Samples => String::new(),
+                counted => format!(" of the {}", counted.name()),
+            };
+            cards.push((percent(report.accuracy), format!("accuracy{of}")));
             if report.per_class.len() > 5 {
                 cards.push((percent(report.top5), "among the first five".to_owned()));
             }

@@ -2,7 +2,7 @@
 
 use super::metrics::escape;
 use super::text::thousands;
-use crate::train::metrics::{ClassReport, Report};
+use crate::train::metrics::{ClassReport, Counted, Report};
 use std::fmt::Write;
 
 /// A matrix of more classes cannot be read; the pairs are listed instead.
@@ -32,7 +32,11 @@ pub(super) fn confusion(out: &mut String, report: &Report) {
 
 fn matrix(out: &mut String, report: &Report) {
     section(out, "Confusion", "wide");
-    out.push_str("<p class=\"soft\">A row for each true class, a column for what was predicted; the colour is the share of the row.</p>\n");
+    let _ = writeln!(
+        out,
+        "<p class=\"soft\">A row for each true class, a column for what was predicted, in {}; the colour is the share of the row.</p>",
+        report.counted.name()
+    );
     out.push_str("<table class=\"confusion\">\n<thead><tr><th></th>");
     for class in &report.per_class {
         let _ = write!(out, "<th scope=\"col\"><span>{}</span></th>", escape(&class.label));
@@ -76,7 +80,11 @@ fn pairs(out: &mut String, report: &Report) {
     if pairs.is_empty() {
         out.push_str("<p>Nothing was confused.</p>\n");
     } else {
-        out.push_str("<table class=\"classes\">\n<thead><tr><th>true class</th><th>taken for</th><th class=\"number\">times</th><th class=\"share\">of its class</th></tr></thead>\n<tbody>\n");
+        let counted = report.counted.name();
+        let _ = writeln!(
+            out,
+            "<table class=\"classes\">\n<thead><tr><th>true class</th><th>taken for</th><th class=\"number\">{counted}</th><th class=\"share\">of its class</th></tr></thead>\n<tbody>"
+        );
         let label = |class: usize| report.per_class.get(class).map_or_else(String::new, |class| escape(&class.label));
         for (count, truth, predicted) in pairs {
             let support = report.confusion[truth].iter().sum::<u64>().max(1);
@@ -99,25 +107,27 @@ pub(super) fn classes(out: &mut String, report: &Report) {
     section(out, "Classes", "wide");
     let all: Vec<&ClassReport> = report.per_class.iter().collect();
     if all.len() <= MOST_CLASSES {
-        rows(out, &all);
+        rows(out, &all, report.counted);
     } else {
         let mut worst = all.clone();
         worst.retain(|class| class.support > 0);
         worst.sort_by(|a, b| a.f1.total_cmp(&b.f1));
         worst.truncate(MOST_PAIRS);
         let _ = writeln!(out, "<p class=\"soft\">The {} with the lowest F1.</p>", worst.len());
-        rows(out, &worst);
+        rows(out, &worst, report.counted);
         let _ = writeln!(out, "<details><summary>All {} classes</summary>", all.len());
-        rows(out, &all);
+        rows(out, &all, report.counted);
         out.push_str("</details>\n");
     }
     out.push_str("</div>\n");
 }
 
-fn rows(out: &mut String, classes: &[&ClassReport]) {
-    out.push_str(
+fn rows(out: &mut String, classes: &[&ClassReport], counted: Counted) {
+    let _ = writeln!(
+        out,
         "<table class=\"classes\">\n<thead><tr><th>class</th><th class=\"share\">precision</th><th class=\"share\">recall</th>\
-         <th class=\"share\">F1</th><th class=\"number\">samples</th></tr></thead>\n<tbody>\n",
+         <th class=\"share\">F1</th><th class=\"number\">{}</th></tr></thead>\n<tbody>",
+        counted.name()
     );
     for class in classes {
         let _ = writeln!(

@@ -16,7 +16,7 @@ use std::io::Read;
 use std::path::Path;
 use std::sync::Mutex;
 
-/// The seed of parameters that nothing binds.
+/// The seed of parameters that nothing binds, where no recipe has another.
 pub const SEED: u64 = 0;
 
 #[derive(Clone, Copy, Debug)]
@@ -39,6 +39,8 @@ pub struct Bindings {
     asked: Vec<(Span, String)>,
     /// Stores of which values that are not finite were read, and their layers.
     not_finite: Mutex<BTreeMap<usize, BTreeSet<String>>>,
+    /// What parameters that nothing binds are drawn from.
+    pub seed: u64,
     pub report: Report,
 }
 
@@ -56,6 +58,7 @@ pub fn bind(graph: &Graph, requests: &[WeightsRequest]) -> Result<(Bindings, Dia
         initial,
         asked: Vec::new(),
         not_finite: Mutex::default(),
+        seed: SEED,
         report: Report::default(),
     };
     let layers = layers(graph);
@@ -311,7 +314,7 @@ impl Bindings {
     pub fn read(&self, graph: &Graph, id: ParameterId) -> std::result::Result<Vec<f32>, StoreError> {
         let parameter = &graph.parameters[id.0];
         let Some(Some(source)) = self.sources.get(id.0) else {
-            return Ok(parameter.initializer.sample(&parameter.shape, &parameter.path(), SEED));
+            return Ok(parameter.initializer.sample(&parameter.shape, &parameter.path(), self.seed));
         };
         let values = self.stores[source.store].read(source.entry)?;
         if values.iter().any(|value| !value.is_finite())

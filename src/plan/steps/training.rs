@@ -1,6 +1,6 @@
 //! Losses, their gradients, and updates of parameters.
 
-use crate::kernels::loss::{self, Loss};
+use crate::kernels::loss::{self, Loss, image, images};
 use crate::kernels::optimizer::{UpdateRule, update};
 use crate::kernels::penalty::{Penalty, square_sum};
 use crate::kernels::threads::Threads;
@@ -36,7 +36,7 @@ impl StepKernel for WholeStep {
     }
 }
 
-/// The loss of a batch: from predictions, targets, and weights of images where there are any.
+/// The loss of a batch: from predictions, targets, and weights of rows where there are any.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct LossStep {
     pub loss: Loss,
@@ -49,39 +49,21 @@ pub struct LossStep {
 /// The sizes of what a loss is computed from.
 fn tensors(pixels: usize, features: usize, weighted: bool) -> Vec<(usize, usize)> {
     let mut list = vec![(pixels, features); 2];
-    list.extend(weighted.then_some((1, 1)));
+    list.extend(weighted.then_some((1, pixels)));
     list
 }
 
-/// The images of a view as rows.
-fn images<'a>(view: &View<'a>) -> View<'a> {
-    View { ld: view.image, ..*view }
-}
-
-/// One image of a view, its pixels as rows.
-fn image<'a>(view: &View<'a>, index: usize) -> View<'a> {
-    View { data: &view.data[index * view.image..], ld: view.ld, image: view.ld }
-}
-
-/// The weights of a batch's images, which the caller gives without gaps.
-fn weights<'a>(call: &Call<'a>, weighted: bool) -> Option<&'a [f32]> {
-    call.inputs.get(2).filter(|_| weighted).map(|view| &view.data[..call.batch])
+/// The weights of the rows of a batch, which the caller gives without gaps.
+fn weights<'a>(call: &Call<'a>, weighted: bool, pixels: usize) -> Option<&'a [f32]> {
+    call.inputs.get(2).filter(|_| weighted).map(|view| &view.data[..call.batch * pixels])
 }
 
 impl StepKernel for LossStep {
     fn run(&self, call: Call<'_>) -> Result<(), RunFault> {
-        let weights = weights(&call, self.weighted);
+        let weights = weights(&call, self.weighted, self.pixels);
         let (y, t) = (call.inputs[0], call.inputs[1]);
-        let value = match self.pixels {
-            1 => loss::loss(self.loss, images(&y), images(&t), weights, call.batch, self.features),
-            pixels => {
-                let one = |index: usize| {
-                    let weight = weights.map_or(1.0, |weights| f64::from(weights[index]));
-                    weight * loss::loss(self.loss, image(&y, index), image(&t, index), None, pixels, self.features)
-                };
-                (0..call.batch).map(one).sum::<f64>() / call.batch.max(1) as f64
-            }
-        };
+        let sizes = (self.pixels, self.features);
+        let value = loss::loss_of_images(self.loss, y, t, weights, call.batch, sizes);
         call.output.data[0] = value as f32;
         Ok(())
     }
@@ -107,7 +89,7 @@ pub enum Through {
     Sigmoid,
 }
 
-/// The gradient of a loss: from predictions, targets, and weights of images where there are any.
+/// The gradient of a loss: from predictions, targets, and weights of rows where there are any.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct LossGradientStep {
     pub loss: Loss,
@@ -130,7 +112,7 @@ impl LossGradientStep {
 
 impl StepKernel for LossGradientStep {
     fn run(&self, call: Call<'_>) -> Result<(), RunFault> {
-        let weights = weights(&call, self.weighted);
+        let weights = weights(&call, self.weighted, self.pixels);
         let (y, t, out, threads) = (call.inputs[0], call.inputs[1], call.output, call.threads);
         if self.pixels == 1 {
             let out = ViewMut { ld: out.image, ..out };
@@ -138,10 +120,11 @@ impl StepKernel for LossGradientStep {
             return Ok(());
         }
         for index in 0..call.batch {
-            let share = weights.map_or(1.0, |weights| weights[index]) / call.batch as f32;
+            let weights = weights.map(|weights| &weights[index * self.pixels..][..self.pixels]);
+            let share = 1.0 / call.batch as f32;
             let data = &mut out.data[index * out.image..][..(self.pixels - 1) * out.ld + self.features];
             let rows = ViewMut { data: &mut *data, ld: out.ld, image: out.ld };
-            self.rows(image(&y, index), image(&t, index), None, rows, self.pixels, threads);
+            self.rows(image(&y, index), image(&t, index), weights, rows, self.pixels, threads);
             for row in data.chunks_mut(out.ld) {
                 row[..self.features].iter_mut().for_each(|value| *value *= share);
             }

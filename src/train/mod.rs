@@ -25,3 +25,4 @@ pub mod schedule;
 pub mod sources;
 pub mod tally;
 pub mod task;
+pub mod weighing;

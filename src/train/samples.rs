@@ -2,10 +2,11 @@
 //! refused with a reason.
 
 use super::feed::Feed;
-use super::fit::{Set, Weights};
+use super::fit::Set;
 use super::recipe::{ClassWeights, Recipe};
 use super::sources::{Data, Validation};
 use super::task::{self, Task};
+use super::weighing::Weights;
 use crate::data::batches::Decoding;
 use crate::data::{Dataset, DatasetError, Samples, Targets, split};
 use crate::diagnostics::{Code, Diagnostic, Diagnostics, Result, counted, suggest};

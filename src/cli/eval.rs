@@ -148,7 +148,9 @@ pub fn run(args: &Args) -> Done {
             losses += kernel::loss_of_images(loss, y, t, weights.as_deref(), images, sizes) * share;
             counted += share;
         }
-        shown.iter().for_each(|_| all.extend_from_slice(&predictions));
+        if shown.is_some() {
+            all.extend_from_slice(&predictions);
+        }
         bar.at(places.end, order.len());
         Ok(())
     });

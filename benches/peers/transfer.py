@@ -99,7 +99,7 @@ def arguments():
         if getattr(args, RECIPES[name].weights) is None:
             parser.error(f"{name} needs --{RECIPES[name].weights}")
     # A head stands before what goes on from it.
-    wanted = {name for name in args.recipes} | {RECIPES[name].begin for name in args.recipes}
+    wanted = set(args.recipes) | {RECIPES[name].begin for name in args.recipes}
     args.recipes = [name for name in RECIPES if name in wanted]
     args.kinds = sum(folder.is_dir() for folder in (args.data / "train").iterdir())
     return args
@@ -221,7 +221,7 @@ def table(args, done):
 
 
 def settled(told):
-    """The accuracy in percent, as the mean over the last third of the epochs: heads go up and down by two percent from one to the next."""
+    """The accuracy in percent, as the mean over the last third of the epochs: a head's goes up and down by two percent."""
     accuracies = told["accuracies"]
     return 100 * statistics.mean(accuracies[-math.ceil(len(accuracies) / 3):])
 

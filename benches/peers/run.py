@@ -64,9 +64,7 @@ def arguments():
     numbers = lambda text: [int(number) for number in text.split(",")]
     words = lambda text: text.split(",")
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--kit", type=pathlib.Path, default=os.environ.get("NETC_PEERS"))
-    parser.add_argument("--python", type=pathlib.Path, help="the kit's Python; default: KIT/venv/bin/python, else this one")
-    parser.add_argument("--netc", type=pathlib.Path, default=ROOT / "target/release/netc")
+    add_kit(parser)
     parser.add_argument("--models", type=words, default=MODELS)
     parser.add_argument("--peers", type=words, default=["ncnn", "mnn", "ort", "ov"])
     parser.add_argument("--batches", type=numbers, default=[1, 8, 32])
@@ -81,12 +79,22 @@ def arguments():
     parser.add_argument("--growth", type=pathlib.Path, metavar="SVG")
     parser.add_argument("--json", type=pathlib.Path, help="write all results there")
     args = parser.parse_args()
-    if args.growth is None and args.kit is None:
+    return args if args.growth else find_kit(parser, args)
+
+
+def add_kit(parser):
+    """The options that say who runs."""
+    parser.add_argument("--kit", type=pathlib.Path, default=os.environ.get("NETC_PEERS"))
+    parser.add_argument("--python", type=pathlib.Path, help="the kit's Python; default: KIT/venv/bin/python, else this one")
+    parser.add_argument("--netc", type=pathlib.Path, default=ROOT / "target/release/netc")
+
+
+def find_kit(parser, args):
+    if args.kit is None:
         parser.error("--kit or NETC_PEERS must name the folder of the peers")
-    if args.kit:
-        args.kit = pathlib.Path(args.kit).resolve()
-        own = args.kit / "venv/bin/python"
-        args.python = args.python or (own if own.exists() else pathlib.Path(sys.executable))
+    args.kit = pathlib.Path(args.kit).resolve()
+    own = args.kit / "venv/bin/python"
+    args.python = args.python or (own if own.exists() else pathlib.Path(sys.executable))
     return args
 
 

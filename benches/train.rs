@@ -86,6 +86,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         clip: None,
         norm: None,
         weighted: false,
+        tried_weighted: false,
         seed: 0,
     };
     let values = Values { graph: &build.graph, bindings: &build.bindings };

@@ -1,5 +1,6 @@
 //! Arrays from and to files: `.npy`, `.npz` and HDF5, always as f32 in C order.
 
+use super::array_fault::{ArrayError, ArrayFault, ArrayInfo, at};
 use super::h5;
 use super::npy::{self, Header};
 use super::npz::Npz;
@@ -8,83 +9,9 @@ use super::table::{RowFile, Table};
 use ndarray::ArrayD;
 use std::fs::File;
 use std::io::{self, BufReader, Read};
-use std::path::{Path, PathBuf};
-use thiserror::Error;
+use std::path::Path;
 
 pub use super::array_write::{write, write_hdf5, write_npy, write_npz};
-
-/// How many times its stored bytes an array may hold: deflate, which is the tightest of the filters, reaches 1032.
-pub(super) const MAX_RATIO: u64 = 1100;
-
-/// An array file that cannot be read or written, and why.
-#[derive(Debug, Error)]
-#[error("{}: {fault}", path.display())]
-pub struct ArrayError {
-    pub path: PathBuf,
-    #[source]
-    pub fault: ArrayFault,
-}
-
-/// What is wrong with an array file, or with what is asked of it.
-#[derive(Debug, Error)]
-pub enum ArrayFault {
-    #[error("no such file")]
-    NotFound,
-    #[error("not a regular file")]
-    NotAFile,
-    #[error("{0}")]
-    Io(#[source] io::Error),
-    #[error("not an array, but {looks_like}; arrays are .npy, .npz or HDF5")]
-    NotAnArray { looks_like: &'static str },
-    #[error("{found}, where {wanted} is wanted")]
-    OtherFormat { found: &'static str, wanted: &'static str },
-    #[error("truncated: the file ends before the array does")]
-    Short,
-    #[error("truncated: its shape needs {declared} bytes, the file has {available}")]
-    Truncated { declared: u64, available: u64 },
-    #[error("damaged: {0}")]
-    Damaged(String),
-    #[error("it holds {found}; numbers that become f32 are wanted")]
-    Type { found: String },
-    #[error("it is compressed in a way that is not supported; gzip is")]
-    Filter,
-    #[error("it claims {declared} bytes from {stored} stored ones, which no compression reaches")]
-    Bomb { declared: u64, stored: u64 },
-    #[error("its {bytes} bytes do not fit into memory")]
-    Memory { bytes: u64 },
-    #[error("no array `{name}` in it; it holds {}", listed(available))]
-    NoSuchArray { name: String, available: Vec<String> },
-    #[error("several arrays are in it, name one of {}", listed(available))]
-    SeveralArrays { available: Vec<String> },
-    #[error("a .npy file holds one array without a name")]
-    OneArray,
-    #[error("the ending of an array file is .npy, .npz, .h5 or .hdf5")]
-    UnknownEnding,
-    #[error("array `{name}`: {fault}")]
-    In {
-        name: String,
-        #[source]
-        fault: Box<ArrayFault>,
-    },
-}
-
-/// `a`, `b` and 3 more.
-fn listed(names: &[String]) -> String {
-    const SHOWN: usize = 12;
-    let shown: Vec<String> = names.iter().take(SHOWN).map(|name| format!("`{name}`")).collect();
-    match names.len().saturating_sub(SHOWN) {
-        _ if names.is_empty() => "none".to_owned(),
-        0 => shown.join(", "),
-        more => format!("{} and {more} more", shown.join(", ")),
-    }
-}
-
-/// The name and shape of an array in a file; the array of a `.npy` file has an empty name.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ArrayInfo {
-    pub name: String,
-    pub shape: Vec<usize>,
-}
 
 /// The formats, told from the file's beginning.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -172,14 +99,6 @@ pub fn read_hdf5(path: &Path, name: &str) -> Result<ArrayD<f32>, ArrayError> {
     at(path, || wanted(path, Format::Hdf5).and_then(|()| h5::read(path, Some(name))))
 }
 
-pub(super) fn at<T>(path: &Path, work: impl FnOnce() -> Result<T, ArrayFault>) -> Result<T, ArrayError> {
-    work().map_err(|fault| ArrayError { path: path.to_owned(), fault })
-}
-
-pub(super) fn within<T>(name: &str, result: Result<T, ArrayFault>) -> Result<T, ArrayFault> {
-    result.map_err(|fault| ArrayFault::In { name: name.to_owned(), fault: Box::new(fault) })
-}
-
 fn open(path: &Path) -> Result<(BufReader<File>, u64), ArrayFault> {
     let fault = |error: io::Error| match error.kind() {
         io::ErrorKind::NotFound => ArrayFault::NotFound,
@@ -219,22 +138,12 @@ fn npy_file(path: &Path) -> Result<ArrayD<f32>, ArrayFault> {
     npy::read_values(&mut reader, &header, length.saturating_sub(header.length))
 }
 
-/// The array that is meant: the named one, or the only one.
-pub(super) fn choose(name: Option<&str>, mut available: Vec<String>) -> Result<String, ArrayFault> {
-    match (name, available.len()) {
-        (Some(name), _) if available.iter().any(|known| known == name) => Ok(name.to_owned()),
-        (Some(name), _) => Err(ArrayFault::NoSuchArray { name: name.to_owned(), available }),
-        (None, 1) => Ok(available.remove(0)),
-        (None, 0) => Err(ArrayFault::Damaged("it holds no array".to_owned())),
-        (None, _) => Err(ArrayFault::SeveralArrays { available }),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use ndarray::{Array, ArrayViewD, IxDyn};
     use std::fs;
+    use std::path::PathBuf;
     use tempfile::TempDir;
 
     fn counting(shape: &[usize]) -> ArrayD<f32> {

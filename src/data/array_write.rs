@@ -1,6 +1,6 @@
 //! Writing of array files, all or nothing.
 
-use super::array_file::{ArrayError, ArrayFault, at};
+use super::array_fault::{ArrayError, ArrayFault, at};
 use super::{h5, npy, npz};
 use crate::file::Draft;
 use ndarray::ArrayViewD;

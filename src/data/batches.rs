@@ -1,7 +1,8 @@
 //! Photos decoded ahead, while the net computes.
 
 use super::augment::Augmentation;
-use super::photo::{self, PhotoError, PhotoFault};
+use super::photo;
+use super::photo_fault::{PhotoError, PhotoFault};
 use crate::ops::preprocessing::Preprocessing;
 use std::collections::VecDeque;
 use std::ops::Range;

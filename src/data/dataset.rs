@@ -1,6 +1,7 @@
 //! What a net is trained on or measured with: samples, their targets, and the names of the classes.
 
-use super::array_file::{self, ArrayError};
+use super::array_fault::ArrayError;
+use super::array_file;
 use super::folder::{self, FolderError, Skipped};
 use super::table::{KEPT, Table, TableError};
 use super::targets::{Targets, TargetsError};

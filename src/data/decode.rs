@@ -1,6 +1,6 @@
 //! The bytes of a JPEG or PNG to its pixels.
 
-use super::photo::{MAX_FILE_BYTES, MAX_PIXELS, MAX_SIDE, PhotoFault};
+use super::photo_fault::{MAX_FILE_BYTES, MAX_PIXELS, MAX_SIDE, PhotoFault};
 use super::picture::Picture;
 use super::sniff::{Content, HEAD};
 use image::error::{ImageError, LimitErrorKind};

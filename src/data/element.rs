@@ -1,6 +1,6 @@
 //! The types of NumPy's numbers (`<f4`, `|u1`, ...), and how each becomes f32.
 
-use super::array_file::ArrayFault;
+use super::array_fault::ArrayFault;
 
 /// The type of a stored value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,6 +1,6 @@
 //! Arrays in HDF5 files, by the dataset's path from the root.
 
-use super::array_file::{ArrayFault, ArrayInfo, MAX_RATIO, choose, within};
+use super::array_fault::{ArrayFault, ArrayInfo, MAX_RATIO, choose, within};
 use super::element::Element;
 use super::npy::checked_count;
 use super::table::{RowFile, Table};

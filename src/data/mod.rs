@@ -3,6 +3,7 @@
 //! Everything here reads what others wrote: each reader answers any bytes with a value or a typed error that names the
 //! file, and checks sizes before it allocates.
 
+mod array_fault;
 pub mod array_file;
 mod array_write;
 pub mod augment;
@@ -24,6 +25,7 @@ pub mod labels;
 mod npy;
 mod npz;
 pub mod photo;
+mod photo_fault;
 mod picture;
 mod resample;
 mod sniff;
@@ -32,7 +34,7 @@ pub mod table;
 pub mod targets;
 pub mod thumbnail;
 
-pub use array_file::{ArrayError, ArrayFault, ArrayInfo};
+pub use array_fault::{ArrayError, ArrayFault, ArrayInfo};
 pub use augment::{Augmentation, AugmentationError, Draw};
 pub use batches::{Augmented, BatchError, Decoding, PhotoBatch, PhotoLoader};
 pub use chance::Chance;
@@ -40,7 +42,7 @@ pub use dataset::{ArraySource, Dataset, DatasetError, Policy, RowFault, Samples}
 pub use feature_cache::{CacheInfo, CacheNote, FeatureCache, FeatureCacheError, Position};
 pub use folder::{FolderError, ImageFolder, Input, InputKind, Inputs, Sample, Skipped, Walk};
 pub use labels::LabelsError;
-pub use photo::{PhotoError, PhotoFault};
+pub use photo_fault::{PhotoError, PhotoFault};
 pub use split::split;
 pub use table::{Table, TableError};
 pub use targets::{Coding, Targets, TargetsError};

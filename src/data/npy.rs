@@ -1,6 +1,6 @@
 //! The bytes of NumPy's `.npy` format (NEP 1): a magic, a version, a header that is a Python dictionary, the values.
 
-use super::array_file::ArrayFault;
+use super::array_fault::ArrayFault;
 use super::element::Element;
 use ndarray::{ArrayD, ArrayViewD, IxDyn, ShapeBuilder};
 use std::cmp::Ordering;

@@ -1,6 +1,6 @@
 //! NumPy's `.npz`: a zip archive of `.npy` files, stored (`savez`) or deflated (`savez_compressed`).
 
-use super::array_file::{ArrayFault, ArrayInfo, MAX_RATIO, choose, within};
+use super::array_fault::{ArrayFault, ArrayInfo, MAX_RATIO, choose, within};
 use super::npy::{self, Header};
 use ndarray::{ArrayD, ArrayViewD};
 use std::io::{self, BufWriter, Read, Seek, Write};

@@ -1,7 +1,8 @@
 //! Small copies of photos.
 
 use super::decode::decode;
-use super::photo::{self, PhotoError, PhotoFault};
+use super::photo;
+use super::photo_fault::{PhotoError, PhotoFault};
 use super::resample::{Side, resample};
 use image::ExtendedColorType;
 use image::codecs::jpeg::JpegEncoder;

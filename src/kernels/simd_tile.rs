@@ -27,7 +27,7 @@ impl Rows {
     /// # Panics
     /// If that is not the first and they are listed one by one.
     #[inline(always)]
-    fn from_place(self, place: usize) -> Self {
+    fn at_place(self, place: usize) -> Self {
         match self {
             Self::Strided { data, ld, tap } => Self::Strided { data: data.wrapping_add(place), ld, tap },
             listed => {
@@ -164,7 +164,7 @@ impl Product<'_> {
     fn part(&self, places: Range<usize>) -> Self {
         let last = places.end == self.depth;
         Self {
-            a: self.a.from_place(places.start),
+            a: self.a.at_place(places.start),
             depth: places.len(),
             b: self.b.wrapping_add(places.start * PANEL),
             accumulate: self.accumulate || places.start > 0,

@@ -1,0 +1,99 @@
+//! What can be wrong with a file of arrays, and which array of it is meant.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use thiserror::Error;
+
+/// How many times its stored bytes an array may hold: deflate, which is the tightest of the filters, reaches 1032.
+pub(super) const MAX_RATIO: u64 = 1100;
+
+/// An array file that cannot be read or written, and why.
+#[derive(Debug, Error)]
+#[error("{}: {fault}", path.display())]
+pub struct ArrayError {
+    pub path: PathBuf,
+    #[source]
+    pub fault: ArrayFault,
+}
+
+/// What is wrong with an array file, or with what is asked of it.
+#[derive(Debug, Error)]
+pub enum ArrayFault {
+    #[error("no such file")]
+    NotFound,
+    #[error("not a regular file")]
+    NotAFile,
+    #[error("{0}")]
+    Io(#[source] io::Error),
+    #[error("not an array, but {looks_like}; arrays are .npy, .npz or HDF5")]
+    NotAnArray { looks_like: &'static str },
+    #[error("{found}, where {wanted} is wanted")]
+    OtherFormat { found: &'static str, wanted: &'static str },
+    #[error("truncated: the file ends before the array does")]
+    Short,
+    #[error("truncated: its shape needs {declared} bytes, the file has {available}")]
+    Truncated { declared: u64, available: u64 },
+    #[error("damaged: {0}")]
+    Damaged(String),
+    #[error("it holds {found}; numbers that become f32 are wanted")]
+    Type { found: String },
+    #[error("it is compressed in a way that is not supported; gzip is")]
+    Filter,
+    #[error("it claims {declared} bytes from {stored} stored ones, which no compression reaches")]
+    Bomb { declared: u64, stored: u64 },
+    #[error("its {bytes} bytes do not fit into memory")]
+    Memory { bytes: u64 },
+    #[error("no array `{name}` in it; it holds {}", listed(available))]
+    NoSuchArray { name: String, available: Vec<String> },
+    #[error("several arrays are in it, name one of {}", listed(available))]
+    SeveralArrays { available: Vec<String> },
+    #[error("a .npy file holds one array without a name")]
+    OneArray,
+    #[error("the ending of an array file is .npy, .npz, .h5 or .hdf5")]
+    UnknownEnding,
+    #[error("array `{name}`: {fault}")]
+    In {
+        name: String,
+        #[source]
+        fault: Box<ArrayFault>,
+    },
+}
+
+/// `a`, `b` and 3 more.
+fn listed(names: &[String]) -> String {
+    const SHOWN: usize = 12;
+    let shown: Vec<String> = names.iter().take(SHOWN).map(|name| format!("`{name}`")).collect();
+    match names.len().saturating_sub(SHOWN) {
+        _ if names.is_empty() => "none".to_owned(),
+        0 => shown.join(", "),
+        more => format!("{} and {more} more", shown.join(", ")),
+    }
+}
+
+/// The name and shape of an array in a file; the array of a `.npy` file has an empty name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ArrayInfo {
+    pub name: String,
+    pub shape: Vec<usize>,
+}
+
+/// Names the file of what is wrong.
+pub(super) fn at<T>(path: &Path, work: impl FnOnce() -> Result<T, ArrayFault>) -> Result<T, ArrayError> {
+    work().map_err(|fault| ArrayError { path: path.to_owned(), fault })
+}
+
+/// Names the array of what is wrong.
+pub(super) fn within<T>(name: &str, result: Result<T, ArrayFault>) -> Result<T, ArrayFault> {
+    result.map_err(|fault| ArrayFault::In { name: name.to_owned(), fault: Box::new(fault) })
+}
+
+/// The array that is meant: the named one, or the only one.
+pub(super) fn choose(name: Option<&str>, mut available: Vec<String>) -> Result<String, ArrayFault> {
+    match (name, available.len()) {
+        (Some(name), _) if available.iter().any(|known| known == name) => Ok(name.to_owned()),
+        (Some(name), _) => Err(ArrayFault::NoSuchArray { name: name.to_owned(), available }),
+        (None, 1) => Ok(available.remove(0)),
+        (None, 0) => Err(ArrayFault::Damaged("it holds no array".to_owned())),
+        (None, _) => Err(ArrayFault::SeveralArrays { available }),
+    }
+}

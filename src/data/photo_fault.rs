@@ -1,0 +1,60 @@
+//! What can be wrong with a photo, and how large one may be.
+
+use crate::ops::preprocessing::PreprocessingError;
+use std::io;
+use thiserror::Error;
+
+/// Photos over this many pixels are refused.
+pub const MAX_PIXELS: u64 = 64 << 20;
+/// Photos with a longer side are refused (JPEG cannot say more).
+pub const MAX_SIDE: u32 = 65_535;
+/// Photo files over this many bytes are refused.
+pub const MAX_FILE_BYTES: u64 = 256 << 20;
+
+/// A photo that cannot be used, and why.
+#[derive(Debug, Error)]
+#[error("{name}: {fault}")]
+pub struct PhotoError {
+    /// The file as it was given.
+    pub name: String,
+    #[source]
+    pub fault: PhotoFault,
+}
+
+/// What is wrong with a photo, or with what is asked of it.
+#[derive(Debug, Error)]
+pub enum PhotoFault {
+    #[error("no such file")]
+    NotFound,
+    #[error("a folder, not a photo")]
+    Folder,
+    #[error("cannot be read: {0}")]
+    Io(#[source] io::Error),
+    #[error("not a photo, but {looks_like}")]
+    NotAPhoto { looks_like: &'static str },
+    #[error("{format}, which is not supported; photos are JPEG or PNG")]
+    Unsupported { format: &'static str },
+    #[error("truncated: the file ends before the photo does")]
+    Truncated,
+    #[error("damaged: {0}")]
+    Damaged(String),
+    #[error("too large: {width}x{height} pixels; the limit is {} Mpixel, {MAX_SIDE} a side", MAX_PIXELS >> 20)]
+    TooManyPixels { width: u32, height: u32 },
+    #[error("too large: the file is over {} MiB", MAX_FILE_BYTES >> 20)]
+    TooManyBytes,
+    #[error("too large: decoding it takes more memory than is allowed")]
+    TooMuchMemory,
+    #[error(
+        "resized to {resized_height}x{resized_width} it is smaller than the Input's {height}x{width}; \
+         `resize={resize}` must be at least the Input's size"
+    )]
+    SmallerThanInput { resize: u32, resized_height: u64, resized_width: u64, height: usize, width: usize },
+    #[error("a photo gives 1 or 3 channels, but the Input has {0}")]
+    Channels(usize),
+    #[error("the Input takes no pixels: {height}x{width}")]
+    NoPixels { height: usize, width: usize },
+    #[error("the tensor has room for {got} values, but the photo gives {expected}")]
+    Room { expected: usize, got: usize },
+    #[error(transparent)]
+    Preprocessing(#[from] PreprocessingError),
+}

@@ -5,9 +5,9 @@
 use blas_src as _;
 use netc::kernels::threads::Threads;
 use netc::kernels::view::{Convolution, Window};
-use netc::kernels::winograd::{self, Blocking, Tile};
+use netc::kernels::winograd::Blocking;
 use netc::kernels::{conv_direct, gemm};
-use netc::plan::steps::convolution::{Algorithm, ConvolutionStep};
+use netc::plan::steps::convolution::{Algorithm, ConvolutionStep, TILES};
 use netc::plan::steps::dense::DenseStep;
 use netc::plan::steps::pool::{PoolStep, Reduction};
 use netc::plan::trial::Trial;
@@ -74,31 +74,29 @@ impl Bench {
 
 fn convolutions(bench: &Bench) {
     let layers = [
-        ("conv1_1", 224, 3, 64),
-        ("conv1_2", 224, 64, 64),
-        ("conv2_1", 112, 64, 128),
-        ("conv2_2", 112, 128, 128),
-        ("conv3_1", 56, 128, 256),
-        ("conv3_2", 56, 256, 256),
-        ("conv4_1", 28, 256, 512),
-        ("conv4_2", 28, 512, 512),
-        ("conv5_1", 14, 512, 512),
+        ("vgg16/conv1_1", 224, 3, (3, 64)),
+        ("vgg16/conv1_2", 224, 3, (64, 64)),
+        ("vgg16/conv2_1", 112, 3, (64, 128)),
+        ("vgg16/conv2_2", 112, 3, (128, 128)),
+        ("vgg16/conv3_1", 56, 3, (128, 256)),
+        ("vgg16/conv3_2", 56, 3, (256, 256)),
+        ("vgg16/conv4_1", 28, 3, (256, 512)),
+        ("vgg16/conv4_2", 28, 3, (512, 512)),
+        ("vgg16/conv5_1", 14, 3, (512, 512)),
+        ("alexnet/conv2", 27, 5, (64, 192)),
     ];
-    for (layer, size, in_c, out_c) in layers {
-        let geometry = Convolution { window: window(size, 3, 1, 1), in_c, out_c, groups: 1 };
+    for (layer, size, kernel, (in_c, out_c)) in layers {
+        let geometry = Convolution { window: window(size, kernel, 1, kernel / 2), in_c, out_c, groups: 1 };
         for batch in [1, 8] {
             let mut list = vec![Algorithm::Im2col];
             list.extend(conv_direct::supports(&geometry).then_some(Algorithm::Direct));
-            if winograd::supports(&geometry) {
-                list.extend(
-                    [Tile::F2, Tile::F4].map(|tile| Algorithm::Winograd(Blocking::new(tile, &geometry, batch))),
-                );
-            }
+            let tiles = TILES.into_iter().filter(|tile| tile.supports(&geometry));
+            list.extend(tiles.map(|tile| Algorithm::Winograd(Blocking::new(tile, &geometry, batch))));
             for algorithm in list {
                 let mut step = ConvolutionStep::new(geometry, true, Epilogue::default());
                 step.algorithm = algorithm;
                 let name = format!("{layer} batch {batch} {algorithm}");
-                bench.measure(&format!("vgg16/{name}"), &Kernel::Convolution(step), batch);
+                bench.measure(&name, &Kernel::Convolution(step), batch);
             }
         }
     }

@@ -3,7 +3,7 @@
 use netc::ops::ending::Ending;
 use netc::train::metrics::{Counted, Metrics, Report};
 use netc::train::record::{DataCounts, Epoch, Front, Machine, RunRecord};
-use netc::view::{self, Mistake};
+use netc::view::{self, Mistake, Occasion};
 use std::collections::BTreeMap;
 use std::path::Path;
 
@@ -145,7 +145,7 @@ fn curves_of_odd_runs_are_drawings_too() {
 #[test]
 fn the_page_is_well_formed_and_whole() {
     let report = evaluation(BIRDS.map(str::to_owned).into());
-    let text = view::report(&record(30, true), Some(&report), &mistakes());
+    let text = view::report(Occasion::Training, &record(30, true), Some(&report), &mistakes());
     let document = parse(&text);
     let of = |name: &str| document.descendants().filter(|node| node.tag_name().name() == name).count();
     assert_eq!((of("img"), of("figure"), of("svg"), of("h1")), (4, 5, 1, 1));
@@ -162,7 +162,7 @@ fn the_page_is_well_formed_and_whole() {
 #[test]
 fn many_classes_are_listed_as_pairs() {
     let report = evaluation((0..120).map(|class| format!("class {class}")).collect());
-    let text = view::report(&record(3, false), Some(&report), &[]);
+    let text = view::report(Occasion::Training, &record(3, false), Some(&report), &[]);
     let document = parse(&text);
     assert!(!text.contains("class=\"confusion\"") && text.contains("Most often confused"));
     let rows = document.descendants().filter(|node| node.tag_name().name() == "tr").count();
@@ -172,7 +172,20 @@ fn many_classes_are_listed_as_pairs() {
 #[test]
 fn a_run_that_only_began_has_a_page() {
     let empty = RunRecord { stopped: None, outcome: BTreeMap::new(), front: None, ..record(0, true) };
-    let text = view::report(&empty, None, &[]);
+    let text = view::report(Occasion::Training, &empty, None, &[]);
     parse(&text);
     assert!(text.contains("This run has not ended."));
+}
+
+#[test]
+fn an_evaluation_has_neither_curves_nor_a_recipe() {
+    let report = evaluation(BIRDS.map(str::to_owned).into());
+    let record = RunRecord { epochs: Vec::new(), front: None, ..record(0, true) };
+    let text = view::report(Occasion::Evaluation { on: "photos/<new>" }, &record, Some(&report), &[]);
+    let document = parse(&text);
+    assert!(document.descendants().all(|node| node.tag_name().name() != "svg"));
+    assert!(text.contains("On photos/&lt;new&gt;.") && text.contains("class=\"confusion\""));
+    for wanted in ["Training", "Recipe", "epoch", "of computing"] {
+        assert!(!text.contains(wanted), "{wanted}");
+    }
 }

@@ -175,14 +175,14 @@ pub fn run(args: &Args) -> Done {
             data: DataCounts { validation: data.len() as u64, classes, ..DataCounts::default() },
             machine: Machine::this(threads),
             outcome: tally.measures(loss),
-            stopped: Some(format!("evaluated on {}", args.on())),
             ..RunRecord::default()
         };
         let measures = match &outcome {
             Outcome::Classes(measures) => Some(measures),
             Outcome::Numbers(_) => None,
         };
-        let page = view::report::report(&record, measures, &pictures(&worst, &labels));
+        let page =
+            view::report(view::Occasion::Evaluation { on: &args.on() }, &record, measures, &pictures(&worst, &labels));
         super::show::write_whole(path, page.as_bytes())?;
     }
     match (args.format, &outcome) {

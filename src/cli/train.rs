@@ -181,7 +181,7 @@ fn pages(trained: &Trained) -> Done {
         Some(Outcome::Classes(report)) => Some(report),
         _ => None,
     };
-    let page = view::report::report(&trained.record, evaluation, &mistakes);
+    let page = view::report(view::Occasion::Training, &trained.record, evaluation, &mistakes);
     super::show::write_whole(&trained.folder.join("curves.svg"), curves.as_bytes())?;
     super::show::write_whole(&trained.folder.join("report.html"), page.as_bytes())
 }

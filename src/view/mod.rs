@@ -18,6 +18,6 @@ pub mod table;
 mod text;
 
 pub use curves::curves;
-pub use report::{Mistake, report};
+pub use report::{Mistake, Occasion, report};
 pub use svg::svg;
 pub use table::{json, table};

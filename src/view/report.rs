@@ -1,4 +1,4 @@
-//! A training run as one HTML page that needs nothing else: no script, no other file, no network.
+//! A training run, or an evaluation, as one HTML page that needs nothing else: no script, no other file, no network.
 
 use super::curves::{curves, short};
 use super::metrics::escape;
@@ -28,43 +28,58 @@ pub struct Mistake {
     pub probability: f32,
 }
 
-/// The page of a run, well-formed XHTML: what the record says, its curves, and where they are given the measures of the
-/// kept parameters and the worst mistakes (in the caller's order; their photos are read and shrunk, and one that cannot
-/// be read says so in its place).
-pub fn report(record: &RunRecord, evaluation: Option<&Report>, mistakes: &[Mistake]) -> String {
+/// What a page tells of.
+#[derive(Clone, Copy, Debug)]
+pub enum Occasion<'a> {
+    Training,
+    /// Of an artifact that is there, on some data.
+    Evaluation {
+        on: &'a str,
+    },
+}
+
+/// The page of a run, well-formed XHTML: what the record says, a training's curves and recipe, and where they are given
+/// the measures of the kept parameters and the worst mistakes (in the caller's order; their photos are read and shrunk,
+/// and one that cannot be read says so in its place).
+pub fn report(occasion: Occasion<'_>, record: &RunRecord, evaluation: Option<&Report>, mistakes: &[Mistake]) -> String {
+    let training = matches!(occasion, Occasion::Training);
     let mut out = String::from("<!DOCTYPE html>\n<html xmlns=\"http://www.w3.org/1999/xhtml\" lang=\"en\">\n<head>\n");
     let net = escape(&record.net);
     let _ = writeln!(
         out,
         "<meta charset=\"utf-8\"/>\n<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\"/>\n\
-         <title>Training of {net}</title>\n<style>\n{STYLE}</style>\n</head>\n<body>"
+         <title>{} of {net}</title>\n<style>\n{STYLE}</style>\n</head>\n<body>",
+        if training { "Training" } else { "Evaluation" }
     );
-    let state = match &record.stopped {
-        Some(reason) => format!("Ended: {}.", reason.trim_end_matches('.')),
-        None => "This run has not ended.".to_owned(),
+    let (kind, state) = match (occasion, &record.stopped) {
+        (Occasion::Evaluation { on }, _) => ("Evaluation", format!("On {on}.")),
+        (Occasion::Training, Some(reason)) => ("Training run", format!("Ended: {}.", reason.trim_end_matches('.'))),
+        (Occasion::Training, None) => ("Training run", "This run has not ended.".to_owned()),
     };
     let _ = writeln!(
         out,
-        "<header>\n<p class=\"soft\">Training run</p>\n<h1>{net}</h1>\n<p><code>{}</code></p>\n<p class=\"soft\">{}</p>\n</header>",
+        "<header>\n<p class=\"soft\">{kind}</p>\n<h1>{net}</h1>\n<p><code>{}</code></p>\n<p class=\"soft\">{}</p>\n</header>",
         escape(&record.summary),
         escape(&state)
     );
-    cards(&mut out, record, evaluation);
-    section(&mut out, "Curves", "curves wide");
-    out.push_str(&curves(record));
-    out.push_str("</div>\n");
+    cards(&mut out, record, evaluation, training);
+    if training {
+        section(&mut out, "Curves", "curves wide");
+        out.push_str(&curves(record));
+        out.push_str("</div>\n");
+    }
     if let Some(evaluation) = evaluation {
         confusion(&mut out, evaluation);
         classes(&mut out, evaluation);
     }
     pictures(&mut out, mistakes);
-    facts(&mut out, record);
+    facts(&mut out, record, training);
     out.push_str("</body>\n</html>\n");
     out
 }
 
 /// The numbers that one looks for first.
-fn cards(out: &mut String, record: &RunRecord, evaluation: Option<&Report>) {
+fn cards(out: &mut String, record: &RunRecord, evaluation: Option<&Report>, training: bool) {
     let mut cards: Vec<(String, String)> = Vec::new();
     match evaluation {
         Some(report) => {
@@ -83,15 +98,17 @@ fn cards(out: &mut String, record: &RunRecord, evaluation: Option<&Report>) {
             cards.extend(record.outcome.iter().take(4).map(|(name, &value)| (shown(name, value), name.clone())));
         }
     }
-    let plural = if record.epochs.len() == 1 { "epoch" } else { "epochs" };
-    let epochs = match record.best {
-        Some(best) => format!("{plural}, number {best} was kept"),
-        None => plural.to_owned(),
-    };
-    cards.push((record.epochs.len().to_string(), epochs));
-    let front = record.front.map_or(0.0, |front| front.seconds);
-    let seconds = front + record.epochs.iter().map(|epoch| epoch.seconds).sum::<f64>();
-    cards.push((duration(seconds), "of computing".to_owned()));
+    if training {
+        let plural = if record.epochs.len() == 1 { "epoch" } else { "epochs" };
+        let epochs = match record.best {
+            Some(best) => format!("{plural}, number {best} was kept"),
+            None => plural.to_owned(),
+        };
+        cards.push((record.epochs.len().to_string(), epochs));
+        let front = record.front.map_or(0.0, |front| front.seconds);
+        let seconds = front + record.epochs.iter().map(|epoch| epoch.seconds).sum::<f64>();
+        cards.push((duration(seconds), "of computing".to_owned()));
+    }
     out.push_str("<div class=\"cards\">\n");
     for (value, name) in cards {
         let _ = writeln!(out, "<div class=\"card\"><b>{}</b><span>{}</span></div>", escape(&value), escape(&name));
@@ -140,14 +157,21 @@ fn pictures(out: &mut String, mistakes: &[Mistake]) {
 }
 
 /// Recipe, data, machine and files.
-fn facts(out: &mut String, record: &RunRecord) {
-    out.push_str("<div class=\"columns\">\n<section>\n<h2>Recipe</h2>\n");
-    let recipe = record.recipe.iter().map(|(key, value)| (key.clone(), format!("<code>{}</code>", escape(value))));
-    table(out, recipe.chain([("seed".to_owned(), format!("<code>{}</code>", record.seed))]));
-    out.push_str("</section>\n<section>\n<h2>Data and machine</h2>\n");
+fn facts(out: &mut String, record: &RunRecord, training: bool) {
+    out.push_str("<div class=\"columns\">\n");
+    if training {
+        out.push_str("<section>\n<h2>Recipe</h2>\n");
+        let recipe = record.recipe.iter().map(|(key, value)| (key.clone(), format!("<code>{}</code>", escape(value))));
+        table(out, recipe.chain([("seed".to_owned(), format!("<code>{}</code>", record.seed))]));
+        out.push_str("</section>\n");
+    }
+    out.push_str("<section>\n<h2>Data and machine</h2>\n");
     let data = record.data;
     let samples = |count: u64| format!("{} samples", thousands(count));
-    let mut rows = vec![("training", samples(data.training)), ("validation", samples(data.validation))];
+    let mut rows = match training {
+        true => vec![("training", samples(data.training)), ("validation", samples(data.validation))],
+        false => vec![("data", samples(data.validation))],
+    };
     if data.classes > 0 {
         rows.push(("classes", thousands(data.classes)));
     }

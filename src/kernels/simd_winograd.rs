@@ -85,20 +85,20 @@ impl Tile for F4 {
         const B: f32 = 1.5;
         // SAFETY: the caller promises the instruction set.
         unsafe {
-            let (a, b, minus_a, minus_b) = (V::splat(A), V::splat(B), V::splat(-A), V::splat(-B));
+            let (a, b) = (V::splat(A), V::splat(B));
             let (minus_a2, minus_b2) = (V::splat(-A * A), V::splat(-B * B));
             let (minus_sum, product) = (V::splat(-(A * A + B * B)), V::splat(A * A * B * B));
             let even_a = d[2].mul_add(minus_b2, d[4]);
             let odd_a = d[1].mul_add(minus_b2, d[3]);
             let even_b = d[2].mul_add(minus_a2, d[4]);
-            let odd_b = d[1].mul_add(minus_a2, d[3]);
+            // One rounding for both signs, which their sums and differences later undo; a fused sum would have two.
+            let (odd_a, odd_b) = (odd_a.mul(a), d[1].mul_add(minus_a2, d[3]).mul(b));
             let mut r = d;
             r[0] = d[0].mul_add(product, d[2].mul_add(minus_sum, d[4]));
-            // Multiplied while they are added, the odd parts are rounded once less.
-            r[1] = odd_a.mul_add(a, even_a);
-            r[2] = odd_a.mul_add(minus_a, even_a);
-            r[3] = odd_b.mul_add(b, even_b);
-            r[4] = odd_b.mul_add(minus_b, even_b);
+            r[1] = even_a.add(odd_a);
+            r[2] = even_a.sub(odd_a);
+            r[3] = even_b.add(odd_b);
+            r[4] = even_b.sub(odd_b);
             r[5] = d[1].mul_add(product, d[3].mul_add(minus_sum, d[5]));
             r
         }

@@ -3,11 +3,11 @@
 use super::conv_im2col;
 use super::epilogue::{Epilogue, Pool, check_convolution};
 use super::simd_panel::{Grid, PANEL};
-use super::simd_tile::{Product, Rows};
+use super::simd_tile::{Product, Rows, parts};
 use super::threads::Threads;
 use super::view::{Convolution, View, ViewMut};
 
-/// The depth of the product that is summed in registers at once.
+/// The depth that a task multiplies at once for all its columns.
 const DEPTH: usize = 512;
 /// Floats of a block's left operand: half of a second-level cache of 512 KiB.
 const BLOCK_FLOATS: usize = 64 * 1024;
@@ -100,26 +100,24 @@ pub fn convolve(
             if !residual.is_null() {
                 residual = residual.add(columns.start);
             }
-            let mut depth = 0;
-            while depth < conv.in_c {
-                let step = depth_step.min(conv.in_c - depth);
-                threads.isa().dispatch(Product {
-                    a: Rows::Strided { data: a.add(depth), ld: input.ld, tap: 0 },
-                    rows: rows.len(),
-                    taps: 1,
-                    depth: step,
-                    b: b.add(depth * PANEL),
-                    panel_stride: conv.in_c * PANEL,
-                    next: std::ptr::null(),
-                    columns: columns.len(),
-                    c: output.pixel(image, rows.start).add(columns.start),
-                    ldc: output.ld,
-                    accumulate: depth > 0,
-                    finish: (depth + step == conv.in_c).then_some(&finish),
-                    residual,
-                    first_column: columns.start,
-                });
-                depth += step;
+            let product = Product {
+                a: Rows::Strided { data: a, ld: input.ld, tap: 0 },
+                rows: rows.len(),
+                taps: 1,
+                depth: conv.in_c,
+                b,
+                panel_stride: conv.in_c * PANEL,
+                next: std::ptr::null(),
+                columns: columns.len(),
+                c: output.pixel(image, rows.start).add(columns.start),
+                ldc: output.ld,
+                accumulate: false,
+                finish: Some(&finish),
+                residual,
+                first_column: columns.start,
+            };
+            for places in parts(conv.in_c, depth_step) {
+                threads.isa().dispatch(product.part(places));
             }
         }
     });

@@ -7,11 +7,11 @@ use super::disjoint::{Grid as Pieces, Scratch, share};
 use super::epilogue::{Epilogue, Finish, Output};
 use super::gemm;
 use super::simd_panel::{Grid, PANEL, pack, packed_len};
-use super::simd_tile::{Product, Rows};
+use super::simd_tile::{Product, Rows, parts};
 use super::threads::Threads;
 use super::view::{View, ViewMut};
 
-/// The depth of the product that is summed in registers at once.
+/// The depth that a task multiplies at once for all its columns.
 const DEPTH: usize = 256;
 /// Rows that the weights are streamed for.
 const FEW: usize = 3;
@@ -82,33 +82,25 @@ pub fn multiply(
         // SAFETY: rows and columns are within the checked views; blocks are disjoint.
         unsafe {
             let b = weights.as_ptr().add(columns.start * inputs);
-            let mut depth = 0;
-            loop {
-                let step = depth_step.min(inputs - depth);
-                threads.isa().dispatch(Product {
-                    a: Rows::Strided {
-                        data: input.data.as_ptr().add(rows.start * input.ld + depth),
-                        ld: input.ld,
-                        tap: 0,
-                    },
-                    rows: rows.len(),
-                    taps: 1,
-                    depth: step,
-                    b: b.add(depth * PANEL),
-                    panel_stride: inputs * PANEL,
-                    next: b.wrapping_add((depth + step) * PANEL),
-                    columns: columns.len(),
-                    c: output.pixel(0, rows.start).add(columns.start),
-                    ldc: output.ld,
-                    accumulate: depth > 0,
-                    finish: (depth + step == inputs).then_some(&finish),
-                    residual: std::ptr::null(),
-                    first_column: columns.start,
-                });
-                depth += step;
-                if depth >= inputs {
-                    break;
-                }
+            let product = Product {
+                a: Rows::Strided { data: input.data.as_ptr().add(rows.start * input.ld), ld: input.ld, tap: 0 },
+                rows: rows.len(),
+                taps: 1,
+                depth: inputs,
+                b,
+                panel_stride: inputs * PANEL,
+                next: std::ptr::null(),
+                columns: columns.len(),
+                c: output.pixel(0, rows.start).add(columns.start),
+                ldc: output.ld,
+                accumulate: false,
+                finish: Some(&finish),
+                residual: std::ptr::null(),
+                first_column: columns.start,
+            };
+            for places in parts(inputs, depth_step) {
+                let next = b.wrapping_add(places.end * PANEL);
+                threads.isa().dispatch(Product { next, ..product.part(places) });
             }
         }
     });

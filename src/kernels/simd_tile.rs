@@ -102,6 +102,13 @@ pub(super) struct Product<'a> {
     pub first_column: usize,
 }
 
+/// A depth in parts of `each` places; at least one, which may be empty.
+#[inline(always)]
+pub(super) fn parts(depth: usize, each: usize) -> impl Iterator<Item = Range<usize>> {
+    let each = each.max(1);
+    (0..depth.div_ceil(each).max(1)).map(move |part| part * each..((part + 1) * each).min(depth))
+}
+
 impl Kernel for Product<'_> {
     #[inline(always)]
     unsafe fn run<V: Vector>(self) {
@@ -150,18 +157,16 @@ impl Product<'_> {
         }
     }
 
-    /// The places of the depth that are summed at once. Taps are parts already, and who
-    /// lists rows cuts the depth.
+    /// The places of the depth that are summed at once. Taps are parts already, and who lists rows cuts the depth.
     #[inline(always)]
     fn parts(&self) -> impl Iterator<Item = Range<usize>> {
         let whole = self.taps > 1 || matches!(self.a, Rows::Listed { .. });
-        let (depth, each) = (self.depth, if whole { self.depth.max(1) } else { DEPTH });
-        (0..depth.div_ceil(each).max(1)).map(move |part| part * each..((part + 1) * each).min(depth))
+        parts(self.depth, if whole { self.depth } else { DEPTH })
     }
 
-    /// The product over some places of the depth, which is finished behind the last.
+    /// The product of one tap over some places of the depth, which is finished behind the last.
     #[inline(always)]
-    fn part(&self, places: Range<usize>) -> Self {
+    pub fn part(&self, places: Range<usize>) -> Self {
         let last = places.end == self.depth;
         Self {
             a: self.a.at_place(places.start),

@@ -89,10 +89,10 @@ impl Tile for F4 {
             let (minus_a2, minus_b2) = (V::splat(-A * A), V::splat(-B * B));
             let (minus_sum, product) = (V::splat(-(A * A + B * B)), V::splat(A * A * B * B));
             let even_a = d[2].mul_add(minus_b2, d[4]);
-            let odd_a = d[1].mul_add(minus_b2, d[3]);
-            let even_b = d[2].mul_add(minus_a2, d[4]);
             // One rounding for both signs, which their sums and differences later undo; a fused sum would have two.
-            let (odd_a, odd_b) = (odd_a.mul(a), d[1].mul_add(minus_a2, d[3]).mul(b));
+            let odd_a = d[1].mul_add(minus_b2, d[3]).mul(a);
+            let even_b = d[2].mul_add(minus_a2, d[4]);
+            let odd_b = d[1].mul_add(minus_a2, d[3]).mul(b);
             let mut r = d;
             r[0] = d[0].mul_add(product, d[2].mul_add(minus_sum, d[4]));
             r[1] = even_a.add(odd_a);

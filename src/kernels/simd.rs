@@ -132,6 +132,24 @@ pub trait Vector: Copy {
     /// `yes` where self > bound, else `no`.
     fn select_greater(self, bound: Self, yes: Self, no: Self) -> Self;
 
+    /// Adds to a register tile's sums the products of some of its first places of the depth, by code that the set has for
+    /// that shape: for each place `row[place] * panel[place * 16 + lane]`. Returns how many places it did, which may be none;
+    /// `step` floats further from `fetch` on are asked for with each.
+    ///
+    /// # Safety
+    /// The machine must have the instruction set, and `depth` floats of each row and 16 times as many of the panel must be readable.
+    #[inline(always)]
+    unsafe fn multiply_places<const R: usize, const N: usize>(
+        _sums: &mut [[Self; N]; R],
+        _rows: &[*const f32; R],
+        _panel: *const f32,
+        _depth: usize,
+        _fetch: *const f32,
+        _step: usize,
+    ) -> usize {
+        0
+    }
+
     /// The first `count` floats, zeros behind them.
     ///
     /// # Safety

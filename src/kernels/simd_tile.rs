@@ -264,8 +264,11 @@ impl Product<'_> {
             let mut fetched = ahead.from;
             for tap in 0..self.taps {
                 let a = self.a.addresses::<R>(tap, row);
-                let mut b = panel.add(tap * self.depth * PANEL);
-                for k in 0..self.depth {
+                let b = panel.add(tap * self.depth * PANEL);
+                let done = V::multiply_places(&mut sums, &a, b, self.depth, fetched, ahead.step);
+                fetched = fetched.wrapping_add(done * ahead.step);
+                let mut b = b.add(done * PANEL);
+                for k in done..self.depth {
                     let mut right = [V::splat(0.0); N];
                     for n in 0..N {
                         let at = n * V::LANES;

@@ -32,7 +32,7 @@ pub struct F32x4(__m128);
 
 /// Eight floats in an AVX register.
 #[derive(Clone, Copy)]
-pub struct F32x8(__m256);
+pub struct F32x8(pub(super) __m256);
 
 /// Sixteen floats in an AVX-512 register.
 #[derive(Clone, Copy)]
@@ -195,6 +195,18 @@ impl Vector for F32x8 {
             let greater = _mm256_cmp_ps::<_CMP_GT_OQ>(self.0, bound.0);
             Self(_mm256_blendv_ps(no.0, yes.0, greater))
         }
+    }
+    #[inline(always)]
+    unsafe fn multiply_places<const R: usize, const N: usize>(
+        sums: &mut [[Self; N]; R],
+        rows: &[*const f32; R],
+        panel: *const f32,
+        depth: usize,
+        fetch: *const f32,
+        step: usize,
+    ) -> usize {
+        // SAFETY: the same promises.
+        unsafe { super::simd_x86_tile::multiply_places(sums, rows, panel, depth, fetch, step) }
     }
     #[inline(always)]
     unsafe fn load_partial(from: *const f32, count: usize) -> Self {

@@ -1,12 +1,11 @@
 //! A compiled net beside the f64 reference of the graph as it was written.
 
-use crate::artifact::Artifact;
 use crate::compile::{self, Build, Values};
 use crate::diagnostics::{Code, Diagnostic, Diagnostics, Result};
 use crate::graph::{Graph, Initializer, NodeId, Parameter, reference};
-use crate::plan::{Plan, Port};
+use crate::plan::{Operand, Plan, Port, Step, StepKernel};
 use crate::runtime::Session;
-use ndarray::{ArrayD, IxDyn};
+use ndarray::{ArrayD, Axis, IxDyn};
 use std::sync::Arc;
 
 /// The largest error that is fine, as a share of the output's range.
@@ -16,6 +15,24 @@ pub const HALF_TOLERANCE: f64 = 2e-2;
 
 /// Values of all layers that a reference may have for a batch.
 const MOST_VALUES: usize = 1 << 30;
+
+/// A plan beside its reference.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Comparison {
+    pub steps: Vec<StepDeviation>,
+    pub outputs: Vec<Deviation>,
+}
+
+/// How far what a step gives is from its reference, all steps before it included.
+#[derive(Clone, Debug, PartialEq)]
+pub struct StepDeviation {
+    /// The layer that it computes.
+    pub step: String,
+    /// What it does, and by which algorithm.
+    pub description: String,
+    /// As [`Deviation::error`].
+    pub error: f64,
+}
 
 /// How far one output is from its reference.
 #[derive(Clone, Debug, PartialEq)]
@@ -32,13 +49,15 @@ pub struct Deviation {
 ///
 /// # Errors
 /// Where weights cannot be read or the plan cannot run.
-pub fn verify(build: &Build, batch: usize, threads: usize) -> Result<Vec<Deviation>> {
+pub fn verify(build: &Build, batch: usize, threads: usize) -> Result<Comparison> {
     let failed = |message: String| Diagnostics::from(Diagnostic::new(Code::Deviation, message));
     fits(&build.graph, batch)?;
     let artifact = Arc::new(build.in_memory()?);
     let plan = &artifact.manifest.plan;
     let inputs = probe(build, plan, batch);
-    let outputs = run(&artifact, &inputs, batch, threads)?;
+    let mut session = Session::new(artifact.clone(), threads);
+    session.keep();
+    let outputs = run(&mut session, &inputs, batch)?;
     let mut arrays = Vec::with_capacity(inputs.len());
     for (values, port) in inputs.iter().zip(&plan.inputs) {
         let shape: Vec<usize> = std::iter::once(batch).chain(port.sizes.iter().copied()).collect();
@@ -52,12 +71,38 @@ pub fn verify(build: &Build, batch: usize, threads: usize) -> Result<Vec<Deviati
             Vec::new()
         })
     };
-    let wanted = reference::evaluate(&build.graph, &arrays, &mut parameter, &mut |_, _| {});
+    let ends: Vec<Option<NodeId>> = plan.steps.iter().map(|step| end(&build.graph, step)).collect();
+    let mut errors = vec![None; plan.steps.len()];
+    let wanted = reference::evaluate(&build.graph, &arrays, &mut parameter, &mut |node, value| {
+        for (index, _) in ends.iter().enumerate().filter(|(_, end)| **end == Some(node)) {
+            errors[index] =
+                values(&plan.steps[index].output, &session.kept()[index], value).map(|found| distance(&found, value));
+        }
+    });
     if let Some(fault) = fault {
         return Err(failed(fault.to_string()));
     }
     let compared = plan.outputs.iter().zip(&outputs).zip(&wanted);
-    Ok(compared.map(|((port, found), wanted)| deviation(&port.name, found, wanted, batch)).collect())
+    let outputs = compared.map(|((port, found), wanted)| deviation(&port.name, found, wanted, batch)).collect();
+    let steps = plan.steps.iter().zip(errors).filter_map(|(step, error)| {
+        Some(StepDeviation { step: step.name.clone(), description: step.kernel.describe(), error: error? })
+    });
+    Ok(Comparison { steps: steps.collect(), outputs })
+}
+
+/// The layer whose value a step gives: the last of those that it computes.
+fn end(graph: &Graph, step: &Step) -> Option<NodeId> {
+    graph.ids().filter(|&id| step.name == graph.node(id).name || step.layers.contains(&graph.node(id).name)).last()
+}
+
+/// A step's values in the order of the reference's; none where they do not have its shape.
+fn values(operand: &Operand, kept: &[f32], wanted: &ArrayD<f64>) -> Option<Vec<f32>> {
+    let batch = wanted.len_of(Axis(0)).max(1);
+    let channels = wanted.shape().iter().skip(1).last().copied().unwrap_or(1).max(1);
+    let pixels = wanted.len() / batch / channels;
+    let image = |image: usize| (0..pixels).map(move |pixel| image * operand.image + pixel * operand.ld);
+    let rows = (0..batch).flat_map(image).map(|at| kept.get(at..at + channels));
+    rows.collect::<Option<Vec<&[f32]>>>().map(|rows| rows.concat())
 }
 
 /// Refuses a batch whose values no memory holds: the reference keeps those of whole layers.
@@ -82,8 +127,9 @@ pub fn beside_f32(build: &Build, batch: usize, threads: usize) -> Result<Vec<Dev
     // One after the other, so that the constants of both are never in memory together.
     let values = Values { graph: &build.graph, bindings: &build.bindings };
     let inputs = probe(build, &build.compiled.plan, batch);
-    let wanted = run(&compile::in_memory(&build.graph, &values)?, &inputs, batch, threads)?;
-    let found = run(&Arc::new(build.in_memory()?), &inputs, batch, threads)?;
+    let run = |artifact| run(&mut Session::new(artifact, threads), &inputs, batch);
+    let wanted = run(compile::in_memory(&build.graph, &values)?)?;
+    let found = run(Arc::new(build.in_memory()?))?;
     let compared = build.compiled.plan.outputs.iter().zip(&found).zip(wanted);
     let wide = |values: Vec<f32>| ArrayD::from_shape_fn(IxDyn(&[values.len()]), |at| f64::from(values[at[0]]));
     Ok(compared.map(|((port, found), wanted)| deviation(&port.name, found, &wide(wanted), batch)).collect())
@@ -101,12 +147,12 @@ fn probe(build: &Build, plan: &Plan, batch: usize) -> Vec<Vec<f32>> {
     ports.map(values).collect()
 }
 
-fn run(artifact: &Arc<Artifact>, inputs: &[Vec<f32>], batch: usize, threads: usize) -> Result<Vec<Vec<f32>>> {
-    let plan = &artifact.manifest.plan;
+fn run(session: &mut Session, inputs: &[Vec<f32>], batch: usize) -> Result<Vec<Vec<f32>>> {
+    let plan = &session.artifact().manifest.plan;
     let mut outputs: Vec<Vec<f32>> = plan.outputs.iter().map(|port| vec![0.0; port.len() * batch]).collect();
     let slices: Vec<&[f32]> = inputs.iter().map(Vec::as_slice).collect();
     let mut room: Vec<&mut [f32]> = outputs.iter_mut().map(Vec::as_mut_slice).collect();
-    Session::new(artifact.clone(), threads)
+    session
         .run(batch, &slices, &mut room)
         .map_err(|fault| Diagnostics::from(Diagnostic::new(Code::Deviation, fault.to_string())))?;
     Ok(outputs)
@@ -119,16 +165,20 @@ fn index_bound(graph: &Graph, input: NodeId) -> Option<usize> {
 }
 
 fn deviation(name: &str, found: &[f32], wanted: &ArrayD<f64>, batch: usize) -> Deviation {
-    let wanted: Vec<f64> = wanted.iter().copied().collect();
-    let found: Vec<f64> = found.iter().map(|&value| f64::from(value)).collect();
+    let values: Vec<f64> = wanted.iter().copied().collect();
+    let found_wide: Vec<f64> = found.iter().map(|&value| f64::from(value)).collect();
+    let image = (values.len() / batch.max(1)).max(1);
+    let same_top5 = found_wide.chunks(image).zip(values.chunks(image)).all(|(a, b)| top5(a) == top5(b));
+    Deviation { output: name.to_string(), error: distance(found, wanted), same_top5 }
+}
+
+/// The largest difference over the reference's range.
+fn distance(found: &[f32], wanted: &ArrayD<f64>) -> f64 {
     let low = wanted.iter().copied().fold(f64::INFINITY, f64::min);
     let high = wanted.iter().copied().fold(f64::NEG_INFINITY, f64::max);
     // Where an image has one value, or all are alike, the range says nothing of their size.
     let size = (high - low).max(high.abs()).max(low.abs()).max(f64::MIN_POSITIVE);
-    let error = found.iter().zip(&wanted).map(|(a, b)| (a - b).abs()).fold(0.0, f64::max);
-    let image = (wanted.len() / batch.max(1)).max(1);
-    let same_top5 = found.chunks(image).zip(wanted.chunks(image)).all(|(a, b)| top5(a) == top5(b));
-    Deviation { output: name.to_string(), error: error / size, same_top5 }
+    found.iter().zip(wanted).map(|(&a, b)| (f64::from(a) - b).abs()).fold(0.0, f64::max) / size
 }
 
 fn top5(values: &[f64]) -> Vec<usize> {

@@ -118,7 +118,7 @@ fn architectures_give_what_their_f64_reference_gives() {
         let spec = load(net, &from_disk).map_err(|(_, faults)| faults).unwrap();
         let options = BuildOptions { allow_untrained: true, allow_missing: true, ..BuildOptions::default() };
         let (build, _) = compile::build(&spec, &options).unwrap();
-        for deviation in netc::verify::verify(&build, 1, 2).unwrap() {
+        for deviation in netc::verify::verify(&build, 1, 2).unwrap().outputs {
             println!("{net}: {deviation:?}");
             assert!(deviation.error < 1e-4 && deviation.same_top5, "{net}: {deviation:?}");
         }

@@ -25,11 +25,15 @@ pub fn run(args: &Args) -> Done {
     let options = BuildOptions { allow_untrained: true, allow_missing: true, ..args.choices.options() };
     let build = report::settle(compile::build(&spec, &options), &spec.sources)?;
     let threads = args.threads.count();
-    let deviations =
+    let comparison =
         verify::verify(&build, args.batch, threads).map_err(|faults| report::fail(&faults, &spec.sources))?;
     report::tell(&build.bindings.lint_values(), &spec.sources);
+    let width = comparison.steps.iter().map(|step| step.step.len()).max().unwrap_or(0);
+    for step in comparison.steps {
+        report::print(format!("  {:width$}  {:.2e}  {}\n", step.step, step.error, step.description));
+    }
     let mut worst: f64 = 0.0;
-    for deviation in deviations {
+    for deviation in comparison.outputs {
         report::print(format!("{}: largest error {:.2e} of the output's range\n", deviation.output, deviation.error));
         worst = worst.max(deviation.error);
     }

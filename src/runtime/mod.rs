@@ -46,6 +46,8 @@ pub struct Session {
     checked: Vec<bool>,
     /// Time spent in each step, where it is measured.
     profile: Option<Vec<Duration>>,
+    /// What each step gave, where it is kept.
+    kept: Option<Vec<Vec<f32>>>,
 }
 
 impl Session {
@@ -58,7 +60,7 @@ impl Session {
     pub fn with_team(artifact: Arc<Artifact>, threads: Arc<Threads>) -> Self {
         gemm::initialise();
         let checked = vec![false; artifact.manifest.plan.steps.len()];
-        Session { artifact, threads, memory: Arena::default(), capacity: 0, checked, profile: None }
+        Session { artifact, threads, memory: Arena::default(), capacity: 0, checked, profile: None, kept: None }
     }
 
     /// The threads that it runs on.
@@ -79,6 +81,17 @@ impl Session {
     /// The time spent in each step since [`Session::measure`].
     pub fn profile(&self) -> &[Duration] {
         self.profile.as_deref().unwrap_or(&[])
+    }
+
+    /// Keeps what each step gives from now on.
+    pub fn keep(&mut self) {
+        self.kept = Some(vec![Vec::new(); self.checked.len()]);
+    }
+
+    /// What each step gave in the last run since [`Session::keep`]: its buffer from the step's first float on, images as
+    /// far apart as its operand says.
+    pub fn kept(&self) -> &[Vec<f32>] {
+        self.kept.as_deref().unwrap_or(&[])
     }
 
     /// Makes the memory for batches of up to so many images, so that no run has to.
@@ -227,6 +240,19 @@ impl Session {
         step.kernel.run(call).map_err(|fault| RunError::Step { step: step.name.clone(), fault })?;
         if let (Some(began), Some(profile)) = (began, &mut self.profile) {
             profile[index] += began.elapsed();
+        }
+        if let Some(kept) = &mut self.kept {
+            let data: &[f32] = match operand.space {
+                Space::Output(output) => &outputs[output][images.start * operand.image + operand.skip..],
+                Space::Input(_) => &[],
+                // SAFETY: the step is over; nothing writes now.
+                Space::Chunk | Space::Batch | Space::Whole | Space::State => unsafe { parts.read(place(operand)) },
+            };
+            let all = &mut kept[index];
+            all.resize(batch * operand.image, 0.0);
+            let room = &mut all[images.start * operand.image..images.end * operand.image];
+            let len = room.len().min(data.len());
+            room[..len].copy_from_slice(&data[..len]);
         }
         Ok(())
     }

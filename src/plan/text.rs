@@ -35,9 +35,8 @@ impl fmt::Display for Plan {
         for (index, step) in self.steps.iter().enumerate() {
             if let Some((_, stage)) = stages.next_if(|(steps, _)| steps.start == index) {
                 match stage.chunk {
-                    Some(chunk) => {
-                        writeln!(f, "  -- {chunk} images at a time, {} floats for each", stage.floats)?;
-                    }
+                    Some(1) => writeln!(f, "  -- one image at a time, {} floats", stage.floats)?,
+                    Some(chunk) => writeln!(f, "  -- {chunk} images at a time, {} floats for each", stage.floats)?,
                     None => writeln!(f, "  -- once for the batch")?,
                 }
             }

@@ -379,3 +379,23 @@ fn stages_take_other_numbers_of_images() {
         assert!((a - b).abs() <= 1e-5 * largest, "{together:?}\n{alone:?}");
     }
 }
+
+/// Every architecture that ships, for small images, with random weights: each step gives what the unfused graph in f64 does.
+#[test]
+fn every_step_of_every_shipped_architecture() {
+    for spec in netc::elaborate::shipped::SPECS {
+        let expression = match spec.name {
+            "mixture_of_experts" => "Input(10) >> mixture_of_experts([Relu(5), Tanh(5)], gate=Softmax(2))".into(),
+            "bird" | "lstm_text" | "siamese" => spec.name.to_string(),
+            "inception_v3" => "inception_v3(size=107x107x3)".into(),
+            "alexnet" => "alexnet(size=99x99x3)".into(),
+            name => format!("{name}(size=64x64x3)"),
+        };
+        let build = compiled(&expression).unwrap_or_else(|told| panic!("{told}"));
+        let comparison = netc::verify::verify(&build, 1, 2).unwrap_or_else(|faults| panic!("{expression}: {faults:?}"));
+        assert_eq!(comparison.steps.len(), build.compiled.plan.steps.len(), "{expression}: a step was not compared");
+        for step in comparison.steps {
+            assert!(step.error <= TOLERANCE, "{expression}: {step:?}");
+        }
+    }
+}

@@ -29,7 +29,7 @@ pub fn run(args: &Args) -> Done {
         verify::verify(&build, args.batch, threads).map_err(|faults| report::fail(&faults, &spec.sources))?;
     report::tell(&build.bindings.lint_values(), &spec.sources);
     let width = comparison.steps.iter().map(|step| step.step.len()).max().unwrap_or(0);
-    for step in comparison.steps {
+    for step in &comparison.steps {
         report::print(format!("  {:width$}  {:.2e}  {}\n", step.step, step.error, step.description));
     }
     let mut worst: f64 = 0.0;
@@ -38,11 +38,13 @@ pub fn run(args: &Args) -> Done {
         worst = worst.max(deviation.error);
     }
     let tolerance = if options.half_weights { verify::HALF_TOLERANCE } else { verify::TOLERANCE };
-    match worst <= tolerance {
-        true => Ok(()),
-        false => Err(report::fail_with(Diagnostic::new(
-            Code::Deviation,
-            format!("the compiled net is off by {worst:.2e}, more than {tolerance:.0e}"),
-        ))),
+    if worst <= tolerance {
+        return Ok(());
     }
+    let message = format!("the compiled net is off by {worst:.2e}, more than {tolerance:.0e}");
+    let mut diagnostic = Diagnostic::new(Code::Deviation, message);
+    if let Some(first) = comparison.steps.iter().find(|step| step.error > tolerance) {
+        diagnostic = diagnostic.note(format!("`{}` is the first step that is: {}", first.step, first.description));
+    }
+    Err(report::fail_with(diagnostic))
 }

@@ -92,7 +92,8 @@ pub fn verify(build: &Build, batch: usize, threads: usize) -> Result<Comparison>
 
 /// The layer whose value a step gives: the last of those that it computes.
 fn end(graph: &Graph, step: &Step) -> Option<NodeId> {
-    graph.ids().filter(|&id| step.name == graph.node(id).name || step.layers.contains(&graph.node(id).name)).last()
+    let of_step = |id: &NodeId| step.name == graph.node(*id).name || step.layers.contains(&graph.node(*id).name);
+    graph.ids().rev().find(of_step)
 }
 
 /// A step's values in the order of the reference's; none where they do not have its shape.

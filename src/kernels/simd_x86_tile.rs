@@ -2,7 +2,7 @@
 //!
 //! A core that shares its front end with another thread starts half as many operations in a cycle, and then a tile is as
 //! fast as its loop is short. These loops hold the multiplications, their loads, and five operations for each four
-//! places: a fifth fewer than the compiler makes of Rust. A thread alone on its core is as fast with either.
+//! places: a sixth fewer than the compiler makes of Rust. A thread alone on its core is as fast with either.
 
 use super::simd_panel::PANEL;
 use super::simd_x86::F32x8;

@@ -95,6 +95,14 @@ pub trait Kernel {
     unsafe fn run<V: Vector>(self);
 }
 
+/// What is asked for, to be in the cache, while a register tile is multiplied.
+#[derive(Clone, Copy)]
+pub struct Ahead {
+    pub from: *const f32,
+    /// Floats further with each place of the depth.
+    pub step: usize,
+}
+
 /// A vector of `LANES` floats. The functions that make one are unsafe because its instruction set must be there;
 /// whoever has one may compute with it.
 pub trait Vector: Copy {
@@ -132,8 +140,7 @@ pub trait Vector: Copy {
     fn select_greater(self, bound: Self, yes: Self, no: Self) -> Self;
 
     /// Adds to a register tile's sums the products of some of its first places of the depth, by code that the set has for
-    /// that shape: for each place `row[place] * panel[place * 16 + lane]`. Returns how many places it did, which may be none;
-    /// `step` floats further from `fetch` on are asked for with each.
+    /// that shape: for each place `row[place] * panel[place * 16 + lane]`. Returns how many places it did, which may be none.
     ///
     /// # Safety
     /// The machine must have the instruction set, and `depth` floats of each row and 16 times as many of the panel must be readable.
@@ -143,8 +150,7 @@ pub trait Vector: Copy {
         _rows: &[*const f32; R],
         _panel: *const f32,
         _depth: usize,
-        _fetch: *const f32,
-        _step: usize,
+        _ahead: Ahead,
     ) -> usize {
         0
     }

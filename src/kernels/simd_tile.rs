@@ -7,7 +7,7 @@
 #![allow(clippy::needless_range_loop)]
 
 use super::epilogue::Finish;
-use super::simd::{Kernel, Vector, prefetch};
+use super::simd::{Ahead, Kernel, Vector, prefetch};
 use super::simd_math::activate_row;
 use super::simd_panel::PANEL;
 use std::ops::Range;
@@ -64,14 +64,6 @@ impl Rows {
 /// Places of the depth that are summed before they are added to what was summed before them: a sum of sums rounds less
 /// than one long sum, and so much of a panel stays in the nearest cache from tile to tile.
 const DEPTH: usize = 128;
-
-/// What a tile asks for while it multiplies.
-#[derive(Clone, Copy)]
-struct Ahead {
-    from: *const f32,
-    /// Floats further with each place of the depth.
-    step: usize,
-}
 
 /// A block of the product.
 #[derive(Clone, Copy)]
@@ -261,12 +253,12 @@ impl Product<'_> {
         unsafe {
             let mut sums = [[V::splat(0.0); N]; R];
             let panel = self.b.add(column / PANEL * self.panel_stride);
-            let mut fetched = ahead.from;
+            let mut ahead = ahead;
             for tap in 0..self.taps {
                 let a = self.a.addresses::<R>(tap, row);
                 let b = panel.add(tap * self.depth * PANEL);
-                let done = V::multiply_places(&mut sums, &a, b, self.depth, fetched, ahead.step);
-                fetched = fetched.wrapping_add(done * ahead.step);
+                let done = V::multiply_places(&mut sums, &a, b, self.depth, ahead);
+                ahead.from = ahead.from.wrapping_add(done * ahead.step);
                 let mut b = b.add(done * PANEL);
                 for k in done..self.depth {
                     let mut right = [V::splat(0.0); N];
@@ -280,8 +272,8 @@ impl Product<'_> {
                             sums[r][n] = left.mul_add(right[n], sums[r][n]);
                         }
                     }
-                    prefetch(fetched);
-                    fetched = fetched.wrapping_add(ahead.step);
+                    prefetch(ahead.from);
+                    ahead.from = ahead.from.wrapping_add(ahead.step);
                     b = b.add(PANEL);
                 }
             }

@@ -1,6 +1,6 @@
 //! Vectors of x86-64: SSE2, which every such machine has, AVX2 with FMA, and AVX-512.
 
-use super::simd::{Kernel, Vector};
+use super::simd::{Ahead, Kernel, Vector};
 use std::arch::x86_64::*;
 
 /// Runs the kernel compiled for AVX2 and FMA.
@@ -202,11 +202,10 @@ impl Vector for F32x8 {
         rows: &[*const f32; R],
         panel: *const f32,
         depth: usize,
-        fetch: *const f32,
-        step: usize,
+        ahead: Ahead,
     ) -> usize {
         // SAFETY: the same promises.
-        unsafe { super::simd_x86_tile::multiply_places(sums, rows, panel, depth, fetch, step) }
+        unsafe { super::simd_x86_tile::multiply_places(sums, rows, panel, depth, ahead) }
     }
     #[inline(always)]
     unsafe fn load_partial(from: *const f32, count: usize) -> Self {

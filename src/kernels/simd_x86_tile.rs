@@ -4,6 +4,7 @@
 //! fast as its loop is short. These loops hold the multiplications, their loads, and five operations for each four
 //! places: a sixth fewer than the compiler makes of Rust. A thread alone on its core is as fast with either.
 
+use super::simd::Ahead;
 use super::simd_panel::PANEL;
 use super::simd_x86::F32x8;
 use std::arch::asm;
@@ -92,8 +93,7 @@ pub(super) unsafe fn multiply_places<const R: usize, const N: usize>(
     rows: &[*const f32; R],
     panel: *const f32,
     depth: usize,
-    fetch: *const f32,
-    step: usize,
+    ahead: Ahead,
 ) -> usize {
     let turns = depth / TURN;
     let (sums, rest) = sums.as_flattened_mut().as_chunks_mut::<2>();
@@ -101,16 +101,16 @@ pub(super) unsafe fn multiply_places<const R: usize, const N: usize>(
         return 0;
     }
     // One line a turn is enough where the places' steps are short.
-    let once = step * TURN <= PANEL;
-    let bytes = if once { step * TURN } else { step } * size_of::<f32>();
+    let once = ahead.step * TURN <= PANEL;
+    let step = if once { TURN } else { 1 } * ahead.step * size_of::<f32>();
     // SAFETY: whole turns are within the depth, for which the caller promises rows, panel and instruction set.
     unsafe {
         macro_rules! run {
             ($once:ident, $always:ident) => {
                 if let (Ok(sums), Ok(&rows)) = (sums.try_into(), rows.as_slice().try_into()) {
                     match once {
-                        true => $once(sums, rows, panel, turns, fetch, bytes),
-                        false => $always(sums, rows, panel, turns, fetch, bytes),
+                        true => $once(sums, rows, panel, turns, ahead.from, step),
+                        false => $always(sums, rows, panel, turns, ahead.from, step),
                     }
                 }
             };

@@ -85,7 +85,7 @@ pub fn convolve(
         rows = rows.next_multiple_of(2);
     }
     let tasks = height.div_ceil(rows);
-    threads.run(batch * tasks, &|task, worker| {
+    threads.run_in_parts(batch * tasks, &|task, worker| {
         let image = task / tasks;
         let first = task % tasks * rows;
         let rows = first..(first + rows).min(height);

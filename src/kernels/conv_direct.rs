@@ -104,7 +104,7 @@ pub fn convolve(
     }
     let bands = Bands::new(conv, epilogue.pool);
     let scratch = WorkerScratch::new(scratch, bands.worker_len(), threads.count());
-    threads.run(batch * bands.count, &|task, worker| {
+    threads.run_in_parts(batch * bands.count, &|task, worker| {
         let (image, band) = (task / bands.count, task % bands.count);
         // SAFETY: each worker uses only its own scratch.
         let (copy, results) = unsafe { scratch.piece(worker) }.split_at_mut(bands.copy_len());

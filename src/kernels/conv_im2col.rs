@@ -100,7 +100,7 @@ pub fn convolve(
     if conv.out_c == 0 || conv.window.out_h * conv.window.out_w == 0 {
         return;
     }
-    threads.run(batch * conv.groups * blocks, &|task, worker| {
+    threads.run_in_parts(batch * conv.groups * blocks, &|task, worker| {
         let (part, block) = (task / blocks, task % blocks);
         let (image, group) = (part / conv.groups, part % conv.groups);
         let (pixels, columns) = grid.block(block);

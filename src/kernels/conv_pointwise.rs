@@ -89,7 +89,7 @@ pub fn convolve(
     let grid = Grid::new(pixels, conv.out_c, row_block, images, TASKS);
     let blocks = grid.blocks();
     let depth_step = conv.in_c.div_ceil(conv.in_c.div_ceil(DEPTH).max(1)).max(1);
-    threads.run(images * blocks, &|task, _| {
+    threads.run_in_parts(images * blocks, &|task, _| {
         let image = task / blocks;
         let (rows, columns) = grid.block(task % blocks);
         // SAFETY: rows and columns are within the checked views; blocks are disjoint.

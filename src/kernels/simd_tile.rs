@@ -248,12 +248,11 @@ impl Product<'_> {
 
     /// A tile of `R` rows by `N` vectors: sums in registers, then stored.
     #[inline(always)]
-    unsafe fn tile<V: Vector, const R: usize, const N: usize>(&self, row: usize, column: usize, ahead: Ahead) {
+    unsafe fn tile<V: Vector, const R: usize, const N: usize>(&self, row: usize, column: usize, mut ahead: Ahead) {
         // SAFETY: taps, rows, depth and columns are within the block.
         unsafe {
             let mut sums = [[V::splat(0.0); N]; R];
             let panel = self.b.add(column / PANEL * self.panel_stride);
-            let mut ahead = ahead;
             for tap in 0..self.taps {
                 let a = self.a.addresses::<R>(tap, row);
                 let b = panel.add(tap * self.depth * PANEL);

@@ -9,7 +9,6 @@ use std::any::Any;
 use std::cell::UnsafeCell;
 use std::fmt;
 use std::marker::PhantomData;
-use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -32,32 +31,21 @@ pub struct Threads {
 /// What runs: the caller's closure with its lifetime erased, valid while the gate is open or a helper inside.
 type Work = *const (dyn Fn(usize, usize) + Sync);
 
-/// Which tasks a worker begins with.
-#[derive(Clone, Copy)]
-enum Order {
-    /// The next that nobody has begun.
-    One,
-    /// Those of its own part.
-    Parts,
-}
-
-#[derive(Clone, Copy)]
-struct Job {
-    work: Work,
-    tasks: usize,
-    order: Order,
-}
-
-/// The next task of a part of a job, on a cache line of its own.
+/// A part of a job's tasks, on a cache line of its own.
+#[derive(Default)]
 #[repr(align(64))]
-struct Next(AtomicUsize);
+struct Part {
+    /// The first task that nobody has begun.
+    next: AtomicUsize,
+    end: AtomicUsize,
+}
 
 struct Shared {
     epoch: AtomicUsize,
     gate: AtomicUsize,
-    /// For each worker the next of its own tasks.
-    next: Vec<Next>,
-    job: UnsafeCell<Option<Job>>,
+    /// For each worker the tasks that it begins with.
+    parts: Vec<Part>,
+    job: UnsafeCell<Option<Work>>,
     asleep: Vec<AtomicBool>,
     stop: AtomicBool,
     panic: Mutex<Option<Box<dyn Any + Send>>>,
@@ -102,7 +90,7 @@ impl Threads {
         let shared = Arc::new(Shared {
             epoch: AtomicUsize::new(0),
             gate: AtomicUsize::new(0),
-            next: (0..count).map(|_| Next(AtomicUsize::new(0))).collect(),
+            parts: (0..count).map(|_| Part::default()).collect(),
             job: UnsafeCell::new(None),
             asleep: (1..count).map(|_| AtomicBool::new(false)).collect(),
             stop: AtomicBool::new(false),
@@ -141,17 +129,18 @@ impl Threads {
     ///
     /// A panic in a task is passed on after the other threads have left; tasks not yet begun may then be left out.
     pub fn run(&self, tasks: usize, work: &(dyn Fn(usize, usize) + Sync)) {
-        self.claim(tasks, Order::One, work);
+        self.share(tasks, 1, work);
     }
 
     /// [`Threads::run`] where each worker begins with the same part of every job: what it wrote for one step, such as the
     /// top of an image, is what it reads for the next, and is in its own cache. Not for tasks whose neighbours read the same
     /// large weights, which are read once when they run at about the same time.
     pub fn run_in_parts(&self, tasks: usize, work: &(dyn Fn(usize, usize) + Sync)) {
-        self.claim(tasks, Order::Parts, work);
+        self.share(tasks, self.shared.parts.len(), work);
     }
 
-    fn claim(&self, tasks: usize, order: Order, work: &(dyn Fn(usize, usize) + Sync)) {
+    /// Cuts the tasks into parts for as many workers; the others have none of their own.
+    fn share(&self, tasks: usize, parts: usize, work: &(dyn Fn(usize, usize) + Sync)) {
         let team = if tasks > 1 && !self.helpers.is_empty() { self.caller.try_lock().ok() } else { None };
         if team.is_none() {
             for task in 0..tasks {
@@ -165,9 +154,11 @@ impl Threads {
             std::mem::transmute::<&(dyn Fn(usize, usize) + Sync), &'static (dyn Fn(usize, usize) + Sync)>(work)
         };
         // SAFETY: the gate is closed and nobody is inside: the last call saw to it.
-        unsafe { *shared.job.get() = Some(Job { work: erased, tasks, order }) };
-        for (worker, next) in shared.next.iter().enumerate() {
-            next.0.store(shared.part(order, worker, tasks).start, Ordering::Relaxed);
+        unsafe { *shared.job.get() = Some(erased) };
+        let start = |worker: usize| worker.min(parts) * tasks / parts;
+        for (worker, part) in shared.parts.iter().enumerate() {
+            part.next.store(start(worker), Ordering::Relaxed);
+            part.end.store(start(worker + 1), Ordering::Relaxed);
         }
         shared.gate.store(OPEN, Ordering::Release);
         shared.epoch.fetch_add(1, Ordering::SeqCst);
@@ -176,7 +167,7 @@ impl Threads {
                 helper.thread().unpark();
             }
         }
-        shared.work(work, tasks, order, 0);
+        shared.work(work, 0);
         shared.gate.fetch_and(!OPEN, Ordering::AcqRel);
         let mut spins = 0;
         while shared.gate.load(Ordering::Acquire) != 0 {
@@ -193,23 +184,14 @@ impl Threads {
 }
 
 impl Shared {
-    /// The tasks that a worker begins with.
-    fn part(&self, order: Order, worker: usize, tasks: usize) -> Range<usize> {
-        let count = self.next.len();
-        match order {
-            Order::One => 0..if worker == 0 { tasks } else { 0 },
-            Order::Parts => worker * tasks / count..(worker + 1) * tasks / count,
-        }
-    }
-
     /// Claims and does tasks until none is left: those of its own part, then those that others have not begun.
-    fn work(&self, work: &(dyn Fn(usize, usize) + Sync), tasks: usize, order: Order, worker: usize) {
+    fn work(&self, work: &(dyn Fn(usize, usize) + Sync), worker: usize) {
         let claimed = catch_unwind(AssertUnwindSafe(|| {
-            let count = self.next.len();
-            for owner in (worker..count).chain(0..worker) {
-                let end = self.part(order, owner, tasks).end;
+            let (before, own) = self.parts.split_at(worker);
+            for part in own.iter().chain(before) {
+                let end = part.end.load(Ordering::Relaxed);
                 loop {
-                    let task = self.next[owner].0.fetch_add(1, Ordering::Relaxed);
+                    let task = part.next.fetch_add(1, Ordering::Relaxed);
                     if task >= end {
                         break;
                     }
@@ -218,7 +200,9 @@ impl Shared {
             }
         }));
         if let Err(payload) = claimed {
-            self.next.iter().for_each(|next| next.0.store(tasks, Ordering::Relaxed));
+            for part in &self.parts {
+                part.next.store(part.end.load(Ordering::Relaxed), Ordering::Relaxed);
+            }
             self.panic.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).get_or_insert(payload);
         }
     }
@@ -251,9 +235,9 @@ impl Shared {
                 .fetch_update(Ordering::AcqRel, Ordering::Acquire, |gate| (gate & OPEN != 0).then_some(gate + 1));
             if entered.is_ok() {
                 // SAFETY: inside the gate the job stands still, and the closure lives until this helper has left.
-                if let Some(Job { work, tasks, order }) = unsafe { *self.job.get() } {
+                if let Some(work) = unsafe { *self.job.get() } {
                     // SAFETY: as above.
-                    self.work(unsafe { &*work }, tasks, order, worker);
+                    self.work(unsafe { &*work }, worker);
                 }
                 self.gate.fetch_sub(1, Ordering::Release);
             }

@@ -7,12 +7,17 @@ use super::disjoint::{Grid as Pieces, Scratch, share};
 use super::epilogue::{Epilogue, Finish, Output};
 use super::gemm;
 use super::simd_panel::{Grid, PANEL, pack, packed_len};
-use super::simd_tile::{Product, Rows, parts};
-use super::threads::Threads;
+use super::simd_tile::{FINE, Product, Rows, parts};
+use super::threads::{Threads, WorkerScratch};
 use super::view::{View, ViewMut};
 
 /// The depth that a task multiplies at once for all its columns.
 const DEPTH: usize = 256;
+/// The depth whose products are summed in the output's place before they are added to the sum of those before: the
+/// rounding of a sum grows with its length, and a dense layer has tens of thousands of inputs.
+const STRETCH: usize = 2048;
+/// Panels of a task, at most.
+const TOGETHER: usize = 8;
 /// Rows that the weights are streamed for.
 const FEW: usize = 3;
 /// Rows of a block.
@@ -43,6 +48,16 @@ pub fn pack_weights_into(inputs: usize, outputs: usize, weights: &[f32], packed:
     pack(threads, inputs, outputs, weights, outputs, packed);
 }
 
+/// The floats of scratch memory that [`multiply`] needs for `workers` threads, for up to `rows` rows.
+pub fn scratch_len(rows: usize, inputs: usize, workers: usize) -> usize {
+    if inputs > STRETCH { WorkerScratch::len(sums_len(rows), workers) } else { 0 }
+}
+
+/// The floats of a task's sums.
+fn sums_len(rows: usize) -> usize {
+    rows.min(ROW_BLOCK) * TOGETHER * PANEL
+}
+
 /// The output rows `(rows, outputs)` = activation(input `(rows, inputs)` x weights + bias); `weights` as
 /// [`pack_weights`] packed them. Row r of the views begins at `r * ld`; their `image` is not looked at.
 ///
@@ -58,12 +73,15 @@ pub fn multiply(
     weights: &[f32],
     bias: Option<&[f32]>,
     activation: Activation,
+    scratch: &mut [f32],
     output: ViewMut,
 ) {
     assert_eq!(weights.len(), packed_len(inputs, outputs), "packed weights");
     super::epilogue::check_view("input", &input, 1, rows, inputs);
     let epilogue = Epilogue { bias, activation, ..Epilogue::default() };
-    let finish = Finish::new(&epilogue, 1, rows, outputs);
+    let mut finish = Finish::new(&epilogue, 1, rows, outputs);
+    // What was summed before the last stretch is added to it as residuals are.
+    finish.residual_ld = TOGETHER * PANEL;
     let output = Output::new(output, 1, rows, outputs);
     if rows == 0 || outputs == 0 {
         return;
@@ -72,16 +90,21 @@ pub fn multiply(
     // pieces that stay in cache, of enough columns to reuse the rows for.
     let few = rows <= FEW;
     let panel_count = outputs.div_ceil(PANEL);
-    let together = if rows < 8 { 4 } else { 8 };
+    let together = if rows < 8 { TOGETHER / 2 } else { TOGETHER };
     let tasks = panel_count.div_ceil(together).max(TASKS.min(panel_count.div_ceil(if few { 4 } else { 1 })));
     let row_block = rows.div_ceil(TASKS.div_ceil(panel_count)).clamp(LEAST_ROWS, ROW_BLOCK);
     let grid = Grid::new(rows, outputs, row_block, 1, tasks * rows.div_ceil(row_block));
-    let depth_step = if few { inputs.max(1) } else { inputs.div_ceil(inputs.div_ceil(DEPTH).max(1)).max(1) };
-    threads.run(grid.blocks(), &|task, _| {
+    let depth_step = if few { STRETCH } else { DEPTH };
+    let long = inputs > STRETCH;
+    let sums = long.then(|| WorkerScratch::new(scratch, sums_len(rows), threads.count()));
+    threads.run(grid.blocks(), &|task, worker| {
         let (rows, columns) = grid.block(task);
+        // SAFETY: a worker runs one task at a time.
+        let mut sums = sums.as_ref().map(|sums| unsafe { sums.piece(worker) });
         // SAFETY: rows and columns are within the checked views; blocks are disjoint.
         unsafe {
             let b = weights.as_ptr().add(columns.start * inputs);
+            let c = output.pixel(0, rows.start).add(columns.start);
             let product = Product {
                 a: Rows::Strided { data: input.data.as_ptr().add(rows.start * input.ld), ld: input.ld, tap: 0 },
                 rows: rows.len(),
@@ -91,19 +114,38 @@ pub fn multiply(
                 panel_stride: inputs * PANEL,
                 next: std::ptr::null(),
                 columns: columns.len(),
-                c: output.pixel(0, rows.start).add(columns.start),
+                c,
                 ldc: output.ld,
                 accumulate: false,
                 finish: Some(&finish),
-                residual: std::ptr::null(),
+                residual: sums.as_ref().map_or(std::ptr::null(), |sums| sums.as_ptr()),
                 first_column: columns.start,
             };
-            for places in parts(inputs, depth_step) {
-                let next = b.wrapping_add(places.end * PANEL);
-                threads.isa().dispatch(Product { next, ..product.part(places) });
+            for stretch in parts(inputs, STRETCH) {
+                let part = Product { accumulate: false, ..product.part(stretch.clone()) };
+                for places in parts(stretch.len(), depth_step) {
+                    let next = part.b.wrapping_add(places.end * PANEL);
+                    let product = Product { next, ..part.part(places) };
+                    product.run_in_groups(threads.isa(), FINE);
+                }
+                if stretch.end < inputs
+                    && let Some(sums) = &mut sums
+                {
+                    for (row, sums) in sums.chunks_exact_mut(TOGETHER * PANEL).take(rows.len()).enumerate() {
+                        let row = std::slice::from_raw_parts(c.add(row * output.ld), columns.len());
+                        add_row(sums, row, stretch.start == 0);
+                    }
+                }
             }
         }
     });
+}
+
+/// Adds a row to sums, which begin with the first.
+fn add_row(sums: &mut [f32], row: &[f32], first: bool) {
+    for (sum, value) in sums.iter_mut().zip(row) {
+        *sum = if first { *value } else { *sum + value };
+    }
 }
 
 fn product(rows: usize, inputs: usize, outputs: usize) -> gemm::Product {
@@ -174,6 +216,9 @@ mod tests {
             (9, 31, 40),
             (131, 20, 35),
             (21, 1100, 13),
+            (1, 5000, 70),
+            (3, 2100, 70),
+            (8, 4097, 150),
         ] {
             let (ld, out_ld) = (inputs + 3, outputs + 2);
             let input = noise(rows * ld, 1);
@@ -187,7 +232,8 @@ mod tests {
                     let to = ViewMut { data: &mut output, ld: out_ld, image: 0 };
                     let relu = Activation::Relu { alpha: 0.25 };
                     let threads = Threads::with_isa(count, isa);
-                    multiply(&threads, rows, inputs, outputs, view, &packed, Some(&bias), relu, to);
+                    let mut scratch = vec![f32::NAN; scratch_len(rows, inputs, count)];
+                    multiply(&threads, rows, inputs, outputs, view, &packed, Some(&bias), relu, &mut scratch, to);
                     output
                 };
                 let output = run(1);

@@ -55,6 +55,8 @@ mod simd_neon;
 pub mod simd_panel;
 mod simd_portable;
 mod simd_tile;
+#[cfg(test)]
+mod simd_tile_tests;
 mod simd_winograd;
 mod simd_winograd_gradient;
 #[cfg(target_arch = "x86_64")]

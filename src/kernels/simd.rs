@@ -95,6 +95,9 @@ pub trait Kernel {
     unsafe fn run<V: Vector>(self);
 }
 
+/// Places of the depth that a turn of a register tile's loop does.
+pub const TURN: usize = 4;
+
 /// What is asked for, to be in the cache, while a register tile is multiplied.
 #[derive(Clone, Copy)]
 pub struct Ahead {
@@ -139,8 +142,8 @@ pub trait Vector: Copy {
     /// `yes` where self > bound, else `no`.
     fn select_greater(self, bound: Self, yes: Self, no: Self) -> Self;
 
-    /// Adds to a register tile's sums the products of some of its first places of the depth, by code that the set has for
-    /// that shape: for each place `row[place] * panel[place * 16 + lane]`. Returns how many places it did, which may be none.
+    /// Adds to a register tile's sums the products of the whole turns of a depth, by code that the set has for that shape:
+    /// for each place `row[place] * panel[place * 16 + lane]`. Returns how many places it did: those, or none.
     ///
     /// # Safety
     /// The machine must have the instruction set, and `depth` floats of each row and 16 times as many of the panel must be readable.
@@ -150,6 +153,23 @@ pub trait Vector: Copy {
         _rows: &[*const f32; R],
         _panel: *const f32,
         _depth: usize,
+        _ahead: Ahead,
+    ) -> usize {
+        0
+    }
+
+    /// The same in groups of `group` places, a power of two and whole turns, each of which is summed by itself; the first
+    /// group is what others leave.
+    ///
+    /// # Safety
+    /// As above.
+    #[inline(always)]
+    unsafe fn multiply_groups<const R: usize, const N: usize>(
+        _sums: &mut [[Self; N]; R],
+        _rows: &[*const f32; R],
+        _panel: *const f32,
+        _depth: usize,
+        _group: usize,
         _ahead: Ahead,
     ) -> usize {
         0

@@ -7,7 +7,7 @@
 #![allow(clippy::needless_range_loop)]
 
 use super::epilogue::Finish;
-use super::simd::{Ahead, Kernel, Vector, prefetch};
+use super::simd::{Ahead, Isa, Kernel, TURN, Vector, prefetch};
 use super::simd_math::activate_row;
 use super::simd_panel::PANEL;
 use std::ops::Range;
@@ -65,6 +65,98 @@ impl Rows {
 /// than one long sum, and so much of a panel stays in the nearest cache from tile to tile.
 const DEPTH: usize = 128;
 
+/// How the products of a part of the depth are summed.
+trait Summation: Copy {
+    /// Adds to a tile's sums the products of a tap's depth.
+    ///
+    /// # Safety
+    /// Rows, places and panels must be within the block, and the instruction set be there.
+    unsafe fn add<V: Vector, const R: usize, const N: usize>(
+        self,
+        product: &Product,
+        sums: &mut [[V; N]; R],
+        a: &[*const f32; R],
+        b: *const f32,
+        ahead: &mut Ahead,
+    );
+}
+
+/// One after the other.
+#[derive(Clone, Copy)]
+struct Plain;
+
+/// In groups of so many places, each of which is summed by itself.
+#[derive(Clone, Copy)]
+struct Groups(usize);
+
+/// A good size of groups: few enough to round little, and so many that adding their sums costs little.
+pub(super) const FINE: usize = 32;
+
+impl Summation for Plain {
+    #[inline(always)]
+    unsafe fn add<V: Vector, const R: usize, const N: usize>(
+        self,
+        product: &Product,
+        sums: &mut [[V; N]; R],
+        a: &[*const f32; R],
+        b: *const f32,
+        ahead: &mut Ahead,
+    ) {
+        // SAFETY: the caller's promise.
+        unsafe {
+            let done = V::multiply_places(sums, a, b, product.depth, *ahead);
+            ahead.from = ahead.from.wrapping_add(done * ahead.step);
+            product.add_places(sums, a, b, done..product.depth, ahead);
+        }
+    }
+}
+
+impl Summation for Groups {
+    #[inline(always)]
+    unsafe fn add<V: Vector, const R: usize, const N: usize>(
+        self,
+        product: &Product,
+        sums: &mut [[V; N]; R],
+        a: &[*const f32; R],
+        b: *const f32,
+        ahead: &mut Ahead,
+    ) {
+        let Self(group) = self;
+        // SAFETY: the caller's promise.
+        unsafe {
+            let mut done = V::multiply_groups(sums, a, b, product.depth, group, *ahead);
+            ahead.from = ahead.from.wrapping_add(done * ahead.step);
+            let whole = product.depth / TURN * TURN;
+            while done < whole {
+                let end = whole - (whole - done - 1) / group * group;
+                let mut some = [[V::splat(0.0); N]; R];
+                product.add_places(&mut some, a, b, done..end, ahead);
+                done = end;
+                for r in 0..R {
+                    for n in 0..N {
+                        sums[r][n] = sums[r][n].add(some[r][n]);
+                    }
+                }
+            }
+            product.add_places(sums, a, b, done..product.depth, ahead);
+        }
+    }
+}
+
+/// A product that is summed in groups.
+struct InGroups<'a> {
+    product: Product<'a>,
+    how: Groups,
+}
+
+impl Kernel for InGroups<'_> {
+    #[inline(always)]
+    unsafe fn run<V: Vector>(self) {
+        // SAFETY: the maker's promise that all addresses are valid.
+        unsafe { self.product.multiply::<V, Groups>(self.how) }
+    }
+}
+
 /// A block of the product.
 #[derive(Clone, Copy)]
 pub(super) struct Product<'a> {
@@ -105,19 +197,35 @@ impl Kernel for Product<'_> {
     #[inline(always)]
     unsafe fn run<V: Vector>(self) {
         // SAFETY: the maker's promise that all addresses are valid.
-        unsafe { self.multiply::<V>() }
+        unsafe { self.multiply::<V, Plain>(Plain) }
     }
 }
 
 impl Product<'_> {
+    /// Computes it in groups of `group` places, a power of two and at least a turn, each of which is summed by itself: for
+    /// sums that should round less.
+    ///
+    /// # Safety
+    /// All addresses must be valid.
+    pub unsafe fn run_in_groups(self, isa: Isa, group: usize) {
+        // SAFETY: the caller's promise.
+        unsafe {
+            if self.depth < group + TURN {
+                isa.dispatch(self);
+            } else {
+                isa.dispatch(InGroups { product: self, how: Groups(group) });
+            }
+        }
+    }
+
     /// # Safety
     /// All addresses must be valid, and the instruction set be there.
     #[inline(always)]
-    pub unsafe fn multiply<V: Vector>(&self) {
+    unsafe fn multiply<V: Vector, S: Summation>(&self, how: S) {
         let per_panel = PANEL / V::LANES;
         // SAFETY: tiles cover the rows and columns exactly.
         unsafe {
-            let mut column = self.few_rows::<V>();
+            let mut column = self.few_rows::<V, S>(how);
             while column < self.columns {
                 let wide = V::TILE_PANELS == 2 && self.columns - column > PANEL;
                 let width = if wide { 2 * PANEL } else { PANEL };
@@ -131,10 +239,10 @@ impl Product<'_> {
                     let next = if places.end < self.depth { panel.wrapping_add(places.end * PANEL) } else { behind };
                     let part = Self { next, ..self.part(places) };
                     match (per_panel, wide) {
-                        (1, true) => part.strip::<V, 2>(column),
-                        (1, false) => part.strip::<V, 1>(column),
-                        (2, _) => part.strip::<V, 2>(column),
-                        _ => part.strip::<V, 4>(column),
+                        (1, true) => part.strip::<V, S, 2>(how, column),
+                        (1, false) => part.strip::<V, S, 1>(how, column),
+                        (2, _) => part.strip::<V, S, 2>(how, column),
+                        _ => part.strip::<V, S, 4>(how, column),
                     }
                 }
                 column += width;
@@ -174,7 +282,7 @@ impl Product<'_> {
     /// The product of one to three rows, where the memory limits: several panels are read at once, as one stretch of
     /// memory alone does not use all of its speed. Returns the columns done.
     #[inline(always)]
-    unsafe fn few_rows<V: Vector>(&self) -> usize {
+    unsafe fn few_rows<V: Vector, S: Summation>(&self, how: S) -> usize {
         let mut column = 0;
         let ahead = Ahead { from: self.b, step: PANEL };
         // SAFETY: as many columns are left as each tile takes.
@@ -183,18 +291,18 @@ impl Product<'_> {
                 for places in self.parts() {
                     let part = self.part(places);
                     match (self.rows, V::LANES) {
-                        (1, 4) => part.tile::<V, 1, 16>(0, column, ahead),
-                        (1, 8) => part.tile::<V, 1, 8>(0, column, ahead),
-                        (1, 16) => part.tile::<V, 1, 4>(0, column, ahead),
-                        (2, 16) => part.tile::<V, 2, 4>(0, column, ahead),
-                        (3, 16) => part.tile::<V, 3, 4>(0, column, ahead),
+                        (1, 4) => part.tile::<V, S, 1, 16>(how, 0, column, ahead),
+                        (1, 8) => part.tile::<V, S, 1, 8>(how, 0, column, ahead),
+                        (1, 16) => part.tile::<V, S, 1, 4>(how, 0, column, ahead),
+                        (2, 16) => part.tile::<V, S, 2, 4>(how, 0, column, ahead),
+                        (3, 16) => part.tile::<V, S, 3, 4>(how, 0, column, ahead),
                         (2, 8) => {
-                            part.tile::<V, 2, 4>(0, column, ahead);
-                            part.tile::<V, 2, 4>(0, column + 2 * PANEL, ahead);
+                            part.tile::<V, S, 2, 4>(how, 0, column, ahead);
+                            part.tile::<V, S, 2, 4>(how, 0, column + 2 * PANEL, ahead);
                         }
                         (3, 8) => {
-                            part.tile::<V, 3, 4>(0, column, ahead);
-                            part.tile::<V, 3, 4>(0, column + 2 * PANEL, ahead);
+                            part.tile::<V, S, 3, 4>(how, 0, column, ahead);
+                            part.tile::<V, S, 3, 4>(how, 0, column + 2 * PANEL, ahead);
                         }
                         _ => return column,
                     }
@@ -207,7 +315,7 @@ impl Product<'_> {
 
     /// All rows of one strip of `N` vectors' columns.
     #[inline(always)]
-    unsafe fn strip<V: Vector, const N: usize>(&self, column: usize) {
+    unsafe fn strip<V: Vector, S: Summation, const N: usize>(&self, how: S, column: usize) {
         // Tiles of nearly equal height: short ones waste the arithmetic units.
         let tiles = self.rows.div_ceil(V::TILE_ROWS);
         let (height, higher) = (self.rows / tiles, self.rows % tiles);
@@ -227,18 +335,18 @@ impl Product<'_> {
             // SAFETY: rows and columns are within the block.
             unsafe {
                 match height {
-                    1 => self.tile::<V, 1, N>(row, column, ahead),
-                    2 => self.tile::<V, 2, N>(row, column, ahead),
-                    3 => self.tile::<V, 3, N>(row, column, ahead),
-                    4 if V::TILE_ROWS >= 4 => self.tile::<V, 4, N>(row, column, ahead),
-                    5 if V::TILE_ROWS >= 5 => self.tile::<V, 5, N>(row, column, ahead),
-                    6 if V::TILE_ROWS >= 6 => self.tile::<V, 6, N>(row, column, ahead),
-                    7 if V::TILE_ROWS >= 7 => self.tile::<V, 7, N>(row, column, ahead),
-                    8 if V::TILE_ROWS >= 8 => self.tile::<V, 8, N>(row, column, ahead),
-                    9 if V::TILE_ROWS >= 9 => self.tile::<V, 9, N>(row, column, ahead),
-                    10 if V::TILE_ROWS >= 10 => self.tile::<V, 10, N>(row, column, ahead),
-                    11 if V::TILE_ROWS >= 11 => self.tile::<V, 11, N>(row, column, ahead),
-                    12 if V::TILE_ROWS >= 12 => self.tile::<V, 12, N>(row, column, ahead),
+                    1 => self.tile::<V, S, 1, N>(how, row, column, ahead),
+                    2 => self.tile::<V, S, 2, N>(how, row, column, ahead),
+                    3 => self.tile::<V, S, 3, N>(how, row, column, ahead),
+                    4 if V::TILE_ROWS >= 4 => self.tile::<V, S, 4, N>(how, row, column, ahead),
+                    5 if V::TILE_ROWS >= 5 => self.tile::<V, S, 5, N>(how, row, column, ahead),
+                    6 if V::TILE_ROWS >= 6 => self.tile::<V, S, 6, N>(how, row, column, ahead),
+                    7 if V::TILE_ROWS >= 7 => self.tile::<V, S, 7, N>(how, row, column, ahead),
+                    8 if V::TILE_ROWS >= 8 => self.tile::<V, S, 8, N>(how, row, column, ahead),
+                    9 if V::TILE_ROWS >= 9 => self.tile::<V, S, 9, N>(how, row, column, ahead),
+                    10 if V::TILE_ROWS >= 10 => self.tile::<V, S, 10, N>(how, row, column, ahead),
+                    11 if V::TILE_ROWS >= 11 => self.tile::<V, S, 11, N>(how, row, column, ahead),
+                    12 if V::TILE_ROWS >= 12 => self.tile::<V, S, 12, N>(how, row, column, ahead),
                     _ => unreachable!("a tile has at most {} rows", V::TILE_ROWS),
                 }
             }
@@ -248,33 +356,20 @@ impl Product<'_> {
 
     /// A tile of `R` rows by `N` vectors: sums in registers, then stored.
     #[inline(always)]
-    unsafe fn tile<V: Vector, const R: usize, const N: usize>(&self, row: usize, column: usize, mut ahead: Ahead) {
+    unsafe fn tile<V: Vector, S: Summation, const R: usize, const N: usize>(
+        &self,
+        how: S,
+        row: usize,
+        column: usize,
+        mut ahead: Ahead,
+    ) {
         // SAFETY: taps, rows, depth and columns are within the block.
         unsafe {
             let mut sums = [[V::splat(0.0); N]; R];
             let panel = self.b.add(column / PANEL * self.panel_stride);
             for tap in 0..self.taps {
-                let a = self.a.addresses::<R>(tap, row);
-                let b = panel.add(tap * self.depth * PANEL);
-                let done = V::multiply_places(&mut sums, &a, b, self.depth, ahead);
-                ahead.from = ahead.from.wrapping_add(done * ahead.step);
-                let mut b = b.add(done * PANEL);
-                for k in done..self.depth {
-                    let mut right = [V::splat(0.0); N];
-                    for n in 0..N {
-                        let at = n * V::LANES;
-                        right[n] = V::load(b.add(at / PANEL * self.panel_stride + at % PANEL));
-                    }
-                    for r in 0..R {
-                        let left = V::splat(*a[r].add(k));
-                        for n in 0..N {
-                            sums[r][n] = left.mul_add(right[n], sums[r][n]);
-                        }
-                    }
-                    prefetch(ahead.from);
-                    ahead.from = ahead.from.wrapping_add(ahead.step);
-                    b = b.add(PANEL);
-                }
+                let (a, b) = (self.a.addresses::<R>(tap, row), panel.add(tap * self.depth * PANEL));
+                how.add::<V, R, N>(self, &mut sums, &a, b, &mut ahead);
             }
             if self.columns - column >= N * V::LANES {
                 self.store::<V, R, N>(row, column, sums);
@@ -288,6 +383,38 @@ impl Product<'_> {
                 for (r, line) in tile.iter().enumerate() {
                     self.store_ragged::<V>(row + r, column, line);
                 }
+            }
+        }
+    }
+
+    /// Adds to a tile's sums the products of some places of a tap's depth.
+    #[inline(always)]
+    unsafe fn add_places<V: Vector, const R: usize, const N: usize>(
+        &self,
+        sums: &mut [[V; N]; R],
+        a: &[*const f32; R],
+        b: *const f32,
+        places: Range<usize>,
+        ahead: &mut Ahead,
+    ) {
+        // SAFETY: rows, places and panels are within the block.
+        unsafe {
+            let mut b = b.add(places.start * PANEL);
+            for k in places {
+                let mut right = [V::splat(0.0); N];
+                for n in 0..N {
+                    let at = n * V::LANES;
+                    right[n] = V::load(b.add(at / PANEL * self.panel_stride + at % PANEL));
+                }
+                for r in 0..R {
+                    let left = V::splat(*a[r].add(k));
+                    for n in 0..N {
+                        sums[r][n] = left.mul_add(right[n], sums[r][n]);
+                    }
+                }
+                prefetch(ahead.from);
+                ahead.from = ahead.from.wrapping_add(ahead.step);
+                b = b.add(PANEL);
             }
         }
     }

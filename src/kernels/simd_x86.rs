@@ -208,6 +208,18 @@ impl Vector for F32x8 {
         unsafe { super::simd_x86_tile::multiply_places(sums, rows, panel, depth, ahead) }
     }
     #[inline(always)]
+    unsafe fn multiply_groups<const R: usize, const N: usize>(
+        sums: &mut [[Self; N]; R],
+        rows: &[*const f32; R],
+        panel: *const f32,
+        depth: usize,
+        group: usize,
+        ahead: Ahead,
+    ) -> usize {
+        // SAFETY: the same promises.
+        unsafe { super::simd_x86_tile::multiply_groups(sums, rows, panel, depth, group, ahead) }
+    }
+    #[inline(always)]
     unsafe fn load_partial(from: *const f32, count: usize) -> Self {
         // SAFETY: see above; lanes that the mask leaves out are not read.
         unsafe {

@@ -5,7 +5,7 @@
 
 use super::epilogue::{Epilogue, Finish, Output, check_convolution};
 use super::simd_panel::{Grid, PANEL, packed_len, panels};
-use super::simd_tile::{Product, Rows};
+use super::simd_tile::{FINE, Product, Rows};
 use super::simd_winograd::{F2, F2x5, F4, F6, InputTransform, OutputTransform, Tile as TileKind, Tiling};
 use super::threads::{ALIGNMENT, Threads, WorkerScratch};
 use super::view::{Convolution, View, ViewMut};
@@ -388,7 +388,7 @@ impl Call<'_> {
         // SAFETY: the blocks are within the scratch and the weights, as their lengths were computed for them.
         unsafe {
             for point in 0..T::IN * T::IN {
-                self.threads.isa().dispatch(Product {
+                let product = Product {
                     a: Rows::Strided { data: v.add(point * input_point), ld: Blocking::row(self.conv), tap: 0 },
                     rows: tiles.len(),
                     taps: 1,
@@ -403,7 +403,9 @@ impl Call<'_> {
                     finish: None,
                     residual: std::ptr::null(),
                     first_column: 0,
-                });
+                };
+                let group = if T::is_positive(point) { FINE / 2 } else { FINE };
+                product.run_in_groups(self.threads.isa(), group);
             }
             self.threads.isa().dispatch(OutputTransform {
                 tile: PhantomData::<T>,
@@ -471,6 +473,7 @@ mod tests {
         check(convolution((13, 11), (5, 33, 1), (3, 1, 1), (1, 1)));
         check(convolution((8, 9), (16, 16, 1), (3, 1, 1), (0, 0)));
         check(convolution((7, 12), (23, 20, 1), (3, 1, 1), (2, 0)));
+        check(convolution((5, 9), (173, 17, 1), (3, 1, 1), (1, 1)));
         check(convolution((1, 2), (3, 1, 1), (3, 1, 1), (1, 1)));
     }
 

@@ -54,7 +54,9 @@ impl StepKernel for DenseStep {
         let activation = self.epilogue.activation;
         let (inputs, outputs, weights) = (self.inputs, self.outputs, constants[0]);
         match self.weights {
-            Storage::Packed => dense::multiply(threads, batch, inputs, outputs, input, weights, bias, activation, out),
+            Storage::Packed => {
+                dense::multiply(threads, batch, inputs, outputs, input, weights, bias, activation, scratch, out);
+            }
             Storage::Raw => {
                 dense::multiply_raw(threads, batch, inputs, outputs, input, weights, bias, activation, out, scratch);
             }
@@ -123,7 +125,7 @@ impl StepKernel for DenseStep {
 
     fn scratch_len(&self, batch: usize, workers: usize) -> usize {
         match self.weights {
-            Storage::Packed => 0,
+            Storage::Packed => dense::scratch_len(batch, self.inputs, workers),
             Storage::Raw => dense::raw_scratch_len(batch, self.inputs, self.outputs),
             Storage::Bf16 => dense_half::scratch_len(workers),
         }

@@ -1,5 +1,6 @@
 //! The threads that a command computes on.
 
+use crate::kernels::cores::Pinning;
 use crate::kernels::threads::Threads as Team;
 use crate::runtime::threads;
 use std::sync::Arc;
@@ -20,9 +21,18 @@ pub struct Threads {
 pub struct Placed {
     #[command(flatten)]
     threads: Threads,
-    /// Keep each thread on a core of its own: steadier on a machine that does nothing else, slower beside busy programs
-    #[arg(long)]
-    pin: bool,
+    /// Keep each thread on a core of its own; auto: if there is one for each core, until another program wants it
+    #[arg(long, value_enum, value_name = "WHEN", default_value_t)]
+    pin: Pin,
+}
+
+/// When threads stay on cores of their own.
+#[derive(Clone, Copy, Debug, Default, clap::ValueEnum)]
+enum Pin {
+    #[default]
+    Auto,
+    Always,
+    Never,
 }
 
 impl Threads {
@@ -37,7 +47,12 @@ impl Placed {
     }
 
     pub fn team(&self) -> Arc<Team> {
-        Arc::new(if self.pin { Team::pinned(self.count()) } else { Team::new(self.count()) })
+        let pinning = match self.pin {
+            Pin::Auto => Pinning::WhileAlone,
+            Pin::Always => Pinning::Always,
+            Pin::Never => Pinning::Never,
+        };
+        Arc::new(Team::placed(self.count(), pinning))
     }
 }
 

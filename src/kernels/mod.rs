@@ -9,6 +9,7 @@ pub mod conv_direct;
 pub mod conv_im2col;
 pub mod conv_pointwise;
 pub mod copy;
+pub mod cores;
 pub mod deconvolution;
 pub mod dense;
 pub mod dense_half;

@@ -3,8 +3,8 @@
 //! A kernel takes microseconds to milliseconds, so helpers spin for a short while between kernels before they sleep,
 //! and a caller never waits for a helper that has not begun: it closes the job's gate and waits only for those inside.
 
+use super::cores::{Pinning, Stay};
 use super::simd::Isa;
-use core_affinity::CoreId;
 use std::any::Any;
 use std::cell::UnsafeCell;
 use std::fmt;
@@ -24,8 +24,8 @@ pub struct Threads {
     shared: Arc<Shared>,
     helpers: Vec<JoinHandle<()>>,
     isa: Isa,
-    /// Held while a job runs; a second caller works alone meanwhile.
-    caller: Mutex<()>,
+    /// Held while a job runs; a second caller works alone meanwhile. The maker's stay on a core.
+    caller: Mutex<Option<Stay>>,
 }
 
 /// What runs: the caller's closure with its lifetime erased, valid while the gate is open or a helper inside.
@@ -67,26 +67,18 @@ impl Threads {
     /// # Panics
     /// If the machine does not have it.
     pub fn with_isa(count: usize, isa: Isa) -> Self {
-        Self::on(&[], count, isa)
+        Self::make(count, isa, Pinning::Never)
     }
 
-    /// A team each of whose threads, the caller's too, stays on a core of its own among those that the process may use
-    /// (its affinity's and its control group's); where there are fewer cores than threads, or the system does not let
-    /// them, threads go where they like.
-    ///
-    /// Right for a machine that does nothing else. Beside another busy program a thread that may not leave its core is
-    /// late, and all wait for it.
-    pub fn pinned(count: usize) -> Self {
-        let cores = core_affinity::get_core_ids().filter(|cores| cores.len() >= count).unwrap_or_default();
-        if let Some(&own) = cores.first() {
-            core_affinity::set_for_current(own);
-        }
-        Self::on(&cores, count, Isa::detect())
+    /// A team whose threads, the caller's too, stay on cores of their own where `pinning` says so and the system lets them.
+    pub fn placed(count: usize, pinning: Pinning) -> Self {
+        Self::make(count, Isa::detect(), pinning)
     }
 
-    fn on(cores: &[CoreId], count: usize, isa: Isa) -> Self {
+    fn make(count: usize, isa: Isa, pinning: Pinning) -> Self {
         assert!(Isa::available().contains(&isa), "the machine does not have {isa:?}");
         let count = count.max(1);
+        let cores = pinning.cores(count).unwrap_or_default();
         let shared = Arc::new(Shared {
             epoch: AtomicUsize::new(0),
             gate: AtomicUsize::new(0),
@@ -102,16 +94,13 @@ impl Threads {
                 let shared = Arc::clone(&shared);
                 let name = format!("kernel-{worker}");
                 let core = cores.get(worker).copied();
-                let body = move || {
-                    if let Some(core) = core {
-                        core_affinity::set_for_current(core);
-                    }
-                    shared.help(worker)
-                };
+                let body = move || shared.help(worker, core.and_then(|core| Stay::on(core, pinning)));
                 thread::Builder::new().name(name).spawn(body).ok()
             })
             .collect();
-        Self { shared, helpers, isa, caller: Mutex::new(()) }
+        // Last, as threads begin where their maker may run.
+        let stay = cores.first().and_then(|&core| Stay::on(core, pinning));
+        Self { shared, helpers, isa, caller: Mutex::new(stay) }
     }
 
     /// How many threads work.
@@ -141,12 +130,15 @@ impl Threads {
 
     /// Cuts the tasks into parts for as many workers; the others have none of their own.
     fn share(&self, tasks: usize, parts: usize, work: &(dyn Fn(usize, usize) + Sync)) {
-        let team = if tasks > 1 && !self.helpers.is_empty() { self.caller.try_lock().ok() } else { None };
+        let mut team = if tasks > 1 && !self.helpers.is_empty() { self.caller.try_lock().ok() } else { None };
         if team.is_none() {
             for task in 0..tasks {
                 work(task, 0);
             }
             return;
+        }
+        if let Some(team) = &mut team {
+            team.take_if(Stay::is_disturbed);
         }
         let shared = &*self.shared;
         // SAFETY: only the lifetime is erased; this call closes the gate and waits for the helpers before it returns.
@@ -208,7 +200,7 @@ impl Shared {
     }
 
     /// A helper's life.
-    fn help(&self, worker: usize) {
+    fn help(&self, worker: usize, mut stay: Option<Stay>) {
         let asleep = &self.asleep[worker - 1];
         let mut seen = 0;
         loop {
@@ -230,6 +222,7 @@ impl Shared {
             if self.stop.load(Ordering::Acquire) {
                 return;
             }
+            stay.take_if(Stay::is_disturbed);
             let entered = self
                 .gate
                 .fetch_update(Ordering::AcqRel, Ordering::Acquire, |gate| (gate & OPEN != 0).then_some(gate + 1));
@@ -331,25 +324,6 @@ mod tests {
                 assert!(done.iter().all(|count| count.load(Ordering::SeqCst) == 1), "{count} threads, {tasks} tasks");
             }
         }
-    }
-
-    #[test]
-    fn pinned_threads_stay_on_cores_of_their_own() {
-        // The cores are the whole process's, so a thread of its own is bound.
-        let cores = thread::spawn(|| {
-            let allowed = core_affinity::get_core_ids().expect("cores");
-            let threads = Threads::pinned(allowed.len());
-            let seen = Mutex::new(vec![None; allowed.len()]);
-            let together = std::sync::Barrier::new(allowed.len());
-            threads.run(allowed.len(), &|_, worker| {
-                together.wait();
-                seen.lock().expect("no panic")[worker] = core_affinity::get_core_ids();
-            });
-            (allowed, seen.into_inner().expect("no panic"))
-        });
-        let (allowed, seen) = cores.join().expect("the team works");
-        assert_eq!(seen, allowed.into_iter().map(|core| Some(vec![core])).collect::<Vec<_>>());
-        assert!(thread::available_parallelism().is_ok_and(|count| count.get() == seen.len()), "the others are free");
     }
 
     #[test]

@@ -173,13 +173,27 @@ fn deviation(name: &str, found: &[f32], wanted: &ArrayD<f64>, batch: usize) -> D
     Deviation { output: name.to_string(), error: distance(found, wanted), same_top5 }
 }
 
-/// The largest difference over the reference's range.
+/// The largest difference over the reference's range; infinite where one of two values is no number, or they are
+/// different infinities.
 fn distance(found: &[f32], wanted: &ArrayD<f64>) -> f64 {
-    let low = wanted.iter().copied().fold(f64::INFINITY, f64::min);
-    let high = wanted.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+    let numbers = || wanted.iter().copied().filter(|value| value.is_finite());
+    let low = numbers().fold(f64::INFINITY, f64::min);
+    let high = numbers().fold(f64::NEG_INFINITY, f64::max);
     // Where an image has one value, or all are alike, the range says nothing of their size.
     let size = (high - low).max(high.abs()).max(low.abs()).max(f64::MIN_POSITIVE);
-    found.iter().zip(wanted).map(|(&a, b)| (f64::from(a) - b).abs()).fold(0.0, f64::max) / size
+    let difference = |(&found, &wanted): (&f32, &f64)| {
+        let found = f64::from(found);
+        let same = found == wanted || found.is_nan() && wanted.is_nan();
+        let difference = (found - wanted).abs();
+        if same {
+            0.0
+        } else if difference.is_finite() {
+            difference / size
+        } else {
+            f64::INFINITY
+        }
+    };
+    found.iter().zip(wanted).map(difference).fold(0.0, f64::max)
 }
 
 fn top5(values: &[f64]) -> Vec<usize> {
@@ -187,4 +201,20 @@ fn top5(values: &[f64]) -> Vec<usize> {
     order.sort_by(|&a, &b| values[b].total_cmp(&values[a]).then(a.cmp(&b)));
     order.truncate(5);
     order
+}
+
+#[cfg(test)]
+mod tests {
+    use super::distance;
+    use ndarray::{ArrayD, arr1};
+
+    #[test]
+    fn what_is_no_number_is_far_from_numbers() {
+        let wanted = |values: &[f64]| -> ArrayD<f64> { arr1(values).into_dyn() };
+        assert_eq!(distance(&[1.0, 2.5], &wanted(&[1.0, 3.0])), 0.5 / 3.0);
+        assert_eq!(distance(&[f32::NAN, 3.0], &wanted(&[1.0, 3.0])), f64::INFINITY);
+        assert_eq!(distance(&[1.0, 3.0], &wanted(&[f64::NAN, 3.0])), f64::INFINITY);
+        assert_eq!(distance(&[f32::INFINITY, 3.0], &wanted(&[f64::NEG_INFINITY, 3.0])), f64::INFINITY);
+        assert_eq!(distance(&[f32::NAN, f32::INFINITY, 3.0], &wanted(&[f64::NAN, f64::INFINITY, 3.0])), 0.0);
+    }
 }

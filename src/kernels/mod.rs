@@ -55,6 +55,7 @@ mod simd_math;
 mod simd_neon;
 pub mod simd_panel;
 mod simd_portable;
+mod simd_rows;
 mod simd_tile;
 #[cfg(test)]
 mod simd_tile_tests;

@@ -98,6 +98,15 @@ pub trait Kernel {
 /// Places of the depth that a turn of a register tile's loop does.
 pub const TURN: usize = 4;
 
+/// What a register tile of `R` rows multiplies: at each place of the depth each row's float with the panel's 16.
+pub struct Places<const R: usize> {
+    /// Where each row's `depth` floats begin.
+    pub rows: [*const f32; R],
+    /// Where the panel's `depth` times 16 begin.
+    pub panel: *const f32,
+    pub depth: usize,
+}
+
 /// What is asked for, to be in the cache, while a register tile is multiplied.
 #[derive(Clone, Copy)]
 pub struct Ahead {
@@ -142,17 +151,15 @@ pub trait Vector: Copy {
     /// `yes` where self > bound, else `no`.
     fn select_greater(self, bound: Self, yes: Self, no: Self) -> Self;
 
-    /// Adds to a register tile's sums the products of the whole turns of a depth, by code that the set has for that shape:
-    /// for each place `row[place] * panel[place * 16 + lane]`. Returns how many places it did: those, or none.
+    /// Adds to a register tile's sums the products of the whole turns of the places, by code that the set has for that
+    /// shape. Returns how many places it did: those, or none.
     ///
     /// # Safety
-    /// The machine must have the instruction set, and `depth` floats of each row and 16 times as many of the panel must be readable.
+    /// The machine must have the instruction set, and the places must be readable.
     #[inline(always)]
     unsafe fn multiply_places<const R: usize, const N: usize>(
         _sums: &mut [[Self; N]; R],
-        _rows: &[*const f32; R],
-        _panel: *const f32,
-        _depth: usize,
+        _places: &Places<R>,
         _ahead: Ahead,
     ) -> usize {
         0
@@ -166,9 +173,7 @@ pub trait Vector: Copy {
     #[inline(always)]
     unsafe fn multiply_groups<const R: usize, const N: usize>(
         _sums: &mut [[Self; N]; R],
-        _rows: &[*const f32; R],
-        _panel: *const f32,
-        _depth: usize,
+        _places: &Places<R>,
         _group: usize,
         _ahead: Ahead,
     ) -> usize {

@@ -7,59 +7,11 @@
 #![allow(clippy::needless_range_loop)]
 
 use super::epilogue::Finish;
-use super::simd::{Ahead, Isa, Kernel, TURN, Vector, prefetch};
+use super::simd::{Ahead, Isa, Kernel, Places, TURN, Vector, prefetch};
 use super::simd_math::activate_row;
 use super::simd_panel::PANEL;
+pub(super) use super::simd_rows::Rows;
 use std::ops::Range;
-
-/// Where the left operand's rows begin.
-#[derive(Clone, Copy)]
-pub(super) enum Rows {
-    /// Rows `ld` floats apart; the same rows at the next tap are `tap` floats further.
-    Strided { data: *const f32, ld: usize, tap: usize },
-    /// Rows listed one by one: `rows` addresses for each tap.
-    Listed { addresses: *const *const f32, rows: usize },
-}
-
-impl Rows {
-    /// The rows from a place of the depth on.
-    ///
-    /// # Panics
-    /// If that is not the first and they are listed one by one.
-    #[inline(always)]
-    fn at_place(self, place: usize) -> Self {
-        match self {
-            Self::Strided { data, ld, tap } => Self::Strided { data: data.wrapping_add(place), ld, tap },
-            listed => {
-                assert_eq!(place, 0, "rows of a list have their own places");
-                listed
-            }
-        }
-    }
-
-    /// The addresses of `R` rows from `row` on, at a tap.
-    ///
-    /// # Safety
-    /// Tap and rows must be within what the maker made.
-    #[inline(always)]
-    unsafe fn addresses<const R: usize>(self, tap: usize, row: usize) -> [*const f32; R] {
-        let mut addresses = [std::ptr::null(); R];
-        match self {
-            Self::Strided { data, ld, tap: step } => {
-                for (index, address) in addresses.iter_mut().enumerate() {
-                    *address = data.wrapping_add(tap * step + (row + index) * ld);
-                }
-            }
-            Self::Listed { addresses: list, rows } => {
-                for (index, address) in addresses.iter_mut().enumerate() {
-                    // SAFETY: within the list by the caller's promise.
-                    *address = unsafe { *list.add(tap * rows + row + index) };
-                }
-            }
-        }
-        addresses
-    }
-}
 
 /// Places of the depth that are summed before they are added to what was summed before them: a sum of sums rounds less
 /// than one long sum, and so much of a panel stays in the nearest cache from tile to tile.
@@ -75,8 +27,7 @@ trait Summation: Copy {
         self,
         product: &Product,
         sums: &mut [[V; N]; R],
-        a: &[*const f32; R],
-        b: *const f32,
+        places: &Places<R>,
         ahead: &mut Ahead,
     );
 }
@@ -98,15 +49,14 @@ impl Summation for Plain {
         self,
         product: &Product,
         sums: &mut [[V; N]; R],
-        a: &[*const f32; R],
-        b: *const f32,
+        places: &Places<R>,
         ahead: &mut Ahead,
     ) {
         // SAFETY: the caller's promise.
         unsafe {
-            let done = V::multiply_places(sums, a, b, product.depth, *ahead);
+            let done = V::multiply_places(sums, places, *ahead);
             ahead.from = ahead.from.wrapping_add(done * ahead.step);
-            product.add_places(sums, a, b, done..product.depth, ahead);
+            product.add_places(sums, places, done..places.depth, ahead);
         }
     }
 }
@@ -117,20 +67,19 @@ impl Summation for Groups {
         self,
         product: &Product,
         sums: &mut [[V; N]; R],
-        a: &[*const f32; R],
-        b: *const f32,
+        places: &Places<R>,
         ahead: &mut Ahead,
     ) {
         let Self(group) = self;
         // SAFETY: the caller's promise.
         unsafe {
-            let mut done = V::multiply_groups(sums, a, b, product.depth, group, *ahead);
+            let mut done = V::multiply_groups(sums, places, group, *ahead);
             ahead.from = ahead.from.wrapping_add(done * ahead.step);
-            let whole = product.depth / TURN * TURN;
+            let whole = places.depth / TURN * TURN;
             while done < whole {
                 let end = whole - (whole - done - 1) / group * group;
                 let mut some = [[V::splat(0.0); N]; R];
-                product.add_places(&mut some, a, b, done..end, ahead);
+                product.add_places(&mut some, places, done..end, ahead);
                 done = end;
                 for r in 0..R {
                     for n in 0..N {
@@ -138,7 +87,7 @@ impl Summation for Groups {
                     }
                 }
             }
-            product.add_places(sums, a, b, done..product.depth, ahead);
+            product.add_places(sums, places, done..places.depth, ahead);
         }
     }
 }
@@ -368,8 +317,9 @@ impl Product<'_> {
             let mut sums = [[V::splat(0.0); N]; R];
             let panel = self.b.add(column / PANEL * self.panel_stride);
             for tap in 0..self.taps {
-                let (a, b) = (self.a.addresses::<R>(tap, row), panel.add(tap * self.depth * PANEL));
-                how.add::<V, R, N>(self, &mut sums, &a, b, &mut ahead);
+                let rows = self.a.addresses::<R>(tap, row);
+                let places = Places { rows, panel: panel.add(tap * self.depth * PANEL), depth: self.depth };
+                how.add(self, &mut sums, &places, &mut ahead);
             }
             if self.columns - column >= N * V::LANES {
                 self.store::<V, R, N>(row, column, sums);
@@ -392,22 +342,21 @@ impl Product<'_> {
     unsafe fn add_places<V: Vector, const R: usize, const N: usize>(
         &self,
         sums: &mut [[V; N]; R],
-        a: &[*const f32; R],
-        b: *const f32,
-        places: Range<usize>,
+        places: &Places<R>,
+        some: Range<usize>,
         ahead: &mut Ahead,
     ) {
         // SAFETY: rows, places and panels are within the block.
         unsafe {
-            let mut b = b.add(places.start * PANEL);
-            for k in places {
+            let mut b = places.panel.add(some.start * PANEL);
+            for k in some {
                 let mut right = [V::splat(0.0); N];
                 for n in 0..N {
                     let at = n * V::LANES;
                     right[n] = V::load(b.add(at / PANEL * self.panel_stride + at % PANEL));
                 }
                 for r in 0..R {
-                    let left = V::splat(*a[r].add(k));
+                    let left = V::splat(*places.rows[r].add(k));
                     for n in 0..N {
                         sums[r][n] = left.mul_add(right[n], sums[r][n]);
                     }

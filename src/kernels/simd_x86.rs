@@ -1,6 +1,6 @@
 //! Vectors of x86-64: SSE2, which every such machine has, AVX2 with FMA, and AVX-512.
 
-use super::simd::{Ahead, Kernel, Vector};
+use super::simd::{Ahead, Kernel, Places, Vector};
 use std::arch::x86_64::*;
 
 /// Runs the kernel compiled for AVX2 and FMA.
@@ -199,25 +199,21 @@ impl Vector for F32x8 {
     #[inline(always)]
     unsafe fn multiply_places<const R: usize, const N: usize>(
         sums: &mut [[Self; N]; R],
-        rows: &[*const f32; R],
-        panel: *const f32,
-        depth: usize,
+        places: &Places<R>,
         ahead: Ahead,
     ) -> usize {
         // SAFETY: the same promises.
-        unsafe { super::simd_x86_tile::multiply_places(sums, rows, panel, depth, ahead) }
+        unsafe { super::simd_x86_tile::multiply_places(sums, places, ahead) }
     }
     #[inline(always)]
     unsafe fn multiply_groups<const R: usize, const N: usize>(
         sums: &mut [[Self; N]; R],
-        rows: &[*const f32; R],
-        panel: *const f32,
-        depth: usize,
+        places: &Places<R>,
         group: usize,
         ahead: Ahead,
     ) -> usize {
         // SAFETY: the same promises.
-        unsafe { super::simd_x86_tile::multiply_groups(sums, rows, panel, depth, group, ahead) }
+        unsafe { super::simd_x86_tile::multiply_groups(sums, places, group, ahead) }
     }
     #[inline(always)]
     unsafe fn load_partial(from: *const f32, count: usize) -> Self {

@@ -4,7 +4,7 @@
 //! fast as its loop is short. These loops hold the multiplications, their loads, and five operations for each four
 //! places: a sixth fewer than the compiler makes of Rust. A thread alone on its core is as fast with either.
 
-use super::simd::{Ahead, TURN};
+use super::simd::{Ahead, Places, TURN};
 use super::simd_panel::PANEL;
 use super::simd_x86::F32x8;
 use std::arch::asm;
@@ -150,30 +150,35 @@ tile!(four_once, four_always, 4, row0 left0 right0 "0" "32" row1 left1 right1 "6
 tile!(five_once, five_always, 5, row0 left0 right0 "0" "32" row1 left1 right1 "64" "96" row2 left2 right2 "128" "160" row3 left3 right3 "192" "224" row4 left4 right4 "256" "288");
 tile!(six_once, six_always, 6, row0 left0 right0 "0" "32" row1 left1 right1 "64" "96" row2 left2 right2 "128" "160" row3 left3 right3 "192" "224" row4 left4 right4 "256" "288" row5 left5 right5 "320" "352");
 
-/// Runs one of a tile's loops, if there is one for its shape; evaluates to whether there is.
+/// Runs one of a tile's loops, if there is one for its shape, and evaluates to how many places it did.
 macro_rules! run {
-    ($function:ident, $sums:ident, $rows:ident, $panel:ident, $depth:expr, $ahead:ident) => {{
+    ($function:ident, $sums:ident, $places:ident, |$depth:ident| $extent:expr, $ahead:ident) => {{
+        let $depth = $places.depth / TURN * TURN;
         let (sums, rest) = $sums.as_flattened_mut().as_chunks_mut::<2>();
         // One line a turn is enough where the places' steps are short.
         let once = $ahead.step * TURN <= PANEL;
         let ahead = ($ahead.from, if once { TURN } else { 1 } * $ahead.step * size_of::<f32>());
-        let fits = N == 2 && rest.is_empty();
         macro_rules! height {
             ($once:ident $always:ident) => {
-                match (sums.try_into(), $rows.as_slice().try_into()) {
-                    (Ok(sums), Ok(&rows)) if once => $once::$function(sums, rows, $panel, $depth, ahead),
-                    (Ok(sums), Ok(&rows)) => $always::$function(sums, rows, $panel, $depth, ahead),
+                match (sums.try_into(), $places.rows.as_slice().try_into()) {
+                    (Ok(sums), Ok(&rows)) if once => $once::$function(sums, rows, $places.panel, $extent, ahead),
+                    (Ok(sums), Ok(&rows)) => $always::$function(sums, rows, $places.panel, $extent, ahead),
                     _ => {}
                 }
             };
         }
         match R {
-            4 if fits => height!(four_once four_always),
-            5 if fits => height!(five_once five_always),
-            6 if fits => height!(six_once six_always),
-            _ => {}
+            _ if N != 2 || !rest.is_empty() || $depth == 0 => 0,
+            4..=6 => {
+                match R {
+                    4 => height!(four_once four_always),
+                    5 => height!(five_once five_always),
+                    _ => height!(six_once six_always),
+                }
+                $depth
+            }
+            _ => 0,
         }
-        fits && (4..=6).contains(&R)
     }};
 }
 
@@ -184,14 +189,11 @@ macro_rules! run {
 #[inline(always)]
 pub(super) unsafe fn multiply_places<const R: usize, const N: usize>(
     sums: &mut [[F32x8; N]; R],
-    rows: &[*const f32; R],
-    panel: *const f32,
-    depth: usize,
+    places: &Places<R>,
     ahead: Ahead,
 ) -> usize {
-    let depth = depth / TURN * TURN;
     // SAFETY: whole turns are within the depth, for which the caller promises rows, panel and instruction set.
-    if depth > 0 && unsafe { run!(places, sums, rows, panel, depth, ahead) } { depth } else { 0 }
+    unsafe { run!(places, sums, places, |depth| depth, ahead) }
 }
 
 /// [`Vector::multiply_groups`](super::simd::Vector::multiply_groups) for the same tiles.
@@ -201,21 +203,17 @@ pub(super) unsafe fn multiply_places<const R: usize, const N: usize>(
 #[inline(always)]
 pub(super) unsafe fn multiply_groups<const R: usize, const N: usize>(
     sums: &mut [[F32x8; N]; R],
-    rows: &[*const f32; R],
-    panel: *const f32,
-    depth: usize,
+    places: &Places<R>,
     group: usize,
     ahead: Ahead,
 ) -> usize {
-    let depth = depth / TURN * TURN;
+    // Only a copy has an address that assembly knows, so that the caller's may stand in registers.
     let mut held = *sums;
-    let held_sums = &mut held;
+    let copy = &mut held;
     // SAFETY: as above.
-    if depth > 0 && unsafe { run!(groups, held_sums, rows, panel, (depth, group), ahead) } {
-        // Only a copy has an address that assembly knows, so that the caller's may stand in registers.
+    let done = unsafe { run!(groups, copy, places, |depth| (depth, group), ahead) };
+    if done > 0 {
         *sums = held;
-        depth
-    } else {
-        0
     }
+    done
 }

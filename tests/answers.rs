@@ -49,6 +49,23 @@ fn files_of_weights_and_arrays_are_inspected() {
 }
 
 #[test]
+fn a_file_that_is_being_written_is_not_called_damaged() {
+    let folder = folder(&[]);
+    let weights = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/vgg16_tiny/vgg16_neupy.hdf5");
+    let copy = folder.path().join("w.hdf5");
+    fs::copy(weights, &copy).expect("a copy");
+    let held = fs::File::options().read(true).write(true).open(&copy).expect("the copy");
+    held.lock().expect("nobody else has it");
+    let ask = || {
+        let mut inspect = command(folder.path(), &["inspect", "w.hdf5"]);
+        inspect.env("HDF5_USE_FILE_LOCKING", "TRUE").output().expect("it runs")
+    };
+    refused(&ask(), "E0703", &["w.hdf5", "another program has it open for writing"]);
+    drop(held);
+    done(&ask());
+}
+
+#[test]
 fn shipped_nets_have_their_labels_in_every_folder() {
     let folder = folder(&[]);
     let specs = Path::new(env!("CARGO_MANIFEST_DIR")).join("specs/samples");

@@ -4,6 +4,7 @@ use super::array_fault::{ArrayFault, ArrayInfo, MAX_RATIO, choose, within};
 use super::element::Element;
 use super::npy::checked_count;
 use super::table::{RowFile, Table};
+use crate::file::locked;
 use hdf5::dataset::Layout;
 use hdf5::datatype::ByteOrder;
 use hdf5::types::{FloatSize, TypeDescriptor};
@@ -175,6 +176,9 @@ fn collect(
 /// The library's words; it says "truncated file" among many others when the file is shorter than its own record.
 fn fault(error: hdf5::Error) -> ArrayFault {
     let text = error.to_string();
+    if let Some(busy) = locked(&text) {
+        return ArrayFault::Io(busy);
+    }
     match text {
         text if text.contains("truncated") => ArrayFault::Short,
         text if text.contains("plugin") || text.contains("required filter") => ArrayFault::Filter,

@@ -17,6 +17,7 @@ use super::hdf5_heaps::{MAX_TEXT_BYTES, check_heaps};
 use super::store::{
     Entry, Layout, MAX_EXPANSION, MAX_ITEMS, MAX_TENSOR_BYTES, Number, Store, StoreError, row_count, unreadable,
 };
+use crate::file::locked;
 
 /// The largest chunk that is decompressed in one piece.
 const MAX_CHUNK_BYTES: u64 = 256 << 20;
@@ -64,7 +65,10 @@ impl Tree {
             _ => unreadable(path, error),
         })?;
         hdf5::silence_errors(true);
-        let file = hdf5::File::open(path).map_err(|error| damaged(&place, &error))?;
+        let file = hdf5::File::open(path).map_err(|error| match locked(&error.to_string()) {
+            Some(busy) => unreadable(path, busy),
+            None => damaged(&place, &error),
+        })?;
         Ok(Tree { file, path: path.into(), length, links: HashMap::new(), temporary: None })
     }
 

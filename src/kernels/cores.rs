@@ -3,13 +3,12 @@
 use std::thread::{self, ThreadId};
 
 /// Whether the threads of a team stay on cores of their own.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Pinning {
     /// They go where the system likes.
     Never,
     /// They do if there is a thread for each core that the process may use, until another program wants one of them: a
     /// thread that may not leave its core is then late, and all wait for it.
-    #[default]
     WhileAlone,
     /// They do wherever there are as many cores.
     Always,
@@ -157,7 +156,7 @@ mod system {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, target_os = "linux"))]
 mod tests {
     use super::super::threads::Threads;
     use super::*;

@@ -95,8 +95,7 @@ pub fn multiply(
     let row_block = rows.div_ceil(TASKS.div_ceil(panel_count)).clamp(LEAST_ROWS, ROW_BLOCK);
     let grid = Grid::new(rows, outputs, row_block, 1, tasks * rows.div_ceil(row_block));
     let depth_step = if few { STRETCH } else { DEPTH };
-    let long = inputs > STRETCH;
-    let sums = long.then(|| WorkerScratch::new(scratch, sums_len(rows), threads.count()));
+    let sums = (inputs > STRETCH).then(|| WorkerScratch::new(scratch, sums_len(rows), threads.count()));
     threads.run(grid.blocks(), &|task, worker| {
         let (rows, columns) = grid.block(task);
         // SAFETY: a worker runs one task at a time.

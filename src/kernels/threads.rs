@@ -130,16 +130,14 @@ impl Threads {
 
     /// Cuts the tasks into parts for as many workers; the others have none of their own.
     fn share(&self, tasks: usize, parts: usize, work: &(dyn Fn(usize, usize) + Sync)) {
-        let mut team = if tasks > 1 && !self.helpers.is_empty() { self.caller.try_lock().ok() } else { None };
-        if team.is_none() {
+        let team = if tasks > 1 && !self.helpers.is_empty() { self.caller.try_lock().ok() } else { None };
+        let Some(mut team) = team else {
             for task in 0..tasks {
                 work(task, 0);
             }
             return;
-        }
-        if let Some(team) = &mut team {
-            team.take_if(Stay::is_disturbed);
-        }
+        };
+        team.take_if(Stay::is_disturbed);
         let shared = &*self.shared;
         // SAFETY: only the lifetime is erased; this call closes the gate and waits for the helpers before it returns.
         let erased: Work = unsafe {

@@ -1,6 +1,7 @@
 //! Depthwise convolutions: each input channel has its own kernel, or `multiplier` of them.
 
 use super::epilogue::{Epilogue, Finish, Pool, check_convolution, pool_two_rows};
+use super::image_rows::ImageRows;
 use super::simd_depthwise::{ADDRESSES, Pixel, STRIP, Strip};
 use super::simd_panel::{PANEL, panels};
 use super::threads::{Threads, WorkerScratch};
@@ -78,7 +79,8 @@ pub fn convolve(
     let (zeros, scratch) = scratch.split_at_mut(common);
     zeros.fill(0.0);
     let scratch = WorkerScratch::new(scratch, worker_len(conv, epilogue.pool), threads.count());
-    let call = Call { threads, conv, input: &input, weights, zeros, finish: &finish };
+    let input = ImageRows::of(&input, window.in_h, window.in_w);
+    let call = Call { threads, conv, input, weights, zeros, finish: &finish };
     let height = epilogue.pool.map_or(window.out_h, |Pool::Max2x2| window.out_h / 2 * 2);
     let mut rows = height.div_ceil(TASKS).max(1);
     if epilogue.pool.is_some() {
@@ -115,13 +117,14 @@ pub fn convolve(
 }
 
 /// What all tasks of a call read.
-struct Call<'a> {
-    threads: &'a Threads,
-    conv: &'a Convolution,
-    input: &'a View<'a>,
-    weights: &'a [f32],
-    zeros: &'a [f32],
-    finish: &'a Finish<'a>,
+pub(super) struct Call<'a> {
+    pub threads: &'a Threads,
+    pub conv: &'a Convolution,
+    pub input: ImageRows,
+    pub weights: &'a [f32],
+    /// What windows see outside the image: a float for each channel.
+    pub zeros: &'a [f32],
+    pub finish: &'a Finish<'a>,
 }
 
 // SAFETY: `Finish` holds addresses of slices that are only read.
@@ -132,7 +135,7 @@ impl Call<'_> {
     ///
     /// # Safety
     /// Image and row must exist, and `to` hold the row's pixels, `to_ld` floats apart.
-    unsafe fn row(&self, image: usize, row: usize, to: *mut f32, to_ld: usize) {
+    pub unsafe fn row(&self, image: usize, row: usize, to: *mut f32, to_ld: usize) {
         let window = &self.conv.window;
         let plain = self.conv.out_c == self.conv.in_c && (window.dilation_h, window.dilation_w) == (1, 1);
         let shape = (window.kernel_h, window.kernel_w, window.stride_w);
@@ -152,33 +155,39 @@ impl Call<'_> {
         }
     }
 
-    /// The address of the input pixel `(y, x)` counted from the padded corner, or of zeros.
+    /// The address of the input row `y` counted from the padded corner, if it is within the image.
     #[inline]
-    unsafe fn address(&self, image: usize, y: usize, x: usize) -> *const f32 {
-        let window = &self.conv.window;
-        let (y, x) = (y.wrapping_sub(window.pad_top), x.wrapping_sub(window.pad_left));
-        if y >= window.in_h || x >= window.in_w {
-            return self.zeros.as_ptr();
+    fn input_row(&self, image: usize, y: usize) -> Option<*const f32> {
+        let y = y.wrapping_sub(self.conv.window.pad_top);
+        (y < self.conv.window.in_h).then(|| self.input.row(image, y))
+    }
+
+    /// The address of a row's pixel `x` counted from the padded corner, or of zeros.
+    #[inline]
+    fn input_pixel(&self, row: Option<*const f32>, x: usize) -> *const f32 {
+        let x = x.wrapping_sub(self.conv.window.pad_left);
+        match row {
+            Some(row) if x < self.conv.window.in_w => row.wrapping_add(x * self.input.ld),
+            _ => self.zeros.as_ptr(),
         }
-        // SAFETY: the pixel is within the image.
-        unsafe { self.input.data.as_ptr().add(image * self.input.image + (y * window.in_w + x) * self.input.ld) }
     }
 
     unsafe fn strips<const K: usize, const S: usize>(&self, image: usize, row: usize, to: *mut f32, to_ld: usize) {
         let window = &self.conv.window;
         let mut addresses = [std::ptr::null(); ADDRESSES];
+        let rows: [_; K] = std::array::from_fn(|i| self.input_row(image, row * window.stride_h + i));
         let mut x = 0;
         while x < window.out_w {
             let left = window.out_w - x;
             let pixels = [STRIP, 4, 2, 1].into_iter().find(|&size| size <= left).unwrap_or(1);
             let seen = (pixels - 1) * S + K;
+            for (line, &row) in addresses.chunks_exact_mut(seen).zip(&rows) {
+                for (j, address) in line.iter_mut().enumerate() {
+                    *address = self.input_pixel(row, x * S + j);
+                }
+            }
             // SAFETY: the addresses are of the windows' pixels, and the row has the strip's pixels.
             unsafe {
-                for i in 0..K {
-                    for j in 0..seen {
-                        addresses[i * seen + j] = self.address(image, row * window.stride_h + i, x * S + j);
-                    }
-                }
                 self.threads.isa().dispatch(Strip::<K, S> {
                     addresses: &addresses,
                     pixels,
@@ -205,8 +214,8 @@ impl Call<'_> {
             unsafe {
                 for (index, address) in addresses[..count].iter_mut().enumerate() {
                     let (i, j) = ((first_tap + index) / window.kernel_w, (first_tap + index) % window.kernel_w);
-                    let in_y = y * window.stride_h + i * window.dilation_h;
-                    *address = self.address(image, in_y, x * window.stride_w + j * window.dilation_w);
+                    let row = self.input_row(image, y * window.stride_h + i * window.dilation_h);
+                    *address = self.input_pixel(row, x * window.stride_w + j * window.dilation_w);
                 }
                 self.threads.isa().dispatch(Pixel {
                     addresses: &addresses[..count],

@@ -2,10 +2,11 @@
 //! windows' pixels. The rows are not copied: a block's product reads each tap's pixel through its address.
 
 use super::epilogue::{Epilogue, Finish, Output, Pool, check_convolution, pool_two_rows};
+use super::image_rows::ImageRows;
 use super::simd_panel::{Grid, PANEL, pack, packed_len, panels};
 use super::simd_tile::{Product, Rows};
 use super::threads::{Threads, WorkerScratch};
-use super::view::{Convolution, View, ViewMut, Window};
+use super::view::{Convolution, View, ViewMut};
 use std::mem::MaybeUninit;
 use std::ops::Range;
 
@@ -96,6 +97,7 @@ pub fn convolve(
     let (output, finish) = check_convolution(conv, batch, &input, epilogue, output);
     let grid = grid(conv, batch, epilogue.pool);
     let scratch = WorkerScratch::new(scratch, worker_len(conv, batch, epilogue.pool), threads.count());
+    let input = ImageRows::of(&input, conv.window.in_h, conv.window.in_w);
     let blocks = grid.blocks();
     if conv.out_c == 0 || conv.window.out_h * conv.window.out_w == 0 {
         return;
@@ -104,7 +106,7 @@ pub fn convolve(
         let (part, block) = (task / blocks, task % blocks);
         let (image, group) = (part / conv.groups, part % conv.groups);
         let (pixels, columns) = grid.block(block);
-        let task = Task { threads, conv, image, group, input: &input, weights, finish: &finish };
+        let task = Task { threads, conv, image, group, input, weights, finish: &finish };
         match epilogue.pool {
             // SAFETY: pixels and columns were checked to lie within the views; blocks are disjoint.
             None => unsafe {
@@ -118,14 +120,14 @@ pub fn convolve(
 }
 
 /// What a block's product reads.
-struct Task<'a> {
-    threads: &'a Threads,
-    conv: &'a Convolution,
-    image: usize,
-    group: usize,
-    input: &'a View<'a>,
-    weights: &'a [f32],
-    finish: &'a Finish<'a>,
+pub(super) struct Task<'a> {
+    pub threads: &'a Threads,
+    pub conv: &'a Convolution,
+    pub image: usize,
+    pub group: usize,
+    pub input: ImageRows,
+    pub weights: &'a [f32],
+    pub finish: &'a Finish<'a>,
 }
 
 impl Task<'_> {
@@ -149,7 +151,7 @@ impl Task<'_> {
     ///
     /// # Safety
     /// The pixels and channels must be within the convolution, and `c` must hold them, `ldc` floats apart.
-    unsafe fn block(&self, pixels: Range<usize>, columns: Range<usize>, c: *mut f32, ldc: usize) {
+    pub unsafe fn block(&self, pixels: Range<usize>, columns: Range<usize>, c: *mut f32, ldc: usize) {
         let window = &self.conv.window;
         let in_c = self.conv.in_c / self.conv.groups;
         let out_c = self.conv.out_c / self.conv.groups;
@@ -208,7 +210,7 @@ impl Task<'_> {
     }
 
     /// Lists for each tap from `tap` on the address of each window's pixel, at a channel.
-    unsafe fn list_addresses(
+    fn list_addresses(
         &self,
         list: &mut [MaybeUninit<*const f32>],
         tap: usize,
@@ -217,30 +219,29 @@ impl Task<'_> {
         channel: usize,
     ) {
         let window = &self.conv.window;
-        // SAFETY: the image is within the view.
-        let image = unsafe { self.input.data.as_ptr().add(self.image * self.input.image) };
         for (index, line) in list.chunks_exact_mut(rows).enumerate() {
             let (tap_y, tap_x) = ((tap + index) / window.kernel_w, (tap + index) % window.kernel_w);
+            let shift = (tap_x * window.dilation_w).wrapping_sub(window.pad_left);
+            let row = |y: usize| {
+                let y = (y * window.stride_h + tap_y * window.dilation_h).wrapping_sub(window.pad_top);
+                (y < window.in_h).then(|| self.input.row(self.image, y))
+            };
             let (mut y, mut x) = (pixel / window.out_w, pixel % window.out_w);
+            let mut from = row(y);
             for address in line {
-                let at = input_pixel(window, y, x, tap_y, tap_x);
-                // SAFETY: the pixel is within the image, and the channel within the pixel.
-                address.write(at.map_or(ZEROS.as_ptr(), |at| unsafe { image.add(at * self.input.ld + channel) }));
+                let at = (x * window.stride_w).wrapping_add(shift);
+                address.write(match from {
+                    Some(from) if at < window.in_w => from.wrapping_add(at * self.input.ld + channel),
+                    _ => ZEROS.as_ptr(),
+                });
                 x += 1;
                 if x == window.out_w {
                     (y, x) = (y + 1, 0);
+                    from = row(y);
                 }
             }
         }
     }
-}
-
-/// The index of the input pixel under a tap of the window at `(y, x)`, if it is within the image.
-#[inline]
-fn input_pixel(window: &Window, y: usize, x: usize, tap_y: usize, tap_x: usize) -> Option<usize> {
-    let y = (y * window.stride_h + tap_y * window.dilation_h).wrapping_sub(window.pad_top);
-    let x = (x * window.stride_w + tap_x * window.dilation_w).wrapping_sub(window.pad_left);
-    (y < window.in_h && x < window.in_w).then_some(y * window.in_w + x)
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@ pub mod activate;
 pub mod activation;
 pub mod batch_norm;
 mod columns;
+pub mod conv_chain;
 pub mod conv_depthwise;
 pub mod conv_direct;
 pub mod conv_im2col;
@@ -34,6 +35,7 @@ pub mod gradient_recurrent;
 pub mod gradient_response;
 mod gradient_winograd;
 pub mod group_norm;
+mod image_rows;
 pub mod images;
 #[cfg(test)]
 mod kernel_tests;

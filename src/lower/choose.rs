@@ -17,6 +17,8 @@ pub(super) mod target {
     pub const STREAM: f64 = 10.0;
     /// Packed weights beyond this do not stay in the last cache between images.
     pub const CACHE_BYTES: f64 = 16e6;
+    /// Bytes of a core's second-level cache.
+    pub const NEAR_BYTES: usize = 512 << 10;
     /// Columns that a panel of packed weights is padded to.
     pub const PANEL: usize = 16;
 }

@@ -1,5 +1,6 @@
 //! Graph to plan: what each layer becomes, where each tensor stands, which algorithm computes it.
 
+mod chain;
 mod choose;
 pub mod fit;
 mod memory;
@@ -125,9 +126,10 @@ pub fn lower(graph: &Graph, options: Options<'_>) -> Result<Compiled> {
         }
     }
     drafts.extend(placement.outputs());
-    if let Some(state) = options.state {
-        drafts = pack_state(graph, drafts, &mut placement, state, options.exact);
-    }
+    drafts = match options.state {
+        Some(state) => pack_state(graph, drafts, &mut placement, state, options.exact),
+        None => chain::join(drafts, &placement, options),
+    };
     Ok(assemble(graph, drafts, &placement, options))
 }
 

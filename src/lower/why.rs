@@ -15,6 +15,13 @@ pub fn why(plan: &Plan, name: &str, exact: bool) -> Option<String> {
     if !step.layers.is_empty() {
         let _ = writeln!(text, "  takes in {}", step.layers.join(", "));
     }
+    if let Kernel::Chain(chain) = &step.kernel {
+        let (count, held) = (chain.links.len(), chain.held() * 4 / 1024);
+        let _ = writeln!(
+            text,
+            "  {count} layers in one step: what stands between them, {held} KiB per image, does not go to memory and back"
+        );
+    }
     let Kernel::Convolution(now) = &step.kernel else {
         let floats: usize = step.kernel.constants().iter().sum();
         let _ = writeln!(

@@ -1,6 +1,7 @@
 //! The kernels that a step may run. Each is a description with resolved sizes, in `steps`, and one line here.
 
 use super::CONSTANT_ALIGNMENT;
+use super::steps::chain::ChainStep;
 use super::steps::convolution::ConvolutionStep;
 use super::steps::deconvolution::DeconvolutionStep;
 use super::steps::dense::DenseStep;
@@ -215,6 +216,7 @@ macro_rules! kernels {
 kernels! {
     predict {
     Convolution(ConvolutionStep),
+    Chain(ChainStep),
     Dense(DenseStep),
     Pool(PoolStep),
     GlobalPool(GlobalPoolStep),

@@ -49,6 +49,7 @@ impl Plan {
     fn verify_step(&self, step: &Step, stage: &Stage) -> Result<(), String> {
         let possible = match &step.kernel {
             Kernel::Convolution(step) => step.is_possible(),
+            Kernel::Chain(step) => step.is_possible(),
             Kernel::Deconvolution(step) => step.forward.is_possible(),
             Kernel::Pool(step) => step.window.is_possible(),
             _ => true,

@@ -1,5 +1,6 @@
 //! The descriptions of kernels, one file per family.
 
+pub mod chain;
 pub mod convolution;
 pub mod deconvolution;
 pub mod dense;

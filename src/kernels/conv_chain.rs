@@ -302,19 +302,16 @@ mod tests {
             sets.flat_map(move |isa| [1, 2, 3].into_iter().map(move |workers| (batch, isa, workers)))
         }) {
             let threads = Threads::with_isa(workers, isa);
-            let link = |(index, (conv, weights)): (usize, (&'_ Convolution, &'_ Vec<f32>))| {
-                let residual = View { data: &residual[..], ld: last.out_c, image };
-                let epilogue = Epilogue {
-                    bias: (index % 2 == 0).then_some(&bias[..]),
-                    residual: (index + 1 == convs.len()).then_some(residual),
-                    activation: [Activation::Relu6, Activation::Swish, Activation::Linear][index % 3],
-                    pool: None,
-                };
-                (conv, weights, epilogue)
+            let residual = View { data: &residual, ld: last.out_c, image };
+            let epilogue = |index: usize| Epilogue {
+                bias: (index % 2 == 0).then_some(&bias),
+                residual: (index + 1 == convs.len()).then_some(residual),
+                activation: [Activation::Relu6, Activation::Swish, Activation::Linear][index % 3],
+                pool: None,
             };
-            let parts: Vec<_> = convs.iter().zip(&weights).enumerate().map(link).collect();
+            let parts = convs.iter().zip(&weights).enumerate();
             let links: Vec<Link> =
-                parts.iter().map(|(conv, weights, epilogue)| Link { conv, weights, epilogue: *epilogue }).collect();
+                parts.map(|(index, (conv, weights))| Link { conv, weights, epilogue: epilogue(index) }).collect();
             let (window, in_c) = (&convs[0].window, convs[0].in_c);
             let input = noise(batch * window.in_h * window.in_w * in_c, 1);
             let expected = links.iter().fold(input.clone(), |input, link| alone(&threads, link, batch, &input));

@@ -7,8 +7,11 @@ use super::simd_panel::PANEL;
 use super::simd_tile::{Product, Rows};
 use super::threads::{ALIGNMENT, Threads, WorkerScratch};
 use super::view::{Convolution, View, ViewMut};
+use std::mem::MaybeUninit;
 use std::ops::Range;
 
+/// Addresses of windows that are listed at most: a kernel row's of each pixel of an output row.
+const ADDRESSES: usize = 2048;
 /// Output pixels of a band, about.
 const BAND_PIXELS: usize = 512;
 
@@ -172,15 +175,27 @@ impl Band<'_> {
     unsafe fn row(&self, row: usize, index: usize, c: *mut f32, ldc: usize) {
         let window = &self.conv.window;
         let depth = window.kernel_w * self.conv.in_c;
+        let first = self.copy[index * window.stride_h * self.bands.copy_row..].as_ptr();
+        let (step, tap_step) = (window.stride_w * self.conv.in_c, window.dilation_h * self.bands.copy_row);
+        // Rows are listed if the list is short, since that is what is multiplied fastest.
+        let mut list = [const { MaybeUninit::<*const f32>::uninit() }; ADDRESSES];
+        let rows = window.out_w;
+        let a = match list.get_mut(..window.kernel_h * rows) {
+            None => Rows::Strided { data: first, ld: step, tap: tap_step },
+            Some(list) => {
+                for (tap, line) in list.chunks_exact_mut(rows).enumerate() {
+                    for (x, address) in line.iter_mut().enumerate() {
+                        address.write(first.wrapping_add(tap * tap_step + x * step));
+                    }
+                }
+                Rows::Listed { addresses: list.as_ptr().cast(), rows }
+            }
+        };
         // SAFETY: the copy holds the row's windows.
         unsafe {
             self.threads.isa().dispatch(Product {
-                a: Rows::Strided {
-                    data: self.copy.as_ptr().add(index * window.stride_h * self.bands.copy_row),
-                    ld: window.stride_w * self.conv.in_c,
-                    tap: window.dilation_h * self.bands.copy_row,
-                },
-                rows: window.out_w,
+                a,
+                rows,
                 taps: window.kernel_h,
                 depth,
                 b: self.weights.as_ptr(),

@@ -51,6 +51,7 @@ pub mod pool;
 pub mod recurrent;
 pub mod scale_shift;
 pub mod simd;
+mod simd_across;
 mod simd_depthwise;
 mod simd_math;
 #[cfg(target_arch = "aarch64")]

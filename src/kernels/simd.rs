@@ -115,6 +115,38 @@ pub struct Ahead {
     pub step: usize,
 }
 
+/// Register tiles of some rows, beside each other over whole panels, from the first product to what is stored.
+pub struct Across {
+    /// Where each row's `depth` floats begin, and addresses from a tap's first row to the next tap's.
+    pub rows: *const *const f32,
+    pub tap: usize,
+    /// At least one.
+    pub taps: usize,
+    /// At least one.
+    pub depth: usize,
+    /// The first panel, and floats from one to the next.
+    pub panel: *const f32,
+    pub panel_stride: usize,
+    pub panels: usize,
+    /// What is asked for meanwhile, in the first panel's time; a panel's floats further for each other.
+    pub ahead: Ahead,
+    /// Whether to add to what the result holds.
+    pub accumulate: bool,
+    /// Added to each row: 16 floats for each panel.
+    pub bias: *const f32,
+    /// Floats from one panel's bias to the next's.
+    pub bias_stride: usize,
+    /// Added at last, if not null: a matrix like the result.
+    pub residual: *const f32,
+    pub residual_ld: usize,
+    /// The results are clipped to these.
+    pub low: f32,
+    pub high: f32,
+    /// The result's first row at the first panel, and floats from one row to the next.
+    pub c: *mut f32,
+    pub ldc: usize,
+}
+
 /// A vector of `LANES` floats. The functions that make one are unsafe because its instruction set must be there;
 /// whoever has one may compute with it.
 pub trait Vector: Copy {
@@ -179,6 +211,19 @@ pub trait Vector: Copy {
     ) -> usize {
         0
     }
+
+    /// Whether the set has [`Vector::run_across`] for tiles of so many rows.
+    #[inline(always)]
+    fn runs_across(_rows: usize) -> bool {
+        false
+    }
+
+    /// Runs tiles of so many rows beside each other.
+    ///
+    /// # Safety
+    /// The machine must have the instruction set, [`Vector::runs_across`] be true, and all addresses be valid.
+    #[inline(always)]
+    unsafe fn run_across(_rows: usize, _across: &Across) {}
 
     /// The first `count` floats, zeros behind them.
     ///

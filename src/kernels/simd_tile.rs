@@ -16,9 +16,11 @@ use std::ops::Range;
 /// Places of the depth that are summed before they are added to what was summed before them: a sum of sums rounds less
 /// than one long sum, and so much of a panel stays in the nearest cache from tile to tile.
 const DEPTH: usize = 128;
-
 /// How the products of a part of the depth are summed.
 trait Summation: Copy {
+    /// Whether it is one after the other.
+    const PLAIN: bool;
+
     /// Adds to a tile's sums the products of a tap's depth.
     ///
     /// # Safety
@@ -44,6 +46,8 @@ struct Groups(usize);
 pub(super) const FINE: usize = 32;
 
 impl Summation for Plain {
+    const PLAIN: bool = true;
+
     #[inline(always)]
     unsafe fn add<V: Vector, const R: usize, const N: usize>(
         self,
@@ -62,6 +66,8 @@ impl Summation for Plain {
 }
 
 impl Summation for Groups {
+    const PLAIN: bool = false;
+
     #[inline(always)]
     unsafe fn add<V: Vector, const R: usize, const N: usize>(
         self,
@@ -174,7 +180,8 @@ impl Product<'_> {
         let per_panel = PANEL / V::LANES;
         // SAFETY: tiles cover the rows and columns exactly.
         unsafe {
-            let mut column = self.few_rows::<V, S>(how);
+            let across = if S::PLAIN { self.across::<V>() } else { 0 };
+            let mut column = self.few_rows::<V, S>(how).max(across);
             while column < self.columns {
                 let wide = V::TILE_PANELS == 2 && self.columns - column > PANEL;
                 let width = if wide { 2 * PANEL } else { PANEL };
@@ -208,7 +215,7 @@ impl Product<'_> {
 
     /// The places of the depth that are summed at once. Taps are parts already, and who lists rows cuts the depth.
     #[inline(always)]
-    fn parts(&self) -> impl Iterator<Item = Range<usize>> {
+    pub fn parts(&self) -> impl Iterator<Item = Range<usize>> {
         let whole = self.taps > 1 || matches!(self.a, Rows::Listed { .. });
         parts(self.depth, if whole { self.depth } else { DEPTH })
     }

@@ -1,6 +1,6 @@
 //! Vectors of x86-64: SSE2, which every such machine has, AVX2 with FMA, and AVX-512.
 
-use super::simd::{Ahead, Kernel, Places, Vector};
+use super::simd::{Across, Ahead, Kernel, Places, Vector};
 use std::arch::x86_64::*;
 
 /// Runs the kernel compiled for AVX2 and FMA.
@@ -195,6 +195,15 @@ impl Vector for F32x8 {
             let greater = _mm256_cmp_ps::<_CMP_GT_OQ>(self.0, bound.0);
             Self(_mm256_blendv_ps(no.0, yes.0, greater))
         }
+    }
+    #[inline(always)]
+    fn runs_across(rows: usize) -> bool {
+        super::simd_x86_tile::runs_across(rows)
+    }
+    #[inline(always)]
+    unsafe fn run_across(rows: usize, across: &Across) {
+        // SAFETY: the caller's promise.
+        unsafe { super::simd_x86_tile::run_across(rows, across) }
     }
     #[inline(always)]
     unsafe fn multiply_places<const R: usize, const N: usize>(

@@ -4,7 +4,7 @@
 //! fast as its loop is short. These loops hold the multiplications, their loads, and five operations for each four
 //! places: a sixth fewer than the compiler makes of Rust. A thread alone on its core is as fast with either.
 
-use super::simd::{Ahead, Places, TURN};
+use super::simd::{Across, Ahead, Places, TURN, prefetch};
 use super::simd_panel::PANEL;
 use super::simd_x86::F32x8;
 use std::arch::asm;
@@ -25,14 +25,18 @@ macro_rules! place {
     };
 }
 
-/// Four places, the first of them by an instruction that adds to the sums or one that begins them.
+/// Four places, the first of them by an instruction that adds to the sums or one that begins them, and what is asked for
+/// by the first three and by the last.
 macro_rules! turn {
     ($first:literal $fetch:literal $($tile:ident)*) => {
+        turn!($first $fetch "prefetcht0 [{fetch}]\nadd {fetch}, {step}\n" $($tile)*)
+    };
+    ($first:literal $fetch:literal $last:literal $($tile:ident)*) => {
         concat!(
             place!($first ["0" "0" "32"] $fetch $($tile)*),
             place!("vfmadd231ps" ["4" "64" "96"] $fetch $($tile)*),
             place!("vfmadd231ps" ["8" "128" "160"] $fetch $($tile)*),
-            place!("vfmadd231ps" ["12" "192" "224"] "prefetcht0 [{fetch}]\nadd {fetch}, {step}\n" $($tile)*),
+            place!("vfmadd231ps" ["12" "192" "224"] $last $($tile)*),
             "add {panel}, 256\n",
             "add {place}, 16\n",
         )
@@ -50,6 +54,42 @@ macro_rules! gather {
 macro_rules! hold {
     ($sum:ident $at:literal) => {
         concat!("vmovups [{held} + ", $at, "], {", stringify!($sum), "}\n")
+    };
+}
+
+/// What an instruction makes of each sum and one operand before it.
+macro_rules! each {
+    ($instruction:literal $first:literal $second:literal $($row:ident $left:ident $right:ident)*) => {
+        concat!($(
+            $instruction, " {", stringify!($left), "}, {", $first, "}, {", stringify!($left), "}\n",
+            $instruction, " {", stringify!($right), "}, {", $second, "}, {", stringify!($right), "}\n",
+        )*)
+    };
+}
+
+/// Adds to each row's sums what stands in memory: the first of them at `place`, each other `by` further.
+macro_rules! add_rows {
+    ($by:literal) => { "" };
+    ($by:literal $row:ident $left:ident $right:ident $($others:tt)*) => {
+        concat!(
+            "vaddps {", stringify!($left), "}, {", stringify!($left), "}, [{place}]\n",
+            "vaddps {", stringify!($right), "}, {", stringify!($right), "}, [{place} + 32]\n",
+            "add {place}, {", $by, "}\n",
+            add_rows!($by $($others)*)
+        )
+    };
+}
+
+/// Stores each row's sums, the first of them at `to`.
+macro_rules! store {
+    () => { "" };
+    ($row:ident $left:ident $right:ident $($others:tt)*) => {
+        concat!(
+            "vmovups [{to}], {", stringify!($left), "}\n",
+            "vmovups [{to} + 32], {", stringify!($right), "}\n",
+            "add {to}, {ld}\n",
+            store!($($others)*)
+        )
     };
 }
 
@@ -149,6 +189,196 @@ macro_rules! tile {
 tile!(four_once, four_always, 4, row0 left0 right0 "0" "32" row1 left1 right1 "64" "96" row2 left2 right2 "128" "160" row3 left3 right3 "192" "224");
 tile!(five_once, five_always, 5, row0 left0 right0 "0" "32" row1 left1 right1 "64" "96" row2 left2 right2 "128" "160" row3 left3 right3 "192" "224" row4 left4 right4 "256" "288");
 tile!(six_once, six_always, 6, row0 left0 right0 "0" "32" row1 left1 right1 "64" "96" row2 left2 right2 "128" "160" row3 left3 right3 "192" "224" row4 left4 right4 "256" "288" row5 left5 right5 "320" "352");
+
+/// What the assembly of [`Across`] finds through one register.
+#[repr(C)]
+struct Ending {
+    bias: *const f32,
+    low: f32,
+    high: f32,
+    /// 0 if nothing is clipped, 1 if below, 2 if above as well.
+    clips: u32,
+    /// Whether what the result holds is added before.
+    accumulate: u32,
+    /// What is added behind the bias, or null, and bytes from one row to the next.
+    residual: *const f32,
+    residual_ld: usize,
+    /// Bytes from a tap's first address to the next tap's.
+    tap: usize,
+    /// Bytes of a row that are whole turns, and all.
+    turns: usize,
+    depth: usize,
+    /// Bytes that are asked for from each turn to the next.
+    step: usize,
+}
+
+/// What becomes of the sums of a tile of [`Across`].
+macro_rules! ending {
+    ($($row:ident $left:ident $right:ident)*) => {
+        concat!(
+            "cmp dword ptr [{ending} + 20], 0\n",
+            "je 5f\n",
+            "mov {place}, {to}\n",
+            add_rows!("ld" $($row $left $right)*),
+            "5:\n",
+            "mov {panel}, [{ending}]\n",
+            "vmovups {low}, [{panel}]\n",
+            "vmovups {high}, [{panel} + 32]\n",
+            each!("vaddps" "low" "high" $($row $left $right)*),
+            "mov {place}, [{ending} + 24]\n",
+            "test {place}, {place}\n",
+            "jz 6f\n",
+            "mov {panel}, [{ending} + 32]\n",
+            add_rows!("panel" $($row $left $right)*),
+            "6:\n",
+            "cmp dword ptr [{ending} + 16], 1\n",
+            "jb 7f\n",
+            "vbroadcastss {factor}, [{ending} + 8]\n",
+            each!("vmaxps" "factor" "factor" $($row $left $right)*),
+            "je 7f\n",
+            "vbroadcastss {factor}, [{ending} + 12]\n",
+            each!("vminps" "factor" "factor" $($row $left $right)*),
+            "7:\n",
+            store!($($row $left $right)*),
+        )
+    };
+}
+
+/// The tiles of [`Across`] of so many rows.
+macro_rules! across {
+    ($name:ident, $rows:literal, $($row:ident $at:literal $left:ident $right:ident)*) => {
+        #[inline(never)]
+        #[target_feature(enable = "avx2,fma")]
+        unsafe fn $name(across: &Across) {
+            let Across { rows, taps, depth, panels, ldc, residual, residual_ld, low, high, .. } = *across;
+            let bytes = |floats: usize| floats * size_of::<f32>();
+            let mut ending = Ending {
+                bias: across.bias,
+                low,
+                high,
+                clips: if high < f32::INFINITY { 2 } else { u32::from(low > f32::NEG_INFINITY) },
+                accumulate: across.accumulate.into(),
+                residual,
+                residual_ld: bytes(residual_ld),
+                tap: across.tap * size_of::<*const f32>(),
+                turns: bytes(depth / TURN * TURN),
+                depth: bytes(depth),
+                step: bytes(across.ahead.step * TURN),
+            };
+            let (mut panel, mut fetch, mut to) = (across.panel, across.ahead.from, across.c);
+            // SAFETY: the caller's promise; fetching ahead never faults.
+            unsafe {
+                let [$($row),*] = rows.cast::<[*const f32; $rows]>().read().map(|row| row.wrapping_add(depth));
+                let plain = taps == 1 && depth.is_multiple_of(TURN);
+                for _ in 0..panels {
+                    if !residual.is_null() {
+                        (0..$rows).for_each(|row| prefetch(ending.residual.wrapping_add(row * residual_ld)));
+                    }
+                    for row in 0..$rows {
+                        asm!("prefetchw [{}]", in(reg) to.wrapping_add(row * ldc), options(nostack, readonly));
+                    }
+                    if plain {
+                        asm!(
+                            turn!("vmulps" "" $($row $left $right)*),
+                            "jz 3f",
+                            "2:",
+                            turn!("vfmadd231ps" "" $($row $left $right)*),
+                            "jnz 2b",
+                            "3:",
+                            ending!($($row $left $right)*),
+                            panel = inout(reg) panel => _,
+                            place = inout(reg) bytes(depth).wrapping_neg() => _,
+                            fetch = inout(reg) fetch => _,
+                            step = in(reg) ending.step,
+                            ending = in(reg) &raw const ending,
+                            to = inout(reg) to => _,
+                            ld = in(reg) bytes(ldc),
+                            low = out(ymm_reg) _,
+                            high = out(ymm_reg) _,
+                            factor = out(ymm_reg) _,
+                            $($row = in(reg) $row, $left = out(ymm_reg) _, $right = out(ymm_reg) _,)*
+                            options(nostack),
+                        );
+                    } else {
+                        asm!(
+                            $(
+                                concat!("vxorps {", stringify!($left), "}, {", stringify!($left), "}, {", stringify!($left), "}"),
+                                concat!("vxorps {", stringify!($right), "}, {", stringify!($right), "}, {", stringify!($right), "}"),
+                            )*
+                            "2:",
+                            $(concat!("mov {", stringify!($row), "}, [{list} + ", $at, "]"),)*
+                            "add {list}, [{ending} + 40]",
+                            "xor {place:e}, {place:e}",
+                            "cmp {place}, [{ending} + 48]",
+                            "jae 4f",
+                            "3:",
+                            turn!("vfmadd231ps" "" "prefetcht0 [{fetch}]\nadd {fetch}, [{ending} + 64]\n" $($row $left $right)*),
+                            "cmp {place}, [{ending} + 48]",
+                            "jb 3b",
+                            "4:",
+                            "cmp {place}, [{ending} + 56]",
+                            "jae 8f",
+                            place!("vfmadd231ps" ["0" "0" "32"] "" $($row $left $right)*),
+                            "add {panel}, 64",
+                            "add {place}, 4",
+                            "jmp 4b",
+                            "8:",
+                            "dec {taps}",
+                            "jnz 2b",
+                            ending!($($row $left $right)*),
+                            panel = inout(reg) panel => _,
+                            place = out(reg) _,
+                            list = inout(reg) rows => _,
+                            taps = inout(reg) taps => _,
+                            fetch = inout(reg) fetch => _,
+                            ending = in(reg) &raw const ending,
+                            to = inout(reg) to => _,
+                            ld = in(reg) bytes(ldc),
+                            low = out(ymm_reg) _,
+                            high = out(ymm_reg) _,
+                            factor = out(ymm_reg) _,
+                            $($row = out(reg) _, $left = out(ymm_reg) _, $right = out(ymm_reg) _,)*
+                            options(nostack),
+                        );
+                    }
+                    panel = panel.wrapping_add(across.panel_stride);
+                    fetch = fetch.wrapping_add(across.panel_stride);
+                    to = to.wrapping_add(PANEL);
+                    if !residual.is_null() {
+                        ending.residual = ending.residual.wrapping_add(PANEL);
+                    }
+                    ending.bias = ending.bias.wrapping_add(across.bias_stride);
+                }
+            }
+        }
+    };
+}
+
+across!(four_across, 4, row0 "0" left0 right0 row1 "8" left1 right1 row2 "16" left2 right2 row3 "24" left3 right3);
+across!(five_across, 5, row0 "0" left0 right0 row1 "8" left1 right1 row2 "16" left2 right2 row3 "24" left3 right3 row4 "32" left4 right4);
+across!(six_across, 6, row0 "0" left0 right0 row1 "8" left1 right1 row2 "16" left2 right2 row3 "24" left3 right3 row4 "32" left4 right4 row5 "40" left5 right5);
+
+/// [`Vector::runs_across`](super::simd::Vector::runs_across).
+#[inline(always)]
+pub(super) fn runs_across(rows: usize) -> bool {
+    (4..=6).contains(&rows)
+}
+
+/// [`Vector::run_across`](super::simd::Vector::run_across).
+///
+/// # Safety
+/// As of that.
+#[inline(always)]
+pub(super) unsafe fn run_across(rows: usize, across: &Across) {
+    // SAFETY: the caller's promise.
+    unsafe {
+        match rows {
+            4 => four_across(across),
+            5 => five_across(across),
+            _ => six_across(across),
+        }
+    }
+}
 
 /// Runs one of a tile's loops, if there is one for its shape, and evaluates to how many places it did.
 macro_rules! run {

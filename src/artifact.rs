@@ -24,7 +24,7 @@ use std::sync::atomic::{AtomicU8, Ordering};
 /// The first bytes of every artifact.
 const MAGIC: [u8; 8] = *b"NETC\x00\x1a\x01\n";
 /// The version of the format.
-pub const VERSION: u32 = 3;
+pub const VERSION: u32 = 4;
 const HEADER: usize = 64;
 /// Constants begin at a multiple of this: a page of 64-bit ARM, and of x86.
 const PAGE: usize = 1 << 14;

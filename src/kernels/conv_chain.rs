@@ -304,7 +304,7 @@ mod tests {
             let threads = Threads::with_isa(workers, isa);
             let residual = View { data: &residual, ld: last.out_c, image };
             let epilogue = |index: usize| Epilogue {
-                bias: (index % 2 == 0).then_some(&bias),
+                bias: index.is_multiple_of(2).then_some(&bias),
                 residual: (index + 1 == convs.len()).then_some(residual),
                 activation: [Activation::Relu6, Activation::Swish, Activation::Linear][index % 3],
                 pool: None,

@@ -67,6 +67,8 @@ mod simd_winograd_gradient;
 #[cfg(target_arch = "x86_64")]
 mod simd_x86;
 #[cfg(target_arch = "x86_64")]
+mod simd_x86_across;
+#[cfg(target_arch = "x86_64")]
 mod simd_x86_tile;
 pub mod softmax;
 pub mod threads;

@@ -124,6 +124,8 @@ pub struct Across {
     pub taps: usize,
     /// At least one.
     pub depth: usize,
+    /// Places that are summed by themselves, a power of two and whole turns, where there is one tap of whole turns; or 0.
+    pub group: usize,
     /// The first panel, and floats from one to the next.
     pub panel: *const f32,
     pub panel_stride: usize,

@@ -1,8 +1,9 @@
 //! Products whose whole panels an instruction set's own code makes, from the first multiplication to what is stored.
 
-use super::simd::{Across, Ahead, Vector};
+use super::simd::{Across, Ahead, TURN, Vector};
 use super::simd_panel::PANEL;
 use super::simd_tile::{Product, Rows};
+use std::ops::Range;
 
 /// Floats of panels that tiles beside each other read: half of a first-level cache of 32 KiB.
 const NEAR: usize = 4 << 10;
@@ -11,46 +12,58 @@ const MOST: usize = 12;
 /// The bias where there is none.
 static NOTHING: [f32; PANEL] = [0.0; PANEL];
 
+/// Tiles of a strip at least: fewer cannot ask for all that comes next.
+const TILES: usize = 4;
+
 impl Product<'_> {
-    /// The panels all of whose columns exist, where one run over the depth makes the result. Returns the columns done.
+    /// The panels all of whose columns exist, in groups of so many places where `group` is not 0. Returns the columns done.
     ///
     /// # Safety
     /// All addresses must be valid, and the instruction set be there.
     #[inline(always)]
-    pub unsafe fn across<V: Vector>(&self) -> usize {
+    pub unsafe fn across<V: Vector>(&self, group: usize) -> usize {
         let tiles = self.rows.div_ceil(V::TILE_ROWS).max(1);
         let (height, higher) = (self.rows / tiles, self.rows % tiles);
-        let fits = V::runs_across(height) && (higher == 0 || V::runs_across(height + 1));
-        let listed = matches!(self.a, Rows::Listed { .. });
-        let one = self.depth > 0 && (self.taps == 1 || listed) && self.parts().count() == 1;
-        if !fits || !one || self.taps == 0 {
+        let fits = V::runs_across(height) && (higher == 0 || V::runs_across(height + 1)) && tiles >= TILES;
+        let turns = group == 0 || self.taps == 1 && self.depth.is_multiple_of(TURN);
+        let listed = self.taps == 1 || matches!(self.a, Rows::Listed { .. });
+        if !fits || !turns || !listed || self.taps * self.depth == 0 {
             return 0;
         }
         let panels = self.columns / PANEL;
-        let deep = self.taps * self.depth;
-        let together = (NEAR / (deep * PANEL)).max(1);
         // Each tile asks for its part of what comes next: one alone would wait for memory, the others leave it idle.
         let spread = tiles.min(PANEL);
+        let together = (NEAR / (self.taps * self.depth * PANEL)).max(1);
         for first in (0..panels).step_by(together) {
             let end = (first + together).min(panels);
-            let next = self.b.wrapping_add(if end < panels { end } else { 0 } * self.panel_stride);
-            let mut row = 0;
-            for tile in 0..tiles {
-                let height = height + usize::from(tile < higher);
-                let share = tile % spread * (deep / spread) * PANEL;
-                let ahead = Ahead { from: next.wrapping_add(share), step: PANEL / spread };
-                // SAFETY: rows and panels are within the block.
-                unsafe { self.tiles_across::<V>(row, height, first, end - first, ahead) }
-                row += height;
+            let panel = |index: usize| self.b.wrapping_add(index * self.panel_stride);
+            let behind = match end < panels {
+                true => panel(end),
+                false if self.next.is_null() => panel(0),
+                false => self.next,
+            };
+            for places in self.parts() {
+                let next = if places.end < self.depth { panel(first).wrapping_add(places.end * PANEL) } else { behind };
+                let part = self.part(places);
+                let each = part.taps * part.depth / spread;
+                let mut row = 0;
+                for tile in 0..tiles {
+                    let height = height + usize::from(tile < higher);
+                    let from = next.wrapping_add(tile % spread * each * PANEL);
+                    let ahead = Ahead { from, step: PANEL / spread };
+                    // SAFETY: rows and panels are within the block.
+                    unsafe { part.tiles_across::<V>(group, row..row + height, first..end, ahead) }
+                    row += height;
+                }
             }
         }
         panels * PANEL
     }
 
-    /// Tiles of `height` rows from `row` on, over some panels.
+    /// A tile of some rows for each of some panels.
     #[inline(always)]
-    unsafe fn tiles_across<V: Vector>(&self, row: usize, height: usize, first: usize, panels: usize, ahead: Ahead) {
-        let column = first * PANEL;
+    unsafe fn tiles_across<V: Vector>(&self, group: usize, rows: Range<usize>, panels: Range<usize>, ahead: Ahead) {
+        let (row, height, column) = (rows.start, rows.len(), panels.start * PANEL);
         let finish = self.finish;
         let bias = finish.map(|finish| finish.bias).filter(|bias| !bias.is_null());
         let (low, high) = finish.map_or((f32::NEG_INFINITY, f32::INFINITY), |finish| (finish.low, finish.high));
@@ -78,9 +91,10 @@ impl Product<'_> {
                 tap,
                 taps: self.taps,
                 depth: self.depth,
-                panel: self.b.add(first * self.panel_stride),
+                group,
+                panel: self.b.add(panels.start * self.panel_stride),
                 panel_stride: self.panel_stride,
-                panels,
+                panels: panels.len(),
                 ahead,
                 accumulate: self.accumulate,
                 bias: bias.map_or(NOTHING.as_ptr(), |bias| bias.wrapping_add(self.first_column + column)),

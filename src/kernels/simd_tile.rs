@@ -18,8 +18,8 @@ use std::ops::Range;
 const DEPTH: usize = 128;
 /// How the products of a part of the depth are summed.
 trait Summation: Copy {
-    /// Whether it is one after the other.
-    const PLAIN: bool;
+    /// How many are summed by themselves, or 0 if it is one after the other.
+    fn group(self) -> usize;
 
     /// Adds to a tile's sums the products of a tap's depth.
     ///
@@ -46,7 +46,10 @@ struct Groups(usize);
 pub(super) const FINE: usize = 32;
 
 impl Summation for Plain {
-    const PLAIN: bool = true;
+    #[inline(always)]
+    fn group(self) -> usize {
+        0
+    }
 
     #[inline(always)]
     unsafe fn add<V: Vector, const R: usize, const N: usize>(
@@ -66,7 +69,10 @@ impl Summation for Plain {
 }
 
 impl Summation for Groups {
-    const PLAIN: bool = false;
+    #[inline(always)]
+    fn group(self) -> usize {
+        self.0
+    }
 
     #[inline(always)]
     unsafe fn add<V: Vector, const R: usize, const N: usize>(
@@ -180,8 +186,7 @@ impl Product<'_> {
         let per_panel = PANEL / V::LANES;
         // SAFETY: tiles cover the rows and columns exactly.
         unsafe {
-            let across = if S::PLAIN { self.across::<V>() } else { 0 };
-            let mut column = self.few_rows::<V, S>(how).max(across);
+            let mut column = self.few_rows::<V, S>(how).max(self.across::<V>(how.group()));
             while column < self.columns {
                 let wide = V::TILE_PANELS == 2 && self.columns - column > PANEL;
                 let width = if wide { 2 * PANEL } else { PANEL };

@@ -1,10 +1,14 @@
-//! Products in groups: the same for tiles of every height, and nearer to the exact sums.
+//! Products: the same for tiles of every height, whatever is done with their sums, and in groups nearer to the exact ones.
 
+use super::activation::Activation;
 use super::conv_im2col::reference::noise;
+use super::epilogue::{Epilogue, Finish};
 use super::simd::Isa;
 use super::simd_panel::{PANEL, pack, packed_len};
 use super::simd_tile::{FINE, Product, Rows};
 use super::threads::Threads;
+use super::view::View;
+use std::ops::Range;
 
 /// `(rows, depth)` times `(depth, columns)`, in groups where some are asked for.
 fn product(isa: Isa, group: Option<usize>, sizes: (usize, usize, usize), left: &[f32], right: &[f32]) -> Vec<f32> {
@@ -44,13 +48,71 @@ fn a_rows_sum_does_not_depend_on_the_height_of_its_tile() {
     for isa in Isa::available() {
         for (depth, columns) in [(16, 16), (35, 20), (36, 64), (71, 33), (128, 40), (133, 100), (300, 70)] {
             let right = noise(depth * columns, 1);
-            let left = noise(13 * depth, 2);
+            let left = noise(31 * depth, 2);
             for group in [None, Some(4), Some(16), Some(FINE), Some(64)] {
                 let one = |row: &[f32]| product(isa, group, (1, depth, columns), row, &right);
                 let rows: Vec<f32> = left.chunks_exact(depth).flat_map(one).collect();
-                for height in 2..=13 {
+                for height in (2..=13).chain(19..=31) {
                     let tile = product(isa, group, (height, depth, columns), &left[..height * depth], &right);
                     assert!(tile == rows[..height * columns], "{isa:?} {height} {depth} {columns} {group:?}");
+                }
+            }
+        }
+    }
+}
+
+/// Some rows of a product of listed rows over several taps, with all that can be done with the sums.
+fn finished(isa: Isa, rows: Range<usize>, taps: usize, depth: usize, columns: usize, accumulate: bool) -> Vec<f32> {
+    let all = 25;
+    let (left, right) = (noise(all * taps * depth, 1), noise(taps * depth * columns, 2));
+    let (bias, residual) = (noise(columns + 3, 3), noise(all * columns, 4));
+    let mut packed = vec![0.0; packed_len(taps * depth, columns)];
+    pack(&Threads::new(1), taps * depth, columns, &right, columns, &mut packed);
+    let mut result = noise(all * columns, 5)[rows.start * columns..rows.end * columns].to_vec();
+    let row = |tap: usize, row: usize| left[(row * taps + tap) * depth..].as_ptr();
+    let list: Vec<_> = (0..taps).flat_map(|tap| rows.clone().map(move |at| row(tap, at))).collect();
+    let epilogue = Epilogue {
+        bias: (columns != 16).then_some(&bias),
+        residual: accumulate.then_some(View { data: &residual, ld: columns, image: 0 }),
+        activation: [Activation::Relu6, Activation::Relu { alpha: 0.0 }, Activation::Linear][taps % 3],
+        pool: None,
+    };
+    let finish = Finish::new(&epilogue, 1, all, columns);
+    let product = Product {
+        a: Rows::Listed { addresses: list.as_ptr(), rows: rows.len() },
+        rows: rows.len(),
+        taps,
+        depth,
+        b: packed.as_ptr(),
+        panel_stride: taps * depth * PANEL,
+        next: std::ptr::null(),
+        columns,
+        c: result.as_mut_ptr(),
+        ldc: columns,
+        accumulate,
+        finish: Some(&finish),
+        // SAFETY: the row is within the residual.
+        residual: unsafe { finish.residual(0, rows.start) },
+        first_column: 0,
+    };
+    // SAFETY: the operands have the sizes that the product names.
+    unsafe { isa.dispatch(product) };
+    result
+}
+
+#[test]
+fn what_is_done_with_sums_does_not_depend_on_the_height_of_their_tile() {
+    for isa in Isa::available() {
+        for (taps, depth, columns) in
+            [(1, 4, 16), (1, 20, 64), (1, 96, 40), (3, 9, 33), (2, 4, 48), (4, 3, 16), (5, 11, 80)]
+        {
+            for accumulate in [false, true] {
+                let one = |row: usize| finished(isa, row..row + 1, taps, depth, columns, accumulate);
+                let rows: Vec<f32> = (0..25).flat_map(one).collect();
+                for height in 19..=25 {
+                    let tiles = finished(isa, 25 - height..25, taps, depth, columns, accumulate);
+                    let expected = &rows[(25 - height) * columns..];
+                    assert!(tiles == expected, "{isa:?} {height} {taps} {depth} {columns} {accumulate}");
                 }
             }
         }

@@ -198,12 +198,12 @@ impl Vector for F32x8 {
     }
     #[inline(always)]
     fn runs_across(rows: usize) -> bool {
-        super::simd_x86_tile::runs_across(rows)
+        super::simd_x86_across::runs_across(rows)
     }
     #[inline(always)]
     unsafe fn run_across(rows: usize, across: &Across) {
         // SAFETY: the caller's promise.
-        unsafe { super::simd_x86_tile::run_across(rows, across) }
+        unsafe { super::simd_x86_across::run_across(rows, across) }
     }
     #[inline(always)]
     unsafe fn multiply_places<const R: usize, const N: usize>(

@@ -8,6 +8,7 @@ use netc::artifact::Artifact;
 use netc::compile::{Build, BuildOptions, build};
 use netc::elaborate::{files::from_disk, load};
 use netc::graph::{Initializer, reference};
+use netc::plan::{Kernel, Step};
 use netc::runtime::Session;
 use std::path::Path;
 use std::sync::Arc;
@@ -351,6 +352,47 @@ fn chains() {
 #[test]
 fn drawn() {
     check(DRAWN);
+}
+
+/// Layers with large tensors between them, and how many of them become one step by bands of rows.
+const BANDS: &[(&str, &[usize])] = &[
+    ("Input(64x60x16) >> Conv(1x1, 40) >> Relu6 >> DWConv(3x3, padding=same) >> Relu6 >> Conv(1x1, 5)", &[3]),
+    // A sum behind the last, whose other branch comes from before the first.
+    (
+        "Input(61x64x16) >> Conv(3x3, 12, padding=same) >> Relu >> { let x = Identity let y = x >> Conv(1x1, 36) >> Relu >> \
+         DWConv(3x3, padding=same) >> Relu >> Conv(1x1, 12) (x | y) >> Add } >> Relu >> Conv(3x3, 2, stride=4)",
+        &[3],
+    ),
+    // What another layer sees too, a concatenation that holds both ends, or large weights end a chain.
+    (
+        "Input(64x64x16) >> Conv(1x1, 40) >> { let x = Identity let y = x >> DWConv(3x3, padding=same) >> Relu >> Conv(1x1, 40) \
+         (x | y) >> Add }",
+        &[2],
+    ),
+    (
+        "Input(64x64x16) >> { let x = Conv(1x1, 36) let y = x >> Conv(1x1, 40) >> Relu >> DWConv(3x3, padding=same) (x | y) >> \
+         Concatenate }",
+        &[],
+    ),
+    ("Input(20x20x16) >> Conv(1x1, 400) >> Relu >> DWConv(3x3, padding=same) >> Conv(1x1, 400)", &[2]),
+    // What is small, or an output, stays a step of its own.
+    ("Input(20x20x4) >> Conv(1x1, 40) >> Relu6 >> DWConv(3x3, padding=same)", &[]),
+];
+
+#[test]
+fn by_bands_of_rows() {
+    let folder = tempfile::tempdir().expect("a folder");
+    for (net, chains) in BANDS {
+        let plan = compiled(net).unwrap_or_else(|fault| panic!("{net}\n{fault}")).compiled.plan;
+        let links = |step: &Step| match &step.kernel {
+            Kernel::Chain(chain) => Some(chain.links.len()),
+            _ => None,
+        };
+        assert_eq!(plan.steps.iter().filter_map(links).collect::<Vec<_>>(), *chains, "{net}\n{plan}");
+        let error =
+            largest_error(net, &folder.path().join("net.netb")).unwrap_or_else(|fault| panic!("{net}\n{fault}"));
+        assert!(error <= TOLERANCE, "{net}: off by {error:.1e} of the range");
+    }
 }
 
 /// Large images first and large weights behind them: the first stage takes one image at a time, the second eight.

@@ -108,6 +108,31 @@ macro_rules! ending {
     };
 }
 
+/// Runs a loop and then [`ending!`], on the variables of these names.
+macro_rules! run {
+    (
+        [$($loop:expr),* $(,)?] [$($operands:tt)*]
+        ($panel:ident $place:ident $fetch:ident $ending:ident $to:ident $ld:ident) $($row:ident $left:ident $right:ident)*
+    ) => {
+        asm!(
+            $($loop,)*
+            ending!($($row $left $right)*),
+            panel = inout(reg) $panel => _,
+            place = inout(reg) $place => _,
+            fetch = inout(reg) $fetch => _,
+            ending = in(reg) &raw const $ending,
+            to = inout(reg) $to => _,
+            ld = in(reg) $ld,
+            low = out(ymm_reg) _,
+            high = out(ymm_reg) _,
+            factor = out(ymm_reg) _,
+            $($operands)*
+            $($row = inout(reg) $row => _, $left = out(ymm_reg) _, $right = out(ymm_reg) _,)*
+            options(nostack),
+        )
+    };
+}
+
 /// The tiles of [`Across`] of so many rows: by groups of places, over one tap of whole turns, or over any taps.
 macro_rules! across {
     ($name:ident, $rows:literal, $($row:ident $at:literal $left:ident $low:literal $right:ident $high:literal)*) => {
@@ -134,7 +159,7 @@ macro_rules! across {
             // SAFETY: the caller's promise; asking for what comes never faults.
             unsafe {
                 let [$($row),*] = rows.cast::<[*const f32; $rows]>().read().map(|row| row.wrapping_add(depth));
-                let plain = taps == 1 && depth.is_multiple_of(TURN);
+                let ld = bytes(ldc);
                 for _ in 0..panels {
                     if !residual.is_null() {
                         (0..$rows).for_each(|row| prefetch(ending.residual.wrapping_add(row * residual_ld)));
@@ -142,100 +167,73 @@ macro_rules! across {
                     for row in 0..$rows {
                         asm!("prefetchw [{}]", in(reg) to.wrapping_add(row * ldc), options(nostack, readonly));
                     }
+                    let place = bytes(depth).wrapping_neg();
                     if across.group > 0 {
                         let mut held = [[0.0f32; PANEL]; $rows];
-                        asm!(
-                            "2:",
-                            turn!("vmulps" "" "prefetcht0 [{fetch}]\nadd {fetch}, [{ending} + 64]\n" $($row $left $right)*),
-                            "test {place}, [{ending} + 72]",
-                            "jz 4f",
-                            "3:",
-                            turn!("vfmadd231ps" "" "prefetcht0 [{fetch}]\nadd {fetch}, [{ending} + 64]\n" $($row $left $right)*),
-                            "test {place}, [{ending} + 72]",
-                            "jnz 3b",
-                            "4:",
-                            $(gather!($left $low), gather!($right $high),)*
-                            "test {place}, {place}",
-                            "jz 8f",
-                            $(hold!($left $low), hold!($right $high),)*
-                            "jmp 2b",
-                            "8:",
-                            ending!($($row $left $right)*),
-                            panel = inout(reg) panel => _,
-                            place = inout(reg) bytes(depth).wrapping_neg() => _,
-                            held = in(reg) held.as_mut_ptr(),
-                            fetch = inout(reg) fetch => _,
-                            ending = in(reg) &raw const ending,
-                            to = inout(reg) to => _,
-                            ld = in(reg) bytes(ldc),
-                            low = out(ymm_reg) _,
-                            high = out(ymm_reg) _,
-                            factor = out(ymm_reg) _,
-                            $($row = in(reg) $row, $left = out(ymm_reg) _, $right = out(ymm_reg) _,)*
-                            options(nostack),
+                        run!(
+                            [
+                                "2:",
+                                turn!("vmulps" "" "prefetcht0 [{fetch}]\nadd {fetch}, [{ending} + 64]\n" $($row $left $right)*),
+                                "test {place}, [{ending} + 72]",
+                                "jz 4f",
+                                "3:",
+                                turn!("vfmadd231ps" "" "prefetcht0 [{fetch}]\nadd {fetch}, [{ending} + 64]\n" $($row $left $right)*),
+                                "test {place}, [{ending} + 72]",
+                                "jnz 3b",
+                                "4:",
+                                $(gather!($left $low), gather!($right $high),)*
+                                "test {place}, {place}",
+                                "jz 8f",
+                                $(hold!($left $low), hold!($right $high),)*
+                                "jmp 2b",
+                                "8:",
+                            ]
+                            [held = in(reg) held.as_mut_ptr(),]
+                            (panel place fetch ending to ld) $($row $left $right)*
                         );
-                    } else if plain {
-                        asm!(
-                            turn!("vmulps" "" $($row $left $right)*),
-                            "jz 3f",
-                            "2:",
-                            turn!("vfmadd231ps" "" $($row $left $right)*),
-                            "jnz 2b",
-                            "3:",
-                            ending!($($row $left $right)*),
-                            panel = inout(reg) panel => _,
-                            place = inout(reg) bytes(depth).wrapping_neg() => _,
-                            fetch = inout(reg) fetch => _,
-                            step = in(reg) ending.step,
-                            ending = in(reg) &raw const ending,
-                            to = inout(reg) to => _,
-                            ld = in(reg) bytes(ldc),
-                            low = out(ymm_reg) _,
-                            high = out(ymm_reg) _,
-                            factor = out(ymm_reg) _,
-                            $($row = in(reg) $row, $left = out(ymm_reg) _, $right = out(ymm_reg) _,)*
-                            options(nostack),
+                    } else if taps == 1 && depth.is_multiple_of(TURN) {
+                        run!(
+                            [
+                                turn!("vmulps" "" $($row $left $right)*),
+                                "jz 3f",
+                                "2:",
+                                turn!("vfmadd231ps" "" $($row $left $right)*),
+                                "jnz 2b",
+                                "3:",
+                            ]
+                            [step = in(reg) ending.step,]
+                            (panel place fetch ending to ld) $($row $left $right)*
                         );
                     } else {
-                        asm!(
-                            $(
-                                concat!("vxorps {", stringify!($left), "}, {", stringify!($left), "}, {", stringify!($left), "}"),
-                                concat!("vxorps {", stringify!($right), "}, {", stringify!($right), "}, {", stringify!($right), "}"),
-                            )*
-                            "2:",
-                            $(concat!("mov {", stringify!($row), "}, [{list} + ", $at, "]"),)*
-                            "add {list}, [{ending} + 40]",
-                            "xor {place:e}, {place:e}",
-                            "cmp {place}, [{ending} + 48]",
-                            "jae 4f",
-                            "3:",
-                            turn!("vfmadd231ps" "" "prefetcht0 [{fetch}]\nadd {fetch}, [{ending} + 64]\n" $($row $left $right)*),
-                            "cmp {place}, [{ending} + 48]",
-                            "jb 3b",
-                            "4:",
-                            "cmp {place}, [{ending} + 56]",
-                            "jae 8f",
-                            place!("vfmadd231ps" ["0" "0" "32"] "" $($row $left $right)*),
-                            "add {panel}, 64",
-                            "add {place}, 4",
-                            "jmp 4b",
-                            "8:",
-                            "dec {taps}",
-                            "jnz 2b",
-                            ending!($($row $left $right)*),
-                            panel = inout(reg) panel => _,
-                            place = out(reg) _,
-                            list = inout(reg) rows => _,
-                            taps = inout(reg) taps => _,
-                            fetch = inout(reg) fetch => _,
-                            ending = in(reg) &raw const ending,
-                            to = inout(reg) to => _,
-                            ld = in(reg) bytes(ldc),
-                            low = out(ymm_reg) _,
-                            high = out(ymm_reg) _,
-                            factor = out(ymm_reg) _,
-                            $($row = out(reg) _, $left = out(ymm_reg) _, $right = out(ymm_reg) _,)*
-                            options(nostack),
+                        run!(
+                            [
+                                $(
+                                    concat!("vxorps {", stringify!($left), "}, {", stringify!($left), "}, {", stringify!($left), "}"),
+                                    concat!("vxorps {", stringify!($right), "}, {", stringify!($right), "}, {", stringify!($right), "}"),
+                                )*
+                                "2:",
+                                $(concat!("mov {", stringify!($row), "}, [{list} + ", $at, "]"),)*
+                                "add {list}, [{ending} + 40]",
+                                "xor {place:e}, {place:e}",
+                                "cmp {place}, [{ending} + 48]",
+                                "jae 4f",
+                                "3:",
+                                turn!("vfmadd231ps" "" "prefetcht0 [{fetch}]\nadd {fetch}, [{ending} + 64]\n" $($row $left $right)*),
+                                "cmp {place}, [{ending} + 48]",
+                                "jb 3b",
+                                "4:",
+                                "cmp {place}, [{ending} + 56]",
+                                "jae 8f",
+                                place!("vfmadd231ps" ["0" "0" "32"] "" $($row $left $right)*),
+                                "add {panel}, 64",
+                                "add {place}, 4",
+                                "jmp 4b",
+                                "8:",
+                                "dec {taps}",
+                                "jnz 2b",
+                            ]
+                            [list = inout(reg) rows => _, taps = inout(reg) taps => _,]
+                            (panel place fetch ending to ld) $($row $left $right)*
                         );
                     }
                     panel = panel.wrapping_add(across.panel_stride);

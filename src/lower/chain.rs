@@ -5,7 +5,6 @@
 use super::choose::target;
 use super::place::{Placement, Value};
 use super::{Draft, Home, Options, choose};
-use crate::kernels::conv_chain;
 use crate::plan::steps::chain::ChainStep;
 use crate::plan::steps::convolution::{Algorithm, ConvolutionStep};
 use crate::plan::{Kernel, StepKernel};
@@ -66,5 +65,5 @@ fn link(kernel: &Kernel, exact: bool) -> Option<ConvolutionStep> {
     if step.algorithm == Algorithm::Pointwise {
         step.algorithm = Algorithm::Im2col;
     }
-    (conv_chain::supports(&step.geometry) && ChainStep::links(&step)).then_some(step)
+    ChainStep::takes(&step).then_some(step)
 }

@@ -25,7 +25,7 @@ impl ChainStep {
         };
         let (one, behind) = (self.links.iter(), self.links.iter().skip(1));
         (2..=conv_chain::MOST).contains(&self.links.len())
-            && self.links.iter().all(ChainStep::links)
+            && self.links.iter().all(ChainStep::takes)
             && one.clone().zip(behind).all(|(one, next)| {
                 let (window, (height, width, channels)) = (&next.geometry.window, size(one));
                 let floats = height as u128 * width as u128 * channels as u128;
@@ -35,7 +35,7 @@ impl ChainStep {
     }
 
     /// Whether a convolution, by the algorithm that it has, can be part of a chain.
-    pub fn links(step: &ConvolutionStep) -> bool {
+    pub fn takes(step: &ConvolutionStep) -> bool {
         let algorithm = match crate::kernels::conv_depthwise::supports(&step.geometry) {
             true => Algorithm::Depthwise,
             false => Algorithm::Im2col,

@@ -53,13 +53,8 @@ fn zeros_len(convs: &Convolutions) -> usize {
 /// The rows of a window's image that it sees from some rows of its result.
 fn seen(window: &Window, rows: &Range<usize>) -> Range<usize> {
     let first = (rows.start * window.stride_h).saturating_sub(window.pad_top);
-    let end = (rows.end * window.stride_h + reach(window)).saturating_sub(window.stride_h + window.pad_top);
+    let end = (rows.end * window.stride_h + window.reach_h()).saturating_sub(window.stride_h + window.pad_top);
     first.min(window.in_h)..end.min(window.in_h)
-}
-
-/// The rows from a window's first to behind its last.
-fn reach(window: &Window) -> usize {
-    (window.kernel_h - 1) * window.dilation_h + 1
 }
 
 /// How a chain is cut: into bands as high as the cache allows.
@@ -90,7 +85,7 @@ impl Bands {
         let (mut held, mut floats, mut need) = (SmallVec::from_elem(0, convs.len().saturating_sub(1)), 0, rows);
         for index in (0..held.len()).rev() {
             let (conv, behind) = (convs[index], &convs[index + 1].window);
-            need = ((need - 1) * behind.stride_h + reach(behind)).min(conv.window.out_h).max(1);
+            need = ((need - 1) * behind.stride_h + behind.reach_h()).min(conv.window.out_h).max(1);
             held[index] = need;
             floats += need * conv.window.out_w * conv.out_c;
         }
@@ -109,10 +104,12 @@ fn stretches(convs: &Convolutions, batch: usize, workers: usize) -> usize {
         let row = (window.out_w * window.kernel_h * window.kernel_w * in_c / groups * out_c) as f64;
         twice += shared as f64 * row;
         all += window.out_h as f64 * row;
-        shared = shared * window.stride_h + reach(window).saturating_sub(window.stride_h);
+        shared = shared * window.stride_h + window.reach_h().saturating_sub(window.stride_h);
     }
     let images = batch.max(1);
-    let wanted = (TASKS * workers).div_ceil(images).min(1 + (TWICE * all / twice) as usize);
+    // Without bound where no rows are shared.
+    let allowed = ((TWICE * all / twice) as usize).saturating_add(1);
+    let wanted = (TASKS * workers).div_ceil(images).min(allowed);
     wanted.max(workers.div_ceil(images)).min(convs.last().map_or(1, |conv| conv.window.out_h))
 }
 
@@ -357,6 +354,18 @@ mod tests {
             convolution((31, 5), (3, 16, 1), (1, 1, 1), (0, 0)),
             convolution((31, 5), (16, 2, 1), (7, 5, 1), (2, 2)),
         ]);
+    }
+
+    #[test]
+    fn windows_that_share_no_rows() {
+        let convs = [
+            convolution((12, 6), (5, 18, 1), (1, 1, 1), (0, 0)),
+            convolution((12, 6), (18, 18, 18), (3, 3, 1), (0, 0)),
+            convolution((4, 2), (18, 7, 1), (1, 1, 1), (0, 0)),
+        ];
+        // Nothing is done twice, so each row may be a stretch.
+        assert_eq!(stretches(&convs.iter().collect(), 1, 2), 4);
+        check(&convs);
     }
 
     #[test]

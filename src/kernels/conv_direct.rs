@@ -67,7 +67,7 @@ impl Bands {
         Self {
             rows,
             count: total.div_ceil(rows),
-            copy_h: (rows - 1) * window.stride_h + (window.kernel_h.max(1) - 1) * window.dilation_h + 1,
+            copy_h: (rows - 1) * window.stride_h + window.reach_h(),
             copy_row: ((window.out_w.max(1) - 1) * window.stride_w + window.kernel_w) * conv.in_c,
             results,
         }
@@ -132,7 +132,7 @@ pub fn convolve(
 /// Copies what some output rows' windows see, zeros outside the image.
 fn copy_band(conv: &Convolution, input: &View, image: usize, rows: Range<usize>, bands: &Bands, copy: &mut [f32]) {
     let window = &conv.window;
-    let needed = (rows.len() - 1) * window.stride_h + (window.kernel_h.max(1) - 1) * window.dilation_h + 1;
+    let needed = (rows.len() - 1) * window.stride_h + window.reach_h();
     for (index, line) in copy.chunks_exact_mut(bands.copy_row.max(1)).take(needed).enumerate() {
         let y = (rows.start * window.stride_h + index).wrapping_sub(window.pad_top);
         if y >= window.in_h {

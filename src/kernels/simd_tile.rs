@@ -16,6 +16,7 @@ use std::ops::Range;
 /// Places of the depth that are summed before they are added to what was summed before them: a sum of sums rounds less
 /// than one long sum, and so much of a panel stays in the nearest cache from tile to tile.
 const DEPTH: usize = 128;
+
 /// How the products of a part of the depth are summed.
 trait Summation: Copy {
     /// How many are summed by themselves, or 0 if it is one after the other.

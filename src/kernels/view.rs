@@ -47,6 +47,11 @@ pub struct Window {
 }
 
 impl Window {
+    /// The rows from its first to behind its last.
+    pub fn reach_h(&self) -> usize {
+        (self.kernel_h.max(1) - 1) * self.dilation_h + 1
+    }
+
     /// Whether it slides: no step of nothing, and no number that overflows.
     pub fn is_possible(&self) -> bool {
         let Window { in_h, in_w, out_h, out_w, kernel_h, kernel_w, stride_h, stride_w, dilation_h, dilation_w, .. } =

@@ -119,6 +119,9 @@ pub struct Constant {
 /// Constants begin at multiples of this many floats: a cache line.
 pub const CONSTANT_ALIGNMENT: usize = 16;
 
+/// Sizes beyond this are a mistake or an attack; sums of a few of them do not overflow.
+const LARGEST: usize = 1 << 40;
+
 /// An input or output of a net.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Port {

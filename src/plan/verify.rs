@@ -1,7 +1,7 @@
 //! A plan is checked before it runs: every operand lies in its space, no step reads where it writes, constants are there.
 
 use super::kernel::{Inputs, Kernel, StepKernel};
-use super::{CONSTANT_ALIGNMENT, Constant, Operand, Plan, Source, Space, Stage, Step};
+use super::{CONSTANT_ALIGNMENT, Constant, LARGEST, Operand, Plan, Source, Space, Stage, Step};
 
 /// What is wrong with a plan, and at which step.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -10,9 +10,6 @@ pub struct PlanFault {
     pub step: String,
     pub what: String,
 }
-
-/// Sizes beyond this are a mistake or an attack; sums of a few of them do not overflow.
-const LARGEST: usize = 1 << 40;
 
 impl Plan {
     /// Checks everything that the runtime relies on.

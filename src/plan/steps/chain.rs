@@ -3,6 +3,7 @@
 use super::convolution::{Algorithm, ConvolutionStep};
 use crate::kernels::conv_chain::{self, Convolutions, Link};
 use crate::kernels::epilogue::Epilogue as Finish;
+use crate::plan::LARGEST;
 use crate::plan::kernel::{Call, Inputs, RunFault, Sizes, StepKernel};
 use serde::{Deserialize, Serialize};
 use smallvec::SmallVec;
@@ -12,9 +13,6 @@ use smallvec::SmallVec;
 pub struct ChainStep {
     pub links: Vec<ConvolutionStep>,
 }
-
-/// Floats that stand between two links of a chain at most.
-const LARGEST: u128 = 1 << 40;
 
 impl ChainStep {
     /// Whether the links fit each other, and can be computed by bands of rows.
@@ -30,7 +28,7 @@ impl ChainStep {
                 let (window, (height, width, channels)) = (&next.geometry.window, size(one));
                 let floats = height as u128 * width as u128 * channels as u128;
                 let fits = (window.in_h, window.in_w, next.geometry.in_c) == (height, width, channels);
-                fits && floats <= LARGEST && !one.epilogue.residual
+                fits && floats <= LARGEST as u128 && !one.epilogue.residual
             })
     }
 

@@ -1,7 +1,5 @@
 //! What `netc check` costs: reading, expanding and proving nets of a thousand layers. `cargo bench --profile release --bench check`
 
-// The library links its BLAS through this crate.
-use blas_src as _;
 use netc::{check, elaborate};
 use std::hint::black_box;
 use std::path::Path;

@@ -1,12 +1,10 @@
 //! Single kernels at the sizes of real networks: convolution algorithms on VGG16's layers, dense layers, depthwise
 //! convolutions, pooling. `cargo bench --profile release --bench kernels -- vgg16/conv3` measures those whose name holds the word.
 
-// The library links its BLAS through this crate.
-use blas_src as _;
+use netc::kernels::conv_direct;
 use netc::kernels::threads::Threads;
 use netc::kernels::view::{Convolution, Window};
 use netc::kernels::winograd::Blocking;
-use netc::kernels::{conv_direct, gemm};
 use netc::plan::steps::convolution::{Algorithm, ConvolutionStep, TILES};
 use netc::plan::steps::dense::DenseStep;
 use netc::plan::steps::pool::{PoolStep, Reduction};
@@ -131,7 +129,6 @@ fn pools(bench: &Bench) {
 }
 
 fn main() {
-    gemm::initialise();
     // Cargo's own flags begin with dashes.
     let filter = std::env::args().skip(1).find(|word| !word.starts_with('-')).unwrap_or_default();
     let bench = Bench { threads: Threads::new(netc::runtime::threads::available()), filter };

@@ -24,7 +24,8 @@
 //! session.run(1, &[&photo], &mut [&mut probabilities]).expect("sizes fit");
 //! ```
 
-// The BLAS that kernels call is linked by this crate alone.
+// Asks the linker for the BLAS that kernels call.
+#[cfg(feature = "blas")]
 extern crate blas_src as _;
 
 pub mod artifact;

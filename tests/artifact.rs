@@ -1,6 +1,5 @@
 //! Artifacts: the same bytes for the same inputs, whole or refused, and the same predictions however they are run.
 
-use blas_src as _;
 use netc::artifact::{Artifact, ArtifactError, VERSION};
 use netc::compile::{Build, BuildOptions, build};
 use netc::diagnostics::Code;

@@ -3,8 +3,6 @@
 //! that writes, what tells how far the work is is left out. The first word of a
 //! file's name is the code that it is about.
 
-// The library links its BLAS through this crate.
-use blas_src as _;
 use netc::diagnostics::{Code, Diagnostic};
 use netc::{check, elaborate};
 use std::collections::BTreeSet;

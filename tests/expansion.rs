@@ -3,8 +3,6 @@
 
 mod dice;
 
-// The library links its BLAS through this crate.
-use blas_src as _;
 use dice::Dice;
 use netc::check;
 use netc::diagnostics::Code;

@@ -1,7 +1,6 @@
 //! Layers by themselves: their documentation, their shapes, and the f64 loops against the kernels and against NeuPy.
 
 // Links the BLAS that the dense kernels call.
-use blas_src as _;
 use ndarray::{ArrayD, IxDyn};
 use ndarray_npy::NpzReader;
 use netc::graph::{Arguments, Lowered, Lowering, Operation, Value, ValueKind};

@@ -2,7 +2,6 @@
 //! of other tensors, sums over what they add, several inputs and outputs. Each net is written to a file, opened again and
 //! run for batches below, at and above a chunk.
 
-use blas_src as _;
 use ndarray::{ArrayD, IxDyn};
 use netc::artifact::Artifact;
 use netc::compile::{Build, BuildOptions, build};

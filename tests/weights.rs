@@ -1,6 +1,5 @@
 //! Binding: six layouts of one network give its reference's probabilities; what does not fit is refused, all of it at once.
 
-use blas_src as _;
 use ndarray::{Array2, Array4};
 use ndarray_npy::NpzReader;
 use netc::compile::{Build, BuildOptions, build};

@@ -147,8 +147,8 @@ fn add_row(sums: &mut [f32], row: &[f32], first: bool) {
     }
 }
 
-fn product(rows: usize, inputs: usize, outputs: usize) -> gemm::Product {
-    gemm::Product { rows, columns: outputs, depth: inputs, alpha: 1.0, beta: 0.0 }
+fn product(backend: gemm::Backend, rows: usize, inputs: usize, outputs: usize) -> gemm::Product {
+    gemm::Product { rows, columns: outputs, depth: inputs, alpha: 1.0, beta: 0.0, backend }
 }
 
 /// The floats of scratch memory that [`multiply_raw`] needs.
@@ -156,7 +156,7 @@ pub fn raw_scratch_len(rows: usize, inputs: usize, outputs: usize) -> usize {
     if is_narrow(outputs) {
         return dense_narrow::scratch_len(inputs, outputs);
     }
-    product(rows, inputs, outputs).scratch_len()
+    product(gemm::Backend::Tiles, rows, inputs, outputs).scratch_len()
 }
 
 /// As [`multiply`], with the weights `(inputs, outputs)` row-major as they stand: for weights that change before each
@@ -167,6 +167,7 @@ pub fn raw_scratch_len(rows: usize, inputs: usize, outputs: usize) -> usize {
 #[allow(clippy::too_many_arguments)] // The views and weights are separate borrows of the arena and the artifact.
 pub fn multiply_raw(
     threads: &Threads,
+    backend: gemm::Backend,
     rows: usize,
     inputs: usize,
     outputs: usize,
@@ -185,7 +186,7 @@ pub fn multiply_raw(
     let right = gemm::Operand { data: weights, ld: outputs, transposed: false };
     let ViewMut { data, ld, image } = output;
     let to = ViewMut { data: &mut *data, ld, image };
-    gemm::multiply(threads, &product(rows, inputs, outputs), left, right, to, scratch);
+    gemm::multiply(threads, &product(backend, rows, inputs, outputs), left, right, to, scratch);
     if bias.is_none() && activation == Activation::Linear {
         return;
     }
@@ -242,7 +243,19 @@ mod tests {
                 let to = ViewMut { data: &mut raw, ld: out_ld, image: 0 };
                 let (threads, relu) = (Threads::with_isa(2, isa), Activation::Relu { alpha: 0.25 });
                 let mut scratch = vec![f32::NAN; raw_scratch_len(rows, inputs, outputs)];
-                multiply_raw(&threads, rows, inputs, outputs, view, &weights, Some(&bias), relu, to, &mut scratch);
+                multiply_raw(
+                    &threads,
+                    gemm::Backend::Blas,
+                    rows,
+                    inputs,
+                    outputs,
+                    view,
+                    &weights,
+                    Some(&bias),
+                    relu,
+                    to,
+                    &mut scratch,
+                );
                 assert!(raw.iter().zip(&output).all(|(raw, packed)| (raw - packed).abs() < 1e-5));
                 for row in 0..rows {
                     for column in 0..out_ld {

@@ -1,12 +1,13 @@
 //! The gradient of convolutions by their weights.
 //!
 //! It is the product of the windows' pixels, transposed, with dy, over all pixels of the batch: windows are copied in
-//! blocks of rows, and OpenBLAS multiplies. 3x3 kernels with enough channels go by Winograd's method, and depthwise
+//! blocks of rows, and OpenBLAS multiplies. 3x3 kernels with enough channels go by Winograd's backend, and depthwise
 //! ones by loops of their own.
 
 use super::disjoint::{Grid, Scratch, share};
 use super::epilogue::check_view;
-use super::gemm::{Operand, Product, multiply_alone};
+use super::gemm::{self, Operand, Product, multiply_alone};
+use super::simd::Isa;
 use super::threads::Threads;
 use super::view::{Convolution, View};
 use super::{gradient_depthwise, gradient_winograd};
@@ -56,8 +57,10 @@ pub fn weight_gradient_scratch_len(conv: &Convolution, batch: usize, workers: us
 ///
 /// # Panics
 /// If a slice is too short for the sizes.
+#[allow(clippy::too_many_arguments)] // Views, gradient and scratch are separate borrows of the arena.
 pub fn weight_gradient(
     threads: &Threads,
+    backend: gemm::Backend,
     conv: &Convolution,
     batch: usize,
     x: View<'_>,
@@ -71,8 +74,8 @@ pub fn weight_gradient(
     assert_eq!(dw.len(), window.kernel_h * window.kernel_w * conv.in_c / conv.groups * conv.out_c, "weights");
     match Method::of(conv) {
         Method::Depthwise => gradient_depthwise::weight_gradient(threads, conv, batch, x, dy, dw, scratch),
-        Method::Winograd => gradient_winograd::weight_gradient(threads, conv, batch, x, dy, dw, scratch),
-        Method::General => General::new(conv, batch).run(threads, x, dy, dw, scratch),
+        Method::Winograd => gradient_winograd::weight_gradient(threads, backend, conv, batch, x, dy, dw, scratch),
+        Method::General => General::new(conv, batch).run(threads, backend, x, dy, dw, scratch),
     }
 }
 
@@ -141,7 +144,15 @@ impl<'a> General<'a> {
         self.partial_len() + self.worker_len() * workers
     }
 
-    fn run(&self, threads: &Threads, x: View<'_>, dy: View<'_>, dw: &mut [f32], scratch: &mut [f32]) {
+    fn run(
+        &self,
+        threads: &Threads,
+        backend: gemm::Backend,
+        x: View<'_>,
+        dy: View<'_>,
+        dw: &mut [f32],
+        scratch: &mut [f32],
+    ) {
         assert!(scratch.len() >= self.scratch_len(threads.count()), "scratch memory is too small");
         let Self { conv, depth, out_c, .. } = *self;
         if depth * out_c == 0 {
@@ -158,7 +169,16 @@ impl<'a> General<'a> {
         let work = |part: usize, block: usize, sum: &mut [f32], copy: &mut [f32]| {
             let first = block * self.rows;
             let pixels = part / groups * self.piece..((part / groups + 1) * self.piece).min(self.pixels);
-            self.block(x, dy, part % groups, first..first + sum.len() / out_c, pixels, sum, copy);
+            self.block(
+                (threads.isa(), backend),
+                x,
+                dy,
+                part % groups,
+                first..first + sum.len() / out_c,
+                pixels,
+                sum,
+                copy,
+            );
         };
         if partial.is_empty() {
             share(threads, dw, grid, own, &|piece, sum, copy| work(piece.outer, piece.inner, sum, copy));
@@ -185,6 +205,7 @@ impl<'a> General<'a> {
     #[allow(clippy::too_many_arguments)] // A block has three ranges besides its operands.
     fn block(
         &self,
+        (isa, backend): (Isa, gemm::Backend),
         x: View<'_>,
         dy: View<'_>,
         group: usize,
@@ -209,7 +230,7 @@ impl<'a> General<'a> {
             let left = if joined { pixels.end - pixel } else { (pixels.end - pixel).min(each - within) };
             let count = if pointwise { left } else { left.min(self.step) };
             let beta = if pixel == pixels.start { 0.0 } else { 1.0 };
-            let product = Product { rows: rows.len(), columns: self.out_c, depth: count, alpha: 1.0, beta };
+            let product = Product { rows: rows.len(), columns: self.out_c, depth: count, alpha: 1.0, beta, backend };
             let left = if pointwise {
                 let data = &x.data[image * x.image + within * x.ld + group * in_c + rows.start..];
                 Operand { data, ld: x.ld, transposed: true }
@@ -219,7 +240,7 @@ impl<'a> General<'a> {
                 Operand { data: copy, ld: rows.len(), transposed: true }
             };
             let data = &dy.data[image * dy.image + within * dy.ld + group * self.out_c..];
-            multiply_alone(&product, left, Operand { data, ld: dy.ld, transposed: false }, sum, self.out_c);
+            multiply_alone(isa, &product, left, Operand { data, ld: dy.ld, transposed: false }, sum, self.out_c);
             pixel += count;
         }
     }

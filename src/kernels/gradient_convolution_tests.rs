@@ -39,7 +39,7 @@ fn check(random: &mut Random, conv: Convolution, batch: usize, gap: usize, metho
             let threads = Threads::with_isa(count, isa);
             let mut scratch = vec![f32::NAN; weight_gradient_scratch_len(&conv, batch, count)];
             let mut dw = vec![f32::NAN; expected.len()];
-            weight_gradient(&threads, &conv, batch, x.view(), dy.view(), &mut dw, &mut scratch);
+            weight_gradient(&threads, gemm::Backend::Blas, &conv, batch, x.view(), dy.view(), &mut dw, &mut scratch);
             dw
         };
         let dw = run(1);
@@ -127,7 +127,16 @@ fn tiles_round_well() {
         match method {
             Method::Winograd => {
                 let mut scratch = vec![0.0; gradient_winograd::scratch_len(&conv, 2)];
-                gradient_winograd::weight_gradient(&threads, &conv, 2, x.view(), dy.view(), &mut dw, &mut scratch);
+                gradient_winograd::weight_gradient(
+                    &threads,
+                    gemm::Backend::Blas,
+                    &conv,
+                    2,
+                    x.view(),
+                    dy.view(),
+                    &mut dw,
+                    &mut scratch,
+                );
             }
             _ => {
                 let mut scratch = vec![0.0; general.scratch_len(2)];
@@ -148,7 +157,7 @@ fn of_no_images() {
         let mut scratch = vec![f32::NAN; weight_gradient_scratch_len(&conv, 0, 2)];
         let mut dw = vec![f32::NAN; 9 * channels * channels];
         let empty = View { data: &[], ld: channels, image: 0 };
-        weight_gradient(&Threads::new(2), &conv, 0, empty, empty, &mut dw, &mut scratch);
+        weight_gradient(&Threads::new(2), gemm::Backend::Blas, &conv, 0, empty, empty, &mut dw, &mut scratch);
         assert!(dw.iter().all(|v| *v == 0.0));
     }
 }

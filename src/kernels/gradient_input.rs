@@ -6,9 +6,10 @@
 
 use super::disjoint::{Grid, Scratch, share};
 use super::epilogue::check_view;
-use super::gemm::{Operand, Product, multiply_alone};
+use super::gemm::{Backend, Operand, Product, multiply_alone};
 use super::gradient_depthwise;
 use super::images::{Images, bands, span};
+use super::simd::Isa;
 use super::threads::Threads;
 use super::view::{Convolution, View, ViewMut, Window};
 use super::wide::wide;
@@ -97,8 +98,10 @@ pub fn input_gradient_scratch_len(conv: &Convolution, workers: usize) -> usize {
 ///
 /// # Panics
 /// If a slice is too short for the sizes.
+#[allow(clippy::too_many_arguments)] // Views, weights and scratch are separate borrows of the arena.
 pub fn input_gradient(
     threads: &Threads,
+    backend: Backend,
     conv: &Convolution,
     batch: usize,
     dy: View<'_>,
@@ -146,7 +149,7 @@ pub fn input_gradient(
             for x_phase in 0..window.stride_w.min(window.in_w) {
                 let phase = Phase::new(window, rows.clone(), (y_phase, x_phase));
                 for group in 0..conv.groups {
-                    phase.run(conv, (dy, weights), group, out, ld, copy);
+                    phase.run((threads.isa(), backend), conv, (dy, weights), group, out, ld, copy);
                 }
             }
         }
@@ -195,8 +198,10 @@ impl Phase {
     }
 
     /// Computes one group's channels of the phase into the band's floats `out`, whose pixels are `ld` apart.
+    #[allow(clippy::too_many_arguments)] // The band, the copy and the operands are separate borrows.
     fn run(
         &self,
+        (isa, backend): (Isa, Backend),
         conv: &Convolution,
         (dy, weights): (View<'_>, &[f32]),
         group: usize,
@@ -223,10 +228,10 @@ impl Phase {
                 }
                 let tap = (tap_y * window.kernel_w + tap_x) * in_c * conv.out_c + group * out_c;
                 let beta = if begun { 1.0 } else { 0.0 };
-                let product = Product { rows: pixels, columns: in_c, depth: out_c, alpha: 1.0, beta };
+                let product = Product { rows: pixels, columns: in_c, depth: out_c, alpha: 1.0, beta, backend };
                 let left = Operand { data: copy, ld: out_c, transposed: false };
                 let right = Operand { data: &weights[tap..], ld: conv.out_c, transposed: true };
-                multiply_alone(&product, left, right, sums, in_c);
+                multiply_alone(isa, &product, left, right, sums, in_c);
                 begun = true;
             }
         }
@@ -316,7 +321,7 @@ mod tests {
         let dx = Tensor::new(batch, window.in_h * window.in_w, conv.in_c, gap / 2);
         dx.filled(|dx, threads| {
             let mut scratch = vec![f32::NAN; input_gradient_scratch_len(&conv, threads.count())];
-            input_gradient(threads, &conv, batch, dy.view(), &weights, dx, &mut scratch);
+            input_gradient(threads, Backend::Blas, &conv, batch, dy.view(), &weights, dx, &mut scratch);
         })
         .check_dense(1e-5, &expected);
         let Some(over) = input_gradient_geometry(&conv) else { return };

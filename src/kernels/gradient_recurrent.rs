@@ -6,15 +6,18 @@
 use super::activation::Activation;
 use super::batch_norm::{batch_scratch_len, channel_sums};
 use super::disjoint::Scratch;
-use super::gemm::{self, Operand, Product, multiply_alone};
+use super::gemm::{self, Backend, Operand, Product, multiply_alone};
 use super::images::{Images, groups, span};
 use super::recurrent::{Gru, Lstm, Recurrence, add_pairs, next_cell, next_hidden};
+use super::simd::Isa;
 use super::threads::Threads;
 use super::view::{View, ViewMut};
 use super::wide::wide;
 
 /// Samples that a task computes together.
 const GROUP: usize = 16;
+/// What multiplies: a step's products are small, of matrices that change.
+const BACKEND: Backend = Backend::Tiles;
 
 /// What a row of a trace holds, in floats: gradients by what the input and the biases give to the gates, then what is
 /// summed besides (first states, peepholes), gradients by what the state gives to the gates, and the state before the step.
@@ -59,6 +62,7 @@ struct Group<'a> {
     ld: usize,
     image: usize,
     layout: Layout,
+    isa: Isa,
 }
 
 impl Group<'_> {
@@ -74,9 +78,16 @@ impl Group<'_> {
     /// Adds the products of the samples' rows at a step, from column `at` on.
     fn add(&mut self, rows: Operand<'_>, depth: usize, weights: &[f32], step: usize, at: usize) {
         let columns = self.layout.gates;
-        let product = Product { rows: self.count, columns, depth, alpha: 1.0, beta: 1.0 };
+        let product = Product { rows: self.count, columns, depth, alpha: 1.0, beta: 1.0, backend: BACKEND };
         let weights = Operand { data: weights, ld: columns, transposed: false };
-        multiply_alone(&product, rows, weights, &mut self.trace[step * self.ld + at..], self.image.max(columns));
+        multiply_alone(
+            self.isa,
+            &product,
+            rows,
+            weights,
+            &mut self.trace[step * self.ld + at..],
+            self.image.max(columns),
+        );
     }
 
     /// The biases and the products of the input, in the first columns.
@@ -92,10 +103,10 @@ impl Group<'_> {
     /// transposed weights.
     fn back(&self, weights: &[f32], step: usize, keep: f32, state: &mut [f32], units: usize) {
         let depth = self.layout.gates;
-        let product = Product { rows: self.count, columns: units, depth, alpha: 1.0, beta: keep };
+        let product = Product { rows: self.count, columns: units, depth, alpha: 1.0, beta: keep, backend: BACKEND };
         let data = &self.trace[step * self.ld + self.layout.from_state..];
         let gates = Operand { data, ld: self.image.max(depth), transposed: false };
-        multiply_alone(&product, gates, Operand { data: weights, ld: depth, transposed: true }, state, units);
+        multiply_alone(self.isa, &product, gates, Operand { data: weights, ld: depth, transposed: true }, state, units);
     }
 }
 
@@ -114,7 +125,7 @@ fn each_group(
         let count = GROUP.min(size.n - first);
         let (a, rest) = own.split_at_mut(GROUP * units);
         let (b, c) = rest.split_at_mut(GROUP * units);
-        let group = Group { first, count, trace, ld, image, layout };
+        let group = Group { first, count, trace, ld, image, layout, isa: threads.isa() };
         work(group, [&mut a[..count * units], &mut b[..count * units], c]);
     });
 }
@@ -351,7 +362,7 @@ fn products(size: &Recurrence, views: [(usize, usize); 2]) -> (usize, usize) {
 }
 
 fn by_input_product(size: &Recurrence, layout: Layout, rows: usize) -> Product {
-    Product { rows, columns: size.features, depth: layout.gates, alpha: 1.0, beta: 0.0 }
+    Product { rows, columns: size.features, depth: layout.gates, alpha: 1.0, beta: 0.0, backend: BACKEND }
 }
 
 /// Floats of scratch that [`input_gradient`] needs.
@@ -384,7 +395,7 @@ pub fn input_gradient(
 
 fn by_weights_product(size: &Recurrence, layout: Layout, rows: usize, depth: usize) -> Product {
     debug_assert!(rows == size.features || rows == size.units);
-    Product { rows, columns: layout.gates, depth, alpha: 1.0, beta: 0.0 }
+    Product { rows, columns: layout.gates, depth, alpha: 1.0, beta: 0.0, backend: BACKEND }
 }
 
 fn trace_images(size: &Recurrence, layout: Layout) -> Images {

@@ -1,11 +1,11 @@
-//! The weight gradient of 3x3 convolutions of stride 1 by Winograd's method, F(3x3, 4x4): a quarter of the
+//! The weight gradient of 3x3 convolutions of stride 1 by Winograd's backend, F(3x3, 4x4): a quarter of the
 //! multiplications.
 //!
 //! A block of tiles of inputs and dy is transformed; at each of the 36 points their product over the tiles is added to
 //! a sum that is as large as one tap's weights; the sums are transformed back once.
 
 use super::disjoint::{Grid as Pieces, Scratch, share};
-use super::gemm::{Operand, Product, multiply_alone};
+use super::gemm::{Backend, Operand, Product, multiply_alone};
 use super::simd_panel::{Grid, PANEL};
 use super::simd_winograd::{F4, InputTransform, Tile, Tiling};
 use super::simd_winograd_gradient::{OutputGradientTransform, WeightGradientTransform};
@@ -33,7 +33,7 @@ const TASK_TILES: usize = 8;
 /// Places that one task transforms back.
 const TASK_PLACES: usize = 1 << 12;
 
-/// Whether the sizes are such that this is faster than the general method.
+/// Whether the sizes are such that this is faster than the general backend.
 pub fn suits(conv: &Convolution) -> bool {
     let (pixels, tiles) = (conv.window.out_h * conv.window.out_w, Tiling::new(conv.window, F4::OUT).per_image);
     winograd::Tile::F4.supports(conv)
@@ -99,8 +99,10 @@ impl Shared {
 }
 
 /// See [`gradient_convolution`](super::gradient_convolution::weight_gradient), which checks the views.
+#[allow(clippy::too_many_arguments)] // Views, gradient and scratch are separate borrows of the arena.
 pub fn weight_gradient(
     threads: &Threads,
+    backend: Backend,
     conv: &Convolution,
     batch: usize,
     x: View<'_>,
@@ -132,10 +134,10 @@ pub fn weight_gradient(
             for tile in (0..count).step_by(DEPTH) {
                 let beta = if first + tile == 0 { 0.0 } else { 1.0 };
                 let depth = DEPTH.min(count - tile);
-                let product = Product { rows: conv.in_c, columns: conv.out_c, depth, alpha: 1.0, beta };
+                let product = Product { rows: conv.in_c, columns: conv.out_c, depth, alpha: 1.0, beta, backend };
                 let left = Operand { data: &inputs[tile * conv.in_c..], ld: conv.in_c, transposed: true };
                 let right = Operand { data: &outputs[tile * conv.out_c..], ld: conv.out_c, transposed: false };
-                multiply_alone(&product, left, right, sum, conv.out_c);
+                multiply_alone(threads.isa(), &product, left, right, sum, conv.out_c);
             }
         });
         first += count;

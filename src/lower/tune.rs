@@ -1,7 +1,6 @@
 //! Algorithms by measuring: each distinct convolution of a plan is run by every algorithm and in several blockings.
 
 use super::{Settled, choose};
-use crate::kernels::gemm;
 use crate::kernels::threads::Threads;
 use crate::kernels::winograd::Blocking;
 use crate::plan::steps::convolution::{Algorithm, ConvolutionStep};
@@ -22,7 +21,6 @@ pub fn tune(
     settled: &mut Settled,
     told: &mut dyn FnMut(&str, &Algorithm, Duration),
 ) {
-    gemm::initialise();
     let threads = Threads::new(threads);
     for (index, step) in plan.steps.iter().enumerate() {
         let Kernel::Convolution(convolution) = &step.kernel else { continue };

@@ -9,6 +9,7 @@ use crate::graph::training::Backward;
 use crate::graph::{
     Argument, Definition, Initializer, Lowered, Lowering, Operation, ParameterSpec, ShapeFault, Supports,
 };
+use crate::kernels::gemm::Backend;
 use crate::kernels::view::Convolution as Geometry;
 use crate::plan::kernel::Kernel;
 use crate::plan::steps::convolution::ConvolutionStep;
@@ -193,10 +194,14 @@ impl Operation for Convolution {
         let (x, dy, weight) = (cx.layer.inputs[0], cx.gradient, cx.layer.parameters[..1].to_vec());
         let back = match ConvolutionStep::back(&geometry) {
             Some(step) => Kernel::Convolution(step),
-            None => Kernel::InputGradient(InputGradientStep { geometry }),
+            None => Kernel::InputGradient(InputGradientStep { geometry, backend: Backend::default() }),
         };
         cx.input_by(0, back, &[dy], &weight);
-        cx.parameter_by(0, Kernel::WeightGradient(WeightGradientStep { geometry }), &[x, dy]);
+        cx.parameter_by(
+            0,
+            Kernel::WeightGradient(WeightGradientStep { geometry, backend: Backend::default() }),
+            &[x, dy],
+        );
         let pixels = geometry.window.out_h * geometry.window.out_w;
         cx.parameter_by(1, Kernel::Sum(SumStep { pixels, channels: geometry.out_c }), &[dy]);
         Ok(())

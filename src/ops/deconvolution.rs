@@ -8,6 +8,7 @@ use crate::graph::training::Backward;
 use crate::graph::{
     Argument, Definition, Initializer, Lowered, Lowering, Operation, ParameterSpec, ShapeFault, Supports, ValueKind,
 };
+use crate::kernels::gemm::Backend;
 use crate::kernels::view::{Convolution as Geometry, Window};
 use crate::ops::window::Sliding;
 use crate::plan::Epilogue;
@@ -207,7 +208,11 @@ impl Operation for Deconvolution {
         let (x, dy, weight) = (cx.layer.inputs[0], cx.gradient, cx.layer.parameters[..1].to_vec());
         let back = ConvolutionStep::new(forward, false, Epilogue::default());
         cx.input_by(0, Kernel::Convolution(back), &[dy], &weight);
-        cx.parameter_by(0, Kernel::WeightGradient(WeightGradientStep { geometry: forward }), &[dy, x]);
+        cx.parameter_by(
+            0,
+            Kernel::WeightGradient(WeightGradientStep { geometry: forward, backend: Backend::default() }),
+            &[dy, x],
+        );
         let pixels = forward.window.in_h * forward.window.in_w;
         cx.parameter_by(1, Kernel::Sum(SumStep { pixels, channels: forward.in_c }), &[dy]);
         Ok(())

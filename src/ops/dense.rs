@@ -9,6 +9,7 @@ use crate::graph::{
     Supports, reference,
 };
 use crate::kernels::activation::Activation;
+use crate::kernels::gemm::Backend;
 use crate::kernels::gradient_activation::slope_from_output;
 use crate::ops::window::known_channels;
 use crate::plan::kernel::Kernel;
@@ -264,9 +265,9 @@ impl Operation for Dense {
             (Some(outputs), _) => {
                 let inputs = pixels * channels;
                 let weight = cx.layer.parameters[..1].to_vec();
-                let back = DenseInputGradientStep { inputs, outputs };
+                let back = DenseInputGradientStep { inputs, outputs, backend: Backend::default() };
                 cx.input_by(0, Kernel::DenseInputGradient(back), &[dy], &weight);
-                let step = DenseWeightGradientStep { inputs, outputs };
+                let step = DenseWeightGradientStep { inputs, outputs, backend: Backend::default() };
                 cx.parameter_by(0, Kernel::DenseWeightGradient(step), &[x, dy]);
                 cx.parameter_by(1, Kernel::Sum(SumStep { pixels: 1, channels: outputs }), &[dy]);
             }

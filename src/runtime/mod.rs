@@ -4,7 +4,6 @@ mod arena;
 pub mod threads;
 
 use crate::artifact::{Artifact, ArtifactError};
-use crate::kernels::gemm;
 use crate::kernels::threads::Threads;
 use crate::kernels::view::{View, ViewMut};
 use crate::plan::kernel::RunFault;
@@ -58,7 +57,6 @@ impl Session {
 
     /// A session that runs on threads which others use too, one at a time.
     pub fn with_team(artifact: Arc<Artifact>, threads: Arc<Threads>) -> Self {
-        gemm::initialise();
         let checked = vec![false; artifact.manifest.plan.steps.len()];
         Session { artifact, threads, memory: Arena::default(), capacity: 0, checked, profile: None, kept: None }
     }

@@ -4,7 +4,7 @@ use crate::kernels::images::Images;
 use crate::kernels::softmax::softmax;
 use crate::kernels::threads::Threads;
 use crate::kernels::view::{View, ViewMut};
-use crate::kernels::{dense, dense_half};
+use crate::kernels::{dense, dense_half, gemm};
 use crate::plan::Epilogue;
 use crate::plan::kernel::{Call, Inputs, RunFault, Sizes, StepKernel, keep_others};
 use serde::{Deserialize, Serialize};
@@ -30,6 +30,9 @@ pub struct DenseStep {
     pub epilogue: Epilogue,
     #[serde(default, skip_serializing_if = "is_packed")]
     pub weights: Storage,
+    /// What multiplies weights that stand as they are.
+    #[serde(default, skip_serializing_if = "gemm::Backend::is_default")]
+    pub backend: gemm::Backend,
 }
 
 fn is_packed(weights: &Storage) -> bool {
@@ -39,7 +42,7 @@ fn is_packed(weights: &Storage) -> bool {
 impl DenseStep {
     /// A dense layer.
     pub fn new(inputs: usize, outputs: usize, bias: bool, epilogue: Epilogue) -> Self {
-        Self { inputs, outputs, bias, epilogue, weights: Storage::Packed }
+        Self { inputs, outputs, bias, epilogue, weights: Storage::Packed, backend: gemm::Backend::Tiles }
     }
 }
 
@@ -58,7 +61,19 @@ impl StepKernel for DenseStep {
                 dense::multiply(threads, batch, inputs, outputs, input, weights, bias, activation, scratch, out);
             }
             Storage::Raw => {
-                dense::multiply_raw(threads, batch, inputs, outputs, input, weights, bias, activation, out, scratch);
+                dense::multiply_raw(
+                    threads,
+                    self.backend,
+                    batch,
+                    inputs,
+                    outputs,
+                    input,
+                    weights,
+                    bias,
+                    activation,
+                    out,
+                    scratch,
+                );
             }
             Storage::Bf16 => {
                 dense_half::multiply(threads, batch, inputs, outputs, input, weights, bias, activation, scratch, out);
@@ -81,7 +96,10 @@ impl StepKernel for DenseStep {
         }
         match self.weights {
             Storage::Packed => {}
-            Storage::Raw => text += ", weights as they stand",
+            Storage::Raw => {
+                text += ", weights as they stand";
+                text += self.backend.note();
+            }
             Storage::Bf16 => text += ", weights in bf16",
         }
         text

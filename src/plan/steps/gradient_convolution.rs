@@ -1,5 +1,6 @@
 //! Gradients of convolutions.
 
+use crate::kernels::gemm;
 use crate::kernels::gradient_convolution::{weight_gradient, weight_gradient_scratch_len};
 use crate::kernels::gradient_input::{input_gradient, input_gradient_scratch_len};
 use crate::kernels::view::Convolution;
@@ -39,18 +40,20 @@ fn describe(conv: &Convolution) -> String {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct WeightGradientStep {
     pub geometry: Convolution,
+    #[serde(default, skip_serializing_if = "gemm::Backend::is_default")]
+    pub backend: gemm::Backend,
 }
 
 impl StepKernel for WeightGradientStep {
     fn run(&self, call: Call<'_>) -> Result<(), RunFault> {
         let (x, dy) = (call.inputs[0], call.inputs[1]);
         let out = &mut call.output.data[..weights(&self.geometry)];
-        weight_gradient(call.threads, &self.geometry, call.batch, x, dy, out, call.scratch);
+        weight_gradient(call.threads, self.backend, &self.geometry, call.batch, x, dy, out, call.scratch);
         Ok(())
     }
 
     fn describe(&self) -> String {
-        format!("gradient of weights {}", describe(&self.geometry))
+        format!("gradient of weights {}{}", describe(&self.geometry), self.backend.note())
     }
 
     fn sizes(&self) -> Sizes {
@@ -73,17 +76,19 @@ impl StepKernel for WeightGradientStep {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct InputGradientStep {
     pub geometry: Convolution,
+    #[serde(default, skip_serializing_if = "gemm::Backend::is_default")]
+    pub backend: gemm::Backend,
 }
 
 impl StepKernel for InputGradientStep {
     fn run(&self, call: Call<'_>) -> Result<(), RunFault> {
         let (dy, weights) = (call.inputs[0], call.constants[0]);
-        input_gradient(call.threads, &self.geometry, call.batch, dy, weights, call.output, call.scratch);
+        input_gradient(call.threads, self.backend, &self.geometry, call.batch, dy, weights, call.output, call.scratch);
         Ok(())
     }
 
     fn describe(&self) -> String {
-        format!("back through conv {}", describe(&self.geometry))
+        format!("back through conv {}{}", describe(&self.geometry), self.backend.note())
     }
 
     fn sizes(&self) -> Sizes {

@@ -14,11 +14,13 @@ use serde::{Deserialize, Serialize};
 pub struct DenseInputGradientStep {
     pub inputs: usize,
     pub outputs: usize,
+    #[serde(default, skip_serializing_if = "gemm::Backend::is_default")]
+    pub backend: gemm::Backend,
 }
 
 impl DenseInputGradientStep {
     fn product(&self, batch: usize) -> Product {
-        Product { rows: batch, columns: self.inputs, depth: self.outputs, alpha: 1.0, beta: 0.0 }
+        Product { rows: batch, columns: self.inputs, depth: self.outputs, alpha: 1.0, beta: 0.0, backend: self.backend }
     }
 }
 
@@ -32,7 +34,7 @@ impl StepKernel for DenseInputGradientStep {
     }
 
     fn describe(&self) -> String {
-        format!("dense {} back to {}", self.outputs, self.inputs)
+        format!("dense {} back to {}{}", self.outputs, self.inputs, self.backend.note())
     }
 
     fn sizes(&self) -> Sizes {
@@ -57,11 +59,13 @@ impl StepKernel for DenseInputGradientStep {
 pub struct DenseWeightGradientStep {
     pub inputs: usize,
     pub outputs: usize,
+    #[serde(default, skip_serializing_if = "gemm::Backend::is_default")]
+    pub backend: gemm::Backend,
 }
 
 impl DenseWeightGradientStep {
     fn product(&self, batch: usize) -> Product {
-        Product { rows: self.inputs, columns: self.outputs, depth: batch, alpha: 1.0, beta: 0.0 }
+        Product { rows: self.inputs, columns: self.outputs, depth: batch, alpha: 1.0, beta: 0.0, backend: self.backend }
     }
 }
 
@@ -80,7 +84,7 @@ impl StepKernel for DenseWeightGradientStep {
     }
 
     fn describe(&self) -> String {
-        format!("gradient of {}x{} weights", self.inputs, self.outputs)
+        format!("gradient of {}x{} weights{}", self.inputs, self.outputs, self.backend.note())
     }
 
     fn sizes(&self) -> Sizes {

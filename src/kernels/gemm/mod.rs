@@ -1,13 +1,20 @@
-//! General matrix products for gradients: C = alpha op(A) op(B) + beta C, row-major, shared by the threads in fixed
-//! tiles that each call OpenBLAS on one thread.
+//! General matrix products: C = alpha op(A) op(B) + beta C, row-major, shared by the threads in fixed tiles.
+//!
+//! A tile is computed by OpenBLAS where the build has it, else by the register tiles of the other kernels; see [`Backend`].
+
+pub mod blas;
+mod buffer;
+mod tiles;
 
 use super::epilogue::Output;
+use super::simd::Isa;
 use super::threads::Threads;
 use super::view::ViewMut;
-use cblas_sys::{CBLAS_LAYOUT, CBLAS_TRANSPOSE, cblas_sgemm};
-use std::ffi::c_int;
+use buffer::Buffer;
+use serde::{Deserialize, Serialize};
+use std::cell::RefCell;
+use std::fmt;
 use std::ops::Range;
-use std::sync::Once;
 
 /// Rows and columns of a tile of the result, at most.
 const TILE: usize = 256;
@@ -18,15 +25,72 @@ const SMALL: usize = 1 << 18;
 /// Tasks to have at least.
 const TASKS: usize = 16;
 
-unsafe extern "C" {
-    fn openblas_set_num_threads(count: c_int);
+/// What computes a product's tiles.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Backend {
+    /// netc's register tiles, over a packed block of the right operand.
+    #[default]
+    Tiles,
+    /// The BLAS of the build; the tiles where it has none.
+    Blas,
 }
 
-/// Makes OpenBLAS work on the calling thread only, as our threads already share the work. Cheap to call again.
-pub fn initialise() {
-    static ONCE: Once = Once::new();
-    // SAFETY: the function takes any positive count.
-    ONCE.call_once(|| unsafe { openblas_set_num_threads(1) });
+impl Backend {
+    /// Whether it is what a plan does not mention.
+    pub fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
+
+    /// What a step's description says of it.
+    pub fn note(self) -> &'static str {
+        match self {
+            Self::Tiles => "",
+            Self::Blas => ", by BLAS",
+        }
+    }
+}
+
+impl fmt::Display for Backend {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Tiles => "tiles",
+            Self::Blas => "BLAS",
+        })
+    }
+}
+
+thread_local! {
+    /// Where a thread packs operands; nothing until its first product.
+    static BUFFER: RefCell<Option<Buffer>> = const { RefCell::new(None) };
+}
+
+/// Makes the calling thread's buffer for products, if it has none yet, and says whether there was memory for it: at most
+/// 3 MiB, of which only what a product needs is ever touched. A product makes it too, but cannot fail for it.
+pub fn reserve() -> bool {
+    BUFFER.with_borrow_mut(|buffer| {
+        if buffer.is_none() {
+            *buffer = Buffer::try_new(blas::buffer_len().max(tiles::BUFFER_LEN));
+        }
+        buffer.is_some()
+    })
+}
+
+/// One product of a thread's: addresses and row strides, in floats.
+struct Block {
+    rows: usize,
+    columns: usize,
+    depth: usize,
+    alpha: f32,
+    beta: f32,
+    a: *const f32,
+    lda: usize,
+    transpose_a: bool,
+    b: *const f32,
+    ldb: usize,
+    transpose_b: bool,
+    c: *mut f32,
+    ldc: usize,
 }
 
 /// The sizes of a product: op(A) is `(rows, depth)`, op(B) `(depth, columns)`, C `(rows, columns)`.
@@ -37,6 +101,7 @@ pub struct Product {
     pub depth: usize,
     pub alpha: f32,
     pub beta: f32,
+    pub backend: Backend,
 }
 
 /// An operand: row-major, rows `ld` floats apart, read transposed where `transposed`.
@@ -54,10 +119,6 @@ impl Operand<'_> {
         if rows > 0 && columns > 0 {
             assert!((rows - 1) * self.ld + columns <= self.data.len(), "{name}: too short");
         }
-    }
-
-    fn flag(&self) -> CBLAS_TRANSPOSE {
-        if self.transposed { CBLAS_TRANSPOSE::CblasTrans } else { CBLAS_TRANSPOSE::CblasNoTrans }
     }
 
     /// The address of an element of the operand as read.
@@ -117,7 +178,6 @@ impl Product {
 /// # Panics
 /// If a slice is too short for the sizes.
 pub fn multiply(threads: &Threads, product: &Product, a: Operand, b: Operand, c: ViewMut, scratch: &mut [f32]) {
-    initialise();
     a.check("left operand", product.rows, product.depth);
     b.check("right operand", product.depth, product.columns);
     assert!(scratch.len() >= product.scratch_len(), "scratch memory is too small");
@@ -137,7 +197,7 @@ pub fn multiply(threads: &Threads, product: &Product, a: Operand, b: Operand, c:
             // SAFETY: the block is within the checked operands; blocks are disjoint.
             unsafe {
                 let to = c.pixel(0, rows.start).add(columns.start);
-                tile((product.alpha, product.beta), (&a, &b), [rows, columns, 0..product.depth], to, c.ld);
+                product.tile((&a, &b), [rows, columns, 0..product.depth], product.beta, (to, c.ld), threads.isa());
             }
         });
         return;
@@ -157,7 +217,7 @@ pub fn multiply(threads: &Threads, product: &Product, a: Operand, b: Operand, c:
         // SAFETY: as above; each piece has its own partial sums.
         unsafe {
             let to = partial.pixel(piece, rows.start).add(columns.start);
-            tile((product.alpha, 0.0), (&a, &b), [rows, columns, depth], to, partial.ld);
+            product.tile((&a, &b), [rows, columns, depth], 0.0, (to, partial.ld), threads.isa());
         }
     });
     // The pieces are added in their order, whoever computed them.
@@ -184,8 +244,7 @@ pub fn multiply(threads: &Threads, product: &Product, a: Operand, b: Operand, c:
 ///
 /// # Panics
 /// If a slice is too short for the sizes.
-pub fn multiply_alone(product: &Product, a: Operand, b: Operand, c: &mut [f32], ldc: usize) {
-    initialise();
+pub fn multiply_alone(isa: Isa, product: &Product, a: Operand, b: Operand, c: &mut [f32], ldc: usize) {
     a.check("left operand", product.rows, product.depth);
     b.check("right operand", product.depth, product.columns);
     Operand { data: c, ld: ldc, transposed: false }.check("result", product.rows, product.columns);
@@ -194,40 +253,50 @@ pub fn multiply_alone(product: &Product, a: Operand, b: Operand, c: &mut [f32], 
     }
     let ranges = [0..product.rows, 0..product.columns, 0..product.depth];
     // SAFETY: the whole operands and result were checked.
-    unsafe { tile((product.alpha, product.beta), (&a, &b), ranges, c.as_mut_ptr(), ldc) }
+    unsafe { product.tile((&a, &b), ranges, product.beta, (c.as_mut_ptr(), ldc), isa) }
 }
 
-/// One tile by OpenBLAS: the rows, columns and depth of `ranges`.
-///
-/// # Safety
-/// The ranges must be within the operands, and `c` hold the tile.
-unsafe fn tile(
-    (alpha, beta): (f32, f32),
-    (a, b): (&Operand, &Operand),
-    ranges: [Range<usize>; 3],
-    c: *mut f32,
-    ldc: usize,
-) {
-    let [rows, columns, depth] = ranges;
-    let int = |size: usize| c_int::try_from(size).expect("sizes that OpenBLAS can count");
-    // SAFETY: the ranges are within the operands, by the caller's promise.
-    unsafe {
-        cblas_sgemm(
-            CBLAS_LAYOUT::CblasRowMajor,
-            a.flag(),
-            b.flag(),
-            int(rows.len()),
-            int(columns.len()),
-            int(depth.len()),
-            alpha,
-            a.at(rows.start, depth.start),
-            int(a.ld.max(1)),
-            b.at(depth.start, columns.start),
-            int(b.ld.max(1)),
+impl Product {
+    /// One tile: the rows, columns and depth of `ranges`, added to `beta` times what the result holds.
+    ///
+    /// # Safety
+    /// The ranges must be within the operands, and `c` hold the tile.
+    unsafe fn tile(
+        &self,
+        (a, b): (&Operand, &Operand),
+        [rows, columns, depth]: [Range<usize>; 3],
+        beta: f32,
+        (c, ldc): (*mut f32, usize),
+        isa: Isa,
+    ) {
+        // SAFETY: the ranges are within the operands, by the caller's promise.
+        let (a_begin, b_begin) = unsafe { (a.at(rows.start, depth.start), b.at(depth.start, columns.start)) };
+        let block = Block {
+            rows: rows.len(),
+            columns: columns.len(),
+            depth: depth.len(),
+            alpha: self.alpha,
             beta,
+            a: a_begin,
+            lda: a.ld,
+            transpose_a: a.transposed,
+            b: b_begin,
+            ldb: b.ld,
+            transpose_b: b.transposed,
             c,
-            int(ldc.max(columns.len())),
-        );
+            ldc: ldc.max(columns.len()),
+        };
+        assert!(reserve(), "no memory for packing a block of a product");
+        BUFFER.with_borrow_mut(|buffer| {
+            let buffer = buffer.as_mut().map_or(&mut [][..], Buffer::floats);
+            // SAFETY: as above; the machine has `isa`, which a team of threads made sure of.
+            unsafe {
+                match self.backend {
+                    Backend::Blas if blas::is_there() => blas::tile(&block, buffer),
+                    _ => tiles::tile(&block, isa, buffer),
+                }
+            }
+        });
     }
 }
 
@@ -237,12 +306,23 @@ mod tests {
     use super::*;
 
     fn check(rows: usize, columns: usize, depth: usize, (ta, tb): (bool, bool), (alpha, beta): (f32, f32)) {
+        for backend in [Backend::Tiles, Backend::Blas] {
+            check_backend(backend, (rows, columns, depth), (ta, tb), (alpha, beta));
+        }
+    }
+
+    fn check_backend(
+        backend: Backend,
+        (rows, columns, depth): (usize, usize, usize),
+        (ta, tb): (bool, bool),
+        (alpha, beta): (f32, f32),
+    ) {
         let (a_rows, a_columns) = if ta { (depth, rows) } else { (rows, depth) };
         let (b_rows, b_columns) = if tb { (columns, depth) } else { (depth, columns) };
         let (a_ld, b_ld, c_ld) = (a_columns + 2, b_columns + 1, columns + 3);
         let (a, b) = (noise(a_rows * a_ld, 1), noise(b_rows * b_ld, 2));
         let start = noise(rows * c_ld, 3);
-        let product = Product { rows, columns, depth, alpha, beta };
+        let product = Product { rows, columns, depth, alpha, beta, backend };
         let run = |count| {
             let mut c = start.clone();
             let mut scratch = vec![f32::NAN; product.scratch_len()];
@@ -257,7 +337,7 @@ mod tests {
         let mut alone = start.clone();
         let left = Operand { data: &a, ld: a_ld, transposed: ta };
         let right = Operand { data: &b, ld: b_ld, transposed: tb };
-        multiply_alone(&product, left, right, &mut alone, c_ld);
+        multiply_alone(Isa::detect(), &product, left, right, &mut alone, c_ld);
         for (alone, c) in alone.iter().zip(&c) {
             assert!((alone - c).abs() < 1e-4, "{alone} for {c}");
         }

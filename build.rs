@@ -164,14 +164,15 @@ mod openblas {
         }
     }
 
-    /// What OpenBLAS' `getarch` would find out; the caches' sizes there decide nothing that is used here.
+    /// What OpenBLAS' `getarch` would find out. The caches' sizes decide nothing that is used here; the local buffer is a
+    /// block of the oldest core's right operand, on the stack.
     fn config(architecture: &str) -> String {
         format!(
             "#define OS_LINUX 1\n#define {architecture} 1\n#define C_GCC 1\n#define __64BIT__ 1\n\
              #define NO_AFFINITY 1\n#define NO_WARMUP 1\n#define MAX_CPU_NUMBER 1\n#define MAX_PARALLEL_NUMBER 1\n\
              #define BUNDERSCORE _\n#define NEEDBUNDERSCORE 1\n#define L1_DATA_SIZE 32768\n#define L1_DATA_LINESIZE 64\n\
              #define L2_SIZE 524288\n#define L2_LINESIZE 64\n#define DTB_DEFAULT_ENTRIES 64\n#define DTB_SIZE 4096\n\
-             #define GEMM_MULTITHREAD_THRESHOLD 4\n#define MAX_STACK_ALLOC 2048\n#define VERSION \"\"\n"
+             #define GEMM_MULTITHREAD_THRESHOLD 4\n#define MAX_STACK_ALLOC 2048\n#define SLOCAL_BUFFER_SIZE 16384\n#define VERSION \"\"\n"
         )
     }
 

@@ -4,7 +4,9 @@
 
 pub mod blas;
 mod buffer;
+mod few_rows;
 mod tiles;
+mod transpose;
 
 use super::epilogue::Output;
 use super::simd::Isa;

@@ -3,9 +3,10 @@
 
 use super::super::simd::Isa;
 use super::super::simd_panel::PANEL;
-use super::super::simd_tile::{FINE, Product, Rows, parts};
+use super::super::simd_tile::{Product, Rows, parts};
 use super::super::wide::wide;
-use super::Block;
+use super::transpose::transpose;
+use super::{Block, few_rows};
 use std::ops::Range;
 
 /// The depth of a block, at most: its panels and copied rows stay in the second-level cache.
@@ -14,6 +15,9 @@ const DEPTH: usize = 256;
 const COLUMNS: usize = 256;
 /// Rows of a block, at most, where they are copied.
 const ROWS: usize = 128;
+
+/// Rows of the right operand that are packed at once.
+const STRETCH: usize = 16;
 
 /// The floats of the buffer that a thread needs: the packed block, and the copied rows.
 pub const BUFFER_LEN: usize = DEPTH * (COLUMNS + ROWS);
@@ -28,6 +32,10 @@ pub unsafe fn tile(block: &Block, isa: Isa, buffer: &mut [f32]) {
     unsafe { scale(block) };
     if block.alpha == 0.0 || block.depth == 0 {
         return;
+    }
+    if few_rows::suits(block) {
+        // SAFETY: as above, and no size is 0.
+        return unsafe { few_rows::multiply(block, isa, copied) };
     }
     for columns in parts(block.columns, COLUMNS) {
         for places in parts(block.depth, DEPTH) {
@@ -63,7 +71,7 @@ pub unsafe fn tile(block: &Block, isa: Isa, buffer: &mut [f32]) {
                     first_column: columns.start,
                 };
                 // SAFETY: the operands hold these rows, columns and places, and the result its block.
-                unsafe { product.run_in_groups(isa, FINE) };
+                unsafe { isa.dispatch(product) };
             }
         }
     }
@@ -101,25 +109,34 @@ unsafe fn slice<'a>(from: *const f32, rows: usize, ld: usize, columns: usize) ->
 /// Columns and places must be within the operand; neither may be empty.
 unsafe fn pack(block: &Block, columns: Range<usize>, places: Range<usize>, packed: &mut [f32]) {
     let (depth, width) = (places.len(), columns.len());
-    for (index, panel) in packed.chunks_exact_mut(depth * PANEL).take(width.div_ceil(PANEL)).enumerate() {
-        let first = columns.start + index * PANEL;
-        let count = PANEL.min(columns.end - first);
-        if count < PANEL {
-            panel.fill(0.0);
-        }
-        // SAFETY: the caller's promise.
-        unsafe {
-            if block.transpose_b {
-                let from = slice(block.b.add(first * block.ldb + places.start), count, block.ldb, depth);
-                transpose(from, block.ldb, count, depth, panel, PANEL);
-            } else {
-                let from = slice(block.b.add(places.start * block.ldb + first), depth, block.ldb, count);
-                copy_lines(from, block.ldb, count, panel);
+    let packed = &mut packed[..width.div_ceil(PANEL) * depth * PANEL];
+    let last = width % PANEL;
+    if last > 0 {
+        // Zeros after the last column.
+        packed[width / PANEL * depth * PANEL..].fill(0.0);
+    }
+    // Some rows at a time, so that each is read in one stretch.
+    let step = if block.transpose_b { depth } else { STRETCH };
+    for some in parts(depth, step) {
+        for (index, panel) in packed.chunks_exact_mut(depth * PANEL).enumerate() {
+            let first = columns.start + index * PANEL;
+            let count = PANEL.min(columns.end - first);
+            let place = places.start + some.start;
+            let panel = &mut panel[some.start * PANEL..some.end * PANEL];
+            // SAFETY: the caller's promise.
+            unsafe {
+                if block.transpose_b {
+                    let from = slice(block.b.add(first * block.ldb + place), count, block.ldb, some.len());
+                    transpose(from, block.ldb, count, some.len(), panel, PANEL);
+                } else {
+                    let from = slice(block.b.add(place * block.ldb + first), some.len(), block.ldb, count);
+                    copy_lines(from, block.ldb, count, panel);
+                }
             }
         }
-        if block.alpha != 1.0 {
-            panel.iter_mut().for_each(|value| *value *= block.alpha);
-        }
+    }
+    if block.alpha != 1.0 {
+        packed.iter_mut().for_each(|value| *value *= block.alpha);
     }
 }
 
@@ -131,37 +148,6 @@ wide! {
             match row.first_chunk::<PANEL>() {
                 Some(whole) if count == PANEL => *line = *whole,
                 _ => line[..count].copy_from_slice(&row[..count]),
-            }
-        }
-    }
-}
-
-/// Rows and columns of a square that is transposed in registers.
-const SQUARE: usize = 8;
-
-wide! {
-    /// `to[c * to_ld + r] = from[r * ld + c]` for so many rows and columns.
-    fn transpose(from: &[f32], ld: usize, rows: usize, columns: usize, to: &mut [f32], to_ld: usize) {
-        for row in (0..rows).step_by(SQUARE) {
-            let height = SQUARE.min(rows - row);
-            for column in (0..columns).step_by(SQUARE) {
-                let width = SQUARE.min(columns - column);
-                if height == SQUARE && width == SQUARE {
-                    let mut square = [[0.0f32; SQUARE]; SQUARE];
-                    for (r, line) in square.iter_mut().enumerate() {
-                        line.copy_from_slice(&from[(row + r) * ld + column..][..SQUARE]);
-                    }
-                    for c in 0..SQUARE {
-                        let line: [f32; SQUARE] = std::array::from_fn(|r| square[r][c]);
-                        to[(column + c) * to_ld + row..][..SQUARE].copy_from_slice(&line);
-                    }
-                } else {
-                    for c in column..column + width {
-                        for r in row..row + height {
-                            to[c * to_ld + r] = from[r * ld + c];
-                        }
-                    }
-                }
             }
         }
     }

@@ -6,8 +6,8 @@ use crate::diagnostics::Result;
 use crate::file;
 use crate::kernels::simd::Isa;
 use crate::lower::{Settled, tune::tune};
-use crate::plan::steps::convolution::Algorithm;
 use crate::runtime::threads::processor;
+use std::fmt::Display;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -40,7 +40,7 @@ pub fn write(path: &Path, settled: &Settled) -> std::io::Result<()> {
     file::replace(path, |out| out.write_all(&text))
 }
 
-/// Measures the convolutions of a build that are not settled yet, and plans it again with all that are.
+/// Measures the convolutions and dense layers of a build that are not settled yet, and plans it again with all that are.
 ///
 /// # Errors
 /// Where the new plan does not fit the memory that the options allow.
@@ -49,7 +49,7 @@ pub fn tuned(
     options: &BuildOptions,
     threads: usize,
     settled: &mut Settled,
-    told: &mut dyn FnMut(&str, &Algorithm, Duration),
+    told: &mut dyn FnMut(&str, &dyn Display, Duration),
 ) -> Result<()> {
     tune(&build.compiled.plan, options.exact, threads, settled, told);
     build.plan_again(options, settled, machine(threads))

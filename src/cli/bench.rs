@@ -103,8 +103,9 @@ fn made_up(plan: &crate::plan::Plan, batch: usize) -> Result<Vec<Vec<f32>>, supe
 fn print(measured: &Measured) {
     let Measured { net, threads, batches, machine, process, .. } = measured;
     let mut text = format!("{net}, {}\n", counted(*threads, "thread"));
-    if let Some(Machine { gflops, read_gbs }) = machine {
-        text += &format!("machine  {gflops:.0} GFLOP/s, reads {read_gbs:.1} GB/s from memory\n");
+    if let Some(Machine { instructions, blas, gflops, read_gbs }) = machine {
+        text += &format!("machine  {instructions}, {gflops:.0} GFLOP/s, reads {read_gbs:.1} GB/s from memory\n");
+        text += &format!("blas     {}\n", blas.as_deref().unwrap_or("none: general products by netc's tiles"));
     }
     if let Some(peak) = process.peak_bytes {
         let own = process.private_bytes.map(|own| format!(", {} of it private", report::bytes(own)));

@@ -4,12 +4,12 @@ use super::{Done, output, report};
 use crate::compile::{self, Build, BuildOptions};
 use crate::diagnostics::{Code, Diagnostic, Diagnostics, counted, suggest};
 use crate::elaborate::Spec;
-use crate::plan::steps::convolution::Algorithm;
 use crate::runtime::threads;
 use crate::train::{end, recipe};
 use crate::weights::report::{Report, millions, shortened};
 use crate::{lower, syntax, tuning, verify};
 use std::collections::BTreeMap;
+use std::fmt::Display;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -178,7 +178,7 @@ fn tune(build: &mut Build, options: &BuildOptions, spec: &Spec) -> Done {
     let cache = tuning::cache_file(&machine);
     let mut settled = cache.as_deref().map(tuning::read).unwrap_or_default();
     let known = settled.clone();
-    let mut told = |step: &str, algorithm: &Algorithm, time: Duration| {
+    let mut told = |step: &str, algorithm: &dyn Display, time: Duration| {
         report::line("Tuning", format!("{step}  {algorithm}, {:.3} ms per image", time.as_secs_f64() * 1e3));
     };
     tuning::tuned(build, options, threads, &mut settled, &mut told)

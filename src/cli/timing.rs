@@ -2,6 +2,7 @@
 
 use super::{Failed, predict};
 use crate::artifact::Artifact;
+use crate::kernels::gemm::blas;
 use crate::kernels::peak;
 use crate::kernels::threads::Threads;
 use crate::plan::kernel::Kernel;
@@ -45,6 +46,10 @@ pub struct StepTime {
 /// What the machine can do with the threads that are used.
 #[derive(Debug, Serialize)]
 pub struct Machine {
+    /// The instruction set of the kernels.
+    pub instructions: String,
+    /// The BLAS and the core that it uses; none in a build without one.
+    pub blas: Option<String>,
     pub gflops: f64,
     pub read_gbs: f64,
 }
@@ -53,7 +58,8 @@ impl Machine {
     /// Measures for some tens of milliseconds.
     pub fn measure(threads: &Threads) -> Self {
         let (flops, bytes) = (2.0 * peak::multiply_adds(threads), peak::read(threads).unwrap_or(0.0));
-        Machine { gflops: flops / 1e9, read_gbs: bytes / 1e9 }
+        let instructions = threads.isa().to_string();
+        Machine { instructions, blas: blas::name(), gflops: flops / 1e9, read_gbs: bytes / 1e9 }
     }
 }
 

@@ -1,7 +1,7 @@
 //! The gradient of convolutions by their weights.
 //!
 //! It is the product of the windows' pixels, transposed, with dy, over all pixels of the batch: windows are copied in
-//! blocks of rows, and OpenBLAS multiplies. 3x3 kernels with enough channels go by Winograd's backend, and depthwise
+//! blocks of rows, and general products multiply. 3x3 kernels with enough channels go by Winograd's method, and depthwise
 //! ones by loops of their own.
 
 use super::disjoint::{Grid, Scratch, share};
@@ -48,6 +48,20 @@ pub fn weight_gradient_scratch_len(conv: &Convolution, batch: usize, workers: us
         Method::Depthwise => gradient_depthwise::scratch_len(conv, batch),
         Method::Winograd => gradient_winograd::scratch_len(conv, batch),
         Method::General => General::new(conv, batch).scratch_len(workers),
+    }
+}
+
+/// The general products of [`weight_gradient`], where it has any.
+pub fn weight_gradient_products(conv: &Convolution, batch: usize) -> Option<gemm::Shape> {
+    match Method::of(conv) {
+        Method::Depthwise => None,
+        Method::Winograd => Some(gradient_winograd::products(conv, batch)),
+        Method::General => {
+            let General { rows, out_c, depth, pixels, pieces, .. } = General::new(conv, batch);
+            let count = depth.div_ceil(rows.max(1)) * conv.groups * pieces;
+            let depth = pixels / pieces.max(1);
+            Some(gemm::Shape { rows, columns: out_c, depth, transposed: (true, false), count })
+        }
     }
 }
 

@@ -2,11 +2,11 @@
 //!
 //! For stride 1 it is a convolution of dy again, with [`flip_weights`] and [`input_gradient_geometry`], and so has all
 //! the kernels of convolutions. For other strides pixels of dx that see the same taps are computed together: for each
-//! such tap OpenBLAS multiplies their pixels of dy with the tap's weights as they stand.
+//! such tap a general product multiplies their pixels of dy with the tap's weights as they stand.
 
 use super::disjoint::{Grid, Scratch, share};
 use super::epilogue::check_view;
-use super::gemm::{Backend, Operand, Product, multiply_alone};
+use super::gemm::{Backend, Operand, Product, Shape, multiply_alone};
 use super::gradient_depthwise;
 use super::images::{Images, bands, span};
 use super::simd::Isa;
@@ -91,6 +91,18 @@ const TILE: usize = 16;
 /// The floats of scratch memory that [`input_gradient`] needs for `workers` threads.
 pub fn input_gradient_scratch_len(conv: &Convolution, workers: usize) -> usize {
     if gradient_depthwise::suits(conv) { 0 } else { Bands::new(conv).worker_len(conv) * workers }
+}
+
+/// The general products of [`input_gradient`], where it has any: one for each tap, band and group.
+pub fn input_gradient_products(conv: &Convolution, batch: usize) -> Option<Shape> {
+    if gradient_depthwise::suits(conv) {
+        return None;
+    }
+    let (window, bands) = (&conv.window, Bands::new(conv).rows);
+    let rows = bands.div_ceil(window.stride_h) * window.in_w.div_ceil(window.stride_w);
+    let (columns, depth) = (conv.in_c / conv.groups, conv.out_c / conv.groups);
+    let count = batch * window.in_h.div_ceil(bands.max(1)) * window.kernel_h * window.kernel_w * conv.groups;
+    Some(Shape { rows, columns, depth, transposed: (false, true), count })
 }
 
 /// dx `(batch, in_h, in_w, in_c)` = the gradient of a convolution by its input, of dy `(batch, out_h, out_w, out_c)`

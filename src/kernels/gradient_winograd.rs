@@ -1,11 +1,11 @@
-//! The weight gradient of 3x3 convolutions of stride 1 by Winograd's backend, F(3x3, 4x4): a quarter of the
+//! The weight gradient of 3x3 convolutions of stride 1 by Winograd's method, F(3x3, 4x4): a quarter of the
 //! multiplications.
 //!
 //! A block of tiles of inputs and dy is transformed; at each of the 36 points their product over the tiles is added to
 //! a sum that is as large as one tap's weights; the sums are transformed back once.
 
 use super::disjoint::{Grid as Pieces, Scratch, share};
-use super::gemm::{Backend, Operand, Product, multiply_alone};
+use super::gemm::{Backend, Operand, Product, Shape, multiply_alone};
 use super::simd_panel::{Grid, PANEL};
 use super::simd_winograd::{F4, InputTransform, Tile, Tiling};
 use super::simd_winograd_gradient::{OutputGradientTransform, WeightGradientTransform};
@@ -33,7 +33,7 @@ const TASK_TILES: usize = 8;
 /// Places that one task transforms back.
 const TASK_PLACES: usize = 1 << 12;
 
-/// Whether the sizes are such that this is faster than the general backend.
+/// Whether the sizes are such that this is faster than the general method.
 pub fn suits(conv: &Convolution) -> bool {
     let (pixels, tiles) = (conv.window.out_h * conv.window.out_w, Tiling::new(conv.window, F4::OUT).per_image);
     winograd::Tile::F4.supports(conv)
@@ -83,6 +83,12 @@ impl Blocks {
 /// The floats of scratch memory that [`weight_gradient`] needs.
 pub fn scratch_len(conv: &Convolution, batch: usize) -> usize {
     Blocks::new(conv, batch).scratch_len(conv)
+}
+
+/// The products of [`weight_gradient`]: one at each of the points, over the tiles.
+pub fn products(conv: &Convolution, batch: usize) -> Shape {
+    let depth = Blocks::new(conv, batch).total;
+    Shape { rows: conv.in_c, columns: conv.out_c, depth, transposed: (true, false), count: POINTS }
 }
 
 /// An address that tasks share; they write disjoint parts.

@@ -4,6 +4,7 @@ pub mod activate;
 pub mod activation;
 pub mod batch_norm;
 mod columns;
+pub mod conv_blas;
 pub mod conv_chain;
 pub mod conv_depthwise;
 pub mod conv_direct;

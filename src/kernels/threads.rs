@@ -13,9 +13,12 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
 
 /// Looks at the epoch before a helper sleeps: tens of microseconds.
 const SPINS: usize = 3000;
+/// How long threads wait for each other in [`Threads::on_each`].
+const MEETING: Duration = Duration::from_millis(50);
 /// The bit of the gate that lets helpers in; the bits below count those inside.
 const OPEN: usize = 1 << (usize::BITS - 1);
 
@@ -126,6 +129,23 @@ impl Threads {
     /// large weights, which are read once when they run at about the same time.
     pub fn run_in_parts(&self, tasks: usize, work: &(dyn Fn(usize, usize) + Sync)) {
         self.share(tasks, self.shared.parts.len(), work);
+    }
+
+    /// Calls `work` once on each thread, as far as all of them come within [`MEETING`]: one that another program keeps
+    /// from its core may miss it.
+    pub fn on_each(&self, work: &(dyn Fn() + Sync)) {
+        let here: Vec<AtomicBool> = (0..self.count()).map(|_| AtomicBool::new(false)).collect();
+        let until = Instant::now() + MEETING;
+        self.run(self.count(), &|_, worker| {
+            if here[worker].swap(true, Ordering::SeqCst) {
+                return;
+            }
+            work();
+            // A thread that is done holds its task, so that no other one's is left to it.
+            while Instant::now() < until && !here.iter().all(|here| here.load(Ordering::SeqCst)) {
+                thread::yield_now();
+            }
+        });
     }
 
     /// Cuts the tasks into parts for as many workers; the others have none of their own.

@@ -2,10 +2,13 @@
 //! on one fixed target, so that the same spec gives the same plan on every machine.
 
 use crate::kernels::dense_narrow::is_narrow;
+use crate::kernels::gemm::{Backend, Shape, blas};
+use crate::kernels::simd::Isa;
 use crate::kernels::winograd::{Blocking, Tile};
-use crate::kernels::{conv_depthwise, conv_direct, conv_pointwise};
+use crate::kernels::{conv_blas, conv_depthwise, conv_direct, conv_pointwise};
 use crate::plan::steps::convolution::{Algorithm, ConvolutionStep, TILES};
-use crate::plan::steps::dense::DenseStep;
+use crate::plan::steps::dense::{DenseStep, Storage};
+use crate::plan::{Kernel, StepKernel};
 
 /// The target that plans are made for: one core with 256-bit vectors.
 pub(super) mod target {
@@ -34,6 +37,13 @@ const MOST_PACKED: usize = 1 << 20;
 /// Narrower rows of weights are read faster as panels.
 const LEAST_WIDTH: usize = 64;
 
+/// Rows and columns of a product's tile.
+const TILE: f64 = 256.0;
+/// Rows that the tiles' products read as they stand.
+const FEW_ROWS: usize = 16;
+/// BLAS is taken where it takes less than this share of the tiles' time: their bits are the same on every machine.
+const CLEARLY: f64 = 0.93;
+
 /// How many images make a chunk.
 pub fn chunk(floats_per_image: usize) -> usize {
     (CHUNK_FLOATS / floats_per_image.max(1)).clamp(1, MOST_IMAGES)
@@ -59,6 +69,47 @@ pub fn convolution(step: &mut ConvolutionStep, chunk: usize, exact: bool) {
     step.algorithm = best.map_or(Algorithm::Im2col, |best| best.algorithm);
 }
 
+/// What general products are estimated to cost by each backend: nanoseconds on one core, the tiles' first.
+///
+/// Fitted to `cargo bench --bench kernels -- product` on a Zen 3: OpenBLAS packs both operands, a little faster than the
+/// tiles pack one; the tiles read few rows as they stand.
+pub fn products(shape: &Shape) -> [(Backend, f64); 2] {
+    let [rows, columns, depth] = [shape.rows, shape.columns, shape.depth].map(|size| size as f64);
+    let (left, right) = (rows * depth, depth * columns);
+    let (left_blocks, right_blocks) = ((columns / TILE).ceil(), (rows / TILE).ceil());
+    let multiply = rows * right / target::RATE;
+    let few = shape.rows <= FEW_ROWS && !shape.transposed.1;
+    let tiles = match (few, shape.transposed.0) {
+        // Rows are read as they stand; a tile of few rows waits for its operands.
+        (true, _) => multiply * 1.5,
+        (false, true) => multiply * 1.03 + right * right_blocks * 0.42 + left * left_blocks * 0.1,
+        (false, false) => multiply * 1.03 + right * right_blocks * 0.42,
+    };
+    let blas = multiply + right * right_blocks * 0.22 + left * left_blocks * 0.22;
+    let all = |one: f64| one * shape.count as f64 + right.max(left) * 4.0 / target::MEMORY;
+    [(Backend::Tiles, all(tiles)), (Backend::Blas, all(blas))]
+}
+
+/// The ways to compute a dense layer of a prediction, estimated for a batch: packed weights need no packing when they are
+/// used, so BLAS is never chosen without measuring.
+pub fn dense(step: &DenseStep, batch: usize) -> [(DenseStep, f64); 2] {
+    let (rows, weights) = (batch as f64, (step.inputs * step.outputs) as f64);
+    let way = |storage, backend| DenseStep { weights: storage, backend, ..step.clone() };
+    let raw = way(Storage::Raw, Backend::Blas);
+    let blas = raw.products(batch).map_or(f64::INFINITY, |shape| products(&shape)[1].1);
+    let packed = (rows * weights / target::RATE).max(4.0 * weights / target::MEMORY);
+    [(way(Storage::Packed, Backend::Tiles), packed), (raw, blas)]
+}
+
+/// Chooses what computes the general products of a step of training. The machine that trains is the one that lowers, so
+/// a build without BLAS has none to choose, and one without vectors that the tiles are written for has BLAS.
+pub fn backend(kernel: &mut Kernel, batch: usize) {
+    let Some(shape) = kernel.products(batch) else { return };
+    let [(_, tiles), (_, blas)] = products(&shape);
+    let better = blas < tiles * CLEARLY || Isa::detect() == Isa::Portable;
+    kernel.set_backend(if better && blas::is_there() { Backend::Blas } else { Backend::Tiles });
+}
+
 /// What a convolution is estimated to cost by the algorithm that it has: nanoseconds of one image on one core.
 pub fn estimate(step: &ConvolutionStep) -> f64 {
     cost(step, &step.algorithm)
@@ -76,6 +127,9 @@ pub fn candidates(step: &ConvolutionStep, chunk: usize, exact: bool) -> Vec<Cand
     }
     if conv_direct::supports(conv) {
         list.push(Algorithm::Direct);
+    }
+    if conv_blas::supports(conv) && !step.epilogue.pool {
+        list.push(Algorithm::Blas);
     }
     let tiles = TILES.into_iter().filter(|tile| !exact && tile.supports(conv));
     list.extend(tiles.map(|tile| Algorithm::Winograd(Blocking::new(tile, conv, chunk))));
@@ -102,6 +156,13 @@ fn cost(step: &ConvolutionStep, algorithm: &Algorithm) -> f64 {
             // Gathering few channels at a time costs the same for each tap as gathering a line.
             let gather = if inputs < 8.0 { 2.0 } else { 1.0 };
             gather * product(pixels, depth, 7.0) / 0.97 + weights / target::MEMORY
+        }
+        Algorithm::Blas => {
+            let pointwise = conv_pointwise::supports(conv) && window.stride_h * window.stride_w == 1;
+            let copies = if pointwise { 0.0 } else { pixels * depth * 8.0 / target::STREAM };
+            // Both operands are packed in blocks, and the result is gone over once more for bias and activation.
+            let packs = (pixels * depth + depth * outputs * (pixels / 256.0).ceil()) * 0.22;
+            product(pixels, depth, 7.0) + copies + packs + bytes / target::STREAM + weights / target::MEMORY
         }
         Algorithm::Direct => {
             let narrow = if inputs > 16.0 { 1.5 } else { 1.0 };

@@ -150,6 +150,7 @@ fn pack_state(
         if let (true, Kernel::Dense(step)) = (changes, &mut draft.kernel) {
             step.weights = if choose::reads_raw(step) { Storage::Raw } else { Storage::Packed };
         }
+        choose::backend(&mut draft.kernel, state.batch);
         if changes && draft.kernel.packs() {
             let kernel = PackStep::new(draft.kernel.clone(), graph_lengths(graph, &draft.parameters));
             let packed = placement.scratch(kernel.floats());
@@ -247,6 +248,10 @@ fn assemble(graph: &Graph, drafts: Vec<Draft>, placement: &Placement, options: O
                 }
             }
             (Kernel::Dense(step), None) if options.half => step.weights = Storage::Bf16,
+            (Kernel::Dense(step), None) => {
+                let settled = options.settled.and_then(|settled| settled.find_dense(step));
+                (step.weights, step.backend) = settled.unwrap_or_default();
+            }
             _ => {}
         }
         let sizes = kernel.sizes();

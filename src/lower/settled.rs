@@ -1,12 +1,17 @@
 //! Algorithms that were settled for convolutions, by measuring or to save memory, in place of the cost model's.
 
+use crate::kernels::gemm::Backend;
 use crate::plan::steps::convolution::{Algorithm, ConvolutionStep};
+use crate::plan::steps::dense::{DenseStep, Storage};
 use serde::{Deserialize, Serialize};
 
 /// A list of convolutions, each with the algorithm that computes it.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Settled {
     list: Vec<Entry>,
+    /// Dense layers with the weights and the backend that are settled.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    dense: Vec<DenseStep>,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -31,6 +36,23 @@ impl Settled {
         self.list.retain(|entry| !entry.is_for(step, chunk, exact));
         self.list.push(Entry { step: step.clone(), chunk, exact });
     }
+}
+
+impl Settled {
+    /// How the weights of a dense layer should stand, and what should multiply them.
+    pub fn find_dense(&self, step: &DenseStep) -> Option<(Storage, Backend)> {
+        self.dense.iter().find(|other| is_same(other, step)).map(|found| (found.weights, found.backend))
+    }
+
+    /// Settles the weights and the backend that a dense layer has.
+    pub fn insert_dense(&mut self, step: &DenseStep) {
+        self.dense.retain(|other| !is_same(other, step));
+        self.dense.push(step.clone());
+    }
+}
+
+fn is_same(a: &DenseStep, b: &DenseStep) -> bool {
+    (a.inputs, a.outputs, a.bias, a.epilogue) == (b.inputs, b.outputs, b.bias, b.epilogue)
 }
 
 impl Entry {

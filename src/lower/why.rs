@@ -1,7 +1,9 @@
 //! Why a step is computed as it is: what could compute it, and the estimated costs.
 
 use super::choose;
+use crate::kernels::gemm::Shape;
 use crate::plan::steps::convolution::ConvolutionStep;
+use crate::plan::steps::dense::{DenseStep, Storage};
 use crate::plan::{Kernel, Plan, StepKernel};
 use std::fmt::Write;
 
@@ -21,6 +23,16 @@ pub fn why(plan: &Plan, name: &str, exact: bool) -> Option<String> {
             text,
             "  {count} layers in one step: what stands between them, {held} KiB per image, does not go to memory and back"
         );
+    }
+    if let Kernel::Dense(dense) = &step.kernel
+        && dense.weights != Storage::Bf16
+    {
+        text += &dense_ways(dense);
+        return Some(text);
+    }
+    if let Some(shape) = step.kernel.products(plan.chunk(index)) {
+        text += &products(&step.kernel, &shape);
+        return Some(text);
     }
     let Kernel::Convolution(now) = &step.kernel else {
         let floats: usize = step.kernel.constants().iter().sum();
@@ -62,4 +74,34 @@ pub fn why(plan: &Plan, name: &str, exact: bool) -> Option<String> {
     }
     text += "\n  * is chosen; times are estimates for one image on one core of the plan's fixed target\n";
     Some(text)
+}
+
+/// The ways to compute a dense layer.
+fn dense_ways(step: &DenseStep) -> String {
+    let images = choose::MOST_IMAGES;
+    let mut text = format!("\n  {:26}  {:>12}  {:>13}\n", "weights, multiplied by", "estimated us", "constants KiB");
+    for (way, nanoseconds) in choose::dense(step, images).into_iter().filter(|(_, time)| time.is_finite()) {
+        let mark = if way == *step { '*' } else { ' ' };
+        let name = match way.weights {
+            Storage::Raw => format!("as they stand, {}", way.backend),
+            _ => format!("packed, {}", way.backend),
+        };
+        let kilobytes = way.constants().iter().sum::<usize>() * 4 / 1024;
+        let _ = writeln!(text, "{mark} {name:26}  {:>12.1}  {kilobytes:>13}", nanoseconds / 1e3);
+    }
+    text + &format!("\n  * is chosen; times are estimates for {images} images on one core of the plan's fixed target\n")
+}
+
+/// The backends that could compute a step's general products.
+fn products(kernel: &Kernel, shape: &Shape) -> String {
+    let Shape { rows, columns, depth, transposed, count } = *shape;
+    let note = |transposed: bool| if transposed { " transposed" } else { "" };
+    let (left, right) = (note(transposed.0), note(transposed.1));
+    let mut text = format!("  {count} x ({rows}, {depth}){left} times ({depth}, {columns}){right}\n\n");
+    text += "  backend  estimated us\n";
+    for (backend, nanoseconds) in choose::products(shape) {
+        let mark = if backend == kernel.backend() { '*' } else { ' ' };
+        let _ = writeln!(text, "{mark} {:7}  {:>12.1}", backend.to_string(), nanoseconds / 1e3);
+    }
+    text + "\n  * is chosen; times are estimates on one core of the plan's fixed target\n"
 }

@@ -31,6 +31,7 @@ use super::steps::prelu::PReluStep;
 use super::steps::recurrent::{GruStep, LstmStep};
 use super::steps::resize::{FrameStep, UpscaleStep};
 use super::steps::training::{GradientNormStep, LossGradientStep, LossStep, UpdateStep, WholeStep};
+use crate::kernels::gemm::{Backend, Shape};
 use crate::kernels::threads::Threads;
 use crate::kernels::view::{View, ViewMut};
 use serde::{Deserialize, Serialize};
@@ -118,6 +119,24 @@ pub trait StepKernel {
         0
     }
 
+    /// The general products that it computes for a batch, where either backend can.
+    fn products(&self, _batch: usize) -> Option<Shape> {
+        None
+    }
+
+    /// Whether it computes general products, for which each thread has a buffer.
+    fn multiplies(&self) -> bool {
+        self.products(1).is_some()
+    }
+
+    /// What computes them.
+    fn backend(&self) -> Backend {
+        Backend::Tiles
+    }
+
+    /// Has them computed by another backend.
+    fn set_backend(&mut self, _backend: Backend) {}
+
     /// Multiply-adds per image that it really does.
     fn arithmetic(&self) -> u64 {
         0
@@ -199,6 +218,13 @@ macro_rules! kernels {
 
         impl Kernel {
             fn step(&self) -> &dyn StepKernel {
+                match self {
+                    $(Kernel::$variant(step) => step,)*
+                    $(Kernel::$training(step) => step,)*
+                }
+            }
+
+            fn step_mut(&mut self) -> &mut dyn StepKernel {
                 match self {
                     $(Kernel::$variant(step) => step,)*
                     $(Kernel::$training(step) => step,)*
@@ -322,6 +348,22 @@ impl StepKernel for Kernel {
 
     fn scratch_len(&self, batch: usize, workers: usize) -> usize {
         self.step().scratch_len(batch, workers)
+    }
+
+    fn products(&self, batch: usize) -> Option<Shape> {
+        self.step().products(batch)
+    }
+
+    fn multiplies(&self) -> bool {
+        self.step().multiplies()
+    }
+
+    fn backend(&self) -> Backend {
+        self.step().backend()
+    }
+
+    fn set_backend(&mut self, backend: Backend) {
+        self.step_mut().set_backend(backend);
     }
 
     fn arithmetic(&self) -> u64 {

@@ -4,6 +4,7 @@ mod arena;
 pub mod threads;
 
 use crate::artifact::{Artifact, ArtifactError};
+use crate::kernels::gemm;
 use crate::kernels::threads::Threads;
 use crate::kernels::view::{View, ViewMut};
 use crate::plan::kernel::RunFault;
@@ -112,6 +113,9 @@ impl Session {
         let sizes = sizes().ok_or(RunError::Memory { batch, bytes: None })?;
         (self.memory, self.capacity) = (Arena::default(), 0);
         self.memory = Arena::try_new(sizes).ok_or(RunError::Memory { batch, bytes: sizes.bytes() })?;
+        if plan.steps.iter().any(|step| step.kernel.multiplies()) && !gemm::reserve_on(&self.threads) {
+            return Err(RunError::Memory { batch, bytes: sizes.bytes() });
+        }
         self.capacity = batch;
         Ok(())
     }

@@ -1,6 +1,8 @@
 //! What is written down of a training run: all that tells how a net came to be, in `NAME.run/run.yaml`.
 
 use super::metrics::Counted;
+use crate::kernels::gemm::blas;
+use crate::kernels::simd::Isa;
 use crate::runtime::threads::processor;
 use crate::source::plain;
 use serde::{Deserialize, Serialize};
@@ -64,6 +66,12 @@ pub struct Machine {
     /// The processor's name, as far as the system tells it, else its architecture.
     pub cpu: String,
     pub threads: usize,
+    /// The instruction set of the kernels, in lower case: `avx2`.
+    #[serde(default)]
+    pub instructions: String,
+    /// The BLAS and the core that it uses; none in a build without one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub blas: Option<String>,
     /// `linux`, `macos` …
     pub os: String,
 }
@@ -145,7 +153,13 @@ impl RunRecord {
 impl Machine {
     /// This machine, of which a run uses `threads` processors.
     pub fn this(threads: usize) -> Self {
-        Machine { cpu: processor(), threads, os: std::env::consts::OS.to_owned() }
+        Machine {
+            cpu: processor(),
+            threads,
+            instructions: Isa::detect().to_string(),
+            blas: blas::name(),
+            os: std::env::consts::OS.to_owned(),
+        }
     }
 }
 
@@ -204,7 +218,13 @@ mod tests {
             seed: u64::MAX,
             inputs: vec![("bird.net".into(), "00ff".into())],
             data: DataCounts { training: 90, validation: 10, classes: 10, skipped: 1 },
-            machine: Machine { cpu: "a processor".into(), threads: 2, os: "linux".into() },
+            machine: Machine {
+                cpu: "a processor".into(),
+                threads: 2,
+                instructions: "avx2".into(),
+                blas: Some("OpenBLAS 0.3.20, Haswell".into()),
+                os: "linux".into(),
+            },
             front: Some(Front { layers: 37, features: 4096, cached: 12, seconds: 34.25 }),
             epochs: vec![epoch(1), epoch(2)],
             best: Some(2),

@@ -54,9 +54,7 @@ pub unsafe fn multiply(block: &Block, isa: Isa, buffer: &mut [f32]) {
             }
             for (row, sums) in sums.chunks_exact(width.next_multiple_of(PANEL)).enumerate() {
                 // SAFETY: the row is within the result.
-                let to = unsafe {
-                    std::slice::from_raw_parts_mut(block.c.add(row * block.ldc + columns.start), width)
-                };
+                let to = unsafe { std::slice::from_raw_parts_mut(block.c.add(row * block.ldc + columns.start), width) };
                 let stores = places.start == 0 && block.beta == 0.0;
                 for (to, sum) in to.iter_mut().zip(sums) {
                     let product = block.alpha * sum;

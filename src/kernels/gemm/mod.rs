@@ -17,6 +17,7 @@ use serde::{Deserialize, Serialize};
 use std::cell::RefCell;
 use std::fmt;
 use std::ops::Range;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Rows and columns of a tile of the result, at most.
 const TILE: usize = 256;
@@ -78,6 +79,17 @@ pub fn reserve() -> bool {
     })
 }
 
+/// [`reserve`] for each thread of a team and the calling one.
+pub fn reserve_on(threads: &Threads) -> bool {
+    let all = AtomicBool::new(true);
+    threads.on_each(&|| {
+        if !reserve() {
+            all.store(false, Ordering::Relaxed);
+        }
+    });
+    reserve() && all.into_inner()
+}
+
 /// One product of a thread's: addresses and row strides, in floats.
 struct Block {
     rows: usize,
@@ -104,6 +116,18 @@ pub struct Product {
     pub alpha: f32,
     pub beta: f32,
     pub backend: Backend,
+}
+
+/// The sizes of the products that a step computes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Shape {
+    pub rows: usize,
+    pub columns: usize,
+    pub depth: usize,
+    /// Whether the left and the right operand are read transposed.
+    pub transposed: (bool, bool),
+    /// How many products there are of these sizes.
+    pub count: usize,
 }
 
 /// An operand: row-major, rows `ld` floats apart, read transposed where `transposed`.

@@ -5,7 +5,7 @@ use crate::kernels::gradient_input::{flip_weights, input_gradient_geometry};
 use crate::kernels::threads::Threads;
 use crate::kernels::view::Convolution;
 use crate::kernels::winograd::{Blocking, Tile};
-use crate::kernels::{conv_depthwise, conv_direct, conv_im2col, conv_pointwise, winograd};
+use crate::kernels::{conv_blas, conv_depthwise, conv_direct, conv_im2col, conv_pointwise, winograd};
 use crate::plan::Epilogue;
 use crate::plan::kernel::{Call, Inputs, RunFault, Sizes, StepKernel, keep_others};
 use serde::{Deserialize, Serialize};
@@ -21,6 +21,8 @@ pub enum Algorithm {
     Direct,
     /// Each channel alone.
     Depthwise,
+    /// Copied windows, or pixels, times the weights as they stand, by BLAS.
+    Blas,
     /// 3x3 with stride 1 by fewer multiplications (Lavin and Gray, 2016).
     Winograd(Blocking),
 }
@@ -58,6 +60,7 @@ impl ConvolutionStep {
                 Algorithm::Pointwise => conv_pointwise::supports(conv),
                 Algorithm::Direct => conv_direct::supports(conv),
                 Algorithm::Depthwise => conv_depthwise::supports(conv),
+                Algorithm::Blas => conv_blas::supports(conv) && !self.epilogue.pool,
                 Algorithm::Winograd(blocking) => blocking.tile.supports(conv) && blocking.is_possible(),
             }
     }
@@ -73,6 +76,7 @@ impl ConvolutionStep {
             Algorithm::Pointwise => conv_pointwise::packed_len_weights(conv),
             Algorithm::Direct => conv_direct::packed_len_weights(conv),
             Algorithm::Depthwise => conv_depthwise::packed_len_weights(conv),
+            Algorithm::Blas => conv_blas::weights_len(conv),
             Algorithm::Winograd(blocking) => winograd::packed_len_weights(blocking.tile, conv),
         }
     }
@@ -90,6 +94,7 @@ impl ConvolutionStep {
             Algorithm::Pointwise => conv_pointwise::pack_weights_into(conv, weights, packed, threads),
             Algorithm::Direct => conv_direct::pack_weights_into(conv, weights, packed, threads),
             Algorithm::Depthwise => conv_depthwise::pack_weights_into(conv, weights, packed, threads),
+            Algorithm::Blas => packed.copy_from_slice(weights),
             Algorithm::Winograd(blocking) => {
                 winograd::pack_weights_into(blocking.tile, conv, weights, packed, threads);
             }
@@ -122,6 +127,7 @@ impl StepKernel for ConvolutionStep {
             Algorithm::Depthwise => {
                 conv_depthwise::convolve(threads, conv, batch, x, weights, &finish, scratch, output);
             }
+            Algorithm::Blas => conv_blas::convolve(threads, conv, batch, x, weights, &finish, scratch, output),
             Algorithm::Winograd(blocking) => {
                 winograd::convolve(threads, blocking, conv, batch, x, weights, &finish, scratch, output);
             }
@@ -202,8 +208,13 @@ impl StepKernel for ConvolutionStep {
             Algorithm::Pointwise => conv_pointwise::scratch_len(conv, batch, self.pool(), workers),
             Algorithm::Direct => conv_direct::scratch_len(conv, self.pool(), workers),
             Algorithm::Depthwise => conv_depthwise::scratch_len(conv, self.pool(), workers),
+            Algorithm::Blas => conv_blas::scratch_len(conv, workers),
             Algorithm::Winograd(blocking) => winograd::scratch_len(blocking, conv, batch, workers),
         }
+    }
+
+    fn multiplies(&self) -> bool {
+        self.algorithm == Algorithm::Blas
     }
 
     fn arithmetic(&self) -> u64 {
@@ -226,6 +237,7 @@ impl std::fmt::Display for Algorithm {
             Algorithm::Pointwise => f.write_str("pixels"),
             Algorithm::Direct => f.write_str("direct"),
             Algorithm::Depthwise => f.write_str("depthwise"),
+            Algorithm::Blas => f.write_str("BLAS"),
             Algorithm::Winograd(blocking) => {
                 let out = blocking.tile.out();
                 let Blocking { tiles, channels, .. } = blocking;

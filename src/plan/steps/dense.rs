@@ -1,10 +1,12 @@
 //! Dense layers.
 
+use crate::kernels::dense_narrow::is_narrow;
+use crate::kernels::gemm::{Backend, Shape};
 use crate::kernels::images::Images;
 use crate::kernels::softmax::softmax;
 use crate::kernels::threads::Threads;
 use crate::kernels::view::{View, ViewMut};
-use crate::kernels::{dense, dense_half, gemm};
+use crate::kernels::{dense, dense_half};
 use crate::plan::Epilogue;
 use crate::plan::kernel::{Call, Inputs, RunFault, Sizes, StepKernel, keep_others};
 use serde::{Deserialize, Serialize};
@@ -31,8 +33,8 @@ pub struct DenseStep {
     #[serde(default, skip_serializing_if = "is_packed")]
     pub weights: Storage,
     /// What multiplies weights that stand as they are.
-    #[serde(default, skip_serializing_if = "gemm::Backend::is_default")]
-    pub backend: gemm::Backend,
+    #[serde(default, skip_serializing_if = "Backend::is_default")]
+    pub backend: Backend,
 }
 
 fn is_packed(weights: &Storage) -> bool {
@@ -42,7 +44,7 @@ fn is_packed(weights: &Storage) -> bool {
 impl DenseStep {
     /// A dense layer.
     pub fn new(inputs: usize, outputs: usize, bias: bool, epilogue: Epilogue) -> Self {
-        Self { inputs, outputs, bias, epilogue, weights: Storage::Packed, backend: gemm::Backend::Tiles }
+        Self { inputs, outputs, bias, epilogue, weights: Storage::Packed, backend: Backend::Tiles }
     }
 }
 
@@ -147,6 +149,20 @@ impl StepKernel for DenseStep {
             Storage::Raw => dense::raw_scratch_len(batch, self.inputs, self.outputs),
             Storage::Bf16 => dense_half::scratch_len(workers),
         }
+    }
+
+    fn products(&self, batch: usize) -> Option<Shape> {
+        let Self { inputs: depth, outputs: columns, .. } = *self;
+        let general = self.weights == Storage::Raw && !is_narrow(columns);
+        general.then_some(Shape { rows: batch, columns, depth, transposed: (false, false), count: 1 })
+    }
+
+    fn backend(&self) -> Backend {
+        self.backend
+    }
+
+    fn set_backend(&mut self, backend: Backend) {
+        self.backend = backend;
     }
 
     fn arithmetic(&self) -> u64 {

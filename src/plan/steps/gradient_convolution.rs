@@ -1,8 +1,8 @@
 //! Gradients of convolutions.
 
-use crate::kernels::gemm;
-use crate::kernels::gradient_convolution::{weight_gradient, weight_gradient_scratch_len};
-use crate::kernels::gradient_input::{input_gradient, input_gradient_scratch_len};
+use crate::kernels::gemm::{Backend, Shape};
+use crate::kernels::gradient_convolution::{weight_gradient, weight_gradient_products, weight_gradient_scratch_len};
+use crate::kernels::gradient_input::{input_gradient, input_gradient_products, input_gradient_scratch_len};
 use crate::kernels::view::Convolution;
 use crate::plan::kernel::{Call, Inputs, RunFault, Sizes, StepKernel};
 use serde::{Deserialize, Serialize};
@@ -40,8 +40,8 @@ fn describe(conv: &Convolution) -> String {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct WeightGradientStep {
     pub geometry: Convolution,
-    #[serde(default, skip_serializing_if = "gemm::Backend::is_default")]
-    pub backend: gemm::Backend,
+    #[serde(default, skip_serializing_if = "Backend::is_default")]
+    pub backend: Backend,
 }
 
 impl StepKernel for WeightGradientStep {
@@ -67,6 +67,18 @@ impl StepKernel for WeightGradientStep {
         weight_gradient_scratch_len(&self.geometry, batch, workers)
     }
 
+    fn products(&self, batch: usize) -> Option<Shape> {
+        weight_gradient_products(&self.geometry, batch)
+    }
+
+    fn backend(&self) -> Backend {
+        self.backend
+    }
+
+    fn set_backend(&mut self, backend: Backend) {
+        self.backend = backend;
+    }
+
     fn arithmetic(&self) -> u64 {
         arithmetic(&self.geometry)
     }
@@ -76,8 +88,8 @@ impl StepKernel for WeightGradientStep {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct InputGradientStep {
     pub geometry: Convolution,
-    #[serde(default, skip_serializing_if = "gemm::Backend::is_default")]
-    pub backend: gemm::Backend,
+    #[serde(default, skip_serializing_if = "Backend::is_default")]
+    pub backend: Backend,
 }
 
 impl StepKernel for InputGradientStep {
@@ -101,6 +113,18 @@ impl StepKernel for InputGradientStep {
 
     fn scratch_len(&self, _: usize, workers: usize) -> usize {
         input_gradient_scratch_len(&self.geometry, workers)
+    }
+
+    fn products(&self, batch: usize) -> Option<Shape> {
+        input_gradient_products(&self.geometry, batch)
+    }
+
+    fn backend(&self) -> Backend {
+        self.backend
+    }
+
+    fn set_backend(&mut self, backend: Backend) {
+        self.backend = backend;
     }
 
     fn arithmetic(&self) -> u64 {

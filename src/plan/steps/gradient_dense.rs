@@ -2,7 +2,7 @@
 
 use crate::kernels::batch_norm::{batch_scratch_len, channel_sums};
 use crate::kernels::dense_narrow::is_narrow;
-use crate::kernels::gemm::{self, Operand, Product};
+use crate::kernels::gemm::{self, Backend, Operand, Product, Shape};
 use crate::kernels::gradient_narrow::weight_gradient;
 use crate::kernels::images::Images;
 use crate::kernels::view::{View, ViewMut};
@@ -14,8 +14,8 @@ use serde::{Deserialize, Serialize};
 pub struct DenseInputGradientStep {
     pub inputs: usize,
     pub outputs: usize,
-    #[serde(default, skip_serializing_if = "gemm::Backend::is_default")]
-    pub backend: gemm::Backend,
+    #[serde(default, skip_serializing_if = "Backend::is_default")]
+    pub backend: Backend,
 }
 
 impl DenseInputGradientStep {
@@ -49,6 +49,19 @@ impl StepKernel for DenseInputGradientStep {
         self.product(batch).scratch_len()
     }
 
+    fn products(&self, batch: usize) -> Option<Shape> {
+        let (columns, depth) = (self.inputs, self.outputs);
+        Some(Shape { rows: batch, columns, depth, transposed: (false, true), count: 1 })
+    }
+
+    fn backend(&self) -> Backend {
+        self.backend
+    }
+
+    fn set_backend(&mut self, backend: Backend) {
+        self.backend = backend;
+    }
+
     fn arithmetic(&self) -> u64 {
         (self.inputs * self.outputs) as u64
     }
@@ -59,8 +72,8 @@ impl StepKernel for DenseInputGradientStep {
 pub struct DenseWeightGradientStep {
     pub inputs: usize,
     pub outputs: usize,
-    #[serde(default, skip_serializing_if = "gemm::Backend::is_default")]
-    pub backend: gemm::Backend,
+    #[serde(default, skip_serializing_if = "Backend::is_default")]
+    pub backend: Backend,
 }
 
 impl DenseWeightGradientStep {
@@ -96,6 +109,19 @@ impl StepKernel for DenseWeightGradientStep {
 
     fn scratch_len(&self, batch: usize, _: usize) -> usize {
         if is_narrow(self.outputs) { 0 } else { self.product(batch).scratch_len() }
+    }
+
+    fn products(&self, batch: usize) -> Option<Shape> {
+        let (rows, columns) = (self.inputs, self.outputs);
+        (!is_narrow(columns)).then_some(Shape { rows, columns, depth: batch, transposed: (true, false), count: 1 })
+    }
+
+    fn backend(&self) -> Backend {
+        self.backend
+    }
+
+    fn set_backend(&mut self, backend: Backend) {
+        self.backend = backend;
     }
 
     fn arithmetic(&self) -> u64 {

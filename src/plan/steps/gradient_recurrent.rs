@@ -103,6 +103,10 @@ impl StepKernel for TraceStep {
         self.layer.parameters()
     }
 
+    fn multiplies(&self) -> bool {
+        true
+    }
+
     fn scratch_len(&self, _: usize, workers: usize) -> usize {
         trace_scratch_len(self.layer.sequence().units, workers)
     }
@@ -138,6 +142,10 @@ impl StepKernel for RecurrentInputGradientStep {
         self.layer.parameters().into_iter().take(1).collect()
     }
 
+    fn multiplies(&self) -> bool {
+        true
+    }
+
     fn scratch_len(&self, batch: usize, _: usize) -> usize {
         input_gradient_scratch_len(&self.layer.sequence().recurrence(batch), self.layer.layout())
     }
@@ -164,6 +172,10 @@ impl StepKernel for RecurrentGradientStep {
     fn sizes(&self) -> Sizes {
         let inputs = Inputs::Each(vec![self.layer.input(), self.layer.trace_sizes()]);
         Sizes { inputs, output: (1, self.layer.parameters().into_iter().sum()) }
+    }
+
+    fn multiplies(&self) -> bool {
+        true
     }
 
     fn scratch_len(&self, batch: usize, _: usize) -> usize {

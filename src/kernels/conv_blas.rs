@@ -1,0 +1,171 @@
+//! Convolutions as general products: windows are copied to rows in blocks, unless the window is a pixel, and the weights
+//! are read as they stand.
+
+use super::disjoint::{Grid, Scratch, share};
+use super::epilogue::{Epilogue, check_convolution};
+use super::gemm::{Backend, Operand, Product, multiply_alone};
+use super::images::span;
+use super::threads::Threads;
+use super::view::{Convolution, View, ViewMut};
+
+/// Floats of a block's copied windows: half of a second-level cache of 512 KiB.
+const BLOCK_FLOATS: usize = 64 * 1024;
+/// Blocks to have at least, so that threads finish at about the same time.
+const TASKS: usize = 16;
+
+/// Whether [`convolve`] does a convolution: one group.
+pub fn supports(conv: &Convolution) -> bool {
+    conv.groups == 1
+}
+
+/// The floats of the weights, which stay as they are: `(kernel_h, kernel_w, in_c, out_c)`.
+pub fn weights_len(conv: &Convolution) -> usize {
+    depth(conv) * conv.out_c
+}
+
+fn depth(conv: &Convolution) -> usize {
+    conv.window.kernel_h * conv.window.kernel_w * conv.in_c
+}
+
+/// Pixels of a block, by sizes only.
+fn rows(conv: &Convolution) -> usize {
+    let pixels = conv.window.out_h * conv.window.out_w;
+    (BLOCK_FLOATS / depth(conv).max(1)).clamp(16, 256).min(pixels.div_ceil(TASKS).next_multiple_of(16)).max(1)
+}
+
+/// Whether windows are the pixels as they stand.
+fn is_pointwise(conv: &Convolution) -> bool {
+    let window = &conv.window;
+    (window.kernel_h, window.kernel_w, window.stride_h, window.stride_w) == (1, 1, 1, 1)
+        && (window.pad_top, window.pad_left) == (0, 0)
+        && (window.out_h, window.out_w) == (window.in_h, window.in_w)
+}
+
+fn worker_len(conv: &Convolution) -> usize {
+    if is_pointwise(conv) { 0 } else { rows(conv) * depth(conv) }
+}
+
+/// The floats of scratch memory that [`convolve`] needs for `workers` threads.
+pub fn scratch_len(conv: &Convolution, workers: usize) -> usize {
+    worker_len(conv) * workers
+}
+
+/// Convolves `batch` images of `(in_h, in_w, in_c)` to `(out_h, out_w, out_c)`, by BLAS where the build has it.
+///
+/// # Panics
+/// If a slice is too short for the sizes, [`supports`] is false, or the epilogue pools.
+#[allow(clippy::too_many_arguments)] // The views and weights are separate borrows of the arena and the artifact.
+pub fn convolve(
+    threads: &Threads,
+    conv: &Convolution,
+    batch: usize,
+    input: View,
+    weights: &[f32],
+    epilogue: &Epilogue,
+    scratch: &mut [f32],
+    output: ViewMut,
+) {
+    assert!(supports(conv) && epilogue.pool.is_none(), "not a convolution for BLAS: {conv:?}");
+    assert_eq!(weights.len(), weights_len(conv), "weights");
+    let ViewMut { data, ld, image } = output;
+    check_convolution(conv, batch, &input, epilogue, ViewMut { data: &mut *data, ld, image });
+    let (pixels, out_c, depth) = (conv.window.out_h * conv.window.out_w, conv.out_c, depth(conv));
+    if batch * pixels * out_c == 0 {
+        return;
+    }
+    let each = rows(conv);
+    let inner = pixels.div_ceil(each);
+    let grid = Grid {
+        outer: batch,
+        outer_stride: image,
+        inner,
+        inner_stride: each * ld,
+        len: span(each.min(pixels), ld, out_c),
+        last: span(pixels - (inner - 1) * each, ld, out_c),
+    };
+    let own = Scratch { data: scratch, each: worker_len(conv) };
+    share(threads, data, grid, own, &|piece, out, copy| {
+        let first = piece.inner * each;
+        let count = each.min(pixels - first);
+        let image = &input.data[piece.outer * input.image..];
+        let left = if is_pointwise(conv) {
+            Operand { data: &image[first * input.ld..], ld: input.ld, transposed: false }
+        } else {
+            let copy = &mut copy[..count * depth];
+            copy_windows(conv, image, input.ld, first, copy);
+            Operand { data: copy, ld: depth, transposed: false }
+        };
+        let product = Product { rows: count, columns: out_c, depth, alpha: 1.0, beta: 0.0, backend: Backend::Blas };
+        let right = Operand { data: weights, ld: out_c, transposed: false };
+        multiply_alone(threads.isa(), &product, left, right, out, ld);
+        for (index, row) in out.chunks_mut(ld).enumerate() {
+            let row = &mut row[..out_c];
+            if let Some(bias) = epilogue.bias {
+                row.iter_mut().zip(bias).for_each(|(value, bias)| *value += bias);
+            }
+            if let Some(residual) = &epilogue.residual {
+                let at = piece.outer * residual.image + (first + index) * residual.ld;
+                row.iter_mut().zip(&residual.data[at..]).for_each(|(value, residual)| *value += residual);
+            }
+            epilogue.activation.apply(row);
+        }
+    });
+}
+
+/// Copies the windows of output pixels from one on, each with zeros where it leaves the image.
+fn copy_windows(conv: &Convolution, image: &[f32], ld: usize, first: usize, copy: &mut [f32]) {
+    let window = &conv.window;
+    for (index, line) in copy.chunks_exact_mut(depth(conv)).enumerate() {
+        let (out_y, out_x) = ((first + index) / window.out_w, (first + index) % window.out_w);
+        for (tap, to) in line.chunks_exact_mut(conv.in_c).enumerate() {
+            let (tap_y, tap_x) = (tap / window.kernel_w, tap % window.kernel_w);
+            let y = (out_y * window.stride_h + tap_y * window.dilation_h).checked_sub(window.pad_top);
+            let x = (out_x * window.stride_w + tap_x * window.dilation_w).checked_sub(window.pad_left);
+            match (y.filter(|y| *y < window.in_h), x.filter(|x| *x < window.in_w)) {
+                (Some(y), Some(x)) => to.copy_from_slice(&image[(y * window.in_w + x) * ld..][..conv.in_c]),
+                _ => to.fill(0.0),
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::conv_im2col::{
+        self,
+        reference::{compare, convolution, noise},
+    };
+    use super::*;
+
+    #[test]
+    fn sizes_strides_and_padding() {
+        for conv in [
+            convolution((1, 1), (1, 1, 1), (1, 1, 1), (0, 0)),
+            convolution((5, 7), (13, 33, 1), (1, 1, 1), (0, 0)),
+            convolution((9, 6), (5, 19, 1), (3, 1, 1), (1, 1)),
+            convolution((12, 11), (16, 24, 1), (3, 2, 1), (1, 0)),
+            convolution((15, 15), (8, 7, 1), (5, 1, 2), (2, 3)),
+        ] {
+            let weights = noise(weights_len(&conv), 7);
+            compare(&conv, &weights, 2e-6 * depth(&conv) as f64, &|threads, batch, input, epilogue, output| {
+                if epilogue.pool.is_some() {
+                    // Not its own: another method stands in, so that the other cases are compared.
+                    let packed = conv_im2col::pack_weights(&conv, &weights);
+                    let mut scratch = vec![0.0; conv_im2col::scratch_len(&conv, batch, epilogue.pool, threads.count())];
+                    return conv_im2col::convolve(
+                        threads,
+                        &conv,
+                        batch,
+                        input,
+                        &packed,
+                        epilogue,
+                        &mut scratch,
+                        output,
+                    );
+                }
+                let mut scratch = vec![0.0; scratch_len(&conv, threads.count())];
+                convolve(threads, &conv, batch, input, &weights, epilogue, &mut scratch, output);
+            });
+        }
+    }
+}

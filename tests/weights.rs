@@ -305,3 +305,14 @@ fn nothing_half_written_remains() {
     let left = fs::read_dir(folder.path()).expect("the folder").count();
     assert_eq!((program.status.code(), left), (Some(1), 0));
 }
+
+/// Any other HDF5 is left to the CMake on the machine, which is not there on most.
+#[cfg(feature = "bundled")]
+#[test]
+fn bundled_hdf5_is_the_one_that_builds_without_cmake() {
+    let (major, minor, release) = hdf5::library_version();
+    let version = format!("#define H5_VERSION \"{major}.{minor}.{release}\"");
+    let answers = include_str!("../.cargo/hdf5/H5pubconf.h");
+    assert!(answers.contains(&version), "{version}");
+    assert!(hdf5::filters::deflate_available());
+}

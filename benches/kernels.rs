@@ -2,8 +2,9 @@
 //! convolutions, pooling. `cargo bench --profile release --bench kernels -- vgg16/conv3` measures those whose name holds the word.
 
 use netc::kernels::conv_direct;
+use netc::kernels::gemm::{self, Backend, Operand, Product};
 use netc::kernels::threads::Threads;
-use netc::kernels::view::{Convolution, Window};
+use netc::kernels::view::{Convolution, ViewMut, Window};
 use netc::kernels::winograd::Blocking;
 use netc::plan::steps::convolution::{Algorithm, ConvolutionStep, TILES};
 use netc::plan::steps::dense::DenseStep;
@@ -128,6 +129,58 @@ fn pools(bench: &Bench) {
     }
 }
 
+/// General products at sizes of training, by each backend in turn: `(rows, columns, depth)` and what is transposed.
+fn products(bench: &Bench) {
+    let shapes = [
+        ("dense forward 32", (32, 4096, 4096), (false, false)),
+        ("dense forward 8", (8, 1024, 4096), (false, false)),
+        ("dense back to inputs 32", (32, 4096, 4096), (false, true)),
+        ("dense weights 32", (4096, 4096, 32), (true, false)),
+        ("square 512", (512, 512, 512), (false, false)),
+        ("1x1 weights", (256, 512, 3136), (true, false)),
+        ("3x3 weights", (576, 64, 3136), (true, false)),
+        ("Winograd weights", (256, 256, 784), (true, false)),
+        ("strided back to inputs", (96, 256, 512), (false, true)),
+        ("49 rows", (49, 512, 512), (false, false)),
+    ];
+    for (name, (rows, columns, depth), (transpose_a, transpose_b)) in shapes {
+        let name = format!("product/{name}");
+        if !name.contains(&bench.filter) {
+            continue;
+        }
+        let values = |len: usize| -> Vec<f32> { (0..len).map(|index| (index % 251) as f32 / 251.0 - 0.5).collect() };
+        let (a, b, mut c) = (values(rows * depth), values(depth * columns), vec![0.0; rows * columns]);
+        let mut time = |backend: Backend| {
+            let product = Product { rows, columns, depth, alpha: 1.0, beta: 0.0, backend };
+            let left = Operand { data: &a, ld: if transpose_a { rows } else { depth }, transposed: transpose_a };
+            let right = Operand { data: &b, ld: if transpose_b { depth } else { columns }, transposed: transpose_b };
+            let mut scratch = vec![0.0; product.scratch_len()];
+            let start = Instant::now();
+            gemm::multiply(
+                &bench.threads,
+                &product,
+                left,
+                right,
+                ViewMut { data: &mut c, ld: columns, image: 0 },
+                &mut scratch,
+            );
+            start.elapsed()
+        };
+        let mut times = [Vec::new(), Vec::new()];
+        while times[0].len() < RUNS || times[0].iter().sum::<Duration>() < TIME {
+            for (times, backend) in times.iter_mut().zip([Backend::Tiles, Backend::Blas]) {
+                times.push(time(backend));
+            }
+        }
+        let [tiles, blas] = times.map(|mut times| {
+            times.sort_unstable();
+            times[times.len() / 2]
+        });
+        let ratio = tiles.as_secs_f64() / blas.as_secs_f64();
+        println!("{name:40} tiles {tiles:>9.1?}  BLAS {blas:>9.1?}  tiles / BLAS {ratio:.2}");
+    }
+}
+
 fn main() {
     // Cargo's own flags begin with dashes.
     let filter = std::env::args().skip(1).find(|word| !word.starts_with('-')).unwrap_or_default();
@@ -136,4 +189,6 @@ fn main() {
     dense_layers(&bench);
     depthwise(&bench);
     pools(&bench);
+    println!("BLAS: {}", gemm::blas::name().as_deref().unwrap_or("none"));
+    products(&bench);
 }

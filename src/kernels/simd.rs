@@ -28,7 +28,7 @@ pub enum Isa {
     /// NEON: 4 floats.
     #[cfg(target_arch = "aarch64")]
     Neon,
-    /// 16 floats in portable code: the shapes of AVX-512 on machines without it.
+    /// 16 floats in portable code, with fused products: the shapes and bits of AVX-512 on machines without it.
     #[cfg(test)]
     Wide,
 }
@@ -42,11 +42,11 @@ impl Isa {
 
     /// The sets that this machine can run, the best one last.
     pub fn available() -> Vec<Self> {
-        let mut sets = vec![
-            Self::Portable,
-            #[cfg(test)]
-            Self::Wide,
-        ];
+        let mut sets = vec![Self::Portable];
+        #[cfg(test)]
+        if cfg!(not(target_arch = "x86_64")) || Self::has_fma() {
+            sets.push(Self::Wide);
+        }
         #[cfg(target_arch = "x86_64")]
         {
             if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") {
@@ -59,6 +59,19 @@ impl Isa {
         #[cfg(target_arch = "aarch64")]
         sets.push(Self::Neon);
         sets
+    }
+
+    #[cfg(test)]
+    fn has_fma() -> bool {
+        #[cfg(target_arch = "x86_64")]
+        return is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma");
+        #[cfg(not(target_arch = "x86_64"))]
+        false
+    }
+
+    /// Whether products are added to their sum with one rounding: all such sets give the same bits.
+    pub fn is_fused(self) -> bool {
+        self != Self::Portable
     }
 
     /// Runs the kernel with this set's vectors.
@@ -77,7 +90,11 @@ impl Isa {
                 #[cfg(target_arch = "aarch64")]
                 Self::Neon => kernel.run::<super::simd_neon::F32x4>(),
                 #[cfg(test)]
-                Self::Wide => kernel.run::<super::simd_portable::Pair<super::simd_portable::Pair<Baseline>>>(),
+                #[cfg(target_arch = "x86_64")]
+                Self::Wide => super::simd_x86::run_wide(kernel),
+                #[cfg(test)]
+                #[cfg(not(target_arch = "x86_64"))]
+                Self::Wide => kernel.run::<super::simd_portable::Wide>(),
             }
         }
     }

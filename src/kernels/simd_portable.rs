@@ -3,19 +3,22 @@
 
 use super::simd::Vector;
 
-/// Four floats.
+/// Four floats; `FUSED` rounds a product and its sum once, as instruction sets with that instruction do.
 #[derive(Clone, Copy)]
 #[repr(align(16))]
-pub struct F32x4([f32; 4]);
+pub struct Lanes<const FUSED: bool>([f32; 4]);
 
-impl F32x4 {
+/// Four floats of any target.
+pub type F32x4 = Lanes<false>;
+
+impl<const FUSED: bool> Lanes<FUSED> {
     #[inline(always)]
     fn map2(self, other: Self, function: impl Fn(f32, f32) -> f32) -> Self {
         Self(std::array::from_fn(|lane| function(self.0[lane], other.0[lane])))
     }
 }
 
-impl Vector for F32x4 {
+impl<const FUSED: bool> Vector for Lanes<FUSED> {
     const LANES: usize = 4;
     const TILE_ROWS: usize = 3;
     const TILE_PANELS: usize = 1;
@@ -52,6 +55,9 @@ impl Vector for F32x4 {
     }
     #[inline(always)]
     fn mul_add(self, factor: Self, summand: Self) -> Self {
+        if FUSED {
+            return Self(std::array::from_fn(|lane| self.0[lane].mul_add(factor.0[lane], summand.0[lane])));
+        }
         self.mul(factor).add(summand)
     }
     #[inline(always)]
@@ -82,6 +88,10 @@ impl Vector for F32x4 {
 #[cfg(test)]
 #[derive(Clone, Copy)]
 pub struct Pair<V>(V, V);
+
+/// The shape of a vector of AVX-512.
+#[cfg(test)]
+pub type Wide = Pair<Pair<Lanes<true>>>;
 
 #[cfg(test)]
 impl<V: Vector> Vector for Pair<V> {

@@ -13,6 +13,17 @@ pub unsafe fn run_avx2<K: Kernel>(kernel: K) {
     unsafe { kernel.run::<F32x8>() }
 }
 
+/// Runs the kernel compiled for AVX2 and FMA, with the shapes of AVX-512.
+///
+/// # Safety
+/// As of [`run_avx2`].
+#[cfg(test)]
+#[target_feature(enable = "avx2,fma")]
+pub unsafe fn run_wide<K: Kernel>(kernel: K) {
+    // SAFETY: the caller's promise is the kernel's condition.
+    unsafe { kernel.run::<super::simd_portable::Wide>() }
+}
+
 /// Runs the kernel compiled for AVX-512F.
 ///
 /// # Safety

@@ -383,6 +383,53 @@ mod tests {
         }
     }
 
+    /// What a run of training without BLAS rests on: the same seed gives the same bytes on every machine that fuses products
+    /// and sums, as all x86-64 since 2013 and all aarch64 do.
+    #[test]
+    fn tiles_give_the_same_bits_in_every_instruction_set() {
+        for (rows, columns, depth) in [(3, 40, 300), (16, 17, 129), (33, 70, 700), (130, 300, 520)] {
+            for (ta, tb) in [(false, false), (true, false), (false, true), (true, true)] {
+                let (a, b) = (noise(rows * depth, 4), noise(depth * columns, 5));
+                let results = Isa::available().into_iter().filter(|isa| isa.is_fused()).map(|isa| {
+                    let backend = Backend::Tiles;
+                    let product = Product { rows, columns, depth, alpha: 0.5, beta: 1.0, backend };
+                    let left = Operand { data: &a, ld: if ta { rows } else { depth }, transposed: ta };
+                    let right = Operand { data: &b, ld: if tb { depth } else { columns }, transposed: tb };
+                    let mut c = noise(rows * columns, 6);
+                    let mut scratch = vec![f32::NAN; product.scratch_len()];
+                    let to = ViewMut { data: &mut c, ld: columns, image: 0 };
+                    multiply(&Threads::with_isa(2, isa), &product, left, right, to, &mut scratch);
+                    (isa, c.into_iter().map(f32::to_bits).collect::<Vec<u32>>())
+                });
+                let results: Vec<_> = results.collect();
+                for (isa, bits) in &results[1..] {
+                    assert!(*bits == results[0].1, "{isa:?}: {rows}x{depth}x{columns} {ta} {tb}");
+                }
+            }
+        }
+    }
+
+    /// The library that a build links is the one that build.rs names for its target, and its best core is found by what
+    /// the processor can do, not by its name.
+    #[cfg(openblas)]
+    #[test]
+    fn the_core_is_chosen_by_the_instruction_set() {
+        let best = match Isa::available().last() {
+            #[cfg(target_arch = "x86_64")]
+            Some(Isa::Avx512) => "SkylakeX",
+            #[cfg(target_arch = "x86_64")]
+            Some(Isa::Avx2) => "Haswell",
+            #[cfg(target_arch = "aarch64")]
+            Some(Isa::Neon) => "ARMV8",
+            _ => "Prescott",
+        };
+        let wanted = std::env::var("OPENBLAS_CORETYPE").unwrap_or_default();
+        let name = blas::name().expect("a library");
+        assert!(name.ends_with(best) || name.to_lowercase().ends_with(&wanted.to_lowercase()), "{name}");
+        // Floats that a thread packs at most, which the documentation states as 3 MiB.
+        assert!((1..=3 << 18).contains(&blas::buffer_len()), "{}", blas::buffer_len());
+    }
+
     #[test]
     fn shapes_and_transposes() {
         check(1, 1, 1, (false, false), (1.0, 0.0));

@@ -169,7 +169,9 @@ impl Sink for Memory {
 #[derive(Debug)]
 pub struct Writer {
     /// Constants first: the manifest holds their checksums.
-    constants: BufWriter<tempfile::NamedTempFile>,
+    constants: BufWriter<File>,
+    /// Where they stand meanwhile.
+    temporary: tempfile::NamedTempFile,
     block: crc32fast::Hasher,
     in_block: usize,
     blocks: Vec<u32>,
@@ -181,11 +183,12 @@ impl Writer {
     /// Begins an artifact that will stand at `path`.
     pub fn new(path: &Path) -> Result<Self, ArtifactError> {
         let whole = Draft::beside(path).map_err(ArtifactError::Unwritable)?;
-        let folder = crate::file::folder_of(whole.path());
-        let file = tempfile::Builder::new().prefix(".netc-").tempfile_in(folder);
-        let file = file.map_err(|fault| ArtifactError::Unwritable(fault.kind().into()))?;
+        let temporary = crate::file::temporary(&whole.folder()).map_err(ArtifactError::Unwritable)?;
+        // By itself it would name itself in what it says of a full disk.
+        let file = temporary.reopen().map_err(ArtifactError::Unwritable)?;
         Ok(Writer {
             constants: BufWriter::with_capacity(1 << 20, file),
+            temporary,
             block: crc32fast::Hasher::new(),
             in_block: 0,
             blocks: Vec::new(),
@@ -214,9 +217,9 @@ impl Writer {
         let mut front = header.to_vec();
         front.extend_from_slice(&text);
         front.resize(offset, 0);
-        let constants = self.constants.into_inner().map_err(|fault| ArtifactError::Unwritable(fault.into_error()))?;
+        self.constants.into_inner().map_err(|fault| ArtifactError::Unwritable(fault.into_error()))?;
         let mut whole = self.whole;
-        put_in_front(&front, &constants, whole.file()).map_err(ArtifactError::Unwritable)?;
+        put_in_front(&front, &self.temporary, whole.file()).map_err(ArtifactError::Unwritable)?;
         whole.settle(true).map_err(ArtifactError::Unwritable)?;
         Ok(offset as u64 + self.bytes)
     }

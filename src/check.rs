@@ -158,7 +158,7 @@ impl Checked {
 
     /// Files of weights that are not there yet.
     fn weights(&mut self, spec: &Spec, graph: &Graph) {
-        match spec.weights(graph, &BTreeMap::new()) {
+        match spec.weights(graph, &BTreeMap::new(), &BTreeMap::new()) {
             Ok(requests) => {
                 self.tell(spec.lint_weights(graph, &requests));
                 for request in requests.iter().filter(|request| !request.path.exists()) {

@@ -19,7 +19,7 @@ use crate::plan::Plan;
 use crate::weights::bind::{self, Bindings};
 use crate::weights::report::Report;
 use crate::weights::store::StoreError;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -47,11 +47,18 @@ pub struct BuildOptions {
     pub half_weights: bool,
 }
 
-/// The weights that training has written for a net, where its spec has a recipe and names no other file for it.
+/// The weights that training has written for a net, where its spec has a recipe and names no other file for it: beside the
+/// spec that was given, or beside the file that has the recipe.
 pub fn trained_weights(spec: &Spec, net: &str) -> Option<PathBuf> {
-    let trained = spec.project.recipes.contains_key(net) && !spec.project.weights.contains_key(net);
-    let path = spec.sources.beside(spec.root(), &format!("{net}.h5"));
-    Some(path).filter(|path| trained && path.is_file())
+    let (_, file) = spec.project.recipes.get(net).filter(|_| !spec.project.weights.contains_key(net))?;
+    let places = [spec.root(), *file].map(|file| spec.sources.beside(file, &format!("{net}.h5")));
+    places.into_iter().find(|path| path.is_file())
+}
+
+/// The weights that training has written for the nets that a graph is made from, itself too.
+pub fn all_trained_weights(spec: &Spec, graph: &Graph) -> BTreeMap<String, PathBuf> {
+    let nets: BTreeSet<&str> = graph.nodes.iter().flat_map(|node| &node.origin.layers).map(|(net, _)| &**net).collect();
+    nets.into_iter().filter_map(|net| Some((net.to_string(), trained_weights(spec, net)?))).collect()
 }
 
 /// A net on its way: everything that is known before an artifact is written.
@@ -134,11 +141,8 @@ fn planned(fused: &Graph, options: &BuildOptions, settled: Option<&Settled>) -> 
 pub fn build(spec: &Spec, options: &BuildOptions) -> Result<(Build, Diagnostics)> {
     let (graph, mut told) = graph(spec, options.net.as_deref())?;
     let mut faults = Diagnostics::default();
-    let mut weights = options.weights.clone();
-    if let (false, Some(path)) = (options.fresh, trained_weights(spec, &graph.name)) {
-        weights.entry(graph.name.clone()).or_insert(path);
-    }
-    let mut requests = spec.weights(&graph, &weights)?;
+    let trained = if options.fresh { BTreeMap::new() } else { all_trained_weights(spec, &graph) };
+    let mut requests = spec.weights(&graph, &options.weights, &trained)?;
     requests.retain(|request| !options.allow_missing || request.path.exists());
     let mut files: Vec<PathBuf> = requests.iter().map(|request| request.path.clone()).collect();
     let bound = bind::bind(&graph, &requests);

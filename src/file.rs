@@ -1,9 +1,17 @@
 //! Files that are written whole or not at all: to a temporary file in the same folder, which then takes the name.
 
+use crate::source::plain;
 use std::fs::{self, File};
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 use tempfile::NamedTempFile;
+
+/// What the names of temporary files begin with. Each is locked by the process that writes it, as long as it does.
+const PREFIX: &str = ".netc-";
+/// How long a temporary file must be left alone before it is taken for one that a killed process has left: libraries that
+/// write by name cannot do so while it is locked, and nobody holds it for a moment before and after that.
+const LEFT: Duration = Duration::from_secs(10);
 
 /// Lets `fill` write a file that then stands at `path` in place of what was there. On an error what was there stays.
 ///
@@ -61,12 +69,7 @@ impl Draft {
         if old.as_ref().is_some_and(|old| !old.is_file()) {
             return Err(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file"));
         }
-        let mut builder = tempfile::Builder::new();
-        builder.prefix(".netc-");
-        // Not those of a secret file; the umask is applied.
-        #[cfg(unix)]
-        builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
-        let file = builder.tempfile_in(folder_of(&target)).map_err(|fault| without_path(&fault))?;
+        let file = temporary(&folder_of(&target))?;
         if let Some(old) = old {
             file.as_file().set_permissions(old.permissions())?;
         }
@@ -78,9 +81,19 @@ impl Draft {
         self.file.as_file_mut()
     }
 
-    /// Where it stands now, for libraries that write by name.
-    pub fn path(&self) -> &Path {
-        self.file.path()
+    /// Lets a library write it by the name that it has now. What the library says of that name is to be put into words by
+    /// [`in_words`].
+    pub fn by_name<T>(&mut self, write: impl FnOnce(&Path) -> T) -> T {
+        // A library may lock it itself.
+        let _ = self.file.as_file().unlock();
+        let written = write(self.file.path());
+        let _ = self.file.as_file().try_lock();
+        written
+    }
+
+    /// Where it stands now.
+    pub fn folder(&self) -> PathBuf {
+        folder_of(&self.target)
     }
 
     /// Gives it its name; where it is to be `durable`, not before it is on the disk.
@@ -99,6 +112,53 @@ impl Draft {
         }
         Ok(())
     }
+}
+
+/// A new temporary file in a folder, after those were taken away that killed processes have left there.
+///
+/// # Errors
+/// Of the file system.
+pub fn temporary(folder: &Path) -> io::Result<NamedTempFile> {
+    let mut builder = tempfile::Builder::new();
+    builder.prefix(PREFIX);
+    // Not those of a secret file; the umask is applied.
+    #[cfg(unix)]
+    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
+    let file = builder.tempfile_in(folder).map_err(|fault| without_path(&fault))?;
+    // Where files cannot be locked, none can be taken away.
+    let _ = file.as_file().try_lock();
+    sweep(folder, file.as_file());
+    Ok(file)
+}
+
+/// Takes away the temporary files in a folder that nobody writes any more; `newest` was made just now.
+fn sweep(folder: &Path, newest: &File) {
+    let (Ok(now), Ok(entries)) = (newest.metadata().and_then(|file| file.modified()), fs::read_dir(folder)) else {
+        return;
+    };
+    let is_left = |entry: &fs::DirEntry| {
+        let metadata = entry.metadata().ok().filter(|file| file.is_file());
+        let changed = metadata.and_then(|file| file.modified().ok());
+        entry.file_name().to_string_lossy().starts_with(PREFIX)
+            && changed.and_then(|changed| now.duration_since(changed).ok()).is_some_and(|age| age >= LEFT)
+    };
+    for path in entries.flatten().filter(is_left).map(|entry| entry.path()) {
+        let free = File::options().write(true).open(&path).is_ok_and(|file| file.try_lock().is_ok());
+        if free {
+            // Another process may have done it.
+            let _ = fs::remove_file(&path);
+        }
+    }
+}
+
+/// What HDF5 says of a file that it cannot write, in a user's words: the system's reason, where it gives one. The name of a
+/// temporary file would tell nothing.
+pub fn in_words(text: &str) -> String {
+    let number = text.split_once("errno = ").and_then(|(_, rest)| {
+        let digits: String = rest.chars().take_while(char::is_ascii_digit).collect();
+        digits.parse().ok()
+    });
+    number.map_or_else(|| text.to_string(), |number| plain(&io::Error::from_raw_os_error(number)))
 }
 
 /// A fault of making a temporary file, whose name would tell a user nothing.
@@ -131,6 +191,53 @@ mod tests {
         .expect_err("an error of `fill`");
         assert_eq!(fs::read(&path).expect("the old file"), b"old");
         assert_eq!(fs::read_dir(folder.path()).expect("the folder").count(), 1);
+    }
+
+    #[test]
+    fn what_killed_processes_left_is_taken_away() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let old = std::time::SystemTime::now() - 2 * LEFT;
+        let make = |name: &str, changed: Option<std::time::SystemTime>| {
+            let file = File::create(folder.path().join(name)).expect("a file");
+            changed.into_iter().for_each(|time| file.set_modified(time).expect("a time"));
+            file
+        };
+        make(".netc-left", Some(old));
+        make(".netc-new", None);
+        make("netc-other", Some(old));
+        let held = make(".netc-held", Some(old));
+        held.lock().expect("a lock");
+        replace(&folder.path().join("a.txt"), |file| file.write_all(b"text")).expect("a file");
+        let names = |folder: &Path| {
+            let entries = fs::read_dir(folder).expect("the folder").flatten();
+            let mut names: Vec<String> = entries.map(|one| one.file_name().to_string_lossy().into_owned()).collect();
+            names.sort();
+            names
+        };
+        assert_eq!(names(folder.path()), [".netc-held", ".netc-new", "a.txt", "netc-other"]);
+        drop(held);
+        replace(&folder.path().join("a.txt"), |file| file.write_all(b"text")).expect("a file");
+        assert_eq!(names(folder.path()), [".netc-new", "a.txt", "netc-other"]);
+    }
+
+    #[test]
+    fn a_draft_is_nobody_elses() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let mut draft = Draft::beside(&folder.path().join("a.h5")).expect("a draft");
+        let path = draft.by_name(|path| {
+            File::options().write(true).open(path).expect("the draft").try_lock().expect("free for a library");
+            path.to_path_buf()
+        });
+        let other = File::options().write(true).open(path).expect("the draft");
+        assert!(other.try_lock().is_err(), "held again");
+    }
+
+    #[test]
+    fn a_full_disk_is_told_in_words() {
+        let told = "H5Fclose(): can't close file: file write failed: filename = '/a/.netc-x', errno = 28, error message = \
+                    'No space left on device'";
+        assert_eq!(in_words(told), "the disk is full");
+        assert_eq!(in_words("unable to sort"), "unable to sort");
     }
 
     #[cfg(unix)]

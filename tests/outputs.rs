@@ -232,3 +232,32 @@ fn classes_of_validation_are_matched_as_those_of_training_are() {
     assert!(text(&train(labels, ["cat", "dog"]).stderr).contains("W1010"));
     refused(&train(labels, ["Felis", "bird"]), "E0706", &["`bird`"]);
 }
+
+/// A disk that is full, as where a file may not grow: the file that the user wanted is named, and no temporary one.
+#[cfg(unix)]
+#[test]
+fn a_file_that_cannot_grow_is_named() {
+    use std::process::Command;
+    let folder = program::folder(&[("m.net", "net m = Input(400) >> Dense(400) as a\n")]);
+    let limited = |arguments: &str| {
+        let program = env!("CARGO_BIN_EXE_netc");
+        // Blocks of 512 bytes or of 1024; without the signal the system says that the file is too large.
+        let script = format!("trap '' XFSZ; ulimit -f 16; exec {program} {arguments}");
+        let mut command = Command::new("sh");
+        command.args(["-c", &script]).current_dir(folder.path()).env("NETC_CACHE", folder.path().join("cache"));
+        let output = command.env("NO_COLOR", "1").output().expect("a shell");
+        let told = text(&output.stderr);
+        assert_eq!(output.status.code(), Some(1), "{told}");
+        assert!(told.contains("error[E0904]") && !told.contains(".netc-"), "{told}");
+        told
+    };
+    assert!(limited("build m.net --allow-untrained -o big.netb").contains("big.netb"));
+    let array = ndarray::ArrayD::<f32>::zeros(ndarray::IxDyn(&[60, 400]));
+    netc::data::array_file::write(&folder.path().join("x.npy"), &[("x", array.view())]).expect("a file");
+    for name in ["out.npy", "out.npz", "out.h5"] {
+        assert!(limited(&format!("predict m.net x.npy --allow-untrained -o {name}")).contains(name));
+    }
+    let left = std::fs::read_dir(folder.path()).expect("the folder").flatten();
+    let left: Vec<String> = left.map(|file| file.file_name().to_string_lossy().into_owned()).collect();
+    assert!(left.iter().all(|name| !name.starts_with(".netc-") && !name.starts_with("out.")), "{left:?}");
+}

@@ -279,6 +279,38 @@ proptest! {
         prop_assert_eq!(evaluate(&whole, &mut |_, _| {}), evaluate(&parts, &mut |_, _| {}), "{} at {}", text, cut);
     }
 
+    /// A net's layers have the same names for its weights as in itself, also behind a cut net; those of nets that it is made
+    /// from keep theirs.
+    #[test]
+    fn parameters_are_known_by_the_names_of_their_layers(seed: u64, at: prop::sample::Index) {
+        let (text, _) = text_by_chance(seed);
+        let whole = graph(&format!("net net_ = {text}"));
+        let spine = spine(&whole);
+        let end = whole.node(spine[at.index(spine.len())]);
+        let head = match end.output.sizes.len() {
+            3 => "Conv(1x1, 2) >> BatchNorm >> Relu >> Flatten >> Softmax(2)",
+            2 => "LSTM(2) >> Dense(3) >> Softmax(2)",
+            _ => "Dense(3) >> BatchNorm >> Relu(2) >> Softmax(2)",
+        };
+        let text = format!(
+            "net net_ = whole[..=\"{}\"] >> {head} >> tail\nnet whole = {text}\nnet tail = Dense(2) >> Softmax(3)",
+            end.name
+        );
+        let graph = graph(&text);
+        for node in graph.nodes.iter().filter(|node| !node.parameters.is_empty()) {
+            let known: Vec<(&str, &str)> = node.origin.layers.iter().map(|(net, name)| (&**net, &**name)).collect();
+            prop_assert_eq!(known.last(), Some(&("net_", node.name.as_str())), "{}", text);
+            for (net, name) in known {
+                let own = match net {
+                    "whole" => whole.nodes.iter().any(|node| node.name == name),
+                    "tail" => ["linear-1", "softmax-1"].contains(&name),
+                    _ => true,
+                };
+                prop_assert!(own, "{} of {} in {}", name, net, text);
+            }
+        }
+    }
+
     /// A formatted net is the same net.
     #[test]
     fn formatting_changes_no_net(seed: u64) {

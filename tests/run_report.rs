@@ -64,6 +64,7 @@ fn record(count: u32, validated: bool) -> RunRecord {
         front: Some(Front { layers: 37, features: 4096, cached: 250, seconds: 812.4 }),
         epochs: (1..=count).map(epoch).collect(),
         best: (count > 0).then_some(count.div_ceil(2)),
+        keep: if validated { "best by validation loss".into() } else { "last".into() },
         counted: Some(Counted::Samples),
         outcome: [("accuracy".to_owned(), 0.91), ("loss".to_owned(), 0.312)].into(),
         stopped: Some("the validation loss was no better for 5 epochs".into()),

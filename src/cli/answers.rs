@@ -3,7 +3,9 @@
 use super::report;
 use crate::artifact::Manifest;
 use crate::ops::ending::Ending;
+use crate::runtime::numbers::Origin;
 use serde::Serialize;
+use std::collections::BTreeMap;
 use std::fmt::Write;
 use unicode_width::UnicodeWidthStr;
 
@@ -22,8 +24,19 @@ pub enum Format {
 pub struct Predictions {
     /// The images.
     pub names: Vec<String>,
+    /// How many images went through the net.
+    pub images: usize,
     /// For each output of the net, its values for all images.
     pub outputs: Vec<Vec<f32>>,
+    /// The images for which the net gave no number, and where numbers end for them: they are not printed.
+    pub without_number: BTreeMap<usize, Option<Origin>>,
+}
+
+impl Predictions {
+    /// None yet, of a net with so many outputs.
+    pub fn new(outputs: usize) -> Self {
+        Self { names: Vec::new(), images: 0, outputs: vec![Vec::new(); outputs], without_number: BTreeMap::new() }
+    }
 }
 
 /// One class of a photo, or one number where the net's end gives no probabilities.
@@ -56,6 +69,7 @@ pub fn print(manifest: &Manifest, predictions: &Predictions, format: Format, top
         .names
         .iter()
         .enumerate()
+        .filter(|(image, _)| !predictions.without_number.contains_key(image))
         .map(|(image, name)| (name.as_str(), said(manifest, &predictions.outputs, image, top)))
         .collect();
     report::print(match format {

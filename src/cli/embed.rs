@@ -1,13 +1,14 @@
 //! `netc embed`
 
 use super::build::{self, Choices};
-use super::predict::{decoding, wrong};
+use super::predict::{decoding, no_number, wrong};
 use super::{Done, Failed, number, output, progress, report, team};
 use crate::artifact::Artifact;
 use crate::data::folder::{InputKind, Walk, expand};
 use crate::data::{Dataset, Policy, Samples, Targets, array_file};
 use crate::diagnostics::{Code, Diagnostic};
 use crate::train::features::{FeaturesError, Front, features};
+use crate::train::feed::FeedError;
 use ndarray::{ArrayD, ArrayViewD, IxDyn};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -64,6 +65,13 @@ pub fn run(args: &Args) -> Done {
         FeaturesError::Data(fault) => report::fail_with(
             Diagnostic::new(Code::Photo, fault.to_string()).help("`--skip` leaves out what cannot be read"),
         ),
+        FeaturesError::Feed(FeedError::NoNumber(sample)) => {
+            let photo = match &photos.samples {
+                Samples::Photos(photos) => photos[sample].display().to_string(),
+                Samples::Arrays(_) => format!("sample {sample}"),
+            };
+            report::fail_with(no_number(&photo, None))
+        }
         FeaturesError::Feed(fault) => wrong(Code::Array, fault.to_string()),
     })?;
     for skipped in &photos.skipped {

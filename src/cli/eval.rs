@@ -2,7 +2,7 @@
 
 use super::build::{self, Choices};
 use super::measures::{pictures, table};
-use super::predict::{decoding, is_array, wrong};
+use super::predict::{decoding, is_array, no_number, wrong};
 use super::{Done, Failed, Format, number, output, progress, report, team};
 use crate::artifact::Artifact;
 use crate::data::{ArraySource, Dataset, DatasetError, Policy, Samples, Targets, array_file};
@@ -12,6 +12,7 @@ use crate::kernels::loss as kernel;
 use crate::kernels::view::View;
 use crate::ops::ending::Ending;
 use crate::runtime::Session;
+use crate::runtime::numbers::Origin;
 use crate::source::Sources;
 use crate::train::differentiate::rows;
 use crate::train::end::fitting_loss;
@@ -76,9 +77,34 @@ impl Args {
         self.data.iter().cloned().chain(arrays.map(|source| source.path)).collect()
     }
 
+    /// A sample, as a user finds it.
+    fn sample(&self, data: &Dataset, sample: usize) -> String {
+        let inputs = self.arrays().map(|(inputs, _)| inputs).unwrap_or_default();
+        match (&data.samples, inputs.first()) {
+            (Samples::Photos(photos), _) => photos[sample].display().to_string(),
+            (_, Some(ArraySource { path, name: Some(name) })) => {
+                format!("row {sample} of `{name}` in {}", path.display())
+            }
+            (_, Some(ArraySource { path, name: None })) => format!("row {sample} of {}", path.display()),
+            _ => format!("sample {sample}"),
+        }
+    }
+
     /// What the measures are of, for a heading.
     fn on(&self) -> String {
         self.data.as_ref().map_or_else(|| self.x.join(", "), |data| data.display().to_string())
+    }
+}
+
+/// Why an evaluation did not come to its end.
+enum Ended {
+    Feed(FeedError),
+    NoNumber { sample: usize, origin: Option<Origin> },
+}
+
+impl From<FeedError> for Ended {
+    fn from(fault: FeedError) -> Self {
+        Ended::Feed(fault)
     }
 }
 
@@ -127,14 +153,18 @@ pub fn run(args: &Args) -> Done {
     let (mut losses, mut counted, mut all) = (0.0, 0.0, Vec::new());
     let team = Arc::clone(session.team());
     let pass = Pass { order: &order, batch: args.batch, epoch: 0, team: &team, interrupted: None };
-    let result = feed.each::<FeedError>(pass, |places, inputs| {
+    let result = feed.each::<Ended>(pass, |places, inputs| {
         let images = places.len();
-        let predictions = run_batch(&mut session, images, inputs)?.swap_remove(0);
+        let predictions = run_batch(&mut session, images, inputs).map_err(FeedError::Run)?.swap_remove(0);
         let mut targets = vec![0.0; predictions.len()];
         for (to, sample) in targets.chunks_exact_mut(outputs.max(1)).zip(places.clone()) {
             data.targets.row(sample, task.coding, to).map_err(FeedError::Rows)?;
         }
-        tally.add(&predictions, &targets);
+        if tally.add(&predictions, &targets).is_err() {
+            let odd = predictions.iter().position(|value| !value.is_finite()).unwrap_or(0) / outputs.max(1);
+            let origin = session.origin(inputs, images, odd).map_err(FeedError::Run)?;
+            return Err(Ended::NoNumber { sample: places.start + odd, origin });
+        }
         if let Some(loss) = told {
             let view = |data| View { data, ld: width, image: outputs };
             let (y, t) = (view(&predictions), view(&targets));
@@ -156,11 +186,14 @@ pub fn run(args: &Args) -> Done {
     });
     bar.finish();
     result.map_err(|fault| match fault {
-        FeedError::Photos(broken) => {
+        Ended::NoNumber { sample, origin } => {
+            report::fail_with(no_number(&args.sample(&data, sample), origin.as_ref()))
+        }
+        Ended::Feed(FeedError::Photos(broken)) => {
             let lines: Vec<String> = broken.iter().map(Broken::to_string).collect();
             report::fail_with(Diagnostic::new(Code::Photo, lines.join("\n")))
         }
-        fault => wrong(Code::Array, fault.to_string()),
+        Ended::Feed(fault) => wrong(Code::Array, fault.to_string()),
     })?;
     let loss = told.map(|_| losses / counted.max(f64::MIN_POSITIVE));
     let Some(outcome) = tally.outcome(loss) else { return Ok(()) };

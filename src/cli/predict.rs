@@ -8,10 +8,14 @@ use crate::data::folder::{self, FolderError, InputKind, Walk};
 use crate::data::{Decoding, array_file, photo};
 use crate::diagnostics::{Code, Diagnostic, counted};
 use crate::plan::{Plan, Port};
+use crate::runtime::numbers::{Origin, without_number};
 use crate::runtime::{RunError, Session, zeros};
 use ndarray::{ArrayD, Axis, IxDyn};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+
+/// Images without numbers that are told one by one.
+const MOST_TOLD: usize = 20;
 
 #[derive(clap::Args, Debug)]
 pub struct Args {
@@ -55,7 +59,7 @@ pub fn run(args: &Args) -> Done {
     if args.output.is_none() || args.format != Format::Text {
         answers::print(&artifact.manifest, &predictions, args.format, args.top);
     }
-    Ok(())
+    all_numbers(&predictions)
 }
 
 /// Says what is wrong with what the user gave.
@@ -124,7 +128,7 @@ fn photos(session: &mut Session, artifact: &Artifact, args: &Args) -> Result<Pre
     if let Some(array) = found.inputs.iter().find(|input| input.kind == InputKind::Array) {
         return Err(wrong(Code::Inputs, format!("{} is an array among photos", array.path.display())));
     }
-    let mut predictions = Predictions { names: Vec::new(), outputs: vec![Vec::new(); plan.outputs.len()] };
+    let mut predictions = Predictions::new(plan.outputs.len());
     let mut failed = false;
     for group in found.inputs.chunks(args.batch) {
         let mut x = room(port.len(), group.len())?;
@@ -142,7 +146,7 @@ fn photos(session: &mut Session, artifact: &Artifact, args: &Args) -> Result<Pre
                 }
             }
         }
-        append(session, read, &[&x[..read * port.len()]], &mut predictions.outputs)?;
+        append(session, read, &[&x[..read * port.len()]], &mut predictions)?;
     }
     if failed && predictions.names.is_empty() {
         return Err(Failed::Wrong);
@@ -153,6 +157,7 @@ fn photos(session: &mut Session, artifact: &Artifact, args: &Args) -> Result<Pre
     if failed {
         // What could be read is still of use; the exit code says that not all could.
         answers::print(&artifact.manifest, &predictions, args.format, args.top);
+        all_numbers(&predictions)?;
         return Err(Failed::Wrong);
     }
     Ok(predictions)
@@ -165,10 +170,11 @@ fn folders_inside(path: &Path) -> Option<String> {
 }
 
 /// Runs a batch and appends what comes out.
-fn append(session: &mut Session, batch: usize, inputs: &[&[f32]], outputs: &mut [Vec<f32>]) -> Done {
+fn append(session: &mut Session, batch: usize, inputs: &[&[f32]], predictions: &mut Predictions) -> Done {
     let lengths: Vec<usize> = session.artifact().manifest.plan.outputs.iter().map(|port| port.len()).collect();
-    let mut room: Vec<&mut [f32]> = Vec::with_capacity(outputs.len());
-    for (output, len) in outputs.iter_mut().zip(lengths) {
+    let done = predictions.images;
+    let mut room: Vec<&mut [f32]> = Vec::with_capacity(lengths.len());
+    for (output, &len) in predictions.outputs.iter_mut().zip(&lengths) {
         let before = output.len();
         let more = len
             .checked_mul(batch)
@@ -177,7 +183,39 @@ fn append(session: &mut Session, batch: usize, inputs: &[&[f32]], outputs: &mut 
         output.resize(before + more, 0.0);
         room.push(&mut output[before..]);
     }
-    session.run(batch, inputs, &mut room).map_err(|fault| run_failed(&fault))
+    session.run(batch, inputs, &mut room).map_err(|fault| run_failed(&fault))?;
+    predictions.images += batch;
+    for image in 0..batch {
+        let rows = predictions.outputs.iter().zip(&lengths);
+        let mut rows = rows.map(|(values, len)| &values[(done + image) * len..][..*len]);
+        if rows.any(|row| without_number(row, row.len()).is_some()) {
+            // Where numbers end costs another run: enough is told of the first ones.
+            let origin = match predictions.without_number.len() < MOST_TOLD {
+                true => session.origin(inputs, batch, image).map_err(|fault| run_failed(&fault))?,
+                false => None,
+            };
+            predictions.without_number.insert(done + image, origin);
+        }
+    }
+    Ok(())
+}
+
+/// Says that a net gives no number for something.
+pub fn no_number(of: &str, origin: Option<&Origin>) -> Diagnostic {
+    let told = Diagnostic::new(Code::NoNumber, format!("{of}: the net gives no number"));
+    origin.into_iter().fold(told, |told, origin| told.note(origin.to_string()))
+}
+
+/// Fails where the net gave no number for some images.
+fn all_numbers(predictions: &Predictions) -> Done {
+    for (&image, origin) in predictions.without_number.iter().take(MOST_TOLD) {
+        report::fail_with(no_number(&predictions.names[image], origin.as_ref()));
+    }
+    let more = predictions.without_number.len().saturating_sub(MOST_TOLD);
+    if more > 0 {
+        wrong(Code::NoNumber, format!("nor for {more} more"));
+    }
+    if predictions.without_number.is_empty() { Ok(()) } else { Err(Failed::Wrong) }
 }
 
 /// The arrays of a file for the inputs of a net, one for its one input or several by their names, all of as many images.
@@ -238,7 +276,7 @@ fn too_large(images: usize, floats: usize) -> Failed {
 /// Runs arrays through a net: one for its one input, or several by the names of its inputs.
 fn from_arrays(session: &mut Session, artifact: &Artifact, args: &Args) -> Result<Predictions, Failed> {
     let plan = &artifact.manifest.plan;
-    let mut predictions = Predictions { names: Vec::new(), outputs: vec![Vec::new(); plan.outputs.len()] };
+    let mut predictions = Predictions::new(plan.outputs.len());
     for path in &args.inputs {
         let arrays = read_arrays(path, plan)?;
         let images = arrays.first().map_or(0, |array| array.len_of(Axis(0)));
@@ -251,7 +289,7 @@ fn from_arrays(session: &mut Session, artifact: &Artifact, args: &Args) -> Resul
                 .zip(&plan.inputs)
                 .map(|(slice, port)| &slice[begin * port.len()..end * port.len()])
                 .collect();
-            append(session, end - begin, &part, &mut predictions.outputs)?;
+            append(session, end - begin, &part, &mut predictions)?;
             begin = end;
         }
         predictions.names.extend((0..images).map(|index| format!("{}[{index}]", path.display())));

@@ -8,6 +8,7 @@ use crate::train::record::Epoch;
 use crate::train::run::Listener;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 /// A bar on a terminal; elsewhere a line now and then.
@@ -129,6 +130,10 @@ impl Listener for Progress {
 
     fn note(&mut self, note: &CacheNote) {
         report::line("Note", note);
+    }
+
+    fn put_aside(&mut self, folder: &Path) {
+        report::line("Keeping", format!("the run before in {}", folder.display()));
     }
 
     fn resumed(&mut self, epochs: usize, samples: usize) {

@@ -86,6 +86,10 @@ pub fn run(args: &Args) -> Done {
     if interrupted.load(Ordering::Relaxed) {
         return Err(stopped(Interruption::End, cached));
     }
+    if let (Some(best), false) = (trained.record.best, trained.record.keep == "last") {
+        let epochs = trained.record.epochs.len();
+        report::line("Keeping", format!("epoch {best} of {epochs}, {}", trained.record.keep));
+    }
     let artifact = build(&spec, args, &trained, &folder.join(format!("{name}.netb")))?;
     let seconds = began.elapsed().as_secs_f64();
     let run = trained.folder.display();
@@ -166,6 +170,7 @@ fn tell(ready: &Prepare) {
     let trainable = ready.net.parameters.iter().filter(|parameter| parameter.trainable && !parameter.frozen);
     let values: usize = trainable.map(|parameter| parameter.len()).sum();
     let front = match ready.front_layers() {
+        Some(1) => "; 1 layer in front is frozen".to_string(),
         Some(layers) => format!("; {layers} layers in front are frozen"),
         None => String::new(),
     };

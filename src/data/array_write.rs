@@ -46,7 +46,7 @@ pub fn write_npz(path: &Path, arrays: &[(&str, ArrayViewD<f32>)]) -> Result<(), 
 
 /// Writes an HDF5 file (contiguous f32 datasets; a `/` in a name makes groups), whole or not at all.
 pub fn write_hdf5(path: &Path, arrays: &[(&str, ArrayViewD<f32>)]) -> Result<(), ArrayError> {
-    at(path, || replace(path, |file| h5::write(file.path(), arrays)))
+    at(path, || replace(path, |file| file.by_name(|path| h5::write(path, arrays))))
 }
 
 /// Lets `fill` write a file beside `path`, then gives it that name.

@@ -4,14 +4,14 @@ use super::array_fault::{ArrayFault, ArrayInfo, MAX_RATIO, choose, within};
 use super::element::Element;
 use super::npy::checked_count;
 use super::table::{RowFile, Table};
-use crate::file::locked;
+use crate::file::{self, locked};
 use hdf5::dataset::Layout;
 use hdf5::datatype::ByteOrder;
 use hdf5::types::{FloatSize, TypeDescriptor};
 use hdf5::{Dataset, File, Group, LinkType};
 use ndarray::{ArrayD, ArrayViewD, IxDyn};
-use std::fs;
 use std::path::Path;
+use std::{fs, io};
 
 /// How deep groups are followed, and how many links in all: beyond it the file is no file of arrays.
 const MAX_DEPTH: usize = 16;
@@ -74,13 +74,15 @@ pub fn list(path: &Path) -> Result<Vec<ArrayInfo>, ArrayFault> {
 /// Writes the named arrays, contiguous, as little-endian f32; a `/` in a name makes groups.
 pub fn write(path: &Path, arrays: &[(&str, ArrayViewD<f32>)]) -> Result<(), ArrayFault> {
     // The oldest version of each structure, which every HDF5 since 1.8 reads, and which holds no times.
-    let file = File::with_options().with_fapl(|access| access.libver_earliest()).create(path).map_err(fault)?;
+    let unwritten = |error: hdf5::Error| ArrayFault::Io(io::Error::other(file::in_words(&error.to_string())));
+    let file = File::with_options().with_fapl(|access| access.libver_earliest()).create(path).map_err(unwritten)?;
     for (name, array) in arrays {
         let array = array.as_standard_layout();
-        within(name, file.new_dataset_builder().obj_track_times(false).with_data(&array).create(*name).map_err(fault))?;
+        let dataset = file.new_dataset_builder().obj_track_times(false).with_data(&array).create(*name);
+        within(name, dataset.map_err(unwritten))?;
     }
-    file.flush().map_err(fault)?;
-    file.close().map_err(fault)
+    file.flush().map_err(unwritten)?;
+    file.close().map_err(unwritten)
 }
 
 /// The values of the dataset in a file of `stored` bytes, as f32.

@@ -193,6 +193,9 @@ codes! {
     Resume = "E0605", "there is no run to go on with",
         "`netc train --resume` continues a run from its last checkpoint, which stands in the folder NAME.run beside the spec. It must have been written by the same recipe, net and data.",
         "$ netc train bird.net --resume   # nothing was trained before";
+    Busy = "E0606", "the net is being trained already",
+        "Two trainings of one net in one folder would write over each other's checkpoints and weights. Wait for the other one or end it; train a net of another name or in another folder. A training that was killed does not stand in the way.",
+        "$ netc train bird.net   # while another `netc train bird.net` runs";
     Photo = "E0701", "a photo cannot be used",
         "JPEG and PNG files up to 64 megapixels are read. The message says what is wrong with this one.",
         "$ netc predict bird.netb half_a_photo.jpg";
@@ -211,6 +214,9 @@ codes! {
     Dataset = "E0706", "the data of a recipe cannot be used",
         "`images(\"folder\")` takes one folder of photos per class, `csv(\"list.csv\")` rows of path and label, `arrays(\"file.h5\", x=\"images\", y=\"targets\")` arrays whose first dimension counts the images. Classes must be as many as the net's outputs. A net that gives an image takes targets of its shape, or the index of a class for each pixel, (n, height, width). Targets must be what the loss can take: 0 to 1 for `binary_crossentropy`, rows that sum to 1 for `categorical_crossentropy`, two values for `binary_hinge`.",
         "$ netc train bird.net   # data = images(\"no_such_folder\")";
+    NoNumber = "E0707", "the net gives no number",
+        "A prediction holds what is no number (NaN): the sample does, or the weights, or a value on the way went beyond the largest number. The message names the first such sample, and where numbers end for it. Nothing is measured of such data: what is left out would make it look better than it is.",
+        "$ netc eval bird.netb --x x.npy --y y.npy   # a row of x.npy holds NaN";
     Memory = "E0801", "the plan does not fit the memory that it may use",
         "`--max-memory` bounds the arena and the constants. A smaller batch needs less.",
         "$ netc build vgg16 --max-memory 1MB";

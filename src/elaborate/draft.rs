@@ -22,6 +22,8 @@ pub struct Draft {
     written: Vec<Option<String>>,
     /// The scopes around each node, outer ones first: `left/fire2`. Unlike names, generated ones stand in scopes too.
     scopes: Vec<String>,
+    /// The highest numbers of each mentioned complete net before any cut, and the node at which its layers begin.
+    mentioned: Vec<(usize, BTreeMap<String, usize>)>,
     /// How many nodes stand at the front in place of inputs that come from outside.
     pub placeholders: usize,
 }
@@ -76,7 +78,7 @@ impl Draft {
     /// Notes that some nodes are layers of a net; those with parameters under the names that they have in it.
     pub fn note_net(&mut self, nodes: Range<usize>, net: &str) {
         let needs_name = |index: usize| !self.graph.nodes[index].parameters.is_empty();
-        let names = numbered(&self.graph, &self.written, nodes.clone(), &BTreeMap::new(), needs_name).0;
+        let names = self.numbered(nodes.clone(), needs_name).0;
         let (net, unnamed): (Rc<str>, Rc<str>) = (net.into(), "".into());
         for (node, name) in self.graph.nodes[nodes].iter_mut().zip(names) {
             let name = if name.is_empty() { unnamed.clone() } else { name.into() };
@@ -93,6 +95,7 @@ impl Draft {
         sources: &HashMap<NodeId, NodeId>,
         frozen: bool,
     ) -> Result<HashMap<NodeId, NodeId>, (NodeId, ShapeFault)> {
+        self.mentioned.push((self.len(), piece.graph.counters.clone()));
         let mut ids = sources.clone();
         let mut parameters: HashMap<ParameterId, ParameterId> = HashMap::new();
         for id in piece.graph.ids().filter(|id| keep[id.0]) {
@@ -116,10 +119,6 @@ impl Draft {
             }
             ids.insert(id, new);
         }
-        for (kind, number) in &piece.graph.counters {
-            let highest = self.graph.counters.entry(kind.clone()).or_default();
-            *highest = (*highest).max(*number);
-        }
         Ok(ids)
     }
 
@@ -129,10 +128,8 @@ impl Draft {
         self.graph.outputs = outputs.to_vec();
         self.graph.open_inputs = self.placeholders;
         let nodes = self.placeholders..self.len();
-        let (names, counters) = numbered(&self.graph, &self.written, nodes.clone(), &self.graph.counters, |_| true);
-        if complete {
-            self.graph.counters = counters;
-        }
+        let (names, counters) = self.numbered(nodes.clone(), |_| true);
+        self.graph.counters = if complete { counters } else { self.floor(&nodes) };
         let mut seen: HashMap<&str, usize> = HashMap::new();
         for (index, name) in nodes.clone().zip(&names) {
             if let Some(&earlier) = seen.get(name.as_str()) {
@@ -175,47 +172,62 @@ impl Draft {
     }
 }
 
-/// The names of some nodes, empty for those that need none, and the highest number of each kind.
-fn numbered(
-    graph: &Graph,
-    written: &[Option<String>],
-    nodes: Range<usize>,
-    floor: &BTreeMap<String, usize>,
-    needs_name: impl Fn(usize) -> bool,
-) -> (Vec<String>, BTreeMap<String, usize>) {
-    // For each class its part of the names, and the highest number.
-    let mut kinds: Vec<(&str, String, usize)> = Vec::new();
-    let taken: std::collections::HashSet<&str> = written[nodes.clone()].iter().flatten().map(String::as_str).collect();
-    let mut names = Vec::with_capacity(nodes.len());
-    for index in nodes {
-        let class = graph.nodes[index].operation.kind();
-        let place = kinds.iter().position(|(known, ..)| *known == class).unwrap_or_else(|| {
-            let kind = kebab_case(class);
-            let highest = floor.get(&kind).copied().unwrap_or(0);
-            kinds.push((class, kind, highest));
-            kinds.len() - 1
-        });
-        let (_, kind, number) = &mut kinds[place];
-        names.push(match &written[index] {
-            Some(name) => {
-                // A written name that looks generated counts, so that the next one does not repeat it.
-                let own = name.strip_prefix(kind.as_str()).and_then(|rest| rest.strip_prefix('-')?.parse().ok());
-                *number = (*number).max(own.unwrap_or(0));
-                name.clone()
-            }
-            None => loop {
-                *number += 1;
-                if taken.is_empty() && !needs_name(index) {
-                    break String::new();
-                }
-                let name = format!("{kind}-{number}");
-                if !taken.contains(name.as_str()) {
-                    break name;
-                }
-            },
-        });
+impl Draft {
+    /// The highest number of each kind in the complete nets that are mentioned among some nodes.
+    fn floor(&self, nodes: &Range<usize>) -> BTreeMap<String, usize> {
+        let mut floor: BTreeMap<String, usize> = BTreeMap::new();
+        let before = |index: usize| self.mentioned.partition_point(|(at, _)| *at < index);
+        for (kind, number) in self.mentioned[before(nodes.start)..before(nodes.end)].iter().flat_map(|(_, kinds)| kinds)
+        {
+            let highest = floor.entry(kind.clone()).or_default();
+            *highest = (*highest).max(*number);
+        }
+        floor
     }
-    let mut counters = floor.clone();
-    counters.extend(kinds.into_iter().map(|(_, kind, number)| (kind, number)).filter(|(_, number)| *number > 0));
-    (names, counters)
+
+    /// The names of the nodes of a net or a fragment, empty for those that need none, and the highest number of each kind.
+    /// A net's layers have these names wherever it is mentioned, and in the files of weights that are written for it.
+    fn numbered(
+        &self,
+        nodes: Range<usize>,
+        needs_name: impl Fn(usize) -> bool,
+    ) -> (Vec<String>, BTreeMap<String, usize>) {
+        let (graph, written, floor) = (&self.graph, &self.written, self.floor(&nodes));
+        // For each class its part of the names, and the highest number.
+        let mut kinds: Vec<(&str, String, usize)> = Vec::new();
+        let taken: std::collections::HashSet<&str> =
+            written[nodes.clone()].iter().flatten().map(String::as_str).collect();
+        let mut names = Vec::with_capacity(nodes.len());
+        for index in nodes {
+            let class = graph.nodes[index].operation.kind();
+            let place = kinds.iter().position(|(known, ..)| *known == class).unwrap_or_else(|| {
+                let kind = kebab_case(class);
+                let highest = floor.get(&kind).copied().unwrap_or(0);
+                kinds.push((class, kind, highest));
+                kinds.len() - 1
+            });
+            let (_, kind, number) = &mut kinds[place];
+            names.push(match &written[index] {
+                Some(name) => {
+                    // A written name that looks generated counts, so that the next one does not repeat it.
+                    let own = name.strip_prefix(kind.as_str()).and_then(|rest| rest.strip_prefix('-')?.parse().ok());
+                    *number = (*number).max(own.unwrap_or(0));
+                    name.clone()
+                }
+                None => loop {
+                    *number += 1;
+                    if taken.is_empty() && !needs_name(index) {
+                        break String::new();
+                    }
+                    let name = format!("{kind}-{number}");
+                    if !taken.contains(name.as_str()) {
+                        break name;
+                    }
+                },
+            });
+        }
+        let mut counters = floor;
+        counters.extend(kinds.into_iter().map(|(_, kind, number)| (kind, number)).filter(|(_, number)| *number > 0));
+        (names, counters)
+    }
 }

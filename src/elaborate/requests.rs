@@ -19,6 +19,8 @@ pub struct WeightsRequest {
     pub path: PathBuf,
     /// Where it was asked for.
     pub span: Span,
+    /// Whether `netc train` has written it, for this very net: nobody named it.
+    pub trained: bool,
     /// `neupy`, `keras`, `keras3` or `safetensors`; none to find out.
     pub layout: Option<String>,
     /// Whether parameters that the file lacks start from their initialisers.
@@ -44,7 +46,7 @@ pub const OPTIONS: [&str; 5] = ["layout", "missing", "rename", "sha256", "image"
 const LAYOUTS: [&str; 5] = ["auto", "neupy", "keras", "keras3", "safetensors"];
 
 /// Keys of a training recipe.
-pub const RECIPE_KEYS: [&str; 15] = [
+pub const RECIPE_KEYS: [&str; 16] = [
     "data",
     "validation",
     "optimizer",
@@ -57,6 +59,7 @@ pub const RECIPE_KEYS: [&str; 15] = [
     "regularizer",
     "schedule",
     "stop",
+    "keep",
     "augment",
     "checkpoint",
     "class_weights",
@@ -64,11 +67,12 @@ pub const RECIPE_KEYS: [&str; 15] = [
 
 impl Spec {
     /// The weights that the layers of a graph are to be bound to, those of inner nets first.
-    /// `replaced` are files that the command line names for nets.
+    /// `replaced` are files that the command line names for nets, `trained` those that training has written for them.
     pub fn weights(
         &self,
         graph: &Graph,
         replaced: &BTreeMap<String, PathBuf>,
+        trained: &BTreeMap<String, PathBuf>,
     ) -> Result<Vec<WeightsRequest>, Diagnostics> {
         let mut faults = Diagnostics::default();
         let mut requests = Vec::new();
@@ -82,7 +86,7 @@ impl Spec {
         for net in nets {
             let own = self.project.weights.get(net);
             let shipped = self.project.shipped_weights.get(net);
-            let given = replaced.get(net);
+            let given = replaced.get(net).or_else(|| trained.get(net));
             // A shipped item binds by itself only where its net is the one that is compiled, or where a file is named.
             let item = own.or(shipped.filter(|_| given.is_some() || graph.name == net));
             let request = match (item, given) {
@@ -94,6 +98,7 @@ impl Spec {
             if let Some(path) = given {
                 request.path.clone_from(path);
                 request.sha256 = None;
+                request.trained = !replaced.contains_key(net);
             }
             if let Some((item, file)) = shipped
                 && let Some(table) = self.request(item, *file, &mut faults)
@@ -133,6 +138,7 @@ impl Spec {
             net: net.to_string(),
             path: PathBuf::new(),
             span,
+            trained: false,
             layout: None,
             initialize_missing: false,
             rename: BTreeMap::new(),
@@ -284,9 +290,9 @@ impl Spec {
     }
 }
 
-/// Whether a file that the command line names holds all parameters of its net.
+/// Whether a file that the command line names, or that training has written, holds all parameters of its net.
 fn covers(replaced: &BTreeMap<String, PathBuf>, request: &WeightsRequest) -> bool {
-    replaced.contains_key(&request.net) && !request.initialize_missing
+    (request.trained || replaced.contains_key(&request.net)) && !request.initialize_missing
 }
 
 /// Whether every layer of a net is also one of a net around it that is covered: its own weights would be bound over.

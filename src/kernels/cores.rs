@@ -1,6 +1,15 @@
 //! Threads that stay on cores of their own, while nobody else wants them.
 
 use std::thread::{self, ThreadId};
+use std::time::{Duration, Instant};
+
+/// How long a thread is watched before it is judged.
+const LOOK: Duration = Duration::from_millis(100);
+/// The time that a thread must have wanted a core meanwhile: of less nothing is to be said.
+const LEAST: Duration = Duration::from_millis(25);
+/// The share of that time that it may have waited for it: the system's own work takes a hundredth, a program that is busy
+/// there half and more.
+const MOST_WAITING: f64 = 0.1;
 
 /// Whether the threads of a team stay on cores of their own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,20 +41,70 @@ pub(super) struct Stay {
     thread: ThreadId,
     free: system::Cores,
     /// What is watched, if others may have the core.
-    watch: Option<system::Watch>,
+    watch: Option<Watch<system::ThisThread>>,
 }
 
 impl Stay {
     /// Keeps the calling thread on a core, if the system lets it.
     pub fn on(core: usize, pinning: Pinning) -> Option<Self> {
+        let watch = match pinning {
+            Pinning::Always => None,
+            // Where it cannot be told whether others want the core, it stays free.
+            _ => Some(Watch::new(system::ThisThread)?),
+        };
         let free = system::keep_on(core)?;
-        let watch = (pinning != Pinning::Always).then(system::Watch::new).flatten();
         Some(Self { thread: thread::current().id(), free, watch })
     }
 
     /// Whether another program wanted the core of the calling thread, if it is the one that stays. Cheap: looks seldom.
     pub fn is_disturbed(&mut self) -> bool {
-        thread::current().id() == self.thread && self.watch.as_mut().is_some_and(system::Watch::is_disturbed)
+        thread::current().id() == self.thread && self.watch.as_mut().is_some_and(Watch::is_disturbed)
+    }
+}
+
+/// How long a thread has been running, and how long it has been waiting for a core that others had.
+#[derive(Clone, Copy, Debug, Default)]
+struct Reading {
+    running: Duration,
+    waiting: Duration,
+}
+
+/// Tells a thread's times, and the time.
+trait Meter {
+    fn now(&self) -> Instant;
+    /// None where the system does not say.
+    fn reading(&self) -> Option<Reading>;
+}
+
+/// Whether a thread gets the core that it stays on.
+struct Watch<M> {
+    meter: M,
+    since: Instant,
+    last: Reading,
+}
+
+impl<M: Meter> Watch<M> {
+    /// Begins to watch; none where the system does not say how long threads wait.
+    fn new(meter: M) -> Option<Self> {
+        Some(Self { since: meter.now(), last: meter.reading()?, meter })
+    }
+
+    /// Whether it waited too long since the last look. How often it lost its core would tell less: where many want it,
+    /// each waits long and loses it seldom.
+    fn is_disturbed(&mut self) -> bool {
+        let now = self.meter.now();
+        if now.saturating_duration_since(self.since) < LOOK {
+            return false;
+        }
+        self.since = now;
+        let Some(reading) = self.meter.reading() else { return false };
+        let waited = reading.waiting.saturating_sub(self.last.waiting);
+        let wanted = waited + reading.running.saturating_sub(self.last.running);
+        if wanted < LEAST {
+            return false;
+        }
+        self.last = reading;
+        waited.as_secs_f64() > MOST_WAITING * wanted.as_secs_f64()
     }
 }
 
@@ -59,19 +118,13 @@ impl Drop for Stay {
 
 #[cfg(target_os = "linux")]
 mod system {
+    use super::{Meter, Reading};
     use nix::sched::{CpuSet, sched_getaffinity, sched_setaffinity};
-    use nix::sys::resource::{UsageWho, getrusage};
     use nix::unistd::Pid;
     use std::time::{Duration, Instant};
 
     /// Cores that a thread may run on.
     pub type Cores = CpuSet;
-
-    /// How long a thread is watched before it is judged.
-    const LOOK: Duration = Duration::from_millis(100);
-    /// Times a second that a thread loses its core to others: the system's own work takes a few, a busy program a hundred
-    /// and more, as each has the core for some milliseconds.
-    const MOST_SWITCHES: f64 = 50.0;
 
     fn this_thread() -> Pid {
         Pid::from_raw(0)
@@ -98,31 +151,18 @@ mod system {
         let _ = sched_setaffinity(this_thread(), cores);
     }
 
-    /// How often the calling thread lost its core.
-    pub struct Watch {
-        since: Instant,
-        switches: i64,
-    }
+    /// The calling thread, as the system counts its time.
+    pub struct ThisThread;
 
-    fn switches() -> Option<i64> {
-        Some(getrusage(UsageWho::RUSAGE_THREAD).ok()?.involuntary_context_switches())
-    }
-
-    impl Watch {
-        pub fn new() -> Option<Self> {
-            Some(Self { since: Instant::now(), switches: switches()? })
+    impl Meter for ThisThread {
+        fn now(&self) -> Instant {
+            Instant::now()
         }
 
-        /// Whether it lost it too often since the last look.
-        pub fn is_disturbed(&mut self) -> bool {
-            let elapsed = self.since.elapsed();
-            if elapsed < LOOK {
-                return false;
-            }
-            let now = switches().unwrap_or(self.switches);
-            let lost = now - std::mem::replace(&mut self.switches, now);
-            self.since += elapsed;
-            lost as f64 > MOST_SWITCHES * elapsed.as_secs_f64()
+        fn reading(&self) -> Option<Reading> {
+            let text = std::fs::read_to_string("/proc/thread-self/schedstat").ok()?;
+            let mut numbers = text.split_whitespace().map(|number| number.parse().map(Duration::from_nanos));
+            Some(Reading { running: numbers.next()?.ok()?, waiting: numbers.next()?.ok()? })
         }
     }
 }
@@ -130,8 +170,11 @@ mod system {
 /// Where the system has no such calls, threads go where it likes.
 #[cfg(not(target_os = "linux"))]
 mod system {
+    use super::{Meter, Reading};
+    use std::time::Instant;
+
     pub enum Cores {}
-    pub enum Watch {}
+    pub struct ThisThread;
 
     pub fn allowed() -> Vec<usize> {
         Vec::new()
@@ -145,13 +188,13 @@ mod system {
         match *cores {}
     }
 
-    impl Watch {
-        pub fn new() -> Option<Self> {
-            None
+    impl Meter for ThisThread {
+        fn now(&self) -> Instant {
+            Instant::now()
         }
 
-        pub fn is_disturbed(&mut self) -> bool {
-            match *self {}
+        fn reading(&self) -> Option<Reading> {
+            None
         }
     }
 }
@@ -160,16 +203,14 @@ mod system {
 mod tests {
     use super::super::threads::Threads;
     use super::*;
-    use std::sync::atomic::{AtomicBool, Ordering};
+    use std::cell::Cell;
     use std::sync::{Barrier, Mutex};
-    use std::time::{Duration, Instant};
 
     /// The cores of each thread of a team of one for each core, during a job and after the team's end.
-    fn places(pinning: Pinning, beside: impl FnOnce(&Threads) + Send) -> (Vec<Vec<usize>>, Vec<usize>) {
+    fn places(pinning: Pinning) -> (Vec<Vec<usize>>, Vec<usize>) {
         let look = || {
             let count = system::allowed().len();
             let threads = Threads::placed(count, pinning);
-            beside(&threads);
             let seen = Mutex::new(vec![Vec::new(); count]);
             let together = Barrier::new(count);
             threads.run(count, &|_, worker| {
@@ -187,43 +228,98 @@ mod tests {
     fn threads_stay_on_cores_of_their_own() {
         let all = system::allowed();
         let each: Vec<_> = all.iter().map(|&core| vec![core]).collect();
-        assert_eq!(places(Pinning::Always, |_| {}), (each, all.clone()));
-        assert_eq!(places(Pinning::Never, |_| {}).0, vec![all.clone(); all.len()]);
+        assert_eq!(places(Pinning::Always), (each, all.clone()));
+        assert_eq!(places(Pinning::Never).0, vec![all.clone(); all.len()]);
         let fewer = Pinning::WhileAlone.cores(all.len() + 1);
         assert!(fewer.is_none() && Pinning::Always.cores(all.len() + 1).is_none(), "more threads than cores");
         assert_eq!(Pinning::WhileAlone.cores(all.len()), Some(all));
     }
 
-    #[test]
-    fn a_busy_program_ends_their_stay() {
-        let all = system::allowed();
-        if all.len() < 2 {
-            return;
+    /// A thread whose times a test moves.
+    struct Moved {
+        begin: Instant,
+        elapsed: Cell<Duration>,
+        reading: Cell<Option<Reading>>,
+        /// How often it was asked.
+        looks: Cell<usize>,
+    }
+
+    impl Meter for &Moved {
+        fn now(&self) -> Instant {
+            self.begin + self.elapsed.get()
         }
-        let stop = AtomicBool::new(false);
-        let seen = thread::scope(|scope| {
-            // Two rivals for each core.
-            for _ in 0..2 * all.len() {
-                scope.spawn(|| {
-                    while !stop.load(Ordering::Relaxed) {
-                        std::hint::spin_loop();
-                    }
-                });
-            }
-            let seen = places(Pinning::WhileAlone, |threads| {
-                let begin = Instant::now();
-                while begin.elapsed() < Duration::from_secs(2) {
-                    threads.run(all.len(), &|_, _| {
-                        let task = Instant::now();
-                        while task.elapsed() < Duration::from_millis(2) {
-                            std::hint::spin_loop();
-                        }
-                    });
-                }
-            });
-            stop.store(true, Ordering::Relaxed);
-            seen
+
+        fn reading(&self) -> Option<Reading> {
+            self.looks.set(self.looks.get() + 1);
+            self.reading.get()
+        }
+    }
+
+    impl Moved {
+        fn new() -> Self {
+            let reading = Cell::new(Some(Reading::default()));
+            Moved { begin: Instant::now(), elapsed: Cell::default(), reading, looks: Cell::new(0) }
+        }
+
+        /// So many milliseconds go by, in which the thread runs and waits for so many.
+        fn go_by(&self, elapsed: u64, running: u64, waiting: u64) {
+            self.elapsed.set(self.elapsed.get() + Duration::from_millis(elapsed));
+            let Reading { running: ran, waiting: waited } = self.reading.get().unwrap_or_default();
+            let more = |before: Duration, more| before + Duration::from_millis(more);
+            self.reading.set(Some(Reading { running: more(ran, running), waiting: more(waited, waiting) }));
+        }
+    }
+
+    #[test]
+    fn a_thread_that_waits_for_its_core_is_disturbed() {
+        // Milliseconds that go by, that it runs and that it waits: alone, beside the system's work, idle; beside one
+        // program and beside seven, where it loses its core once in a while.
+        for (elapsed, running, waiting, disturbed) in [
+            (100, 100, 0, false),
+            (100, 98, 2, false),
+            (100, 10, 2, false),
+            (100, 50, 50, true),
+            (800, 100, 700, true),
+            (100, 0, 100, true),
+        ] {
+            let thread = Moved::new();
+            let mut watch = Watch::new(&thread).expect("a system that says");
+            thread.go_by(elapsed, running, waiting);
+            assert_eq!(watch.is_disturbed(), disturbed, "{running} ms of {elapsed}, {waiting} waiting");
+            // What is over does not count again.
+            thread.go_by(100, 100, 0);
+            assert!(!watch.is_disturbed());
+        }
+    }
+
+    #[test]
+    fn a_look_is_seldom_and_short_times_add_up() {
+        let thread = Moved::new();
+        let mut watch = Watch::new(&thread).expect("a system that says");
+        for _ in 0..99 {
+            thread.go_by(1, 0, 1);
+            assert!(!watch.is_disturbed(), "too early to judge");
+        }
+        assert_eq!(thread.looks.get(), 1, "the system was asked in vain");
+        thread.go_by(1, 0, 1);
+        assert!(watch.is_disturbed());
+        // A thread that seldom has work is judged by what it wanted in all.
+        let looks = (0..6).map(|_| {
+            thread.go_by(100, 4, 1);
+            watch.is_disturbed()
         });
-        assert!(seen.0.contains(&all), "{seen:?}");
+        assert_eq!(looks.collect::<Vec<_>>(), [false, false, false, false, true, false]);
+    }
+
+    #[test]
+    fn without_a_word_of_the_system_nobody_stays() {
+        let thread = Moved::new();
+        thread.reading.set(None);
+        assert!(Watch::new(&thread).is_none());
+        let thread = Moved::new();
+        let mut watch = Watch::new(&thread).expect("a system that says");
+        thread.go_by(100, 0, 100);
+        thread.reading.set(None);
+        assert!(!watch.is_disturbed());
     }
 }

@@ -202,6 +202,7 @@ pub fn multiply_raw(
 #[cfg(test)]
 mod tests {
     use super::super::conv_im2col::reference::noise;
+    use super::super::kernel_tests::Sum;
     use super::super::simd::Isa;
     use super::*;
 
@@ -256,22 +257,23 @@ mod tests {
                     to,
                     &mut scratch,
                 );
-                assert!(raw.iter().zip(&output).all(|(raw, packed)| (raw - packed).abs() < 1e-5));
                 for row in 0..rows {
                     for column in 0..out_ld {
-                        let value = output[row * out_ld + column];
+                        let values = [output[row * out_ld + column], raw[row * out_ld + column]];
                         if column >= outputs {
-                            assert_eq!(value, 9.0, "wrote behind the row");
+                            assert_eq!(values, [9.0; 2], "wrote behind the row");
                             continue;
                         }
-                        let product =
-                            |k: usize| f64::from(input[row * ld + k]) * f64::from(weights[k * outputs + column]);
-                        let sum: f64 = (0..inputs).map(product).sum::<f64>() + f64::from(bias[column]);
-                        let right = if sum > 0.0 { sum } else { 0.25 * sum };
-                        assert!(
-                            (f64::from(value) - right).abs() < 1e-5,
-                            "{isa:?} {rows}x{inputs}x{outputs}: {value} {right}"
-                        );
+                        let mut sum = Sum::default();
+                        sum.add(f64::from(bias[column]));
+                        for k in 0..inputs {
+                            sum.add(f64::from(input[row * ld + k]) * f64::from(weights[k * outputs + column]));
+                        }
+                        let right = if sum.value > 0.0 { sum.value } else { 0.25 * sum.value };
+                        for value in values {
+                            let error = (f64::from(value) - right).abs();
+                            assert!(error <= sum.rounding(), "{isa:?} {rows}x{inputs}x{outputs}: {value} for {right}");
+                        }
                     }
                 }
             }

@@ -156,6 +156,7 @@ impl Block<'_> {
 #[cfg(test)]
 mod tests {
     use super::super::conv_im2col::reference::noise;
+    use super::super::kernel_tests::Sum;
     use super::super::simd::Isa;
     use super::*;
 
@@ -174,11 +175,14 @@ mod tests {
                 let out = run(1);
                 assert!(out == run(2), "threads change the result");
                 for (place, found) in out.iter().enumerate() {
-                    let term = |row: usize| {
-                        f64::from(x[row * ld + place / outputs]) * f64::from(dy[row * dy_ld + place % outputs])
-                    };
-                    let expected: f64 = (0..rows).map(term).sum();
-                    assert!((f64::from(*found) - expected).abs() < 1e-5, "{isa:?} {rows}x{inputs}x{outputs}");
+                    let mut sum = Sum::default();
+                    for row in 0..rows {
+                        sum.add(
+                            f64::from(x[row * ld + place / outputs]) * f64::from(dy[row * dy_ld + place % outputs]),
+                        );
+                    }
+                    let error = (f64::from(*found) - sum.value).abs();
+                    assert!(error <= sum.rounding(), "{isa:?} {rows}x{inputs}x{outputs}: {found} for {}", sum.value);
                 }
             }
         }

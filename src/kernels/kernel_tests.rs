@@ -118,6 +118,31 @@ pub(crate) fn close(found: f64, expected: f64, tolerance: f64, what: &str) {
     assert!(near || found == expected, "{what}: {found} instead of {expected}");
 }
 
+/// A sum of products in f64, and what is to be known of it to tell how far a kernel's may be from it.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Sum {
+    pub value: f64,
+    /// How many products there are, and the sum of their squares.
+    pub terms: usize,
+    pub squares: f64,
+}
+
+impl Sum {
+    pub fn add(&mut self, product: f64) {
+        *self = Sum { value: self.value + product, terms: self.terms + 1, squares: self.squares + product * product };
+    }
+
+    /// How far rounding takes the sum from its value in f32, in whatever order a kernel adds: at the most that of one by
+    /// one. Of products that are as often negative as positive the partial sums grow as the root of their count, or
+    /// straight to a value that is larger; each is rounded by up to 2^-24 of itself, and so is each product. Six standard
+    /// deviations of all that together.
+    pub fn rounding(&self) -> f64 {
+        let (unit, terms) = (f64::from(f32::EPSILON) / 2.0, self.terms as f64);
+        let partial = terms * (self.squares / 2.0 + self.value * self.value / 3.0);
+        6.0 * unit * ((partial + self.squares) / 3.0 + self.value * self.value).sqrt() + f64::from(f32::MIN_POSITIVE)
+    }
+}
+
 /// Compares a slice with `expected(place)`.
 pub(crate) fn check_slice(found: &[f32], tolerance: f64, expected: impl Fn(usize) -> f64) {
     for (i, v) in found.iter().enumerate() {

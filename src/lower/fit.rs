@@ -4,6 +4,7 @@
 use super::{Compiled, Options, choose, lower};
 use crate::diagnostics::{Code, Diagnostic, Result, counted};
 use crate::graph::Graph;
+use crate::plan::scratch::enough_for;
 use crate::plan::steps::convolution::ConvolutionStep;
 use crate::plan::{Kernel, Plan, StepKernel};
 
@@ -49,7 +50,7 @@ fn cheapest_saving(plan: &Plan, exact: bool) -> Option<(ConvolutionStep, usize)>
 }
 
 fn bytes(step: &ConvolutionStep, chunk: usize) -> usize {
-    4 * (step.constants().iter().sum::<usize>() + step.scratch_len(chunk, Plan::MEMORY_THREADS))
+    4 * (step.constants().iter().sum::<usize>() + enough_for(step, chunk, Plan::MEMORY_THREADS))
 }
 
 fn too_large(graph: &Graph, plan: &Plan, options: Options<'_>, most: u64) -> Diagnostic {

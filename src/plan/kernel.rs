@@ -49,7 +49,7 @@ pub struct Call<'a> {
     pub output: ViewMut<'a>,
     /// What it changes: [`StepKernel::state`].
     pub state: SmallVec<[&'a mut [f32]; 4]>,
-    /// At least [`StepKernel::scratch_len`] floats.
+    /// [`StepKernel::scratch_len`] floats of any value.
     pub scratch: &'a mut [f32],
     pub threads: &'a Threads,
 }
@@ -114,7 +114,8 @@ pub trait StepKernel {
         Vec::new()
     }
 
-    /// Floats of scratch for so many images and threads.
+    /// Floats of scratch that it takes for exactly so many images and threads, those of the steps inside it too. What is
+    /// reserved is [`enough_for`](super::scratch::enough_for) all batches that can occur.
     fn scratch_len(&self, _batch: usize, _workers: usize) -> usize {
         0
     }
@@ -217,6 +218,17 @@ macro_rules! kernels {
         }
 
         impl Kernel {
+            /// The names of all kernels.
+            pub const NAMES: &[&str] = &[$(stringify!($variant),)* $(stringify!($training),)*];
+
+            /// Its name among [`Kernel::NAMES`].
+            pub fn name(&self) -> &'static str {
+                match self {
+                    $(Kernel::$variant(_) => stringify!($variant),)*
+                    $(Kernel::$training(_) => stringify!($training),)*
+                }
+            }
+
             fn step(&self) -> &dyn StepKernel {
                 match self {
                     $(Kernel::$variant(step) => step,)*

@@ -5,6 +5,7 @@
 //! one run to the next; gradients of parameters stand in scratch that does not grow with the batch.
 
 pub mod kernel;
+pub mod scratch;
 pub mod steps;
 mod text;
 pub mod trial;
@@ -168,6 +169,12 @@ impl Stage {
         let most = self.chunk.unwrap_or(batch).max(1);
         batch.div_ceil(batch.div_ceil(most).max(1))
     }
+
+    /// Images at a time at the most of any batch up to this one: 9 images go in parts of 5 where 8 may go at a time, but
+    /// 8 images in one part.
+    pub fn most(&self, batch: usize) -> usize {
+        self.chunk.unwrap_or(batch).clamp(1, batch.max(1))
+    }
 }
 
 /// A compiled net.
@@ -225,25 +232,16 @@ impl Plan {
         self.stage(step).and_then(|stage| stage.chunk).unwrap_or(Self::MEMORY_BATCH)
     }
 
-    /// Floats of [`Space::Chunk`] for a batch; none where that is beyond all numbers.
+    /// Floats of [`Space::Chunk`] for batches of up to so many images; none where that is beyond all numbers.
     pub fn chunk_floats(&self, batch: usize) -> Option<usize> {
         self.stages
             .iter()
-            .try_fold(0, |most: usize, stage| Some(most.max(stage.floats.checked_mul(stage.images(batch))?)))
+            .try_fold(0, |most: usize, stage| Some(most.max(stage.floats.checked_mul(stage.most(batch))?)))
     }
 
     /// Floats of the arena for one image.
     pub fn image_floats(&self) -> usize {
         self.stages.iter().map(|stage| stage.floats).max().unwrap_or(0) + self.batch_floats
-    }
-
-    /// Floats of scratch that `workers` threads need for a batch.
-    pub fn scratch_floats(&self, batch: usize, workers: usize) -> usize {
-        let need = |(steps, stage): (Range<usize>, &Stage)| {
-            let images = stage.images(batch);
-            self.steps[steps].iter().map(|step| step.kernel.scratch_len(images, workers)).max().unwrap_or(0)
-        };
-        self.stages().map(need).max().unwrap_or(0)
     }
 
     /// Images at a time that [`Plan::memory`] counts.
@@ -256,7 +254,8 @@ impl Plan {
     pub fn memory(&self) -> u64 {
         let chunks = self.chunk_floats(Self::MEMORY_BATCH).unwrap_or(usize::MAX >> 4);
         let arena = chunks + self.batch_floats * Self::MEMORY_BATCH;
-        let scratch = self.scratch_floats(Self::MEMORY_BATCH, Self::MEMORY_THREADS);
+        let on = |workers| self.scratch_floats(Self::MEMORY_BATCH, workers);
+        let scratch = (1..=Self::MEMORY_THREADS).map(on).max().unwrap_or(0);
         4 * (self.constant_floats() + arena + self.whole_floats + scratch) as u64
     }
 

@@ -8,6 +8,12 @@ use std::ops::Range;
 /// Bytes of a huge page of x86-64 and, most often, of aarch64.
 const HUGE_PAGE: usize = 2 << 20;
 
+/// Floats after a step's scratch that it must leave alone.
+pub const GUARD: usize = 1024;
+
+/// What stands in scratch that is guarded: no number, and of bits that no computation gives.
+const UNTOUCHED: u32 = 0x7fc0_5afe;
+
 /// Scratch for a chunk, for the batch, for tensors without one, and for kernels.
 #[derive(Debug, Default)]
 pub struct Arena {
@@ -121,6 +127,16 @@ impl Arena {
             whole: Aligned::try_new(whole)?,
             scratch: Aligned::try_new(scratch)?,
         })
+    }
+
+    /// Fills so many floats of scratch, and [`GUARD`] more, with what is no number.
+    pub fn guard(&mut self, scratch: usize) {
+        self.scratch.floats_mut()[..scratch + GUARD].fill(f32::from_bits(UNTOUCHED));
+    }
+
+    /// Whether what stands after so many floats of scratch is as [`Arena::guard`] has left it.
+    pub fn is_untouched(&self, scratch: usize) -> bool {
+        self.scratch.floats()[scratch..scratch + GUARD].iter().all(|value| value.to_bits() == UNTOUCHED)
     }
 
     /// The parts, with so many floats of scratch, and the state that a step may change.

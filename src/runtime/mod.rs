@@ -1,6 +1,7 @@
 //! Runs plans: the arena, the threads, batches in chunks.
 
 mod arena;
+pub mod numbers;
 pub mod threads;
 
 use crate::artifact::{Artifact, ArtifactError};
@@ -10,7 +11,7 @@ use crate::kernels::view::{View, ViewMut};
 use crate::plan::kernel::RunFault;
 use crate::plan::{Call, Operand, Source, Space, Step, StepKernel};
 pub use arena::{Aligned, zeros};
-use arena::{Arena, Sizes};
+use arena::{Arena, GUARD, Sizes};
 use smallvec::SmallVec;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -48,6 +49,8 @@ pub struct Session {
     profile: Option<Vec<Duration>>,
     /// What each step gave, where it is kept.
     kept: Option<Vec<Vec<f32>>>,
+    /// Whether steps are proven to take no more scratch than they say.
+    guarded: bool,
 }
 
 impl Session {
@@ -59,7 +62,23 @@ impl Session {
     /// A session that runs on threads which others use too, one at a time.
     pub fn with_team(artifact: Arc<Artifact>, threads: Arc<Threads>) -> Self {
         let checked = vec![false; artifact.manifest.plan.steps.len()];
-        Session { artifact, threads, memory: Arena::default(), capacity: 0, checked, profile: None, kept: None }
+        let guarded = cfg!(debug_assertions);
+        Session {
+            artifact,
+            threads,
+            memory: Arena::default(),
+            capacity: 0,
+            checked,
+            profile: None,
+            kept: None,
+            guarded,
+        }
+    }
+
+    /// Hands each step, from now on, scratch that holds no number, and checks that it has left alone what stands after it:
+    /// [`Session::run`] panics at a step that takes more than it says. Debug builds always do.
+    pub fn guard(&mut self) {
+        (self.memory, self.capacity, self.guarded) = (Arena::default(), 0, true);
     }
 
     /// The threads that it runs on.
@@ -102,12 +121,13 @@ impl Session {
             return Ok(());
         }
         let plan = &self.artifact.manifest.plan;
+        let guard = if self.guarded { GUARD } else { 0 };
         let sizes = || {
             Some(Sizes {
                 chunk: plan.chunk_floats(batch)?,
                 batch: plan.batch_floats.checked_mul(batch)?,
                 whole: plan.whole_floats,
-                scratch: plan.scratch_floats(batch, self.threads.count()),
+                scratch: plan.scratch_floats(batch, self.threads.count()).checked_add(guard)?,
             })
         };
         let sizes = sizes().ok_or(RunError::Memory { batch, bytes: None })?;
@@ -166,6 +186,11 @@ impl Session {
                 let images = begin..(begin + at_once).min(batch);
                 for index in steps.clone() {
                     self.step(&artifact, index, images.clone(), batch, inputs, outputs, state)?;
+                    if self.guarded {
+                        let step = &plan.steps[index];
+                        let scratch = step.kernel.scratch_len(images.len(), self.threads.count());
+                        assert!(self.memory.is_untouched(scratch), "`{}` takes more scratch than it says", step.name);
+                    }
                 }
             }
         }
@@ -190,6 +215,9 @@ impl Session {
             self.checked[index] = true;
         }
         let scratch = step.kernel.scratch_len(images.len(), self.threads.count());
+        if self.guarded {
+            self.memory.guard(scratch);
+        }
         let began = self.profile.is_some().then(Instant::now);
         let parts = self.memory.parts(scratch, state);
         let place = |operand: &Operand| parts.locate(operand, &images, batch);

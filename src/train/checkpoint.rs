@@ -19,7 +19,7 @@ use std::path::{Path, PathBuf};
 /// The name of the checkpoint in a run's folder.
 pub const FILE: &str = "checkpoint";
 const MAGIC: [u8; 8] = *b"NETCRUN\n";
-const VERSION: u32 = 3;
+const VERSION: u32 = 4;
 /// A progress beyond this is none.
 const LARGEST_PROGRESS: u32 = 1 << 28;
 
@@ -37,6 +37,8 @@ pub struct Progress {
     /// Epochs since the loss was better, for early stopping.
     pub since_best: usize,
     pub least: Option<f64>,
+    /// The rank of the epoch whose parameters are kept: see [`Keep::rank`](super::keep::Keep::rank).
+    pub rank: Option<[f64; 2]>,
     /// The epochs so far.
     pub record: RunRecord,
     /// The epoch behind them, where it was begun.
@@ -71,7 +73,7 @@ impl Begun {
 pub struct Checkpoint {
     pub progress: Progress,
     pub state: Vec<f32>,
-    /// The state of the best epoch, where it is another and is to be kept.
+    /// The state of the epoch that is kept, where it is another.
     pub best: Option<Vec<f32>>,
 }
 
@@ -201,7 +203,7 @@ mod tests {
         let folder = tempfile::tempdir().expect("a folder");
         assert_eq!(read(folder.path(), 3).expect("no checkpoint"), None);
         let mut begun = Begun { samples: 2, losses: 0.1 + 0.2, ..Begun::new(Tally::numbers(2)) };
-        begun.tally.add(&[0.1, 0.7], &[1.0 / 3.0, 0.3]);
+        begun.tally.add(&[0.1, 0.7], &[1.0 / 3.0, 0.3]).expect("numbers");
         let progress =
             Progress { run: "a".into(), updates: 7, least: Some(0.25), begun: Some(begun), ..Progress::default() };
         let (state, best) = ([1.0, 2.0, f32::MIN_POSITIVE], [3.0, 4.0, 5.0]);

@@ -1,5 +1,6 @@
 //! Whether a net's end and what it is trained by go together.
 
+use super::keep::Keep;
 use super::recipe::{Metric, Recipe};
 use super::sources::Data;
 use super::task::{Says, Task};
@@ -23,7 +24,7 @@ pub fn loss_of(recipe: &Recipe, net: &Graph) -> Loss {
     recipe.loss.unwrap_or_else(|| fitting_loss(Ending::of(net, net.outputs[0])))
 }
 
-/// Refuses metrics that say nothing of what is learnt: classes or numbers.
+/// Refuses metrics, also one that `keep` goes by, that say nothing of what is learnt: classes or numbers.
 ///
 /// # Errors
 /// The first of them.
@@ -33,8 +34,9 @@ pub fn check_metrics(recipe: &Recipe, task: &Task) -> Result<()> {
         Metric::Top5 => task.says == Says::Classes || task.is_labelled(),
         Metric::Mae | Metric::Rmse | Metric::R2 => task.says == Says::Numbers,
     };
-    let metrics = recipe.metrics.iter().flatten();
-    let Some(wrong) = metrics.into_iter().find(|&metric| !says_something(metric)) else { return Ok(()) };
+    let judged = recipe.keep.and_then(Keep::metric);
+    let mut metrics = recipe.metrics.iter().flatten().chain(&judged);
+    let Some(wrong) = metrics.find(|&metric| !says_something(metric)) else { return Ok(()) };
     let (learnt, fitting) = match task.says {
         Says::Classes => ("classes", "`accuracy` or `top5`"),
         Says::Either => ("classes", "`accuracy`"),
@@ -42,7 +44,8 @@ pub fn check_metrics(recipe: &Recipe, task: &Task) -> Result<()> {
     };
     let message = format!("`{}` says nothing of {learnt}, which this net learns", wrong.name());
     let diagnostic = Diagnostic::new(Code::RecipeValue, message).at(recipe.span, "in this recipe");
-    Err(diagnostic.help(format!("take {fitting}, or leave `metrics` out")).into())
+    let key = if judged.as_ref() == Some(wrong) { "keep" } else { "metrics" };
+    Err(diagnostic.help(format!("take {fitting}, or leave `{key}` out")).into())
 }
 
 /// What is wrong with, or odd about, a net's end for its recipe. Nothing is read.

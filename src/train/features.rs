@@ -7,6 +7,7 @@ use crate::data::table::{KEPT, Table};
 use crate::data::{Dataset, DatasetError, Decoding, Policy, Samples};
 use crate::kernels::threads::Threads;
 use crate::runtime::Session;
+use crate::runtime::numbers::without_number;
 use crate::source::plain;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -49,7 +50,7 @@ pub enum FeaturesError {
 /// `told` hears how many of all samples are done.
 ///
 /// # Errors
-/// Photos that are refused (all of them), a front that failed, and an interruption.
+/// Photos that are refused (all of them), a front that failed or gives no number, and an interruption.
 pub fn features(
     front: Front<'_>,
     data: &mut Dataset,
@@ -137,6 +138,9 @@ fn compute(
             row.clear();
             for (values, &width) in outputs.iter().zip(widths) {
                 row.extend_from_slice(&values[index * width..][..width]);
+            }
+            if without_number(&row, row.len()).is_some() {
+                return Err(FeedError::NoNumber(sample));
             }
             store(sample, &row);
         }

@@ -42,6 +42,8 @@ pub enum FeedError {
     Rows(#[from] TableError),
     #[error("{0}")]
     Cache(#[from] FeatureCacheError),
+    #[error("the net gives no number for sample {0}")]
+    NoNumber(usize),
     #[error("interrupted")]
     Interrupted,
 }

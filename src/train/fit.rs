@@ -5,7 +5,9 @@
 use super::checkpoint::{self, Begun, Checkpoint, CheckpointError, Progress};
 use super::compile::Trainable;
 use super::differentiate::OPTIMIZER;
+use super::evaluate::{odd, try_state};
 use super::feed::{Feed, FeedError, Pass};
+use super::keep::Keep;
 use super::recipe::{EarlyStopping, Metric};
 use super::record::{Epoch, RecordError, RunRecord};
 use super::schedule::Schedule;
@@ -42,6 +44,7 @@ pub struct Course {
     pub step: f64,
     pub schedule: Schedule,
     pub stop: Option<EarlyStopping>,
+    pub keep: Keep,
     /// A checkpoint after every so many epochs.
     pub checkpoint: usize,
     pub metrics: Vec<Metric>,
@@ -72,18 +75,15 @@ pub enum FitError {
     Checkpoint(#[from] CheckpointError),
     #[error("{0}")]
     Record(#[from] RecordError),
+    #[error("the net's prediction for sample {sample} is no number")]
+    NoNumber { sample: usize },
+    #[error("sample {sample} holds values that are infinite or no numbers")]
+    Input { sample: usize },
     #[error("the loss of update {update} in epoch {epoch} is {loss}")]
     Diverged { epoch: usize, update: u64, loss: f32 },
     /// A checkpoint holds the state behind so many of the epoch's samples.
     #[error("interrupted in epoch {epoch}")]
     Interrupted { epoch: usize, samples: usize, total: usize },
-}
-
-/// A set that was tried.
-#[derive(Debug)]
-pub struct Tried {
-    pub loss: f64,
-    pub tally: Tally,
 }
 
 /// A run that ended.
@@ -109,6 +109,7 @@ pub struct Fit<'a> {
     rate_at: usize,
     update_at: usize,
     progress: Progress,
+    /// The state of the epoch that is kept, where training has gone on from it.
     best: Option<Vec<f32>>,
 }
 
@@ -168,6 +169,7 @@ impl<'a> Fit<'a> {
                 self.progress.record.stopped = Some(format!("all {} epochs are done", self.course.epochs));
                 break;
             }
+            self.leave_behind();
             let began = Instant::now();
             let told = match self.epoch(epoch, train, validation.as_deref_mut(), interrupted, observer) {
                 Ok(told) => Epoch { seconds: told.seconds + began.elapsed().as_secs_f64(), ..told },
@@ -193,8 +195,19 @@ impl<'a> Fit<'a> {
         if let Some(best) = self.best.take() {
             self.state = best;
         }
-        let Progress { record, .. } = self.progress;
+        let Progress { mut record, .. } = self.progress;
+        // Where no epoch could be ranked, as where each loss is no number.
+        record.best = record.best.or(record.epochs.last().map(|epoch| epoch.epoch));
         Ok(Fitted { record, state: self.state })
+    }
+
+    /// Copies the state of the last epoch before the next one changes it, where it is the one that is kept so far.
+    fn leave_behind(&mut self) {
+        let Progress { record, begun, .. } = &self.progress;
+        let done = record.epochs.last().map(|epoch| epoch.epoch);
+        if begun.is_none() && self.course.keep != Keep::Last && done.is_some() && record.best == done {
+            self.best = Some(self.state.clone());
+        }
     }
 
     fn keep(&self, durable: bool) -> Result<(), CheckpointError> {
@@ -313,6 +326,9 @@ impl<'a> Fit<'a> {
             // A loss clips what it is computed from: predictions tell of parameters that are no numbers.
             let numbers = prediction[..images * outputs].iter().all(|value| value.is_finite());
             if !numbers || !loss[0].is_finite() || !penalty[0].is_finite() {
+                if let Some(&sample) = odd(inputs, images).and_then(|place| chosen.get(place)) {
+                    return Err(FitError::Input { sample });
+                }
                 let loss = if numbers { loss } else { [f32::NAN] };
                 return Err(FitError::Diverged { epoch, update: *updates, loss: loss[0] });
             }
@@ -321,7 +337,8 @@ impl<'a> Fit<'a> {
             begun.weight += share;
             begun.losses += f64::from(loss[0]) * share;
             begun.penalties += f64::from(penalty[0]) * images as f64;
-            begun.tally.add(&prediction[..images * outputs], &targets[..images * outputs]);
+            let counted = begun.tally.add(&prediction[..images * outputs], &targets[..images * outputs]);
+            counted.map_err(|_| FitError::NoNumber { sample: chosen[0] })?;
             observer.samples(epoch, begun.samples, samples, begun.losses / begun.weight.max(f64::MIN_POSITIVE));
             Ok(())
         })
@@ -337,6 +354,13 @@ impl<'a> Fit<'a> {
         let loss = told.validation_loss.unwrap_or(told.loss);
         let number = told.epoch;
         let progress = &mut self.progress;
+        let rank = self.course.keep.rank(&told);
+        if rank.is_some() && (progress.rank.is_none() || rank < progress.rank) {
+            progress.rank = rank;
+            progress.record.best = Some(number);
+            // Its state is the one that stands now.
+            self.best = None;
+        }
         progress.record.epochs.push(told);
         let better = |least: Option<f64>, by: f64| least.is_none_or(|least| loss < least - by);
         if let Some((patience, improvement)) = self.course.schedule.plateau() {
@@ -349,14 +373,12 @@ impl<'a> Fit<'a> {
                 }
             }
         }
-        let Some(stop) = self.course.stop else {
+        if self.course.keep == Keep::Last {
             progress.record.best = Some(number);
-            return;
-        };
+        }
+        let Some(stop) = self.course.stop else { return };
         if better(progress.least, stop.improvement) {
             (progress.least, progress.since_best) = (Some(loss), 0);
-            progress.record.best = Some(number);
-            self.best = stop.restore.then(|| self.state.clone());
             return;
         }
         progress.since_best += 1;
@@ -364,58 +386,5 @@ impl<'a> Fit<'a> {
             let epochs = stop.patience;
             progress.record.stopped = Some(format!("the loss has not improved for {epochs} epochs"));
         }
-        if !stop.restore {
-            progress.record.best = Some(number);
-        }
     }
-}
-
-/// Tries a state on a set, in batches; `seen` hears the predictions of each.
-///
-/// # Errors
-/// Data that cannot be used, and an interruption.
-pub fn try_state(
-    evaluation: &mut Session,
-    state: &mut [f32],
-    set: &mut Set<'_>,
-    course: &Course,
-    interrupted: &AtomicBool,
-    seen: &mut dyn FnMut(&[f32]),
-) -> Result<Tried, FitError> {
-    let outputs = evaluation.artifact().manifest.plan.outputs[1].len();
-    let samples = set.targets.len();
-    let order: Vec<usize> = (0..samples).collect();
-    let team = Arc::clone(evaluation.team());
-    let (mut predictions, mut rows) = (vec![0.0; course.batch * outputs], vec![0.0; course.batch * outputs]);
-    let mut tally = course.task.tally(course.labels.as_deref());
-    let (mut losses, mut weight) = (0.0, 0.0);
-    let width = course.task.coding.width.max(1);
-    let pixels = outputs / width;
-    let Set { feed, targets, weights } = set;
-    let mut room = if let Weights::Places(_) = weights { vec![0.0; course.batch * pixels] } else { Vec::new() };
-    let pass = Pass { order: &order, batch: course.batch, epoch: 0, team: &team, interrupted: Some(interrupted) };
-    feed.each::<FitError>(pass, |places, inputs| {
-        let floats = places.len() * outputs;
-        let (rows, predictions) = (&mut rows[..floats], &mut predictions[..floats]);
-        for (to, sample) in rows.chunks_exact_mut(outputs.max(1)).zip(places.clone()) {
-            targets.row(sample, course.task.coding, to).map_err(FeedError::Rows)?;
-        }
-        let mut given: Vec<&[f32]> = inputs.to_vec();
-        given.push(rows);
-        let mut share = places.len() as f64;
-        if let Weights::Places(_) = weights {
-            // Classes count equally here: what a net is worth does not depend on how it was trained.
-            let room = &mut room[..places.len() * pixels];
-            share = weigh(rows, width, None, room) as f64 / pixels as f64;
-            given.push(room);
-        }
-        let mut loss = [0.0];
-        evaluation.run_with(places.len(), &given, &mut [&mut loss, &mut *predictions], state)?;
-        losses += f64::from(loss[0]) * share;
-        weight += share;
-        tally.add(predictions, rows);
-        seen(predictions);
-        Ok(())
-    })?;
-    Ok(Tried { loss: losses / weight.max(f64::MIN_POSITIVE), tally })
 }

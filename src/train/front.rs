@@ -33,6 +33,7 @@ pub fn split(net: &Graph) -> Split {
     let mut front = net.clone();
     front.name = format!("{}/front", net.name);
     front.outputs.clone_from(&ends);
+    front.retain(&front.ancestors(&ends));
     let mut rest = net.clone();
     for id in &ends {
         let node = &mut rest.nodes[id.0];
@@ -60,7 +61,7 @@ mod tests {
     #[test]
     fn the_front_ends_where_something_is_trained_or_acts() {
         let (front, rest) = cut("Input(8) >> frozen(Relu(6) >> Dense(5)) >> Tanh >> Dropout(0.5) >> Softmax(3)");
-        assert_eq!(front.expect("a front"), "(?, 8) -> [... 6 layers ...] -> (?, 5)");
+        assert_eq!(front.expect("a front"), "(?, 8) -> [... 4 layers ...] -> (?, 5)");
         assert_eq!(rest, "(?, 5) -> [... 3 layers ...] -> (?, 3)");
     }
 

@@ -6,7 +6,7 @@ use super::fit::FitError;
 use super::recipe::Recipe;
 use crate::diagnostics::{Code, Diagnostic, Diagnostics, counted};
 use crate::graph::number_text;
-use crate::source::Span;
+use crate::source::{Span, plain};
 use crate::weights::bind::Bindings;
 use std::path::Path;
 
@@ -39,7 +39,11 @@ impl From<Diagnostics> for Halt {
 impl Halt {
     /// What ended the work on data that was written at `span`.
     pub fn of_features(fault: &FeaturesError, span: Span) -> Halt {
-        let diagnostic = Diagnostic::new(Code::Dataset, fault.to_string()).at(span, "this data");
+        let code = match fault {
+            FeaturesError::Feed(FeedError::NoNumber(_)) => Code::NoNumber,
+            _ => Code::Dataset,
+        };
+        let diagnostic = Diagnostic::new(code, fault.to_string()).at(span, "this data");
         Halt::Faults(match fault {
             FeaturesError::Data(_) => diagnostic.help("leave them out, or write `unreadable=skip` in the data").into(),
             FeaturesError::Feed(FeedError::Interrupted) => return Halt::Interrupted(Interruption::Front),
@@ -65,6 +69,15 @@ impl Halt {
                 let mut told = Diagnostics::from(diverged.at(recipe.span, "this recipe").help(help));
                 told.extend(bindings.lint_values());
                 told
+            }
+            FitError::NoNumber { .. } => {
+                let fault = Diagnostic::new(Code::NoNumber, fault.to_string()).at(span, "this data, or its validation");
+                let help = "training has likely diverged: try a smaller step; the checkpoint before it stays";
+                fault.help(help).into()
+            }
+            FitError::Input { .. } => {
+                let fault = Diagnostic::new(Code::Dataset, fault.to_string()).at(span, "this data, or its validation");
+                fault.help("take the sample out, or write numbers for what is missing").into()
             }
             FitError::Feed(FeedError::Photos(broken)) => {
                 let lines: Vec<String> = broken.iter().map(Broken::to_string).collect();
@@ -98,5 +111,5 @@ pub fn resume_fault(message: &str) -> Diagnostics {
 
 /// A file that cannot be written.
 pub fn unwritable(path: &Path, fault: &std::io::Error) -> Diagnostics {
-    Diagnostic::new(Code::Output, format!("{} cannot be written: {fault}", path.display())).into()
+    Diagnostic::new(Code::Output, format!("{} cannot be written: {}", path.display(), plain(fault))).into()
 }

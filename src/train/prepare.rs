@@ -12,6 +12,7 @@ use crate::elaborate::Spec;
 use crate::graph::Graph;
 use crate::kernels::loss::Loss;
 use crate::weights::bind::{self, Bindings};
+use crate::weights::save_neupy::is_ours;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
@@ -57,7 +58,10 @@ pub fn prepare_run(spec: &Spec, options: &RunOptions) -> Result<Prepare> {
     if told.has_errors() {
         return Err(told);
     }
-    let requests = spec.weights(&net, &options.weights)?;
+    // Training begins anew, but on what the nets that it is made from have learnt.
+    let mut trained = road::all_trained_weights(spec, &net);
+    trained.remove(&net.name);
+    let requests = spec.weights(&net, &options.weights, &trained)?;
     check_outputs(&net, &recipe, options, requests.iter().map(|request| request.path.as_path()))?;
     let (mut bindings, more) = bind::bind(&net, &requests)?;
     bindings.seed = recipe.seed;
@@ -126,7 +130,7 @@ fn check_outputs<'a>(
     });
     let read = weights.chain(arrays).any(|path| std::fs::canonicalize(path).is_ok_and(|path| path == real));
     let folder = options.folder.join(format!("{}.run", net.name));
-    let why = match (read, folder.is_dir()) {
+    let why = match (read, folder.is_dir() || is_ours(&real)) {
         (true, _) => "the run reads it",
         (false, false) => "no run of this net has written it",
         (false, true) => return Ok(()),

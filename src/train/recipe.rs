@@ -2,6 +2,7 @@
 
 use super::augmentations::{AUGMENTATIONS, together};
 use super::choice::{self, Choice, argument, called, likely, unquoted, wrong};
+use super::keep::{KEEPS, Keep};
 use super::optimizers::{OPTIMIZERS, Optimizer, REGULARIZERS, Regularizer};
 use super::schedule::{self, Schedule};
 use super::sources::{self, Data, SOURCES, Validation};
@@ -35,6 +36,8 @@ pub struct Recipe {
     pub regularizer: Option<Regularizer>,
     pub schedule: Schedule,
     pub stop: Option<EarlyStopping>,
+    /// The one that fits validation and stop, where none is named.
+    pub keep: Option<Keep>,
     pub augment: Option<Augmentation>,
     /// A checkpoint after every so many epochs.
     pub checkpoint: usize,
@@ -75,6 +78,11 @@ impl Metric {
         ("rmse", Metric::Rmse),
         ("r2", Metric::R2),
     ];
+
+    /// Whether more of it is better.
+    pub fn is_better_larger(self) -> bool {
+        matches!(self, Metric::Accuracy | Metric::Top5 | Metric::R2)
+    }
 
     /// Its name.
     pub fn name(self) -> &'static str {
@@ -120,6 +128,7 @@ pub fn documentation(name: &str) -> Option<String> {
         .or_else(|| of(REGULARIZERS, name))
         .or_else(|| of(schedule::SCHEDULES, name))
         .or_else(|| of(STOPS, name))
+        .or_else(|| of(KEEPS, name))
         .or_else(|| of(AUGMENTATIONS, name))
         .or_else(|| data.map(Choice::documentation))
 }
@@ -130,6 +139,7 @@ pub fn names() -> Vec<&'static str> {
     names.extend(REGULARIZERS.iter().map(|choice| choice.name));
     names.extend(schedule::SCHEDULES.iter().map(|choice| choice.name));
     names.extend(STOPS.iter().map(|choice| choice.name));
+    names.extend(KEEPS.iter().map(|choice| choice.name));
     names.extend(AUGMENTATIONS.iter().map(|choice| choice.name));
     names.extend(SOURCES.iter().map(|choice| choice.name));
     names
@@ -177,6 +187,7 @@ pub fn of(spec: &Spec, net: &str) -> Result<Recipe> {
         regularizer: None,
         schedule: Schedule(Vec::new()),
         stop: None,
+        keep: None,
         augment: None,
         checkpoint: 1,
         class_weights: ClassWeights::Equal,
@@ -240,6 +251,10 @@ impl Reader<'_> {
             "schedule" => self.put(&mut recipe.schedule, schedule::of(value)),
             "stop" => match choice::read(key, STOPS, value) {
                 Ok(stop) => recipe.stop = Some(stop),
+                Err(more) => self.faults.extend(more),
+            },
+            "keep" => match choice::read(key, KEEPS, value) {
+                Ok(keep) => recipe.keep = Some(keep),
                 Err(more) => self.faults.extend(more),
             },
             "augment" => {

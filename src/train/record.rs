@@ -39,6 +39,9 @@ pub struct RunRecord {
     pub epochs: Vec<Epoch>,
     /// The number of the epoch whose parameters were kept.
     pub best: Option<u32>,
+    /// Which epoch's parameters are kept: "best by validation loss", "last".
+    #[serde(default)]
+    pub keep: String,
     /// What measures of classes count; none where numbers are learnt.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub counted: Option<Counted>,
@@ -228,6 +231,7 @@ mod tests {
             front: Some(Front { layers: 37, features: 4096, cached: 12, seconds: 34.25 }),
             epochs: vec![epoch(1), epoch(2)],
             best: Some(2),
+            keep: "best by validation loss".into(),
             counted: Some(Counted::Pixels),
             outcome: [("loss".to_owned(), f64::NAN), ("accuracy".to_owned(), 0.1 + 0.2)].into(),
             stopped: Some("all 2 epochs are done".into()),

@@ -4,10 +4,13 @@ use super::checkpoint;
 use super::compile::{Trainable, compile};
 use super::differentiate::Settings;
 use super::digest;
+use super::evaluate::try_state;
 use super::features::{self, Computed};
 use super::feed::{Feed, FeedError, augmented};
-use super::fit::{Course, Fit, Fitted, Observer, Set, try_state};
+use super::fit::{Course, Fit, Fitted, Observer, Set};
+use super::folder::{self, Lock};
 use super::halt::{Halt, no_checkpoint, resume_fault, unwritable};
+use super::keep::Keep;
 use super::mistakes::{Wrong, worst};
 use super::prepare::Prepare;
 use super::recipe::Metric;
@@ -39,6 +42,8 @@ pub struct Trained {
     pub weights: PathBuf,
     /// The folder of the run.
     pub folder: PathBuf,
+    /// No other training of the net goes on while this is held.
+    pub lock: Lock,
 }
 
 /// Images of a frozen front at a time.
@@ -52,6 +57,8 @@ pub trait Listener: Observer {
     fn cached(&mut self, computed: Computed, seconds: f64, floats: usize, cache: Option<&FeatureCache>);
     /// What the cache could not do.
     fn note(&mut self, note: &CacheNote);
+    /// The files of the run before stand here now.
+    fn put_aside(&mut self, folder: &Path);
     /// The run goes on behind so many epochs, and so many samples of the next.
     fn resumed(&mut self, epochs: usize, samples: usize);
 }
@@ -70,12 +77,20 @@ impl Prepare {
         self.split.front.as_ref().map(|front| front.nodes.len())
     }
 
+    /// Which epoch's parameters are kept.
+    fn kept(&self) -> Keep {
+        self.recipe.keep.unwrap_or_else(|| Keep::fitting(self.data.validation.is_some(), self.recipe.stop))
+    }
+
     fn course(&self, folder: &Path) -> Course {
         let recipe = &self.recipe;
-        let metrics = recipe.metrics.clone().unwrap_or_else(|| match self.data.task.says {
+        let mut metrics = recipe.metrics.clone().unwrap_or_else(|| match self.data.task.says {
             Says::Classes | Says::Either => vec![Metric::Accuracy],
             Says::Numbers => vec![Metric::Rmse],
         });
+        let keep = self.kept();
+        let judged = keep.metric().filter(|metric| !metrics.contains(metric));
+        metrics.extend(judged);
         Course {
             epochs: recipe.epochs,
             batch: recipe.batch.min(self.data.train.len()),
@@ -84,6 +99,7 @@ impl Prepare {
             step: recipe.optimizer.step,
             schedule: recipe.schedule.clone(),
             stop: recipe.stop,
+            keep,
             checkpoint: recipe.checkpoint,
             metrics,
             task: self.data.task.clone(),
@@ -104,6 +120,7 @@ impl Prepare {
         if self.options.resume && !folder.join(checkpoint::FILE).exists() {
             return Err(no_checkpoint(&folder).into());
         }
+        let lock = folder::lock(&folder, &self.net.name)?;
         let course = self.course(&folder);
         let (front, digest) = match &self.split.front {
             Some(front) => {
@@ -158,14 +175,23 @@ impl Prepare {
             }
             listener.resumed(done, begun);
             fit.resume(checkpoint);
+        } else {
+            let aside = folder::put_aside(&folder, &self.weights()).map_err(|fault| unwritable(&folder, &fault))?;
+            aside.iter().for_each(|aside| listener.put_aside(aside));
         }
         let fitted = fit
             .run(&mut train, validation.as_mut(), interrupted, listener)
             .map_err(|fault| Halt::of(fault, &self.recipe, &self.bindings))?;
-        self.keep(fitted, &trainable, &course, train, validation, interrupted)
+        self.keep(fitted, &trainable, &course, train, validation, interrupted, lock)
+    }
+
+    /// Where the trained weights go.
+    fn weights(&self) -> PathBuf {
+        self.options.folder.join(format!("{}.h5", self.net.name))
     }
 
     /// Writes what is kept, and measures it.
+    #[allow(clippy::too_many_arguments)] // All that a run ends with.
     fn keep(
         &self,
         fitted: Fitted,
@@ -174,6 +200,7 @@ impl Prepare {
         mut train: Set<'_>,
         validation: Option<Set<'_>>,
         interrupted: &AtomicBool,
+        lock: Lock,
     ) -> Result<Trained, Halt> {
         let folder = &course.folder;
         let Fitted { mut record, mut state } = fitted;
@@ -202,7 +229,7 @@ impl Prepare {
         let mistakes = shown.map_or_else(Vec::new, |(photos, classes)| {
             worst(&all, self.outputs(), course.task.ending, &classes, photos)
         });
-        let weights = self.options.folder.join(format!("{}.h5", self.net.name));
+        let weights = self.weights();
         save::save(&weights, &self.net, &self.values(), &trainable.layout, &state, self.options.layout)
             .map_err(|fault| Diagnostics::from(Diagnostic::new(Code::Output, fault.to_string())))?;
         if let Some(labels) = &self.data.labels {
@@ -213,7 +240,7 @@ impl Prepare {
         }
         record.write(folder).map_err(|fault| Diagnostics::from(Diagnostic::new(Code::Output, fault.to_string())))?;
         let labels = self.data.labels.clone();
-        Ok(Trained { record, outcome, mistakes, labels, weights, folder: folder.clone() })
+        Ok(Trained { record, outcome, mistakes, labels, weights, folder: folder.clone(), lock })
     }
 
     fn counts(&self) -> DataCounts {
@@ -244,6 +271,7 @@ impl Prepare {
                 .collect(),
             data: self.counts(),
             machine: Machine::this(self.options.threads),
+            keep: self.kept().in_words(self.data.validation.is_some()),
             counted: (self.data.task.says != Says::Numbers).then(|| self.data.task.counted()),
             ..RunRecord::default()
         }

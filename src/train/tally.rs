@@ -1,6 +1,6 @@
 //! What is counted of a net's predictions while a set goes through it.
 
-use super::metrics::{Counted, Metrics, Regression, RegressionReport, Report};
+use super::metrics::{Counted, Metrics, MetricsError, Regression, RegressionReport, Report};
 use super::recipe::Metric;
 use crate::ops::ending::Ending;
 use serde::{Deserialize, Serialize};
@@ -31,12 +31,15 @@ impl Tally {
         Tally::Numbers(Regression::new(outputs))
     }
 
-    /// Counts a batch of predictions and targets; what cannot be counted was refused when the data was read.
-    pub fn add(&mut self, predictions: &[f32], targets: &[f32]) {
-        let _ = match self {
+    /// Counts a batch of predictions and targets.
+    ///
+    /// # Errors
+    /// A prediction that is no number; nothing of the batch is counted then.
+    pub fn add(&mut self, predictions: &[f32], targets: &[f32]) -> Result<(), MetricsError> {
+        match self {
             Tally::Classes(metrics) => metrics.add(predictions, targets),
             Tally::Numbers(regression) => regression.add(predictions, targets),
-        };
+        }
     }
 
     /// One measure.

@@ -177,6 +177,9 @@ fn bind_file(
         layout: store.layout().to_string(),
         ..FileReport::default()
     };
+    if request.trained {
+        report.notes.push(format!("trained as `{}`", request.net));
+    }
     let names = match store.has_names() {
         true => names_in_file(entries, &wanted, request, faults),
         false => {
@@ -259,6 +262,13 @@ fn bind_file(
             report.unused_layers.push(entry.layer.clone());
         }
     }
+    if request.trained && graph.name == request.net && report.unused > 0 {
+        let layers = shortened(&report.unused_layers);
+        problems.push(format!(
+            "{layers}: the file has {}, but the net has no such layers",
+            counted(report.unused, "tensor")
+        ));
+    }
     if !problems.is_empty() {
         let all = wanted.iter().filter(|wanted| !graph.parameters[wanted.id.0].is_fixed()).count();
         let message = match missing == all && !request.initialize_missing {
@@ -266,6 +276,7 @@ fn bind_file(
             false => misfits(wrong, all, problems.len() - wrong, request, &report.file),
         };
         let shown = problems.len().min(30);
+        let message = if request.trained { other_net(request, &report.file) } else { message };
         let mut diagnostic = Diagnostic::new(Code::WeightsMismatch, message)
             .at(request.span, format!("weights of `{}`", request.net))
             .note(problems[..shown].join("\n"));
@@ -276,9 +287,15 @@ fn bind_file(
             diagnostic = diagnostic
                 .help("turn integers back into the numbers that they stand for: what scales them is not read");
         }
-        faults.push(diagnostic.maybe_help((problems.len() > whole).then_some(
-            "`rename = { \"name in the file\" = \"layer\" }` maps names; `missing = initialize` lets missing ones start from their initialisers".to_string(),
-        )));
+        faults.push(match request.trained {
+            true => diagnostic.help(format!(
+                "`netc train` writes new ones; `--fresh` leaves them out, and `--weights {}=FILE` names others",
+                request.net
+            )),
+            false => diagnostic.maybe_help((problems.len() > whole).then_some(
+                "`rename = { \"name in the file\" = \"layer\" }` maps names; `missing = initialize` lets missing ones start from their initialisers".to_string(),
+            )),
+        });
     }
     if missing > 0 && request.initialize_missing {
         report.notes.push(format!("{missing} missing, initialised"));
@@ -304,6 +321,11 @@ fn misfits(wrong: usize, all: usize, extra: usize, request: &WeightsRequest, fil
         }
         _ => format!("{parameters}, which holds {tensors}"),
     }
+}
+
+/// The headline where training has written the weights, and the net is another one by now.
+fn other_net(request: &WeightsRequest, file: &str) -> String {
+    format!("{file} holds what another `{net}` has learnt: the net was changed after it was trained", net = request.net)
 }
 
 impl Bindings {

@@ -10,7 +10,17 @@ use hdf5::types::VarLenUnicode;
 use serde_json::{Value, json};
 
 use super::store::StoreError;
-use crate::file::Draft;
+use crate::file::{Draft, in_words};
+use crate::source::plain;
+
+/// The attribute of a file that says that netc has written it, and which version.
+const MARK: &str = "netc";
+
+/// Whether netc has written the weights at `path`.
+pub fn is_ours(path: &Path) -> bool {
+    hdf5::silence_errors(true);
+    hdf5::File::open(path).and_then(|file| file.attr(MARK)).is_ok()
+}
 
 /// A parameter to write.
 #[derive(Clone, Debug)]
@@ -129,16 +139,18 @@ pub(super) fn replace(path: &Path, fill: impl FnOnce(&hdf5::File) -> hdf5::Resul
     if fs::metadata(path).is_ok_and(|known| !known.is_file()) {
         return Err(unwritable("it is not a file".into()));
     }
-    let draft = Draft::beside(path).map_err(|error| unwritable(error.to_string()))?;
-    let write = || {
+    let mut draft = Draft::beside(path).map_err(|error| unwritable(plain(&error)))?;
+    let write = |path: &Path| {
         // The oldest version of each structure, which every HDF5 since 1.8 reads.
-        let file = hdf5::File::with_options().with_fapl(|access| access.libver_earliest()).create(draft.path())?;
+        let file = hdf5::File::with_options().with_fapl(|access| access.libver_earliest()).create(path)?;
         fill(&file)?;
+        let version = VarLenUnicode::from_str(env!("CARGO_PKG_VERSION")).map_err(|error| error.to_string())?;
+        file.new_attr::<VarLenUnicode>().create(MARK)?.write_scalar(&version)?;
         file.flush()?;
         file.close()
     };
-    write().map_err(|error: hdf5::Error| unwritable(error.to_string()))?;
-    draft.settle(true).map_err(|error| unwritable(error.to_string()))
+    draft.by_name(write).map_err(|error: hdf5::Error| unwritable(in_words(&error.to_string())))?;
+    draft.settle(true).map_err(|error| unwritable(plain(&error)))
 }
 
 #[cfg(test)]
@@ -213,6 +225,7 @@ mod tests {
         }
         let file = hdf5::File::open(&neupy).unwrap();
         let text = |name: &str| file.attr(name).unwrap().read_scalar::<VarLenUnicode>().unwrap().as_str().to_string();
+        assert!(is_ours(&neupy) && is_ours(&keras));
         assert_eq!(text("layer_names"), r#"["in","fire/a","norm","fire"]"#);
         assert_eq!(text("graph"), r#"[["in",["fire/a"]],["fire/a",["norm"]],["norm",["fire"]],["fire",[]]]"#);
         assert!(!file.dataset("norm/running_mean").unwrap().attr("trainable").unwrap().read_scalar::<bool>().unwrap());

@@ -113,6 +113,10 @@ impl StepKernel for PReluStep {
         packed
     }
 
+    fn scratch_len(&self, batch: usize, workers: usize) -> usize {
+        self.dense.as_ref().map_or(0, |dense| dense.scratch_len(batch, workers))
+    }
+
     fn arithmetic(&self) -> u64 {
         self.dense.as_ref().map_or(0, DenseStep::arithmetic)
     }

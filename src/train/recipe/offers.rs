@@ -2,6 +2,7 @@
 
 use super::super::augmentations::AUGMENTATIONS;
 use super::super::choice::Choice;
+use super::super::keep::KEEPS;
 use super::super::optimizers::{OPTIMIZERS, REGULARIZERS};
 use super::super::schedule::SCHEDULES;
 use super::super::sources::{ARRAYS, CSV, IMAGES, SPLIT};
@@ -29,6 +30,7 @@ pub fn offers(key: &str) -> Vec<Offer> {
         "regularizer" => REGULARIZERS.iter().map(offer).collect(),
         "schedule" => SCHEDULES.iter().map(offer).collect(),
         "stop" => STOPS.iter().map(offer).collect(),
+        "keep" => KEEPS.iter().map(offer).collect(),
         "augment" => AUGMENTATIONS.iter().map(offer).collect(),
         "shuffle" => vec![word("true"), word("false")],
         "class_weights" => vec![word("balanced")],

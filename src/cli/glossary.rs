@@ -1,6 +1,8 @@
 //! What `netc help` says of words that stand in specs and are neither layers nor parts of a recipe with arguments:
 //! losses, metrics, preprocessing, initialisers.
 
+use crate::ops::preprocessing::{Preprocessing, Resize};
+
 /// Words, and what each means.
 static WORDS: &[(&str, &str)] = &[
     (
@@ -24,24 +26,6 @@ static WORDS: &[(&str, &str)] = &[
     ("accuracy", "A metric: the share of samples whose likeliest class is the right one."),
     ("top5", "A metric: the share of samples whose class is among the five likeliest."),
     ("r2", "A metric: 1 - the sum of (t - y)^2 over that of (t - mean of t)^2; 1 where every number is right."),
-    (
-        "Image",
-        "How a photo becomes an input: `Input(224x224x3, image=Image(…))`.\n\n\
-         Image(resize=256, crop=center, order=bgr, scale=1, mean=[103.939, 116.779, 123.68], std=1)\n\n\
-         The shorter side is resized to `resize` (`squash` in place of the number ignores the aspect), the centre is cropped to\n\
-         the input's size, channels are put in `order`, and values become (x * scale - mean) / std, x from 0 to 255.\n\
-         Presets: Caffe, Torch, Unit, Symmetric.",
-    ),
-    (
-        "Caffe",
-        "Preprocessing: shorter side 256, bgr, less the mean [103.939, 116.779, 123.68]: what NeuPy's and Keras' VGG weights\nwere trained with. `Caffe(resize=227)` changes the resizing.",
-    ),
-    (
-        "Torch",
-        "Preprocessing: shorter side 256, rgb, 0 to 1, less the mean [0.485, 0.456, 0.406], over the deviation\n[0.229, 0.224, 0.225]: torchvision's weights.",
-    ),
-    ("Unit", "Preprocessing: shorter side 256, rgb, values from 0 to 1."),
-    ("Symmetric", "Preprocessing: shorter side 256, rgb, values from -1 to 1."),
     ("Constant", "An initialiser: Constant(value=0), or the number alone."),
     ("Normal", "An initialiser: Normal(mean=0, std=0.01), drawn from a normal distribution."),
     ("Uniform", "An initialiser: Uniform(minval=0, maxval=1), drawn evenly from a range."),
@@ -61,19 +45,68 @@ static WORDS: &[(&str, &str)] = &[
     ("Orthogonal", "An initialiser: Orthogonal(scale=1), a matrix of orthonormal rows or columns (Saxe et al., 2013)."),
 ];
 
+/// The word of a preprocessing in full.
+const IMAGE: &str = "Image";
+
 /// What a word means.
 pub fn find(word: &str) -> Option<String> {
-    WORDS.iter().find(|(known, _)| *known == word).map(|(name, text)| format!("{name}\n\n{text}\n"))
+    let text = match Preprocessing::preset(word) {
+        Some(preset) => of_preset(word, &preset),
+        None if word == IMAGE => of_image(),
+        None => (*WORDS.iter().find(|(known, _)| *known == word)?).1.to_owned(),
+    };
+    Some(format!("{word}\n\n{text}\n"))
 }
 
 /// Every word.
 pub fn names() -> impl Iterator<Item = &'static str> {
-    WORDS.iter().map(|(name, _)| *name)
+    WORDS.iter().map(|(name, _)| *name).chain([IMAGE]).chain(Preprocessing::PRESETS)
+}
+
+fn of_image() -> String {
+    format!(
+        "How a photo becomes an input: `Input(224x224x3, image=Image(…))`.\n\n\
+         {}\n\n\
+         The shorter side is resized to `resize` (`squash` in place of the number ignores the aspect), the centre is cropped to\n\
+         the input's size (`center_even` begins at an even pixel where the border cannot be halved, as torchvision does),\n\
+         channels are put in `order`, and values become (x * scale - mean) / std, x from 0 to 255.\n\
+         Presets: {}.",
+        Preprocessing::caffe(),
+        Preprocessing::PRESETS.join(", ")
+    )
+}
+
+/// What a preset does to a photo, told from its data, and whose it is.
+fn of_preset(name: &str, preset: &Preprocessing) -> String {
+    let resize = match preset.resize {
+        Resize::ShorterSide(side) => format!("the shorter side becomes {side} pixels, and the centre is taken"),
+        Resize::Squash => "both sides become the input's, whatever the aspect".to_owned(),
+    };
+    let same = preset.mean == [preset.mean[0]; 3] && preset.std == [preset.std[0]; 3];
+    let values = match [preset.value(0, 0), preset.value(255, 0)] {
+        [low, high] if same => format!("values from {low} to {high}"),
+        _ => "values less a mean of each channel".to_owned(),
+    };
+    let of = match name {
+        "Caffe" => "what NeuPy's and Keras' VGG weights were trained with",
+        "Torch" => "what torchvision's weights were trained with",
+        "Unit" => "Keras' `load_img(target_size=…)` over 255",
+        _ => "Keras' `tf` mode",
+    };
+    let other = match preset.resize {
+        Resize::ShorterSide(_) => "227",
+        Resize::Squash => "256",
+    };
+    format!(
+        "Preprocessing: {resize}; {}, {values}:\n{of}. In full:\n\n{preset}\n\n\
+         `{name}(resize={other})` changes an entry.",
+        preset.order
+    )
 }
 
 #[cfg(test)]
 mod tests {
-    use super::find;
+    use super::{find, names};
     use crate::graph::Initializer;
     use crate::kernels::loss::Loss;
     use crate::ops::preprocessing::Preprocessing;
@@ -86,6 +119,13 @@ mod tests {
         let others = ["Image"].into_iter().chain(Preprocessing::PRESETS).chain(Initializer::NAMES);
         for word in losses.chain(metrics).chain(others) {
             assert!(find(word).is_some(), "{word}");
+            assert!(names().any(|name| name == word), "{word}");
         }
+    }
+
+    #[test]
+    fn presets_are_told_as_they_are() {
+        let texts: Vec<String> = ["Image"].into_iter().chain(Preprocessing::PRESETS).filter_map(find).collect();
+        insta::assert_snapshot!(texts.join("\n"));
     }
 }

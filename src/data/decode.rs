@@ -3,11 +3,12 @@
 use super::photo_fault::{MAX_FILE_BYTES, MAX_PIXELS, MAX_SIDE, PhotoFault};
 use super::picture::Picture;
 use super::sniff::{Content, HEAD};
+use super::{exif, jpeg};
 use image::error::{ImageError, LimitErrorKind};
 use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader, Limits, metadata::Orientation};
 use std::io::Cursor;
 
-/// What the decoder may allocate: the largest photo with four channels of 16 bits, and working space.
+/// What the decoder of PNGs may allocate: the largest photo with four channels of 16 bits, and working space.
 const MAX_DECODER_BYTES: u64 = MAX_PIXELS * 8 + (64 << 20);
 
 /// The photo in 8 bits, gray or RGB, turned upright.
@@ -15,21 +16,34 @@ pub fn decode(bytes: &[u8]) -> Result<Picture, PhotoFault> {
     if bytes.len() as u64 > MAX_FILE_BYTES {
         return Err(PhotoFault::TooManyBytes);
     }
-    let (format, whole) = match Content::of(bytes.get(..HEAD).unwrap_or(bytes)) {
-        // The decoder fills what is missing of a JPEG with gray and says nothing: its end is looked for first.
-        Content::Jpeg => (ImageFormat::Jpeg, jpeg_has_end(bytes)),
-        Content::Png => (ImageFormat::Png, bytes.windows(4).rev().any(|window| window == b"IEND")),
+    let (photo, orientation) = match Content::of(bytes.get(..HEAD).unwrap_or(bytes)) {
+        Content::Jpeg if !jpeg::has_end(bytes) => return Err(PhotoFault::Truncated),
+        Content::Jpeg => match jpeg::decode(bytes)? {
+            Some(decoded) => decoded,
+            None => decode_as(ImageFormat::Jpeg, bytes)?,
+        },
+        Content::Png => decode_as(ImageFormat::Png, bytes).map_err(|fault| match fault {
+            PhotoFault::Damaged(_) if !bytes.windows(4).rev().any(|window| window == b"IEND") => PhotoFault::Truncated,
+            fault => fault,
+        })?,
         Content::OtherPicture(format) => return Err(PhotoFault::Unsupported { format }),
         other => return Err(PhotoFault::NotAPhoto { looks_like: other.in_words() }),
     };
-    if format == ImageFormat::Jpeg && !whole {
-        return Err(PhotoFault::Truncated);
-    }
+    let mut photo = to_eight_bits(photo);
+    photo.apply_orientation(orientation);
+    let (width, height) = (photo.width() as usize, photo.height() as usize);
+    Ok(match photo {
+        DynamicImage::ImageLuma8(gray) => Picture { width, height, channels: 1, pixels: gray.into_raw() },
+        rgb => Picture { width, height, channels: 3, pixels: rgb.into_rgb8().into_raw() },
+    })
+}
+
+/// The photo as the crate `image` decodes it, and how it is to be turned.
+fn decode_as(format: ImageFormat, bytes: &[u8]) -> Result<(DynamicImage, Orientation), PhotoFault> {
     let fault = |error: ImageError| match error {
         ImageError::Limits(limit) if !matches!(limit.kind(), LimitErrorKind::Unsupported { .. }) => {
             PhotoFault::TooMuchMemory
         }
-        _ if !whole => PhotoFault::Truncated,
         error => {
             // "Format error decoding Png: ..." names the crate's view of it; what follows is the fault.
             let text = error.to_string();
@@ -43,21 +57,22 @@ pub fn decode(bytes: &[u8]) -> Result<Picture, PhotoFault> {
     reader.limits(limits);
     let mut decoder = reader.into_decoder().map_err(fault)?;
     let (width, height) = decoder.dimensions();
+    check_size(width, height)?;
+    // Damaged EXIF data is no reason to refuse the photo.
+    let exif = decoder.exif_metadata().ok().flatten();
+    let orientation = exif.as_deref().and_then(exif::orientation).unwrap_or(Orientation::NoTransforms);
+    Ok((DynamicImage::from_decoder(decoder).map_err(fault)?, orientation))
+}
+
+/// Refuses what is too large, or has no pixels, before memory is taken for it.
+pub(super) fn check_size(width: u32, height: u32) -> Result<(), PhotoFault> {
     if width > MAX_SIDE || height > MAX_SIDE || u64::from(width) * u64::from(height) > MAX_PIXELS {
         return Err(PhotoFault::TooManyPixels { width, height });
     }
     if width == 0 || height == 0 {
         return Err(PhotoFault::Damaged("it has no pixels".to_owned()));
     }
-    // Damaged EXIF data is no reason to refuse the photo.
-    let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);
-    let mut photo = to_eight_bits(DynamicImage::from_decoder(decoder).map_err(fault)?);
-    photo.apply_orientation(orientation);
-    let (width, height) = (photo.width() as usize, photo.height() as usize);
-    Ok(match photo {
-        DynamicImage::ImageLuma8(gray) => Picture { width, height, channels: 1, pixels: gray.into_raw() },
-        rgb => Picture { width, height, channels: 3, pixels: rgb.into_rgb8().into_raw() },
-    })
+    Ok(())
 }
 
 /// Gray or RGB of 8 bits: transparency is dropped, not blended, and of 16 bits the upper half stays (libpng's and
@@ -85,30 +100,6 @@ fn to_eight_bits(photo: DynamicImage) -> DynamicImage {
         image::RgbImage::from_raw(width, height, pixels).map(DynamicImage::ImageRgb8)
     };
     made.unwrap_or(photo)
-}
-
-/// Whether a JPEG's end marker follows its picture data (an EXIF thumbnail has one of its own, inside a segment).
-fn jpeg_has_end(bytes: &[u8]) -> bool {
-    let mut at = 2;
-    let mut scanned = false;
-    while let Some(found) = bytes.get(at..).and_then(|rest| rest.iter().position(|&byte| byte == 0xff)) {
-        at += found + 1;
-        match bytes.get(at) {
-            Some(0xd9) => return scanned,
-            // Stuffed zeros, fill bytes, restarts and other markers without a length.
-            Some(0x00 | 0x01 | 0xd0..=0xd8) => at += 1,
-            Some(0xff) => {}
-            Some(&marker) => {
-                scanned |= marker == 0xda;
-                match bytes.get(at + 1..at + 3) {
-                    Some(&[high, low]) => at += 1 + usize::from(u16::from_be_bytes([high, low])),
-                    _ => return false,
-                }
-            }
-            None => return false,
-        }
-    }
-    false
 }
 
 #[cfg(test)]
@@ -143,15 +134,6 @@ mod tests {
                 assert_eq!(fault(&whole[..length]), short, "{name}, {length} bytes");
             }
         }
-    }
-
-    #[test]
-    fn the_end_of_a_jpeg_is_not_that_of_its_thumbnail() {
-        // Start, an EXIF segment of 6 bytes with a whole JPEG's ends in it, a scan of two bytes with a stuffed zero.
-        let start = b"\xff\xd8\xff\xe1\0\x06\xff\xd8\xff\xd9\xff\xda\0\x02\xff\0\x11";
-        assert!(!jpeg_has_end(start));
-        assert!(jpeg_has_end(&[&start[..], b"\xff\xd9"].concat()));
-        assert!(jpeg_has_end(&[&start[..], b"\xff\xd0\xff\xff\xd9 and more"].concat()));
     }
 
     /// The header of a PNG with these sides, and the beginning of its data.

@@ -15,12 +15,14 @@ pub mod dataset;
 mod dataset_tests;
 mod decode;
 mod element;
+mod exif;
 pub mod feature_cache;
 #[cfg(test)]
 mod feature_cache_tests;
 mod feature_file;
 pub mod folder;
 mod h5;
+mod jpeg;
 pub mod labels;
 mod npy;
 mod npz;

@@ -5,7 +5,7 @@ use super::decode::decode;
 use super::photo_fault::{MAX_FILE_BYTES, PhotoError, PhotoFault};
 use super::picture::Picture;
 use super::resample::{Side, resample};
-use crate::ops::preprocessing::{ChannelOrder, Crop, Preprocessing, Resize};
+use crate::ops::preprocessing::{ChannelOrder, Preprocessing, Resize};
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
@@ -140,8 +140,7 @@ fn sides(
             (resized_height, resized_width)
         }
     };
-    let Crop::Center = preprocessing.crop;
-    let side = |from, to: u64, count| Side { from, to, start: (to - count as u64) / 2, count };
+    let side = |from, to, count| Side { from, to, start: preprocessing.crop.start(to, count as u64), count };
     Ok((side(picture.height, to_height, height), side(picture.width, to_width, width)))
 }
 

@@ -46,7 +46,11 @@ pub fn serve() -> Result<(), Fault> {
     served
 }
 
-fn talk(connection: &Connection) -> Result<(), Fault> {
+/// The same over a connection that is there.
+///
+/// # Errors
+/// A connection that breaks, or an editor that does not keep to the protocol.
+pub fn talk(connection: &Connection) -> Result<(), Fault> {
     connection.initialize(serde_json::to_value(capabilities())?)?;
     let mut documents = Documents::default();
     loop {

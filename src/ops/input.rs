@@ -40,8 +40,8 @@ pub static INPUT: Definition = Definition {
     ],
     details: "In the middle of a chain it is an assertion: the shape there must agree. It counts as a layer and costs nothing.\n\n\
         The full form of a preprocessing is `Image(resize=256, crop=center, order=bgr, scale=1, mean=[103.939, 116.779, 123.68], std=1)`: \
-        the shorter side to `resize` (bilinear with antialiasing; `squash` ignores the aspect), the centre of the Input's size, the order \
-        of the channels, then (x * scale - mean) / std. Presets: `Caffe` (that one), `Torch`, `Unit`, `Symmetric`; `Caffe(resize=227)` changes an entry.",
+        the shorter side to `resize` (bilinear with antialiasing; `squash` ignores the aspect), the centre of the Input's size (`center_even` \
+        begins at an even pixel where the border cannot be halved, as torchvision does), the order of the channels, then (x * scale - mean) / std. Presets: `Caffe` (that one), `Torch`, `Unit`, `Symmetric`; `Caffe(resize=227)` changes an entry.",
     example: "Input(28x28x1, image=Unit) >> Flatten >> Softmax(10)",
     build: |arguments| {
         let sizes = arguments.given("shape").and_then(Value::sizes);
@@ -71,9 +71,9 @@ const IMAGE: &[Argument] = &[
     },
     Argument {
         name: "crop",
-        takes: "center",
+        takes: "center or center_even",
         default: Default::Word("center"),
-        doc: "what is taken of the resized photo",
+        doc: "what is taken of the resized photo: the middle; `center_even` begins at an even pixel where the border cannot be halved (torchvision)",
     },
     Argument { name: "order", takes: "rgb or bgr", default: Default::Word("rgb"), doc: "the order of the channels" },
     Argument { name: "scale", takes: "number", default: Default::Float(1.0), doc: "factor of the bytes 0 to 255" },
@@ -115,8 +115,10 @@ pub fn preprocessing_of(value: &Value) -> Result<Option<Preprocessing>, Diagnost
             _ => return Err(entries.wrong("resize", "takes a number of pixels or `squash`")),
         };
     }
-    entries.word("crop", &["center"])?;
-    preset.crop = Crop::Center;
+    if entries.given("crop").is_some() {
+        let word = entries.word("crop", &Crop::WORDS.map(|(word, _)| word))?;
+        preset.crop = Crop::WORDS.into_iter().find(|(known, _)| *known == word).map_or(preset.crop, |(_, crop)| crop);
+    }
     if entries.given("order").is_some() {
         preset.order = match entries.word("order", &["rgb", "bgr"])? {
             "bgr" => ChannelOrder::Bgr,

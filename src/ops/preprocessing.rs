@@ -16,9 +16,27 @@ pub enum Resize {
 /// Which part of the resized photo is taken.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Crop {
-    /// The middle; where the border cannot be halved, its left and top take the smaller half.
+    /// The middle; where the border cannot be halved, its left and top take the smaller half (NeuPy, Caffe, Keras'
+    /// `CenterCrop`).
     #[default]
     Center,
+    /// The middle; where the border cannot be halved, the part begins at the even one of the two pixels (torchvision's
+    /// `CenterCrop`, which rounds half to even).
+    CenterEven,
+}
+
+impl Crop {
+    /// The words of a spec, and what each means.
+    pub const WORDS: [(&'static str, Self); 2] = [("center", Self::Center), ("center_even", Self::CenterEven)];
+
+    /// Where a part of `count` pixels begins in `side` pixels, of which there are to be as many.
+    pub fn start(self, side: u64, count: u64) -> u64 {
+        let border = side.saturating_sub(count);
+        match self {
+            Crop::Center => border / 2,
+            Crop::CenterEven => border / 2 + u64::from(border % 4 == 3),
+        }
+    }
 }
 
 /// The order of the tensor's three channels.
@@ -76,7 +94,7 @@ impl Preprocessing {
     pub const fn torch() -> Self {
         Self {
             resize: Resize::ShorterSide(256),
-            crop: Crop::Center,
+            crop: Crop::CenterEven,
             order: ChannelOrder::Rgb,
             scale: 1.0 / 255.0,
             mean: [0.485, 0.456, 0.406],
@@ -172,9 +190,8 @@ impl fmt::Display for Resize {
 
 impl fmt::Display for Crop {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Crop::Center => f.write_str("center"),
-        }
+        let word = Self::WORDS.iter().find(|(_, crop)| crop == self);
+        f.write_str(word.map_or("center", |(word, _)| word))
     }
 }
 
@@ -220,11 +237,21 @@ mod tests {
             texts.map(Option::unwrap_or_default),
             [
                 "Image(resize=256, crop=center, order=bgr, scale=1, mean=[103.939, 116.779, 123.68], std=1)",
-                "Image(resize=256, crop=center, order=rgb, scale=0.003921569, mean=[0.485, 0.456, 0.406], std=[0.229, 0.224, 0.225])",
+                "Image(resize=256, crop=center_even, order=rgb, scale=0.003921569, mean=[0.485, 0.456, 0.406], std=[0.229, 0.224, 0.225])",
                 "Image(resize=squash, crop=center, order=rgb, scale=1, mean=0, std=255)",
                 "Image(resize=squash, crop=center, order=rgb, scale=1, mean=127.5, std=127.5)",
             ]
         );
+    }
+
+    /// `int((side - count) / 2)`, and Python's `int(round((side - count) / 2.0))`.
+    #[test]
+    fn crops_begin_where_each_framework_begins() {
+        let starts = |crop: Crop| [0, 1, 2, 3, 4, 5, 6, 7, 8, 9].map(|border| crop.start(224 + border, 224));
+        assert_eq!(starts(Crop::Center), [0, 0, 1, 1, 2, 2, 3, 3, 4, 4]);
+        assert_eq!(starts(Crop::CenterEven), [0, 0, 1, 2, 2, 2, 3, 4, 4, 4]);
+        let crops = Preprocessing::PRESETS.map(|name| Preprocessing::preset(name).map(|p| p.crop.to_string()));
+        assert_eq!(crops.map(Option::unwrap_or_default), ["center", "center_even", "center", "center"]);
     }
 
     #[test]

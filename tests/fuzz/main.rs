@@ -1,0 +1,134 @@
+//! Every target over its seeds and over mutations of them, the same ones each time. By hand, more of them:
+//! `NETC_FUZZ=20 cargo test --test fuzz` tries twenty times as many, and `fuzz/` runs the targets under libFuzzer.
+
+#[path = "../dice/mod.rs"]
+mod dice;
+mod mutate;
+mod seeds;
+mod targets;
+
+use dice::Dice;
+use std::fs;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+use targets::TARGETS;
+
+/// What all inputs before and the present one may take of memory together, in bytes.
+const MOST_MEMORY: u64 = 2 << 30;
+
+/// One at a time, so that it is known which input took the memory.
+static ALONE: Mutex<()> = Mutex::new(());
+
+/// The most memory that this process has had, where the system tells.
+fn memory() -> u64 {
+    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+    line.and_then(|line| line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()).map_or(0, |kib| kib << 10)
+}
+
+fn try_mutations(name: &str, count: usize) {
+    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
+    let target = TARGETS.iter().find(|target| target.name == name).expect("a target");
+    let times = std::env::var("NETC_FUZZ").ok().and_then(|times| times.parse().ok()).unwrap_or(1);
+    let seeds = seeds::of(name);
+    let words: Vec<&[u8]> = target.words.split(|&byte| byte == b'~').collect();
+    let begin = name.bytes().fold(7, |sum, byte| sum * 31 + u64::from(byte));
+    let mutations = (0..count * times).map(|round| {
+        let mut dice = Dice { state: begin.wrapping_add(round as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15) };
+        mutate::mutate(&mut dice, &seeds, &words)
+    });
+    let mut wrong = Vec::new();
+    for (round, input) in seeds.iter().cloned().chain(mutations).enumerate() {
+        let (before, began) = (memory(), Instant::now());
+        let run = catch_unwind(AssertUnwindSafe(|| (target.run)(&input)));
+        let keep = |what: &str| {
+            let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("fuzz-{name}-{round}"));
+            fs::write(&path, &input).expect("the input is kept");
+            format!("{what}: {}", path.display())
+        };
+        // How long an input takes depends on the machine: it is said, not judged.
+        if began.elapsed() > Duration::from_secs(2) {
+            eprintln!("{}", keep(&format!("{:.1} s", began.elapsed().as_secs_f64())));
+        }
+        if run.is_err() {
+            wrong.push(keep("a panic"));
+        }
+        if memory() > MOST_MEMORY && memory() > before {
+            wrong.push(keep(&format!("{} MB of memory", memory() >> 20)));
+        }
+    }
+    assert!(wrong.is_empty(), "{name}:\n{}", wrong.join("\n"));
+}
+
+macro_rules! tests {
+    ($($name:ident: $count:expr,)*) => {
+        $(#[test]
+        fn $name() {
+            try_mutations(stringify!($name), $count);
+        })*
+
+        #[test]
+        fn every_target_is_tried() {
+            assert_eq!([$(stringify!($name)),*], TARGETS.each_ref().map(|target| target.name));
+        }
+    };
+}
+
+// Mutations of each, about five seconds' worth in a build for tests.
+tests! {
+    spec: 500,
+    recipe: 500,
+    editor: 40,
+    safetensors: 2000,
+    hdf5_weights: 1000,
+    keras_archive: 1000,
+    npy: 5000,
+    npz: 2000,
+    hdf5_arrays: 1000,
+    image: 1000,
+    artifact: 1000,
+    lists: 5000,
+    record: 2000,
+}
+
+/// Seeds as files, for libFuzzer: `cargo test --test fuzz -- --ignored write_seeds`.
+#[test]
+#[ignore = "writes files into fuzz/corpus"]
+fn write_seeds() {
+    for target in &TARGETS {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus").join(target.name);
+        fs::create_dir_all(&folder).expect("a folder");
+        for (index, seed) in seeds::of(target.name).iter().enumerate() {
+            fs::write(folder.join(format!("seed-{index}")), seed).expect("a seed");
+        }
+        let words = target.words.split(|&byte| byte == b'~').map(|word| {
+            let bytes = word.iter().map(|byte| format!("\\x{byte:02x}"));
+            format!("\"{}\"\n", bytes.collect::<String>())
+        });
+        fs::write(folder.with_extension("dict"), words.collect::<String>()).expect("a dictionary");
+    }
+}
+
+/// The page names each limit with its constant: they must not drift apart.
+#[test]
+fn limits_in_security_md_are_those_of_the_code() {
+    let read = |path: &str| fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(path)).expect(path);
+    let page = read("SECURITY.md");
+    // | what | `NAME = VALUE` | `path` |
+    let rows = page.lines().filter_map(|line| {
+        let cells: Vec<&str> = line.split('|').map(|cell| cell.trim().trim_matches('`')).collect();
+        let (name, value) = cells.get(2)?.split_once(" = ")?;
+        Some((name.to_owned(), value.to_owned(), cells.get(3)?.to_string()))
+    });
+    let rows: Vec<_> = rows.collect();
+    assert!(rows.len() > 20);
+    for (name, value, path) in rows {
+        let declared = |line: &str| {
+            let line = line.trim_start();
+            line.contains(&format!("const {name}: ")) && line.ends_with(&format!(" = {value};"))
+        };
+        assert!(read(&path).lines().any(declared), "{path} declares no {name} = {value}");
+    }
+}

@@ -1,0 +1,335 @@
+//! What is tried with bytes by chance: each target takes any bytes as a kind of input and goes the ways that commands go
+//! with it. A panic, a hang or much memory is a mistake; errors are the answer.
+//!
+//! `tests/fuzz` runs them over seeds and mutations of them; `fuzz/` under libFuzzer.
+
+#[path = "words.rs"]
+mod words;
+
+use lsp_server::{Connection, Message, Notification, Request, RequestId};
+use netc::artifact::Artifact;
+use netc::compile::{self, BuildOptions};
+use netc::data::{Dataset, Policy, array_file, labels, photo, thumbnail};
+use netc::diagnostics::{Diagnostics, render};
+use netc::elaborate::{Spec, load_text};
+use netc::graph::Graph;
+use netc::ops::preprocessing::{Preprocessing, Resize};
+use netc::runtime::Session;
+use netc::source::Sources;
+use netc::train::record::{FILE, RunRecord};
+use netc::view::{curves, svg, table};
+use netc::weights::{open, store::Layout};
+use netc::{check, lsp, syntax};
+use serde_json::{Value, json};
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use tempfile::TempDir;
+
+/// A kind of input.
+pub struct Target {
+    pub name: &'static str,
+    pub run: fn(&[u8]),
+    /// What such inputs hold: words with `~` between them.
+    pub words: &'static [u8],
+}
+
+pub static TARGETS: [Target; 13] = [
+    Target { name: "spec", run: spec, words: words::SPEC },
+    Target { name: "recipe", run: recipe, words: words::SPEC },
+    Target { name: "editor", run: editor, words: words::SPEC },
+    Target { name: "safetensors", run: weights, words: words::SAFETENSORS },
+    Target { name: "hdf5_weights", run: weights, words: words::HDF5 },
+    Target { name: "keras_archive", run: weights, words: words::ZIP },
+    Target { name: "npy", run: arrays, words: words::NPY },
+    Target { name: "npz", run: arrays, words: words::NPY },
+    Target { name: "hdf5_arrays", run: arrays, words: words::HDF5 },
+    Target { name: "image", run: image, words: words::IMAGE },
+    Target { name: "artifact", run: artifact, words: words::ARTIFACT },
+    Target { name: "lists", run: lists, words: words::LIST },
+    Target { name: "record", run: record, words: words::RECORD },
+];
+
+/// Layers of a net that is drawn or planned.
+const MOST_LAYERS: usize = 200;
+/// Numbers of a tensor that is read.
+const MOST_NUMBERS: usize = 1 << 20;
+/// Numbers that a run of an artifact takes.
+const MOST_FLOATS: usize = 1 << 22;
+
+thread_local! {
+    /// Where bytes stand for what reads files. After a crash the last ones are still there.
+    static FOLDER: TempDir = tempfile::Builder::new().prefix("netc-fuzz-").tempdir().expect("a folder");
+}
+
+fn place(name: &str) -> PathBuf {
+    FOLDER.with(|folder| folder.path().join(name))
+}
+
+fn file(name: &str, bytes: &[u8]) -> PathBuf {
+    let path = place(name);
+    fs::write(&path, bytes).expect("a file");
+    path
+}
+
+fn read_nothing(_: &Path) -> io::Result<Vec<u8>> {
+    Err(io::ErrorKind::NotFound.into())
+}
+
+fn show(faults: &Diagnostics, sources: &Sources) {
+    let _ = (render::text(faults, sources, true), render::json(faults, sources));
+}
+
+/// `netc check`, `netc show`, `netc fmt`, and the plan.
+pub fn spec(bytes: &[u8]) {
+    if let Ok(text) = std::str::from_utf8(bytes) {
+        look_at(text);
+    }
+}
+
+/// The same, with the bytes as the inside of a recipe.
+pub fn recipe(bytes: &[u8]) {
+    if let Ok(text) = std::str::from_utf8(bytes) {
+        look_at(&format!(
+            "net m = Input(8x8x3, image=Unit) >> Conv(3x3, 4) as conv >> Relu >> GlobalPool(avg) >> Softmax(3)\n\ntrain m {{\n{text}\n}}\n"
+        ));
+    }
+}
+
+fn look_at(text: &str) {
+    let spec = load_text(&place("fuzz.net"), text, &read_nothing);
+    let checked = check::check(&spec, None);
+    show(&checked.told, &spec.sources);
+    checked.graphs.iter().filter(|graph| graph.nodes.len() <= MOST_LAYERS).take(3).for_each(view);
+    format(text);
+}
+
+fn view(graph: &Graph) {
+    let _ = (table::table(graph, &[], Some(80)), table::json(graph), svg::svg(graph), graph.to_string());
+    let _ = compile::plan_text(graph.clone(), false);
+}
+
+/// A text without mistakes is formatted to one without mistakes, which formatting leaves alone.
+fn format(text: &str) {
+    let formatted = |text: &str| {
+        let mut sources = Sources::default();
+        let file = sources.add_text("fuzz.net", text);
+        let (tree, faults) = syntax::parse(&sources, file);
+        (!faults.has_errors()).then(|| syntax::format(text, &tree))
+    };
+    if let Some(once) = formatted(text) {
+        let twice = formatted(&once).unwrap_or_else(|| panic!("formatting breaks a spec:\n{once}"));
+        assert_eq!(once, twice, "formatting changes a formatted spec");
+    }
+}
+
+/// `netc lsp`: the text of an editor, or two with a NUL between them, asked for everything at some places.
+pub fn editor(bytes: &[u8]) {
+    let Ok(text) = std::str::from_utf8(bytes) else { return };
+    let (server, client) = Connection::memory();
+    let served = std::thread::spawn(move || lsp::talk(&server).map_err(|fault| fault.to_string()));
+    let mut next = 0;
+    let mut ask = |method: &str, params: Value| {
+        next += 1;
+        let _ = client.sender.send(Message::Request(Request::new(RequestId::from(next), method.to_owned(), params)));
+        // Notifications come in between.
+        while let Ok(message) = client.receiver.recv() {
+            if matches!(message, Message::Response(_)) {
+                break;
+            }
+        }
+    };
+    let tell = |method: &str, params: Value| {
+        let _ = client.sender.send(Message::Notification(Notification::new(method.to_owned(), params)));
+    };
+    ask("initialize", json!({ "capabilities": {} }));
+    tell("initialized", json!({}));
+    let uri = format!("file://{}", place("editor.net").display());
+    for (version, text) in text.split('\0').take(2).enumerate() {
+        if version == 0 {
+            let document = json!({ "uri": uri, "languageId": "netc", "version": version, "text": text });
+            tell("textDocument/didOpen", json!({ "textDocument": document }));
+        } else {
+            let document = json!({ "uri": uri, "version": version });
+            tell("textDocument/didChange", json!({ "textDocument": document, "contentChanges": [{ "text": text }] }));
+        }
+        let document = json!({ "uri": uri });
+        let lines: Vec<&str> = text.lines().collect();
+        let end = json!({ "line": lines.len() + 1, "character": 0 });
+        let range = json!({ "start": { "line": 0, "character": 0 }, "end": end });
+        for method in ["documentSymbol", "formatting", "inlayHint", "codeAction"] {
+            let options = json!({ "tabSize": 2, "insertSpaces": true });
+            let context = json!({ "diagnostics": [], "includeDeclaration": true });
+            let params = json!({ "textDocument": document, "range": range, "options": options, "context": context });
+            ask(&format!("textDocument/{method}"), params);
+        }
+        // A few places, which depend on the text alone.
+        for part in 0..4 {
+            let line = lines.len() * part / 3;
+            let width = lines.get(line).map_or(3, |line| line.encode_utf16().count());
+            let position = json!({ "line": line, "character": width * (part + 2) / 4 });
+            let context = json!({ "includeDeclaration": part % 2 == 0 });
+            let params =
+                json!({ "textDocument": document, "position": position, "newName": "new_name", "context": context });
+            for method in
+                ["hover", "completion", "definition", "references", "documentHighlight", "prepareRename", "rename"]
+            {
+                ask(&format!("textDocument/{method}"), params.clone());
+            }
+        }
+    }
+    ask("shutdown", Value::Null);
+    tell("exit", Value::Null);
+    match served.join() {
+        Ok(served) => served.expect("the server ends as it is asked to"),
+        Err(panic) => std::panic::resume_unwind(panic),
+    }
+}
+
+/// A file of weights: what it holds, and a net that is bound to it.
+pub fn weights(bytes: &[u8]) {
+    let path = file("weights", bytes);
+    for layout in [Layout::Neupy, Layout::Keras, Layout::Keras3, Layout::Safetensors] {
+        let _ = open(&path, Some(layout)).map_err(|fault| fault.to_string());
+    }
+    match open(&path, None) {
+        Ok(store) => {
+            let small = store.entries().iter().enumerate().filter(|(_, entry)| entry.elements() <= MOST_NUMBERS);
+            for (index, _) in small.take(100) {
+                let _ = store.read(index).map_err(|fault| fault.to_string());
+            }
+        }
+        Err(fault) => _ = fault.to_string(),
+    }
+    let text = "net m = Input(6x6x2) >> Conv(3x3, 3) as conv >> BatchNorm as norm >> Relu >> Flatten >> Dense(2) as fc\n\n\
+         weights m = \"weights\" { missing = initialize }\n";
+    let spec = load_text(&place("fuzz.net"), text, &read_nothing);
+    build(&spec);
+}
+
+fn build(spec: &Spec) {
+    match compile::build(spec, &BuildOptions { allow_untrained: true, ..BuildOptions::default() }) {
+        Ok((build, told)) => {
+            show(&told, &spec.sources);
+            let _ = build.in_memory();
+        }
+        Err(faults) => show(&faults, &spec.sources),
+    }
+}
+
+/// A file of arrays: its list, each array, rows.
+pub fn arrays(bytes: &[u8]) {
+    let path = file("arrays", bytes);
+    let names: Vec<String> = match array_file::list(&path) {
+        Ok(list) => list.into_iter().map(|info| info.name).collect(),
+        Err(fault) => {
+            let _ = fault.to_string();
+            Vec::new()
+        }
+    };
+    let _ = array_file::read(&path, None).map_err(|fault| fault.to_string());
+    for name in names.iter().map(|name| Some(name.as_str()).filter(|name| !name.is_empty())).take(20) {
+        let _ = array_file::read(&path, name).map_err(|fault| fault.to_string());
+        if let Ok(Some(table)) = array_file::table(&path, name, 64)
+            && table.floats() <= MOST_NUMBERS
+        {
+            let mut row = vec![0.0; table.floats()];
+            for at in [0, 1, table.len().saturating_sub(1)].into_iter().filter(|&at| at < table.len()) {
+                let _ = table.read(at, &mut row).map_err(|fault| fault.to_string());
+            }
+        }
+    }
+}
+
+/// A photo, as inputs of one and three channels and as a thumbnail.
+pub fn image(bytes: &[u8]) {
+    let caffe = Preprocessing::caffe().with_resize(Resize::ShorterSide(20));
+    for (preprocessing, size) in [(Preprocessing::unit(), (9, 7, 1)), (caffe, (16, 16, 3))] {
+        let mut values = vec![f32::NAN; size.0 * size.1 * size.2];
+        match photo::read_bytes(bytes, "fuzz", &preprocessing, size, &mut values) {
+            Ok(()) => assert!(values.iter().all(|value| value.is_finite())),
+            Err(fault) => _ = fault.to_string(),
+        }
+    }
+    let _ = thumbnail(&file("photo", bytes), 12).map_err(|fault| fault.to_string());
+}
+
+/// An artifact whose checksums are made right: it is opened, and run once where it is small.
+pub fn artifact(bytes: &[u8]) {
+    let path = file("fuzz.netb", &sealed(bytes));
+    let artifact = match Artifact::open(&path) {
+        Ok(artifact) => Arc::new(artifact),
+        Err(fault) => {
+            let _ = fault.to_string();
+            return;
+        }
+    };
+    let plan = &artifact.manifest.plan;
+    let ports = plan.inputs.iter().chain(&plan.outputs).fold(0usize, |sum, port| sum.saturating_add(port.len()));
+    let chunk = plan.chunk_floats(1).unwrap_or(usize::MAX);
+    let sum = [ports, chunk, plan.batch_floats, plan.scratch_floats(1, 1)].into_iter().fold(0, usize::saturating_add);
+    if sum > MOST_FLOATS {
+        return;
+    }
+    let inputs: Vec<Vec<f32>> = plan.inputs.iter().map(|port| vec![0.5; port.len()]).collect();
+    let mut outputs: Vec<Vec<f32>> = plan.outputs.iter().map(|port| vec![0.0; port.len()]).collect();
+    let inputs: Vec<&[f32]> = inputs.iter().map(Vec::as_slice).collect();
+    let mut outputs: Vec<&mut [f32]> = outputs.iter_mut().map(Vec::as_mut_slice).collect();
+    let run = Session::new(artifact.clone(), 1).run(1, &inputs, &mut outputs);
+    let _ = run.map_err(|fault| fault.to_string());
+}
+
+const MAGIC: &[u8; 8] = b"NETC\x00\x1a\x01\n";
+const HEADER: usize = 64;
+const PAGE: usize = 1 << 14;
+const BLOCK: usize = 1 << 22;
+
+/// The bytes as an artifact with right lengths and checksums: of an artifact its manifest and constants, of others the
+/// manifest alone.
+fn sealed(bytes: &[u8]) -> Vec<u8> {
+    let number = |at: usize| bytes.get(at..at + 8).and_then(|x| x.try_into().ok()).map_or(0, u64::from_le_bytes);
+    let (mut manifest, mut constants) = (bytes, &[][..]);
+    if bytes.starts_with(MAGIC) {
+        let begin = HEADER.min(bytes.len());
+        let end = (HEADER as u64).saturating_add(number(16)).min(bytes.len() as u64) as usize;
+        let offset = number(24).clamp(end as u64, bytes.len() as u64) as usize;
+        (manifest, constants) = (&bytes[begin..end.max(begin)], &bytes[offset..]);
+    }
+    let constants = &constants[..constants.len() / 4 * 4];
+    let mut text = manifest.to_vec();
+    if let Ok(mut document) = serde_json::from_slice::<Value>(manifest)
+        && let Some(entries) = document.as_object_mut()
+    {
+        entries.insert("blocks".to_owned(), constants.chunks(BLOCK).map(crc32fast::hash).collect());
+        text = document.to_string().into_bytes();
+    }
+    let offset = (HEADER + text.len()).next_multiple_of(PAGE);
+    let mut sealed = vec![0; offset];
+    sealed[..8].copy_from_slice(MAGIC);
+    sealed[8..12].copy_from_slice(&netc::artifact::VERSION.to_le_bytes());
+    sealed[16..24].copy_from_slice(&(text.len() as u64).to_le_bytes());
+    sealed[24..32].copy_from_slice(&(offset as u64).to_le_bytes());
+    sealed[32..40].copy_from_slice(&(constants.len() as u64).to_le_bytes());
+    sealed[40..44].copy_from_slice(&crc32fast::hash(&text).to_le_bytes());
+    let sum = crc32fast::hash(&sealed[16..HEADER]);
+    sealed[12..16].copy_from_slice(&sum.to_le_bytes());
+    sealed[HEADER..HEADER + text.len()].copy_from_slice(&text);
+    sealed.extend_from_slice(constants);
+    sealed
+}
+
+/// Class names, and a list of photos.
+pub fn lists(bytes: &[u8]) {
+    let _ = labels::parse(Path::new("labels.txt"), bytes).map_err(|fault| fault.to_string());
+    let _ = Dataset::csv(&file("list.csv", bytes), Policy::default()).map_err(|fault| fault.to_string());
+}
+
+/// The record of a run, and its curves.
+pub fn record(bytes: &[u8]) {
+    file(FILE, bytes);
+    match FOLDER.with(|folder| RunRecord::read(folder.path())) {
+        Ok(record) => _ = curves::curves(&record),
+        Err(fault) => _ = fault.to_string(),
+    }
+}

@@ -5,6 +5,7 @@
 //! mentioned complete net had before any cut, so that a name does not change when a cut moves.
 
 use crate::diagnostics::{Code, Diagnostic};
+use crate::graph::axis::{AxisOrders, Cut};
 use crate::graph::definition::kebab_case;
 use crate::graph::{Graph, Insertion, NodeId, Origin, ParameterId, ShapeFault};
 use std::collections::{BTreeMap, HashMap};
@@ -95,6 +96,7 @@ impl Draft {
     ) -> Result<HashMap<NodeId, NodeId>, (NodeId, ShapeFault)> {
         let mut ids = sources.clone();
         let mut parameters: HashMap<ParameterId, ParameterId> = HashMap::new();
+        let mut cuts = cuts(piece, keep);
         for id in piece.graph.ids().filter(|id| keep[id.0]) {
             let node = piece.graph.node(id);
             let mut inputs: Vec<NodeId> = node.inputs.iter().filter_map(|input| ids.get(input).copied()).collect();
@@ -108,6 +110,7 @@ impl Draft {
             let keeps_name = !piece.generated[id.0] && fed.is_none();
             self.scopes[new.0].clone_from(&piece.scopes[id.0]);
             self.written[new.0] = keeps_name.then(|| node.name.clone());
+            self.graph.nodes[new.0].cuts = node.cuts.iter().cloned().chain(cuts.remove(&id)).collect();
             for (place, old) in node.parameters.iter().enumerate() {
                 let fresh = self.graph.nodes[new.0].parameters[place];
                 let known = *parameters.entry(*old).or_insert(fresh);
@@ -173,6 +176,29 @@ impl Draft {
         self.graph.retain(&all);
         Ok(Piece { graph: self.graph, generated, scopes: self.scopes, placeholders: self.placeholders })
     }
+}
+
+/// Where a piece is parted, and what it has there.
+fn cuts(piece: &Piece, keep: &[bool]) -> HashMap<NodeId, Cut> {
+    let graph = &piece.graph;
+    let gone = |id: &NodeId| !keep[id.0] && id.0 >= piece.placeholders;
+    let mut cuts: HashMap<NodeId, Cut> = HashMap::new();
+    if !graph.ids().any(|id| gone(&id)) {
+        return cuts;
+    }
+    let orders = AxisOrders::of(graph, &graph.name);
+    let nets = |id: NodeId| graph.node(id).origin.layers.len();
+    for id in graph.ids() {
+        for (place, input) in graph.node(id).inputs.iter().enumerate() {
+            let blank = |id| Cut { nets: nets(id), inputs: Vec::new(), output: None };
+            if keep[id.0] && gone(input) {
+                cuts.entry(id).or_insert_with(|| blank(id)).inputs.push((place, orders.output(*input).clone()));
+            } else if gone(&id) && keep[input.0] {
+                cuts.entry(*input).or_insert_with(|| blank(*input)).output = Some(orders.output(*input).clone());
+            }
+        }
+    }
+    cuts
 }
 
 /// The names of some nodes, empty for those that need none, and the highest number of each kind.

@@ -1,13 +1,16 @@
 //! Binding: which tensor of which file every parameter of a graph takes its values from. Strict, by origin and name;
 //! all that does not fit is told at once.
 
+use super::axis::{Framework, arrangement};
 use super::names::{Wanted, by_order, names_in_file, near};
+use super::refuse::Unordered;
 use super::report::{FileReport, Report, shortened};
 use super::store::{Layout, Number, Role, Store, StoreError};
-use super::transform::{LayerFacts, Shape, Transform, find_role, fit, starts_anew};
+use super::transform::{Done, LayerFacts, Shape, Transform, find_role, fit, starts_anew};
 use crate::diagnostics::{Code, Diagnostic, Diagnostics, Result, counted};
 use crate::elaborate::requests::WeightsRequest;
-use crate::graph::{Graph, Initializer, Parameter, ParameterId};
+use crate::graph::axis::AxisOrders;
+use crate::graph::{Graph, Initializer, NodeId, Parameter, ParameterId};
 use crate::source::Span;
 use sha2::{Digest, Sha256};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -19,7 +22,7 @@ use std::sync::Mutex;
 /// The seed of parameters that nothing binds, where no recipe has another.
 pub const SEED: u64 = 0;
 
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 struct Source {
     store: usize,
     entry: usize,
@@ -82,6 +85,15 @@ fn layers(graph: &Graph) -> HashMap<ParameterId, LayerFacts> {
         list.extend(node.parameters.iter().map(|&id| (id, facts)));
     }
     list
+}
+
+/// The layers of each parameter: several share one.
+fn users(graph: &Graph) -> Vec<Vec<NodeId>> {
+    let mut users = vec![Vec::new(); graph.parameters.len()];
+    for id in graph.ids() {
+        graph.node(id).parameters.iter().for_each(|parameter| users[parameter.0].push(id));
+    }
+    users
 }
 
 fn open(request: &WeightsRequest, faults: &mut Diagnostics) -> Option<Box<dyn Store>> {
@@ -177,6 +189,11 @@ fn bind_file(
         layout: store.layout().to_string(),
         ..FileReport::default()
     };
+    report.notes.extend(store.remarks());
+    // Of a framework with channels last nothing is to be permuted.
+    let orders = (store.framework() == Framework::PyTorch).then(|| AxisOrders::of(graph, &request.net));
+    let users = users(graph);
+    let mut unordered = Unordered::default();
     let names = match store.has_names() {
         true => names_in_file(entries, &wanted, request, faults),
         false => {
@@ -231,10 +248,20 @@ fn bind_file(
             }
             number => report.add_note(format!("{number} read as float32")),
         }
-        let wanted = Shape { shape: &parameter.shape, role: parameter.role, flattened: parameter.flattened };
-        match fit(store.as_ref(), entry, &wanted, facts) {
+        let wanted = Shape { shape: &parameter.shape, role: parameter.role, kind: parameter.kind };
+        let arranged = orders.as_ref().map(|orders| arrangement(graph, orders, *id, &users[id.0])).transpose();
+        let arranged = arranged.unwrap_or_else(|unknown| {
+            unordered.add(unknown, layer, parameter.span);
+            None
+        });
+        match fit(store.as_ref(), entry, &wanted, facts, arranged.unwrap_or_default()) {
             Ok(transform) => {
-                transform.note(layer).into_iter().for_each(|note| report.add_note(note));
+                for done in transform.done(layer, parameter.kind) {
+                    match done {
+                        Done::Note(note) => report.add_note(note),
+                        Done::Permuted(what) => report.add_permuted(what, layer),
+                    }
+                }
                 report.tensors += 1;
                 report.values += parameter.len();
                 bindings.sources[id.0] = Some(Source { store: bindings.stores.len(), entry, transform });
@@ -280,6 +307,13 @@ fn bind_file(
             "`rename = { \"name in the file\" = \"layer\" }` maps names; `missing = initialize` lets missing ones start from their initialisers".to_string(),
         )));
     }
+    if let Some(orders) = orders.filter(|_| report.tensors > 0) {
+        graph
+            .outputs
+            .iter()
+            .for_each(|&output| unordered.add_output(graph, orders.output(output), output, &request.net));
+    }
+    unordered.tell(request, &report.file, faults);
     if missing > 0 && request.initialize_missing {
         report.notes.push(format!("{missing} missing, initialised"));
     }

@@ -1,0 +1,26 @@
+//! From the order that is wanted of an operation's output to what it wants of an input.
+
+use super::{AxisRule, Order};
+use crate::tensor::TensorType;
+
+impl AxisRule {
+    /// The order that an input should have, so that the output can have the one that is wanted of it.
+    pub(super) fn backward(&self, input: &TensorType, output: &TensorType, wanted: Option<&Order>) -> Option<Order> {
+        let rank = input.sizes.len();
+        match self {
+            AxisRule::Image => Some(Order::ChannelsFirst),
+            // An image has its channels last here, and the file's framework looks along its own.
+            AxisRule::Channels => wanted.cloned().or((rank == 3).then_some(Order::ChannelsFirst)),
+            AxisRule::Pointwise | AxisRule::Mixture { .. } => wanted.filter(|_| input.agrees(output)).cloned(),
+            AxisRule::Reshape => Some(Order::of_segments(wanted?.segments(output)?, input)),
+            AxisRule::Transpose(order) => match (&order[..], wanted?) {
+                ([1, 2, 0] | [1, 0], Order::ChannelsFirst) => Some(Order::Same),
+                ([2, 0, 1], Order::Same) | ([1, 0, 2], Order::ChannelsFirst) => Some(Order::ChannelsFirst),
+                _ => None,
+            },
+            AxisRule::Slice { .. } | AxisRule::Concatenate { .. } if rank == 3 => wanted.cloned(),
+            AxisRule::Slice { .. } | AxisRule::Concatenate { .. } => None,
+            AxisRule::Unknown | AxisRule::Features | AxisRule::Sequence => None,
+        }
+    }
+}

@@ -110,7 +110,8 @@ impl Draft {
             let keeps_name = !piece.generated[id.0] && fed.is_none();
             self.scopes[new.0].clone_from(&piece.scopes[id.0]);
             self.written[new.0] = keeps_name.then(|| node.name.clone());
-            self.graph.nodes[new.0].cuts = node.cuts.iter().cloned().chain(cuts.remove(&id)).collect();
+            self.graph.nodes[new.0].cuts =
+                node.cuts.iter().cloned().chain(cuts.remove(&id).unwrap_or_default()).collect();
             for (place, old) in node.parameters.iter().enumerate() {
                 let fresh = self.graph.nodes[new.0].parameters[place];
                 let known = *parameters.entry(*old).or_insert(fresh);
@@ -178,23 +179,37 @@ impl Draft {
     }
 }
 
-/// Where a piece is parted, and what it has there.
-fn cuts(piece: &Piece, keep: &[bool]) -> HashMap<NodeId, Cut> {
+/// Where a piece is parted, and what the nets that its layers are of have there.
+fn cuts(piece: &Piece, keep: &[bool]) -> HashMap<NodeId, Vec<Cut>> {
     let graph = &piece.graph;
     let gone = |id: &NodeId| !keep[id.0] && id.0 >= piece.placeholders;
-    let mut cuts: HashMap<NodeId, Cut> = HashMap::new();
+    let mut cuts: HashMap<NodeId, Vec<Cut>> = HashMap::new();
     if !graph.ids().any(|id| gone(&id)) {
         return cuts;
     }
-    let orders = AxisOrders::of(graph, &graph.name);
-    let nets = |id: NodeId| graph.node(id).origin.layers.len();
+    // Where nothing was cut before, all nets see the same.
+    let before = graph.nodes.iter().any(|node| !node.cuts.is_empty());
+    let mut known: BTreeMap<Rc<str>, Rc<AxisOrders>> = BTreeMap::new();
     for id in graph.ids() {
-        for (place, input) in graph.node(id).inputs.iter().enumerate() {
-            let blank = |id| Cut { nets: nets(id), inputs: Vec::new(), output: None };
-            if keep[id.0] && gone(input) {
-                cuts.entry(id).or_insert_with(|| blank(id)).inputs.push((place, orders.output(*input).clone()));
-            } else if gone(&id) && keep[input.0] {
-                cuts.entry(*input).or_insert_with(|| blank(*input)).output = Some(orders.output(*input).clone());
+        for (place, &input) in graph.node(id).inputs.iter().enumerate() {
+            let (layer, inward) = match (keep[id.0], gone(&input)) {
+                (true, true) => (id, true),
+                (false, false) if gone(&id) && keep[input.0] => (input, false),
+                _ => continue,
+            };
+            for (net, _) in &graph.node(layer).origin.layers {
+                let key = if before { net.clone() } else { "".into() };
+                let orders = known.entry(key).or_insert_with(|| Rc::new(AxisOrders::of(graph, net)));
+                let order = orders.output(input).clone();
+                let list = cuts.entry(layer).or_default();
+                let index = list.iter().position(|cut| cut.net == *net).unwrap_or_else(|| {
+                    list.push(Cut { net: net.clone(), inputs: Vec::new(), output: None });
+                    list.len() - 1
+                });
+                match inward {
+                    true => list[index].inputs.push((place, order)),
+                    false => list[index].output = Some(order),
+                }
             }
         }
     }

@@ -81,7 +81,8 @@ fn layers(graph: &Graph) -> HashMap<ParameterId, LayerFacts> {
     let mut list = HashMap::new();
     for node in &graph.nodes {
         let fixed = node.parameters.iter().any(|id| graph.parameters[id.0].is_fixed());
-        let facts = LayerFacts { kind: node.operation.kind(), epsilon: node.operation.epsilon(), fixed };
+        let single = node.parameters.len() == 1;
+        let facts = LayerFacts { kind: node.operation.kind(), epsilon: node.operation.epsilon(), fixed, single };
         list.extend(node.parameters.iter().map(|&id| (id, facts)));
     }
     list
@@ -193,7 +194,7 @@ fn bind_file(
     // Of a framework with channels last nothing is to be permuted.
     let orders = (store.framework() == Framework::PyTorch).then(|| AxisOrders::of(graph, &request.net));
     let users = users(graph);
-    let mut unordered = Unordered::default();
+    let (mut unordered, mut permuted) = (Unordered::default(), Vec::new());
     let names = match store.has_names() {
         true => names_in_file(entries, &wanted, request, faults),
         false => {
@@ -259,7 +260,7 @@ fn bind_file(
                 for done in transform.done(layer, parameter.kind) {
                     match done {
                         Done::Note(note) => report.add_note(note),
-                        Done::Permuted(what) => report.add_permuted(what, layer),
+                        Done::Permuted(what) => permuted.push(format!("{what} of {layer}")),
                     }
                 }
                 report.tensors += 1;
@@ -312,6 +313,10 @@ fn bind_file(
             .outputs
             .iter()
             .for_each(|&output| unordered.add_output(graph, orders.output(output), output, &request.net));
+    }
+    permuted.dedup();
+    if !permuted.is_empty() {
+        report.notes.push(format!("the file has channels first: permuted {}", shortened(&permuted)));
     }
     unordered.tell(request, &report.file, faults);
     if missing > 0 && request.initialize_missing {

@@ -40,7 +40,7 @@ impl Unordered {
     pub fn tell(self, request: &WeightsRequest, file: &str, faults: &mut Diagnostics) {
         for (unknown, layers) in self.found {
             let names: Vec<String> = layers.iter().map(|(name, _)| format!("`{name}`")).collect();
-            let message = format!("the order in which {} takes its values in {file} cannot be told", names.join(", "));
+            let message = format!("in which order {file} has the values of {} cannot be told", names.join(", "));
             let mut diagnostic = Diagnostic::new(Code::AxisOrder, message)
                 .at(unknown.span, "behind this layer it is not known")
                 .and(request.span, "the file has images as (channels, height, width)");

@@ -14,8 +14,6 @@ pub struct FileReport {
     pub unused_layers: Vec<String>,
     /// What was done besides reading.
     pub notes: Vec<String>,
-    /// What was put into the order height, width, channels: `rows of fc1`, where the file has channels first.
-    pub permuted: Vec<String>,
 }
 
 impl FileReport {
@@ -23,14 +21,6 @@ impl FileReport {
     pub(super) fn add_note(&mut self, note: String) {
         if !self.notes.contains(&note) {
             self.notes.push(note);
-        }
-    }
-
-    /// Adds rows, columns or values of a layer that were permuted, once.
-    pub(super) fn add_permuted(&mut self, what: &str, layer: &str) {
-        let text = format!("{what} of {layer}");
-        if !self.permuted.contains(&text) {
-            self.permuted.push(text);
         }
     }
 }
@@ -72,9 +62,6 @@ impl fmt::Display for FileReport {
         }
         for note in &self.notes {
             write!(f, "; {note}")?;
-        }
-        if !self.permuted.is_empty() {
-            write!(f, "; channels first: permuted {}", shortened(&self.permuted))?;
         }
         Ok(())
     }

@@ -30,6 +30,8 @@ enum Step {
     GateBiasesFromKeras,
     /// A matrix (out, in) becomes (in, out).
     MatrixFromPyTorch,
+    /// One value for all, as PyTorch's PReLU has by default.
+    Repeat,
     /// Rows, or the values along the last axis, stand where the layer's values do.
     Rows(Arc<[Segment]>),
     Columns(Arc<[Segment]>),
@@ -43,6 +45,8 @@ pub(super) struct LayerFacts {
     pub epsilon: Option<f64>,
     /// Whether a parameter of the layer is a constant: see [`crate::graph::Parameter::is_fixed`].
     pub fixed: bool,
+    /// Whether the layer has no other parameter.
+    pub single: bool,
 }
 
 /// What a net needs of a tensor.
@@ -72,6 +76,8 @@ pub(super) fn find_role(
         // PyTorch calls a normalisation's scale and shift weight and bias.
         Role::Gamma if layout == Layout::Safetensors => roles.push(Role::Weight),
         Role::Beta if layout == Layout::Safetensors => roles.push(Role::Bias),
+        // So it calls the slope of a PReLU.
+        Role::Alpha if layout == Layout::Safetensors && facts.single => roles.push(Role::Weight),
         // Keras 3 numbers a layer's variables: of a normalisation's three, the first is the one that it has.
         Role::Gamma | Role::Beta if facts.fixed => roles.push(Role::Other("vars/0".into())),
         Role::RunningMean if facts.fixed => roles.push(Role::Other("vars/1".into())),
@@ -122,6 +128,9 @@ fn stored(store: &dyn Store, at: usize, wanted: &Shape, facts: LayerFacts) -> Re
         (Framework::PyTorch, ParameterKind::Matrix, &[inputs, outputs]) => {
             let torch = [outputs, inputs];
             return if found == torch { Ok(Some(Step::MatrixFromPyTorch)) } else { Err(unlike(shape, &torch, found)) };
+        }
+        (Framework::PyTorch, ParameterKind::Vector, _) if role == "alpha" && found == [1] => {
+            return Ok(Some(Step::Repeat));
         }
         (Framework::Flax, ParameterKind::TransposedKernel, _) => {
             return Err(
@@ -218,7 +227,7 @@ impl Transform {
     /// What the report says of it.
     pub fn done(&self, layer: &str, kind: ParameterKind) -> Vec<Done> {
         let of = |step: &Step| match step {
-            Step::KernelFromPyTorch | Step::MatrixFromPyTorch => None,
+            Step::KernelFromPyTorch | Step::MatrixFromPyTorch | Step::Repeat => None,
             Step::GatesFromKeras | Step::GateBiasesFromKeras => {
                 Some(Done::Note(format!("gates of {layer} were put in NeuPy's order")))
             }
@@ -255,6 +264,7 @@ impl Step {
                 }
                 out
             }
+            (Step::Repeat, _) => values.first().map_or(Vec::new(), |&value| vec![value; shape.iter().product()]),
             (Step::Rows(segments), &[_, columns]) => {
                 let rows: Vec<&[f32]> = values.chunks_exact(columns.max(1)).collect();
                 places(segments).filter_map(|place| rows.get(place)).flat_map(|row| row.iter().copied()).collect()

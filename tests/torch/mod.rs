@@ -128,7 +128,8 @@ impl Tensor {
     pub fn linear(&self, weight: &Tensor, bias: &Tensor) -> Tensor {
         let &[units, features] = &weight.shape[..] else { panic!("a matrix") };
         assert_eq!(self.shape, [features]);
-        let row = |unit: usize| self.values.iter().zip(&weight.values[unit * features..]).map(|(x, w)| x * w).sum::<f64>();
+        let row =
+            |unit: usize| self.values.iter().zip(&weight.values[unit * features..]).map(|(x, w)| x * w).sum::<f64>();
         Tensor::new(&[units], (0..units).map(|unit| row(unit) + bias.values[unit]).collect())
     }
 
@@ -183,7 +184,7 @@ pub fn softmax(values: &mut [f64]) {
 }
 
 pub fn normalize(values: &mut [f64]) {
-    let length = values.iter().map(|value| value * value).sum::<f64>().sqrt();
+    let length = values.iter().map(|value| value * value).sum::<f64>().sqrt().max(1e-12);
     values.iter_mut().for_each(|value| *value /= length);
 }
 

@@ -11,6 +11,9 @@ impl AxisRule {
             AxisRule::Image => Some(Order::ChannelsFirst),
             // An image has its channels last here, and the file's framework looks along its own.
             AxisRule::Channels => wanted.cloned().or((rank == 3).then_some(Order::ChannelsFirst)),
+            AxisRule::Slice { .. } | AxisRule::Concatenate { .. } => {
+                (rank == 3).then(|| wanted.cloned().unwrap_or(Order::ChannelsFirst))
+            }
             AxisRule::Pointwise | AxisRule::Mixture { .. } => wanted.filter(|_| input.agrees(output)).cloned(),
             AxisRule::Reshape => Some(Order::of_segments(wanted?.segments(output)?, input)),
             AxisRule::Transpose(order) => match (&order[..], wanted?) {
@@ -18,8 +21,6 @@ impl AxisRule {
                 ([2, 0, 1], Order::Same) | ([1, 0, 2], Order::ChannelsFirst) => Some(Order::ChannelsFirst),
                 _ => None,
             },
-            AxisRule::Slice { .. } | AxisRule::Concatenate { .. } if rank == 3 => wanted.cloned(),
-            AxisRule::Slice { .. } | AxisRule::Concatenate { .. } => None,
             AxisRule::Unknown | AxisRule::Features | AxisRule::Sequence => None,
         }
     }

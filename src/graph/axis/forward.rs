@@ -72,7 +72,15 @@ impl AxisRule {
                         "give the size a number in `Input`",
                     );
                 };
-                Ok(Order::of_segments(segments, output))
+                let order = Order::of_segments(segments, output);
+                // The file's framework would make another image of them.
+                match output.image().is_some() && wanted.is_some_and(|wanted| !order.agrees(wanted, output)) {
+                    true => other(
+                        format!("makes {output} of values that do not come as such an image's to the file's framework"),
+                        AS_IMAGE,
+                    ),
+                    false => Ok(order),
+                }
             }
             AxisRule::Transpose(order) => transposed(order, edges),
             AxisRule::Slice { from, to } => sliced(*from, *to, edges),
@@ -88,6 +96,7 @@ fn merged(rule: &AxisRule, edges: &Edges<'_>) -> Result<Order, Mixed> {
         _ => None,
     };
     let mut whole: Option<(usize, &Order)> = None;
+    let mut spread = false;
     for (index, (order, of)) in orders.iter().zip(inputs).enumerate() {
         let narrow = Some(index) == gate || !of.agrees(output);
         if narrow {
@@ -95,6 +104,7 @@ fn merged(rule: &AxisRule, edges: &Edges<'_>) -> Result<Order, Mixed> {
             if !order.agrees(&Order::Same, of) {
                 return Err(Mixed::Orders { input: index, order: Order::Same });
             }
+            spread |= gate.is_none();
             continue;
         }
         match whole {
@@ -109,7 +119,14 @@ fn merged(rule: &AxisRule, edges: &Edges<'_>) -> Result<Order, Mixed> {
             }
         }
     }
-    Ok(whole.map_or(Order::Same, |(_, order)| order.clone()))
+    match whole {
+        // A value for each channel goes to the channels of an image, which the file's framework has first.
+        Some((input, order)) if spread && !order.agrees(&Order::ChannelsFirst, output) => {
+            Err(Mixed::Orders { input, order: Order::ChannelsFirst })
+        }
+        Some((_, order)) => Ok(order.clone()),
+        None => Ok(Order::Same),
+    }
 }
 
 fn transposed(order: &[usize], edges: &Edges<'_>) -> Result<Order, Mixed> {

@@ -4,6 +4,7 @@ use super::forward::{Edges, Mixed};
 use super::{AxisRule, Order, Unknown};
 use crate::graph::{Graph, Node, NodeId};
 use std::collections::HashMap;
+use std::rc::Rc;
 use std::sync::Arc;
 
 /// How often orders are sought anew, where branches of different orders meet and one can be chosen.
@@ -12,8 +13,8 @@ const MOST_ROUNDS: usize = 8;
 /// Where a cut parted a layer from its neighbours: what the net that was cut has there.
 #[derive(Clone, Debug)]
 pub struct Cut {
-    /// The layer was one of so many nets then: for files of their weights it stands among its neighbours of then.
-    pub nets: usize,
+    /// The net: for a file of its weights the layer stands among its neighbours of then.
+    pub net: Rc<str>,
     /// Inputs that came from layers which were cut away, and their orders.
     pub inputs: Vec<(usize, Order)>,
     /// The order of the output, where layers that took it were cut away.
@@ -60,10 +61,9 @@ impl AxisOrders {
     }
 }
 
-/// The cut that tells what a net's file has beside a layer.
-fn cut<'g>(node: &'g Node, net: &str) -> Option<&'g Cut> {
-    let place = node.origin.layers.iter().position(|(of, _)| **of == *net)?;
-    node.cuts.iter().find(|cut| place < cut.nets)
+/// The cuts that tell what a net's file has beside a layer, the first ones first.
+fn cuts<'g>(node: &'g Node, net: &str) -> impl DoubleEndedIterator<Item = &'g Cut> {
+    node.cuts.iter().filter(move |cut| *cut.net == *net)
 }
 
 /// The order that is wanted of each layer's output.
@@ -72,7 +72,7 @@ fn wanted(graph: &Graph, net: &str, rules: &[AxisRule], chosen: &HashMap<NodeId,
     let consumers = graph.consumers();
     for id in graph.ids().rev() {
         let (node, output) = (graph.node(id), &graph.node(id).output);
-        let by_cut = cut(node, net).and_then(|cut| cut.output.clone());
+        let by_cut = cuts(node, net).find_map(|cut| cut.output.clone());
         let by_consumers = || {
             consumers[id.0].iter().find_map(|&consumer| {
                 let to = graph.node(consumer);
@@ -99,7 +99,7 @@ fn forward(
     for id in graph.ids() {
         let (node, rule) = (graph.node(id), &rules[id.0]);
         let mut inputs: Vec<Order> = node.inputs.iter().map(|input| orders.outputs[input.0].clone()).collect();
-        for (place, order) in cut(node, net).into_iter().flat_map(|cut| &cut.inputs) {
+        for (place, order) in cuts(node, net).rev().flat_map(|cut| &cut.inputs) {
             if let Some(input) = inputs.get_mut(*place) {
                 input.clone_from(order);
             }

@@ -78,7 +78,7 @@ fn outputs(state: &State, spec: &str, inputs: &[Tensor]) -> Result<(Vec<f32>, St
 }
 
 /// A convolution, a flatten, a normalisation and a dense layer: its weights, what it computes before the normalisation and at the end.
-fn base(state: &mut State) -> impl Fn(&Tensor) -> (Tensor, Tensor) {
+fn base(state: &mut State) -> impl Fn(&Tensor) -> (Tensor, Tensor) + use<> {
     let (kernel, bias) = (state.parameter("c.weight", &[4, 2, 3, 3]), state.parameter("c.bias", &[4]));
     let [gamma, beta, mean] =
         ["weight", "bias", "running_mean"].map(|role| state.parameter(&format!("n.{role}"), &[48]));
@@ -260,7 +260,9 @@ fn files_with_channels_last_are_told_by_metadata_or_names() {
     state.write(&folder.path().join("m.safetensors"), "flax");
     let (codes, told) = built(folder.path(), &spec.replace("Conv(", "Deconv(")).expect_err("a refusal");
     assert!(codes == [Code::WeightsMismatch] && told.contains("mirrored in Flax"), "{told}");
-    state.write(&folder.path().join("m.safetensors"), "pt");
-    let (codes, told) = built(folder.path(), spec).expect_err("a contradiction");
-    assert!(codes == [Code::WeightsUnreadable] && told.contains("cannot be told"), "{told}");
+    for (format, said) in [("pt", "cannot be told"), ("mlx", "whose order of axes is not read")] {
+        state.write(&folder.path().join("m.safetensors"), format);
+        let (codes, told) = built(folder.path(), spec).expect_err(format);
+        assert!(codes == [Code::WeightsUnreadable] && told.contains(said), "{told}");
+    }
 }

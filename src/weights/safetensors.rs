@@ -186,6 +186,12 @@ fn framework(place: &str, header: &serde_json::Map<String, Value>) -> Result<(Fr
     match (format, kernel) {
         (Some(format @ ("flax" | "jax")), _) => Ok((Framework::Flax, says(format))),
         (Some(format @ ("tf" | "tensorflow" | "keras")), _) => Ok((Framework::Keras, says(format))),
+        (Some(format @ ("mlx" | "pd" | "paddle")), _) => Err(StoreError::Refused {
+            place: place.into(),
+            what: format!(
+                "its `format` is {format}, whose order of axes is not read; save it as PyTorch, TensorFlow or Flax would"
+            ),
+        }),
         (Some("pt"), Some(kernel)) => Err(StoreError::Refused {
             place: place.into(),
             what: format!(

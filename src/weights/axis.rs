@@ -1,5 +1,9 @@
 //! What the order in which a file's framework sees the tensors of a net means for a layer's parameters.
 
+use super::refuse::Unordered;
+use super::report::{FileReport, shortened};
+use crate::diagnostics::Diagnostics;
+use crate::elaborate::requests::WeightsRequest;
 use crate::graph::axis::{AxisOrders, Order, Segment, Unknown};
 use crate::graph::{Graph, NodeId, ParameterId, ParameterKind};
 use std::sync::Arc;
@@ -24,11 +28,58 @@ pub(super) struct Arrangement {
     pub columns: Option<Arc<[Segment]>>,
 }
 
-/// The arrangement of a parameter of some layers, which share it.
-///
-/// # Errors
-/// Why it cannot be told, where it depends on an order that is unknown.
-pub(super) fn arrangement(
+/// How the file of a net's weights sees a graph.
+#[derive(Debug)]
+pub(super) struct FileOrder<'g> {
+    graph: &'g Graph,
+    /// None where the file's framework has channels last, as netc does.
+    orders: Option<AxisOrders>,
+    /// The layers of each parameter: several may share one.
+    layers: Vec<Vec<NodeId>>,
+    unordered: Unordered,
+    /// What was permuted: `rows of fc1`.
+    pub permuted: Vec<String>,
+}
+
+impl<'g> FileOrder<'g> {
+    pub fn of(graph: &'g Graph, framework: Framework, net: &str) -> Self {
+        let mut layers = vec![Vec::new(); graph.parameters.len()];
+        for id in graph.ids() {
+            graph.node(id).parameters.iter().for_each(|parameter| layers[parameter.0].push(id));
+        }
+        let orders = (framework == Framework::PyTorch).then(|| AxisOrders::of(graph, net));
+        FileOrder { graph, orders, layers, unordered: Unordered::default(), permuted: Vec::new() }
+    }
+
+    /// Where a parameter's values stand in the file. Where that cannot be told it is noted, to be refused.
+    pub fn arrangement(&mut self, id: ParameterId, layer: &str) -> Arrangement {
+        let Some(orders) = &self.orders else { return Arrangement::default() };
+        match arrangement(self.graph, orders, id, &self.layers[id.0]) {
+            Ok(arrangement) => arrangement,
+            Err(unknown) => {
+                self.unordered.add(unknown, layer, self.graph.parameters[id.0].span);
+                Arrangement::default()
+            }
+        }
+    }
+
+    /// Says in the report what was permuted, and refuses what cannot be told.
+    pub fn tell(mut self, request: &WeightsRequest, report: &mut FileReport, faults: &mut Diagnostics) {
+        self.permuted.dedup();
+        if !self.permuted.is_empty() {
+            report.notes.push(format!("the file has channels first: permuted {}", shortened(&self.permuted)));
+        }
+        if let Some(orders) = self.orders.filter(|_| report.tensors > 0) {
+            for &output in &self.graph.outputs {
+                self.unordered.add_output(self.graph, orders.output(output), output, &request.net);
+            }
+        }
+        self.unordered.tell(request, &report.file, faults);
+    }
+}
+
+/// The arrangement of a parameter of some layers, or why it cannot be told where it depends on an order that is unknown.
+fn arrangement(
     graph: &Graph,
     orders: &AxisOrders,
     id: ParameterId,
@@ -38,13 +89,8 @@ pub(super) fn arrangement(
     for &layer in layers {
         let arrangement = beside(graph, orders, id, layer)?;
         if found.as_ref().is_some_and(|found| *found != arrangement) {
-            let help = "give each mention a layer of its own";
-            return Err(unknown(
-                graph,
-                layer,
-                "shares its parameters with a layer that takes values in another order",
-                help,
-            ));
+            let reason = "shares its parameters with a layer that takes values in another order";
+            return Err(unknown(graph, layer, reason, "give each mention a layer of its own"));
         }
         found = Some(arrangement);
     }

@@ -1,16 +1,14 @@
 //! Binding: which tensor of which file every parameter of a graph takes its values from. Strict, by origin and name;
 //! all that does not fit is told at once.
 
-use super::axis::{Framework, arrangement};
+use super::axis::FileOrder;
 use super::names::{Wanted, by_order, names_in_file, near};
-use super::refuse::Unordered;
 use super::report::{FileReport, Report, shortened};
 use super::store::{Layout, Number, Role, Store, StoreError};
 use super::transform::{Done, LayerFacts, Shape, Transform, find_role, fit, starts_anew};
 use crate::diagnostics::{Code, Diagnostic, Diagnostics, Result, counted};
 use crate::elaborate::requests::WeightsRequest;
-use crate::graph::axis::AxisOrders;
-use crate::graph::{Graph, Initializer, NodeId, Parameter, ParameterId};
+use crate::graph::{Graph, Initializer, Parameter, ParameterId};
 use crate::source::Span;
 use sha2::{Digest, Sha256};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -86,15 +84,6 @@ fn layers(graph: &Graph) -> HashMap<ParameterId, LayerFacts> {
         list.extend(node.parameters.iter().map(|&id| (id, facts)));
     }
     list
-}
-
-/// The layers of each parameter: several share one.
-fn users(graph: &Graph) -> Vec<Vec<NodeId>> {
-    let mut users = vec![Vec::new(); graph.parameters.len()];
-    for id in graph.ids() {
-        graph.node(id).parameters.iter().for_each(|parameter| users[parameter.0].push(id));
-    }
-    users
 }
 
 fn open(request: &WeightsRequest, faults: &mut Diagnostics) -> Option<Box<dyn Store>> {
@@ -191,10 +180,7 @@ fn bind_file(
         ..FileReport::default()
     };
     report.notes.extend(store.remarks());
-    // Of a framework with channels last nothing is to be permuted.
-    let orders = (store.framework() == Framework::PyTorch).then(|| AxisOrders::of(graph, &request.net));
-    let users = users(graph);
-    let (mut unordered, mut permuted) = (Unordered::default(), Vec::new());
+    let mut order = FileOrder::of(graph, store.framework(), &request.net);
     let names = match store.has_names() {
         true => names_in_file(entries, &wanted, request, faults),
         false => {
@@ -250,17 +236,12 @@ fn bind_file(
             number => report.add_note(format!("{number} read as float32")),
         }
         let wanted = Shape { shape: &parameter.shape, role: parameter.role, kind: parameter.kind };
-        let arranged = orders.as_ref().map(|orders| arrangement(graph, orders, *id, &users[id.0])).transpose();
-        let arranged = arranged.unwrap_or_else(|unknown| {
-            unordered.add(unknown, layer, parameter.span);
-            None
-        });
-        match fit(store.as_ref(), entry, &wanted, facts, arranged.unwrap_or_default()) {
+        match fit(store.as_ref(), entry, &wanted, facts, order.arrangement(*id, layer)) {
             Ok(transform) => {
                 for done in transform.done(layer, parameter.kind) {
                     match done {
                         Done::Note(note) => report.add_note(note),
-                        Done::Permuted(what) => permuted.push(format!("{what} of {layer}")),
+                        Done::Permuted(what) => order.permuted.push(format!("{what} of {layer}")),
                     }
                 }
                 report.tensors += 1;
@@ -308,17 +289,7 @@ fn bind_file(
             "`rename = { \"name in the file\" = \"layer\" }` maps names; `missing = initialize` lets missing ones start from their initialisers".to_string(),
         )));
     }
-    if let Some(orders) = orders.filter(|_| report.tensors > 0) {
-        graph
-            .outputs
-            .iter()
-            .for_each(|&output| unordered.add_output(graph, orders.output(output), output, &request.net));
-    }
-    permuted.dedup();
-    if !permuted.is_empty() {
-        report.notes.push(format!("the file has channels first: permuted {}", shortened(&permuted)));
-    }
-    unordered.tell(request, &report.file, faults);
+    order.tell(request, &mut report, faults);
     if missing > 0 && request.initialize_missing {
         report.notes.push(format!("{missing} missing, initialised"));
     }

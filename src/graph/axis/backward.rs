@@ -15,7 +15,11 @@ impl AxisRule {
                 (rank == 3).then(|| wanted.cloned().unwrap_or(Order::ChannelsFirst))
             }
             AxisRule::Pointwise | AxisRule::Mixture { .. } => wanted.filter(|_| input.agrees(output)).cloned(),
-            AxisRule::Reshape => Some(Order::of_segments(wanted?.segments(output)?, input)),
+            // An image that is flattened keeps its own order, whatever is made of its values.
+            AxisRule::Reshape => {
+                let order = Order::of_segments(wanted?.segments(output)?, input);
+                (rank != 3 || order == Order::ChannelsFirst).then_some(order)
+            }
             AxisRule::Transpose(order) => match (&order[..], wanted?) {
                 ([1, 2, 0] | [1, 0], Order::ChannelsFirst) => Some(Order::Same),
                 ([2, 0, 1], Order::Same) | ([1, 0, 2], Order::ChannelsFirst) => Some(Order::ChannelsFirst),

@@ -237,7 +237,9 @@ impl State {
                 serde_json::json!({ "dtype": "F32", "shape": tensor.shape, "data_offsets": [start, data.len()] });
             header.insert(name.clone(), entry);
         }
-        let header = serde_json::to_string(&header).expect("a header");
+        let mut header = serde_json::to_string(&header).expect("a header");
+        // Of an odd length, so that its first byte is that of no other kind of file.
+        header += if header.len() % 2 == 0 { " " } else { "" };
         let bytes = [&(header.len() as u64).to_le_bytes(), header.as_bytes(), &data].concat();
         std::fs::write(path, bytes).expect("a file of weights");
     }

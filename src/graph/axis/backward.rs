@@ -20,9 +20,11 @@ impl AxisRule {
                 let order = Order::of_segments(wanted?.segments(output)?, input);
                 (rank != 3 || order == Order::ChannelsFirst).then_some(order)
             }
-            AxisRule::Transpose(order) => match (&order[..], wanted?) {
-                ([1, 2, 0] | [1, 0], Order::ChannelsFirst) => Some(Order::Same),
-                ([2, 0, 1], Order::Same) | ([1, 0, 2], Order::ChannelsFirst) => Some(Order::ChannelsFirst),
+            AxisRule::Transpose(order) => match (&order[..], wanted) {
+                ([1, 2, 0] | [1, 0], Some(Order::ChannelsFirst)) => Some(Order::Same),
+                ([2, 0, 1], None | Some(Order::Same)) | ([1, 0, 2], None | Some(Order::ChannelsFirst)) => {
+                    Some(Order::ChannelsFirst)
+                }
                 _ => None,
             },
             AxisRule::Unknown | AxisRule::Features | AxisRule::Sequence => None,

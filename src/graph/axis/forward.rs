@@ -140,16 +140,16 @@ fn transposed(order: &[usize], edges: &Edges<'_>) -> Result<Order, Mixed> {
         (Order::Same, [1, 2, 0] | [1, 0]) if to_image => Ok(Order::ChannelsFirst),
         // Height and width change places on both sides.
         (Order::ChannelsFirst, [1, 0, 2]) => Ok(Order::ChannelsFirst),
-        // Whether the file's framework goes back to channels last too, or has them so already, nothing says.
-        (Order::Same, [1, 2, 0]) => Err(Mixed::Other(
+        // The axes of a sequence are those of the file's framework, which moves them too.
+        (Order::Same, [1, 0]) => Ok(Order::Same),
+        // Whether it does so with these, or has them so already, nothing says.
+        (Order::Same, _) => Err(Mixed::Other(
             format!(
                 "makes {} of {}, and nothing behind it says whether the file's framework does so too",
                 edges.output, edges.inputs[0]
             ),
-            "leave the two transposes out where they only serve netc's order",
+            "leave transposes out that only serve netc's order",
         )),
-        // The axes are those of the file's framework, which moves them too.
-        (Order::Same, _) => Ok(Order::Same),
         _ => Err(Mixed::Other(
             format!("moves the axes of {}, which the file's framework has in another order", edges.inputs[0]),
             MIRROR,

@@ -13,6 +13,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use torch::{State, Tensor};
 
+mod dice;
+mod nets_by_chance;
 mod torch;
 
 /// A build of a spec, or what is told.

@@ -1,18 +1,14 @@
 //! Nets by chance, written once in PyTorch's order of axes by plain loops and once in netc's: equal outputs, or a refusal that names
 //! the layer, never other numbers.
 
-use blas_src as _;
-use dice::Dice;
+use crate::dice::Dice;
+use crate::torch::{State, Tensor, normalize, softmax};
 use netc::compile::{BuildOptions, build};
 use netc::diagnostics::{Code, render};
 use netc::elaborate::{files::from_disk, load_text};
 use netc::runtime::Session;
 use std::path::Path;
 use std::sync::Arc;
-use torch::{State, Tensor, normalize, softmax};
-
-mod dice;
-mod torch;
 
 /// Samples of a batch.
 const BATCH: usize = 2;

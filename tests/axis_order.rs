@@ -111,7 +111,7 @@ fn a_head_that_is_cut_off_takes_netcs_own_features() {
     let own = image.channels_last().flatten();
     let cases = [
         ("net m = Input(48) >> base[n..]", &own),
-        ("net m = Input(3x4x4) >> base[f..][n..]", &image),
+        ("net m = Input(3x4x4) >> base[f..]", &image),
         ("net part = Input(48) >> base[n..]\nnet m = Input(48) >> part[n..=n] >> base[n..][d..]", &own),
         ("net m = Input(48) >> Relu(alpha=1) >> base[n..]", &own),
         ("net m = base", &x),

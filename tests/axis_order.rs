@@ -202,6 +202,11 @@ fn what_cannot_be_told_is_refused_by_name() {
         ("a sequence of pixels", format!("{conv} >> Reshape(12x4) as steps >> LSTM(3) as lstm"), "`lstm`"),
         ("different branches", format!("{conv} >> (Flatten | Reshape(6x8) >> LSTM(6) >> Dense(48) >> Softmax | Transpose([0, 3, 1, 2]) >> Flatten) >> Add as sum >> Dense(3) as d"), "`sum`"),
         ("slopes of each place", format!("{conv} >> PRelu(alpha_axes=[1, 2, 3]) as slopes >> Flatten >> Dense(3) as d"), "`slopes`"),
+        (
+            "one layer for two orders",
+            format!("{conv} >> {{ share h = Dense(3) as d\n (Flatten >> h | Transpose([0, 3, 1, 2]) >> Flatten >> h) >> Add }}"),
+            "shares its parameters",
+        ),
     ];
     let mut state = State::seeded(5);
     for (name, shape) in [
@@ -234,6 +239,23 @@ fn what_cannot_be_told_is_refused_by_name() {
         "weights base = \"m.safetensors\"\nnet base = {conv}\nnet m = base >> Flatten >> Slice(2, 10) >> Dense(3)\n"
     );
     assert!(outputs(&state, &spec, &[Tensor::new(&[2, 3, 4], vec![0.5; 24])]).is_ok());
+}
+
+/// As the help of a refusal says: written on the axes of the file's framework, by transposes, it can be told.
+#[test]
+fn what_is_written_on_the_frameworks_axes_is_taken() {
+    let mut state = State::seeded(7);
+    let (kernel, bias) = (state.parameter("c.weight", &[4, 2, 1, 1]), state.parameter("c.bias", &[4]));
+    let (weight, shift) = (state.parameter("d.weight", &[3, 48]), state.parameter("d.bias", &[3]));
+    let x = state.random(&[2, 3, 4]);
+    let image = x.conv2d(&kernel, &bias, 0, 1);
+    // Pixels as a sequence: `image.flatten(2).transpose(1, 2)`, and its values along the channels.
+    let steps = image.view(&[4, 12]).over_channels(torch::softmax).permute(&[1, 0]);
+    let right = steps.flatten().linear(&weight, &shift);
+    let spec = "weights m = \"m.safetensors\"\nnet m = Input(3x4x2) >> Conv(1x1, 4) as c >> Transpose([0, 3, 1, 2]) >> Reshape(4x12) \
+        >> Transpose([0, 2, 1]) >> Softmax >> Flatten >> Dense(3) as d\n";
+    let (found, report) = outputs(&state, spec, &[x]).expect("a run");
+    assert!(worst(&found, right.values.iter().copied()) < 1e-5 && !report.contains("permuted"), "{report}");
 }
 
 /// Whose conventions a file follows is told by its metadata, else by its names.

@@ -169,6 +169,9 @@ codes! {
     WeightsOption = "E0409", "a weights block has an entry that means nothing",
         "The entries are layout, missing, rename, sha256 and image.",
         "net bird = Input(4) >> Softmax(2)\n\nweights bird = \"bird.h5\" { mising = initialize }";
+    AxisOrder = "E0410", "the order of a layer's values in the weights file cannot be told",
+        "PyTorch has an image as (channels, height, width), netc as (height, width, channels). From the layers before it follows in which order the file has what a layer takes, and its weights are permuted so. A slice across a flattened image, a reshape that mixes axes or branches of different orders end that: the file's framework computes something else there. The message says which layer it is and how it is written for both.",
+        "$ netc build m.net   # net m = Input(8x8x3) >> Conv(3x3, 4) >> Flatten >> Slice(0, 10) >> Dense(2), with a file of PyTorch";
     UnknownLayer = "E0501", "the net that is cut has no such layer",
         "`netc show NET` lists the names that can stand in a cut. An index counts from the start, or with a minus from the end; scopes (`fire2`) are ends too.",
         "vgg16[..dropout-3] >> Softmax(10)";

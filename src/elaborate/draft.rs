@@ -5,6 +5,7 @@
 //! mentioned complete net had before any cut, so that a name does not change when a cut moves.
 
 use crate::diagnostics::{Code, Diagnostic};
+use crate::graph::axis::{AxisOrders, Cut};
 use crate::graph::definition::kebab_case;
 use crate::graph::{Graph, Insertion, NodeId, Origin, ParameterId, ShapeFault};
 use std::collections::{BTreeMap, HashMap};
@@ -98,6 +99,7 @@ impl Draft {
         self.mentioned.push((self.len(), piece.graph.counters.clone()));
         let mut ids = sources.clone();
         let mut parameters: HashMap<ParameterId, ParameterId> = HashMap::new();
+        let mut cuts = cuts(piece, keep);
         for id in piece.graph.ids().filter(|id| keep[id.0]) {
             let node = piece.graph.node(id);
             let mut inputs: Vec<NodeId> = node.inputs.iter().filter_map(|input| ids.get(input).copied()).collect();
@@ -111,6 +113,8 @@ impl Draft {
             let keeps_name = !piece.generated[id.0] && fed.is_none();
             self.scopes[new.0].clone_from(&piece.scopes[id.0]);
             self.written[new.0] = keeps_name.then(|| node.name.clone());
+            self.graph.nodes[new.0].cuts =
+                node.cuts.iter().cloned().chain(cuts.remove(&id).unwrap_or_default()).collect();
             for (place, old) in node.parameters.iter().enumerate() {
                 let fresh = self.graph.nodes[new.0].parameters[place];
                 let known = *parameters.entry(*old).or_insert(fresh);
@@ -170,6 +174,43 @@ impl Draft {
         self.graph.retain(&all);
         Ok(Piece { graph: self.graph, generated, scopes: self.scopes, placeholders: self.placeholders })
     }
+}
+
+/// Where a piece is parted, and what the nets that its layers are of have there.
+fn cuts(piece: &Piece, keep: &[bool]) -> HashMap<NodeId, Vec<Cut>> {
+    let graph = &piece.graph;
+    let gone = |id: &NodeId| !keep[id.0] && id.0 >= piece.placeholders;
+    let mut cuts: HashMap<NodeId, Vec<Cut>> = HashMap::new();
+    if !graph.ids().any(|id| gone(&id)) {
+        return cuts;
+    }
+    // Where nothing was cut before, all nets see the same.
+    let before = graph.nodes.iter().any(|node| !node.cuts.is_empty());
+    let mut known: BTreeMap<Rc<str>, Rc<AxisOrders>> = BTreeMap::new();
+    for id in graph.ids() {
+        for (place, &input) in graph.node(id).inputs.iter().enumerate() {
+            let (layer, inward) = match (keep[id.0], gone(&input)) {
+                (true, true) => (id, true),
+                (false, false) if gone(&id) && keep[input.0] => (input, false),
+                _ => continue,
+            };
+            for (net, _) in &graph.node(layer).origin.layers {
+                let key = if before { net.clone() } else { "".into() };
+                let orders = known.entry(key).or_insert_with(|| Rc::new(AxisOrders::of(graph, net)));
+                let order = orders.output(input).clone();
+                let list = cuts.entry(layer).or_default();
+                let index = list.iter().position(|cut| cut.net == *net).unwrap_or_else(|| {
+                    list.push(Cut { net: net.clone(), inputs: Vec::new(), output: None });
+                    list.len() - 1
+                });
+                match inward {
+                    true => list[index].inputs.push((place, order)),
+                    false => list[index].output = Some(order),
+                }
+            }
+        }
+    }
+    cuts
 }
 
 impl Draft {

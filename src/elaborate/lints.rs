@@ -3,7 +3,7 @@
 use super::Spec;
 use super::requests::WeightsRequest;
 use crate::diagnostics::{Code, Diagnostic, Diagnostics, counted};
-use crate::graph::{Graph, Node, NodeId, Parameter};
+use crate::graph::{Graph, Node, NodeId, Parameter, ParameterKind};
 use crate::ops::batch_norm::BatchNorm;
 use crate::ops::dense::{Dense, Function};
 use crate::ops::input::Input;
@@ -220,10 +220,22 @@ fn softmax_twice(graph: &Graph, id: NodeId, told: &mut Diagnostics) {
     }
 }
 
+/// Whether a layer takes an image's values, through layers that keep them all in place.
+fn takes_flattened(graph: &Graph, node: &Node) -> bool {
+    let mut before = node.inputs.first().map(|&input| graph.node(input));
+    while let Some(layer) = before {
+        if layer.output.image().is_some() {
+            return true;
+        }
+        before = layer.inputs.first().filter(|_| layer.operation.keeps_values()).map(|&input| graph.node(input));
+    }
+    false
+}
+
 fn huge_dense(graph: &Graph, id: NodeId, told: &mut Diagnostics) {
     let node = graph.node(id);
     for parameter in node.parameters.iter().map(|&id| &graph.parameters[id.0]) {
-        if parameter.flattened.is_some() && parameter.len() > HUGE {
+        if parameter.kind == ParameterKind::Matrix && parameter.len() > HUGE && takes_flattened(graph, node) {
             let millions = parameter.len() / 1_000_000;
             told.push(
                 Diagnostic::new(Code::HugeDense, format!("`{}` has {millions} million parameters", node.name))

@@ -3,6 +3,7 @@
 
 mod argument;
 mod arguments;
+pub mod axis;
 pub mod definition;
 pub mod initializer;
 pub mod operation;
@@ -13,6 +14,7 @@ mod value;
 
 pub use argument::Argument;
 pub use arguments::Arguments;
+pub use axis::{AxisRule, ParameterKind};
 pub use definition::Definition;
 pub use initializer::Initializer;
 pub use operation::{Affine, Lowered, Lowering, Operation, ParameterSpec, ShapeFault, Supports};
@@ -74,6 +76,8 @@ pub struct Node {
     pub origin: Origin,
     /// The layers that a pass merged into this one.
     pub swallowed: Vec<String>,
+    /// Where cuts parted it from its neighbours, innermost nets first.
+    pub cuts: Vec<axis::Cut>,
 }
 
 /// A tensor that training changes, or statistics that it gathers.
@@ -95,9 +99,8 @@ pub struct Parameter {
     pub span: Span,
     /// How a pass made it from others; `None` where it has values of its own.
     pub derived: Option<Derivation>,
-    /// The shape (height, width, channels) of the image whose flattened values are this parameter's rows.
-    /// Files that flatten channels first need their rows permuted.
-    pub flattened: Option<[usize; 3]>,
+    /// What it is to its layer's function: files store it by that.
+    pub kind: ParameterKind,
 }
 
 impl Parameter {
@@ -220,7 +223,6 @@ impl Graph {
             if len.is_none_or(|len| len > LARGEST_TENSOR) {
                 return Err(ShapeFault::parameter_too_large(spec.role, &spec.shape));
             }
-            let flattened = self.flattened_image(inputs.first().copied(), &spec);
             self.parameters.push(Parameter {
                 layer: name.clone(),
                 role: spec.role,
@@ -231,31 +233,25 @@ impl Graph {
                 layers: origin.layers.clone(),
                 span: origin.span,
                 derived: None,
-                flattened,
+                kind: spec.kind,
             });
             parameters.push(ParameterId(self.parameters.len() - 1));
         }
         let epilogue = Epilogue::default();
-        let swallowed = Vec::new();
-        self.nodes.push(Node { name, operation, inputs, parameters, output, epilogue, frozen, origin, swallowed });
+        let (swallowed, cuts) = (Vec::new(), Vec::new());
+        self.nodes.push(Node {
+            name,
+            operation,
+            inputs,
+            parameters,
+            output,
+            epilogue,
+            frozen,
+            origin,
+            swallowed,
+            cuts,
+        });
         Ok(NodeId(self.nodes.len() - 1))
-    }
-
-    /// The image that a dense layer's rows are the flattened values of, through layers that keep all values in place.
-    fn flattened_image(&self, input: Option<NodeId>, spec: &ParameterSpec) -> Option<[usize; 3]> {
-        let mut node = self.node(input?);
-        if spec.role != "weight" || spec.shape.len() != 2 {
-            return None;
-        }
-        loop {
-            if let Some((height, width, channels)) = node.output.image() {
-                return Some([height.known()?, width.known()?, channels.known()?]);
-            }
-            if !node.operation.keeps_values() {
-                return None;
-            }
-            node = self.node(*node.inputs.first()?);
-        }
     }
 
     /// The one line that says what it is: `(?, 224, 224, 3) -> [... 41 layers ...] -> (?, 1000)`.

@@ -1,7 +1,7 @@
 //! What a layer does: one trait, which each type in `ops` implements.
 
 use super::training::{Backward, Forward};
-use super::{Definition, Epilogue, Initializer, NodeId};
+use super::{AxisRule, Definition, Epilogue, Initializer, NodeId, ParameterKind};
 use crate::diagnostics::Code;
 use crate::kernels::activation::Activation;
 use crate::plan::kernel::Kernel;
@@ -16,6 +16,7 @@ use std::sync::Arc;
 pub struct ParameterSpec {
     /// NeuPy's word for it: `weight`, `bias`, `gamma`.
     pub role: &'static str,
+    pub kind: ParameterKind,
     pub shape: Vec<usize>,
     pub initializer: Initializer,
     /// Whether gradients change it.
@@ -24,13 +25,14 @@ pub struct ParameterSpec {
 
 impl ParameterSpec {
     /// A parameter that training changes.
-    pub fn new(role: &'static str, shape: &[usize], initializer: Initializer) -> Self {
-        Self { role, shape: shape.to_vec(), initializer, trainable: true }
+    pub fn new(role: &'static str, kind: ParameterKind, shape: &[usize], initializer: Initializer) -> Self {
+        Self { role, kind, shape: shape.to_vec(), initializer, trainable: true }
     }
 
-    /// Statistics: gathered, not trained.
+    /// Statistics, a value for each channel: gathered, not trained.
     pub fn gathered(role: &'static str, shape: &[usize], value: f64) -> Self {
-        Self { role, shape: shape.to_vec(), initializer: Initializer::Constant(value), trainable: false }
+        let initializer = Initializer::Constant(value);
+        Self { trainable: false, ..Self::new(role, ParameterKind::Vector, shape, initializer) }
     }
 }
 
@@ -157,6 +159,11 @@ pub trait Operation: Debug + Send + Sync + Any {
     /// What it learns, given inputs that fit.
     fn parameters(&self, _inputs: &[&TensorType]) -> Result<Vec<ParameterSpec>, ShapeFault> {
         Ok(Vec::new())
+    }
+
+    /// How the order in which the framework of a file sees its inputs goes over to its output, given inputs that fit.
+    fn axis_rule(&self, _inputs: &[&TensorType]) -> AxisRule {
+        AxisRule::Unknown
     }
 
     /// Multiply-adds per image, given inputs that fit.

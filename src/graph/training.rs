@@ -111,6 +111,7 @@ impl Graph {
             frozen: false,
             origin,
             swallowed: Vec::new(),
+            cuts: Vec::new(),
         });
         NodeId(self.nodes.len() - 1)
     }

@@ -5,8 +5,8 @@ use crate::diagnostics::Diagnostic;
 use crate::graph::definition::Default;
 use crate::graph::training::{Backward, Forward, pixels_channels, whole};
 use crate::graph::{
-    Affine, Argument, Arguments, Definition, Initializer, Lowered, Lowering, NodeId, Operation, ParameterSpec,
-    ShapeFault, Supports, ValueKind,
+    Affine, Argument, Arguments, AxisRule, Definition, Initializer, Lowered, Lowering, NodeId, Operation,
+    ParameterKind, ParameterSpec, ShapeFault, Supports, ValueKind,
 };
 use crate::kernels::activation::Activation;
 use crate::plan::kernel::Kernel;
@@ -108,7 +108,7 @@ impl Operation for BatchNorm {
         }
         // One that is not there is a constant: see `Parameter::is_fixed`.
         let part = |role: &'static str, initializer: Option<Initializer>, fixed: f64| match initializer {
-            Some(initializer) => ParameterSpec::new(role, &shape, initializer),
+            Some(initializer) => ParameterSpec::new(role, ParameterKind::Vector, &shape, initializer),
             None => ParameterSpec::gathered(role, &shape, fixed),
         };
         Ok(vec![
@@ -117,6 +117,11 @@ impl Operation for BatchNorm {
             part("gamma", self.gamma, 1.0),
             part("beta", self.beta, 0.0),
         ])
+    }
+
+    fn axis_rule(&self, inputs: &[&TensorType]) -> AxisRule {
+        // The channels of an image are what the file's framework normalises too, not its last axis.
+        if inputs[0].image().is_some() { AxisRule::Image } else { AxisRule::Channels }
     }
 
     fn evaluate(&self, inputs: &[&ArrayD<f64>], parameters: &[&ArrayD<f64>]) -> ArrayD<f64> {

@@ -3,7 +3,7 @@
 use crate::diagnostics::Code;
 use crate::graph::definition::Default;
 use crate::graph::training::Backward;
-use crate::graph::{Argument, Definition, Lowered, Lowering, Operation, ShapeFault};
+use crate::graph::{Argument, AxisRule, Definition, Lowered, Lowering, Operation, ShapeFault};
 use crate::tensor::{Size, TensorType};
 use ndarray::{ArrayD, Axis};
 use std::any::Any;
@@ -89,6 +89,10 @@ impl Operation for Concatenate {
             }
         }
         Ok(TensorType::batched(sizes))
+    }
+
+    fn axis_rule(&self, inputs: &[&TensorType]) -> AxisRule {
+        self.axis_of(inputs[0].rank()).map_or(AxisRule::Unknown, |axis| AxisRule::Concatenate { axis })
     }
 
     fn evaluate(&self, inputs: &[&ArrayD<f64>], _: &[&ArrayD<f64>]) -> ArrayD<f64> {

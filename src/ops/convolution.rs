@@ -7,7 +7,8 @@ use crate::diagnostics::Code;
 use crate::graph::definition::Default;
 use crate::graph::training::Backward;
 use crate::graph::{
-    Argument, Definition, Initializer, Lowered, Lowering, Operation, ParameterSpec, ShapeFault, Supports,
+    Argument, AxisRule, Definition, Initializer, Lowered, Lowering, Operation, ParameterKind, ParameterSpec,
+    ShapeFault, Supports,
 };
 use crate::kernels::gemm::Backend;
 use crate::kernels::view::Convolution as Geometry;
@@ -152,8 +153,13 @@ impl Operation for Convolution {
         image_sizes(self.name(), inputs[0])?;
         let (channels, filters, groups) = self.channels(inputs[0])?;
         let [height, width] = self.window.size;
-        let mut specs = vec![ParameterSpec::new("weight", &[height, width, channels / groups, filters], self.weight)];
-        specs.extend(self.bias.map(|bias| ParameterSpec::new("bias", &[filters], bias)));
+        let mut specs = vec![ParameterSpec::new(
+            "weight",
+            ParameterKind::Kernel,
+            &[height, width, channels / groups, filters],
+            self.weight,
+        )];
+        specs.extend(self.bias.map(|bias| ParameterSpec::new("bias", ParameterKind::Vector, &[filters], bias)));
         Ok(specs)
     }
 
@@ -161,6 +167,10 @@ impl Operation for Convolution {
         let (Ok(output), Ok((channels, _, groups))) = (self.infer(inputs), self.channels(inputs[0])) else { return 0 };
         let taps = self.window.size[0] * self.window.size[1] * (channels / groups);
         output.len().map_or(0, |len| len as u64 * taps as u64)
+    }
+
+    fn axis_rule(&self, _: &[&TensorType]) -> AxisRule {
+        AxisRule::Image
     }
 
     fn evaluate(&self, inputs: &[&ArrayD<f64>], parameters: &[&ArrayD<f64>]) -> ArrayD<f64> {

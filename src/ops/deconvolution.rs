@@ -6,7 +6,8 @@ use super::window::{
 use crate::diagnostics::Code;
 use crate::graph::training::Backward;
 use crate::graph::{
-    Argument, Definition, Initializer, Lowered, Lowering, Operation, ParameterSpec, ShapeFault, Supports, ValueKind,
+    Argument, AxisRule, Definition, Initializer, Lowered, Lowering, Operation, ParameterKind, ParameterSpec,
+    ShapeFault, Supports, ValueKind,
 };
 use crate::kernels::gemm::Backend;
 use crate::kernels::view::{Convolution as Geometry, Window};
@@ -157,14 +158,23 @@ impl Operation for Deconvolution {
     fn parameters(&self, inputs: &[&TensorType]) -> Result<Vec<ParameterSpec>, ShapeFault> {
         let channels = known_channels("Deconvolution", inputs[0])?;
         let [height, width] = self.size;
-        let mut specs = vec![ParameterSpec::new("weight", &[height, width, self.filters, channels], self.weight)];
-        specs.extend(self.bias.map(|bias| ParameterSpec::new("bias", &[self.filters], bias)));
+        let mut specs = vec![ParameterSpec::new(
+            "weight",
+            ParameterKind::TransposedKernel,
+            &[height, width, self.filters, channels],
+            self.weight,
+        )];
+        specs.extend(self.bias.map(|bias| ParameterSpec::new("bias", ParameterKind::Vector, &[self.filters], bias)));
         Ok(specs)
     }
 
     fn multiply_adds(&self, inputs: &[&TensorType]) -> u64 {
         let taps = (self.size[0] * self.size[1] * self.filters) as u64;
         inputs[0].len().map_or(0, |len| len as u64 * taps)
+    }
+
+    fn axis_rule(&self, _: &[&TensorType]) -> AxisRule {
+        AxisRule::Image
     }
 
     fn evaluate(&self, inputs: &[&ArrayD<f64>], parameters: &[&ArrayD<f64>]) -> ArrayD<f64> {

@@ -5,8 +5,8 @@ use crate::diagnostics::{Code, Diagnostic};
 use crate::graph::definition::Default;
 use crate::graph::training::{Backward, Forward};
 use crate::graph::{
-    Argument, Arguments, Definition, Initializer, Lowered, Lowering, NodeId, Operation, ParameterSpec, ShapeFault,
-    Supports, reference,
+    Argument, Arguments, AxisRule, Definition, Initializer, Lowered, Lowering, NodeId, Operation, ParameterKind,
+    ParameterSpec, ShapeFault, Supports, reference,
 };
 use crate::kernels::activation::Activation;
 use crate::kernels::gemm::Backend;
@@ -188,14 +188,22 @@ impl Operation for Dense {
     fn parameters(&self, inputs: &[&TensorType]) -> Result<Vec<ParameterSpec>, ShapeFault> {
         let Some(units) = self.units else { return Ok(Vec::new()) };
         let features = known_channels(self.definition.name, inputs[0])?;
-        let mut specs = vec![ParameterSpec::new("weight", &[features, units], self.weight)];
-        specs.extend(self.bias.map(|bias| ParameterSpec::new("bias", &[units], bias)));
+        let mut specs = vec![ParameterSpec::new("weight", ParameterKind::Matrix, &[features, units], self.weight)];
+        specs.extend(self.bias.map(|bias| ParameterSpec::new("bias", ParameterKind::Vector, &[units], bias)));
         Ok(specs)
     }
 
     fn multiply_adds(&self, inputs: &[&TensorType]) -> u64 {
         let units = self.units.unwrap_or(0) as u64;
         inputs[0].len().map_or(0, |len| len as u64 * units)
+    }
+
+    fn axis_rule(&self, _: &[&TensorType]) -> AxisRule {
+        match (self.units, self.function) {
+            (Some(_), _) => AxisRule::Features,
+            (None, Function::Softmax) => AxisRule::Channels,
+            (None, Function::Elementwise(_)) => AxisRule::Pointwise,
+        }
     }
 
     fn evaluate(&self, inputs: &[&ArrayD<f64>], parameters: &[&ArrayD<f64>]) -> ArrayD<f64> {

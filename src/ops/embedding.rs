@@ -2,7 +2,9 @@
 
 use crate::graph::definition::Default;
 use crate::graph::training::Backward;
-use crate::graph::{Argument, Definition, Initializer, Lowered, Lowering, Operation, ParameterSpec, ShapeFault};
+use crate::graph::{
+    Argument, AxisRule, Definition, Initializer, Lowered, Lowering, Operation, ParameterKind, ParameterSpec, ShapeFault,
+};
 use crate::plan::kernel::Kernel;
 use crate::plan::steps::embedding::{EmbeddingGradientStep, EmbeddingStep};
 use crate::tensor::{Size, TensorType};
@@ -69,10 +71,14 @@ impl Operation for Embedding {
     }
 
     fn parameters(&self, _: &[&TensorType]) -> Result<Vec<ParameterSpec>, ShapeFault> {
-        Ok(vec![ParameterSpec::new("weight", &[self.rows, self.features], self.weight)])
+        Ok(vec![ParameterSpec::new("weight", ParameterKind::Table, &[self.rows, self.features], self.weight)])
     }
 
     /// An index that is no row of the table gives NaN.
+    fn axis_rule(&self, _: &[&TensorType]) -> AxisRule {
+        AxisRule::Sequence
+    }
+
     fn evaluate(&self, inputs: &[&ArrayD<f64>], parameters: &[&ArrayD<f64>]) -> ArrayD<f64> {
         let (x, weight) = (inputs[0], parameters[0]);
         let shape: Vec<usize> = x.shape().iter().copied().chain([self.features]).collect();

@@ -3,7 +3,7 @@
 use crate::diagnostics::{Code, counted};
 use crate::graph::definition::Default;
 use crate::graph::training::Backward;
-use crate::graph::{Argument, Definition, Lowered, Lowering, NodeId, Operation, ShapeFault};
+use crate::graph::{Argument, AxisRule, Definition, Lowered, Lowering, NodeId, Operation, ShapeFault};
 use crate::plan::kernel::Kernel;
 use crate::plan::steps::gradient_merge::{GateGradientStep, GatedAverageGradientStep};
 use crate::plan::steps::merge::GatedAverageStep;
@@ -70,6 +70,10 @@ impl Operation for GatedAverage {
             }
             None => Ok(first.clone()),
         }
+    }
+
+    fn axis_rule(&self, _: &[&TensorType]) -> AxisRule {
+        AxisRule::Mixture { gate: self.gate_index }
     }
 
     fn evaluate(&self, inputs: &[&ArrayD<f64>], _: &[&ArrayD<f64>]) -> ArrayD<f64> {

@@ -4,7 +4,9 @@ use super::preprocessing::{ChannelOrder, Crop, Preprocessing, Resize};
 use crate::diagnostics::{Code, Diagnostic, suggest};
 use crate::graph::definition::Default;
 use crate::graph::training::Backward;
-use crate::graph::{Argument, Arguments, Definition, Lowered, Lowering, Operation, ShapeFault, Value, ValueKind};
+use crate::graph::{
+    Argument, Arguments, AxisRule, Definition, Lowered, Lowering, Operation, ShapeFault, Value, ValueKind,
+};
 use crate::tensor::{Size, TensorType};
 use ndarray::ArrayD;
 use std::any::Any;
@@ -173,6 +175,10 @@ impl Operation for Input {
         }
         let sizes: Vec<Size> = given.sizes.iter().zip(&self.shape.sizes).map(|(a, b)| a.meet(*b)).collect();
         Ok(TensorType::batched(sizes))
+    }
+
+    fn axis_rule(&self, _: &[&TensorType]) -> AxisRule {
+        AxisRule::Pointwise
     }
 
     fn evaluate(&self, inputs: &[&ArrayD<f64>], _: &[&ArrayD<f64>]) -> ArrayD<f64> {

@@ -3,7 +3,7 @@
 use crate::diagnostics::Code;
 use crate::graph::definition::Default;
 use crate::graph::training::Backward;
-use crate::graph::{Argument, Definition, Lowered, Lowering, NodeId, Operation, ShapeFault, Supports};
+use crate::graph::{Argument, AxisRule, Definition, Lowered, Lowering, NodeId, Operation, ShapeFault, Supports};
 use crate::kernels::elementwise::Merge;
 use crate::plan::kernel::Kernel;
 use crate::plan::steps::gradient_merge::{BroadcastGradientStep, MergeGradientStep};
@@ -149,6 +149,10 @@ impl Operation for Elementwise {
             sizes = sizes.iter().zip(&input.sizes).map(|(a, b)| a.meet(*b)).collect();
         }
         Ok(TensorType::batched(sizes))
+    }
+
+    fn axis_rule(&self, _: &[&TensorType]) -> AxisRule {
+        AxisRule::Pointwise
     }
 
     fn evaluate(&self, inputs: &[&ArrayD<f64>], _: &[&ArrayD<f64>]) -> ArrayD<f64> {

@@ -5,7 +5,8 @@ use crate::diagnostics::Code;
 use crate::graph::definition::Default;
 use crate::graph::training::{Backward, whole};
 use crate::graph::{
-    Argument, Definition, Initializer, Lowered, Lowering, Operation, ParameterSpec, ShapeFault, Supports,
+    Argument, AxisRule, Definition, Initializer, Lowered, Lowering, Operation, ParameterKind, ParameterSpec,
+    ShapeFault, Supports,
 };
 use crate::kernels::group_norm::GroupNorm as Groups;
 use crate::plan::kernel::Kernel;
@@ -75,6 +76,10 @@ impl Operation for LocalResponseNorm {
     fn infer(&self, inputs: &[&TensorType]) -> Result<TensorType, ShapeFault> {
         image_sizes("LocalResponseNorm", inputs[0])?;
         Ok(inputs[0].clone())
+    }
+
+    fn axis_rule(&self, _: &[&TensorType]) -> AxisRule {
+        AxisRule::Image
     }
 
     fn evaluate(&self, inputs: &[&ArrayD<f64>], _: &[&ArrayD<f64>]) -> ArrayD<f64> {
@@ -195,7 +200,12 @@ impl Operation for GroupNorm {
 
     fn parameters(&self, inputs: &[&TensorType]) -> Result<Vec<ParameterSpec>, ShapeFault> {
         let shape = [1, 1, 1, known_channels("GroupNorm", inputs[0])?];
-        Ok(vec![ParameterSpec::new("gamma", &shape, self.gamma), ParameterSpec::new("beta", &shape, self.beta)])
+        let part = |role, initializer| ParameterSpec::new(role, ParameterKind::Vector, &shape, initializer);
+        Ok(vec![part("gamma", self.gamma), part("beta", self.beta)])
+    }
+
+    fn axis_rule(&self, _: &[&TensorType]) -> AxisRule {
+        AxisRule::Image
     }
 
     fn evaluate(&self, inputs: &[&ArrayD<f64>], parameters: &[&ArrayD<f64>]) -> ArrayD<f64> {
@@ -289,6 +299,10 @@ impl Operation for Normalize {
 
     fn infer(&self, inputs: &[&TensorType]) -> Result<TensorType, ShapeFault> {
         Ok(inputs[0].clone())
+    }
+
+    fn axis_rule(&self, _: &[&TensorType]) -> AxisRule {
+        AxisRule::Channels
     }
 
     fn evaluate(&self, inputs: &[&ArrayD<f64>], _: &[&ArrayD<f64>]) -> ArrayD<f64> {

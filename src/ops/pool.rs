@@ -3,7 +3,7 @@
 use super::window::{PADDING, Padding, Sliding, image_sizes};
 use crate::graph::definition::Default;
 use crate::graph::training::Backward;
-use crate::graph::{Argument, Arguments, Definition, Lowered, Lowering, Operation, ShapeFault};
+use crate::graph::{Argument, Arguments, AxisRule, Definition, Lowered, Lowering, Operation, ShapeFault};
 use crate::kernels::view::Window;
 use crate::plan::kernel::Kernel;
 use crate::plan::steps::gradient_pool::{GlobalPoolGradientStep, PoolGradientStep};
@@ -101,6 +101,10 @@ impl Operation for Pool {
     fn infer(&self, inputs: &[&TensorType]) -> Result<TensorType, ShapeFault> {
         let [height, width] = self.window.infer(self.definition().name, inputs[0])?;
         Ok(TensorType::batched([height, width, inputs[0].channels()]))
+    }
+
+    fn axis_rule(&self, _: &[&TensorType]) -> AxisRule {
+        AxisRule::Image
     }
 
     fn evaluate(&self, inputs: &[&ArrayD<f64>], _: &[&ArrayD<f64>]) -> ArrayD<f64> {
@@ -206,6 +210,10 @@ impl Operation for GlobalPool {
         }
         let (_, _, channels) = image_sizes(self.definition().name, inputs[0])?;
         Ok(TensorType::batched([channels]))
+    }
+
+    fn axis_rule(&self, inputs: &[&TensorType]) -> AxisRule {
+        if inputs[0].image().is_some() { AxisRule::Image } else { AxisRule::Pointwise }
     }
 
     fn evaluate(&self, inputs: &[&ArrayD<f64>], _: &[&ArrayD<f64>]) -> ArrayD<f64> {

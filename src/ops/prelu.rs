@@ -5,7 +5,8 @@ use crate::diagnostics::Code;
 use crate::graph::definition::Default;
 use crate::graph::training::{Backward, Forward};
 use crate::graph::{
-    Argument, Definition, Initializer, Lowered, Lowering, NodeId, Operation, ParameterSpec, ShapeFault,
+    Argument, AxisRule, Definition, Initializer, Lowered, Lowering, NodeId, Operation, ParameterKind, ParameterSpec,
+    ShapeFault,
 };
 use crate::kernels::activation::Activation;
 use crate::ops::dense::{DENSE, Function};
@@ -166,12 +167,22 @@ impl Operation for PRelu {
             )
             .help("give the size a number in `Input`")
         })?;
-        specs.push(ParameterSpec::new("alpha", &shape, self.alpha));
+        let kind = if self.axes == [-1] { ParameterKind::Vector } else { ParameterKind::Values };
+        specs.push(ParameterSpec::new("alpha", kind, &shape, self.alpha));
         Ok(specs)
     }
 
     fn multiply_adds(&self, inputs: &[&TensorType]) -> u64 {
         self.dense.as_ref().map_or(0, |dense| dense.multiply_adds(inputs))
+    }
+
+    fn axis_rule(&self, inputs: &[&TensorType]) -> AxisRule {
+        match (&self.dense, &self.axes[..]) {
+            (Some(_), _) => AxisRule::Features,
+            (None, [-1]) if inputs[0].image().is_some() => AxisRule::Image,
+            (None, [-1]) => AxisRule::Channels,
+            (None, _) => AxisRule::Pointwise,
+        }
     }
 
     fn evaluate(&self, inputs: &[&ArrayD<f64>], parameters: &[&ArrayD<f64>]) -> ArrayD<f64> {

@@ -5,7 +5,8 @@ use crate::diagnostics::{Code, Diagnostic};
 use crate::graph::definition::Default;
 use crate::graph::training::{Backward, whole};
 use crate::graph::{
-    Argument, Arguments, Definition, Initializer, Lowered, Lowering, Operation, ParameterSpec, ShapeFault,
+    Argument, Arguments, AxisRule, Definition, Initializer, Lowered, Lowering, Operation, ParameterKind, ParameterSpec,
+    ShapeFault,
 };
 use crate::plan::kernel::Kernel;
 use crate::plan::steps::gradient_recurrent::{
@@ -263,14 +264,14 @@ impl Operation for Recurrent {
         self.sequence(inputs[0])?;
         let features = known_channels(self.definition().name, inputs[0])?;
         let (units, width) = (self.units, self.gates().saturating_mul(self.units));
-        let first = |role, initializer| {
-            let spec = ParameterSpec::new(role, &[1, units], initializer);
-            ParameterSpec { trainable: self.learn_init, ..spec }
-        };
+        let part =
+            |role, shape: &[usize], initializer| ParameterSpec::new(role, ParameterKind::Recurrent, shape, initializer);
+        let first =
+            |role, initializer| ParameterSpec { trainable: self.learn_init, ..part(role, &[1, units], initializer) };
         let mut specs = vec![
-            ParameterSpec::new("input_weights", &[features, width], self.input_weights),
-            ParameterSpec::new("hidden_weights", &[units, width], self.hidden_weights),
-            ParameterSpec::new("biases", &[width], self.biases),
+            part("input_weights", &[features, width], self.input_weights),
+            part("hidden_weights", &[units, width], self.hidden_weights),
+            part("biases", &[width], self.biases),
         ];
         if let Cell::Lstm { cell_init, .. } = self.cell {
             specs.push(first("cell_init", cell_init));
@@ -278,7 +279,7 @@ impl Operation for Recurrent {
         specs.push(first("hidden_init", self.hidden_init));
         if let Cell::Lstm { peepholes: Some(weights), .. } = self.cell {
             let roles = ["weight_cell_to_ingate", "weight_cell_to_forgetgate", "weight_cell_to_outgate"];
-            specs.extend(roles.map(|role| ParameterSpec::new(role, &[units], weights)));
+            specs.extend(roles.map(|role| part(role, &[units], weights)));
         }
         Ok(specs)
     }
@@ -286,6 +287,10 @@ impl Operation for Recurrent {
     fn multiply_adds(&self, inputs: &[&TensorType]) -> u64 {
         let [Size::Known(steps), Size::Known(features)] = inputs[0].sizes[..] else { return 0 };
         (steps * (features + self.units)) as u64 * (self.gates() * self.units) as u64
+    }
+
+    fn axis_rule(&self, _: &[&TensorType]) -> AxisRule {
+        AxisRule::Sequence
     }
 
     fn evaluate(&self, inputs: &[&ArrayD<f64>], parameters: &[&ArrayD<f64>]) -> ArrayD<f64> {

@@ -3,7 +3,7 @@
 use super::window::{image_sizes, short_pair};
 use crate::graph::definition::Default;
 use crate::graph::training::Backward;
-use crate::graph::{Argument, Definition, Lowered, Lowering, Operation, ShapeFault};
+use crate::graph::{Argument, AxisRule, Definition, Lowered, Lowering, Operation, ShapeFault};
 use crate::kernels::copy::Frame;
 use crate::kernels::upscale::Upscale as Repeat;
 use crate::plan::kernel::Kernel;
@@ -51,6 +51,10 @@ impl Operation for Upscale {
         // A product beyond all bounds is refused with the sizes that are too large, not wrapped to small ones.
         let times = |scale: usize| move |size: usize| size.saturating_mul(scale);
         Ok(TensorType::batched([height.map(times(self.scale[0])), width.map(times(self.scale[1])), channels]))
+    }
+
+    fn axis_rule(&self, _: &[&TensorType]) -> AxisRule {
+        AxisRule::Image
     }
 
     fn evaluate(&self, inputs: &[&ArrayD<f64>], _: &[&ArrayD<f64>]) -> ArrayD<f64> {
@@ -148,6 +152,10 @@ impl Operation for ZeroPad {
             width.map(plus(self.left + self.right)),
             channels,
         ]))
+    }
+
+    fn axis_rule(&self, _: &[&TensorType]) -> AxisRule {
+        AxisRule::Image
     }
 
     fn evaluate(&self, inputs: &[&ArrayD<f64>], _: &[&ArrayD<f64>]) -> ArrayD<f64> {

@@ -3,7 +3,7 @@
 use super::window::image_sizes;
 use crate::graph::definition::Default;
 use crate::graph::training::{Backward, Forward, pixels_channels};
-use crate::graph::{Argument, Definition, Lowered, Lowering, NodeId, Operation, ShapeFault};
+use crate::graph::{Argument, AxisRule, Definition, Lowered, Lowering, NodeId, Operation, ShapeFault};
 use crate::plan::kernel::Kernel;
 use crate::plan::steps::noise::{Noise, NoiseStep};
 use crate::tensor::TensorType;
@@ -147,6 +147,10 @@ impl Operation for Rest {
             image_sizes(DROP_BLOCK.name, inputs[0])?;
         }
         Ok(inputs[0].clone())
+    }
+
+    fn axis_rule(&self, _: &[&TensorType]) -> AxisRule {
+        AxisRule::Pointwise
     }
 
     fn evaluate(&self, inputs: &[&ArrayD<f64>], _: &[&ArrayD<f64>]) -> ArrayD<f64> {

@@ -3,7 +3,7 @@
 use crate::diagnostics::Code;
 use crate::graph::definition::Default;
 use crate::graph::training::Backward;
-use crate::graph::{Argument, Definition, Lowered, Lowering, Operation, ShapeFault, ValueKind};
+use crate::graph::{Argument, AxisRule, Definition, Lowered, Lowering, Operation, ShapeFault, ValueKind};
 use crate::plan::kernel::Kernel;
 use crate::plan::steps::gradient_pointwise::WidenStep;
 use crate::plan::steps::movement::TransposeStep;
@@ -101,6 +101,10 @@ impl Operation for Reshape {
         Ok(TensorType::batched(self.sizes.iter().map(|size| size.map_or(rest, Size::Known)).collect::<Vec<_>>()))
     }
 
+    fn axis_rule(&self, _: &[&TensorType]) -> AxisRule {
+        AxisRule::Reshape
+    }
+
     fn evaluate(&self, inputs: &[&ArrayD<f64>], _: &[&ArrayD<f64>]) -> ArrayD<f64> {
         let x = inputs[0].as_standard_layout().into_owned();
         let batch = x.shape()[0];
@@ -193,6 +197,10 @@ impl Operation for Transpose {
         Ok(TensorType::batched(self.order[1..].iter().map(|&axis| inputs[0].sizes[axis - 1]).collect::<Vec<_>>()))
     }
 
+    fn axis_rule(&self, _: &[&TensorType]) -> AxisRule {
+        AxisRule::Transpose(self.order[1..].iter().map(|axis| axis - 1).collect())
+    }
+
     fn evaluate(&self, inputs: &[&ArrayD<f64>], _: &[&ArrayD<f64>]) -> ArrayD<f64> {
         inputs[0].clone().permuted_axes(IxDyn(&self.order)).as_standard_layout().into_owned()
     }
@@ -267,6 +275,10 @@ impl Operation for Slice {
             *last = Size::Known(self.to - self.from);
         }
         Ok(TensorType::batched(sizes))
+    }
+
+    fn axis_rule(&self, _: &[&TensorType]) -> AxisRule {
+        AxisRule::Slice { from: self.from, to: self.to }
     }
 
     fn evaluate(&self, inputs: &[&ArrayD<f64>], _: &[&ArrayD<f64>]) -> ArrayD<f64> {

@@ -2,7 +2,7 @@
 //! tells its loss without training. Both go through passes and lowering like any other graph.
 
 use crate::graph::training::{Backward, Forward, Passed, pixels_channels, whole};
-use crate::graph::{Graph, Initializer, Lowered, NodeId, Parameter, ParameterId};
+use crate::graph::{Graph, Initializer, Lowered, NodeId, Parameter, ParameterId, ParameterKind};
 use crate::kernels::activation::Activation;
 use crate::kernels::elementwise::Merge;
 use crate::kernels::loss::Loss;
@@ -124,7 +124,7 @@ impl<'s> Trainer<'s> {
                 layers: Vec::new(),
                 span: net.nodes[0].origin.span,
                 derived: None,
-                flattened: None,
+                kind: ParameterKind::Values,
             });
             ParameterId(graph.parameters.len() - 1)
         };

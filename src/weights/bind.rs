@@ -1,10 +1,11 @@
 //! Binding: which tensor of which file every parameter of a graph takes its values from. Strict, by origin and name;
 //! all that does not fit is told at once.
 
+use super::axis::FileOrder;
 use super::names::{Wanted, by_order, names_in_file, near};
 use super::report::{FileReport, Report, shortened};
 use super::store::{Layout, Number, Role, Store, StoreError};
-use super::transform::{LayerFacts, Shape, Transform, find_role, fit, starts_anew};
+use super::transform::{Done, LayerFacts, Shape, Transform, find_role, fit, starts_anew};
 use crate::diagnostics::{Code, Diagnostic, Diagnostics, Result, counted};
 use crate::elaborate::requests::WeightsRequest;
 use crate::graph::{Graph, Initializer, Parameter, ParameterId};
@@ -19,7 +20,7 @@ use std::sync::Mutex;
 /// The seed of parameters that nothing binds, where no recipe has another.
 pub const SEED: u64 = 0;
 
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 struct Source {
     store: usize,
     entry: usize,
@@ -78,7 +79,8 @@ fn layers(graph: &Graph) -> HashMap<ParameterId, LayerFacts> {
     let mut list = HashMap::new();
     for node in &graph.nodes {
         let fixed = node.parameters.iter().any(|id| graph.parameters[id.0].is_fixed());
-        let facts = LayerFacts { kind: node.operation.kind(), epsilon: node.operation.epsilon(), fixed };
+        let single = node.parameters.len() == 1;
+        let facts = LayerFacts { kind: node.operation.kind(), epsilon: node.operation.epsilon(), fixed, single };
         list.extend(node.parameters.iter().map(|&id| (id, facts)));
     }
     list
@@ -180,6 +182,8 @@ fn bind_file(
     if request.trained {
         report.notes.push(format!("trained as `{}`", request.net));
     }
+    report.notes.extend(store.remarks());
+    let mut order = FileOrder::of(graph, store.framework(), &request.net);
     let names = match store.has_names() {
         true => names_in_file(entries, &wanted, request, faults),
         false => {
@@ -234,10 +238,15 @@ fn bind_file(
             }
             number => report.add_note(format!("{number} read as float32")),
         }
-        let wanted = Shape { shape: &parameter.shape, role: parameter.role, flattened: parameter.flattened };
-        match fit(store.as_ref(), entry, &wanted, facts) {
+        let wanted = Shape { shape: &parameter.shape, role: parameter.role, kind: parameter.kind };
+        match fit(store.as_ref(), entry, &wanted, facts, order.arrangement(*id, layer)) {
             Ok(transform) => {
-                transform.note(layer).into_iter().for_each(|note| report.add_note(note));
+                for done in transform.done(layer, parameter.kind) {
+                    match done {
+                        Done::Note(note) => report.add_note(note),
+                        Done::Permuted(what) => order.permuted.push(format!("{what} of {layer}")),
+                    }
+                }
                 report.tensors += 1;
                 report.values += parameter.len();
                 bindings.sources[id.0] = Some(Source { store: bindings.stores.len(), entry, transform });
@@ -297,6 +306,7 @@ fn bind_file(
             )),
         });
     }
+    order.tell(request, &mut report, faults);
     if missing > 0 && request.initialize_missing {
         report.notes.push(format!("{missing} missing, initialised"));
     }

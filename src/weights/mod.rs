@@ -1,5 +1,6 @@
 //! Pretrained weights: stores of named tensors, one reader for each layout, and how they are bound to a graph.
 
+pub mod axis;
 pub mod bind;
 mod hdf5_file;
 mod hdf5_heaps;
@@ -8,6 +9,7 @@ mod keras3;
 mod names;
 mod neupy;
 mod open;
+mod refuse;
 pub mod report;
 mod safetensors;
 pub mod save_keras;

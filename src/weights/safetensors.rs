@@ -11,6 +11,7 @@ use std::sync::{Mutex, PoisonError};
 
 use serde_json::Value;
 
+use super::axis::Framework;
 use super::hdf5_file::{corrupt, too_many};
 use super::store::{
     Entry, Layout, MAX_ITEMS, MAX_TENSOR_BYTES, Number, Role, Store, StoreError, row_count, unreadable,
@@ -79,6 +80,9 @@ struct SafetensorsStore {
     entries: Vec<Entry>,
     /// Where each tensor's bytes begin.
     places: Vec<u64>,
+    framework: Framework,
+    /// Why it is taken for that framework's, where it is not PyTorch's.
+    remark: Option<String>,
 }
 
 /// Reads the header and checks that the tensors fill the rest of the file without gap or overlap.
@@ -98,6 +102,7 @@ pub(super) fn open(path: &Path, mut file: File, length: u64) -> Result<Box<dyn S
     if header.len() > MAX_ITEMS {
         return Err(too_many(&place, header.len() as u64, "tensors"));
     }
+    let (framework, remark) = framework(&place, header)?;
     let mut found = Vec::new();
     for (name, declared) in header.iter().filter(|(name, _)| *name != "__metadata__") {
         found.push(Declared::read(name, declared)?);
@@ -128,12 +133,12 @@ pub(super) fn open(path: &Path, mut file: File, length: u64) -> Result<Box<dyn S
             continue;
         }
         let (layer, parameter) = tensor.name.rsplit_once(['.', '/']).unwrap_or(("", &tensor.name));
-        let (layer, role) = (layer.to_string(), role(parameter));
+        let (layer, role) = (layer.to_string(), role(parameter, framework));
         let (key, shape, number) = (tensor.name.clone(), tensor.shape, tensor.number);
         entries.push(Entry { layer, role, key, shape, number, class: None });
         places.push(data + tensor.start);
     }
-    Ok(Box::new(SafetensorsStore { path: path.into(), file: Mutex::new(file), entries, places }))
+    Ok(Box::new(SafetensorsStore { path: path.into(), file: Mutex::new(file), entries, places, framework, remark }))
 }
 
 /// A tensor as the header declares it.
@@ -172,8 +177,45 @@ impl Declared {
     }
 }
 
-/// PyTorch's names, and Keras' where somebody converted them.
-fn role(parameter: &str) -> Role {
+/// Whose conventions a file follows: its metadata says so, else the names of its tensors.
+fn framework(place: &str, header: &serde_json::Map<String, Value>) -> Result<(Framework, Option<String>), StoreError> {
+    let last = |name: &str| name.rsplit(['.', '/']).next().unwrap_or(name).to_string();
+    let kernel = header.keys().find(|name| last(name) == "kernel");
+    let format = header.get("__metadata__").and_then(|metadata| metadata["format"].as_str());
+    let says = |format: &str| Some(format!("its `format` is {format}: read with channels last, matrices (in, out)"));
+    match (format, kernel) {
+        (Some(format @ ("flax" | "jax")), _) => Ok((Framework::Flax, says(format))),
+        (Some(format @ ("tf" | "tensorflow" | "keras")), _) => Ok((Framework::Keras, says(format))),
+        (Some(format @ ("mlx" | "pd" | "paddle")), _) => Err(StoreError::Refused {
+            place: place.into(),
+            what: format!(
+                "its `format` is {format}, whose order of axes is not read; save it as PyTorch, TensorFlow or Flax would"
+            ),
+        }),
+        (Some("pt"), Some(kernel)) => Err(StoreError::Refused {
+            place: place.into(),
+            what: format!(
+                "its `format` is pt, PyTorch's, and `{kernel}` has a name of Keras or Flax: whether a matrix is (out, in) or (in, out) \
+                 cannot be told; save it with the `format` of the framework whose order it has"
+            ),
+        }),
+        (_, Some(kernel)) => {
+            let remark = format!("`{kernel}` has a name of Keras or Flax: read with channels last, matrices (in, out)");
+            Ok((Framework::Keras, Some(remark)))
+        }
+        _ => Ok((Framework::PyTorch, None)),
+    }
+}
+
+/// PyTorch's names, and those of Keras and Flax in their own files.
+fn role(parameter: &str, framework: Framework) -> Role {
+    match (parameter, framework) {
+        ("scale", Framework::Keras | Framework::Flax) => return Role::Gamma,
+        ("embedding" | "embeddings", Framework::Keras | Framework::Flax) => return Role::Weight,
+        ("mean", Framework::Keras | Framework::Flax) => return Role::RunningMean,
+        ("var", Framework::Keras | Framework::Flax) => return Role::RunningVariance,
+        _ => {}
+    }
     match parameter {
         "running_var" | "moving_variance" => Role::RunningVariance,
         "moving_mean" => Role::RunningMean,
@@ -189,6 +231,14 @@ impl Store for SafetensorsStore {
 
     fn has_names(&self) -> bool {
         true
+    }
+
+    fn framework(&self) -> Framework {
+        self.framework
+    }
+
+    fn remarks(&self) -> Vec<String> {
+        self.remark.iter().cloned().collect()
     }
 
     fn entries(&self) -> &[Entry] {

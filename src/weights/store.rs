@@ -2,6 +2,7 @@
 //!
 //! [`open`](super::open()) makes one of a file.
 
+use super::axis::Framework;
 use std::fmt;
 use std::io;
 use std::ops::Range;
@@ -183,6 +184,16 @@ pub trait Store: fmt::Debug + Send + Sync {
     /// Whether the file names its layers. Without names, only a layer's class and its place among the layers of
     /// that class tell (Keras 3 files written before Keras 3.6).
     fn has_names(&self) -> bool;
+
+    /// The framework whose conventions the tensors follow.
+    fn framework(&self) -> Framework {
+        Framework::Keras
+    }
+
+    /// What the report says of how the file was read.
+    fn remarks(&self) -> Vec<String> {
+        Vec::new()
+    }
 
     /// All tensors, in the file's order of layers: `layer_names` for NeuPy and Keras, the numeric order within
     /// each class for Keras 3, the order of the bytes for safetensors.

@@ -1,15 +1,23 @@
 //! What a file's tensor goes through before a layer takes it: other makers' orders of axes, rows, gates and statistics.
 
+use super::axis::{Arrangement, Framework};
 use super::store::{Layout, Role, Store};
+use crate::graph::ParameterKind;
+use crate::graph::axis::{Segment, places};
 use std::collections::HashMap;
+use std::sync::Arc;
 
 /// Keras' name of a recurrent layer's weights of the state.
 pub(super) const RECURRENT_KERNEL: &str = "recurrent_kernel";
 
-/// What a file's values go through before the layer takes them.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) enum Transform {
-    None,
+/// What a file's values go through before the layer takes them, in this order.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(super) struct Transform {
+    steps: Vec<Step>,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+enum Step {
     /// A variance (Keras) becomes an inverse standard deviation (NeuPy), with the layer's epsilon.
     InverseStd {
         epsilon: f64,
@@ -20,10 +28,13 @@ pub(super) enum Transform {
     GatesFromKeras,
     /// A GRU's biases, where Keras has one row for the input and one for the state.
     GateBiasesFromKeras,
-    /// A matrix (out, in) becomes (in, out); rows that are the values of an image flattened channels first are put in order.
-    MatrixFromPyTorch {
-        flattened: Option<[usize; 3]>,
-    },
+    /// A matrix (out, in) becomes (in, out).
+    MatrixFromPyTorch,
+    /// One value for all, as PyTorch's PReLU has by default.
+    Repeat,
+    /// Rows, or the values along the last axis, stand where the layer's values do.
+    Rows(Arc<[Segment]>),
+    Columns(Arc<[Segment]>),
 }
 
 /// What must be known of a parameter's layer.
@@ -34,6 +45,8 @@ pub(super) struct LayerFacts {
     pub epsilon: Option<f64>,
     /// Whether a parameter of the layer is a constant: see [`crate::graph::Parameter::is_fixed`].
     pub fixed: bool,
+    /// Whether the layer has no other parameter.
+    pub single: bool,
 }
 
 /// What a net needs of a tensor.
@@ -41,8 +54,7 @@ pub(super) struct LayerFacts {
 pub(super) struct Shape<'g> {
     pub shape: &'g [usize],
     pub role: &'g str,
-    /// See [`crate::graph::Parameter::flattened`].
-    pub flattened: Option<[usize; 3]>,
+    pub kind: ParameterKind,
 }
 
 /// Whether files of a layout have no tensor of this role: Keras' recurrent layers begin at zero.
@@ -64,6 +76,8 @@ pub(super) fn find_role(
         // PyTorch calls a normalisation's scale and shift weight and bias.
         Role::Gamma if layout == Layout::Safetensors => roles.push(Role::Weight),
         Role::Beta if layout == Layout::Safetensors => roles.push(Role::Bias),
+        // So it calls the slope of a PReLU.
+        Role::Alpha if layout == Layout::Safetensors && facts.single => roles.push(Role::Weight),
         // Keras 3 numbers a layer's variables: of a normalisation's three, the first is the one that it has.
         Role::Gamma | Role::Beta if facts.fixed => roles.push(Role::Other("vars/0".into())),
         Role::RunningMean if facts.fixed => roles.push(Role::Other("vars/1".into())),
@@ -81,66 +95,84 @@ pub(super) fn find_role(
 }
 
 /// How a tensor of a file becomes a parameter, or why it cannot.
-pub(super) fn fit(store: &dyn Store, at: usize, wanted: &Shape, facts: LayerFacts) -> Result<Transform, String> {
-    let Shape { shape, role, flattened } = *wanted;
+pub(super) fn fit(
+    store: &dyn Store,
+    at: usize,
+    wanted: &Shape,
+    facts: LayerFacts,
+    arrangement: Arrangement,
+) -> Result<Transform, String> {
+    let mut steps: Vec<Step> = stored(store, at, wanted, facts)?.into_iter().collect();
+    steps.extend(arrangement.rows.map(Step::Rows));
+    steps.extend(arrangement.columns.map(Step::Columns));
+    Ok(Transform { steps })
+}
+
+/// What the way in which a file's framework stores a tensor asks for.
+fn stored(store: &dyn Store, at: usize, wanted: &Shape, facts: LayerFacts) -> Result<Option<Step>, String> {
+    let Shape { shape, role, kind } = *wanted;
     let (entry, layout) = (&store.entries()[at], store.layout());
     if facts.kind == "GRU" && matches!(layout, Layout::Keras | Layout::Keras3) {
-        return fit_gates(store, at, wanted);
+        return fit_gates(store, at, wanted).map(Some);
+    }
+    let found = &entry.shape[..];
+    match (store.framework(), kind, shape) {
+        (
+            Framework::PyTorch,
+            ParameterKind::Kernel | ParameterKind::TransposedKernel,
+            &[height, width, inputs, outputs],
+        ) => {
+            let torch = [outputs, inputs, height, width];
+            return if found == torch { Ok(Some(Step::KernelFromPyTorch)) } else { Err(unlike(shape, &torch, found)) };
+        }
+        (Framework::PyTorch, ParameterKind::Matrix, &[inputs, outputs]) => {
+            let torch = [outputs, inputs];
+            return if found == torch { Ok(Some(Step::MatrixFromPyTorch)) } else { Err(unlike(shape, &torch, found)) };
+        }
+        (Framework::PyTorch, ParameterKind::Vector, _) if role == "alpha" && found == [1] => {
+            return Ok(Some(Step::Repeat));
+        }
+        (Framework::Flax, ParameterKind::TransposedKernel, _) => {
+            return Err(
+                "kernels of transposed convolutions are mirrored in Flax, and are not read from its files".into()
+            );
+        }
+        _ => {}
     }
     let bare = |shape: &[usize]| -> Vec<usize> { shape.iter().copied().skip_while(|&size| size == 1).collect() };
-    let other = || match (layout == Layout::Safetensors && role == "weight", shape) {
-        // The file is read in PyTorch's order of axes; said in it, shapes that look alike are seen to differ.
-        (true, &[h, w, inputs, outputs]) => format!(
-            "the net needs {shape:?}, which is {:?} in the order of safetensors; the file has {:?}",
-            [outputs, inputs, h, w],
-            entry.shape
-        ),
-        (true, &[inputs, outputs]) => format!(
-            "the net needs {shape:?}, which is {:?} in the order of safetensors; the file has {:?}",
-            [outputs, inputs],
-            entry.shape
-        ),
-        _ => format!("the net needs {shape:?}, the file has {:?}", entry.shape),
-    };
-    if layout == Layout::Safetensors && role == "weight" {
-        return match (shape, &entry.shape[..]) {
-            (&[h, w, inputs, outputs], &[o, i, kh, kw]) if [h, w, inputs, outputs] == [kh, kw, i, o] => {
-                Ok(Transform::KernelFromPyTorch)
-            }
-            (&[inputs, outputs], &[o, i]) if [inputs, outputs] == [i, o] => {
-                Ok(Transform::MatrixFromPyTorch { flattened: flattened.filter(|[h, w, _]| h * w > 1) })
-            }
-            _ => Err(other()),
-        };
-    }
     // Keras stores a depthwise kernel as (height, width, channels, multiplier): the same values in the same order.
-    let depthwise = |file: &[usize]| match (shape, file) {
-        (&[h, w, 1, filters], &[kh, kw, channels, multiplier]) => {
+    let depthwise = match (kind, shape, found) {
+        (ParameterKind::Kernel, &[h, w, 1, filters], &[kh, kw, channels, multiplier]) => {
             h == kh && w == kw && filters == channels * multiplier
         }
         _ => false,
     };
-    if entry.shape != shape && bare(&entry.shape) != bare(shape) && !depthwise(&entry.shape) {
-        return Err(other());
+    if found != shape && bare(found) != bare(shape) && !depthwise {
+        return Err(format!("the net needs {shape:?}, the file has {found:?}"));
     }
-    match (role, &entry.role) {
+    Ok(match (role, &entry.role) {
         // A numbered variable is one of Keras 3, whose statistics are variances.
         ("running_inv_std", Role::RunningVariance | Role::Other(_)) => {
-            Ok(Transform::InverseStd { epsilon: facts.epsilon.unwrap_or(1e-5) })
+            Some(Step::InverseStd { epsilon: facts.epsilon.unwrap_or(1e-5) })
         }
-        _ => Ok(Transform::None),
-    }
+        _ => None,
+    })
+}
+
+/// Two shapes that differ. Said in the order of the file, shapes that look alike are seen to.
+fn unlike(shape: &[usize], torch: &[usize], found: &[usize]) -> String {
+    format!("the net needs {shape:?}, which is {torch:?} in the order of safetensors; the file has {found:?}")
 }
 
 /// How the gates of a Keras GRU become NeuPy's. Both compute the candidate as tanh(x W + b + r * (h U)) where Keras has
 /// `reset_after`, and Keras' h' = z * h + (1 - z) * c is NeuPy's with u = 1 - z, so that the update gate changes its sign.
-fn fit_gates(store: &dyn Store, at: usize, wanted: &Shape) -> Result<Transform, String> {
+fn fit_gates(store: &dyn Store, at: usize, wanted: &Shape) -> Result<Step, String> {
     let (entry, shape) = (&store.entries()[at], wanted.shape);
     match (wanted.role, shape, &entry.shape[..]) {
         ("biases", &[width], &[2, found]) if found == width => {
             let values = store.read(at).map_err(|fault| fault.to_string())?;
             match values.get(width + 2 * width / 3..).is_some_and(|rest| rest.iter().all(|&bias| bias == 0.0)) {
-                true => Ok(Transform::GateBiasesFromKeras),
+                true => Ok(Step::GateBiasesFromKeras),
                 false => Err("the state has a bias of its own in the hidden gate, which this GRU has not".into()),
             }
         }
@@ -148,7 +180,7 @@ fn fit_gates(store: &dyn Store, at: usize, wanted: &Shape) -> Result<Transform, 
             "it was made with reset_after=False: its reset gate comes before the state's weights, here it comes behind"
                 .into(),
         ),
-        ("input_weights" | "hidden_weights", ..) if entry.shape == shape => Ok(Transform::GatesFromKeras),
+        ("input_weights" | "hidden_weights", ..) if entry.shape == shape => Ok(Step::GatesFromKeras),
         _ => Err(format!("the net needs {shape:?}, the file has {:?}", entry.shape)),
     }
 }
@@ -177,14 +209,46 @@ pub(crate) fn gates_to_keras(values: &[f32], width: usize) -> Vec<f32> {
     out
 }
 
+/// What a transform did to a parameter besides reading it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Done {
+    /// A remark of its own.
+    Note(String),
+    /// Rows or columns of a matrix, or values of vectors, were put into the order height, width, channels.
+    Permuted(&'static str),
+}
+
 impl Transform {
     /// The values as the layer takes them.
-    pub fn apply(self, values: Vec<f32>, shape: &[usize]) -> Vec<f32> {
+    pub fn apply(&self, values: Vec<f32>, shape: &[usize]) -> Vec<f32> {
+        self.steps.iter().fold(values, |values, step| step.apply(values, shape))
+    }
+
+    /// What the report says of it.
+    pub fn done(&self, layer: &str, kind: ParameterKind) -> Vec<Done> {
+        let of = |step: &Step| match step {
+            Step::KernelFromPyTorch | Step::MatrixFromPyTorch | Step::Repeat => None,
+            Step::GatesFromKeras | Step::GateBiasesFromKeras => {
+                Some(Done::Note(format!("gates of {layer} were put in NeuPy's order")))
+            }
+            Step::InverseStd { epsilon } => {
+                Some(Done::Note(format!("variances became inverse deviations (epsilon {epsilon})")))
+            }
+            Step::Rows(_) => Some(Done::Permuted("rows")),
+            Step::Columns(_) if kind == ParameterKind::Matrix => Some(Done::Permuted("columns")),
+            Step::Columns(_) => Some(Done::Permuted("values")),
+        };
+        self.steps.iter().filter_map(of).collect()
+    }
+}
+
+impl Step {
+    fn apply(&self, values: Vec<f32>, shape: &[usize]) -> Vec<f32> {
         match (self, shape) {
-            (Transform::InverseStd { epsilon }, _) => {
+            (Step::InverseStd { epsilon }, _) => {
                 values.into_iter().map(|variance| (1.0 / (f64::from(variance) + epsilon).sqrt()) as f32).collect()
             }
-            (Transform::KernelFromPyTorch, &[height, width, inputs, outputs]) => {
+            (Step::KernelFromPyTorch, &[height, width, inputs, outputs]) => {
                 let taps = height * width;
                 let mut out = vec![0.0; values.len()];
                 for (index, slot) in out.iter_mut().enumerate() {
@@ -193,21 +257,25 @@ impl Transform {
                 }
                 out
             }
-            (Transform::MatrixFromPyTorch { flattened }, &[inputs, outputs]) => {
+            (Step::MatrixFromPyTorch, &[inputs, outputs]) => {
                 let mut out = vec![0.0; values.len()];
-                for row in 0..inputs {
-                    let from = match flattened {
-                        Some([height, width, channels]) => row % channels * height * width + row / channels,
-                        None => row,
-                    };
-                    for column in 0..outputs {
-                        out[row * outputs + column] = values[column * inputs + from];
-                    }
+                for (row, out) in out.chunks_exact_mut(outputs.max(1)).enumerate() {
+                    out.iter_mut().enumerate().for_each(|(column, out)| *out = values[column * inputs + row]);
                 }
                 out
             }
-            (Transform::GatesFromKeras, _) => gates(&values, shape.last().copied().unwrap_or(1)),
-            (Transform::GateBiasesFromKeras, &[width]) => {
+            (Step::Repeat, _) => values.first().map_or(Vec::new(), |&value| vec![value; shape.iter().product()]),
+            (Step::Rows(segments), &[_, columns]) => {
+                let rows: Vec<&[f32]> = values.chunks_exact(columns.max(1)).collect();
+                places(segments).filter_map(|place| rows.get(place)).flat_map(|row| row.iter().copied()).collect()
+            }
+            (Step::Columns(segments), &[.., columns]) => {
+                let places: Vec<usize> = places(segments).collect();
+                let rows = values.chunks_exact(columns.max(1));
+                rows.flat_map(|row| places.iter().filter_map(|&place| row.get(place)).copied()).collect()
+            }
+            (Step::GatesFromKeras, _) => gates(&values, shape.last().copied().unwrap_or(1)),
+            (Step::GateBiasesFromKeras, &[width]) => {
                 let both: Vec<f32> = (0..width).map(|at| values[at] + values[width + at]).collect();
                 let mut biases = gates(&both, width);
                 // The state's bias of the last gate was found to be zero.
@@ -217,21 +285,5 @@ impl Transform {
             }
             _ => values,
         }
-    }
-
-    /// What the report says of it.
-    pub fn note(self, layer: &str) -> Option<String> {
-        Some(match self {
-            Transform::None | Transform::KernelFromPyTorch | Transform::MatrixFromPyTorch { flattened: None } => {
-                return None;
-            }
-            Transform::GatesFromKeras | Transform::GateBiasesFromKeras => {
-                format!("gates of {layer} were put in NeuPy's order")
-            }
-            Transform::InverseStd { epsilon } => format!("variances became inverse deviations (epsilon {epsilon})"),
-            Transform::MatrixFromPyTorch { flattened: Some([h, w, c]) } => {
-                format!("rows of {layer} were permuted: the file flattens {c}x{h}x{w} channels first")
-            }
-        })
     }
 }

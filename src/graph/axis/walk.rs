@@ -1,0 +1,143 @@
+//! The orders of all edges of a graph.
+
+use super::forward::{Edges, Mixed};
+use super::{AxisRule, Order, Unknown};
+use crate::graph::{Graph, Node, NodeId};
+use std::collections::HashMap;
+use std::rc::Rc;
+use std::sync::Arc;
+
+/// How often orders are sought anew, where branches of different orders meet and one can be chosen.
+const MOST_ROUNDS: usize = 8;
+
+/// Where a cut parted a layer from its neighbours: what the net that was cut has there.
+#[derive(Clone, Debug)]
+pub struct Cut {
+    /// The net: for a file of its weights the layer stands among its neighbours of then.
+    pub net: Rc<str>,
+    /// Inputs that came from layers which were cut away, and their orders.
+    pub inputs: Vec<(usize, Order)>,
+    /// The order of the output, where layers that took it were cut away.
+    pub output: Option<Order>,
+}
+
+/// How a framework that has channels first sees each edge of a graph.
+#[derive(Debug)]
+pub struct AxisOrders {
+    inputs: Vec<Vec<Order>>,
+    outputs: Vec<Order>,
+}
+
+impl AxisOrders {
+    /// As the file of a net's weights has them. What comes into a part that was cut from the net, and what leaves it, is in
+    /// the order that the whole net has there.
+    pub fn of(graph: &Graph, net: &str) -> AxisOrders {
+        let rules: Vec<AxisRule> =
+            graph.ids().map(|id| graph.node(id).operation.axis_rule(&graph.input_types(id))).collect();
+        let mut chosen: HashMap<NodeId, Order> = HashMap::new();
+        let mut rounds = 0;
+        loop {
+            let wanted = wanted(graph, net, &rules, &chosen);
+            let (orders, open) = forward(graph, net, &rules, &wanted);
+            let known = chosen.len();
+            for (node, order) in open {
+                chosen.entry(node).or_insert(order);
+            }
+            rounds += 1;
+            if chosen.len() == known || rounds == MOST_ROUNDS {
+                return orders;
+            }
+        }
+    }
+
+    /// The orders of what a layer takes.
+    pub fn inputs(&self, id: NodeId) -> &[Order] {
+        &self.inputs[id.0]
+    }
+
+    /// The order of what a layer gives.
+    pub fn output(&self, id: NodeId) -> &Order {
+        &self.outputs[id.0]
+    }
+}
+
+/// The cuts that tell what a net's file has beside a layer, the first ones first.
+fn cuts<'g>(node: &'g Node, net: &str) -> impl DoubleEndedIterator<Item = &'g Cut> {
+    node.cuts.iter().filter(move |cut| *cut.net == *net)
+}
+
+/// The order that is wanted of each layer's output.
+fn wanted(graph: &Graph, net: &str, rules: &[AxisRule], chosen: &HashMap<NodeId, Order>) -> Vec<Option<Order>> {
+    let mut wanted: Vec<Option<Order>> = vec![None; graph.nodes.len()];
+    let consumers = graph.consumers();
+    for id in graph.ids().rev() {
+        let (node, output) = (graph.node(id), &graph.node(id).output);
+        let by_cut = cuts(node, net).find_map(|cut| cut.output.clone());
+        let by_consumers = || {
+            consumers[id.0].iter().find_map(|&consumer| {
+                let to = graph.node(consumer);
+                rules[consumer.0].backward(output, &to.output, wanted[consumer.0].as_ref())
+            })
+        };
+        let own = by_cut.or_else(|| chosen.get(&id).cloned()).or_else(by_consumers);
+        // An image that the net gives is one to the file's framework too.
+        let given = || (graph.outputs.contains(&id) && output.image().is_some()).then_some(Order::ChannelsFirst);
+        wanted[id.0] = own.or_else(given);
+    }
+    wanted
+}
+
+/// The order of each edge, and those that were looked for in vain where branches meet.
+fn forward(
+    graph: &Graph,
+    net: &str,
+    rules: &[AxisRule],
+    wanted: &[Option<Order>],
+) -> (AxisOrders, Vec<(NodeId, Order)>) {
+    let mut orders = AxisOrders { inputs: Vec::new(), outputs: Vec::new() };
+    let mut open = Vec::new();
+    for id in graph.ids() {
+        let (node, rule) = (graph.node(id), &rules[id.0]);
+        let mut inputs: Vec<Order> = node.inputs.iter().map(|input| orders.outputs[input.0].clone()).collect();
+        for (place, order) in cuts(node, net).rev().flat_map(|cut| &cut.inputs) {
+            if let Some(input) = inputs.get_mut(*place) {
+                input.clone_from(order);
+            }
+        }
+        let wanted = wanted[id.0].as_ref();
+        let unknown = inputs.iter().find(|order| matches!(order, Order::Unknown(_)));
+        let output = match unknown {
+            _ if inputs.is_empty() => Ok(begin(node, wanted)),
+            Some(unknown) if *rule != AxisRule::Features => Ok(unknown.clone()),
+            _ => rule.forward(&Edges { inputs: &graph.input_types(id), orders: &inputs, output: &node.output, wanted }),
+        };
+        let output = output.unwrap_or_else(|mixed| {
+            let (reason, help) = match mixed {
+                Mixed::Other(reason, help) => (reason, help),
+                Mixed::Orders { input, order } => {
+                    open.extend(node.inputs.get(input).map(|&input| (input, order)));
+                    let reason = "joins branches whose values the file's framework has in different orders".to_string();
+                    (reason, "join the images, before `Flatten`")
+                }
+            };
+            Order::Unknown(Arc::new(Unknown {
+                layer: node.name.clone(),
+                span: node.origin.span,
+                nets: node.origin.layers.iter().map(|(net, _)| net.to_string()).collect(),
+                reason: format!("`{}` {reason}", node.name),
+                help,
+            }))
+        });
+        orders.inputs.push(inputs);
+        orders.outputs.push(output);
+    }
+    (orders, open)
+}
+
+/// What comes into a net: an image has its channels first, unless it is transposed by hand.
+fn begin(node: &Node, wanted: Option<&Order>) -> Order {
+    match (node.output.image(), wanted) {
+        (Some(_), Some(Order::Same)) | (None, _) => Order::Same,
+        (Some(_), _) => Order::ChannelsFirst,
+    }
+}

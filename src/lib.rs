@@ -35,6 +35,7 @@ mod constants;
 pub mod data;
 pub mod diagnostics;
 pub mod elaborate;
+pub mod element;
 pub mod expect;
 pub mod file;
 pub mod graph;

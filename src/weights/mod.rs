@@ -2,7 +2,6 @@
 
 pub mod bind;
 mod hdf5_file;
-mod hdf5_heaps;
 mod keras;
 mod keras3;
 mod names;

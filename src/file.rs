@@ -32,12 +32,6 @@ pub fn replace_soon(path: &Path, fill: impl FnOnce(&mut dyn Write) -> io::Result
     put(path, false, fill)
 }
 
-/// What HDF5 says of a file that another program has open for writing, in a user's words; `None` if it says another thing.
-pub fn locked(text: &str) -> Option<io::Error> {
-    let locked = text.contains("unable to lock file");
-    locked.then(|| io::Error::new(io::ErrorKind::ResourceBusy, "another program has it open for writing"))
-}
-
 fn put(path: &Path, durable: bool, fill: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> io::Result<()> {
     if fs::metadata(path).is_ok_and(|known| !known.is_file() && !known.is_dir()) {
         return fill(&mut File::options().write(true).open(path)?);

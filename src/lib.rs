@@ -11,7 +11,7 @@
 //! [`compile::build`] goes the whole road. Each type has a deterministic text form, which `netc build --emit` prints.
 //!
 //! A room uses only rooms below it: `cli`, `lsp`, `view`, `expect`, `check`, `verify`, `train`, `tuning`, `compile`, `data`, `runtime`, `artifact`, `lower`,
-//! `optimize`, `weights`, `elaborate`, `syntax`, `ops`, `graph`, `plan`, `kernels`, `diagnostics`, `source` and `tensor`.
+//! `optimize`, `weights`, `elaborate`, `syntax`, `ops`, `graph`, `plan`, `kernels`, `diagnostics`, `source`, `h5`, `tensor` and `element`.
 //!
 //! ```no_run
 //! use netc::{compile, elaborate, runtime::Session};
@@ -36,9 +36,11 @@ mod constants;
 pub mod data;
 pub mod diagnostics;
 pub mod elaborate;
+pub mod element;
 pub mod expect;
 pub mod file;
 pub mod graph;
+pub mod h5;
 pub mod kernels;
 pub mod lower;
 pub mod lsp;

@@ -4,6 +4,7 @@
 use ndarray::{ArrayD, IxDyn};
 use ndarray_npy::NpzReader;
 use netc::graph::{Arguments, Lowered, Lowering, Operation, Value, ValueKind};
+use netc::h5;
 use netc::kernels::threads::Threads;
 use netc::kernels::view::{View, ViewMut};
 use netc::plan::kernel::{Call, Inputs, RunFault};
@@ -443,7 +444,7 @@ fn neupy(case: &str, layers: Vec<(&str, &str, Given<'_>)>) {
     let mut arrays = NpzReader::new(File::open(path("npz")).unwrap()).unwrap();
     let x: ArrayD<f32> = arrays.by_name("x0").unwrap();
     let y: ArrayD<f32> = arrays.by_name("y").unwrap();
-    let file = hdf5::File::open(path("hdf5")).unwrap();
+    let file = h5::File::open(path("hdf5").as_ref()).unwrap();
     let (mut exact, mut found) = (double(&x), x);
     for (layer, name, given) in layers {
         let operation = build(layer, given).unwrap();
@@ -451,11 +452,11 @@ fn neupy(case: &str, layers: Vec<(&str, &str, Given<'_>)>) {
         let read = |role: &str, shape: &[usize]| {
             let stored = file.dataset(&format!("{name}/{role}")).unwrap();
             assert_eq!(stored.shape(), shape, "{name}/{role}");
-            ArrayD::from_shape_vec(IxDyn(shape), stored.read_raw::<f32>().unwrap()).unwrap()
+            ArrayD::from_shape_vec(IxDyn(shape), file.read(&stored).unwrap()).unwrap()
         };
         let specs = operation.parameters(&[&from]).unwrap();
         let parameters: Vec<ArrayD<f32>> = specs.iter().map(|spec| read(spec.role, &spec.shape)).collect();
-        let stored = file.group(name).unwrap().member_names().unwrap().len();
+        let stored = file.members(name).unwrap().len();
         assert_eq!(parameters.len(), stored, "{name} has other parameters in the file");
         let doubles: Vec<ArrayD<f64>> = parameters.iter().map(double).collect();
         exact = operation.evaluate(&[&exact], &doubles.iter().collect::<Vec<_>>());

@@ -1,5 +1,6 @@
 //! What can be wrong with a file of arrays, and which array of it is meant.
 
+use crate::h5::Fault;
 use std::io;
 use std::path::{Path, PathBuf};
 use thiserror::Error;
@@ -37,10 +38,10 @@ pub enum ArrayFault {
     Damaged(String),
     #[error("it holds {found}; numbers that become f32 are wanted")]
     Type { found: String },
-    #[error("it is compressed in a way that is not supported; gzip is")]
-    Filter,
     #[error("it claims {declared} bytes from {stored} stored ones, which no compression reaches")]
     Bomb { declared: u64, stored: u64 },
+    #[error("{0}")]
+    Hdf5(#[source] Fault),
     #[error("its {bytes} bytes do not fit into memory")]
     Memory { bytes: u64 },
     #[error("no array `{name}` in it; it holds {}", listed(available))]
@@ -57,6 +58,15 @@ pub enum ArrayFault {
         #[source]
         fault: Box<ArrayFault>,
     },
+}
+
+impl From<Fault> for ArrayFault {
+    fn from(fault: Fault) -> ArrayFault {
+        match fault {
+            Fault::Io(source) => ArrayFault::Io(source),
+            other => ArrayFault::Hdf5(other),
+        }
+    }
 }
 
 /// `a`, `b` and 3 more.

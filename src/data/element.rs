@@ -1,99 +1,31 @@
-//! The types of NumPy's numbers (`<f4`, `|u1`, ...), and how each becomes f32.
+//! NumPy's names of its types of numbers (`<f4`, `|u1`, ...).
 
 use super::array_fault::ArrayFault;
+use crate::element::{Element, Kind};
 
-/// The type of a stored value.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Element {
-    kind: Kind,
-    size: usize,
-    big_endian: bool,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Kind {
-    Bool,
-    Signed,
-    Unsigned,
-    Float,
-}
-
-impl Element {
-    /// `<f4`
-    pub const F32: Element = Element { kind: Kind::Float, size: 4, big_endian: false };
-
-    /// Parses NumPy's `<f4`: byte order, kind, size in bytes.
-    pub fn parse(text: &str) -> Result<Self, ArrayFault> {
-        let found = |words: &str| Err(ArrayFault::Type { found: format!("{words} ({text})") });
-        let (order, rest) = match text.as_bytes().first() {
-            Some(order @ (b'<' | b'>' | b'|' | b'=')) => (*order, &text[1..]),
-            _ => (b'=', text),
-        };
-        let big_endian = order == b'>' || (order == b'=' && cfg!(target_endian = "big"));
-        let kind = match rest.as_bytes().first() {
-            Some(b'f') => Kind::Float,
-            Some(b'i') => Kind::Signed,
-            Some(b'u') => Kind::Unsigned,
-            Some(b'b') => Kind::Bool,
-            Some(b'O') => return found("Python objects"),
-            Some(b'U' | b'S' | b'a') => return found("text"),
-            Some(b'c') => return found("complex numbers"),
-            Some(b'M' | b'm') => return found("dates or durations"),
-            _ => return found("an unknown type"),
-        };
-        match (kind, rest.get(1..).and_then(|size| size.parse().ok())) {
-            (Kind::Bool, Some(size @ 1))
-            | (Kind::Float, Some(size @ (2 | 4 | 8)))
-            | (Kind::Signed | Kind::Unsigned, Some(size @ (1 | 2 | 4 | 8))) => Ok(Self { kind, size, big_endian }),
-            _ => found("an unknown type"),
-        }
-    }
-
-    /// The bytes that one value takes in the file.
-    pub fn size(self) -> usize {
-        self.size
-    }
-
-    /// Appends the values in `bytes`, a whole number of them, as f32.
-    pub fn append(self, bytes: &[u8], values: &mut Vec<f32>) {
-        match (self.kind, self.size) {
-            (Kind::Bool, _) => values.extend(bytes.iter().map(|&x| f32::from(u8::from(x != 0)))),
-            (Kind::Signed, 1) => values.extend(bytes.iter().map(|&x| f32::from(x as i8))),
-            (Kind::Unsigned, 1) => values.extend(bytes.iter().map(|&x| f32::from(x))),
-            (Kind::Signed, 2) => self.convert(bytes, values, |x| f32::from(i16::from_le_bytes(x))),
-            (Kind::Unsigned, 2) => self.convert(bytes, values, |x| f32::from(u16::from_le_bytes(x))),
-            (Kind::Signed, 4) => self.convert(bytes, values, |x| i32::from_le_bytes(x) as f32),
-            (Kind::Unsigned, 4) => self.convert(bytes, values, |x| u32::from_le_bytes(x) as f32),
-            (Kind::Signed, _) => self.convert(bytes, values, |x| i64::from_le_bytes(x) as f32),
-            (Kind::Unsigned, _) => self.convert(bytes, values, |x| u64::from_le_bytes(x) as f32),
-            (Kind::Float, 2) => self.convert(bytes, values, |x| half_to_f32(u16::from_le_bytes(x))),
-            (Kind::Float, 4) => self.convert(bytes, values, f32::from_le_bytes),
-            (Kind::Float, _) => self.convert(bytes, values, |x| f64::from_le_bytes(x) as f32),
-        }
-    }
-
-    fn convert<const N: usize>(self, bytes: &[u8], values: &mut Vec<f32>, from_le: impl Fn([u8; N]) -> f32) {
-        let (chunks, _) = bytes.as_chunks::<N>();
-        if self.big_endian {
-            values.extend(chunks.iter().map(|&(mut chunk)| {
-                chunk.reverse();
-                from_le(chunk)
-            }));
-        } else {
-            values.extend(chunks.iter().map(|&chunk| from_le(chunk)));
-        }
-    }
-}
-
-/// IEEE 754 binary16 to f32, exactly.
-fn half_to_f32(half: u16) -> f32 {
-    let sign = if half & 0x8000 == 0 { 1.0 } else { -1.0 };
-    let fraction = f32::from(half & 0x3ff);
-    match (half >> 10) & 0x1f {
-        0 => sign * fraction * 2f32.powi(-24),
-        31 if fraction == 0.0 => sign * f32::INFINITY,
-        31 => f32::NAN,
-        exponent => sign * (1024.0 + fraction) * 2f32.powi(i32::from(exponent) - 25),
+/// Parses NumPy's `<f4`: byte order, kind, size in bytes.
+pub fn parse(text: &str) -> Result<Element, ArrayFault> {
+    let found = |words: &str| Err(ArrayFault::Type { found: format!("{words} ({text})") });
+    let (order, rest) = match text.as_bytes().first() {
+        Some(order @ (b'<' | b'>' | b'|' | b'=')) => (*order, &text[1..]),
+        _ => (b'=', text),
+    };
+    let big_endian = order == b'>' || (order == b'=' && cfg!(target_endian = "big"));
+    let kind = match rest.as_bytes().first() {
+        Some(b'f') => Kind::Float,
+        Some(b'i') => Kind::Signed,
+        Some(b'u') => Kind::Unsigned,
+        Some(b'b') => Kind::Bool,
+        Some(b'O') => return found("Python objects"),
+        Some(b'U' | b'S' | b'a') => return found("text"),
+        Some(b'c') => return found("complex numbers"),
+        Some(b'M' | b'm') => return found("dates or durations"),
+        _ => return found("an unknown type"),
+    };
+    let size = rest.get(1..).and_then(|size| size.parse().ok());
+    match size.and_then(|size| Element::new(kind, size, big_endian)) {
+        Some(element) => Ok(element),
+        None => found("an unknown type"),
     }
 }
 
@@ -103,7 +35,7 @@ mod tests {
 
     fn of(descr: &str, values: &[u8]) -> Vec<f32> {
         let mut found = Vec::new();
-        Element::parse(descr).unwrap().append(values, &mut found);
+        parse(descr).unwrap().append(values, &mut found);
         found
     }
 

@@ -9,9 +9,9 @@
 //! Records are only ever added, so that a process that is killed leaves at most one that is torn. Opening reads all
 //! records once: what is damaged is left out, and a damaged end is cut off. Nothing that a cache file holds stops a run.
 
-use super::element::Element;
 use super::feature_file::{self, Header};
 use super::table::{RowFile, Table};
+use crate::element::Element;
 use std::collections::HashMap;
 use std::fmt;
 use std::fs::{File, OpenOptions, TryLockError};

@@ -1,7 +1,8 @@
 //! The bytes of NumPy's `.npy` format (NEP 1): a magic, a version, a header that is a Python dictionary, the values.
 
 use super::array_fault::ArrayFault;
-use super::element::Element;
+use super::element::parse;
+use crate::element::Element;
 use ndarray::{ArrayD, ArrayViewD, IxDyn, ShapeBuilder};
 use std::cmp::Ordering;
 use std::io::{self, Read, Write};
@@ -65,7 +66,7 @@ impl Header {
                 }
                 "descr" => {
                     let (text, after) = quoted(value).ok_or_else(damaged)?;
-                    element = Some(Element::parse(text)?);
+                    element = Some(parse(text)?);
                     after
                 }
                 "fortran_order" => {
@@ -216,7 +217,7 @@ mod tests {
 
     #[test]
     fn headers_as_they_are_found() {
-        let wanted = Header { element: Element::parse("<f4").unwrap(), fortran: true, shape: vec![2, 3], length: 0 };
+        let wanted = Header { element: parse("<f4").unwrap(), fortran: true, shape: vec![2, 3], length: 0 };
         for text in [
             "{'descr': '<f4', 'fortran_order': True, 'shape': (2, 3), }    \n",
             "{\"shape\":(2L,3L),\"fortran_order\":True,\"descr\":\"<f4\"}",

@@ -1,8 +1,8 @@
 //! Rows of floats, one for each sample: in memory, or read from their file when they are asked for, so that a set may be
 //! larger than memory.
 
-use super::element::Element;
 use super::feature_file::read_at;
+use crate::element::Element;
 use ndarray::ArrayD;
 use std::fs::File;
 use std::io;

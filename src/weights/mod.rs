@@ -3,7 +3,6 @@
 pub mod axis;
 pub mod bind;
 mod hdf5_file;
-mod hdf5_heaps;
 mod keras;
 mod keras3;
 mod names;

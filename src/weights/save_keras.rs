@@ -2,12 +2,10 @@
 
 use std::path::Path;
 
-use hdf5::Location;
-use hdf5::types::VarLenAscii;
-
-use super::save_neupy::{SavedLayer, check, group, put_tensor, replace};
+use super::save_neupy::{SavedLayer, check, replace};
 use super::store::{Role, StoreError};
 use super::transform::RECURRENT_KERNEL;
+use crate::h5::{Backend, Value};
 
 /// Writes the layers, which are in the model's order, to `path`. Parameters have NeuPy's names and become Keras'
 /// (`weight` is written as `kernel`), but for a batch normalisation's `running_inv_std`: Keras stores the variance,
@@ -16,6 +14,11 @@ use super::transform::RECURRENT_KERNEL;
 /// # Errors
 /// [`StoreError::Unwritable`]; the file that was at `path` is then untouched.
 pub fn save(path: &Path, layers: &[SavedLayer<'_>]) -> Result<(), StoreError> {
+    save_by(Backend::DEFAULT, path, layers)
+}
+
+/// [`save`] by a backend.
+pub(super) fn save_by(backend: Backend, path: &Path, layers: &[SavedLayer<'_>]) -> Result<(), StoreError> {
     check(path, layers)?;
     let mut named = Vec::new();
     for layer in layers {
@@ -33,16 +36,18 @@ pub fn save(path: &Path, layers: &[SavedLayer<'_>]) -> Result<(), StoreError> {
         weights.sort_by(|(a, ..), (b, ..)| a.cmp(b));
         named.push((layer, weights));
     }
-    replace(path, |file| {
-        put_list(file, "layer_names", named.iter().map(|(layer, _)| layer.name.as_str()))?;
+    replace(backend, path, |file| {
+        let names: Vec<&str> = named.iter().map(|(layer, _)| layer.name.as_str()).collect();
+        file.attribute("/", "layer_names", Value::AsciiList(&names))?;
         // Without these two Keras takes the file for Keras 1's and converts it.
-        put_text(file, "backend", "tensorflow")?;
-        put_text(file, "keras_version", "2.15.0")?;
+        file.attribute("/", "backend", Value::Ascii("tensorflow"))?;
+        file.attribute("/", "keras_version", Value::Ascii("2.15.0"))?;
         for (layer, weights) in &named {
-            let group = group(file, &layer.name)?;
-            put_list(&group, "weight_names", weights.iter().map(|(_, name, _)| name.as_str()))?;
+            file.group(&layer.name)?;
+            let names: Vec<&str> = weights.iter().map(|(_, name, _)| name.as_str()).collect();
+            file.attribute(&layer.name, "weight_names", Value::AsciiList(&names))?;
             for (_, name, parameter) in weights {
-                put_tensor(&group, name, parameter)?;
+                file.dataset(&format!("{}/{name}", layer.name), &parameter.shape, parameter.data)?;
             }
         }
         Ok(())
@@ -60,23 +65,4 @@ fn keras_name<'a>(role: &'a Role, class: &str) -> Option<&'a str> {
         Role::RunningInvStd => None,
         other => Some(other.name()),
     }
-}
-
-/// Text as Keras' older versions take it: ASCII of variable length.
-fn ascii(text: &str) -> hdf5::Result<VarLenAscii> {
-    VarLenAscii::from_ascii(text).map_err(|error| format!("'{text}' is not ASCII: {error}").into())
-}
-
-fn put_text(place: &Location, name: &str, text: &str) -> hdf5::Result<()> {
-    place.new_attr::<VarLenAscii>().create(name)?.write_scalar(&ascii(text)?)
-}
-
-/// A list of names; an empty one is an empty array of f64, as Keras has it.
-fn put_list<'a>(place: &Location, name: &str, texts: impl Iterator<Item = &'a str>) -> hdf5::Result<()> {
-    let texts = texts.map(ascii).collect::<hdf5::Result<Vec<_>>>()?;
-    if texts.is_empty() {
-        place.new_attr::<f64>().shape([0]).create(name)?;
-        return Ok(());
-    }
-    place.new_attr::<VarLenAscii>().shape([texts.len()]).create(name)?.write_raw(&texts)
 }

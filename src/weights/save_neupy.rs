@@ -3,14 +3,12 @@
 use std::collections::HashSet;
 use std::fs;
 use std::path::Path;
-use std::str::FromStr;
 
-use hdf5::Location;
-use hdf5::types::VarLenUnicode;
 use serde_json::{Value, json};
 
 use super::store::StoreError;
-use crate::file::{Draft, in_words};
+use crate::file::Draft;
+use crate::h5::{self, Backend, Fault, Value as Written, Writer};
 use crate::source::plain;
 
 /// The attribute of a file that says that netc has written it, and which version.
@@ -18,8 +16,7 @@ const MARK: &str = "netc";
 
 /// Whether netc has written the weights at `path`.
 pub fn is_ours(path: &Path) -> bool {
-    hdf5::silence_errors(true);
-    hdf5::File::open(path).and_then(|file| file.attr(MARK)).is_ok()
+    h5::File::open(path).and_then(|file| file.attribute("/", MARK)).is_ok_and(|mark| mark.is_some())
 }
 
 /// A parameter to write.
@@ -55,24 +52,35 @@ pub struct SavedLayer<'a> {
 /// # Errors
 /// [`StoreError::Unwritable`]; the file that was at `path` is then untouched.
 pub fn save(path: &Path, layers: &[SavedLayer<'_>], created: &str) -> Result<(), StoreError> {
+    save_by(Backend::DEFAULT, path, layers, created)
+}
+
+/// [`save`] by a backend.
+pub(super) fn save_by(
+    backend: Backend,
+    path: &Path,
+    layers: &[SavedLayer<'_>],
+    created: &str,
+) -> Result<(), StoreError> {
     check(path, layers)?;
     let metadata = json!({ "language": "python", "library": "neupy", "version": "0.8.2", "created": created });
     let graph: Value = layers.iter().map(|layer| json!([layer.name, layer.successors])).collect();
     let names: Value = layers.iter().map(|layer| layer.name.as_str()).collect();
-    replace(path, |file| {
+    replace(backend, path, |file| {
         for layer in layers {
-            let group = group(file, &layer.name)?;
-            put_json(&group, "class_name", &json!(layer.class))?;
-            put_json(&group, "name", &json!(layer.name))?;
-            put_json(&group, "configs", &layer.configs)?;
+            file.group(&layer.name)?;
+            put_json(file, &layer.name, "class_name", &json!(layer.class))?;
+            put_json(file, &layer.name, "name", &json!(layer.name))?;
+            put_json(file, &layer.name, "configs", &layer.configs)?;
             for parameter in &layer.parameters {
-                let dataset = put_tensor(&group, &parameter.name, parameter)?;
-                dataset.new_attr::<bool>().create("trainable")?.write_scalar(&parameter.trainable)?;
+                let path = format!("{}/{}", layer.name, parameter.name);
+                file.dataset(&path, &parameter.shape, parameter.data)?;
+                file.attribute(&path, "trainable", Written::Bool(parameter.trainable))?;
             }
         }
-        put_json(file, "metadata", &metadata)?;
-        put_json(file, "graph", &graph)?;
-        put_json(file, "layer_names", &names)
+        put_json(file, "/", "metadata", &metadata)?;
+        put_json(file, "/", "graph", &graph)?;
+        put_json(file, "/", "layer_names", &names)
     })
 }
 
@@ -107,49 +115,29 @@ pub(super) fn check(path: &Path, layers: &[SavedLayer<'_>]) -> Result<(), StoreE
     Ok(())
 }
 
-/// The group `name`, which an inner layer's name (`fire2/squeeze`) may have made before.
-pub(super) fn group(file: &hdf5::Group, name: &str) -> hdf5::Result<hdf5::Group> {
-    match file.group(name) {
-        Ok(group) => Ok(group),
-        Err(_) => file.create_group_builder().obj_track_times(false).create(name),
-    }
-}
-
-/// Writes a tensor, contiguous and without the time of writing.
-pub(super) fn put_tensor(group: &hdf5::Group, name: &str, tensor: &SavedParameter<'_>) -> hdf5::Result<hdf5::Dataset> {
-    let builder = group.new_dataset::<f32>().obj_track_times(false);
-    let dataset = match tensor.shape.is_empty() {
-        true => builder.shape(()).create(name)?,
-        false => builder.shape(tensor.shape.clone()).create(name)?,
-    };
-    dataset.write_raw(tensor.data)?;
-    Ok(dataset)
-}
-
-fn put_json(place: &Location, name: &str, value: &Value) -> hdf5::Result<()> {
-    let text = VarLenUnicode::from_str(&value.to_string()).map_err(|error| error.to_string())?;
-    place.new_attr::<VarLenUnicode>().create(name)?.write_scalar(&text)
+fn put_json(file: &mut dyn Writer, path: &str, name: &str, value: &Value) -> Result<(), Fault> {
+    file.attribute(path, name, Written::Text(&value.to_string()))
 }
 
 /// Fills a new HDF5 file beside `path`, brings it to the disk and puts it in the place of `path` in one step. Whatever
 /// fails leaves `path` as it was and nothing beside it.
-pub(super) fn replace(path: &Path, fill: impl FnOnce(&hdf5::File) -> hdf5::Result<()>) -> Result<(), StoreError> {
-    hdf5::silence_errors(true);
+pub(super) fn replace(
+    backend: Backend,
+    path: &Path,
+    fill: impl FnOnce(&mut dyn Writer) -> Result<(), Fault>,
+) -> Result<(), StoreError> {
     let unwritable = |what: String| StoreError::Unwritable { path: path.into(), what };
     if fs::metadata(path).is_ok_and(|known| !known.is_file()) {
         return Err(unwritable("it is not a file".into()));
     }
     let mut draft = Draft::beside(path).map_err(|error| unwritable(plain(&error)))?;
     let write = |path: &Path| {
-        // The oldest version of each structure, which every HDF5 since 1.8 reads.
-        let file = hdf5::File::with_options().with_fapl(|access| access.libver_earliest()).create(path)?;
-        fill(&file)?;
-        let version = VarLenUnicode::from_str(env!("CARGO_PKG_VERSION")).map_err(|error| error.to_string())?;
-        file.new_attr::<VarLenUnicode>().create(MARK)?.write_scalar(&version)?;
-        file.flush()?;
-        file.close()
+        let mut file = h5::writer(path, backend)?;
+        fill(&mut *file)?;
+        file.attribute("/", MARK, Written::Text(env!("CARGO_PKG_VERSION")))?;
+        file.finish()
     };
-    draft.by_name(write).map_err(|error: hdf5::Error| unwritable(in_words(&error.to_string())))?;
+    draft.by_name(write).map_err(|fault: Fault| unwritable(fault.to_string()))?;
     draft.settle(true).map_err(|error| unwritable(plain(&error)))
 }
 
@@ -212,35 +200,41 @@ mod tests {
             ("norm running_variance", vec![2], &CHANNELS),
             ("fire alpha", vec![], &CHANNELS[..1]),
         ];
-        let (neupy, keras) = (folder.path().join("a.hdf5"), folder.path().join("a.h5"));
-        save(&neupy, &layers(&WEIGHT, &CHANNELS), "now").unwrap();
-        save_keras::save(&keras, &layers(&WEIGHT, &CHANNELS)).unwrap();
-        for (path, layout) in [(&neupy, Layout::Neupy), (&keras, Layout::Keras)] {
-            let store = open(path, None).unwrap();
-            assert_eq!((store.layout(), store.entries().len()), (layout, expected.len()));
-            for (index, ((name, shape, data), entry)) in expected.iter().zip(store.entries()).enumerate() {
-                assert_eq!(format!("{} {}", entry.layer, entry.role), *name);
-                assert_eq!((&entry.shape, &store.read(index).unwrap()[..]), (shape, *data), "{name}");
+        for backend in Backend::ALL {
+            let (neupy, keras) = (folder.path().join("a.hdf5"), folder.path().join("a.h5"));
+            save_by(*backend, &neupy, &layers(&WEIGHT, &CHANNELS), "now").unwrap();
+            save_keras::save_by(*backend, &keras, &layers(&WEIGHT, &CHANNELS)).unwrap();
+            for (path, layout) in [(&neupy, Layout::Neupy), (&keras, Layout::Keras)] {
+                let store = open(path, None).unwrap();
+                assert_eq!((store.layout(), store.entries().len()), (layout, expected.len()));
+                for (index, ((name, shape, data), entry)) in expected.iter().zip(store.entries()).enumerate() {
+                    assert_eq!(format!("{} {}", entry.layer, entry.role), *name);
+                    assert_eq!((&entry.shape, &store.read(index).unwrap()[..]), (shape, *data), "{name}");
+                }
             }
+            let file = h5::File::open(&neupy).unwrap();
+            let of = |path: &str, name: &str| file.attribute(path, name).unwrap().unwrap();
+            let text = |text: &str| h5::Attribute::Text(text.to_owned());
+            assert_eq!(of("/", "layer_names"), text(r#"["in","fire/a","norm","fire"]"#));
+            let graph = r#"[["in",["fire/a"]],["fire/a",["norm"]],["norm",["fire"]],["fire",[]]]"#;
+            assert_eq!(of("/", "graph"), text(graph));
+            assert_eq!(of("norm/running_mean", "trainable"), h5::Attribute::Bool(false));
+            assert_eq!(of("norm/gamma", "trainable"), h5::Attribute::Bool(true));
         }
-        let file = hdf5::File::open(&neupy).unwrap();
-        let text = |name: &str| file.attr(name).unwrap().read_scalar::<VarLenUnicode>().unwrap().as_str().to_string();
         assert!(is_ours(&neupy) && is_ours(&keras));
-        assert_eq!(text("layer_names"), r#"["in","fire/a","norm","fire"]"#);
-        assert_eq!(text("graph"), r#"[["in",["fire/a"]],["fire/a",["norm"]],["norm",["fire"]],["fire",[]]]"#);
-        assert!(!file.dataset("norm/running_mean").unwrap().attr("trainable").unwrap().read_scalar::<bool>().unwrap());
-        assert!(file.dataset("norm/gamma").unwrap().attr("trainable").unwrap().read_scalar::<bool>().unwrap());
     }
 
     #[test]
     fn the_same_layers_give_the_same_bytes() {
         let folder = folder();
-        let saved = |name: &str| {
-            let path = folder.path().join(name);
-            save(&path, &layers(&WEIGHT, &CHANNELS), "Tue, 24 Nov 2026 03:55:11 GMT").unwrap();
-            fs::read(path).unwrap()
-        };
-        assert_eq!(saved("a"), saved("b"));
+        for backend in Backend::ALL {
+            let saved = |name: &str| {
+                let path = folder.path().join(name);
+                save_by(*backend, &path, &layers(&WEIGHT, &CHANNELS), "Tue, 24 Nov 2026 03:55:11 GMT").unwrap();
+                fs::read(path).unwrap()
+            };
+            assert_eq!(saved("a"), saved("b"));
+        }
     }
 
     #[test]
@@ -253,7 +247,9 @@ mod tests {
         // Found only while writing: the group and the dataset have one name.
         let mut bad = layers(&WEIGHT, &CHANNELS);
         bad[0].name = "fire/a/weight".into();
-        assert!(matches!(save(&path, &bad, "now"), Err(StoreError::Unwritable { .. })));
+        for backend in Backend::ALL {
+            assert!(matches!(save_by(*backend, &path, &bad, "now"), Err(StoreError::Unwritable { .. })));
+        }
         let mut bad = layers(&WEIGHT, &CHANNELS);
         bad[2].parameters[1].name = "running_inv_std".into();
         assert!(save_keras::save(&path, &bad).unwrap_err().to_string().contains("no place in Keras"));

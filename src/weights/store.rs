@@ -11,8 +11,6 @@ use std::str::FromStr;
 
 /// The most bytes that one tensor may take, in the file or as `f32` in memory.
 pub const MAX_TENSOR_BYTES: u64 = 4 << 30;
-/// The most bytes that a tensor may declare for each byte that the file stores of it.
-pub const MAX_EXPANSION: u64 = 1000;
 /// The most tensors, layers or members of a group that a file may have.
 pub const MAX_ITEMS: usize = 100_000;
 

@@ -1,0 +1,93 @@
+//! Numbers as files store them, and how each becomes f32.
+
+/// The type of a stored number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Element {
+    kind: Kind,
+    size: usize,
+    big_endian: bool,
+}
+
+/// What the bytes of a stored number mean.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// One byte: not zero is true.
+    Bool,
+    Signed,
+    Unsigned,
+    /// IEEE 754.
+    Float,
+    /// The upper half of an f32.
+    Bfloat16,
+}
+
+impl Element {
+    /// Little-endian f32.
+    pub const F32: Element = Element { kind: Kind::Float, size: 4, big_endian: false };
+
+    /// A number of `size` bytes; `None` where no such number is read.
+    pub fn new(kind: Kind, size: usize, big_endian: bool) -> Option<Element> {
+        let known = match kind {
+            Kind::Bool => size == 1,
+            Kind::Float => matches!(size, 2 | 4 | 8),
+            Kind::Bfloat16 => size == 2,
+            Kind::Signed | Kind::Unsigned => matches!(size, 1 | 2 | 4 | 8),
+        };
+        known.then_some(Element { kind, size, big_endian })
+    }
+
+    /// What its bytes mean.
+    pub fn kind(self) -> Kind {
+        self.kind
+    }
+
+    /// The bytes that one value takes in the file.
+    pub fn size(self) -> usize {
+        self.size
+    }
+
+    /// Appends the values in `bytes`, a whole number of them, as f32.
+    pub fn append(self, bytes: &[u8], values: &mut Vec<f32>) {
+        match (self.kind, self.size) {
+            (Kind::Bool, _) => values.extend(bytes.iter().map(|&x| f32::from(u8::from(x != 0)))),
+            (Kind::Signed, 1) => values.extend(bytes.iter().map(|&x| f32::from(x as i8))),
+            (Kind::Unsigned, 1) => values.extend(bytes.iter().map(|&x| f32::from(x))),
+            (Kind::Signed, 2) => self.convert(bytes, values, |x| f32::from(i16::from_le_bytes(x))),
+            (Kind::Unsigned, 2) => self.convert(bytes, values, |x| f32::from(u16::from_le_bytes(x))),
+            (Kind::Signed, 4) => self.convert(bytes, values, |x| i32::from_le_bytes(x) as f32),
+            (Kind::Unsigned, 4) => self.convert(bytes, values, |x| u32::from_le_bytes(x) as f32),
+            (Kind::Signed, _) => self.convert(bytes, values, |x| i64::from_le_bytes(x) as f32),
+            (Kind::Unsigned, _) => self.convert(bytes, values, |x| u64::from_le_bytes(x) as f32),
+            (Kind::Bfloat16, _) => {
+                self.convert(bytes, values, |x| f32::from_bits(u32::from(u16::from_le_bytes(x)) << 16));
+            }
+            (Kind::Float, 2) => self.convert(bytes, values, |x| half_to_f32(u16::from_le_bytes(x))),
+            (Kind::Float, 4) => self.convert(bytes, values, f32::from_le_bytes),
+            (Kind::Float, _) => self.convert(bytes, values, |x| f64::from_le_bytes(x) as f32),
+        }
+    }
+
+    fn convert<const N: usize>(self, bytes: &[u8], values: &mut Vec<f32>, from_le: impl Fn([u8; N]) -> f32) {
+        let (chunks, _) = bytes.as_chunks::<N>();
+        if self.big_endian {
+            values.extend(chunks.iter().map(|&(mut chunk)| {
+                chunk.reverse();
+                from_le(chunk)
+            }));
+        } else {
+            values.extend(chunks.iter().map(|&chunk| from_le(chunk)));
+        }
+    }
+}
+
+/// IEEE 754 binary16 to f32, exactly.
+fn half_to_f32(half: u16) -> f32 {
+    let sign = if half & 0x8000 == 0 { 1.0 } else { -1.0 };
+    let fraction = f32::from(half & 0x3ff);
+    match (half >> 10) & 0x1f {
+        0 => sign * fraction * 2f32.powi(-24),
+        31 if fraction == 0.0 => sign * f32::INFINITY,
+        31 => f32::NAN,
+        exponent => sign * (1024.0 + fraction) * 2f32.powi(i32::from(exponent) - 25),
+    }
+}

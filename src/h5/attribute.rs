@@ -1,0 +1,196 @@
+//! Attributes: texts, which may be in a heap that several objects share, numbers and truth values.
+
+use super::MAX_TEXT_BYTES;
+use super::fault::Fault;
+use super::guard::Guard;
+use super::links;
+use crate::element::{Element, Kind};
+use hdf5_reader::error::{Error, Result};
+use hdf5_reader::global_heap::GlobalHeapCollection;
+use hdf5_reader::io::Cursor;
+use hdf5_reader::messages::HdfMessage;
+use hdf5_reader::messages::attribute::{self, AttributeMessage};
+use hdf5_reader::messages::dataspace::DataspaceType;
+use hdf5_reader::object_header::ObjectHeader;
+use hdf5_reader::{Datatype, StringPadding, StringSize, VarLenKind};
+use std::collections::HashMap;
+
+/// The value of an attribute.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Attribute {
+    Text(String),
+    /// An array of texts; also an array without elements, whatever its type (Keras writes empty lists as `f64`).
+    Texts(Vec<String>),
+    /// One number or several.
+    Numbers(Vec<f32>),
+    Bool(bool),
+}
+
+/// The names of an object's attributes, sorted.
+pub(super) fn names(guard: &Guard, header: &ObjectHeader, place: &str) -> std::result::Result<Vec<String>, Fault> {
+    let messages = messages(guard, header).map_err(|error| Fault::of_reader(place, error))?;
+    let mut names: Vec<String> = messages.into_iter().map(|message| message.name).collect();
+    names.sort_unstable();
+    Ok(names)
+}
+
+/// The value of the attribute `name` of the object `place`; `None` if it has no such attribute.
+pub(super) fn read(
+    guard: &Guard,
+    header: &ObjectHeader,
+    place: &str,
+    name: &str,
+) -> std::result::Result<Option<Attribute>, Fault> {
+    let messages = messages(guard, header).map_err(|error| Fault::of_reader(place, error))?;
+    let Some(message) = messages.into_iter().find(|message| message.name == name) else { return Ok(None) };
+    let place = format!("attribute '{name}' of {place}");
+    value(guard, &message, &place).map(Some)
+}
+
+fn messages(guard: &Guard, header: &ObjectHeader) -> Result<Vec<AttributeMessage>> {
+    let mut found = Vec::new();
+    for message in &header.messages {
+        match message {
+            HdfMessage::Attribute(attribute) => found.push(attribute.clone()),
+            HdfMessage::AttributeInfo(info) => {
+                for object in links::indexed(guard, info.fractal_heap_address, &[info.btree_name_index_address])? {
+                    let mut cursor = Cursor::new(&object);
+                    found.push(attribute::parse(&mut cursor, guard.offset_size(), guard.length_size(), object.len())?);
+                }
+            }
+            _ => {}
+        }
+    }
+    Ok(found)
+}
+
+fn value(guard: &Guard, message: &AttributeMessage, place: &str) -> std::result::Result<Attribute, Fault> {
+    let space = &message.dataspace;
+    let count = match space.dataspace_type {
+        DataspaceType::Null => Some(0),
+        DataspaceType::Scalar => Some(1),
+        DataspaceType::Simple => space.dims.iter().try_fold(1u64, |product, side| product.checked_mul(*side)),
+    };
+    let count = count.ok_or_else(|| Fault::too_large(place, format!("its sides are {:?}", space.dims)))?;
+    if count == 0 {
+        return Ok(Attribute::Texts(Vec::new()));
+    }
+    let size = match &message.datatype {
+        Datatype::String { size: StringSize::Fixed(size), .. } => *size as usize,
+        Datatype::VarLen { kind: VarLenKind::String, base, .. } if base.is_vlen_string_base() => {
+            8 + usize::from(guard.offset_size())
+        }
+        Datatype::Enum { base, .. } => element(base).map_or(0, Element::size),
+        other => element(other).map_or(0, Element::size),
+    };
+    if size == 0 {
+        let what = "text, numbers or a truth value are expected, it has something else";
+        return Err(Fault::damaged(place, what));
+    }
+    // The elements are in the message, which the file holds.
+    let length = usize::try_from(count).ok().and_then(|count| count.checked_mul(size));
+    let Some(bytes) = length.and_then(|length| message.raw_data.get(..length)) else {
+        let what = format!("it declares {count} elements of {size} bytes and has {} bytes", message.raw_data.len());
+        return Err(Fault::damaged(place, what));
+    };
+    let texts = match &message.datatype {
+        Datatype::String { padding, .. } => bytes
+            .chunks_exact(size)
+            .map(|text| utf8(trimmed(text, *padding), place))
+            .collect::<std::result::Result<_, _>>()?,
+        Datatype::VarLen { .. } => from_heaps(guard, bytes, size, place)?,
+        Datatype::Enum { .. } if count == 1 && is_bool(&message.datatype) => return Ok(Attribute::Bool(bytes[0] != 0)),
+        Datatype::Enum { base, .. } => return Ok(numbers(base, bytes)),
+        other => return Ok(numbers(other, bytes)),
+    };
+    Ok(match (space.dataspace_type, <[String; 1]>::try_from(texts)) {
+        (DataspaceType::Scalar, Ok([text])) => Attribute::Text(text),
+        (_, Ok(texts)) => Attribute::Texts(texts.into()),
+        (_, Err(texts)) => Attribute::Texts(texts),
+    })
+}
+
+/// The texts that these references lead to, each in a heap.
+fn from_heaps(guard: &Guard, references: &[u8], size: usize, place: &str) -> std::result::Result<Vec<String>, Fault> {
+    let fail = |error| Fault::of_reader(place, error);
+    let mut heaps: HashMap<u64, GlobalHeapCollection> = HashMap::new();
+    let (mut texts, mut total) = (Vec::new(), 0);
+    for reference in references.chunks_exact(size) {
+        let mut cursor = Cursor::new(reference);
+        let length = cursor.read_u32_le().map_err(fail)? as usize;
+        let address = cursor.read_offset(guard.offset_size()).map_err(fail)?;
+        let index = cursor.read_u32_le().map_err(fail)?;
+        if index == 0 || Cursor::is_undefined_offset(address, guard.offset_size()) {
+            texts.push(String::new());
+            continue;
+        }
+        if !heaps.contains_key(&address) {
+            let (offsets, lengths) = (guard.offset_size(), guard.length_size());
+            let heap = GlobalHeapCollection::parse_at_storage(guard.storage(), address, offsets, lengths);
+            heaps.insert(address, heap.map_err(|error| in_heap(place, error))?);
+        }
+        let object = u16::try_from(index).ok().and_then(|index| heaps[&address].get_object(index));
+        let Some(text) = object.and_then(|object| object.data.get(..length)) else {
+            return Err(Fault::damaged(place, "its heap of texts does not hold what it refers to"));
+        };
+        // Many references may lead to one text.
+        total += length as u64;
+        guard.take(length as u64).map_err(fail)?;
+        if total > MAX_TEXT_BYTES {
+            return Err(Fault::too_large(place, format!("it has over {MAX_TEXT_BYTES} bytes of text")));
+        }
+        texts.push(utf8(trimmed(text, StringPadding::NullTerminate), place)?);
+    }
+    Ok(texts)
+}
+
+fn in_heap(place: &str, error: Error) -> Fault {
+    match Fault::of_reader(place, error) {
+        Fault::Damaged { place, what } => Fault::Damaged { place, what: format!("its heap of texts: {what}") },
+        other => other,
+    }
+}
+
+fn trimmed(text: &[u8], padding: StringPadding) -> &[u8] {
+    let end = match padding {
+        StringPadding::NullTerminate => text.iter().position(|byte| *byte == 0),
+        StringPadding::NullPad => Some(text.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1)),
+        StringPadding::SpacePad => Some(text.iter().rposition(|byte| *byte != b' ').map_or(0, |last| last + 1)),
+    };
+    &text[..end.unwrap_or(text.len())]
+}
+
+fn utf8(bytes: &[u8], place: &str) -> std::result::Result<String, Fault> {
+    String::from_utf8(bytes.to_vec()).map_err(|_| Fault::damaged(place, "its text is not UTF-8"))
+}
+
+fn numbers(kind: &Datatype, bytes: &[u8]) -> Attribute {
+    let mut values = Vec::new();
+    if let Some(element) = element(kind) {
+        element.append(bytes, &mut values);
+    }
+    Attribute::Numbers(values)
+}
+
+/// The numbers of a type.
+pub(super) fn element(kind: &Datatype) -> Option<Element> {
+    let big = |order: &hdf5_reader::ByteOrder| *order == hdf5_reader::ByteOrder::BigEndian;
+    match kind {
+        Datatype::FixedPoint { size, signed, byte_order } => {
+            let kind = if *signed { Kind::Signed } else { Kind::Unsigned };
+            Element::new(kind, usize::from(*size), big(byte_order))
+        }
+        Datatype::FloatingPoint { size, byte_order } => Element::new(Kind::Float, usize::from(*size), big(byte_order)),
+        _ => None,
+    }
+}
+
+/// Whether a type is h5py's for truth values: an enumeration of FALSE and TRUE in a byte.
+pub(super) fn is_bool(kind: &Datatype) -> bool {
+    let Datatype::Enum { base, members } = kind else { return false };
+    let named = |name: &str, value: &[u8]| members.iter().any(|member| member.name == name && member.value == value);
+    element(base).is_some_and(|element| element.size() == 1)
+        && members.len() == 2
+        && named("FALSE", &[0])
+        && named("TRUE", &[1])
+}

@@ -1,0 +1,350 @@
+//! What a dataset declares, checked before anything of it is read.
+
+use super::attribute::{element, is_bool};
+use super::fault::Fault;
+use super::guard::Guard;
+use super::{MAX_CHUNK_BYTES, MAX_DATASET_BYTES, MAX_EXPANSION};
+use crate::element::{Element, Kind};
+use hdf5_reader::chunk_index::{self, ChunkEntry};
+use hdf5_reader::error::{Error, Result};
+use hdf5_reader::io::Cursor;
+use hdf5_reader::messages::HdfMessage;
+use hdf5_reader::messages::dataspace::{DataspaceMessage, DataspaceType};
+use hdf5_reader::messages::filter_pipeline::{
+    FILTER_DEFLATE, FILTER_FLETCHER32, FILTER_SHUFFLE, FilterPipelineMessage,
+};
+use hdf5_reader::messages::layout::{ChunkIndexing, DataLayout};
+use hdf5_reader::object_header::ObjectHeader;
+use hdf5_reader::{Datatype, btree_v1, extensible_array, fixed_array};
+use std::collections::HashSet;
+
+/// A dataset of numbers whose declaration was checked.
+#[derive(Clone, Debug)]
+pub struct Dataset {
+    place: String,
+    /// Where its header is.
+    pub(super) address: u64,
+    shape: Vec<usize>,
+    element: Element,
+    stored: Stored,
+}
+
+/// How the values of a dataset are stored.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Stored {
+    /// One after the other, from this byte of the file.
+    Contiguous { offset: u64 },
+    /// In the dataset's header.
+    Compact(Vec<u8>),
+    /// In pieces that may be compressed.
+    Chunked,
+}
+
+impl Dataset {
+    /// Its path.
+    pub fn place(&self) -> &str {
+        &self.place
+    }
+
+    /// Sizes of the axes, outermost first; none for a scalar.
+    pub fn shape(&self) -> &[usize] {
+        &self.shape
+    }
+
+    /// The numbers that it holds; truth values are [`Kind::Bool`].
+    pub fn element(&self) -> Element {
+        self.element
+    }
+
+    /// How they are stored.
+    pub fn stored(&self) -> &Stored {
+        &self.stored
+    }
+
+    /// How many rows it has: the first axis, or one for a scalar.
+    pub fn rows(&self) -> usize {
+        self.shape.first().copied().unwrap_or(1)
+    }
+
+    /// How many numbers a row has.
+    pub fn row_len(&self) -> usize {
+        self.shape.iter().skip(1).product()
+    }
+
+    /// The bytes that its values take as they are stored.
+    pub(super) fn declared(&self) -> u64 {
+        self.shape.iter().product::<usize>() as u64 * self.element.size() as u64
+    }
+}
+
+/// The dataset `place`, whose header this is.
+pub(super) fn of_header(
+    guard: &Guard,
+    header: &ObjectHeader,
+    address: u64,
+    place: &str,
+) -> std::result::Result<Dataset, Fault> {
+    let (mut space, mut kind, mut layout, mut filters) = (None, None, None, None);
+    for message in &header.messages {
+        match message {
+            HdfMessage::Dataspace(found) => space = Some(found),
+            HdfMessage::Datatype(found) => kind = Some(&found.datatype),
+            HdfMessage::DataLayout(found) => layout = Some(&found.layout),
+            HdfMessage::FilterPipeline(found) => filters = Some(found),
+            HdfMessage::ExternalFiles(_) => {
+                return Err(Fault::refused(place, "its bytes are in another file (external storage)"));
+            }
+            _ => {}
+        }
+    }
+    let (Some(space), Some(kind), Some(layout)) = (space, kind, layout) else {
+        return Err(Fault::damaged(place, "it lacks a shape, a type or a place"));
+    };
+    check_filters(filters, place)?;
+    let element = match element(kind) {
+        _ if is_bool(kind) => Element::new(Kind::Bool, 1, false),
+        Some(element) => in_format(element, guard.raw_type(address, place)?.get(1..).unwrap_or_default()),
+        None => None,
+    };
+    let Some(element) = element else {
+        return Err(Fault::NotNumbers { place: place.to_owned(), found: in_words(kind).to_owned() });
+    };
+    let shape = shape(space, place)?;
+    let size = element.size() as u64;
+    let count = shape.iter().try_fold(1u64, |product, side| product.checked_mul(*side as u64));
+    let Some(declared) = count.and_then(|count| count.checked_mul(size)).filter(|bytes| *bytes <= MAX_DATASET_BYTES)
+    else {
+        return Err(Fault::too_large(place, format!("its sides are {shape:?}, of numbers of {size} bytes")));
+    };
+    let stored = stored(guard, layout, space, declared, size, place)?;
+    let dataset = Dataset { place: place.to_owned(), address, shape, element, stored };
+    guard.count(&dataset)?;
+    Ok(dataset)
+}
+
+fn shape(space: &DataspaceMessage, place: &str) -> std::result::Result<Vec<usize>, Fault> {
+    if space.dataspace_type == DataspaceType::Null {
+        return Err(Fault::damaged(place, "it has no extent"));
+    }
+    let sides: std::result::Result<_, _> = space.dims.iter().map(|side| usize::try_from(*side)).collect();
+    sides.map_err(|_| Fault::too_large(place, format!("its sides are {:?}", space.dims)))
+}
+
+fn check_filters(filters: Option<&FilterPipelineMessage>, place: &str) -> std::result::Result<(), Fault> {
+    let mut known = HashSet::new();
+    for filter in filters.into_iter().flat_map(|pipeline| &pipeline.filters) {
+        if !matches!(filter.id, FILTER_DEFLATE | FILTER_SHUFFLE | FILTER_FLETCHER32) {
+            let name = filter.name.as_deref().map(|name| format!(" ({})", name.escape_debug())).unwrap_or_default();
+            let what = format!("it is compressed by filter {}{name}; gzip is supported", filter.id);
+            return Err(Fault::refused(place, what));
+        }
+        // Each gzip makes up to a thousand bytes of one.
+        if !known.insert(filter.id) {
+            return Err(Fault::refused(place, "it is compressed twice by one filter"));
+        }
+    }
+    Ok(())
+}
+
+/// Compares the bytes that a dataset declares with those that the file has.
+fn stored(
+    guard: &Guard,
+    layout: &DataLayout,
+    space: &DataspaceMessage,
+    declared: u64,
+    size: u64,
+    place: &str,
+) -> std::result::Result<Stored, Fault> {
+    let short =
+        |stored: u64| Fault::short(place, format!("it declares {declared} bytes, the file has {stored} of them"));
+    match layout {
+        DataLayout::Compact { data } if (data.len() as u64) < declared => Err(short(data.len() as u64)),
+        DataLayout::Compact { data } => Ok(Stored::Compact(data.clone())),
+        DataLayout::Contiguous { address, size } => {
+            if declared == 0 {
+                return Ok(Stored::Contiguous { offset: 0 });
+            }
+            if Cursor::is_undefined_offset(*address, guard.offset_size()) {
+                return Err(short(0));
+            }
+            let available = guard.length().saturating_sub(*address).min(*size);
+            let offset = address.checked_add(guard.base()).filter(|_| available >= declared);
+            offset.map(|offset| Stored::Contiguous { offset }).ok_or_else(|| short(available))
+        }
+        DataLayout::Chunked { address, dims, chunk_indexing, .. } => {
+            // Since HDF5 1.10 the size of a number follows the sides.
+            let sides = dims.get(..space.dims.len()).unwrap_or_default();
+            let rest = dims.get(sides.len()..).unwrap_or_default();
+            if sides.is_empty()
+                || sides.contains(&0)
+                || !(rest.is_empty() || rest.len() == 1 && u64::from(rest[0]) == size)
+            {
+                return Err(Fault::damaged(place, format!("its chunks have the sides {dims:?}")));
+            }
+            let chunk = sides.iter().try_fold(size, |bytes, side| bytes.checked_mul(u64::from(*side)));
+            let Some(chunk) = chunk.filter(|bytes| *bytes <= MAX_CHUNK_BYTES) else {
+                let what = format!(
+                    "its chunks have the sides {sides:?}; at most {MAX_CHUNK_BYTES} bytes are decompressed at once"
+                );
+                return Err(Fault::too_large(place, what));
+            };
+            if declared == 0 {
+                return Ok(Stored::Chunked);
+            }
+            let bytes = match Cursor::is_undefined_offset(*address, guard.offset_size()) {
+                true => 0,
+                false => {
+                    let chunks = chunks(guard, *address, sides, chunk_indexing.as_ref(), space, chunk, size);
+                    stored_in(guard, &chunks.map_err(|error| Fault::of_reader(place, error))?, place)?
+                }
+            };
+            if bytes == 0 {
+                return Err(short(0));
+            }
+            if declared.max(chunk) / bytes > MAX_EXPANSION {
+                let what = format!("it declares {declared} bytes in chunks of {chunk} and stores {bytes}");
+                return Err(Fault::too_large(place, what));
+            }
+            Ok(Stored::Chunked)
+        }
+    }
+}
+
+/// The bytes of the chunks, which are in the file and do not share any.
+fn stored_in(guard: &Guard, chunks: &[ChunkEntry], place: &str) -> std::result::Result<u64, Fault> {
+    let (mut total, mut addresses) = (0u64, HashSet::new());
+    for chunk in chunks {
+        if !addresses.insert(chunk.address) {
+            return Err(Fault::damaged(place, "two of its chunks are in one place"));
+        }
+        if chunk.address.checked_add(chunk.size).is_none_or(|end| end > guard.length()) {
+            return Err(Fault::short(place, "a chunk of it ends after the end of the file"));
+        }
+        total = total.saturating_add(chunk.size);
+    }
+    match total > guard.length() {
+        true => Err(Fault::damaged(place, "its chunks overlap")),
+        false => Ok(total),
+    }
+}
+
+/// The chunks that the dataset's index lists.
+fn chunks(
+    guard: &Guard,
+    address: u64,
+    sides: &[u32],
+    index: Option<&ChunkIndexing>,
+    space: &DataspaceMessage,
+    chunk: u64,
+    size: u64,
+) -> Result<Vec<ChunkEntry>> {
+    let (storage, offsets, lengths) = (guard.storage(), guard.offset_size(), guard.length_size());
+    let rank = space.dims.len();
+    match index {
+        None => {
+            let leaves = btree_v1::collect_btree_v1_leaves_storage(
+                storage,
+                address,
+                offsets,
+                lengths,
+                Some(rank as u32),
+                sides,
+                None,
+            )?;
+            leaves.into_iter().map(|(key, address)| of_leaf(key, address, rank)).collect()
+        }
+        // Without a filter its size is not stored.
+        Some(ChunkIndexing::SingleChunk { filtered_size: 0, .. }) => {
+            Ok(vec![chunk_index::single_chunk_entry(address, chunk, 0, rank)])
+        }
+        Some(ChunkIndexing::SingleChunk { filtered_size, filters }) => {
+            Ok(vec![chunk_index::single_chunk_entry(address, *filtered_size, *filters, rank)])
+        }
+        Some(ChunkIndexing::BTreeV2) => {
+            chunk_index::collect_v2_chunk_entries_storage(storage, address, offsets, lengths, rank as u32, sides, None)
+                .map(|entries| sized(entries, chunk))
+        }
+        Some(ChunkIndexing::Implicit) => {
+            let size = usize::try_from(size).unwrap_or(usize::MAX);
+            chunk_index::collect_implicit_chunk_entries(address, &space.dims, sides, size, None, guard.length())
+        }
+        Some(ChunkIndexing::FixedArray { .. }) => fixed_array::collect_fixed_array_chunk_entries_storage(
+            storage,
+            address,
+            offsets,
+            lengths,
+            &space.dims,
+            sides,
+            None,
+        )
+        .map(|entries| sized(entries, chunk)),
+        Some(ChunkIndexing::ExtensibleArray { .. }) => {
+            extensible_array::collect_extensible_array_chunk_entries_storage(
+                storage,
+                address,
+                offsets,
+                lengths,
+                &space.dims,
+                space.max_dims.as_deref(),
+                sides,
+                None,
+            )
+            .map(|entries| sized(entries, chunk))
+        }
+    }
+}
+
+fn of_leaf(key: btree_v1::BTreeV1Key, address: u64, rank: usize) -> Result<ChunkEntry> {
+    match key {
+        btree_v1::BTreeV1Key::RawData { chunk_size, filter_mask, mut offsets } => {
+            offsets.truncate(rank);
+            Ok(ChunkEntry { address, size: u64::from(chunk_size), filter_mask, offsets })
+        }
+        btree_v1::BTreeV1Key::Group { .. } => Err(Error::InvalidData("its index of chunks is one of links".to_owned())),
+    }
+}
+
+/// The entries, those without a size (no filter) having a whole chunk's.
+fn sized(mut entries: Vec<ChunkEntry>, chunk: u64) -> Vec<ChunkEntry> {
+    entries.iter_mut().filter(|entry| entry.size == 0).for_each(|entry| entry.size = chunk);
+    entries
+}
+
+/// The number, if its bits are where two's complement, IEEE 754 or bfloat16 have them, by the bytes of the type after the
+/// first.
+fn in_format(element: Element, kind: &[u8]) -> Option<Element> {
+    let bits = element.size() as u16 * 8;
+    let [order, sign, _, _, _, _, _, rest @ ..] = kind else { return None };
+    let short = |at: usize| rest.get(at..at + 2).map(|bytes| u16::from_le_bytes([bytes[0], bytes[1]]));
+    if short(0) != Some(0) || short(2) != Some(bits) {
+        return None;
+    }
+    if element.kind() != Kind::Float {
+        return Some(element);
+    }
+    let bias = rest.get(8..12).map(|bytes| u32::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]))?;
+    // Bit 6: VAX order; bits 4 and 5: the mantissa's first bit is implied.
+    if u16::from(*sign) != bits - 1 || order & 0b0111_0000 != 0b0010_0000 {
+        return None;
+    }
+    match (bits, rest.get(4..8)?, bias) {
+        (16, [10, 5, 0, 10], 15) | (32, [23, 8, 0, 23], 127) | (64, [52, 11, 0, 52], 1023) => Some(element),
+        (16, [7, 8, 0, 7], 127) => Element::new(Kind::Bfloat16, 2, order & 1 != 0),
+        _ => None,
+    }
+}
+
+/// What is stored, where it is no number.
+fn in_words(kind: &Datatype) -> &'static str {
+    match kind {
+        Datatype::Compound { .. } => "records (a compound type)",
+        Datatype::Enum { .. } => "an enumeration",
+        Datatype::Array { .. } | Datatype::VarLen { kind: hdf5_reader::VarLenKind::Sequence, .. } => {
+            "arrays as elements"
+        }
+        Datatype::Reference { .. } => "references",
+        Datatype::Opaque { .. } | Datatype::Bitfield { .. } => "bytes without a meaning",
+        Datatype::FixedPoint { .. } | Datatype::FloatingPoint { .. } => "numbers in an unusual format",
+        Datatype::String { .. } | Datatype::VarLen { .. } => "text",
+    }
+}

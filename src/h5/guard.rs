@@ -1,0 +1,255 @@
+//! The guard: the tree of a file's groups and datasets, walked once from the root over hard links.
+
+use super::dataset::Dataset;
+use super::fault::Fault;
+use super::links::{self, Link};
+use super::storage::Metered;
+use super::{MAX_DEPTH, MAX_EXPANSION, MAX_LINKS};
+use hdf5_reader::messages::HdfMessage;
+use hdf5_reader::object_header::ObjectHeader;
+use hdf5_reader::storage::Storage;
+use hdf5_reader::{Hdf5File, OpenOptions};
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::fs;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// The largest header of one object: its messages, and attributes of up to 64 KiB each.
+const MAX_HEADER_BYTES: usize = 1 << 20;
+
+/// What a link of a group leads to.
+#[derive(Clone, Debug)]
+pub(super) enum Target {
+    Group(usize),
+    Dataset(u64),
+    /// A stored type.
+    Other,
+    /// A second link to a group that the walk has entered by another.
+    Again(usize),
+    /// Why it is not followed.
+    Refused(String),
+    Damaged(String),
+}
+
+/// A group that the walk has entered.
+#[derive(Debug)]
+pub(super) struct Group {
+    pub address: u64,
+    /// Its path.
+    place: String,
+    pub links: BTreeMap<String, Target>,
+}
+
+/// A file's structure, and the way to what is not kept of it.
+pub(super) struct Guard {
+    /// Opened anew for each object, so that it keeps no headers.
+    storage: Arc<Metered>,
+    file: Hdf5File,
+    groups: Vec<Group>,
+    /// The bytes that the datasets opened so far declare.
+    declared: AtomicU64,
+}
+
+impl Guard {
+    /// Walks the file.
+    pub fn of(file: fs::File) -> Result<Guard, Fault> {
+        let fail = |error| Fault::of_reader("/", error);
+        let storage = Arc::new(Metered::new(file).map_err(fail)?);
+        let file = open(&storage).map_err(fail)?;
+        let (end, length) = (file.superblock().eof_address, storage.len());
+        if end > length {
+            return Err(Fault::short("/", format!("it has {length} of {end} bytes")));
+        }
+        let root = file.superblock().root_object_header_address().map_err(fail)?;
+        let mut guard = Guard { storage, file, groups: Vec::new(), declared: AtomicU64::new(0) };
+        guard.walk(root)?;
+        Ok(guard)
+    }
+
+    fn walk(&mut self, root: u64) -> Result<(), Fault> {
+        let mut known = HashMap::from([(root, Target::Group(0))]);
+        // Breadth first: of several links to a group, the one nearest to the root is the group's path.
+        let mut waiting = VecDeque::from([(0, 0)]);
+        self.groups.push(Group { address: root, place: "/".to_owned(), links: BTreeMap::new() });
+        let mut left = MAX_LINKS;
+        while let Some((group, depth)) = waiting.pop_front() {
+            let Group { address, place, .. } = &self.groups[group];
+            let (address, place) = (*address, place.clone());
+            let header = self.header(address, &place)?;
+            if !is_group(&header) {
+                return Err(Fault::damaged(&place, "it is no group"));
+            }
+            let found = links::of_group(self, &header, &place)?;
+            left = left
+                .checked_sub(found.len())
+                .ok_or_else(|| Fault::too_large(&place, format!("with it the file has over {MAX_LINKS} links")))?;
+            for (name, link) in found {
+                let path = if group == 0 { format!("/{name}") } else { format!("{place}/{name}") };
+                self.take(path.len() as u64).map_err(|error| Fault::of_reader(&place, error))?;
+                let target = match link {
+                    Link::Soft => Target::Refused("it is a soft link, which could lead anywhere".to_owned()),
+                    Link::External => Target::Refused("it is an external link, which could lead anywhere".to_owned()),
+                    Link::Hard(address) => match known.get(&address) {
+                        Some(Target::Group(first)) => Target::Again(*first),
+                        Some(other) => other.clone(),
+                        None => {
+                            let target = self.target(address, &path)?;
+                            if let Target::Group(_) = target {
+                                if depth == MAX_DEPTH {
+                                    let what = format!("groups are nested more than {MAX_DEPTH} deep");
+                                    return Err(Fault::refused(&path, what));
+                                }
+                                waiting.push_back((self.groups.len(), depth + 1));
+                                self.groups.push(Group { address, place: path, links: BTreeMap::new() });
+                            }
+                            known.insert(address, target.clone());
+                            target
+                        }
+                    },
+                };
+                if self.groups[group].links.insert(name, target).is_some() {
+                    return Err(Fault::damaged(&place, "two links in it have one name"));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// What is at an address that is met for the first time.
+    fn target(&self, address: u64, place: &str) -> Result<Target, Fault> {
+        match self.header(address, place) {
+            Ok(header) if is_group(&header) => Ok(Target::Group(self.groups.len())),
+            Ok(header) if header.messages.iter().any(|message| matches!(message, HdfMessage::DataLayout(_))) => {
+                Ok(Target::Dataset(address))
+            }
+            Ok(_) => Ok(Target::Other),
+            Err(Fault::Damaged { what, .. }) => Ok(Target::Damaged(what)),
+            Err(Fault::Refused { what, .. }) => Ok(Target::Refused(what)),
+            Err(fault) => Err(fault),
+        }
+    }
+
+    /// What the path leads to from the root; `None` if a link on the way is missing.
+    pub fn find(&self, path: &str) -> Result<Option<Target>, Fault> {
+        let mut place = String::new();
+        let mut target = Target::Group(0);
+        for part in path.split('/').filter(|part| !part.is_empty()) {
+            let Target::Group(group) = target else { return Ok(None) };
+            place = format!("{place}/{part}");
+            target = match self.groups[group].links.get(part) {
+                None => return Ok(None),
+                Some(Target::Again(first)) => return Err(self.again(&place, *first)),
+                Some(Target::Refused(what)) => return Err(Fault::refused(&place, what)),
+                Some(Target::Damaged(what)) => return Err(Fault::damaged(&place, what)),
+                Some(target) => target.clone(),
+            };
+        }
+        Ok(Some(target))
+    }
+
+    fn again(&self, place: &str, first: usize) -> Fault {
+        Fault::refused(place, format!("it is a second link to the group `{}`", self.groups[first].place))
+    }
+
+    /// The group at `path`.
+    pub fn group(&self, path: &str) -> Result<&Group, Fault> {
+        match self.find(path)? {
+            Some(Target::Group(group)) => Ok(&self.groups[group]),
+            Some(_) => Err(Fault::damaged(path, "it is not a group")),
+            None => Err(Fault::Missing { place: path.to_owned() }),
+        }
+    }
+
+    /// The paths of all datasets, without the first `/`, sorted. A second link to a group is an error: what is in it has
+    /// two paths.
+    pub fn datasets(&self) -> Result<Vec<String>, Fault> {
+        let (mut found, mut waiting) = (Vec::new(), vec![(0, String::new())]);
+        while let Some((group, prefix)) = waiting.pop() {
+            for (name, target) in &self.groups[group].links {
+                let path = format!("{prefix}{name}");
+                match target {
+                    Target::Group(inner) => waiting.push((*inner, format!("{path}/"))),
+                    Target::Dataset(_) => found.push(path),
+                    Target::Again(first) => return Err(self.again(&format!("/{path}"), *first)),
+                    Target::Other | Target::Refused(_) | Target::Damaged(_) => {}
+                }
+            }
+        }
+        found.sort_unstable();
+        Ok(found)
+    }
+
+    /// Counts the dataset `place` among those that were opened.
+    pub fn count(&self, dataset: &Dataset) -> Result<(), Fault> {
+        let bytes = dataset.declared();
+        let total = self.declared.fetch_add(bytes, Ordering::Relaxed).saturating_add(bytes);
+        match total > self.length().saturating_mul(MAX_EXPANSION) {
+            true => Err(Fault::too_large(
+                dataset.place(),
+                format!("with it the datasets declare {total} bytes, the file has {}", self.length()),
+            )),
+            false => Ok(()),
+        }
+    }
+
+    /// The messages in the header of the object `place`.
+    pub fn header(&self, address: u64, place: &str) -> Result<Arc<ObjectHeader>, Fault> {
+        let parsed = open(&self.storage).and_then(|file| file.get_or_parse_header(address));
+        parsed.map_err(|error| Fault::of_reader(place, error))
+    }
+
+    /// The bytes of the type of the dataset `place`: what was parsed of it does not tell where a number's bits are.
+    pub fn raw_type(&self, address: u64, place: &str) -> Result<Vec<u8>, Fault> {
+        let dataset = self.file.dataset(place).map_err(|error| Fault::of_reader(place, error))?;
+        if dataset.address() != address {
+            return Err(Fault::damaged(place, "its path leads to two datasets"));
+        }
+        dataset.raw_datatype().map_err(|error| Fault::of_reader(place, error))
+    }
+
+    /// The file's bytes, by the addresses that are in it.
+    pub fn storage(&self) -> &dyn Storage {
+        self.file.storage()
+    }
+
+    /// Counts bytes that are taken again from what was read.
+    pub fn take(&self, bytes: u64) -> hdf5_reader::error::Result<()> {
+        self.storage.take(bytes)
+    }
+
+    /// How many bytes there are behind the user block.
+    pub fn length(&self) -> u64 {
+        self.storage().len()
+    }
+
+    /// Where the file's addresses begin: after a user block.
+    pub fn base(&self) -> u64 {
+        self.file.superblock().base_address
+    }
+
+    pub fn offset_size(&self) -> u8 {
+        self.file.superblock().offset_size
+    }
+
+    pub fn length_size(&self) -> u8 {
+        self.file.superblock().length_size
+    }
+}
+
+fn open(storage: &Arc<Metered>) -> hdf5_reader::error::Result<Hdf5File> {
+    let options = OpenOptions::default().with_max_object_header_bytes(MAX_HEADER_BYTES);
+    Hdf5File::from_storage_with_options(storage.clone(), options)
+}
+
+fn is_group(header: &ObjectHeader) -> bool {
+    header
+        .messages
+        .iter()
+        .any(|message| matches!(message, HdfMessage::SymbolTable(_) | HdfMessage::LinkInfo(_) | HdfMessage::Link(_)))
+}
+
+impl std::fmt::Debug for Guard {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Guard").field("groups", &self.groups.len()).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,166 @@
+//! Values and files by libhdf5.
+
+use super::backend::{Values, reserve};
+use super::dataset::Dataset;
+use super::fault::Fault;
+use super::writer::{Value, Writer};
+use crate::element::Kind;
+use hdf5::dataset::Layout;
+use hdf5::types::{VarLenAscii, VarLenUnicode};
+use hdf5::{Hyperslab, Location, SliceOrIndex};
+use std::collections::HashMap;
+use std::ops::Range;
+use std::path::Path;
+use std::str::FromStr;
+use std::sync::{Mutex, PoisonError};
+
+/// The values of an open file. Datasets stay open: the library keeps their chunks between reads of rows.
+#[derive(Debug)]
+pub(super) struct LibraryValues {
+    open: Mutex<HashMap<u64, hdf5::Dataset>>,
+    file: hdf5::File,
+}
+
+impl LibraryValues {
+    pub fn open(path: &Path) -> Result<LibraryValues, Fault> {
+        hdf5::silence_errors(true);
+        let place = path.display().to_string();
+        let file = hdf5::File::open(path).map_err(|error| fault(&place, &error))?;
+        Ok(LibraryValues { open: Mutex::default(), file })
+    }
+
+    /// The dataset, which must be to the library what it is to the guard.
+    fn dataset(&self, dataset: &Dataset) -> Result<hdf5::Dataset, Fault> {
+        let place = dataset.place();
+        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = open.get(&dataset.address) {
+            return Ok(known.clone());
+        }
+        let fail = |error: hdf5::Error| fault(place, &error);
+        let found = self.file.dataset(place).map_err(fail)?;
+        let creation = found.create_plist().map_err(fail)?;
+        let elsewhere = creation.get_layout().map_err(fail)? == Layout::Virtual
+            || !creation.get_external().map_err(fail)?.is_empty()
+            || found.get_shape().map_err(fail)? != dataset.shape();
+        if elsewhere {
+            return Err(Fault::damaged(place, "its path leads to two datasets"));
+        }
+        open.insert(dataset.address, found.clone());
+        Ok(found)
+    }
+}
+
+impl Values for LibraryValues {
+    fn read(&self, dataset: &Dataset, rows: Range<usize>) -> Result<Vec<f32>, Fault> {
+        let found = self.dataset(dataset)?;
+        let fail = |error: hdf5::Error| fault(dataset.place(), &error);
+        if dataset.element().kind() == Kind::Bool {
+            let values = part::<bool>(&found, dataset, rows).map_err(fail)?;
+            return Ok(values.into_iter().map(f32::from).collect());
+        }
+        let mut values = Vec::new();
+        reserve(&mut values, rows.len() * dataset.row_len(), dataset)?;
+        if rows != (0..dataset.rows()) {
+            return part::<f32>(&found, dataset, rows).map_err(fail);
+        }
+        values.resize(dataset.rows() * dataset.row_len(), 0.0);
+        found.read_into_raw(&mut values).map_err(fail)?;
+        Ok(values)
+    }
+}
+
+fn part<T: hdf5::H5Type>(found: &hdf5::Dataset, dataset: &Dataset, rows: Range<usize>) -> hdf5::Result<Vec<T>> {
+    if rows == (0..dataset.rows()) {
+        return found.read_raw::<T>();
+    }
+    let mut axes: Vec<SliceOrIndex> = dataset.shape().iter().map(|side| (0..*side).into()).collect();
+    axes[0] = rows.into();
+    Ok(found.read_slice::<T, _, ndarray::IxDyn>(Hyperslab::from(axes))?.into_raw_vec_and_offset().0)
+}
+
+/// What the library says of `place`, in its own words, but for a file that another program writes.
+fn fault(place: &str, error: &hdf5::Error) -> Fault {
+    let text = error.to_string();
+    if text.contains("unable to lock file") {
+        return Fault::busy();
+    }
+    Fault::damaged(place, text)
+}
+
+/// A file that the library writes.
+pub(super) struct LibraryWriter {
+    file: hdf5::File,
+}
+
+impl LibraryWriter {
+    pub fn create(path: &Path) -> Result<LibraryWriter, Fault> {
+        hdf5::silence_errors(true);
+        // The oldest version of each structure, which every HDF5 since 1.8 reads, and which holds no times.
+        let file = hdf5::File::with_options().with_fapl(|access| access.libver_earliest()).create(path);
+        Ok(LibraryWriter { file: file.map_err(|error| Fault::of_writing(&error))? })
+    }
+
+    fn holder(&self, path: &str) -> hdf5::Result<Location> {
+        match path.trim_start_matches('/') {
+            "" => Ok((**self.file).clone()),
+            path => match self.file.group(path) {
+                Ok(group) => Ok((*group).clone()),
+                Err(_) => Ok((**self.file.dataset(path)?).clone()),
+            },
+        }
+    }
+}
+
+impl Writer for LibraryWriter {
+    fn group(&mut self, path: &str) -> Result<(), Fault> {
+        let path = path.trim_start_matches('/');
+        // An inner group's path (`fire2/squeeze`) may have made it before.
+        if self.file.group(path).is_ok() {
+            return Ok(());
+        }
+        let created = self.file.create_group_builder().obj_track_times(false).create(path);
+        created.map(drop).map_err(|error| Fault::unwritable(path, error))
+    }
+
+    fn dataset(&mut self, path: &str, shape: &[usize], values: &[f32]) -> Result<(), Fault> {
+        let path = path.trim_start_matches('/');
+        let builder = self.file.new_dataset::<f32>().obj_track_times(false);
+        let created = match shape.is_empty() {
+            true => builder.shape(()).create(path),
+            false => builder.shape(shape.to_vec()).create(path),
+        };
+        created.and_then(|dataset| dataset.write_raw(values)).map_err(|error| Fault::unwritable(path, error))
+    }
+
+    fn attribute(&mut self, path: &str, name: &str, value: Value<'_>) -> Result<(), Fault> {
+        let put = || {
+            let holder = self.holder(path)?;
+            match value {
+                Value::Text(text) => {
+                    let text = VarLenUnicode::from_str(text).map_err(|error| error.to_string())?;
+                    holder.new_attr::<VarLenUnicode>().create(name)?.write_scalar(&text)
+                }
+                Value::Ascii(text) => {
+                    let text = ascii(text)?;
+                    holder.new_attr::<VarLenAscii>().create(name)?.write_scalar(&text)
+                }
+                // An empty one is an empty array of f64, as Keras has it.
+                Value::AsciiList([]) => holder.new_attr::<f64>().shape([0]).create(name).map(drop),
+                Value::AsciiList(texts) => {
+                    let texts = texts.iter().map(|text| ascii(text)).collect::<hdf5::Result<Vec<_>>>()?;
+                    holder.new_attr::<VarLenAscii>().shape([texts.len()]).create(name)?.write_raw(&texts)
+                }
+                Value::Bool(value) => holder.new_attr::<bool>().create(name)?.write_scalar(&value),
+            }
+        };
+        put().map_err(|error: hdf5::Error| Fault::unwritable(&format!("attribute '{name}' of {path}"), error))
+    }
+
+    fn finish(self: Box<Self>) -> Result<(), Fault> {
+        self.file.flush().and_then(|()| self.file.close()).map_err(|error| Fault::of_writing(&error))
+    }
+}
+
+fn ascii(text: &str) -> hdf5::Result<VarLenAscii> {
+    VarLenAscii::from_ascii(text).map_err(|error| format!("'{text}' is not ASCII: {error}").into())
+}

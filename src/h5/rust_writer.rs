@@ -1,0 +1,151 @@
+//! Files by hdf5-writer, which makes the whole file in memory.
+//!
+//! It has no variable-length text outside arrays, so single texts are of fixed length here: h5py gives them as bytes, which
+//! NeuPy and Keras take; they end at 64 KiB.
+
+use super::fault::Fault;
+use super::writer::{Value, Writer};
+use hdf5_writer::{
+    AttributeBuilder, ByteOrder, DatasetBuilder, Datatype, EnumMember, Hdf5Builder, StringEncoding, StringPadding,
+    StringSize, WriteOptions,
+};
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// The most bytes of an attribute: a message of an object's header.
+const MAX_ATTRIBUTE_BYTES: usize = 60 << 10;
+
+/// A file on its way.
+pub(super) struct RustWriter {
+    path: PathBuf,
+    groups: BTreeSet<String>,
+    /// Shape, bytes and attributes by the path.
+    datasets: BTreeMap<String, DatasetBuilder>,
+    attributes: Vec<(String, AttributeBuilder)>,
+}
+
+impl RustWriter {
+    pub fn create(path: &Path) -> RustWriter {
+        RustWriter { path: path.to_owned(), groups: BTreeSet::new(), datasets: BTreeMap::new(), attributes: Vec::new() }
+    }
+
+    /// Makes the groups on the way to `path`.
+    fn make_way(&mut self, path: &str) -> Result<(), Fault> {
+        for (end, _) in path.match_indices('/') {
+            self.group(&path[..end])?;
+        }
+        Ok(())
+    }
+}
+
+impl Writer for RustWriter {
+    fn group(&mut self, path: &str) -> Result<(), Fault> {
+        let path = path.trim_start_matches('/');
+        if self.datasets.contains_key(path) {
+            return Err(Fault::unwritable(path, "it is a dataset"));
+        }
+        if self.groups.insert(path.to_owned()) {
+            self.make_way(path)?;
+        }
+        Ok(())
+    }
+
+    fn dataset(&mut self, path: &str, shape: &[usize], values: &[f32]) -> Result<(), Fault> {
+        let path = path.trim_start_matches('/');
+        self.make_way(path)?;
+        if self.groups.contains(path) || self.datasets.contains_key(path) {
+            return Err(Fault::unwritable(path, "something in the file has this path"));
+        }
+        let shape: Vec<u64> = shape.iter().map(|side| *side as u64).collect();
+        let bytes: Vec<u8> = values.iter().flat_map(|value| value.to_le_bytes()).collect();
+        let builder = DatasetBuilder::typed_with_order::<f32>(path, shape, ByteOrder::LittleEndian).raw_data(bytes);
+        self.datasets.insert(path.to_owned(), builder);
+        Ok(())
+    }
+
+    fn attribute(&mut self, path: &str, name: &str, value: Value<'_>) -> Result<(), Fault> {
+        let path = path.trim_start_matches('/');
+        let place = format!("attribute '{name}' of {path}");
+        let attribute = match value {
+            Value::Text(text) => text_of(name, text, &place)?,
+            Value::Ascii(text) => text_of(name, ascii(text, &place)?, &place)?,
+            Value::AsciiList([]) => {
+                AttributeBuilder::vector::<f64>(name, &[]).map_err(|error| of_writer(&place, error))?
+            }
+            Value::AsciiList(texts) => {
+                for text in texts {
+                    ascii(text, &place)?;
+                }
+                AttributeBuilder::vlen_strings(name, texts).map_err(|error| of_writer(&place, error))?
+            }
+            Value::Bool(value) => AttributeBuilder::new(name, truth(), Vec::new(), vec![u8::from(value)]),
+        };
+        match self.datasets.remove(path) {
+            Some(dataset) => drop(self.datasets.insert(path.to_owned(), dataset.attribute(attribute))),
+            None => self.attributes.push((path.to_owned(), attribute)),
+        }
+        Ok(())
+    }
+
+    fn finish(self: Box<Self>) -> Result<(), Fault> {
+        let place = self.path.display().to_string();
+        // A group is written for what is in it.
+        for group in &self.groups {
+            let within = |path: &String| path.strip_prefix(&group[..]).is_some_and(|rest| rest.starts_with('/'));
+            let used = self.datasets.range(group.clone()..).any(|(path, _)| within(path))
+                || self.attributes.iter().any(|(path, _)| path == group || within(path));
+            if !used {
+                return Err(Fault::unwritable(group, "it is a group without members and attributes"));
+            }
+        }
+        let mut builder = Hdf5Builder::new();
+        for dataset in self.datasets.into_values() {
+            builder = builder.dataset(dataset);
+        }
+        for (path, attribute) in self.attributes {
+            builder = match path.is_empty() {
+                true => builder.attribute(attribute),
+                false => builder.group_attribute(path, attribute),
+            };
+        }
+        let plan = builder.into_plan().map_err(|error| of_writer(&place, error))?;
+        let options = WriteOptions { byte_order: ByteOrder::LittleEndian, ..WriteOptions::default() };
+        let bytes = plan.encode(options).map_err(|error| of_writer(&place, error))?;
+        fs::write(&self.path, bytes).map_err(Fault::Io)
+    }
+}
+
+fn text_of(name: &str, text: &str, place: &str) -> Result<AttributeBuilder, Fault> {
+    if text.len() > MAX_ATTRIBUTE_BYTES {
+        let what = format!("its text has {} bytes, more than {MAX_ATTRIBUTE_BYTES}", text.len());
+        return Err(Fault::unwritable(place, what));
+    }
+    let encoding = if text.is_ascii() { StringEncoding::Ascii } else { StringEncoding::Utf8 };
+    let mut bytes = text.as_bytes().to_vec();
+    bytes.push(0);
+    let size = StringSize::Fixed(bytes.len() as u32);
+    let kind = Datatype::String { size, encoding, padding: StringPadding::NullTerminate };
+    Ok(AttributeBuilder::new(name, kind, Vec::new(), bytes))
+}
+
+fn ascii<'a>(text: &'a str, place: &str) -> Result<&'a str, Fault> {
+    match text.is_ascii() && !text.contains('\0') {
+        true => Ok(text),
+        false => Err(Fault::unwritable(place, format!("'{}' is not ASCII", text.escape_debug()))),
+    }
+}
+
+/// h5py's type of truth values.
+fn truth() -> Datatype {
+    let member = |name: &str, value| EnumMember { name: name.to_owned(), value: vec![value] };
+    let base = Datatype::FixedPoint { size: 1, signed: true, byte_order: ByteOrder::LittleEndian };
+    Datatype::Enum { base: Box::new(base), members: vec![member("FALSE", 0), member("TRUE", 1)] }
+}
+
+fn of_writer(place: &str, error: hdf5_writer::Error) -> Fault {
+    match error {
+        hdf5_writer::Error::Io(source) => Fault::Io(source),
+        other => Fault::unwritable(place, other),
+    }
+}

@@ -1,0 +1,58 @@
+//! HDF5 files to write: what NeuPy's and Keras' layouts and files of arrays need.
+
+use super::backend::Backend;
+use super::fault::Fault;
+use std::path::Path;
+
+/// The value of an attribute to write.
+#[derive(Clone, Copy, Debug)]
+pub enum Value<'a> {
+    /// Text in UTF-8.
+    Text(&'a str),
+    /// Text that h5py 2 gives as bytes, as Keras' older versions want it.
+    Ascii(&'a str),
+    /// An array of such texts.
+    AsciiList(&'a [&'a str]),
+    /// As h5py writes it: an enumeration of FALSE and TRUE.
+    Bool(bool),
+}
+
+/// A new HDF5 file. Paths go from the root; groups on the way to a dataset are made. No times are written: the same
+/// content gives the same bytes.
+pub trait Writer {
+    /// Makes a group; nothing happens if it is there.
+    ///
+    /// # Errors
+    /// Where a dataset has this path.
+    fn group(&mut self, path: &str) -> Result<(), Fault>;
+
+    /// Writes a contiguous dataset of little-endian f32: `values`, row-major, of this shape (none for a scalar).
+    ///
+    /// # Errors
+    /// Where something has this path.
+    fn dataset(&mut self, path: &str, shape: &[usize], values: &[f32]) -> Result<(), Fault>;
+
+    /// Gives a group or dataset that was made (`/` is the root) an attribute.
+    ///
+    /// # Errors
+    /// Text that is not ASCII where ASCII is wanted, or that is too long.
+    fn attribute(&mut self, path: &str, name: &str, value: Value<'_>) -> Result<(), Fault>;
+
+    /// Brings all of it into the file; without this the file is not whole.
+    ///
+    /// # Errors
+    /// Of the file system.
+    fn finish(self: Box<Self>) -> Result<(), Fault>;
+}
+
+/// A writer of a new file at `path`.
+///
+/// # Errors
+/// Of the file system.
+pub fn writer(path: &Path, backend: Backend) -> Result<Box<dyn Writer>, Fault> {
+    match backend {
+        #[cfg(feature = "hdf5")]
+        Backend::Library => Ok(Box::new(super::library::LibraryWriter::create(path)?)),
+        Backend::Rust => Ok(Box::new(super::rust_writer::RustWriter::create(path))),
+    }
+}

@@ -1,7 +1,9 @@
 //! Binding: which tensor of which file every parameter of a graph takes its values from. Strict, by origin and name;
 //! all that does not fit is told at once.
 
-use super::names::{Wanted, by_order, names_in_file, near};
+use super::keras_model;
+use super::names::{Wanted, names_in_file, near};
+use super::order::by_order;
 use super::report::{FileReport, Report, shortened};
 use super::store::{Layout, Number, Role, Store, StoreError};
 use super::transform::{LayerFacts, Shape, Transform, find_role, fit, starts_anew};
@@ -115,7 +117,7 @@ fn open_fault(request: &WeightsRequest, fault: &StoreError) -> Diagnostic {
 /// Whether a pinned file is the one that was pinned.
 fn check_digest(request: &WeightsRequest, faults: &mut Diagnostics) -> bool {
     let Some(wanted) = &request.sha256 else { return true };
-    match sha256(&request.path) {
+    match sha256(&super::file_of(&request.path)) {
         Ok(found) if found == *wanted => true,
         Ok(found) => {
             faults.push(
@@ -181,7 +183,8 @@ fn bind_file(
         true => names_in_file(entries, &wanted, request, faults),
         false => {
             report.notes.push("the file has no names: layers were matched by class and order".into());
-            by_order(graph, entries, &wanted)
+            let Some(names) = by_order(graph, entries, &wanted, request, faults) else { return };
+            names
         }
     };
     let index: HashMap<(&str, &Role), usize> =
@@ -258,6 +261,14 @@ fn bind_file(
         if report.unused_layers.last() != Some(&entry.layer) {
             report.unused_layers.push(entry.layer.clone());
         }
+    }
+    match store.model() {
+        Some(model) if problems.is_empty() && request.check_configuration => {
+            let (net, span, file, names) = (request.net.as_str(), request.span, report.file.as_str(), &names);
+            keras_model::check(&keras_model::Bound { graph, net, span, file, names, model }, faults);
+        }
+        Some(_) if problems.is_empty() => report.notes.push("its configuration was not compared with the net".into()),
+        _ => {}
     }
     if !problems.is_empty() {
         let all = wanted.iter().filter(|wanted| !graph.parameters[wanted.id.0].is_fixed()).count();

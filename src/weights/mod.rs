@@ -5,9 +5,12 @@ mod hdf5_file;
 mod hdf5_heaps;
 mod keras;
 mod keras3;
+mod keras_archive;
+mod keras_model;
 mod names;
 mod neupy;
 mod open;
+mod order;
 pub mod report;
 mod safetensors;
 pub mod save_keras;
@@ -15,6 +18,7 @@ pub mod save_neupy;
 pub mod store;
 #[cfg(test)]
 mod store_tests;
+mod torch_lstm;
 pub(crate) mod transform;
 
-pub use open::open;
+pub use open::{file_of, open};

@@ -3,8 +3,8 @@
 use super::store::Entry;
 use crate::diagnostics::{Code, Diagnostic, Diagnostics, suggest};
 use crate::elaborate::requests::WeightsRequest;
-use crate::graph::{Graph, ParameterId};
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use crate::graph::ParameterId;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// A parameter of a net, with the name that its layer has in that net.
 pub(super) struct Wanted<'g> {
@@ -34,7 +34,18 @@ pub(super) fn names_in_file<'g>(
             names.insert(layer, name);
         }
     }
-    // A table may serve files of several makers; an entry is at fault only where its layer stays without a tensor.
+    renamed_from_nothing(request, &known, &layers, &names, faults);
+    names
+}
+
+/// A table may serve files of several makers; an entry is at fault only where its layer stays without a tensor.
+pub(super) fn renamed_from_nothing(
+    request: &WeightsRequest,
+    known: &BTreeSet<&str>,
+    layers: &BTreeSet<&str>,
+    names: &BTreeMap<&str, String>,
+    faults: &mut Diagnostics,
+) {
     for (from, to) in &request.rename {
         if !known.contains(from.as_str()) && layers.contains(to.as_str()) && !names.contains_key(to.as_str()) {
             faults.push(
@@ -43,46 +54,6 @@ pub(super) fn names_in_file<'g>(
                     .maybe_help(suggest::did_you_mean(from, known.iter().copied())),
             );
         }
-    }
-    names
-}
-
-/// In a file without names, the k-th layer of a class is the net's k-th of that class.
-pub(super) fn by_order<'g>(graph: &'g Graph, entries: &[Entry], wanted: &[Wanted<'g>]) -> BTreeMap<&'g str, String> {
-    let mut in_file: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
-    for entry in entries {
-        let list = in_file.entry(entry.class.as_deref().unwrap_or("")).or_default();
-        if list.last() != Some(&entry.layer.as_str()) {
-            list.push(&entry.layer);
-        }
-    }
-    let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
-    let mut names = BTreeMap::new();
-    let layer_of: HashMap<ParameterId, &str> = wanted.iter().map(|wanted| (wanted.id, wanted.layer)).collect();
-    for node in &graph.nodes {
-        let Some(layer) = node.parameters.first().and_then(|id| layer_of.get(id)) else { continue };
-        let class = keras_class(node.operation.kind());
-        let count = counts.entry(class).or_default();
-        if let Some(name) = in_file.get(class).and_then(|list| list.get(*count)) {
-            names.insert(*layer, name.to_string());
-        }
-        *count += 1;
-    }
-    names
-}
-
-/// Keras' snake-case class of a layer with parameters.
-fn keras_class(kind: &str) -> &'static str {
-    match kind {
-        "Convolution" => "conv2d",
-        "DepthwiseConvolution" => "depthwise_conv2d",
-        "Deconvolution" => "conv2d_transpose",
-        "BatchNorm" => "batch_normalization",
-        "GroupNorm" => "group_normalization",
-        "Embedding" => "embedding",
-        "LSTM" => "lstm",
-        "GRU" => "gru",
-        _ => "dense",
     }
 }
 

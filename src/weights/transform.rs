@@ -10,6 +10,8 @@ pub(super) const RECURRENT_KERNEL: &str = "recurrent_kernel";
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum Transform {
     None,
+    /// One value for all.
+    Repeated,
     /// A variance (Keras) becomes an inverse standard deviation (NeuPy), with the layer's epsilon.
     InverseStd {
         epsilon: f64,
@@ -64,6 +66,8 @@ pub(super) fn find_role(
         // PyTorch calls a normalisation's scale and shift weight and bias.
         Role::Gamma if layout == Layout::Safetensors => roles.push(Role::Weight),
         Role::Beta if layout == Layout::Safetensors => roles.push(Role::Bias),
+        // So it does with a parametric rectifier's slopes.
+        Role::Alpha if layout == Layout::Safetensors => roles.push(Role::Weight),
         // Keras 3 numbers a layer's variables: of a normalisation's three, the first is the one that it has.
         Role::Gamma | Role::Beta if facts.fixed => roles.push(Role::Other("vars/0".into())),
         Role::RunningMean if facts.fixed => roles.push(Role::Other("vars/1".into())),
@@ -107,9 +111,24 @@ pub(super) fn fit(store: &dyn Store, at: usize, wanted: &Shape, facts: LayerFact
             (&[h, w, inputs, outputs], &[o, i, kh, kw]) if [h, w, inputs, outputs] == [kh, kw, i, o] => {
                 Ok(Transform::KernelFromPyTorch)
             }
+            // A convolution along one axis: the other side of its window is one.
+            (&[h @ 1, w, inputs, outputs] | &[h, w @ 1, inputs, outputs], &[o, i, k])
+                if [h * w, inputs, outputs] == [k, i, o] =>
+            {
+                Ok(Transform::KernelFromPyTorch)
+            }
             (&[inputs, outputs], &[o, i]) if [inputs, outputs] == [i, o] => {
                 Ok(Transform::MatrixFromPyTorch { flattened: flattened.filter(|[h, w, _]| h * w > 1) })
             }
+            _ => Err(other()),
+        };
+    }
+    if role == "alpha" {
+        // Keras keeps the axes that share a slope, PyTorch has one for all channels by default.
+        let sides = |shape: &[usize]| -> Vec<usize> { shape.iter().copied().filter(|&side| side != 1).collect() };
+        return match entry.elements() {
+            1 => Ok(Transform::Repeated),
+            _ if sides(&entry.shape) == sides(shape) => Ok(Transform::None),
             _ => Err(other()),
         };
     }
@@ -141,7 +160,7 @@ fn fit_gates(store: &dyn Store, at: usize, wanted: &Shape) -> Result<Transform, 
             let values = store.read(at).map_err(|fault| fault.to_string())?;
             match values.get(width + 2 * width / 3..).is_some_and(|rest| rest.iter().all(|&bias| bias == 0.0)) {
                 true => Ok(Transform::GateBiasesFromKeras),
-                false => Err("the state has a bias of its own in the hidden gate, which this GRU has not".into()),
+                false => Err("it was made with reset_after=True and the state has a bias of its own in the hidden gate, which this GRU has not".into()),
             }
         }
         ("biases", &[width], &[found]) if found == width => Err(
@@ -184,6 +203,7 @@ impl Transform {
             (Transform::InverseStd { epsilon }, _) => {
                 values.into_iter().map(|variance| (1.0 / (f64::from(variance) + epsilon).sqrt()) as f32).collect()
             }
+            (Transform::Repeated, shape) => vec![values.first().copied().unwrap_or(0.0); shape.iter().product()],
             (Transform::KernelFromPyTorch, &[height, width, inputs, outputs]) => {
                 let taps = height * width;
                 let mut out = vec![0.0; values.len()];
@@ -222,7 +242,10 @@ impl Transform {
     /// What the report says of it.
     pub fn note(self, layer: &str) -> Option<String> {
         Some(match self {
-            Transform::None | Transform::KernelFromPyTorch | Transform::MatrixFromPyTorch { flattened: None } => {
+            Transform::None
+            | Transform::Repeated
+            | Transform::KernelFromPyTorch
+            | Transform::MatrixFromPyTorch { flattened: None } => {
                 return None;
             }
             Transform::GatesFromKeras | Transform::GateBiasesFromKeras => {

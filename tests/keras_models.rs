@@ -18,7 +18,8 @@ fn data(name: &str) -> PathBuf {
 
 /// The net `model` with a file's weights and options of its block, or what is said of them.
 fn bound(net: &str, file: &str, options: &str) -> Result<Build, (Vec<Code>, String)> {
-    let text = format!("net model = {net}\nweights model = \"{file}\" {{ {options} }}");
+    let options = if options.is_empty() { String::new() } else { format!("{{ {options} }}") };
+    let text = format!("net model = {net}\nweights model = \"{file}\" {options}");
     let spec = load_text(&data("model.net"), &text, &from_disk);
     build(&spec, &BuildOptions { net: Some("model".into()), ..BuildOptions::default() })
         .map(|(build, _)| build)
@@ -146,7 +147,7 @@ fn what_the_file_says_otherwise_is_an_error() {
         ("as stem >> Relu", "as stem >> Tanh", &["before it in the file: relu", "before it: tanh", "`deep`"]),
         ("as stem >> Relu >>", "as stem >>", &["before it in the file: relu"]),
         ("MaxPool(2x2", "AvgPool(2x2", &["maximum over 2x2", "average over 2x2"]),
-        (" >> MaxPool(2x2, stride=1, padding=same)", "", &["maximum over 2x2", "padding"]),
+        (" >> MaxPool(2x2, stride=1, padding=same)", "", &["maximum over 2x2", "before it: nothing"]),
         ("dilation=2", "dilation=1", &["dilation: 1", "dilation in the file: 2"]),
         ("BatchNorm(epsilon=0.001)", "BatchNorm", &["epsilon: 0.00001"]),
         ("Relu6", "Relu", &["relu(max_value=6)", "`slopes`"]),

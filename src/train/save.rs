@@ -73,7 +73,7 @@ fn layers<'a>(net: &Graph, format: Layout, tensors: Option<&'a [Vec<f32>]>) -> V
         let mut configs = Map::new();
         configs.insert("name".into(), json!(node.name));
         configs.extend(node.operation.settings().into_iter().map(|(key, value)| (key.to_string(), json!(value))));
-        let data = |id: &ParameterId| tensors.map_or(&[][..], |tensors| &tensors[id.0]);
+        let data = |id: &ParameterId| tensors.map_or(&[][..], |tensors| tensors[id.0].as_slice());
         SavedLayer {
             name: node.name.clone(),
             class: node.operation.kind().to_string(),
@@ -226,11 +226,11 @@ fn is_homeless(net: &Graph, parameter: &Parameter) -> bool {
 /// Two layers that Keras' `load_weights` may swap: it goes by the order of layers and their shapes, and the order of branches
 /// depends on layers that the model in Keras may have otherwise.
 pub fn swapped_by_keras(net: &Graph) -> Option<(NodeId, NodeId)> {
-    let shapes = |id: NodeId| -> Vec<(&str, Vec<usize>)> {
+    let shapes = |id: NodeId| -> Vec<(&'static str, Vec<usize>)> {
         let node = net.node(id);
         node.parameters.iter().map(|id| keras_shape(net, node, &net.parameters[id.0])).collect()
     };
-    let mut seen: Vec<(NodeId, Vec<(&str, Vec<usize>)>)> = Vec::new();
+    let mut seen: Vec<(NodeId, Vec<(&'static str, Vec<usize>)>)> = Vec::new();
     for id in net.ids().filter(|&id| !net.node(id).parameters.is_empty()) {
         let own = shapes(id);
         let leads = net.ancestors(&[id]);

@@ -114,7 +114,7 @@ fn read_text(from: impl Read, place: &str) -> Result<String, StoreError> {
 /// What a ZIP archive is that holds no weights of Keras.
 fn seems<R: Read + Seek>(archive: &ZipArchive<R>) -> String {
     let any = |found: &dyn Fn(&str) -> bool| archive.file_names().any(found);
-    let ends = |end: &'static str| any(&move |name| name.ends_with(end));
+    let ends = |end: &'static str| any(&move |name: &str| name.ends_with(end));
     if any(&|name| name == "data.pkl" || name.ends_with("/data.pkl")) {
         return format!("{PYTORCH}, in a ZIP archive: {SAFETENSORS}");
     }

@@ -138,7 +138,7 @@ impl Content {
         if let Some((_, seems)) = KNOWN.iter().find(|(magic, _)| head.starts_with(magic)) {
             return Content::Other(seems);
         }
-        if head.get(4..8) == Some(b"TFL3") {
+        if head.get(4..8) == Some(&b"TFL3"[..]) {
             return Content::Other(
                 "a TensorFlow Lite model, which holds no names of layers: take the model that it was made from",
             );

@@ -68,6 +68,7 @@ fn place(layer: &SavedLayer<'_>, parameter: &SavedParameter<'_>) -> String {
 fn keras_name<'a>(role: &'a Role, class: &str) -> Option<&'a str> {
     match role {
         Role::Weight if class == "Embedding" => Some("embeddings"),
+        Role::Weight if class == "DepthwiseConvolution" => Some("depthwise_kernel"),
         Role::Weight | Role::InputWeights => Some("kernel"),
         Role::HiddenWeights => Some(RECURRENT_KERNEL),
         Role::Biases => Some("bias"),

@@ -43,20 +43,29 @@ enum Step {
     Convolution(Option<Places>),
 }
 
-/// The first of two chains' steps that differ, as text: what `file` has and what `net` has. Both begin at an image of this
-/// size, of which an unknown side is tried with several.
-pub(super) fn difference(file: &[Written], net: &[Written], size: [Option<usize>; 2]) -> Option<(String, String)> {
+/// Two chains' first steps that differ, as text.
+pub(super) struct Unlike {
+    pub file: String,
+    pub net: String,
+    /// Whether it is the padding of the convolution that both end with.
+    pub of_window: bool,
+}
+
+/// Compares two chains. Both begin at an image of this size, of which an unknown side is tried with several.
+pub(super) fn difference(file: &[Written], net: &[Written], size: [Option<usize>; 2]) -> Option<Unlike> {
     const TRIED: [[usize; 2]; 3] = [[64, 64], [65, 71], [224, 227]];
     TRIED.iter().find_map(|tried| {
         let size = [size[0].unwrap_or(tried[0]), size[1].unwrap_or(tried[1])];
         let (of_file, of_net) = (steps(file, size), steps(net, size));
         let at = (0..of_file.len().max(of_net.len())).find(|&at| of_file.get(at) != of_net.get(at))?;
+        let is_window = |steps: &[Step]| matches!(steps.get(at), Some(Step::Convolution(_)));
+        let of_window = is_window(&of_file) && is_window(&of_net);
         let text = |steps: &[Step], written: &[Written]| match steps.get(at) {
-            Some(Step::Convolution(_)) => window_text(written),
+            Some(Step::Convolution(_)) if of_window => window_text(written),
+            Some(Step::Convolution(_)) | None => "nothing".into(),
             Some(step) => step.to_string(),
-            None => "nothing".into(),
         };
-        Some((text(&of_file, file), text(&of_net, net)))
+        Some(Unlike { file: text(&of_file, file), net: text(&of_net, net), of_window })
     })
 }
 

@@ -1,6 +1,6 @@
 //! The file's configuration beside the spec: what both say of the layers that the file's weights are bound to.
 
-use super::chain::{Written, continues, difference};
+use super::chain::{Unlike, Written, continues, difference};
 use super::function::Function;
 use super::sides::{End, after_layer, after_node, before_layer, before_node, padding, pair, window_of_node};
 use super::{LayerConfig, Model};
@@ -156,7 +156,7 @@ impl Bound<'_> {
         if let Some(recurrent) = any.downcast_ref::<Recurrent>() {
             for (keys, about, here) in [
                 (&["activation"][..], "activation", Activation::Tanh),
-                (&["recurrent_activation", "inner_activation"], "activation of the gates", Activation::Sigmoid),
+                (&["recurrent_activation", "inner_activation"][..], "activation of the gates", Activation::Sigmoid),
             ] {
                 let file = layer.get(keys).and_then(|value| Function::of_keras(value, self.model));
                 let here = Function::of_net(here);
@@ -212,10 +212,9 @@ impl Bound<'_> {
             // Where strides differ, that is said already.
             file.push(Written::Convolution(Sliding { stride: own.stride, dilation: own.dilation, ..of_file }));
         }
-        let Some((in_file, here)) = size.and_then(|node| difference(&file, &net, self.size(node))) else { return };
-        let of_window = windows.is_some() && (in_file.contains("padding") || here.contains("padding"));
-        let about = if of_window { "padding".to_string() } else { "before it".into() };
-        found.push(Difference { node: id, layer: at, about, file: in_file, here, help: None });
+        let Some(unlike) = size.and_then(|node| difference(&file, &net, self.size(node))) else { return };
+        let about = if unlike.of_window { "padding" } else { "before it" }.to_string();
+        found.push(Difference { node: id, layer: at, about, file: unlike.file, here: unlike.net, help: None });
     }
 
     /// What stands between a net's last layer with parameters and its output.
@@ -231,8 +230,8 @@ impl Bound<'_> {
         if continues(&file, &net, size) {
             return;
         }
-        if let Some((file, here)) = difference(&file, &net, size) {
-            found.push(Difference { node: id, layer: at, about: "after it".into(), file, here, help: None });
+        if let Some(Unlike { file, net, .. }) = difference(&file, &net, size) {
+            found.push(Difference { node: id, layer: at, about: "after it".into(), file, here: net, help: None });
         }
     }
 

@@ -20,7 +20,7 @@ use std::ops::Range;
 
 /// A model as its file describes it: the layers of all nested models in one list.
 #[derive(Debug, Default)]
-pub(super) struct Model {
+pub struct Model {
     pub layers: Vec<LayerConfig>,
     /// Whether Keras 3 wrote it: some functions have another meaning there.
     pub keras3: bool,
@@ -30,7 +30,7 @@ pub(super) struct Model {
 
 /// A layer as the file describes it.
 #[derive(Debug)]
-pub(super) struct LayerConfig {
+pub struct LayerConfig {
     pub name: String,
     /// The nested model that it is in; empty for the outermost.
     pub model: String,

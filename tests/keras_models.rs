@@ -57,7 +57,7 @@ fn refused(net: &str, file: &str, options: &str, code: Code, says: &[&str]) {
         Ok(_) => panic!("{file} binds to {net}"),
         Err(refusal) => refusal,
     };
-    assert_eq!(codes, [code], "{said}");
+    assert!(!codes.is_empty() && codes.iter().all(|found| *found == code), "{said}");
     for part in says {
         assert!(said.contains(part), "{part} is not in\n{said}");
     }
@@ -141,7 +141,7 @@ fn what_the_file_says_otherwise_is_an_error() {
         (
             "stride=2, padding=[1, 0, 1, 1]",
             "stride=2, padding=same",
-            &["a border of zeros [1, 0, 1, 1] and padding valid", "padding: padding same"],
+            &["a border of zeros [1, 0, 1, 1], then valid", "padding: same"],
         ),
         ("stride=2, padding=[1, 0, 1, 1]", "stride=1, padding=[1, 0, 1, 1]", &["stride: 1", "stride in the file: 2"]),
         ("as stem >> Relu", "as stem >> Tanh", &["before it in the file: relu", "before it: tanh", "`deep`"]),
@@ -191,13 +191,8 @@ fn both_directions_of_a_layer_bind_by_its_name() {
     binds(SEQUENCE, "sequence", &["sequence.h5", "sequence.keras", "sequence.weights.h5"], "");
     let one_way = SEQUENCE.replace(", backwards=true", "");
     refused(&one_way, "sequence.keras", "", Code::WeightsConfiguration, &["from the last step to the first"]);
-    let whole = SEQUENCE
-        .replace("as both >> Concatenate >> LSTM(3)", "as both >> Concatenate >> LSTM(3, only_return_final=false)");
-    let (_, said) =
-        bound(&whole.replace(">> Dense(2) as out", ">> GlobalPool(avg) >> Dense(2) as out"), "sequence.h5", "")
-            .err()
-            .unwrap_or_default();
-    assert!(said.is_empty() || said.contains("outputs of all steps") || said.contains("GlobalPool"), "{said}");
+    let plain = "Input(6x3) >> LSTM(2, only_return_final=false) as both >> LSTM(3) as last >> Dense(2) as out";
+    refused(plain, "sequence.h5", "", Code::WeightsMismatch, &["a layer of both directions", "as backward) as both"]);
 }
 
 #[test]
@@ -205,8 +200,10 @@ fn a_separable_convolution_is_two_layers() {
     let net = "Input(5x5x2) >> (DWConv(3x3, stride=2, multiplier=2, bias=false) as depthwise >> Conv(1x1, 4) as pointwise) as sep \
         >> Relu >> Flatten >> Dense(2) as out";
     binds(net, "separable", &["separable.h5", "separable.keras", "separable.weights.h5"], "");
+    let plain = "Input(5x5x2) >> Conv(3x3, 4, stride=2) as sep >> Relu >> Flatten >> Dense(2) as out";
+    refused(plain, "separable.h5", "", Code::WeightsMismatch, &["a separable convolution", "as pointwise) as sep"]);
     let other = net.replace("stride=2", "stride=2, padding=1").replace("Flatten", "MaxPool(2x2, stride=1) >> Flatten");
-    refused(&other, "separable.h5", "", Code::WeightsConfiguration, &["sep/depthwise", "padding valid"]);
+    refused(&other, "separable.h5", "", Code::WeightsConfiguration, &["sep/depthwise", "padding in the file: valid"]);
 }
 
 #[test]

@@ -205,7 +205,8 @@ fn bind_file(
         }
         if found.is_none() && names.contains_key(layer) && starts_anew(parameter.role, store.layout()) {
             bindings.initial[id.0] = true;
-            report.add_note("first states are not in files of Keras: they are what their initialisers say".into());
+            let maker = if store.layout() == Layout::Safetensors { "PyTorch" } else { "Keras" };
+            report.add_note(format!("first states are not in files of {maker}: they are what their initialisers say"));
             continue;
         }
         let Some(entry) = found else {

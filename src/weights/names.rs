@@ -1,6 +1,6 @@
 //! Which layer of a file is which of a net.
 
-use super::store::Entry;
+use super::store::{Entry, Role};
 use crate::diagnostics::{Code, Diagnostic, Diagnostics, suggest};
 use crate::elaborate::requests::WeightsRequest;
 use crate::graph::ParameterId;
@@ -57,9 +57,29 @@ pub(super) fn renamed_from_nothing(
     }
 }
 
+/// Layers that are several here, by the first of their parts, and how they are written.
+const PARTS: [(&str, &str); 3] = [
+    (
+        "depthwise",
+        "a separable convolution: `(DWConv(…, bias=false) as depthwise >> Conv(1x1, n) as pointwise) as NAME` takes it",
+    ),
+    (
+        "forward",
+        "a layer of both directions: `(LSTM(n) as forward | LSTM(n, backwards=true) as backward) as NAME >> Concatenate` takes it",
+    ),
+    ("l0", "several layers: `(LSTM(n, only_return_final=false) as l0 >> LSTM(n) as l1) as NAME` takes them"),
+];
+
 /// The layer of the file whose name is nearest, and those whose shape fits.
 pub(super) fn near(entries: &[Entry], layer: &str, shape: &[usize]) -> String {
     let names: BTreeSet<&str> = entries.iter().map(|entry| entry.layer.as_str()).collect();
+    if let Some((_, what)) = PARTS.iter().find(|(part, _)| names.contains(format!("{layer}/{part}").as_str())) {
+        return format!("; in the file it is {}", what.replace("NAME", layer));
+    }
+    let torch = Role::Other("weight_ih_l0".into());
+    if entries.iter().any(|entry| entry.layer == layer && entry.role == torch) {
+        return "; in the file it is a GRU or RNN of PyTorch: its reset gate comes after the state's weights, with a bias of its own (reset_after), which this GRU has not".into();
+    }
     if let Some(name) = suggest::nearest(layer, names) {
         return format!("; the nearest name is `{name}`");
     }

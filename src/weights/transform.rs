@@ -47,9 +47,9 @@ pub(super) struct Shape<'g> {
     pub flattened: Option<[usize; 3]>,
 }
 
-/// Whether files of a layout have no tensor of this role: Keras' recurrent layers begin at zero.
+/// Whether files of a layout have no tensor of this role: recurrent layers of Keras and PyTorch begin at zero.
 pub(super) fn starts_anew(role: &str, layout: Layout) -> bool {
-    matches!(layout, Layout::Keras | Layout::Keras3) && matches!(role, "cell_init" | "hidden_init")
+    layout != Layout::Neupy && matches!(role, "cell_init" | "hidden_init")
 }
 
 /// The tensor of a layer for a role, under any of the names that layouts have for it.

@@ -156,15 +156,15 @@ fn places(window: &Sliding, size: [usize; 2], border: [[usize; 2]; 2]) -> Option
 fn window_text(written: &[Written]) -> String {
     let Some((Written::Convolution(window), before)) = written.split_last() else { return "nothing".into() };
     let own = match window.padding {
-        Padding::Valid => "padding valid".to_string(),
-        Padding::Same => "padding same".to_string(),
-        Padding::Pixels([a, b]) if a == b => format!("padding {a}"),
-        Padding::Pixels([a, b]) => format!("padding {a}x{b}"),
-        Padding::Sides([[top, bottom], [left, right]]) => format!("padding [{top}, {bottom}, {left}, {right}]"),
+        Padding::Valid => "valid".to_string(),
+        Padding::Same => "same".to_string(),
+        Padding::Pixels([a, b]) if a == b => a.to_string(),
+        Padding::Pixels([a, b]) => format!("{a}x{b}"),
+        Padding::Sides([[top, bottom], [left, right]]) => format!("[{top}, {bottom}, {left}, {right}]"),
     };
     match before.last() {
         Some(border @ Written::Border(_)) => {
-            format!("{} and {own}", steps(std::slice::from_ref(border), [1, 1])[0])
+            format!("{}, then {own}", steps(std::slice::from_ref(border), [1, 1])[0])
         }
         _ => own,
     }

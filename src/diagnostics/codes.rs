@@ -167,7 +167,7 @@ codes! {
         "An artifact with random parameters predicts nonsense, so `netc build` refuses. Bind weights, train the net (`netc train`), or say `--allow-untrained`.",
         "$ netc build 'Input(4) >> Softmax(2)'";
     WeightsOption = "E0409", "a weights block has an entry that means nothing",
-        "The entries are layout, missing, rename, sha256, image and config.",
+        "The entries are layout, missing, rename, sha256, image and config. `config = ignore` takes weights of a Keras file that describes other layers than the net has; by default, `check`, that is an error.",
         "net bird = Input(4) >> Softmax(2)\n\nweights bird = \"bird.h5\" { mising = initialize }";
     WeightsConfiguration = "E0410", "the file describes another layer than the net has",
         "Keras keeps a model's description beside its weights (`model_config` in `.h5`, `config.json` in `.keras`). What it says of the layers that are bound is compared with the net: epsilon, strides, dilation, padding with the borders before it, activations, pools, directions and outputs of recurrent layers. Weights that were trained in another layer give other answers. The message shows both; change the net, or say `config = ignore` in the weights block where the net is meant to differ.",

@@ -17,6 +17,7 @@ use crate::ops::preprocessing::Preprocessing;
 use crate::optimize::optimize;
 use crate::plan::Plan;
 use crate::weights::bind::{self, Bindings};
+use crate::weights::file_of;
 use crate::weights::report::Report;
 use crate::weights::store::StoreError;
 use std::collections::{BTreeMap, BTreeSet};
@@ -144,7 +145,7 @@ pub fn build(spec: &Spec, options: &BuildOptions) -> Result<(Build, Diagnostics)
     let trained = if options.fresh { BTreeMap::new() } else { all_trained_weights(spec, &graph) };
     let mut requests = spec.weights(&graph, &options.weights, &trained)?;
     requests.retain(|request| !options.allow_missing || request.path.exists());
-    let mut files: Vec<PathBuf> = requests.iter().map(|request| request.path.clone()).collect();
+    let mut files: Vec<PathBuf> = requests.iter().map(|request| file_of(&request.path)).collect();
     let bound = bind::bind(&graph, &requests);
     let labels = match labels(spec, &graph) {
         Ok((labels, file)) => {

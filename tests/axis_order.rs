@@ -231,7 +231,7 @@ fn what_cannot_be_told_is_refused_by_name() {
         let spec = format!("weights m = \"m.safetensors\" {{ missing = initialize }}\nnet m = {net}\n");
         let (codes, told) = outputs(&state, &spec, &[]).map(|(_, report)| report).expect_err(case);
         assert!(codes.contains(&Code::AxisOrder), "{case}: {told}");
-        let refusal = told.split("error[E0410]").nth(1).unwrap_or_default();
+        let refusal = told.split("error[E0412]").nth(1).unwrap_or_default();
         assert!(refusal.contains(named) && refusal.contains("help"), "{case}: {told}");
     }
     // The user's own layers behind a net's file are netc's: nothing of theirs is in it.

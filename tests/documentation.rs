@@ -21,8 +21,8 @@ fn the_page_of_layers_is_what_help_prints() {
 }
 
 /// Examples that no spec by itself can be, or that other commands than `netc check` answer.
-const ELSEWHERE: [&str; 10] =
-    ["E0218", "E0219", "E0401", "E0403", "E0405", "E0406", "E0702", "E0216", "W1004", "E0801"];
+const ELSEWHERE: [&str; 12] =
+    ["E0218", "E0219", "E0401", "E0403", "E0405", "E0406", "E0410", "E0411", "E0702", "E0216", "W1004", "E0801"];
 
 #[test]
 fn examples_of_diagnostics_are_answered_with_their_codes() {

@@ -167,9 +167,15 @@ codes! {
         "An artifact with random parameters predicts nonsense, so `netc build` refuses. Bind weights, train the net (`netc train`), or say `--allow-untrained`.",
         "$ netc build 'Input(4) >> Softmax(2)'";
     WeightsOption = "E0409", "a weights block has an entry that means nothing",
-        "The entries are layout, missing, rename, sha256 and image.",
+        "The entries are layout, missing, rename, sha256, image and config. `config = ignore` takes weights of a Keras file that describes other layers than the net has; by default, `check`, that is an error.",
         "net bird = Input(4) >> Softmax(2)\n\nweights bird = \"bird.h5\" { mising = initialize }";
-    AxisOrder = "E0410", "the order of a layer's values in the weights file cannot be told",
+    WeightsConfiguration = "E0410", "the file describes another layer than the net has",
+        "Keras keeps a model's description beside its weights (`model_config` in `.h5`, `config.json` in `.keras`). What it says of the layers that are bound is compared with the net: epsilon, strides, dilation, padding with the borders before it, activations, pools, directions and outputs of recurrent layers. Weights that were trained in another layer give other answers. The message shows both; change the net, or say `config = ignore` in the weights block where the net is meant to differ.",
+        "weights bird = \"bird.keras\"   # its BatchNormalization has epsilon 0.001, which is Keras' default\n\nnet bird = Input(4) >> BatchNorm(epsilon=0.00001) >> Softmax(2)";
+    WeightsAmbiguous = "E0411", "which layers of the file are those of the net is not certain",
+        "Keras 2.12 to 3.5 writes `.weights.h5` without names of layers: they are counted in each class by their depth in the model. Layers of one class and size in different branches, or a part of a chain of equal layers, cannot be told apart then. `.keras` files and those of Keras 3.6 or later keep the names; `rename = { \"conv2d_1\" = \"layer\" }` says which is which.",
+        "weights two = \"two.weights.h5\"   # written by Keras 3.5\n\nnet two = Input(8x8x3) >> (Conv(1x1, 4) as a | Conv(1x1, 4) as b) >> Add >> Flatten >> Softmax(2)";
+    AxisOrder = "E0412", "the order of a layer's values in the weights file cannot be told",
         "PyTorch has an image as (channels, height, width), netc as (height, width, channels). From the layers before it follows in which order the file has what a layer takes, and its weights are permuted so. A slice across a flattened image, a reshape that mixes axes or branches of different orders end that: the file's framework computes something else there. The message says which layer it is and how it is written for both.",
         "$ netc build m.net   # net m = Input(8x8x3) >> Conv(3x3, 4) >> Flatten >> Slice(0, 10) >> Dense(2), with a file of PyTorch";
     UnknownLayer = "E0501", "the net that is cut has no such layer",
@@ -277,6 +283,9 @@ codes! {
     NotFinite = "W1012", "weights are no numbers",
         "The file holds values that are infinite or no numbers (NaN) for these layers, and so will all predictions be that they reach. The training that wrote it has likely diverged: take an earlier checkpoint, or train again with a smaller step.",
         "$ netc build bird.net   # bird.h5 was written by a run that diverged";
+    KerasOrder = "W1013", "Keras may swap layers of branches",
+        "`load_weights` of Keras goes by the order of the layers, not by their names, and it orders them by their depth in its own model. Layers of one shape in different branches may change places without a word where that model has a layer more or less in a branch. `by_name=True` goes by the names, which are those of the spec.",
+        "$ netc train two.net --layout keras   # two branches with layers of one shape";
 }
 
 impl Code {

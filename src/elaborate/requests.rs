@@ -29,6 +29,8 @@ pub struct WeightsRequest {
     pub rename: BTreeMap<String, String>,
     pub shipped_rename: BTreeMap<String, String>,
     pub sha256: Option<String>,
+    /// Whether what the file says of its model is compared with the net.
+    pub check_configuration: bool,
     /// The preprocessing that the weights were trained with.
     pub image: Option<(Preprocessing, Span)>,
 }
@@ -42,7 +44,7 @@ pub enum LabelsRequest {
 }
 
 /// Entries of a weights block.
-pub const OPTIONS: [&str; 5] = ["layout", "missing", "rename", "sha256", "image"];
+pub const OPTIONS: [&str; 6] = ["layout", "missing", "rename", "sha256", "image", "config"];
 const LAYOUTS: [&str; 5] = ["auto", "neupy", "keras", "keras3", "safetensors"];
 
 /// Keys of a training recipe.
@@ -105,6 +107,7 @@ impl Spec {
             {
                 request.shipped_rename = table.rename;
             }
+            self.rename_as_inner(graph, &mut request, &mut faults);
             requests.push(request);
         }
         let covered: Vec<&str> = requests.iter().filter(|one| covers(replaced, one)).map(|one| &one.net[..]).collect();
@@ -127,6 +130,29 @@ impl Spec {
         faults.or_errors(requests).map(|(requests, _)| requests)
     }
 
+    /// Adds the tables that ship with the nets which a request's net is made from: a file may hold all of it under its
+    /// maker's names.
+    fn rename_as_inner(&self, graph: &Graph, request: &mut WeightsRequest, faults: &mut Diagnostics) {
+        for (inner, (item, file)) in &self.project.shipped_weights {
+            let mut names: BTreeMap<&str, &str> = BTreeMap::new();
+            for layers in graph.nodes.iter().map(|node| &node.origin.layers) {
+                let name_in = |net: &str| layers.iter().find(|(of, _)| **of == *net).map(|(_, name)| &**name);
+                if let (Some(own), Some(name), true) = (name_in(inner), name_in(&request.net), request.net != *inner) {
+                    names.entry(own).or_insert(name);
+                }
+            }
+            if names.is_empty() {
+                continue;
+            }
+            let Some(table) = self.request(item, *file, faults) else { continue };
+            for (from, to) in table.rename {
+                if let Some(name) = names.get(to.as_str()) {
+                    request.shipped_rename.entry(from).or_insert_with(|| name.to_string());
+                }
+            }
+        }
+    }
+
     fn bare_request(&self, net: &str) -> WeightsRequest {
         let span = self
             .project
@@ -144,6 +170,7 @@ impl Spec {
             rename: BTreeMap::new(),
             shipped_rename: BTreeMap::new(),
             sha256: None,
+            check_configuration: true,
             image: None,
         }
     }
@@ -205,6 +232,10 @@ impl Spec {
                     request.sha256 = Some(digest.to_ascii_lowercase());
                 }
                 ("sha256", _) => faults.push(wrong("64 hexadecimal digits")),
+                ("config", ValueKind::Word(word)) if word == "check" || word == "ignore" => {
+                    request.check_configuration = word == "check";
+                }
+                ("config", _) => faults.push(wrong("`check` or `ignore`")),
                 ("image", _) => match crate::ops::input::preprocessing_of(&value) {
                     Ok(image) => request.image = image.map(|image| (image, written.span)),
                     Err(diagnostic) => faults.push(diagnostic),

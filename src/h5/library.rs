@@ -137,7 +137,7 @@ impl Writer for LibraryWriter {
             let holder = self.holder(path)?;
             match value {
                 Value::Text(text) => {
-                    let text = VarLenUnicode::from_str(text).map_err(|error| error.to_string())?;
+                    let text = unicode(text)?;
                     holder.new_attr::<VarLenUnicode>().create(name)?.write_scalar(&text)
                 }
                 Value::Ascii(text) => {
@@ -145,8 +145,12 @@ impl Writer for LibraryWriter {
                     holder.new_attr::<VarLenAscii>().create(name)?.write_scalar(&text)
                 }
                 // An empty one is an empty array of f64, as Keras has it.
-                Value::AsciiList([]) => holder.new_attr::<f64>().shape([0]).create(name).map(drop),
-                Value::AsciiList(texts) => {
+                Value::Texts([]) => holder.new_attr::<f64>().shape([0]).create(name).map(drop),
+                Value::Texts(texts) if !texts.iter().all(|text| text.is_ascii()) => {
+                    let texts = texts.iter().map(|text| unicode(text)).collect::<hdf5::Result<Vec<_>>>()?;
+                    holder.new_attr::<VarLenUnicode>().shape([texts.len()]).create(name)?.write_raw(&texts)
+                }
+                Value::Texts(texts) => {
                     let texts = texts.iter().map(|text| ascii(text)).collect::<hdf5::Result<Vec<_>>>()?;
                     holder.new_attr::<VarLenAscii>().shape([texts.len()]).create(name)?.write_raw(&texts)
                 }
@@ -163,4 +167,8 @@ impl Writer for LibraryWriter {
 
 fn ascii(text: &str) -> hdf5::Result<VarLenAscii> {
     VarLenAscii::from_ascii(text).map_err(|error| format!("'{text}' is not ASCII: {error}").into())
+}
+
+fn unicode(text: &str) -> hdf5::Result<VarLenUnicode> {
+    VarLenUnicode::from_str(text).map_err(|error| format!("'{text}': {error}").into())
 }

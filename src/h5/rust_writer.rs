@@ -70,13 +70,10 @@ impl Writer for RustWriter {
         let attribute = match value {
             Value::Text(text) => text_of(name, text, &place)?,
             Value::Ascii(text) => text_of(name, ascii(text, &place)?, &place)?,
-            Value::AsciiList([]) => {
+            Value::Texts([]) => {
                 AttributeBuilder::vector::<f64>(name, &[]).map_err(|error| of_writer(&place, error))?
             }
-            Value::AsciiList(texts) => {
-                for text in texts {
-                    ascii(text, &place)?;
-                }
+            Value::Texts(texts) => {
                 AttributeBuilder::vlen_strings(name, texts).map_err(|error| of_writer(&place, error))?
             }
             Value::Bool(value) => AttributeBuilder::new(name, truth(), Vec::new(), vec![u8::from(value)]),

@@ -11,8 +11,8 @@ pub enum Value<'a> {
     Text(&'a str),
     /// Text that h5py 2 gives as bytes, as Keras' older versions want it.
     Ascii(&'a str),
-    /// An array of such texts.
-    AsciiList(&'a [&'a str]),
+    /// An array of texts: ASCII where all of them are, else UTF-8.
+    Texts(&'a [&'a str]),
     /// As h5py writes it: an enumeration of FALSE and TRUE.
     Bool(bool),
 }

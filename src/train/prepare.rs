@@ -53,7 +53,7 @@ pub fn prepare_run(spec: &Spec, options: &RunOptions) -> Result<Prepare> {
     let (net, mut told) = road::graph(spec, options.net.as_deref())?;
     let recipe = recipe::of(spec, &net.name)?;
     check_trainable(&net, &recipe)?;
-    check_layout(&net, &recipe, options.layout)?;
+    told.extend(check_layout(&net, &recipe, options.layout)?);
     told.extend(end::check(spec, &net, &recipe));
     if told.has_errors() {
         return Err(told);
@@ -101,14 +101,29 @@ fn check_trainable(net: &Graph, recipe: &Recipe) -> Result<()> {
 }
 
 /// Known before training, so that no run ends without its weights.
-fn check_layout(net: &Graph, recipe: &Recipe, layout: Layout) -> Result<()> {
-    let Some(parameter) = save::homeless(net, layout) else { return Ok(()) };
-    let path = parameter.path();
-    Err(Diagnostic::new(Code::Output, format!("Keras' layout has no place for `{path}` of `{}`", net.name))
-        .at(parameter.span, "this layer")
-        .at(recipe.span, format!("writes {}.h5", net.name))
-        .help("leave out `--layout keras`: NeuPy's layout holds every layer")
-        .into())
+fn check_layout(net: &Graph, recipe: &Recipe, layout: Layout) -> Result<Diagnostics> {
+    let mut told = Diagnostics::default();
+    if let Some(fault) = save::unstorable(net, layout) {
+        let diagnostic = Diagnostic::new(Code::Output, fault.what)
+            .at(fault.span, "this layer")
+            .at(recipe.span, format!("writes {}.h5", net.name))
+            .maybe_help(fault.help);
+        let keras =
+            (layout == Layout::Keras).then(|| "leave out `--layout keras`: NeuPy's layout holds every layer".into());
+        return Err(diagnostic.maybe_help(keras).into());
+    }
+    if let (Layout::Keras, Some((a, b))) = (layout, save::swapped_by_keras(net)) {
+        let (a, b) = (net.node(a), net.node(b));
+        let message = format!("Keras' `load_weights` may take `{}` for `{}`", a.name, b.name);
+        let load = format!("`model.load_weights(\"{}.h5\", by_name=True)` in Keras goes by the names", net.name);
+        told.push(
+            Diagnostic::new(Code::KerasOrder, message)
+                .at(b.origin.span, "has the same shapes, in another branch")
+                .and(a.origin.span, "one branch")
+                .help(load),
+        );
+    }
+    Ok(told)
 }
 
 /// What training will write must not stand where something else does: a file that the run reads, or one that no run wrote.

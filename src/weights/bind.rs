@@ -2,7 +2,9 @@
 //! all that does not fit is told at once.
 
 use super::axis::FileOrder;
-use super::names::{Wanted, by_order, names_in_file, near};
+use super::keras_model;
+use super::names::{Wanted, names_in_file, near};
+use super::order::by_order;
 use super::report::{FileReport, Report, shortened};
 use super::store::{Layout, Number, Role, Store, StoreError};
 use super::transform::{Done, LayerFacts, Shape, Transform, find_role, fit, starts_anew};
@@ -117,7 +119,7 @@ fn open_fault(request: &WeightsRequest, fault: &StoreError) -> Diagnostic {
 /// Whether a pinned file is the one that was pinned.
 fn check_digest(request: &WeightsRequest, faults: &mut Diagnostics) -> bool {
     let Some(wanted) = &request.sha256 else { return true };
-    match sha256(&request.path) {
+    match sha256(&super::file_of(&request.path)) {
         Ok(found) if found == *wanted => true,
         Ok(found) => {
             faults.push(
@@ -188,7 +190,8 @@ fn bind_file(
         true => names_in_file(entries, &wanted, request, faults),
         false => {
             report.notes.push("the file has no names: layers were matched by class and order".into());
-            by_order(graph, entries, &wanted)
+            let Some(names) = by_order(graph, entries, &wanted, request, faults) else { return };
+            names
         }
     };
     let index: HashMap<(&str, &Role), usize> =
@@ -209,7 +212,8 @@ fn bind_file(
         }
         if found.is_none() && names.contains_key(layer) && starts_anew(parameter.role, store.layout()) {
             bindings.initial[id.0] = true;
-            report.add_note("first states are not in files of Keras: they are what their initialisers say".into());
+            let maker = if store.layout() == Layout::Safetensors { "PyTorch" } else { "Keras" };
+            report.add_note(format!("first states are not in files of {maker}: they are what their initialisers say"));
             continue;
         }
         let Some(entry) = found else {
@@ -277,6 +281,14 @@ fn bind_file(
             "{layers}: the file has {}, but the net has no such layers",
             counted(report.unused, "tensor")
         ));
+    }
+    match store.model() {
+        Some(model) if problems.is_empty() && request.check_configuration => {
+            let (net, span, file, names) = (request.net.as_str(), request.span, report.file.as_str(), &names);
+            keras_model::check(&keras_model::Bound { graph, net, span, file, names, model }, faults);
+        }
+        Some(_) if problems.is_empty() => report.notes.push("its configuration was not compared with the net".into()),
+        _ => {}
     }
     if !problems.is_empty() {
         let all = wanted.iter().filter(|wanted| !graph.parameters[wanted.id.0].is_fixed()).count();

@@ -7,9 +7,8 @@
 
 use std::collections::{HashMap, HashSet};
 
-use serde_json::Value;
-
 use super::hdf5_file::{Kind, Tensor, Text, Tree, corrupt, too_many};
+use super::keras_model::{LayerConfig, Model, with_model};
 use super::store::{Entry, Layout, MAX_ITEMS, Role, Store, StoreError};
 
 /// Whether the root, or `model_weights`, has Keras' list of layers.
@@ -48,7 +47,7 @@ pub(super) fn open(mut tree: Tree) -> Result<Box<dyn Store>, StoreError> {
     let root = if base.is_empty() { "/" } else { base };
     refuse_theano(&tree, root)?;
     let layers = names(&tree, root, "layer_names")?.unwrap_or_default();
-    let classes = classes(&tree)?;
+    let model = model(&tree)?;
     let mut found: Vec<(Entry, Tensor)> = Vec::new();
     let mut outer_names = Vec::new();
     let mut seen = HashSet::new();
@@ -65,23 +64,40 @@ pub(super) fn open(mut tree: Tree) -> Result<Box<dyn Store>, StoreError> {
         if found.len() + weights.len() > MAX_ITEMS {
             return Err(too_many(root, (found.len() + weights.len()) as u64, "weights"));
         }
-        for (weight, layer) in weights.iter().zip(inner_layers(outer, &weights)) {
+        let described = model.as_ref().and_then(|model| Some(&model.layers[model.find(outer)?]));
+        for (weight, layer) in weights.iter().zip(inner_layers(outer, &weights, described)) {
             let key = format!("{group}/{weight}");
             let tensor = tree.tensor(&key)?;
-            let (role, shape) = (role(weight), tensor.shape.clone());
-            let number = tensor.number;
+            let (mut layer, mut role) = (layer, role(weight));
+            if weights.iter().any(|weight| weight.contains(POINTWISE)) {
+                (layer, role) = of_separable(&layer, role);
+            }
+            let (shape, number) = (tensor.shape.clone(), tensor.number);
             refuse_theano_kernel(weight, &shape, &key)?;
-            let class = classes.get(&layer).cloned();
+            let class = model.as_ref().and_then(|model| model.class_of(&layer)).map(str::to_string);
             found.push((Entry { layer, role, key, shape, number, class }, tensor));
             outer_names.push(outer.clone());
         }
     }
     qualify(&mut found, &outer_names);
-    Ok(tree.into_store(Layout::Keras, true, found))
+    Ok(with_model(tree.into_store(Layout::Keras, true, found), model))
 }
 
-/// Which layer each weight of the layer `outer` belongs to: `outer`, or the layers of a nested model.
-fn inner_layers(outer: &str, weights: &[String]) -> Vec<String> {
+/// Keras' name of the 1x1 kernel of a separable convolution.
+const POINTWISE: &str = "pointwise_kernel";
+
+/// A separable convolution is two layers here, `NAME/depthwise` and `NAME/pointwise`; the bias is the second's.
+pub(super) fn of_separable(layer: &str, role: Role) -> (String, Role) {
+    match &role {
+        Role::Other(name) if name == POINTWISE => (format!("{layer}/pointwise"), Role::Weight),
+        Role::Bias => (format!("{layer}/pointwise"), role),
+        _ => (format!("{layer}/depthwise"), role),
+    }
+}
+
+/// Which layer each weight of the layer `outer` belongs to: `outer`, whose name is that in force (a weight keeps the name that
+/// its layer had when it was made), or the layers of a nested model.
+fn inner_layers(outer: &str, weights: &[String], described: Option<&LayerConfig>) -> Vec<String> {
     let folders: Vec<Vec<&str>> = weights
         .iter()
         .map(|weight| {
@@ -91,12 +107,14 @@ fn inner_layers(outer: &str, weights: &[String]) -> Vec<String> {
         })
         .collect();
     let several = folders.iter().any(|folder| *folder != folders[0]);
+    let nested = described.map_or(several, LayerConfig::is_model);
     let inner = |folder: &Vec<&str>| {
-        // A second graph in a session adds _1 to the inner name; a Sequential's own name may stand before it.
-        let own = format!("/{}/", folder.join("/")).contains(&format!("/{outer}/"))
-            || folder.iter().any(|part| without_number(part) == outer);
+        let turned = |direction: &str| several && folder.iter().any(|part| part.starts_with(direction));
         match folder.last() {
-            Some(last) if several || !own => last.to_string(),
+            Some(last) if nested && !(turned("forward_") || turned("backward_")) => last.to_string(),
+            Some(_) if turned("forward_") => format!("{outer}/forward"),
+            Some(_) if turned("backward_") => format!("{outer}/backward"),
+            Some(last) if several => last.to_string(),
             _ => outer.to_string(),
         }
     };
@@ -154,27 +172,15 @@ fn role(weight: &str) -> Role {
     keras2(last).or_else(|| keras2(stem)).or_else(|| keras1(stem)).unwrap_or_else(|| Role::Other(last.to_string()))
 }
 
-/// The class of each layer, from the model's description; nothing in it is run.
-fn classes(tree: &Tree) -> Result<HashMap<String, String>, StoreError> {
-    let mut classes = HashMap::new();
-    if let Some(Text::One(json)) = tree.text("/", "model_config")?
-        && let Ok(model) = serde_json::from_str::<Value>(&json)
-    {
-        collect_classes(&model, &mut classes);
-    }
-    Ok(classes)
-}
-
-fn collect_classes(layer: &Value, classes: &mut HashMap<String, String>) {
-    let config = &layer["config"];
-    let name = layer["name"].as_str().or_else(|| config["name"].as_str());
-    if let (Some(name), Some(class)) = (name, layer["class_name"].as_str()) {
-        classes.insert(name.to_string(), class.to_string());
-    }
-    // Keras 1 has the list of a Sequential itself where later versions have an object with the list.
-    for inner in config.as_array().or_else(|| config["layers"].as_array()).into_iter().flatten() {
-        collect_classes(inner, classes);
-    }
+/// The model's description, where the file has one; nothing in it is run.
+fn model(tree: &Tree) -> Result<Option<Model>, StoreError> {
+    let Some(Text::One(json)) = tree.text("/", "model_config")? else { return Ok(None) };
+    let version = match tree.text("/", "keras_version")? {
+        Some(Text::One(version)) => Some(version),
+        _ => None,
+    };
+    let place = "attribute 'model_config' of /";
+    Model::read(&Model::parse(&json, place)?, version.as_deref(), place).map(Some)
 }
 
 const THEANO: &str = "its kernels are in Theano's order (flipped): load it in Keras with TensorFlow and save it again";

@@ -5,9 +5,12 @@ pub mod bind;
 mod hdf5_file;
 mod keras;
 mod keras3;
+mod keras_archive;
+mod keras_model;
 mod names;
 mod neupy;
 mod open;
+mod order;
 mod refuse;
 pub mod report;
 mod safetensors;
@@ -16,6 +19,7 @@ pub mod save_neupy;
 pub mod store;
 #[cfg(test)]
 mod store_tests;
+mod torch_lstm;
 pub(crate) mod transform;
 
-pub use open::open;
+pub use open::{file_of, open};

@@ -1,10 +1,10 @@
 //! Which layer of a file is which of a net.
 
-use super::store::Entry;
+use super::store::{Entry, Role};
 use crate::diagnostics::{Code, Diagnostic, Diagnostics, suggest};
 use crate::elaborate::requests::WeightsRequest;
-use crate::graph::{Graph, ParameterId};
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use crate::graph::ParameterId;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// A parameter of a net, with the name that its layer has in that net.
 pub(super) struct Wanted<'g> {
@@ -34,7 +34,18 @@ pub(super) fn names_in_file<'g>(
             names.insert(layer, name);
         }
     }
-    // A table may serve files of several makers; an entry is at fault only where its layer stays without a tensor.
+    renamed_from_nothing(request, &known, &layers, &names, faults);
+    names
+}
+
+/// A table may serve files of several makers; an entry is at fault only where its layer stays without a tensor.
+pub(super) fn renamed_from_nothing(
+    request: &WeightsRequest,
+    known: &BTreeSet<&str>,
+    layers: &BTreeSet<&str>,
+    names: &BTreeMap<&str, String>,
+    faults: &mut Diagnostics,
+) {
     for (from, to) in &request.rename {
         if !known.contains(from.as_str()) && layers.contains(to.as_str()) && !names.contains_key(to.as_str()) {
             faults.push(
@@ -44,51 +55,31 @@ pub(super) fn names_in_file<'g>(
             );
         }
     }
-    names
 }
 
-/// In a file without names, the k-th layer of a class is the net's k-th of that class.
-pub(super) fn by_order<'g>(graph: &'g Graph, entries: &[Entry], wanted: &[Wanted<'g>]) -> BTreeMap<&'g str, String> {
-    let mut in_file: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
-    for entry in entries {
-        let list = in_file.entry(entry.class.as_deref().unwrap_or("")).or_default();
-        if list.last() != Some(&entry.layer.as_str()) {
-            list.push(&entry.layer);
-        }
-    }
-    let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
-    let mut names = BTreeMap::new();
-    let layer_of: HashMap<ParameterId, &str> = wanted.iter().map(|wanted| (wanted.id, wanted.layer)).collect();
-    for node in &graph.nodes {
-        let Some(layer) = node.parameters.first().and_then(|id| layer_of.get(id)) else { continue };
-        let class = keras_class(node.operation.kind());
-        let count = counts.entry(class).or_default();
-        if let Some(name) = in_file.get(class).and_then(|list| list.get(*count)) {
-            names.insert(*layer, name.to_string());
-        }
-        *count += 1;
-    }
-    names
-}
-
-/// Keras' snake-case class of a layer with parameters.
-fn keras_class(kind: &str) -> &'static str {
-    match kind {
-        "Convolution" => "conv2d",
-        "DepthwiseConvolution" => "depthwise_conv2d",
-        "Deconvolution" => "conv2d_transpose",
-        "BatchNorm" => "batch_normalization",
-        "GroupNorm" => "group_normalization",
-        "Embedding" => "embedding",
-        "LSTM" => "lstm",
-        "GRU" => "gru",
-        _ => "dense",
-    }
-}
+/// Layers that are several here, by the first of their parts, and how they are written.
+const PARTS: [(&str, &str); 3] = [
+    (
+        "depthwise",
+        "a separable convolution: `(DWConv(…, bias=false) as depthwise >> Conv(1x1, n) as pointwise) as NAME` takes it",
+    ),
+    (
+        "forward",
+        "a layer of both directions: `(LSTM(n) as forward | LSTM(n, backwards=true) as backward) as NAME >> Concatenate` takes it",
+    ),
+    ("l0", "several layers: `(LSTM(n, only_return_final=false) as l0 >> LSTM(n) as l1) as NAME` takes them"),
+];
 
 /// The layer of the file whose name is nearest, and those whose shape fits.
 pub(super) fn near(entries: &[Entry], layer: &str, shape: &[usize]) -> String {
     let names: BTreeSet<&str> = entries.iter().map(|entry| entry.layer.as_str()).collect();
+    if let Some((_, what)) = PARTS.iter().find(|(part, _)| names.contains(format!("{layer}/{part}").as_str())) {
+        return format!("; in the file it is {}", what.replace("NAME", layer));
+    }
+    let torch = Role::Other("weight_ih_l0".into());
+    if entries.iter().any(|entry| entry.layer == layer && entry.role == torch) {
+        return "; in the file it is a GRU or RNN of PyTorch: its reset gate comes after the state's weights, with a bias of its own (reset_after), which this GRU has not".into();
+    }
     if let Some(name) = suggest::nearest(layer, names) {
         return format!("; the nearest name is `{name}`");
     }

@@ -4,10 +4,10 @@
 
 use super::hdf5_file::Tree;
 use super::store::{Layout, Store, StoreError, unreadable};
-use super::{keras, keras3, neupy, safetensors};
+use super::{keras, keras_archive, keras3, neupy, safetensors};
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// Opens a file of weights; `layout` insists on one, otherwise the content tells.
 ///
@@ -15,18 +15,33 @@ use std::path::Path;
 /// [`StoreError`], with the path of the dataset that is at fault where there is one. Nothing is read but the
 /// declarations; every one of them is checked.
 pub fn open(path: &Path, layout: Option<Layout>) -> Result<Box<dyn Store>, StoreError> {
+    let other = |asked, found: &str| StoreError::OtherLayout { path: path.into(), asked, found: found.into() };
+    if keras_archive::weights_in(path).is_some() {
+        return match layout {
+            None | Some(Layout::Keras3) => keras_archive::open_folder(path),
+            Some(asked) => Err(other(asked, "it is an unpacked `.keras` archive")),
+        };
+    }
     let (mut file, length) = open_regular(path)?;
     let content = Content::of(&mut file, length).map_err(|source| unreadable(path, source))?;
-    let other = |asked, found: &str| StoreError::OtherLayout { path: path.into(), asked, found: found.into() };
     match (content, layout) {
         (Content::Hdf5, Some(asked @ Layout::Safetensors)) => Err(other(asked, "it is an HDF5 file")),
         (Content::Hdf5, asked) => open_hdf5(Tree::open(path)?, asked),
-        (Content::Zip, None | Some(Layout::Keras3)) => keras3::open_archive(path, file, length),
+        (Content::Zip, None | Some(Layout::Keras3)) => keras_archive::open(path, file),
         (Content::Zip, Some(asked)) => Err(other(asked, "it is a ZIP archive")),
         (Content::Safetensors, None | Some(Layout::Safetensors)) => safetensors::open(path, file, length),
         (Content::Safetensors, Some(asked)) => Err(other(asked, "it seems to be safetensors")),
-        (Content::Other(seems), _) => Err(StoreError::NotHdf5 { path: path.into(), seems: seems.into() }),
+        (Content::Other(seems), _) => {
+            let advised = seems.contains("pickle");
+            let seems = if advised { format!("{seems}: {}", keras_archive::SAFETENSORS) } else { seems.into() };
+            Err(StoreError::NotHdf5 { path: path.into(), seems })
+        }
     }
+}
+
+/// The file that holds the weights: of an unpacked `.keras` archive the one in its folder.
+pub fn file_of(path: &Path) -> PathBuf {
+    keras_archive::weights_in(path).unwrap_or_else(|| path.into())
 }
 
 /// Opens a regular file and tells its length; a directory, pipe or device is refused before it is opened.
@@ -63,6 +78,10 @@ fn open_hdf5(mut tree: Tree, asked: Option<Layout>) -> Result<Box<dyn Store>, St
     }
 }
 
+/// An ONNX file begins with its version and the name of what wrote it, as protocol buffers.
+const ONNX: &str =
+    "an ONNX model: `numpy_helper.to_array` of its initialisers and `safetensors.numpy.save_file` make weights of it";
+
 /// What a file's bytes say that it is.
 enum Content {
     Hdf5,
@@ -78,6 +97,11 @@ impl Content {
         file.by_ref().take(16).read_to_end(&mut head)?;
         // A user block may precede the signature: it stands at 0, 512, 1024, 2048, ...
         let mut offset = 512;
+        // The length of safetensors' header may begin like a pickle: what follows it decides.
+        if safetensors::begins(&head, length) {
+            file.rewind()?;
+            return Ok(Content::Safetensors);
+        }
         let mut signature = [0; 8];
         signature[..head.len().min(8)].copy_from_slice(&head[..head.len().min(8)]);
         while signature != HDF5 && offset + 8 <= length {
@@ -89,16 +113,17 @@ impl Content {
         if signature == HDF5 {
             return Ok(Content::Hdf5);
         }
-        Ok(Content::of_other(&head, length))
+        Ok(Content::of_other(&head))
     }
 
-    fn of_other(head: &[u8], length: u64) -> Content {
-        const KNOWN: [(&[u8], &str); 9] = [
+    fn of_other(head: &[u8]) -> Content {
+        const KNOWN: [(&[u8], &str); 10] = [
             (b"\x89PNG", "a PNG picture"),
             (b"\xff\xd8\xff", "a JPEG picture"),
             (b"GIF8", "a GIF picture"),
             (b"\x93NUMPY", "a NumPy array (.npy)"),
             (b"\x1f\x8b", "gzip-compressed: decompress it first"),
+            (b"\x80\x02\x8a\x0al\xfc\x9cF\xf9 j\xa8P\x19.", "an old Python pickle of PyTorch (.pth, .pt)"),
             (b"\x80\x02", "a Python pickle"),
             (b"\x80\x04", "a Python pickle"),
             (b"\x80\x05", "a Python pickle"),
@@ -113,11 +138,13 @@ impl Content {
         if let Some((_, seems)) = KNOWN.iter().find(|(magic, _)| head.starts_with(magic)) {
             return Content::Other(seems);
         }
-        if let [a, b, c, d, e, f, g, h, b'{', ..] = *head {
-            let header = u64::from_le_bytes([a, b, c, d, e, f, g, h]);
-            if header.checked_add(8).is_some_and(|end| end <= length) {
-                return Content::Safetensors;
-            }
+        if head.get(4..8) == Some(&b"TFL3"[..]) {
+            return Content::Other(
+                "a TensorFlow Lite model, which holds no names of layers: take the model that it was made from",
+            );
+        }
+        if let [0x08, 1..=32, 0x12 | 0x1a | 0x22 | 0x2a | 0x30 | 0x3a | 0x42, ..] = head {
+            return Content::Other(ONNX);
         }
         let text = head.iter().all(|byte| byte.is_ascii_graphic() || byte.is_ascii_whitespace() || *byte >= 0x80);
         match head.iter().find(|byte| !byte.is_ascii_whitespace()) {

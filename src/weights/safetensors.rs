@@ -16,6 +16,7 @@ use super::hdf5_file::{corrupt, too_many};
 use super::store::{
     Entry, Layout, MAX_ITEMS, MAX_TENSOR_BYTES, Number, Role, Store, StoreError, row_count, unreadable,
 };
+use super::torch_lstm;
 
 /// The format's own limit for the header.
 const MAX_HEADER_BYTES: u64 = 100 << 20;
@@ -78,11 +79,17 @@ struct SafetensorsStore {
     path: PathBuf,
     file: Mutex<File>,
     entries: Vec<Entry>,
-    /// Where each tensor's bytes begin.
-    places: Vec<u64>,
+    /// Where the bytes of each entry are, from the start of the file.
+    places: Vec<Place>,
     framework: Framework,
     /// Why it is taken for that framework's, where it is not PyTorch's.
     remark: Option<String>,
+}
+
+/// Whether a file of so many bytes begins as safetensors do: with the length of a JSON object that fits it.
+pub(super) fn begins(head: &[u8], length: u64) -> bool {
+    let [a, b, c, d, e, f, g, h, b'{', ..] = *head else { return false };
+    u64::from_le_bytes([a, b, c, d, e, f, g, h]).checked_add(8).is_some_and(|end| end <= length)
 }
 
 /// Reads the header and checks that the tensors fill the rest of the file without gap or overlap.
@@ -127,6 +134,10 @@ pub(super) fn open(path: &Path, mut file: File, length: u64) -> Result<Box<dyn S
         });
     }
     let (mut entries, mut places) = (Vec::new(), Vec::new());
+    for (entry, place) in torch_lstm::joined(&mut found) {
+        entries.push(entry);
+        places.push(place);
+    }
     for tensor in found {
         // PyTorch's counter of batches is not a parameter.
         if tensor.name.ends_with("num_batches_tracked") {
@@ -136,17 +147,39 @@ pub(super) fn open(path: &Path, mut file: File, length: u64) -> Result<Box<dyn S
         let (layer, role) = (layer.to_string(), role(parameter, framework));
         let (key, shape, number) = (tensor.name.clone(), tensor.shape, tensor.number);
         entries.push(Entry { layer, role, key, shape, number, class: None });
-        places.push(data + tensor.start);
+        places.push(Place::At(tensor.start));
+    }
+    for place in &mut places {
+        place.starts_mut().for_each(|start| *start += data);
     }
     Ok(Box::new(SafetensorsStore { path: path.into(), file: Mutex::new(file), entries, places, framework, remark }))
 }
 
+/// Where the bytes of an entry are.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Place {
+    At(u64),
+    /// The entry has the axes of this matrix in the other order.
+    Transposed(u64),
+    /// The entry is the sum of two tensors.
+    Sum([u64; 2]),
+}
+
+impl Place {
+    fn starts_mut(&mut self) -> impl Iterator<Item = &mut u64> {
+        match self {
+            Place::At(start) | Place::Transposed(start) => std::slice::from_mut(start).iter_mut(),
+            Place::Sum(starts) => starts.iter_mut(),
+        }
+    }
+}
+
 /// A tensor as the header declares it.
-struct Declared {
-    name: String,
-    number: Number,
-    shape: Vec<usize>,
-    start: u64,
+pub(super) struct Declared {
+    pub name: String,
+    pub number: Number,
+    pub shape: Vec<usize>,
+    pub start: u64,
     end: u64,
 }
 
@@ -256,10 +289,30 @@ impl Store for SafetensorsStore {
         if rows.is_empty() {
             return Ok(Vec::new());
         }
-        let row = entry.elements() / count.max(1) * entry.number.bytes();
-        let mut bytes = vec![0; rows.len() * row];
+        let row = entry.elements() / count.max(1);
+        match *start {
+            Place::At(start) => self.values(entry, start, rows.start * row, rows.len() * row),
+            Place::Sum([a, b]) => {
+                let (a, b) = (
+                    self.values(entry, a, rows.start * row, rows.len() * row)?,
+                    self.values(entry, b, rows.start * row, rows.len() * row)?,
+                );
+                Ok(a.iter().zip(&b).map(|(a, b)| a + b).collect())
+            }
+            Place::Transposed(start) => {
+                let values = self.values(entry, start, 0, entry.elements())?;
+                Ok(rows.flat_map(|at| values.iter().skip(at).step_by(count).copied()).collect())
+            }
+        }
+    }
+}
+
+impl SafetensorsStore {
+    /// So many values of a tensor from the value `first` on.
+    fn values(&self, entry: &Entry, start: u64, first: usize, count: usize) -> Result<Vec<f32>, StoreError> {
+        let mut bytes = vec![0; count * entry.number.bytes()];
         let mut file = self.file.lock().unwrap_or_else(PoisonError::into_inner);
-        file.seek(SeekFrom::Start(start + (rows.start * row) as u64))
+        file.seek(SeekFrom::Start(start + (first * entry.number.bytes()) as u64))
             .and_then(|_| file.read_exact(&mut bytes))
             .map_err(|source| unreadable(&self.path, source))?;
         let whole = || StoreError::NonNumeric { place: entry.key.clone(), found: entry.number.to_string() };

@@ -2,10 +2,10 @@
 
 use std::path::Path;
 
-use super::save_neupy::{SavedLayer, check, replace};
+use super::save_neupy::{SavedLayer, SavedParameter, check, fault_of_places, replace};
 use super::store::{Role, StoreError};
 use super::transform::RECURRENT_KERNEL;
-use crate::h5::{Backend, Value};
+use crate::h5::{Backend, Fault, Value, Writer};
 
 /// Writes the layers, which are in the model's order, to `path`. Parameters have NeuPy's names and become Keras'
 /// (`weight` is written as `kernel`), but for a batch normalisation's `running_inv_std`: Keras stores the variance,
@@ -19,33 +19,31 @@ pub fn save(path: &Path, layers: &[SavedLayer<'_>]) -> Result<(), StoreError> {
 
 /// [`save`] by a backend.
 pub(super) fn save_by(backend: Backend, path: &Path, layers: &[SavedLayer<'_>]) -> Result<(), StoreError> {
+    if let Some((_, what)) = fault_of_names(layers) {
+        return Err(StoreError::Unwritable { path: path.into(), what });
+    }
     check(path, layers)?;
     let mut named = Vec::new();
     for layer in layers {
-        let mut weights = Vec::new();
-        for parameter in &layer.parameters {
-            let role = Role::from_neupy(&parameter.name);
-            let Some(name) = keras_name(&role, &layer.class) else {
-                let what = format!("'{role}' of layer '{}' has no place in Keras' layout", layer.name);
-                return Err(StoreError::Unwritable { path: path.into(), what });
-            };
-            let name = format!("{}/{name}:0", layer.name);
-            weights.push((role, name, parameter));
-        }
+        let mut weights: Vec<_> = layer
+            .parameters
+            .iter()
+            .map(|parameter| (Role::from_neupy(&parameter.name), place(layer, parameter), parameter))
+            .collect();
         // Keras loads by this order.
         weights.sort_by(|(a, ..), (b, ..)| a.cmp(b));
         named.push((layer, weights));
     }
     replace(backend, path, |file| {
         let names: Vec<&str> = named.iter().map(|(layer, _)| layer.name.as_str()).collect();
-        file.attribute("/", "layer_names", Value::AsciiList(&names))?;
+        put_list(file, "/", "layer_names", &names)?;
         // Without these two Keras takes the file for Keras 1's and converts it.
         file.attribute("/", "backend", Value::Ascii("tensorflow"))?;
         file.attribute("/", "keras_version", Value::Ascii("2.15.0"))?;
         for (layer, weights) in &named {
             file.group(&layer.name)?;
             let names: Vec<&str> = weights.iter().map(|(_, name, _)| name.as_str()).collect();
-            file.attribute(&layer.name, "weight_names", Value::AsciiList(&names))?;
+            put_list(file, &layer.name, "weight_names", &names)?;
             for (_, name, parameter) in weights {
                 file.dataset(&format!("{}/{name}", layer.name), &parameter.shape, parameter.data)?;
             }
@@ -54,9 +52,27 @@ pub(super) fn save_by(backend: Backend, path: &Path, layers: &[SavedLayer<'_>]) 
     })
 }
 
+/// The place of the first layer that Keras' layout cannot hold, and why.
+pub fn fault_of_names(layers: &[SavedLayer<'_>]) -> Option<(usize, String)> {
+    for (at, layer) in layers.iter().enumerate() {
+        let roles = layer.parameters.iter().map(|parameter| Role::from_neupy(&parameter.name));
+        if let Some(role) = roles.into_iter().find(|role| keras_name(role, &layer.class).is_none()) {
+            return Some((at, format!("'{role}' of layer '{}' has no place in Keras' layout", layer.name)));
+        }
+    }
+    fault_of_places(layers, |layer, parameter| format!("{}/{}", layer.name, place(layer, parameter)))
+}
+
+/// Where a parameter stands in its layer's group.
+fn place(layer: &SavedLayer<'_>, parameter: &SavedParameter<'_>) -> String {
+    let role = Role::from_neupy(&parameter.name);
+    format!("{}/{}:0", layer.name, keras_name(&role, &layer.class).unwrap_or(&parameter.name))
+}
+
 fn keras_name<'a>(role: &'a Role, class: &str) -> Option<&'a str> {
     match role {
         Role::Weight if class == "Embedding" => Some("embeddings"),
+        Role::Weight if class == "DepthwiseConvolution" => Some("depthwise_kernel"),
         Role::Weight | Role::InputWeights => Some("kernel"),
         Role::HiddenWeights => Some(RECURRENT_KERNEL),
         Role::Biases => Some("bias"),
@@ -65,4 +81,18 @@ fn keras_name<'a>(role: &'a Role, class: &str) -> Option<&'a str> {
         Role::RunningInvStd => None,
         other => Some(other.name()),
     }
+}
+
+/// The most names in one attribute: its header holds 16 bytes for each and has less than 64 KB.
+const MAX_NAMES: usize = 4000;
+
+/// A list of names; a long one is split as Keras does.
+fn put_list(file: &mut dyn Writer, path: &str, name: &str, texts: &[&str]) -> Result<(), Fault> {
+    if texts.len() <= MAX_NAMES {
+        return file.attribute(path, name, Value::Texts(texts));
+    }
+    for (part, texts) in texts.chunks(MAX_NAMES).enumerate() {
+        file.attribute(path, &format!("{name}{part}"), Value::Texts(texts))?;
+    }
+    Ok(())
 }

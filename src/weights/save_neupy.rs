@@ -62,6 +62,9 @@ pub(super) fn save_by(
     layers: &[SavedLayer<'_>],
     created: &str,
 ) -> Result<(), StoreError> {
+    if let Some((_, what)) = fault_of_names(layers) {
+        return Err(StoreError::Unwritable { path: path.into(), what });
+    }
     check(path, layers)?;
     let metadata = json!({ "language": "python", "library": "neupy", "version": "0.8.2", "created": created });
     let graph: Value = layers.iter().map(|layer| json!([layer.name, layer.successors])).collect();
@@ -87,22 +90,8 @@ pub(super) fn save_by(
 /// What neither layout can hold: layers and parameters without a usable name or twice, shapes that are not the data's.
 pub(super) fn check(path: &Path, layers: &[SavedLayer<'_>]) -> Result<(), StoreError> {
     let fail = |what: String| Err(StoreError::Unwritable { path: path.into(), what });
-    let usable = |name: &str| {
-        !name.contains('\0') && name.split('/').all(|part| !part.is_empty() && part != "." && part != "..")
-    };
-    let mut names = HashSet::new();
     for layer in layers {
-        if !usable(&layer.name) {
-            return fail(format!("'{}' cannot be the name of a layer in HDF5", layer.name.escape_debug()));
-        }
-        if !names.insert(&layer.name) {
-            return fail(format!("two layers are called '{}'", layer.name));
-        }
-        let mut parameters = HashSet::new();
         for SavedParameter { name, shape, data, .. } in &layer.parameters {
-            if !usable(name) || name.contains('/') || !parameters.insert(name) {
-                return fail(format!("layer '{}' cannot have a parameter '{}'", layer.name, name.escape_debug()));
-            }
             if shape.iter().product::<usize>() != data.len() {
                 let numbers = data.len();
                 return fail(format!(
@@ -113,6 +102,49 @@ pub(super) fn check(path: &Path, layers: &[SavedLayer<'_>]) -> Result<(), StoreE
         }
     }
     Ok(())
+}
+
+/// The place of the first layer whose names this layout cannot hold, and why.
+pub fn fault_of_names(layers: &[SavedLayer<'_>]) -> Option<(usize, String)> {
+    fault_of_places(layers, |layer, parameter| format!("{}/{}", layer.name, parameter.name))
+}
+
+/// The place of the first layer whose names HDF5 cannot hold, and why; `place` is where a parameter's dataset stands.
+pub(super) fn fault_of_places(
+    layers: &[SavedLayer<'_>],
+    place: impl Fn(&SavedLayer<'_>, &SavedParameter<'_>) -> String,
+) -> Option<(usize, String)> {
+    let usable = |name: &str| {
+        !name.contains('\0') && name.split('/').all(|part| !part.is_empty() && part != "." && part != "..")
+    };
+    let (mut names, mut groups, mut datasets) = (HashSet::new(), HashSet::new(), Vec::new());
+    for (at, layer) in layers.iter().enumerate() {
+        if !usable(&layer.name) {
+            return Some((at, format!("'{}' cannot be the name of a layer in HDF5", layer.name.escape_debug())));
+        }
+        if !names.insert(&layer.name) {
+            return Some((at, format!("two layers are called '{}'", layer.name)));
+        }
+        groups.extend(ways(&layer.name).map(str::to_string));
+        let mut parameters = HashSet::new();
+        for parameter in &layer.parameters {
+            let name = &parameter.name;
+            if !usable(name) || name.contains('/') || !parameters.insert(name) {
+                let what = format!("layer '{}' cannot have a parameter '{}'", layer.name, name.escape_debug());
+                return Some((at, what));
+            }
+            let dataset = place(layer, parameter);
+            groups.extend(dataset.rsplit_once('/').into_iter().flat_map(|(group, _)| ways(group)).map(str::to_string));
+            datasets.push((at, dataset));
+        }
+    }
+    let (at, clash) = datasets.into_iter().find(|(_, dataset)| groups.contains(dataset))?;
+    Some((at, format!("'{clash}' would be a parameter of layer '{}' and a layer of its own", layers[at].name)))
+}
+
+/// A path and all groups on the way to it.
+fn ways(path: &str) -> impl Iterator<Item = &str> {
+    path.match_indices('/').map(|(at, _)| &path[..at]).chain([path])
 }
 
 fn put_json(file: &mut dyn Writer, path: &str, name: &str, value: &Value) -> Result<(), Fault> {

@@ -3,6 +3,7 @@
 //! [`open`](super::open()) makes one of a file.
 
 use super::axis::Framework;
+use super::keras_model::Model;
 use std::fmt;
 use std::io;
 use std::ops::Range;
@@ -196,6 +197,11 @@ pub trait Store: fmt::Debug + Send + Sync {
     /// All tensors, in the file's order of layers: `layer_names` for NeuPy and Keras, the numeric order within
     /// each class for Keras 3, the order of the bytes for safetensors.
     fn entries(&self) -> &[Entry];
+
+    /// What the file says of the model, where it does.
+    fn model(&self) -> Option<&Model> {
+        None
+    }
 
     /// Rows `rows` (indices of the first axis; a scalar has one row) of tensor `index`, row-major, as `f32`
     /// whatever number type the file has.

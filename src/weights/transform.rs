@@ -57,9 +57,9 @@ pub(super) struct Shape<'g> {
     pub kind: ParameterKind,
 }
 
-/// Whether files of a layout have no tensor of this role: Keras' recurrent layers begin at zero.
+/// Whether files of a layout have no tensor of this role: recurrent layers of Keras and PyTorch begin at zero.
 pub(super) fn starts_anew(role: &str, layout: Layout) -> bool {
-    matches!(layout, Layout::Keras | Layout::Keras3) && matches!(role, "cell_init" | "hidden_init")
+    layout != Layout::Neupy && matches!(role, "cell_init" | "hidden_init")
 }
 
 /// The tensor of a layer for a role, under any of the names that layouts have for it.
@@ -76,8 +76,8 @@ pub(super) fn find_role(
         // PyTorch calls a normalisation's scale and shift weight and bias.
         Role::Gamma if layout == Layout::Safetensors => roles.push(Role::Weight),
         Role::Beta if layout == Layout::Safetensors => roles.push(Role::Bias),
-        // So it calls the slope of a PReLU.
-        Role::Alpha if layout == Layout::Safetensors && facts.single => roles.push(Role::Weight),
+        // So it does with a parametric rectifier's slopes.
+        Role::Alpha if layout == Layout::Safetensors => roles.push(Role::Weight),
         // Keras 3 numbers a layer's variables: of a normalisation's three, the first is the one that it has.
         Role::Gamma | Role::Beta if facts.fixed => roles.push(Role::Other("vars/0".into())),
         Role::RunningMean if facts.fixed => roles.push(Role::Other("vars/1".into())),
@@ -123,7 +123,10 @@ fn stored(store: &dyn Store, at: usize, wanted: &Shape, facts: LayerFacts) -> Re
             &[height, width, inputs, outputs],
         ) => {
             let torch = [outputs, inputs, height, width];
-            return if found == torch { Ok(Some(Step::KernelFromPyTorch)) } else { Err(unlike(shape, &torch, found)) };
+            // A convolution along one axis: the other side of its window is one.
+            let line = [outputs, inputs, height * width];
+            let same = found == torch || (height == 1 || width == 1) && found == line;
+            return if same { Ok(Some(Step::KernelFromPyTorch)) } else { Err(unlike(shape, &torch, found)) };
         }
         (Framework::PyTorch, ParameterKind::Matrix, &[inputs, outputs]) => {
             let torch = [outputs, inputs];
@@ -173,7 +176,7 @@ fn fit_gates(store: &dyn Store, at: usize, wanted: &Shape) -> Result<Step, Strin
             let values = store.read(at).map_err(|fault| fault.to_string())?;
             match values.get(width + 2 * width / 3..).is_some_and(|rest| rest.iter().all(|&bias| bias == 0.0)) {
                 true => Ok(Step::GateBiasesFromKeras),
-                false => Err("the state has a bias of its own in the hidden gate, which this GRU has not".into()),
+                false => Err("it was made with reset_after=True and the state has a bias of its own in the hidden gate, which this GRU has not".into()),
             }
         }
         ("biases", &[width], &[found]) if found == width => Err(

@@ -1,0 +1,202 @@
+//! What stands between layers with parameters: functions, pools, borders. Two chains are equal where they compute the same
+//! from the same, however it is written: `same` or a border and `valid`, a rectifier before or after a maximum.
+
+use super::function::Function;
+use crate::ops::window::{Padding, Sliding, pair_text};
+use crate::plan::steps::pool::Reduction;
+use std::fmt;
+
+/// No image is larger; what a file says of its own is not to overflow.
+const LARGEST_SIDE: usize = 1 << 40;
+
+/// A layer without parameters, as it is written.
+#[derive(Clone, Debug)]
+pub(super) enum Written {
+    Function(Function),
+    /// Zeros before and after each axis of an image.
+    Border([[usize; 2]; 2]),
+    Pool(bool, Sliding),
+    Global(Reduction),
+    Upscale([usize; 2]),
+    /// A convolution's window, the last of its chain.
+    Convolution(Sliding),
+}
+
+/// What a window does along both axes of an image of known size: pixels before the image, and how many windows there are.
+type Places = [(usize, usize); 2];
+
+/// A layer without parameters, as it computes.
+#[derive(Clone, Debug, PartialEq)]
+enum Step {
+    Function(Function),
+    Border([[usize; 2]; 2]),
+    /// Average or maximum, size and stride. `zeros` where a border of zeros takes part.
+    Pool {
+        average: bool,
+        size: [usize; 2],
+        stride: [usize; 2],
+        places: Option<Places>,
+        zeros: bool,
+    },
+    Global(Reduction),
+    Upscale([usize; 2]),
+    Convolution(Option<Places>),
+}
+
+/// Two chains' first steps that differ, as text.
+pub(super) struct Unlike {
+    pub file: String,
+    pub net: String,
+    /// Whether it is the padding of the convolution that both end with.
+    pub of_window: bool,
+}
+
+/// Compares two chains. Both begin at an image of this size, of which an unknown side is tried with several.
+pub(super) fn difference(file: &[Written], net: &[Written], size: [Option<usize>; 2]) -> Option<Unlike> {
+    const TRIED: [[usize; 2]; 3] = [[64, 64], [65, 71], [224, 227]];
+    TRIED.iter().find_map(|tried| {
+        let size = [size[0].unwrap_or(tried[0]), size[1].unwrap_or(tried[1])];
+        let (of_file, of_net) = (steps(file, size), steps(net, size));
+        let at = (0..of_file.len().max(of_net.len())).find(|&at| of_file.get(at) != of_net.get(at))?;
+        let is_window = |steps: &[Step]| matches!(steps.get(at), Some(Step::Convolution(_)));
+        let of_window = is_window(&of_file) && is_window(&of_net);
+        let text = |steps: &[Step], written: &[Written]| match steps.get(at) {
+            Some(Step::Convolution(_)) if of_window => window_text(written),
+            Some(Step::Convolution(_)) | None => "nothing".into(),
+            Some(step) => step.to_string(),
+        };
+        Some(Unlike { file: text(&of_file, file), net: text(&of_net, net), of_window })
+    })
+}
+
+/// Whether one chain goes on where the other ends.
+pub(super) fn continues(file: &[Written], net: &[Written], size: [Option<usize>; 2]) -> bool {
+    let size = size.map(|side| side.unwrap_or(64));
+    let (file, net) = (steps(file, size), steps(net, size));
+    net.starts_with(&file)
+}
+
+fn steps(written: &[Written], mut size: [usize; 2]) -> Vec<Step> {
+    let mut steps: Vec<Step> = Vec::new();
+    let mut border = [[0; 2]; 2];
+    for layer in written {
+        let settled = match layer {
+            Written::Function(function) => function.keeps_zero(),
+            Written::Global(_) | Written::Upscale(_) => false,
+            _ => true,
+        };
+        if !settled && border != [[0; 2]; 2] {
+            steps.push(Step::Border(border));
+            size = padded(size, border);
+            border = [[0; 2]; 2];
+        }
+        match layer {
+            Written::Function(function) => put_function(&mut steps, function),
+            Written::Border(more) => {
+                for (side, more) in border.as_flattened_mut().iter_mut().zip(more.as_flattened()) {
+                    *side = side.saturating_add(*more);
+                }
+            }
+            Written::Global(reduction) => steps.push(Step::Global(*reduction)),
+            Written::Upscale(scale) => {
+                steps.push(Step::Upscale(*scale));
+                size = [0, 1].map(|axis| size[axis].saturating_mul(scale[axis]).min(LARGEST_SIDE));
+            }
+            Written::Pool(average, window) => {
+                let places = places(window, size, border);
+                let whole = places == Some([(0, 1); 2]) && window.size == size && border == [[0; 2]; 2];
+                // Zeros count for nothing among values that are not negative.
+                let not_negative = matches!(steps.last(), Some(Step::Function(f)) if f.is_nowhere_negative());
+                let zeros = border != [[0; 2]; 2] && (*average || !not_negative);
+                steps.push(match whole {
+                    true => Step::Global(if *average { Reduction::Average } else { Reduction::Maximum }),
+                    false => Step::Pool { average: *average, size: window.size, stride: window.stride, places, zeros },
+                });
+                size = places.map_or([1, 1], |places| [places[0].1, places[1].1]);
+                border = [[0; 2]; 2];
+            }
+            Written::Convolution(window) => {
+                steps.push(Step::Convolution(places(window, size, border)));
+                border = [[0; 2]; 2];
+            }
+        }
+    }
+    if border != [[0; 2]; 2] {
+        steps.push(Step::Border(border));
+    }
+    steps
+}
+
+/// A function that keeps the order of values stands before the maxima that it comes after.
+fn put_function(steps: &mut Vec<Step>, function: &Function) {
+    if function.is_linear() {
+        return;
+    }
+    let is_maximum = |step: &Step| {
+        matches!(step, Step::Pool { average: false, zeros: false, .. } | Step::Global(Reduction::Maximum))
+    };
+    let mut at = steps.len();
+    while function.is_monotone() && at > 0 && is_maximum(&steps[at - 1]) {
+        at -= 1;
+    }
+    steps.insert(at, Step::Function(function.clone()));
+}
+
+fn padded(size: [usize; 2], border: [[usize; 2]; 2]) -> [usize; 2] {
+    [0, 1].map(|axis| size[axis].saturating_add(border[axis][0]).saturating_add(border[axis][1]).min(LARGEST_SIDE))
+}
+
+fn places(window: &Sliding, size: [usize; 2], border: [[usize; 2]; 2]) -> Option<Places> {
+    let [height, width] = padded(size, border);
+    let found = window.resolve(height, width)?;
+    Some([(border[0][0] + found.pad_top, found.out_h), (border[1][0] + found.pad_left, found.out_w)])
+}
+
+/// A convolution's padding, with the border before it.
+fn window_text(written: &[Written]) -> String {
+    let Some((Written::Convolution(window), before)) = written.split_last() else { return "nothing".into() };
+    let own = match window.padding {
+        Padding::Valid => "valid".to_string(),
+        Padding::Same => "same".to_string(),
+        Padding::Pixels([a, b]) if a == b => a.to_string(),
+        Padding::Pixels([a, b]) => format!("{a}x{b}"),
+        Padding::Sides([[top, bottom], [left, right]]) => format!("[{top}, {bottom}, {left}, {right}]"),
+    };
+    match before.last() {
+        Some(border @ Written::Border(_)) => {
+            format!("{}, then {own}", steps(std::slice::from_ref(border), [1, 1])[0])
+        }
+        _ => own,
+    }
+}
+
+impl fmt::Display for Step {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Step::Function(function) => function.fmt(f),
+            Step::Border([[top, bottom], [left, right]]) => {
+                write!(f, "a border of zeros [{top}, {bottom}, {left}, {right}]")
+            }
+            Step::Pool { average, size, stride, places, zeros } => {
+                let (kind, size, stride) =
+                    (if *average { "average" } else { "maximum" }, pair_text(*size), pair_text(*stride));
+                write!(f, "{kind} over {size}, stride {stride}")?;
+                if let Some([(top, rows), (left, columns)]) = places {
+                    write!(f, ", {rows}x{columns} windows from -{top}, -{left}")?;
+                }
+                if *zeros { f.write_str(", zeros around") } else { Ok(()) }
+            }
+            Step::Global(reduction) => write!(
+                f,
+                "the {} of all pixels",
+                match reduction {
+                    Reduction::Average => "average",
+                    Reduction::Maximum => "maximum",
+                    Reduction::Sum => "sum",
+                }
+            ),
+            Step::Upscale(scale) => write!(f, "each pixel repeated {}", pair_text(*scale)),
+            Step::Convolution(_) => f.write_str("a convolution"),
+        }
+    }
+}

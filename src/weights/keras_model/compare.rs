@@ -1,0 +1,254 @@
+//! The file's configuration beside the spec: what both say of the layers that the file's weights are bound to.
+
+use super::chain::{Unlike, Written, continues, difference};
+use super::function::Function;
+use super::sides::{End, after_layer, after_node, before_layer, before_node, padding, pair, window_of_node};
+use super::{LayerConfig, Model};
+use crate::diagnostics::{Code, Diagnostic, Diagnostics};
+use crate::graph::{Graph, NodeId};
+use crate::kernels::activation::Activation;
+use crate::ops::deconvolution::Deconvolution;
+use crate::ops::embedding::Embedding;
+use crate::ops::norm::GroupNorm;
+use crate::ops::recurrent::Recurrent;
+use crate::ops::window::{Padding, Sliding, short_pair};
+use crate::source::Span;
+use serde_json::Value;
+use std::collections::BTreeMap;
+
+/// What is bound from a file that describes its model.
+pub(in super::super) struct Bound<'a> {
+    pub graph: &'a Graph,
+    /// The net whose weights the file holds, and where it was asked for.
+    pub net: &'a str,
+    pub span: Span,
+    pub file: &'a str,
+    /// For each layer of the net, its name in the file.
+    pub names: &'a BTreeMap<&'a str, String>,
+    pub model: &'a Model,
+}
+
+/// One thing that the file and the spec say differently.
+struct Difference {
+    node: NodeId,
+    layer: usize,
+    /// What it is about: `epsilon`.
+    about: String,
+    file: String,
+    here: String,
+    help: Option<String>,
+}
+
+/// Pushes an error for everything that changes answers and that the file says otherwise than the spec. The same difference
+/// of several layers is one error.
+pub(in super::super) fn check(bound: &Bound<'_>, faults: &mut Diagnostics) {
+    let mut differences = Vec::new();
+    let consumers = bound.graph.consumers();
+    for id in bound.graph.ids() {
+        let Some(layer) = bound.layer_of(id) else { continue };
+        bound.arguments(id, layer, &mut differences);
+        bound.before(id, layer, &mut differences);
+        bound.after(&consumers, id, layer, &mut differences);
+    }
+    let mut groups: Vec<(Difference, Vec<NodeId>)> = Vec::new();
+    for found in differences {
+        let same = |(known, _): &&mut (Difference, Vec<NodeId>)| {
+            (&known.about, &known.file, &known.here) == (&found.about, &found.file, &found.here)
+        };
+        match groups.iter_mut().find(same) {
+            Some((_, more)) => more.push(found.node),
+            None => groups.push((found, Vec::new())),
+        }
+    }
+    for (found, more) in groups {
+        let (node, layer) = (bound.graph.node(found.node), &bound.model.layers[found.layer]);
+        let Difference { about, file, here, help, .. } = found;
+        let mut diagnostic = Diagnostic::new(
+            Code::WeightsConfiguration,
+            format!("`{}` is not the layer that its weights were trained in", node.name),
+        )
+        .at(node.origin.span, format!("{about}: {here}"))
+        .and(bound.span, format!("{about} in the file: {file}"))
+        .note(format!("{}: layer `{}` ({}), {about}: {file}", bound.file, layer.name, layer.class));
+        if !more.is_empty() {
+            let names: Vec<String> = more.iter().map(|&id| bound.graph.node(id).name.clone()).collect();
+            let names = super::super::report::shortened(&names);
+            diagnostic = diagnostic.note(format!("the same of {names}"));
+        }
+        faults.push(
+            diagnostic.maybe_help(help).help("`config = ignore` in the weights block takes the weights as they are"),
+        );
+    }
+}
+
+impl Bound<'_> {
+    /// The file's layer whose weights a node takes.
+    fn layer_of(&self, id: NodeId) -> Option<usize> {
+        let node = self.graph.node(id);
+        if node.parameters.is_empty() {
+            return None;
+        }
+        let (_, name) = node.origin.layers.iter().find(|(net, _)| **net == *self.net)?;
+        self.model.find(self.names.get(&**name)?)
+    }
+
+    /// The constructor's arguments.
+    fn arguments(&self, id: NodeId, at: usize, found: &mut Vec<Difference>) {
+        let (operation, layer) = (&self.graph.node(id).operation, &self.model.layers[at]);
+        let mut put = |about: &str, file: String, here: String, help: Option<String>| {
+            found.push(Difference { node: id, layer: at, about: about.into(), file, here, help });
+        };
+        let name = operation.definition().name;
+        let (any, class) = (operation.as_any(), layer.class.as_str());
+        let group_norm = any.downcast_ref::<GroupNorm>();
+        let epsilon = operation.epsilon().or(group_norm.map(|norm| norm.epsilon));
+        if let (true, Some(file), Some(here)) =
+            (class.ends_with("Normalization"), layer.get(&["epsilon"]).and_then(Value::as_f64), epsilon)
+            && (file - here).abs() > 1e-6 * file.abs().max(here.abs())
+        {
+            put("epsilon", file.to_string(), here.to_string(), Some(format!("`epsilon={file}` in `{name}`")));
+        }
+        if let (Some(norm), Some(file)) = (group_norm, layer.get(&["groups"]).and_then(Value::as_u64))
+            && file != norm.groups as u64
+        {
+            put("groups", file.to_string(), norm.groups.to_string(), None);
+        }
+        if layer
+            .get(&["data_format", "dim_ordering"])
+            .and_then(Value::as_str)
+            .is_some_and(|word| matches!(word, "channels_first" | "th"))
+        {
+            let help = "load it in Keras with `channels_last` layers and save it again";
+            put("order of axes", "channels first".into(), "channels last".into(), Some(help.into()));
+        }
+        let window = window_of_node(self.graph, id);
+        let stride =
+            window.map(|window| window.stride).or(any.downcast_ref::<Deconvolution>().map(|layer| layer.stride));
+        if let (Some(here), Some(file)) = (stride, pair(layer.get(&["strides", "subsample"]), 1))
+            && here != file
+        {
+            put("stride", short_pair(file), short_pair(here), Some(format!("`stride={}`", short_pair(file))));
+        }
+        if let (Some(window), Some(file)) = (window, pair(layer.get(&["dilation_rate"]), 1))
+            && window.dilation != file
+        {
+            put(
+                "dilation",
+                short_pair(file),
+                short_pair(window.dilation),
+                Some(format!("`dilation={}`", short_pair(file))),
+            );
+        }
+        if let Some(transposed) = any.downcast_ref::<Deconvolution>() {
+            let word = |padding: Padding| if padding == Padding::Same { "same" } else { "valid" };
+            if let (Some(file), here @ (Padding::Same | Padding::Valid)) = (padding(layer), transposed.padding)
+                && file != here
+            {
+                put("padding", word(file).into(), word(here).into(), Some(format!("`padding={}`", word(file))));
+            }
+            if let Some(file) = layer.get(&["output_padding"]) {
+                put("output padding", file.to_string(), "none".into(), None);
+            }
+        }
+        if any.is::<Embedding>() && layer.get(&["mask_zero"]) == Some(&Value::Bool(true)) {
+            put("index 0", "masked: recurrent layers skip it".into(), "a row like others".into(), None);
+        }
+        if let Some(recurrent) = any.downcast_ref::<Recurrent>() {
+            for (keys, about, here) in [
+                (&["activation"][..], "activation", Activation::Tanh),
+                (&["recurrent_activation", "inner_activation"][..], "activation of the gates", Activation::Sigmoid),
+            ] {
+                let file = layer.get(keys).and_then(|value| Function::of_keras(value, self.model));
+                let here = Function::of_net(here);
+                if let Some(file) = file.filter(|file| *file != here) {
+                    put(about, file.to_string(), here.to_string(), None);
+                }
+            }
+            for (key, about, here) in [
+                ("return_sequences", "outputs of all steps", !recurrent.only_final),
+                ("go_backwards", "from the last step to the first", recurrent.backwards),
+            ] {
+                if let Some(file) = layer.config.get(key).and_then(Value::as_bool).filter(|file| *file != here) {
+                    put(about, file.to_string(), here.to_string(), None);
+                }
+            }
+        }
+    }
+
+    /// What stands before a layer, and the padding of its own window.
+    fn before(&self, id: NodeId, at: usize, found: &mut Vec<Difference>) {
+        let (mut net, start) = before_node(self.graph, id);
+        let (mut file, begin) = before_layer(self.model, at);
+        let same = match (start, begin) {
+            (End::Layer(node), End::Layer(layer)) => self.layer_of(node) == Some(layer),
+            (End::Outside(node), End::Outside(_)) => {
+                self.graph.node(node).origin.layers.iter().any(|(net, _)| **net == *self.net)
+            }
+            (End::Merge(_), End::Merge(_)) => true,
+            _ => false,
+        };
+        let windows = window_of_node(self.graph, id).and_then(|own| Some((own, self.window_of_layer(at, own)?)));
+        let is_border = |written: &&Written| matches!(written, Written::Border(_));
+        let borders = |chain: &[Written]| chain.iter().rev().take_while(is_border).count();
+        let mut size = match start {
+            End::Layer(node) | End::Merge(node) | End::Outside(node) if same => Some(node),
+            _ => None,
+        };
+        if !same {
+            // Only the borders next to the window are compared, which the file must tell.
+            if windows.is_none() || file.is_empty() && begin == End::Untold {
+                return;
+            }
+            let mut node = id;
+            for _ in 0..borders(&net) {
+                node = self.graph.node(node).inputs[0];
+            }
+            size = self.graph.node(node).inputs.first().copied();
+            net.drain(..net.len() - borders(&net));
+            file.drain(..file.len() - borders(&file));
+        }
+        if let Some((own, of_file)) = windows {
+            net.push(Written::Convolution(own));
+            // Where strides differ, that is said already.
+            file.push(Written::Convolution(Sliding { stride: own.stride, dilation: own.dilation, ..of_file }));
+        }
+        let Some(unlike) = size.and_then(|node| difference(&file, &net, self.size(node))) else { return };
+        let about = if unlike.of_window { "padding" } else { "before it" }.to_string();
+        found.push(Difference { node: id, layer: at, about, file: unlike.file, here: unlike.net, help: None });
+    }
+
+    /// What stands between a net's last layer with parameters and its output.
+    fn after(&self, consumers: &[Vec<NodeId>], id: NodeId, at: usize, found: &mut Vec<Difference>) {
+        // A net that was cut may end where its file goes on.
+        if self.graph.name != self.net {
+            return;
+        }
+        let (net, end) = after_node(self.graph, consumers, id);
+        let (file, last) = after_layer(self.model, at);
+        let (End::Outside(_), End::Outside(_)) = (end, last) else { return };
+        let size = self.size(id);
+        if continues(&file, &net, size) {
+            return;
+        }
+        if let Some(Unlike { file, net, .. }) = difference(&file, &net, size) {
+            found.push(Difference { node: id, layer: at, about: "after it".into(), file, here: net, help: None });
+        }
+    }
+
+    /// Height and width of what a node gives.
+    fn size(&self, id: NodeId) -> [Option<usize>; 2] {
+        match self.graph.node(id).output.image() {
+            Some((height, width, _)) => [height.known(), width.known()],
+            None => [Some(1), Some(1)],
+        }
+    }
+
+    /// The window of a convolution of the file; its size is that of the net's, or the weights would not fit.
+    fn window_of_layer(&self, at: usize, own: Sliding) -> Option<Sliding> {
+        let layer: &LayerConfig = &self.model.layers[at];
+        matches!(layer.class.as_str(), "Conv2D" | "Convolution2D" | "DepthwiseConv2D").then_some(())?;
+        // Both of a separable convolution's: its second is one pixel, which no padding reaches.
+        let padding = if own.size == [1, 1] { padding(layer).unwrap_or(Padding::Valid) } else { padding(layer)? };
+        Some(Sliding { padding, ceil: false, ..own })
+    }
+}

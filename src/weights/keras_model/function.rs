@@ -1,0 +1,157 @@
+//! Elementwise functions, compared by their values: makers give one name to several, and one function several names.
+
+use super::{LayerConfig, Model};
+use crate::kernels::activation::Activation;
+use serde_json::Value;
+use std::fmt;
+
+/// Where functions are compared, in ascending order.
+const POINTS: [f64; 17] =
+    [-20.0, -8.0, -4.0, -3.2, -2.75, -2.0, -1.0, -0.5, 0.0, 0.25, 1.0, 2.0, 2.75, 3.2, 4.0, 8.0, 20.0];
+
+/// A function without parameters that a layer applies.
+#[derive(Clone, Debug)]
+pub(super) struct Function {
+    name: String,
+    /// Its values at [`POINTS`]; none for a softmax, which is no function of one value.
+    values: Option<[f64; POINTS.len()]>,
+}
+
+impl PartialEq for Function {
+    fn eq(&self, other: &Self) -> bool {
+        match (&self.values, &other.values) {
+            (Some(a), Some(b)) => a.iter().zip(b).all(|(a, b)| (a - b).abs() <= 2e-5 * (1.0 + a.abs())),
+            (None, None) => true,
+            _ => false,
+        }
+    }
+}
+
+impl fmt::Display for Function {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.name)
+    }
+}
+
+impl Function {
+    pub fn softmax() -> Function {
+        Function { name: "softmax".into(), values: None }
+    }
+
+    fn of(name: impl Into<String>, function: impl Fn(f64) -> f64) -> Function {
+        Function { name: name.into(), values: Some(POINTS.map(function)) }
+    }
+
+    pub fn of_net(activation: Activation) -> Function {
+        Function::of(activation.to_string(), |x| f64::from(activation.of(x as f32)))
+    }
+
+    pub fn is_linear(&self) -> bool {
+        *self == Function::of("", |x| x)
+    }
+
+    /// Whether the order of two values stays, so that it may stand before or after a maximum.
+    pub fn is_monotone(&self) -> bool {
+        self.values.is_some_and(|values| values.is_sorted_by(|a, b| *a <= *b + 1e-6))
+    }
+
+    pub fn keeps_zero(&self) -> bool {
+        self.values.is_some_and(|values| values[8].abs() < 1e-6)
+    }
+
+    pub fn is_nowhere_negative(&self) -> bool {
+        self.values.is_none_or(|values| values.iter().all(|value| *value >= 0.0))
+    }
+
+    /// The function that a configuration names; `None` for one that is not known here.
+    pub fn of_keras(value: &Value, model: &Model) -> Option<Function> {
+        match value {
+            Value::Null => Some(Function::of("linear", |x| x)),
+            Value::String(name) => Function::named(name, model),
+            // A layer as a function, or a function that Keras 3 serialised.
+            Value::Object(map) => {
+                let class = map.get("class_name").and_then(Value::as_str)?;
+                match map.get("config")? {
+                    Value::String(name) => Function::named(name, model),
+                    Value::Object(config) => {
+                        let (name, outer) = (String::new(), String::new());
+                        let (config, inputs, outputs) = (config.clone(), None, Vec::new());
+                        let layer = LayerConfig { name, model: outer, class: class.into(), config, inputs, outputs };
+                        Function::of_layer(&layer, model)
+                    }
+                    _ => None,
+                }
+            }
+            _ => None,
+        }
+    }
+
+    /// The function that a layer without parameters is.
+    pub fn of_layer(layer: &LayerConfig, model: &Model) -> Option<Function> {
+        let number = |keys: &[&str], default: f64| match layer.get(keys) {
+            Some(value) => value.as_f64(),
+            None => Some(default),
+        };
+        Some(match layer.class.as_str() {
+            "Activation" => return Function::of_keras(layer.config.get("activation")?, model),
+            "ReLU" => {
+                let (slope, threshold) = (number(&["negative_slope"], 0.0)?, number(&["threshold"], 0.0)?);
+                let most = number(&["max_value"], f64::INFINITY)?;
+                let name = match (slope, most) {
+                    (0.0, f64::INFINITY) => "relu".into(),
+                    (slope, f64::INFINITY) => format!("relu(negative_slope={slope})"),
+                    _ => format!("relu(max_value={most})"),
+                };
+                Function::of(name, |x| match x {
+                    x if x >= most => most,
+                    x if x >= threshold => x,
+                    x => slope * (x - threshold),
+                })
+            }
+            "LeakyReLU" => {
+                let slope = number(&["negative_slope", "alpha"], 0.3)?;
+                Function::of(format!("leaky relu({slope})"), |x| if x >= 0.0 { x } else { slope * x })
+            }
+            "ELU" => {
+                let alpha = number(&["alpha"], 1.0)?;
+                Function::of(format!("elu({alpha})"), |x| if x > 0.0 { x } else { alpha * x.exp_m1() })
+            }
+            "ThresholdedReLU" => {
+                let theta = number(&["theta"], 1.0)?;
+                Function::of(format!("thresholded relu({theta})"), |x| if x > theta { x } else { 0.0 })
+            }
+            "Softmax" => Function::softmax(),
+            _ => return None,
+        })
+    }
+
+    fn named(name: &str, model: &Model) -> Option<Function> {
+        let sigmoid = |x: f64| 1.0 / (1.0 + (-x).exp());
+        let relu6 = |x: f64| x.clamp(0.0, 6.0);
+        Some(match name {
+            "linear" => Function::of(name, |x| x),
+            "relu" => Function::of(name, |x| x.max(0.0)),
+            "relu6" => Function::of(name, relu6),
+            "leaky_relu" => Function::of("leaky relu(0.2)", |x| if x >= 0.0 { x } else { 0.2 * x }),
+            "sigmoid" => Function::of(name, sigmoid),
+            "tanh" => Function::of(name, f64::tanh),
+            "elu" => Function::of(name, |x| if x > 0.0 { x } else { x.exp_m1() }),
+            "selu" => Function::of(name, |x| {
+                1.050_700_987_355_480_5 * if x > 0.0 { x } else { 1.673_263_242_354_377_2 * x.exp_m1() }
+            }),
+            "softplus" => Function::of(name, |x| x.max(0.0) + (-x.abs()).exp().ln_1p()),
+            "softsign" => Function::of(name, |x| x / (1.0 + x.abs())),
+            "exponential" => Function::of(name, f64::exp),
+            "swish" | "silu" => Function::of(name, |x| x * sigmoid(x)),
+            "hard_silu" | "hard_swish" => Function::of(name, |x| x * relu6(x + 3.0) / 6.0),
+            "gelu" => Function::of(name, |x| 0.5 * x * (1.0 + libm::erf(x / std::f64::consts::SQRT_2))),
+            // One name, two functions.
+            "hard_sigmoid" if model.keras3 => {
+                Function::of("hard_sigmoid of Keras 3: relu6(x + 3) / 6", |x| relu6(x + 3.0) / 6.0)
+            }
+            "hard_sigmoid" => Function::of(name, |x| (0.2 * x + 0.5).clamp(0.0, 1.0)),
+            "softmax" => Function::softmax(),
+            _ => return None,
+        })
+    }
+}

@@ -1,0 +1,207 @@
+//! Reading a configuration: the dialects of Keras 1, 2 and 3.
+
+use super::super::hdf5_file::{corrupt, too_many};
+use super::super::store::{MAX_ITEMS, StoreError};
+use super::{LayerConfig, Model};
+use serde_json::{Map, Value, json};
+use std::borrow::Cow;
+use std::collections::HashMap;
+
+/// How deep models may be nested.
+const MAX_DEPTH: usize = 32;
+
+impl Model {
+    /// The JSON text at `place` as data.
+    ///
+    /// # Errors
+    /// Where it is no JSON.
+    pub fn parse(text: &str, place: &str) -> Result<Value, StoreError> {
+        serde_json::from_str(&without_special_numbers(text))
+            .map_err(|error| corrupt(place, format!("its JSON: {error}")))
+    }
+
+    /// Reads the description at `place`; `version` is that of the Keras that wrote it.
+    ///
+    /// # Errors
+    /// Where it describes more layers than are read.
+    pub fn read(value: &Value, version: Option<&str>, place: &str) -> Result<Model, StoreError> {
+        let mut model = Model { keras3: version.is_some_and(|version| version.starts_with('3')), ..Model::default() };
+        model.scope(value, "", 0, place)?;
+        for at in 0..model.layers.len() {
+            for input in model.layers[at].inputs.clone().unwrap_or_default() {
+                model.layers[input].outputs.push(at);
+            }
+            let LayerConfig { name, model: outer, .. } = &model.layers[at];
+            let mut names = vec![name.clone()];
+            names.extend((!outer.is_empty()).then(|| format!("{outer}/{name}")));
+            for name in names {
+                model.index.entry(name).and_modify(|known| *known = None).or_insert(Some(at));
+            }
+        }
+        Ok(model)
+    }
+
+    /// The layers of one model, `value` being its description.
+    fn scope(&mut self, value: &Value, outer: &str, depth: usize, place: &str) -> Result<(), StoreError> {
+        if depth > MAX_DEPTH {
+            let what = format!("models are nested more than {MAX_DEPTH} deep");
+            return Err(StoreError::Refused { place: place.into(), what });
+        }
+        // Keras 1 has the list of a Sequential itself where later versions have an object with the list.
+        let Some(list) = value["config"].as_array().or_else(|| value["config"]["layers"].as_array()) else {
+            return Ok(());
+        };
+        let in_line = value["class_name"].as_str() == Some("Sequential");
+        // What consumers of a name take, and where each layer of this model begins.
+        let mut ends: HashMap<&str, usize> = HashMap::new();
+        let mut begins: Vec<(usize, &Value)> = Vec::new();
+        let mut last = None;
+        for layer in list {
+            let config = &layer["config"];
+            let name = layer["name"].as_str().or_else(|| config["name"].as_str()).unwrap_or("");
+            let class = layer["class_name"].as_str().unwrap_or("");
+            let class = class.rsplit('>').next().unwrap_or(class);
+            let arguments = config.as_object().cloned().unwrap_or_default();
+            let (begin, end) = self.push(name, outer, class, arguments);
+            if self.layers.len() > MAX_ITEMS {
+                return Err(too_many(place, self.layers.len() as u64, "layers"));
+            }
+            ends.insert(name, end);
+            if in_line {
+                self.layers[begin].inputs = Some(last.into_iter().collect());
+            }
+            begins.push((begin, layer));
+            last = Some(end);
+            if config.is_array() || self.layers[begin].is_model() {
+                self.scope(layer, name, depth + 1, place)?;
+            }
+        }
+        if !in_line {
+            for (begin, layer) in begins {
+                let calls =
+                    layer["inbound_nodes"].as_array().map(|calls| calls.iter().map(sources).collect::<Vec<_>>());
+                self.layers[begin].inputs = match calls.as_deref() {
+                    Some([]) => Some(Vec::new()),
+                    Some([call]) => call.iter().map(|name| ends.get(name).copied()).collect(),
+                    _ => None,
+                };
+            }
+        }
+        Ok(())
+    }
+
+    /// Adds a layer and returns where it begins and ends: some of Keras' are several here.
+    fn push(&mut self, name: &str, outer: &str, class: &str, config: Map<String, Value>) -> (usize, usize) {
+        let inner = |key: &str| -> Option<(String, Map<String, Value>)> {
+            let class = config.get(key)?["class_name"].as_str()?.to_string();
+            Some((class, config.get(key)?["config"].as_object()?.clone()))
+        };
+        match class {
+            "SeparableConv2D" | "SeparableConvolution2D" => {
+                let depthwise = Map::from_iter([("activation".to_string(), json!("linear"))]);
+                let depthwise = config
+                    .iter()
+                    .filter(|(key, _)| key.as_str() != "activation")
+                    .map(|(key, value)| (key.clone(), value.clone()))
+                    .chain(depthwise)
+                    .collect();
+                let mut pointwise = config;
+                for key in ["strides", "subsample", "dilation_rate", "padding", "border_mode"] {
+                    pointwise.remove(key);
+                }
+                pointwise.insert("kernel_size".into(), json!([1, 1]));
+                let begin = self.add(&format!("{name}/depthwise"), outer, "DepthwiseConv2D", depthwise);
+                let end = self.add(&format!("{name}/pointwise"), outer, "Conv2D", pointwise);
+                self.layers[end].inputs = Some(vec![begin]);
+                (begin, end)
+            }
+            "TimeDistributed" => {
+                let (class, config) = inner("layer").unwrap_or((class.to_string(), config));
+                let at = self.add(name, outer, &class, config);
+                (at, at)
+            }
+            "Bidirectional" => {
+                let forward = inner("layer");
+                let backward = inner("backward_layer").or_else(|| {
+                    let (class, mut config) = forward.clone()?;
+                    let turned = !config.get("go_backwards").and_then(Value::as_bool).unwrap_or(false);
+                    config.insert("go_backwards".into(), json!(turned));
+                    Some((class, config))
+                });
+                for (part, layer) in [("forward", forward), ("backward", backward)] {
+                    if let Some((class, config)) = layer {
+                        self.add(&format!("{name}/{part}"), outer, &class, config);
+                    }
+                }
+                let at = self.add(name, outer, class, config);
+                (at, at)
+            }
+            _ => {
+                let at = self.add(name, outer, class, config);
+                (at, at)
+            }
+        }
+    }
+
+    fn add(&mut self, name: &str, outer: &str, class: &str, config: Map<String, Value>) -> usize {
+        let (name, model, class) = (name.to_string(), outer.to_string(), class.to_string());
+        self.layers.push(LayerConfig { name, model, class, config, inputs: None, outputs: Vec::new() });
+        self.layers.len() - 1
+    }
+}
+
+/// The layers that one call of a layer takes tensors of: `["name", 0, 0, {}]` in Keras 1 and 2, `keras_history` in Keras 3.
+fn sources(call: &Value) -> Vec<&str> {
+    let mut found = Vec::new();
+    gather(call, &mut found);
+    found
+}
+
+fn gather<'v>(value: &'v Value, found: &mut Vec<&'v str>) {
+    match value {
+        Value::Array(list) => match &list[..] {
+            [Value::String(name), Value::Number(_), Value::Number(_), rest @ ..] => {
+                found.push(name);
+                rest.iter().for_each(|value| gather(value, found));
+            }
+            list => list.iter().for_each(|value| gather(value, found)),
+        },
+        Value::Object(map) if map.get("class_name").is_some_and(|class| class == "__keras_tensor__") => {
+            found.extend(value["config"]["keras_history"][0].as_str());
+        }
+        Value::Object(map) => map.values().for_each(|value| gather(value, found)),
+        _ => {}
+    }
+}
+
+/// Python writes `NaN` and `Infinity`, which are no JSON: they become `null`.
+fn without_special_numbers(text: &str) -> Cow<'_, str> {
+    const WORDS: [&str; 3] = ["-Infinity", "Infinity", "NaN"];
+    if WORDS.iter().all(|word| !text.contains(word)) {
+        return Cow::Borrowed(text);
+    }
+    let mut out = String::with_capacity(text.len());
+    let (mut rest, mut quoted) = (text, false);
+    while let Some(next) = rest.chars().next() {
+        let word = WORDS.iter().find(|word| !quoted && rest.starts_with(**word));
+        let taken = match (word, next) {
+            (Some(word), _) => {
+                out.push_str("null");
+                word.len()
+            }
+            // What follows a backslash ends no text.
+            (None, '\\') if quoted => {
+                let len = rest.chars().take(2).map(char::len_utf8).sum();
+                out.push_str(&rest[..len]);
+                len
+            }
+            (None, _) => {
+                quoted ^= next == '"';
+                out.push(next);
+                next.len_utf8()
+            }
+        };
+        rest = &rest[taken..];
+    }
+    Cow::Owned(out)
+}

@@ -1,0 +1,269 @@
+//! The chains before and after a layer, of the spec and of the file.
+
+use super::chain::Written;
+use super::function::Function;
+use super::{LayerConfig, Model};
+use crate::graph::{Graph, NodeId};
+use crate::kernels::activation::Activation;
+use crate::ops::convolution::Convolution;
+use crate::ops::dense::{Dense, Function as Behind};
+use crate::ops::pool::{GlobalPool, Pool};
+use crate::ops::resize::{Upscale, ZeroPad};
+use crate::ops::window::{Padding, Sliding};
+use crate::plan::steps::pool::Reduction;
+use serde_json::Value;
+
+/// Where a chain begins or ends: a layer by its place, or what cannot be followed further.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum End<T> {
+    /// A layer with parameters.
+    Layer(T),
+    Merge(T),
+    /// The net's input, or its output where a chain is followed forward.
+    Outside(T),
+    /// A layer that is not known here.
+    Unknown,
+    /// The file does not say what stands there.
+    Untold,
+}
+
+/// What a layer is to the chain that it stands in.
+enum Link {
+    Rests,
+    Is(Written),
+    /// A layer with parameters, and the function that it ends with.
+    Layer(Option<Function>),
+    Merges,
+    Input,
+    Unknown,
+}
+
+/// The layers without parameters before a node, in the order in which they run, and where they begin.
+pub(super) fn before_node(graph: &Graph, id: NodeId) -> (Vec<Written>, End<NodeId>) {
+    let (mut chain, mut at) = (Vec::new(), id);
+    let end = loop {
+        let [input] = graph.node(at).inputs[..] else { break End::Unknown };
+        match link_of_node(graph, input) {
+            Link::Rests => {}
+            Link::Is(written) => chain.push(written),
+            Link::Layer(function) => {
+                chain.extend(function.map(Written::Function));
+                break End::Layer(input);
+            }
+            Link::Merges => break End::Merge(input),
+            Link::Input => break End::Outside(input),
+            Link::Unknown => break End::Unknown,
+        }
+        at = input;
+    };
+    chain.reverse();
+    (chain, end)
+}
+
+/// The layers without parameters after a node, up to the net's output.
+pub(super) fn after_node(graph: &Graph, consumers: &[Vec<NodeId>], id: NodeId) -> (Vec<Written>, End<NodeId>) {
+    let (mut chain, mut at) = (Vec::new(), id);
+    if let Link::Layer(Some(function)) = link_of_node(graph, id) {
+        chain.push(Written::Function(function));
+    }
+    loop {
+        let next = match consumers[at.0][..] {
+            [] => return (chain, End::Outside(at)),
+            [next] if !graph.outputs.contains(&at) => next,
+            _ => return (chain, End::Unknown),
+        };
+        match link_of_node(graph, next) {
+            Link::Rests => {}
+            Link::Is(written) => chain.push(written),
+            _ => return (chain, End::Unknown),
+        }
+        at = next;
+    }
+}
+
+fn link_of_node(graph: &Graph, id: NodeId) -> Link {
+    let node = graph.node(id);
+    let operation = node.operation.as_any();
+    if node.inputs.is_empty() {
+        return Link::Input;
+    }
+    if !node.parameters.is_empty() {
+        let function = operation.downcast_ref::<Dense>().and_then(|dense| match dense.function {
+            Behind::Elementwise(Activation::Linear) => None,
+            Behind::Elementwise(activation) => Some(Function::of_net(activation)),
+            Behind::Softmax => Some(Function::softmax()),
+        });
+        return Link::Layer(function);
+    }
+    if let Some(activation) = node.operation.activation() {
+        return Link::Is(Written::Function(Function::of_net(activation)));
+    }
+    if node.operation.is_softmax() {
+        return Link::Is(Written::Function(Function::softmax()));
+    }
+    if node.operation.keeps_values() {
+        return Link::Rests;
+    }
+    if node.operation.merges() {
+        return Link::Merges;
+    }
+    if let Some(pool) = operation.downcast_ref::<Pool>() {
+        return Link::Is(Written::Pool(pool.average, pool.window));
+    }
+    if let Some(pool) = operation.downcast_ref::<GlobalPool>() {
+        // Features pass through it.
+        let image = graph.input_types(id).first().is_some_and(|input| input.image().is_some());
+        return if image { Link::Is(Written::Global(pool.reduction)) } else { Link::Rests };
+    }
+    if let Some(&ZeroPad { top, bottom, left, right }) = operation.downcast_ref::<ZeroPad>() {
+        return Link::Is(Written::Border([[top, bottom], [left, right]]));
+    }
+    match operation.downcast_ref::<Upscale>() {
+        Some(upscale) => Link::Is(Written::Upscale(upscale.scale)),
+        None => Link::Unknown,
+    }
+}
+
+/// A node's own window, where it is a convolution.
+pub(super) fn window_of_node(graph: &Graph, id: NodeId) -> Option<Sliding> {
+    graph.node(id).operation.as_any().downcast_ref::<Convolution>().map(|convolution| convolution.window)
+}
+
+/// The layers without parameters before a layer of the file, and where they begin.
+pub(super) fn before_layer(model: &Model, layer: usize) -> (Vec<Written>, End<usize>) {
+    let (mut chain, mut at) = (Vec::new(), layer);
+    // The file may describe a ring.
+    let mut left = model.layers.len();
+    let end = loop {
+        let input = match model.layers[at].inputs.as_deref() {
+            None => break End::Untold,
+            Some([]) if model.layers[at].model.is_empty() => break End::Outside(at),
+            Some(&[input]) if left > 0 => input,
+            Some(_) => break End::Unknown,
+        };
+        left -= 1;
+        match link_of_layer(model, input) {
+            Link::Rests => {}
+            Link::Is(written) => chain.push(written),
+            Link::Layer(function) => {
+                chain.extend(function.map(Written::Function));
+                break End::Layer(input);
+            }
+            Link::Merges => break End::Merge(input),
+            Link::Input if model.layers[input].model.is_empty() => break End::Outside(input),
+            Link::Input | Link::Unknown => break End::Unknown,
+        }
+        at = input;
+    };
+    chain.reverse();
+    (chain, end)
+}
+
+/// The layers without parameters after a layer of the file, up to the model's output.
+pub(super) fn after_layer(model: &Model, layer: usize) -> (Vec<Written>, End<usize>) {
+    let (mut chain, mut at) = (Vec::new(), layer);
+    match link_of_layer(model, layer) {
+        Link::Layer(Some(function)) => chain.push(Written::Function(function)),
+        Link::Layer(None) => {}
+        _ => return (chain, End::Unknown),
+    }
+    for _ in 0..model.layers.len() {
+        if !model.layers[at].model.is_empty() {
+            return (chain, End::Unknown);
+        }
+        let next = match model.layers[at].outputs[..] {
+            [] => return (chain, End::Outside(at)),
+            [next] => next,
+            _ => return (chain, End::Unknown),
+        };
+        match link_of_layer(model, next) {
+            Link::Rests => {}
+            Link::Is(written) => chain.push(written),
+            _ => return (chain, End::Unknown),
+        }
+        at = next;
+    }
+    (chain, End::Unknown)
+}
+
+fn link_of_layer(model: &Model, at: usize) -> Link {
+    let layer = &model.layers[at];
+    let is = |written: Option<Written>| written.map_or(Link::Unknown, Link::Is);
+    match layer.class.as_str() {
+        "InputLayer" => Link::Input,
+        "Dropout"
+        | "SpatialDropout1D"
+        | "SpatialDropout2D"
+        | "SpatialDropout3D"
+        | "GaussianNoise"
+        | "GaussianDropout"
+        | "AlphaDropout"
+        | "ActivityRegularization"
+        | "Flatten"
+        | "Reshape" => Link::Rests,
+        "Activation" | "ReLU" | "LeakyReLU" | "ELU" | "ThresholdedReLU" | "Softmax" => {
+            is(Function::of_layer(layer, model).map(Written::Function))
+        }
+        "ZeroPadding2D" => is(border(layer).map(Written::Border)),
+        "MaxPooling2D" | "AveragePooling2D" => {
+            let size = pair(layer.get(&["pool_size"]), 1);
+            let stride = layer.get(&["strides"]).map_or(size, |stride| pair(Some(stride), 1));
+            let (Some(size), Some(stride)) = (size, stride) else { return Link::Unknown };
+            let Some(padding) = padding(layer) else { return Link::Unknown };
+            let window = Sliding { size, stride, dilation: [1, 1], padding, ceil: false };
+            Link::Is(Written::Pool(layer.class.starts_with("Average"), window))
+        }
+        "GlobalAveragePooling2D" => Link::Is(Written::Global(Reduction::Average)),
+        "GlobalMaxPooling2D" => Link::Is(Written::Global(Reduction::Maximum)),
+        "UpSampling2D" => match layer.get(&["interpolation"]).and_then(Value::as_str) {
+            None | Some("nearest") => is(pair(layer.get(&["size"]), 1).map(Written::Upscale)),
+            Some(_) => Link::Unknown,
+        },
+        "Add" | "Subtract" | "Multiply" | "Average" | "Maximum" | "Minimum" | "Concatenate" | "Dot" | "Merge" => {
+            Link::Merges
+        }
+        "Conv2D" | "Convolution2D" | "DepthwiseConv2D" | "Conv2DTranspose" | "Deconvolution2D" | "Dense" => {
+            match Function::of_keras(layer.config.get("activation").unwrap_or(&Value::Null), model) {
+                Some(function) => Link::Layer(Some(function).filter(|function| !function.is_linear())),
+                None => Link::Unknown,
+            }
+        }
+        "BatchNormalization" | "GroupNormalization" | "LayerNormalization" | "Embedding" | "LSTM" | "GRU" | "PReLU" => {
+            Link::Layer(None)
+        }
+        _ => Link::Unknown,
+    }
+}
+
+/// One or two numbers of a configuration, each at least `least` and of a size that windows have.
+pub(super) fn pair(value: Option<&Value>, least: usize) -> Option<[usize; 2]> {
+    let number = |value: &Value| -> Option<usize> {
+        usize::try_from(value.as_u64()?).ok().filter(|number| (least..=1 << 16).contains(number))
+    };
+    match value? {
+        Value::Array(list) => match &list[..] {
+            [a, b] => Some([number(a)?, number(b)?]),
+            _ => None,
+        },
+        one => Some([number(one)?; 2]),
+    }
+}
+
+/// `same` or `valid`, as versions name the argument.
+pub(super) fn padding(layer: &LayerConfig) -> Option<Padding> {
+    match layer.get(&["padding", "border_mode"]).and_then(Value::as_str)? {
+        "valid" => Some(Padding::Valid),
+        "same" => Some(Padding::Same),
+        _ => None,
+    }
+}
+
+fn border(layer: &LayerConfig) -> Option<[[usize; 2]; 2]> {
+    let value = layer.get(&["padding"])?;
+    match value.as_array().map(Vec::as_slice) {
+        Some([rows @ Value::Array(_), columns @ Value::Array(_)]) => {
+            Some([pair(Some(rows), 0)?, pair(Some(columns), 0)?])
+        }
+        _ => pair(Some(value), 0).map(|[rows, columns]| [[rows; 2], [columns; 2]]),
+    }
+}

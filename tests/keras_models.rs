@@ -1,0 +1,235 @@
+//! What a file of Keras says of its model is compared with the spec, and names the layers; what Keras computes is what the
+//! compiled net gives. `tests/data/keras_models/make.py` says who wrote the files.
+
+use blas_src as _;
+use ndarray::{ArrayD, IxDyn};
+use ndarray_npy::ReadNpyExt;
+use netc::compile::{Build, BuildOptions, build};
+use netc::diagnostics::{Code, render};
+use netc::elaborate::{files::from_disk, load_text};
+use netc::runtime::Session;
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+fn data(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/keras_models").join(name)
+}
+
+/// The net `model` with a file's weights and options of its block, or what is said of them.
+fn bound(net: &str, file: &str, options: &str) -> Result<Build, (Vec<Code>, String)> {
+    let options = if options.is_empty() { String::new() } else { format!("{{ {options} }}") };
+    let text = format!("net model = {net}\nweights model = \"{file}\" {options}");
+    let spec = load_text(&data("model.net"), &text, &from_disk);
+    build(&spec, &BuildOptions { net: Some("model".into()), ..BuildOptions::default() })
+        .map(|(build, _)| build)
+        .map_err(|faults| {
+            let codes = faults.iter().map(|fault| fault.code).collect();
+            (codes, render::text(&faults, &spec.sources, false))
+        })
+}
+
+fn array(name: &str) -> ArrayD<f32> {
+    ArrayD::read_npy(File::open(data(name)).expect("an array")).expect("numbers")
+}
+
+/// Compares what a build gives for `NAME_x.npy` with `NAME_y.npy`.
+fn agrees(build: &Build, name: &str, file: &str) {
+    let (x, y) = (array(&format!("{name}_x.npy")), array(&format!("{name}_y.npy")));
+    let mut found = ArrayD::<f32>::zeros(IxDyn(y.shape()));
+    let out = found.as_slice_mut().expect("row-major");
+    let artifact = Arc::new(build.in_memory().expect("an artifact"));
+    Session::new(artifact, 2).run(x.shape()[0], &[x.as_slice().expect("row-major")], &mut [out]).expect("a run");
+    let worst = found.iter().zip(&y).map(|(a, b)| (a - b).abs() / (1.0 + b.abs())).fold(0.0, f32::max);
+    assert!(worst < 2e-5, "{file}: {worst:e}\n{found}\n{y}");
+}
+
+fn binds(net: &str, name: &str, files: &[&str], options: &str) {
+    for file in files {
+        let build = bound(net, file, options).unwrap_or_else(|(_, said)| panic!("{file}: {said}"));
+        assert_eq!(build.bindings.report.untrained, 0, "{file}");
+        agrees(&build, name, file);
+    }
+}
+
+fn refused(net: &str, file: &str, options: &str, code: Code, says: &[&str]) {
+    let (codes, said) = match bound(net, file, options) {
+        Ok(_) => panic!("{file} binds to {net}"),
+        Err(refusal) => refusal,
+    };
+    assert!(!codes.is_empty() && codes.iter().all(|found| *found == code), "{said}");
+    for part in says {
+        assert!(said.contains(part), "{part} is not in\n{said}");
+    }
+}
+
+const BRANCHES: &str = "Input(6x6x4) >> (Conv(1x1, 4) as p1_conv >> Relu >> Conv(1x1, 8) as p2_conv | Conv(1x1, 8) as p0_conv) >> Add >> Relu";
+
+#[test]
+fn branches_without_names_are_never_swapped() {
+    // Its `config.json` has the names.
+    binds(BRANCHES, "branches", &["branches.keras"], "");
+    let says = ["`p2_conv` and `p0_conv` cannot be told apart", "conv2d_1, conv2d_2", "rename"];
+    refused(BRANCHES, "branches.weights.h5", "", Code::WeightsAmbiguous, &says);
+    let renamed = "rename = { \"conv2d_1\" = \"p0_conv\", \"conv2d_2\" = \"p2_conv\" }";
+    binds(BRANCHES, "branches", &["branches.weights.h5"], renamed);
+    // One name is enough: the other is the one that is left.
+    binds(BRANCHES, "branches", &["branches.weights.h5"], "rename = { \"conv2d_1\" = \"p0_conv\" }");
+    // A part of what the file holds: which part is not certain.
+    let part = "Input(6x6x4) >> Conv(1x1, 8) as p0_conv >> Relu";
+    refused(part, "branches.weights.h5", "", Code::WeightsAmbiguous, &["which of its 2 are the 1 layer of `model`"]);
+}
+
+#[test]
+fn an_epsilon_of_the_file_is_not_overlooked() {
+    let says = ["epsilon: 0.00001", "epsilon in the file: 0.001", "layer `n` (BatchNormalization)", "config = ignore"];
+    refused("Input(4) >> BatchNorm as n", "epsilon.h5", "", Code::WeightsConfiguration, &says);
+    refused("Input(4) >> BatchNorm as n", "epsilon.h5", "config = check", Code::WeightsConfiguration, &says);
+    binds("Input(4) >> BatchNorm(epsilon=0.001) as n", "epsilon", &["epsilon.h5"], "");
+    let build = bound("Input(4) >> BatchNorm as n", "epsilon.h5", "config = ignore").expect("it is meant");
+    let notes = &build.bindings.report.files[0].notes;
+    assert!(notes.iter().any(|note| note.contains("configuration was not compared")), "{notes:?}");
+    refused("Input(4) >> BatchNorm as n", "epsilon.h5", "config = no", Code::WeightsOption, &["`check` or `ignore`"]);
+}
+
+/// Weights keep the names that their layers had when they were made; a layer that is renamed has the new one.
+#[test]
+fn a_renamed_layer_has_its_new_name() {
+    let text = "weights whole = \"renamed.h5\"\n\
+        net whole = Input(4) >> Dense(4) as dense_1 >> Dense(4) as dense_2 >> Dense(4) as dense_3\n\
+        net model = whole[..=dense_2]";
+    let spec = load_text(&data("model.net"), text, &from_disk);
+    let built = build(&spec, &BuildOptions { net: Some("model".into()), ..BuildOptions::default() });
+    let (build, _) = built.unwrap_or_else(|faults| panic!("{}", render::text(&faults, &spec.sources, false)));
+    agrees(&build, "renamed", "renamed.h5");
+}
+
+#[test]
+fn a_header_may_begin_like_a_pickle() {
+    binds("Input(2) >> Dense(2, bias=false) as layer0", "like_a_pickle", &["like_a_pickle.safetensors"], "");
+}
+
+const FULL: &str = "Input(9x8x3) >> Conv(3x3, 4, stride=2, padding=[1, 0, 1, 1]) as stem >> Relu \
+    >> MaxPool(2x2, stride=1, padding=same) \
+    >> DWConv(3x3, multiplier=2, padding=same, dilation=2, bias=false) as deep >> BatchNorm(epsilon=0.001) as norm >> Relu6 \
+    >> PRelu as slopes >> Deconv(2x2, 4, stride=2) as up >> GroupNorm(2, epsilon=0.001) as group >> Tanh >> GlobalPool(avg) \
+    >> HardSwish(5) as hidden >> Dense(3) as out >> Softmax";
+
+#[test]
+fn a_spec_may_say_the_same_otherwise() {
+    let changes = [
+        ("", ""),
+        ("Conv(3x3, 4, stride=2, padding=[1, 0, 1, 1])", "ZeroPad([1, 0, 1, 1]) >> Conv(3x3, 4, stride=2)"),
+        // A rectifier and a maximum change places.
+        ("Relu >> MaxPool(2x2, stride=1, padding=same)", "MaxPool(2x2, stride=1, padding=same) >> Relu"),
+        ("padding=same, dilation=2", "padding=2, dilation=2"),
+        ("HardSwish(5) as hidden", "Dense(5) as hidden >> Dropout(0.5) >> HardSwish"),
+        ("GlobalPool(avg)", "AvgPool(8x8) >> Flatten"),
+        ("Dense(3) as out >> Softmax", "Softmax(3) as out"),
+    ];
+    for (from, to) in changes {
+        assert!(FULL.contains(from), "{from}");
+        binds(&FULL.replacen(from, to, 1), "full", &["full.h5", "full.keras"], "");
+    }
+    // What comes after the file's last layer is the net's own.
+    bound(&format!("{FULL} >> Dropout(0.5) >> Relu"), "full.h5", "").unwrap_or_else(|(_, said)| panic!("{said}"));
+}
+
+#[test]
+fn what_the_file_says_otherwise_is_an_error() {
+    let changes: [(&str, &str, &[&str]); 15] = [
+        (
+            "stride=2, padding=[1, 0, 1, 1]",
+            "stride=2, padding=same",
+            &["a border of zeros [1, 0, 1, 1], then valid", "padding: same"],
+        ),
+        ("stride=2, padding=[1, 0, 1, 1]", "stride=1, padding=[1, 0, 1, 1]", &["stride: 1", "stride in the file: 2"]),
+        ("as stem >> Relu", "as stem >> Tanh", &["before it in the file: relu", "before it: tanh", "`deep`"]),
+        ("as stem >> Relu >>", "as stem >>", &["before it in the file: relu"]),
+        ("MaxPool(2x2", "AvgPool(2x2", &["maximum over 2x2", "average over 2x2"]),
+        (" >> MaxPool(2x2, stride=1, padding=same)", "", &["maximum over 2x2", "before it: nothing"]),
+        ("dilation=2", "dilation=1", &["dilation: 1", "dilation in the file: 2"]),
+        ("BatchNorm(epsilon=0.001)", "BatchNorm", &["epsilon: 0.00001"]),
+        ("Relu6", "Relu", &["relu(max_value=6)", "`slopes`"]),
+        ("Deconv(2x2, 4, stride=2)", "Deconv(2x2, 4, stride=1)", &["stride: 1"]),
+        ("GroupNorm(2, epsilon=0.001)", "GroupNorm(4, epsilon=0.001)", &["groups: 4", "groups in the file: 2"]),
+        ("GroupNorm(2, epsilon=0.001)", "GroupNorm(2)", &["epsilon in the file: 0.001"]),
+        ("GlobalPool(avg)", "GlobalPool(max)", &["the average of all pixels", "the maximum of all pixels"]),
+        ("HardSwish(5)", "Swish(5)", &["hard_silu", "swish"]),
+        (" >> Softmax", "", &["after it in the file: softmax", "after it: nothing"]),
+    ];
+    for (from, to, says) in changes {
+        assert!(FULL.contains(from), "{from}");
+        for file in ["full.h5", "full.keras"] {
+            let net = FULL.replacen(from, to, 1);
+            let (codes, said) = match bound(&net, file, "") {
+                Ok(_) => panic!("{file} binds to {net}"),
+                Err(refusal) => refusal,
+            };
+            assert!(codes.iter().all(|code| *code == Code::WeightsConfiguration), "{said}");
+            assert!(says.iter().all(|part| said.contains(part)), "{from} {says:?}\n{said}");
+            bound(&net, file, "config = ignore").unwrap_or_else(|(_, said)| panic!("{said}"));
+        }
+    }
+}
+
+#[test]
+fn a_cut_net_may_end_where_its_file_goes_on() {
+    for cut in ["[..=stem]", "[..=norm]", "[..=hidden]", "[..=norm] >> Sigmoid >> GlobalPool(max)"] {
+        let text = format!("net whole = {FULL}\nweights whole = \"full.keras\"\nnet model = whole{cut}");
+        let spec = load_text(&data("model.net"), &text, &from_disk);
+        let built = build(&spec, &BuildOptions { net: Some("model".into()), ..BuildOptions::default() });
+        built.unwrap_or_else(|faults| panic!("{cut}: {}", render::text(&faults, &spec.sources, false)));
+    }
+}
+
+const SEQUENCE: &str = "Input(6x3) >> (LSTM(2, only_return_final=false) as forward \
+    | LSTM(2, only_return_final=false, backwards=true) as backward) as both >> Concatenate >> LSTM(3) as last >> Dense(2) as out";
+
+#[test]
+fn both_directions_of_a_layer_bind_by_its_name() {
+    binds(SEQUENCE, "sequence", &["sequence.h5", "sequence.keras", "sequence.weights.h5"], "");
+    let one_way = SEQUENCE.replace(", backwards=true", "");
+    refused(&one_way, "sequence.keras", "", Code::WeightsConfiguration, &["from the last step to the first"]);
+    let plain = "Input(6x3) >> LSTM(2, only_return_final=false) as both >> LSTM(3) as last >> Dense(2) as out";
+    refused(plain, "sequence.h5", "", Code::WeightsMismatch, &["a layer of both directions", "as backward) as both"]);
+}
+
+#[test]
+fn a_separable_convolution_is_two_layers() {
+    let net = "Input(5x5x2) >> (DWConv(3x3, stride=2, multiplier=2, bias=false) as depthwise >> Conv(1x1, 4) as pointwise) as sep \
+        >> Relu >> Flatten >> Dense(2) as out";
+    binds(net, "separable", &["separable.h5", "separable.keras", "separable.weights.h5"], "");
+    let plain = "Input(5x5x2) >> Conv(3x3, 4, stride=2) as sep >> Relu >> Flatten >> Dense(2) as out";
+    refused(plain, "separable.h5", "", Code::WeightsMismatch, &["a separable convolution", "as pointwise) as sep"]);
+    let other = net.replace("stride=2", "stride=2, padding=1").replace("Flatten", "MaxPool(2x2, stride=1) >> Flatten");
+    refused(&other, "separable.h5", "", Code::WeightsConfiguration, &["sep/depthwise", "padding in the file: valid"]);
+}
+
+#[test]
+fn layers_of_a_subclass_have_the_names_that_it_gave_them() {
+    let net = "Input(4x4x2) >> Conv(3x3, 3) as stem >> (Conv(1x1, 3) as inner) as b1 >> BatchNorm as b1_norm \
+        >> (Conv(1x1, 3) as inner) as b2 >> BatchNorm as b2_norm >> GlobalPool(avg) >> Dense(2) as head";
+    binds(net, "subclass", &["subclass.weights.h5", "subclass.keras"], "");
+}
+
+#[test]
+fn a_layer_for_each_step_has_the_name_of_what_wraps_it() {
+    // The steps themselves are one after the other here; the weights are the same for each.
+    for file in ["distributed.h5", "distributed.weights.h5"] {
+        bound("Input(3) >> Dense(2) as td", file, "").unwrap_or_else(|(_, said)| panic!("{file}: {said}"));
+    }
+}
+
+#[test]
+fn a_model_made_from_a_shipped_net_binds_by_its_makers_names() {
+    let net = "vgg16(size=32x32x3)[..=max-pooling-1] >> GlobalPool(avg) >> Dense(2) as head";
+    binds(net, "vgg_front", &["vgg_front.h5"], "");
+}
+
+#[test]
+fn pytorchs_names_and_shapes_are_read() {
+    let net =
+        "Input(1x8x4) >> Conv(1x3, 5) as conv >> PRelu as act >> Reshape(6x5) >> LSTM(3) as lstm >> PRelu as slopes";
+    binds(net, "torch", &["torch.safetensors"], "");
+}

@@ -70,9 +70,7 @@ impl Writer for RustWriter {
         let attribute = match value {
             Value::Text(text) => text_of(name, text, &place)?,
             Value::Ascii(text) => text_of(name, ascii(text, &place)?, &place)?,
-            Value::Texts([]) => {
-                AttributeBuilder::vector::<f64>(name, &[]).map_err(|error| of_writer(&place, error))?
-            }
+            Value::Texts([]) => AttributeBuilder::vector::<f64>(name, &[]).map_err(|error| of_writer(&place, error))?,
             Value::Texts(texts) => {
                 AttributeBuilder::vlen_strings(name, texts).map_err(|error| of_writer(&place, error))?
             }

@@ -264,8 +264,8 @@ fn what_is_written_is_read() {
             file.dataset("empty", &[0, 3], &[]).unwrap();
             file.attribute("a/b", "text", Value::Text("größer")).unwrap();
             file.attribute("c", "ascii", Value::Ascii("tensorflow")).unwrap();
-            file.attribute("/", "list", Value::AsciiList(&["one", "two"])).unwrap();
-            file.attribute("/", "nothing", Value::AsciiList(&[])).unwrap();
+            file.attribute("/", "list", Value::Texts(&["one", "two"])).unwrap();
+            file.attribute("/", "nothing", Value::Texts(&[])).unwrap();
             file.attribute("a/b/x", "yes", Value::Bool(true)).unwrap();
             file.attribute("a/b/x", "no", Value::Bool(false)).unwrap();
             assert!(message(file.attribute("c", "other", Value::Ascii("größer"))).contains("not ASCII"));

@@ -10,10 +10,10 @@ use zip::ZipArchive;
 use zip::result::ZipError;
 
 use super::hdf5_file::{Tree, corrupt};
-use super::hdf5_heaps::MAX_TEXT_BYTES;
 use super::keras_model::{Model, names_of_groups, with_model};
 use super::keras3;
-use super::store::{MAX_EXPANSION, MAX_ITEMS, MAX_TENSOR_BYTES, Store, StoreError, unreadable};
+use super::store::{MAX_ITEMS, MAX_TENSOR_BYTES, Store, StoreError, unreadable};
+use crate::h5::{MAX_EXPANSION, MAX_TEXT_BYTES};
 
 const WEIGHTS: &str = "model.weights.h5";
 const CONFIG: &str = "config.json";

@@ -252,8 +252,8 @@ mod tests {
             assert_eq!(of("/", "graph"), text(graph));
             assert_eq!(of("norm/running_mean", "trainable"), h5::Attribute::Bool(false));
             assert_eq!(of("norm/gamma", "trainable"), h5::Attribute::Bool(true));
+            assert!(is_ours(&neupy) && is_ours(&keras));
         }
-        assert!(is_ours(&neupy) && is_ours(&keras));
     }
 
     #[test]

@@ -1,7 +1,6 @@
 //! Weights of frameworks that have channels first, and of those that store matrices otherwise: what the compiled net gives is what
 //! the framework computes, or a refusal names the layer.
 
-use blas_src as _;
 use ndarray_npy::ReadNpyExt;
 use netc::compile::{Build, BuildOptions, build};
 use netc::diagnostics::{Code, render};

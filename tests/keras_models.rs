@@ -1,7 +1,6 @@
 //! What a file of Keras says of its model is compared with the spec, and names the layers; what Keras computes is what the
 //! compiled net gives. `tests/data/keras_models/make.py` says who wrote the files.
 
-use blas_src as _;
 use ndarray::{ArrayD, IxDyn};
 use ndarray_npy::ReadNpyExt;
 use netc::compile::{Build, BuildOptions, build};

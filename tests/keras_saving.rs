@@ -1,7 +1,6 @@
 //! What training writes with `--layout keras` is what Keras' `load_weights` takes, and what cannot be stored is known before
 //! the first epoch. Shapes and order are those of Keras 3.15's own files and of `map_graph` in its sources.
 
-use blas_src as _;
 use ndarray::{Array, Array2, IxDyn};
 use ndarray_npy::WriteNpyExt;
 use std::fs::File;

@@ -181,6 +181,10 @@ impl Operation for Input {
         AxisRule::Pointwise
     }
 
+    fn begins(&self) -> bool {
+        true
+    }
+
     fn evaluate(&self, inputs: &[&ArrayD<f64>], _: &[&ArrayD<f64>]) -> ArrayD<f64> {
         inputs[0].clone()
     }

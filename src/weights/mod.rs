@@ -14,6 +14,7 @@ mod order;
 mod refuse;
 pub mod report;
 mod safetensors;
+mod safetensors_header;
 pub mod save_keras;
 pub mod save_neupy;
 pub mod store;

@@ -9,13 +9,10 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
-use serde_json::Value;
-
 use super::axis::Framework;
-use super::hdf5_file::{corrupt, too_many};
-use super::store::{
-    Entry, Layout, MAX_ITEMS, MAX_TENSOR_BYTES, Number, Role, Store, StoreError, row_count, unreadable,
-};
+use super::hdf5_file::corrupt;
+use super::safetensors_header::{Described, Header, Numbers};
+use super::store::{Entry, Layout, MAX_TENSOR_BYTES, Number, Role, Store, StoreError, row_count, unreadable};
 use super::torch_lstm;
 
 /// The format's own limit for the header.
@@ -103,16 +100,13 @@ pub(super) fn open(path: &Path, mut file: File, length: u64) -> Result<Box<dyn S
     }
     let mut header = Vec::new();
     file.by_ref().take(size).read_to_end(&mut header).map_err(|source| unreadable(path, source))?;
-    let header: Value =
+    let Header { tensors, format } =
         serde_json::from_slice(&header).map_err(|error| corrupt(&place, format!("its JSON header: {error}")))?;
-    let header = header.as_object().ok_or_else(|| corrupt(&place, "its header is not a JSON object"))?;
-    if header.len() > MAX_ITEMS {
-        return Err(too_many(&place, header.len() as u64, "tensors"));
-    }
-    let (framework, remark) = framework(&place, header)?;
-    let mut found = Vec::new();
-    for (name, declared) in header.iter().filter(|(name, _)| *name != "__metadata__") {
-        found.push(Declared::read(name, declared)?);
+    drop(header);
+    let (framework, remark) = framework(&place, format.as_deref(), &tensors)?;
+    let mut found = Vec::with_capacity(tensors.len());
+    for (name, described) in tensors {
+        found.push(Declared::read(&name, described)?);
     }
     found.sort_by_key(|tensor| (tensor.start, tensor.end));
     let mut end = 0;
@@ -184,16 +178,15 @@ pub(super) struct Declared {
 }
 
 impl Declared {
-    fn read(name: &str, declared: &Value) -> Result<Declared, StoreError> {
-        let declared_type = declared["dtype"].as_str().unwrap_or("(none)");
+    fn read(name: &str, described: Described) -> Result<Declared, StoreError> {
+        let declared_type = described.dtype.as_deref().unwrap_or("(none)");
         let number = Number::named(declared_type)
             .ok_or_else(|| StoreError::NonNumeric { place: name.into(), found: format!("the type {declared_type}") })?;
-        let list = |key: &str| -> Result<Vec<u64>, StoreError> {
-            let list = declared[key].as_array().and_then(|list| list.iter().map(Value::as_u64).collect());
-            list.ok_or_else(|| corrupt(name, format!("its '{key}' is not a list of whole numbers")))
+        let list = |key: &str, list: Option<Numbers>| {
+            list.map(|list| list.0).ok_or_else(|| corrupt(name, format!("its '{key}' is not a list of whole numbers")))
         };
-        let sides = list("shape")?;
-        let [start, end] = list("data_offsets")?[..] else {
+        let sides = list("shape", described.shape)?;
+        let [start, end] = list("data_offsets", described.data_offsets)?[..] else {
             return Err(corrupt(name, "its 'data_offsets' are not two numbers"));
         };
         let elements = sides.iter().try_fold(1u64, |product, side| product.checked_mul(*side));
@@ -211,10 +204,13 @@ impl Declared {
 }
 
 /// Whose conventions a file follows: its metadata says so, else the names of its tensors.
-fn framework(place: &str, header: &serde_json::Map<String, Value>) -> Result<(Framework, Option<String>), StoreError> {
+fn framework(
+    place: &str,
+    format: Option<&str>,
+    tensors: &[(String, Described)],
+) -> Result<(Framework, Option<String>), StoreError> {
     let last = |name: &str| name.rsplit(['.', '/']).next().unwrap_or(name).to_string();
-    let kernel = header.keys().find(|name| last(name) == "kernel");
-    let format = header.get("__metadata__").and_then(|metadata| metadata["format"].as_str());
+    let kernel = tensors.iter().map(|(name, _)| name).find(|name| last(name) == "kernel");
     let says = |format: &str| Some(format!("its `format` is {format}: read with channels last, matrices (in, out)"));
     match (format, kernel) {
         (Some(format @ ("flax" | "jax")), _) => Ok((Framework::Flax, says(format))),

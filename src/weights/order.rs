@@ -32,7 +32,6 @@ pub(super) fn by_order<'g>(
             names.insert(*layer, from.clone());
         }
     }
-    renamed_from_nothing(request, &known, &layers, &names, faults);
     let taken: BTreeSet<String> = names.values().cloned().collect();
     let in_file = of_file(entries, &taken);
     let mut certain = true;
@@ -47,7 +46,11 @@ pub(super) fn by_order<'g>(
             }
         }
     }
-    certain.then_some(names)
+    if !certain {
+        return None;
+    }
+    renamed_from_nothing(request, &known, &layers, &names, faults);
+    Some(names)
 }
 
 /// A layer of the file.

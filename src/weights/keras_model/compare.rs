@@ -11,6 +11,7 @@ use crate::ops::deconvolution::Deconvolution;
 use crate::ops::embedding::Embedding;
 use crate::ops::norm::GroupNorm;
 use crate::ops::recurrent::Recurrent;
+use crate::ops::resize::ZeroPad;
 use crate::ops::window::{Padding, Sliding, short_pair};
 use crate::source::Span;
 use serde_json::Value;
@@ -26,6 +27,17 @@ pub(in super::super) struct Bound<'a> {
     /// For each layer of the net, its name in the file.
     pub names: &'a BTreeMap<&'a str, String>,
     pub model: &'a Model,
+}
+
+/// What the first of so many borders before a node takes; layers that rest may stand between them.
+fn border_begins(graph: &Graph, id: NodeId, borders: usize) -> Option<NodeId> {
+    let mut node = graph.node(id).inputs.first().copied()?;
+    let mut left = borders;
+    while left > 0 {
+        left -= usize::from(graph.node(node).operation.as_any().is::<ZeroPad>());
+        node = graph.node(node).inputs.first().copied()?;
+    }
+    Some(node)
 }
 
 /// One thing that the file and the spec say differently.
@@ -199,11 +211,7 @@ impl Bound<'_> {
             if windows.is_none() || file.is_empty() && begin == End::Untold {
                 return;
             }
-            let mut node = id;
-            for _ in 0..borders(&net) {
-                node = self.graph.node(node).inputs[0];
-            }
-            size = self.graph.node(node).inputs.first().copied();
+            size = border_begins(self.graph, id, borders(&net));
             net.drain(..net.len() - borders(&net));
             file.drain(..file.len() - borders(&file));
         }

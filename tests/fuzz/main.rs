@@ -34,7 +34,7 @@ fn try_mutations(name: &str, count: usize) {
     let times = std::env::var("NETC_FUZZ").ok().and_then(|times| times.parse().ok()).unwrap_or(1);
     let seeds = seeds::of(name);
     let words: Vec<&[u8]> = target.words.split(|&byte| byte == b'~').collect();
-    let begin = name.bytes().fold(7, |sum, byte| sum * 31 + u64::from(byte));
+    let begin = name.bytes().fold(7, |sum: u64, byte| sum.wrapping_mul(31).wrapping_add(byte.into()));
     let mutations = (0..count * times).map(|round| {
         let mut dice = Dice { state: begin.wrapping_add(round as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15) };
         mutate::mutate(&mut dice, &seeds, &words)

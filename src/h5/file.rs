@@ -41,10 +41,11 @@ impl File {
     /// # Errors
     /// As [`File::open`].
     pub fn open_with(path: &Path, backend: Backend) -> Result<File, Fault> {
-        let file = fs::File::open(path).map_err(Fault::Io)?;
-        if !file.metadata().map_err(Fault::Io)?.is_file() {
+        // Opening a pipe would wait for a writer.
+        if !fs::metadata(path).map_err(Fault::Io)?.is_file() {
             return Err(Fault::Io(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file")));
         }
+        let file = fs::File::open(path).map_err(Fault::Io)?;
         check_lock(&file)?;
         let guard = Guard::of(file.try_clone().map_err(Fault::Io)?)?;
         let values = backend::values(backend, path, file)?;

@@ -54,8 +54,8 @@ pub use writer::{Value, Writer, writer};
 pub const MAX_LINKS: usize = 100_000;
 /// How deep groups may be nested.
 pub const MAX_DEPTH: usize = 32;
-/// The most bytes that a dataset may declare for each byte that the file stores of it: gzip reaches about as much.
-pub const MAX_EXPANSION: u64 = 1000;
+/// The most bytes that a dataset may declare for each byte that the file stores of it: zeros reach 1032 by gzip.
+pub const MAX_EXPANSION: u64 = 1100;
 /// The largest chunk that is decompressed in one piece.
 pub const MAX_CHUNK_BYTES: u64 = 256 << 20;
 /// The most bytes that one dataset may take, in the file or as f32 in memory.

@@ -19,7 +19,7 @@ const NET: &str = "net m = Input(3) as x >> square >> Dense(4) as a >> Relu >> S
 
 /// Twenty samples, of which two are too large.
 fn project(recipe: &str) -> tempfile::TempDir {
-    let folder = folder(&[("m.net", &format!("{NET}{recipe}"))]);
+    let folder = folder(&[("m.net", format!("{NET}{recipe}").as_str())]);
     write(folder.path(), "x.npy", &[20, 3], |at| if at == 31 || at == 54 { 1e30 } else { at as f32 / 60.0 });
     write(folder.path(), "good.npy", &[20, 3], |at| at as f32 / 60.0);
     write(folder.path(), "none.npy", &[20, 3], |_| 1e30);

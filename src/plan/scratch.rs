@@ -20,3 +20,45 @@ impl Plan {
         self.stages().map(of_stage).max().unwrap_or(0)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kernels::view::{Convolution, Window};
+    use crate::plan::steps::gradient_convolution::WeightGradientStep;
+
+    /// Nine images go in parts of five where eight may go at a time, and eight in one part.
+    #[test]
+    fn no_batch_has_a_larger_part_than_is_reserved_for_a_larger_batch() {
+        for chunk in (1..12).map(Some).chain([None]) {
+            let stage = Stage { steps: 1, chunk, floats: 1 };
+            for batch in 1..40 {
+                assert!((1..=batch).all(|fewer| stage.images(fewer) <= stage.most(batch)), "{chunk:?} of {batch}");
+                assert!(stage.most(batch) <= batch);
+            }
+        }
+    }
+
+    /// A gradient whose work is cut by the batch takes more for six images than for eight.
+    #[test]
+    fn what_is_enough_for_a_batch_is_enough_for_fewer_images() {
+        let window = Window {
+            in_h: 32,
+            in_w: 32,
+            out_h: 15,
+            out_w: 15,
+            kernel_h: 3,
+            kernel_w: 3,
+            stride_h: 2,
+            stride_w: 2,
+            dilation_h: 1,
+            dilation_w: 1,
+            pad_top: 0,
+            pad_left: 0,
+        };
+        let step = WeightGradientStep { geometry: Convolution { window, in_c: 3, out_c: 8, groups: 1 } };
+        let takes: Vec<usize> = (1..=8).map(|images| step.scratch_len(images, 2)).collect();
+        assert!(takes.iter().any(|&floats| floats > takes[7]), "{takes:?}");
+        assert_eq!(enough_for(&step, 8, 2), takes.iter().copied().max().unwrap_or(0));
+    }
+}

@@ -205,3 +205,20 @@ pub unsafe fn shared<'a>(slice: &[f32]) -> &'a [f32] {
     // SAFETY: by the caller's promise.
     unsafe { std::slice::from_raw_parts(slice.as_ptr(), slice.len()) }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_written_after_a_steps_scratch_is_seen() {
+        let sizes = Sizes { scratch: 100 + GUARD, ..Sizes::default() };
+        let mut arena = Arena::try_new(sizes).expect("memory");
+        for (place, untouched) in [(0, true), (99, true), (100, false), (99 + GUARD, false)] {
+            arena.guard(100);
+            assert!(arena.scratch.floats()[..100].iter().all(|value| value.is_nan()));
+            arena.scratch.floats_mut()[place] = 0.0;
+            assert_eq!(arena.is_untouched(100), untouched, "{place}");
+        }
+    }
+}

@@ -207,8 +207,10 @@ impl Bound<'_> {
             _ => None,
         };
         if !same {
-            // Only the borders next to the window are compared, which the file must tell.
-            if windows.is_none() || file.is_empty() && begin == End::Untold {
+            // Only the window and the borders next to it are compared; before a window without padding something that is not
+            // known here may be a border.
+            let unknown = file.is_empty() && matches!(begin, End::Unknown | End::Untold);
+            if windows.is_none_or(|(_, of_file)| unknown && of_file.padding == Padding::Valid) {
                 return;
             }
             size = border_begins(self.graph, id, borders(&net));

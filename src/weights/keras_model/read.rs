@@ -9,13 +9,18 @@ use std::collections::HashMap;
 
 /// How deep models may be nested.
 const MAX_DEPTH: usize = 32;
+/// The longest description that is read: as data it takes about ten times the memory.
+const MAX_BYTES: usize = 16 << 20;
 
 impl Model {
     /// The JSON text at `place` as data.
     ///
     /// # Errors
-    /// Where it is no JSON.
+    /// Where it is no JSON, or too long.
     pub fn parse(text: &str, place: &str) -> Result<Value, StoreError> {
+        if text.len() > MAX_BYTES {
+            return Err(too_many(place, text.len() as u64, "bytes"));
+        }
         serde_json::from_str(&without_special_numbers(text))
             .map_err(|error| corrupt(place, format!("its JSON: {error}")))
     }

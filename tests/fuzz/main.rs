@@ -88,7 +88,7 @@ tests! {
     npz: 2000,
     hdf5_arrays: 1000,
     image: 1000,
-    artifact: 1000,
+    artifact: 600,
     lists: 5000,
     record: 2000,
 }

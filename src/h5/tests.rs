@@ -179,8 +179,8 @@ fn all_datasets_together_have_a_bound() {
     let folder = TempDir::new().unwrap();
     let path = folder.path().join("zeros.h5");
     let filter = FilterDescription { id: FILTER_DEFLATE, name: None, client_data: vec![9] };
-    let zeros = DatasetBuilder::typed_data("zeros", [100_000], &vec![0f32; 100_000]).unwrap();
-    let zeros = zeros.chunked([100_000]).filter(filter);
+    let zeros = DatasetBuilder::typed_data("zeros", [100_000u64], &[0f32; 100_000]).unwrap();
+    let zeros = zeros.chunked([100_000u64]).filter(filter);
     let plan = Hdf5Builder::new().dataset(zeros).into_plan().unwrap();
     fs::write(&path, plan.encode(WriteOptions::default()).unwrap()).unwrap();
     let file = File::open(&path).unwrap();

@@ -18,6 +18,9 @@ const LABEL_HEADERS: [&str; 5] = ["label", "class", "target", "category", "speci
 /// Lists of more bytes are not read: a million photos take less.
 const MAX_BYTES: u64 = 256 << 20;
 
+/// Rows that are listed as wrong at most, where one is enough to refuse the list.
+const MOST_FAULTS: usize = 10_000;
+
 /// A row that can be used so far.
 struct Row {
     line: u64,
@@ -52,7 +55,8 @@ fn read(path: &Path, policy: Policy) -> Result<Dataset, DatasetError> {
     let (mut rows, mut faults) = (Vec::new(), Vec::new());
     let mut columns = None;
     let mut record = StringRecord::new();
-    loop {
+    // A file that is no list is wrong in every line; the first ones are enough to say so.
+    while policy != Policy::Refuse || faults.len() < MOST_FAULTS {
         let line = reader.position().line();
         match reader.read_record(&mut record) {
             Ok(false) => break,

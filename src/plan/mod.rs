@@ -4,12 +4,14 @@
 //! A step of training is a plan too. What it changes (parameters, what an optimizer keeps) is its state, which stays from
 //! one run to the next; gradients of parameters stand in scratch that does not grow with the batch.
 
+#[deny(clippy::arithmetic_side_effects)]
 mod checked;
 pub mod kernel;
 pub mod scratch;
 pub mod steps;
 mod text;
 pub mod trial;
+#[deny(clippy::arithmetic_side_effects)]
 mod verify;
 
 pub use checked::Checked;

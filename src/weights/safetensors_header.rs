@@ -89,3 +89,32 @@ impl<'de> Deserialize<'de> for Numbers {
         deserializer.deserialize_seq(OfNumbers)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(text: &str) -> Result<Header, String> {
+        serde_json::from_str(text).map_err(|fault| fault.to_string())
+    }
+
+    #[test]
+    fn only_what_is_used_is_kept_and_bounds_end_the_reading() {
+        let deep = format!("{}{}", "[".repeat(100), "]".repeat(100));
+        let header =
+            format!(r#"{{"__metadata__": {{"a": {deep}}}, "w": {{"dtype": "F32", "other": {deep}, "shape": [2]}}}}"#);
+        let header = read(&header).expect("a header");
+        let (name, described) = &header.tensors[0];
+        assert_eq!((header.tensors.len(), name.as_str(), described.dtype.as_deref()), (1, "w", Some("F32")));
+        assert_eq!(described.shape.as_ref().map(|shape| &shape.0[..]), Some(&[2][..]));
+        assert!(described.data_offsets.is_none());
+        for sides in ["[-1]", "[1.5]", "7", "[\"a\"]", &format!("[{}1]", "1,".repeat(MOST_SIDES))] {
+            let fault = read(&format!(r#"{{"w": {{"shape": {sides}}}}}"#)).err().expect(sides);
+            assert!(fault.contains("64 whole numbers") || fault.contains("u64"), "{sides:.20}: {fault}");
+        }
+        let many: Vec<String> = (0..=MAX_ITEMS).map(|index| format!("\"{index}\":{{}}")).collect();
+        let fault = read(&format!("{{{}}}", many.join(","))).err().expect("too many");
+        assert!(fault.contains("more than 100000 tensors"), "{fault}");
+        assert!(read("[]").is_err() && read("{\"w\": 1}").is_err());
+    }
+}

@@ -2,8 +2,7 @@
 
 use std::fmt;
 
-/// The most values that one tensor may hold for one image.
-pub const LARGEST_TENSOR: usize = 1 << 33;
+pub use crate::size::LARGEST_TENSOR;
 
 /// The most sizes that a tensor has, besides the batch.
 pub const MOST_AXES: usize = 16;

@@ -9,6 +9,7 @@ use super::image_rows::ImageRows;
 use super::threads::{Threads, WorkerScratch};
 use super::view::{Convolution, View, ViewMut, Window};
 use super::{conv_depthwise, conv_im2col};
+use crate::size::{product, span, sum};
 use smallvec::SmallVec;
 use std::ops::Range;
 
@@ -43,7 +44,15 @@ pub fn supports(conv: &Convolution) -> bool {
 
 /// The floats of scratch memory that [`convolve`] needs for `workers` threads.
 pub fn scratch_len(convs: &Convolutions, workers: usize) -> usize {
-    WorkerScratch::len(zeros_len(convs), 1) + WorkerScratch::len(Bands::new(convs).floats, workers)
+    sum([WorkerScratch::len(zeros_len(convs), 1), WorkerScratch::len(Bands::new(convs).floats, workers)])
+}
+
+/// Floats of rows between the convolutions at most, where a single row of the last one sees more than [`BAND`]: 16 MiB.
+const MOST_HELD: usize = 4 << 20;
+
+/// Whether what a worker must hold of the images between the convolutions is within bounds.
+pub fn holds(convs: &Convolutions) -> bool {
+    Bands::new(convs).floats <= MOST_HELD
 }
 
 fn zeros_len(convs: &Convolutions) -> usize {
@@ -82,12 +91,12 @@ impl Bands {
     }
 
     fn of(convs: &Convolutions, rows: usize) -> Self {
-        let (mut held, mut floats, mut need) = (SmallVec::from_elem(0, convs.len().saturating_sub(1)), 0, rows);
+        let (mut held, mut floats, mut need) = (SmallVec::from_elem(0, convs.len().saturating_sub(1)), 0usize, rows);
         for index in (0..held.len()).rev() {
             let (conv, behind) = (convs[index], &convs[index + 1].window);
-            need = ((need - 1) * behind.stride_h + behind.reach_h()).min(conv.window.out_h).max(1);
+            need = span(need, behind.stride_h, behind.reach_h()).min(conv.window.out_h).max(1);
             held[index] = need;
-            floats += need * conv.window.out_w * conv.out_c;
+            floats = sum([floats, product([need, conv.window.out_w, conv.out_c])]);
         }
         Self { rows, held, floats }
     }

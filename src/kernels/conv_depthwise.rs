@@ -3,9 +3,10 @@
 use super::epilogue::{Epilogue, Finish, Pool, check_convolution, pool_two_rows};
 use super::image_rows::ImageRows;
 use super::simd_depthwise::{ADDRESSES, Pixel, STRIP, Strip};
-use super::simd_panel::{PANEL, panels};
+use super::simd_panel::packed_len;
 use super::threads::{Threads, WorkerScratch};
 use super::view::{Convolution, View, ViewMut};
+use crate::size::{product, sum};
 
 /// Tasks of an image at most: rows of each are neighbours, which share their input.
 const TASKS: usize = 16;
@@ -16,12 +17,12 @@ pub fn supports(conv: &Convolution) -> bool {
 }
 
 fn taps(conv: &Convolution) -> usize {
-    conv.window.kernel_h * conv.window.kernel_w
+    product([conv.window.kernel_h, conv.window.kernel_w])
 }
 
 /// The floats of the packed weights.
 pub fn packed_len_weights(conv: &Convolution) -> usize {
-    panels(conv.out_c) * PANEL * taps(conv)
+    packed_len(taps(conv), conv.out_c)
 }
 
 /// Packs `(kernel_h, kernel_w, 1, out_c)` for [`convolve`]: for each 16 channels the weights of all taps.
@@ -43,12 +44,12 @@ pub fn pack_weights_into(conv: &Convolution, weights: &[f32], packed: &mut [f32]
 
 /// The floats of scratch memory that [`convolve`] needs for `workers` threads.
 pub fn scratch_len(conv: &Convolution, pool: Option<Pool>, workers: usize) -> usize {
-    WorkerScratch::len(conv.in_c, 1) + WorkerScratch::len(worker_len(conv, pool), workers)
+    sum([WorkerScratch::len(conv.in_c, 1), WorkerScratch::len(worker_len(conv, pool), workers)])
 }
 
 /// Two rows of results that wait to be pooled.
 fn worker_len(conv: &Convolution, pool: Option<Pool>) -> usize {
-    pool.map_or(0, |_| 2 * conv.window.out_w * conv.out_c)
+    pool.map_or(0, |_| product([2, conv.window.out_w, conv.out_c]))
 }
 
 /// Convolves `batch` images of `(in_h, in_w, in_c)` to `(out_h, out_w, out_c)`, or half that size where the epilogue

@@ -7,6 +7,7 @@ use super::simd_panel::PANEL;
 use super::simd_tile::{Product, Rows};
 use super::threads::{ALIGNMENT, Threads, WorkerScratch};
 use super::view::{Convolution, View, ViewMut};
+use crate::size::{product, round_up, span, sum};
 use std::mem::MaybeUninit;
 use std::ops::Range;
 
@@ -15,9 +16,18 @@ const ADDRESSES: usize = 2048;
 /// Output pixels of a band, about.
 const BAND_PIXELS: usize = 512;
 
-/// Whether the convolution is one that [`convolve`] does: one group, no dilation along rows.
+/// Floats of a band's copy at most: 16 MiB. A window that reaches far out of a small image would copy nothing but zeros.
+const MOST_COPIED: usize = 4 << 20;
+
+/// Whether the convolution is one that [`convolve`] does: one group, no dilation along rows, bands that can be copied.
 pub fn supports(conv: &Convolution) -> bool {
-    conv.groups == 1 && conv.window.dilation_w == 1
+    conv.groups == 1 && conv.window.dilation_w == 1 && Bands::new(conv, Some(Pool::Max2x2)).copy_len() <= MOST_COPIED
+}
+
+/// The floats that are copied for an image.
+pub fn copied(conv: &Convolution) -> usize {
+    let bands = Bands::new(conv, None);
+    product([bands.count, bands.copy_len()])
 }
 
 /// The floats of the packed weights.
@@ -56,29 +66,30 @@ struct Bands {
 }
 
 impl Bands {
+    #[deny(clippy::arithmetic_side_effects)]
     fn new(conv: &Convolution, pool: Option<Pool>) -> Self {
         let window = &conv.window;
         let rows = (BAND_PIXELS / window.out_w.max(1)).clamp(1, window.out_h.max(1));
         let (rows, total) = match pool {
             None => (rows, window.out_h),
-            Some(Pool::Max2x2) => (rows.next_multiple_of(2), window.out_h / 2 * 2),
+            Some(pool @ Pool::Max2x2) => (round_up(rows, 2), product([pool.reduced(window.out_h), 2])),
         };
-        let results = pool.map_or(0, |_| 2 * window.out_w * conv.out_c);
+        let results = pool.map_or(0, |_| product([2, window.out_w, conv.out_c]));
         Self {
             rows,
             count: total.div_ceil(rows),
-            copy_h: (rows - 1) * window.stride_h + window.reach_h(),
-            copy_row: ((window.out_w.max(1) - 1) * window.stride_w + window.kernel_w) * conv.in_c,
+            copy_h: span(rows, window.stride_h, window.reach_h()),
+            copy_row: product([span(window.out_w.max(1), window.stride_w, window.kernel_w), conv.in_c]),
             results,
         }
     }
 
     fn copy_len(&self) -> usize {
-        (self.copy_h * self.copy_row).next_multiple_of(ALIGNMENT)
+        round_up(product([self.copy_h, self.copy_row]), ALIGNMENT)
     }
 
     fn worker_len(&self) -> usize {
-        self.copy_len() + self.results
+        sum([self.copy_len(), self.results])
     }
 }
 

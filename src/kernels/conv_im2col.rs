@@ -7,6 +7,7 @@ use super::simd_panel::{Grid, PANEL, pack, packed_len, panels};
 use super::simd_tile::{Product, Rows};
 use super::threads::{Threads, WorkerScratch};
 use super::view::{Convolution, View, ViewMut};
+use crate::size::product;
 use std::mem::MaybeUninit;
 use std::ops::Range;
 
@@ -28,7 +29,7 @@ const TASKS: usize = 16;
 
 /// The floats of the packed weights.
 pub fn packed_len_weights(conv: &Convolution) -> usize {
-    conv.groups * packed_len(depth(conv), conv.out_c / conv.groups)
+    product([conv.groups, packed_len(depth(conv), conv.out_c / conv.groups.max(1))])
 }
 
 /// Packs `(kernel_h, kernel_w, in_c / groups, out_c)` for [`convolve`]: for each group panels of 16 output channels.
@@ -54,7 +55,7 @@ pub fn pack_weights_into(conv: &Convolution, weights: &[f32], packed: &mut [f32]
 
 /// The rows of a group's weight matrix.
 fn depth(conv: &Convolution) -> usize {
-    conv.window.kernel_h * conv.window.kernel_w * conv.in_c / conv.groups
+    product([conv.window.kernel_h, conv.window.kernel_w, conv.in_c / conv.groups.max(1)])
 }
 
 /// The floats of scratch memory that [`convolve`] needs for `workers` threads.
@@ -64,17 +65,20 @@ pub fn scratch_len(conv: &Convolution, batch: usize, pool: Option<Pool>, workers
 
 fn worker_len(conv: &Convolution, batch: usize, pool: Option<Pool>) -> usize {
     let grid = grid(conv, batch, pool);
-    pool.map_or(0, |_| grid.row_block() * grid.column_block())
+    pool.map_or(0, |_| product([grid.row_block(), grid.column_block()]))
 }
 
 /// The blocks of one group of one image; two output rows each where they are pooled.
+#[deny(clippy::arithmetic_side_effects)]
 fn grid(conv: &Convolution, batch: usize, pool: Option<Pool>) -> Grid {
-    let window = &conv.window;
+    let (window, groups) = (&conv.window, conv.groups.max(1));
     let (rows, block) = match pool {
-        None => (window.out_h * window.out_w, ROW_BLOCK),
-        Some(Pool::Max2x2) => (window.out_h / 2 * 2 * window.out_w, 2 * window.out_w),
+        None => (product([window.out_h, window.out_w]), ROW_BLOCK),
+        Some(pool @ Pool::Max2x2) => {
+            (product([pool.reduced(window.out_h), 2, window.out_w]), product([2, window.out_w]))
+        }
     };
-    Grid::new(rows, conv.out_c / conv.groups, block, batch * conv.groups, TASKS)
+    Grid::new(rows, conv.out_c / groups, block, product([batch, groups]), TASKS)
 }
 
 /// Convolves `batch` images of `(in_h, in_w, in_c)` to `(out_h, out_w, out_c)`, or half that size where the epilogue

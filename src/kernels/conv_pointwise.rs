@@ -6,6 +6,7 @@ use super::simd_panel::{Grid, PANEL};
 use super::simd_tile::{Product, Rows, parts};
 use super::threads::Threads;
 use super::view::{Convolution, View, ViewMut};
+use crate::size::span;
 
 /// The depth that a task multiplies at once for all its columns.
 const DEPTH: usize = 512;
@@ -20,8 +21,8 @@ pub fn supports(conv: &Convolution) -> bool {
     conv.groups == 1
         && (window.kernel_h, window.kernel_w) == (1, 1)
         && (window.pad_top, window.pad_left) == (0, 0)
-        && (window.out_h.max(1) - 1) * window.stride_h < window.in_h.max(1)
-        && (window.out_w.max(1) - 1) * window.stride_w < window.in_w.max(1)
+        && span(window.out_h.max(1), window.stride_h, 1) <= window.in_h.max(1)
+        && span(window.out_w.max(1), window.stride_w, 1) <= window.in_w.max(1)
 }
 
 /// The floats of the packed weights.

@@ -28,7 +28,7 @@ const LINE: usize = DEPTH + 16;
 
 /// The floats of scratch memory that [`multiply`] needs: for every [`DEPTH`] inputs a block with a line for each output.
 pub fn scratch_len(inputs: usize, outputs: usize) -> usize {
-    inputs.div_ceil(DEPTH) * outputs * LINE
+    crate::size::product([inputs.div_ceil(DEPTH), outputs, LINE])
 }
 
 /// Transposes the weights `(inputs, outputs)` block by block.

@@ -9,6 +9,7 @@ use super::images::{Images, pointwise};
 use super::scale_shift::scale_rows;
 use super::threads::Threads;
 use super::view::{View, ViewMut};
+use crate::size::product;
 
 /// The number of groups, which divides the number of channels, and what is added to the variance.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -27,7 +28,7 @@ pub struct Affine<'a> {
 
 /// Floats of scratch that [`group_norm`] needs.
 pub fn group_norm_scratch_len(size: Images) -> usize {
-    2 * size.n * size.channels
+    product([2, size.n, size.channels])
 }
 
 /// y = activation(gamma * (x - mean) / sqrt(variance + epsilon) + beta), mean and biased variance over all pixels and

@@ -9,6 +9,7 @@ use super::micro::{Rows, add_products};
 use super::threads::Threads;
 use super::view::{View, ViewMut};
 use super::wide::wide;
+use crate::size::product;
 
 /// Samples that a task computes together.
 const GROUP: usize = 4;
@@ -78,12 +79,12 @@ pub struct Gru<'a> {
 
 /// Floats of scratch that [`lstm`] needs for a team of `workers` threads.
 pub fn lstm_scratch_len(units: usize, workers: usize) -> usize {
-    workers * GROUP * 6 * units
+    product([workers, GROUP, 6, units])
 }
 
 /// Floats of scratch that [`gru`] needs for a team of `workers` threads.
 pub fn gru_scratch_len(units: usize, workers: usize) -> usize {
-    workers * GROUP * 7 * units
+    product([workers, GROUP, 7, units])
 }
 
 /// A long short-term memory (NeuPy's, after Lasagne): x is `(n, steps, features)`, y as [`Recurrence`] says.

@@ -3,6 +3,7 @@
 
 use super::disjoint::{Grid as Pieces, Scratch, share};
 use super::threads::Threads;
+use crate::size::product;
 use std::ops::Range;
 
 /// Columns of a panel.
@@ -14,8 +15,8 @@ pub const fn panels(columns: usize) -> usize {
 }
 
 /// The floats of a packed matrix of `rows` by `columns`.
-pub const fn packed_len(rows: usize, columns: usize) -> usize {
-    rows * panels(columns) * PANEL
+pub fn packed_len(rows: usize, columns: usize) -> usize {
+    product([rows, panels(columns), PANEL])
 }
 
 /// Panels that are packed side by side, so that a row is read in longer stretches.
@@ -86,7 +87,7 @@ impl Grid {
     pub fn new(rows: usize, columns: usize, row_block: usize, parts: usize, tasks: usize) -> Self {
         let row_blocks = rows.div_ceil(row_block.max(1)).max(1);
         let panels = panels(columns).max(1);
-        let wanted = tasks.div_ceil(row_blocks * parts.max(1)).clamp(1, panels);
+        let wanted = tasks.div_ceil(product([row_blocks, parts.max(1)])).clamp(1, panels);
         let panel_block = panels.div_ceil(wanted);
         let row_block = rows.div_ceil(row_blocks).max(1);
         Self {
@@ -111,7 +112,7 @@ impl Grid {
 
     /// The columns of the widest block.
     pub fn column_block(&self) -> usize {
-        (self.panel_block * PANEL).min(self.columns)
+        product([self.panel_block, PANEL]).min(self.columns)
     }
 
     /// A block's rows and columns; the columns begin at a panel.

@@ -10,6 +10,7 @@ use super::epilogue::{Finish, Output, Pool};
 use super::simd::{Kernel, Vector, prefetch};
 use super::simd_math::activate_row;
 use super::view::Window;
+use crate::size;
 use std::marker::PhantomData;
 
 /// Points along one axis, at most.
@@ -219,7 +220,7 @@ impl Tiling {
     /// The tiles that cover the output.
     pub fn new(window: Window, out: usize) -> Self {
         let tiles_x = window.out_w.div_ceil(out);
-        Self { window, tiles_x, per_image: tiles_x * window.out_h.div_ceil(out) }
+        Self { window, tiles_x, per_image: size::product([tiles_x, window.out_h.div_ceil(out)]) }
     }
 
     /// A tile's image, row and column.

@@ -5,6 +5,7 @@
 
 use super::cores::{Pinning, Stay};
 use super::simd::Isa;
+use crate::size::{product, round_up, sum};
 use std::any::Any;
 use std::cell::UnsafeCell;
 use std::fmt;
@@ -272,7 +273,7 @@ unsafe impl Sync for WorkerScratch<'_> {}
 impl<'a> WorkerScratch<'a> {
     /// The floats that `workers` pieces of `each` need.
     pub fn len(each: usize, workers: usize) -> usize {
-        (each.next_multiple_of(ALIGNMENT)) * workers + ALIGNMENT
+        sum([product([round_up(each, ALIGNMENT), workers]), ALIGNMENT])
     }
 
     /// Cuts `scratch` into a piece of `each` floats for each of `workers`.

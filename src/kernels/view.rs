@@ -4,6 +4,7 @@
 //! (more than `channels` where the tensor is a slice of a wider one, as a branch that writes straight into its
 //! concatenation), images `image` floats apart.
 
+use crate::size::{LARGEST_TENSOR, is_tensor, product, span, sum};
 use serde::{Deserialize, Serialize};
 
 /// A read-only batch of images or rows.
@@ -49,16 +50,20 @@ pub struct Window {
 impl Window {
     /// The rows from its first to behind its last.
     pub fn reach_h(&self) -> usize {
-        (self.kernel_h.max(1) - 1) * self.dilation_h + 1
+        span(self.kernel_h.max(1), self.dilation_h, 1)
     }
 
-    /// Whether it slides: no step of nothing, and no number that overflows.
+    /// Whether it slides: no step of nothing, and no place that a window sees, from the padded corner on, beyond
+    /// [`LARGEST_TENSOR`].
+    #[deny(clippy::arithmetic_side_effects)]
     pub fn is_possible(&self) -> bool {
-        let Window { in_h, in_w, out_h, out_w, kernel_h, kernel_w, stride_h, stride_w, dilation_h, dilation_w, .. } =
-            *self;
-        let steps = [kernel_h, kernel_w, stride_h, stride_w, dilation_h, dilation_w];
-        let others = [in_h, in_w, out_h, out_w, self.pad_top, self.pad_left];
-        steps.iter().all(|&size| size > 0) && steps.iter().chain(&others).all(|&size| size < 1 << 40)
+        let along = |size: usize, out: usize, kernel: usize, stride: usize, dilation: usize, pad: usize| {
+            let seen = span(out, stride, span(kernel, dilation, 1));
+            let sizes = [size, out, kernel, stride, dilation, sum([pad, size]), seen];
+            sizes.iter().all(|size| (1..=LARGEST_TENSOR).contains(size))
+        };
+        along(self.in_h, self.out_h, self.kernel_h, self.stride_h, self.dilation_h, self.pad_top)
+            && along(self.in_w, self.out_w, self.kernel_w, self.stride_w, self.dilation_w, self.pad_left)
     }
 }
 
@@ -72,9 +77,26 @@ pub struct Convolution {
 }
 
 impl Convolution {
-    /// Whether its window slides and its groups divide the channels.
+    /// Whether its window slides, its groups divide the channels, and images and weights are tensors.
+    #[deny(clippy::arithmetic_side_effects)]
     pub fn is_possible(&self) -> bool {
-        let divides = |channels: usize| self.groups > 0 && channels.is_multiple_of(self.groups);
-        self.window.is_possible() && divides(self.in_c) && divides(self.out_c)
+        let Convolution { window, in_c, out_c, groups } = *self;
+        let divides = |channels: usize| groups > 0 && channels.is_multiple_of(groups);
+        window.is_possible()
+            && divides(in_c)
+            && divides(out_c)
+            && is_tensor(&[window.in_h, window.in_w, in_c])
+            && is_tensor(&[window.out_h, window.out_w, out_c])
+            && (1..=LARGEST_TENSOR).contains(&self.weights())
+    }
+
+    /// The floats of its weights.
+    pub fn weights(&self) -> usize {
+        product([self.window.kernel_h, self.window.kernel_w, self.in_c / self.groups.max(1), self.out_c])
+    }
+
+    /// Multiply-adds for an image, computed directly.
+    pub fn multiply_adds(&self) -> usize {
+        product([self.window.out_h, self.window.out_w, self.weights()])
     }
 }

@@ -10,6 +10,7 @@ use super::simd_winograd::{F2, F2x5, F4, F6, InputTransform, OutputTransform, Ti
 use super::threads::{ALIGNMENT, Threads, WorkerScratch};
 use super::view::{Convolution, View, ViewMut};
 pub use super::winograd_weights::{pack_weights, pack_weights_into, packed_len_weights};
+use crate::size::{product, round_up, sum};
 use serde::{Deserialize, Serialize};
 use std::marker::PhantomData;
 use std::ops::Range;
@@ -86,6 +87,9 @@ const COLLIDING: usize = 256;
 /// Rows that the product's register tiles divide, with vectors of 8 floats and nearly so with others.
 const HEIGHT: usize = 6;
 
+/// Tiles or channels of a block at most: several times what any blocking has that was ever fastest.
+const MOST_IN_BLOCK: usize = 512;
+
 /// Floats of transformed inputs that threads share at once.
 const SHARED_FLOATS: usize = 2 << 20;
 
@@ -115,13 +119,18 @@ impl Blocking {
     }
 
     fn leaves_idle(&self, conv: &Convolution, batch: usize) -> bool {
-        let total = Tiling::new(conv.window, self.tile.out()).per_image * batch;
+        let total = self.total(conv, batch);
         !self.shared && total.div_ceil(self.tiles.max(1)) < 4
     }
 
-    /// Whether the kernel can work in these blocks; sizes beyond these would overflow.
+    /// The tiles of a batch.
+    fn total(&self, conv: &Convolution, batch: usize) -> usize {
+        product([Tiling::new(conv.window, self.tile.out()).per_image, batch])
+    }
+
+    /// Whether the kernel can work in these blocks; larger ones would take memory out of proportion to the weights.
     pub fn is_possible(&self) -> bool {
-        let within = |size: usize| (1..=1 << 16).contains(&size);
+        let within = |size: usize| (1..=MOST_IN_BLOCK).contains(&size);
         within(self.tiles) && within(self.channels) && self.channels.is_multiple_of(PANEL)
     }
 
@@ -132,43 +141,43 @@ impl Blocking {
 
     /// Floats from one tile's transformed inputs to the next; rows that begin a power of two apart collide in cache.
     fn row(conv: &Convolution) -> usize {
-        let row = conv.in_c.next_multiple_of(PANEL);
-        row + if row.is_multiple_of(COLLIDING) { PANEL } else { 0 }
+        let row = round_up(conv.in_c, PANEL);
+        sum([row, if row.is_multiple_of(COLLIDING) { PANEL } else { 0 }])
     }
 
     /// Floats from one point's transformed inputs to the next; not a multiple of a page, which would collide in cache.
     fn input_point(conv: &Convolution, tiles: usize) -> usize {
-        tiles * Self::row(conv) + PANEL
+        sum([product([tiles, Self::row(conv)]), PANEL])
     }
 
     fn output_point(&self) -> usize {
-        self.tiles * self.channels + PANEL
+        sum([product([self.tiles, self.channels]), PANEL])
     }
 
     /// How many tiles' transformed inputs the threads share at once.
     fn shared_tiles(&self, conv: &Convolution, batch: usize) -> usize {
-        let total = Tiling::new(conv.window, self.tile.out()).per_image * batch;
+        let total = self.total(conv, batch);
         let rounds = total.div_ceil(self.most_shared(conv).max(1)).max(1);
         total.div_ceil(rounds)
     }
 
     /// The most that they may be.
     fn most_shared(&self, conv: &Convolution) -> usize {
-        let fit = SHARED_FLOATS / (self.tile.points() * Self::row(conv)).max(1);
-        (fit / self.tiles.max(1)).max(1) * self.tiles
+        let fit = SHARED_FLOATS / product([self.tile.points(), Self::row(conv)]).max(1);
+        product([(fit / self.tiles.max(1)).max(1), self.tiles])
     }
 
     fn worker_len(&self, conv: &Convolution) -> usize {
-        let inputs = if self.shared { 0 } else { self.tile.points() * Self::input_point(conv, self.tiles) };
-        inputs.next_multiple_of(ALIGNMENT) + self.tile.points() * self.output_point()
+        let inputs = if self.shared { 0 } else { product([self.tile.points(), Self::input_point(conv, self.tiles)]) };
+        sum([round_up(inputs, ALIGNMENT), product([self.tile.points(), self.output_point()])])
     }
 
     fn common_len(&self, conv: &Convolution, batch: usize) -> usize {
         let zeros = Self::row(conv);
         // Fewer images may take fewer rounds of more tiles.
-        let total = Tiling::new(conv.window, self.tile.out()).per_image * batch;
-        let tiles = total.min(self.most_shared(conv));
-        zeros + if self.shared { self.tile.points() * Self::input_point(conv, tiles) } else { 0 }
+        let tiles = self.total(conv, batch).min(self.most_shared(conv));
+        let inputs = if self.shared { product([self.tile.points(), Self::input_point(conv, tiles)]) } else { 0 };
+        sum([zeros, inputs])
     }
 }
 
@@ -182,7 +191,8 @@ pub fn scratch_len(blocking: &Blocking, conv: &Convolution, batch: usize, worker
     let conv = &one_group(conv);
     let len = |images: usize| {
         let own = blocking.fitted(conv, images);
-        WorkerScratch::len(own.worker_len(conv), workers) + WorkerScratch::len(own.common_len(conv, images), 1)
+        let common = WorkerScratch::len(own.common_len(conv, images), 1);
+        sum([WorkerScratch::len(own.worker_len(conv), workers), common])
     };
     // Few images may be cut in another way, in higher blocks.
     let few = (1..batch).take_while(|&images| blocking.leaves_idle(conv, images));

@@ -10,6 +10,7 @@ use super::threads::Threads;
 use super::view::Convolution;
 use super::wide::wide;
 use super::winograd::{Tile, one_group};
+use crate::size::product;
 
 /// Input channels that one task transforms, for all output channels: the weights are read in long stretches.
 const TASK_ROWS: usize = 8;
@@ -19,7 +20,7 @@ const LANES: usize = 4;
 /// The floats of the packed weights.
 pub fn packed_len_weights(tile: Tile, conv: &Convolution) -> usize {
     let one = one_group(conv);
-    conv.groups * tile.points() * packed_len(one.in_c, one.out_c)
+    product([conv.groups, tile.points(), packed_len(one.in_c, one.out_c)])
 }
 
 /// Transforms and packs `(kernel, kernel, in_c / groups, out_c)` for [`convolve`](super::winograd::convolve): for each group and

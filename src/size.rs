@@ -1,0 +1,70 @@
+//! Arithmetic of sizes that cannot wrap. Specs and artifacts are written by others: a product of sizes that wraps to a small
+//! number lets a kernel write where nothing was reserved for it.
+//!
+//! A result beyond all numbers is [`BEYOND`], which is more than every bound, so that one comparison with a bound is enough,
+//! after all products and sums.
+
+/// What a size beyond all numbers is: above every bound.
+pub const BEYOND: usize = usize::MAX;
+
+/// The most values that one tensor may hold for one image.
+pub const LARGEST_TENSOR: usize = 1 << 33;
+
+/// The product; [`BEYOND`] where it is beyond all numbers. Without factors it is 1.
+#[must_use]
+pub fn product(factors: impl IntoIterator<Item = usize>) -> usize {
+    let (mut product, mut none) = (1usize, false);
+    for factor in factors {
+        // A factor of nothing makes nothing of what is beyond all numbers too, wherever it stands.
+        none |= factor == 0;
+        product = product.saturating_mul(factor);
+    }
+    if none { 0 } else { product }
+}
+
+/// The sum; [`BEYOND`] where it is beyond all numbers.
+#[must_use]
+pub fn sum(terms: impl IntoIterator<Item = usize>) -> usize {
+    terms.into_iter().fold(0, usize::saturating_add)
+}
+
+/// The next multiple of `unit`, which is at least 1; [`BEYOND`] where that is beyond all numbers.
+#[must_use]
+pub fn round_up(size: usize, unit: usize) -> usize {
+    size.checked_next_multiple_of(unit).unwrap_or(BEYOND)
+}
+
+/// From the first to behind the last of `count` pieces of `len` that begin `stride` apart.
+#[must_use]
+pub fn span(count: usize, stride: usize, len: usize) -> usize {
+    match count {
+        0 => 0,
+        _ => sum([product([count - 1, stride]), len]),
+    }
+}
+
+/// Whether a tensor of these sizes may be: no size is 0, and no more than [`LARGEST_TENSOR`] values.
+#[must_use]
+pub fn is_tensor(sizes: &[usize]) -> bool {
+    (1..=LARGEST_TENSOR).contains(&product(sizes.iter().copied()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_wraps() {
+        let huge = 1 << 40;
+        assert_eq!(product([huge, huge, 2]), BEYOND);
+        assert_eq!(product([0, huge, huge]), 0);
+        assert_eq!(product([huge, huge, 0]), 0);
+        assert_eq!(product([]), 1);
+        assert_eq!(product([3, 4, 5]), 60);
+        assert_eq!(sum([BEYOND, 1, 2]), BEYOND);
+        assert_eq!(sum([1, 2, 3]), 6);
+        assert_eq!((round_up(17, 16), round_up(BEYOND - 1, 16), round_up(0, 16)), (32, BEYOND, 0));
+        assert_eq!((span(0, 9, 9), span(1, BEYOND, 5), span(3, 10, 4), span(3, BEYOND, 4)), (0, 5, 24, BEYOND));
+        assert!(is_tensor(&[4, 4, 1]) && !is_tensor(&[4, 0]) && !is_tensor(&[huge, huge]));
+    }
+}

@@ -185,6 +185,10 @@ pub fn checked(graph: &Graph, mut compiled: Compiled) -> Result<Compiled> {
     }
     match compiled.plan.verify() {
         Ok(()) => Ok(compiled),
+        Err(fault) if fault.too_much => {
+            let what = format!("`{}` is too large to be compiled: {fault}", graph.name);
+            Err(Diagnostic::new(Code::TooLarge, what).help("is one of its sizes mistyped?").into())
+        }
         Err(fault) => Err(Diagnostic::new(Code::Unsupported, format!("`{}` cannot be compiled: {fault}", graph.name))
             .note("this is a fault of netc, not of the net")
             .into()),

@@ -137,7 +137,7 @@ codes! {
         "In a grouped convolution the input's and the output's channels must both be multiples of `groups`.",
         "Input(28x28x3) >> Conv(3x3, 8, groups=2)";
     TooLarge = "E0309", "a tensor is too large",
-        "A layer's output and each of its parameters may have up to 2^33 values per image. A size is likely mistyped.",
+        "A layer's output and each of its parameters may have up to 2^33 values per image, and a compiled net may take up to 2^46 multiply-adds for one. A size is likely mistyped.",
         "Input(4) >> Dense(9999999999)";
     Contract = "E0310", "a net's signature does not hold",
         "`net f: (?, h, w, c) -> (?, h, w, 2*c)` is a promise: the caller must give the left side, the net's body the right side. The message says who breaks it.",
@@ -227,7 +227,7 @@ codes! {
         "Build it again from its spec: `netc inspect` shows the spec that it was made from.",
         "$ netc predict built_long_ago.netb photo.jpg";
     ArtifactDamaged = "E0903", "the artifact is damaged",
-        "A checksum does not hold: the file was changed or cut off after it was written. Build it again.",
+        "A checksum does not hold, or what it describes cannot be: the file was changed or cut off after it was written. Build it again. Write a new artifact beside the old one and rename it, as `netc build` does: one of up to 16 MiB is copied when it is opened, a larger one is read where it stands, and what is written into it while a prediction runs changes that prediction, or ends the program.",
         "$ netc predict half_copied.netb photo.jpg";
     Output = "E0904", "the output cannot be written",
         "The folder is not there, is not writable, or the disk is full. Nothing half-written is left behind.",

@@ -1,6 +1,7 @@
 //! The kernels that a step may run. Each is a description with resolved sizes, in `steps`, and one line here.
 
 use super::CONSTANT_ALIGNMENT;
+use super::checked::Checked;
 use super::steps::chain::ChainStep;
 use super::steps::convolution::ConvolutionStep;
 use super::steps::deconvolution::DeconvolutionStep;
@@ -33,6 +34,7 @@ use super::steps::resize::{FrameStep, UpscaleStep};
 use super::steps::training::{GradientNormStep, LossGradientStep, LossStep, UpdateStep, WholeStep};
 use crate::kernels::threads::Threads;
 use crate::kernels::view::{View, ViewMut};
+use crate::size::{BEYOND, product, sum};
 use serde::{Deserialize, Serialize};
 use smallvec::SmallVec;
 
@@ -169,13 +171,13 @@ impl Sizes {
 
     /// Floats of one image of all tensors, of which so many are inputs.
     pub fn floats(&self, inputs: usize) -> usize {
-        let one = |(pixels, channels): (usize, usize)| pixels * channels;
+        let one = |(pixels, channels): (usize, usize)| product([pixels, channels]);
         let read: usize = match &self.inputs {
-            Inputs::Each(list) => list.iter().copied().map(one).sum(),
-            Inputs::Many(size) => inputs * one(*size),
-            Inputs::Gated(_, size) => inputs.saturating_sub(1) * (one(*size) + 1),
+            Inputs::Each(list) => sum(list.iter().copied().map(one)),
+            Inputs::Many(size) => product([inputs, one(*size)]),
+            Inputs::Gated(_, size) => product([inputs.saturating_sub(1), sum([one(*size), 1])]),
         };
-        read + one(self.output)
+        sum([read, one(self.output)])
     }
 
     /// Whether all tensors are single rows.
@@ -198,6 +200,9 @@ macro_rules! kernels {
         }
 
         impl Kernel {
+            /// The kinds that an artifact may hold, as it names them.
+            pub const OF_ARTIFACTS: &'static [&'static str] = &[$(stringify!($variant),)*];
+
             fn step(&self) -> &dyn StepKernel {
                 match self {
                     $(Kernel::$variant(step) => step,)*
@@ -207,7 +212,15 @@ macro_rules! kernels {
 
             /// Whether it works in training only: no artifact has it.
             pub fn trains(&self) -> bool {
-                matches!(self, $(Kernel::$training(_))|*)
+                self.checked().is_none()
+            }
+
+            /// What an artifact may hold.
+            fn checked(&self) -> Option<&dyn Checked> {
+                match self {
+                    $(Kernel::$variant(step) => Some(step),)*
+                    $(Kernel::$training(_) => None,)*
+                }
             }
         }
     };
@@ -280,6 +293,30 @@ kernels! {
     LossGradient(LossGradientStep),
     GradientNorm(GradientNormStep),
     Update(UpdateStep),
+    }
+}
+
+impl Kernel {
+    /// See [`Checked::check`].
+    ///
+    /// # Errors
+    /// What is wrong, behind "its".
+    pub fn check(&self) -> Result<(), &'static str> {
+        self.checked().map_or(Ok(()), Checked::check)
+    }
+
+    /// See [`Checked::works_in_place`].
+    pub fn works_in_place(&self) -> bool {
+        self.checked().is_none_or(Checked::works_in_place)
+    }
+
+    /// Values that it multiplies, adds, copies, reads or writes for an image at the most, given so many inputs.
+    pub fn work(&self, inputs: usize) -> usize {
+        let own = match self.checked() {
+            Some(step) => step.work(),
+            None => usize::try_from(self.arithmetic()).unwrap_or(BEYOND),
+        };
+        sum([own, self.sizes().floats(inputs)])
     }
 }
 

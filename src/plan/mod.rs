@@ -4,16 +4,21 @@
 //! A step of training is a plan too. What it changes (parameters, what an optimizer keeps) is its state, which stays from
 //! one run to the next; gradients of parameters stand in scratch that does not grow with the batch.
 
+#[deny(clippy::arithmetic_side_effects)]
+mod checked;
 pub mod kernel;
 pub mod steps;
 mod text;
 pub mod trial;
+#[deny(clippy::arithmetic_side_effects)]
 mod verify;
 
+pub use checked::Checked;
 pub use kernel::{Call, Kernel, StepKernel};
 pub use verify::PlanFault;
 
 use crate::kernels::activation::Activation;
+use crate::size::{BEYOND, product, round_up, sum};
 use serde::{Deserialize, Serialize};
 use std::ops::Range;
 
@@ -96,6 +101,17 @@ pub struct Step {
     pub layers: Vec<String>,
 }
 
+impl Step {
+    /// How many tensors it reads, one that stands in its output among them.
+    pub fn given(&self) -> usize {
+        sum([self.inputs.len(), usize::from(self.in_place)])
+    }
+
+    fn work(&self) -> usize {
+        self.kernel.work(self.given())
+    }
+}
+
 /// Where a step finds a parameter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(untagged)]
@@ -119,8 +135,12 @@ pub struct Constant {
 /// Constants begin at multiples of this many floats: a cache line.
 pub const CONSTANT_ALIGNMENT: usize = 16;
 
-/// Sizes beyond this are a mistake or an attack; sums of a few of them do not overflow.
+/// Memory and constants of more floats than this are a mistake or an attack.
 const LARGEST: usize = 1 << 40;
+
+/// A plan that does more than this for one image (multiply-adds, and values that are moved) is refused: 2^46, which takes a
+/// machine of today an hour, and no net that is known a hundredth of that.
+pub const MOST_WORK: usize = 1 << 46;
 
 /// An input or output of a net.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -136,12 +156,12 @@ pub struct Port {
 impl Port {
     /// Floats per image.
     pub fn len(&self) -> usize {
-        self.sizes.iter().product()
+        product(self.sizes.iter().copied())
     }
 
     /// Floats of a batch.
     pub fn floats(&self, batch: usize) -> usize {
-        self.len() * if self.whole { 1 } else { batch }
+        product([self.len(), if self.whole { 1 } else { batch }])
     }
 
     /// Whether it holds no values.
@@ -207,9 +227,9 @@ impl Plan {
 
     /// The stages with their steps' indices.
     pub fn stages(&self) -> impl Iterator<Item = (Range<usize>, &Stage)> {
-        let mut begin = 0;
+        let mut begin = 0usize;
         self.stages.iter().map(move |stage| {
-            let steps = begin..begin + stage.steps;
+            let steps = begin..begin.saturating_add(stage.steps);
             begin = steps.end;
             (steps, stage)
         })
@@ -234,7 +254,7 @@ impl Plan {
 
     /// Floats of the arena for one image.
     pub fn image_floats(&self) -> usize {
-        self.stages.iter().map(|stage| stage.floats).max().unwrap_or(0) + self.batch_floats
+        sum([self.stages.iter().map(|stage| stage.floats).max().unwrap_or(0), self.batch_floats])
     }
 
     /// Floats of scratch that `workers` threads need for a batch.
@@ -254,21 +274,26 @@ impl Plan {
     /// Bytes of the constants, and of a session's memory for up to [`Plan::MEMORY_BATCH`] images at a time on up to
     /// [`Plan::MEMORY_THREADS`] threads.
     pub fn memory(&self) -> u64 {
-        let chunks = self.chunk_floats(Self::MEMORY_BATCH).unwrap_or(usize::MAX >> 4);
-        let arena = chunks + self.batch_floats * Self::MEMORY_BATCH;
+        let chunks = self.chunk_floats(Self::MEMORY_BATCH).unwrap_or(BEYOND);
+        let batch = product([self.batch_floats, Self::MEMORY_BATCH]);
         let scratch = self.scratch_floats(Self::MEMORY_BATCH, Self::MEMORY_THREADS);
-        4 * (self.constant_floats() + arena + self.whole_floats + scratch) as u64
+        product([size_of::<f32>(), sum([self.constant_floats(), chunks, batch, self.whole_floats, scratch])]) as u64
+    }
+
+    /// Multiply-adds per image at the most, and values that are moved: what [`MOST_WORK`] bounds.
+    pub fn work(&self) -> usize {
+        sum(self.steps.iter().map(Step::work))
     }
 
     /// Multiply-adds per image that the plan really does.
     pub fn arithmetic(&self) -> u64 {
-        self.steps.iter().map(|step| step.kernel.arithmetic()).sum()
+        self.steps.iter().map(|step| step.kernel.arithmetic()).fold(0, u64::saturating_add)
     }
 }
 
 /// Where a list of constants ends.
 fn end(list: &[Constant]) -> usize {
-    list.last().map_or(0, |last| last.offset + last.len.next_multiple_of(CONSTANT_ALIGNMENT))
+    list.last().map_or(0, |last| sum([last.offset, round_up(last.len, CONSTANT_ALIGNMENT)]))
 }
 
 fn is_zero(number: &usize) -> bool {

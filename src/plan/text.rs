@@ -4,6 +4,9 @@ use super::kernel::StepKernel;
 use super::{Operand, Plan, Source, Space};
 use std::fmt;
 
+/// Columns of names at most.
+const WIDEST_NAME: usize = 64;
+
 impl fmt::Display for Operand {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.space {
@@ -30,7 +33,8 @@ impl fmt::Display for Plan {
         for (index, port) in self.outputs.iter().enumerate() {
             writeln!(f, "  out{index} {} {:?}", port.name, port.sizes)?;
         }
-        let width = self.steps.iter().map(|step| step.name.len()).max().unwrap_or(0);
+        // A single long name does not widen every line.
+        let width = self.steps.iter().map(|step| step.name.len()).max().unwrap_or(0).min(WIDEST_NAME);
         let mut stages = self.stages().filter(|(steps, _)| !steps.is_empty()).peekable();
         for (index, step) in self.steps.iter().enumerate() {
             if let Some((_, stage)) = stages.next_if(|(steps, _)| steps.start == index) {

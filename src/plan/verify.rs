@@ -1,7 +1,8 @@
 //! A plan is checked before it runs: every operand lies in its space, no step reads where it writes, constants are there.
 
 use super::kernel::{Inputs, Kernel, StepKernel};
-use super::{CONSTANT_ALIGNMENT, Constant, LARGEST, Operand, Plan, Source, Space, Stage, Step};
+use super::{CONSTANT_ALIGNMENT, Constant, LARGEST, MOST_WORK, Operand, Plan, Source, Space, Stage, Step};
+use crate::size::{is_tensor, span, sum};
 
 /// What is wrong with a plan, and at which step.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -9,20 +10,31 @@ use super::{CONSTANT_ALIGNMENT, Constant, LARGEST, Operand, Plan, Source, Space,
 pub struct PlanFault {
     pub step: String,
     pub what: String,
+    /// Whether nothing is wrong with it but that it asks for too much.
+    pub too_much: bool,
+}
+
+impl PlanFault {
+    fn wrong(step: &str, what: impl Into<String>) -> Self {
+        PlanFault { step: step.into(), what: what.into(), too_much: false }
+    }
+
+    fn too_much(step: &str, what: String) -> Self {
+        PlanFault { step: step.into(), what, too_much: true }
+    }
 }
 
 impl Plan {
     /// Checks everything that the runtime relies on.
     pub fn verify(&self) -> Result<(), PlanFault> {
-        let whole = |what: &str| PlanFault { step: self.name.clone(), what: what.into() };
+        let whole = |what: &str| PlanFault::wrong(&self.name, what);
         let steps = self.stages.iter().try_fold(0usize, |sum, stage| sum.checked_add(stage.steps));
         let possible = |stage: &Stage| stage.chunk.is_none_or(|chunk| (1..=1 << 20).contains(&chunk));
         if steps != Some(self.steps.len()) || !self.stages.iter().all(possible) {
             return Err(whole("its stages make no sense"));
         }
         let ports = || self.inputs.iter().chain(&self.outputs);
-        let floats = |sizes: &[usize]| sizes.iter().try_fold(1usize, |len, &size| len.checked_mul(size));
-        if ports().any(|port| floats(&port.sizes).is_none_or(|len| len > LARGEST)) {
+        if ports().any(|port| port.len() > LARGEST) {
             return Err(whole("a size of an input or output is too large"));
         }
         let chunks = self.stages.iter().map(|stage| stage.floats);
@@ -35,42 +47,48 @@ impl Plan {
         if !follow_each_other(&self.state) {
             return Err(whole("its state overlaps"));
         }
+        let mut work = 0;
         for (steps, stage) in self.stages() {
             for step in &self.steps[steps] {
-                self.verify_step(step, stage).map_err(|what| PlanFault { step: step.name.clone(), what })?;
+                self.verify_step(step, stage).map_err(|what| PlanFault::wrong(&step.name, what))?;
+                let scratch = step.kernel.scratch_len(1, 1);
+                if scratch > LARGEST {
+                    let what = format!("it needs scratch of {scratch} floats, and the most is {LARGEST}");
+                    return Err(PlanFault::too_much(&step.name, what));
+                }
+                work = sum([work, step.work()]);
+                if work > MOST_WORK {
+                    let what = format!("up to it an image takes {work} multiply-adds, and the most is {MOST_WORK}");
+                    return Err(PlanFault::too_much(&step.name, what));
+                }
             }
         }
         Ok(())
     }
 
     fn verify_step(&self, step: &Step, stage: &Stage) -> Result<(), String> {
-        let possible = match &step.kernel {
-            Kernel::Convolution(step) => step.is_possible(),
-            Kernel::Chain(step) => step.is_possible(),
-            Kernel::Deconvolution(step) => step.forward.is_possible(),
-            Kernel::Pool(step) => step.window.is_possible(),
-            _ => true,
-        };
-        if !possible {
-            return Err("its window or its algorithm makes no sense".into());
-        }
+        step.kernel.check().map_err(|what| format!("its {what}"))?;
         let sizes = step.kernel.sizes();
-        let given = step.inputs.len() + usize::from(step.in_place);
+        let given = step.given();
         let mut wanted = match sizes.inputs {
             Inputs::Each(list) => list,
             Inputs::Many(size) => vec![size; given],
             Inputs::Gated(gate, size) if gate < given => {
                 let mut list = vec![size; given];
-                list[gate] = (1, given - 1);
+                list[gate] = (1, given.saturating_sub(1));
                 list
             }
             Inputs::Gated(..) => return Err("its gate is not there".into()),
         };
+        let tensor = |&(pixels, channels): &(usize, usize)| is_tensor(&[pixels, channels]);
+        if !step.kernel.trains() && !(tensor(&sizes.output) && wanted.iter().all(tensor)) {
+            return Err("a tensor has no values or too many".into());
+        }
         if wanted.len() != given || given == 0 && !matches!(step.kernel, Kernel::Pack(_)) {
             return Err(format!("it reads {given} tensors and needs {}", wanted.len()));
         }
         if step.in_place {
-            if wanted[0] != sizes.output {
+            if wanted[0] != sizes.output || !step.kernel.works_in_place() {
                 return Err("it cannot work in place".into());
             }
             wanted.remove(0);
@@ -122,9 +140,16 @@ impl Plan {
     }
 
     fn verify_operand(&self, operand: &Operand, size: (usize, usize), stage: &Stage) -> Result<(), String> {
+        let port = match operand.space {
+            Space::Input(index) => self.inputs.get(index),
+            Space::Output(index) => self.outputs.get(index),
+            _ => None,
+        };
+        if port.is_some_and(|port| operand.image != port.len()) {
+            return Err("an image of an input or output has another size".into());
+        }
         let floats = match operand.space {
-            Space::Input(index) => self.inputs.get(index).map(super::Port::len),
-            Space::Output(index) => self.outputs.get(index).map(super::Port::len),
+            Space::Input(_) | Space::Output(_) => port.map(super::Port::len),
             Space::Chunk => Some(stage.floats),
             Space::Batch => Some(self.batch_floats),
             Space::Whole => Some(self.whole_floats),
@@ -133,17 +158,15 @@ impl Plan {
         let floats = floats.ok_or("an input or output is not there")?;
         let (pixels, channels) = size;
         let Operand { offset, image, skip, ld, .. } = *operand;
-        if [floats, pixels, channels, offset, image, skip, ld].iter().any(|&number| number > LARGEST) || ld > 1 << 30 {
-            return Err("a size is too large".into());
-        }
-        let span = (pixels as u128).saturating_sub(1) * ld as u128 + channels as u128 + skip as u128;
-        let fits = ld >= channels && span <= image as u128 && offset + image <= floats;
+        let end = sum([skip, span(pixels, ld, channels)]);
+        let fits =
+            floats <= LARGEST && (channels..=image).contains(&ld) && end <= image && sum([offset, image]) <= floats;
         if fits { Ok(()) } else { Err("an operand lies outside its space".into()) }
     }
 }
 
 fn overlap(a: &Operand, b: &Operand) -> bool {
-    a.offset < b.offset + b.image && b.offset < a.offset + a.image
+    a.offset < sum([b.offset, b.image]) && b.offset < sum([a.offset, a.image])
 }
 
 /// Whether each begins at a cache line behind the one before it.
@@ -152,7 +175,7 @@ fn follow_each_other(list: &[Constant]) -> bool {
     list.iter().all(|constant| {
         let aligned = constant.offset.is_multiple_of(CONSTANT_ALIGNMENT);
         let fits = aligned && constant.offset >= end && constant.offset <= LARGEST && constant.len <= LARGEST;
-        end = constant.offset.saturating_add(constant.len);
+        end = sum([constant.offset, constant.len]);
         fits
     })
 }

@@ -3,8 +3,9 @@
 use super::convolution::{Algorithm, ConvolutionStep};
 use crate::kernels::conv_chain::{self, Convolutions, Link};
 use crate::kernels::epilogue::Epilogue as Finish;
-use crate::plan::LARGEST;
+use crate::plan::checked::{Checked, possible};
 use crate::plan::kernel::{Call, Inputs, RunFault, Sizes, StepKernel};
+use crate::size::{product, sum};
 use serde::{Deserialize, Serialize};
 use smallvec::SmallVec;
 
@@ -25,11 +26,10 @@ impl ChainStep {
         (2..=conv_chain::MOST).contains(&self.links.len())
             && self.links.iter().all(ChainStep::takes)
             && one.clone().zip(behind).all(|(one, next)| {
-                let (window, (height, width, channels)) = (&next.geometry.window, size(one));
-                let floats = height as u128 * width as u128 * channels as u128;
-                let fits = (window.in_h, window.in_w, next.geometry.in_c) == (height, width, channels);
-                fits && floats <= LARGEST as u128 && !one.epilogue.residual
+                let window = &next.geometry.window;
+                (window.in_h, window.in_w, next.geometry.in_c) == size(one) && !one.epilogue.residual
             })
+            && conv_chain::holds(&self.convolutions())
     }
 
     /// Whether a convolution, by the algorithm that it has, can be part of a chain.
@@ -45,7 +45,7 @@ impl ChainStep {
     /// Floats of an image between the links, which are not written to memory.
     pub fn held(&self) -> usize {
         let between = self.links.split_last().map_or(&[][..], |(_, others)| others);
-        between.iter().map(|step| step.sizes().output).map(|(pixels, channels)| pixels * channels).sum()
+        sum(between.iter().map(|step| step.sizes().output).map(|(pixels, channels)| product([pixels, channels])))
     }
 
     fn convolutions(&self) -> Convolutions<'_> {
@@ -106,6 +106,17 @@ impl StepKernel for ChainStep {
     }
 
     fn arithmetic(&self) -> u64 {
-        self.links.iter().map(ConvolutionStep::arithmetic).sum()
+        self.links.iter().map(ConvolutionStep::arithmetic).fold(0, u64::saturating_add)
+    }
+}
+
+impl Checked for ChainStep {
+    fn check(&self) -> Result<(), &'static str> {
+        possible(self.is_possible(), "convolutions make no chain")
+    }
+
+    /// Where stretches of rows meet, some are computed twice.
+    fn work(&self) -> usize {
+        product([2, sum(self.links.iter().map(Checked::work))])
     }
 }

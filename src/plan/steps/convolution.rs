@@ -7,7 +7,9 @@ use crate::kernels::view::Convolution;
 use crate::kernels::winograd::{Blocking, Tile};
 use crate::kernels::{conv_depthwise, conv_direct, conv_im2col, conv_pointwise, winograd};
 use crate::plan::Epilogue;
+use crate::plan::checked::{Checked, possible};
 use crate::plan::kernel::{Call, Inputs, RunFault, Sizes, StepKernel, keep_others};
+use crate::size::product;
 use serde::{Deserialize, Serialize};
 
 /// How a convolution is computed.
@@ -98,8 +100,7 @@ impl ConvolutionStep {
 
     /// Multiply-adds per image of the direct method.
     pub fn direct_arithmetic(&self) -> u64 {
-        let Convolution { window, in_c, out_c, groups } = self.geometry;
-        (window.out_h * window.out_w * window.kernel_h * window.kernel_w) as u64 * (in_c / groups * out_c) as u64
+        self.geometry.multiply_adds() as u64
     }
 }
 
@@ -158,10 +159,11 @@ impl StepKernel for ConvolutionStep {
     fn sizes(&self) -> Sizes {
         let Convolution { window, in_c, out_c, .. } = self.geometry;
         let out = (window.out_h, window.out_w);
-        let mut inputs = vec![(window.in_h * window.in_w, in_c)];
-        inputs.extend(self.epilogue.residual.then_some((out.0 * out.1, out_c)));
+        let pixels = |(height, width): (usize, usize)| product([height, width]);
+        let mut inputs = vec![(pixels((window.in_h, window.in_w)), in_c)];
+        inputs.extend(self.epilogue.residual.then_some((pixels(out), out_c)));
         let pooled = self.pool().map_or(out, |pool| (pool.reduced(out.0), pool.reduced(out.1)));
-        Sizes { inputs: Inputs::Each(inputs), output: (pooled.0 * pooled.1, out_c) }
+        Sizes { inputs: Inputs::Each(inputs), output: (pixels(pooled), out_c) }
     }
 
     fn constants(&self) -> Vec<usize> {
@@ -190,9 +192,7 @@ impl StepKernel for ConvolutionStep {
     }
 
     fn pack_scratch_len(&self) -> usize {
-        self.back.map_or(0, |Convolution { window, in_c, out_c, groups }| {
-            window.kernel_h * window.kernel_w * in_c / groups.max(1) * out_c
-        })
+        self.back.map_or(0, |forward| forward.weights())
     }
 
     fn scratch_len(&self, batch: usize, workers: usize) -> usize {
@@ -211,11 +211,28 @@ impl StepKernel for ConvolutionStep {
             Algorithm::Winograd(blocking) => {
                 let (out, points) = (blocking.tile.out(), blocking.tile.points());
                 let window = &self.geometry.window;
-                let tiles = window.out_h.div_ceil(out) * window.out_w.div_ceil(out);
-                (tiles * points) as u64 * (self.geometry.in_c * self.geometry.out_c) as u64
+                let tiles = [window.out_h.div_ceil(out), window.out_w.div_ceil(out)];
+                product([tiles[0], tiles[1], points, self.geometry.in_c, self.geometry.out_c]) as u64
             }
             _ => self.direct_arithmetic(),
         }
+    }
+}
+
+impl Checked for ConvolutionStep {
+    fn check(&self) -> Result<(), &'static str> {
+        possible(self.is_possible(), "window or its algorithm makes no sense")?;
+        possible(!self.epilogue.softmax, "end is not one of a convolution")?;
+        possible(self.back.is_none_or(|forward| forward.is_possible()), "forward convolution makes no sense")
+    }
+
+    fn work(&self) -> usize {
+        let copied = match &self.algorithm {
+            Algorithm::Direct => conv_direct::copied(&self.geometry),
+            _ => 0,
+        };
+        // Taps in the padding are gone over too.
+        self.geometry.multiply_adds().saturating_add(copied)
     }
 }
 

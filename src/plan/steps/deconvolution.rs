@@ -4,7 +4,9 @@ use crate::kernels::activation::Activation;
 use crate::kernels::deconvolution::{Deconvolution, deconvolution, pack_deconvolution};
 use crate::kernels::threads::Threads;
 use crate::kernels::view::{Convolution, Window};
+use crate::plan::checked::{Checked, possible};
 use crate::plan::kernel::{Call, Inputs, RunFault, Sizes, StepKernel, keep_others};
+use crate::size::{product, sum};
 use serde::{Deserialize, Serialize};
 
 /// A transposed convolution with bias and activation.
@@ -18,18 +20,13 @@ pub struct DeconvolutionStep {
 
 impl DeconvolutionStep {
     fn weights(&self) -> usize {
-        let Convolution { window, in_c, out_c, groups } = self.forward;
-        window.kernel_h * window.kernel_w * in_c * out_c / groups.max(1)
+        self.forward.weights()
     }
 }
 
 impl StepKernel for DeconvolutionStep {
     fn run(&self, call: Call<'_>) -> Result<(), RunFault> {
         let Call { batch, inputs, constants, output, threads, .. } = call;
-        let Window { stride_h, stride_w, .. } = self.forward.window;
-        if stride_h == 0 || stride_w == 0 {
-            return Err(RunFault("a transposed convolution has stride 0".into()));
-        }
         let layer = Deconvolution {
             forward: self.forward,
             packed: constants[0],
@@ -57,8 +54,8 @@ impl StepKernel for DeconvolutionStep {
     fn sizes(&self) -> Sizes {
         let Convolution { window, in_c, out_c, .. } = self.forward;
         Sizes {
-            inputs: Inputs::Each(vec![(window.out_h * window.out_w, out_c)]),
-            output: (window.in_h * window.in_w, in_c),
+            inputs: Inputs::Each(vec![(product([window.out_h, window.out_w]), out_c)]),
+            output: (product([window.in_h, window.in_w]), in_c),
         }
     }
 
@@ -86,7 +83,19 @@ impl StepKernel for DeconvolutionStep {
     }
 
     fn arithmetic(&self) -> u64 {
-        let window = &self.forward.window;
-        (window.out_h * window.out_w) as u64 * self.weights() as u64
+        self.forward.multiply_adds() as u64
+    }
+}
+
+impl Checked for DeconvolutionStep {
+    fn check(&self) -> Result<(), &'static str> {
+        possible(self.forward.is_possible(), "window makes no sense")
+    }
+
+    /// Each output pixel looks at all taps, also at those that no input meets.
+    fn work(&self) -> usize {
+        let Convolution { window, in_c, .. } = self.forward;
+        let looked = product([window.in_h, window.in_w, window.kernel_h, window.kernel_w, in_c]);
+        sum([self.forward.multiply_adds(), looked])
     }
 }

@@ -6,7 +6,9 @@ use crate::kernels::threads::Threads;
 use crate::kernels::view::{View, ViewMut};
 use crate::kernels::{dense, dense_half};
 use crate::plan::Epilogue;
+use crate::plan::checked::{Checked, possible};
 use crate::plan::kernel::{Call, Inputs, RunFault, Sizes, StepKernel, keep_others};
+use crate::size::{is_tensor, product};
 use serde::{Deserialize, Serialize};
 
 /// How weights stand in the artifact.
@@ -94,7 +96,7 @@ impl StepKernel for DenseStep {
     fn constants(&self) -> Vec<usize> {
         let mut list = vec![match self.weights {
             Storage::Packed => dense::packed_len_weights(self.inputs, self.outputs),
-            Storage::Raw => self.inputs * self.outputs,
+            Storage::Raw => product([self.inputs, self.outputs]),
             Storage::Bf16 => dense_half::packed_len_weights(self.inputs, self.outputs),
         }];
         list.extend(self.bias.then_some(self.outputs));
@@ -132,6 +134,16 @@ impl StepKernel for DenseStep {
     }
 
     fn arithmetic(&self) -> u64 {
-        (self.inputs * self.outputs) as u64
+        product([self.inputs, self.outputs]) as u64
+    }
+}
+
+impl Checked for DenseStep {
+    fn check(&self) -> Result<(), &'static str> {
+        possible(is_tensor(&[self.inputs, self.outputs]), "weights are too many")?;
+        possible(!self.epilogue.residual && !self.epilogue.pool, "end is not one of a dense layer")?;
+        // BLAS counts rows and columns in 32 bits.
+        let counts = self.inputs.max(self.outputs) <= i32::MAX as usize;
+        possible(self.weights != Storage::Raw || counts, "weights are too many to be used as they stand")
     }
 }

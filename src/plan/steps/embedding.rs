@@ -4,7 +4,9 @@ use crate::kernels::embedding::embedding;
 use crate::kernels::gradient_embedding::embedding_gradient;
 use crate::kernels::images::Images;
 use crate::kernels::view::View;
+use crate::plan::checked::{Checked, possible};
 use crate::plan::kernel::{Call, Inputs, RunFault, Sizes, StepKernel};
+use crate::size::{is_tensor, product};
 use serde::{Deserialize, Serialize};
 
 /// A row of the table for each index.
@@ -45,7 +47,13 @@ impl StepKernel for EmbeddingStep {
     }
 
     fn constants(&self) -> Vec<usize> {
-        vec![self.rows * self.features]
+        vec![product([self.rows, self.features])]
+    }
+}
+
+impl Checked for EmbeddingStep {
+    fn check(&self) -> Result<(), &'static str> {
+        possible(is_tensor(&[self.rows, self.features]), "table makes no sense")
     }
 }
 
@@ -71,6 +79,6 @@ impl StepKernel for EmbeddingGradientStep {
 
     fn sizes(&self) -> Sizes {
         let EmbeddingStep { places, rows, features } = self.layer;
-        Sizes { inputs: Inputs::Each(vec![(1, places), (places, features)]), output: (1, rows * features) }
+        Sizes { inputs: Inputs::Each(vec![(1, places), (places, features)]), output: (1, product([rows, features])) }
     }
 }

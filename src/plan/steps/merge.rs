@@ -4,6 +4,7 @@ use crate::kernels::activation::Activation;
 use crate::kernels::elementwise::{Merge, broadcast, elementwise, elementwise_in_place, gated_average};
 use crate::kernels::images::Images;
 use crate::kernels::view::View;
+use crate::plan::checked::{Checked, possible};
 use crate::plan::kernel::{Call, Inputs, RunFault, Sizes, StepKernel};
 use serde::{Deserialize, Serialize};
 use smallvec::SmallVec;
@@ -48,6 +49,16 @@ impl StepKernel for MergeStep {
     }
 }
 
+impl Checked for MergeStep {
+    fn check(&self) -> Result<(), &'static str> {
+        Ok(())
+    }
+
+    fn works_in_place(&self) -> bool {
+        true
+    }
+}
+
 /// An image combined with one value per channel.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct BroadcastStep {
@@ -78,6 +89,12 @@ impl StepKernel for BroadcastStep {
     }
 }
 
+impl Checked for BroadcastStep {
+    fn check(&self) -> Result<(), &'static str> {
+        possible(self.spread < 2, "spread input is not there")
+    }
+}
+
 /// A sum of tensors, each times its share of a gate.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct GatedAverageStep {
@@ -104,5 +121,12 @@ impl StepKernel for GatedAverageStep {
     fn sizes(&self) -> Sizes {
         let size = (self.pixels, self.channels);
         Sizes { inputs: Inputs::Gated(self.gate, size), output: size }
+    }
+}
+
+impl Checked for GatedAverageStep {
+    fn check(&self) -> Result<(), &'static str> {
+        // That the gate is one of the inputs is seen from their number.
+        Ok(())
     }
 }

@@ -1,8 +1,13 @@
-//! The descriptions of kernels, one file per family.
+//! The descriptions of kernels, one file per family. Sizes of theirs come from files: [`crate::size`] multiplies and adds them,
+//! and where nothing else is calculated clippy sees to it.
 
+#[deny(clippy::arithmetic_side_effects)]
 pub mod chain;
+#[deny(clippy::arithmetic_side_effects)]
 pub mod convolution;
+#[deny(clippy::arithmetic_side_effects)]
 pub mod deconvolution;
+#[deny(clippy::arithmetic_side_effects)]
 pub mod dense;
 pub mod embedding;
 pub mod gradient_convolution;
@@ -17,9 +22,13 @@ pub mod movement;
 pub mod noise;
 pub mod norm;
 pub mod pack;
+#[deny(clippy::arithmetic_side_effects)]
 pub mod pointwise;
+#[deny(clippy::arithmetic_side_effects)]
 pub mod pool;
 pub mod prelu;
+#[deny(clippy::arithmetic_side_effects)]
 pub mod recurrent;
+#[deny(clippy::arithmetic_side_effects)]
 pub mod resize;
 pub mod training;

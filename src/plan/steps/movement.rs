@@ -4,7 +4,9 @@ use super::pointwise::same;
 use crate::kernels::copy::copy;
 use crate::kernels::images::Images;
 use crate::kernels::transpose::{Axis, permute};
+use crate::plan::checked::{Checked, possible};
 use crate::plan::kernel::{Call, Inputs, RunFault, Sizes, StepKernel};
+use crate::size::product;
 use serde::{Deserialize, Serialize};
 
 /// A copy of rows into or out of a wider tensor.
@@ -30,6 +32,12 @@ impl StepKernel for CopyStep {
     }
 }
 
+impl Checked for CopyStep {
+    fn check(&self) -> Result<(), &'static str> {
+        Ok(())
+    }
+}
+
 /// Axes in another order; both tensors are dense.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct TransposeStep {
@@ -52,7 +60,7 @@ impl StepKernel for TransposeStep {
         let y_sizes: Vec<usize> = self.order.iter().map(|&axis| self.sizes[axis]).collect();
         let y_steps = steps(&y_sizes);
         let x = call.inputs[0];
-        let mut axes = [Axis::default(); 8];
+        let mut axes = [Axis::default(); MOST_AXES + 1];
         axes[0] = Axis { size: call.batch, x_step: x.image, y_step: call.output.image };
         for (place, &axis) in self.order.iter().enumerate() {
             axes[place + 1] = Axis { size: self.sizes[axis], x_step: x_steps[axis], y_step: y_steps[place] };
@@ -66,7 +74,19 @@ impl StepKernel for TransposeStep {
     }
 
     fn sizes(&self) -> Sizes {
-        let len = self.sizes.iter().product();
+        let len = product(self.sizes.iter().copied());
         Sizes { inputs: Inputs::Each(vec![(1, len)]), output: (1, len) }
+    }
+}
+
+/// Axes that are moved at most; the kernel has one more for the batch.
+const MOST_AXES: usize = 7;
+
+impl Checked for TransposeStep {
+    fn check(&self) -> Result<(), &'static str> {
+        let axes = self.sizes.len();
+        let mut order = self.order.clone();
+        order.sort_unstable();
+        possible(axes <= MOST_AXES && order.into_iter().eq(0..axes), "order is not one of its axes")
     }
 }

@@ -6,7 +6,9 @@ use crate::kernels::group_norm::{Affine, GroupNorm, group_norm, group_norm_scrat
 use crate::kernels::images::Images;
 use crate::kernels::local_response_norm::{LocalResponseNorm, local_response_norm};
 use crate::kernels::scale_shift::scale_shift;
+use crate::plan::checked::{Checked, possible};
 use crate::plan::kernel::{Call, RunFault, Sizes, StepKernel};
+use crate::size::{product, sum};
 use serde::{Deserialize, Serialize};
 
 /// Batch normalisation at inference that could not be folded into a layer before it.
@@ -50,7 +52,17 @@ impl StepKernel for NormStep {
     }
 
     fn arithmetic(&self) -> u64 {
-        (self.pixels * self.channels) as u64
+        product([self.pixels, self.channels]) as u64
+    }
+}
+
+impl Checked for NormStep {
+    fn check(&self) -> Result<(), &'static str> {
+        Ok(())
+    }
+
+    fn works_in_place(&self) -> bool {
+        true
     }
 }
 
@@ -74,11 +86,28 @@ impl StepKernel for LocalResponseStep {
     }
 
     fn describe(&self) -> String {
-        format!("local response over {} channels of {}x{}", 2 * self.radius + 1, self.pixels, self.channels)
+        format!("local response over {} channels of {}x{}", self.width(), self.pixels, self.channels)
     }
 
     fn sizes(&self) -> Sizes {
         same(self.pixels, self.channels)
+    }
+}
+
+impl LocalResponseStep {
+    /// Channels of a window.
+    fn width(&self) -> usize {
+        sum([product([2, self.radius]), 1])
+    }
+}
+
+impl Checked for LocalResponseStep {
+    fn check(&self) -> Result<(), &'static str> {
+        Ok(())
+    }
+
+    fn work(&self) -> usize {
+        product([self.pixels, self.channels, self.width().min(self.channels)])
     }
 }
 
@@ -100,12 +129,6 @@ impl GroupNormStep {
 
 impl StepKernel for GroupNormStep {
     fn run(&self, call: Call<'_>) -> Result<(), RunFault> {
-        if self.norm.groups == 0 || !self.channels.is_multiple_of(self.norm.groups) {
-            return Err(RunFault(format!(
-                "{} channels cannot be split into {} groups",
-                self.channels, self.norm.groups
-            )));
-        }
         let affine = Affine { gamma: call.constants[0], beta: call.constants[1], activation: self.activation };
         let size = self.images(call.batch);
         group_norm(call.inputs[0], call.output, size, &self.norm, &affine, call.scratch, call.threads);
@@ -133,7 +156,14 @@ impl StepKernel for GroupNormStep {
     }
 
     fn arithmetic(&self) -> u64 {
-        (self.pixels * self.channels) as u64
+        product([self.pixels, self.channels]) as u64
+    }
+}
+
+impl Checked for GroupNormStep {
+    fn check(&self) -> Result<(), &'static str> {
+        let groups = self.norm.groups;
+        possible(groups > 0 && self.channels.is_multiple_of(groups), "groups do not divide its channels")
     }
 }
 
@@ -170,5 +200,15 @@ impl StepKernel for NormalizeStep {
 
     fn sizes(&self) -> Sizes {
         same(self.pixels, self.channels)
+    }
+}
+
+impl Checked for NormalizeStep {
+    fn check(&self) -> Result<(), &'static str> {
+        Ok(())
+    }
+
+    fn works_in_place(&self) -> bool {
+        true
     }
 }

@@ -4,6 +4,7 @@ use crate::kernels::activate::activate;
 use crate::kernels::activation::Activation;
 use crate::kernels::images::Images;
 use crate::kernels::softmax::softmax;
+use crate::plan::checked::Checked;
 use crate::plan::kernel::{Call, Inputs, RunFault, Sizes, StepKernel};
 use serde::{Deserialize, Serialize};
 
@@ -31,6 +32,16 @@ impl StepKernel for ActivationStep {
     }
 }
 
+impl Checked for ActivationStep {
+    fn check(&self) -> Result<(), &'static str> {
+        Ok(())
+    }
+
+    fn works_in_place(&self) -> bool {
+        true
+    }
+}
+
 /// A softmax over the channels of each pixel.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct SoftmaxStep {
@@ -51,6 +62,16 @@ impl StepKernel for SoftmaxStep {
 
     fn sizes(&self) -> Sizes {
         same(self.pixels, self.channels)
+    }
+}
+
+impl Checked for SoftmaxStep {
+    fn check(&self) -> Result<(), &'static str> {
+        Ok(())
+    }
+
+    fn works_in_place(&self) -> bool {
+        true
     }
 }
 

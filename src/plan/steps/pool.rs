@@ -4,7 +4,9 @@ use crate::kernels::global_pool::{GlobalPool, global_pool};
 use crate::kernels::images::Images;
 use crate::kernels::pool::{average_pool, max_pool};
 use crate::kernels::view::Window;
+use crate::plan::checked::{Checked, possible};
 use crate::plan::kernel::{Call, Inputs, RunFault, Sizes, StepKernel};
+use crate::size::product;
 use serde::{Deserialize, Serialize};
 
 /// What is made of several values.
@@ -76,9 +78,21 @@ impl StepKernel for PoolStep {
     fn sizes(&self) -> Sizes {
         let window = &self.window;
         Sizes {
-            inputs: Inputs::Each(vec![(window.in_h * window.in_w, self.channels)]),
-            output: (window.out_h * window.out_w, self.channels),
+            inputs: Inputs::Each(vec![(product([window.in_h, window.in_w]), self.channels)]),
+            output: (product([window.out_h, window.out_w]), self.channels),
         }
+    }
+}
+
+impl Checked for PoolStep {
+    fn check(&self) -> Result<(), &'static str> {
+        possible(self.window.is_possible(), "window makes no sense")
+    }
+
+    fn work(&self) -> usize {
+        let Window { in_h, in_w, out_h, out_w, kernel_h, kernel_w, .. } = self.window;
+        // Only what lies within the image is looked at.
+        product([out_h, out_w, kernel_h.min(in_h), kernel_w.min(in_w), self.channels])
     }
 }
 
@@ -103,5 +117,11 @@ impl StepKernel for GlobalPoolStep {
 
     fn sizes(&self) -> Sizes {
         Sizes { inputs: Inputs::Each(vec![(self.pixels, self.channels)]), output: (1, self.channels) }
+    }
+}
+
+impl Checked for GlobalPoolStep {
+    fn check(&self) -> Result<(), &'static str> {
+        Ok(())
     }
 }

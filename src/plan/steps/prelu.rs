@@ -4,7 +4,9 @@ use super::dense::DenseStep;
 use crate::kernels::activate::prelu;
 use crate::kernels::images::Images;
 use crate::kernels::view::ViewMut;
+use crate::plan::checked::{Checked, possible};
 use crate::plan::kernel::{Call, Inputs, RunFault, Sizes, StepKernel};
+use crate::size::product;
 use serde::{Deserialize, Serialize};
 
 /// A dense layer where there is one, and behind it max(0, x) + alpha * min(0, x).
@@ -21,7 +23,7 @@ impl PReluStep {
     /// Pixels and channels of the output.
     pub fn pixels_channels(&self) -> (usize, usize) {
         let channels = self.sizes.last().copied().unwrap_or(1);
-        (self.sizes.iter().product::<usize>() / channels.max(1), channels)
+        (product(self.sizes.iter().copied()) / channels.max(1), channels)
     }
 
     /// The output's sizes from the first axis that the slopes differ along: the kernel repeats its slopes over them.
@@ -32,12 +34,12 @@ impl PReluStep {
 
     /// How many places the repeated axes have.
     pub fn places(&self) -> usize {
-        self.repeated().iter().product()
+        product(self.repeated().iter().copied())
     }
 
     /// How many slopes the layer learns.
     pub fn slopes(&self) -> usize {
-        self.axes.iter().map(|&axis| self.sizes[axis]).product()
+        product(self.axes.iter().map(|&axis| self.sizes[axis]))
     }
 
     /// Which slope stands at a place of the repeated axes.
@@ -98,7 +100,7 @@ impl StepKernel for PReluStep {
 
     fn constants(&self) -> Vec<usize> {
         let mut list = self.dense.as_ref().map_or_else(Vec::new, DenseStep::constants);
-        list.push(self.repeated().iter().product());
+        list.push(self.places());
         list
     }
 
@@ -115,5 +117,22 @@ impl StepKernel for PReluStep {
 
     fn arithmetic(&self) -> u64 {
         self.dense.as_ref().map_or(0, DenseStep::arithmetic)
+    }
+}
+
+impl Checked for PReluStep {
+    fn check(&self) -> Result<(), &'static str> {
+        let mut axes = self.axes.clone();
+        axes.sort_unstable();
+        let apart = axes.windows(2).all(|pair| pair[0] < pair[1]);
+        let there = axes.last().is_none_or(|&axis| axis < self.sizes.len());
+        possible(!self.sizes.is_empty() && apart && there, "slopes lie along axes that are not there")?;
+        let Some(dense) = &self.dense else { return Ok(()) };
+        dense.check()?;
+        possible(self.sizes == [dense.outputs] && !dense.epilogue.softmax, "slopes are not those of its dense layer")
+    }
+
+    fn works_in_place(&self) -> bool {
+        self.dense.is_none()
     }
 }

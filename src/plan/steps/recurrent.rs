@@ -2,7 +2,9 @@
 
 use crate::kernels::activation::Activation;
 use crate::kernels::recurrent::{Gru, Lstm, Recurrence, gru, gru_scratch_len, lstm, lstm_scratch_len};
+use crate::plan::checked::{Checked, possible};
 use crate::plan::kernel::{Call, Inputs, RunFault, Sizes, StepKernel};
+use crate::size::{is_tensor, product, sum};
 use serde::{Deserialize, Serialize};
 
 /// The sizes that both layers share.
@@ -35,14 +37,21 @@ impl Sequence {
         Sizes { inputs: Inputs::Each(vec![(self.steps, self.features)]), output: (output, self.units) }
     }
 
+    /// Whether its weights are tensors.
+    fn check(&self) -> Result<(), &'static str> {
+        // Four gates are the most that a layer has.
+        let weights = is_tensor(&[4, self.features, self.units]) && is_tensor(&[4, self.units, self.units]);
+        possible(self.steps > 0 && weights, "sequence makes no sense")
+    }
+
     /// Lengths of input weights, hidden weights and biases.
     fn weights(&self, gates: usize) -> Vec<usize> {
-        let width = gates * self.units;
-        vec![self.features * width, self.units * width, width]
+        let width = product([gates, self.units]);
+        vec![product([self.features, width]), product([self.units, width]), width]
     }
 
     fn arithmetic(&self, gates: usize) -> u64 {
-        (self.steps * (self.features + self.units)) as u64 * (gates * self.units) as u64
+        product([self.steps, sum([self.features, self.units]), gates, self.units]) as u64
     }
 }
 
@@ -99,6 +108,12 @@ impl StepKernel for LstmStep {
     }
 }
 
+impl Checked for LstmStep {
+    fn check(&self) -> Result<(), &'static str> {
+        self.sequence.check()
+    }
+}
+
 /// A gated recurrent unit.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct GruStep {
@@ -143,5 +158,11 @@ impl StepKernel for GruStep {
 
     fn arithmetic(&self) -> u64 {
         self.sequence.arithmetic(3)
+    }
+}
+
+impl Checked for GruStep {
+    fn check(&self) -> Result<(), &'static str> {
+        self.sequence.check()
     }
 }

@@ -2,7 +2,9 @@
 
 use crate::kernels::copy::{Frame, pad};
 use crate::kernels::upscale::{Upscale, upscale};
+use crate::plan::checked::Checked;
 use crate::plan::kernel::{Call, Inputs, RunFault, Sizes, StepKernel};
+use crate::size::{product, sum};
 use serde::{Deserialize, Serialize};
 
 /// Every pixel repeated.
@@ -24,9 +26,15 @@ impl StepKernel for UpscaleStep {
 
     fn sizes(&self) -> Sizes {
         let Upscale { in_h, in_w, channels, scale_h, scale_w } = self.repeat;
-        let pixels = in_h.saturating_mul(in_w);
-        let output = (pixels.saturating_mul(scale_h).saturating_mul(scale_w), channels);
-        Sizes { inputs: Inputs::Each(vec![(pixels, channels)]), output }
+        let output = (product([in_h, in_w, scale_h, scale_w]), channels);
+        Sizes { inputs: Inputs::Each(vec![(product([in_h, in_w]), channels)]), output }
+    }
+}
+
+impl Checked for UpscaleStep {
+    fn check(&self) -> Result<(), &'static str> {
+        // A scale of nothing would give a tensor without values.
+        Ok(())
     }
 }
 
@@ -49,11 +57,15 @@ impl StepKernel for FrameStep {
 
     fn sizes(&self) -> Sizes {
         let Frame { in_h, in_w, channels, top, left, bottom, right } = self.frame;
-        let height = in_h.saturating_add(top).saturating_add(bottom);
-        let width = in_w.saturating_add(left).saturating_add(right);
         Sizes {
-            inputs: Inputs::Each(vec![(in_h.saturating_mul(in_w), channels)]),
-            output: (height.saturating_mul(width), channels),
+            inputs: Inputs::Each(vec![(product([in_h, in_w]), channels)]),
+            output: (product([sum([in_h, top, bottom]), sum([in_w, left, right])]), channels),
         }
+    }
+}
+
+impl Checked for FrameStep {
+    fn check(&self) -> Result<(), &'static str> {
+        Ok(())
     }
 }

@@ -1,9 +1,61 @@
-//! Files that are written whole or not at all: to a temporary file in the same folder, which then takes the name.
+//! Files that others wrote are read only where they are regular ones, and up to a size. Files that are written are written
+//! whole or not at all: to a temporary file in the same folder, which then takes the name.
 
 use std::fs::{self, File};
-use std::io::{self, BufWriter, Write};
+use std::io::{self, BufWriter, Read, Write};
 use std::path::{Path, PathBuf};
 use tempfile::NamedTempFile;
+
+/// Opens a file for reading, and tells its length. It must be a regular one: a pipe or a device would block or never end, and
+/// has no length that sizes in it could be compared with. Every reader of a file that a spec, a list or a user names opens it
+/// here.
+///
+/// # Errors
+/// Of the file system; of the kind `InvalidInput` for what is no regular file.
+pub fn open_regular(path: &Path) -> io::Result<(File, u64)> {
+    // Before it is opened, as opening a pipe blocks and opening a device may do anything; and of what was opened, as the
+    // name may have changed its meaning.
+    let regular = |known: &fs::Metadata| match (known.is_file(), known.is_dir()) {
+        (true, _) => Ok(()),
+        (_, true) => Err(io::ErrorKind::IsADirectory.into()),
+        _ => Err(io::Error::new(io::ErrorKind::InvalidInput, "it is a pipe or a device, not a regular file")),
+    };
+    regular(&fs::metadata(path)?)?;
+    let file = File::open(path)?;
+    let known = file.metadata()?;
+    regular(&known)?;
+    Ok((file, known.len()))
+}
+
+/// Reads a regular file of up to `most` bytes.
+///
+/// # Errors
+/// As [`open_regular`], and of the kind `FileTooLarge` for more bytes.
+pub fn read_regular(path: &Path, most: u64) -> io::Result<Vec<u8>> {
+    let (file, length) = open_regular(path)?;
+    let bytes = if length > most { Vec::new() } else { read_up_to(file, most)? };
+    if length.max(bytes.len() as u64) > most { Err(too_large(most)) } else { Ok(bytes) }
+}
+
+/// Reads what comes from a pipe that the user put there, up to `most` bytes.
+///
+/// # Errors
+/// Of the system, and of the kind `FileTooLarge` for more bytes.
+pub fn read_piped(pipe: impl Read, most: u64) -> io::Result<Vec<u8>> {
+    let bytes = read_up_to(pipe, most)?;
+    if bytes.len() as u64 > most { Err(too_large(most)) } else { Ok(bytes) }
+}
+
+/// Up to one byte more than the most: what grows while it is read is noticed.
+fn read_up_to(reader: impl Read, most: u64) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    reader.take(most.saturating_add(1)).read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
+fn too_large(most: u64) -> io::Error {
+    io::Error::new(io::ErrorKind::FileTooLarge, format!("it is larger than {} MiB", most >> 20))
+}
 
 /// Lets `fill` write a file that then stands at `path` in place of what was there. On an error what was there stays.
 ///
@@ -131,6 +183,39 @@ mod tests {
         .expect_err("an error of `fill`");
         assert_eq!(fs::read(&path).expect("the old file"), b"old");
         assert_eq!(fs::read_dir(folder.path()).expect("the folder").count(), 1);
+    }
+
+    #[test]
+    fn only_regular_files_are_read_and_up_to_a_size() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("a.txt");
+        fs::write(&path, vec![b'a'; 3 << 20]).expect("a file");
+        assert_eq!(read_regular(&path, 3 << 20).expect("it fits").len(), 3 << 20);
+        let fault = read_regular(&path, 2 << 20).expect_err("too large");
+        assert_eq!(
+            (fault.kind(), fault.to_string().as_str()),
+            (io::ErrorKind::FileTooLarge, "it is larger than 2 MiB")
+        );
+        assert_eq!(read_regular(folder.path(), 9).expect_err("a folder").kind(), io::ErrorKind::IsADirectory);
+        assert_eq!(read_regular(&folder.path().join("b"), 9).expect_err("nothing").kind(), io::ErrorKind::NotFound);
+        assert_eq!(read_piped(io::repeat(0), 9).expect_err("no end").kind(), io::ErrorKind::FileTooLarge);
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn pipes_and_devices_are_not_opened() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let pipe = folder.path().join("pipe");
+        let made = std::process::Command::new("mkfifo").arg(&pipe).status().expect("mkfifo");
+        assert!(made.success());
+        // With no one at the other end, opening the pipe would wait for ever.
+        for path in [pipe.as_path(), Path::new("/dev/zero"), Path::new("/dev/null")] {
+            assert_eq!(
+                open_regular(path).expect_err("no regular file").kind(),
+                io::ErrorKind::InvalidInput,
+                "{path:?}"
+            );
+        }
     }
 
     #[cfg(unix)]

@@ -1,5 +1,6 @@
 //! Source files and places in them: the ground that every diagnostic stands on.
 
+use std::borrow::Cow;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
@@ -63,9 +64,13 @@ pub struct Sources {
 
 impl Sources {
     /// Adds a file.
-    pub fn add(&mut self, file: SourceFile) -> FileId {
-        let ends = file.text.bytes().enumerate().filter(|(_, byte)| *byte == b'\n');
-        self.lines.push(std::iter::once(0).chain(ends.map(|(at, _)| at + 1)).collect());
+    ///
+    /// A carriage return alone ends a line, as old editors write it: it becomes a line feed, in the same place.
+    pub fn add(&mut self, mut file: SourceFile) -> FileId {
+        if let Some(text) = line_feeds(&file.text) {
+            file.text = text;
+        }
+        self.lines.push(line_starts(&file.text));
         self.files.push(file);
         FileId(self.files.len() as u32 - 1)
     }
@@ -122,6 +127,39 @@ impl Sources {
     }
 }
 
+/// The text with a line feed in place of each carriage return that stands alone; none where there is none.
+fn line_feeds(text: &str) -> Option<String> {
+    let mut chars = text.chars().peekable();
+    let mut found = false;
+    let mut out = String::with_capacity(text.len());
+    while let Some(c) = chars.next() {
+        let alone = c == '\r' && chars.peek() != Some(&'\n');
+        found |= alone;
+        out.push(if alone { '\n' } else { c });
+    }
+    found.then_some(out)
+}
+
+/// The bytes at which the lines of a text start; a line ends with `\n`, `\r\n` or `\r`.
+pub fn line_starts(text: &str) -> Vec<usize> {
+    let bytes = text.as_bytes();
+    let ends = |&at: &usize| bytes[at] == b'\n' || (bytes[at] == b'\r' && bytes.get(at + 1) != Some(&b'\n'));
+    std::iter::once(0).chain((0..bytes.len()).filter(ends).map(|at| at + 1)).collect()
+}
+
+/// A name from a file or of one, as it may stand in a line of a report: what would move the cursor, end the line, speak to the
+/// terminal or turn the direction of writing is escaped.
+pub fn shown(name: &str) -> Cow<'_, str> {
+    let unseen = |c: char| {
+        c.is_control() || matches!(c, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+    };
+    if !name.contains(unseen) {
+        return Cow::Borrowed(name);
+    }
+    let escape = |c: char| if unseen(c) { c.escape_default().collect() } else { String::from(c) };
+    Cow::Owned(name.chars().map(escape).collect())
+}
+
 /// An I/O error without the operating system's number.
 pub fn plain(fault: &std::io::Error) -> String {
     match fault.kind() {
@@ -129,8 +167,33 @@ pub fn plain(fault: &std::io::Error) -> String {
         std::io::ErrorKind::PermissionDenied => "permission denied".into(),
         std::io::ErrorKind::IsADirectory => "it is a folder".into(),
         std::io::ErrorKind::NotADirectory => "a part of its path is a file, not a folder".into(),
+        std::io::ErrorKind::InvalidInput | std::io::ErrorKind::FileTooLarge if fault.get_ref().is_some() => {
+            fault.to_string()
+        }
+        std::io::ErrorKind::FileTooLarge => "it is too large for its disk".into(),
         std::io::ErrorKind::StorageFull => "the disk is full".into(),
         std::io::ErrorKind::ReadOnlyFilesystem => "the disk is read-only".into(),
         _ => fault.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_carriage_return_alone_ends_a_line() {
+        let mut sources = Sources::default();
+        let id = sources.add_text("a.net", "# one\r# two\r\n# three\n\rnet");
+        assert_eq!(sources.file(id).text, "# one\n# two\r\n# three\n\nnet");
+        let at = |start: u32| sources.line_column(Span { file: id, start, end: start });
+        assert_eq!([at(0), at(6), at(13), at(22)], [(1, 1), (2, 1), (3, 1), (5, 1)]);
+        assert_eq!(line_starts("a\rb\r\nc\nd"), [0, 2, 5, 7]);
+    }
+
+    #[test]
+    fn names_say_nothing_to_a_terminal() {
+        assert_eq!(shown("Großer Fuchs 🦊"), "Großer Fuchs 🦊");
+        assert_eq!(shown("a\n100 %\u{1b}[2J\u{202e}b\u{9b}"), "a\\n100 %\\u{1b}[2J\\u{202e}b\\u{9b}");
     }
 }

@@ -7,6 +7,20 @@ use thiserror::Error;
 /// How many times its stored bytes an array may hold: deflate, which is the tightest of the filters, reaches 1032.
 pub(super) const MAX_RATIO: u64 = 1100;
 
+/// What an array may take as f32, however few bytes it was compressed to.
+const FREE_BYTES: u64 = 256 << 20;
+/// And a larger one so many times its stored bytes: what is measured does not compress further.
+const FREE_RATIO: u64 = 100;
+
+/// That an array of so many values does not take memory out of proportion to the bytes that it is stored in.
+pub(super) fn check_density(values: usize, stored: u64) -> Result<(), ArrayFault> {
+    let floats = (values as u64).saturating_mul(4);
+    match floats > FREE_BYTES.max(stored.saturating_mul(FREE_RATIO)) {
+        true => Err(ArrayFault::TooDense { floats, stored }),
+        false => Ok(()),
+    }
+}
+
 /// An array file that cannot be read or written, and why.
 #[derive(Debug, Error)]
 #[error("{}: {fault}", path.display())]
@@ -41,6 +55,12 @@ pub enum ArrayFault {
     Filter,
     #[error("it claims {declared} bytes from {stored} stored ones, which no compression reaches")]
     Bomb { declared: u64, stored: u64 },
+    #[error(
+        "its {floats} bytes as f32 come from {stored} stored ones; beyond {} MiB, no more than {FREE_RATIO} times the stored \
+         bytes are taken",
+        FREE_BYTES >> 20
+    )]
+    TooDense { floats: u64, stored: u64 },
     #[error("its {bytes} bytes do not fit into memory")]
     Memory { bytes: u64 },
     #[error("no array `{name}` in it; it holds {}", listed(available))]

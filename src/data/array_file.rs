@@ -6,6 +6,7 @@ use super::npy::{self, Header};
 use super::npz::Npz;
 use super::sniff::{Content, HEAD};
 use super::table::{RowFile, Table};
+use crate::file::open_regular;
 use ndarray::ArrayD;
 use std::fs::File;
 use std::io::{self, BufReader, Read};
@@ -100,16 +101,11 @@ pub fn read_hdf5(path: &Path, name: &str) -> Result<ArrayD<f32>, ArrayError> {
 }
 
 fn open(path: &Path) -> Result<(BufReader<File>, u64), ArrayFault> {
-    let fault = |error: io::Error| match error.kind() {
+    let (file, length) = open_regular(path).map_err(|error| match error.kind() {
         io::ErrorKind::NotFound => ArrayFault::NotFound,
+        io::ErrorKind::InvalidInput | io::ErrorKind::IsADirectory => ArrayFault::NotAFile,
         _ => ArrayFault::Io(error),
-    };
-    // Sizes are compared with the file's, so a pipe is of no use; opening one would block.
-    if !std::fs::metadata(path).map_err(fault)?.is_file() {
-        return Err(ArrayFault::NotAFile);
-    }
-    let file = File::open(path).map_err(fault)?;
-    let length = file.metadata().map_err(fault)?.len();
+    })?;
     Ok((BufReader::with_capacity(64 << 10, file), length))
 }
 

@@ -5,6 +5,7 @@ use super::folder::{self, InputKind, Skipped};
 use super::table::Table;
 use super::targets::Targets;
 use crate::diagnostics::counted;
+use crate::file::read_regular;
 use csv::{ReaderBuilder, StringRecord, Trim};
 use ndarray::{ArrayD, IxDyn};
 use std::path::{Path, PathBuf};
@@ -13,6 +14,12 @@ use std::path::{Path, PathBuf};
 const PATH_HEADERS: [&str; 6] = ["path", "file", "image", "filename", "file_name", "filepath"];
 /// Headers of the column of labels, where several columns could be.
 const LABEL_HEADERS: [&str; 5] = ["label", "class", "target", "category", "species"];
+
+/// Lists of more bytes are not read: a million photos take less.
+const MAX_BYTES: u64 = 256 << 20;
+
+/// Rows that are listed as wrong at most, where one is enough to refuse the list.
+const MOST_FAULTS: usize = 10_000;
 
 /// A row that can be used so far.
 struct Row {
@@ -42,13 +49,14 @@ impl Dataset {
 
 fn read(path: &Path, policy: Policy) -> Result<Dataset, DatasetError> {
     let whole = |fault: String| DatasetError::List { path: path.to_owned(), fault };
-    let bytes = std::fs::read(path).map_err(|source| DatasetError::Io { path: path.to_owned(), source })?;
+    let bytes = read_regular(path, MAX_BYTES).map_err(|source| DatasetError::Io { path: path.to_owned(), source })?;
     let mut reader = ReaderBuilder::new().has_headers(false).flexible(true).trim(Trim::All).from_reader(&bytes[..]);
     let folder = path.parent().unwrap_or(Path::new(""));
     let (mut rows, mut faults) = (Vec::new(), Vec::new());
     let mut columns = None;
     let mut record = StringRecord::new();
-    loop {
+    // A file that is no list is wrong in every line; the first ones are enough to say so.
+    while policy != Policy::Refuse || faults.len() < MOST_FAULTS {
         let line = reader.position().line();
         match reader.read_record(&mut record) {
             Ok(false) => break,

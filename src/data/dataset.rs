@@ -5,7 +5,6 @@ use super::array_file;
 use super::folder::{self, FolderError, Skipped};
 use super::table::{KEPT, Table, TableError};
 use super::targets::{Targets, TargetsError};
-use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 use thiserror::Error;
@@ -235,7 +234,7 @@ impl Dataset {
             Samples::Photos(paths) => {
                 let path = &paths[index];
                 let io = |source| DatasetError::Io { path: path.clone(), source };
-                hasher.update_reader(File::open(path).map_err(io)?).map_err(io)?;
+                hasher.update_reader(crate::file::open_regular(path).map_err(io)?.0).map_err(io)?;
             }
             Samples::Arrays(arrays) => {
                 for table in arrays {

@@ -1,9 +1,10 @@
 //! From what a command line or a recipe names to a list of files.
 
 use super::sniff::{Content, HEAD};
+use crate::file::open_regular;
 use std::collections::HashSet;
 use std::ffi::OsStr;
-use std::fs::{self, File};
+use std::fs;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use thiserror::Error;
@@ -230,14 +231,12 @@ pub fn kind(path: &Path) -> Result<InputKind, String> {
     let in_words = |error: io::Error| match error.kind() {
         // A link in a folder whose target is gone.
         io::ErrorKind::NotFound => "it links to nothing".to_owned(),
+        io::ErrorKind::InvalidInput | io::ErrorKind::IsADirectory => "not a regular file".to_owned(),
         _ => format!("cannot be read: {error}"),
     };
-    // A pipe or a device would block or never end.
-    if !fs::metadata(path).map_err(in_words)?.is_file() {
-        return Err("not a regular file".to_owned());
-    }
     let mut head = Vec::with_capacity(HEAD);
-    File::open(path).map_err(in_words)?.take(HEAD as u64).read_to_end(&mut head).map_err(in_words)?;
+    let (file, _) = open_regular(path).map_err(in_words)?;
+    file.take(HEAD as u64).read_to_end(&mut head).map_err(in_words)?;
     match Content::of(&head) {
         Content::Jpeg | Content::Png => Ok(InputKind::Photo),
         Content::Npy | Content::Hdf5 => Ok(InputKind::Array),

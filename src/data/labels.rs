@@ -1,7 +1,7 @@
 //! Class names from a file: one a line, in the order of the net's outputs.
 
-use std::fs::File;
-use std::io::{self, Read};
+use crate::file::read_regular;
+use std::io;
 use std::path::{Path, PathBuf};
 use thiserror::Error;
 
@@ -25,12 +25,10 @@ pub enum LabelsError {
 
 /// The labels of the file at `path`; see [`parse`].
 pub fn read(path: &Path) -> Result<Vec<String>, LabelsError> {
-    let io = |source| LabelsError::Io { path: path.to_owned(), source };
-    let mut bytes = Vec::new();
-    File::open(path).map_err(io)?.take(MAX_BYTES + 1).read_to_end(&mut bytes).map_err(io)?;
-    if bytes.len() as u64 > MAX_BYTES {
-        return Err(LabelsError::TooLarge { path: path.to_owned() });
-    }
+    let bytes = read_regular(path, MAX_BYTES).map_err(|source| match source.kind() {
+        io::ErrorKind::FileTooLarge => LabelsError::TooLarge { path: path.to_owned() },
+        _ => LabelsError::Io { path: path.to_owned(), source },
+    })?;
     parse(path, &bytes)
 }
 

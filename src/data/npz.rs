@@ -1,9 +1,9 @@
 //! NumPy's `.npz`: a zip archive of `.npy` files, stored (`savez`) or deflated (`savez_compressed`).
 
-use super::array_fault::{ArrayFault, ArrayInfo, MAX_RATIO, choose, within};
+use super::array_fault::{ArrayFault, ArrayInfo, MAX_RATIO, check_density, choose, within};
 use super::npy::{self, Header};
 use ndarray::{ArrayD, ArrayViewD};
-use std::io::{self, BufWriter, Read, Seek, Write};
+use std::io::{self, BufWriter, Read, Seek, SeekFrom, Write};
 use zip::result::ZipError;
 use zip::write::SimpleFileOptions;
 use zip::{CompressionMethod, ZipArchive, ZipWriter};
@@ -11,12 +11,15 @@ use zip::{CompressionMethod, ZipArchive, ZipWriter};
 /// An open `.npz` file.
 pub struct Npz<R> {
     archive: ZipArchive<R>,
+    /// Bytes of the whole file: no entry has more, whatever the directory claims.
+    length: u64,
 }
 
 impl<R: Read + Seek> Npz<R> {
     /// Reads the archive's directory.
-    pub fn new(reader: R) -> Result<Self, ArrayFault> {
-        Ok(Self { archive: ZipArchive::new(reader).map_err(zip_fault)? })
+    pub fn new(mut reader: R) -> Result<Self, ArrayFault> {
+        let length = reader.seek(SeekFrom::End(0)).map_err(ArrayFault::Io)?;
+        Ok(Self { archive: ZipArchive::new(reader).map_err(zip_fault)?, length })
     }
 
     /// The names of the arrays, as NumPy gives them: without `.npy`.
@@ -39,11 +42,12 @@ impl<R: Read + Seek> Npz<R> {
     pub fn read(&mut self, name: Option<&str>) -> Result<ArrayD<f32>, ArrayFault> {
         let name = choose(name, self.names())?;
         let mut entry = self.archive.by_name(&format!("{name}.npy")).map_err(zip_fault)?;
-        let (declared, stored) = (entry.size(), entry.compressed_size());
+        let (declared, stored) = (entry.size(), entry.compressed_size().min(self.length));
         if declared > stored.saturating_mul(MAX_RATIO) {
             return within(&name, Err(ArrayFault::Bomb { declared, stored }));
         }
         let result = Header::read(&mut entry).and_then(|header| {
+            check_density(header.count()?, stored)?;
             let array = npy::read_values(&mut entry, &header, declared.saturating_sub(header.length))?;
             // The checksum is compared when the end is read.
             match entry.read(&mut [0]) {

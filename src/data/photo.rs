@@ -5,9 +5,9 @@ use super::decode::decode;
 use super::photo_fault::{MAX_FILE_BYTES, PhotoError, PhotoFault};
 use super::picture::Picture;
 use super::resample::{Side, resample};
+use crate::file::read_regular;
 use crate::ops::preprocessing::{ChannelOrder, Crop, Preprocessing, Resize};
-use std::fs::File;
-use std::io::{self, Read};
+use std::io;
 use std::path::Path;
 
 /// Reads the photo at `path` into `out`, which is (h, w, c) in row-major order, as the Input `size` = (h, w, c) takes it.
@@ -51,17 +51,12 @@ pub fn read_bytes(
 }
 
 pub(super) fn load(path: &Path) -> Result<Vec<u8>, PhotoFault> {
-    let file = File::open(path).map_err(|error| match error.kind() {
+    read_regular(path, MAX_FILE_BYTES).map_err(|error| match error.kind() {
         io::ErrorKind::NotFound => PhotoFault::NotFound,
+        io::ErrorKind::IsADirectory => PhotoFault::Folder,
+        io::ErrorKind::FileTooLarge => PhotoFault::TooManyBytes,
         _ => PhotoFault::Io(error),
-    })?;
-    let metadata = file.metadata().map_err(PhotoFault::Io)?;
-    if metadata.is_dir() {
-        return Err(PhotoFault::Folder);
-    }
-    let mut bytes = Vec::new();
-    file.take(MAX_FILE_BYTES + 1).read_to_end(&mut bytes).map_err(PhotoFault::Io)?;
-    Ok(bytes)
+    })
 }
 
 fn convert(

@@ -1,26 +1,22 @@
 //! The files of specs: from the disk, from a pipe, or as an editor holds them.
 
 use crate::diagnostics::{Code, Diagnostic, suggest};
+use crate::file::{read_piped as read_pipe, read_regular};
 use crate::source::{FileId, SourceFile, Sources, plain};
-use std::io::Read;
 use std::path::{Component, Path};
 
 /// Reads the text of a file; an editor puts what is being typed in its place.
 pub type Reader<'r> = &'r dyn Fn(&Path) -> std::io::Result<Vec<u8>>;
 
 /// A spec of more bytes than this is none.
-const LARGEST: u64 = 1 << 26;
+const LARGEST: u64 = 16 << 20;
 
-fn too_large() -> std::io::Error {
-    std::io::Error::other("it is larger than 64 MB")
-}
-
-/// Reads a file from the disk.
+/// Reads a regular file from the disk.
+///
+/// # Errors
+/// As [`read_regular`].
 pub fn from_disk(path: &Path) -> std::io::Result<Vec<u8>> {
-    if std::fs::metadata(path)?.len() > LARGEST {
-        return Err(too_large());
-    }
-    std::fs::read(path)
+    read_regular(path, LARGEST)
 }
 
 /// What a spec is called that comes through a pipe: `-`, `/dev/stdin`, or what a shell writes for `<(command)`.
@@ -34,13 +30,12 @@ pub fn piped(path: &Path) -> Option<&'static str> {
 
 /// Adds a spec that comes through a pipe to the sources; its paths start at the working directory.
 pub fn read_piped(sources: &mut Sources, path: &Path, name: &str) -> Result<FileId, Diagnostic> {
-    let mut bytes = Vec::new();
     let read = match path.to_str() {
-        Some("-") => std::io::stdin().lock().take(LARGEST + 1).read_to_end(&mut bytes),
-        _ => std::fs::File::open(path).and_then(|file| file.take(LARGEST + 1).read_to_end(&mut bytes)),
+        Some("-") => read_pipe(std::io::stdin().lock(), LARGEST),
+        _ => std::fs::File::open(path).and_then(|file| read_pipe(file, LARGEST)),
     };
-    let read = read.and_then(|length| if length as u64 > LARGEST { Err(too_large()) } else { Ok(()) });
-    read.map_err(|fault| Diagnostic::new(Code::Unreadable, format!("{name} cannot be read: {}", plain(&fault))))?;
+    let bytes =
+        read.map_err(|fault| Diagnostic::new(Code::Unreadable, format!("{name} cannot be read: {}", plain(&fault))))?;
     Ok(sources.add_text(name, text_of_bytes(name, bytes)?))
 }
 

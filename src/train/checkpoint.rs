@@ -12,7 +12,6 @@ use super::record::RunRecord;
 use super::tally::Tally;
 use crate::source::plain;
 use serde::{Deserialize, Serialize};
-use std::fs::File;
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 
@@ -143,12 +142,11 @@ pub fn read(folder: &Path, floats: usize) -> Result<Option<Checkpoint>, Checkpoi
     let path = folder.join(FILE);
     let unreadable = |source| CheckpointError::Unreadable { path: path.clone(), source };
     let damaged = |what| CheckpointError::Damaged { path: path.clone(), what };
-    let mut file = match File::open(&path) {
-        Ok(file) => file,
+    let (mut file, size) = match crate::file::open_regular(&path) {
+        Ok(opened) => opened,
         Err(fault) if fault.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(fault) => return Err(unreadable(fault)),
     };
-    let size = file.metadata().map_err(unreadable)?.len();
     let mut hasher = blake3::Hasher::new();
     let mut take = |bytes: &mut [u8]| -> Result<(), CheckpointError> {
         file.read_exact(bytes).map_err(|fault| match fault.kind() {

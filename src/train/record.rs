@@ -5,7 +5,7 @@ use crate::runtime::threads::processor;
 use crate::source::plain;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
-use std::io::{self, Read};
+use std::io;
 use std::path::{Path, PathBuf};
 use thiserror::Error;
 
@@ -127,10 +127,8 @@ impl RunRecord {
     /// Reads the record in `folder`.
     pub fn read(folder: &Path) -> Result<RunRecord, RecordError> {
         let path = folder.join(FILE);
-        let mut bytes = Vec::new();
-        let read = std::fs::File::open(&path).and_then(|file| file.take(MAX_BYTES).read_to_end(&mut bytes));
-        match read {
-            Ok(_) => serde_yaml::from_slice(&bytes)
+        match crate::file::read_regular(&path, MAX_BYTES) {
+            Ok(bytes) => serde_yaml::from_slice(&bytes)
                 .map_err(|fault| RecordError::NotARecord { path, fault: fault.to_string() }),
             Err(source) => Err(RecordError::Unreadable { path, source }),
         }

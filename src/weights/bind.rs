@@ -139,7 +139,7 @@ fn check_digest(request: &WeightsRequest, faults: &mut Diagnostics) -> bool {
 
 /// The SHA-256 of a file, in hexadecimal digits.
 pub fn sha256(path: &Path) -> std::io::Result<String> {
-    let mut file = std::fs::File::open(path)?;
+    let (mut file, _) = crate::file::open_regular(path)?;
     let mut hasher = Sha256::new();
     let mut buffer = vec![0; 1 << 20];
     loop {

@@ -10,6 +10,7 @@ mod neupy;
 mod open;
 pub mod report;
 mod safetensors;
+mod safetensors_header;
 pub mod save_keras;
 pub mod save_neupy;
 pub mod store;

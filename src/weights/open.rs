@@ -29,16 +29,14 @@ pub fn open(path: &Path, layout: Option<Layout>) -> Result<Box<dyn Store>, Store
     }
 }
 
-/// Opens a regular file and tells its length; a directory, pipe or device is refused before it is opened.
+/// Opens a regular file and tells its length.
 fn open_regular(path: &Path) -> Result<(File, u64), StoreError> {
-    let kind = std::fs::metadata(path).map_err(|source| unreadable(path, source))?;
-    if !kind.is_file() {
-        let what = if kind.is_dir() { "a directory" } else { "a pipe or a device" };
-        return Err(StoreError::NotAFile { path: path.into(), what });
-    }
-    let file = File::open(path).map_err(|source| unreadable(path, source))?;
-    let length = file.metadata().map_err(|source| unreadable(path, source))?.len();
-    Ok((file, length))
+    let not_a_file = |what| StoreError::NotAFile { path: path.into(), what };
+    crate::file::open_regular(path).map_err(|source| match source.kind() {
+        io::ErrorKind::IsADirectory => not_a_file("a directory"),
+        io::ErrorKind::InvalidInput => not_a_file("a pipe or a device"),
+        _ => unreadable(path, source),
+    })
 }
 
 fn open_hdf5(mut tree: Tree, asked: Option<Layout>) -> Result<Box<dyn Store>, StoreError> {

@@ -9,12 +9,9 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
-use serde_json::Value;
-
-use super::hdf5_file::{corrupt, too_many};
-use super::store::{
-    Entry, Layout, MAX_ITEMS, MAX_TENSOR_BYTES, Number, Role, Store, StoreError, row_count, unreadable,
-};
+use super::hdf5_file::corrupt;
+use super::safetensors_header::{Described, Header, Numbers};
+use super::store::{Entry, Layout, MAX_TENSOR_BYTES, Number, Role, Store, StoreError, row_count, unreadable};
 
 /// The format's own limit for the header.
 const MAX_HEADER_BYTES: u64 = 100 << 20;
@@ -92,15 +89,12 @@ pub(super) fn open(path: &Path, mut file: File, length: u64) -> Result<Box<dyn S
     }
     let mut header = Vec::new();
     file.by_ref().take(size).read_to_end(&mut header).map_err(|source| unreadable(path, source))?;
-    let header: Value =
+    let Header { tensors } =
         serde_json::from_slice(&header).map_err(|error| corrupt(&place, format!("its JSON header: {error}")))?;
-    let header = header.as_object().ok_or_else(|| corrupt(&place, "its header is not a JSON object"))?;
-    if header.len() > MAX_ITEMS {
-        return Err(too_many(&place, header.len() as u64, "tensors"));
-    }
-    let mut found = Vec::new();
-    for (name, declared) in header.iter().filter(|(name, _)| *name != "__metadata__") {
-        found.push(Declared::read(name, declared)?);
+    drop(header);
+    let mut found = Vec::with_capacity(tensors.len());
+    for (name, described) in tensors {
+        found.push(Declared::read(&name, described)?);
     }
     found.sort_by_key(|tensor| (tensor.start, tensor.end));
     let mut end = 0;
@@ -146,16 +140,15 @@ struct Declared {
 }
 
 impl Declared {
-    fn read(name: &str, declared: &Value) -> Result<Declared, StoreError> {
-        let declared_type = declared["dtype"].as_str().unwrap_or("(none)");
+    fn read(name: &str, described: Described) -> Result<Declared, StoreError> {
+        let declared_type = described.dtype.as_deref().unwrap_or("(none)");
         let number = Number::named(declared_type)
             .ok_or_else(|| StoreError::NonNumeric { place: name.into(), found: format!("the type {declared_type}") })?;
-        let list = |key: &str| -> Result<Vec<u64>, StoreError> {
-            let list = declared[key].as_array().and_then(|list| list.iter().map(Value::as_u64).collect());
-            list.ok_or_else(|| corrupt(name, format!("its '{key}' is not a list of whole numbers")))
+        let list = |key: &str, list: Option<Numbers>| {
+            list.map(|list| list.0).ok_or_else(|| corrupt(name, format!("its '{key}' is not a list of whole numbers")))
         };
-        let sides = list("shape")?;
-        let [start, end] = list("data_offsets")?[..] else {
+        let sides = list("shape", described.shape)?;
+        let [start, end] = list("data_offsets", described.data_offsets)?[..] else {
             return Err(corrupt(name, "its 'data_offsets' are not two numbers"));
         };
         let elements = sides.iter().try_fold(1u64, |product, side| product.checked_mul(*side));

@@ -41,6 +41,8 @@ pub struct Elaborator<'p> {
     pub(super) words: Vec<Span>,
     /// Names of nets, where they are written, that were words to those who read them.
     pub(super) choices: HashSet<Span>,
+    /// What was said of words that stand for nothing: which names come near is looked up once for each place.
+    pub(super) unknown: HashMap<Span, Diagnostic>,
     /// Whether a look ended where nothing was found out, as at the bottom of a circle.
     pub(super) gave_up: bool,
 }
@@ -63,6 +65,7 @@ impl<'p> Elaborator<'p> {
             spent: Spent::default(),
             words: Vec::new(),
             choices: HashSet::new(),
+            unknown: HashMap::new(),
             gave_up: false,
         }
     }

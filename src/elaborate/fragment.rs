@@ -106,7 +106,8 @@ impl Spec {
         while let Some(&count) = channels.get(next).filter(|_| next < MOST_CHANNELS && self.expanded() < most) {
             next += 1;
             for side in [None, Some(SIDE)] {
-                let attempt = self.attempt(net, &form.types(Sizes { side, channels: count }));
+                let types = form.types(Sizes { side, channels: count });
+                let Some(attempt) = self.attempt(net, &types) else { continue };
                 let faults = match attempt.outcome {
                     Ok(fits) => return Ok(fits),
                     Err(ref faults) => faults,
@@ -134,7 +135,7 @@ impl Spec {
         Err(Box::new(Failed { attempt: furthest.unwrap_or_else(nothing), certain }))
     }
 
-    fn attempt(&self, net: usize, types: &[TensorType]) -> Attempt {
+    fn attempt(&self, net: usize, types: &[TensorType]) -> Option<Attempt> {
         let mut elaborator = Elaborator::new(&self.project, &self.sources);
         let definition = &self.project.nets[net];
         let (name, span) = (&definition.item.name.text, definition.item.name.span);
@@ -142,7 +143,11 @@ impl Spec {
         for shape in types {
             let input = Arc::new(Input { shape: shape.clone(), image: None });
             let origin = Origin { span, mention: None, layers: Vec::new() };
-            flow.extend(elaborator.draft.insert(input, &[], false, origin));
+            match elaborator.draft.insert(input, &[], false, origin) {
+                Ok(node) => flow.push(node),
+                // Too large to come in: that says nothing of the net.
+                Err(_) => return None,
+            }
         }
         elaborator.draft.placeholders = flow.len();
         let outputs = elaborator
@@ -159,7 +164,7 @@ impl Spec {
             Ok(piece) if !faults.has_errors() => Ok((piece.graph, faults)),
             _ => Err(faults),
         };
-        Attempt { outcome, reached, channels }
+        Some(Attempt { outcome, reached, channels })
     }
 }
 

@@ -60,6 +60,10 @@ impl<'p> Elaborator<'p> {
                     .help("a `let` uses what stands before it"),
             );
         }
+        // Nets that mention each other in pairs come here once for every way that leads here.
+        if let Some(told) = self.unknown.get(&span) {
+            return self.stop(told.clone());
+        }
         let known: Vec<String> = match self.project.nets.len() <= MOST_NETS && self.faults.len() <= MOST_SUGGESTIONS {
             true => scope
                 .names()
@@ -73,11 +77,11 @@ impl<'p> Elaborator<'p> {
         let meant = spellings::layer(name)
             .map(Meant::Words)
             .or_else(|| suggest::nearest(name, known.iter().map(String::as_str)).map(Meant::Name));
-        self.stop(
-            Diagnostic::new(Code::UnknownName, format!("there is no layer or net `{name}`"))
-                .at(span, "not known")
-                .spelled(span.head(name.len()), name, meant),
-        )
+        let diagnostic = Diagnostic::new(Code::UnknownName, format!("there is no layer or net `{name}`"))
+            .at(span, "not known")
+            .spelled(span.head(name.len()), name, meant);
+        self.unknown.insert(span, diagnostic.clone());
+        self.stop(diagnostic)
     }
 
     /// The scope of a net's body: its parameters, bound.

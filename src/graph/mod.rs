@@ -4,6 +4,7 @@
 mod argument;
 mod arguments;
 pub mod definition;
+pub mod inference;
 pub mod initializer;
 pub mod operation;
 pub mod reference;
@@ -20,7 +21,7 @@ pub use value::{Value, ValueKind, number_text};
 
 pub use crate::plan::Epilogue;
 use crate::source::Span;
-use crate::tensor::{LARGEST_TENSOR, MOST_AXES, TensorType};
+use crate::tensor::TensorType;
 use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -203,23 +204,9 @@ impl Graph {
     pub fn insert(&mut self, insertion: Insertion) -> Result<NodeId, ShapeFault> {
         let Insertion { name, operation, inputs, frozen, origin } = insertion;
         let types: Vec<&TensorType> = inputs.iter().map(|&input| &self.node(input).output).collect();
-        if types.len() > 1 && !operation.merges() {
-            return Err(ShapeFault::needs_merge(operation.definition().name, types.len()));
-        }
-        let output = operation.infer(&types)?;
-        if output.sizes.len() > MOST_AXES {
-            return Err(ShapeFault::too_many_axes(output.sizes.len()));
-        }
-        if output.len().is_none_or(|len| len > LARGEST_TENSOR) && output.known().is_some() {
-            return Err(ShapeFault::too_large(&output));
-        }
-        let specs = operation.parameters(&types)?;
+        let (output, specs) = inference::infer(&*operation, &types)?;
         let mut parameters = Vec::with_capacity(specs.len());
         for spec in specs {
-            let len = spec.shape.iter().try_fold(1usize, |product, &size| product.checked_mul(size));
-            if len.is_none_or(|len| len > LARGEST_TENSOR) {
-                return Err(ShapeFault::parameter_too_large(spec.role, &spec.shape));
-            }
             let flattened = self.flattened_image(inputs.first().copied(), &spec);
             self.parameters.push(Parameter {
                 layer: name.clone(),

@@ -73,6 +73,11 @@ impl ShapeFault {
         self
     }
 
+    pub(super) fn needs_input(layer: &str) -> Self {
+        Self::new(Code::Fragment, format!("`{layer}` gets no input"), "expects an input")
+            .help(format!("put `Input(…) >>` before it: `Input(224x224x3) >> {layer}`"))
+    }
+
     pub(super) fn needs_merge(layer: &str, count: usize) -> Self {
         Self::new(
             Code::NeedsMerge,
@@ -151,7 +156,9 @@ pub trait Operation: Debug + Send + Sync + Any {
     /// The arguments as they are in force, in the order of the definition: what the text forms print.
     fn settings(&self) -> Vec<(&'static str, String)>;
 
-    /// The output's type, or why the inputs do not fit.
+    /// The output's type, or why the inputs do not fit. Asked through [`inference::infer`](super::inference::infer) alone:
+    /// there is an input where the layer does not begin a net, one where it does not merge several, and no known size is
+    /// larger than [`LARGEST_TENSOR`](crate::tensor::LARGEST_TENSOR).
     fn infer(&self, inputs: &[&TensorType]) -> Result<TensorType, ShapeFault>;
 
     /// What it learns, given inputs that fit.
@@ -200,6 +207,11 @@ pub trait Operation: Debug + Send + Sync + Any {
     /// Whether its output holds the same values in the same places as its input, in another shape perhaps.
     fn keeps_values(&self) -> bool {
         self.rests()
+    }
+
+    /// Whether a net may begin with it: it needs no input.
+    fn begins(&self) -> bool {
+        false
     }
 
     /// Whether it joins several inputs.

@@ -1,6 +1,7 @@
 //! What operations say of training: what they do while a net is trained, and their gradients. Both are written as more
 //! layers of the same graph, so that the passes, the memory planner and the kernels of inference serve training too.
 
+use super::inference::infer;
 use super::{Definition, Epilogue, Graph, Lowered, Lowering, Node, NodeId, Operation, Origin, ParameterId, ShapeFault};
 use crate::plan::kernel::Kernel;
 use crate::tensor::{Size, TensorType};
@@ -177,7 +178,7 @@ impl Forward<'_> {
         parameters: &[ParameterId],
     ) -> Result<NodeId, String> {
         let types: Vec<&TensorType> = inputs.iter().map(|&input| &self.graph.node(input).output).collect();
-        let output = operation.infer(&types).map_err(|fault| fault.message)?;
+        let (output, _) = infer(&*operation, &types).map_err(|fault| fault.message)?;
         let node =
             self.graph.attach(&self.name, Arc::clone(&operation), inputs, parameters, output, self.origin.clone());
         self.graph.nodes[node.0].frozen = self.frozen;

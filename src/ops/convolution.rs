@@ -14,6 +14,7 @@ use crate::plan::kernel::Kernel;
 use crate::plan::steps::convolution::ConvolutionStep;
 use crate::plan::steps::gradient_convolution::{InputGradientStep, WeightGradientStep};
 use crate::plan::steps::gradient_dense::SumStep;
+use crate::size::product;
 use crate::tensor::{Size, TensorType};
 use ndarray::{Array4, ArrayD, ArrayView4, Ix1, Ix4};
 use std::any::Any;
@@ -158,8 +159,8 @@ impl Operation for Convolution {
 
     fn multiply_adds(&self, inputs: &[&TensorType]) -> u64 {
         let (Ok(output), Ok((channels, _, groups))) = (self.infer(inputs), self.channels(inputs[0])) else { return 0 };
-        let taps = self.window.size[0] * self.window.size[1] * (channels / groups);
-        output.len().map_or(0, |len| len as u64 * taps as u64)
+        let [height, width] = self.window.size;
+        output.len().map_or(0, |len| product([len, height, width, channels / groups]) as u64)
     }
 
     fn evaluate(&self, inputs: &[&ArrayD<f64>], parameters: &[&ArrayD<f64>]) -> ArrayD<f64> {

@@ -16,6 +16,7 @@ use crate::plan::steps::convolution::ConvolutionStep;
 use crate::plan::steps::deconvolution::DeconvolutionStep;
 use crate::plan::steps::gradient_convolution::WeightGradientStep;
 use crate::plan::steps::gradient_dense::SumStep;
+use crate::size::product;
 use crate::tensor::{Size, TensorType};
 use ndarray::{ArrayD, IxDyn};
 use std::any::Any;
@@ -162,8 +163,7 @@ impl Operation for Deconvolution {
     }
 
     fn multiply_adds(&self, inputs: &[&TensorType]) -> u64 {
-        let taps = (self.size[0] * self.size[1] * self.filters) as u64;
-        inputs[0].len().map_or(0, |len| len as u64 * taps)
+        inputs[0].len().map_or(0, |len| product([len, self.size[0], self.size[1], self.filters]) as u64)
     }
 
     fn evaluate(&self, inputs: &[&ArrayD<f64>], parameters: &[&ArrayD<f64>]) -> ArrayD<f64> {

@@ -16,6 +16,7 @@ use crate::plan::steps::dense::DenseStep;
 use crate::plan::steps::gradient_dense::{DenseInputGradientStep, DenseWeightGradientStep, SumStep};
 use crate::plan::steps::gradient_pointwise::{ActivationGradientStep, SoftmaxGradientStep};
 use crate::plan::steps::pointwise::{ActivationStep, SoftmaxStep};
+use crate::size::product;
 use crate::tensor::{Size, TensorType};
 use ndarray::{Array2, ArrayD, Ix1, Ix2};
 use std::any::Any;
@@ -193,8 +194,7 @@ impl Operation for Dense {
     }
 
     fn multiply_adds(&self, inputs: &[&TensorType]) -> u64 {
-        let units = self.units.unwrap_or(0) as u64;
-        inputs[0].len().map_or(0, |len| len as u64 * units)
+        inputs[0].len().map_or(0, |len| product([len, self.units.unwrap_or(0)]) as u64)
     }
 
     fn evaluate(&self, inputs: &[&ArrayD<f64>], parameters: &[&ArrayD<f64>]) -> ArrayD<f64> {

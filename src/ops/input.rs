@@ -173,6 +173,10 @@ impl Operation for Input {
         Ok(TensorType::batched(sizes))
     }
 
+    fn begins(&self) -> bool {
+        true
+    }
+
     fn evaluate(&self, inputs: &[&ArrayD<f64>], _: &[&ArrayD<f64>]) -> ArrayD<f64> {
         inputs[0].clone()
     }

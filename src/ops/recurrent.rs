@@ -12,6 +12,7 @@ use crate::plan::steps::gradient_recurrent::{
     RecurrentGradientStep, RecurrentInputGradientStep, RecurrentLayer, TraceStep,
 };
 use crate::plan::steps::recurrent::{GruStep, LstmStep, Sequence};
+use crate::size::product;
 use crate::tensor::{Size, TensorType};
 use ndarray::{ArrayD, IxDyn};
 use std::any::Any;
@@ -285,7 +286,7 @@ impl Operation for Recurrent {
 
     fn multiply_adds(&self, inputs: &[&TensorType]) -> u64 {
         let [Size::Known(steps), Size::Known(features)] = inputs[0].sizes[..] else { return 0 };
-        (steps * (features + self.units)) as u64 * (self.gates() * self.units) as u64
+        product([steps, features.saturating_add(self.units), self.gates(), self.units]) as u64
     }
 
     fn evaluate(&self, inputs: &[&ArrayD<f64>], parameters: &[&ArrayD<f64>]) -> ArrayD<f64> {

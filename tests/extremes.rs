@@ -1,0 +1,111 @@
+//! Every layer with arguments beyond sense, behind inputs of every kind and behind none: each is fitted or refused with a
+//! diagnostic. Numbers that overflow end a test build.
+
+use blas_src as _;
+use netc::check::check;
+use netc::elaborate::{files::from_disk, load_text};
+use netc::ops::LAYERS;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
+
+/// What an argument may be.
+const VALUES: [&str; 24] = [
+    "0",
+    "1",
+    "2",
+    "3",
+    "7",
+    "-1",
+    "-9",
+    "255",
+    "65536",
+    "16777216",
+    "1073741823",
+    "999999999999999999",
+    "3x5",
+    "1x1",
+    "16777216x16777216",
+    "[0, 1]",
+    "[1, 2, 3, 4]",
+    "[16777216, 16777216, 16777216, 16777216]",
+    "[0, 3, 2, 1]",
+    "same",
+    "true",
+    "0.5",
+    "-1e308",
+    "\"x\"",
+];
+
+/// What stands before a layer: images, sequences, features, several of them, open sizes, large ones, and nothing.
+const BEFORE: [&str; 14] = [
+    "",
+    "Flatten >> ",
+    "Flatten >> Dense(10) >> ",
+    "Flatten >> (Dense(3) | Dense(4)) >> ",
+    "Upscale(16777216) >> Upscale(16777216) >> ",
+    "ZeroPad(1073741823) >> ZeroPad(1073741823) >> ",
+    "Conv(3x3, 4, padding=16777216, stride=16777216) >> Deconvolution(16777216x16777216, 1, stride=16777216) >> ",
+    "Input(4) >> ",
+    "Input(5x3) >> ",
+    "Input(6x5x4) >> ",
+    "Input(?x?x3) >> ",
+    "Input(2x3x4x5) >> ",
+    "(Input(4) | Input(6x5x4)) >> ",
+    "Input(90000x90000x1) >> ",
+];
+
+#[test]
+fn every_layer_is_fitted_or_refused() {
+    let mut state = 0x2545_f491_4f6c_dd1du64;
+    let mut random = |below: usize| {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        (state >> 20) as usize % below
+    };
+    let mut panics = Vec::new();
+    for layer in LAYERS {
+        for before in BEFORE {
+            for round in 0..12 {
+                let count = if round == 0 { 0 } else { 1 + random(layer.arguments.len().max(1) + 1) };
+                let arguments: Vec<String> = (0..count)
+                    .map(|place| {
+                        let value = VALUES[random(VALUES.len())];
+                        match layer.arguments.get(place) {
+                            Some(argument) if random(2) == 0 => format!("{}={value}", argument.name),
+                            _ => value.to_string(),
+                        }
+                    })
+                    .collect();
+                let text = format!("net a = {before}{}({})", layer.name, arguments.join(", "));
+                let checked = catch_unwind(AssertUnwindSafe(|| {
+                    let spec = load_text(Path::new("a.net"), &text, &from_disk);
+                    let checked = check(&spec, None);
+                    // What the tables say of it is counted too.
+                    checked.graphs.iter().flat_map(|graph| graph.ids().map(move |id| graph.multiply_adds(id))).max()
+                }));
+                if checked.is_err() {
+                    panics.push(text);
+                }
+            }
+        }
+    }
+    assert!(panics.is_empty(), "{} times:\n{}", panics.len(), panics.join("\n"));
+}
+
+/// Branches that cannot be joined are told as that, though a trial gives the fragment an image that is too large to come in.
+#[test]
+fn a_fragment_that_fits_nothing_is_told() {
+    let told = |text: &str| -> Vec<String> {
+        let spec = load_text(Path::new("a.net"), text, &from_disk);
+        check(&spec, None).told.iter().map(|fault| format!("{} {}", fault.code, fault.message)).collect()
+    };
+    for (text, wanted) in [
+        ("net a = Flatten >> (Dense(3) | Dense(4)) >> Add", "E0303"),
+        ("net a = Flatten >> Dense(10) >> Reshape(3x5)", "E0306"),
+        ("net a = Flatten >> Dense(10) >> Slice(0, 20)", "E0308"),
+    ] {
+        let told = told(text);
+        assert!(told.len() == 1 && told[0].starts_with(wanted), "{text}: {told:?}");
+    }
+}

@@ -157,6 +157,7 @@ impl Session {
         if batch == 0 {
             return Ok(());
         }
+        artifact.check_unchanged()?;
         self.reserve(batch)?;
         for (steps, stage) in plan.stages() {
             let at_once = stage.images(batch);

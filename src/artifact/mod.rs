@@ -8,16 +8,19 @@
 //! ```
 //! It holds no time, folder or output name: the same inputs give the same bytes.
 
-use crate::file::Draft;
+mod held;
+mod write;
+
+pub use write::{Memory, Sink, Writer};
+
 use crate::kernels::loss::Loss;
 use crate::ops::ending::Ending;
 use crate::ops::preprocessing::Preprocessing;
 use crate::plan::Plan;
 use crate::source::plain;
-use memmap2::Mmap;
+use held::Held;
 use serde::{Deserialize, Serialize};
-use std::fs::File;
-use std::io::{BufWriter, Read, Write};
+use std::io::Read;
 use std::path::Path;
 use std::sync::atomic::{AtomicU8, Ordering};
 
@@ -87,6 +90,43 @@ impl Manifest {
         }
     }
 
+    /// That it describes what can be run, and nothing that only training does.
+    fn verify(&self) -> Result<(), ArtifactError> {
+        let plan = &self.plan;
+        let whole = plan.inputs.iter().chain(&plan.outputs).any(|port| port.whole) || plan.whole_floats > 0;
+        if plan.steps.iter().any(|step| step.kernel.trains()) || !plan.state.is_empty() || whole {
+            return Err(damaged("it holds a step of training"));
+        }
+        plan.verify().map_err(|fault| match fault.too_much {
+            true => ArtifactError::TooMuch(fault.to_string()),
+            false => damaged(&fault.to_string()),
+        })?;
+        if self.preprocessing.len() != plan.inputs.len() {
+            return Err(damaged("its plan and its inputs do not belong together"));
+        }
+        for (image, port) in self.preprocessing.iter().zip(&plan.inputs) {
+            let Some(image) = image else { continue };
+            image.check().map_err(|fault| damaged(&fault.to_string()))?;
+            if port.sizes.len() != 3 {
+                return Err(damaged("an input of photos is no image"));
+            }
+        }
+        let names = plan.steps.iter().flat_map(|step| step.layers.iter().chain([&step.name]));
+        let names = names.chain(plan.inputs.iter().chain(&plan.outputs).map(|port| &port.name));
+        let names = names.chain(plan.constants.iter().map(|constant| &constant.name)).chain([&self.net, &plan.name]);
+        // A spec's names have none either: they would speak to a terminal, or forge a line of a report.
+        if names.into_iter().any(|name| name.contains(char::is_control)) {
+            return Err(damaged("a name of it holds a control character"));
+        }
+        let classes = plan.outputs.first().and_then(|port| port.sizes.last()).copied().unwrap_or(1);
+        match &self.labels {
+            Some(labels) if !self.ending(0).takes_names(classes, labels.len()) => {
+                Err(damaged("its labels are not those of its output"))
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// What an output says; plain numbers where the file does not tell.
     pub fn ending(&self, output: usize) -> Ending {
         self.endings.get(output).copied().unwrap_or_default()
@@ -110,6 +150,10 @@ pub enum ArtifactError {
     Version(u32),
     #[error("is damaged: {0}")]
     Damaged(String),
+    #[error("was changed while it was used")]
+    Changed,
+    #[error("asks for too much: {0}")]
+    TooMuch(String),
     #[error("cannot be written: {}", unwritable(.0))]
     Unwritable(std::io::Error),
 }
@@ -126,7 +170,7 @@ fn unwritable(fault: &std::io::Error) -> String {
 #[derive(Debug)]
 enum Constants {
     Owned(Vec<f32>),
-    Mapped { map: Mmap, offset: usize, floats: usize },
+    Held { file: Held, offset: usize, floats: usize },
 }
 
 /// An artifact that was opened.
@@ -141,127 +185,7 @@ pub struct Artifact {
 /// Whether a file begins as an artifact does.
 pub fn is_artifact(path: &Path) -> bool {
     let mut head = [0; MAGIC.len()];
-    File::open(path).and_then(|mut file| file.read_exact(&mut head)).is_ok() && head == MAGIC
-}
-
-/// Where constants go while they are made: memory or a file.
-pub trait Sink {
-    /// Takes the next floats.
-    fn put(&mut self, floats: &[f32]) -> std::io::Result<()>;
-}
-
-/// Constants in memory, for a net that is used at once.
-#[derive(Debug, Default)]
-pub struct Memory(pub Vec<f32>);
-
-impl Sink for Memory {
-    fn put(&mut self, floats: &[f32]) -> std::io::Result<()> {
-        self.0.try_reserve(floats.len()).map_err(|_| {
-            let message = format!("{} constants and more do not fit the memory", self.0.len());
-            std::io::Error::new(std::io::ErrorKind::OutOfMemory, message)
-        })?;
-        self.0.extend_from_slice(floats);
-        Ok(())
-    }
-}
-
-/// Writes an artifact beside its final place and renames it when it is whole.
-#[derive(Debug)]
-pub struct Writer {
-    /// Constants first: the manifest holds their checksums.
-    constants: BufWriter<tempfile::NamedTempFile>,
-    block: crc32fast::Hasher,
-    in_block: usize,
-    blocks: Vec<u32>,
-    bytes: u64,
-    whole: Draft,
-}
-
-impl Writer {
-    /// Begins an artifact that will stand at `path`.
-    pub fn new(path: &Path) -> Result<Self, ArtifactError> {
-        let whole = Draft::beside(path).map_err(ArtifactError::Unwritable)?;
-        let folder = crate::file::folder_of(whole.path());
-        let file = tempfile::Builder::new().prefix(".netc-").tempfile_in(folder);
-        let file = file.map_err(|fault| ArtifactError::Unwritable(fault.kind().into()))?;
-        Ok(Writer {
-            constants: BufWriter::with_capacity(1 << 20, file),
-            block: crc32fast::Hasher::new(),
-            in_block: 0,
-            blocks: Vec::new(),
-            bytes: 0,
-            whole,
-        })
-    }
-
-    /// Adds the manifest and gives the file its name; returns its size in bytes.
-    pub fn finish(mut self, mut manifest: Manifest) -> Result<u64, ArtifactError> {
-        if self.in_block > 0 {
-            self.blocks.push(self.block.clone().finalize());
-        }
-        manifest.blocks = std::mem::take(&mut self.blocks);
-        let text = serde_json::to_vec(&manifest).map_err(|fault| ArtifactError::Unwritable(fault.into()))?;
-        let offset = (HEADER + text.len()).next_multiple_of(PAGE);
-        let mut header = [0u8; HEADER];
-        header[16..24].copy_from_slice(&(text.len() as u64).to_le_bytes());
-        header[24..32].copy_from_slice(&(offset as u64).to_le_bytes());
-        header[32..40].copy_from_slice(&self.bytes.to_le_bytes());
-        header[40..44].copy_from_slice(&crc32fast::hash(&text).to_le_bytes());
-        header[..8].copy_from_slice(&MAGIC);
-        header[8..12].copy_from_slice(&VERSION.to_le_bytes());
-        let sum = crc32fast::hash(&header[16..]);
-        header[12..16].copy_from_slice(&sum.to_le_bytes());
-        let mut front = header.to_vec();
-        front.extend_from_slice(&text);
-        front.resize(offset, 0);
-        let constants = self.constants.into_inner().map_err(|fault| ArtifactError::Unwritable(fault.into_error()))?;
-        let mut whole = self.whole;
-        put_in_front(&front, &constants, whole.file()).map_err(ArtifactError::Unwritable)?;
-        whole.settle(true).map_err(ArtifactError::Unwritable)?;
-        Ok(offset as u64 + self.bytes)
-    }
-}
-
-/// Writes header and manifest, then the constants, which were written first.
-fn put_in_front(front: &[u8], constants: &tempfile::NamedTempFile, whole: &mut File) -> std::io::Result<()> {
-    whole.write_all(front)?;
-    // Not left to the system, which copies between files by single pages.
-    let mut constants = constants.reopen()?;
-    let mut piece = Vec::with_capacity(AT_ONCE);
-    while (&mut constants).take(AT_ONCE as u64).read_to_end(&mut piece)? > 0 {
-        whole.write_all(&piece)?;
-        piece.clear();
-    }
-    whole.flush()
-}
-
-impl Sink for Writer {
-    fn put(&mut self, floats: &[f32]) -> std::io::Result<()> {
-        for piece in floats.chunks(1 << 16) {
-            let bytes: &[u8] = bytemuck::cast_slice(piece);
-            let swapped;
-            let bytes = if cfg!(target_endian = "little") {
-                bytes
-            } else {
-                swapped = piece.iter().flat_map(|float| float.to_le_bytes()).collect::<Vec<u8>>();
-                &swapped
-            };
-            self.constants.write_all(bytes)?;
-            self.bytes += bytes.len() as u64;
-            let mut rest = bytes;
-            while !rest.is_empty() {
-                let (now, later) = rest.split_at(rest.len().min(BLOCK - self.in_block));
-                self.block.update(now);
-                self.in_block += now.len();
-                if self.in_block == BLOCK {
-                    self.blocks.push(std::mem::take(&mut self.block).finalize());
-                    self.in_block = 0;
-                }
-                rest = later;
-            }
-        }
-        Ok(())
-    }
+    crate::file::open_regular(path).and_then(|(mut file, _)| file.read_exact(&mut head)).is_ok() && head == MAGIC
 }
 
 impl Artifact {
@@ -270,34 +194,30 @@ impl Artifact {
         Artifact { manifest, constants: Constants::Owned(constants.0), checked: Vec::new() }
     }
 
-    /// Maps a file and checks everything but the constants, which are checked block by block before they are used.
+    /// Maps a file, or copies a small one, and checks everything but the constants, which are checked block by block before
+    /// they are used.
     ///
     /// # Errors
     /// Anything that is not an artifact of this version, whole and consistent.
     pub fn open(path: &Path) -> Result<Self, ArtifactError> {
-        let file = File::open(path).map_err(ArtifactError::Unreadable)?;
-        let size = file.metadata().map_err(ArtifactError::Unreadable)?.len();
-        if size < HEADER as u64 {
-            let mut first = Vec::new();
-            let read = std::io::Read::read_to_end(&mut &file, &mut first);
-            return Err(match read {
-                Ok(_) if first.len() >= 8 && first[..8] == MAGIC => damaged("it ends within its header"),
-                Ok(_) => ArtifactError::NotAnArtifact,
-                Err(fault) => ArtifactError::Unreadable(fault),
+        let file = Held::open(path).map_err(ArtifactError::Unreadable)?;
+        let size = file.bytes().len() as u64;
+        // A copy: what is checked is what is read, whatever becomes of the file meanwhile.
+        let Some(head) = file.bytes().first_chunk::<HEADER>().copied() else {
+            return Err(match file.bytes().starts_with(&MAGIC) {
+                true => damaged("it ends within its header"),
+                false => ArtifactError::NotAnArtifact,
             });
-        }
-        // SAFETY: the file is mapped read-only. That nobody changes it meanwhile cannot be promised by any program;
-        // what is read of it is checked before it is used as anything but numbers.
-        let map = unsafe { Mmap::map(&file) }.map_err(ArtifactError::Unreadable)?;
-        let number = |at: usize| u64::from_le_bytes(map[at..at + 8].try_into().unwrap_or_default());
-        let short = |at: usize| u32::from_le_bytes(map[at..at + 4].try_into().unwrap_or_default());
-        if map[..8] != MAGIC {
+        };
+        let number = |at: usize| u64::from_le_bytes(head[at..at + 8].try_into().unwrap_or_default());
+        let short = |at: usize| u32::from_le_bytes(head[at..at + 4].try_into().unwrap_or_default());
+        if head[..8] != MAGIC {
             return Err(ArtifactError::NotAnArtifact);
         }
         if short(8) != VERSION {
             return Err(ArtifactError::Version(short(8)));
         }
-        if short(12) != crc32fast::hash(&map[16..HEADER]) {
+        if short(12) != crc32fast::hash(&head[16..]) {
             return Err(damaged("the checksum of its header does not hold"));
         }
         let (manifest_len, offset, bytes) = (number(16), number(24), number(32));
@@ -309,26 +229,18 @@ impl Artifact {
         if !fits {
             return Err(damaged("its parts do not fill the file"));
         }
-        let text = &map[HEADER..HEADER + manifest_len as usize];
-        if short(40) != crc32fast::hash(text) {
+        let text = file.bytes()[HEADER..HEADER + manifest_len as usize].to_vec();
+        if short(40) != crc32fast::hash(&text) {
             return Err(damaged("the checksum of its manifest does not hold"));
         }
-        let manifest: Manifest = serde_json::from_slice(text).map_err(|fault| damaged(&fault.to_string()))?;
-        let plan = &manifest.plan;
-        let whole = plan.inputs.iter().chain(&plan.outputs).any(|port| port.whole) || plan.whole_floats > 0;
-        if plan.steps.iter().any(|step| step.kernel.trains()) || !plan.state.is_empty() || whole {
-            return Err(damaged("it holds a step of training"));
-        }
-        manifest.plan.verify().map_err(|fault| damaged(&fault.to_string()))?;
+        let manifest: Manifest = serde_json::from_slice(&text).map_err(|fault| damaged(&fault.to_string()))?;
+        manifest.verify()?;
         let floats = (bytes / 4) as usize;
-        let ends_match = manifest.plan.constant_floats() == floats
-            && manifest.blocks.len() == (bytes as usize).div_ceil(BLOCK)
-            && manifest.preprocessing.len() == manifest.plan.inputs.len();
-        if !ends_match {
+        if manifest.plan.constant_floats() != floats || manifest.blocks.len() != (bytes as usize).div_ceil(BLOCK) {
             return Err(damaged("its plan and its constants do not belong together"));
         }
         let checked = manifest.blocks.iter().map(|_| AtomicU8::new(0)).collect();
-        Ok(Artifact { manifest, constants: Constants::Mapped { map, offset: offset as usize, floats }, checked })
+        Ok(Artifact { manifest, constants: Constants::Held { file, offset: offset as usize, floats }, checked })
     }
 
     /// All constants.
@@ -336,7 +248,22 @@ impl Artifact {
         match &self.constants {
             Constants::Owned(floats) => floats,
             // Aligned, because the map begins at a page and the constants at a multiple of one.
-            Constants::Mapped { map, offset, floats } => bytemuck::cast_slice(&map[*offset..*offset + 4 * floats]),
+            Constants::Held { file, offset, floats } => {
+                bytemuck::cast_slice(&file.bytes()[*offset..*offset + 4 * floats])
+            }
+        }
+    }
+
+    /// That the file, where it is not held as a copy, is the one that was opened. A file that is overwritten in place while a
+    /// prediction runs can still make that prediction wrong, and one that is made shorter ends the program: the system
+    /// gives no way to hold it. Artifacts that netc writes replace the old file, whose readers keep what they opened.
+    ///
+    /// # Errors
+    /// [`ArtifactError::Changed`].
+    pub fn check_unchanged(&self) -> Result<(), ArtifactError> {
+        match &self.constants {
+            Constants::Held { file, .. } if !file.is_unchanged() => Err(ArtifactError::Changed),
+            _ => Ok(()),
         }
     }
 

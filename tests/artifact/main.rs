@@ -1,5 +1,8 @@
 //! Artifacts: the same bytes for the same inputs, whole or refused, and the same predictions however they are run.
 
+mod changed;
+mod forged;
+
 use blas_src as _;
 use netc::artifact::{Artifact, ArtifactError, VERSION};
 use netc::compile::{Build, BuildOptions, build};
@@ -9,15 +12,11 @@ use netc::graph::Initializer;
 use netc::runtime::Session;
 use std::fs::{self, File};
 use std::io::{Read, Seek, SeekFrom, Write};
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 const HEADER: usize = 64;
 const PAGE: usize = 1 << 14;
-/// More is not run.
-const MOST_FLOATS: usize = 1 << 24;
-
 /// Small nets with every kind of constant: packed, transformed, shared, folded.
 const NETS: [&str; 4] = [
     "Input(6x6x3, image=Unit) >> Conv(3x3, 4, padding=same) >> BatchNorm >> Relu >> MaxPool(2x2) >> Flatten >> Softmax(5)",
@@ -213,74 +212,6 @@ fn other_files_are_refused() {
     }
 }
 
-/// A manifest that is wrong and whose checksums hold: numbers that somebody changed on purpose.
-#[test]
-fn a_forged_manifest_does_no_harm() {
-    let mut panics = Vec::new();
-    for net in NETS {
-        let file = written(net);
-        let text = &file.bytes[HEADER..file.manifest_end];
-        let manifest: serde_json::Value = serde_json::from_slice(text).expect("JSON");
-        let mut places = Vec::new();
-        numbers(&manifest["plan"], String::from("/plan"), &mut places);
-        for (place, number) in places {
-            for other in [0, number + 1, 1 << 20, u64::MAX] {
-                let mut forged = manifest.clone();
-                *forged.pointer_mut(&place).expect("a number") = other.into();
-                fs::write(&file.path, front(&forged, &file.bytes[file.constants..])).expect("a forged file");
-                let run = catch_unwind(AssertUnwindSafe(|| match Artifact::open(&file.path) {
-                    Ok(artifact) if floats(&artifact) < MOST_FLOATS => outcome(&file.path),
-                    _ => Err("refused, or larger than a test's memory".into()),
-                }));
-                if run.is_err() {
-                    panics.push(format!("{place} = {other} in place of {number}"));
-                }
-            }
-        }
-    }
-    assert!(panics.is_empty(), "{}", panics.join("\n"));
-}
-
-/// What a run of two images takes.
-fn floats(artifact: &Artifact) -> usize {
-    let plan = &artifact.manifest.plan;
-    let ports: usize = plan.inputs.iter().chain(&plan.outputs).map(|port| port.len()).sum();
-    let chunks = plan.chunk_floats(2).unwrap_or(usize::MAX >> 1);
-    chunks.saturating_add(2 * (ports + plan.batch_floats) + plan.scratch_floats(2, 1))
-}
-
-/// Where whole numbers stand in a document.
-fn numbers(value: &serde_json::Value, place: String, found: &mut Vec<(String, u64)>) {
-    match value {
-        serde_json::Value::Number(number) => found.extend(number.as_u64().map(|number| (place, number))),
-        serde_json::Value::Array(items) => {
-            items.iter().enumerate().for_each(|(at, item)| numbers(item, format!("{place}/{at}"), found));
-        }
-        serde_json::Value::Object(entries) => {
-            entries.iter().for_each(|(key, item)| numbers(item, format!("{place}/{key}"), found));
-        }
-        _ => {}
-    }
-}
-
-/// The bytes of an artifact with another manifest.
-fn front(manifest: &serde_json::Value, constants: &[u8]) -> Vec<u8> {
-    let text = serde_json::to_vec(manifest).expect("JSON");
-    let offset = (HEADER + text.len()).next_multiple_of(PAGE);
-    let mut bytes = vec![0; offset];
-    bytes[..8].copy_from_slice(b"NETC\x00\x1a\x01\n");
-    bytes[8..12].copy_from_slice(&1u32.to_le_bytes());
-    bytes[16..24].copy_from_slice(&(text.len() as u64).to_le_bytes());
-    bytes[24..32].copy_from_slice(&(offset as u64).to_le_bytes());
-    bytes[32..40].copy_from_slice(&(constants.len() as u64).to_le_bytes());
-    bytes[40..44].copy_from_slice(&crc32fast::hash(&text).to_le_bytes());
-    let sum = crc32fast::hash(&bytes[16..HEADER]);
-    bytes[12..16].copy_from_slice(&sum.to_le_bytes());
-    bytes[HEADER..HEADER + text.len()].copy_from_slice(&text);
-    bytes.extend_from_slice(constants);
-    bytes
-}
-
 #[test]
 fn threads_and_batches_do_not_change_predictions() {
     for net in NETS {
@@ -336,4 +267,14 @@ fn a_failure_leaves_nothing() {
     let mut rest = String::new();
     File::open(blocked).and_then(|mut file| file.read_to_string(&mut rest)).expect("the file");
     assert_eq!(rest, "");
+}
+
+#[test]
+fn a_long_name_does_not_widen_every_line_of_the_plan() {
+    let name = "n".repeat(1900);
+    let plan = |name: &str| {
+        let net = format!("Input(4) >> Dense(4) as {name} >> repeat(50) {{ Dense(4) >> Relu }} >> Dense(2)");
+        compiled(&net).compiled.plan.to_string()
+    };
+    assert!(plan(&name).len() < plan("n").len() + 3 * name.len() + 200 * 64, "{}", plan(&name).len());
 }

@@ -5,7 +5,7 @@ use crate::diagnostics::Diagnostics;
 use crate::elaborate::names::Names;
 use crate::elaborate::{self, Spec, files};
 use crate::graph::Graph;
-use crate::source::{FileId, Span};
+use crate::source::{FileId, Span, line_starts};
 use crate::syntax::{self, ast::File};
 use lsp_types::{Position, Range, Uri};
 use std::borrow::Cow;
@@ -22,9 +22,7 @@ pub struct Text {
 impl Text {
     /// Finds the lines; a line ends with `\n`, `\r\n` or `\r`.
     pub fn new(text: String) -> Self {
-        let bytes = text.as_bytes();
-        let ends = |&at: &usize| bytes[at] == b'\n' || (bytes[at] == b'\r' && bytes.get(at + 1) != Some(&b'\n'));
-        let starts = std::iter::once(0).chain((0..bytes.len()).filter(ends).map(|at| at + 1)).collect();
+        let starts = line_starts(&text);
         Text { text, starts }
     }
 

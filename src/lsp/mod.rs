@@ -10,6 +10,7 @@ mod hints;
 mod hover;
 mod navigation;
 mod references;
+mod wire;
 
 use documents::{Document, Documents};
 use lsp_server::{Connection, ErrorCode, Message, Notification, Request, RequestId, Response};
@@ -38,11 +39,9 @@ type Refusal = String;
 
 /// Serves one editor over stdin and stdout until it says `exit` or goes away.
 pub fn serve() -> Result<(), Fault> {
-    let (connection, threads) = Connection::stdio();
+    let (connection, writer) = wire::stdio();
     let served = talk(&connection);
-    // The writing thread ends when the connection is gone.
-    drop(connection);
-    threads.join()?;
+    wire::finish(connection, writer)?;
     served
 }
 

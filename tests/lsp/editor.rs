@@ -80,6 +80,19 @@ impl Editor {
         input.flush().expect("the server reads");
     }
 
+    /// Sends bytes as they are.
+    pub fn send(&mut self, bytes: &str) {
+        let input = self.input.as_mut().expect("the server is running");
+        input.write_all(bytes.as_bytes()).and_then(|()| input.flush()).expect("the server reads");
+    }
+
+    /// The number of the next error that answers no request.
+    pub fn slip(&mut self) -> i64 {
+        self.wait(|message| message["error"].is_object() && message["id"].is_null())["error"]["code"]
+            .as_i64()
+            .expect("a number")
+    }
+
     pub fn tell(&mut self, method: &str, params: Value) {
         self.write(&json!({ "jsonrpc": "2.0", "method": method, "params": params }));
     }

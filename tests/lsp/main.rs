@@ -302,3 +302,30 @@ fn the_editors_files_are_whole() {
         assert!(words.contains(&keyword), "{keyword} is not highlighted");
     }
 }
+
+#[test]
+fn what_is_no_message_does_not_end_the_server() {
+    let mut editor = Editor::start();
+    editor.open(BIRD, RIGHT);
+    for (bytes, code) in [
+        ("Content-Length: 7\r\n\r\nno JSON", -32700),
+        ("Content-Length: 2\r\n\r\n{}", -32600),
+        ("Content-Length: 18446744073709551615\r\n\r\n{\"jsonrpc\": \"2.0\"}", -32600),
+        ("Content-Length: 1099511627776\r\n\r\n", -32600),
+        ("Content-Length: many\r\n\r\n", -32600),
+    ] {
+        editor.send(bytes);
+        assert_eq!(editor.slip(), code, "{bytes}");
+        assert!(!editor.ask_at("textDocument/hover", BIRD, RIGHT, "Softmax(cl").is_null(), "{bytes}");
+    }
+    editor.stop();
+}
+
+/// A mistake that once ended the server: a fragment is tried with an image that is too large to come in.
+#[test]
+fn a_fragment_that_fits_nothing_is_told() {
+    let mut editor = Editor::start();
+    let told = editor.open(BIRD, "net a = Flatten >> (Dense(3) | Dense(4)) >> Add\n");
+    assert_eq!((&told[0]["code"], told.len()), (&json!("E0303"), 1), "{told:?}");
+    editor.stop();
+}

@@ -3,6 +3,7 @@
 use super::report;
 use crate::artifact::Manifest;
 use crate::ops::ending::Ending;
+use crate::source::shown;
 use serde::Serialize;
 use std::fmt::Write;
 use unicode_width::UnicodeWidthStr;
@@ -165,17 +166,18 @@ fn csv(answers: &[(&str, Vec<Said>)], manifest: &Manifest) -> String {
 
 fn text(answers: &[(&str, Vec<Said>)]) -> String {
     let guesses = answers.iter().flat_map(|(_, said)| said).flat_map(|said| &said.top);
-    let width = guesses.map(|guess| guess.label.width()).max().unwrap_or(0);
+    let width = guesses.map(|guess| shown(&guess.label).width()).max().unwrap_or(0);
     let mut text = String::new();
     for (input, said) in answers {
-        let _ = writeln!(text, "{input}");
+        let _ = writeln!(text, "{}", shown(input));
         let indent = if said.len() > 1 { "    " } else { "  " };
         for output in said {
             if said.len() > 1 {
                 let _ = writeln!(text, "  {}", output.name);
             }
             for guess in &output.top {
-                let label = format!("{}{}", guess.label, " ".repeat(width - guess.label.width()));
+                let label = shown(&guess.label);
+                let label = format!("{label}{}", " ".repeat(width - label.width()));
                 let _ = match (guess.probability, guess.value) {
                     _ if guess.pixels.is_some() => {
                         let share = guess.pixels.unwrap_or(0.0);

@@ -5,9 +5,10 @@ use super::output::Kind;
 use super::{Done, Failed, Format, report};
 use crate::data::array_file;
 use crate::diagnostics::{Code, Diagnostic, counted};
+use crate::source::shown;
 use crate::weights;
 use crate::weights::report::millions;
-use crate::weights::store::{Entry, Layout, Number};
+use crate::weights::store::{Entry, Layout, Number, StoreError};
 use serde_json::json;
 use std::fmt::Write;
 use std::path::Path;
@@ -29,7 +30,14 @@ pub fn run(args: &Args) -> Done {
     let path = Path::new(&args.model);
     match Kind::of(path) {
         Some(Kind::Weights) => return weights(path, args.format),
-        Some(Kind::Arrays) => return arrays(path, args.format),
+        Some(Kind::Arrays) if damaged(path).is_none() || array_file::list(path).is_ok() => {
+            return arrays(path, args.format);
+        }
+        Some(Kind::Arrays) | None => {
+            if let Some(fault) = damaged(path) {
+                return Err(failed(Code::WeightsUnreadable, &fault));
+            }
+        }
         _ => {}
     }
     let artifact = build::open(&args.model, &args.choices)?;
@@ -63,6 +71,21 @@ pub fn run(args: &Args) -> Done {
     Ok(())
 }
 
+/// What is wrong with a file of weights that is one, as `netc build` says it; none where it is another file.
+fn damaged(path: &Path) -> Option<StoreError> {
+    let fault = weights::open(path, None).err()?;
+    let other = matches!(
+        fault,
+        StoreError::NotFound { .. }
+            | StoreError::NotAFile { .. }
+            | StoreError::Unreadable { .. }
+            | StoreError::NotHdf5 { .. }
+            | StoreError::UnknownLayout { .. }
+            | StoreError::OtherLayout { .. }
+    );
+    (!other).then_some(fault)
+}
+
 /// Who writes a layout.
 fn maker(layout: Layout) -> &'static str {
     match layout {
@@ -91,8 +114,8 @@ fn weights(path: &Path, format: Format) -> Done {
     let mut text = format!("{}: weights in the layout {layout} ({})\n", path.display(), maker(layout));
     let _ = writeln!(text, "{}, {} parameters\n", counted(entries.len(), "tensor"), millions(values));
     let name = |one: &Entry| match &one.class {
-        Some(class) => format!("{} ({class})", one.layer),
-        None => one.layer.clone(),
+        Some(class) => shown(&format!("{} ({class})", one.layer)).into_owned(),
+        None => shown(&one.layer).into_owned(),
     };
     let width = entries.iter().map(|one| name(one).chars().count()).max().unwrap_or(0);
     for one in entries {
@@ -115,9 +138,9 @@ fn arrays(path: &Path, format: Format) -> Done {
         return Ok(());
     }
     let mut text = format!("{}: {}\n\n", path.display(), counted(list.len(), "array"));
-    let width = list.iter().map(|one| one.name.chars().count()).max().unwrap_or(0);
+    let width = list.iter().map(|one| shown(&one.name).chars().count()).max().unwrap_or(0);
     for one in &list {
-        let _ = writeln!(text, "  {:width$}  {:?}", one.name, one.shape);
+        let _ = writeln!(text, "  {:width$}  {:?}", shown(&one.name), one.shape);
     }
     report::print(text);
     Ok(())

@@ -1,5 +1,6 @@
 //! The measures of a net on data, as a table.
 
+use crate::source::shown;
 use crate::train::metrics::{Counted, Report};
 use crate::train::mistakes::Wrong;
 use crate::train::tally::Outcome;
@@ -43,15 +44,15 @@ fn classes(report: &Report, on: &str) -> String {
         let _ = write!(text, ", loss {loss:.4}");
     }
     text.push('\n');
-    let label = report.per_class.iter().map(|class| class.label.width()).max().unwrap_or(0).max(5);
+    let label = report.per_class.iter().map(|class| shown(&class.label).width()).max().unwrap_or(0).max(5);
     let _ = writeln!(text, "  {:label$}  precision  recall      F1  {counted}", "class");
     let wide = counted.len();
     for class in &report.per_class {
-        let space = " ".repeat(label - class.label.width());
+        let name = shown(&class.label);
+        let space = " ".repeat(label - name.width());
         let share = |value: f64| format!("{:.2} %", value * 100.0);
         let (precision, recall, f1) = (share(class.precision), share(class.recall), share(class.f1));
-        let _ =
-            writeln!(text, "  {}{space}  {precision:>9}  {recall:>8}  {f1:>8}  {:>wide$}", class.label, class.support);
+        let _ = writeln!(text, "  {name}{space}  {precision:>9}  {recall:>8}  {f1:>8}  {:>wide$}", class.support);
     }
     text
 }

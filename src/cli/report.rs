@@ -4,13 +4,15 @@ use super::Failed;
 use crate::diagnostics::{Code, Diagnostic, Diagnostics, render};
 use crate::elaborate::{self, Spec, files};
 use crate::source::{Sources, plain};
+use std::borrow::Cow;
 use std::fmt::Display;
 use std::io::{self, IsTerminal, Write};
 
 /// Prints to stdout; a reader that went away (a closed pipe) ends the program quietly, any other fault with an error.
 pub fn print(text: impl Display) {
+    let text = text.to_string();
     let mut out = io::stdout().lock();
-    let Err(fault) = write!(out, "{text}").and_then(|()| out.flush()) else { return };
+    let Err(fault) = write!(out, "{}", visible(&text)).and_then(|()| out.flush()) else { return };
     if fault.kind() == io::ErrorKind::BrokenPipe {
         std::process::exit(0);
     }
@@ -21,7 +23,39 @@ pub fn print(text: impl Display) {
 
 /// Prints to stderr. Where nobody can be told, the work goes on untold.
 fn tell_text(text: impl Display) {
-    let _ = write!(io::stderr().lock(), "{text}");
+    let text = text.to_string();
+    let _ = write!(io::stderr().lock(), "{}", visible(&text));
+}
+
+/// What goes to a terminal: whatever file it quotes, it ends lines, indents and colours, and says nothing else to it.
+fn visible(text: &str) -> Cow<'_, str> {
+    let silent = |c: char| c.is_control() && !matches!(c, '\n' | '\t');
+    if !text.contains(silent) {
+        return Cow::Borrowed(text);
+    }
+    let mut out = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(at) = rest.find(silent) {
+        let (before, from) = rest.split_at(at);
+        out.push_str(before);
+        // A carriage return before a line feed belongs to the line's end; a colour ends with `m`.
+        let colour = from.strip_prefix("\x1b[").and_then(|code| code.find(|c: char| !c.is_ascii_digit() && c != ';'));
+        let kept = match colour {
+            _ if from.starts_with("\r\n") => 1,
+            Some(end) if from[2 + end..].starts_with('m') => 3 + end,
+            _ => 0,
+        };
+        out.push_str(&from[..kept]);
+        rest = &from[kept..];
+        if kept == 0
+            && let Some(c) = rest.chars().next()
+        {
+            out.extend(c.escape_default());
+            rest = &rest[c.len_utf8()..];
+        }
+    }
+    out.push_str(rest);
+    Cow::Owned(out)
 }
 
 /// Prints diagnostics.
@@ -74,5 +108,19 @@ pub fn bytes(count: u64) -> String {
         0..10_240 => format!("{count} bytes"),
         10_240..10_485_760 => format!("{:.1} KiB", count as f64 / 1024.0),
         _ => format!("{:.1} MiB", count as f64 / (1024.0 * 1024.0)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::visible;
+
+    #[test]
+    fn a_terminal_is_told_of_lines_and_colours_alone() {
+        assert_eq!(visible("\x1b[1;32mGood\x1b[0m\ta\r\n"), "\x1b[1;32mGood\x1b[0m\ta\r\n");
+        assert_eq!(
+            visible("\x1b]0;title\x07\x1b[2J\x1b[31;Hx\ry\u{9b}\x1b["),
+            "\\u{1b}]0;title\\u{7}\\u{1b}[2J\\u{1b}[31;Hx\\ry\\u{9b}\\u{1b}["
+        );
     }
 }

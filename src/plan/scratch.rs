@@ -56,7 +56,8 @@ mod tests {
             pad_top: 0,
             pad_left: 0,
         };
-        let step = WeightGradientStep { geometry: Convolution { window, in_c: 3, out_c: 8, groups: 1 } };
+        let geometry = Convolution { window, in_c: 3, out_c: 8, groups: 1 };
+        let step = WeightGradientStep { geometry, backend: Default::default() };
         let takes: Vec<usize> = (1..=8).map(|images| step.scratch_len(images, 2)).collect();
         assert!(takes.iter().any(|&floats| floats > takes[7]), "{takes:?}");
         assert_eq!(enough_for(&step, 8, 2), takes.iter().copied().max().unwrap_or(0));

@@ -77,7 +77,7 @@ pub(super) fn find_role(
         Role::Gamma if layout == Layout::Safetensors => roles.push(Role::Weight),
         Role::Beta if layout == Layout::Safetensors => roles.push(Role::Bias),
         // So it does with a parametric rectifier's slopes.
-        Role::Alpha if layout == Layout::Safetensors => roles.push(Role::Weight),
+        Role::Alpha if layout == Layout::Safetensors && facts.single => roles.push(Role::Weight),
         // Keras 3 numbers a layer's variables: of a normalisation's three, the first is the one that it has.
         Role::Gamma | Role::Beta if facts.fixed => roles.push(Role::Other("vars/0".into())),
         Role::RunningMean if facts.fixed => roles.push(Role::Other("vars/1".into())),

@@ -14,7 +14,7 @@ pub const MAX_SCANS: usize = 500;
 /// What the decoder may take for the pixels of a JPEG: coefficients of a progressive one, planes and result.
 pub const MAX_JPEG_MEMORY: u64 = 1 << 30;
 
-/// A decoded JPEG and how it is to be turned; None for the few whose layout [`is_exact`] does not know.
+/// A decoded JPEG and how it is to be turned; None for one that is to be decoded otherwise, see [`Pixels::Near`].
 pub fn decode(bytes: &[u8]) -> Result<Option<(DynamicImage, Orientation)>, PhotoFault> {
     // The crate is young. None of two million damaged files made it panic; should one, its photo is at fault.
     catch_unwind(AssertUnwindSafe(|| decode_unguarded(bytes)))
@@ -32,8 +32,10 @@ fn decode_unguarded(bytes: &[u8]) -> Result<Option<(DynamicImage, Orientation)>,
     let mut decoder = Decoder::new_with_limits(bytes, limits).map_err(fault)?;
     let frame = decoder.header();
     check_size(u32::from(frame.width), u32::from(frame.height))?;
-    if !is_exact(frame) {
-        return Ok(None);
+    match pixels(frame) {
+        Ok(Pixels::Exact) => {}
+        Ok(Pixels::Near) => return Ok(None),
+        Err(format) => return Err(PhotoFault::Unsupported { format }),
     }
     // As in libjpeg: for a progressive JPEG whose last scans are missing.
     decoder.set_block_smoothing(true);
@@ -60,22 +62,32 @@ fn decode_unguarded(bytes: &[u8]) -> Result<Option<(DynamicImage, Orientation)>,
     }
 }
 
-/// Whether the crate makes libjpeg-turbo's pixels of this layout.
-///
-/// It does where no component has more samples than the first, of which the others are whole fractions; of four
-/// components, where all have as many. (Compared for every pair of sampling factors of 1 to 4.)
-fn is_exact(frame: &FrameHeader) -> bool {
+/// What is known of a JPEG's pixels from its frame.
+#[derive(Debug, PartialEq)]
+enum Pixels {
+    /// Those of libjpeg-turbo, compared for every pair of sampling factors of 1 to 4.
+    Exact,
+    /// CMYK with fewer samples of some components: this crate enlarges them wrongly, another is within 2 of 256 levels.
+    Near,
+}
+
+/// How near to libjpeg-turbo's pixels a JPEG of this layout can be decoded; else what it is.
+fn pixels(frame: &FrameHeader) -> Result<Pixels, &'static str> {
     let factors = |c: &ComponentInfo| (c.horizontal_sampling, c.vertical_sampling);
-    let Some((across, down)) = frame.components.first().map(factors) else { return false };
-    let mut others = frame.components.iter().map(factors);
-    frame.precision == 8
-        && !frame.is_lossless
-        && match frame.components.len() {
-            1 => true,
-            3 => others.all(|(x, y)| x > 0 && y > 0 && across % x == 0 && down % y == 0),
-            4 => others.all(|other| other == (across, down)),
-            _ => false,
-        }
+    let all: Vec<(u8, u8)> = frame.components.iter().map(factors).collect();
+    let &[(across, down), ..] = &all[..] else { return Err("a JPEG without components") };
+    // Whole fractions of the first component's samples.
+    let fractions = all.iter().all(|&(x, y)| x > 0 && y > 0 && across % x == 0 && down % y == 0);
+    match all.len() {
+        _ if frame.is_lossless => Err("a lossless JPEG"),
+        _ if frame.precision != 8 => Err("a JPEG whose samples are not of 8 bits"),
+        1 => Ok(Pixels::Exact),
+        3 if fractions => Ok(Pixels::Exact),
+        4 if all.iter().all(|&other| other == (across, down)) => Ok(Pixels::Exact),
+        4 if fractions => Ok(Pixels::Near),
+        3 | 4 => Err("a JPEG with more samples of its colours than of its light"),
+        _ => Err("a JPEG with neither 1, 3 nor 4 components"),
+    }
 }
 
 /// Red, green and blue of the four inks, which JPEGs hold inverted; Pillow's arithmetic (`cmyk2rgb`, `MULDIV255`).
@@ -152,30 +164,45 @@ mod tests {
         }
     }
 
-    /// The frame of `restarts.jpg` with other sampling factors and numbers of components.
     #[test]
-    fn other_layouts_are_known_before_they_are_decoded() {
+    fn layouts_are_known_before_they_are_decoded() {
         let ones = [(1, 1); 4];
-        let known = |factors: &[(u8, u8)]| {
+        let of = |precision, is_lossless, factors: &[(u8, u8)]| {
             let component = |&(horizontal_sampling, vertical_sampling): &(u8, u8)| ComponentInfo {
                 id: 1,
                 horizontal_sampling,
                 vertical_sampling,
                 quant_table_index: 0,
             };
-            is_exact(&FrameHeader {
-                precision: 8,
-                height: 8,
-                width: 8,
-                components: factors.iter().map(component).collect(),
-                is_progressive: false,
-                is_lossless: false,
-            })
+            let components = factors.iter().map(component).collect();
+            pixels(&FrameHeader { precision, height: 8, width: 8, components, is_progressive: false, is_lossless })
         };
-        assert!(known(&ones[..1]) && known(&ones[..3]) && known(&ones) && known(&[(2, 2), (2, 1), (1, 2)]));
-        assert!(!known(&[]) && !known(&ones[..2]) && !known(&[(1, 1), (2, 2), (1, 1)]));
-        assert!(!known(&[(3, 1), (2, 1), (1, 1)]) && !known(&[(2, 2), (0, 1), (1, 1)]));
-        assert!(!known(&[(2, 2), (1, 1), (1, 1), (2, 2)]));
+        for exact in [&ones[..1], &ones[..3], &ones, &[(2, 2), (2, 1), (1, 2)], &[(2, 2)], &[(2, 1); 4]] {
+            assert_eq!(of(8, false, exact), Ok(Pixels::Exact), "{exact:?}");
+        }
+        assert_eq!(of(8, false, &[(2, 2), (1, 1), (1, 1), (2, 2)]), Ok(Pixels::Near));
+        for other in [&[][..], &ones[..2], &[(1, 1), (2, 2), (1, 1)], &[(3, 1), (2, 1), (1, 1)]] {
+            assert!(of(8, false, other).is_err(), "{other:?}");
+        }
+        assert!(
+            of(8, false, &[(2, 2), (0, 1), (1, 1)]).is_err()
+                && of(8, false, &[(1, 1), (1, 1), (1, 1), (2, 2)]).is_err()
+        );
+        assert!(of(12, false, &ones[..3]).is_err() && of(8, true, &ones[..3]).is_err());
+    }
+
+    /// As Photoshop makes them: the chromas of YCCK have half the samples.
+    #[test]
+    fn inks_of_fewer_samples_are_near() {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/jpegs");
+        let bytes = std::fs::read(folder.join("near/ycck_420.jpg")).unwrap();
+        assert!(decode(&bytes).unwrap().is_none());
+        let wanted = array_file::read_npy(&folder.join("near/ycck_420.npy")).unwrap();
+        let got = photo(&bytes).unwrap();
+        assert_eq!([got.height, got.width, got.channels], wanted.shape());
+        let apart =
+            wanted.iter().zip(&got.pixels).map(|(want, got)| (want - f32::from(*got)).abs()).fold(0.0, f32::max);
+        assert!(apart <= 2.0, "{apart}");
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! Every target over its seeds and over mutations of them, the same ones each time. By hand, more of them:
 //! `NETC_FUZZ=20 cargo test --test fuzz` tries twenty times as many, and `fuzz/` runs the targets under libFuzzer.
 
-#[allow(dead_code)] // Other tests use more of it.
+#[allow(dead_code)] // Other tests also pick words.
 #[path = "../dice/mod.rs"]
 mod dice;
 mod mutate;

@@ -64,7 +64,10 @@ class Bits:
         self.value &= (1 << self.count) - 1
 
 
-def noise(factors, width, height, seed):
+JFIF = b"\xff\xe0\0\x10JFIF\0\1\1\0\0\1\0\1\0\0"
+
+
+def noise(factors, width, height, seed, application=JFIF):
     """A baseline JPEG of any sampling factors with coefficients by chance; every Huffman code has eight bits."""
     dice = random.Random(seed)
     symbols = [0x00, 0xF0] + [run << 4 | size for run in range(16) for size in range(1, 11)]
@@ -101,7 +104,7 @@ def noise(factors, width, height, seed):
     tables = {0: bytes([0] * 7 + [12] + [0] * 8) + bytes(range(12)), 0x10: counts + bytes(symbols)}
     components = b"".join(bytes([i + 1, x << 4 | y, 0]) for i, (x, y) in enumerate(factors))
     parts = [
-        b"\xff\xd8\xff\xe0\0\x10JFIF\0\1\1\0\0\1\0\1\0\0",
+        b"\xff\xd8" + application,
         b"\xff\xdb\0\x43\0" + bytes([8] * 64),
         b"\xff\xc0" + struct.pack(">HBHHB", 8 + len(components), 8, height, width, len(factors)) + components,
         b"".join(b"\xff\xc4" + struct.pack(">HB", 3 + len(table), kind) + table for kind, table in tables.items()),
@@ -131,4 +134,9 @@ for name, factors in {
 }.items():
     (HERE / f"noise_{name}.jpg").write_bytes(noise(factors, 37, 29, 1))
 files = sorted(HERE.glob("*.jpg"))
+near = HERE / "near" / "ycck_420.jpg"
+near.parent.mkdir(exist_ok=True)
+adobe = b"\xff\xee\0\x0eAdobe\0\x64\0\0\0\0\2"
+near.write_bytes(noise([(2, 2), ONE, ONE, (2, 2)], 37, 29, 1, adobe))
+np.save(near.with_suffix(".npy"), pixels(near))
 np.savez_compressed(HERE / "pixels.npz", **{path.stem: pixels(path) for path in files})

@@ -66,7 +66,6 @@ struct Bands {
 }
 
 impl Bands {
-    #[deny(clippy::arithmetic_side_effects)]
     fn new(conv: &Convolution, pool: Option<Pool>) -> Self {
         let window = &conv.window;
         let rows = (BAND_PIXELS / window.out_w.max(1)).clamp(1, window.out_h.max(1));

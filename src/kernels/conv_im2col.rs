@@ -69,7 +69,6 @@ fn worker_len(conv: &Convolution, batch: usize, pool: Option<Pool>) -> usize {
 }
 
 /// The blocks of one group of one image; two output rows each where they are pooled.
-#[deny(clippy::arithmetic_side_effects)]
 fn grid(conv: &Convolution, batch: usize, pool: Option<Pool>) -> Grid {
     let (window, groups) = (&conv.window, conv.groups.max(1));
     let (rows, block) = match pool {

@@ -81,7 +81,8 @@ impl Plan {
             Inputs::Gated(..) => return Err("its gate is not there".into()),
         };
         let tensor = |&(pixels, channels): &(usize, usize)| is_tensor(&[pixels, channels]);
-        if !step.kernel.trains() && !(tensor(&sizes.output) && wanted.iter().all(tensor)) {
+        let tensors = tensor(&sizes.output) && wanted.iter().all(tensor);
+        if !(step.kernel.trains() || tensors) {
             return Err("a tensor has no values or too many".into());
         }
         if wanted.len() != given || given == 0 && !matches!(step.kernel, Kernel::Pack(_)) {

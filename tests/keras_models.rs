@@ -228,7 +228,7 @@ fn a_model_made_from_a_shipped_net_binds_by_its_makers_names() {
 
 #[test]
 fn pytorchs_names_and_shapes_are_read() {
-    let net =
-        "Input(1x8x4) >> Conv(1x3, 5) as conv >> PRelu as act >> Reshape(6x5) >> LSTM(3) as lstm >> PRelu as slopes";
+    let net = "Input(1x8x4) >> Conv(1x3, 5) as conv >> PRelu as act >> Transpose([0, 3, 1, 2]) >> Reshape(5x6) >> Transpose([0, 2, 1]) \
+         >> LSTM(3) as lstm >> PRelu as slopes";
     binds(net, "torch", &["torch.safetensors"], "");
 }

@@ -35,7 +35,10 @@ pub fn run(args: &Args) -> Done {
         }
         Some(Kind::Arrays) | None => {
             if let Some(fault) = damaged(path) {
-                return Err(failed(Code::WeightsUnreadable, &fault));
+                // What is said of a place inside does not name the file.
+                let (file, fault) = (path.display().to_string(), fault.to_string());
+                let named = if fault.contains(&file) { fault } else { format!("{file}: {fault}") };
+                return Err(failed(Code::WeightsUnreadable, &named));
             }
         }
         _ => {}

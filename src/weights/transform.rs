@@ -116,6 +116,15 @@ fn stored(store: &dyn Store, at: usize, wanted: &Shape, facts: LayerFacts) -> Re
         return fit_gates(store, at, wanted).map(Some);
     }
     let found = &entry.shape[..];
+    if role == "alpha" {
+        // Keras keeps the axes that share a slope, PyTorch has one for all channels by default.
+        let sides = |shape: &[usize]| -> Vec<usize> { shape.iter().copied().filter(|&side| side != 1).collect() };
+        return match entry.elements() {
+            1 => Ok(Some(Step::Repeat)),
+            _ if sides(found) == sides(shape) => Ok(None),
+            _ => Err(format!("the net needs {shape:?}, the file has {found:?}")),
+        };
+    }
     match (store.framework(), kind, shape) {
         (
             Framework::PyTorch,
@@ -131,9 +140,6 @@ fn stored(store: &dyn Store, at: usize, wanted: &Shape, facts: LayerFacts) -> Re
         (Framework::PyTorch, ParameterKind::Matrix, &[inputs, outputs]) => {
             let torch = [outputs, inputs];
             return if found == torch { Ok(Some(Step::MatrixFromPyTorch)) } else { Err(unlike(shape, &torch, found)) };
-        }
-        (Framework::PyTorch, ParameterKind::Vector, _) if role == "alpha" && found == [1] => {
-            return Ok(Some(Step::Repeat));
         }
         (Framework::Flax, ParameterKind::TransposedKernel, _) => {
             return Err(

@@ -53,7 +53,7 @@ pub fn find(word: &str) -> Option<String> {
     let text = match Preprocessing::preset(word) {
         Some(preset) => of_preset(word, &preset),
         None if word == IMAGE => of_image(),
-        None => (*WORDS.iter().find(|(known, _)| *known == word)?).1.to_owned(),
+        None => WORDS.iter().find(|(known, _)| *known == word)?.1.to_owned(),
     };
     Some(format!("{word}\n\n{text}\n"))
 }

@@ -14,6 +14,7 @@ use hdf5_reader::messages::dataspace::DataspaceType;
 use hdf5_reader::object_header::ObjectHeader;
 use hdf5_reader::{Datatype, StringPadding, StringSize, VarLenKind};
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 
 /// The value of an attribute.
 #[derive(Clone, Debug, PartialEq)]
@@ -124,12 +125,15 @@ fn from_heaps(guard: &Guard, references: &[u8], size: usize, place: &str) -> std
             texts.push(String::new());
             continue;
         }
-        if !heaps.contains_key(&address) {
-            let (offsets, lengths) = (guard.offset_size(), guard.length_size());
-            let heap = GlobalHeapCollection::parse_at_storage(guard.storage(), address, offsets, lengths);
-            heaps.insert(address, heap.map_err(|error| in_heap(place, error))?);
-        }
-        let object = u16::try_from(index).ok().and_then(|index| heaps[&address].get_object(index));
+        let heap = match heaps.entry(address) {
+            Entry::Occupied(heap) => heap.into_mut(),
+            Entry::Vacant(free) => {
+                let (offsets, lengths) = (guard.offset_size(), guard.length_size());
+                let heap = GlobalHeapCollection::parse_at_storage(guard.storage(), address, offsets, lengths);
+                free.insert(heap.map_err(|error| in_heap(place, error))?)
+            }
+        };
+        let object = u16::try_from(index).ok().and_then(|index| heap.get_object(index));
         let Some(text) = object.and_then(|object| object.data.get(..length)) else {
             return Err(Fault::damaged(place, "its heap of texts does not hold what it refers to"));
         };

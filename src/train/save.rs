@@ -223,14 +223,17 @@ fn is_homeless(net: &Graph, parameter: &Parameter) -> bool {
         || parameter.role == "alpha" && slopes().unwrap_or(false)
 }
 
+/// The names and shapes of a layer's parameters in Keras.
+type Shapes = Vec<(&'static str, Vec<usize>)>;
+
 /// Two layers that Keras' `load_weights` may swap: it goes by the order of layers and their shapes, and the order of branches
 /// depends on layers that the model in Keras may have otherwise.
 pub fn swapped_by_keras(net: &Graph) -> Option<(NodeId, NodeId)> {
-    let shapes = |id: NodeId| -> Vec<(&'static str, Vec<usize>)> {
+    let shapes = |id: NodeId| -> Shapes {
         let node = net.node(id);
         node.parameters.iter().map(|id| keras_shape(net, node, &net.parameters[id.0])).collect()
     };
-    let mut seen: Vec<(NodeId, Vec<(&'static str, Vec<usize>)>)> = Vec::new();
+    let mut seen: Vec<(NodeId, Shapes)> = Vec::new();
     for id in net.ids().filter(|&id| !net.node(id).parameters.is_empty()) {
         let own = shapes(id);
         let leads = net.ancestors(&[id]);

@@ -103,7 +103,7 @@ fn open_weights(
 /// The text of a small member.
 fn read_text(from: impl Read, place: &str) -> Result<String, StoreError> {
     let mut text = String::new();
-    let most = MAX_TEXT_BYTES as u64;
+    let most = MAX_TEXT_BYTES;
     from.take(most + 1).read_to_string(&mut text).map_err(|error| corrupt(place, error.to_string()))?;
     match text.len() as u64 > most {
         true => Err(StoreError::TooLarge { place: place.into(), what: format!("more than {most} bytes") }),

@@ -10,8 +10,11 @@ use std::sync::Arc;
 /// What takes values of unknown order, by the layer that makes it so.
 #[derive(Debug, Default)]
 pub(super) struct Unordered {
-    found: Vec<(Arc<Unknown>, Vec<(String, Span)>)>,
+    found: Vec<(Arc<Unknown>, Layers)>,
 }
+
+/// Layers whose parameters depend on an order, and where they were written.
+type Layers = Vec<(String, Span)>;
 
 impl Unordered {
     /// A layer whose parameters depend on the order.

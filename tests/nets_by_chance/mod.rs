@@ -203,7 +203,7 @@ impl Draft {
                 let text = format!("(Identity | {text}) >> {merge}");
                 self.then(&text, |x| x.zip(&x.linear(&weight, &bias), |a, b| a + sign * b));
             }
-            3 | 4 if len % 6 == 0 && len / 6 < 30 => {
+            3 | 4 if len.is_multiple_of(6) && len / 6 < 30 => {
                 let (channels, height, width) = (2, 3, len / 6);
                 let by_hand = self.dice.roll(2) == 0;
                 let text = match by_hand {

@@ -239,7 +239,7 @@ impl State {
         }
         let mut header = serde_json::to_string(&header).expect("a header");
         // Of an odd length, so that its first byte is that of no other kind of file.
-        header += if header.len() % 2 == 0 { " " } else { "" };
+        header += if header.len().is_multiple_of(2) { " " } else { "" };
         let bytes = [&(header.len() as u64).to_le_bytes(), header.as_bytes(), &data].concat();
         std::fs::write(path, bytes).expect("a file of weights");
     }

@@ -7,6 +7,8 @@ use super::gemm::{Backend, Operand, Product, multiply_alone};
 use super::images::span;
 use super::threads::Threads;
 use super::view::{Convolution, View, ViewMut};
+use super::windows::copy_windows;
+use crate::size::{product, round_up};
 
 /// Floats of a block's copied windows: half of a second-level cache of 512 KiB.
 const BLOCK_FLOATS: usize = 64 * 1024;
@@ -18,39 +20,28 @@ pub fn supports(conv: &Convolution) -> bool {
     conv.groups == 1
 }
 
-/// The floats of the weights, which stay as they are: `(kernel_h, kernel_w, in_c, out_c)`.
-pub fn weights_len(conv: &Convolution) -> usize {
-    depth(conv) * conv.out_c
-}
-
+/// The values of a window.
 fn depth(conv: &Convolution) -> usize {
-    conv.window.kernel_h * conv.window.kernel_w * conv.in_c
+    product([conv.window.kernel_h, conv.window.kernel_w, conv.in_c])
 }
 
 /// Pixels of a block, by sizes only.
 fn rows(conv: &Convolution) -> usize {
-    let pixels = conv.window.out_h * conv.window.out_w;
-    (BLOCK_FLOATS / depth(conv).max(1)).clamp(16, 256).min(pixels.div_ceil(TASKS).next_multiple_of(16)).max(1)
-}
-
-/// Whether windows are the pixels as they stand.
-fn is_pointwise(conv: &Convolution) -> bool {
-    let window = &conv.window;
-    (window.kernel_h, window.kernel_w, window.stride_h, window.stride_w) == (1, 1, 1, 1)
-        && (window.pad_top, window.pad_left) == (0, 0)
-        && (window.out_h, window.out_w) == (window.in_h, window.in_w)
+    let pixels = product([conv.window.out_h, conv.window.out_w]);
+    (BLOCK_FLOATS / depth(conv).max(1)).clamp(16, 256).min(round_up(pixels.div_ceil(TASKS), 16)).max(1)
 }
 
 fn worker_len(conv: &Convolution) -> usize {
-    if is_pointwise(conv) { 0 } else { rows(conv) * depth(conv) }
+    if conv.is_pixelwise() { 0 } else { product([rows(conv), depth(conv)]) }
 }
 
 /// The floats of scratch memory that [`convolve`] needs for `workers` threads.
 pub fn scratch_len(conv: &Convolution, workers: usize) -> usize {
-    worker_len(conv) * workers
+    product([worker_len(conv), workers])
 }
 
-/// Convolves `batch` images of `(in_h, in_w, in_c)` to `(out_h, out_w, out_c)`, by BLAS where the build has it.
+/// Convolves `batch` images of `(in_h, in_w, in_c)` to `(out_h, out_w, out_c)`, by BLAS where the build has it;
+/// `weights` as they stand, `(kernel_h, kernel_w, in_c, out_c)`.
 ///
 /// # Panics
 /// If a slice is too short for the sizes, [`supports`] is false, or the epilogue pools.
@@ -66,7 +57,7 @@ pub fn convolve(
     output: ViewMut,
 ) {
     assert!(supports(conv) && epilogue.pool.is_none(), "not a convolution for BLAS: {conv:?}");
-    assert_eq!(weights.len(), weights_len(conv), "weights");
+    assert_eq!(weights.len(), conv.weights(), "weights");
     let ViewMut { data, ld, image } = output;
     check_convolution(conv, batch, &input, epilogue, ViewMut { data: &mut *data, ld, image });
     let (pixels, out_c, depth) = (conv.window.out_h * conv.window.out_w, conv.out_c, depth(conv));
@@ -87,46 +78,21 @@ pub fn convolve(
     share(threads, data, grid, own, &|piece, out, copy| {
         let first = piece.inner * each;
         let count = each.min(pixels - first);
-        let image = &input.data[piece.outer * input.image..];
-        let left = if is_pointwise(conv) {
-            Operand { data: &image[first * input.ld..], ld: input.ld, transposed: false }
+        let left = if conv.is_pixelwise() {
+            let data = &input.data[piece.outer * input.image + first * input.ld..];
+            Operand { data, ld: input.ld, transposed: false }
         } else {
             let copy = &mut copy[..count * depth];
-            copy_windows(conv, image, input.ld, first, copy);
+            copy_windows(conv, input, piece.outer * pixels + first, 0, 0..depth, copy);
             Operand { data: copy, ld: depth, transposed: false }
         };
-        let product = Product { rows: count, columns: out_c, depth, alpha: 1.0, beta: 0.0, backend: Backend::Blas };
+        let block = Product { rows: count, columns: out_c, depth, alpha: 1.0, beta: 0.0, backend: Backend::Blas };
         let right = Operand { data: weights, ld: out_c, transposed: false };
-        multiply_alone(threads.isa(), &product, left, right, out, ld);
+        multiply_alone(threads.isa(), &block, left, right, out, ld);
         for (index, row) in out.chunks_mut(ld).enumerate() {
-            let row = &mut row[..out_c];
-            if let Some(bias) = epilogue.bias {
-                row.iter_mut().zip(bias).for_each(|(value, bias)| *value += bias);
-            }
-            if let Some(residual) = &epilogue.residual {
-                let at = piece.outer * residual.image + (first + index) * residual.ld;
-                row.iter_mut().zip(&residual.data[at..]).for_each(|(value, residual)| *value += residual);
-            }
-            epilogue.activation.apply(row);
+            epilogue.apply(&mut row[..out_c], piece.outer, first + index);
         }
     });
-}
-
-/// Copies the windows of output pixels from one on, each with zeros where it leaves the image.
-fn copy_windows(conv: &Convolution, image: &[f32], ld: usize, first: usize, copy: &mut [f32]) {
-    let window = &conv.window;
-    for (index, line) in copy.chunks_exact_mut(depth(conv)).enumerate() {
-        let (out_y, out_x) = ((first + index) / window.out_w, (first + index) % window.out_w);
-        for (tap, to) in line.chunks_exact_mut(conv.in_c).enumerate() {
-            let (tap_y, tap_x) = (tap / window.kernel_w, tap % window.kernel_w);
-            let y = (out_y * window.stride_h + tap_y * window.dilation_h).checked_sub(window.pad_top);
-            let x = (out_x * window.stride_w + tap_x * window.dilation_w).checked_sub(window.pad_left);
-            match (y.filter(|y| *y < window.in_h), x.filter(|x| *x < window.in_w)) {
-                (Some(y), Some(x)) => to.copy_from_slice(&image[(y * window.in_w + x) * ld..][..conv.in_c]),
-                _ => to.fill(0.0),
-            }
-        }
-    }
 }
 
 #[cfg(test)]
@@ -146,7 +112,7 @@ mod tests {
             convolution((12, 11), (16, 24, 1), (3, 2, 1), (1, 0)),
             convolution((15, 15), (8, 7, 1), (5, 1, 2), (2, 3)),
         ] {
-            let weights = noise(weights_len(&conv), 7);
+            let weights = noise(conv.weights(), 7);
             compare(&conv, &weights, 2e-6 * depth(&conv) as f64, &|threads, batch, input, epilogue, output| {
                 if epilogue.pool.is_some() {
                     // Not its own: another method stands in, so that the other cases are compared.

@@ -66,10 +66,7 @@ pub fn convolve(
 ) {
     assert!(supports(conv), "not a pointwise convolution: {conv:?}");
     let window = &conv.window;
-    if (window.stride_h, window.stride_w) != (1, 1)
-        || (window.out_h, window.out_w) != (window.in_h, window.in_w)
-        || epilogue.pool.is_some()
-    {
+    if !conv.is_pixelwise() || epilogue.pool.is_some() {
         // Pixels that do not follow each other are gathered through their addresses.
         return conv_im2col::convolve(threads, conv, batch, input, weights, epilogue, scratch, output);
     }

@@ -191,12 +191,8 @@ pub fn multiply_raw(
         return;
     }
     let lines = Pieces { outer: rows, outer_stride: ld, ..Pieces::chunks(outputs, outputs) };
-    share(threads, data, lines, Scratch::none(), &|_, row, _| {
-        if let Some(bias) = bias {
-            row.iter_mut().zip(bias).for_each(|(value, bias)| *value += bias);
-        }
-        activation.apply(row);
-    });
+    let epilogue = Epilogue { bias, activation, ..Epilogue::default() };
+    share(threads, data, lines, Scratch::none(), &|_, row, _| epilogue.apply(row, 0, 0));
 }
 
 #[cfg(test)]

@@ -19,6 +19,21 @@ pub struct Epilogue<'a> {
     pub pool: Option<Pool>,
 }
 
+impl Epilogue<'_> {
+    /// Applies it, but for pooling, to a pixel of the result that stands in memory: for kernels whose products are
+    /// computed by what knows nothing of epilogues.
+    pub(super) fn apply(&self, row: &mut [f32], image: usize, pixel: usize) {
+        if let Some(bias) = self.bias {
+            row.iter_mut().zip(bias).for_each(|(value, bias)| *value += bias);
+        }
+        if let Some(residual) = &self.residual {
+            let from = &residual.data[image * residual.image + pixel * residual.ld..];
+            row.iter_mut().zip(from).for_each(|(value, residual)| *value += residual);
+        }
+        self.activation.apply(row);
+    }
+}
+
 /// A pooling that a convolution can apply to its result.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Pool {

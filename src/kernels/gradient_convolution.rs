@@ -10,6 +10,7 @@ use super::gemm::{self, Operand, Product, multiply_alone};
 use super::simd::Isa;
 use super::threads::Threads;
 use super::view::{Convolution, View};
+use super::windows::copy_windows;
 use super::{gradient_depthwise, gradient_winograd};
 use std::ops::Range;
 
@@ -136,16 +137,8 @@ impl<'a> General<'a> {
         }
     }
 
-    /// Whether windows are the pixels as they stand.
-    fn is_pointwise(&self) -> bool {
-        let window = &self.conv.window;
-        (window.kernel_h, window.kernel_w, window.stride_h, window.stride_w) == (1, 1, 1, 1)
-            && (window.pad_top, window.pad_left) == (0, 0)
-            && (window.out_h, window.out_w) == (window.in_h, window.in_w)
-    }
-
     fn worker_len(&self) -> usize {
-        if self.is_pointwise() { 0 } else { self.step * self.rows }
+        if self.conv.is_pixelwise() { 0 } else { self.step * self.rows }
     }
 
     /// Sums of pieces or groups, which do not stand in dw as they are computed.
@@ -231,7 +224,7 @@ impl<'a> General<'a> {
         let conv = self.conv;
         let in_c = conv.in_c / conv.groups;
         let each = conv.window.out_h * conv.window.out_w;
-        let pointwise = self.is_pointwise();
+        let pointwise = conv.is_pixelwise();
         // Images that follow each other without a gap are one.
         let dense = |view: &View<'_>| view.image == each * view.ld;
         let joined = dense(&dy) && (!pointwise || dense(&x));
@@ -250,46 +243,12 @@ impl<'a> General<'a> {
                 Operand { data, ld: x.ld, transposed: true }
             } else {
                 let copy = &mut copy[..count * rows.len()];
-                self.copy_windows(x, pixel, group * in_c, rows.clone(), copy);
+                copy_windows(conv, x, pixel, group * in_c, rows.clone(), copy);
                 Operand { data: copy, ld: rows.len(), transposed: true }
             };
             let data = &dy.data[image * dy.image + within * dy.ld + group * self.out_c..];
             multiply_alone(isa, &product, left, Operand { data, ld: dy.ld, transposed: false }, sum, self.out_c);
             pixel += count;
-        }
-    }
-
-    /// Copies some rows of the windows of output pixels, from one on: each window's floats follow each other.
-    fn copy_windows(&self, x: View<'_>, first: usize, channel: usize, rows: Range<usize>, copy: &mut [f32]) {
-        let window = &self.conv.window;
-        let in_c = self.conv.in_c / self.conv.groups;
-        let each = window.out_h * window.out_w;
-        let (mut image, mut out_y, mut out_x) = (first / each, first % each / window.out_w, first % window.out_w);
-        for line in copy.chunks_exact_mut(rows.len()) {
-            let data = &x.data[image * x.image..];
-            let (mut row, mut line) = (rows.start, line);
-            while !line.is_empty() {
-                let (tap, from) = (row / in_c, row % in_c);
-                let (part, rest) = line.split_at_mut((in_c - from).min(line.len()));
-                let y = out_y * window.stride_h + tap / window.kernel_w * window.dilation_h;
-                let x_at = out_x * window.stride_w + tap % window.kernel_w * window.dilation_w;
-                let (y, x_at) = (y.wrapping_sub(window.pad_top), x_at.wrapping_sub(window.pad_left));
-                if y < window.in_h && x_at < window.in_w {
-                    let start = (y * window.in_w + x_at) * x.ld + channel + from;
-                    part.copy_from_slice(&data[start..start + part.len()]);
-                } else {
-                    part.fill(0.0);
-                }
-                row += part.len();
-                line = rest;
-            }
-            out_x += 1;
-            if out_x == window.out_w {
-                (out_y, out_x) = (out_y + 1, 0);
-                if out_y == window.out_h {
-                    (image, out_y) = (image + 1, 0);
-                }
-            }
         }
     }
 }

@@ -77,5 +77,6 @@ pub mod transpose;
 pub mod upscale;
 pub mod view;
 mod wide;
+mod windows;
 pub mod winograd;
 mod winograd_weights;

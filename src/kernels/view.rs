@@ -90,6 +90,14 @@ impl Convolution {
             && (1..=LARGEST_TENSOR).contains(&self.weights())
     }
 
+    /// Whether its windows are the pixels as they stand: 1x1 without stride and padding.
+    pub fn is_pixelwise(&self) -> bool {
+        let window = &self.window;
+        (window.kernel_h, window.kernel_w, window.stride_h, window.stride_w) == (1, 1, 1, 1)
+            && (window.pad_top, window.pad_left) == (0, 0)
+            && (window.out_h, window.out_w) == (window.in_h, window.in_w)
+    }
+
     /// The floats of its weights.
     pub fn weights(&self) -> usize {
         product([self.window.kernel_h, self.window.kernel_w, self.in_c / self.groups.max(1), self.out_c])

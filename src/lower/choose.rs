@@ -158,8 +158,7 @@ fn cost(step: &ConvolutionStep, algorithm: &Algorithm) -> f64 {
             gather * product(pixels, depth, 7.0) / 0.97 + weights / target::MEMORY
         }
         Algorithm::Blas => {
-            let pointwise = conv_pointwise::supports(conv) && window.stride_h * window.stride_w == 1;
-            let copies = if pointwise { 0.0 } else { pixels * depth * 8.0 / target::STREAM };
+            let copies = if conv.is_pixelwise() { 0.0 } else { pixels * depth * 8.0 / target::STREAM };
             // Both operands are packed in blocks, and the result is gone over once more for bias and activation.
             let packs = (pixels * depth + depth * outputs * (pixels / 256.0).ceil()) * 0.22;
             product(pixels, depth, 7.0) + copies + packs + bytes / target::STREAM + weights / target::MEMORY

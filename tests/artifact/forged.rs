@@ -86,7 +86,7 @@ fn no_changed_numbers_together_do_harm() {
 
 #[test]
 fn no_changed_word_does_harm() {
-    let algorithms = ["Im2col", "Pointwise", "Direct", "Depthwise"].map(Value::from);
+    let algorithms = ["Im2col", "Pointwise", "Direct", "Depthwise", "Blas"].map(Value::from);
     let blocking = serde_json::json!({ "Winograd": { "tile": "F4", "tiles": 500, "channels": 512, "shared": false } });
     let mut harm = Vec::new();
     for net in NETS.iter().chain(&MORE) {

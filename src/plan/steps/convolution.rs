@@ -78,7 +78,7 @@ impl ConvolutionStep {
             Algorithm::Pointwise => conv_pointwise::packed_len_weights(conv),
             Algorithm::Direct => conv_direct::packed_len_weights(conv),
             Algorithm::Depthwise => conv_depthwise::packed_len_weights(conv),
-            Algorithm::Blas => conv_blas::weights_len(conv),
+            Algorithm::Blas => conv.weights(),
             Algorithm::Winograd(blocking) => winograd::packed_len_weights(blocking.tile, conv),
         }
     }

@@ -7,10 +7,6 @@ use crate::kernels::view::Convolution;
 use crate::plan::kernel::{Call, Inputs, RunFault, Sizes, StepKernel};
 use serde::{Deserialize, Serialize};
 
-fn weights(conv: &Convolution) -> usize {
-    conv.window.kernel_h * conv.window.kernel_w * (conv.in_c / conv.groups.max(1)) * conv.out_c
-}
-
 fn input(conv: &Convolution) -> (usize, usize) {
     (conv.window.in_h * conv.window.in_w, conv.in_c)
 }
@@ -20,7 +16,7 @@ fn output(conv: &Convolution) -> (usize, usize) {
 }
 
 fn arithmetic(conv: &Convolution) -> u64 {
-    (conv.window.out_h * conv.window.out_w) as u64 * weights(conv) as u64
+    conv.multiply_adds() as u64
 }
 
 fn describe(conv: &Convolution) -> String {
@@ -47,7 +43,7 @@ pub struct WeightGradientStep {
 impl StepKernel for WeightGradientStep {
     fn run(&self, call: Call<'_>) -> Result<(), RunFault> {
         let (x, dy) = (call.inputs[0], call.inputs[1]);
-        let out = &mut call.output.data[..weights(&self.geometry)];
+        let out = &mut call.output.data[..self.geometry.weights()];
         weight_gradient(call.threads, self.backend, &self.geometry, call.batch, x, dy, out, call.scratch);
         Ok(())
     }
@@ -59,7 +55,7 @@ impl StepKernel for WeightGradientStep {
     fn sizes(&self) -> Sizes {
         Sizes {
             inputs: Inputs::Each(vec![input(&self.geometry), output(&self.geometry)]),
-            output: (1, weights(&self.geometry)),
+            output: (1, self.geometry.weights()),
         }
     }
 
@@ -108,7 +104,7 @@ impl StepKernel for InputGradientStep {
     }
 
     fn constants(&self) -> Vec<usize> {
-        vec![weights(&self.geometry)]
+        vec![self.geometry.weights()]
     }
 
     fn scratch_len(&self, _: usize, workers: usize) -> usize {

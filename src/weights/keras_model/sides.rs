@@ -38,47 +38,78 @@ enum Link {
     Unknown,
 }
 
-/// The layers without parameters before a node, in the order in which they run, and where they begin.
-pub(super) fn before_node(graph: &Graph, id: NodeId) -> (Vec<Written>, End<NodeId>) {
-    let (mut chain, mut at) = (Vec::new(), id);
+/// The layers without parameters before `from`, in the order in which they run, and where they begin. `input` gives the
+/// one that a layer reads, or why there is none; `begins` says what an input is.
+fn before<T: Copy>(
+    from: T,
+    link: impl Fn(T) -> Link,
+    mut input: impl FnMut(T) -> Result<T, End<T>>,
+    begins: impl Fn(T) -> End<T>,
+) -> (Vec<Written>, End<T>) {
+    let (mut chain, mut at) = (Vec::new(), from);
     let end = loop {
-        let [input] = graph.node(at).inputs[..] else { break End::Unknown };
-        match link_of_node(graph, input) {
+        at = match input(at) {
+            Ok(input) => input,
+            Err(end) => break end,
+        };
+        match link(at) {
             Link::Rests => {}
             Link::Is(written) => chain.push(written),
             Link::Layer(function) => {
                 chain.extend(function.map(Written::Function));
-                break End::Layer(input);
+                break End::Layer(at);
             }
-            Link::Merges => break End::Merge(input),
-            Link::Input => break End::Outside(input),
+            Link::Merges => break End::Merge(at),
+            Link::Input => break begins(at),
             Link::Unknown => break End::Unknown,
         }
-        at = input;
     };
     chain.reverse();
     (chain, end)
 }
 
-/// The layers without parameters after a node, up to the net's output.
-pub(super) fn after_node(graph: &Graph, consumers: &[Vec<NodeId>], id: NodeId) -> (Vec<Written>, End<NodeId>) {
-    let (mut chain, mut at) = (Vec::new(), id);
-    if let Link::Layer(Some(function)) = link_of_node(graph, id) {
-        chain.push(Written::Function(function));
+/// The layers without parameters after the layer `from`, its own function first, and where they end. `output` gives the
+/// one that reads a layer, or why there is none.
+fn after<T: Copy>(
+    from: T,
+    link: impl Fn(T) -> Link,
+    mut output: impl FnMut(T) -> Result<T, End<T>>,
+) -> (Vec<Written>, End<T>) {
+    let (mut chain, mut at) = (Vec::new(), from);
+    match link(from) {
+        Link::Layer(function) => chain.extend(function.map(Written::Function)),
+        _ => return (chain, End::Unknown),
     }
     loop {
-        let next = match consumers[at.0][..] {
-            [] => return (chain, End::Outside(at)),
-            [next] if !graph.outputs.contains(&at) => next,
-            _ => return (chain, End::Unknown),
+        at = match output(at) {
+            Ok(output) => output,
+            Err(end) => return (chain, end),
         };
-        match link_of_node(graph, next) {
+        match link(at) {
             Link::Rests => {}
             Link::Is(written) => chain.push(written),
             _ => return (chain, End::Unknown),
         }
-        at = next;
     }
+}
+
+/// The layers without parameters before a node, in the order in which they run, and where they begin.
+pub(super) fn before_node(graph: &Graph, id: NodeId) -> (Vec<Written>, End<NodeId>) {
+    let input = |at: NodeId| match graph.node(at).inputs[..] {
+        [input] => Ok(input),
+        _ => Err(End::Unknown),
+    };
+    before(id, |at| link_of_node(graph, at), input, End::Outside)
+}
+
+/// The layers without parameters after a node that has some, up to the net's output.
+pub(super) fn after_node(graph: &Graph, consumers: &[Vec<NodeId>], id: NodeId) -> (Vec<Written>, End<NodeId>) {
+    let output = |at: NodeId| match consumers[at.0][..] {
+        [] => Err(End::Outside(at)),
+        [next] if !graph.outputs.contains(&at) => Ok(next),
+        _ => Err(End::Unknown),
+    };
+    after(id, |at| link_of_node(graph, at), output)
 }
 
 fn link_of_node(graph: &Graph, id: NodeId) -> Link {
@@ -131,59 +162,34 @@ pub(super) fn window_of_node(graph: &Graph, id: NodeId) -> Option<Sliding> {
 
 /// The layers without parameters before a layer of the file, and where they begin.
 pub(super) fn before_layer(model: &Model, layer: usize) -> (Vec<Written>, End<usize>) {
-    let (mut chain, mut at) = (Vec::new(), layer);
     // The file may describe a ring.
     let mut left = model.layers.len();
-    let end = loop {
-        let input = match model.layers[at].inputs.as_deref() {
-            None => break End::Untold,
-            Some([]) if model.layers[at].model.is_empty() => break End::Outside(at),
-            Some(&[input]) if left > 0 => input,
-            Some(_) => break End::Unknown,
-        };
-        left -= 1;
-        match link_of_layer(model, input) {
-            Link::Rests => {}
-            Link::Is(written) => chain.push(written),
-            Link::Layer(function) => {
-                chain.extend(function.map(Written::Function));
-                break End::Layer(input);
-            }
-            Link::Merges => break End::Merge(input),
-            Link::Input if model.layers[input].model.is_empty() => break End::Outside(input),
-            Link::Input | Link::Unknown => break End::Unknown,
+    let input = |at: usize| match model.layers[at].inputs.as_deref() {
+        None => Err(End::Untold),
+        Some([]) if model.layers[at].model.is_empty() => Err(End::Outside(at)),
+        Some(&[input]) if left > 0 => {
+            left -= 1;
+            Ok(input)
         }
-        at = input;
+        Some(_) => Err(End::Unknown),
     };
-    chain.reverse();
-    (chain, end)
+    let begins = |at: usize| if model.layers[at].model.is_empty() { End::Outside(at) } else { End::Unknown };
+    before(layer, |at| link_of_layer(model, at), input, begins)
 }
 
 /// The layers without parameters after a layer of the file, up to the model's output.
 pub(super) fn after_layer(model: &Model, layer: usize) -> (Vec<Written>, End<usize>) {
-    let (mut chain, mut at) = (Vec::new(), layer);
-    match link_of_layer(model, layer) {
-        Link::Layer(Some(function)) => chain.push(Written::Function(function)),
-        Link::Layer(None) => {}
-        _ => return (chain, End::Unknown),
-    }
-    for _ in 0..model.layers.len() {
-        if !model.layers[at].model.is_empty() {
-            return (chain, End::Unknown);
+    let mut left = model.layers.len();
+    let output = |at: usize| match model.layers[at].outputs[..] {
+        _ if left == 0 || !model.layers[at].model.is_empty() => Err(End::Unknown),
+        [] => Err(End::Outside(at)),
+        [next] => {
+            left -= 1;
+            Ok(next)
         }
-        let next = match model.layers[at].outputs[..] {
-            [] => return (chain, End::Outside(at)),
-            [next] => next,
-            _ => return (chain, End::Unknown),
-        };
-        match link_of_layer(model, next) {
-            Link::Rests => {}
-            Link::Is(written) => chain.push(written),
-            _ => return (chain, End::Unknown),
-        }
-        at = next;
-    }
-    (chain, End::Unknown)
+        _ => Err(End::Unknown),
+    };
+    after(layer, |at| link_of_layer(model, at), output)
 }
 
 fn link_of_layer(model: &Model, at: usize) -> Link {

@@ -2,7 +2,7 @@
 //! on one fixed target, so that the same spec gives the same plan on every machine.
 
 use crate::kernels::dense_narrow::is_narrow;
-use crate::kernels::gemm::{Backend, Shape, blas};
+use crate::kernels::gemm::{self, Backend, Shape, blas};
 use crate::kernels::simd::Isa;
 use crate::kernels::winograd::{Blocking, Tile};
 use crate::kernels::{conv_blas, conv_depthwise, conv_direct, conv_pointwise};
@@ -37,10 +37,6 @@ const MOST_PACKED: usize = 1 << 20;
 /// Narrower rows of weights are read faster as panels.
 const LEAST_WIDTH: usize = 64;
 
-/// Rows and columns of a product's tile.
-const TILE: f64 = 256.0;
-/// Rows that the tiles' products read as they stand.
-const FEW_ROWS: usize = 16;
 /// BLAS is taken where it takes less than this share of the tiles' time: their bits are the same on every machine.
 const CLEARLY: f64 = 0.93;
 
@@ -76,10 +72,10 @@ pub fn convolution(step: &mut ConvolutionStep, chunk: usize, exact: bool) {
 pub fn products(shape: &Shape) -> [(Backend, f64); 2] {
     let [rows, columns, depth] = [shape.rows, shape.columns, shape.depth].map(|size| size as f64);
     let (left, right) = (rows * depth, depth * columns);
-    let (left_blocks, right_blocks) = ((columns / TILE).ceil(), (rows / TILE).ceil());
+    let (left_blocks, right_blocks) =
+        (shape.columns.div_ceil(gemm::TILE) as f64, shape.rows.div_ceil(gemm::TILE) as f64);
     let multiply = rows * right / target::RATE;
-    let few = shape.rows <= FEW_ROWS && !shape.transposed.1;
-    let tiles = match (few, shape.transposed.0) {
+    let tiles = match (gemm::reads_as_it_stands(shape.rows, shape.transposed.1), shape.transposed.0) {
         // Rows are read as they stand; a tile of few rows waits for its operands.
         (true, _) => multiply * 1.5,
         (false, true) => multiply * 1.03 + right * right_blocks * 0.42 + left * left_blocks * 0.1,
@@ -160,7 +156,7 @@ fn cost(step: &ConvolutionStep, algorithm: &Algorithm) -> f64 {
         Algorithm::Blas => {
             let copies = if conv.is_pixelwise() { 0.0 } else { pixels * depth * 8.0 / target::STREAM };
             // Both operands are packed in blocks, and the result is gone over once more for bias and activation.
-            let packs = (pixels * depth + depth * outputs * (pixels / 256.0).ceil()) * 0.22;
+            let packs = (pixels * depth + depth * outputs * (pixels / gemm::TILE as f64).ceil()) * 0.22;
             product(pixels, depth, 7.0) + copies + packs + bytes / target::STREAM + weights / target::MEMORY
         }
         Algorithm::Direct => {

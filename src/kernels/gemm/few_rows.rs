@@ -7,7 +7,7 @@ use super::super::simd_tile::parts;
 use super::Block;
 
 /// Rows of the left operand, at most.
-pub const ROWS: usize = 16;
+const ROWS: usize = 16;
 /// Rows of a register tile.
 const TILE_ROWS: usize = 4;
 /// Rows of the right operand that are read side by side.
@@ -17,11 +17,11 @@ const DEPTH: usize = 128;
 /// Columns whose sums stand in the nearest cache.
 const COLUMNS: usize = 256;
 /// The floats of the buffer that [`multiply`] needs.
-pub const BUFFER_LEN: usize = ROWS * COLUMNS;
+const BUFFER_LEN: usize = ROWS * COLUMNS;
 
-/// Whether a product goes this way.
-pub fn suits(block: &Block) -> bool {
-    block.rows <= ROWS && !block.transpose_b
+/// Whether the tiles compute a product this way: one of so many rows, of a right operand that may be read transposed.
+pub fn suits(rows: usize, transposed: bool) -> bool {
+    rows <= ROWS && !transposed
 }
 
 /// Adds the product to what the result holds, or stores it.

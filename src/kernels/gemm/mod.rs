@@ -13,6 +13,7 @@ use super::simd::Isa;
 use super::threads::Threads;
 use super::view::ViewMut;
 use buffer::Buffer;
+pub use few_rows::suits as reads_as_it_stands;
 use serde::{Deserialize, Serialize};
 use std::cell::RefCell;
 use std::fmt;
@@ -20,7 +21,7 @@ use std::ops::Range;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Rows and columns of a tile of the result, at most.
-const TILE: usize = 256;
+pub const TILE: usize = 256;
 /// The depth of a piece where the sum is cut too.
 const PIECE: usize = 2048;
 /// Multiply-adds below which a product is one task.
@@ -68,15 +69,19 @@ thread_local! {
     static BUFFER: RefCell<Option<Buffer>> = const { RefCell::new(None) };
 }
 
-/// Makes the calling thread's buffer for products, if it has none yet, and says whether there was memory for it: at most
-/// 3 MiB, of which only what a product needs is ever touched. A product makes it too, but cannot fail for it.
+/// The floats of a thread's buffer, which is made if there is none yet and there is memory for it: at most 3 MiB, of which
+/// only what a product needs is ever touched.
+fn made(buffer: &mut Option<Buffer>) -> Option<&mut [f32]> {
+    if buffer.is_none() {
+        *buffer = Buffer::try_new(blas::buffer_len().max(tiles::BUFFER_LEN));
+    }
+    buffer.as_mut().map(Buffer::floats)
+}
+
+/// Makes the calling thread's buffer for products, and says whether there was memory for it. A product makes it too, but
+/// cannot fail for it.
 pub fn reserve() -> bool {
-    BUFFER.with_borrow_mut(|buffer| {
-        if buffer.is_none() {
-            *buffer = Buffer::try_new(blas::buffer_len().max(tiles::BUFFER_LEN));
-        }
-        buffer.is_some()
-    })
+    BUFFER.with_borrow_mut(|buffer| made(buffer).is_some())
 }
 
 /// [`reserve`] for each thread of a team and the calling one.
@@ -312,9 +317,8 @@ impl Product {
             c,
             ldc: ldc.max(columns.len()),
         };
-        assert!(reserve(), "no memory for packing a block of a product");
         BUFFER.with_borrow_mut(|buffer| {
-            let buffer = buffer.as_mut().map_or(&mut [][..], Buffer::floats);
+            let buffer = made(buffer).expect("memory for packing a block of a product");
             // SAFETY: as above; the machine has `isa`, which a team of threads made sure of.
             unsafe {
                 match self.backend {

@@ -33,7 +33,7 @@ pub unsafe fn tile(block: &Block, isa: Isa, buffer: &mut [f32]) {
     if block.alpha == 0.0 || block.depth == 0 {
         return;
     }
-    if few_rows::suits(block) {
+    if few_rows::suits(block.rows, block.transpose_b) {
         // SAFETY: as above, and no size is 0.
         return unsafe { few_rows::multiply(block, isa, copied) };
     }

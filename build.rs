@@ -16,8 +16,10 @@ mod openblas {
 
     /// What a core's kernels are made of.
     pub struct Core {
-        /// In lower case, as in the names of its functions.
+        /// OpenBLAS' name of it.
         name: &'static str,
+        /// The variant of `Isa` that it needs.
+        isa: &'static str,
         definitions: &'static [&'static str],
         flags: &'static [&'static str],
         /// Where its sources stand below `kernel`.
@@ -34,7 +36,8 @@ mod openblas {
 
     const X86_64: &[Core] = &[
         Core {
-            name: "prescott",
+            name: "Prescott",
+            isa: "Portable",
             definitions: &["PENTIUM4", "CORE_PRESCOTT"],
             flags: &["-msse3"],
             folder: "x86_64",
@@ -48,7 +51,8 @@ mod openblas {
             ],
         },
         Core {
-            name: "haswell",
+            name: "Haswell",
+            isa: "Avx2",
             definitions: &["HASWELL", "HAVE_AVX", "HAVE_AVX2", "HAVE_FMA3"],
             flags: &["-mavx2", "-mfma"],
             folder: "x86_64",
@@ -62,7 +66,8 @@ mod openblas {
             ],
         },
         Core {
-            name: "skylakex",
+            name: "SkylakeX",
+            isa: "Avx512",
             definitions: &["SKYLAKEX", "HAVE_AVX", "HAVE_AVX2", "HAVE_FMA3", "HAVE_AVX512VL"],
             flags: &["-march=skylake-avx512"],
             folder: "x86_64",
@@ -78,7 +83,8 @@ mod openblas {
     ];
 
     const AARCH64: &[Core] = &[Core {
-        name: "armv8",
+        name: "ARMV8",
+        isa: "Neon",
         definitions: &["ARMV8"],
         flags: &[],
         folder: "arm64",
@@ -105,9 +111,14 @@ mod openblas {
         let source = source();
         std::fs::write(out.join("config.h"), config(architecture)).expect("the output folder is writable");
         let mut library = cc::Build::new();
+        // What `kernels::gemm::blas` makes its table of.
+        let mut table = String::new();
         for core in cores {
             core.compile(&source, &out, &mut library);
+            let (sgemm, buffer_len) = (core.symbol("sgemm"), core.symbol("sgemm_buffer_len"));
+            table += &format!("    \"{}\" {} {sgemm} {buffer_len},\n", core.name, core.isa);
         }
+        std::fs::write(out.join("cores.rs"), format!("cores! {{\n{table}}}\n")).expect("as above");
         // `openblas-src` asks the linker for a library of this name, which it finds here.
         library.compile("openblas");
     }
@@ -135,7 +146,7 @@ mod openblas {
 
         /// The name of a function of this core's.
         fn symbol(&self, function: &str) -> String {
-            format!("netc_{function}_{}", self.name)
+            format!("netc_{function}_{}", self.name.to_lowercase())
         }
 
         /// A compilation of a file that holds one function, whose name and flags are this core's.

@@ -55,16 +55,8 @@ mod library {
         };
     }
 
-    #[cfg(target_arch = "x86_64")]
-    cores! {
-        "Prescott" Portable netc_sgemm_prescott netc_sgemm_buffer_len_prescott,
-        "Haswell" Avx2 netc_sgemm_haswell netc_sgemm_buffer_len_haswell,
-        "SkylakeX" Avx512 netc_sgemm_skylakex netc_sgemm_buffer_len_skylakex,
-    }
-    #[cfg(target_arch = "aarch64")]
-    cores! {
-        "ARMV8" Neon netc_sgemm_armv8 netc_sgemm_buffer_len_armv8,
-    }
+    // Those that build.rs compiled.
+    include!(concat!(env!("OUT_DIR"), "/cores.rs"));
 
     impl Core {
         /// Whether this machine can run it.

@@ -10,7 +10,7 @@ use netc::plan::steps::convolution::{Algorithm, ConvolutionStep, TILES};
 use netc::plan::steps::dense::DenseStep;
 use netc::plan::steps::pool::{PoolStep, Reduction};
 use netc::plan::trial::Trial;
-use netc::plan::{Epilogue, Kernel, StepKernel};
+use netc::plan::{Epilogue, Kernel};
 use std::time::{Duration, Instant};
 
 fn window(size: usize, kernel: usize, stride: usize, pad: usize) -> Window {

@@ -4,7 +4,6 @@ use crate::artifact::Sink;
 use crate::diagnostics::{Code, Diagnostic, Diagnostics};
 use crate::graph::{Graph, Parameter, ParameterId, reference};
 use crate::lower::Compiled;
-use crate::plan::StepKernel;
 use crate::weights::bind::Bindings;
 use crate::weights::store::StoreError;
 use std::path::Path;

@@ -3,7 +3,7 @@
 use crate::compile::{self, Build, Values};
 use crate::diagnostics::{Code, Diagnostic, Diagnostics, Result};
 use crate::graph::{Graph, Initializer, NodeId, Parameter, reference};
-use crate::plan::{Operand, Plan, Port, Step, StepKernel};
+use crate::plan::{Operand, Plan, Port, Step};
 use crate::runtime::Session;
 use ndarray::{ArrayD, Axis, IxDyn};
 use std::sync::Arc;

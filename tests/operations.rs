@@ -8,7 +8,7 @@ use netc::h5;
 use netc::kernels::threads::Threads;
 use netc::kernels::view::{View, ViewMut};
 use netc::plan::kernel::{Call, Inputs, RunFault};
-use netc::plan::{Epilogue, Kernel, StepKernel};
+use netc::plan::{Epilogue, Kernel};
 use netc::source::{Sources, Span};
 use netc::tensor::TensorType;
 use std::collections::HashSet;

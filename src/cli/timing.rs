@@ -6,7 +6,7 @@ use crate::kernels::gemm::blas;
 use crate::kernels::peak;
 use crate::kernels::threads::Threads;
 use crate::plan::kernel::Kernel;
-use crate::plan::{Plan, Source, Step, StepKernel};
+use crate::plan::{Plan, Source, Step};
 use crate::runtime::Session;
 use serde::Serialize;
 use std::sync::Arc;

@@ -35,7 +35,6 @@ impl Operation for Computed {
     }
 
     fn settings(&self) -> Vec<(&'static str, String)> {
-        use crate::plan::kernel::StepKernel;
         let text = match &self.lowered {
             Lowered::Step(kernel) | Lowered::InPlace(kernel) => kernel.describe(),
             Lowered::View => "the same values".into(),

@@ -14,7 +14,7 @@ use crate::diagnostics::{Code, Diagnostic, Result};
 use crate::graph::{Graph, Lowered, Lowering, NodeId, ParameterId};
 use crate::plan::steps::dense::Storage;
 use crate::plan::steps::pack::PackStep;
-use crate::plan::{CONSTANT_ALIGNMENT, Constant, Kernel, Operand, Plan, Port, Source, Space, Stage, Step, StepKernel};
+use crate::plan::{CONSTANT_ALIGNMENT, Constant, Kernel, Operand, Plan, Port, Source, Space, Stage, Step};
 use place::{BufferId, Placement, Value};
 pub use settled::Settled;
 use std::collections::HashMap;

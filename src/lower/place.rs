@@ -4,7 +4,7 @@
 use super::{Draft, Home};
 use crate::graph::{Graph, Lowered, NodeId};
 use crate::plan::steps::movement::CopyStep;
-use crate::plan::{Kernel, Space, StepKernel};
+use crate::plan::{Kernel, Space};
 use std::collections::HashMap;
 
 /// Names a buffer.
@@ -67,7 +67,7 @@ impl<'g> Placement<'g> {
                     && !graph.outputs.contains(&input)
                     && match kind(input) {
                         Ok(Lowered::Step(kernel) | Lowered::InPlace(kernel)) => {
-                            rows == 1 || StepKernel::sizes(&kernel).output.1 == part
+                            rows == 1 || kernel.sizes().output.1 == part
                         }
                         Ok(Lowered::Concatenate { rows: inner }) => inner == rows,
                         _ => false,
@@ -252,7 +252,7 @@ impl<'g> Placement<'g> {
         self.values.insert(id, output);
         let mut drafts = Vec::new();
         // Kernels that take all values as one row need them to follow each other.
-        let widths = StepKernel::sizes(&kernel).widths(inputs.len(), in_place);
+        let widths = kernel.sizes().widths(inputs.len(), in_place);
         for (place, (value, width)) in inputs.iter_mut().zip(widths).enumerate() {
             let producer = node.inputs[place + usize::from(in_place)];
             let natural = self.graph.node(producer).output.channels().known().unwrap_or(1);

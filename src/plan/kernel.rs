@@ -38,6 +38,7 @@ use crate::kernels::view::{View, ViewMut};
 use crate::size::{BEYOND, product, sum};
 use serde::{Deserialize, Serialize};
 use smallvec::SmallVec;
+use std::ops::{Deref, DerefMut};
 
 /// What a kernel is given to work on.
 #[derive(Debug)]
@@ -233,20 +234,6 @@ macro_rules! kernels {
             /// The kinds that an artifact may hold, as it names them.
             pub const OF_ARTIFACTS: &'static [&'static str] = &[$(stringify!($variant),)*];
 
-            fn step(&self) -> &dyn StepKernel {
-                match self {
-                    $(Kernel::$variant(step) => step,)*
-                    $(Kernel::$training(step) => step,)*
-                }
-            }
-
-            fn step_mut(&mut self) -> &mut dyn StepKernel {
-                match self {
-                    $(Kernel::$variant(step) => step,)*
-                    $(Kernel::$training(step) => step,)*
-                }
-            }
-
             /// Whether it works in training only: no artifact has it.
             pub fn trains(&self) -> bool {
                 self.checked().is_none()
@@ -257,6 +244,26 @@ macro_rules! kernels {
                 match self {
                     $(Kernel::$variant(step) => Some(step),)*
                     $(Kernel::$training(_) => None,)*
+                }
+            }
+        }
+
+        impl Deref for Kernel {
+            type Target = dyn StepKernel;
+
+            fn deref(&self) -> &(dyn StepKernel + 'static) {
+                match self {
+                    $(Kernel::$variant(step) => step,)*
+                    $(Kernel::$training(step) => step,)*
+                }
+            }
+        }
+
+        impl DerefMut for Kernel {
+            fn deref_mut(&mut self) -> &mut (dyn StepKernel + 'static) {
+                match self {
+                    $(Kernel::$variant(step) => step,)*
+                    $(Kernel::$training(step) => step,)*
                 }
             }
         }
@@ -354,67 +361,5 @@ impl Kernel {
             None => usize::try_from(self.arithmetic()).unwrap_or(BEYOND),
         };
         sum([own, self.sizes().floats(inputs)])
-    }
-}
-
-impl StepKernel for Kernel {
-    fn run(&self, call: Call<'_>) -> Result<(), RunFault> {
-        self.step().run(call)
-    }
-
-    fn describe(&self) -> String {
-        self.step().describe()
-    }
-
-    fn sizes(&self) -> Sizes {
-        self.step().sizes()
-    }
-
-    fn constants(&self) -> Vec<usize> {
-        self.step().constants()
-    }
-
-    fn pack(&self, parameters: Vec<Vec<f32>>) -> Vec<Vec<f32>> {
-        self.step().pack(parameters)
-    }
-
-    fn packs(&self) -> bool {
-        self.step().packs()
-    }
-
-    fn pack_into(&self, parameters: &[&[f32]], packed: &mut [f32], scratch: &mut [f32], threads: &Threads) {
-        self.step().pack_into(parameters, packed, scratch, threads);
-    }
-
-    fn pack_scratch_len(&self) -> usize {
-        self.step().pack_scratch_len()
-    }
-
-    fn state(&self) -> Vec<usize> {
-        self.step().state()
-    }
-
-    fn scratch_len(&self, batch: usize, workers: usize) -> usize {
-        self.step().scratch_len(batch, workers)
-    }
-
-    fn products(&self, batch: usize) -> Option<Shape> {
-        self.step().products(batch)
-    }
-
-    fn multiplies(&self) -> bool {
-        self.step().multiplies()
-    }
-
-    fn backend(&self) -> Backend {
-        self.step().backend()
-    }
-
-    fn set_backend(&mut self, backend: Backend) {
-        self.step_mut().set_backend(backend);
-    }
-
-    fn arithmetic(&self) -> u64 {
-        self.step().arithmetic()
     }
 }

@@ -15,7 +15,7 @@ impl Plan {
     pub fn scratch_floats(&self, batch: usize, workers: usize) -> usize {
         let of_stage = |(steps, stage): (std::ops::Range<usize>, &Stage)| {
             let images = stage.most(batch);
-            self.steps[steps].iter().map(|step| enough_for(&step.kernel, images, workers)).max().unwrap_or(0)
+            self.steps[steps].iter().map(|step| enough_for(&*step.kernel, images, workers)).max().unwrap_or(0)
         };
         self.stages().map(of_stage).max().unwrap_or(0)
     }

@@ -1,6 +1,5 @@
 //! The plan as text: what `netc build --emit plan` prints, and snapshots hold.
 
-use super::kernel::StepKernel;
 use super::{Operand, Plan, Source, Space};
 use std::fmt;
 

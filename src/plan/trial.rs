@@ -1,6 +1,6 @@
 //! A kernel alone, on made-up values: how long it takes.
 
-use super::kernel::{Call, Inputs, Kernel, RunFault, StepKernel};
+use super::kernel::{Call, Inputs, Kernel, RunFault};
 use crate::kernels::threads::Threads;
 use crate::kernels::view::{View, ViewMut};
 use smallvec::SmallVec;

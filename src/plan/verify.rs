@@ -1,6 +1,6 @@
 //! A plan is checked before it runs: every operand lies in its space, no step reads where it writes, constants are there.
 
-use super::kernel::{Inputs, Kernel, StepKernel};
+use super::kernel::{Inputs, Kernel};
 use super::{CONSTANT_ALIGNMENT, Constant, LARGEST, MOST_WORK, Operand, Plan, Source, Space, Stage, Step};
 use crate::size::{is_tensor, span, sum};
 

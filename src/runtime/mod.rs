@@ -9,7 +9,7 @@ use crate::kernels::gemm;
 use crate::kernels::threads::Threads;
 use crate::kernels::view::{View, ViewMut};
 use crate::plan::kernel::RunFault;
-use crate::plan::{Call, Operand, Source, Space, Step, StepKernel};
+use crate::plan::{Call, Operand, Source, Space, Step};
 pub use arena::{Aligned, zeros};
 use arena::{Arena, GUARD, Sizes};
 use smallvec::SmallVec;

@@ -1,7 +1,6 @@
 //! Where numbers end: why a net gives none for an image.
 
 use super::{RunError, Session};
-use crate::plan::StepKernel;
 use std::fmt;
 
 /// Where the first value stands that is infinite or no number.

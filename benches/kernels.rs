@@ -1,15 +1,15 @@
 //! Single kernels at the sizes of real networks: convolution algorithms on VGG16's layers, dense layers, depthwise
 //! convolutions, pooling. `cargo bench --profile release --bench kernels -- vgg16/conv3` measures those whose name holds the word.
 
-use netc::kernels::conv_direct;
+use netc::kernels::conv::direct;
+use netc::kernels::conv::winograd::Blocking;
 use netc::kernels::gemm::{self, Backend, Operand, Product};
-use netc::kernels::threads::Threads;
-use netc::kernels::view::{Convolution, ViewMut, Window};
-use netc::kernels::winograd::Blocking;
+use netc::kernels::parallel::thread_pool::Threads;
+use netc::kernels::tensor_view::{Convolution, ViewMut, Window};
+use netc::plan::kernel_timing::Trial;
 use netc::plan::steps::convolution::{Algorithm, ConvolutionStep, TILES};
 use netc::plan::steps::dense::DenseStep;
 use netc::plan::steps::pool::{PoolStep, Reduction};
-use netc::plan::trial::Trial;
 use netc::plan::{Epilogue, Kernel};
 use std::time::{Duration, Instant};
 
@@ -88,7 +88,7 @@ fn convolutions(bench: &Bench) {
         let geometry = Convolution { window: window(size, kernel, 1, kernel / 2), in_c, out_c, groups: 1 };
         for batch in [1, 8] {
             let mut list = vec![Algorithm::Im2col];
-            list.extend(conv_direct::supports(&geometry).then_some(Algorithm::Direct));
+            list.extend(direct::supports(&geometry).then_some(Algorithm::Direct));
             let tiles = TILES.into_iter().filter(|tile| tile.supports(&geometry));
             list.extend(tiles.map(|tile| Algorithm::Winograd(Blocking::new(tile, &geometry, batch))));
             for algorithm in list {
@@ -184,7 +184,7 @@ fn products(bench: &Bench) {
 fn main() {
     // Cargo's own flags begin with dashes.
     let filter = std::env::args().skip(1).find(|word| !word.starts_with('-')).unwrap_or_default();
-    let bench = Bench { threads: Threads::new(netc::runtime::threads::available()), filter };
+    let bench = Bench { threads: Threads::new(netc::runtime::thread_count::available()), filter };
     convolutions(&bench);
     dense_layers(&bench);
     depthwise(&bench);

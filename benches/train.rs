@@ -8,13 +8,14 @@
 
 use netc::compile::{self, BuildOptions, Values};
 use netc::data::Chance;
-use netc::data::table::Table;
-use netc::elaborate::{self, files};
-use netc::kernels::loss::Loss;
-use netc::kernels::optimizer::UpdateRule;
+use netc::data::samples::table::Table;
+use netc::elaborate;
+use netc::elaborate::project::source_files;
+use netc::kernels::training::loss::Loss;
+use netc::kernels::training::optimizer::UpdateRule;
 use netc::runtime::Session;
-use netc::train::differentiate::Settings;
-use netc::train::feed::{Feed, FeedError, Pass};
+use netc::train::autodiff::Settings;
+use netc::train::run::batch_source::{Feed, FeedError, Pass};
 use std::error::Error;
 use std::io::{BufRead, Write};
 use std::sync::Arc;
@@ -75,7 +76,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     std::fs::write(&file, format!("net tower = {}\n{bound}", spec(task)))?;
     let began = Instant::now();
     let loaded =
-        elaborate::load(&file.display().to_string(), &files::from_disk).map_err(|(_, told)| format!("{told:?}"));
+        elaborate::load(&file.display().to_string(), &source_files::from_disk).map_err(|(_, told)| format!("{told:?}"));
     std::fs::remove_dir_all(&folder)?;
     let options = BuildOptions { allow_untrained: true, ..BuildOptions::default() };
     let (build, _) = compile::build(&loaded?, &options).map_err(|told| format!("{told:?}"))?;
@@ -90,8 +91,8 @@ fn main() -> Result<(), Box<dyn Error>> {
         seed: 0,
     };
     let values = Values { graph: &build.graph, bindings: &build.bindings };
-    let trainable =
-        netc::train::compile::compile(&build.graph, &settings, batch, &values).map_err(|told| format!("{told:?}"))?;
+    let trainable = netc::train::autodiff::training_plans::compile(&build.graph, &settings, batch, &values)
+        .map_err(|told| format!("{told:?}"))?;
     let mut state = trainable.start;
     let rate = trainable.layout.find("optimizer/rate").ok_or("the step has no learning rate")?.offset;
     state.floats_mut()[rate] = RATE;

@@ -1,24 +1,24 @@
 //! The road from a spec to an artifact, as one function per stretch.
 
+pub use crate::artifact::constants::Values;
+use crate::artifact::constants::{ConstantFault, put_constants};
 use crate::artifact::{Artifact, Manifest, Memory, Sink, Writer};
-pub use crate::constants::Values;
-use crate::constants::{ConstantFault, put_constants};
 use crate::diagnostics::{Code, Diagnostic, Diagnostics, Result, counted};
 use crate::elaborate::Spec;
-use crate::elaborate::files::near_file;
-use crate::elaborate::requests::LabelsRequest;
+use crate::elaborate::project::requests::LabelsRequest;
+use crate::elaborate::project::source_files::near_file;
 use crate::graph::{Graph, ParameterId};
-use crate::kernels::loss::Loss;
-use crate::lower::fit::lower_within;
+use crate::kernels::training::loss::Loss;
+use crate::lower::memory_budget::lower_within;
 use crate::lower::{self, Compiled, Options, Settled};
-use crate::ops::ending::Ending;
 use crate::ops::input::Input;
+use crate::ops::output_kind::Ending;
 use crate::ops::preprocessing::Preprocessing;
-use crate::optimize::optimize;
+use crate::passes::optimize;
 use crate::plan::Plan;
+use crate::weights::bind::report::Report;
 use crate::weights::bind::{self, Bindings};
 use crate::weights::file_of;
-use crate::weights::report::Report;
 use crate::weights::store::StoreError;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -227,7 +227,7 @@ fn untrained(graph: &Graph, report: &Report) -> Diagnostic {
 /// The names of the classes that a net was trained for, where they fit its output.
 fn trained_labels(spec: &Spec, graph: &Graph) -> (Option<Vec<String>>, Option<PathBuf>) {
     let path = spec.sources.beside(spec.root(), &format!("{}.run/{TRAINED_LABELS}", graph.name));
-    let labels = trained_weights(spec, &graph.name).and_then(|_| crate::data::labels::read(&path).ok());
+    let labels = trained_weights(spec, &graph.name).and_then(|_| crate::data::samples::labels::read(&path).ok());
     match labels.filter(|labels| takes_names(graph, labels.len())) {
         Some(labels) => (Some(labels), Some(path)),
         None => (None, None),
@@ -239,7 +239,7 @@ pub fn labels(spec: &Spec, graph: &Graph) -> Result<(Option<Vec<String>>, Option
     let (labels, file, span) = match spec.labels(&graph.name)? {
         None => return Ok((None, None)),
         Some(LabelsRequest::List(labels, span)) => (labels, None, span),
-        Some(LabelsRequest::File(path, span)) => match crate::data::labels::read(&path) {
+        Some(LabelsRequest::File(path, span)) => match crate::data::samples::labels::read(&path) {
             Ok(labels) => (labels, Some(path), span),
             // Labels that training will write are not there before it.
             Err(_) if !path.exists() && spec.project.recipes.contains_key(&graph.name) => {

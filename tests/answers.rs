@@ -3,7 +3,7 @@
 mod program;
 
 use ndarray::{Array, ArrayD, IxDyn};
-use netc::data::array_file;
+use netc::data::arrays::array_file;
 use program::{command, done, folder, netc, refused, text};
 use std::fs;
 use std::io::Write;

@@ -4,7 +4,8 @@
 use ndarray_npy::ReadNpyExt;
 use netc::compile::{Build, BuildOptions, build};
 use netc::diagnostics::{Code, render};
-use netc::elaborate::{files::from_disk, load_text};
+use netc::elaborate::load_text;
+use netc::elaborate::project::source_files::from_disk;
 use netc::runtime::Session;
 use std::fs;
 use std::fs::File;

@@ -237,17 +237,20 @@ fn arrays_in_and_out() {
     // Other endings hold the same, under the layer's name.
     for name in ["y.npz", "y.h5"] {
         assert_eq!(predict(&["-o", name]).done(), "", "{name}");
-        let list = netc::data::array_file::list(&at(name)).expect("a list");
+        let list = netc::data::arrays::array_file::list(&at(name)).expect("a list");
         assert_eq!(list.iter().map(|array| array.name.as_str()).collect::<Vec<_>>(), ["out"], "{name}");
-        let again = netc::data::array_file::read(&at(name), Some("out")).expect("an array");
+        let again = netc::data::arrays::array_file::read(&at(name), Some("out")).expect("an array");
         assert!(again.iter().eq(y.iter()), "{name}");
     }
     let two = "(Input(4) as left | Input(4) as right) >> (Add | Concatenate)";
-    netc::data::array_file::write(&at("two.npz"), &[("left", x.view().into_dyn()), ("right", x.view().into_dyn())])
-        .expect("two arrays");
+    netc::data::arrays::array_file::write(
+        &at("two.npz"),
+        &[("left", x.view().into_dyn()), ("right", x.view().into_dyn())],
+    )
+    .expect("two arrays");
     let answer = netc_in(folder.path(), &["predict", two, "two.npz", "-o", "out.npz"]);
     assert_eq!(answer.done(), "");
-    let sum = netc::data::array_file::read(&at("out.npz"), Some("elementwise-1")).expect("the sum");
+    let sum = netc::data::arrays::array_file::read(&at("out.npz"), Some("elementwise-1")).expect("the sum");
     assert!(sum.iter().zip(&x).all(|(sum, x)| (sum - 2.0 * x).abs() < 1e-6));
     // What cannot be written leaves nothing.
     let before = fs::read_dir(folder.path()).expect("the folder").count();

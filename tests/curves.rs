@@ -2,13 +2,13 @@
 //! (tests/curves/README.md).
 
 use netc::compile::{Values, graph};
-use netc::data::array_file::read_npz;
+use netc::data::arrays::array_file::read_npz;
 use netc::elaborate::load;
-use netc::kernels::loss::Loss;
-use netc::kernels::optimizer::UpdateRule;
+use netc::kernels::training::loss::Loss;
+use netc::kernels::training::optimizer::UpdateRule;
 use netc::runtime::Session;
-use netc::train::compile::compile;
-use netc::train::differentiate::Settings;
+use netc::train::autodiff::Settings;
+use netc::train::autodiff::training_plans::compile;
 use netc::weights::bind::bind;
 use std::path::Path;
 

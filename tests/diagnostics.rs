@@ -176,7 +176,7 @@ fn fixes_mend_their_mistakes() {
         if given(&text).is_some() {
             continue;
         }
-        let read = |text: &str| elaborate::load_text(&path, text, &elaborate::files::from_disk);
+        let read = |text: &str| elaborate::load_text(&path, text, &elaborate::project::source_files::from_disk);
         let spec = read(&text);
         let checked = check::check(&spec, None);
         for diagnostic in checked.told.iter() {

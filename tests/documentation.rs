@@ -35,7 +35,7 @@ fn examples_of_diagnostics_are_answered_with_their_codes() {
         }
         let path = folder.path().join("spec.net");
         std::fs::write(&path, example).expect("a file can be written");
-        let spec = elaborate::load(&path.display().to_string(), &elaborate::files::from_disk);
+        let spec = elaborate::load(&path.display().to_string(), &elaborate::project::source_files::from_disk);
         let told = match spec {
             Ok(spec) => check::check(&spec, None).told,
             Err((_, told)) => told,

@@ -2,7 +2,8 @@
 //! diagnostic. Numbers that overflow end a test build.
 
 use netc::check::check;
-use netc::elaborate::{files::from_disk, load_text};
+use netc::elaborate::load_text;
+use netc::elaborate::project::source_files::from_disk;
 use netc::ops::LAYERS;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;

@@ -5,13 +5,13 @@ use ndarray::{ArrayD, IxDyn};
 use netc::compile::{Values, graph};
 use netc::elaborate::load;
 use netc::graph::{Graph, ParameterId, reference};
-use netc::kernels::loss::Loss;
-use netc::kernels::optimizer::UpdateRule;
+use netc::kernels::training::loss::Loss;
+use netc::kernels::training::optimizer::UpdateRule;
 use netc::plan::Kernel;
 use netc::plan::steps::dense::Storage;
 use netc::runtime::Session;
-use netc::train::compile::{Trainable, compile};
-use netc::train::differentiate::Settings;
+use netc::train::autodiff::Settings;
+use netc::train::autodiff::training_plans::{Trainable, compile};
 use netc::weights::bind::{Bindings, bind};
 
 const BATCH: usize = 3;
@@ -352,7 +352,7 @@ fn momentum_follows_neupy() {
         let file =
             std::path::PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(format!("tests/neupy_momentum/{name}.npz"));
         let read = |array: &str| -> Vec<f32> {
-            netc::data::array_file::read_npz(&file, array).expect("a fixture").iter().copied().collect()
+            netc::data::arrays::array_file::read_npz(&file, array).expect("a fixture").iter().copied().collect()
         };
         let (x, y, errors) = (read("X"), read("Y"), read("errors"));
         let case = Case::new("Input(6) >> Softmax(3)", loss);

@@ -3,7 +3,7 @@
 mod program;
 
 use ndarray::{ArrayD, IxDyn};
-use netc::data::array_file;
+use netc::data::arrays::array_file;
 use program::{done, folder, netc, refused, text};
 use std::path::Path;
 

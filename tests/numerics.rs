@@ -3,8 +3,9 @@
 
 use ndarray::ArrayD;
 use netc::compile::{self, BuildOptions};
-use netc::data::array_file;
-use netc::elaborate::{files::from_disk, load};
+use netc::data::arrays::array_file;
+use netc::elaborate::load;
+use netc::elaborate::project::source_files::from_disk;
 use netc::runtime::Session;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -118,7 +119,7 @@ fn architectures_give_what_their_f64_reference_gives() {
         let spec = load(net, &from_disk).map_err(|(_, faults)| faults).unwrap();
         let options = BuildOptions { allow_untrained: true, allow_missing: true, ..BuildOptions::default() };
         let (build, _) = compile::build(&spec, &options).unwrap();
-        for deviation in netc::verify::verify(&build, 1, 2).unwrap().outputs {
+        for deviation in netc::check::verify::verify(&build, 1, 2).unwrap().outputs {
             println!("{net}: {deviation:?}");
             assert!(deviation.error < 1e-4 && deviation.same_top5, "{net}: {deviation:?}");
         }

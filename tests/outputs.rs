@@ -3,7 +3,7 @@
 mod program;
 
 use ndarray::{Array2, ArrayD};
-use netc::data::array_file;
+use netc::data::arrays::array_file;
 use program::{command, done, folder, netc, refused, text};
 use std::fs::{self, File};
 use std::path::Path;
@@ -253,7 +253,7 @@ fn a_file_that_cannot_grow_is_named() {
     };
     assert!(limited("build m.net --allow-untrained -o big.netb").contains("big.netb"));
     let array = ndarray::ArrayD::<f32>::zeros(ndarray::IxDyn(&[60, 400]));
-    netc::data::array_file::write(&folder.path().join("x.npy"), &[("x", array.view())]).expect("a file");
+    netc::data::arrays::array_file::write(&folder.path().join("x.npy"), &[("x", array.view())]).expect("a file");
     for name in ["out.npy", "out.npz", "out.h5"] {
         assert!(limited(&format!("predict m.net x.npy --allow-untrained -o {name}")).contains(name));
     }

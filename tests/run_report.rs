@@ -1,8 +1,8 @@
 //! What people see of a training run: curves and the page.
 
-use netc::ops::ending::Ending;
-use netc::train::metrics::{Counted, Metrics, Report};
-use netc::train::record::{DataCounts, Epoch, Front, Machine, RunRecord};
+use netc::ops::output_kind::Ending;
+use netc::train::evaluation::metrics::{Counted, Metrics, Report};
+use netc::train::run::record::{DataCounts, Epoch, Front, Machine, RunRecord};
 use netc::view::{self, Mistake, Occasion};
 use std::collections::BTreeMap;
 use std::path::Path;

@@ -3,9 +3,9 @@
 mod program;
 
 use ndarray::{ArrayD, IxDyn};
-use netc::data::array_file;
-use netc::train::folder::lock;
-use netc::train::record::RunRecord;
+use netc::data::arrays::array_file;
+use netc::train::run::record::RunRecord;
+use netc::train::run::run_folder::lock;
 use program::{done, netc, refused, text};
 use std::fs;
 use std::path::Path;

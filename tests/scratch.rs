@@ -2,13 +2,14 @@
 //! run guarded, for every batch up to the largest, on several counts of threads, in memory that was reserved once.
 
 use netc::compile::{self, BuildOptions, Values};
-use netc::elaborate::{files::from_disk, load};
-use netc::kernels::loss::Loss;
-use netc::kernels::optimizer::UpdateRule;
-use netc::kernels::penalty::Penalty;
+use netc::elaborate::load;
+use netc::elaborate::project::source_files::from_disk;
+use netc::kernels::training::loss::Loss;
+use netc::kernels::training::optimizer::UpdateRule;
+use netc::kernels::training::regularizer::Penalty;
 use netc::plan::Kernel;
 use netc::runtime::Session;
-use netc::train::differentiate::Settings;
+use netc::train::autodiff::Settings;
 use netc::weights::bind::bind;
 use proptest::prelude::*;
 use std::collections::BTreeSet;
@@ -41,7 +42,7 @@ fn run(net: &str, largest: usize, workers: usize, half_weights: bool) -> BTreeSe
             seed: 1,
         };
         let values = Values { graph: &graph, bindings: &bindings };
-        let trainable = netc::train::compile::compile(&graph, &settings, largest, &values);
+        let trainable = netc::train::autodiff::training_plans::compile(&graph, &settings, largest, &values);
         let trainable = trainable.unwrap_or_else(|faults| panic!("{net}: {faults:?}"));
         let state = trainable.start.floats().to_vec();
         sessions.push((trainable.step, state.clone(), 1));

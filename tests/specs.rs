@@ -1,9 +1,11 @@
 //! The text of every stage of every spec that ships.
 
-use netc::elaborate::{files::from_disk, load};
+use netc::compile;
+use netc::elaborate::load;
+use netc::elaborate::project::shipped;
+use netc::elaborate::project::source_files::from_disk;
 use netc::lower::{Options, lower};
-use netc::optimize::{INFERENCE, optimize};
-use netc::{compile, elaborate::shipped};
+use netc::passes::{INFERENCE, optimize};
 
 /// How a shipped spec is used as a complete net.
 fn expression(name: &str) -> String {

@@ -3,7 +3,7 @@
 mod program;
 
 use ndarray::{ArrayD, IxDyn, array};
-use netc::data::array_file;
+use netc::data::arrays::array_file;
 use program::{done, netc};
 use std::fs;
 use std::path::Path;

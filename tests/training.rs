@@ -4,8 +4,8 @@
 mod program;
 
 use ndarray::{ArrayD, IxDyn};
-use netc::data::array_file;
-use netc::train::record::RunRecord;
+use netc::data::arrays::array_file;
+use netc::train::run::record::RunRecord;
 use program::{done, netc};
 use std::fs;
 use std::path::{Path, PathBuf};

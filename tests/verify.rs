@@ -5,7 +5,8 @@
 use ndarray::{ArrayD, IxDyn};
 use netc::artifact::Artifact;
 use netc::compile::{Build, BuildOptions, build};
-use netc::elaborate::{files::from_disk, load};
+use netc::elaborate::load;
+use netc::elaborate::project::source_files::from_disk;
 use netc::graph::{Initializer, reference};
 use netc::plan::{Kernel, Step};
 use netc::runtime::Session;
@@ -424,7 +425,7 @@ fn stages_take_other_numbers_of_images() {
 /// Every architecture that ships, for small images, with random weights: each step gives what the unfused graph in f64 does.
 #[test]
 fn every_step_of_every_shipped_architecture() {
-    for spec in netc::elaborate::shipped::SPECS {
+    for spec in netc::elaborate::project::shipped::SPECS {
         let expression = match spec.name {
             "mixture_of_experts" => "Input(10) >> mixture_of_experts([Relu(5), Tanh(5)], gate=Softmax(2))".into(),
             "bird" | "lstm_text" | "siamese" => spec.name.to_string(),
@@ -433,7 +434,8 @@ fn every_step_of_every_shipped_architecture() {
             name => format!("{name}(size=64x64x3)"),
         };
         let build = compiled(&expression).unwrap_or_else(|told| panic!("{told}"));
-        let comparison = netc::verify::verify(&build, 1, 2).unwrap_or_else(|faults| panic!("{expression}: {faults:?}"));
+        let comparison =
+            netc::check::verify::verify(&build, 1, 2).unwrap_or_else(|faults| panic!("{expression}: {faults:?}"));
         assert_eq!(comparison.steps.len(), build.compiled.plan.steps.len(), "{expression}: a step was not compared");
         for step in comparison.steps {
             assert!(step.error <= TOLERANCE, "{expression}: {step:?}");

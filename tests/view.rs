@@ -1,13 +1,14 @@
 //! What people see of a graph: the table, its JSON twin and the drawing.
 
-use netc::elaborate::{self, files, shipped};
+use netc::elaborate;
+use netc::elaborate::project::{shipped, source_files};
 use netc::graph::Graph;
 use netc::view;
 use std::collections::BTreeMap;
 
 /// The graph and the documentation of a spec's net.
 fn load(argument: &str) -> (Graph, Vec<String>) {
-    let spec = match elaborate::load(argument, &files::from_disk) {
+    let spec = match elaborate::load(argument, &source_files::from_disk) {
         Ok(spec) => spec,
         Err((_, faults)) => panic!("{argument}: {faults:?}"),
     };

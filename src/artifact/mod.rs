@@ -8,17 +8,18 @@
 //! ```
 //! It holds no time, folder or output name: the same inputs give the same bytes.
 
-mod held;
+pub(crate) mod constants;
+mod file_bytes;
 mod write;
 
 pub use write::{Memory, Sink, Writer};
 
-use crate::kernels::loss::Loss;
-use crate::ops::ending::Ending;
+use crate::kernels::training::loss::Loss;
+use crate::ops::output_kind::Ending;
 use crate::ops::preprocessing::Preprocessing;
 use crate::plan::Plan;
 use crate::source::plain;
-use held::Held;
+use file_bytes::Held;
 use serde::{Deserialize, Serialize};
 use std::io::Read;
 use std::path::Path;

@@ -1,8 +1,10 @@
 //! `netc bench`
 
+use super::args::{number, threads_arg};
+use super::benchmark::{Batch, Machine, Process, measure};
 use super::build::{self, Choices};
-use super::timing::{Batch, Machine, Process, measure};
-use super::{Done, Format, number, output, predict, report, team};
+use super::output::{messages, output_guard};
+use super::{Done, Format, predict};
 use crate::diagnostics::{Code, Diagnostic, counted};
 use serde::Serialize;
 use std::path::PathBuf;
@@ -19,7 +21,7 @@ pub struct Args {
     #[arg(long, default_value = "1,2,4,8", value_delimiter = ',', value_parser = number::batch)]
     batch: Vec<usize>,
     #[command(flatten)]
-    threads: team::Placed,
+    threads: threads_arg::Placed,
     /// Runs that are counted, after the first and one more; 0 measures the first alone
     #[arg(long, default_value_t = 20)]
     runs: usize,
@@ -52,8 +54,8 @@ struct Measured<'a> {
 pub fn run(args: &Args) -> Done {
     let began = Instant::now();
     if let Some(path) = &args.output {
-        let inputs = output::inputs(&args.model, &args.choices.weights, args.input.as_slice());
-        output::check(path, output::Kind::Arrays, &inputs)?;
+        let inputs = output_guard::inputs(&args.model, &args.choices.weights, args.input.as_slice());
+        output_guard::check(path, output_guard::Kind::Arrays, &inputs)?;
     }
     let artifact = Arc::new(build::open(&args.model, &args.choices)?);
     let open_ms = began.elapsed().as_secs_f64() * 1e3;
@@ -77,7 +79,7 @@ pub fn run(args: &Args) -> Done {
     let machine = batches.iter().any(|batch| !batch.steps.is_empty()).then(|| Machine::measure(&team));
     let measured = Measured { net: &artifact.manifest.net, threads: team.count(), open_ms, batches, machine, process };
     match args.format {
-        Format::Json => report::print(format!("{:#}\n", serde_json::json!(measured))),
+        Format::Json => messages::print(format!("{:#}\n", serde_json::json!(measured))),
         Format::Text => print(&measured),
     }
     Ok(())
@@ -86,7 +88,7 @@ pub fn run(args: &Args) -> Done {
 fn too_few(args: &Args, size: usize) -> super::Failed {
     let path = args.input.as_ref().map(|path| path.display().to_string()).unwrap_or_default();
     let message = format!("{path} has fewer than the {} of a batch", counted(size, "image"));
-    report::fail_with(Diagnostic::new(Code::Array, message).help("give smaller batches with `--batch`"))
+    messages::fail_with(Diagnostic::new(Code::Array, message).help("give smaller batches with `--batch`"))
 }
 
 /// Values do not change the time; these are neither all zero nor denormal.
@@ -108,8 +110,8 @@ fn print(measured: &Measured) {
         text += &format!("blas     {}\n", blas.as_deref().unwrap_or("none: general products by netc's tiles"));
     }
     if let Some(peak) = process.peak_bytes {
-        let own = process.private_bytes.map(|own| format!(", {} of it private", report::bytes(own)));
-        text += &format!("memory   {} at the most{}\n", report::bytes(peak), own.unwrap_or_default());
+        let own = process.private_bytes.map(|own| format!(", {} of it private", messages::bytes(own)));
+        text += &format!("memory   {} at the most{}\n", messages::bytes(peak), own.unwrap_or_default());
     }
     text += &format!(
         "\n{:>5}  {:>11}  {:>11}  {:>11}  {:>10}  {:>20}\n",
@@ -148,5 +150,5 @@ fn print(measured: &Measured) {
             );
         }
     }
-    report::print(text);
+    messages::print(text);
 }

@@ -1,13 +1,17 @@
 //! `netc build`
 
-use super::{Done, output, report};
+use super::Done;
+use super::output::{messages, output_guard};
+use crate::check::verify;
 use crate::compile::{self, Build, BuildOptions};
 use crate::diagnostics::{Code, Diagnostic, Diagnostics, counted, suggest};
 use crate::elaborate::Spec;
-use crate::runtime::threads;
-use crate::train::{end, recipe};
-use crate::weights::report::{Report, millions, shortened};
-use crate::{lower, syntax, tuning, verify};
+use crate::lower::autotune::tuning_cache;
+use crate::runtime::thread_count;
+use crate::train::autodiff::loss_compatibility;
+use crate::train::recipe;
+use crate::weights::bind::report::{Report, millions, shortened};
+use crate::{lower, syntax};
 use std::collections::BTreeMap;
 use std::fmt::Display;
 use std::path::{Path, PathBuf};
@@ -123,7 +127,7 @@ pub struct Args {
 }
 
 pub fn run(args: &Args) -> Done {
-    let spec = report::load(&args.spec)?;
+    let spec = messages::load(&args.spec)?;
     match (args.emit, &args.why) {
         (Some(stage), _) => emit(&spec, stage, &args.choices),
         (None, Some(step)) => why(&spec, step, &args.choices),
@@ -133,104 +137,104 @@ pub fn run(args: &Args) -> Done {
 
 fn emit(spec: &Spec, stage: Stage, choices: &Choices) -> Done {
     let options = choices.options();
-    let graph = || report::settle(compile::graph(spec, options.net.as_deref()), &spec.sources);
+    let graph = || messages::settle(compile::graph(spec, options.net.as_deref()), &spec.sources);
     let text = match stage {
         Stage::Ast => {
             let (tree, faults) = syntax::parse(&spec.sources, spec.root());
-            report::settle(faults.or_errors(()), &spec.sources)?;
+            messages::settle(faults.or_errors(()), &spec.sources)?;
             syntax::ast_text(&tree)
         }
         Stage::Graph => graph()?.to_string(),
         Stage::Fused => compile::fused_text(graph()?),
         Stage::Plan => {
-            compile::plan(graph()?, &options).map_err(|faults| report::fail(&faults, &spec.sources))?.to_string()
+            compile::plan(graph()?, &options).map_err(|faults| messages::fail(&faults, &spec.sources))?.to_string()
         }
         Stage::Weights => {
             let options = BuildOptions { allow_untrained: true, ..options.clone() };
-            report::settle(compile::build(spec, &options), &spec.sources)?.bindings.report.to_string()
+            messages::settle(compile::build(spec, &options), &spec.sources)?.bindings.report.to_string()
         }
     };
-    report::print(text);
+    messages::print(text);
     Ok(())
 }
 
 fn why(spec: &Spec, step: &str, choices: &Choices) -> Done {
     let options = choices.options();
-    let graph = report::settle(compile::graph(spec, options.net.as_deref()), &spec.sources)?;
-    let plan = compile::plan(graph, &options).map_err(|faults| report::fail(&faults, &spec.sources))?;
+    let graph = messages::settle(compile::graph(spec, options.net.as_deref()), &spec.sources)?;
+    let plan = compile::plan(graph, &options).map_err(|faults| messages::fail(&faults, &spec.sources))?;
     let Some(text) = lower::why(&plan, step, options.exact) else {
         let names: Vec<&str> = plan.steps.iter().map(|step| step.name.as_str()).collect();
         let message = format!("no step of `{}` has the name `{step}`", plan.name);
-        return Err(report::fail_with(
+        return Err(messages::fail_with(
             Diagnostic::new(Code::UnknownName, message)
                 .maybe_help(suggest::did_you_mean(step, names.iter().copied()))
                 .note(format!("its steps are {}", names.join(", "))),
         ));
     };
-    report::print(text);
+    messages::print(text);
     Ok(())
 }
 
 /// Tunes a build for this machine, with what earlier builds have measured.
 fn tune(build: &mut Build, options: &BuildOptions, spec: &Spec) -> Done {
-    let threads = threads::available();
-    let machine = tuning::machine(threads);
-    let cache = tuning::cache_file(&machine);
-    let mut settled = cache.as_deref().map(tuning::read).unwrap_or_default();
+    let threads = thread_count::available();
+    let machine = tuning_cache::machine(threads);
+    let cache = tuning_cache::cache_file(&machine);
+    let mut settled = cache.as_deref().map(tuning_cache::read).unwrap_or_default();
     let known = settled.clone();
     let mut told = |step: &str, algorithm: &dyn Display, time: Duration| {
-        report::line("Tuning", format!("{step}  {algorithm}, {:.3} ms per image", time.as_secs_f64() * 1e3));
+        messages::line("Tuning", format!("{step}  {algorithm}, {:.3} ms per image", time.as_secs_f64() * 1e3));
     };
-    tuning::tuned(build, options, threads, &mut settled, &mut told)
-        .map_err(|faults| report::fail(&faults, &spec.sources))?;
+    tuning_cache::tuned(build, options, threads, &mut settled, &mut told)
+        .map_err(|faults| messages::fail(&faults, &spec.sources))?;
     // A cache that cannot be kept costs time at the next build and nothing else.
     if let (Some(path), true) = (&cache, settled != known)
-        && let Err(fault) = tuning::write(path, &settled)
+        && let Err(fault) = tuning_cache::write(path, &settled)
     {
-        report::line("Tuning", format!("{} cannot be written: {fault}", path.display()));
+        messages::line("Tuning", format!("{} cannot be written: {fault}", path.display()));
     }
-    report::line("Tuned", format!("for {machine}"));
+    messages::line("Tuned", format!("for {machine}"));
     Ok(())
 }
 
 fn build(spec: &Spec, args: &Args) -> Done {
     let began = Instant::now();
     let options = args.choices.options();
-    let (mut build, told) = compiled(spec, &options).map_err(|faults| report::fail(&faults, &spec.sources))?;
-    report::tell(&told, &spec.sources);
+    let (mut build, told) = compiled(spec, &options).map_err(|faults| messages::fail(&faults, &spec.sources))?;
+    messages::tell(&told, &spec.sources);
     let path = args.output.clone().unwrap_or_else(|| artifact_path(&args.spec));
     let specs = spec.sources.iter().filter_map(|(_, file)| file.path.as_deref());
     let read: Vec<&Path> = specs.chain(build.files.iter().map(PathBuf::as_path)).collect();
-    output::check(&path, output::Kind::Artifact, &read)?;
+    output_guard::check(&path, output_guard::Kind::Artifact, &read)?;
     if args.tune {
         tune(&mut build, &options, spec)?;
     }
     tell(&build);
     if options.half_weights {
-        let deviations = verify::beside_f32(&build, 1, threads::available());
-        for deviation in deviations.map_err(|faults| report::fail(&faults, &spec.sources))? {
+        let deviations = verify::beside_f32(&build, 1, thread_count::available());
+        for deviation in deviations.map_err(|faults| messages::fail(&faults, &spec.sources))? {
             let error = format!("largest error {:.1e} of the range against weights in f32", deviation.error);
-            report::line("Rounding", format!("{}: {error}", deviation.output));
+            messages::line("Rounding", format!("{}: {error}", deviation.output));
         }
     }
-    let size = build.write(&path).map_err(|faults| report::fail(&faults, &spec.sources))?;
-    report::tell(&build.bindings.lint_values(), &spec.sources);
+    let size = build.write(&path).map_err(|faults| messages::fail(&faults, &spec.sources))?;
+    messages::tell(&build.bindings.lint_values(), &spec.sources);
     let seconds = began.elapsed().as_secs_f64();
-    report::line("Finished", format!("{} ({})  in {seconds:.1} s", path.display(), report::bytes(size)));
+    messages::line("Finished", format!("{} ({})  in {seconds:.1} s", path.display(), messages::bytes(size)));
     Ok(())
 }
 
 /// The report of a build.
 fn tell(build: &Build) {
-    report::line("Checking", format!("{}  {}", build.graph.name, build.graph.summary()));
+    messages::line("Checking", format!("{}  {}", build.graph.name, build.graph.summary()));
     tell_binding(&build.bindings.report);
     let plan = &build.compiled.plan;
-    report::line(
+    messages::line(
         "Fusing",
         format!("{} into {}", counted(build.graph.nodes.len(), "layer"), counted(plan.steps.len(), "step")),
     );
-    let floats = |count: usize| report::bytes(count as u64 * 4);
-    report::line(
+    let floats = |count: usize| messages::bytes(count as u64 * 4);
+    messages::line(
         "Planning",
         format!(
             "arena {} per image (at least {}), constants {}, {:.2} GFLOP of {:.2} direct",
@@ -255,17 +259,17 @@ pub fn tell_binding(bound: &Report) {
         for note in &file.notes {
             text += &format!("; {note}");
         }
-        report::line("Binding", text);
+        messages::line("Binding", text);
     }
     if bound.untrained > 0 {
-        report::line("Untrained", format!("{} parameters ({})", bound.untrained, shortened(&bound.untrained_layers)));
+        messages::line("Untrained", format!("{} parameters ({})", bound.untrained, shortened(&bound.untrained_layers)));
     }
 }
 
 /// Where a spec's artifact stands when nothing else is said.
 pub fn artifact_path(spec: &str) -> PathBuf {
     let path = Path::new(spec);
-    if let Some(name) = crate::elaborate::files::piped(path) {
+    if let Some(name) = crate::elaborate::project::source_files::piped(path) {
         return PathBuf::from(format!("{name}.netb"));
     }
     match path.extension().is_some_and(|ending| ending == "net" || ending == "netb") {
@@ -278,7 +282,7 @@ pub fn artifact_path(spec: &str) -> PathBuf {
 pub fn compiled(spec: &Spec, options: &BuildOptions) -> crate::diagnostics::Result<(Build, Diagnostics)> {
     let (mut build, told) = compile::build(spec, options)?;
     let recipe = recipe::of(spec, &build.graph.name).ok();
-    build.loss = recipe.map(|recipe| end::loss_of(&recipe, &build.graph));
+    build.loss = recipe.map(|recipe| loss_compatibility::loss_of(&recipe, &build.graph));
     Ok((build, told))
 }
 
@@ -288,14 +292,14 @@ pub fn open(argument: &str, choices: &Choices) -> Result<crate::artifact::Artifa
         return open_artifact(argument);
     }
     let path = Path::new(argument);
-    if path.is_file() && crate::elaborate::files::piped(path).is_none() && !argument.ends_with(".net") {
+    if path.is_file() && crate::elaborate::project::source_files::piped(path).is_none() && !argument.ends_with(".net") {
         return open_artifact(argument);
     }
-    let spec = report::load(argument)?;
-    let build = report::settle(compiled(&spec, &choices.options()), &spec.sources)?;
+    let spec = messages::load(argument)?;
+    let build = messages::settle(compiled(&spec, &choices.options()), &spec.sources)?;
     tell(&build);
-    let artifact = build.in_memory().map_err(|faults| report::fail(&faults, &spec.sources))?;
-    report::tell(&build.bindings.lint_values(), &spec.sources);
+    let artifact = build.in_memory().map_err(|faults| messages::fail(&faults, &spec.sources))?;
+    messages::tell(&build.bindings.lint_values(), &spec.sources);
     Ok(artifact)
 }
 
@@ -310,8 +314,8 @@ fn open_artifact(argument: &str) -> Result<crate::artifact::Artifact, super::Fai
         };
         let mut diagnostic = Diagnostic::new(code, format!("{argument} {fault}"));
         if let ArtifactError::Unreadable(_) = fault {
-            diagnostic = diagnostic.maybe_help(crate::elaborate::files::near_file(Path::new(argument)));
+            diagnostic = diagnostic.maybe_help(crate::elaborate::project::source_files::near_file(Path::new(argument)));
         }
-        report::fail_with(diagnostic.help("`netc build SPEC` makes an artifact"))
+        messages::fail_with(diagnostic.help("`netc build SPEC` makes an artifact"))
     })
 }

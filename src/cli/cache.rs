@@ -1,7 +1,9 @@
 //! `netc cache`, and where caches of features stand.
 
-use super::{Done, report};
-use crate::data::feature_cache::{self, CacheInfo};
+use super::Done;
+use super::output::messages;
+use crate::data::features::feature_cache;
+use crate::data::features::feature_cache::CacheInfo;
 use crate::diagnostics::{Code, Diagnostic, counted};
 use std::fmt::Write;
 use std::path::PathBuf;
@@ -37,12 +39,12 @@ pub struct Args {
 
 pub fn run(args: &Args) -> Done {
     let Some(folder) = args.place.folder() else {
-        return Err(report::fail_with(
+        return Err(messages::fail_with(
             Diagnostic::new(Code::Unreadable, "there is no folder of caches").help("name one with --cache FOLDER"),
         ));
     };
     let failed = |fault: std::io::Error| {
-        report::fail_with(Diagnostic::new(
+        messages::fail_with(Diagnostic::new(
             Code::Unreadable,
             format!("{}: {}", folder.display(), crate::source::plain(&fault)),
         ))
@@ -56,16 +58,16 @@ pub fn run(args: &Args) -> Done {
             feature_cache::clear(&folder, Some(&info.front)).map_err(failed)?;
             bytes += info.bytes;
         }
-        report::line("Deleting", format!("{}, {}", counted(list.len(), "cache"), report::bytes(bytes)));
+        messages::line("Deleting", format!("{}, {}", counted(list.len(), "cache"), messages::bytes(bytes)));
         return Ok(());
     }
     let mut text = String::new();
     for info in &list {
-        let size = report::bytes(info.bytes);
+        let size = messages::bytes(info.bytes);
         let _ = writeln!(text, "{}  {} rows of {} features, {size}", &info.front[..16], info.rows, info.floats);
     }
     let total: u64 = list.iter().map(|info| info.bytes).sum();
-    let _ = writeln!(text, "{}, {} in {}", counted(list.len(), "cache"), report::bytes(total), folder.display());
-    report::print(text);
+    let _ = writeln!(text, "{}, {} in {}", counted(list.len(), "cache"), messages::bytes(total), folder.display());
+    messages::print(text);
     Ok(())
 }

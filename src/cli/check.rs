@@ -1,6 +1,7 @@
 //! `netc check`
 
-use super::{Done, Failed, Format, report};
+use super::output::messages;
+use super::{Done, Failed, Format};
 use crate::check;
 use crate::diagnostics::render;
 
@@ -16,21 +17,22 @@ pub struct Args {
 }
 
 pub fn run(args: &Args) -> Done {
-    let spec = match (crate::elaborate::load(&args.spec, &crate::elaborate::files::from_disk), args.format) {
-        (Ok(spec), _) => spec,
-        (Err((sources, faults)), Format::Json) => {
-            report::print(format!("{:#}\n", render::json(&faults, &sources)));
-            return Err(Failed::Wrong);
-        }
-        (Err((sources, faults)), Format::Text) => return Err(report::fail(&faults, &sources)),
-    };
+    let spec =
+        match (crate::elaborate::load(&args.spec, &crate::elaborate::project::source_files::from_disk), args.format) {
+            (Ok(spec), _) => spec,
+            (Err((sources, faults)), Format::Json) => {
+                messages::print(format!("{:#}\n", render::json(&faults, &sources)));
+                return Err(Failed::Wrong);
+            }
+            (Err((sources, faults)), Format::Text) => return Err(messages::fail(&faults, &sources)),
+        };
     let checked = check::check(&spec, args.net.as_deref());
     match args.format {
-        Format::Json => report::print(format!("{:#}\n", render::json(&checked.told, &spec.sources))),
+        Format::Json => messages::print(format!("{:#}\n", render::json(&checked.told, &spec.sources))),
         Format::Text => {
-            report::tell(&checked.told, &spec.sources);
+            messages::tell(&checked.told, &spec.sources);
             if !checked.told.has_errors() {
-                report::print(checked.lines.concat());
+                messages::print(checked.lines.concat());
             }
         }
     }

@@ -1,7 +1,8 @@
 //! `netc completions`
 
-use super::{Done, Program, report};
-use crate::elaborate::shipped;
+use super::output::messages;
+use super::{Done, Program};
+use crate::elaborate::project::shipped;
 use clap::builder::PossibleValuesParser;
 use clap::{Command, CommandFactory};
 use clap_complete::Shell;
@@ -25,7 +26,7 @@ pub fn run(args: &Args) -> Done {
     // Written to memory first: the generator panics where its output cannot be written, such as into a closed pipe.
     let mut script = Vec::new();
     clap_complete::generate(args.shell, &mut program, "netc", &mut script);
-    report::print(String::from_utf8_lossy(&script));
+    messages::print(String::from_utf8_lossy(&script));
     Ok(())
 }
 

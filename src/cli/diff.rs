@@ -1,9 +1,10 @@
 //! `netc diff`
 
-use super::{Done, Format, report};
+use super::output::messages;
+use super::{Done, Format};
 use crate::compile;
 use crate::diagnostics::{Code, Diagnostic};
-use crate::view::difference;
+use crate::view::diff;
 
 #[derive(clap::Args, Debug)]
 pub struct Args {
@@ -25,19 +26,19 @@ pub fn run(args: &Args) -> Done {
         [first, second] => (Some(first), Some(second)),
         [.., last] => {
             let message = format!("`--net {last}` is one too many");
-            return Err(report::fail_with(
+            return Err(messages::fail_with(
                 Diagnostic::new(Code::NoNet, message).help("give one net, or one for each spec"),
             ));
         }
     };
     let graph = |argument: &str, net: Option<&String>| {
-        let spec = report::load(argument)?;
-        report::settle(compile::graph(&spec, net.map(String::as_str)), &spec.sources)
+        let spec = messages::load(argument)?;
+        messages::settle(compile::graph(&spec, net.map(String::as_str)), &spec.sources)
     };
     let (a, b) = (graph(&args.a, first)?, graph(&args.b, second)?);
-    report::print(match args.format {
-        Format::Text => difference::text(&a, &b),
-        Format::Json => format!("{:#}\n", difference::document(&a, &b)),
+    messages::print(match args.format {
+        Format::Text => diff::text(&a, &b),
+        Format::Json => format!("{:#}\n", diff::document(&a, &b)),
     });
     Ok(())
 }

@@ -1,14 +1,17 @@
 //! `netc embed`
 
+use super::args::{number, threads_arg};
 use super::build::{self, Choices};
+use super::output::{messages, output_guard, progress};
 use super::predict::{decoding, no_number, wrong};
-use super::{Done, Failed, number, output, progress, report, team};
+use super::{Done, Failed};
 use crate::artifact::Artifact;
-use crate::data::folder::{InputKind, Walk, expand};
-use crate::data::{Dataset, Policy, Samples, Targets, array_file};
+use crate::data::arrays::array_file;
+use crate::data::samples::photo_paths::{InputKind, Walk, expand};
+use crate::data::{Dataset, Policy, Samples, Targets};
 use crate::diagnostics::{Code, Diagnostic};
-use crate::train::features::{FeaturesError, Front, features};
-use crate::train::feed::FeedError;
+use crate::train::run::batch_source::FeedError;
+use crate::train::run::frozen_features::{FeaturesError, Front, features};
 use ndarray::{ArrayD, ArrayViewD, IxDyn};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -34,7 +37,7 @@ pub struct Args {
     #[arg(long, default_value_t = 8, value_parser = number::batch)]
     batch: usize,
     #[command(flatten)]
-    threads: team::Threads,
+    threads: threads_arg::Threads,
 }
 
 /// A name that an array of features can have beside `targets`.
@@ -49,8 +52,8 @@ fn array_name(text: &str) -> Result<String, String> {
 
 pub fn run(args: &Args) -> Done {
     let path = args.output.clone().unwrap_or_else(|| build::artifact_path(&args.model).with_extension("h5"));
-    let inputs = output::inputs(&args.model, &args.choices.weights, std::slice::from_ref(&args.photos));
-    output::check(&path, output::Kind::Arrays, &inputs)?;
+    let inputs = output_guard::inputs(&args.model, &args.choices.weights, std::slice::from_ref(&args.photos));
+    output_guard::check(&path, output_guard::Kind::Arrays, &inputs)?;
     let artifact = Arc::new(build::open(&args.model, &args.choices)?);
     let threads = args.threads.count();
     let decoding = decoding(&artifact)?;
@@ -62,7 +65,7 @@ pub fn run(args: &Args) -> Done {
     let found = features(front, &mut photos, policy, None, &mut told);
     bar.finish();
     let (mut rows, _) = found.map_err(|fault| match fault {
-        FeaturesError::Data(fault) => report::fail_with(
+        FeaturesError::Data(fault) => messages::fail_with(
             Diagnostic::new(Code::Photo, fault.to_string()).help("`--skip` leaves out what cannot be read"),
         ),
         FeaturesError::Feed(FeedError::NoNumber(sample)) => {
@@ -70,12 +73,12 @@ pub fn run(args: &Args) -> Done {
                 Samples::Photos(photos) => photos[sample].display().to_string(),
                 Samples::Arrays(_) => format!("sample {sample}"),
             };
-            report::fail_with(no_number(&photo, None))
+            messages::fail_with(no_number(&photo, None))
         }
         FeaturesError::Feed(fault) => wrong(Code::Array, fault.to_string()),
     })?;
     for skipped in &photos.skipped {
-        report::line("Skipping", format!("{}: {}", skipped.path.display(), skipped.reason));
+        messages::line("Skipping", format!("{}: {}", skipped.path.display(), skipped.reason));
     }
     let values = rows.swap_remove(0).into_values().map_err(|fault| wrong(Code::Array, fault.to_string()))?;
     write(args, &path, &artifact, values, &photos)
@@ -114,6 +117,6 @@ fn write(args: &Args, path: &Path, artifact: &Artifact, features: Vec<f32>, phot
         arrays.push(("targets", targets.view()));
     }
     array_file::write(path, &arrays).map_err(|fault| wrong(Code::Output, fault.to_string()))?;
-    report::line("Finished", format!("{}  {} ({text})", path.display(), args.name));
+    messages::line("Finished", format!("{}  {} ({text})", path.display(), args.name));
     Ok(())
 }

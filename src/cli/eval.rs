@@ -1,29 +1,32 @@
 //! `netc eval`
 
+use super::args::{number, threads_arg};
 use super::build::{self, Choices};
-use super::measures::{pictures, table};
+use super::output::metrics_table::{pictures, table};
+use super::output::{messages, output_guard, progress};
 use super::predict::{decoding, is_array, no_number, wrong};
-use super::{Done, Failed, Format, number, output, progress, report, team};
+use super::{Done, Failed, Format};
 use crate::artifact::Artifact;
-use crate::data::{ArraySource, Dataset, DatasetError, Policy, Samples, Targets, array_file};
+use crate::data::arrays::array_file;
+use crate::data::{ArraySource, Dataset, DatasetError, Policy, Samples, Targets};
 use crate::diagnostics::{Code, Diagnostic, suggest};
-use crate::elaborate::files::near_file;
-use crate::kernels::loss as kernel;
-use crate::kernels::view::View;
-use crate::ops::ending::Ending;
+use crate::elaborate::project::source_files::near_file;
+use crate::kernels::tensor_view::View;
+use crate::kernels::training::loss as kernel;
+use crate::ops::output_kind::Ending;
 use crate::runtime::Session;
-use crate::runtime::numbers::Origin;
+use crate::runtime::non_finite::Origin;
 use crate::source::Sources;
-use crate::train::differentiate::rows;
-use crate::train::end::fitting_loss;
-use crate::train::features::sift;
-use crate::train::feed::{Broken, Feed, FeedError, Pass, run as run_batch};
-use crate::train::mistakes::worst;
-use crate::train::record::{DataCounts, Machine, RunRecord};
-use crate::train::samples::{misfit, places};
-use crate::train::tally::Outcome;
-use crate::train::task::{Says, Task};
-use crate::train::weighing::weigh;
+use crate::train::autodiff::loss_compatibility::fitting_loss;
+use crate::train::autodiff::rows;
+use crate::train::evaluation::class_weights::weigh;
+use crate::train::evaluation::metric_accumulator::Outcome;
+use crate::train::evaluation::misclassified::worst;
+use crate::train::evaluation::task::{Says, Task};
+use crate::train::run::batch_source::{Broken, Feed, FeedError, Pass, run as run_batch};
+use crate::train::run::frozen_features::sift;
+use crate::train::run::record::{DataCounts, Machine, RunRecord};
+use crate::train::run::samples::{misfit, places};
 use crate::view;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -58,7 +61,7 @@ pub struct Args {
     #[arg(long, default_value_t = 8, value_parser = number::batch)]
     batch: usize,
     #[command(flatten)]
-    threads: team::Threads,
+    threads: threads_arg::Threads,
 }
 
 impl Args {
@@ -110,7 +113,11 @@ impl From<FeedError> for Ended {
 
 pub fn run(args: &Args) -> Done {
     if let Some(page) = &args.html {
-        output::check(page, output::Kind::Page, &output::inputs(&args.model, &args.choices.weights, &args.reads()))?;
+        output_guard::check(
+            page,
+            output_guard::Kind::Page,
+            &output_guard::inputs(&args.model, &args.choices.weights, &args.reads()),
+        )?;
     }
     let artifact = Arc::new(build::open(&args.model, &args.choices)?);
     let threads = args.threads.count();
@@ -125,7 +132,7 @@ pub fn run(args: &Args) -> Done {
         data.targets.check(&port.sizes).map_err(|fault| unread(&fault))?;
     }
     let labels = labels(&artifact, &mut data)?;
-    data.targets = task.fit(data.targets, None).map_err(|faults| report::fail(&faults, &Sources::default()))?;
+    data.targets = task.fit(data.targets, None).map_err(|faults| messages::fail(&faults, &Sources::default()))?;
     let mut feed = match &data.samples {
         Samples::Photos(_) => {
             let decoding = decoding(&artifact)?;
@@ -187,11 +194,11 @@ pub fn run(args: &Args) -> Done {
     bar.finish();
     result.map_err(|fault| match fault {
         Ended::NoNumber { sample, origin } => {
-            report::fail_with(no_number(&args.sample(&data, sample), origin.as_ref()))
+            messages::fail_with(no_number(&args.sample(&data, sample), origin.as_ref()))
         }
         Ended::Feed(FeedError::Photos(broken)) => {
             let lines: Vec<String> = broken.iter().map(Broken::to_string).collect();
-            report::fail_with(Diagnostic::new(Code::Photo, lines.join("\n")))
+            messages::fail_with(Diagnostic::new(Code::Photo, lines.join("\n")))
         }
         Ended::Feed(fault) => wrong(Code::Array, fault.to_string()),
     })?;
@@ -219,9 +226,9 @@ pub fn run(args: &Args) -> Done {
         super::show::write_whole(path, page.as_bytes())?;
     }
     match (args.format, &outcome) {
-        (Format::Json, Outcome::Classes(measures)) => report::print(format!("{:#}\n", serde_json::json!(measures))),
-        (Format::Json, Outcome::Numbers(measures)) => report::print(format!("{:#}\n", serde_json::json!(measures))),
-        (Format::Text, outcome) => report::print(table(outcome, &args.on())),
+        (Format::Json, Outcome::Classes(measures)) => messages::print(format!("{:#}\n", serde_json::json!(measures))),
+        (Format::Json, Outcome::Numbers(measures)) => messages::print(format!("{:#}\n", serde_json::json!(measures))),
+        (Format::Text, outcome) => messages::print(table(outcome, &args.on())),
     }
     Ok(())
 }
@@ -235,7 +242,7 @@ fn read(args: &Args) -> Result<Dataset, Failed> {
     let refused = |fault: DatasetError| {
         let missing = args.reads().into_iter().find(|path| !path.exists());
         let near = missing.and_then(|path| near_file(&path));
-        report::fail_with(Diagnostic::new(Code::Dataset, fault.to_string()).maybe_help(near))
+        messages::fail_with(Diagnostic::new(Code::Dataset, fault.to_string()).maybe_help(near))
     };
     let ignore = args.ignore.map(|value| value as f32);
     let arrays = |inputs: &[ArraySource], targets: &ArraySource| Dataset::arrays(inputs, targets)?.ignoring(ignore);
@@ -248,10 +255,10 @@ fn read(args: &Args) -> Result<Dataset, Failed> {
             let message = format!("`--x` and `--y` name arrays, and {} is a folder", path.display());
             let help =
                 "a folder of photos is given alone; arrays in files of their own are given by `--x` and `--y` alone";
-            Err(report::fail_with(Diagnostic::new(Code::Inputs, message).help(help)))
+            Err(messages::fail_with(Diagnostic::new(Code::Inputs, message).help(help)))
         }
         Some((inputs, targets)) => arrays(&inputs, &targets).map_err(refused),
-        None if is_array(path) => Err(report::fail_with(unnamed(path))),
+        None if is_array(path) => Err(messages::fail_with(unnamed(path))),
         None if path.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("csv")) => {
             Dataset::csv(path, policy(args)).map_err(refused)
         }
@@ -278,7 +285,7 @@ fn labels(artifact: &Artifact, data: &mut Dataset) -> Result<Option<Vec<String>>
     let outputs = manifest.plan.outputs[0].sizes.last().copied().unwrap_or(1).max(2);
     let Some(labels) = manifest.labels.clone() else {
         if found.len() != outputs {
-            return Err(report::fail_with(
+            return Err(messages::fail_with(
                 Diagnostic::new(
                     Code::Dataset,
                     format!("the data has {} classes, and the net has {outputs} outputs and no labels", found.len()),
@@ -289,7 +296,7 @@ fn labels(artifact: &Artifact, data: &mut Dataset) -> Result<Option<Vec<String>>
         return Ok(Some(found));
     };
     let places = places(&found, &labels).map_err(|name| {
-        report::fail_with(
+        messages::fail_with(
             Diagnostic::new(Code::Dataset, format!("the data's class `{name}` is no class of the net"))
                 .maybe_help(suggest::did_you_mean(name, labels.iter().map(String::as_str)))
                 .help(
@@ -310,7 +317,7 @@ fn fits(artifact: &Artifact, data: &Dataset) -> Done {
     let Some((message, input)) = misfit(data, &sizes) else { return Ok(()) };
     let port = input.map(|input| &plan.inputs[input]);
     let diagnostic = Diagnostic::new(Code::Dataset, message);
-    Err(report::fail_with(match port {
+    Err(messages::fail_with(match port {
         Some(port) => diagnostic.note(format!("`{}` takes {:?}", port.name, port.sizes)),
         None => {
             let names: Vec<&str> = plan.inputs.iter().map(|port| port.name.as_str()).collect();

@@ -1,6 +1,7 @@
 //! `netc explain`
 
-use super::{Done, report};
+use super::Done;
+use super::output::messages;
 use crate::diagnostics::{Code, Diagnostic};
 
 #[derive(clap::Args, Debug)]
@@ -15,25 +16,25 @@ pub struct Args {
 
 pub fn run(args: &Args) -> Done {
     if args.all {
-        report::print(Code::page());
+        messages::print(Code::page());
         return Ok(());
     }
     let Some(text) = &args.code else {
         for code in Code::ALL {
-            report::print(format!("{code}  {}\n", code.title()));
+            messages::print(format!("{code}  {}\n", code.title()));
         }
         return Ok(());
     };
     match text.parse::<Code>() {
         Ok(code) => {
-            report::print(code.lesson());
+            messages::print(code.lesson());
             Ok(())
         }
         Err(()) => {
             let known = Code::ALL.iter().map(|code| code.text());
             let near = crate::diagnostics::suggest::did_you_mean(text, known);
             let diagnostic = Diagnostic::new(Code::UnknownName, format!("there is no code `{text}`")).maybe_help(near);
-            Err(report::fail_with(diagnostic.help("`netc explain` lists all codes")))
+            Err(messages::fail_with(diagnostic.help("`netc explain` lists all codes")))
         }
     }
 }

@@ -1,8 +1,9 @@
 //! `netc fmt`
 
+use super::output::messages;
 use super::show::write_whole;
-use super::{Done, Failed, report};
-use crate::elaborate::files::{from_disk, read_source};
+use super::{Done, Failed};
+use crate::elaborate::project::source_files::{from_disk, read_source};
 use crate::source::Sources;
 use crate::syntax;
 use std::path::PathBuf;
@@ -24,13 +25,13 @@ pub fn run(args: &Args) -> Done {
         let file = match read_source(&mut sources, path, &from_disk) {
             Ok(file) => file,
             Err(diagnostic) => {
-                done = Err(report::fail_with(diagnostic));
+                done = Err(messages::fail_with(diagnostic));
                 continue;
             }
         };
         let (tree, faults) = syntax::parse(&sources, file);
         if faults.has_errors() {
-            done = Err(report::fail(&faults, &sources));
+            done = Err(messages::fail(&faults, &sources));
             continue;
         }
         let text = &sources.file(file).text;
@@ -39,7 +40,7 @@ pub fn run(args: &Args) -> Done {
             continue;
         }
         if args.check {
-            report::print(format!("{} is not in the style\n", path.display()));
+            messages::print(format!("{} is not in the style\n", path.display()));
             done = Err(Failed::Wrong);
         } else {
             write_whole(path, formatted.as_bytes())?;

@@ -1,13 +1,14 @@
 //! `netc inspect`
 
 use super::build::{self, Choices};
-use super::output::Kind;
-use super::{Done, Failed, Format, report};
-use crate::data::array_file;
+use super::output::messages;
+use super::output::output_guard::Kind;
+use super::{Done, Failed, Format};
+use crate::data::arrays::array_file;
 use crate::diagnostics::{Code, Diagnostic, counted};
 use crate::source::shown;
 use crate::weights;
-use crate::weights::report::millions;
+use crate::weights::bind::report::millions;
 use crate::weights::store::{Entry, Layout, Number, StoreError};
 use serde_json::json;
 use std::fmt::Write;
@@ -46,11 +47,11 @@ pub fn run(args: &Args) -> Done {
     let artifact = build::open(&args.model, &args.choices)?;
     let manifest = &artifact.manifest;
     if args.format == Format::Json {
-        report::print(format!("{:#}\n", serde_json::json!(manifest)));
+        messages::print(format!("{:#}\n", serde_json::json!(manifest)));
         return Ok(());
     }
     if args.plan {
-        report::print(&manifest.plan);
+        messages::print(&manifest.plan);
         return Ok(());
     }
     let yaml = serde_yaml::to_string(&serde_json::json!({
@@ -70,7 +71,7 @@ pub fn run(args: &Args) -> Done {
         "made from": manifest.inputs.iter().map(|(name, digest)| format!("{name} {digest}")).collect::<Vec<_>>(),
         "source": manifest.source,
     }));
-    report::print(yaml.unwrap_or_default());
+    messages::print(yaml.unwrap_or_default());
     Ok(())
 }
 
@@ -111,7 +112,7 @@ fn weights(path: &Path, format: Format) -> Done {
         let tensors: Vec<serde_json::Value> = tensors.collect();
         let document =
             json!({ "layout": layout.to_string(), "maker": maker(layout), "parameters": values, "tensors": tensors });
-        report::print(format!("{document:#}\n"));
+        messages::print(format!("{document:#}\n"));
         return Ok(());
     }
     let mut text = format!("{}: weights in the layout {layout} ({})\n", path.display(), maker(layout));
@@ -128,7 +129,7 @@ fn weights(path: &Path, format: Format) -> Done {
             number => _ = writeln!(text, "  {number}"),
         }
     }
-    report::print(text);
+    messages::print(text);
     Ok(())
 }
 
@@ -137,7 +138,7 @@ fn arrays(path: &Path, format: Format) -> Done {
     let list = array_file::list(path).map_err(|fault| failed(Code::Array, &fault))?;
     if format == Format::Json {
         let arrays = list.iter().map(|one| json!({ "name": one.name, "shape": one.shape })).collect::<Vec<_>>();
-        report::print(format!("{:#}\n", json!({ "arrays": arrays })));
+        messages::print(format!("{:#}\n", json!({ "arrays": arrays })));
         return Ok(());
     }
     let mut text = format!("{}: {}\n\n", path.display(), counted(list.len(), "array"));
@@ -145,10 +146,10 @@ fn arrays(path: &Path, format: Format) -> Done {
     for one in &list {
         let _ = writeln!(text, "  {:width$}  {:?}", shown(&one.name), one.shape);
     }
-    report::print(text);
+    messages::print(text);
     Ok(())
 }
 
 fn failed(code: Code, fault: &dyn std::fmt::Display) -> Failed {
-    report::fail_with(Diagnostic::new(code, fault.to_string()))
+    messages::fail_with(Diagnostic::new(code, fault.to_string()))
 }

@@ -1,6 +1,7 @@
 //! `netc lsp`
 
-use super::{Done, report};
+use super::Done;
+use super::output::messages;
 use crate::diagnostics::{Code, Diagnostic};
 use crate::lsp;
 
@@ -13,6 +14,6 @@ pub struct Args {
 
 pub fn run(_: &Args) -> Done {
     lsp::serve().map_err(|fault| {
-        report::fail_with(Diagnostic::new(Code::Unreadable, format!("the editor's connection broke: {fault}")))
+        messages::fail_with(Diagnostic::new(Code::Unreadable, format!("the editor's connection broke: {fault}")))
     })
 }

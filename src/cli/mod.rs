@@ -1,7 +1,8 @@
 //! The commands, one file each: parse arguments, call the library, print. Results go to stdout, everything else to stderr.
 
-mod answers;
+mod args;
 mod bench;
+mod benchmark;
 mod build;
 mod cache;
 mod check;
@@ -11,21 +12,14 @@ mod embed;
 mod eval;
 mod explain;
 mod fmt;
-mod glossary;
 mod help;
 mod inspect;
 mod lsp;
-mod measures;
 mod new;
-mod number;
 mod output;
 mod predict;
-mod progress;
-mod report;
 mod show;
-mod team;
 mod test;
-mod timing;
 mod train;
 mod verify;
 
@@ -103,7 +97,7 @@ pub fn main() -> ExitCode {
                 return ExitCode::from(2);
             }
             // `--help` and `--version` are results.
-            report::print(error.render());
+            output::messages::print(error.render());
             return ExitCode::SUCCESS;
         }
     };

@@ -1,10 +1,12 @@
 //! `netc new`
 
+use super::output::messages;
 use super::show::write_whole;
-use super::{Done, Failed, report};
+use super::{Done, Failed};
 use crate::compile;
 use crate::diagnostics::{Code, Diagnostic};
-use crate::elaborate::{files::from_disk, identifier, load_text};
+use crate::elaborate::project::source_files::from_disk;
+use crate::elaborate::{identifier, load_text};
 use crate::file::folder_of;
 use crate::source::plain;
 use std::fs;
@@ -43,7 +45,7 @@ pub fn run(args: &Args) -> Done {
             }
             _ => (format!("{} cannot be made: {}", folder.display(), plain(&fault)), "take another place".into()),
         };
-        report::fail_with(Diagnostic::new(Code::Output, message).help(help))
+        messages::fail_with(Diagnostic::new(Code::Output, message).help(help))
     };
     // Unlike `create_dir_all` this refuses a folder that exists, without a moment in which another could make it.
     fs::create_dir(folder).map_err(cannot)?;
@@ -55,7 +57,7 @@ pub fn run(args: &Args) -> Done {
     write_whole(&folder.join("labels.txt"), format!("{}\n", CLASSES.join("\n")).as_bytes())?;
     write_whole(&folder.join(".gitignore"), b"*.netb\n*.h5\n*.hdf5\n/photos/\n")?;
     write_whole(&file, text.as_bytes())?;
-    report::line("Created", format!("{}  (try `netc check {}`)", folder.display(), file.display()));
+    messages::line("Created", format!("{}  (try `netc check {}`)", folder.display(), file.display()));
     Ok(())
 }
 
@@ -63,11 +65,11 @@ pub fn run(args: &Args) -> Done {
 fn check(stem: &str, file: &Path, text: &str) -> Done {
     let spec = load_text(file, text, &from_disk);
     let taken = || {
-        report::fail_with(Diagnostic::new(Code::ReservedName, format!("`{stem}` cannot be a project's name")).note(
+        messages::fail_with(Diagnostic::new(Code::ReservedName, format!("`{stem}` cannot be a project's name")).note(
             "the net is named like the project, and names of layers, shipped nets and the language's words are taken",
         ))
     };
-    if crate::elaborate::shipped::find(&identifier(stem)).is_some() || identifier(stem).is_empty() {
+    if crate::elaborate::project::shipped::find(&identifier(stem)).is_some() || identifier(stem).is_empty() {
         return Err(taken());
     }
     compile::graph(&spec, None).map(|_| ()).map_err(|_| -> Failed { taken() })

@@ -1,14 +1,20 @@
 //! `netc predict`
 
-use super::answers::{self, Format, Predictions};
+use super::args::{number, threads_arg};
 use super::build::{self, Choices};
-use super::{Done, Failed, number, output, report, team};
+use super::output::prediction_output;
+use super::output::prediction_output::{Format, Predictions};
+use super::output::{messages, output_guard};
+use super::{Done, Failed};
 use crate::artifact::Artifact;
-use crate::data::folder::{self, FolderError, InputKind, Walk};
-use crate::data::{Decoding, array_file, photo};
+use crate::data::Decoding;
+use crate::data::arrays::array_file;
+use crate::data::photos::photo;
+use crate::data::samples::photo_paths;
+use crate::data::samples::photo_paths::{FolderError, InputKind, Walk};
 use crate::diagnostics::{Code, Diagnostic, counted};
 use crate::plan::{Plan, Port};
-use crate::runtime::numbers::{Origin, without_number};
+use crate::runtime::non_finite::{Origin, without_number};
 use crate::runtime::{RunError, Session, zeros};
 use ndarray::{ArrayD, Axis, IxDyn};
 use std::path::{Path, PathBuf};
@@ -38,12 +44,16 @@ pub struct Args {
     #[arg(long, default_value_t = 8, value_parser = number::batch)]
     batch: usize,
     #[command(flatten)]
-    threads: team::Placed,
+    threads: threads_arg::Placed,
 }
 
 pub fn run(args: &Args) -> Done {
     if let Some(path) = &args.output {
-        output::check(path, output::Kind::Arrays, &output::inputs(&args.model, &args.choices.weights, &args.inputs))?;
+        output_guard::check(
+            path,
+            output_guard::Kind::Arrays,
+            &output_guard::inputs(&args.model, &args.choices.weights, &args.inputs),
+        )?;
     }
     let artifact = Arc::new(build::open(&args.model, &args.choices)?);
     let mut session = Session::with_team(artifact.clone(), args.threads.team());
@@ -57,14 +67,14 @@ pub fn run(args: &Args) -> Done {
         write(path, &artifact, predictions.names.len(), &predictions.outputs)?;
     }
     if args.output.is_none() || args.format != Format::Text {
-        answers::print(&artifact.manifest, &predictions, args.format, args.top);
+        prediction_output::print(&artifact.manifest, &predictions, args.format, args.top);
     }
     all_numbers(&predictions)
 }
 
 /// Says what is wrong with what the user gave.
 pub fn wrong(code: Code, message: impl Into<String>) -> Failed {
-    report::fail_with(Diagnostic::new(code, message))
+    messages::fail_with(Diagnostic::new(code, message))
 }
 
 pub fn run_failed(fault: &RunError) -> Failed {
@@ -99,7 +109,7 @@ pub fn decoding(artifact: &Artifact) -> Result<Decoding, Failed> {
             let sizes: Vec<String> = sizes.iter().map(usize::to_string).collect();
             let sizes = sizes.join("x");
             let message = format!("`{}` does not say how a photo becomes its input {sizes}", plan.name);
-            Err(report::fail_with(
+            Err(messages::fail_with(
                 Diagnostic::new(Code::Preprocessing, message).help(format!(
                     "write `Input({sizes}, image=Caffe)` in the spec; arrays (.npy) are taken as they are"
                 )),
@@ -111,19 +121,19 @@ pub fn decoding(artifact: &Artifact) -> Result<Decoding, Failed> {
 /// Runs photos through a net, a batch at a time.
 fn photos(session: &mut Session, artifact: &Artifact, args: &Args) -> Result<Predictions, Failed> {
     let plan = &artifact.manifest.plan;
-    let found = folder::expand(&args.inputs, Walk::OneLevel).map_err(|fault| {
+    let found = photo_paths::expand(&args.inputs, Walk::OneLevel).map_err(|fault| {
         let missing = args.inputs.iter().find(|path| !path.exists());
-        let near = missing.and_then(|path| crate::elaborate::files::near_file(path));
+        let near = missing.and_then(|path| crate::elaborate::project::source_files::near_file(path));
         let inside = match &fault {
             FolderError::Empty { path, .. } => folders_inside(path),
             _ => None,
         };
-        report::fail_with(Diagnostic::new(Code::Inputs, fault.to_string()).maybe_help(near).maybe_help(inside))
+        messages::fail_with(Diagnostic::new(Code::Inputs, fault.to_string()).maybe_help(near).maybe_help(inside))
     })?;
     let Decoding { preprocessing, size, .. } = decoding(artifact)?;
     let port = &plan.inputs[0];
     for skipped in &found.skipped {
-        report::line("Skipping", format!("{}: {}", skipped.path.display(), skipped.reason));
+        messages::line("Skipping", format!("{}: {}", skipped.path.display(), skipped.reason));
     }
     if let Some(array) = found.inputs.iter().find(|input| input.kind == InputKind::Array) {
         return Err(wrong(Code::Inputs, format!("{} is an array among photos", array.path.display())));
@@ -156,7 +166,7 @@ fn photos(session: &mut Session, artifact: &Artifact, args: &Args) -> Result<Pre
     }
     if failed {
         // What could be read is still of use; the exit code says that not all could.
-        answers::print(&artifact.manifest, &predictions, args.format, args.top);
+        prediction_output::print(&artifact.manifest, &predictions, args.format, args.top);
         all_numbers(&predictions)?;
         return Err(Failed::Wrong);
     }
@@ -209,7 +219,7 @@ pub fn no_number(of: &str, origin: Option<&Origin>) -> Diagnostic {
 /// Fails where the net gave no number for some images.
 fn all_numbers(predictions: &Predictions) -> Done {
     for (&image, origin) in predictions.without_number.iter().take(MOST_TOLD) {
-        report::fail_with(no_number(&predictions.names[image], origin.as_ref()));
+        messages::fail_with(no_number(&predictions.names[image], origin.as_ref()));
     }
     let more = predictions.without_number.len().saturating_sub(MOST_TOLD);
     if more > 0 {
@@ -230,7 +240,7 @@ pub fn read_arrays(path: &Path, plan: &Plan) -> Result<Vec<ArrayD<f32>>, Failed>
             let names: Vec<&str> = several.iter().map(|port| port.name.as_str()).collect();
             let message = format!("{} holds one array, and `{}` has {} inputs", path.display(), plan.name, names.len());
             let help = format!("give it an .npz or .h5 with arrays named {}", names.join(", "));
-            return Err(report::fail_with(Diagnostic::new(Code::Array, message).help(help)));
+            return Err(messages::fail_with(Diagnostic::new(Code::Array, message).help(help)));
         }
         several => several.iter().map(|port| read(Some(&port.name))).collect::<Result<_, Failed>>()?,
     };
@@ -253,7 +263,7 @@ pub fn read_arrays(path: &Path, plan: &Plan) -> Result<Vec<ArrayD<f32>>, Failed>
     if let Some(other) = arrays.iter().position(|array| rows(array) != rows(&arrays[0])) {
         let told = |index: usize| format!("`{}` has {}", plan.inputs[index].name, counted(rows(&arrays[index]), "row"));
         let message = format!("{}: {}, and {}", path.display(), told(0), told(other));
-        return Err(report::fail_with(Diagnostic::new(Code::Array, message).help("row i of each is image i")));
+        return Err(messages::fail_with(Diagnostic::new(Code::Array, message).help("row i of each is image i")));
     }
     Ok(arrays)
 }

@@ -1,9 +1,10 @@
 //! `netc show`
 
-use super::{Done, Format, output, report};
+use super::output::{messages, output_guard};
+use super::{Done, Format};
 use crate::compile;
 use crate::diagnostics::{Code, Diagnostic};
-use crate::view::{svg, table};
+use crate::view::{self, layer_table};
 use std::path::{Path, PathBuf};
 
 #[derive(clap::Args, Debug)]
@@ -24,28 +25,28 @@ pub struct Args {
 }
 
 pub fn run(args: &Args) -> Done {
-    let spec = report::load(&args.spec)?;
-    let graph = report::settle(compile::graph_or_fragment(&spec, args.net.as_deref()), &spec.sources)?;
+    let spec = messages::load(&args.spec)?;
+    let graph = messages::settle(compile::graph_or_fragment(&spec, args.net.as_deref()), &spec.sources)?;
     if args.svg {
-        let drawing = svg::svg(&graph);
+        let drawing = view::svg(&graph);
         return match &args.output {
             None => {
-                report::print(drawing);
+                messages::print(drawing);
                 Ok(())
             }
             Some(path) => {
                 let read: Vec<&Path> = spec.sources.iter().filter_map(|(_, file)| file.path.as_deref()).collect();
-                output::check(path, output::Kind::Drawing, &read)?;
+                output_guard::check(path, output_guard::Kind::Drawing, &read)?;
                 write_whole(path, drawing.as_bytes())
             }
         };
     }
     match args.format {
-        Format::Json => report::print(format!("{:#}\n", table::json(&graph))),
+        Format::Json => messages::print(format!("{:#}\n", layer_table::json(&graph))),
         Format::Text => {
             let docs =
                 spec.project.nets.iter().find(|net| net.item.name.text == graph.name).map(|net| net.docs.clone());
-            report::print(table::table(&graph, &docs.unwrap_or_default(), table::terminal_width()));
+            messages::print(layer_table::table(&graph, &docs.unwrap_or_default(), layer_table::terminal_width()));
         }
     }
     Ok(())
@@ -54,6 +55,6 @@ pub fn run(args: &Args) -> Done {
 /// Writes a file beside its place and renames it when it is whole.
 pub fn write_whole(path: &Path, bytes: &[u8]) -> Done {
     crate::file::replace(path, |file| file.write_all(bytes)).map_err(|fault| {
-        report::fail_with(Diagnostic::new(Code::Output, format!("{} cannot be written: {fault}", path.display())))
+        messages::fail_with(Diagnostic::new(Code::Output, format!("{} cannot be written: {fault}", path.display())))
     })
 }

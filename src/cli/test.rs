@@ -1,12 +1,13 @@
 //! `netc test`
 
+use super::output::messages;
 use super::show::write_whole;
-use super::{Done, Failed, report};
+use super::{Done, Failed};
+use crate::check::expectations;
 use crate::compile::{self, BuildOptions};
 use crate::diagnostics::{Code, Diagnostic, Diagnostics};
-use crate::elaborate::files::from_disk;
+use crate::elaborate::project::source_files::from_disk;
 use crate::elaborate::{self, Spec};
-use crate::expect;
 use crate::graph::Graph;
 use crate::source::plain;
 use similar::TextDiff;
@@ -65,15 +66,15 @@ pub fn run(args: &Args) -> Done {
         find(root, 0, &mut files)?;
     }
     if files.is_empty() {
-        return Err(report::fail_with(Diagnostic::new(Code::Inputs, "there are no specs (*.net) to test")));
+        return Err(messages::fail_with(Diagnostic::new(Code::Inputs, "there are no specs (*.net) to test")));
     }
     let (mut passed, mut failed) = (0, 0);
     for file in &files {
         let good = test(file, args, strict).is_ok();
         *(if good { &mut passed } else { &mut failed }) += 1;
-        report::print(format!("{}  {}\n", painted(if good { "pass" } else { "FAIL" }, good), file.display()));
+        messages::print(format!("{}  {}\n", painted(if good { "pass" } else { "FAIL" }, good), file.display()));
     }
-    report::print(format!("{passed} passed, {failed} failed\n"));
+    messages::print(format!("{passed} passed, {failed} failed\n"));
     if failed > 0 { Err(Failed::Wrong) } else { Ok(()) }
 }
 
@@ -85,7 +86,7 @@ fn find(path: &Path, depth: usize, files: &mut Vec<PathBuf>) -> Done {
     }
     let unreadable = |fault: std::io::Error| {
         let message = format!("`{}` cannot be read: {}", path.display(), plain(&fault));
-        report::fail_with(Diagnostic::new(Code::Unreadable, message))
+        messages::fail_with(Diagnostic::new(Code::Unreadable, message))
     };
     let mut entries =
         std::fs::read_dir(path).map_err(unreadable)?.collect::<Result<Vec<_>, _>>().map_err(unreadable)?;
@@ -107,17 +108,17 @@ fn find(path: &Path, depth: usize, files: &mut Vec<PathBuf>) -> Done {
 /// Checks all of one spec; what fails has been told.
 fn test(file: &Path, args: &Args, strict: bool) -> Done {
     let spec = elaborate::load(&file.display().to_string(), &from_disk)
-        .map_err(|(sources, faults)| report::fail(&faults, &sources))?;
+        .map_err(|(sources, faults)| messages::fail(&faults, &sources))?;
     if spec.faults.has_errors() {
-        return Err(report::fail(&spec.faults, &spec.sources));
+        return Err(messages::fail(&spec.faults, &spec.sources));
     }
-    let graphs = graphs(&spec).map_err(|faults| report::fail(&faults, &spec.sources))?;
-    let broken = expect::check(&spec, &BuildOptions::default());
-    let mut done = if broken.has_errors() { Err(report::fail(&broken, &spec.sources)) } else { Ok(()) };
+    let graphs = graphs(&spec).map_err(|faults| messages::fail(&faults, &spec.sources))?;
+    let broken = expectations::check(&spec, &BuildOptions::default());
+    let mut done = if broken.has_errors() { Err(messages::fail(&broken, &spec.sources)) } else { Ok(()) };
     for &stage in args.stage.iter().filter(|_| !graphs.is_empty()) {
         let mut texts = Vec::new();
         for graph in &graphs {
-            texts.push(stage.text(graph.clone()).map_err(|faults| report::fail(&faults, &spec.sources))?);
+            texts.push(stage.text(graph.clone()).map_err(|faults| messages::fail(&faults, &spec.sources))?);
         }
         if !compare(file, stage, &texts.join("\n"), args.accept, strict)? {
             done = Err(Failed::Wrong);
@@ -150,23 +151,23 @@ fn compare(file: &Path, stage: Stage, text: &str, accept: bool, strict: bool) ->
         Err(fault) if fault.kind() == std::io::ErrorKind::NotFound => None,
         Err(fault) => {
             let message = format!("`{}` cannot be read: {}", path.display(), plain(&fault));
-            return Err(report::fail_with(Diagnostic::new(Code::Unreadable, message)));
+            return Err(messages::fail_with(Diagnostic::new(Code::Unreadable, message)));
         }
     };
     if let Some(old) = &old {
         if contents(old) == contents(&new) {
             return Ok(true);
         }
-        report::print(difference(&path, contents(old), contents(&new)));
+        messages::print(difference(&path, contents(old), contents(&new)));
     }
     if accept {
         write_whole(&path, new.as_bytes())?;
-        report::print(format!("wrote {}\n", path.display()));
+        messages::print(format!("wrote {}\n", path.display()));
         return Ok(true);
     }
     if old.is_none() {
         let hint = if strict { "is missing" } else { "is new" };
-        report::print(format!("{} {hint}: `--accept` writes it\n", path.display()));
+        messages::print(format!("{} {hint}: `--accept` writes it\n", path.display()));
         return Ok(!strict);
     }
     Ok(false)

@@ -1,19 +1,21 @@
 //! `netc train`
 
+use super::args::threads_arg;
 use super::build::{compiled, tell_binding};
-use super::measures::{pictures, table};
-use super::progress::Progress;
-use super::{Done, Failed, output, report, team};
+use super::output::metrics_table::{pictures, table};
+use super::output::progress::Progress;
+use super::output::{messages, output_guard};
+use super::{Done, Failed};
 use crate::compile::BuildOptions;
 use crate::diagnostics::counted;
 use crate::elaborate::Spec;
 use crate::file::Draft;
 use crate::source::plain;
-use crate::train::halt::{Halt, Interruption};
-use crate::train::prepare::{Prepare, RunOptions, prepare_run};
+use crate::train::evaluation::metric_accumulator::Outcome;
 use crate::train::run::Trained;
-use crate::train::tally::Outcome;
-use crate::train::{record, save};
+use crate::train::run::error::{Halt, Interruption};
+use crate::train::run::prepare::{Prepare, RunOptions, prepare_run};
+use crate::train::run::{record, save};
 use crate::view;
 use signal_hook::consts::SIGINT;
 use signal_hook::flag;
@@ -48,11 +50,11 @@ pub struct Args {
     #[command(flatten)]
     cache: super::cache::Place,
     #[command(flatten)]
-    threads: team::Threads,
+    threads: threads_arg::Threads,
 }
 
 pub fn run(args: &Args) -> Done {
-    let spec = report::load(&args.spec)?;
+    let spec = messages::load(&args.spec)?;
     let folder = spec.sources.beside(spec.root(), "");
     let options = RunOptions {
         net: args.net.clone(),
@@ -67,8 +69,8 @@ pub fn run(args: &Args) -> Done {
         },
     };
     let began = Instant::now();
-    let ready = prepare_run(&spec, &options).map_err(|faults| report::fail(&faults, &spec.sources))?;
-    report::tell(&ready.told, &spec.sources);
+    let ready = prepare_run(&spec, &options).map_err(|faults| messages::fail(&faults, &spec.sources))?;
+    messages::tell(&ready.told, &spec.sources);
     tell(&ready);
     let name = ready.net.name.clone();
     writable(&ready.net.name, &folder)?;
@@ -79,7 +81,7 @@ pub fn run(args: &Args) -> Done {
     let trained = ready.train(&interrupted, &mut progress);
     progress.finish();
     let trained = trained.map_err(|halt| match halt {
-        Halt::Faults(faults) => report::fail(&faults, &spec.sources),
+        Halt::Faults(faults) => messages::fail(&faults, &spec.sources),
         Halt::Interrupted(at) => stopped(at, cached),
     })?;
     pages(&trained)?;
@@ -88,16 +90,16 @@ pub fn run(args: &Args) -> Done {
     }
     if let (Some(best), false) = (trained.record.best, trained.record.keep == "last") {
         let epochs = trained.record.epochs.len();
-        report::line("Keeping", format!("epoch {best} of {epochs}, {}", trained.record.keep));
+        messages::line("Keeping", format!("epoch {best} of {epochs}, {}", trained.record.keep));
     }
     let artifact = build(&spec, args, &trained, &folder.join(format!("{name}.netb")))?;
     let seconds = began.elapsed().as_secs_f64();
     let run = trained.folder.display();
-    report::line("Writing", format!("{}, {}, {run}/report.html", trained.weights.display(), artifact.display()));
+    messages::line("Writing", format!("{}, {}, {run}/report.html", trained.weights.display(), artifact.display()));
     let stopped = trained.record.stopped.clone().unwrap_or_default();
-    report::line("Finished", format!("{stopped}  in {seconds:.1} s"));
+    messages::line("Finished", format!("{stopped}  in {seconds:.1} s"));
     if let Some(outcome) = &trained.outcome {
-        report::print(table(outcome, measured_on(&trained)));
+        messages::print(table(outcome, measured_on(&trained)));
     }
     Ok(())
 }
@@ -125,13 +127,13 @@ fn stopped(at: Interruption, cached: bool) -> Failed {
             "behind the last epoch; the checkpoint holds the trained net: `--resume` writes what is missing".into()
         }
     };
-    report::line("Interrupted", text);
+    messages::line("Interrupted", text);
     Failed::Interrupted
 }
 
 /// Whether what training will write can be written, before hours are spent on it: a file is begun at each place.
 fn writable(net: &str, folder: &Path) -> Done {
-    output::check(&folder.join(format!("{net}.netb")), output::Kind::Artifact, &[])?;
+    output_guard::check(&folder.join(format!("{net}.netb")), output_guard::Kind::Artifact, &[])?;
     let run = folder.join(format!("{net}.run"));
     let inside = if run.is_dir() { Some(run.join(record::FILE)) } else { None };
     for path in std::iter::once(folder.join(format!("{net}.h5"))).chain(inside) {
@@ -144,7 +146,7 @@ fn writable(net: &str, folder: &Path) -> Done {
 }
 
 fn unwritable(path: &Path, why: &str) -> Failed {
-    report::fail_with(output::unwritable(path, why).help("nothing was trained yet"))
+    messages::fail_with(output_guard::unwritable(path, why).help("nothing was trained yet"))
 }
 
 fn measured_on(trained: &Trained) -> &'static str {
@@ -152,7 +154,7 @@ fn measured_on(trained: &Trained) -> &'static str {
 }
 
 fn tell(ready: &Prepare) {
-    report::line("Checking", format!("{}  {}", ready.net.name, ready.net.summary()));
+    messages::line("Checking", format!("{}  {}", ready.net.name, ready.net.summary()));
     tell_binding(&ready.bindings.report);
     let data = &ready.data;
     let mut text = counted(data.train.len(), "sample");
@@ -162,10 +164,10 @@ fn tell(ready: &Prepare) {
     if let Some(labels) = &data.labels {
         text += &format!(", {} {}", labels.len(), if labels.len() == 1 { "class" } else { "classes" });
     }
-    report::line("Reading", text);
+    messages::line("Reading", text);
     let skipped = data.train.skipped.iter().chain(data.validation.iter().flat_map(|data| &data.skipped));
     for skipped in skipped {
-        report::line("Skipping", format!("{}: {}", skipped.path.display(), skipped.reason));
+        messages::line("Skipping", format!("{}: {}", skipped.path.display(), skipped.reason));
     }
     let trainable = ready.net.parameters.iter().filter(|parameter| parameter.trainable && !parameter.frozen);
     let values: usize = trainable.map(|parameter| parameter.len()).sum();
@@ -174,13 +176,13 @@ fn tell(ready: &Prepare) {
         Some(layers) => format!("; {layers} layers in front are frozen"),
         None => String::new(),
     };
-    let values = crate::weights::report::millions(values);
-    report::line("Training", format!("{values} parameters by {}{front}", ready.loss.name()));
+    let values = crate::weights::bind::report::millions(values);
+    messages::line("Training", format!("{values} parameters by {}{front}", ready.loss.name()));
 }
 
 /// Curves and the report of a run.
 fn pages(trained: &Trained) -> Done {
-    let curves = view::curves::curves(&trained.record);
+    let curves = view::curves(&trained.record);
     let mistakes = pictures(&trained.mistakes, trained.labels.as_deref().unwrap_or(&[]));
     let evaluation = match &trained.outcome {
         Some(Outcome::Classes(report)) => Some(report),
@@ -196,8 +198,8 @@ fn build(spec: &Spec, args: &Args, trained: &Trained, path: &Path) -> Result<Pat
     let mut weights: std::collections::BTreeMap<String, PathBuf> = args.weights.iter().cloned().collect();
     weights.insert(trained.record.net.clone(), trained.weights.clone());
     let options = BuildOptions { net: args.net.clone(), weights, ..BuildOptions::default() };
-    let (mut build, _) = compiled(spec, &options).map_err(|faults| report::fail(&faults, &spec.sources))?;
+    let (mut build, _) = compiled(spec, &options).map_err(|faults| messages::fail(&faults, &spec.sources))?;
     build.labels = build.labels.or_else(|| trained.labels.clone());
-    build.write(path).map_err(|faults| report::fail(&faults, &spec.sources))?;
+    build.write(path).map_err(|faults| messages::fail(&faults, &spec.sources))?;
     Ok(path.to_path_buf())
 }

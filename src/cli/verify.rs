@@ -1,10 +1,12 @@
 //! `netc verify`
 
+use super::Done;
+use super::args::{number, threads_arg};
 use super::build::Choices;
-use super::{Done, number, report, team};
+use super::output::messages;
+use crate::check::verify;
 use crate::compile::{self, BuildOptions};
 use crate::diagnostics::{Code, Diagnostic};
-use crate::verify;
 
 #[derive(clap::Args, Debug)]
 pub struct Args {
@@ -16,25 +18,25 @@ pub struct Args {
     #[arg(long, default_value_t = 2, value_parser = number::batch)]
     batch: usize,
     #[command(flatten)]
-    threads: team::Threads,
+    threads: threads_arg::Threads,
 }
 
 pub fn run(args: &Args) -> Done {
-    let spec = report::load(&args.spec)?;
+    let spec = messages::load(&args.spec)?;
     // What no file binds is compared all the same, with random values.
     let options = BuildOptions { allow_untrained: true, allow_missing: true, ..args.choices.options() };
-    let build = report::settle(compile::build(&spec, &options), &spec.sources)?;
+    let build = messages::settle(compile::build(&spec, &options), &spec.sources)?;
     let threads = args.threads.count();
     let comparison =
-        verify::verify(&build, args.batch, threads).map_err(|faults| report::fail(&faults, &spec.sources))?;
-    report::tell(&build.bindings.lint_values(), &spec.sources);
+        verify::verify(&build, args.batch, threads).map_err(|faults| messages::fail(&faults, &spec.sources))?;
+    messages::tell(&build.bindings.lint_values(), &spec.sources);
     let width = comparison.steps.iter().map(|step| step.step.len()).max().unwrap_or(0);
     for step in &comparison.steps {
-        report::print(format!("  {:width$}  {:.2e}  {}\n", step.step, step.error, step.description));
+        messages::print(format!("  {:width$}  {:.2e}  {}\n", step.step, step.error, step.description));
     }
     let mut worst: f64 = 0.0;
     for deviation in comparison.outputs {
-        report::print(format!("{}: largest error {:.2e} of the output's range\n", deviation.output, deviation.error));
+        messages::print(format!("{}: largest error {:.2e} of the output's range\n", deviation.output, deviation.error));
         worst = worst.max(deviation.error);
     }
     let tolerance = if options.half_weights { verify::HALF_TOLERANCE } else { verify::TOLERANCE };
@@ -46,5 +48,5 @@ pub fn run(args: &Args) -> Done {
     if let Some(first) = comparison.steps.iter().find(|step| step.error > tolerance) {
         diagnostic = diagnostic.note(format!("`{}` is the first step that is: {}", first.step, first.description));
     }
-    Err(report::fail_with(diagnostic))
+    Err(messages::fail_with(diagnostic))
 }

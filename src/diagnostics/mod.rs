@@ -2,14 +2,14 @@
 //! How it looks is [`render`]'s matter, what each code teaches stands in [`codes`].
 
 pub mod codes;
+pub mod foreign_names;
 pub mod render;
-pub mod spellings;
 pub mod suggest;
 
 pub use codes::Code;
 
 use crate::source::{Sources, Span};
-use spellings::Meant;
+use foreign_names::Meant;
 use std::collections::HashSet;
 use std::hash::{DefaultHasher, Hash, Hasher};
 

@@ -1,9 +1,9 @@
 //! What expands nets: its state, and pieces that are built by themselves.
 
 use super::Stop;
-use super::bounds::{STEPS_OF_A_FAULT, Spent};
-use super::draft::{Draft, Piece};
+use super::budget::{STEPS_OF_A_FAULT, Spent};
 use super::environment::Scope;
+use super::graph_builder::{Draft, Piece};
 use super::project::Project;
 use crate::diagnostics::{Code, Diagnostic, Diagnostics};
 use crate::graph::NodeId;

@@ -1,26 +1,13 @@
 //! Trees to graphs: names, nets, repeats, cuts. [`load`] reads a spec and all that it needs, [`Spec::graph`] expands a net.
 
-mod apply;
-mod bounds;
-mod choice;
-mod contract;
-mod cut;
-mod draft;
+mod budget;
 mod elaborator;
 mod environment;
-mod evaluate;
-pub mod files;
-pub mod fragment;
-mod insert;
-mod lints;
-mod mention;
+pub(crate) mod expand;
+pub mod generic;
+mod graph_builder;
 pub mod names;
 pub mod project;
-mod promises;
-pub mod requests;
-pub mod shipped;
-mod start;
-mod survey;
 
 use crate::diagnostics::{Code, Diagnostic, Diagnostics, Result, suggest};
 use crate::graph::Graph;
@@ -28,9 +15,9 @@ use crate::source::{FileId, SourceFile, Sources, Span};
 use crate::syntax::ast::File;
 use elaborator::Elaborator;
 use environment::Scope;
-use files::{Reader, read_source};
 use names::Names;
 use project::Project;
+use project::source_files::{Reader, read_source};
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, HashSet};
 use std::path::Path;
@@ -61,8 +48,8 @@ pub fn load(argument: &str, read: Reader) -> std::result::Result<Spec, (Sources,
     let mut sources = Sources::default();
     let path = Path::new(argument);
     let is_file = argument.ends_with(".net") || path.is_file();
-    let (root, stem) = if let Some(name) = files::piped(path) {
-        match files::read_piped(&mut sources, path, name) {
+    let (root, stem) = if let Some(name) = project::source_files::piped(path) {
+        match project::source_files::read_piped(&mut sources, path, name) {
             Ok(file) => (file, name.to_string()),
             Err(diagnostic) => return Err((sources, diagnostic.into())),
         }
@@ -72,15 +59,15 @@ pub fn load(argument: &str, read: Reader) -> std::result::Result<Spec, (Sources,
             Ok(file) => (file, identifier(&stem)),
             Err(diagnostic) => return Err((sources, diagnostic.into())),
         }
-    } else if let Some(spec) = shipped::find(argument) {
-        (sources.add(shipped::source(spec)), argument.to_string())
+    } else if let Some(spec) = project::shipped::find(argument) {
+        (sources.add(project::shipped::source(spec)), argument.to_string())
     } else {
         if argument.chars().all(|c| c.is_alphanumeric() || "_-./\\".contains(c)) && crate::ops::find(argument).is_none()
         {
-            let names = shipped::SPECS.iter().map(|spec| spec.name);
+            let names = project::shipped::SPECS.iter().map(|spec| spec.name);
             let diagnostic = Diagnostic::new(Code::Unreadable, format!("there is no spec `{argument}`"))
                 .note("a spec is a file that ends in .net, the name of a net that ships, or an expression in quotes")
-                .maybe_help(suggest::did_you_mean(argument, names).or_else(|| files::near_file(path)));
+                .maybe_help(suggest::did_you_mean(argument, names).or_else(|| project::source_files::near_file(path)));
             return Err((sources, diagnostic.into()));
         }
         (sources.add_text("expression", argument), "expression".to_string())

@@ -1,25 +1,22 @@
 //! The network as a graph: layers in topological order, each with its type, its parameters and where it came from.
 //! A node cannot exist without its type: [`Graph::insert`] infers it, so a shape error is found at the place that was written.
 
-mod argument;
-mod arguments;
 pub mod axis;
-pub mod definition;
-pub mod inference;
 pub mod initializer;
 pub mod operation;
 pub mod reference;
+pub mod signature;
 mod text;
 pub mod training;
-mod value;
+pub mod type_inference;
 
-pub use argument::Argument;
-pub use arguments::Arguments;
 pub use axis::{AxisRule, ParameterKind};
-pub use definition::Definition;
 pub use initializer::Initializer;
 pub use operation::{Affine, Lowered, Lowering, Operation, ParameterSpec, ShapeFault, Supports};
-pub use value::{Value, ValueKind, number_text};
+pub use signature::argument::Argument;
+pub use signature::call::Arguments;
+pub use signature::definition::Definition;
+pub use signature::value::{Value, ValueKind, number_text};
 
 pub use crate::plan::Epilogue;
 use crate::source::Span;
@@ -207,7 +204,7 @@ impl Graph {
     pub fn insert(&mut self, insertion: Insertion) -> Result<NodeId, ShapeFault> {
         let Insertion { name, operation, inputs, frozen, origin } = insertion;
         let types: Vec<&TensorType> = inputs.iter().map(|&input| &self.node(input).output).collect();
-        let (output, specs) = inference::infer(&*operation, &types)?;
+        let (output, specs) = type_inference::infer(&*operation, &types)?;
         let mut parameters = Vec::with_capacity(specs.len());
         for spec in specs {
             self.parameters.push(Parameter {

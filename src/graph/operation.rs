@@ -3,7 +3,7 @@
 use super::training::{Backward, Forward};
 use super::{AxisRule, Definition, Epilogue, Initializer, NodeId, ParameterKind};
 use crate::diagnostics::Code;
-use crate::kernels::activation::Activation;
+use crate::kernels::elementwise::activation::Activation;
 use crate::plan::kernel::Kernel;
 use crate::tensor::{MOST_AXES, TensorType};
 use ndarray::ArrayD;
@@ -158,7 +158,7 @@ pub trait Operation: Debug + Send + Sync + Any {
     /// The arguments as they are in force, in the order of the definition: what the text forms print.
     fn settings(&self) -> Vec<(&'static str, String)>;
 
-    /// The output's type, or why the inputs do not fit. Asked through [`inference::infer`](super::inference::infer) alone:
+    /// The output's type, or why the inputs do not fit. Asked through [`inference::infer`](super::type_inference::infer) alone:
     /// there is an input where the layer does not begin a net, one where it does not merge several, and no known size is
     /// larger than [`LARGEST_TENSOR`](crate::tensor::LARGEST_TENSOR).
     fn infer(&self, inputs: &[&TensorType]) -> Result<TensorType, ShapeFault>;

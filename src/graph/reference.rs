@@ -1,7 +1,7 @@
 //! The network in f64 by plain loops: what plans are measured against.
 
 use super::{Derivation, Epilogue, Graph, NodeId, ParameterId};
-use crate::kernels::activation::Activation;
+use crate::kernels::elementwise::activation::Activation;
 use ndarray::{ArrayD, Axis, IxDyn, Zip};
 
 /// Runs a graph on a batch; `parameter` gives the values of a parameter that is not made from others, row-major.

@@ -1,7 +1,7 @@
 //! What operations say of training: what they do while a net is trained, and their gradients. Both are written as more
 //! layers of the same graph, so that the passes, the memory planner and the kernels of inference serve training too.
 
-use super::inference::infer;
+use super::type_inference::infer;
 use super::{Definition, Epilogue, Graph, Lowered, Lowering, Node, NodeId, Operation, Origin, ParameterId, ShapeFault};
 use crate::plan::kernel::Kernel;
 use crate::tensor::{Size, TensorType};

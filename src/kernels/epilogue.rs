@@ -1,8 +1,8 @@
 //! What a convolution or dense kernel does with a result before it stores it, so that each activation is written once.
 
-use super::activation::Activation;
-use super::simd_math::clip_bounds;
-use super::view::{Convolution, View, ViewMut};
+use super::elementwise::activation::Activation;
+use super::simd::vector_math::clip_bounds;
+use super::tensor_view::{Convolution, View, ViewMut};
 use serde::{Deserialize, Serialize};
 use std::marker::PhantomData;
 
@@ -98,7 +98,7 @@ fn check_layout(name: &str, len: usize, strides: (usize, usize), batch: usize, p
 
 /// An epilogue in the form that inner loops read: plain addresses, null for what is missing.
 #[derive(Clone, Copy)]
-pub(super) struct Finish<'a> {
+pub(crate) struct Finish<'a> {
     pub bias: *const f32,
     residual: *const f32,
     pub residual_ld: usize,

@@ -1,25 +1,25 @@
 //! Graph to plan: what each layer becomes, where each tensor stands, which algorithm computes it.
 
-mod chain;
-mod choose;
-pub mod fit;
-mod memory;
-mod place;
-mod settled;
-mod stages;
-pub mod tune;
-mod why;
+mod algorithm_overrides;
+mod arena_layout;
+pub mod autotune;
+mod buffers;
+mod cost_model;
+mod explain;
+mod fuse_convolutions;
+pub mod memory_budget;
+mod micro_batches;
 
 use crate::diagnostics::{Code, Diagnostic, Result};
 use crate::graph::{Graph, Lowered, Lowering, NodeId, ParameterId};
 use crate::plan::steps::dense::Storage;
-use crate::plan::steps::pack::PackStep;
+use crate::plan::steps::training::repack::PackStep;
 use crate::plan::{CONSTANT_ALIGNMENT, Constant, Kernel, Operand, Plan, Port, Source, Space, Stage, Step};
-use place::{BufferId, Placement, Value};
-pub use settled::Settled;
+pub use algorithm_overrides::Settled;
+use buffers::{BufferId, Placement, Value};
+pub use explain::why;
 use std::collections::HashMap;
 use std::ops::Range;
-pub use why::why;
 
 /// What a plan is made for.
 #[derive(Clone, Copy, Debug, Default)]
@@ -128,7 +128,7 @@ pub fn lower(graph: &Graph, options: Options<'_>) -> Result<Compiled> {
     drafts.extend(placement.outputs());
     drafts = match options.state {
         Some(state) => pack_state(graph, drafts, &mut placement, state, options.exact),
-        None => chain::join(drafts, &placement, options),
+        None => fuse_convolutions::join(drafts, &placement, options),
     };
     Ok(assemble(graph, drafts, &placement, options))
 }
@@ -144,13 +144,13 @@ fn pack_state(
     let mut all = Vec::with_capacity(drafts.len());
     for mut draft in drafts {
         if let Kernel::Convolution(step) = &mut draft.kernel {
-            choose::convolution(step, state.batch.min(choose::MOST_IMAGES), exact);
+            cost_model::convolution(step, state.batch.min(cost_model::MOST_IMAGES), exact);
         }
         let changes = draft.parameters.first().is_some_and(|id| !graph.parameters[id.0].frozen);
         if let (true, Kernel::Dense(step)) = (changes, &mut draft.kernel) {
-            step.weights = if choose::reads_raw(step) { Storage::Raw } else { Storage::Packed };
+            step.weights = if cost_model::reads_raw(step) { Storage::Raw } else { Storage::Packed };
         }
-        choose::backend(&mut draft.kernel, state.batch);
+        cost_model::backend(&mut draft.kernel, state.batch);
         if changes && draft.kernel.packs() {
             let kernel = PackStep::new(draft.kernel.clone(), graph_lengths(graph, &draft.parameters));
             let packed = placement.scratch(kernel.floats());
@@ -209,11 +209,11 @@ fn assemble(graph: &Graph, drafts: Vec<Draft>, placement: &Placement, options: O
     // A step of training looks at the whole batch.
     let row_like = |draft: &&Draft| options.state.is_some() || is_row_like(&draft.kernel);
     let rows = drafts.len() - drafts.iter().rev().take_while(row_like).count();
-    let stages = stages::stages(&drafts, placement, rows, options);
-    let arena = memory::plan(&drafts, placement, &stages);
+    let stages = micro_batches::stages(&drafts, placement, rows, options);
+    let arena = arena_layout::plan(&drafts, placement, &stages);
     let stage = |((steps, in_chunks), &floats): (&(Range<usize>, bool), &usize)| Stage {
         steps: steps.len(),
-        chunk: in_chunks.then(|| choose::chunk(floats).min(options.chunk.unwrap_or(usize::MAX)).max(1)),
+        chunk: in_chunks.then(|| cost_model::chunk(floats).min(options.chunk.unwrap_or(usize::MAX)).max(1)),
         floats,
     };
     let port = |id: NodeId| Port {
@@ -244,7 +244,7 @@ fn assemble(graph: &Graph, drafts: Vec<Draft>, placement: &Placement, options: O
                 let settled = options.settled.and_then(|settled| settled.find(step, chunk, options.exact));
                 match settled {
                     Some(algorithm) => step.algorithm = algorithm,
-                    None => choose::convolution(step, chunk, options.exact),
+                    None => cost_model::convolution(step, chunk, options.exact),
                 }
             }
             (Kernel::Dense(step), None) if options.half => step.weights = Storage::Bf16,

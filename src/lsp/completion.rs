@@ -2,11 +2,11 @@
 
 use super::cursor::{Place, cursor};
 use super::documents::Document;
-use crate::elaborate::requests::{OPTIONS, RECIPE_KEYS};
+use crate::elaborate::project::requests::{OPTIONS, RECIPE_KEYS};
 use crate::graph::{Argument, Graph, Initializer};
 use crate::ops;
 use crate::syntax::layer_name_text;
-use crate::train::recipe::offers::{Offer, offers};
+use crate::train::recipe::completions::{Offer, offers};
 use lsp_types::{
     CompletionItem, CompletionItemKind, CompletionResponse, CompletionTextEdit, Documentation, MarkupContent,
     MarkupKind, Range, TextEdit,

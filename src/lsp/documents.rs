@@ -2,8 +2,10 @@
 
 use crate::check::{Checked, check};
 use crate::diagnostics::Diagnostics;
+use crate::elaborate;
+use crate::elaborate::Spec;
 use crate::elaborate::names::Names;
-use crate::elaborate::{self, Spec, files};
+use crate::elaborate::project::source_files;
 use crate::graph::Graph;
 use crate::source::{FileId, Span, line_starts};
 use crate::syntax::{self, ast::File};
@@ -182,7 +184,7 @@ impl Documents {
         // What is being typed stands over what is on the disk, also in used files.
         let read = |path: &Path| match texts.get(path) {
             Some(text) => Ok(text.clone().into_bytes()),
-            None => files::from_disk(path),
+            None => source_files::from_disk(path),
         };
         let mut uris = Vec::new();
         for (key, (uri, version, text)) in changed {
@@ -194,7 +196,7 @@ impl Documents {
     }
 }
 
-fn analyse(uri: Uri, version: i32, text: String, before: Option<Known>, read: files::Reader) -> Document {
+fn analyse(uri: Uri, version: i32, text: String, before: Option<Known>, read: source_files::Reader) -> Document {
     let path = path_of(&uri);
     let spec = elaborate::load_text(&path, &text, read);
     let (tree, faults) = syntax::parse(&spec.sources, spec.root());

@@ -1,21 +1,21 @@
 //! Dense layers and the activations, which are one family in NeuPy: with a size `Relu(64)` is a dense layer and the
 //! function behind it, one layer with the parameters under its own name; without one it is the function alone.
 
+use super::convolution::window::known_channels;
 use crate::diagnostics::{Code, Diagnostic};
-use crate::graph::definition::Default;
+use crate::graph::signature::definition::Default;
 use crate::graph::training::{Backward, Forward};
 use crate::graph::{
     Argument, Arguments, AxisRule, Definition, Initializer, Lowered, Lowering, NodeId, Operation, ParameterKind,
     ParameterSpec, ShapeFault, Supports, reference,
 };
-use crate::kernels::activation::Activation;
+use crate::kernels::elementwise::activation::Activation;
+use crate::kernels::elementwise::activation_gradient::slope_from_output;
 use crate::kernels::gemm::Backend;
-use crate::kernels::gradient_activation::slope_from_output;
-use crate::ops::window::known_channels;
 use crate::plan::kernel::Kernel;
 use crate::plan::steps::dense::DenseStep;
-use crate::plan::steps::gradient_dense::{DenseInputGradientStep, DenseWeightGradientStep, SumStep};
-use crate::plan::steps::gradient_pointwise::{ActivationGradientStep, SoftmaxGradientStep};
+use crate::plan::steps::gradient::dense_gradient::{DenseInputGradientStep, DenseWeightGradientStep, SumStep};
+use crate::plan::steps::gradient::pointwise_gradient::{ActivationGradientStep, SoftmaxGradientStep};
 use crate::plan::steps::pointwise::{ActivationStep, SoftmaxStep};
 use crate::size::product;
 use crate::tensor::{Size, TensorType};

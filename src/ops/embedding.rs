@@ -1,6 +1,6 @@
 //! `Embedding`: rows of a table, chosen by indices.
 
-use crate::graph::definition::Default;
+use crate::graph::signature::definition::Default;
 use crate::graph::training::Backward;
 use crate::graph::{
     Argument, AxisRule, Definition, Initializer, Lowered, Lowering, Operation, ParameterKind, ParameterSpec, ShapeFault,

@@ -2,7 +2,7 @@
 
 use super::preprocessing::{ChannelOrder, Crop, Preprocessing, Resize};
 use crate::diagnostics::{Code, Diagnostic, suggest};
-use crate::graph::definition::Default;
+use crate::graph::signature::definition::Default;
 use crate::graph::training::Backward;
 use crate::graph::{
     Argument, Arguments, AxisRule, Definition, Lowered, Lowering, Operation, ShapeFault, Value, ValueKind,

@@ -1,25 +1,20 @@
 //! The layers that exist, one file per family. A layer is one type that implements [`Operation`](crate::graph::Operation)
 //! and one line here.
 
-pub mod batch_norm;
-pub mod concatenate;
 pub mod convolution;
-pub mod deconvolution;
 pub mod dense;
 pub mod embedding;
-pub mod ending;
-pub mod gated_average;
 pub mod input;
 pub mod merge;
 pub mod norm;
+pub mod output_kind;
 pub mod pool;
 pub mod prelu;
 pub mod preprocessing;
 pub mod recurrent;
 pub mod resize;
-pub mod rest;
 pub mod shape;
-pub mod window;
+pub mod stochastic;
 
 use crate::graph::Definition;
 
@@ -43,13 +38,13 @@ pub static LAYERS: &[&Definition] = &[
     &dense::SOFTMAX,
     &convolution::CONVOLUTION,
     &convolution::DEPTHWISE,
-    &deconvolution::DECONVOLUTION,
+    &convolution::transposed_convolution::DECONVOLUTION,
     &resize::UPSCALE,
     &resize::ZERO_PAD,
     &pool::MAX_POOLING,
     &pool::AVERAGE_POOLING,
     &pool::GLOBAL_POOLING,
-    &batch_norm::BATCH_NORM,
+    &norm::batch_norm::BATCH_NORM,
     &norm::GROUP_NORM,
     &norm::LOCAL_RESPONSE_NORM,
     &norm::NORMALIZE,
@@ -60,11 +55,11 @@ pub static LAYERS: &[&Definition] = &[
     &shape::RESHAPE,
     &shape::TRANSPOSE,
     &shape::SLICE,
-    &rest::IDENTITY,
-    &rest::DROPOUT,
-    &rest::DROP_BLOCK,
-    &rest::GAUSSIAN_NOISE,
-    &concatenate::CONCATENATE,
+    &stochastic::IDENTITY,
+    &stochastic::DROPOUT,
+    &stochastic::DROP_BLOCK,
+    &stochastic::GAUSSIAN_NOISE,
+    &merge::concatenate::CONCATENATE,
     &merge::ADD,
     &merge::MULTIPLY,
     &merge::AVERAGE,
@@ -72,7 +67,7 @@ pub static LAYERS: &[&Definition] = &[
     &merge::MINIMUM,
     &merge::SUBTRACT,
     &merge::ELEMENTWISE,
-    &gated_average::GATED_AVERAGE,
+    &merge::gated_average::GATED_AVERAGE,
 ];
 
 /// The layer of a name, full or short.

@@ -1,12 +1,12 @@
 //! Pools: the maximum or the average of a window, or of the whole image.
 
-use super::window::{PADDING, Padding, Sliding, image_sizes};
-use crate::graph::definition::Default;
+use super::convolution::window::{PADDING, Padding, Sliding, image_sizes};
+use crate::graph::signature::definition::Default;
 use crate::graph::training::Backward;
 use crate::graph::{Argument, Arguments, AxisRule, Definition, Lowered, Lowering, Operation, ShapeFault};
-use crate::kernels::view::Window;
+use crate::kernels::tensor_view::Window;
 use crate::plan::kernel::Kernel;
-use crate::plan::steps::gradient_pool::{GlobalPoolGradientStep, PoolGradientStep};
+use crate::plan::steps::gradient::pool_gradient::{GlobalPoolGradientStep, PoolGradientStep};
 use crate::plan::steps::pool::{GlobalPoolStep, PoolStep, Reduction};
 use crate::tensor::TensorType;
 use ndarray::{ArrayD, Axis, IxDyn};

@@ -2,18 +2,18 @@
 
 use super::dense::Dense;
 use crate::diagnostics::Code;
-use crate::graph::definition::Default;
+use crate::graph::signature::definition::Default;
 use crate::graph::training::{Backward, Forward};
 use crate::graph::{
     Argument, AxisRule, Definition, Initializer, Lowered, Lowering, NodeId, Operation, ParameterKind, ParameterSpec,
     ShapeFault,
 };
-use crate::kernels::activation::Activation;
+use crate::kernels::elementwise::activation::Activation;
 use crate::ops::dense::{DENSE, Function};
 use crate::plan::Epilogue;
 use crate::plan::kernel::Kernel;
 use crate::plan::steps::dense::DenseStep;
-use crate::plan::steps::gradient_pointwise::{PReluGradientStep, PReluSlopeStep};
+use crate::plan::steps::gradient::pointwise_gradient::{PReluGradientStep, PReluSlopeStep};
 use crate::plan::steps::prelu::PReluStep;
 use crate::tensor::TensorType;
 use ndarray::{ArrayD, IxDyn};

@@ -1,15 +1,15 @@
 //! Recurrent layers over a sequence, `LSTM` and `GRU`, with NeuPy's gates and parameters (after Lasagne).
 
-use super::window::known_channels;
+use super::convolution::window::known_channels;
 use crate::diagnostics::{Code, Diagnostic};
-use crate::graph::definition::Default;
+use crate::graph::signature::definition::Default;
 use crate::graph::training::{Backward, whole};
 use crate::graph::{
     Argument, Arguments, AxisRule, Definition, Initializer, Lowered, Lowering, Operation, ParameterKind, ParameterSpec,
     ShapeFault,
 };
 use crate::plan::kernel::Kernel;
-use crate::plan::steps::gradient_recurrent::{
+use crate::plan::steps::gradient::recurrent_gradient::{
     RecurrentGradientStep, RecurrentInputGradientStep, RecurrentLayer, TraceStep,
 };
 use crate::plan::steps::recurrent::{GruStep, LstmStep, Sequence};

@@ -1,13 +1,13 @@
 //! Layers that change an image's height and width without calculating: repetition and a border of zeros.
 
-use super::window::{image_sizes, short_pair};
-use crate::graph::definition::Default;
+use super::convolution::window::{image_sizes, short_pair};
+use crate::graph::signature::definition::Default;
 use crate::graph::training::Backward;
 use crate::graph::{Argument, AxisRule, Definition, Lowered, Lowering, Operation, ShapeFault};
-use crate::kernels::copy::Frame;
-use crate::kernels::upscale::Upscale as Repeat;
+use crate::kernels::movement::copy::Frame;
+use crate::kernels::movement::upscale::Upscale as Repeat;
 use crate::plan::kernel::Kernel;
-use crate::plan::steps::gradient_pool::{FrameGradientStep, UpscaleGradientStep};
+use crate::plan::steps::gradient::pool_gradient::{FrameGradientStep, UpscaleGradientStep};
 use crate::plan::steps::resize::{FrameStep, UpscaleStep};
 use crate::tensor::TensorType;
 use ndarray::{ArrayD, IxDyn, Slice};

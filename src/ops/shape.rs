@@ -1,11 +1,11 @@
 //! Layers that move values or look at some of them, without calculating.
 
 use crate::diagnostics::Code;
-use crate::graph::definition::Default;
+use crate::graph::signature::definition::Default;
 use crate::graph::training::Backward;
 use crate::graph::{Argument, AxisRule, Definition, Lowered, Lowering, Operation, ShapeFault, ValueKind};
 use crate::plan::kernel::Kernel;
-use crate::plan::steps::gradient_pointwise::WidenStep;
+use crate::plan::steps::gradient::pointwise_gradient::WidenStep;
 use crate::plan::steps::movement::TransposeStep;
 use crate::tensor::{Size, TensorType};
 use ndarray::{ArrayD, Axis, IxDyn, Slice as Range};

@@ -1,40 +1,42 @@
 //! The kernels that a step may run. Each is a description with resolved sizes, in `steps`, and one line here.
 
 use super::CONSTANT_ALIGNMENT;
-use super::checked::Checked;
-use super::steps::chain::ChainStep;
+use super::input_checks::Checked;
 use super::steps::convolution::ConvolutionStep;
-use super::steps::deconvolution::DeconvolutionStep;
 use super::steps::dense::DenseStep;
 use super::steps::embedding::{EmbeddingGradientStep, EmbeddingStep};
-use super::steps::gradient_convolution::{InputGradientStep, WeightGradientStep};
-use super::steps::gradient_dense::{DenseInputGradientStep, DenseWeightGradientStep, SumStep};
-use super::steps::gradient_merge::{
+use super::steps::fused_convolutions::ChainStep;
+use super::steps::gradient::convolution_gradient::{InputGradientStep, WeightGradientStep};
+use super::steps::gradient::dense_gradient::{DenseInputGradientStep, DenseWeightGradientStep, SumStep};
+use super::steps::gradient::merge_gradient::{
     BroadcastGradientStep, GateGradientStep, GatedAverageGradientStep, MergeGradientStep,
 };
-use super::steps::gradient_norm::{
+use super::steps::gradient::norm_gradient::{
     BatchNormGradientStep, BatchNormStep, FixedNormGradientStep, GroupNormGradientStep, GroupScaleGradientStep,
     GroupSumsStep, LocalResponseGradientStep, RunningStep, ScaleGradientStep, StatisticsStep,
 };
-use super::steps::gradient_pointwise::{
+use super::steps::gradient::pointwise_gradient::{
     ActivationGradientStep, NormalizeGradientStep, PReluGradientStep, PReluSlopeStep, SoftmaxGradientStep, WidenStep,
 };
-use super::steps::gradient_pool::{FrameGradientStep, GlobalPoolGradientStep, PoolGradientStep, UpscaleGradientStep};
-use super::steps::gradient_recurrent::{RecurrentGradientStep, RecurrentInputGradientStep, TraceStep};
+use super::steps::gradient::pool_gradient::{
+    FrameGradientStep, GlobalPoolGradientStep, PoolGradientStep, UpscaleGradientStep,
+};
+use super::steps::gradient::recurrent_gradient::{RecurrentGradientStep, RecurrentInputGradientStep, TraceStep};
 use super::steps::merge::{BroadcastStep, GatedAverageStep, MergeStep};
 use super::steps::movement::{CopyStep, TransposeStep};
-use super::steps::noise::NoiseStep;
 use super::steps::norm::{GroupNormStep, LocalResponseStep, NormStep, NormalizeStep};
-use super::steps::pack::PackStep;
 use super::steps::pointwise::{ActivationStep, SoftmaxStep};
 use super::steps::pool::{GlobalPoolStep, PoolStep};
 use super::steps::prelu::PReluStep;
 use super::steps::recurrent::{GruStep, LstmStep};
 use super::steps::resize::{FrameStep, UpscaleStep};
-use super::steps::training::{GradientNormStep, LossGradientStep, LossStep, UpdateStep, WholeStep};
+use super::steps::training::dropout::NoiseStep;
+use super::steps::training::repack::PackStep;
+use super::steps::training::update::{GradientNormStep, LossGradientStep, LossStep, UpdateStep, WholeStep};
+use super::steps::transposed_convolution::DeconvolutionStep;
 use crate::kernels::gemm::{Backend, Shape};
-use crate::kernels::threads::Threads;
-use crate::kernels::view::{View, ViewMut};
+use crate::kernels::parallel::thread_pool::Threads;
+use crate::kernels::tensor_view::{View, ViewMut};
 use crate::size::{BEYOND, product, sum};
 use serde::{Deserialize, Serialize};
 use smallvec::SmallVec;

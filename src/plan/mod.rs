@@ -5,20 +5,20 @@
 //! one run to the next; gradients of parameters stand in scratch that does not grow with the batch.
 
 #[deny(clippy::arithmetic_side_effects)]
-mod checked;
+mod input_checks;
 pub mod kernel;
+pub mod kernel_timing;
 pub mod scratch;
 pub mod steps;
 mod text;
-pub mod trial;
 #[deny(clippy::arithmetic_side_effects)]
 mod verify;
 
-pub use checked::Checked;
+pub use input_checks::Checked;
 pub use kernel::{Call, Kernel, StepKernel};
 pub use verify::PlanFault;
 
-use crate::kernels::activation::Activation;
+use crate::kernels::elementwise::activation::Activation;
 use crate::size::{BEYOND, product, round_up, sum};
 use serde::{Deserialize, Serialize};
 use std::ops::Range;

@@ -24,8 +24,8 @@ impl Plan {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::kernels::view::{Convolution, Window};
-    use crate::plan::steps::gradient_convolution::WeightGradientStep;
+    use crate::kernels::tensor_view::{Convolution, Window};
+    use crate::plan::steps::gradient::convolution_gradient::WeightGradientStep;
 
     /// Nine images go in parts of five where eight may go at a time, and eight in one part.
     #[test]

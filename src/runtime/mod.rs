@@ -1,13 +1,13 @@
 //! Runs plans: the arena, the threads, batches in chunks.
 
 mod arena;
-pub mod numbers;
-pub mod threads;
+pub mod non_finite;
+pub mod thread_count;
 
 use crate::artifact::{Artifact, ArtifactError};
 use crate::kernels::gemm;
-use crate::kernels::threads::Threads;
-use crate::kernels::view::{View, ViewMut};
+use crate::kernels::parallel::thread_pool::Threads;
+use crate::kernels::tensor_view::{View, ViewMut};
 use crate::plan::kernel::RunFault;
 use crate::plan::{Call, Operand, Source, Space, Step};
 pub use arena::{Aligned, zeros};

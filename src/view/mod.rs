@@ -1,23 +1,15 @@
 //! Graphs and training runs for people: tables, the same as JSON, drawings, pages.
 
-mod axis;
-mod boxes;
-mod columns;
-pub mod curves;
-pub mod difference;
-mod family;
-mod layout;
-mod metrics;
-mod order;
-mod paint;
-pub mod report;
-mod report_tables;
-mod scopes;
-pub mod svg;
-pub mod table;
-mod text;
+mod category;
+pub mod charts;
+pub mod diff;
+pub mod drawing;
+mod graph_layout;
+pub mod html;
+pub mod layer_table;
+mod number_format;
 
-pub use curves::curves;
-pub use report::{Mistake, Occasion, report};
-pub use svg::svg;
-pub use table::{json, table};
+pub use charts::curves::curves;
+pub use drawing::svg;
+pub use html::{Mistake, Occasion, report};
+pub use layer_table::{json, table};

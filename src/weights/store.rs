@@ -2,7 +2,7 @@
 //!
 //! [`open`](super::open()) makes one of a file.
 
-use super::axis::Framework;
+use super::bind::axis_permutation::Framework;
 use super::keras_model::Model;
 use std::fmt;
 use std::io;

@@ -1,7 +1,8 @@
 //! Good inputs of each target, from which mutations begin: files of this repository, and some that are made here.
 
 use netc::compile::{BuildOptions, build};
-use netc::elaborate::{files::from_disk, load};
+use netc::elaborate::load;
+use netc::elaborate::project::source_files::from_disk;
 use std::fs;
 use std::io::{Cursor, Write};
 use std::path::{Path, PathBuf};
@@ -74,7 +75,7 @@ fn good(target: &str) -> Vec<Vec<u8>> {
         "lists" => LISTS.map(|text| text.as_bytes().to_vec()).to_vec(),
         "record" => {
             // What stands under the second line of dashes of a snapshot.
-            let snapshots = files("src/train/snapshots", &["the_text.snap"]).into_iter();
+            let snapshots = files("src/train/run/snapshots", &["the_text.snap"]).into_iter();
             let texts = snapshots.map(|text| String::from_utf8(text).expect("text"));
             texts.filter_map(|text| Some(text.splitn(3, "---\n").nth(2)?.as_bytes().to_vec())).collect()
         }

@@ -9,15 +9,18 @@ mod words;
 use lsp_server::{Connection, Message, Notification, Request, RequestId};
 use netc::artifact::Artifact;
 use netc::compile::{self, BuildOptions};
-use netc::data::{Dataset, Policy, array_file, labels, photo, thumbnail};
+use netc::data::arrays::array_file;
+use netc::data::photos::photo;
+use netc::data::samples::labels;
+use netc::data::{Dataset, Policy, thumbnail};
 use netc::diagnostics::{Diagnostics, render};
 use netc::elaborate::{Spec, load_text};
 use netc::graph::Graph;
 use netc::ops::preprocessing::{Preprocessing, Resize};
 use netc::runtime::Session;
 use netc::source::Sources;
-use netc::train::record::{FILE, RunRecord};
-use netc::view::{curves, svg, table};
+use netc::train::run::record::{FILE, RunRecord};
+use netc::view;
 use netc::weights::{open, store::Layout};
 use netc::{check, lsp, syntax};
 use serde_json::{Value, json};
@@ -106,7 +109,7 @@ fn look_at(text: &str) {
 }
 
 fn view(graph: &Graph) {
-    let _ = (table::table(graph, &[], Some(80)), table::json(graph), svg::svg(graph), graph.to_string());
+    let _ = (view::table(graph, &[], Some(80)), view::json(graph), view::svg(graph), graph.to_string());
     let _ = compile::plan_text(graph.clone(), false);
 }
 
@@ -329,7 +332,7 @@ pub fn lists(bytes: &[u8]) {
 pub fn record(bytes: &[u8]) {
     file(FILE, bytes);
     match FOLDER.with(|folder| RunRecord::read(folder.path())) {
-        Ok(record) => _ = curves::curves(&record),
+        Ok(record) => _ = view::curves(&record),
         Err(fault) => _ = fault.to_string(),
     }
 }

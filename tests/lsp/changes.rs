@@ -190,7 +190,7 @@ fn recipes_are_completed_and_told() {
 #[test]
 fn shipped_nets_are_offered_where_the_text_has_none() {
     let mut editor = Editor::start();
-    for (version, spec) in (1..).zip(netc::elaborate::shipped::SPECS) {
+    for (version, spec) in (1..).zip(netc::elaborate::project::shipped::SPECS) {
         let start = format!("net bird = {}", &spec.name[..3]);
         editor.change(BIRD, version, &start);
         let end = at(&format!("{start}\u{0}"), "\u{0}");
@@ -203,7 +203,8 @@ fn shipped_nets_are_offered_where_the_text_has_none() {
         let version = version + 1000;
         editor.change(BIRD, version, &cut);
         let names = ask(&mut editor, at(&format!("{cut}\u{0}"), "\u{0}"));
-        let read = netc::elaborate::load(spec.name, &netc::elaborate::files::from_disk).expect("it ships");
+        let read =
+            netc::elaborate::load(spec.name, &netc::elaborate::project::source_files::from_disk).expect("it ships");
         // A net with parameters alone has no layers yet.
         let Ok((graph, _)) = read.choose(None).and_then(|net| read.graph(net)) else { continue };
         assert!(graph.nodes.iter().all(|node| names.contains(&node.name)), "{}: {names:?}", spec.name);

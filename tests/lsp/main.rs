@@ -254,7 +254,7 @@ fn no_text_ends_the_server() {
 #[test]
 fn specs_that_ship_open_without_mistakes() {
     let mut editor = Editor::start();
-    for spec in netc::elaborate::shipped::SPECS {
+    for spec in netc::elaborate::project::shipped::SPECS {
         let uri = format!("file:///nowhere/{}.net", spec.name);
         let told = editor.open(&uri, spec.text);
         assert!(told.iter().all(|fault| fault["severity"] != 1), "{}: {told:?}", spec.name);
@@ -263,7 +263,8 @@ fn specs_that_ship_open_without_mistakes() {
         let shapes: Vec<&str> =
             hints.as_array().expect("a list").iter().filter_map(|hint| hint["label"].as_str()).collect();
         // What a net gives stands behind its last layer; a net with parameters alone has no shapes.
-        let read = netc::elaborate::load(spec.name, &netc::elaborate::files::from_disk).expect("it ships");
+        let read =
+            netc::elaborate::load(spec.name, &netc::elaborate::project::source_files::from_disk).expect("it ships");
         let graph = read.choose(None).and_then(|net| read.graph(net));
         let gives = graph.ok().map(|(graph, _)| graph.node(graph.outputs[0]).output.to_string());
         assert!(gives.is_none_or(|gives| shapes.contains(&gives.as_str())), "{}: {shapes:?}", spec.name);

@@ -3,8 +3,8 @@
 use super::program::command;
 use super::{bytes, done, netc, project, stderr};
 use netc::data::Chance;
-use netc::train::checkpoint;
-use netc::train::record::RunRecord;
+use netc::train::run::checkpoint;
+use netc::train::run::record::RunRecord;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};

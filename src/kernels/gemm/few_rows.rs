@@ -2,9 +2,9 @@
 //! of its rows side by side over all columns.
 
 use super::super::simd::{Isa, Kernel, Vector};
-use super::super::simd_panel::PANEL;
-use super::super::simd_tile::parts;
 use super::Block;
+use super::micro_kernel::parts;
+use super::panel::PANEL;
 
 /// Rows of the left operand, at most.
 const ROWS: usize = 16;

@@ -2,18 +2,27 @@
 //!
 //! A tile is computed by OpenBLAS where the build has it, else by the register tiles of the other kernels; see [`Backend`].
 
+pub(crate) mod avx2;
 pub mod blas;
-mod buffer;
 mod few_rows;
+mod lhs_rows;
+pub(crate) mod micro_kernel;
+#[cfg(test)]
+mod micro_kernel_tests;
+mod packing_buffer;
+pub mod panel;
+pub mod peak;
+mod row_tile;
+pub(crate) mod small;
 mod tiles;
 mod transpose;
 
 use super::epilogue::Output;
+use super::parallel::thread_pool::Threads;
 use super::simd::Isa;
-use super::threads::Threads;
-use super::view::ViewMut;
-use buffer::Buffer;
+use super::tensor_view::ViewMut;
 pub use few_rows::suits as reads_as_it_stands;
+use packing_buffer::Buffer;
 use serde::{Deserialize, Serialize};
 use std::cell::RefCell;
 use std::fmt;
@@ -332,8 +341,8 @@ impl Product {
 
 #[cfg(test)]
 mod tests {
-    use super::super::conv_im2col::reference::noise;
     use super::*;
+    use crate::kernels::conv::naive::noise;
 
     fn check(rows: usize, columns: usize, depth: usize, (ta, tb): (bool, bool), (alpha, beta): (f32, f32)) {
         for backend in [Backend::Tiles, Backend::Blas] {

@@ -2,11 +2,11 @@
 //! one is read as it stands, or copied row by row where it is transposed. The bits are the same on every machine.
 
 use super::super::simd::Isa;
-use super::super::simd_panel::PANEL;
-use super::super::simd_tile::{Product, Rows, parts};
-use super::super::wide::wide;
+use super::micro_kernel::{Product, Rows, parts};
+use super::panel::PANEL;
 use super::transpose::transpose;
 use super::{Block, few_rows};
+use crate::kernels::simd::multiversion::wide;
 use std::ops::Range;
 
 /// The depth of a block, at most: its panels and copied rows stay in the second-level cache.

@@ -1,13 +1,13 @@
 //! Convolutions, and the algorithms that compute them.
 
+use crate::kernels::conv::gradient::input_gradient::{flip_weights, input_gradient_geometry};
+use crate::kernels::conv::winograd::{Blocking, Tile};
+use crate::kernels::conv::{depthwise, direct, im2col, im2col_blas, pointwise, winograd};
 use crate::kernels::epilogue::{Epilogue as Finish, Pool};
-use crate::kernels::gradient_input::{flip_weights, input_gradient_geometry};
-use crate::kernels::threads::Threads;
-use crate::kernels::view::Convolution;
-use crate::kernels::winograd::{Blocking, Tile};
-use crate::kernels::{conv_blas, conv_depthwise, conv_direct, conv_im2col, conv_pointwise, winograd};
+use crate::kernels::parallel::thread_pool::Threads;
+use crate::kernels::tensor_view::Convolution;
 use crate::plan::Epilogue;
-use crate::plan::checked::{Checked, possible};
+use crate::plan::input_checks::{Checked, possible};
 use crate::plan::kernel::{Call, Inputs, RunFault, Sizes, StepKernel, keep_others};
 use crate::size::product;
 use serde::{Deserialize, Serialize};
@@ -59,10 +59,10 @@ impl ConvolutionStep {
         conv.is_possible()
             && match &self.algorithm {
                 Algorithm::Im2col => true,
-                Algorithm::Pointwise => conv_pointwise::supports(conv),
-                Algorithm::Direct => conv_direct::supports(conv),
-                Algorithm::Depthwise => conv_depthwise::supports(conv),
-                Algorithm::Blas => conv_blas::supports(conv) && !self.epilogue.pool,
+                Algorithm::Pointwise => pointwise::supports(conv),
+                Algorithm::Direct => direct::supports(conv),
+                Algorithm::Depthwise => depthwise::supports(conv),
+                Algorithm::Blas => im2col_blas::supports(conv) && !self.epilogue.pool,
                 Algorithm::Winograd(blocking) => blocking.tile.supports(conv) && blocking.is_possible(),
             }
     }
@@ -74,10 +74,10 @@ impl ConvolutionStep {
     fn packed_len(&self) -> usize {
         let conv = &self.geometry;
         match &self.algorithm {
-            Algorithm::Im2col => conv_im2col::packed_len_weights(conv),
-            Algorithm::Pointwise => conv_pointwise::packed_len_weights(conv),
-            Algorithm::Direct => conv_direct::packed_len_weights(conv),
-            Algorithm::Depthwise => conv_depthwise::packed_len_weights(conv),
+            Algorithm::Im2col => im2col::packed_len_weights(conv),
+            Algorithm::Pointwise => pointwise::packed_len_weights(conv),
+            Algorithm::Direct => direct::packed_len_weights(conv),
+            Algorithm::Depthwise => depthwise::packed_len_weights(conv),
             Algorithm::Blas => conv.weights(),
             Algorithm::Winograd(blocking) => winograd::packed_len_weights(blocking.tile, conv),
         }
@@ -92,10 +92,10 @@ impl ConvolutionStep {
             weights = flipped;
         }
         match &self.algorithm {
-            Algorithm::Im2col => conv_im2col::pack_weights_into(conv, weights, packed, threads),
-            Algorithm::Pointwise => conv_pointwise::pack_weights_into(conv, weights, packed, threads),
-            Algorithm::Direct => conv_direct::pack_weights_into(conv, weights, packed, threads),
-            Algorithm::Depthwise => conv_depthwise::pack_weights_into(conv, weights, packed, threads),
+            Algorithm::Im2col => im2col::pack_weights_into(conv, weights, packed, threads),
+            Algorithm::Pointwise => pointwise::pack_weights_into(conv, weights, packed, threads),
+            Algorithm::Direct => direct::pack_weights_into(conv, weights, packed, threads),
+            Algorithm::Depthwise => depthwise::pack_weights_into(conv, weights, packed, threads),
             Algorithm::Blas => packed.copy_from_slice(weights),
             Algorithm::Winograd(blocking) => {
                 winograd::pack_weights_into(blocking.tile, conv, weights, packed, threads);
@@ -120,15 +120,15 @@ impl StepKernel for ConvolutionStep {
         };
         let (conv, x, weights) = (&self.geometry, inputs[0], constants[0]);
         match &self.algorithm {
-            Algorithm::Im2col => conv_im2col::convolve(threads, conv, batch, x, weights, &finish, scratch, output),
+            Algorithm::Im2col => im2col::convolve(threads, conv, batch, x, weights, &finish, scratch, output),
             Algorithm::Pointwise => {
-                conv_pointwise::convolve(threads, conv, batch, x, weights, &finish, scratch, output);
+                pointwise::convolve(threads, conv, batch, x, weights, &finish, scratch, output);
             }
-            Algorithm::Direct => conv_direct::convolve(threads, conv, batch, x, weights, &finish, scratch, output),
+            Algorithm::Direct => direct::convolve(threads, conv, batch, x, weights, &finish, scratch, output),
             Algorithm::Depthwise => {
-                conv_depthwise::convolve(threads, conv, batch, x, weights, &finish, scratch, output);
+                depthwise::convolve(threads, conv, batch, x, weights, &finish, scratch, output);
             }
-            Algorithm::Blas => conv_blas::convolve(threads, conv, batch, x, weights, &finish, scratch, output),
+            Algorithm::Blas => im2col_blas::convolve(threads, conv, batch, x, weights, &finish, scratch, output),
             Algorithm::Winograd(blocking) => {
                 winograd::convolve(threads, blocking, conv, batch, x, weights, &finish, scratch, output);
             }
@@ -204,11 +204,11 @@ impl StepKernel for ConvolutionStep {
     fn scratch_len(&self, batch: usize, workers: usize) -> usize {
         let conv = &self.geometry;
         match &self.algorithm {
-            Algorithm::Im2col => conv_im2col::scratch_len(conv, batch, self.pool(), workers),
-            Algorithm::Pointwise => conv_pointwise::scratch_len(conv, batch, self.pool(), workers),
-            Algorithm::Direct => conv_direct::scratch_len(conv, self.pool(), workers),
-            Algorithm::Depthwise => conv_depthwise::scratch_len(conv, self.pool(), workers),
-            Algorithm::Blas => conv_blas::scratch_len(conv, workers),
+            Algorithm::Im2col => im2col::scratch_len(conv, batch, self.pool(), workers),
+            Algorithm::Pointwise => pointwise::scratch_len(conv, batch, self.pool(), workers),
+            Algorithm::Direct => direct::scratch_len(conv, self.pool(), workers),
+            Algorithm::Depthwise => depthwise::scratch_len(conv, self.pool(), workers),
+            Algorithm::Blas => im2col_blas::scratch_len(conv, workers),
             Algorithm::Winograd(blocking) => winograd::scratch_len(blocking, conv, batch, workers),
         }
     }
@@ -239,7 +239,7 @@ impl Checked for ConvolutionStep {
 
     fn work(&self) -> usize {
         let copied = match &self.algorithm {
-            Algorithm::Direct => conv_direct::copied(&self.geometry),
+            Algorithm::Direct => direct::copied(&self.geometry),
             _ => 0,
         };
         // Taps in the padding are gone over too.

@@ -1,14 +1,15 @@
 //! Dense layers.
 
-use crate::kernels::dense_narrow::is_narrow;
+use crate::kernels::dense;
+use crate::kernels::dense::bf16;
+use crate::kernels::dense::few_outputs::is_narrow;
+use crate::kernels::elementwise::softmax::softmax;
 use crate::kernels::gemm::{Backend, Shape};
-use crate::kernels::images::Images;
-use crate::kernels::softmax::softmax;
-use crate::kernels::threads::Threads;
-use crate::kernels::view::{View, ViewMut};
-use crate::kernels::{dense, dense_half};
+use crate::kernels::parallel::image_batches::Images;
+use crate::kernels::parallel::thread_pool::Threads;
+use crate::kernels::tensor_view::{View, ViewMut};
 use crate::plan::Epilogue;
-use crate::plan::checked::{Checked, possible};
+use crate::plan::input_checks::{Checked, possible};
 use crate::plan::kernel::{Call, Inputs, RunFault, Sizes, StepKernel, keep_others};
 use crate::size::{is_tensor, product};
 use serde::{Deserialize, Serialize};
@@ -80,7 +81,7 @@ impl StepKernel for DenseStep {
                 );
             }
             Storage::Bf16 => {
-                dense_half::multiply(threads, batch, inputs, outputs, input, weights, bias, activation, scratch, out);
+                bf16::multiply(threads, batch, inputs, outputs, input, weights, bias, activation, scratch, out);
             }
         }
         if self.epilogue.softmax {
@@ -117,7 +118,7 @@ impl StepKernel for DenseStep {
         let mut list = vec![match self.weights {
             Storage::Packed => dense::packed_len_weights(self.inputs, self.outputs),
             Storage::Raw => product([self.inputs, self.outputs]),
-            Storage::Bf16 => dense_half::packed_len_weights(self.inputs, self.outputs),
+            Storage::Bf16 => bf16::packed_len_weights(self.inputs, self.outputs),
         }];
         list.extend(self.bias.then_some(self.outputs));
         list
@@ -132,7 +133,7 @@ impl StepKernel for DenseStep {
             match self.weights {
                 Storage::Packed => *weights = dense::pack_weights(self.inputs, self.outputs, weights),
                 Storage::Raw => {}
-                Storage::Bf16 => *weights = dense_half::pack_weights(self.inputs, self.outputs, weights),
+                Storage::Bf16 => *weights = bf16::pack_weights(self.inputs, self.outputs, weights),
             }
         }
         parameters
@@ -149,7 +150,7 @@ impl StepKernel for DenseStep {
         match self.weights {
             Storage::Packed => dense::scratch_len(batch, self.inputs, workers),
             Storage::Raw => dense::raw_scratch_len(batch, self.inputs, self.outputs),
-            Storage::Bf16 => dense_half::scratch_len(workers),
+            Storage::Bf16 => bf16::scratch_len(workers),
         }
     }
 

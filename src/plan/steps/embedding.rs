@@ -1,10 +1,10 @@
 //! Rows of a table, chosen by indices.
 
-use crate::kernels::embedding::embedding;
-use crate::kernels::gradient_embedding::embedding_gradient;
-use crate::kernels::images::Images;
-use crate::kernels::view::View;
-use crate::plan::checked::{Checked, possible};
+use crate::kernels::movement::embedding::embedding;
+use crate::kernels::movement::embedding_gradient::embedding_gradient;
+use crate::kernels::parallel::image_batches::Images;
+use crate::kernels::tensor_view::View;
+use crate::plan::input_checks::{Checked, possible};
 use crate::plan::kernel::{Call, Inputs, RunFault, Sizes, StepKernel};
 use crate::size::{is_tensor, product};
 use serde::{Deserialize, Serialize};

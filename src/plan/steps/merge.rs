@@ -1,10 +1,10 @@
 //! Merges of several tensors into one.
 
-use crate::kernels::activation::Activation;
-use crate::kernels::elementwise::{Merge, broadcast, elementwise, elementwise_in_place, gated_average};
-use crate::kernels::images::Images;
-use crate::kernels::view::View;
-use crate::plan::checked::{Checked, possible};
+use crate::kernels::elementwise::activation::Activation;
+use crate::kernels::elementwise::combine::{Merge, broadcast, elementwise, elementwise_in_place, gated_average};
+use crate::kernels::parallel::image_batches::Images;
+use crate::kernels::tensor_view::View;
+use crate::plan::input_checks::{Checked, possible};
 use crate::plan::kernel::{Call, Inputs, RunFault, Sizes, StepKernel};
 use serde::{Deserialize, Serialize};
 use smallvec::SmallVec;

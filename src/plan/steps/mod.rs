@@ -2,26 +2,16 @@
 //! and where nothing else is calculated clippy sees to it.
 
 #[deny(clippy::arithmetic_side_effects)]
-pub mod chain;
-#[deny(clippy::arithmetic_side_effects)]
 pub mod convolution;
-#[deny(clippy::arithmetic_side_effects)]
-pub mod deconvolution;
 #[deny(clippy::arithmetic_side_effects)]
 pub mod dense;
 pub mod embedding;
-pub mod gradient_convolution;
-pub mod gradient_dense;
-pub mod gradient_merge;
-pub mod gradient_norm;
-pub mod gradient_pointwise;
-pub mod gradient_pool;
-pub mod gradient_recurrent;
+#[deny(clippy::arithmetic_side_effects)]
+pub mod fused_convolutions;
+pub mod gradient;
 pub mod merge;
 pub mod movement;
-pub mod noise;
 pub mod norm;
-pub mod pack;
 #[deny(clippy::arithmetic_side_effects)]
 pub mod pointwise;
 #[deny(clippy::arithmetic_side_effects)]
@@ -32,3 +22,5 @@ pub mod recurrent;
 #[deny(clippy::arithmetic_side_effects)]
 pub mod resize;
 pub mod training;
+#[deny(clippy::arithmetic_side_effects)]
+pub mod transposed_convolution;

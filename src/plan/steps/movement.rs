@@ -1,10 +1,10 @@
 //! Values that are moved, not changed.
 
 use super::pointwise::same;
-use crate::kernels::copy::copy;
-use crate::kernels::images::Images;
-use crate::kernels::transpose::{Axis, permute};
-use crate::plan::checked::{Checked, possible};
+use crate::kernels::movement::copy::copy;
+use crate::kernels::movement::transpose::{Axis, permute};
+use crate::kernels::parallel::image_batches::Images;
+use crate::plan::input_checks::{Checked, possible};
 use crate::plan::kernel::{Call, Inputs, RunFault, Sizes, StepKernel};
 use crate::size::product;
 use serde::{Deserialize, Serialize};

@@ -1,12 +1,12 @@
 //! Normalisations.
 
 use super::pointwise::same;
-use crate::kernels::activation::Activation;
-use crate::kernels::group_norm::{Affine, GroupNorm, group_norm, group_norm_scratch_len};
-use crate::kernels::images::Images;
-use crate::kernels::local_response_norm::{LocalResponseNorm, local_response_norm};
-use crate::kernels::scale_shift::scale_shift;
-use crate::plan::checked::{Checked, possible};
+use crate::kernels::elementwise::activation::Activation;
+use crate::kernels::norm::group_norm::{Affine, GroupNorm, group_norm, group_norm_scratch_len};
+use crate::kernels::norm::local_response_norm::{LocalResponseNorm, local_response_norm};
+use crate::kernels::norm::scale_shift::scale_shift;
+use crate::kernels::parallel::image_batches::Images;
+use crate::plan::input_checks::{Checked, possible};
 use crate::plan::kernel::{Call, RunFault, Sizes, StepKernel};
 use crate::size::{product, sum};
 use serde::{Deserialize, Serialize};

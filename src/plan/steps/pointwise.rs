@@ -1,10 +1,10 @@
 //! Functions of each value, and softmax.
 
-use crate::kernels::activate::activate;
-use crate::kernels::activation::Activation;
-use crate::kernels::images::Images;
-use crate::kernels::softmax::softmax;
-use crate::plan::checked::Checked;
+use crate::kernels::elementwise::activate::activate;
+use crate::kernels::elementwise::activation::Activation;
+use crate::kernels::elementwise::softmax::softmax;
+use crate::kernels::parallel::image_batches::Images;
+use crate::plan::input_checks::Checked;
 use crate::plan::kernel::{Call, Inputs, RunFault, Sizes, StepKernel};
 use serde::{Deserialize, Serialize};
 

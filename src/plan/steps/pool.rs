@@ -1,10 +1,10 @@
 //! Pools.
 
-use crate::kernels::global_pool::{GlobalPool, global_pool};
-use crate::kernels::images::Images;
+use crate::kernels::parallel::image_batches::Images;
+use crate::kernels::pool::global_pool::{GlobalPool, global_pool};
 use crate::kernels::pool::{average_pool, max_pool};
-use crate::kernels::view::Window;
-use crate::plan::checked::{Checked, possible};
+use crate::kernels::tensor_view::Window;
+use crate::plan::input_checks::{Checked, possible};
 use crate::plan::kernel::{Call, Inputs, RunFault, Sizes, StepKernel};
 use crate::size::product;
 use serde::{Deserialize, Serialize};

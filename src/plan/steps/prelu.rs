@@ -1,10 +1,10 @@
 //! Rectifiers with learnt slopes.
 
 use super::dense::DenseStep;
-use crate::kernels::activate::prelu;
-use crate::kernels::images::Images;
-use crate::kernels::view::ViewMut;
-use crate::plan::checked::{Checked, possible};
+use crate::kernels::elementwise::activate::prelu;
+use crate::kernels::parallel::image_batches::Images;
+use crate::kernels::tensor_view::ViewMut;
+use crate::plan::input_checks::{Checked, possible};
 use crate::plan::kernel::{Call, Inputs, RunFault, Sizes, StepKernel};
 use crate::size::product;
 use serde::{Deserialize, Serialize};

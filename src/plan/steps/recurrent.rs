@@ -1,8 +1,8 @@
 //! Recurrent layers over a sequence.
 
-use crate::kernels::activation::Activation;
+use crate::kernels::elementwise::activation::Activation;
 use crate::kernels::recurrent::{Gru, Lstm, Recurrence, gru, gru_scratch_len, lstm, lstm_scratch_len};
-use crate::plan::checked::{Checked, possible};
+use crate::plan::input_checks::{Checked, possible};
 use crate::plan::kernel::{Call, Inputs, RunFault, Sizes, StepKernel};
 use crate::size::{is_tensor, product, sum};
 use serde::{Deserialize, Serialize};

@@ -1,8 +1,8 @@
 //! Images made larger by repetition or by a border.
 
-use crate::kernels::copy::{Frame, pad};
-use crate::kernels::upscale::{Upscale, upscale};
-use crate::plan::checked::Checked;
+use crate::kernels::movement::copy::{Frame, pad};
+use crate::kernels::movement::upscale::{Upscale, upscale};
+use crate::plan::input_checks::Checked;
 use crate::plan::kernel::{Call, Inputs, RunFault, Sizes, StepKernel};
 use crate::size::{product, sum};
 use serde::{Deserialize, Serialize};

@@ -2,7 +2,7 @@
 //! from the same, however it is written: `same` or a border and `valid`, a rectifier before or after a maximum.
 
 use super::function::Function;
-use crate::ops::window::{Padding, Sliding, pair_text};
+use crate::ops::convolution::window::{Padding, Sliding, pair_text};
 use crate::plan::steps::pool::Reduction;
 use std::fmt;
 

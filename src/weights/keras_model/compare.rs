@@ -6,13 +6,13 @@ use super::sides::{End, after_layer, after_node, before_layer, before_node, padd
 use super::{LayerConfig, Model};
 use crate::diagnostics::{Code, Diagnostic, Diagnostics};
 use crate::graph::{Graph, NodeId};
-use crate::kernels::activation::Activation;
-use crate::ops::deconvolution::Deconvolution;
+use crate::kernels::elementwise::activation::Activation;
+use crate::ops::convolution::transposed_convolution::Deconvolution;
+use crate::ops::convolution::window::{Padding, Sliding, short_pair};
 use crate::ops::embedding::Embedding;
 use crate::ops::norm::GroupNorm;
 use crate::ops::recurrent::Recurrent;
 use crate::ops::resize::ZeroPad;
-use crate::ops::window::{Padding, Sliding, short_pair};
 use crate::source::Span;
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -84,7 +84,7 @@ pub(in super::super) fn check(bound: &Bound<'_>, faults: &mut Diagnostics) {
         .note(format!("{}: layer `{}` ({}), {about}: {file}", bound.file, layer.name, layer.class));
         if !more.is_empty() {
             let names: Vec<String> = more.iter().map(|&id| bound.graph.node(id).name.clone()).collect();
-            let names = super::super::report::shortened(&names);
+            let names = crate::weights::bind::report::shortened(&names);
             diagnostic = diagnostic.note(format!("the same of {names}"));
         }
         faults.push(

@@ -1,7 +1,7 @@
 //! Elementwise functions, compared by their values: makers give one name to several, and one function several names.
 
 use super::{LayerConfig, Model};
-use crate::kernels::activation::Activation;
+use crate::kernels::elementwise::activation::Activation;
 use serde_json::Value;
 use std::fmt;
 

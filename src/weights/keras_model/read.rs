@@ -1,8 +1,8 @@
 //! Reading a configuration: the dialects of Keras 1, 2 and 3.
 
-use super::super::hdf5_file::{corrupt, too_many};
 use super::super::store::{MAX_ITEMS, StoreError};
 use super::{LayerConfig, Model};
+use crate::weights::layouts::hdf5_file::{corrupt, too_many};
 use serde_json::{Map, Value, json};
 use std::borrow::Cow;
 use std::collections::HashMap;

@@ -4,12 +4,12 @@ use super::chain::Written;
 use super::function::Function;
 use super::{LayerConfig, Model};
 use crate::graph::{Graph, NodeId};
-use crate::kernels::activation::Activation;
+use crate::kernels::elementwise::activation::Activation;
 use crate::ops::convolution::Convolution;
+use crate::ops::convolution::window::{Padding, Sliding};
 use crate::ops::dense::{Dense, Function as Behind};
 use crate::ops::pool::{GlobalPool, Pool};
 use crate::ops::resize::{Upscale, ZeroPad};
-use crate::ops::window::{Padding, Sliding};
 use crate::plan::steps::pool::Reduction;
 use serde_json::Value;
 

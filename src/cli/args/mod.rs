@@ -1,0 +1,4 @@
+//! Arguments that several commands take.
+
+pub(super) mod number;
+pub(super) mod threads_arg;

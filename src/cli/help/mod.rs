@@ -1,0 +1,76 @@
+//! `netc help`
+
+mod terms;
+
+use super::output::messages;
+use super::{Done, Program};
+use crate::diagnostics::{Code, Diagnostic, suggest};
+use crate::elaborate::project::shipped;
+use crate::ops;
+use crate::train::recipe;
+use clap::CommandFactory;
+use std::fmt::Write;
+
+#[derive(clap::Args, Debug)]
+pub struct Args {
+    /// A layer, a word of recipes, a shipped net or a command; without one, all are listed
+    #[arg(conflicts_with = "all")]
+    name: Option<String>,
+    /// Describe all layers, as a page in Markdown
+    #[arg(long)]
+    all: bool,
+}
+
+pub fn run(args: &Args) -> Done {
+    if args.all {
+        messages::print(ops::page());
+        return Ok(());
+    }
+    let mut program = Program::command();
+    // So that a command's usage names the program.
+    program.build();
+    let Some(name) = &args.name else {
+        messages::print(format!("{}\n{}", program.render_help(), list()));
+        return Ok(());
+    };
+    if let Some(definition) = ops::find(name) {
+        messages::print(definition.documentation());
+        return Ok(());
+    }
+    if let Some(spec) = shipped::find(name) {
+        messages::print(spec.text);
+        return Ok(());
+    }
+    if let Some(text) = recipe::documentation(name).or_else(|| terms::find(name)) {
+        messages::print(text);
+        return Ok(());
+    }
+    if let Some(command) = program.find_subcommand_mut(name) {
+        messages::print(command.render_long_help());
+        return Ok(());
+    }
+    let mut known: Vec<String> = program.get_subcommands().map(|command| command.get_name().to_string()).collect();
+    known.extend(ops::names().map(str::to_string));
+    known.extend(recipe::names().into_iter().chain(terms::names()).map(str::to_string));
+    known.extend(shipped::SPECS.iter().map(|spec| spec.name.to_string()));
+    let near = suggest::did_you_mean(name, known.iter().map(String::as_str));
+    Err(messages::fail_with(
+        Diagnostic::new(Code::UnknownName, format!("there is no layer, shipped net or command `{name}`"))
+            .maybe_help(near)
+            .help("`netc help` lists them all"),
+    ))
+}
+
+/// All layers and shipped nets, one line each.
+fn list() -> String {
+    let mut text = String::from("Layers:\n");
+    let width = ops::LAYERS.iter().map(|layer| layer.name.len()).max().unwrap_or(0);
+    for layer in ops::LAYERS {
+        let _ = writeln!(text, "  {:width$}  {}", layer.name, layer.summary);
+    }
+    let names: Vec<&str> = shipped::SPECS.iter().map(|spec| spec.name).collect();
+    let _ = writeln!(text, "\nIn recipes: {}", recipe::names().join(", "));
+    let _ = writeln!(text, "Words: {}", terms::names().collect::<Vec<_>>().join(", "));
+    let _ = writeln!(text, "\nNets that ship: {}", names.join(", "));
+    text
+}

@@ -1,0 +1,128 @@
+//! What is told on stderr: diagnostics, and the lines of a build's progress.
+
+use crate::cli::Failed;
+use crate::diagnostics::{Code, Diagnostic, Diagnostics, render};
+use crate::elaborate;
+use crate::elaborate::Spec;
+use crate::elaborate::project::source_files;
+use crate::source::{Sources, plain};
+use std::borrow::Cow;
+use std::fmt::Display;
+use std::io::{self, IsTerminal, Write};
+
+/// Prints to stdout; a reader that went away (a closed pipe) ends the program quietly, any other fault with an error.
+pub fn print(text: impl Display) {
+    let text = text.to_string();
+    let mut out = io::stdout().lock();
+    let Err(fault) = write!(out, "{}", visible(&text)).and_then(|()| out.flush()) else { return };
+    if fault.kind() == io::ErrorKind::BrokenPipe {
+        std::process::exit(0);
+    }
+    let message = format!("the results cannot be written: {}", plain(&fault));
+    let _ = fail_with(Diagnostic::new(Code::Output, message));
+    std::process::exit(i32::from(crate::cli::WRONG));
+}
+
+/// Prints to stderr. Where nobody can be told, the work goes on untold.
+fn tell_text(text: impl Display) {
+    let text = text.to_string();
+    let _ = write!(io::stderr().lock(), "{}", visible(&text));
+}
+
+/// What goes to a terminal: whatever file it quotes, it ends lines, indents and colours, and says nothing else to it.
+fn visible(text: &str) -> Cow<'_, str> {
+    let silent = |c: char| c.is_control() && !matches!(c, '\n' | '\t');
+    if !text.contains(silent) {
+        return Cow::Borrowed(text);
+    }
+    let mut out = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(at) = rest.find(silent) {
+        let (before, from) = rest.split_at(at);
+        out.push_str(before);
+        // A carriage return before a line feed belongs to the line's end; a colour ends with `m`.
+        let colour = from.strip_prefix("\x1b[").and_then(|code| code.find(|c: char| !c.is_ascii_digit() && c != ';'));
+        let kept = match colour {
+            _ if from.starts_with("\r\n") => 1,
+            Some(end) if from[2 + end..].starts_with('m') => 3 + end,
+            _ => 0,
+        };
+        out.push_str(&from[..kept]);
+        rest = &from[kept..];
+        if kept == 0
+            && let Some(c) = rest.chars().next()
+        {
+            out.extend(c.escape_default());
+            rest = &rest[c.len_utf8()..];
+        }
+    }
+    out.push_str(rest);
+    Cow::Owned(out)
+}
+
+/// Prints diagnostics.
+pub fn tell(diagnostics: &Diagnostics, sources: &Sources) {
+    if !diagnostics.is_empty() {
+        let color = io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
+        tell_text(render::text(diagnostics, sources, color));
+    }
+}
+
+/// Prints diagnostics and fails.
+pub fn fail(diagnostics: &Diagnostics, sources: &Sources) -> Failed {
+    tell(diagnostics, sources);
+    Failed::Wrong
+}
+
+/// Prints one diagnostic that has no place in a source, and fails.
+pub fn fail_with(diagnostic: Diagnostic) -> Failed {
+    fail(&diagnostic.into(), &Sources::default())
+}
+
+/// Reads the spec of an argument.
+pub fn load(argument: &str) -> Result<Spec, Failed> {
+    elaborate::load(argument, &source_files::from_disk).map_err(|(sources, diagnostics)| fail(&diagnostics, &sources))
+}
+
+/// Gives the result of a step, having told what is to be told.
+pub fn settle<T>(result: Result<(T, Diagnostics), Diagnostics>, sources: &Sources) -> Result<T, Failed> {
+    match result {
+        Ok((value, told)) => {
+            tell(&told, sources);
+            Ok(value)
+        }
+        Err(faults) => Err(fail(&faults, sources)),
+    }
+}
+
+/// A line of a report, its verb right-aligned as Cargo does: `    Fusing 39 layers into 16 steps`.
+pub fn line(verb: &str, text: impl Display) {
+    let color = io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
+    match color {
+        true => tell_text(format_args!("\x1b[1;32m{verb:>12}\x1b[0m {text}\n")),
+        false => tell_text(format_args!("{verb:>12} {text}\n")),
+    }
+}
+
+/// Bytes for people: `681.2 MiB`.
+pub fn bytes(count: u64) -> String {
+    match count {
+        0..10_240 => format!("{count} bytes"),
+        10_240..10_485_760 => format!("{:.1} KiB", count as f64 / 1024.0),
+        _ => format!("{:.1} MiB", count as f64 / (1024.0 * 1024.0)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::visible;
+
+    #[test]
+    fn a_terminal_is_told_of_lines_and_colours_alone() {
+        assert_eq!(visible("\x1b[1;32mGood\x1b[0m\ta\r\n"), "\x1b[1;32mGood\x1b[0m\ta\r\n");
+        assert_eq!(
+            visible("\x1b]0;title\x07\x1b[2J\x1b[31;Hx\ry\u{9b}\x1b["),
+            "\\u{1b}]0;title\\u{7}\\u{1b}[2J\\u{1b}[31;Hx\\ry\\u{9b}\\u{1b}["
+        );
+    }
+}

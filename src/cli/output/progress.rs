@@ -1,0 +1,143 @@
+//! Progress of long work on stderr: a bar on a terminal, and a line for each epoch anywhere.
+
+use super::messages;
+use crate::data::features::feature_cache::{CacheNote, FeatureCache};
+use crate::train::run::Listener;
+use crate::train::run::frozen_features::Computed;
+use crate::train::run::record::Epoch;
+use crate::train::run::training_loop::Observer;
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+/// A bar on a terminal; elsewhere a line now and then.
+#[derive(Debug)]
+pub struct Bar {
+    verb: String,
+    bar: ProgressBar,
+    /// When the last line came.
+    told: Instant,
+}
+
+/// Between two lines where there is no bar.
+const PAUSE: Duration = Duration::from_secs(5);
+
+impl Bar {
+    /// Nothing is shown yet.
+    pub fn new(verb: &str) -> Self {
+        Bar { verb: verb.to_string(), bar: ProgressBar::hidden(), told: Instant::now() }
+    }
+
+    /// So many of all are done.
+    pub fn at(&mut self, done: usize, total: usize) {
+        if self.bar.length() != Some(total as u64) || self.bar.is_finished() {
+            self.bar = ProgressBar::with_draw_target(Some(total as u64), ProgressDrawTarget::stderr());
+            let template = "{prefix:>12.green.bold} [{bar:27}] {pos}/{len}  {per_sec:.dim}  {eta:.dim} left  {msg}";
+            if let Ok(style) = ProgressStyle::with_template(template) {
+                self.bar.set_style(style.progress_chars("=> "));
+            }
+            self.bar.set_prefix(self.verb.clone());
+        }
+        self.bar.set_position(done as u64);
+        if self.bar.is_hidden() && self.told.elapsed() > PAUSE && done < total {
+            self.told = Instant::now();
+            messages::line(&self.verb, format!("{done} of {total}"));
+        }
+    }
+
+    /// Takes the bar away.
+    pub fn finish(&mut self) {
+        self.bar.finish_and_clear();
+    }
+}
+
+/// What a run tells, shown.
+#[derive(Debug)]
+pub struct Progress {
+    bar: Bar,
+}
+
+impl Progress {
+    /// Nothing is shown yet.
+    pub fn new() -> Self {
+        Progress { bar: Bar::new("Embedding") }
+    }
+
+    /// Takes the bar away.
+    pub fn finish(&mut self) {
+        self.bar.finish();
+    }
+}
+
+impl Observer for Progress {
+    fn samples(&mut self, epoch: usize, done: usize, total: usize, loss: f64) {
+        let verb = format!("Epoch {epoch}");
+        if self.bar.verb != verb {
+            self.bar.finish();
+            self.bar = Bar::new(&verb);
+        }
+        self.bar.at(done, total);
+        self.bar.bar.set_message(format!("loss {loss:.4}"));
+    }
+
+    fn epoch(&mut self, epoch: &Epoch, epochs: usize) {
+        self.bar.finish();
+        let width = epochs.to_string().len();
+        let mut text = format!("{:>width$}/{epochs}  loss {:.4}", epoch.epoch, epoch.loss);
+        if epoch.penalty > 0.0 {
+            text += &format!(" + {:.4}", epoch.penalty);
+        }
+        text += &measures(&epoch.metrics);
+        if let Some(loss) = epoch.validation_loss {
+            text += &format!("  |  validation loss {loss:.4}{}", measures(&epoch.validation));
+        }
+        messages::line("Epoch", format!("{text}  {}", time(epoch.seconds)));
+    }
+}
+
+/// Seconds for people: `3 ms`, `12.3 s`.
+fn time(seconds: f64) -> String {
+    if seconds < 1.0 { format!("{:.0} ms", seconds * 1e3) } else { format!("{seconds:.1} s") }
+}
+
+fn measures(list: &BTreeMap<String, f64>) -> String {
+    list.iter().map(|(name, value)| format!("  {name} {value:.4}")).collect()
+}
+
+impl Listener for Progress {
+    fn features(&mut self, done: usize, total: usize) {
+        self.bar.at(done, total);
+    }
+
+    fn cached(&mut self, computed: Computed, seconds: f64, floats: usize, cache: Option<&FeatureCache>) {
+        self.bar.finish();
+        let Computed { cached, computed } = computed;
+        let rate = if computed > 0 {
+            format!(" at {:.1} a second", computed as f64 / seconds.max(1e-9))
+        } else {
+            String::new()
+        };
+        let place = match cache.filter(|cache| cache.bytes() > 0) {
+            Some(cache) => format!("{} in {}", messages::bytes(cache.bytes()), cache.path().display()),
+            None => "in memory".to_string(),
+        };
+        messages::line(
+            "Embedding",
+            format!("{computed} computed{rate}, {cached} cached; {floats} features each, {place}"),
+        );
+    }
+
+    fn note(&mut self, note: &CacheNote) {
+        messages::line("Note", note);
+    }
+
+    fn put_aside(&mut self, folder: &Path) {
+        messages::line("Keeping", format!("the run before in {}", folder.display()));
+    }
+
+    fn resumed(&mut self, epochs: usize, samples: usize) {
+        let begun = if samples > 0 { format!(", {samples} samples into the next") } else { String::new() };
+        messages::line("Resuming", format!("behind epoch {epochs}{begun}"));
+    }
+}

@@ -1,0 +1,138 @@
+//! Writing of array files, all or nothing.
+
+use super::array_error::{ArrayError, ArrayFault, at};
+use super::{hdf5_arrays, npy, npz};
+use crate::file::Draft;
+use ndarray::ArrayViewD;
+use std::fs;
+use std::io::{BufWriter, Write};
+use std::path::Path;
+
+/// Writes the named arrays to `path`, in the format of its ending: `.npy` (one array, its name is not stored), `.npz`,
+/// `.h5` or `.hdf5`.
+///
+/// As all writers here: the values go to a temporary file in the same folder, are flushed to the disk, and take the
+/// name `path` at once; on an error what was at `path` stays and the temporary file goes.
+pub fn write(path: &Path, arrays: &[(&str, ArrayViewD<f32>)]) -> Result<(), ArrayError> {
+    let ending = path.extension().and_then(|ending| ending.to_str()).map(str::to_ascii_lowercase);
+    match (ending.as_deref(), arrays) {
+        (Some("npy"), [(_, array)]) => write_npy(path, array.view()),
+        (Some("npy"), _) => at(path, || Err(ArrayFault::OneArray)),
+        (Some("npz"), arrays) => write_npz(path, arrays),
+        (Some("h5" | "hdf5"), arrays) => write_hdf5(path, arrays),
+        _ => at(path, || Err(ArrayFault::UnknownEnding)),
+    }
+}
+
+/// Writes a `.npy` file (`<f4`, C order), whole or not at all.
+pub fn write_npy(path: &Path, array: ArrayViewD<f32>) -> Result<(), ArrayError> {
+    at(path, || {
+        replace(path, |file| {
+            let mut writer = BufWriter::new(file.file());
+            npy::write(&mut writer, &array).and_then(|()| writer.flush()).map_err(ArrayFault::Io)
+        })
+    })
+}
+
+/// Writes a `.npz` file (stored, not compressed), whole or not at all. Names are to be different.
+pub fn write_npz(path: &Path, arrays: &[(&str, ArrayViewD<f32>)]) -> Result<(), ArrayError> {
+    at(path, || {
+        replace(path, |file| {
+            let writer = BufWriter::new(file.file());
+            npz::write(writer, arrays).and_then(|mut writer| writer.flush()).map_err(ArrayFault::Io)
+        })
+    })
+}
+
+/// Writes an HDF5 file (contiguous f32 datasets; a `/` in a name makes groups), whole or not at all.
+pub fn write_hdf5(path: &Path, arrays: &[(&str, ArrayViewD<f32>)]) -> Result<(), ArrayError> {
+    at(path, || replace(path, |file| file.by_name(|path| hdf5_arrays::write(path, arrays))))
+}
+
+/// Lets `fill` write a file beside `path`, then gives it that name.
+fn replace(path: &Path, fill: impl FnOnce(&mut Draft) -> Result<(), ArrayFault>) -> Result<(), ArrayFault> {
+    if fs::metadata(path).is_ok_and(|known| !known.is_file()) {
+        return Err(ArrayFault::NotAFile);
+    }
+    let mut draft = Draft::beside(path).map_err(ArrayFault::Io)?;
+    fill(&mut draft)?;
+    draft.settle(true).map_err(ArrayFault::Io)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::data::arrays::array_file::read;
+    use ndarray::{ArrayD, IxDyn};
+    use tempfile::TempDir;
+
+    fn names(folder: &TempDir) -> Vec<String> {
+        let mut names: Vec<String> =
+            fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+        names.sort();
+        names
+    }
+
+    #[test]
+    fn a_failure_leaves_what_was_there() {
+        let folder = TempDir::new().unwrap();
+        let (old, new) = (ArrayD::zeros(IxDyn(&[2])), ArrayD::ones(IxDyn(&[3])));
+        for name in ["a.npz", "a.h5"] {
+            let path = folder.path().join(name);
+            write(&path, &[("x", old.view())]).unwrap();
+            // Two arrays cannot have one name: the first was already written when it shows.
+            assert!(write(&path, &[("x", new.view()), ("x", new.view())]).is_err(), "{name}");
+            assert_eq!(read(&path, Some("x")).unwrap(), old);
+            write(&path, &[("x", new.view())]).unwrap();
+            assert_eq!(read(&path, Some("x")).unwrap(), new);
+        }
+        assert_eq!(names(&folder), ["a.h5", "a.npz"]);
+    }
+
+    #[test]
+    fn what_cannot_be_written_is_told() {
+        let folder = TempDir::new().unwrap();
+        let array = ArrayD::<f32>::zeros(IxDyn(&[2]));
+        let error = |name: &str, arrays: &[(&str, ArrayViewD<f32>)]| {
+            write(&folder.path().join(name), arrays).unwrap_err().fault.to_string()
+        };
+        let one = [("x", array.view())];
+        assert_eq!(error("x.txt", &one), "the ending of an array file is .npy, .npz, .h5 or .hdf5");
+        assert_eq!(error("x", &one), "the ending of an array file is .npy, .npz, .h5 or .hdf5");
+        assert_eq!(error("x.npy", &[]), "a .npy file holds one array without a name");
+        assert!(error("no/such/folder/x.npy", &one).contains("No such file"));
+        fs::create_dir(folder.path().join("taken.npy")).unwrap();
+        assert_eq!(error("taken.npy", &one), "not a regular file");
+        assert_eq!(names(&folder), ["taken.npy"]);
+    }
+
+    #[test]
+    fn the_same_arrays_give_the_same_bytes() {
+        let folder = TempDir::new().unwrap();
+        let array = ArrayD::<f32>::ones(IxDyn(&[2, 3]));
+        for ending in ["npy", "npz", "h5"] {
+            let [a, b] = ["a", "b"].map(|name| folder.path().join(name).with_extension(ending));
+            write(&a, &[("x", array.view())]).unwrap();
+            std::thread::sleep(std::time::Duration::from_millis(if ending == "h5" { 1100 } else { 0 }));
+            write(&b, &[("x", array.view())]).unwrap();
+            assert_eq!(fs::read(a).unwrap(), fs::read(b).unwrap(), "{ending}");
+        }
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn links_are_followed_and_devices_left_alone() {
+        use std::os::unix::fs::{PermissionsExt, symlink};
+        let folder = TempDir::new().unwrap();
+        let (file, link) = (folder.path().join("x.npy"), folder.path().join("link.npy"));
+        let array = ArrayD::<f32>::ones(IxDyn(&[2]));
+        fs::write(&file, "old").unwrap();
+        symlink(&file, &link).unwrap();
+        write_npy(&link, array.view()).unwrap();
+        assert!(fs::symlink_metadata(&link).unwrap().is_symlink());
+        assert_eq!(read(&file, None).unwrap(), array);
+        assert_eq!(fs::metadata(&file).unwrap().permissions().mode() & 0o600, 0o600);
+        let error = write_npy(Path::new("/dev/null"), array.view()).unwrap_err().to_string();
+        assert_eq!(error, "/dev/null: not a regular file");
+    }
+}

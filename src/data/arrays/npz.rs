@@ -1,0 +1,85 @@
+//! NumPy's `.npz`: a zip archive of `.npy` files, stored (`savez`) or deflated (`savez_compressed`).
+
+use super::array_error::{ArrayFault, ArrayInfo, MAX_RATIO, check_density, choose, within};
+use super::npy;
+use super::npy::Header;
+use ndarray::{ArrayD, ArrayViewD};
+use std::io::{self, BufWriter, Read, Seek, SeekFrom, Write};
+use zip::result::ZipError;
+use zip::write::SimpleFileOptions;
+use zip::{CompressionMethod, ZipArchive, ZipWriter};
+
+/// An open `.npz` file.
+pub struct Npz<R> {
+    archive: ZipArchive<R>,
+    /// Bytes of the whole file: no entry has more, whatever the directory claims.
+    length: u64,
+}
+
+impl<R: Read + Seek> Npz<R> {
+    /// Reads the archive's directory.
+    pub fn new(mut reader: R) -> Result<Self, ArrayFault> {
+        let length = reader.seek(SeekFrom::End(0)).map_err(ArrayFault::Io)?;
+        Ok(Self { archive: ZipArchive::new(reader).map_err(zip_fault)?, length })
+    }
+
+    /// The names of the arrays, as NumPy gives them: without `.npy`.
+    fn names(&self) -> Vec<String> {
+        self.archive.file_names().filter_map(|name| name.strip_suffix(".npy")).map(str::to_owned).collect()
+    }
+
+    /// The arrays in the archive's order.
+    pub fn list(&mut self) -> Result<Vec<ArrayInfo>, ArrayFault> {
+        let mut found = Vec::new();
+        for name in self.names() {
+            let mut entry = self.archive.by_name(&format!("{name}.npy")).map_err(zip_fault)?;
+            let shape = within(&name, Header::read(&mut entry))?.shape;
+            found.push(ArrayInfo { name, shape });
+        }
+        Ok(found)
+    }
+
+    /// The named array, or without a name the only one.
+    pub fn read(&mut self, name: Option<&str>) -> Result<ArrayD<f32>, ArrayFault> {
+        let name = choose(name, self.names())?;
+        let mut entry = self.archive.by_name(&format!("{name}.npy")).map_err(zip_fault)?;
+        let (declared, stored) = (entry.size(), entry.compressed_size().min(self.length));
+        if declared > stored.saturating_mul(MAX_RATIO) {
+            return within(&name, Err(ArrayFault::Bomb { declared, stored }));
+        }
+        let result = Header::read(&mut entry).and_then(|header| {
+            check_density(header.count()?, stored)?;
+            let array = npy::read_values(&mut entry, &header, declared.saturating_sub(header.length))?;
+            // The checksum is compared when the end is read.
+            match entry.read(&mut [0]) {
+                Ok(0) => Ok(array),
+                Ok(_) => Err(ArrayFault::Damaged("its entry is longer than the archive says".to_owned())),
+                Err(error) => Err(ArrayFault::Damaged(error.to_string())),
+            }
+        });
+        within(&name, result)
+    }
+}
+
+/// Writes the named arrays without compression, and without the time: the same arrays give the same bytes.
+pub fn write<W: Write + Seek>(writer: W, arrays: &[(&str, ArrayViewD<f32>)]) -> io::Result<W> {
+    let mut archive = ZipWriter::new(writer);
+    for (name, array) in arrays {
+        // An entry of 4 GiB and more needs the format's longer fields.
+        let options = SimpleFileOptions::default()
+            .compression_method(CompressionMethod::Stored)
+            .large_file(array.len() as u64 * 4 > u64::from(u32::MAX) - (1 << 20));
+        archive.start_file(format!("{name}.npy"), options)?;
+        let mut entry = BufWriter::new(&mut archive);
+        npy::write(&mut entry, array)?;
+        entry.flush()?;
+    }
+    Ok(archive.finish()?)
+}
+
+fn zip_fault(error: ZipError) -> ArrayFault {
+    match error {
+        ZipError::Io(error) if error.kind() == io::ErrorKind::UnexpectedEof => ArrayFault::Short,
+        error => ArrayFault::Damaged(error.to_string()),
+    }
+}

@@ -1,0 +1,191 @@
+//! The bytes of a JPEG or PNG to its pixels.
+
+use super::photo_error::{MAX_FILE_BYTES, MAX_PIXELS, MAX_SIDE, PhotoFault};
+use super::picture::Picture;
+use super::{exif, jpeg};
+use crate::data::sniff::{Content, HEAD};
+use image::error::{ImageError, LimitErrorKind};
+use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader, Limits, metadata::Orientation};
+use std::io::Cursor;
+
+/// What the decoder of PNGs may allocate: the largest photo with four channels of 16 bits, and working space.
+const MAX_DECODER_BYTES: u64 = MAX_PIXELS * 8 + (64 << 20);
+
+/// The photo in 8 bits, gray or RGB, turned upright.
+pub fn decode(bytes: &[u8]) -> Result<Picture, PhotoFault> {
+    if bytes.len() as u64 > MAX_FILE_BYTES {
+        return Err(PhotoFault::TooManyBytes);
+    }
+    let (photo, orientation) = match Content::of(bytes.get(..HEAD).unwrap_or(bytes)) {
+        Content::Jpeg if !jpeg::has_end(bytes) => return Err(PhotoFault::Truncated),
+        Content::Jpeg => match jpeg::decode(bytes)? {
+            Some(decoded) => decoded,
+            None => decode_as(ImageFormat::Jpeg, bytes)?,
+        },
+        Content::Png => decode_as(ImageFormat::Png, bytes).map_err(|fault| match fault {
+            PhotoFault::Damaged(_) if !bytes.windows(4).rev().any(|window| window == b"IEND") => PhotoFault::Truncated,
+            fault => fault,
+        })?,
+        Content::OtherPicture(format) => return Err(PhotoFault::Unsupported { format }),
+        other => return Err(PhotoFault::NotAPhoto { looks_like: other.in_words() }),
+    };
+    let mut photo = to_eight_bits(photo);
+    photo.apply_orientation(orientation);
+    let (width, height) = (photo.width() as usize, photo.height() as usize);
+    Ok(match photo {
+        DynamicImage::ImageLuma8(gray) => Picture { width, height, channels: 1, pixels: gray.into_raw() },
+        rgb => Picture { width, height, channels: 3, pixels: rgb.into_rgb8().into_raw() },
+    })
+}
+
+/// The photo as the crate `image` decodes it, and how it is to be turned.
+fn decode_as(format: ImageFormat, bytes: &[u8]) -> Result<(DynamicImage, Orientation), PhotoFault> {
+    let fault = |error: ImageError| match error {
+        ImageError::Limits(limit) if !matches!(limit.kind(), LimitErrorKind::Unsupported { .. }) => {
+            PhotoFault::TooMuchMemory
+        }
+        error => {
+            // "Format error decoding Png: ..." names the crate's view of it; what follows is the fault.
+            let text = error.to_string();
+            let text = text.strip_prefix("Format error decoding ").and_then(|rest| rest.split_once(": "));
+            PhotoFault::Damaged(text.map_or_else(|| error.to_string(), |(_, fault)| fault.to_owned()))
+        }
+    };
+    let mut reader = ImageReader::with_format(Cursor::new(bytes), format);
+    let mut limits = Limits::no_limits();
+    limits.max_alloc = Some(MAX_DECODER_BYTES);
+    reader.limits(limits);
+    let mut decoder = reader.into_decoder().map_err(fault)?;
+    let (width, height) = decoder.dimensions();
+    check_size(width, height)?;
+    // Damaged EXIF data is no reason to refuse the photo.
+    let exif = decoder.exif_metadata().ok().flatten();
+    let orientation = exif.as_deref().and_then(exif::orientation).unwrap_or(Orientation::NoTransforms);
+    Ok((DynamicImage::from_decoder(decoder).map_err(fault)?, orientation))
+}
+
+/// Refuses what is too large, or has no pixels, before memory is taken for it.
+pub(crate) fn check_size(width: u32, height: u32) -> Result<(), PhotoFault> {
+    if width > MAX_SIDE || height > MAX_SIDE || u64::from(width) * u64::from(height) > MAX_PIXELS {
+        return Err(PhotoFault::TooManyPixels { width, height });
+    }
+    if width == 0 || height == 0 {
+        return Err(PhotoFault::Damaged("it has no pixels".to_owned()));
+    }
+    Ok(())
+}
+
+/// Gray or RGB of 8 bits: transparency is dropped, not blended, and of 16 bits the upper half stays (libpng's and
+/// Pillow's way).
+fn to_eight_bits(photo: DynamicImage) -> DynamicImage {
+    let upper = |values: &[u16], channels: usize, keep: usize| -> Vec<u8> {
+        values.chunks_exact(channels).flat_map(|pixel| pixel[..keep].iter().map(|value| (value >> 8) as u8)).collect()
+    };
+    let keep = |values: &[u8], channels: usize, keep: usize| -> Vec<u8> {
+        values.chunks_exact(channels).flat_map(|pixel| pixel[..keep].iter().copied()).collect()
+    };
+    let (width, height) = (photo.width(), photo.height());
+    let (gray, pixels) = match &photo {
+        DynamicImage::ImageLumaA8(x) => (true, keep(x, 2, 1)),
+        DynamicImage::ImageRgba8(x) => (false, keep(x, 4, 3)),
+        DynamicImage::ImageLuma16(x) => (true, upper(x, 1, 1)),
+        DynamicImage::ImageLumaA16(x) => (true, upper(x, 2, 1)),
+        DynamicImage::ImageRgb16(x) => (false, upper(x, 3, 3)),
+        DynamicImage::ImageRgba16(x) => (false, upper(x, 4, 3)),
+        _ => return photo,
+    };
+    let made = if gray {
+        image::GrayImage::from_raw(width, height, pixels).map(DynamicImage::ImageLuma8)
+    } else {
+        image::RgbImage::from_raw(width, height, pixels).map(DynamicImage::ImageRgb8)
+    };
+    made.unwrap_or(photo)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+    use std::path::Path;
+
+    fn bytes(name: &str) -> Vec<u8> {
+        fs::read(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/photos").join(name)).unwrap()
+    }
+
+    fn fault(bytes: &[u8]) -> String {
+        decode(bytes).map(|picture| format!("{}x{}", picture.width, picture.height)).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn other_files_are_named() {
+        assert_eq!(fault(b""), "not a photo, but an empty file");
+        assert_eq!(fault(b"<!doctype html><title>404</title>"), "not a photo, but a web page");
+        assert_eq!(fault(b"RIFF....WEBPVP8 "), "a WebP, which is not supported; photos are JPEG or PNG");
+        assert_eq!(fault(b"\x93NUMPY\x01\0"), "not a photo, but a NumPy array (.npy)");
+    }
+
+    #[test]
+    fn cut_anywhere_it_is_truncated() {
+        let short = "truncated: the file ends before the photo does";
+        for name in ["rocket.jpg", "progressive.jpg", "gray.png", "turned.jpg"] {
+            let whole = bytes(name);
+            assert!(decode(&whole).is_ok());
+            for length in (24..whole.len() - 12).step_by(97) {
+                assert_eq!(fault(&whole[..length]), short, "{name}, {length} bytes");
+            }
+        }
+    }
+
+    /// The header of a PNG with these sides, and the beginning of its data.
+    fn claims(width: u32, height: u32) -> Vec<u8> {
+        let chunk = |kind: &[u8], data: &[u8]| {
+            let body = [kind, data].concat();
+            let mut crc = u32::MAX;
+            for &byte in &body {
+                crc ^= u32::from(byte);
+                (0..8).for_each(|_| crc = if crc & 1 == 1 { crc >> 1 ^ 0xedb8_8320 } else { crc >> 1 });
+            }
+            [&(data.len() as u32).to_be_bytes()[..], &body, &(!crc).to_be_bytes()].concat()
+        };
+        let header = [&width.to_be_bytes()[..], &height.to_be_bytes(), &[8, 2, 0, 0, 0]].concat();
+        let signature = b"\x89PNG\r\n\x1a\n".to_vec();
+        [signature, chunk(b"IHDR", &header), chunk(b"IDAT", b"\x78\x9c"), chunk(b"IEND", b"")].concat()
+    }
+
+    #[test]
+    fn sizes_are_limited_before_memory_is_taken() {
+        assert_eq!(
+            fault(&claims(60_000, 60_000)),
+            "too large: 60000x60000 pixels; the limit is 64 Mpixel, 65535 a side"
+        );
+        assert!(fault(&claims(70_000, 1)).starts_with("too large: 70000x1 pixels"));
+        assert!(fault(&claims(20, 20)).starts_with("damaged: "), "{}", fault(&claims(20, 20)));
+    }
+
+    /// Changed bytes, in headers above all: any answer, but an answer.
+    #[test]
+    fn any_bytes_are_answered() {
+        let photos = ["rocket.jpg", "progressive.jpg", "cmyk.jpg", "turned.jpg", "palette.png", "deep.png"].map(bytes);
+        let mut state = 0x9e37_79b9_7f4a_7c15u64;
+        let mut random = |below: usize| {
+            state ^= state << 13;
+            state ^= state >> 7;
+            state ^= state << 17;
+            (state >> 20) as usize % below
+        };
+        for round in 0..600 {
+            let mut bytes = photos[round % photos.len()].clone();
+            let reach = if round % 3 == 0 { bytes.len() } else { 700 };
+            for _ in 0..1 + random(6) {
+                bytes[random(reach)] = [0, 255, 1, 0x7f, random(256) as u8][random(5)];
+            }
+            let _ = decode(&bytes);
+        }
+        for length in 0..200 {
+            let mut bytes: Vec<u8> = (0..length).map(|_| random(256) as u8).collect();
+            let signature: &[u8] = if length % 2 == 0 { b"\xff\xd8\xff" } else { b"\x89PNG\r\n\x1a\n" };
+            bytes.splice(0..0, signature.iter().copied());
+            let _ = decode(&bytes);
+        }
+    }
+}

@@ -1,0 +1,256 @@
+//! A photo file to the numbers of an Input.
+
+use super::augment::Draw;
+use super::decode::decode;
+use super::photo_error::{MAX_FILE_BYTES, PhotoError, PhotoFault};
+use super::picture::Picture;
+use super::resample::{Side, resample};
+use crate::file::read_regular;
+use crate::ops::preprocessing::{ChannelOrder, Preprocessing, Resize};
+use std::io;
+use std::path::Path;
+
+/// Reads the photo at `path` into `out`, which is (h, w, c) in row-major order, as the Input `size` = (h, w, c) takes it.
+///
+/// The photo is turned as its EXIF orientation says; transparency is dropped and 16 bits become 8, as Pillow's
+/// `convert("RGB")` does. A one-channel Input gets the luma of ITU-R 601, and a gray photo fills all three channels of
+/// another Input. Then come `preprocessing`'s resize, crop, channel order and arithmetic.
+/// On an error `out` is left as it was.
+pub fn read(
+    path: &Path,
+    preprocessing: &Preprocessing,
+    size: (usize, usize, usize),
+    out: &mut [f32],
+) -> Result<(), PhotoError> {
+    read_changed(path, preprocessing, size, None, out)
+}
+
+/// As [`read`], with the photo changed as `draw` says: a random crop takes the place of the preprocessing's resize and
+/// crop, the rest is done to the pixels before the arithmetic.
+pub fn read_changed(
+    path: &Path,
+    preprocessing: &Preprocessing,
+    size: (usize, usize, usize),
+    draw: Option<Draw>,
+    out: &mut [f32],
+) -> Result<(), PhotoError> {
+    let named = |fault| PhotoError { name: path.display().to_string(), fault };
+    let bytes = load(path).map_err(named)?;
+    convert(&bytes, preprocessing, size, draw, out).map_err(named)
+}
+
+/// As [`read`], for a photo in memory; errors call it `name`.
+pub fn read_bytes(
+    bytes: &[u8],
+    name: &str,
+    preprocessing: &Preprocessing,
+    size: (usize, usize, usize),
+    out: &mut [f32],
+) -> Result<(), PhotoError> {
+    convert(bytes, preprocessing, size, None, out).map_err(|fault| PhotoError { name: name.to_owned(), fault })
+}
+
+pub(crate) fn load(path: &Path) -> Result<Vec<u8>, PhotoFault> {
+    read_regular(path, MAX_FILE_BYTES).map_err(|error| match error.kind() {
+        io::ErrorKind::NotFound => PhotoFault::NotFound,
+        io::ErrorKind::IsADirectory => PhotoFault::Folder,
+        io::ErrorKind::FileTooLarge => PhotoFault::TooManyBytes,
+        _ => PhotoFault::Io(error),
+    })
+}
+
+fn convert(
+    bytes: &[u8],
+    preprocessing: &Preprocessing,
+    (height, width, channels): (usize, usize, usize),
+    mut draw: Option<Draw>,
+    out: &mut [f32],
+) -> Result<(), PhotoFault> {
+    preprocessing.check()?;
+    if channels != 1 && channels != 3 {
+        return Err(PhotoFault::Channels(channels));
+    }
+    if height == 0 || width == 0 {
+        return Err(PhotoFault::NoPixels { height, width });
+    }
+    let expected = height.saturating_mul(width).saturating_mul(channels);
+    if out.len() != expected {
+        return Err(PhotoFault::Room { expected, got: out.len() });
+    }
+    let mut picture = decode(bytes)?;
+    if channels == 1 {
+        picture.make_gray();
+    }
+    let (rows, columns) = match draw.as_mut().and_then(|draw| draw.crop(picture.height, picture.width)) {
+        Some(part) => {
+            picture = picture.cut(part);
+            let whole = |from, to: usize| Side { from, to: to as u64, start: 0, count: to };
+            (whole(picture.height, height), whole(picture.width, width))
+        }
+        None => sides(&picture, preprocessing, (height, width))?,
+    };
+    let pixels = resample(&picture, rows, columns);
+    let mut picture = Picture { width, height, channels: picture.channels, pixels };
+    if let Some(draw) = draw {
+        draw.change(&mut picture);
+    }
+
+    // There are 256 pixel values and at most three channels: the arithmetic is done once for each, in f64.
+    let tables: [[f32; 256]; 3] =
+        std::array::from_fn(|channel| std::array::from_fn(|pixel| preprocessing.value(pixel as u8, channel)));
+    if channels == 1 {
+        out.iter_mut().zip(&picture.pixels).for_each(|(x, &pixel)| *x = tables[0][usize::from(pixel)]);
+        return Ok(());
+    }
+    let source = match (picture.channels, preprocessing.order) {
+        (1, _) => [0, 0, 0],
+        (_, ChannelOrder::Rgb) => [0, 1, 2],
+        (_, ChannelOrder::Bgr) => [2, 1, 0],
+    };
+    for (x, pixel) in out.chunks_exact_mut(3).zip(picture.pixels.chunks_exact(picture.channels)) {
+        for channel in 0..3 {
+            x[channel] = tables[channel][usize::from(pixel[source[channel]])];
+        }
+    }
+    Ok(())
+}
+
+/// The size that the photo is brought to and the part of it that the Input takes: (rows, columns).
+fn sides(
+    picture: &Picture,
+    preprocessing: &Preprocessing,
+    (height, width): (usize, usize),
+) -> Result<(Side, Side), PhotoFault> {
+    let (from_height, from_width) = (picture.height as u64, picture.width as u64);
+    let (to_height, to_width) = match preprocessing.resize {
+        Resize::Squash => (height as u64, width as u64),
+        Resize::ShorterSide(resize) => {
+            let shorter = from_height.min(from_width);
+            // The longer side is rounded down, as torchvision's Resize does; a photo has at least one pixel.
+            let scaled = |side: u64| side * u64::from(resize) / shorter;
+            let (resized_height, resized_width) = (scaled(from_height), scaled(from_width));
+            if resized_height < height as u64 || resized_width < width as u64 {
+                return Err(PhotoFault::SmallerThanInput { resize, resized_height, resized_width, height, width });
+            }
+            (resized_height, resized_width)
+        }
+    };
+    let side = |from, to, count| Side { from, to, start: preprocessing.crop.start(to, count as u64), count };
+    Ok((side(picture.height, to_height, height), side(picture.width, to_width, width)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::data::arrays::array_file;
+    use std::path::PathBuf;
+
+    fn file(name: &str) -> PathBuf {
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/photos").join(name)
+    }
+
+    /// The largest difference from the reference, in steps of the pixel.
+    fn differs(name: &str, photo: &str, resize: Resize, preset: Preprocessing) -> f32 {
+        let wanted = array_file::read_npz(&file("references.npz"), name).unwrap();
+        let size = (wanted.shape()[0], wanted.shape()[1], wanted.shape()[2]);
+        let mut got = vec![f32::NAN; wanted.len()];
+        let preset = preset.with_resize(resize);
+        read(&file(photo), &preset, size, &mut got).unwrap();
+        let steps = |(i, (&want, got)): (usize, (&f32, &f32))| {
+            let channel = i % size.2;
+            ((got - want) * preset.std[channel] / preset.scale).abs()
+        };
+        wanted.iter().zip(&got).enumerate().map(steps).fold(0.0, f32::max)
+    }
+
+    /// Pixels, resizing and crop are equal: what is left is the rounding of f32.
+    #[test]
+    fn photos_are_as_pillow_and_numpy_make_them() {
+        let side = Resize::ShorterSide;
+        for (name, photo, resize, preset) in [
+            ("caffe_landscape", "coffee.png", side(40), Preprocessing::caffe()),
+            ("torch_enlarged", "coffee.png", side(120), Preprocessing::torch()),
+            ("symmetric_squash", "coffee.png", Resize::Squash, Preprocessing::symmetric()),
+            ("unit_one_channel", "coffee.png", side(33), Preprocessing::unit()),
+            ("caffe_gray", "gray.png", side(40), Preprocessing::caffe()),
+            ("unit_bits", "bits.png", side(40), Preprocessing::unit()),
+            ("unit_palette", "palette.png", side(40), Preprocessing::unit()),
+            ("unit_alpha", "alpha.png", side(40), Preprocessing::unit()),
+            ("unit_deep", "deep.png", side(40), Preprocessing::unit()),
+            ("unit_turned_png", "turned.png", side(40), Preprocessing::unit()),
+            ("caffe_jpeg", "rocket.jpg", side(40), Preprocessing::caffe()),
+            ("caffe_progressive", "progressive.jpg", side(40), Preprocessing::caffe()),
+            ("caffe_cmyk", "cmyk.jpg", side(40), Preprocessing::caffe()),
+            ("unit_gray_jpeg", "gray.jpg", side(40), Preprocessing::unit()),
+            ("unit_turned", "turned.jpg", Resize::Squash, Preprocessing::unit()),
+        ] {
+            let steps = differs(name, photo, resize, preset);
+            assert!(steps < 1e-3, "{name}: {steps} steps");
+        }
+    }
+
+    fn fails(photo: &str, preprocessing: Preprocessing, size: (usize, usize, usize), room: usize) -> String {
+        let mut out = vec![7.0; room];
+        let error = read(&file(photo), &preprocessing, size, &mut out).unwrap_err();
+        assert!(out.iter().all(|&x| x == 7.0), "an error leaves the tensor alone");
+        let text = error.to_string();
+        assert!(text.starts_with(&error.name) && error.name.ends_with(photo), "{text}");
+        text[error.name.len() + 2..].to_owned()
+    }
+
+    #[test]
+    fn what_is_asked_may_be_wrong() {
+        let caffe = Preprocessing::caffe().with_resize(Resize::ShorterSide(30));
+        let size = (32, 32, 3);
+        assert_eq!(
+            fails("coffee.png", caffe.clone(), size, 32 * 32 * 3),
+            "resized to 30x45 it is smaller than the Input's 32x32; `resize=30` must be at least the Input's size"
+        );
+        assert_eq!(
+            fails("coffee.png", caffe.clone(), size, 5),
+            "the tensor has room for 5 values, but the photo gives 3072"
+        );
+        let four = "a photo gives 1 or 3 channels, but the Input has 4";
+        assert_eq!(fails("coffee.png", caffe.clone(), (8, 8, 4), 256), four);
+        assert_eq!(fails("coffee.png", caffe.clone(), (0, 8, 3), 0), "the Input takes no pixels: 0x8");
+        let zero = Preprocessing { std: [0.0; 3], ..caffe.clone() };
+        assert_eq!(fails("coffee.png", zero, (8, 8, 3), 192), "`std` holds 0, by which nothing can be divided");
+        assert_eq!(fails("no.png", caffe.clone(), (8, 8, 3), 192), "no such file");
+        assert_eq!(fails("", caffe, (8, 8, 3), 192), "a folder, not a photo");
+    }
+
+    fn png(pixels: &[u8], width: u32, height: u32) -> Vec<u8> {
+        let mut png = Vec::new();
+        let encoder = image::codecs::png::PngEncoder::new(&mut png);
+        image::ImageEncoder::write_image(encoder, pixels, width, height, image::ExtendedColorType::Rgb8).unwrap();
+        png
+    }
+
+    /// Of 11 pixels 8 are taken: torchvision's CenterCrop begins at `int(round(3 / 2.0))` = 2, NeuPy at `3 // 2` = 1.
+    #[test]
+    fn the_middle_is_where_the_framework_sees_it() {
+        let pixels: Vec<u8> = (0..8 * 11).flat_map(|i| [i % 11; 3]).collect();
+        let png = png(&pixels, 11, 8);
+        let plain = Preprocessing { std: [1.0; 3], ..Preprocessing::unit() }.with_resize(Resize::ShorterSide(8));
+        for (preset, begin) in [(Preprocessing::torch(), 2.0), (Preprocessing::caffe(), 1.0)] {
+            let mut out = [f32::NAN; 8 * 8 * 3];
+            let preprocessing = Preprocessing { crop: preset.crop, ..plain.clone() };
+            read_bytes(&png, "a", &preprocessing, (8, 8, 3), &mut out).unwrap();
+            assert_eq!([out[0], out[7 * 3]], [begin, begin + 7.0]);
+        }
+    }
+
+    /// 2 by 1 pixels, red and blue: the channels of both orders.
+    #[test]
+    fn channels_in_both_orders() {
+        let png = png(&[255, 0, 0, 0, 0, 255], 2, 1);
+        for (order, wanted) in
+            [(ChannelOrder::Rgb, [1.0, 0.0, 0.0, 0.0, 0.0, 1.0]), (ChannelOrder::Bgr, [0.0, 0.0, 1.0, 1.0, 0.0, 0.0])]
+        {
+            let mut out = [0.0; 6];
+            let preprocessing = Preprocessing { order, ..Preprocessing::unit() };
+            read_bytes(&png, "two", &preprocessing, (1, 2, 3), &mut out).unwrap();
+            assert_eq!(out, wanted);
+        }
+    }
+}

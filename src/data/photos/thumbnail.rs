@@ -1,0 +1,54 @@
+//! Small copies of photos.
+
+use super::decode::decode;
+use super::photo;
+use super::photo_error::{PhotoError, PhotoFault};
+use super::resample::{Side, resample};
+use image::ExtendedColorType;
+use image::codecs::jpeg::JpegEncoder;
+use std::path::Path;
+
+/// How much of the detail a small copy keeps, of 100.
+const QUALITY: u8 = 82;
+
+/// The photo at `path` as a JPEG whose longer side has at most `side` pixels, upright.
+pub fn thumbnail(path: &Path, side: u32) -> Result<Vec<u8>, PhotoError> {
+    let named = |fault| PhotoError { name: path.display().to_string(), fault };
+    let bytes = photo::load(path).map_err(named)?;
+    let picture = decode(&bytes).map_err(named)?;
+    let longer = picture.width.max(picture.height);
+    let to = longer.min(side.max(1) as usize);
+    let short = |from: usize| {
+        let count = (from * to / longer).max(1);
+        Side { from, to: count as u64, start: 0, count }
+    };
+    let (rows, columns) = (short(picture.height), short(picture.width));
+    let pixels = resample(&picture, rows, columns);
+    let colour = if picture.channels == 1 { ExtendedColorType::L8 } else { ExtendedColorType::Rgb8 };
+    let mut jpeg = Vec::new();
+    JpegEncoder::new_with_quality(&mut jpeg, QUALITY)
+        .encode(&pixels, columns.count as u32, rows.count as u32, colour)
+        .map_err(|error| named(PhotoFault::Damaged(error.to_string())))?;
+    Ok(jpeg)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_longer_side_is_limited() {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/photos");
+        for name in ["coffee.png", "gray.jpg", "turned.jpg", "alpha.png"] {
+            let path = folder.join(name);
+            let whole = decode(&std::fs::read(&path).unwrap()).unwrap();
+            let small = decode(&thumbnail(&path, 20).unwrap()).unwrap();
+            assert_eq!((small.width.max(small.height), small.channels), (20, whole.channels), "{name}");
+            assert_eq!(small.width > small.height, whole.width > whole.height, "{name}");
+            let same = decode(&thumbnail(&path, u32::MAX).unwrap()).unwrap();
+            assert_eq!((same.width, same.height), (whole.width, whole.height));
+        }
+        let error = thumbnail(&folder.join("README.md"), 20).unwrap_err().to_string();
+        assert!(error.ends_with("README.md: not a photo, but text"), "{error}");
+    }
+}

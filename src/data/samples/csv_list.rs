@@ -1,0 +1,209 @@
+//! Photos and their labels from a CSV file.
+
+use super::dataset::{Dataset, DatasetError, Policy, RowFault, Samples};
+use super::photo_paths;
+use super::photo_paths::{InputKind, Skipped};
+use super::table::Table;
+use super::targets::Targets;
+use crate::diagnostics::counted;
+use crate::file::read_regular;
+use csv::{ReaderBuilder, StringRecord, Trim};
+use ndarray::{ArrayD, IxDyn};
+use std::path::{Path, PathBuf};
+
+/// Headers of the column of paths.
+const PATH_HEADERS: [&str; 6] = ["path", "file", "image", "filename", "file_name", "filepath"];
+/// Headers of the column of labels, where several columns could be.
+const LABEL_HEADERS: [&str; 5] = ["label", "class", "target", "category", "species"];
+
+/// Lists of more bytes are not read: a million photos take less.
+const MAX_BYTES: u64 = 256 << 20;
+
+/// Rows that are listed as wrong at most, where one is enough to refuse the list.
+const MOST_FAULTS: usize = 10_000;
+
+/// A row that can be used so far.
+struct Row {
+    line: u64,
+    photo: PathBuf,
+    labels: Vec<String>,
+}
+
+/// Which columns hold what.
+struct Columns {
+    path: usize,
+    labels: Vec<usize>,
+    /// How many columns a row has.
+    count: usize,
+}
+
+impl Dataset {
+    /// The photos that a CSV file lists, `path,label` a row; paths are relative to the file's folder.
+    ///
+    /// The first row is a header if it names a column path, file, image or filename and no file. A label is the index
+    /// of a class if all labels are whole numbers, else a class's name (classes are sorted by name). Numbers that are
+    /// not whole, or several columns of numbers, are values to learn: [`Targets::Values`].
+    pub fn csv(path: &Path, policy: Policy) -> Result<Dataset, DatasetError> {
+        read(path, policy)
+    }
+}
+
+fn read(path: &Path, policy: Policy) -> Result<Dataset, DatasetError> {
+    let whole = |fault: String| DatasetError::List { path: path.to_owned(), fault };
+    let bytes = read_regular(path, MAX_BYTES).map_err(|source| DatasetError::Io { path: path.to_owned(), source })?;
+    let mut reader = ReaderBuilder::new().has_headers(false).flexible(true).trim(Trim::All).from_reader(&bytes[..]);
+    let folder = path.parent().unwrap_or(Path::new(""));
+    let (mut rows, mut faults) = (Vec::new(), Vec::new());
+    let mut columns = None;
+    let mut record = StringRecord::new();
+    // A file that is no list is wrong in every line; the first ones are enough to say so.
+    while policy != Policy::Refuse || faults.len() < MOST_FAULTS {
+        let line = reader.position().line();
+        match reader.read_record(&mut record) {
+            Ok(false) => break,
+            Ok(true) => {}
+            Err(error) => match error.into_kind() {
+                csv::ErrorKind::Io(source) => return Err(DatasetError::Io { path: path.to_owned(), source }),
+                csv::ErrorKind::Utf8 { pos, .. } => {
+                    let line = pos.map_or(line, |pos| pos.line());
+                    faults.push(RowFault { line, fault: "not UTF-8 text; save the file as UTF-8".to_owned() });
+                    continue;
+                }
+                kind => return Err(whole(format!("line {line}: {kind:?}"))),
+            },
+        }
+        // The reader's position is before the empty lines that it passes over.
+        let from = record.position().map_or(0, |position| position.byte() as usize);
+        let blanks = bytes.get(from..).unwrap_or_default().iter().take_while(|byte| b"\r\n".contains(byte));
+        let line = line + blanks.filter(|&&byte| byte == b'\n').count() as u64;
+        let known = match columns.take() {
+            Some(known) => known,
+            None => match header(&record, folder) {
+                Some(header) => {
+                    columns = Some(header.map_err(&whole)?);
+                    continue;
+                }
+                // What has one column does not tell how many there are.
+                None if record.len() < 2 => {
+                    let first = record.get(0).unwrap_or_default();
+                    let fault = match first.chars().find(|sign| [';', '\t'].contains(sign)) {
+                        Some(';') => "columns stand between commas, not semicolons: `owl/1.jpg,owl`".to_owned(),
+                        Some(_) => "columns stand between commas, not tabs: `owl/1.jpg,owl`".to_owned(),
+                        None if first.starts_with('#') => "a list has no comments; leave the line out".to_owned(),
+                        None => one_column(),
+                    };
+                    faults.push(RowFault { line, fault });
+                    continue;
+                }
+                None => Columns { path: 0, labels: (1..record.len()).collect(), count: record.len() },
+            },
+        };
+        match row(&record, &known, folder, line) {
+            Ok(row) => rows.push(row),
+            Err(fault) => faults.push(RowFault { line, fault }),
+        }
+        columns = Some(known);
+    }
+    if rows.is_empty() && faults.is_empty() {
+        return Err(whole("no rows in it; each is to name a photo and its label: `owl/1.jpg,owl`".to_owned()));
+    }
+    let (targets, classes) = targets(&mut rows, &mut faults);
+    faults.sort_by_key(|fault| fault.line);
+    if policy == Policy::Refuse && !faults.is_empty() || rows.is_empty() {
+        return Err(DatasetError::Rows { path: path.to_owned(), rows: faults });
+    }
+    let skipped = faults
+        .into_iter()
+        .map(|row| Skipped { path: PathBuf::from(format!("{}:{}", path.display(), row.line)), reason: row.fault });
+    let samples = Samples::Photos(rows.into_iter().map(|row| row.photo).collect());
+    Ok(Dataset { samples, targets, classes, skipped: skipped.collect() })
+}
+
+/// The columns that a header names; `None` if the first row is no header.
+fn header(record: &StringRecord, folder: &Path) -> Option<Result<Columns, String>> {
+    let named =
+        |names: &[&str]| record.iter().position(|field| names.iter().any(|name| field.eq_ignore_ascii_case(name)));
+    let path = named(&PATH_HEADERS)?;
+    if record.get(0).is_some_and(|first| folder.join(first).is_file()) {
+        return None;
+    }
+    let mut labels: Vec<usize> = (0..record.len()).filter(|&column| column != path).collect();
+    if labels.len() > 1
+        && let Some(label) = named(&LABEL_HEADERS)
+    {
+        labels = vec![label];
+    }
+    if labels.is_empty() {
+        return Some(Err("its header names no column beside the paths; `path,label` is wanted".to_owned()));
+    }
+    Some(Ok(Columns { path, labels, count: record.len() }))
+}
+
+fn one_column() -> String {
+    "1 column, where 2 are wanted: a path and a label, with a comma between them".to_owned()
+}
+
+/// A row's fields, and whether its photo is one.
+fn row(record: &StringRecord, columns: &Columns, folder: &Path, line: u64) -> Result<Row, String> {
+    if record.len() == 1 && columns.count > 1 {
+        return Err(one_column());
+    }
+    if record.len() != columns.count {
+        return Err(format!(
+            "{}, where the first row has {}; a path with a comma in it stands in double quotes",
+            counted(record.len(), "column"),
+            columns.count
+        ));
+    }
+    let path = record.get(columns.path).unwrap_or_default();
+    if path.is_empty() {
+        return Err("the path is empty".to_owned());
+    }
+    let photo = folder.join(path);
+    if !photo.exists() {
+        let from = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
+        return Err(format!("there is no file `{path}`; paths start at the folder of the list, {}", from.display()));
+    }
+    match photo_paths::kind(&photo) {
+        Ok(InputKind::Photo) => {}
+        Ok(InputKind::Array) => return Err(format!("`{path}` is an array, not a photo")),
+        Err(reason) => return Err(format!("`{path}` is of no use: {reason}")),
+    }
+    let labels: Vec<String> =
+        columns.labels.iter().filter_map(|&column| record.get(column)).map(str::to_owned).collect();
+    if labels.iter().any(String::is_empty) {
+        return Err("the label is empty".to_owned());
+    }
+    Ok(Row { line, photo, labels })
+}
+
+/// The targets of all rows and the names of the classes. Rows whose labels do not fit the others go to `faults`.
+fn targets(rows: &mut Vec<Row>, faults: &mut Vec<RowFault>) -> (Targets, Option<Vec<String>>) {
+    let width = rows.first().map_or(1, |row| row.labels.len());
+    let number = |label: &String| label.parse::<f32>().ok().filter(|number| number.is_finite());
+    if width == 1 && !rows.iter().all(|row| row.labels.iter().all(|label| number(label).is_some())) {
+        let mut classes: Vec<String> = rows.iter().map(|row| row.labels[0].clone()).collect();
+        classes.sort_unstable();
+        classes.dedup();
+        let class = |row: &Row| classes.binary_search(&row.labels[0]).unwrap_or_default();
+        return (Targets::Classes(rows.iter().map(class).collect()), Some(classes));
+    }
+    let mut values = Vec::new();
+    rows.retain(|row| {
+        let numbers: Result<Vec<f32>, &String> = row.labels.iter().map(|label| number(label).ok_or(label)).collect();
+        match numbers {
+            Ok(numbers) => values.extend(numbers),
+            Err(label) => {
+                let fault =
+                    format!("`{label}` is no number; a row has either one label or only numbers after the path");
+                faults.push(RowFault { line: row.line, fault });
+                return false;
+            }
+        }
+        true
+    });
+    let values = ArrayD::from_shape_vec(IxDyn(&[rows.len(), width]), values);
+    // In memory, they can be read.
+    let targets = values.ok().and_then(|values| Targets::of(Table::of_array(values)).ok());
+    (targets.unwrap_or(Targets::Classes(Vec::new())), None)
+}

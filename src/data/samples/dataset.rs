@@ -1,0 +1,307 @@
+//! What a net is trained on or measured with: samples, their targets, and the names of the classes.
+
+use super::photo_paths;
+use super::photo_paths::{FolderError, Skipped};
+use super::table::{KEPT, Table, TableError};
+use super::targets::{Targets, TargetsError};
+use crate::data::arrays::array_error::ArrayError;
+use crate::data::arrays::array_file;
+use std::io;
+use std::path::{Path, PathBuf};
+use thiserror::Error;
+
+/// What the net is fed, in the order of the targets.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Samples {
+    /// One photo file each.
+    Photos(Vec<PathBuf>),
+    /// For each input of the net an array (n, …): sample i is row i of all of them.
+    Arrays(Vec<Table>),
+}
+
+/// What to do with samples that cannot be used.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Policy {
+    /// An error that lists them.
+    #[default]
+    Refuse,
+    /// They are left out and listed in [`Dataset::skipped`].
+    Skip,
+}
+
+/// An array in a file; without a name, the only one in it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ArraySource {
+    pub path: PathBuf,
+    pub name: Option<String>,
+}
+
+/// Samples with their targets.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Dataset {
+    pub samples: Samples,
+    pub targets: Targets,
+    /// The names of the classes in the order of their indices, where the data has names.
+    pub classes: Option<Vec<String>>,
+    /// The files that were left out.
+    pub skipped: Vec<Skipped>,
+}
+
+/// Why data cannot be used; each message names the file and, where it has lines, the line.
+#[derive(Debug, Error)]
+pub enum DatasetError {
+    #[error(transparent)]
+    Folder(#[from] FolderError),
+    #[error(transparent)]
+    Array(#[from] ArrayError),
+    #[error(transparent)]
+    Table(#[from] TableError),
+    #[error("{} cannot be read: {}", path.display(), crate::source::plain(source))]
+    Io { path: PathBuf, source: io::Error },
+    #[error("{}: {fault}", path.display())]
+    List { path: PathBuf, fault: String },
+    #[error("{}", listed_rows(path, rows))]
+    Rows { path: PathBuf, rows: Vec<RowFault> },
+    #[error("{}", listed(files))]
+    Unusable { files: Vec<Skipped> },
+    #[error("nothing is left: none of the samples can be used")]
+    Nothing,
+    #[error("{}: an array of samples has the samples as its first dimension; this one is a single number", path.display())]
+    Scalar { path: PathBuf },
+    #[error("{} holds no samples: its shape is {shape:?}", path.display())]
+    NoRows { path: PathBuf, shape: Vec<usize> },
+    #[error(
+        "{} has {rows} rows, but {} has {wanted}; row i of both is to be sample i",
+        path.display(), first.display()
+    )]
+    Lengths { path: PathBuf, rows: usize, first: PathBuf, wanted: usize },
+    #[error("{}: row {row} holds a value that is not finite; nothing can be learnt from it", path.display())]
+    NotFinite { path: PathBuf, row: usize },
+    #[error("the share for validation is {0}; it is to lie between 0 and 1, like `split(0.1)`")]
+    Share(f64),
+    #[error(
+        "a share of {share} of {samples} samples in {classes} classes leaves none for validation, as each class keeps \
+         one for training; take a larger share or more samples"
+    )]
+    NoValidation { share: f64, samples: usize, classes: usize },
+    #[error(transparent)]
+    Targets(#[from] TargetsError),
+}
+
+/// A row that cannot be used. Lines count from 1.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RowFault {
+    pub line: u64,
+    /// What is wrong, and what would be right.
+    pub fault: String,
+}
+
+/// "list.csv:3: …", a row a line.
+fn listed_rows(path: &Path, rows: &[RowFault]) -> String {
+    const SHOWN: usize = 20;
+    let mut lines: Vec<String> =
+        rows.iter().take(SHOWN).map(|row| format!("{}:{}: {}", path.display(), row.line, row.fault)).collect();
+    if rows.len() > SHOWN {
+        lines.push(format!("and {} more rows", rows.len() - SHOWN));
+    }
+    lines.join("\n")
+}
+
+/// "2 files cannot be used: …" with a file a line.
+fn listed(files: &[Skipped]) -> String {
+    const SHOWN: usize = 20;
+    let mut text = match files.len() {
+        1 => "a file cannot be used:".to_owned(),
+        count => format!("{count} files cannot be used:"),
+    };
+    for file in files.iter().take(SHOWN) {
+        text.push_str(&format!("\n  {}: {}", file.path.display(), file.reason));
+    }
+    if files.len() > SHOWN {
+        text.push_str(&format!("\n  and {} more", files.len() - SHOWN));
+    }
+    text
+}
+
+impl Dataset {
+    /// The photos below `folder`, one folder for each class, classes sorted by name; see [`photo_paths::images`].
+    ///
+    /// Files that call themselves pictures and cannot be used fall under `policy`; other files (a licence, notes) are
+    /// only listed in `skipped`. A photo is told by its first bytes here; what is damaged further on shows when it is
+    /// decoded (see [`Dataset::without`]).
+    pub fn images(folder: &Path, policy: Policy) -> Result<Dataset, DatasetError> {
+        let found = photo_paths::images(folder)?;
+        if policy == Policy::Refuse {
+            let files: Vec<Skipped> =
+                found.skipped.iter().filter(|file| claims_a_picture(&file.path)).cloned().collect();
+            if !files.is_empty() {
+                return Err(DatasetError::Unusable { files });
+            }
+        }
+        let (paths, classes) = found.samples.into_iter().map(|sample| (sample.path, sample.class)).unzip();
+        Ok(Dataset {
+            samples: Samples::Photos(paths),
+            targets: Targets::Classes(classes),
+            classes: Some(found.classes),
+            skipped: found.skipped,
+        })
+    }
+
+    /// Arrays from files: one for each input of the net, all (n, …), and the targets, (n,) or (n, …).
+    ///
+    /// One column of whole numbers below [`MAX_CLASSES`](super::targets::MAX_CLASSES) is taken for classes; [`Dataset::with_values`] takes that back.
+    pub fn arrays(inputs: &[ArraySource], targets: &ArraySource) -> Result<Dataset, DatasetError> {
+        let values = finite(targets)?;
+        let wanted = values.len();
+        let mut arrays = Vec::with_capacity(inputs.len());
+        for source in inputs {
+            let table = finite(source)?;
+            if table.len() != wanted {
+                return Err(DatasetError::Lengths {
+                    path: targets.path.clone(),
+                    rows: wanted,
+                    first: source.path.clone(),
+                    wanted: table.len(),
+                });
+            }
+            arrays.push(table);
+        }
+        let (samples, targets) = (Samples::Arrays(arrays), Targets::of(values)?);
+        Ok(Dataset { samples, targets, classes: None, skipped: Vec::new() })
+    }
+
+    /// The same data, of whose targets a value stands for no class.
+    ///
+    /// # Errors
+    /// Targets with one class for each sample.
+    pub fn ignoring(mut self, value: Option<f32>) -> Result<Dataset, DatasetError> {
+        if let Some(value) = value {
+            self.targets = self.targets.ignoring(value)?;
+        }
+        Ok(self)
+    }
+
+    /// How many samples there are.
+    pub fn len(&self) -> usize {
+        self.targets.len()
+    }
+
+    /// Whether there is no sample.
+    pub fn is_empty(&self) -> bool {
+        self.targets.is_empty()
+    }
+
+    /// The samples at these indices, in this order.
+    ///
+    /// # Panics
+    /// An index that is not below [`Dataset::len`].
+    pub fn take(&self, indices: &[usize]) -> Dataset {
+        let samples = match &self.samples {
+            Samples::Photos(paths) => Samples::Photos(indices.iter().map(|&index| paths[index].clone()).collect()),
+            Samples::Arrays(arrays) => Samples::Arrays(arrays.iter().map(|table| table.take(indices)).collect()),
+        };
+        let targets = match &self.targets {
+            Targets::Classes(classes) => Targets::Classes(indices.iter().map(|&index| classes[index]).collect()),
+            Targets::Values(values) => Targets::Values(values.take(indices)),
+        };
+        Dataset { samples, targets, classes: self.classes.clone(), skipped: self.skipped.clone() }
+    }
+
+    /// How many samples each class has, also classes that have none; `None` where the targets are no classes.
+    pub fn class_counts(&self) -> Option<Vec<usize>> {
+        let classes = self.targets.classes()?;
+        let named = self.classes.as_ref().map_or(0, Vec::len);
+        let width = match &self.targets {
+            Targets::Classes(_) => 0,
+            Targets::Values(values) => values.floats(),
+        };
+        let highest = classes.iter().max().map_or(0, |highest| highest + 1);
+        let mut counts = vec![0; highest.max(named).max(width)];
+        classes.iter().for_each(|&class| counts[class] += 1);
+        Some(counts)
+    }
+
+    /// The BLAKE3 digest of a sample: of the file's bytes for a photo, else of its values (f32, little endian) in all
+    /// inputs. Computed when it is asked for.
+    ///
+    /// # Errors
+    /// A photo or a row that cannot be read.
+    ///
+    /// # Panics
+    /// An index that is not below [`Dataset::len`].
+    pub fn digest(&self, index: usize) -> Result<[u8; 32], DatasetError> {
+        let mut hasher = blake3::Hasher::new();
+        match &self.samples {
+            Samples::Photos(paths) => {
+                let path = &paths[index];
+                let io = |source| DatasetError::Io { path: path.clone(), source };
+                hasher.update_reader(crate::file::open_regular(path).map_err(io)?.0).map_err(io)?;
+            }
+            Samples::Arrays(arrays) => {
+                for table in arrays {
+                    let mut values = vec![0.0; table.floats()];
+                    table.read(index, &mut values)?;
+                    values.iter_mut().for_each(|value| *value = f32::from_bits(value.to_bits().to_le()));
+                    hasher.update(&(values.len() as u64 * 4).to_le_bytes()).update(bytemuck::cast_slice(&values));
+                }
+            }
+        }
+        Ok(*hasher.finalize().as_bytes())
+    }
+
+    /// The dataset without samples that showed to be unusable, each given by its index and why; under
+    /// [`Policy::Refuse`] an error that lists them, if there are any.
+    pub fn without(mut self, unusable: &[(usize, String)], policy: Policy) -> Result<Dataset, DatasetError> {
+        if unusable.is_empty() {
+            return Ok(self);
+        }
+        let path = |index: usize| match &self.samples {
+            Samples::Photos(paths) => paths.get(index).cloned().unwrap_or_default(),
+            Samples::Arrays(_) => PathBuf::from(format!("row {index}")),
+        };
+        let files: Vec<Skipped> =
+            unusable.iter().map(|(index, reason)| Skipped { path: path(*index), reason: reason.clone() }).collect();
+        if policy == Policy::Refuse {
+            return Err(DatasetError::Unusable { files });
+        }
+        let gone: std::collections::HashSet<usize> = unusable.iter().map(|(index, _)| *index).collect();
+        let rest: Vec<usize> = (0..self.len()).filter(|index| !gone.contains(index)).collect();
+        if rest.is_empty() {
+            return Err(DatasetError::Nothing);
+        }
+        self.skipped.extend(files);
+        Ok(self.take(&rest))
+    }
+
+    /// The dataset with targets as numbers, as a loss of `outputs` values for each sample takes them.
+    pub fn with_values(mut self, outputs: usize) -> Result<Dataset, DatasetError> {
+        self.targets = self.targets.into_numbers(outputs)?;
+        Ok(self)
+    }
+}
+
+/// An array of samples or targets, one row for each, all finite.
+fn finite(source: &ArraySource) -> Result<Table, DatasetError> {
+    let path = source.path.clone();
+    let table = array_file::table(&path, source.name.as_deref(), KEPT)?;
+    let Some(table) = table else { return Err(DatasetError::Scalar { path }) };
+    if table.is_empty() || table.floats() == 0 {
+        return Err(DatasetError::NoRows { path, shape: [&[table.len()], table.sizes()].concat() });
+    }
+    let mut values = vec![0.0; table.floats()];
+    for row in 0..table.len() {
+        table.read(row, &mut values)?;
+        if values.iter().any(|value| !value.is_finite()) {
+            return Err(DatasetError::NotFinite { path, row });
+        }
+    }
+    Ok(table)
+}
+
+/// Whether a file's name says that it is a picture.
+fn claims_a_picture(path: &Path) -> bool {
+    const ENDINGS: [&str; 14] =
+        ["jpg", "jpeg", "jpe", "jfif", "png", "gif", "bmp", "tif", "tiff", "webp", "heic", "heif", "avif", "jxl"];
+    let ending = path.extension().and_then(|ending| ending.to_str()).unwrap_or_default();
+    ENDINGS.iter().any(|known| ending.eq_ignore_ascii_case(known))
+}

@@ -1,0 +1,11 @@
+//! Datasets: files and rows, their targets, the names of the classes.
+
+mod csv_list;
+pub mod dataset;
+#[cfg(test)]
+mod dataset_tests;
+pub mod labels;
+pub mod photo_paths;
+pub mod split;
+pub mod table;
+pub mod targets;

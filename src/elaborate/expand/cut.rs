@@ -1,0 +1,246 @@
+//! Cuts: part of a net, by the names or indices of its layers. On a graph with branches an end keeps all that leads to it,
+//! a start all that follows from it.
+
+use crate::diagnostics::{Code, Diagnostic, counted, suggest};
+use crate::elaborate::Stop;
+use crate::elaborate::elaborator::{Elaborator, Flow};
+use crate::elaborate::environment::Scope;
+use crate::elaborate::graph_builder::Piece;
+use crate::graph::{Graph, NodeId};
+use crate::ops::input::Input;
+use crate::source::Span;
+use crate::syntax::ast::{CutEnd, CutRange, Expr, ExprKind};
+use crate::syntax::layer_name_text;
+use std::collections::{BTreeSet, HashMap};
+use std::rc::Rc;
+use std::sync::Arc;
+
+/// What a cut keeps: which nodes, what it gives, and the nodes outside that feed it.
+#[derive(Debug)]
+struct Kept {
+    keep: Vec<bool>,
+    outputs: Vec<NodeId>,
+    sources: Vec<NodeId>,
+}
+
+impl<'p> Elaborator<'p> {
+    /// Applies part of a net to what comes in.
+    pub(crate) fn cut(
+        &mut self,
+        inner: &'p Expr,
+        range: &'p CutRange,
+        span: Span,
+        scope: &Rc<Scope<'p>>,
+        flow: Flow,
+    ) -> Result<Vec<NodeId>, Stop> {
+        // A complete net is cut as it stands; what comes in meets the cut.
+        let complete = self.starts_at_input(inner, scope);
+        let inside = if complete { None } else { flow.clone() };
+        let name = self.sources.text(inner.span).to_string();
+        // A complete net that stands by its name is made once, however often it is cut.
+        let named = match &inner.kind {
+            ExprKind::Name(name) if complete && scope.find(name).is_none() => self.project.find(name, scope.file),
+            _ => None,
+        };
+        let piece = match named.filter(|&net| !scope.is_inside(&self.project.nets[net].item.name.text)) {
+            Some(net) => self.complete(net)?,
+            None => Rc::new(self.separately(&name, &inside, false, |this, flow| this.apply(inner, scope, flow))?),
+        };
+        let (start, end, inclusive) = match range {
+            CutRange::One(end) => (Some(end), Some(end), true),
+            CutRange::Range { start, end, inclusive } => (start.as_ref(), end.as_ref(), *inclusive),
+        };
+        let start = start.map(|end| self.find_layers(&piece, end, scope)).transpose()?;
+        let end = end.map(|end| self.find_layers(&piece, end, scope)).transpose()?;
+        let kept = keep(&piece, start.as_deref(), end.as_deref().map(|end| (end, inclusive)))
+            .map_err(|diagnostic| self.stop(diagnostic.at(span, "this cut")))?;
+        self.splice_cut(&piece, kept, span, flow)
+    }
+
+    fn splice_cut(&mut self, piece: &Piece, kept: Kept, span: Span, flow: Flow) -> Result<Vec<NodeId>, Stop> {
+        let Kept { keep, outputs, sources } = kept;
+        if sources.is_empty() {
+            return self.put(piece, &keep, &outputs, span, flow);
+        }
+        let open = self.open && self.draft.len() == 0;
+        let Some(flow) = flow.or_else(|| open.then(|| self.stand_ins(piece, &sources))) else {
+            let first = piece.graph.node(sources[0]);
+            return Err(self.stop(
+                Diagnostic::new(Code::Fragment, "a cut with a start is a fragment: it has no input")
+                    .at(span, format!("needs {} to come in", first.output))
+                    .help(format!("put an input of that shape before it, such as `Input({}) >> …`", sizes(first))),
+            ));
+        };
+        if flow.len() != sources.len() {
+            let shapes: Vec<String> = sources.iter().map(|&id| piece.graph.node(id).output.to_string()).collect();
+            return Err(self.stop(
+                Diagnostic::new(
+                    Code::NeedsMerge,
+                    format!("the cut takes {}, but gets {}", counted(sources.len(), "tensor"), flow.len()),
+                )
+                .at(span, format!("takes {}", shapes.join(" and "))),
+            ));
+        }
+        for (&source, &given) in sources.iter().zip(&flow) {
+            let (wanted, found) = (&piece.graph.node(source).output, &self.draft.graph.node(given).output);
+            if source.0 >= piece.placeholders && !wanted.agrees(found) {
+                let diagnostic = Diagnostic::new(Code::Mismatch, format!("the cut needs {wanted}, but gets {found}"))
+                    .at(span, format!("was cut where {wanted} comes in"))
+                    .and(self.draft.graph.node(given).origin.span, format!("gives {found}"));
+                return Err(self.stop(diagnostic));
+            }
+        }
+        let sources: HashMap<NodeId, NodeId> = sources.into_iter().zip(flow).collect();
+        self.place(piece, &keep, sources, &outputs, span)
+    }
+
+    /// Nodes in place of what a fragment takes.
+    fn stand_ins(&mut self, piece: &Piece, sources: &[NodeId]) -> Vec<NodeId> {
+        let mut list = Vec::with_capacity(sources.len());
+        for &source in sources {
+            let node = piece.graph.node(source);
+            let input = Input { shape: node.output.clone(), image: None };
+            if let Ok(id) = self.draft.insert(Arc::new(input), &[], false, node.origin.clone()) {
+                self.draft.name(id, node.name.clone());
+                list.push(id);
+            }
+        }
+        self.draft.placeholders = self.draft.len();
+        list
+    }
+
+    /// The layers that an end names: one, or all of a scope.
+    fn find_layers(&mut self, piece: &Piece, end: &'p CutEnd, scope: &Rc<Scope<'p>>) -> Result<Vec<NodeId>, Stop> {
+        let graph = &piece.graph;
+        let layers = piece.placeholders..graph.nodes.len();
+        match end {
+            CutEnd::Index(index, span) => {
+                let count = layers.len() as i64;
+                let place = if *index < 0 { index + count } else { *index };
+                match (0..count).contains(&place) {
+                    true => Ok(vec![NodeId(layers.start + place as usize)]),
+                    false => Err(self.stop(
+                        Diagnostic::new(Code::UnknownLayer, format!("there is no layer {index}"))
+                            .at(*span, format!("the net has {count} layers: 0 to {}, or -{count} to -1", count - 1)),
+                    )),
+                }
+            }
+            CutEnd::Name(name) => {
+                let text = self.text(&name.text, scope)?;
+                let prefix = format!("{text}/");
+                let named = layers.clone().map(NodeId).find(|&id| graph.node(id).name == text);
+                let found: Vec<NodeId> = match named {
+                    Some(id) => vec![id],
+                    None => {
+                        let inside = |id: &NodeId| {
+                            let scope = &piece.scopes[id.0];
+                            *scope == text || scope.starts_with(&prefix) || graph.node(*id).name.starts_with(&prefix)
+                        };
+                        layers.clone().map(NodeId).filter(inside).collect()
+                    }
+                };
+                if !found.is_empty() {
+                    return Ok(found);
+                }
+                let names: BTreeSet<&str> = layers
+                    .flat_map(|index| {
+                        let (name, scope) = (graph.nodes[index].name.as_str(), piece.scopes[index].as_str());
+                        [name, scope].into_iter().chain(name.match_indices('/').map(|(at, _)| &name[..at]))
+                    })
+                    .collect();
+                let fault = Diagnostic::new(Code::UnknownLayer, format!("`{}` has no layer `{text}`", graph.name))
+                    .at(name.text.span, "no layer or scope of this name");
+                Err(self.stop(match suggest::nearest(&text, names) {
+                    Some(near) => fault.help(suggest::question(near)).fix(
+                        name.text.span,
+                        layer_name_text(&text),
+                        layer_name_text(near),
+                    ),
+                    None => fault.help("`netc show` lists the layers"),
+                }))
+            }
+        }
+    }
+}
+
+fn sizes(node: &crate::graph::Node) -> String {
+    let list: Vec<String> = node.output.sizes.iter().map(|size| size.to_string()).collect();
+    list.join("x")
+}
+
+fn keep(piece: &Piece, start: Option<&[NodeId]>, end: Option<(&[NodeId], bool)>) -> Result<Kept, Diagnostic> {
+    let graph = &piece.graph;
+    let mut keep = vec![true; graph.nodes.len()];
+    keep[..piece.placeholders].fill(false);
+    let mut outputs = graph.outputs.clone();
+    if let Some((end, inclusive)) = end {
+        let inside = |id: NodeId| end.contains(&id);
+        outputs = match inclusive {
+            // What leaves the layer or scope.
+            true => {
+                let consumers = graph.consumers();
+                let leaves = |id: &&NodeId| {
+                    let consumers = &consumers[id.0];
+                    consumers.is_empty() || consumers.iter().any(|&consumer| !inside(consumer)) || end.len() == 1
+                };
+                end.iter().filter(leaves).copied().collect()
+            }
+            // What leads to the layer or scope.
+            false => {
+                let feeds = end.iter().flat_map(|&id| graph.node(id).inputs.iter().copied());
+                distinct(feeds.filter(|&id| !inside(id)))
+            }
+        };
+        let reached = graph.ancestors(&outputs);
+        keep.iter_mut().zip(reached).for_each(|(keep, reached)| *keep &= reached);
+    }
+    let mut sources = Vec::new();
+    if let Some(start) = start {
+        sources = distinct(
+            start.iter().flat_map(|&id| graph.node(id).inputs.iter().copied()).filter(|id| !start.contains(id)),
+        );
+        let reached = graph.descendants(start);
+        keep.iter_mut().zip(reached).for_each(|(keep, reached)| *keep &= reached);
+        outputs.retain(|output| keep[output.0]);
+    } else {
+        sources.extend((0..piece.placeholders).map(NodeId));
+    }
+    let empty = || {
+        Diagnostic::new(Code::EmptyCut, "the cut keeps nothing")
+            .help("`..a` ends before a, `..=a` takes it in; a start must not lie behind the end")
+    };
+    if outputs.is_empty() || !keep.contains(&true) {
+        return Err(empty());
+    }
+    if outputs.iter().any(|output| !keep[output.0] && !sources.contains(output)) {
+        return Err(empty());
+    }
+    for id in graph.ids().filter(|id| keep[id.0]) {
+        let node = graph.node(id);
+        let hanging = node.inputs.iter().find(|input| !keep[input.0] && !sources.contains(input));
+        if let Some(&input) = hanging {
+            return Err(hanging_edge(graph, input, id));
+        }
+    }
+    Ok(Kept { keep, outputs, sources })
+}
+
+fn hanging_edge(graph: &Graph, from: NodeId, to: NodeId) -> Diagnostic {
+    let (from, to) = (graph.node(from), graph.node(to));
+    Diagnostic::new(Code::HangingEdge, format!("the cut leaves the edge from `{}` to `{}` hanging", from.name, to.name))
+        .note(format!(
+            "`{}` gives {} and would be cut away, but `{}` is kept and takes it",
+            from.name, from.output, to.name
+        ))
+        .help("start before the branches part, or behind the merge")
+}
+
+fn distinct(ids: impl Iterator<Item = NodeId>) -> Vec<NodeId> {
+    let mut list = Vec::new();
+    for id in ids {
+        if !list.contains(&id) {
+            list.push(id);
+        }
+    }
+    list
+}

@@ -1,0 +1,149 @@
+//! Where expressions begin: whether one starts at an `Input`, and whether it is a single layer.
+
+use crate::elaborate::budget::DEEPEST;
+use crate::elaborate::elaborator::Elaborator;
+use crate::elaborate::environment::{Bound, Closure, Scope};
+use crate::ops;
+use crate::source::Span;
+use crate::syntax::ast::{Argument, CutRange, Expr, ExprKind};
+use std::rc::Rc;
+
+impl<'p> Elaborator<'p> {
+    /// Whether an expression starts at an `Input` and so needs nothing that comes in.
+    pub(crate) fn starts_at_input(&mut self, expression: &'p Expr, scope: &Rc<Scope<'p>>) -> bool {
+        match &expression.kind {
+            ExprKind::Chain(list) => list.first().is_some_and(|first| self.starts_at_input(first, scope)),
+            ExprKind::Branches(list) => list.iter().all(|branch| self.starts_at_input(branch, scope)),
+            ExprKind::Paren(inner) | ExprKind::Frozen(inner) | ExprKind::As { inner, .. } => {
+                self.starts_at_input(inner, scope)
+            }
+            ExprKind::Cut { inner, range: CutRange::One(_) } if self.is_list(inner, scope) => {
+                let item = self.net_in_list(expression, scope);
+                item.is_some_and(|item| self.guarded(|this| this.starts_at_input(item.expression, &item.scope)))
+            }
+            ExprKind::Cut { inner, range } => {
+                let from_start = matches!(range, CutRange::Range { start: None, .. });
+                from_start && self.starts_at_input(inner, scope)
+            }
+            ExprKind::Repeat { body, .. } => self.starts_at_input(body, scope),
+            ExprKind::Block { statements, result } => {
+                let inner = Scope::inside(scope);
+                for statement in statements {
+                    let closure = Closure { expression: &statement.value, scope: inner.clone() };
+                    inner.define(&statement.name.text, Bound::Net(closure));
+                }
+                self.starts_at_input(result, &inner)
+            }
+            ExprKind::If { arms, otherwise } => {
+                let faults = std::mem::take(&mut self.faults);
+                let arm = self.arm(arms, otherwise.as_deref(), scope);
+                self.faults = faults;
+                arm.ok().flatten().is_some_and(|arm| self.starts_at_input(arm, scope))
+            }
+            ExprKind::Name(name) => match scope.find(name) {
+                Some(Bound::Net(closure)) => {
+                    // A `let` may not lead back to itself; the expansion says so.
+                    let same = std::ptr::eq(closure.expression, expression);
+                    !same && self.guarded(|this| this.starts_at_input(closure.expression, &closure.scope))
+                }
+                Some(Bound::Shared(shared)) => self.starts_at_input(shared.closure.expression, &shared.closure.scope),
+                // A value that was handed over lives in the net around: what uses it cannot stand alone.
+                Some(_) => false,
+                None => self.named_starts_at_input(name, &[], expression.span, scope),
+            },
+            ExprKind::Call { function, arguments } => {
+                self.named_starts_at_input(&function.text, arguments, expression.span, scope)
+            }
+            _ => false,
+        }
+    }
+
+    /// The net that an item of a list is.
+    fn net_in_list(&mut self, expression: &'p Expr, scope: &Rc<Scope<'p>>) -> Option<Closure<'p>> {
+        let faults = std::mem::take(&mut self.faults);
+        let bound = self.evaluate(expression, scope);
+        self.faults = faults;
+        match bound {
+            Ok(Bound::Net(closure)) if !std::ptr::eq(closure.expression, expression) => Some(closure),
+            _ => None,
+        }
+    }
+
+    /// Whether what is cut is a list, whose item is meant.
+    fn is_list(&self, expression: &Expr, scope: &Rc<Scope<'p>>) -> bool {
+        match &expression.kind {
+            ExprKind::Name(name) => matches!(scope.find(name), Some(Bound::List(_))),
+            ExprKind::Cut { inner, .. } => self.is_list(inner, scope),
+            _ => false,
+        }
+    }
+
+    pub(crate) fn named_starts_at_input(
+        &mut self,
+        name: &str,
+        arguments: &'p [Argument],
+        span: Span,
+        scope: &Rc<Scope<'p>>,
+    ) -> bool {
+        match self.project.find(name, scope.file) {
+            Some(net) => {
+                // Without arguments a net is the same wherever it stands.
+                if let Some(&known) = self.starts.get(&net).filter(|_| arguments.is_empty()) {
+                    return known;
+                }
+                let around = std::mem::take(&mut self.gave_up);
+                let found = self.guarded(|this| {
+                    let faults = std::mem::take(&mut this.faults);
+                    let inner = this.net_scope(net, span, arguments, scope);
+                    this.faults = faults;
+                    let body = &this.project.nets[net].item.body;
+                    inner.is_ok_and(|inner| this.starts_at_input(body, &inner))
+                });
+                if arguments.is_empty() && !self.gave_up {
+                    self.starts.insert(net, found);
+                }
+                self.gave_up |= around;
+                found
+            }
+            None => ops::find(name).is_some_and(|definition| definition.name == ops::input::INPUT.name),
+        }
+    }
+
+    pub(crate) fn guarded(&mut self, look: impl FnOnce(&mut Self) -> bool) -> bool {
+        self.spent.steps += 1;
+        if self.depth >= DEEPEST || self.spent.is_over() {
+            self.gave_up = true;
+            return false;
+        }
+        self.depth += 1;
+        let found = look(self);
+        self.depth -= 1;
+        found
+    }
+
+    /// Whether an expression is one layer, so that `as` names it instead of opening a scope.
+    pub(crate) fn is_layer(&mut self, expression: &'p Expr, scope: &Rc<Scope<'p>>) -> bool {
+        match &expression.kind {
+            ExprKind::Paren(inner) | ExprKind::Frozen(inner) => self.is_layer(inner, scope),
+            ExprKind::Name(name) => match scope.find(name) {
+                Some(Bound::Net(closure)) => self.guarded(|this| this.is_layer(closure.expression, &closure.scope)),
+                Some(_) => false,
+                None => self.project.find(name, scope.file).is_none() && ops::find(name).is_some(),
+            },
+            ExprKind::Call { function, .. } => {
+                scope.find(&function.text).is_none()
+                    && self.project.find(&function.text, scope.file).is_none()
+                    && ops::find(&function.text).is_some()
+            }
+            ExprKind::Cut { inner, range: CutRange::One(_) } if self.is_list(inner, scope) => {
+                let item = self.net_in_list(expression, scope);
+                item.is_some_and(|item| self.guarded(|this| this.is_layer(item.expression, &item.scope)))
+            }
+            ExprKind::If { arms, otherwise } => {
+                let arm = self.arm(arms, otherwise.as_deref(), scope).ok().flatten();
+                arm.is_none_or(|arm| self.is_layer(arm, scope))
+            }
+            _ => false,
+        }
+    }
+}

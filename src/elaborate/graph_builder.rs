@@ -1,0 +1,274 @@
+//! A net while it is built: the graph so far, and for each layer what is known of its name.
+//!
+//! A layer's name is written (`as conv1`, with the scopes around it) or generated: NeuPy's class in kebab-case and a number.
+//! Numbers count per class in the order of the text, over the whole complete net, and go on from the highest that a
+//! mentioned complete net had before any cut, so that a name does not change when a cut moves.
+
+use crate::diagnostics::{Code, Diagnostic};
+use crate::graph::axis::{AxisOrders, Cut};
+use crate::graph::signature::definition::kebab_case;
+use crate::graph::{Graph, Insertion, NodeId, Origin, ParameterId, ShapeFault};
+use std::collections::{BTreeMap, HashMap};
+use std::ops::Range;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use crate::graph::Operation;
+
+/// A net in the making.
+#[derive(Debug, Default)]
+pub struct Draft {
+    pub graph: Graph,
+    /// The written name of each node, scopes included; none for a generated one.
+    written: Vec<Option<String>>,
+    /// The scopes around each node, outer ones first: `left/fire2`. Unlike names, generated ones stand in scopes too.
+    scopes: Vec<String>,
+    /// The highest numbers of each mentioned complete net before any cut, and the node at which its layers begin.
+    mentioned: Vec<(usize, BTreeMap<String, usize>)>,
+    /// How many nodes stand at the front in place of inputs that come from outside.
+    pub placeholders: usize,
+}
+
+/// A finished piece: its graph, and which names were generated and are made anew where it is used.
+#[derive(Clone, Debug)]
+pub struct Piece {
+    pub graph: Graph,
+    pub generated: Vec<bool>,
+    /// The scopes around each node.
+    pub scopes: Vec<String>,
+    /// Nodes at the front that stand for inputs from outside.
+    pub placeholders: usize,
+}
+
+impl Draft {
+    /// How many nodes there are.
+    pub fn len(&self) -> usize {
+        self.graph.nodes.len()
+    }
+
+    /// Adds a layer without a name.
+    pub fn insert(
+        &mut self,
+        operation: Arc<dyn Operation>,
+        inputs: &[NodeId],
+        frozen: bool,
+        origin: Origin,
+    ) -> Result<NodeId, ShapeFault> {
+        let inputs = inputs.to_vec();
+        let id = self.graph.insert(Insertion { name: String::new(), operation, inputs, frozen, origin })?;
+        self.written.push(None);
+        self.scopes.push(String::new());
+        Ok(id)
+    }
+
+    /// Names a layer.
+    pub fn name(&mut self, id: NodeId, name: String) {
+        self.written[id.0] = Some(name);
+    }
+
+    /// Puts a scope around some nodes, and before their written names.
+    pub fn scope(&mut self, nodes: Range<usize>, scope: &str) {
+        for name in self.written[nodes.clone()].iter_mut().flatten() {
+            *name = format!("{scope}/{name}");
+        }
+        for path in &mut self.scopes[nodes] {
+            *path = if path.is_empty() { scope.to_string() } else { format!("{scope}/{path}") };
+        }
+    }
+
+    /// Notes that some nodes are layers of a net; those with parameters under the names that they have in it.
+    pub fn note_net(&mut self, nodes: Range<usize>, net: &str) {
+        let needs_name = |index: usize| !self.graph.nodes[index].parameters.is_empty();
+        let names = self.numbered(nodes.clone(), needs_name).0;
+        let (net, unnamed): (Rc<str>, Rc<str>) = (net.into(), "".into());
+        for (node, name) in self.graph.nodes[nodes].iter_mut().zip(names) {
+            let name = if name.is_empty() { unnamed.clone() } else { name.into() };
+            node.origin.layers.push((net.clone(), name));
+        }
+    }
+
+    /// Adds part of a finished piece. `keep` says which of its nodes; `sources` what stands in for its other nodes.
+    /// Returns the new id of each kept node.
+    pub fn splice(
+        &mut self,
+        piece: &Piece,
+        keep: &[bool],
+        sources: &HashMap<NodeId, NodeId>,
+        frozen: bool,
+    ) -> Result<HashMap<NodeId, NodeId>, (NodeId, ShapeFault)> {
+        self.mentioned.push((self.len(), piece.graph.counters.clone()));
+        let mut ids = sources.clone();
+        let mut parameters: HashMap<ParameterId, ParameterId> = HashMap::new();
+        let mut cuts = cuts(piece, keep);
+        for id in piece.graph.ids().filter(|id| keep[id.0]) {
+            let node = piece.graph.node(id);
+            let mut inputs: Vec<NodeId> = node.inputs.iter().filter_map(|input| ids.get(input).copied()).collect();
+            // An input of the piece that something stands in for becomes an assertion on the shape there.
+            let fed = node.inputs.is_empty().then(|| sources.get(&id).copied()).flatten();
+            inputs.extend(fed);
+            let frozen = frozen || node.frozen;
+            let new = self
+                .insert(node.operation.clone(), &inputs, frozen, node.origin.clone())
+                .map_err(|fault| (id, fault))?;
+            let keeps_name = !piece.generated[id.0] && fed.is_none();
+            self.scopes[new.0].clone_from(&piece.scopes[id.0]);
+            self.written[new.0] = keeps_name.then(|| node.name.clone());
+            self.graph.nodes[new.0].cuts =
+                node.cuts.iter().cloned().chain(cuts.remove(&id).unwrap_or_default()).collect();
+            for (place, old) in node.parameters.iter().enumerate() {
+                let fresh = self.graph.nodes[new.0].parameters[place];
+                let known = *parameters.entry(*old).or_insert(fresh);
+                self.graph.nodes[new.0].parameters[place] = known;
+                self.graph.parameters[known.0].frozen |= piece.graph.parameters[old.0].frozen;
+            }
+            ids.insert(id, new);
+        }
+        Ok(ids)
+    }
+
+    /// Gives every layer its name, and the parameters their layers'. `complete` makes all names final.
+    pub fn finish(mut self, net: &str, outputs: &[NodeId], complete: bool) -> Result<Piece, Diagnostic> {
+        self.graph.name = net.to_string();
+        self.graph.outputs = outputs.to_vec();
+        self.graph.open_inputs = self.placeholders;
+        let nodes = self.placeholders..self.len();
+        let (names, counters) = self.numbered(nodes.clone(), |_| true);
+        self.graph.counters = if complete { counters } else { self.floor(&nodes) };
+        let mut seen: HashMap<&str, usize> = HashMap::new();
+        for (index, name) in nodes.clone().zip(&names) {
+            if let Some(&earlier) = seen.get(name.as_str()) {
+                let (first, second) = (&self.graph.nodes[earlier].origin, &self.graph.nodes[index].origin);
+                // The net itself is mentioned nowhere.
+                let mention = |origin: &Origin| {
+                    origin.mention.as_ref().filter(|mention| mention.net != net).map(|mention| mention.span)
+                };
+                let diagnostic = Diagnostic::new(Code::DuplicateLayer, format!("two layers are named `{name}`"));
+                let diagnostic = match first.span == second.span {
+                    true => diagnostic.at(second.span, "comes twice"),
+                    false => diagnostic.at(second.span, "again here").and(first.span, "first here"),
+                };
+                return Err(diagnostic
+                    .maybe_and(mention(first), "first through this mention")
+                    .maybe_and(mention(second), "again through this mention")
+                    .help("give one of them a scope: `(…) as left` names its layers `left/…`"));
+            }
+            seen.insert(name, index);
+        }
+        let mut generated: Vec<bool> = self.written.iter().map(|name| !complete && name.is_none()).collect();
+        generated[..self.placeholders].fill(false);
+        for (index, name) in nodes.zip(names) {
+            self.graph.nodes[index].name = name;
+        }
+        let mut owned = vec![false; self.graph.parameters.len()];
+        for node in &self.graph.nodes {
+            for parameter in &node.parameters {
+                if !std::mem::replace(&mut owned[parameter.0], true) {
+                    let parameter = &mut self.graph.parameters[parameter.0];
+                    parameter.layer = node.name.clone();
+                    parameter.layers = node.origin.layers.clone();
+                    parameter.span = node.origin.span;
+                }
+            }
+        }
+        let all = vec![true; self.graph.nodes.len()];
+        self.graph.retain(&all);
+        Ok(Piece { graph: self.graph, generated, scopes: self.scopes, placeholders: self.placeholders })
+    }
+}
+
+/// Where a piece is parted, and what the nets that its layers are of have there.
+fn cuts(piece: &Piece, keep: &[bool]) -> HashMap<NodeId, Vec<Cut>> {
+    let graph = &piece.graph;
+    let gone = |id: &NodeId| !keep[id.0] && id.0 >= piece.placeholders;
+    let mut cuts: HashMap<NodeId, Vec<Cut>> = HashMap::new();
+    if !graph.ids().any(|id| gone(&id)) {
+        return cuts;
+    }
+    // Where nothing was cut before, all nets see the same.
+    let before = graph.nodes.iter().any(|node| !node.cuts.is_empty());
+    let mut known: BTreeMap<Rc<str>, Rc<AxisOrders>> = BTreeMap::new();
+    for id in graph.ids() {
+        for (place, &input) in graph.node(id).inputs.iter().enumerate() {
+            let (layer, inward) = match (keep[id.0], gone(&input)) {
+                (true, true) => (id, true),
+                (false, false) if gone(&id) && keep[input.0] => (input, false),
+                _ => continue,
+            };
+            for (net, _) in &graph.node(layer).origin.layers {
+                let key = if before { net.clone() } else { "".into() };
+                let orders = known.entry(key).or_insert_with(|| Rc::new(AxisOrders::of(graph, net)));
+                let order = orders.output(input).clone();
+                let list = cuts.entry(layer).or_default();
+                let index = list.iter().position(|cut| cut.net == *net).unwrap_or_else(|| {
+                    list.push(Cut { net: net.clone(), inputs: Vec::new(), output: None });
+                    list.len() - 1
+                });
+                match inward {
+                    true => list[index].inputs.push((place, order)),
+                    false => list[index].output = Some(order),
+                }
+            }
+        }
+    }
+    cuts
+}
+
+impl Draft {
+    /// The highest number of each kind in the complete nets that are mentioned among some nodes.
+    fn floor(&self, nodes: &Range<usize>) -> BTreeMap<String, usize> {
+        let mut floor: BTreeMap<String, usize> = BTreeMap::new();
+        let before = |index: usize| self.mentioned.partition_point(|(at, _)| *at < index);
+        for (kind, number) in self.mentioned[before(nodes.start)..before(nodes.end)].iter().flat_map(|(_, kinds)| kinds)
+        {
+            let highest = floor.entry(kind.clone()).or_default();
+            *highest = (*highest).max(*number);
+        }
+        floor
+    }
+
+    /// The names of the nodes of a net or a fragment, empty for those that need none, and the highest number of each kind.
+    /// A net's layers have these names wherever it is mentioned, and in the files of weights that are written for it.
+    fn numbered(
+        &self,
+        nodes: Range<usize>,
+        needs_name: impl Fn(usize) -> bool,
+    ) -> (Vec<String>, BTreeMap<String, usize>) {
+        let (graph, written, floor) = (&self.graph, &self.written, self.floor(&nodes));
+        // For each class its part of the names, and the highest number.
+        let mut kinds: Vec<(&str, String, usize)> = Vec::new();
+        let taken: std::collections::HashSet<&str> =
+            written[nodes.clone()].iter().flatten().map(String::as_str).collect();
+        let mut names = Vec::with_capacity(nodes.len());
+        for index in nodes {
+            let class = graph.nodes[index].operation.kind();
+            let place = kinds.iter().position(|(known, ..)| *known == class).unwrap_or_else(|| {
+                let kind = kebab_case(class);
+                let highest = floor.get(&kind).copied().unwrap_or(0);
+                kinds.push((class, kind, highest));
+                kinds.len() - 1
+            });
+            let (_, kind, number) = &mut kinds[place];
+            names.push(match &written[index] {
+                Some(name) => {
+                    // A written name that looks generated counts, so that the next one does not repeat it.
+                    let own = name.strip_prefix(kind.as_str()).and_then(|rest| rest.strip_prefix('-')?.parse().ok());
+                    *number = (*number).max(own.unwrap_or(0));
+                    name.clone()
+                }
+                None => loop {
+                    *number += 1;
+                    if taken.is_empty() && !needs_name(index) {
+                        break String::new();
+                    }
+                    let name = format!("{kind}-{number}");
+                    if !taken.contains(name.as_str()) {
+                        break name;
+                    }
+                },
+            });
+        }
+        let mut counters = floor;
+        counters.extend(kinds.into_iter().map(|(_, kind, number)| (kind, number)).filter(|(_, number)| *number > 0));
+        (names, counters)
+    }
+}

@@ -1,0 +1,338 @@
+//! What a spec asks for besides its net: files of weights, class names, the recipe's checks.
+
+use super::shipped;
+use crate::diagnostics::{Code, Diagnostic, Diagnostics, foreign_names, suggest};
+use crate::elaborate::elaborator::Elaborator;
+use crate::elaborate::environment::Scope;
+use crate::elaborate::{Spec, project};
+use crate::graph::{Graph, Value, ValueKind};
+use crate::ops::preprocessing::Preprocessing;
+use crate::source::{FileId, Span};
+use crate::syntax::ast::{Entry, Expr, LabelsItem, WeightsItem};
+use std::collections::{BTreeMap, HashSet};
+use std::path::PathBuf;
+
+/// A file of weights for a net.
+#[derive(Clone, Debug)]
+pub struct WeightsRequest {
+    pub net: String,
+    /// Where the file should be.
+    pub path: PathBuf,
+    /// Where it was asked for.
+    pub span: Span,
+    /// Whether `netc train` has written it, for this very net: nobody named it.
+    pub trained: bool,
+    /// `neupy`, `keras`, `keras3` or `safetensors`; none to find out.
+    pub layout: Option<String>,
+    /// Whether parameters that the file lacks start from their initialisers.
+    pub initialize_missing: bool,
+    /// Names in the file to layers of the net, from the spec and then from the table that ships.
+    pub rename: BTreeMap<String, String>,
+    pub shipped_rename: BTreeMap<String, String>,
+    pub sha256: Option<String>,
+    /// Whether what the file says of its model is compared with the net.
+    pub check_configuration: bool,
+    /// The preprocessing that the weights were trained with.
+    pub image: Option<(Preprocessing, Span)>,
+}
+
+/// Class names of a net's outputs.
+#[derive(Clone, Debug)]
+pub enum LabelsRequest {
+    List(Vec<String>, Span),
+    /// One per line.
+    File(PathBuf, Span),
+}
+
+/// Entries of a weights block.
+pub const OPTIONS: [&str; 6] = ["layout", "missing", "rename", "sha256", "image", "config"];
+const LAYOUTS: [&str; 5] = ["auto", "neupy", "keras", "keras3", "safetensors"];
+
+/// Keys of a training recipe.
+pub const RECIPE_KEYS: [&str; 16] = [
+    "data",
+    "validation",
+    "optimizer",
+    "loss",
+    "epochs",
+    "batch",
+    "seed",
+    "shuffle",
+    "metrics",
+    "regularizer",
+    "schedule",
+    "stop",
+    "keep",
+    "augment",
+    "checkpoint",
+    "class_weights",
+];
+
+impl Spec {
+    /// The weights that the layers of a graph are to be bound to, those of inner nets first.
+    /// `replaced` are files that the command line names for nets, `trained` those that training has written for them.
+    pub fn weights(
+        &self,
+        graph: &Graph,
+        replaced: &BTreeMap<String, PathBuf>,
+        trained: &BTreeMap<String, PathBuf>,
+    ) -> Result<Vec<WeightsRequest>, Diagnostics> {
+        let mut faults = Diagnostics::default();
+        let mut requests = Vec::new();
+        let mut nets: Vec<&str> = Vec::new();
+        let mut seen: HashSet<&str> = HashSet::new();
+        for (net, _) in graph.nodes.iter().flat_map(|node| &node.origin.layers) {
+            if seen.insert(net) {
+                nets.push(net);
+            }
+        }
+        for net in nets {
+            let own = self.project.weights.get(net);
+            let shipped = self.project.shipped_weights.get(net);
+            let given = replaced.get(net).or_else(|| trained.get(net));
+            // A shipped item binds by itself only where its net is the one that is compiled, or where a file is named.
+            let item = own.or(shipped.filter(|_| given.is_some() || graph.name == net));
+            let request = match (item, given) {
+                (Some((item, file)), _) => self.request(item, *file, &mut faults),
+                (None, Some(_)) => Some(self.bare_request(net)),
+                (None, None) => None,
+            };
+            let Some(mut request) = request else { continue };
+            if let Some(path) = given {
+                request.path.clone_from(path);
+                request.sha256 = None;
+                request.trained = !replaced.contains_key(net);
+            }
+            if let Some((item, file)) = shipped
+                && let Some(table) = self.request(item, *file, &mut faults)
+            {
+                request.shipped_rename = table.rename;
+            }
+            self.rename_as_inner(graph, &mut request, &mut faults);
+            requests.push(request);
+        }
+        let covered: Vec<&str> = requests.iter().filter(|one| covers(replaced, one)).map(|one| &one.net[..]).collect();
+        let needless: Vec<bool> = requests.iter().map(|one| is_covered(graph, &one.net, &covered)).collect();
+        let mut needless = needless.into_iter();
+        requests.retain(|one| !needless.next().unwrap_or(false) || replaced.contains_key(&one.net));
+        for net in replaced.keys() {
+            if !requests.iter().any(|request| request.net == *net) {
+                let known: Vec<&str> =
+                    graph.nodes.iter().flat_map(|node| &node.origin.layers).map(|(net, _)| &**net).collect();
+                faults.push(
+                    Diagnostic::new(
+                        Code::WeightsNet,
+                        format!("--weights names `{net}`, but no layer comes from such a net"),
+                    )
+                    .maybe_help(suggest::did_you_mean(net, known)),
+                );
+            }
+        }
+        faults.or_errors(requests).map(|(requests, _)| requests)
+    }
+
+    /// Adds the tables that ship with the nets which a request's net is made from: a file may hold all of it under its
+    /// maker's names.
+    fn rename_as_inner(&self, graph: &Graph, request: &mut WeightsRequest, faults: &mut Diagnostics) {
+        for (inner, (item, file)) in &self.project.shipped_weights {
+            let mut names: BTreeMap<&str, &str> = BTreeMap::new();
+            for layers in graph.nodes.iter().map(|node| &node.origin.layers) {
+                let name_in = |net: &str| layers.iter().find(|(of, _)| **of == *net).map(|(_, name)| &**name);
+                if let (Some(own), Some(name), true) = (name_in(inner), name_in(&request.net), request.net != *inner) {
+                    names.entry(own).or_insert(name);
+                }
+            }
+            if names.is_empty() {
+                continue;
+            }
+            let Some(table) = self.request(item, *file, faults) else { continue };
+            for (from, to) in table.rename {
+                if let Some(name) = names.get(to.as_str()) {
+                    request.shipped_rename.entry(from).or_insert_with(|| name.to_string());
+                }
+            }
+        }
+    }
+
+    fn bare_request(&self, net: &str) -> WeightsRequest {
+        let span = self
+            .project
+            .nets
+            .iter()
+            .find(|known| known.item.name.text == net)
+            .map_or_else(|| Span { file: self.project.root, start: 0, end: 0 }, |known| known.item.name.span);
+        WeightsRequest {
+            net: net.to_string(),
+            path: PathBuf::new(),
+            span,
+            trained: false,
+            layout: None,
+            initialize_missing: false,
+            rename: BTreeMap::new(),
+            shipped_rename: BTreeMap::new(),
+            sha256: None,
+            check_configuration: true,
+            image: None,
+        }
+    }
+
+    fn request(&self, item: &WeightsItem, file: FileId, faults: &mut Diagnostics) -> Option<WeightsRequest> {
+        let Some(name) = project::text_of(&item.file) else {
+            faults.push(
+                Diagnostic::new(Code::WeightsOption, "a weights file's name is a plain text")
+                    .at(item.file.span, "here"),
+            );
+            return None;
+        };
+        let mut request = self.bare_request(&item.net.text);
+        request.path = self.sources.beside(file, &name);
+        request.span = item.file.span;
+        for Entry { key, value: written } in &item.options {
+            let value = match self.value(written, file) {
+                Ok(value) => value,
+                Err(more) => {
+                    faults.extend(more);
+                    continue;
+                }
+            };
+            let wrong = |takes: &str| {
+                Diagnostic::new(Code::WeightsOption, format!("`{}` takes {takes}", key.text))
+                    .at(written.span, format!("this is {} `{value}`", value.kind.noun()))
+            };
+            let no_text = |part: &Value| {
+                Diagnostic::new(Code::WeightsOption, "`rename` takes texts: `\"name in the file\" = \"layer\"`")
+                    .at(part.span, format!("this is {} `{part}`", part.kind.noun()))
+                    .maybe_help(
+                        matches!(part.kind, ValueKind::Word(_)).then(|| format!("write it in quotes: `\"{part}\"`")),
+                    )
+            };
+            match (key.text.as_str(), &value.kind) {
+                ("layout", ValueKind::Word(word)) if LAYOUTS.contains(&word.as_str()) => {
+                    request.layout = Some(word.clone()).filter(|word| word != "auto");
+                }
+                ("layout", _) => faults.push(wrong(&suggest::one_of(LAYOUTS))),
+                ("missing", ValueKind::Word(word)) if word == "error" || word == "initialize" => {
+                    request.initialize_missing = word == "initialize";
+                }
+                ("missing", _) => faults.push(wrong("`error` or `initialize`")),
+                ("rename", ValueKind::Map(entries)) => {
+                    for (from, to) in entries {
+                        match (&from.kind, &to.kind) {
+                            (ValueKind::Text(from), ValueKind::Text(to)) => {
+                                request.rename.insert(from.clone(), to.clone());
+                            }
+                            (ValueKind::Text(_), _) => faults.push(no_text(to)),
+                            _ => faults.push(no_text(from)),
+                        }
+                    }
+                }
+                ("rename", _) => faults.push(wrong("a map: `{ \"name in the file\" = \"layer\" }`")),
+                ("sha256", ValueKind::Text(digest))
+                    if digest.len() == 64 && digest.chars().all(|c| c.is_ascii_hexdigit()) =>
+                {
+                    request.sha256 = Some(digest.to_ascii_lowercase());
+                }
+                ("sha256", _) => faults.push(wrong("64 hexadecimal digits")),
+                ("config", ValueKind::Word(word)) if word == "check" || word == "ignore" => {
+                    request.check_configuration = word == "check";
+                }
+                ("config", _) => faults.push(wrong("`check` or `ignore`")),
+                ("image", _) => match crate::ops::input::preprocessing_of(&value) {
+                    Ok(image) => request.image = image.map(|image| (image, written.span)),
+                    Err(diagnostic) => faults.push(diagnostic),
+                },
+                (other, _) => faults.push(
+                    Diagnostic::new(Code::WeightsOption, format!("a weights block has no entry `{other}`"))
+                        .at(key.span, format!("the entries are {}", suggest::one_of(OPTIONS).replace(" or ", " and ")))
+                        .meant(key.span, other, suggest::nearest(other, OPTIONS)),
+                ),
+            }
+        }
+        Some(request)
+    }
+
+    /// A value of an entry, evaluated among the nets of its file.
+    pub(crate) fn value(&self, expression: &Expr, file: FileId) -> Result<Value, Diagnostics> {
+        let mut elaborator = Elaborator::new(&self.project, &self.sources);
+        let scope = Scope::of_file(file);
+        match elaborator.choice(expression, &scope) {
+            Ok(value) => Ok(value),
+            Err(_) => Err(elaborator.take_faults()),
+        }
+    }
+
+    /// The class names of a net: its own item's, or that of the only net it is made from that has one.
+    pub fn labels(&self, net: &str) -> Result<Option<LabelsRequest>, Diagnostics> {
+        let Some((LabelsItem { source, .. }, file)) = self.project.labels.get(net) else { return Ok(None) };
+        let value = self.value(source, *file)?;
+        let wrong = || {
+            Diagnostic::new(Code::Labels, "labels are a file's name or a list of texts")
+                .at(source.span, format!("this is {}", value.kind.noun()))
+        };
+        match &value.kind {
+            // They ship with their spec.
+            ValueKind::Text(name) if self.sources.file(*file).shipped && shipped::labels(name).is_some() => {
+                let lines = shipped::labels(name).unwrap_or_default().lines().map(str::to_string);
+                Ok(Some(LabelsRequest::List(lines.collect(), source.span)))
+            }
+            ValueKind::Text(name) => Ok(Some(LabelsRequest::File(self.sources.beside(*file, name), source.span))),
+            ValueKind::List(items) => {
+                let texts: Option<Vec<String>> = items
+                    .iter()
+                    .map(|item| match &item.kind {
+                        ValueKind::Text(text) => Some(text.clone()),
+                        _ => None,
+                    })
+                    .collect();
+                texts.map(|texts| Some(LabelsRequest::List(texts, source.span))).ok_or_else(|| wrong().into())
+            }
+            _ => Err(wrong().into()),
+        }
+    }
+
+    /// Checks the keys of the training recipes.
+    pub fn check_recipes(&self) -> Diagnostics {
+        let mut faults = Diagnostics::default();
+        for (item, _) in self.project.recipes.values() {
+            for (index, Entry { key, .. }) in item.entries.iter().enumerate() {
+                if !RECIPE_KEYS.contains(&key.text.as_str()) {
+                    faults.push(
+                        Diagnostic::new(Code::Recipe, format!("a recipe has no entry `{}`", key.text))
+                            .at(key.span, "not known")
+                            .spelled(key.span, &key.text, foreign_names::recipe_key(&key.text, &RECIPE_KEYS)),
+                    );
+                }
+                if let Some(earlier) = item.entries[..index].iter().find(|other| other.key.text == key.text) {
+                    faults.push(
+                        Diagnostic::new(Code::Recipe, format!("`{}` is given twice", key.text))
+                            .at(key.span, "again here")
+                            .and(earlier.key.span, "first here"),
+                    );
+                }
+            }
+            if !item.entries.iter().any(|entry| entry.key.text == "data") {
+                faults.push(
+                    Diagnostic::new(Code::Recipe, format!("the recipe of `{}` names no data", item.net.text))
+                        .at(item.net.span, "needs an entry `data`")
+                        .help("`data = images(\"folder\")` takes a folder of photos per class"),
+                );
+            }
+        }
+        faults
+    }
+}
+
+/// Whether a file that the command line names, or that training has written, holds all parameters of its net.
+fn covers(replaced: &BTreeMap<String, PathBuf>, request: &WeightsRequest) -> bool {
+    (request.trained || replaced.contains_key(&request.net)) && !request.initialize_missing
+}
+
+/// Whether every layer of a net is also one of a net around it that is covered: its own weights would be bound over.
+fn is_covered(graph: &Graph, net: &str, covered: &[&str]) -> bool {
+    let mut layers =
+        graph.nodes.iter().map(|node| &node.origin.layers).filter(|layers| layers.iter().any(|(of, _)| **of == *net));
+    layers.all(|layers| {
+        let own = layers.iter().position(|(of, _)| **of == *net).unwrap_or(0);
+        layers[own + 1..].iter().any(|(of, _)| covered.contains(&&**of))
+    })
+}

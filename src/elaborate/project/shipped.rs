@@ -1,0 +1,57 @@
+//! The specs that ship inside the program: the architectures that are in scope without `use`.
+
+use crate::source::SourceFile;
+
+/// A shipped spec: the name of its net, and its text.
+#[derive(Debug)]
+pub struct Spec {
+    pub name: &'static str,
+    pub text: &'static str,
+}
+
+macro_rules! specs {
+    ($($name:literal)*) => {
+        /// Every shipped spec, in the order of `netc help`.
+        pub static SPECS: &[Spec] = &[
+            $(Spec { name: $name, text: include_str!(concat!("../../../specs/", $name, ".net")) },)*
+        ];
+    };
+}
+
+specs! {
+    "vgg16"
+    "vgg19"
+    "alexnet"
+    "squeezenet"
+    "squeezenet1_1"
+    "googlenet"
+    "inception_v3"
+    "resnet50"
+    "resnet50_keras"
+    "densenet121"
+    "mobilenet_v2"
+    "efficientnet_lite0"
+    "unet"
+    "siamese"
+    "lstm_text"
+    "mixture_of_experts"
+}
+
+/// The files of labels that shipped specs name, each a class a line.
+static LABELS: &[(&str, &str)] =
+    &[("samples/imagenet_labels.txt", include_str!("../../../specs/samples/imagenet_labels.txt"))];
+
+/// The text of a file of labels that a shipped spec names.
+pub fn labels(name: &str) -> Option<&'static str> {
+    LABELS.iter().find(|(known, _)| *known == name).map(|(_, text)| *text)
+}
+
+/// A shipped spec as a source file.
+pub fn source(spec: &Spec) -> SourceFile {
+    SourceFile { name: format!("{}.net", spec.name), path: None, text: spec.text.to_string(), shipped: true }
+}
+
+/// The shipped spec of a name.
+pub fn find(name: &str) -> Option<&'static Spec> {
+    SPECS.iter().find(|spec| spec.name == name)
+}

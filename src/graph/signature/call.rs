@@ -1,0 +1,268 @@
+//! The arguments of a call: sorted by position and by name, and read as what a layer takes.
+
+use super::argument::{Argument, Default};
+use crate::diagnostics::foreign_names;
+use crate::diagnostics::foreign_names::Meant;
+use crate::diagnostics::{Code, Diagnostic, Diagnostics, suggest};
+use crate::graph::{Initializer, Value, ValueKind};
+use crate::source::Span;
+
+/// An argument as it was given: its name, where one was written, and its value.
+pub type Given = (Option<(String, Span)>, Value);
+
+/// A window's side, stride, dilation or border beyond this is mistyped.
+const MOST_PIXELS: i64 = 1 << 24;
+
+/// The arguments of one call, by name.
+#[derive(Debug)]
+pub struct Arguments {
+    layer: &'static str,
+    defined: &'static [Argument],
+    /// What was given for each, in the order of the definition.
+    pub(crate) values: Vec<Option<Value>>,
+    /// The whole call.
+    pub span: Span,
+}
+
+impl Arguments {
+    /// Sorts what was given, by position and by name, into the places of a definition.
+    pub fn bind(
+        layer: &'static str,
+        defined: &'static [Argument],
+        given: Vec<Given>,
+        span: Span,
+    ) -> Result<Arguments, Diagnostics> {
+        let (arguments, faults) = Arguments::sort(layer, defined, given, span);
+        faults.or_errors(arguments).map(|(arguments, _)| arguments)
+    }
+
+    /// The same, also where something is wrong: what could be sorted, and the faults.
+    pub fn sort(
+        layer: &'static str,
+        defined: &'static [Argument],
+        given: Vec<Given>,
+        span: Span,
+    ) -> (Arguments, Diagnostics) {
+        let mut faults = Diagnostics::default();
+        let mut values: Vec<Option<Value>> = vec![None; defined.len()];
+        let mut position = 0;
+        for (name, value) in given {
+            let place = match &name {
+                None => {
+                    position += 1;
+                    (position <= defined.len()).then(|| position - 1)
+                }
+                Some((name, _)) => defined.iter().position(|argument| argument.name == name),
+            };
+            match (place, name) {
+                (Some(place), name) => {
+                    if let Some(earlier) = &values[place] {
+                        let at = name.map_or(value.span, |(_, span)| span);
+                        faults.push(
+                            Diagnostic::new(
+                                Code::TooManyArguments,
+                                format!("`{}` of `{layer}` is given twice", defined[place].name),
+                            )
+                            .at(at, "again here")
+                            .and(earlier.span, "first here"),
+                        );
+                    }
+                    values[place] = Some(value);
+                }
+                (None, Some((name, at))) => {
+                    let names: Vec<&str> = defined.iter().map(|argument| argument.name).collect();
+                    let known = match defined {
+                        [] => format!("`{layer}` takes no arguments"),
+                        _ => format!("it takes {}", suggest::one_of(names.iter().copied()).replace(" or ", " and ")),
+                    };
+                    let meant = foreign_names::argument(layer, &name, &names);
+                    faults.push(
+                        Diagnostic::new(Code::UnknownArgument, format!("`{layer}` has no argument `{name}`"))
+                            .at(at, known)
+                            .spelled(at, &name, meant),
+                    );
+                    // Its value is looked at as that of the argument that is meant.
+                    if let Some(Meant::Name(meant)) = meant
+                        && let Some(place) = names.iter().position(|name| *name == meant)
+                    {
+                        values[place].get_or_insert(value);
+                    }
+                }
+                (None, None) => {
+                    let count = defined.len();
+                    let takes = match count {
+                        0 => "none".to_string(),
+                        1 => "one".to_string(),
+                        _ => format!("at most {count}"),
+                    };
+                    faults.push(
+                        Diagnostic::new(Code::TooManyArguments, format!("`{layer}` gets too many arguments"))
+                            .at(value.span, format!("it takes {takes}"))
+                            .help(match layer {
+                                "Input" => "sizes are one argument, without the batch: `Input(224x224x3)`".to_string(),
+                                _ => format!("`netc help {layer}` describes them"),
+                            }),
+                    );
+                }
+            }
+        }
+        for (argument, value) in defined.iter().zip(&values) {
+            if value.is_none() && argument.default == Default::Required {
+                faults.push(
+                    Diagnostic::new(Code::MissingArgument, format!("`{layer}` needs `{}`", argument.name))
+                        .at(span, format!("{}: {}", argument.takes, argument.doc))
+                        .help(format!("`netc help {layer}` describes it")),
+                );
+            }
+        }
+        (Arguments { layer, defined, values, span }, faults)
+    }
+
+    /// The value that was given, or none where the default holds.
+    pub fn given(&self, name: &str) -> Option<&Value> {
+        let place = self.defined.iter().position(|argument| argument.name == name)?;
+        self.values[place].as_ref()
+    }
+
+    fn default(&self, name: &str) -> Default {
+        self.defined.iter().find(|argument| argument.name == name).map_or(Default::Absent(""), |found| found.default)
+    }
+
+    /// Says that a given value cannot be used.
+    pub fn wrong(&self, name: &str, needs: impl std::fmt::Display) -> Diagnostic {
+        let diagnostic = Diagnostic::new(Code::WrongArgument, format!("`{name}` of `{}` {needs}", self.layer));
+        match self.given(name) {
+            Some(value) => diagnostic.at(value.span, format!("this is {} `{value}`", value.kind.noun())),
+            None => diagnostic.at(self.span, "here"),
+        }
+    }
+
+    /// An integer of at least `least`.
+    pub fn integer(&self, name: &str, least: i64) -> Result<usize, Diagnostic> {
+        let value = match self.given(name).map(|value| &value.kind) {
+            Some(ValueKind::Int(value)) => Some(*value),
+            Some(_) => None,
+            None => match self.default(name) {
+                Default::Int(value) => Some(value),
+                _ => None,
+            },
+        };
+        match value {
+            Some(value) if value >= least => Ok(value as usize),
+            _ => {
+                let fault = self.wrong(name, format!("takes an integer of at least {least}"));
+                // Sizes in place of a number: the arguments are likely in another order.
+                let sizes = matches!(self.given(name).map(|value| &value.kind), Some(ValueKind::Sizes(_)));
+                let order: Vec<&str> = self.defined.iter().map(|argument| argument.name).collect();
+                let order = format!("the order is {}({})", self.layer, order.join(", "));
+                Err(fault.maybe_help(sizes.then_some(order)))
+            }
+        }
+    }
+
+    /// A number.
+    pub fn number(&self, name: &str) -> Result<f64, Diagnostic> {
+        let value = match self.given(name) {
+            Some(value) => value.number(),
+            None => match self.default(name) {
+                Default::Int(value) => Some(value as f64),
+                Default::Float(value) => Some(value),
+                _ => None,
+            },
+        };
+        value.filter(|value| value.is_finite()).ok_or_else(|| self.wrong(name, "takes a number"))
+    }
+
+    /// A number between two, ends included.
+    pub fn number_within(&self, name: &str, least: f64, most: f64) -> Result<f64, Diagnostic> {
+        let value = self.number(name)?;
+        match (least..=most).contains(&value) {
+            true => Ok(value),
+            false => {
+                let percent = (least, most) == (0.0, 1.0) && (1.0..=100.0).contains(&value);
+                let share = format!("a share of the whole: {} is {value} %", value / 100.0);
+                Err(self
+                    .wrong(name, format!("takes a number from {least} to {most}"))
+                    .maybe_help(percent.then_some(share)))
+            }
+        }
+    }
+
+    /// `true` or `false`.
+    pub fn boolean(&self, name: &str) -> Result<bool, Diagnostic> {
+        match (self.given(name).map(|value| &value.kind), self.default(name)) {
+            (Some(ValueKind::Bool(value)), _) => Ok(*value),
+            (None, Default::Bool(value)) => Ok(value),
+            _ => Err(self.wrong(name, "takes `true` or `false`")),
+        }
+    }
+
+    /// One of some words.
+    pub fn word<'a>(&self, name: &str, choices: &[&'a str]) -> Result<&'a str, Diagnostic> {
+        let word = match (self.given(name).map(|value| &value.kind), self.default(name)) {
+            (Some(ValueKind::Word(word)), _) => word.as_str(),
+            (None, Default::Word(word)) => word,
+            _ => return Err(self.wrong(name, format!("takes {}", suggest::one_of(choices.iter().copied())))),
+        };
+        choices.iter().copied().find(|choice| *choice == word).ok_or_else(|| {
+            let meant =
+                suggest::nearest(word, choices.iter().copied()).or_else(|| foreign_names::choice(word, choices));
+            let place = self.given(name).map_or(self.span, |value| value.span);
+            self.wrong(name, format!("takes {}", suggest::one_of(choices.iter().copied()))).meant(place, word, meant)
+        })
+    }
+
+    /// A pair of integers of at least `least`: `3x1`, `[3, 1]`, or one integer for both. `None` where it is not given and has no default.
+    pub fn pair(&self, name: &str, least: i64) -> Result<Option<[usize; 2]>, Diagnostic> {
+        let sizes = match (self.given(name), self.default(name)) {
+            (Some(value), _) => value.sizes(),
+            (None, Default::Int(value)) => Some(vec![Some(value)]),
+            (None, _) => return Ok(None),
+        };
+        let pair = match sizes.as_deref() {
+            Some([Some(both)]) => Some([*both, *both]),
+            Some([Some(height), Some(width)]) => Some([*height, *width]),
+            _ => None,
+        };
+        match pair {
+            Some(pair) if pair.iter().all(|side| (least..=MOST_PIXELS).contains(side)) => {
+                Ok(Some(pair.map(|side| side as usize)))
+            }
+            Some(pair) if pair.iter().any(|&side| side > MOST_PIXELS) => {
+                Err(self.wrong(name, format!("takes an integer or a pair such as `3x3`, each up to {MOST_PIXELS}")))
+            }
+            _ => Err(self.wrong(name, format!("takes an integer or a pair such as `3x3`, each at least {least}"))),
+        }
+    }
+
+    /// A pair that must be given.
+    pub fn required_pair(&self, name: &str, least: i64) -> Result<[usize; 2], Diagnostic> {
+        self.pair(name, least)?.ok_or_else(|| self.wrong(name, "takes a pair such as `3x3`"))
+    }
+
+    /// An initialiser: `HeNormal(gain=1)`, or a number for a constant.
+    pub fn initializer(&self, name: &str, default: Initializer) -> Result<Initializer, Diagnostic> {
+        match self.given(name) {
+            None => Ok(default),
+            Some(value) => Initializer::from_value(value).ok_or_else(|| {
+                self.wrong(name, format!("takes a number or an initialiser: {}", suggest::one_of(Initializer::NAMES)))
+            }),
+        }
+    }
+
+    /// A bias: none for `false`, else its initialiser.
+    pub fn bias(&self, name: &str) -> Result<Option<Initializer>, Diagnostic> {
+        match self.given(name).map(|value| &value.kind) {
+            None | Some(ValueKind::Bool(true)) => Ok(Some(Initializer::Constant(0.0))),
+            Some(ValueKind::Bool(false)) => Ok(None),
+            Some(ValueKind::Word(word)) if self.given(name).and_then(Initializer::from_value).is_none() => {
+                let place = self.given(name).map_or(self.span, |value| value.span);
+                let near = suggest::nearest(word, ["true", "false"].into_iter().chain(Initializer::NAMES));
+                Err(self
+                    .wrong(name, "takes `true`, `false`, a number or an initialiser such as `Constant(0.1)`")
+                    .meant(place, word, near))
+            }
+            Some(_) => self.initializer(name, Initializer::Constant(0.0)).map(Some),
+        }
+    }
+}

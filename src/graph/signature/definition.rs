@@ -1,0 +1,148 @@
+//! What is known of a layer before it is used: its names, arguments and documentation.
+
+use crate::diagnostics::{Diagnostic, Diagnostics, suggest};
+use crate::graph::{Argument, Arguments, Operation, Value, ValueKind};
+use crate::source::Span;
+use std::fmt::Write;
+use std::sync::Arc;
+
+pub use super::argument::Default;
+pub use super::call::Given;
+
+/// A layer that the language knows.
+#[derive(Debug)]
+pub struct Definition {
+    /// Its full name, `Convolution`.
+    pub name: &'static str,
+    /// Other names, `Conv`.
+    pub aliases: &'static [&'static str],
+    /// NeuPy's class, from which generated names are made.
+    pub kind: &'static str,
+    /// What it does, in one line.
+    pub summary: &'static str,
+    pub arguments: &'static [Argument],
+    /// Formulas, shape rules and sources.
+    pub details: &'static str,
+    /// A complete spec that uses it.
+    pub example: &'static str,
+    /// Makes the operation.
+    pub build: fn(&Arguments) -> Result<Arc<dyn Operation>, Diagnostic>,
+}
+
+impl Definition {
+    /// All its names, the full one first.
+    pub fn names(&self) -> impl Iterator<Item = &'static str> {
+        std::iter::once(self.name).chain(self.aliases.iter().copied())
+    }
+
+    /// `Convolution(size, filters, stride=1)`
+    pub fn signature(&self) -> String {
+        let arguments: Vec<String> = self.arguments.iter().map(Argument::signature).collect();
+        format!("{}({})", self.name, arguments.join(", "))
+    }
+
+    /// Makes the operation of a call; all that is wrong with its arguments is told at once.
+    pub fn make(&self, given: Vec<Given>, span: Span) -> Result<Arc<dyn Operation>, Diagnostics> {
+        let (mut arguments, mut faults) = Arguments::sort(self.name, self.arguments, given, span);
+        // What is missing or wrong was told; 1 stands in for it, so that the others are looked at too.
+        let stand_in = |argument: &Argument| {
+            (argument.default == Default::Required).then_some(Value { kind: ValueKind::Int(1), span })
+        };
+        for (value, argument) in arguments.values.iter_mut().zip(self.arguments) {
+            if value.is_none() {
+                *value = stand_in(argument);
+            }
+        }
+        for _ in 0..=self.arguments.len() {
+            let fault = match (self.build)(&arguments) {
+                Ok(operation) if faults.is_empty() => return Ok(operation),
+                Ok(_) => break,
+                Err(fault) => fault,
+            };
+            let place = fault.labels.iter().find(|label| label.primary).map(|label| label.span);
+            let inside = |value: &Option<Value>| {
+                let of = |value: &Value| value.span != span && place.is_some_and(|place| value.span.holds(place));
+                value.as_ref().is_some_and(of)
+            };
+            let Some(wrong) = arguments.values.iter().position(inside) else {
+                if faults.is_empty() {
+                    faults.push(fault);
+                }
+                break;
+            };
+            // A fault of several values together may come from the one that stands in.
+            if faults.is_empty() || fault.message.contains("` takes ") {
+                faults.push(fault);
+            }
+            arguments.values[wrong] = stand_in(&self.arguments[wrong]);
+        }
+        Err(faults)
+    }
+
+    /// What is to be known of it, as text: `netc help Conv` and hover show it.
+    pub fn documentation(&self) -> String {
+        let mut text = format!("{}\n\n{}\n", self.signature(), self.summary);
+        if !self.aliases.is_empty() {
+            let _ = writeln!(text, "Also written {}.", suggest::one_of(self.aliases.iter().copied()));
+        }
+        if !self.arguments.is_empty() {
+            text += "\nArguments:\n";
+        }
+        let width = self.arguments.iter().map(|argument| argument.name.len()).max().unwrap_or(0);
+        for argument in self.arguments {
+            let _ = writeln!(text, "  {:width$}  {}", argument.name, argument.told());
+        }
+        let _ = write!(text, "\n{}\n\nExample:\n  {}\n", self.details, self.example);
+        text
+    }
+
+    /// The same as a section in Markdown.
+    pub fn section(&self) -> String {
+        let mut text = format!("\n## {}\n\n```net\n{}\n```\n\n{}\n", self.name, self.signature(), self.summary);
+        if !self.aliases.is_empty() {
+            let _ = writeln!(text, "Also written {}.", suggest::one_of(self.aliases.iter().copied()));
+        }
+        if !self.arguments.is_empty() {
+            text += "\n| argument | meaning |\n|---|---|\n";
+        }
+        for argument in self.arguments {
+            let _ = writeln!(text, "| `{}` | {} |", argument.name, argument.told().replace('|', "\\|"));
+        }
+        let _ = write!(text, "\n{}\n\n```net\n{}\n```\n", self.details, self.example);
+        text
+    }
+}
+
+/// The pattern of generated names: the class in kebab-case, as NeuPy makes it (`MaxPooling` to `max-pooling`, `PRelu` to `p-relu`).
+pub fn kebab_case(class: &str) -> String {
+    let characters: Vec<char> = class.chars().collect();
+    let mut out = String::new();
+    for (index, c) in characters.iter().enumerate() {
+        let before_lower = characters.get(index + 1).is_some_and(|next| next.is_lowercase() || *next == '_');
+        if index > 0 && c.is_uppercase() && before_lower {
+            out.push('-');
+        }
+        out.extend(c.to_lowercase());
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::kebab_case;
+
+    #[test]
+    fn names_follow_neupys_rule() {
+        let cases = [
+            ("Relu", "relu"),
+            ("MaxPooling", "max-pooling"),
+            ("PRelu", "p-relu"),
+            ("LSTM", "lstm"),
+            ("LocalResponseNorm", "local-response-norm"),
+            ("ABCDefg", "abc-defg"),
+        ];
+        for (class, name) in cases {
+            assert_eq!(kebab_case(class), name);
+        }
+    }
+}

@@ -1,0 +1,268 @@
+//! Depthwise convolutions: each input channel has its own kernel, or `multiplier` of them.
+
+use super::depthwise_tile::{ADDRESSES, Pixel, STRIP, Strip};
+use super::input_rows::ImageRows;
+use crate::kernels::epilogue::{Epilogue, Finish, Pool, check_convolution, pool_two_rows};
+use crate::kernels::gemm::panel::packed_len;
+use crate::kernels::parallel::thread_pool::{Threads, WorkerScratch};
+use crate::kernels::tensor_view::{Convolution, View, ViewMut};
+use crate::size::{product, sum};
+
+/// Tasks of an image at most: rows of each are neighbours, which share their input.
+const TASKS: usize = 16;
+
+/// Whether the convolution is one that [`convolve`] does: as many groups as input channels.
+pub fn supports(conv: &Convolution) -> bool {
+    conv.groups == conv.in_c && conv.in_c > 0 && conv.out_c.is_multiple_of(conv.in_c)
+}
+
+fn taps(conv: &Convolution) -> usize {
+    product([conv.window.kernel_h, conv.window.kernel_w])
+}
+
+/// The floats of the packed weights.
+pub fn packed_len_weights(conv: &Convolution) -> usize {
+    packed_len(taps(conv), conv.out_c)
+}
+
+/// Packs `(kernel_h, kernel_w, 1, out_c)` for [`convolve`]: for each 16 channels the weights of all taps.
+pub fn pack_weights(conv: &Convolution, weights: &[f32]) -> Vec<f32> {
+    let mut packed = vec![0.0; packed_len_weights(conv)];
+    pack_weights_into(conv, weights, &mut packed, &Threads::new(1));
+    packed
+}
+
+/// [`pack_weights`] into memory that is there.
+///
+/// # Panics
+/// If a slice does not have its length.
+pub fn pack_weights_into(conv: &Convolution, weights: &[f32], packed: &mut [f32], threads: &Threads) {
+    let taps = taps(conv);
+    assert_eq!(weights.len(), taps * conv.out_c, "weights");
+    crate::kernels::gemm::panel::pack(threads, taps, conv.out_c, weights, conv.out_c, packed);
+}
+
+/// The floats of scratch memory that [`convolve`] needs for `workers` threads.
+pub fn scratch_len(conv: &Convolution, pool: Option<Pool>, workers: usize) -> usize {
+    sum([WorkerScratch::len(conv.in_c, 1), WorkerScratch::len(worker_len(conv, pool), workers)])
+}
+
+/// Two rows of results that wait to be pooled.
+fn worker_len(conv: &Convolution, pool: Option<Pool>) -> usize {
+    pool.map_or(0, |_| product([2, conv.window.out_w, conv.out_c]))
+}
+
+/// Convolves `batch` images of `(in_h, in_w, in_c)` to `(out_h, out_w, out_c)`, or half that size where the epilogue
+/// pools; `weights` as [`pack_weights`] packed them.
+///
+/// # Panics
+/// If a slice is too short for the sizes, or [`supports`] is false.
+#[allow(clippy::too_many_arguments)] // The views and weights are separate borrows of the arena and the artifact.
+pub fn convolve(
+    threads: &Threads,
+    conv: &Convolution,
+    batch: usize,
+    input: View,
+    weights: &[f32],
+    epilogue: &Epilogue,
+    scratch: &mut [f32],
+    output: ViewMut,
+) {
+    assert!(supports(conv), "not a depthwise convolution: {conv:?}");
+    assert_eq!(weights.len(), packed_len_weights(conv), "packed weights");
+    let (output, finish) = check_convolution(conv, batch, &input, epilogue, output);
+    let window = &conv.window;
+    if window.out_h * window.out_w == 0 {
+        return;
+    }
+    let common = WorkerScratch::len(conv.in_c, 1);
+    assert!(scratch.len() >= common, "scratch memory is too small");
+    let (zeros, scratch) = scratch.split_at_mut(common);
+    zeros.fill(0.0);
+    let scratch = WorkerScratch::new(scratch, worker_len(conv, epilogue.pool), threads.count());
+    let input = ImageRows::of(&input, window.in_h, window.in_w);
+    let call = Call { threads, conv, input, weights, zeros, finish: &finish };
+    let height = epilogue.pool.map_or(window.out_h, |Pool::Max2x2| window.out_h / 2 * 2);
+    let mut rows = height.div_ceil(TASKS).max(1);
+    if epilogue.pool.is_some() {
+        rows = rows.next_multiple_of(2);
+    }
+    let tasks = height.div_ceil(rows);
+    threads.run_in_parts(batch * tasks, &|task, worker| {
+        let image = task / tasks;
+        let first = task % tasks * rows;
+        let rows = first..(first + rows).min(height);
+        // SAFETY: rows are within the checked views and disjoint; each worker uses only its own scratch.
+        unsafe {
+            match epilogue.pool {
+                None => {
+                    for row in rows {
+                        call.row(image, row, output.pixel(image, row * window.out_w), output.ld);
+                    }
+                }
+                Some(Pool::Max2x2) => {
+                    let results = scratch.piece(worker);
+                    let (width, channels) = (window.out_w, conv.out_c);
+                    for row in rows.step_by(2) {
+                        call.row(image, row, results.as_mut_ptr(), channels);
+                        call.row(image, row + 1, results.as_mut_ptr().add(width * channels), channels);
+                        if width >= 2 {
+                            let to = output.pixel(image, row / 2 * (width / 2));
+                            pool_two_rows(results, channels, width, channels, to, output.ld);
+                        }
+                    }
+                }
+            }
+        }
+    });
+}
+
+/// What all tasks of a call read.
+pub(crate) struct Call<'a> {
+    pub threads: &'a Threads,
+    pub conv: &'a Convolution,
+    pub input: ImageRows,
+    pub weights: &'a [f32],
+    /// What windows see outside the image: a float for each channel.
+    pub zeros: &'a [f32],
+    pub finish: &'a Finish<'a>,
+}
+
+// SAFETY: `Finish` holds addresses of slices that are only read.
+unsafe impl Sync for Call<'_> {}
+
+impl Call<'_> {
+    /// An output row, to `to`.
+    ///
+    /// # Safety
+    /// Image and row must exist, and `to` hold the row's pixels, `to_ld` floats apart.
+    pub unsafe fn row(&self, image: usize, row: usize, to: *mut f32, to_ld: usize) {
+        let window = &self.conv.window;
+        let plain = self.conv.out_c == self.conv.in_c && (window.dilation_h, window.dilation_w) == (1, 1);
+        let shape = (window.kernel_h, window.kernel_w, window.stride_w);
+        // SAFETY: the caller's promise.
+        unsafe {
+            match shape {
+                (3, 3, 1) if plain => self.strips::<3, 1>(image, row, to, to_ld),
+                (3, 3, 2) if plain => self.strips::<3, 2>(image, row, to, to_ld),
+                (5, 5, 1) if plain => self.strips::<5, 1>(image, row, to, to_ld),
+                (5, 5, 2) if plain => self.strips::<5, 2>(image, row, to, to_ld),
+                _ => {
+                    for x in 0..window.out_w {
+                        self.pixel(image, row, x, to.add(x * to_ld));
+                    }
+                }
+            }
+        }
+    }
+
+    /// The address of the input row `y` counted from the padded corner, if it is within the image.
+    #[inline]
+    fn input_row(&self, image: usize, y: usize) -> Option<*const f32> {
+        let y = y.wrapping_sub(self.conv.window.pad_top);
+        (y < self.conv.window.in_h).then(|| self.input.row(image, y))
+    }
+
+    /// The address of a row's pixel `x` counted from the padded corner, or of zeros.
+    #[inline]
+    fn input_pixel(&self, row: Option<*const f32>, x: usize) -> *const f32 {
+        let x = x.wrapping_sub(self.conv.window.pad_left);
+        match row {
+            Some(row) if x < self.conv.window.in_w => row.wrapping_add(x * self.input.ld),
+            _ => self.zeros.as_ptr(),
+        }
+    }
+
+    unsafe fn strips<const K: usize, const S: usize>(&self, image: usize, row: usize, to: *mut f32, to_ld: usize) {
+        let window = &self.conv.window;
+        let mut addresses = [std::ptr::null(); ADDRESSES];
+        let rows: [_; K] = std::array::from_fn(|i| self.input_row(image, row * window.stride_h + i));
+        let mut x = 0;
+        while x < window.out_w {
+            let left = window.out_w - x;
+            let pixels = [STRIP, 4, 2, 1].into_iter().find(|&size| size <= left).unwrap_or(1);
+            let seen = (pixels - 1) * S + K;
+            for (line, &row) in addresses.chunks_exact_mut(seen).zip(&rows) {
+                for (j, address) in line.iter_mut().enumerate() {
+                    *address = self.input_pixel(row, x * S + j);
+                }
+            }
+            // SAFETY: the addresses are of the windows' pixels, and the row has the strip's pixels.
+            unsafe {
+                self.threads.isa().dispatch(Strip::<K, S> {
+                    addresses: &addresses,
+                    pixels,
+                    channels: self.conv.out_c,
+                    weights: self.weights.as_ptr(),
+                    finish: self.finish,
+                    residual: self.finish.residual(image, row * window.out_w + x),
+                    to: to.add(x * to_ld),
+                    to_ld,
+                });
+            }
+            x += pixels;
+        }
+    }
+
+    unsafe fn pixel(&self, image: usize, y: usize, x: usize, to: *mut f32) {
+        let window = &self.conv.window;
+        let taps = taps(self.conv);
+        let mut addresses = [std::ptr::null(); ADDRESSES];
+        let mut first_tap = 0;
+        while first_tap < taps {
+            let count = ADDRESSES.min(taps - first_tap);
+            // SAFETY: the addresses are of the window's pixels, and `to` has the channels.
+            unsafe {
+                for (index, address) in addresses[..count].iter_mut().enumerate() {
+                    let (i, j) = ((first_tap + index) / window.kernel_w, (first_tap + index) % window.kernel_w);
+                    let row = self.input_row(image, y * window.stride_h + i * window.dilation_h);
+                    *address = self.input_pixel(row, x * window.stride_w + j * window.dilation_w);
+                }
+                self.threads.isa().dispatch(Pixel {
+                    addresses: &addresses[..count],
+                    taps,
+                    first_tap,
+                    multiplier: self.conv.out_c / self.conv.in_c,
+                    channels: self.conv.out_c,
+                    weights: self.weights.as_ptr(),
+                    finish: (first_tap + count == taps).then_some(self.finish),
+                    residual: self.finish.residual(image, y * window.out_w + x),
+                    to,
+                });
+            }
+            first_tap += count;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kernels::conv::naive::{compare, convolution, noise};
+
+    fn check(conv: Convolution) {
+        let weights = noise(taps(&conv) * conv.out_c, 7);
+        let packed = pack_weights(&conv, &weights);
+        compare(&conv, &weights, 2e-6 * taps(&conv) as f64, &|threads, batch, input, epilogue, output| {
+            let mut scratch = vec![0.0; scratch_len(&conv, epilogue.pool, threads.count())];
+            convolve(threads, &conv, batch, input, &packed, epilogue, &mut scratch, output);
+        });
+    }
+
+    #[test]
+    fn kernels_and_strides() {
+        check(convolution((11, 10), (33, 33, 33), (3, 1, 1), (1, 1)));
+        check(convolution((14, 15), (16, 16, 16), (3, 2, 1), (0, 1)));
+        check(convolution((9, 17), (21, 21, 21), (5, 1, 1), (2, 2)));
+        check(convolution((12, 13), (5, 5, 5), (5, 2, 1), (1, 2)));
+        check(convolution((1, 1), (1, 1, 1), (3, 1, 1), (1, 1)));
+    }
+
+    #[test]
+    fn other_windows_and_multipliers() {
+        check(convolution((13, 14), (7, 7, 7), (3, 1, 2), (2, 2)));
+        check(convolution((15, 12), (9, 9, 9), (7, 3, 1), (3, 3)));
+        check(convolution((16, 13), (3, 3, 3), (12, 1, 1), (6, 5)));
+        check(convolution((7, 8), (6, 18, 6), (3, 1, 1), (1, 1)));
+    }
+}

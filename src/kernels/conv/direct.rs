@@ -1,0 +1,267 @@
+//! Convolutions of few input channels, as a network's first: the windows' rows are read as they stand in a padded copy
+//! of a band of the image, where a kernel row is one stretch of `kernel_w * in_c` floats.
+
+use super::im2col;
+use crate::kernels::epilogue::{Epilogue, Finish, Output, Pool, check_convolution, pool_two_rows};
+use crate::kernels::gemm::micro_kernel::{Product, Rows};
+use crate::kernels::gemm::panel::PANEL;
+use crate::kernels::parallel::thread_pool::{ALIGNMENT, Threads, WorkerScratch};
+use crate::kernels::tensor_view::{Convolution, View, ViewMut};
+use crate::size::{product, round_up, span, sum};
+use std::mem::MaybeUninit;
+use std::ops::Range;
+
+/// Addresses of windows that are listed at most: a kernel row's of each pixel of an output row.
+const ADDRESSES: usize = 2048;
+/// Output pixels of a band, about.
+const BAND_PIXELS: usize = 512;
+
+/// Floats of a band's copy at most: 16 MiB. A window that reaches far out of a small image would copy nothing but zeros.
+const MOST_COPIED: usize = 4 << 20;
+
+/// Whether the convolution is one that [`convolve`] does: one group, no dilation along rows, bands that can be copied.
+pub fn supports(conv: &Convolution) -> bool {
+    conv.groups == 1 && conv.window.dilation_w == 1 && Bands::new(conv, Some(Pool::Max2x2)).copy_len() <= MOST_COPIED
+}
+
+/// The floats that are copied for an image.
+pub fn copied(conv: &Convolution) -> usize {
+    let bands = Bands::new(conv, None);
+    product([bands.count, bands.copy_len()])
+}
+
+/// The floats of the packed weights.
+pub fn packed_len_weights(conv: &Convolution) -> usize {
+    im2col::packed_len_weights(conv)
+}
+
+/// Packs `(kernel_h, kernel_w, in_c, out_c)` for [`convolve`]: panels of 16 output channels.
+pub fn pack_weights(conv: &Convolution, weights: &[f32]) -> Vec<f32> {
+    im2col::pack_weights(conv, weights)
+}
+
+/// [`pack_weights`] into memory that is there.
+///
+/// # Panics
+/// If a slice does not have its length.
+pub fn pack_weights_into(conv: &Convolution, weights: &[f32], packed: &mut [f32], threads: &Threads) {
+    im2col::pack_weights_into(conv, weights, packed, threads);
+}
+
+/// The floats of scratch memory that [`convolve`] needs for `workers` threads.
+pub fn scratch_len(conv: &Convolution, pool: Option<Pool>, workers: usize) -> usize {
+    WorkerScratch::len(Bands::new(conv, pool).worker_len(), workers)
+}
+
+/// How the output is cut into bands of rows.
+#[derive(Clone, Copy)]
+struct Bands {
+    rows: usize,
+    count: usize,
+    /// The padded copy's height and floats in a row.
+    copy_h: usize,
+    copy_row: usize,
+    /// The floats of two rows of results that wait to be pooled.
+    results: usize,
+}
+
+impl Bands {
+    fn new(conv: &Convolution, pool: Option<Pool>) -> Self {
+        let window = &conv.window;
+        let rows = (BAND_PIXELS / window.out_w.max(1)).clamp(1, window.out_h.max(1));
+        let (rows, total) = match pool {
+            None => (rows, window.out_h),
+            Some(pool @ Pool::Max2x2) => (round_up(rows, 2), product([pool.reduced(window.out_h), 2])),
+        };
+        let results = pool.map_or(0, |_| product([2, window.out_w, conv.out_c]));
+        Self {
+            rows,
+            count: total.div_ceil(rows),
+            copy_h: span(rows, window.stride_h, window.reach_h()),
+            copy_row: product([span(window.out_w.max(1), window.stride_w, window.kernel_w), conv.in_c]),
+            results,
+        }
+    }
+
+    fn copy_len(&self) -> usize {
+        round_up(product([self.copy_h, self.copy_row]), ALIGNMENT)
+    }
+
+    fn worker_len(&self) -> usize {
+        sum([self.copy_len(), self.results])
+    }
+}
+
+/// Convolves `batch` images of `(in_h, in_w, in_c)` to `(out_h, out_w, out_c)`, or half that size where the epilogue
+/// pools; `weights` as [`pack_weights`] packed them.
+///
+/// # Panics
+/// If a slice is too short for the sizes, or [`supports`] is false.
+#[allow(clippy::too_many_arguments)] // The views and weights are separate borrows of the arena and the artifact.
+pub fn convolve(
+    threads: &Threads,
+    conv: &Convolution,
+    batch: usize,
+    input: View,
+    weights: &[f32],
+    epilogue: &Epilogue,
+    scratch: &mut [f32],
+    output: ViewMut,
+) {
+    assert!(supports(conv), "not a convolution for the direct kernel: {conv:?}");
+    assert_eq!(weights.len(), packed_len_weights(conv), "packed weights");
+    let (output, finish) = check_convolution(conv, batch, &input, epilogue, output);
+    let window = &conv.window;
+    if window.out_h * window.out_w * conv.out_c == 0 {
+        return;
+    }
+    let bands = Bands::new(conv, epilogue.pool);
+    let scratch = WorkerScratch::new(scratch, bands.worker_len(), threads.count());
+    threads.run_in_parts(batch * bands.count, &|task, worker| {
+        let (image, band) = (task / bands.count, task % bands.count);
+        // SAFETY: each worker uses only its own scratch.
+        let (copy, results) = unsafe { scratch.piece(worker) }.split_at_mut(bands.copy_len());
+        let end = epilogue.pool.map_or(window.out_h, |Pool::Max2x2| window.out_h / 2 * 2);
+        let rows = band * bands.rows..((band + 1) * bands.rows).min(end);
+        copy_band(conv, &input, image, rows.clone(), &bands, copy);
+        let task = Band { threads, conv, image, bands: &bands, weights, finish: &finish, copy };
+        // SAFETY: the rows are within the checked views; bands are disjoint.
+        unsafe {
+            match epilogue.pool {
+                None => {
+                    for row in rows.clone() {
+                        task.row(row, row - rows.start, output.pixel(image, row * window.out_w), output.ld);
+                    }
+                }
+                Some(Pool::Max2x2) => task.pooled_rows(rows, results, &output),
+            }
+        }
+    });
+}
+
+/// Copies what some output rows' windows see, zeros outside the image.
+fn copy_band(conv: &Convolution, input: &View, image: usize, rows: Range<usize>, bands: &Bands, copy: &mut [f32]) {
+    let window = &conv.window;
+    let needed = (rows.len() - 1) * window.stride_h + window.reach_h();
+    for (index, line) in copy.chunks_exact_mut(bands.copy_row.max(1)).take(needed).enumerate() {
+        let y = (rows.start * window.stride_h + index).wrapping_sub(window.pad_top);
+        if y >= window.in_h {
+            line.fill(0.0);
+            continue;
+        }
+        let left = (window.pad_left * conv.in_c).min(line.len());
+        let (margin, line) = line.split_at_mut(left);
+        margin.fill(0.0);
+        let pixels = (line.len() / conv.in_c).min(window.in_w);
+        let (inside, margin) = line.split_at_mut(pixels * conv.in_c);
+        margin.fill(0.0);
+        let from = &input.data[image * input.image + y * window.in_w * input.ld..];
+        if input.ld == conv.in_c {
+            inside.copy_from_slice(&from[..inside.len()]);
+        } else {
+            for (to, from) in inside.chunks_exact_mut(conv.in_c).zip(from.chunks(input.ld)) {
+                to.copy_from_slice(&from[..conv.in_c]);
+            }
+        }
+    }
+}
+
+/// What a band's rows read.
+struct Band<'a> {
+    threads: &'a Threads,
+    conv: &'a Convolution,
+    image: usize,
+    bands: &'a Bands,
+    weights: &'a [f32],
+    finish: &'a Finish<'a>,
+    copy: &'a [f32],
+}
+
+impl Band<'_> {
+    /// An output row, the `index`-th of the band, to `c`.
+    ///
+    /// # Safety
+    /// The row must be within the band, and `c` hold it.
+    unsafe fn row(&self, row: usize, index: usize, c: *mut f32, ldc: usize) {
+        let window = &self.conv.window;
+        let depth = window.kernel_w * self.conv.in_c;
+        let first = self.copy[index * window.stride_h * self.bands.copy_row..].as_ptr();
+        let (step, tap_step) = (window.stride_w * self.conv.in_c, window.dilation_h * self.bands.copy_row);
+        // Rows are listed if the list is short, since that is what is multiplied fastest.
+        let mut list = [const { MaybeUninit::<*const f32>::uninit() }; ADDRESSES];
+        let rows = window.out_w;
+        let a = match list.get_mut(..window.kernel_h * rows) {
+            None => Rows::Strided { data: first, ld: step, tap: tap_step },
+            Some(list) => {
+                for (tap, line) in list.chunks_exact_mut(rows).enumerate() {
+                    for (x, address) in line.iter_mut().enumerate() {
+                        address.write(first.wrapping_add(tap * tap_step + x * step));
+                    }
+                }
+                Rows::Listed { addresses: list.as_ptr().cast(), rows }
+            }
+        };
+        // SAFETY: the copy holds the row's windows.
+        unsafe {
+            self.threads.isa().dispatch(Product {
+                a,
+                rows,
+                taps: window.kernel_h,
+                depth,
+                b: self.weights.as_ptr(),
+                panel_stride: window.kernel_h * depth * PANEL,
+                next: std::ptr::null(),
+                columns: self.conv.out_c,
+                c,
+                ldc,
+                accumulate: false,
+                finish: Some(self.finish),
+                residual: self.finish.residual(self.image, row * window.out_w),
+                first_column: 0,
+            });
+        }
+    }
+
+    /// Pairs of rows, each pooled into the output.
+    unsafe fn pooled_rows(&self, rows: Range<usize>, results: &mut [f32], output: &Output) {
+        let (width, out_c) = (self.conv.window.out_w, self.conv.out_c);
+        let start = rows.start;
+        for row in rows.step_by(2) {
+            // SAFETY: the results hold two rows, and the pooled row is within the output.
+            unsafe {
+                self.row(row, row - start, results.as_mut_ptr(), out_c);
+                self.row(row + 1, row + 1 - start, results.as_mut_ptr().add(width * out_c), out_c);
+                if width >= 2 {
+                    let to = output.pixel(self.image, row / 2 * (width / 2));
+                    pool_two_rows(results, out_c, width, out_c, to, output.ld);
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kernels::conv::naive::{compare, convolution, noise};
+
+    fn check(conv: Convolution) {
+        let depth = conv.window.kernel_h * conv.window.kernel_w * conv.in_c;
+        let weights = noise(depth * conv.out_c, 7);
+        let packed = pack_weights(&conv, &weights);
+        compare(&conv, &weights, 2e-6 * depth as f64, &|threads, batch, input, epilogue, output| {
+            let mut scratch = vec![0.0; scratch_len(&conv, epilogue.pool, threads.count())];
+            convolve(threads, &conv, batch, input, &packed, epilogue, &mut scratch, output);
+        });
+    }
+
+    #[test]
+    fn first_layers() {
+        check(convolution((18, 17), (3, 16, 1), (3, 1, 1), (1, 1)));
+        check(convolution((19, 20), (3, 33, 1), (3, 2, 1), (0, 1)));
+        check(convolution((23, 21), (3, 17, 1), (7, 2, 1), (3, 3)));
+        check(convolution((27, 31), (3, 5, 1), (11, 4, 1), (2, 2)));
+        check(convolution((5, 1), (8, 1, 1), (3, 1, 1), (1, 1)));
+        check(convolution((3, 4), (1, 9, 1), (7, 1, 1), (3, 3)));
+    }
+}

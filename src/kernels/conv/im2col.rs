@@ -1,0 +1,281 @@
+//! Convolutions of any kernel, stride, dilation, padding and groups, as a matrix product whose left rows are the
+//! windows' pixels. The rows are not copied: a block's product reads each tap's pixel through its address.
+
+use super::input_rows::ImageRows;
+use crate::kernels::epilogue::{Epilogue, Finish, Output, Pool, check_convolution, pool_two_rows};
+use crate::kernels::gemm::micro_kernel::{Product, Rows};
+use crate::kernels::gemm::panel::{Grid, PANEL, pack, packed_len, panels};
+use crate::kernels::parallel::thread_pool::{Threads, WorkerScratch};
+use crate::kernels::tensor_view::{Convolution, View, ViewMut};
+use crate::size::product;
+use std::mem::MaybeUninit;
+use std::ops::Range;
+
+/// The depth of the product that is summed in registers at once: a panel's part of it stays in the first-level cache.
+const DEPTH: usize = 384;
+/// Addresses held at once: taps times rows.
+const ADDRESSES: usize = 2048;
+/// What windows see outside the image.
+static ZEROS: [f32; DEPTH] = [0.0; DEPTH];
+/// Output pixels of a block, whose taps' pixels stay in the second-level cache.
+const ROW_BLOCK: usize = 96;
+/// Blocks to have at least, so that threads finish at about the same time.
+const TASKS: usize = 16;
+
+/// The floats of the packed weights.
+pub fn packed_len_weights(conv: &Convolution) -> usize {
+    product([conv.groups, packed_len(depth(conv), conv.out_c / conv.groups.max(1))])
+}
+
+/// Packs `(kernel_h, kernel_w, in_c / groups, out_c)` for [`convolve`]: for each group panels of 16 output channels.
+pub fn pack_weights(conv: &Convolution, weights: &[f32]) -> Vec<f32> {
+    let mut packed = vec![0.0; packed_len_weights(conv)];
+    pack_weights_into(conv, weights, &mut packed, &Threads::new(1));
+    packed
+}
+
+/// [`pack_weights`] into memory that is there.
+///
+/// # Panics
+/// If a slice does not have its length.
+pub fn pack_weights_into(conv: &Convolution, weights: &[f32], packed: &mut [f32], threads: &Threads) {
+    let (depth, out_c) = (depth(conv), conv.out_c / conv.groups);
+    assert_eq!(weights.len(), depth * conv.out_c, "weights");
+    assert_eq!(packed.len(), packed_len_weights(conv), "packed weights");
+    let each = packed_len(depth, out_c).max(1);
+    for (group, part) in packed.chunks_exact_mut(each).enumerate() {
+        pack(threads, depth, out_c, &weights[group * out_c..], conv.out_c, part);
+    }
+}
+
+/// The rows of a group's weight matrix.
+fn depth(conv: &Convolution) -> usize {
+    product([conv.window.kernel_h, conv.window.kernel_w, conv.in_c / conv.groups.max(1)])
+}
+
+/// The floats of scratch memory that [`convolve`] needs for `workers` threads.
+pub fn scratch_len(conv: &Convolution, batch: usize, pool: Option<Pool>, workers: usize) -> usize {
+    WorkerScratch::len(worker_len(conv, batch, pool), workers)
+}
+
+fn worker_len(conv: &Convolution, batch: usize, pool: Option<Pool>) -> usize {
+    let grid = grid(conv, batch, pool);
+    pool.map_or(0, |_| product([grid.row_block(), grid.column_block()]))
+}
+
+/// The blocks of one group of one image; two output rows each where they are pooled.
+fn grid(conv: &Convolution, batch: usize, pool: Option<Pool>) -> Grid {
+    let (window, groups) = (&conv.window, conv.groups.max(1));
+    let (rows, block) = match pool {
+        None => (product([window.out_h, window.out_w]), ROW_BLOCK),
+        Some(pool @ Pool::Max2x2) => {
+            (product([pool.reduced(window.out_h), 2, window.out_w]), product([2, window.out_w]))
+        }
+    };
+    Grid::new(rows, conv.out_c / groups, block, product([batch, groups]), TASKS)
+}
+
+/// Convolves `batch` images of `(in_h, in_w, in_c)` to `(out_h, out_w, out_c)`, or half that size where the epilogue
+/// pools; `weights` as [`pack_weights`] packed them.
+///
+/// # Panics
+/// If a slice is too short for the sizes.
+#[allow(clippy::too_many_arguments)] // The views and weights are separate borrows of the arena and the artifact.
+pub fn convolve(
+    threads: &Threads,
+    conv: &Convolution,
+    batch: usize,
+    input: View,
+    weights: &[f32],
+    epilogue: &Epilogue,
+    scratch: &mut [f32],
+    output: ViewMut,
+) {
+    assert_eq!(weights.len(), packed_len_weights(conv), "packed weights");
+    let (output, finish) = check_convolution(conv, batch, &input, epilogue, output);
+    let grid = grid(conv, batch, epilogue.pool);
+    let scratch = WorkerScratch::new(scratch, worker_len(conv, batch, epilogue.pool), threads.count());
+    let input = ImageRows::of(&input, conv.window.in_h, conv.window.in_w);
+    let blocks = grid.blocks();
+    if conv.out_c == 0 || conv.window.out_h * conv.window.out_w == 0 {
+        return;
+    }
+    threads.run_in_parts(batch * conv.groups * blocks, &|task, worker| {
+        let (part, block) = (task / blocks, task % blocks);
+        let (image, group) = (part / conv.groups, part % conv.groups);
+        let (pixels, columns) = grid.block(block);
+        let task = Task { threads, conv, image, group, input, weights, finish: &finish };
+        match epilogue.pool {
+            // SAFETY: pixels and columns were checked to lie within the views; blocks are disjoint.
+            None => unsafe {
+                let first = group * (conv.out_c / conv.groups) + columns.start;
+                task.block(pixels.clone(), columns, output.pixel(image, pixels.start).add(first), output.ld);
+            },
+            // SAFETY: as above; each worker uses only its own scratch.
+            Some(Pool::Max2x2) => unsafe { task.pooled_block(pixels, columns, scratch.piece(worker), &output) },
+        }
+    });
+}
+
+/// What a block's product reads.
+pub(crate) struct Task<'a> {
+    pub threads: &'a Threads,
+    pub conv: &'a Convolution,
+    pub image: usize,
+    pub group: usize,
+    pub input: ImageRows,
+    pub weights: &'a [f32],
+    pub finish: &'a Finish<'a>,
+}
+
+impl Task<'_> {
+    /// Two rows of output pixels into `band`, then pooled into the output.
+    unsafe fn pooled_block(&self, pixels: Range<usize>, columns: Range<usize>, band: &mut [f32], output: &Output) {
+        let width = self.conv.window.out_w;
+        let row = pixels.start / width / 2;
+        let first = self.group * (self.conv.out_c / self.conv.groups) + columns.start;
+        // SAFETY: the band holds the block, and the pooled row is within the output.
+        unsafe {
+            let count = columns.len();
+            self.block(pixels, columns, band.as_mut_ptr(), count);
+            if width >= 2 {
+                let to = output.pixel(self.image, row * (width / 2)).add(first);
+                pool_two_rows(band, count, width, count, to, output.ld);
+            }
+        }
+    }
+
+    /// The results of some output pixels and some of the group's channels, to `c`.
+    ///
+    /// # Safety
+    /// The pixels and channels must be within the convolution, and `c` must hold them, `ldc` floats apart.
+    pub unsafe fn block(&self, pixels: Range<usize>, columns: Range<usize>, c: *mut f32, ldc: usize) {
+        let window = &self.conv.window;
+        let in_c = self.conv.in_c / self.conv.groups;
+        let out_c = self.conv.out_c / self.conv.groups;
+        let taps = window.kernel_h * window.kernel_w;
+        // The depth is summed in pieces: some taps' whole pixels, or a part of one tap's.
+        let tap_step = (DEPTH / in_c.max(1)).clamp(1, taps.max(1)).min(ADDRESSES / 16);
+        let channel_step = in_c.div_ceil(in_c.div_ceil(DEPTH).max(1)).max(1);
+        let row_step = (ADDRESSES / tap_step).min(ROW_BLOCK);
+        let panel_stride = taps * in_c * PANEL;
+        let first_channel = self.group * out_c + columns.start;
+        let mut addresses = [const { MaybeUninit::<*const f32>::uninit() }; ADDRESSES];
+        // SAFETY: all addresses are within the checked views; the list holds `tap_step * row_step`.
+        unsafe {
+            let weights = self.weights.as_ptr().add(self.group * panels(out_c) * panel_stride);
+            let weights = weights.add(columns.start / PANEL * panel_stride);
+            let mut pixel = pixels.start;
+            while pixel < pixels.end {
+                let rows = row_step.min(pixels.end - pixel);
+                let c = c.add((pixel - pixels.start) * ldc);
+                let mut residual = self.finish.residual(self.image, pixel);
+                if !residual.is_null() {
+                    residual = residual.add(first_channel);
+                }
+                let mut tap = 0;
+                while tap < taps {
+                    let some_taps = tap_step.min(taps - tap);
+                    let mut channel = 0;
+                    while channel < in_c {
+                        let channels = channel_step.min(in_c - channel);
+                        let list = &mut addresses[..some_taps * rows];
+                        self.list_addresses(list, tap, pixel, rows, self.group * in_c + channel);
+                        let last = tap + some_taps == taps && channel + channels == in_c;
+                        self.threads.isa().dispatch(Product {
+                            a: Rows::Listed { addresses: list.as_ptr().cast(), rows },
+                            rows,
+                            taps: some_taps,
+                            depth: channels,
+                            b: weights.add((tap * in_c + channel) * PANEL),
+                            panel_stride,
+                            next: std::ptr::null(),
+                            columns: columns.len(),
+                            c,
+                            ldc,
+                            accumulate: tap > 0 || channel > 0,
+                            finish: last.then_some(self.finish),
+                            residual,
+                            first_column: first_channel,
+                        });
+                        channel += channels;
+                    }
+                    tap += some_taps;
+                }
+                pixel += rows;
+            }
+        }
+    }
+
+    /// Lists for each tap from `tap` on the address of each window's pixel, at a channel.
+    fn list_addresses(
+        &self,
+        list: &mut [MaybeUninit<*const f32>],
+        tap: usize,
+        pixel: usize,
+        rows: usize,
+        channel: usize,
+    ) {
+        let window = &self.conv.window;
+        for (index, line) in list.chunks_exact_mut(rows).enumerate() {
+            let (tap_y, tap_x) = ((tap + index) / window.kernel_w, (tap + index) % window.kernel_w);
+            let shift = (tap_x * window.dilation_w).wrapping_sub(window.pad_left);
+            let row = |y: usize| {
+                let y = (y * window.stride_h + tap_y * window.dilation_h).wrapping_sub(window.pad_top);
+                (y < window.in_h).then(|| self.input.row(self.image, y))
+            };
+            let (mut y, mut x) = (pixel / window.out_w, pixel % window.out_w);
+            let mut from = row(y);
+            for address in line {
+                let at = (x * window.stride_w).wrapping_add(shift);
+                address.write(match from {
+                    Some(from) if at < window.in_w => from.wrapping_add(at * self.input.ld + channel),
+                    _ => ZEROS.as_ptr(),
+                });
+                x += 1;
+                if x == window.out_w {
+                    (y, x) = (y + 1, 0);
+                    from = row(y);
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kernels::conv::naive::{compare, convolution, noise};
+
+    fn check(conv: Convolution) {
+        let weights = noise(depth(&conv) * conv.out_c, 7);
+        let packed = pack_weights(&conv, &weights);
+        compare(&conv, &weights, 2e-6 * depth(&conv) as f64, &|threads, batch, input, epilogue, output| {
+            let mut scratch = vec![0.0; scratch_len(&conv, batch, epilogue.pool, threads.count())];
+            convolve(threads, &conv, batch, input, &packed, epilogue, &mut scratch, output);
+        });
+    }
+
+    #[test]
+    fn kernels_strides_dilations_and_paddings() {
+        check(convolution((7, 9), (5, 7, 1), (3, 1, 1), (1, 1)));
+        check(convolution((13, 11), (3, 33, 1), (5, 2, 1), (2, 1)));
+        check(convolution((9, 12), (17, 16, 1), (3, 1, 2), (2, 2)));
+        check(convolution((6, 5), (4, 31, 1), (2, 3, 1), (0, 1)));
+        check(convolution((1, 1), (1, 1, 1), (1, 1, 1), (0, 0)));
+        check(convolution((8, 3), (2, 5, 1), (7, 1, 1), (3, 3)));
+    }
+
+    #[test]
+    fn groups() {
+        check(convolution((7, 7), (6, 8, 2), (3, 1, 1), (1, 1)));
+        check(convolution((5, 6), (9, 51, 3), (3, 2, 1), (1, 0)));
+        check(convolution((5, 4), (5, 10, 5), (3, 1, 1), (1, 1)));
+    }
+
+    #[test]
+    fn deep_sums_and_many_rows() {
+        check(convolution((3, 4), (401, 18, 1), (3, 1, 1), (1, 1)));
+        check(convolution((31, 33), (8, 17, 1), (3, 1, 1), (1, 1)));
+    }
+}

@@ -1,0 +1,191 @@
+//! What convolutions are compared with in tests: plain loops in f64.
+
+use crate::kernels::elementwise::activation::Activation;
+use crate::kernels::epilogue::{Epilogue, Pool};
+use crate::kernels::parallel::thread_pool::Threads;
+use crate::kernels::simd::Isa;
+use crate::kernels::tensor_view::{Convolution, View, ViewMut, Window};
+
+/// Pseudo-random floats from -0.5 to 0.5.
+pub fn noise(count: usize, seed: u64) -> Vec<f32> {
+    let mut state = seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1;
+    let mut next = || {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        (state >> 40) as f32 / (1u64 << 24) as f32 - 0.5
+    };
+    (0..count).map(|_| next()).collect()
+}
+
+/// A convolution of a `height` by `width` image: kernel, stride, dilation and padding the same along both axes.
+pub fn convolution(
+    (height, width): (usize, usize),
+    (in_c, out_c, groups): (usize, usize, usize),
+    (kernel, stride, dilation): (usize, usize, usize),
+    (before, after): (usize, usize),
+) -> Convolution {
+    let out = |size: usize| (size + before + after - (kernel - 1) * dilation - 1) / stride + 1;
+    let window = Window {
+        in_h: height,
+        in_w: width,
+        out_h: out(height),
+        out_w: out(width),
+        kernel_h: kernel,
+        kernel_w: kernel,
+        stride_h: stride,
+        stride_w: stride,
+        dilation_h: dilation,
+        dilation_w: dilation,
+        pad_top: before,
+        pad_left: before,
+    };
+    Convolution { window, in_c, out_c, groups }
+}
+
+/// What is varied besides the convolution.
+#[derive(Clone, Copy, Debug)]
+pub struct Case {
+    pub batch: usize,
+    /// Floats between pixels that belong to others.
+    pub gap: usize,
+    pub bias: bool,
+    pub residual: bool,
+    pub activation: Activation,
+    pub pool: bool,
+}
+
+/// The variations that every convolution is tested with.
+pub const CASES: [Case; 5] = [
+    Case { batch: 1, gap: 0, bias: true, residual: false, activation: Activation::Relu { alpha: 0.0 }, pool: false },
+    Case { batch: 2, gap: 5, bias: true, residual: true, activation: Activation::Relu6, pool: false },
+    Case { batch: 3, gap: 1, bias: false, residual: false, activation: Activation::Linear, pool: true },
+    Case { batch: 1, gap: 3, bias: false, residual: true, activation: Activation::Swish, pool: true },
+    Case { batch: 2, gap: 0, bias: true, residual: false, activation: Activation::Tanh, pool: false },
+];
+
+fn activate(activation: Activation, x: f64) -> f64 {
+    match activation {
+        Activation::Linear => x,
+        Activation::Relu { alpha } => x.max(0.0) + f64::from(alpha) * x.min(0.0),
+        Activation::Relu6 => x.clamp(0.0, 6.0),
+        Activation::Tanh => x.tanh(),
+        Activation::Swish => x / (1.0 + (-x).exp()),
+        _ => unreachable!("not used by the cases"),
+    }
+}
+
+/// Compares `run` with the plain loops for each case, each instruction set of the machine and one and two threads;
+/// `run` gets `(threads, batch, input, epilogue, output)`.
+pub fn compare(
+    conv: &Convolution,
+    weights: &[f32],
+    tolerance: f64,
+    run: &dyn Fn(&Threads, usize, View, &Epilogue, ViewMut),
+) {
+    let window = &conv.window;
+    for case in CASES {
+        let (in_pixels, out_pixels) = (window.in_h * window.in_w, window.out_h * window.out_w);
+        let pool = case.pool.then_some(Pool::Max2x2);
+        let stored = pool.map_or(out_pixels, |pool| pool.reduced(window.out_h) * pool.reduced(window.out_w));
+        let (in_ld, out_ld) = (conv.in_c + case.gap, conv.out_c + case.gap);
+        let (in_image, out_image) = (in_pixels * in_ld + case.gap, stored * out_ld + case.gap);
+        let residual_image = out_pixels * out_ld;
+        let input = noise(case.batch * in_image, 1);
+        let bias = noise(conv.out_c, 2);
+        let residual = noise(case.batch * residual_image, 3);
+        let input = View { data: &input, ld: in_ld, image: in_image };
+        let residual = View { data: &residual, ld: out_ld, image: residual_image };
+        let epilogue = Epilogue {
+            bias: case.bias.then_some(&bias[..]),
+            residual: case.residual.then_some(residual),
+            activation: case.activation,
+            pool,
+        };
+        let expected = expected(conv, case.batch, &input, weights, &epilogue);
+        for isa in Isa::available() {
+            let mut results = Vec::new();
+            for count in [1, 2] {
+                const UNTOUCHED: f32 = 12345.0;
+                let mut output = vec![UNTOUCHED; case.batch * out_image];
+                let threads = Threads::with_isa(count, isa);
+                run(
+                    &threads,
+                    case.batch,
+                    input,
+                    &epilogue,
+                    ViewMut { data: &mut output, ld: out_ld, image: out_image },
+                );
+                for (index, &value) in output.iter().enumerate() {
+                    let (image, within) = (index / out_image, index % out_image);
+                    let (pixel, channel) = (within / out_ld, within % out_ld);
+                    if pixel >= stored || channel >= conv.out_c {
+                        assert_eq!(value, UNTOUCHED, "{conv:?} {case:?} {isa:?}: wrote between pixels");
+                        continue;
+                    }
+                    let right = expected[(image * stored + pixel) * conv.out_c + channel];
+                    let error = (f64::from(value) - right).abs();
+                    assert!(
+                        error <= tolerance * right.abs().max(1.0),
+                        "{conv:?} {case:?} {isa:?}: {value} for {right} at image {image}, pixel {pixel}, channel {channel}"
+                    );
+                }
+                results.push(output);
+            }
+            assert!(results[0] == results[1], "{conv:?} {case:?} {isa:?}: threads change the result");
+        }
+    }
+}
+
+/// The result by plain loops: `(batch, pixels, out_c)`.
+fn expected(conv: &Convolution, batch: usize, input: &View, weights: &[f32], epilogue: &Epilogue) -> Vec<f64> {
+    let window = &conv.window;
+    let (in_c, out_c) = (conv.in_c / conv.groups, conv.out_c / conv.groups);
+    let mut result = vec![0.0; batch * window.out_h * window.out_w * conv.out_c];
+    let at = |image: usize, y: usize, x: usize| (image * window.out_h + y) * window.out_w + x;
+    for image in 0..batch {
+        for y in 0..window.out_h {
+            for x in 0..window.out_w {
+                let sums = &mut result[at(image, y, x) * conv.out_c..][..conv.out_c];
+                for tap in 0..window.kernel_h * window.kernel_w {
+                    let (i, j) = (tap / window.kernel_w, tap % window.kernel_w);
+                    let in_y = (y * window.stride_h + i * window.dilation_h).wrapping_sub(window.pad_top);
+                    let in_x = (x * window.stride_w + j * window.dilation_w).wrapping_sub(window.pad_left);
+                    if in_y >= window.in_h || in_x >= window.in_w {
+                        continue;
+                    }
+                    let pixel = &input.data[image * input.image + (in_y * window.in_w + in_x) * input.ld..];
+                    for (c, sum) in sums.iter_mut().enumerate() {
+                        for k in 0..in_c {
+                            let weight = weights[(tap * in_c + k) * conv.out_c + c];
+                            *sum += f64::from(pixel[c / out_c * in_c + k]) * f64::from(weight);
+                        }
+                    }
+                }
+                for (c, sum) in sums.iter_mut().enumerate() {
+                    *sum += epilogue.bias.map_or(0.0, |bias| f64::from(bias[c]));
+                    if let Some(residual) = &epilogue.residual {
+                        let pixel = image * residual.image + (y * window.out_w + x) * residual.ld;
+                        *sum += f64::from(residual.data[pixel + c]);
+                    }
+                    *sum = activate(epilogue.activation, *sum);
+                }
+            }
+        }
+    }
+    if epilogue.pool.is_none() {
+        return result;
+    }
+    let mut pooled = Vec::new();
+    for image in 0..batch {
+        for y in 0..window.out_h / 2 {
+            for x in 0..window.out_w / 2 {
+                for c in 0..conv.out_c {
+                    let value = |i: usize, j: usize| result[at(image, 2 * y + i, 2 * x + j) * conv.out_c + c];
+                    pooled.push(value(0, 0).max(value(0, 1)).max(value(1, 0)).max(value(1, 1)));
+                }
+            }
+        }
+    }
+    pooled
+}

@@ -1,0 +1,231 @@
+//! Transposed convolution.
+
+use crate::kernels::elementwise::activation::Activation;
+use crate::kernels::gemm::small::accumulate;
+use crate::kernels::parallel::disjoint::Scratch;
+use crate::kernels::parallel::image_batches::{Images, bands, span};
+use crate::kernels::parallel::thread_pool::Threads;
+use crate::kernels::simd::multiversion::wide;
+use crate::kernels::tensor_view::{Convolution, View, ViewMut, Window};
+
+/// A transposed convolution: the gradient of `forward` by its input. Its output has the sizes of `forward`'s input
+/// (`in_h`, `in_w`, `in_c`), its input those of `forward`'s output; padding, stride and dilation are `forward`'s.
+#[derive(Clone, Copy, Debug)]
+pub struct Deconvolution<'a> {
+    pub forward: Convolution,
+    /// As [`pack_deconvolution`] writes it.
+    pub packed: &'a [f32],
+    /// One for each output channel, if there is a bias.
+    pub bias: Option<&'a [f32]>,
+    pub activation: Activation,
+}
+
+/// Brings `weight`, `(kernel_h, kernel_w, in_c / groups, out_c)` in terms of `forward` - for one group that is NeuPy's
+/// and TensorFlow's `(kernel_h, kernel_w, outputs, inputs)` of the transposed convolution - into the order of the
+/// kernel, `(kernel_h, kernel_w, out_c, in_c / groups)`. Both have the same length.
+pub fn pack_deconvolution(weight: &[f32], forward: &Convolution, packed: &mut [f32]) {
+    let (outputs, inputs) = (forward.in_c / forward.groups, forward.out_c);
+    for (tap, packed) in weight.chunks_exact(outputs * inputs).zip(packed.chunks_exact_mut(outputs * inputs)) {
+        for i in 0..inputs {
+            for o in 0..outputs {
+                packed[i * outputs + o] = tap[o * inputs + i];
+            }
+        }
+    }
+}
+
+/// y = activation(transposed convolution of x + bias): x is `(n, out_h, out_w, out_c)` and y `(n, in_h, in_w, in_c)`
+/// in terms of `forward`. Output row oy sums over the taps with
+/// oy = iy * stride + ky * dilation - pad, and so for columns.
+pub fn deconvolution(x: View<'_>, y: ViewMut<'_>, n: usize, layer: &Deconvolution<'_>, threads: &Threads) {
+    let Window { in_h, in_w, out_h, out_w, .. } = layer.forward.window;
+    let ld = y.ld;
+    let row = span(in_w, ld, layer.forward.in_c);
+    let y = ViewMut { data: y.data, ld: in_w * ld, image: y.image };
+    let image = span(out_h * out_w, x.ld, layer.forward.out_c);
+    bands(threads, y, Images { n, pixels: in_h, channels: row }, Scratch::none(), &|band, out, _| {
+        let data = &x.data[band.image * x.image..][..image];
+        for (i, row) in out.chunks_mut(in_w * ld).enumerate() {
+            write_row(Source { data, ld: x.ld, layer }, row, ld, band.first + i);
+        }
+    });
+}
+
+/// The input image of a row.
+#[derive(Clone, Copy)]
+struct Source<'a> {
+    data: &'a [f32],
+    ld: usize,
+    layer: &'a Deconvolution<'a>,
+}
+
+/// The input place whose tap `k` meets output place `out`; it may lie outside, and there may be none.
+#[inline(always)]
+fn place(out: usize, pad: usize, k: usize, dilation: usize, stride: usize) -> Option<isize> {
+    let distance = (out + pad) as isize - (k * dilation) as isize;
+    let stride = stride as isize;
+    (distance.rem_euclid(stride) == 0).then(|| distance.div_euclid(stride))
+}
+
+/// Output pixels that share their taps and are computed together.
+const P: usize = 4;
+
+wide! {
+    fn write_row(source: Source<'_>, row: &mut [f32], ld: usize, oy: usize) {
+        let layer = source.layer;
+        let w = &layer.forward.window;
+        // Columns of the same remainder by the stride meet the same taps, one input column after the other.
+        for phase in 0..w.stride_w.min(w.in_w) {
+            let mut ox = phase;
+            while ox < w.in_w {
+                if ox + (P - 1) * w.stride_w < w.in_w && inside_together(w, ox) {
+                    write_pixels::<P>(source, row, ld, oy, ox);
+                    ox += P * w.stride_w;
+                } else {
+                    write_pixels::<1>(source, row, ld, oy, ox);
+                    ox += w.stride_w;
+                }
+            }
+        }
+        for pixel in row.chunks_mut(ld) {
+            layer.activation.apply(&mut pixel[..layer.forward.in_c]);
+        }
+    }
+}
+
+/// For every tap: are the input columns of `P` output pixels all inside the image, or all outside?
+#[inline(always)]
+fn inside_together(w: &Window, ox: usize) -> bool {
+    (0..w.kernel_w).all(|kx| {
+        place(ox, w.pad_left, kx, w.dilation_w, w.stride_w).is_none_or(|ix| {
+            let (last, width) = (ix + P as isize - 1, w.out_w as isize);
+            (ix >= 0 && last < width) || last < 0 || ix >= width
+        })
+    })
+}
+
+#[inline(always)]
+fn write_pixels<const N: usize>(source: Source<'_>, row: &mut [f32], ld: usize, oy: usize, ox: usize) {
+    let forward = &source.layer.forward;
+    let outputs = forward.in_c / forward.groups;
+    for group in 0..forward.groups {
+        let mut c = 0;
+        while c < outputs {
+            let left = outputs - c;
+            if left >= 16 {
+                write_tile::<N, 16>(source, row, ld, (oy, ox), (group, c));
+                c += 16;
+            } else if left >= 4 {
+                write_tile::<N, 4>(source, row, ld, (oy, ox), (group, c));
+                c += 4;
+            } else {
+                write_tile::<N, 1>(source, row, ld, (oy, ox), (group, c));
+                c += 1;
+            }
+        }
+    }
+}
+
+#[inline(always)]
+fn write_tile<const N: usize, const C: usize>(
+    source: Source<'_>,
+    row: &mut [f32],
+    ld: usize,
+    (oy, ox): (usize, usize),
+    (group, c): (usize, usize),
+) {
+    let Deconvolution { forward, packed, bias, .. } = source.layer;
+    let w = &forward.window;
+    let (outputs, inputs) = (forward.in_c / forward.groups, forward.out_c / forward.groups);
+    let channel = group * outputs + c;
+    let mut acc = [[0.0; C]; N];
+    if let Some(bias) = bias {
+        acc.iter_mut().for_each(|pixel| pixel.copy_from_slice(&bias[channel..][..C]));
+    }
+    for ky in 0..w.kernel_h {
+        let iy = place(oy, w.pad_top, ky, w.dilation_h, w.stride_h);
+        let Some(iy) = iy.filter(|iy| (0..w.out_h as isize).contains(iy)) else { continue };
+        for kx in 0..w.kernel_w {
+            let ix = place(ox, w.pad_left, kx, w.dilation_w, w.stride_w);
+            let Some(ix) = ix.filter(|ix| (0..w.out_w as isize).contains(ix)) else { continue };
+            let start = (iy as usize * w.out_w + ix as usize) * source.ld + group * inputs;
+            let x = std::array::from_fn(|p| &source.data[start + p * source.ld..][..inputs]);
+            let tap = ((ky * w.kernel_w + kx) * forward.out_c + group * inputs) * outputs + c;
+            accumulate(&mut acc, x, &packed[tap..], outputs);
+        }
+    }
+    for (p, pixel) in acc.iter().enumerate() {
+        row[(ox + p * w.stride_w) * ld + channel..][..C].copy_from_slice(pixel);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kernels::testing::{Random, Tensor, seen, windows};
+
+    fn check(random: &mut Random, forward: Convolution, n: usize, gap: usize) {
+        let Convolution { window: w, in_c, out_c, groups } = forward;
+        let (outputs, inputs) = (in_c / groups, out_c / groups);
+        let weight = random.floats(w.kernel_h * w.kernel_w * outputs * out_c);
+        let bias = random.floats(in_c);
+        let mut packed = vec![0.0; weight.len()];
+        pack_deconvolution(&weight, &forward, &mut packed);
+        let x = Tensor::random(random, n, w.out_h * w.out_w, out_c, gap);
+        // What each forward output spreads over its inputs, by the definition of a gradient.
+        let mut expected = vec![0.0; n * w.in_h * w.in_w * in_c];
+        for image in 0..n {
+            for p in 0..w.out_h * w.out_w {
+                for (cell, ky, kx) in seen(&w, p) {
+                    for i in 0..out_c {
+                        for o in 0..outputs {
+                            let weight = weight[((ky * w.kernel_w + kx) * outputs + o) * out_c + i];
+                            let channel = i / inputs * outputs + o;
+                            expected[(image * w.in_h * w.in_w + cell) * in_c + channel] +=
+                                x.at(image, p, i) * f64::from(weight);
+                        }
+                    }
+                }
+            }
+        }
+        let relu = Activation::Relu { alpha: 0.5 };
+        for bias in [None, Some(bias.as_slice())] {
+            let layer = Deconvolution { forward, packed: &packed, bias, activation: relu };
+            let y = Tensor::new(n, w.in_h * w.in_w, in_c, gap / 2);
+            let y = y.filled(|y, threads| deconvolution(x.view(), y, n, &layer, threads));
+            y.check(3e-6, |n, p, c| {
+                let bias = bias.map_or(0.0, |bias| f64::from(bias[c]));
+                let value = expected[(n * w.in_h * w.in_w + p) * in_c + c] + bias;
+                value.max(0.0) + 0.5 * value.min(0.0)
+            });
+        }
+    }
+
+    #[test]
+    fn spreads_what_the_convolution_gathers() {
+        let mut random = Random(22);
+        for (i, window) in windows(&mut random, 40).into_iter().enumerate() {
+            let (in_c, out_c, groups) = [(2, 4, 1), (17, 3, 1), (4, 6, 2), (21, 16, 1), (1, 1, 1)][i % 5];
+            check(&mut random, Convolution { window, in_c, out_c, groups }, 1 + i % 3, i % 2 * 4);
+        }
+    }
+
+    #[test]
+    fn wide_rows_of_many_channels() {
+        let window = Window {
+            in_h: 23,
+            in_w: 45,
+            out_h: 11,
+            out_w: 22,
+            kernel_h: 3,
+            kernel_w: 3,
+            stride_h: 2,
+            stride_w: 2,
+            dilation_h: 1,
+            dilation_w: 1,
+            pad_top: 0,
+            pad_left: 0,
+        };
+        check(&mut Random(23), Convolution { window, in_c: 32, out_c: 8, groups: 1 }, 1, 0);
+    }
+}

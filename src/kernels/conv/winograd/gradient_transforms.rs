@@ -1,0 +1,208 @@
+//! The transforms of the weight gradient by Winograd's method, F(3x3, 4x4), over vectors of channels.
+//!
+//! The sum over pixels of x[y + ky] dy[y] is a correlation again: a tile of 6 by 6 inputs with 4 by 4 values of dy
+//! gives the 3 by 3 taps. It is F(4x4, 3x3) with outputs and weights exchanged, at the same points: the inputs are
+//! transformed alike, dy by the transpose of the output transform, the products by the transpose of the weights'.
+
+// Loops over registers count with plain indices, which unroll; iterators over nested arrays do not always.
+#![allow(clippy::needless_range_loop)]
+
+use super::transforms::{F4, Tile, Tiling};
+use crate::kernels::simd::{Kernel, Vector};
+
+/// Points along one axis.
+const POINTS: usize = F4::IN;
+/// Values of dy along one axis.
+const SIDE: usize = F4::OUT;
+const A: f32 = F4::POINTS[0] as f32;
+const B: f32 = F4::POINTS[1] as f32;
+
+/// dy along one axis: at point p its polynomial, at infinity the last value.
+#[inline(always)]
+unsafe fn spread<V: Vector>(y: [V; SIDE]) -> [V; POINTS] {
+    // SAFETY: the caller promises the instruction set.
+    unsafe {
+        let even_a = y[2].mul_add(V::splat(A * A), y[0]);
+        let odd_a = y[3].mul_add(V::splat(A * A * A), y[1].mul(V::splat(A)));
+        let even_b = y[2].mul_add(V::splat(B * B), y[0]);
+        let odd_b = y[3].mul_add(V::splat(B * B * B), y[1].mul(V::splat(B)));
+        [y[0], even_a.add(odd_a), even_a.sub(odd_a), even_b.add(odd_b), even_b.sub(odd_b), y[3]]
+    }
+}
+
+/// The factors of the products at points 0, +-A and +-B.
+const FACTORS: [f32; 3] = {
+    let (a2, b2) = (F4::POINTS[0] * F4::POINTS[0], F4::POINTS[1] * F4::POINTS[1]);
+    [(1.0 / (a2 * b2)) as f32, (1.0 / (2.0 * a2 * (a2 - b2))) as f32, (1.0 / (2.0 * b2 * (b2 - a2))) as f32]
+};
+
+/// The products along one axis back to the three taps.
+#[inline(always)]
+unsafe fn gather<V: Vector>(m: [V; POINTS]) -> [V; 3] {
+    // SAFETY: the caller promises the instruction set.
+    unsafe {
+        let (zero, a, b) = (V::splat(FACTORS[0]), V::splat(FACTORS[1]), V::splat(FACTORS[2]));
+        let (sum_a, difference_a) = (m[1].add(m[2]).mul(a), m[1].sub(m[2]).mul(a));
+        let (sum_b, difference_b) = (m[3].add(m[4]).mul(b), m[3].sub(m[4]).mul(b));
+        [
+            m[0].mul_add(zero, sum_a.add(sum_b)),
+            difference_a.mul_add(V::splat(A), difference_b.mul(V::splat(B))),
+            sum_a.mul_add(V::splat(A * A), sum_b.mul_add(V::splat(B * B), m[5])),
+        ]
+    }
+}
+
+/// Transforms dy of some tiles: point p, tile t, channel c goes to `to[p * point + t * row + c]`.
+pub struct OutputGradientTransform {
+    pub tiling: Tiling,
+    pub first: usize,
+    pub count: usize,
+    pub dy: *const f32,
+    pub ld: usize,
+    pub image: usize,
+    pub channels: usize,
+    /// As many zeros as channels.
+    pub zeros: *const f32,
+    pub to: *mut f32,
+    pub point: usize,
+    pub row: usize,
+}
+
+impl Kernel for OutputGradientTransform {
+    #[inline(always)]
+    unsafe fn run<V: Vector>(self) {
+        let window = &self.tiling.window;
+        let mut addresses = [self.zeros; SIDE * SIDE];
+        // SAFETY: tiles and channels are within what the maker checked; pixels outside the image read the zeros.
+        unsafe {
+            for index in 0..self.count {
+                let (image, tile_y, tile_x) = self.tiling.position(self.first + index);
+                let dy = self.dy.add(image * self.image);
+                for i in 0..SIDE {
+                    let y = tile_y * SIDE + i;
+                    for j in 0..SIDE {
+                        let x = tile_x * SIDE + j;
+                        let inside = y < window.out_h && x < window.out_w;
+                        addresses[i * SIDE + j] =
+                            if inside { dy.add((y * window.out_w + x) * self.ld) } else { self.zeros };
+                    }
+                }
+                let to = self.to.add(index * self.row);
+                let mut channel = 0;
+                while channel < self.channels {
+                    let lanes = V::LANES.min(self.channels - channel);
+                    if lanes == V::LANES {
+                        self.vector::<V, true>(&addresses, channel, lanes, to.add(channel));
+                    } else {
+                        self.vector::<V, false>(&addresses, channel, lanes, to.add(channel));
+                    }
+                    channel += lanes;
+                }
+            }
+        }
+    }
+}
+
+impl OutputGradientTransform {
+    /// One tile's vector of channels.
+    #[inline(always)]
+    unsafe fn vector<V: Vector, const FULL: bool>(
+        &self,
+        addresses: &[*const f32; SIDE * SIDE],
+        channel: usize,
+        lanes: usize,
+        to: *mut f32,
+    ) {
+        // SAFETY: the caller's promise.
+        unsafe {
+            let zero = V::splat(0.0);
+            let mut rows = [[zero; POINTS]; SIDE];
+            for i in 0..SIDE {
+                let mut y = [zero; SIDE];
+                for j in 0..SIDE {
+                    let from = addresses[i * SIDE + j].add(channel);
+                    y[j] = if FULL { V::load(from) } else { V::load_partial(from, lanes) };
+                }
+                rows[i] = spread(y);
+            }
+            for j in 0..POINTS {
+                let mut y = [zero; SIDE];
+                for i in 0..SIDE {
+                    y[i] = rows[i][j];
+                }
+                let r = spread(y);
+                for i in 0..POINTS {
+                    let to = to.add((i * POINTS + j) * self.point);
+                    if FULL {
+                        r[i].store(to);
+                    } else {
+                        r[i].store_partial(to, lanes);
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Transforms sums of products back: `count` places, the point p of place i at `from[p * point + i]`, its tap k to
+/// `to[k * tap + i]`.
+pub struct WeightGradientTransform {
+    pub count: usize,
+    pub from: *const f32,
+    pub point: usize,
+    pub to: *mut f32,
+    pub tap: usize,
+}
+
+impl Kernel for WeightGradientTransform {
+    #[inline(always)]
+    unsafe fn run<V: Vector>(self) {
+        // SAFETY: the maker promises the places.
+        unsafe {
+            let mut at = 0;
+            while at < self.count {
+                let lanes = V::LANES.min(self.count - at);
+                if lanes == V::LANES {
+                    self.vector::<V, true>(at, lanes);
+                } else {
+                    self.vector::<V, false>(at, lanes);
+                }
+                at += lanes;
+            }
+        }
+    }
+}
+
+impl WeightGradientTransform {
+    #[inline(always)]
+    unsafe fn vector<V: Vector, const FULL: bool>(&self, at: usize, lanes: usize) {
+        // SAFETY: the caller's promise.
+        unsafe {
+            let zero = V::splat(0.0);
+            let mut rows = [[zero; 3]; POINTS];
+            for i in 0..POINTS {
+                let mut m = [zero; POINTS];
+                for j in 0..POINTS {
+                    let from = self.from.add((i * POINTS + j) * self.point + at);
+                    m[j] = if FULL { V::load(from) } else { V::load_partial(from, lanes) };
+                }
+                rows[i] = gather(m);
+            }
+            for j in 0..3 {
+                let mut m = [zero; POINTS];
+                for i in 0..POINTS {
+                    m[i] = rows[i][j];
+                }
+                let taps = gather(m);
+                for i in 0..3 {
+                    let to = self.to.add((i * 3 + j) * self.tap + at);
+                    if FULL {
+                        taps[i].store(to);
+                    } else {
+                        taps[i].store_partial(to, lanes);
+                    }
+                }
+            }
+        }
+    }
+}

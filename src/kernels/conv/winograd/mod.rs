@@ -1,0 +1,508 @@
+//! 3x3 and 5x5 convolutions of stride 1 by Winograd's method: F(2x2,3x3), F(4x4,3x3), F(6x6,3x3) and F(2x2,5x5).
+//!
+//! A block of tiles is transformed, multiplied point by point with the transformed weights of a block of output
+//! channels, and transformed back with the epilogue, all while it is in cache.
+
+mod gradient_transforms;
+mod transforms;
+pub(crate) mod weight_gradient_winograd;
+mod weight_transform;
+
+use crate::kernels::epilogue::{Epilogue, Finish, Output, check_convolution};
+use crate::kernels::gemm::micro_kernel::{FINE, Product, Rows};
+use crate::kernels::gemm::panel::{Grid, PANEL, packed_len, panels};
+use crate::kernels::parallel::thread_pool::{ALIGNMENT, Threads, WorkerScratch};
+use crate::kernels::tensor_view::{Convolution, View, ViewMut};
+use crate::size::{product, round_up, sum};
+use serde::{Deserialize, Serialize};
+use std::marker::PhantomData;
+use std::ops::Range;
+use transforms::{F2, F2x5, F4, F6, InputTransform, OutputTransform, Tile as TileKind, Tiling};
+pub use weight_transform::{pack_weights, pack_weights_into, packed_len_weights};
+
+/// The size of the output tile, and of the kernel where that is not 3x3.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum Tile {
+    /// F(2x2,3x3): 2.25 times fewer multiplications than direct.
+    F2,
+    /// F(4x4,3x3): 4 times fewer.
+    F4,
+    /// F(6x6,3x3): 5.06 times fewer, a little less accurate.
+    F6,
+    /// F(2x2,5x5): 2.78 times fewer.
+    F2x5,
+}
+
+impl Tile {
+    /// Output pixels along an axis.
+    pub fn out(self) -> usize {
+        match self {
+            Self::F2 => F2::OUT,
+            Self::F4 => F4::OUT,
+            Self::F6 => F6::OUT,
+            Self::F2x5 => F2x5::OUT,
+        }
+    }
+
+    /// The kernel's taps along an axis.
+    pub fn kernel(self) -> usize {
+        match self {
+            Self::F2 | Self::F4 | Self::F6 => 3,
+            Self::F2x5 => F2x5::KERNEL,
+        }
+    }
+
+    /// The points of the transform along an axis.
+    pub fn side(self) -> usize {
+        self.out() + self.kernel() - 1
+    }
+
+    /// The points of the transform in both axes: products for each tile and pair of channels.
+    pub fn points(self) -> usize {
+        self.side() * self.side()
+    }
+
+    /// Whether it does the convolution: the kernel's size, stride 1, no dilation, padding less than the kernel.
+    pub fn supports(self, conv: &Convolution) -> bool {
+        let window = &conv.window;
+        (window.kernel_h, window.kernel_w) == (self.kernel(), self.kernel())
+            && (window.stride_h, window.stride_w) == (1, 1)
+            && (window.dilation_h, window.dilation_w) == (1, 1)
+            && window.pad_top < self.kernel()
+            && window.pad_left < self.kernel()
+    }
+}
+
+/// How the work is cut. The results do not depend on it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Blocking {
+    pub tile: Tile,
+    /// Tiles of a block.
+    pub tiles: usize,
+    /// Output channels of a block, a multiple of 16.
+    pub channels: usize,
+    /// Whether all threads share the transformed inputs and split the output channels too, so that the weights are
+    /// read once: right where the weights are larger than the image.
+    pub shared: bool,
+}
+
+/// Rows of a multiple of so many floats are read a third slower, several at a time, than rows one line longer.
+const COLLIDING: usize = 256;
+
+/// Rows that the product's register tiles divide, with vectors of 8 floats and nearly so with others.
+const HEIGHT: usize = 6;
+
+/// Tiles or channels of a block at most: several times what any blocking has that was ever fastest.
+const MOST_IN_BLOCK: usize = 512;
+
+/// Floats of transformed inputs that threads share at once.
+const SHARED_FLOATS: usize = 2 << 20;
+
+impl Blocking {
+    /// A good blocking for the sizes.
+    pub fn new(tile: Tile, conv: &Convolution, batch: usize) -> Self {
+        let conv = &one_group(conv);
+        let tiling = Tiling::new(conv.window, tile.out());
+        let total = tiling.per_image * batch;
+        // Few tiles, or weights beyond the last cache: read the weights once for many tiles.
+        let shared = total < 100 || tile.points() * conv.in_c * conv.out_c > 8 << 20;
+        let (most, channels) = match (shared, conv.in_c) {
+            (true, _) => (96, 32),
+            (false, 0..=64) => (48, 64),
+            (false, 65..=256) => (24, 128),
+            (false, _) => (48, 64),
+        };
+        // About equal blocks in a number that threads can share evenly, of a height that products do best.
+        let equal = |blocks: usize| total.div_ceil(blocks.next_multiple_of(4)).next_multiple_of(HEIGHT);
+        let tiles = if shared { most.min(total) } else { equal(total.div_ceil(most)).min(most) };
+        Self { tile, tiles: tiles.max(1), channels: channels.min(panels(conv.out_c) * PANEL).max(PANEL), shared }
+    }
+
+    /// The same, or a blocking for fewer images than it was made for, where it would leave threads without work.
+    fn fitted(&self, conv: &Convolution, batch: usize) -> Self {
+        if self.leaves_idle(conv, batch) { Self::new(self.tile, conv, batch) } else { *self }
+    }
+
+    fn leaves_idle(&self, conv: &Convolution, batch: usize) -> bool {
+        let total = self.total(conv, batch);
+        !self.shared && total.div_ceil(self.tiles.max(1)) < 4
+    }
+
+    /// The tiles of a batch.
+    fn total(&self, conv: &Convolution, batch: usize) -> usize {
+        product([Tiling::new(conv.window, self.tile.out()).per_image, batch])
+    }
+
+    /// Whether the kernel can work in these blocks; larger ones would take memory out of proportion to the weights.
+    pub fn is_possible(&self) -> bool {
+        let within = |size: usize| (1..=MOST_IN_BLOCK).contains(&size);
+        within(self.tiles) && within(self.channels) && self.channels.is_multiple_of(PANEL)
+    }
+
+    /// The tiles of a block: all blocks but the last are whole, as products are fastest at their own height.
+    fn block(&self, index: usize, total: usize) -> Range<usize> {
+        index * self.tiles..((index + 1) * self.tiles).min(total)
+    }
+
+    /// Floats from one tile's transformed inputs to the next; rows that begin a power of two apart collide in cache.
+    fn row(conv: &Convolution) -> usize {
+        let row = round_up(conv.in_c, PANEL);
+        sum([row, if row.is_multiple_of(COLLIDING) { PANEL } else { 0 }])
+    }
+
+    /// Floats from one point's transformed inputs to the next; not a multiple of a page, which would collide in cache.
+    fn input_point(conv: &Convolution, tiles: usize) -> usize {
+        sum([product([tiles, Self::row(conv)]), PANEL])
+    }
+
+    fn output_point(&self) -> usize {
+        sum([product([self.tiles, self.channels]), PANEL])
+    }
+
+    /// How many tiles' transformed inputs the threads share at once.
+    fn shared_tiles(&self, conv: &Convolution, batch: usize) -> usize {
+        let total = self.total(conv, batch);
+        let rounds = total.div_ceil(self.most_shared(conv).max(1)).max(1);
+        total.div_ceil(rounds)
+    }
+
+    /// The most that they may be.
+    fn most_shared(&self, conv: &Convolution) -> usize {
+        let fit = SHARED_FLOATS / product([self.tile.points(), Self::row(conv)]).max(1);
+        product([(fit / self.tiles.max(1)).max(1), self.tiles])
+    }
+
+    fn worker_len(&self, conv: &Convolution) -> usize {
+        let inputs = if self.shared { 0 } else { product([self.tile.points(), Self::input_point(conv, self.tiles)]) };
+        sum([round_up(inputs, ALIGNMENT), product([self.tile.points(), self.output_point()])])
+    }
+
+    fn common_len(&self, conv: &Convolution, batch: usize) -> usize {
+        let zeros = Self::row(conv);
+        // Fewer images may take fewer rounds of more tiles.
+        let tiles = self.total(conv, batch).min(self.most_shared(conv));
+        let inputs = if self.shared { product([self.tile.points(), Self::input_point(conv, tiles)]) } else { 0 };
+        sum([zeros, inputs])
+    }
+}
+
+/// The convolution of one group alone.
+pub(crate) fn one_group(conv: &Convolution) -> Convolution {
+    Convolution { in_c: conv.in_c / conv.groups, out_c: conv.out_c / conv.groups, groups: 1, ..*conv }
+}
+
+/// The floats of scratch memory that [`convolve`] needs for `workers` threads, for up to `batch` images.
+pub fn scratch_len(blocking: &Blocking, conv: &Convolution, batch: usize, workers: usize) -> usize {
+    let conv = &one_group(conv);
+    let len = |images: usize| {
+        let own = blocking.fitted(conv, images);
+        let common = WorkerScratch::len(own.common_len(conv, images), 1);
+        sum([WorkerScratch::len(own.worker_len(conv), workers), common])
+    };
+    // Few images may be cut in another way, in higher blocks.
+    let few = (1..batch).take_while(|&images| blocking.leaves_idle(conv, images));
+    few.chain([batch]).map(len).max().unwrap_or(0)
+}
+
+/// Convolves `batch` images of `(in_h, in_w, in_c)` to `(out_h, out_w, out_c)`, or half that size where the epilogue
+/// pools; `weights` as [`pack_weights`] packed them for the same tile.
+///
+/// # Panics
+/// If a slice is too short for the sizes, or the tile does not support the convolution.
+#[allow(clippy::too_many_arguments)] // The views and weights are separate borrows of the arena and the artifact.
+pub fn convolve(
+    threads: &Threads,
+    blocking: &Blocking,
+    conv: &Convolution,
+    batch: usize,
+    input: View,
+    weights: &[f32],
+    epilogue: &Epilogue,
+    scratch: &mut [f32],
+    output: ViewMut,
+) {
+    assert!(blocking.tile.supports(conv), "not a convolution for {:?}: {conv:?}", blocking.tile);
+    assert!(blocking.is_possible(), "{blocking:?}");
+    assert_eq!(weights.len(), packed_len_weights(blocking.tile, conv), "packed weights");
+    if conv.groups > 1 {
+        // Each group is a convolution of its own on a slice of the channels.
+        let one = one_group(conv);
+        for (group, weights) in weights.chunks_exact(weights.len() / conv.groups).enumerate() {
+            let (first_in, first_out) = (group * one.in_c, group * one.out_c);
+            let input = View { data: &input.data[first_in..], ..input };
+            let epilogue = Epilogue {
+                bias: epilogue.bias.map(|bias| &bias[first_out..]),
+                residual: epilogue.residual.map(|view| View { data: &view.data[first_out..], ..view }),
+                ..*epilogue
+            };
+            let output = ViewMut { data: &mut output.data[first_out..], ..output };
+            convolve(threads, blocking, &one, batch, input, weights, &epilogue, scratch, output);
+        }
+        return;
+    }
+    let (output, finish) = check_convolution(conv, batch, &input, epilogue, output);
+    let blocking = &blocking.fitted(conv, batch);
+    let common = WorkerScratch::len(blocking.common_len(conv, batch), 1);
+    assert!(scratch.len() >= common, "scratch memory is too small");
+    let (common, workers) = scratch.split_at_mut(common);
+    let common = WorkerScratch::new(common, blocking.common_len(conv, batch), 1);
+    let workers = WorkerScratch::new(workers, blocking.worker_len(conv), threads.count());
+    // SAFETY: the piece is taken once.
+    let (zeros, shared) = unsafe { common.piece(0) }.split_at_mut(Blocking::row(conv));
+    zeros.fill(0.0);
+    let call = Call {
+        threads,
+        blocking,
+        conv,
+        input: &input,
+        weights,
+        zeros,
+        workers: &workers,
+        output,
+        finish: &finish,
+        epilogue,
+    };
+    match blocking.tile {
+        Tile::F2 => call.run::<F2>(batch, shared),
+        Tile::F4 => call.run::<F4>(batch, shared),
+        Tile::F6 => call.run::<F6>(batch, shared),
+        Tile::F2x5 => call.run::<F2x5>(batch, shared),
+    }
+}
+
+/// What all tasks of a call read.
+struct Call<'a> {
+    threads: &'a Threads,
+    blocking: &'a Blocking,
+    conv: &'a Convolution,
+    input: &'a View<'a>,
+    weights: &'a [f32],
+    zeros: &'a [f32],
+    workers: &'a WorkerScratch<'a>,
+    output: Output<'a>,
+    finish: &'a Finish<'a>,
+    epilogue: &'a Epilogue<'a>,
+}
+
+/// An address that tasks share; they write disjoint parts.
+#[derive(Clone, Copy)]
+struct Shared(*mut f32);
+
+// SAFETY: only the address is shared.
+unsafe impl Sync for Shared {}
+
+impl Shared {
+    fn get(self) -> *mut f32 {
+        self.0
+    }
+}
+
+impl Call<'_> {
+    fn run<T: TileKind>(&self, batch: usize, shared: &mut [f32]) {
+        let (conv, blocking) = (self.conv, self.blocking);
+        let tiling = Tiling::new(conv.window, T::OUT);
+        let total = tiling.per_image * batch;
+        if total == 0 || conv.out_c == 0 {
+            return;
+        }
+        if !blocking.shared {
+            self.threads.run(total.div_ceil(blocking.tiles), &|task, worker| {
+                let tiles = blocking.block(task, total);
+                // SAFETY: each worker uses only its own scratch; blocks of tiles are disjoint.
+                unsafe {
+                    let (v, m) = self.workers.piece(worker).split_at_mut(self.input_len());
+                    let point = Blocking::input_point(conv, blocking.tiles);
+                    self.transform_input::<T>(tiling, tiles.clone(), v.as_mut_ptr(), point);
+                    let mut channel = 0;
+                    while channel < conv.out_c {
+                        let channels = channel..(channel + blocking.channels).min(conv.out_c);
+                        self.multiply::<T>(tiling, tiles.clone(), channels, v.as_ptr(), point, m);
+                        channel += blocking.channels;
+                    }
+                }
+            });
+            return;
+        }
+        let at_once = blocking.shared_tiles(conv, batch);
+        let point = Blocking::input_point(conv, at_once);
+        let shared = Shared(shared.as_mut_ptr());
+        let mut first = 0;
+        while first < total {
+            let count = at_once.min(total - first);
+            let grid = Grid::new(count, PANEL, count.div_ceil(16).min(8), 1, 1);
+            self.threads.run(grid.blocks(), &|task, _| {
+                let tiles = grid.block(task).0;
+                // SAFETY: blocks of tiles are disjoint.
+                unsafe {
+                    let to = shared.get().add(tiles.start * Blocking::row(conv));
+                    self.transform_input::<T>(tiling, first + tiles.start..first + tiles.end, to, point);
+                }
+            });
+            let blocks = count.div_ceil(blocking.tiles);
+            let columns = conv.out_c.div_ceil(blocking.channels);
+            self.threads.run(blocks * columns, &|task, worker| {
+                let tiles = blocking.block(task % blocks, count);
+                let channel = task / blocks * blocking.channels;
+                let channels = channel..(channel + blocking.channels).min(conv.out_c);
+                // SAFETY: each worker uses only its own scratch; blocks of tiles and channels are disjoint.
+                unsafe {
+                    let m = self.workers.piece(worker);
+                    let v = shared.get().add(tiles.start * Blocking::row(conv));
+                    self.multiply::<T>(tiling, first + tiles.start..first + tiles.end, channels, v, point, m);
+                }
+            });
+            first += count;
+        }
+    }
+
+    fn input_len(&self) -> usize {
+        let points = self.blocking.tile.points();
+        (points * Blocking::input_point(self.conv, self.blocking.tiles)).next_multiple_of(ALIGNMENT)
+    }
+
+    /// # Safety
+    /// The tiles must exist, and `to` hold them.
+    unsafe fn transform_input<T: TileKind>(&self, tiling: Tiling, tiles: Range<usize>, to: *mut f32, point: usize) {
+        // SAFETY: the input was checked; the machine has the set.
+        unsafe {
+            self.threads.isa().dispatch(InputTransform {
+                tile: PhantomData::<T>,
+                tiling,
+                first: tiles.start,
+                count: tiles.len(),
+                input: self.input.data.as_ptr(),
+                ld: self.input.ld,
+                image: self.input.image,
+                channels: self.conv.in_c,
+                zeros: self.zeros.as_ptr(),
+                to,
+                point,
+                row: Blocking::row(self.conv),
+            });
+        }
+    }
+
+    /// Multiplies transformed inputs with a block of channels' weights and transforms the products back.
+    ///
+    /// # Safety
+    /// The tiles and channels must exist, and `v` hold the tiles.
+    unsafe fn multiply<T: TileKind>(
+        &self,
+        tiling: Tiling,
+        tiles: Range<usize>,
+        channels: Range<usize>,
+        v: *const f32,
+        input_point: usize,
+        m: &mut [f32],
+    ) {
+        let in_c = self.conv.in_c;
+        let columns = channels.len().next_multiple_of(PANEL);
+        let output_point = self.blocking.output_point();
+        let each = packed_len(in_c, self.conv.out_c);
+        debug_assert!(m.len() >= T::IN * T::IN * output_point);
+        // SAFETY: the blocks are within the scratch and the weights, as their lengths were computed for them.
+        unsafe {
+            for point in 0..T::IN * T::IN {
+                let product = Product {
+                    a: Rows::Strided { data: v.add(point * input_point), ld: Blocking::row(self.conv), tap: 0 },
+                    rows: tiles.len(),
+                    taps: 1,
+                    depth: in_c,
+                    b: self.weights.as_ptr().add(point * each + channels.start * in_c),
+                    panel_stride: in_c * PANEL,
+                    next: self.weights.as_ptr().wrapping_add((point + 1) * each + channels.start * in_c),
+                    columns,
+                    c: m.as_mut_ptr().add(point * output_point),
+                    ldc: columns,
+                    accumulate: false,
+                    finish: None,
+                    residual: std::ptr::null(),
+                    first_column: 0,
+                };
+                let group = if T::is_positive(point) { FINE / 2 } else { FINE };
+                product.run_in_groups(self.threads.isa(), group);
+            }
+            self.threads.isa().dispatch(OutputTransform {
+                tile: PhantomData::<T>,
+                tiling,
+                first: tiles.start,
+                count: tiles.len(),
+                from: m.as_ptr(),
+                point: output_point,
+                row: columns,
+                first_channel: channels.start,
+                channels: channels.len(),
+                output: self.output,
+                finish: self.finish,
+                pool: self.epilogue.pool,
+            });
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kernels::conv::naive::{compare, convolution, noise};
+
+    fn check(conv: Convolution) {
+        let taps = conv.window.kernel_h * conv.window.kernel_w;
+        let weights = noise(taps * conv.in_c / conv.groups * conv.out_c, 7);
+        let tiles = [(Tile::F2, 1e-6), (Tile::F4, 2e-6), (Tile::F6, 8e-6), (Tile::F2x5, 2e-6)];
+        let tiles = tiles.into_iter().filter(|(tile, _)| tile.supports(&conv));
+        assert!(tiles.clone().count() > 0, "{conv:?}");
+        for (tile, tolerance) in tiles {
+            let packed = pack_weights(tile, &conv, &weights);
+            let size = (taps as f64 * conv.in_c as f64).sqrt();
+            let run =
+                |blocking: &Blocking, threads: &Threads, batch, input: View, epilogue: &Epilogue, output: ViewMut| {
+                    let mut scratch = vec![0.0; scratch_len(blocking, &conv, batch, threads.count())];
+                    convolve(threads, blocking, &conv, batch, input, &packed, epilogue, &mut scratch, output);
+                };
+            for shared in [false, true] {
+                let blocking = Blocking { tile, tiles: 5, channels: 16, shared };
+                compare(&conv, &weights, tolerance * size, &|threads, batch, input, epilogue, output| {
+                    run(&blocking, threads, batch, input, epilogue, output);
+                });
+            }
+            compare(&conv, &weights, tolerance * size, &|threads, batch, input, epilogue, output| {
+                run(&Blocking::new(tile, &conv, batch), threads, batch, input, epilogue, output);
+            });
+        }
+    }
+
+    #[test]
+    fn scratch_for_a_batch_is_enough_for_fewer_images() {
+        for (size, in_c, out_c) in [(8, 32, 32), (16, 64, 64), (28, 512, 64), (14, 512, 512), (56, 256, 64)] {
+            let conv = convolution((size, size), (in_c, out_c, 1), (3, 1, 1), (1, 1));
+            for batch in 1..20 {
+                let blocking = Blocking::new(Tile::F4, &conv, batch);
+                let len = |images| scratch_len(&blocking, &conv, images, 2);
+                assert!((1..batch).all(|images| len(images) <= len(batch)), "{conv:?} {batch}");
+            }
+        }
+    }
+
+    #[test]
+    fn sizes_and_paddings() {
+        check(convolution((13, 11), (5, 33, 1), (3, 1, 1), (1, 1)));
+        check(convolution((8, 9), (16, 16, 1), (3, 1, 1), (0, 0)));
+        check(convolution((7, 12), (23, 20, 1), (3, 1, 1), (2, 0)));
+        check(convolution((5, 9), (173, 17, 1), (3, 1, 1), (1, 1)));
+        check(convolution((1, 2), (3, 1, 1), (3, 1, 1), (1, 1)));
+    }
+
+    #[test]
+    fn kernels_of_five() {
+        check(convolution((13, 11), (5, 33, 1), (5, 1, 1), (2, 2)));
+        check(convolution((8, 9), (16, 16, 1), (5, 1, 1), (0, 0)));
+        check(convolution((7, 12), (23, 20, 1), (5, 1, 1), (4, 1)));
+        check(convolution((1, 2), (3, 1, 1), (5, 1, 1), (2, 2)));
+    }
+
+    #[test]
+    fn groups() {
+        check(convolution((6, 9), (10, 42, 2), (3, 1, 1), (1, 1)));
+        check(convolution((6, 9), (10, 42, 2), (5, 1, 1), (2, 2)));
+    }
+}

@@ -1,0 +1,181 @@
+//! Dense layers whose weights stand in bf16, the upper half of an f32: half the memory is read, the arithmetic stays f32.
+//!
+//! Panels are those of [`dense`](crate::kernels::dense); each row of 16 weights takes 8 words, word j with column j in its lower
+//! half and column j + 8 in its upper one, so that vectors widen by a shift and a mask.
+
+use crate::kernels::elementwise::activation::Activation;
+use crate::kernels::epilogue::{Epilogue, Finish, Output};
+use crate::kernels::gemm::micro_kernel::{Product, Rows};
+use crate::kernels::gemm::panel::{Grid, PANEL, packed_len};
+use crate::kernels::parallel::thread_pool::{Threads, WorkerScratch};
+use crate::kernels::simd::multiversion::wide;
+use crate::kernels::tensor_view::{View, ViewMut};
+
+/// The depth that is widened at once: a few panels of it stay in the first cache.
+const DEPTH: usize = 64;
+/// Panels that are read side by side.
+const TOGETHER: usize = 4;
+/// Words of a packed row.
+const WORDS: usize = PANEL / 2;
+/// Rows of a block.
+const ROW_BLOCK: usize = 128;
+
+/// The words (stored as floats) of the packed weights of `inputs` by `outputs`.
+pub fn packed_len_weights(inputs: usize, outputs: usize) -> usize {
+    packed_len(inputs, outputs) / 2
+}
+
+/// Packs `(inputs, outputs)` row-major for [`multiply`], rounded to the nearest bf16.
+pub fn pack_weights(inputs: usize, outputs: usize, weights: &[f32]) -> Vec<f32> {
+    let whole = super::pack_weights(inputs, outputs, weights);
+    let (rows, _) = whole.as_chunks::<PANEL>();
+    let word = |row: &[f32; PANEL], at: usize| round(row[at]) | round(row[at + WORDS]) << 16;
+    rows.iter().flat_map(|row| std::array::from_fn::<f32, WORDS, _>(|at| f32::from_bits(word(row, at)))).collect()
+}
+
+/// The nearest bf16, of two as near the even one; what is not a number stays so.
+fn round(value: f32) -> u32 {
+    let bits = value.to_bits();
+    if value.is_nan() { bits >> 16 | 0x40 } else { (bits.wrapping_add(0x7fff + (bits >> 16 & 1))) >> 16 }
+}
+
+/// Floats of scratch that [`multiply`] needs for so many threads.
+pub fn scratch_len(workers: usize) -> usize {
+    WorkerScratch::len(TOGETHER * DEPTH * PANEL, workers)
+}
+
+wide! {
+    /// Widens rows of a panel.
+    fn widen(words: &[f32], floats: &mut [f32]) {
+        let (rows, _) = words.as_chunks::<WORDS>();
+        let (wide, _) = floats.as_chunks_mut::<PANEL>();
+        for (row, wide) in rows.iter().zip(wide) {
+            for at in 0..WORDS {
+                wide[at] = f32::from_bits(row[at].to_bits() << 16);
+                wide[at + WORDS] = f32::from_bits(row[at].to_bits() & 0xffff_0000);
+            }
+        }
+    }
+}
+
+/// As [`dense::multiply`](super::multiply), with weights as [`pack_weights`] packed them.
+///
+/// # Panics
+/// If a slice is too short for the sizes.
+#[allow(clippy::too_many_arguments)] // The views and weights are separate borrows of the arena and the artifact.
+pub fn multiply(
+    threads: &Threads,
+    rows: usize,
+    inputs: usize,
+    outputs: usize,
+    input: View,
+    weights: &[f32],
+    bias: Option<&[f32]>,
+    activation: Activation,
+    scratch: &mut [f32],
+    output: ViewMut,
+) {
+    assert_eq!(weights.len(), packed_len_weights(inputs, outputs), "packed weights");
+    crate::kernels::epilogue::check_view("input", &input, 1, rows, inputs);
+    let epilogue = Epilogue { bias, activation, ..Epilogue::default() };
+    let finish = Finish::new(&epilogue, 1, rows, outputs);
+    let output = Output::new(output, 1, rows, outputs);
+    if rows == 0 || outputs == 0 {
+        return;
+    }
+    let grid = Grid::new(rows, outputs, ROW_BLOCK, 1, outputs.div_ceil(TOGETHER * PANEL) * rows.div_ceil(ROW_BLOCK));
+    let scratch = WorkerScratch::new(scratch, TOGETHER * DEPTH * PANEL, threads.count());
+    threads.run(grid.blocks(), &|task, worker| {
+        let (rows, columns) = grid.block(task);
+        // SAFETY: a worker runs one task at a time.
+        let wide = unsafe { scratch.piece(worker) };
+        let mut depth = 0;
+        loop {
+            let step = DEPTH.min(inputs - depth);
+            for (index, wide) in wide.chunks_exact_mut(DEPTH * PANEL).enumerate() {
+                let first = columns.start / PANEL + index;
+                if first * PANEL < columns.end {
+                    let begin = (first * inputs + depth) * WORDS;
+                    widen(&weights[begin..begin + step * WORDS], wide);
+                }
+            }
+            // SAFETY: rows and columns are within the checked views; blocks are disjoint; the widened panels are there.
+            unsafe {
+                threads.isa().dispatch(Product {
+                    a: Rows::Strided {
+                        data: input.data.as_ptr().add(rows.start * input.ld + depth),
+                        ld: input.ld,
+                        tap: 0,
+                    },
+                    rows: rows.len(),
+                    taps: 1,
+                    depth: step,
+                    b: wide.as_ptr(),
+                    panel_stride: DEPTH * PANEL,
+                    next: std::ptr::null(),
+                    columns: columns.len(),
+                    c: output.pixel(0, rows.start).add(columns.start),
+                    ldc: output.ld,
+                    accumulate: depth > 0,
+                    finish: (depth + step == inputs).then_some(&finish),
+                    residual: std::ptr::null(),
+                    first_column: columns.start,
+                });
+            }
+            depth += step;
+            if depth >= inputs {
+                break;
+            }
+        }
+    });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kernels::conv::naive::noise;
+    use crate::kernels::simd::Isa;
+
+    #[test]
+    fn rounds_to_the_nearest() {
+        let halves =
+            [(1.0, 0x3f80), (1.003_906_3, 0x3f80), (1.011_718_8, 0x3f82), (-0.0, 0x8000), (f32::INFINITY, 0x7f80)];
+        for (value, half) in halves {
+            assert_eq!(round(value), half, "{value}");
+        }
+        assert!(f32::from_bits(round(f32::NAN) << 16).is_nan());
+    }
+
+    #[test]
+    fn products_of_rounded_weights() {
+        for (rows, inputs, outputs) in [(1, 1, 1), (1, 300, 33), (2, 64, 144), (9, 31, 40), (131, 70, 35), (3, 129, 65)]
+        {
+            let (input, weights, bias) = (noise(rows * inputs, 1), noise(inputs * outputs, 2), noise(outputs, 3));
+            let packed = pack_weights(inputs, outputs, &weights);
+            for isa in Isa::available() {
+                let run = |count| {
+                    let threads = Threads::with_isa(count, isa);
+                    let mut output = vec![9.0; rows * outputs];
+                    let view = View { data: &input, ld: inputs, image: 0 };
+                    let to = ViewMut { data: &mut output, ld: outputs, image: 0 };
+                    let mut scratch = vec![f32::NAN; scratch_len(count)];
+                    let none = Activation::default();
+                    multiply(&threads, rows, inputs, outputs, view, &packed, Some(&bias), none, &mut scratch, to);
+                    output
+                };
+                let output = run(1);
+                assert!(output == run(3), "threads change the result");
+                for (place, &found) in output.iter().enumerate() {
+                    let (row, column) = (place / outputs, place % outputs);
+                    let half = |value: f32| f64::from(f32::from_bits(round(value) << 16));
+                    let term = |k: usize| f64::from(input[row * inputs + k]) * half(weights[k * outputs + column]);
+                    let right = (0..inputs).map(term).sum::<f64>() + f64::from(bias[column]);
+                    assert!(
+                        (f64::from(found) - right).abs() < 1e-5,
+                        "{isa:?} {rows}x{inputs}x{outputs}: {found} {right}"
+                    );
+                }
+            }
+        }
+    }
+}

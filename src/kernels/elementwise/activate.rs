@@ -1,0 +1,87 @@
+//! Activations by themselves, where no producer could take them into its epilogue.
+
+use super::activation::Activation;
+use crate::kernels::parallel::image_batches::{Band, Images, pointwise};
+use crate::kernels::parallel::thread_pool::Threads;
+use crate::kernels::simd::multiversion::wide;
+use crate::kernels::tensor_view::{View, ViewMut};
+
+/// y = activation(x), all `(n, pixels, channels)`. Without an `x`, `y` holds it and is overwritten.
+pub fn activate(x: Option<View<'_>>, y: ViewMut<'_>, size: Images, activation: Activation, threads: &Threads) {
+    if x.is_none() && activation == Activation::Linear {
+        return;
+    }
+    pointwise(threads, x, y, size, &|_, values| activation.apply(values));
+}
+
+/// y = max(0, x) + alpha * min(0, x) with learnt slopes (He et al., 2015), all `(n, pixels, channels)`.
+///
+/// `alpha` is repeated over the floats of an image: one slope per channel, or one for each place of any trailing axes,
+/// or a single one. Its length must divide `pixels * channels`. Without an `x`, `y` holds it and is overwritten.
+pub fn prelu(x: Option<View<'_>>, y: ViewMut<'_>, size: Images, alpha: &[f32], threads: &Threads) {
+    assert!(
+        !alpha.is_empty() && (size.pixels * size.channels).is_multiple_of(alpha.len()),
+        "{} slopes do not fit",
+        alpha.len()
+    );
+    pointwise(threads, x, y, size, &|band: Band, values| {
+        let mut values = values;
+        let mut at = band.first * size.channels % alpha.len();
+        while !values.is_empty() {
+            let count = values.len().min(alpha.len() - at);
+            let (now, later) = values.split_at_mut(count);
+            prelu_slice(&alpha[at..at + count], now);
+            values = later;
+            at = 0;
+        }
+    });
+}
+
+wide! {
+    fn prelu_slice(alpha: &[f32], values: &mut [f32]) {
+        for (v, a) in values.iter_mut().zip(alpha) {
+            *v = if *v < 0.0 { a * *v } else { *v };
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kernels::testing::{Random, Tensor};
+
+    #[test]
+    fn of_every_value() {
+        let mut random = Random(10);
+        for (n, pixels, channels, gap) in [(1, 1, 1, 0), (3, 5, 17, 0), (2, 7, 3, 4), (2, 100, 128, 0)] {
+            let x = Tensor::random(&mut random, n, pixels, channels, gap);
+            let relu = Activation::Relu { alpha: 0.25 };
+            let expected = |n, p, c| x.at(n, p, c).max(0.0) + 0.25 * x.at(n, p, c).min(0.0);
+            let y = Tensor::new(n, pixels, channels, 1);
+            y.filled(|y, t| activate(Some(x.view()), y, x.size, relu, t)).check(1e-6, expected);
+            x.filled(|y, t| activate(None, y, x.size, relu, t)).check(1e-6, expected);
+            let tanh = y.filled(|y, t| activate(Some(x.view()), y, x.size, Activation::Tanh, t));
+            tanh.check(1e-6, |n, p, c| x.at(n, p, c).tanh());
+            let same = y.filled(|y, t| activate(Some(x.view()), y, x.size, Activation::Linear, t));
+            same.check(0.0, |n, p, c| x.at(n, p, c));
+        }
+    }
+
+    #[test]
+    fn slopes_of_any_trailing_axes() {
+        let mut random = Random(11);
+        for (n, pixels, channels, gap) in [(3, 6, 5, 0), (2, 6, 5, 3), (1, 300, 64, 0)] {
+            let x = Tensor::random(&mut random, n, pixels, channels, gap);
+            for count in [1, channels, 2 * channels, pixels * channels] {
+                let alpha = random.floats(count);
+                let expected = |n, p, c| {
+                    let slope = f64::from(alpha[(p * channels + c) % count]);
+                    x.at(n, p, c).max(0.0) + slope * x.at(n, p, c).min(0.0)
+                };
+                let y = Tensor::new(n, pixels, channels, 2);
+                y.filled(|y, t| prelu(Some(x.view()), y, x.size, &alpha, t)).check(1e-6, expected);
+                x.filled(|y, t| prelu(None, y, x.size, &alpha, t)).check(1e-6, expected);
+            }
+        }
+    }
+}

@@ -1,0 +1,229 @@
+//! Several tensors joined value by value.
+
+use serde::{Deserialize, Serialize};
+
+use super::activation::Activation;
+use crate::kernels::parallel::image_batches::{Band, Images, pointwise};
+use crate::kernels::parallel::thread_pool::Threads;
+use crate::kernels::simd::multiversion::wide;
+use crate::kernels::tensor_view::{View, ViewMut};
+
+/// How two values become one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum Merge {
+    Add,
+    Multiply,
+    /// The sum, divided at the end by the number of inputs.
+    Average,
+    Maximum,
+    Minimum,
+    /// The first less the others.
+    Subtract,
+    /// Of two, the second less the first: what [`broadcast`] does where the values come before the image.
+    SubtractFrom,
+}
+
+/// y = activation of the left fold of the inputs (a . b) . c ..., all `(n, pixels, channels)`.
+/// With no input at all, y is filled with zeros before the activation.
+pub fn elementwise(
+    inputs: &[View<'_>],
+    y: ViewMut<'_>,
+    size: Images,
+    merge: Merge,
+    activation: Activation,
+    threads: &Threads,
+) {
+    let first = inputs.first().copied();
+    pointwise(threads, first, y, size, &|band, values| match inputs.get(1..) {
+        Some(others) => finish_fold(others, band, values, size.channels, merge, activation),
+        None => values.fill(activation.of(0.0)),
+    });
+}
+
+/// y = activation((y . a) . b ...) for the other inputs a, b ..., all `(n, pixels, channels)`: the first input stands
+/// in `y`.
+pub fn elementwise_in_place(
+    others: &[View<'_>],
+    y: ViewMut<'_>,
+    size: Images,
+    merge: Merge,
+    activation: Activation,
+    threads: &Threads,
+) {
+    pointwise(threads, None, y, size, &|band, values| {
+        finish_fold(others, band, values, size.channels, merge, activation);
+    });
+}
+
+fn finish_fold(
+    others: &[View<'_>],
+    band: Band,
+    values: &mut [f32],
+    channels: usize,
+    merge: Merge,
+    activation: Activation,
+) {
+    for other in others {
+        with_rows(other, band, values, channels, |values, x| fold(merge, values, x));
+    }
+    if merge == Merge::Average {
+        scale(values, 1.0 / (others.len() + 1) as f32);
+    }
+    activation.apply(values);
+}
+
+/// Calls `work(values, x)` with equally long pieces: at once where the view has no gaps, else pixel by pixel.
+pub(crate) fn with_rows(
+    x: &View<'_>,
+    band: Band,
+    values: &mut [f32],
+    channels: usize,
+    work: impl Fn(&mut [f32], &[f32]),
+) {
+    let from = band.of(x, channels);
+    if x.ld == channels || band.pixels == 1 {
+        work(values, from);
+    } else {
+        for (values, x) in values.chunks_exact_mut(channels).zip(from.chunks(x.ld)) {
+            work(values, &x[..channels]);
+        }
+    }
+}
+
+wide! {
+    /// values = values . x
+    pub(crate) fn fold(merge: Merge, values: &mut [f32], x: &[f32]) {
+        let pairs = values.iter_mut().zip(x);
+        match merge {
+            Merge::Add | Merge::Average => pairs.for_each(|(v, x)| *v += x),
+            Merge::Multiply => pairs.for_each(|(v, x)| *v *= x),
+            Merge::Maximum => pairs.for_each(|(v, x)| *v = if *x > *v { *x } else { *v }),
+            Merge::Minimum => pairs.for_each(|(v, x)| *v = if *x < *v { *x } else { *v }),
+            Merge::Subtract => pairs.for_each(|(v, x)| *v -= x),
+            Merge::SubtractFrom => pairs.for_each(|(v, x)| *v = x - *v),
+        }
+    }
+}
+
+wide! {
+    /// values = values * factor
+    pub(crate) fn scale(values: &mut [f32], factor: f32) {
+        values.iter_mut().for_each(|v| *v *= factor);
+    }
+}
+
+wide! {
+    /// values = values + x * factor
+    pub(crate) fn add_scaled(values: &mut [f32], x: &[f32], factor: f32) {
+        values.iter_mut().zip(x).for_each(|(v, x)| *v += x * factor);
+    }
+}
+
+/// y = activation(x . other) where `other` is `(n, channels)`, one value per channel for all pixels of an image (rows
+/// `other.image` floats apart); x and y are `(n, pixels, channels)`. Squeeze-and-excitation's gate is this with
+/// [`Merge::Multiply`]. Without an `x`, `y` holds it and is overwritten.
+pub fn broadcast(
+    x: Option<View<'_>>,
+    other: View<'_>,
+    y: ViewMut<'_>,
+    size: Images,
+    merge: Merge,
+    activation: Activation,
+    threads: &Threads,
+) {
+    pointwise(threads, x, y, size, &|band, values| {
+        let row = &other.data[band.image * other.image..][..size.channels];
+        values.chunks_exact_mut(size.channels).for_each(|values| fold(merge, values, row));
+        if merge == Merge::Average {
+            scale(values, 0.5);
+        }
+        activation.apply(values);
+    });
+}
+
+/// y = sum over k of `gate[n, k] * inputs[k]`: NeuPy's GatedAverage. `gate` is `(n, inputs)`, rows `gate.image` floats
+/// apart; inputs and y are `(n, pixels, channels)`.
+pub fn gated_average(gate: View<'_>, inputs: &[View<'_>], y: ViewMut<'_>, size: Images, threads: &Threads) {
+    pointwise(threads, None, y, size, &|band, values| {
+        let weights = &gate.data[band.image * gate.image..][..inputs.len()];
+        values.fill(0.0);
+        for (x, weight) in inputs.iter().zip(weights) {
+            with_rows(x, band, values, size.channels, |values, x| add_scaled(values, x, *weight));
+        }
+    });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kernels::testing::{Random, Tensor};
+
+    const MERGES: [Merge; 6] =
+        [Merge::Add, Merge::Multiply, Merge::Average, Merge::Maximum, Merge::Minimum, Merge::Subtract];
+    const RELU: Activation = Activation::Relu { alpha: 0.0 };
+
+    fn two(merge: Merge, a: f64, b: f64) -> f64 {
+        match merge {
+            Merge::Add | Merge::Average => a + b,
+            Merge::Multiply => a * b,
+            Merge::Maximum => a.max(b),
+            Merge::Minimum => a.min(b),
+            Merge::Subtract => a - b,
+            Merge::SubtractFrom => b - a,
+        }
+    }
+
+    #[test]
+    fn folds_of_inputs() {
+        let mut random = Random(7);
+        for (i, merge) in MERGES.into_iter().enumerate() {
+            for (count, channels, pixels) in [(1, 3, 5), (2, 17, 4), (3, 8, 7), (2, 1, 1), (2, 64, 300)] {
+                let n = 1 + i % 3;
+                let inputs: Vec<Tensor> =
+                    (0..count).map(|gap| Tensor::random(&mut random, n, pixels, channels, gap)).collect();
+                let views: Vec<View<'_>> = inputs.iter().map(Tensor::view).collect();
+                let expected = |n, p, c| {
+                    let values = inputs.iter().map(|x| x.at(n, p, c));
+                    let folded = values.reduce(|a, b| two(merge, a, b)).expect("there is an input");
+                    (if merge == Merge::Average { folded / count as f64 } else { folded }).max(0.0)
+                };
+                let size = inputs[0].size;
+                let y = Tensor::new(n, pixels, channels, i % 2);
+                y.filled(|y, t| elementwise(&views, y, size, merge, RELU, t)).check(1e-6, expected);
+                let place = |y: ViewMut<'_>, t: &Threads| elementwise_in_place(&views[1..], y, size, merge, RELU, t);
+                inputs[0].filled(place).check(1e-6, expected);
+            }
+        }
+    }
+
+    #[test]
+    fn a_value_per_channel_for_all_pixels() {
+        let mut random = Random(8);
+        for (i, merge) in MERGES.into_iter().chain([Merge::SubtractFrom]).enumerate() {
+            let (n, channels) = (1 + i % 3, [5, 16, 33, 1][i % 4]);
+            let x = Tensor::random(&mut random, n, 9, channels, i % 2);
+            let gate = Tensor::random(&mut random, n, 1, channels, i);
+            let expected = |n, p, c| {
+                let value = two(merge, x.at(n, p, c), gate.at(n, 0, c));
+                (if merge == Merge::Average { value / 2.0 } else { value }).max(0.0)
+            };
+            let y = Tensor::new(n, 9, channels, 3);
+            y.filled(|y, t| broadcast(Some(x.view()), gate.view(), y, x.size, merge, RELU, t)).check(1e-6, expected);
+            x.filled(|y, t| broadcast(None, gate.view(), y, x.size, merge, RELU, t)).check(1e-6, expected);
+        }
+    }
+
+    #[test]
+    fn an_average_weighted_by_a_gate() {
+        let mut random = Random(9);
+        for (n, pixels, channels, count) in [(3, 1, 5, 3), (2, 7, 17, 2), (1, 4, 8, 1)] {
+            let inputs: Vec<Tensor> =
+                (0..count).map(|gap| Tensor::random(&mut random, n, pixels, channels, gap)).collect();
+            let views: Vec<View<'_>> = inputs.iter().map(Tensor::view).collect();
+            let gate = Tensor::random(&mut random, n, 1, count, 2);
+            let y = Tensor::new(n, pixels, channels, 1);
+            let y = y.filled(|y, t| gated_average(gate.view(), &views, y, inputs[0].size, t));
+            y.check(1e-6, |n, p, c| inputs.iter().enumerate().map(|(k, x)| gate.at(n, 0, k) * x.at(n, p, c)).sum());
+        }
+    }
+}

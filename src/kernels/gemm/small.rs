@@ -1,0 +1,113 @@
+//! Small matrix products in registers, for kernels whose matrices are too small or too scattered for BLAS.
+
+use crate::kernels::simd::multiversion::wide;
+
+/// `acc[p][c] +=` sum over k of `x[p][k] * w[k * ld + c]`
+#[inline(always)]
+pub(crate) fn accumulate<const P: usize, const C: usize>(
+    acc: &mut [[f32; C]; P],
+    x: [&[f32]; P],
+    w: &[f32],
+    ld: usize,
+) {
+    for k in 0..x[0].len() {
+        let row = &w[k * ld..][..C];
+        for p in 0..P {
+            let factor = x[p][k];
+            for c in 0..C {
+                acc[p][c] += factor * row[c];
+            }
+        }
+    }
+}
+
+/// Rows of a matrix: row i is `data[i * ld..][..len]`.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Rows<'a> {
+    pub data: &'a [f32],
+    pub ld: usize,
+    pub len: usize,
+}
+
+impl<'a> Rows<'a> {
+    #[inline(always)]
+    fn row(&self, i: usize) -> &'a [f32] {
+        &self.data[i * self.ld..][..self.len]
+    }
+}
+
+wide! {
+    /// out += x w: `w` is `(x.len, width)` and `out` `(rows, width)`, both dense; `out` says how many rows.
+    pub(crate) fn add_products(x: Rows<'_>, w: &[f32], width: usize, out: &mut [f32]) {
+        let rows = out.len() / width;
+        let mut at = 0;
+        while at < rows {
+            if at + 4 <= rows {
+                add_rows::<4>(x, at, w, width, out);
+                at += 4;
+            } else {
+                add_rows::<1>(x, at, w, width, out);
+                at += 1;
+            }
+        }
+    }
+}
+
+/// Rows of `w` that are read side by side: whole rows would be too far apart for the cache, one by one too many sums.
+const DEPTH: usize = 8;
+
+#[inline(always)]
+fn add_rows<const P: usize>(x: Rows<'_>, at: usize, w: &[f32], width: usize, out: &mut [f32]) {
+    for k in (0..x.len).step_by(DEPTH) {
+        let depth = DEPTH.min(x.len - k);
+        let rows = std::array::from_fn(|p| &x.row(at + p)[k..k + depth]);
+        let (w, out) = (&w[k * width..], &mut out[at * width..]);
+        let mut column = 0;
+        while column < width {
+            if column + 16 <= width {
+                add_tile::<P, 16>(rows, w, width, out, column);
+                column += 16;
+            } else if column + 4 <= width {
+                add_tile::<P, 4>(rows, w, width, out, column);
+                column += 4;
+            } else {
+                add_tile::<P, 1>(rows, w, width, out, column);
+                column += 1;
+            }
+        }
+    }
+}
+
+#[inline(always)]
+fn add_tile<const P: usize, const C: usize>(x: [&[f32]; P], w: &[f32], width: usize, out: &mut [f32], column: usize) {
+    let mut acc = [[0.0; C]; P];
+    for p in 0..P {
+        acc[p].copy_from_slice(&out[p * width + column..][..C]);
+    }
+    accumulate(&mut acc, x, &w[column..], width);
+    for p in 0..P {
+        out[p * width + column..][..C].copy_from_slice(&acc[p]);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kernels::testing::{Random, check_slice};
+
+    #[test]
+    fn products_are_added() {
+        let mut random = Random(25);
+        for (rows, len, width) in [(1, 1, 1), (3, 7, 5), (4, 17, 16), (9, 33, 39), (6, 0, 4)] {
+            let ld = len + 2;
+            let (x, w) = (random.floats(rows * ld), random.floats(len * width));
+            let before = random.floats(rows * width);
+            let mut out = before.clone();
+            add_products(Rows { data: &x, ld, len }, &w, width, &mut out);
+            check_slice(&out, 3e-6, |i| {
+                let term = |k: usize| f64::from(x[i / width * ld + k]) * f64::from(w[k * width + i % width]);
+                f64::from(before[i]) + (0..len).map(term).sum::<f64>()
+            });
+        }
+    }
+}

@@ -1,0 +1,199 @@
+//! Copies between windows of memory: slices, concatenations, padding.
+
+use serde::{Deserialize, Serialize};
+
+use crate::kernels::parallel::disjoint::{Grid, Scratch, share};
+use crate::kernels::parallel::image_batches::{Images, bands, copy_rows, span};
+use crate::kernels::parallel::thread_pool::Threads;
+use crate::kernels::tensor_view::{View, ViewMut};
+
+/// y = x, both `(n, pixels, channels)` with their own distances.
+///
+/// A slice of channels is a view that starts at its first channel; a concatenation over channels or over the batch is
+/// one copy for each input, into a view that starts where the input belongs.
+pub fn copy(x: View<'_>, y: ViewMut<'_>, size: Images, threads: &Threads) {
+    let ld = y.ld;
+    bands(threads, y, size, Scratch::none(), &|band, out, _| {
+        copy_rows(band.of(&x, size.channels), x.ld, out, ld, size.channels);
+    });
+}
+
+/// A rectangle of pixels in two images of different widths.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Rectangle {
+    pub height: usize,
+    pub width: usize,
+    pub channels: usize,
+    /// Floats from one row of pixels to the next in x.
+    pub x_row: usize,
+    /// Floats from one row of pixels to the next in y.
+    pub y_row: usize,
+}
+
+/// y = x for a rectangle of pixels: with views that start at its first pixel, concatenation over rows or columns
+/// (into a part of y) and cropping (from a part of x).
+pub fn copy_rectangle(x: View<'_>, y: ViewMut<'_>, n: usize, size: &Rectangle, threads: &Threads) {
+    let Rectangle { height, width, channels, x_row, y_row } = *size;
+    let (ld, x_width) = (y.ld, span(width, x.ld, channels));
+    let rows = Images { n, pixels: height, channels: span(width, ld, channels) };
+    let y = ViewMut { data: y.data, ld: y_row, image: y.image };
+    bands(threads, y, rows, Scratch::none(), &|band, out, _| {
+        for i in 0..band.pixels {
+            let from = &x.data[band.image * x.image + (band.first + i) * x_row..][..x_width];
+            copy_rows(from, x.ld, &mut out[i * y_row..][..rows.channels], ld, channels);
+        }
+    });
+}
+
+/// A frame around images: the sizes inside, and the pixels added on each side.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Frame {
+    pub in_h: usize,
+    pub in_w: usize,
+    pub channels: usize,
+    pub top: usize,
+    pub left: usize,
+    pub bottom: usize,
+    pub right: usize,
+}
+
+/// y = x with a frame of `value` around it: x is `(n, in_h, in_w, channels)`, y is
+/// `(n, top + in_h + bottom, left + in_w + right, channels)`.
+pub fn pad(x: View<'_>, y: ViewMut<'_>, n: usize, frame: &Frame, value: f32, threads: &Threads) {
+    let Frame { in_h, in_w, channels, top, left, bottom, right } = *frame;
+    let (ld, out_w) = (y.ld, left + in_w + right);
+    let rows = Images { n, pixels: top + in_h + bottom, channels: span(out_w, ld, channels) };
+    let y = ViewMut { data: y.data, ld: out_w * ld, image: y.image };
+    bands(threads, y, rows, Scratch::none(), &|band, out, _| {
+        for (i, row) in out.chunks_mut(out_w * ld).enumerate() {
+            let line = band.first + i;
+            if (top..top + in_h).contains(&line) {
+                let from = &x.data[band.image * x.image + (line - top) * in_w * x.ld..][..span(in_w, x.ld, channels)];
+                let end = row.len();
+                fill(&mut row[..(left * ld).min(end)], ld, channels, value);
+                copy_rows(from, x.ld, &mut row[left * ld..][..span(in_w, ld, channels)], ld, channels);
+                fill(&mut row[((left + in_w) * ld).min(end)..], ld, channels, value);
+            } else {
+                fill(row, ld, channels, value);
+            }
+        }
+    });
+}
+
+/// Sets pixels that are `ld` apart and leaves what is between them.
+fn fill(pixels: &mut [f32], ld: usize, channels: usize, value: f32) {
+    if ld == channels {
+        pixels.fill(value);
+    } else {
+        pixels.chunks_mut(ld).for_each(|pixel| pixel[..channels].fill(value));
+    }
+}
+
+/// Sets all of `(n, pixels, channels)`.
+pub fn fill_images(y: ViewMut<'_>, size: Images, value: f32, threads: &Threads) {
+    let ld = y.ld;
+    bands(threads, y, size, Scratch::none(), &|_, out, _| fill(out, ld, size.channels, value));
+}
+
+/// y = x without its frame: x is `(n, top + in_h + bottom, left + in_w + right, channels)`, y `(n, in_h, in_w, channels)`.
+pub fn crop(x: View<'_>, y: ViewMut<'_>, n: usize, frame: &Frame, threads: &Threads) {
+    let Frame { in_h, in_w, channels, top, left, right, .. } = *frame;
+    let width = left + in_w + right;
+    let first = (top * width + left) * x.ld;
+    let (x_row, y_row) = (width * x.ld, in_w * y.ld);
+    let size = Rectangle { height: in_h, width: in_w, channels, x_row, y_row };
+    copy_rectangle(View { data: &x.data[first..], ..x }, y, n, &size, threads);
+}
+
+/// y = x, slices of the same length.
+pub fn copy_slice(x: &[f32], y: &mut [f32], threads: &Threads) {
+    const EACH: usize = 1 << 16;
+    assert_eq!(x.len(), y.len());
+    share(threads, y, Grid::chunks(x.len(), EACH), Scratch::none(), &|piece, out, _| {
+        out.copy_from_slice(&x[piece.inner * EACH..][..out.len()]);
+    });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kernels::testing::{Random, Tensor};
+
+    #[test]
+    fn channels_join_and_part() {
+        let mut random = Random(14);
+        for (n, pixels, a, b) in [(1, 1, 1, 1), (3, 5, 4, 13), (2, 300, 60, 5)] {
+            let left = Tensor::random(&mut random, n, pixels, a, 2);
+            let right = Tensor::random(&mut random, n, pixels, b, 0);
+            let both = Tensor::new(n, pixels, a + b, 3).filled(|y, threads| {
+                copy(left.view(), ViewMut { data: y.data, ld: y.ld, image: y.image }, left.size, threads);
+                let rest = ViewMut { data: &mut y.data[a..], ld: y.ld, image: y.image };
+                copy(right.view(), rest, right.size, threads);
+            });
+            both.check(0.0, |n, p, c| if c < a { left.at(n, p, c) } else { right.at(n, p, c - a) });
+            let slice = View { data: &both.data[a..], ld: both.ld, image: both.image };
+            let part = Tensor::new(n, pixels, b, 0).filled(|y, threads| copy(slice, y, right.size, threads));
+            part.check(0.0, |n, p, c| right.at(n, p, c));
+        }
+    }
+
+    #[test]
+    fn columns_join_and_images_are_cropped() {
+        let mut random = Random(15);
+        let (n, height, channels) = (2, 5, 3);
+        let (a, b) = (4, 7);
+        for gap in [0, 2] {
+            let left = Tensor::random(&mut random, n, height * a, channels, gap);
+            let right = Tensor::random(&mut random, n, height * b, channels, 1);
+            let wide = a + b;
+            let both = Tensor::new(n, height * wide, channels, gap).filled(|y, threads| {
+                for (x, width, start) in [(&left, a, 0), (&right, b, a)] {
+                    let part = ViewMut { data: &mut y.data[start * y.ld..], ld: y.ld, image: y.image };
+                    let size = Rectangle { height, width, channels, x_row: width * x.ld, y_row: wide * y.ld };
+                    copy_rectangle(x.view(), part, n, &size, threads);
+                }
+            });
+            both.check(0.0, |n, p, c| match (p / wide, p % wide) {
+                (row, column) if column < a => left.at(n, row * a + column, c),
+                (row, column) => right.at(n, row * b + column - a, c),
+            });
+            let start = (wide + 2) * both.ld;
+            let inside = View { data: &both.data[start..], ld: both.ld, image: both.image };
+            let size = Rectangle { height: 3, width: 6, channels, x_row: wide * both.ld, y_row: 6 * channels };
+            let cropped = Tensor::new(n, 3 * 6, channels, 0).filled(|y, t| copy_rectangle(inside, y, n, &size, t));
+            cropped.check(0.0, |n, p, c| both.at(n, (p / 6 + 1) * wide + p % 6 + 2, c));
+        }
+    }
+
+    #[test]
+    fn frames() {
+        let mut random = Random(16);
+        for (i, (top, left, bottom, right)) in
+            [(0, 0, 0, 0), (1, 2, 3, 4), (0, 1, 0, 0), (0, 0, 2, 0), (2, 0, 0, 1)].into_iter().enumerate()
+        {
+            for (gap, channels) in [(0, 1), (3, 5), (1, 5), (9, 2)] {
+                let (n, in_h, in_w) = (1 + i % 3, 4, 3);
+                let frame = Frame { in_h, in_w, channels, top, left, bottom, right };
+                let x = Tensor::random(&mut random, n, in_h * in_w, channels, 2);
+                let width = left + in_w + right;
+                let y = Tensor::new(n, (top + in_h + bottom) * width, channels, gap);
+                let y = y.filled(|y, threads| pad(x.view(), y, n, &frame, -1.0, threads));
+                y.check(0.0, |n, p, c| {
+                    let (row, column) = ((p / width).wrapping_sub(top), (p % width).wrapping_sub(left));
+                    if row < in_h && column < in_w { x.at(n, row * in_w + column, c) } else { -1.0 }
+                });
+            }
+        }
+    }
+
+    #[test]
+    fn constants_and_slices() {
+        let mut random = Random(17);
+        let x = Tensor::random(&mut random, 3, 50, 1000, 2);
+        x.filled(|y, threads| fill_images(y, x.size, 2.0, threads)).check(0.0, |_, _, _| 2.0);
+        let from = random.floats(200_000);
+        let mut to = vec![0.0; from.len()];
+        copy_slice(&from, &mut to, &Threads::new(2));
+        assert_eq!(from, to);
+    }
+}

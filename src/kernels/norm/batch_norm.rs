@@ -1,0 +1,303 @@
+//! Batch normalisation while training, and its gradients.
+
+use crate::kernels::elementwise::column_reduce::{Columns, products, squares, sums};
+use crate::kernels::parallel::disjoint::{Grid, Scratch, share};
+use crate::kernels::parallel::image_batches::{Images, pointwise};
+use crate::kernels::parallel::thread_pool::Threads;
+use crate::kernels::simd::multiversion::wide;
+use crate::kernels::tensor_view::{View, ViewMut};
+
+/// Rows of pixels of one partial sum.
+const ROWS: usize = 1024;
+/// Channels of one task.
+const BLOCK: usize = 64;
+
+/// A batch whose pixels are cut into blocks, the same for every team.
+#[derive(Clone, Copy)]
+struct Blocks {
+    size: Images,
+    each_image: usize,
+}
+
+impl Blocks {
+    fn of(size: Images) -> Self {
+        // Vectors are rows of one image.
+        let size = if size.pixels == 1 { Images { n: 1, pixels: size.n, ..size } } else { size };
+        Self { size, each_image: size.pixels.div_ceil(ROWS) }
+    }
+
+    fn count(&self) -> usize {
+        self.size.n * self.each_image
+    }
+
+    /// The columns from `first` on of a block's rows in a view of the batch.
+    fn columns<'a>(&self, x: &View<'a>, block: usize, first: usize, vectors: bool) -> Columns<'a> {
+        let ld = if vectors { x.image } else { x.ld };
+        let start = block % self.each_image * ROWS;
+        let rows = ROWS.min(self.size.pixels - start);
+        Columns {
+            x: &x.data[block / self.each_image * x.image * usize::from(!vectors) + start * ld..],
+            ld,
+            rows,
+            first,
+        }
+    }
+}
+
+/// Floats of scratch that reductions over the batch need: [`batch_statistics`], [`channel_gradients`], [`channel_sums`].
+pub fn batch_scratch_len(size: Images) -> usize {
+    Blocks::of(size).count() * size.channels
+}
+
+/// Writes the sums of one block for the channels from the second number on: `(blocks, block, channel, sums)`.
+type Fold<'a> = dyn Fn(Blocks, usize, usize, &mut [f32]) + Sync + 'a;
+
+/// `out` = for each channel the sum of what `fold` says of each block, by fixed blocks of rows.
+fn reduce(size: Images, out: &mut [f32], scratch: &mut [f32], threads: &Threads, fold: &Fold<'_>) {
+    let blocks = Blocks::of(size);
+    let channels = size.channels;
+    let scratch = &mut scratch[..blocks.count() * channels];
+    let grid = Grid { outer: blocks.count(), outer_stride: channels, ..Grid::chunks(channels, BLOCK) };
+    share(threads, scratch, grid, Scratch::none(), &|piece, part, _| {
+        fold(blocks, piece.outer, piece.inner * BLOCK, part);
+    });
+    let scratch = &*scratch;
+    share(threads, out, Grid::chunks(channels, BLOCK), Scratch::none(), &|piece, out, _| {
+        sums(Columns { x: scratch, ld: channels, rows: blocks.count(), first: piece.inner * BLOCK }, out);
+    });
+}
+
+/// Writes the mean and then 1 / sqrt(biased variance + epsilon) of each channel over the whole batch: `(2, channels)`.
+/// x is `(n, pixels, channels)`; `scratch` has [`batch_scratch_len`] floats.
+pub fn batch_statistics(
+    x: View<'_>,
+    size: Images,
+    epsilon: f32,
+    statistics: &mut [f32],
+    scratch: &mut [f32],
+    threads: &Threads,
+) {
+    let (mean, inv_std) = statistics.split_at_mut(size.channels);
+    let count = (size.n * size.pixels) as f32;
+    let vectors = size.pixels == 1;
+    reduce(size, mean, scratch, threads, &|blocks, block, first, out| {
+        sums(blocks.columns(&x, block, first, vectors), out);
+    });
+    mean.iter_mut().for_each(|v| *v /= count);
+    let mean = &*mean;
+    reduce(size, inv_std, scratch, threads, &|blocks, block, first, out| {
+        squares(blocks.columns(&x, block, first, vectors), &mean[first..], out);
+    });
+    inv_std.iter_mut().for_each(|v| *v = 1.0 / (*v / count + epsilon).sqrt());
+}
+
+/// Parameters and [`batch_statistics`] of a normalisation.
+#[derive(Clone, Copy, Debug)]
+pub struct BatchNorm<'a> {
+    /// `(channels)`
+    pub gamma: &'a [f32],
+    /// `(channels)`
+    pub beta: &'a [f32],
+    /// Mean and inverse deviation, `(2, channels)`
+    pub statistics: &'a [f32],
+}
+
+/// y = gamma * (x - mean) * inv_std + beta (Ioffe and Szegedy, 2015); x and y are `(n, pixels, channels)`. Without an
+/// `x`, `y` holds it and is overwritten.
+pub fn batch_norm(x: Option<View<'_>>, y: ViewMut<'_>, size: Images, norm: &BatchNorm<'_>, threads: &Threads) {
+    let (mean, inv_std) = norm.statistics.split_at(size.channels);
+    pointwise(threads, x, y, size, &|_, values| normalise(values, mean, inv_std, norm.gamma, norm.beta));
+}
+
+wide! {
+    fn normalise(values: &mut [f32], mean: &[f32], inv_std: &[f32], gamma: &[f32], beta: &[f32]) {
+        for row in values.chunks_exact_mut(mean.len()) {
+            let parameters = gamma.iter().zip(inv_std).zip(mean.iter().zip(beta));
+            row.iter_mut().zip(parameters).for_each(|(v, ((g, s), (m, b)))| *v = (*v - m) * (g * s) + b);
+        }
+    }
+}
+
+/// running = (1 - alpha) * running + alpha * batch, as NeuPy keeps its running mean.
+pub fn running_average(running: &mut [f32], batch: &[f32], alpha: f32) {
+    running.iter_mut().zip(batch).for_each(|(r, b)| *r = (1.0 - alpha) * *r + alpha * b);
+}
+
+/// The same for inverse deviations, whose variances are averaged, as Keras and PyTorch do. NeuPy averages the inverses
+/// themselves: one batch without variance (a single row, or a channel that a Relu silenced) then spoils predictions.
+pub fn running_deviation(running: &mut [f32], batch: &[f32], alpha: f32) {
+    let variance = |inverse: f32| (inverse * inverse).recip();
+    let averaged = |r: f32, b: f32| ((1.0 - alpha) * variance(r) + alpha * variance(b)).sqrt().recip();
+    running.iter_mut().zip(batch).for_each(|(r, b)| *r = averaged(*r, *b));
+}
+
+/// The sum of each channel over the whole batch, `(channels)`: the gradient of a bias. x is `(n, pixels, channels)`;
+/// `scratch` has [`batch_scratch_len`] floats.
+pub fn channel_sums(x: View<'_>, size: Images, out: &mut [f32], scratch: &mut [f32], threads: &Threads) {
+    let vectors = size.pixels == 1;
+    reduce(size, out, scratch, threads, &|blocks, block, first, out| {
+        sums(blocks.columns(&x, block, first, vectors), out);
+    });
+}
+
+/// Gradients of a scale and a shift per channel, `(2, channels)`: first sum of dy * (x - mean) * inv_std, then sum of
+/// dy, over the whole batch. With [`batch_statistics`] they are those of gamma and beta; without, mean is 0 and inv_std
+/// 1, which gives those of [`scale_shift`](super::scale_shift::scale_shift). x and dy are `(n, pixels, channels)`;
+/// `scratch` has [`batch_scratch_len`] floats.
+pub fn channel_gradients(
+    x: View<'_>,
+    dy: View<'_>,
+    size: Images,
+    statistics: Option<&[f32]>,
+    gradients: &mut [f32],
+    scratch: &mut [f32],
+    threads: &Threads,
+) {
+    const NO_MEAN: [f32; BLOCK] = [0.0; BLOCK];
+    let channels = size.channels;
+    let vectors = size.pixels == 1;
+    let (scale, shift) = gradients.split_at_mut(channels);
+    reduce(size, scale, scratch, threads, &|blocks, block, first, out| {
+        let mean = statistics.map_or(&NO_MEAN[..], |statistics| &statistics[first..channels]);
+        let columns = |v| blocks.columns(v, block, first, vectors);
+        products(columns(&dy), columns(&x), mean, out);
+    });
+    if let Some(statistics) = statistics {
+        scale.iter_mut().zip(&statistics[channels..]).for_each(|(v, inv_std)| *v *= inv_std);
+    }
+    channel_sums(dy, size, shift, scratch, threads);
+}
+
+/// dx of [`batch_norm`] with the batch's own statistics, given `gradients` of gamma and beta (from
+/// [`channel_gradients`]): with m = n * pixels and xhat = (x - mean) * inv_std,
+/// dx = gamma * inv_std * (dy - (dbeta + xhat * dgamma) / m). All `(n, pixels, channels)`.
+pub fn batch_norm_gradient(
+    x: View<'_>,
+    dy: View<'_>,
+    dx: ViewMut<'_>,
+    size: Images,
+    norm: &BatchNorm<'_>,
+    gradients: &[f32],
+    threads: &Threads,
+) {
+    let channels = size.channels;
+    let share = 1.0 / (size.n * size.pixels) as f32;
+    pointwise(threads, Some(dy), dx, size, &|band, values| {
+        let from = band.of(&x, channels).chunks(x.ld);
+        for (values, x) in values.chunks_exact_mut(channels).zip(from) {
+            input_row(values, &x[..channels], norm, gradients, share);
+        }
+    });
+}
+
+wide! {
+    /// One pixel's dx; `values` holds dy.
+    fn input_row(values: &mut [f32], x: &[f32], norm: &BatchNorm<'_>, gradients: &[f32], share: f32) {
+        let (mean, inv_std) = norm.statistics.split_at(values.len());
+        let (dgamma, dbeta) = gradients.split_at(values.len());
+        let statistics = mean.iter().zip(inv_std).zip(norm.gamma);
+        let parameters = statistics.zip(dgamma.iter().zip(dbeta));
+        for ((v, x), (((mean, inv_std), gamma), (dgamma, dbeta))) in values.iter_mut().zip(x).zip(parameters) {
+            let normal = (x - mean) * inv_std;
+            *v = gamma * inv_std * (*v - (dbeta + normal * dgamma) * share);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kernels::testing::{Random, Tensor, check_slice, dense, differences};
+
+    const EPSILON: f32 = 1e-2;
+
+    /// (mean, 1 / sqrt(variance + epsilon)) of a channel of a dense batch.
+    fn moments(x: &[f64], channels: usize, c: usize) -> (f64, f64) {
+        let values = || x.iter().skip(c).step_by(channels);
+        let count = (x.len() / channels) as f64;
+        let mean = values().sum::<f64>() / count;
+        let variance = values().map(|v| (v - mean).powi(2)).sum::<f64>() / count;
+        (mean, 1.0 / (variance + f64::from(EPSILON)).sqrt())
+    }
+
+    fn forward(x: &[f64], gamma: &[f64], beta: &[f64]) -> Vec<f64> {
+        let channels = gamma.len();
+        let moments: Vec<(f64, f64)> = (0..channels).map(|c| moments(x, channels, c)).collect();
+        let value = |(i, x): (usize, &f64)| {
+            let (mean, inv_std) = moments[i % channels];
+            (x - mean) * inv_std * gamma[i % channels] + beta[i % channels]
+        };
+        x.iter().enumerate().map(value).collect()
+    }
+
+    /// Statistics computed by teams of several sizes.
+    fn statistics(x: &Tensor) -> Vec<f32> {
+        let out = Tensor::new(1, 1, 2 * x.size.channels, 0).filled(|out, threads| {
+            let mut scratch = vec![f32::NAN; batch_scratch_len(x.size)];
+            batch_statistics(x.view(), x.size, EPSILON, out.data, &mut scratch, threads);
+        });
+        out.data
+    }
+
+    #[test]
+    fn forward_and_backward() {
+        let mut random = Random(71);
+        for (n, pixels, channels, gap) in [(1, 4, 1, 0), (3, 5, 7, 2), (9, 1, 17, 3), (9, 1, 2, 0), (2, 3, 4, 0)] {
+            let x = Tensor::random(&mut random, n, pixels, channels, gap);
+            let x = Tensor::of(&x, |n, p, c| x.at(n, p, c) + 2.0);
+            let dy = Tensor::random(&mut random, n, pixels, channels, 1);
+            let (gamma, beta) = (random.floats(channels), random.floats(channels));
+            let double = |v: &[f32]| v.iter().map(|v| f64::from(*v)).collect::<Vec<f64>>();
+            let (wide_x, wide_dy, wide_gamma, wide_beta) = (dense(&x), dense(&dy), double(&gamma), double(&beta));
+            let statistics = statistics(&x);
+            check_slice(&statistics, 2e-6, |i| match (i / channels, moments(&wide_x, channels, i % channels)) {
+                (0, (mean, _)) => mean,
+                (_, (_, inv_std)) => inv_std,
+            });
+            let norm = BatchNorm { gamma: &gamma, beta: &beta, statistics: &statistics };
+            let y = Tensor::new(n, pixels, channels, 1);
+            let expected = forward(&wide_x, &wide_gamma, &wide_beta);
+            y.filled(|y, t| batch_norm(Some(x.view()), y, x.size, &norm, t)).check_dense(3e-6, &expected);
+            x.filled(|y, t| batch_norm(None, y, x.size, &norm, t)).check_dense(3e-6, &expected);
+
+            let gradients = Tensor::new(1, 1, 2 * channels, 0).filled(|out, t| {
+                let mut scratch = vec![f32::NAN; batch_scratch_len(x.size)];
+                channel_gradients(x.view(), dy.view(), x.size, Some(&statistics), out.data, &mut scratch, t);
+            });
+            let dgamma = differences(&wide_gamma, &wide_dy, |gamma| forward(&wide_x, gamma, &wide_beta));
+            let dbeta = differences(&wide_beta, &wide_dy, |beta| forward(&wide_x, &wide_gamma, beta));
+            check_slice(&gradients.data, 1e-5, |i| if i < channels { dgamma[i] } else { dbeta[i - channels] });
+            let dx = y.filled(|dx, t| batch_norm_gradient(x.view(), dy.view(), dx, x.size, &norm, &gradients.data, t));
+            dx.check_dense(1e-5, &differences(&wide_x, &wide_dy, |x| forward(x, &wide_gamma, &wide_beta)));
+        }
+    }
+
+    #[test]
+    fn of_a_plain_scale_and_shift_over_many_rows() {
+        let mut random = Random(72);
+        for (n, pixels, channels) in [(2, 2100, 70), (2500, 1, 3)] {
+            let x = Tensor::random(&mut random, n, pixels, channels, 1);
+            let dy = Tensor::random(&mut random, n, pixels, channels, 0);
+            let gradients = Tensor::new(1, 1, 2 * channels, 0).filled(|out, t| {
+                let mut scratch = vec![f32::NAN; batch_scratch_len(x.size)];
+                channel_gradients(x.view(), dy.view(), x.size, None, out.data, &mut scratch, t);
+            });
+            let (x, dy) = (dense(&x), dense(&dy));
+            check_slice(&gradients.data, 5e-5, |i| {
+                let terms = x.iter().zip(&dy).skip(i % channels).step_by(channels);
+                terms.map(|(x, dy)| if i < channels { x * dy } else { *dy }).sum()
+            });
+        }
+    }
+
+    #[test]
+    fn running_values_move_slowly() {
+        let mut running = [1.0, 0.0];
+        running_average(&mut running, &[2.0, -1.0], 0.1);
+        check_slice(&running, 1e-7, |i| [1.1, -0.1][i]);
+        // Variances 1 and 0.25 with 4 and, nearly, none.
+        let mut running = [1.0, 2.0];
+        running_deviation(&mut running, &[0.5, 316.0], 0.1);
+        check_slice(&running, 1e-5, |i| [1.0 / f64::sqrt(1.3), 1.0 / f64::sqrt(0.225)][i]);
+    }
+}

@@ -1,0 +1,140 @@
+//! Normalisation of groups of channels, each image by itself.
+
+use serde::{Deserialize, Serialize};
+
+use super::scale_shift::scale_rows;
+use crate::kernels::elementwise::activation::Activation;
+use crate::kernels::elementwise::column_reduce::{Columns, squares, sums};
+use crate::kernels::parallel::disjoint::{Grid, Scratch, share};
+use crate::kernels::parallel::image_batches::{Images, pointwise};
+use crate::kernels::parallel::thread_pool::Threads;
+use crate::kernels::tensor_view::{View, ViewMut};
+use crate::size::product;
+
+/// The number of groups, which divides the number of channels, and what is added to the variance.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct GroupNorm {
+    pub groups: usize,
+    pub epsilon: f32,
+}
+
+/// What follows the normalisation.
+#[derive(Clone, Copy, Debug)]
+pub struct Affine<'a> {
+    pub gamma: &'a [f32],
+    pub beta: &'a [f32],
+    pub activation: Activation,
+}
+
+/// Floats of scratch that [`group_norm`] needs.
+pub fn group_norm_scratch_len(size: Images) -> usize {
+    product([2, size.n, size.channels])
+}
+
+/// y = activation(gamma * (x - mean) / sqrt(variance + epsilon) + beta), mean and biased variance over all pixels and
+/// the channels of a group (Wu and He, 2018); gamma and beta per channel; x and y are `(n, pixels, channels)`.
+pub fn group_norm(
+    x: View<'_>,
+    y: ViewMut<'_>,
+    size: Images,
+    norm: &GroupNorm,
+    affine: &Affine<'_>,
+    scratch: &mut [f32],
+    threads: &Threads,
+) {
+    let Affine { gamma, beta, activation } = *affine;
+    let channels = size.channels;
+    let scratch = &mut scratch[..group_norm_scratch_len(size)];
+    statistics(x, size, norm, scratch, threads);
+    // Mean and factor become a scale and a shift.
+    for row in scratch.chunks_exact_mut(2 * channels) {
+        let (shift, scale) = row.split_at_mut(channels);
+        for c in 0..channels {
+            scale[c] *= gamma[c];
+            shift[c] = beta[c] - shift[c] * scale[c];
+        }
+    }
+    let scratch = &*scratch;
+    pointwise(threads, Some(x), y, size, &|band, values| {
+        let (shift, scale) = scratch[band.image * 2 * channels..][..2 * channels].split_at(channels);
+        scale_rows(values, scale, shift);
+        activation.apply(values);
+    });
+}
+
+/// Channels of one task.
+const BLOCK: usize = 64;
+
+/// Writes for each image the mean and then 1 / sqrt(variance + epsilon) of each channel's group: `(n, 2, channels)`.
+pub(crate) fn statistics(x: View<'_>, size: Images, norm: &GroupNorm, out: &mut [f32], threads: &Threads) {
+    let Images { n, pixels, channels } = size;
+    assert!(norm.groups > 0 && channels % norm.groups == 0, "{} groups of {channels} channels", norm.groups);
+    let each = channels / norm.groups;
+    let grid = Grid { outer: n, outer_stride: 2 * channels, ..Grid::chunks(channels, BLOCK) };
+    let columns = |image: usize, block: usize| {
+        let x = &x.data[image * x.image..][..size.span(x.ld)];
+        (x, block * BLOCK)
+    };
+    let spread = |row: &mut [f32], finish: &dyn Fn(f32) -> f32| {
+        for group in row.chunks_exact_mut(each) {
+            let total: f64 = group.iter().map(|v| f64::from(*v)).sum();
+            group.fill(finish((total / (each * pixels) as f64) as f32));
+        }
+    };
+    share(threads, out, grid, Scratch::none(), &|piece, sum, _| {
+        let (data, first) = columns(piece.outer, piece.inner);
+        sums(Columns { x: data, ld: x.ld, rows: pixels, first }, sum);
+    });
+    out.chunks_exact_mut(2 * channels).for_each(|row| spread(&mut row[..channels], &|mean| mean));
+    // The second pass reads the means while it writes behind them, so each image's task does all its channels.
+    let images = Grid::chunks(out.len(), 2 * channels);
+    share(threads, out, images, Scratch::none(), &|piece, row, _| {
+        let (data, _) = columns(piece.inner, 0);
+        let (mean, square) = row.split_at_mut(channels);
+        squares(Columns { x: data, ld: x.ld, rows: pixels, first: 0 }, mean, square);
+        spread(square, &|variance| 1.0 / (variance + norm.epsilon).sqrt());
+    });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kernels::testing::{Random, Tensor};
+
+    /// Mean and biased variance of each image's groups.
+    fn moments(x: &Tensor, groups: usize) -> Vec<(f64, f64)> {
+        let Images { n, pixels, channels } = x.size;
+        let each = channels / groups;
+        let of = |n: usize, group: usize| {
+            let places = || (0..pixels).flat_map(move |p| (0..each).map(move |i| (p, group * each + i)));
+            let count = (pixels * each) as f64;
+            let mean = places().map(|(p, c)| x.at(n, p, c)).sum::<f64>() / count;
+            (mean, places().map(|(p, c)| (x.at(n, p, c) - mean).powi(2)).sum::<f64>() / count)
+        };
+        (0..n * groups).map(|i| of(i / groups, i % groups)).collect()
+    }
+
+    #[test]
+    fn statistics_of_groups() {
+        let mut random = Random(19);
+        for (n, pixels, channels, groups, gap) in
+            [(1, 5, 4, 1, 0), (3, 9, 6, 3, 2), (2, 49, 32, 8, 0), (2, 7, 5, 5, 1), (1, 300, 130, 2, 0)]
+        {
+            let x = Tensor::random(&mut random, n, pixels, channels, gap);
+            let x = Tensor::of(&x, |n, p, c| x.at(n, p, c) + 3.0);
+            let (gamma, beta) = (random.floats(channels), random.floats(channels));
+            let affine = Affine { gamma: &gamma, beta: &beta, activation: Activation::Linear };
+            let norm = GroupNorm { groups, epsilon: 1e-3 };
+            let y = Tensor::new(n, pixels, channels, 1).filled(|y, threads| {
+                let mut scratch = vec![0.0; group_norm_scratch_len(x.size)];
+                group_norm(x.view(), y, x.size, &norm, &affine, &mut scratch, threads);
+            });
+            let moments = moments(&x, groups);
+            y.check(1e-5, |n, p, c| {
+                let (mean, variance) = moments[n * groups + c / (channels / groups)];
+                let normal = (x.at(n, p, c) - mean) / (variance + f64::from(1e-3f32)).sqrt();
+                f64::from(gamma[c]) * normal + f64::from(beta[c])
+            });
+        }
+    }
+}

@@ -1,0 +1,274 @@
+//! Activations of vectors.
+
+use super::{Kernel, Vector};
+use crate::kernels::elementwise::activation::Activation;
+
+/// The bounds `(low, high)` of an activation that is only a clip, as most are.
+pub fn clip_bounds(activation: Activation) -> Option<(f32, f32)> {
+    match activation {
+        Activation::Linear => Some((f32::NEG_INFINITY, f32::INFINITY)),
+        Activation::Relu { alpha: 0.0 } => Some((0.0, f32::INFINITY)),
+        Activation::Relu6 => Some((0.0, 6.0)),
+        _ => None,
+    }
+}
+
+/// The activation of each float of `count` from `values` on, in place.
+pub struct Activate {
+    pub activation: Activation,
+    pub values: *mut f32,
+    pub count: usize,
+}
+
+impl Kernel for Activate {
+    #[inline(always)]
+    unsafe fn run<V: Vector>(self) {
+        // SAFETY: the maker's promise that `count` floats may be read and written.
+        unsafe { activate_row::<V>(self.activation, self.values, self.count) }
+    }
+}
+
+/// The activation of each float of a row, in place.
+///
+/// # Safety
+/// `count` floats must be readable and writable, and the instruction set be there.
+#[inline(always)]
+pub unsafe fn activate_row<V: Vector>(activation: Activation, values: *mut f32, count: usize) {
+    // SAFETY: every access stays below `count`.
+    unsafe {
+        let mut at = 0;
+        while at < count {
+            let lanes = V::LANES.min(count - at);
+            let x = if lanes == V::LANES { V::load(values.add(at)) } else { V::load_partial(values.add(at), lanes) };
+            let y = activate(activation, x);
+            if lanes == V::LANES {
+                y.store(values.add(at));
+            } else {
+                y.store_partial(values.add(at), lanes);
+            }
+            at += lanes;
+        }
+    }
+}
+
+/// The activation of each lane.
+///
+/// # Safety
+/// The instruction set must be there.
+#[inline(always)]
+pub unsafe fn activate<V: Vector>(activation: Activation, x: V) -> V {
+    // SAFETY: the caller promises the instruction set.
+    unsafe {
+        let zero = V::splat(0.0);
+        let one = V::splat(1.0);
+        match activation {
+            Activation::Linear => x,
+            Activation::Relu { alpha } => {
+                if alpha == 0.0 {
+                    x.max(zero)
+                } else {
+                    x.min(zero).mul_add(V::splat(alpha), x.max(zero))
+                }
+            }
+            Activation::Relu6 => x.max(zero).min(V::splat(6.0)),
+            Activation::Sigmoid => sigmoid(x),
+            Activation::HardSigmoid => x.mul_add(V::splat(0.2), V::splat(0.5)).max(zero).min(one),
+            Activation::Tanh => tanh(x),
+            Activation::Elu => x.select_greater(zero, x, exp(x).sub(one)),
+            Activation::Softplus => softplus(x),
+            Activation::Swish => x.mul(sigmoid(x)),
+            Activation::HardSwish => {
+                let gate = x.add(V::splat(3.0)).max(zero).min(V::splat(6.0));
+                x.mul(gate).mul(V::splat(1.0 / 6.0))
+            }
+            Activation::Gelu => {
+                let argument = x.mul(V::splat(-std::f32::consts::FRAC_1_SQRT_2));
+                x.mul(V::splat(0.5)).mul(erfc(argument))
+            }
+        }
+    }
+}
+
+/// e^x to about 1 unit in the last place (Cephes' expf); 0 far below zero and the largest power far above.
+#[inline(always)]
+unsafe fn exp<V: Vector>(x: V) -> V {
+    // SAFETY: the caller promises the instruction set.
+    unsafe {
+        let x = x.max(V::splat(-87.3)).min(V::splat(88.0));
+        let n = x.mul(V::splat(std::f32::consts::LOG2_E)).round();
+        let r = n.mul_add(V::splat(-0.693_359_4), x);
+        let r = n.mul_add(V::splat(2.121_944_4e-4), r);
+        let mut p = V::splat(1.987_569_1e-4);
+        for coefficient in [1.398_199_9e-3, 8.333_452e-3, 4.166_579_6e-2, 1.666_666_5e-1, 0.5] {
+            p = p.mul_add(r, V::splat(coefficient));
+        }
+        let p = p.mul_add(r.mul(r), r.add(V::splat(1.0)));
+        p.mul(n.exp2_whole())
+    }
+}
+
+#[inline(always)]
+unsafe fn sigmoid<V: Vector>(x: V) -> V {
+    // SAFETY: the caller promises the instruction set.
+    unsafe {
+        let one = V::splat(1.0);
+        one.div(one.add(exp(V::splat(0.0).sub(x))))
+    }
+}
+
+/// tanh(x): Cephes' polynomial near zero, where the quotient would cancel.
+#[inline(always)]
+unsafe fn tanh<V: Vector>(x: V) -> V {
+    // SAFETY: the caller promises the instruction set.
+    unsafe {
+        let zero = V::splat(0.0);
+        let one = V::splat(1.0);
+        let two = V::splat(2.0);
+        let size = x.max(zero.sub(x));
+        let far = one.sub(two.div(exp(size.mul(two)).add(one)));
+        let far = zero.select_greater(x, zero.sub(far), far);
+        let square = x.mul(x);
+        let mut p = V::splat(-5.704_988_7e-3);
+        for coefficient in [2.063_909e-2, -5.373_971_6e-2, 1.333_144_2e-1, -3.333_328e-1] {
+            p = p.mul_add(square, V::splat(coefficient));
+        }
+        let near = p.mul(square).mul_add(x, x);
+        size.select_greater(V::splat(0.625), far, near)
+    }
+}
+
+/// The complementary error function, relative error below 1.2e-7 plus rounding (Press et al., Numerical Recipes).
+#[inline(always)]
+unsafe fn erfc<V: Vector>(x: V) -> V {
+    // SAFETY: the caller promises the instruction set.
+    unsafe {
+        let zero = V::splat(0.0);
+        let one = V::splat(1.0);
+        let size = x.max(zero.sub(x));
+        let t = one.div(size.mul_add(V::splat(0.5), one));
+        let mut p = V::splat(0.170_872_77);
+        for coefficient in [
+            -0.822_152_23,
+            1.488_515_9,
+            -1.135_204,
+            0.278_868_07,
+            -0.186_288_06,
+            0.096_784_18,
+            0.374_091_96,
+            1.000_023_7,
+            -1.265_512_2,
+        ] {
+            p = p.mul_add(t, V::splat(coefficient));
+        }
+        let tail = t.mul(exp(p.sub(size.mul(size))));
+        zero.select_greater(x, V::splat(2.0).sub(tail), tail)
+    }
+}
+
+/// ln(1 + e^x), lane by lane.
+#[inline(always)]
+unsafe fn softplus<V: Vector>(x: V) -> V {
+    let mut lanes = [0.0f32; 16];
+    // SAFETY: a vector fits in the array.
+    unsafe {
+        x.store(lanes.as_mut_ptr());
+        for lane in &mut lanes[..V::LANES] {
+            *lane = lane.max(0.0) + (-lane.abs()).exp().ln_1p();
+        }
+        V::load(lanes.as_ptr())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kernels::simd::Isa;
+
+    /// erfc in f64 by its series and, far out, its continued fraction.
+    fn erfc(x: f64) -> f64 {
+        if x < 0.0 {
+            return 2.0 - erfc(-x);
+        }
+        if x < 2.5 {
+            let (mut term, mut sum) = (x, x);
+            for n in 1..80 {
+                term *= -x * x / f64::from(n);
+                sum += term / f64::from(2 * n + 1);
+            }
+            return 1.0 - sum * 2.0 / std::f64::consts::PI.sqrt();
+        }
+        let fraction = (1..60).rev().fold(x, |below, n| x + f64::from(n) / 2.0 / below);
+        (-x * x).exp() / fraction / std::f64::consts::PI.sqrt()
+    }
+
+    fn exact(activation: Activation, x: f64) -> f64 {
+        match activation {
+            Activation::Linear => x,
+            Activation::Relu { alpha } => x.max(0.0) + f64::from(alpha) * x.min(0.0),
+            Activation::Relu6 => x.clamp(0.0, 6.0),
+            Activation::Sigmoid => 1.0 / (1.0 + (-x).exp()),
+            Activation::HardSigmoid => (0.2 * x + 0.5).clamp(0.0, 1.0),
+            Activation::Tanh => x.tanh(),
+            Activation::Elu => {
+                if x > 0.0 {
+                    x
+                } else {
+                    x.exp() - 1.0
+                }
+            }
+            Activation::Softplus => x.max(0.0) + (-x.abs()).exp().ln_1p(),
+            Activation::Swish => x / (1.0 + (-x).exp()),
+            Activation::HardSwish => x * (x + 3.0).clamp(0.0, 6.0) / 6.0,
+            Activation::Gelu => x * 0.5 * erfc(-x / 2f64.sqrt()),
+        }
+    }
+
+    #[test]
+    fn activations_are_accurate_on_every_instruction_set() {
+        let inputs: Vec<f32> =
+            (-4003..=4003).map(|step| step as f32 * 0.01).chain([-1e30, 1e30, -100.0, 1e-20]).collect();
+        let all = [
+            Activation::Linear,
+            Activation::Relu { alpha: 0.0 },
+            Activation::Relu { alpha: 0.1 },
+            Activation::Relu6,
+            Activation::Sigmoid,
+            Activation::HardSigmoid,
+            Activation::Tanh,
+            Activation::Elu,
+            Activation::Softplus,
+            Activation::Swish,
+            Activation::HardSwish,
+            Activation::Gelu,
+        ];
+        for isa in Isa::available() {
+            for activation in all {
+                let mut values = inputs.clone();
+                let kernel = Activate { activation, values: values.as_mut_ptr(), count: values.len() };
+                // SAFETY: the set is available, and the kernel stays within the vector.
+                unsafe { isa.dispatch(kernel) };
+                for (&x, &y) in inputs.iter().zip(&values) {
+                    let right = exact(activation, f64::from(x));
+                    // Where the whole scale is used up, the products overflow alike.
+                    if right.abs() < 1e30 {
+                        let error = (f64::from(y) - right).abs();
+                        assert!(error <= 4e-7 * right.abs().max(1.0), "{isa:?} {activation:?}({x}) = {y}, not {right}");
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn not_a_number_stays() {
+        for isa in Isa::available() {
+            for activation in [Activation::Relu { alpha: 0.0 }, Activation::Relu6, Activation::HardSwish] {
+                let mut values = [f32::NAN; 9];
+                let kernel = Activate { activation, values: values.as_mut_ptr(), count: values.len() };
+                // SAFETY: the set is available, and the kernel stays within the array.
+                unsafe { isa.dispatch(kernel) };
+                assert!(values.iter().all(|value| value.is_nan()), "{isa:?} {activation:?}");
+            }
+        }
+    }
+}

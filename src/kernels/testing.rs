@@ -1,0 +1,230 @@
+//! What the tests of kernels share: random tensors with gaps, and comparisons with plain loops in f64.
+
+use super::parallel::image_batches::Images;
+use super::parallel::thread_pool::Threads;
+use super::tensor_view::{View, ViewMut, Window};
+
+/// A small generator (Steele's splitmix64), so that tests see the same numbers everywhere.
+pub(crate) struct Random(pub u64);
+
+impl Random {
+    pub fn word(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let z = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        let z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ (z >> 31)
+    }
+
+    /// Below `end`.
+    pub fn below(&mut self, end: usize) -> usize {
+        (self.word() % end as u64) as usize
+    }
+
+    /// From -1 to 1.
+    pub fn float(&mut self) -> f32 {
+        (self.word() >> 40) as f32 / (1 << 23) as f32 - 1.0
+    }
+
+    pub fn floats(&mut self, count: usize) -> Vec<f32> {
+        (0..count).map(|_| self.float()).collect()
+    }
+}
+
+/// What stands in the gaps of outputs, and must still stand there afterwards.
+const GAP: f32 = 1234.5;
+
+/// A batch of images with gaps between pixels and between images.
+#[derive(Clone, Debug)]
+pub(crate) struct Tensor {
+    pub data: Vec<f32>,
+    pub size: Images,
+    pub ld: usize,
+    pub image: usize,
+}
+
+impl Tensor {
+    /// All cells `GAP`.
+    pub fn new(n: usize, pixels: usize, channels: usize, gap: usize) -> Self {
+        let ld = channels + gap;
+        let image = pixels * ld + 3 * gap;
+        // The last pixel ends where its channels end.
+        let len = n * image - if n > 0 && pixels > 0 { 4 * gap } else { 0 };
+        Self { data: vec![GAP; len], size: Images { n, pixels, channels }, ld, image }
+    }
+
+    /// Values of `value(image, pixel, channel)`; not a number in the gaps, so that reading them shows.
+    pub fn of(like: &Tensor, value: impl Fn(usize, usize, usize) -> f64) -> Self {
+        let mut tensor = Self { data: vec![f32::NAN; like.data.len()], ..like.clone() };
+        tensor.each(|tensor, place, (n, p, c)| tensor.data[place] = value(n, p, c) as f32);
+        tensor
+    }
+
+    pub fn random(random: &mut Random, n: usize, pixels: usize, channels: usize, gap: usize) -> Self {
+        let mut tensor = Self::new(n, pixels, channels, gap);
+        tensor.data.fill(f32::NAN);
+        tensor.each(|tensor, place, _| tensor.data[place] = random.float());
+        tensor
+    }
+
+    fn each(&mut self, mut work: impl FnMut(&mut Self, usize, (usize, usize, usize))) {
+        for n in 0..self.size.n {
+            for p in 0..self.size.pixels {
+                for c in 0..self.size.channels {
+                    work(self, n * self.image + p * self.ld + c, (n, p, c));
+                }
+            }
+        }
+    }
+
+    pub fn at(&self, n: usize, pixel: usize, channel: usize) -> f64 {
+        f64::from(self.data[n * self.image + pixel * self.ld + channel])
+    }
+
+    pub fn view(&self) -> View<'_> {
+        View { data: &self.data, ld: self.ld, image: self.image }
+    }
+
+    pub fn view_mut(&mut self) -> ViewMut<'_> {
+        ViewMut { data: &mut self.data, ld: self.ld, image: self.image }
+    }
+
+    /// Runs with teams of one, two and three threads into copies of `self`; all must give the same bits.
+    pub fn filled(&self, run: impl Fn(ViewMut<'_>, &Threads)) -> Tensor {
+        let mut first = self.clone();
+        run(first.view_mut(), &Threads::new(1));
+        for count in 2..4 {
+            let mut other = self.clone();
+            run(other.view_mut(), &Threads::new(count));
+            let same = first.data.iter().zip(&other.data).all(|(a, b)| a.to_bits() == b.to_bits());
+            assert!(same, "{count} threads give other bits");
+        }
+        first
+    }
+
+    /// Compares every value with `expected(image, pixel, channel)`, and the gaps with what they were.
+    pub fn check(&self, tolerance: f64, expected: impl Fn(usize, usize, usize) -> f64) {
+        let mut gaps = self.clone();
+        gaps.each(|gaps, place, (n, p, c)| {
+            close(self.at(n, p, c), expected(n, p, c), tolerance, &format!("image {n} pixel {p} channel {c}"));
+            gaps.data[place] = GAP;
+        });
+        assert!(gaps.data.iter().all(|v| *v == GAP || v.is_nan()), "a gap was written");
+    }
+}
+
+/// Panics unless the two are equal or nearly so, relative to magnitudes above 1.
+pub(crate) fn close(found: f64, expected: f64, tolerance: f64, what: &str) {
+    let near = (found - expected).abs() <= tolerance * expected.abs().max(1.0);
+    assert!(near || found == expected, "{what}: {found} instead of {expected}");
+}
+
+/// A sum of products in f64, and what is to be known of it to tell how far a kernel's may be from it.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Sum {
+    pub value: f64,
+    /// How many products there are, and the sum of their squares.
+    pub terms: usize,
+    pub squares: f64,
+}
+
+impl Sum {
+    pub fn add(&mut self, product: f64) {
+        *self = Sum { value: self.value + product, terms: self.terms + 1, squares: self.squares + product * product };
+    }
+
+    /// How far rounding takes the sum from its value in f32, in whatever order a kernel adds: at the most that of one by
+    /// one. Of products that are as often negative as positive the partial sums grow as the root of their count, or
+    /// straight to a value that is larger; each is rounded by up to 2^-24 of itself, and so is each product. Six standard
+    /// deviations of all that together.
+    pub fn rounding(&self) -> f64 {
+        let (unit, terms) = (f64::from(f32::EPSILON) / 2.0, self.terms as f64);
+        let partial = terms * (self.squares / 2.0 + self.value * self.value / 3.0);
+        6.0 * unit * ((partial + self.squares) / 3.0 + self.value * self.value).sqrt() + f64::from(f32::MIN_POSITIVE)
+    }
+}
+
+/// Compares a slice with `expected(place)`.
+pub(crate) fn check_slice(found: &[f32], tolerance: f64, expected: impl Fn(usize) -> f64) {
+    for (i, v) in found.iter().enumerate() {
+        close(f64::from(*v), expected(i), tolerance, &format!("place {i}"));
+    }
+}
+
+/// Small windows of many kinds: sizes, strides, dilations and paddings that differ by axis.
+pub(crate) fn windows(random: &mut Random, count: usize) -> Vec<Window> {
+    let mut windows = Vec::new();
+    while windows.len() < count {
+        let mut axis = || {
+            let (size, kernel) = (1 + random.below(11), 1 + random.below(4));
+            let (stride, dilation) = (1 + random.below(3), 1 + random.below(2));
+            let (before, after) = (random.below(kernel), random.below(kernel));
+            let reach = (kernel - 1) * dilation + 1;
+            let padded = size + before + after;
+            (padded >= reach).then(|| (size, (padded - reach) / stride + 1, kernel, stride, dilation, before))
+        };
+        let (Some(h), Some(w)) = (axis(), axis()) else { continue };
+        windows.push(Window {
+            in_h: h.0,
+            in_w: w.0,
+            out_h: h.1,
+            out_w: w.1,
+            kernel_h: h.2,
+            kernel_w: w.2,
+            stride_h: h.3,
+            stride_w: w.3,
+            dilation_h: h.4,
+            dilation_w: w.4,
+            pad_top: h.5,
+            pad_left: w.5,
+        });
+    }
+    windows
+}
+
+/// The input pixels that output pixel `(oy, ox)` sees, row by row, with the tap `(ky, kx)` of each.
+pub(crate) fn seen(w: &Window, out: usize) -> Vec<(usize, usize, usize)> {
+    let (oy, ox) = (out / w.out_w, out % w.out_w);
+    let mut cells = Vec::new();
+    for ky in 0..w.kernel_h {
+        for kx in 0..w.kernel_w {
+            let y = (oy * w.stride_h + ky * w.dilation_h).checked_sub(w.pad_top);
+            let x = (ox * w.stride_w + kx * w.dilation_w).checked_sub(w.pad_left);
+            if let (Some(y), Some(x)) = (y.filter(|y| *y < w.in_h), x.filter(|x| *x < w.in_w)) {
+                cells.push((y * w.in_w + x, ky, kx));
+            }
+        }
+    }
+    cells
+}
+
+/// The values of a tensor without gaps, as the forward functions of gradient tests take them.
+pub(crate) fn dense(x: &Tensor) -> Vec<f64> {
+    let Images { n, pixels, channels } = x.size;
+    (0..n * pixels * channels).map(|i| x.at(i / channels / pixels, i / channels % pixels, i % channels)).collect()
+}
+
+/// The gradient of sum(dy * forward(x)) by each place of x, by central differences.
+pub(crate) fn differences(x: &[f64], dy: &[f64], forward: impl Fn(&[f64]) -> Vec<f64>) -> Vec<f64> {
+    const STEP: f64 = 1e-5;
+    let mut x = x.to_vec();
+    let mut gradient = Vec::with_capacity(x.len());
+    for i in 0..x.len() {
+        let middle = x[i];
+        let mut loss = |value: f64| {
+            x[i] = value;
+            forward(&x).iter().zip(dy).map(|(y, dy)| y * dy).sum::<f64>()
+        };
+        let slope = (loss(middle + STEP) - loss(middle - STEP)) / (2.0 * STEP);
+        x[i] = middle;
+        gradient.push(slope);
+    }
+    gradient
+}
+
+impl Tensor {
+    /// Compares every value with the dense `expected`.
+    pub fn check_dense(&self, tolerance: f64, expected: &[f64]) {
+        let Images { pixels, channels, .. } = self.size;
+        self.check(tolerance, |n, p, c| expected[(n * pixels + p) * channels + c]);
+    }
+}

@@ -1,0 +1,249 @@
+//! Losses and gradients against f64, and a training run of NeuPy's.
+
+use super::*;
+use crate::kernels::elementwise::activation_gradient::softmax_gradient;
+use crate::kernels::elementwise::softmax::softmax;
+use crate::kernels::testing::{Random, Tensor, close, dense};
+use crate::kernels::training::optimizer::{UpdateRule, update};
+use ndarray::{Array1, Array2, s};
+use ndarray_npy::NpzReader;
+use std::fs::File;
+
+const ALL: [Loss; 9] = [
+    Loss::CategoricalCrossentropy,
+    Loss::BinaryCrossentropy,
+    Loss::Mse,
+    Loss::Mae,
+    Loss::Rmse,
+    Loss::Msle,
+    Loss::Rmsle,
+    Loss::BinaryHinge,
+    Loss::CategoricalHinge,
+];
+
+/// The loss in f64, from its definition; `y` and `t` are dense.
+fn exact(kind: Loss, y: &[f64], t: &[f64], weights: Option<&[f32]>, features: usize) -> f64 {
+    let n = y.len() / features;
+    let mean = |term: &dyn Fn(f64, f64) -> f64, i: usize| {
+        (i * features..(i + 1) * features).map(|at| term(y[at], t[at])).sum::<f64>() / features as f64
+    };
+    let clipped = |y: f64| y.clamp(1e-7, 1.0 - 1e-7);
+    let row = |i: usize| match kind {
+        Loss::CategoricalCrossentropy => mean(&|y, t| -t * clipped(y).ln(), i) * features as f64,
+        Loss::BinaryCrossentropy => mean(&|y, t| -(t * clipped(y).ln() + (1.0 - t) * (1.0 - clipped(y)).ln()), i),
+        Loss::Mse | Loss::Rmse => mean(&|y, t| (y - t).powi(2), i),
+        Loss::Mae => mean(&|y, t| (y - t).abs(), i),
+        Loss::Msle | Loss::Rmsle => mean(&|y, t| ((1.0 + y.max(0.0)).ln() - (1.0 + t.max(0.0)).ln()).powi(2), i),
+        Loss::BinaryHinge => mean(&|y, t| (1.0 - t * y).max(0.0), i),
+        Loss::CategoricalHinge => {
+            let (y, t) = (&y[i * features..][..features], &t[i * features..][..features]);
+            let right = (0..features).rev().max_by(|a, b| t[*a].total_cmp(&t[*b])).expect("a class");
+            let other = (0..features).filter(|c| *c != right).map(|c| y[c]).fold(f64::NEG_INFINITY, f64::max);
+            (other - y[right] + 1.0).max(0.0)
+        }
+    };
+    let weight = |i: usize| weights.map_or(1.0, |weights| f64::from(weights[i]));
+    let value = (0..n).map(|i| weight(i) * row(i)).sum::<f64>() / n as f64;
+    if kind.is_root() { value.sqrt() } else { value }
+}
+
+/// Predictions and targets of the kind that the loss is for.
+fn tensors(random: &mut Random, kind: Loss, n: usize, features: usize) -> (Tensor, Tensor) {
+    let y = Tensor::random(random, 1, n, features, 3);
+    let t = Tensor::random(random, 1, n, features, 1);
+    match kind {
+        Loss::CategoricalCrossentropy | Loss::BinaryCrossentropy => {
+            (Tensor::of(&y, |i, p, c| 0.5 + 0.45 * y.at(i, p, c)), Tensor::of(&t, |i, p, c| t.at(i, p, c).abs()))
+        }
+        Loss::BinaryHinge => (y, Tensor::of(&t, |i, p, c| t.at(i, p, c).signum())),
+        _ => (y, t),
+    }
+}
+
+/// By hand: three pixels whose classes have the shares 0.8, 0.5 and 0.25, and one that says nothing.
+#[test]
+fn a_row_of_weight_0_counts_for_nothing_whatever_its_target_is() {
+    let y = [0.8, 0.2, 0.5, 0.5, 0.75, 0.25, 0.9, 0.1f32];
+    let t = [1.0, 0.0, 0.0, 1.0, 0.0, 1.0, f32::NAN, f32::NAN];
+    // 4 of 4 rows in place of 3, so that the mean is over those three; the second class counts half.
+    let weights = [4.0 / 3.0, 2.0 / 3.0, 2.0 / 3.0, 0.0f32];
+    let view = |data| View { data, ld: 2, image: 8 };
+    let wanted = (-(0.8f64.ln()) - 0.5 * 0.5f64.ln() - 0.5 * 0.25f64.ln()) / 3.0;
+    let kind = Loss::CategoricalCrossentropy;
+    let found = loss_of_images(kind, view(&y), view(&t), Some(&weights), 1, (4, 2));
+    assert!((found - wanted).abs() < 1e-6, "{found} for {wanted}");
+    let threads = Threads::new(1);
+    let mut dx = [7.0f32; 8];
+    let out = ViewMut { data: &mut dx, ld: 2, image: 2 };
+    softmax_crossentropy_gradient(view(&y), view(&t), Some(&weights), out, 4, 2, &threads);
+    // The share less the target, times the weight, over the four rows.
+    let wanted = [-0.2, 0.2, 0.25, -0.25, 0.375, -0.375, 0.0, 0.0].map(|value: f32| value / 3.0);
+    assert!(dx.iter().zip(wanted).all(|(a, b)| (a - b).abs() < 1e-6), "{dx:?} for {wanted:?}");
+    for kind in Loss::ALL.map(|(_, kind)| kind) {
+        let mut dy = [7.0f32; 8];
+        let out = ViewMut { data: &mut dy, ld: 2, image: 2 };
+        let rest = loss(kind, view(&y), view(&t), Some(&weights), 4, 2);
+        loss_gradient(kind, view(&y), view(&t), Some(&weights), out, 4, 2, &threads);
+        assert!(
+            rest.is_finite() && dy[6..] == [0.0; 2] && dy[..6].iter().all(|value| value.is_finite()),
+            "{kind:?}: {dy:?}"
+        );
+    }
+}
+
+#[test]
+fn values_and_slopes() {
+    const STEP: f64 = 1e-6;
+    let mut random = Random(81);
+    for kind in ALL {
+        for (n, features, weighted) in [(1, 1, false), (5, 3, true), (4, 17, false), (3, 2, true), (1500, 9, true)] {
+            let (y, t) = tensors(&mut random, kind, n, features);
+            let weights: Vec<f32> = random.floats(n).iter().map(|w| w.abs() + 0.1).collect();
+            let weights = weighted.then_some(weights.as_slice());
+            let (wide_y, wide_t) = (dense(&y), dense(&t));
+            let found = loss(kind, y.view(), t.view(), weights, n, features);
+            close(found, exact(kind, &wide_y, &wide_t, weights, features), 1e-6, &format!("{kind:?}"));
+            let dy = Tensor::new(1, n, features, 2);
+            let dy = dy.filled(|dy, threads| {
+                loss_gradient(kind, y.view(), t.view(), weights, dy, n, features, threads);
+            });
+            // All places of small batches, some of the large one; scaled so that errors are relative.
+            for place in (0..n * features).step_by(n.div_ceil(20) * 7).take(40) {
+                let at = |shift: f64| {
+                    let mut y = wide_y.clone();
+                    y[place] += shift;
+                    exact(kind, &y, &wide_t, weights, features)
+                };
+                let slope = (at(STEP) - at(-STEP)) / (2.0 * STEP) * (n * features) as f64;
+                let found = dy.at(0, place / features, place % features) * (n * features) as f64;
+                close(found, slope, 2e-5, &format!("{kind:?} {n}x{features} at {place}"));
+            }
+        }
+    }
+}
+
+fn view(data: &[f32], features: usize) -> View<'_> {
+    View { data, ld: features, image: 0 }
+}
+
+fn view_mut(data: &mut [f32], features: usize) -> ViewMut<'_> {
+    ViewMut { data, ld: features, image: 0 }
+}
+
+fn gradient(kind: Loss, y: &[f32], t: &[f32], features: usize) -> Vec<f32> {
+    let mut dy = vec![9.0; y.len()];
+    let n = y.len() / features;
+    let (y, t) = (view(y, features), view(t, features));
+    loss_gradient(kind, y, t, None, view_mut(&mut dy, features), n, features, &Threads::new(1));
+    dy
+}
+
+#[test]
+fn edges() {
+    // Beyond the clips, at a root of nothing, where the hinge is satisfied and where two classes are as large.
+    assert_eq!(gradient(Loss::CategoricalCrossentropy, &[0.0, 1.0], &[1.0, 1.0], 2), [0.0, 0.0]);
+    assert_eq!(gradient(Loss::BinaryCrossentropy, &[0.0, 1.0], &[1.0, 0.0], 2), [0.0, 0.0]);
+    let loss_of = |kind, y: &[f32], t: &[f32]| loss(kind, view(y, 2), view(t, 2), None, 1, 2);
+    close(loss_of(Loss::CategoricalCrossentropy, &[0.0, 1.0], &[1.0, 0.0]), -1e-7f64.ln(), 1e-6, "clipped");
+    assert_eq!(gradient(Loss::Rmse, &[3.0], &[3.0], 1), [0.0]);
+    assert_eq!(gradient(Loss::Mae, &[3.0, 4.0], &[3.0, 1.0], 2), [0.0, 0.5]);
+    assert_eq!(gradient(Loss::Msle, &[-1.0], &[2.0], 1), [0.0]);
+    assert_eq!(gradient(Loss::BinaryHinge, &[2.0, 0.5], &[1.0, 1.0], 2), [0.0, -0.5]);
+    assert_eq!(gradient(Loss::CategoricalHinge, &[2.0, 0.0, 2.0], &[0.0, 1.0, 0.0], 3), [0.5, -1.0, 0.5]);
+    assert_eq!(gradient(Loss::CategoricalHinge, &[0.0, 2.0, 1.0], &[0.0, 1.0, 0.0], 3), [0.0; 3]);
+    assert_eq!(gradient(Loss::CategoricalHinge, &[5.0], &[1.0], 1), [0.0]);
+    assert_eq!(loss(Loss::Mse, view(&[], 2), view(&[], 2), None, 0, 2), 0.0);
+}
+
+#[test]
+fn through_softmax_and_sigmoid() {
+    let mut random = Random(82);
+    for (n, features, weighted) in [(1, 2, false), (6, 5, true)] {
+        let logits = Tensor::random(&mut random, 1, n, features, 0);
+        let t = Tensor::of(&logits, |_, p, c| f64::from(u8::from(c == p % features)) * 0.9 + 0.02 * c as f64);
+        let weights = random.floats(n);
+        let weights = weighted.then_some(weights.as_slice());
+        let sigmoid = |x: f64| 1.0 / (1.0 + (-x).exp());
+        let softmax = |x: &[f64]| -> Vec<f64> {
+            let row = |i: usize| &x[i / features * features..][..features];
+            (0..x.len()).map(|i| x[i].exp() / row(i).iter().map(|x| x.exp()).sum::<f64>()).collect()
+        };
+        let wide = dense(&logits);
+        let slopes = |forward: &dyn Fn(&[f64]) -> f64| -> Vec<f64> {
+            let step = 1e-5;
+            let slope = |i: usize| {
+                let at = |shift: f64| {
+                    let mut x = wide.clone();
+                    x[i] += shift;
+                    forward(&x)
+                };
+                (at(step) - at(-step)) / (2.0 * step)
+            };
+            (0..wide.len()).map(slope).collect()
+        };
+        let probabilities = softmax(&wide);
+        let y = Tensor::of(&logits, |_, p, c| probabilities[p * features + c]);
+        let dx = Tensor::new(1, n, features, 1);
+        let run = dx.filled(|dx, threads| {
+            softmax_crossentropy_gradient(y.view(), t.view(), weights, dx, n, features, threads);
+        });
+        let categorical = Loss::CategoricalCrossentropy;
+        let forward = |x: &[f64]| exact(categorical, &softmax(x), &dense(&t), weights, features);
+        run.check_dense(1e-6, &slopes(&forward));
+        let y = Tensor::of(&logits, |_, p, c| sigmoid(logits.at(0, p, c)));
+        let run = dx.filled(|dx, threads| {
+            sigmoid_crossentropy_gradient(y.view(), t.view(), weights, dx, n, features, threads);
+        });
+        let forward = |x: &[f64]| {
+            let y: Vec<f64> = x.iter().map(|x| sigmoid(*x)).collect();
+            exact(Loss::BinaryCrossentropy, &y, &dense(&t), weights, features)
+        };
+        run.check_dense(1e-6, &slopes(&forward));
+    }
+}
+
+/// A softmax layer trained by NeuPy 0.8.2 with Momentum: errors of each update, and the final parameters.
+#[test]
+fn trains_as_neupy() {
+    for (name, kind) in [("categorical_crossentropy", Loss::CategoricalCrossentropy), ("mse", Loss::Mse)] {
+        let path = format!("{}/tests/neupy_momentum/{name}.npz", env!("CARGO_MANIFEST_DIR"));
+        let mut file = NpzReader::new(File::open(path).unwrap()).unwrap();
+        let mut matrix = |name| -> Array2<f32> { file.by_name(name).unwrap() };
+        let (x, t, mut w, final_w) = (matrix("X"), matrix("Y"), matrix("W0"), matrix("W"));
+        let mut vector = |name| -> Array1<f32> { file.by_name(name).unwrap() };
+        let (mut b, final_b, errors) = (vector("b0"), vector("b"), vector("errors"));
+        let threads = Threads::new(1);
+        let rule = UpdateRule::Momentum { momentum: 0.9, nesterov: false };
+        let (n, features) = (16, t.ncols());
+        let size = Images { n: 1, pixels: n, channels: features };
+        let (mut slot_w, mut slot_b) = (vec![0.0; w.len()], vec![0.0; b.len()]);
+        for (count, error) in errors.iter().enumerate() {
+            let from = count % 3 * n;
+            let (x, t) = (x.slice(s![from..from + n, ..]), t.slice(s![from..from + n, ..]));
+            let mut y = x.dot(&w) + &b;
+
+            softmax(None, view_mut(y.as_slice_mut().unwrap(), features), size, &threads);
+            let (p, t) = (view(y.as_slice().unwrap(), features), view(t.to_slice().unwrap(), features));
+            close(loss(kind, p, t, None, n, features), f64::from(*error), 1e-5, &format!("{name} {count}"));
+            let mut dx = Array2::zeros((n, features));
+            let to = dx.as_slice_mut().unwrap();
+            if kind == Loss::Mse {
+                loss_gradient(kind, p, t, None, view_mut(to, features), n, features, &threads);
+                softmax_gradient(p, None, view_mut(to, features), size, &threads);
+            } else {
+                softmax_crossentropy_gradient(p, t, None, view_mut(to, features), n, features, &threads);
+            }
+            let dw = x.t().dot(&dx);
+            let dw: Vec<f32> = dw.iter().copied().collect();
+            let db = dx.sum_axis(ndarray::Axis(0)).to_vec();
+            let step = |w: &mut [f32], g: &[f32], slot: &mut [f32]| {
+                update(&rule, 0.1, count as u64, 1.0, None, None, w, g, &mut [slot], &threads);
+            };
+            step(w.as_slice_mut().unwrap(), &dw, &mut slot_w);
+            step(b.as_slice_mut().unwrap(), &db, &mut slot_b);
+        }
+        for (found, expected) in w.iter().zip(&final_w).chain(b.iter().zip(&final_b)) {
+            close(f64::from(*found), f64::from(*expected), 1e-5, name);
+        }
+    }
+}

@@ -1,0 +1,205 @@
+//! One arena by lifetimes: buffers that are never alive at the same time share memory. The largest are placed first, each
+//! in the smallest gap that holds it (the greedy-by-size method of Pisarchyk and Lee, 2020).
+
+use super::buffers::{BufferId, Placement, Value};
+use super::{Draft, Home};
+use crate::plan::{CONSTANT_ALIGNMENT, Operand, Space};
+use std::collections::BTreeMap;
+use std::ops::{Range, RangeInclusive};
+
+/// Where every buffer stands; floats count per image, but for those without a batch.
+#[derive(Debug)]
+pub struct Arena {
+    spaces: Vec<Option<(Space, usize)>>,
+    /// Of each stage.
+    pub chunk_floats: Vec<usize>,
+    pub batch_floats: usize,
+    pub whole_floats: usize,
+    pub lower_bound: usize,
+}
+
+/// A buffer and the steps that it is alive at.
+struct Life {
+    buffer: BufferId,
+    floats: usize,
+    steps: RangeInclusive<usize>,
+}
+
+/// The first and the last step that each of the arena's buffers is used at; none for those of the net's ends.
+pub fn lives(drafts: &[Draft], placement: &Placement) -> Vec<Option<RangeInclusive<usize>>> {
+    let mut lives: Vec<Option<RangeInclusive<usize>>> = vec![None; placement.buffers.len()];
+    for (step, draft) in drafts.iter().enumerate() {
+        for BufferId(used) in draft.buffers().filter(|used| placement.buffers[used.0].home == Home::Arena) {
+            let first = lives[used].as_ref().map_or(step, |life| *life.start());
+            lives[used] = Some(first..=step);
+        }
+    }
+    lives
+}
+
+/// Places the buffers of steps that run in stages, each as (steps, whether for a chunk of the batch at a time).
+pub fn plan(drafts: &[Draft], placement: &Placement, stages: &[(Range<usize>, bool)]) -> Arena {
+    let mut spaces: Vec<_> =
+        placement.buffers.iter().map(|buffer| buffer.home.fixed().map(|space| (space, 0))).collect();
+    let (mut chunks, mut batch, mut whole) = (Vec::new(), Vec::new(), Vec::new());
+    chunks.resize_with(stages.len(), Vec::new);
+    let stage_of = |step: usize| stages.partition_point(|(steps, _)| steps.end <= step);
+    for (index, steps) in lives(drafts, placement).into_iter().enumerate() {
+        let (Some(steps), buffer) = (steps, &placement.buffers[index]) else { continue };
+        let floats = buffer.floats.next_multiple_of(CONSTANT_ALIGNMENT);
+        let (first, last) = (stage_of(*steps.start()), stage_of(*steps.end()));
+        let (list, steps) = match stages.get(first) {
+            _ if buffer.whole => (&mut whole, steps),
+            Some((_, true)) if first == last => (&mut chunks[first], steps),
+            // What leaves a stage is alive while any chunk of it is computed.
+            Some((all, true)) => (&mut batch, all.start..=*steps.end()),
+            _ => (&mut batch, steps),
+        };
+        // So is what comes into one.
+        let steps = match stages.get(last) {
+            Some((all, true)) if first != last && !buffer.whole => *steps.start()..=all.end - 1,
+            _ => steps,
+        };
+        list.push(Life { buffer: BufferId(index), floats, steps });
+    }
+    let mut alive = Changes::new(drafts.len());
+    for life in chunks.iter().flatten().chain(&batch) {
+        alive.add(*life.steps.start()..life.steps.end() + 1, life.floats);
+    }
+    let lower_bound = alive.sums().into_iter().max().unwrap_or(0);
+    let chunk_floats = chunks.into_iter().map(|chunk| assign(chunk, Space::Chunk, &mut spaces)).collect();
+    let batch_floats = assign(batch, Space::Batch, &mut spaces);
+    let whole_floats = assign(whole, Space::Whole, &mut spaces);
+    Arena { spaces, chunk_floats, batch_floats, whole_floats, lower_bound }
+}
+
+/// A number for each step, given by where it changes.
+pub struct Changes(Vec<isize>);
+
+impl Changes {
+    pub fn new(steps: usize) -> Self {
+        Changes(vec![0; steps + 1])
+    }
+
+    pub fn add(&mut self, steps: Range<usize>, number: usize) {
+        let end = self.0.len() - 1;
+        self.0[steps.start.min(end)] += number as isize;
+        self.0[steps.end.min(end)] -= number as isize;
+    }
+
+    pub fn sums(&self) -> Vec<usize> {
+        let steps = &self.0[..self.0.len() - 1];
+        let sum = |sum: &mut isize, change: &isize| {
+            *sum += change;
+            Some(usize::try_from(*sum).unwrap_or(0))
+        };
+        steps.iter().scan(0, sum).collect()
+    }
+}
+
+/// Gives each buffer its offset; returns the floats that all need together.
+fn assign(mut lives: Vec<Life>, space: Space, spaces: &mut [Option<(Space, usize)>]) -> usize {
+    lives.sort_by_key(|life| (std::cmp::Reverse(life.floats), *life.steps.start(), life.buffer.0));
+    let mut placed = Meetings::new(lives.iter().map(|life| life.steps.end() + 1).max().unwrap_or(0));
+    let mut offsets: Vec<usize> = Vec::with_capacity(lives.len());
+    let mut end = 0;
+    for (index, life) in lives.iter().enumerate() {
+        let met = placed.with(&life.steps).into_iter();
+        let mut taken: Vec<(usize, usize)> = met.map(|at| (offsets[at], offsets[at] + lives[at].floats)).collect();
+        taken.sort_unstable();
+        let (mut gap_start, mut best): (usize, Option<(usize, usize)>) = (0, None);
+        for (from, to) in taken {
+            let gap = from.saturating_sub(gap_start);
+            if gap >= life.floats && best.is_none_or(|(smallest, _)| gap < smallest) {
+                best = Some((gap, gap_start));
+            }
+            gap_start = gap_start.max(to);
+        }
+        let offset = best.map_or(gap_start, |(_, at)| at);
+        end = end.max(offset + life.floats);
+        spaces[life.buffer.0] = Some((space, offset));
+        offsets.push(offset);
+        placed.add(index, &life.steps);
+    }
+    end
+}
+
+/// Ranges of steps, and which of them meet another: a segment tree tells those that hold its start, a list by their starts
+/// the rest.
+struct Meetings {
+    /// The ranges that cover a node of the tree and not the one above it.
+    covered: Vec<Vec<usize>>,
+    starting: BTreeMap<usize, Vec<usize>>,
+    leaves: usize,
+}
+
+impl Meetings {
+    /// Of ranges of so many steps.
+    fn new(steps: usize) -> Self {
+        let leaves = steps.next_power_of_two();
+        Meetings { covered: vec![Vec::new(); 2 * leaves], starting: BTreeMap::new(), leaves }
+    }
+
+    fn add(&mut self, name: usize, steps: &RangeInclusive<usize>) {
+        self.starting.entry(*steps.start()).or_default().push(name);
+        let (mut from, mut to) = (steps.start() + self.leaves, steps.end() + self.leaves + 1);
+        while from < to {
+            if from % 2 == 1 {
+                self.covered[from].push(name);
+                from += 1;
+            }
+            if to % 2 == 1 {
+                to -= 1;
+                self.covered[to].push(name);
+            }
+            (from, to) = (from / 2, to / 2);
+        }
+    }
+
+    /// The names of those that share a step with this one.
+    fn with(&self, steps: &RangeInclusive<usize>) -> Vec<usize> {
+        let mut node = steps.start() + self.leaves;
+        let mut names = Vec::new();
+        while node > 0 {
+            names.extend(&self.covered[node]);
+            node /= 2;
+        }
+        if steps.start() < steps.end() {
+            names.extend(self.starting.range(steps.start() + 1..=*steps.end()).flat_map(|(_, list)| list));
+        }
+        names
+    }
+}
+
+impl Arena {
+    /// A tensor's place, seen in rows of `width` floats.
+    pub fn operand(&self, placement: &Placement, value: &Value, width: usize) -> Operand {
+        let (space, offset) = self.spaces[value.buffer.0].unwrap_or((Space::Chunk, 0));
+        let floats = placement.buffers[value.buffer.0].floats;
+        // Only the arena's buffers are padded to whole cache lines; the caller's follow each other.
+        let image = match space {
+            Space::Chunk | Space::Batch => floats.next_multiple_of(CONSTANT_ALIGNMENT),
+            Space::Input(_) | Space::Output(_) | Space::Whole | Space::State => floats,
+        };
+        Operand { space, offset, image, skip: value.skip, ld: value.ld.unwrap_or(width) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Meetings;
+
+    #[test]
+    fn ranges_meet_as_plain_comparison_says() {
+        let ends = |index: usize| (index * 7919 % 61, index * 104_729 % 23);
+        let ranges: Vec<_> = (0..200).map(ends).map(|(start, length)| start..=start + length).collect();
+        let mut meetings = Meetings::new(84);
+        for (index, range) in ranges.iter().enumerate() {
+            let meets = |other: &usize| range.start() <= ranges[*other].end() && ranges[*other].start() <= range.end();
+            let mut found = meetings.with(range);
+            found.sort_unstable();
+            assert_eq!(found, (0..index).filter(meets).collect::<Vec<_>>(), "{range:?}");
+            meetings.add(index, range);
+        }
+    }
+}

@@ -1,0 +1,109 @@
+//! Algorithms by measuring: each distinct convolution of a plan is run by every algorithm and in several blockings.
+
+pub mod tuning_cache;
+
+use super::{Settled, cost_model};
+use crate::kernels::conv::winograd::Blocking;
+use crate::kernels::parallel::thread_pool::Threads;
+use crate::plan::kernel_timing::Trial;
+use crate::plan::steps::convolution::{Algorithm, ConvolutionStep};
+use crate::plan::steps::dense::{DenseStep, Storage};
+use crate::plan::{Kernel, Plan, StepKernel};
+use std::fmt::Display;
+use std::time::Duration;
+
+/// Rounds of each candidate; the fastest counts, as other programs only ever take time away.
+const ROUNDS: usize = 5;
+/// What takes so many times the best first run is not run again.
+const HOPELESS: u32 = 2;
+
+/// Settles the convolutions and dense layers of a plan that are not settled yet; `told` hears of each, with the time of one image.
+pub fn tune(
+    plan: &Plan,
+    exact: bool,
+    threads: usize,
+    settled: &mut Settled,
+    told: &mut dyn FnMut(&str, &dyn Display, Duration),
+) {
+    let threads = Threads::new(threads);
+    for (index, step) in plan.steps.iter().enumerate() {
+        if let Kernel::Dense(dense) = &step.kernel
+            && dense.weights != Storage::Bf16
+            && settled.find_dense(dense).is_none()
+            && let Some((way, time)) = fastest_dense(dense, &threads)
+        {
+            told(&step.name, &way.describe(), time);
+            settled.insert_dense(&way);
+        }
+        let Kernel::Convolution(convolution) = &step.kernel else { continue };
+        let chunk = plan.chunk(index);
+        if settled.find(convolution, chunk, exact).is_some() {
+            continue;
+        }
+        let mut best: Option<(Duration, ConvolutionStep)> = None;
+        for algorithm in variants(convolution, chunk, exact) {
+            let candidate = ConvolutionStep { algorithm, ..convolution.clone() };
+            let least = best.as_ref().map(|(least, _)| *least);
+            if let Some(time) = time(&Kernel::Convolution(candidate.clone()), chunk, least, &threads)
+                && least.is_none_or(|least| time < least)
+            {
+                best = Some((time, candidate));
+            }
+        }
+        if let Some((time, candidate)) = best {
+            told(&step.name, &candidate.algorithm, time);
+            settled.insert(&candidate, chunk, exact);
+        }
+    }
+}
+
+/// The candidates, and Winograd's in other blocks.
+fn variants(step: &ConvolutionStep, chunk: usize, exact: bool) -> Vec<Algorithm> {
+    let mut list: Vec<Algorithm> = Vec::new();
+    let mut candidates = cost_model::candidates(step, chunk, exact);
+    candidates.sort_by(|a, b| a.nanoseconds.total_cmp(&b.nanoseconds));
+    for candidate in candidates {
+        list.push(candidate.algorithm);
+        let Algorithm::Winograd(usual) = candidate.algorithm else { continue };
+        for channels in [32, 64, 128] {
+            for (tiles, shared) in [(20, false), (49, false), (49, true), (98, true)] {
+                let blocking = Blocking { tiles, channels, shared, ..usual };
+                if blocking != usual && channels <= step.geometry.out_c {
+                    list.push(Algorithm::Winograd(blocking));
+                }
+            }
+        }
+    }
+    list
+}
+
+/// The fastest way to compute a dense layer, for images alone and in full batches, with the time of one image.
+fn fastest_dense(step: &DenseStep, threads: &Threads) -> Option<(DenseStep, Duration)> {
+    let ways =
+        cost_model::dense(step, cost_model::MOST_IMAGES).into_iter().filter(|(_, estimate)| estimate.is_finite());
+    let timed = ways.filter_map(|(way, _)| {
+        let time = time(&Kernel::Dense(way.clone()), cost_model::MOST_IMAGES, None, threads)?;
+        Some((way, time))
+    });
+    timed.min_by_key(|(_, time)| *time)
+}
+
+/// The time of an image alone and of an image in a chunk together: a plan serves both.
+fn time(kernel: &Kernel, chunk: usize, least: Option<Duration>, threads: &Threads) -> Option<Duration> {
+    let mut sum = Duration::ZERO;
+    let mut sizes = vec![1];
+    sizes.extend((chunk > 1).then_some(chunk));
+    for &batch in &sizes {
+        let mut trial = Trial::new(kernel, batch, threads)?;
+        trial.run(threads).ok()?;
+        let mut fastest = trial.run(threads).ok()?;
+        if least.is_some_and(|least| fastest / batch as u32 > least * HOPELESS) {
+            return None;
+        }
+        for _ in 1..ROUNDS {
+            fastest = fastest.min(trial.run(threads).ok()?);
+        }
+        sum += fastest / batch as u32;
+    }
+    Some(sum / sizes.len() as u32)
+}

@@ -1,0 +1,272 @@
+//! `Convolution`: a window of weights that slides over an image.
+
+pub mod transposed_convolution;
+pub mod window;
+
+use crate::diagnostics::Code;
+use crate::graph::signature::definition::Default;
+use crate::graph::training::Backward;
+use crate::graph::{
+    Argument, AxisRule, Definition, Initializer, Lowered, Lowering, Operation, ParameterKind, ParameterSpec,
+    ShapeFault, Supports,
+};
+use crate::kernels::gemm::Backend;
+use crate::kernels::tensor_view::Convolution as Geometry;
+use crate::plan::kernel::Kernel;
+use crate::plan::steps::convolution::ConvolutionStep;
+use crate::plan::steps::gradient::convolution_gradient::{InputGradientStep, WeightGradientStep};
+use crate::plan::steps::gradient::dense_gradient::SumStep;
+use crate::size::product;
+use crate::tensor::{Size, TensorType};
+use ndarray::{Array4, ArrayD, ArrayView4, Ix1, Ix4};
+use std::any::Any;
+use std::sync::Arc;
+use window::{BIAS, DILATION, FILTERS, PADDING, Padding, SIZE, STRIDE, Sliding, WEIGHT, image_sizes, known_channels};
+
+/// A two-dimensional convolution, channels last.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Convolution {
+    pub window: Sliding,
+    pub filters: usize,
+    pub groups: usize,
+    pub weight: Initializer,
+    pub bias: Option<Initializer>,
+    /// One filter bank per input channel: `filters` is then a multiple of the channels, and so are the groups.
+    pub depthwise: bool,
+}
+
+/// `Convolution(3x3, 64, padding=same)`
+pub static CONVOLUTION: Definition = Definition {
+    name: "Convolution",
+    aliases: &["Conv"],
+    kind: "Convolution",
+    summary: "Slides a window of weights over an image: \"3x3, 64\", as papers write it.",
+    arguments: &[
+        SIZE,
+        FILTERS,
+        STRIDE,
+        PADDING,
+        DILATION,
+        Argument {
+            name: "groups",
+            takes: "integer",
+            default: Default::Int(1),
+            doc: "parts of the channels that do not see each other",
+        },
+        BIAS,
+        WEIGHT,
+    ],
+    details: "(?, h, w, c) -> (?, h', w', filters). Along each axis, with f' = f + (f - 1)(dilation - 1): `valid` gives \
+        ceil((d - f' + 1) / s), `same` ceil(d / s), padding=n ceil((d + 2n - f' + 1) / s). `same` is TensorFlow's: an odd padding puts one more \
+        at the end. The window is not flipped (cross-correlation). Weight (height, width, c / groups, filters), bias (filters).",
+    example: "Input(32x32x3) >> Conv(3x3, 16, padding=same) >> Relu >> Flatten >> Softmax(10)",
+    build: |arguments| {
+        let window = Sliding::of(arguments)?;
+        let filters = arguments.integer("filters", 1)?;
+        let groups = arguments.integer("groups", 1)?;
+        if filters % groups != 0 {
+            return Err(arguments.wrong("groups", format!("must divide the {filters} filters")));
+        }
+        let weight = arguments.initializer("weight", Initializer::HeNormal { gain: 2.0 })?;
+        let bias = arguments.bias("bias")?;
+        Ok(Arc::new(Convolution { window, filters, groups, weight, bias, depthwise: false }))
+    },
+};
+
+/// `DepthwiseConvolution(3x3, padding=same)`
+pub static DEPTHWISE: Definition = Definition {
+    name: "DepthwiseConvolution",
+    aliases: &["DepthwiseConv", "DWConv"],
+    kind: "DepthwiseConvolution",
+    summary: "A convolution that sees each channel alone.",
+    arguments: &[
+        SIZE,
+        STRIDE,
+        PADDING,
+        DILATION,
+        Argument { name: "multiplier", takes: "integer", default: Default::Int(1), doc: "filters per channel" },
+        BIAS,
+        WEIGHT,
+    ],
+    details: "(?, h, w, c) -> (?, h', w', c * multiplier): the same as a convolution with as many groups as channels. Weight (height, width, 1, c * multiplier).",
+    example: "Input(32x32x8) >> DepthwiseConv(3x3, padding=same) >> Relu6",
+    build: |arguments| {
+        let window = Sliding::of(arguments)?;
+        let filters = arguments.integer("multiplier", 1)?;
+        let weight = arguments.initializer("weight", Initializer::HeNormal { gain: 2.0 })?;
+        let bias = arguments.bias("bias")?;
+        Ok(Arc::new(Convolution { window, filters, groups: 1, weight, bias, depthwise: true }))
+    },
+};
+
+impl Convolution {
+    fn name(&self) -> &'static str {
+        self.definition().name
+    }
+
+    /// Input channels, output channels and groups, for an image of this many channels.
+    fn channels(&self, image: &TensorType) -> Result<(usize, usize, usize), ShapeFault> {
+        let channels = known_channels(self.name(), image)?;
+        if self.depthwise {
+            return Ok((channels, channels * self.filters, channels));
+        }
+        if channels % self.groups != 0 {
+            return Err(ShapeFault::new(
+                Code::Channels,
+                format!("{channels} channels cannot be split into {} groups", self.groups),
+                format!("groups={} over {image}", self.groups),
+            ));
+        }
+        Ok((channels, self.filters, self.groups))
+    }
+}
+
+impl Operation for Convolution {
+    fn definition(&self) -> &'static Definition {
+        if self.depthwise { &DEPTHWISE } else { &CONVOLUTION }
+    }
+
+    fn settings(&self) -> Vec<(&'static str, String)> {
+        let mut list = self.window.settings([1, 1]);
+        match self.depthwise {
+            true if self.filters > 1 => list.push(("multiplier", self.filters.to_string())),
+            true => {}
+            false => list.insert(1, ("filters", self.filters.to_string())),
+        }
+        if self.groups > 1 {
+            list.push(("groups", self.groups.to_string()));
+        }
+        if self.bias.is_none() {
+            list.push(("bias", "false".into()));
+        }
+        list
+    }
+
+    fn infer(&self, inputs: &[&TensorType]) -> Result<TensorType, ShapeFault> {
+        let [height, width] = self.window.infer(self.name(), inputs[0])?;
+        let filters = match self.depthwise || self.groups > 1 {
+            true => self.channels(inputs[0])?.1,
+            false => self.filters,
+        };
+        Ok(TensorType::batched([height, width, Size::Known(filters)]))
+    }
+
+    fn parameters(&self, inputs: &[&TensorType]) -> Result<Vec<ParameterSpec>, ShapeFault> {
+        image_sizes(self.name(), inputs[0])?;
+        let (channels, filters, groups) = self.channels(inputs[0])?;
+        let [height, width] = self.window.size;
+        let mut specs = vec![ParameterSpec::new(
+            "weight",
+            ParameterKind::Kernel,
+            &[height, width, channels / groups, filters],
+            self.weight,
+        )];
+        specs.extend(self.bias.map(|bias| ParameterSpec::new("bias", ParameterKind::Vector, &[filters], bias)));
+        Ok(specs)
+    }
+
+    fn multiply_adds(&self, inputs: &[&TensorType]) -> u64 {
+        let (Ok(output), Ok((channels, _, groups))) = (self.infer(inputs), self.channels(inputs[0])) else { return 0 };
+        let [height, width] = self.window.size;
+        output.len().map_or(0, |len| product([len, height, width, channels / groups]) as u64)
+    }
+
+    fn axis_rule(&self, _: &[&TensorType]) -> AxisRule {
+        AxisRule::Image
+    }
+
+    fn evaluate(&self, inputs: &[&ArrayD<f64>], parameters: &[&ArrayD<f64>]) -> ArrayD<f64> {
+        let view = |array: &ArrayD<f64>| array.view().into_dimensionality::<Ix4>().ok().map(|view| view.to_owned());
+        let (Some(x), Some(weight)) = (view(inputs[0]), view(parameters[0])) else { return inputs[0].clone() };
+        let bias = parameters.get(1).and_then(|bias| bias.view().into_dimensionality::<Ix1>().ok());
+        let groups = x.dim().3 / weight.dim().2;
+        let mut y = correlate(x.view(), weight.view(), &self.window, groups);
+        if let Some(bias) = bias {
+            y += &bias;
+        }
+        y.into_dyn()
+    }
+
+    fn lower(&self, cx: &Lowering) -> Result<Lowered, String> {
+        let [height, width, channels] = cx.inputs[0][..] else { return Err("it gets no image".into()) };
+        let window = self.window.resolve(height, width).ok_or("its window is larger than the image")?;
+        let (filters, groups) = match self.depthwise {
+            true => (channels * self.filters, channels),
+            false => (self.filters, self.groups),
+        };
+        let geometry = Geometry { window, in_c: channels, out_c: filters, groups };
+        let step = ConvolutionStep::new(geometry, self.bias.is_some(), cx.epilogue);
+        Ok(Lowered::Step(Kernel::Convolution(step)))
+    }
+
+    fn differentiate(&self, cx: &mut Backward<'_>) -> Result<(), String> {
+        let Lowered::Step(Kernel::Convolution(ConvolutionStep { geometry, .. })) = self.lower(&cx.lowering())? else {
+            return Ok(());
+        };
+        let (x, dy, weight) = (cx.layer.inputs[0], cx.gradient, cx.layer.parameters[..1].to_vec());
+        let back = match ConvolutionStep::back(&geometry) {
+            Some(step) => Kernel::Convolution(step),
+            None => Kernel::InputGradient(InputGradientStep { geometry, backend: Backend::default() }),
+        };
+        cx.input_by(0, back, &[dy], &weight);
+        cx.parameter_by(
+            0,
+            Kernel::WeightGradient(WeightGradientStep { geometry, backend: Backend::default() }),
+            &[x, dy],
+        );
+        let pixels = geometry.window.out_h * geometry.window.out_w;
+        cx.parameter_by(1, Kernel::Sum(SumStep { pixels, channels: geometry.out_c }), &[dy]);
+        Ok(())
+    }
+
+    fn supports(&self) -> Supports {
+        Supports { affine: true, activation: true, residual: true, pool: true, softmax: false }
+    }
+
+    fn with_bias(&self) -> Option<Arc<dyn Operation>> {
+        Some(Arc::new(Convolution { bias: Some(Initializer::Constant(0.0)), ..self.clone() }))
+    }
+
+    fn as_any(&self) -> &dyn Any {
+        self
+    }
+}
+
+/// Cross-correlation of (n, h, w, c) with (kh, kw, c / groups, filters).
+fn correlate(x: ArrayView4<f64>, weight: ArrayView4<f64>, sliding: &Sliding, groups: usize) -> Array4<f64> {
+    let (batch, height, width, channels) = x.dim();
+    let (_, _, depth, filters) = weight.dim();
+    let Some(window) = sliding.resolve(height, width) else { return Array4::zeros((batch, 0, 0, filters)) };
+    let mut y = Array4::zeros((batch, window.out_h, window.out_w, filters));
+    let (per_group, x, weight) = (filters / groups, x.as_standard_layout(), weight.as_standard_layout());
+    let (x, weight) = (x.as_slice().unwrap_or(&[]), weight.as_slice().unwrap_or(&[]));
+    for ((image, row, column, group), mut out) in ndarray::indices((batch, window.out_h, window.out_w, groups))
+        .into_iter()
+        .zip(y.exact_chunks_mut((1, 1, 1, per_group)))
+    {
+        let Some(out) = out.as_slice_mut() else { continue };
+        for tap_row in 0..window.kernel_h {
+            let at_row = (row * window.stride_h + tap_row * window.dilation_h).wrapping_sub(window.pad_top);
+            for tap_column in 0..window.kernel_w {
+                let at_column =
+                    (column * window.stride_w + tap_column * window.dilation_w).wrapping_sub(window.pad_left);
+                if at_row >= height || at_column >= width {
+                    continue;
+                }
+                let pixel = ((image * height + at_row) * width + at_column) * channels + group * depth;
+                let tap = (tap_row * window.kernel_w + tap_column) * depth * filters + group * per_group;
+                for channel in 0..depth {
+                    let value = x[pixel + channel];
+                    let weights = &weight[tap + channel * filters..][..per_group];
+                    out.iter_mut().zip(weights).for_each(|(out, weight)| *out += value * weight);
+                }
+            }
+        }
+    }
+    y
+}
+
+/// Whether a padding adds nothing.
+pub fn is_unpadded(padding: Padding) -> bool {
+    matches!(padding, Padding::Valid | Padding::Pixels([0, 0]))
+}

@@ -1,0 +1,141 @@
+//! Branches beside each other.
+
+use crate::diagnostics::Code;
+use crate::graph::signature::definition::Default;
+use crate::graph::training::Backward;
+use crate::graph::{Argument, AxisRule, Definition, Lowered, Lowering, Operation, ShapeFault};
+use crate::tensor::{Size, TensorType};
+use ndarray::{ArrayD, Axis};
+use std::any::Any;
+use std::sync::Arc;
+
+/// Branches beside each other along one axis.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Concatenate {
+    /// Counts the batch; negative from the end.
+    pub axis: i64,
+}
+
+/// `Concatenate`
+pub static CONCATENATE: Definition = Definition {
+    name: "Concatenate",
+    aliases: &["Concat"],
+    kind: "Concatenate",
+    summary: "Puts branches beside each other, by default along the channels.",
+    arguments: &[Argument {
+        name: "axis",
+        takes: "integer",
+        default: Default::Int(-1),
+        doc: "counts the batch as 0; -1 is the last: channels or features",
+    }],
+    details: "All other sizes must agree. In the plan along the channels it costs nothing: branches write where they belong.",
+    example: "Input(32x32x3) >> (Conv(1x1, 8) | Conv(3x3, 8, padding=same)) >> Concatenate",
+    build: |arguments| {
+        let axis = match arguments.given("axis") {
+            None => -1,
+            Some(value) => match value.number() {
+                Some(axis) if axis.fract() == 0.0 && axis.abs() < 8.0 => axis as i64,
+                _ => return Err(arguments.wrong("axis", "takes an integer")),
+            },
+        };
+        Ok(Arc::new(Concatenate { axis }))
+    },
+};
+
+impl Concatenate {
+    /// The axis among the sizes without the batch.
+    fn axis_of(&self, rank: usize) -> Option<usize> {
+        let axis = if self.axis < 0 { self.axis + rank as i64 } else { self.axis };
+        (1..rank as i64).contains(&axis).then(|| axis as usize - 1)
+    }
+}
+
+impl Operation for Concatenate {
+    fn definition(&self) -> &'static Definition {
+        &CONCATENATE
+    }
+
+    fn settings(&self) -> Vec<(&'static str, String)> {
+        if self.axis == -1 { Vec::new() } else { vec![("axis", self.axis.to_string())] }
+    }
+
+    fn infer(&self, inputs: &[&TensorType]) -> Result<TensorType, ShapeFault> {
+        let first = inputs[0];
+        let Some(axis) = self.axis_of(first.rank()) else {
+            return Err(ShapeFault::new(
+                Code::WrongArgument,
+                format!("`Concatenate` cannot join {first} along axis {}", self.axis),
+                format!("axes 1 to {} or -1", first.rank() - 1),
+            ));
+        };
+        let mut sizes = first.sizes.clone();
+        for (index, input) in inputs.iter().enumerate().skip(1) {
+            let fits = input.sizes.len() == sizes.len()
+                && (0..sizes.len()).all(|at| at == axis || sizes[at].agrees(input.sizes[at]));
+            if !fits {
+                return Err(ShapeFault::new(
+                    Code::MergeMismatch,
+                    format!("branches {first} and {input} differ in more than axis {}", axis + 1),
+                    "joins branches that differ only along its axis",
+                )
+                .at_input(index));
+            }
+            for (at, size) in sizes.iter_mut().enumerate() {
+                *size = match (at == axis, *size, input.sizes[at]) {
+                    (true, Size::Known(a), Size::Known(b)) => Size::Known(a + b),
+                    (true, _, _) => Size::Open,
+                    (false, a, b) => a.meet(b),
+                };
+            }
+        }
+        Ok(TensorType::batched(sizes))
+    }
+
+    fn axis_rule(&self, inputs: &[&TensorType]) -> AxisRule {
+        self.axis_of(inputs[0].rank()).map_or(AxisRule::Unknown, |axis| AxisRule::Concatenate { axis })
+    }
+
+    fn evaluate(&self, inputs: &[&ArrayD<f64>], _: &[&ArrayD<f64>]) -> ArrayD<f64> {
+        let Some(axis) = self.axis_of(inputs[0].ndim()) else { return inputs[0].clone() };
+        let views: Vec<_> = inputs.iter().map(|input| input.view()).collect();
+        ndarray::concatenate(Axis(axis + 1), &views).unwrap_or_else(|_| inputs[0].clone())
+    }
+
+    fn lower(&self, cx: &Lowering) -> Result<Lowered, String> {
+        let axis = self.axis_of(cx.inputs[0].len() + 1).ok_or("its axis is not there")?;
+        Ok(Lowered::Concatenate { rows: cx.inputs[0][..axis].iter().product() })
+    }
+
+    fn differentiate(&self, cx: &mut Backward<'_>) -> Result<(), String> {
+        let output = cx.output_sizes();
+        let axis = self.axis_of(output.len() + 1).ok_or("its axis is not there")?;
+        let rows: usize = output[..axis].iter().product();
+        let row: usize = output[axis..].iter().product();
+        let along_channels = axis + 1 == output.len();
+        // Joined along another axis, rows are longer than the channels: the gradient is seen in such rows and back.
+        let whole = match along_channels {
+            true => cx.gradient,
+            false => cx.step("rows", TensorType::of(&[rows, row]), Lowered::View, &[cx.gradient], &[]),
+        };
+        let mut from = 0;
+        for index in 0..cx.layer.inputs.len() {
+            let part = cx.sizes(index)[axis..].iter().product::<usize>();
+            if along_channels {
+                cx.input_lowered(index, Lowered::Channels(from), &[whole], &[]);
+            } else if cx.wants_input[index] {
+                let part = cx.step("rows", TensorType::of(&[rows, part]), Lowered::Channels(from), &[whole], &[]);
+                cx.input_lowered(index, Lowered::View, &[part], &[]);
+            }
+            from += part;
+        }
+        Ok(())
+    }
+
+    fn merges(&self) -> bool {
+        true
+    }
+
+    fn as_any(&self) -> &dyn Any {
+        self
+    }
+}

@@ -1,0 +1,123 @@
+//! Convolutions one behind the other, by bands of rows.
+
+use super::convolution::{Algorithm, ConvolutionStep};
+use crate::kernels::conv::fused_rows;
+use crate::kernels::conv::fused_rows::{Convolutions, Link};
+use crate::kernels::epilogue::Epilogue as Finish;
+use crate::plan::input_checks::{Checked, possible};
+use crate::plan::kernel::{Call, Inputs, RunFault, Sizes, StepKernel};
+use crate::size::{product, sum};
+use serde::{Deserialize, Serialize};
+use smallvec::SmallVec;
+
+/// Convolutions, each of which takes what the one before it gives; only the last may add a residual.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ChainStep {
+    pub links: Vec<ConvolutionStep>,
+}
+
+impl ChainStep {
+    /// Whether the links fit each other, and can be computed by bands of rows.
+    pub fn is_possible(&self) -> bool {
+        let size = |step: &ConvolutionStep| {
+            let window = &step.geometry.window;
+            (window.out_h, window.out_w, step.geometry.out_c)
+        };
+        let (one, behind) = (self.links.iter(), self.links.iter().skip(1));
+        (2..=fused_rows::MOST).contains(&self.links.len())
+            && self.links.iter().all(ChainStep::takes)
+            && one.clone().zip(behind).all(|(one, next)| {
+                let window = &next.geometry.window;
+                (window.in_h, window.in_w, next.geometry.in_c) == size(one) && !one.epilogue.residual
+            })
+            && fused_rows::holds(&self.convolutions())
+    }
+
+    /// Whether a convolution, by the algorithm that it has, can be part of a chain.
+    pub fn takes(step: &ConvolutionStep) -> bool {
+        let algorithm = match crate::kernels::conv::depthwise::supports(&step.geometry) {
+            true => Algorithm::Depthwise,
+            false => Algorithm::Im2col,
+        };
+        let plain = step.back.is_none() && !step.epilogue.pool && !step.epilogue.softmax;
+        step.is_possible() && fused_rows::supports(&step.geometry) && step.algorithm == algorithm && plain
+    }
+
+    /// Floats of an image between the links, which are not written to memory.
+    pub fn held(&self) -> usize {
+        let between = self.links.split_last().map_or(&[][..], |(_, others)| others);
+        sum(between.iter().map(|step| step.sizes().output).map(|(pixels, channels)| product([pixels, channels])))
+    }
+
+    fn convolutions(&self) -> Convolutions<'_> {
+        self.links.iter().map(|step| &step.geometry).collect()
+    }
+}
+
+impl StepKernel for ChainStep {
+    fn run(&self, call: Call<'_>) -> Result<(), RunFault> {
+        let Call { batch, inputs, constants, output, scratch, threads, .. } = call;
+        let mut constants = constants.iter().copied();
+        let mut next = || constants.next().unwrap_or_default();
+        let link = |step: &'_ ConvolutionStep| {
+            let (weights, bias) = (next(), step.bias.then(&mut next));
+            let residual = if step.epilogue.residual { inputs.get(1).copied() } else { None };
+            (weights, Finish { bias, residual, activation: step.epilogue.activation, pool: None })
+        };
+        let parts: SmallVec<[_; fused_rows::MOST]> = self.links.iter().map(link).collect();
+        let links: SmallVec<[Link; fused_rows::MOST]> = std::iter::zip(&self.links, &parts)
+            .map(|(step, &(weights, epilogue))| Link { conv: &step.geometry, weights, epilogue })
+            .collect();
+        fused_rows::convolve(threads, &links, batch, inputs[0], scratch, output);
+        Ok(())
+    }
+
+    fn describe(&self) -> String {
+        let links: Vec<String> = self.links.iter().map(ConvolutionStep::describe).collect();
+        format!("by bands of rows: {}", links.join("; "))
+    }
+
+    fn sizes(&self) -> Sizes {
+        let none = Sizes { inputs: Inputs::Each(Vec::new()), output: (0, 0) };
+        let (Some(first), Some(last)) = (self.links.first(), self.links.last()) else { return none };
+        let (Sizes { inputs: Inputs::Each(first), .. }, Sizes { inputs: Inputs::Each(last), output }) =
+            (first.sizes(), last.sizes())
+        else {
+            return none;
+        };
+        Sizes { inputs: Inputs::Each(first.into_iter().take(1).chain(last.into_iter().skip(1)).collect()), output }
+    }
+
+    fn constants(&self) -> Vec<usize> {
+        self.links.iter().flat_map(ConvolutionStep::constants).collect()
+    }
+
+    fn packs(&self) -> bool {
+        true
+    }
+
+    fn pack(&self, parameters: Vec<Vec<f32>>) -> Vec<Vec<f32>> {
+        let mut parameters = parameters.into_iter();
+        let pack = |step: &ConvolutionStep| step.pack(parameters.by_ref().take(step.constants().len()).collect());
+        self.links.iter().flat_map(pack).collect()
+    }
+
+    fn scratch_len(&self, _batch: usize, workers: usize) -> usize {
+        fused_rows::scratch_len(&self.convolutions(), workers)
+    }
+
+    fn arithmetic(&self) -> u64 {
+        self.links.iter().map(ConvolutionStep::arithmetic).fold(0, u64::saturating_add)
+    }
+}
+
+impl Checked for ChainStep {
+    fn check(&self) -> Result<(), &'static str> {
+        possible(self.is_possible(), "convolutions make no chain")
+    }
+
+    /// Where stretches of rows meet, some are computed twice.
+    fn work(&self) -> usize {
+        product([2, sum(self.links.iter().map(Checked::work))])
+    }
+}

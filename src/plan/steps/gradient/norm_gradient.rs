@@ -1,0 +1,353 @@
+//! Batch normalisation while training, and gradients of normalisations.
+
+use super::pointwise_gradient::two;
+use crate::kernels::norm::batch_norm::{
+    BatchNorm, batch_norm, batch_norm_gradient, batch_scratch_len, batch_statistics, channel_gradients,
+    running_average, running_deviation,
+};
+use crate::kernels::norm::group_norm_gradient::{
+    GroupNormGradient, group_norm_gradient, group_norm_parameter_gradients, group_norm_sums, group_norm_sums_len,
+};
+use crate::kernels::norm::local_response_gradient::{
+    local_response_norm_gradient, local_response_norm_gradient_scratch_len,
+};
+use crate::kernels::norm::local_response_norm::LocalResponseNorm;
+use crate::kernels::parallel::image_batches::Images;
+use crate::plan::kernel::{Call, Inputs, RunFault, Sizes, StepKernel};
+use crate::plan::steps::norm::{GroupNormStep, LocalResponseStep};
+use crate::plan::steps::pointwise::same;
+use serde::{Deserialize, Serialize};
+
+/// Mean and inverse deviation of each channel over the batch, `(2, channels)`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct StatisticsStep {
+    pub pixels: usize,
+    pub channels: usize,
+    pub epsilon: f32,
+}
+
+impl StatisticsStep {
+    fn images(&self, n: usize) -> Images {
+        Images { n, pixels: self.pixels, channels: self.channels }
+    }
+}
+
+impl StepKernel for StatisticsStep {
+    fn run(&self, call: Call<'_>) -> Result<(), RunFault> {
+        let out = &mut call.output.data[..2 * self.channels];
+        batch_statistics(call.inputs[0], self.images(call.batch), self.epsilon, out, call.scratch, call.threads);
+        Ok(())
+    }
+
+    fn describe(&self) -> String {
+        format!("statistics of {} channels over {} pixels and the batch", self.channels, self.pixels)
+    }
+
+    fn sizes(&self) -> Sizes {
+        Sizes { inputs: Inputs::Each(vec![(self.pixels, self.channels)]), output: (1, 2 * self.channels) }
+    }
+
+    fn scratch_len(&self, batch: usize, _: usize) -> usize {
+        batch_scratch_len(self.images(batch))
+    }
+}
+
+/// Brings the running statistics nearer to those of a batch: see [`running_average`] and
+/// [`running_deviation`]. It gives what it reads.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct RunningStep {
+    pub channels: usize,
+    pub alpha: f32,
+}
+
+impl StepKernel for RunningStep {
+    fn run(&self, mut call: Call<'_>) -> Result<(), RunFault> {
+        let statistics = &call.inputs[0].data[..2 * self.channels];
+        let (mean, deviation) = statistics.split_at(self.channels);
+        if let [running_mean, running_inv_std] = &mut call.state[..] {
+            running_average(running_mean, mean, self.alpha);
+            running_deviation(running_inv_std, deviation, self.alpha);
+        }
+        call.output.data[0] = 0.0;
+        Ok(())
+    }
+
+    fn describe(&self) -> String {
+        format!("running statistics of {} channels, {} of the batch", self.channels, self.alpha)
+    }
+
+    fn sizes(&self) -> Sizes {
+        Sizes { inputs: Inputs::Each(vec![(1, 2 * self.channels)]), output: (1, 1) }
+    }
+
+    fn state(&self) -> Vec<usize> {
+        vec![self.channels; 2]
+    }
+}
+
+/// Batch normalisation by the statistics of the batch: x and statistics; gamma and beta are its parameters.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct BatchNormStep {
+    pub pixels: usize,
+    pub channels: usize,
+}
+
+impl StepKernel for BatchNormStep {
+    fn run(&self, call: Call<'_>) -> Result<(), RunFault> {
+        let size = Images { n: call.batch, pixels: self.pixels, channels: self.channels };
+        let statistics = &call.inputs[1].data[..2 * self.channels];
+        let norm = BatchNorm { gamma: call.constants[0], beta: call.constants[1], statistics };
+        batch_norm(Some(call.inputs[0]), call.output, size, &norm, call.threads);
+        Ok(())
+    }
+
+    fn describe(&self) -> String {
+        format!("normalise {}x{} by the batch", self.pixels, self.channels)
+    }
+
+    fn sizes(&self) -> Sizes {
+        let size = (self.pixels, self.channels);
+        Sizes { inputs: Inputs::Each(vec![size, (1, 2 * self.channels)]), output: size }
+    }
+
+    fn constants(&self) -> Vec<usize> {
+        vec![self.channels; 2]
+    }
+}
+
+/// Gradients of gamma and beta, `(2, channels)`: from x, dy and the statistics.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ScaleGradientStep {
+    pub pixels: usize,
+    pub channels: usize,
+}
+
+impl ScaleGradientStep {
+    fn images(&self, n: usize) -> Images {
+        Images { n, pixels: self.pixels, channels: self.channels }
+    }
+}
+
+impl StepKernel for ScaleGradientStep {
+    fn run(&self, call: Call<'_>) -> Result<(), RunFault> {
+        let (x, dy, statistics) = (call.inputs[0], call.inputs[1], &call.inputs[2].data[..2 * self.channels]);
+        let out = &mut call.output.data[..2 * self.channels];
+        channel_gradients(x, dy, self.images(call.batch), Some(statistics), out, call.scratch, call.threads);
+        Ok(())
+    }
+
+    fn describe(&self) -> String {
+        format!("gradients of scale and shift of {} channels", self.channels)
+    }
+
+    fn sizes(&self) -> Sizes {
+        let size = (self.pixels, self.channels);
+        Sizes { inputs: Inputs::Each(vec![size, size, (1, 2 * self.channels)]), output: (1, 2 * self.channels) }
+    }
+
+    fn scratch_len(&self, batch: usize, _: usize) -> usize {
+        batch_scratch_len(self.images(batch))
+    }
+}
+
+/// dx of batch normalisation by the batch: from x, dy, the statistics and the gradients of gamma and beta.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct BatchNormGradientStep {
+    pub pixels: usize,
+    pub channels: usize,
+}
+
+impl StepKernel for BatchNormGradientStep {
+    fn run(&self, call: Call<'_>) -> Result<(), RunFault> {
+        let size = Images { n: call.batch, pixels: self.pixels, channels: self.channels };
+        let whole = |index: usize| &call.inputs[index].data[..2 * self.channels];
+        let norm = BatchNorm { gamma: call.constants[0], beta: call.constants[1], statistics: whole(2) };
+        batch_norm_gradient(call.inputs[0], call.inputs[1], call.output, size, &norm, whole(3), call.threads);
+        Ok(())
+    }
+
+    fn describe(&self) -> String {
+        format!("back through the normalisation of {}x{} by the batch", self.pixels, self.channels)
+    }
+
+    fn sizes(&self) -> Sizes {
+        let (size, whole) = ((self.pixels, self.channels), (1, 2 * self.channels));
+        Sizes { inputs: Inputs::Each(vec![size, size, whole, whole]), output: size }
+    }
+
+    fn constants(&self) -> Vec<usize> {
+        vec![self.channels; 2]
+    }
+}
+
+/// What the gradients of a group normalisation share, per image: from x and dy.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct GroupSumsStep {
+    pub layer: GroupNormStep,
+}
+
+impl StepKernel for GroupSumsStep {
+    fn run(&self, call: Call<'_>) -> Result<(), RunFault> {
+        let size = self.layer.images(call.batch);
+        // The kernel's images follow each other without a gap, those of the arena may not.
+        let (sums, each) = (call.scratch, 4 * self.layer.channels);
+        group_norm_sums(call.inputs[0], call.inputs[1], size, &self.layer.norm, sums, call.threads);
+        for (image, sums) in sums.chunks_exact(each.max(1)).take(call.batch).enumerate() {
+            call.output.data[image * call.output.image..][..each].copy_from_slice(sums);
+        }
+        Ok(())
+    }
+
+    fn describe(&self) -> String {
+        format!("sums for the gradients of {}", self.layer.describe())
+    }
+
+    fn sizes(&self) -> Sizes {
+        let size = (self.layer.pixels, self.layer.channels);
+        Sizes { inputs: Inputs::Each(vec![size; 2]), output: (1, 4 * self.layer.channels) }
+    }
+
+    fn scratch_len(&self, batch: usize, _: usize) -> usize {
+        group_norm_sums_len(self.layer.images(batch))
+    }
+}
+
+/// The images of a tensor one behind the other.
+fn gather<'a>(
+    view: &crate::kernels::tensor_view::View<'_>,
+    batch: usize,
+    each: usize,
+    scratch: &'a mut [f32],
+) -> &'a [f32] {
+    for image in 0..batch {
+        scratch[image * each..][..each].copy_from_slice(&view.data[image * view.image..][..each]);
+    }
+    &scratch[..batch * each]
+}
+
+/// dx of a group normalisation: from x, dy and the sums; gamma and beta are its parameters.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct GroupNormGradientStep {
+    pub layer: GroupNormStep,
+}
+
+impl StepKernel for GroupNormGradientStep {
+    fn run(&self, call: Call<'_>) -> Result<(), RunFault> {
+        let sums = gather(&call.inputs[2], call.batch, 4 * self.layer.channels, call.scratch);
+        let from = GroupNormGradient { groups: self.layer.norm.groups, gamma: call.constants[0], sums };
+        let size = self.layer.images(call.batch);
+        group_norm_gradient(call.inputs[0], call.inputs[1], call.output, size, &from, call.threads);
+        Ok(())
+    }
+
+    fn describe(&self) -> String {
+        format!("back through {}", self.layer.describe())
+    }
+
+    fn sizes(&self) -> Sizes {
+        let size = (self.layer.pixels, self.layer.channels);
+        Sizes { inputs: Inputs::Each(vec![size, size, (1, 4 * self.layer.channels)]), output: size }
+    }
+
+    fn constants(&self) -> Vec<usize> {
+        self.layer.constants()
+    }
+
+    fn scratch_len(&self, batch: usize, _: usize) -> usize {
+        group_norm_sums_len(self.layer.images(batch))
+    }
+}
+
+/// Gradients of gamma and beta of a group normalisation, `(2, channels)`: from the sums.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct GroupScaleGradientStep {
+    pub layer: GroupNormStep,
+}
+
+impl StepKernel for GroupScaleGradientStep {
+    fn run(&self, call: Call<'_>) -> Result<(), RunFault> {
+        let channels = self.layer.channels;
+        let sums = gather(&call.inputs[0], call.batch, 4 * channels, call.scratch);
+        let out = &mut call.output.data[..2 * channels];
+        group_norm_parameter_gradients(sums, self.layer.images(call.batch), out, call.threads);
+        Ok(())
+    }
+
+    fn describe(&self) -> String {
+        format!("gradients of scale and shift of {} channels", self.layer.channels)
+    }
+
+    fn sizes(&self) -> Sizes {
+        let channels = self.layer.channels;
+        Sizes { inputs: Inputs::Each(vec![(1, 4 * channels)]), output: (1, 2 * channels) }
+    }
+
+    fn scratch_len(&self, batch: usize, _: usize) -> usize {
+        group_norm_sums_len(self.layer.images(batch))
+    }
+}
+
+/// dx of local response normalisation: from x and dy.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct LocalResponseGradientStep {
+    pub layer: LocalResponseStep,
+}
+
+impl StepKernel for LocalResponseGradientStep {
+    fn run(&self, call: Call<'_>) -> Result<(), RunFault> {
+        let LocalResponseStep { pixels, channels, alpha, beta, k, radius } = self.layer;
+        let size = Images { n: call.batch, pixels, channels };
+        let norm = LocalResponseNorm { alpha, beta, k, radius };
+        let (x, dy) = (call.inputs[0], call.inputs[1]);
+        local_response_norm_gradient(x, dy, call.output, size, &norm, call.scratch, call.threads);
+        Ok(())
+    }
+
+    fn describe(&self) -> String {
+        format!("back through {}", self.layer.describe())
+    }
+
+    fn sizes(&self) -> Sizes {
+        two(self.layer.pixels, self.layer.channels)
+    }
+
+    fn scratch_len(&self, _: usize, workers: usize) -> usize {
+        local_response_norm_gradient_scratch_len(self.layer.channels, workers)
+    }
+}
+
+/// dx of batch normalisation by stored statistics: dy times the scale of each channel.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct FixedNormGradientStep {
+    pub layer: crate::plan::steps::norm::NormStep,
+}
+
+impl StepKernel for FixedNormGradientStep {
+    fn run(&self, call: Call<'_>) -> Result<(), RunFault> {
+        self.layer.run(call)
+    }
+
+    fn describe(&self) -> String {
+        format!("back through {}", self.layer.describe())
+    }
+
+    fn sizes(&self) -> Sizes {
+        same(self.layer.pixels, self.layer.channels)
+    }
+
+    fn constants(&self) -> Vec<usize> {
+        self.layer.constants()
+    }
+
+    fn packs(&self) -> bool {
+        true
+    }
+
+    fn pack(&self, parameters: Vec<Vec<f32>>) -> Vec<Vec<f32>> {
+        let mut packed = self.layer.pack(parameters);
+        if let Some(shift) = packed.get_mut(1) {
+            shift.fill(0.0);
+        }
+        packed
+    }
+}

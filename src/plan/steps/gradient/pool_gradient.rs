@@ -1,0 +1,114 @@
+//! Gradients of what makes images smaller or larger.
+
+use crate::kernels::movement::copy::{Frame, crop};
+use crate::kernels::parallel::image_batches::Images;
+use crate::kernels::pool::pool_gradient::{
+    average_pool_gradient, global_pool_gradient, max_pool_gradient, upscale_gradient,
+};
+use crate::plan::kernel::{Call, Inputs, RunFault, Sizes, StepKernel};
+use crate::plan::steps::pool::{GlobalPoolStep, PoolStep, Reduction};
+use crate::plan::steps::resize::{FrameStep, UpscaleStep};
+use serde::{Deserialize, Serialize};
+
+/// The sizes of a gradient of a step with one input: dy (and x) to dx.
+fn back(forward: Sizes, with_input: bool) -> Sizes {
+    let input = match forward.inputs {
+        Inputs::Each(list) => list.first().copied().unwrap_or((0, 0)),
+        Inputs::Many(size) | Inputs::Gated(_, size) => size,
+    };
+    let mut inputs = vec![forward.output];
+    inputs.extend(with_input.then_some(input));
+    Sizes { inputs: Inputs::Each(inputs), output: input }
+}
+
+/// dx of a pool from dy, and for a maximum from x.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct PoolGradientStep {
+    pub pool: PoolStep,
+}
+
+impl StepKernel for PoolGradientStep {
+    fn run(&self, call: Call<'_>) -> Result<(), RunFault> {
+        let (dy, window, channels) = (call.inputs[0], &self.pool.window, self.pool.channels);
+        match (self.pool.reduction, call.inputs.get(1)) {
+            (Reduction::Maximum, Some(&x)) => {
+                max_pool_gradient(x, dy, call.output, call.batch, channels, window, call.threads);
+            }
+            _ => average_pool_gradient(dy, call.output, call.batch, channels, window, false, call.threads),
+        }
+        Ok(())
+    }
+
+    fn describe(&self) -> String {
+        format!("back through {}", self.pool.describe())
+    }
+
+    fn sizes(&self) -> Sizes {
+        back(self.pool.sizes(), self.pool.reduction.chooses())
+    }
+}
+
+/// dx of a pool over the whole image, from dy, and for a maximum from x.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct GlobalPoolGradientStep {
+    pub pool: GlobalPoolStep,
+}
+
+impl StepKernel for GlobalPoolGradientStep {
+    fn run(&self, call: Call<'_>) -> Result<(), RunFault> {
+        let size = Images { n: call.batch, pixels: self.pool.pixels, channels: self.pool.channels };
+        let kind = self.pool.reduction.global();
+        global_pool_gradient(call.inputs.get(1).copied(), call.inputs[0], call.output, size, kind, call.threads);
+        Ok(())
+    }
+
+    fn describe(&self) -> String {
+        format!("back through {}", self.pool.describe())
+    }
+
+    fn sizes(&self) -> Sizes {
+        back(self.pool.sizes(), self.pool.reduction.chooses())
+    }
+}
+
+/// dx of repeated pixels.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct UpscaleGradientStep {
+    pub upscale: UpscaleStep,
+}
+
+impl StepKernel for UpscaleGradientStep {
+    fn run(&self, call: Call<'_>) -> Result<(), RunFault> {
+        upscale_gradient(call.inputs[0], call.output, call.batch, &self.upscale.repeat, call.threads);
+        Ok(())
+    }
+
+    fn describe(&self) -> String {
+        format!("back through {}", self.upscale.describe())
+    }
+
+    fn sizes(&self) -> Sizes {
+        back(self.upscale.sizes(), false)
+    }
+}
+
+/// dx of a border: the image without it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct FrameGradientStep {
+    pub frame: Frame,
+}
+
+impl StepKernel for FrameGradientStep {
+    fn run(&self, call: Call<'_>) -> Result<(), RunFault> {
+        crop(call.inputs[0], call.output, call.batch, &self.frame, call.threads);
+        Ok(())
+    }
+
+    fn describe(&self) -> String {
+        format!("back through {}", FrameStep { frame: self.frame }.describe())
+    }
+
+    fn sizes(&self) -> Sizes {
+        back(FrameStep { frame: self.frame }.sizes(), false)
+    }
+}

@@ -1,0 +1,188 @@
+//! Gradients of recurrent layers: a trace of the layer, and what follows from it.
+
+use crate::kernels::recurrent::recurrent_gradient::{
+    Layout, gru_trace, input_gradient, input_gradient_scratch_len, lstm_trace, parameter_gradients,
+    parameter_gradients_scratch_len, trace_scratch_len,
+};
+use crate::plan::kernel::{Call, Inputs, RunFault, Sizes, StepKernel};
+use crate::plan::steps::recurrent::{GruStep, LstmStep, Sequence};
+use serde::{Deserialize, Serialize};
+
+/// The layer that a gradient is of.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub enum RecurrentLayer {
+    Lstm(LstmStep),
+    Gru(GruStep),
+}
+
+impl RecurrentLayer {
+    fn sequence(&self) -> &Sequence {
+        match self {
+            RecurrentLayer::Lstm(step) => &step.sequence,
+            RecurrentLayer::Gru(step) => &step.sequence,
+        }
+    }
+
+    /// Steps, and floats of a step's row of the trace.
+    pub fn trace_sizes(&self) -> (usize, usize) {
+        (self.sequence().steps, self.layout().width)
+    }
+
+    /// Lengths of the parameters, in order.
+    pub fn parameters(&self) -> Vec<usize> {
+        match self {
+            RecurrentLayer::Lstm(step) => step.constants(),
+            RecurrentLayer::Gru(step) => step.constants(),
+        }
+    }
+
+    fn layout(&self) -> Layout {
+        match self {
+            RecurrentLayer::Lstm(step) => Layout::lstm(step.sequence.units, step.peepholes),
+            RecurrentLayer::Gru(step) => Layout::gru(step.sequence.units),
+        }
+    }
+
+    fn describe(&self) -> String {
+        match self {
+            RecurrentLayer::Lstm(step) => step.describe(),
+            RecurrentLayer::Gru(step) => step.describe(),
+        }
+    }
+
+    fn input(&self) -> (usize, usize) {
+        (self.sequence().steps, self.sequence().features)
+    }
+
+    fn arithmetic(&self) -> u64 {
+        match self {
+            RecurrentLayer::Lstm(step) => step.arithmetic(),
+            RecurrentLayer::Gru(step) => step.arithmetic(),
+        }
+    }
+}
+
+/// How the loss depends on what enters the gates at each step: from x and dy.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct TraceStep {
+    pub layer: RecurrentLayer,
+    /// What gradients of the gates are clipped to; 0 for not at all.
+    pub clip: f32,
+}
+
+impl StepKernel for TraceStep {
+    fn run(&self, call: Call<'_>) -> Result<(), RunFault> {
+        let size = self.layer.sequence().recurrence(call.batch);
+        let (x, dy) = (call.inputs[0], call.inputs[1]);
+        match &self.layer {
+            RecurrentLayer::Lstm(step) => {
+                let layer = step.layer(call.constants)?;
+                lstm_trace(x, dy, call.output, &size, &layer, self.clip, call.scratch, call.threads);
+            }
+            RecurrentLayer::Gru(step) => {
+                let layer = step.layer(call.constants)?;
+                gru_trace(x, dy, call.output, &size, &layer, self.clip, call.scratch, call.threads);
+            }
+        }
+        Ok(())
+    }
+
+    fn describe(&self) -> String {
+        let clip = if self.clip == 0.0 { String::new() } else { format!(", clipped to {}", self.clip) };
+        format!("back through the steps of {}{clip}", self.layer.describe())
+    }
+
+    fn sizes(&self) -> Sizes {
+        let sequence = self.layer.sequence();
+        let given = if sequence.only_final { 1 } else { sequence.steps };
+        let inputs = Inputs::Each(vec![self.layer.input(), (given, sequence.units)]);
+        Sizes { inputs, output: self.layer.trace_sizes() }
+    }
+
+    fn constants(&self) -> Vec<usize> {
+        self.layer.parameters()
+    }
+
+    fn multiplies(&self) -> bool {
+        true
+    }
+
+    fn scratch_len(&self, _: usize, workers: usize) -> usize {
+        trace_scratch_len(self.layer.sequence().units, workers)
+    }
+
+    fn arithmetic(&self) -> u64 {
+        2 * self.layer.arithmetic()
+    }
+}
+
+/// The gradient of a recurrent layer by its input, from the trace; the input weights are its parameter.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct RecurrentInputGradientStep {
+    pub layer: RecurrentLayer,
+}
+
+impl StepKernel for RecurrentInputGradientStep {
+    fn run(&self, call: Call<'_>) -> Result<(), RunFault> {
+        let size = self.layer.sequence().recurrence(call.batch);
+        let (trace, layout) = (call.inputs[0], self.layer.layout());
+        input_gradient(trace, call.constants[0], call.output, &size, layout, call.scratch, call.threads);
+        Ok(())
+    }
+
+    fn describe(&self) -> String {
+        format!("back to the input of {}", self.layer.describe())
+    }
+
+    fn sizes(&self) -> Sizes {
+        Sizes { inputs: Inputs::Each(vec![self.layer.trace_sizes()]), output: self.layer.input() }
+    }
+
+    fn constants(&self) -> Vec<usize> {
+        self.layer.parameters().into_iter().take(1).collect()
+    }
+
+    fn multiplies(&self) -> bool {
+        true
+    }
+
+    fn scratch_len(&self, batch: usize, _: usize) -> usize {
+        input_gradient_scratch_len(&self.layer.sequence().recurrence(batch), self.layer.layout())
+    }
+}
+
+/// The gradients of all parameters of a recurrent layer, one behind the other: from x and the trace.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct RecurrentGradientStep {
+    pub layer: RecurrentLayer,
+}
+
+impl StepKernel for RecurrentGradientStep {
+    fn run(&self, call: Call<'_>) -> Result<(), RunFault> {
+        let size = self.layer.sequence().recurrence(call.batch);
+        let (x, trace, layout) = (call.inputs[0], call.inputs[1], self.layer.layout());
+        parameter_gradients(x, trace, call.output.data, &size, layout, call.scratch, call.threads);
+        Ok(())
+    }
+
+    fn describe(&self) -> String {
+        format!("gradients of the parameters of {}", self.layer.describe())
+    }
+
+    fn sizes(&self) -> Sizes {
+        let inputs = Inputs::Each(vec![self.layer.input(), self.layer.trace_sizes()]);
+        Sizes { inputs, output: (1, self.layer.parameters().into_iter().sum()) }
+    }
+
+    fn multiplies(&self) -> bool {
+        true
+    }
+
+    fn scratch_len(&self, batch: usize, _: usize) -> usize {
+        parameter_gradients_scratch_len(&self.layer.sequence().recurrence(batch), self.layer.layout())
+    }
+
+    fn arithmetic(&self) -> u64 {
+        self.layer.arithmetic()
+    }
+}

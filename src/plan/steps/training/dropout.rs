@@ -1,0 +1,77 @@
+//! What acts in training only: values that are dropped, and noise.
+
+use crate::kernels::parallel::image_batches::Images;
+use crate::kernels::training::dropout::{
+    DropBlock, RandomKey, drop_block, drop_block_scratch_len, dropout, gaussian_noise,
+};
+use crate::plan::kernel::{Call, RunFault, Sizes, StepKernel};
+use crate::plan::steps::pointwise::same;
+use serde::{Deserialize, Serialize};
+
+/// What is done to the values.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub enum Noise {
+    Dropout { proba: f32 },
+    Gaussian { mean: f32, std: f32 },
+    DropBlock { height: usize, width: usize, keep_proba: f32, block: [usize; 2] },
+}
+
+/// Noise whose values depend on the seed, the layer, the update and the place only; the same step takes a gradient back.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct NoiseStep {
+    pub pixels: usize,
+    pub channels: usize,
+    pub noise: Noise,
+    pub seed: u64,
+    /// Which of the net's layers it is.
+    pub layer: u32,
+}
+
+impl NoiseStep {
+    fn images(&self, n: usize) -> Images {
+        Images { n, pixels: self.pixels, channels: self.channels }
+    }
+}
+
+impl StepKernel for NoiseStep {
+    fn run(&self, call: Call<'_>) -> Result<(), RunFault> {
+        let update = u64::from(call.constants[0][0].to_bits());
+        let key = RandomKey { seed: self.seed, update, layer: self.layer };
+        let (x, size) = (call.first(), self.images(call.batch));
+        match self.noise {
+            Noise::Dropout { proba } => dropout(x, call.output, size, proba, key, call.threads),
+            Noise::Gaussian { mean, std } => gaussian_noise(x, call.output, size, mean, std, key, call.threads),
+            Noise::DropBlock { height, width, keep_proba, block: [block_height, block_width] } => {
+                let block = DropBlock { height, width, keep_proba, block_height, block_width };
+                drop_block(x, call.output, size, &block, key, call.scratch, call.threads);
+            }
+        }
+        Ok(())
+    }
+
+    fn describe(&self) -> String {
+        let text = match self.noise {
+            Noise::Dropout { proba } => format!("drop {proba}"),
+            Noise::Gaussian { mean, std } => format!("noise of mean {mean} and deviation {std}"),
+            Noise::DropBlock { keep_proba, block: [height, width], .. } => {
+                format!("drop blocks of {height}x{width}, keep {keep_proba}")
+            }
+        };
+        format!("{text} of {}x{}", self.pixels, self.channels)
+    }
+
+    fn sizes(&self) -> Sizes {
+        same(self.pixels, self.channels)
+    }
+
+    fn constants(&self) -> Vec<usize> {
+        vec![1]
+    }
+
+    fn scratch_len(&self, batch: usize, workers: usize) -> usize {
+        match self.noise {
+            Noise::DropBlock { .. } => drop_block_scratch_len(self.images(batch), workers),
+            _ => 0,
+        }
+    }
+}

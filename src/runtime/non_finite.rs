@@ -1,0 +1,86 @@
+//! Where numbers end: why a net gives none for an image.
+
+use super::{RunError, Session};
+use std::fmt;
+
+/// Where the first value stands that is infinite or no number.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Origin {
+    /// What the net was given, by the name of its input.
+    Input(String),
+    /// The result of this layer.
+    Layer(String),
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Origin::Input(name) => write!(f, "its input `{name}` holds values that are infinite or no numbers"),
+            Origin::Layer(name) => {
+                write!(f, "the first layer that gives values which are infinite or no numbers is `{name}`")
+            }
+        }
+    }
+}
+
+/// The first of some images, of so many values each, that has a value which is no number.
+pub fn without_number(values: &[f32], each: usize) -> Option<usize> {
+    values.iter().position(|value| value.is_nan()).map(|place| place / each.max(1))
+}
+
+impl Session {
+    /// Runs one image of a batch again and looks for the first value that is infinite or no number.
+    ///
+    /// # Errors
+    /// As [`Session::run`].
+    pub fn origin(&mut self, inputs: &[&[f32]], batch: usize, image: usize) -> Result<Option<Origin>, RunError> {
+        let artifact = self.artifact.clone();
+        let plan = &artifact.manifest.plan;
+        let of = |values: &&[f32]| {
+            let each = values.len() / batch.max(1);
+            values[image * each..][..each].to_vec()
+        };
+        let one: Vec<Vec<f32>> = inputs.iter().map(of).collect();
+        let odd = |values: &[f32]| values.iter().any(|value| !value.is_finite());
+        if let Some((port, _)) = plan.inputs.iter().zip(&one).find(|(_, values)| odd(values)) {
+            return Ok(Some(Origin::Input(port.name.clone())));
+        }
+        let kept = self.kept.replace(vec![Vec::new(); plan.steps.len()]);
+        let given: Vec<&[f32]> = one.iter().map(Vec::as_slice).collect();
+        let mut room: Vec<Vec<f32>> = plan.outputs.iter().map(|port| vec![0.0; port.floats(1)]).collect();
+        let mut room: Vec<&mut [f32]> = room.iter_mut().map(Vec::as_mut_slice).collect();
+        let ran = self.run(1, &given, &mut room);
+        let gave = std::mem::replace(&mut self.kept, kept).unwrap_or_default();
+        ran?;
+        let first = plan.steps.iter().zip(&gave).find(|(step, values)| {
+            let (pixels, channels) = step.kernel.sizes().output;
+            let row = |pixel: usize| values.get(pixel * step.output.ld..).and_then(|rest| rest.get(..channels));
+            (0..pixels).filter_map(row).any(odd)
+        });
+        Ok(first.map(|(step, _)| Origin::Layer(step.name.clone())))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::compile::{BuildOptions, build};
+    use crate::elaborate::load;
+    use crate::elaborate::project::source_files::from_disk;
+    use std::sync::Arc;
+
+    #[test]
+    fn the_first_layer_without_numbers_is_found() {
+        let net = "Input(2) as x >> Dense(2) as a >> Tanh >> (Dense(3) as b | Dense(3) as c) >> Concatenate >> Softmax as end";
+        let spec = load(net, &from_disk).expect("a spec");
+        let options = BuildOptions { allow_untrained: true, ..BuildOptions::default() };
+        let artifact = build(&spec, &options).expect("a build").0.in_memory().expect("weights");
+        let mut session = Session::new(Arc::new(artifact), 1);
+        assert_eq!(session.origin(&[&[1.0, 2.0]], 1, 0).expect("a run"), None);
+        let of_input = session.origin(&[&[1.0, 2.0, 3.0, f32::NAN]], 2, 1).expect("a run");
+        assert_eq!(of_input, Some(Origin::Input("x".into())));
+        let large = session.origin(&[&[f32::MAX, f32::MAX]], 1, 0).expect("a run");
+        assert!(large.is_none_or(|origin| origin == Origin::Layer("a".into())));
+        assert_eq!(without_number(&[1.0, f32::INFINITY, 0.0, f32::NAN], 2), Some(1));
+    }
+}

@@ -1,0 +1,198 @@
+//! Text to tree. The whole text is parsed at once; only where that fails it is split at the items, so that each broken
+//! item gives its own error and the others are still read.
+
+pub(crate) mod build;
+pub(crate) mod grammar;
+mod literals;
+
+use super::ast::{Expr, File};
+use super::recovery;
+use super::recovery::foreign_syntax;
+use super::scan::{Kind, Token, scan};
+use crate::diagnostics::{Diagnostics, Result};
+use crate::source::{FileId, Sources};
+use build::{Builder, Built};
+use grammar::{Grammar, Rule};
+use pest::Parser;
+use pest::iterators::Pair;
+
+/// More errors than this are not looked for.
+const MOST_ERRORS: usize = 50;
+
+/// Reads a file. The tree holds every item that could be read, whatever the others are.
+pub fn parse(sources: &Sources, file: FileId) -> (File, Diagnostics) {
+    let source = sources.file(file).text.as_str();
+    let mut reader = Reader { source, file, tokens: Vec::new(), tree: empty(), diagnostics: Diagnostics::default() };
+    if source.len() > recovery::LARGEST_FILE {
+        reader.diagnostics.push(recovery::too_large(file, source.len()));
+        return (reader.tree, reader.diagnostics);
+    }
+    reader.tokens = scan(source);
+    if reader.tokens.len() > recovery::MOST_TOKENS {
+        reader.diagnostics.push(recovery::too_many(file, reader.tokens.len()));
+        return (reader.tree, reader.diagnostics);
+    }
+    let whole =
+        recovery::check_brackets(source, &reader.tokens, file).is_ok().then(|| Grammar::parse(Rule::file, source));
+    match whole {
+        Some(Ok(mut pairs)) => {
+            if let Some(pair) = pairs.next() {
+                reader.file(pair);
+            }
+        }
+        _ => reader.pieces(),
+    }
+    (reader.tree, reader.diagnostics)
+}
+
+/// Reads an expression that is no file, such as one from the command line.
+pub fn parse_expression(sources: &Sources, file: FileId) -> Result<Expr> {
+    let source = sources.file(file).text.as_str();
+    if source.len() > recovery::LARGEST_FILE {
+        return Err(recovery::too_large(file, source.len()).into());
+    }
+    let tokens = scan(source);
+    if tokens.len() > recovery::MOST_TOKENS {
+        return Err(recovery::too_many(file, tokens.len()).into());
+    }
+    recovery::check_brackets(source, &tokens, file)?;
+    let builder = Builder { file, base: 0 };
+    match Grammar::parse(Rule::expression, source) {
+        Ok(mut pairs) => {
+            let expr = pairs.next().and_then(|pair| builder.parts(pair).next());
+            Ok(match expr {
+                Some(pair) => builder.expr(pair, 0).and_then(foreign_syntax::layers)?,
+                None => return Err(recovery::empty(file).into()),
+            })
+        }
+        Err(failure) => Err(recovery::explain(source, 0, &tokens, file, &failure, true).into()),
+    }
+}
+
+fn empty() -> File {
+    File { edition: None, items: Vec::new(), expression: None }
+}
+
+struct Reader<'a> {
+    source: &'a str,
+    file: FileId,
+    tokens: Vec<Token>,
+    tree: File,
+    diagnostics: Diagnostics,
+}
+
+impl Reader<'_> {
+    fn keep<T>(&mut self, built: Built<T>) -> Option<T> {
+        built.map_err(|diagnostic| self.diagnostics.push(diagnostic)).ok()
+    }
+
+    /// Builds a text that parsed as a whole.
+    fn file(&mut self, pair: Pair<Rule>) {
+        let builder = Builder { file: self.file, base: 0 };
+        let mut before = 0;
+        for part in builder.parts(pair) {
+            let place = builder.span(&part).range();
+            match part.as_rule() {
+                Rule::edition => self.edition(&builder, part),
+                Rule::item => {
+                    let docs = docs(&self.source[before..place.start], before == 0);
+                    self.item(&builder, part, docs);
+                }
+                _ => {
+                    let expr = builder.expr(part, 0).and_then(foreign_syntax::layers);
+                    self.tree.expression = self.keep(expr);
+                }
+            }
+            before = place.end;
+        }
+        let nothing = self.tree.items.is_empty() && self.tree.expression.is_none() && self.diagnostics.is_empty();
+        if nothing && before == 0 {
+            self.diagnostics.push(recovery::empty(self.file));
+        }
+    }
+
+    fn item(&mut self, builder: &Builder, pair: Pair<Rule>, docs: Vec<String>) {
+        let item = self.keep(builder.item(pair, docs).and_then(foreign_syntax::item));
+        self.tree.items.extend(item);
+    }
+
+    fn edition(&mut self, builder: &Builder, pair: Pair<Rule>) {
+        let span = builder.span(&pair);
+        if let Some(version) = builder.parts(pair).next() {
+            let place = builder.span(&version);
+            match version.as_str() {
+                "1" => self.tree.edition = Some((1, place)),
+                other => self.diagnostics.push(recovery::edition(other, place)),
+            }
+        } else {
+            self.diagnostics.push(builder.missing(span));
+        }
+    }
+
+    /// Parses the text item by item.
+    fn pieces(&mut self) {
+        let starts = recovery::item_starts(self.source, &self.tokens);
+        let mut bounds = vec![0];
+        bounds.extend(starts.iter().filter(|&&start| start > 0));
+        bounds.push(self.source.len());
+        let (mut from, mut before) = (0, 0);
+        for window in bounds.windows(2) {
+            let (start, end) = (window[0], window[1]);
+            // The mark of a text that the end of the file cuts off lies at that end.
+            let last_piece = end == self.source.len();
+            let count = self.tokens[from..].partition_point(|token| token.start < end || last_piece);
+            let tokens = self.tokens[from..from + count].to_vec();
+            from += count;
+            let last = tokens.iter().rev().find(|token| token.kind != Kind::Comment).map(|token| token.end);
+            if last.is_some() {
+                let docs = docs(&self.source[before..start.max(before)], before == 0);
+                let first = tokens.iter().find(|token| token.kind != Kind::Comment);
+                let edition = before == 0 && first.is_some_and(|token| token.text(self.source) == "netc");
+                let rule = match starts.first() {
+                    Some(&first) if first > start || edition => Rule::prologue,
+                    Some(_) => Rule::piece,
+                    None => Rule::file,
+                };
+                self.piece(rule, start, &self.source[start..end], &tokens, docs);
+            }
+            before = last.unwrap_or(before);
+            if self.diagnostics.iter().count() >= MOST_ERRORS {
+                break;
+            }
+        }
+    }
+
+    fn piece(&mut self, rule: Rule, base: usize, text: &str, tokens: &[Token], docs: Vec<String>) {
+        if let Err(diagnostic) = recovery::check_brackets(self.source, tokens, self.file) {
+            return self.diagnostics.push(diagnostic);
+        }
+        let builder = Builder { file: self.file, base };
+        let mut pairs = match Grammar::parse(rule, text) {
+            Ok(pairs) => pairs,
+            Err(_) if rule == Rule::prologue && Grammar::parse(Rule::file, text).is_ok() => {
+                return self.diagnostics.push(recovery::expression_beside_items(tokens, self.file));
+            }
+            Err(failure) => {
+                return self.diagnostics.push(recovery::explain(self.source, base, tokens, self.file, &failure, false));
+            }
+        };
+        for part in pairs.next().into_iter().flat_map(|pair| builder.parts(pair)) {
+            match part.as_rule() {
+                Rule::edition => self.edition(&builder, part),
+                Rule::item => self.item(&builder, part, docs.clone()),
+                _ => {}
+            }
+        }
+    }
+}
+
+/// The `##` lines in the blanks and comments before an item. What stands on the line of the item before is not meant.
+fn docs(before: &str, first: bool) -> Vec<String> {
+    before
+        .split('\n')
+        .skip(usize::from(!first))
+        .filter_map(|line| line.trim().strip_prefix("##"))
+        .filter(|text| !text.starts_with('#'))
+        .map(|text| text.strip_prefix(' ').unwrap_or(text).trim_end().to_string())
+        .collect()
+}

@@ -1,0 +1,292 @@
+//! The mistakes that people make, and what is said of each. Every check looks at the words around the place where the
+//! grammar stopped; the first that knows the mistake answers.
+
+use super::mistaken_items::*;
+use super::mistaken_tokens::*;
+use super::parse_failure::Failure;
+use crate::diagnostics::{Code, Diagnostic};
+use crate::syntax::parse::grammar::Rule;
+use crate::syntax::scan::Kind;
+use crate::syntax::words::{ITEMS, KEYWORDS, span};
+
+/// The message for a failure.
+pub(crate) fn explain(failure: &Failure) -> Diagnostic {
+    let checks: [fn(&Failure) -> Option<Diagnostic>; 18] = [
+        odd_character,
+        number,
+        text,
+        item_word,
+        capital_word,
+        item_head,
+        foreign_sign,
+        pointed_name,
+        keyword_form,
+        unnamed_value,
+        spaced_bracket,
+        comma_in_parentheses,
+        colon,
+        bar,
+        missing_comma,
+        called_twice,
+        missing_chain,
+        missing_operand,
+    ];
+    checks.iter().find_map(|check| check(failure)).unwrap_or_else(|| expected(failure))
+}
+
+/// The forms of `repeat`, `if`, `frozen`, `let`, `share` and `as`.
+fn keyword_form(failure: &Failure) -> Option<Diagnostic> {
+    let found = failure.found();
+    let missing = |what: &str, after: &str, help: &str| {
+        Some(failure.error(format!("{what} is missing after {after}"), format!("found {found}")).help(help.to_string()))
+    };
+    let repeat_form = "write `repeat(3) { … }`, `repeat i in 1..=3 { … }` or `repeat l in [\"b\", \"c\"] { … }`";
+    // The forms of Python: `elif`, and a loop's head in parentheses.
+    if matches!(failure.word(0), "elif" | "elseif" | "elsif") && failure.word(-1) == "}" {
+        return Some(
+            failure
+                .error(format!("there is no `{}`", failure.word(0)), "a word of another language")
+                .help("write `else if`")
+                .fix(failure.here(), failure.word(0), "else if"),
+        );
+    }
+    if failure.word(0) == "in" && failure.word(-2) == "(" && failure.word(-3) == "repeat" {
+        let help = format!("write `repeat {} in … {{ … }}`", failure.word(-1));
+        return Some(failure.error("a variable of `repeat` stands without parentheses", "found `in`").help(help));
+    }
+    // `as c{i}`: a name with a value in it.
+    if failure.word(0) == "{" && failure.word(-2) == "as" && failure.touches(failure.index) {
+        let (name, value) = (failure.word(-1), failure.operand_at(failure.index).unwrap_or("{…}"));
+        let diagnostic = failure.error("a name that is filled in stands in quotes", "no part of the name");
+        return Some(diagnostic.help(format!("write `as \"{name}{value}\"`")));
+    }
+    match failure.word(-1) {
+        "repeat" if failure.kind(0) == Some(Kind::Number) => {
+            let help = format!("write `repeat({}) {{ … }}`", failure.word(0));
+            return missing("a `(`", "`repeat`", &help);
+        }
+        "repeat" => return missing("a count or a variable", "`repeat`", repeat_form),
+        "frozen" => {
+            let net = failure.operand_at(failure.index).unwrap_or("…");
+            return missing("a `(`", "`frozen`", &format!("write `frozen({net})`"));
+        }
+        "else" => return missing("a `{`", "`else`", "write `else { … }`"),
+        "as" if failure.after_operand() || failure.kind(-2).is_some() => {
+            return missing("a name", "`as`", "write `Relu as name`; a name with other signs stands in quotes");
+        }
+        "let" | "share" if KEYWORDS.contains(&failure.word(0)) => {
+            return Some(
+                Diagnostic::new(
+                    Code::ReservedName,
+                    format!("`{}` is a reserved word and names no value", failure.word(0)),
+                )
+                .at(failure.here(), "take another name"),
+            );
+        }
+        word @ ("let" | "share") => {
+            return missing("a name", &format!("`{word}`"), &format!("write `{word} name = …`"));
+        }
+        _ => {}
+    }
+    if matches!(failure.word(-2), "let" | "share")
+        && failure.kind(-1) == Some(Kind::Word)
+        && !KEYWORDS.contains(&failure.word(-1))
+        && failure.expects(Rule::assign)
+    {
+        let name = failure.word(-1);
+        return missing(
+            "an `=`",
+            &format!("`{} {name}`", failure.word(-2)),
+            &format!("write `{} {name} = …`", failure.word(-2)),
+        );
+    }
+    if failure.word(-2) == "repeat" && failure.expects(Rule::kw_in) {
+        return missing("`in`", &format!("`repeat {}`", failure.word(-1)), repeat_form);
+    }
+    if !failure.after_operand() {
+        return None;
+    }
+    // An `if` or `repeat` of this bracket whose `{` has not come yet.
+    let from = failure.open.last().map_or(0, |index| index + 1);
+    let mut index = failure.index;
+    while index > from {
+        index = failure.opening(index - 1)?;
+        match failure.tokens[index].text(failure.source) {
+            "{" | "," | "|" | "=" => return None,
+            word @ ("if" | "repeat") if failure.tokens[index].kind == Kind::Word => {
+                let what = if word == "if" { "the condition" } else { "what `repeat` goes over" };
+                return missing(
+                    "a `{`",
+                    what,
+                    if word == "if" { "write `if a == b { … } else { … }`" } else { repeat_form },
+                );
+            }
+            _ => {}
+        }
+    }
+    None
+}
+
+/// `{ x = Relu  x }`, `{ epochs 100 }`.
+fn unnamed_value(failure: &Failure) -> Option<Diagnostic> {
+    let (brace, sign) = failure.bracket()?;
+    if sign != "{" {
+        return None;
+    }
+    let (name, assign) = (failure.tokens.get(brace + 1)?, failure.tokens.get(brace + 2)?);
+    if failure.expects(Rule::infix)
+        && name.kind == Kind::Word
+        && assign.is(failure.source, "=")
+        && brace + 3 < failure.index
+        && !failure.expects(Rule::entry)
+    {
+        let word = name.text(failure.source);
+        return Some(
+            Diagnostic::new(Code::Syntax, "a value of a block is named by `let`")
+                .at(failure.span(*name), "not a key of a map, as what follows shows")
+                .and(failure.here(), format!("found {}", failure.found()))
+                .help(format!("write `let {word} = …`"))
+                .insert(failure.span(*name), "let "),
+        );
+    }
+    let key = failure.word(-1);
+    (failure.expects(Rule::assign)
+        && !failure.expects(Rule::infix)
+        && failure.kind(-1) == Some(Kind::Word)
+        && failure.word(0) != ":")
+        .then(|| {
+            failure
+                .error(format!("an `=` is missing after `{key}`"), format!("found {}", failure.found()))
+                .help(format!("write `{key} = …`"))
+                .insert(failure.here(), "= ")
+        })
+}
+
+/// `f(a b)`, `[a b]`.
+fn missing_comma(failure: &Failure) -> Option<Diagnostic> {
+    let (index, sign) = failure.bracket()?;
+    let listed = failure.is_call(index) || (sign == "[" && !failure.is_cut(index));
+    if !listed || !failure.after_operand() || !failure.at_operand() {
+        return None;
+    }
+    let what = if sign == "[" { "two values of a list" } else { "two arguments" };
+    let gap = failure
+        .token(-1)
+        .map_or(failure.here(), |before| span(failure.file, before.end, failure.here().start as usize));
+    let mut help = "write a `,` there".to_string();
+    if failure.kind(1) == Some(Kind::Sign) && failure.word(1) != "=" && failure.kind(0) == Some(Kind::Word) {
+        help.push_str("; if one layer feeds the other, write `>>`");
+    }
+    Some(
+        Diagnostic::new(Code::Syntax, format!("a `,` is missing between {what}"))
+            .at(if gap.start == gap.end { failure.here() } else { gap }, "here")
+            .help(help)
+            .insert(gap, ","),
+    )
+}
+
+/// `f(x)(y)`
+fn called_twice(failure: &Failure) -> Option<Diagnostic> {
+    (failure.word(0) == "(" && failure.touches(failure.index) && matches!(failure.word(-1), ")" | "]")).then(|| {
+        failure
+            .error("only a name is called", "the second call")
+            .help("all arguments stand in one pair of parentheses: `f(a, b)`")
+    })
+}
+
+/// Two layers side by side.
+fn missing_chain(failure: &Failure) -> Option<Diagnostic> {
+    if !failure.after_operand() || !failure.at_operand() || !failure.expects(Rule::infix) {
+        return None;
+    }
+    if failure.bracket().is_some_and(|(index, _)| failure.is_cut(index)) {
+        return None;
+    }
+    let (left, right) = (failure.operand_before(failure.index), failure.operand_at(failure.index));
+    let join = match (left, right) {
+        (Some(left), Some(right)) => format!("`{left} >> {right}`"),
+        _ => "`a >> b`".to_string(),
+    };
+    if failure.on_new_line() {
+        return Some(
+            failure
+                .error(
+                    format!("{} follows an expression that has ended", failure.found()),
+                    "nothing joins this line to the one before",
+                )
+                .and(failure.token(-1).map_or(failure.here(), |before| failure.span(before)), "ended here")
+                .help(format!("to go on with the chain, begin the line with `>>`: {join}"))
+                .insert(failure.here(), ">> "),
+        );
+    }
+    Some(
+        failure
+            .error(format!("an operator is missing before {}", failure.found()), "nothing joins these two")
+            .and(failure.token(-1).map_or(failure.here(), |before| failure.span(before)), "the first ends here")
+            .help(format!("if the first feeds the second, write {join}"))
+            .insert(failure.here(), ">> "),
+    )
+}
+
+/// An operator, comma or bracket with nothing behind it.
+fn missing_operand(failure: &Failure) -> Option<Diagnostic> {
+    let wanted = [Rule::expr, Rule::prefix, Rule::operand].iter().any(|&rule| failure.expects(rule));
+    let before = failure.word(-1);
+    if !wanted || failure.after_operand() && before != "?" || before.is_empty() {
+        return None;
+    }
+    let what = match before {
+        ">>" | "|" => "a layer or net",
+        "if" => "a condition",
+        _ => "a value or layer",
+    };
+    let diagnostic = failure.error(format!("{what} is missing after `{before}`"), format!("found {}", failure.found()));
+    Some(if ITEMS.contains(&failure.word(0)) || KEYWORDS.contains(&failure.word(0)) {
+        diagnostic.note(format!("`{}` is a reserved word; as a key or an argument's name it is free", failure.word(0)))
+    } else {
+        diagnostic
+    })
+}
+
+/// When no mistake is known: what was found and what could stand there.
+fn expected(failure: &Failure) -> Diagnostic {
+    let mut words: Vec<&str> = Vec::new();
+    for rule in &failure.expected {
+        let word = match rule {
+            Rule::infix => "an operator such as `>>`",
+            Rule::naming | Rule::kw_as => "`as`",
+            Rule::expr | Rule::prefix | Rule::operand | Rule::argument => "a value or layer",
+            Rule::ident | Rule::word | Rule::parameter => "a name",
+            Rule::entry => "an entry `key = value`",
+            Rule::layer_name | Rule::cut_end | Rule::index => "a layer's name or index",
+            Rule::assign => "`=`",
+            Rule::arrow => "`->`",
+            Rule::colon => "`:`",
+            Rule::comma => "`,`",
+            Rule::bar => "`|`",
+            Rule::range => "`..`",
+            Rule::open_paren | Rule::parameters => "`(`",
+            Rule::close_paren => "`)`",
+            Rule::open_square => "`[`",
+            Rule::close_square => "`]`",
+            Rule::open_brace | Rule::body | Rule::entries => "`{`",
+            Rule::close_brace => "`}`",
+            Rule::text => "a text in quotes",
+            Rule::shape | Rule::shapes | Rule::signature => "a shape such as `(?, 10)`",
+            Rule::item | Rule::EOI if failure.lone => "the end",
+            Rule::item => "an item",
+            Rule::kw_in => "`in`",
+            Rule::kw_else => "`else`",
+            _ => continue,
+        };
+        if !words.contains(&word) {
+            words.push(word);
+        }
+    }
+    let label = match words.split_last() {
+        Some((last, rest)) if !rest.is_empty() => format!("expected {} or {last}", rest.join(", ")),
+        Some((last, _)) => format!("expected {last}"),
+        None => "this cannot stand here".to_string(),
+    };
+    failure.error(format!("{} cannot stand here", failure.found()), label)
+}

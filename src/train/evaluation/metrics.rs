@@ -1,0 +1,383 @@
+//! How good predictions are: shares of right answers, a table of confusions, errors of numbers.
+//!
+//! Batches are added as they come; what is kept does not grow with the data. Undefined shares follow scikit-learn 1.x
+//! (`zero_division=0`).
+
+use crate::ops::output_kind::Ending;
+use serde::{Deserialize, Serialize};
+use thiserror::Error;
+
+/// Predictions or targets that cannot be measured.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum MetricsError {
+    #[error("{found} predicted values for {samples} samples, where each has {outputs}")]
+    Shape { found: usize, samples: usize, outputs: usize },
+    #[error("the prediction for sample {sample} is not a number; training has diverged, a smaller step may help")]
+    NotANumber { sample: usize },
+    #[error("nothing was measured: there are no samples")]
+    Nothing,
+}
+
+/// What counts as one answer.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Counted {
+    #[default]
+    Samples,
+    /// Places of a sequence.
+    Steps,
+    /// Places of an image.
+    Pixels,
+    /// Each value of an output, where each says yes or no by itself.
+    Values,
+}
+
+impl Counted {
+    /// The word for several of them.
+    pub fn name(self) -> &'static str {
+        match self {
+            Counted::Samples => "samples",
+            Counted::Steps => "steps",
+            Counted::Pixels => "pixels",
+            Counted::Values => "values",
+        }
+    }
+}
+
+/// The count of right and wrong answers of a net that tells classes apart.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Metrics {
+    labels: Vec<String>,
+    /// Values of one prediction: as many as classes, or 1 for a net that says yes or no.
+    outputs: usize,
+    /// How one value says so.
+    ending: Ending,
+    /// What is called a sample here.
+    #[serde(default)]
+    counted: Counted,
+    /// Row by row: how often a sample of class `row` was taken for class `column`.
+    confusion: Vec<u64>,
+    /// At i: how many samples have i classes before their own.
+    ranks: Vec<u64>,
+}
+
+/// One class in a report; shares from 0 to 1.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ClassReport {
+    pub label: String,
+    /// Of the samples that were taken for this class, the share that is of it; 0 where there are none.
+    pub precision: f64,
+    /// Of the samples of this class, the share that was found; 0 where there are none.
+    pub recall: f64,
+    /// The harmonic mean of both; 0 where both are 0.
+    pub f1: f64,
+    /// How many of what is counted are of this class.
+    pub support: u64,
+}
+
+/// What `netc eval --format json` prints; shares from 0 to 1.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Report {
+    /// What the shares and counts are of.
+    #[serde(default)]
+    pub counted: Counted,
+    /// The share of samples whose class was predicted first.
+    pub accuracy: f64,
+    /// The share of samples whose class is among the first five; 1 with five classes or fewer.
+    pub top5: f64,
+    /// The mean loss, where it was computed.
+    pub loss: Option<f64>,
+    /// In the order of the net's outputs.
+    pub per_class: Vec<ClassReport>,
+    /// `confusion[truth][predicted]`, in what is counted.
+    pub confusion: Vec<Vec<u64>>,
+}
+
+impl Metrics {
+    /// For outputs of so many values for each sample or pixel: one for each class, or one that tells two classes apart as
+    /// `ending` does. Errors never come from the labels: two may be the same.
+    pub fn new(labels: Vec<String>, outputs: usize, ending: Ending) -> Self {
+        let classes = labels.len();
+        let (confusion, ranks) = (vec![0; classes * classes], vec![0; classes]);
+        Metrics { labels, outputs, ending, counted: Counted::Samples, confusion, ranks }
+    }
+
+    /// Where something else than a sample is one answer.
+    pub fn counting(self, counted: Counted) -> Self {
+        Metrics { counted, ..self }
+    }
+
+    /// Counts a batch: `predictions` and `targets` are (n, outputs) in row-major order. Of a target the largest value is the
+    /// class; one value alone is 1 for the second class.
+    ///
+    /// Of equal predictions the first counts, and a target that is no number does not count. On an error nothing is counted.
+    pub fn add(&mut self, predictions: &[f32], targets: &[f32]) -> Result<(), MetricsError> {
+        let (outputs, classes) = (self.outputs.max(1), self.labels.len());
+        let samples = targets.len() / outputs;
+        if predictions.len() != targets.len() || targets.len() != samples * outputs {
+            return Err(MetricsError::Shape { found: predictions.len(), samples, outputs });
+        }
+        if let Some(at) = predictions.iter().position(|value| value.is_nan()) {
+            return Err(MetricsError::NotANumber { sample: at / outputs });
+        }
+        let pairs = predictions.chunks_exact(outputs).zip(targets.chunks_exact(outputs));
+        for (row, target) in pairs.filter(|(_, target)| !target[0].is_nan()) {
+            let (class, predicted, rank) = match (row, target) {
+                (&[value], &[target]) if classes == 2 => {
+                    let (class, predicted) = (usize::from(target > 0.5), usize::from(self.ending.says_second(value)));
+                    (class, predicted, usize::from(predicted != class))
+                }
+                _ => {
+                    let class = first(target);
+                    (class, first(row), rank(row, class))
+                }
+            };
+            self.confusion[class * classes + predicted] += 1;
+            self.ranks[rank] += 1;
+        }
+        Ok(())
+    }
+
+    /// How many samples were counted.
+    pub fn samples(&self) -> u64 {
+        self.ranks.iter().sum()
+    }
+
+    /// The share of samples whose class is predicted first; 0 without samples.
+    pub fn accuracy(&self) -> f64 {
+        self.top(1)
+    }
+
+    /// The share of samples whose class is among the first `k` predictions; 0 without samples.
+    pub fn top(&self, k: usize) -> f64 {
+        share(self.ranks.iter().take(k).sum(), self.samples())
+    }
+
+    /// How often a sample of class `truth` was taken for class `predicted`; 0 for classes that there are not.
+    pub fn confused(&self, truth: usize, predicted: usize) -> u64 {
+        let classes = self.labels.len();
+        if predicted < classes { self.confusion.get(truth * classes + predicted).copied().unwrap_or(0) } else { 0 }
+    }
+
+    /// Precision, recall, F1 and support of each class.
+    pub fn per_class(&self) -> Vec<ClassReport> {
+        let classes = self.labels.len();
+        let of_class = |(class, label): (usize, &String)| {
+            let hits = self.confused(class, class);
+            let support = (0..classes).map(|predicted| self.confused(class, predicted)).sum();
+            let taken = (0..classes).map(|truth| self.confused(truth, class)).sum();
+            let (precision, recall) = (share(hits, taken), share(hits, support));
+            // 2 hits / (taken + support) is the harmonic mean without its division by zero.
+            ClassReport { label: label.clone(), precision, recall, f1: share(2 * hits, taken + support), support }
+        };
+        self.labels.iter().enumerate().map(of_class).collect()
+    }
+
+    /// Everything that was counted, with the mean loss that the caller computed.
+    ///
+    /// # Errors
+    /// No samples were counted.
+    pub fn report(&self, loss: Option<f64>) -> Result<Report, MetricsError> {
+        if self.samples() == 0 {
+            return Err(MetricsError::Nothing);
+        }
+        let classes = self.labels.len();
+        Ok(Report {
+            counted: self.counted,
+            accuracy: self.accuracy(),
+            top5: self.top(5),
+            loss,
+            per_class: self.per_class(),
+            confusion: self.confusion.chunks(classes).map(<[u64]>::to_vec).collect(),
+        })
+    }
+}
+
+/// The index of the highest value, the first of equals.
+fn first(row: &[f32]) -> usize {
+    let higher = |best: usize, (at, &value): (usize, &f32)| if value > row[best] { at } else { best };
+    row.iter().enumerate().fold(0, higher)
+}
+
+/// How many classes come before this one.
+fn rank(row: &[f32], class: usize) -> usize {
+    let own = row[class];
+    row.iter().enumerate().filter(|&(at, &value)| value > own || (value == own && at < class)).count()
+}
+
+fn share(part: u64, whole: u64) -> f64 {
+    if whole == 0 { 0.0 } else { part as f64 / whole as f64 }
+}
+
+/// The errors of a net that predicts numbers.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Regression {
+    count: u64,
+    absolute: f64,
+    /// For each output.
+    columns: Vec<Column>,
+}
+
+/// Sums of one output; mean and spread of the targets by Welford's method (1962), which does not cancel.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+struct Column {
+    squared: f64,
+    mean: f64,
+    spread: f64,
+}
+
+/// The errors of predicted numbers, in the units of the targets.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct RegressionReport {
+    /// The mean absolute error.
+    pub mae: f64,
+    /// The root of the mean squared error.
+    pub rmse: f64,
+    /// The coefficient of determination, the mean over the outputs; of targets that are all the same it is 1 if they
+    /// were met exactly, else 0.
+    pub r2: f64,
+    /// The mean loss, where it was computed.
+    pub loss: Option<f64>,
+}
+
+impl Regression {
+    /// For a net with this many outputs.
+    pub fn new(outputs: usize) -> Self {
+        Regression { count: 0, absolute: 0.0, columns: vec![Column::default(); outputs] }
+    }
+
+    /// Counts a batch: both are (n, outputs) in row-major order. On an error nothing is counted.
+    pub fn add(&mut self, predictions: &[f32], targets: &[f32]) -> Result<(), MetricsError> {
+        let outputs = self.columns.len();
+        let samples = targets.len().checked_div(outputs).unwrap_or(0);
+        if predictions.len() != targets.len() || targets.len() != samples * outputs {
+            return Err(MetricsError::Shape { found: predictions.len(), samples, outputs });
+        }
+        let numbers = predictions.iter().zip(targets);
+        if let Some(at) = numbers.clone().position(|(predicted, target)| !(predicted - target).is_finite()) {
+            return Err(MetricsError::NotANumber { sample: at / outputs });
+        }
+        for (at, (&predicted, &target)) in numbers.enumerate() {
+            let (column, target) = (&mut self.columns[at % outputs], f64::from(target));
+            let error = f64::from(predicted) - target;
+            self.count += u64::from(at % outputs == 0);
+            self.absolute += error.abs();
+            column.squared += error * error;
+            let from_mean = target - column.mean;
+            column.mean += from_mean / self.count as f64;
+            column.spread += from_mean * (target - column.mean);
+        }
+        Ok(())
+    }
+
+    /// The errors of all that was counted, with the mean loss that the caller computed.
+    ///
+    /// # Errors
+    /// No samples were counted.
+    pub fn report(&self, loss: Option<f64>) -> Result<RegressionReport, MetricsError> {
+        if self.count == 0 {
+            return Err(MetricsError::Nothing);
+        }
+        let outputs = self.columns.len() as f64;
+        let values = self.count as f64 * outputs;
+        let determined = |column: &Column| match (column.squared, column.spread) {
+            (0.0, 0.0) => 1.0,
+            (_, 0.0) => 0.0,
+            (squared, spread) => 1.0 - squared / spread,
+        };
+        Ok(RegressionReport {
+            mae: self.absolute / values,
+            rmse: (self.columns.iter().map(|column| column.squared).sum::<f64>() / values).sqrt(),
+            r2: self.columns.iter().map(determined).sum::<f64>() / outputs,
+            loss,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of_classes(count: usize) -> Metrics {
+        Metrics::new((0..count).map(|index| format!("c{index}")).collect(), count, Ending::Classes)
+    }
+
+    fn one_hot(classes: &[usize], count: usize) -> Vec<f32> {
+        classes.iter().flat_map(|&class| (0..count).map(move |at| f32::from(u8::from(at == class)))).collect()
+    }
+
+    /// Counted by hand for y = [0,0,1,1,2,2,2], p = [0,1,1,1,2,0,2], and a class that never comes.
+    #[test]
+    fn shares_of_every_class() {
+        let mut metrics = of_classes(4);
+        let row = |class: usize| (0..4).map(move |at| if at == class { 0.7 } else { 0.1 });
+        let predictions: Vec<f32> = [0, 1, 1, 1, 2, 0, 2].into_iter().flat_map(row).collect();
+        metrics.add(&predictions[..12], &one_hot(&[0, 0, 1], 4)).unwrap();
+        metrics.add(&predictions[12..], &one_hot(&[1, 2, 2, 2], 4)).unwrap();
+        let report = metrics.report(Some(0.25)).unwrap();
+        assert_eq!(report.confusion, [[1, 1, 0, 0], [0, 2, 0, 0], [1, 0, 2, 0], [0, 0, 0, 0]]);
+        assert!((report.accuracy - 5.0 / 7.0).abs() < 1e-12);
+        for (class, precision, recall, f1, support) in
+            [(0, 0.5, 0.5, 0.5, 2), (1, 2.0 / 3.0, 1.0, 0.8, 2), (2, 1.0, 2.0 / 3.0, 0.8, 3), (3, 0.0, 0.0, 0.0, 0)]
+        {
+            let got = &report.per_class[class];
+            assert!((got.precision - precision).abs() < 1e-12 && (got.recall - recall).abs() < 1e-12, "{got:?}");
+            assert!((got.f1 - f1).abs() < 1e-12 && got.support == support, "{got:?}");
+        }
+        let json = serde_json::to_value(&report).unwrap();
+        let keys: Vec<&String> = json.as_object().unwrap().keys().collect();
+        assert_eq!(keys, ["accuracy", "confusion", "counted", "loss", "per_class", "top5"]);
+    }
+
+    #[test]
+    fn the_first_of_equals_counts() {
+        let mut metrics = of_classes(8);
+        metrics.add(&[0.125; 8], &one_hot(&[5], 8)).unwrap();
+        assert_eq!((metrics.top(5), metrics.top(6), metrics.confused(5, 0)), (0.0, 1.0, 1));
+        metrics.add(&[f32::NEG_INFINITY, 0.0, f32::INFINITY, 0.0, 0.0, 0.0, 0.0, 0.0], &one_hot(&[2], 8)).unwrap();
+        assert_eq!((metrics.accuracy(), metrics.samples()), (0.5, 2));
+    }
+
+    #[test]
+    fn one_output_is_a_yes_or_no() {
+        let labels = || vec!["no".to_string(), "yes".to_string()];
+        let mut metrics = Metrics::new(labels(), 1, Ending::Probabilities);
+        metrics.add(&[0.5, 0.49, 0.9, 0.1], &[1.0, 0.0, 0.0, 1.0]).unwrap();
+        let report = metrics.report(None).unwrap();
+        assert_eq!((report.accuracy, report.top5), (0.5, 1.0));
+        assert_eq!(report.confusion, [[1, 1], [1, 1]]);
+        // A plain number says it by its sign.
+        let mut metrics = Metrics::new(labels(), 1, Ending::Numbers);
+        metrics.add(&[0.1, -0.1, 0.0, 3.0], &[1.0, -1.0, -1.0, -1.0]).unwrap();
+        assert_eq!(metrics.report(None).unwrap().confusion, [[2, 1], [0, 1]]);
+    }
+
+    #[test]
+    fn what_cannot_be_measured_counts_nothing() {
+        let mut metrics = of_classes(2);
+        assert_eq!(metrics.report(None), Err(MetricsError::Nothing));
+        let shape = MetricsError::Shape { found: 3, samples: 2, outputs: 2 };
+        assert_eq!(metrics.add(&[0.0; 3], &one_hot(&[0, 1], 2)), Err(shape));
+        let nan = metrics.add(&[0.0, 1.0, 0.0, f32::NAN], &one_hot(&[0, 1], 2));
+        assert_eq!(nan, Err(MetricsError::NotANumber { sample: 1 }));
+        assert_eq!((metrics.samples(), metrics.confused(7, 0), metrics.confused(0, 7)), (0, 0, 0));
+    }
+
+    /// scikit-learn's own example of `r2_score` for several outputs (uniform average), and its mean errors.
+    #[test]
+    fn errors_of_numbers() {
+        let mut regression = Regression::new(2);
+        regression.add(&[0.0, 2.0, -1.0, 2.0], &[0.5, 1.0, -1.0, 1.0]).unwrap();
+        regression.add(&[8.0, -5.0], &[7.0, -6.0]).unwrap();
+        let report = regression.report(None).unwrap();
+        assert!((report.mae - 0.75).abs() < 1e-12 && (report.rmse - (4.25f64 / 6.0).sqrt()).abs() < 1e-12);
+        assert!((report.r2 - 0.936_800_526_662_277_8).abs() < 1e-12, "{}", report.r2);
+        let mut constant = Regression::new(1);
+        constant.add(&[3.0, 3.0], &[3.0, 3.0]).unwrap();
+        assert_eq!(constant.report(None).unwrap().r2, 1.0);
+        constant.add(&[4.0], &[3.0]).unwrap();
+        assert_eq!(constant.report(None).unwrap().r2, 0.0);
+        assert!(matches!(constant.add(&[f32::NAN], &[0.0]), Err(MetricsError::NotANumber { sample: 0 })));
+        assert!(matches!(regression.add(&[0.0; 3], &[0.0; 3]), Err(MetricsError::Shape { .. })));
+    }
+}

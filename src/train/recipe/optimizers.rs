@@ -1,0 +1,241 @@
+//! Optimizers and regularizers of a recipe. Names, defaults and rules are NeuPy's, but for AdamW.
+
+use super::keyword_tables::Choice;
+use super::schedule;
+use super::schedule::Schedule;
+use crate::diagnostics::Diagnostic;
+use crate::graph::signature::definition::Default;
+use crate::graph::{Argument, Arguments, Value, ValueKind};
+use crate::kernels::training::optimizer::UpdateRule;
+use crate::kernels::training::regularizer::Penalty;
+
+/// How parameters follow their gradients.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Optimizer {
+    pub rule: UpdateRule,
+    /// The learning rate before any schedule.
+    pub step: f64,
+    /// A schedule that was given in place of the number.
+    pub schedule: Option<Schedule>,
+    pub clip_value: Option<f32>,
+    pub clip_norm: Option<f32>,
+}
+
+const fn step(default: f64) -> Argument {
+    Argument { name: "step", takes: "number", default: Default::Float(default), doc: "the learning rate" }
+}
+
+const fn number(name: &'static str, default: f64, doc: &'static str) -> Argument {
+    Argument { name, takes: "number", default: Default::Float(default), doc }
+}
+
+const CLIP_VALUE: Argument = Argument {
+    name: "clip_value",
+    takes: "number",
+    default: Default::Absent("gradients are taken as they are"),
+    doc: "each value of a gradient stays within plus and minus this",
+};
+const CLIP_NORM: Argument = Argument {
+    name: "clip_norm",
+    takes: "number",
+    default: Default::Absent("gradients are taken as they are"),
+    doc: "the Euclidean norm of all gradients together stays within this (Pascanu et al., 2013)",
+};
+const BETA1: Argument = number("beta1", 0.9, "how long the mean of gradients remembers");
+const BETA2: Argument = number("beta2", 0.999, "how long the mean of squares remembers");
+const EPSILON: Argument = number("epsilon", 1e-7, "added to what is divided by");
+
+/// An optimizer of a rule: learning rate and clips are the same for all.
+fn optimizer(arguments: &Arguments, rule: UpdateRule) -> Result<Optimizer, Diagnostic> {
+    let positive = |name: &str| -> Result<Option<f32>, Diagnostic> {
+        let Some(value) = arguments.given(name) else { return Ok(None) };
+        match value.number().filter(|number| *number > 0.0 && number.is_finite()) {
+            Some(number) => Ok(Some(number as f32)),
+            None => Err(arguments.wrong(name, "takes a number above 0")),
+        }
+    };
+    // NeuPy gives a schedule in place of the number, with the number as its first argument.
+    let (step, schedule) = match arguments.given("step").map(|value| &value.kind) {
+        Some(ValueKind::Construct { .. }) => match arguments.given("step").map(schedule::with_value) {
+            Some(Ok((step, schedule))) => (step, Some(schedule)),
+            Some(Err(fault)) => return Err(fault),
+            None => (0.0, None),
+        },
+        _ => (arguments.number("step")?, None),
+    };
+    if step <= 0.0 {
+        return Err(arguments.wrong("step", "must be above 0"));
+    }
+    Ok(Optimizer { rule, step, schedule, clip_value: positive("clip_value")?, clip_norm: positive("clip_norm")? })
+}
+
+fn share(arguments: &Arguments, name: &str) -> Result<f32, Diagnostic> {
+    Ok(arguments.number_within(name, 0.0, 1.0)? as f32)
+}
+
+/// How long a mean remembers. At 1 it would never take in a gradient, and its correction would divide by zero.
+fn beta(arguments: &Arguments, name: &str) -> Result<f32, Diagnostic> {
+    match share(arguments, name)? {
+        beta if beta < 1.0 => Ok(beta),
+        _ => Err(arguments.wrong(name, "takes a number from 0 and below 1")),
+    }
+}
+
+fn epsilon(arguments: &Arguments) -> Result<f32, Diagnostic> {
+    Ok(arguments.number_within("epsilon", 0.0, 1.0)? as f32)
+}
+
+/// Every optimizer.
+pub static OPTIMIZERS: &[Choice<Optimizer>] = &[
+    Choice {
+        name: "GradientDescent",
+        summary: "w -= step * g",
+        arguments: &[step(0.1), CLIP_VALUE, CLIP_NORM],
+        build: |arguments| optimizer(arguments, UpdateRule::GradientDescent),
+    },
+    Choice {
+        name: "Momentum",
+        summary: "a = momentum * a + g; w -= step * a, with nesterov w -= step * (g + momentum * a)",
+        arguments: &[
+            step(0.1),
+            number("momentum", 0.9, "how much of the last update is kept"),
+            Argument {
+                name: "nesterov",
+                takes: "true or false",
+                default: Default::Bool(false),
+                doc: "looks ahead along the update (Nesterov, 1983)",
+            },
+            CLIP_VALUE,
+            CLIP_NORM,
+        ],
+        build: |arguments| {
+            let (momentum, nesterov) = (share(arguments, "momentum")?, arguments.boolean("nesterov")?);
+            optimizer(arguments, UpdateRule::Momentum { momentum, nesterov })
+        },
+    },
+    Choice {
+        name: "Adam",
+        summary: "Kingma and Ba, 2014; epsilon outside the root and the correction in the rate, as in TensorFlow",
+        arguments: &[step(0.001), BETA1, BETA2, EPSILON, CLIP_VALUE, CLIP_NORM],
+        build: |arguments| {
+            let (beta1, beta2, epsilon) = (beta(arguments, "beta1")?, beta(arguments, "beta2")?, epsilon(arguments)?);
+            optimizer(arguments, UpdateRule::Adam { beta1, beta2, epsilon })
+        },
+    },
+    Choice {
+        name: "AdamW",
+        summary: "Adam with decoupled weight decay (Loshchilov and Hutter, 2019)",
+        arguments: &[
+            step(0.001),
+            BETA1,
+            BETA2,
+            EPSILON,
+            number("decay", 0.01, "the share of step by which a parameter shrinks at each update"),
+            CLIP_VALUE,
+            CLIP_NORM,
+        ],
+        build: |arguments| {
+            let (beta1, beta2, epsilon) = (beta(arguments, "beta1")?, beta(arguments, "beta2")?, epsilon(arguments)?);
+            let decay = arguments.number_within("decay", 0.0, 1e3)? as f32;
+            optimizer(arguments, UpdateRule::AdamW { beta1, beta2, epsilon, decay })
+        },
+    },
+    Choice {
+        name: "Adamax",
+        summary: "Adam by the largest gradient in place of the squares (Kingma and Ba, 2014)",
+        arguments: &[step(0.002), BETA1, BETA2, EPSILON, CLIP_VALUE, CLIP_NORM],
+        build: |arguments| {
+            let (beta1, beta2, epsilon) = (beta(arguments, "beta1")?, beta(arguments, "beta2")?, epsilon(arguments)?);
+            optimizer(arguments, UpdateRule::Adamax { beta1, beta2, epsilon })
+        },
+    },
+    Choice {
+        name: "Adagrad",
+        summary: "a += g^2, from 0.1; w -= step * g / sqrt(a) (Duchi et al., 2011)",
+        arguments: &[step(0.1), CLIP_VALUE, CLIP_NORM],
+        build: |arguments| optimizer(arguments, UpdateRule::Adagrad),
+    },
+    Choice {
+        name: "Adadelta",
+        summary: "steps by the ratio of past updates and gradients (Zeiler, 2012)",
+        arguments: &[step(1.0), number("rho", 0.95, "how long both means remember"), EPSILON, CLIP_VALUE, CLIP_NORM],
+        build: |arguments| {
+            let (decay, epsilon) = (share(arguments, "rho")?, epsilon(arguments)?);
+            optimizer(arguments, UpdateRule::Adadelta { decay, epsilon })
+        },
+    },
+    Choice {
+        name: "RMSProp",
+        summary: "steps by the gradient over the root of the mean of its squares, which begins at 1 (Hinton, 2012)",
+        arguments: &[
+            step(0.1),
+            number("decay", 0.95, "how long the mean of squares remembers"),
+            number("momentum", 0.0, "how much of the last update is kept"),
+            EPSILON,
+            Argument {
+                name: "centered",
+                takes: "true or false",
+                default: Default::Bool(false),
+                doc: "subtracts the square of the mean gradient",
+            },
+            CLIP_VALUE,
+            CLIP_NORM,
+        ],
+        build: |arguments| {
+            let (decay, momentum) = (share(arguments, "decay")?, share(arguments, "momentum")?);
+            let (epsilon, centered) = (epsilon(arguments)?, arguments.boolean("centered")?);
+            optimizer(arguments, UpdateRule::RmsProp { decay, momentum, epsilon, centered })
+        },
+    },
+];
+
+/// A penalty, and the roles of the parameters that do not pay it.
+pub type Regularizer = (Penalty, Vec<String>);
+
+const DECAY_RATE: Argument = number("decay_rate", 0.01, "weight of the penalty in the loss");
+const EXCLUDE: Argument = Argument {
+    name: "exclude",
+    takes: "list of texts",
+    default: Default::Absent("[\"bias\"]"),
+    doc: "parameters that do not pay",
+};
+
+fn excluded(arguments: &Arguments) -> Result<Vec<String>, Diagnostic> {
+    let Some(value) = arguments.given("exclude") else { return Ok(vec!["bias".into()]) };
+    let text = |value: &Value| match &value.kind {
+        ValueKind::Text(text) | ValueKind::Word(text) => Some(text.clone()),
+        _ => None,
+    };
+    let list = match &value.kind {
+        ValueKind::List(list) => list.iter().map(text).collect(),
+        _ => None,
+    };
+    list.ok_or_else(|| arguments.wrong("exclude", "takes a list such as `[\"bias\"]`"))
+}
+
+fn penalty(arguments: &Arguments, kind: fn(f32) -> Penalty) -> Result<Regularizer, Diagnostic> {
+    let rate = arguments.number_within("decay_rate", 0.0, 1e6)? as f32;
+    Ok((kind(rate), excluded(arguments)?))
+}
+
+/// Every regularizer.
+pub static REGULARIZERS: &[Choice<Regularizer>] = &[
+    Choice {
+        name: "l1",
+        summary: "adds decay_rate * sum |w| of each parameter to the training loss",
+        arguments: &[DECAY_RATE, EXCLUDE],
+        build: |arguments| penalty(arguments, Penalty::L1),
+    },
+    Choice {
+        name: "l2",
+        summary: "adds decay_rate * sum w^2 of each parameter to the training loss",
+        arguments: &[DECAY_RATE, EXCLUDE],
+        build: |arguments| penalty(arguments, Penalty::L2),
+    },
+    Choice {
+        name: "maxnorm",
+        summary: "adds decay_rate * max |w| of each parameter to the training loss",
+        arguments: &[DECAY_RATE, EXCLUDE],
+        build: |arguments| penalty(arguments, Penalty::MaxNorm),
+    },
+];

@@ -1,0 +1,229 @@
+//! Where a recipe's samples come from: folders, lists, arrays, and the share that is set aside for validation.
+
+use super::keyword_tables::{Choice, argument, called, likely, wrong};
+use crate::data::samples::dataset::{ArraySource, Dataset, DatasetError, Policy};
+use crate::diagnostics::{Diagnostic, Result};
+use crate::elaborate::Spec;
+use crate::elaborate::project::source_files::near_file;
+use crate::graph::signature::definition::Default;
+use crate::graph::{Argument, Arguments, Value, ValueKind};
+use crate::source::{FileId, Span};
+use std::path::PathBuf;
+
+/// Where samples and targets come from; paths are resolved.
+#[derive(Clone, Debug)]
+pub enum Data {
+    Images {
+        folder: PathBuf,
+        policy: Policy,
+        span: Span,
+    },
+    Csv {
+        path: PathBuf,
+        policy: Policy,
+        span: Span,
+    },
+    /// A target with the value `ignore` stands for no class.
+    Arrays {
+        inputs: Vec<ArraySource>,
+        targets: ArraySource,
+        ignore: Option<f32>,
+        span: Span,
+    },
+}
+
+impl Data {
+    /// Reads the lists, and arrays whole.
+    ///
+    /// # Errors
+    /// What is wrong with the files.
+    pub fn read(&self) -> std::result::Result<Dataset, DatasetError> {
+        match self {
+            Data::Images { folder, policy, .. } => Dataset::images(folder, *policy),
+            Data::Csv { path, policy, .. } => Dataset::csv(path, *policy),
+            Data::Arrays { inputs, targets, ignore, .. } => Dataset::arrays(inputs, targets)?.ignoring(*ignore),
+        }
+    }
+
+    /// A file or folder that may be meant by the first one that is not there.
+    pub fn near(&self) -> Option<String> {
+        let paths: Vec<&PathBuf> = match self {
+            Data::Images { folder: path, .. } | Data::Csv { path, .. } => vec![path],
+            Data::Arrays { inputs, targets, .. } => inputs.iter().chain([targets]).map(|source| &source.path).collect(),
+        };
+        paths.into_iter().find(|path| !path.exists()).and_then(|path| near_file(path))
+    }
+
+    /// Where it was written.
+    pub fn span(&self) -> Span {
+        match self {
+            Data::Images { span, .. } | Data::Csv { span, .. } | Data::Arrays { span, .. } => *span,
+        }
+    }
+
+    /// What is done with a photo that cannot be read.
+    pub fn policy(&self) -> Policy {
+        match self {
+            Data::Images { policy, .. } | Data::Csv { policy, .. } => *policy,
+            Data::Arrays { .. } => Policy::Refuse,
+        }
+    }
+}
+
+/// What a net is tried on after each epoch.
+#[derive(Clone, Debug)]
+pub enum Validation {
+    None,
+    /// A share of the data, the same of each class.
+    Split(f64),
+    Data(Data),
+}
+
+impl Validation {
+    /// The data, where it is no share of other data.
+    pub fn data(self) -> Option<Data> {
+        match self {
+            Validation::Data(data) => Some(data),
+            _ => None,
+        }
+    }
+}
+
+/// A source whose paths are not resolved yet.
+pub(crate) enum Named {
+    Images(String, Policy),
+    Csv(String, Policy),
+    Arrays { inputs: Vec<(Option<String>, String)>, targets: (Option<String>, String), ignore: Option<f32> },
+    Split(f64),
+}
+
+fn text(arguments: &Arguments, name: &str) -> std::result::Result<String, Diagnostic> {
+    match arguments.given(name).map(|value| &value.kind) {
+        Some(ValueKind::Text(text)) => Ok(text.clone()),
+        Some(ValueKind::Word(word)) => {
+            Err(arguments.wrong(name, "takes a text").help(format!("write it in quotes: `\"{word}\"`")))
+        }
+        _ => Err(arguments.wrong(name, "takes a text")),
+    }
+}
+
+fn policy(arguments: &Arguments) -> std::result::Result<Policy, Diagnostic> {
+    Ok(match arguments.word("unreadable", &["refuse", "skip"])? {
+        "skip" => Policy::Skip,
+        _ => Policy::Refuse,
+    })
+}
+
+const UNREADABLE: Argument = argument(
+    "unreadable",
+    "refuse or skip",
+    Default::Word("refuse"),
+    "what happens with photos that cannot be read: an error that lists them, or they are left out",
+);
+
+pub(crate) static IMAGES: Choice<Named> = Choice {
+    name: "images",
+    summary: "a folder with one folder of photos for each class; classes are sorted by name",
+    arguments: &[argument("folder", "text", Default::Required, "the folder"), UNREADABLE],
+    build: |arguments| Ok(Named::Images(text(arguments, "folder")?, policy(arguments)?)),
+};
+
+pub(crate) static CSV: Choice<Named> = Choice {
+    name: "csv",
+    summary: "rows of a photo's path and its label (or numbers to learn); paths start at the file's folder",
+    arguments: &[argument("path", "text", Default::Required, "the file"), UNREADABLE],
+    build: |arguments| Ok(Named::Csv(text(arguments, "path")?, policy(arguments)?)),
+};
+
+pub(crate) static ARRAYS: Choice<Named> = Choice {
+    name: "arrays",
+    summary: "arrays whose first dimension counts the samples, from .npy, .npz or HDF5; targets are indices of classes, one-hot rows or numbers; where the net gives an image, an image of them",
+    arguments: &[
+        argument("file", "text", Default::Absent("x and y are files themselves"), "the file that holds both"),
+        argument("x", "text or list", Default::Required, "the inputs: names in the file, or files"),
+        argument("y", "text", Default::Required, "the targets: a name in the file, or a file"),
+        argument(
+            "ignore",
+            "integer",
+            Default::Absent("every pixel counts"),
+            "the value of pixels that are of no class, such as 255: they count in no loss, gradient or measure",
+        ),
+    ],
+    build: |arguments| {
+        let file = arguments.given("file").map(|_| text(arguments, "file")).transpose()?;
+        let inputs = match arguments.given("x").map(|value| &value.kind) {
+            Some(ValueKind::Text(name)) => vec![name.clone()],
+            Some(ValueKind::List(list)) => {
+                let name = |value: &Value| match &value.kind {
+                    ValueKind::Text(name) => Some(name.clone()),
+                    _ => None,
+                };
+                let names: Option<Vec<String>> = list.iter().map(name).collect();
+                names.ok_or_else(|| arguments.wrong("x", "takes a text or a list of texts"))?
+            }
+            _ => return Err(arguments.wrong("x", "takes a text or a list of texts")),
+        };
+        let targets = (file.clone(), text(arguments, "y")?);
+        let ignore = match arguments.given("ignore").map(|value| &value.kind) {
+            None => None,
+            Some(ValueKind::Int(value)) => Some(*value as f32),
+            Some(_) => return Err(arguments.wrong("ignore", "takes a whole number")),
+        };
+        Ok(Named::Arrays { inputs: inputs.into_iter().map(|name| (file.clone(), name)).collect(), targets, ignore })
+    },
+};
+
+pub(crate) static SPLIT: Choice<Named> = Choice {
+    name: "split",
+    summary: "a share of the data, the same of each class, chosen by the seed",
+    arguments: &[argument("share", "number from 0 to 1", Default::Float(0.1), "how much of the data")],
+    build: |arguments| {
+        let share = arguments.number_within("share", 0.0, 1.0)?;
+        match share > 0.0 && share < 1.0 {
+            true => Ok(Named::Split(share)),
+            false => Err(arguments.wrong("share", "takes a number above 0 and below 1")),
+        }
+    },
+};
+
+/// The names of data that recipes know.
+pub(crate) static SOURCES: [&Choice<Named>; 4] = [&IMAGES, &CSV, &ARRAYS, &SPLIT];
+
+/// Reads the value of `data` or, where it `may_split`, of `validation` (the `key`), which stands in `file`.
+///
+/// # Errors
+/// A value that names no data, and wrong arguments.
+pub fn read(spec: &Spec, file: FileId, key: &str, value: &Value, may_split: bool) -> Result<Validation> {
+    let build = |choice: &'static Choice<Named>, given| -> Result<Named> {
+        let arguments = Arguments::bind(choice.name, choice.arguments, given, value.span)?;
+        Ok((choice.build)(&arguments)?)
+    };
+    let named = match called(value) {
+        Some(("images", given)) => build(&IMAGES, given)?,
+        Some(("csv", given)) => build(&CSV, given)?,
+        Some(("arrays", given)) => build(&ARRAYS, given)?,
+        Some(("split", given)) if may_split => build(&SPLIT, given)?,
+        _ => {
+            let takes = "`images(\"folder\")`, `csv(\"list.csv\")` or `arrays(\"file.h5\", x=…, y=…)`";
+            let split = if may_split { ", or a share of the data: `split(0.1)`" } else { "" };
+            let fault = wrong(key, value, &format!("{takes}{split}"));
+            let names = SOURCES.iter().map(|choice| choice.name).filter(|name| may_split || *name != SPLIT.name);
+            let word = called(value).map_or("", |(word, _)| word);
+            return Err(fault.meant(value.span.head(word.len()), word, likely(word, names)).into());
+        }
+    };
+    let (span, beside) = (value.span, |name: &str| spec.sources.beside(file, name));
+    let source = |(file, name): (Option<String>, String)| match file {
+        Some(file) => ArraySource { path: beside(&file), name: Some(name) },
+        None => ArraySource { path: beside(&name), name: None },
+    };
+    Ok(match named {
+        Named::Images(folder, policy) => Validation::Data(Data::Images { folder: beside(&folder), policy, span }),
+        Named::Csv(path, policy) => Validation::Data(Data::Csv { path: beside(&path), policy, span }),
+        Named::Arrays { inputs, targets, ignore } => {
+            let inputs = inputs.into_iter().map(source).collect();
+            Validation::Data(Data::Arrays { inputs, targets: source(targets), ignore, span })
+        }
+        Named::Split(share) => Validation::Split(share),
+    })
+}

@@ -1,0 +1,224 @@
+//! What a run needs to go on as if it had never stopped: the state, and how far it had come. One file, written after an
+//! epoch, or within one where a run is interrupted; whole or not at all.
+//!
+//! ```text
+//! 0   magic (8)  version (4)  length of the progress (4)
+//! 16  progress: JSON
+//! …   the state, then the best parameters where they are kept: f32, little endian
+//! …   BLAKE3 of all before (32)
+//! ```
+
+use super::record::RunRecord;
+use crate::source::plain;
+use crate::train::evaluation::metric_accumulator::Tally;
+use serde::{Deserialize, Serialize};
+use std::io::{self, Read, Write};
+use std::path::{Path, PathBuf};
+
+/// The name of the checkpoint in a run's folder.
+pub const FILE: &str = "checkpoint";
+const MAGIC: [u8; 8] = *b"NETCRUN\n";
+const VERSION: u32 = 4;
+/// A progress beyond this is none.
+const LARGEST_PROGRESS: u32 = 1 << 28;
+
+/// How far a run has come.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Progress {
+    /// A digest of the net, the recipe and the data: another run's checkpoint is refused.
+    pub run: String,
+    /// Updates done.
+    pub updates: u64,
+    /// Reductions of the learning rate on a plateau, and epochs since the loss was better.
+    pub reductions: u32,
+    pub since_reduction: usize,
+    pub least_for_plateau: Option<f64>,
+    /// Epochs since the loss was better, for early stopping.
+    pub since_best: usize,
+    pub least: Option<f64>,
+    /// The rank of the epoch whose parameters are kept: see [`Keep::rank`](super::keep_best::Keep::rank).
+    pub rank: Option<[f64; 2]>,
+    /// The epochs so far.
+    pub record: RunRecord,
+    /// The epoch behind them, where it was begun.
+    pub begun: Option<Begun>,
+}
+
+/// An epoch that is not over.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Begun {
+    /// Samples that were trained on: whole batches, from the beginning of the epoch's order.
+    pub samples: usize,
+    /// How long that took.
+    pub seconds: f64,
+    /// Sums over these samples: how much they count, the loss, and what the regularizer adds.
+    pub weight: f64,
+    pub losses: f64,
+    pub penalties: f64,
+    /// The learning rate of the last update.
+    pub rate: f64,
+    pub tally: Tally,
+}
+
+impl Begun {
+    /// No sample was trained on yet.
+    pub fn new(tally: Tally) -> Self {
+        Begun { samples: 0, seconds: 0.0, weight: 0.0, losses: 0.0, penalties: 0.0, rate: 0.0, tally }
+    }
+}
+
+/// A checkpoint.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Checkpoint {
+    pub progress: Progress,
+    pub state: Vec<f32>,
+    /// The state of the epoch that is kept, where it is another.
+    pub best: Option<Vec<f32>>,
+}
+
+/// A checkpoint that cannot be written or read.
+#[derive(Debug, thiserror::Error)]
+pub enum CheckpointError {
+    #[error("{} cannot be written: {}", path.display(), plain(source))]
+    Unwritable { path: PathBuf, source: io::Error },
+    #[error("{} cannot be read: {}", path.display(), plain(source))]
+    Unreadable { path: PathBuf, source: io::Error },
+    #[error("{} is damaged: {what}", path.display())]
+    Damaged { path: PathBuf, what: &'static str },
+    #[error("{} is of a net with other layers (or was cut off): its state has another size", path.display())]
+    OtherSize { path: PathBuf },
+}
+
+/// Writes, and takes the digest of what was written.
+struct Hashing<'a> {
+    out: &'a mut dyn Write,
+    hasher: blake3::Hasher,
+}
+
+impl Hashing<'_> {
+    fn put(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.hasher.update(bytes);
+        self.out.write_all(bytes)
+    }
+}
+
+/// Writes a checkpoint to [`FILE`] in `folder`, which is made if it is not there. Where it is not `durable`, it outlasts a
+/// killed process, but not a power cut in the next seconds.
+///
+/// # Errors
+/// [`CheckpointError::Unwritable`]; what was there stays.
+pub fn write(
+    folder: &Path,
+    progress: &Progress,
+    state: &[f32],
+    best: Option<&[f32]>,
+    durable: bool,
+) -> Result<(), CheckpointError> {
+    let path = folder.join(FILE);
+    let write = || -> io::Result<()> {
+        std::fs::create_dir_all(folder)?;
+        let text = serde_json::to_vec(progress).map_err(io::Error::other)?;
+        let len = u32::try_from(text.len()).map_err(io::Error::other)?;
+        let fill = |out: &mut dyn Write| {
+            let mut out = Hashing { out, hasher: blake3::Hasher::new() };
+            out.put(&MAGIC)?;
+            out.put(&VERSION.to_le_bytes())?;
+            out.put(&len.to_le_bytes())?;
+            out.put(&text)?;
+            for floats in [Some(state), best].into_iter().flatten() {
+                out.put(bytemuck::cast_slice(floats))?;
+            }
+            let digest = out.hasher.finalize();
+            out.out.write_all(digest.as_bytes())
+        };
+        if durable { crate::file::replace(&path, fill) } else { crate::file::replace_soon(&path, fill) }
+    };
+    write().map_err(|source| CheckpointError::Unwritable { path: path.clone(), source })
+}
+
+/// Reads the checkpoint in `folder`, of a run whose state has so many floats; `None` where there is none.
+///
+/// # Errors
+/// A file that cannot be read, is damaged or belongs to another net.
+pub fn read(folder: &Path, floats: usize) -> Result<Option<Checkpoint>, CheckpointError> {
+    let path = folder.join(FILE);
+    let unreadable = |source| CheckpointError::Unreadable { path: path.clone(), source };
+    let damaged = |what| CheckpointError::Damaged { path: path.clone(), what };
+    let (mut file, size) = match crate::file::open_regular(&path) {
+        Ok(opened) => opened,
+        Err(fault) if fault.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(fault) => return Err(unreadable(fault)),
+    };
+    let mut hasher = blake3::Hasher::new();
+    let mut take = |bytes: &mut [u8]| -> Result<(), CheckpointError> {
+        file.read_exact(bytes).map_err(|fault| match fault.kind() {
+            io::ErrorKind::UnexpectedEof => damaged("it ends too early"),
+            _ => unreadable(fault),
+        })?;
+        hasher.update(bytes);
+        Ok(())
+    };
+    let mut head = [0; 16];
+    take(&mut head)?;
+    let word = |at: usize| u32::from_le_bytes([head[at], head[at + 1], head[at + 2], head[at + 3]]);
+    let len = word(12);
+    if head[..8] != MAGIC || word(8) != VERSION || len > LARGEST_PROGRESS || u64::from(len) > size {
+        return Err(damaged("it is no checkpoint of this version"));
+    }
+    let mut text = vec![0; len as usize];
+    take(&mut text)?;
+    let (body, one) = (size.saturating_sub(48 + u64::from(len)), floats as u64 * 4);
+    let count = match body {
+        body if body == one => 1,
+        body if body == 2 * one => 2,
+        // A file that was cut off is told by the digest of what it holds only where its length fits.
+        _ => return Err(CheckpointError::OtherSize { path: path.clone() }),
+    };
+    let mut tensors = Vec::new();
+    for _ in 0..count {
+        let mut state = vec![0.0f32; floats];
+        take(bytemuck::cast_slice_mut(&mut state))?;
+        tensors.push(state);
+    }
+    let expected = hasher.finalize();
+    let mut digest = [0; 32];
+    file.read_exact(&mut digest).map_err(|_| damaged("it ends too early"))?;
+    if digest != *expected.as_bytes() {
+        return Err(damaged("its checksum does not hold"));
+    }
+    let progress = serde_json::from_slice(&text).map_err(|_| damaged("its progress cannot be read"))?;
+    let best = (tensors.len() == 2).then(|| tensors.pop()).flatten();
+    let state = tensors.pop().unwrap_or_default();
+    Ok(Some(Checkpoint { progress, state, best }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_checkpoint_is_read_as_it_was_written_and_damage_is_seen() {
+        let folder = tempfile::tempdir().expect("a folder");
+        assert_eq!(read(folder.path(), 3).expect("no checkpoint"), None);
+        let mut begun = Begun { samples: 2, losses: 0.1 + 0.2, ..Begun::new(Tally::numbers(2)) };
+        begun.tally.add(&[0.1, 0.7], &[1.0 / 3.0, 0.3]).expect("numbers");
+        let progress =
+            Progress { run: "a".into(), updates: 7, least: Some(0.25), begun: Some(begun), ..Progress::default() };
+        let (state, best) = ([1.0, 2.0, f32::MIN_POSITIVE], [3.0, 4.0, 5.0]);
+        write(folder.path(), &progress, &state, Some(&best), true).expect("a file");
+        let found = read(folder.path(), 3).expect("a whole file").expect("a checkpoint");
+        assert_eq!(found, Checkpoint { progress, state: state.to_vec(), best: Some(best.to_vec()) });
+        let path = folder.path().join(FILE);
+        let bytes = std::fs::read(&path).expect("the file");
+        for at in 0..bytes.len() {
+            let mut other = bytes.clone();
+            other[at] ^= 1;
+            std::fs::write(&path, other).expect("a damaged file");
+            read(folder.path(), 3).expect_err("damage");
+        }
+        for len in 0..bytes.len() {
+            std::fs::write(&path, &bytes[..len]).expect("a short file");
+            read(folder.path(), 3).expect_err("a short file");
+        }
+    }
+}

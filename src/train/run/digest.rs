@@ -1,0 +1,68 @@
+//! What tells a run, a front and a file from others.
+
+use super::samples::Prepared;
+use crate::artifact::Artifact;
+use crate::data::{Decoding, Samples, TableError, Targets};
+use crate::graph::Graph;
+use crate::train::recipe::Recipe;
+
+/// The digest of a run: net, recipe (but for how long it goes), data and the digest of the front, in hexadecimal.
+///
+/// # Errors
+/// Arrays that cannot be read any more.
+pub fn of_run(net: &Graph, recipe: &Recipe, data: &Prepared, front: &str) -> Result<String, TableError> {
+    let mut hasher = blake3::Hasher::new();
+    hasher.update(net.to_string().as_bytes());
+    let lasting = |key: &str| !["epochs", "checkpoint"].contains(&key);
+    for (key, value) in recipe.entries.iter().filter(|(key, _)| lasting(key)) {
+        hasher.update(format!("{key}={value}\n").as_bytes());
+    }
+    for data in std::iter::once(&data.train).chain(&data.validation) {
+        match &data.samples {
+            Samples::Photos(photos) => {
+                photos.iter().for_each(|path| _ = hasher.update(path.to_string_lossy().as_bytes()));
+            }
+            Samples::Arrays(arrays) => {
+                for table in arrays {
+                    let mut row = vec![0.0f32; table.floats()];
+                    for at in 0..table.len() {
+                        table.read(at, &mut row)?;
+                        hasher.update(bytemuck::cast_slice(&row));
+                    }
+                }
+            }
+        }
+        hasher.update(format!("{} ", data.len()).as_bytes());
+        if let Targets::Classes(classes) = &data.targets {
+            hasher.update(format!("{classes:?}").as_bytes());
+        }
+        data.targets.each_row(|_, row| {
+            hasher.update(bytemuck::cast_slice(row));
+            true
+        })?;
+    }
+    hasher.update(front.as_bytes());
+    Ok(hasher.finalize().to_hex().to_string())
+}
+
+/// The digest of a front: its plan, its constants, and how photos become its input.
+pub fn of_front(front: &Artifact, decoding: Option<&Decoding>) -> String {
+    let mut hasher = blake3::Hasher::new();
+    let plan = front.manifest.plan.to_string();
+    // The first line names the net; nets of other names share what they have in common.
+    hasher.update(plan.split_once('\n').map_or("", |(_, steps)| steps).as_bytes());
+    hasher.update(bytemuck::cast_slice(front.constants()));
+    if let Some(decoding) = decoding {
+        hasher.update(format!("{} {:?}", decoding.preprocessing, decoding.size).as_bytes());
+    }
+    hasher.finalize().to_hex().to_string()
+}
+
+/// The digest of a file's bytes; empty where it cannot be read.
+pub fn of_file(path: &str) -> String {
+    let mut hasher = blake3::Hasher::new();
+    match hasher.update_mmap(path) {
+        Ok(_) => hasher.finalize().to_hex().to_string(),
+        Err(_) => String::new(),
+    }
+}

@@ -1,0 +1,159 @@
+//! A run before its first epoch: spec, weights and data are read, checked and bound; nothing is computed yet.
+
+use super::samples::{Prepared, prepare};
+use super::save;
+use super::save::Layout;
+use crate::compile as road;
+use crate::diagnostics::{Code, Diagnostic, Diagnostics, Result};
+use crate::elaborate::Spec;
+use crate::graph::Graph;
+use crate::kernels::training::loss::Loss;
+use crate::train::autodiff::frozen_backbone::{Split, split};
+use crate::train::autodiff::loss_compatibility;
+use crate::train::recipe;
+use crate::train::recipe::Recipe;
+use crate::train::recipe::sources::{Data, Validation};
+use crate::weights::bind::{self, Bindings};
+use crate::weights::save::neupy_writer::is_ours;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+/// What a run is told besides its recipe.
+#[derive(Clone, Debug, Default)]
+pub struct RunOptions {
+    pub net: Option<String>,
+    /// Files of weights that stand in place of those in the spec, by net.
+    pub weights: BTreeMap<String, PathBuf>,
+    pub threads: usize,
+    /// Goes on from the last checkpoint.
+    pub resume: bool,
+    /// The folder of feature caches; none keeps features in memory.
+    pub cache: Option<PathBuf>,
+    /// Where the trained weights go, by the net's name; the run's folder stands beside them.
+    pub folder: PathBuf,
+    pub layout: Layout,
+}
+
+/// A run before its first epoch: everything is read, checked, bound and compiled.
+#[derive(Debug)]
+pub struct Prepare {
+    pub net: Graph,
+    pub recipe: Recipe,
+    pub bindings: Bindings,
+    pub data: Prepared,
+    pub told: Diagnostics,
+    pub loss: Loss,
+    pub(crate) split: Split,
+    pub(crate) options: RunOptions,
+}
+
+/// Reads, checks, binds and cuts; nothing is computed yet.
+///
+/// # Errors
+/// All that is wrong with spec, weights and data.
+pub fn prepare_run(spec: &Spec, options: &RunOptions) -> Result<Prepare> {
+    let (net, mut told) = road::graph(spec, options.net.as_deref())?;
+    let recipe = recipe::of(spec, &net.name)?;
+    check_trainable(&net, &recipe)?;
+    told.extend(check_layout(&net, &recipe, options.layout)?);
+    told.extend(loss_compatibility::check(spec, &net, &recipe));
+    if told.has_errors() {
+        return Err(told);
+    }
+    // Training begins anew, but on what the nets that it is made from have learnt.
+    let mut trained = road::all_trained_weights(spec, &net);
+    trained.remove(&net.name);
+    let requests = spec.weights(&net, &options.weights, &trained)?;
+    check_outputs(&net, &recipe, options, requests.iter().map(|request| request.path.as_path()))?;
+    let (mut bindings, more) = bind::bind(&net, &requests)?;
+    bindings.seed = recipe.seed;
+    told.extend(more);
+    told.extend(spec.lint_graph(&net));
+    told.extend(spec.lint_untrained(&net, &bindings.report.untrained_layers));
+    let loss = loss_compatibility::loss_of(&recipe, &net);
+    let (labels, _) = road::labels(spec, &net)?;
+    let data = prepare(&net, &recipe, loss, labels)?;
+    loss_compatibility::check_metrics(&recipe, &data.task)?;
+    told.extend(data.told.clone());
+    let split = split(&net);
+    Ok(Prepare { net, recipe, bindings, data, told, loss, split, options: options.clone() })
+}
+
+fn check_trainable(net: &Graph, recipe: &Recipe) -> Result<()> {
+    let fault = |message: String| Diagnostic::new(Code::Untrainable, message).at(recipe.span, "this recipe");
+    if net.outputs.len() != 1 {
+        let message = format!("`{}` has {} outputs, and a net is trained by one", net.name, net.outputs.len());
+        return Err(fault(message).into());
+    }
+    if let Some(node) = net.nodes.iter().find(|node| node.output.known().is_none()) {
+        return Err(Diagnostic::new(
+            Code::OpenSize,
+            format!("`{}` gives {}: training needs every size", node.name, node.output),
+        )
+        .at(node.origin.span, "its size is open")
+        .help("give the net's `Input` numbers in place of `?`")
+        .into());
+    }
+    if !net.parameters.iter().any(|parameter| parameter.trainable && !parameter.frozen) {
+        return Err(fault(format!("nothing of `{}` can be trained: all its parameters are frozen", net.name))
+            .help("put a layer behind the frozen part, as `frozen(vgg16[..dropout-2]) >> Softmax(10)`")
+            .into());
+    }
+    Ok(())
+}
+
+/// Known before training, so that no run ends without its weights.
+fn check_layout(net: &Graph, recipe: &Recipe, layout: Layout) -> Result<Diagnostics> {
+    let mut told = Diagnostics::default();
+    if let Some(fault) = save::unstorable(net, layout) {
+        let diagnostic = Diagnostic::new(Code::Output, fault.what)
+            .at(fault.span, "this layer")
+            .at(recipe.span, format!("writes {}.h5", net.name))
+            .maybe_help(fault.help);
+        let keras =
+            (layout == Layout::Keras).then(|| "leave out `--layout keras`: NeuPy's layout holds every layer".into());
+        return Err(diagnostic.maybe_help(keras).into());
+    }
+    if let (Layout::Keras, Some((a, b))) = (layout, save::swapped_by_keras(net)) {
+        let (a, b) = (net.node(a), net.node(b));
+        let message = format!("Keras' `load_weights` may take `{}` for `{}`", a.name, b.name);
+        let load = format!("`model.load_weights(\"{}.h5\", by_name=True)` in Keras goes by the names", net.name);
+        told.push(
+            Diagnostic::new(Code::KerasOrder, message)
+                .at(b.origin.span, "has the same shapes, in another branch")
+                .and(a.origin.span, "one branch")
+                .help(load),
+        );
+    }
+    Ok(told)
+}
+
+/// What training will write must not stand where something else does: a file that the run reads, or one that no run wrote.
+fn check_outputs<'a>(
+    net: &Graph,
+    recipe: &'a Recipe,
+    options: &RunOptions,
+    weights: impl Iterator<Item = &'a Path>,
+) -> Result<()> {
+    let output = options.folder.join(format!("{}.h5", net.name));
+    let Ok(real) = std::fs::canonicalize(&output) else { return Ok(()) };
+    let arrays = std::iter::once(&recipe.data).chain(match &recipe.validation {
+        Validation::Data(data) => Some(data),
+        _ => None,
+    });
+    let arrays = arrays.flat_map(|data| match data {
+        Data::Arrays { inputs, targets, .. } => inputs.iter().chain([targets]).map(|one| one.path.as_path()).collect(),
+        _ => Vec::new(),
+    });
+    let read = weights.chain(arrays).any(|path| std::fs::canonicalize(path).is_ok_and(|path| path == real));
+    let folder = options.folder.join(format!("{}.run", net.name));
+    let why = match (read, folder.is_dir() || is_ours(&real)) {
+        (true, _) => "the run reads it",
+        (false, false) => "no run of this net has written it",
+        (false, true) => return Ok(()),
+    };
+    Err(Diagnostic::new(Code::Output, format!("training would write over {}: {why}", output.display()))
+        .at(recipe.span, format!("writes {}.h5", net.name))
+        .help("give the net another name, or move the file away")
+        .into())
+}

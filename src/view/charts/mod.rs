@@ -1,0 +1,4 @@
+//! Curves of a training run.
+
+mod axis;
+pub mod curves;

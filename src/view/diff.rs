@@ -1,0 +1,147 @@
+//! What differs between two nets, layer by layer, matched by name.
+
+use super::number_format::{short_layer, thousands};
+use crate::graph::{Graph, NodeId};
+use serde_json::{Value, json};
+use similar::{Algorithm, DiffOp, capture_diff_slices};
+use std::collections::HashMap;
+use std::fmt::Write;
+
+/// A layer that only one of the nets has, or that is another in the second.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Change {
+    Added(NodeId),
+    Removed(NodeId),
+    /// The layer in both nets, and each property that changed: its name, before and after.
+    Changed(NodeId, NodeId, Vec<(String, String, String)>),
+}
+
+/// The changes in the order of the second net; removed layers stand where they were in the first.
+pub fn changes(a: &Graph, b: &Graph) -> Vec<Change> {
+    let names = |graph: &Graph| graph.nodes.iter().map(|node| node.name.clone()).collect::<Vec<_>>();
+    let (first, second) = (names(a), names(b));
+    let places =
+        |graph: &Graph| graph.ids().map(|id| (graph.node(id).name.clone(), id)).collect::<HashMap<String, NodeId>>();
+    let (in_first, in_second) = (places(a), places(b));
+    let mut list = Vec::new();
+    for op in capture_diff_slices(Algorithm::Myers, &first, &second) {
+        // A layer that moved is removed and added in the script, but is the same layer to its reader.
+        if !matches!(op, DiffOp::Equal { .. }) {
+            let gone = op.old_range().map(NodeId).filter(|&id| !in_second.contains_key(&a.node(id).name));
+            list.extend(gone.map(Change::Removed));
+        }
+        for id in op.new_range().map(NodeId) {
+            match in_first.get(&b.node(id).name) {
+                None => list.push(Change::Added(id)),
+                Some(&old) => {
+                    let what = properties(a, old, b, id);
+                    if !what.is_empty() {
+                        list.push(Change::Changed(old, id, what));
+                    }
+                }
+            }
+        }
+    }
+    list
+}
+
+/// The properties of a layer that are not the same in both nets.
+fn properties(a: &Graph, old: NodeId, b: &Graph, new: NodeId) -> Vec<(String, String, String)> {
+    let described = |graph: &Graph, id: NodeId| {
+        let node = graph.node(id);
+        let settings: Vec<String> =
+            node.operation.settings().iter().map(|(name, value)| format!("{name}={value}")).collect();
+        let inputs: Vec<&str> = node.inputs.iter().map(|&input| graph.node(input).name.as_str()).collect();
+        [
+            ("layer", node.operation.definition().name.to_string()),
+            ("settings", settings.join(", ")),
+            ("inputs", inputs.join(", ")),
+            ("output", node.output.to_string()),
+            ("parameters", thousands(parameters(graph, id))),
+            ("frozen", if node.frozen { "yes".into() } else { "no".into() }),
+        ]
+    };
+    let pairs = described(a, old).into_iter().zip(described(b, new));
+    pairs
+        .filter(|((_, before), (_, after))| before != after)
+        .map(|((name, before), (_, after))| (name.to_string(), before, after))
+        .collect()
+}
+
+fn parameters(graph: &Graph, id: NodeId) -> u64 {
+    let parameters = graph.node(id).parameters.iter().map(|id| &graph.parameters[id.0]);
+    parameters.filter(|parameter| !parameter.is_fixed()).map(|parameter| parameter.len() as u64).sum()
+}
+
+/// For people: the summary of both, a line per change, the counts.
+pub fn text(a: &Graph, b: &Graph) -> String {
+    let changes = changes(a, b);
+    let mut out = format!("- {}: {}\n+ {}: {}\n", a.name, a.summary(), b.name, b.summary());
+    if !changes.is_empty() {
+        out.push('\n');
+    }
+    let whole = |graph: &Graph, id: NodeId| {
+        let (node, count) = (graph.node(id), parameters(graph, id));
+        let count = if count == 0 { String::new() } else { format!(", {} parameters", thousands(count)) };
+        format!("{}  {} : {}{count}", node.name, short_layer(graph, id), node.output)
+    };
+    let (mut added, mut removed, mut changed) = (0, 0, 0);
+    for change in &changes {
+        let _ = match change {
+            Change::Added(id) => {
+                added += 1;
+                writeln!(out, "+ {}", whole(b, *id))
+            }
+            Change::Removed(id) => {
+                removed += 1;
+                writeln!(out, "- {}", whole(a, *id))
+            }
+            Change::Changed(_, id, what) => {
+                changed += 1;
+                let what: Vec<String> = what
+                    .iter()
+                    .map(|(name, before, after)| format!("{name} {} -> {}", or_none(before), or_none(after)))
+                    .collect();
+                writeln!(out, "~ {}  {}", b.node(*id).name, what.join("; "))
+            }
+        };
+    }
+    let same = b.nodes.len() - added - changed;
+    let (before, after) = (a.parameter_count() as u64, b.parameter_count() as u64);
+    let _ = writeln!(out, "\n{added} added, {removed} removed, {changed} changed, {same} the same");
+    let _ = writeln!(out, "parameters {} -> {}", thousands(before), thousands(after));
+    out
+}
+
+fn or_none(text: &str) -> &str {
+    if text.is_empty() { "none" } else { text }
+}
+
+/// `{"a": {"net", "summary", "parameters"}, "b", "added": [{"name", "kind", "output", "parameters"}], "removed",
+/// "changed": [{"name", "what": {"output": [before, after]}}]}`.
+pub fn document(a: &Graph, b: &Graph) -> Value {
+    let head =
+        |graph: &Graph| json!({ "net": graph.name, "summary": graph.summary(), "parameters": graph.parameter_count() });
+    let whole = |graph: &Graph, id: NodeId| {
+        let node = graph.node(id);
+        json!({
+            "name": node.name,
+            "kind": node.operation.kind(),
+            "output": node.output.to_string(),
+            "parameters": parameters(graph, id),
+        })
+    };
+    let (mut added, mut removed, mut changed) = (Vec::new(), Vec::new(), Vec::new());
+    for change in changes(a, b) {
+        match change {
+            Change::Added(id) => added.push(whole(b, id)),
+            Change::Removed(id) => removed.push(whole(a, id)),
+            Change::Changed(_, id, what) => {
+                let what: serde_json::Map<String, Value> =
+                    what.into_iter().map(|(name, before, after)| (name, json!([before, after]))).collect();
+                changed.push(json!({ "name": b.node(id).name, "what": what }));
+            }
+        }
+    }
+    json!({ "a": head(a), "b": head(b), "added": added, "removed": removed, "changed": changed })
+}

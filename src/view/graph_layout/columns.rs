@@ -1,0 +1,157 @@
+//! Long chains stand in several columns, so that a drawing is neither a thread nor a band.
+
+use super::rank_order::{Cell, Rows};
+use super::{Item, Layout, Pin, Point, RowPoint, size};
+
+/// Width by height that drawings aim at.
+const ASPECT: f64 = 1.15;
+const MOST_COLUMNS: usize = 8;
+/// How full columns have to be on average, or the turns are not worth it.
+const FILLED: f64 = 0.65;
+/// Between columns: the link to the next one runs up there.
+const GUTTER: f64 = 56.0;
+/// Above the columns: the link comes over them.
+const ABOVE: f64 = 26.0;
+/// How far below a column its link turns.
+const TURN: f64 = 24.0;
+
+/// Breaks a layout into columns where the output of a single box leads from one row to the next.
+pub(crate) fn fold(
+    layout: &mut Layout,
+    rows: &Rows,
+    routes: Vec<Vec<RowPoint>>,
+    tops: &[f64],
+    ends: &[f64],
+    items: &[Item],
+) {
+    let free = |cell: usize| match rows.cells[cell] {
+        Cell::Item(item) => items[item].pin == Pin::Free,
+        Cell::Pass(_) => true,
+    };
+    let breaks = |row: usize| {
+        let parts = &rows.parts[row - 1];
+        let from = parts.first().map(|part| part.upper);
+        let one = from.is_some_and(|from| free(from) && matches!(rows.cells[from], Cell::Item(_)));
+        one && parts.iter().all(|part| Some(part.upper) == from && free(part.lower))
+    };
+    // The first rows of possible columns.
+    let mut starts = vec![0];
+    starts.extend((1..rows.rows.len()).filter(|&row| breaks(row)));
+    let spans: Vec<(f64, f64)> = rows
+        .rows
+        .iter()
+        .map(|row| {
+            let left = row.iter().map(|&cell| layout.at[cell].0).fold(f64::INFINITY, f64::min);
+            let right = row.iter().map(|&cell| layout.at[cell].0 + size(rows, cell, items).0).fold(0.0, f64::max);
+            (left, right)
+        })
+        .collect();
+    let last = rows.rows.len();
+    let measure = |columns: &[usize]| {
+        let (mut width, mut height) = (0.0, 0.0f64);
+        for (index, &start) in columns.iter().enumerate() {
+            let end = columns.get(index + 1).copied().unwrap_or(last);
+            let (left, right) = extent(&spans[start..end]);
+            width += right - left + if index > 0 { GUTTER } else { 0.0 };
+            height = height.max(ends[end - 1] - tops[start]);
+        }
+        (width, height)
+    };
+    let mut best = (f64::INFINITY, vec![0]);
+    for count in 1..=MOST_COLUMNS.min(starts.len()) {
+        let columns = balanced(&starts, count, tops, ends);
+        let (width, height) = measure(&columns);
+        if measure(&[0]).1 < FILLED * height * columns.len() as f64 {
+            continue;
+        }
+        let distance = (width / height.max(1.0) / ASPECT).ln().abs();
+        if distance < best.0 {
+            best = (distance, columns);
+        }
+    }
+    let columns = best.1;
+    if columns.len() < 2 {
+        return;
+    }
+    let column_of = |row: usize| columns.partition_point(|&start| start <= row) - 1;
+    let mut offsets = Vec::new();
+    let mut gutters = Vec::new();
+    let mut width = 0.0;
+    for (index, &start) in columns.iter().enumerate() {
+        let end = columns.get(index + 1).copied().unwrap_or(last);
+        let (left, right) = extent(&spans[start..end]);
+        offsets.push((width - left, ABOVE - tops[start]));
+        width += right - left;
+        gutters.push(width + GUTTER / 2.0);
+        width += GUTTER;
+    }
+    let mut row_of = vec![0; rows.cells.len()];
+    for (row, cells) in rows.rows.iter().enumerate() {
+        cells.iter().for_each(|&cell| row_of[cell] = row);
+    }
+    let moved = |(x, y): (f64, f64), column: usize| (x + offsets[column].0, y + offsets[column].1);
+    for (index, route) in routes.into_iter().enumerate() {
+        let mut folded: Vec<Point> = Vec::with_capacity(route.len() + 4);
+        let mut before: Option<(Point, usize)> = None;
+        for &(point, row) in &route {
+            let column = column_of(row);
+            let here = moved(point, column);
+            if let Some((last, earlier)) = before.filter(|(_, earlier)| *earlier != column_of(row)) {
+                // Down, up between the columns, and over the next one; the points of the curve are not needed.
+                let turn = ends[columns[column] - 1] + offsets[earlier].1 + TURN;
+                let (gutter, above) = (gutters[earlier], ABOVE - TURN + 4.0);
+                folded.extend([(last.0, turn), (gutter, turn), (gutter, above), (here.0, above)]);
+            }
+            folded.push(here);
+            before = Some((here, column));
+        }
+        layout.routes[index] = folded;
+    }
+    for (cell, at) in layout.at.iter_mut().enumerate() {
+        *at = moved(*at, column_of(row_of[cell]));
+    }
+    layout.width = width - GUTTER;
+    let lowest = columns.iter().enumerate().map(|(index, &start)| {
+        let end = columns.get(index + 1).copied().unwrap_or(last);
+        let turn = if end < last { TURN + 12.0 } else { 0.0 };
+        ends[end - 1] - tops[start] + ABOVE + turn
+    });
+    layout.height = lowest.fold(0.0, f64::max);
+    // What leaves a frame leaves it at its lower side, wherever the last column ends.
+    for (item, pinned) in items.iter().enumerate() {
+        if pinned.pin == Pin::Last {
+            layout.at[item].1 = layout.height;
+        }
+    }
+}
+
+/// The left and right side of some rows.
+fn extent(spans: &[(f64, f64)]) -> (f64, f64) {
+    spans.iter().fold((f64::INFINITY, 0.0), |(left, right), span| (span.0.min(left), span.1.max(right)))
+}
+
+/// The starts of so many columns whose tallest is as low as possible.
+fn balanced(starts: &[usize], count: usize, tops: &[f64], ends: &[f64]) -> Vec<usize> {
+    let last = tops.len();
+    let height = |from: usize, to: usize| {
+        let end = starts.get(to).copied().unwrap_or(last);
+        ends[end - 1] - tops[starts[from]]
+    };
+    // The columns that greedy filling makes under a limit; the least limit that needs no more than `count` is sought.
+    let fill = |limit: f64| {
+        let mut columns = vec![0];
+        for next in 1..=starts.len() {
+            let start = columns.last().copied().unwrap_or(0);
+            if next > start + 1 && height(start, next) > limit {
+                columns.push(next - 1);
+            }
+        }
+        columns
+    };
+    let (mut low, mut high) = (0.0, height(0, starts.len()));
+    for _ in 0..40 {
+        let middle = (low + high) / 2.0;
+        if fill(middle).len() <= count { high = middle } else { low = middle }
+    }
+    fill(high).into_iter().map(|index| starts[index]).collect()
+}

@@ -1,0 +1,214 @@
+//! A training run, or an evaluation, as one HTML page that needs nothing else: no script, no other file, no network.
+
+mod tables;
+
+use super::charts::curves::{curves, short};
+use super::drawing::text_width::escape;
+use super::number_format::thousands;
+use crate::data::thumbnail;
+use crate::train::evaluation::metrics::{Counted, Report};
+use crate::train::run::record::RunRecord;
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use std::fmt::Write;
+use std::path::PathBuf;
+use tables::{classes, confusion, percent, section};
+
+/// The longer side of a mistake's picture, in pixels.
+const THUMBNAIL: u32 = 160;
+const STYLE: &str = include_str!("report.css");
+
+/// A photo that was taken for something else.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Mistake {
+    pub path: PathBuf,
+    /// The label of its class.
+    pub truth: String,
+    /// The label of the class that it was taken for.
+    pub predicted: String,
+    /// How sure the net was, from 0 to 1.
+    pub probability: f32,
+}
+
+/// What a page tells of.
+#[derive(Clone, Copy, Debug)]
+pub enum Occasion<'a> {
+    Training,
+    /// Of an artifact that is there, on some data.
+    Evaluation {
+        on: &'a str,
+    },
+}
+
+/// The page of a run, well-formed XHTML: what the record says, a training's curves and recipe, and where they are given
+/// the measures of the kept parameters and the worst mistakes (in the caller's order; their photos are read and shrunk,
+/// and one that cannot be read says so in its place).
+pub fn report(occasion: Occasion<'_>, record: &RunRecord, evaluation: Option<&Report>, mistakes: &[Mistake]) -> String {
+    let training = matches!(occasion, Occasion::Training);
+    let mut out = String::from("<!DOCTYPE html>\n<html xmlns=\"http://www.w3.org/1999/xhtml\" lang=\"en\">\n<head>\n");
+    let net = escape(&record.net);
+    let _ = writeln!(
+        out,
+        "<meta charset=\"utf-8\"/>\n<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\"/>\n\
+         <title>{} of {net}</title>\n<style>\n{STYLE}</style>\n</head>\n<body>",
+        if training { "Training" } else { "Evaluation" }
+    );
+    let (kind, state) = match (occasion, &record.stopped) {
+        (Occasion::Evaluation { on }, _) => ("Evaluation", format!("On {on}.")),
+        (Occasion::Training, Some(reason)) => ("Training run", format!("Ended: {}.", reason.trim_end_matches('.'))),
+        (Occasion::Training, None) => ("Training run", "This run has not ended.".to_owned()),
+    };
+    let _ = writeln!(
+        out,
+        "<header>\n<p class=\"soft\">{kind}</p>\n<h1>{net}</h1>\n<p><code>{}</code></p>\n<p class=\"soft\">{}</p>\n</header>",
+        escape(&record.summary),
+        escape(&state)
+    );
+    cards(&mut out, record, evaluation, training);
+    if training {
+        section(&mut out, "Curves", "curves wide");
+        out.push_str(&curves(record));
+        out.push_str("</div>\n");
+    }
+    if let Some(evaluation) = evaluation {
+        confusion(&mut out, evaluation);
+        classes(&mut out, evaluation);
+    }
+    pictures(&mut out, mistakes);
+    facts(&mut out, record, training);
+    out.push_str("</body>\n</html>\n");
+    out
+}
+
+/// The numbers that one looks for first.
+fn cards(out: &mut String, record: &RunRecord, evaluation: Option<&Report>, training: bool) {
+    let mut cards: Vec<(String, String)> = Vec::new();
+    match evaluation {
+        Some(report) => {
+            let of = match report.counted {
+                Counted::Samples => String::new(),
+                counted => format!(" of the {}", counted.name()),
+            };
+            cards.push((percent(report.accuracy), format!("accuracy{of}")));
+            if report.per_class.len() > 5 {
+                cards.push((percent(report.top5), "among the first five".to_owned()));
+            }
+            cards.extend(report.loss.map(|loss| (short(loss), "loss".to_owned())));
+        }
+        None => {
+            let shown = |name: &str, value: f64| if name.contains("accuracy") { percent(value) } else { short(value) };
+            cards.extend(record.outcome.iter().take(4).map(|(name, &value)| (shown(name, value), name.clone())));
+        }
+    }
+    if training {
+        let plural = if record.epochs.len() == 1 { "epoch" } else { "epochs" };
+        let epochs = match record.best {
+            Some(best) => format!("{plural}, number {best} was kept"),
+            None => plural.to_owned(),
+        };
+        cards.push((record.epochs.len().to_string(), epochs));
+        let front = record.front.map_or(0.0, |front| front.seconds);
+        let seconds = front + record.epochs.iter().map(|epoch| epoch.seconds).sum::<f64>();
+        cards.push((duration(seconds), "of computing".to_owned()));
+    }
+    out.push_str("<div class=\"cards\">\n");
+    for (value, name) in cards {
+        let _ = writeln!(out, "<div class=\"card\"><b>{}</b><span>{}</span></div>", escape(&value), escape(&name));
+    }
+    out.push_str("</div>\n");
+}
+
+/// A time in its two largest units.
+fn duration(seconds: f64) -> String {
+    let whole = seconds.max(0.0).round() as u64;
+    match whole {
+        _ if seconds < 9.95 => format!("{:.1} s", seconds.max(0.0)),
+        0..60 => format!("{whole} s"),
+        60..3600 => format!("{} min {} s", whole / 60, whole % 60),
+        _ => format!("{} h {} min", whole / 3600, whole % 3600 / 60),
+    }
+}
+
+fn pictures(out: &mut String, mistakes: &[Mistake]) {
+    if mistakes.is_empty() {
+        return;
+    }
+    section(out, "Worst mistakes", "mistakes");
+    for mistake in mistakes {
+        let photo = match thumbnail(&mistake.path, THUMBNAIL) {
+            Ok(jpeg) => format!(
+                "<img alt=\"{}\" src=\"data:image/jpeg;base64,{}\"/>",
+                escape(&mistake.truth),
+                STANDARD.encode(jpeg)
+            ),
+            Err(error) => escape(&error.fault.to_string()),
+        };
+        let name = mistake.path.file_name().unwrap_or(mistake.path.as_os_str()).to_string_lossy();
+        let _ = writeln!(
+            out,
+            "<figure title=\"{}\"><div class=\"photo\">{photo}</div><figcaption>{} taken for <b>{}</b>, {} sure\
+             <span class=\"file code\">{}</span></figcaption></figure>",
+            escape(&mistake.path.to_string_lossy()),
+            escape(&mistake.truth),
+            escape(&mistake.predicted),
+            percent(f64::from(mistake.probability)),
+            escape(&name)
+        );
+    }
+    out.push_str("</div>\n");
+}
+
+/// Recipe, data, machine and files.
+fn facts(out: &mut String, record: &RunRecord, training: bool) {
+    out.push_str("<div class=\"columns\">\n");
+    if training {
+        out.push_str("<section>\n<h2>Recipe</h2>\n");
+        let recipe = record.recipe.iter().map(|(key, value)| (key.clone(), format!("<code>{}</code>", escape(value))));
+        table(out, recipe.chain([("seed".to_owned(), format!("<code>{}</code>", record.seed))]));
+        out.push_str("</section>\n");
+    }
+    out.push_str("<section>\n<h2>Data and machine</h2>\n");
+    let data = record.data;
+    let samples = |count: u64| format!("{} samples", thousands(count));
+    let mut rows = match training {
+        true => vec![("training", samples(data.training)), ("validation", samples(data.validation))],
+        false => vec![("data", samples(data.validation))],
+    };
+    if data.classes > 0 {
+        rows.push(("classes", thousands(data.classes)));
+    }
+    if data.skipped > 0 {
+        rows.push(("left out", format!("{} files", thousands(data.skipped))));
+    }
+    if let Some(front) = record.front {
+        let text = format!(
+            "{} layers, {} features; {} rows were cached, the others took {}",
+            front.layers,
+            thousands(front.features),
+            thousands(front.cached),
+            duration(front.seconds)
+        );
+        rows.push(("frozen front", text));
+    }
+    let machine = &record.machine;
+    let threads = if machine.threads == 1 { "1 thread".to_owned() } else { format!("{} threads", machine.threads) };
+    rows.push(("machine", escape(&format!("{}, {threads}, {}", machine.cpu, machine.os))));
+    rows.push(("netc", escape(&record.netc)));
+    table(out, rows.into_iter().map(|(key, value)| (key.to_owned(), value)));
+    out.push_str("</section>\n</div>\n");
+    if !record.inputs.is_empty() {
+        section(out, "Made from", "wide");
+        let file = |(name, digest): &(String, String)| (name.clone(), format!("<code>{}</code>", escape(digest)));
+        table(out, record.inputs.iter().map(file));
+        out.push_str("</div>\n");
+    }
+}
+
+/// Keys, which are escaped here, and values, which are markup.
+fn table(out: &mut String, rows: impl Iterator<Item = (String, String)>) {
+    out.push_str("<table class=\"facts\"><tbody>\n");
+    for (key, value) in rows {
+        let _ = writeln!(out, "<tr><th scope=\"row\">{}</th><td>{value}</td></tr>", escape(&key));
+    }
+    out.push_str("</tbody></table>\n");
+}

@@ -1,0 +1,153 @@
+//! The tables of a report: which classes are mixed up, and how well each is found.
+
+use crate::train::evaluation::metrics::{ClassReport, Counted, Report};
+use crate::view::drawing::text_width::escape;
+use crate::view::number_format::thousands;
+use std::fmt::Write;
+
+/// A matrix of more classes cannot be read; the pairs are listed instead.
+const MOST_CLASSES: usize = 30;
+const MOST_PAIRS: usize = 25;
+/// From this share on, words on the colour are white.
+const STRONG: f64 = 0.55;
+
+/// Begins a part of the page; the caller ends its `div`.
+pub(crate) fn section(out: &mut String, title: &str, class: &str) {
+    let _ = writeln!(out, "<h2>{}</h2>\n<div class=\"{class}\">", escape(title));
+}
+
+/// A share in percent; the sign stays on the number's line.
+pub(crate) fn percent(share: f64) -> String {
+    format!("{:.1}\u{a0}%", 100.0 * share)
+}
+
+/// The confusion matrix as a heat map, or for many classes the pairs that are most often confused.
+pub(crate) fn confusion(out: &mut String, report: &Report) {
+    if report.per_class.len() <= MOST_CLASSES {
+        matrix(out, report);
+    } else {
+        pairs(out, report);
+    }
+}
+
+fn matrix(out: &mut String, report: &Report) {
+    section(out, "Confusion", "wide");
+    let _ = writeln!(
+        out,
+        "<p class=\"soft\">A row for each true class, a column for what was predicted, in {}; the colour is the share of the row.</p>",
+        report.counted.name()
+    );
+    out.push_str("<table class=\"confusion\">\n<thead><tr><th></th>");
+    for class in &report.per_class {
+        let _ = write!(out, "<th scope=\"col\"><span>{}</span></th>", escape(&class.label));
+    }
+    out.push_str("</tr></thead>\n<tbody>\n");
+    for (truth, (row, class)) in report.confusion.iter().zip(&report.per_class).enumerate() {
+        let label = escape(&class.label);
+        let _ = write!(out, "<tr><th scope=\"row\" title=\"{label}\">{label}</th>");
+        let support = row.iter().sum::<u64>().max(1);
+        for (predicted, (&count, column)) in row.iter().zip(&report.per_class).enumerate() {
+            if count == 0 {
+                out.push_str("<td class=\"none\">0</td>");
+                continue;
+            }
+            let share = count as f64 / support as f64;
+            let colour = if truth == predicted { "right" } else { "wrong" };
+            let strong = if share >= STRONG { " class=\"strong\"" } else { "" };
+            let _ = write!(
+                out,
+                "<td{strong} style=\"background: rgba(var(--{colour}), {:.2})\" title=\"{label} taken for {}: {count}, {}\">{}</td>",
+                0.08 + 0.92 * share,
+                escape(&column.label),
+                percent(share),
+                thousands(count)
+            );
+        }
+        out.push_str("</tr>\n");
+    }
+    out.push_str("</tbody></table>\n</div>\n");
+}
+
+fn pairs(out: &mut String, report: &Report) {
+    let mut pairs: Vec<(u64, usize, usize)> = Vec::new();
+    for (truth, row) in report.confusion.iter().enumerate() {
+        let wrong = row.iter().enumerate().filter(|&(predicted, &count)| predicted != truth && count > 0);
+        pairs.extend(wrong.map(|(predicted, &count)| (count, truth, predicted)));
+    }
+    pairs.sort_by_key(|&(count, truth, predicted)| (std::cmp::Reverse(count), truth, predicted));
+    pairs.truncate(MOST_PAIRS);
+    section(out, "Most often confused", "wide");
+    if pairs.is_empty() {
+        out.push_str("<p>Nothing was confused.</p>\n");
+    } else {
+        let counted = report.counted.name();
+        let _ = writeln!(
+            out,
+            "<table class=\"classes\">\n<thead><tr><th>true class</th><th>taken for</th><th class=\"number\">{counted}</th><th class=\"share\">of its class</th></tr></thead>\n<tbody>"
+        );
+        let label = |class: usize| report.per_class.get(class).map_or_else(String::new, |class| escape(&class.label));
+        for (count, truth, predicted) in pairs {
+            let support = report.confusion[truth].iter().sum::<u64>().max(1);
+            let _ = writeln!(
+                out,
+                "<tr><td>{}</td><td>{}</td><td class=\"number\">{}</td><td class=\"share\">{}</td></tr>",
+                label(truth),
+                label(predicted),
+                thousands(count),
+                bar(count as f64 / support as f64)
+            );
+        }
+        out.push_str("</tbody></table>\n");
+    }
+    out.push_str("</div>\n");
+}
+
+/// Precision, recall and F1 of each class; of many classes first those that are found worst, the others folded away.
+pub(crate) fn classes(out: &mut String, report: &Report) {
+    section(out, "Classes", "wide");
+    let all: Vec<&ClassReport> = report.per_class.iter().collect();
+    if all.len() <= MOST_CLASSES {
+        rows(out, &all, report.counted);
+    } else {
+        let mut worst = all.clone();
+        worst.retain(|class| class.support > 0);
+        worst.sort_by(|a, b| a.f1.total_cmp(&b.f1));
+        worst.truncate(MOST_PAIRS);
+        let _ = writeln!(out, "<p class=\"soft\">The {} with the lowest F1.</p>", worst.len());
+        rows(out, &worst, report.counted);
+        let _ = writeln!(out, "<details><summary>All {} classes</summary>", all.len());
+        rows(out, &all, report.counted);
+        out.push_str("</details>\n");
+    }
+    out.push_str("</div>\n");
+}
+
+fn rows(out: &mut String, classes: &[&ClassReport], counted: Counted) {
+    let _ = writeln!(
+        out,
+        "<table class=\"classes\">\n<thead><tr><th>class</th><th class=\"share\">precision</th><th class=\"share\">recall</th>\
+         <th class=\"share\">F1</th><th class=\"number\">{}</th></tr></thead>\n<tbody>",
+        counted.name()
+    );
+    for class in classes {
+        let _ = writeln!(
+            out,
+            "<tr><td>{}</td><td class=\"share\">{}</td><td class=\"share\">{}</td><td class=\"share\">{}</td><td class=\"number\">{}</td></tr>",
+            escape(&class.label),
+            bar(class.precision),
+            bar(class.recall),
+            bar(class.f1),
+            thousands(class.support)
+        );
+    }
+    out.push_str("</tbody></table>\n");
+}
+
+/// A share as a bar and in percent.
+fn bar(share: f64) -> String {
+    format!(
+        "<span class=\"bar\"><i style=\"width: {:.1}%\"></i></span>{}",
+        100.0 * share.clamp(0.0, 1.0),
+        percent(share)
+    )
+}

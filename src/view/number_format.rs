@@ -1,0 +1,144 @@
+//! How layers and numbers read.
+
+use crate::graph::{Graph, NodeId};
+use std::collections::BTreeSet;
+
+/// What a layer costs.
+pub(crate) struct Cost {
+    /// The values of its own parameters; shared ones count where they are first used.
+    pub parameters: u64,
+    /// Those of them that training changes.
+    pub trainable: u64,
+    /// Multiply-adds for one image; `None` where they depend on a size that is open.
+    pub multiply_adds: Option<u64>,
+}
+
+/// The costs of all layers in order.
+pub(super) fn costs(graph: &Graph) -> Vec<Cost> {
+    let mut seen = BTreeSet::new();
+    graph.ids().map(|id| cost(graph, id, &mut seen)).collect()
+}
+
+fn cost(graph: &Graph, id: NodeId, seen: &mut BTreeSet<usize>) -> Cost {
+    let node = graph.node(id);
+    let (mut parameters, mut trainable) = (0, 0);
+    for id in &node.parameters {
+        let parameter = &graph.parameters[id.0];
+        if parameter.derived.is_some() || parameter.is_fixed() || !seen.insert(id.0) {
+            continue;
+        }
+        parameters += parameter.len() as u64;
+        if parameter.trainable && !parameter.frozen {
+            trainable += parameter.len() as u64;
+        }
+    }
+    let multiply_adds = graph.multiply_adds(id);
+    // An operation gives zero where it cannot count; weights on an open size do cost something.
+    let weighs = node.parameters.iter().any(|id| graph.parameters[id.0].role == "weight");
+    let unknown = multiply_adds == 0 && weighs && node.output.len().is_none();
+    Cost { parameters, trainable, multiply_adds: (!unknown).then_some(multiply_adds) }
+}
+
+/// The settings that papers write, short: `3x3, 64, stride 2`. Those that tell little at a glance are left out.
+pub(super) fn short_settings(graph: &Graph, id: NodeId) -> String {
+    let node = graph.node(id);
+    let settings = node.operation.settings();
+    let value = |key: &str| settings.iter().find(|(name, _)| *name == key).map(|(_, value)| value.as_str());
+    if node.operation.kind() == "Input" {
+        return String::new();
+    }
+    if let (Some(from), Some(to)) = (value("from"), value("to")) {
+        return format!("{from}..{to}");
+    }
+    let mut parts = Vec::new();
+    for (name, value) in &settings {
+        match *name {
+            "size" | "filters" | "units" | "n_units" | "n_groups" | "function" | "proba" | "keep_proba"
+            | "block_size" | "shape" | "perm" | "scale" | "input_size" | "output_size" => parts.push(value.clone()),
+            "stride" | "dilation" | "groups" | "axis" | "multiplier" => parts.push(format!("{name} {value}")),
+            "depth_radius" => parts.push(format!("radius {value}")),
+            "backwards" => parts.push("backwards".into()),
+            _ => {}
+        }
+    }
+    parts.join(", ")
+}
+
+/// The layer and its short settings: `Convolution 3x3, 64`.
+pub(super) fn short_layer(graph: &Graph, id: NodeId) -> String {
+    let name = graph.node(id).operation.definition().name;
+    match short_settings(graph, id) {
+        settings if settings.is_empty() => name.to_string(),
+        settings => format!("{name} {settings}"),
+    }
+}
+
+/// `134,301,514`
+pub(super) fn thousands(number: u64) -> String {
+    let digits = number.to_string();
+    let mut out = String::with_capacity(digits.len() + digits.len() / 3);
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
+            out.push(',');
+        }
+        out.push(digit);
+    }
+    out
+}
+
+/// Three digits and a unit: `86.7 M`, `1.85 G`.
+pub(super) fn magnitude(number: u64) -> String {
+    let mut value = number as f64;
+    if number < 1000 {
+        return number.to_string();
+    }
+    let mut unit = "";
+    for next in ["k", "M", "G", "T", "P", "E"] {
+        // 999.5 would be rounded to a fourth digit.
+        if value < 999.5 {
+            break;
+        }
+        value /= 1000.0;
+        unit = next;
+    }
+    let decimals = match value {
+        value if value >= 99.95 => 0,
+        value if value >= 9.995 => 1,
+        _ => 2,
+    };
+    format!("{value:.decimals$} {unit}")
+}
+
+/// The size of f32 weights: `537.2 MB`.
+pub(super) fn weight_size(parameters: u64) -> String {
+    let bytes = parameters as f64 * 4.0;
+    if bytes < 1e6 { format!("{:.1} kB", bytes / 1e3) } else { format!("{:.1} MB", bytes / 1e6) }
+}
+
+/// The sum of the multiply-adds, unknown where one of them is.
+pub(super) fn total_multiply_adds(costs: &[Cost]) -> Option<u64> {
+    costs.iter().map(|cost| cost.multiply_adds).try_fold(0u64, |sum, cost| Some(sum.saturating_add(cost?)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_grouped_by_three() {
+        assert_eq!(thousands(0), "0");
+        assert_eq!(thousands(999), "999");
+        assert_eq!(thousands(1000), "1,000");
+        assert_eq!(thousands(134_301_514), "134,301,514");
+    }
+
+    #[test]
+    fn magnitudes_have_three_digits() {
+        let cases = [(0, "0"), (999, "999"), (1000, "1.00 k"), (86_704_128, "86.7 M"), (1_849_688_064, "1.85 G")];
+        for (number, text) in cases {
+            assert_eq!(magnitude(number), text);
+        }
+        assert_eq!(magnitude(999_600), "1.00 M");
+        assert_eq!(magnitude(999_400), "999 k");
+    }
+}

@@ -1,0 +1,298 @@
+//! What a file's tensor goes through before a layer takes it: other makers' orders of axes, rows, gates and statistics.
+
+use super::axis_permutation::{Arrangement, Framework};
+use crate::graph::ParameterKind;
+use crate::graph::axis::{Segment, places};
+use crate::weights::store::{Layout, Role, Store};
+use std::collections::HashMap;
+use std::sync::Arc;
+
+/// Keras' name of a recurrent layer's weights of the state.
+pub(crate) const RECURRENT_KERNEL: &str = "recurrent_kernel";
+
+/// What a file's values go through before the layer takes them, in this order.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct Transform {
+    steps: Vec<Step>,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+enum Step {
+    /// A variance (Keras) becomes an inverse standard deviation (NeuPy), with the layer's epsilon.
+    InverseStd {
+        epsilon: f64,
+    },
+    /// A kernel (out, in, height, width) becomes (height, width, in, out).
+    KernelFromPyTorch,
+    /// Gates of a GRU: Keras has update, reset, hidden, and its update gate keeps the old state where NeuPy's takes the new one.
+    GatesFromKeras,
+    /// A GRU's biases, where Keras has one row for the input and one for the state.
+    GateBiasesFromKeras,
+    /// A matrix (out, in) becomes (in, out).
+    MatrixFromPyTorch,
+    /// One value for all, as PyTorch's PReLU has by default.
+    Repeat,
+    /// Rows, or the values along the last axis, stand where the layer's values do.
+    Rows(Arc<[Segment]>),
+    Columns(Arc<[Segment]>),
+}
+
+/// What must be known of a parameter's layer.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct LayerFacts {
+    /// NeuPy's class.
+    pub kind: &'static str,
+    pub epsilon: Option<f64>,
+    /// Whether a parameter of the layer is a constant: see [`crate::graph::Parameter::is_fixed`].
+    pub fixed: bool,
+    /// Whether the layer has no other parameter.
+    pub single: bool,
+}
+
+/// What a net needs of a tensor.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Shape<'g> {
+    pub shape: &'g [usize],
+    pub role: &'g str,
+    pub kind: ParameterKind,
+}
+
+/// Whether files of a layout have no tensor of this role: recurrent layers of Keras and PyTorch begin at zero.
+pub(crate) fn starts_anew(role: &str, layout: Layout) -> bool {
+    layout != Layout::Neupy && matches!(role, "cell_init" | "hidden_init")
+}
+
+/// The tensor of a layer for a role, under any of the names that layouts have for it.
+pub(crate) fn find_role(
+    index: &HashMap<(&str, &Role), usize>,
+    layer: &str,
+    role: &str,
+    layout: Layout,
+    facts: LayerFacts,
+) -> Option<usize> {
+    let wanted = Role::from_neupy(role);
+    let mut roles = vec![wanted.clone()];
+    match wanted {
+        // PyTorch calls a normalisation's scale and shift weight and bias.
+        Role::Gamma if layout == Layout::Safetensors => roles.push(Role::Weight),
+        Role::Beta if layout == Layout::Safetensors => roles.push(Role::Bias),
+        // So it does with a parametric rectifier's slopes.
+        Role::Alpha if layout == Layout::Safetensors && facts.single => roles.push(Role::Weight),
+        // Keras 3 numbers a layer's variables: of a normalisation's three, the first is the one that it has.
+        Role::Gamma | Role::Beta if facts.fixed => roles.push(Role::Other("vars/0".into())),
+        Role::RunningMean if facts.fixed => roles.push(Role::Other("vars/1".into())),
+        Role::RunningInvStd => {
+            roles.push(Role::RunningVariance);
+            roles.extend(facts.fixed.then(|| Role::Other("vars/2".into())));
+        }
+        Role::InputWeights => roles.push(Role::Weight),
+        Role::HiddenWeights => roles.push(Role::Other(RECURRENT_KERNEL.into())),
+        Role::Biases => roles.push(Role::Bias),
+        Role::Weight => roles.push(Role::Other("depthwise_kernel".into())),
+        _ => {}
+    }
+    roles.iter().find_map(|role| index.get(&(layer, role)).copied())
+}
+
+/// How a tensor of a file becomes a parameter, or why it cannot.
+pub(crate) fn fit(
+    store: &dyn Store,
+    at: usize,
+    wanted: &Shape,
+    facts: LayerFacts,
+    arrangement: Arrangement,
+) -> Result<Transform, String> {
+    let mut steps: Vec<Step> = stored(store, at, wanted, facts)?.into_iter().collect();
+    steps.extend(arrangement.rows.map(Step::Rows));
+    steps.extend(arrangement.columns.map(Step::Columns));
+    Ok(Transform { steps })
+}
+
+/// What the way in which a file's framework stores a tensor asks for.
+fn stored(store: &dyn Store, at: usize, wanted: &Shape, facts: LayerFacts) -> Result<Option<Step>, String> {
+    let Shape { shape, role, kind } = *wanted;
+    let (entry, layout) = (&store.entries()[at], store.layout());
+    if facts.kind == "GRU" && matches!(layout, Layout::Keras | Layout::Keras3) {
+        return fit_gates(store, at, wanted).map(Some);
+    }
+    let found = &entry.shape[..];
+    if role == "alpha" {
+        // Keras keeps the axes that share a slope, PyTorch has one for all channels by default.
+        let sides = |shape: &[usize]| -> Vec<usize> { shape.iter().copied().filter(|&side| side != 1).collect() };
+        return match entry.elements() {
+            1 => Ok(Some(Step::Repeat)),
+            _ if sides(found) == sides(shape) => Ok(None),
+            _ => Err(format!("the net needs {shape:?}, the file has {found:?}")),
+        };
+    }
+    match (store.framework(), kind, shape) {
+        (
+            Framework::PyTorch,
+            ParameterKind::Kernel | ParameterKind::TransposedKernel,
+            &[height, width, inputs, outputs],
+        ) => {
+            let torch = [outputs, inputs, height, width];
+            // A convolution along one axis: the other side of its window is one.
+            let line = [outputs, inputs, height * width];
+            let same = found == torch || (height == 1 || width == 1) && found == line;
+            return if same { Ok(Some(Step::KernelFromPyTorch)) } else { Err(unlike(shape, &torch, found)) };
+        }
+        (Framework::PyTorch, ParameterKind::Matrix, &[inputs, outputs]) => {
+            let torch = [outputs, inputs];
+            return if found == torch { Ok(Some(Step::MatrixFromPyTorch)) } else { Err(unlike(shape, &torch, found)) };
+        }
+        (Framework::Flax, ParameterKind::TransposedKernel, _) => {
+            return Err(
+                "kernels of transposed convolutions are mirrored in Flax, and are not read from its files".into()
+            );
+        }
+        _ => {}
+    }
+    let bare = |shape: &[usize]| -> Vec<usize> { shape.iter().copied().skip_while(|&size| size == 1).collect() };
+    // Keras stores a depthwise kernel as (height, width, channels, multiplier): the same values in the same order.
+    let depthwise = match (kind, shape, found) {
+        (ParameterKind::Kernel, &[h, w, 1, filters], &[kh, kw, channels, multiplier]) => {
+            h == kh && w == kw && filters == channels * multiplier
+        }
+        _ => false,
+    };
+    if found != shape && bare(found) != bare(shape) && !depthwise {
+        return Err(format!("the net needs {shape:?}, the file has {found:?}"));
+    }
+    Ok(match (role, &entry.role) {
+        // A numbered variable is one of Keras 3, whose statistics are variances.
+        ("running_inv_std", Role::RunningVariance | Role::Other(_)) => {
+            Some(Step::InverseStd { epsilon: facts.epsilon.unwrap_or(1e-5) })
+        }
+        _ => None,
+    })
+}
+
+/// Two shapes that differ. Said in the order of the file, shapes that look alike are seen to.
+fn unlike(shape: &[usize], torch: &[usize], found: &[usize]) -> String {
+    format!("the net needs {shape:?}, which is {torch:?} in the order of safetensors; the file has {found:?}")
+}
+
+/// How the gates of a Keras GRU become NeuPy's. Both compute the candidate as tanh(x W + b + r * (h U)) where Keras has
+/// `reset_after`, and Keras' h' = z * h + (1 - z) * c is NeuPy's with u = 1 - z, so that the update gate changes its sign.
+fn fit_gates(store: &dyn Store, at: usize, wanted: &Shape) -> Result<Step, String> {
+    let (entry, shape) = (&store.entries()[at], wanted.shape);
+    match (wanted.role, shape, &entry.shape[..]) {
+        ("biases", &[width], &[2, found]) if found == width => {
+            let values = store.read(at).map_err(|fault| fault.to_string())?;
+            match values.get(width + 2 * width / 3..).is_some_and(|rest| rest.iter().all(|&bias| bias == 0.0)) {
+                true => Ok(Step::GateBiasesFromKeras),
+                false => Err("it was made with reset_after=True and the state has a bias of its own in the hidden gate, which this GRU has not".into()),
+            }
+        }
+        ("biases", &[width], &[found]) if found == width => Err(
+            "it was made with reset_after=False: its reset gate comes before the state's weights, here it comes behind"
+                .into(),
+        ),
+        ("input_weights" | "hidden_weights", ..) if entry.shape == shape => Ok(Step::GatesFromKeras),
+        _ => Err(format!("the net needs {shape:?}, the file has {:?}", entry.shape)),
+    }
+}
+
+/// Rows of update, reset and hidden gates as reset, turned update and hidden ones.
+fn gates(values: &[f32], width: usize) -> Vec<f32> {
+    let units = width / 3;
+    let mut out = Vec::with_capacity(values.len());
+    for row in values.chunks(width.max(1)) {
+        out.extend_from_slice(&row[units..2 * units]);
+        out.extend(row[..units].iter().map(|value| -value));
+        out.extend_from_slice(&row[2 * units..]);
+    }
+    out
+}
+
+/// A GRU's values in Keras' order of gates: the other way round than what a Keras file goes through.
+pub(crate) fn gates_to_keras(values: &[f32], width: usize) -> Vec<f32> {
+    let units = width / 3;
+    let mut out = Vec::with_capacity(values.len());
+    for row in values.chunks(width.max(1)) {
+        out.extend(row[units..2 * units].iter().map(|value| -value));
+        out.extend_from_slice(&row[..units]);
+        out.extend_from_slice(&row[2 * units..]);
+    }
+    out
+}
+
+/// What a transform did to a parameter besides reading it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Done {
+    /// A remark of its own.
+    Note(String),
+    /// Rows or columns of a matrix, or values of vectors, were put into the order height, width, channels.
+    Permuted(&'static str),
+}
+
+impl Transform {
+    /// The values as the layer takes them.
+    pub fn apply(&self, values: Vec<f32>, shape: &[usize]) -> Vec<f32> {
+        self.steps.iter().fold(values, |values, step| step.apply(values, shape))
+    }
+
+    /// What the report says of it.
+    pub fn done(&self, layer: &str, kind: ParameterKind) -> Vec<Done> {
+        let of = |step: &Step| match step {
+            Step::KernelFromPyTorch | Step::MatrixFromPyTorch | Step::Repeat => None,
+            Step::GatesFromKeras | Step::GateBiasesFromKeras => {
+                Some(Done::Note(format!("gates of {layer} were put in NeuPy's order")))
+            }
+            Step::InverseStd { epsilon } => {
+                Some(Done::Note(format!("variances became inverse deviations (epsilon {epsilon})")))
+            }
+            Step::Rows(_) => Some(Done::Permuted("rows")),
+            Step::Columns(_) if kind == ParameterKind::Matrix => Some(Done::Permuted("columns")),
+            Step::Columns(_) => Some(Done::Permuted("values")),
+        };
+        self.steps.iter().filter_map(of).collect()
+    }
+}
+
+impl Step {
+    fn apply(&self, values: Vec<f32>, shape: &[usize]) -> Vec<f32> {
+        match (self, shape) {
+            (Step::InverseStd { epsilon }, _) => {
+                values.into_iter().map(|variance| (1.0 / (f64::from(variance) + epsilon).sqrt()) as f32).collect()
+            }
+            (Step::KernelFromPyTorch, &[height, width, inputs, outputs]) => {
+                let taps = height * width;
+                let mut out = vec![0.0; values.len()];
+                for (index, slot) in out.iter_mut().enumerate() {
+                    let (tap, rest) = (index / (inputs * outputs), index % (inputs * outputs));
+                    *slot = values[(rest % outputs * inputs + rest / outputs) * taps + tap];
+                }
+                out
+            }
+            (Step::MatrixFromPyTorch, &[inputs, outputs]) => {
+                let mut out = vec![0.0; values.len()];
+                for (row, out) in out.chunks_exact_mut(outputs.max(1)).enumerate() {
+                    out.iter_mut().enumerate().for_each(|(column, out)| *out = values[column * inputs + row]);
+                }
+                out
+            }
+            (Step::Repeat, _) => values.first().map_or(Vec::new(), |&value| vec![value; shape.iter().product()]),
+            (Step::Rows(segments), &[_, columns]) => {
+                let rows: Vec<&[f32]> = values.chunks_exact(columns.max(1)).collect();
+                places(segments).filter_map(|place| rows.get(place)).flat_map(|row| row.iter().copied()).collect()
+            }
+            (Step::Columns(segments), &[.., columns]) => {
+                let places: Vec<usize> = places(segments).collect();
+                let rows = values.chunks_exact(columns.max(1));
+                rows.flat_map(|row| places.iter().filter_map(|&place| row.get(place)).copied()).collect()
+            }
+            (Step::GatesFromKeras, _) => gates(&values, shape.last().copied().unwrap_or(1)),
+            (Step::GateBiasesFromKeras, &[width]) => {
+                let both: Vec<f32> = (0..width).map(|at| values[at] + values[width + at]).collect();
+                let mut biases = gates(&both, width);
+                // The state's bias of the last gate was found to be zero.
+                let hidden = 2 * width / 3..width;
+                biases[hidden.clone()].copy_from_slice(&values[hidden]);
+                biases
+            }
+            _ => values,
+        }
+    }
+}

@@ -1,0 +1,89 @@
+//! Which layer of a file is which of a net.
+
+use crate::diagnostics::{Code, Diagnostic, Diagnostics, suggest};
+use crate::elaborate::project::requests::WeightsRequest;
+use crate::graph::ParameterId;
+use crate::weights::store::{Entry, Role};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// A parameter of a net, with the name that its layer has in that net.
+pub(crate) struct Wanted<'g> {
+    pub id: ParameterId,
+    pub layer: &'g str,
+}
+
+/// For each layer that is wanted, its name in the file: its own, that of the spec's table, that of the table that ships.
+pub(crate) fn names_in_file<'g>(
+    entries: &[Entry],
+    wanted: &[Wanted<'g>],
+    request: &WeightsRequest,
+    faults: &mut Diagnostics,
+) -> BTreeMap<&'g str, String> {
+    let known: BTreeSet<&str> = entries.iter().map(|entry| entry.layer.as_str()).collect();
+    let layers: BTreeSet<&str> = wanted.iter().map(|wanted| wanted.layer).collect();
+    let mut names = BTreeMap::new();
+    for layer in layers.iter().copied() {
+        let table = |table: &BTreeMap<String, String>| {
+            table
+                .iter()
+                .find(|(from, to)| to.as_str() == layer && known.contains(from.as_str()))
+                .map(|(from, _)| from.clone())
+        };
+        let own = || known.contains(layer).then(|| layer.to_string());
+        if let Some(name) = table(&request.rename).or_else(own).or_else(|| table(&request.shipped_rename)) {
+            names.insert(layer, name);
+        }
+    }
+    renamed_from_nothing(request, &known, &layers, &names, faults);
+    names
+}
+
+/// A table may serve files of several makers; an entry is at fault only where its layer stays without a tensor.
+pub(crate) fn renamed_from_nothing(
+    request: &WeightsRequest,
+    known: &BTreeSet<&str>,
+    layers: &BTreeSet<&str>,
+    names: &BTreeMap<&str, String>,
+    faults: &mut Diagnostics,
+) {
+    for (from, to) in &request.rename {
+        if !known.contains(from.as_str()) && layers.contains(to.as_str()) && !names.contains_key(to.as_str()) {
+            faults.push(
+                Diagnostic::new(Code::WeightsOption, format!("the file has no layer `{from}` to rename to `{to}`"))
+                    .at(request.span, "renamed in this block")
+                    .maybe_help(suggest::did_you_mean(from, known.iter().copied())),
+            );
+        }
+    }
+}
+
+/// Layers that are several here, by the first of their parts, and how they are written.
+const PARTS: [(&str, &str); 3] = [
+    (
+        "depthwise",
+        "a separable convolution: `(DWConv(…, bias=false) as depthwise >> Conv(1x1, n) as pointwise) as NAME` takes it",
+    ),
+    (
+        "forward",
+        "a layer of both directions: `(LSTM(n) as forward | LSTM(n, backwards=true) as backward) as NAME >> Concatenate` takes it",
+    ),
+    ("l0", "several layers: `(LSTM(n, only_return_final=false) as l0 >> LSTM(n) as l1) as NAME` takes them"),
+];
+
+/// The layer of the file whose name is nearest, and those whose shape fits.
+pub(crate) fn near(entries: &[Entry], layer: &str, shape: &[usize]) -> String {
+    let names: BTreeSet<&str> = entries.iter().map(|entry| entry.layer.as_str()).collect();
+    if let Some((_, what)) = PARTS.iter().find(|(part, _)| names.contains(format!("{layer}/{part}").as_str())) {
+        return format!("; in the file it is {}", what.replace("NAME", layer));
+    }
+    let torch = Role::Other("weight_ih_l0".into());
+    if entries.iter().any(|entry| entry.layer == layer && entry.role == torch) {
+        return "; in the file it is a GRU or RNN of PyTorch: its reset gate comes after the state's weights, with a bias of its own (reset_after), which this GRU has not".into();
+    }
+    if let Some(name) = suggest::nearest(layer, names) {
+        return format!("; the nearest name is `{name}`");
+    }
+    let same: Vec<&str> =
+        entries.iter().filter(|entry| entry.shape == shape).map(|entry| entry.key.as_str()).take(3).collect();
+    if same.is_empty() { String::new() } else { format!("; of this shape are {}", same.join(", ")) }
+}

@@ -1,0 +1,84 @@
+//! What was bound from where, as text.
+
+use std::fmt;
+
+/// What was bound from one file.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct FileReport {
+    pub file: String,
+    pub layout: String,
+    pub tensors: usize,
+    pub values: usize,
+    /// Tensors of layers that the net does not have, and those layers.
+    pub unused: usize,
+    pub unused_layers: Vec<String>,
+    /// What was done besides reading.
+    pub notes: Vec<String>,
+}
+
+impl FileReport {
+    /// Adds what was done, once.
+    pub(crate) fn add_note(&mut self, note: String) {
+        if !self.notes.contains(&note) {
+            self.notes.push(note);
+        }
+    }
+}
+
+/// What was bound.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Report {
+    pub files: Vec<FileReport>,
+    /// Parameters that nothing binds, and their layers in order.
+    pub untrained: usize,
+    pub untrained_layers: Vec<String>,
+    /// Every parameter, its shape and where it comes from.
+    pub(crate) lines: Vec<(String, String, String)>,
+}
+
+impl fmt::Display for Report {
+    /// Every parameter with its shape and source: what `netc build --emit weights` prints.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let width = |pick: fn(&(String, String, String)) -> &String| {
+            self.lines.iter().map(|line| pick(line).chars().count()).max().unwrap_or(0)
+        };
+        let (first, second) = (width(|line| &line.0), width(|line| &line.1));
+        for (path, shape, from) in &self.lines {
+            writeln!(f, "{path:first$}  {shape:second$}  {from}")?;
+        }
+        for file in &self.files {
+            writeln!(f, "{file}")?;
+        }
+        let total = self.lines.len();
+        writeln!(f, "{} of {total} parameters bound, {} untrained", total - self.untrained, self.untrained)
+    }
+}
+
+impl fmt::Display for FileReport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} ({}) {} tensors, {} parameters", self.file, self.layout, self.tensors, millions(self.values))?;
+        if self.unused > 0 {
+            write!(f, "; {} not used ({})", self.unused, shortened(&self.unused_layers))?;
+        }
+        for note in &self.notes {
+            write!(f, "; {note}")?;
+        }
+        Ok(())
+    }
+}
+
+/// `134.3 M` or `5,130`
+pub fn millions(values: usize) -> String {
+    match values {
+        0..100_000 => values.to_string(),
+        _ => format!("{:.1} M", values as f64 / 1e6),
+    }
+}
+
+/// A few names, and how many more there are.
+pub fn shortened(names: &[String]) -> String {
+    match names.len() {
+        0..=4 => names.join(", "),
+        more => format!("{}, … {} in all", names[..3].join(", "), more),
+    }
+}

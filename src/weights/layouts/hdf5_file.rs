@@ -1,0 +1,181 @@
+//! HDF5 as the layouts of weights use it: a tree of groups, attributes as text, datasets as tensors, by [`h5`](crate::h5),
+//! whose guard checks every file.
+
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+
+use tempfile::TempPath;
+
+use crate::element;
+use crate::h5::{Attribute, Dataset, Fault, File};
+use crate::weights::store::{Entry, Layout, MAX_TENSOR_BYTES, Number, Store, StoreError, row_count, unreadable};
+
+pub(crate) use crate::h5::Kind;
+
+/// What the text of an attribute is.
+#[derive(Debug, PartialEq)]
+pub(crate) enum Text {
+    One(String),
+    Many(Vec<String>),
+}
+
+/// A tensor whose declaration was checked.
+#[derive(Debug)]
+pub(crate) struct Tensor {
+    pub shape: Vec<usize>,
+    pub number: Number,
+    dataset: Dataset,
+}
+
+/// An HDF5 file opened for reading.
+#[derive(Debug)]
+pub(crate) struct Tree {
+    file: File,
+    path: PathBuf,
+    temporary: Option<TempPath>,
+}
+
+impl Tree {
+    pub fn open(path: &Path) -> Result<Tree, StoreError> {
+        let file = File::open(path).map_err(|fault| of_file(path, fault))?;
+        Ok(Tree { file, path: path.into(), temporary: None })
+    }
+
+    /// Opens a temporary copy, which is deleted with the store; messages name `path`.
+    pub fn open_temporary(copy: TempPath, path: &Path) -> Result<Tree, StoreError> {
+        let file = File::open(&copy).map_err(|fault| of_file(path, fault))?;
+        Ok(Tree { file, path: path.into(), temporary: Some(copy) })
+    }
+
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// What stands at the root, for a message about an unknown layout.
+    pub fn describe_root(&mut self) -> Result<String, StoreError> {
+        let mut attributes = self.file.attributes("/").map_err(|fault| of_file(&self.path, fault))?;
+        let mut members = self.members("/")?;
+        attributes.truncate(8);
+        members.truncate(8);
+        let list = |names: &[String]| if names.is_empty() { "none".to_string() } else { names.join(", ") };
+        Ok(format!("attributes at the root: {}; members: {}", list(&attributes), list(&members)))
+    }
+
+    /// Names in a group, sorted as text.
+    pub fn members(&mut self, group: &str) -> Result<Vec<String>, StoreError> {
+        self.file.members(group).map_err(|fault| of_file(&self.path, fault))
+    }
+
+    /// What is at `path`; `None` if a link on the way is missing. A link out of the tree is an error.
+    pub fn kind(&mut self, path: &str) -> Result<Option<Kind>, StoreError> {
+        self.file.kind(path).map_err(|fault| of_file(&self.path, fault))
+    }
+
+    /// The text in attribute `name` of the group `group`: `None` if there is no such attribute. An array without
+    /// elements is an empty list whatever its type (Keras writes such lists as `f64`).
+    pub fn text(&self, group: &str, name: &str) -> Result<Option<Text>, StoreError> {
+        match self.file.attribute(group, name).map_err(|fault| of_file(&self.path, fault))? {
+            None => Ok(None),
+            Some(Attribute::Text(text)) => Ok(Some(Text::One(text))),
+            Some(Attribute::Texts(texts)) => Ok(Some(Text::Many(texts))),
+            Some(Attribute::Numbers(_) | Attribute::Bool(_)) => {
+                let place = format!("attribute '{name}' of {group}");
+                Err(corrupt(&place, "text is expected, it has numbers"))
+            }
+        }
+    }
+
+    /// Opens the dataset at `path` and checks what it declares, before anything of it is read.
+    pub fn tensor(&mut self, path: &str) -> Result<Tensor, StoreError> {
+        let dataset = self.file.dataset(path).map_err(|fault| match fault {
+            Fault::Missing { place } => corrupt(&place, "the file refers to this dataset and does not have it"),
+            fault => of_file(&self.path, fault),
+        })?;
+        let bits = dataset.element().size() * 8;
+        let number = match dataset.element().kind() {
+            element::Kind::Float => Number::Float(bits),
+            element::Kind::Bfloat16 => Number::Bfloat16,
+            element::Kind::Signed | element::Kind::Unsigned => Number::Integer(bits),
+            element::Kind::Bool => {
+                return Err(StoreError::NonNumeric { place: path.into(), found: "truth values".into() });
+            }
+        };
+        let elements: usize = dataset.shape().iter().product();
+        let bytes = (elements as u64).checked_mul(dataset.element().size().max(4) as u64);
+        if bytes.is_none_or(|bytes| bytes > MAX_TENSOR_BYTES) {
+            let what = format!("it declares {elements} numbers; at most {MAX_TENSOR_BYTES} bytes are read");
+            return Err(StoreError::TooLarge { place: path.into(), what });
+        }
+        Ok(Tensor { shape: dataset.shape().to_vec(), number, dataset })
+    }
+
+    /// Makes the store of the tensors that were found, in their order.
+    pub fn into_store(self, layout: Layout, has_names: bool, found: Vec<(Entry, Tensor)>) -> Box<dyn Store> {
+        let (entries, tensors): (Vec<_>, Vec<_>) = found.into_iter().unzip();
+        let datasets = tensors.into_iter().map(|tensor| tensor.dataset).collect();
+        let Tree { file, path, temporary } = self;
+        Box::new(Hdf5Store { layout, has_names, entries, datasets, file, path, _temporary: temporary })
+    }
+}
+
+/// The store of every layout that is in HDF5. The temporary file is last: it goes after the file is closed.
+#[derive(Debug)]
+struct Hdf5Store {
+    layout: Layout,
+    has_names: bool,
+    entries: Vec<Entry>,
+    datasets: Vec<Dataset>,
+    file: File,
+    path: PathBuf,
+    _temporary: Option<TempPath>,
+}
+
+impl Store for Hdf5Store {
+    fn layout(&self) -> Layout {
+        self.layout
+    }
+
+    fn has_names(&self) -> bool {
+        self.has_names
+    }
+
+    fn entries(&self) -> &[Entry] {
+        &self.entries
+    }
+
+    fn read_rows(&self, index: usize, rows: Range<usize>) -> Result<Vec<f32>, StoreError> {
+        let (Some(entry), Some(dataset)) = (self.entries.get(index), self.datasets.get(index)) else {
+            return Err(StoreError::NoSuchEntry { index });
+        };
+        let count = row_count(&entry.shape);
+        if rows.end > count {
+            return Err(StoreError::NoSuchRows { place: entry.key.clone(), end: rows.end, rows: count });
+        }
+        self.file.rows(dataset, rows).map_err(|fault| of_file(&self.path, fault))
+    }
+}
+
+/// What is wrong with the file at `path`, which a message names where the fault is the whole file's.
+fn of_file(path: &Path, fault: Fault) -> StoreError {
+    let named = |place: String| if place == "/" { path.display().to_string() } else { place };
+    match fault {
+        Fault::Io(source) => unreadable(path, source),
+        Fault::Missing { place } => corrupt(&place, "it is not in the file"),
+        Fault::Short { place, what } => StoreError::Truncated { place: named(place), what },
+        Fault::Damaged { place, what } => StoreError::Corrupt { place: named(place), what },
+        Fault::Refused { place, what } => StoreError::Refused { place: named(place), what },
+        Fault::TooLarge { place, what } => StoreError::TooLarge { place: named(place), what },
+        Fault::NotNumbers { place, found } => StoreError::NonNumeric { place, found },
+        Fault::Unwritable { place, what } => {
+            StoreError::Unwritable { path: path.into(), what: format!("{place}: {what}") }
+        }
+    }
+}
+
+pub(crate) fn corrupt(place: &str, what: impl Into<String>) -> StoreError {
+    StoreError::Corrupt { place: place.into(), what: what.into() }
+}
+
+pub(crate) fn too_many(place: &str, count: u64, of: &str) -> StoreError {
+    StoreError::TooLarge { place: place.into(), what: format!("{count} {of}") }
+}

@@ -1,0 +1,218 @@
+//! `.keras`: a ZIP archive, or the folder that it unpacks to, with the weights in `model.weights.h5` and the model's
+//! description in `config.json`. Other ZIP archives are named for what they are.
+
+use std::fs::File;
+use std::io::{self, Read, Seek};
+use std::path::{Path, PathBuf};
+
+use serde_json::Value;
+use zip::ZipArchive;
+use zip::result::ZipError;
+
+use super::hdf5_file::{Tree, corrupt};
+use super::keras3;
+use crate::h5::{MAX_EXPANSION, MAX_TEXT_BYTES};
+use crate::weights::keras_model::{Model, names_of_groups, with_model};
+use crate::weights::store::{MAX_ITEMS, MAX_TENSOR_BYTES, Store, StoreError, unreadable};
+
+const WEIGHTS: &str = "model.weights.h5";
+const CONFIG: &str = "config.json";
+const METADATA: &str = "metadata.json";
+/// The most bytes of weights that are unpacked.
+const MAX_WEIGHTS: u64 = 16 * MAX_TENSOR_BYTES;
+
+/// The file of weights in a folder that is an unpacked `.keras` archive.
+pub(crate) fn weights_in(folder: &Path) -> Option<PathBuf> {
+    Some(folder.join(WEIGHTS)).filter(|path| path.is_file())
+}
+
+/// Opens an unpacked archive.
+pub(crate) fn open_folder(folder: &Path) -> Result<Box<dyn Store>, StoreError> {
+    let text = |name: &str| -> Result<Option<String>, StoreError> {
+        let path = folder.join(name);
+        match File::open(&path) {
+            Ok(file) => read_text(file, &path.display().to_string()).map(Some),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(unreadable(&path, error)),
+        }
+    };
+    let path = folder.join(WEIGHTS);
+    open_weights(Tree::open(&path)?, &path, text(CONFIG)?, text(METADATA)?)
+}
+
+/// Opens an archive. Its weights are unpacked to a temporary file, which is deleted with the store.
+pub(crate) fn open(path: &Path, file: File) -> Result<Box<dyn Store>, StoreError> {
+    let place = path.display().to_string();
+    let fault = |error: ZipError| match error {
+        ZipError::Io(error) if error.kind() != io::ErrorKind::UnexpectedEof => unreadable(path, error),
+        error => corrupt(&place, error.to_string()),
+    };
+    let mut archive = ZipArchive::new(file).map_err(fault)?;
+    if archive.len() > MAX_ITEMS {
+        return Err(StoreError::TooLarge { place, what: format!("{} members", archive.len()) });
+    }
+    if archive.index_for_name(WEIGHTS).is_none() {
+        return Err(StoreError::NotHdf5 { path: path.into(), seems: seems(&archive) });
+    }
+    let mut text = |name: &str| -> Result<Option<String>, StoreError> {
+        match archive.by_name(name) {
+            Ok(member) => read_text(member, &format!("{name} in {place}")).map(Some),
+            Err(ZipError::FileNotFound) => Ok(None),
+            Err(error) => Err(fault(error)),
+        }
+    };
+    let (config, metadata) = (text(CONFIG)?, text(METADATA)?);
+    let mut member = archive.by_name(WEIGHTS).map_err(fault)?;
+    let place = format!("{WEIGHTS} in {}", path.display());
+    let (declared, stored) = (member.size(), member.compressed_size());
+    if declared > MAX_WEIGHTS || declared > stored.saturating_mul(MAX_EXPANSION) {
+        let what = format!("it declares {declared} bytes and stores {stored}");
+        return Err(StoreError::TooLarge { place, what });
+    }
+    let mut copy = tempfile::NamedTempFile::new().map_err(|source| unreadable(&std::env::temp_dir(), source))?;
+    // The reader compares the checksum at the end.
+    let copied = io::copy(&mut member.by_ref().take(declared + 1), copy.as_file_mut());
+    let copied = copied.map_err(|error| match error.kind() {
+        io::ErrorKind::StorageFull => unreadable(&std::env::temp_dir(), error),
+        _ => corrupt(&place, error.to_string()),
+    })?;
+    if copied != declared {
+        return Err(corrupt(&place, format!("the archive declares {declared} bytes and it has others")));
+    }
+    open_weights(Tree::open_temporary(copy.into_temp_path(), path)?, path, config, metadata)
+}
+
+fn open_weights(
+    mut tree: Tree,
+    path: &Path,
+    config: Option<String>,
+    metadata: Option<String>,
+) -> Result<Box<dyn Store>, StoreError> {
+    if !keras3::matches(&mut tree)? {
+        let found = tree.describe_root()?;
+        return Err(StoreError::UnknownLayout { path: path.into(), found });
+    }
+    let place = format!("{CONFIG} of {}", path.display());
+    let metadata: Value = metadata.and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default();
+    let config = config.map(|text| Model::parse(&text, &place)).transpose()?;
+    let names = config.as_ref().map(names_of_groups).unwrap_or_default();
+    let model = config.map(|config| Model::read(&config, metadata["keras_version"].as_str(), &place)).transpose()?;
+    Ok(with_model(keras3::open_named(tree, names)?, model))
+}
+
+/// The text of a small member.
+fn read_text(from: impl Read, place: &str) -> Result<String, StoreError> {
+    let mut text = String::new();
+    let most = MAX_TEXT_BYTES;
+    from.take(most + 1).read_to_string(&mut text).map_err(|error| corrupt(place, error.to_string()))?;
+    match text.len() as u64 > most {
+        true => Err(StoreError::TooLarge { place: place.into(), what: format!("more than {most} bytes") }),
+        false => Ok(text),
+    }
+}
+
+/// What a ZIP archive is that holds no weights of Keras.
+fn seems<R: Read + Seek>(archive: &ZipArchive<R>) -> String {
+    let any = |found: &dyn Fn(&str) -> bool| archive.file_names().any(found);
+    let ends = |end: &'static str| any(&move |name: &str| name.ends_with(end));
+    if any(&|name| name == "data.pkl" || name.ends_with("/data.pkl")) {
+        return format!("{PYTORCH}, in a ZIP archive: {SAFETENSORS}");
+    }
+    if ends("model.weights.npz") {
+        return "a `.keras` archive whose weights are in `model.weights.npz`: save the model again with h5py installed"
+            .into();
+    }
+    if ends(".npy") {
+        return "NumPy arrays (.npz), which do not say of which layers they are".into();
+    }
+    if ends("saved_model.pb") {
+        return "a zipped SavedModel of TensorFlow: load it and save the model as `.keras`".into();
+    }
+    "a ZIP archive that neither Keras nor PyTorch wrote".into()
+}
+
+/// What PyTorch's `torch.save` writes.
+const PYTORCH: &str = "a Python pickle of PyTorch (.pth, .pt)";
+/// What to do about it.
+pub(crate) const SAFETENSORS: &str =
+    "`safetensors.torch.save_file(model.state_dict(), \"model.safetensors\")` writes a file that can be read";
+
+#[cfg(test)]
+mod tests {
+    use crate::weights::open;
+    use crate::weights::store::Layout;
+    use crate::weights::store::StoreError;
+    use crate::weights::store_tests::{error, fixture, folder, read_all, written};
+    use std::fs;
+    use std::io::{Cursor, Write};
+    use zip::write::SimpleFileOptions;
+    use zip::{CompressionMethod, ZipWriter};
+
+    fn archive(members: &[(&str, &[u8])], method: CompressionMethod) -> Vec<u8> {
+        let mut archive = ZipWriter::new(Cursor::new(Vec::new()));
+        for (name, data) in members {
+            archive.start_file(*name, SimpleFileOptions::default().compression_method(method)).unwrap();
+            archive.write_all(data).unwrap();
+        }
+        archive.finish().unwrap().into_inner()
+    }
+
+    #[test]
+    fn archives_and_folders_are_read() {
+        let folder = folder();
+        let inner = fs::read(fixture("vgg16_keras3.weights.h5")).unwrap();
+        let right = read_all(&fixture("vgg16_keras3.weights.h5")).unwrap();
+        let config = br#"{"class_name": "Functional", "config": {"layers": []}}"#;
+        let members: [(&str, &[u8]); 2] = [("config.json", config), ("model.weights.h5", &inner)];
+        for method in [CompressionMethod::Stored, CompressionMethod::Deflated] {
+            let path = written(&folder, &archive(&members, method));
+            assert_eq!(open(&path, None).unwrap().layout(), Layout::Keras3);
+            assert_eq!(read_all(&path).unwrap(), right, "{method}");
+        }
+        let unpacked = folder.path().join("unpacked.keras");
+        fs::create_dir(&unpacked).unwrap();
+        for (name, data) in members {
+            fs::write(unpacked.join(name), data).unwrap();
+        }
+        assert_eq!(read_all(&unpacked).unwrap(), right);
+    }
+
+    #[test]
+    fn damaged_archives_are_refused() {
+        let folder = folder();
+        let inner = fs::read(fixture("vgg16_keras3.weights.h5")).unwrap();
+        let good = archive(&[("model.weights.h5", &inner)], CompressionMethod::Stored);
+        let mut flipped = good.clone();
+        flipped[300_000] ^= 1;
+        let found = error(&written(&folder, &flipped)).to_string();
+        assert!(found.contains("checksum"), "{found}");
+        for length in [4, 30, 5000, good.len() - 30, good.len() - 1] {
+            assert!(open(&written(&folder, &good[..length]), None).is_err(), "{length}");
+        }
+        let bomb = archive(&[("model.weights.h5", &vec![0; 8 << 20])], CompressionMethod::Deflated);
+        assert!(matches!(error(&written(&folder, &bomb)), StoreError::Corrupt { .. }), "zeros, packed best");
+        let neupy = archive(
+            &[("model.weights.h5", &fs::read(fixture("vgg16_neupy.hdf5")).unwrap())],
+            CompressionMethod::Stored,
+        );
+        assert!(matches!(error(&written(&folder, &neupy)), StoreError::UnknownLayout { .. }));
+        let config = archive(&[("config.json", b"{"), ("model.weights.h5", &inner)], CompressionMethod::Stored);
+        assert!(
+            matches!(error(&written(&folder, &config)), StoreError::Corrupt { place, .. } if place.contains("config.json"))
+        );
+    }
+
+    #[test]
+    fn other_archives_say_what_they_are() {
+        let folder = folder();
+        for (member, said) in [
+            ("archive/data.pkl", "safetensors.torch.save_file"),
+            ("x.npy", "NumPy arrays (.npz)"),
+            ("model.weights.npz", "model.weights.npz"),
+            ("readme.txt", "a ZIP archive"),
+        ] {
+            let found = error(&written(&folder, &archive(&[(member, b"data")], CompressionMethod::Stored))).to_string();
+            assert!(found.contains(said), "{found}");
+        }
+    }
+}

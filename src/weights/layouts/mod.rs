@@ -1,0 +1,11 @@
+//! The layouts of weights files, one file each.
+
+pub(crate) mod hdf5_file;
+mod keras;
+mod keras3;
+mod keras_archive;
+mod neupy;
+pub(crate) mod open;
+mod safetensors;
+mod safetensors_header;
+mod torch_lstm;

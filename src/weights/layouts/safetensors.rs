@@ -1,0 +1,369 @@
+//! safetensors: eight bytes with the length of a JSON header, the header, then the tensors' bytes, little-endian.
+//!
+//! Each key of the header is a tensor's name with its `dtype`, `shape` and `data_offsets`, counted from the end of the
+//! header. A name such as `features.0.weight` is the layer `features.0` and the parameter `weight`.
+
+use std::fs::File;
+use std::io::{Read, Seek, SeekFrom};
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+
+use super::hdf5_file::corrupt;
+use super::safetensors_header::{Described, Header, Numbers};
+use super::torch_lstm;
+use crate::weights::bind::axis_permutation::Framework;
+use crate::weights::store::{Entry, Layout, MAX_TENSOR_BYTES, Number, Role, Store, StoreError, row_count, unreadable};
+
+/// The format's own limit for the header.
+const MAX_HEADER_BYTES: u64 = 100 << 20;
+
+impl Number {
+    /// By the name that the format gives it.
+    fn named(name: &str) -> Option<Number> {
+        Some(match name {
+            "F64" => Number::Float(64),
+            "F32" => Number::Float(32),
+            "F16" => Number::Float(16),
+            "BF16" => Number::Bfloat16,
+            "I64" | "U64" => Number::Integer(64),
+            "I32" | "U32" => Number::Integer(32),
+            "I16" | "U16" => Number::Integer(16),
+            "I8" | "U8" | "BOOL" => Number::Integer(8),
+            _ => return None,
+        })
+    }
+
+    fn bytes(self) -> usize {
+        match self {
+            Number::Float(bits) | Number::Integer(bits) => bits / 8,
+            Number::Bfloat16 => 2,
+        }
+    }
+
+    /// The values of bytes; none for integers.
+    fn convert(self, bytes: &[u8]) -> Option<Vec<f32>> {
+        Some(match self {
+            Number::Float(64) => bytes.as_chunks().0.iter().map(|bytes| f64::from_le_bytes(*bytes) as f32).collect(),
+            Number::Float(32) => bytes.as_chunks().0.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect(),
+            Number::Float(_) => bytes.as_chunks().0.iter().map(|bytes| half(u16::from_le_bytes(*bytes))).collect(),
+            // The upper half of an f32.
+            Number::Bfloat16 => bytes
+                .as_chunks()
+                .0
+                .iter()
+                .map(|bytes| f32::from_bits(u32::from(u16::from_le_bytes(*bytes)) << 16))
+                .collect(),
+            Number::Integer(_) => return None,
+        })
+    }
+}
+
+/// IEEE half precision to single, exactly.
+fn half(bits: u16) -> f32 {
+    let sign = if bits & 0x8000 == 0 { 1.0 } else { -1.0 };
+    let (exponent, fraction) = (i32::from(bits >> 10) & 31, f32::from(bits & 1023));
+    match exponent {
+        0 => sign * fraction * 2f32.powi(-24),
+        31 if fraction == 0.0 => sign * f32::INFINITY,
+        31 => f32::NAN,
+        _ => sign * (1024.0 + fraction) * 2f32.powi(exponent - 25),
+    }
+}
+
+#[derive(Debug)]
+struct SafetensorsStore {
+    path: PathBuf,
+    file: Mutex<File>,
+    entries: Vec<Entry>,
+    /// Where the bytes of each entry are, from the start of the file.
+    places: Vec<Place>,
+    framework: Framework,
+    /// Why it is taken for that framework's, where it is not PyTorch's.
+    remark: Option<String>,
+}
+
+/// Whether a file of so many bytes begins as safetensors do: with the length of a JSON object that fits it.
+pub(crate) fn begins(head: &[u8], length: u64) -> bool {
+    let [a, b, c, d, e, f, g, h, b'{', ..] = *head else { return false };
+    u64::from_le_bytes([a, b, c, d, e, f, g, h]).checked_add(8).is_some_and(|end| end <= length)
+}
+
+/// Reads the header and checks that the tensors fill the rest of the file without gap or overlap.
+pub(crate) fn open(path: &Path, mut file: File, length: u64) -> Result<Box<dyn Store>, StoreError> {
+    let place = path.display().to_string();
+    let mut prefix = [0; 8];
+    file.read_exact(&mut prefix).map_err(|source| unreadable(path, source))?;
+    let size = u64::from_le_bytes(prefix);
+    if size > MAX_HEADER_BYTES {
+        return Err(StoreError::TooLarge { place, what: format!("its header declares {size} bytes") });
+    }
+    let mut header = Vec::new();
+    file.by_ref().take(size).read_to_end(&mut header).map_err(|source| unreadable(path, source))?;
+    let Header { tensors, format } =
+        serde_json::from_slice(&header).map_err(|error| corrupt(&place, format!("its JSON header: {error}")))?;
+    drop(header);
+    let (framework, remark) = framework(&place, format.as_deref(), &tensors)?;
+    let mut found = Vec::with_capacity(tensors.len());
+    for (name, described) in tensors {
+        found.push(Declared::read(&name, described)?);
+    }
+    found.sort_by_key(|tensor| (tensor.start, tensor.end));
+    let mut end = 0;
+    for tensor in &found {
+        if tensor.start != end {
+            return Err(corrupt(
+                &tensor.name,
+                format!("its bytes start at {}, those before end at {end}", tensor.start),
+            ));
+        }
+        end = tensor.end;
+    }
+    let data = 8 + size;
+    if data.checked_add(end) != Some(length) {
+        let what = format!("its header declares {end} bytes of tensors, {} follow it", length.saturating_sub(data));
+        return Err(match data.saturating_add(end) > length {
+            true => StoreError::Truncated { place, what },
+            false => corrupt(&place, what),
+        });
+    }
+    let (mut entries, mut places) = (Vec::new(), Vec::new());
+    for (entry, place) in torch_lstm::joined(&mut found) {
+        entries.push(entry);
+        places.push(place);
+    }
+    for tensor in found {
+        // PyTorch's counter of batches is not a parameter.
+        if tensor.name.ends_with("num_batches_tracked") {
+            continue;
+        }
+        let (layer, parameter) = tensor.name.rsplit_once(['.', '/']).unwrap_or(("", &tensor.name));
+        let (layer, role) = (layer.to_string(), role(parameter, framework));
+        let (key, shape, number) = (tensor.name.clone(), tensor.shape, tensor.number);
+        entries.push(Entry { layer, role, key, shape, number, class: None });
+        places.push(Place::At(tensor.start));
+    }
+    for place in &mut places {
+        place.starts_mut().for_each(|start| *start += data);
+    }
+    Ok(Box::new(SafetensorsStore { path: path.into(), file: Mutex::new(file), entries, places, framework, remark }))
+}
+
+/// Where the bytes of an entry are.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Place {
+    At(u64),
+    /// The entry has the axes of this matrix in the other order.
+    Transposed(u64),
+    /// The entry is the sum of two tensors.
+    Sum([u64; 2]),
+}
+
+impl Place {
+    fn starts_mut(&mut self) -> impl Iterator<Item = &mut u64> {
+        match self {
+            Place::At(start) | Place::Transposed(start) => std::slice::from_mut(start).iter_mut(),
+            Place::Sum(starts) => starts.iter_mut(),
+        }
+    }
+}
+
+/// A tensor as the header declares it.
+pub(crate) struct Declared {
+    pub name: String,
+    pub number: Number,
+    pub shape: Vec<usize>,
+    pub start: u64,
+    end: u64,
+}
+
+impl Declared {
+    fn read(name: &str, described: Described) -> Result<Declared, StoreError> {
+        let declared_type = described.dtype.as_deref().unwrap_or("(none)");
+        let number = Number::named(declared_type)
+            .ok_or_else(|| StoreError::NonNumeric { place: name.into(), found: format!("the type {declared_type}") })?;
+        let list = |key: &str, list: Option<Numbers>| {
+            list.map(|list| list.0).ok_or_else(|| corrupt(name, format!("its '{key}' is not a list of whole numbers")))
+        };
+        let sides = list("shape", described.shape)?;
+        let [start, end] = list("data_offsets", described.data_offsets)?[..] else {
+            return Err(corrupt(name, "its 'data_offsets' are not two numbers"));
+        };
+        let elements = sides.iter().try_fold(1u64, |product, side| product.checked_mul(*side));
+        let bytes = elements.and_then(|elements| elements.checked_mul(number.bytes().max(4) as u64));
+        let (Some(elements), Some(..=MAX_TENSOR_BYTES)) = (elements, bytes) else {
+            return Err(StoreError::TooLarge { place: name.into(), what: format!("its shape is {sides:?}") });
+        };
+        let bytes = elements * number.bytes() as u64;
+        if end.checked_sub(start) != Some(bytes) {
+            return Err(corrupt(name, format!("its shape {sides:?} takes {bytes} bytes, its place is {start}..{end}")));
+        }
+        let shape = sides.iter().map(|side| *side as usize).collect();
+        Ok(Declared { name: name.into(), number, shape, start, end })
+    }
+}
+
+/// Whose conventions a file follows: its metadata says so, else the names of its tensors.
+fn framework(
+    place: &str,
+    format: Option<&str>,
+    tensors: &[(String, Described)],
+) -> Result<(Framework, Option<String>), StoreError> {
+    let last = |name: &str| name.rsplit(['.', '/']).next().unwrap_or(name).to_string();
+    let kernel = tensors.iter().map(|(name, _)| name).find(|name| last(name) == "kernel");
+    let says = |format: &str| Some(format!("its `format` is {format}: read with channels last, matrices (in, out)"));
+    match (format, kernel) {
+        (Some(format @ ("flax" | "jax")), _) => Ok((Framework::Flax, says(format))),
+        (Some(format @ ("tf" | "tensorflow" | "keras")), _) => Ok((Framework::Keras, says(format))),
+        (Some(format @ ("mlx" | "pd" | "paddle")), _) => Err(StoreError::Refused {
+            place: place.into(),
+            what: format!(
+                "its `format` is {format}, whose order of axes is not read; save it as PyTorch, TensorFlow or Flax would"
+            ),
+        }),
+        (Some("pt"), Some(kernel)) => Err(StoreError::Refused {
+            place: place.into(),
+            what: format!(
+                "its `format` is pt, PyTorch's, and `{kernel}` has a name of Keras or Flax: whether a matrix is (out, in) or (in, out) \
+                 cannot be told; save it with the `format` of the framework whose order it has"
+            ),
+        }),
+        (_, Some(kernel)) => {
+            let remark = format!("`{kernel}` has a name of Keras or Flax: read with channels last, matrices (in, out)");
+            Ok((Framework::Keras, Some(remark)))
+        }
+        _ => Ok((Framework::PyTorch, None)),
+    }
+}
+
+/// PyTorch's names, and those of Keras and Flax in their own files.
+fn role(parameter: &str, framework: Framework) -> Role {
+    match (parameter, framework) {
+        ("scale", Framework::Keras | Framework::Flax) => return Role::Gamma,
+        ("embedding" | "embeddings", Framework::Keras | Framework::Flax) => return Role::Weight,
+        ("mean", Framework::Keras | Framework::Flax) => return Role::RunningMean,
+        ("var", Framework::Keras | Framework::Flax) => return Role::RunningVariance,
+        _ => {}
+    }
+    match parameter {
+        "running_var" | "moving_variance" => Role::RunningVariance,
+        "moving_mean" => Role::RunningMean,
+        "kernel" => Role::Weight,
+        other => Role::from_neupy(other),
+    }
+}
+
+impl Store for SafetensorsStore {
+    fn layout(&self) -> Layout {
+        Layout::Safetensors
+    }
+
+    fn has_names(&self) -> bool {
+        true
+    }
+
+    fn framework(&self) -> Framework {
+        self.framework
+    }
+
+    fn remarks(&self) -> Vec<String> {
+        self.remark.iter().cloned().collect()
+    }
+
+    fn entries(&self) -> &[Entry] {
+        &self.entries
+    }
+
+    fn read_rows(&self, index: usize, rows: Range<usize>) -> Result<Vec<f32>, StoreError> {
+        let (Some(entry), Some(start)) = (self.entries.get(index), self.places.get(index)) else {
+            return Err(StoreError::NoSuchEntry { index });
+        };
+        let count = row_count(&entry.shape);
+        if rows.end > count {
+            return Err(StoreError::NoSuchRows { place: entry.key.clone(), end: rows.end, rows: count });
+        }
+        if rows.is_empty() {
+            return Ok(Vec::new());
+        }
+        let row = entry.elements() / count.max(1);
+        match *start {
+            Place::At(start) => self.values(entry, start, rows.start * row, rows.len() * row),
+            Place::Sum([a, b]) => {
+                let (a, b) = (
+                    self.values(entry, a, rows.start * row, rows.len() * row)?,
+                    self.values(entry, b, rows.start * row, rows.len() * row)?,
+                );
+                Ok(a.iter().zip(&b).map(|(a, b)| a + b).collect())
+            }
+            Place::Transposed(start) => {
+                let values = self.values(entry, start, 0, entry.elements())?;
+                Ok(rows.flat_map(|at| values.iter().skip(at).step_by(count).copied()).collect())
+            }
+        }
+    }
+}
+
+impl SafetensorsStore {
+    /// So many values of a tensor from the value `first` on.
+    fn values(&self, entry: &Entry, start: u64, first: usize, count: usize) -> Result<Vec<f32>, StoreError> {
+        let mut bytes = vec![0; count * entry.number.bytes()];
+        let mut file = self.file.lock().unwrap_or_else(PoisonError::into_inner);
+        file.seek(SeekFrom::Start(start + (first * entry.number.bytes()) as u64))
+            .and_then(|_| file.read_exact(&mut bytes))
+            .map_err(|source| unreadable(&self.path, source))?;
+        let whole = || StoreError::NonNumeric { place: entry.key.clone(), found: entry.number.to_string() };
+        entry.number.convert(&bytes).ok_or_else(whole)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::StoreError;
+    use crate::weights::open;
+    use crate::weights::store_tests::{error, folder, written};
+
+    fn safetensors(header: &str, data: &[u8]) -> Vec<u8> {
+        [&(header.len() as u64).to_le_bytes(), header.as_bytes(), data].concat()
+    }
+
+    #[test]
+    fn safetensors_are_read() {
+        let folder = folder();
+        let header = r#"{"__metadata__":{"format":"pt"},
+            "features.0.weight":{"dtype":"F32","shape":[2,1],"data_offsets":[0,8]},
+            "features.0.bias":{"dtype":"F16","shape":[4],"data_offsets":[8,16]},
+            "bn.running_var":{"dtype":"BF16","shape":[2],"data_offsets":[16,20]},
+            "bn.num_batches_tracked":{"dtype":"I64","shape":[],"data_offsets":[20,28]},
+            "scale":{"dtype":"F64","shape":[],"data_offsets":[28,36]}}"#;
+        let mut data = [1.5f32, -2.0].map(f32::to_le_bytes).concat();
+        data.extend([0x3c00u16, 0xc001, 0x0001, 0x7c00, 0x3fc0, 0xc000].map(u16::to_le_bytes).concat());
+        data.extend([0; 8]);
+        data.extend(0.25f64.to_le_bytes());
+        let good = safetensors(header, &data);
+        let store = open(&written(&folder, &good), None).unwrap();
+        let names: Vec<String> =
+            store.entries().iter().map(|entry| format!("{}|{}", entry.layer, entry.role)).collect();
+        assert_eq!(names, ["features.0|weight", "features.0|bias", "bn|running_variance", "|scale"]);
+        let values: Vec<Vec<f32>> = (0..4).map(|index| store.read(index).unwrap()).collect();
+        assert_eq!(values[0], [1.5, -2.0]);
+        assert_eq!(values[1], [1.0, -2.0 - 2f32.powi(-9), 2f32.powi(-24), f32::INFINITY]);
+        assert_eq!((&values[2][..], &values[3][..]), (&[1.5, -2.0][..], &[0.25][..]));
+        assert_eq!(store.read_rows(0, 1..2).unwrap(), [-2.0]);
+
+        assert!(matches!(error(&written(&folder, &good[..good.len() - 1])), StoreError::Truncated { .. }));
+        let faults = [
+            ("[0,8]", "[0,12]"),
+            ("[8,16]", "[12,20]"),
+            ("[2,1]", "[2,2]"),
+            ("[2,1]", "[9223372036854775807,9223372036854775807]"),
+            ("[2,1]", "[-2,1]"),
+            ("\"F32\"", "\"I8\""),
+            ("\"F32\"", "\"F8_E4M3\""),
+            ("{\"dtype\":\"F32\"", "[\"dtype\",\"F32\""),
+        ];
+        for (right, wrong) in faults {
+            let bytes = safetensors(&header.replacen(right, wrong, 1), &data);
+            assert!(open(&written(&folder, &bytes), None).is_err(), "{wrong}");
+        }
+    }
+}

@@ -1,0 +1,120 @@
+//! The header of a safetensors file, read into nothing but what is used of it: a header of many megabytes takes a few times
+//! its own size, where a tree of JSON values takes twenty.
+
+use serde::Deserialize;
+use serde::de::{Deserializer, Error, MapAccess, SeqAccess, Visitor};
+use std::fmt;
+
+use crate::weights::store::MAX_ITEMS;
+
+/// Sides of a tensor at the most; a header that says more is refused while it is read.
+const MOST_SIDES: usize = 64;
+
+/// The tensors in the order of the header.
+pub(crate) struct Header {
+    pub tensors: Vec<(String, Described)>,
+    /// The framework that its metadata name.
+    pub format: Option<String>,
+}
+
+/// What is used of the metadata.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Metadata {
+    format: Option<String>,
+}
+
+/// What the header says of a tensor.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+pub(crate) struct Described {
+    pub dtype: Option<String>,
+    pub shape: Option<Numbers>,
+    pub data_offsets: Option<Numbers>,
+}
+
+/// A short list of whole numbers.
+pub(crate) struct Numbers(pub Vec<u64>);
+
+impl<'de> Deserialize<'de> for Header {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct OfHeader;
+        impl<'de> Visitor<'de> for OfHeader {
+            type Value = Header;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object of tensors")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Header, A::Error> {
+                let (mut tensors, mut format) = (Vec::new(), None);
+                while let Some(name) = map.next_key::<String>()? {
+                    if name == "__metadata__" {
+                        format = map.next_value::<Option<Metadata>>()?.unwrap_or_default().format;
+                        continue;
+                    }
+                    if tensors.len() == MAX_ITEMS {
+                        return Err(A::Error::custom(format!("more than {MAX_ITEMS} tensors")));
+                    }
+                    tensors.push((name, map.next_value()?));
+                }
+                Ok(Header { tensors, format })
+            }
+        }
+        deserializer.deserialize_map(OfHeader)
+    }
+}
+
+impl<'de> Deserialize<'de> for Numbers {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct OfNumbers;
+        impl<'de> Visitor<'de> for OfNumbers {
+            type Value = Numbers;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                write!(f, "a list of up to {MOST_SIDES} whole numbers")
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Numbers, A::Error> {
+                let mut numbers = Vec::new();
+                while let Some(number) = list.next_element()? {
+                    if numbers.len() == MOST_SIDES {
+                        return Err(A::Error::invalid_length(MOST_SIDES + 1, &self));
+                    }
+                    numbers.push(number);
+                }
+                Ok(Numbers(numbers))
+            }
+        }
+        deserializer.deserialize_seq(OfNumbers)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(text: &str) -> Result<Header, String> {
+        serde_json::from_str(text).map_err(|fault| fault.to_string())
+    }
+
+    #[test]
+    fn only_what_is_used_is_kept_and_bounds_end_the_reading() {
+        let deep = format!("{}{}", "[".repeat(100), "]".repeat(100));
+        let header =
+            format!(r#"{{"__metadata__": {{"a": {deep}}}, "w": {{"dtype": "F32", "other": {deep}, "shape": [2]}}}}"#);
+        let header = read(&header).expect("a header");
+        let (name, described) = &header.tensors[0];
+        assert_eq!((header.tensors.len(), name.as_str(), described.dtype.as_deref()), (1, "w", Some("F32")));
+        assert_eq!(described.shape.as_ref().map(|shape| &shape.0[..]), Some(&[2][..]));
+        assert!(described.data_offsets.is_none());
+        for sides in ["[-1]", "[1.5]", "7", "[\"a\"]", &format!("[{}1]", "1,".repeat(MOST_SIDES))] {
+            let fault = read(&format!(r#"{{"w": {{"shape": {sides}}}}}"#)).err().expect(sides);
+            assert!(fault.contains("64 whole numbers") || fault.contains("u64"), "{sides:.20}: {fault}");
+        }
+        let many: Vec<String> = (0..=MAX_ITEMS).map(|index| format!("\"{index}\":{{}}")).collect();
+        let fault = read(&format!("{{{}}}", many.join(","))).err().expect("too many");
+        assert!(fault.contains("more than 100000 tensors"), "{fault}");
+        assert!(read("[]").is_err() && read("{\"w\": 1}").is_err());
+    }
+}

@@ -23,7 +23,8 @@ fn residual() -> String {
 
 fn time(text: &str) -> Duration {
     let start = Instant::now();
-    let spec = elaborate::load_text(Path::new("net.net"), black_box(text), &elaborate::project::source_files::from_disk);
+    let spec =
+        elaborate::load_text(Path::new("net.net"), black_box(text), &elaborate::project::source_files::from_disk);
     let checked = check::check(&spec, None);
     assert!(!checked.told.has_errors(), "the nets are right");
     black_box(checked);

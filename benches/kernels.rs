@@ -4,9 +4,9 @@
 use netc::kernels::conv::direct;
 use netc::kernels::conv::winograd::Blocking;
 use netc::kernels::gemm::{self, Backend, Operand, Product};
-use netc::kernels::parallel::thread_pool::Threads;
+use netc::kernels::parallel::thread_pool::ThreadPool;
 use netc::kernels::tensor_view::{Convolution, ViewMut, Window};
-use netc::plan::kernel_timing::Trial;
+use netc::plan::kernel_timing::KernelTiming;
 use netc::plan::steps::convolution::{Algorithm, ConvolutionStep, TILES};
 use netc::plan::steps::dense::DenseStep;
 use netc::plan::steps::pool::{PoolStep, Reduction};
@@ -38,7 +38,7 @@ const TIME: Duration = Duration::from_millis(600);
 
 /// What is measured: the threads, and a word that names must hold.
 struct Bench {
-    threads: Threads,
+    threads: ThreadPool,
     filter: String,
 }
 
@@ -48,10 +48,10 @@ impl Bench {
         if !name.contains(&self.filter) {
             return;
         }
-        let Some(mut trial) = Trial::new(kernel, batch, &self.threads) else { return };
+        let Some(mut trial) = KernelTiming::new(kernel, batch, &self.threads) else { return };
         let direct = match kernel {
             Kernel::Convolution(step) => step.direct_arithmetic(),
-            kernel => kernel.arithmetic(),
+            kernel => kernel.executed_macs(),
         };
         let mut time = || {
             let start = Instant::now();
@@ -184,7 +184,7 @@ fn products(bench: &Bench) {
 fn main() {
     // Cargo's own flags begin with dashes.
     let filter = std::env::args().skip(1).find(|word| !word.starts_with('-')).unwrap_or_default();
-    let bench = Bench { threads: Threads::new(netc::runtime::thread_count::available()), filter };
+    let bench = Bench { threads: ThreadPool::new(netc::runtime::thread_count::available()), filter };
     convolutions(&bench);
     dense_layers(&bench);
     depthwise(&bench);

@@ -7,7 +7,7 @@
 //! the peers do; `benches/peers/run.py --train` asks. Without arguments, as `cargo test --benches` calls it, it ends.
 
 use netc::compile::{self, BuildOptions, Values};
-use netc::data::Chance;
+use netc::data::SeededRng;
 use netc::data::samples::table::Table;
 use netc::elaborate;
 use netc::elaborate::project::source_files;
@@ -15,7 +15,7 @@ use netc::kernels::training::loss::Loss;
 use netc::kernels::training::optimizer::UpdateRule;
 use netc::runtime::Session;
 use netc::train::autodiff::Settings;
-use netc::train::run::batch_source::{Feed, FeedError, Pass};
+use netc::train::run::batch_source::{BatchSource, BatchSourceError, Pass};
 use std::error::Error;
 use std::io::{BufRead, Write};
 use std::sync::Arc;
@@ -108,17 +108,17 @@ fn main() -> Result<(), Box<dyn Error>> {
         target[row * 7 % CLASSES] = 1.0;
     }
     let mut session = Session::new(trainable.step.clone(), threads);
-    let team = Arc::clone(session.team());
-    let mut feed = Feed::Rows(vec![Table::of_columns(x, &[width]).remove(0)]);
+    let pool = Arc::clone(session.pool());
+    let mut feed = BatchSource::Rows(vec![Table::of_columns(x, &[width]).remove(0)]);
     let mut given = vec![0.0; batch * CLASSES];
     let mut prediction = vec![0.0; batch * CLASSES];
-    let mut chance = Chance::new([0; 4]);
+    let mut chance = SeededRng::new([0; 4]);
     let mut order: Vec<usize> = (0..rows).collect();
     let mut epoch = || -> Result<f32, Box<dyn Error>> {
         let mut loss = [0.0];
         chance.shuffle(&mut order);
-        let pass = Pass { order: &order, batch, epoch: 0, team: &team, interrupted: None };
-        feed.each::<FeedError>(pass, |places, inputs| {
+        let pass = Pass { order: &order, batch, epoch: 0, pool: &pool, interrupted: None };
+        feed.each::<BatchSourceError>(pass, |places, inputs| {
             let len = places.len() * CLASSES;
             for (to, &row) in given.chunks_exact_mut(CLASSES).zip(&order[places.clone()]) {
                 to.copy_from_slice(&targets[row * CLASSES..][..CLASSES]);

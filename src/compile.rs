@@ -1,18 +1,18 @@
 //! The road from a spec to an artifact, as one function per stretch.
 
 pub use crate::artifact::constants::Values;
-use crate::artifact::constants::{ConstantFault, put_constants};
+use crate::artifact::constants::{ConstantError, put_constants};
 use crate::artifact::{Artifact, Manifest, Memory, Sink, Writer};
 use crate::diagnostics::{Code, Diagnostic, Diagnostics, Result, counted};
 use crate::elaborate::Spec;
 use crate::elaborate::project::requests::LabelsRequest;
-use crate::elaborate::project::source_files::near_file;
+use crate::elaborate::project::source_files::did_you_mean_file;
 use crate::graph::{Graph, ParameterId};
 use crate::kernels::training::loss::Loss;
-use crate::lower::memory_budget::lower_within;
-use crate::lower::{self, Compiled, Options, Settled};
+use crate::lower::memory_budget::fit_memory_budget;
+use crate::lower::{self, AlgorithmOverrides, Compiled, Options};
 use crate::ops::input::Input;
-use crate::ops::output_kind::Ending;
+use crate::ops::output_kind::OutputKind;
 use crate::ops::preprocessing::Preprocessing;
 use crate::passes::optimize;
 use crate::plan::Plan;
@@ -96,7 +96,7 @@ fn expand(
     net: Option<&str>,
     graph: impl Fn(&Spec, usize) -> Result<(Graph, Diagnostics)>,
 ) -> Result<(Graph, Diagnostics)> {
-    let mut told = spec.faults.clone();
+    let mut told = spec.errors.clone();
     told.extend(spec.check_recipes());
     if told.has_errors() {
         return Err(told);
@@ -130,10 +130,10 @@ pub fn plan(graph: Graph, options: &BuildOptions) -> Result<Plan> {
 }
 
 /// Lowers a fused graph as the options say.
-fn planned(fused: &Graph, options: &BuildOptions, settled: Option<&Settled>) -> Result<Compiled> {
+fn planned(fused: &Graph, options: &BuildOptions, settled: Option<&AlgorithmOverrides>) -> Result<Compiled> {
     let lowering = Options { settled, half: options.half_weights, ..Options::inference(options.exact) };
     match options.max_memory {
-        Some(most) => lower_within(fused, lowering, most),
+        Some(most) => fit_memory_budget(fused, lowering, most),
         None => lower::lower(fused, lowering),
     }
 }
@@ -141,7 +141,7 @@ fn planned(fused: &Graph, options: &BuildOptions, settled: Option<&Settled>) -> 
 /// Binds, optimises and lowers a net.
 pub fn build(spec: &Spec, options: &BuildOptions) -> Result<(Build, Diagnostics)> {
     let (graph, mut told) = graph(spec, options.net.as_deref())?;
-    let mut faults = Diagnostics::default();
+    let mut errors = Diagnostics::default();
     let trained = if options.fresh { BTreeMap::new() } else { all_trained_weights(spec, &graph) };
     let mut requests = spec.weights(&graph, &options.weights, &trained)?;
     requests.retain(|request| !options.allow_missing || request.path.exists());
@@ -155,21 +155,21 @@ pub fn build(spec: &Spec, options: &BuildOptions) -> Result<(Build, Diagnostics)
             labels
         }
         Err(more) => {
-            faults.extend(more);
+            errors.extend(more);
             None
         }
     };
     let fused = optimize(graph.clone());
     let compiled = planned(&fused, options, None).and_then(|compiled| checked(&graph, compiled));
     let (bindings, compiled) = match (bound, compiled) {
-        (Ok((bindings, more)), Ok(compiled)) if !faults.has_errors() => {
+        (Ok((bindings, more)), Ok(compiled)) if !errors.has_errors() => {
             told.extend(more);
             (bindings, compiled)
         }
         (bound, compiled) => {
-            faults.extend(bound.err().unwrap_or_default());
-            faults.extend(compiled.err().unwrap_or_default());
-            return Err(faults);
+            errors.extend(bound.err().unwrap_or_default());
+            errors.extend(compiled.err().unwrap_or_default());
+            return Err(errors);
         }
     };
     told.extend(spec.lint_items());
@@ -190,12 +190,12 @@ pub fn checked(graph: &Graph, mut compiled: Compiled) -> Result<Compiled> {
     }
     match compiled.plan.verify() {
         Ok(()) => Ok(compiled),
-        Err(fault) if fault.too_much => {
-            let what = format!("`{}` is too large to be compiled: {fault}", graph.name);
+        Err(error) if error.too_much => {
+            let what = format!("`{}` is too large to be compiled: {error}", graph.name);
             Err(Diagnostic::new(Code::TooLarge, what).help("is one of its sizes mistyped?").into())
         }
-        Err(fault) => Err(Diagnostic::new(Code::Unsupported, format!("`{}` cannot be compiled: {fault}", graph.name))
-            .note("this is a fault of netc, not of the net")
+        Err(error) => Err(Diagnostic::new(Code::Unsupported, format!("`{}` cannot be compiled: {error}", graph.name))
+            .note("this is an error of netc, not of the net")
             .into()),
     }
 }
@@ -245,10 +245,10 @@ pub fn labels(spec: &Spec, graph: &Graph) -> Result<(Option<Vec<String>>, Option
             Err(_) if !path.exists() && spec.project.recipes.contains_key(&graph.name) => {
                 return Ok((None, None));
             }
-            Err(fault) => {
-                return Err(Diagnostic::new(Code::Labels, fault.to_string())
+            Err(error) => {
+                return Err(Diagnostic::new(Code::Labels, error.to_string())
                     .at(span, "these labels")
-                    .maybe_help(near_file(&path).filter(|_| !path.exists()))
+                    .maybe_help(did_you_mean_file(&path).filter(|_| !path.exists()))
                     .into());
             }
         },
@@ -272,26 +272,26 @@ pub fn labels(spec: &Spec, graph: &Graph) -> Result<(Option<Vec<String>>, Option
 fn takes_names(graph: &Graph, names: usize) -> bool {
     let Some(&id) = graph.outputs.first() else { return true };
     let values = graph.node(id).output.channels().known();
-    values.is_none_or(|values| Ending::of(graph, id).takes_names(values, names))
+    values.is_none_or(|values| OutputKind::of(graph, id).takes_names(values, names))
 }
 
 impl Build {
     /// Writes the artifact; returns its size in bytes.
     pub fn write(&self, path: &Path) -> Result<u64> {
-        let cannot = |fault: &dyn std::fmt::Display| {
-            Diagnostics::from(Diagnostic::new(Code::Output, format!("{} {fault}", path.display())))
+        let cannot = |error: &dyn std::fmt::Display| {
+            Diagnostics::from(Diagnostic::new(Code::Output, format!("{} {error}", path.display())))
         };
-        let manifest = self.manifest().map_err(|fault| cannot(&fault))?;
-        let mut writer = Writer::new(path).map_err(|fault| cannot(&fault))?;
-        self.put_constants(&mut writer).map_err(|fault| fault.told(path))?;
-        writer.finish(manifest).map_err(|fault| cannot(&fault))
+        let manifest = self.manifest().map_err(|error| cannot(&error))?;
+        let mut writer = Writer::new(path).map_err(|error| cannot(&error))?;
+        self.put_constants(&mut writer).map_err(|error| error.told(path))?;
+        writer.finish(manifest).map_err(|error| cannot(&error))
     }
 
     /// Plans anew with settled algorithms, which were measured on `machine`.
     ///
     /// # Errors
     /// Where no such plan fits the memory that the options allow.
-    pub fn plan_again(&mut self, options: &BuildOptions, settled: &Settled, machine: String) -> Result<()> {
+    pub fn plan_again(&mut self, options: &BuildOptions, settled: &AlgorithmOverrides, machine: String) -> Result<()> {
         self.compiled = checked(&self.graph, planned(&self.fused, options, Some(settled))?)?;
         self.tuned = Some(machine);
         Ok(())
@@ -299,8 +299,8 @@ impl Build {
 
     /// The artifact without a file, for a net that is used at once.
     pub fn in_memory(&self) -> Result<Artifact> {
-        let told = |fault: ConstantFault| fault.told(Path::new("the memory"));
-        let manifest = self.manifest().map_err(|fault| told(ConstantFault::Io(fault)))?;
+        let told = |error: ConstantError| error.told(Path::new("the memory"));
+        let manifest = self.manifest().map_err(|error| told(ConstantError::Io(error)))?;
         let mut memory = Memory::default();
         self.put_constants(&mut memory).map_err(told)?;
         Ok(Artifact::in_memory(manifest, memory))
@@ -320,7 +320,7 @@ impl Build {
             summary: self.graph.summary(),
             plan: self.compiled.plan.clone(),
             preprocessing: preprocessing(&self.graph),
-            endings: self.graph.outputs.iter().map(|&id| Ending::of(&self.graph, id)).collect(),
+            endings: self.graph.outputs.iter().map(|&id| OutputKind::of(&self.graph, id)).collect(),
             labels: self.labels.clone(),
             loss: self.loss,
             source: self.source.clone(),
@@ -331,7 +331,7 @@ impl Build {
         })
     }
 
-    fn put_constants(&self, sink: &mut dyn Sink) -> std::result::Result<(), ConstantFault> {
+    fn put_constants(&self, sink: &mut dyn Sink) -> std::result::Result<(), ConstantError> {
         let origin = Values { graph: &self.graph, bindings: &self.bindings };
         put_constants(&self.compiled, &self.fused, &origin, sink)
     }
@@ -361,7 +361,7 @@ pub fn in_memory(graph: &Graph, values: &Values<'_>) -> Result<Arc<Artifact>> {
 /// Files that cannot be read.
 pub fn packed(net: &str, graph: &Graph, compiled: Compiled, values: &Values<'_>) -> Result<Arc<Artifact>> {
     let mut memory = Memory::default();
-    put_constants(&compiled, graph, values, &mut memory).map_err(|fault| fault.told(Path::new("the memory")))?;
+    put_constants(&compiled, graph, values, &mut memory).map_err(|error| error.told(Path::new("the memory")))?;
     Ok(Arc::new(Artifact::in_memory(Manifest::of_plan(net, compiled.plan), memory)))
 }
 

@@ -88,7 +88,7 @@ fn put(path: &Path, durable: bool, fill: impl FnOnce(&mut dyn Write) -> io::Resu
     if fs::metadata(path).is_ok_and(|known| !known.is_file() && !known.is_dir()) {
         return fill(&mut File::options().write(true).open(path)?);
     }
-    let mut draft = Draft::beside(path)?;
+    let mut draft = PendingFile::for_target(path)?;
     let mut writer = BufWriter::with_capacity(1 << 20, draft.file());
     fill(&mut writer)?;
     writer.flush()?;
@@ -98,18 +98,18 @@ fn put(path: &Path, durable: bool, fill: impl FnOnce(&mut dyn Write) -> io::Resu
 
 /// A file on its way: it stands beside its place until it is whole. Dropped before, it goes.
 #[derive(Debug)]
-pub struct Draft {
+pub struct PendingFile {
     file: NamedTempFile,
     target: PathBuf,
 }
 
-impl Draft {
+impl PendingFile {
     /// A new, empty file for `path`; of a link, for the file that it leads to. It has the permissions of the file that it
     /// will replace, else those that the system gives new files.
     ///
     /// # Errors
     /// Where something stands at `path` that is no file, and those of the file system.
-    pub fn beside(path: &Path) -> io::Result<Draft> {
+    pub fn for_target(path: &Path) -> io::Result<PendingFile> {
         let target = fs::canonicalize(path).unwrap_or_else(|_| path.to_path_buf());
         let old = fs::metadata(&target).ok();
         if old.as_ref().is_some_and(|old| !old.is_file()) {
@@ -119,7 +119,7 @@ impl Draft {
         if let Some(old) = old {
             file.as_file().set_permissions(old.permissions())?;
         }
-        Ok(Draft { file, target })
+        Ok(PendingFile { file, target })
     }
 
     /// The file, to be written.
@@ -151,7 +151,7 @@ impl Draft {
             self.file.as_file().sync_all()?;
         }
         let folder = folder_of(&self.target);
-        self.file.persist(&self.target).map_err(|fault| fault.error)?;
+        self.file.persist(&self.target).map_err(|error| error.error)?;
         // The new name is lasting once the folder is on the disk; where folders cannot be opened, the system sees to it.
         if let (true, Ok(folder)) = (durable, File::open(folder)) {
             let _ = folder.sync_all();
@@ -170,7 +170,7 @@ pub fn temporary(folder: &Path) -> io::Result<NamedTempFile> {
     // Not those of a secret file; the umask is applied.
     #[cfg(unix)]
     builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
-    let file = builder.tempfile_in(folder).map_err(|fault| without_path(&fault))?;
+    let file = builder.tempfile_in(folder).map_err(|error| without_path(&error))?;
     // Where files cannot be locked, none can be taken away.
     let _ = file.as_file().try_lock();
     sweep(folder, file.as_file());
@@ -207,10 +207,10 @@ pub fn in_words(text: &str) -> String {
     number.map_or_else(|| text.to_string(), |number| plain(&io::Error::from_raw_os_error(number)))
 }
 
-/// A fault of making a temporary file, whose name would tell a user nothing.
-fn without_path(fault: &io::Error) -> io::Error {
-    let text = fault.to_string();
-    io::Error::new(fault.kind(), text.split(" at path ").next().unwrap_or_default())
+/// An error of making a temporary file, whose name would tell a user nothing.
+fn without_path(error: &io::Error) -> io::Error {
+    let text = error.to_string();
+    io::Error::new(error.kind(), text.split(" at path ").next().unwrap_or_default())
 }
 
 /// The folder that a file stands in.
@@ -269,7 +269,7 @@ mod tests {
     #[test]
     fn a_draft_is_nobody_elses() {
         let folder = tempfile::tempdir().expect("a folder");
-        let mut draft = Draft::beside(&folder.path().join("a.h5")).expect("a draft");
+        let mut draft = PendingFile::for_target(&folder.path().join("a.h5")).expect("a draft");
         let path = draft.by_name(|path| {
             File::options().write(true).open(path).expect("the draft").try_lock().expect("free for a library");
             path.to_path_buf()
@@ -292,9 +292,9 @@ mod tests {
         let path = folder.path().join("a.txt");
         fs::write(&path, vec![b'a'; 3 << 20]).expect("a file");
         assert_eq!(read_regular(&path, 3 << 20).expect("it fits").len(), 3 << 20);
-        let fault = read_regular(&path, 2 << 20).expect_err("too large");
+        let error = read_regular(&path, 2 << 20).expect_err("too large");
         assert_eq!(
-            (fault.kind(), fault.to_string().as_str()),
+            (error.kind(), error.to_string().as_str()),
             (io::ErrorKind::FileTooLarge, "it is larger than 2 MiB")
         );
         assert_eq!(read_regular(folder.path(), 9).expect_err("a folder").kind(), io::ErrorKind::IsADirectory);

@@ -8,7 +8,7 @@
 pub const BEYOND: usize = usize::MAX;
 
 /// The most values that one tensor may hold for one image.
-pub const LARGEST_TENSOR: usize = 1 << 33;
+pub const MAX_TENSOR_VALUES: usize = 1 << 33;
 
 /// The product; [`BEYOND`] where it is beyond all numbers. Without factors it is 1.
 #[must_use]
@@ -43,10 +43,10 @@ pub fn span(count: usize, stride: usize, len: usize) -> usize {
     }
 }
 
-/// Whether a tensor of these sizes may be: no size is 0, and no more than [`LARGEST_TENSOR`] values.
+/// Whether a tensor of these sizes may be: no size is 0, and no more than [`MAX_TENSOR_VALUES`] values.
 #[must_use]
 pub fn is_tensor(sizes: &[usize]) -> bool {
-    (1..=LARGEST_TENSOR).contains(&product(sizes.iter().copied()))
+    (1..=MAX_TENSOR_VALUES).contains(&product(sizes.iter().copied()))
 }
 
 #[cfg(test)]

@@ -161,19 +161,19 @@ pub fn shown(name: &str) -> Cow<'_, str> {
 }
 
 /// An I/O error without the operating system's number.
-pub fn plain(fault: &std::io::Error) -> String {
-    match fault.kind() {
+pub fn plain(error: &std::io::Error) -> String {
+    match error.kind() {
         std::io::ErrorKind::NotFound => "there is no such file".into(),
         std::io::ErrorKind::PermissionDenied => "permission denied".into(),
         std::io::ErrorKind::IsADirectory => "it is a folder".into(),
         std::io::ErrorKind::NotADirectory => "a part of its path is a file, not a folder".into(),
-        std::io::ErrorKind::InvalidInput | std::io::ErrorKind::FileTooLarge if fault.get_ref().is_some() => {
-            fault.to_string()
+        std::io::ErrorKind::InvalidInput | std::io::ErrorKind::FileTooLarge if error.get_ref().is_some() => {
+            error.to_string()
         }
         std::io::ErrorKind::FileTooLarge => "it is too large for its disk".into(),
         std::io::ErrorKind::StorageFull => "the disk is full".into(),
         std::io::ErrorKind::ReadOnlyFilesystem => "the disk is read-only".into(),
-        _ => fault.to_string(),
+        _ => error.to_string(),
     }
 }
 

@@ -2,10 +2,10 @@
 
 use std::fmt;
 
-pub use crate::size::LARGEST_TENSOR;
+pub use crate::size::MAX_TENSOR_VALUES;
 
 /// The most sizes that a tensor has, besides the batch.
-pub const MOST_AXES: usize = 16;
+pub const MAX_AXES: usize = 16;
 
 /// One size of a shape.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

@@ -21,8 +21,8 @@ mod torch;
 fn built(folder: &Path, text: &str) -> Result<Build, (Vec<Code>, String)> {
     let spec = load_text(&folder.join("m.net"), text, &from_disk);
     let options = BuildOptions { net: Some("m".into()), allow_untrained: true, ..BuildOptions::default() };
-    build(&spec, &options).map(|(build, _)| build).map_err(|faults| {
-        (faults.iter().map(|fault| fault.code).collect(), render::text(&faults, &spec.sources, false))
+    build(&spec, &options).map(|(build, _)| build).map_err(|errors| {
+        (errors.iter().map(|error| error.code).collect(), render::text(&errors, &spec.sources, false))
     })
 }
 

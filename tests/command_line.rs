@@ -54,7 +54,7 @@ impl Answer {
 
     /// One JSON document and nothing else.
     fn json(self) -> Value {
-        serde_json::from_str(&self.out).unwrap_or_else(|fault| panic!("{fault}: {self:?}"))
+        serde_json::from_str(&self.out).unwrap_or_else(|error| panic!("{error}: {self:?}"))
     }
 }
 

@@ -40,7 +40,7 @@ fn examples_of_diagnostics_are_answered_with_their_codes() {
             Ok(spec) => check::check(&spec, None).told,
             Err((_, told)) => told,
         };
-        let found: Vec<Code> = told.iter().map(|fault| fault.code).collect();
+        let found: Vec<Code> = told.iter().map(|error| error.code).collect();
         if !found.contains(code) {
             silent.push(format!("{code}: its example gives {found:?}\n{example}"));
         }

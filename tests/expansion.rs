@@ -13,9 +13,9 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 /// A check of a text gives up new nets from 300 000 layers on, and one expansion ends at 1 000 000.
-const MOST_EXPANDED: usize = 1_300_000;
+const MAX_EXPANDED: usize = 1_300_000;
 /// Layers of one net at the most.
-const MOST_LAYERS: usize = 100_000;
+const MAX_LAYERS: usize = 100_000;
 
 /// Writes texts by chance.
 impl Dice {
@@ -70,17 +70,17 @@ impl Dice {
 fn expand(seed: u64) -> (String, BTreeSet<Code>) {
     let text = Dice { state: seed }.text();
     let spec = load_text(Path::new("top.net"), &text, &from_disk);
-    assert!(spec.faults.is_empty(), "{text}");
+    assert!(spec.errors.is_empty(), "{text}");
     let checked = check::check(&spec, None);
-    assert!(spec.expanded() <= MOST_EXPANDED, "{} layers\n{text}", spec.expanded());
+    assert!(spec.expanded() <= MAX_EXPANDED, "{} layers\n{text}", spec.expanded());
     // What was made was counted: each layer once for each net that it is in, and names by their length.
     let nodes = || checked.graphs.iter().flat_map(|graph| &graph.nodes);
     let layers: usize = nodes().map(|node| node.origin.layers.len().max(1)).sum();
     let letters: usize = nodes().map(|node| node.name.len()).sum();
     assert!(layers <= spec.expanded(), "{layers} layers, {} counted\n{text}", spec.expanded());
     assert!(letters / 200 <= spec.expanded(), "{letters} letters, {} counted\n{text}", spec.expanded());
-    assert!(checked.graphs.iter().all(|graph| graph.nodes.len() <= MOST_LAYERS), "{text}");
-    (text, checked.told.iter().map(|fault| fault.code).collect())
+    assert!(checked.graphs.iter().all(|graph| graph.nodes.len() <= MAX_LAYERS), "{text}");
+    (text, checked.told.iter().map(|error| error.code).collect())
 }
 
 proptest! {

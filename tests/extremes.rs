@@ -82,7 +82,7 @@ fn every_layer_is_fitted_or_refused() {
                     let spec = load_text(Path::new("a.net"), &text, &from_disk);
                     let checked = check(&spec, None);
                     // What the tables say of it is counted too.
-                    checked.graphs.iter().flat_map(|graph| graph.ids().map(move |id| graph.multiply_adds(id))).max()
+                    checked.graphs.iter().flat_map(|graph| graph.ids().map(move |id| graph.macs(id))).max()
                 }));
                 if checked.is_err() {
                     panics.push(text);
@@ -102,7 +102,7 @@ fn a_fragment_that_fits_nothing_is_answered() {
         "net a = Flatten >> Dense(10) >> Slice(0, 20)",
     ] {
         let spec = load_text(Path::new("a.net"), text, &from_disk);
-        let told: Vec<String> = check(&spec, None).told.iter().map(|fault| fault.code.to_string()).collect();
+        let told: Vec<String> = check(&spec, None).told.iter().map(|error| error.code.to_string()).collect();
         assert!(told.iter().all(|code| code.starts_with("E03")), "{text}: {told:?}");
     }
 }

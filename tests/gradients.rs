@@ -44,7 +44,7 @@ fn array(sizes: &[usize], values: &[f32]) -> ArrayD<f64> {
 impl Case {
     fn new(net: &str, loss: Loss) -> Self {
         let spec = load(net, &|path| std::fs::read(path)).unwrap_or_else(|_| panic!("{net}"));
-        let (graph, _) = graph(&spec, None).unwrap_or_else(|faults| panic!("{net}: {faults:?}"));
+        let (graph, _) = graph(&spec, None).unwrap_or_else(|errors| panic!("{net}: {errors:?}"));
         let (bindings, _) = bind(&graph, &[]).unwrap();
         let embeds = net.contains("Embedding");
         let inputs = graph.inputs().into_iter().enumerate().map(|(index, id)| {
@@ -86,7 +86,7 @@ impl Case {
             seed: 5,
         };
         let values = Values { graph: &self.graph, bindings: &self.bindings };
-        compile(&self.graph, &settings, BATCH, &values).unwrap_or_else(|faults| panic!("{faults:?}"))
+        compile(&self.graph, &settings, BATCH, &values).unwrap_or_else(|errors| panic!("{errors:?}"))
     }
 
     /// One step of rate 1: the loss, and the state after it.

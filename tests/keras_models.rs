@@ -23,9 +23,9 @@ fn bound(net: &str, file: &str, options: &str) -> Result<Build, (Vec<Code>, Stri
     let spec = load_text(&data("model.net"), &text, &from_disk);
     build(&spec, &BuildOptions { net: Some("model".into()), ..BuildOptions::default() })
         .map(|(build, _)| build)
-        .map_err(|faults| {
-            let codes = faults.iter().map(|fault| fault.code).collect();
-            (codes, render::text(&faults, &spec.sources, false))
+        .map_err(|errors| {
+            let codes = errors.iter().map(|error| error.code).collect();
+            (codes, render::text(&errors, &spec.sources, false))
         })
 }
 
@@ -100,7 +100,7 @@ fn a_renamed_layer_has_its_new_name() {
         net model = whole[..=dense_2]";
     let spec = load_text(&data("model.net"), text, &from_disk);
     let built = build(&spec, &BuildOptions { net: Some("model".into()), ..BuildOptions::default() });
-    let (build, _) = built.unwrap_or_else(|faults| panic!("{}", render::text(&faults, &spec.sources, false)));
+    let (build, _) = built.unwrap_or_else(|errors| panic!("{}", render::text(&errors, &spec.sources, false)));
     agrees(&build, "renamed", "renamed.h5");
 }
 
@@ -179,7 +179,7 @@ fn a_cut_net_may_end_where_its_file_goes_on() {
         let text = format!("net whole = {FULL}\nweights whole = \"full.keras\"\nnet model = whole{cut}");
         let spec = load_text(&data("model.net"), &text, &from_disk);
         let built = build(&spec, &BuildOptions { net: Some("model".into()), ..BuildOptions::default() });
-        built.unwrap_or_else(|faults| panic!("{cut}: {}", render::text(&faults, &spec.sources, false)));
+        built.unwrap_or_else(|errors| panic!("{cut}: {}", render::text(&errors, &spec.sources, false)));
     }
 }
 

@@ -13,7 +13,7 @@ use std::sync::Arc;
 
 /// Compiles a spec and runs it; the first output.
 fn run(spec: &str, weights: &[(&str, &Path)], inputs: &[ArrayD<f32>]) -> Vec<f32> {
-    let spec = load(spec, &from_disk).unwrap_or_else(|(_, faults)| panic!("{spec}: {faults:?}"));
+    let spec = load(spec, &from_disk).unwrap_or_else(|(_, errors)| panic!("{spec}: {errors:?}"));
     let weights: BTreeMap<String, PathBuf> =
         weights.iter().map(|(net, path)| (net.to_string(), path.to_path_buf())).collect();
     let (build, _) = compile::build(&spec, &BuildOptions { weights, ..BuildOptions::default() }).unwrap();
@@ -116,7 +116,7 @@ fn architectures_give_what_their_f64_reference_gives() {
         "Input(10) >> mixture_of_experts([Relu(64) >> Relu(7), Tanh(7), Sigmoid(7)], gate=Softmax(3))",
     ];
     for net in nets {
-        let spec = load(net, &from_disk).map_err(|(_, faults)| faults).unwrap();
+        let spec = load(net, &from_disk).map_err(|(_, errors)| errors).unwrap();
         let options = BuildOptions { allow_untrained: true, allow_missing: true, ..BuildOptions::default() };
         let (build, _) = compile::build(&spec, &options).unwrap();
         for deviation in netc::check::verify::verify(&build, 1, 2).unwrap().outputs {

@@ -5,9 +5,9 @@ use ndarray::{ArrayD, IxDyn};
 use ndarray_npy::NpzReader;
 use netc::graph::{Arguments, Lowered, Lowering, Operation, Value, ValueKind};
 use netc::h5;
-use netc::kernels::parallel::thread_pool::Threads;
+use netc::kernels::parallel::thread_pool::ThreadPool;
 use netc::kernels::tensor_view::{View, ViewMut};
-use netc::plan::kernel::{Call, Inputs, RunFault};
+use netc::plan::kernel::{Call, Inputs, KernelError};
 use netc::plan::{Epilogue, Kernel};
 use netc::source::{Sources, Span};
 use netc::tensor::TensorType;
@@ -53,8 +53,8 @@ fn build(layer: &str, given: Given<'_>) -> Result<Arc<dyn Operation>, String> {
     let named = |name: &str| (!name.is_empty()).then(|| (name.to_string(), span()));
     let given = given.into_iter().map(|(name, value)| (named(name), value)).collect();
     let arguments = Arguments::bind(definition.name, definition.arguments, given, span())
-        .map_err(|faults| format!("{faults:?}"))?;
-    (definition.build)(&arguments).map_err(|fault| fault.message.clone())
+        .map_err(|errors| format!("{errors:?}"))?;
+    (definition.build)(&arguments).map_err(|error| error.message.clone())
 }
 
 /// Numbers between -1 and 1.
@@ -126,7 +126,7 @@ fn run(
     parameters: &[ArrayD<f32>],
     in_place: bool,
     gap: usize,
-) -> Result<Vec<f32>, RunFault> {
+) -> Result<Vec<f32>, KernelError> {
     let batch = x.shape()[0];
     let sizes = kernel.sizes();
     let Inputs::Each(wanted) = sizes.inputs else { panic!("more than one input") };
@@ -139,7 +139,7 @@ fn run(
     let lengths: Vec<usize> = packed.iter().map(Vec::len).collect();
     assert_eq!(lengths, kernel.constants(), "the lengths of the constants");
     let constants: Vec<&[f32]> = packed.iter().map(Vec::as_slice).collect();
-    let threads = Threads::new(2);
+    let threads = ThreadPool::new(2);
     let mut scratch = vec![f32::NAN; kernel.scratch_len(batch, threads.count())];
     let views = [View { data: &input.data, ld: input.ld, image: input.image }];
     kernel.run(Call {
@@ -380,7 +380,7 @@ fn normalisations() {
 fn drop_block_rests() {
     let given = || vec![("", value(ValueKind::Float(0.9))), ("", int(5))];
     assert_eq!(check("DropBlock", given(), &[5, 7, 3]), [5, 7, 3]);
-    assert!(build("DropBlock", given()).unwrap().rests());
+    assert!(build("DropBlock", given()).unwrap().is_identity_at_inference());
     assert!(refused("DropBlock", given(), &[5]).contains("needs an image"));
     assert!(build("DropBlock", vec![("", int(0)), ("", int(5))]).is_err());
 }
@@ -399,8 +399,8 @@ fn embedding() {
     for wrong in [11.0, -1.0, 1e30, f32::NAN] {
         let mut x = ArrayD::zeros(IxDyn(&[2, 4]));
         x[[1, 2]] = wrong;
-        let fault = run(&kernel, &x, &[ArrayD::zeros(IxDyn(&[11, 3]))], false, 3).unwrap_err();
-        assert_eq!(fault.to_string(), format!("index {wrong} at place 2 of sample 1 is not below 11"));
+        let error = run(&kernel, &x, &[ArrayD::zeros(IxDyn(&[11, 3]))], false, 3).unwrap_err();
+        assert_eq!(error.to_string(), format!("index {wrong} at place 2 of sample 1 is not below 11"));
         let reference = operation.evaluate(&[&double(&x)], &[&ArrayD::zeros(IxDyn(&[11, 3]))]);
         assert!(reference[[1, 2, 0]].is_nan());
     }

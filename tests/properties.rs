@@ -207,7 +207,7 @@ fn graph(text: &str) -> Graph {
     let spec = load_text(Path::new("net.net"), text, &from_disk);
     match spec.choose(Some("net_")).and_then(|net| spec.graph(net)) {
         Ok((graph, _)) => graph,
-        Err(faults) => panic!("{text}\n{}", render::text(&faults, &spec.sources, false)),
+        Err(errors) => panic!("{text}\n{}", render::text(&errors, &spec.sources, false)),
     }
 }
 
@@ -319,8 +319,8 @@ proptest! {
         let text = format!("net net_ = {text}");
         let mut sources = netc::source::Sources::default();
         let file = sources.add_text("net.net", &text[..]);
-        let (tree, faults) = syntax::parse(&sources, file);
-        prop_assert!(faults.is_empty(), "{}", text);
+        let (tree, errors) = syntax::parse(&sources, file);
+        prop_assert!(errors.is_empty(), "{}", text);
         let formatted = syntax::format(&text, &tree);
         prop_assert_eq!(graph(&text).to_string(), graph(&formatted).to_string(), "{}", formatted);
     }

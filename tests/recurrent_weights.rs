@@ -21,9 +21,9 @@ fn data(name: &str) -> PathBuf {
 /// The net with a file's weights, or what is told.
 fn bound(net: &str, file: &str) -> Result<Build, (Vec<Code>, String)> {
     let spec = load_text(&data("model.net"), &format!("{net}\nweights model = \"{file}\""), &from_disk);
-    build(&spec, &BuildOptions::default()).map(|(build, _)| build).map_err(|faults| {
-        let codes = faults.iter().map(|fault| fault.code).collect();
-        (codes, render::text(&faults, &spec.sources, false))
+    build(&spec, &BuildOptions::default()).map(|(build, _)| build).map_err(|errors| {
+        let codes = errors.iter().map(|error| error.code).collect();
+        (codes, render::text(&errors, &spec.sources, false))
     })
 }
 

@@ -1,9 +1,9 @@
 //! What people see of a training run: curves and the page.
 
-use netc::ops::output_kind::Ending;
+use netc::ops::output_kind::OutputKind;
 use netc::train::evaluation::metrics::{Counted, Metrics, Report};
 use netc::train::run::record::{DataCounts, Epoch, Front, Machine, RunRecord};
-use netc::view::{self, Mistake, Occasion};
+use netc::view::{self, MisclassifiedPhoto, Occasion};
 use std::collections::BTreeMap;
 use std::path::Path;
 
@@ -74,7 +74,7 @@ fn record(count: u32, validated: bool) -> RunRecord {
 /// Made-up answers for `classes` classes; most are right.
 fn evaluation(labels: Vec<String>) -> Report {
     let classes = labels.len();
-    let mut metrics = Metrics::new(labels, classes, Ending::Classes);
+    let mut metrics = Metrics::new(labels, classes, OutputKind::Classes);
     for truth in 0..classes {
         for sample in 0..20 {
             let predicted = match (truth * 7 + sample * 3) % 11 {
@@ -90,9 +90,9 @@ fn evaluation(labels: Vec<String>) -> Report {
     metrics.report(Some(0.312)).unwrap()
 }
 
-fn mistakes() -> Vec<Mistake> {
+fn mistakes() -> Vec<MisclassifiedPhoto> {
     let folder = Path::new("tests/data/photos");
-    let of = |name: &str, truth: usize, predicted: usize, probability: f32| Mistake {
+    let of = |name: &str, truth: usize, predicted: usize, probability: f32| MisclassifiedPhoto {
         path: folder.join(name),
         truth: BIRDS[truth].into(),
         predicted: BIRDS[predicted].into(),

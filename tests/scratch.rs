@@ -6,7 +6,7 @@ use netc::elaborate::load;
 use netc::elaborate::project::source_files::from_disk;
 use netc::kernels::training::loss::Loss;
 use netc::kernels::training::optimizer::UpdateRule;
-use netc::kernels::training::regularizer::Penalty;
+use netc::kernels::training::regularizer::Regularizer;
 use netc::plan::Kernel;
 use netc::runtime::Session;
 use netc::train::autodiff::Settings;
@@ -24,9 +24,9 @@ fn values(len: usize, tokens: bool) -> Vec<f32> {
 /// Runs all plans of a net, for prediction and for training, for batches from the largest to one image. Returns the
 /// kernels that they have.
 fn run(net: &str, largest: usize, workers: usize, half_weights: bool) -> BTreeSet<&'static str> {
-    let spec = load(net, &from_disk).unwrap_or_else(|faults| panic!("{net}: {faults:?}"));
+    let spec = load(net, &from_disk).unwrap_or_else(|errors| panic!("{net}: {errors:?}"));
     let options = BuildOptions { allow_untrained: true, half_weights, ..BuildOptions::default() };
-    let (build, _) = compile::build(&spec, &options).unwrap_or_else(|faults| panic!("{net}: {faults:?}"));
+    let (build, _) = compile::build(&spec, &options).unwrap_or_else(|errors| panic!("{net}: {errors:?}"));
     let mut sessions = vec![(Arc::new(build.in_memory().expect("weights")), Vec::new(), 1)];
     let (graph, _) = compile::graph(&spec, None).expect("a net");
     let (bindings, _) = bind(&graph, &[]).expect("no weights");
@@ -34,7 +34,7 @@ fn run(net: &str, largest: usize, workers: usize, half_weights: bool) -> BTreeSe
         let settings = Settings {
             loss: Loss::Mse,
             rule: UpdateRule::Momentum { momentum: 0.9, nesterov: false },
-            penalty: Some((Penalty::L2(0.001), Vec::new())),
+            penalty: Some((Regularizer::L2(0.001), Vec::new())),
             clip: Some(1.0),
             norm: Some(1.0),
             weighted: false,
@@ -43,7 +43,7 @@ fn run(net: &str, largest: usize, workers: usize, half_weights: bool) -> BTreeSe
         };
         let values = Values { graph: &graph, bindings: &bindings };
         let trainable = netc::train::autodiff::training_plans::compile(&graph, &settings, largest, &values);
-        let trainable = trainable.unwrap_or_else(|faults| panic!("{net}: {faults:?}"));
+        let trainable = trainable.unwrap_or_else(|errors| panic!("{net}: {errors:?}"));
         let state = trainable.start.floats().to_vec();
         sessions.push((trainable.step, state.clone(), 1));
         sessions.push((trainable.evaluation, state, 1));
@@ -61,7 +61,7 @@ fn run(net: &str, largest: usize, workers: usize, half_weights: bool) -> BTreeSe
             let given: Vec<&[f32]> = given.iter().map(Vec::as_slice).collect();
             let mut found: Vec<Vec<f32>> = plan.outputs.iter().map(|port| vec![0.0; port.floats(batch)]).collect();
             let mut found: Vec<&mut [f32]> = found.iter_mut().map(Vec::as_mut_slice).collect();
-            session.run_with(batch, &given, &mut found, &mut state).unwrap_or_else(|fault| panic!("{net}: {fault}"));
+            session.run_with(batch, &given, &mut found, &mut state).unwrap_or_else(|error| panic!("{net}: {error}"));
             let finite = found.iter().flat_map(|values| values.iter()).all(|value| value.is_finite());
             assert!(finite, "{net}: a batch of {batch} reads scratch that it has not written");
         }

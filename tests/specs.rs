@@ -16,7 +16,7 @@ fn expression(name: &str) -> String {
 }
 
 fn graph(argument: &str) -> netc::graph::Graph {
-    let spec = load(argument, &from_disk).map_err(|(_, faults)| faults).unwrap();
+    let spec = load(argument, &from_disk).map_err(|(_, errors)| errors).unwrap();
     compile::graph(&spec, None).unwrap().0
 }
 
@@ -39,7 +39,7 @@ fn every_shipped_spec_has_its_graph_fused_graph_and_plan() {
 
 #[test]
 fn the_example_of_the_readme_has_its_stages() {
-    let spec = load("specs/bird.net", &from_disk).map_err(|(_, faults)| faults).unwrap();
+    let spec = load("specs/bird.net", &from_disk).map_err(|(_, errors)| errors).unwrap();
     let (graph, _) = compile::graph(&spec, None).unwrap();
     assert_eq!(graph.summary(), "(?, 224, 224, 3) -> [... 39 layers ...] -> (?, 10)");
     snapshot("graph", "bird", graph.to_string());
@@ -103,7 +103,7 @@ fn architectures_are_those_of_neupy() {
 /// A cut's mention is a net like any other, also where it has no input.
 #[test]
 fn a_fragment_is_shown_without_what_it_takes() {
-    let spec = load("vgg16[-3..]", &from_disk).map_err(|(_, faults)| faults).unwrap();
+    let spec = load("vgg16[-3..]", &from_disk).map_err(|(_, errors)| errors).unwrap();
     let (graph, _) = compile::graph_or_fragment(&spec, None).unwrap();
     assert_eq!(graph.summary(), "(?, 4096) -> [... 3 layers ...] -> (?, 1000)");
     let names: Vec<&str> = graph.layers().map(|id| graph.node(id).name.as_str()).collect();

@@ -48,7 +48,7 @@ fn project(recipe: &str) -> TempDir {
 }
 
 fn bytes(folder: &TempDir, name: &str) -> Vec<u8> {
-    fs::read(folder.path().join(name)).unwrap_or_else(|fault| panic!("{name}: {fault}"))
+    fs::read(folder.path().join(name)).unwrap_or_else(|error| panic!("{name}: {error}"))
 }
 
 #[test]

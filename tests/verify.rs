@@ -21,17 +21,17 @@ const BATCHES: [usize; 3] = [1, 3, 11];
 type Table = &'static [&'static str];
 
 fn compiled(expression: &str) -> Result<Build, String> {
-    let told = |faults, sources: &_| netc::diagnostics::render::text(&faults, sources, false);
-    let spec = load(expression, &from_disk).map_err(|(sources, faults)| told(faults, &sources))?;
+    let told = |errors, sources: &_| netc::diagnostics::render::text(&errors, sources, false);
+    let spec = load(expression, &from_disk).map_err(|(sources, errors)| told(errors, &sources))?;
     let options = BuildOptions { allow_untrained: true, ..BuildOptions::default() };
-    let (build, _) = build(&spec, &options).map_err(|faults| told(faults, &spec.sources))?;
+    let (build, _) = build(&spec, &options).map_err(|errors| told(errors, &spec.sources))?;
     Ok(build)
 }
 
 fn largest_error(expression: &str, path: &Path) -> Result<f64, String> {
     let build = compiled(expression)?;
-    build.write(path).map_err(|faults| format!("{faults:?}"))?;
-    let artifact = Arc::new(Artifact::open(path).map_err(|fault| fault.to_string())?);
+    build.write(path).map_err(|errors| format!("{errors:?}"))?;
+    let artifact = Arc::new(Artifact::open(path).map_err(|error| error.to_string())?);
     let plan = &artifact.manifest.plan;
     let mut session = Session::new(artifact.clone(), 2);
     let mut worst: f64 = 0.0;
@@ -42,7 +42,7 @@ fn largest_error(expression: &str, path: &Path) -> Result<f64, String> {
         let mut outputs: Vec<Vec<f32>> = plan.outputs.iter().map(|port| vec![f32::NAN; batch * port.len()]).collect();
         let given: Vec<&[f32]> = inputs.iter().map(Vec::as_slice).collect();
         let mut room: Vec<&mut [f32]> = outputs.iter_mut().map(Vec::as_mut_slice).collect();
-        session.run(batch, &given, &mut room).map_err(|fault| fault.to_string())?;
+        session.run(batch, &given, &mut room).map_err(|error| error.to_string())?;
         let arrays: Vec<ArrayD<f64>> = inputs
             .iter()
             .zip(&plan.inputs)
@@ -74,15 +74,15 @@ fn largest_error(expression: &str, path: &Path) -> Result<f64, String> {
 /// Checks a table and tells of all of it that is wrong.
 fn check(table: Table) {
     let folder = tempfile::tempdir().expect("a folder");
-    let mut faults = Vec::new();
+    let mut errors = Vec::new();
     for expression in table {
         match largest_error(expression, &folder.path().join("net.netb")) {
             Ok(error) if error <= TOLERANCE => {}
-            Ok(error) => faults.push(format!("{expression}\n    off by {error:.1e} of the range")),
-            Err(fault) => faults.push(format!("{expression}\n    {fault}")),
+            Ok(error) => errors.push(format!("{expression}\n    off by {error:.1e} of the range")),
+            Err(error) => errors.push(format!("{expression}\n    {error}")),
         }
     }
-    assert!(faults.is_empty(), "{} of {} are wrong:\n{}", faults.len(), table.len(), faults.join("\n"));
+    assert!(errors.is_empty(), "{} of {} are wrong:\n{}", errors.len(), table.len(), errors.join("\n"));
 }
 
 /// Branches that write where they are joined, and those that cannot.
@@ -251,7 +251,7 @@ const ENDS: Table = &[
     "(Input(6) >> Tanh(3) | Input(6x6x3) >> Conv(3x3, 3)) >> Multiply",
 ];
 
-/// What fuses, rests or folds.
+/// What fuses, is_identity_at_inference or folds.
 const CHAINS: Table = &[
     "Input(8x8x8) >> Identity",
     "Input(8x8x8) >> Dropout(0.5)",
@@ -383,14 +383,14 @@ const BANDS: &[(&str, &[usize])] = &[
 fn by_bands_of_rows() {
     let folder = tempfile::tempdir().expect("a folder");
     for (net, chains) in BANDS {
-        let plan = compiled(net).unwrap_or_else(|fault| panic!("{net}\n{fault}")).compiled.plan;
+        let plan = compiled(net).unwrap_or_else(|error| panic!("{net}\n{error}")).compiled.plan;
         let links = |step: &Step| match &step.kernel {
-            Kernel::Chain(chain) => Some(chain.links.len()),
+            Kernel::FusedConvolutions(chain) => Some(chain.links.len()),
             _ => None,
         };
         assert_eq!(plan.steps.iter().filter_map(links).collect::<Vec<_>>(), *chains, "{net}\n{plan}");
         let error =
-            largest_error(net, &folder.path().join("net.netb")).unwrap_or_else(|fault| panic!("{net}\n{fault}"));
+            largest_error(net, &folder.path().join("net.netb")).unwrap_or_else(|error| panic!("{net}\n{error}"));
         assert!(error <= TOLERANCE, "{net}: off by {error:.1e} of the range");
     }
 }
@@ -402,7 +402,7 @@ fn stages_take_other_numbers_of_images() {
                >> Conv(28x28, 1400) >> Relu >> Flatten >> Dense(5)";
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("stages.netb");
-    compiled(net).and_then(|build| build.write(&path).map_err(|faults| format!("{faults:?}"))).expect("a build");
+    compiled(net).and_then(|build| build.write(&path).map_err(|errors| format!("{errors:?}"))).expect("a build");
     let artifact = Arc::new(Artifact::open(&path).expect("an artifact"));
     let plan = &artifact.manifest.plan;
     let chunks: Vec<Option<usize>> = plan.stages.iter().map(|stage| stage.chunk).collect();
@@ -435,7 +435,7 @@ fn every_step_of_every_shipped_architecture() {
         };
         let build = compiled(&expression).unwrap_or_else(|told| panic!("{told}"));
         let comparison =
-            netc::check::verify::verify(&build, 1, 2).unwrap_or_else(|faults| panic!("{expression}: {faults:?}"));
+            netc::check::verify::verify(&build, 1, 2).unwrap_or_else(|errors| panic!("{expression}: {errors:?}"));
         assert_eq!(comparison.steps.len(), build.compiled.plan.steps.len(), "{expression}: a step was not compared");
         for step in comparison.steps {
             assert!(step.error <= TOLERANCE, "{expression}: {step:?}");

@@ -10,10 +10,10 @@ use std::collections::BTreeMap;
 fn load(argument: &str) -> (Graph, Vec<String>) {
     let spec = match elaborate::load(argument, &source_files::from_disk) {
         Ok(spec) => spec,
-        Err((_, faults)) => panic!("{argument}: {faults:?}"),
+        Err((_, errors)) => panic!("{argument}: {errors:?}"),
     };
-    let net = spec.choose(None).unwrap_or_else(|faults| panic!("{argument}: {faults:?}"));
-    let (graph, _) = spec.graph(net).unwrap_or_else(|faults| panic!("{argument}: {faults:?}"));
+    let net = spec.choose(None).unwrap_or_else(|errors| panic!("{argument}: {errors:?}"));
+    let (graph, _) = spec.graph(net).unwrap_or_else(|errors| panic!("{argument}: {errors:?}"));
     (graph, spec.project.nets[net].docs.clone())
 }
 
@@ -146,7 +146,7 @@ fn within(inner: &Rect, outer: &Rect) -> bool {
 fn every_layer_is_drawn_once_and_titled() {
     for (name, graph) in all() {
         let svg = view::svg(&graph);
-        let document = roxmltree::Document::parse(&svg).unwrap_or_else(|fault| panic!("{name}: {fault}"));
+        let document = roxmltree::Document::parse(&svg).unwrap_or_else(|error| panic!("{name}: {error}"));
         let mut titles: BTreeMap<String, usize> = BTreeMap::new();
         for layer in document.descendants().filter(|node| node.attribute("class") == Some("layer")) {
             let title = layer.children().find(|child| child.has_tag_name("title")).and_then(|title| title.text());
@@ -166,7 +166,7 @@ fn every_layer_is_drawn_once_and_titled() {
 fn nothing_lies_over_another() {
     for (name, graph) in all() {
         let svg = view::svg(&graph);
-        let document = roxmltree::Document::parse(&svg).unwrap_or_else(|fault| panic!("{name}: {fault}"));
+        let document = roxmltree::Document::parse(&svg).unwrap_or_else(|error| panic!("{name}: {error}"));
         let (boxes, frames, tags) = (rects(&document, "box"), rects(&document, "scope"), rects(&document, "tag"));
         for (index, one) in boxes.iter().enumerate() {
             assert!(boxes[..index].iter().all(|other| !overlap(one, other)), "{name}: {one:?}");
@@ -212,7 +212,7 @@ fn points(path: &str) -> Vec<(f64, f64)> {
 fn no_edge_runs_through_a_box() {
     for (name, graph) in all() {
         let svg = view::svg(&graph);
-        let document = roxmltree::Document::parse(&svg).unwrap_or_else(|fault| panic!("{name}: {fault}"));
+        let document = roxmltree::Document::parse(&svg).unwrap_or_else(|error| panic!("{name}: {error}"));
         let boxes = rects(&document, "box");
         for edge in document.descendants().filter(|node| node.attribute("class") == Some("edge")) {
             for (x, y) in points(edge.attribute("d").unwrap_or("")) {
@@ -227,7 +227,7 @@ fn no_edge_runs_through_a_box() {
 #[test]
 fn a_scope_is_a_frame_around_all_of_its_layers() {
     let svg = view::svg(&load("squeezenet").0);
-    let document = roxmltree::Document::parse(&svg).unwrap_or_else(|fault| panic!("{fault}"));
+    let document = roxmltree::Document::parse(&svg).unwrap_or_else(|error| panic!("{error}"));
     let frames = rects(&document, "scope");
     assert_eq!(frames.len(), 8);
     let boxes = rects(&document, "box");
@@ -243,7 +243,7 @@ fn skips_that_a_frame_cannot_hold_and_deep_names_are_drawn() {
     let crossing = "Input(8) >> Relu(8) as \"a/1\" >> Relu(8) as \"b/1\" >> Relu(8) as \"a/2\" >> Relu(8) as \"b/2\"";
     for net in [deep.as_str(), crossing] {
         let svg = view::svg(&load(net).0);
-        let document = roxmltree::Document::parse(&svg).unwrap_or_else(|fault| panic!("{fault}"));
+        let document = roxmltree::Document::parse(&svg).unwrap_or_else(|error| panic!("{error}"));
         assert_eq!(rects(&document, "box").len(), load(net).0.nodes.len());
     }
 }

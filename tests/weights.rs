@@ -49,18 +49,18 @@ fn options(file: Option<PathBuf>) -> BuildOptions {
 fn built(spec: &Spec, options: &BuildOptions) -> Build {
     match build(spec, options) {
         Ok((build, _)) => build,
-        Err(faults) => panic!("{}", render::text(&faults, &spec.sources, false)),
+        Err(errors) => panic!("{}", render::text(&errors, &spec.sources, false)),
     }
 }
 
 fn refused(spec: &Spec, options: &BuildOptions) -> (Diagnostics, String) {
-    let faults = build(spec, options).expect_err("a refusal");
-    let text = render::text(&faults, &spec.sources, false);
-    (faults, text)
+    let errors = build(spec, options).expect_err("a refusal");
+    let text = render::text(&errors, &spec.sources, false);
+    (errors, text)
 }
 
-fn codes(faults: &Diagnostics) -> Vec<Code> {
-    faults.iter().map(|fault| fault.code).collect()
+fn codes(errors: &Diagnostics) -> Vec<Code> {
+    errors.iter().map(|error| error.code).collect()
 }
 
 /// Probabilities of the reference's images, of a build.
@@ -197,7 +197,7 @@ const CASES: &[Case] = &[
         says: &["conv1_1/bias", "takes none", "conv1_2/bias"],
     },
     Case {
-        what: "many faults at once",
+        what: "many errors at once",
         changes: &[
             ("Conv(3x3, 8, padding=same) as \"conv2_{i}\"", "Conv(5x5, 8, padding=same) as \"conv2_{i}\""),
             ("as dense_1", "as dense_one"),
@@ -220,8 +220,8 @@ const CASES: &[Case] = &[
 #[test]
 fn what_does_not_fit_is_refused() {
     for case in CASES {
-        let (faults, text) = refused(&spec(case.changes, case.weights), &BuildOptions::default());
-        assert_eq!(codes(&faults), [case.code], "{}:\n{text}", case.what);
+        let (errors, text) = refused(&spec(case.changes, case.weights), &BuildOptions::default());
+        assert_eq!(codes(&errors), [case.code], "{}:\n{text}", case.what);
         let mut rest = text.as_str();
         for says in case.says {
             let at = rest.find(says).unwrap_or_else(|| panic!("{}: `{says}` is missing in\n{text}", case.what));
@@ -248,8 +248,8 @@ fn files_that_are_cut_off_are_refused() {
         let lengths = (0..24).map(|part| whole.len() * part / 24).chain([1, 7, 8, 95, 96, 511, whole.len() - 1]);
         for length in lengths {
             fs::write(&file, &whole[..length]).expect("a damaged file");
-            let (faults, text) = refused(&spec(&[], None), &options(Some(file.clone())));
-            let [code] = codes(&faults)[..] else { panic!("{layout} of {length} bytes:\n{text}") };
+            let (errors, text) = refused(&spec(&[], None), &options(Some(file.clone())));
+            let [code] = codes(&errors)[..] else { panic!("{layout} of {length} bytes:\n{text}") };
             let refused = [Code::WeightsUnreadable, Code::WeightsCorrupt, Code::WeightsLayout].contains(&code);
             assert!(refused && text.contains(layout), "{layout} of {length} bytes:\n{text}");
         }
@@ -260,8 +260,8 @@ fn files_that_are_cut_off_are_refused() {
 fn missing_parameters_may_be_initialised() {
     let weights = format!("weights vgg16_tiny = \"{NEUPY}\" {{ missing = initialize }}");
     let spec = spec(&[("as dense_2", "as dense_two")], Some(&weights));
-    let (faults, text) = refused(&spec, &BuildOptions::default());
-    assert_eq!(codes(&faults), [Code::Untrained], "{text}");
+    let (errors, text) = refused(&spec, &BuildOptions::default());
+    assert_eq!(codes(&errors), [Code::Untrained], "{text}");
     assert!(text.contains("dense_two: weight [256, 256], bias [256]"), "{text}");
     let build = built(&spec, &BuildOptions { allow_untrained: true, ..BuildOptions::default() });
     let report = &build.bindings.report;
@@ -276,8 +276,8 @@ fn missing_parameters_may_be_initialised() {
 #[test]
 fn untrained_parameters_are_refused_by_name() {
     let bare = || spec(&[], Some(""));
-    let (faults, text) = refused(&bare(), &BuildOptions::default());
-    assert_eq!(codes(&faults), [Code::Untrained], "{text}");
+    let (errors, text) = refused(&bare(), &BuildOptions::default());
+    assert_eq!(codes(&errors), [Code::Untrained], "{text}");
     for says in
         ["32 parameters", "conv1_1: weight [3, 3, 3, 4], bias [4]", "dense_3: weight [256, 10]", "--allow-untrained"]
     {

@@ -35,15 +35,15 @@ impl Values<'_> {
         if graph.parameters[id.0].derived.is_none() {
             return self.read(&graph.parameters[id.0]);
         }
-        let mut fault = None;
+        let mut failure = None;
         let values = reference::derived_values(graph, id, &mut |id| match self.read(&graph.parameters[id.0]) {
             Ok(values) => values,
             Err(error) => {
-                fault = Some(error);
+                failure = Some(error);
                 Vec::new()
             }
         });
-        fault.map_or_else(|| Ok(values.into_iter().map(|value| value as f32).collect()), Err)
+        failure.map_or_else(|| Ok(values.into_iter().map(|value| value as f32).collect()), Err)
     }
 }
 
@@ -52,13 +52,13 @@ impl Values<'_> {
 const COPIES: usize = 3;
 
 /// Whether the memory holds the constants of the steps while they are made, one after the other.
-fn check_memory(compiled: &Compiled, graph: &Graph) -> std::result::Result<(), ConstantFault> {
+fn check_memory(compiled: &Compiled, graph: &Graph) -> std::result::Result<(), ConstantError> {
     for recipe in &compiled.recipes {
         let floats = recipe.parameters.iter().map(|id| graph.parameters[id.0].len()).fold(0, usize::saturating_add);
         let bytes = floats.saturating_mul(COPIES * size_of::<f32>());
         if Vec::<u8>::new().try_reserve_exact(bytes).is_err() {
             let step = compiled.plan.steps[recipe.step].name.clone();
-            return Err(ConstantFault::Memory { step, bytes: bytes as u64 });
+            return Err(ConstantError::Memory { step, bytes: bytes as u64 });
         }
     }
     Ok(())
@@ -70,7 +70,7 @@ pub(crate) fn put_constants(
     graph: &Graph,
     values: &Values<'_>,
     sink: &mut dyn Sink,
-) -> std::result::Result<(), ConstantFault> {
+) -> std::result::Result<(), ConstantError> {
     check_memory(compiled, graph)?;
     let plan = &compiled.plan;
     let mut written = 0;
@@ -94,7 +94,7 @@ pub(crate) fn put_constants(
 
 /// Why constants could not be made.
 #[derive(Debug, thiserror::Error)]
-pub enum ConstantFault {
+pub enum ConstantError {
     #[error("{0}")]
     Store(#[from] StoreError),
     #[error("the weights of `{step}` take {} while they are packed, and so much memory there is not", size(*bytes))]
@@ -103,21 +103,21 @@ pub enum ConstantFault {
     Io(#[from] std::io::Error),
 }
 
-impl ConstantFault {
+impl ConstantError {
     /// As it is told of a file that was to be written.
     pub fn told(self, path: &Path) -> Diagnostics {
         match self {
-            ConstantFault::Store(fault) => Diagnostic::new(Code::WeightsCorrupt, fault.to_string()).into(),
-            ConstantFault::Memory { .. } => Diagnostic::new(Code::Memory, self.to_string())
+            ConstantError::Store(error) => Diagnostic::new(Code::WeightsCorrupt, error.to_string()).into(),
+            ConstantError::Memory { .. } => Diagnostic::new(Code::Memory, self.to_string())
                 .help("a smaller layer needs less: is one of its sizes mistyped?")
                 .into(),
-            ConstantFault::Io(fault) if fault.kind() == std::io::ErrorKind::OutOfMemory => {
-                Diagnostic::new(Code::Memory, fault.to_string())
+            ConstantError::Io(error) if error.kind() == std::io::ErrorKind::OutOfMemory => {
+                Diagnostic::new(Code::Memory, error.to_string())
                     .help("`netc build` writes them to a file, which takes less memory")
                     .into()
             }
-            ConstantFault::Io(fault) => {
-                Diagnostic::new(Code::Output, format!("{} cannot be written: {fault}", path.display())).into()
+            ConstantError::Io(error) => {
+                Diagnostic::new(Code::Output, format!("{} cannot be written: {error}", path.display())).into()
             }
         }
     }

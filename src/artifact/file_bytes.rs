@@ -12,7 +12,7 @@ const COPIED: u64 = 16 << 20;
 
 /// Bytes of a file.
 #[derive(Debug)]
-pub(super) struct Held {
+pub(super) struct FileBytes {
     bytes: Mmap,
     /// The file that was mapped, and its state then; none of a copy.
     watched: Option<(File, State)>,
@@ -31,7 +31,7 @@ impl State {
     }
 }
 
-impl Held {
+impl FileBytes {
     /// Of a regular file.
     ///
     /// # Errors
@@ -42,13 +42,13 @@ impl Held {
             // In pages of its own: constants are read as floats, which must be aligned. An empty map is refused.
             let mut copy = MmapMut::map_anon((length as usize).max(1))?;
             file.read_exact(&mut copy[..length as usize])?;
-            return Ok(Held { bytes: copy.make_read_only()?, watched: None });
+            return Ok(FileBytes { bytes: copy.make_read_only()?, watched: None });
         }
         let state = State::of(&file.metadata()?);
         // SAFETY: the file is mapped read-only. That nobody changes it meanwhile cannot be promised by any program; what is
         // read of it is checked before it is used as anything but numbers.
         let bytes = unsafe { Mmap::map(&file) }?;
-        Ok(Held { bytes, watched: Some((file, state)) })
+        Ok(FileBytes { bytes, watched: Some((file, state)) })
     }
 
     /// All bytes.

@@ -15,11 +15,11 @@ mod write;
 pub use write::{Memory, Sink, Writer};
 
 use crate::kernels::training::loss::Loss;
-use crate::ops::output_kind::Ending;
+use crate::ops::output_kind::OutputKind;
 use crate::ops::preprocessing::Preprocessing;
 use crate::plan::Plan;
 use crate::source::plain;
-use file_bytes::Held;
+use file_bytes::FileBytes;
 use serde::{Deserialize, Serialize};
 use std::io::Read;
 use std::path::Path;
@@ -28,17 +28,17 @@ use std::sync::atomic::{AtomicU8, Ordering};
 /// The first bytes of every artifact.
 const MAGIC: [u8; 8] = *b"NETC\x00\x1a\x01\n";
 /// The version of the format.
-pub const VERSION: u32 = 4;
+pub const VERSION: u32 = 5;
 const HEADER: usize = 64;
 /// Constants begin at a multiple of this: a page of 64-bit ARM, and of x86.
 const PAGE: usize = 1 << 14;
 /// Constants are checked in blocks of this many bytes, each before it is used first.
 const BLOCK: usize = 1 << 22;
 /// Bytes that are written at once. A system that keeps files in large pages makes them as large as what is written, and
-/// a large artifact is then mapped in a tenth of the faults and read with as few addresses to look up.
+/// a large artifact is then mapped in a tenth of the errors and read with as few addresses to look up.
 const AT_ONCE: usize = 8 << 20;
 /// A manifest beyond this is no manifest.
-const LARGEST_MANIFEST: u64 = 1 << 28;
+const MAX_MANIFEST_BYTES: u64 = 1 << 28;
 
 /// Everything but the constants.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -52,7 +52,7 @@ pub struct Manifest {
     /// How a photo becomes each input.
     pub preprocessing: Vec<Option<Preprocessing>>,
     /// What each output says.
-    pub endings: Vec<Ending>,
+    pub endings: Vec<OutputKind>,
     /// The names of the first output's classes.
     pub labels: Option<Vec<String>>,
     /// What the first output learns by, where the spec says how the net is trained.
@@ -79,7 +79,7 @@ impl Manifest {
             net: net.to_string(),
             summary: String::new(),
             preprocessing: vec![None; plan.inputs.len()],
-            endings: vec![Ending::default(); plan.outputs.len()],
+            endings: vec![OutputKind::default(); plan.outputs.len()],
             plan,
             labels: None,
             loss: None,
@@ -98,16 +98,16 @@ impl Manifest {
         if plan.steps.iter().any(|step| step.kernel.trains()) || !plan.state.is_empty() || whole {
             return Err(damaged("it holds a step of training"));
         }
-        plan.verify().map_err(|fault| match fault.too_much {
-            true => ArtifactError::TooMuch(fault.to_string()),
-            false => damaged(&fault.to_string()),
+        plan.verify().map_err(|error| match error.too_much {
+            true => ArtifactError::TooMuch(error.to_string()),
+            false => damaged(&error.to_string()),
         })?;
         if self.preprocessing.len() != plan.inputs.len() {
             return Err(damaged("its plan and its inputs do not belong together"));
         }
         for (image, port) in self.preprocessing.iter().zip(&plan.inputs) {
             let Some(image) = image else { continue };
-            image.check().map_err(|fault| damaged(&fault.to_string()))?;
+            image.check().map_err(|error| damaged(&error.to_string()))?;
             if port.sizes.len() != 3 {
                 return Err(damaged("an input of photos is no image"));
             }
@@ -129,7 +129,7 @@ impl Manifest {
     }
 
     /// What an output says; plain numbers where the file does not tell.
-    pub fn ending(&self, output: usize) -> Ending {
+    pub fn ending(&self, output: usize) -> OutputKind {
         self.endings.get(output).copied().unwrap_or_default()
     }
 
@@ -160,10 +160,10 @@ pub enum ArtifactError {
 }
 
 /// Why a file cannot be written, for a path of which the folder may be missing.
-fn unwritable(fault: &std::io::Error) -> String {
-    match fault.kind() {
+fn unwritable(error: &std::io::Error) -> String {
+    match error.kind() {
         std::io::ErrorKind::NotFound => "its folder is not there".into(),
-        _ => plain(fault),
+        _ => plain(error),
     }
 }
 
@@ -171,7 +171,7 @@ fn unwritable(fault: &std::io::Error) -> String {
 #[derive(Debug)]
 enum Constants {
     Owned(Vec<f32>),
-    Held { file: Held, offset: usize, floats: usize },
+    FileBytes { file: FileBytes, offset: usize, floats: usize },
 }
 
 /// An artifact that was opened.
@@ -201,7 +201,7 @@ impl Artifact {
     /// # Errors
     /// Anything that is not an artifact of this version, whole and consistent.
     pub fn open(path: &Path) -> Result<Self, ArtifactError> {
-        let file = Held::open(path).map_err(ArtifactError::Unreadable)?;
+        let file = FileBytes::open(path).map_err(ArtifactError::Unreadable)?;
         let size = file.bytes().len() as u64;
         // A copy: what is checked is what is read, whatever becomes of the file meanwhile.
         let Some(head) = file.bytes().first_chunk::<HEADER>().copied() else {
@@ -222,7 +222,7 @@ impl Artifact {
             return Err(damaged("the checksum of its header does not hold"));
         }
         let (manifest_len, offset, bytes) = (number(16), number(24), number(32));
-        let fits = manifest_len <= LARGEST_MANIFEST
+        let fits = manifest_len <= MAX_MANIFEST_BYTES
             && offset >= HEADER as u64 + manifest_len
             && offset.is_multiple_of(PAGE as u64)
             && bytes.is_multiple_of(4)
@@ -234,14 +234,14 @@ impl Artifact {
         if short(40) != crc32fast::hash(&text) {
             return Err(damaged("the checksum of its manifest does not hold"));
         }
-        let manifest: Manifest = serde_json::from_slice(&text).map_err(|fault| damaged(&fault.to_string()))?;
+        let manifest: Manifest = serde_json::from_slice(&text).map_err(|error| damaged(&error.to_string()))?;
         manifest.verify()?;
         let floats = (bytes / 4) as usize;
         if manifest.plan.constant_floats() != floats || manifest.blocks.len() != (bytes as usize).div_ceil(BLOCK) {
             return Err(damaged("its plan and its constants do not belong together"));
         }
         let checked = manifest.blocks.iter().map(|_| AtomicU8::new(0)).collect();
-        Ok(Artifact { manifest, constants: Constants::Held { file, offset: offset as usize, floats }, checked })
+        Ok(Artifact { manifest, constants: Constants::FileBytes { file, offset: offset as usize, floats }, checked })
     }
 
     /// All constants.
@@ -249,7 +249,7 @@ impl Artifact {
         match &self.constants {
             Constants::Owned(floats) => floats,
             // Aligned, because the map begins at a page and the constants at a multiple of one.
-            Constants::Held { file, offset, floats } => {
+            Constants::FileBytes { file, offset, floats } => {
                 bytemuck::cast_slice(&file.bytes()[*offset..*offset + 4 * floats])
             }
         }
@@ -263,7 +263,7 @@ impl Artifact {
     /// [`ArtifactError::Changed`].
     pub fn check_unchanged(&self) -> Result<(), ArtifactError> {
         match &self.constants {
-            Constants::Held { file, .. } if !file.is_unchanged() => Err(ArtifactError::Changed),
+            Constants::FileBytes { file, .. } if !file.is_unchanged() => Err(ArtifactError::Changed),
             _ => Ok(()),
         }
     }

@@ -1,7 +1,7 @@
 //! Artifacts are written: constants first, to memory or to a file, then the manifest that holds their checksums.
 
 use super::{AT_ONCE, ArtifactError, BLOCK, HEADER, MAGIC, Manifest, PAGE, VERSION};
-use crate::file::Draft;
+use crate::file::PendingFile;
 use std::fs::File;
 use std::io::{BufWriter, Read, Write};
 use std::path::Path;
@@ -38,13 +38,13 @@ pub struct Writer {
     in_block: usize,
     blocks: Vec<u32>,
     bytes: u64,
-    whole: Draft,
+    whole: PendingFile,
 }
 
 impl Writer {
     /// Begins an artifact that will stand at `path`.
     pub fn new(path: &Path) -> Result<Self, ArtifactError> {
-        let whole = Draft::beside(path).map_err(ArtifactError::Unwritable)?;
+        let whole = PendingFile::for_target(path).map_err(ArtifactError::Unwritable)?;
         let temporary = crate::file::temporary(&whole.folder()).map_err(ArtifactError::Unwritable)?;
         // By itself it would name itself in what it says of a full disk.
         let file = temporary.reopen().map_err(ArtifactError::Unwritable)?;
@@ -65,7 +65,7 @@ impl Writer {
             self.blocks.push(self.block.clone().finalize());
         }
         manifest.blocks = std::mem::take(&mut self.blocks);
-        let text = serde_json::to_vec(&manifest).map_err(|fault| ArtifactError::Unwritable(fault.into()))?;
+        let text = serde_json::to_vec(&manifest).map_err(|error| ArtifactError::Unwritable(error.into()))?;
         let offset = (HEADER + text.len()).next_multiple_of(PAGE);
         let mut header = [0u8; HEADER];
         header[16..24].copy_from_slice(&(text.len() as u64).to_le_bytes());
@@ -79,7 +79,7 @@ impl Writer {
         let mut front = header.to_vec();
         front.extend_from_slice(&text);
         front.resize(offset, 0);
-        self.constants.into_inner().map_err(|fault| ArtifactError::Unwritable(fault.into_error()))?;
+        self.constants.into_inner().map_err(|error| ArtifactError::Unwritable(error.into_error()))?;
         let mut whole = self.whole;
         put_in_front(&front, &self.temporary, whole.file()).map_err(ArtifactError::Unwritable)?;
         whole.settle(true).map_err(ArtifactError::Unwritable)?;

@@ -29,7 +29,7 @@ pub fn check(spec: &Spec, options: &BuildOptions) -> Diagnostics {
             }
             ExpectItem::Condition(condition) => nets.condition(condition, *span),
         };
-        told.extend(done.unwrap_or_else(|faults| faults));
+        told.extend(done.unwrap_or_else(|errors| errors));
     }
     told
 }
@@ -148,22 +148,22 @@ impl Nets<'_> {
     fn top1(&mut self, net: &Ident, path: &Path, at: Span) -> Result<String> {
         let artifact = self.artifact(net)?;
         let manifest = &artifact.manifest;
-        let fault = |code, message: String| Diagnostics::from(Diagnostic::new(code, message).at(at, "asked for here"));
+        let error = |code, message: String| Diagnostics::from(Diagnostic::new(code, message).at(at, "asked for here"));
         let ([input], [Some(preprocessing)]) = (&manifest.plan.inputs[..], &manifest.preprocessing[..]) else {
             let message = format!("`{}` does not say how a photo becomes its input", net.text);
-            return Err(fault(Code::Preprocessing, message));
+            return Err(error(Code::Preprocessing, message));
         };
         let ([height, width, channels], [output]) = (&input.sizes[..], &manifest.plan.outputs[..]) else {
             let message = format!("`{}` is not a net from one photo to one list of classes", net.text);
-            return Err(fault(Code::ExpectationForm, message));
+            return Err(error(Code::ExpectationForm, message));
         };
         let mut image = vec![0.0; input.len()];
         photo::read(path, preprocessing, (*height, *width, *channels), &mut image)
-            .map_err(|error| fault(Code::Photo, error.to_string()))?;
+            .map_err(|cause| error(Code::Photo, cause.to_string()))?;
         let mut values = vec![0.0; output.len()];
         Session::new(artifact.clone(), thread_count::available().max(1))
             .run(1, &[&image], &mut [&mut values])
-            .map_err(|error| fault(Code::ArtifactDamaged, error.to_string()))?;
+            .map_err(|cause| error(Code::ArtifactDamaged, cause.to_string()))?;
         let best = manifest.ranked(0, &values).first().map_or(0, |(class, _)| *class);
         let label = manifest.labels.as_ref().and_then(|labels| labels.get(best)).cloned();
         Ok(label.unwrap_or_else(|| best.to_string()))

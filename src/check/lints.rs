@@ -205,7 +205,7 @@ fn softmax_twice(graph: &Graph, id: NodeId, told: &mut Diagnostics) {
     let node = graph.node(id);
     let mut before = node.inputs.first();
     // Dropout, an inner `Input` and the like between the two change nothing.
-    while let Some(inner) = before.filter(|&&inner| graph.node(inner).operation.rests()) {
+    while let Some(inner) = before.filter(|&&inner| graph.node(inner).operation.is_identity_at_inference()) {
         before = graph.node(*inner).inputs.first();
     }
     let Some(earlier) = before.map(|&before| graph.node(before)).filter(|earlier| is_softmax(earlier)) else { return };

@@ -8,7 +8,7 @@ pub mod verify;
 use crate::compile;
 use crate::diagnostics::{Code, Diagnostic, Diagnostics, suggest};
 use crate::elaborate::Spec;
-use crate::elaborate::generic::fragment::Trial;
+use crate::elaborate::generic::fragment::FragmentTrial;
 use crate::elaborate::project::requests::LabelsRequest;
 use crate::graph::Graph;
 use crate::source::Span;
@@ -18,7 +18,7 @@ use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::rc::Rc;
 
 /// Layers that are expanded for all nets together, about; each counts once for every net that it is in.
-const MOST_EXPANDED: usize = 300_000;
+const MAX_EXPANDED: usize = 300_000;
 
 /// What was found.
 #[derive(Debug, Default)]
@@ -36,38 +36,38 @@ pub struct Checked {
 /// Checks the net that is asked for, else all nets of the spec's own file.
 pub fn check(spec: &Spec, net: Option<&str>) -> Checked {
     let mut checked = Checked::default();
-    checked.tell(spec.faults.clone());
+    checked.tell(spec.errors.clone());
     checked.tell(spec.check_recipes());
     checked.tell(recipe::check(spec));
     let nets = match net {
         Some(_) => match spec.choose(net) {
             Ok(net) => vec![net],
-            Err(faults) => {
-                checked.tell(faults);
+            Err(errors) => {
+                checked.tell(errors);
                 return checked;
             }
         },
         None => spec.project.root_nets(),
     };
     // Where an item could not be read, others miss it: that is no mistake of theirs.
-    let readable = !spec.faults.iter().any(|fault| hides_items(fault.code));
+    let readable = !spec.errors.iter().any(|error| hides_items(error.code));
     if nets.is_empty() && !checked.told.has_errors() {
-        // Says what is missing.
+        // TargetKind what is missing.
         checked.tell(spec.choose(net).err().unwrap_or_default());
     }
     let (complete, fragments): (Vec<usize>, Vec<usize>) = nets.iter().partition(|&&net| spec.is_complete(net));
     let mut lines = BTreeMap::new();
-    let most = spec.expanded() + MOST_EXPANDED;
+    let most = spec.expanded() + MAX_EXPANDED;
     for net in complete {
         if spec.expanded() > most {
-            checked.tell_new(spec.survey(net).iter());
+            checked.emit_new(spec.check_generic(net).iter());
             lines.insert(net, names_only(&spec.project.nets[net].item.name.text, "", SPENT));
             continue;
         }
         match checked.complete(spec, net, readable) {
             Some(line) => _ = lines.insert(net, line),
             // Names and arguments behind the place where it was given up.
-            None if readable => checked.tell_new(spec.survey(net).iter()),
+            None if readable => checked.emit_new(spec.check_generic(net).iter()),
             None => {}
         }
     }
@@ -75,7 +75,7 @@ pub fn check(spec: &Spec, net: Option<&str>) -> Checked {
     let used: HashSet<Rc<str>> = checked.graphs.iter().flat_map(nets_of).collect();
     for net in fragments {
         let mut alone = Checked::default();
-        let large = checked.told.iter().any(|fault| fault.code == Code::Limit) || spec.expanded() > most;
+        let large = checked.told.iter().any(|error| error.code == Code::Limit) || spec.expanded() > most;
         if let Some(line) = alone.fragment(spec, net, large)
             && !used.contains(spec.project.nets[net].item.name.text.as_str())
         {
@@ -84,9 +84,9 @@ pub fn check(spec: &Spec, net: Option<&str>) -> Checked {
         checked.graphs.append(&mut alone.graphs);
         // A circle and a net that grows without end are told once, not from each of the nets that they lead through.
         let once = |code: Code| matches!(code, Code::Recursion | Code::Limit);
-        let known: BTreeSet<Code> = checked.told.iter().map(|fault| fault.code).filter(|&code| once(code)).collect();
+        let known: BTreeSet<Code> = checked.told.iter().map(|error| error.code).filter(|&code| once(code)).collect();
         if readable {
-            checked.tell_new(alone.told.iter().filter(|fault| !known.contains(&fault.code)));
+            checked.emit_new(alone.told.iter().filter(|error| !known.contains(&error.code)));
         }
     }
     checked.lines = lines.into_values().collect();
@@ -111,8 +111,8 @@ fn names_only(net: &str, what: &str, why: &str) -> String {
 }
 
 /// What is said where: the same of two nets is one mistake.
-fn place(fault: &Diagnostic) -> (Code, Option<Span>) {
-    (fault.code, fault.labels.iter().find(|label| label.primary).map(|label| label.span))
+fn place(error: &Diagnostic) -> (Code, Option<Span>) {
+    (error.code, error.labels.iter().find(|label| label.primary).map(|label| label.span))
 }
 
 /// Mistakes behind which items are missing.
@@ -128,9 +128,9 @@ impl Checked {
     }
 
     /// Adds what was not said yet of its place.
-    fn tell_new<'d>(&mut self, more: impl Iterator<Item = &'d Diagnostic>) {
-        let new: Vec<&Diagnostic> = more.filter(|fault| !self.places.contains(&place(fault))).collect();
-        new.into_iter().for_each(|fault| self.tell(fault.clone().into()));
+    fn emit_new<'d>(&mut self, more: impl Iterator<Item = &'d Diagnostic>) {
+        let new: Vec<&Diagnostic> = more.filter(|error| !self.places.contains(&place(error))).collect();
+        new.into_iter().for_each(|error| self.tell(error.clone().into()));
     }
 
     fn complete(&mut self, spec: &Spec, net: usize, readable: bool) -> Option<String> {
@@ -152,9 +152,9 @@ impl Checked {
                 self.graphs.push(graph);
                 Some(line)
             }
-            Err(faults) => {
+            Err(errors) => {
                 if readable {
-                    self.tell(faults);
+                    self.tell(errors);
                 }
                 None
             }
@@ -171,7 +171,7 @@ impl Checked {
                     self.tell(Diagnostic::new(Code::WeightsAway, message).at(request.span, "needed to build").into());
                 }
             }
-            Err(faults) => self.tell(faults),
+            Err(errors) => self.tell(errors),
         }
     }
 
@@ -187,7 +187,7 @@ impl Checked {
                 let message = format!("{} is not there", path.display());
                 self.tell(Diagnostic::new(Code::WeightsAway, message).at(span, "needed to build").into());
             }
-            (None, Err(faults)) => self.tell(faults),
+            (None, Err(errors)) => self.tell(errors),
         }
     }
 
@@ -199,12 +199,12 @@ impl Checked {
         let needed: Vec<&str> = needed.map(|parameter| parameter.name.text.as_str()).collect();
         let names_only = |why: &str| names_only(name, "a fragment, ", why);
         if !needed.is_empty() {
-            self.tell(spec.survey(net));
+            self.tell(spec.check_generic(net));
             let them = suggest::one_of(needed).replace(" or ", " and ");
             return Some(names_only(&format!("its shapes depend on {them}"))).filter(|_| !self.told.has_errors());
         }
         if large {
-            self.tell(spec.survey(net));
+            self.tell(spec.check_generic(net));
             return Some(names_only(SPENT)).filter(|_| !self.told.has_errors());
         }
         // A cut that has a start knows what it takes.
@@ -212,14 +212,14 @@ impl Checked {
             return Some(self.fits(spec, graph, more));
         }
         match spec.fragment(net) {
-            Trial::Fits(graph, more) => Some(self.fits(spec, graph, more)),
-            Trial::Wrong(faults) => {
-                self.tell(faults);
-                self.tell_new(spec.survey(net).iter());
+            FragmentTrial::Fits(graph, more) => Some(self.fits(spec, graph, more)),
+            FragmentTrial::Wrong(errors) => {
+                self.tell(errors);
+                self.emit_new(spec.check_generic(net).iter());
                 None
             }
-            Trial::Unknown => {
-                self.tell(spec.survey(net));
+            FragmentTrial::Unknown => {
+                self.tell(spec.check_generic(net));
                 Some(names_only("its shapes depend on what comes in")).filter(|_| !self.told.has_errors())
             }
         }
@@ -240,7 +240,7 @@ impl Checked {
 
 #[cfg(test)]
 mod tests {
-    use super::{MOST_EXPANDED, check};
+    use super::{MAX_EXPANDED, check};
     use crate::elaborate::project::source_files;
     use crate::elaborate::{Spec, load_text};
     use std::path::Path;
@@ -252,9 +252,9 @@ mod tests {
         let spec = load_text(Path::new("a.net"), &text, &source_files::from_disk);
         let checked = check(&spec, None);
         let net = 4000 * 8;
-        assert!(spec.expanded() < MOST_EXPANDED + net, "{}", spec.expanded());
+        assert!(spec.expanded() < MAX_EXPANDED + net, "{}", spec.expanded());
         // The names of the others are looked at.
-        let told: Vec<&str> = checked.told.iter().map(|fault| fault.message.as_str()).collect();
+        let told: Vec<&str> = checked.told.iter().map(|error| error.message.as_str()).collect();
         assert_eq!(told, ["there is no layer or net `Relo`"]);
         assert_eq!(checked.lines.len(), 302);
         assert!(checked.lines[301].contains("too many layers"), "{}", checked.lines[301]);

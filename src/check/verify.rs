@@ -14,7 +14,7 @@ pub const TOLERANCE: f64 = 1e-4;
 pub const HALF_TOLERANCE: f64 = 2e-2;
 
 /// Values of all layers that a reference may have for a batch.
-const MOST_VALUES: usize = 1 << 30;
+const MAX_VALUES: usize = 1 << 30;
 
 /// A plan beside its reference.
 #[derive(Clone, Debug, PartialEq)]
@@ -62,12 +62,12 @@ pub fn verify(build: &Build, batch: usize, threads: usize) -> Result<Comparison>
     for (values, port) in inputs.iter().zip(&plan.inputs) {
         let shape: Vec<usize> = std::iter::once(batch).chain(port.sizes.iter().copied()).collect();
         let array = ArrayD::from_shape_vec(IxDyn(&shape), values.iter().map(|&value| f64::from(value)).collect());
-        arrays.push(array.map_err(|fault| failed(fault.to_string()))?);
+        arrays.push(array.map_err(|error| failed(error.to_string()))?);
     }
-    let mut fault = None;
+    let mut failure = None;
     let mut parameter = |id| {
         build.values(id).unwrap_or_else(|error| {
-            fault = Some(error);
+            failure = Some(error);
             Vec::new()
         })
     };
@@ -79,8 +79,8 @@ pub fn verify(build: &Build, batch: usize, threads: usize) -> Result<Comparison>
                 values(&plan.steps[index].output, &session.kept()[index], value).map(|found| distance(&found, value));
         }
     });
-    if let Some(fault) = fault {
-        return Err(failed(fault.to_string()));
+    if let Some(error) = failure {
+        return Err(failed(error.to_string()));
     }
     let compared = plan.outputs.iter().zip(&outputs).zip(&wanted);
     let outputs = compared.map(|((port, found), wanted)| deviation(&port.name, found, wanted, batch)).collect();
@@ -101,7 +101,7 @@ fn values(operand: &Operand, kept: &[f32], wanted: &ArrayD<f64>) -> Option<Vec<f
     let batch = wanted.len_of(Axis(0)).max(1);
     let channels = wanted.shape().iter().skip(1).last().copied().unwrap_or(1).max(1);
     let pixels = wanted.len() / batch / channels;
-    let image = |image: usize| (0..pixels).map(move |pixel| image * operand.image + pixel * operand.ld);
+    let image = |image: usize| (0..pixels).map(move |pixel| image * operand.batch_stride + pixel * operand.row_stride);
     let rows = (0..batch).flat_map(image).map(|at| kept.get(at..at + channels));
     rows.collect::<Option<Vec<&[f32]>>>().map(|rows| rows.concat())
 }
@@ -111,11 +111,11 @@ fn fits(graph: &Graph, batch: usize) -> Result<()> {
     let values = graph.nodes.iter().filter_map(|node| node.output.len()).fold(0usize, usize::saturating_add);
     let largest = graph.parameters.iter().map(Parameter::len).max().unwrap_or(0);
     let room = |all: usize| Vec::<f64>::new().try_reserve_exact(all.saturating_add(largest)).is_ok();
-    if values.checked_mul(batch).is_some_and(|all| all <= MOST_VALUES && room(all)) {
+    if values.checked_mul(batch).is_some_and(|all| all <= MAX_VALUES && room(all)) {
         return Ok(());
     }
     let message = format!("a reference of {batch} images is more than the memory can hold");
-    let most = if room(values) { (MOST_VALUES / values.max(1)).min(batch.saturating_sub(1)) } else { 0 };
+    let most = if room(values) { (MAX_VALUES / values.max(1)).min(batch.saturating_sub(1)) } else { 0 };
     let help = if most > 0 { format!("take a smaller `--batch`, up to {most}") } else { "the net is too large".into() };
     Err(Diagnostic::new(Code::Memory, message).help(help).into())
 }
@@ -155,7 +155,7 @@ fn run(session: &mut Session, inputs: &[Vec<f32>], batch: usize) -> Result<Vec<V
     let mut room: Vec<&mut [f32]> = outputs.iter_mut().map(Vec::as_mut_slice).collect();
     session
         .run(batch, &slices, &mut room)
-        .map_err(|fault| Diagnostics::from(Diagnostic::new(Code::Deviation, fault.to_string())))?;
+        .map_err(|error| Diagnostics::from(Diagnostic::new(Code::Deviation, error.to_string())))?;
     Ok(outputs)
 }
 

@@ -2,7 +2,7 @@
 
 use super::args::{number, threads_arg};
 use super::benchmark::{Batch, Machine, Process, measure};
-use super::build::{self, Choices};
+use super::build::{self, BuildArgs};
 use super::output::{messages, output_guard};
 use super::{Done, Format, predict};
 use crate::diagnostics::{Code, Diagnostic, counted};
@@ -16,12 +16,12 @@ pub struct Args {
     /// An artifact, or a spec that is compiled first
     model: String,
     #[command(flatten)]
-    choices: Choices,
+    choices: BuildArgs,
     /// Images at a time
     #[arg(long, default_value = "1,2,4,8", value_delimiter = ',', value_parser = number::batch)]
     batch: Vec<usize>,
     #[command(flatten)]
-    threads: threads_arg::Placed,
+    threads: threads_arg::ThreadPlacement,
     /// Runs that are counted, after the first and one more; 0 measures the first alone
     #[arg(long, default_value_t = 20)]
     runs: usize,
@@ -59,7 +59,7 @@ pub fn run(args: &Args) -> Done {
     }
     let artifact = Arc::new(build::open(&args.model, &args.choices)?);
     let open_ms = began.elapsed().as_secs_f64() * 1e3;
-    let team = args.threads.team();
+    let pool = args.threads.pool();
     let plan = &artifact.manifest.plan;
     let given = args.input.as_ref().map(|path| predict::read_arrays(path, plan)).transpose()?;
     let (mut batches, mut process) = (Vec::new(), Process::default());
@@ -69,15 +69,15 @@ pub fn run(args: &Args) -> Done {
             None => made_up(plan, size)?,
         };
         let steps = args.runs > 0 && (args.steps || index == 0 && args.format == Format::Text);
-        let (batch, taken, outputs) = measure(&artifact, &team, size, &inputs, args.runs, steps)?;
+        let (batch, taken, outputs) = measure(&artifact, &pool, size, &inputs, args.runs, steps)?;
         batches.push(batch);
         process = process.max(taken);
         if let (Some(path), true) = (&args.output, index + 1 == args.batch.len()) {
             predict::write(path, &artifact, size, &outputs)?;
         }
     }
-    let machine = batches.iter().any(|batch| !batch.steps.is_empty()).then(|| Machine::measure(&team));
-    let measured = Measured { net: &artifact.manifest.net, threads: team.count(), open_ms, batches, machine, process };
+    let machine = batches.iter().any(|batch| !batch.steps.is_empty()).then(|| Machine::measure(&pool));
+    let measured = Measured { net: &artifact.manifest.net, threads: pool.count(), open_ms, batches, machine, process };
     match args.format {
         Format::Json => messages::print(format!("{:#}\n", serde_json::json!(measured))),
         Format::Text => print(&measured),

@@ -4,7 +4,7 @@ use super::{Failed, predict};
 use crate::artifact::Artifact;
 use crate::kernels::gemm::blas;
 use crate::kernels::gemm::peak;
-use crate::kernels::parallel::thread_pool::Threads;
+use crate::kernels::parallel::thread_pool::ThreadPool;
 use crate::plan::kernel::Kernel;
 use crate::plan::{Plan, Source, Step};
 use crate::runtime::Session;
@@ -37,7 +37,7 @@ pub struct StepTime {
     pub step: String,
     pub kernel: String,
     pub ms: f64,
-    /// Of the arithmetic that the algorithm really does.
+    /// Of the executed_macs that the algorithm really does.
     pub gflops: f64,
     /// Of inputs, outputs and constants, each counted once for each chunk of images.
     pub gbs: f64,
@@ -56,8 +56,8 @@ pub struct Machine {
 
 impl Machine {
     /// Measures for some tens of milliseconds.
-    pub fn measure(threads: &Threads) -> Self {
-        let (flops, bytes) = (2.0 * peak::multiply_adds(threads), peak::read(threads).unwrap_or(0.0));
+    pub fn measure(threads: &ThreadPool) -> Self {
+        let (flops, bytes) = (2.0 * peak::macs(threads), peak::read(threads).unwrap_or(0.0));
         let instructions = threads.isa().to_string();
         Machine { instructions, blas: blas::name(), gflops: flops / 1e9, read_gbs: bytes / 1e9 }
     }
@@ -95,14 +95,14 @@ impl Process {
 /// Runs a batch over and over; gives the times, the memory that it took, and what came out.
 pub fn measure(
     artifact: &Arc<Artifact>,
-    team: &Arc<Threads>,
+    pool: &Arc<ThreadPool>,
     batch: usize,
     inputs: &[Vec<f32>],
     runs: usize,
     steps: bool,
 ) -> Result<(Batch, Process, Vec<Vec<f32>>), Failed> {
     let plan = &artifact.manifest.plan;
-    let mut session = Session::with_team(artifact.clone(), team.clone());
+    let mut session = Session::with_pool(artifact.clone(), pool.clone());
     let mut outputs = Vec::with_capacity(plan.outputs.len());
     for port in &plan.outputs {
         outputs.push(predict::room(port.floats(1), batch)?);
@@ -111,7 +111,7 @@ pub fn measure(
     let mut once = |session: &mut Session| -> Result<Duration, Failed> {
         let mut room: Vec<&mut [f32]> = outputs.iter_mut().map(Vec::as_mut_slice).collect();
         let began = Instant::now();
-        session.run(batch, &inputs, &mut room).map_err(|fault| predict::run_failed(&fault))?;
+        session.run(batch, &inputs, &mut room).map_err(|error| predict::run_failed(&error))?;
         Ok(began.elapsed())
     };
     let first = once(&mut session)?;
@@ -138,7 +138,7 @@ pub fn measure(
         median_ms: median.map(milliseconds),
         fastest_ms: times.first().copied().map(milliseconds),
         images_per_s: batch as f64 / seconds,
-        direct_gflops: 2.0 * plan.multiply_adds as f64 * batch as f64 / seconds / 1e9,
+        direct_gflops: 2.0 * plan.macs as f64 * batch as f64 / seconds / 1e9,
         times_ms,
         steps,
     };
@@ -154,7 +154,7 @@ fn step_time(plan: &Plan, step: &Step, time: Duration, batch: usize, runs: usize
         .iter()
         .map(|source| match source {
             Source::Constant(index) => plan.constants[*index].len,
-            Source::Memory(operand) => operand.image,
+            Source::Memory(operand) => operand.batch_stride,
         })
         .sum();
     // Of a table only the rows that are looked up are read.
@@ -168,7 +168,7 @@ fn step_time(plan: &Plan, step: &Step, time: Duration, batch: usize, runs: usize
         step: step.name.clone(),
         kernel: step.kernel.describe(),
         ms: seconds * 1e3,
-        gflops: 2.0 * step.kernel.arithmetic() as f64 * batch as f64 / seconds / 1e9,
+        gflops: 2.0 * step.kernel.executed_macs() as f64 * batch as f64 / seconds / 1e9,
         gbs: 4.0 * floats as f64 / seconds / 1e9,
     }
 }

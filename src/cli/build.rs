@@ -19,7 +19,7 @@ use std::time::{Duration, Instant};
 
 /// What decides a build, besides its spec; `predict` takes the same.
 #[derive(clap::Args, Clone, Debug)]
-pub struct Choices {
+pub struct BuildArgs {
     /// The net that is meant
     #[arg(long, value_name = "NAME")]
     pub net: Option<String>,
@@ -46,7 +46,7 @@ pub struct Choices {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub enum Precision {
     F32,
-    /// Dense weights in bf16, half the size; arithmetic stays f32
+    /// Dense weights in bf16, half the size; executed_macs stays f32
     Bf16Weights,
 }
 
@@ -77,7 +77,7 @@ pub fn net_and_file(text: &str) -> Result<(String, PathBuf), String> {
     }
 }
 
-impl Choices {
+impl BuildArgs {
     pub fn options(&self) -> BuildOptions {
         BuildOptions {
             net: self.net.clone(),
@@ -111,7 +111,7 @@ pub struct Args {
     /// File, shipped net or expression
     spec: String,
     #[command(flatten)]
-    choices: Choices,
+    choices: BuildArgs,
     /// Where the artifact is written; default: beside the spec, with the ending .netb
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
@@ -135,33 +135,33 @@ pub fn run(args: &Args) -> Done {
     }
 }
 
-fn emit(spec: &Spec, stage: Stage, choices: &Choices) -> Done {
+fn emit(spec: &Spec, stage: Stage, choices: &BuildArgs) -> Done {
     let options = choices.options();
-    let graph = || messages::settle(compile::graph(spec, options.net.as_deref()), &spec.sources);
+    let graph = || messages::unwrap_or_report(compile::graph(spec, options.net.as_deref()), &spec.sources);
     let text = match stage {
         Stage::Ast => {
-            let (tree, faults) = syntax::parse(&spec.sources, spec.root());
-            messages::settle(faults.or_errors(()), &spec.sources)?;
+            let (tree, errors) = syntax::parse(&spec.sources, spec.root());
+            messages::unwrap_or_report(errors.or_errors(()), &spec.sources)?;
             syntax::ast_text(&tree)
         }
         Stage::Graph => graph()?.to_string(),
         Stage::Fused => compile::fused_text(graph()?),
         Stage::Plan => {
-            compile::plan(graph()?, &options).map_err(|faults| messages::fail(&faults, &spec.sources))?.to_string()
+            compile::plan(graph()?, &options).map_err(|errors| messages::fail(&errors, &spec.sources))?.to_string()
         }
         Stage::Weights => {
             let options = BuildOptions { allow_untrained: true, ..options.clone() };
-            messages::settle(compile::build(spec, &options), &spec.sources)?.bindings.report.to_string()
+            messages::unwrap_or_report(compile::build(spec, &options), &spec.sources)?.bindings.report.to_string()
         }
     };
     messages::print(text);
     Ok(())
 }
 
-fn why(spec: &Spec, step: &str, choices: &Choices) -> Done {
+fn why(spec: &Spec, step: &str, choices: &BuildArgs) -> Done {
     let options = choices.options();
-    let graph = messages::settle(compile::graph(spec, options.net.as_deref()), &spec.sources)?;
-    let plan = compile::plan(graph, &options).map_err(|faults| messages::fail(&faults, &spec.sources))?;
+    let graph = messages::unwrap_or_report(compile::graph(spec, options.net.as_deref()), &spec.sources)?;
+    let plan = compile::plan(graph, &options).map_err(|errors| messages::fail(&errors, &spec.sources))?;
     let Some(text) = lower::why(&plan, step, options.exact) else {
         let names: Vec<&str> = plan.steps.iter().map(|step| step.name.as_str()).collect();
         let message = format!("no step of `{}` has the name `{step}`", plan.name);
@@ -186,12 +186,12 @@ fn tune(build: &mut Build, options: &BuildOptions, spec: &Spec) -> Done {
         messages::line("Tuning", format!("{step}  {algorithm}, {:.3} ms per image", time.as_secs_f64() * 1e3));
     };
     tuning_cache::tuned(build, options, threads, &mut settled, &mut told)
-        .map_err(|faults| messages::fail(&faults, &spec.sources))?;
+        .map_err(|errors| messages::fail(&errors, &spec.sources))?;
     // A cache that cannot be kept costs time at the next build and nothing else.
     if let (Some(path), true) = (&cache, settled != known)
-        && let Err(fault) = tuning_cache::write(path, &settled)
+        && let Err(error) = tuning_cache::write(path, &settled)
     {
-        messages::line("Tuning", format!("{} cannot be written: {fault}", path.display()));
+        messages::line("Tuning", format!("{} cannot be written: {error}", path.display()));
     }
     messages::line("Tuned", format!("for {machine}"));
     Ok(())
@@ -200,8 +200,8 @@ fn tune(build: &mut Build, options: &BuildOptions, spec: &Spec) -> Done {
 fn build(spec: &Spec, args: &Args) -> Done {
     let began = Instant::now();
     let options = args.choices.options();
-    let (mut build, told) = compiled(spec, &options).map_err(|faults| messages::fail(&faults, &spec.sources))?;
-    messages::tell(&told, &spec.sources);
+    let (mut build, told) = compiled(spec, &options).map_err(|errors| messages::fail(&errors, &spec.sources))?;
+    messages::emit(&told, &spec.sources);
     let path = args.output.clone().unwrap_or_else(|| artifact_path(&args.spec));
     let specs = spec.sources.iter().filter_map(|(_, file)| file.path.as_deref());
     let read: Vec<&Path> = specs.chain(build.files.iter().map(PathBuf::as_path)).collect();
@@ -212,13 +212,13 @@ fn build(spec: &Spec, args: &Args) -> Done {
     tell(&build);
     if options.half_weights {
         let deviations = verify::beside_f32(&build, 1, thread_count::available());
-        for deviation in deviations.map_err(|faults| messages::fail(&faults, &spec.sources))? {
+        for deviation in deviations.map_err(|errors| messages::fail(&errors, &spec.sources))? {
             let error = format!("largest error {:.1e} of the range against weights in f32", deviation.error);
             messages::line("Rounding", format!("{}: {error}", deviation.output));
         }
     }
-    let size = build.write(&path).map_err(|faults| messages::fail(&faults, &spec.sources))?;
-    messages::tell(&build.bindings.lint_values(), &spec.sources);
+    let size = build.write(&path).map_err(|errors| messages::fail(&errors, &spec.sources))?;
+    messages::emit(&build.bindings.lint_values(), &spec.sources);
     let seconds = began.elapsed().as_secs_f64();
     messages::line("Finished", format!("{} ({})  in {seconds:.1} s", path.display(), messages::bytes(size)));
     Ok(())
@@ -227,7 +227,7 @@ fn build(spec: &Spec, args: &Args) -> Done {
 /// The report of a build.
 fn tell(build: &Build) {
     messages::line("Checking", format!("{}  {}", build.graph.name, build.graph.summary()));
-    tell_binding(&build.bindings.report);
+    report_binding(&build.bindings.report);
     let plan = &build.compiled.plan;
     messages::line(
         "Fusing",
@@ -241,13 +241,13 @@ fn tell(build: &Build) {
             floats(plan.image_floats()),
             floats(plan.lower_bound),
             floats(plan.constant_floats()),
-            2.0 * plan.arithmetic() as f64 / 1e9,
-            2.0 * plan.multiply_adds as f64 / 1e9,
+            2.0 * plan.executed_macs() as f64 / 1e9,
+            2.0 * plan.macs as f64 / 1e9,
         ),
     );
 }
 
-pub fn tell_binding(bound: &Report) {
+pub fn report_binding(bound: &Report) {
     for file in &bound.files {
         let name =
             Path::new(&file.file).file_name().map_or(file.file.clone(), |name| name.to_string_lossy().into_owned());
@@ -287,7 +287,7 @@ pub fn compiled(spec: &Spec, options: &BuildOptions) -> crate::diagnostics::Resu
 }
 
 /// An artifact, or a spec that is compiled at once.
-pub fn open(argument: &str, choices: &Choices) -> Result<crate::artifact::Artifact, super::Failed> {
+pub fn open(argument: &str, choices: &BuildArgs) -> Result<crate::artifact::Artifact, super::Failed> {
     if argument.ends_with(".netb") {
         return open_artifact(argument);
     }
@@ -296,25 +296,26 @@ pub fn open(argument: &str, choices: &Choices) -> Result<crate::artifact::Artifa
         return open_artifact(argument);
     }
     let spec = messages::load(argument)?;
-    let build = messages::settle(compiled(&spec, &choices.options()), &spec.sources)?;
+    let build = messages::unwrap_or_report(compiled(&spec, &choices.options()), &spec.sources)?;
     tell(&build);
-    let artifact = build.in_memory().map_err(|faults| messages::fail(&faults, &spec.sources))?;
-    messages::tell(&build.bindings.lint_values(), &spec.sources);
+    let artifact = build.in_memory().map_err(|errors| messages::fail(&errors, &spec.sources))?;
+    messages::emit(&build.bindings.lint_values(), &spec.sources);
     Ok(artifact)
 }
 
 fn open_artifact(argument: &str) -> Result<crate::artifact::Artifact, super::Failed> {
     use crate::artifact::{Artifact, ArtifactError};
-    Artifact::open(Path::new(argument)).map_err(|fault| {
-        let code = match fault {
+    Artifact::open(Path::new(argument)).map_err(|error| {
+        let code = match error {
             ArtifactError::Unreadable(_) => Code::Unreadable,
             ArtifactError::NotAnArtifact => Code::NotAnArtifact,
             ArtifactError::Version(_) => Code::ArtifactVersion,
             _ => Code::ArtifactDamaged,
         };
-        let mut diagnostic = Diagnostic::new(code, format!("{argument} {fault}"));
-        if let ArtifactError::Unreadable(_) = fault {
-            diagnostic = diagnostic.maybe_help(crate::elaborate::project::source_files::near_file(Path::new(argument)));
+        let mut diagnostic = Diagnostic::new(code, format!("{argument} {error}"));
+        if let ArtifactError::Unreadable(_) = error {
+            diagnostic =
+                diagnostic.maybe_help(crate::elaborate::project::source_files::did_you_mean_file(Path::new(argument)));
         }
         messages::fail_with(diagnostic.help("`netc build SPEC` makes an artifact"))
     })

@@ -43,10 +43,10 @@ pub fn run(args: &Args) -> Done {
             Diagnostic::new(Code::Unreadable, "there is no folder of caches").help("name one with --cache FOLDER"),
         ));
     };
-    let failed = |fault: std::io::Error| {
+    let failed = |error: std::io::Error| {
         messages::fail_with(Diagnostic::new(
             Code::Unreadable,
-            format!("{}: {}", folder.display(), crate::source::plain(&fault)),
+            format!("{}: {}", folder.display(), crate::source::plain(&error)),
         ))
     };
     let all = feature_cache::list(&folder).map_err(failed)?;

@@ -20,21 +20,21 @@ pub fn run(args: &Args) -> Done {
     let spec =
         match (crate::elaborate::load(&args.spec, &crate::elaborate::project::source_files::from_disk), args.format) {
             (Ok(spec), _) => spec,
-            (Err((sources, faults)), Format::Json) => {
-                messages::print(format!("{:#}\n", render::json(&faults, &sources)));
-                return Err(Failed::Wrong);
+            (Err((sources, errors)), Format::Json) => {
+                messages::print(format!("{:#}\n", render::json(&errors, &sources)));
+                return Err(Failed::Misclassification);
             }
-            (Err((sources, faults)), Format::Text) => return Err(messages::fail(&faults, &sources)),
+            (Err((sources, errors)), Format::Text) => return Err(messages::fail(&errors, &sources)),
         };
     let checked = check::check(&spec, args.net.as_deref());
     match args.format {
         Format::Json => messages::print(format!("{:#}\n", render::json(&checked.told, &spec.sources))),
         Format::Text => {
-            messages::tell(&checked.told, &spec.sources);
+            messages::emit(&checked.told, &spec.sources);
             if !checked.told.has_errors() {
                 messages::print(checked.lines.concat());
             }
         }
     }
-    if checked.told.has_errors() { Err(Failed::Wrong) } else { Ok(()) }
+    if checked.told.has_errors() { Err(Failed::Misclassification) } else { Ok(()) }
 }

@@ -33,7 +33,7 @@ pub fn run(args: &Args) -> Done {
     };
     let graph = |argument: &str, net: Option<&String>| {
         let spec = messages::load(argument)?;
-        messages::settle(compile::graph(&spec, net.map(String::as_str)), &spec.sources)
+        messages::unwrap_or_report(compile::graph(&spec, net.map(String::as_str)), &spec.sources)
     };
     let (a, b) = (graph(&args.a, first)?, graph(&args.b, second)?);
     messages::print(match args.format {

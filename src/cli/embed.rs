@@ -1,7 +1,7 @@
 //! `netc embed`
 
 use super::args::{number, threads_arg};
-use super::build::{self, Choices};
+use super::build::{self, BuildArgs};
 use super::output::{messages, output_guard, progress};
 use super::predict::{decoding, no_number, wrong};
 use super::{Done, Failed};
@@ -10,7 +10,7 @@ use crate::data::arrays::array_file;
 use crate::data::samples::photo_paths::{InputKind, Walk, expand};
 use crate::data::{Dataset, Policy, Samples, Targets};
 use crate::diagnostics::{Code, Diagnostic};
-use crate::train::run::batch_source::FeedError;
+use crate::train::run::batch_source::BatchSourceError;
 use crate::train::run::frozen_features::{FeaturesError, Front, features};
 use ndarray::{ArrayD, ArrayViewD, IxDyn};
 use std::path::{Path, PathBuf};
@@ -23,7 +23,7 @@ pub struct Args {
     /// A folder of photos, or of one folder per class
     photos: PathBuf,
     #[command(flatten)]
-    choices: Choices,
+    choices: BuildArgs,
     /// Where the features go: .h5 (with the classes as targets), .npz or .npy; default: the spec's name with .h5
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
@@ -64,23 +64,23 @@ pub fn run(args: &Args) -> Done {
     let front = Front { artifact: &artifact, decoding: Some(&decoding), batch: args.batch, threads, interrupted: None };
     let found = features(front, &mut photos, policy, None, &mut told);
     bar.finish();
-    let (mut rows, _) = found.map_err(|fault| match fault {
-        FeaturesError::Data(fault) => messages::fail_with(
-            Diagnostic::new(Code::Photo, fault.to_string()).help("`--skip` leaves out what cannot be read"),
+    let (mut rows, _) = found.map_err(|error| match error {
+        FeaturesError::Data(error) => messages::fail_with(
+            Diagnostic::new(Code::Photo, error.to_string()).help("`--skip` leaves out what cannot be read"),
         ),
-        FeaturesError::Feed(FeedError::NoNumber(sample)) => {
+        FeaturesError::BatchSource(BatchSourceError::NoNumber(sample)) => {
             let photo = match &photos.samples {
                 Samples::Photos(photos) => photos[sample].display().to_string(),
                 Samples::Arrays(_) => format!("sample {sample}"),
             };
             messages::fail_with(no_number(&photo, None))
         }
-        FeaturesError::Feed(fault) => wrong(Code::Array, fault.to_string()),
+        FeaturesError::BatchSource(error) => wrong(Code::Array, error.to_string()),
     })?;
     for skipped in &photos.skipped {
         messages::line("Skipping", format!("{}: {}", skipped.path.display(), skipped.reason));
     }
-    let values = rows.swap_remove(0).into_values().map_err(|fault| wrong(Code::Array, fault.to_string()))?;
+    let values = rows.swap_remove(0).into_values().map_err(|error| wrong(Code::Array, error.to_string()))?;
     write(args, &path, &artifact, values, &photos)
 }
 
@@ -88,11 +88,11 @@ pub fn run(args: &Args) -> Done {
 fn photos(folder: &Path, policy: Policy) -> Result<Dataset, Failed> {
     let has_folders = std::fs::read_dir(folder)
         .map(|list| list.flatten().any(|entry| entry.path().is_dir()))
-        .map_err(|fault| wrong(Code::Inputs, format!("{}: {}", folder.display(), crate::source::plain(&fault))))?;
+        .map_err(|error| wrong(Code::Inputs, format!("{}: {}", folder.display(), crate::source::plain(&error))))?;
     if has_folders {
-        return Dataset::images(folder, policy).map_err(|fault| wrong(Code::Dataset, fault.to_string()));
+        return Dataset::images(folder, policy).map_err(|error| wrong(Code::Dataset, error.to_string()));
     }
-    let found = expand(&[folder], Walk::OneLevel).map_err(|fault| wrong(Code::Inputs, fault.to_string()))?;
+    let found = expand(&[folder], Walk::OneLevel).map_err(|error| wrong(Code::Inputs, error.to_string()))?;
     let photos = found.inputs.into_iter().filter(|input| input.kind == InputKind::Photo);
     let photos: Vec<PathBuf> = photos.map(|input| input.path).collect();
     // Nothing is to be learnt of them.
@@ -105,7 +105,7 @@ fn write(args: &Args, path: &Path, artifact: &Artifact, features: Vec<f32>, phot
     let shape: Vec<usize> = std::iter::once(photos.len()).chain(port.sizes.iter().copied()).collect();
     let text = shape.iter().map(usize::to_string).collect::<Vec<_>>().join(", ");
     let array =
-        ArrayD::from_shape_vec(IxDyn(&shape), features).map_err(|fault| wrong(Code::Output, fault.to_string()))?;
+        ArrayD::from_shape_vec(IxDyn(&shape), features).map_err(|error| wrong(Code::Output, error.to_string()))?;
     let mut arrays: Vec<(&str, ArrayViewD<f32>)> = vec![(args.name.as_str(), array.view())];
     let targets = match &photos.targets {
         Targets::Classes(classes) => Some(ndarray::Array1::from_iter(classes.iter().map(|&class| class as f32))),
@@ -116,7 +116,7 @@ fn write(args: &Args, path: &Path, artifact: &Artifact, features: Vec<f32>, phot
     if let (Some(targets), false) = (&targets, single) {
         arrays.push(("targets", targets.view()));
     }
-    array_file::write(path, &arrays).map_err(|fault| wrong(Code::Output, fault.to_string()))?;
+    array_file::write(path, &arrays).map_err(|error| wrong(Code::Output, error.to_string()))?;
     messages::line("Finished", format!("{}  {} ({text})", path.display(), args.name));
     Ok(())
 }

@@ -1,7 +1,7 @@
 //! `netc eval`
 
 use super::args::{number, threads_arg};
-use super::build::{self, Choices};
+use super::build::{self, BuildArgs};
 use super::output::metrics_table::{pictures, table};
 use super::output::{messages, output_guard, progress};
 use super::predict::{decoding, is_array, no_number, wrong};
@@ -10,10 +10,10 @@ use crate::artifact::Artifact;
 use crate::data::arrays::array_file;
 use crate::data::{ArraySource, Dataset, DatasetError, Policy, Samples, Targets};
 use crate::diagnostics::{Code, Diagnostic, suggest};
-use crate::elaborate::project::source_files::near_file;
+use crate::elaborate::project::source_files::did_you_mean_file;
 use crate::kernels::tensor_view::View;
 use crate::kernels::training::loss as kernel;
-use crate::ops::output_kind::Ending;
+use crate::ops::output_kind::OutputKind;
 use crate::runtime::Session;
 use crate::runtime::non_finite::Origin;
 use crate::source::Sources;
@@ -22,8 +22,8 @@ use crate::train::autodiff::rows;
 use crate::train::evaluation::class_weights::weigh;
 use crate::train::evaluation::metric_accumulator::Outcome;
 use crate::train::evaluation::misclassified::worst;
-use crate::train::evaluation::task::{Says, Task};
-use crate::train::run::batch_source::{Broken, Feed, FeedError, Pass, run as run_batch};
+use crate::train::evaluation::task::{LearningTask, TargetKind};
+use crate::train::run::batch_source::{BatchSource, BatchSourceError, Broken, Pass, run as run_batch};
 use crate::train::run::frozen_features::sift;
 use crate::train::run::record::{DataCounts, Machine, RunRecord};
 use crate::train::run::samples::{misfit, places};
@@ -48,7 +48,7 @@ pub struct Args {
     #[arg(long, value_name = "VALUE", requires = "y")]
     ignore: Option<i32>,
     #[command(flatten)]
-    choices: Choices,
+    choices: BuildArgs,
     #[arg(long, value_enum, default_value = "text")]
     format: Format,
     /// Write a page with the confusion matrix and the worst mistakes as pictures
@@ -101,13 +101,13 @@ impl Args {
 
 /// Why an evaluation did not come to its end.
 enum Ended {
-    Feed(FeedError),
+    BatchSource(BatchSourceError),
     NoNumber { sample: usize, origin: Option<Origin> },
 }
 
-impl From<FeedError> for Ended {
-    fn from(fault: FeedError) -> Self {
-        Ended::Feed(fault)
+impl From<BatchSourceError> for Ended {
+    fn from(error: BatchSourceError) -> Self {
+        Ended::BatchSource(error)
     }
 }
 
@@ -126,28 +126,28 @@ pub fn run(args: &Args) -> Done {
     let (port, ending) = (&manifest.plan.outputs[0], manifest.ending(0));
     let by = manifest.loss.unwrap_or_else(|| fitting_loss(ending));
     let named = data.classes.is_some() || manifest.labels.is_some();
-    let unread = |fault: &dyn std::fmt::Display| wrong(Code::Dataset, fault.to_string());
-    let task = Task::of(&port.sizes, ending, by, named, &data.targets).map_err(|fault| unread(&fault))?;
+    let unread = |error: &dyn std::fmt::Display| wrong(Code::Dataset, error.to_string());
+    let task = LearningTask::of(&port.sizes, ending, by, named, &data.targets).map_err(|error| unread(&error))?;
     if port.sizes.len() > 1 {
-        data.targets.check(&port.sizes).map_err(|fault| unread(&fault))?;
+        data.targets.check(&port.sizes).map_err(|error| unread(&error))?;
     }
     let labels = labels(&artifact, &mut data)?;
-    data.targets = task.fit(data.targets, None).map_err(|faults| messages::fail(&faults, &Sources::default()))?;
+    data.targets = task.fit(data.targets, None).map_err(|errors| messages::fail(&errors, &Sources::default()))?;
     let mut feed = match &data.samples {
         Samples::Photos(_) => {
             let decoding = decoding(&artifact)?;
-            sift(&mut data, policy, &decoding, threads, None).map_err(|fault| unread(&fault))?;
+            sift(&mut data, policy, &decoding, threads, None).map_err(|error| unread(&error))?;
             let Samples::Photos(photos) = &data.samples else { return Ok(()) };
-            Feed::Photos { photos: photos.clone().into(), decoding, front: None }
+            BatchSource::Photos { photos: photos.clone().into(), decoding, front: None }
         }
         Samples::Arrays(arrays) => {
             fits(&artifact, &data)?;
-            Feed::Rows(arrays.clone())
+            BatchSource::Rows(arrays.clone())
         }
     };
     // Of plain numbers that tell classes apart nothing else says what they were trained by.
-    let told = manifest.loss.or((ending != Ending::Numbers || task.says == Says::Numbers).then_some(by));
-    let mut tally = task.tally(labels.as_deref());
+    let told = manifest.loss.or((ending != OutputKind::Numbers || task.says == TargetKind::Numbers).then_some(by));
+    let mut accumulator = task.accumulator(labels.as_deref());
     let mut session = Session::new(Arc::clone(&artifact), threads);
     let order: Vec<usize> = (0..data.len()).collect();
     let mut bar = progress::Bar::new("Evaluating");
@@ -158,18 +158,18 @@ pub fn run(args: &Args) -> Done {
         _ => None,
     };
     let (mut losses, mut counted, mut all) = (0.0, 0.0, Vec::new());
-    let team = Arc::clone(session.team());
-    let pass = Pass { order: &order, batch: args.batch, epoch: 0, team: &team, interrupted: None };
+    let pool = Arc::clone(session.pool());
+    let pass = Pass { order: &order, batch: args.batch, epoch: 0, pool: &pool, interrupted: None };
     let result = feed.each::<Ended>(pass, |places, inputs| {
         let images = places.len();
-        let predictions = run_batch(&mut session, images, inputs).map_err(FeedError::Run)?.swap_remove(0);
+        let predictions = run_batch(&mut session, images, inputs).map_err(BatchSourceError::Run)?.swap_remove(0);
         let mut targets = vec![0.0; predictions.len()];
         for (to, sample) in targets.chunks_exact_mut(outputs.max(1)).zip(places.clone()) {
-            data.targets.row(sample, task.coding, to).map_err(FeedError::Rows)?;
+            data.targets.row(sample, task.coding, to).map_err(BatchSourceError::Rows)?;
         }
-        if tally.add(&predictions, &targets).is_err() {
+        if accumulator.add(&predictions, &targets).is_err() {
             let odd = predictions.iter().position(|value| !value.is_finite()).unwrap_or(0) / outputs.max(1);
-            let origin = session.origin(inputs, images, odd).map_err(FeedError::Run)?;
+            let origin = session.origin(inputs, images, odd).map_err(BatchSourceError::Run)?;
             return Err(Ended::NoNumber { sample: places.start + odd, origin });
         }
         if let Some(loss) = told {
@@ -192,18 +192,18 @@ pub fn run(args: &Args) -> Done {
         Ok(())
     });
     bar.finish();
-    result.map_err(|fault| match fault {
+    result.map_err(|error| match error {
         Ended::NoNumber { sample, origin } => {
             messages::fail_with(no_number(&args.sample(&data, sample), origin.as_ref()))
         }
-        Ended::Feed(FeedError::Photos(broken)) => {
+        Ended::BatchSource(BatchSourceError::Photos(broken)) => {
             let lines: Vec<String> = broken.iter().map(Broken::to_string).collect();
             messages::fail_with(Diagnostic::new(Code::Photo, lines.join("\n")))
         }
-        Ended::Feed(fault) => wrong(Code::Array, fault.to_string()),
+        Ended::BatchSource(error) => wrong(Code::Array, error.to_string()),
     })?;
     let loss = told.map(|_| losses / counted.max(f64::MIN_POSITIVE));
-    let Some(outcome) = tally.outcome(loss) else { return Ok(()) };
+    let Some(outcome) = accumulator.outcome(loss) else { return Ok(()) };
     if let Some(path) = &args.html {
         let labels = labels.unwrap_or_default();
         let worst = shown.map_or_else(Vec::new, |(photos, classes)| worst(&all, outputs, ending, &classes, photos));
@@ -214,7 +214,7 @@ pub fn run(args: &Args) -> Done {
             netc: env!("CARGO_PKG_VERSION").to_string(),
             data: DataCounts { validation: data.len() as u64, classes, ..DataCounts::default() },
             machine: Machine::this(threads),
-            outcome: tally.measures(loss),
+            outcome: accumulator.measures(loss),
             ..RunRecord::default()
         };
         let measures = match &outcome {
@@ -239,10 +239,10 @@ fn policy(args: &Args) -> Policy {
 
 /// Reads the data that the arguments name.
 fn read(args: &Args) -> Result<Dataset, Failed> {
-    let refused = |fault: DatasetError| {
+    let refused = |error: DatasetError| {
         let missing = args.reads().into_iter().find(|path| !path.exists());
-        let near = missing.and_then(|path| near_file(&path));
-        messages::fail_with(Diagnostic::new(Code::Dataset, fault.to_string()).maybe_help(near))
+        let near = missing.and_then(|path| did_you_mean_file(&path));
+        messages::fail_with(Diagnostic::new(Code::Dataset, error.to_string()).maybe_help(near))
     };
     let ignore = args.ignore.map(|value| value as f32);
     let arrays = |inputs: &[ArraySource], targets: &ArraySource| Dataset::arrays(inputs, targets)?.ignoring(ignore);

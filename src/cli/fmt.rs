@@ -29,9 +29,9 @@ pub fn run(args: &Args) -> Done {
                 continue;
             }
         };
-        let (tree, faults) = syntax::parse(&sources, file);
-        if faults.has_errors() {
-            done = Err(messages::fail(&faults, &sources));
+        let (tree, errors) = syntax::parse(&sources, file);
+        if errors.has_errors() {
+            done = Err(messages::fail(&errors, &sources));
             continue;
         }
         let text = &sources.file(file).text;
@@ -41,7 +41,7 @@ pub fn run(args: &Args) -> Done {
         }
         if args.check {
             messages::print(format!("{} is not in the style\n", path.display()));
-            done = Err(Failed::Wrong);
+            done = Err(Failed::Misclassification);
         } else {
             write_whole(path, formatted.as_bytes())?;
         }

@@ -1,6 +1,6 @@
 //! `netc inspect`
 
-use super::build::{self, Choices};
+use super::build::{self, BuildArgs};
 use super::output::messages;
 use super::output::output_guard::Kind;
 use super::{Done, Failed, Format};
@@ -19,7 +19,7 @@ pub struct Args {
     /// An artifact, a file of weights or arrays, or a spec that is compiled first
     model: String,
     #[command(flatten)]
-    choices: Choices,
+    choices: BuildArgs,
     #[arg(long, value_enum, default_value = "text")]
     format: Format,
     /// Print the plan
@@ -35,10 +35,10 @@ pub fn run(args: &Args) -> Done {
             return arrays(path, args.format);
         }
         Some(Kind::Arrays) | None => {
-            if let Some(fault) = damaged(path) {
+            if let Some(error) = damaged(path) {
                 // What is said of a place inside does not name the file.
-                let (file, fault) = (path.display().to_string(), fault.to_string());
-                let named = if fault.contains(&file) { fault } else { format!("{file}: {fault}") };
+                let (file, error) = (path.display().to_string(), error.to_string());
+                let named = if error.contains(&file) { error } else { format!("{file}: {error}") };
                 return Err(failed(Code::WeightsUnreadable, &named));
             }
         }
@@ -77,9 +77,9 @@ pub fn run(args: &Args) -> Done {
 
 /// What is wrong with a file of weights that is one, as `netc build` says it; none where it is another file.
 fn damaged(path: &Path) -> Option<StoreError> {
-    let fault = weights::open(path, None).err()?;
+    let error = weights::open(path, None).err()?;
     let other = matches!(
-        fault,
+        error,
         StoreError::NotFound { .. }
             | StoreError::NotAFile { .. }
             | StoreError::Unreadable { .. }
@@ -87,7 +87,7 @@ fn damaged(path: &Path) -> Option<StoreError> {
             | StoreError::UnknownLayout { .. }
             | StoreError::OtherLayout { .. }
     );
-    (!other).then_some(fault)
+    (!other).then_some(error)
 }
 
 /// Who writes a layout.
@@ -102,7 +102,7 @@ fn maker(layout: Layout) -> &'static str {
 
 /// The tensors of a file of weights, layer by layer.
 fn weights(path: &Path, format: Format) -> Done {
-    let store = weights::open(path, None).map_err(|fault| failed(Code::WeightsUnreadable, &fault))?;
+    let store = weights::open(path, None).map_err(|error| failed(Code::WeightsUnreadable, &error))?;
     let (layout, entries) = (store.layout(), store.entries());
     let values: usize = entries.iter().map(Entry::elements).sum();
     if format == Format::Json {
@@ -135,7 +135,7 @@ fn weights(path: &Path, format: Format) -> Done {
 
 /// The arrays of a file, by name.
 fn arrays(path: &Path, format: Format) -> Done {
-    let list = array_file::list(path).map_err(|fault| failed(Code::Array, &fault))?;
+    let list = array_file::list(path).map_err(|error| failed(Code::Array, &error))?;
     if format == Format::Json {
         let arrays = list.iter().map(|one| json!({ "name": one.name, "shape": one.shape })).collect::<Vec<_>>();
         messages::print(format!("{:#}\n", json!({ "arrays": arrays })));
@@ -150,6 +150,6 @@ fn arrays(path: &Path, format: Format) -> Done {
     Ok(())
 }
 
-fn failed(code: Code, fault: &dyn std::fmt::Display) -> Failed {
-    messages::fail_with(Diagnostic::new(code, fault.to_string()))
+fn failed(code: Code, error: &dyn std::fmt::Display) -> Failed {
+    messages::fail_with(Diagnostic::new(code, error.to_string()))
 }

@@ -13,7 +13,7 @@ pub struct Args {
 }
 
 pub fn run(_: &Args) -> Done {
-    lsp::serve().map_err(|fault| {
-        messages::fail_with(Diagnostic::new(Code::Unreadable, format!("the editor's connection broke: {fault}")))
+    lsp::serve().map_err(|error| {
+        messages::fail_with(Diagnostic::new(Code::Unreadable, format!("the editor's connection broke: {error}")))
     })
 }

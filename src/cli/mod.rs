@@ -124,7 +124,7 @@ pub fn main() -> ExitCode {
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
-        Err(Failed::Wrong) => ExitCode::from(WRONG),
+        Err(Failed::Misclassification) => ExitCode::from(WRONG),
         Err(Failed::Interrupted) => ExitCode::from(INTERRUPTED),
     }
 }
@@ -132,7 +132,7 @@ pub fn main() -> ExitCode {
 /// Why a command did not come to its end; it was told already.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Failed {
-    Wrong,
+    Misclassification,
     Interrupted,
 }
 

@@ -31,8 +31,8 @@ pub fn run(args: &Args) -> Done {
     let text = spec(&net);
     let file = folder.join(format!("{stem}.net"));
     check(&stem, &file, &text)?;
-    let cannot = |fault: std::io::Error| {
-        let (message, help) = match fault.kind() {
+    let cannot = |error: std::io::Error| {
+        let (message, help) = match error.kind() {
             std::io::ErrorKind::AlreadyExists => {
                 (format!("{} is there already", folder.display()), "give the project another name".to_string())
             }
@@ -43,7 +43,7 @@ pub fn run(args: &Args) -> Done {
                     "make it first".into(),
                 )
             }
-            _ => (format!("{} cannot be made: {}", folder.display(), plain(&fault)), "take another place".into()),
+            _ => (format!("{} cannot be made: {}", folder.display(), plain(&error)), "take another place".into()),
         };
         messages::fail_with(Diagnostic::new(Code::Output, message).help(help))
     };

@@ -1,7 +1,7 @@
 //! `netc predict`
 
 use super::args::{number, threads_arg};
-use super::build::{self, Choices};
+use super::build::{self, BuildArgs};
 use super::output::prediction_output;
 use super::output::prediction_output::{Format, Predictions};
 use super::output::{messages, output_guard};
@@ -21,7 +21,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// Images without numbers that are told one by one.
-const MOST_TOLD: usize = 20;
+const MAX_TOLD: usize = 20;
 
 #[derive(clap::Args, Debug)]
 pub struct Args {
@@ -31,7 +31,7 @@ pub struct Args {
     #[arg(required = true)]
     inputs: Vec<PathBuf>,
     #[command(flatten)]
-    choices: Choices,
+    choices: BuildArgs,
     /// Write the outputs as arrays: .npy, .npz or .h5
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
@@ -44,7 +44,7 @@ pub struct Args {
     #[arg(long, default_value_t = 8, value_parser = number::batch)]
     batch: usize,
     #[command(flatten)]
-    threads: threads_arg::Placed,
+    threads: threads_arg::ThreadPlacement,
 }
 
 pub fn run(args: &Args) -> Done {
@@ -56,7 +56,7 @@ pub fn run(args: &Args) -> Done {
         )?;
     }
     let artifact = Arc::new(build::open(&args.model, &args.choices)?);
-    let mut session = Session::with_team(artifact.clone(), args.threads.team());
+    let mut session = Session::with_pool(artifact.clone(), args.threads.pool());
     let arrays = args.inputs.iter().filter(|path| is_array(path)).count();
     let predictions = match arrays {
         0 => photos(&mut session, &artifact, args)?,
@@ -72,18 +72,18 @@ pub fn run(args: &Args) -> Done {
     all_numbers(&predictions)
 }
 
-/// Says what is wrong with what the user gave.
+/// TargetKind what is wrong with what the user gave.
 pub fn wrong(code: Code, message: impl Into<String>) -> Failed {
     messages::fail_with(Diagnostic::new(code, message))
 }
 
-pub fn run_failed(fault: &RunError) -> Failed {
-    let code = match fault {
+pub fn run_failed(error: &RunError) -> Failed {
+    let code = match error {
         RunError::Artifact(_) => Code::ArtifactDamaged,
         RunError::Memory { .. } => Code::Memory,
         RunError::Step { .. } | RunError::Length { .. } | RunError::Count { .. } => Code::Array,
     };
-    wrong(code, fault.to_string())
+    wrong(code, error.to_string())
 }
 
 /// Whether a file is one of arrays, by its ending.
@@ -121,14 +121,14 @@ pub fn decoding(artifact: &Artifact) -> Result<Decoding, Failed> {
 /// Runs photos through a net, a batch at a time.
 fn photos(session: &mut Session, artifact: &Artifact, args: &Args) -> Result<Predictions, Failed> {
     let plan = &artifact.manifest.plan;
-    let found = photo_paths::expand(&args.inputs, Walk::OneLevel).map_err(|fault| {
+    let found = photo_paths::expand(&args.inputs, Walk::OneLevel).map_err(|error| {
         let missing = args.inputs.iter().find(|path| !path.exists());
-        let near = missing.and_then(|path| crate::elaborate::project::source_files::near_file(path));
-        let inside = match &fault {
+        let near = missing.and_then(|path| crate::elaborate::project::source_files::did_you_mean_file(path));
+        let inside = match &error {
             FolderError::Empty { path, .. } => folders_inside(path),
             _ => None,
         };
-        messages::fail_with(Diagnostic::new(Code::Inputs, fault.to_string()).maybe_help(near).maybe_help(inside))
+        messages::fail_with(Diagnostic::new(Code::Inputs, error.to_string()).maybe_help(near).maybe_help(inside))
     })?;
     let Decoding { preprocessing, size, .. } = decoding(artifact)?;
     let port = &plan.inputs[0];
@@ -150,16 +150,16 @@ fn photos(session: &mut Session, artifact: &Artifact, args: &Args) -> Result<Pre
                     predictions.names.push(input.path.display().to_string());
                     read += 1;
                 }
-                Err(fault) => {
+                Err(error) => {
                     failed = true;
-                    wrong(Code::Photo, fault.to_string());
+                    wrong(Code::Photo, error.to_string());
                 }
             }
         }
         append(session, read, &[&x[..read * port.len()]], &mut predictions)?;
     }
     if failed && predictions.names.is_empty() {
-        return Err(Failed::Wrong);
+        return Err(Failed::Misclassification);
     }
     if predictions.names.is_empty() {
         return Err(wrong(Code::Inputs, "there are no photos among the inputs"));
@@ -168,7 +168,7 @@ fn photos(session: &mut Session, artifact: &Artifact, args: &Args) -> Result<Pre
         // What could be read is still of use; the exit code says that not all could.
         prediction_output::print(&artifact.manifest, &predictions, args.format, args.top);
         all_numbers(&predictions)?;
-        return Err(Failed::Wrong);
+        return Err(Failed::Misclassification);
     }
     Ok(predictions)
 }
@@ -193,15 +193,15 @@ fn append(session: &mut Session, batch: usize, inputs: &[&[f32]], predictions: &
         output.resize(before + more, 0.0);
         room.push(&mut output[before..]);
     }
-    session.run(batch, inputs, &mut room).map_err(|fault| run_failed(&fault))?;
+    session.run(batch, inputs, &mut room).map_err(|error| run_failed(&error))?;
     predictions.images += batch;
     for image in 0..batch {
         let rows = predictions.outputs.iter().zip(&lengths);
         let mut rows = rows.map(|(values, len)| &values[(done + image) * len..][..*len]);
         if rows.any(|row| without_number(row, row.len()).is_some()) {
             // Where numbers end costs another run: enough is told of the first ones.
-            let origin = match predictions.without_number.len() < MOST_TOLD {
-                true => session.origin(inputs, batch, image).map_err(|fault| run_failed(&fault))?,
+            let origin = match predictions.without_number.len() < MAX_TOLD {
+                true => session.origin(inputs, batch, image).map_err(|error| run_failed(&error))?,
                 false => None,
             };
             predictions.without_number.insert(done + image, origin);
@@ -210,7 +210,7 @@ fn append(session: &mut Session, batch: usize, inputs: &[&[f32]], predictions: &
     Ok(())
 }
 
-/// Says that a net gives no number for something.
+/// TargetKind that a net gives no number for something.
 pub fn no_number(of: &str, origin: Option<&Origin>) -> Diagnostic {
     let told = Diagnostic::new(Code::NoNumber, format!("{of}: the net gives no number"));
     origin.into_iter().fold(told, |told, origin| told.note(origin.to_string()))
@@ -218,20 +218,20 @@ pub fn no_number(of: &str, origin: Option<&Origin>) -> Diagnostic {
 
 /// Fails where the net gave no number for some images.
 fn all_numbers(predictions: &Predictions) -> Done {
-    for (&image, origin) in predictions.without_number.iter().take(MOST_TOLD) {
+    for (&image, origin) in predictions.without_number.iter().take(MAX_TOLD) {
         messages::fail_with(no_number(&predictions.names[image], origin.as_ref()));
     }
-    let more = predictions.without_number.len().saturating_sub(MOST_TOLD);
+    let more = predictions.without_number.len().saturating_sub(MAX_TOLD);
     if more > 0 {
         wrong(Code::NoNumber, format!("nor for {more} more"));
     }
-    if predictions.without_number.is_empty() { Ok(()) } else { Err(Failed::Wrong) }
+    if predictions.without_number.is_empty() { Ok(()) } else { Err(Failed::Misclassification) }
 }
 
 /// The arrays of a file for the inputs of a net, one for its one input or several by their names, all of as many images.
 pub fn read_arrays(path: &Path, plan: &Plan) -> Result<Vec<ArrayD<f32>>, Failed> {
     let read = |name: Option<&str>| {
-        let array = array_file::read(path, name).map_err(|fault| wrong(Code::Array, fault.to_string()))?;
+        let array = array_file::read(path, name).map_err(|error| wrong(Code::Array, error.to_string()))?;
         Ok(array.as_standard_layout().into_owned())
     };
     let arrays: Vec<ArrayD<f32>> = match &plan.inputs[..] {
@@ -314,9 +314,9 @@ pub fn write(path: &Path, artifact: &Artifact, images: usize, outputs: &[Vec<f32
     for (port, values) in plan.outputs.iter().zip(outputs) {
         let shape: Vec<usize> = std::iter::once(images).chain(port.sizes.iter().copied()).collect();
         let array = ArrayD::from_shape_vec(IxDyn(&shape), values.clone());
-        arrays.push(array.map_err(|fault| wrong(Code::Output, fault.to_string()))?);
+        arrays.push(array.map_err(|error| wrong(Code::Output, error.to_string()))?);
     }
     let named: Vec<(&str, ndarray::ArrayViewD<f32>)> =
         plan.outputs.iter().map(|port| port.name.as_str()).zip(arrays.iter().map(|array| array.view())).collect();
-    array_file::write(path, &named).map_err(|fault| wrong(Code::Output, fault.to_string()))
+    array_file::write(path, &named).map_err(|error| wrong(Code::Output, error.to_string()))
 }

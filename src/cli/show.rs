@@ -26,7 +26,7 @@ pub struct Args {
 
 pub fn run(args: &Args) -> Done {
     let spec = messages::load(&args.spec)?;
-    let graph = messages::settle(compile::graph_or_fragment(&spec, args.net.as_deref()), &spec.sources)?;
+    let graph = messages::unwrap_or_report(compile::graph_or_fragment(&spec, args.net.as_deref()), &spec.sources)?;
     if args.svg {
         let drawing = view::svg(&graph);
         return match &args.output {
@@ -54,7 +54,7 @@ pub fn run(args: &Args) -> Done {
 
 /// Writes a file beside its place and renames it when it is whole.
 pub fn write_whole(path: &Path, bytes: &[u8]) -> Done {
-    crate::file::replace(path, |file| file.write_all(bytes)).map_err(|fault| {
-        messages::fail_with(Diagnostic::new(Code::Output, format!("{} cannot be written: {fault}", path.display())))
+    crate::file::replace(path, |file| file.write_all(bytes)).map_err(|error| {
+        messages::fail_with(Diagnostic::new(Code::Output, format!("{} cannot be written: {error}", path.display())))
     })
 }

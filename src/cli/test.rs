@@ -15,7 +15,7 @@ use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 
 /// How deep folders are searched.
-const DEEPEST: usize = 32;
+const MAX_DEPTH: usize = 32;
 
 /// A stage whose text a snapshot holds; none of them needs weights.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -75,7 +75,7 @@ pub fn run(args: &Args) -> Done {
         messages::print(format!("{}  {}\n", painted(if good { "pass" } else { "FAIL" }, good), file.display()));
     }
     messages::print(format!("{passed} passed, {failed} failed\n"));
-    if failed > 0 { Err(Failed::Wrong) } else { Ok(()) }
+    if failed > 0 { Err(Failed::Misclassification) } else { Ok(()) }
 }
 
 /// The specs below a path, sorted; hidden folders are not entered and links not followed.
@@ -84,8 +84,8 @@ fn find(path: &Path, depth: usize, files: &mut Vec<PathBuf>) -> Done {
         files.push(path.to_path_buf());
         return Ok(());
     }
-    let unreadable = |fault: std::io::Error| {
-        let message = format!("`{}` cannot be read: {}", path.display(), plain(&fault));
+    let unreadable = |error: std::io::Error| {
+        let message = format!("`{}` cannot be read: {}", path.display(), plain(&error));
         messages::fail_with(Diagnostic::new(Code::Unreadable, message))
     };
     let mut entries =
@@ -96,7 +96,7 @@ fn find(path: &Path, depth: usize, files: &mut Vec<PathBuf>) -> Done {
         let name = entry.file_name();
         // What was named on the command line as `.` is shown without it.
         let inner = if path == Path::new(".") { PathBuf::from(&name) } else { entry.path() };
-        if kind.is_dir() && depth < DEEPEST && !name.to_string_lossy().starts_with('.') {
+        if kind.is_dir() && depth < MAX_DEPTH && !name.to_string_lossy().starts_with('.') {
             find(&inner, depth + 1, files)?;
         } else if !kind.is_dir() && inner.extension().is_some_and(|ending| ending == "net") {
             files.push(inner);
@@ -108,20 +108,20 @@ fn find(path: &Path, depth: usize, files: &mut Vec<PathBuf>) -> Done {
 /// Checks all of one spec; what fails has been told.
 fn test(file: &Path, args: &Args, strict: bool) -> Done {
     let spec = elaborate::load(&file.display().to_string(), &from_disk)
-        .map_err(|(sources, faults)| messages::fail(&faults, &sources))?;
-    if spec.faults.has_errors() {
-        return Err(messages::fail(&spec.faults, &spec.sources));
+        .map_err(|(sources, errors)| messages::fail(&errors, &sources))?;
+    if spec.errors.has_errors() {
+        return Err(messages::fail(&spec.errors, &spec.sources));
     }
-    let graphs = graphs(&spec).map_err(|faults| messages::fail(&faults, &spec.sources))?;
+    let graphs = graphs(&spec).map_err(|errors| messages::fail(&errors, &spec.sources))?;
     let broken = expectations::check(&spec, &BuildOptions::default());
     let mut done = if broken.has_errors() { Err(messages::fail(&broken, &spec.sources)) } else { Ok(()) };
     for &stage in args.stage.iter().filter(|_| !graphs.is_empty()) {
         let mut texts = Vec::new();
         for graph in &graphs {
-            texts.push(stage.text(graph.clone()).map_err(|faults| messages::fail(&faults, &spec.sources))?);
+            texts.push(stage.text(graph.clone()).map_err(|errors| messages::fail(&errors, &spec.sources))?);
         }
         if !compare(file, stage, &texts.join("\n"), args.accept, strict)? {
-            done = Err(Failed::Wrong);
+            done = Err(Failed::Misclassification);
         }
     }
     done
@@ -129,9 +129,9 @@ fn test(file: &Path, args: &Args, strict: bool) -> Done {
 
 /// The net that the spec is about, else all its complete ones; none where it holds only pieces for other specs.
 fn graphs(spec: &Spec) -> Result<Vec<Graph>, Diagnostics> {
-    let faults = spec.check_recipes();
-    if faults.has_errors() {
-        return Err(faults);
+    let errors = spec.check_recipes();
+    if errors.has_errors() {
+        return Err(errors);
     }
     let complete = spec.complete_nets();
     let nets = match spec.choose(None) {
@@ -148,9 +148,9 @@ fn compare(file: &Path, stage: Stage, text: &str, accept: bool, strict: bool) ->
     let new = format!("---\nsource: {}\nexpression: {}\n---\n{}\n", quoted(&name), stage.name(), text.trim_end());
     let old = match from_disk(&path) {
         Ok(bytes) => Some(String::from_utf8_lossy(&bytes).replace("\r\n", "\n")),
-        Err(fault) if fault.kind() == std::io::ErrorKind::NotFound => None,
-        Err(fault) => {
-            let message = format!("`{}` cannot be read: {}", path.display(), plain(&fault));
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => None,
+        Err(error) => {
+            let message = format!("`{}` cannot be read: {}", path.display(), plain(&error));
             return Err(messages::fail_with(Diagnostic::new(Code::Unreadable, message)));
         }
     };

@@ -1,7 +1,7 @@
 //! `netc train`
 
 use super::args::threads_arg;
-use super::build::{compiled, tell_binding};
+use super::build::{compiled, report_binding};
 use super::output::metrics_table::{pictures, table};
 use super::output::progress::Progress;
 use super::output::{messages, output_guard};
@@ -9,11 +9,11 @@ use super::{Done, Failed};
 use crate::compile::BuildOptions;
 use crate::diagnostics::counted;
 use crate::elaborate::Spec;
-use crate::file::Draft;
+use crate::file::PendingFile;
 use crate::source::plain;
 use crate::train::evaluation::metric_accumulator::Outcome;
 use crate::train::run::Trained;
-use crate::train::run::error::{Halt, Interruption};
+use crate::train::run::error::{Interruption, TrainError};
 use crate::train::run::prepare::{Prepare, RunOptions, prepare_run};
 use crate::train::run::{record, save};
 use crate::view;
@@ -69,8 +69,8 @@ pub fn run(args: &Args) -> Done {
         },
     };
     let began = Instant::now();
-    let ready = prepare_run(&spec, &options).map_err(|faults| messages::fail(&faults, &spec.sources))?;
-    messages::tell(&ready.told, &spec.sources);
+    let ready = prepare_run(&spec, &options).map_err(|errors| messages::fail(&errors, &spec.sources))?;
+    messages::emit(&ready.told, &spec.sources);
     tell(&ready);
     let name = ready.net.name.clone();
     writable(&ready.net.name, &folder)?;
@@ -80,9 +80,9 @@ pub fn run(args: &Args) -> Done {
     let cached = options.cache.is_some();
     let trained = ready.train(&interrupted, &mut progress);
     progress.finish();
-    let trained = trained.map_err(|halt| match halt {
-        Halt::Faults(faults) => messages::fail(&faults, &spec.sources),
-        Halt::Interrupted(at) => stopped(at, cached),
+    let trained = trained.map_err(|train_error| match train_error {
+        TrainError::Errors(errors) => messages::fail(&errors, &spec.sources),
+        TrainError::Interrupted(at) => stopped(at, cached),
     })?;
     pages(&trained)?;
     if interrupted.load(Ordering::Relaxed) {
@@ -137,7 +137,7 @@ fn writable(net: &str, folder: &Path) -> Done {
     let run = folder.join(format!("{net}.run"));
     let inside = if run.is_dir() { Some(run.join(record::FILE)) } else { None };
     for path in std::iter::once(folder.join(format!("{net}.h5"))).chain(inside) {
-        Draft::beside(&path).map_err(|fault| unwritable(&path, &plain(&fault)))?;
+        PendingFile::for_target(&path).map_err(|error| unwritable(&path, &plain(&error)))?;
     }
     match run.is_dir() || !run.exists() {
         true => Ok(()),
@@ -155,7 +155,7 @@ fn measured_on(trained: &Trained) -> &'static str {
 
 fn tell(ready: &Prepare) {
     messages::line("Checking", format!("{}  {}", ready.net.name, ready.net.summary()));
-    tell_binding(&ready.bindings.report);
+    report_binding(&ready.bindings.report);
     let data = &ready.data;
     let mut text = counted(data.train.len(), "sample");
     if let Some(validation) = &data.validation {
@@ -198,8 +198,8 @@ fn build(spec: &Spec, args: &Args, trained: &Trained, path: &Path) -> Result<Pat
     let mut weights: std::collections::BTreeMap<String, PathBuf> = args.weights.iter().cloned().collect();
     weights.insert(trained.record.net.clone(), trained.weights.clone());
     let options = BuildOptions { net: args.net.clone(), weights, ..BuildOptions::default() };
-    let (mut build, _) = compiled(spec, &options).map_err(|faults| messages::fail(&faults, &spec.sources))?;
+    let (mut build, _) = compiled(spec, &options).map_err(|errors| messages::fail(&errors, &spec.sources))?;
     build.labels = build.labels.or_else(|| trained.labels.clone());
-    build.write(path).map_err(|faults| messages::fail(&faults, &spec.sources))?;
+    build.write(path).map_err(|errors| messages::fail(&errors, &spec.sources))?;
     Ok(path.to_path_buf())
 }

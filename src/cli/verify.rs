@@ -2,7 +2,7 @@
 
 use super::Done;
 use super::args::{number, threads_arg};
-use super::build::Choices;
+use super::build::BuildArgs;
 use super::output::messages;
 use crate::check::verify;
 use crate::compile::{self, BuildOptions};
@@ -13,7 +13,7 @@ pub struct Args {
     /// File, shipped net or expression
     spec: String,
     #[command(flatten)]
-    choices: Choices,
+    choices: BuildArgs,
     /// Images to compare
     #[arg(long, default_value_t = 2, value_parser = number::batch)]
     batch: usize,
@@ -25,11 +25,11 @@ pub fn run(args: &Args) -> Done {
     let spec = messages::load(&args.spec)?;
     // What no file binds is compared all the same, with random values.
     let options = BuildOptions { allow_untrained: true, allow_missing: true, ..args.choices.options() };
-    let build = messages::settle(compile::build(&spec, &options), &spec.sources)?;
+    let build = messages::unwrap_or_report(compile::build(&spec, &options), &spec.sources)?;
     let threads = args.threads.count();
     let comparison =
-        verify::verify(&build, args.batch, threads).map_err(|faults| messages::fail(&faults, &spec.sources))?;
-    messages::tell(&build.bindings.lint_values(), &spec.sources);
+        verify::verify(&build, args.batch, threads).map_err(|errors| messages::fail(&errors, &spec.sources))?;
+    messages::emit(&build.bindings.lint_values(), &spec.sources);
     let width = comparison.steps.iter().map(|step| step.step.len()).max().unwrap_or(0);
     for step in &comparison.steps {
         messages::print(format!("  {:width$}  {:.2e}  {}\n", step.step, step.error, step.description));

@@ -1,13 +1,13 @@
-//! Chance that is the same on every machine and in every run: numbers from a seed and from what they are drawn for.
+//! SeededRng that is the same on every machine and in every run: numbers from a seed and from what they are drawn for.
 
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{RngCore, SeedableRng};
 
 /// A stream of random numbers. The same `key` gives the same stream, another key an unrelated one.
 #[derive(Clone, Debug)]
-pub struct Chance(ChaCha8Rng);
+pub struct SeededRng(ChaCha8Rng);
 
-impl Chance {
+impl SeededRng {
     /// The stream of a key of four numbers: what it is for (a constant of the caller's), a seed, and for example an
     /// epoch and the index of an image.
     pub fn new(key: [u64; 4]) -> Self {
@@ -15,7 +15,7 @@ impl Chance {
         for (bytes, number) in seed.chunks_exact_mut(8).zip(key) {
             bytes.copy_from_slice(&number.to_le_bytes());
         }
-        Chance(ChaCha8Rng::from_seed(seed))
+        SeededRng(ChaCha8Rng::from_seed(seed))
     }
 
     /// A number from 0 (included) to 1 (excluded), of 53 bits.
@@ -49,7 +49,7 @@ mod tests {
     #[test]
     fn a_key_gives_one_stream() {
         let draw = |key| {
-            let mut chance = Chance::new(key);
+            let mut chance = SeededRng::new(key);
             let mut items: Vec<usize> = (0..10).collect();
             chance.shuffle(&mut items);
             (items, chance.unit())
@@ -62,7 +62,7 @@ mod tests {
 
     #[test]
     fn draws_stay_within_their_bounds() {
-        let mut chance = Chance::new([7; 4]);
+        let mut chance = SeededRng::new([7; 4]);
         let mut counts = [0; 5];
         for _ in 0..5000 {
             counts[chance.below(5)] += 1;

@@ -233,7 +233,7 @@ codes! {
         "The net is right, but netc cannot lower one of its layers in this place. The message names it.",
         "$ netc build bird.net";
     Deviation = "E0803", "the compiled net is not what its reference is",
-        "`netc verify` runs the compiled net beside plain loops in f64 on the graph as it was written. More than 1e-4 of the output's range is a fault of netc, or numbers so large that f32 cannot hold them.",
+        "`netc verify` runs the compiled net beside plain loops in f64 on the graph as it was written. More than 1e-4 of the output's range is an error of netc, or numbers so large that f32 cannot hold them.",
         "$ netc verify bird.net";
     NotAnArtifact = "E0901", "the file is no artifact",
         "`netc build` writes artifacts with the ending .netb.",

@@ -12,7 +12,7 @@ use std::ops::Range;
 const SHOWN: usize = 20;
 
 /// A line that is longer than this is not shown, so that a file of one huge line gives no huge message.
-const LONGEST_LINE: usize = 400;
+const MAX_LINE_LEN: usize = 400;
 
 impl<'a> Files<'a> for Sources {
     type FileId = FileId;
@@ -68,7 +68,7 @@ fn convert(diagnostic: &Diagnostic, sources: &Sources) -> codespan::Diagnostic<F
     let mut labels = Vec::new();
     let mut notes = Vec::new();
     for label in &diagnostic.labels {
-        if longest_line(sources, label.span) > LONGEST_LINE {
+        if longest_line(sources, label.span) > MAX_LINE_LEN {
             let (line, column) = sources.line_column(label.span);
             notes.push(format!("{}:{line}:{column}: {}", sources.file(label.span.file).name, label.text));
             continue;

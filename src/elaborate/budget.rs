@@ -1,32 +1,32 @@
 //! Bounds on expansion: a short text can stand for a net or a value without end.
 
-use super::Stop;
+use super::Aborted;
 use super::elaborator::Elaborator;
 use crate::diagnostics::{Code, Diagnostic, Diagnostics};
 use crate::graph::Value;
 use crate::source::Span;
 
 /// Nets inside nets at the most.
-pub const DEEPEST: usize = 64;
+pub const MAX_DEPTH: usize = 64;
 /// Layers of one net at the most.
-const MOST_LAYERS: usize = 100_000;
+const MAX_LAYERS: usize = 100_000;
 /// Layers that are expanded at the most, each counted once for every net that it is in.
-const MOST_WORK: usize = 1_000_000;
+const MAX_WORK: usize = 1_000_000;
 /// Expressions that are looked at, and values that are made, at the most; nets that mention each other in pairs double
 /// them at each level.
-pub const MOST_STEPS: usize = 1_000_000;
+pub const MAX_STEPS: usize = 1_000_000;
 /// Repetitions of one `repeat` at the most.
-const MOST_REPEATS: i64 = 10_000;
+const MAX_REPEATS: i64 = 10_000;
 /// Bytes of a name at the most that is given to a layer or a scope.
-pub const LONGEST_NAME: usize = 2_000;
+pub const MAX_NAME_LEN: usize = 2_000;
 /// About so many steps are as much work as a layer.
 const STEPS_OF_A_LAYER: usize = 6;
 /// And so many as one to tell what is wrong.
-pub const STEPS_OF_A_FAULT: usize = 10;
+pub const STEPS_PER_ERROR: usize = 10;
 
 /// What was used up.
 #[derive(Debug, Default)]
-pub struct Spent {
+pub struct Budget {
     /// Layers that were added, and for each net the layers that were noted as its own.
     work: usize,
     pub(super) steps: usize,
@@ -34,7 +34,7 @@ pub struct Spent {
     told: Option<Diagnostic>,
 }
 
-impl Spent {
+impl Budget {
     /// Layers that were expanded, about.
     pub fn layers(&self) -> usize {
         self.work.max(self.steps / STEPS_OF_A_LAYER)
@@ -42,13 +42,13 @@ impl Spent {
 
     /// Whether nothing more may be looked at.
     pub fn is_over(&self) -> bool {
-        self.told.is_some() || self.steps > MOST_STEPS
+        self.told.is_some() || self.steps > MAX_STEPS
     }
 }
 
 impl<'p> Elaborator<'p> {
     /// Counts steps.
-    pub(super) fn step(&mut self, count: usize, span: Span) -> Result<(), Stop> {
+    pub(super) fn step(&mut self, count: usize, span: Span) -> Result<(), Aborted> {
         self.spent.steps = self.spent.steps.saturating_add(count);
         match self.spent.is_over() {
             true => Err(self.exhaust("the net has no end in sight: it is made of too many pieces".into(), span)),
@@ -57,18 +57,18 @@ impl<'p> Elaborator<'p> {
     }
 
     /// Counts the parts of a value.
-    pub(super) fn made(&mut self, value: Value) -> Result<Value, Stop> {
+    pub(super) fn made(&mut self, value: Value) -> Result<Value, Aborted> {
         self.step(value.parts(), value.span)?;
         Ok(value)
     }
 
     /// Counts layers of a net.
-    pub(super) fn count_work(&mut self, layers: usize, span: Span) -> Result<(), Stop> {
+    pub(super) fn count_work(&mut self, layers: usize, span: Span) -> Result<(), Aborted> {
         self.spent.work += layers;
-        match self.spent.work > MOST_WORK {
+        match self.spent.work > MAX_WORK {
             true => {
                 let message =
-                    format!("there are more than {MOST_WORK} layers, each counted for every net that it is in");
+                    format!("there are more than {MAX_WORK} layers, each counted for every net that it is in");
                 Err(self.exhaust(message, span))
             }
             false => self.step(0, span),
@@ -76,39 +76,39 @@ impl<'p> Elaborator<'p> {
     }
 
     /// Whether so many layers more have a place.
-    pub(super) fn check_size(&mut self, more: usize, span: Span) -> Result<(), Stop> {
+    pub(super) fn check_size(&mut self, more: usize, span: Span) -> Result<(), Aborted> {
         self.spent.work += more;
-        match self.draft.len() + more > MOST_LAYERS {
-            true => Err(self.exhaust(format!("the net has more than {MOST_LAYERS} layers"), span)),
+        match self.draft.len() + more > MAX_LAYERS {
+            true => Err(self.exhaust(format!("the net has more than {MAX_LAYERS} layers"), span)),
             false => Ok(()),
         }
     }
 
-    pub(super) fn check_repeats(&mut self, count: i64, span: Span) -> Result<(), Stop> {
-        match count > MOST_REPEATS {
+    pub(super) fn check_repeats(&mut self, count: i64, span: Span) -> Result<(), Aborted> {
+        match count > MAX_REPEATS {
             true => Err(self.stop(
                 Diagnostic::new(Code::Limit, format!("{count} repetitions are too many"))
-                    .at(span, format!("at most {MOST_REPEATS}")),
+                    .at(span, format!("at most {MAX_REPEATS}")),
             )),
             false => Ok(()),
         }
     }
 
-    pub(super) fn too_deep(&mut self, span: Span) -> Stop {
-        self.exhaust(format!("more than {DEEPEST} nets stand inside each other"), span)
+    pub(super) fn too_deep(&mut self, span: Span) -> Aborted {
+        self.exhaust(format!("more than {MAX_DEPTH} nets stand inside each other"), span)
     }
 
     /// Gives up everything; that is told once.
-    fn exhaust(&mut self, message: String, span: Span) -> Stop {
+    fn exhaust(&mut self, message: String, span: Span) -> Aborted {
         self.spent.told.get_or_insert_with(|| Diagnostic::new(Code::Limit, message).at(span, "here"));
-        Stop
+        Aborted
     }
 
     /// What was wrong; the pieces that were made for others are dropped.
-    pub(super) fn take_faults(mut self) -> Diagnostics {
+    pub(super) fn take_errors(mut self) -> Diagnostics {
         if let Some(told) = self.spent.told {
-            self.faults.push(told);
+            self.errors.push(told);
         }
-        self.faults
+        self.errors
     }
 }

@@ -58,7 +58,7 @@ impl<'p> Scope<'p> {
     }
 
     /// A mistake in a net's body, with the mentions that led there.
-    pub fn tell_mentions(&self, mut diagnostic: Diagnostic) -> Diagnostic {
+    pub fn note_references(&self, mut diagnostic: Diagnostic) -> Diagnostic {
         let mut around = self.mention.as_deref();
         // The outermost mention is the net that is compiled, at its own definition.
         while let Some(mention) = around.filter(|mention| mention.outer.is_some()) {

@@ -7,7 +7,7 @@
 use crate::diagnostics::{Code, Diagnostic};
 use crate::graph::axis::{AxisOrders, Cut};
 use crate::graph::signature::definition::kebab_case;
-use crate::graph::{Graph, Insertion, NodeId, Origin, ParameterId, ShapeFault};
+use crate::graph::{Graph, Insertion, NodeId, Origin, ParameterId, ShapeError};
 use std::collections::{BTreeMap, HashMap};
 use std::ops::Range;
 use std::rc::Rc;
@@ -17,7 +17,7 @@ use crate::graph::Operation;
 
 /// A net in the making.
 #[derive(Debug, Default)]
-pub struct Draft {
+pub struct GraphBuilder {
     pub graph: Graph,
     /// The written name of each node, scopes included; none for a generated one.
     written: Vec<Option<String>>,
@@ -31,7 +31,7 @@ pub struct Draft {
 
 /// A finished piece: its graph, and which names were generated and are made anew where it is used.
 #[derive(Clone, Debug)]
-pub struct Piece {
+pub struct Subgraph {
     pub graph: Graph,
     pub generated: Vec<bool>,
     /// The scopes around each node.
@@ -40,7 +40,7 @@ pub struct Piece {
     pub placeholders: usize,
 }
 
-impl Draft {
+impl GraphBuilder {
     /// How many nodes there are.
     pub fn len(&self) -> usize {
         self.graph.nodes.len()
@@ -53,7 +53,7 @@ impl Draft {
         inputs: &[NodeId],
         frozen: bool,
         origin: Origin,
-    ) -> Result<NodeId, ShapeFault> {
+    ) -> Result<NodeId, ShapeError> {
         let inputs = inputs.to_vec();
         let id = self.graph.insert(Insertion { name: String::new(), operation, inputs, frozen, origin })?;
         self.written.push(None);
@@ -91,11 +91,11 @@ impl Draft {
     /// Returns the new id of each kept node.
     pub fn splice(
         &mut self,
-        piece: &Piece,
+        piece: &Subgraph,
         keep: &[bool],
         sources: &HashMap<NodeId, NodeId>,
         frozen: bool,
-    ) -> Result<HashMap<NodeId, NodeId>, (NodeId, ShapeFault)> {
+    ) -> Result<HashMap<NodeId, NodeId>, (NodeId, ShapeError)> {
         self.mentioned.push((self.len(), piece.graph.counters.clone()));
         let mut ids = sources.clone();
         let mut parameters: HashMap<ParameterId, ParameterId> = HashMap::new();
@@ -109,7 +109,7 @@ impl Draft {
             let frozen = frozen || node.frozen;
             let new = self
                 .insert(node.operation.clone(), &inputs, frozen, node.origin.clone())
-                .map_err(|fault| (id, fault))?;
+                .map_err(|error| (id, error))?;
             let keeps_name = !piece.generated[id.0] && fed.is_none();
             self.scopes[new.0].clone_from(&piece.scopes[id.0]);
             self.written[new.0] = keeps_name.then(|| node.name.clone());
@@ -127,7 +127,7 @@ impl Draft {
     }
 
     /// Gives every layer its name, and the parameters their layers'. `complete` makes all names final.
-    pub fn finish(mut self, net: &str, outputs: &[NodeId], complete: bool) -> Result<Piece, Diagnostic> {
+    pub fn finish(mut self, net: &str, outputs: &[NodeId], complete: bool) -> Result<Subgraph, Diagnostic> {
         self.graph.name = net.to_string();
         self.graph.outputs = outputs.to_vec();
         self.graph.open_inputs = self.placeholders;
@@ -172,12 +172,12 @@ impl Draft {
         }
         let all = vec![true; self.graph.nodes.len()];
         self.graph.retain(&all);
-        Ok(Piece { graph: self.graph, generated, scopes: self.scopes, placeholders: self.placeholders })
+        Ok(Subgraph { graph: self.graph, generated, scopes: self.scopes, placeholders: self.placeholders })
     }
 }
 
 /// Where a piece is parted, and what the nets that its layers are of have there.
-fn cuts(piece: &Piece, keep: &[bool]) -> HashMap<NodeId, Vec<Cut>> {
+fn cuts(piece: &Subgraph, keep: &[bool]) -> HashMap<NodeId, Vec<Cut>> {
     let graph = &piece.graph;
     let gone = |id: &NodeId| !keep[id.0] && id.0 >= piece.placeholders;
     let mut cuts: HashMap<NodeId, Vec<Cut>> = HashMap::new();
@@ -213,7 +213,7 @@ fn cuts(piece: &Piece, keep: &[bool]) -> HashMap<NodeId, Vec<Cut>> {
     cuts
 }
 
-impl Draft {
+impl GraphBuilder {
     /// The highest number of each kind in the complete nets that are mentioned among some nodes.
     fn floor(&self, nodes: &Range<usize>) -> BTreeMap<String, usize> {
         let mut floor: BTreeMap<String, usize> = BTreeMap::new();

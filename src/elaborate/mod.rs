@@ -25,7 +25,7 @@ use std::rc::Rc;
 
 /// A mistake was noted, and the expression that it is in is given up.
 #[derive(Clone, Copy, Debug)]
-struct Stop;
+struct Aborted;
 
 /// A spec that was read: its files and items.
 #[derive(Debug)]
@@ -33,7 +33,7 @@ pub struct Spec {
     pub sources: Sources,
     pub project: Project,
     /// What reading it told.
-    pub faults: Diagnostics,
+    pub errors: Diagnostics,
     /// See [`Spec::expanded`].
     expanded: Cell<usize>,
     /// Steps of the looks at which nets are complete, and which are.
@@ -67,7 +67,9 @@ pub fn load(argument: &str, read: Reader) -> std::result::Result<Spec, (Sources,
             let names = project::shipped::SPECS.iter().map(|spec| spec.name);
             let diagnostic = Diagnostic::new(Code::Unreadable, format!("there is no spec `{argument}`"))
                 .note("a spec is a file that ends in .net, the name of a net that ships, or an expression in quotes")
-                .maybe_help(suggest::did_you_mean(argument, names).or_else(|| project::source_files::near_file(path)));
+                .maybe_help(
+                    suggest::did_you_mean(argument, names).or_else(|| project::source_files::did_you_mean_file(path)),
+                );
             return Err((sources, diagnostic.into()));
         }
         (sources.add_text("expression", argument), "expression".to_string())
@@ -86,11 +88,11 @@ pub fn load_text(path: &Path, text: &str, read: Reader) -> Spec {
 
 /// Reads the project whose root file is among the sources.
 fn spec(mut sources: Sources, root: FileId, stem: &str, read: Reader) -> Spec {
-    let (project, faults) = Project::load(&mut sources, root, stem, read);
+    let (project, errors) = Project::load(&mut sources, root, stem, read);
     Spec {
         sources,
         project,
-        faults,
+        errors,
         expanded: Cell::default(),
         looked: Cell::default(),
         complete: RefCell::default(),
@@ -190,8 +192,8 @@ impl Spec {
         let needs_nothing = |net: &usize| item(*net).parameters.iter().all(|parameter| parameter.default.is_some());
         for net in nets.iter().copied().filter(needs_nothing) {
             match self.graph(net) {
-                Err(faults) if nets.len() == 1 || faults.iter().any(|fault| fault.code != Code::Fragment) => {
-                    return faults;
+                Err(errors) if nets.len() == 1 || errors.iter().any(|error| error.code != Code::Fragment) => {
+                    return errors;
                 }
                 _ => {}
             }
@@ -219,10 +221,10 @@ impl Spec {
         elaborator.open = open;
         let piece = elaborator.complete(net);
         self.note_work(&elaborator);
-        let faults = elaborator.take_faults();
+        let errors = elaborator.take_errors();
         match piece {
-            Ok(piece) if !faults.has_errors() => Ok((Rc::unwrap_or_clone(piece).graph, faults)),
-            _ => Err(faults),
+            Ok(piece) if !errors.has_errors() => Ok((Rc::unwrap_or_clone(piece).graph, errors)),
+            _ => Err(errors),
         }
     }
 

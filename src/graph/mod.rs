@@ -12,7 +12,7 @@ pub mod type_inference;
 
 pub use axis::{AxisRule, ParameterKind};
 pub use initializer::Initializer;
-pub use operation::{Affine, Lowered, Lowering, Operation, ParameterSpec, ShapeFault, Supports};
+pub use operation::{Affine, Lowered, Lowering, Operation, ParameterSpec, ShapeError, Supports};
 pub use signature::argument::Argument;
 pub use signature::call::Arguments;
 pub use signature::definition::Definition;
@@ -201,7 +201,7 @@ impl Graph {
     }
 
     /// Adds a layer behind its inputs: infers its type and makes its parameters.
-    pub fn insert(&mut self, insertion: Insertion) -> Result<NodeId, ShapeFault> {
+    pub fn insert(&mut self, insertion: Insertion) -> Result<NodeId, ShapeError> {
         let Insertion { name, operation, inputs, frozen, origin } = insertion;
         let types: Vec<&TensorType> = inputs.iter().map(|&input| &self.node(input).output).collect();
         let (output, specs) = type_inference::infer(&*operation, &types)?;
@@ -259,8 +259,8 @@ impl Graph {
     }
 
     /// The multiply-adds of one node for one image.
-    pub fn multiply_adds(&self, id: NodeId) -> u64 {
-        self.node(id).operation.multiply_adds(&self.input_types(id))
+    pub fn macs(&self, id: NodeId) -> u64 {
+        self.node(id).operation.macs(&self.input_types(id))
     }
 
     /// The nodes that lead to the given ones, themselves included.

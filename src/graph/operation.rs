@@ -5,7 +5,7 @@ use super::{AxisRule, Definition, Epilogue, Initializer, NodeId, ParameterKind};
 use crate::diagnostics::Code;
 use crate::kernels::elementwise::activation::Activation;
 use crate::plan::kernel::Kernel;
-use crate::tensor::{MOST_AXES, TensorType};
+use crate::tensor::{MAX_AXES, TensorType};
 use ndarray::ArrayD;
 use std::any::Any;
 use std::fmt::Debug;
@@ -38,7 +38,7 @@ impl ParameterSpec {
 
 /// Why a layer cannot take what it gets.
 #[derive(Clone, Debug, PartialEq)]
-pub struct ShapeFault {
+pub struct ShapeError {
     pub code: Code,
     /// One sentence about the layer.
     pub message: String,
@@ -47,12 +47,12 @@ pub struct ShapeFault {
     pub help: Option<String>,
     /// Layers of which each mends it where it stands before this one.
     pub before: &'static [&'static str],
-    /// The input that is at fault, where it is one of several.
+    /// The input that is at error, where it is one of several.
     pub input: Option<usize>,
 }
 
-impl ShapeFault {
-    /// A fault of a code.
+impl ShapeError {
+    /// An error of a code.
     pub fn new(code: Code, message: impl Into<String>, expected: impl Into<String>) -> Self {
         Self { code, message: message.into(), expected: expected.into(), help: None, before: &[], input: None }
     }
@@ -95,7 +95,7 @@ impl ShapeFault {
     }
 
     pub(super) fn too_many_axes(axes: usize) -> Self {
-        Self::new(Code::TooLarge, format!("the output has {axes} sizes"), format!("a tensor has at most {MOST_AXES}"))
+        Self::new(Code::TooLarge, format!("the output has {axes} sizes"), format!("a tensor has at most {MAX_AXES}"))
     }
 
     pub(super) fn parameter_too_large(role: &str, shape: &[usize]) -> Self {
@@ -160,11 +160,11 @@ pub trait Operation: Debug + Send + Sync + Any {
 
     /// The output's type, or why the inputs do not fit. Asked through [`inference::infer`](super::type_inference::infer) alone:
     /// there is an input where the layer does not begin a net, one where it does not merge several, and no known size is
-    /// larger than [`LARGEST_TENSOR`](crate::tensor::LARGEST_TENSOR).
-    fn infer(&self, inputs: &[&TensorType]) -> Result<TensorType, ShapeFault>;
+    /// larger than [`MAX_TENSOR_VALUES`](crate::tensor::MAX_TENSOR_VALUES).
+    fn infer(&self, inputs: &[&TensorType]) -> Result<TensorType, ShapeError>;
 
     /// What it learns, given inputs that fit.
-    fn parameters(&self, _inputs: &[&TensorType]) -> Result<Vec<ParameterSpec>, ShapeFault> {
+    fn parameters(&self, _inputs: &[&TensorType]) -> Result<Vec<ParameterSpec>, ShapeError> {
         Ok(Vec::new())
     }
 
@@ -174,7 +174,7 @@ pub trait Operation: Debug + Send + Sync + Any {
     }
 
     /// Multiply-adds per image, given inputs that fit.
-    fn multiply_adds(&self, _inputs: &[&TensorType]) -> u64 {
+    fn macs(&self, _inputs: &[&TensorType]) -> u64 {
         0
     }
 
@@ -202,18 +202,18 @@ pub trait Operation: Debug + Send + Sync + Any {
     }
 
     /// Whether it lets its input through at inference (dropout, noise, identity).
-    fn rests(&self) -> bool {
+    fn is_identity_at_inference(&self) -> bool {
         false
     }
 
     /// Whether it changes values by chance in training.
-    fn is_noise(&self) -> bool {
+    fn is_stochastic(&self) -> bool {
         false
     }
 
     /// Whether its output holds the same values in the same places as its input, in another shape perhaps.
     fn keeps_values(&self) -> bool {
-        self.rests()
+        self.is_identity_at_inference()
     }
 
     /// Whether a net may begin with it: it needs no input.

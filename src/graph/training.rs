@@ -2,7 +2,7 @@
 //! layers of the same graph, so that the passes, the memory planner and the kernels of inference serve training too.
 
 use super::type_inference::infer;
-use super::{Definition, Epilogue, Graph, Lowered, Lowering, Node, NodeId, Operation, Origin, ParameterId, ShapeFault};
+use super::{Definition, Epilogue, Graph, Lowered, Lowering, Node, NodeId, Operation, Origin, ParameterId, ShapeError};
 use crate::plan::kernel::Kernel;
 use crate::tensor::{Size, TensorType};
 use ndarray::{ArrayD, IxDyn};
@@ -12,7 +12,7 @@ use std::sync::Arc;
 /// A step of training that no spec can write: a gradient, a loss, an update. It was lowered when it was made, as all
 /// sizes are known then.
 #[derive(Debug)]
-pub struct Computed {
+pub struct LoweredOp {
     output: TensorType,
     lowered: Lowered,
     changes: usize,
@@ -29,7 +29,7 @@ static COMPUTED: Definition = Definition {
     build: |arguments| Err(arguments.wrong("step", "a spec cannot write it")),
 };
 
-impl Operation for Computed {
+impl Operation for LoweredOp {
     fn definition(&self) -> &'static Definition {
         &COMPUTED
     }
@@ -44,7 +44,7 @@ impl Operation for Computed {
         vec![("does", text)]
     }
 
-    fn infer(&self, _: &[&TensorType]) -> Result<TensorType, ShapeFault> {
+    fn infer(&self, _: &[&TensorType]) -> Result<TensorType, ShapeError> {
         Ok(self.output.clone())
     }
 
@@ -87,7 +87,7 @@ impl Graph {
         changes: usize,
     ) -> NodeId {
         let origin = self.node(inputs.first().copied().unwrap_or(NodeId(0))).origin.clone();
-        let operation = Arc::new(Computed { output: output.clone(), lowered, changes });
+        let operation = Arc::new(LoweredOp { output: output.clone(), lowered, changes });
         self.attach(name, operation, inputs, parameters, output, origin)
     }
 
@@ -119,7 +119,7 @@ impl Graph {
 
 /// A layer on the way forward, and what its gradient will ask for.
 #[derive(Clone, Debug)]
-pub struct Passed {
+pub struct TapeEntry {
     pub operation: Arc<dyn Operation>,
     pub node: NodeId,
     /// What the layer took; the node itself may take more.
@@ -135,7 +135,7 @@ pub struct Passed {
 pub struct Forward<'g> {
     pub graph: &'g mut Graph,
     /// The layers so far, in order.
-    pub passed: &'g mut Vec<Passed>,
+    pub passed: &'g mut Vec<TapeEntry>,
     /// The layer, and its name.
     pub operation: Arc<dyn Operation>,
     pub name: String,
@@ -178,11 +178,11 @@ impl Forward<'_> {
         parameters: &[ParameterId],
     ) -> Result<NodeId, String> {
         let types: Vec<&TensorType> = inputs.iter().map(|&input| &self.graph.node(input).output).collect();
-        let (output, _) = infer(&*operation, &types).map_err(|fault| fault.message)?;
+        let (output, _) = infer(&*operation, &types).map_err(|error| error.message)?;
         let node =
             self.graph.attach(&self.name, Arc::clone(&operation), inputs, parameters, output, self.origin.clone());
         self.graph.nodes[node.0].frozen = self.frozen;
-        self.passed.push(Passed {
+        self.passed.push(TapeEntry {
             operation,
             node,
             inputs: inputs.to_vec(),
@@ -209,7 +209,7 @@ impl Forward<'_> {
 
     /// Notes that the layer was computed by `node`, with what its gradient needs.
     pub fn pass(&mut self, node: NodeId, saved: Vec<NodeId>) -> NodeId {
-        self.passed.push(Passed {
+        self.passed.push(TapeEntry {
             operation: Arc::clone(&self.operation),
             node,
             inputs: self.inputs.clone(),
@@ -225,11 +225,11 @@ impl Forward<'_> {
 #[derive(Debug)]
 pub struct Backward<'g> {
     pub graph: &'g mut Graph,
-    pub layer: &'g Passed,
+    pub layer: &'g TapeEntry,
     /// The gradient of the loss by the layer's output.
     pub gradient: NodeId,
     /// Which inputs and parameters a gradient is wanted by.
-    pub wants_input: Vec<bool>,
+    pub needs_grad: Vec<bool>,
     pub wants_parameter: Vec<bool>,
     /// The gradients so far.
     pub by_input: Vec<Option<NodeId>>,
@@ -274,18 +274,18 @@ impl Backward<'_> {
     }
 
     /// The gradient by an input is what a kernel makes of these tensors.
-    pub fn input_by(&mut self, input: usize, kernel: Kernel, from: &[NodeId], parameters: &[ParameterId]) {
-        self.input_lowered(input, Lowered::Step(kernel), from, parameters);
+    pub fn grad_input(&mut self, input: usize, kernel: Kernel, from: &[NodeId], parameters: &[ParameterId]) {
+        self.grad_input_lowered(input, Lowered::Step(kernel), from, parameters);
     }
 
     /// The same, by a kernel that may write over the first of the tensors.
-    pub fn input_over(&mut self, input: usize, kernel: Kernel, from: &[NodeId], parameters: &[ParameterId]) {
-        self.input_lowered(input, Lowered::InPlace(kernel), from, parameters);
+    pub fn grad_input_over(&mut self, input: usize, kernel: Kernel, from: &[NodeId], parameters: &[ParameterId]) {
+        self.grad_input_lowered(input, Lowered::InPlace(kernel), from, parameters);
     }
 
     /// The same, however it comes about; nothing is added where nobody wants it.
-    pub fn input_lowered(&mut self, input: usize, lowered: Lowered, from: &[NodeId], parameters: &[ParameterId]) {
-        if self.wants_input[input] {
+    pub fn grad_input_lowered(&mut self, input: usize, lowered: Lowered, from: &[NodeId], parameters: &[ParameterId]) {
+        if self.needs_grad[input] {
             let output = self.graph.node(self.layer.inputs[input]).output.clone();
             let node = self.step("", output, lowered, from, parameters);
             self.by_input[input] = Some(node);
@@ -293,12 +293,12 @@ impl Backward<'_> {
     }
 
     /// The gradient by an input is this.
-    pub fn input_is(&mut self, input: usize, node: NodeId) {
+    pub fn grad_input_is(&mut self, input: usize, node: NodeId) {
         self.by_input[input] = Some(node);
     }
 
     /// The gradient by a parameter is what a kernel makes of these tensors.
-    pub fn parameter_by(&mut self, parameter: usize, kernel: Kernel, from: &[NodeId]) {
+    pub fn grad_parameter(&mut self, parameter: usize, kernel: Kernel, from: &[NodeId]) {
         if self.wants_parameter.get(parameter) == Some(&true) {
             let (role, len) = self.parameter(parameter);
             let node = self.step(role, whole(&[len]), Lowered::Step(kernel), from, &[]);
@@ -307,7 +307,7 @@ impl Backward<'_> {
     }
 
     /// The gradient by a parameter is a part of this, from a float on.
-    pub fn parameter_part(&mut self, parameter: usize, of: NodeId, from: usize) {
+    pub fn grad_parameter_part(&mut self, parameter: usize, of: NodeId, from: usize) {
         if self.wants_parameter.get(parameter) == Some(&true) {
             let (role, len) = self.parameter(parameter);
             let node = self.step(role, whole(&[len]), Lowered::Channels(from), &[of], &[]);

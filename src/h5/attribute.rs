@@ -1,7 +1,7 @@
 //! Attributes: texts, which may be in a heap that several objects share, numbers and truth values.
 
 use super::MAX_TEXT_BYTES;
-use super::fault::Fault;
+use super::error::Hdf5Error;
 use super::guard::Guard;
 use super::links;
 use crate::element::{Element, Kind};
@@ -28,8 +28,8 @@ pub enum Attribute {
 }
 
 /// The names of an object's attributes, sorted.
-pub(super) fn names(guard: &Guard, header: &ObjectHeader, place: &str) -> std::result::Result<Vec<String>, Fault> {
-    let messages = messages(guard, header).map_err(|error| Fault::of_reader(place, error))?;
+pub(super) fn names(guard: &Guard, header: &ObjectHeader, place: &str) -> std::result::Result<Vec<String>, Hdf5Error> {
+    let messages = messages(guard, header).map_err(|error| Hdf5Error::of_reader(place, error))?;
     let mut names: Vec<String> = messages.into_iter().map(|message| message.name).collect();
     names.sort_unstable();
     Ok(names)
@@ -41,8 +41,8 @@ pub(super) fn read(
     header: &ObjectHeader,
     place: &str,
     name: &str,
-) -> std::result::Result<Option<Attribute>, Fault> {
-    let messages = messages(guard, header).map_err(|error| Fault::of_reader(place, error))?;
+) -> std::result::Result<Option<Attribute>, Hdf5Error> {
+    let messages = messages(guard, header).map_err(|error| Hdf5Error::of_reader(place, error))?;
     let Some(message) = messages.into_iter().find(|message| message.name == name) else { return Ok(None) };
     let place = format!("attribute '{name}' of {place}");
     value(guard, &message, &place).map(Some)
@@ -65,14 +65,14 @@ fn messages(guard: &Guard, header: &ObjectHeader) -> Result<Vec<AttributeMessage
     Ok(found)
 }
 
-fn value(guard: &Guard, message: &AttributeMessage, place: &str) -> std::result::Result<Attribute, Fault> {
+fn value(guard: &Guard, message: &AttributeMessage, place: &str) -> std::result::Result<Attribute, Hdf5Error> {
     let space = &message.dataspace;
     let count = match space.dataspace_type {
         DataspaceType::Null => Some(0),
         DataspaceType::Scalar => Some(1),
         DataspaceType::Simple => space.dims.iter().try_fold(1u64, |product, side| product.checked_mul(*side)),
     };
-    let count = count.ok_or_else(|| Fault::too_large(place, format!("its sides are {:?}", space.dims)))?;
+    let count = count.ok_or_else(|| Hdf5Error::too_large(place, format!("its sides are {:?}", space.dims)))?;
     if count == 0 {
         return Ok(Attribute::Texts(Vec::new()));
     }
@@ -86,13 +86,13 @@ fn value(guard: &Guard, message: &AttributeMessage, place: &str) -> std::result:
     };
     if size == 0 {
         let what = "text, numbers or a truth value are expected, it has something else";
-        return Err(Fault::damaged(place, what));
+        return Err(Hdf5Error::damaged(place, what));
     }
     // The elements are in the message, which the file holds.
     let length = usize::try_from(count).ok().and_then(|count| count.checked_mul(size));
     let Some(bytes) = length.and_then(|length| message.raw_data.get(..length)) else {
         let what = format!("it declares {count} elements of {size} bytes and has {} bytes", message.raw_data.len());
-        return Err(Fault::damaged(place, what));
+        return Err(Hdf5Error::damaged(place, what));
     };
     let texts = match &message.datatype {
         Datatype::String { padding, .. } => bytes
@@ -112,8 +112,13 @@ fn value(guard: &Guard, message: &AttributeMessage, place: &str) -> std::result:
 }
 
 /// The texts that these references lead to, each in a heap.
-fn from_heaps(guard: &Guard, references: &[u8], size: usize, place: &str) -> std::result::Result<Vec<String>, Fault> {
-    let fail = |error| Fault::of_reader(place, error);
+fn from_heaps(
+    guard: &Guard,
+    references: &[u8],
+    size: usize,
+    place: &str,
+) -> std::result::Result<Vec<String>, Hdf5Error> {
+    let fail = |error| Hdf5Error::of_reader(place, error);
     let mut heaps: HashMap<u64, GlobalHeapCollection> = HashMap::new();
     let (mut texts, mut total) = (Vec::new(), 0);
     for reference in references.chunks_exact(size) {
@@ -135,22 +140,22 @@ fn from_heaps(guard: &Guard, references: &[u8], size: usize, place: &str) -> std
         };
         let object = u16::try_from(index).ok().and_then(|index| heap.get_object(index));
         let Some(text) = object.and_then(|object| object.data.get(..length)) else {
-            return Err(Fault::damaged(place, "its heap of texts does not hold what it refers to"));
+            return Err(Hdf5Error::damaged(place, "its heap of texts does not hold what it refers to"));
         };
         // Many references may lead to one text.
         total += length as u64;
         guard.take(length as u64).map_err(fail)?;
         if total > MAX_TEXT_BYTES {
-            return Err(Fault::too_large(place, format!("it has over {MAX_TEXT_BYTES} bytes of text")));
+            return Err(Hdf5Error::too_large(place, format!("it has over {MAX_TEXT_BYTES} bytes of text")));
         }
         texts.push(utf8(trimmed(text, StringPadding::NullTerminate), place)?);
     }
     Ok(texts)
 }
 
-fn in_heap(place: &str, error: Error) -> Fault {
-    match Fault::of_reader(place, error) {
-        Fault::Damaged { place, what } => Fault::Damaged { place, what: format!("its heap of texts: {what}") },
+fn in_heap(place: &str, error: Error) -> Hdf5Error {
+    match Hdf5Error::of_reader(place, error) {
+        Hdf5Error::Damaged { place, what } => Hdf5Error::Damaged { place, what: format!("its heap of texts: {what}") },
         other => other,
     }
 }
@@ -164,8 +169,8 @@ fn trimmed(text: &[u8], padding: StringPadding) -> &[u8] {
     &text[..end.unwrap_or(text.len())]
 }
 
-fn utf8(bytes: &[u8], place: &str) -> std::result::Result<String, Fault> {
-    String::from_utf8(bytes.to_vec()).map_err(|_| Fault::damaged(place, "its text is not UTF-8"))
+fn utf8(bytes: &[u8], place: &str) -> std::result::Result<String, Hdf5Error> {
+    String::from_utf8(bytes.to_vec()).map_err(|_| Hdf5Error::damaged(place, "its text is not UTF-8"))
 }
 
 fn numbers(kind: &Datatype, bytes: &[u8]) -> Attribute {

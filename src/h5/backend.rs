@@ -1,7 +1,7 @@
 //! The two libraries that read values and write files.
 
 use super::dataset::Dataset;
-use super::fault::Fault;
+use super::error::Hdf5Error;
 use std::fmt;
 use std::fs;
 use std::ops::Range;
@@ -32,11 +32,11 @@ impl Backend {
 /// The values in one open file.
 pub(super) trait Values: fmt::Debug + Send + Sync {
     /// The rows of a dataset that the guard let through, row-major, as f32. The rows are in it, and are not empty.
-    fn read(&self, dataset: &Dataset, rows: Range<usize>) -> Result<Vec<f32>, Fault>;
+    fn read(&self, dataset: &Dataset, rows: Range<usize>) -> Result<Vec<f32>, Hdf5Error>;
 }
 
 /// Opens the file at `path`, which the guard has walked by `file`; the library opens it by its name.
-pub(super) fn values(backend: Backend, path: &Path, file: fs::File) -> Result<Box<dyn Values>, Fault> {
+pub(super) fn values(backend: Backend, path: &Path, file: fs::File) -> Result<Box<dyn Values>, Hdf5Error> {
     match backend {
         #[cfg(feature = "hdf5")]
         Backend::Library => Ok(Box::new(super::library::LibraryValues::open(path)?)),
@@ -45,7 +45,7 @@ pub(super) fn values(backend: Backend, path: &Path, file: fs::File) -> Result<Bo
 }
 
 /// Makes room for the values of a dataset, or says that there is none.
-pub(super) fn reserve(values: &mut Vec<f32>, count: usize, dataset: &Dataset) -> Result<(), Fault> {
+pub(super) fn reserve(values: &mut Vec<f32>, count: usize, dataset: &Dataset) -> Result<(), Hdf5Error> {
     let memory = values.try_reserve_exact(count);
-    memory.map_err(|_| Fault::too_large(dataset.place(), format!("its {count} values do not fit into memory")))
+    memory.map_err(|_| Hdf5Error::too_large(dataset.place(), format!("its {count} values do not fit into memory")))
 }

@@ -1,7 +1,7 @@
 //! What a dataset declares, checked before anything of it is read.
 
 use super::attribute::{element, is_bool};
-use super::fault::Fault;
+use super::error::Hdf5Error;
 use super::guard::Guard;
 use super::{MAX_CHUNK_BYTES, MAX_DATASET_BYTES, MAX_EXPANSION};
 use crate::element::{Element, Kind};
@@ -83,7 +83,7 @@ pub(super) fn of_header(
     header: &ObjectHeader,
     address: u64,
     place: &str,
-) -> std::result::Result<Dataset, Fault> {
+) -> std::result::Result<Dataset, Hdf5Error> {
     let (mut space, mut kind, mut layout, mut filters) = (None, None, None, None);
     for message in &header.messages {
         match message {
@@ -92,13 +92,13 @@ pub(super) fn of_header(
             HdfMessage::DataLayout(found) => layout = Some(&found.layout),
             HdfMessage::FilterPipeline(found) => filters = Some(found),
             HdfMessage::ExternalFiles(_) => {
-                return Err(Fault::refused(place, "its bytes are in another file (external storage)"));
+                return Err(Hdf5Error::refused(place, "its bytes are in another file (external storage)"));
             }
             _ => {}
         }
     }
     let (Some(space), Some(kind), Some(layout)) = (space, kind, layout) else {
-        return Err(Fault::damaged(place, "it lacks a shape, a type or a place"));
+        return Err(Hdf5Error::damaged(place, "it lacks a shape, a type or a place"));
     };
     check_filters(filters, place)?;
     let element = match element(kind) {
@@ -107,14 +107,14 @@ pub(super) fn of_header(
         None => None,
     };
     let Some(element) = element else {
-        return Err(Fault::NotNumbers { place: place.to_owned(), found: in_words(kind).to_owned() });
+        return Err(Hdf5Error::NotNumbers { place: place.to_owned(), found: in_words(kind).to_owned() });
     };
     let shape = shape(space, place)?;
     let size = element.size() as u64;
     let count = shape.iter().try_fold(1u64, |product, side| product.checked_mul(*side as u64));
     let Some(declared) = count.and_then(|count| count.checked_mul(size)).filter(|bytes| *bytes <= MAX_DATASET_BYTES)
     else {
-        return Err(Fault::too_large(place, format!("its sides are {shape:?}, of numbers of {size} bytes")));
+        return Err(Hdf5Error::too_large(place, format!("its sides are {shape:?}, of numbers of {size} bytes")));
     };
     let stored = stored(guard, layout, space, declared, size, place)?;
     let dataset = Dataset { place: place.to_owned(), address, shape, element, stored };
@@ -122,25 +122,25 @@ pub(super) fn of_header(
     Ok(dataset)
 }
 
-fn shape(space: &DataspaceMessage, place: &str) -> std::result::Result<Vec<usize>, Fault> {
+fn shape(space: &DataspaceMessage, place: &str) -> std::result::Result<Vec<usize>, Hdf5Error> {
     if space.dataspace_type == DataspaceType::Null {
-        return Err(Fault::damaged(place, "it has no extent"));
+        return Err(Hdf5Error::damaged(place, "it has no extent"));
     }
     let sides: std::result::Result<_, _> = space.dims.iter().map(|side| usize::try_from(*side)).collect();
-    sides.map_err(|_| Fault::too_large(place, format!("its sides are {:?}", space.dims)))
+    sides.map_err(|_| Hdf5Error::too_large(place, format!("its sides are {:?}", space.dims)))
 }
 
-fn check_filters(filters: Option<&FilterPipelineMessage>, place: &str) -> std::result::Result<(), Fault> {
+fn check_filters(filters: Option<&FilterPipelineMessage>, place: &str) -> std::result::Result<(), Hdf5Error> {
     let mut known = HashSet::new();
     for filter in filters.into_iter().flat_map(|pipeline| &pipeline.filters) {
         if !matches!(filter.id, FILTER_DEFLATE | FILTER_SHUFFLE | FILTER_FLETCHER32) {
             let name = filter.name.as_deref().map(|name| format!(" ({})", name.escape_debug())).unwrap_or_default();
             let what = format!("it is compressed by filter {}{name}; gzip is supported", filter.id);
-            return Err(Fault::refused(place, what));
+            return Err(Hdf5Error::refused(place, what));
         }
         // Each gzip makes up to a thousand bytes of one.
         if !known.insert(filter.id) {
-            return Err(Fault::refused(place, "it is compressed twice by one filter"));
+            return Err(Hdf5Error::refused(place, "it is compressed twice by one filter"));
         }
     }
     Ok(())
@@ -154,9 +154,9 @@ fn stored(
     declared: u64,
     size: u64,
     place: &str,
-) -> std::result::Result<Stored, Fault> {
+) -> std::result::Result<Stored, Hdf5Error> {
     let short =
-        |stored: u64| Fault::short(place, format!("it declares {declared} bytes, the file has {stored} of them"));
+        |stored: u64| Hdf5Error::short(place, format!("it declares {declared} bytes, the file has {stored} of them"));
     match layout {
         DataLayout::Compact { data } if (data.len() as u64) < declared => Err(short(data.len() as u64)),
         DataLayout::Compact { data } => Ok(Stored::Compact(data.clone())),
@@ -179,14 +179,14 @@ fn stored(
                 || sides.contains(&0)
                 || !(rest.is_empty() || rest.len() == 1 && u64::from(rest[0]) == size)
             {
-                return Err(Fault::damaged(place, format!("its chunks have the sides {dims:?}")));
+                return Err(Hdf5Error::damaged(place, format!("its chunks have the sides {dims:?}")));
             }
             let chunk = sides.iter().try_fold(size, |bytes, side| bytes.checked_mul(u64::from(*side)));
             let Some(chunk) = chunk.filter(|bytes| *bytes <= MAX_CHUNK_BYTES) else {
                 let what = format!(
                     "its chunks have the sides {sides:?}; at most {MAX_CHUNK_BYTES} bytes are decompressed at once"
                 );
-                return Err(Fault::too_large(place, what));
+                return Err(Hdf5Error::too_large(place, what));
             };
             if declared == 0 {
                 return Ok(Stored::Chunked);
@@ -195,7 +195,7 @@ fn stored(
                 true => 0,
                 false => {
                     let chunks = chunks(guard, *address, sides, chunk_indexing.as_ref(), space, chunk, size);
-                    stored_in(guard, &chunks.map_err(|error| Fault::of_reader(place, error))?, place)?
+                    stored_in(guard, &chunks.map_err(|error| Hdf5Error::of_reader(place, error))?, place)?
                 }
             };
             if bytes == 0 {
@@ -203,7 +203,7 @@ fn stored(
             }
             if declared.max(chunk) / bytes > MAX_EXPANSION {
                 let what = format!("it declares {declared} bytes in chunks of {chunk} and stores {bytes}");
-                return Err(Fault::too_large(place, what));
+                return Err(Hdf5Error::too_large(place, what));
             }
             Ok(Stored::Chunked)
         }
@@ -211,19 +211,19 @@ fn stored(
 }
 
 /// The bytes of the chunks, which are in the file and do not share any.
-fn stored_in(guard: &Guard, chunks: &[ChunkEntry], place: &str) -> std::result::Result<u64, Fault> {
+fn stored_in(guard: &Guard, chunks: &[ChunkEntry], place: &str) -> std::result::Result<u64, Hdf5Error> {
     let (mut total, mut addresses) = (0u64, HashSet::new());
     for chunk in chunks {
         if !addresses.insert(chunk.address) {
-            return Err(Fault::damaged(place, "two of its chunks are in one place"));
+            return Err(Hdf5Error::damaged(place, "two of its chunks are in one place"));
         }
         if chunk.address.checked_add(chunk.size).is_none_or(|end| end > guard.length()) {
-            return Err(Fault::short(place, "a chunk of it ends after the end of the file"));
+            return Err(Hdf5Error::short(place, "a chunk of it ends after the end of the file"));
         }
         total = total.saturating_add(chunk.size);
     }
     match total > guard.length() {
-        true => Err(Fault::damaged(place, "its chunks overlap")),
+        true => Err(Hdf5Error::damaged(place, "its chunks overlap")),
         false => Ok(total),
     }
 }

@@ -3,7 +3,7 @@
 use super::attribute::{self, Attribute};
 use super::backend::{self, Backend, Values};
 use super::dataset::{self, Dataset};
-use super::fault::Fault;
+use super::error::Hdf5Error;
 use super::guard::{Guard, Target};
 use std::fs;
 use std::io;
@@ -32,7 +32,7 @@ impl File {
     /// # Errors
     /// Of the file system, [`io::ErrorKind::ResourceBusy`] where another program has the file open for writing, and
     /// those of a file whose tree of groups is damaged or too large.
-    pub fn open(path: &Path) -> Result<File, Fault> {
+    pub fn open(path: &Path) -> Result<File, Hdf5Error> {
         File::open_with(path, Backend::DEFAULT)
     }
 
@@ -40,14 +40,14 @@ impl File {
     ///
     /// # Errors
     /// As [`File::open`].
-    pub fn open_with(path: &Path, backend: Backend) -> Result<File, Fault> {
+    pub fn open_with(path: &Path, backend: Backend) -> Result<File, Hdf5Error> {
         // Opening a pipe would wait for a writer.
-        if !fs::metadata(path).map_err(Fault::Io)?.is_file() {
-            return Err(Fault::Io(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file")));
+        if !fs::metadata(path).map_err(Hdf5Error::Io)?.is_file() {
+            return Err(Hdf5Error::Io(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file")));
         }
-        let file = fs::File::open(path).map_err(Fault::Io)?;
+        let file = fs::File::open(path).map_err(Hdf5Error::Io)?;
         check_lock(&file)?;
-        let guard = Guard::of(file.try_clone().map_err(Fault::Io)?)?;
+        let guard = Guard::of(file.try_clone().map_err(Hdf5Error::Io)?)?;
         let values = backend::values(backend, path, file)?;
         Ok(File { guard, values })
     }
@@ -56,7 +56,7 @@ impl File {
     ///
     /// # Errors
     /// A link on the way that is refused, or leads to what is damaged.
-    pub fn kind(&self, path: &str) -> Result<Option<Kind>, Fault> {
+    pub fn kind(&self, path: &str) -> Result<Option<Kind>, Hdf5Error> {
         Ok(self.guard.find(path)?.map(|target| match target {
             Target::Group(_) => Kind::Group,
             Target::Dataset(_) => Kind::Dataset,
@@ -68,7 +68,7 @@ impl File {
     ///
     /// # Errors
     /// Where the path leads to no group.
-    pub fn members(&self, group: &str) -> Result<Vec<String>, Fault> {
+    pub fn members(&self, group: &str) -> Result<Vec<String>, Hdf5Error> {
         Ok(self.guard.group(group)?.links.keys().cloned().collect())
     }
 
@@ -76,7 +76,7 @@ impl File {
     ///
     /// # Errors
     /// A second link to a group.
-    pub fn datasets(&self) -> Result<Vec<String>, Fault> {
+    pub fn datasets(&self) -> Result<Vec<String>, Hdf5Error> {
         self.guard.datasets()
     }
 
@@ -84,7 +84,7 @@ impl File {
     ///
     /// # Errors
     /// Where nothing is at the path, or its header is damaged.
-    pub fn attributes(&self, path: &str) -> Result<Vec<String>, Fault> {
+    pub fn attributes(&self, path: &str) -> Result<Vec<String>, Hdf5Error> {
         let header = self.guard.header(self.address(path)?, path)?;
         attribute::names(&self.guard, &header, path)
     }
@@ -93,7 +93,7 @@ impl File {
     ///
     /// # Errors
     /// Where nothing is at the path, and those of a damaged or too large attribute.
-    pub fn attribute(&self, path: &str, name: &str) -> Result<Option<Attribute>, Fault> {
+    pub fn attribute(&self, path: &str, name: &str) -> Result<Option<Attribute>, Hdf5Error> {
         let header = self.guard.header(self.address(path)?, path)?;
         attribute::read(&self.guard, &header, path, name)
     }
@@ -102,16 +102,16 @@ impl File {
     ///
     /// # Errors
     /// Where no dataset is at the path, and whatever the guard refuses of it.
-    pub fn dataset(&self, path: &str) -> Result<Dataset, Fault> {
+    pub fn dataset(&self, path: &str) -> Result<Dataset, Hdf5Error> {
         match self.guard.find(path)? {
             Some(Target::Dataset(address)) => {
                 let place = format!("/{}", path.trim_start_matches('/'));
                 let header = self.guard.header(address, &place)?;
                 dataset::of_header(&self.guard, &header, address, &place)
             }
-            Some(Target::Group(_)) => Err(Fault::damaged(path, "it is a group where a dataset is expected")),
-            Some(_) => Err(Fault::damaged(path, "it is not a dataset")),
-            None => Err(Fault::Missing { place: path.to_owned() }),
+            Some(Target::Group(_)) => Err(Hdf5Error::damaged(path, "it is a group where a dataset is expected")),
+            Some(_) => Err(Hdf5Error::damaged(path, "it is not a dataset")),
+            None => Err(Hdf5Error::Missing { place: path.to_owned() }),
         }
     }
 
@@ -122,7 +122,7 @@ impl File {
     ///
     /// # Panics
     /// Rows that are not in the dataset.
-    pub fn rows(&self, dataset: &Dataset, rows: Range<usize>) -> Result<Vec<f32>, Fault> {
+    pub fn rows(&self, dataset: &Dataset, rows: Range<usize>) -> Result<Vec<f32>, Hdf5Error> {
         assert!(rows.end <= dataset.rows(), "{rows:?} of {}", dataset.rows());
         let count = rows.len() * dataset.row_len();
         if count == 0 {
@@ -131,7 +131,7 @@ impl File {
         let values = self.values.read(dataset, rows)?;
         match values.len() == count {
             true => Ok(values),
-            false => Err(Fault::damaged(dataset.place(), format!("it gives {} values of {count}", values.len()))),
+            false => Err(Hdf5Error::damaged(dataset.place(), format!("it gives {} values of {count}", values.len()))),
         }
     }
 
@@ -139,11 +139,11 @@ impl File {
     ///
     /// # Errors
     /// As [`File::rows`].
-    pub fn read(&self, dataset: &Dataset) -> Result<Vec<f32>, Fault> {
+    pub fn read(&self, dataset: &Dataset) -> Result<Vec<f32>, Hdf5Error> {
         self.rows(dataset, 0..dataset.rows())
     }
 
-    fn address(&self, path: &str) -> Result<u64, Fault> {
+    fn address(&self, path: &str) -> Result<u64, Hdf5Error> {
         match self.guard.find(path)? {
             Some(Target::Dataset(address)) => Ok(address),
             _ => Ok(self.guard.group(path)?.address),
@@ -152,13 +152,13 @@ impl File {
 }
 
 /// HDF5 locks a file that it writes; as it does itself, `HDF5_USE_FILE_LOCKING=FALSE` makes locks mean nothing.
-fn check_lock(file: &fs::File) -> Result<(), Fault> {
+fn check_lock(file: &fs::File) -> Result<(), Hdf5Error> {
     let ignored = std::env::var("HDF5_USE_FILE_LOCKING").is_ok_and(|value| matches!(&value[..], "FALSE" | "0"));
     if ignored {
         return Ok(());
     }
     match file.try_lock_shared() {
-        Err(fs::TryLockError::WouldBlock) => Err(Fault::busy()),
+        Err(fs::TryLockError::WouldBlock) => Err(Hdf5Error::busy()),
         // Not every file system has locks.
         Err(fs::TryLockError::Error(_)) => Ok(()),
         Ok(()) => {

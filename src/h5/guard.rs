@@ -1,7 +1,7 @@
 //! The guard: the tree of a file's groups and datasets, walked once from the root over hard links.
 
 use super::dataset::Dataset;
-use super::fault::Fault;
+use super::error::Hdf5Error;
 use super::links::{self, Link};
 use super::storage::Metered;
 use super::{MAX_DEPTH, MAX_EXPANSION, MAX_LINKS};
@@ -52,13 +52,13 @@ pub(super) struct Guard {
 
 impl Guard {
     /// Walks the file.
-    pub fn of(file: fs::File) -> Result<Guard, Fault> {
-        let fail = |error| Fault::of_reader("/", error);
+    pub fn of(file: fs::File) -> Result<Guard, Hdf5Error> {
+        let fail = |error| Hdf5Error::of_reader("/", error);
         let storage = Arc::new(Metered::new(file).map_err(fail)?);
         let file = open(&storage).map_err(fail)?;
         let (end, length) = (file.superblock().eof_address, storage.len());
         if end > length {
-            return Err(Fault::short("/", format!("it has {length} of {end} bytes")));
+            return Err(Hdf5Error::short("/", format!("it has {length} of {end} bytes")));
         }
         let root = file.superblock().root_object_header_address().map_err(fail)?;
         let mut guard = Guard { storage, file, groups: Vec::new(), declared: AtomicU64::new(0) };
@@ -66,7 +66,7 @@ impl Guard {
         Ok(guard)
     }
 
-    fn walk(&mut self, root: u64) -> Result<(), Fault> {
+    fn walk(&mut self, root: u64) -> Result<(), Hdf5Error> {
         let mut known = HashMap::from([(root, Target::Group(0))]);
         // Breadth first: of several links to a group, the one nearest to the root is the group's path.
         let mut waiting = VecDeque::from([(0, 0)]);
@@ -77,15 +77,15 @@ impl Guard {
             let (address, place) = (*address, place.clone());
             let header = self.header(address, &place)?;
             if !is_group(&header) {
-                return Err(Fault::damaged(&place, "it is no group"));
+                return Err(Hdf5Error::damaged(&place, "it is no group"));
             }
             let found = links::of_group(self, &header, &place)?;
             left = left
                 .checked_sub(found.len())
-                .ok_or_else(|| Fault::too_large(&place, format!("with it the file has over {MAX_LINKS} links")))?;
+                .ok_or_else(|| Hdf5Error::too_large(&place, format!("with it the file has over {MAX_LINKS} links")))?;
             for (name, link) in found {
                 let path = if group == 0 { format!("/{name}") } else { format!("{place}/{name}") };
-                self.take(path.len() as u64).map_err(|error| Fault::of_reader(&place, error))?;
+                self.take(path.len() as u64).map_err(|error| Hdf5Error::of_reader(&place, error))?;
                 let target = match link {
                     Link::Soft => Target::Refused("it is a soft link, which could lead anywhere".to_owned()),
                     Link::External => Target::Refused("it is an external link, which could lead anywhere".to_owned()),
@@ -97,7 +97,7 @@ impl Guard {
                             if let Target::Group(_) = target {
                                 if depth == MAX_DEPTH {
                                     let what = format!("groups are nested more than {MAX_DEPTH} deep");
-                                    return Err(Fault::refused(&path, what));
+                                    return Err(Hdf5Error::refused(&path, what));
                                 }
                                 waiting.push_back((self.groups.len(), depth + 1));
                                 self.groups.push(Group { address, place: path, links: BTreeMap::new() });
@@ -108,7 +108,7 @@ impl Guard {
                     },
                 };
                 if self.groups[group].links.insert(name, target).is_some() {
-                    return Err(Fault::damaged(&place, "two links in it have one name"));
+                    return Err(Hdf5Error::damaged(&place, "two links in it have one name"));
                 }
             }
         }
@@ -116,21 +116,21 @@ impl Guard {
     }
 
     /// What is at an address that is met for the first time.
-    fn target(&self, address: u64, place: &str) -> Result<Target, Fault> {
+    fn target(&self, address: u64, place: &str) -> Result<Target, Hdf5Error> {
         match self.header(address, place) {
             Ok(header) if is_group(&header) => Ok(Target::Group(self.groups.len())),
             Ok(header) if header.messages.iter().any(|message| matches!(message, HdfMessage::DataLayout(_))) => {
                 Ok(Target::Dataset(address))
             }
             Ok(_) => Ok(Target::Other),
-            Err(Fault::Damaged { what, .. }) => Ok(Target::Damaged(what)),
-            Err(Fault::Refused { what, .. }) => Ok(Target::Refused(what)),
-            Err(fault) => Err(fault),
+            Err(Hdf5Error::Damaged { what, .. }) => Ok(Target::Damaged(what)),
+            Err(Hdf5Error::Refused { what, .. }) => Ok(Target::Refused(what)),
+            Err(error) => Err(error),
         }
     }
 
     /// What the path leads to from the root; `None` if a link on the way is missing.
-    pub fn find(&self, path: &str) -> Result<Option<Target>, Fault> {
+    pub fn find(&self, path: &str) -> Result<Option<Target>, Hdf5Error> {
         let mut place = String::new();
         let mut target = Target::Group(0);
         for part in path.split('/').filter(|part| !part.is_empty()) {
@@ -139,30 +139,30 @@ impl Guard {
             target = match self.groups[group].links.get(part) {
                 None => return Ok(None),
                 Some(Target::Again(first)) => return Err(self.again(&place, *first)),
-                Some(Target::Refused(what)) => return Err(Fault::refused(&place, what)),
-                Some(Target::Damaged(what)) => return Err(Fault::damaged(&place, what)),
+                Some(Target::Refused(what)) => return Err(Hdf5Error::refused(&place, what)),
+                Some(Target::Damaged(what)) => return Err(Hdf5Error::damaged(&place, what)),
                 Some(target) => target.clone(),
             };
         }
         Ok(Some(target))
     }
 
-    fn again(&self, place: &str, first: usize) -> Fault {
-        Fault::refused(place, format!("it is a second link to the group `{}`", self.groups[first].place))
+    fn again(&self, place: &str, first: usize) -> Hdf5Error {
+        Hdf5Error::refused(place, format!("it is a second link to the group `{}`", self.groups[first].place))
     }
 
     /// The group at `path`.
-    pub fn group(&self, path: &str) -> Result<&Group, Fault> {
+    pub fn group(&self, path: &str) -> Result<&Group, Hdf5Error> {
         match self.find(path)? {
             Some(Target::Group(group)) => Ok(&self.groups[group]),
-            Some(_) => Err(Fault::damaged(path, "it is not a group")),
-            None => Err(Fault::Missing { place: path.to_owned() }),
+            Some(_) => Err(Hdf5Error::damaged(path, "it is not a group")),
+            None => Err(Hdf5Error::Missing { place: path.to_owned() }),
         }
     }
 
     /// The paths of all datasets, without the first `/`, sorted. A second link to a group is an error: what is in it has
     /// two paths.
-    pub fn datasets(&self) -> Result<Vec<String>, Fault> {
+    pub fn datasets(&self) -> Result<Vec<String>, Hdf5Error> {
         let (mut found, mut waiting) = (Vec::new(), vec![(0, String::new())]);
         while let Some((group, prefix)) = waiting.pop() {
             for (name, target) in &self.groups[group].links {
@@ -180,11 +180,11 @@ impl Guard {
     }
 
     /// Counts the dataset `place` among those that were opened.
-    pub fn count(&self, dataset: &Dataset) -> Result<(), Fault> {
+    pub fn count(&self, dataset: &Dataset) -> Result<(), Hdf5Error> {
         let bytes = dataset.declared();
         let total = self.declared.fetch_add(bytes, Ordering::Relaxed).saturating_add(bytes);
         match total > self.length().saturating_mul(MAX_EXPANSION) {
-            true => Err(Fault::too_large(
+            true => Err(Hdf5Error::too_large(
                 dataset.place(),
                 format!("with it the datasets declare {total} bytes, the file has {}", self.length()),
             )),
@@ -193,18 +193,18 @@ impl Guard {
     }
 
     /// The messages in the header of the object `place`.
-    pub fn header(&self, address: u64, place: &str) -> Result<Arc<ObjectHeader>, Fault> {
+    pub fn header(&self, address: u64, place: &str) -> Result<Arc<ObjectHeader>, Hdf5Error> {
         let parsed = open(&self.storage).and_then(|file| file.get_or_parse_header(address));
-        parsed.map_err(|error| Fault::of_reader(place, error))
+        parsed.map_err(|error| Hdf5Error::of_reader(place, error))
     }
 
     /// The bytes of the type of the dataset `place`: what was parsed of it does not tell where a number's bits are.
-    pub fn raw_type(&self, address: u64, place: &str) -> Result<Vec<u8>, Fault> {
-        let dataset = self.file.dataset(place).map_err(|error| Fault::of_reader(place, error))?;
+    pub fn raw_type(&self, address: u64, place: &str) -> Result<Vec<u8>, Hdf5Error> {
+        let dataset = self.file.dataset(place).map_err(|error| Hdf5Error::of_reader(place, error))?;
         if dataset.address() != address {
-            return Err(Fault::damaged(place, "its path leads to two datasets"));
+            return Err(Hdf5Error::damaged(place, "its path leads to two datasets"));
         }
-        dataset.raw_datatype().map_err(|error| Fault::of_reader(place, error))
+        dataset.raw_datatype().map_err(|error| Hdf5Error::of_reader(place, error))
     }
 
     /// The file's bytes, by the addresses that are in it.

@@ -2,7 +2,7 @@
 
 use super::backend::{Values, reserve};
 use super::dataset::Dataset;
-use super::fault::Fault;
+use super::error::Hdf5Error;
 use super::writer::{Value, Writer};
 use crate::element::Kind;
 use hdf5::dataset::Layout;
@@ -22,28 +22,28 @@ pub(super) struct LibraryValues {
 }
 
 impl LibraryValues {
-    pub fn open(path: &Path) -> Result<LibraryValues, Fault> {
+    pub fn open(path: &Path) -> Result<LibraryValues, Hdf5Error> {
         hdf5::silence_errors(true);
         let place = path.display().to_string();
-        let file = hdf5::File::open(path).map_err(|error| fault(&place, &error))?;
+        let file = hdf5::File::open(path).map_err(|error| error_of(&place, &error))?;
         Ok(LibraryValues { open: Mutex::default(), file })
     }
 
     /// The dataset, which must be to the library what it is to the guard.
-    fn dataset(&self, dataset: &Dataset) -> Result<hdf5::Dataset, Fault> {
+    fn dataset(&self, dataset: &Dataset) -> Result<hdf5::Dataset, Hdf5Error> {
         let place = dataset.place();
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(known) = open.get(&dataset.address) {
             return Ok(known.clone());
         }
-        let fail = |error: hdf5::Error| fault(place, &error);
+        let fail = |error: hdf5::Error| error_of(place, &error);
         let found = self.file.dataset(place).map_err(fail)?;
         let creation = found.create_plist().map_err(fail)?;
         let elsewhere = creation.get_layout().map_err(fail)? == Layout::Virtual
             || !creation.get_external().map_err(fail)?.is_empty()
             || found.get_shape().map_err(fail)? != dataset.shape();
         if elsewhere {
-            return Err(Fault::damaged(place, "its path leads to two datasets"));
+            return Err(Hdf5Error::damaged(place, "its path leads to two datasets"));
         }
         open.insert(dataset.address, found.clone());
         Ok(found)
@@ -51,9 +51,9 @@ impl LibraryValues {
 }
 
 impl Values for LibraryValues {
-    fn read(&self, dataset: &Dataset, rows: Range<usize>) -> Result<Vec<f32>, Fault> {
+    fn read(&self, dataset: &Dataset, rows: Range<usize>) -> Result<Vec<f32>, Hdf5Error> {
         let found = self.dataset(dataset)?;
-        let fail = |error: hdf5::Error| fault(dataset.place(), &error);
+        let fail = |error: hdf5::Error| error_of(dataset.place(), &error);
         if dataset.element().kind() == Kind::Bool {
             let values = part::<bool>(&found, dataset, rows).map_err(fail)?;
             return Ok(values.into_iter().map(f32::from).collect());
@@ -79,12 +79,12 @@ fn part<T: hdf5::H5Type>(found: &hdf5::Dataset, dataset: &Dataset, rows: Range<u
 }
 
 /// What the library says of `place`, in its own words, but for a file that another program writes.
-fn fault(place: &str, error: &hdf5::Error) -> Fault {
+fn error_of(place: &str, error: &hdf5::Error) -> Hdf5Error {
     let text = error.to_string();
     if text.contains("unable to lock file") {
-        return Fault::busy();
+        return Hdf5Error::busy();
     }
-    Fault::damaged(place, text)
+    Hdf5Error::damaged(place, text)
 }
 
 /// A file that the library writes.
@@ -93,11 +93,11 @@ pub(super) struct LibraryWriter {
 }
 
 impl LibraryWriter {
-    pub fn create(path: &Path) -> Result<LibraryWriter, Fault> {
+    pub fn create(path: &Path) -> Result<LibraryWriter, Hdf5Error> {
         hdf5::silence_errors(true);
         // The oldest version of each structure, which every HDF5 since 1.8 reads, and which holds no times.
         let file = hdf5::File::with_options().with_fapl(|access| access.libver_earliest()).create(path);
-        Ok(LibraryWriter { file: file.map_err(|error| Fault::of_writing(&error))? })
+        Ok(LibraryWriter { file: file.map_err(|error| Hdf5Error::of_writing(&error))? })
     }
 
     fn holder(&self, path: &str) -> hdf5::Result<Location> {
@@ -112,27 +112,27 @@ impl LibraryWriter {
 }
 
 impl Writer for LibraryWriter {
-    fn group(&mut self, path: &str) -> Result<(), Fault> {
+    fn group(&mut self, path: &str) -> Result<(), Hdf5Error> {
         let path = path.trim_start_matches('/');
         // An inner group's path (`fire2/squeeze`) may have made it before.
         if self.file.group(path).is_ok() {
             return Ok(());
         }
         let created = self.file.create_group_builder().obj_track_times(false).create(path);
-        created.map(drop).map_err(|error| Fault::unwritable(path, error))
+        created.map(drop).map_err(|error| Hdf5Error::unwritable(path, error))
     }
 
-    fn dataset(&mut self, path: &str, shape: &[usize], values: &[f32]) -> Result<(), Fault> {
+    fn dataset(&mut self, path: &str, shape: &[usize], values: &[f32]) -> Result<(), Hdf5Error> {
         let path = path.trim_start_matches('/');
         let builder = self.file.new_dataset::<f32>().obj_track_times(false);
         let created = match shape.is_empty() {
             true => builder.shape(()).create(path),
             false => builder.shape(shape.to_vec()).create(path),
         };
-        created.and_then(|dataset| dataset.write_raw(values)).map_err(|error| Fault::unwritable(path, error))
+        created.and_then(|dataset| dataset.write_raw(values)).map_err(|error| Hdf5Error::unwritable(path, error))
     }
 
-    fn attribute(&mut self, path: &str, name: &str, value: Value<'_>) -> Result<(), Fault> {
+    fn attribute(&mut self, path: &str, name: &str, value: Value<'_>) -> Result<(), Hdf5Error> {
         let put = || {
             let holder = self.holder(path)?;
             match value {
@@ -157,11 +157,11 @@ impl Writer for LibraryWriter {
                 Value::Bool(value) => holder.new_attr::<bool>().create(name)?.write_scalar(&value),
             }
         };
-        put().map_err(|error: hdf5::Error| Fault::unwritable(&format!("attribute '{name}' of {path}"), error))
+        put().map_err(|error: hdf5::Error| Hdf5Error::unwritable(&format!("attribute '{name}' of {path}"), error))
     }
 
-    fn finish(self: Box<Self>) -> Result<(), Fault> {
-        self.file.flush().and_then(|()| self.file.close()).map_err(|error| Fault::of_writing(&error))
+    fn finish(self: Box<Self>) -> Result<(), Hdf5Error> {
+        self.file.flush().and_then(|()| self.file.close()).map_err(|error| Hdf5Error::of_writing(&error))
     }
 }
 

@@ -1,7 +1,7 @@
 //! The links of a group, in whichever of HDF5's three ways it keeps them: a symbol table (until HDF5 1.8, and still the
 //! default), messages in its header, or a heap with an index.
 
-use super::fault::Fault;
+use super::error::Hdf5Error;
 use super::guard::Guard;
 use hdf5_reader::btree_v1;
 use hdf5_reader::btree_v2::{self, BTreeV2Header, BTreeV2Record};
@@ -29,11 +29,11 @@ pub(super) fn of_group(
     guard: &Guard,
     header: &ObjectHeader,
     place: &str,
-) -> std::result::Result<Vec<(String, Link)>, Fault> {
-    let links = collect(guard, header).map_err(|error| Fault::of_reader(place, error))?;
+) -> std::result::Result<Vec<(String, Link)>, Hdf5Error> {
+    let links = collect(guard, header).map_err(|error| Hdf5Error::of_reader(place, error))?;
     for (name, _) in &links {
         if name.is_empty() || name == "." || name == ".." || name.contains(['/', '\0']) {
-            return Err(Fault::damaged(place, format!("a link in it is called '{}'", name.escape_debug())));
+            return Err(Hdf5Error::damaged(place, format!("a link in it is called '{}'", name.escape_debug())));
         }
     }
     Ok(links)

@@ -30,7 +30,7 @@
 mod attribute;
 mod backend;
 mod dataset;
-mod fault;
+mod error;
 mod file;
 mod guard;
 #[cfg(feature = "hdf5")]
@@ -46,7 +46,7 @@ mod writer;
 pub use attribute::Attribute;
 pub use backend::Backend;
 pub use dataset::{Dataset, Stored};
-pub use fault::Fault;
+pub use error::Hdf5Error;
 pub use file::{File, Kind};
 pub use writer::{Value, Writer, writer};
 

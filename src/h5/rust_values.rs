@@ -3,7 +3,7 @@
 use super::MAX_CHUNK_BYTES;
 use super::backend::{Values, reserve};
 use super::dataset::{Dataset, Stored};
-use super::fault::Fault;
+use super::error::Hdf5Error;
 use crate::element::Element;
 use bytemuck::{Pod, Zeroable};
 use hdf5_reader::error::{Error, Result};
@@ -24,9 +24,9 @@ pub(super) struct RustValues {
 }
 
 impl RustValues {
-    pub fn open(path: &Path, file: fs::File) -> std::result::Result<RustValues, Fault> {
+    pub fn open(path: &Path, file: fs::File) -> std::result::Result<RustValues, Hdf5Error> {
         let place = path.display().to_string();
-        let fail = |error| Fault::of_reader(&place, error);
+        let fail = |error| Hdf5Error::of_reader(&place, error);
         let bytes = Arc::new(FileStorage::from_file(file).map_err(fail)?);
         let options =
             OpenOptions::default().with_chunk_cache_bytes(CACHE_BYTES).with_max_chunk_bytes(MAX_CHUNK_BYTES as usize);
@@ -54,8 +54,8 @@ impl RustValues {
 }
 
 impl Values for RustValues {
-    fn read(&self, dataset: &Dataset, rows: Range<usize>) -> std::result::Result<Vec<f32>, Fault> {
-        let fail = |error| Fault::of_reader(dataset.place(), error);
+    fn read(&self, dataset: &Dataset, rows: Range<usize>) -> std::result::Result<Vec<f32>, Hdf5Error> {
+        let fail = |error| Hdf5Error::of_reader(dataset.place(), error);
         let size = dataset.row_len() * dataset.element().size();
         let bytes = rows.start * size..rows.end * size;
         let mut values = Vec::new();

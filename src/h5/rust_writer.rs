@@ -3,7 +3,7 @@
 //! It has no variable-length text outside arrays, so single texts are of fixed length here: h5py gives them as bytes, which
 //! NeuPy and Keras take; they end at 64 KiB.
 
-use super::fault::Fault;
+use super::error::Hdf5Error;
 use super::writer::{Value, Writer};
 use hdf5_writer::{
     AttributeBuilder, ByteOrder, DatasetBuilder, Datatype, EnumMember, Hdf5Builder, StringEncoding, StringPadding,
@@ -31,7 +31,7 @@ impl RustWriter {
     }
 
     /// Makes the groups on the way to `path`.
-    fn make_way(&mut self, path: &str) -> Result<(), Fault> {
+    fn make_way(&mut self, path: &str) -> Result<(), Hdf5Error> {
         for (end, _) in path.match_indices('/') {
             self.group(&path[..end])?;
         }
@@ -40,10 +40,10 @@ impl RustWriter {
 }
 
 impl Writer for RustWriter {
-    fn group(&mut self, path: &str) -> Result<(), Fault> {
+    fn group(&mut self, path: &str) -> Result<(), Hdf5Error> {
         let path = path.trim_start_matches('/');
         if self.datasets.contains_key(path) {
-            return Err(Fault::unwritable(path, "it is a dataset"));
+            return Err(Hdf5Error::unwritable(path, "it is a dataset"));
         }
         if self.groups.insert(path.to_owned()) {
             self.make_way(path)?;
@@ -51,11 +51,11 @@ impl Writer for RustWriter {
         Ok(())
     }
 
-    fn dataset(&mut self, path: &str, shape: &[usize], values: &[f32]) -> Result<(), Fault> {
+    fn dataset(&mut self, path: &str, shape: &[usize], values: &[f32]) -> Result<(), Hdf5Error> {
         let path = path.trim_start_matches('/');
         self.make_way(path)?;
         if self.groups.contains(path) || self.datasets.contains_key(path) {
-            return Err(Fault::unwritable(path, "something in the file has this path"));
+            return Err(Hdf5Error::unwritable(path, "something in the file has this path"));
         }
         let shape: Vec<u64> = shape.iter().map(|side| *side as u64).collect();
         let bytes: Vec<u8> = values.iter().flat_map(|value| value.to_le_bytes()).collect();
@@ -64,7 +64,7 @@ impl Writer for RustWriter {
         Ok(())
     }
 
-    fn attribute(&mut self, path: &str, name: &str, value: Value<'_>) -> Result<(), Fault> {
+    fn attribute(&mut self, path: &str, name: &str, value: Value<'_>) -> Result<(), Hdf5Error> {
         let path = path.trim_start_matches('/');
         let place = format!("attribute '{name}' of {path}");
         let attribute = match value {
@@ -83,7 +83,7 @@ impl Writer for RustWriter {
         Ok(())
     }
 
-    fn finish(self: Box<Self>) -> Result<(), Fault> {
+    fn finish(self: Box<Self>) -> Result<(), Hdf5Error> {
         let place = self.path.display().to_string();
         // A group is written for what is in it.
         for group in &self.groups {
@@ -91,7 +91,7 @@ impl Writer for RustWriter {
             let used = self.datasets.range(group.clone()..).any(|(path, _)| within(path))
                 || self.attributes.iter().any(|(path, _)| path == group || within(path));
             if !used {
-                return Err(Fault::unwritable(group, "it is a group without members and attributes"));
+                return Err(Hdf5Error::unwritable(group, "it is a group without members and attributes"));
             }
         }
         let mut builder = Hdf5Builder::new();
@@ -107,14 +107,14 @@ impl Writer for RustWriter {
         let plan = builder.into_plan().map_err(|error| of_writer(&place, error))?;
         let options = WriteOptions { byte_order: ByteOrder::LittleEndian, ..WriteOptions::default() };
         let bytes = plan.encode(options).map_err(|error| of_writer(&place, error))?;
-        fs::write(&self.path, bytes).map_err(Fault::Io)
+        fs::write(&self.path, bytes).map_err(Hdf5Error::Io)
     }
 }
 
-fn text_of(name: &str, text: &str, place: &str) -> Result<AttributeBuilder, Fault> {
+fn text_of(name: &str, text: &str, place: &str) -> Result<AttributeBuilder, Hdf5Error> {
     if text.len() > MAX_ATTRIBUTE_BYTES {
         let what = format!("its text has {} bytes, more than {MAX_ATTRIBUTE_BYTES}", text.len());
-        return Err(Fault::unwritable(place, what));
+        return Err(Hdf5Error::unwritable(place, what));
     }
     let encoding = if text.is_ascii() { StringEncoding::Ascii } else { StringEncoding::Utf8 };
     let mut bytes = text.as_bytes().to_vec();
@@ -124,10 +124,10 @@ fn text_of(name: &str, text: &str, place: &str) -> Result<AttributeBuilder, Faul
     Ok(AttributeBuilder::new(name, kind, Vec::new(), bytes))
 }
 
-fn ascii<'a>(text: &'a str, place: &str) -> Result<&'a str, Fault> {
+fn ascii<'a>(text: &'a str, place: &str) -> Result<&'a str, Hdf5Error> {
     match text.is_ascii() && !text.contains('\0') {
         true => Ok(text),
-        false => Err(Fault::unwritable(place, format!("'{}' is not ASCII", text.escape_debug()))),
+        false => Err(Hdf5Error::unwritable(place, format!("'{}' is not ASCII", text.escape_debug()))),
     }
 }
 
@@ -138,9 +138,9 @@ fn truth() -> Datatype {
     Datatype::Enum { base: Box::new(base), members: vec![member("FALSE", 0), member("TRUE", 1)] }
 }
 
-fn of_writer(place: &str, error: hdf5_writer::Error) -> Fault {
+fn of_writer(place: &str, error: hdf5_writer::Error) -> Hdf5Error {
     match error {
-        hdf5_writer::Error::Io(source) => Fault::Io(source),
-        other => Fault::unwritable(place, other),
+        hdf5_writer::Error::Io(source) => Hdf5Error::Io(source),
+        other => Hdf5Error::unwritable(place, other),
     }
 }

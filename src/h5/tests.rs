@@ -15,8 +15,8 @@ fn open_all(path: &Path) -> impl Iterator<Item = (Backend, File)> {
     Backend::ALL.iter().map(move |backend| (*backend, File::open_with(path, *backend).unwrap()))
 }
 
-fn message<T>(result: Result<T, Fault>) -> String {
-    result.err().map(|fault| fault.to_string()).unwrap_or_default()
+fn message<T>(result: Result<T, Hdf5Error>) -> String {
+    result.err().map(|error| error.to_string()).unwrap_or_default()
 }
 
 /// `tests/data/hdf5/make.py` wrote them by h5py: 0, 1, 2, ... in every type, layout and index of chunks.
@@ -269,8 +269,8 @@ fn what_is_written_is_read() {
             file.attribute("a/b/x", "yes", Value::Bool(true)).unwrap();
             file.attribute("a/b/x", "no", Value::Bool(false)).unwrap();
             assert!(message(file.attribute("c", "other", Value::Ascii("größer"))).contains("not ASCII"));
-            assert!(matches!(file.dataset("a/b", &[2], &values[..2]), Err(Fault::Unwritable { .. })));
-            assert!(matches!(file.group("a/b/x"), Err(Fault::Unwritable { .. })));
+            assert!(matches!(file.dataset("a/b", &[2], &values[..2]), Err(Hdf5Error::Unwritable { .. })));
+            assert!(matches!(file.group("a/b/x"), Err(Hdf5Error::Unwritable { .. })));
             file.finish().unwrap();
             path
         };

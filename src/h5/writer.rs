@@ -1,7 +1,7 @@
 //! HDF5 files to write: what NeuPy's and Keras' layouts and files of arrays need.
 
 use super::backend::Backend;
-use super::fault::Fault;
+use super::error::Hdf5Error;
 use std::path::Path;
 
 /// The value of an attribute to write.
@@ -24,32 +24,32 @@ pub trait Writer {
     ///
     /// # Errors
     /// Where a dataset has this path.
-    fn group(&mut self, path: &str) -> Result<(), Fault>;
+    fn group(&mut self, path: &str) -> Result<(), Hdf5Error>;
 
     /// Writes a contiguous dataset of little-endian f32: `values`, row-major, of this shape (none for a scalar).
     ///
     /// # Errors
     /// Where something has this path.
-    fn dataset(&mut self, path: &str, shape: &[usize], values: &[f32]) -> Result<(), Fault>;
+    fn dataset(&mut self, path: &str, shape: &[usize], values: &[f32]) -> Result<(), Hdf5Error>;
 
     /// Gives a group or dataset that was made (`/` is the root) an attribute.
     ///
     /// # Errors
     /// Text that is not ASCII where ASCII is wanted, or that is too long.
-    fn attribute(&mut self, path: &str, name: &str, value: Value<'_>) -> Result<(), Fault>;
+    fn attribute(&mut self, path: &str, name: &str, value: Value<'_>) -> Result<(), Hdf5Error>;
 
     /// Brings all of it into the file; without this the file is not whole.
     ///
     /// # Errors
     /// Of the file system.
-    fn finish(self: Box<Self>) -> Result<(), Fault>;
+    fn finish(self: Box<Self>) -> Result<(), Hdf5Error>;
 }
 
 /// A writer of a new file at `path`.
 ///
 /// # Errors
 /// Of the file system.
-pub fn writer(path: &Path, backend: Backend) -> Result<Box<dyn Writer>, Fault> {
+pub fn writer(path: &Path, backend: Backend) -> Result<Box<dyn Writer>, Hdf5Error> {
     match backend {
         #[cfg(feature = "hdf5")]
         Backend::Library => Ok(Box::new(super::library::LibraryWriter::create(path)?)),

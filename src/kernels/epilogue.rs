@@ -8,7 +8,7 @@ use std::marker::PhantomData;
 
 /// Applied in this order: bias, residual, activation, pooling.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Epilogue<'a> {
+pub struct EpilogueArgs<'a> {
     /// Added to every pixel: `(out_c)`.
     pub bias: Option<&'a [f32]>,
     /// Added element by element: the shape of the result before pooling.
@@ -19,7 +19,7 @@ pub struct Epilogue<'a> {
     pub pool: Option<Pool>,
 }
 
-impl Epilogue<'_> {
+impl EpilogueArgs<'_> {
     /// Applies it, but for pooling, to a pixel of the result that stands in memory: for kernels whose products are
     /// computed by what knows nothing of epilogues.
     pub(super) fn apply(&self, row: &mut [f32], image: usize, pixel: usize) {
@@ -98,7 +98,7 @@ fn check_layout(name: &str, len: usize, strides: (usize, usize), batch: usize, p
 
 /// An epilogue in the form that inner loops read: plain addresses, null for what is missing.
 #[derive(Clone, Copy)]
-pub(crate) struct Finish<'a> {
+pub(crate) struct EpiloguePtrs<'a> {
     pub bias: *const f32,
     residual: *const f32,
     pub residual_ld: usize,
@@ -112,11 +112,11 @@ pub(crate) struct Finish<'a> {
 }
 
 // SAFETY: only reads of slices that outlive it.
-unsafe impl Sync for Finish<'_> {}
+unsafe impl Sync for EpiloguePtrs<'_> {}
 
-impl<'a> Finish<'a> {
+impl<'a> EpiloguePtrs<'a> {
     /// Checks that bias and residual have what `batch` images of `pixels` by `channels` need.
-    pub fn new(epilogue: &Epilogue<'a>, batch: usize, pixels: usize, channels: usize) -> Self {
+    pub fn new(epilogue: &EpilogueArgs<'a>, batch: usize, pixels: usize, channels: usize) -> Self {
         if let Some(bias) = epilogue.bias {
             assert!(bias.len() >= channels, "bias: {channels} floats needed, {} given", bias.len());
         }
@@ -157,13 +157,13 @@ pub(super) fn check_convolution<'a>(
     conv: &Convolution,
     batch: usize,
     input: &View,
-    epilogue: &Epilogue<'a>,
+    epilogue: &EpilogueArgs<'a>,
     output: ViewMut<'a>,
-) -> (Output<'a>, Finish<'a>) {
+) -> (Output<'a>, EpiloguePtrs<'a>) {
     let window = &conv.window;
     check_view("input", input, batch, window.in_h * window.in_w, conv.in_c);
     let (out_h, out_w) = (window.out_h, window.out_w);
-    let finish = Finish::new(epilogue, batch, out_h * out_w, conv.out_c);
+    let finish = EpiloguePtrs::new(epilogue, batch, out_h * out_w, conv.out_c);
     let stored = epilogue.pool.map_or(out_h * out_w, |pool| pool.reduced(out_h) * pool.reduced(out_w));
     (Output::new(output, batch, stored, conv.out_c), finish)
 }

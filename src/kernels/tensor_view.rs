@@ -4,7 +4,7 @@
 //! (more than `channels` where the tensor is a slice of a wider one, as a branch that writes straight into its
 //! concatenation), images `image` floats apart.
 
-use crate::size::{LARGEST_TENSOR, is_tensor, product, span, sum};
+use crate::size::{MAX_TENSOR_VALUES, is_tensor, product, span, sum};
 use serde::{Deserialize, Serialize};
 
 /// A read-only batch of images or rows.
@@ -54,13 +54,13 @@ impl Window {
     }
 
     /// Whether it slides: no step of nothing, and no place that a window sees, from the padded corner on, beyond
-    /// [`LARGEST_TENSOR`].
+    /// [`MAX_TENSOR_VALUES`].
     #[deny(clippy::arithmetic_side_effects)]
     pub fn is_possible(&self) -> bool {
         let along = |size: usize, out: usize, kernel: usize, stride: usize, dilation: usize, pad: usize| {
             let seen = span(out, stride, span(kernel, dilation, 1));
             let sizes = [size, out, kernel, stride, dilation, sum([pad, size]), seen];
-            sizes.iter().all(|size| (1..=LARGEST_TENSOR).contains(size))
+            sizes.iter().all(|size| (1..=MAX_TENSOR_VALUES).contains(size))
         };
         along(self.in_h, self.out_h, self.kernel_h, self.stride_h, self.dilation_h, self.pad_top)
             && along(self.in_w, self.out_w, self.kernel_w, self.stride_w, self.dilation_w, self.pad_left)
@@ -87,7 +87,7 @@ impl Convolution {
             && divides(out_c)
             && is_tensor(&[window.in_h, window.in_w, in_c])
             && is_tensor(&[window.out_h, window.out_w, out_c])
-            && (1..=LARGEST_TENSOR).contains(&self.weights())
+            && (1..=MAX_TENSOR_VALUES).contains(&self.weights())
     }
 
     /// Whether its windows are the pixels as they stand: 1x1 without stride and padding.
@@ -104,7 +104,7 @@ impl Convolution {
     }
 
     /// Multiply-adds for an image, computed directly.
-    pub fn multiply_adds(&self) -> usize {
+    pub fn macs(&self) -> usize {
         product([self.window.out_h, self.window.out_w, self.weights()])
     }
 }

@@ -1,7 +1,7 @@
 //! What the tests of kernels share: random tensors with gaps, and comparisons with plain loops in f64.
 
 use super::parallel::image_batches::Images;
-use super::parallel::thread_pool::Threads;
+use super::parallel::thread_pool::ThreadPool;
 use super::tensor_view::{View, ViewMut, Window};
 
 /// A small generator (Steele's splitmix64), so that tests see the same numbers everywhere.
@@ -89,12 +89,12 @@ impl Tensor {
     }
 
     /// Runs with teams of one, two and three threads into copies of `self`; all must give the same bits.
-    pub fn filled(&self, run: impl Fn(ViewMut<'_>, &Threads)) -> Tensor {
+    pub fn filled(&self, run: impl Fn(ViewMut<'_>, &ThreadPool)) -> Tensor {
         let mut first = self.clone();
-        run(first.view_mut(), &Threads::new(1));
+        run(first.view_mut(), &ThreadPool::new(1));
         for count in 2..4 {
             let mut other = self.clone();
-            run(other.view_mut(), &Threads::new(count));
+            run(other.view_mut(), &ThreadPool::new(count));
             let same = first.data.iter().zip(&other.data).all(|(a, b)| a.to_bits() == b.to_bits());
             assert!(same, "{count} threads give other bits");
         }

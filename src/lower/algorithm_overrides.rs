@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 /// A list of convolutions, each with the algorithm that computes it.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct Settled {
+pub struct AlgorithmOverrides {
     list: Vec<Entry>,
     /// Dense layers with the weights and the backend that are settled.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -24,7 +24,7 @@ struct Entry {
     exact: bool,
 }
 
-impl Settled {
+impl AlgorithmOverrides {
     /// What was settled for a convolution, where this program can run it.
     pub fn find(&self, step: &ConvolutionStep, chunk: usize, exact: bool) -> Option<Algorithm> {
         let entry = self.list.iter().find(|entry| entry.is_for(step, chunk, exact))?;
@@ -38,7 +38,7 @@ impl Settled {
     }
 }
 
-impl Settled {
+impl AlgorithmOverrides {
     /// How the weights of a dense layer should stand, and what should multiply them.
     pub fn find_dense(&self, step: &DenseStep) -> Option<(Storage, Backend)> {
         self.dense.iter().find(|other| is_same(other, step)).map(|found| (found.weights, found.backend))

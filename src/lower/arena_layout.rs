@@ -1,8 +1,8 @@
 //! One arena by lifetimes: buffers that are never alive at the same time share memory. The largest are placed first, each
 //! in the smallest gap that holds it (the greedy-by-size method of Pisarchyk and Lee, 2020).
 
-use super::buffers::{BufferId, Placement, Value};
-use super::{Draft, Home};
+use super::buffers::{BufferId, Placement, TensorRef};
+use super::{BufferHome, PendingStep};
 use crate::plan::{CONSTANT_ALIGNMENT, Operand, Space};
 use std::collections::BTreeMap;
 use std::ops::{Range, RangeInclusive};
@@ -26,10 +26,10 @@ struct Life {
 }
 
 /// The first and the last step that each of the arena's buffers is used at; none for those of the net's ends.
-pub fn lives(drafts: &[Draft], placement: &Placement) -> Vec<Option<RangeInclusive<usize>>> {
+pub fn lives(drafts: &[PendingStep], placement: &Placement) -> Vec<Option<RangeInclusive<usize>>> {
     let mut lives: Vec<Option<RangeInclusive<usize>>> = vec![None; placement.buffers.len()];
     for (step, draft) in drafts.iter().enumerate() {
-        for BufferId(used) in draft.buffers().filter(|used| placement.buffers[used.0].home == Home::Arena) {
+        for BufferId(used) in draft.buffers().filter(|used| placement.buffers[used.0].home == BufferHome::Arena) {
             let first = lives[used].as_ref().map_or(step, |life| *life.start());
             lives[used] = Some(first..=step);
         }
@@ -38,7 +38,7 @@ pub fn lives(drafts: &[Draft], placement: &Placement) -> Vec<Option<RangeInclusi
 }
 
 /// Places the buffers of steps that run in stages, each as (steps, whether for a chunk of the batch at a time).
-pub fn plan(drafts: &[Draft], placement: &Placement, stages: &[(Range<usize>, bool)]) -> Arena {
+pub fn plan(drafts: &[PendingStep], placement: &Placement, stages: &[(Range<usize>, bool)]) -> Arena {
     let mut spaces: Vec<_> =
         placement.buffers.iter().map(|buffer| buffer.home.fixed().map(|space| (space, 0))).collect();
     let (mut chunks, mut batch, mut whole) = (Vec::new(), Vec::new(), Vec::new());
@@ -67,9 +67,9 @@ pub fn plan(drafts: &[Draft], placement: &Placement, stages: &[(Range<usize>, bo
         alive.add(*life.steps.start()..life.steps.end() + 1, life.floats);
     }
     let lower_bound = alive.sums().into_iter().max().unwrap_or(0);
-    let chunk_floats = chunks.into_iter().map(|chunk| assign(chunk, Space::Chunk, &mut spaces)).collect();
+    let chunk_floats = chunks.into_iter().map(|chunk| assign(chunk, Space::MicroBatch, &mut spaces)).collect();
     let batch_floats = assign(batch, Space::Batch, &mut spaces);
-    let whole_floats = assign(whole, Space::Whole, &mut spaces);
+    let whole_floats = assign(whole, Space::Unbatched, &mut spaces);
     Arena { spaces, chunk_floats, batch_floats, whole_floats, lower_bound }
 }
 
@@ -173,15 +173,21 @@ impl Meetings {
 
 impl Arena {
     /// A tensor's place, seen in rows of `width` floats.
-    pub fn operand(&self, placement: &Placement, value: &Value, width: usize) -> Operand {
-        let (space, offset) = self.spaces[value.buffer.0].unwrap_or((Space::Chunk, 0));
+    pub fn operand(&self, placement: &Placement, value: &TensorRef, width: usize) -> Operand {
+        let (space, offset) = self.spaces[value.buffer.0].unwrap_or((Space::MicroBatch, 0));
         let floats = placement.buffers[value.buffer.0].floats;
         // Only the arena's buffers are padded to whole cache lines; the caller's follow each other.
-        let image = match space {
-            Space::Chunk | Space::Batch => floats.next_multiple_of(CONSTANT_ALIGNMENT),
-            Space::Input(_) | Space::Output(_) | Space::Whole | Space::State => floats,
+        let batch_stride = match space {
+            Space::MicroBatch | Space::Batch => floats.next_multiple_of(CONSTANT_ALIGNMENT),
+            Space::Input(_) | Space::Output(_) | Space::Unbatched | Space::State => floats,
         };
-        Operand { space, offset, image, skip: value.skip, ld: value.ld.unwrap_or(width) }
+        Operand {
+            space,
+            offset,
+            batch_stride,
+            channel_offset: value.channel_offset,
+            row_stride: value.row_stride.unwrap_or(width),
+        }
     }
 }
 

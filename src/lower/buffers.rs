@@ -1,7 +1,7 @@
 //! Which buffer each tensor stands in. Views share a buffer, slices are parts of one, branches write straight into their
 //! concatenation, and a step may write over its input where nothing else needs that.
 
-use super::{Draft, Home};
+use super::{BufferHome, PendingStep};
 use crate::graph::{Graph, Lowered, NodeId};
 use crate::plan::steps::movement::CopyStep;
 use crate::plan::{Kernel, Space};
@@ -15,26 +15,26 @@ pub struct BufferId(pub usize);
 #[derive(Clone, Copy, Debug)]
 pub struct Buffer {
     pub floats: usize,
-    pub home: Home,
+    pub home: BufferHome,
     /// Whether it has no batch: its floats are all there are.
     pub whole: bool,
 }
 
 /// A tensor in a buffer.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Value {
+pub struct TensorRef {
     pub buffer: BufferId,
     /// Floats before its first.
-    pub skip: usize,
+    pub channel_offset: usize,
     /// Floats between its rows; none where they follow each other, so that it may be cut into rows of any length.
-    pub ld: Option<usize>,
+    pub row_stride: Option<usize>,
 }
 
 /// Where a node is to write: a part of a concatenation.
 #[derive(Clone, Copy, Debug)]
 struct Destination {
     concatenation: NodeId,
-    skip: usize,
+    channel_offset: usize,
     rows: usize,
 }
 
@@ -43,7 +43,7 @@ struct Destination {
 pub struct Placement<'g> {
     graph: &'g Graph,
     pub buffers: Vec<Buffer>,
-    values: HashMap<NodeId, Value>,
+    values: HashMap<NodeId, TensorRef>,
     destinations: HashMap<NodeId, Destination>,
     /// The rows and the length of a row of each concatenation that others write into.
     rows: HashMap<NodeId, usize>,
@@ -59,7 +59,7 @@ impl<'g> Placement<'g> {
         for id in graph.ids().rev().filter(|&id| !graph.node(id).inputs.is_empty()) {
             let Ok(Lowered::Concatenate { rows }) = kind(id) else { continue };
             all_rows.insert(id, rows);
-            let mut skip = 0;
+            let mut channel_offset = 0;
             for &input in &graph.node(id).inputs {
                 let len = graph.node(input).output.len().unwrap_or(0);
                 let part = len / rows.max(1);
@@ -73,9 +73,9 @@ impl<'g> Placement<'g> {
                         _ => false,
                     };
                 if produces {
-                    destinations.entry(input).or_insert(Destination { concatenation: id, skip, rows });
+                    destinations.entry(input).or_insert(Destination { concatenation: id, channel_offset, rows });
                 }
-                skip += part;
+                channel_offset += part;
             }
         }
         Placement {
@@ -89,45 +89,45 @@ impl<'g> Placement<'g> {
         }
     }
 
-    fn buffer(&mut self, floats: usize, home: Home) -> BufferId {
+    fn buffer(&mut self, floats: usize, home: BufferHome) -> BufferId {
         self.buffers.push(Buffer { floats, home, whole: false });
         BufferId(self.buffers.len() - 1)
     }
 
     /// A buffer for what a node gives.
-    fn buffer_of(&mut self, id: NodeId, home: Home) -> BufferId {
+    fn buffer_of(&mut self, id: NodeId, home: BufferHome) -> BufferId {
         let whole = !self.graph.node(id).output.batched;
         self.buffers.push(Buffer { floats: self.floats(id), home, whole });
         BufferId(self.buffers.len() - 1)
     }
 
     /// Scratch of so many floats, whatever the batch is.
-    pub fn scratch(&mut self, floats: usize) -> Value {
-        self.buffers.push(Buffer { floats, home: Home::Arena, whole: true });
-        Value { buffer: BufferId(self.buffers.len() - 1), skip: 0, ld: None }
+    pub fn scratch(&mut self, floats: usize) -> TensorRef {
+        self.buffers.push(Buffer { floats, home: BufferHome::Arena, whole: true });
+        TensorRef { buffer: BufferId(self.buffers.len() - 1), channel_offset: 0, row_stride: None }
     }
 
     fn floats(&self, id: NodeId) -> usize {
         self.graph.node(id).output.len().unwrap_or(0)
     }
 
-    fn value(&self, id: NodeId) -> Value {
-        self.values.get(&id).copied().unwrap_or(Value { buffer: BufferId(0), skip: 0, ld: None })
+    fn value(&self, id: NodeId) -> TensorRef {
+        self.values.get(&id).copied().unwrap_or(TensorRef { buffer: BufferId(0), channel_offset: 0, row_stride: None })
     }
 
     /// Where a node writes: its part of a concatenation, or a buffer of its own.
-    fn target(&mut self, id: NodeId) -> Value {
+    fn target(&mut self, id: NodeId) -> TensorRef {
         match self.destinations.get(&id).copied() {
-            None => Value { buffer: self.buffer_of(id, Home::Arena), skip: 0, ld: None },
-            Some(Destination { concatenation, skip, rows }) => {
+            None => TensorRef { buffer: self.buffer_of(id, BufferHome::Arena), channel_offset: 0, row_stride: None },
+            Some(Destination { concatenation, channel_offset, rows }) => {
                 let whole = self.concatenation(concatenation);
-                let ld = whole.ld.or((rows > 1).then(|| self.floats(concatenation) / rows));
-                Value { buffer: whole.buffer, skip: whole.skip + skip, ld }
+                let row_stride = whole.row_stride.or((rows > 1).then(|| self.floats(concatenation) / rows));
+                TensorRef { buffer: whole.buffer, channel_offset: whole.channel_offset + channel_offset, row_stride }
             }
         }
     }
 
-    fn concatenation(&mut self, id: NodeId) -> Value {
+    fn concatenation(&mut self, id: NodeId) -> TensorRef {
         if let Some(value) = self.values.get(&id) {
             return *value;
         }
@@ -138,17 +138,17 @@ impl<'g> Placement<'g> {
 
     /// A node that the caller fills.
     pub fn input(&mut self, id: NodeId) {
-        let buffer = self.buffer_of(id, Home::Fixed(Space::Input(self.inputs)));
+        let buffer = self.buffer_of(id, BufferHome::Fixed(Space::Input(self.inputs)));
         self.inputs += 1;
-        self.values.insert(id, Value { buffer, skip: 0, ld: None });
+        self.values.insert(id, TensorRef { buffer, channel_offset: 0, row_stride: None });
     }
 
     /// The same values in the same places; copied where they do not follow each other and are seen in other rows.
-    pub fn view(&mut self, id: NodeId) -> Option<Draft> {
+    pub fn view(&mut self, id: NodeId) -> Option<PendingStep> {
         let input = self.graph.node(id).inputs[0];
         let value = self.value(input);
         let same_rows = self.graph.node(id).output.channels() == self.graph.node(input).output.channels();
-        if value.ld.is_none() || same_rows {
+        if value.row_stride.is_none() || same_rows {
             self.values.insert(id, value);
             return None;
         }
@@ -162,18 +162,31 @@ impl<'g> Placement<'g> {
         let input = self.graph.node(id).inputs[0];
         let value = self.value(input);
         let width = self.graph.node(input).output.channels().known().unwrap_or(1);
-        self.values
-            .insert(id, Value { buffer: value.buffer, skip: value.skip + from, ld: Some(value.ld.unwrap_or(width)) });
+        self.values.insert(
+            id,
+            TensorRef {
+                buffer: value.buffer,
+                channel_offset: value.channel_offset + from,
+                row_stride: Some(value.row_stride.unwrap_or(width)),
+            },
+        );
     }
 
     /// A copy of a node's rows.
-    fn copy(&self, id: NodeId, from: NodeId, value: Value, target: Value) -> Draft {
+    fn copy(&self, id: NodeId, from: NodeId, value: TensorRef, target: TensorRef) -> PendingStep {
         let channels = self.graph.node(from).output.channels().known().unwrap_or(1);
         self.copy_rows(id, value, target, self.floats(from) / channels.max(1), channels)
     }
 
-    fn copy_rows(&self, id: NodeId, value: Value, target: Value, pixels: usize, channels: usize) -> Draft {
-        Draft {
+    fn copy_rows(
+        &self,
+        id: NodeId,
+        value: TensorRef,
+        target: TensorRef,
+        pixels: usize,
+        channels: usize,
+    ) -> PendingStep {
+        PendingStep {
             name: self.graph.node(id).name.clone(),
             kernel: Kernel::Copy(CopyStep { pixels, channels }),
             inputs: vec![value],
@@ -187,22 +200,26 @@ impl<'g> Placement<'g> {
     }
 
     /// Inputs beside each other: copies of those that did not write there themselves.
-    pub fn concatenate(&mut self, id: NodeId, rows: usize) -> Vec<Draft> {
+    pub fn concatenate(&mut self, id: NodeId, rows: usize) -> Vec<PendingStep> {
         let whole = self.concatenation(id);
-        let row = whole.ld.unwrap_or(self.floats(id) / rows.max(1));
+        let row = whole.row_stride.unwrap_or(self.floats(id) / rows.max(1));
         let mut drafts = Vec::new();
-        let mut skip = whole.skip;
+        let mut channel_offset = whole.channel_offset;
         for &input in &self.graph.node(id).inputs.clone() {
             let part = self.floats(input) / rows.max(1);
             let value = self.value(input);
-            let ld = (rows > 1 || whole.ld.is_some()).then_some(row);
-            let target = Value { buffer: whole.buffer, skip, ld };
-            if (value.buffer, value.skip) != (target.buffer, target.skip) {
+            let row_stride = (rows > 1 || whole.row_stride.is_some()).then_some(row);
+            let target = TensorRef { buffer: whole.buffer, channel_offset, row_stride };
+            if (value.buffer, value.channel_offset) != (target.buffer, target.channel_offset) {
                 // What stands elsewhere in the concatenation (a branch that comes twice, a slice of another) and rows that are
                 // part of longer ones, where the concatenation joins other rows, go by a buffer of their own.
                 let channels = self.graph.node(input).output.channels().known().unwrap_or(1);
-                let value = if value.buffer == target.buffer || value.ld.is_some() && part != channels {
-                    let apart = Value { buffer: self.buffer(rows * part, Home::Arena), skip: 0, ld: None };
+                let value = if value.buffer == target.buffer || value.row_stride.is_some() && part != channels {
+                    let apart = TensorRef {
+                        buffer: self.buffer(rows * part, BufferHome::Arena),
+                        channel_offset: 0,
+                        row_stride: None,
+                    };
                     drafts.push(self.copy(id, input, value, apart));
                     apart
                 } else {
@@ -210,7 +227,7 @@ impl<'g> Placement<'g> {
                 };
                 drafts.push(self.copy_rows(id, value, target, rows, part));
             }
-            skip += part;
+            channel_offset += part;
         }
         drafts
     }
@@ -230,13 +247,13 @@ impl<'g> Placement<'g> {
     }
 
     /// A step that runs a kernel, over its first input where it may and nothing else needs that.
-    pub fn step(&mut self, id: NodeId, kernel: Kernel, may_overwrite: bool) -> Vec<Draft> {
+    pub fn step(&mut self, id: NodeId, kernel: Kernel, may_overwrite: bool) -> Vec<PendingStep> {
         let node = self.graph.node(id);
-        let mut inputs: Vec<Value> = node.inputs.iter().map(|&input| self.value(input)).collect();
+        let mut inputs: Vec<TensorRef> = node.inputs.iter().map(|&input| self.value(input)).collect();
         let first = inputs[0];
         let in_place = may_overwrite
             && !self.destinations.contains_key(&id)
-            && self.buffers[first.buffer.0].home == Home::Arena
+            && self.buffers[first.buffer.0].home == BufferHome::Arena
             && self.buffers[first.buffer.0].whole != node.output.batched
             && self.is_last_use(node.inputs[0], id)
             && inputs[1..].iter().all(|value| value.buffer != first.buffer);
@@ -256,14 +273,18 @@ impl<'g> Placement<'g> {
         for (place, (value, width)) in inputs.iter_mut().zip(widths).enumerate() {
             let producer = node.inputs[place + usize::from(in_place)];
             let natural = self.graph.node(producer).output.channels().known().unwrap_or(1);
-            if value.ld.is_some() && width != natural {
-                let dense = Value { buffer: self.buffer_of(producer, Home::Arena), skip: 0, ld: None };
+            if value.row_stride.is_some() && width != natural {
+                let dense = TensorRef {
+                    buffer: self.buffer_of(producer, BufferHome::Arena),
+                    channel_offset: 0,
+                    row_stride: None,
+                };
                 drafts.push(self.copy(producer, producer, *value, dense));
                 *value = dense;
             }
         }
         let (changed, parameters) = node.parameters.split_at(node.operation.changes().min(node.parameters.len()));
-        drafts.push(Draft {
+        drafts.push(PendingStep {
             name: node.name.clone(),
             kernel,
             inputs,
@@ -278,17 +299,17 @@ impl<'g> Placement<'g> {
     }
 
     /// Lets the net's outputs be written where the caller wants them, by copies where a tensor is also something else.
-    pub fn outputs(&mut self) -> Vec<Draft> {
+    pub fn outputs(&mut self) -> Vec<PendingStep> {
         let mut drafts = Vec::new();
         for (index, &id) in self.graph.outputs.iter().enumerate() {
             let value = self.value(id);
             let buffer = self.buffers[value.buffer.0];
-            let whole = value.skip == 0 && value.ld.is_none() && buffer.floats == self.floats(id);
-            let home = Home::Fixed(Space::Output(index));
-            if whole && buffer.home == Home::Arena {
+            let whole = value.channel_offset == 0 && value.row_stride.is_none() && buffer.floats == self.floats(id);
+            let home = BufferHome::Fixed(Space::Output(index));
+            if whole && buffer.home == BufferHome::Arena {
                 self.buffers[value.buffer.0].home = home;
             } else {
-                let target = Value { buffer: self.buffer_of(id, home), skip: 0, ld: None };
+                let target = TensorRef { buffer: self.buffer_of(id, home), channel_offset: 0, row_stride: None };
                 drafts.push(self.copy(id, id, value, target));
             }
         }

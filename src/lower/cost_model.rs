@@ -8,7 +8,7 @@ use crate::kernels::gemm::{self, Backend, Shape, blas};
 use crate::kernels::simd::Isa;
 use crate::plan::steps::convolution::{Algorithm, ConvolutionStep, TILES};
 use crate::plan::steps::dense::{DenseStep, Storage};
-use crate::plan::{Kernel, StepKernel};
+use crate::plan::{Kernel, KernelStep};
 
 /// The target that plans are made for: one core with 256-bit vectors.
 pub(super) mod target {
@@ -30,19 +30,19 @@ pub(super) mod target {
 /// what other programs keep there: 16 MiB were slower on a Zen 3 of 32 MiB that was shared, ResNet-50 by 7 %.
 const CHUNK_FLOATS: usize = 2 << 20;
 /// More images than this do not spare more reading of weights.
-pub const MOST_IMAGES: usize = 8;
+pub const MAX_IMAGES: usize = 8;
 
 /// More weights than this do not stay in a core's cache while they are packed.
-const MOST_PACKED: usize = 1 << 20;
+const MAX_PACKED: usize = 1 << 20;
 /// Narrower rows of weights are read faster as panels.
-const LEAST_WIDTH: usize = 64;
+const MIN_WIDTH: usize = 64;
 
 /// BLAS is taken where it takes less than this share of the tiles' time: their bits are the same on every machine.
 const CLEARLY: f64 = 0.93;
 
 /// How many images make a chunk.
 pub fn chunk(floats_per_image: usize) -> usize {
-    (CHUNK_FLOATS / floats_per_image.max(1)).clamp(1, MOST_IMAGES)
+    (CHUNK_FLOATS / floats_per_image.max(1)).clamp(1, MAX_IMAGES)
 }
 
 /// A way to compute a convolution.
@@ -56,7 +56,7 @@ pub struct Candidate {
 /// Whether a dense layer whose weights change before each product does better without packing them: where reading them
 /// takes longer than the product, and rows are wide enough to be read as they stand or so narrow that panels stay half empty.
 pub fn reads_raw(step: &DenseStep) -> bool {
-    is_narrow(step.outputs) || step.inputs * step.outputs > MOST_PACKED && step.outputs >= LEAST_WIDTH
+    is_narrow(step.outputs) || step.inputs * step.outputs > MAX_PACKED && step.outputs >= MIN_WIDTH
 }
 
 /// Chooses for one convolution.
@@ -67,7 +67,7 @@ pub fn convolution(step: &mut ConvolutionStep, chunk: usize, exact: bool) {
 
 /// What general products are estimated to cost by each backend: nanoseconds on one core, the tiles' first.
 ///
-/// Fitted to `cargo bench --bench kernels -- product` on a Zen 3: OpenBLAS packs both operands, a little faster than the
+/// TrainingResult to `cargo bench --bench kernels -- product` on a Zen 3: OpenBLAS packs both operands, a little faster than the
 /// tiles pack one; the tiles read few rows as they stand.
 pub fn products(shape: &Shape) -> [(Backend, f64); 2] {
     let [rows, columns, depth] = [shape.rows, shape.columns, shape.depth].map(|size| size as f64);

@@ -4,7 +4,7 @@ use super::cost_model;
 use crate::kernels::gemm::Shape;
 use crate::plan::steps::convolution::ConvolutionStep;
 use crate::plan::steps::dense::{DenseStep, Storage};
-use crate::plan::{Kernel, Plan, StepKernel};
+use crate::plan::{Kernel, KernelStep, Plan};
 use std::fmt::Write;
 
 /// The step of a name, or the one that took in the layer of that name, with the candidates for it.
@@ -17,7 +17,7 @@ pub fn why(plan: &Plan, name: &str, exact: bool) -> Option<String> {
     if !step.layers.is_empty() {
         let _ = writeln!(text, "  takes in {}", step.layers.join(", "));
     }
-    if let Kernel::Chain(chain) = &step.kernel {
+    if let Kernel::FusedConvolutions(chain) = &step.kernel {
         let (count, held) = (chain.links.len(), chain.held() * 4 / 1024);
         let _ = writeln!(
             text,
@@ -40,7 +40,7 @@ pub fn why(plan: &Plan, name: &str, exact: bool) -> Option<String> {
             text,
             "  nothing to choose: one kernel computes it, with {} KiB of constants and {:.3} GFLOP per image",
             floats * 4 / 1024,
-            2.0 * step.kernel.arithmetic() as f64 / 1e9
+            2.0 * step.kernel.executed_macs() as f64 / 1e9
         );
         return Some(text);
     };
@@ -58,7 +58,7 @@ pub fn why(plan: &Plan, name: &str, exact: bool) -> Option<String> {
             text,
             "{mark} {name:width$}  {:>12.1}  {:>7.3}  {:>13}  {:>11}",
             nanoseconds / 1e3,
-            2.0 * other.arithmetic() as f64 / 1e9,
+            2.0 * other.executed_macs() as f64 / 1e9,
             other.constants().iter().sum::<usize>() * 4 / 1024,
             other.scratch_len(1, 1) * 4 / 1024
         );
@@ -78,7 +78,7 @@ pub fn why(plan: &Plan, name: &str, exact: bool) -> Option<String> {
 
 /// The ways to compute a dense layer.
 fn dense_ways(step: &DenseStep) -> String {
-    let images = cost_model::MOST_IMAGES;
+    let images = cost_model::MAX_IMAGES;
     let mut text = format!("\n  {:26}  {:>12}  {:>13}\n", "weights, multiplied by", "estimated us", "constants KiB");
     for (way, nanoseconds) in cost_model::dense(step, images).into_iter().filter(|(_, time)| time.is_finite()) {
         let mark = if way == *step { '*' } else { ' ' };

@@ -2,33 +2,33 @@
 //! them is so large that it would go to memory and back, and their weights are so small that each band reads them from
 //! the nearest caches. It is the beginning of networks of depthwise convolutions that has such layers.
 
-use super::buffers::{Placement, Value};
+use super::buffers::{Placement, TensorRef};
 use super::cost_model::target;
-use super::{Draft, Home, Options, cost_model};
+use super::{BufferHome, Options, PendingStep, cost_model};
 use crate::plan::steps::convolution::{Algorithm, ConvolutionStep};
-use crate::plan::steps::fused_convolutions::ChainStep;
-use crate::plan::{Kernel, StepKernel};
+use crate::plan::steps::fused_convolutions::FusedConvolutionsStep;
+use crate::plan::{Kernel, KernelStep};
 
 /// Joins what can be joined.
-pub fn join(drafts: Vec<Draft>, placement: &Placement, options: Options<'_>) -> Vec<Draft> {
+pub fn join(drafts: Vec<PendingStep>, placement: &Placement, options: Options<'_>) -> Vec<PendingStep> {
     let mut uses = vec![0; placement.buffers.len()];
-    for buffer in drafts.iter().flat_map(Draft::buffers) {
+    for buffer in drafts.iter().flat_map(PendingStep::buffers) {
         uses[buffer.0] += 1;
     }
     // What is written once, read once by the next step, and belongs to nobody else.
-    let passes = |value: &Value| {
+    let passes = |value: &TensorRef| {
         let buffer = &placement.buffers[value.buffer.0];
-        let alone = uses[value.buffer.0] == 2 && buffer.home == Home::Arena && !buffer.whole;
+        let alone = uses[value.buffer.0] == 2 && buffer.home == BufferHome::Arena && !buffer.whole;
         let large = 4 * buffer.floats > target::NEAR_BYTES;
-        alone && large && value.skip == 0 && value.ld.is_none()
+        alone && large && value.channel_offset == 0 && value.row_stride.is_none()
     };
-    let mut all: Vec<Draft> = Vec::with_capacity(drafts.len());
+    let mut all: Vec<PendingStep> = Vec::with_capacity(drafts.len());
     for draft in drafts {
         let joined = all.last().filter(|before| draft.inputs.first() == Some(&before.output) && passes(&before.output));
         let joined = joined.and_then(|before| together(before, &draft, options.exact));
         match (joined, all.last_mut()) {
             (Some(chain), Some(before)) => {
-                before.kernel = Kernel::Chain(chain);
+                before.kernel = Kernel::FusedConvolutions(chain);
                 before.layers.push(std::mem::replace(&mut before.name, draft.name));
                 before.layers.extend(draft.layers);
                 before.inputs.extend(draft.inputs.into_iter().skip(1));
@@ -42,13 +42,13 @@ pub fn join(drafts: Vec<Draft>, placement: &Placement, options: Options<'_>) -> 
 }
 
 /// The chain of two steps that follow each other.
-fn together(before: &Draft, draft: &Draft, exact: bool) -> Option<ChainStep> {
+fn together(before: &PendingStep, draft: &PendingStep, exact: bool) -> Option<FusedConvolutionsStep> {
     let mut links = match &before.kernel {
-        Kernel::Chain(chain) => chain.links.clone(),
+        Kernel::FusedConvolutions(chain) => chain.links.clone(),
         other => vec![link(other, exact)?],
     };
     links.push(link(&draft.kernel, exact)?);
-    let chain = ChainStep { links };
+    let chain = FusedConvolutionsStep { links };
     let weights: usize = chain.constants().iter().sum();
     // A step may not read the buffer that it writes: a concatenation may hold both ends.
     let apart = before.inputs.iter().chain(&draft.inputs[1..]).all(|value| value.buffer != draft.output.buffer);
@@ -61,9 +61,9 @@ fn together(before: &Draft, draft: &Draft, exact: bool) -> Option<ChainStep> {
 fn link(kernel: &Kernel, exact: bool) -> Option<ConvolutionStep> {
     let Kernel::Convolution(step) = kernel else { return None };
     let mut step = step.clone();
-    cost_model::convolution(&mut step, cost_model::MOST_IMAGES, exact);
+    cost_model::convolution(&mut step, cost_model::MAX_IMAGES, exact);
     if step.algorithm == Algorithm::Pointwise {
         step.algorithm = Algorithm::Im2col;
     }
-    ChainStep::takes(&step).then_some(step)
+    FusedConvolutionsStep::takes(&step).then_some(step)
 }

@@ -6,13 +6,13 @@ use crate::diagnostics::{Code, Diagnostic, Result, counted};
 use crate::graph::Graph;
 use crate::plan::scratch::enough_for;
 use crate::plan::steps::convolution::ConvolutionStep;
-use crate::plan::{Kernel, Plan, StepKernel};
+use crate::plan::{Kernel, KernelStep, Plan};
 
 /// Lowers a graph so that [`Plan::memory`] is at most so many bytes.
 ///
 /// # Errors
 /// As [`lower`], and `E0801` where no plan is so small.
-pub fn lower_within(graph: &Graph, options: Options<'_>, most: u64) -> Result<Compiled> {
+pub fn fit_memory_budget(graph: &Graph, options: Options<'_>, most: u64) -> Result<Compiled> {
     let mut compiled = lower(graph, options)?;
     let mut chunk = compiled.plan.stages.iter().filter_map(|stage| stage.chunk).max().unwrap_or(1);
     while compiled.plan.memory() > most && chunk > 1 {

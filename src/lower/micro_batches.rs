@@ -6,8 +6,8 @@ use super::arena_layout::{Changes, lives};
 use super::buffers::Placement;
 use super::cost_model;
 use super::cost_model::target;
-use super::{Draft, Options};
-use crate::plan::{CONSTANT_ALIGNMENT, Kernel, StepKernel};
+use super::{Options, PendingStep};
+use crate::plan::{CONSTANT_ALIGNMENT, Kernel, KernelStep};
 use std::ops::Range;
 
 /// Where a stage may begin: as soon as so many times fewer images are no longer asked for by what follows.
@@ -16,7 +16,12 @@ const GROWTH: [usize; 3] = [2, 4, 8];
 const CROSSING: usize = 8;
 
 /// The stages of the steps before `rows`, and of those from there on, which run once for the whole batch.
-pub fn stages(drafts: &[Draft], placement: &Placement, rows: usize, options: Options<'_>) -> Vec<(Range<usize>, bool)> {
+pub fn stages(
+    drafts: &[PendingStep],
+    placement: &Placement,
+    rows: usize,
+    options: Options<'_>,
+) -> Vec<(Range<usize>, bool)> {
     let work = Work::new(drafts, placement, rows, options);
     let mut starts: Vec<usize> = GROWTH.iter().filter_map(|&times| work.begin(times)).collect();
     starts.dedup();
@@ -46,7 +51,7 @@ struct Work {
 }
 
 impl Work {
-    fn new(drafts: &[Draft], placement: &Placement, rows: usize, options: Options<'_>) -> Self {
+    fn new(drafts: &[PendingStep], placement: &Placement, rows: usize, options: Options<'_>) -> Self {
         let (mut alive, mut crossing) = (Changes::new(rows), Changes::new(rows));
         for (buffer, life) in placement.buffers.iter().zip(lives(drafts, placement)) {
             let Some(life) = life.filter(|_| !buffer.whole) else { continue };
@@ -57,7 +62,7 @@ impl Work {
         let weights = drafts[..rows].iter().map(|draft| match &draft.kernel {
             Kernel::Convolution(step) => {
                 let mut step = step.clone();
-                cost_model::convolution(&mut step, cost_model::MOST_IMAGES, options.exact);
+                cost_model::convolution(&mut step, cost_model::MAX_IMAGES, options.exact);
                 step.constants().iter().sum()
             }
             other => other.constants().iter().sum(),
@@ -91,7 +96,7 @@ impl Work {
             let weights = bytes(self.weights[steps.clone()].iter().sum());
             let alive = self.alive[steps].iter().copied().max().unwrap_or(0);
             // What the cache keeps is read once for the whole batch.
-            let chunk = if weights > target::CACHE_BYTES { cost_model::chunk(alive) } else { cost_model::MOST_IMAGES };
+            let chunk = if weights > target::CACHE_BYTES { cost_model::chunk(alive) } else { cost_model::MAX_IMAGES };
             weights / chunk.min(self.limit).max(1) as f64
         });
         let crossing = starts.iter().map(|&start| 2.0 * bytes(self.crossing[start]));

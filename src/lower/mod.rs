@@ -13,10 +13,10 @@ mod micro_batches;
 use crate::diagnostics::{Code, Diagnostic, Result};
 use crate::graph::{Graph, Lowered, Lowering, NodeId, ParameterId};
 use crate::plan::steps::dense::Storage;
-use crate::plan::steps::training::repack::PackStep;
+use crate::plan::steps::training::repack::RepackStep;
 use crate::plan::{CONSTANT_ALIGNMENT, Constant, Kernel, Operand, Plan, Port, Source, Space, Stage, Step};
-pub use algorithm_overrides::Settled;
-use buffers::{BufferId, Placement, Value};
+pub use algorithm_overrides::AlgorithmOverrides;
+use buffers::{BufferId, Placement, TensorRef};
 pub use explain::why;
 use std::collections::HashMap;
 use std::ops::Range;
@@ -31,7 +31,7 @@ pub struct Options<'a> {
     /// Images of a chunk at the most.
     pub chunk: Option<usize>,
     /// Algorithms that are settled.
-    pub settled: Option<&'a Settled>,
+    pub settled: Option<&'a AlgorithmOverrides>,
     /// Weights of dense layers in bf16.
     pub half: bool,
 }
@@ -71,7 +71,7 @@ impl State {
 
 /// How a plan's constants are made: which parameters each step packs.
 #[derive(Clone, Debug)]
-pub struct Recipe {
+pub struct ConstantPacking {
     /// The step whose kernel packs them.
     pub step: usize,
     pub parameters: Vec<ParameterId>,
@@ -83,30 +83,30 @@ pub struct Recipe {
 #[derive(Debug)]
 pub struct Compiled {
     pub plan: Plan,
-    pub recipes: Vec<Recipe>,
+    pub recipes: Vec<ConstantPacking>,
 }
 
 /// A step whose tensors are named but not placed.
 #[derive(Debug)]
-struct Draft {
+struct PendingStep {
     name: String,
     kernel: Kernel,
-    inputs: Vec<Value>,
-    output: Value,
+    inputs: Vec<TensorRef>,
+    output: TensorRef,
     in_place: bool,
     layers: Vec<String>,
     parameters: Vec<ParameterId>,
     /// Parameters that it changes.
     changed: Vec<ParameterId>,
     /// Where another step has packed its parameters.
-    packed: Option<Value>,
+    packed: Option<TensorRef>,
 }
 
 /// Lowers a graph.
 pub fn lower(graph: &Graph, options: Options<'_>) -> Result<Compiled> {
     check_sizes(graph)?;
     let mut placement = Placement::new(graph, |id| kind(graph, id, options));
-    let mut drafts: Vec<Draft> = Vec::new();
+    let mut drafts: Vec<PendingStep> = Vec::new();
     for id in graph.ids() {
         let node = graph.node(id);
         let lowered = match node.inputs.is_empty() {
@@ -136,15 +136,15 @@ pub fn lower(graph: &Graph, options: Options<'_>) -> Result<Compiled> {
 /// Puts steps that pack parameters that change before the steps that use them, where the kernel wants another order.
 fn pack_state(
     graph: &Graph,
-    drafts: Vec<Draft>,
+    drafts: Vec<PendingStep>,
     placement: &mut Placement<'_>,
     state: &State,
     exact: bool,
-) -> Vec<Draft> {
+) -> Vec<PendingStep> {
     let mut all = Vec::with_capacity(drafts.len());
     for mut draft in drafts {
         if let Kernel::Convolution(step) = &mut draft.kernel {
-            cost_model::convolution(step, state.batch.min(cost_model::MOST_IMAGES), exact);
+            cost_model::convolution(step, state.batch.min(cost_model::MAX_IMAGES), exact);
         }
         let changes = draft.parameters.first().is_some_and(|id| !graph.parameters[id.0].frozen);
         if let (true, Kernel::Dense(step)) = (changes, &mut draft.kernel) {
@@ -152,12 +152,12 @@ fn pack_state(
         }
         cost_model::backend(&mut draft.kernel, state.batch);
         if changes && draft.kernel.packs() {
-            let kernel = PackStep::new(draft.kernel.clone(), graph_lengths(graph, &draft.parameters));
+            let kernel = RepackStep::new(draft.kernel.clone(), graph_lengths(graph, &draft.parameters));
             let packed = placement.scratch(kernel.floats());
             draft.packed = Some(packed);
-            all.push(Draft {
+            all.push(PendingStep {
                 name: draft.name.clone(),
-                kernel: Kernel::Pack(kernel),
+                kernel: Kernel::Repack(kernel),
                 inputs: Vec::new(),
                 output: packed,
                 in_place: false,
@@ -205,9 +205,9 @@ fn unsupported(graph: &Graph, id: NodeId, reason: &str) -> Diagnostic {
         .at(node.origin.span, "this layer")
 }
 
-fn assemble(graph: &Graph, drafts: Vec<Draft>, placement: &Placement, options: Options<'_>) -> Compiled {
+fn assemble(graph: &Graph, drafts: Vec<PendingStep>, placement: &Placement, options: Options<'_>) -> Compiled {
     // A step of training looks at the whole batch.
-    let row_like = |draft: &&Draft| options.state.is_some() || is_row_like(&draft.kernel);
+    let row_like = |draft: &&PendingStep| options.state.is_some() || is_row_like(&draft.kernel);
     let rows = drafts.len() - drafts.iter().rev().take_while(row_like).count();
     let stages = micro_batches::stages(&drafts, placement, rows, options);
     let arena = arena_layout::plan(&drafts, placement, &stages);
@@ -232,9 +232,9 @@ fn assemble(graph: &Graph, drafts: Vec<Draft>, placement: &Placement, options: O
         whole_floats: arena.whole_floats,
         constants: Vec::new(),
         state: options.state.map_or_else(Vec::new, |state| state.tensors.clone()),
-        multiply_adds: graph.ids().map(|id| graph.multiply_adds(id)).sum(),
+        macs: graph.ids().map(|id| graph.macs(id)).sum(),
     };
-    let mut recipes: Vec<Recipe> = Vec::new();
+    let mut recipes: Vec<ConstantPacking> = Vec::new();
     let mut packed = Packed::new();
     for draft in drafts {
         let mut kernel = draft.kernel;
@@ -256,7 +256,7 @@ fn assemble(graph: &Graph, drafts: Vec<Draft>, placement: &Placement, options: O
         }
         let sizes = kernel.sizes();
         let widths = sizes.widths(draft.inputs.len(), draft.in_place);
-        let operand = |value: &Value, width: usize| arena.operand(placement, value, width);
+        let operand = |value: &TensorRef, width: usize| arena.operand(placement, value, width);
         let inputs: Vec<Operand> =
             draft.inputs.iter().zip(widths).map(|(value, width)| operand(value, width)).collect();
         let output = operand(&draft.output, sizes.output.1);
@@ -306,7 +306,7 @@ fn packed_constants(kernel: &Kernel, packed: Operand) -> Vec<Source> {
 }
 
 fn whole_operand(space: Space, offset: usize, len: usize) -> Operand {
-    Operand { space, offset, image: len, skip: 0, ld: len }
+    Operand { space, offset, batch_stride: len, channel_offset: 0, row_stride: len }
 }
 
 /// The recipes that pack the same parameters.
@@ -315,7 +315,7 @@ type Packed = HashMap<Vec<ParameterId>, Vec<usize>>;
 /// The constants of a step: those of an earlier one that packs the same parameters in the same way, or new ones.
 fn add_constants(
     plan: &mut Plan,
-    recipes: &mut Vec<Recipe>,
+    recipes: &mut Vec<ConstantPacking>,
     packed: &mut Packed,
     name: &str,
     kernel: &Kernel,
@@ -336,7 +336,7 @@ fn add_constants(
         let offset = plan.constant_floats().next_multiple_of(CONSTANT_ALIGNMENT);
         plan.constants.push(Constant { name: format!("{name}/{index}"), offset, len });
     }
-    recipes.push(Recipe { step: plan.steps.len(), parameters, constants: constants.clone() });
+    recipes.push(ConstantPacking { step: plan.steps.len(), parameters, constants: constants.clone() });
     constants
 }
 
@@ -347,21 +347,21 @@ fn is_row_like(kernel: &Kernel) -> bool {
 
 /// Where a buffer stands: at one of the net's ends, or in the arena.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Home {
+enum BufferHome {
     Fixed(Space),
     Arena,
 }
 
-impl Home {
+impl BufferHome {
     fn fixed(self) -> Option<Space> {
         match self {
-            Home::Fixed(space) => Some(space),
-            Home::Arena => None,
+            BufferHome::Fixed(space) => Some(space),
+            BufferHome::Arena => None,
         }
     }
 }
 
-impl Draft {
+impl PendingStep {
     fn buffers(&self) -> impl Iterator<Item = BufferId> + '_ {
         self.inputs.iter().chain(std::iter::once(&self.output)).chain(&self.packed).map(|value| value.buffer)
     }

@@ -199,14 +199,14 @@ impl Documents {
 fn analyse(uri: Uri, version: i32, text: String, before: Option<Known>, read: source_files::Reader) -> Document {
     let path = path_of(&uri);
     let spec = elaborate::load_text(&path, &text, read);
-    let (tree, faults) = syntax::parse(&spec.sources, spec.root());
+    let (tree, errors) = syntax::parse(&spec.sources, spec.root());
     let Checked { told, graphs, .. } = check(&spec, None);
     let fresh = Known { text: text.clone(), root: spec.root(), graphs, present: true };
     let known = match before {
         Some(before) if told.has_errors() => Known { present: false, ..before },
         _ => fresh,
     };
-    let now = Analysis { parsed: !faults.has_errors(), spec, tree, told };
+    let now = Analysis { parsed: !errors.has_errors(), spec, tree, told };
     Document { uri, version, text: Text::new(text), path, now, known }
 }
 

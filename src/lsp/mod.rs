@@ -32,13 +32,13 @@ use serde::{Deserialize, Serialize};
 use std::error::Error;
 
 /// What ends the server before its time.
-type Fault = Box<dyn Error + Send + Sync>;
+type RequestError = Box<dyn Error + Send + Sync>;
 
 /// Why a request has no answer, in words for the user.
 type Refusal = String;
 
 /// Serves one editor over stdin and stdout until it says `exit` or goes away.
-pub fn serve() -> Result<(), Fault> {
+pub fn serve() -> Result<(), RequestError> {
     let (connection, writer) = wire::stdio();
     let served = talk(&connection);
     wire::finish(connection, writer)?;
@@ -49,7 +49,7 @@ pub fn serve() -> Result<(), Fault> {
 ///
 /// # Errors
 /// A connection that breaks, or an editor that does not keep to the protocol.
-pub fn talk(connection: &Connection) -> Result<(), Fault> {
+pub fn talk(connection: &Connection) -> Result<(), RequestError> {
     connection.initialize(serde_json::to_value(capabilities())?)?;
     let mut documents = Documents::default();
     loop {
@@ -107,7 +107,7 @@ fn capabilities() -> ServerCapabilities {
     }
 }
 
-fn publish(connection: &Connection, documents: &Documents, uri: &Uri) -> Result<(), Fault> {
+fn publish(connection: &Connection, documents: &Documents, uri: &Uri) -> Result<(), RequestError> {
     let document = documents.get(uri);
     let params = PublishDiagnosticsParams {
         uri: uri.clone(),

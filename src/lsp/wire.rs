@@ -1,16 +1,16 @@
 //! Messages over stdin and stdout: a header with their length, an empty line, JSON. What cannot be read as a message is
 //! answered with an error, and the next one is looked for: an editor's slip must not end the server.
 
-use super::Fault;
+use super::RequestError;
 use lsp_server::{Connection, ErrorCode, Message};
 use serde_json::json;
 use std::io::{self, BufRead, Read, Write};
 use std::thread::{self, JoinHandle};
 
 /// A message of more bytes is none: the largest hold a spec, as a JSON text.
-const MOST_BYTES: usize = 64 << 20;
+const MAX_BYTES: usize = 64 << 20;
 /// Of a line that is too long to be a header, so many bytes at its end are kept.
-const MOST_LINE: usize = 1 << 12;
+const MAX_LINE: usize = 1 << 12;
 /// The header that tells how long a message is.
 const LENGTH: &[u8] = b"content-length:";
 
@@ -55,7 +55,7 @@ pub fn stdio() -> (Connection, JoinHandle<io::Result<()>>) {
 }
 
 /// Waits until all answers are written.
-pub fn finish(server: Connection, writer: JoinHandle<io::Result<()>>) -> Result<(), Fault> {
+pub fn finish(server: Connection, writer: JoinHandle<io::Result<()>>) -> Result<(), RequestError> {
     // The writing thread ends when the connection is gone.
     drop(server);
     match writer.join() {
@@ -76,7 +76,7 @@ fn next(input: &mut impl BufRead) -> io::Result<Option<Incoming>> {
         }
     }
     let Some(Some(length)) = length else {
-        let what = format!("a message has no length that is a number up to {MOST_BYTES}");
+        let what = format!("a message has no length that is a number up to {MAX_BYTES}");
         return Ok(Some(Incoming::Broken(ErrorCode::InvalidRequest, what)));
     };
     let mut bytes = Vec::new();
@@ -86,8 +86,8 @@ fn next(input: &mut impl BufRead) -> io::Result<Option<Incoming>> {
     }
     Ok(Some(match serde_json::from_slice(&bytes) {
         Ok(message) => Incoming::Message(message),
-        Err(fault) if fault.is_data() => Incoming::Broken(ErrorCode::InvalidRequest, format!("no message: {fault}")),
-        Err(fault) => Incoming::Broken(ErrorCode::ParseError, format!("not JSON: {fault}")),
+        Err(error) if error.is_data() => Incoming::Broken(ErrorCode::InvalidRequest, format!("no message: {error}")),
+        Err(error) => Incoming::Broken(ErrorCode::ParseError, format!("not JSON: {error}")),
     }))
 }
 
@@ -96,14 +96,14 @@ fn next(input: &mut impl BufRead) -> io::Result<Option<Incoming>> {
 fn length_of(line: &[u8]) -> Option<Option<usize>> {
     let at = line.windows(LENGTH.len()).rposition(|piece| piece.eq_ignore_ascii_case(LENGTH))?;
     let number = std::str::from_utf8(&line[at + LENGTH.len()..]).ok().and_then(|text| text.trim().parse().ok());
-    Some(number.filter(|&length| length <= MOST_BYTES))
+    Some(number.filter(|&length| length <= MAX_BYTES))
 }
 
 /// The next line without its end; of a long one its last bytes.
 fn line(input: &mut impl BufRead) -> io::Result<Option<Vec<u8>>> {
     let mut line = Vec::new();
     loop {
-        let read = input.by_ref().take(MOST_LINE as u64).read_until(b'\n', &mut line)?;
+        let read = input.by_ref().take(MAX_LINE as u64).read_until(b'\n', &mut line)?;
         if read == 0 {
             return Ok(None);
         }
@@ -112,7 +112,7 @@ fn line(input: &mut impl BufRead) -> io::Result<Option<Vec<u8>>> {
             line.truncate(kept);
             return Ok(Some(line));
         }
-        line.drain(..line.len().saturating_sub(MOST_LINE));
+        line.drain(..line.len().saturating_sub(MAX_LINE));
     }
 }
 

@@ -7,14 +7,14 @@ use crate::graph::signature::definition::Default;
 use crate::graph::training::{Backward, Forward};
 use crate::graph::{
     Argument, Arguments, AxisRule, Definition, Initializer, Lowered, Lowering, NodeId, Operation, ParameterKind,
-    ParameterSpec, ShapeFault, Supports, reference,
+    ParameterSpec, ShapeError, Supports, reference,
 };
 use crate::kernels::elementwise::activation::Activation;
 use crate::kernels::elementwise::activation_gradient::slope_from_output;
 use crate::kernels::gemm::Backend;
 use crate::plan::kernel::Kernel;
 use crate::plan::steps::dense::DenseStep;
-use crate::plan::steps::gradient::dense_gradient::{DenseInputGradientStep, DenseWeightGradientStep, SumStep};
+use crate::plan::steps::gradient::dense_gradient::{BiasGradientStep, DenseInputGradientStep, DenseWeightGradientStep};
 use crate::plan::steps::gradient::pointwise_gradient::{ActivationGradientStep, SoftmaxGradientStep};
 use crate::plan::steps::pointwise::{ActivationStep, SoftmaxStep};
 use crate::size::product;
@@ -164,29 +164,29 @@ impl Operation for Dense {
         list
     }
 
-    fn infer(&self, inputs: &[&TensorType]) -> Result<TensorType, ShapeFault> {
+    fn infer(&self, inputs: &[&TensorType]) -> Result<TensorType, ShapeError> {
         let Some(units) = self.units else { return Ok(inputs[0].clone()) };
         let name = self.definition.name;
         match inputs[0].sizes[..] {
             [_] => Ok(TensorType::batched([Size::Known(units)])),
             _ => {
                 let what = if inputs[0].image().is_some() { "an image" } else { "a sequence" };
-                let mut fault = ShapeFault::new(
+                let mut error = ShapeError::new(
                     Code::WrongRank,
                     format!("`{name}({units})` needs features, but gets {what}"),
                     "expects (?, n)",
                 );
                 if let Some(len) = inputs[0].len() {
-                    fault = fault
+                    error = error
                         .help(format!("put `Flatten` between them: `>> Flatten >> {name}({units})` ({len} features)"))
                         .before(&["Flatten"]);
                 }
-                Err(fault)
+                Err(error)
             }
         }
     }
 
-    fn parameters(&self, inputs: &[&TensorType]) -> Result<Vec<ParameterSpec>, ShapeFault> {
+    fn parameters(&self, inputs: &[&TensorType]) -> Result<Vec<ParameterSpec>, ShapeError> {
         let Some(units) = self.units else { return Ok(Vec::new()) };
         let features = known_channels(self.definition.name, inputs[0])?;
         let mut specs = vec![ParameterSpec::new("weight", ParameterKind::Matrix, &[features, units], self.weight)];
@@ -194,7 +194,7 @@ impl Operation for Dense {
         Ok(specs)
     }
 
-    fn multiply_adds(&self, inputs: &[&TensorType]) -> u64 {
+    fn macs(&self, inputs: &[&TensorType]) -> u64 {
         inputs[0].len().map_or(0, |len| product([len, self.units.unwrap_or(0)]) as u64)
     }
 
@@ -274,19 +274,19 @@ impl Operation for Dense {
                 let inputs = pixels * channels;
                 let weight = cx.layer.parameters[..1].to_vec();
                 let back = DenseInputGradientStep { inputs, outputs, backend: Backend::default() };
-                cx.input_by(0, Kernel::DenseInputGradient(back), &[dy], &weight);
+                cx.grad_input(0, Kernel::DenseInputGradient(back), &[dy], &weight);
                 let step = DenseWeightGradientStep { inputs, outputs, backend: Backend::default() };
-                cx.parameter_by(0, Kernel::DenseWeightGradient(step), &[x, dy]);
-                cx.parameter_by(1, Kernel::Sum(SumStep { pixels: 1, channels: outputs }), &[dy]);
+                cx.grad_parameter(0, Kernel::DenseWeightGradient(step), &[x, dy]);
+                cx.grad_parameter(1, Kernel::BiasGradient(BiasGradientStep { pixels: 1, channels: outputs }), &[dy]);
             }
-            (None, Function::Elementwise(Activation::Linear)) => cx.input_is(0, dy),
+            (None, Function::Elementwise(Activation::Linear)) => cx.grad_input_is(0, dy),
             (None, Function::Elementwise(activation)) => {
                 let known = if slope_from_output(activation) { y } else { x };
                 let step = ActivationGradientStep { pixels, channels, activation };
-                cx.input_over(0, Kernel::ActivationGradient(step), &[dy, known], &[]);
+                cx.grad_input_over(0, Kernel::ActivationGradient(step), &[dy, known], &[]);
             }
             (None, Function::Softmax) => {
-                cx.input_over(0, Kernel::SoftmaxGradient(SoftmaxGradientStep { pixels, channels }), &[dy, y], &[]);
+                cx.grad_input_over(0, Kernel::SoftmaxGradient(SoftmaxGradientStep { pixels, channels }), &[dy, y], &[]);
             }
         }
         Ok(())
@@ -296,7 +296,7 @@ impl Operation for Dense {
         self.units.is_none() && matches!(self.function, Function::Elementwise(_))
     }
 
-    fn rests(&self) -> bool {
+    fn is_identity_at_inference(&self) -> bool {
         self.units.is_none() && self.function == Function::Elementwise(Activation::Linear)
     }
 

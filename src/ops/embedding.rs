@@ -3,7 +3,7 @@
 use crate::graph::signature::definition::Default;
 use crate::graph::training::Backward;
 use crate::graph::{
-    Argument, AxisRule, Definition, Initializer, Lowered, Lowering, Operation, ParameterKind, ParameterSpec, ShapeFault,
+    Argument, AxisRule, Definition, Initializer, Lowered, Lowering, Operation, ParameterKind, ParameterSpec, ShapeError,
 };
 use crate::plan::kernel::Kernel;
 use crate::plan::steps::embedding::{EmbeddingGradientStep, EmbeddingStep};
@@ -64,13 +64,13 @@ impl Operation for Embedding {
         vec![("input_size", self.rows.to_string()), ("output_size", self.features.to_string())]
     }
 
-    fn infer(&self, inputs: &[&TensorType]) -> Result<TensorType, ShapeFault> {
+    fn infer(&self, inputs: &[&TensorType]) -> Result<TensorType, ShapeError> {
         let mut sizes = inputs[0].sizes.clone();
         sizes.push(Size::Known(self.features));
         Ok(TensorType::batched(sizes))
     }
 
-    fn parameters(&self, _: &[&TensorType]) -> Result<Vec<ParameterSpec>, ShapeFault> {
+    fn parameters(&self, _: &[&TensorType]) -> Result<Vec<ParameterSpec>, ShapeError> {
         Ok(vec![ParameterSpec::new("weight", ParameterKind::Table, &[self.rows, self.features], self.weight)])
     }
 
@@ -98,7 +98,7 @@ impl Operation for Embedding {
     fn differentiate(&self, cx: &mut Backward<'_>) -> Result<(), String> {
         let Lowered::Step(Kernel::Embedding(layer)) = self.lower(&cx.lowering())? else { return Ok(()) };
         let step = Kernel::EmbeddingGradient(EmbeddingGradientStep { layer });
-        cx.parameter_by(0, step, &[cx.layer.inputs[0], cx.gradient]);
+        cx.grad_parameter(0, step, &[cx.layer.inputs[0], cx.gradient]);
         Ok(())
     }
 

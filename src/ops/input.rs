@@ -5,7 +5,7 @@ use crate::diagnostics::{Code, Diagnostic, suggest};
 use crate::graph::signature::definition::Default;
 use crate::graph::training::Backward;
 use crate::graph::{
-    Argument, Arguments, AxisRule, Definition, Lowered, Lowering, Operation, ShapeFault, Value, ValueKind,
+    Argument, Arguments, AxisRule, Definition, Lowered, Lowering, Operation, ShapeError, Value, ValueKind,
 };
 use crate::tensor::{Size, TensorType};
 use ndarray::ArrayD;
@@ -107,7 +107,7 @@ pub fn preprocessing_of(value: &Value) -> Result<Option<Preprocessing>, Diagnost
         }
     };
     let entries = Arguments::bind("Image", IMAGE, entries, value.span)
-        .map_err(|faults| faults.iter().next().cloned().unwrap_or_else(wrong))?;
+        .map_err(|errors| errors.iter().next().cloned().unwrap_or_else(wrong))?;
     if let Some(value) = entries.given("resize") {
         preset.resize = match &value.kind {
             ValueKind::Word(word) if word == "squash" => Resize::Squash,
@@ -136,7 +136,7 @@ pub fn preprocessing_of(value: &Value) -> Result<Option<Preprocessing>, Diagnost
     if let Some(value) = entries.given("std") {
         preset.std = per_channel(value).ok_or_else(|| entries.wrong("std", "takes a number or a list of three"))?;
     }
-    preset.check().map_err(|fault| Diagnostic::new(Code::WrongArgument, fault.to_string()).at(value.span, "here"))?;
+    preset.check().map_err(|error| Diagnostic::new(Code::WrongArgument, error.to_string()).at(value.span, "here"))?;
     Ok(Some(preset))
 }
 
@@ -164,10 +164,10 @@ impl Operation for Input {
         list
     }
 
-    fn infer(&self, inputs: &[&TensorType]) -> Result<TensorType, ShapeFault> {
+    fn infer(&self, inputs: &[&TensorType]) -> Result<TensorType, ShapeError> {
         let Some(given) = inputs.first() else { return Ok(self.shape.clone()) };
         if !given.agrees(&self.shape) {
-            return Err(ShapeFault::new(
+            return Err(ShapeError::new(
                 Code::Mismatch,
                 format!("`Input` expects {}, but gets {given}", self.shape),
                 format!("asserts {}", self.shape),
@@ -195,11 +195,11 @@ impl Operation for Input {
 
     /// One in the middle of a net lets everything through, and so the gradient.
     fn differentiate(&self, cx: &mut Backward<'_>) -> Result<(), String> {
-        cx.input_is(0, cx.gradient);
+        cx.grad_input_is(0, cx.gradient);
         Ok(())
     }
 
-    fn rests(&self) -> bool {
+    fn is_identity_at_inference(&self) -> bool {
         true
     }
 

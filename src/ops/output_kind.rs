@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 /// What an output's values say.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Ending {
+pub enum OutputKind {
     /// Shares of classes that sum to one: the end is a softmax, or an average of such ends.
     Classes,
     /// A probability for each value by itself: the end is a sigmoid, or an average of such ends. One alone is that of the
@@ -22,66 +22,66 @@ pub enum Ending {
     Numbers,
 }
 
-impl Ending {
+impl OutputKind {
     /// What a layer of a graph gives.
-    pub fn of(graph: &Graph, id: NodeId) -> Ending {
-        let mut found: Vec<Ending> = Vec::with_capacity(id.0 + 1);
+    pub fn of(graph: &Graph, id: NodeId) -> OutputKind {
+        let mut found: Vec<OutputKind> = Vec::with_capacity(id.0 + 1);
         // In topological order: what a layer's inputs say is known before it.
         for node in &graph.nodes[..=id.0] {
-            found.push(Ending::behind(node, &found));
+            found.push(OutputKind::behind(node, &found));
         }
         found[id.0]
     }
 
     /// What a layer gives, by what the layers before it give.
-    fn behind(node: &Node, before: &[Ending]) -> Ending {
+    fn behind(node: &Node, before: &[OutputKind]) -> OutputKind {
         let operation = node.operation.as_any();
-        if let Some(dense) = operation.downcast_ref::<Dense>().filter(|_| !node.operation.rests()) {
+        if let Some(dense) = operation.downcast_ref::<Dense>().filter(|_| !node.operation.is_identity_at_inference()) {
             return match dense.function {
-                Function::Softmax => Ending::Classes,
-                Function::Elementwise(Activation::Sigmoid | Activation::HardSigmoid) => Ending::Probabilities,
-                Function::Elementwise(_) => Ending::Numbers,
+                Function::Softmax => OutputKind::Classes,
+                Function::Elementwise(Activation::Sigmoid | Activation::HardSigmoid) => OutputKind::Probabilities,
+                Function::Elementwise(_) => OutputKind::Numbers,
             };
         }
         let gate = operation.downcast_ref::<GatedAverage>().map(|one| one.gate_index);
         let averages = match gate {
             // The sum of weighed shares is one only where the gate's are shares.
-            Some(gate) => node.inputs.get(gate).is_some_and(|gate| before[gate.0] == Ending::Classes),
+            Some(gate) => node.inputs.get(gate).is_some_and(|gate| before[gate.0] == OutputKind::Classes),
             None => operation.downcast_ref::<Elementwise>().is_some_and(|one| one.merge == Merge::Average),
         };
         let passes = node.operation.keeps_values() && node.operation.activation().is_none();
-        let keeps = node.inputs.len() == 1 && (passes || node.operation.rests());
+        let keeps = node.inputs.len() == 1 && (passes || node.operation.is_identity_at_inference());
         let branches = node.inputs.iter().enumerate().filter(|(index, _)| Some(*index) != gate);
         let mut ends = branches.map(|(_, branch)| before[branch.0]);
         match ends.next() {
             Some(first) if (averages || keeps) && ends.all(|other| other == first) => first,
-            _ => Ending::Numbers,
+            _ => OutputKind::Numbers,
         }
     }
 
     /// Whether the one value of an output tells two classes apart without a word about it.
     pub fn is_binary(self, values: usize) -> bool {
-        self == Ending::Probabilities && values == 1
+        self == OutputKind::Probabilities && values == 1
     }
 
     /// Whether so many names fit an output of so many values. A plain number has one, or tells two classes apart by its sign.
     pub fn takes_names(self, values: usize, names: usize) -> bool {
         match self {
-            Ending::Probabilities if values == 1 => names == 2,
-            Ending::Numbers if values == 1 => names == 1 || names == 2,
+            OutputKind::Probabilities if values == 1 => names == 2,
+            OutputKind::Numbers if values == 1 => names == 1 || names == 2,
             _ => names == values,
         }
     }
 
     /// Whether one value that tells two classes apart says the second: a probability from a half on, a number above 0.
     pub fn says_second(self, value: f32) -> bool {
-        if self == Ending::Probabilities { value >= 0.5 } else { value > 0.0 }
+        if self == OutputKind::Probabilities { value >= 0.5 } else { value > 0.0 }
     }
 
     /// Classes and their values, the largest first, of equal ones the first; `two` where one plain number tells two apart.
     pub fn ranked(self, row: &[f32], two: bool) -> Vec<(usize, f32)> {
         if let (&[one], true) = (row, two || self.is_binary(row.len())) {
-            let values = [if self == Ending::Probabilities { 1.0 - one } else { -one }, one];
+            let values = [if self == OutputKind::Probabilities { 1.0 - one } else { -one }, one];
             let first = usize::from(self.says_second(one));
             return vec![(first, values[first]), (1 - first, values[1 - first])];
         }
@@ -97,11 +97,11 @@ mod tests {
 
     #[test]
     fn one_probability_ranks_two_classes() {
-        assert_eq!(Ending::Probabilities.ranked(&[0.25], false), [(0, 0.75), (1, 0.25)]);
-        assert_eq!(Ending::Probabilities.ranked(&[0.75], false), [(1, 0.75), (0, 0.25)]);
-        assert_eq!(Ending::Probabilities.ranked(&[0.5], false), [(1, 0.5), (0, 0.5)]);
-        assert_eq!(Ending::Numbers.ranked(&[0.75], false), [(0, 0.75)]);
-        assert_eq!(Ending::Numbers.ranked(&[-0.75], true), [(0, 0.75), (1, -0.75)]);
-        assert_eq!(Ending::Classes.ranked(&[0.25, 0.5, 0.25], false), [(1, 0.5), (0, 0.25), (2, 0.25)]);
+        assert_eq!(OutputKind::Probabilities.ranked(&[0.25], false), [(0, 0.75), (1, 0.25)]);
+        assert_eq!(OutputKind::Probabilities.ranked(&[0.75], false), [(1, 0.75), (0, 0.25)]);
+        assert_eq!(OutputKind::Probabilities.ranked(&[0.5], false), [(1, 0.5), (0, 0.5)]);
+        assert_eq!(OutputKind::Numbers.ranked(&[0.75], false), [(0, 0.75)]);
+        assert_eq!(OutputKind::Numbers.ranked(&[-0.75], true), [(0, 0.75), (1, -0.75)]);
+        assert_eq!(OutputKind::Classes.ranked(&[0.25, 0.5, 0.25], false), [(1, 0.5), (0, 0.25), (2, 0.25)]);
     }
 }

@@ -3,7 +3,7 @@
 use super::convolution::window::{PADDING, Padding, Sliding, image_sizes};
 use crate::graph::signature::definition::Default;
 use crate::graph::training::Backward;
-use crate::graph::{Argument, Arguments, AxisRule, Definition, Lowered, Lowering, Operation, ShapeFault};
+use crate::graph::{Argument, Arguments, AxisRule, Definition, Lowered, Lowering, Operation, ShapeError};
 use crate::kernels::tensor_view::Window;
 use crate::plan::kernel::Kernel;
 use crate::plan::steps::gradient::pool_gradient::{GlobalPoolGradientStep, PoolGradientStep};
@@ -98,7 +98,7 @@ impl Operation for Pool {
         self.window.settings(self.window.size)
     }
 
-    fn infer(&self, inputs: &[&TensorType]) -> Result<TensorType, ShapeFault> {
+    fn infer(&self, inputs: &[&TensorType]) -> Result<TensorType, ShapeError> {
         let [height, width] = self.window.infer(self.definition().name, inputs[0])?;
         Ok(TensorType::batched([height, width, inputs[0].channels()]))
     }
@@ -151,7 +151,7 @@ impl Operation for Pool {
 /// The gradient by the input of a pool, from its gradient, and for one that chooses from the input too.
 fn back(cx: &mut Backward<'_>, kernel: Kernel, chooses: bool) {
     let from = [cx.gradient, cx.layer.inputs[0]];
-    cx.input_by(0, kernel, if chooses { &from } else { &from[..1] }, &[]);
+    cx.grad_input(0, kernel, if chooses { &from } else { &from[..1] }, &[]);
 }
 
 /// The pixels under a window that lie in the image.
@@ -204,7 +204,7 @@ impl Operation for GlobalPool {
         vec![("function", self.reduction.name().to_string())]
     }
 
-    fn infer(&self, inputs: &[&TensorType]) -> Result<TensorType, ShapeFault> {
+    fn infer(&self, inputs: &[&TensorType]) -> Result<TensorType, ShapeError> {
         if inputs[0].sizes.len() == 1 {
             return Ok(inputs[0].clone());
         }
@@ -245,7 +245,7 @@ impl Operation for GlobalPool {
 
     fn differentiate(&self, cx: &mut Backward<'_>) -> Result<(), String> {
         let Lowered::Step(Kernel::GlobalPool(pool)) = self.lower(&cx.lowering())? else {
-            cx.input_is(0, cx.gradient);
+            cx.grad_input_is(0, cx.gradient);
             return Ok(());
         };
         let chooses = pool.reduction.chooses();

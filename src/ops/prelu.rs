@@ -6,7 +6,7 @@ use crate::graph::signature::definition::Default;
 use crate::graph::training::{Backward, Forward};
 use crate::graph::{
     Argument, AxisRule, Definition, Initializer, Lowered, Lowering, NodeId, Operation, ParameterKind, ParameterSpec,
-    ShapeFault,
+    ShapeError,
 };
 use crate::kernels::elementwise::activation::Activation;
 use crate::ops::dense::{DENSE, Function};
@@ -106,19 +106,19 @@ impl PRelu {
         Ok(found)
     }
 
-    fn output(&self, inputs: &[&TensorType]) -> Result<TensorType, ShapeFault> {
+    fn output(&self, inputs: &[&TensorType]) -> Result<TensorType, ShapeError> {
         let Some(dense) = &self.dense else { return Ok(inputs[0].clone()) };
-        dense.infer(inputs).map_err(|mut fault| {
+        dense.infer(inputs).map_err(|mut error| {
             // The dense layer speaks under its own name.
-            fault.message = fault.message.replace("Dense(", "PRelu(");
-            fault.help = fault.help.map(|help| help.replace("Dense(", "PRelu("));
-            fault
+            error.message = error.message.replace("Dense(", "PRelu(");
+            error.help = error.help.map(|help| help.replace("Dense(", "PRelu("));
+            error
         })
     }
 
-    fn places(&self, output: &TensorType) -> Result<Vec<usize>, ShapeFault> {
+    fn places(&self, output: &TensorType) -> Result<Vec<usize>, ShapeError> {
         self.resolve(output.sizes.len()).map_err(|axis| {
-            ShapeFault::new(
+            ShapeError::new(
                 Code::WrongRank,
                 format!("`PRelu` cannot have slopes along axis {axis} of {output}"),
                 format!("takes each axis once, from 1 to {} or from -1 down", output.sizes.len()),
@@ -145,13 +145,13 @@ impl Operation for PRelu {
         list
     }
 
-    fn infer(&self, inputs: &[&TensorType]) -> Result<TensorType, ShapeFault> {
+    fn infer(&self, inputs: &[&TensorType]) -> Result<TensorType, ShapeError> {
         let output = self.output(inputs)?;
         self.places(&output)?;
         Ok(output)
     }
 
-    fn parameters(&self, inputs: &[&TensorType]) -> Result<Vec<ParameterSpec>, ShapeFault> {
+    fn parameters(&self, inputs: &[&TensorType]) -> Result<Vec<ParameterSpec>, ShapeError> {
         let output = self.output(inputs)?;
         let mut specs = match &self.dense {
             Some(dense) => dense.parameters(inputs)?,
@@ -160,7 +160,7 @@ impl Operation for PRelu {
         let shape: Option<Vec<usize>> =
             self.places(&output)?.into_iter().map(|place| output.sizes[place].known()).collect();
         let shape = shape.ok_or_else(|| {
-            ShapeFault::new(
+            ShapeError::new(
                 Code::OpenSize,
                 "`PRelu` must know the sizes that its slopes differ along",
                 format!("its parameters depend on them, and it gives {output}"),
@@ -172,8 +172,8 @@ impl Operation for PRelu {
         Ok(specs)
     }
 
-    fn multiply_adds(&self, inputs: &[&TensorType]) -> u64 {
-        self.dense.as_ref().map_or(0, |dense| dense.multiply_adds(inputs))
+    fn macs(&self, inputs: &[&TensorType]) -> u64 {
+        self.dense.as_ref().map_or(0, |dense| dense.macs(inputs))
     }
 
     fn axis_rule(&self, inputs: &[&TensorType]) -> AxisRule {
@@ -225,8 +225,8 @@ impl Operation for PRelu {
         let (x, dy, alpha) = (cx.layer.inputs[0], cx.gradient, cx.layer.parameters.clone());
         let back = PReluGradientStep { layer: layer.clone() };
         // The gradient by the slopes reads dy too: it is not written over.
-        cx.input_by(0, Kernel::PReluGradient(back), &[dy, x], &alpha);
-        cx.parameter_by(0, Kernel::PReluSlope(PReluSlopeStep { layer }), &[x, dy]);
+        cx.grad_input(0, Kernel::PReluGradient(back), &[dy, x], &alpha);
+        cx.grad_parameter(0, Kernel::PReluSlope(PReluSlopeStep { layer }), &[x, dy]);
         Ok(())
     }
 

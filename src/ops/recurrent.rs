@@ -6,11 +6,11 @@ use crate::graph::signature::definition::Default;
 use crate::graph::training::{Backward, whole};
 use crate::graph::{
     Argument, Arguments, AxisRule, Definition, Initializer, Lowered, Lowering, Operation, ParameterKind, ParameterSpec,
-    ShapeFault,
+    ShapeError,
 };
 use crate::plan::kernel::Kernel;
 use crate::plan::steps::gradient::recurrent_gradient::{
-    RecurrentGradientStep, RecurrentInputGradientStep, RecurrentLayer, TraceStep,
+    RecurrentGatesStep, RecurrentGradientStep, RecurrentInputGradientStep, RecurrentLayer,
 };
 use crate::plan::steps::recurrent::{GruStep, LstmStep, Sequence};
 use crate::size::product;
@@ -208,19 +208,19 @@ impl Recurrent {
     }
 
     /// Steps and features of a sequence.
-    fn sequence(&self, input: &TensorType) -> Result<(Size, Size), ShapeFault> {
+    fn sequence(&self, input: &TensorType) -> Result<(Size, Size), ShapeError> {
         match input.sizes[..] {
             [steps, features] => Ok((steps, features)),
             _ => {
                 let name = self.definition().name;
-                let fault = ShapeFault::new(
+                let error = ShapeError::new(
                     Code::WrongRank,
                     format!("`{name}` needs a sequence, but gets {input}"),
                     "expects (?, time, features)",
                 );
                 Err(match input.sizes.len() {
-                    1 => fault.help(format!("indices become features by `>> Embedding(size, features) >> {name}(…)`")),
-                    _ => fault.help("an image becomes a sequence by `Reshape`"),
+                    1 => error.help(format!("indices become features by `>> Embedding(size, features) >> {name}(…)`")),
+                    _ => error.help("an image becomes a sequence by `Reshape`"),
                 })
             }
         }
@@ -255,13 +255,13 @@ impl Operation for Recurrent {
         list
     }
 
-    fn infer(&self, inputs: &[&TensorType]) -> Result<TensorType, ShapeFault> {
+    fn infer(&self, inputs: &[&TensorType]) -> Result<TensorType, ShapeError> {
         let (steps, _) = self.sequence(inputs[0])?;
         let units = Size::Known(self.units);
         Ok(TensorType::batched(if self.only_final { vec![units] } else { vec![steps, units] }))
     }
 
-    fn parameters(&self, inputs: &[&TensorType]) -> Result<Vec<ParameterSpec>, ShapeFault> {
+    fn parameters(&self, inputs: &[&TensorType]) -> Result<Vec<ParameterSpec>, ShapeError> {
         self.sequence(inputs[0])?;
         let features = known_channels(self.definition().name, inputs[0])?;
         let (units, width) = (self.units, self.gates().saturating_mul(self.units));
@@ -285,7 +285,7 @@ impl Operation for Recurrent {
         Ok(specs)
     }
 
-    fn multiply_adds(&self, inputs: &[&TensorType]) -> u64 {
+    fn macs(&self, inputs: &[&TensorType]) -> u64 {
         let [Size::Known(steps), Size::Known(features)] = inputs[0].sizes[..] else { return 0 };
         product([steps, features.saturating_add(self.units), self.gates(), self.units]) as u64
     }
@@ -334,18 +334,18 @@ impl Operation for Recurrent {
         };
         let (x, dy, parameters) = (cx.layer.inputs[0], cx.gradient, cx.layer.parameters.clone());
         let (steps, width) = layer.trace_sizes();
-        let trace = TraceStep { layer: layer.clone(), clip: self.gradient_clipping as f32 };
-        let trace = Lowered::Step(Kernel::Trace(trace));
+        let trace = RecurrentGatesStep { layer: layer.clone(), clip: self.gradient_clipping as f32 };
+        let trace = Lowered::Step(Kernel::RecurrentGates(trace));
         let trace = cx.step("trace", TensorType::of(&[steps, width]), trace, &[x, dy], &parameters);
         let back = RecurrentInputGradientStep { layer: layer.clone() };
-        cx.input_by(0, Kernel::RecurrentInputGradient(back), &[trace], &parameters[..1]);
+        cx.grad_input(0, Kernel::RecurrentInputGradient(back), &[trace], &parameters[..1]);
         if cx.wants_parameter.contains(&true) {
             let lengths = layer.parameters();
             let step = Lowered::Step(Kernel::RecurrentGradient(RecurrentGradientStep { layer }));
             let all = cx.step("parameters", whole(&[lengths.iter().sum()]), step, &[x, trace], &[]);
             let mut from = 0;
             for (parameter, len) in lengths.into_iter().enumerate() {
-                cx.parameter_part(parameter, all, from);
+                cx.grad_parameter_part(parameter, all, from);
                 from += len;
             }
         }

@@ -3,12 +3,12 @@
 use super::convolution::window::{image_sizes, short_pair};
 use crate::graph::signature::definition::Default;
 use crate::graph::training::Backward;
-use crate::graph::{Argument, AxisRule, Definition, Lowered, Lowering, Operation, ShapeFault};
-use crate::kernels::movement::copy::Frame;
+use crate::graph::{Argument, AxisRule, Definition, Lowered, Lowering, Operation, ShapeError};
+use crate::kernels::movement::copy::PadGeometry;
 use crate::kernels::movement::upscale::Upscale as Repeat;
 use crate::plan::kernel::Kernel;
-use crate::plan::steps::gradient::pool_gradient::{FrameGradientStep, UpscaleGradientStep};
-use crate::plan::steps::resize::{FrameStep, UpscaleStep};
+use crate::plan::steps::gradient::pool_gradient::{UpscaleGradientStep, ZeroPadGradientStep};
+use crate::plan::steps::resize::{UpscaleStep, ZeroPadStep};
 use crate::tensor::TensorType;
 use ndarray::{ArrayD, IxDyn, Slice};
 use std::any::Any;
@@ -46,7 +46,7 @@ impl Operation for Upscale {
         vec![("scale", short_pair(self.scale))]
     }
 
-    fn infer(&self, inputs: &[&TensorType]) -> Result<TensorType, ShapeFault> {
+    fn infer(&self, inputs: &[&TensorType]) -> Result<TensorType, ShapeError> {
         let (height, width, channels) = image_sizes("Upscale", inputs[0])?;
         // A product beyond all bounds is refused with the sizes that are too large, not wrapped to small ones.
         let times = |scale: usize| move |size: usize| size.saturating_mul(scale);
@@ -75,7 +75,7 @@ impl Operation for Upscale {
 
     fn differentiate(&self, cx: &mut Backward<'_>) -> Result<(), String> {
         let Lowered::Step(Kernel::Upscale(upscale)) = self.lower(&cx.lowering())? else { return Ok(()) };
-        cx.input_by(0, Kernel::UpscaleGradient(UpscaleGradientStep { upscale }), &[cx.gradient], &[]);
+        cx.grad_input(0, Kernel::UpscaleGradient(UpscaleGradientStep { upscale }), &[cx.gradient], &[]);
         Ok(())
     }
 
@@ -144,7 +144,7 @@ impl Operation for ZeroPad {
         vec![("size", text)]
     }
 
-    fn infer(&self, inputs: &[&TensorType]) -> Result<TensorType, ShapeFault> {
+    fn infer(&self, inputs: &[&TensorType]) -> Result<TensorType, ShapeError> {
         let (height, width, channels) = image_sizes("ZeroPad", inputs[0])?;
         let plus = |border: usize| move |size: usize| size.saturating_add(border);
         Ok(TensorType::batched([
@@ -175,13 +175,15 @@ impl Operation for ZeroPad {
     fn lower(&self, cx: &Lowering) -> Result<Lowered, String> {
         let [in_h, in_w, channels] = cx.inputs[0][..] else { return Err("it gets no image".into()) };
         let ZeroPad { top, bottom, left, right } = *self;
-        let frame = Frame { in_h, in_w, channels, top, left, bottom, right };
-        Ok(Lowered::Step(Kernel::Frame(FrameStep { frame })))
+        let geometry = PadGeometry { in_h, in_w, channels, top, left, bottom, right };
+        Ok(Lowered::Step(Kernel::ZeroPad(ZeroPadStep { geometry })))
     }
 
     fn differentiate(&self, cx: &mut Backward<'_>) -> Result<(), String> {
-        let Lowered::Step(Kernel::Frame(FrameStep { frame })) = self.lower(&cx.lowering())? else { return Ok(()) };
-        cx.input_by(0, Kernel::FrameGradient(FrameGradientStep { frame }), &[cx.gradient], &[]);
+        let Lowered::Step(Kernel::ZeroPad(ZeroPadStep { geometry })) = self.lower(&cx.lowering())? else {
+            return Ok(());
+        };
+        cx.grad_input(0, Kernel::ZeroPadGradient(ZeroPadGradientStep { geometry }), &[cx.gradient], &[]);
         Ok(())
     }
 

@@ -3,9 +3,9 @@
 use crate::diagnostics::Code;
 use crate::graph::signature::definition::Default;
 use crate::graph::training::Backward;
-use crate::graph::{Argument, AxisRule, Definition, Lowered, Lowering, Operation, ShapeFault, ValueKind};
+use crate::graph::{Argument, AxisRule, Definition, Lowered, Lowering, Operation, ShapeError, ValueKind};
 use crate::plan::kernel::Kernel;
-use crate::plan::steps::gradient::pointwise_gradient::WidenStep;
+use crate::plan::steps::gradient::pointwise_gradient::ScatterSliceStep;
 use crate::plan::steps::movement::TransposeStep;
 use crate::tensor::{Size, TensorType};
 use ndarray::{ArrayD, Axis, IxDyn, Slice as Range};
@@ -81,7 +81,7 @@ impl Operation for Reshape {
         vec![("shape", sizes.join("x"))]
     }
 
-    fn infer(&self, inputs: &[&TensorType]) -> Result<TensorType, ShapeFault> {
+    fn infer(&self, inputs: &[&TensorType]) -> Result<TensorType, ShapeError> {
         let fixed: usize = self.sizes.iter().flatten().try_fold(1usize, |a, &b| a.checked_mul(b)).unwrap_or(usize::MAX);
         let open = self.sizes.contains(&None);
         let rest = match inputs[0].len() {
@@ -91,7 +91,7 @@ impl Operation for Reshape {
             Some(len) => {
                 let target: Vec<String> =
                     self.sizes.iter().map(|size| size.map_or("?".to_string(), |size| size.to_string())).collect();
-                return Err(ShapeFault::new(
+                return Err(ShapeError::new(
                     Code::Reshape,
                     format!("{} cannot be reshaped to (?, {})", inputs[0], target.join(", ")),
                     format!("{len} values do not fill {fixed}{}", if open { " times a whole number" } else { "" }),
@@ -120,7 +120,7 @@ impl Operation for Reshape {
     }
 
     fn differentiate(&self, cx: &mut Backward<'_>) -> Result<(), String> {
-        cx.input_lowered(0, Lowered::View, &[cx.gradient], &[]);
+        cx.grad_input_lowered(0, Lowered::View, &[cx.gradient], &[]);
         Ok(())
     }
 
@@ -186,9 +186,9 @@ impl Operation for Transpose {
         vec![("perm", format!("{:?}", self.order))]
     }
 
-    fn infer(&self, inputs: &[&TensorType]) -> Result<TensorType, ShapeFault> {
+    fn infer(&self, inputs: &[&TensorType]) -> Result<TensorType, ShapeError> {
         if inputs[0].rank() != self.order.len() {
-            return Err(ShapeFault::new(
+            return Err(ShapeError::new(
                 Code::WrongRank,
                 format!("`Transpose` orders {} axes, but gets {}", self.order.len(), inputs[0]),
                 format!("expects {} axes, the batch among them", self.order.len()),
@@ -216,7 +216,7 @@ impl Operation for Transpose {
             order[axis - 1] = place;
         }
         let back = TransposeStep { sizes: cx.output_sizes(), order };
-        cx.input_by(0, Kernel::Transpose(back), &[cx.gradient], &[]);
+        cx.grad_input(0, Kernel::Transpose(back), &[cx.gradient], &[]);
         Ok(())
     }
 
@@ -262,9 +262,9 @@ impl Operation for Slice {
         vec![("from", self.from.to_string()), ("to", self.to.to_string())]
     }
 
-    fn infer(&self, inputs: &[&TensorType]) -> Result<TensorType, ShapeFault> {
+    fn infer(&self, inputs: &[&TensorType]) -> Result<TensorType, ShapeError> {
         if inputs[0].channels().known().is_some_and(|channels| channels < self.to) {
-            return Err(ShapeFault::new(
+            return Err(ShapeError::new(
                 Code::Channels,
                 format!("`Slice({}, {})` reaches beyond {}", self.from, self.to, inputs[0]),
                 format!("takes channels up to {}", inputs[0].channels()),
@@ -292,8 +292,8 @@ impl Operation for Slice {
 
     fn differentiate(&self, cx: &mut Backward<'_>) -> Result<(), String> {
         let (pixels, width) = cx.pixels_channels(0);
-        let step = WidenStep { pixels, channels: self.to - self.from, from: self.from, width };
-        cx.input_by(0, Kernel::Widen(step), &[cx.gradient], &[]);
+        let step = ScatterSliceStep { pixels, channels: self.to - self.from, from: self.from, width };
+        cx.grad_input(0, Kernel::ScatterSlice(step), &[cx.gradient], &[]);
         Ok(())
     }
 

@@ -3,7 +3,7 @@
 use super::convolution::window::image_sizes;
 use crate::graph::signature::definition::Default;
 use crate::graph::training::{Backward, Forward, pixels_channels};
-use crate::graph::{Argument, AxisRule, Definition, Lowered, Lowering, NodeId, Operation, ShapeFault};
+use crate::graph::{Argument, AxisRule, Definition, Lowered, Lowering, NodeId, Operation, ShapeError};
 use crate::plan::kernel::Kernel;
 use crate::plan::steps::training::dropout::{Noise, NoiseStep};
 use crate::tensor::TensorType;
@@ -13,7 +13,7 @@ use std::sync::Arc;
 
 /// Layers that let their input through at inference.
 #[derive(Clone, Debug)]
-pub struct Rest {
+pub struct Stochastic {
     pub definition: &'static Definition,
     /// The share of values that is dropped, or the noise's mean and deviation, as the layer has them.
     pub settings: Vec<(&'static str, f64)>,
@@ -28,7 +28,7 @@ pub static IDENTITY: Definition = Definition {
     arguments: &[],
     details: "`(main | Identity) >> Add` is a residual block. Costs nothing in the plan.",
     example: "Input(32x32x8) >> (Conv(3x3, 8, padding=same) | Identity) >> Add >> Relu",
-    build: |_| Ok(Arc::new(Rest { definition: &IDENTITY, settings: Vec::new() })),
+    build: |_| Ok(Arc::new(Stochastic { definition: &IDENTITY, settings: Vec::new() })),
 };
 
 /// `Dropout(0.5)`
@@ -36,21 +36,21 @@ pub static DROPOUT: Definition = Definition {
     name: "Dropout",
     aliases: &[],
     kind: "Dropout",
-    summary: "Drops a share of the values in training; rests at inference.",
+    summary: "Drops a share of the values in training; is_identity_at_inference at inference.",
     arguments: &[Argument {
         name: "proba",
         takes: "number from 0 to 1",
         default: Default::Required,
         doc: "the share that is dropped; the others are divided by 1 - proba",
     }],
-    details: "Srivastava et al., 2014, in the inverted form. In NeuPy 0.8 it acts in validation and rests in training, by a bug; here as it should.",
+    details: "Srivastava et al., 2014, in the inverted form. In NeuPy 0.8 it acts in validation and is_identity_at_inference in training, by a bug; here as it should.",
     example: "Input(784) >> Relu(100) >> Dropout(0.5) >> Softmax(10)",
     build: |arguments| {
         let proba = arguments.number_within("proba", 0.0, 1.0)?;
         if proba >= 1.0 {
             return Err(arguments.wrong("proba", "must be below 1: nothing would be left"));
         }
-        Ok(Arc::new(Rest { definition: &DROPOUT, settings: vec![("proba", proba)] }))
+        Ok(Arc::new(Stochastic { definition: &DROPOUT, settings: vec![("proba", proba)] }))
     },
 };
 
@@ -59,7 +59,7 @@ pub static DROP_BLOCK: Definition = Definition {
     name: "DropBlock",
     aliases: &[],
     kind: "DropBlock",
-    summary: "Drops square regions of an image in training; rests at inference.",
+    summary: "Drops square regions of an image in training; is_identity_at_inference at inference.",
     arguments: &[
         Argument {
             name: "keep_proba",
@@ -86,7 +86,7 @@ pub static DROP_BLOCK: Definition = Definition {
             true => vec![("keep_proba", keep), ("block_size", height as f64)],
             false => vec![("keep_proba", keep), ("block_height", height as f64), ("block_width", width as f64)],
         };
-        Ok(Arc::new(Rest { definition: &DROP_BLOCK, settings }))
+        Ok(Arc::new(Stochastic { definition: &DROP_BLOCK, settings }))
     },
 };
 
@@ -95,7 +95,7 @@ pub static GAUSSIAN_NOISE: Definition = Definition {
     name: "GaussianNoise",
     aliases: &[],
     kind: "GaussianNoise",
-    summary: "Adds noise in training; rests at inference.",
+    summary: "Adds noise in training; is_identity_at_inference at inference.",
     arguments: &[
         Argument { name: "mean", takes: "number", default: Default::Int(0), doc: "mean of what is added" },
         Argument { name: "std", takes: "number", default: Default::Int(1), doc: "its standard deviation" },
@@ -104,11 +104,11 @@ pub static GAUSSIAN_NOISE: Definition = Definition {
     example: "Input(784) >> GaussianNoise(std=0.1) >> Relu(100) >> Softmax(10)",
     build: |arguments| {
         let settings = vec![("mean", arguments.number("mean")?), ("std", arguments.number_within("std", 0.0, 1e9)?)];
-        Ok(Arc::new(Rest { definition: &GAUSSIAN_NOISE, settings }))
+        Ok(Arc::new(Stochastic { definition: &GAUSSIAN_NOISE, settings }))
     },
 };
 
-impl Rest {
+impl Stochastic {
     fn setting(&self, name: &str) -> Option<f64> {
         self.settings.iter().find(|(known, _)| *known == name).map(|(_, value)| *value)
     }
@@ -133,7 +133,7 @@ impl Rest {
     }
 }
 
-impl Operation for Rest {
+impl Operation for Stochastic {
     fn definition(&self) -> &'static Definition {
         self.definition
     }
@@ -142,7 +142,7 @@ impl Operation for Rest {
         self.settings.iter().map(|(name, value)| (*name, value.to_string())).collect()
     }
 
-    fn infer(&self, inputs: &[&TensorType]) -> Result<TensorType, ShapeFault> {
+    fn infer(&self, inputs: &[&TensorType]) -> Result<TensorType, ShapeError> {
         if self.definition.name == DROP_BLOCK.name {
             image_sizes(DROP_BLOCK.name, inputs[0])?;
         }
@@ -180,19 +180,19 @@ impl Operation for Rest {
             Some(Lowered::Step(kernel @ Kernel::Noise(NoiseStep { noise, .. })))
                 if !matches!(noise, Noise::Gaussian { .. }) =>
             {
-                cx.input_over(0, kernel, &[cx.gradient], &[cx.update]);
+                cx.grad_input_over(0, kernel, &[cx.gradient], &[cx.update]);
             }
             // Added noise does not depend on the input.
-            _ => cx.input_is(0, cx.gradient),
+            _ => cx.grad_input_is(0, cx.gradient),
         }
         Ok(())
     }
 
-    fn is_noise(&self) -> bool {
+    fn is_stochastic(&self) -> bool {
         !self.settings.is_empty()
     }
 
-    fn rests(&self) -> bool {
+    fn is_identity_at_inference(&self) -> bool {
         true
     }
 

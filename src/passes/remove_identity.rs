@@ -12,7 +12,7 @@ pub const PASS: Pass = Pass {
 
 fn run(mut graph: Graph) -> Graph {
     redirect(&mut graph, |_, node| match node.inputs[..] {
-        [input] if node.operation.rests() => Some(input),
+        [input] if node.operation.is_identity_at_inference() => Some(input),
         _ => None,
     });
     drop_unused(graph)

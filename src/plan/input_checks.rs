@@ -1,15 +1,15 @@
 //! What the kernels of an artifact say of descriptions that somebody else wrote: before one runs, every number of it is one
 //! that the kernel can work with, and the work for an image is known.
 
-use super::kernel::StepKernel;
+use super::kernel::KernelStep;
 
 /// A kernel that an artifact may hold. Its descriptions are read from files, so none of their numbers can be trusted.
 ///
-/// That all tensors have values and no more than [`LARGEST_TENSOR`](crate::size::LARGEST_TENSOR), and that operands and
+/// That all tensors have values and no more than [`MAX_TENSOR_VALUES`](crate::size::MAX_TENSOR_VALUES), and that operands and
 /// constants have the lengths that the description needs, is checked for all kernels alike.
-pub trait Checked: StepKernel {
+pub trait CheckedKernel: KernelStep {
     /// Whether every other number of the description is one that the kernel can work with. It is asked first: nothing else of
-    /// the trait or of [`StepKernel`] needs to bear what this refuses, but [`StepKernel::sizes`].
+    /// the trait or of [`KernelStep`] needs to bear what this refuses, but [`KernelStep::sizes`].
     ///
     /// # Errors
     /// What is wrong, behind "its".
@@ -22,7 +22,7 @@ pub trait Checked: StepKernel {
 
     /// Values that it multiplies, adds or copies for an image at the most, besides reading and writing its tensors once.
     fn work(&self) -> usize {
-        usize::try_from(self.arithmetic()).unwrap_or(crate::size::BEYOND)
+        usize::try_from(self.executed_macs()).unwrap_or(crate::size::BEYOND)
     }
 }
 

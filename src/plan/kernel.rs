@@ -1,27 +1,30 @@
 //! The kernels that a step may run. Each is a description with resolved sizes, in `steps`, and one line here.
 
 use super::CONSTANT_ALIGNMENT;
-use super::input_checks::Checked;
+use super::input_checks::CheckedKernel;
 use super::steps::convolution::ConvolutionStep;
 use super::steps::dense::DenseStep;
 use super::steps::embedding::{EmbeddingGradientStep, EmbeddingStep};
-use super::steps::fused_convolutions::ChainStep;
+use super::steps::fused_convolutions::FusedConvolutionsStep;
 use super::steps::gradient::convolution_gradient::{InputGradientStep, WeightGradientStep};
-use super::steps::gradient::dense_gradient::{DenseInputGradientStep, DenseWeightGradientStep, SumStep};
+use super::steps::gradient::dense_gradient::{BiasGradientStep, DenseInputGradientStep, DenseWeightGradientStep};
 use super::steps::gradient::merge_gradient::{
     BroadcastGradientStep, GateGradientStep, GatedAverageGradientStep, MergeGradientStep,
 };
 use super::steps::gradient::norm_gradient::{
-    BatchNormGradientStep, BatchNormStep, FixedNormGradientStep, GroupNormGradientStep, GroupScaleGradientStep,
-    GroupSumsStep, LocalResponseGradientStep, RunningStep, ScaleGradientStep, StatisticsStep,
+    BatchNormGradientStep, BatchNormStep, BatchStatisticsStep, FixedNormGradientStep, GroupNormGradientStep,
+    GroupScaleGradientStep, GroupSumsStep, LocalResponseGradientStep, RunningStatsStep, ScaleGradientStep,
 };
 use super::steps::gradient::pointwise_gradient::{
-    ActivationGradientStep, NormalizeGradientStep, PReluGradientStep, PReluSlopeStep, SoftmaxGradientStep, WidenStep,
+    ActivationGradientStep, NormalizeGradientStep, PReluGradientStep, PReluSlopeStep, ScatterSliceStep,
+    SoftmaxGradientStep,
 };
 use super::steps::gradient::pool_gradient::{
-    FrameGradientStep, GlobalPoolGradientStep, PoolGradientStep, UpscaleGradientStep,
+    GlobalPoolGradientStep, PoolGradientStep, UpscaleGradientStep, ZeroPadGradientStep,
 };
-use super::steps::gradient::recurrent_gradient::{RecurrentGradientStep, RecurrentInputGradientStep, TraceStep};
+use super::steps::gradient::recurrent_gradient::{
+    RecurrentGatesStep, RecurrentGradientStep, RecurrentInputGradientStep,
+};
 use super::steps::merge::{BroadcastStep, GatedAverageStep, MergeStep};
 use super::steps::movement::{CopyStep, TransposeStep};
 use super::steps::norm::{GroupNormStep, LocalResponseStep, NormStep, NormalizeStep};
@@ -29,13 +32,13 @@ use super::steps::pointwise::{ActivationStep, SoftmaxStep};
 use super::steps::pool::{GlobalPoolStep, PoolStep};
 use super::steps::prelu::PReluStep;
 use super::steps::recurrent::{GruStep, LstmStep};
-use super::steps::resize::{FrameStep, UpscaleStep};
+use super::steps::resize::{UpscaleStep, ZeroPadStep};
 use super::steps::training::dropout::NoiseStep;
-use super::steps::training::repack::PackStep;
-use super::steps::training::update::{GradientNormStep, LossGradientStep, LossStep, UpdateStep, WholeStep};
-use super::steps::transposed_convolution::DeconvolutionStep;
+use super::steps::training::repack::RepackStep;
+use super::steps::training::update::{GradientNormStep, LossGradientStep, LossStep, UnbatchedStep, UpdateStep};
+use super::steps::transposed_convolution::TransposedConvolutionStep;
 use crate::kernels::gemm::{Backend, Shape};
-use crate::kernels::parallel::thread_pool::Threads;
+use crate::kernels::parallel::thread_pool::ThreadPool;
 use crate::kernels::tensor_view::{View, ViewMut};
 use crate::size::{BEYOND, product, sum};
 use serde::{Deserialize, Serialize};
@@ -52,11 +55,11 @@ pub struct Call<'a> {
     pub in_place: bool,
     pub constants: &'a [&'a [f32]],
     pub output: ViewMut<'a>,
-    /// What it changes: [`StepKernel::state`].
+    /// What it changes: [`KernelStep::state`].
     pub state: SmallVec<[&'a mut [f32]; 4]>,
-    /// [`StepKernel::scratch_len`] floats of any value.
+    /// [`KernelStep::scratch_len`] floats of any value.
     pub scratch: &'a mut [f32],
-    pub threads: &'a Threads,
+    pub threads: &'a ThreadPool,
 }
 
 impl<'a> Call<'a> {
@@ -69,12 +72,12 @@ impl<'a> Call<'a> {
 /// A failure that only the values tell, such as an index beyond a table.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
-pub struct RunFault(pub String);
+pub struct KernelError(pub String);
 
 /// What a description of a kernel can do.
-pub trait StepKernel {
+pub trait KernelStep {
     /// Runs it.
-    fn run(&self, call: Call<'_>) -> Result<(), RunFault>;
+    fn run(&self, call: Call<'_>) -> Result<(), KernelError>;
 
     /// In a few words with all sizes, for the plan's text.
     fn describe(&self) -> String;
@@ -93,14 +96,14 @@ pub trait StepKernel {
         parameters
     }
 
-    /// Whether [`StepKernel::pack`] changes anything; else the parameters are used as they are.
+    /// Whether [`KernelStep::pack`] changes anything; else the parameters are used as they are.
     fn packs(&self) -> bool {
         false
     }
 
-    /// As [`StepKernel::pack`], for parameters that change: the constants, each at the next multiple of
+    /// As [`KernelStep::pack`], for parameters that change: the constants, each at the next multiple of
     /// [`CONSTANT_ALIGNMENT`], go to `packed`.
-    fn pack_into(&self, parameters: &[&[f32]], packed: &mut [f32], _scratch: &mut [f32], _threads: &Threads) {
+    fn pack_into(&self, parameters: &[&[f32]], packed: &mut [f32], _scratch: &mut [f32], _threads: &ThreadPool) {
         let list = self.pack(parameters.iter().map(|values| values.to_vec()).collect());
         let mut begin = 0;
         for constant in list {
@@ -109,7 +112,7 @@ pub trait StepKernel {
         }
     }
 
-    /// Floats of scratch that [`StepKernel::pack_into`] needs.
+    /// Floats of scratch that [`KernelStep::pack_into`] needs.
     fn pack_scratch_len(&self) -> usize {
         0
     }
@@ -144,12 +147,12 @@ pub trait StepKernel {
     fn set_backend(&mut self, _backend: Backend) {}
 
     /// Multiply-adds per image that it really does.
-    fn arithmetic(&self) -> u64 {
+    fn executed_macs(&self) -> u64 {
         0
     }
 }
 
-/// For [`StepKernel::pack_into`] where only the first parameter changes its order: copies the others to their places
+/// For [`KernelStep::pack_into`] where only the first parameter changes its order: copies the others to their places
 /// behind it, and gives the first one's place of `len` floats.
 pub fn keep_others<'p>(parameters: &[&[f32]], len: usize, packed: &'p mut [f32]) -> &'p mut [f32] {
     let mut begin = len.next_multiple_of(CONSTANT_ALIGNMENT);
@@ -242,7 +245,7 @@ macro_rules! kernels {
             }
 
             /// What an artifact may hold.
-            fn checked(&self) -> Option<&dyn Checked> {
+            fn checked(&self) -> Option<&dyn CheckedKernel> {
                 match self {
                     $(Kernel::$variant(step) => Some(step),)*
                     $(Kernel::$training(_) => None,)*
@@ -251,9 +254,9 @@ macro_rules! kernels {
         }
 
         impl Deref for Kernel {
-            type Target = dyn StepKernel;
+            type Target = dyn KernelStep;
 
-            fn deref(&self) -> &(dyn StepKernel + 'static) {
+            fn deref(&self) -> &(dyn KernelStep + 'static) {
                 match self {
                     $(Kernel::$variant(step) => step,)*
                     $(Kernel::$training(step) => step,)*
@@ -262,7 +265,7 @@ macro_rules! kernels {
         }
 
         impl DerefMut for Kernel {
-            fn deref_mut(&mut self) -> &mut (dyn StepKernel + 'static) {
+            fn deref_mut(&mut self) -> &mut (dyn KernelStep + 'static) {
                 match self {
                     $(Kernel::$variant(step) => step,)*
                     $(Kernel::$training(step) => step,)*
@@ -275,7 +278,7 @@ macro_rules! kernels {
 kernels! {
     predict {
     Convolution(ConvolutionStep),
-    Chain(ChainStep),
+    FusedConvolutions(FusedConvolutionsStep),
     Dense(DenseStep),
     Pool(PoolStep),
     GlobalPool(GlobalPoolStep),
@@ -289,9 +292,9 @@ kernels! {
     Copy(CopyStep),
     Transpose(TransposeStep),
     PRelu(PReluStep),
-    Deconvolution(DeconvolutionStep),
+    TransposedConvolution(TransposedConvolutionStep),
     Upscale(UpscaleStep),
-    Frame(FrameStep),
+    ZeroPad(ZeroPadStep),
     GroupNorm(GroupNormStep),
     Normalize(NormalizeStep),
     Embedding(EmbeddingStep),
@@ -299,31 +302,31 @@ kernels! {
     Gru(GruStep),
     }
     train {
-    Pack(PackStep),
-    Whole(WholeStep),
+    Repack(RepackStep),
+    Unbatched(UnbatchedStep),
     Noise(NoiseStep),
     ActivationGradient(ActivationGradientStep),
     SoftmaxGradient(SoftmaxGradientStep),
     PReluGradient(PReluGradientStep),
     PReluSlope(PReluSlopeStep),
     NormalizeGradient(NormalizeGradientStep),
-    Widen(WidenStep),
+    ScatterSlice(ScatterSliceStep),
     WeightGradient(WeightGradientStep),
     InputGradient(InputGradientStep),
     DenseInputGradient(DenseInputGradientStep),
     DenseWeightGradient(DenseWeightGradientStep),
-    Sum(SumStep),
+    BiasGradient(BiasGradientStep),
     EmbeddingGradient(EmbeddingGradientStep),
     PoolGradient(PoolGradientStep),
     GlobalPoolGradient(GlobalPoolGradientStep),
     UpscaleGradient(UpscaleGradientStep),
-    FrameGradient(FrameGradientStep),
+    ZeroPadGradient(ZeroPadGradientStep),
     MergeGradient(MergeGradientStep),
     BroadcastGradient(BroadcastGradientStep),
     GatedAverageGradient(GatedAverageGradientStep),
     GateGradient(GateGradientStep),
-    Statistics(StatisticsStep),
-    Running(RunningStep),
+    BatchStatistics(BatchStatisticsStep),
+    RunningStats(RunningStatsStep),
     BatchNorm(BatchNormStep),
     ScaleGradient(ScaleGradientStep),
     BatchNormGradient(BatchNormGradientStep),
@@ -332,7 +335,7 @@ kernels! {
     GroupNormGradient(GroupNormGradientStep),
     GroupScaleGradient(GroupScaleGradientStep),
     LocalResponseGradient(LocalResponseGradientStep),
-    Trace(TraceStep),
+    RecurrentGates(RecurrentGatesStep),
     RecurrentInputGradient(RecurrentInputGradientStep),
     RecurrentGradient(RecurrentGradientStep),
     Loss(LossStep),
@@ -343,24 +346,24 @@ kernels! {
 }
 
 impl Kernel {
-    /// See [`Checked::check`].
+    /// See [`CheckedKernel::check`].
     ///
     /// # Errors
     /// What is wrong, behind "its".
     pub fn check(&self) -> Result<(), &'static str> {
-        self.checked().map_or(Ok(()), Checked::check)
+        self.checked().map_or(Ok(()), CheckedKernel::check)
     }
 
-    /// See [`Checked::works_in_place`].
+    /// See [`CheckedKernel::works_in_place`].
     pub fn works_in_place(&self) -> bool {
-        self.checked().is_none_or(Checked::works_in_place)
+        self.checked().is_none_or(CheckedKernel::works_in_place)
     }
 
     /// Values that it multiplies, adds, copies, reads or writes for an image at the most, given so many inputs.
     pub fn work(&self, inputs: usize) -> usize {
         let own = match self.checked() {
             Some(step) => step.work(),
-            None => usize::try_from(self.arithmetic()).unwrap_or(BEYOND),
+            None => usize::try_from(self.executed_macs()).unwrap_or(BEYOND),
         };
         sum([own, self.sizes().floats(inputs)])
     }

@@ -1,14 +1,14 @@
 //! A kernel alone, on made-up values: how long it takes.
 
-use super::kernel::{Call, Inputs, Kernel, RunFault};
-use crate::kernels::parallel::thread_pool::Threads;
+use super::kernel::{Call, Inputs, Kernel, KernelError};
+use crate::kernels::parallel::thread_pool::ThreadPool;
 use crate::kernels::tensor_view::{View, ViewMut};
 use smallvec::SmallVec;
 use std::time::{Duration, Instant};
 
 /// A kernel with memory to run in.
 #[derive(Debug)]
-pub struct Trial {
+pub struct KernelTiming {
     kernel: Kernel,
     batch: usize,
     /// Pixels, channels and values of each.
@@ -18,9 +18,9 @@ pub struct Trial {
     scratch: Vec<f32>,
 }
 
-impl Trial {
+impl KernelTiming {
     /// Of a kernel for prediction, on a batch of so many images; none for kernels that take any number of inputs.
-    pub fn new(kernel: &Kernel, batch: usize, threads: &Threads) -> Option<Self> {
+    pub fn new(kernel: &Kernel, batch: usize, threads: &ThreadPool) -> Option<Self> {
         let sizes = kernel.sizes();
         let Inputs::Each(list) = sizes.inputs else { return None };
         let (pixels, channels) = sizes.output;
@@ -38,7 +38,7 @@ impl Trial {
     ///
     /// # Errors
     /// As the kernel's own.
-    pub fn run(&mut self, threads: &Threads) -> Result<Duration, RunFault> {
+    pub fn run(&mut self, threads: &ThreadPool) -> Result<Duration, KernelError> {
         let inputs: SmallVec<[View; 4]> = self
             .inputs
             .iter()

@@ -14,9 +14,9 @@ mod text;
 #[deny(clippy::arithmetic_side_effects)]
 mod verify;
 
-pub use input_checks::Checked;
-pub use kernel::{Call, Kernel, StepKernel};
-pub use verify::PlanFault;
+pub use input_checks::CheckedKernel;
+pub use kernel::{Call, Kernel, KernelStep};
+pub use verify::PlanError;
 
 use crate::kernels::elementwise::activation::Activation;
 use crate::size::{BEYOND, product, round_up, sum};
@@ -51,24 +51,24 @@ pub enum Space {
     /// What the caller gets.
     Output(usize),
     /// Scratch for the images of one chunk, used anew by the next.
-    Chunk,
+    MicroBatch,
     /// Scratch for the whole batch.
     Batch,
     /// Scratch for tensors without a batch: gradients of parameters, parameters that were packed.
-    Whole,
+    Unbatched,
     /// What stays from one run to the next.
     State,
 }
 
 impl Space {
-    /// Whether a tensor there has no batch: its `offset` and `image` are floats, not floats per image.
+    /// Whether a tensor there has no batch: its `offset` and `batch_stride` are floats, not floats per image.
     pub fn is_whole(self) -> bool {
-        matches!(self, Space::Whole | Space::State)
+        matches!(self, Space::Unbatched | Space::State)
     }
 }
 
-/// Where a tensor stands. Everything but `skip` counts per image: with n images, the tensor begins `offset * n` floats
-/// into its space, its images follow each other `image` floats apart, and its pixels `ld` floats.
+/// Where a tensor stands. Everything but `channel_offset` counts per image: with n images, the tensor begins `offset * n` floats
+/// into its space, its images follow each other `batch_stride` floats apart, and its pixels `row_stride` floats.
 /// Tensors without a batch are one image, whatever the batch is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Operand {
@@ -76,11 +76,11 @@ pub struct Operand {
     /// Floats per image before the buffer.
     pub offset: usize,
     /// Floats of one image of the buffer.
-    pub image: usize,
+    pub batch_stride: usize,
     /// Floats from the buffer's first to the tensor's first: the channels before it in a concatenation.
-    pub skip: usize,
+    pub channel_offset: usize,
     /// Floats from one pixel (or row) to the next.
-    pub ld: usize,
+    pub row_stride: usize,
 }
 
 /// A kernel and what it works on.
@@ -141,7 +141,7 @@ const LARGEST: usize = 1 << 40;
 
 /// A plan that does more than this for one image (multiply-adds, and values that are moved) is refused: 2^46, which takes a
 /// machine of today an hour, and no net that is known a hundredth of that.
-pub const MOST_WORK: usize = 1 << 46;
+pub const MAX_WORK: usize = 1 << 46;
 
 /// An input or output of a net.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -179,7 +179,7 @@ pub struct Stage {
     pub steps: usize,
     /// Images at a time at the most; none for the whole batch.
     pub chunk: Option<usize>,
-    /// Floats per image of [`Space::Chunk`].
+    /// Floats per image of [`Space::MicroBatch`].
     pub floats: usize,
 }
 
@@ -211,14 +211,14 @@ pub struct Plan {
     /// What no plan could do without: the most floats per image that are alive at one step.
     pub lower_bound: usize,
     pub constants: Vec<Constant>,
-    /// Floats of [`Space::Whole`].
+    /// Floats of [`Space::Unbatched`].
     #[serde(default, skip_serializing_if = "is_zero")]
     pub whole_floats: usize,
     /// The tensors of the state, in order; each begins at a multiple of [`CONSTANT_ALIGNMENT`].
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub state: Vec<Constant>,
     /// Multiply-adds per image that the layers ask for, computed directly.
-    pub multiply_adds: u64,
+    pub macs: u64,
 }
 
 impl Plan {
@@ -252,7 +252,7 @@ impl Plan {
         self.stage(step).and_then(|stage| stage.chunk).unwrap_or(Self::MEMORY_BATCH)
     }
 
-    /// Floats of [`Space::Chunk`] for batches of up to so many images; none where that is beyond all numbers.
+    /// Floats of [`Space::MicroBatch`] for batches of up to so many images; none where that is beyond all numbers.
     pub fn chunk_floats(&self, batch: usize) -> Option<usize> {
         self.stages
             .iter()
@@ -266,7 +266,7 @@ impl Plan {
 
     /// Images at a time that [`Plan::memory`] counts.
     pub const MEMORY_BATCH: usize = 8;
-    /// Threads that [`Plan::memory`] counts.
+    /// ThreadPool that [`Plan::memory`] counts.
     pub const MEMORY_THREADS: usize = 4;
 
     /// Bytes of the constants, and of a session's memory for up to [`Plan::MEMORY_BATCH`] images at a time on up to
@@ -279,14 +279,14 @@ impl Plan {
         product([size_of::<f32>(), sum([self.constant_floats(), chunks, batch, self.whole_floats, scratch])]) as u64
     }
 
-    /// Multiply-adds per image at the most, and values that are moved: what [`MOST_WORK`] bounds.
+    /// Multiply-adds per image at the most, and values that are moved: what [`MAX_WORK`] bounds.
     pub fn work(&self) -> usize {
         sum(self.steps.iter().map(Step::work))
     }
 
     /// Multiply-adds per image that the plan really does.
-    pub fn arithmetic(&self) -> u64 {
-        self.steps.iter().map(|step| step.kernel.arithmetic()).fold(0, u64::saturating_add)
+    pub fn executed_macs(&self) -> u64 {
+        self.steps.iter().map(|step| step.kernel.executed_macs()).fold(0, u64::saturating_add)
     }
 }
 

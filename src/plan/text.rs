@@ -11,13 +11,13 @@ impl fmt::Display for Operand {
         match self.space {
             Space::Input(index) => write!(f, "in{index}")?,
             Space::Output(index) => write!(f, "out{index}")?,
-            Space::Chunk => write!(f, "chunk@{}", self.offset)?,
+            Space::MicroBatch => write!(f, "chunk@{}", self.offset)?,
             Space::Batch => write!(f, "batch@{}", self.offset)?,
-            Space::Whole => write!(f, "whole@{}", self.offset)?,
+            Space::Unbatched => write!(f, "whole@{}", self.offset)?,
             Space::State => write!(f, "state@{}", self.offset)?,
         }
-        if self.skip > 0 {
-            write!(f, "+{}", self.skip)?;
+        if self.channel_offset > 0 {
+            write!(f, "+{}", self.channel_offset)?;
         }
         Ok(())
     }
@@ -80,8 +80,8 @@ impl fmt::Display for Plan {
             f,
             "  constants {} floats, {} of {} multiply-adds per image",
             self.constant_floats(),
-            self.arithmetic(),
-            self.multiply_adds
+            self.executed_macs(),
+            self.macs
         )
     }
 }

@@ -1,33 +1,33 @@
 //! A plan is checked before it runs: every operand lies in its space, no step reads where it writes, constants are there.
 
 use super::kernel::{Inputs, Kernel};
-use super::{CONSTANT_ALIGNMENT, Constant, LARGEST, MOST_WORK, Operand, Plan, Source, Space, Stage, Step};
+use super::{CONSTANT_ALIGNMENT, Constant, LARGEST, MAX_WORK, Operand, Plan, Source, Space, Stage, Step};
 use crate::size::{is_tensor, span, sum};
 
 /// What is wrong with a plan, and at which step.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("step `{step}`: {what}")]
-pub struct PlanFault {
+pub struct PlanError {
     pub step: String,
     pub what: String,
     /// Whether nothing is wrong with it but that it asks for too much.
     pub too_much: bool,
 }
 
-impl PlanFault {
+impl PlanError {
     fn wrong(step: &str, what: impl Into<String>) -> Self {
-        PlanFault { step: step.into(), what: what.into(), too_much: false }
+        PlanError { step: step.into(), what: what.into(), too_much: false }
     }
 
     fn too_much(step: &str, what: String) -> Self {
-        PlanFault { step: step.into(), what, too_much: true }
+        PlanError { step: step.into(), what, too_much: true }
     }
 }
 
 impl Plan {
     /// Checks everything that the runtime relies on.
-    pub fn verify(&self) -> Result<(), PlanFault> {
-        let whole = |what: &str| PlanFault::wrong(&self.name, what);
+    pub fn verify(&self) -> Result<(), PlanError> {
+        let whole = |what: &str| PlanError::wrong(&self.name, what);
         let steps = self.stages.iter().try_fold(0usize, |sum, stage| sum.checked_add(stage.steps));
         let possible = |stage: &Stage| stage.chunk.is_none_or(|chunk| (1..=1 << 20).contains(&chunk));
         if steps != Some(self.steps.len()) || !self.stages.iter().all(possible) {
@@ -50,16 +50,16 @@ impl Plan {
         let mut work = 0;
         for (steps, stage) in self.stages() {
             for step in &self.steps[steps] {
-                self.verify_step(step, stage).map_err(|what| PlanFault::wrong(&step.name, what))?;
+                self.verify_step(step, stage).map_err(|what| PlanError::wrong(&step.name, what))?;
                 let scratch = step.kernel.scratch_len(1, 1);
                 if scratch > LARGEST {
                     let what = format!("it needs scratch of {scratch} floats, and the most is {LARGEST}");
-                    return Err(PlanFault::too_much(&step.name, what));
+                    return Err(PlanError::too_much(&step.name, what));
                 }
                 work = sum([work, step.work()]);
-                if work > MOST_WORK {
-                    let what = format!("up to it an image takes {work} multiply-adds, and the most is {MOST_WORK}");
-                    return Err(PlanFault::too_much(&step.name, what));
+                if work > MAX_WORK {
+                    let what = format!("up to it an image takes {work} multiply-adds, and the most is {MAX_WORK}");
+                    return Err(PlanError::too_much(&step.name, what));
                 }
             }
         }
@@ -85,7 +85,7 @@ impl Plan {
         if !(step.kernel.trains() || tensors) {
             return Err("a tensor has no values or too many".into());
         }
-        if wanted.len() != given || given == 0 && !matches!(step.kernel, Kernel::Pack(_)) {
+        if wanted.len() != given || given == 0 && !matches!(step.kernel, Kernel::Repack(_)) {
             return Err(format!("it reads {given} tensors and needs {}", wanted.len()));
         }
         if step.in_place {
@@ -146,28 +146,30 @@ impl Plan {
             Space::Output(index) => self.outputs.get(index),
             _ => None,
         };
-        if port.is_some_and(|port| operand.image != port.len()) {
+        if port.is_some_and(|port| operand.batch_stride != port.len()) {
             return Err("an image of an input or output has another size".into());
         }
         let floats = match operand.space {
             Space::Input(_) | Space::Output(_) => port.map(super::Port::len),
-            Space::Chunk => Some(stage.floats),
+            Space::MicroBatch => Some(stage.floats),
             Space::Batch => Some(self.batch_floats),
-            Space::Whole => Some(self.whole_floats),
+            Space::Unbatched => Some(self.whole_floats),
             Space::State => Some(self.state_floats()),
         };
         let floats = floats.ok_or("an input or output is not there")?;
         let (pixels, channels) = size;
-        let Operand { offset, image, skip, ld, .. } = *operand;
-        let end = sum([skip, span(pixels, ld, channels)]);
-        let fits =
-            floats <= LARGEST && (channels..=image).contains(&ld) && end <= image && sum([offset, image]) <= floats;
+        let Operand { offset, batch_stride, channel_offset, row_stride, .. } = *operand;
+        let end = sum([channel_offset, span(pixels, row_stride, channels)]);
+        let fits = floats <= LARGEST
+            && (channels..=batch_stride).contains(&row_stride)
+            && end <= batch_stride
+            && sum([offset, batch_stride]) <= floats;
         if fits { Ok(()) } else { Err("an operand lies outside its space".into()) }
     }
 }
 
 fn overlap(a: &Operand, b: &Operand) -> bool {
-    a.offset < sum([b.offset, b.image]) && b.offset < sum([a.offset, a.image])
+    a.offset < sum([b.offset, b.batch_stride]) && b.offset < sum([a.offset, a.batch_stride])
 }
 
 /// Whether each begins at a cache line behind the one before it.

@@ -158,12 +158,13 @@ impl<'a> Parts<'a> {
     /// Where the given images of an operand stand, to the end of its buffer.
     pub fn locate(&self, operand: &Operand, images: &Range<usize>, batch: usize) -> Located {
         let (part, before, count, first) = match operand.space {
-            Space::Chunk => (self.chunk, operand.offset * images.len(), images.len(), 0),
-            Space::Whole => (self.whole, operand.offset, 1, 0),
+            Space::MicroBatch => (self.chunk, operand.offset * images.len(), images.len(), 0),
+            Space::Unbatched => (self.whole, operand.offset, 1, 0),
             Space::State => (self.state, operand.offset, 1, 0),
             _ => (self.batch, operand.offset * batch, batch, images.start),
         };
-        let (from, to) = (before + first * operand.image + operand.skip, before + count * operand.image);
+        let (from, to) =
+            (before + first * operand.batch_stride + operand.channel_offset, before + count * operand.batch_stride);
         assert!(from <= to && to <= part.1, "an operand lies outside the arena");
         // SAFETY: `from` is within the allocation, by the assertion.
         Located { start: unsafe { part.0.add(from) }, len: to - from }

@@ -6,9 +6,9 @@ pub mod thread_count;
 
 use crate::artifact::{Artifact, ArtifactError};
 use crate::kernels::gemm;
-use crate::kernels::parallel::thread_pool::Threads;
+use crate::kernels::parallel::thread_pool::ThreadPool;
 use crate::kernels::tensor_view::{View, ViewMut};
-use crate::plan::kernel::RunFault;
+use crate::plan::kernel::KernelError;
 use crate::plan::{Call, Operand, Source, Space, Step};
 pub use arena::{Aligned, zeros};
 use arena::{Arena, GUARD, Sizes};
@@ -21,8 +21,8 @@ use std::time::{Duration, Instant};
 pub enum RunError {
     #[error("the artifact {0}")]
     Artifact(#[from] ArtifactError),
-    #[error("`{step}`: {fault}")]
-    Step { step: String, fault: RunFault },
+    #[error("`{step}`: {error}")]
+    Step { step: String, error: KernelError },
     #[error("{what} {index} has {found} values, and a batch of {batch} needs {wanted}")]
     Length { what: &'static str, index: usize, found: usize, wanted: usize, batch: usize },
     #[error("the net has {wanted} {what}, not {found}")]
@@ -39,7 +39,7 @@ fn needed(bytes: Option<usize>) -> String {
 #[derive(Debug)]
 pub struct Session {
     artifact: Arc<Artifact>,
-    threads: Arc<Threads>,
+    threads: Arc<ThreadPool>,
     memory: Arena,
     /// The batch that the memory is enough for.
     capacity: usize,
@@ -56,11 +56,11 @@ pub struct Session {
 impl Session {
     /// A session that runs on so many threads.
     pub fn new(artifact: Arc<Artifact>, threads: usize) -> Self {
-        Self::with_team(artifact, Arc::new(Threads::new(threads)))
+        Self::with_pool(artifact, Arc::new(ThreadPool::new(threads)))
     }
 
     /// A session that runs on threads which others use too, one at a time.
-    pub fn with_team(artifact: Arc<Artifact>, threads: Arc<Threads>) -> Self {
+    pub fn with_pool(artifact: Arc<Artifact>, threads: Arc<ThreadPool>) -> Self {
         let checked = vec![false; artifact.manifest.plan.steps.len()];
         let guarded = cfg!(debug_assertions);
         Session {
@@ -82,7 +82,7 @@ impl Session {
     }
 
     /// The threads that it runs on.
-    pub fn team(&self) -> &Arc<Threads> {
+    pub fn pool(&self) -> &Arc<ThreadPool> {
         &self.threads
     }
 
@@ -238,50 +238,60 @@ impl Session {
         let mut views: SmallVec<[View; 8]> = SmallVec::new();
         for operand in &step.inputs {
             let data: &[f32] = match operand.space {
-                Space::Input(input) => &inputs[input][images.start * operand.image + operand.skip..],
+                Space::Input(input) => &inputs[input][images.start * operand.batch_stride + operand.channel_offset..],
                 Space::Output(output) => {
                     // SAFETY: the plan was verified: the step writes another output, or the arena. The slice is only read.
                     let output = &outputs[output];
-                    unsafe { arena::shared(&output[images.start * operand.image + operand.skip..]) }
+                    unsafe { arena::shared(&output[images.start * operand.batch_stride + operand.channel_offset..]) }
                 }
                 // SAFETY: the plan was verified: no input of a step overlaps its output in the arena.
-                Space::Chunk | Space::Batch | Space::Whole | Space::State => unsafe { parts.read(place(operand)) },
+                Space::MicroBatch | Space::Batch | Space::Unbatched | Space::State => unsafe {
+                    parts.read(place(operand))
+                },
             };
-            views.push(View { data, ld: operand.ld, image: operand.image });
+            views.push(View { data, ld: operand.row_stride, image: operand.batch_stride });
         }
         let operand = &step.output;
         let data: &mut [f32] = match operand.space {
-            Space::Output(output) => &mut outputs[output][images.start * operand.image + operand.skip..],
+            Space::Output(output) => {
+                &mut outputs[output][images.start * operand.batch_stride + operand.channel_offset..]
+            }
             Space::Input(_) => &mut [],
             // SAFETY: the plan was verified, and `views` holds no part of this buffer.
-            Space::Chunk | Space::Batch | Space::Whole | Space::State => unsafe { parts.write(place(operand)) },
+            Space::MicroBatch | Space::Batch | Space::Unbatched | Space::State => unsafe {
+                parts.write(place(operand))
+            },
         };
         let call = Call {
             batch: images.len(),
             inputs: &views,
             in_place: step.in_place,
             constants: &constants,
-            output: ViewMut { data, ld: operand.ld, image: operand.image },
+            output: ViewMut { data, ld: operand.row_stride, image: operand.batch_stride },
             // SAFETY: the plan was verified: these are parts of the state that nothing else of the step touches.
             state: step.state.iter().map(|operand| unsafe { parts.write(place(operand)) }).collect(),
             // SAFETY: scratch is a part of its own, handed to one step at a time.
             scratch: unsafe { parts.scratch() },
             threads: &self.threads,
         };
-        step.kernel.run(call).map_err(|fault| RunError::Step { step: step.name.clone(), fault })?;
+        step.kernel.run(call).map_err(|error| RunError::Step { step: step.name.clone(), error })?;
         if let (Some(began), Some(profile)) = (began, &mut self.profile) {
             profile[index] += began.elapsed();
         }
         if let Some(kept) = &mut self.kept {
             let data: &[f32] = match operand.space {
-                Space::Output(output) => &outputs[output][images.start * operand.image + operand.skip..],
+                Space::Output(output) => {
+                    &outputs[output][images.start * operand.batch_stride + operand.channel_offset..]
+                }
                 Space::Input(_) => &[],
                 // SAFETY: the step is over; nothing writes now.
-                Space::Chunk | Space::Batch | Space::Whole | Space::State => unsafe { parts.read(place(operand)) },
+                Space::MicroBatch | Space::Batch | Space::Unbatched | Space::State => unsafe {
+                    parts.read(place(operand))
+                },
             };
             let all = &mut kept[index];
-            all.resize(batch * operand.image, 0.0);
-            let room = &mut all[images.start * operand.image..images.end * operand.image];
+            all.resize(batch * operand.batch_stride, 0.0);
+            let room = &mut all[images.start * operand.batch_stride..images.end * operand.batch_stride];
             let len = room.len().min(data.len());
             room[..len].copy_from_slice(&data[..len]);
         }
@@ -295,15 +305,15 @@ impl Session {
             let constant = &artifact.manifest.plan.constants[*constant];
             let blocks: Vec<usize> =
                 artifact.unchecked_blocks(constant.offset..constant.offset + constant.len).collect();
-            let fault = Mutex::new(None);
+            let first = Mutex::new(None);
             self.threads.run(blocks.len(), &|task, _| {
                 if let Err(error) = artifact.check_block(blocks[task])
-                    && let Ok(mut fault) = fault.lock()
+                    && let Ok(mut first) = first.lock()
                 {
-                    *fault = Some(error);
+                    *first = Some(error);
                 }
             });
-            if let Some(error) = fault.into_inner().unwrap_or(None) {
+            if let Some(error) = first.into_inner().unwrap_or(None) {
                 return Err(error.into());
             }
         }

@@ -54,7 +54,7 @@ impl Session {
         ran?;
         let first = plan.steps.iter().zip(&gave).find(|(step, values)| {
             let (pixels, channels) = step.kernel.sizes().output;
-            let row = |pixel: usize| values.get(pixel * step.output.ld..).and_then(|rest| rest.get(..channels));
+            let row = |pixel: usize| values.get(pixel * step.output.row_stride..).and_then(|rest| rest.get(..channels));
             (0..pixels).filter_map(row).any(odd)
         });
         Ok(first.map(|(step, _)| Origin::Layer(step.name.clone())))

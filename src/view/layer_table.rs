@@ -78,7 +78,7 @@ fn cells(graph: &Graph, id: NodeId, cost: &Cost) -> [String; 6] {
         short_layer(graph, id),
         node.output.to_string(),
         thousands(cost.parameters),
-        cost.multiply_adds.map_or("?".into(), magnitude),
+        cost.macs.map_or("?".into(), magnitude),
     ]
 }
 
@@ -113,8 +113,8 @@ pub(super) fn totals(costs: &[Cost]) -> String {
     if trainable != parameters {
         let _ = write!(text, " ({} trainable)", thousands(trainable));
     }
-    let multiply_adds = total_multiply_adds(costs).map_or("an open number of".into(), magnitude);
-    let _ = write!(text, ", {multiply_adds} multiply-adds, {} of weights", weight_size(parameters));
+    let macs = total_multiply_adds(costs).map_or("an open number of".into(), magnitude);
+    let _ = write!(text, ", {macs} multiply-adds, {} of weights", weight_size(parameters));
     text
 }
 
@@ -139,7 +139,7 @@ pub fn json(graph: &Graph) -> Value {
                 "kind": node.operation.kind(),
                 "output": node.output.to_string(),
                 "parameters": cost.parameters,
-                "macs": cost.multiply_adds,
+                "macs": cost.macs,
                 "inputs": inputs,
             })
         })

@@ -11,5 +11,5 @@ mod number_format;
 
 pub use charts::curves::curves;
 pub use drawing::svg;
-pub use html::{Mistake, Occasion, report};
+pub use html::{MisclassifiedPhoto, Occasion, report};
 pub use layer_table::{json, table};

@@ -10,7 +10,7 @@ pub(crate) struct Cost {
     /// Those of them that training changes.
     pub trainable: u64,
     /// Multiply-adds for one image; `None` where they depend on a size that is open.
-    pub multiply_adds: Option<u64>,
+    pub macs: Option<u64>,
 }
 
 /// The costs of all layers in order.
@@ -32,11 +32,11 @@ fn cost(graph: &Graph, id: NodeId, seen: &mut BTreeSet<usize>) -> Cost {
             trainable += parameter.len() as u64;
         }
     }
-    let multiply_adds = graph.multiply_adds(id);
+    let macs = graph.macs(id);
     // An operation gives zero where it cannot count; weights on an open size do cost something.
     let weighs = node.parameters.iter().any(|id| graph.parameters[id.0].role == "weight");
-    let unknown = multiply_adds == 0 && weighs && node.output.len().is_none();
-    Cost { parameters, trainable, multiply_adds: (!unknown).then_some(multiply_adds) }
+    let unknown = macs == 0 && weighs && node.output.len().is_none();
+    Cost { parameters, trainable, macs: (!unknown).then_some(macs) }
 }
 
 /// The settings that papers write, short: `3x3, 64, stride 2`. Those that tell little at a glance are left out.
@@ -117,7 +117,7 @@ pub(super) fn weight_size(parameters: u64) -> String {
 
 /// The sum of the multiply-adds, unknown where one of them is.
 pub(super) fn total_multiply_adds(costs: &[Cost]) -> Option<u64> {
-    costs.iter().map(|cost| cost.multiply_adds).try_fold(0u64, |sum, cost| Some(sum.saturating_add(cost?)))
+    costs.iter().map(|cost| cost.macs).try_fold(0u64, |sum, cost| Some(sum.saturating_add(cost?)))
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! All layouts hold the same tensors; damaged and hostile files give an error that names what is at fault.
+//! All layouts hold the same tensors; damaged and hostile files give an error that names what is at error.
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -27,7 +27,7 @@ fn a_small_artifact_is_a_copy_and_a_large_one_is_watched() {
         open.set_modified(std::time::SystemTime::now() + std::time::Duration::from_secs(9)).expect("another time");
         match run(&mut session, 1, &given) {
             Ok(after) => assert!(copied && after == before, "{net}"),
-            Err(fault) => assert!(!copied && fault.contains("was changed while it was used"), "{net}: {fault}"),
+            Err(error) => assert!(!copied && error.contains("was changed while it was used"), "{net}: {error}"),
         }
     }
 }

@@ -13,8 +13,8 @@ use std::path::Path;
 use std::sync::Arc;
 
 /// More is not run: a test's memory and time.
-const MOST_FLOATS: usize = 1 << 22;
-const MOST_WORK: usize = 1 << 26;
+const MAX_FLOATS: usize = 1 << 22;
+const MAX_WORK: usize = 1 << 26;
 /// What stands before and behind memory that is lent.
 const GUARD: usize = 1 << 10;
 
@@ -151,7 +151,7 @@ fn what_once_did_harm_is_refused() {
     let mut direct = window(&[("out_h", 77_158_673_929), ("out_w", 239_075_442)]);
     direct.pointer_mut(kernel).expect("a kernel")["Convolution"]["algorithm"] = "Direct".into();
     direct["plan"]["outputs"][0]["sizes"] = serde_json::json!([2]);
-    direct["plan"]["steps"][0]["output"]["image"] = 2.into();
+    direct["plan"]["steps"][0]["output"]["batch_stride"] = 2.into();
     let square = 1 << 32;
     let outside = window(&[("in_h", square), ("in_w", square), ("out_h", 1), ("out_w", 16), ("dilation_w", 1 << 30)]);
     let mut far = window(&[("dilation_h", 1 << 24)]);
@@ -180,7 +180,7 @@ fn what_once_did_harm_is_refused() {
         endless["plan"][port][0]["sizes"] = serde_json::json!([1 << 20, 1 << 10, 1]);
     }
     for operand in ["/plan/steps/0/inputs/0", "/plan/steps/0/output"] {
-        endless.pointer_mut(operand).expect("an operand")["image"] = (1u64 << 30).into();
+        endless.pointer_mut(operand).expect("an operand")["batch_stride"] = (1u64 << 30).into();
     }
     for (forged, wanted) in [
         (direct, "its window or its algorithm makes no sense"),
@@ -198,8 +198,8 @@ fn what_once_did_harm_is_refused() {
         let without = forged["blocks"].as_array().expect("a list").is_empty();
         let constants = if without { &[][..] } else { &file.bytes[file.constants..] };
         fs::write(&file.path, front(&forged, constants)).expect("a forged file");
-        let fault = Artifact::open(&file.path).expect_err(wanted).to_string();
-        assert!(fault.contains(wanted), "{fault}");
+        let error = Artifact::open(&file.path).expect_err(wanted).to_string();
+        assert!(error.contains(wanted), "{error}");
     }
     fs::write(&file.path, front(&whole, &file.bytes[file.constants..])).expect("the same again");
     Artifact::open(&file.path).expect("the writer of this test is right");
@@ -219,8 +219,8 @@ fn names_and_labels_that_no_spec_gives_are_refused() {
         let mut forged = whole.clone();
         *forged.pointer_mut(place).expect("a value") = value;
         fs::write(&file.path, front(&forged, &file.bytes[file.constants..])).expect("a forged file");
-        let fault = Artifact::open(&file.path).expect_err(wanted).to_string();
-        assert!(fault.contains(wanted), "{place}: {fault}");
+        let error = Artifact::open(&file.path).expect_err(wanted).to_string();
+        assert!(error.contains(wanted), "{place}: {error}");
     }
 }
 
@@ -243,7 +243,7 @@ fn does_harm(file: &Written, forged: &Value) -> Option<String> {
 /// Runs two images where that is little work; says whether it wrote beside what was lent to it.
 fn guarded(artifact: Artifact) -> Option<String> {
     let plan = artifact.manifest.plan.clone();
-    if floats(&plan) > MOST_FLOATS || plan.work() > MOST_WORK {
+    if floats(&plan) > MAX_FLOATS || plan.work() > MAX_WORK {
         return None;
     }
     let lent = |len: usize, value: f32| {

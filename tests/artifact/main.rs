@@ -41,13 +41,13 @@ fn run(session: &mut Session, batch: usize, inputs: &[&[f32]]) -> Result<Vec<Vec
     let lengths: Vec<usize> = session.artifact().manifest.plan.outputs.iter().map(|port| port.len() * batch).collect();
     let mut outputs: Vec<Vec<f32>> = lengths.into_iter().map(|len| vec![f32::NAN; len]).collect();
     let mut room: Vec<&mut [f32]> = outputs.iter_mut().map(Vec::as_mut_slice).collect();
-    session.run(batch, inputs, &mut room).map_err(|fault| fault.to_string())?;
+    session.run(batch, inputs, &mut room).map_err(|error| error.to_string())?;
     Ok(outputs)
 }
 
 /// Opens an artifact and runs it once.
 fn outcome(path: &Path) -> Result<Vec<Vec<f32>>, String> {
-    let artifact = Arc::new(Artifact::open(path).map_err(|fault| fault.to_string())?);
+    let artifact = Arc::new(Artifact::open(path).map_err(|error| error.to_string())?);
     let given = inputs(&artifact, 2);
     let given: Vec<&[f32]> = given.iter().map(Vec::as_slice).collect();
     run(&mut Session::new(artifact.clone(), 1), 2, &given)
@@ -153,7 +153,7 @@ fn changed_constants_are_noticed_and_changed_paddings_do_nothing() {
         for sample in 0..100 {
             let at = file.constants + (sample * 7919 + sample * sample) % length;
             let outcome = file.with_byte(at, 1 << (sample % 8));
-            assert!(outcome.is_err_and(|fault| fault.contains("damaged")), "byte {at}: {net}");
+            assert!(outcome.is_err_and(|error| error.contains("damaged")), "byte {at}: {net}");
             let at = file.manifest_end + (sample * 7919) % (file.constants - file.manifest_end);
             assert_eq!(file.with_byte(at, 0xff).as_ref(), Ok(&whole), "byte {at}: {net}");
         }
@@ -203,12 +203,12 @@ fn other_files_are_refused() {
     ] {
         let path = folder.path().join("file.netb");
         fs::write(&path, bytes).expect("a file");
-        let fault = Artifact::open(&path).expect_err(what).to_string();
-        assert!(fault.contains(refused), "{what}: {fault}");
+        let error = Artifact::open(&path).expect_err(what).to_string();
+        assert!(error.contains(refused), "{what}: {error}");
     }
     for path in [folder.path().to_path_buf(), folder.path().join("none.netb")] {
-        let fault = Artifact::open(&path).expect_err("no file");
-        assert!(matches!(fault, ArtifactError::Unreadable(_) | ArtifactError::NotAnArtifact), "{fault}");
+        let error = Artifact::open(&path).expect_err("no file");
+        assert!(matches!(error, ArtifactError::Unreadable(_) | ArtifactError::NotAnArtifact), "{error}");
     }
 }
 
@@ -255,10 +255,10 @@ fn a_failure_leaves_nothing() {
         ("none/net.netb", "its folder is not there"),
         ("taken.netb", "cannot be written"),
     ] {
-        let faults = build.write(&folder.path().join(path)).expect_err(path);
-        let [fault] = &faults.iter().collect::<Vec<_>>()[..] else { panic!("{faults:?}") };
-        assert!(fault.code == Code::Output && fault.message.contains(reason), "{path}: {}", fault.message);
-        assert!(!fault.message.contains(".netc-"), "{path}: {}", fault.message);
+        let errors = build.write(&folder.path().join(path)).expect_err(path);
+        let [error] = &errors.iter().collect::<Vec<_>>()[..] else { panic!("{errors:?}") };
+        assert!(error.code == Code::Output && error.message.contains(reason), "{path}: {}", error.message);
+        assert!(!error.message.contains(".netc-"), "{path}: {}", error.message);
     }
     let mut names: Vec<_> =
         fs::read_dir(folder.path()).expect("the folder").map(|entry| entry.expect("an entry").file_name()).collect();

@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 use targets::TARGETS;
 
 /// What all inputs before and the present one may take of memory together, in bytes.
-const MOST_MEMORY: u64 = 2 << 30;
+const MAX_MEMORY: u64 = 2 << 30;
 
 /// One at a time, so that it is known which input took the memory.
 static ALONE: Mutex<()> = Mutex::new(());
@@ -56,7 +56,7 @@ fn try_mutations(name: &str, count: usize) {
         if run.is_err() {
             wrong.push(keep("a panic"));
         }
-        if memory() > MOST_MEMORY && memory() > before {
+        if memory() > MAX_MEMORY && memory() > before {
             wrong.push(keep(&format!("{} MB of memory", memory() >> 20)));
         }
     }

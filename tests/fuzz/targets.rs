@@ -55,11 +55,11 @@ pub static TARGETS: [Target; 13] = [
 ];
 
 /// Layers of a net that is drawn or planned.
-const MOST_LAYERS: usize = 200;
+const MAX_LAYERS: usize = 200;
 /// Numbers of a tensor that is read.
-const MOST_NUMBERS: usize = 1 << 20;
+const MAX_NUMBERS: usize = 1 << 20;
 /// Numbers that a run of an artifact takes.
-const MOST_FLOATS: usize = 1 << 22;
+const MAX_FLOATS: usize = 1 << 22;
 
 thread_local! {
     /// Where bytes stand for what reads files. After a crash the last ones are still there.
@@ -80,8 +80,8 @@ fn read_nothing(_: &Path) -> io::Result<Vec<u8>> {
     Err(io::ErrorKind::NotFound.into())
 }
 
-fn show(faults: &Diagnostics, sources: &Sources) {
-    let _ = (render::text(faults, sources, true), render::json(faults, sources));
+fn show(errors: &Diagnostics, sources: &Sources) {
+    let _ = (render::text(errors, sources, true), render::json(errors, sources));
 }
 
 /// `netc check`, `netc show`, `netc fmt`, and the plan.
@@ -104,7 +104,7 @@ fn look_at(text: &str) {
     let spec = load_text(&place("fuzz.net"), text, &read_nothing);
     let checked = check::check(&spec, None);
     show(&checked.told, &spec.sources);
-    checked.graphs.iter().filter(|graph| graph.nodes.len() <= MOST_LAYERS).take(3).for_each(view);
+    checked.graphs.iter().filter(|graph| graph.nodes.len() <= MAX_LAYERS).take(3).for_each(view);
     format(text);
 }
 
@@ -118,8 +118,8 @@ fn format(text: &str) {
     let formatted = |text: &str| {
         let mut sources = Sources::default();
         let file = sources.add_text("fuzz.net", text);
-        let (tree, faults) = syntax::parse(&sources, file);
-        (!faults.has_errors()).then(|| syntax::format(text, &tree))
+        let (tree, errors) = syntax::parse(&sources, file);
+        (!errors.has_errors()).then(|| syntax::format(text, &tree))
     };
     if let Some(once) = formatted(text) {
         let twice = formatted(&once).unwrap_or_else(|| panic!("formatting breaks a spec:\n{once}"));
@@ -131,7 +131,7 @@ fn format(text: &str) {
 pub fn editor(bytes: &[u8]) {
     let Ok(text) = std::str::from_utf8(bytes) else { return };
     let (server, client) = Connection::memory();
-    let served = std::thread::spawn(move || lsp::talk(&server).map_err(|fault| fault.to_string()));
+    let served = std::thread::spawn(move || lsp::talk(&server).map_err(|error| error.to_string()));
     let mut next = 0;
     let mut ask = |method: &str, params: Value| {
         next += 1;
@@ -194,16 +194,16 @@ pub fn editor(bytes: &[u8]) {
 pub fn weights(bytes: &[u8]) {
     let path = file("weights", bytes);
     for layout in [Layout::Neupy, Layout::Keras, Layout::Keras3, Layout::Safetensors] {
-        let _ = open(&path, Some(layout)).map_err(|fault| fault.to_string());
+        let _ = open(&path, Some(layout)).map_err(|error| error.to_string());
     }
     match open(&path, None) {
         Ok(store) => {
-            let small = store.entries().iter().enumerate().filter(|(_, entry)| entry.elements() <= MOST_NUMBERS);
+            let small = store.entries().iter().enumerate().filter(|(_, entry)| entry.elements() <= MAX_NUMBERS);
             for (index, _) in small.take(100) {
-                let _ = store.read(index).map_err(|fault| fault.to_string());
+                let _ = store.read(index).map_err(|error| error.to_string());
             }
         }
-        Err(fault) => _ = fault.to_string(),
+        Err(error) => _ = error.to_string(),
     }
     let text = "net m = Input(6x6x2) >> Conv(3x3, 3) as conv >> BatchNorm as norm >> Relu >> Flatten >> Dense(2) as fc\n\n\
          weights m = \"weights\" { missing = initialize }\n";
@@ -217,7 +217,7 @@ fn build(spec: &Spec) {
             show(&told, &spec.sources);
             let _ = build.in_memory();
         }
-        Err(faults) => show(&faults, &spec.sources),
+        Err(errors) => show(&errors, &spec.sources),
     }
 }
 
@@ -226,20 +226,20 @@ pub fn arrays(bytes: &[u8]) {
     let path = file("arrays", bytes);
     let names: Vec<String> = match array_file::list(&path) {
         Ok(list) => list.into_iter().map(|info| info.name).collect(),
-        Err(fault) => {
-            let _ = fault.to_string();
+        Err(error) => {
+            let _ = error.to_string();
             Vec::new()
         }
     };
-    let _ = array_file::read(&path, None).map_err(|fault| fault.to_string());
+    let _ = array_file::read(&path, None).map_err(|error| error.to_string());
     for name in names.iter().map(|name| Some(name.as_str()).filter(|name| !name.is_empty())).take(20) {
-        let _ = array_file::read(&path, name).map_err(|fault| fault.to_string());
+        let _ = array_file::read(&path, name).map_err(|error| error.to_string());
         if let Ok(Some(table)) = array_file::table(&path, name, 64)
-            && table.floats() <= MOST_NUMBERS
+            && table.floats() <= MAX_NUMBERS
         {
             let mut row = vec![0.0; table.floats()];
             for at in [0, 1, table.len().saturating_sub(1)].into_iter().filter(|&at| at < table.len()) {
-                let _ = table.read(at, &mut row).map_err(|fault| fault.to_string());
+                let _ = table.read(at, &mut row).map_err(|error| error.to_string());
             }
         }
     }
@@ -252,10 +252,10 @@ pub fn image(bytes: &[u8]) {
         let mut values = vec![f32::NAN; size.0 * size.1 * size.2];
         match photo::read_bytes(bytes, "fuzz", &preprocessing, size, &mut values) {
             Ok(()) => assert!(values.iter().all(|value| value.is_finite())),
-            Err(fault) => _ = fault.to_string(),
+            Err(error) => _ = error.to_string(),
         }
     }
-    let _ = thumbnail(&file("photo", bytes), 12).map_err(|fault| fault.to_string());
+    let _ = thumbnail(&file("photo", bytes), 12).map_err(|error| error.to_string());
 }
 
 /// An artifact whose checksums are made right: it is opened, and run once where it is small.
@@ -263,8 +263,8 @@ pub fn artifact(bytes: &[u8]) {
     let path = file("fuzz.netb", &sealed(bytes));
     let artifact = match Artifact::open(&path) {
         Ok(artifact) => Arc::new(artifact),
-        Err(fault) => {
-            let _ = fault.to_string();
+        Err(error) => {
+            let _ = error.to_string();
             return;
         }
     };
@@ -272,7 +272,7 @@ pub fn artifact(bytes: &[u8]) {
     let ports = plan.inputs.iter().chain(&plan.outputs).fold(0usize, |sum, port| sum.saturating_add(port.len()));
     let chunk = plan.chunk_floats(1).unwrap_or(usize::MAX);
     let sum = [ports, chunk, plan.batch_floats, plan.scratch_floats(1, 1)].into_iter().fold(0, usize::saturating_add);
-    if sum > MOST_FLOATS {
+    if sum > MAX_FLOATS {
         return;
     }
     let inputs: Vec<Vec<f32>> = plan.inputs.iter().map(|port| vec![0.5; port.len()]).collect();
@@ -280,7 +280,7 @@ pub fn artifact(bytes: &[u8]) {
     let inputs: Vec<&[f32]> = inputs.iter().map(Vec::as_slice).collect();
     let mut outputs: Vec<&mut [f32]> = outputs.iter_mut().map(Vec::as_mut_slice).collect();
     let run = Session::new(artifact.clone(), 1).run(1, &inputs, &mut outputs);
-    let _ = run.map_err(|fault| fault.to_string());
+    let _ = run.map_err(|error| error.to_string());
 }
 
 const MAGIC: &[u8; 8] = b"NETC\x00\x1a\x01\n";
@@ -324,8 +324,8 @@ fn sealed(bytes: &[u8]) -> Vec<u8> {
 
 /// Class names, and a list of photos.
 pub fn lists(bytes: &[u8]) {
-    let _ = labels::parse(Path::new("labels.txt"), bytes).map_err(|fault| fault.to_string());
-    let _ = Dataset::csv(&file("list.csv", bytes), Policy::default()).map_err(|fault| fault.to_string());
+    let _ = labels::parse(Path::new("labels.txt"), bytes).map_err(|error| error.to_string());
+    let _ = Dataset::csv(&file("list.csv", bytes), Policy::default()).map_err(|error| error.to_string());
 }
 
 /// The record of a run, and its curves.
@@ -333,6 +333,6 @@ pub fn record(bytes: &[u8]) {
     file(FILE, bytes);
     match FOLDER.with(|folder| RunRecord::read(folder.path())) {
         Ok(record) => _ = view::curves(&record),
-        Err(fault) => _ = fault.to_string(),
+        Err(error) => _ = error.to_string(),
     }
 }

@@ -11,13 +11,13 @@ fn mistakes_are_told_and_taken_back() {
     let mut editor = Editor::start();
     let wrong = "# 🐦\nnet bird = Input(8x8x3) >> Conv(3x3, 4) as \"🐦\" >> Dense(10)\n";
     let told = editor.open(BIRD, wrong);
-    let fault = told.iter().find(|fault| fault["code"] == "E0301").expect("the shape is told");
-    assert_eq!(fault["severity"], 1);
-    assert_eq!(fault["source"], "netc");
+    let error = told.iter().find(|error| error["code"] == "E0301").expect("the shape is told");
+    assert_eq!(error["severity"], 1);
+    assert_eq!(error["source"], "netc");
     // The bird before it is one character, two UTF-16 units and four bytes.
-    assert_eq!(fault["range"]["start"], at(wrong, "Dense"));
-    assert!(fault["message"].as_str().expect("a message").contains("Flatten"), "{fault}");
-    let related = fault["relatedInformation"][0].clone();
+    assert_eq!(error["range"]["start"], at(wrong, "Dense"));
+    assert!(error["message"].as_str().expect("a message").contains("Flatten"), "{error}");
+    let related = error["relatedInformation"][0].clone();
     assert_eq!(related["location"]["uri"], BIRD);
     assert!(related["message"].as_str().expect("a message").contains("(?, 6, 6, 4)"), "{related}");
     assert_eq!(editor.change(BIRD, 2, &wrong.replace(">> Dense", ">> Flatten >> Dense")), [] as [Value; 0]);
@@ -257,7 +257,7 @@ fn specs_that_ship_open_without_mistakes() {
     for spec in netc::elaborate::project::shipped::SPECS {
         let uri = format!("file:///nowhere/{}.net", spec.name);
         let told = editor.open(&uri, spec.text);
-        assert!(told.iter().all(|fault| fault["severity"] != 1), "{}: {told:?}", spec.name);
+        assert!(told.iter().all(|error| error["severity"] != 1), "{}: {told:?}", spec.name);
         let whole = json!({ "start": { "line": 0, "character": 0 }, "end": { "line": 9999, "character": 0 } });
         let hints = editor.ask("textDocument/inlayHint", json!({ "textDocument": { "uri": uri }, "range": whole }));
         let shapes: Vec<&str> =
@@ -275,8 +275,8 @@ fn specs_that_ship_open_without_mistakes() {
 /// A file of the `editors` folder, as JSON.
 fn editor_file(path: &str) -> Value {
     let path = format!("{}/editors/{path}", env!("CARGO_MANIFEST_DIR"));
-    let text = std::fs::read_to_string(&path).unwrap_or_else(|fault| panic!("{path}: {fault}"));
-    serde_json::from_str(&text).unwrap_or_else(|fault| panic!("{path}: {fault}"))
+    let text = std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{path}: {error}"));
+    serde_json::from_str(&text).unwrap_or_else(|error| panic!("{path}: {error}"))
 }
 
 #[test]

@@ -17,7 +17,7 @@ const BATCH: usize = 2;
 const NETS: u64 = 400;
 
 /// A net in the making: its text, and what PyTorch computes so far for each sample of the batch.
-struct Draft {
+struct PendingFile {
     text: String,
     values: Vec<Tensor>,
     state: State,
@@ -25,8 +25,8 @@ struct Draft {
     layers: usize,
 }
 
-impl Draft {
-    fn new(seed: u64) -> Draft {
+impl PendingFile {
+    fn new(seed: u64) -> PendingFile {
         let (mut state, mut dice) = (State::seeded(seed), Dice { state: seed.wrapping_mul(0x2545_f491_4f6c_dd1d) });
         let sizes = match dice.roll(5) {
             0 => vec![4 + dice.roll(20)],
@@ -37,7 +37,7 @@ impl Draft {
             [c, h, w] => format!("Input({h}x{w}x{c})"),
             _ => format!("Input({})", sizes[0]),
         };
-        Draft { text, values, state, dice, layers: 0 }
+        PendingFile { text, values, state, dice, layers: 0 }
     }
 
     fn shape(&self) -> Vec<usize> {
@@ -229,16 +229,16 @@ impl Draft {
 }
 
 /// What netc gives for a draft: its values, or the refusal's code and text.
-fn netc(folder: &Path, draft: &Draft, inputs: &[Tensor]) -> Result<Vec<f32>, (Code, String)> {
+fn netc(folder: &Path, draft: &PendingFile, inputs: &[Tensor]) -> Result<Vec<f32>, (Code, String)> {
     draft.state.write(&folder.join("m.safetensors"), "pt");
     let text = format!("weights m = \"m.safetensors\"\nnet m = {}\n", draft.text);
     let spec = load_text(&folder.join("m.net"), &text, &from_disk);
     let built = build(&spec, &BuildOptions::default());
     let build = match built {
         Ok((build, _)) => build,
-        Err(faults) => {
-            let told = render::text(&faults, &spec.sources, false);
-            return Err((faults.iter().next().expect("a fault").code, told));
+        Err(errors) => {
+            let told = render::text(&errors, &spec.sources, false);
+            return Err((errors.iter().next().expect("an error").code, told));
         }
     };
     let x: Vec<f32> = inputs.iter().flat_map(|x| x.channels_last().values).map(|value| value as f32).collect();
@@ -254,7 +254,7 @@ fn nets_by_chance_give_what_pytorch_computes_or_are_refused() {
     let (mut equal, mut refused, mut permuted) = (0, 0, 0);
     let mut wrong = Vec::new();
     for seed in 1..=NETS {
-        let mut draft = Draft::new(seed);
+        let mut draft = PendingFile::new(seed);
         let inputs = draft.values.clone();
         let steps = 2 + draft.dice.roll(7);
         for _ in 0..steps {

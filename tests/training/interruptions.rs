@@ -2,7 +2,7 @@
 
 use super::program::command;
 use super::{bytes, done, netc, project, stderr};
-use netc::data::Chance;
+use netc::data::SeededRng;
 use netc::train::run::checkpoint;
 use netc::train::run::record::RunRecord;
 use std::fs;
@@ -97,7 +97,7 @@ fn a_run_that_is_killed_at_any_moment_leaves_whole_files_and_goes_on_to_the_same
     let folder = broken.path();
     done(&netc(folder, &["train", "kind.net"]));
     let full = cached(folder);
-    let mut chance = Chance::new([1, 2, 3, 4]);
+    let mut chance = SeededRng::new([1, 2, 3, 4]);
     let (mut turn, mut killed, mut ended) = (0, 0, true);
     let mut before = Vec::new();
     for _ in 0..400 {
@@ -167,7 +167,7 @@ fn a_run_that_is_interrupted_goes_on_within_the_epoch() {
     );
     let broken = project(&whole.recipe);
     let folder = broken.path();
-    let mut chance = Chance::new([5, 6, 7, 8]);
+    let mut chance = SeededRng::new([5, 6, 7, 8]);
     let (mut within, mut rounds) = (0, 0);
     loop {
         let before = fs::read(folder.join("kind.run/checkpoint")).ok();

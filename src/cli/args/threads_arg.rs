@@ -1,12 +1,12 @@
 //! The threads that a command computes on.
 
-use crate::kernels::parallel::affinity::Pinning;
-use crate::kernels::parallel::thread_pool::Threads as Team;
+use crate::kernels::parallel::affinity::PinPolicy;
+use crate::kernels::parallel::thread_pool::ThreadPool;
 use crate::runtime::thread_count;
 use std::sync::Arc;
 
 /// More threads than this no machine that netc runs on has use for.
-const MOST_THREADS: usize = 1024;
+const MAX_THREADS: usize = 1024;
 
 /// How many threads.
 #[derive(clap::Args, Debug)]
@@ -18,7 +18,7 @@ pub struct Threads {
 
 /// How many threads, and where.
 #[derive(clap::Args, Debug)]
-pub struct Placed {
+pub struct ThreadPlacement {
     #[command(flatten)]
     threads: Threads,
     /// Keep each thread on a core of its own; auto: if there is one for each core, until another program wants it
@@ -41,24 +41,24 @@ impl Threads {
     }
 }
 
-impl Placed {
+impl ThreadPlacement {
     pub fn count(&self) -> usize {
         self.threads.count()
     }
 
-    pub fn team(&self) -> Arc<Team> {
+    pub fn pool(&self) -> Arc<ThreadPool> {
         let pinning = match self.pin {
-            Pin::Auto => Pinning::WhileAlone,
-            Pin::Always => Pinning::Always,
-            Pin::Never => Pinning::Never,
+            Pin::Auto => PinPolicy::UntilContended,
+            Pin::Always => PinPolicy::Always,
+            Pin::Never => PinPolicy::Never,
         };
-        Arc::new(Team::placed(self.count(), pinning))
+        Arc::new(ThreadPool::placed(self.count(), pinning))
     }
 }
 
 fn number(text: &str) -> Result<usize, String> {
     match text.parse() {
-        Ok(count @ 1..=MOST_THREADS) => Ok(count),
-        _ => Err(format!("write a number of threads from 1 to {MOST_THREADS}")),
+        Ok(count @ 1..=MAX_THREADS) => Ok(count),
+        _ => Err(format!("write a number of threads from 1 to {MAX_THREADS}")),
     }
 }

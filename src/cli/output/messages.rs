@@ -10,21 +10,21 @@ use std::borrow::Cow;
 use std::fmt::Display;
 use std::io::{self, IsTerminal, Write};
 
-/// Prints to stdout; a reader that went away (a closed pipe) ends the program quietly, any other fault with an error.
+/// Prints to stdout; a reader that went away (a closed pipe) ends the program quietly, any other error with an error.
 pub fn print(text: impl Display) {
     let text = text.to_string();
     let mut out = io::stdout().lock();
-    let Err(fault) = write!(out, "{}", visible(&text)).and_then(|()| out.flush()) else { return };
-    if fault.kind() == io::ErrorKind::BrokenPipe {
+    let Err(error) = write!(out, "{}", visible(&text)).and_then(|()| out.flush()) else { return };
+    if error.kind() == io::ErrorKind::BrokenPipe {
         std::process::exit(0);
     }
-    let message = format!("the results cannot be written: {}", plain(&fault));
+    let message = format!("the results cannot be written: {}", plain(&error));
     let _ = fail_with(Diagnostic::new(Code::Output, message));
     std::process::exit(i32::from(crate::cli::WRONG));
 }
 
 /// Prints to stderr. Where nobody can be told, the work goes on untold.
-fn tell_text(text: impl Display) {
+fn emit_text(text: impl Display) {
     let text = text.to_string();
     let _ = write!(io::stderr().lock(), "{}", visible(&text));
 }
@@ -61,17 +61,17 @@ fn visible(text: &str) -> Cow<'_, str> {
 }
 
 /// Prints diagnostics.
-pub fn tell(diagnostics: &Diagnostics, sources: &Sources) {
+pub fn emit(diagnostics: &Diagnostics, sources: &Sources) {
     if !diagnostics.is_empty() {
         let color = io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
-        tell_text(render::text(diagnostics, sources, color));
+        emit_text(render::text(diagnostics, sources, color));
     }
 }
 
 /// Prints diagnostics and fails.
 pub fn fail(diagnostics: &Diagnostics, sources: &Sources) -> Failed {
-    tell(diagnostics, sources);
-    Failed::Wrong
+    emit(diagnostics, sources);
+    Failed::Misclassification
 }
 
 /// Prints one diagnostic that has no place in a source, and fails.
@@ -85,13 +85,13 @@ pub fn load(argument: &str) -> Result<Spec, Failed> {
 }
 
 /// Gives the result of a step, having told what is to be told.
-pub fn settle<T>(result: Result<(T, Diagnostics), Diagnostics>, sources: &Sources) -> Result<T, Failed> {
+pub fn unwrap_or_report<T>(result: Result<(T, Diagnostics), Diagnostics>, sources: &Sources) -> Result<T, Failed> {
     match result {
         Ok((value, told)) => {
-            tell(&told, sources);
+            emit(&told, sources);
             Ok(value)
         }
-        Err(faults) => Err(fail(&faults, sources)),
+        Err(errors) => Err(fail(&errors, sources)),
     }
 }
 
@@ -99,8 +99,8 @@ pub fn settle<T>(result: Result<(T, Diagnostics), Diagnostics>, sources: &Source
 pub fn line(verb: &str, text: impl Display) {
     let color = io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
     match color {
-        true => tell_text(format_args!("\x1b[1;32m{verb:>12}\x1b[0m {text}\n")),
-        false => tell_text(format_args!("{verb:>12} {text}\n")),
+        true => emit_text(format_args!("\x1b[1;32m{verb:>12}\x1b[0m {text}\n")),
+        false => emit_text(format_args!("{verb:>12} {text}\n")),
     }
 }
 

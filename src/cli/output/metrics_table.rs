@@ -3,15 +3,15 @@
 use crate::source::shown;
 use crate::train::evaluation::metric_accumulator::Outcome;
 use crate::train::evaluation::metrics::{Counted, Report};
-use crate::train::evaluation::misclassified::Wrong;
-use crate::view::html::Mistake;
+use crate::train::evaluation::misclassified::Misclassification;
+use crate::view::html::MisclassifiedPhoto;
 use std::fmt::Write;
 use unicode_width::UnicodeWidthStr;
 
 /// Mistakes as a page shows them.
-pub fn pictures(mistakes: &[Wrong], labels: &[String]) -> Vec<Mistake> {
+pub fn pictures(mistakes: &[Misclassification], labels: &[String]) -> Vec<MisclassifiedPhoto> {
     let label = |class: usize| labels.get(class).cloned().unwrap_or_default();
-    let picture = |wrong: &Wrong| Mistake {
+    let picture = |wrong: &Misclassification| MisclassifiedPhoto {
         path: wrong.path.clone(),
         truth: label(wrong.truth),
         predicted: label(wrong.predicted),

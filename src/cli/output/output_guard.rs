@@ -63,18 +63,18 @@ pub fn unwritable(path: &Path, why: &str) -> Diagnostic {
     Diagnostic::new(Code::Output, format!("{} cannot be written: {why}", path.display()))
 }
 
-/// Says before anything is computed whether a command that reads `inputs` may write a file of a kind at `path`.
+/// TargetKind before anything is computed whether a command that reads `inputs` may write a file of a kind at `path`.
 pub fn check(path: &Path, kind: Kind, inputs: &[&Path]) -> Done {
     let folder = folder_of(path);
     let cannot = |why: &str| unwritable(path, why);
     match std::fs::metadata(&folder) {
         Ok(there) if there.is_dir() => {}
         Ok(_) => return Err(messages::fail_with(cannot("a part of its path is a file, not a folder"))),
-        Err(fault) if fault.kind() == std::io::ErrorKind::NotFound => {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
             let help = format!("make the folder {} first", folder.display());
             return Err(messages::fail_with(cannot("its folder is not there").help(help)));
         }
-        Err(fault) => return Err(messages::fail_with(cannot(&plain(&fault)))),
+        Err(error) => return Err(messages::fail_with(cannot(&plain(&error)))),
     }
     let Ok(real) = std::fs::canonicalize(path) else { return Ok(()) };
     if real.is_dir() {

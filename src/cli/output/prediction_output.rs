@@ -2,7 +2,7 @@
 
 use super::messages;
 use crate::artifact::Manifest;
-use crate::ops::output_kind::Ending;
+use crate::ops::output_kind::OutputKind;
 use crate::runtime::non_finite::Origin;
 use crate::source::shown;
 use serde::Serialize;
@@ -42,7 +42,7 @@ impl Predictions {
 
 /// One class of a photo, or one number where the net's end gives no probabilities.
 #[derive(Serialize)]
-struct Guess {
+struct ScoredClass {
     label: String,
     index: usize,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -56,9 +56,9 @@ struct Guess {
 
 /// What one output says of an image.
 #[derive(Serialize)]
-struct Said {
+struct OutputPrediction {
     name: String,
-    top: Vec<Guess>,
+    top: Vec<ScoredClass>,
     /// Values that are not shown, of an output that has no classes.
     #[serde(skip)]
     more: usize,
@@ -66,7 +66,7 @@ struct Said {
 
 /// Prints the first `top` of what each output says of each image.
 pub fn print(manifest: &Manifest, predictions: &Predictions, format: Format, top: usize) {
-    let answers: Vec<(&str, Vec<Said>)> = predictions
+    let answers: Vec<(&str, Vec<OutputPrediction>)> = predictions
         .names
         .iter()
         .enumerate()
@@ -80,7 +80,7 @@ pub fn print(manifest: &Manifest, predictions: &Predictions, format: Format, top
     });
 }
 
-fn said(manifest: &Manifest, outputs: &[Vec<f32>], image: usize, top: usize) -> Vec<Said> {
+fn said(manifest: &Manifest, outputs: &[Vec<f32>], image: usize, top: usize) -> Vec<OutputPrediction> {
     let ports = manifest.plan.outputs.iter().zip(outputs).enumerate();
     ports
         .map(|(output, (port, values))| {
@@ -88,20 +88,20 @@ fn said(manifest: &Manifest, outputs: &[Vec<f32>], image: usize, top: usize) -> 
             // Labels name the classes of the first output.
             let labels = manifest.labels.as_deref().filter(|_| output == 0);
             let ending = manifest.ending(output);
-            let plain = ending == Ending::Numbers;
+            let plain = ending == OutputKind::Numbers;
             let label = |index: usize| {
                 labels.and_then(|labels| labels.get(index)).cloned().unwrap_or_else(|| index.to_string())
             };
             if let ([_, .., width], true) = (&port.sizes[..], by_classes(manifest, output, labels)) {
                 let shares = pixels(manifest, output, row, *width).into_iter().take(top);
-                let guess = |(index, share)| Guess {
+                let guess = |(index, share)| ScoredClass {
                     label: label(index),
                     index,
                     probability: None,
                     value: None,
                     pixels: Some(share),
                 };
-                return Said { name: port.name.clone(), top: shares.map(guess).collect(), more: 0 };
+                return OutputPrediction { name: port.name.clone(), top: shares.map(guess).collect(), more: 0 };
             }
             let shown: Vec<(usize, f32)> = match (plain, labels) {
                 // Numbers that no class stands behind have no order but their own.
@@ -109,14 +109,14 @@ fn said(manifest: &Manifest, outputs: &[Vec<f32>], image: usize, top: usize) -> 
                 _ => manifest.ranked(output, row).into_iter().take(top).collect(),
             };
             let more = if plain && labels.is_none() { row.len() - shown.len() } else { 0 };
-            let guess = |(index, value): (usize, f32)| Guess {
+            let guess = |(index, value): (usize, f32)| ScoredClass {
                 label: label(index),
                 index,
                 probability: Some(value).filter(|_| !plain),
                 value: Some(value).filter(|_| plain),
                 pixels: None,
             };
-            Said { name: port.name.clone(), top: shown.into_iter().map(guess).collect(), more }
+            OutputPrediction { name: port.name.clone(), top: shown.into_iter().map(guess).collect(), more }
         })
         .collect()
 }
@@ -125,7 +125,7 @@ fn said(manifest: &Manifest, outputs: &[Vec<f32>], image: usize, top: usize) -> 
 fn by_classes(manifest: &Manifest, output: usize, labels: Option<&[String]>) -> bool {
     let width = manifest.plan.outputs[output].sizes.last().copied().unwrap_or(0);
     let ending = manifest.ending(output);
-    ending == Ending::Classes || ending.is_binary(width) || labels.is_some_and(|labels| labels.len() > 1)
+    ending == OutputKind::Classes || ending.is_binary(width) || labels.is_some_and(|labels| labels.len() > 1)
 }
 
 /// The classes that an image's pixels are of, and the share of each, the largest first.
@@ -146,8 +146,8 @@ fn pixels(manifest: &Manifest, output: usize, row: &[f32], width: usize) -> Vec<
 }
 
 /// `[{"input", "top": […]}]`; of several outputs `[{"input", "outputs": [{"name", "top": […]}]}]`.
-fn json(answers: &[(&str, Vec<Said>)]) -> serde_json::Value {
-    let answer = |(input, said): &(&str, Vec<Said>)| match &said[..] {
+fn json(answers: &[(&str, Vec<OutputPrediction>)]) -> serde_json::Value {
+    let answer = |(input, said): &(&str, Vec<OutputPrediction>)| match &said[..] {
         [one] => serde_json::json!({ "input": input, "top": one.top }),
         several => serde_json::json!({ "input": input, "outputs": several }),
     };
@@ -155,9 +155,9 @@ fn json(answers: &[(&str, Vec<Said>)]) -> serde_json::Value {
 }
 
 /// A line per image and class, with the output's name where there are several.
-fn csv(answers: &[(&str, Vec<Said>)], manifest: &Manifest) -> String {
+fn csv(answers: &[(&str, Vec<OutputPrediction>)], manifest: &Manifest) -> String {
     let several = manifest.plan.outputs.len() > 1;
-    let plain = (0..manifest.plan.outputs.len()).any(|output| manifest.ending(output) == Ending::Numbers);
+    let plain = (0..manifest.plan.outputs.len()).any(|output| manifest.ending(output) == OutputKind::Numbers);
     let mut text = String::from(if several { "input,output,rank" } else { "input,rank" });
     let of_pixels =
         answers.iter().flat_map(|(_, said)| said).flat_map(|said| &said.top).any(|one| one.pixels.is_some());
@@ -169,7 +169,7 @@ fn csv(answers: &[(&str, Vec<Said>)], manifest: &Manifest) -> String {
     for (input, said) in answers {
         for said in said {
             let output = if several { format!(",{}", field(&said.name)) } else { String::new() };
-            for (rank, Guess { label, index, probability, value, pixels }) in said.top.iter().enumerate() {
+            for (rank, ScoredClass { label, index, probability, value, pixels }) in said.top.iter().enumerate() {
                 let value = probability.or(*pixels).or(*value).unwrap_or(0.0);
                 let _ = writeln!(text, "{}{output},{},{index},{},{value}", field(input), rank + 1, field(label));
             }
@@ -178,7 +178,7 @@ fn csv(answers: &[(&str, Vec<Said>)], manifest: &Manifest) -> String {
     text
 }
 
-fn text(answers: &[(&str, Vec<Said>)]) -> String {
+fn text(answers: &[(&str, Vec<OutputPrediction>)]) -> String {
     let guesses = answers.iter().flat_map(|(_, said)| said).flat_map(|said| &said.top);
     let width = guesses.map(|guess| shown(&guess.label).width()).max().unwrap_or(0);
     let mut text = String::new();

@@ -1,6 +1,6 @@
 //! What can be wrong with a file of arrays, and which array of it is meant.
 
-use crate::h5::Fault;
+use crate::h5::Hdf5Error;
 use std::io;
 use std::path::{Path, PathBuf};
 use thiserror::Error;
@@ -14,26 +14,26 @@ const FREE_BYTES: u64 = 256 << 20;
 const FREE_RATIO: u64 = 100;
 
 /// That an array of so many values does not take memory out of proportion to the bytes that it is stored in.
-pub(crate) fn check_density(values: usize, stored: u64) -> Result<(), ArrayFault> {
+pub(crate) fn check_density(values: usize, stored: u64) -> Result<(), ArrayErrorKind> {
     let floats = (values as u64).saturating_mul(4);
     match floats > FREE_BYTES.max(stored.saturating_mul(FREE_RATIO)) {
-        true => Err(ArrayFault::TooDense { floats, stored }),
+        true => Err(ArrayErrorKind::TooDense { floats, stored }),
         false => Ok(()),
     }
 }
 
 /// An array file that cannot be read or written, and why.
 #[derive(Debug, Error)]
-#[error("{}: {fault}", path.display())]
+#[error("{}: {error}", path.display())]
 pub struct ArrayError {
     pub path: PathBuf,
     #[source]
-    pub fault: ArrayFault,
+    pub error: ArrayErrorKind,
 }
 
 /// What is wrong with an array file, or with what is asked of it.
 #[derive(Debug, Error)]
-pub enum ArrayFault {
+pub enum ArrayErrorKind {
     #[error("no such file")]
     NotFound,
     #[error("not a regular file")]
@@ -55,7 +55,7 @@ pub enum ArrayFault {
     #[error("it claims {declared} bytes from {stored} stored ones, which no compression reaches")]
     Bomb { declared: u64, stored: u64 },
     #[error("{0}")]
-    Hdf5(#[source] Fault),
+    Hdf5(#[source] Hdf5Error),
     #[error(
         "its {floats} bytes as f32 come from {stored} stored ones; beyond {} MiB, no more than {FREE_RATIO} times the stored \
          bytes are taken",
@@ -72,19 +72,19 @@ pub enum ArrayFault {
     OneArray,
     #[error("the ending of an array file is .npy, .npz, .h5 or .hdf5")]
     UnknownEnding,
-    #[error("array `{name}`: {fault}")]
+    #[error("array `{name}`: {error}")]
     In {
         name: String,
         #[source]
-        fault: Box<ArrayFault>,
+        error: Box<ArrayErrorKind>,
     },
 }
 
-impl From<Fault> for ArrayFault {
-    fn from(fault: Fault) -> ArrayFault {
-        match fault {
-            Fault::Io(source) => ArrayFault::Io(source),
-            other => ArrayFault::Hdf5(other),
+impl From<Hdf5Error> for ArrayErrorKind {
+    fn from(error: Hdf5Error) -> ArrayErrorKind {
+        match error {
+            Hdf5Error::Io(source) => ArrayErrorKind::Io(source),
+            other => ArrayErrorKind::Hdf5(other),
         }
     }
 }
@@ -108,22 +108,22 @@ pub struct ArrayInfo {
 }
 
 /// Names the file of what is wrong.
-pub(crate) fn at<T>(path: &Path, work: impl FnOnce() -> Result<T, ArrayFault>) -> Result<T, ArrayError> {
-    work().map_err(|fault| ArrayError { path: path.to_owned(), fault })
+pub(crate) fn at<T>(path: &Path, work: impl FnOnce() -> Result<T, ArrayErrorKind>) -> Result<T, ArrayError> {
+    work().map_err(|error| ArrayError { path: path.to_owned(), error })
 }
 
 /// Names the array of what is wrong.
-pub(crate) fn within<T>(name: &str, result: Result<T, ArrayFault>) -> Result<T, ArrayFault> {
-    result.map_err(|fault| ArrayFault::In { name: name.to_owned(), fault: Box::new(fault) })
+pub(crate) fn within<T>(name: &str, result: Result<T, ArrayErrorKind>) -> Result<T, ArrayErrorKind> {
+    result.map_err(|error| ArrayErrorKind::In { name: name.to_owned(), error: Box::new(error) })
 }
 
 /// The array that is meant: the named one, or the only one.
-pub(crate) fn choose(name: Option<&str>, mut available: Vec<String>) -> Result<String, ArrayFault> {
+pub(crate) fn choose(name: Option<&str>, mut available: Vec<String>) -> Result<String, ArrayErrorKind> {
     match (name, available.len()) {
         (Some(name), _) if available.iter().any(|known| known == name) => Ok(name.to_owned()),
-        (Some(name), _) => Err(ArrayFault::NoSuchArray { name: name.to_owned(), available }),
+        (Some(name), _) => Err(ArrayErrorKind::NoSuchArray { name: name.to_owned(), available }),
         (None, 1) => Ok(available.remove(0)),
-        (None, 0) => Err(ArrayFault::Damaged("it holds no array".to_owned())),
-        (None, _) => Err(ArrayFault::SeveralArrays { available }),
+        (None, 0) => Err(ArrayErrorKind::Damaged("it holds no array".to_owned())),
+        (None, _) => Err(ArrayErrorKind::SeveralArrays { available }),
     }
 }

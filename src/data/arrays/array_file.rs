@@ -1,6 +1,6 @@
 //! Arrays from and to files: `.npy`, `.npz` and HDF5, always as f32 in C order.
 
-use super::array_error::{ArrayError, ArrayFault, ArrayInfo, at};
+use super::array_error::{ArrayError, ArrayErrorKind, ArrayInfo, at};
 use super::hdf5_arrays;
 use super::npy;
 use super::npy::Header;
@@ -37,7 +37,7 @@ impl Format {
 pub fn read(path: &Path, name: Option<&str>) -> Result<ArrayD<f32>, ArrayError> {
     at(path, || match (format(path)?, name) {
         (Format::Npy, None) => npy_file(path),
-        (Format::Npy, Some(_)) => Err(ArrayFault::OneArray),
+        (Format::Npy, Some(_)) => Err(ArrayErrorKind::OneArray),
         (Format::Npz, name) => Npz::new(open(path)?.0)?.read(name),
         (Format::Hdf5, name) => hdf5_arrays::read(path, name),
     })
@@ -59,7 +59,7 @@ pub fn table(path: &Path, name: Option<&str>, kept: u64) -> Result<Option<Table>
 }
 
 /// The rows of a `.npy` file, where they can be read from it one by one and are over `kept` bytes.
-fn npy_rows(path: &Path, kept: u64) -> Result<Option<Table>, ArrayFault> {
+fn npy_rows(path: &Path, kept: u64) -> Result<Option<Table>, ArrayErrorKind> {
     let (mut reader, length) = open(path)?;
     let header = Header::read(&mut reader)?;
     let count = header.count_in(length.saturating_sub(header.length))?;
@@ -101,35 +101,35 @@ pub fn read_hdf5(path: &Path, name: &str) -> Result<ArrayD<f32>, ArrayError> {
     at(path, || wanted(path, Format::Hdf5).and_then(|()| hdf5_arrays::read(path, Some(name))))
 }
 
-fn open(path: &Path) -> Result<(BufReader<File>, u64), ArrayFault> {
+fn open(path: &Path) -> Result<(BufReader<File>, u64), ArrayErrorKind> {
     let (file, length) = open_regular(path).map_err(|error| match error.kind() {
-        io::ErrorKind::NotFound => ArrayFault::NotFound,
-        io::ErrorKind::InvalidInput | io::ErrorKind::IsADirectory => ArrayFault::NotAFile,
-        _ => ArrayFault::Io(error),
+        io::ErrorKind::NotFound => ArrayErrorKind::NotFound,
+        io::ErrorKind::InvalidInput | io::ErrorKind::IsADirectory => ArrayErrorKind::NotAFile,
+        _ => ArrayErrorKind::Io(error),
     })?;
     Ok((BufReader::with_capacity(64 << 10, file), length))
 }
 
-fn format(path: &Path) -> Result<Format, ArrayFault> {
+fn format(path: &Path) -> Result<Format, ArrayErrorKind> {
     let mut head = Vec::with_capacity(HEAD);
-    open(path)?.0.take(HEAD as u64).read_to_end(&mut head).map_err(ArrayFault::Io)?;
+    open(path)?.0.take(HEAD as u64).read_to_end(&mut head).map_err(ArrayErrorKind::Io)?;
     match Content::of(&head) {
         Content::Npy => Ok(Format::Npy),
         Content::Zip => Ok(Format::Npz),
         Content::Hdf5 => Ok(Format::Hdf5),
-        other => Err(ArrayFault::NotAnArray { looks_like: other.in_words() }),
+        other => Err(ArrayErrorKind::NotAnArray { looks_like: other.in_words() }),
     }
 }
 
 /// Refuses a file of another format than the caller named.
-fn wanted(path: &Path, wanted: Format) -> Result<(), ArrayFault> {
+fn wanted(path: &Path, wanted: Format) -> Result<(), ArrayErrorKind> {
     match format(path)? {
         found if found == wanted => Ok(()),
-        found => Err(ArrayFault::OtherFormat { found: found.in_words(), wanted: wanted.in_words() }),
+        found => Err(ArrayErrorKind::OtherFormat { found: found.in_words(), wanted: wanted.in_words() }),
     }
 }
 
-fn npy_file(path: &Path) -> Result<ArrayD<f32>, ArrayFault> {
+fn npy_file(path: &Path) -> Result<ArrayD<f32>, ArrayErrorKind> {
     let (mut reader, length) = open(path)?;
     let header = Header::read(&mut reader)?;
     npy::read_values(&mut reader, &header, length.saturating_sub(header.length))
@@ -154,8 +154,8 @@ mod tests {
         (folder, path)
     }
 
-    fn fault<T>(result: Result<T, ArrayError>) -> String {
-        result.err().map(|error| error.fault.to_string()).unwrap_or_default()
+    fn error_text<T>(result: Result<T, ArrayError>) -> String {
+        result.err().map(|error| error.error.to_string()).unwrap_or_default()
     }
 
     #[test]
@@ -174,9 +174,9 @@ mod tests {
                 infos.sort_by(|a, b| b.name.cmp(&a.name));
                 assert_eq!(infos[0], ArrayInfo { name: "x".to_owned(), shape: shape.to_vec() });
                 assert_eq!(infos[1], ArrayInfo { name: "in/y".to_owned(), shape: vec![3, 2] });
-                let several = fault(read(&path, None));
+                let several = error_text(read(&path, None));
                 assert!(several.starts_with("several arrays are in it, name one of `"), "{several}");
-                let none = fault(read(&path, Some("z")));
+                let none = error_text(read(&path, Some("z")));
                 assert!(none.starts_with("no array `z` in it; it holds `"), "{none}");
             }
         }
@@ -198,7 +198,7 @@ mod tests {
         assert!(table(&path, None, 0).unwrap().is_none());
         let whole = fs::read(&path).unwrap();
         fs::write(&path, &whole[..whole.len() - 1]).unwrap();
-        assert_eq!(fault(table(&path, None, 0)), "truncated: its shape needs 4 bytes, the file has 3");
+        assert_eq!(error_text(table(&path, None, 0)), "truncated: its shape needs 4 bytes, the file has 3");
         // Other numbers are converted as they are read.
         let bytes = [
             b"\x93NUMPY\x01\0\x3e\0{'descr': '>i2', 'fortran_order': False, 'shape': (2, 2), }  \n".as_slice(),
@@ -215,15 +215,15 @@ mod tests {
     fn other_files_are_named() {
         let folder = TempDir::new().unwrap();
         let path = folder.path().join("x.npy");
-        assert_eq!(fault(read(&path, None)), "no such file");
-        assert_eq!(fault(read(folder.path(), None)), "not a regular file");
+        assert_eq!(error_text(read(&path, None)), "no such file");
+        assert_eq!(error_text(read(folder.path(), None)), "not a regular file");
         fs::write(&path, "1 2 3").unwrap();
-        assert_eq!(fault(list(&path)), "not an array, but text; arrays are .npy, .npz or HDF5");
+        assert_eq!(error_text(list(&path)), "not an array, but text; arrays are .npy, .npz or HDF5");
         write_npz(&path, &[("x", counting(&[2]).view())]).unwrap();
-        assert_eq!(fault(read_npy(&path)), "a .npz file, where a .npy file is wanted");
+        assert_eq!(error_text(read_npy(&path)), "a .npz file, where a .npy file is wanted");
         assert_eq!(read(&path, None).unwrap(), counting(&[2]));
         let error = read_hdf5(&path, "x").unwrap_err();
-        assert_eq!(error.to_string(), format!("{}: {}", path.display(), error.fault));
+        assert_eq!(error.to_string(), format!("{}: {}", path.display(), error.error));
     }
 
     #[test]

@@ -1,8 +1,8 @@
 //! Writing of array files, all or nothing.
 
-use super::array_error::{ArrayError, ArrayFault, at};
+use super::array_error::{ArrayError, ArrayErrorKind, at};
 use super::{hdf5_arrays, npy, npz};
-use crate::file::Draft;
+use crate::file::PendingFile;
 use ndarray::ArrayViewD;
 use std::fs;
 use std::io::{BufWriter, Write};
@@ -17,10 +17,10 @@ pub fn write(path: &Path, arrays: &[(&str, ArrayViewD<f32>)]) -> Result<(), Arra
     let ending = path.extension().and_then(|ending| ending.to_str()).map(str::to_ascii_lowercase);
     match (ending.as_deref(), arrays) {
         (Some("npy"), [(_, array)]) => write_npy(path, array.view()),
-        (Some("npy"), _) => at(path, || Err(ArrayFault::OneArray)),
+        (Some("npy"), _) => at(path, || Err(ArrayErrorKind::OneArray)),
         (Some("npz"), arrays) => write_npz(path, arrays),
         (Some("h5" | "hdf5"), arrays) => write_hdf5(path, arrays),
-        _ => at(path, || Err(ArrayFault::UnknownEnding)),
+        _ => at(path, || Err(ArrayErrorKind::UnknownEnding)),
     }
 }
 
@@ -29,7 +29,7 @@ pub fn write_npy(path: &Path, array: ArrayViewD<f32>) -> Result<(), ArrayError> 
     at(path, || {
         replace(path, |file| {
             let mut writer = BufWriter::new(file.file());
-            npy::write(&mut writer, &array).and_then(|()| writer.flush()).map_err(ArrayFault::Io)
+            npy::write(&mut writer, &array).and_then(|()| writer.flush()).map_err(ArrayErrorKind::Io)
         })
     })
 }
@@ -39,7 +39,7 @@ pub fn write_npz(path: &Path, arrays: &[(&str, ArrayViewD<f32>)]) -> Result<(), 
     at(path, || {
         replace(path, |file| {
             let writer = BufWriter::new(file.file());
-            npz::write(writer, arrays).and_then(|mut writer| writer.flush()).map_err(ArrayFault::Io)
+            npz::write(writer, arrays).and_then(|mut writer| writer.flush()).map_err(ArrayErrorKind::Io)
         })
     })
 }
@@ -50,13 +50,16 @@ pub fn write_hdf5(path: &Path, arrays: &[(&str, ArrayViewD<f32>)]) -> Result<(),
 }
 
 /// Lets `fill` write a file beside `path`, then gives it that name.
-fn replace(path: &Path, fill: impl FnOnce(&mut Draft) -> Result<(), ArrayFault>) -> Result<(), ArrayFault> {
+fn replace(
+    path: &Path,
+    fill: impl FnOnce(&mut PendingFile) -> Result<(), ArrayErrorKind>,
+) -> Result<(), ArrayErrorKind> {
     if fs::metadata(path).is_ok_and(|known| !known.is_file()) {
-        return Err(ArrayFault::NotAFile);
+        return Err(ArrayErrorKind::NotAFile);
     }
-    let mut draft = Draft::beside(path).map_err(ArrayFault::Io)?;
+    let mut draft = PendingFile::for_target(path).map_err(ArrayErrorKind::Io)?;
     fill(&mut draft)?;
-    draft.settle(true).map_err(ArrayFault::Io)
+    draft.settle(true).map_err(ArrayErrorKind::Io)
 }
 
 #[cfg(test)]
@@ -94,7 +97,7 @@ mod tests {
         let folder = TempDir::new().unwrap();
         let array = ArrayD::<f32>::zeros(IxDyn(&[2]));
         let error = |name: &str, arrays: &[(&str, ArrayViewD<f32>)]| {
-            write(&folder.path().join(name), arrays).unwrap_err().fault.to_string()
+            write(&folder.path().join(name), arrays).unwrap_err().error.to_string()
         };
         let one = [("x", array.view())];
         assert_eq!(error("x.txt", &one), "the ending of an array file is .npy, .npz, .h5 or .hdf5");

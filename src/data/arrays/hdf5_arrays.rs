@@ -1,24 +1,24 @@
 //! Arrays in HDF5 files, by the dataset's path from the root.
 
-use super::array_error::{ArrayFault, ArrayInfo, choose};
+use super::array_error::{ArrayErrorKind, ArrayInfo, choose};
 use crate::data::samples::table::{RowFile, Table};
 use crate::element::Element;
-use crate::h5::{self, Backend, Dataset, Fault, File, Kind, Stored};
+use crate::h5::{self, Backend, Dataset, File, Hdf5Error, Kind, Stored};
 use ndarray::{ArrayD, ArrayViewD, IxDyn};
 use std::fs;
 use std::path::Path;
 
 /// The dataset `name`, or without a name the only one in the file.
-pub fn read(path: &Path, name: Option<&str>) -> Result<ArrayD<f32>, ArrayFault> {
+pub fn read(path: &Path, name: Option<&str>) -> Result<ArrayD<f32>, ArrayErrorKind> {
     let file = File::open(path)?;
     let dataset = named(&file, name)?;
     let values = file.read(&dataset)?;
-    ArrayD::from_shape_vec(IxDyn(dataset.shape()), values).map_err(|error| ArrayFault::Damaged(error.to_string()))
+    ArrayD::from_shape_vec(IxDyn(dataset.shape()), values).map_err(|error| ArrayErrorKind::Damaged(error.to_string()))
 }
 
 /// The rows of the dataset that [`read`] gives, where they can be read from the file one by one and are over `kept` bytes:
 /// contiguous, as little-endian f32.
-pub fn rows(path: &Path, name: Option<&str>, kept: u64) -> Result<Option<Table>, ArrayFault> {
+pub fn rows(path: &Path, name: Option<&str>, kept: u64) -> Result<Option<Table>, ArrayErrorKind> {
     let file = File::open(path)?;
     let dataset = named(&file, name)?;
     let ([rows, sizes @ ..], Stored::Contiguous { offset }, Element::F32) =
@@ -30,13 +30,13 @@ pub fn rows(path: &Path, name: Option<&str>, kept: u64) -> Result<Option<Table>,
     if stride.saturating_mul(*rows as u64) <= kept {
         return Ok(None);
     }
-    let (path, file) = (path.to_owned(), fs::File::open(path).map_err(ArrayFault::Io)?);
+    let (path, file) = (path.to_owned(), fs::File::open(path).map_err(ArrayErrorKind::Io)?);
     let file = RowFile { path, file, offset: *offset, stride, element: dataset.element() };
     Ok(Some(Table::of_file(file, sizes.to_vec(), *rows)))
 }
 
 /// The dataset that is meant.
-fn named(file: &File, name: Option<&str>) -> Result<Dataset, ArrayFault> {
+fn named(file: &File, name: Option<&str>) -> Result<Dataset, ArrayErrorKind> {
     if let Some(name) = name
         && file.kind(name)? == Some(Kind::Dataset)
     {
@@ -47,21 +47,21 @@ fn named(file: &File, name: Option<&str>) -> Result<Dataset, ArrayFault> {
 }
 
 /// The datasets of numbers in the file with their shapes, sorted by their paths.
-pub fn list(path: &Path) -> Result<Vec<ArrayInfo>, ArrayFault> {
+pub fn list(path: &Path) -> Result<Vec<ArrayInfo>, ArrayErrorKind> {
     let file = File::open(path)?;
     let mut found = Vec::new();
     for name in file.datasets()? {
         match file.dataset(&name) {
             Ok(dataset) => found.push(ArrayInfo { name, shape: dataset.shape().to_vec() }),
-            Err(Fault::NotNumbers { .. }) => {}
-            Err(fault) => return Err(fault.into()),
+            Err(Hdf5Error::NotNumbers { .. }) => {}
+            Err(error) => return Err(error.into()),
         }
     }
     Ok(found)
 }
 
 /// Writes the named arrays, contiguous, as little-endian f32; a `/` in a name makes groups.
-pub fn write(path: &Path, arrays: &[(&str, ArrayViewD<f32>)]) -> Result<(), ArrayFault> {
+pub fn write(path: &Path, arrays: &[(&str, ArrayViewD<f32>)]) -> Result<(), ArrayErrorKind> {
     let mut file = h5::writer(path, Backend::DEFAULT)?;
     for (name, array) in arrays {
         let array = array.as_standard_layout();
@@ -83,7 +83,7 @@ mod tests {
     }
 
     fn told<T>(result: Result<T, ArrayError>) -> String {
-        result.err().map(|error| error.fault.to_string()).unwrap_or_default()
+        result.err().map(|error| error.error.to_string()).unwrap_or_default()
     }
 
     #[test]
@@ -109,13 +109,13 @@ mod tests {
     fn the_files_of_strangers_are_refused() {
         let refused = |file: &str, name: &str, told: &str| {
             let path = data(file);
-            let faults = [
+            let errors = [
                 crate::data::arrays::array_file::read(&path, Some(name)).map(drop),
                 table(&path, Some(name), 0).map(drop),
             ];
-            for fault in faults {
-                let fault = super::tests::told(fault);
-                assert!(fault.starts_with(told), "{fault}");
+            for error in errors {
+                let error = super::tests::told(error);
+                assert!(error.starts_with(told), "{error}");
             }
         };
         refused("external_storage.h5", "x", "`/x` is refused: its bytes are in another file");

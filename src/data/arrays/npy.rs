@@ -1,6 +1,6 @@
 //! The bytes of NumPy's `.npy` format (NEP 1): a magic, a version, a header that is a Python dictionary, the values.
 
-use super::array_error::ArrayFault;
+use super::array_error::ArrayErrorKind;
 use super::numpy_types::parse;
 use crate::element::Element;
 use ndarray::{ArrayD, ArrayViewD, IxDyn, ShapeBuilder};
@@ -24,11 +24,11 @@ pub struct Header {
 
 impl Header {
     /// Reads the header and nothing after it.
-    pub fn read(reader: &mut impl Read) -> Result<Self, ArrayFault> {
+    pub fn read(reader: &mut impl Read) -> Result<Self, ArrayErrorKind> {
         let mut start = [0; 8];
         fill(reader, &mut start)?;
         if !start.starts_with(MAGIC) {
-            return Err(ArrayFault::NotAnArray { looks_like: crate::data::sniff::Content::of(&start).in_words() });
+            return Err(ArrayErrorKind::NotAnArray { looks_like: crate::data::sniff::Content::of(&start).in_words() });
         }
         let (prefix, length) = match start[6] {
             1 => {
@@ -41,20 +41,21 @@ impl Header {
                 fill(reader, &mut length)?;
                 (12, u32::from_le_bytes(length) as usize)
             }
-            version => return Err(ArrayFault::Damaged(format!("format version {version} is not known"))),
+            version => return Err(ArrayErrorKind::Damaged(format!("format version {version} is not known"))),
         };
         if length > MAX_HEADER {
-            return Err(ArrayFault::Damaged(format!("its header claims {length} bytes")));
+            return Err(ArrayErrorKind::Damaged(format!("its header claims {length} bytes")));
         }
         let mut text = vec![0; length];
         fill(reader, &mut text)?;
-        let text = std::str::from_utf8(&text).map_err(|_| ArrayFault::Damaged("its header is no text".to_owned()))?;
+        let text =
+            std::str::from_utf8(&text).map_err(|_| ArrayErrorKind::Damaged("its header is no text".to_owned()))?;
         Self::parse(text, (prefix + length) as u64)
     }
 
     /// Parses `{'descr': '<f4', 'fortran_order': False, 'shape': (2, 3), }`.
-    fn parse(text: &str, length: u64) -> Result<Self, ArrayFault> {
-        let damaged = || ArrayFault::Damaged("its header is not what NumPy writes".to_owned());
+    fn parse(text: &str, length: u64) -> Result<Self, ArrayErrorKind> {
+        let damaged = || ArrayErrorKind::Damaged("its header is not what NumPy writes".to_owned());
         let (mut element, mut fortran, mut shape) = (None, None, None);
         let mut rest = text.trim().strip_prefix('{').and_then(|x| x.strip_suffix('}')).ok_or_else(damaged)?.trim();
         while !rest.is_empty() {
@@ -62,7 +63,7 @@ impl Header {
             let value = after.trim_start().strip_prefix(':').ok_or_else(damaged)?.trim_start();
             rest = match key {
                 "descr" if value.starts_with('[') => {
-                    return Err(ArrayFault::Type { found: "records (a structured dtype)".to_owned() });
+                    return Err(ArrayErrorKind::Type { found: "records (a structured dtype)".to_owned() });
                 }
                 "descr" => {
                     let (text, after) = quoted(value).ok_or_else(damaged)?;
@@ -94,32 +95,32 @@ impl Header {
     }
 
     /// How many values the shape says.
-    pub fn count(&self) -> Result<usize, ArrayFault> {
+    pub fn count(&self) -> Result<usize, ArrayErrorKind> {
         checked_count(&self.shape)
     }
 
     /// How many values the shape says, where exactly their bytes are there: `available` behind the header.
-    pub fn count_in(&self, available: u64) -> Result<usize, ArrayFault> {
+    pub fn count_in(&self, available: u64) -> Result<usize, ArrayErrorKind> {
         let count = self.count()?;
         let declared = count as u64 * self.element.size() as u64;
         match declared.cmp(&available) {
-            Ordering::Greater => Err(ArrayFault::Truncated { declared, available }),
+            Ordering::Greater => Err(ArrayErrorKind::Truncated { declared, available }),
             Ordering::Equal => Ok(count),
             Ordering::Less => {
                 let more = available - declared;
-                Err(ArrayFault::Damaged(format!("{more} bytes follow the values of its shape {:?}", self.shape)))
+                Err(ArrayErrorKind::Damaged(format!("{more} bytes follow the values of its shape {:?}", self.shape)))
             }
         }
     }
 }
 
 /// The product of the sizes, where it and its bytes as f32 can be counted at all.
-pub fn checked_count(shape: &[usize]) -> Result<usize, ArrayFault> {
+pub fn checked_count(shape: &[usize]) -> Result<usize, ArrayErrorKind> {
     // ndarray wants the product without zeros to be countable too.
     let product = shape.iter().filter(|&&size| size != 0).try_fold(1usize, |product, &size| product.checked_mul(size));
     match product {
         Some(product) if product <= isize::MAX as usize / 8 => Ok(if shape.contains(&0) { 0 } else { product }),
-        _ => Err(ArrayFault::Damaged(format!("its shape {shape:?} cannot be"))),
+        _ => Err(ArrayErrorKind::Damaged(format!("its shape {shape:?} cannot be"))),
     }
 }
 
@@ -143,11 +144,11 @@ fn sizes(list: &str) -> Option<Vec<usize>> {
 
 /// The values after the header, as f32 in C order. `available` bytes are there: anything else than what the shape says
 /// is an error, before memory is taken.
-pub fn read_values(reader: &mut impl Read, header: &Header, available: u64) -> Result<ArrayD<f32>, ArrayFault> {
+pub fn read_values(reader: &mut impl Read, header: &Header, available: u64) -> Result<ArrayD<f32>, ArrayErrorKind> {
     let count = header.count_in(available)?;
     let declared = count as u64 * header.element.size() as u64;
     let mut values = Vec::new();
-    values.try_reserve_exact(count).map_err(|_| ArrayFault::Memory { bytes: count as u64 * 4 })?;
+    values.try_reserve_exact(count).map_err(|_| ArrayErrorKind::Memory { bytes: count as u64 * 4 })?;
     let mut buffer = vec![0; (declared as usize).min(64 << 10)];
     let mut left = declared as usize;
     while left > 0 {
@@ -158,7 +159,7 @@ pub fn read_values(reader: &mut impl Read, header: &Header, available: u64) -> R
         left -= part.len();
     }
     let shape = IxDyn(&header.shape).set_f(header.fortran);
-    let array = ArrayD::from_shape_vec(shape, values).map_err(|error| ArrayFault::Damaged(error.to_string()))?;
+    let array = ArrayD::from_shape_vec(shape, values).map_err(|error| ArrayErrorKind::Damaged(error.to_string()))?;
     Ok(if array.is_standard_layout() { array } else { array.as_standard_layout().into_owned() })
 }
 
@@ -188,13 +189,13 @@ pub fn write(writer: &mut impl Write, array: &ArrayViewD<f32>) -> io::Result<()>
     writer.write_all(&buffer)
 }
 
-/// `read_exact`, whose early end is a fault of the file.
-fn fill(reader: &mut impl Read, bytes: &mut [u8]) -> Result<(), ArrayFault> {
+/// `read_exact`, whose early end is an error of the file.
+fn fill(reader: &mut impl Read, bytes: &mut [u8]) -> Result<(), ArrayErrorKind> {
     reader.read_exact(bytes).map_err(|error| match error.kind() {
-        io::ErrorKind::UnexpectedEof => ArrayFault::Short,
+        io::ErrorKind::UnexpectedEof => ArrayErrorKind::Short,
         // What zip and deflate say of damaged data.
-        io::ErrorKind::InvalidData | io::ErrorKind::InvalidInput => ArrayFault::Damaged(error.to_string()),
-        _ => ArrayFault::Io(error),
+        io::ErrorKind::InvalidData | io::ErrorKind::InvalidInput => ArrayErrorKind::Damaged(error.to_string()),
+        _ => ArrayErrorKind::Io(error),
     })
 }
 
@@ -208,7 +209,7 @@ mod tests {
         [MAGIC, &[1, 0], &(header.len() as u16).to_le_bytes(), header.as_bytes(), values].concat()
     }
 
-    fn read(bytes: &[u8]) -> Result<ArrayD<f32>, ArrayFault> {
+    fn read(bytes: &[u8]) -> Result<ArrayD<f32>, ArrayErrorKind> {
         let mut reader = bytes;
         let header = Header::read(&mut reader)?;
         let available = reader.len() as u64;
@@ -230,7 +231,7 @@ mod tests {
         }
     }
 
-    fn fault(descr: &str, shape: &str, values: &[u8]) -> String {
+    fn error(descr: &str, shape: &str, values: &[u8]) -> String {
         let header = format!("{{'descr': {descr}, 'fortran_order': False, 'shape': {shape}, }}\n");
         read(&file(&header, values)).unwrap_err().to_string()
     }
@@ -238,19 +239,19 @@ mod tests {
     #[test]
     fn what_is_wrong_is_told() {
         let wanted = "numbers that become f32 are wanted";
-        assert_eq!(fault("'|O'", "(1,)", b""), format!("it holds Python objects (|O); {wanted}"));
-        assert_eq!(fault("'<U5'", "(1,)", b""), format!("it holds text (<U5); {wanted}"));
-        assert_eq!(fault("'<c8'", "(1,)", b""), format!("it holds complex numbers (<c8); {wanted}"));
-        assert_eq!(fault("'<f3'", "(1,)", b""), format!("it holds an unknown type (<f3); {wanted}"));
-        assert_eq!(fault("[('a', '<f4')]", "(1,)", b""), format!("it holds records (a structured dtype); {wanted}"));
+        assert_eq!(error("'|O'", "(1,)", b""), format!("it holds Python objects (|O); {wanted}"));
+        assert_eq!(error("'<U5'", "(1,)", b""), format!("it holds text (<U5); {wanted}"));
+        assert_eq!(error("'<c8'", "(1,)", b""), format!("it holds complex numbers (<c8); {wanted}"));
+        assert_eq!(error("'<f3'", "(1,)", b""), format!("it holds an unknown type (<f3); {wanted}"));
+        assert_eq!(error("[('a', '<f4')]", "(1,)", b""), format!("it holds records (a structured dtype); {wanted}"));
         let four = [0; 16];
-        assert_eq!(fault("'<f4'", "(5,)", &four), "truncated: its shape needs 20 bytes, the file has 16");
-        assert_eq!(fault("'<f4'", "(3,)", &four), "damaged: 4 bytes follow the values of its shape [3]");
+        assert_eq!(error("'<f4'", "(5,)", &four), "truncated: its shape needs 20 bytes, the file has 16");
+        assert_eq!(error("'<f4'", "(3,)", &four), "damaged: 4 bytes follow the values of its shape [3]");
         let bomb = "truncated: its shape needs 4000000000000 bytes, the file has 16";
-        assert_eq!(fault("'<f4'", "(1000000, 1000000)", &four), bomb);
-        assert!(fault("'<f4'", "(0, 99999999999, 99999999999)", b"").ends_with("cannot be"));
-        assert!(fault("'<f4'", "(99999999999, 99999999999)", b"").ends_with("cannot be"));
-        assert_eq!(fault("'<f4'", "(-1,)", b""), "damaged: its header is not what NumPy writes");
+        assert_eq!(error("'<f4'", "(1000000, 1000000)", &four), bomb);
+        assert!(error("'<f4'", "(0, 99999999999, 99999999999)", b"").ends_with("cannot be"));
+        assert!(error("'<f4'", "(99999999999, 99999999999)", b"").ends_with("cannot be"));
+        assert_eq!(error("'<f4'", "(-1,)", b""), "damaged: its header is not what NumPy writes");
         assert_eq!(
             read(b"GIF89a..").unwrap_err().to_string(),
             "not an array, but a GIF; arrays are .npy, .npz or HDF5"

@@ -1,6 +1,6 @@
 //! NumPy's `.npz`: a zip archive of `.npy` files, stored (`savez`) or deflated (`savez_compressed`).
 
-use super::array_error::{ArrayFault, ArrayInfo, MAX_RATIO, check_density, choose, within};
+use super::array_error::{ArrayErrorKind, ArrayInfo, MAX_RATIO, check_density, choose, within};
 use super::npy;
 use super::npy::Header;
 use ndarray::{ArrayD, ArrayViewD};
@@ -18,9 +18,9 @@ pub struct Npz<R> {
 
 impl<R: Read + Seek> Npz<R> {
     /// Reads the archive's directory.
-    pub fn new(mut reader: R) -> Result<Self, ArrayFault> {
-        let length = reader.seek(SeekFrom::End(0)).map_err(ArrayFault::Io)?;
-        Ok(Self { archive: ZipArchive::new(reader).map_err(zip_fault)?, length })
+    pub fn new(mut reader: R) -> Result<Self, ArrayErrorKind> {
+        let length = reader.seek(SeekFrom::End(0)).map_err(ArrayErrorKind::Io)?;
+        Ok(Self { archive: ZipArchive::new(reader).map_err(zip_error)?, length })
     }
 
     /// The names of the arrays, as NumPy gives them: without `.npy`.
@@ -29,10 +29,10 @@ impl<R: Read + Seek> Npz<R> {
     }
 
     /// The arrays in the archive's order.
-    pub fn list(&mut self) -> Result<Vec<ArrayInfo>, ArrayFault> {
+    pub fn list(&mut self) -> Result<Vec<ArrayInfo>, ArrayErrorKind> {
         let mut found = Vec::new();
         for name in self.names() {
-            let mut entry = self.archive.by_name(&format!("{name}.npy")).map_err(zip_fault)?;
+            let mut entry = self.archive.by_name(&format!("{name}.npy")).map_err(zip_error)?;
             let shape = within(&name, Header::read(&mut entry))?.shape;
             found.push(ArrayInfo { name, shape });
         }
@@ -40,12 +40,12 @@ impl<R: Read + Seek> Npz<R> {
     }
 
     /// The named array, or without a name the only one.
-    pub fn read(&mut self, name: Option<&str>) -> Result<ArrayD<f32>, ArrayFault> {
+    pub fn read(&mut self, name: Option<&str>) -> Result<ArrayD<f32>, ArrayErrorKind> {
         let name = choose(name, self.names())?;
-        let mut entry = self.archive.by_name(&format!("{name}.npy")).map_err(zip_fault)?;
+        let mut entry = self.archive.by_name(&format!("{name}.npy")).map_err(zip_error)?;
         let (declared, stored) = (entry.size(), entry.compressed_size().min(self.length));
         if declared > stored.saturating_mul(MAX_RATIO) {
-            return within(&name, Err(ArrayFault::Bomb { declared, stored }));
+            return within(&name, Err(ArrayErrorKind::Bomb { declared, stored }));
         }
         let result = Header::read(&mut entry).and_then(|header| {
             check_density(header.count()?, stored)?;
@@ -53,8 +53,8 @@ impl<R: Read + Seek> Npz<R> {
             // The checksum is compared when the end is read.
             match entry.read(&mut [0]) {
                 Ok(0) => Ok(array),
-                Ok(_) => Err(ArrayFault::Damaged("its entry is longer than the archive says".to_owned())),
-                Err(error) => Err(ArrayFault::Damaged(error.to_string())),
+                Ok(_) => Err(ArrayErrorKind::Damaged("its entry is longer than the archive says".to_owned())),
+                Err(error) => Err(ArrayErrorKind::Damaged(error.to_string())),
             }
         });
         within(&name, result)
@@ -77,9 +77,9 @@ pub fn write<W: Write + Seek>(writer: W, arrays: &[(&str, ArrayViewD<f32>)]) -> 
     Ok(archive.finish()?)
 }
 
-fn zip_fault(error: ZipError) -> ArrayFault {
+fn zip_error(error: ZipError) -> ArrayErrorKind {
     match error {
-        ZipError::Io(error) if error.kind() == io::ErrorKind::UnexpectedEof => ArrayFault::Short,
-        error => ArrayFault::Damaged(error.to_string()),
+        ZipError::Io(error) if error.kind() == io::ErrorKind::UnexpectedEof => ArrayErrorKind::Short,
+        error => ArrayErrorKind::Damaged(error.to_string()),
     }
 }

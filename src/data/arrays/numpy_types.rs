@@ -1,11 +1,11 @@
 //! NumPy's names of its types of numbers (`<f4`, `|u1`, ...).
 
-use super::array_error::ArrayFault;
+use super::array_error::ArrayErrorKind;
 use crate::element::{Element, Kind};
 
 /// Parses NumPy's `<f4`: byte order, kind, size in bytes.
-pub fn parse(text: &str) -> Result<Element, ArrayFault> {
-    let found = |words: &str| Err(ArrayFault::Type { found: format!("{words} ({text})") });
+pub fn parse(text: &str) -> Result<Element, ArrayErrorKind> {
+    let found = |words: &str| Err(ArrayErrorKind::Type { found: format!("{words} ({text})") });
     let (order, rest) = match text.as_bytes().first() {
         Some(order @ (b'<' | b'>' | b'|' | b'=')) => (*order, &text[1..]),
         _ => (b'=', text),

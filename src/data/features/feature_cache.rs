@@ -164,7 +164,7 @@ impl FeatureCache {
             };
         let wrong = match file.metadata()?.len() {
             0 => None,
-            _ => header.fault_of(&file)?,
+            _ => header.error_of(&file)?,
         };
         match wrong {
             Some(reason) if self.writes => {

@@ -45,7 +45,7 @@ impl Header {
     }
 
     /// What is wrong with the header of a file that is to have this one, as a clause without subject.
-    pub fn fault_of(&self, file: &File) -> io::Result<Option<String>> {
+    pub fn error_of(&self, file: &File) -> io::Result<Option<String>> {
         let mut bytes = [0; HEADER];
         let found = match read_at(file, 0, &mut bytes) {
             Ok(()) => Header::of_bytes(&bytes),

@@ -2,7 +2,7 @@
 //! Pillow images (RandomResizedCrop, RandomHorizontalFlip, RandomRotation, ColorJitter).
 
 use super::picture::{Part, Picture, luma};
-use crate::data::seeded_rng::Chance;
+use crate::data::seeded_rng::SeededRng;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
@@ -45,7 +45,7 @@ pub struct AugmentationError {
 #[derive(Clone, Debug)]
 pub struct Draw {
     augmentation: Augmentation,
-    chance: Chance,
+    chance: SeededRng,
 }
 
 #[derive(Clone, Copy)]
@@ -78,7 +78,7 @@ impl Augmentation {
 
     /// What it makes of the photo with this index in this epoch: always the same for the same numbers.
     pub fn draw(&self, seed: u64, epoch: u64, index: u64) -> Draw {
-        Draw { augmentation: *self, chance: Chance::new([PURPOSE, seed, epoch, index]) }
+        Draw { augmentation: *self, chance: SeededRng::new([PURPOSE, seed, epoch, index]) }
     }
 }
 

@@ -1,6 +1,6 @@
 //! The bytes of a JPEG or PNG to its pixels.
 
-use super::photo_error::{MAX_FILE_BYTES, MAX_PIXELS, MAX_SIDE, PhotoFault};
+use super::photo_error::{MAX_FILE_BYTES, MAX_PIXELS, MAX_SIDE, PhotoErrorKind};
 use super::picture::Picture;
 use super::{exif, jpeg};
 use crate::data::sniff::{Content, HEAD};
@@ -12,22 +12,24 @@ use std::io::Cursor;
 const MAX_DECODER_BYTES: u64 = MAX_PIXELS * 8 + (64 << 20);
 
 /// The photo in 8 bits, gray or RGB, turned upright.
-pub fn decode(bytes: &[u8]) -> Result<Picture, PhotoFault> {
+pub fn decode(bytes: &[u8]) -> Result<Picture, PhotoErrorKind> {
     if bytes.len() as u64 > MAX_FILE_BYTES {
-        return Err(PhotoFault::TooManyBytes);
+        return Err(PhotoErrorKind::TooManyBytes);
     }
     let (photo, orientation) = match Content::of(bytes.get(..HEAD).unwrap_or(bytes)) {
-        Content::Jpeg if !jpeg::has_end(bytes) => return Err(PhotoFault::Truncated),
+        Content::Jpeg if !jpeg::has_end(bytes) => return Err(PhotoErrorKind::Truncated),
         Content::Jpeg => match jpeg::decode(bytes)? {
             Some(decoded) => decoded,
             None => decode_as(ImageFormat::Jpeg, bytes)?,
         },
-        Content::Png => decode_as(ImageFormat::Png, bytes).map_err(|fault| match fault {
-            PhotoFault::Damaged(_) if !bytes.windows(4).rev().any(|window| window == b"IEND") => PhotoFault::Truncated,
-            fault => fault,
+        Content::Png => decode_as(ImageFormat::Png, bytes).map_err(|error| match error {
+            PhotoErrorKind::Damaged(_) if !bytes.windows(4).rev().any(|window| window == b"IEND") => {
+                PhotoErrorKind::Truncated
+            }
+            error => error,
         })?,
-        Content::OtherPicture(format) => return Err(PhotoFault::Unsupported { format }),
-        other => return Err(PhotoFault::NotAPhoto { looks_like: other.in_words() }),
+        Content::OtherPicture(format) => return Err(PhotoErrorKind::Unsupported { format }),
+        other => return Err(PhotoErrorKind::NotAPhoto { looks_like: other.in_words() }),
     };
     let mut photo = to_eight_bits(photo);
     photo.apply_orientation(orientation);
@@ -39,38 +41,38 @@ pub fn decode(bytes: &[u8]) -> Result<Picture, PhotoFault> {
 }
 
 /// The photo as the crate `image` decodes it, and how it is to be turned.
-fn decode_as(format: ImageFormat, bytes: &[u8]) -> Result<(DynamicImage, Orientation), PhotoFault> {
-    let fault = |error: ImageError| match error {
+fn decode_as(format: ImageFormat, bytes: &[u8]) -> Result<(DynamicImage, Orientation), PhotoErrorKind> {
+    let error = |error: ImageError| match error {
         ImageError::Limits(limit) if !matches!(limit.kind(), LimitErrorKind::Unsupported { .. }) => {
-            PhotoFault::TooMuchMemory
+            PhotoErrorKind::TooMuchMemory
         }
         error => {
-            // "Format error decoding Png: ..." names the crate's view of it; what follows is the fault.
+            // "Format error decoding Png: ..." names the crate's view of it; what follows is the error.
             let text = error.to_string();
             let text = text.strip_prefix("Format error decoding ").and_then(|rest| rest.split_once(": "));
-            PhotoFault::Damaged(text.map_or_else(|| error.to_string(), |(_, fault)| fault.to_owned()))
+            PhotoErrorKind::Damaged(text.map_or_else(|| error.to_string(), |(_, error)| error.to_owned()))
         }
     };
     let mut reader = ImageReader::with_format(Cursor::new(bytes), format);
     let mut limits = Limits::no_limits();
     limits.max_alloc = Some(MAX_DECODER_BYTES);
     reader.limits(limits);
-    let mut decoder = reader.into_decoder().map_err(fault)?;
+    let mut decoder = reader.into_decoder().map_err(error)?;
     let (width, height) = decoder.dimensions();
     check_size(width, height)?;
     // Damaged EXIF data is no reason to refuse the photo.
     let exif = decoder.exif_metadata().ok().flatten();
     let orientation = exif.as_deref().and_then(exif::orientation).unwrap_or(Orientation::NoTransforms);
-    Ok((DynamicImage::from_decoder(decoder).map_err(fault)?, orientation))
+    Ok((DynamicImage::from_decoder(decoder).map_err(error)?, orientation))
 }
 
 /// Refuses what is too large, or has no pixels, before memory is taken for it.
-pub(crate) fn check_size(width: u32, height: u32) -> Result<(), PhotoFault> {
+pub(crate) fn check_size(width: u32, height: u32) -> Result<(), PhotoErrorKind> {
     if width > MAX_SIDE || height > MAX_SIDE || u64::from(width) * u64::from(height) > MAX_PIXELS {
-        return Err(PhotoFault::TooManyPixels { width, height });
+        return Err(PhotoErrorKind::TooManyPixels { width, height });
     }
     if width == 0 || height == 0 {
-        return Err(PhotoFault::Damaged("it has no pixels".to_owned()));
+        return Err(PhotoErrorKind::Damaged("it has no pixels".to_owned()));
     }
     Ok(())
 }
@@ -112,16 +114,16 @@ mod tests {
         fs::read(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/photos").join(name)).unwrap()
     }
 
-    fn fault(bytes: &[u8]) -> String {
+    fn error(bytes: &[u8]) -> String {
         decode(bytes).map(|picture| format!("{}x{}", picture.width, picture.height)).unwrap_err().to_string()
     }
 
     #[test]
     fn other_files_are_named() {
-        assert_eq!(fault(b""), "not a photo, but an empty file");
-        assert_eq!(fault(b"<!doctype html><title>404</title>"), "not a photo, but a web page");
-        assert_eq!(fault(b"RIFF....WEBPVP8 "), "a WebP, which is not supported; photos are JPEG or PNG");
-        assert_eq!(fault(b"\x93NUMPY\x01\0"), "not a photo, but a NumPy array (.npy)");
+        assert_eq!(error(b""), "not a photo, but an empty file");
+        assert_eq!(error(b"<!doctype html><title>404</title>"), "not a photo, but a web page");
+        assert_eq!(error(b"RIFF....WEBPVP8 "), "a WebP, which is not supported; photos are JPEG or PNG");
+        assert_eq!(error(b"\x93NUMPY\x01\0"), "not a photo, but a NumPy array (.npy)");
     }
 
     #[test]
@@ -131,7 +133,7 @@ mod tests {
             let whole = bytes(name);
             assert!(decode(&whole).is_ok());
             for length in (24..whole.len() - 12).step_by(97) {
-                assert_eq!(fault(&whole[..length]), short, "{name}, {length} bytes");
+                assert_eq!(error(&whole[..length]), short, "{name}, {length} bytes");
             }
         }
     }
@@ -155,11 +157,11 @@ mod tests {
     #[test]
     fn sizes_are_limited_before_memory_is_taken() {
         assert_eq!(
-            fault(&claims(60_000, 60_000)),
+            error(&claims(60_000, 60_000)),
             "too large: 60000x60000 pixels; the limit is 64 Mpixel, 65535 a side"
         );
-        assert!(fault(&claims(70_000, 1)).starts_with("too large: 70000x1 pixels"));
-        assert!(fault(&claims(20, 20)).starts_with("damaged: "), "{}", fault(&claims(20, 20)));
+        assert!(error(&claims(70_000, 1)).starts_with("too large: 70000x1 pixels"));
+        assert!(error(&claims(20, 20)).starts_with("damaged: "), "{}", error(&claims(20, 20)));
     }
 
     /// Changed bytes, in headers above all: any answer, but an answer.

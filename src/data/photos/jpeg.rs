@@ -2,7 +2,7 @@
 
 use super::decode::check_size;
 use super::exif;
-use super::photo_error::{MAX_PIXELS, MAX_SIDE, PhotoFault};
+use super::photo_error::{MAX_PIXELS, MAX_SIDE, PhotoErrorKind};
 use image::metadata::Orientation;
 use image::{DynamicImage, GrayImage, RgbImage};
 use libjpeg_turbo_rs::common::types::{ColorSpace, ComponentInfo, DecodeLimits, FrameHeader};
@@ -15,13 +15,13 @@ pub const MAX_SCANS: usize = 500;
 pub const MAX_JPEG_MEMORY: u64 = 1 << 30;
 
 /// A decoded JPEG and how it is to be turned; None for one that is to be decoded otherwise, see [`Pixels::Near`].
-pub fn decode(bytes: &[u8]) -> Result<Option<(DynamicImage, Orientation)>, PhotoFault> {
-    // The crate is young. None of two million damaged files made it panic; should one, its photo is at fault.
+pub fn decode(bytes: &[u8]) -> Result<Option<(DynamicImage, Orientation)>, PhotoErrorKind> {
+    // The crate is young. None of two million damaged files made it panic; should one, its photo is at error.
     catch_unwind(AssertUnwindSafe(|| decode_unguarded(bytes)))
-        .unwrap_or_else(|_| Err(PhotoFault::Damaged("the decoder fails at it".to_owned())))
+        .unwrap_or_else(|_| Err(PhotoErrorKind::Damaged("the decoder fails at it".to_owned())))
 }
 
-fn decode_unguarded(bytes: &[u8]) -> Result<Option<(DynamicImage, Orientation)>, PhotoFault> {
+fn decode_unguarded(bytes: &[u8]) -> Result<Option<(DynamicImage, Orientation)>, PhotoErrorKind> {
     let limits = DecodeLimits {
         max_width: MAX_SIDE as usize,
         max_height: MAX_SIDE as usize,
@@ -29,13 +29,13 @@ fn decode_unguarded(bytes: &[u8]) -> Result<Option<(DynamicImage, Orientation)>,
         max_scans: MAX_SCANS,
         max_memory: Some(MAX_JPEG_MEMORY),
     };
-    let mut decoder = Decoder::new_with_limits(bytes, limits).map_err(fault)?;
+    let mut decoder = Decoder::new_with_limits(bytes, limits).map_err(error_of)?;
     let frame = decoder.header();
     check_size(u32::from(frame.width), u32::from(frame.height))?;
     match pixels(frame) {
         Ok(Pixels::Exact) => {}
         Ok(Pixels::Near) => return Ok(None),
-        Err(format) => return Err(PhotoFault::Unsupported { format }),
+        Err(format) => return Err(PhotoErrorKind::Unsupported { format }),
     }
     // As in libjpeg: for a progressive JPEG whose last scans are missing.
     decoder.set_block_smoothing(true);
@@ -44,7 +44,7 @@ fn decode_unguarded(bytes: &[u8]) -> Result<Option<(DynamicImage, Orientation)>,
         ColorSpace::Cmyk | ColorSpace::Ycck => PixelFormat::Cmyk,
         _ => PixelFormat::Rgb,
     });
-    let photo = decoder.decode_image().map_err(fault)?;
+    let photo = decoder.decode_image().map_err(error_of)?;
     let orientation = photo.exif_data.as_deref().and_then(exif::orientation).unwrap_or(Orientation::NoTransforms);
     let (width, height) = (photo.width as u32, photo.height as u32);
     let image = match photo.pixel_format {
@@ -58,7 +58,7 @@ fn decode_unguarded(bytes: &[u8]) -> Result<Option<(DynamicImage, Orientation)>,
     };
     match image {
         Some(image) => Ok(Some((image, orientation))),
-        None => Err(PhotoFault::Damaged("it has fewer pixels than it says".to_owned())),
+        None => Err(PhotoErrorKind::Damaged("it has fewer pixels than it says".to_owned())),
     }
 }
 
@@ -98,15 +98,15 @@ fn rgb_of_inks(&[cyan, magenta, yellow, black]: &[u8; 4]) -> [u8; 3] {
     })
 }
 
-fn fault(error: JpegError) -> PhotoFault {
+fn error_of(error: JpegError) -> PhotoErrorKind {
     match error {
         JpegError::LimitExceeded { what: "scan count", .. } => {
-            PhotoFault::Damaged(format!("it has over {MAX_SCANS} scans"))
+            PhotoErrorKind::Damaged(format!("it has over {MAX_SCANS} scans"))
         }
-        JpegError::LimitExceeded { .. } => PhotoFault::TooMuchMemory,
-        JpegError::UnexpectedEof => PhotoFault::Damaged("its picture data ends early".to_owned()),
-        JpegError::CorruptData(text) | JpegError::Unsupported(text) => PhotoFault::Damaged(text),
-        error => PhotoFault::Damaged(error.to_string()),
+        JpegError::LimitExceeded { .. } => PhotoErrorKind::TooMuchMemory,
+        JpegError::UnexpectedEof => PhotoErrorKind::Damaged("its picture data ends early".to_owned()),
+        JpegError::CorruptData(text) | JpegError::Unsupported(text) => PhotoErrorKind::Damaged(text),
+        error => PhotoErrorKind::Damaged(error.to_string()),
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::augment::Draw;
 use super::decode::decode;
-use super::photo_error::{MAX_FILE_BYTES, PhotoError, PhotoFault};
+use super::photo_error::{MAX_FILE_BYTES, PhotoError, PhotoErrorKind};
 use super::picture::Picture;
 use super::resample::{Side, resample};
 use crate::file::read_regular;
@@ -34,7 +34,7 @@ pub fn read_changed(
     draw: Option<Draw>,
     out: &mut [f32],
 ) -> Result<(), PhotoError> {
-    let named = |fault| PhotoError { name: path.display().to_string(), fault };
+    let named = |error| PhotoError { name: path.display().to_string(), error };
     let bytes = load(path).map_err(named)?;
     convert(&bytes, preprocessing, size, draw, out).map_err(named)
 }
@@ -47,15 +47,15 @@ pub fn read_bytes(
     size: (usize, usize, usize),
     out: &mut [f32],
 ) -> Result<(), PhotoError> {
-    convert(bytes, preprocessing, size, None, out).map_err(|fault| PhotoError { name: name.to_owned(), fault })
+    convert(bytes, preprocessing, size, None, out).map_err(|error| PhotoError { name: name.to_owned(), error })
 }
 
-pub(crate) fn load(path: &Path) -> Result<Vec<u8>, PhotoFault> {
+pub(crate) fn load(path: &Path) -> Result<Vec<u8>, PhotoErrorKind> {
     read_regular(path, MAX_FILE_BYTES).map_err(|error| match error.kind() {
-        io::ErrorKind::NotFound => PhotoFault::NotFound,
-        io::ErrorKind::IsADirectory => PhotoFault::Folder,
-        io::ErrorKind::FileTooLarge => PhotoFault::TooManyBytes,
-        _ => PhotoFault::Io(error),
+        io::ErrorKind::NotFound => PhotoErrorKind::NotFound,
+        io::ErrorKind::IsADirectory => PhotoErrorKind::Folder,
+        io::ErrorKind::FileTooLarge => PhotoErrorKind::TooManyBytes,
+        _ => PhotoErrorKind::Io(error),
     })
 }
 
@@ -65,17 +65,17 @@ fn convert(
     (height, width, channels): (usize, usize, usize),
     mut draw: Option<Draw>,
     out: &mut [f32],
-) -> Result<(), PhotoFault> {
+) -> Result<(), PhotoErrorKind> {
     preprocessing.check()?;
     if channels != 1 && channels != 3 {
-        return Err(PhotoFault::Channels(channels));
+        return Err(PhotoErrorKind::Channels(channels));
     }
     if height == 0 || width == 0 {
-        return Err(PhotoFault::NoPixels { height, width });
+        return Err(PhotoErrorKind::NoPixels { height, width });
     }
     let expected = height.saturating_mul(width).saturating_mul(channels);
     if out.len() != expected {
-        return Err(PhotoFault::Room { expected, got: out.len() });
+        return Err(PhotoErrorKind::Room { expected, got: out.len() });
     }
     let mut picture = decode(bytes)?;
     if channels == 1 {
@@ -120,7 +120,7 @@ fn sides(
     picture: &Picture,
     preprocessing: &Preprocessing,
     (height, width): (usize, usize),
-) -> Result<(Side, Side), PhotoFault> {
+) -> Result<(Side, Side), PhotoErrorKind> {
     let (from_height, from_width) = (picture.height as u64, picture.width as u64);
     let (to_height, to_width) = match preprocessing.resize {
         Resize::Squash => (height as u64, width as u64),
@@ -130,7 +130,7 @@ fn sides(
             let scaled = |side: u64| side * u64::from(resize) / shorter;
             let (resized_height, resized_width) = (scaled(from_height), scaled(from_width));
             if resized_height < height as u64 || resized_width < width as u64 {
-                return Err(PhotoFault::SmallerThanInput { resize, resized_height, resized_width, height, width });
+                return Err(PhotoErrorKind::SmallerThanInput { resize, resized_height, resized_width, height, width });
             }
             (resized_height, resized_width)
         }

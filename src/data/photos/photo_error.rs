@@ -13,17 +13,17 @@ pub const MAX_FILE_BYTES: u64 = 256 << 20;
 
 /// A photo that cannot be used, and why.
 #[derive(Debug, Error)]
-#[error("{name}: {fault}")]
+#[error("{name}: {error}")]
 pub struct PhotoError {
     /// The file as it was given.
     pub name: String,
     #[source]
-    pub fault: PhotoFault,
+    pub error: PhotoErrorKind,
 }
 
 /// What is wrong with a photo, or with what is asked of it.
 #[derive(Debug, Error)]
-pub enum PhotoFault {
+pub enum PhotoErrorKind {
     #[error("no such file")]
     NotFound,
     #[error("a folder, not a photo")]

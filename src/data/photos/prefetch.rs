@@ -2,7 +2,7 @@
 
 use super::augment::Augmentation;
 use super::photo;
-use super::photo_error::{PhotoError, PhotoFault};
+use super::photo_error::{PhotoError, PhotoErrorKind};
 use crate::ops::preprocessing::Preprocessing;
 use std::collections::VecDeque;
 use std::ops::Range;
@@ -43,16 +43,16 @@ pub struct PhotoBatch {
 
 /// A batch with photos that cannot be used.
 #[derive(Debug, Error)]
-#[error("{}", listed(faults))]
+#[error("{}", listed(errors))]
 pub struct BatchError {
     /// The batch; the values of the bad photos are zeros.
     pub batch: PhotoBatch,
     /// The places of the bad photos in the order, ascending, and what is wrong with them. Never empty.
-    pub faults: Vec<(usize, PhotoError)>,
+    pub errors: Vec<(usize, PhotoError)>,
 }
 
-fn listed(faults: &[(usize, PhotoError)]) -> String {
-    let lines: Vec<String> = faults.iter().map(|(_, fault)| fault.to_string()).collect();
+fn listed(errors: &[(usize, PhotoError)]) -> String {
+    let lines: Vec<String> = errors.iter().map(|(_, error)| error.to_string()).collect();
     lines.join("\n")
 }
 
@@ -97,7 +97,7 @@ struct State {
 struct Open {
     values: Vec<f32>,
     missing: usize,
-    faults: Vec<(usize, PhotoError)>,
+    errors: Vec<(usize, PhotoError)>,
 }
 
 impl PhotoLoader {
@@ -158,11 +158,11 @@ impl Iterator for PhotoLoader {
         drop(state);
         shared.room.notify_all();
         let batch = PhotoBatch { range, values: open.values };
-        if open.faults.is_empty() {
+        if open.errors.is_empty() {
             return Some(Ok(batch));
         }
-        open.faults.sort_by_key(|(place, _)| *place);
-        Some(Err(BatchError { batch, faults: open.faults }))
+        open.errors.sort_by_key(|(place, _)| *place);
+        Some(Err(BatchError { batch, errors: open.errors }))
     }
 }
 
@@ -210,7 +210,7 @@ impl Shared {
         let batch = place / self.batch;
         if batch - state.handed_out == state.open.len() {
             let missing = self.range(batch).len();
-            state.open.push_back(Open { values: vec![0.0; missing * self.values], missing, faults: Vec::new() });
+            state.open.push_back(Open { values: vec![0.0; missing * self.values], missing, errors: Vec::new() });
         }
         drop(state);
         let decoded = self.decode(self.order[place]);
@@ -223,7 +223,7 @@ impl Shared {
                     let start = (place - batch * self.batch) * self.values;
                     open.values[start..start + self.values].copy_from_slice(&values);
                 }
-                Err(fault) => open.faults.push((place, fault)),
+                Err(error) => open.errors.push((place, error)),
             }
             open.missing -= 1;
             if open.missing == 0 {
@@ -243,7 +243,7 @@ impl Shared {
             Ok(read) => read.map(|()| values),
             Err(_) => Err(PhotoError {
                 name: path.display().to_string(),
-                fault: PhotoFault::Damaged("its decoder failed".to_owned()),
+                error: PhotoErrorKind::Damaged("its decoder failed".to_owned()),
             }),
         }
     }
@@ -328,13 +328,13 @@ mod tests {
         let mut loader = PhotoLoader::new(paths, vec![0, 0, 1, 0, 2, 2], decoding(None), 3, 2);
         let first = loader.next().unwrap().unwrap_err();
         assert!(first.to_string().ends_with("bad.jpg: not a photo, but text"), "{first}");
-        assert_eq!((first.faults.len(), first.faults[0].0, first.batch.range.clone()), (1, 2, 0..3));
+        assert_eq!((first.errors.len(), first.errors[0].0, first.batch.range.clone()), (1, 2, 0..3));
         let mut wanted = vec![0.0; 960];
         photo::read(&good, &Preprocessing::torch(), (16, 20, 3), &mut wanted).unwrap();
         assert_eq!(first.batch.values[960..1920], wanted);
         assert!(first.batch.values[1920..].iter().all(|&value| value == 0.0));
         let second = loader.next().unwrap().unwrap_err();
-        assert_eq!(second.faults.iter().map(|(place, _)| *place).collect::<Vec<_>>(), [4, 5]);
+        assert_eq!(second.errors.iter().map(|(place, _)| *place).collect::<Vec<_>>(), [4, 5]);
         assert!(loader.next().is_none() && loader.next().is_none());
     }
 

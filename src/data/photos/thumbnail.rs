@@ -2,7 +2,7 @@
 
 use super::decode::decode;
 use super::photo;
-use super::photo_error::{PhotoError, PhotoFault};
+use super::photo_error::{PhotoError, PhotoErrorKind};
 use super::resample::{Side, resample};
 use image::ExtendedColorType;
 use image::codecs::jpeg::JpegEncoder;
@@ -13,7 +13,7 @@ const QUALITY: u8 = 82;
 
 /// The photo at `path` as a JPEG whose longer side has at most `side` pixels, upright.
 pub fn thumbnail(path: &Path, side: u32) -> Result<Vec<u8>, PhotoError> {
-    let named = |fault| PhotoError { name: path.display().to_string(), fault };
+    let named = |error| PhotoError { name: path.display().to_string(), error };
     let bytes = photo::load(path).map_err(named)?;
     let picture = decode(&bytes).map_err(named)?;
     let longer = picture.width.max(picture.height);
@@ -28,7 +28,7 @@ pub fn thumbnail(path: &Path, side: u32) -> Result<Vec<u8>, PhotoError> {
     let mut jpeg = Vec::new();
     JpegEncoder::new_with_quality(&mut jpeg, QUALITY)
         .encode(&pixels, columns.count as u32, rows.count as u32, colour)
-        .map_err(|error| named(PhotoFault::Damaged(error.to_string())))?;
+        .map_err(|error| named(PhotoErrorKind::Damaged(error.to_string())))?;
     Ok(jpeg)
 }
 

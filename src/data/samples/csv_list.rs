@@ -1,6 +1,6 @@
 //! Photos and their labels from a CSV file.
 
-use super::dataset::{Dataset, DatasetError, Policy, RowFault, Samples};
+use super::dataset::{Dataset, DatasetError, Policy, RowError, Samples};
 use super::photo_paths;
 use super::photo_paths::{InputKind, Skipped};
 use super::table::Table;
@@ -20,7 +20,7 @@ const LABEL_HEADERS: [&str; 5] = ["label", "class", "target", "category", "speci
 const MAX_BYTES: u64 = 256 << 20;
 
 /// Rows that are listed as wrong at most, where one is enough to refuse the list.
-const MOST_FAULTS: usize = 10_000;
+const MAX_FAULTS: usize = 10_000;
 
 /// A row that can be used so far.
 struct Row {
@@ -49,15 +49,15 @@ impl Dataset {
 }
 
 fn read(path: &Path, policy: Policy) -> Result<Dataset, DatasetError> {
-    let whole = |fault: String| DatasetError::List { path: path.to_owned(), fault };
+    let whole = |error: String| DatasetError::List { path: path.to_owned(), error };
     let bytes = read_regular(path, MAX_BYTES).map_err(|source| DatasetError::Io { path: path.to_owned(), source })?;
     let mut reader = ReaderBuilder::new().has_headers(false).flexible(true).trim(Trim::All).from_reader(&bytes[..]);
     let folder = path.parent().unwrap_or(Path::new(""));
-    let (mut rows, mut faults) = (Vec::new(), Vec::new());
+    let (mut rows, mut errors) = (Vec::new(), Vec::new());
     let mut columns = None;
     let mut record = StringRecord::new();
     // A file that is no list is wrong in every line; the first ones are enough to say so.
-    while policy != Policy::Refuse || faults.len() < MOST_FAULTS {
+    while policy != Policy::Refuse || errors.len() < MAX_FAULTS {
         let line = reader.position().line();
         match reader.read_record(&mut record) {
             Ok(false) => break,
@@ -66,7 +66,7 @@ fn read(path: &Path, policy: Policy) -> Result<Dataset, DatasetError> {
                 csv::ErrorKind::Io(source) => return Err(DatasetError::Io { path: path.to_owned(), source }),
                 csv::ErrorKind::Utf8 { pos, .. } => {
                     let line = pos.map_or(line, |pos| pos.line());
-                    faults.push(RowFault { line, fault: "not UTF-8 text; save the file as UTF-8".to_owned() });
+                    errors.push(RowError { line, error: "not UTF-8 text; save the file as UTF-8".to_owned() });
                     continue;
                 }
                 kind => return Err(whole(format!("line {line}: {kind:?}"))),
@@ -86,13 +86,13 @@ fn read(path: &Path, policy: Policy) -> Result<Dataset, DatasetError> {
                 // What has one column does not tell how many there are.
                 None if record.len() < 2 => {
                     let first = record.get(0).unwrap_or_default();
-                    let fault = match first.chars().find(|sign| [';', '\t'].contains(sign)) {
+                    let error = match first.chars().find(|sign| [';', '\t'].contains(sign)) {
                         Some(';') => "columns stand between commas, not semicolons: `owl/1.jpg,owl`".to_owned(),
                         Some(_) => "columns stand between commas, not tabs: `owl/1.jpg,owl`".to_owned(),
                         None if first.starts_with('#') => "a list has no comments; leave the line out".to_owned(),
                         None => one_column(),
                     };
-                    faults.push(RowFault { line, fault });
+                    errors.push(RowError { line, error });
                     continue;
                 }
                 None => Columns { path: 0, labels: (1..record.len()).collect(), count: record.len() },
@@ -100,21 +100,21 @@ fn read(path: &Path, policy: Policy) -> Result<Dataset, DatasetError> {
         };
         match row(&record, &known, folder, line) {
             Ok(row) => rows.push(row),
-            Err(fault) => faults.push(RowFault { line, fault }),
+            Err(error) => errors.push(RowError { line, error }),
         }
         columns = Some(known);
     }
-    if rows.is_empty() && faults.is_empty() {
+    if rows.is_empty() && errors.is_empty() {
         return Err(whole("no rows in it; each is to name a photo and its label: `owl/1.jpg,owl`".to_owned()));
     }
-    let (targets, classes) = targets(&mut rows, &mut faults);
-    faults.sort_by_key(|fault| fault.line);
-    if policy == Policy::Refuse && !faults.is_empty() || rows.is_empty() {
-        return Err(DatasetError::Rows { path: path.to_owned(), rows: faults });
+    let (targets, classes) = targets(&mut rows, &mut errors);
+    errors.sort_by_key(|error| error.line);
+    if policy == Policy::Refuse && !errors.is_empty() || rows.is_empty() {
+        return Err(DatasetError::Rows { path: path.to_owned(), rows: errors });
     }
-    let skipped = faults
+    let skipped = errors
         .into_iter()
-        .map(|row| Skipped { path: PathBuf::from(format!("{}:{}", path.display(), row.line)), reason: row.fault });
+        .map(|row| Skipped { path: PathBuf::from(format!("{}:{}", path.display(), row.line)), reason: row.error });
     let samples = Samples::Photos(rows.into_iter().map(|row| row.photo).collect());
     Ok(Dataset { samples, targets, classes, skipped: skipped.collect() })
 }
@@ -177,8 +177,8 @@ fn row(record: &StringRecord, columns: &Columns, folder: &Path, line: u64) -> Re
     Ok(Row { line, photo, labels })
 }
 
-/// The targets of all rows and the names of the classes. Rows whose labels do not fit the others go to `faults`.
-fn targets(rows: &mut Vec<Row>, faults: &mut Vec<RowFault>) -> (Targets, Option<Vec<String>>) {
+/// The targets of all rows and the names of the classes. Rows whose labels do not fit the others go to `errors`.
+fn targets(rows: &mut Vec<Row>, errors: &mut Vec<RowError>) -> (Targets, Option<Vec<String>>) {
     let width = rows.first().map_or(1, |row| row.labels.len());
     let number = |label: &String| label.parse::<f32>().ok().filter(|number| number.is_finite());
     if width == 1 && !rows.iter().all(|row| row.labels.iter().all(|label| number(label).is_some())) {
@@ -194,9 +194,9 @@ fn targets(rows: &mut Vec<Row>, faults: &mut Vec<RowFault>) -> (Targets, Option<
         match numbers {
             Ok(numbers) => values.extend(numbers),
             Err(label) => {
-                let fault =
+                let error =
                     format!("`{label}` is no number; a row has either one label or only numbers after the path");
-                faults.push(RowFault { line: row.line, fault });
+                errors.push(RowError { line: row.line, error });
                 return false;
             }
         }

@@ -58,10 +58,10 @@ pub enum DatasetError {
     Table(#[from] TableError),
     #[error("{} cannot be read: {}", path.display(), crate::source::plain(source))]
     Io { path: PathBuf, source: io::Error },
-    #[error("{}: {fault}", path.display())]
-    List { path: PathBuf, fault: String },
+    #[error("{}: {error}", path.display())]
+    List { path: PathBuf, error: String },
     #[error("{}", listed_rows(path, rows))]
-    Rows { path: PathBuf, rows: Vec<RowFault> },
+    Rows { path: PathBuf, rows: Vec<RowError> },
     #[error("{}", listed(files))]
     Unusable { files: Vec<Skipped> },
     #[error("nothing is left: none of the samples can be used")]
@@ -90,17 +90,17 @@ pub enum DatasetError {
 
 /// A row that cannot be used. Lines count from 1.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct RowFault {
+pub struct RowError {
     pub line: u64,
     /// What is wrong, and what would be right.
-    pub fault: String,
+    pub error: String,
 }
 
 /// "list.csv:3: …", a row a line.
-fn listed_rows(path: &Path, rows: &[RowFault]) -> String {
+fn listed_rows(path: &Path, rows: &[RowError]) -> String {
     const SHOWN: usize = 20;
     let mut lines: Vec<String> =
-        rows.iter().take(SHOWN).map(|row| format!("{}:{}: {}", path.display(), row.line, row.fault)).collect();
+        rows.iter().take(SHOWN).map(|row| format!("{}:{}: {}", path.display(), row.line, row.error)).collect();
     if rows.len() > SHOWN {
         lines.push(format!("and {} more rows", rows.len() - SHOWN));
     }

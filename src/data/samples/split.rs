@@ -1,7 +1,7 @@
 //! A part of the data, set aside to measure with.
 
 use super::dataset::{Dataset, DatasetError};
-use crate::data::seeded_rng::Chance;
+use crate::data::seeded_rng::SeededRng;
 
 /// What the random numbers here are for.
 const PURPOSE: u64 = u64::from_le_bytes(*b"split\0\0\0");
@@ -17,7 +17,7 @@ pub fn split(dataset: &Dataset, share: f64, seed: u64) -> Result<(Dataset, Datas
     if !(share > 0.0 && share < 1.0) {
         return Err(DatasetError::Share(share));
     }
-    let mut chance = Chance::new([PURPOSE, seed, 0, 0]);
+    let mut chance = SeededRng::new([PURPOSE, seed, 0, 0]);
     let mut groups: Vec<Vec<usize>> = match dataset.targets.classes() {
         Some(classes) => {
             let mut groups = vec![Vec::new(); classes.iter().max().map_or(0, |highest| highest + 1)];
@@ -43,7 +43,7 @@ pub fn split(dataset: &Dataset, share: f64, seed: u64) -> Result<(Dataset, Datas
 
 /// How many of each group go to validation: the share rounded down, then one more for those that lost most by it
 /// (Hamilton's method; chance decides between equals), until the sum is the share of all.
-fn quotas(groups: &[Vec<usize>], share: f64, chance: &mut Chance) -> Vec<usize> {
+fn quotas(groups: &[Vec<usize>], share: f64, chance: &mut SeededRng) -> Vec<usize> {
     let exact = |group: &Vec<usize>| share * group.len() as f64;
     let mut counts: Vec<usize> =
         groups.iter().map(|group| (exact(group) as usize).min(group.len().saturating_sub(1))).collect();

@@ -191,16 +191,16 @@ impl Targets {
             }
             (Targets::Values(values), _) => match values.sizes() {
                 [1] => {
-                    let mut fault = TargetsError::Width { found: 1, outputs };
+                    let mut error = TargetsError::Width { found: 1, outputs };
                     // A row that cannot be read is told where it is used.
                     let _ = self.each_row(|sample, row| {
                         let (value, is_class) = (row[0], row[0] >= 0.0 && row[0].fract() == 0.0);
                         if !is_class {
-                            fault = TargetsError::NoClass { sample, value, outputs };
+                            error = TargetsError::NoClass { sample, value, outputs };
                         }
                         is_class
                     });
-                    Err(fault)
+                    Err(error)
                 }
                 &[found] => Err(TargetsError::Width { found, outputs }),
                 found => Err(TargetsError::Shape { found: found.to_vec(), outputs: sizes.to_vec() }),

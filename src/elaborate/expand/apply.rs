@@ -1,8 +1,8 @@
 //! Expansion: what an expression does to the outputs that come in, layer by layer.
 
 use crate::diagnostics::{Code, Diagnostic, counted};
-use crate::elaborate::Stop;
-use crate::elaborate::budget::{DEEPEST, LONGEST_NAME};
+use crate::elaborate::Aborted;
+use crate::elaborate::budget::{MAX_DEPTH, MAX_NAME_LEN};
 use crate::elaborate::elaborator::{Elaborator, Flow};
 use crate::elaborate::environment::{Bound, Closure, Scope, Shared};
 use crate::graph::{NodeId, Value, ValueKind};
@@ -19,7 +19,7 @@ impl<'p> Elaborator<'p> {
         expression: &'p Expr,
         scope: &Rc<Scope<'p>>,
         flow: Flow,
-    ) -> Result<Vec<NodeId>, Stop> {
+    ) -> Result<Vec<NodeId>, Aborted> {
         self.step(1, expression.span)?;
         match &expression.kind {
             ExprKind::Chain(list) => self.chain(list, scope, flow),
@@ -40,10 +40,10 @@ impl<'p> Elaborator<'p> {
                             .at(name.text.span, "a name has letters, digits, `_`, `-`, `.` and inner `/`"),
                     ));
                 }
-                if text.len() > LONGEST_NAME {
+                if text.len() > MAX_NAME_LEN {
                     return Err(self.stop(
                         Diagnostic::new(Code::Limit, format!("a layer's name has {} bytes", text.len()))
-                            .at(name.text.span, format!("at most {LONGEST_NAME}")),
+                            .at(name.text.span, format!("at most {MAX_NAME_LEN}")),
                     ));
                 }
                 let start = self.draft.len();
@@ -76,7 +76,7 @@ impl<'p> Elaborator<'p> {
         }
     }
 
-    pub(crate) fn value_in_chain(&mut self, span: Span) -> Stop {
+    pub(crate) fn value_in_chain(&mut self, span: Span) -> Aborted {
         self.stop(
             Diagnostic::new(Code::NotANet, "a value stands where a net is needed")
                 .at(span, "this is a value")
@@ -84,11 +84,16 @@ impl<'p> Elaborator<'p> {
         )
     }
 
-    pub(crate) fn identity(&mut self, span: Span, scope: &Rc<Scope<'p>>, flow: Flow) -> Result<Vec<NodeId>, Stop> {
+    pub(crate) fn identity(&mut self, span: Span, scope: &Rc<Scope<'p>>, flow: Flow) -> Result<Vec<NodeId>, Aborted> {
         self.layer(&ops::stochastic::IDENTITY, &[], span, scope, flow)
     }
 
-    pub(crate) fn chain(&mut self, list: &'p [Expr], scope: &Rc<Scope<'p>>, flow: Flow) -> Result<Vec<NodeId>, Stop> {
+    pub(crate) fn chain(
+        &mut self,
+        list: &'p [Expr],
+        scope: &Rc<Scope<'p>>,
+        flow: Flow,
+    ) -> Result<Vec<NodeId>, Aborted> {
         let mut flow = flow;
         for (index, element) in list.iter().enumerate() {
             let start = self.draft.len();
@@ -124,7 +129,7 @@ impl<'p> Elaborator<'p> {
         list: &'p [Expr],
         scope: &Rc<Scope<'p>>,
         flow: Flow,
-    ) -> Result<Vec<NodeId>, Stop> {
+    ) -> Result<Vec<NodeId>, Aborted> {
         let mut outputs = Vec::new();
         let mut stopped = None;
         for branch in list {
@@ -152,11 +157,11 @@ impl<'p> Elaborator<'p> {
         stopped.map_or(Ok(outputs), Err)
     }
 
-    pub(crate) fn apply_bound(&mut self, bound: Bound<'p>, span: Span, flow: Flow) -> Result<Vec<NodeId>, Stop> {
+    pub(crate) fn apply_bound(&mut self, bound: Bound<'p>, span: Span, flow: Flow) -> Result<Vec<NodeId>, Aborted> {
         match bound {
             Bound::Net(closure) => {
                 self.depth += 1;
-                let outputs = match self.depth > DEEPEST {
+                let outputs = match self.depth > MAX_DEPTH {
                     true => Err(self.too_deep(span)),
                     false => self.apply(closure.expression, &closure.scope, flow),
                 };
@@ -177,7 +182,7 @@ impl<'p> Elaborator<'p> {
     }
 
     /// One set of parameters for every mention: the first mention's.
-    pub(crate) fn shared(&mut self, shared: &Shared<'p>, flow: Flow) -> Result<Vec<NodeId>, Stop> {
+    pub(crate) fn shared(&mut self, shared: &Shared<'p>, flow: Flow) -> Result<Vec<NodeId>, Aborted> {
         let start = self.draft.len();
         let outputs = self.apply(shared.closure.expression, &shared.closure.scope, flow)?;
         *shared.mentions.borrow_mut() += 1;
@@ -204,7 +209,7 @@ impl<'p> Elaborator<'p> {
         span: Span,
         scope: &Rc<Scope<'p>>,
         flow: Flow,
-    ) -> Result<Vec<NodeId>, Stop> {
+    ) -> Result<Vec<NodeId>, Aborted> {
         let integer = |kind| Value { kind: ValueKind::Int(kind), span };
         // The names that are bound, and for each repetition their values.
         let (names, values): (&[Ident], Vec<Vec<Bound<'p>>>) = match over {
@@ -239,7 +244,7 @@ impl<'p> Elaborator<'p> {
                     Pattern::Item(_) => Ok(vec![item]),
                     Pattern::Parts(names, span) => self.parts(item, place, names.len(), *span),
                 });
-                (pattern.names(), values.collect::<Result<_, Stop>>()?)
+                (pattern.names(), values.collect::<Result<_, Aborted>>()?)
             }
         };
         if values.is_empty() {
@@ -257,7 +262,7 @@ impl<'p> Elaborator<'p> {
     }
 
     /// The parts of an item that a pattern names: as many as it has names.
-    fn parts(&mut self, item: Bound<'p>, place: Span, count: usize, pattern: Span) -> Result<Vec<Bound<'p>>, Stop> {
+    fn parts(&mut self, item: Bound<'p>, place: Span, count: usize, pattern: Span) -> Result<Vec<Bound<'p>>, Aborted> {
         let found = match &item {
             Bound::Data(value) => format!("this is {} `{value}`", value.kind.noun()),
             _ => "this is a net".to_string(),
@@ -276,7 +281,7 @@ impl<'p> Elaborator<'p> {
         }
     }
 
-    pub(crate) fn integer(&mut self, expression: &'p Expr, scope: &Rc<Scope<'p>>) -> Result<i64, Stop> {
+    pub(crate) fn integer(&mut self, expression: &'p Expr, scope: &Rc<Scope<'p>>) -> Result<i64, Aborted> {
         match self.value(expression, scope)?.kind {
             ValueKind::Int(value) => Ok(value),
             other => Err(self.stop(
@@ -292,7 +297,7 @@ impl<'p> Elaborator<'p> {
         result: &'p Expr,
         scope: &Rc<Scope<'p>>,
         flow: Flow,
-    ) -> Result<Vec<NodeId>, Stop> {
+    ) -> Result<Vec<NodeId>, Aborted> {
         let around = self.lets.len();
         self.lets.extend(statements.iter().map(|statement| (statement.name.text.as_str(), statement.name.span)));
         let outputs = self.block_inside(statements, result, scope, flow);
@@ -306,7 +311,7 @@ impl<'p> Elaborator<'p> {
         result: &'p Expr,
         scope: &Rc<Scope<'p>>,
         flow: Flow,
-    ) -> Result<Vec<NodeId>, Stop> {
+    ) -> Result<Vec<NodeId>, Aborted> {
         let inner = Scope::inside(scope);
         for statement in statements {
             if ops::find(&statement.name.text).is_some() {

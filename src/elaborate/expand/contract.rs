@@ -1,7 +1,7 @@
 //! Signatures: contracts on shapes, with blame on the side that breaks them.
 
 use crate::diagnostics::{Code, Diagnostic, counted};
-use crate::elaborate::Stop;
+use crate::elaborate::Aborted;
 use crate::elaborate::elaborator::Elaborator;
 use crate::elaborate::environment::{Bound, Scope};
 use crate::graph::{NodeId, Value, ValueKind};
@@ -18,7 +18,7 @@ impl<'p> Elaborator<'p> {
         nodes: &[NodeId],
         scope: &Rc<Scope<'p>>,
         span: Span,
-    ) -> Result<(), Stop> {
+    ) -> Result<(), Aborted> {
         self.check_shapes(net, &signature.inputs, nodes, scope, (span, signature.span), "takes", true)
     }
 
@@ -29,7 +29,7 @@ impl<'p> Elaborator<'p> {
         nodes: &[NodeId],
         scope: &Rc<Scope<'p>>,
         span: Span,
-    ) -> Result<(), Stop> {
+    ) -> Result<(), Aborted> {
         self.check_shapes(net, &signature.outputs, nodes, scope, (span, signature.span), "promises", false)
     }
 
@@ -43,7 +43,7 @@ impl<'p> Elaborator<'p> {
         (blamed, contract): (Span, Span),
         verb: &str,
         binds: bool,
-    ) -> Result<(), Stop> {
+    ) -> Result<(), Aborted> {
         let does = if binds { "gets" } else { "gives" };
         let broken = |message: String, found: String| {
             Diagnostic::new(Code::Contract, message).at(blamed, found).and(contract, "the contract")

@@ -2,10 +2,10 @@
 //! a start all that follows from it.
 
 use crate::diagnostics::{Code, Diagnostic, counted, suggest};
-use crate::elaborate::Stop;
+use crate::elaborate::Aborted;
 use crate::elaborate::elaborator::{Elaborator, Flow};
 use crate::elaborate::environment::Scope;
-use crate::elaborate::graph_builder::Piece;
+use crate::elaborate::graph_builder::Subgraph;
 use crate::graph::{Graph, NodeId};
 use crate::ops::input::Input;
 use crate::source::Span;
@@ -32,7 +32,7 @@ impl<'p> Elaborator<'p> {
         span: Span,
         scope: &Rc<Scope<'p>>,
         flow: Flow,
-    ) -> Result<Vec<NodeId>, Stop> {
+    ) -> Result<Vec<NodeId>, Aborted> {
         // A complete net is cut as it stands; what comes in meets the cut.
         let complete = self.starts_at_input(inner, scope);
         let inside = if complete { None } else { flow.clone() };
@@ -57,7 +57,7 @@ impl<'p> Elaborator<'p> {
         self.splice_cut(&piece, kept, span, flow)
     }
 
-    fn splice_cut(&mut self, piece: &Piece, kept: Kept, span: Span, flow: Flow) -> Result<Vec<NodeId>, Stop> {
+    fn splice_cut(&mut self, piece: &Subgraph, kept: Kept, span: Span, flow: Flow) -> Result<Vec<NodeId>, Aborted> {
         let Kept { keep, outputs, sources } = kept;
         if sources.is_empty() {
             return self.put(piece, &keep, &outputs, span, flow);
@@ -95,7 +95,7 @@ impl<'p> Elaborator<'p> {
     }
 
     /// Nodes in place of what a fragment takes.
-    fn stand_ins(&mut self, piece: &Piece, sources: &[NodeId]) -> Vec<NodeId> {
+    fn stand_ins(&mut self, piece: &Subgraph, sources: &[NodeId]) -> Vec<NodeId> {
         let mut list = Vec::with_capacity(sources.len());
         for &source in sources {
             let node = piece.graph.node(source);
@@ -110,7 +110,12 @@ impl<'p> Elaborator<'p> {
     }
 
     /// The layers that an end names: one, or all of a scope.
-    fn find_layers(&mut self, piece: &Piece, end: &'p CutEnd, scope: &Rc<Scope<'p>>) -> Result<Vec<NodeId>, Stop> {
+    fn find_layers(
+        &mut self,
+        piece: &Subgraph,
+        end: &'p CutEnd,
+        scope: &Rc<Scope<'p>>,
+    ) -> Result<Vec<NodeId>, Aborted> {
         let graph = &piece.graph;
         let layers = piece.placeholders..graph.nodes.len();
         match end {
@@ -148,15 +153,15 @@ impl<'p> Elaborator<'p> {
                         [name, scope].into_iter().chain(name.match_indices('/').map(|(at, _)| &name[..at]))
                     })
                     .collect();
-                let fault = Diagnostic::new(Code::UnknownLayer, format!("`{}` has no layer `{text}`", graph.name))
+                let error = Diagnostic::new(Code::UnknownLayer, format!("`{}` has no layer `{text}`", graph.name))
                     .at(name.text.span, "no layer or scope of this name");
                 Err(self.stop(match suggest::nearest(&text, names) {
-                    Some(near) => fault.help(suggest::question(near)).fix(
+                    Some(near) => error.help(suggest::question(near)).fix(
                         name.text.span,
                         layer_name_text(&text),
                         layer_name_text(near),
                     ),
-                    None => fault.help("`netc show` lists the layers"),
+                    None => error.help("`netc show` lists the layers"),
                 }))
             }
         }
@@ -168,7 +173,7 @@ fn sizes(node: &crate::graph::Node) -> String {
     list.join("x")
 }
 
-fn keep(piece: &Piece, start: Option<&[NodeId]>, end: Option<(&[NodeId], bool)>) -> Result<Kept, Diagnostic> {
+fn keep(piece: &Subgraph, start: Option<&[NodeId]>, end: Option<(&[NodeId], bool)>) -> Result<Kept, Diagnostic> {
     let graph = &piece.graph;
     let mut keep = vec![true; graph.nodes.len()];
     keep[..piece.placeholders].fill(false);

@@ -2,7 +2,7 @@
 
 use super::apply::items_of;
 use crate::diagnostics::{Code, Diagnostic, counted, suggest};
-use crate::elaborate::Stop;
+use crate::elaborate::Aborted;
 use crate::elaborate::elaborator::Elaborator;
 use crate::elaborate::environment::{Bound, Closure, Scope};
 use crate::elaborate::project::literal;
@@ -15,7 +15,7 @@ use std::rc::Rc;
 
 impl<'p> Elaborator<'p> {
     /// What an expression is: a value, or a net that is not made yet.
-    pub(crate) fn evaluate(&mut self, expression: &'p Expr, scope: &Rc<Scope<'p>>) -> Result<Bound<'p>, Stop> {
+    pub(crate) fn evaluate(&mut self, expression: &'p Expr, scope: &Rc<Scope<'p>>) -> Result<Bound<'p>, Aborted> {
         let span = expression.span;
         let data = |kind| Ok(Bound::Data(Value { kind, span }));
         self.step(1, span)?;
@@ -117,7 +117,7 @@ impl<'p> Elaborator<'p> {
     }
 
     /// A value; a net in its place is an error.
-    pub(crate) fn value(&mut self, expression: &'p Expr, scope: &Rc<Scope<'p>>) -> Result<Value, Stop> {
+    pub(crate) fn value(&mut self, expression: &'p Expr, scope: &Rc<Scope<'p>>) -> Result<Value, Aborted> {
         match self.evaluate(expression, scope)? {
             Bound::Data(value) => Ok(value),
             _ => Err(self.net_for_value(expression.span)),
@@ -131,7 +131,7 @@ impl<'p> Elaborator<'p> {
         range: &'p CutRange,
         span: Span,
         scope: &Rc<Scope<'p>>,
-    ) -> Option<Result<Bound<'p>, Stop>> {
+    ) -> Option<Result<Bound<'p>, Aborted>> {
         let bound = match &inner.kind {
             ExprKind::Name(name) => scope.find(name)?,
             ExprKind::Cut { inner: list, range } => match self.item(list, range, inner.span, scope)? {
@@ -142,9 +142,9 @@ impl<'p> Elaborator<'p> {
         };
         let is_value = matches!(bound, Bound::Data(_));
         let Some(items) = items_of(bound) else {
-            let fault = Diagnostic::new(Code::WrongArgument, "only a list, sizes or a net has parts")
+            let error = Diagnostic::new(Code::WrongArgument, "only a list, sizes or a net has parts")
                 .at(inner.span, "this is a single value");
-            return is_value.then(|| Err(self.stop(fault)));
+            return is_value.then(|| Err(self.stop(error)));
         };
         let index = match range {
             CutRange::One(CutEnd::Index(index, _)) => Some(*index),
@@ -158,10 +158,10 @@ impl<'p> Elaborator<'p> {
         };
         let count = items.len();
         let Some(index) = index else {
-            let fault = Diagnostic::new(Code::WrongArgument, "a list's item is named by its index")
+            let error = Diagnostic::new(Code::WrongArgument, "a list's item is named by its index")
                 .at(span, format!("the list has {}", counted(count, "item")))
                 .help("write `list[0]`, `list[-1]`, or `list[i]` with a number `i` in scope");
-            return Some(Err(self.stop(fault)));
+            return Some(Err(self.stop(error)));
         };
         let place = if index < 0 { index + count as i64 } else { index };
         let item = usize::try_from(place).ok().and_then(|place| items.into_iter().nth(place));
@@ -174,7 +174,7 @@ impl<'p> Elaborator<'p> {
         }))
     }
 
-    fn list(&mut self, items: &'p [Expr], span: Span, scope: &Rc<Scope<'p>>) -> Result<Bound<'p>, Stop> {
+    fn list(&mut self, items: &'p [Expr], span: Span, scope: &Rc<Scope<'p>>) -> Result<Bound<'p>, Aborted> {
         let mut list = Vec::with_capacity(items.len());
         for item in items {
             list.push((self.evaluate(item, scope)?, item.span));
@@ -193,7 +193,11 @@ impl<'p> Elaborator<'p> {
     }
 
     /// The arguments of a layer or of a construction.
-    pub(crate) fn arguments(&mut self, arguments: &'p [Argument], scope: &Rc<Scope<'p>>) -> Result<Vec<Given>, Stop> {
+    pub(crate) fn arguments(
+        &mut self,
+        arguments: &'p [Argument],
+        scope: &Rc<Scope<'p>>,
+    ) -> Result<Vec<Given>, Aborted> {
         let mut list = Vec::with_capacity(arguments.len());
         let mut stopped = None;
         for argument in arguments {
@@ -206,7 +210,7 @@ impl<'p> Elaborator<'p> {
         stopped.map_or(Ok(list), Err)
     }
 
-    fn length(&mut self, arguments: &'p [Argument], span: Span, scope: &Rc<Scope<'p>>) -> Result<Bound<'p>, Stop> {
+    fn length(&mut self, arguments: &'p [Argument], span: Span, scope: &Rc<Scope<'p>>) -> Result<Bound<'p>, Aborted> {
         let length = match arguments {
             [one] => match self.evaluate(&one.value, scope)? {
                 Bound::List(list) => Some(list.len()),
@@ -227,7 +231,7 @@ impl<'p> Elaborator<'p> {
         arms: &'p [(Expr, Expr)],
         otherwise: Option<&'p Expr>,
         scope: &Rc<Scope<'p>>,
-    ) -> Result<Option<&'p Expr>, Stop> {
+    ) -> Result<Option<&'p Expr>, Aborted> {
         for (condition, arm) in arms {
             if self.condition(condition, scope)? {
                 return Ok(Some(arm));
@@ -236,7 +240,7 @@ impl<'p> Elaborator<'p> {
         Ok(otherwise)
     }
 
-    fn condition(&mut self, expression: &'p Expr, scope: &Rc<Scope<'p>>) -> Result<bool, Stop> {
+    fn condition(&mut self, expression: &'p Expr, scope: &Rc<Scope<'p>>) -> Result<bool, Aborted> {
         match self.value(expression, scope)?.kind {
             ValueKind::Bool(value) => Ok(value),
             other => Err(self.stop(
@@ -247,7 +251,7 @@ impl<'p> Elaborator<'p> {
     }
 
     /// A text with its expressions filled in.
-    pub(crate) fn text(&mut self, text: &'p Text, scope: &Rc<Scope<'p>>) -> Result<String, Stop> {
+    pub(crate) fn text(&mut self, text: &'p Text, scope: &Rc<Scope<'p>>) -> Result<String, Aborted> {
         let mut out = String::new();
         for part in &text.parts {
             match part {
@@ -281,7 +285,7 @@ impl<'p> Elaborator<'p> {
         right: &'p Expr,
         span: Span,
         scope: &Rc<Scope<'p>>,
-    ) -> Result<ValueKind, Stop> {
+    ) -> Result<ValueKind, Aborted> {
         // `and` and `or` look at the right side only where it matters.
         if let BinaryOperator::And | BinaryOperator::Or = operator {
             let left = self.condition(left, scope)?;
@@ -308,7 +312,7 @@ impl<'p> Elaborator<'p> {
             _ => None,
         };
         result.map_err(|message| {
-            let diagnostic = scope.tell_mentions(Diagnostic::new(Code::Arithmetic, message).at(span, "here"));
+            let diagnostic = scope.note_references(Diagnostic::new(Code::Arithmetic, message).at(span, "here"));
             self.stop(diagnostic.maybe_help(inexact(&a, &b)))
         })
     }

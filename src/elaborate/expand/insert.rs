@@ -1,11 +1,11 @@
 //! Layers and finished pieces are added to the net that is built; what does not fit is told with the places that disagree.
 
 use crate::diagnostics::{Code, Diagnostic, counted};
-use crate::elaborate::Stop;
+use crate::elaborate::Aborted;
 use crate::elaborate::elaborator::{Elaborator, Flow};
 use crate::elaborate::environment::Scope;
-use crate::elaborate::graph_builder::Piece;
-use crate::graph::{Definition, Mention, NodeId, Origin, ShapeFault};
+use crate::elaborate::graph_builder::Subgraph;
+use crate::graph::{Definition, Mention, NodeId, Origin, ShapeError};
 use crate::ops;
 use crate::source::Span;
 use crate::syntax::ast::Argument;
@@ -16,12 +16,12 @@ impl<'p> Elaborator<'p> {
     /// Adds a finished piece, its inputs fed by what comes in.
     pub(crate) fn put(
         &mut self,
-        piece: &Piece,
+        piece: &Subgraph,
         keep: &[bool],
         outputs: &[NodeId],
         span: Span,
         flow: Flow,
-    ) -> Result<Vec<NodeId>, Stop> {
+    ) -> Result<Vec<NodeId>, Aborted> {
         let inputs: Vec<NodeId> = piece.graph.inputs().into_iter().filter(|id| keep[id.0]).collect();
         let mut sources = HashMap::new();
         if let Some(flow) = flow {
@@ -47,12 +47,12 @@ impl<'p> Elaborator<'p> {
     /// Adds part of a finished piece, with `sources` in place of what it does not keep.
     pub(crate) fn place(
         &mut self,
-        piece: &Piece,
+        piece: &Subgraph,
         keep: &[bool],
         sources: HashMap<NodeId, NodeId>,
         outputs: &[NodeId],
         span: Span,
-    ) -> Result<Vec<NodeId>, Stop> {
+    ) -> Result<Vec<NodeId>, Aborted> {
         self.check_size(piece.graph.nodes.len(), span)?;
         let frozen = self.frozen;
         match self.draft.splice(piece, keep, &sources, frozen) {
@@ -65,13 +65,13 @@ impl<'p> Elaborator<'p> {
                 }
                 Ok(outputs.iter().filter_map(|output| ids.get(output).copied()).collect())
             }
-            Err((id, fault)) => {
+            Err((id, error)) => {
                 let node = piece.graph.node(id);
                 let fed: Vec<NodeId> = match node.inputs.is_empty() {
                     true => sources.get(&id).copied().into_iter().collect(),
                     false => node.inputs.iter().filter_map(|input| sources.get(input).copied()).collect(),
                 };
-                let diagnostic = self.shape_diagnostic(fault, node.origin.span, &fed);
+                let diagnostic = self.shape_diagnostic(error, node.origin.span, &fed);
                 Err(self.stop(diagnostic.and(span, "through this mention")))
             }
         }
@@ -84,9 +84,9 @@ impl<'p> Elaborator<'p> {
         span: Span,
         scope: &Rc<Scope<'p>>,
         flow: Flow,
-    ) -> Result<Vec<NodeId>, Stop> {
+    ) -> Result<Vec<NodeId>, Aborted> {
         let given = self.arguments(arguments, scope)?;
-        let operation = definition.make(given, span).map_err(|faults| self.wrong_values(faults))?;
+        let operation = definition.make(given, span).map_err(|errors| self.wrong_values(errors))?;
         let begins = definition.name == ops::input::INPUT.name;
         let Some(inputs) = flow.or(begins.then(Vec::new)) else {
             let text = self.sources.text(span);
@@ -100,21 +100,21 @@ impl<'p> Elaborator<'p> {
         let origin = Origin { span, mention: scope.mention.clone(), layers: Vec::new() };
         match self.draft.insert(operation, &inputs, self.frozen, origin) {
             Ok(id) => Ok(vec![id]),
-            Err(fault) => {
-                let before = fault.before;
-                let mut diagnostic = self.shape_diagnostic(fault, span, &inputs);
+            Err(error) => {
+                let before = error.before;
+                let mut diagnostic = self.shape_diagnostic(error, span, &inputs);
                 for layer in before {
                     diagnostic = diagnostic.insert(span, format!("{layer} >> "));
                 }
-                Err(self.stop(scope.tell_mentions(diagnostic)))
+                Err(self.stop(scope.note_references(diagnostic)))
             }
         }
     }
 
-    /// A shape fault with the consumer's place and need, and the producers' with what they give.
-    pub(crate) fn shape_diagnostic(&self, fault: ShapeFault, span: Span, inputs: &[NodeId]) -> Diagnostic {
-        let mut diagnostic = Diagnostic::new(fault.code, fault.message).at(span, fault.expected);
-        let shown: Vec<NodeId> = match fault.input {
+    /// A shape error with the consumer's place and need, and the producers' with what they give.
+    pub(crate) fn shape_diagnostic(&self, error: ShapeError, span: Span, inputs: &[NodeId]) -> Diagnostic {
+        let mut diagnostic = Diagnostic::new(error.code, error.message).at(span, error.expected);
+        let shown: Vec<NodeId> = match error.input {
             Some(index) => inputs.first().into_iter().chain(inputs.get(index)).copied().collect(),
             None => inputs.iter().take(2).copied().collect(),
         };
@@ -129,7 +129,7 @@ impl<'p> Elaborator<'p> {
                 false => diagnostic.and(place, format!("gives {}", node.output)),
             };
         }
-        diagnostic.maybe_help(fault.help)
+        diagnostic.maybe_help(error.help)
     }
 }
 

@@ -1,6 +1,6 @@
 //! Where expressions begin: whether one starts at an `Input`, and whether it is a single layer.
 
-use crate::elaborate::budget::DEEPEST;
+use crate::elaborate::budget::MAX_DEPTH;
 use crate::elaborate::elaborator::Elaborator;
 use crate::elaborate::environment::{Bound, Closure, Scope};
 use crate::ops;
@@ -35,9 +35,9 @@ impl<'p> Elaborator<'p> {
                 self.starts_at_input(result, &inner)
             }
             ExprKind::If { arms, otherwise } => {
-                let faults = std::mem::take(&mut self.faults);
+                let errors = std::mem::take(&mut self.errors);
                 let arm = self.arm(arms, otherwise.as_deref(), scope);
-                self.faults = faults;
+                self.errors = errors;
                 arm.ok().flatten().is_some_and(|arm| self.starts_at_input(arm, scope))
             }
             ExprKind::Name(name) => match scope.find(name) {
@@ -60,9 +60,9 @@ impl<'p> Elaborator<'p> {
 
     /// The net that an item of a list is.
     fn net_in_list(&mut self, expression: &'p Expr, scope: &Rc<Scope<'p>>) -> Option<Closure<'p>> {
-        let faults = std::mem::take(&mut self.faults);
+        let errors = std::mem::take(&mut self.errors);
         let bound = self.evaluate(expression, scope);
-        self.faults = faults;
+        self.errors = errors;
         match bound {
             Ok(Bound::Net(closure)) if !std::ptr::eq(closure.expression, expression) => Some(closure),
             _ => None,
@@ -93,9 +93,9 @@ impl<'p> Elaborator<'p> {
                 }
                 let around = std::mem::take(&mut self.gave_up);
                 let found = self.guarded(|this| {
-                    let faults = std::mem::take(&mut this.faults);
+                    let errors = std::mem::take(&mut this.errors);
                     let inner = this.net_scope(net, span, arguments, scope);
-                    this.faults = faults;
+                    this.errors = errors;
                     let body = &this.project.nets[net].item.body;
                     inner.is_ok_and(|inner| this.starts_at_input(body, &inner))
                 });
@@ -111,7 +111,7 @@ impl<'p> Elaborator<'p> {
 
     pub(crate) fn guarded(&mut self, look: impl FnOnce(&mut Self) -> bool) -> bool {
         self.spent.steps += 1;
-        if self.depth >= DEEPEST || self.spent.is_over() {
+        if self.depth >= MAX_DEPTH || self.spent.is_over() {
             self.gave_up = true;
             return false;
         }

@@ -1,8 +1,8 @@
 //! Words where only values can stand: `padding=same` means the choice, also beside a net that is named `same`.
 
 use crate::diagnostics::{Code, Diagnostic, Diagnostics};
-use crate::elaborate::Stop;
-use crate::elaborate::budget::DEEPEST;
+use crate::elaborate::Aborted;
+use crate::elaborate::budget::MAX_DEPTH;
 use crate::elaborate::elaborator::Elaborator;
 use crate::elaborate::environment::{Bound, Scope};
 use crate::graph::{Value, ValueKind};
@@ -12,7 +12,7 @@ use std::rc::Rc;
 
 impl<'p> Elaborator<'p> {
     /// A value where no net can stand: a net's name is a word there, and a `let` or parameter that is a net hides none.
-    pub(crate) fn choice(&mut self, expression: &'p Expr, scope: &Rc<Scope<'p>>) -> Result<Value, Stop> {
+    pub(crate) fn choice(&mut self, expression: &'p Expr, scope: &Rc<Scope<'p>>) -> Result<Value, Aborted> {
         let span = expression.span;
         match &expression.kind {
             ExprKind::Paren(inner) => return self.choice(inner, scope),
@@ -23,7 +23,7 @@ impl<'p> Elaborator<'p> {
                 };
             }
             ExprKind::List(items) => {
-                let items = items.iter().map(|item| self.choice(item, scope)).collect::<Result<_, Stop>>()?;
+                let items = items.iter().map(|item| self.choice(item, scope)).collect::<Result<_, Aborted>>()?;
                 return self.made(Value { kind: ValueKind::List(items), span });
             }
             _ => {}
@@ -37,12 +37,12 @@ impl<'p> Elaborator<'p> {
     }
 
     /// What the name or the call of a net is as a value; none for what can only be a net.
-    fn as_choice(&mut self, bound: Bound<'p>, span: Span, depth: usize) -> Result<Option<Value>, Stop> {
+    fn as_choice(&mut self, bound: Bound<'p>, span: Span, depth: usize) -> Result<Option<Value>, Aborted> {
         let closure = match bound {
             Bound::Data(value) => return Ok(Some(value)),
             Bound::List(items) => {
                 let items = items.into_iter().map(|(item, span)| self.as_choice(item, span, depth));
-                let items = items.collect::<Result<Option<Vec<Value>>, Stop>>()?;
+                let items = items.collect::<Result<Option<Vec<Value>>, Aborted>>()?;
                 return Ok(items.map(|items| Value { kind: ValueKind::List(items), span }));
             }
             Bound::Net(closure) => closure,
@@ -58,7 +58,7 @@ impl<'p> Elaborator<'p> {
         };
         match (closure.scope.find(name), &expression.kind) {
             // The name of a parameter that was handed on.
-            (Some(bound @ Bound::Net(_)), ExprKind::Name(_)) if depth < DEEPEST => {
+            (Some(bound @ Bound::Net(_)), ExprKind::Name(_)) if depth < MAX_DEPTH => {
                 self.as_choice(bound, span, depth + 1)
             }
             (Some(_), _) => Ok(None),
@@ -80,19 +80,19 @@ impl<'p> Elaborator<'p> {
         Value { kind: ValueKind::Word(word.to_string()), span }
     }
 
-    pub(crate) fn net_for_value(&mut self, span: Span) -> Stop {
+    pub(crate) fn net_for_value(&mut self, span: Span) -> Aborted {
         self.stop(net_for_value(span))
     }
 
     /// Notes what is wrong with the values of a layer. Where a net's name is no choice, the net was meant.
-    pub(crate) fn wrong_values(&mut self, faults: Diagnostics) -> Stop {
-        for fault in faults.iter() {
-            let place = fault.labels.iter().find(|label| label.primary).map(|label| label.span);
-            let net = place.filter(|place| fault.code == Code::WrongArgument && self.words.contains(place));
-            let told = net.map(|place| net_for_value(place).note(fault.message.clone()));
-            _ = self.stop(told.unwrap_or_else(|| fault.clone()));
+    pub(crate) fn wrong_values(&mut self, errors: Diagnostics) -> Aborted {
+        for error in errors.iter() {
+            let place = error.labels.iter().find(|label| label.primary).map(|label| label.span);
+            let net = place.filter(|place| error.code == Code::WrongArgument && self.words.contains(place));
+            let told = net.map(|place| net_for_value(place).note(error.message.clone()));
+            _ = self.stop(told.unwrap_or_else(|| error.clone()));
         }
-        Stop
+        Aborted
     }
 }
 

@@ -3,8 +3,8 @@
 use crate::diagnostics::foreign_names;
 use crate::diagnostics::foreign_names::Meant;
 use crate::diagnostics::{Code, Diagnostic, counted, suggest};
-use crate::elaborate::Stop;
-use crate::elaborate::budget::DEEPEST;
+use crate::elaborate::Aborted;
+use crate::elaborate::budget::MAX_DEPTH;
 use crate::elaborate::elaborator::{Elaborator, Flow};
 use crate::elaborate::environment::{Bound, Scope};
 use crate::graph::{Mention, NodeId};
@@ -14,9 +14,9 @@ use crate::syntax::ast::{Argument, Expr};
 use std::rc::Rc;
 
 /// Nets among which a mistyped one is sought; more are no spec of a person.
-const MOST_NETS: usize = 400;
+const MAX_NETS: usize = 400;
 /// Mistyped names for which the meant one is sought.
-const MOST_SUGGESTIONS: usize = 100;
+const MAX_SUGGESTIONS: usize = 100;
 
 impl<'p> Elaborator<'p> {
     /// A word, with arguments perhaps: something in scope, a net, or a layer.
@@ -27,7 +27,7 @@ impl<'p> Elaborator<'p> {
         span: Span,
         scope: &Rc<Scope<'p>>,
         flow: Flow,
-    ) -> Result<Vec<NodeId>, Stop> {
+    ) -> Result<Vec<NodeId>, Aborted> {
         if let Some(bound) = scope.find(name) {
             if let Some(argument) = arguments.first() {
                 return Err(self.stop(
@@ -46,8 +46,8 @@ impl<'p> Elaborator<'p> {
         Err(self.unknown_mention(name, span, scope, &[]))
     }
 
-    /// Says that a word stands for nothing; `more` are names in scope besides those of the scope.
-    pub(crate) fn unknown_mention(&mut self, name: &str, span: Span, scope: &Rc<Scope<'p>>, more: &[&str]) -> Stop {
+    /// TargetKind that a word stands for nothing; `more` are names in scope besides those of the scope.
+    pub(crate) fn unknown_mention(&mut self, name: &str, span: Span, scope: &Rc<Scope<'p>>, more: &[&str]) -> Aborted {
         if let Some(&(_, place)) = self.lets.iter().rev().find(|(later, _)| *later == name) {
             let defines_itself = place.end <= span.start;
             let message = match defines_itself {
@@ -65,7 +65,7 @@ impl<'p> Elaborator<'p> {
         if let Some(told) = self.unknown.get(&span) {
             return self.stop(told.clone());
         }
-        let known: Vec<String> = match self.project.nets.len() <= MOST_NETS && self.faults.len() <= MOST_SUGGESTIONS {
+        let known: Vec<String> = match self.project.nets.len() <= MAX_NETS && self.errors.len() <= MAX_SUGGESTIONS {
             true => scope
                 .names()
                 .into_iter()
@@ -92,7 +92,7 @@ impl<'p> Elaborator<'p> {
         span: Span,
         arguments: &'p [Argument],
         caller: &Rc<Scope<'p>>,
-    ) -> Result<Rc<Scope<'p>>, Stop> {
+    ) -> Result<Rc<Scope<'p>>, Aborted> {
         let definition = &self.project.nets[net];
         let item = &definition.item;
         let mention = Rc::new(Mention { net: item.name.text.clone(), span, outer: caller.mention.clone() });
@@ -128,7 +128,7 @@ impl<'p> Elaborator<'p> {
         net: usize,
         span: Span,
         arguments: &'p [Argument],
-    ) -> (Vec<Option<&'p Expr>>, Option<Stop>) {
+    ) -> (Vec<Option<&'p Expr>>, Option<Aborted>) {
         let item = &self.project.nets[net].item;
         let name = &item.name.text;
         let mut given: Vec<Option<&'p Expr>> = vec![None; item.parameters.len()];
@@ -191,7 +191,7 @@ impl<'p> Elaborator<'p> {
         span: Span,
         caller: &Rc<Scope<'p>>,
         flow: Flow,
-    ) -> Result<Vec<NodeId>, Stop> {
+    ) -> Result<Vec<NodeId>, Aborted> {
         let item = &self.project.nets[net].item;
         let name = &item.name.text;
         let mut around = caller.mention.as_deref();
@@ -205,7 +205,7 @@ impl<'p> Elaborator<'p> {
             }
             around = mention.outer.as_deref();
         }
-        if self.depth >= DEEPEST {
+        if self.depth >= MAX_DEPTH {
             return Err(self.too_deep(span));
         }
         self.depth += 1;
@@ -221,7 +221,7 @@ impl<'p> Elaborator<'p> {
         span: Span,
         caller: &Rc<Scope<'p>>,
         flow: Flow,
-    ) -> Result<Vec<NodeId>, Stop> {
+    ) -> Result<Vec<NodeId>, Aborted> {
         let scope = self.net_scope(net, span, arguments, caller)?;
         let item = &self.project.nets[net].item;
         if self.starts_at_input(&item.body, &scope) {
@@ -246,7 +246,7 @@ impl<'p> Elaborator<'p> {
         scope: &Rc<Scope<'p>>,
         flow: Flow,
         span: Span,
-    ) -> Result<Vec<NodeId>, Stop> {
+    ) -> Result<Vec<NodeId>, Aborted> {
         let item = &self.project.nets[net].item;
         let Some(signature) = &item.signature else { return self.apply(&item.body, scope, flow) };
         if let Some(nodes) = &flow {

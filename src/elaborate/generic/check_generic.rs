@@ -2,10 +2,10 @@
 
 use crate::check::lints::words;
 use crate::diagnostics::Diagnostics;
-use crate::elaborate::budget::DEEPEST;
+use crate::elaborate::budget::MAX_DEPTH;
 use crate::elaborate::elaborator::Elaborator;
 use crate::elaborate::environment::Scope;
-use crate::elaborate::{Spec, Stop};
+use crate::elaborate::{Aborted, Spec};
 use crate::graph::{Arguments, Definition, Value, ValueKind};
 use crate::ops;
 use crate::source::Span;
@@ -14,36 +14,36 @@ use std::rc::Rc;
 
 impl Spec {
     /// What is wrong with a net whichever values its parameters have.
-    pub fn survey(&self, net: usize) -> Diagnostics {
+    pub fn check_generic(&self, net: usize) -> Diagnostics {
         let definition = &self.project.nets[net];
-        let mut survey = Survey {
+        let mut check_generic = GenericCheck {
             elaborator: Elaborator::new(&self.project, &self.sources),
             scope: Scope::of_file(definition.file),
             open: definition.item.parameters.iter().map(|parameter| parameter.name.text.as_str()).collect(),
         };
         if let Some(signature) = &definition.item.signature {
             let sizes = signature.inputs.iter().flat_map(|pattern| &pattern.sizes);
-            survey.open.extend(sizes.filter_map(|size| match &size.kind {
+            check_generic.open.extend(sizes.filter_map(|size| match &size.kind {
                 ExprKind::Name(name) => Some(name.as_str()),
                 _ => None,
             }));
         }
         for parameter in &definition.item.parameters {
-            parameter.default.iter().for_each(|default| survey.value(default));
+            parameter.default.iter().for_each(|default| check_generic.value(default));
         }
-        survey.net(&definition.item.body);
-        survey.elaborator.take_faults()
+        check_generic.net(&definition.item.body);
+        check_generic.elaborator.take_errors()
     }
 }
 
-struct Survey<'p> {
+struct GenericCheck<'p> {
     elaborator: Elaborator<'p>,
     scope: Rc<Scope<'p>>,
     /// Names that stand for something that is not known.
     open: Vec<&'p str>,
 }
 
-impl<'p> Survey<'p> {
+impl<'p> GenericCheck<'p> {
     /// An expression that stands where a net does.
     fn net(&mut self, expression: &'p Expr) {
         match &expression.kind {
@@ -175,24 +175,24 @@ impl<'p> Survey<'p> {
             let name = argument.name.as_ref().map(|name| (name.text.clone(), name.span));
             match self.known(&argument.value) {
                 Some(Ok(value)) => given.push((name, value)),
-                Some(Err(Stop)) => return,
+                Some(Err(Aborted)) => return,
                 None => {
                     known = false;
                     given.push((name, Value { kind: ValueKind::Open, span: argument.value.span }));
                 }
             }
         }
-        let faults = match known {
+        let errors = match known {
             true => definition.make(given, span).err().unwrap_or_default(),
             false => Arguments::sort(definition.name, definition.arguments, given, span).1,
         };
-        self.elaborator.wrong_values(faults);
+        self.elaborator.wrong_values(errors);
     }
 
     /// A value that depends on nothing that is open.
-    fn known(&mut self, expression: &'p Expr) -> Option<Result<Value, Stop>> {
+    fn known(&mut self, expression: &'p Expr) -> Option<Result<Value, Aborted>> {
         let text = self.elaborator.sources.text(expression.span);
-        if words(text).any(|(_, word)| self.open.contains(&word)) || self.elaborator.depth > DEEPEST {
+        if words(text).any(|(_, word)| self.open.contains(&word)) || self.elaborator.depth > MAX_DEPTH {
             return None;
         }
         let scope = self.scope.clone();

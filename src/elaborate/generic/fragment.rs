@@ -15,19 +15,19 @@ use std::sync::Arc;
 
 /// Channels that stand in first: many nets have them, and many groups divide them.
 const CHANNELS: usize = 64;
-/// Channels that nothing depends on: a fault that stays the same with them does not come from what comes in.
+/// Channels that nothing depends on: an error that stays the same with them does not come from what comes in.
 const ODD_CHANNELS: usize = 7;
 /// Height and width where they must be known.
 const SIDE: usize = 224;
 /// Channels that are tried at the most.
-const MOST_CHANNELS: usize = 24;
+const MAX_CHANNELS: usize = 24;
 
 /// Layers that trials of one fragment expand at the most, about.
-const MOST_TRIED: usize = 200_000;
+const MAX_TRIED: usize = 200_000;
 
 /// What can be said of a fragment.
 #[derive(Debug)]
-pub enum Trial {
+pub enum FragmentTrial {
     /// It is right for one input at least: its graph behind that input, and lints.
     Fits(Graph, Diagnostics),
     /// It is wrong whatever comes in.
@@ -60,7 +60,7 @@ struct Attempt {
 
 impl Spec {
     /// Expands a fragment whose parameters all have defaults.
-    pub fn fragment(&self, net: usize) -> Trial {
+    pub fn fragment(&self, net: usize) -> FragmentTrial {
         let item = &self.project.nets[net].item;
         let forms: Vec<Form> = match &item.signature {
             Some(signature) => vec![Form::Written(&signature.inputs)],
@@ -74,13 +74,13 @@ impl Spec {
             ],
         };
         let mut furthest: Option<Box<Failed>> = None;
-        let most = self.expanded() + MOST_TRIED;
+        let most = self.expanded() + MAX_TRIED;
         for form in forms {
             match self.fragment_of(net, &form, most) {
-                Ok((graph, told)) => return Trial::Fits(graph, told),
+                Ok((graph, told)) => return FragmentTrial::Fits(graph, told),
                 Err(failed) => {
-                    if failed.attempt.outcome.as_ref().err().is_some_and(|faults| faults.iter().any(is_limit)) {
-                        return failed.attempt.outcome.map_or_else(Trial::Wrong, |_| Trial::Unknown);
+                    if failed.attempt.outcome.as_ref().err().is_some_and(|errors| errors.iter().any(is_limit)) {
+                        return failed.attempt.outcome.map_or_else(FragmentTrial::Wrong, |_| FragmentTrial::Unknown);
                     }
                     // Of two that went as far, one that other sizes may mend says more.
                     let order = |failed: &Failed| (failed.attempt.reached, !failed.certain);
@@ -91,8 +91,10 @@ impl Spec {
             }
         }
         match furthest.map(|failed| *failed) {
-            Some(Failed { attempt: Attempt { outcome: Err(faults), .. }, certain: true }) => Trial::Wrong(faults),
-            _ => Trial::Unknown,
+            Some(Failed { attempt: Attempt { outcome: Err(errors), .. }, certain: true }) => {
+                FragmentTrial::Wrong(errors)
+            }
+            _ => FragmentTrial::Unknown,
         }
     }
 
@@ -103,16 +105,16 @@ impl Spec {
         let mut channels = vec![CHANNELS, ODD_CHANNELS];
         let mut furthest: Option<Attempt> = None;
         let mut next = 0;
-        while let Some(&count) = channels.get(next).filter(|_| next < MOST_CHANNELS && self.expanded() < most) {
+        while let Some(&count) = channels.get(next).filter(|_| next < MAX_CHANNELS && self.expanded() < most) {
             next += 1;
             for side in [None, Some(SIDE)] {
                 let types = form.types(Sizes { side, channels: count });
                 let Some(attempt) = self.attempt(net, &types) else { continue };
-                let faults = match attempt.outcome {
+                let errors = match attempt.outcome {
                     Ok(fits) => return Ok(fits),
-                    Err(ref faults) => faults,
+                    Err(ref errors) => errors,
                 };
-                if form.settles(faults) {
+                if form.settles(errors) {
                     return Err(Box::new(Failed { attempt, certain: true }));
                 }
                 for &more in attempt.channels.iter().filter(|more| **more > 0) {
@@ -120,9 +122,9 @@ impl Spec {
                         channels.push(more);
                     }
                 }
-                let open = faults.iter().any(|fault| fault.code == Code::OpenSize);
+                let open = errors.iter().any(|error| error.code == Code::OpenSize);
                 if side.is_none() && !open {
-                    told.extend(faults.iter().next().map(|fault| format!("{}{:?}", fault.message, fault.labels)));
+                    told.extend(errors.iter().next().map(|error| format!("{}{:?}", error.message, error.labels)));
                 }
                 if furthest.as_ref().is_none_or(|other| attempt.reached > other.reached) {
                     furthest = Some(attempt);
@@ -159,17 +161,17 @@ impl Spec {
         let piece = outputs
             .and_then(|outputs| draft.finish(name, &outputs, true).map_err(|diagnostic| elaborator.stop(diagnostic)));
         self.note_work(&elaborator);
-        let faults = elaborator.take_faults();
+        let errors = elaborator.take_errors();
         let outcome = match piece {
-            Ok(piece) if !faults.has_errors() => Ok((piece.graph, faults)),
-            _ => Err(faults),
+            Ok(piece) if !errors.has_errors() => Ok((piece.graph, errors)),
+            _ => Err(errors),
         };
         Some(Attempt { outcome, reached, channels })
     }
 }
 
-fn is_limit(fault: &Diagnostic) -> bool {
-    fault.code == Code::Limit
+fn is_limit(error: &Diagnostic) -> bool {
+    error.code == Code::Limit
 }
 
 /// What may come in.
@@ -206,7 +208,7 @@ impl Form<'_> {
     }
 
     /// Whether other sizes would change nothing.
-    fn settles(&self, faults: &Diagnostics) -> bool {
+    fn settles(&self, errors: &Diagnostics) -> bool {
         let by_size = |code: Code| match code {
             Code::Mismatch
             | Code::MergeMismatch
@@ -220,6 +222,6 @@ impl Form<'_> {
             Code::Arithmetic | Code::WrongArgument => matches!(self, Form::Written(_)),
             _ => false,
         };
-        faults.iter().any(|fault| !by_size(fault.code))
+        errors.iter().any(|error| !by_size(error.code))
     }
 }

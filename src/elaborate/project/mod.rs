@@ -52,7 +52,7 @@ pub struct Project {
 }
 
 /// How deep files may use each other.
-const DEEPEST_USE: usize = 16;
+const MAX_USE_DEPTH: usize = 16;
 
 impl Project {
     /// Reads everything that a file needs. What can be told of all of it is told, also where something is wrong.
@@ -69,13 +69,13 @@ impl Project {
             files: BTreeMap::new(),
             shipped: BTreeMap::new(),
         };
-        let mut faults = Diagnostics::default();
+        let mut errors = Diagnostics::default();
         let folder = sources.folder(root);
         let mut path = vec![(root, sources.file(root).path.clone(), None)];
-        project.add(sources, &mut path, &folder, read, &mut faults);
-        project.add_shipped(sources, &mut faults);
-        project.check_targets(&mut faults);
-        (project, faults)
+        project.add(sources, &mut path, &folder, read, &mut errors);
+        project.add_shipped(sources, &mut errors);
+        project.check_targets(&mut errors);
+        (project, errors)
     }
 
     /// Adds the last file of the path, and what it uses.
@@ -85,11 +85,11 @@ impl Project {
         path: &mut Vec<(FileId, Option<PathBuf>, Option<Span>)>,
         root_folder: &Path,
         read: Reader,
-        faults: &mut Diagnostics,
+        errors: &mut Diagnostics,
     ) {
         let Some(&(file, _, _)) = path.last() else { return };
         let (tree, parse_faults) = parse(sources, file);
-        faults.extend(parse_faults);
+        errors.extend(parse_faults);
         self.files.entry(file).or_default();
         let uses: Vec<Text> = tree
             .items
@@ -99,9 +99,9 @@ impl Project {
                 _ => None,
             })
             .collect();
-        self.add_items(tree, file, faults);
+        self.add_items(tree, file, errors);
         for used in uses {
-            self.add_use(sources, path, &used, root_folder, read, faults);
+            self.add_use(sources, path, &used, root_folder, read, errors);
         }
     }
 
@@ -112,19 +112,19 @@ impl Project {
         used: &Text,
         root_folder: &Path,
         read: Reader,
-        faults: &mut Diagnostics,
+        errors: &mut Diagnostics,
     ) {
         let Some(&(user, _, _)) = path.last() else { return };
-        let fault = |message: String| Diagnostic::new(Code::Use, message);
+        let error = |message: String| Diagnostic::new(Code::Use, message);
         let Some(name) = literal(used) else {
-            faults.push(fault("a used file's name is a plain text".into()).at(used.span, "holds an expression"));
+            errors.push(error("a used file's name is a plain text".into()).at(used.span, "holds an expression"));
             return;
         };
         let target = sources.beside(user, &name);
         let inside = leads_inside(root_folder, &target);
         if Path::new(&name).is_absolute() || !inside {
-            faults.push(
-                fault(format!("`{name}` leads out of the project"))
+            errors.push(
+                error(format!("`{name}` leads out of the project"))
                     .at(used.span, "must stay below the folder of the file that is built"),
             );
             return;
@@ -133,11 +133,11 @@ impl Project {
         let same = |known: &Option<PathBuf>| known.as_deref().is_some_and(|known| identity(known) == identity(&target));
         if let Some((_, _, at)) = path.iter().find(|(_, known, _)| same(known)) {
             let mut diagnostic =
-                fault("files use each other in a circle".into()).at(used.span, format!("uses `{name}` again"));
+                error("files use each other in a circle".into()).at(used.span, format!("uses `{name}` again"));
             for (_, _, span) in path.iter().skip(1).filter(|(_, _, span)| span != at) {
                 diagnostic = diagnostic.maybe_and(*span, "used here");
             }
-            faults.push(diagnostic.maybe_and(*at, "used first here"));
+            errors.push(diagnostic.maybe_and(*at, "used first here"));
             return;
         }
         let known = self.files.keys().copied().find(|&file| same(&sources.file(file).path));
@@ -145,16 +145,16 @@ impl Project {
             self.note_use(user, known);
             return;
         }
-        if path.len() >= DEEPEST_USE {
-            faults.push(fault(format!("more than {DEEPEST_USE} files use each other")).at(used.span, "here"));
+        if path.len() >= MAX_USE_DEPTH {
+            errors.push(error(format!("more than {MAX_USE_DEPTH} files use each other")).at(used.span, "here"));
             return;
         }
         match read_source(sources, &target, read) {
-            Err(diagnostic) => faults.push(diagnostic.at(used.span, "used here")),
+            Err(diagnostic) => errors.push(diagnostic.at(used.span, "used here")),
             Ok(file) => {
                 self.note_use(user, file);
                 path.push((file, Some(target), Some(used.span)));
-                self.add(sources, path, root_folder, read, faults);
+                self.add(sources, path, root_folder, read, errors);
                 path.pop();
             }
         }
@@ -164,7 +164,7 @@ impl Project {
         self.files.entry(user).or_default().uses.push(used);
     }
 
-    fn add_items(&mut self, tree: File, file: FileId, faults: &mut Diagnostics) {
+    fn add_items(&mut self, tree: File, file: FileId, errors: &mut Diagnostics) {
         if let Some(body) = tree.expression {
             let span = body.span;
             let item = NetItem {
@@ -173,24 +173,24 @@ impl Project {
                 signature: None,
                 body,
             };
-            self.add_net(item, Vec::new(), file, span, faults);
+            self.add_net(item, Vec::new(), file, span, errors);
         }
         for Item { docs, kind, span } in tree.items {
             match kind {
                 ItemKind::Use(_) => {}
-                ItemKind::Net(item) => self.add_net(item, docs, file, span, faults),
-                ItemKind::Weights(item) => add(&mut self.weights, "weights", item.net.clone(), (item, file), faults),
-                ItemKind::Labels(item) => add(&mut self.labels, "labels", item.net.clone(), (item, file), faults),
-                ItemKind::Train(item) => add(&mut self.recipes, "recipe", item.net.clone(), (item, file), faults),
+                ItemKind::Net(item) => self.add_net(item, docs, file, span, errors),
+                ItemKind::Weights(item) => add(&mut self.weights, "weights", item.net.clone(), (item, file), errors),
+                ItemKind::Labels(item) => add(&mut self.labels, "labels", item.net.clone(), (item, file), errors),
+                ItemKind::Train(item) => add(&mut self.recipes, "recipe", item.net.clone(), (item, file), errors),
                 ItemKind::Expect(item) => self.expectations.push((item, span)),
             }
         }
     }
 
-    fn add_net(&mut self, item: NetItem, docs: Vec<String>, file: FileId, span: Span, faults: &mut Diagnostics) {
+    fn add_net(&mut self, item: NetItem, docs: Vec<String>, file: FileId, span: Span, errors: &mut Diagnostics) {
         let name = item.name.clone();
         if ops::find(&name.text).is_some() {
-            faults.push(
+            errors.push(
                 Diagnostic::new(Code::ReservedName, format!("`{}` is a layer", name.text))
                     .at(name.span, "a net needs another name"),
             );
@@ -198,7 +198,7 @@ impl Project {
         for (index, parameter) in item.parameters.iter().enumerate() {
             if let Some(earlier) = item.parameters[..index].iter().find(|other| other.name.text == parameter.name.text)
             {
-                faults.push(
+                errors.push(
                     Diagnostic::new(Code::DuplicateItem, format!("two parameters are named `{}`", parameter.name.text))
                         .at(parameter.name.span, "again here")
                         .and(earlier.name.span, "first here"),
@@ -207,7 +207,7 @@ impl Project {
         }
         let contents = self.files.entry(file).or_default();
         if let Some(&earlier) = contents.nets.get(&name.text) {
-            faults.push(
+            errors.push(
                 Diagnostic::new(Code::DuplicateItem, format!("two nets are named `{}`", name.text))
                     .at(name.span, "again here")
                     .and(self.nets[earlier].item.name.span, "first here"),
@@ -219,7 +219,7 @@ impl Project {
     }
 
     /// Adds the shipped specs whose names stand anywhere in the texts.
-    fn add_shipped(&mut self, sources: &mut Sources, faults: &mut Diagnostics) {
+    fn add_shipped(&mut self, sources: &mut Sources, errors: &mut Diagnostics) {
         let mut checked = 0;
         loop {
             let texts: Vec<String> = sources.iter().skip(checked).map(|(_, file)| file.text.clone()).collect();
@@ -235,17 +235,17 @@ impl Project {
                 }
                 let file = sources.add(shipped::source(spec));
                 let (tree, parse_faults) = parse(sources, file);
-                faults.extend(parse_faults);
-                self.add_shipped_items(spec.name, tree, file, faults);
+                errors.extend(parse_faults);
+                self.add_shipped_items(spec.name, tree, file, errors);
             }
         }
     }
 
-    fn add_shipped_items(&mut self, name: &str, tree: File, file: FileId, faults: &mut Diagnostics) {
+    fn add_shipped_items(&mut self, name: &str, tree: File, file: FileId, errors: &mut Diagnostics) {
         self.files.entry(file).or_default();
         for Item { docs, kind, span } in tree.items {
             match kind {
-                ItemKind::Net(item) => self.add_net(item, docs, file, span, faults),
+                ItemKind::Net(item) => self.add_net(item, docs, file, span, errors),
                 ItemKind::Weights(item) => {
                     self.shipped_weights.insert(item.net.text.clone(), (item, file));
                 }
@@ -261,14 +261,14 @@ impl Project {
     }
 
     /// Weights, labels and recipes must name nets that are there.
-    fn check_targets(&self, faults: &mut Diagnostics) {
+    fn check_targets(&self, errors: &mut Diagnostics) {
         let weights = self.weights.values().map(|(item, file)| ("weights", &item.net, *file));
         let labels = self.labels.values().map(|(item, file)| ("labels", &item.net, *file));
         let recipes = self.recipes.values().map(|(item, file)| ("a recipe", &item.net, *file));
         for (what, net, file) in weights.chain(labels).chain(recipes) {
             if self.find(&net.text, file).is_none() {
                 let names = self.names(file);
-                faults.push(
+                errors.push(
                     Diagnostic::new(Code::WeightsNet, format!("{what} for `{}`, but there is no such net", net.text))
                         .at(net.span, "no net of this name")
                         .meant(net.span, &net.text, suggest::nearest(&net.text, names.iter().map(String::as_str))),
@@ -298,14 +298,14 @@ impl Project {
     }
 }
 
-fn add<T>(map: &mut BTreeMap<String, (T, FileId)>, what: &str, net: Ident, item: (T, FileId), faults: &mut Diagnostics)
+fn add<T>(map: &mut BTreeMap<String, (T, FileId)>, what: &str, net: Ident, item: (T, FileId), errors: &mut Diagnostics)
 where
     T: HasNet,
 {
     match map.get(&net.text) {
         // A used file's item gives way to the one of the file that uses it, which was read before.
         Some((_, file)) if *file != item.1 => {}
-        Some((earlier, _)) => faults.push(
+        Some((earlier, _)) => errors.push(
             Diagnostic::new(Code::DuplicateItem, format!("`{}` has its {what} twice", net.text))
                 .at(net.span, "again here")
                 .and(earlier.net().span, "first here"),

@@ -77,7 +77,7 @@ impl Spec {
         replaced: &BTreeMap<String, PathBuf>,
         trained: &BTreeMap<String, PathBuf>,
     ) -> Result<Vec<WeightsRequest>, Diagnostics> {
-        let mut faults = Diagnostics::default();
+        let mut errors = Diagnostics::default();
         let mut requests = Vec::new();
         let mut nets: Vec<&str> = Vec::new();
         let mut seen: HashSet<&str> = HashSet::new();
@@ -93,7 +93,7 @@ impl Spec {
             // A shipped item binds by itself only where its net is the one that is compiled, or where a file is named.
             let item = own.or(shipped.filter(|_| given.is_some() || graph.name == net));
             let request = match (item, given) {
-                (Some((item, file)), _) => self.request(item, *file, &mut faults),
+                (Some((item, file)), _) => self.request(item, *file, &mut errors),
                 (None, Some(_)) => Some(self.bare_request(net)),
                 (None, None) => None,
             };
@@ -104,11 +104,11 @@ impl Spec {
                 request.trained = !replaced.contains_key(net);
             }
             if let Some((item, file)) = shipped
-                && let Some(table) = self.request(item, *file, &mut faults)
+                && let Some(table) = self.request(item, *file, &mut errors)
             {
                 request.shipped_rename = table.rename;
             }
-            self.rename_as_inner(graph, &mut request, &mut faults);
+            self.rename_as_inner(graph, &mut request, &mut errors);
             requests.push(request);
         }
         let covered: Vec<&str> = requests.iter().filter(|one| covers(replaced, one)).map(|one| &one.net[..]).collect();
@@ -119,7 +119,7 @@ impl Spec {
             if !requests.iter().any(|request| request.net == *net) {
                 let known: Vec<&str> =
                     graph.nodes.iter().flat_map(|node| &node.origin.layers).map(|(net, _)| &**net).collect();
-                faults.push(
+                errors.push(
                     Diagnostic::new(
                         Code::WeightsNet,
                         format!("--weights names `{net}`, but no layer comes from such a net"),
@@ -128,12 +128,12 @@ impl Spec {
                 );
             }
         }
-        faults.or_errors(requests).map(|(requests, _)| requests)
+        errors.or_errors(requests).map(|(requests, _)| requests)
     }
 
     /// Adds the tables that ship with the nets which a request's net is made from: a file may hold all of it under its
     /// maker's names.
-    fn rename_as_inner(&self, graph: &Graph, request: &mut WeightsRequest, faults: &mut Diagnostics) {
+    fn rename_as_inner(&self, graph: &Graph, request: &mut WeightsRequest, errors: &mut Diagnostics) {
         for (inner, (item, file)) in &self.project.shipped_weights {
             let mut names: BTreeMap<&str, &str> = BTreeMap::new();
             for layers in graph.nodes.iter().map(|node| &node.origin.layers) {
@@ -145,7 +145,7 @@ impl Spec {
             if names.is_empty() {
                 continue;
             }
-            let Some(table) = self.request(item, *file, faults) else { continue };
+            let Some(table) = self.request(item, *file, errors) else { continue };
             for (from, to) in table.rename {
                 if let Some(name) = names.get(to.as_str()) {
                     request.shipped_rename.entry(from).or_insert_with(|| name.to_string());
@@ -176,9 +176,9 @@ impl Spec {
         }
     }
 
-    fn request(&self, item: &WeightsItem, file: FileId, faults: &mut Diagnostics) -> Option<WeightsRequest> {
+    fn request(&self, item: &WeightsItem, file: FileId, errors: &mut Diagnostics) -> Option<WeightsRequest> {
         let Some(name) = project::text_of(&item.file) else {
-            faults.push(
+            errors.push(
                 Diagnostic::new(Code::WeightsOption, "a weights file's name is a plain text")
                     .at(item.file.span, "here"),
             );
@@ -191,7 +191,7 @@ impl Spec {
             let value = match self.value(written, file) {
                 Ok(value) => value,
                 Err(more) => {
-                    faults.extend(more);
+                    errors.extend(more);
                     continue;
                 }
             };
@@ -210,38 +210,38 @@ impl Spec {
                 ("layout", ValueKind::Word(word)) if LAYOUTS.contains(&word.as_str()) => {
                     request.layout = Some(word.clone()).filter(|word| word != "auto");
                 }
-                ("layout", _) => faults.push(wrong(&suggest::one_of(LAYOUTS))),
+                ("layout", _) => errors.push(wrong(&suggest::one_of(LAYOUTS))),
                 ("missing", ValueKind::Word(word)) if word == "error" || word == "initialize" => {
                     request.initialize_missing = word == "initialize";
                 }
-                ("missing", _) => faults.push(wrong("`error` or `initialize`")),
+                ("missing", _) => errors.push(wrong("`error` or `initialize`")),
                 ("rename", ValueKind::Map(entries)) => {
                     for (from, to) in entries {
                         match (&from.kind, &to.kind) {
                             (ValueKind::Text(from), ValueKind::Text(to)) => {
                                 request.rename.insert(from.clone(), to.clone());
                             }
-                            (ValueKind::Text(_), _) => faults.push(no_text(to)),
-                            _ => faults.push(no_text(from)),
+                            (ValueKind::Text(_), _) => errors.push(no_text(to)),
+                            _ => errors.push(no_text(from)),
                         }
                     }
                 }
-                ("rename", _) => faults.push(wrong("a map: `{ \"name in the file\" = \"layer\" }`")),
+                ("rename", _) => errors.push(wrong("a map: `{ \"name in the file\" = \"layer\" }`")),
                 ("sha256", ValueKind::Text(digest))
                     if digest.len() == 64 && digest.chars().all(|c| c.is_ascii_hexdigit()) =>
                 {
                     request.sha256 = Some(digest.to_ascii_lowercase());
                 }
-                ("sha256", _) => faults.push(wrong("64 hexadecimal digits")),
+                ("sha256", _) => errors.push(wrong("64 hexadecimal digits")),
                 ("config", ValueKind::Word(word)) if word == "check" || word == "ignore" => {
                     request.check_configuration = word == "check";
                 }
-                ("config", _) => faults.push(wrong("`check` or `ignore`")),
+                ("config", _) => errors.push(wrong("`check` or `ignore`")),
                 ("image", _) => match crate::ops::input::preprocessing_of(&value) {
                     Ok(image) => request.image = image.map(|image| (image, written.span)),
-                    Err(diagnostic) => faults.push(diagnostic),
+                    Err(diagnostic) => errors.push(diagnostic),
                 },
-                (other, _) => faults.push(
+                (other, _) => errors.push(
                     Diagnostic::new(Code::WeightsOption, format!("a weights block has no entry `{other}`"))
                         .at(key.span, format!("the entries are {}", suggest::one_of(OPTIONS).replace(" or ", " and ")))
                         .meant(key.span, other, suggest::nearest(other, OPTIONS)),
@@ -257,7 +257,7 @@ impl Spec {
         let scope = Scope::of_file(file);
         match elaborator.choice(expression, &scope) {
             Ok(value) => Ok(value),
-            Err(_) => Err(elaborator.take_faults()),
+            Err(_) => Err(elaborator.take_errors()),
         }
     }
 
@@ -292,18 +292,18 @@ impl Spec {
 
     /// Checks the keys of the training recipes.
     pub fn check_recipes(&self) -> Diagnostics {
-        let mut faults = Diagnostics::default();
+        let mut errors = Diagnostics::default();
         for (item, _) in self.project.recipes.values() {
             for (index, Entry { key, .. }) in item.entries.iter().enumerate() {
                 if !RECIPE_KEYS.contains(&key.text.as_str()) {
-                    faults.push(
+                    errors.push(
                         Diagnostic::new(Code::Recipe, format!("a recipe has no entry `{}`", key.text))
                             .at(key.span, "not known")
                             .spelled(key.span, &key.text, foreign_names::recipe_key(&key.text, &RECIPE_KEYS)),
                     );
                 }
                 if let Some(earlier) = item.entries[..index].iter().find(|other| other.key.text == key.text) {
-                    faults.push(
+                    errors.push(
                         Diagnostic::new(Code::Recipe, format!("`{}` is given twice", key.text))
                             .at(key.span, "again here")
                             .and(earlier.key.span, "first here"),
@@ -311,14 +311,14 @@ impl Spec {
                 }
             }
             if !item.entries.iter().any(|entry| entry.key.text == "data") {
-                faults.push(
+                errors.push(
                     Diagnostic::new(Code::Recipe, format!("the recipe of `{}` names no data", item.net.text))
                         .at(item.net.span, "needs an entry `data`")
                         .help("`data = images(\"folder\")` takes a folder of photos per class"),
                 );
             }
         }
-        faults
+        errors
     }
 }
 

@@ -13,14 +13,14 @@ impl Spec {
         let mut elaborator = Elaborator::new(&self.project, &self.sources);
         elaborator.draft.graph = graph.clone();
         let scope = Scope::of_file(net.span.file);
-        // A stop has left its diagnostic in `faults`.
+        // A stop has left its diagnostic in `errors`.
         let _ = elaborator
             .check_inputs(&net.text, signature, &graph.inputs(), &scope, net.span)
             .and_then(|()| elaborator.check_outputs(&net.text, signature, &graph.outputs, &scope, net.span));
         let mut told = Diagnostics::default();
-        for fault in elaborator.faults.iter() {
-            let code = if fault.code == Code::Contract { Code::Expectation } else { fault.code };
-            told.push(Diagnostic { code, ..fault.clone() });
+        for error in elaborator.errors.iter() {
+            let code = if error.code == Code::Contract { Code::Expectation } else { error.code };
+            told.push(Diagnostic { code, ..error.clone() });
         }
         told
     }

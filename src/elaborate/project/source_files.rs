@@ -35,31 +35,31 @@ pub fn read_piped(sources: &mut Sources, path: &Path, name: &str) -> Result<File
         _ => std::fs::File::open(path).and_then(|file| read_pipe(file, LARGEST)),
     };
     let bytes =
-        read.map_err(|fault| Diagnostic::new(Code::Unreadable, format!("{name} cannot be read: {}", plain(&fault))))?;
+        read.map_err(|error| Diagnostic::new(Code::Unreadable, format!("{name} cannot be read: {}", plain(&error))))?;
     Ok(sources.add_text(name, text_of_bytes(name, bytes)?))
 }
 
 /// Adds a file to the sources, or says why it cannot be read as a spec.
 pub fn read_source(sources: &mut Sources, path: &Path, read: Reader) -> Result<FileId, Diagnostic> {
     let name = path.display().to_string();
-    let bytes = read(path).map_err(|fault| {
-        Diagnostic::new(Code::Unreadable, format!("`{name}` cannot be read: {}", plain(&fault)))
-            .maybe_help(near_file(path))
+    let bytes = read(path).map_err(|error| {
+        Diagnostic::new(Code::Unreadable, format!("`{name}` cannot be read: {}", plain(&error)))
+            .maybe_help(did_you_mean_file(path))
     })?;
     let text = text_of_bytes(&name, bytes)?;
     Ok(sources.add(SourceFile { name, path: Some(path.to_path_buf()), text, shipped: false }))
 }
 
 fn text_of_bytes(name: &str, bytes: Vec<u8>) -> Result<String, Diagnostic> {
-    String::from_utf8(bytes).map_err(|fault| {
+    String::from_utf8(bytes).map_err(|error| {
         Diagnostic::new(Code::NotUtf8, format!("`{name}` is not a text file"))
-            .note(format!("byte {} is not UTF-8", fault.utf8_error().valid_up_to()))
+            .note(format!("byte {} is not UTF-8", error.utf8_error().valid_up_to()))
             .help("a spec is a text file with the ending .net")
     })
 }
 
 /// A file of nearly that name in its folder; where the folder is not there either, a folder of nearly its name.
-pub fn near_file(path: &Path) -> Option<String> {
+pub fn did_you_mean_file(path: &Path) -> Option<String> {
     let missing = path.ancestors().take_while(|path| !path.as_os_str().is_empty() && !path.exists());
     let path = missing.last().unwrap_or(path);
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));

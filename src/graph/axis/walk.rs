@@ -8,7 +8,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 /// How often orders are sought anew, where branches of different orders meet and one can be chosen.
-const MOST_ROUNDS: usize = 8;
+const MAX_ROUNDS: usize = 8;
 
 /// Where a cut parted a layer from its neighbours: what the net that was cut has there.
 #[derive(Clone, Debug)]
@@ -44,7 +44,7 @@ impl AxisOrders {
                 chosen.entry(node).or_insert(order);
             }
             rounds += 1;
-            if chosen.len() == known || rounds == MOST_ROUNDS {
+            if chosen.len() == known || rounds == MAX_ROUNDS {
                 return orders;
             }
         }

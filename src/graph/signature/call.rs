@@ -11,7 +11,7 @@ use crate::source::Span;
 pub type Given = (Option<(String, Span)>, Value);
 
 /// A window's side, stride, dilation or border beyond this is mistyped.
-const MOST_PIXELS: i64 = 1 << 24;
+const MAX_PIXELS: i64 = 1 << 24;
 
 /// The arguments of one call, by name.
 #[derive(Debug)]
@@ -32,18 +32,18 @@ impl Arguments {
         given: Vec<Given>,
         span: Span,
     ) -> Result<Arguments, Diagnostics> {
-        let (arguments, faults) = Arguments::sort(layer, defined, given, span);
-        faults.or_errors(arguments).map(|(arguments, _)| arguments)
+        let (arguments, errors) = Arguments::sort(layer, defined, given, span);
+        errors.or_errors(arguments).map(|(arguments, _)| arguments)
     }
 
-    /// The same, also where something is wrong: what could be sorted, and the faults.
+    /// The same, also where something is wrong: what could be sorted, and the errors.
     pub fn sort(
         layer: &'static str,
         defined: &'static [Argument],
         given: Vec<Given>,
         span: Span,
     ) -> (Arguments, Diagnostics) {
-        let mut faults = Diagnostics::default();
+        let mut errors = Diagnostics::default();
         let mut values: Vec<Option<Value>> = vec![None; defined.len()];
         let mut position = 0;
         for (name, value) in given {
@@ -58,7 +58,7 @@ impl Arguments {
                 (Some(place), name) => {
                     if let Some(earlier) = &values[place] {
                         let at = name.map_or(value.span, |(_, span)| span);
-                        faults.push(
+                        errors.push(
                             Diagnostic::new(
                                 Code::TooManyArguments,
                                 format!("`{}` of `{layer}` is given twice", defined[place].name),
@@ -76,7 +76,7 @@ impl Arguments {
                         _ => format!("it takes {}", suggest::one_of(names.iter().copied()).replace(" or ", " and ")),
                     };
                     let meant = foreign_names::argument(layer, &name, &names);
-                    faults.push(
+                    errors.push(
                         Diagnostic::new(Code::UnknownArgument, format!("`{layer}` has no argument `{name}`"))
                             .at(at, known)
                             .spelled(at, &name, meant),
@@ -95,7 +95,7 @@ impl Arguments {
                         1 => "one".to_string(),
                         _ => format!("at most {count}"),
                     };
-                    faults.push(
+                    errors.push(
                         Diagnostic::new(Code::TooManyArguments, format!("`{layer}` gets too many arguments"))
                             .at(value.span, format!("it takes {takes}"))
                             .help(match layer {
@@ -108,14 +108,14 @@ impl Arguments {
         }
         for (argument, value) in defined.iter().zip(&values) {
             if value.is_none() && argument.default == Default::Required {
-                faults.push(
+                errors.push(
                     Diagnostic::new(Code::MissingArgument, format!("`{layer}` needs `{}`", argument.name))
                         .at(span, format!("{}: {}", argument.takes, argument.doc))
                         .help(format!("`netc help {layer}` describes it")),
                 );
             }
         }
-        (Arguments { layer, defined, values, span }, faults)
+        (Arguments { layer, defined, values, span }, errors)
     }
 
     /// The value that was given, or none where the default holds.
@@ -128,7 +128,7 @@ impl Arguments {
         self.defined.iter().find(|argument| argument.name == name).map_or(Default::Absent(""), |found| found.default)
     }
 
-    /// Says that a given value cannot be used.
+    /// TargetKind that a given value cannot be used.
     pub fn wrong(&self, name: &str, needs: impl std::fmt::Display) -> Diagnostic {
         let diagnostic = Diagnostic::new(Code::WrongArgument, format!("`{name}` of `{}` {needs}", self.layer));
         match self.given(name) {
@@ -150,12 +150,12 @@ impl Arguments {
         match value {
             Some(value) if value >= least => Ok(value as usize),
             _ => {
-                let fault = self.wrong(name, format!("takes an integer of at least {least}"));
+                let error = self.wrong(name, format!("takes an integer of at least {least}"));
                 // Sizes in place of a number: the arguments are likely in another order.
                 let sizes = matches!(self.given(name).map(|value| &value.kind), Some(ValueKind::Sizes(_)));
                 let order: Vec<&str> = self.defined.iter().map(|argument| argument.name).collect();
                 let order = format!("the order is {}({})", self.layer, order.join(", "));
-                Err(fault.maybe_help(sizes.then_some(order)))
+                Err(error.maybe_help(sizes.then_some(order)))
             }
         }
     }
@@ -225,11 +225,11 @@ impl Arguments {
             _ => None,
         };
         match pair {
-            Some(pair) if pair.iter().all(|side| (least..=MOST_PIXELS).contains(side)) => {
+            Some(pair) if pair.iter().all(|side| (least..=MAX_PIXELS).contains(side)) => {
                 Ok(Some(pair.map(|side| side as usize)))
             }
-            Some(pair) if pair.iter().any(|&side| side > MOST_PIXELS) => {
-                Err(self.wrong(name, format!("takes an integer or a pair such as `3x3`, each up to {MOST_PIXELS}")))
+            Some(pair) if pair.iter().any(|&side| side > MAX_PIXELS) => {
+                Err(self.wrong(name, format!("takes an integer or a pair such as `3x3`, each up to {MAX_PIXELS}")))
             }
             _ => Err(self.wrong(name, format!("takes an integer or a pair such as `3x3`, each at least {least}"))),
         }

@@ -43,7 +43,7 @@ impl Definition {
 
     /// Makes the operation of a call; all that is wrong with its arguments is told at once.
     pub fn make(&self, given: Vec<Given>, span: Span) -> Result<Arc<dyn Operation>, Diagnostics> {
-        let (mut arguments, mut faults) = Arguments::sort(self.name, self.arguments, given, span);
+        let (mut arguments, mut errors) = Arguments::sort(self.name, self.arguments, given, span);
         // What is missing or wrong was told; 1 stands in for it, so that the others are looked at too.
         let stand_in = |argument: &Argument| {
             (argument.default == Default::Required).then_some(Value { kind: ValueKind::Int(1), span })
@@ -54,29 +54,29 @@ impl Definition {
             }
         }
         for _ in 0..=self.arguments.len() {
-            let fault = match (self.build)(&arguments) {
-                Ok(operation) if faults.is_empty() => return Ok(operation),
+            let error = match (self.build)(&arguments) {
+                Ok(operation) if errors.is_empty() => return Ok(operation),
                 Ok(_) => break,
-                Err(fault) => fault,
+                Err(error) => error,
             };
-            let place = fault.labels.iter().find(|label| label.primary).map(|label| label.span);
+            let place = error.labels.iter().find(|label| label.primary).map(|label| label.span);
             let inside = |value: &Option<Value>| {
                 let of = |value: &Value| value.span != span && place.is_some_and(|place| value.span.holds(place));
                 value.as_ref().is_some_and(of)
             };
             let Some(wrong) = arguments.values.iter().position(inside) else {
-                if faults.is_empty() {
-                    faults.push(fault);
+                if errors.is_empty() {
+                    errors.push(error);
                 }
                 break;
             };
-            // A fault of several values together may come from the one that stands in.
-            if faults.is_empty() || fault.message.contains("` takes ") {
-                faults.push(fault);
+            // An error of several values together may come from the one that stands in.
+            if errors.is_empty() || error.message.contains("` takes ") {
+                errors.push(error);
             }
             arguments.values[wrong] = stand_in(&self.arguments[wrong]);
         }
-        Err(faults)
+        Err(errors)
     }
 
     /// What is to be known of it, as text: `netc help Conv` and hover show it.

@@ -2,9 +2,9 @@
 
 use super::depthwise_tile::{ADDRESSES, Pixel, STRIP, Strip};
 use super::input_rows::ImageRows;
-use crate::kernels::epilogue::{Epilogue, Finish, Pool, check_convolution, pool_two_rows};
+use crate::kernels::epilogue::{EpilogueArgs, EpiloguePtrs, Pool, check_convolution, pool_two_rows};
 use crate::kernels::gemm::panel::packed_len;
-use crate::kernels::parallel::thread_pool::{Threads, WorkerScratch};
+use crate::kernels::parallel::thread_pool::{ThreadPool, WorkerScratch};
 use crate::kernels::tensor_view::{Convolution, View, ViewMut};
 use crate::size::{product, sum};
 
@@ -28,7 +28,7 @@ pub fn packed_len_weights(conv: &Convolution) -> usize {
 /// Packs `(kernel_h, kernel_w, 1, out_c)` for [`convolve`]: for each 16 channels the weights of all taps.
 pub fn pack_weights(conv: &Convolution, weights: &[f32]) -> Vec<f32> {
     let mut packed = vec![0.0; packed_len_weights(conv)];
-    pack_weights_into(conv, weights, &mut packed, &Threads::new(1));
+    pack_weights_into(conv, weights, &mut packed, &ThreadPool::new(1));
     packed
 }
 
@@ -36,7 +36,7 @@ pub fn pack_weights(conv: &Convolution, weights: &[f32]) -> Vec<f32> {
 ///
 /// # Panics
 /// If a slice does not have its length.
-pub fn pack_weights_into(conv: &Convolution, weights: &[f32], packed: &mut [f32], threads: &Threads) {
+pub fn pack_weights_into(conv: &Convolution, weights: &[f32], packed: &mut [f32], threads: &ThreadPool) {
     let taps = taps(conv);
     assert_eq!(weights.len(), taps * conv.out_c, "weights");
     crate::kernels::gemm::panel::pack(threads, taps, conv.out_c, weights, conv.out_c, packed);
@@ -59,12 +59,12 @@ fn worker_len(conv: &Convolution, pool: Option<Pool>) -> usize {
 /// If a slice is too short for the sizes, or [`supports`] is false.
 #[allow(clippy::too_many_arguments)] // The views and weights are separate borrows of the arena and the artifact.
 pub fn convolve(
-    threads: &Threads,
+    threads: &ThreadPool,
     conv: &Convolution,
     batch: usize,
     input: View,
     weights: &[f32],
-    epilogue: &Epilogue,
+    epilogue: &EpilogueArgs,
     scratch: &mut [f32],
     output: ViewMut,
 ) {
@@ -119,16 +119,16 @@ pub fn convolve(
 
 /// What all tasks of a call read.
 pub(crate) struct Call<'a> {
-    pub threads: &'a Threads,
+    pub threads: &'a ThreadPool,
     pub conv: &'a Convolution,
     pub input: ImageRows,
     pub weights: &'a [f32],
     /// What windows see outside the image: a float for each channel.
     pub zeros: &'a [f32],
-    pub finish: &'a Finish<'a>,
+    pub finish: &'a EpiloguePtrs<'a>,
 }
 
-// SAFETY: `Finish` holds addresses of slices that are only read.
+// SAFETY: `EpiloguePtrs` holds addresses of slices that are only read.
 unsafe impl Sync for Call<'_> {}
 
 impl Call<'_> {

@@ -3,10 +3,10 @@
 // Loops over registers count with plain indices, which unroll; iterators over nested arrays do not always.
 #![allow(clippy::needless_range_loop)]
 
-use crate::kernels::epilogue::Finish;
+use crate::kernels::epilogue::EpiloguePtrs;
 use crate::kernels::gemm::panel::PANEL;
 use crate::kernels::simd::vector_math::activate_row;
-use crate::kernels::simd::{Kernel, Vector};
+use crate::kernels::simd::{SimdOp, Vector};
 
 /// Addresses of the pixels that a strip's windows see, at most.
 pub const ADDRESSES: usize = 128;
@@ -22,14 +22,14 @@ pub(crate) struct Strip<'a, const K: usize, const S: usize> {
     pub channels: usize,
     /// For each 16 channels their weights of all taps.
     pub weights: *const f32,
-    pub finish: &'a Finish<'a>,
+    pub finish: &'a EpiloguePtrs<'a>,
     /// The first pixel's residual, or null.
     pub residual: *const f32,
     pub to: *mut f32,
     pub to_ld: usize,
 }
 
-impl<const K: usize, const S: usize> Kernel for Strip<'_, K, S> {
+impl<const K: usize, const S: usize> SimdOp for Strip<'_, K, S> {
     #[inline(always)]
     unsafe fn run<V: Vector>(self) {
         // SAFETY: the maker's promise that all addresses are valid.
@@ -121,12 +121,12 @@ pub(crate) struct Pixel<'a> {
     pub multiplier: usize,
     pub channels: usize,
     pub weights: *const f32,
-    pub finish: Option<&'a Finish<'a>>,
+    pub finish: Option<&'a EpiloguePtrs<'a>>,
     pub residual: *const f32,
     pub to: *mut f32,
 }
 
-impl Kernel for Pixel<'_> {
+impl SimdOp for Pixel<'_> {
     #[inline(always)]
     unsafe fn run<V: Vector>(self) {
         let mut channel = 0;
@@ -167,7 +167,7 @@ impl Kernel for Pixel<'_> {
 #[inline(always)]
 unsafe fn finish_and_store<V: Vector, const T: usize, const FULL: bool>(
     mut sums: [V; T],
-    finish: &Finish,
+    finish: &EpiloguePtrs,
     channel: usize,
     lanes: usize,
     residual: *const f32,

@@ -2,10 +2,10 @@
 //! of a band of the image, where a kernel row is one stretch of `kernel_w * in_c` floats.
 
 use super::im2col;
-use crate::kernels::epilogue::{Epilogue, Finish, Output, Pool, check_convolution, pool_two_rows};
+use crate::kernels::epilogue::{EpilogueArgs, EpiloguePtrs, Output, Pool, check_convolution, pool_two_rows};
 use crate::kernels::gemm::micro_kernel::{Product, Rows};
 use crate::kernels::gemm::panel::PANEL;
-use crate::kernels::parallel::thread_pool::{ALIGNMENT, Threads, WorkerScratch};
+use crate::kernels::parallel::thread_pool::{ALIGNMENT, ThreadPool, WorkerScratch};
 use crate::kernels::tensor_view::{Convolution, View, ViewMut};
 use crate::size::{product, round_up, span, sum};
 use std::mem::MaybeUninit;
@@ -17,11 +17,11 @@ const ADDRESSES: usize = 2048;
 const BAND_PIXELS: usize = 512;
 
 /// Floats of a band's copy at most: 16 MiB. A window that reaches far out of a small image would copy nothing but zeros.
-const MOST_COPIED: usize = 4 << 20;
+const MAX_COPIED: usize = 4 << 20;
 
 /// Whether the convolution is one that [`convolve`] does: one group, no dilation along rows, bands that can be copied.
 pub fn supports(conv: &Convolution) -> bool {
-    conv.groups == 1 && conv.window.dilation_w == 1 && Bands::new(conv, Some(Pool::Max2x2)).copy_len() <= MOST_COPIED
+    conv.groups == 1 && conv.window.dilation_w == 1 && Bands::new(conv, Some(Pool::Max2x2)).copy_len() <= MAX_COPIED
 }
 
 /// The floats that are copied for an image.
@@ -44,7 +44,7 @@ pub fn pack_weights(conv: &Convolution, weights: &[f32]) -> Vec<f32> {
 ///
 /// # Panics
 /// If a slice does not have its length.
-pub fn pack_weights_into(conv: &Convolution, weights: &[f32], packed: &mut [f32], threads: &Threads) {
+pub fn pack_weights_into(conv: &Convolution, weights: &[f32], packed: &mut [f32], threads: &ThreadPool) {
     im2col::pack_weights_into(conv, weights, packed, threads);
 }
 
@@ -99,12 +99,12 @@ impl Bands {
 /// If a slice is too short for the sizes, or [`supports`] is false.
 #[allow(clippy::too_many_arguments)] // The views and weights are separate borrows of the arena and the artifact.
 pub fn convolve(
-    threads: &Threads,
+    threads: &ThreadPool,
     conv: &Convolution,
     batch: usize,
     input: View,
     weights: &[f32],
-    epilogue: &Epilogue,
+    epilogue: &EpilogueArgs,
     scratch: &mut [f32],
     output: ViewMut,
 ) {
@@ -168,12 +168,12 @@ fn copy_band(conv: &Convolution, input: &View, image: usize, rows: Range<usize>,
 
 /// What a band's rows read.
 struct Band<'a> {
-    threads: &'a Threads,
+    threads: &'a ThreadPool,
     conv: &'a Convolution,
     image: usize,
     bands: &'a Bands,
     weights: &'a [f32],
-    finish: &'a Finish<'a>,
+    finish: &'a EpiloguePtrs<'a>,
     copy: &'a [f32],
 }
 

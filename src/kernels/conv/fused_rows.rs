@@ -6,8 +6,8 @@ use super::depthwise::Call;
 use super::im2col::Task;
 use super::input_rows::ImageRows;
 use super::{depthwise, im2col};
-use crate::kernels::epilogue::{Epilogue, Finish, Output, check_view};
-use crate::kernels::parallel::thread_pool::{Threads, WorkerScratch};
+use crate::kernels::epilogue::{EpilogueArgs, EpiloguePtrs, Output, check_view};
+use crate::kernels::parallel::thread_pool::{ThreadPool, WorkerScratch};
 use crate::kernels::tensor_view::{Convolution, View, ViewMut, Window};
 use crate::size::{product, span, sum};
 use smallvec::SmallVec;
@@ -31,7 +31,7 @@ pub struct Link<'a> {
     /// As [`conv_depthwise`] packs them, or [`conv_im2col`] where that does not support it.
     pub weights: &'a [f32],
     /// No pooling, and a residual only behind the last.
-    pub epilogue: Epilogue<'a>,
+    pub epilogue: EpilogueArgs<'a>,
 }
 
 /// The convolutions of a chain, the first one first.
@@ -48,11 +48,11 @@ pub fn scratch_len(convs: &Convolutions, workers: usize) -> usize {
 }
 
 /// Floats of rows between the convolutions at most, where a single row of the last one sees more than [`BAND`]: 16 MiB.
-const MOST_HELD: usize = 4 << 20;
+const MAX_HELD: usize = 4 << 20;
 
 /// Whether what a worker must hold of the images between the convolutions is within bounds.
 pub fn holds(convs: &Convolutions) -> bool {
-    Bands::new(convs).floats <= MOST_HELD
+    Bands::new(convs).floats <= MAX_HELD
 }
 
 fn zeros_len(convs: &Convolutions) -> usize {
@@ -127,7 +127,7 @@ fn stretches(convs: &Convolutions, batch: usize, workers: usize) -> usize {
 /// # Panics
 /// If a slice is too short for the sizes, the links do not fit each other, there are none or more than [`MOST`], or
 /// [`supports`] is false for one.
-pub fn convolve(threads: &Threads, links: &[Link], batch: usize, input: View, scratch: &mut [f32], output: ViewMut) {
+pub fn convolve(threads: &ThreadPool, links: &[Link], batch: usize, input: View, scratch: &mut [f32], output: ViewMut) {
     check(links);
     let convs: Convolutions = links.iter().map(|link| link.conv).collect();
     let (first, last) = (convs[0].window, convs[convs.len() - 1].window);
@@ -149,7 +149,7 @@ pub fn convolve(threads: &Threads, links: &[Link], batch: usize, input: View, sc
         links,
         finish: links
             .iter()
-            .map(|Link { conv, epilogue, .. }| Finish::new(epilogue, batch, pixels(conv), conv.out_c))
+            .map(|Link { conv, epilogue, .. }| EpiloguePtrs::new(epilogue, batch, pixels(conv), conv.out_c))
             .collect(),
         bands: &bands,
         input: ImageRows::of(&input, first.in_h, first.in_w),
@@ -183,9 +183,9 @@ fn check(links: &[Link]) {
 
 /// What all tasks of a call read.
 struct Chain<'a> {
-    threads: &'a Threads,
+    threads: &'a ThreadPool,
     links: &'a [Link<'a>],
-    finish: SmallVec<[Finish<'a>; MOST]>,
+    finish: SmallVec<[EpiloguePtrs<'a>; MOST]>,
     bands: &'a Bands,
     input: ImageRows,
     zeros: &'a [f32],
@@ -269,7 +269,7 @@ mod tests {
     use crate::kernels::simd::Isa;
 
     /// One convolution after the other, and its weights.
-    fn alone(threads: &Threads, link: &Link, batch: usize, input: &[f32]) -> Vec<f32> {
+    fn alone(threads: &ThreadPool, link: &Link, batch: usize, input: &[f32]) -> Vec<f32> {
         let Link { conv, weights, epilogue } = link;
         let window = &conv.window;
         let input = View { data: input, ld: conv.in_c, image: window.in_h * window.in_w * conv.in_c };
@@ -307,9 +307,9 @@ mod tests {
             let sets = Isa::available().into_iter();
             sets.flat_map(move |isa| [1, 2, 3].into_iter().map(move |workers| (batch, isa, workers)))
         }) {
-            let threads = Threads::with_isa(workers, isa);
+            let threads = ThreadPool::with_isa(workers, isa);
             let residual = View { data: &residual, ld: last.out_c, image };
-            let epilogue = |index: usize| Epilogue {
+            let epilogue = |index: usize| EpilogueArgs {
                 bias: index.is_multiple_of(2).then_some(&bias),
                 residual: (index + 1 == convs.len()).then_some(residual),
                 activation: [Activation::Relu6, Activation::Swish, Activation::Linear][index % 3],

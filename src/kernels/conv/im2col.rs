@@ -2,10 +2,10 @@
 //! windows' pixels. The rows are not copied: a block's product reads each tap's pixel through its address.
 
 use super::input_rows::ImageRows;
-use crate::kernels::epilogue::{Epilogue, Finish, Output, Pool, check_convolution, pool_two_rows};
+use crate::kernels::epilogue::{EpilogueArgs, EpiloguePtrs, Output, Pool, check_convolution, pool_two_rows};
 use crate::kernels::gemm::micro_kernel::{Product, Rows};
 use crate::kernels::gemm::panel::{Grid, PANEL, pack, packed_len, panels};
-use crate::kernels::parallel::thread_pool::{Threads, WorkerScratch};
+use crate::kernels::parallel::thread_pool::{ThreadPool, WorkerScratch};
 use crate::kernels::tensor_view::{Convolution, View, ViewMut};
 use crate::size::product;
 use std::mem::MaybeUninit;
@@ -30,7 +30,7 @@ pub fn packed_len_weights(conv: &Convolution) -> usize {
 /// Packs `(kernel_h, kernel_w, in_c / groups, out_c)` for [`convolve`]: for each group panels of 16 output channels.
 pub fn pack_weights(conv: &Convolution, weights: &[f32]) -> Vec<f32> {
     let mut packed = vec![0.0; packed_len_weights(conv)];
-    pack_weights_into(conv, weights, &mut packed, &Threads::new(1));
+    pack_weights_into(conv, weights, &mut packed, &ThreadPool::new(1));
     packed
 }
 
@@ -38,7 +38,7 @@ pub fn pack_weights(conv: &Convolution, weights: &[f32]) -> Vec<f32> {
 ///
 /// # Panics
 /// If a slice does not have its length.
-pub fn pack_weights_into(conv: &Convolution, weights: &[f32], packed: &mut [f32], threads: &Threads) {
+pub fn pack_weights_into(conv: &Convolution, weights: &[f32], packed: &mut [f32], threads: &ThreadPool) {
     let (depth, out_c) = (depth(conv), conv.out_c / conv.groups);
     assert_eq!(weights.len(), depth * conv.out_c, "weights");
     assert_eq!(packed.len(), packed_len_weights(conv), "packed weights");
@@ -82,12 +82,12 @@ fn grid(conv: &Convolution, batch: usize, pool: Option<Pool>) -> Grid {
 /// If a slice is too short for the sizes.
 #[allow(clippy::too_many_arguments)] // The views and weights are separate borrows of the arena and the artifact.
 pub fn convolve(
-    threads: &Threads,
+    threads: &ThreadPool,
     conv: &Convolution,
     batch: usize,
     input: View,
     weights: &[f32],
-    epilogue: &Epilogue,
+    epilogue: &EpilogueArgs,
     scratch: &mut [f32],
     output: ViewMut,
 ) {
@@ -119,13 +119,13 @@ pub fn convolve(
 
 /// What a block's product reads.
 pub(crate) struct Task<'a> {
-    pub threads: &'a Threads,
+    pub threads: &'a ThreadPool,
     pub conv: &'a Convolution,
     pub image: usize,
     pub group: usize,
     pub input: ImageRows,
     pub weights: &'a [f32],
-    pub finish: &'a Finish<'a>,
+    pub finish: &'a EpiloguePtrs<'a>,
 }
 
 impl Task<'_> {

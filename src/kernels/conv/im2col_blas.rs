@@ -2,11 +2,11 @@
 //! are read as they stand.
 
 use super::window_copy::copy_windows;
-use crate::kernels::epilogue::{Epilogue, check_convolution};
+use crate::kernels::epilogue::{EpilogueArgs, check_convolution};
 use crate::kernels::gemm::{Backend, Operand, Product, multiply_alone};
 use crate::kernels::parallel::disjoint::{Grid, Scratch, share};
 use crate::kernels::parallel::image_batches::span;
-use crate::kernels::parallel::thread_pool::Threads;
+use crate::kernels::parallel::thread_pool::ThreadPool;
 use crate::kernels::tensor_view::{Convolution, View, ViewMut};
 use crate::size::{product, round_up};
 
@@ -47,12 +47,12 @@ pub fn scratch_len(conv: &Convolution, workers: usize) -> usize {
 /// If a slice is too short for the sizes, [`supports`] is false, or the epilogue pools.
 #[allow(clippy::too_many_arguments)] // The views and weights are separate borrows of the arena and the artifact.
 pub fn convolve(
-    threads: &Threads,
+    threads: &ThreadPool,
     conv: &Convolution,
     batch: usize,
     input: View,
     weights: &[f32],
-    epilogue: &Epilogue,
+    epilogue: &EpilogueArgs,
     scratch: &mut [f32],
     output: ViewMut,
 ) {

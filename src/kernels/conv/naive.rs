@@ -1,8 +1,8 @@
 //! What convolutions are compared with in tests: plain loops in f64.
 
 use crate::kernels::elementwise::activation::Activation;
-use crate::kernels::epilogue::{Epilogue, Pool};
-use crate::kernels::parallel::thread_pool::Threads;
+use crate::kernels::epilogue::{EpilogueArgs, Pool};
+use crate::kernels::parallel::thread_pool::ThreadPool;
 use crate::kernels::simd::Isa;
 use crate::kernels::tensor_view::{Convolution, View, ViewMut, Window};
 
@@ -81,7 +81,7 @@ pub fn compare(
     conv: &Convolution,
     weights: &[f32],
     tolerance: f64,
-    run: &dyn Fn(&Threads, usize, View, &Epilogue, ViewMut),
+    run: &dyn Fn(&ThreadPool, usize, View, &EpilogueArgs, ViewMut),
 ) {
     let window = &conv.window;
     for case in CASES {
@@ -96,7 +96,7 @@ pub fn compare(
         let residual = noise(case.batch * residual_image, 3);
         let input = View { data: &input, ld: in_ld, image: in_image };
         let residual = View { data: &residual, ld: out_ld, image: residual_image };
-        let epilogue = Epilogue {
+        let epilogue = EpilogueArgs {
             bias: case.bias.then_some(&bias[..]),
             residual: case.residual.then_some(residual),
             activation: case.activation,
@@ -108,7 +108,7 @@ pub fn compare(
             for count in [1, 2] {
                 const UNTOUCHED: f32 = 12345.0;
                 let mut output = vec![UNTOUCHED; case.batch * out_image];
-                let threads = Threads::with_isa(count, isa);
+                let threads = ThreadPool::with_isa(count, isa);
                 run(
                     &threads,
                     case.batch,
@@ -138,7 +138,7 @@ pub fn compare(
 }
 
 /// The result by plain loops: `(batch, pixels, out_c)`.
-fn expected(conv: &Convolution, batch: usize, input: &View, weights: &[f32], epilogue: &Epilogue) -> Vec<f64> {
+fn expected(conv: &Convolution, batch: usize, input: &View, weights: &[f32], epilogue: &EpilogueArgs) -> Vec<f64> {
     let window = &conv.window;
     let (in_c, out_c) = (conv.in_c / conv.groups, conv.out_c / conv.groups);
     let mut result = vec![0.0; batch * window.out_h * window.out_w * conv.out_c];

@@ -1,10 +1,10 @@
 //! Convolutions by 1x1 kernels: a matrix product over the pixels.
 
 use super::im2col;
-use crate::kernels::epilogue::{Epilogue, Pool, check_convolution};
+use crate::kernels::epilogue::{EpilogueArgs, Pool, check_convolution};
 use crate::kernels::gemm::micro_kernel::{Product, Rows, parts};
 use crate::kernels::gemm::panel::{Grid, PANEL};
-use crate::kernels::parallel::thread_pool::Threads;
+use crate::kernels::parallel::thread_pool::ThreadPool;
 use crate::kernels::tensor_view::{Convolution, View, ViewMut};
 use crate::size::span;
 
@@ -39,7 +39,7 @@ pub fn pack_weights(conv: &Convolution, weights: &[f32]) -> Vec<f32> {
 ///
 /// # Panics
 /// If a slice does not have its length.
-pub fn pack_weights_into(conv: &Convolution, weights: &[f32], packed: &mut [f32], threads: &Threads) {
+pub fn pack_weights_into(conv: &Convolution, weights: &[f32], packed: &mut [f32], threads: &ThreadPool) {
     im2col::pack_weights_into(conv, weights, packed, threads);
 }
 
@@ -55,12 +55,12 @@ pub fn scratch_len(conv: &Convolution, batch: usize, pool: Option<Pool>, workers
 /// If a slice is too short for the sizes, or [`supports`] is false.
 #[allow(clippy::too_many_arguments)] // The views and weights are separate borrows of the arena and the artifact.
 pub fn convolve(
-    threads: &Threads,
+    threads: &ThreadPool,
     conv: &Convolution,
     batch: usize,
     input: View,
     weights: &[f32],
-    epilogue: &Epilogue,
+    epilogue: &EpilogueArgs,
     scratch: &mut [f32],
     output: ViewMut,
 ) {

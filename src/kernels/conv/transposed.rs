@@ -4,14 +4,14 @@ use crate::kernels::elementwise::activation::Activation;
 use crate::kernels::gemm::small::accumulate;
 use crate::kernels::parallel::disjoint::Scratch;
 use crate::kernels::parallel::image_batches::{Images, bands, span};
-use crate::kernels::parallel::thread_pool::Threads;
-use crate::kernels::simd::multiversion::wide;
+use crate::kernels::parallel::thread_pool::ThreadPool;
+use crate::kernels::simd::multiversion::multiversion;
 use crate::kernels::tensor_view::{Convolution, View, ViewMut, Window};
 
 /// A transposed convolution: the gradient of `forward` by its input. Its output has the sizes of `forward`'s input
 /// (`in_h`, `in_w`, `in_c`), its input those of `forward`'s output; padding, stride and dilation are `forward`'s.
 #[derive(Clone, Copy, Debug)]
-pub struct Deconvolution<'a> {
+pub struct TransposedConvolution<'a> {
     pub forward: Convolution,
     /// As [`pack_deconvolution`] writes it.
     pub packed: &'a [f32],
@@ -37,7 +37,7 @@ pub fn pack_deconvolution(weight: &[f32], forward: &Convolution, packed: &mut [f
 /// y = activation(transposed convolution of x + bias): x is `(n, out_h, out_w, out_c)` and y `(n, in_h, in_w, in_c)`
 /// in terms of `forward`. Output row oy sums over the taps with
 /// oy = iy * stride + ky * dilation - pad, and so for columns.
-pub fn deconvolution(x: View<'_>, y: ViewMut<'_>, n: usize, layer: &Deconvolution<'_>, threads: &Threads) {
+pub fn deconvolution(x: View<'_>, y: ViewMut<'_>, n: usize, layer: &TransposedConvolution<'_>, threads: &ThreadPool) {
     let Window { in_h, in_w, out_h, out_w, .. } = layer.forward.window;
     let ld = y.ld;
     let row = span(in_w, ld, layer.forward.in_c);
@@ -56,7 +56,7 @@ pub fn deconvolution(x: View<'_>, y: ViewMut<'_>, n: usize, layer: &Deconvolutio
 struct Source<'a> {
     data: &'a [f32],
     ld: usize,
-    layer: &'a Deconvolution<'a>,
+    layer: &'a TransposedConvolution<'a>,
 }
 
 /// The input place whose tap `k` meets output place `out`; it may lie outside, and there may be none.
@@ -70,7 +70,7 @@ fn place(out: usize, pad: usize, k: usize, dilation: usize, stride: usize) -> Op
 /// Output pixels that share their taps and are computed together.
 const P: usize = 4;
 
-wide! {
+multiversion! {
     fn write_row(source: Source<'_>, row: &mut [f32], ld: usize, oy: usize) {
         let layer = source.layer;
         let w = &layer.forward.window;
@@ -134,7 +134,7 @@ fn write_tile<const N: usize, const C: usize>(
     (oy, ox): (usize, usize),
     (group, c): (usize, usize),
 ) {
-    let Deconvolution { forward, packed, bias, .. } = source.layer;
+    let TransposedConvolution { forward, packed, bias, .. } = source.layer;
     let w = &forward.window;
     let (outputs, inputs) = (forward.in_c / forward.groups, forward.out_c / forward.groups);
     let channel = group * outputs + c;
@@ -190,7 +190,7 @@ mod tests {
         }
         let relu = Activation::Relu { alpha: 0.5 };
         for bias in [None, Some(bias.as_slice())] {
-            let layer = Deconvolution { forward, packed: &packed, bias, activation: relu };
+            let layer = TransposedConvolution { forward, packed: &packed, bias, activation: relu };
             let y = Tensor::new(n, w.in_h * w.in_w, in_c, gap / 2);
             let y = y.filled(|y, threads| deconvolution(x.view(), y, n, &layer, threads));
             y.check(3e-6, |n, p, c| {

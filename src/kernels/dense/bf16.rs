@@ -4,11 +4,11 @@
 //! half and column j + 8 in its upper one, so that vectors widen by a shift and a mask.
 
 use crate::kernels::elementwise::activation::Activation;
-use crate::kernels::epilogue::{Epilogue, Finish, Output};
+use crate::kernels::epilogue::{EpilogueArgs, EpiloguePtrs, Output};
 use crate::kernels::gemm::micro_kernel::{Product, Rows};
 use crate::kernels::gemm::panel::{Grid, PANEL, packed_len};
-use crate::kernels::parallel::thread_pool::{Threads, WorkerScratch};
-use crate::kernels::simd::multiversion::wide;
+use crate::kernels::parallel::thread_pool::{ThreadPool, WorkerScratch};
+use crate::kernels::simd::multiversion::multiversion;
 use crate::kernels::tensor_view::{View, ViewMut};
 
 /// The depth that is widened at once: a few panels of it stay in the first cache.
@@ -44,7 +44,7 @@ pub fn scratch_len(workers: usize) -> usize {
     WorkerScratch::len(TOGETHER * DEPTH * PANEL, workers)
 }
 
-wide! {
+multiversion! {
     /// Widens rows of a panel.
     fn widen(words: &[f32], floats: &mut [f32]) {
         let (rows, _) = words.as_chunks::<WORDS>();
@@ -64,7 +64,7 @@ wide! {
 /// If a slice is too short for the sizes.
 #[allow(clippy::too_many_arguments)] // The views and weights are separate borrows of the arena and the artifact.
 pub fn multiply(
-    threads: &Threads,
+    threads: &ThreadPool,
     rows: usize,
     inputs: usize,
     outputs: usize,
@@ -77,8 +77,8 @@ pub fn multiply(
 ) {
     assert_eq!(weights.len(), packed_len_weights(inputs, outputs), "packed weights");
     crate::kernels::epilogue::check_view("input", &input, 1, rows, inputs);
-    let epilogue = Epilogue { bias, activation, ..Epilogue::default() };
-    let finish = Finish::new(&epilogue, 1, rows, outputs);
+    let epilogue = EpilogueArgs { bias, activation, ..EpilogueArgs::default() };
+    let finish = EpiloguePtrs::new(&epilogue, 1, rows, outputs);
     let output = Output::new(output, 1, rows, outputs);
     if rows == 0 || outputs == 0 {
         return;
@@ -154,7 +154,7 @@ mod tests {
             let packed = pack_weights(inputs, outputs, &weights);
             for isa in Isa::available() {
                 let run = |count| {
-                    let threads = Threads::with_isa(count, isa);
+                    let threads = ThreadPool::with_isa(count, isa);
                     let mut output = vec![9.0; rows * outputs];
                     let view = View { data: &input, ld: inputs, image: 0 };
                     let to = ViewMut { data: &mut output, ld: outputs, image: 0 };

@@ -7,8 +7,8 @@
 use crate::kernels::elementwise::activation::Activation;
 use crate::kernels::epilogue::check_view;
 use crate::kernels::parallel::disjoint::{Grid, Scratch, share};
-use crate::kernels::parallel::thread_pool::Threads;
-use crate::kernels::simd::{Kernel, Vector};
+use crate::kernels::parallel::thread_pool::ThreadPool;
+use crate::kernels::simd::{SimdOp, Vector};
 use crate::kernels::tensor_view::{View, ViewMut};
 
 /// Outputs, at most, for which this is the faster way.
@@ -32,7 +32,7 @@ pub fn scratch_len(inputs: usize, outputs: usize) -> usize {
 }
 
 /// Transposes the weights `(inputs, outputs)` block by block.
-fn transpose(threads: &Threads, outputs: usize, weights: &[f32], lines: &mut [f32]) {
+fn transpose(threads: &ThreadPool, outputs: usize, weights: &[f32], lines: &mut [f32]) {
     share(threads, lines, Grid::chunks(lines.len(), outputs * LINE), Scratch::none(), &|piece, block, _| {
         let weights = &weights[piece.inner * DEPTH * outputs..];
         for (input, weights) in weights.chunks_exact(outputs).take(DEPTH).enumerate() {
@@ -50,7 +50,7 @@ fn transpose(threads: &Threads, outputs: usize, weights: &[f32], lines: &mut [f3
 /// If a slice is too short for the sizes, or there are more than [`MOST`] outputs.
 #[allow(clippy::too_many_arguments)] // The views and weights are separate borrows of the arena and the artifact.
 pub fn multiply(
-    threads: &Threads,
+    threads: &ThreadPool,
     (rows, inputs, outputs): (usize, usize, usize),
     input: View<'_>,
     weights: &[f32],
@@ -105,7 +105,7 @@ struct Block<'a> {
     sums: &'a mut [[f32; 16]; ROWS * MOST],
 }
 
-impl Kernel for Block<'_> {
+impl SimdOp for Block<'_> {
     #[inline(always)]
     unsafe fn run<V: Vector>(mut self) {
         for first in (0..self.inputs).step_by(DEPTH) {

@@ -7,8 +7,8 @@
 use super::few_outputs::MOST;
 use crate::kernels::epilogue::check_view;
 use crate::kernels::parallel::disjoint::{Grid, Scratch, share};
-use crate::kernels::parallel::thread_pool::Threads;
-use crate::kernels::simd::{Kernel, Vector, prefetch};
+use crate::kernels::parallel::thread_pool::ThreadPool;
+use crate::kernels::simd::{SimdOp, Vector, prefetch};
 use crate::kernels::tensor_view::View;
 use std::ops::Range;
 
@@ -23,7 +23,7 @@ const ROWS: usize = 4;
 /// # Panics
 /// If a slice is too short for the sizes.
 pub fn weight_gradient(
-    threads: &Threads,
+    threads: &ThreadPool,
     (rows, inputs, outputs): (usize, usize, usize),
     x: View<'_>,
     dy: View<'_>,
@@ -58,7 +58,7 @@ struct Block<'a> {
     out: &'a mut [f32],
 }
 
-impl Kernel for Block<'_> {
+impl SimdOp for Block<'_> {
     #[inline(always)]
     unsafe fn run<V: Vector>(self) {
         let mut sums = [[0.0; INPUTS]; MOST];
@@ -169,7 +169,7 @@ mod tests {
                 let run = |count| {
                     let mut out = vec![f32::NAN; inputs * outputs];
                     let (x, dy) = (View { data: &x, ld, image: 0 }, View { data: &dy, ld: dy_ld, image: 0 });
-                    weight_gradient(&Threads::with_isa(count, isa), (rows, inputs, outputs), x, dy, &mut out);
+                    weight_gradient(&ThreadPool::with_isa(count, isa), (rows, inputs, outputs), x, dy, &mut out);
                     out
                 };
                 let out = run(1);

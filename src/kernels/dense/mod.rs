@@ -6,12 +6,12 @@ pub mod few_outputs;
 pub mod few_outputs_gradient;
 
 use super::elementwise::activation::Activation;
-use super::epilogue::{Epilogue, Finish, Output};
+use super::epilogue::{EpilogueArgs, EpiloguePtrs, Output};
 use super::gemm;
 use super::gemm::micro_kernel::{FINE, Product, Rows, parts};
 use super::gemm::panel::{Grid, PANEL, pack, packed_len};
 use super::parallel::disjoint::{Grid as Pieces, Scratch, share};
-use super::parallel::thread_pool::{Threads, WorkerScratch};
+use super::parallel::thread_pool::{ThreadPool, WorkerScratch};
 use super::tensor_view::{View, ViewMut};
 use few_outputs::is_narrow;
 
@@ -27,7 +27,7 @@ const FEW: usize = 3;
 /// Rows of a block.
 const ROW_BLOCK: usize = 128;
 /// Rows of a block, at least, where there are few panels to share.
-const LEAST_ROWS: usize = 12;
+const MIN_ROWS: usize = 12;
 /// Blocks to have at least.
 const TASKS: usize = 16;
 
@@ -39,7 +39,7 @@ pub fn packed_len_weights(inputs: usize, outputs: usize) -> usize {
 /// Packs `(inputs, outputs)` row-major for [`multiply`]: panels of 16 outputs, each one stretch of memory.
 pub fn pack_weights(inputs: usize, outputs: usize, weights: &[f32]) -> Vec<f32> {
     let mut packed = vec![0.0; packed_len(inputs, outputs)];
-    pack_weights_into(inputs, outputs, weights, &mut packed, &Threads::new(1));
+    pack_weights_into(inputs, outputs, weights, &mut packed, &ThreadPool::new(1));
     packed
 }
 
@@ -47,7 +47,7 @@ pub fn pack_weights(inputs: usize, outputs: usize, weights: &[f32]) -> Vec<f32> 
 ///
 /// # Panics
 /// If a slice does not have its length.
-pub fn pack_weights_into(inputs: usize, outputs: usize, weights: &[f32], packed: &mut [f32], threads: &Threads) {
+pub fn pack_weights_into(inputs: usize, outputs: usize, weights: &[f32], packed: &mut [f32], threads: &ThreadPool) {
     assert_eq!(weights.len(), inputs * outputs, "weights");
     pack(threads, inputs, outputs, weights, outputs, packed);
 }
@@ -69,7 +69,7 @@ fn sums_len(rows: usize) -> usize {
 /// If a slice is too short for the sizes.
 #[allow(clippy::too_many_arguments)] // The views and weights are separate borrows of the arena and the artifact.
 pub fn multiply(
-    threads: &Threads,
+    threads: &ThreadPool,
     rows: usize,
     inputs: usize,
     outputs: usize,
@@ -82,8 +82,8 @@ pub fn multiply(
 ) {
     assert_eq!(weights.len(), packed_len(inputs, outputs), "packed weights");
     super::epilogue::check_view("input", &input, 1, rows, inputs);
-    let epilogue = Epilogue { bias, activation, ..Epilogue::default() };
-    let mut finish = Finish::new(&epilogue, 1, rows, outputs);
+    let epilogue = EpilogueArgs { bias, activation, ..EpilogueArgs::default() };
+    let mut finish = EpiloguePtrs::new(&epilogue, 1, rows, outputs);
     // What was summed before the last stretch is added to it as residuals are.
     finish.residual_ld = TOGETHER * PANEL;
     let output = Output::new(output, 1, rows, outputs);
@@ -96,7 +96,7 @@ pub fn multiply(
     let panel_count = outputs.div_ceil(PANEL);
     let together = if rows < 8 { TOGETHER / 2 } else { TOGETHER };
     let tasks = panel_count.div_ceil(together).max(TASKS.min(panel_count.div_ceil(if few { 4 } else { 1 })));
-    let row_block = rows.div_ceil(TASKS.div_ceil(panel_count)).clamp(LEAST_ROWS, ROW_BLOCK);
+    let row_block = rows.div_ceil(TASKS.div_ceil(panel_count)).clamp(MIN_ROWS, ROW_BLOCK);
     let grid = Grid::new(rows, outputs, row_block, 1, tasks * rows.div_ceil(row_block));
     let depth_step = if few { STRETCH } else { DEPTH };
     let sums = (inputs > STRETCH).then(|| WorkerScratch::new(scratch, sums_len(rows), threads.count()));
@@ -170,7 +170,7 @@ pub fn raw_scratch_len(rows: usize, inputs: usize, outputs: usize) -> usize {
 /// If a slice is too short for the sizes.
 #[allow(clippy::too_many_arguments)] // The views and weights are separate borrows of the arena and the artifact.
 pub fn multiply_raw(
-    threads: &Threads,
+    threads: &ThreadPool,
     backend: gemm::Backend,
     rows: usize,
     inputs: usize,
@@ -195,7 +195,7 @@ pub fn multiply_raw(
         return;
     }
     let lines = Pieces { outer: rows, outer_stride: ld, ..Pieces::chunks(outputs, outputs) };
-    let epilogue = Epilogue { bias, activation, ..Epilogue::default() };
+    let epilogue = EpilogueArgs { bias, activation, ..EpilogueArgs::default() };
     share(threads, data, lines, Scratch::none(), &|_, row, _| epilogue.apply(row, 0, 0));
 }
 
@@ -232,7 +232,7 @@ mod tests {
                     let view = View { data: &input, ld, image: 0 };
                     let to = ViewMut { data: &mut output, ld: out_ld, image: 0 };
                     let relu = Activation::Relu { alpha: 0.25 };
-                    let threads = Threads::with_isa(count, isa);
+                    let threads = ThreadPool::with_isa(count, isa);
                     let mut scratch = vec![f32::NAN; scratch_len(rows, inputs, count)];
                     multiply(&threads, rows, inputs, outputs, view, &packed, Some(&bias), relu, &mut scratch, to);
                     output
@@ -242,7 +242,7 @@ mod tests {
                 let mut raw = vec![9.0; rows * out_ld];
                 let view = View { data: &input, ld, image: 0 };
                 let to = ViewMut { data: &mut raw, ld: out_ld, image: 0 };
-                let (threads, relu) = (Threads::with_isa(2, isa), Activation::Relu { alpha: 0.25 });
+                let (threads, relu) = (ThreadPool::with_isa(2, isa), Activation::Relu { alpha: 0.25 });
                 let mut scratch = vec![f32::NAN; raw_scratch_len(rows, inputs, outputs)];
                 multiply_raw(
                     &threads,

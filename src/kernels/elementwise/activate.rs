@@ -2,12 +2,12 @@
 
 use super::activation::Activation;
 use crate::kernels::parallel::image_batches::{Band, Images, pointwise};
-use crate::kernels::parallel::thread_pool::Threads;
-use crate::kernels::simd::multiversion::wide;
+use crate::kernels::parallel::thread_pool::ThreadPool;
+use crate::kernels::simd::multiversion::multiversion;
 use crate::kernels::tensor_view::{View, ViewMut};
 
 /// y = activation(x), all `(n, pixels, channels)`. Without an `x`, `y` holds it and is overwritten.
-pub fn activate(x: Option<View<'_>>, y: ViewMut<'_>, size: Images, activation: Activation, threads: &Threads) {
+pub fn activate(x: Option<View<'_>>, y: ViewMut<'_>, size: Images, activation: Activation, threads: &ThreadPool) {
     if x.is_none() && activation == Activation::Linear {
         return;
     }
@@ -18,7 +18,7 @@ pub fn activate(x: Option<View<'_>>, y: ViewMut<'_>, size: Images, activation: A
 ///
 /// `alpha` is repeated over the floats of an image: one slope per channel, or one for each place of any trailing axes,
 /// or a single one. Its length must divide `pixels * channels`. Without an `x`, `y` holds it and is overwritten.
-pub fn prelu(x: Option<View<'_>>, y: ViewMut<'_>, size: Images, alpha: &[f32], threads: &Threads) {
+pub fn prelu(x: Option<View<'_>>, y: ViewMut<'_>, size: Images, alpha: &[f32], threads: &ThreadPool) {
     assert!(
         !alpha.is_empty() && (size.pixels * size.channels).is_multiple_of(alpha.len()),
         "{} slopes do not fit",
@@ -37,7 +37,7 @@ pub fn prelu(x: Option<View<'_>>, y: ViewMut<'_>, size: Images, alpha: &[f32], t
     });
 }
 
-wide! {
+multiversion! {
     fn prelu_slice(alpha: &[f32], values: &mut [f32]) {
         for (v, a) in values.iter_mut().zip(alpha) {
             *v = if *v < 0.0 { a * *v } else { *v };

@@ -6,8 +6,8 @@ use super::combine::with_rows;
 use super::softmax::lane_dot;
 use crate::kernels::parallel::disjoint::{Grid, Scratch, share};
 use crate::kernels::parallel::image_batches::{Images, pointwise};
-use crate::kernels::parallel::thread_pool::Threads;
-use crate::kernels::simd::multiversion::wide;
+use crate::kernels::parallel::thread_pool::ThreadPool;
+use crate::kernels::simd::multiversion::multiversion;
 use crate::kernels::simd::scalar_math;
 use crate::kernels::tensor_view::{View, ViewMut};
 
@@ -44,7 +44,7 @@ pub fn activation_gradient(
     dx: ViewMut<'_>,
     size: Images,
     activation: Activation,
-    threads: &Threads,
+    threads: &ThreadPool,
 ) {
     if dy.is_none() && activation == Activation::Linear {
         return;
@@ -73,7 +73,7 @@ fn inside(x: f32, low: f32, high: f32, slope: f32) -> f32 {
     if x > low && x < high { slope } else { 0.0 }
 }
 
-wide! {
+multiversion! {
     /// values *= activation'(x)
     fn times_slope_at(activation: Activation, values: &mut [f32], x: &[f32]) {
         match activation {
@@ -96,7 +96,7 @@ wide! {
     }
 }
 
-wide! {
+multiversion! {
     /// values *= activation'(x) for the x of which y is the activation
     fn times_slope_of(activation: Activation, values: &mut [f32], y: &[f32]) {
         match activation {
@@ -120,7 +120,7 @@ pub fn prelu_gradient(
     dx: ViewMut<'_>,
     size: Images,
     alpha: &[f32],
-    threads: &Threads,
+    threads: &ThreadPool,
 ) {
     let channels = size.channels;
     pointwise(threads, dy, dx, size, &|band, values| {
@@ -133,7 +133,7 @@ pub fn prelu_gradient(
     });
 }
 
-wide! {
+multiversion! {
     fn prelu_slopes(alpha: &[f32], values: &mut [f32], x: &[f32]) {
         for ((v, x), a) in values.iter_mut().zip(x).zip(alpha) {
             *v = if *x > 0.0 { *v } else { a * *v };
@@ -173,7 +173,7 @@ pub fn prelu_slope_gradient(
     dalpha: &mut [f32],
     size: Images,
     scratch: &mut [f32],
-    threads: &Threads,
+    threads: &ThreadPool,
 ) {
     let Images { n, pixels, channels } = size;
     let slopes = dalpha.len();
@@ -197,7 +197,7 @@ pub fn prelu_slope_gradient(
     });
 }
 
-wide! {
+multiversion! {
     /// out += dy * min(0, x)
     fn add_negative(out: &mut [f32], x: &[f32], dy: &[f32]) {
         for ((v, x), dy) in out.iter_mut().zip(x).zip(dy) {
@@ -208,14 +208,14 @@ wide! {
 
 /// dx of [`softmax`](super::softmax::softmax) from its output: dx = y * (dy - sum of dy * y over the channels); all
 /// `(n, pixels, channels)`. Without a `dy`, `dx` holds it and is overwritten.
-pub fn softmax_gradient(y: View<'_>, dy: Option<View<'_>>, dx: ViewMut<'_>, size: Images, threads: &Threads) {
+pub fn softmax_gradient(y: View<'_>, dy: Option<View<'_>>, dx: ViewMut<'_>, size: Images, threads: &ThreadPool) {
     let channels = size.channels;
     pointwise(threads, dy, dx, size, &|band, values| {
         with_rows(&y, band, values, channels, |values, y| softmax_rows(values, y, channels));
     });
 }
 
-wide! {
+multiversion! {
     fn softmax_rows(values: &mut [f32], y: &[f32], channels: usize) {
         for (values, y) in values.chunks_exact_mut(channels).zip(y.chunks_exact(channels)) {
             let mean = lane_dot(values, y);
@@ -292,7 +292,7 @@ mod tests {
             let expected = differences(&dense(&x), &dense(&dy), all);
             let known = Known::Input(x.view());
             let run = |known, dy| {
-                move |dx: ViewMut<'_>, t: &Threads| activation_gradient(known, dy, dx, x.size, activation, t)
+                move |dx: ViewMut<'_>, t: &ThreadPool| activation_gradient(known, dy, dx, x.size, activation, t)
             };
             dx.filled(run(known, Some(dy.view()))).check_dense(2e-6, &expected);
             dy.filled(run(known, None)).check_dense(2e-6, &expected);

@@ -1,6 +1,6 @@
 //! Reductions of each column (channel) over many rows (pixels).
 
-use crate::kernels::simd::multiversion::wide;
+use crate::kernels::simd::multiversion::multiversion;
 
 /// Rows that are summed before the sum is added to the total: the error grows with the number of blocks, not of rows.
 const BLOCK: usize = 32;
@@ -116,21 +116,21 @@ impl Term for Products<'_> {
     }
 }
 
-wide! {
+multiversion! {
     /// out = sum over rows of x
     pub(crate) fn sums(x: Columns<'_>, out: &mut [f32]) {
         sum_all(x.rows, out, Plain(x));
     }
 }
 
-wide! {
+multiversion! {
     /// out = sum over rows of (x - mean)^2, `mean` for the same columns as `out`
     pub(crate) fn squares(x: Columns<'_>, mean: &[f32], out: &mut [f32]) {
         sum_all(x.rows, out, Squares(x, mean));
     }
 }
 
-wide! {
+multiversion! {
     /// out = sum over rows of x * (other - mean), `mean` for the same columns as `out`
     pub(crate) fn products(x: Columns<'_>, other: Columns<'_>, mean: &[f32], out: &mut [f32]) {
         sum_all(x.rows, out, Products(x, other, mean));
@@ -149,7 +149,7 @@ fn max_tile<const T: usize>(c: Columns<'_>, at: usize, out: &mut [f32]) {
     out[at..][..T].copy_from_slice(&most);
 }
 
-wide! {
+multiversion! {
     /// out = maximum over rows of x
     pub(crate) fn maxima(c: Columns<'_>, out: &mut [f32]) {
         let mut at = 0;

@@ -4,8 +4,8 @@ use serde::{Deserialize, Serialize};
 
 use super::activation::Activation;
 use crate::kernels::parallel::image_batches::{Band, Images, pointwise};
-use crate::kernels::parallel::thread_pool::Threads;
-use crate::kernels::simd::multiversion::wide;
+use crate::kernels::parallel::thread_pool::ThreadPool;
+use crate::kernels::simd::multiversion::multiversion;
 use crate::kernels::tensor_view::{View, ViewMut};
 
 /// How two values become one.
@@ -31,7 +31,7 @@ pub fn elementwise(
     size: Images,
     merge: Merge,
     activation: Activation,
-    threads: &Threads,
+    threads: &ThreadPool,
 ) {
     let first = inputs.first().copied();
     pointwise(threads, first, y, size, &|band, values| match inputs.get(1..) {
@@ -48,7 +48,7 @@ pub fn elementwise_in_place(
     size: Images,
     merge: Merge,
     activation: Activation,
-    threads: &Threads,
+    threads: &ThreadPool,
 ) {
     pointwise(threads, None, y, size, &|band, values| {
         finish_fold(others, band, values, size.channels, merge, activation);
@@ -90,7 +90,7 @@ pub(crate) fn with_rows(
     }
 }
 
-wide! {
+multiversion! {
     /// values = values . x
     pub(crate) fn fold(merge: Merge, values: &mut [f32], x: &[f32]) {
         let pairs = values.iter_mut().zip(x);
@@ -105,14 +105,14 @@ wide! {
     }
 }
 
-wide! {
+multiversion! {
     /// values = values * factor
     pub(crate) fn scale(values: &mut [f32], factor: f32) {
         values.iter_mut().for_each(|v| *v *= factor);
     }
 }
 
-wide! {
+multiversion! {
     /// values = values + x * factor
     pub(crate) fn add_scaled(values: &mut [f32], x: &[f32], factor: f32) {
         values.iter_mut().zip(x).for_each(|(v, x)| *v += x * factor);
@@ -129,7 +129,7 @@ pub fn broadcast(
     size: Images,
     merge: Merge,
     activation: Activation,
-    threads: &Threads,
+    threads: &ThreadPool,
 ) {
     pointwise(threads, x, y, size, &|band, values| {
         let row = &other.data[band.image * other.image..][..size.channels];
@@ -143,7 +143,7 @@ pub fn broadcast(
 
 /// y = sum over k of `gate[n, k] * inputs[k]`: NeuPy's GatedAverage. `gate` is `(n, inputs)`, rows `gate.image` floats
 /// apart; inputs and y are `(n, pixels, channels)`.
-pub fn gated_average(gate: View<'_>, inputs: &[View<'_>], y: ViewMut<'_>, size: Images, threads: &Threads) {
+pub fn gated_average(gate: View<'_>, inputs: &[View<'_>], y: ViewMut<'_>, size: Images, threads: &ThreadPool) {
     pointwise(threads, None, y, size, &|band, values| {
         let weights = &gate.data[band.image * gate.image..][..inputs.len()];
         values.fill(0.0);
@@ -190,7 +190,7 @@ mod tests {
                 let size = inputs[0].size;
                 let y = Tensor::new(n, pixels, channels, i % 2);
                 y.filled(|y, t| elementwise(&views, y, size, merge, RELU, t)).check(1e-6, expected);
-                let place = |y: ViewMut<'_>, t: &Threads| elementwise_in_place(&views[1..], y, size, merge, RELU, t);
+                let place = |y: ViewMut<'_>, t: &ThreadPool| elementwise_in_place(&views[1..], y, size, merge, RELU, t);
                 inputs[0].filled(place).check(1e-6, expected);
             }
         }

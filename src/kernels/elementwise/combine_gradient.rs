@@ -4,8 +4,8 @@ use super::combine::{Merge, add_scaled, fold, scale, with_rows};
 use super::softmax::lane_dot;
 use crate::kernels::parallel::disjoint::{Grid, Scratch, share};
 use crate::kernels::parallel::image_batches::{Images, pointwise};
-use crate::kernels::parallel::thread_pool::Threads;
-use crate::kernels::simd::multiversion::wide;
+use crate::kernels::parallel::thread_pool::ThreadPool;
+use crate::kernels::simd::multiversion::multiversion;
 use crate::kernels::tensor_view::{View, ViewMut};
 
 /// dx of input `index` of [`elementwise`](super::combine::elementwise), before its activation: dy for a sum, dy
@@ -19,7 +19,7 @@ pub fn elementwise_gradient(
     dx: ViewMut<'_>,
     size: Images,
     merge: Merge,
-    threads: &Threads,
+    threads: &ThreadPool,
 ) {
     let channels = size.channels;
     pointwise(threads, Some(dy), dx, size, &|band, values| match merge {
@@ -56,7 +56,7 @@ pub fn elementwise_gradient(
     });
 }
 
-wide! {
+multiversion! {
     /// Sets values to 0 where b > a, and where they are equal if `equal`.
     fn drop_where_larger(values: &mut [f32], a: &[f32], b: &[f32], equal: bool) {
         for ((v, a), b) in values.iter_mut().zip(a).zip(b) {
@@ -76,7 +76,7 @@ pub fn broadcast_gradient(
     dx: ViewMut<'_>,
     size: Images,
     merge: Merge,
-    threads: &Threads,
+    threads: &ThreadPool,
 ) {
     let channels = size.channels;
     pointwise(threads, Some(dy), dx, size, &|band, values| {
@@ -111,7 +111,7 @@ pub fn broadcast_other_gradient(
     d_other: ViewMut<'_>,
     size: Images,
     merge: Merge,
-    threads: &Threads,
+    threads: &ThreadPool,
 ) {
     let Images { n, pixels, channels } = size;
     if n == 0 || channels == 0 {
@@ -140,14 +140,14 @@ pub fn broadcast_other_gradient(
     });
 }
 
-wide! {
+multiversion! {
     /// out += a * b
     fn add_products(out: &mut [f32], a: &[f32], b: &[f32]) {
         out.iter_mut().zip(a.iter().zip(b)).for_each(|(v, (a, b))| *v += a * b);
     }
 }
 
-wide! {
+multiversion! {
     /// out += dy where a > b
     fn add_where_larger(out: &mut [f32], a: &[f32], b: &[f32], dy: &[f32]) {
         for ((v, dy), (a, b)) in out.iter_mut().zip(dy).zip(a.iter().zip(b)) {
@@ -164,7 +164,7 @@ pub fn gated_average_gradient(
     dy: View<'_>,
     dx: ViewMut<'_>,
     size: Images,
-    threads: &Threads,
+    threads: &ThreadPool,
 ) {
     pointwise(threads, None, dx, size, &|band, values| {
         let weight = gate.data[band.image * gate.image + index];
@@ -180,7 +180,7 @@ pub fn gated_average_gate_gradient(
     dy: View<'_>,
     d_gate: ViewMut<'_>,
     size: Images,
-    threads: &Threads,
+    threads: &ThreadPool,
 ) {
     let Images { n, pixels, channels } = size;
     let count = inputs.len();
@@ -199,7 +199,7 @@ pub fn gated_average_gate_gradient(
     });
 }
 
-wide! {
+multiversion! {
     /// out[0] += sum of a * b
     fn add_dot(out: &mut [f32], a: &[f32], b: &[f32]) {
         out[0] += lane_dot(a, b);
@@ -268,7 +268,7 @@ mod tests {
             let mut dx = [9.0; 3];
             let out = ViewMut { data: &mut dx, ld: 3, image: 3 };
             let inputs = [view(&x), view(&same)];
-            elementwise_gradient(&inputs, index, view(&[5.0; 3]), out, size, merge, &Threads::new(1));
+            elementwise_gradient(&inputs, index, view(&[5.0; 3]), out, size, merge, &ThreadPool::new(1));
             dx
         };
         assert_eq!((run(0, Merge::Maximum), run(1, Merge::Maximum)), ([5.0, 5.0, 0.0], [0.0, 0.0, 5.0]));

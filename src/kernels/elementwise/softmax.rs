@@ -1,14 +1,14 @@
 //! Softmax over the last axis.
 
 use crate::kernels::parallel::image_batches::{Images, pointwise};
-use crate::kernels::parallel::thread_pool::Threads;
-use crate::kernels::simd::multiversion::wide;
+use crate::kernels::parallel::thread_pool::ThreadPool;
+use crate::kernels::simd::multiversion::multiversion;
 use crate::kernels::simd::scalar_math;
 use crate::kernels::tensor_view::{View, ViewMut};
 
 /// y = exp(x - max) / sum(exp(x - max)) over the channels of each pixel; x and y are `(n, pixels, channels)`.
 /// Without an `x`, `y` holds it and is overwritten.
-pub fn softmax(x: Option<View<'_>>, y: ViewMut<'_>, size: Images, threads: &Threads) {
+pub fn softmax(x: Option<View<'_>>, y: ViewMut<'_>, size: Images, threads: &ThreadPool) {
     pointwise(threads, x, y, size, &|_, values| softmax_rows(values, size.channels));
 }
 
@@ -55,7 +55,7 @@ pub(crate) fn lane_dot(a: &[f32], b: &[f32]) -> f32 {
     lanes.iter().sum::<f32>() + rest
 }
 
-wide! {
+multiversion! {
     fn softmax_rows(values: &mut [f32], channels: usize) {
         for row in values.chunks_exact_mut(channels) {
             let most = largest(row);
@@ -93,7 +93,7 @@ mod tests {
     fn large_inputs_do_not_overflow() {
         let mut row = [1000.0, 0.0, 998.0, f32::NEG_INFINITY];
         let size = Images { n: 1, pixels: 1, channels: 4 };
-        softmax(None, ViewMut { data: &mut row, ld: 4, image: 4 }, size, &Threads::new(1));
+        softmax(None, ViewMut { data: &mut row, ld: 4, image: 4 }, size, &ThreadPool::new(1));
         let share = 1.0 / (1.0 + (-2f32).exp());
         assert!((row[0] - share).abs() < 1e-6 && row[1] == 0.0 && row[3] == 0.0);
         assert!((row[0] + row[2] - 1.0).abs() < 1e-6);

@@ -1,7 +1,7 @@
 //! Products of few rows: packing the right operand would take as long as the product, so it is read as it stands, some
 //! of its rows side by side over all columns.
 
-use super::super::simd::{Isa, Kernel, Vector};
+use super::super::simd::{Isa, SimdOp, Vector};
 use super::Block;
 use super::micro_kernel::parts;
 use super::panel::PANEL;
@@ -79,7 +79,7 @@ struct Part {
     sums: *mut f32,
 }
 
-impl Kernel for Part {
+impl SimdOp for Part {
     #[inline(always)]
     unsafe fn run<V: Vector>(self) {
         let padded = self.width.next_multiple_of(PANEL);

@@ -8,12 +8,12 @@
 
 pub(crate) use super::lhs_rows::Rows;
 use super::panel::PANEL;
-use crate::kernels::epilogue::Finish;
+use crate::kernels::epilogue::EpiloguePtrs;
 use crate::kernels::simd::vector_math::activate_row;
-use crate::kernels::simd::{Ahead, Isa, Kernel, Places, TURN, Vector, prefetch};
+use crate::kernels::simd::{Isa, KSlice, Prefetch, SimdOp, UNROLL, Vector, prefetch};
 use std::ops::Range;
 
-/// Places of the depth that are summed before they are added to what was summed before them: a sum of sums rounds less
+/// KSlice of the depth that are summed before they are added to what was summed before them: a sum of sums rounds less
 /// than one long sum, and so much of a panel stays in the nearest cache from tile to tile.
 const DEPTH: usize = 128;
 
@@ -30,8 +30,8 @@ trait Summation: Copy {
         self,
         product: &Product,
         sums: &mut [[V; N]; R],
-        places: &Places<R>,
-        ahead: &mut Ahead,
+        places: &KSlice<R>,
+        fetch: &mut Prefetch,
     );
 }
 
@@ -57,14 +57,14 @@ impl Summation for Plain {
         self,
         product: &Product,
         sums: &mut [[V; N]; R],
-        places: &Places<R>,
-        ahead: &mut Ahead,
+        places: &KSlice<R>,
+        fetch: &mut Prefetch,
     ) {
         // SAFETY: the caller's promise.
         unsafe {
-            let done = V::multiply_places(sums, places, *ahead);
-            ahead.from = ahead.from.wrapping_add(done * ahead.step);
-            product.add_places(sums, places, done..places.depth, ahead);
+            let done = V::accumulate_k(sums, places, *fetch);
+            fetch.from = fetch.from.wrapping_add(done * fetch.step);
+            product.add_places(sums, places, done..places.depth, fetch);
         }
     }
 }
@@ -80,19 +80,19 @@ impl Summation for Groups {
         self,
         product: &Product,
         sums: &mut [[V; N]; R],
-        places: &Places<R>,
-        ahead: &mut Ahead,
+        places: &KSlice<R>,
+        fetch: &mut Prefetch,
     ) {
         let Self(group) = self;
         // SAFETY: the caller's promise.
         unsafe {
-            let mut done = V::multiply_groups(sums, places, group, *ahead);
-            ahead.from = ahead.from.wrapping_add(done * ahead.step);
-            let whole = places.depth / TURN * TURN;
+            let mut done = V::accumulate_k_groups(sums, places, group, *fetch);
+            fetch.from = fetch.from.wrapping_add(done * fetch.step);
+            let whole = places.depth / UNROLL * UNROLL;
             while done < whole {
                 let end = whole - (whole - done - 1) / group * group;
                 let mut some = [[V::splat(0.0); N]; R];
-                product.add_places(&mut some, places, done..end, ahead);
+                product.add_places(&mut some, places, done..end, fetch);
                 done = end;
                 for r in 0..R {
                     for n in 0..N {
@@ -100,7 +100,7 @@ impl Summation for Groups {
                     }
                 }
             }
-            product.add_places(sums, places, done..places.depth, ahead);
+            product.add_places(sums, places, done..places.depth, fetch);
         }
     }
 }
@@ -111,7 +111,7 @@ struct InGroups<'a> {
     how: Groups,
 }
 
-impl Kernel for InGroups<'_> {
+impl SimdOp for InGroups<'_> {
     #[inline(always)]
     unsafe fn run<V: Vector>(self) {
         // SAFETY: the maker's promise that all addresses are valid.
@@ -141,7 +141,7 @@ pub(crate) struct Product<'a> {
     /// Whether to add to what the result holds.
     pub accumulate: bool,
     /// What to do once the sums are complete, if they are; `bias` is that of the first column.
-    pub finish: Option<&'a Finish<'a>>,
+    pub finish: Option<&'a EpiloguePtrs<'a>>,
     /// The residual of the first row and column, or null.
     pub residual: *const f32,
     /// The first column's place in the bias.
@@ -155,7 +155,7 @@ pub(crate) fn parts(depth: usize, each: usize) -> impl Iterator<Item = Range<usi
     (0..depth.div_ceil(each).max(1)).map(move |part| part * each..((part + 1) * each).min(depth))
 }
 
-impl Kernel for Product<'_> {
+impl SimdOp for Product<'_> {
     #[inline(always)]
     unsafe fn run<V: Vector>(self) {
         // SAFETY: the maker's promise that all addresses are valid.
@@ -172,7 +172,7 @@ impl Product<'_> {
     pub unsafe fn run_in_groups(self, isa: Isa, group: usize) {
         // SAFETY: the caller's promise.
         unsafe {
-            if self.depth < group + TURN {
+            if self.depth < group + UNROLL {
                 isa.dispatch(self);
             } else {
                 isa.dispatch(InGroups { product: self, how: Groups(group) });
@@ -246,25 +246,25 @@ impl Product<'_> {
     #[inline(always)]
     unsafe fn few_rows<V: Vector, S: Summation>(&self, how: S) -> usize {
         let mut column = 0;
-        let ahead = Ahead { from: self.b, step: PANEL };
+        let fetch = Prefetch { from: self.b, step: PANEL };
         // SAFETY: as many columns are left as each tile takes.
         unsafe {
             while self.rows <= 3 && self.columns - column >= 4 * PANEL {
                 for places in self.parts() {
                     let part = self.part(places);
                     match (self.rows, V::LANES) {
-                        (1, 4) => part.tile::<V, S, 1, 16>(how, 0, column, ahead),
-                        (1, 8) => part.tile::<V, S, 1, 8>(how, 0, column, ahead),
-                        (1, 16) => part.tile::<V, S, 1, 4>(how, 0, column, ahead),
-                        (2, 16) => part.tile::<V, S, 2, 4>(how, 0, column, ahead),
-                        (3, 16) => part.tile::<V, S, 3, 4>(how, 0, column, ahead),
+                        (1, 4) => part.tile::<V, S, 1, 16>(how, 0, column, fetch),
+                        (1, 8) => part.tile::<V, S, 1, 8>(how, 0, column, fetch),
+                        (1, 16) => part.tile::<V, S, 1, 4>(how, 0, column, fetch),
+                        (2, 16) => part.tile::<V, S, 2, 4>(how, 0, column, fetch),
+                        (3, 16) => part.tile::<V, S, 3, 4>(how, 0, column, fetch),
                         (2, 8) => {
-                            part.tile::<V, S, 2, 4>(how, 0, column, ahead);
-                            part.tile::<V, S, 2, 4>(how, 0, column + 2 * PANEL, ahead);
+                            part.tile::<V, S, 2, 4>(how, 0, column, fetch);
+                            part.tile::<V, S, 2, 4>(how, 0, column + 2 * PANEL, fetch);
                         }
                         (3, 8) => {
-                            part.tile::<V, S, 3, 4>(how, 0, column, ahead);
-                            part.tile::<V, S, 3, 4>(how, 0, column + 2 * PANEL, ahead);
+                            part.tile::<V, S, 3, 4>(how, 0, column, fetch);
+                            part.tile::<V, S, 3, 4>(how, 0, column + 2 * PANEL, fetch);
                         }
                         _ => return column,
                     }
@@ -288,27 +288,27 @@ impl Product<'_> {
         let mut row = 0;
         for tile in 0..tiles {
             let height = height + usize::from(tile < higher);
-            let ahead = match tile {
+            let fetch = match tile {
                 tile if tile < spread => {
-                    Ahead { from: self.next.wrapping_add(tile * each * PANEL), step: PANEL / spread }
+                    Prefetch { from: self.next.wrapping_add(tile * each * PANEL), step: PANEL / spread }
                 }
-                _ => Ahead { from: panel, step: PANEL },
+                _ => Prefetch { from: panel, step: PANEL },
             };
             // SAFETY: rows and columns are within the block.
             unsafe {
                 match height {
-                    1 => self.tile::<V, S, 1, N>(how, row, column, ahead),
-                    2 => self.tile::<V, S, 2, N>(how, row, column, ahead),
-                    3 => self.tile::<V, S, 3, N>(how, row, column, ahead),
-                    4 if V::TILE_ROWS >= 4 => self.tile::<V, S, 4, N>(how, row, column, ahead),
-                    5 if V::TILE_ROWS >= 5 => self.tile::<V, S, 5, N>(how, row, column, ahead),
-                    6 if V::TILE_ROWS >= 6 => self.tile::<V, S, 6, N>(how, row, column, ahead),
-                    7 if V::TILE_ROWS >= 7 => self.tile::<V, S, 7, N>(how, row, column, ahead),
-                    8 if V::TILE_ROWS >= 8 => self.tile::<V, S, 8, N>(how, row, column, ahead),
-                    9 if V::TILE_ROWS >= 9 => self.tile::<V, S, 9, N>(how, row, column, ahead),
-                    10 if V::TILE_ROWS >= 10 => self.tile::<V, S, 10, N>(how, row, column, ahead),
-                    11 if V::TILE_ROWS >= 11 => self.tile::<V, S, 11, N>(how, row, column, ahead),
-                    12 if V::TILE_ROWS >= 12 => self.tile::<V, S, 12, N>(how, row, column, ahead),
+                    1 => self.tile::<V, S, 1, N>(how, row, column, fetch),
+                    2 => self.tile::<V, S, 2, N>(how, row, column, fetch),
+                    3 => self.tile::<V, S, 3, N>(how, row, column, fetch),
+                    4 if V::TILE_ROWS >= 4 => self.tile::<V, S, 4, N>(how, row, column, fetch),
+                    5 if V::TILE_ROWS >= 5 => self.tile::<V, S, 5, N>(how, row, column, fetch),
+                    6 if V::TILE_ROWS >= 6 => self.tile::<V, S, 6, N>(how, row, column, fetch),
+                    7 if V::TILE_ROWS >= 7 => self.tile::<V, S, 7, N>(how, row, column, fetch),
+                    8 if V::TILE_ROWS >= 8 => self.tile::<V, S, 8, N>(how, row, column, fetch),
+                    9 if V::TILE_ROWS >= 9 => self.tile::<V, S, 9, N>(how, row, column, fetch),
+                    10 if V::TILE_ROWS >= 10 => self.tile::<V, S, 10, N>(how, row, column, fetch),
+                    11 if V::TILE_ROWS >= 11 => self.tile::<V, S, 11, N>(how, row, column, fetch),
+                    12 if V::TILE_ROWS >= 12 => self.tile::<V, S, 12, N>(how, row, column, fetch),
                     _ => unreachable!("a tile has at most {} rows", V::TILE_ROWS),
                 }
             }
@@ -323,7 +323,7 @@ impl Product<'_> {
         how: S,
         row: usize,
         column: usize,
-        mut ahead: Ahead,
+        mut fetch: Prefetch,
     ) {
         // SAFETY: taps, rows, depth and columns are within the block.
         unsafe {
@@ -331,8 +331,8 @@ impl Product<'_> {
             let panel = self.b.add(column / PANEL * self.panel_stride);
             for tap in 0..self.taps {
                 let rows = self.a.addresses::<R>(tap, row);
-                let places = Places { rows, panel: panel.add(tap * self.depth * PANEL), depth: self.depth };
-                how.add(self, &mut sums, &places, &mut ahead);
+                let places = KSlice { rows, panel: panel.add(tap * self.depth * PANEL), depth: self.depth };
+                how.add(self, &mut sums, &places, &mut fetch);
             }
             if self.columns - column >= N * V::LANES {
                 self.store::<V, R, N>(row, column, sums);
@@ -355,9 +355,9 @@ impl Product<'_> {
     unsafe fn add_places<V: Vector, const R: usize, const N: usize>(
         &self,
         sums: &mut [[V; N]; R],
-        places: &Places<R>,
+        places: &KSlice<R>,
         some: Range<usize>,
-        ahead: &mut Ahead,
+        fetch: &mut Prefetch,
     ) {
         // SAFETY: rows, places and panels are within the block.
         unsafe {
@@ -374,8 +374,8 @@ impl Product<'_> {
                         sums[r][n] = left.mul_add(right[n], sums[r][n]);
                     }
                 }
-                prefetch(ahead.from);
-                ahead.from = ahead.from.wrapping_add(ahead.step);
+                prefetch(fetch.from);
+                fetch.from = fetch.from.wrapping_add(fetch.step);
                 b = b.add(PANEL);
             }
         }

@@ -4,8 +4,8 @@ use super::micro_kernel::{FINE, Product, Rows};
 use super::panel::{PANEL, pack, packed_len};
 use crate::kernels::conv::naive::noise;
 use crate::kernels::elementwise::activation::Activation;
-use crate::kernels::epilogue::{Epilogue, Finish};
-use crate::kernels::parallel::thread_pool::Threads;
+use crate::kernels::epilogue::{EpilogueArgs, EpiloguePtrs};
+use crate::kernels::parallel::thread_pool::ThreadPool;
 use crate::kernels::simd::Isa;
 use crate::kernels::tensor_view::View;
 use std::ops::Range;
@@ -14,7 +14,7 @@ use std::ops::Range;
 fn product(isa: Isa, group: Option<usize>, sizes: (usize, usize, usize), left: &[f32], right: &[f32]) -> Vec<f32> {
     let (rows, depth, columns) = sizes;
     let mut packed = vec![0.0; packed_len(depth, columns)];
-    pack(&Threads::new(1), depth, columns, right, columns, &mut packed);
+    pack(&ThreadPool::new(1), depth, columns, right, columns, &mut packed);
     let mut result = vec![f32::NAN; rows * columns];
     assert_eq!(left.len(), rows * depth);
     let product = Product {
@@ -67,17 +67,17 @@ fn finished(isa: Isa, rows: Range<usize>, taps: usize, depth: usize, columns: us
     let (left, right) = (noise(all * taps * depth, 1), noise(taps * depth * columns, 2));
     let (bias, residual) = (noise(columns + 3, 3), noise(all * columns, 4));
     let mut packed = vec![0.0; packed_len(taps * depth, columns)];
-    pack(&Threads::new(1), taps * depth, columns, &right, columns, &mut packed);
+    pack(&ThreadPool::new(1), taps * depth, columns, &right, columns, &mut packed);
     let mut result = noise(all * columns, 5)[rows.start * columns..rows.end * columns].to_vec();
     let row = |tap: usize, row: usize| left[(row * taps + tap) * depth..].as_ptr();
     let list: Vec<_> = (0..taps).flat_map(|tap| rows.clone().map(move |at| row(tap, at))).collect();
-    let epilogue = Epilogue {
+    let epilogue = EpilogueArgs {
         bias: (columns != 16).then_some(&bias),
         residual: accumulate.then_some(View { data: &residual, ld: columns, image: 0 }),
         activation: [Activation::Relu6, Activation::Relu { alpha: 0.0 }, Activation::Linear][taps % 3],
         pool: None,
     };
-    let finish = Finish::new(&epilogue, 1, all, columns);
+    let finish = EpiloguePtrs::new(&epilogue, 1, all, columns);
     let product = Product {
         a: Rows::Listed { addresses: list.as_ptr(), rows: rows.len() },
         rows: rows.len(),

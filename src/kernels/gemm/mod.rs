@@ -18,7 +18,7 @@ mod tiles;
 mod transpose;
 
 use super::epilogue::Output;
-use super::parallel::thread_pool::Threads;
+use super::parallel::thread_pool::ThreadPool;
 use super::simd::Isa;
 use super::tensor_view::ViewMut;
 pub use few_rows::suits as reads_as_it_stands;
@@ -93,8 +93,8 @@ pub fn reserve() -> bool {
     BUFFER.with_borrow_mut(|buffer| made(buffer).is_some())
 }
 
-/// [`reserve`] for each thread of a team and the calling one.
-pub fn reserve_on(threads: &Threads) -> bool {
+/// [`reserve`] for each thread of a pool and the calling one.
+pub fn reserve_on(threads: &ThreadPool) -> bool {
     let all = AtomicBool::new(true);
     threads.on_each(&|| {
         if !reserve() {
@@ -217,7 +217,7 @@ impl Product {
 ///
 /// # Panics
 /// If a slice is too short for the sizes.
-pub fn multiply(threads: &Threads, product: &Product, a: Operand, b: Operand, c: ViewMut, scratch: &mut [f32]) {
+pub fn multiply(threads: &ThreadPool, product: &Product, a: Operand, b: Operand, c: ViewMut, scratch: &mut [f32]) {
     a.check("left operand", product.rows, product.depth);
     b.check("right operand", product.depth, product.columns);
     assert!(scratch.len() >= product.scratch_len(), "scratch memory is too small");
@@ -328,7 +328,7 @@ impl Product {
         };
         BUFFER.with_borrow_mut(|buffer| {
             let buffer = made(buffer).expect("memory for packing a block of a product");
-            // SAFETY: as above; the machine has `isa`, which a team of threads made sure of.
+            // SAFETY: as above; the machine has `isa`, which a pool of threads made sure of.
             unsafe {
                 match self.backend {
                     Backend::Blas if blas::is_there() => blas::tile(&block, buffer),
@@ -368,7 +368,7 @@ mod tests {
             let left = Operand { data: &a, ld: a_ld, transposed: ta };
             let right = Operand { data: &b, ld: b_ld, transposed: tb };
             let to = ViewMut { data: &mut c, ld: c_ld, image: 0 };
-            multiply(&Threads::new(count), &product, left, right, to, &mut scratch);
+            multiply(&ThreadPool::new(count), &product, left, right, to, &mut scratch);
             c
         };
         let c = run(1);
@@ -396,7 +396,7 @@ mod tests {
         }
     }
 
-    /// What a run of training without BLAS rests on: the same seed gives the same bytes on every machine that fuses products
+    /// What a run of training without BLAS is_identity_at_inference on: the same seed gives the same bytes on every machine that fuses products
     /// and sums, as all x86-64 since 2013 and all aarch64 do.
     #[test]
     fn tiles_give_the_same_bits_in_every_instruction_set() {
@@ -411,7 +411,7 @@ mod tests {
                     let mut c = noise(rows * columns, 6);
                     let mut scratch = vec![f32::NAN; product.scratch_len()];
                     let to = ViewMut { data: &mut c, ld: columns, image: 0 };
-                    multiply(&Threads::with_isa(2, isa), &product, left, right, to, &mut scratch);
+                    multiply(&ThreadPool::with_isa(2, isa), &product, left, right, to, &mut scratch);
                     (isa, c.into_iter().map(f32::to_bits).collect::<Vec<u32>>())
                 });
                 let results: Vec<_> = results.collect();

@@ -2,7 +2,7 @@
 //! column. The layout is the same for every instruction set, so that packed weights are the same bytes everywhere.
 
 use crate::kernels::parallel::disjoint::{Grid as Pieces, Scratch, share};
-use crate::kernels::parallel::thread_pool::Threads;
+use crate::kernels::parallel::thread_pool::ThreadPool;
 use crate::size::product;
 use std::ops::Range;
 
@@ -30,7 +30,7 @@ const TASK_ROWS: usize = 1024;
 ///
 /// # Panics
 /// If `matrix` is too short or `packed` is not [`packed_len`] floats.
-pub fn pack(threads: &Threads, rows: usize, columns: usize, matrix: &[f32], ld: usize, packed: &mut [f32]) {
+pub fn pack(threads: &ThreadPool, rows: usize, columns: usize, matrix: &[f32], ld: usize, packed: &mut [f32]) {
     assert_eq!(packed.len(), packed_len(rows, columns), "packed matrix");
     if packed.is_empty() {
         return;
@@ -138,7 +138,7 @@ mod tests {
             let matrix = noise(rows * ld - gap, 5);
             let run = |count| {
                 let mut packed = vec![f32::NAN; packed_len(rows, columns)];
-                pack(&Threads::new(count), rows, columns, &matrix, ld, &mut packed);
+                pack(&ThreadPool::new(count), rows, columns, &matrix, ld, &mut packed);
                 packed
             };
             let packed = run(1);

@@ -1,7 +1,7 @@
 //! What the machine can do: the arithmetic and the reading that no kernel can go beyond.
 
-use crate::kernels::parallel::thread_pool::Threads;
-use crate::kernels::simd::{Kernel, Vector};
+use crate::kernels::parallel::thread_pool::ThreadPool;
+use crate::kernels::simd::{SimdOp, Vector};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Instant;
 
@@ -17,7 +17,7 @@ const PIECE: usize = 1 << 18;
 const ROUNDS: usize = 3;
 
 /// Multiply-adds per second of all threads together, on numbers in registers.
-pub fn multiply_adds(threads: &Threads) -> f64 {
+pub fn macs(threads: &ThreadPool) -> f64 {
     let tasks = 4 * threads.count();
     let sink = AtomicU32::new(0);
     let lanes = AtomicU32::new(0);
@@ -36,7 +36,7 @@ pub fn multiply_adds(threads: &Threads) -> f64 {
 }
 
 /// Bytes per second that all threads together read from memory; none where there is no memory for it.
-pub fn read(threads: &Threads) -> Option<f64> {
+pub fn read(threads: &ThreadPool) -> Option<f64> {
     let mut floats: Vec<f32> = Vec::new();
     floats.try_reserve_exact(FLOATS).ok()?;
     floats.resize(FLOATS, 1.0);
@@ -69,7 +69,7 @@ struct Multiply<'a> {
     lanes: &'a mut usize,
 }
 
-impl Kernel for Multiply<'_> {
+impl SimdOp for Multiply<'_> {
     #[inline(always)]
     unsafe fn run<V: Vector>(self) {
         // SAFETY: the machine has the instruction set, by the caller's promise; the array holds any vector.
@@ -96,7 +96,7 @@ struct Sum<'a> {
     sum: &'a mut f32,
 }
 
-impl Kernel for Sum<'_> {
+impl SimdOp for Sum<'_> {
     #[inline(always)]
     unsafe fn run<V: Vector>(self) {
         // SAFETY: the machine has the instruction set, by the caller's promise; each chunk is whole.

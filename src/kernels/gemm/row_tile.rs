@@ -2,7 +2,7 @@
 
 use super::micro_kernel::{Product, Rows};
 use super::panel::PANEL;
-use crate::kernels::simd::{Across, Ahead, TURN, Vector};
+use crate::kernels::simd::{Prefetch, RowTile, UNROLL, Vector};
 use std::ops::Range;
 
 /// Floats of panels that tiles beside each other read: half of a first-level cache of 32 KiB.
@@ -24,8 +24,8 @@ impl Product<'_> {
     pub unsafe fn across<V: Vector>(&self, group: usize) -> usize {
         let tiles = self.rows.div_ceil(V::TILE_ROWS).max(1);
         let (height, higher) = (self.rows / tiles, self.rows % tiles);
-        let fits = V::runs_across(height) && (higher == 0 || V::runs_across(height + 1)) && tiles >= TILES;
-        let turns = group == 0 || self.taps == 1 && self.depth.is_multiple_of(TURN);
+        let fits = V::has_row_tile(height) && (higher == 0 || V::has_row_tile(height + 1)) && tiles >= TILES;
+        let turns = group == 0 || self.taps == 1 && self.depth.is_multiple_of(UNROLL);
         let listed = self.taps == 1 || matches!(self.a, Rows::Listed { .. });
         if !fits || !turns || !listed || self.taps * self.depth == 0 {
             return 0;
@@ -50,9 +50,9 @@ impl Product<'_> {
                 for tile in 0..tiles {
                     let height = height + usize::from(tile < higher);
                     let from = next.wrapping_add(tile % spread * each * PANEL);
-                    let ahead = Ahead { from, step: PANEL / spread };
+                    let fetch = Prefetch { from, step: PANEL / spread };
                     // SAFETY: rows and panels are within the block.
-                    unsafe { part.tiles_across::<V>(group, row..row + height, first..end, ahead) }
+                    unsafe { part.tiles_across::<V>(group, row..row + height, first..end, fetch) }
                     row += height;
                 }
             }
@@ -62,7 +62,7 @@ impl Product<'_> {
 
     /// A tile of some rows for each of some panels.
     #[inline(always)]
-    unsafe fn tiles_across<V: Vector>(&self, group: usize, rows: Range<usize>, panels: Range<usize>, ahead: Ahead) {
+    unsafe fn tiles_across<V: Vector>(&self, group: usize, rows: Range<usize>, panels: Range<usize>, fetch: Prefetch) {
         let (row, height, column) = (rows.start, rows.len(), panels.start * PANEL);
         let finish = self.finish;
         let bias = finish.map(|finish| finish.bias).filter(|bias| !bias.is_null());
@@ -86,7 +86,7 @@ impl Product<'_> {
         };
         // SAFETY: rows and panels are within the block.
         unsafe {
-            let across = Across {
+            let across = RowTile {
                 rows,
                 tap,
                 taps: self.taps,
@@ -95,7 +95,7 @@ impl Product<'_> {
                 panel: self.b.add(panels.start * self.panel_stride),
                 panel_stride: self.panel_stride,
                 panels: panels.len(),
-                ahead,
+                fetch,
                 accumulate: self.accumulate,
                 bias: bias.map_or(NOTHING.as_ptr(), |bias| bias.wrapping_add(self.first_column + column)),
                 bias_stride: if bias.is_some() { PANEL } else { 0 },
@@ -106,7 +106,7 @@ impl Product<'_> {
                 c: self.c.add(row * self.ldc + column),
                 ldc: self.ldc,
             };
-            V::run_across(height, &across);
+            V::run_row_tile(height, &across);
         }
     }
 }

@@ -1,6 +1,6 @@
 //! Small matrix products in registers, for kernels whose matrices are too small or too scattered for BLAS.
 
-use crate::kernels::simd::multiversion::wide;
+use crate::kernels::simd::multiversion::multiversion;
 
 /// `acc[p][c] +=` sum over k of `x[p][k] * w[k * ld + c]`
 #[inline(always)]
@@ -36,7 +36,7 @@ impl<'a> Rows<'a> {
     }
 }
 
-wide! {
+multiversion! {
     /// out += x w: `w` is `(x.len, width)` and `out` `(rows, width)`, both dense; `out` says how many rows.
     pub(crate) fn add_products(x: Rows<'_>, w: &[f32], width: usize, out: &mut [f32]) {
         let rows = out.len() / width;

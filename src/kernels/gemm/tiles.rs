@@ -6,7 +6,7 @@ use super::micro_kernel::{Product, Rows, parts};
 use super::panel::PANEL;
 use super::transpose::transpose;
 use super::{Block, few_rows};
-use crate::kernels::simd::multiversion::wide;
+use crate::kernels::simd::multiversion::multiversion;
 use std::ops::Range;
 
 /// The depth of a block, at most: its panels and copied rows stay in the second-level cache.
@@ -140,7 +140,7 @@ unsafe fn pack(block: &Block, columns: Range<usize>, places: Range<usize>, packe
     }
 }
 
-wide! {
+multiversion! {
     /// Copies rows of `count` floats to the lines of a panel.
     fn copy_lines(from: &[f32], ld: usize, count: usize, panel: &mut [f32]) {
         let (lines, _) = panel.as_chunks_mut::<PANEL>();

@@ -4,14 +4,14 @@ use serde::{Deserialize, Serialize};
 
 use crate::kernels::parallel::disjoint::{Grid, Scratch, share};
 use crate::kernels::parallel::image_batches::{Images, bands, copy_rows, span};
-use crate::kernels::parallel::thread_pool::Threads;
+use crate::kernels::parallel::thread_pool::ThreadPool;
 use crate::kernels::tensor_view::{View, ViewMut};
 
 /// y = x, both `(n, pixels, channels)` with their own distances.
 ///
 /// A slice of channels is a view that starts at its first channel; a concatenation over channels or over the batch is
 /// one copy for each input, into a view that starts where the input belongs.
-pub fn copy(x: View<'_>, y: ViewMut<'_>, size: Images, threads: &Threads) {
+pub fn copy(x: View<'_>, y: ViewMut<'_>, size: Images, threads: &ThreadPool) {
     let ld = y.ld;
     bands(threads, y, size, Scratch::none(), &|band, out, _| {
         copy_rows(band.of(&x, size.channels), x.ld, out, ld, size.channels);
@@ -32,7 +32,7 @@ pub struct Rectangle {
 
 /// y = x for a rectangle of pixels: with views that start at its first pixel, concatenation over rows or columns
 /// (into a part of y) and cropping (from a part of x).
-pub fn copy_rectangle(x: View<'_>, y: ViewMut<'_>, n: usize, size: &Rectangle, threads: &Threads) {
+pub fn copy_rectangle(x: View<'_>, y: ViewMut<'_>, n: usize, size: &Rectangle, threads: &ThreadPool) {
     let Rectangle { height, width, channels, x_row, y_row } = *size;
     let (ld, x_width) = (y.ld, span(width, x.ld, channels));
     let rows = Images { n, pixels: height, channels: span(width, ld, channels) };
@@ -45,9 +45,9 @@ pub fn copy_rectangle(x: View<'_>, y: ViewMut<'_>, n: usize, size: &Rectangle, t
     });
 }
 
-/// A frame around images: the sizes inside, and the pixels added on each side.
+/// A geometry around images: the sizes inside, and the pixels added on each side.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub struct Frame {
+pub struct PadGeometry {
     pub in_h: usize,
     pub in_w: usize,
     pub channels: usize,
@@ -57,10 +57,10 @@ pub struct Frame {
     pub right: usize,
 }
 
-/// y = x with a frame of `value` around it: x is `(n, in_h, in_w, channels)`, y is
+/// y = x with a geometry of `value` around it: x is `(n, in_h, in_w, channels)`, y is
 /// `(n, top + in_h + bottom, left + in_w + right, channels)`.
-pub fn pad(x: View<'_>, y: ViewMut<'_>, n: usize, frame: &Frame, value: f32, threads: &Threads) {
-    let Frame { in_h, in_w, channels, top, left, bottom, right } = *frame;
+pub fn pad(x: View<'_>, y: ViewMut<'_>, n: usize, geometry: &PadGeometry, value: f32, threads: &ThreadPool) {
+    let PadGeometry { in_h, in_w, channels, top, left, bottom, right } = *geometry;
     let (ld, out_w) = (y.ld, left + in_w + right);
     let rows = Images { n, pixels: top + in_h + bottom, channels: span(out_w, ld, channels) };
     let y = ViewMut { data: y.data, ld: out_w * ld, image: y.image };
@@ -90,14 +90,14 @@ fn fill(pixels: &mut [f32], ld: usize, channels: usize, value: f32) {
 }
 
 /// Sets all of `(n, pixels, channels)`.
-pub fn fill_images(y: ViewMut<'_>, size: Images, value: f32, threads: &Threads) {
+pub fn fill_images(y: ViewMut<'_>, size: Images, value: f32, threads: &ThreadPool) {
     let ld = y.ld;
     bands(threads, y, size, Scratch::none(), &|_, out, _| fill(out, ld, size.channels, value));
 }
 
-/// y = x without its frame: x is `(n, top + in_h + bottom, left + in_w + right, channels)`, y `(n, in_h, in_w, channels)`.
-pub fn crop(x: View<'_>, y: ViewMut<'_>, n: usize, frame: &Frame, threads: &Threads) {
-    let Frame { in_h, in_w, channels, top, left, right, .. } = *frame;
+/// y = x without its geometry: x is `(n, top + in_h + bottom, left + in_w + right, channels)`, y `(n, in_h, in_w, channels)`.
+pub fn crop(x: View<'_>, y: ViewMut<'_>, n: usize, geometry: &PadGeometry, threads: &ThreadPool) {
+    let PadGeometry { in_h, in_w, channels, top, left, right, .. } = *geometry;
     let width = left + in_w + right;
     let first = (top * width + left) * x.ld;
     let (x_row, y_row) = (width * x.ld, in_w * y.ld);
@@ -106,7 +106,7 @@ pub fn crop(x: View<'_>, y: ViewMut<'_>, n: usize, frame: &Frame, threads: &Thre
 }
 
 /// y = x, slices of the same length.
-pub fn copy_slice(x: &[f32], y: &mut [f32], threads: &Threads) {
+pub fn copy_slice(x: &[f32], y: &mut [f32], threads: &ThreadPool) {
     const EACH: usize = 1 << 16;
     assert_eq!(x.len(), y.len());
     share(threads, y, Grid::chunks(x.len(), EACH), Scratch::none(), &|piece, out, _| {
@@ -173,11 +173,11 @@ mod tests {
         {
             for (gap, channels) in [(0, 1), (3, 5), (1, 5), (9, 2)] {
                 let (n, in_h, in_w) = (1 + i % 3, 4, 3);
-                let frame = Frame { in_h, in_w, channels, top, left, bottom, right };
+                let geometry = PadGeometry { in_h, in_w, channels, top, left, bottom, right };
                 let x = Tensor::random(&mut random, n, in_h * in_w, channels, 2);
                 let width = left + in_w + right;
                 let y = Tensor::new(n, (top + in_h + bottom) * width, channels, gap);
-                let y = y.filled(|y, threads| pad(x.view(), y, n, &frame, -1.0, threads));
+                let y = y.filled(|y, threads| pad(x.view(), y, n, &geometry, -1.0, threads));
                 y.check(0.0, |n, p, c| {
                     let (row, column) = ((p / width).wrapping_sub(top), (p % width).wrapping_sub(left));
                     if row < in_h && column < in_w { x.at(n, row * in_w + column, c) } else { -1.0 }
@@ -193,7 +193,7 @@ mod tests {
         x.filled(|y, threads| fill_images(y, x.size, 2.0, threads)).check(0.0, |_, _, _| 2.0);
         let from = random.floats(200_000);
         let mut to = vec![0.0; from.len()];
-        copy_slice(&from, &mut to, &Threads::new(2));
+        copy_slice(&from, &mut to, &ThreadPool::new(2));
         assert_eq!(from, to);
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::kernels::parallel::disjoint::Scratch;
 use crate::kernels::parallel::image_batches::{Images, bands};
-use crate::kernels::parallel::thread_pool::Threads;
+use crate::kernels::parallel::thread_pool::ThreadPool;
 use crate::kernels::tensor_view::{View, ViewMut};
 
 /// `y[n, i] = table[indices[n, i]]`: `indices` is `(n, pixels)` with places `indices.ld` floats apart, the table
@@ -17,7 +17,7 @@ pub fn embedding(
     y: ViewMut<'_>,
     size: Images,
     table: &[f32],
-    threads: &Threads,
+    threads: &ThreadPool,
 ) -> Result<(), usize> {
     let Images { n, pixels, channels } = size;
     check(indices, n, pixels, table.len() / channels.max(1))?;
@@ -73,7 +73,7 @@ mod tests {
             let mut y = [9.0; 12];
             let view = View { data: &indices, ld: 1, image: 3 };
             let out = ViewMut { data: &mut y, ld: 2, image: 6 };
-            assert_eq!(embedding(view, out, size, &table, &Threads::new(2)), Err(4));
+            assert_eq!(embedding(view, out, size, &table, &ThreadPool::new(2)), Err(4));
             assert_eq!(y, [9.0; 12]);
         }
     }

@@ -3,7 +3,7 @@
 use super::embedding::check;
 use crate::kernels::parallel::disjoint::{Grid, Scratch, share};
 use crate::kernels::parallel::image_batches::Images;
-use crate::kernels::parallel::thread_pool::Threads;
+use crate::kernels::parallel::thread_pool::ThreadPool;
 use crate::kernels::tensor_view::View;
 
 /// Tasks that share the table; each looks at all indices.
@@ -19,7 +19,7 @@ pub fn embedding_gradient(
     dy: View<'_>,
     dtable: &mut [f32],
     size: Images,
-    threads: &Threads,
+    threads: &ThreadPool,
 ) -> Result<(), usize> {
     let Images { n, pixels, channels } = size;
     let rows = dtable.len() / channels.max(1);
@@ -68,7 +68,7 @@ mod tests {
             let wrong = View { data: &wrong, ld: 1, image: 1 };
             let one = Images { n: 1, pixels: 1, channels };
             let mut table = vec![0.0; rows * channels];
-            assert_eq!(embedding_gradient(wrong, dy.view(), &mut table, one, &Threads::new(1)), Err(0));
+            assert_eq!(embedding_gradient(wrong, dy.view(), &mut table, one, &ThreadPool::new(1)), Err(0));
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::kernels::parallel::disjoint::{Grid, Scratch, share};
 use crate::kernels::parallel::image_batches::span;
-use crate::kernels::parallel::thread_pool::Threads;
+use crate::kernels::parallel::thread_pool::ThreadPool;
 
 /// Most axes a tensor may have.
 const AXES: usize = 8;
@@ -21,7 +21,7 @@ pub struct Axis {
 
 /// y = x with its axes in another order: axis `i` of y is axis `permutation[i]` of x. Both are dense, row-major and
 /// have at most 8 axes; the batch is an axis like the others.
-pub fn transpose(x: &[f32], y: &mut [f32], shape: &[usize], permutation: &[usize], threads: &Threads) {
+pub fn transpose(x: &[f32], y: &mut [f32], shape: &[usize], permutation: &[usize], threads: &ThreadPool) {
     let mut axes = [Axis::default(); AXES];
     let axes = &mut axes[..shape.len()];
     let mut y_step = 1;
@@ -34,7 +34,7 @@ pub fn transpose(x: &[f32], y: &mut [f32], shape: &[usize], permutation: &[usize
 
 /// `y[sum of i_a * y_step_a] = x[sum of i_a * x_step_a]` for all places of at most 8 axes, those of y from the
 /// outermost to the innermost: each `y_step` must be at least the span of the axes behind it.
-pub fn permute(x: &[f32], y: &mut [f32], axes: &[Axis], threads: &Threads) {
+pub fn permute(x: &[f32], y: &mut [f32], axes: &[Axis], threads: &ThreadPool) {
     if axes.iter().any(|axis| axis.size == 0) {
         return;
     }
@@ -168,7 +168,7 @@ mod tests {
                 let expected: Vec<f32> = places(shape, &permutation).into_iter().map(|i| x[i]).collect();
                 for count in 1..4 {
                     let mut y = vec![f32::NAN; x.len()];
-                    transpose(&x, &mut y, shape, &permutation, &Threads::new(count));
+                    transpose(&x, &mut y, shape, &permutation, &ThreadPool::new(count));
                     assert!(y == expected, "{shape:?} {permutation:?}");
                 }
             }
@@ -180,7 +180,7 @@ mod tests {
         let x = Random(21).floats(3 * 40);
         let mut y = [9.0; 2 * 50];
         let axes = [Axis { size: 2, x_step: 1, y_step: 50 }, Axis { size: 3, x_step: 40, y_step: 7 }];
-        permute(&x, &mut y, &axes, &Threads::new(2));
+        permute(&x, &mut y, &axes, &ThreadPool::new(2));
         for (i, v) in y.iter().enumerate() {
             let (a, b) = (i / 50, i % 50);
             let expected = if b % 7 == 0 && b / 7 < 3 { x[a + b / 7 * 40] } else { 9.0 };

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::kernels::parallel::disjoint::Scratch;
 use crate::kernels::parallel::image_batches::{Images, bands, span};
-use crate::kernels::parallel::thread_pool::Threads;
+use crate::kernels::parallel::thread_pool::ThreadPool;
 use crate::kernels::tensor_view::{View, ViewMut};
 
 /// The sizes of what is enlarged, and how many times each row and column is repeated.
@@ -19,7 +19,7 @@ pub struct Upscale {
 
 /// `y[i, j] = x[i / scale_h, j / scale_w]`: x is `(n, in_h, in_w, channels)`, y is
 /// `(n, in_h * scale_h, in_w * scale_w, channels)`.
-pub fn upscale(x: View<'_>, y: ViewMut<'_>, n: usize, size: &Upscale, threads: &Threads) {
+pub fn upscale(x: View<'_>, y: ViewMut<'_>, n: usize, size: &Upscale, threads: &ThreadPool) {
     let Upscale { in_h, in_w, channels, scale_h, scale_w } = *size;
     let (ld, out_w) = (y.ld, in_w * scale_w);
     let rows = Images { n, pixels: in_h * scale_h, channels: span(out_w, ld, channels) };

@@ -3,8 +3,8 @@
 use crate::kernels::elementwise::column_reduce::{Columns, products, squares, sums};
 use crate::kernels::parallel::disjoint::{Grid, Scratch, share};
 use crate::kernels::parallel::image_batches::{Images, pointwise};
-use crate::kernels::parallel::thread_pool::Threads;
-use crate::kernels::simd::multiversion::wide;
+use crate::kernels::parallel::thread_pool::ThreadPool;
+use crate::kernels::simd::multiversion::multiversion;
 use crate::kernels::tensor_view::{View, ViewMut};
 
 /// Rows of pixels of one partial sum.
@@ -12,7 +12,7 @@ const ROWS: usize = 1024;
 /// Channels of one task.
 const BLOCK: usize = 64;
 
-/// A batch whose pixels are cut into blocks, the same for every team.
+/// A batch whose pixels are cut into blocks, the same for every pool.
 #[derive(Clone, Copy)]
 struct Blocks {
     size: Images,
@@ -53,7 +53,7 @@ pub fn batch_scratch_len(size: Images) -> usize {
 type Fold<'a> = dyn Fn(Blocks, usize, usize, &mut [f32]) + Sync + 'a;
 
 /// `out` = for each channel the sum of what `fold` says of each block, by fixed blocks of rows.
-fn reduce(size: Images, out: &mut [f32], scratch: &mut [f32], threads: &Threads, fold: &Fold<'_>) {
+fn reduce(size: Images, out: &mut [f32], scratch: &mut [f32], threads: &ThreadPool, fold: &Fold<'_>) {
     let blocks = Blocks::of(size);
     let channels = size.channels;
     let scratch = &mut scratch[..blocks.count() * channels];
@@ -75,7 +75,7 @@ pub fn batch_statistics(
     epsilon: f32,
     statistics: &mut [f32],
     scratch: &mut [f32],
-    threads: &Threads,
+    threads: &ThreadPool,
 ) {
     let (mean, inv_std) = statistics.split_at_mut(size.channels);
     let count = (size.n * size.pixels) as f32;
@@ -104,12 +104,12 @@ pub struct BatchNorm<'a> {
 
 /// y = gamma * (x - mean) * inv_std + beta (Ioffe and Szegedy, 2015); x and y are `(n, pixels, channels)`. Without an
 /// `x`, `y` holds it and is overwritten.
-pub fn batch_norm(x: Option<View<'_>>, y: ViewMut<'_>, size: Images, norm: &BatchNorm<'_>, threads: &Threads) {
+pub fn batch_norm(x: Option<View<'_>>, y: ViewMut<'_>, size: Images, norm: &BatchNorm<'_>, threads: &ThreadPool) {
     let (mean, inv_std) = norm.statistics.split_at(size.channels);
     pointwise(threads, x, y, size, &|_, values| normalise(values, mean, inv_std, norm.gamma, norm.beta));
 }
 
-wide! {
+multiversion! {
     fn normalise(values: &mut [f32], mean: &[f32], inv_std: &[f32], gamma: &[f32], beta: &[f32]) {
         for row in values.chunks_exact_mut(mean.len()) {
             let parameters = gamma.iter().zip(inv_std).zip(mean.iter().zip(beta));
@@ -133,7 +133,7 @@ pub fn running_deviation(running: &mut [f32], batch: &[f32], alpha: f32) {
 
 /// The sum of each channel over the whole batch, `(channels)`: the gradient of a bias. x is `(n, pixels, channels)`;
 /// `scratch` has [`batch_scratch_len`] floats.
-pub fn channel_sums(x: View<'_>, size: Images, out: &mut [f32], scratch: &mut [f32], threads: &Threads) {
+pub fn channel_sums(x: View<'_>, size: Images, out: &mut [f32], scratch: &mut [f32], threads: &ThreadPool) {
     let vectors = size.pixels == 1;
     reduce(size, out, scratch, threads, &|blocks, block, first, out| {
         sums(blocks.columns(&x, block, first, vectors), out);
@@ -151,7 +151,7 @@ pub fn channel_gradients(
     statistics: Option<&[f32]>,
     gradients: &mut [f32],
     scratch: &mut [f32],
-    threads: &Threads,
+    threads: &ThreadPool,
 ) {
     const NO_MEAN: [f32; BLOCK] = [0.0; BLOCK];
     let channels = size.channels;
@@ -178,7 +178,7 @@ pub fn batch_norm_gradient(
     size: Images,
     norm: &BatchNorm<'_>,
     gradients: &[f32],
-    threads: &Threads,
+    threads: &ThreadPool,
 ) {
     let channels = size.channels;
     let share = 1.0 / (size.n * size.pixels) as f32;
@@ -190,7 +190,7 @@ pub fn batch_norm_gradient(
     });
 }
 
-wide! {
+multiversion! {
     /// One pixel's dx; `values` holds dy.
     fn input_row(values: &mut [f32], x: &[f32], norm: &BatchNorm<'_>, gradients: &[f32], share: f32) {
         let (mean, inv_std) = norm.statistics.split_at(values.len());

@@ -7,7 +7,7 @@ use crate::kernels::elementwise::activation::Activation;
 use crate::kernels::elementwise::column_reduce::{Columns, squares, sums};
 use crate::kernels::parallel::disjoint::{Grid, Scratch, share};
 use crate::kernels::parallel::image_batches::{Images, pointwise};
-use crate::kernels::parallel::thread_pool::Threads;
+use crate::kernels::parallel::thread_pool::ThreadPool;
 use crate::kernels::tensor_view::{View, ViewMut};
 use crate::size::product;
 
@@ -40,7 +40,7 @@ pub fn group_norm(
     norm: &GroupNorm,
     affine: &Affine<'_>,
     scratch: &mut [f32],
-    threads: &Threads,
+    threads: &ThreadPool,
 ) {
     let Affine { gamma, beta, activation } = *affine;
     let channels = size.channels;
@@ -66,7 +66,7 @@ pub fn group_norm(
 const BLOCK: usize = 64;
 
 /// Writes for each image the mean and then 1 / sqrt(variance + epsilon) of each channel's group: `(n, 2, channels)`.
-pub(crate) fn statistics(x: View<'_>, size: Images, norm: &GroupNorm, out: &mut [f32], threads: &Threads) {
+pub(crate) fn statistics(x: View<'_>, size: Images, norm: &GroupNorm, out: &mut [f32], threads: &ThreadPool) {
     let Images { n, pixels, channels } = size;
     assert!(norm.groups > 0 && channels % norm.groups == 0, "{} groups of {channels} channels", norm.groups);
     let each = channels / norm.groups;

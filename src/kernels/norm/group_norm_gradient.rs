@@ -4,8 +4,8 @@ use super::group_norm::{GroupNorm, statistics};
 use crate::kernels::elementwise::column_reduce::{Columns, products, sums};
 use crate::kernels::parallel::disjoint::{Grid, Scratch, share};
 use crate::kernels::parallel::image_batches::{Images, pointwise};
-use crate::kernels::parallel::thread_pool::Threads;
-use crate::kernels::simd::multiversion::wide;
+use crate::kernels::parallel::thread_pool::ThreadPool;
+use crate::kernels::simd::multiversion::multiversion;
 use crate::kernels::tensor_view::{View, ViewMut};
 
 /// Floats of the sums that the gradients share.
@@ -15,7 +15,14 @@ pub fn group_norm_sums_len(size: Images) -> usize {
 
 /// First step: for each image and channel the mean and the inverse deviation of its group, sum of dy * xhat and sum of
 /// dy, `(n, 4, channels)`, where xhat = (x - mean) * inv_std. x and dy are `(n, pixels, channels)`.
-pub fn group_norm_sums(x: View<'_>, dy: View<'_>, size: Images, norm: &GroupNorm, out: &mut [f32], threads: &Threads) {
+pub fn group_norm_sums(
+    x: View<'_>,
+    dy: View<'_>,
+    size: Images,
+    norm: &GroupNorm,
+    out: &mut [f32],
+    threads: &ThreadPool,
+) {
     let Images { n, pixels, channels } = size;
     let out = &mut out[..group_norm_sums_len(size)];
     // The statistics come densely packed and move to their places from the last image to the first.
@@ -36,7 +43,7 @@ pub fn group_norm_sums(x: View<'_>, dy: View<'_>, size: Images, norm: &GroupNorm
 }
 
 /// Gradients of gamma and then beta, `(2, channels)`, from [`group_norm_sums`].
-pub fn group_norm_parameter_gradients(group_sums: &[f32], size: Images, gradients: &mut [f32], threads: &Threads) {
+pub fn group_norm_parameter_gradients(group_sums: &[f32], size: Images, gradients: &mut [f32], threads: &ThreadPool) {
     let Images { n, channels, .. } = size;
     share(threads, gradients, Grid::chunks(2 * channels, 64), Scratch::none(), &|piece, out, _| {
         let first = 2 * channels + piece.inner * 64;
@@ -62,7 +69,7 @@ pub fn group_norm_gradient(
     dx: ViewMut<'_>,
     size: Images,
     from: &GroupNormGradient<'_>,
-    threads: &Threads,
+    threads: &ThreadPool,
 ) {
     let GroupNormGradient { groups, gamma, sums } = *from;
     let channels = size.channels;
@@ -84,7 +91,7 @@ pub fn group_norm_gradient(
     });
 }
 
-wide! {
+multiversion! {
     /// One pixel's dx of one group; `values` holds dy. The numbers are the group's mean, inverse deviation,
     /// mean(gamma dy xhat) and mean(gamma dy).
     fn group_row(values: &mut [f32], x: &[f32], gamma: &[f32], numbers: [f32; 4]) {

@@ -3,11 +3,11 @@
 use super::local_response_norm::{LocalResponseNorm, bases, window_sums};
 use crate::kernels::parallel::disjoint::Scratch;
 use crate::kernels::parallel::image_batches::{Images, bands};
-use crate::kernels::parallel::thread_pool::Threads;
-use crate::kernels::simd::multiversion::wide;
+use crate::kernels::parallel::thread_pool::ThreadPool;
+use crate::kernels::simd::multiversion::multiversion;
 use crate::kernels::tensor_view::{View, ViewMut};
 
-/// Floats of scratch that [`local_response_norm_gradient`] needs for a team of `workers` threads.
+/// Floats of scratch that [`local_response_norm_gradient`] needs for a pool of `workers` threads.
 pub fn local_response_norm_gradient_scratch_len(channels: usize, workers: usize) -> usize {
     2 * channels * workers
 }
@@ -21,7 +21,7 @@ pub fn local_response_norm_gradient(
     size: Images,
     norm: &LocalResponseNorm,
     scratch: &mut [f32],
-    threads: &Threads,
+    threads: &ThreadPool,
 ) {
     let (channels, ld) = (size.channels, dx.ld);
     bands(threads, dx, size, Scratch { data: scratch, each: 2 * channels }, &|band, out, own| {
@@ -32,7 +32,7 @@ pub fn local_response_norm_gradient(
     });
 }
 
-wide! {
+multiversion! {
     fn pixel(x: &[f32], dy: &[f32], dx: &mut [f32], norm: &LocalResponseNorm, own: &mut [f32]) {
         let (base, term) = own.split_at_mut(x.len());
         bases(x, base, norm);

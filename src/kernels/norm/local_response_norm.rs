@@ -4,8 +4,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::kernels::parallel::disjoint::Scratch;
 use crate::kernels::parallel::image_batches::{Images, bands};
-use crate::kernels::parallel::thread_pool::Threads;
-use crate::kernels::simd::multiversion::wide;
+use crate::kernels::parallel::thread_pool::ThreadPool;
+use crate::kernels::simd::multiversion::multiversion;
 use crate::kernels::tensor_view::{View, ViewMut};
 
 /// TensorFlow's constants: y = x / (k + alpha * sum of x^2 over channels c - radius ..= c + radius)^beta.
@@ -19,7 +19,7 @@ pub struct LocalResponseNorm {
 }
 
 /// y = x / (k + alpha * window sum of x^2)^beta (Krizhevsky et al., 2012); x and y are `(n, pixels, channels)`.
-pub fn local_response_norm(x: View<'_>, y: ViewMut<'_>, size: Images, norm: &LocalResponseNorm, threads: &Threads) {
+pub fn local_response_norm(x: View<'_>, y: ViewMut<'_>, size: Images, norm: &LocalResponseNorm, threads: &ThreadPool) {
     let ld = y.ld;
     bands(threads, y, size, Scratch::none(), &|band, out, _| {
         let from = band.of(&x, size.channels);
@@ -29,7 +29,7 @@ pub fn local_response_norm(x: View<'_>, y: ViewMut<'_>, size: Images, norm: &Loc
     });
 }
 
-wide! {
+multiversion! {
     fn normalise(x: &[f32], y: &mut [f32], norm: &LocalResponseNorm) {
         bases(x, y, norm);
         match norm.beta {

@@ -2,8 +2,8 @@
 
 use crate::kernels::elementwise::activation::Activation;
 use crate::kernels::parallel::image_batches::{Images, pointwise};
-use crate::kernels::parallel::thread_pool::Threads;
-use crate::kernels::simd::multiversion::wide;
+use crate::kernels::parallel::thread_pool::ThreadPool;
+use crate::kernels::simd::multiversion::multiversion;
 use crate::kernels::tensor_view::{View, ViewMut};
 
 /// y = activation(x * scale + shift) with `scale` and `shift` per channel; x and y are `(n, pixels, channels)`.
@@ -17,7 +17,7 @@ pub fn scale_shift(
     scale: &[f32],
     shift: &[f32],
     activation: Activation,
-    threads: &Threads,
+    threads: &ThreadPool,
 ) {
     assert!(scale.len() == size.channels && shift.len() == size.channels, "one scale and shift per channel");
     pointwise(threads, x, y, size, &|_, values| {
@@ -26,7 +26,7 @@ pub fn scale_shift(
     });
 }
 
-wide! {
+multiversion! {
     pub(crate) fn scale_rows(values: &mut [f32], scale: &[f32], shift: &[f32]) {
         for row in values.chunks_exact_mut(scale.len()) {
             for ((v, a), b) in row.iter_mut().zip(scale).zip(shift) {

@@ -1,4 +1,4 @@
-//! Threads that stay on cores of their own, while nobody else wants them.
+//! ThreadPool that stay on cores of their own, while nobody else wants them.
 
 use std::thread::{self, ThreadId};
 use std::time::{Duration, Instant};
@@ -9,48 +9,48 @@ const LOOK: Duration = Duration::from_millis(100);
 const LEAST: Duration = Duration::from_millis(25);
 /// The share of that time that it may have waited for it: the system's own work takes a hundredth, a program that is busy
 /// there half and more.
-const MOST_WAITING: f64 = 0.1;
+const MAX_WAITING: f64 = 0.1;
 
-/// Whether the threads of a team stay on cores of their own.
+/// Whether the threads of a pool stay on cores of their own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Pinning {
+pub enum PinPolicy {
     /// They go where the system likes.
     Never,
     /// They do if there is a thread for each core that the process may use, until another program wants one of them: a
     /// thread that may not leave its core is then late, and all wait for it.
-    WhileAlone,
+    UntilContended,
     /// They do wherever there are as many cores.
     Always,
 }
 
-impl Pinning {
-    /// The cores for a team of `count`, one for each thread, if they are to stay: of those that the process may use, as
+impl PinPolicy {
+    /// The cores for a pool of `count`, one for each thread, if they are to stay: of those that the process may use, as
     /// its affinity and its control group say.
     pub(crate) fn cores(self, count: usize) -> Option<Vec<usize>> {
         let cores = system::allowed();
         match self {
             Self::Never => None,
-            Self::WhileAlone => (cores.len() == count).then_some(cores),
+            Self::UntilContended => (cores.len() == count).then_some(cores),
             Self::Always => (cores.len() >= count).then_some(cores),
         }
     }
 }
 
 /// The calling thread's stay on a core, which ends where this is dropped by the same thread.
-pub(crate) struct Stay {
+pub(crate) struct PinGuard {
     thread: ThreadId,
     free: system::Cores,
     /// What is watched, if others may have the core.
-    watch: Option<Watch<system::ThisThread>>,
+    watch: Option<ContentionWatch<system::ThisThread>>,
 }
 
-impl Stay {
+impl PinGuard {
     /// Keeps the calling thread on a core, if the system lets it.
-    pub fn on(core: usize, pinning: Pinning) -> Option<Self> {
+    pub fn on(core: usize, pinning: PinPolicy) -> Option<Self> {
         let watch = match pinning {
-            Pinning::Always => None,
+            PinPolicy::Always => None,
             // Where it cannot be told whether others want the core, it stays free.
-            _ => Some(Watch::new(system::ThisThread)?),
+            _ => Some(ContentionWatch::new(system::ThisThread)?),
         };
         let free = system::keep_on(core)?;
         Some(Self { thread: thread::current().id(), free, watch })
@@ -58,7 +58,7 @@ impl Stay {
 
     /// Whether another program wanted the core of the calling thread, if it is the one that stays. Cheap: looks seldom.
     pub fn is_disturbed(&mut self) -> bool {
-        thread::current().id() == self.thread && self.watch.as_mut().is_some_and(Watch::is_disturbed)
+        thread::current().id() == self.thread && self.watch.as_mut().is_some_and(ContentionWatch::is_disturbed)
     }
 }
 
@@ -70,20 +70,20 @@ struct Reading {
 }
 
 /// Tells a thread's times, and the time.
-trait Meter {
+trait SchedClock {
     fn now(&self) -> Instant;
     /// None where the system does not say.
     fn reading(&self) -> Option<Reading>;
 }
 
 /// Whether a thread gets the core that it stays on.
-struct Watch<M> {
+struct ContentionWatch<M> {
     meter: M,
     since: Instant,
     last: Reading,
 }
 
-impl<M: Meter> Watch<M> {
+impl<M: SchedClock> ContentionWatch<M> {
     /// Begins to watch; none where the system does not say how long threads wait.
     fn new(meter: M) -> Option<Self> {
         Some(Self { since: meter.now(), last: meter.reading()?, meter })
@@ -104,11 +104,11 @@ impl<M: Meter> Watch<M> {
             return false;
         }
         self.last = reading;
-        waited.as_secs_f64() > MOST_WAITING * wanted.as_secs_f64()
+        waited.as_secs_f64() > MAX_WAITING * wanted.as_secs_f64()
     }
 }
 
-impl Drop for Stay {
+impl Drop for PinGuard {
     fn drop(&mut self) {
         if thread::current().id() == self.thread {
             system::let_go(&self.free);
@@ -118,7 +118,7 @@ impl Drop for Stay {
 
 #[cfg(target_os = "linux")]
 mod system {
-    use super::{Meter, Reading};
+    use super::{Reading, SchedClock};
     use nix::sched::{CpuSet, sched_getaffinity, sched_setaffinity};
     use nix::unistd::Pid;
     use std::time::{Duration, Instant};
@@ -154,7 +154,7 @@ mod system {
     /// The calling thread, as the system counts its time.
     pub struct ThisThread;
 
-    impl Meter for ThisThread {
+    impl SchedClock for ThisThread {
         fn now(&self) -> Instant {
             Instant::now()
         }
@@ -170,7 +170,7 @@ mod system {
 /// Where the system has no such calls, threads go where it likes.
 #[cfg(not(target_os = "linux"))]
 mod system {
-    use super::{Meter, Reading};
+    use super::{Reading, SchedClock};
     use std::time::Instant;
 
     pub enum Cores {}
@@ -188,7 +188,7 @@ mod system {
         match *cores {}
     }
 
-    impl Meter for ThisThread {
+    impl SchedClock for ThisThread {
         fn now(&self) -> Instant {
             Instant::now()
         }
@@ -202,15 +202,15 @@ mod system {
 #[cfg(all(test, target_os = "linux"))]
 mod tests {
     use super::*;
-    use crate::kernels::parallel::thread_pool::Threads;
+    use crate::kernels::parallel::thread_pool::ThreadPool;
     use std::cell::Cell;
     use std::sync::{Barrier, Mutex};
 
-    /// The cores of each thread of a team of one for each core, during a job and after the team's end.
-    fn places(pinning: Pinning) -> (Vec<Vec<usize>>, Vec<usize>) {
+    /// The cores of each thread of a pool of one for each core, during a job and after the pool's end.
+    fn places(pinning: PinPolicy) -> (Vec<Vec<usize>>, Vec<usize>) {
         let look = || {
             let count = system::allowed().len();
-            let threads = Threads::placed(count, pinning);
+            let threads = ThreadPool::placed(count, pinning);
             let seen = Mutex::new(vec![Vec::new(); count]);
             let together = Barrier::new(count);
             threads.run(count, &|_, worker| {
@@ -220,19 +220,19 @@ mod tests {
             drop(threads);
             (seen.into_inner().expect("no panic"), system::allowed())
         };
-        // A thread of its own: the one that makes a team stays too.
-        thread::scope(|scope| scope.spawn(look).join()).expect("the team works")
+        // A thread of its own: the one that makes a pool stays too.
+        thread::scope(|scope| scope.spawn(look).join()).expect("the pool works")
     }
 
     #[test]
     fn threads_stay_on_cores_of_their_own() {
         let all = system::allowed();
         let each: Vec<_> = all.iter().map(|&core| vec![core]).collect();
-        assert_eq!(places(Pinning::Always), (each, all.clone()));
-        assert_eq!(places(Pinning::Never).0, vec![all.clone(); all.len()]);
-        let fewer = Pinning::WhileAlone.cores(all.len() + 1);
-        assert!(fewer.is_none() && Pinning::Always.cores(all.len() + 1).is_none(), "more threads than cores");
-        assert_eq!(Pinning::WhileAlone.cores(all.len()), Some(all));
+        assert_eq!(places(PinPolicy::Always), (each, all.clone()));
+        assert_eq!(places(PinPolicy::Never).0, vec![all.clone(); all.len()]);
+        let fewer = PinPolicy::UntilContended.cores(all.len() + 1);
+        assert!(fewer.is_none() && PinPolicy::Always.cores(all.len() + 1).is_none(), "more threads than cores");
+        assert_eq!(PinPolicy::UntilContended.cores(all.len()), Some(all));
     }
 
     /// A thread whose times a test moves.
@@ -244,7 +244,7 @@ mod tests {
         looks: Cell<usize>,
     }
 
-    impl Meter for &Moved {
+    impl SchedClock for &Moved {
         fn now(&self) -> Instant {
             self.begin + self.elapsed.get()
         }
@@ -283,7 +283,7 @@ mod tests {
             (100, 0, 100, true),
         ] {
             let thread = Moved::new();
-            let mut watch = Watch::new(&thread).expect("a system that says");
+            let mut watch = ContentionWatch::new(&thread).expect("a system that says");
             thread.go_by(elapsed, running, waiting);
             assert_eq!(watch.is_disturbed(), disturbed, "{running} ms of {elapsed}, {waiting} waiting");
             // What is over does not count again.
@@ -295,7 +295,7 @@ mod tests {
     #[test]
     fn a_look_is_seldom_and_short_times_add_up() {
         let thread = Moved::new();
-        let mut watch = Watch::new(&thread).expect("a system that says");
+        let mut watch = ContentionWatch::new(&thread).expect("a system that says");
         for _ in 0..99 {
             thread.go_by(1, 0, 1);
             assert!(!watch.is_disturbed(), "too early to judge");
@@ -315,9 +315,9 @@ mod tests {
     fn without_a_word_of_the_system_nobody_stays() {
         let thread = Moved::new();
         thread.reading.set(None);
-        assert!(Watch::new(&thread).is_none());
+        assert!(ContentionWatch::new(&thread).is_none());
         let thread = Moved::new();
-        let mut watch = Watch::new(&thread).expect("a system that says");
+        let mut watch = ContentionWatch::new(&thread).expect("a system that says");
         thread.go_by(100, 0, 100);
         thread.reading.set(None);
         assert!(!watch.is_disturbed());

@@ -3,7 +3,7 @@
 //! Kernels split their work by sizes only, so that results do not depend on how many threads there are. A `Grid`
 //! says which floats belong to which task; `share` checks that no two pieces meet and hands each task its own.
 
-use super::thread_pool::Threads;
+use super::thread_pool::ThreadPool;
 
 /// Pieces of a slice on a grid: piece `(o, i)` starts at float `o * outer_stride + i * inner_stride`.
 #[derive(Clone, Copy, Debug)]
@@ -90,8 +90,8 @@ impl Shared {
 /// Runs one task for each piece of `grid`: `work(piece, its floats of data, the worker's floats of scratch)`.
 ///
 /// # Panics
-/// If pieces overlap or leave `data`, or `scratch` is too small for the team.
-pub(crate) fn share(threads: &Threads, data: &mut [f32], grid: Grid, scratch: Scratch<'_>, work: &Work<'_, Piece>) {
+/// If pieces overlap or leave `data`, or `scratch` is too small for the pool.
+pub(crate) fn share(threads: &ThreadPool, data: &mut [f32], grid: Grid, scratch: Scratch<'_>, work: &Work<'_, Piece>) {
     if grid.outer == 0 || grid.inner == 0 {
         return;
     }
@@ -117,7 +117,7 @@ pub(crate) fn share(threads: &Threads, data: &mut [f32], grid: Grid, scratch: Sc
 /// # Panics
 /// If the slices differ in length.
 pub(crate) fn share_all<const N: usize>(
-    threads: &Threads,
+    threads: &ThreadPool,
     data: [&mut [f32]; N],
     len: usize,
     work: &(dyn Fn(usize, [&mut [f32]; N]) + Sync),
@@ -156,7 +156,7 @@ impl Stripe<'_> {
 /// Cuts each of `parts` equal parts of `data` into the same pieces of `len` floats, the last one maybe shorter, and
 /// runs one task for each: `work(its first float in a part, its pieces of all parts)`.
 pub(crate) fn share_stripes(
-    threads: &Threads,
+    threads: &ThreadPool,
     data: &mut [f32],
     parts: usize,
     len: usize,
@@ -178,14 +178,14 @@ mod tests {
     #[test]
     fn stripes_and_several_slices() {
         let mut data = vec![0.0; 3 * 10];
-        share_stripes(&Threads::new(2), &mut data, 3, 4, &|start, mut stripe| {
+        share_stripes(&ThreadPool::new(2), &mut data, 3, 4, &|start, mut stripe| {
             for part in 0..3 {
                 stripe.part(part).iter_mut().enumerate().for_each(|(i, v)| *v += (100 * part + start + i) as f32);
             }
         });
         assert!(data.iter().enumerate().all(|(i, v)| *v == (i / 10 * 100 + i % 10) as f32));
         let (mut a, mut b) = (vec![0.0; 11], vec![1.0; 11]);
-        share_all(&Threads::new(2), [&mut a, &mut b], 4, &|start, [a, b]| {
+        share_all(&ThreadPool::new(2), [&mut a, &mut b], 4, &|start, [a, b]| {
             a.iter_mut().zip(b).enumerate().for_each(|(i, (a, b))| *a = *b + (start + i) as f32);
         });
         assert!(a.iter().enumerate().all(|(i, v)| *v == i as f32 + 1.0));
@@ -198,7 +198,7 @@ mod tests {
             let mut scratch = vec![0.0; 4];
             let grid = Grid::chunks(total, len);
             let own = Scratch { data: &mut scratch, each: 2 };
-            share(&Threads::new(2), &mut data, grid, own, &|piece, floats, own| {
+            share(&ThreadPool::new(2), &mut data, grid, own, &|piece, floats, own| {
                 assert_eq!(own.len(), 2);
                 floats.iter_mut().for_each(|v| *v += 1.0 + piece.inner as f32);
             });
@@ -212,13 +212,13 @@ mod tests {
     #[should_panic(expected = "does not fit")]
     fn overlapping_pieces_are_refused() {
         let grid = Grid { outer: 2, outer_stride: 5, inner: 2, inner_stride: 3, len: 3, last: 3 };
-        share(&Threads::new(1), &mut [0.0; 20], grid, Scratch::none(), &|_, _, _| ());
+        share(&ThreadPool::new(1), &mut [0.0; 20], grid, Scratch::none(), &|_, _, _| ());
     }
 
     #[test]
     #[should_panic(expected = "does not fit")]
     fn pieces_outside_are_refused() {
         let grid = Grid { outer: 2, outer_stride: 6, inner: 2, inner_stride: 3, len: 3, last: 3 };
-        share(&Threads::new(1), &mut [0.0; 11], grid, Scratch::none(), &|_, _, _| ());
+        share(&ThreadPool::new(1), &mut [0.0; 11], grid, Scratch::none(), &|_, _, _| ());
     }
 }

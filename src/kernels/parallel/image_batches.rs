@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::disjoint::{Grid, Scratch, Work, share};
-use super::thread_pool::Threads;
+use super::thread_pool::ThreadPool;
 use crate::kernels::tensor_view::{View, ViewMut};
 
 /// Floats that make one task worth starting.
@@ -49,7 +49,7 @@ impl Band {
 
 /// Splits a batch into tasks of some thousand floats, each a band of pixels or several whole images, and calls
 /// `work(band, the band's floats of y, the worker's floats of scratch)` for the bands.
-pub(crate) fn bands(threads: &Threads, y: ViewMut<'_>, size: Images, scratch: Scratch<'_>, work: &Work<'_, Band>) {
+pub(crate) fn bands(threads: &ThreadPool, y: ViewMut<'_>, size: Images, scratch: Scratch<'_>, work: &Work<'_, Band>) {
     let Images { n, pixels, channels } = size;
     let floats = pixels * channels;
     if n == 0 || floats == 0 {
@@ -78,7 +78,7 @@ pub(crate) fn bands(threads: &Threads, y: ViewMut<'_>, size: Images, scratch: Sc
 
 /// Splits a batch into tasks of `group` images, `span` floats each: `work(first image, floats, scratch)`.
 pub(crate) fn groups(
-    threads: &Threads,
+    threads: &ThreadPool,
     y: ViewMut<'_>,
     n: usize,
     group: usize,
@@ -101,7 +101,7 @@ pub(crate) fn groups(
 /// without gaps and stay in the first-level cache. Before that, `x` is copied into them; without an `x`, `y` holds the
 /// input already.
 pub(crate) fn pointwise(
-    threads: &Threads,
+    threads: &ThreadPool,
     x: Option<View<'_>>,
     y: ViewMut<'_>,
     size: Images,

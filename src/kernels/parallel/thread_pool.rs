@@ -3,7 +3,7 @@
 //! A kernel takes microseconds to milliseconds, so helpers spin for a short while between kernels before they sleep,
 //! and a caller never waits for a helper that has not begun: it closes the job's gate and waits only for those inside.
 
-use super::affinity::{Pinning, Stay};
+use super::affinity::{PinGuard, PinPolicy};
 use crate::kernels::simd::Isa;
 use crate::size::{product, round_up, sum};
 use std::any::Any;
@@ -18,18 +18,18 @@ use std::time::{Duration, Instant};
 
 /// Looks at the epoch before a helper sleeps: tens of microseconds.
 const SPINS: usize = 3000;
-/// How long threads wait for each other in [`Threads::on_each`].
+/// How long threads wait for each other in [`ThreadPool::on_each`].
 const MEETING: Duration = Duration::from_millis(50);
 /// The bit of the gate that lets helpers in; the bits below count those inside.
 const OPEN: usize = 1 << (usize::BITS - 1);
 
-/// A fixed team of threads.
-pub struct Threads {
+/// A fixed pool of threads.
+pub struct ThreadPool {
     shared: Arc<Shared>,
     helpers: Vec<JoinHandle<()>>,
     isa: Isa,
     /// Held while a job runs; a second caller works alone meanwhile. The maker's stay on a core.
-    caller: Mutex<Option<Stay>>,
+    caller: Mutex<Option<PinGuard>>,
 }
 
 /// What runs: the caller's closure with its lifetime erased, valid while the gate is open or a helper inside.
@@ -60,26 +60,26 @@ unsafe impl Sync for Shared {}
 // SAFETY: the raw pointer is to a `Sync` closure and is not used after its caller returned.
 unsafe impl Send for Shared {}
 
-impl Threads {
-    /// A team of `count` threads (at least one; fewer where the system gives no more), the caller's among them.
+impl ThreadPool {
+    /// A pool of `count` threads (at least one; fewer where the system gives no more), the caller's among them.
     pub fn new(count: usize) -> Self {
         Self::with_isa(count, Isa::detect())
     }
 
-    /// A team whose kernels use the instruction set `isa`.
+    /// A pool whose kernels use the instruction set `isa`.
     ///
     /// # Panics
     /// If the machine does not have it.
     pub fn with_isa(count: usize, isa: Isa) -> Self {
-        Self::make(count, isa, Pinning::Never)
+        Self::make(count, isa, PinPolicy::Never)
     }
 
-    /// A team whose threads, the caller's too, stay on cores of their own where `pinning` says so and the system lets them.
-    pub fn placed(count: usize, pinning: Pinning) -> Self {
+    /// A pool whose threads, the caller's too, stay on cores of their own where `pinning` says so and the system lets them.
+    pub fn placed(count: usize, pinning: PinPolicy) -> Self {
         Self::make(count, Isa::detect(), pinning)
     }
 
-    fn make(count: usize, isa: Isa, pinning: Pinning) -> Self {
+    fn make(count: usize, isa: Isa, pinning: PinPolicy) -> Self {
         assert!(Isa::available().contains(&isa), "the machine does not have {isa:?}");
         let count = count.max(1);
         let cores = pinning.cores(count).unwrap_or_default();
@@ -98,12 +98,12 @@ impl Threads {
                 let shared = Arc::clone(&shared);
                 let name = format!("kernel-{worker}");
                 let core = cores.get(worker).copied();
-                let body = move || shared.help(worker, core.and_then(|core| Stay::on(core, pinning)));
+                let body = move || shared.help(worker, core.and_then(|core| PinGuard::on(core, pinning)));
                 thread::Builder::new().name(name).spawn(body).ok()
             })
             .collect();
         // Last, as threads begin where their maker may run.
-        let stay = cores.first().and_then(|&core| Stay::on(core, pinning));
+        let stay = cores.first().and_then(|&core| PinGuard::on(core, pinning));
         Self { shared, helpers, isa, caller: Mutex::new(stay) }
     }
 
@@ -112,12 +112,12 @@ impl Threads {
         self.helpers.len() + 1
     }
 
-    /// The instruction set that kernels on this team use; the machine has it.
+    /// The instruction set that kernels on this pool use; the machine has it.
     pub fn isa(&self) -> Isa {
         self.isa
     }
 
-    /// Calls `work(task, worker)` once for each task below `tasks`; `worker` is below [`Threads::count`] and no two
+    /// Calls `work(task, worker)` once for each task below `tasks`; `worker` is below [`ThreadPool::count`] and no two
     /// calls with the same worker run at once, so that it may name a piece of scratch memory.
     ///
     /// A panic in a task is passed on after the other threads have left; tasks not yet begun may then be left out.
@@ -125,7 +125,7 @@ impl Threads {
         self.share(tasks, 1, work);
     }
 
-    /// [`Threads::run`] where each worker begins with the same part of every job: what it wrote for one step, such as the
+    /// [`ThreadPool::run`] where each worker begins with the same part of every job: what it wrote for one step, such as the
     /// top of an image, is what it reads for the next, and is in its own cache. Not for tasks whose neighbours read the same
     /// large weights, which are read once when they run at about the same time.
     pub fn run_in_parts(&self, tasks: usize, work: &(dyn Fn(usize, usize) + Sync)) {
@@ -151,14 +151,14 @@ impl Threads {
 
     /// Cuts the tasks into parts for as many workers; the others have none of their own.
     fn share(&self, tasks: usize, parts: usize, work: &(dyn Fn(usize, usize) + Sync)) {
-        let team = if tasks > 1 && !self.helpers.is_empty() { self.caller.try_lock().ok() } else { None };
-        let Some(mut team) = team else {
+        let pool = if tasks > 1 && !self.helpers.is_empty() { self.caller.try_lock().ok() } else { None };
+        let Some(mut pool) = pool else {
             for task in 0..tasks {
                 work(task, 0);
             }
             return;
         };
-        team.take_if(Stay::is_disturbed);
+        pool.take_if(PinGuard::is_disturbed);
         let shared = &*self.shared;
         // SAFETY: only the lifetime is erased; this call closes the gate and waits for the helpers before it returns.
         let erased: Work = unsafe {
@@ -187,7 +187,7 @@ impl Threads {
             if spins < SPINS { std::hint::spin_loop() } else { thread::yield_now() }
         }
         let panic = shared.panic.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).take();
-        drop(team);
+        drop(pool);
         if let Some(panic) = panic {
             resume_unwind(panic);
         }
@@ -219,7 +219,7 @@ impl Shared {
     }
 
     /// A helper's life.
-    fn help(&self, worker: usize, mut stay: Option<Stay>) {
+    fn help(&self, worker: usize, mut stay: Option<PinGuard>) {
         let asleep = &self.asleep[worker - 1];
         let mut seen = 0;
         loop {
@@ -241,7 +241,7 @@ impl Shared {
             if self.stop.load(Ordering::Acquire) {
                 return;
             }
-            stay.take_if(Stay::is_disturbed);
+            stay.take_if(PinGuard::is_disturbed);
             let entered = self
                 .gate
                 .fetch_update(Ordering::AcqRel, Ordering::Acquire, |gate| (gate & OPEN != 0).then_some(gate + 1));
@@ -257,7 +257,7 @@ impl Shared {
     }
 }
 
-impl Drop for Threads {
+impl Drop for ThreadPool {
     fn drop(&mut self) {
         self.shared.stop.store(true, Ordering::Release);
         self.shared.epoch.fetch_add(1, Ordering::SeqCst);
@@ -269,9 +269,9 @@ impl Drop for Threads {
     }
 }
 
-impl fmt::Debug for Threads {
+impl fmt::Debug for ThreadPool {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.debug_struct("Threads").field("count", &self.count()).field("isa", &self.isa).finish()
+        formatter.debug_struct("ThreadPool").field("count", &self.count()).field("isa", &self.isa).finish()
     }
 }
 
@@ -326,7 +326,7 @@ mod tests {
     #[test]
     fn each_task_runs_once_and_workers_are_exclusive() {
         for count in [1, 2, 5] {
-            let threads = Threads::new(count);
+            let threads = ThreadPool::new(count);
             for (tasks, parts) in [0, 1, 2, 7, 100].into_iter().flat_map(|tasks| [(tasks, false), (tasks, true)]) {
                 let done: Vec<AtomicUsize> = (0..tasks).map(|_| AtomicUsize::new(0)).collect();
                 let busy: Vec<AtomicBool> = (0..count).map(|_| AtomicBool::new(false)).collect();
@@ -347,7 +347,7 @@ mod tests {
 
     #[test]
     fn many_short_jobs_with_pauses() {
-        let threads = Threads::new(3);
+        let threads = ThreadPool::new(3);
         let sum = AtomicUsize::new(0);
         for round in 0..2000 {
             threads.run(4, &|task, _| {
@@ -362,7 +362,7 @@ mod tests {
 
     #[test]
     fn a_panic_reaches_the_caller_and_the_team_goes_on() {
-        let threads = Threads::new(2);
+        let threads = ThreadPool::new(2);
         for panicking in [0, 9] {
             let result = catch_unwind(AssertUnwindSafe(|| {
                 threads.run(10, &|task, _| assert_ne!(task, panicking, "on purpose"));
@@ -378,7 +378,7 @@ mod tests {
 
     #[test]
     fn a_job_within_a_job_runs_alone() {
-        let threads = Threads::new(2);
+        let threads = ThreadPool::new(2);
         let count = AtomicUsize::new(0);
         threads.run(3, &|_, _| {
             threads.run(5, &|_, _| {

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::kernels::elementwise::column_reduce::{Columns, maxima, sums};
 use crate::kernels::parallel::disjoint::{Grid, Scratch, share};
 use crate::kernels::parallel::image_batches::Images;
-use crate::kernels::parallel::thread_pool::Threads;
+use crate::kernels::parallel::thread_pool::ThreadPool;
 use crate::kernels::tensor_view::{View, ViewMut};
 
 /// What becomes of a channel's pixels.
@@ -21,7 +21,7 @@ const BLOCK: usize = 128;
 
 /// y = average, maximum or sum over the pixels of each channel: x is `(n, pixels, channels)`, y `(n, channels)`,
 /// rows of y being `y.image` floats apart.
-pub fn global_pool(x: View<'_>, y: ViewMut<'_>, size: Images, pool: GlobalPool, threads: &Threads) {
+pub fn global_pool(x: View<'_>, y: ViewMut<'_>, size: Images, pool: GlobalPool, threads: &ThreadPool) {
     let Images { n, pixels, channels } = size;
     if n == 0 || channels == 0 {
         return;

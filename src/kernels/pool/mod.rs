@@ -6,13 +6,13 @@ pub mod pool_gradient;
 use super::elementwise::column_reduce::tiles;
 use super::parallel::disjoint::Scratch;
 use super::parallel::image_batches::{Images, bands, span};
-use super::parallel::thread_pool::Threads;
-use super::simd::multiversion::wide;
+use super::parallel::thread_pool::ThreadPool;
+use super::simd::multiversion::multiversion;
 use super::tensor_view::{View, ViewMut, Window};
 
 /// y = maximum of each window, padding excluded: x is `(n, in_h, in_w, channels)`, y `(n, out_h, out_w, channels)`.
 /// A window of padding alone gives minus infinity; NaN is passed over.
-pub fn max_pool(x: View<'_>, y: ViewMut<'_>, n: usize, channels: usize, window: &Window, threads: &Threads) {
+pub fn max_pool(x: View<'_>, y: ViewMut<'_>, n: usize, channels: usize, window: &Window, threads: &ThreadPool) {
     rows(x, y, n, channels, window, threads, &|from, out, ld, oy| max_row(from, out, ld, channels, window, oy));
 }
 
@@ -27,7 +27,7 @@ pub fn average_pool(
     channels: usize,
     window: &Window,
     count_padding: bool,
-    threads: &Threads,
+    threads: &ThreadPool,
 ) {
     rows(x, y, n, channels, window, threads, &|from, out, ld, oy| {
         if count_padding {
@@ -48,7 +48,7 @@ pub(crate) struct Image<'a> {
 /// Writes one row of output pixels: (input image, output floats, distance of output pixels, row).
 type Row<'a> = dyn Fn(Image<'_>, &mut [f32], usize, usize) + Sync + 'a;
 
-fn rows(x: View<'_>, y: ViewMut<'_>, n: usize, channels: usize, window: &Window, threads: &Threads, work: &Row<'_>) {
+fn rows(x: View<'_>, y: ViewMut<'_>, n: usize, channels: usize, window: &Window, threads: &ThreadPool, work: &Row<'_>) {
     let ld = y.ld;
     let width = span(window.out_w, ld, channels);
     let size = Images { n, pixels: window.out_h, channels: width };
@@ -170,21 +170,21 @@ fn row(
     }
 }
 
-wide! {
+multiversion! {
     fn max_row(from: Image<'_>, out: &mut [f32], ld: usize, channels: usize, window: &Window, oy: usize) {
         let step = |a: f32, b: f32| if b > a { b } else { a };
         row((from, out, ld, channels), (window, oy), f32::NEG_INFINITY, step, |_| None);
     }
 }
 
-wide! {
+multiversion! {
     fn average_row(from: Image<'_>, out: &mut [f32], ld: usize, channels: usize, window: &Window, oy: usize) {
         let divisor = |count: usize| Some(1.0 / count.max(1) as f32);
         row((from, out, ld, channels), (window, oy), 0.0, |a, b| a + b, divisor);
     }
 }
 
-wide! {
+multiversion! {
     fn average_row_padded(from: Image<'_>, out: &mut [f32], ld: usize, channels: usize, window: &Window, oy: usize) {
         let size = (window.kernel_h * window.kernel_w) as f32;
         row((from, out, ld, channels), (window, oy), 0.0, |a, b| a + b, |_| Some(1.0 / size));
@@ -240,7 +240,7 @@ mod tests {
             let x = Tensor::random(&mut random, n, w.in_h * w.in_w, channels, gap);
             let y = Tensor::new(n, w.out_h * w.out_w, channels, gap / 2);
             for count_padding in [false, true] {
-                let run = |y: ViewMut<'_>, t: &Threads| average_pool(x.view(), y, n, channels, &w, count_padding, t);
+                let run = |y: ViewMut<'_>, t: &ThreadPool| average_pool(x.view(), y, n, channels, &w, count_padding, t);
                 y.filled(run).check(1e-6, |n, p, c| {
                     let cells = seen(&w, p);
                     let count = if count_padding { w.kernel_h * w.kernel_w } else { cells.len().max(1) };

@@ -6,8 +6,8 @@ use crate::kernels::elementwise::column_reduce::tiles;
 use crate::kernels::movement::upscale::Upscale;
 use crate::kernels::parallel::disjoint::{Grid, Scratch, share};
 use crate::kernels::parallel::image_batches::{Images, bands, groups, span};
-use crate::kernels::parallel::thread_pool::Threads;
-use crate::kernels::simd::multiversion::wide;
+use crate::kernels::parallel::thread_pool::ThreadPool;
+use crate::kernels::simd::multiversion::multiversion;
 use crate::kernels::tensor_view::{View, ViewMut, Window};
 
 /// dx of [`max_pool`](super::max_pool): each dy goes to the first maximum (row by row) of its window, other cells
@@ -19,7 +19,7 @@ pub fn max_pool_gradient(
     n: usize,
     channels: usize,
     window: &Window,
-    threads: &Threads,
+    threads: &ThreadPool,
 ) {
     parts(dy, dx, n, channels, window, threads, &|part, dx, ld| {
         let image = &x.data[part.image * x.image + part.first_in * window.in_w * x.ld..];
@@ -36,7 +36,7 @@ pub fn average_pool_gradient(
     channels: usize,
     window: &Window,
     count_padding: bool,
-    threads: &Threads,
+    threads: &ThreadPool,
 ) {
     parts(dy, dx, n, channels, window, threads, &|part, dx, ld| {
         average_part(part.dy, dx, ld, channels, &part.window, count_padding);
@@ -62,7 +62,7 @@ fn parts(
     n: usize,
     channels: usize,
     w: &Window,
-    threads: &Threads,
+    threads: &ThreadPool,
     work: &(dyn Fn(Part<'_>, &mut [f32], usize) + Sync),
 ) {
     if n == 0 || channels == 0 || w.in_h * w.in_w == 0 {
@@ -93,7 +93,7 @@ fn parts(
     });
 }
 
-wide! {
+multiversion! {
     fn max_part(x: Image<'_>, dy: Image<'_>, dx: &mut [f32], ld: usize, channels: usize, w: &Window) {
         for pixel in 0..w.out_h * w.out_w {
             let (oy, ox) = (pixel / w.out_w, pixel % w.out_w);
@@ -165,7 +165,7 @@ fn route<const T: usize, const ROWS: usize, const COLUMNS: usize>(
     }
 }
 
-wide! {
+multiversion! {
     fn average_part(dy: Image<'_>, dx: &mut [f32], ld: usize, channels: usize, w: &Window, count_padding: bool) {
         for pixel in 0..w.out_h * w.out_w {
             let to = Cells::of(w, ld, pixel / w.out_w, pixel % w.out_w);
@@ -193,7 +193,7 @@ pub fn global_pool_gradient(
     dx: ViewMut<'_>,
     size: Images,
     pool: GlobalPool,
-    threads: &Threads,
+    threads: &ThreadPool,
 ) {
     let Images { n, pixels, channels } = size;
     let ld = dx.ld;
@@ -219,7 +219,7 @@ pub fn global_pool_gradient(
     });
 }
 
-wide! {
+multiversion! {
     fn route_maxima(x: Image<'_>, dy: &[f32], dx: &mut [f32], ld: usize) {
         let dx = std::cell::Cell::from_mut(dx).as_slice_of_cells();
         let put = |at: usize, places: &[u32]| {
@@ -252,7 +252,7 @@ fn first_maxima<const T: usize>(x: Image<'_>, at: usize) -> [u32; T] {
 
 /// dx of [`upscale`](crate::kernels::movement::upscale::upscale): each pixel sums the dy of its copies. dy is
 /// `(n, in_h * scale_h, in_w * scale_w, channels)`, dx `(n, in_h, in_w, channels)`.
-pub fn upscale_gradient(dy: View<'_>, dx: ViewMut<'_>, n: usize, size: &Upscale, threads: &Threads) {
+pub fn upscale_gradient(dy: View<'_>, dx: ViewMut<'_>, n: usize, size: &Upscale, threads: &ThreadPool) {
     let Upscale { in_h, in_w, channels, scale_h, scale_w } = *size;
     let ld = dx.ld;
     bands(threads, dx, Images { n, pixels: in_h * in_w, channels }, Scratch::none(), &|band, dx, _| {

@@ -8,8 +8,8 @@ use super::elementwise::activation::Activation;
 use super::gemm::small::{Rows, add_products};
 use super::parallel::disjoint::Scratch;
 use super::parallel::image_batches::{groups, span};
-use super::parallel::thread_pool::Threads;
-use super::simd::multiversion::wide;
+use super::parallel::thread_pool::ThreadPool;
+use super::simd::multiversion::multiversion;
 use super::tensor_view::{View, ViewMut};
 use crate::size::product;
 
@@ -79,12 +79,12 @@ pub struct Gru<'a> {
     pub hidden: Activation,
 }
 
-/// Floats of scratch that [`lstm`] needs for a team of `workers` threads.
+/// Floats of scratch that [`lstm`] needs for a pool of `workers` threads.
 pub fn lstm_scratch_len(units: usize, workers: usize) -> usize {
     product([workers, GROUP, 6, units])
 }
 
-/// Floats of scratch that [`gru`] needs for a team of `workers` threads.
+/// Floats of scratch that [`gru`] needs for a pool of `workers` threads.
 pub fn gru_scratch_len(units: usize, workers: usize) -> usize {
     product([workers, GROUP, 7, units])
 }
@@ -93,7 +93,14 @@ pub fn gru_scratch_len(units: usize, workers: usize) -> usize {
 ///
 /// With g = x_t W + b + h U split into in, forget, cell, out (and peepholes added: p_in c, p_forget c, and p_out c'):
 /// c' = f(forget) c + f(in) a(cell), h' = f(out) tanh(c').
-pub fn lstm(x: View<'_>, y: ViewMut<'_>, size: &Recurrence, layer: &Lstm<'_>, scratch: &mut [f32], threads: &Threads) {
+pub fn lstm(
+    x: View<'_>,
+    y: ViewMut<'_>,
+    size: &Recurrence,
+    layer: &Lstm<'_>,
+    scratch: &mut [f32],
+    threads: &ThreadPool,
+) {
     let (units, width) = (size.units, 4 * size.units);
     let (ld, image) = (y.ld, y.image);
     let own = Scratch { data: scratch, each: GROUP * 6 * units };
@@ -146,14 +153,14 @@ fn lstm_step(layer: &Lstm<'_>, gates: &mut [f32], hidden: &mut [f32], cell: &mut
     hidden.iter_mut().zip(out).for_each(|(h, o)| *h *= *o);
 }
 
-wide! {
+multiversion! {
     /// out += a * b
     pub(super) fn add_pairs(out: &mut [f32], a: &[f32], b: &[f32]) {
         out.iter_mut().zip(a.iter().zip(b)).for_each(|(o, (a, b))| *o += a * b);
     }
 }
 
-wide! {
+multiversion! {
     pub(super) fn next_cell(cell: &mut [f32], forget: &[f32], ingate: &[f32], input: &[f32]) {
         let added = ingate.iter().zip(input);
         cell.iter_mut().zip(forget).zip(added).for_each(|((c, f), (i, x))| *c = f * *c + i * x);
@@ -164,7 +171,7 @@ wide! {
 ///
 /// With i = x_t W + b and s = h U, both split into reset, update, hidden: r = f(i_r + s_r), u = f(i_u + s_u),
 /// c = a(i_h + r s_h), h' = h - u (h - c).
-pub fn gru(x: View<'_>, y: ViewMut<'_>, size: &Recurrence, layer: &Gru<'_>, scratch: &mut [f32], threads: &Threads) {
+pub fn gru(x: View<'_>, y: ViewMut<'_>, size: &Recurrence, layer: &Gru<'_>, scratch: &mut [f32], threads: &ThreadPool) {
     let (units, width) = (size.units, 3 * size.units);
     let (ld, image) = (y.ld, y.image);
     let own = Scratch { data: scratch, each: GROUP * 7 * units };
@@ -207,7 +214,7 @@ fn gru_step(layer: &Gru<'_>, inputs: &mut [f32], sums: &[f32], hidden: &mut [f32
     next_hidden(hidden, update, candidate);
 }
 
-wide! {
+multiversion! {
     pub(super) fn next_hidden(hidden: &mut [f32], update: &[f32], candidate: &[f32]) {
         hidden.iter_mut().zip(update.iter().zip(candidate)).for_each(|(h, (u, c))| *h -= u * (*h - c));
     }
@@ -264,7 +271,7 @@ mod tests {
 
     const DEFAULTS: (Activation, Activation) = (Activation::Sigmoid, Activation::Tanh);
 
-    fn run(size: &Recurrence, x: &Tensor, y: ViewMut<'_>, layer: &Reference<'_>, threads: &Threads) {
+    fn run(size: &Recurrence, x: &Tensor, y: ViewMut<'_>, layer: &Reference<'_>, threads: &ThreadPool) {
         let ([input_weights, hidden_weights, biases], [hidden_init, cell_init]) = (layer.weights, layer.init);
         let (gates, cell) = DEFAULTS;
         if biases.len() == 3 * size.units {

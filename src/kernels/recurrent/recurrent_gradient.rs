@@ -10,9 +10,9 @@ use crate::kernels::gemm::{Backend, Operand, Product, multiply_alone};
 use crate::kernels::norm::batch_norm::{batch_scratch_len, channel_sums};
 use crate::kernels::parallel::disjoint::Scratch;
 use crate::kernels::parallel::image_batches::{Images, groups, span};
-use crate::kernels::parallel::thread_pool::Threads;
+use crate::kernels::parallel::thread_pool::ThreadPool;
 use crate::kernels::simd::Isa;
-use crate::kernels::simd::multiversion::wide;
+use crate::kernels::simd::multiversion::multiversion;
 use crate::kernels::tensor_view::{View, ViewMut};
 
 /// Samples that a task computes together.
@@ -50,7 +50,7 @@ impl Layout {
     }
 }
 
-/// Floats of scratch that [`lstm_trace`] and [`gru_trace`] need for a team of `workers` threads.
+/// Floats of scratch that [`lstm_trace`] and [`gru_trace`] need for a pool of `workers` threads.
 pub fn trace_scratch_len(units: usize, workers: usize) -> usize {
     workers * (2 * GROUP + 1) * units
 }
@@ -117,7 +117,7 @@ fn each_group(
     size: &Recurrence,
     layout: Layout,
     scratch: &mut [f32],
-    threads: &Threads,
+    threads: &ThreadPool,
     work: &(dyn Fn(Group<'_>, [&mut [f32]; 3]) + Sync),
 ) {
     let (ld, image, units) = (trace.ld, trace.image, size.units);
@@ -151,7 +151,7 @@ pub fn lstm_trace(
     layer: &Lstm<'_>,
     clip: f32,
     scratch: &mut [f32],
-    threads: &Threads,
+    threads: &ThreadPool,
 ) {
     assert!((layer.gates, layer.cell) == (Activation::Sigmoid, Activation::Tanh), "other activations");
     let (units, most) = (size.units, if clip == 0.0 { f32::INFINITY } else { clip });
@@ -269,7 +269,7 @@ pub fn gru_trace(
     layer: &Gru<'_>,
     clip: f32,
     scratch: &mut [f32],
-    threads: &Threads,
+    threads: &ThreadPool,
 ) {
     assert!((layer.gates, layer.hidden) == (Activation::Sigmoid, Activation::Tanh), "other activations");
     let (units, most) = (size.units, if clip == 0.0 { f32::INFINITY } else { clip });
@@ -349,7 +349,7 @@ fn gru_back(row: &mut [f32], by_state: &mut [f32], most: f32) {
     }
 }
 
-wide! {
+multiversion! {
     /// out += a
     fn add(out: &mut [f32], a: &[f32]) {
         out.iter_mut().zip(a).for_each(|(o, a)| *o += a);
@@ -382,7 +382,7 @@ pub fn input_gradient(
     size: &Recurrence,
     layout: Layout,
     scratch: &mut [f32],
-    threads: &Threads,
+    threads: &ThreadPool,
 ) {
     let (count, rows) = products(size, [(trace.ld, trace.image), (dx.ld, dx.image)]);
     let product = by_input_product(size, layout, rows);
@@ -423,7 +423,7 @@ pub fn parameter_gradients(
     size: &Recurrence,
     layout: Layout,
     scratch: &mut [f32],
-    threads: &Threads,
+    threads: &ThreadPool,
 ) {
     let (by_input, rest) = gradients.split_at_mut(size.features * layout.gates);
     let (by_state, sums) = rest.split_at_mut(size.units * layout.gates);

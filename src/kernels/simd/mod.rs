@@ -1,6 +1,6 @@
 //! Vectors of the instruction sets, and the choice among them at run time.
 //!
-//! A kernel is written once over [`Vector`] as a [`Kernel`], whose body is inlined into one function per instruction
+//! A kernel is written once over [`Vector`] as a [`SimdOp`], whose body is inlined into one function per instruction
 //! set ([`Isa::dispatch`]), each compiled with that set's instructions.
 //!
 //! The tests run on each set that the machine has: AVX-512's ran on a Zen 5 in November 2026, NEON's are run by
@@ -87,7 +87,7 @@ impl Isa {
     ///
     /// # Safety
     /// The machine must have the set, and the kernel's own conditions must hold.
-    pub unsafe fn dispatch<K: Kernel>(self, kernel: K) {
+    pub unsafe fn dispatch<K: SimdOp>(self, kernel: K) {
         // SAFETY: the caller promises that the machine has the set.
         unsafe {
             match self {
@@ -126,7 +126,7 @@ impl std::fmt::Display for Isa {
 }
 
 /// Code over vectors; `run` and all it calls must be `#[inline(always)]`, so that it is compiled for the set.
-pub trait Kernel {
+pub trait SimdOp {
     /// Runs with vectors `V`.
     ///
     /// # Safety
@@ -134,11 +134,11 @@ pub trait Kernel {
     unsafe fn run<V: Vector>(self);
 }
 
-/// Places of the depth that a turn of a register tile's loop does.
-pub const TURN: usize = 4;
+/// KSlice of the depth that a turn of a register tile's loop does.
+pub const UNROLL: usize = 4;
 
 /// What a register tile of `R` rows multiplies: at each place of the depth each row's float with the panel's 16.
-pub struct Places<const R: usize> {
+pub struct KSlice<const R: usize> {
     /// Where each row's `depth` floats begin.
     pub rows: [*const f32; R],
     /// Where the panel's `depth` times 16 begin.
@@ -148,14 +148,14 @@ pub struct Places<const R: usize> {
 
 /// What is asked for, to be in the cache, while a register tile is multiplied.
 #[derive(Clone, Copy)]
-pub struct Ahead {
+pub struct Prefetch {
     pub from: *const f32,
     /// Floats further with each place of the depth.
     pub step: usize,
 }
 
 /// Register tiles of some rows, beside each other over whole panels, from the first product to what is stored.
-pub struct Across {
+pub struct RowTile {
     /// Where each row's `depth` floats begin, and addresses from a tap's first row to the next tap's.
     pub rows: *const *const f32,
     pub tap: usize,
@@ -163,14 +163,14 @@ pub struct Across {
     pub taps: usize,
     /// At least one.
     pub depth: usize,
-    /// Places that are summed by themselves, a power of two and whole turns, where there is one tap of whole turns; or 0.
+    /// KSlice that are summed by themselves, a power of two and whole turns, where there is one tap of whole turns; or 0.
     pub group: usize,
     /// The first panel, and floats from one to the next.
     pub panel: *const f32,
     pub panel_stride: usize,
     pub panels: usize,
     /// What is asked for meanwhile, in the first panel's time; a panel's floats further for each other.
-    pub ahead: Ahead,
+    pub fetch: Prefetch,
     /// Whether to add to what the result holds.
     pub accumulate: bool,
     /// Added to each row: 16 floats for each panel.
@@ -224,47 +224,47 @@ pub trait Vector: Copy {
     /// `yes` where self > bound, else `no`.
     fn select_greater(self, bound: Self, yes: Self, no: Self) -> Self;
 
-    /// Adds to a register tile's sums the products of the whole turns of the places, by code that the set has for that
-    /// shape. Returns how many places it did: those, or none.
+    /// Adds to a register tile's sums the products of the whole turns of the slice, by code that the set has for that
+    /// shape. Returns how many slice it did: those, or none.
     ///
     /// # Safety
-    /// The machine must have the instruction set, and the places must be readable.
+    /// The machine must have the instruction set, and the slice must be readable.
     #[inline(always)]
-    unsafe fn multiply_places<const R: usize, const N: usize>(
+    unsafe fn accumulate_k<const R: usize, const N: usize>(
         _sums: &mut [[Self; N]; R],
-        _places: &Places<R>,
-        _ahead: Ahead,
+        _places: &KSlice<R>,
+        _ahead: Prefetch,
     ) -> usize {
         0
     }
 
-    /// The same in groups of `group` places, a power of two and whole turns, each of which is summed by itself; the first
+    /// The same in groups of `group` slice, a power of two and whole turns, each of which is summed by itself; the first
     /// group is what others leave.
     ///
     /// # Safety
     /// As above.
     #[inline(always)]
-    unsafe fn multiply_groups<const R: usize, const N: usize>(
+    unsafe fn accumulate_k_groups<const R: usize, const N: usize>(
         _sums: &mut [[Self; N]; R],
-        _places: &Places<R>,
+        _places: &KSlice<R>,
         _group: usize,
-        _ahead: Ahead,
+        _ahead: Prefetch,
     ) -> usize {
         0
     }
 
-    /// Whether the set has [`Vector::run_across`] for tiles of so many rows.
+    /// Whether the set has [`Vector::run_row_tile`] for tiles of so many rows.
     #[inline(always)]
-    fn runs_across(_rows: usize) -> bool {
+    fn has_row_tile(_rows: usize) -> bool {
         false
     }
 
     /// Runs tiles of so many rows beside each other.
     ///
     /// # Safety
-    /// The machine must have the instruction set, [`Vector::runs_across`] be true, and all addresses be valid.
+    /// The machine must have the instruction set, [`Vector::has_row_tile`] be true, and all addresses be valid.
     #[inline(always)]
-    unsafe fn run_across(_rows: usize, _across: &Across) {}
+    unsafe fn run_row_tile(_rows: usize, _across: &RowTile) {}
 
     /// The first `count` floats, zeros behind them.
     ///
@@ -295,7 +295,7 @@ pub trait Vector: Copy {
     }
 }
 
-/// Asks for the line at `address` to be brought into the cache; never faults.
+/// Asks for the line at `address` to be brought into the cache; never errors.
 #[inline(always)]
 pub fn prefetch(address: *const f32) {
     #[cfg(target_arch = "x86_64")]

@@ -6,7 +6,7 @@
 /// Defines a function without result whose body also exists for AVX2, chosen when it is called.
 ///
 /// What the body calls must be `#[inline(always)]`, else the callee stays narrow.
-macro_rules! wide {
+macro_rules! multiversion {
     ($(#[$meta:meta])* $vis:vis fn $name:ident($($arg:ident: $type:ty),* $(,)?) $body:block) => {
         $(#[$meta])*
         $vis fn $name($($arg: $type),*) {
@@ -28,4 +28,4 @@ macro_rules! wide {
     };
 }
 
-pub(crate) use wide;
+pub(crate) use multiversion;

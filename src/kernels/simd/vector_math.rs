@@ -1,6 +1,6 @@
 //! Activations of vectors.
 
-use super::{Kernel, Vector};
+use super::{SimdOp, Vector};
 use crate::kernels::elementwise::activation::Activation;
 
 /// The bounds `(low, high)` of an activation that is only a clip, as most are.
@@ -20,7 +20,7 @@ pub struct Activate {
     pub count: usize,
 }
 
-impl Kernel for Activate {
+impl SimdOp for Activate {
     #[inline(always)]
     unsafe fn run<V: Vector>(self) {
         // SAFETY: the maker's promise that `count` floats may be read and written.

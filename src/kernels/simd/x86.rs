@@ -1,6 +1,6 @@
 //! Vectors of x86-64: SSE2, which every such machine has, AVX2 with FMA, and AVX-512.
 
-use super::{Across, Ahead, Kernel, Places, Vector};
+use super::{KSlice, Prefetch, RowTile, SimdOp, Vector};
 use std::arch::x86_64::*;
 
 /// Runs the kernel compiled for AVX2 and FMA.
@@ -8,7 +8,7 @@ use std::arch::x86_64::*;
 /// # Safety
 /// The machine must have both, and the kernel's own conditions must hold.
 #[target_feature(enable = "avx2,fma")]
-pub unsafe fn run_avx2<K: Kernel>(kernel: K) {
+pub unsafe fn run_avx2<K: SimdOp>(kernel: K) {
     // SAFETY: the caller's promise is the kernel's condition.
     unsafe { kernel.run::<F32x8>() }
 }
@@ -19,7 +19,7 @@ pub unsafe fn run_avx2<K: Kernel>(kernel: K) {
 /// As of [`run_avx2`].
 #[cfg(test)]
 #[target_feature(enable = "avx2,fma")]
-pub unsafe fn run_wide<K: Kernel>(kernel: K) {
+pub unsafe fn run_wide<K: SimdOp>(kernel: K) {
     // SAFETY: the caller's promise is the kernel's condition.
     unsafe { kernel.run::<super::portable::Wide>() }
 }
@@ -29,7 +29,7 @@ pub unsafe fn run_wide<K: Kernel>(kernel: K) {
 /// # Safety
 /// The machine must have it, and the kernel's own conditions must hold.
 #[target_feature(enable = "avx512f,avx2,fma")]
-pub unsafe fn run_avx512<K: Kernel>(kernel: K) {
+pub unsafe fn run_avx512<K: SimdOp>(kernel: K) {
     // SAFETY: the caller's promise is the kernel's condition.
     unsafe { kernel.run::<F32x16>() }
 }
@@ -208,32 +208,32 @@ impl Vector for F32x8 {
         }
     }
     #[inline(always)]
-    fn runs_across(rows: usize) -> bool {
-        crate::kernels::gemm::avx2::row_tile_avx2::runs_across(rows)
+    fn has_row_tile(rows: usize) -> bool {
+        crate::kernels::gemm::avx2::row_tile_avx2::has_row_tile(rows)
     }
     #[inline(always)]
-    unsafe fn run_across(rows: usize, across: &Across) {
+    unsafe fn run_row_tile(rows: usize, across: &RowTile) {
         // SAFETY: the caller's promise.
-        unsafe { crate::kernels::gemm::avx2::row_tile_avx2::run_across(rows, across) }
+        unsafe { crate::kernels::gemm::avx2::row_tile_avx2::run_row_tile(rows, across) }
     }
     #[inline(always)]
-    unsafe fn multiply_places<const R: usize, const N: usize>(
+    unsafe fn accumulate_k<const R: usize, const N: usize>(
         sums: &mut [[Self; N]; R],
-        places: &Places<R>,
-        ahead: Ahead,
+        slice: &KSlice<R>,
+        fetch: Prefetch,
     ) -> usize {
         // SAFETY: the same promises.
-        unsafe { crate::kernels::gemm::avx2::inner_loop::multiply_places(sums, places, ahead) }
+        unsafe { crate::kernels::gemm::avx2::inner_loop::accumulate_k(sums, slice, fetch) }
     }
     #[inline(always)]
-    unsafe fn multiply_groups<const R: usize, const N: usize>(
+    unsafe fn accumulate_k_groups<const R: usize, const N: usize>(
         sums: &mut [[Self; N]; R],
-        places: &Places<R>,
+        slice: &KSlice<R>,
         group: usize,
-        ahead: Ahead,
+        fetch: Prefetch,
     ) -> usize {
         // SAFETY: the same promises.
-        unsafe { crate::kernels::gemm::avx2::inner_loop::multiply_groups(sums, places, group, ahead) }
+        unsafe { crate::kernels::gemm::avx2::inner_loop::accumulate_k_groups(sums, slice, group, fetch) }
     }
     #[inline(always)]
     unsafe fn load_partial(from: *const f32, count: usize) -> Self {

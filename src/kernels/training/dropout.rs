@@ -7,8 +7,8 @@ pub use super::philox::RandomKey;
 use super::philox::{GROUP, Stream};
 use crate::kernels::parallel::disjoint::Scratch;
 use crate::kernels::parallel::image_batches::{Images, copy_rows, groups, pointwise};
-use crate::kernels::parallel::thread_pool::Threads;
-use crate::kernels::simd::multiversion::wide;
+use crate::kernels::parallel::thread_pool::ThreadPool;
+use crate::kernels::simd::multiversion::multiversion;
 use crate::kernels::simd::scalar_math;
 use crate::kernels::tensor_view::{View, ViewMut};
 
@@ -19,7 +19,7 @@ fn threshold(proba: f32) -> u32 {
 
 /// y = 0 with probability `proba`, else x / (1 - proba) (Srivastava et al., 2014, scaled while training). All
 /// `(n, pixels, channels)`. With the same key it makes dx of dy. Without an `x`, `y` holds it and is overwritten.
-pub fn dropout(x: Option<View<'_>>, y: ViewMut<'_>, size: Images, proba: f32, key: RandomKey, threads: &Threads) {
+pub fn dropout(x: Option<View<'_>>, y: ViewMut<'_>, size: Images, proba: f32, key: RandomKey, threads: &ThreadPool) {
     pointwise(threads, x, y, size, &|band, values| {
         if proba >= 1.0 {
             values.fill(0.0);
@@ -30,7 +30,7 @@ pub fn dropout(x: Option<View<'_>>, y: ViewMut<'_>, size: Images, proba: f32, ke
     });
 }
 
-wide! {
+multiversion! {
     /// values = 0 where the word is below `bound`, else scaled; the first value has word `first`.
     fn drop_values(values: &mut [f32], stream: Stream, first: usize, bound: u32, scale: f32) {
         stream.each_group(first, values, |values, words, skip| {
@@ -50,14 +50,14 @@ pub fn gaussian_noise(
     mean: f32,
     std: f32,
     key: RandomKey,
-    threads: &Threads,
+    threads: &ThreadPool,
 ) {
     pointwise(threads, x, y, size, &|band, values| {
         add_noise(values, Stream::new(key, band.image), band.first * size.channels, mean, std);
     });
 }
 
-wide! {
+multiversion! {
     fn add_noise(values: &mut [f32], stream: Stream, first: usize, mean: f32, std: f32) {
         stream.each_group(first, values, |values, words, skip| {
             let mut noise = [[0.0; GROUP / 4]; 4];
@@ -127,7 +127,7 @@ pub fn drop_block(
     block: &DropBlock,
     key: RandomKey,
     scratch: &mut [f32],
-    threads: &Threads,
+    threads: &ThreadPool,
 ) {
     let Images { n, pixels, channels } = size;
     assert_eq!(pixels, block.height * block.width, "pixels of a DropBlock");
@@ -180,7 +180,7 @@ fn draw_blocks(mask: &mut [f32], stream: Stream, block: &DropBlock, channels: us
     mask.iter().filter(|kept| **kept != 0.0).count()
 }
 
-wide! {
+multiversion! {
     /// y = y * scale where the mask is not 0, else 0
     fn keep(y: &mut [f32], mask: &[f32], scale: f32) {
         y.iter_mut().zip(mask).for_each(|(y, mask)| *y = if *mask == 0.0 { 0.0 } else { *y * scale });
@@ -294,7 +294,7 @@ mod tests {
         ] {
             let block = DropBlock { height, width, keep_proba, block_height: block_size, block_width: block_size };
             let x = Tensor::random(&mut random, 3, height * width, channels, 1);
-            let run = |x: Option<View<'_>>, y: ViewMut<'_>, size, threads: &Threads| {
+            let run = |x: Option<View<'_>>, y: ViewMut<'_>, size, threads: &ThreadPool| {
                 let mut scratch = vec![f32::NAN; drop_block_scratch_len(size, threads.count())];
                 drop_block(x, y, size, &block, KEY, &mut scratch, threads);
             };

@@ -7,8 +7,8 @@
 use serde::{Deserialize, Serialize};
 
 use crate::kernels::parallel::image_batches::{Images, pointwise};
-use crate::kernels::parallel::thread_pool::Threads;
-use crate::kernels::simd::multiversion::wide;
+use crate::kernels::parallel::thread_pool::ThreadPool;
+use crate::kernels::simd::multiversion::multiversion;
 use crate::kernels::simd::scalar_math::clip;
 use crate::kernels::tensor_view::{View, ViewMut};
 
@@ -210,7 +210,7 @@ pub fn loss_gradient(
     dy: ViewMut<'_>,
     n: usize,
     features: usize,
-    threads: &Threads,
+    threads: &ThreadPool,
 ) {
     let mut share = 1.0 / n.max(1) as f64;
     if kind.is_root() {
@@ -236,7 +236,7 @@ pub fn softmax_crossentropy_gradient(
     dx: ViewMut<'_>,
     n: usize,
     features: usize,
-    threads: &Threads,
+    threads: &ThreadPool,
 ) {
     rows(dx, (n, features), threads, &|i, dx| {
         let (t, share) = (row(&target, i, features), weight(weights, i) / n as f32);
@@ -256,7 +256,7 @@ pub fn sigmoid_crossentropy_gradient(
     dx: ViewMut<'_>,
     n: usize,
     features: usize,
-    threads: &Threads,
+    threads: &ThreadPool,
 ) {
     rows(dx, (n, features), threads, &|i, dx| {
         let share = weight(weights, i) / (n * features) as f32;
@@ -268,7 +268,12 @@ pub fn sigmoid_crossentropy_gradient(
 }
 
 /// Calls `work(row, its floats)` for the rows of `y`.
-fn rows(y: ViewMut<'_>, (n, features): (usize, usize), threads: &Threads, work: &(dyn Fn(usize, &mut [f32]) + Sync)) {
+fn rows(
+    y: ViewMut<'_>,
+    (n, features): (usize, usize),
+    threads: &ThreadPool,
+    work: &(dyn Fn(usize, &mut [f32]) + Sync),
+) {
     let y = ViewMut { image: 0, ..y };
     pointwise(threads, None, y, Images { n: 1, pixels: n, channels: features }, &|band, values| {
         for (i, values) in values.chunks_exact_mut(features).enumerate() {
@@ -277,20 +282,20 @@ fn rows(y: ViewMut<'_>, (n, features): (usize, usize), threads: &Threads, work: 
     });
 }
 
-wide! {
+multiversion! {
     /// dy = share (total y - t)
     fn differences(dy: &mut [f32], y: &[f32], t: &[f32], total: f32, share: f32) {
         dy.iter_mut().zip(y.iter().zip(t)).for_each(|(dy, (y, t))| *dy = share * (total * y - t));
     }
 }
 
-wide! {
+multiversion! {
     fn squares(dy: &mut [f32], y: &[f32], t: &[f32], share: f32) {
         dy.iter_mut().zip(y.iter().zip(t)).for_each(|(dy, (y, t))| *dy = share * (y - t));
     }
 }
 
-wide! {
+multiversion! {
     fn sizes(dy: &mut [f32], y: &[f32], t: &[f32], share: f32) {
         for (dy, (y, t)) in dy.iter_mut().zip(y.iter().zip(t)) {
             let sign = if y > t { share } else { -share };
@@ -299,7 +304,7 @@ wide! {
     }
 }
 
-wide! {
+multiversion! {
     fn hinge(dy: &mut [f32], y: &[f32], t: &[f32], share: f32) {
         for (dy, (y, t)) in dy.iter_mut().zip(y.iter().zip(t)) {
             *dy = if t * y < 1.0 { -share * t } else { 0.0 };
@@ -307,7 +312,7 @@ wide! {
     }
 }
 
-wide! {
+multiversion! {
     fn categorical(dy: &mut [f32], y: &[f32], t: &[f32], share: f32) {
         for (dy, (y, t)) in dy.iter_mut().zip(y.iter().zip(t)) {
             *dy = if *y == clip(*y, EPSILON, 1.0 - EPSILON) { -share * t / y } else { 0.0 };
@@ -315,7 +320,7 @@ wide! {
     }
 }
 
-wide! {
+multiversion! {
     fn binary(dy: &mut [f32], y: &[f32], t: &[f32], share: f32) {
         for (dy, (y, t)) in dy.iter_mut().zip(y.iter().zip(t)) {
             let slope = (1.0 - t) / (1.0 - y) - t / y;

@@ -3,11 +3,11 @@
 use serde::{Deserialize, Serialize};
 
 use super::regularizer::{
-    CHUNK, Largest, Parts, Penalty, add_sizes, add_squares, largest, part, pull_by_sign, pull_by_value,
+    CHUNK, Largest, Parts, Regularizer, add_sizes, add_squares, largest, part, pull_by_sign, pull_by_value,
 };
 use crate::kernels::parallel::disjoint::share_all;
-use crate::kernels::parallel::thread_pool::Threads;
-use crate::kernels::simd::multiversion::wide;
+use crate::kernels::parallel::thread_pool::ThreadPool;
+use crate::kernels::simd::multiversion::multiversion;
 use crate::kernels::simd::scalar_math::clip;
 
 /// How a gradient g changes a parameter w at learning rate `step`. Rules and defaults are NeuPy's, which follow
@@ -109,16 +109,16 @@ pub fn update(
     count: u64,
     scale: f32,
     clip: Option<f32>,
-    penalty: Option<Penalty>,
+    penalty: Option<Regularizer>,
     w: &mut [f32],
     g: &[f32],
     slots: &mut [&mut [f32]],
-    threads: &Threads,
+    threads: &ThreadPool,
 ) -> f32 {
     assert_eq!(w.len(), g.len(), "one gradient for each parameter");
     assert_eq!(slots.len(), rule.slots(), "slots of {rule:?}");
     let largest = match penalty {
-        Some(Penalty::MaxNorm(_)) => largest(w, threads),
+        Some(Regularizer::MaxNorm(_)) => largest(w, threads),
         _ => Largest::default(),
     };
     let corrected = rule.corrected(step, count);
@@ -132,8 +132,8 @@ pub fn update(
     };
     match penalty {
         None => 0.0,
-        Some(Penalty::L1(rate) | Penalty::L2(rate)) => (f64::from(rate) * sum) as f32,
-        Some(Penalty::MaxNorm(rate)) => rate * largest.size,
+        Some(Regularizer::L1(rate) | Regularizer::L2(rate)) => (f64::from(rate) * sum) as f32,
+        Some(Regularizer::MaxNorm(rate)) => rate * largest.size,
     }
 }
 
@@ -144,13 +144,13 @@ struct Pass<'a> {
     corrected: (f32, f32),
     scale: f32,
     clip: Option<f32>,
-    penalty: Option<Penalty>,
+    penalty: Option<Regularizer>,
     largest: Largest,
 }
 
 impl Pass<'_> {
     /// Updates the parameter, which comes first, and its slots; returns the penalty's sum over the old values.
-    fn run<const N: usize>(&self, data: [&mut [f32]; N], g: &[f32], threads: &Threads) -> f64 {
+    fn run<const N: usize>(&self, data: [&mut [f32]; N], g: &[f32], threads: &ThreadPool) -> f64 {
         let sums = Parts::default();
         let each = part(g.len());
         share_all(threads, data, each, &|start, pieces| {
@@ -177,15 +177,15 @@ impl Pass<'_> {
         buffer.copy_from_slice(g);
         match self.penalty {
             None => {}
-            Some(Penalty::L1(rate)) => {
+            Some(Regularizer::L1(rate)) => {
                 add_sizes(w, sum);
                 pull_by_sign(buffer, w, rate, 0.0);
             }
-            Some(Penalty::L2(rate)) => {
+            Some(Regularizer::L2(rate)) => {
                 add_squares(w, sum);
                 pull_by_value(buffer, w, 2.0 * rate);
             }
-            Some(Penalty::MaxNorm(rate)) => {
+            Some(Regularizer::MaxNorm(rate)) => {
                 pull_by_sign(buffer, w, rate / self.largest.count.max(1) as f32, self.largest.size);
             }
         }
@@ -228,19 +228,19 @@ impl Pass<'_> {
     }
 }
 
-wide! {
+multiversion! {
     fn bound(g: &mut [f32], scale: f32, most: f32) {
         g.iter_mut().for_each(|g| *g = clip(*g * scale, -most, most));
     }
 }
 
-wide! {
+multiversion! {
     fn descend(w: &mut [f32], g: &[f32], step: f32) {
         w.iter_mut().zip(g).for_each(|(w, g)| *w -= step * g);
     }
 }
 
-wide! {
+multiversion! {
     /// Momentum.
     fn roll(w: &mut [f32], g: &[f32], a: &mut [f32], step: f32, momentum: f32) {
         for ((w, g), a) in w.iter_mut().zip(g).zip(a) {
@@ -250,7 +250,7 @@ wide! {
     }
 }
 
-wide! {
+multiversion! {
     /// Nesterov's momentum.
     fn look_ahead(w: &mut [f32], g: &[f32], a: &mut [f32], step: f32, momentum: f32) {
         for ((w, g), a) in w.iter_mut().zip(g).zip(a) {
@@ -260,7 +260,7 @@ wide! {
     }
 }
 
-wide! {
+multiversion! {
     fn adam(w: &mut [f32], g: &[f32], slots: [&mut [f32]; 2], settings: [f32; 5]) {
         let [beta1, beta2, step, epsilon, decay] = settings;
         let [m, v] = slots;
@@ -272,7 +272,7 @@ wide! {
     }
 }
 
-wide! {
+multiversion! {
     fn adamax(w: &mut [f32], g: &[f32], slots: [&mut [f32]; 2], settings: [f32; 4]) {
         let [beta1, beta2, step, epsilon] = settings;
         let [m, u] = slots;
@@ -285,7 +285,7 @@ wide! {
     }
 }
 
-wide! {
+multiversion! {
     fn adagrad(w: &mut [f32], g: &[f32], a: &mut [f32], step: f32) {
         for ((w, g), a) in w.iter_mut().zip(g).zip(a) {
             *a += g * g;
@@ -294,7 +294,7 @@ wide! {
     }
 }
 
-wide! {
+multiversion! {
     fn adadelta(w: &mut [f32], g: &[f32], slots: [&mut [f32]; 2], settings: [f32; 3]) {
         let [decay, step, epsilon] = settings;
         let [a, s] = slots;
@@ -307,7 +307,7 @@ wide! {
     }
 }
 
-wide! {
+multiversion! {
     /// The average of squares `s`, and `spread` = s + epsilon.
     fn mean_squares(g: &[f32], s: &mut [f32], spread: &mut [f32], decay: f32, epsilon: f32) {
         for ((g, s), spread) in g.iter().zip(s).zip(spread) {
@@ -317,7 +317,7 @@ wide! {
     }
 }
 
-wide! {
+multiversion! {
     /// The average of gradients, and `spread` less its square.
     fn subtract_average(g: &[f32], average: &mut [f32], spread: &mut [f32], decay: f32) {
         for ((g, average), spread) in g.iter().zip(average).zip(spread) {
@@ -327,7 +327,7 @@ wide! {
     }
 }
 
-wide! {
+multiversion! {
     /// spread = step g / sqrt(spread)
     fn divide_roots(spread: &mut [f32], g: &[f32], step: f32) {
         spread.iter_mut().zip(g).for_each(|(spread, g)| *spread = step * g / spread.sqrt());

@@ -1,12 +1,12 @@
 //! What parameters add to the loss, and the sums over them; the norm of gradients is one too. Sums are the same for every
-//! team of threads.
+//! pool of threads.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use serde::{Deserialize, Serialize};
 
-use crate::kernels::parallel::thread_pool::Threads;
-use crate::kernels::simd::multiversion::wide;
+use crate::kernels::parallel::thread_pool::ThreadPool;
+use crate::kernels::simd::multiversion::multiversion;
 
 /// Partial results of a reduction, at most: so few that they stand on the stack.
 const PARTS: usize = 64;
@@ -19,7 +19,7 @@ const LANES: usize = 32;
 
 /// What a parameter adds to the loss, with its rate; NeuPy's regularizers.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-pub enum Penalty {
+pub enum Regularizer {
     /// rate * sum |w|; the gradient at 0 is 0.
     L1(f32),
     /// rate * sum w^2
@@ -28,7 +28,7 @@ pub enum Penalty {
     MaxNorm(f32),
 }
 
-impl std::fmt::Display for Penalty {
+impl std::fmt::Display for Regularizer {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let (name, rate) = match self {
             Self::L1(rate) => ("l1", rate),
@@ -39,8 +39,8 @@ impl std::fmt::Display for Penalty {
     }
 }
 
-/// The sum of squares, in f64 and the same for every team: for the norm of a gradient.
-pub fn square_sum(values: &[f32], threads: &Threads) -> f64 {
+/// The sum of squares, in f64 and the same for every pool: for the norm of a gradient.
+pub fn square_sum(values: &[f32], threads: &ThreadPool) -> f64 {
     let sums = Parts::default();
     let each = part(values.len());
     threads.run(values.len().div_ceil(each), &|task, _| {
@@ -98,7 +98,7 @@ impl Largest {
     }
 }
 
-pub(crate) fn largest(w: &[f32], threads: &Threads) -> Largest {
+pub(crate) fn largest(w: &[f32], threads: &ThreadPool) -> Largest {
     let (sizes, counts) = (Parts::default(), Parts::default());
     let each = part(w.len());
     threads.run(w.len().div_ceil(each), &|task, _| {
@@ -116,7 +116,7 @@ pub(crate) fn largest(w: &[f32], threads: &Threads) -> Largest {
     parts.fold(Largest::default(), Largest::with)
 }
 
-wide! {
+multiversion! {
     /// sum += sum of values^2
     pub(crate) fn add_squares(values: &[f32], sum: &mut f64) {
         let mut lanes = [0.0; LANES];
@@ -130,7 +130,7 @@ wide! {
     }
 }
 
-wide! {
+multiversion! {
     /// sum += sum of |values|
     pub(crate) fn add_sizes(values: &[f32], sum: &mut f64) {
         let mut lanes = [0.0; LANES];
@@ -144,7 +144,7 @@ wide! {
     }
 }
 
-wide! {
+multiversion! {
     fn find_largest(values: &[f32], out: &mut Largest) {
         let mut lanes = [0.0f32; LANES];
         let (blocks, rest) = values.as_chunks::<LANES>();
@@ -159,7 +159,7 @@ wide! {
     }
 }
 
-wide! {
+multiversion! {
     /// g += rate * sign(w) where |w| is at least `from`; the sign of 0 is 0.
     pub(crate) fn pull_by_sign(g: &mut [f32], w: &[f32], rate: f32, from: f32) {
         for (g, w) in g.iter_mut().zip(w) {
@@ -169,7 +169,7 @@ wide! {
     }
 }
 
-wide! {
+multiversion! {
     /// g += rate * w
     pub(crate) fn pull_by_value(g: &mut [f32], w: &[f32], rate: f32) {
         g.iter_mut().zip(w).for_each(|(g, w)| *g += rate * w);

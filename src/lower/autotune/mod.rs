@@ -2,13 +2,13 @@
 
 pub mod tuning_cache;
 
-use super::{Settled, cost_model};
+use super::{AlgorithmOverrides, cost_model};
 use crate::kernels::conv::winograd::Blocking;
-use crate::kernels::parallel::thread_pool::Threads;
-use crate::plan::kernel_timing::Trial;
+use crate::kernels::parallel::thread_pool::ThreadPool;
+use crate::plan::kernel_timing::KernelTiming;
 use crate::plan::steps::convolution::{Algorithm, ConvolutionStep};
 use crate::plan::steps::dense::{DenseStep, Storage};
-use crate::plan::{Kernel, Plan, StepKernel};
+use crate::plan::{Kernel, KernelStep, Plan};
 use std::fmt::Display;
 use std::time::Duration;
 
@@ -22,10 +22,10 @@ pub fn tune(
     plan: &Plan,
     exact: bool,
     threads: usize,
-    settled: &mut Settled,
+    settled: &mut AlgorithmOverrides,
     told: &mut dyn FnMut(&str, &dyn Display, Duration),
 ) {
-    let threads = Threads::new(threads);
+    let threads = ThreadPool::new(threads);
     for (index, step) in plan.steps.iter().enumerate() {
         if let Kernel::Dense(dense) = &step.kernel
             && dense.weights != Storage::Bf16
@@ -78,23 +78,22 @@ fn variants(step: &ConvolutionStep, chunk: usize, exact: bool) -> Vec<Algorithm>
 }
 
 /// The fastest way to compute a dense layer, for images alone and in full batches, with the time of one image.
-fn fastest_dense(step: &DenseStep, threads: &Threads) -> Option<(DenseStep, Duration)> {
-    let ways =
-        cost_model::dense(step, cost_model::MOST_IMAGES).into_iter().filter(|(_, estimate)| estimate.is_finite());
+fn fastest_dense(step: &DenseStep, threads: &ThreadPool) -> Option<(DenseStep, Duration)> {
+    let ways = cost_model::dense(step, cost_model::MAX_IMAGES).into_iter().filter(|(_, estimate)| estimate.is_finite());
     let timed = ways.filter_map(|(way, _)| {
-        let time = time(&Kernel::Dense(way.clone()), cost_model::MOST_IMAGES, None, threads)?;
+        let time = time(&Kernel::Dense(way.clone()), cost_model::MAX_IMAGES, None, threads)?;
         Some((way, time))
     });
     timed.min_by_key(|(_, time)| *time)
 }
 
 /// The time of an image alone and of an image in a chunk together: a plan serves both.
-fn time(kernel: &Kernel, chunk: usize, least: Option<Duration>, threads: &Threads) -> Option<Duration> {
+fn time(kernel: &Kernel, chunk: usize, least: Option<Duration>, threads: &ThreadPool) -> Option<Duration> {
     let mut sum = Duration::ZERO;
     let mut sizes = vec![1];
     sizes.extend((chunk > 1).then_some(chunk));
     for &batch in &sizes {
-        let mut trial = Trial::new(kernel, batch, threads)?;
+        let mut trial = KernelTiming::new(kernel, batch, threads)?;
         trial.run(threads).ok()?;
         let mut fastest = trial.run(threads).ok()?;
         if least.is_some_and(|least| fastest / batch as u32 > least * HOPELESS) {

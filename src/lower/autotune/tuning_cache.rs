@@ -6,7 +6,7 @@ use crate::data::features::feature_cache::default_folder;
 use crate::diagnostics::Result;
 use crate::file;
 use crate::kernels::simd::Isa;
-use crate::lower::Settled;
+use crate::lower::AlgorithmOverrides;
 use crate::runtime::thread_count::processor;
 use std::fmt::Display;
 use std::path::{Path, PathBuf};
@@ -24,7 +24,7 @@ pub fn cache_file(machine: &str) -> Option<PathBuf> {
 }
 
 /// What a cache file holds; nothing where there is none, or one that cannot be read.
-pub fn read(path: &Path) -> Settled {
+pub fn read(path: &Path) -> AlgorithmOverrides {
     let text = std::fs::read(path).unwrap_or_default();
     serde_json::from_slice(&text).unwrap_or_default()
 }
@@ -33,7 +33,7 @@ pub fn read(path: &Path) -> Settled {
 ///
 /// # Errors
 /// Where the file cannot be written.
-pub fn write(path: &Path, settled: &Settled) -> std::io::Result<()> {
+pub fn write(path: &Path, settled: &AlgorithmOverrides) -> std::io::Result<()> {
     if let Some(folder) = path.parent() {
         std::fs::create_dir_all(folder)?;
     }
@@ -49,7 +49,7 @@ pub fn tuned(
     build: &mut Build,
     options: &BuildOptions,
     threads: usize,
-    settled: &mut Settled,
+    settled: &mut AlgorithmOverrides,
     told: &mut dyn FnMut(&str, &dyn Display, Duration),
 ) -> Result<()> {
     tune(&build.compiled.plan, options.exact, threads, settled, told);

@@ -8,14 +8,14 @@ use crate::graph::signature::definition::Default;
 use crate::graph::training::Backward;
 use crate::graph::{
     Argument, AxisRule, Definition, Initializer, Lowered, Lowering, Operation, ParameterKind, ParameterSpec,
-    ShapeFault, Supports,
+    ShapeError, Supports,
 };
 use crate::kernels::gemm::Backend;
 use crate::kernels::tensor_view::Convolution as Geometry;
 use crate::plan::kernel::Kernel;
 use crate::plan::steps::convolution::ConvolutionStep;
 use crate::plan::steps::gradient::convolution_gradient::{InputGradientStep, WeightGradientStep};
-use crate::plan::steps::gradient::dense_gradient::SumStep;
+use crate::plan::steps::gradient::dense_gradient::BiasGradientStep;
 use crate::size::product;
 use crate::tensor::{Size, TensorType};
 use ndarray::{Array4, ArrayD, ArrayView4, Ix1, Ix4};
@@ -105,13 +105,13 @@ impl Convolution {
     }
 
     /// Input channels, output channels and groups, for an image of this many channels.
-    fn channels(&self, image: &TensorType) -> Result<(usize, usize, usize), ShapeFault> {
+    fn channels(&self, image: &TensorType) -> Result<(usize, usize, usize), ShapeError> {
         let channels = known_channels(self.name(), image)?;
         if self.depthwise {
             return Ok((channels, channels * self.filters, channels));
         }
         if channels % self.groups != 0 {
-            return Err(ShapeFault::new(
+            return Err(ShapeError::new(
                 Code::Channels,
                 format!("{channels} channels cannot be split into {} groups", self.groups),
                 format!("groups={} over {image}", self.groups),
@@ -142,7 +142,7 @@ impl Operation for Convolution {
         list
     }
 
-    fn infer(&self, inputs: &[&TensorType]) -> Result<TensorType, ShapeFault> {
+    fn infer(&self, inputs: &[&TensorType]) -> Result<TensorType, ShapeError> {
         let [height, width] = self.window.infer(self.name(), inputs[0])?;
         let filters = match self.depthwise || self.groups > 1 {
             true => self.channels(inputs[0])?.1,
@@ -151,7 +151,7 @@ impl Operation for Convolution {
         Ok(TensorType::batched([height, width, Size::Known(filters)]))
     }
 
-    fn parameters(&self, inputs: &[&TensorType]) -> Result<Vec<ParameterSpec>, ShapeFault> {
+    fn parameters(&self, inputs: &[&TensorType]) -> Result<Vec<ParameterSpec>, ShapeError> {
         image_sizes(self.name(), inputs[0])?;
         let (channels, filters, groups) = self.channels(inputs[0])?;
         let [height, width] = self.window.size;
@@ -165,7 +165,7 @@ impl Operation for Convolution {
         Ok(specs)
     }
 
-    fn multiply_adds(&self, inputs: &[&TensorType]) -> u64 {
+    fn macs(&self, inputs: &[&TensorType]) -> u64 {
         let (Ok(output), Ok((channels, _, groups))) = (self.infer(inputs), self.channels(inputs[0])) else { return 0 };
         let [height, width] = self.window.size;
         output.len().map_or(0, |len| product([len, height, width, channels / groups]) as u64)
@@ -208,14 +208,14 @@ impl Operation for Convolution {
             Some(step) => Kernel::Convolution(step),
             None => Kernel::InputGradient(InputGradientStep { geometry, backend: Backend::default() }),
         };
-        cx.input_by(0, back, &[dy], &weight);
-        cx.parameter_by(
+        cx.grad_input(0, back, &[dy], &weight);
+        cx.grad_parameter(
             0,
             Kernel::WeightGradient(WeightGradientStep { geometry, backend: Backend::default() }),
             &[x, dy],
         );
         let pixels = geometry.window.out_h * geometry.window.out_w;
-        cx.parameter_by(1, Kernel::Sum(SumStep { pixels, channels: geometry.out_c }), &[dy]);
+        cx.grad_parameter(1, Kernel::BiasGradient(BiasGradientStep { pixels, channels: geometry.out_c }), &[dy]);
         Ok(())
     }
 

@@ -8,7 +8,7 @@ use crate::diagnostics::Code;
 use crate::graph::training::Backward;
 use crate::graph::{
     Argument, AxisRule, Definition, Initializer, Lowered, Lowering, Operation, ParameterKind, ParameterSpec,
-    ShapeFault, Supports, ValueKind,
+    ShapeError, Supports, ValueKind,
 };
 use crate::kernels::gemm::Backend;
 use crate::kernels::tensor_view::{Convolution as Geometry, Window};
@@ -16,8 +16,8 @@ use crate::plan::Epilogue;
 use crate::plan::kernel::Kernel;
 use crate::plan::steps::convolution::ConvolutionStep;
 use crate::plan::steps::gradient::convolution_gradient::WeightGradientStep;
-use crate::plan::steps::gradient::dense_gradient::SumStep;
-use crate::plan::steps::transposed_convolution::DeconvolutionStep;
+use crate::plan::steps::gradient::dense_gradient::BiasGradientStep;
+use crate::plan::steps::transposed_convolution::TransposedConvolutionStep;
 use crate::size::product;
 use crate::tensor::{Size, TensorType};
 use ndarray::{ArrayD, IxDyn};
@@ -138,13 +138,13 @@ impl Operation for Deconvolution {
         list
     }
 
-    fn infer(&self, inputs: &[&TensorType]) -> Result<TensorType, ShapeFault> {
+    fn infer(&self, inputs: &[&TensorType]) -> Result<TensorType, ShapeError> {
         let (height, width, _) = image_sizes("Deconvolution", inputs[0])?;
         let mut sizes = vec![Size::Open, Size::Open, Size::Known(self.filters)];
         for (axis, size) in [height, width].into_iter().enumerate() {
             let Some(size) = size.known() else { continue };
             let (out, _) = self.along(axis, size).ok_or_else(|| {
-                ShapeFault::new(
+                ShapeError::new(
                     Code::Window,
                     "the padding of `Deconvolution` takes off more than there is",
                     format!("a window of {} over {}", pair_text(self.size), inputs[0]),
@@ -156,7 +156,7 @@ impl Operation for Deconvolution {
         Ok(TensorType::batched(sizes))
     }
 
-    fn parameters(&self, inputs: &[&TensorType]) -> Result<Vec<ParameterSpec>, ShapeFault> {
+    fn parameters(&self, inputs: &[&TensorType]) -> Result<Vec<ParameterSpec>, ShapeError> {
         let channels = known_channels("Deconvolution", inputs[0])?;
         let [height, width] = self.size;
         let mut specs = vec![ParameterSpec::new(
@@ -169,7 +169,7 @@ impl Operation for Deconvolution {
         Ok(specs)
     }
 
-    fn multiply_adds(&self, inputs: &[&TensorType]) -> u64 {
+    fn macs(&self, inputs: &[&TensorType]) -> u64 {
         inputs[0].len().map_or(0, |len| product([len, self.size[0], self.size[1], self.filters]) as u64)
     }
 
@@ -206,25 +206,26 @@ impl Operation for Deconvolution {
         let [height, width, channels] = cx.inputs[0][..] else { return Err("it gets no image".into()) };
         let forward = self.forward(height, width, channels).ok_or("its padding takes off more than there is")?;
         let (bias, activation) = (self.bias.is_some(), cx.epilogue.activation);
-        Ok(Lowered::Step(Kernel::Deconvolution(DeconvolutionStep { forward, bias, activation })))
+        Ok(Lowered::Step(Kernel::TransposedConvolution(TransposedConvolutionStep { forward, bias, activation })))
     }
 
     /// The gradient by the input is the convolution that this one transposes, with the same weights.
     fn differentiate(&self, cx: &mut Backward<'_>) -> Result<(), String> {
-        let Lowered::Step(Kernel::Deconvolution(DeconvolutionStep { forward, .. })) = self.lower(&cx.lowering())?
+        let Lowered::Step(Kernel::TransposedConvolution(TransposedConvolutionStep { forward, .. })) =
+            self.lower(&cx.lowering())?
         else {
             return Ok(());
         };
         let (x, dy, weight) = (cx.layer.inputs[0], cx.gradient, cx.layer.parameters[..1].to_vec());
         let back = ConvolutionStep::new(forward, false, Epilogue::default());
-        cx.input_by(0, Kernel::Convolution(back), &[dy], &weight);
-        cx.parameter_by(
+        cx.grad_input(0, Kernel::Convolution(back), &[dy], &weight);
+        cx.grad_parameter(
             0,
             Kernel::WeightGradient(WeightGradientStep { geometry: forward, backend: Backend::default() }),
             &[dy, x],
         );
         let pixels = forward.window.in_h * forward.window.in_w;
-        cx.parameter_by(1, Kernel::Sum(SumStep { pixels, channels: forward.in_c }), &[dy]);
+        cx.grad_parameter(1, Kernel::BiasGradient(BiasGradientStep { pixels, channels: forward.in_c }), &[dy]);
         Ok(())
     }
 

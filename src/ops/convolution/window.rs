@@ -4,7 +4,7 @@
 use crate::diagnostics::{Code, Diagnostic, suggest};
 use crate::graph::Argument;
 use crate::graph::signature::definition::Default;
-use crate::graph::{Arguments, ShapeFault, ValueKind};
+use crate::graph::{Arguments, ShapeError, ValueKind};
 use crate::kernels::tensor_view::Window;
 use crate::tensor::{Size, TensorType};
 
@@ -174,7 +174,7 @@ impl Sliding {
     }
 
     /// Height and width that come out of an image of this type.
-    pub fn infer(&self, layer: &str, image: &TensorType) -> Result<[Size; 2], ShapeFault> {
+    pub fn infer(&self, layer: &str, image: &TensorType) -> Result<[Size; 2], ShapeError> {
         let (height, width, _) = image_sizes(layer, image)?;
         let mut out = [Size::Open; 2];
         for (axis, size) in [height, width].into_iter().enumerate() {
@@ -185,9 +185,9 @@ impl Sliding {
         Ok(out)
     }
 
-    fn too_small(&self, layer: &str, image: &TensorType) -> ShapeFault {
+    fn too_small(&self, layer: &str, image: &TensorType) -> ShapeError {
         let extent = pair_text([self.extent(0), self.extent(1)]);
-        ShapeFault::new(
+        ShapeError::new(
             Code::Window,
             format!("the window of `{layer}` is larger than the image"),
             format!("a window of {extent} over {image}"),
@@ -215,10 +215,10 @@ impl Sliding {
     }
 }
 
-/// Height, width and channels, or the fault that an image is needed.
-pub fn image_sizes(layer: &str, tensor: &TensorType) -> Result<(Size, Size, Size), ShapeFault> {
+/// Height, width and channels, or the error that an image is needed.
+pub fn image_sizes(layer: &str, tensor: &TensorType) -> Result<(Size, Size, Size), ShapeError> {
     tensor.image().ok_or_else(|| {
-        ShapeFault::new(
+        ShapeError::new(
             Code::WrongRank,
             format!("`{layer}` needs an image, but gets {tensor}"),
             "expects (?, height, width, channels)",
@@ -226,10 +226,10 @@ pub fn image_sizes(layer: &str, tensor: &TensorType) -> Result<(Size, Size, Size
     })
 }
 
-/// The channels as a number, or the fault that they must be known.
-pub fn known_channels(layer: &str, tensor: &TensorType) -> Result<usize, ShapeFault> {
+/// The channels as a number, or the error that they must be known.
+pub fn known_channels(layer: &str, tensor: &TensorType) -> Result<usize, ShapeError> {
     tensor.channels().known().ok_or_else(|| {
-        ShapeFault::new(
+        ShapeError::new(
             Code::OpenSize,
             format!("`{layer}` must know the last size of what it gets"),
             format!("its parameters depend on it, and it gets {tensor}"),

@@ -3,7 +3,7 @@
 use crate::diagnostics::Code;
 use crate::graph::signature::definition::Default;
 use crate::graph::training::Backward;
-use crate::graph::{Argument, AxisRule, Definition, Lowered, Lowering, Operation, ShapeFault};
+use crate::graph::{Argument, AxisRule, Definition, Lowered, Lowering, Operation, ShapeError};
 use crate::tensor::{Size, TensorType};
 use ndarray::{ArrayD, Axis};
 use std::any::Any;
@@ -59,10 +59,10 @@ impl Operation for Concatenate {
         if self.axis == -1 { Vec::new() } else { vec![("axis", self.axis.to_string())] }
     }
 
-    fn infer(&self, inputs: &[&TensorType]) -> Result<TensorType, ShapeFault> {
+    fn infer(&self, inputs: &[&TensorType]) -> Result<TensorType, ShapeError> {
         let first = inputs[0];
         let Some(axis) = self.axis_of(first.rank()) else {
-            return Err(ShapeFault::new(
+            return Err(ShapeError::new(
                 Code::WrongArgument,
                 format!("`Concatenate` cannot join {first} along axis {}", self.axis),
                 format!("axes 1 to {} or -1", first.rank() - 1),
@@ -73,7 +73,7 @@ impl Operation for Concatenate {
             let fits = input.sizes.len() == sizes.len()
                 && (0..sizes.len()).all(|at| at == axis || sizes[at].agrees(input.sizes[at]));
             if !fits {
-                return Err(ShapeFault::new(
+                return Err(ShapeError::new(
                     Code::MergeMismatch,
                     format!("branches {first} and {input} differ in more than axis {}", axis + 1),
                     "joins branches that differ only along its axis",
@@ -121,10 +121,10 @@ impl Operation for Concatenate {
         for index in 0..cx.layer.inputs.len() {
             let part = cx.sizes(index)[axis..].iter().product::<usize>();
             if along_channels {
-                cx.input_lowered(index, Lowered::Channels(from), &[whole], &[]);
-            } else if cx.wants_input[index] {
+                cx.grad_input_lowered(index, Lowered::Channels(from), &[whole], &[]);
+            } else if cx.needs_grad[index] {
                 let part = cx.step("rows", TensorType::of(&[rows, part]), Lowered::Channels(from), &[whole], &[]);
-                cx.input_lowered(index, Lowered::View, &[part], &[]);
+                cx.grad_input_lowered(index, Lowered::View, &[part], &[]);
             }
             from += part;
         }

@@ -3,7 +3,7 @@
 use crate::diagnostics::{Code, counted};
 use crate::graph::signature::definition::Default;
 use crate::graph::training::Backward;
-use crate::graph::{Argument, AxisRule, Definition, Lowered, Lowering, NodeId, Operation, ShapeFault};
+use crate::graph::{Argument, AxisRule, Definition, Lowered, Lowering, NodeId, Operation, ShapeError};
 use crate::plan::kernel::Kernel;
 use crate::plan::steps::gradient::merge_gradient::{GateGradientStep, GatedAverageGradientStep};
 use crate::plan::steps::merge::GatedAverageStep;
@@ -44,10 +44,10 @@ impl Operation for GatedAverage {
         if self.gate_index == 0 { Vec::new() } else { vec![("gate_index", self.gate_index.to_string())] }
     }
 
-    fn infer(&self, inputs: &[&TensorType]) -> Result<TensorType, ShapeFault> {
-        let fault = |message: String, expected: &str| ShapeFault::new(Code::MergeMismatch, message, expected);
+    fn infer(&self, inputs: &[&TensorType]) -> Result<TensorType, ShapeError> {
+        let error = |message: String, expected: &str| ShapeError::new(Code::MergeMismatch, message, expected);
         let Some(gate) = inputs.get(self.gate_index).filter(|_| inputs.len() > 1) else {
-            return Err(fault(
+            return Err(error(
                 format!("`GatedAverage` needs a gate and branches, but gets {}", counted(inputs.len(), "input")),
                 "expects the gate first: (gate | a | b)",
             ));
@@ -55,7 +55,7 @@ impl Operation for GatedAverage {
         let others: Vec<(usize, &TensorType)> =
             inputs.iter().copied().enumerate().filter(|(index, _)| *index != self.gate_index).collect();
         if gate.sizes.len() != 1 || !gate.sizes[0].agrees(Size::Known(others.len())) {
-            return Err(fault(
+            return Err(error(
                 format!("the gate gives {gate}, but there are {} branches to weigh", others.len()),
                 "one share for each branch",
             )
@@ -66,7 +66,7 @@ impl Operation for GatedAverage {
         match others.iter().find(|(_, other)| !other.agrees(first)) {
             Some((index, other)) => {
                 let message = format!("`GatedAverage` needs equal shapes, but its branches give {first} and {other}");
-                Err(fault(message, "needs equal shapes").at_input(*index))
+                Err(error(message, "needs equal shapes").at_input(*index))
             }
             None => Ok(first.clone()),
         }
@@ -106,11 +106,11 @@ impl Operation for GatedAverage {
         let branches = places.len();
         for (index, &place) in places.iter().enumerate() {
             let step = GatedAverageGradientStep { pixels, channels, branches, index };
-            cx.input_by(place, Kernel::GatedAverageGradient(step), &[dy, gate], &[]);
+            cx.grad_input(place, Kernel::GatedAverageGradient(step), &[dy, gate], &[]);
         }
         let from: Vec<NodeId> = std::iter::once(dy).chain(places.iter().map(|&place| cx.layer.inputs[place])).collect();
         let step = GateGradientStep { pixels, channels, branches };
-        cx.input_by(self.gate_index, Kernel::GateGradient(step), &from, &[]);
+        cx.grad_input(self.gate_index, Kernel::GateGradient(step), &from, &[]);
         Ok(())
     }
 

@@ -6,7 +6,7 @@ pub mod gated_average;
 use crate::diagnostics::Code;
 use crate::graph::signature::definition::Default;
 use crate::graph::training::Backward;
-use crate::graph::{Argument, AxisRule, Definition, Lowered, Lowering, NodeId, Operation, ShapeFault, Supports};
+use crate::graph::{Argument, AxisRule, Definition, Lowered, Lowering, NodeId, Operation, ShapeError, Supports};
 use crate::kernels::elementwise::combine::Merge;
 use crate::plan::kernel::Kernel;
 use crate::plan::steps::gradient::merge_gradient::{BroadcastGradientStep, MergeGradientStep};
@@ -125,10 +125,10 @@ impl Operation for Elementwise {
         Vec::new()
     }
 
-    fn infer(&self, inputs: &[&TensorType]) -> Result<TensorType, ShapeFault> {
+    fn infer(&self, inputs: &[&TensorType]) -> Result<TensorType, ShapeError> {
         let name = self.definition.name;
         if inputs.len() < 2 {
-            return Err(ShapeFault::new(
+            return Err(ShapeError::new(
                 Code::NeedsMerge,
                 format!("`{name}` joins branches, but gets one"),
                 "expects several",
@@ -142,7 +142,7 @@ impl Operation for Elementwise {
         let mut sizes = inputs[0].sizes.clone();
         for (index, input) in inputs.iter().enumerate().skip(1) {
             if !input.agrees(inputs[0]) {
-                return Err(ShapeFault::new(
+                return Err(ShapeError::new(
                     Code::MergeMismatch,
                     format!("`{name}` needs equal shapes, but its branches give {} and {input}", inputs[0]),
                     "needs equal shapes",
@@ -203,16 +203,16 @@ impl Operation for Elementwise {
                 for index in [1 - spread, spread] {
                     let step = BroadcastGradientStep { pixels, channels, merge, by_values: index == spread };
                     let from = [dy, inputs[1 - spread], inputs[spread]];
-                    cx.input_by(index, Kernel::BroadcastGradient(step), &from, &[]);
+                    cx.grad_input(index, Kernel::BroadcastGradient(step), &from, &[]);
                 }
             }
-            _ if merge == Merge::Add => (0..inputs.len()).for_each(|index| cx.input_is(index, dy)),
+            _ if merge == Merge::Add => (0..inputs.len()).for_each(|index| cx.grad_input_is(index, dy)),
             _ => {
                 let (pixels, channels) = cx.pixels_channels(0);
                 let from: Vec<NodeId> = std::iter::once(dy).chain(inputs.iter().copied()).collect();
                 for index in 0..inputs.len() {
                     let step = MergeGradientStep { pixels, channels, merge, index };
-                    cx.input_by(index, Kernel::MergeGradient(step), &from, &[]);
+                    cx.grad_input(index, Kernel::MergeGradient(step), &from, &[]);
                 }
             }
         }

@@ -5,13 +5,14 @@ use crate::graph::signature::definition::Default;
 use crate::graph::training::{Backward, Forward, pixels_channels, whole};
 use crate::graph::{
     Affine, Argument, Arguments, AxisRule, Definition, Initializer, Lowered, Lowering, NodeId, Operation,
-    ParameterKind, ParameterSpec, ShapeFault, Supports, ValueKind,
+    ParameterKind, ParameterSpec, ShapeError, Supports, ValueKind,
 };
 use crate::kernels::elementwise::activation::Activation;
 use crate::ops::convolution::window::known_channels;
 use crate::plan::kernel::Kernel;
 use crate::plan::steps::gradient::norm_gradient::{
-    BatchNormGradientStep, BatchNormStep, FixedNormGradientStep, RunningStep, ScaleGradientStep, StatisticsStep,
+    BatchNormGradientStep, BatchNormStep, BatchStatisticsStep, FixedNormGradientStep, RunningStatsStep,
+    ScaleGradientStep,
 };
 use crate::plan::steps::norm::NormStep;
 use crate::tensor::TensorType;
@@ -97,11 +98,11 @@ impl Operation for BatchNorm {
         list
     }
 
-    fn infer(&self, inputs: &[&TensorType]) -> Result<TensorType, ShapeFault> {
+    fn infer(&self, inputs: &[&TensorType]) -> Result<TensorType, ShapeError> {
         Ok(inputs[0].clone())
     }
 
-    fn parameters(&self, inputs: &[&TensorType]) -> Result<Vec<ParameterSpec>, ShapeFault> {
+    fn parameters(&self, inputs: &[&TensorType]) -> Result<Vec<ParameterSpec>, ShapeError> {
         let mut shape = vec![1; inputs[0].rank()];
         if let Some(last) = shape.last_mut() {
             *last = known_channels("BatchNorm", inputs[0])?;
@@ -142,10 +143,10 @@ impl Operation for BatchNorm {
         }
         let (pixels, channels) = pixels_channels(&cx.sizes(0));
         let (x, running, scale) = (cx.inputs[0], cx.parameters[..2].to_vec(), cx.parameters[2..].to_vec());
-        let statistics = StatisticsStep { pixels, channels, epsilon: self.epsilon as f32 };
-        let statistics = Lowered::Step(Kernel::Statistics(statistics));
+        let statistics = BatchStatisticsStep { pixels, channels, epsilon: self.epsilon as f32 };
+        let statistics = Lowered::Step(Kernel::BatchStatistics(statistics));
         let statistics = cx.step("statistics", whole(&[2 * channels]), statistics, &[x], &[], 0);
-        let gather = Lowered::Step(Kernel::Running(RunningStep { channels, alpha: self.alpha as f32 }));
+        let gather = Lowered::Step(Kernel::RunningStats(RunningStatsStep { channels, alpha: self.alpha as f32 }));
         cx.step("running", whole(&[1]), gather, &[statistics], &running, 2);
         let output = cx.graph.node(x).output.clone();
         let norm = Lowered::Step(Kernel::BatchNorm(BatchNormStep { pixels, channels }));
@@ -159,15 +160,15 @@ impl Operation for BatchNorm {
         let Some(&statistics) = cx.layer.saved.first() else {
             let layer = NormStep { pixels, channels, activation: Activation::Linear };
             let back = FixedNormGradientStep { layer };
-            cx.input_over(0, Kernel::FixedNormGradient(back), &[dy], &parameters);
+            cx.grad_input_over(0, Kernel::FixedNormGradient(back), &[dy], &parameters);
             return Ok(());
         };
         let step = Lowered::Step(Kernel::ScaleGradient(ScaleGradientStep { pixels, channels }));
         let scales = cx.step("scale", whole(&[2 * channels]), step, &[x, dy, statistics], &[]);
         let back = Kernel::BatchNormGradient(BatchNormGradientStep { pixels, channels });
-        cx.input_by(0, back, &[x, dy, statistics, scales], &parameters[2..]);
-        cx.parameter_part(2, scales, 0);
-        cx.parameter_part(3, scales, channels);
+        cx.grad_input(0, back, &[x, dy, statistics, scales], &parameters[2..]);
+        cx.grad_parameter_part(2, scales, 0);
+        cx.grad_parameter_part(3, scales, channels);
         Ok(())
     }
 

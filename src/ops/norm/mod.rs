@@ -8,7 +8,7 @@ use crate::graph::signature::definition::Default;
 use crate::graph::training::{Backward, whole};
 use crate::graph::{
     Argument, AxisRule, Definition, Initializer, Lowered, Lowering, Operation, ParameterKind, ParameterSpec,
-    ShapeFault, Supports,
+    ShapeError, Supports,
 };
 use crate::kernels::norm::group_norm::GroupNorm as Groups;
 use crate::plan::kernel::Kernel;
@@ -75,7 +75,7 @@ impl Operation for LocalResponseNorm {
         ]
     }
 
-    fn infer(&self, inputs: &[&TensorType]) -> Result<TensorType, ShapeFault> {
+    fn infer(&self, inputs: &[&TensorType]) -> Result<TensorType, ShapeError> {
         image_sizes("LocalResponseNorm", inputs[0])?;
         Ok(inputs[0].clone())
     }
@@ -117,7 +117,7 @@ impl Operation for LocalResponseNorm {
             return Ok(());
         };
         let step = Kernel::LocalResponseGradient(LocalResponseGradientStep { layer });
-        cx.input_by(0, step, &[cx.layer.inputs[0], cx.gradient], &[]);
+        cx.grad_input(0, step, &[cx.layer.inputs[0], cx.gradient], &[]);
         Ok(())
     }
 
@@ -188,10 +188,10 @@ impl Operation for GroupNorm {
         list
     }
 
-    fn infer(&self, inputs: &[&TensorType]) -> Result<TensorType, ShapeFault> {
+    fn infer(&self, inputs: &[&TensorType]) -> Result<TensorType, ShapeError> {
         let (_, _, channels) = image_sizes("GroupNorm", inputs[0])?;
         match channels.known() {
-            Some(channels) if channels % self.groups != 0 => Err(ShapeFault::new(
+            Some(channels) if channels % self.groups != 0 => Err(ShapeError::new(
                 Code::Channels,
                 format!("{channels} channels cannot be split into {} groups", self.groups),
                 format!("n_groups={} over {}", self.groups, inputs[0]),
@@ -200,7 +200,7 @@ impl Operation for GroupNorm {
         }
     }
 
-    fn parameters(&self, inputs: &[&TensorType]) -> Result<Vec<ParameterSpec>, ShapeFault> {
+    fn parameters(&self, inputs: &[&TensorType]) -> Result<Vec<ParameterSpec>, ShapeError> {
         let shape = [1, 1, 1, known_channels("GroupNorm", inputs[0])?];
         let part = |role, initializer| ParameterSpec::new(role, ParameterKind::Vector, &shape, initializer);
         Ok(vec![part("gamma", self.gamma), part("beta", self.beta)])
@@ -241,11 +241,11 @@ impl Operation for GroupNorm {
         let step = Lowered::Step(Kernel::GroupSums(GroupSumsStep { layer: layer.clone() }));
         let sums = cx.step("sums", TensorType::of(&[4 * channels]), step, &[x, dy], &[]);
         let back = Kernel::GroupNormGradient(GroupNormGradientStep { layer: layer.clone() });
-        cx.input_by(0, back, &[x, dy, sums], &parameters);
+        cx.grad_input(0, back, &[x, dy, sums], &parameters);
         let step = Lowered::Step(Kernel::GroupScaleGradient(GroupScaleGradientStep { layer }));
         let scales = cx.step("scale", whole(&[2 * channels]), step, &[sums], &[]);
-        cx.parameter_part(0, scales, 0);
-        cx.parameter_part(1, scales, channels);
+        cx.grad_parameter_part(0, scales, 0);
+        cx.grad_parameter_part(1, scales, channels);
         Ok(())
     }
 
@@ -299,7 +299,7 @@ impl Operation for Normalize {
         }
     }
 
-    fn infer(&self, inputs: &[&TensorType]) -> Result<TensorType, ShapeFault> {
+    fn infer(&self, inputs: &[&TensorType]) -> Result<TensorType, ShapeError> {
         Ok(inputs[0].clone())
     }
 
@@ -326,7 +326,7 @@ impl Operation for Normalize {
     fn differentiate(&self, cx: &mut Backward<'_>) -> Result<(), String> {
         let (pixels, channels) = cx.pixels_channels(0);
         let step = NormalizeGradientStep { pixels, channels, epsilon: self.epsilon as f32 };
-        cx.input_by(0, Kernel::NormalizeGradient(step), &[cx.gradient, cx.layer.inputs[0]], &[]);
+        cx.grad_input(0, Kernel::NormalizeGradient(step), &[cx.gradient, cx.layer.inputs[0]], &[]);
         Ok(())
     }
 

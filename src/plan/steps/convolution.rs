@@ -3,12 +3,12 @@
 use crate::kernels::conv::gradient::input_gradient::{flip_weights, input_gradient_geometry};
 use crate::kernels::conv::winograd::{Blocking, Tile};
 use crate::kernels::conv::{depthwise, direct, im2col, im2col_blas, pointwise, winograd};
-use crate::kernels::epilogue::{Epilogue as Finish, Pool};
-use crate::kernels::parallel::thread_pool::Threads;
+use crate::kernels::epilogue::{EpilogueArgs, Pool};
+use crate::kernels::parallel::thread_pool::ThreadPool;
 use crate::kernels::tensor_view::Convolution;
 use crate::plan::Epilogue;
-use crate::plan::input_checks::{Checked, possible};
-use crate::plan::kernel::{Call, Inputs, RunFault, Sizes, StepKernel, keep_others};
+use crate::plan::input_checks::{CheckedKernel, possible};
+use crate::plan::kernel::{Call, Inputs, KernelError, KernelStep, Sizes, keep_others};
 use crate::size::product;
 use serde::{Deserialize, Serialize};
 
@@ -84,7 +84,13 @@ impl ConvolutionStep {
     }
 
     /// Packs the weights; `flipped` has room for them where they are flipped before.
-    fn pack_weights<'a>(&self, mut weights: &'a [f32], packed: &mut [f32], flipped: &'a mut [f32], threads: &Threads) {
+    fn pack_weights<'a>(
+        &self,
+        mut weights: &'a [f32],
+        packed: &mut [f32],
+        flipped: &'a mut [f32],
+        threads: &ThreadPool,
+    ) {
         let conv = &self.geometry;
         if let Some(forward) = &self.back {
             let flipped = &mut flipped[..weights.len()];
@@ -105,14 +111,14 @@ impl ConvolutionStep {
 
     /// Multiply-adds per image of the direct method.
     pub fn direct_arithmetic(&self) -> u64 {
-        self.geometry.multiply_adds() as u64
+        self.geometry.macs() as u64
     }
 }
 
-impl StepKernel for ConvolutionStep {
-    fn run(&self, call: Call<'_>) -> Result<(), RunFault> {
+impl KernelStep for ConvolutionStep {
+    fn run(&self, call: Call<'_>) -> Result<(), KernelError> {
         let Call { batch, inputs, constants, output, scratch, threads, .. } = call;
-        let finish = Finish {
+        let finish = EpilogueArgs {
             bias: if self.bias { constants.get(1).copied() } else { None },
             residual: if self.epilogue.residual { inputs.get(1).copied() } else { None },
             activation: self.epilogue.activation,
@@ -184,13 +190,13 @@ impl StepKernel for ConvolutionStep {
         if let Some(weights) = parameters.first_mut() {
             let mut packed = vec![0.0; self.packed_len()];
             let mut flipped = vec![0.0; self.pack_scratch_len()];
-            self.pack_weights(weights, &mut packed, &mut flipped, &Threads::new(1));
+            self.pack_weights(weights, &mut packed, &mut flipped, &ThreadPool::new(1));
             *weights = packed;
         }
         parameters
     }
 
-    fn pack_into(&self, parameters: &[&[f32]], packed: &mut [f32], scratch: &mut [f32], threads: &Threads) {
+    fn pack_into(&self, parameters: &[&[f32]], packed: &mut [f32], scratch: &mut [f32], threads: &ThreadPool) {
         if let Some(weights) = parameters.first() {
             let packed = keep_others(parameters, self.packed_len(), packed);
             self.pack_weights(weights, packed, scratch, threads);
@@ -217,7 +223,7 @@ impl StepKernel for ConvolutionStep {
         self.algorithm == Algorithm::Blas
     }
 
-    fn arithmetic(&self) -> u64 {
+    fn executed_macs(&self) -> u64 {
         match &self.algorithm {
             Algorithm::Winograd(blocking) => {
                 let (out, points) = (blocking.tile.out(), blocking.tile.points());
@@ -230,7 +236,7 @@ impl StepKernel for ConvolutionStep {
     }
 }
 
-impl Checked for ConvolutionStep {
+impl CheckedKernel for ConvolutionStep {
     fn check(&self) -> Result<(), &'static str> {
         possible(self.is_possible(), "window or its algorithm makes no sense")?;
         possible(!self.epilogue.softmax, "end is not one of a convolution")?;
@@ -243,7 +249,7 @@ impl Checked for ConvolutionStep {
             _ => 0,
         };
         // Taps in the padding are gone over too.
-        self.geometry.multiply_adds().saturating_add(copied)
+        self.geometry.macs().saturating_add(copied)
     }
 }
 

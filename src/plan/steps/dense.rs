@@ -6,11 +6,11 @@ use crate::kernels::dense::few_outputs::is_narrow;
 use crate::kernels::elementwise::softmax::softmax;
 use crate::kernels::gemm::{Backend, Shape};
 use crate::kernels::parallel::image_batches::Images;
-use crate::kernels::parallel::thread_pool::Threads;
+use crate::kernels::parallel::thread_pool::ThreadPool;
 use crate::kernels::tensor_view::{View, ViewMut};
 use crate::plan::Epilogue;
-use crate::plan::input_checks::{Checked, possible};
-use crate::plan::kernel::{Call, Inputs, RunFault, Sizes, StepKernel, keep_others};
+use crate::plan::input_checks::{CheckedKernel, possible};
+use crate::plan::kernel::{Call, Inputs, KernelError, KernelStep, Sizes, keep_others};
 use crate::size::{is_tensor, product};
 use serde::{Deserialize, Serialize};
 
@@ -51,8 +51,8 @@ impl DenseStep {
     }
 }
 
-impl StepKernel for DenseStep {
-    fn run(&self, call: Call<'_>) -> Result<(), RunFault> {
+impl KernelStep for DenseStep {
+    fn run(&self, call: Call<'_>) -> Result<(), KernelError> {
         let Call { batch, inputs, constants, output, scratch, threads, .. } = call;
         let ViewMut { data, ld, image } = output;
         let bias = if self.bias { constants.get(1).copied() } else { None };
@@ -139,7 +139,7 @@ impl StepKernel for DenseStep {
         parameters
     }
 
-    fn pack_into(&self, parameters: &[&[f32]], packed: &mut [f32], _: &mut [f32], threads: &Threads) {
+    fn pack_into(&self, parameters: &[&[f32]], packed: &mut [f32], _: &mut [f32], threads: &ThreadPool) {
         if let Some(weights) = parameters.first() {
             let packed = keep_others(parameters, dense::packed_len_weights(self.inputs, self.outputs), packed);
             dense::pack_weights_into(self.inputs, self.outputs, weights, packed, threads);
@@ -168,12 +168,12 @@ impl StepKernel for DenseStep {
         self.backend = backend;
     }
 
-    fn arithmetic(&self) -> u64 {
+    fn executed_macs(&self) -> u64 {
         product([self.inputs, self.outputs]) as u64
     }
 }
 
-impl Checked for DenseStep {
+impl CheckedKernel for DenseStep {
     fn check(&self) -> Result<(), &'static str> {
         possible(is_tensor(&[self.inputs, self.outputs]), "weights are too many")?;
         possible(!self.epilogue.residual && !self.epilogue.pool, "end is not one of a dense layer")?;

@@ -4,8 +4,8 @@ use crate::kernels::movement::embedding::embedding;
 use crate::kernels::movement::embedding_gradient::embedding_gradient;
 use crate::kernels::parallel::image_batches::Images;
 use crate::kernels::tensor_view::View;
-use crate::plan::input_checks::{Checked, possible};
-use crate::plan::kernel::{Call, Inputs, RunFault, Sizes, StepKernel};
+use crate::plan::input_checks::{CheckedKernel, possible};
+use crate::plan::kernel::{Call, Inputs, KernelError, KernelStep, Sizes};
 use crate::size::{is_tensor, product};
 use serde::{Deserialize, Serialize};
 
@@ -22,15 +22,15 @@ pub struct EmbeddingStep {
 
 impl EmbeddingStep {
     /// That the index at a place is no row of the table.
-    fn beyond(&self, indices: &View<'_>, place: usize) -> RunFault {
+    fn beyond(&self, indices: &View<'_>, place: usize) -> KernelError {
         let (image, place) = (place / self.places.max(1), place % self.places.max(1));
         let value = indices.data.get(image * indices.image + place).copied().unwrap_or(f32::NAN);
-        RunFault(format!("index {value} at place {place} of sample {image} is not below {}", self.rows))
+        KernelError(format!("index {value} at place {place} of sample {image} is not below {}", self.rows))
     }
 }
 
-impl StepKernel for EmbeddingStep {
-    fn run(&self, call: Call<'_>) -> Result<(), RunFault> {
+impl KernelStep for EmbeddingStep {
+    fn run(&self, call: Call<'_>) -> Result<(), KernelError> {
         let size = Images { n: call.batch, pixels: self.places, channels: self.features };
         // The indices of an image are one dense row.
         let indices = View { ld: 1, ..call.inputs[0] };
@@ -51,7 +51,7 @@ impl StepKernel for EmbeddingStep {
     }
 }
 
-impl Checked for EmbeddingStep {
+impl CheckedKernel for EmbeddingStep {
     fn check(&self) -> Result<(), &'static str> {
         possible(is_tensor(&[self.rows, self.features]), "table makes no sense")
     }
@@ -63,8 +63,8 @@ pub struct EmbeddingGradientStep {
     pub layer: EmbeddingStep,
 }
 
-impl StepKernel for EmbeddingGradientStep {
-    fn run(&self, call: Call<'_>) -> Result<(), RunFault> {
+impl KernelStep for EmbeddingGradientStep {
+    fn run(&self, call: Call<'_>) -> Result<(), KernelError> {
         let EmbeddingStep { places, rows, features } = self.layer;
         let size = Images { n: call.batch, pixels: places, channels: features };
         let indices = View { ld: 1, ..call.inputs[0] };

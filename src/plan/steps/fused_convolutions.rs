@@ -3,20 +3,20 @@
 use super::convolution::{Algorithm, ConvolutionStep};
 use crate::kernels::conv::fused_rows;
 use crate::kernels::conv::fused_rows::{Convolutions, Link};
-use crate::kernels::epilogue::Epilogue as Finish;
-use crate::plan::input_checks::{Checked, possible};
-use crate::plan::kernel::{Call, Inputs, RunFault, Sizes, StepKernel};
+use crate::kernels::epilogue::EpilogueArgs;
+use crate::plan::input_checks::{CheckedKernel, possible};
+use crate::plan::kernel::{Call, Inputs, KernelError, KernelStep, Sizes};
 use crate::size::{product, sum};
 use serde::{Deserialize, Serialize};
 use smallvec::SmallVec;
 
 /// Convolutions, each of which takes what the one before it gives; only the last may add a residual.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct ChainStep {
+pub struct FusedConvolutionsStep {
     pub links: Vec<ConvolutionStep>,
 }
 
-impl ChainStep {
+impl FusedConvolutionsStep {
     /// Whether the links fit each other, and can be computed by bands of rows.
     pub fn is_possible(&self) -> bool {
         let size = |step: &ConvolutionStep| {
@@ -25,7 +25,7 @@ impl ChainStep {
         };
         let (one, behind) = (self.links.iter(), self.links.iter().skip(1));
         (2..=fused_rows::MOST).contains(&self.links.len())
-            && self.links.iter().all(ChainStep::takes)
+            && self.links.iter().all(FusedConvolutionsStep::takes)
             && one.clone().zip(behind).all(|(one, next)| {
                 let window = &next.geometry.window;
                 (window.in_h, window.in_w, next.geometry.in_c) == size(one) && !one.epilogue.residual
@@ -54,15 +54,15 @@ impl ChainStep {
     }
 }
 
-impl StepKernel for ChainStep {
-    fn run(&self, call: Call<'_>) -> Result<(), RunFault> {
+impl KernelStep for FusedConvolutionsStep {
+    fn run(&self, call: Call<'_>) -> Result<(), KernelError> {
         let Call { batch, inputs, constants, output, scratch, threads, .. } = call;
         let mut constants = constants.iter().copied();
         let mut next = || constants.next().unwrap_or_default();
         let link = |step: &'_ ConvolutionStep| {
             let (weights, bias) = (next(), step.bias.then(&mut next));
             let residual = if step.epilogue.residual { inputs.get(1).copied() } else { None };
-            (weights, Finish { bias, residual, activation: step.epilogue.activation, pool: None })
+            (weights, EpilogueArgs { bias, residual, activation: step.epilogue.activation, pool: None })
         };
         let parts: SmallVec<[_; fused_rows::MOST]> = self.links.iter().map(link).collect();
         let links: SmallVec<[Link; fused_rows::MOST]> = std::iter::zip(&self.links, &parts)
@@ -106,18 +106,18 @@ impl StepKernel for ChainStep {
         fused_rows::scratch_len(&self.convolutions(), workers)
     }
 
-    fn arithmetic(&self) -> u64 {
-        self.links.iter().map(ConvolutionStep::arithmetic).fold(0, u64::saturating_add)
+    fn executed_macs(&self) -> u64 {
+        self.links.iter().map(ConvolutionStep::executed_macs).fold(0, u64::saturating_add)
     }
 }
 
-impl Checked for ChainStep {
+impl CheckedKernel for FusedConvolutionsStep {
     fn check(&self) -> Result<(), &'static str> {
         possible(self.is_possible(), "convolutions make no chain")
     }
 
     /// Where stretches of rows meet, some are computed twice.
     fn work(&self) -> usize {
-        product([2, sum(self.links.iter().map(Checked::work))])
+        product([2, sum(self.links.iter().map(CheckedKernel::work))])
     }
 }

@@ -4,8 +4,8 @@ use crate::kernels::elementwise::activation::Activation;
 use crate::kernels::elementwise::combine::{Merge, broadcast, elementwise, elementwise_in_place, gated_average};
 use crate::kernels::parallel::image_batches::Images;
 use crate::kernels::tensor_view::View;
-use crate::plan::input_checks::{Checked, possible};
-use crate::plan::kernel::{Call, Inputs, RunFault, Sizes, StepKernel};
+use crate::plan::input_checks::{CheckedKernel, possible};
+use crate::plan::kernel::{Call, Inputs, KernelError, KernelStep, Sizes};
 use serde::{Deserialize, Serialize};
 use smallvec::SmallVec;
 
@@ -29,8 +29,8 @@ pub struct MergeStep {
     pub activation: Activation,
 }
 
-impl StepKernel for MergeStep {
-    fn run(&self, call: Call<'_>) -> Result<(), RunFault> {
+impl KernelStep for MergeStep {
+    fn run(&self, call: Call<'_>) -> Result<(), KernelError> {
         let size = Images { n: call.batch, pixels: self.pixels, channels: self.channels };
         match call.in_place {
             true => elementwise_in_place(call.inputs, call.output, size, self.merge, self.activation, call.threads),
@@ -49,7 +49,7 @@ impl StepKernel for MergeStep {
     }
 }
 
-impl Checked for MergeStep {
+impl CheckedKernel for MergeStep {
     fn check(&self) -> Result<(), &'static str> {
         Ok(())
     }
@@ -70,8 +70,8 @@ pub struct BroadcastStep {
     pub activation: Activation,
 }
 
-impl StepKernel for BroadcastStep {
-    fn run(&self, call: Call<'_>) -> Result<(), RunFault> {
+impl KernelStep for BroadcastStep {
+    fn run(&self, call: Call<'_>) -> Result<(), KernelError> {
         let size = Images { n: call.batch, pixels: self.pixels, channels: self.channels };
         let (image, values) = (call.inputs[1 - self.spread], call.inputs[self.spread]);
         broadcast(Some(image), values, call.output, size, self.merge, self.activation, call.threads);
@@ -89,7 +89,7 @@ impl StepKernel for BroadcastStep {
     }
 }
 
-impl Checked for BroadcastStep {
+impl CheckedKernel for BroadcastStep {
     fn check(&self) -> Result<(), &'static str> {
         possible(self.spread < 2, "spread input is not there")
     }
@@ -104,8 +104,8 @@ pub struct GatedAverageStep {
     pub gate: usize,
 }
 
-impl StepKernel for GatedAverageStep {
-    fn run(&self, call: Call<'_>) -> Result<(), RunFault> {
+impl KernelStep for GatedAverageStep {
+    fn run(&self, call: Call<'_>) -> Result<(), KernelError> {
         let size = Images { n: call.batch, pixels: self.pixels, channels: self.channels };
         let gate = call.inputs[self.gate];
         let others: SmallVec<[View<'_>; 8]> =
@@ -124,7 +124,7 @@ impl StepKernel for GatedAverageStep {
     }
 }
 
-impl Checked for GatedAverageStep {
+impl CheckedKernel for GatedAverageStep {
     fn check(&self) -> Result<(), &'static str> {
         // That the gate is one of the inputs is seen from their number.
         Ok(())

@@ -4,8 +4,8 @@ use super::pointwise::same;
 use crate::kernels::movement::copy::copy;
 use crate::kernels::movement::transpose::{Axis, permute};
 use crate::kernels::parallel::image_batches::Images;
-use crate::plan::input_checks::{Checked, possible};
-use crate::plan::kernel::{Call, Inputs, RunFault, Sizes, StepKernel};
+use crate::plan::input_checks::{CheckedKernel, possible};
+use crate::plan::kernel::{Call, Inputs, KernelError, KernelStep, Sizes};
 use crate::size::product;
 use serde::{Deserialize, Serialize};
 
@@ -16,8 +16,8 @@ pub struct CopyStep {
     pub channels: usize,
 }
 
-impl StepKernel for CopyStep {
-    fn run(&self, call: Call<'_>) -> Result<(), RunFault> {
+impl KernelStep for CopyStep {
+    fn run(&self, call: Call<'_>) -> Result<(), KernelError> {
         let size = Images { n: call.batch, pixels: self.pixels, channels: self.channels };
         copy(call.inputs[0], call.output, size, call.threads);
         Ok(())
@@ -32,7 +32,7 @@ impl StepKernel for CopyStep {
     }
 }
 
-impl Checked for CopyStep {
+impl CheckedKernel for CopyStep {
     fn check(&self) -> Result<(), &'static str> {
         Ok(())
     }
@@ -47,8 +47,8 @@ pub struct TransposeStep {
     pub order: Vec<usize>,
 }
 
-impl StepKernel for TransposeStep {
-    fn run(&self, call: Call<'_>) -> Result<(), RunFault> {
+impl KernelStep for TransposeStep {
+    fn run(&self, call: Call<'_>) -> Result<(), KernelError> {
         let steps = |sizes: &[usize]| {
             let mut steps = vec![1; sizes.len()];
             for axis in (1..sizes.len()).rev() {
@@ -60,7 +60,7 @@ impl StepKernel for TransposeStep {
         let y_sizes: Vec<usize> = self.order.iter().map(|&axis| self.sizes[axis]).collect();
         let y_steps = steps(&y_sizes);
         let x = call.inputs[0];
-        let mut axes = [Axis::default(); MOST_AXES + 1];
+        let mut axes = [Axis::default(); MAX_AXES + 1];
         axes[0] = Axis { size: call.batch, x_step: x.image, y_step: call.output.image };
         for (place, &axis) in self.order.iter().enumerate() {
             axes[place + 1] = Axis { size: self.sizes[axis], x_step: x_steps[axis], y_step: y_steps[place] };
@@ -80,13 +80,13 @@ impl StepKernel for TransposeStep {
 }
 
 /// Axes that are moved at most; the kernel has one more for the batch.
-const MOST_AXES: usize = 7;
+const MAX_AXES: usize = 7;
 
-impl Checked for TransposeStep {
+impl CheckedKernel for TransposeStep {
     fn check(&self) -> Result<(), &'static str> {
         let axes = self.sizes.len();
         let mut order = self.order.clone();
         order.sort_unstable();
-        possible(axes <= MOST_AXES && order.into_iter().eq(0..axes), "order is not one of its axes")
+        possible(axes <= MAX_AXES && order.into_iter().eq(0..axes), "order is not one of its axes")
     }
 }

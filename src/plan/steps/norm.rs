@@ -6,8 +6,8 @@ use crate::kernels::norm::group_norm::{Affine, GroupNorm, group_norm, group_norm
 use crate::kernels::norm::local_response_norm::{LocalResponseNorm, local_response_norm};
 use crate::kernels::norm::scale_shift::scale_shift;
 use crate::kernels::parallel::image_batches::Images;
-use crate::plan::input_checks::{Checked, possible};
-use crate::plan::kernel::{Call, RunFault, Sizes, StepKernel};
+use crate::plan::input_checks::{CheckedKernel, possible};
+use crate::plan::kernel::{Call, KernelError, KernelStep, Sizes};
 use crate::size::{product, sum};
 use serde::{Deserialize, Serialize};
 
@@ -19,8 +19,8 @@ pub struct NormStep {
     pub activation: Activation,
 }
 
-impl StepKernel for NormStep {
-    fn run(&self, call: Call<'_>) -> Result<(), RunFault> {
+impl KernelStep for NormStep {
+    fn run(&self, call: Call<'_>) -> Result<(), KernelError> {
         let size = Images { n: call.batch, pixels: self.pixels, channels: self.channels };
         let (scale, shift) = (call.constants[0], call.constants[1]);
         scale_shift(call.first(), call.output, size, scale, shift, self.activation, call.threads);
@@ -51,12 +51,12 @@ impl StepKernel for NormStep {
         vec![scale.iter().map(|&s| s as f32).collect(), shift.collect()]
     }
 
-    fn arithmetic(&self) -> u64 {
+    fn executed_macs(&self) -> u64 {
         product([self.pixels, self.channels]) as u64
     }
 }
 
-impl Checked for NormStep {
+impl CheckedKernel for NormStep {
     fn check(&self) -> Result<(), &'static str> {
         Ok(())
     }
@@ -77,8 +77,8 @@ pub struct LocalResponseStep {
     pub radius: usize,
 }
 
-impl StepKernel for LocalResponseStep {
-    fn run(&self, call: Call<'_>) -> Result<(), RunFault> {
+impl KernelStep for LocalResponseStep {
+    fn run(&self, call: Call<'_>) -> Result<(), KernelError> {
         let size = Images { n: call.batch, pixels: self.pixels, channels: self.channels };
         let norm = LocalResponseNorm { alpha: self.alpha, beta: self.beta, k: self.k, radius: self.radius };
         local_response_norm(call.inputs[0], call.output, size, &norm, call.threads);
@@ -101,7 +101,7 @@ impl LocalResponseStep {
     }
 }
 
-impl Checked for LocalResponseStep {
+impl CheckedKernel for LocalResponseStep {
     fn check(&self) -> Result<(), &'static str> {
         Ok(())
     }
@@ -127,8 +127,8 @@ impl GroupNormStep {
     }
 }
 
-impl StepKernel for GroupNormStep {
-    fn run(&self, call: Call<'_>) -> Result<(), RunFault> {
+impl KernelStep for GroupNormStep {
+    fn run(&self, call: Call<'_>) -> Result<(), KernelError> {
         let affine = Affine { gamma: call.constants[0], beta: call.constants[1], activation: self.activation };
         let size = self.images(call.batch);
         group_norm(call.inputs[0], call.output, size, &self.norm, &affine, call.scratch, call.threads);
@@ -155,12 +155,12 @@ impl StepKernel for GroupNormStep {
         group_norm_scratch_len(self.images(batch))
     }
 
-    fn arithmetic(&self) -> u64 {
+    fn executed_macs(&self) -> u64 {
         product([self.pixels, self.channels]) as u64
     }
 }
 
-impl Checked for GroupNormStep {
+impl CheckedKernel for GroupNormStep {
     fn check(&self) -> Result<(), &'static str> {
         let groups = self.norm.groups;
         possible(groups > 0 && self.channels.is_multiple_of(groups), "groups do not divide its channels")
@@ -176,8 +176,8 @@ pub struct NormalizeStep {
     pub epsilon: f32,
 }
 
-impl StepKernel for NormalizeStep {
-    fn run(&self, call: Call<'_>) -> Result<(), RunFault> {
+impl KernelStep for NormalizeStep {
+    fn run(&self, call: Call<'_>) -> Result<(), KernelError> {
         let (x, y) = (call.first(), call.output);
         for image in 0..call.batch {
             for pixel in 0..self.pixels {
@@ -203,7 +203,7 @@ impl StepKernel for NormalizeStep {
     }
 }
 
-impl Checked for NormalizeStep {
+impl CheckedKernel for NormalizeStep {
     fn check(&self) -> Result<(), &'static str> {
         Ok(())
     }

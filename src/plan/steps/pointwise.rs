@@ -4,8 +4,8 @@ use crate::kernels::elementwise::activate::activate;
 use crate::kernels::elementwise::activation::Activation;
 use crate::kernels::elementwise::softmax::softmax;
 use crate::kernels::parallel::image_batches::Images;
-use crate::plan::input_checks::Checked;
-use crate::plan::kernel::{Call, Inputs, RunFault, Sizes, StepKernel};
+use crate::plan::input_checks::CheckedKernel;
+use crate::plan::kernel::{Call, Inputs, KernelError, KernelStep, Sizes};
 use serde::{Deserialize, Serialize};
 
 /// An elementwise function.
@@ -16,8 +16,8 @@ pub struct ActivationStep {
     pub activation: Activation,
 }
 
-impl StepKernel for ActivationStep {
-    fn run(&self, call: Call<'_>) -> Result<(), RunFault> {
+impl KernelStep for ActivationStep {
+    fn run(&self, call: Call<'_>) -> Result<(), KernelError> {
         let size = Images { n: call.batch, pixels: self.pixels, channels: self.channels };
         activate(call.first(), call.output, size, self.activation, call.threads);
         Ok(())
@@ -32,7 +32,7 @@ impl StepKernel for ActivationStep {
     }
 }
 
-impl Checked for ActivationStep {
+impl CheckedKernel for ActivationStep {
     fn check(&self) -> Result<(), &'static str> {
         Ok(())
     }
@@ -49,8 +49,8 @@ pub struct SoftmaxStep {
     pub channels: usize,
 }
 
-impl StepKernel for SoftmaxStep {
-    fn run(&self, call: Call<'_>) -> Result<(), RunFault> {
+impl KernelStep for SoftmaxStep {
+    fn run(&self, call: Call<'_>) -> Result<(), KernelError> {
         let size = Images { n: call.batch, pixels: self.pixels, channels: self.channels };
         softmax(call.first(), call.output, size, call.threads);
         Ok(())
@@ -65,7 +65,7 @@ impl StepKernel for SoftmaxStep {
     }
 }
 
-impl Checked for SoftmaxStep {
+impl CheckedKernel for SoftmaxStep {
     fn check(&self) -> Result<(), &'static str> {
         Ok(())
     }

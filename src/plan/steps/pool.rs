@@ -4,8 +4,8 @@ use crate::kernels::parallel::image_batches::Images;
 use crate::kernels::pool::global_pool::{GlobalPool, global_pool};
 use crate::kernels::pool::{average_pool, max_pool};
 use crate::kernels::tensor_view::Window;
-use crate::plan::input_checks::{Checked, possible};
-use crate::plan::kernel::{Call, Inputs, RunFault, Sizes, StepKernel};
+use crate::plan::input_checks::{CheckedKernel, possible};
+use crate::plan::kernel::{Call, Inputs, KernelError, KernelStep, Sizes};
 use crate::size::product;
 use serde::{Deserialize, Serialize};
 
@@ -50,8 +50,8 @@ pub struct PoolStep {
     pub reduction: Reduction,
 }
 
-impl StepKernel for PoolStep {
-    fn run(&self, call: Call<'_>) -> Result<(), RunFault> {
+impl KernelStep for PoolStep {
+    fn run(&self, call: Call<'_>) -> Result<(), KernelError> {
         let (x, y, window) = (call.inputs[0], call.output, &self.window);
         match self.reduction {
             Reduction::Maximum => max_pool(x, y, call.batch, self.channels, window, call.threads),
@@ -84,7 +84,7 @@ impl StepKernel for PoolStep {
     }
 }
 
-impl Checked for PoolStep {
+impl CheckedKernel for PoolStep {
     fn check(&self) -> Result<(), &'static str> {
         possible(self.window.is_possible(), "window makes no sense")
     }
@@ -104,8 +104,8 @@ pub struct GlobalPoolStep {
     pub reduction: Reduction,
 }
 
-impl StepKernel for GlobalPoolStep {
-    fn run(&self, call: Call<'_>) -> Result<(), RunFault> {
+impl KernelStep for GlobalPoolStep {
+    fn run(&self, call: Call<'_>) -> Result<(), KernelError> {
         let size = Images { n: call.batch, pixels: self.pixels, channels: self.channels };
         global_pool(call.inputs[0], call.output, size, self.reduction.global(), call.threads);
         Ok(())
@@ -120,7 +120,7 @@ impl StepKernel for GlobalPoolStep {
     }
 }
 
-impl Checked for GlobalPoolStep {
+impl CheckedKernel for GlobalPoolStep {
     fn check(&self) -> Result<(), &'static str> {
         Ok(())
     }

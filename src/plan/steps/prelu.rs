@@ -4,8 +4,8 @@ use super::dense::DenseStep;
 use crate::kernels::elementwise::activate::prelu;
 use crate::kernels::parallel::image_batches::Images;
 use crate::kernels::tensor_view::ViewMut;
-use crate::plan::input_checks::{Checked, possible};
-use crate::plan::kernel::{Call, Inputs, RunFault, Sizes, StepKernel};
+use crate::plan::input_checks::{CheckedKernel, possible};
+use crate::plan::kernel::{Call, Inputs, KernelError, KernelStep, Sizes};
 use crate::size::product;
 use serde::{Deserialize, Serialize};
 
@@ -57,8 +57,8 @@ impl PReluStep {
     }
 }
 
-impl StepKernel for PReluStep {
-    fn run(&self, call: Call<'_>) -> Result<(), RunFault> {
+impl KernelStep for PReluStep {
+    fn run(&self, call: Call<'_>) -> Result<(), KernelError> {
         let (pixels, channels) = self.pixels_channels();
         let size = Images { n: call.batch, pixels, channels };
         let Some((alpha, rest)) = call.constants.split_last() else { return Ok(()) };
@@ -119,12 +119,12 @@ impl StepKernel for PReluStep {
         self.dense.as_ref().map_or(0, |dense| dense.scratch_len(batch, workers))
     }
 
-    fn arithmetic(&self) -> u64 {
-        self.dense.as_ref().map_or(0, DenseStep::arithmetic)
+    fn executed_macs(&self) -> u64 {
+        self.dense.as_ref().map_or(0, DenseStep::executed_macs)
     }
 }
 
-impl Checked for PReluStep {
+impl CheckedKernel for PReluStep {
     fn check(&self) -> Result<(), &'static str> {
         let mut axes = self.axes.clone();
         axes.sort_unstable();

@@ -2,8 +2,8 @@
 
 use crate::kernels::elementwise::activation::Activation;
 use crate::kernels::recurrent::{Gru, Lstm, Recurrence, gru, gru_scratch_len, lstm, lstm_scratch_len};
-use crate::plan::input_checks::{Checked, possible};
-use crate::plan::kernel::{Call, Inputs, RunFault, Sizes, StepKernel};
+use crate::plan::input_checks::{CheckedKernel, possible};
+use crate::plan::kernel::{Call, Inputs, KernelError, KernelStep, Sizes};
 use crate::size::{is_tensor, product, sum};
 use serde::{Deserialize, Serialize};
 
@@ -50,7 +50,7 @@ impl Sequence {
         vec![product([self.features, width]), product([self.units, width]), width]
     }
 
-    fn arithmetic(&self, gates: usize) -> u64 {
+    fn executed_macs(&self, gates: usize) -> u64 {
         product([self.steps, sum([self.features, self.units]), gates, self.units]) as u64
     }
 }
@@ -64,9 +64,9 @@ pub struct LstmStep {
 
 impl LstmStep {
     /// The layer with these parameters.
-    pub(super) fn layer<'a>(&self, constants: &[&'a [f32]]) -> Result<Lstm<'a>, RunFault> {
+    pub(super) fn layer<'a>(&self, constants: &[&'a [f32]]) -> Result<Lstm<'a>, KernelError> {
         let &[input_weights, hidden_weights, biases, cell_init, hidden_init, ref peepholes @ ..] = constants else {
-            return Err(RunFault("a recurrent layer lacks constants".into()));
+            return Err(KernelError("a recurrent layer lacks constants".into()));
         };
         let peepholes = match *peepholes {
             [to_in, to_forget, to_out] => Some([to_in, to_forget, to_out]),
@@ -77,8 +77,8 @@ impl LstmStep {
     }
 }
 
-impl StepKernel for LstmStep {
-    fn run(&self, call: Call<'_>) -> Result<(), RunFault> {
+impl KernelStep for LstmStep {
+    fn run(&self, call: Call<'_>) -> Result<(), KernelError> {
         let (size, layer) = (self.sequence.recurrence(call.batch), self.layer(call.constants)?);
         lstm(call.inputs[0], call.output, &size, &layer, call.scratch, call.threads);
         Ok(())
@@ -103,12 +103,12 @@ impl StepKernel for LstmStep {
         lstm_scratch_len(self.sequence.units, workers)
     }
 
-    fn arithmetic(&self) -> u64 {
-        self.sequence.arithmetic(4)
+    fn executed_macs(&self) -> u64 {
+        self.sequence.executed_macs(4)
     }
 }
 
-impl Checked for LstmStep {
+impl CheckedKernel for LstmStep {
     fn check(&self) -> Result<(), &'static str> {
         self.sequence.check()
     }
@@ -122,17 +122,17 @@ pub struct GruStep {
 
 impl GruStep {
     /// The layer with these parameters.
-    pub(super) fn layer<'a>(&self, constants: &[&'a [f32]]) -> Result<Gru<'a>, RunFault> {
+    pub(super) fn layer<'a>(&self, constants: &[&'a [f32]]) -> Result<Gru<'a>, KernelError> {
         let &[input_weights, hidden_weights, biases, hidden_init] = constants else {
-            return Err(RunFault("a recurrent layer lacks constants".into()));
+            return Err(KernelError("a recurrent layer lacks constants".into()));
         };
         let (gates, hidden) = (Activation::Sigmoid, Activation::Tanh);
         Ok(Gru { input_weights, hidden_weights, biases, hidden_init, gates, hidden })
     }
 }
 
-impl StepKernel for GruStep {
-    fn run(&self, call: Call<'_>) -> Result<(), RunFault> {
+impl KernelStep for GruStep {
+    fn run(&self, call: Call<'_>) -> Result<(), KernelError> {
         let (size, layer) = (self.sequence.recurrence(call.batch), self.layer(call.constants)?);
         gru(call.inputs[0], call.output, &size, &layer, call.scratch, call.threads);
         Ok(())
@@ -156,12 +156,12 @@ impl StepKernel for GruStep {
         gru_scratch_len(self.sequence.units, workers)
     }
 
-    fn arithmetic(&self) -> u64 {
-        self.sequence.arithmetic(3)
+    fn executed_macs(&self) -> u64 {
+        self.sequence.executed_macs(3)
     }
 }
 
-impl Checked for GruStep {
+impl CheckedKernel for GruStep {
     fn check(&self) -> Result<(), &'static str> {
         self.sequence.check()
     }

@@ -1,9 +1,9 @@
 //! Images made larger by repetition or by a border.
 
-use crate::kernels::movement::copy::{Frame, pad};
+use crate::kernels::movement::copy::{PadGeometry, pad};
 use crate::kernels::movement::upscale::{Upscale, upscale};
-use crate::plan::input_checks::Checked;
-use crate::plan::kernel::{Call, Inputs, RunFault, Sizes, StepKernel};
+use crate::plan::input_checks::CheckedKernel;
+use crate::plan::kernel::{Call, Inputs, KernelError, KernelStep, Sizes};
 use crate::size::{product, sum};
 use serde::{Deserialize, Serialize};
 
@@ -13,8 +13,8 @@ pub struct UpscaleStep {
     pub repeat: Upscale,
 }
 
-impl StepKernel for UpscaleStep {
-    fn run(&self, call: Call<'_>) -> Result<(), RunFault> {
+impl KernelStep for UpscaleStep {
+    fn run(&self, call: Call<'_>) -> Result<(), KernelError> {
         upscale(call.inputs[0], call.output, call.batch, &self.repeat, call.threads);
         Ok(())
     }
@@ -31,7 +31,7 @@ impl StepKernel for UpscaleStep {
     }
 }
 
-impl Checked for UpscaleStep {
+impl CheckedKernel for UpscaleStep {
     fn check(&self) -> Result<(), &'static str> {
         // A scale of nothing would give a tensor without values.
         Ok(())
@@ -40,23 +40,23 @@ impl Checked for UpscaleStep {
 
 /// A border of zeros around each image.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct FrameStep {
-    pub frame: Frame,
+pub struct ZeroPadStep {
+    pub geometry: PadGeometry,
 }
 
-impl StepKernel for FrameStep {
-    fn run(&self, call: Call<'_>) -> Result<(), RunFault> {
-        pad(call.inputs[0], call.output, call.batch, &self.frame, 0.0, call.threads);
+impl KernelStep for ZeroPadStep {
+    fn run(&self, call: Call<'_>) -> Result<(), KernelError> {
+        pad(call.inputs[0], call.output, call.batch, &self.geometry, 0.0, call.threads);
         Ok(())
     }
 
     fn describe(&self) -> String {
-        let Frame { in_h, in_w, channels, top, left, bottom, right } = self.frame;
+        let PadGeometry { in_h, in_w, channels, top, left, bottom, right } = self.geometry;
         format!("border of zeros, top {top} bottom {bottom} left {left} right {right}, around {in_h}x{in_w}x{channels}")
     }
 
     fn sizes(&self) -> Sizes {
-        let Frame { in_h, in_w, channels, top, left, bottom, right } = self.frame;
+        let PadGeometry { in_h, in_w, channels, top, left, bottom, right } = self.geometry;
         Sizes {
             inputs: Inputs::Each(vec![(product([in_h, in_w]), channels)]),
             output: (product([sum([in_h, top, bottom]), sum([in_w, left, right])]), channels),
@@ -64,7 +64,7 @@ impl StepKernel for FrameStep {
     }
 }
 
-impl Checked for FrameStep {
+impl CheckedKernel for ZeroPadStep {
     fn check(&self) -> Result<(), &'static str> {
         Ok(())
     }

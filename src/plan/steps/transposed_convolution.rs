@@ -1,33 +1,33 @@
 //! Transposed convolutions.
 
-use crate::kernels::conv::transposed::{Deconvolution, deconvolution, pack_deconvolution};
+use crate::kernels::conv::transposed::{TransposedConvolution, deconvolution, pack_deconvolution};
 use crate::kernels::elementwise::activation::Activation;
-use crate::kernels::parallel::thread_pool::Threads;
+use crate::kernels::parallel::thread_pool::ThreadPool;
 use crate::kernels::tensor_view::{Convolution, Window};
-use crate::plan::input_checks::{Checked, possible};
-use crate::plan::kernel::{Call, Inputs, RunFault, Sizes, StepKernel, keep_others};
+use crate::plan::input_checks::{CheckedKernel, possible};
+use crate::plan::kernel::{Call, Inputs, KernelError, KernelStep, Sizes, keep_others};
 use crate::size::{product, sum};
 use serde::{Deserialize, Serialize};
 
 /// A transposed convolution with bias and activation.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct DeconvolutionStep {
+pub struct TransposedConvolutionStep {
     /// The convolution that it transposes: what goes in there comes out here.
     pub forward: Convolution,
     pub bias: bool,
     pub activation: Activation,
 }
 
-impl DeconvolutionStep {
+impl TransposedConvolutionStep {
     fn weights(&self) -> usize {
         self.forward.weights()
     }
 }
 
-impl StepKernel for DeconvolutionStep {
-    fn run(&self, call: Call<'_>) -> Result<(), RunFault> {
+impl KernelStep for TransposedConvolutionStep {
+    fn run(&self, call: Call<'_>) -> Result<(), KernelError> {
         let Call { batch, inputs, constants, output, threads, .. } = call;
-        let layer = Deconvolution {
+        let layer = TransposedConvolution {
             forward: self.forward,
             packed: constants[0],
             bias: if self.bias { constants.get(1).copied() } else { None },
@@ -76,18 +76,18 @@ impl StepKernel for DeconvolutionStep {
         parameters
     }
 
-    fn pack_into(&self, parameters: &[&[f32]], packed: &mut [f32], _: &mut [f32], _: &Threads) {
+    fn pack_into(&self, parameters: &[&[f32]], packed: &mut [f32], _: &mut [f32], _: &ThreadPool) {
         if let Some(weights) = parameters.first() {
             pack_deconvolution(weights, &self.forward, keep_others(parameters, self.weights(), packed));
         }
     }
 
-    fn arithmetic(&self) -> u64 {
-        self.forward.multiply_adds() as u64
+    fn executed_macs(&self) -> u64 {
+        self.forward.macs() as u64
     }
 }
 
-impl Checked for DeconvolutionStep {
+impl CheckedKernel for TransposedConvolutionStep {
     fn check(&self) -> Result<(), &'static str> {
         possible(self.forward.is_possible(), "window makes no sense")
     }
@@ -96,6 +96,6 @@ impl Checked for DeconvolutionStep {
     fn work(&self) -> usize {
         let Convolution { window, in_c, .. } = self.forward;
         let looked = product([window.in_h, window.in_w, window.kernel_h, window.kernel_w, in_c]);
-        sum([self.forward.multiply_adds(), looked])
+        sum([self.forward.macs(), looked])
     }
 }

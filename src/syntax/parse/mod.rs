@@ -17,18 +17,18 @@ use pest::Parser;
 use pest::iterators::Pair;
 
 /// More errors than this are not looked for.
-const MOST_ERRORS: usize = 50;
+const MAX_ERRORS: usize = 50;
 
 /// Reads a file. The tree holds every item that could be read, whatever the others are.
 pub fn parse(sources: &Sources, file: FileId) -> (File, Diagnostics) {
     let source = sources.file(file).text.as_str();
     let mut reader = Reader { source, file, tokens: Vec::new(), tree: empty(), diagnostics: Diagnostics::default() };
-    if source.len() > recovery::LARGEST_FILE {
+    if source.len() > recovery::MAX_FILE_BYTES {
         reader.diagnostics.push(recovery::too_large(file, source.len()));
         return (reader.tree, reader.diagnostics);
     }
     reader.tokens = scan(source);
-    if reader.tokens.len() > recovery::MOST_TOKENS {
+    if reader.tokens.len() > recovery::MAX_TOKENS {
         reader.diagnostics.push(recovery::too_many(file, reader.tokens.len()));
         return (reader.tree, reader.diagnostics);
     }
@@ -48,11 +48,11 @@ pub fn parse(sources: &Sources, file: FileId) -> (File, Diagnostics) {
 /// Reads an expression that is no file, such as one from the command line.
 pub fn parse_expression(sources: &Sources, file: FileId) -> Result<Expr> {
     let source = sources.file(file).text.as_str();
-    if source.len() > recovery::LARGEST_FILE {
+    if source.len() > recovery::MAX_FILE_BYTES {
         return Err(recovery::too_large(file, source.len()).into());
     }
     let tokens = scan(source);
-    if tokens.len() > recovery::MOST_TOKENS {
+    if tokens.len() > recovery::MAX_TOKENS {
         return Err(recovery::too_many(file, tokens.len()).into());
     }
     recovery::check_brackets(source, &tokens, file)?;
@@ -156,7 +156,7 @@ impl Reader<'_> {
                 self.piece(rule, start, &self.source[start..end], &tokens, docs);
             }
             before = last.unwrap_or(before);
-            if self.diagnostics.iter().count() >= MOST_ERRORS {
+            if self.diagnostics.iter().count() >= MAX_ERRORS {
                 break;
             }
         }

@@ -17,7 +17,7 @@ use std::ops::Range;
 pub fn format(source: &str, file: &File) -> String {
     let tree = ast_text(file);
     let mut text = lay_out(source, file);
-    for _ in 0..MOST_ROUNDS {
+    for _ in 0..MAX_ROUNDS {
         let mut sources = Sources::default();
         let id = sources.add_text("", text.as_str());
         let (file, diagnostics) = parse(&sources, id);
@@ -34,7 +34,7 @@ pub fn format(source: &str, file: &File) -> String {
 }
 
 /// Rounds after which a text is taken as it is; one that only reads it again is the rule.
-const MOST_ROUNDS: usize = 4;
+const MAX_ROUNDS: usize = 4;
 
 fn lay_out(source: &str, file: &File) -> String {
     let comments =

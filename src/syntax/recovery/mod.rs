@@ -16,16 +16,16 @@ use parse_failure::Failure;
 use pest::error::{ErrorVariant, InputLocation};
 
 /// Bytes that a file may have.
-pub(super) const LARGEST_FILE: usize = 4_000_000;
+pub(super) const MAX_FILE_BYTES: usize = 4_000_000;
 
 /// Words and signs that a file may have; they, not the bytes, cost time and memory.
-pub(super) const MOST_TOKENS: usize = 500_000;
+pub(super) const MAX_TOKENS: usize = 500_000;
 
 /// Brackets, one inside another.
-const DEEPEST_BRACKET: usize = 64;
+const MAX_BRACKET_DEPTH: usize = 64;
 
 /// Signs before one operand.
-const MOST_PREFIXES: usize = 16;
+const MAX_PREFIXES: usize = 16;
 
 pub(super) fn too_large(file: FileId, bytes: usize) -> Diagnostic {
     Diagnostic::new(Code::TooDeep, "this file is too large for a spec")
@@ -37,7 +37,7 @@ pub(super) fn too_large(file: FileId, bytes: usize) -> Diagnostic {
 pub(super) fn too_many(file: FileId, count: usize) -> Diagnostic {
     Diagnostic::new(Code::TooDeep, "this file has too many words and signs for a spec")
         .at(span(file, 0, 0), format!("{count} of them"))
-        .note(format!("a spec may have {MOST_TOKENS}"))
+        .note(format!("a spec may have {MAX_TOKENS}"))
         .help("use `repeat` and nets of your own; long lists of labels may stand in a file of their own")
 }
 
@@ -57,11 +57,11 @@ pub(super) fn expression_beside_items(tokens: &[Token], file: FileId) -> Diagnos
 }
 
 pub(super) fn edition(written: &str, place: Span) -> Diagnostic {
-    let fault = match written.parse::<u64>() {
+    let error = match written.parse::<u64>() {
         Ok(_) => format!("edition {written} is not known"),
         Err(_) => format!("`{written}` is no edition"),
     };
-    Diagnostic::new(Code::Edition, fault)
+    Diagnostic::new(Code::Edition, error)
         .at(place, "this program knows edition 1")
         .help("write `netc 1`, or leave the line out")
 }
@@ -82,16 +82,16 @@ pub(super) fn check_brackets(source: &str, tokens: &[Token], file: FileId) -> Re
     for token in tokens.iter().filter(|token| token.kind != Kind::Comment) {
         let text = token.text(source);
         prefixes = if token.is(source, "-") || token.is(source, "not") { prefixes + 1 } else { 0 };
-        if prefixes > MOST_PREFIXES {
+        if prefixes > MAX_PREFIXES {
             return Err(Diagnostic::new(Code::TooDeep, "too many signs before one value")
-                .at(place(token), format!("more than {MOST_PREFIXES} in a row")));
+                .at(place(token), format!("more than {MAX_PREFIXES} in a row")));
         }
         match (token.kind, text) {
             (Kind::Quote, _) | (Kind::Sign, "(" | "[" | "{") => {
                 open.push(token);
-                if open.len() > DEEPEST_BRACKET {
+                if open.len() > MAX_BRACKET_DEPTH {
                     return Err(Diagnostic::new(Code::TooDeep, "the brackets are nested too deeply")
-                        .at(place(token), format!("more than {DEEPEST_BRACKET} are open here"))
+                        .at(place(token), format!("more than {MAX_BRACKET_DEPTH} are open here"))
                         .help("give parts of it names of their own, with `net` or `let`"));
                 }
             }

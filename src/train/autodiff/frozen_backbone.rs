@@ -19,7 +19,7 @@ pub fn split(net: &Graph) -> Split {
     let mut fixed = vec![false; net.nodes.len()];
     for id in net.ids() {
         let node = net.node(id);
-        let learns = !node.frozen && (!node.parameters.is_empty() || node.operation.is_noise());
+        let learns = !node.frozen && (!node.parameters.is_empty() || node.operation.is_stochastic());
         fixed[id.0] = !learns && node.inputs.iter().all(|input| fixed[input.0]);
     }
     let taken = |id: NodeId| {

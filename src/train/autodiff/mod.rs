@@ -5,18 +5,18 @@ pub mod frozen_backbone;
 pub mod loss_compatibility;
 pub mod training_plans;
 
-use crate::graph::training::{Backward, Forward, Passed, pixels_channels, whole};
+use crate::graph::training::{Backward, Forward, TapeEntry, pixels_channels, whole};
 use crate::graph::{Graph, Initializer, Lowered, NodeId, Parameter, ParameterId, ParameterKind};
 use crate::kernels::elementwise::activation::Activation;
 use crate::kernels::elementwise::combine::Merge;
 use crate::kernels::training::loss::Loss;
 use crate::kernels::training::optimizer::UpdateRule;
-use crate::kernels::training::regularizer::Penalty;
+use crate::kernels::training::regularizer::Regularizer;
 use crate::ops::input::Input;
 use crate::plan::Kernel;
 use crate::plan::steps::merge::MergeStep;
 use crate::plan::steps::training::update::{
-    GradientNormStep, LossGradientStep, LossStep, Through, UpdateStep, WholeStep,
+    GradientNormStep, LossGradientStep, LossStep, Through, UnbatchedStep, UpdateStep,
 };
 use crate::tensor::TensorType;
 use std::collections::HashMap;
@@ -31,7 +31,7 @@ pub struct Settings {
     pub loss: Loss,
     pub rule: UpdateRule,
     /// What parameters add to the loss, but for those of the given roles.
-    pub penalty: Option<(Penalty, Vec<String>)>,
+    pub penalty: Option<(Regularizer, Vec<String>)>,
     /// Each value of a gradient stays within plus and minus this.
     pub clip: Option<f32>,
     /// The norm of all gradients together stays within this.
@@ -59,7 +59,7 @@ pub struct Differentiated {
 /// Why a net cannot be trained.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Untrainable {
-    /// The node of the net that is at fault.
+    /// The node of the net that is at error.
     pub node: NodeId,
     pub message: String,
 }
@@ -105,7 +105,7 @@ fn add_input(graph: &mut Graph, name: &str, shape: TensorType) -> NodeId {
 struct Trainer<'s> {
     settings: &'s Settings,
     graph: Graph,
-    passed: Vec<Passed>,
+    passed: Vec<TapeEntry>,
     /// The number of updates so far, and the learning rate now.
     update: ParameterId,
     rate: ParameterId,
@@ -149,7 +149,7 @@ impl<'s> Trainer<'s> {
 
     fn step(mut self, net: &Graph) -> Result<(Graph, bool), Untrainable> {
         let places = self.forward(net)?;
-        let fault = |place: NodeId, message: String| {
+        let error = |place: NodeId, message: String| {
             // The layer of the net that the node of the step was made for.
             let node = net.ids().rev().find(|id| places[id.0] <= place).unwrap_or(NodeId(0));
             Untrainable { node, message }
@@ -157,7 +157,7 @@ impl<'s> Trainer<'s> {
         let prediction = places[net.outputs[0].0];
         let (from, loss) = add_loss(&mut self.graph, prediction, self.settings.loss, self.settings.weighted);
         let last = self.seed(prediction, &from);
-        self.backward(last).map_err(|(place, message)| fault(place, message))?;
+        self.backward(last).map_err(|(place, message)| error(place, message))?;
         self.graph.outputs = vec![loss, prediction];
         let penalty = self.sum_penalties();
         self.graph.outputs.extend(penalty);
@@ -224,7 +224,7 @@ impl<'s> Trainer<'s> {
     /// Goes back through the first so many layers, and updates parameters as soon as nothing needs them any more.
     fn backward(&mut self, layers: usize) -> Result<(), (NodeId, String)> {
         let passed = std::mem::take(&mut self.passed);
-        let learns = |layer: &Passed, parameter: &ParameterId| {
+        let learns = |layer: &TapeEntry, parameter: &ParameterId| {
             let parameter = &self.graph.parameters[parameter.0];
             parameter.trainable && !parameter.frozen && !layer.frozen
         };
@@ -249,15 +249,15 @@ impl<'s> Trainer<'s> {
                     graph: &mut self.graph,
                     layer,
                     gradient,
-                    wants_input: layer.inputs.iter().map(|input| reached[input.0]).collect(),
+                    needs_grad: layer.inputs.iter().map(|input| reached[input.0]).collect(),
                     wants_parameter: wanted.clone(),
                     by_input,
                     by_parameter,
                     update: self.update,
                 };
                 layer.operation.differentiate(&mut backward).map_err(|message| (layer.node, message))?;
-                let Backward { by_input, by_parameter, wants_input, .. } = backward;
-                for ((input, gradient), wants) in layer.inputs.iter().zip(by_input).zip(wants_input) {
+                let Backward { by_input, by_parameter, needs_grad, .. } = backward;
+                for ((input, gradient), wants) in layer.inputs.iter().zip(by_input).zip(needs_grad) {
                     if let (Some(gradient), true) = (gradient, wants) {
                         self.by_node.entry(*input).or_default().push(gradient);
                     }
@@ -305,7 +305,7 @@ impl<'s> Trainer<'s> {
         let merge = MergeStep { pixels, channels, merge: Merge::Add, activation: Activation::Linear };
         let kernel = match output.batched {
             true => Kernel::Merge(merge),
-            false => Kernel::Whole(WholeStep { kernel: Box::new(Kernel::Merge(merge)) }),
+            false => Kernel::Unbatched(UnbatchedStep { kernel: Box::new(Kernel::Merge(merge)) }),
         };
         let name = format!("{}, summed", self.graph.node(first).name);
         self.graph.compute(&name, output, Lowered::Step(kernel), &gradients, &[], 0)

@@ -31,10 +31,10 @@ pub struct Trainable {
 /// A layer that has no gradient or no plan, and files that cannot be read.
 pub fn compile(net: &Graph, settings: &Settings, batch: usize, values: &Values<'_>) -> Result<Trainable> {
     let Differentiated { step, evaluation, penalized } =
-        differentiate(net, settings).map_err(|fault| untrainable(net, &fault))?;
+        differentiate(net, settings).map_err(|error| untrainable(net, &error))?;
     let step = optimize_training(step);
     let layout = State::of(&step, batch);
-    let start = begin(&step, &layout, values).map_err(|fault| unread(&fault))?;
+    let start = begin(&step, &layout, values).map_err(|error| unread(&error))?;
     let artifact = |graph: &Graph| -> Result<Arc<Artifact>> {
         let compiled = lower::lower(graph, Options { state: Some(&layout), ..Options::default() })?;
         packed(&net.name, graph, checked(graph, compiled)?, values)
@@ -43,8 +43,8 @@ pub fn compile(net: &Graph, settings: &Settings, batch: usize, values: &Values<'
     Ok(Trainable { step, evaluation, penalized, layout, start })
 }
 
-fn unread(fault: &StoreError) -> Diagnostics {
-    Diagnostic::new(Code::WeightsCorrupt, fault.to_string()).into()
+fn unread(error: &StoreError) -> Diagnostics {
+    Diagnostic::new(Code::WeightsCorrupt, error.to_string()).into()
 }
 
 /// The state before the first step: parameters as they are bound, and what the optimizer begins with.
@@ -63,9 +63,9 @@ fn begin(step: &Graph, layout: &State, values: &Values<'_>) -> std::result::Resu
     Ok(state)
 }
 
-fn untrainable(net: &Graph, fault: &Untrainable) -> Diagnostics {
-    let node = net.node(fault.node);
-    Diagnostic::new(Code::Untrainable, format!("`{}` cannot be trained: {}", node.name, fault.message))
+fn untrainable(net: &Graph, error: &Untrainable) -> Diagnostics {
+    let node = net.node(error.node);
+    Diagnostic::new(Code::Untrainable, format!("`{}` cannot be trained: {}", node.name, error.message))
         .at(node.origin.span, "this layer")
         .help("freeze it and what is before it: `frozen(…)`")
         .into()

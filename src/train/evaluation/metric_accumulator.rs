@@ -1,14 +1,14 @@
 //! What is counted of a net's predictions while a set goes through it.
 
 use super::metrics::{Counted, Metrics, MetricsError, Regression, RegressionReport, Report};
-use crate::ops::output_kind::Ending;
+use crate::ops::output_kind::OutputKind;
 use crate::train::recipe::Metric;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 /// What is counted of predictions.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub enum Tally {
+pub enum MetricAccumulator {
     Classes(Metrics),
     Numbers(Regression),
 }
@@ -20,15 +20,15 @@ pub enum Outcome {
     Numbers(RegressionReport),
 }
 
-impl Tally {
+impl MetricAccumulator {
     /// For classes that so many values of what is counted tell apart.
-    pub fn classes(width: usize, labels: Vec<String>, ending: Ending, counted: Counted) -> Self {
-        Tally::Classes(Metrics::new(labels, width, ending).counting(counted))
+    pub fn classes(width: usize, labels: Vec<String>, ending: OutputKind, counted: Counted) -> Self {
+        MetricAccumulator::Classes(Metrics::new(labels, width, ending).counting(counted))
     }
 
     /// For a net with so many outputs that are numbers.
     pub fn numbers(outputs: usize) -> Self {
-        Tally::Numbers(Regression::new(outputs))
+        MetricAccumulator::Numbers(Regression::new(outputs))
     }
 
     /// Counts a batch of predictions and targets.
@@ -37,19 +37,25 @@ impl Tally {
     /// A prediction that is no number; nothing of the batch is counted then.
     pub fn add(&mut self, predictions: &[f32], targets: &[f32]) -> Result<(), MetricsError> {
         match self {
-            Tally::Classes(metrics) => metrics.add(predictions, targets),
-            Tally::Numbers(regression) => regression.add(predictions, targets),
+            MetricAccumulator::Classes(metrics) => metrics.add(predictions, targets),
+            MetricAccumulator::Numbers(regression) => regression.add(predictions, targets),
         }
     }
 
     /// One measure.
     pub fn value(&self, metric: Metric) -> Option<f64> {
         match (self, metric) {
-            (Tally::Classes(metrics), Metric::Accuracy) => Some(metrics.accuracy()),
-            (Tally::Classes(metrics), Metric::Top5) => Some(metrics.top(5)),
-            (Tally::Numbers(regression), Metric::Mae) => regression.report(None).ok().map(|report| report.mae),
-            (Tally::Numbers(regression), Metric::Rmse) => regression.report(None).ok().map(|report| report.rmse),
-            (Tally::Numbers(regression), Metric::R2) => regression.report(None).ok().map(|report| report.r2),
+            (MetricAccumulator::Classes(metrics), Metric::Accuracy) => Some(metrics.accuracy()),
+            (MetricAccumulator::Classes(metrics), Metric::Top5) => Some(metrics.top(5)),
+            (MetricAccumulator::Numbers(regression), Metric::Mae) => {
+                regression.report(None).ok().map(|report| report.mae)
+            }
+            (MetricAccumulator::Numbers(regression), Metric::Rmse) => {
+                regression.report(None).ok().map(|report| report.rmse)
+            }
+            (MetricAccumulator::Numbers(regression), Metric::R2) => {
+                regression.report(None).ok().map(|report| report.r2)
+            }
             _ => None,
         }
     }
@@ -57,8 +63,8 @@ impl Tally {
     /// All measures, with the mean loss where it was computed.
     pub fn outcome(&self, loss: Option<f64>) -> Option<Outcome> {
         match self {
-            Tally::Classes(metrics) => metrics.report(loss).ok().map(Outcome::Classes),
-            Tally::Numbers(regression) => regression.report(loss).ok().map(Outcome::Numbers),
+            MetricAccumulator::Classes(metrics) => metrics.report(loss).ok().map(Outcome::Classes),
+            MetricAccumulator::Numbers(regression) => regression.report(loss).ok().map(Outcome::Numbers),
         }
     }
 

@@ -3,7 +3,7 @@
 //! Batches are added as they come; what is kept does not grow with the data. Undefined shares follow scikit-learn 1.x
 //! (`zero_division=0`).
 
-use crate::ops::output_kind::Ending;
+use crate::ops::output_kind::OutputKind;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
@@ -51,7 +51,7 @@ pub struct Metrics {
     /// Values of one prediction: as many as classes, or 1 for a net that says yes or no.
     outputs: usize,
     /// How one value says so.
-    ending: Ending,
+    ending: OutputKind,
     /// What is called a sample here.
     #[serde(default)]
     counted: Counted,
@@ -96,7 +96,7 @@ pub struct Report {
 impl Metrics {
     /// For outputs of so many values for each sample or pixel: one for each class, or one that tells two classes apart as
     /// `ending` does. Errors never come from the labels: two may be the same.
-    pub fn new(labels: Vec<String>, outputs: usize, ending: Ending) -> Self {
+    pub fn new(labels: Vec<String>, outputs: usize, ending: OutputKind) -> Self {
         let classes = labels.len();
         let (confusion, ranks) = (vec![0; classes * classes], vec![0; classes]);
         Metrics { labels, outputs, ending, counted: Counted::Samples, confusion, ranks }
@@ -299,7 +299,7 @@ mod tests {
     use super::*;
 
     fn of_classes(count: usize) -> Metrics {
-        Metrics::new((0..count).map(|index| format!("c{index}")).collect(), count, Ending::Classes)
+        Metrics::new((0..count).map(|index| format!("c{index}")).collect(), count, OutputKind::Classes)
     }
 
     fn one_hot(classes: &[usize], count: usize) -> Vec<f32> {
@@ -341,13 +341,13 @@ mod tests {
     #[test]
     fn one_output_is_a_yes_or_no() {
         let labels = || vec!["no".to_string(), "yes".to_string()];
-        let mut metrics = Metrics::new(labels(), 1, Ending::Probabilities);
+        let mut metrics = Metrics::new(labels(), 1, OutputKind::Probabilities);
         metrics.add(&[0.5, 0.49, 0.9, 0.1], &[1.0, 0.0, 0.0, 1.0]).unwrap();
         let report = metrics.report(None).unwrap();
         assert_eq!((report.accuracy, report.top5), (0.5, 1.0));
         assert_eq!(report.confusion, [[1, 1], [1, 1]]);
         // A plain number says it by its sign.
-        let mut metrics = Metrics::new(labels(), 1, Ending::Numbers);
+        let mut metrics = Metrics::new(labels(), 1, OutputKind::Numbers);
         metrics.add(&[0.1, -0.1, 0.0, 3.0], &[1.0, -1.0, -1.0, -1.0]).unwrap();
         assert_eq!(metrics.report(None).unwrap().confusion, [[2, 1], [0, 1]]);
     }

@@ -1,17 +1,17 @@
 //! What a net is asked to say of each sample, by its end, its loss and its targets; and whether these targets can be said.
 
-use super::metric_accumulator::Tally;
+use super::metric_accumulator::MetricAccumulator;
 use super::metrics::Counted;
 use crate::data::samples::targets::hot;
 use crate::data::{Coding, TableError, Targets, TargetsError};
 use crate::diagnostics::{Code, Diagnostic, Result};
 use crate::kernels::training::loss::Loss;
-use crate::ops::output_kind::Ending;
+use crate::ops::output_kind::OutputKind;
 use crate::source::Span;
 
 /// What an output is to say.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Says {
+pub enum TargetKind {
     /// Of a sample, or of each of its pixels, which of several classes it is.
     Classes,
     /// By each of its values, which of two classes it is.
@@ -22,10 +22,10 @@ pub enum Says {
 
 /// What a net is asked.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Task {
-    pub says: Says,
+pub struct LearningTask {
+    pub says: TargetKind,
     /// How one value tells two classes apart.
-    pub ending: Ending,
+    pub ending: OutputKind,
     pub coding: Coding,
     loss: Loss,
     /// The sizes of the output.
@@ -33,7 +33,7 @@ pub struct Task {
 }
 
 /// What is wrong with data, and where it is named, if a spec names it.
-pub(crate) fn fault(message: impl Into<String>, place: Option<Span>) -> Diagnostic {
+pub(crate) fn data_error(message: impl Into<String>, place: Option<Span>) -> Diagnostic {
     let diagnostic = Diagnostic::new(Code::Dataset, message);
     match place {
         Some(span) => diagnostic.at(span, "this data"),
@@ -44,7 +44,7 @@ pub(crate) fn fault(message: impl Into<String>, place: Option<Span>) -> Diagnost
 /// Rows that are to sum to one may be rounded.
 const ROUNDING: f32 = 1e-3;
 
-impl Task {
+impl LearningTask {
     /// What an output of these sizes, which ends so, is asked by these targets. `named` is for data whose classes have
     /// names, or a net whose classes have.
     ///
@@ -52,60 +52,60 @@ impl Task {
     /// Targets that cannot be read.
     pub fn of(
         sizes: &[usize],
-        ending: Ending,
+        ending: OutputKind,
         loss: Loss,
         named: bool,
         targets: &Targets,
-    ) -> std::result::Result<Task, TableError> {
-        let ending = if loss == Loss::BinaryCrossentropy { Ending::Probabilities } else { ending };
+    ) -> std::result::Result<LearningTask, TableError> {
+        let ending = if loss == Loss::BinaryCrossentropy { OutputKind::Probabilities } else { ending };
         let width = sizes.last().copied().unwrap_or(1);
         let binary = matches!(loss, Loss::BinaryCrossentropy | Loss::BinaryHinge);
         let is_hot = || all(targets, |row| row.chunks(width).all(|place| hot(place).is_some()));
         let is_either =
             || all(targets, |row| two_values(row, 0.0) || loss == Loss::BinaryHinge && two_values(row, -1.0));
         let says = match targets {
-            _ if width > 1 && (loss.is_categorical() || targets.has_pixel_classes(sizes)) => Says::Classes,
-            Targets::Classes(_) if width > 1 => Says::Classes,
-            Targets::Classes(_) if named || binary => Says::Either,
-            Targets::Classes(_) => Says::Numbers,
-            _ if width > 1 && (named || binary || ending == Ending::Classes) && is_hot()? => Says::Classes,
-            _ if loss == Loss::BinaryHinge || (binary || named && width == 1) && is_either()? => Says::Either,
-            _ => Says::Numbers,
+            _ if width > 1 && (loss.is_categorical() || targets.has_pixel_classes(sizes)) => TargetKind::Classes,
+            Targets::Classes(_) if width > 1 => TargetKind::Classes,
+            Targets::Classes(_) if named || binary => TargetKind::Either,
+            Targets::Classes(_) => TargetKind::Numbers,
+            _ if width > 1 && (named || binary || ending == OutputKind::Classes) && is_hot()? => TargetKind::Classes,
+            _ if loss == Loss::BinaryHinge || (binary || named && width == 1) && is_either()? => TargetKind::Either,
+            _ => TargetKind::Numbers,
         };
-        let by_sign = loss == Loss::BinaryHinge || says == Says::Either && ending == Ending::Numbers;
+        let by_sign = loss == Loss::BinaryHinge || says == TargetKind::Either && ending == OutputKind::Numbers;
         let coding = Coding { no: if by_sign { -1.0 } else { 0.0 }, ..Coding::of(sizes) };
-        Ok(Task { says, ending, coding, loss, sizes: sizes.to_vec() })
+        Ok(LearningTask { says, ending, coding, loss, sizes: sizes.to_vec() })
     }
 
     /// How many names the classes have that the output tells apart: of one value two, which may be the two of many values.
     pub fn names(&self) -> usize {
-        if self.says == Says::Either { 2 } else { self.coding.width }
+        if self.says == TargetKind::Either { 2 } else { self.coding.width }
     }
 
     /// Whether the labels of the net are names of the classes that are told apart.
     pub fn is_labelled(&self) -> bool {
         match self.says {
-            Says::Classes => true,
-            Says::Either => self.coding.width == 1,
-            Says::Numbers => false,
+            TargetKind::Classes => true,
+            TargetKind::Either => self.coding.width == 1,
+            TargetKind::Numbers => false,
         }
     }
 
     /// What counts the predictions for it.
-    pub fn tally(&self, labels: Option<&[String]>) -> Tally {
+    pub fn accumulator(&self, labels: Option<&[String]>) -> MetricAccumulator {
         let named = labels.filter(|_| self.is_labelled()).map(<[String]>::to_vec);
         let labels = named.unwrap_or_else(|| (0..self.names()).map(|class| class.to_string()).collect());
         match self.says {
-            Says::Numbers => Tally::numbers(self.coding.width),
-            Says::Either => Tally::classes(1, labels, self.ending, self.counted()),
-            Says::Classes => Tally::classes(self.coding.width, labels, self.ending, self.counted()),
+            TargetKind::Numbers => MetricAccumulator::numbers(self.coding.width),
+            TargetKind::Either => MetricAccumulator::classes(1, labels, self.ending, self.counted()),
+            TargetKind::Classes => MetricAccumulator::classes(self.coding.width, labels, self.ending, self.counted()),
         }
     }
 
     /// What each answer is of that is right or wrong.
     pub fn counted(&self) -> Counted {
         match self.sizes.len() {
-            _ if self.says == Says::Either && self.coding.width > 1 => Counted::Values,
+            _ if self.says == TargetKind::Either && self.coding.width > 1 => Counted::Values,
             0 | 1 => Counted::Samples,
             2 => Counted::Steps,
             _ => Counted::Pixels,
@@ -117,24 +117,24 @@ impl Task {
     /// # Errors
     /// The first target that the net cannot say, or the loss cannot take.
     pub fn fit(&self, targets: Targets, place: Option<Span>) -> Result<Targets> {
-        let fault = |message: String| fault(message, place);
-        let unread = |table: TableError| fault(table.to_string());
-        let misfit = |misfit: TargetsError| fault(misfit.to_string());
+        let error = |message: String| data_error(message, place);
+        let unread = |table: TableError| error(table.to_string());
+        let misfit = |misfit: TargetsError| error(misfit.to_string());
         targets.check(&self.sizes).map_err(misfit)?;
         let targets = match self.says {
-            Says::Numbers => targets.into_numbers(self.sizes.iter().product()).map_err(misfit)?,
+            TargetKind::Numbers => targets.into_numbers(self.sizes.iter().product()).map_err(misfit)?,
             _ => targets,
         };
-        if let (Targets::Classes(classes), true) = (&targets, self.says != Says::Numbers) {
+        if let (Targets::Classes(classes), true) = (&targets, self.says != TargetKind::Numbers) {
             let count = self.names();
             if let Some(sample) = classes.iter().position(|&class| class >= count) {
                 let class = classes[sample];
-                return Err(fault(format!("sample {sample} is of class {class}, and there are {count}, from 0")).into());
+                return Err(error(format!("sample {sample} is of class {class}, and there are {count}, from 0")).into());
             }
         }
         if targets.ignores() {
-            let of_one = self.says == Says::Either && self.coding.width == 1 && self.sizes.len() > 1;
-            if !(of_one || self.says == Says::Classes && targets.has_pixel_classes(&self.sizes)) {
+            let of_one = self.says == TargetKind::Either && self.coding.width == 1 && self.sizes.len() > 1;
+            if !(of_one || self.says == TargetKind::Classes && targets.has_pixel_classes(&self.sizes)) {
                 return Err(misfit(TargetsError::NothingToIgnore).into());
             }
             self.check_means("`ignore` leaves out", place)?;
@@ -148,9 +148,9 @@ impl Task {
             return Ok(targets);
         }
         if let Some(wrong) = self.wrong_value(&targets).map_err(unread)? {
-            return Err(fault(wrong.0).help(wrong.1).into());
+            return Err(error(wrong.0).help(wrong.1).into());
         }
-        if self.says == Says::Either && self.sizes == [1] {
+        if self.says == TargetKind::Either && self.sizes == [1] {
             let mut classes = Vec::with_capacity(targets.len());
             let mut push = |row: &[f32]| classes.push(usize::from(row[0] > 0.5));
             targets
@@ -206,7 +206,7 @@ impl Task {
             return Ok(());
         }
         let message = format!("{what} single pixels, and {} is a root over all of them", self.loss.name());
-        Err(fault(message, place).help("leave `loss` out, or take `mse`").into())
+        Err(data_error(message, place).help("leave `loss` out, or take `mse`").into())
     }
 
     /// The first value that the loss cannot take, and what to do about it.
@@ -274,7 +274,7 @@ impl Task {
 
     /// Targets between the two that one probability tells apart: right for a share, and likely a slip for a class.
     pub fn doubt(&self, targets: &Targets, span: Span) -> Option<Diagnostic> {
-        let single = self.says == Says::Numbers && self.loss == Loss::BinaryCrossentropy && self.sizes == [1];
+        let single = self.says == TargetKind::Numbers && self.loss == Loss::BinaryCrossentropy && self.sizes == [1];
         let (sample, _, value) = first(targets, |value| value == 0.0 || value == 1.0).ok()?.filter(|_| single)?;
         let message =
             format!("the target {value} of sample {sample} is neither 0 nor 1: shares are learnt, and no classes");

@@ -1,18 +1,18 @@
 //! A state of training, tried on data.
 
 use super::class_weights::{Weights, weigh};
-use super::metric_accumulator::Tally;
+use super::metric_accumulator::MetricAccumulator;
 use crate::runtime::Session;
-use crate::train::run::batch_source::{FeedError, Pass};
-use crate::train::run::training_loop::{Course, FitError, Set};
+use crate::train::run::batch_source::{BatchSourceError, Pass};
+use crate::train::run::training_loop::{DataSplit, LoopError, TrainConfig};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 /// A set that was tried.
 #[derive(Debug)]
-pub struct Tried {
+pub struct EvalResult {
     pub loss: f64,
-    pub tally: Tally,
+    pub accumulator: MetricAccumulator,
 }
 
 /// The first of some images that is given with a value which is infinite or no number.
@@ -31,28 +31,28 @@ pub(crate) fn odd(inputs: &[&[f32]], images: usize) -> Option<usize> {
 pub fn try_state(
     evaluation: &mut Session,
     state: &mut [f32],
-    set: &mut Set<'_>,
-    course: &Course,
+    set: &mut DataSplit<'_>,
+    config: &TrainConfig,
     interrupted: &AtomicBool,
     seen: &mut dyn FnMut(&[f32]),
-) -> Result<Tried, FitError> {
+) -> Result<EvalResult, LoopError> {
     let outputs = evaluation.artifact().manifest.plan.outputs[1].len();
     let samples = set.targets.len();
     let order: Vec<usize> = (0..samples).collect();
-    let team = Arc::clone(evaluation.team());
-    let (mut predictions, mut rows) = (vec![0.0; course.batch * outputs], vec![0.0; course.batch * outputs]);
-    let mut tally = course.task.tally(course.labels.as_deref());
+    let pool = Arc::clone(evaluation.pool());
+    let (mut predictions, mut rows) = (vec![0.0; config.batch * outputs], vec![0.0; config.batch * outputs]);
+    let mut accumulator = config.task.accumulator(config.labels.as_deref());
     let (mut losses, mut weight) = (0.0, 0.0);
-    let width = course.task.coding.width.max(1);
+    let width = config.task.coding.width.max(1);
     let pixels = outputs / width;
-    let Set { feed, targets, weights } = set;
-    let mut room = if let Weights::Places(_) = weights { vec![0.0; course.batch * pixels] } else { Vec::new() };
-    let pass = Pass { order: &order, batch: course.batch, epoch: 0, team: &team, interrupted: Some(interrupted) };
-    feed.each::<FitError>(pass, |places, inputs| {
+    let DataSplit { feed, targets, weights } = set;
+    let mut room = if let Weights::Places(_) = weights { vec![0.0; config.batch * pixels] } else { Vec::new() };
+    let pass = Pass { order: &order, batch: config.batch, epoch: 0, pool: &pool, interrupted: Some(interrupted) };
+    feed.each::<LoopError>(pass, |places, inputs| {
         let floats = places.len() * outputs;
         let (rows, predictions) = (&mut rows[..floats], &mut predictions[..floats]);
         for (to, sample) in rows.chunks_exact_mut(outputs.max(1)).zip(places.clone()) {
-            targets.row(sample, course.task.coding, to).map_err(FeedError::Rows)?;
+            targets.row(sample, config.task.coding, to).map_err(BatchSourceError::Rows)?;
         }
         let mut given: Vec<&[f32]> = inputs.to_vec();
         given.push(rows);
@@ -67,15 +67,15 @@ pub fn try_state(
         evaluation.run_with(places.len(), &given, &mut [&mut loss, &mut *predictions], state)?;
         losses += f64::from(loss[0]) * share;
         weight += share;
-        if tally.add(predictions, rows).is_err() {
+        if accumulator.add(predictions, rows).is_err() {
             let place = predictions.iter().position(|value| !value.is_finite()).unwrap_or(0) / outputs.max(1);
             return Err(match odd(inputs, places.len()) {
-                Some(place) => FitError::Input { sample: places.start + place },
-                None => FitError::NoNumber { sample: places.start + place },
+                Some(place) => LoopError::Input { sample: places.start + place },
+                None => LoopError::NoNumber { sample: places.start + place },
             });
         }
         seen(predictions);
         Ok(())
     })?;
-    Ok(Tried { loss: losses / weight.max(f64::MIN_POSITIVE), tally })
+    Ok(EvalResult { loss: losses / weight.max(f64::MIN_POSITIVE), accumulator })
 }

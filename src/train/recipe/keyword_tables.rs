@@ -87,12 +87,12 @@ pub fn likely<'a>(word: &str, names: impl Iterator<Item = &'a str> + Clone) -> O
 }
 
 /// An answer with the quotes taken off, where one of the names stands in them.
-pub fn unquoted<'a>(fault: Diagnostic, value: &Value, mut names: impl Iterator<Item = &'a str>) -> Diagnostic {
+pub fn unquoted<'a>(error: Diagnostic, value: &Value, mut names: impl Iterator<Item = &'a str>) -> Diagnostic {
     match &value.kind {
         ValueKind::Text(text) if names.any(|name| name == text) => {
-            fault.help(format!("write it without quotes: `{text}`")).fix(value.span, format!("\"{text}\""), text)
+            error.help(format!("write it without quotes: `{text}`")).fix(value.span, format!("\"{text}\""), text)
         }
-        _ => fault,
+        _ => error,
     }
 }
 

@@ -7,7 +7,7 @@ pub mod optimizers;
 pub mod schedule;
 pub mod sources;
 
-use super::run::keep_best::{KEEPS, Keep};
+use super::run::keep_best::{KEEPS, KeepPolicy};
 use crate::data::Policy;
 use crate::data::photos::augment::Augmentation;
 use crate::diagnostics::{Code, Diagnostic, Diagnostics, Result, suggest};
@@ -19,7 +19,7 @@ use crate::kernels::training::optimizer::UpdateRule;
 use crate::source::{FileId, Span};
 use augmentations::{AUGMENTATIONS, together};
 use keyword_tables::{Choice, argument, called, likely, unquoted, wrong};
-use optimizers::{OPTIMIZERS, Optimizer, REGULARIZERS, Regularizer};
+use optimizers::{OPTIMIZERS, Optimizer, REGULARIZERS, ScopedRegularizer};
 use schedule::Schedule;
 use sources::{Data, SOURCES, Validation};
 use std::path::PathBuf;
@@ -38,11 +38,11 @@ pub struct Recipe {
     pub shuffle: bool,
     /// What is shown of each epoch besides the loss; `None` for what fits the loss.
     pub metrics: Option<Vec<Metric>>,
-    pub regularizer: Option<Regularizer>,
+    pub regularizer: Option<ScopedRegularizer>,
     pub schedule: Schedule,
     pub stop: Option<EarlyStopping>,
     /// The one that fits validation and stop, where none is named.
-    pub keep: Option<Keep>,
+    pub keep: Option<KeepPolicy>,
     pub augment: Option<Augmentation>,
     /// A checkpoint after every so many epochs.
     pub checkpoint: usize,
@@ -152,13 +152,13 @@ pub fn names() -> Vec<&'static str> {
 
 /// Checks all recipes of a spec.
 pub fn check(spec: &Spec) -> Diagnostics {
-    let mut faults = Diagnostics::default();
+    let mut errors = Diagnostics::default();
     for net in spec.project.recipes.keys() {
         if let Err(more) = of(spec, net) {
-            faults.extend(more);
+            errors.extend(more);
         }
     }
-    faults
+    errors
 }
 
 /// The recipe of a net.
@@ -171,7 +171,7 @@ pub fn of(spec: &Spec, net: &str) -> Result<Recipe> {
             .help(format!("add one: `train {net} {{ data = images(\"folder\") }}`"))
             .into());
     };
-    let mut reader = Reader { spec, file: *file, faults: Diagnostics::default() };
+    let mut reader = Reader { spec, file: *file, errors: Diagnostics::default() };
     let mut recipe = Recipe {
         // An item without data is told by the check of its keys.
         data: Data::Images { folder: PathBuf::new(), policy: Policy::Refuse, span: item.net.span },
@@ -204,19 +204,19 @@ pub fn of(spec: &Spec, net: &str) -> Result<Recipe> {
         recipe.entries.push((entry.key.text.clone(), written));
         match spec.value(&entry.value, *file) {
             Ok(value) => reader.entry(&mut recipe, &entry.key.text, &value),
-            Err(more) => reader.faults.extend(more),
+            Err(more) => reader.errors.extend(more),
         }
     }
     if let Some(schedule) = recipe.optimizer.schedule.take() {
         recipe.schedule.0.extend(schedule.0);
     }
-    reader.faults.or_errors(recipe).map(|(recipe, _)| recipe)
+    reader.errors.or_errors(recipe).map(|(recipe, _)| recipe)
 }
 
 struct Reader<'s> {
     spec: &'s Spec,
     file: FileId,
-    faults: Diagnostics,
+    errors: Diagnostics,
 }
 
 impl Reader<'_> {
@@ -251,23 +251,23 @@ impl Reader<'_> {
             }
             "regularizer" => match keyword_tables::read(key, REGULARIZERS, value) {
                 Ok(regularizer) => recipe.regularizer = Some(regularizer),
-                Err(more) => self.faults.extend(more),
+                Err(more) => self.errors.extend(more),
             },
             "schedule" => self.put(&mut recipe.schedule, schedule::of(value)),
             "stop" => match keyword_tables::read(key, STOPS, value) {
                 Ok(stop) => recipe.stop = Some(stop),
-                Err(more) => self.faults.extend(more),
+                Err(more) => self.errors.extend(more),
             },
             "keep" => match keyword_tables::read(key, KEEPS, value) {
                 Ok(keep) => recipe.keep = Some(keep),
-                Err(more) => self.faults.extend(more),
+                Err(more) => self.errors.extend(more),
             },
             "augment" => {
                 let mut sum = Augmentation::default();
                 for one in list_of(value) {
                     match keyword_tables::read(key, AUGMENTATIONS, one) {
                         Ok(one) => sum = together(sum, one),
-                        Err(more) => self.faults.extend(more),
+                        Err(more) => self.errors.extend(more),
                     }
                 }
                 recipe.augment = Some(sum).filter(|sum| !sum.is_identity());
@@ -281,19 +281,19 @@ impl Reader<'_> {
     fn put<T>(&mut self, place: &mut T, read: Result<T>) {
         match read {
             Ok(value) => *place = value,
-            Err(more) => self.faults.extend(more),
+            Err(more) => self.errors.extend(more),
         }
     }
 
     fn wrong(&mut self, key: &str, value: &Value, takes: &str) {
-        self.faults.push(wrong(key, value, takes));
+        self.errors.push(wrong(key, value, takes));
     }
 
     fn source(&mut self, key: &str, value: &Value, may_split: bool) -> Option<Validation> {
         match sources::read(self.spec, self.file, key, value, may_split) {
             Ok(source) => Some(source),
             Err(more) => {
-                self.faults.extend(more);
+                self.errors.extend(more);
                 None
             }
         }
@@ -312,10 +312,10 @@ impl Reader<'_> {
         let word = called(value).filter(|(_, given)| given.is_empty()).map(|(word, _)| word);
         let found = table.iter().find(|(name, _)| Some(*name) == word).map(|(_, found)| *found);
         if found.is_none() {
-            let fault = wrong(key, value, &suggest::one_of(names()));
-            self.faults.push(match word {
-                Some(word) => fault.meant(value.span.head(word.len()), word, likely(word, names())),
-                None => unquoted(fault, value, names()),
+            let error = wrong(key, value, &suggest::one_of(names()));
+            self.errors.push(match word {
+                Some(word) => error.meant(value.span.head(word.len()), word, likely(word, names())),
+                None => unquoted(error, value, names()),
             });
         }
         found
@@ -345,11 +345,11 @@ impl Reader<'_> {
             Some(weights) => recipe.class_weights = weights,
             None => {
                 let takes = "`balanced`, a list with a number for each class, or a map `{ \"class\" = 2.0 }`";
-                let fault = wrong("class_weights", value, takes);
+                let error = wrong("class_weights", value, takes);
                 let meant = |word: &str| suggest::nearest(word, ["balanced"]);
-                self.faults.push(match &value.kind {
-                    ValueKind::Word(word) => fault.meant(value.span, word, meant(word)),
-                    _ => unquoted(fault, value, ["balanced"].into_iter()),
+                self.errors.push(match &value.kind {
+                    ValueKind::Word(word) => error.meant(value.span, word, meant(word)),
+                    _ => unquoted(error, value, ["balanced"].into_iter()),
                 });
             }
         }

@@ -7,7 +7,7 @@ use crate::diagnostics::Diagnostic;
 use crate::graph::signature::definition::Default;
 use crate::graph::{Argument, Arguments, Value, ValueKind};
 use crate::kernels::training::optimizer::UpdateRule;
-use crate::kernels::training::regularizer::Penalty;
+use crate::kernels::training::regularizer::Regularizer;
 
 /// How parameters follow their gradients.
 #[derive(Clone, Debug, PartialEq)]
@@ -58,7 +58,7 @@ fn optimizer(arguments: &Arguments, rule: UpdateRule) -> Result<Optimizer, Diagn
     let (step, schedule) = match arguments.given("step").map(|value| &value.kind) {
         Some(ValueKind::Construct { .. }) => match arguments.given("step").map(schedule::with_value) {
             Some(Ok((step, schedule))) => (step, Some(schedule)),
-            Some(Err(fault)) => return Err(fault),
+            Some(Err(error)) => return Err(error),
             None => (0.0, None),
         },
         _ => (arguments.number("step")?, None),
@@ -190,7 +190,7 @@ pub static OPTIMIZERS: &[Choice<Optimizer>] = &[
 ];
 
 /// A penalty, and the roles of the parameters that do not pay it.
-pub type Regularizer = (Penalty, Vec<String>);
+pub type ScopedRegularizer = (Regularizer, Vec<String>);
 
 const DECAY_RATE: Argument = number("decay_rate", 0.01, "weight of the penalty in the loss");
 const EXCLUDE: Argument = Argument {
@@ -213,29 +213,29 @@ fn excluded(arguments: &Arguments) -> Result<Vec<String>, Diagnostic> {
     list.ok_or_else(|| arguments.wrong("exclude", "takes a list such as `[\"bias\"]`"))
 }
 
-fn penalty(arguments: &Arguments, kind: fn(f32) -> Penalty) -> Result<Regularizer, Diagnostic> {
+fn penalty(arguments: &Arguments, kind: fn(f32) -> Regularizer) -> Result<ScopedRegularizer, Diagnostic> {
     let rate = arguments.number_within("decay_rate", 0.0, 1e6)? as f32;
     Ok((kind(rate), excluded(arguments)?))
 }
 
 /// Every regularizer.
-pub static REGULARIZERS: &[Choice<Regularizer>] = &[
+pub static REGULARIZERS: &[Choice<ScopedRegularizer>] = &[
     Choice {
         name: "l1",
         summary: "adds decay_rate * sum |w| of each parameter to the training loss",
         arguments: &[DECAY_RATE, EXCLUDE],
-        build: |arguments| penalty(arguments, Penalty::L1),
+        build: |arguments| penalty(arguments, Regularizer::L1),
     },
     Choice {
         name: "l2",
         summary: "adds decay_rate * sum w^2 of each parameter to the training loss",
         arguments: &[DECAY_RATE, EXCLUDE],
-        build: |arguments| penalty(arguments, Penalty::L2),
+        build: |arguments| penalty(arguments, Regularizer::L2),
     },
     Choice {
         name: "maxnorm",
         summary: "adds decay_rate * max |w| of each parameter to the training loss",
         arguments: &[DECAY_RATE, EXCLUDE],
-        build: |arguments| penalty(arguments, Penalty::MaxNorm),
+        build: |arguments| penalty(arguments, Regularizer::MaxNorm),
     },
 ];

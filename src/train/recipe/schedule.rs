@@ -167,7 +167,7 @@ pub static SCHEDULES: &[Choice<Part>] = &[
 /// # Errors
 /// What is no schedule.
 pub fn of(value: &Value) -> Result<Schedule, Diagnostics> {
-    let mut faults = Diagnostics::default();
+    let mut errors = Diagnostics::default();
     let mut parts = Vec::new();
     let list = match &value.kind {
         ValueKind::List(list) => list.as_slice(),
@@ -176,10 +176,10 @@ pub fn of(value: &Value) -> Result<Schedule, Diagnostics> {
     for part in list {
         match read("schedule", SCHEDULES, part) {
             Ok(part) => parts.push(part),
-            Err(more) => faults.extend(more),
+            Err(more) => errors.extend(more),
         }
     }
-    faults.or_errors(Schedule(parts)).map(|(schedule, _)| schedule)
+    errors.or_errors(Schedule(parts)).map(|(schedule, _)| schedule)
 }
 
 /// Reads NeuPy's form `step=step_decay(0.1, reduction_freq=100)`: the first argument is the rate at the beginning.
@@ -199,7 +199,7 @@ pub fn with_value(value: &Value) -> Result<(f64, Schedule), Diagnostic> {
     let step = first.number().ok_or_else(wrong)?;
     let kind = ValueKind::Construct { name: name.to_string(), arguments: given };
     let rest = Value { kind, span: value.span };
-    let schedule = of(&rest).map_err(|faults| faults.iter().next().cloned().unwrap_or_else(wrong))?;
+    let schedule = of(&rest).map_err(|errors| errors.iter().next().cloned().unwrap_or_else(wrong))?;
     Ok((step, schedule))
 }
 

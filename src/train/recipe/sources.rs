@@ -4,7 +4,7 @@ use super::keyword_tables::{Choice, argument, called, likely, wrong};
 use crate::data::samples::dataset::{ArraySource, Dataset, DatasetError, Policy};
 use crate::diagnostics::{Diagnostic, Result};
 use crate::elaborate::Spec;
-use crate::elaborate::project::source_files::near_file;
+use crate::elaborate::project::source_files::did_you_mean_file;
 use crate::graph::signature::definition::Default;
 use crate::graph::{Argument, Arguments, Value, ValueKind};
 use crate::source::{FileId, Span};
@@ -51,7 +51,7 @@ impl Data {
             Data::Images { folder: path, .. } | Data::Csv { path, .. } => vec![path],
             Data::Arrays { inputs, targets, .. } => inputs.iter().chain([targets]).map(|source| &source.path).collect(),
         };
-        paths.into_iter().find(|path| !path.exists()).and_then(|path| near_file(path))
+        paths.into_iter().find(|path| !path.exists()).and_then(|path| did_you_mean_file(path))
     }
 
     /// Where it was written.
@@ -206,10 +206,10 @@ pub fn read(spec: &Spec, file: FileId, key: &str, value: &Value, may_split: bool
         _ => {
             let takes = "`images(\"folder\")`, `csv(\"list.csv\")` or `arrays(\"file.h5\", x=…, y=…)`";
             let split = if may_split { ", or a share of the data: `split(0.1)`" } else { "" };
-            let fault = wrong(key, value, &format!("{takes}{split}"));
+            let error = wrong(key, value, &format!("{takes}{split}"));
             let names = SOURCES.iter().map(|choice| choice.name).filter(|name| may_split || *name != SPLIT.name);
             let word = called(value).map_or("", |(word, _)| word);
-            return Err(fault.meant(value.span.head(word.len()), word, likely(word, names)).into());
+            return Err(error.meant(value.span.head(word.len()), word, likely(word, names)).into());
         }
     };
     let (span, beside) = (value.span, |name: &str| spec.sources.beside(file, name));

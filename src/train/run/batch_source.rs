@@ -4,7 +4,7 @@ use crate::data::features::feature_cache::FeatureCacheError;
 use crate::data::photos::prefetch::{Augmented, Decoding, PhotoLoader};
 use crate::data::samples::table::{Table, TableError};
 use crate::kernels::parallel::disjoint::{Grid, Scratch, share};
-use crate::kernels::parallel::thread_pool::Threads;
+use crate::kernels::parallel::thread_pool::ThreadPool;
 use crate::runtime::{Aligned, RunError, Session};
 use std::fmt::{self, Display};
 use std::path::PathBuf;
@@ -15,25 +15,25 @@ use std::sync::{Arc, Mutex, PoisonError};
 const TASK: usize = 4096;
 
 /// Where the inputs of a net come from.
-pub enum Feed {
+pub enum BatchSource {
     /// For each input of the net, a row of floats for each sample.
     Rows(Vec<Table>),
     /// Photos, decoded anew each time, and what computes the net's inputs from them where a frozen front stands before it.
     Photos { photos: Arc<[PathBuf]>, decoding: Decoding, front: Option<Box<Session>> },
 }
 
-impl fmt::Debug for Feed {
+impl fmt::Debug for BatchSource {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Feed::Rows(rows) => write!(f, "rows of {:?}", rows.iter().map(Table::floats).collect::<Vec<_>>()),
-            Feed::Photos { photos, .. } => write!(f, "{} photos", photos.len()),
+            BatchSource::Rows(rows) => write!(f, "rows of {:?}", rows.iter().map(Table::floats).collect::<Vec<_>>()),
+            BatchSource::Photos { photos, .. } => write!(f, "{} photos", photos.len()),
         }
     }
 }
 
 /// Samples that cannot be used, by their index, and why; or a front that failed.
 #[derive(Debug, thiserror::Error)]
-pub enum FeedError {
+pub enum BatchSourceError {
     #[error("{} photos cannot be used", .0.len())]
     Photos(Vec<Broken>),
     #[error("{0}")]
@@ -76,24 +76,24 @@ pub struct Pass<'a> {
     /// What changes of photos by chance depend on, besides their seed.
     pub epoch: u64,
     /// Who reads rows; as many threads decode photos.
-    pub team: &'a Threads,
-    /// Set from elsewhere, it ends the pass before the next batch.
+    pub pool: &'a ThreadPool,
+    /// DataSplit from elsewhere, it ends the pass before the next batch.
     pub interrupted: Option<&'a AtomicBool>,
 }
 
 impl Pass<'_> {
-    fn go_on(&self) -> Result<(), FeedError> {
+    fn go_on(&self) -> Result<(), BatchSourceError> {
         match self.interrupted.is_some_and(|flag| flag.load(Ordering::Relaxed)) {
-            true => Err(FeedError::Interrupted),
+            true => Err(BatchSourceError::Interrupted),
             false => Ok(()),
         }
     }
 }
 
-impl Feed {
+impl BatchSource {
     /// Photos are not changed by chance any more.
     pub fn unchange(&mut self) {
-        if let Feed::Photos { decoding, .. } = self {
+        if let BatchSource::Photos { decoding, .. } = self {
             decoding.augmentation = None;
         }
     }
@@ -102,49 +102,49 @@ impl Feed {
     ///
     /// # Errors
     /// Photos that cannot be decoded, an interruption, and those of `work`.
-    pub fn each<E: From<FeedError>>(
+    pub fn each<E: From<BatchSourceError>>(
         &mut self,
         pass: Pass<'_>,
         mut work: impl FnMut(std::ops::Range<usize>, Batch<'_>) -> Result<(), E>,
     ) -> Result<(), E> {
-        let Pass { order, batch, epoch, team, .. } = pass;
+        let Pass { order, batch, epoch, pool, .. } = pass;
         match self {
-            Feed::Rows(inputs) => {
+            BatchSource::Rows(inputs) => {
                 let rooms = inputs.iter().map(|rows| room_for(rows.floats(), batch));
-                let mut room: Vec<Aligned> = rooms.collect::<Result<_, _>>().map_err(FeedError::Run)?;
+                let mut room: Vec<Aligned> = rooms.collect::<Result<_, _>>().map_err(BatchSourceError::Run)?;
                 for begin in (0..order.len()).step_by(batch) {
                     pass.go_on()?;
                     let places = begin..(begin + batch).min(order.len());
                     let mut views: Vec<&[f32]> = Vec::with_capacity(inputs.len());
                     for (rows, room) in inputs.iter().zip(&mut room) {
                         let room = &mut room.floats_mut()[..places.len() * rows.floats()];
-                        gather(rows, &order[places.clone()], room, team).map_err(FeedError::Rows)?;
+                        gather(rows, &order[places.clone()], room, pool).map_err(BatchSourceError::Rows)?;
                         views.push(room);
                     }
                     work(places, &views)?;
                 }
                 Ok(())
             }
-            Feed::Photos { photos, decoding, front } => {
+            BatchSource::Photos { photos, decoding, front } => {
                 let mut decoding = decoding.clone();
                 if let Some(augmented) = &mut decoding.augmentation {
                     augmented.epoch = epoch;
                 }
-                let loader = PhotoLoader::new(Arc::clone(photos), order.to_vec(), decoding, batch, team.count());
+                let loader = PhotoLoader::new(Arc::clone(photos), order.to_vec(), decoding, batch, pool.count());
                 for found in loader {
                     pass.go_on()?;
-                    let found = found.map_err(|fault| {
-                        let broken = fault.faults.iter().map(|(place, fault)| {
-                            let (sample, reason) = (order[*place], fault.fault.to_string());
+                    let found = found.map_err(|error| {
+                        let broken = error.errors.iter().map(|(place, error)| {
+                            let (sample, reason) = (order[*place], error.error.to_string());
                             Broken { sample, path: photos[sample].clone(), reason }
                         });
-                        E::from(FeedError::Photos(broken.collect()))
+                        E::from(BatchSourceError::Photos(broken.collect()))
                     })?;
                     match front {
                         None => work(found.range, &[&found.values])?,
                         Some(session) => {
                             let images = found.range.len();
-                            let outputs = run(session, images, &[&found.values]).map_err(FeedError::Run)?;
+                            let outputs = run(session, images, &[&found.values]).map_err(BatchSourceError::Run)?;
                             let views: Vec<&[f32]> = outputs.iter().map(Vec::as_slice).collect();
                             work(found.range, &views)?;
                         }
@@ -163,18 +163,18 @@ fn room_for(floats: usize, batch: usize) -> Result<Aligned, RunError> {
 }
 
 /// Reads the rows of these samples, one behind the other.
-fn gather(rows: &Table, samples: &[usize], to: &mut [f32], team: &Threads) -> Result<(), TableError> {
+fn gather(rows: &Table, samples: &[usize], to: &mut [f32], pool: &ThreadPool) -> Result<(), TableError> {
     let floats = rows.floats().max(1);
     let each = TASK.div_ceil(floats);
-    let fault = Mutex::new(None);
-    share(team, to, Grid::chunks(samples.len() * floats, each * floats), Scratch::none(), &|piece, to, _| {
+    let error = Mutex::new(None);
+    share(pool, to, Grid::chunks(samples.len() * floats, each * floats), Scratch::none(), &|piece, to, _| {
         for (to, &sample) in to.chunks_exact_mut(floats).zip(&samples[piece.inner * each..]) {
             if let Err(found) = rows.read(sample, to) {
-                *fault.lock().unwrap_or_else(PoisonError::into_inner) = Some(found);
+                *error.lock().unwrap_or_else(PoisonError::into_inner) = Some(found);
             }
         }
     });
-    fault.into_inner().unwrap_or_else(PoisonError::into_inner).map_or(Ok(()), Err)
+    error.into_inner().unwrap_or_else(PoisonError::into_inner).map_or(Ok(()), Err)
 }
 
 /// Runs a batch and gives its outputs.

@@ -10,7 +10,7 @@
 
 use super::record::RunRecord;
 use crate::source::plain;
-use crate::train::evaluation::metric_accumulator::Tally;
+use crate::train::evaluation::metric_accumulator::MetricAccumulator;
 use serde::{Deserialize, Serialize};
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
@@ -20,7 +20,7 @@ pub const FILE: &str = "checkpoint";
 const MAGIC: [u8; 8] = *b"NETCRUN\n";
 const VERSION: u32 = 4;
 /// A progress beyond this is none.
-const LARGEST_PROGRESS: u32 = 1 << 28;
+const MAX_PROGRESS_BYTES: u32 = 1 << 28;
 
 /// How far a run has come.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -36,17 +36,17 @@ pub struct Progress {
     /// Epochs since the loss was better, for early stopping.
     pub since_best: usize,
     pub least: Option<f64>,
-    /// The rank of the epoch whose parameters are kept: see [`Keep::rank`](super::keep_best::Keep::rank).
+    /// The rank of the epoch whose parameters are kept: see [`KeepPolicy::rank`](super::keep_best::KeepPolicy::rank).
     pub rank: Option<[f64; 2]>,
     /// The epochs so far.
     pub record: RunRecord,
     /// The epoch behind them, where it was begun.
-    pub begun: Option<Begun>,
+    pub begun: Option<EpochProgress>,
 }
 
 /// An epoch that is not over.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Begun {
+pub struct EpochProgress {
     /// Samples that were trained on: whole batches, from the beginning of the epoch's order.
     pub samples: usize,
     /// How long that took.
@@ -57,13 +57,13 @@ pub struct Begun {
     pub penalties: f64,
     /// The learning rate of the last update.
     pub rate: f64,
-    pub tally: Tally,
+    pub accumulator: MetricAccumulator,
 }
 
-impl Begun {
+impl EpochProgress {
     /// No sample was trained on yet.
-    pub fn new(tally: Tally) -> Self {
-        Begun { samples: 0, seconds: 0.0, weight: 0.0, losses: 0.0, penalties: 0.0, rate: 0.0, tally }
+    pub fn new(accumulator: MetricAccumulator) -> Self {
+        EpochProgress { samples: 0, seconds: 0.0, weight: 0.0, losses: 0.0, penalties: 0.0, rate: 0.0, accumulator }
     }
 }
 
@@ -146,14 +146,14 @@ pub fn read(folder: &Path, floats: usize) -> Result<Option<Checkpoint>, Checkpoi
     let damaged = |what| CheckpointError::Damaged { path: path.clone(), what };
     let (mut file, size) = match crate::file::open_regular(&path) {
         Ok(opened) => opened,
-        Err(fault) if fault.kind() == io::ErrorKind::NotFound => return Ok(None),
-        Err(fault) => return Err(unreadable(fault)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(unreadable(error)),
     };
     let mut hasher = blake3::Hasher::new();
     let mut take = |bytes: &mut [u8]| -> Result<(), CheckpointError> {
-        file.read_exact(bytes).map_err(|fault| match fault.kind() {
+        file.read_exact(bytes).map_err(|error| match error.kind() {
             io::ErrorKind::UnexpectedEof => damaged("it ends too early"),
-            _ => unreadable(fault),
+            _ => unreadable(error),
         })?;
         hasher.update(bytes);
         Ok(())
@@ -162,7 +162,7 @@ pub fn read(folder: &Path, floats: usize) -> Result<Option<Checkpoint>, Checkpoi
     take(&mut head)?;
     let word = |at: usize| u32::from_le_bytes([head[at], head[at + 1], head[at + 2], head[at + 3]]);
     let len = word(12);
-    if head[..8] != MAGIC || word(8) != VERSION || len > LARGEST_PROGRESS || u64::from(len) > size {
+    if head[..8] != MAGIC || word(8) != VERSION || len > MAX_PROGRESS_BYTES || u64::from(len) > size {
         return Err(damaged("it is no checkpoint of this version"));
     }
     let mut text = vec![0; len as usize];
@@ -200,8 +200,9 @@ mod tests {
     fn a_checkpoint_is_read_as_it_was_written_and_damage_is_seen() {
         let folder = tempfile::tempdir().expect("a folder");
         assert_eq!(read(folder.path(), 3).expect("no checkpoint"), None);
-        let mut begun = Begun { samples: 2, losses: 0.1 + 0.2, ..Begun::new(Tally::numbers(2)) };
-        begun.tally.add(&[0.1, 0.7], &[1.0 / 3.0, 0.3]).expect("numbers");
+        let mut begun =
+            EpochProgress { samples: 2, losses: 0.1 + 0.2, ..EpochProgress::new(MetricAccumulator::numbers(2)) };
+        begun.accumulator.add(&[0.1, 0.7], &[1.0 / 3.0, 0.3]).expect("numbers");
         let progress =
             Progress { run: "a".into(), updates: 7, least: Some(0.25), begun: Some(begun), ..Progress::default() };
         let (state, best) = ([1.0, 2.0, f32::MIN_POSITIVE], [3.0, 4.0, 5.0]);

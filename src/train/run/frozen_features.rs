@@ -1,11 +1,11 @@
 //! What a frozen front gives for each sample, computed once and kept; and photos that cannot be used, taken out.
 
-use super::batch_source::{Batch, Broken, Feed, FeedError, Pass, run};
+use super::batch_source::{Batch, BatchSource, BatchSourceError, Broken, Pass, run};
 use crate::artifact::Artifact;
 use crate::data::features::feature_cache::FeatureCache;
 use crate::data::samples::table::{KEPT, Table};
 use crate::data::{Dataset, DatasetError, Decoding, Policy, Samples};
-use crate::kernels::parallel::thread_pool::Threads;
+use crate::kernels::parallel::thread_pool::ThreadPool;
 use crate::runtime::Session;
 use crate::runtime::non_finite::without_number;
 use crate::source::plain;
@@ -30,7 +30,7 @@ pub struct Front<'a> {
     /// Images at a time.
     pub batch: usize,
     pub threads: usize,
-    /// Set from elsewhere, it ends the work before the next batch; what was computed is in the cache.
+    /// DataSplit from elsewhere, it ends the work before the next batch; what was computed is in the cache.
     pub interrupted: Option<&'a AtomicBool>,
 }
 
@@ -41,7 +41,7 @@ pub enum FeaturesError {
     Data(#[from] DatasetError),
     /// But for photos, which are told as data.
     #[error("{0}")]
-    Feed(FeedError),
+    BatchSource(BatchSourceError),
 }
 
 /// The outputs of a frozen front for all samples of a dataset, from the cache where they are there, else computed and added.
@@ -61,10 +61,10 @@ pub fn features(
     loop {
         match features_of_all(front, data, cache.as_deref_mut(), told) {
             Ok(features) => return Ok(features),
-            Err(FeedError::Photos(broken)) => {
+            Err(BatchSourceError::Photos(broken)) => {
                 take_out(data, &broken, policy)?;
             }
-            Err(fault) => return Err(FeaturesError::Feed(fault)),
+            Err(error) => return Err(FeaturesError::BatchSource(error)),
         }
     }
 }
@@ -74,7 +74,7 @@ fn features_of_all(
     data: &Dataset,
     mut cache: Option<&mut FeatureCache>,
     told: &mut dyn FnMut(usize, usize),
-) -> Result<(Vec<Table>, Computed), FeedError> {
+) -> Result<(Vec<Table>, Computed), BatchSourceError> {
     let widths: Vec<usize> = front.artifact.manifest.plan.outputs.iter().map(|port| port.len()).collect();
     let total = data.len();
     let (mut digests, mut missing): (Vec<[u8; 32]>, Vec<usize>) = (Vec::new(), (0..total).collect());
@@ -116,22 +116,22 @@ fn compute(
     samples: &[usize],
     widths: &[usize],
     store: &mut dyn FnMut(usize, &[f32]),
-) -> Result<(), FeedError> {
+) -> Result<(), BatchSourceError> {
     let Front { artifact, decoding, batch, threads, interrupted } = front;
     if samples.is_empty() {
         return Ok(());
     }
     let mut feed = match (&data.samples, decoding) {
         (Samples::Photos(photos), Some(decoding)) => {
-            Feed::Photos { photos: photos.clone().into(), decoding: decoding.clone(), front: None }
+            BatchSource::Photos { photos: photos.clone().into(), decoding: decoding.clone(), front: None }
         }
-        (Samples::Arrays(arrays), _) => Feed::Rows(arrays.clone()),
-        (Samples::Photos(_), None) => return Err(FeedError::Photos(Vec::new())),
+        (Samples::Arrays(arrays), _) => BatchSource::Rows(arrays.clone()),
+        (Samples::Photos(_), None) => return Err(BatchSourceError::Photos(Vec::new())),
     };
     let mut session = Session::new(Arc::clone(artifact), threads);
-    let team = Arc::clone(session.team());
+    let pool = Arc::clone(session.pool());
     let mut row = Vec::with_capacity(widths.iter().sum());
-    let pass = Pass { order: samples, batch, epoch: 0, team: &team, interrupted };
+    let pass = Pass { order: samples, batch, epoch: 0, pool: &pool, interrupted };
     let broken = each_readable(&mut feed, pass, |samples, inputs| {
         let outputs = run(&mut session, samples.len(), inputs)?;
         for (index, &sample) in samples.iter().enumerate() {
@@ -140,37 +140,37 @@ fn compute(
                 row.extend_from_slice(&values[index * width..][..width]);
             }
             if without_number(&row, row.len()).is_some() {
-                return Err(FeedError::NoNumber(sample));
+                return Err(BatchSourceError::NoNumber(sample));
             }
             store(sample, &row);
         }
         Ok(())
     })?;
-    if broken.is_empty() { Ok(()) } else { Err(FeedError::Photos(broken)) }
+    if broken.is_empty() { Ok(()) } else { Err(BatchSourceError::Photos(broken)) }
 }
 
-/// Goes over samples as [`Feed::each`] does, past the batches of photos that cannot be used, and lists those.
+/// Goes over samples as [`BatchSource::each`] does, past the batches of photos that cannot be used, and lists those.
 fn each_readable(
-    feed: &mut Feed,
+    feed: &mut BatchSource,
     pass: Pass<'_>,
-    mut work: impl FnMut(&[usize], Batch<'_>) -> Result<(), FeedError>,
-) -> Result<Vec<Broken>, FeedError> {
+    mut work: impl FnMut(&[usize], Batch<'_>) -> Result<(), BatchSourceError>,
+) -> Result<Vec<Broken>, BatchSourceError> {
     let mut broken = Vec::new();
     let mut left = pass.order;
     while !left.is_empty() {
         // A batch with broken photos ends a pass; the next one begins behind it.
         let mut done = 0;
-        let result = feed.each::<FeedError>(Pass { order: left, ..pass }, |places, inputs| {
+        let result = feed.each::<BatchSourceError>(Pass { order: left, ..pass }, |places, inputs| {
             done = places.end;
             work(&left[places], inputs)
         });
         match result {
             Ok(()) => break,
-            Err(FeedError::Photos(faults)) => {
-                broken.extend(faults);
+            Err(BatchSourceError::Photos(errors)) => {
+                broken.extend(errors);
                 left = &left[(done + pass.batch).min(left.len())..];
             }
-            Err(fault) => return Err(fault),
+            Err(error) => return Err(error),
         }
     }
     Ok(broken)
@@ -189,11 +189,11 @@ pub fn sift(
     interrupted: Option<&AtomicBool>,
 ) -> Result<(), FeaturesError> {
     let (Samples::Photos(photos), Policy::Skip) = (&data.samples, policy) else { return Ok(()) };
-    let mut feed = Feed::Photos { photos: photos.clone().into(), decoding: decoding.clone(), front: None };
+    let mut feed = BatchSource::Photos { photos: photos.clone().into(), decoding: decoding.clone(), front: None };
     let order: Vec<usize> = (0..photos.len()).collect();
     // One at a time: a broken photo ends a batch.
-    let pass = Pass { order: &order, batch: 1, epoch: 0, team: &Threads::new(threads), interrupted };
-    let broken = each_readable(&mut feed, pass, |_, _| Ok(())).map_err(FeaturesError::Feed)?;
+    let pass = Pass { order: &order, batch: 1, epoch: 0, pool: &ThreadPool::new(threads), interrupted };
+    let broken = each_readable(&mut feed, pass, |_, _| Ok(())).map_err(FeaturesError::BatchSource)?;
     Ok(take_out(data, &broken, policy)?)
 }
 
@@ -205,7 +205,7 @@ fn take_out(data: &mut Dataset, broken: &[Broken], policy: Policy) -> Result<(),
 }
 
 /// The digest of each sample.
-fn digests_of(data: &Dataset) -> Result<Vec<[u8; 32]>, FeedError> {
+fn digests_of(data: &Dataset) -> Result<Vec<[u8; 32]>, BatchSourceError> {
     let mut digests = Vec::with_capacity(data.len());
     let mut broken = Vec::new();
     for sample in 0..data.len() {
@@ -214,12 +214,12 @@ fn digests_of(data: &Dataset) -> Result<Vec<[u8; 32]>, FeedError> {
             (Err(DatasetError::Io { path, source }), _) => {
                 broken.push(Broken { sample, path, reason: format!("cannot be read: {}", plain(&source)) });
             }
-            (Err(DatasetError::Table(fault)), _) => return Err(fault.into()),
-            (Err(fault), Samples::Photos(photos)) => {
-                broken.push(Broken { sample, path: photos[sample].clone(), reason: fault.to_string() });
+            (Err(DatasetError::Table(error)), _) => return Err(error.into()),
+            (Err(error), Samples::Photos(photos)) => {
+                broken.push(Broken { sample, path: photos[sample].clone(), reason: error.to_string() });
             }
             (Err(_), Samples::Arrays(_)) => {}
         }
     }
-    if broken.is_empty() { Ok(digests) } else { Err(FeedError::Photos(broken)) }
+    if broken.is_empty() { Ok(digests) } else { Err(BatchSourceError::Photos(broken)) }
 }

@@ -7,7 +7,7 @@ use crate::train::recipe::{EarlyStopping, Metric};
 
 /// Which epoch's parameters are kept.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Keep {
+pub enum KeepPolicy {
     /// Of the epoch that is best by this: of validation where there is any, else of training.
     Best(Measure),
     /// Of the last epoch.
@@ -22,7 +22,7 @@ pub enum Measure {
 }
 
 /// What `keep` takes.
-pub static KEEPS: &[Choice<Keep>] = &[
+pub static KEEPS: &[Choice<KeepPolicy>] = &[
     Choice {
         name: "best",
         summary: "writes the weights of the best epoch, by what validation measures where there is any, else training",
@@ -36,32 +36,37 @@ pub static KEEPS: &[Choice<Keep>] = &[
             let names: Vec<&str> = std::iter::once("loss").chain(Metric::ALL.iter().map(|(name, _)| *name)).collect();
             let word = arguments.word("by", &names)?;
             let metric = Metric::ALL.iter().find(|(name, _)| *name == word);
-            Ok(Keep::Best(metric.map_or(Measure::Loss, |(_, metric)| Measure::Metric(*metric))))
+            Ok(KeepPolicy::Best(metric.map_or(Measure::Loss, |(_, metric)| Measure::Metric(*metric))))
         },
     },
-    Choice { name: "last", summary: "writes the weights of the last epoch", arguments: &[], build: |_| Ok(Keep::Last) },
+    Choice {
+        name: "last",
+        summary: "writes the weights of the last epoch",
+        arguments: &[],
+        build: |_| Ok(KeepPolicy::Last),
+    },
 ];
 
-impl Keep {
+impl KeepPolicy {
     /// What a recipe that does not say it keeps: the best epoch where validation, or a stop that restores, tells which.
-    pub fn fitting(validated: bool, stop: Option<EarlyStopping>) -> Keep {
+    pub fn fitting(validated: bool, stop: Option<EarlyStopping>) -> KeepPolicy {
         match stop.map_or(validated, |stop| stop.restore) {
-            true => Keep::Best(Measure::Loss),
-            false => Keep::Last,
+            true => KeepPolicy::Best(Measure::Loss),
+            false => KeepPolicy::Last,
         }
     }
 
     /// The metric that epochs are judged by.
     pub fn metric(self) -> Option<Metric> {
         match self {
-            Keep::Best(Measure::Metric(metric)) => Some(metric),
+            KeepPolicy::Best(Measure::Metric(metric)) => Some(metric),
             _ => None,
         }
     }
 
     /// How an epoch is ranked: less is better. None where there is nothing to compare, as where it is infinite or no number.
     pub fn rank(self, epoch: &Epoch) -> Option<[f64; 2]> {
-        let Keep::Best(measure) = self else { return None };
+        let KeepPolicy::Best(measure) = self else { return None };
         let validated = epoch.validation_loss.is_some();
         let loss = epoch.validation_loss.unwrap_or(epoch.loss);
         let rank = match measure {
@@ -79,9 +84,9 @@ impl Keep {
     pub fn in_words(self, validated: bool) -> String {
         let of = if validated { "validation" } else { "training" };
         match self {
-            Keep::Best(Measure::Loss) => format!("best by {of} loss"),
-            Keep::Best(Measure::Metric(metric)) => format!("best by {of} {}", metric.name()),
-            Keep::Last => "last".into(),
+            KeepPolicy::Best(Measure::Loss) => format!("best by {of} loss"),
+            KeepPolicy::Best(Measure::Metric(metric)) => format!("best by {of} {}", metric.name()),
+            KeepPolicy::Last => "last".into(),
         }
     }
 }
@@ -97,25 +102,25 @@ mod tests {
 
     #[test]
     fn epochs_are_ranked_by_what_is_asked_for() {
-        let [accuracy, rmse] = [Metric::Accuracy, Metric::Rmse].map(|metric| Keep::Best(Measure::Metric(metric)));
+        let [accuracy, rmse] = [Metric::Accuracy, Metric::Rmse].map(|metric| KeepPolicy::Best(Measure::Metric(metric)));
         let (one, two) = (epoch(0.1, Some(0.5), 0.8), epoch(0.2, Some(0.4), 0.7));
-        assert!(Keep::Best(Measure::Loss).rank(&two) < Keep::Best(Measure::Loss).rank(&one));
+        assert!(KeepPolicy::Best(Measure::Loss).rank(&two) < KeepPolicy::Best(Measure::Loss).rank(&one));
         assert!(accuracy.rank(&one) < accuracy.rank(&two));
         assert!(rmse.rank(&two) < rmse.rank(&one));
         let same = epoch(0.2, Some(0.6), 0.8);
         assert!(accuracy.rank(&one) < accuracy.rank(&same), "of equal ones the one of the smaller loss");
         let plain = epoch(0.3, None, 0.0);
-        assert_eq!(Keep::Best(Measure::Loss).rank(&plain), Some([0.3, 0.0]));
-        assert_eq!(Keep::Best(Measure::Loss).rank(&epoch(0.1, Some(f64::NAN), 0.0)), None);
-        assert_eq!(Keep::Last.rank(&one), None);
+        assert_eq!(KeepPolicy::Best(Measure::Loss).rank(&plain), Some([0.3, 0.0]));
+        assert_eq!(KeepPolicy::Best(Measure::Loss).rank(&epoch(0.1, Some(f64::NAN), 0.0)), None);
+        assert_eq!(KeepPolicy::Last.rank(&one), None);
     }
 
     #[test]
     fn without_a_word_the_best_is_kept_where_something_tells_which_it_is() {
         let stop = |restore| Some(EarlyStopping { patience: 1, improvement: 0.0, restore });
-        assert_eq!(Keep::fitting(true, None), Keep::Best(Measure::Loss));
-        assert_eq!(Keep::fitting(false, None), Keep::Last);
-        assert_eq!(Keep::fitting(false, stop(true)), Keep::Best(Measure::Loss));
-        assert_eq!(Keep::fitting(true, stop(false)), Keep::Last);
+        assert_eq!(KeepPolicy::fitting(true, None), KeepPolicy::Best(Measure::Loss));
+        assert_eq!(KeepPolicy::fitting(false, None), KeepPolicy::Last);
+        assert_eq!(KeepPolicy::fitting(false, stop(true)), KeepPolicy::Best(Measure::Loss));
+        assert_eq!(KeepPolicy::fitting(true, stop(false)), KeepPolicy::Last);
     }
 }

@@ -16,8 +16,8 @@ pub mod training_loop;
 use super::autodiff::Settings;
 use super::autodiff::training_plans::{Trainable, compile};
 use super::evaluation::metric_accumulator::Outcome;
-use super::evaluation::misclassified::{Wrong, worst};
-use super::evaluation::task::Says;
+use super::evaluation::misclassified::{Misclassification, worst};
+use super::evaluation::task::TargetKind;
 use super::evaluation::try_state::try_state;
 use super::recipe::Metric;
 use super::recipe::sources::Validation;
@@ -27,10 +27,10 @@ use crate::data::features::feature_cache::{CacheNote, FeatureCache};
 use crate::data::{Dataset, Samples};
 use crate::diagnostics::{Code, Diagnostic, Diagnostics};
 use crate::runtime::Session;
-use batch_source::{Feed, FeedError, augmented};
-use error::{Halt, no_checkpoint, resume_fault, unwritable};
+use batch_source::{BatchSource, BatchSourceError, augmented};
+use error::{TrainError, no_checkpoint, resume_error, unwritable};
 use frozen_features::Computed;
-use keep_best::Keep;
+use keep_best::KeepPolicy;
 use prepare::Prepare;
 use record::{DataCounts, Front, Machine, RunRecord};
 use run_folder::Lock;
@@ -39,14 +39,14 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Instant;
-use training_loop::{Course, Fit, Fitted, Observer, Set};
+use training_loop::{DataSplit, Observer, TrainConfig, TrainingLoop, TrainingResult};
 
 /// A net that was trained.
 #[derive(Debug)]
 pub struct Trained {
     pub record: RunRecord,
     pub outcome: Option<Outcome>,
-    pub mistakes: Vec<Wrong>,
+    pub mistakes: Vec<Misclassification>,
     pub labels: Option<Vec<String>>,
     /// The weights that were written.
     pub weights: PathBuf,
@@ -88,20 +88,20 @@ impl Prepare {
     }
 
     /// Which epoch's parameters are kept.
-    fn kept(&self) -> Keep {
-        self.recipe.keep.unwrap_or_else(|| Keep::fitting(self.data.validation.is_some(), self.recipe.stop))
+    fn kept(&self) -> KeepPolicy {
+        self.recipe.keep.unwrap_or_else(|| KeepPolicy::fitting(self.data.validation.is_some(), self.recipe.stop))
     }
 
-    fn course(&self, folder: &Path) -> Course {
+    fn config(&self, folder: &Path) -> TrainConfig {
         let recipe = &self.recipe;
         let mut metrics = recipe.metrics.clone().unwrap_or_else(|| match self.data.task.says {
-            Says::Classes | Says::Either => vec![Metric::Accuracy],
-            Says::Numbers => vec![Metric::Rmse],
+            TargetKind::Classes | TargetKind::Either => vec![Metric::Accuracy],
+            TargetKind::Numbers => vec![Metric::Rmse],
         });
         let keep = self.kept();
         let judged = keep.metric().filter(|metric| !metrics.contains(metric));
         metrics.extend(judged);
-        Course {
+        TrainConfig {
             epochs: recipe.epochs,
             batch: recipe.batch.min(self.data.train.len()),
             seed: recipe.seed,
@@ -125,13 +125,13 @@ impl Prepare {
     ///
     /// # Errors
     /// Whatever ends a run before its end; what was written before stays.
-    pub fn train(mut self, interrupted: &AtomicBool, listener: &mut dyn Listener) -> Result<Trained, Halt> {
+    pub fn train(mut self, interrupted: &AtomicBool, listener: &mut dyn Listener) -> Result<Trained, TrainError> {
         let folder = self.options.folder.join(format!("{}.run", self.net.name));
         if self.options.resume && !folder.join(checkpoint::FILE).exists() {
             return Err(no_checkpoint(&folder).into());
         }
         let lock = run_folder::lock(&folder, &self.net.name)?;
-        let course = self.course(&folder);
+        let config = self.config(&folder);
         let (front, digest) = match &self.split.front {
             Some(front) => {
                 let artifact = road::in_memory(front, &self.values())?;
@@ -141,7 +141,7 @@ impl Prepare {
             None => (None, String::new()),
         };
         let run = digest::of_run(&self.net, &self.recipe, &self.data, &digest)
-            .map_err(|fault| Halt::of(FeedError::from(fault).into(), &self.recipe, &self.bindings))?;
+            .map_err(|error| TrainError::of(BatchSourceError::from(error).into(), &self.recipe, &self.bindings))?;
         let mut record = self.record();
         let (train, validation) = self.feeds(front.as_ref(), &digest, &mut record, interrupted, listener)?;
         let weights = samples::weights(&self.recipe, &self.data)?;
@@ -156,28 +156,28 @@ impl Prepare {
             seed: self.recipe.seed,
         };
         drop(front);
-        let trainable = compile(&self.split.rest, &settings, course.batch, &self.values())?;
+        let trainable = compile(&self.split.rest, &settings, config.batch, &self.values())?;
         let mut train = samples::set(&self.data.train, train, weights);
         let mut validation = match (&self.data.validation, validation) {
             (Some(data), Some(feed)) => Some(samples::set(data, feed, samples::tried_weights(&self.data))),
             _ => None,
         };
-        let mut fit = Fit::new(&trainable, &course, record, run.clone());
+        let mut fit = TrainingLoop::new(&trainable, &config, record, run.clone());
         if self.options.resume {
             let checkpoint =
-                checkpoint::read(&folder, fit.floats()).map_err(|fault| resume_fault(&fault.to_string()))?;
+                checkpoint::read(&folder, fit.floats()).map_err(|error| resume_error(&error.to_string()))?;
             let checkpoint = checkpoint.ok_or_else(|| no_checkpoint(&folder))?;
             if checkpoint.progress.run != run {
-                return Err(resume_fault(&format!(
+                return Err(resume_error(&format!(
                     "the checkpoint in {} is of another net, recipe or data",
                     folder.display()
                 ))
                 .into());
             }
             let begun = checkpoint.progress.begun.as_ref().map_or(0, |begun| begun.samples);
-            let (done, wanted) = (checkpoint.progress.record.epochs.len(), course.epochs);
+            let (done, wanted) = (checkpoint.progress.record.epochs.len(), config.epochs);
             if done > wanted {
-                return Err(resume_fault(&format!(
+                return Err(resume_error(&format!(
                     "the checkpoint in {} is behind epoch {done}, and the recipe ends at {wanted}",
                     folder.display()
                 ))
@@ -186,13 +186,13 @@ impl Prepare {
             listener.resumed(done, begun);
             fit.resume(checkpoint);
         } else {
-            let aside = run_folder::put_aside(&folder, &self.weights()).map_err(|fault| unwritable(&folder, &fault))?;
+            let aside = run_folder::put_aside(&folder, &self.weights()).map_err(|error| unwritable(&folder, &error))?;
             aside.iter().for_each(|aside| listener.put_aside(aside));
         }
         let fitted = fit
             .run(&mut train, validation.as_mut(), interrupted, listener)
-            .map_err(|fault| Halt::of(fault, &self.recipe, &self.bindings))?;
-        self.keep(fitted, &trainable, &course, train, validation, interrupted, lock)
+            .map_err(|error| TrainError::of(error, &self.recipe, &self.bindings))?;
+        self.keep(fitted, &trainable, &config, train, validation, interrupted, lock)
     }
 
     /// Where the trained weights go.
@@ -204,16 +204,16 @@ impl Prepare {
     #[allow(clippy::too_many_arguments)] // All that a run ends with.
     fn keep(
         &self,
-        fitted: Fitted,
+        fitted: TrainingResult,
         trainable: &Trainable,
-        course: &Course,
-        mut train: Set<'_>,
-        validation: Option<Set<'_>>,
+        config: &TrainConfig,
+        mut train: DataSplit<'_>,
+        validation: Option<DataSplit<'_>>,
         interrupted: &AtomicBool,
         lock: Lock,
-    ) -> Result<Trained, Halt> {
-        let folder = &course.folder;
-        let Fitted { mut record, mut state } = fitted;
+    ) -> Result<Trained, TrainError> {
+        let folder = &config.folder;
+        let TrainingResult { mut record, mut state } = fitted;
         let tried_on = if validation.is_some() { self.data.validation.as_ref() } else { Some(&self.data.train) };
         let (mut set, data) = match (validation, tried_on) {
             (Some(set), Some(data)) => (set, data),
@@ -224,31 +224,31 @@ impl Prepare {
                 (train, &self.data.train)
             }
         };
-        let mut session = Session::new(Arc::clone(&trainable.evaluation), course.threads);
+        let mut session = Session::new(Arc::clone(&trainable.evaluation), config.threads);
         // Mistakes are shown as pictures; of arrays there are none.
         let shown = match (&data.samples, data.targets.classes()) {
-            (Samples::Photos(photos), Some(classes)) if course.task.is_labelled() => Some((photos, classes)),
+            (Samples::Photos(photos), Some(classes)) if config.task.is_labelled() => Some((photos, classes)),
             _ => None,
         };
         let mut all = Vec::new();
         let mut seen = |predictions: &[f32]| shown.iter().for_each(|_| all.extend_from_slice(predictions));
-        let tried = try_state(&mut session, &mut state, &mut set, course, interrupted, &mut seen)
-            .map_err(|fault| Halt::of(fault, &self.recipe, &self.bindings))?;
-        let outcome = tried.tally.outcome(Some(tried.loss));
-        record.outcome = tried.tally.measures(Some(tried.loss));
+        let tried = try_state(&mut session, &mut state, &mut set, config, interrupted, &mut seen)
+            .map_err(|error| TrainError::of(error, &self.recipe, &self.bindings))?;
+        let outcome = tried.accumulator.outcome(Some(tried.loss));
+        record.outcome = tried.accumulator.measures(Some(tried.loss));
         let mistakes = shown.map_or_else(Vec::new, |(photos, classes)| {
-            worst(&all, self.outputs(), course.task.ending, &classes, photos)
+            worst(&all, self.outputs(), config.task.ending, &classes, photos)
         });
         let weights = self.weights();
         save::save(&weights, &self.net, &self.values(), &trainable.layout, &state, self.options.layout)
-            .map_err(|fault| Diagnostics::from(Diagnostic::new(Code::Output, fault.to_string())))?;
+            .map_err(|error| Diagnostics::from(Diagnostic::new(Code::Output, error.to_string())))?;
         if let Some(labels) = &self.data.labels {
             let text: String = labels.iter().map(|label| format!("{label}\n")).collect();
             let path = folder.join(road::TRAINED_LABELS);
             crate::file::replace(&path, |file| file.write_all(text.as_bytes()))
-                .map_err(|fault| unwritable(&path, &fault))?;
+                .map_err(|error| unwritable(&path, &error))?;
         }
-        record.write(folder).map_err(|fault| Diagnostics::from(Diagnostic::new(Code::Output, fault.to_string())))?;
+        record.write(folder).map_err(|error| Diagnostics::from(Diagnostic::new(Code::Output, error.to_string())))?;
         let labels = self.data.labels.clone();
         Ok(Trained { record, outcome, mistakes, labels, weights, folder: folder.clone(), lock })
     }
@@ -282,7 +282,7 @@ impl Prepare {
             data: self.counts(),
             machine: Machine::this(self.options.threads),
             keep: self.kept().in_words(self.data.validation.is_some()),
-            counted: (self.data.task.says != Says::Numbers).then(|| self.data.task.counted()),
+            counted: (self.data.task.says != TargetKind::Numbers).then(|| self.data.task.counted()),
             ..RunRecord::default()
         }
     }
@@ -295,7 +295,7 @@ impl Prepare {
         record: &mut RunRecord,
         interrupted: &AtomicBool,
         listener: &mut dyn Listener,
-    ) -> Result<(Feed, Option<Feed>), Halt> {
+    ) -> Result<(BatchSource, Option<BatchSource>), TrainError> {
         let augment = self.recipe.augment;
         let threads = self.options.threads;
         let own = (self.recipe.data.policy(), self.recipe.data.span());
@@ -309,17 +309,17 @@ impl Prepare {
             let train = (front.is_none() || augment.is_some()).then_some((&mut self.data.train, own));
             for (data, (policy, span)) in train.into_iter().chain(validation) {
                 let sifted = frozen_features::sift(data, policy, decoding, threads, Some(interrupted));
-                sifted.map_err(|fault| Halt::of_features(&fault, span))?;
+                sifted.map_err(|error| TrainError::of_features(&error, span))?;
             }
             record.data = self.counts();
         }
         let Some(front) = front else {
             let feed = |data: &Dataset, decoding: Option<&crate::data::Decoding>| match (&data.samples, decoding) {
                 (Samples::Photos(photos), Some(decoding)) => {
-                    Feed::Photos { photos: photos.clone().into(), decoding: decoding.clone(), front: None }
+                    BatchSource::Photos { photos: photos.clone().into(), decoding: decoding.clone(), front: None }
                 }
-                (Samples::Arrays(arrays), _) => Feed::Rows(arrays.clone()),
-                (Samples::Photos(_), None) => Feed::Rows(Vec::new()),
+                (Samples::Arrays(arrays), _) => BatchSource::Rows(arrays.clone()),
+                (Samples::Photos(_), None) => BatchSource::Rows(Vec::new()),
             };
             let plain = self.data.decoding.clone();
             let changed = match (&plain, augment) {
@@ -332,13 +332,13 @@ impl Prepare {
         let floats = front.manifest.plan.outputs.iter().map(|port| port.len()).sum::<usize>();
         let open = |folder: &PathBuf| {
             FeatureCache::open(folder, digest, floats)
-                .map_err(|fault| Diagnostics::from(Diagnostic::new(Code::Output, fault.to_string())))
+                .map_err(|error| Diagnostics::from(Diagnostic::new(Code::Output, error.to_string())))
         };
         let mut cache = self.options.cache.as_ref().map(open).transpose()?;
         let began = Instant::now();
         let mut all = Computed::default();
         let decoding = self.data.decoding.clone();
-        type Found = Result<Feed, Halt>;
+        type Found = Result<BatchSource, TrainError>;
         let mut features = |data: &mut Dataset, (policy, span), listener: &mut dyn Listener| -> Found {
             let mut told = |done, total| listener.features(done, total);
             let front = frozen_features::Front {
@@ -349,14 +349,14 @@ impl Prepare {
                 interrupted: Some(interrupted),
             };
             let found = frozen_features::features(front, data, policy, cache.as_mut(), &mut told);
-            let (rows, computed) = found.map_err(|fault| Halt::of_features(&fault, span))?;
+            let (rows, computed) = found.map_err(|error| TrainError::of_features(&error, span))?;
             all.cached += computed.cached;
             all.computed += computed.computed;
-            Ok(Feed::Rows(rows))
+            Ok(BatchSource::Rows(rows))
         };
         // With changes by chance the front sees another photo in each epoch.
         let train = match (augment, &self.data.train.samples, &self.data.decoding) {
-            (Some(augment), Samples::Photos(photos), Some(decoding)) => Feed::Photos {
+            (Some(augment), Samples::Photos(photos), Some(decoding)) => BatchSource::Photos {
                 photos: photos.clone().into(),
                 decoding: augmented(decoding, augment, self.recipe.seed),
                 front: Some(Box::new(Session::new(Arc::clone(front), threads))),

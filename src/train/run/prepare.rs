@@ -80,10 +80,10 @@ pub fn prepare_run(spec: &Spec, options: &RunOptions) -> Result<Prepare> {
 }
 
 fn check_trainable(net: &Graph, recipe: &Recipe) -> Result<()> {
-    let fault = |message: String| Diagnostic::new(Code::Untrainable, message).at(recipe.span, "this recipe");
+    let error = |message: String| Diagnostic::new(Code::Untrainable, message).at(recipe.span, "this recipe");
     if net.outputs.len() != 1 {
         let message = format!("`{}` has {} outputs, and a net is trained by one", net.name, net.outputs.len());
-        return Err(fault(message).into());
+        return Err(error(message).into());
     }
     if let Some(node) = net.nodes.iter().find(|node| node.output.known().is_none()) {
         return Err(Diagnostic::new(
@@ -95,7 +95,7 @@ fn check_trainable(net: &Graph, recipe: &Recipe) -> Result<()> {
         .into());
     }
     if !net.parameters.iter().any(|parameter| parameter.trainable && !parameter.frozen) {
-        return Err(fault(format!("nothing of `{}` can be trained: all its parameters are frozen", net.name))
+        return Err(error(format!("nothing of `{}` can be trained: all its parameters are frozen", net.name))
             .help("put a layer behind the frozen part, as `frozen(vgg16[..dropout-2]) >> Softmax(10)`")
             .into());
     }
@@ -105,11 +105,11 @@ fn check_trainable(net: &Graph, recipe: &Recipe) -> Result<()> {
 /// Known before training, so that no run ends without its weights.
 fn check_layout(net: &Graph, recipe: &Recipe, layout: Layout) -> Result<Diagnostics> {
     let mut told = Diagnostics::default();
-    if let Some(fault) = save::unstorable(net, layout) {
-        let diagnostic = Diagnostic::new(Code::Output, fault.what)
-            .at(fault.span, "this layer")
+    if let Some(error) = save::unstorable(net, layout) {
+        let diagnostic = Diagnostic::new(Code::Output, error.what)
+            .at(error.span, "this layer")
             .at(recipe.span, format!("writes {}.h5", net.name))
-            .maybe_help(fault.help);
+            .maybe_help(error.help);
         let keras =
             (layout == Layout::Keras).then(|| "leave out `--layout keras`: NeuPy's layout holds every layer".into());
         return Err(diagnostic.maybe_help(keras).into());

@@ -119,8 +119,8 @@ pub enum RecordError {
     Unwritable { path: PathBuf, source: io::Error },
     #[error("{} cannot be read: {}", path.display(), plain(source))]
     Unreadable { path: PathBuf, source: io::Error },
-    #[error("{} is no record of a run: {fault}", path.display())]
-    NotARecord { path: PathBuf, fault: String },
+    #[error("{} is no record of a run: {error}", path.display())]
+    NotARecord { path: PathBuf, error: String },
 }
 
 impl RunRecord {
@@ -140,7 +140,7 @@ impl RunRecord {
         let path = folder.join(FILE);
         match crate::file::read_regular(&path, MAX_BYTES) {
             Ok(bytes) => serde_yaml::from_slice(&bytes)
-                .map_err(|fault| RecordError::NotARecord { path, fault: fault.to_string() }),
+                .map_err(|error| RecordError::NotARecord { path, error: error.to_string() }),
             Err(source) => Err(RecordError::Unreadable { path, source }),
         }
     }

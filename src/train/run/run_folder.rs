@@ -28,7 +28,7 @@ pub fn lock(folder: &Path, net: &str) -> Result<Lock, Diagnostics> {
         fs::create_dir_all(folder)?;
         File::options().read(true).write(true).create(true).truncate(false).open(&path)
     };
-    let mut file = open().map_err(|fault| super::error::unwritable(&path, &fault))?;
+    let mut file = open().map_err(|error| super::error::unwritable(&path, &error))?;
     match file.try_lock() {
         Ok(()) => {
             // For who finds it locked; that it cannot be said keeps nobody from training.
@@ -50,7 +50,7 @@ pub fn lock(folder: &Path, net: &str) -> Result<Lock, Diagnostics> {
 }
 
 /// Puts the files of the run before, and the weights that the new one will replace, into a folder of their own:
-/// `NAME.run/1`, `2` … Weights and labels stay where they are as well, until the new run replaces them. Says where; none where there was nothing.
+/// `NAME.run/1`, `2` … Weights and labels stay where they are as well, until the new run replaces them. TargetKind where; none where there was nothing.
 ///
 /// # Errors
 /// Of the file system; everything is where it was then, or in both places.
@@ -97,8 +97,8 @@ mod tests {
         let folder = tempfile::tempdir().expect("a folder");
         let run = folder.path().join("bird.run");
         let held = lock(&run, "bird").expect("a lock");
-        let fault = lock(&run, "bird").expect_err("two trainings");
-        let message = &fault.iter().next().expect("a fault").message;
+        let error = lock(&run, "bird").expect_err("two trainings");
+        let message = &error.iter().next().expect("an error").message;
         assert!(message.contains(&format!("by process {}", std::process::id())), "{message}");
         drop(held);
         lock(&run, "bird").expect("the lock is free again");

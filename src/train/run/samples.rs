@@ -1,19 +1,19 @@
 //! The data of a recipe made fit for a net: classes in the order of its outputs, targets as numbers, what cannot be used
 //! refused with a reason.
 
-use super::batch_source::Feed;
-use super::training_loop::Set;
+use super::batch_source::BatchSource;
+use super::training_loop::DataSplit;
 use crate::data::photos::prefetch::Decoding;
 use crate::data::{Dataset, DatasetError, Samples, Targets, split};
 use crate::diagnostics::{Code, Diagnostic, Diagnostics, Result, counted, suggest};
 use crate::graph::Graph;
 use crate::kernels::training::loss::Loss;
 use crate::ops::input::Input;
-use crate::ops::output_kind::Ending;
+use crate::ops::output_kind::OutputKind;
 use crate::source::Span;
 use crate::train::evaluation::class_weights::Weights;
 use crate::train::evaluation::task;
-use crate::train::evaluation::task::Task;
+use crate::train::evaluation::task::LearningTask;
 use crate::train::recipe::sources::{Data, Validation};
 use crate::train::recipe::{ClassWeights, Recipe};
 
@@ -24,19 +24,19 @@ pub struct Prepared {
     pub validation: Option<Dataset>,
     /// None where numbers are learnt.
     pub labels: Option<Vec<String>>,
-    pub task: Task,
+    pub task: LearningTask,
     /// How photos become the net's input; none where arrays are given.
     pub decoding: Option<Decoding>,
     pub told: Diagnostics,
 }
 
-fn fault(message: impl Into<String>, span: Span) -> Diagnostic {
-    task::fault(message, Some(span))
+fn data_error(message: impl Into<String>, span: Span) -> Diagnostic {
+    task::data_error(message, Some(span))
 }
 
-fn told(fault_of: &DatasetError, span: Span) -> Diagnostic {
-    let diagnostic = fault(fault_of.to_string(), span);
-    match fault_of {
+fn told(error_of: &DatasetError, span: Span) -> Diagnostic {
+    let diagnostic = data_error(error_of.to_string(), span);
+    match error_of {
         DatasetError::Unusable { .. } => {
             diagnostic.help("leave them out, or write `unreadable=skip` in the data to have them listed and skipped")
         }
@@ -50,13 +50,14 @@ fn told(fault_of: &DatasetError, span: Span) -> Diagnostic {
 /// Files that cannot be read, and data that does not fit the net.
 pub fn prepare(net: &Graph, recipe: &Recipe, loss: Loss, labels: Option<Vec<String>>) -> Result<Prepared> {
     let span = recipe.data.span();
-    let read = |data: &Data| data.read().map_err(|fault| told(&fault, data.span()).maybe_help(data.near()));
+    let read = |data: &Data| data.read().map_err(|error| told(&error, data.span()).maybe_help(data.near()));
     let train = read(&recipe.data)?;
     let sizes = net.node(net.outputs[0]).output.known().unwrap_or_default();
-    let (outputs, ending) = (sizes.last().copied().unwrap_or(0), Ending::of(net, net.outputs[0]));
+    let (outputs, ending) = (sizes.last().copied().unwrap_or(0), OutputKind::of(net, net.outputs[0]));
     // A number may have a name too.
     let named = train.classes.is_some() || labels.as_ref().is_some_and(|labels| labels.len() == outputs.max(2));
-    let task = Task::of(&sizes, ending, loss, named, &train.targets).map_err(|fault| told(&fault.into(), span))?;
+    let task =
+        LearningTask::of(&sizes, ending, loss, named, &train.targets).map_err(|error| told(&error.into(), span))?;
     let mut notes = Diagnostics::default();
     let labels = match task.is_labelled() {
         false => None,
@@ -70,7 +71,7 @@ pub fn prepare(net: &Graph, recipe: &Recipe, loss: Loss, labels: Option<Vec<Stri
             Some(labels) => ordered(data, labels, known, span, &mut notes)?,
             None => data,
         };
-        // Says which sample's target does not fit, before anything is computed.
+        // TargetKind which sample's target does not fit, before anything is computed.
         data.targets = task.fit(data.targets, Some(span))?;
         check_samples(&data, net, span)?;
         Ok(data)
@@ -80,7 +81,7 @@ pub fn prepare(net: &Graph, recipe: &Recipe, loss: Loss, labels: Option<Vec<Stri
     let (train, validation) = match &recipe.validation {
         Validation::None => (train, None),
         Validation::Split(share) => {
-            let (train, rest) = split(&train, *share, recipe.seed).map_err(|fault| told(&fault, span))?;
+            let (train, rest) = split(&train, *share, recipe.seed).map_err(|error| told(&error, span))?;
             (train, Some(rest))
         }
         Validation::Data(data) => (train, Some(fit(read(data)?, data.span(), &known)?)),
@@ -90,7 +91,7 @@ pub fn prepare(net: &Graph, recipe: &Recipe, loss: Loss, labels: Option<Vec<Stri
         Samples::Arrays(_) => None,
     };
     if let (Some(_), Samples::Arrays(_)) = (&recipe.augment, &train.samples) {
-        return Err(fault("`augment` changes photos, and this data has arrays", span).into());
+        return Err(data_error("`augment` changes photos, and this data has arrays", span).into());
     }
     let data = Prepared { train, validation, labels, task, decoding, told: notes };
     weights(recipe, &data)?;
@@ -98,7 +99,7 @@ pub fn prepare(net: &Graph, recipe: &Recipe, loss: Loss, labels: Option<Vec<Stri
 }
 
 /// The names of the classes in the order of the outputs.
-fn names(given: Option<Vec<String>>, data: &Dataset, task: &Task, span: Span) -> Result<Vec<String>> {
+fn names(given: Option<Vec<String>>, data: &Dataset, task: &LearningTask, span: Span) -> Result<Vec<String>> {
     let classes = task.names();
     match (given, &data.classes) {
         (Some(labels), _) => Ok(labels),
@@ -114,7 +115,7 @@ fn names(given: Option<Vec<String>>, data: &Dataset, task: &Task, span: Span) ->
                 }
                 count => format!("end the net with {count} outputs, or leave classes out"),
             };
-            Err(fault(format!("the data has {found_text}, and the net tells {classes} apart"), span)
+            Err(data_error(format!("the data has {found_text}, and the net tells {classes} apart"), span)
                 .note(format!("the data's classes: {}", shortened(found)))
                 .help(help)
                 .into())
@@ -159,7 +160,7 @@ fn ordered(
         }
         Err(name) => {
             let name = found.iter().find(foreign).map_or(name, String::as_str);
-            return Err(fault(format!("the class `{name}` is not among the labels"), span)
+            return Err(data_error(format!("the class `{name}` is not among the labels"), span)
                 .maybe_help(suggest::did_you_mean(name, labels.iter().map(String::as_str)))
                 .note(format!("the labels are {}", shortened(labels)))
                 .into());
@@ -177,7 +178,7 @@ fn check_samples(data: &Dataset, net: &Graph, span: Span) -> Result<()> {
     let inputs = net.inputs();
     let sizes: Vec<Vec<usize>> = inputs.iter().map(|&id| net.node(id).output.known().unwrap_or_default()).collect();
     let Some((message, input)) = misfit(data, &sizes) else { return Ok(()) };
-    let diagnostic = fault(message, span);
+    let diagnostic = data_error(message, span);
     Err(match input.map(|input| net.node(inputs[input])) {
         Some(node) => diagnostic.and(node.origin.span, format!("takes {}", node.output)),
         None => diagnostic,
@@ -200,7 +201,7 @@ pub fn misfit(data: &Dataset, inputs: &[Vec<usize>]) -> Option<(String, Option<u
 fn decoding(net: &Graph, span: Span) -> Result<Decoding> {
     let inputs = net.inputs();
     let [input] = inputs[..] else {
-        return Err(fault(format!("the net has {} inputs: give it arrays", inputs.len()), span).into());
+        return Err(data_error(format!("the net has {} inputs: give it arrays", inputs.len()), span).into());
     };
     let node = net.node(input);
     let image = node.operation.as_any().downcast_ref::<Input>().and_then(|input| input.image.clone());
@@ -229,8 +230,8 @@ pub fn weights(recipe: &Recipe, data: &Prepared) -> Result<Weights> {
     let counts = data.task.class_counts(&data.train.targets).map_err(|unread| told(&unread.into(), span))?;
     let (Some(labels), Some(counts)) = (&data.labels, counts) else {
         let message = "`class_weights` weighs samples by their class, and these have none of their own";
-        let fault = Diagnostic::new(Code::RecipeValue, message).at(recipe.span, "in this recipe");
-        return Err(fault.and(recipe.data.span(), "this data").help("leave `class_weights` out").into());
+        let error = Diagnostic::new(Code::RecipeValue, message).at(recipe.span, "in this recipe");
+        return Err(error.and(recipe.data.span(), "this data").help("leave `class_weights` out").into());
     };
     let by_class: Vec<f32> = match &recipe.class_weights {
         ClassWeights::Equal => Vec::new(),
@@ -273,6 +274,6 @@ pub fn tried_weights(data: &Prepared) -> Weights {
 }
 
 /// A dataset with its feed.
-pub fn set(data: &Dataset, feed: Feed, weights: Weights) -> Set<'_> {
-    Set { feed, targets: &data.targets, weights }
+pub fn set(data: &Dataset, feed: BatchSource, weights: Weights) -> DataSplit<'_> {
+    DataSplit { feed, targets: &data.targets, weights }
 }

@@ -181,7 +181,7 @@ fn is_first_state(role: &str) -> bool {
 /// Why a net's weights cannot be stored in a layout.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Unstorable {
-    /// The layer at fault.
+    /// The layer at error.
     pub layer: String,
     pub span: Span,
     pub what: String,
@@ -199,11 +199,11 @@ pub fn unstorable(net: &Graph, format: Layout) -> Option<Unstorable> {
         return Some(Unstorable { layer: parameter.layer.clone(), span: parameter.span, what, help });
     }
     let layers = layers(net, format, None);
-    let fault = match format {
-        Layout::NeuPy => neupy_writer::fault_of_names(&layers),
-        Layout::Keras => keras_writer::fault_of_names(&layers),
+    let error = match format {
+        Layout::NeuPy => neupy_writer::name_error(&layers),
+        Layout::Keras => keras_writer::name_error(&layers),
     };
-    let (at, what) = fault?;
+    let (at, what) = error?;
     let layer = layers[at].name.clone();
     let span = net.nodes.iter().find(|node| node.name == layer)?.origin.span;
     Some(Unstorable { layer, span, what, help: Some("give the layer another name with `as`".into()) })

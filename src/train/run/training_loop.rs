@@ -2,19 +2,19 @@
 //! checkpoint behind it. Everything that is random depends on the seed and the epoch only, so that a run that goes on
 //! from a checkpoint ends as one that never stopped.
 
-use super::batch_source::{Feed, FeedError, Pass};
+use super::batch_source::{BatchSource, BatchSourceError, Pass};
 use super::checkpoint;
-use super::checkpoint::{Begun, Checkpoint, CheckpointError, Progress};
-use super::keep_best::Keep;
+use super::checkpoint::{Checkpoint, CheckpointError, EpochProgress, Progress};
+use super::keep_best::KeepPolicy;
 use super::record::{Epoch, RecordError, RunRecord};
-use crate::data::{Chance, Targets};
-use crate::kernels::parallel::thread_pool::Threads;
+use crate::data::{SeededRng, Targets};
+use crate::kernels::parallel::thread_pool::ThreadPool;
 use crate::runtime::{RunError, Session};
 use crate::train::autodiff::OPTIMIZER;
 use crate::train::autodiff::training_plans::Trainable;
 use crate::train::evaluation::class_weights::{Weights, weigh};
-use crate::train::evaluation::metric_accumulator::Tally;
-use crate::train::evaluation::task::Task;
+use crate::train::evaluation::metric_accumulator::MetricAccumulator;
+use crate::train::evaluation::task::LearningTask;
 use crate::train::evaluation::try_state::{odd, try_state};
 use crate::train::recipe::schedule::Schedule;
 use crate::train::recipe::{EarlyStopping, Metric};
@@ -26,8 +26,8 @@ use std::time::{Duration, Instant};
 
 /// Samples and what the net is to say of them.
 #[derive(Debug)]
-pub struct Set<'d> {
-    pub feed: Feed,
+pub struct DataSplit<'d> {
+    pub feed: BatchSource,
     /// They fit the net's outputs.
     pub targets: &'d Targets,
     /// How much samples or their places count in the loss.
@@ -36,7 +36,7 @@ pub struct Set<'d> {
 
 /// How a run goes.
 #[derive(Clone, Debug)]
-pub struct Course {
+pub struct TrainConfig {
     pub epochs: usize,
     pub batch: usize,
     pub seed: u64,
@@ -45,11 +45,11 @@ pub struct Course {
     pub step: f64,
     pub schedule: Schedule,
     pub stop: Option<EarlyStopping>,
-    pub keep: Keep,
+    pub keep: KeepPolicy,
     /// A checkpoint after every so many epochs.
     pub checkpoint: usize,
     pub metrics: Vec<Metric>,
-    pub task: Task,
+    pub task: LearningTask,
     /// The classes' names; none where numbers are learnt.
     pub labels: Option<Vec<String>>,
     pub threads: usize,
@@ -67,9 +67,9 @@ pub trait Observer {
 
 /// Why a run ended before its end.
 #[derive(Debug, thiserror::Error)]
-pub enum FitError {
+pub enum LoopError {
     #[error("{0}")]
-    Feed(#[from] FeedError),
+    BatchSource(#[from] BatchSourceError),
     #[error("{0}")]
     Run(#[from] RunError),
     #[error("{0}")]
@@ -89,7 +89,7 @@ pub enum FitError {
 
 /// A run that ended.
 #[derive(Debug)]
-pub struct Fitted {
+pub struct TrainingResult {
     pub record: RunRecord,
     /// The state whose parameters are kept.
     pub state: Vec<f32>,
@@ -101,9 +101,9 @@ const DURABLE: Duration = Duration::from_secs(5);
 const TOLD: Duration = Duration::from_secs(1);
 
 /// A run.
-pub struct Fit<'a> {
+pub struct TrainingLoop<'a> {
     trainable: &'a Trainable,
-    course: &'a Course,
+    config: &'a TrainConfig,
     step: Session,
     evaluation: Session,
     state: Vec<f32>,
@@ -114,23 +114,23 @@ pub struct Fit<'a> {
     best: Option<Vec<f32>>,
 }
 
-impl std::fmt::Debug for Fit<'_> {
+impl std::fmt::Debug for TrainingLoop<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "epoch {}", self.progress.record.epochs.len())
     }
 }
 
-impl<'a> Fit<'a> {
+impl<'a> TrainingLoop<'a> {
     /// A run from the beginning; `record` says what it is, and `run` is its digest.
-    pub fn new(trainable: &'a Trainable, course: &'a Course, record: RunRecord, run: String) -> Self {
+    pub fn new(trainable: &'a Trainable, config: &'a TrainConfig, record: RunRecord, run: String) -> Self {
         let place =
             |role: &str| trainable.layout.find(&format!("{OPTIMIZER}/{role}")).map_or(0, |tensor| tensor.offset);
-        let team = Arc::new(Threads::new(course.threads));
-        Fit {
+        let pool = Arc::new(ThreadPool::new(config.threads));
+        TrainingLoop {
             trainable,
-            course,
-            step: Session::with_team(Arc::clone(&trainable.step), Arc::clone(&team)),
-            evaluation: Session::with_team(Arc::clone(&trainable.evaluation), team),
+            config,
+            step: Session::with_pool(Arc::clone(&trainable.step), Arc::clone(&pool)),
+            evaluation: Session::with_pool(Arc::clone(&trainable.evaluation), pool),
             state: trainable.start.floats().to_vec(),
             rate_at: place("rate"),
             update_at: place("update"),
@@ -158,29 +158,31 @@ impl<'a> Fit<'a> {
     /// stays. Where it is interrupted, a checkpoint of what was done is written before.
     pub fn run(
         mut self,
-        train: &mut Set<'_>,
-        mut validation: Option<&mut Set<'_>>,
+        train: &mut DataSplit<'_>,
+        mut validation: Option<&mut DataSplit<'_>>,
         interrupted: &AtomicBool,
         observer: &mut dyn Observer,
-    ) -> Result<Fitted, FitError> {
+    ) -> Result<TrainingResult, LoopError> {
         let (mut written, mut told_at) = (Instant::now(), Instant::now());
         while self.progress.record.stopped.is_none() {
             let epoch = self.progress.record.epochs.len() + 1;
-            if epoch > self.course.epochs {
-                self.progress.record.stopped = Some(format!("all {} epochs are done", self.course.epochs));
+            if epoch > self.config.epochs {
+                self.progress.record.stopped = Some(format!("all {} epochs are done", self.config.epochs));
                 break;
             }
             self.leave_behind();
             let began = Instant::now();
             let told = match self.epoch(epoch, train, validation.as_deref_mut(), interrupted, observer) {
                 Ok(told) => Epoch { seconds: told.seconds + began.elapsed().as_secs_f64(), ..told },
-                Err(FitError::Feed(FeedError::Interrupted)) => return Err(self.pause(epoch, train, began.elapsed())),
-                Err(fault) => return Err(fault),
+                Err(LoopError::BatchSource(BatchSourceError::Interrupted)) => {
+                    return Err(self.pause(epoch, train, began.elapsed()));
+                }
+                Err(error) => return Err(error),
             };
-            observer.epoch(&told, self.course.epochs);
+            observer.epoch(&told, self.config.epochs);
             self.judge(told);
-            let last = self.progress.record.stopped.is_some() || epoch == self.course.epochs;
-            if last || epoch.is_multiple_of(self.course.checkpoint) {
+            let last = self.progress.record.stopped.is_some() || epoch == self.config.epochs;
+            if last || epoch.is_multiple_of(self.config.checkpoint) {
                 let durable = last || written.elapsed() > DURABLE;
                 self.keep(durable)?;
                 if durable {
@@ -189,7 +191,7 @@ impl<'a> Fit<'a> {
             }
             // It tells of all epochs: written behind each of thousands it would take longer than they do.
             if last || told_at.elapsed() > TOLD {
-                self.progress.record.write(&self.course.folder)?;
+                self.progress.record.write(&self.config.folder)?;
                 told_at = Instant::now();
             }
         }
@@ -199,32 +201,32 @@ impl<'a> Fit<'a> {
         let Progress { mut record, .. } = self.progress;
         // Where no epoch could be ranked, as where each loss is no number.
         record.best = record.best.or(record.epochs.last().map(|epoch| epoch.epoch));
-        Ok(Fitted { record, state: self.state })
+        Ok(TrainingResult { record, state: self.state })
     }
 
     /// Copies the state of the last epoch before the next one changes it, where it is the one that is kept so far.
     fn leave_behind(&mut self) {
         let Progress { record, begun, .. } = &self.progress;
         let done = record.epochs.last().map(|epoch| epoch.epoch);
-        if begun.is_none() && self.course.keep != Keep::Last && done.is_some() && record.best == done {
+        if begun.is_none() && self.config.keep != KeepPolicy::Last && done.is_some() && record.best == done {
             self.best = Some(self.state.clone());
         }
     }
 
     fn keep(&self, durable: bool) -> Result<(), CheckpointError> {
-        checkpoint::write(&self.course.folder, &self.progress, &self.state, self.best.as_deref(), durable)
+        checkpoint::write(&self.config.folder, &self.progress, &self.state, self.best.as_deref(), durable)
     }
 
     /// Keeps what was done of an epoch; says where the run stands, or why that cannot be kept.
-    fn pause(&mut self, epoch: usize, train: &Set<'_>, elapsed: Duration) -> FitError {
+    fn pause(&mut self, epoch: usize, train: &DataSplit<'_>, elapsed: Duration) -> LoopError {
         let samples = self.progress.begun.as_mut().map_or(0, |begun| {
             begun.seconds += elapsed.as_secs_f64();
             begun.samples
         });
-        let record = || self.progress.record.write(&self.course.folder).map_err(FitError::from);
-        match self.keep(true).map_err(FitError::from).and_then(|()| record()) {
-            Ok(()) => FitError::Interrupted { epoch, samples, total: train.targets.len() },
-            Err(fault) => fault,
+        let record = || self.progress.record.write(&self.config.folder).map_err(LoopError::from);
+        match self.keep(true).map_err(LoopError::from).and_then(|()| record()) {
+            Ok(()) => LoopError::Interrupted { epoch, samples, total: train.targets.len() },
+            Err(error) => error,
         }
     }
 
@@ -236,14 +238,14 @@ impl<'a> Fit<'a> {
     fn epoch(
         &mut self,
         epoch: usize,
-        train: &mut Set<'_>,
-        validation: Option<&mut Set<'_>>,
+        train: &mut DataSplit<'_>,
+        validation: Option<&mut DataSplit<'_>>,
         interrupted: &AtomicBool,
         observer: &mut dyn Observer,
-    ) -> Result<Epoch, FitError> {
+    ) -> Result<Epoch, LoopError> {
         self.pass(epoch, train, interrupted, observer)?;
         let tried = validation
-            .map(|set| try_state(&mut self.evaluation, &mut self.state, set, self.course, interrupted, &mut |_| {}));
+            .map(|set| try_state(&mut self.evaluation, &mut self.state, set, self.config, interrupted, &mut |_| {}));
         let tried = tried.transpose()?;
         let Some(begun) = self.progress.begun.take() else { return Ok(Epoch::default()) };
         let count = begun.samples.max(1) as f64;
@@ -252,9 +254,9 @@ impl<'a> Fit<'a> {
             seconds: begun.seconds,
             loss: begun.losses / begun.weight.max(f64::MIN_POSITIVE),
             penalty: begun.penalties / count,
-            metrics: self.measures(&begun.tally),
+            metrics: self.measures(&begun.accumulator),
             validation_loss: tried.as_ref().map(|tried| tried.loss),
-            validation: tried.map(|tried| self.measures(&tried.tally)).unwrap_or_default(),
+            validation: tried.map(|tried| self.measures(&tried.accumulator)).unwrap_or_default(),
             step: begun.rate,
         })
     }
@@ -263,42 +265,42 @@ impl<'a> Fit<'a> {
     fn pass(
         &mut self,
         epoch: usize,
-        set: &mut Set<'_>,
+        set: &mut DataSplit<'_>,
         interrupted: &AtomicBool,
         observer: &mut dyn Observer,
-    ) -> Result<(), FitError> {
-        let (course, outputs) = (self.course, self.outputs());
+    ) -> Result<(), LoopError> {
+        let (config, outputs) = (self.config, self.outputs());
         let samples = set.targets.len();
         let mut order: Vec<usize> = (0..samples).collect();
-        if course.shuffle {
-            Chance::new([course.seed, epoch as u64, 0, 0]).shuffle(&mut order);
+        if config.shuffle {
+            SeededRng::new([config.seed, epoch as u64, 0, 0]).shuffle(&mut order);
         }
-        let total = (course.epochs * samples.div_ceil(course.batch)) as u64;
-        let mut targets = vec![0.0; course.batch * outputs];
-        let width = course.task.coding.width.max(1);
+        let total = (config.epochs * samples.div_ceil(config.batch)) as u64;
+        let mut targets = vec![0.0; config.batch * outputs];
+        let width = config.task.coding.width.max(1);
         let pixels = outputs / width;
         let mut weights = match &set.weights {
             Weights::Equal => Vec::new(),
-            Weights::Samples(_) => vec![1.0; course.batch],
-            Weights::Places(_) => vec![1.0; course.batch * pixels],
+            Weights::Samples(_) => vec![1.0; config.batch],
+            Weights::Places(_) => vec![1.0; config.batch * pixels],
         };
-        let mut prediction = vec![0.0; course.batch * outputs];
-        let Set { feed, targets: all, weights: all_weights } = set;
+        let mut prediction = vec![0.0; config.batch * outputs];
+        let DataSplit { feed, targets: all, weights: all_weights } = set;
         let (step, state) = (&mut self.step, &mut self.state);
-        let team = Arc::clone(step.team());
+        let pool = Arc::clone(step.pool());
         let Progress { updates, reductions, begun, .. } = &mut self.progress;
-        let begun = begun.get_or_insert_with(|| Begun::new(course.task.tally(course.labels.as_deref())));
+        let begun = begun.get_or_insert_with(|| EpochProgress::new(config.task.accumulator(config.labels.as_deref())));
         let (rate_at, update_at, penalized) = (self.rate_at, self.update_at, self.trainable.penalized);
         let left = order.get(begun.samples..).unwrap_or_default();
         let pass =
-            Pass { order: left, batch: course.batch, epoch: epoch as u64, team: &team, interrupted: Some(interrupted) };
-        feed.each::<FitError>(pass, |places, inputs| {
+            Pass { order: left, batch: config.batch, epoch: epoch as u64, pool: &pool, interrupted: Some(interrupted) };
+        feed.each::<LoopError>(pass, |places, inputs| {
             let images = places.len();
             let chosen = &left[places];
             for (to, &sample) in targets.chunks_exact_mut(outputs.max(1)).zip(chosen) {
-                all.row(sample, course.task.coding, to).map_err(FeedError::Rows)?;
+                all.row(sample, config.task.coding, to).map_err(BatchSourceError::Rows)?;
             }
-            begun.rate = course.schedule.rate(course.step, *updates, total, *reductions);
+            begun.rate = config.schedule.rate(config.step, *updates, total, *reductions);
             state[rate_at] = begun.rate as f32;
             state[update_at] = f32::from_bits(*updates as u32);
             let mut given: Vec<&[f32]> = inputs.to_vec();
@@ -328,26 +330,26 @@ impl<'a> Fit<'a> {
             let numbers = prediction[..images * outputs].iter().all(|value| value.is_finite());
             if !numbers || !loss[0].is_finite() || !penalty[0].is_finite() {
                 if let Some(&sample) = odd(inputs, images).and_then(|place| chosen.get(place)) {
-                    return Err(FitError::Input { sample });
+                    return Err(LoopError::Input { sample });
                 }
                 let loss = if numbers { loss } else { [f32::NAN] };
-                return Err(FitError::Diverged { epoch, update: *updates, loss: loss[0] });
+                return Err(LoopError::Diverged { epoch, update: *updates, loss: loss[0] });
             }
             *updates += 1;
             begun.samples += images;
             begun.weight += share;
             begun.losses += f64::from(loss[0]) * share;
             begun.penalties += f64::from(penalty[0]) * images as f64;
-            let counted = begun.tally.add(&prediction[..images * outputs], &targets[..images * outputs]);
-            counted.map_err(|_| FitError::NoNumber { sample: chosen[0] })?;
+            let counted = begun.accumulator.add(&prediction[..images * outputs], &targets[..images * outputs]);
+            counted.map_err(|_| LoopError::NoNumber { sample: chosen[0] })?;
             observer.samples(epoch, begun.samples, samples, begun.losses / begun.weight.max(f64::MIN_POSITIVE));
             Ok(())
         })
     }
 
-    fn measures(&self, tally: &Tally) -> BTreeMap<String, f64> {
-        let each = self.course.metrics.iter();
-        each.filter_map(|&metric| Some((metric.name().to_string(), tally.value(metric)?))).collect()
+    fn measures(&self, accumulator: &MetricAccumulator) -> BTreeMap<String, f64> {
+        let each = self.config.metrics.iter();
+        each.filter_map(|&metric| Some((metric.name().to_string(), accumulator.value(metric)?))).collect()
     }
 
     /// Whether the epoch was better than those before, and what follows of it.
@@ -355,7 +357,7 @@ impl<'a> Fit<'a> {
         let loss = told.validation_loss.unwrap_or(told.loss);
         let number = told.epoch;
         let progress = &mut self.progress;
-        let rank = self.course.keep.rank(&told);
+        let rank = self.config.keep.rank(&told);
         if rank.is_some() && (progress.rank.is_none() || rank < progress.rank) {
             progress.rank = rank;
             progress.record.best = Some(number);
@@ -364,7 +366,7 @@ impl<'a> Fit<'a> {
         }
         progress.record.epochs.push(told);
         let better = |least: Option<f64>, by: f64| least.is_none_or(|least| loss < least - by);
-        if let Some((patience, improvement)) = self.course.schedule.plateau() {
+        if let Some((patience, improvement)) = self.config.schedule.plateau() {
             if better(progress.least_for_plateau, improvement) {
                 (progress.least_for_plateau, progress.since_reduction) = (Some(loss), 0);
             } else {
@@ -374,10 +376,10 @@ impl<'a> Fit<'a> {
                 }
             }
         }
-        if self.course.keep == Keep::Last {
+        if self.config.keep == KeepPolicy::Last {
             progress.record.best = Some(number);
         }
-        let Some(stop) = self.course.stop else { return };
+        let Some(stop) = self.config.stop else { return };
         if better(progress.least, stop.improvement) {
             (progress.least, progress.since_best) = (Some(loss), 0);
             return;

@@ -18,9 +18,9 @@ const RIGHT: f64 = 56.0;
 const HEAD: f64 = 62.0;
 const FOOT: f64 = 40.0;
 /// More metrics than this are in the record only.
-const MOST_PANELS: usize = 4;
+const MAX_PANELS: usize = 4;
 /// Lines with more points carry no dots.
-const MOST_DOTS: usize = 40;
+const MAX_DOTS: usize = 40;
 const SIZE: f64 = 11.0;
 
 /// Blue and vermilion of Okabe and Ito (2008), which no kind of colour blindness mixes up, both a little lighter so that
@@ -63,7 +63,7 @@ fn panels(epochs: &[Epoch]) -> Vec<Panel> {
     }];
     let names: BTreeSet<&String> =
         epochs.iter().flat_map(|epoch| epoch.metrics.keys().chain(epoch.validation.keys())).collect();
-    for name in names.into_iter().take(MOST_PANELS - 1) {
+    for name in names.into_iter().take(MAX_PANELS - 1) {
         panels.push(Panel {
             title: name.clone(),
             shares: name.contains("accuracy") || name.starts_with("top"),
@@ -218,7 +218,7 @@ fn curve(out: &mut String, points: &[Option<(f64, f64)>], colour: &str) {
         return;
     }
     let _ = writeln!(out, "<path class=\"curve\" stroke=\"{colour}\" d=\"{path}\"/>");
-    if points.len() <= MOST_DOTS {
+    if points.len() <= MAX_DOTS {
         for (x, y) in points.iter().flatten() {
             let _ = writeln!(out, "<circle cx=\"{}\" cy=\"{}\" r=\"2.5\" fill=\"{colour}\"/>", round(*x), round(*y));
         }

@@ -3,7 +3,7 @@
 use super::text_width::text_width;
 use crate::graph::{Graph, NodeId};
 use crate::tensor::TensorType;
-use crate::view::category::Family;
+use crate::view::category::Category;
 use crate::view::number_format::{Cost, costs, magnitude, short_layer};
 use std::collections::BTreeSet;
 
@@ -12,7 +12,7 @@ pub(crate) const PAD: f64 = 11.0;
 /// The height of a row of tags, the space between rows included.
 pub(crate) const TAG_ROW: f64 = 18.0;
 /// Scopes below this depth are not told apart: a name may hold any number of slashes.
-const DEEPEST: usize = 12;
+const MAX_DEPTH: usize = 12;
 const NARROWEST: f64 = 186.0;
 
 /// A tag in a box.
@@ -29,7 +29,7 @@ pub(crate) struct Tag {
 pub(crate) struct LayerBox {
     /// The layer that it is of.
     pub layer: NodeId,
-    pub family: Family,
+    pub family: Category,
     /// Its name's scopes, outermost first.
     pub scopes: Vec<String>,
     pub tags: Vec<Tag>,
@@ -67,7 +67,7 @@ pub(crate) fn boxes(graph: &Graph) -> Boxes {
     let mut home = vec![0; graph.nodes.len()];
     let mut list: Vec<LayerBox> = Vec::new();
     for id in graph.ids() {
-        let family = Family::of(graph, id);
+        let family = Category::of(graph, id);
         let before = graph.node(id).inputs.first().copied();
         let alone = before.filter(|&before| {
             graph.node(id).inputs.len() == 1 && consumers[before.0].len() == 1 && !graph.outputs.contains(&before)
@@ -113,11 +113,11 @@ fn joins(graph: &Graph, before: &LayerBox, id: NodeId) -> bool {
 fn scopes(name: &str) -> Vec<String> {
     let mut parts: Vec<String> = name.split('/').map(str::to_string).collect();
     parts.pop();
-    parts.truncate(DEEPEST);
+    parts.truncate(MAX_DEPTH);
     parts
 }
 
-fn new_box(graph: &Graph, id: NodeId, family: Family) -> LayerBox {
+fn new_box(graph: &Graph, id: NodeId, family: Category) -> LayerBox {
     LayerBox {
         layer: id,
         family,

@@ -4,7 +4,7 @@ pub(crate) mod boxes;
 pub(crate) mod paint;
 pub(crate) mod text_width;
 
-use super::category::Family;
+use super::category::Category;
 use super::graph_layout::scopes::{Scene, arrange};
 use super::layer_table::totals;
 use crate::graph::Graph;
@@ -32,7 +32,7 @@ pub fn svg(graph: &Graph) -> String {
 
 /// What an entry of the legend explains.
 enum Entry {
-    Family(Family),
+    Category(Category),
     Share,
     Frozen,
 }
@@ -114,8 +114,8 @@ fn opening(graph: &Graph, width: f64, height: f64) -> String {
 }
 
 fn legend(graph: &Graph, boxes: &Boxes) -> Vec<Entry> {
-    let families: BTreeSet<Family> = graph.ids().map(|id| Family::of(graph, id)).collect();
-    let mut entries: Vec<Entry> = families.into_iter().map(Entry::Family).collect();
+    let families: BTreeSet<Category> = graph.ids().map(|id| Category::of(graph, id)).collect();
+    let mut entries: Vec<Entry> = families.into_iter().map(Entry::Category).collect();
     if boxes.parameters > 0 {
         entries.push(Entry::Share);
     }
@@ -128,7 +128,7 @@ fn legend(graph: &Graph, boxes: &Boxes) -> Vec<Entry> {
 impl Entry {
     fn text(&self) -> &'static str {
         match self {
-            Entry::Family(family) => family.word(),
+            Entry::Category(family) => family.word(),
             Entry::Share => "share of the parameters",
             Entry::Frozen => "frozen: not trained",
         }
@@ -153,13 +153,13 @@ fn wrap(entries: &[Entry], room: f64) -> Vec<(usize, f64)> {
 fn explain(out: &mut String, entry: &Entry, at: (f64, f64)) {
     let swatch = (at.0, at.1 - 10.0);
     match entry {
-        Entry::Family(family) => {
+        Entry::Category(family) => {
             let (fill, line) = family.colours();
             rectangle(out, "swatch", swatch, (18.0, 12.0), 3.0, &format!("fill=\"{fill}\" stroke=\"{line}\""));
         }
         Entry::Share => bar(out, (at.0, at.1 - 5.5), 18.0, 0.4, GREY),
         Entry::Frozen => {
-            let (fill, line) = Family::Convolution.colours();
+            let (fill, line) = Category::Convolution.colours();
             rectangle(out, "swatch", swatch, (18.0, 12.0), 3.0, &format!("fill=\"{fill}\" stroke=\"{line}\""));
             rectangle(out, "swatch", swatch, (18.0, 12.0), 3.0, "fill=\"url(#frozen)\"");
             snowflake(out, (at.0 + 9.0, at.1 - 4.0));

@@ -3,7 +3,7 @@
 use super::boxes::{Boxes, KIND_SIZE, LayerBox, NAME_SIZE, PAD, SMALL_SIZE};
 use super::text_width::{escape, round, text_width};
 use crate::graph::{Graph, NodeId};
-use crate::view::category::Family;
+use crate::view::category::Category;
 use crate::view::graph_layout::Point;
 use crate::view::graph_layout::scopes::{END, Frame, Piece};
 use crate::view::number_format::thousands;
@@ -127,7 +127,7 @@ fn arrow(out: &mut String, path: &str, head: bool) {
     let _ = writeln!(out, "<path class=\"edge\" d=\"{path}\"{head}/>");
 }
 
-/// All that is known of a layer, for a pointer that rests on it.
+/// All that is known of a layer, for a pointer that is_identity_at_inference on it.
 fn title(graph: &Graph, boxes: &Boxes, id: NodeId) -> String {
     let node = graph.node(id);
     let mut text = format!("{} = {}", node.name, node.operation.definition().name);
@@ -149,8 +149,8 @@ fn title(graph: &Graph, boxes: &Boxes, id: NodeId) -> String {
             let _ = write!(text, ", {share:.1} % of all");
         }
     }
-    if let Some(multiply_adds) = cost.multiply_adds.filter(|&count| count > 0) {
-        let _ = write!(text, "\n{} multiply-adds", thousands(multiply_adds));
+    if let Some(macs) = cost.macs.filter(|&count| count > 0) {
+        let _ = write!(text, "\n{} multiply-adds", thousands(macs));
     }
     if node.frozen {
         text.push_str("\nfrozen");
@@ -188,7 +188,7 @@ pub(crate) fn layer(out: &mut String, graph: &Graph, boxes: &Boxes, one: &LayerB
     }
     out.push_str("</g>\n");
     for tag in &one.tags {
-        let (fill, line) = Family::of(graph, tag.layer).colours();
+        let (fill, line) = Category::of(graph, tag.layer).colours();
         let corner = (at.0 + tag.x, at.1 + tag.y);
         let _ = writeln!(out, "<g class=\"layer\"><title>{}</title>", escape(&title(graph, boxes, tag.layer)));
         let style = format!("fill=\"{fill}\" stroke=\"{line}\" stroke-opacity=\"0.7\"");

@@ -5,7 +5,7 @@ use super::{Item, Layout, Pin, Point, RowPoint, size};
 
 /// Width by height that drawings aim at.
 const ASPECT: f64 = 1.15;
-const MOST_COLUMNS: usize = 8;
+const MAX_COLUMNS: usize = 8;
 /// How full columns have to be on average, or the turns are not worth it.
 const FILLED: f64 = 0.65;
 /// Between columns: the link to the next one runs up there.
@@ -58,7 +58,7 @@ pub(crate) fn fold(
         (width, height)
     };
     let mut best = (f64::INFINITY, vec![0]);
-    for count in 1..=MOST_COLUMNS.min(starts.len()) {
+    for count in 1..=MAX_COLUMNS.min(starts.len()) {
         let columns = balanced(&starts, count, tops, ends);
         let (width, height) = measure(&columns);
         if measure(&[0]).1 < FILLED * height * columns.len() as f64 {

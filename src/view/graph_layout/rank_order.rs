@@ -32,7 +32,7 @@ pub(crate) struct Rows {
 }
 
 /// More cells than this are not drawn.
-const MOST_CELLS: usize = 40_000;
+const MAX_CELLS: usize = 40_000;
 const SWEEPS: usize = 8;
 
 /// Puts items into ordered rows. `None` where links lead in a circle or there are too many cells.
@@ -59,7 +59,7 @@ pub(crate) fn rows(items: &[Item], links: &[Link]) -> Option<Rows> {
             parts[row - 1].push(Part { link: index, upper, lower });
             upper = lower;
         }
-        if cells.len() > MOST_CELLS {
+        if cells.len() > MAX_CELLS {
             return None;
         }
     }

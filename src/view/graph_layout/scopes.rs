@@ -58,13 +58,13 @@ const FOOT: f64 = 14.0;
 const TALLEST: f64 = 760.0;
 const TALLEST_FRAME: f64 = 1000.0;
 /// More boxes are not drawn: nobody could read them.
-const MOST_BOXES: usize = 2_000;
+const MAX_BOXES: usize = 2_000;
 /// Space for the arrow behind the last box.
 pub(crate) const END: f64 = 26.0;
 
 /// Places all boxes. `None` where there is too much to draw.
 pub(crate) fn arrange(graph: &Graph, boxes: &Boxes) -> Option<Scene> {
-    if boxes.list.len() > MOST_BOXES {
+    if boxes.list.len() > MAX_BOXES {
         return None;
     }
     let scopes = full_scopes(graph, boxes);

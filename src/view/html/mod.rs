@@ -20,7 +20,7 @@ const STYLE: &str = include_str!("report.css");
 
 /// A photo that was taken for something else.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Mistake {
+pub struct MisclassifiedPhoto {
     pub path: PathBuf,
     /// The label of its class.
     pub truth: String,
@@ -43,7 +43,12 @@ pub enum Occasion<'a> {
 /// The page of a run, well-formed XHTML: what the record says, a training's curves and recipe, and where they are given
 /// the measures of the kept parameters and the worst mistakes (in the caller's order; their photos are read and shrunk,
 /// and one that cannot be read says so in its place).
-pub fn report(occasion: Occasion<'_>, record: &RunRecord, evaluation: Option<&Report>, mistakes: &[Mistake]) -> String {
+pub fn report(
+    occasion: Occasion<'_>,
+    record: &RunRecord,
+    evaluation: Option<&Report>,
+    mistakes: &[MisclassifiedPhoto],
+) -> String {
     let training = matches!(occasion, Occasion::Training);
     let mut out = String::from("<!DOCTYPE html>\n<html xmlns=\"http://www.w3.org/1999/xhtml\" lang=\"en\">\n<head>\n");
     let net = escape(&record.net);
@@ -129,7 +134,7 @@ fn duration(seconds: f64) -> String {
     }
 }
 
-fn pictures(out: &mut String, mistakes: &[Mistake]) {
+fn pictures(out: &mut String, mistakes: &[MisclassifiedPhoto]) {
     if mistakes.is_empty() {
         return;
     }
@@ -141,7 +146,7 @@ fn pictures(out: &mut String, mistakes: &[Mistake]) {
                 escape(&mistake.truth),
                 STANDARD.encode(jpeg)
             ),
-            Err(error) => escape(&error.fault.to_string()),
+            Err(error) => escape(&error.error.to_string()),
         };
         let name = mistake.path.file_name().unwrap_or(mistake.path.as_os_str()).to_string_lossy();
         let _ = writeln!(

@@ -6,8 +6,8 @@ use crate::view::number_format::thousands;
 use std::fmt::Write;
 
 /// A matrix of more classes cannot be read; the pairs are listed instead.
-const MOST_CLASSES: usize = 30;
-const MOST_PAIRS: usize = 25;
+const MAX_CLASSES: usize = 30;
+const MAX_PAIRS: usize = 25;
 /// From this share on, words on the colour are white.
 const STRONG: f64 = 0.55;
 
@@ -23,7 +23,7 @@ pub(crate) fn percent(share: f64) -> String {
 
 /// The confusion matrix as a heat map, or for many classes the pairs that are most often confused.
 pub(crate) fn confusion(out: &mut String, report: &Report) {
-    if report.per_class.len() <= MOST_CLASSES {
+    if report.per_class.len() <= MAX_CLASSES {
         matrix(out, report);
     } else {
         pairs(out, report);
@@ -75,7 +75,7 @@ fn pairs(out: &mut String, report: &Report) {
         pairs.extend(wrong.map(|(predicted, &count)| (count, truth, predicted)));
     }
     pairs.sort_by_key(|&(count, truth, predicted)| (std::cmp::Reverse(count), truth, predicted));
-    pairs.truncate(MOST_PAIRS);
+    pairs.truncate(MAX_PAIRS);
     section(out, "Most often confused", "wide");
     if pairs.is_empty() {
         out.push_str("<p>Nothing was confused.</p>\n");
@@ -106,13 +106,13 @@ fn pairs(out: &mut String, report: &Report) {
 pub(crate) fn classes(out: &mut String, report: &Report) {
     section(out, "Classes", "wide");
     let all: Vec<&ClassReport> = report.per_class.iter().collect();
-    if all.len() <= MOST_CLASSES {
+    if all.len() <= MAX_CLASSES {
         rows(out, &all, report.counted);
     } else {
         let mut worst = all.clone();
         worst.retain(|class| class.support > 0);
         worst.sort_by(|a, b| a.f1.total_cmp(&b.f1));
-        worst.truncate(MOST_PAIRS);
+        worst.truncate(MAX_PAIRS);
         let _ = writeln!(out, "<p class=\"soft\">The {} with the lowest F1.</p>", worst.len());
         rows(out, &worst, report.counted);
         let _ = writeln!(out, "<details><summary>All {} classes</summary>", all.len());

@@ -63,8 +63,8 @@ impl<'g> FileOrder<'g> {
         }
     }
 
-    /// Says in the report what was permuted, and refuses what cannot be told.
-    pub fn tell(mut self, request: &WeightsRequest, report: &mut FileReport, faults: &mut Diagnostics) {
+    /// TargetKind in the report what was permuted, and refuses what cannot be told.
+    pub fn report(mut self, request: &WeightsRequest, report: &mut FileReport, errors: &mut Diagnostics) {
         self.permuted.dedup();
         if !self.permuted.is_empty() {
             report.notes.push(format!("the file has channels first: permuted {}", shortened(&self.permuted)));
@@ -74,7 +74,7 @@ impl<'g> FileOrder<'g> {
                 self.unordered.add_output(self.graph, orders.output(output), output, &request.net);
             }
         }
-        self.unordered.tell(request, &report.file, faults);
+        self.unordered.report(request, &report.file, errors);
     }
 }
 

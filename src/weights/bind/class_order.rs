@@ -2,7 +2,7 @@
 //! both orders are certain.
 //!
 //! Keras counts the layers of a class by their depth, the longest way to the model's output. Of two layers of which one comes
-//! after the other, the depths tell the order whatever stands between; of two in different branches they depend on layers
+//! after the other, the depths report the order whatever stands between; of two in different branches they depend on layers
 //! that the spec may have otherwise. Layers of several sizes are told apart by them.
 
 use super::layer_names::{Wanted, renamed_from_nothing};
@@ -21,7 +21,7 @@ pub(crate) fn by_order<'g>(
     entries: &[Entry],
     wanted: &[Wanted<'g>],
     request: &WeightsRequest,
-    faults: &mut Diagnostics,
+    errors: &mut Diagnostics,
 ) -> Option<BTreeMap<&'g str, String>> {
     let known: BTreeSet<&str> = entries.iter().map(|entry| entry.layer.as_str()).collect();
     let layers: BTreeSet<&'g str> = wanted.iter().map(|wanted| wanted.layer).collect();
@@ -41,7 +41,7 @@ pub(crate) fn by_order<'g>(
         match doubt(graph, &nodes, groups) {
             None => names.extend(nodes.iter().zip(groups).map(|(&(_, layer), group)| (layer, group.name.to_string()))),
             Some(doubt) => {
-                faults.push(doubt.told(graph, request, &alike, &nodes, groups));
+                errors.push(doubt.told(graph, request, &alike, &nodes, groups));
                 certain = false;
             }
         }
@@ -49,7 +49,7 @@ pub(crate) fn by_order<'g>(
     if !certain {
         return None;
     }
-    renamed_from_nothing(request, &known, &layers, &names, faults);
+    renamed_from_nothing(request, &known, &layers, &names, errors);
     Some(names)
 }
 

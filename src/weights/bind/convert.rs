@@ -179,7 +179,7 @@ fn fit_gates(store: &dyn Store, at: usize, wanted: &Shape) -> Result<Step, Strin
     let (entry, shape) = (&store.entries()[at], wanted.shape);
     match (wanted.role, shape, &entry.shape[..]) {
         ("biases", &[width], &[2, found]) if found == width => {
-            let values = store.read(at).map_err(|fault| fault.to_string())?;
+            let values = store.read(at).map_err(|error| error.to_string())?;
             match values.get(width + 2 * width / 3..).is_some_and(|rest| rest.iter().all(|&bias| bias == 0.0)) {
                 true => Ok(Step::GateBiasesFromKeras),
                 false => Err("it was made with reset_after=True and the state has a bias of its own in the hidden gate, which this GRU has not".into()),

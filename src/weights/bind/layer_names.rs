@@ -17,7 +17,7 @@ pub(crate) fn names_in_file<'g>(
     entries: &[Entry],
     wanted: &[Wanted<'g>],
     request: &WeightsRequest,
-    faults: &mut Diagnostics,
+    errors: &mut Diagnostics,
 ) -> BTreeMap<&'g str, String> {
     let known: BTreeSet<&str> = entries.iter().map(|entry| entry.layer.as_str()).collect();
     let layers: BTreeSet<&str> = wanted.iter().map(|wanted| wanted.layer).collect();
@@ -34,21 +34,21 @@ pub(crate) fn names_in_file<'g>(
             names.insert(layer, name);
         }
     }
-    renamed_from_nothing(request, &known, &layers, &names, faults);
+    renamed_from_nothing(request, &known, &layers, &names, errors);
     names
 }
 
-/// A table may serve files of several makers; an entry is at fault only where its layer stays without a tensor.
+/// A table may serve files of several makers; an entry is at error only where its layer stays without a tensor.
 pub(crate) fn renamed_from_nothing(
     request: &WeightsRequest,
     known: &BTreeSet<&str>,
     layers: &BTreeSet<&str>,
     names: &BTreeMap<&str, String>,
-    faults: &mut Diagnostics,
+    errors: &mut Diagnostics,
 ) {
     for (from, to) in &request.rename {
         if !known.contains(from.as_str()) && layers.contains(to.as_str()) && !names.contains_key(to.as_str()) {
-            faults.push(
+            errors.push(
                 Diagnostic::new(Code::WeightsOption, format!("the file has no layer `{from}` to rename to `{to}`"))
                     .at(request.span, "renamed in this block")
                     .maybe_help(suggest::did_you_mean(from, known.iter().copied())),

@@ -56,7 +56,7 @@ pub struct Bindings {
 
 /// Binds the parameters of a graph (not yet optimised) to the files that are asked for.
 pub fn bind(graph: &Graph, requests: &[WeightsRequest]) -> Result<(Bindings, Diagnostics)> {
-    let mut faults = Diagnostics::default();
+    let mut errors = Diagnostics::default();
     let count = graph.parameters.len();
     let (sources, initial) = (vec![None; count], vec![false; count]);
     let places =
@@ -74,13 +74,13 @@ pub fn bind(graph: &Graph, requests: &[WeightsRequest]) -> Result<(Bindings, Dia
     let layers = layers(graph);
     // Inner nets first, so that the weights of a net stand over those of the nets it was made from.
     for request in requests {
-        match open(request, &mut faults) {
-            Some(store) => bind_file(graph, request, store, &layers, &mut bindings, &mut faults),
+        match open(request, &mut errors) {
+            Some(store) => bind_file(graph, request, store, &layers, &mut bindings, &mut errors),
             None => continue,
         }
     }
     bindings.finish_report(graph);
-    faults.or_errors(bindings)
+    errors.or_errors(bindings)
 }
 
 /// What transforms must know of each parameter's layer.
@@ -95,28 +95,28 @@ fn layers(graph: &Graph) -> HashMap<ParameterId, LayerFacts> {
     list
 }
 
-fn open(request: &WeightsRequest, faults: &mut Diagnostics) -> Option<Box<dyn Store>> {
+fn open(request: &WeightsRequest, errors: &mut Diagnostics) -> Option<Box<dyn Store>> {
     let layout = request.layout.as_deref().and_then(|word| word.parse::<Layout>().ok());
     match super::open(&request.path, layout) {
-        Ok(store) => check_digest(request, faults).then_some(store),
-        Err(fault) => {
-            faults.push(open_fault(request, &fault));
+        Ok(store) => check_digest(request, errors).then_some(store),
+        Err(error) => {
+            errors.push(open_error(request, &error));
             None
         }
     }
 }
 
-fn open_fault(request: &WeightsRequest, fault: &StoreError) -> Diagnostic {
-    let code = match fault {
+fn open_error(request: &WeightsRequest, error: &StoreError) -> Diagnostic {
+    let code = match error {
         StoreError::NotFound { .. } => Code::WeightsMissing,
         StoreError::UnknownLayout { .. } | StoreError::OtherLayout { .. } => Code::WeightsLayout,
         StoreError::Truncated { .. } | StoreError::Corrupt { .. } => Code::WeightsCorrupt,
         _ => Code::WeightsUnreadable,
     };
-    let diagnostic = Diagnostic::new(code, fault.to_string()).at(request.span, format!("weights of `{}`", request.net));
+    let diagnostic = Diagnostic::new(code, error.to_string()).at(request.span, format!("weights of `{}`", request.net));
     match code {
         Code::WeightsMissing => diagnostic
-            .maybe_help(crate::elaborate::project::source_files::near_file(&request.path))
+            .maybe_help(crate::elaborate::project::source_files::did_you_mean_file(&request.path))
             .help(format!("`--weights {}=path` names another file", request.net)),
         Code::WeightsCorrupt => diagnostic.help("fetch the file again"),
         _ => diagnostic,
@@ -124,12 +124,12 @@ fn open_fault(request: &WeightsRequest, fault: &StoreError) -> Diagnostic {
 }
 
 /// Whether a pinned file is the one that was pinned.
-fn check_digest(request: &WeightsRequest, faults: &mut Diagnostics) -> bool {
+fn check_digest(request: &WeightsRequest, errors: &mut Diagnostics) -> bool {
     let Some(wanted) = &request.sha256 else { return true };
     match sha256(&super::file_of(&request.path)) {
         Ok(found) if found == *wanted => true,
         Ok(found) => {
-            faults.push(
+            errors.push(
                 Diagnostic::new(
                     Code::WeightsDigest,
                     format!("{} is not the file that was pinned", request.path.display()),
@@ -138,9 +138,9 @@ fn check_digest(request: &WeightsRequest, faults: &mut Diagnostics) -> bool {
             );
             false
         }
-        Err(fault) => {
-            faults.push(
-                Diagnostic::new(Code::WeightsUnreadable, format!("{} cannot be read: {fault}", request.path.display()))
+        Err(error) => {
+            errors.push(
+                Diagnostic::new(Code::WeightsUnreadable, format!("{} cannot be read: {error}", request.path.display()))
                     .at(request.span, "here"),
             );
             false
@@ -173,7 +173,7 @@ fn bind_file(
     store: Box<dyn Store>,
     layers: &HashMap<ParameterId, LayerFacts>,
     bindings: &mut Bindings,
-    faults: &mut Diagnostics,
+    errors: &mut Diagnostics,
 ) {
     let entries = store.entries();
     let wanted: Vec<Wanted> = (0..graph.parameters.len())
@@ -194,10 +194,10 @@ fn bind_file(
     report.notes.extend(store.remarks());
     let mut order = FileOrder::of(graph, store.framework(), &request.net);
     let names = match store.has_names() {
-        true => names_in_file(entries, &wanted, request, faults),
+        true => names_in_file(entries, &wanted, request, errors),
         false => {
             report.notes.push("the file has no names: layers were matched by class and order".into());
-            let Some(names) = by_order(graph, entries, &wanted, request, faults) else { return };
+            let Some(names) = by_order(graph, entries, &wanted, request, errors) else { return };
             names
         }
     };
@@ -292,7 +292,7 @@ fn bind_file(
     match store.model() {
         Some(model) if problems.is_empty() && request.check_configuration => {
             let (net, span, file, names) = (request.net.as_str(), request.span, report.file.as_str(), &names);
-            keras_model::check(&keras_model::Bound { graph, net, span, file, names, model }, faults);
+            keras_model::check(&keras_model::Bound { graph, net, span, file, names, model }, errors);
         }
         Some(_) if problems.is_empty() => report.notes.push("its configuration was not compared with the net".into()),
         _ => {}
@@ -315,7 +315,7 @@ fn bind_file(
             diagnostic = diagnostic
                 .help("turn integers back into the numbers that they stand for: what scales them is not read");
         }
-        faults.push(match request.trained {
+        errors.push(match request.trained {
             true => diagnostic.help(format!(
                 "`netc train` writes new ones; `--fresh` leaves them out, and `--weights {}=FILE` names others",
                 request.net
@@ -325,7 +325,7 @@ fn bind_file(
             )),
         });
     }
-    order.tell(request, &mut report, faults);
+    order.report(request, &mut report, errors);
     if missing > 0 && request.initialize_missing {
         report.notes.push(format!("{missing} missing, initialised"));
     }

@@ -40,7 +40,7 @@ impl Unordered {
     }
 
     /// Tells of each layer that makes the order unknown, and of what stands behind it.
-    pub fn tell(self, request: &WeightsRequest, file: &str, faults: &mut Diagnostics) {
+    pub fn report(self, request: &WeightsRequest, file: &str, errors: &mut Diagnostics) {
         for (unknown, layers) in self.found {
             let names: Vec<String> = layers.iter().map(|(name, _)| format!("`{name}`")).collect();
             let message = format!("in which order {file} has the values of {} cannot be told", names.join(", "));
@@ -50,7 +50,7 @@ impl Unordered {
             for (name, span) in layers.iter().filter(|(_, span)| *span != unknown.span).take(3) {
                 diagnostic = diagnostic.and(*span, format!("`{name}`"));
             }
-            faults.push(diagnostic.note(unknown.reason.clone()).help(unknown.help));
+            errors.push(diagnostic.note(unknown.reason.clone()).help(unknown.help));
         }
     }
 }

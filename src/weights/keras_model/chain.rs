@@ -7,7 +7,7 @@ use crate::plan::steps::pool::Reduction;
 use std::fmt;
 
 /// No image is larger; what a file says of its own is not to overflow.
-const LARGEST_SIDE: usize = 1 << 40;
+const MAX_SIDE: usize = 1 << 40;
 
 /// A layer without parameters, as it is written.
 #[derive(Clone, Debug)]
@@ -100,7 +100,7 @@ fn steps(written: &[Written], mut size: [usize; 2]) -> Vec<Step> {
             Written::Global(reduction) => steps.push(Step::Global(*reduction)),
             Written::Upscale(scale) => {
                 steps.push(Step::Upscale(*scale));
-                size = [0, 1].map(|axis| size[axis].saturating_mul(scale[axis]).min(LARGEST_SIDE));
+                size = [0, 1].map(|axis| size[axis].saturating_mul(scale[axis]).min(MAX_SIDE));
             }
             Written::Pool(average, window) => {
                 let places = places(window, size, border);
@@ -143,7 +143,7 @@ fn put_function(steps: &mut Vec<Step>, function: &Function) {
 }
 
 fn padded(size: [usize; 2], border: [[usize; 2]; 2]) -> [usize; 2] {
-    [0, 1].map(|axis| size[axis].saturating_add(border[axis][0]).saturating_add(border[axis][1]).min(LARGEST_SIDE))
+    [0, 1].map(|axis| size[axis].saturating_add(border[axis][0]).saturating_add(border[axis][1]).min(MAX_SIDE))
 }
 
 fn places(window: &Sliding, size: [usize; 2], border: [[usize; 2]; 2]) -> Option<Places> {

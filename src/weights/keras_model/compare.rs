@@ -53,7 +53,7 @@ struct Difference {
 
 /// Pushes an error for everything that changes answers and that the file says otherwise than the spec. The same difference
 /// of several layers is one error.
-pub(in super::super) fn check(bound: &Bound<'_>, faults: &mut Diagnostics) {
+pub(in super::super) fn check(bound: &Bound<'_>, errors: &mut Diagnostics) {
     let mut differences = Vec::new();
     let consumers = bound.graph.consumers();
     for id in bound.graph.ids() {
@@ -87,7 +87,7 @@ pub(in super::super) fn check(bound: &Bound<'_>, faults: &mut Diagnostics) {
             let names = crate::weights::bind::report::shortened(&names);
             diagnostic = diagnostic.note(format!("the same of {names}"));
         }
-        faults.push(
+        errors.push(
             diagnostic.maybe_help(help).help("`config = ignore` in the weights block takes the weights as they are"),
         );
     }

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use tempfile::TempPath;
 
 use crate::element;
-use crate::h5::{Attribute, Dataset, Fault, File};
+use crate::h5::{Attribute, Dataset, File, Hdf5Error};
 use crate::weights::store::{Entry, Layout, MAX_TENSOR_BYTES, Number, Store, StoreError, row_count, unreadable};
 
 pub(crate) use crate::h5::Kind;
@@ -37,13 +37,13 @@ pub(crate) struct Tree {
 
 impl Tree {
     pub fn open(path: &Path) -> Result<Tree, StoreError> {
-        let file = File::open(path).map_err(|fault| of_file(path, fault))?;
+        let file = File::open(path).map_err(|error| of_file(path, error))?;
         Ok(Tree { file, path: path.into(), temporary: None })
     }
 
     /// Opens a temporary copy, which is deleted with the store; messages name `path`.
     pub fn open_temporary(copy: TempPath, path: &Path) -> Result<Tree, StoreError> {
-        let file = File::open(&copy).map_err(|fault| of_file(path, fault))?;
+        let file = File::open(&copy).map_err(|error| of_file(path, error))?;
         Ok(Tree { file, path: path.into(), temporary: Some(copy) })
     }
 
@@ -53,7 +53,7 @@ impl Tree {
 
     /// What stands at the root, for a message about an unknown layout.
     pub fn describe_root(&mut self) -> Result<String, StoreError> {
-        let mut attributes = self.file.attributes("/").map_err(|fault| of_file(&self.path, fault))?;
+        let mut attributes = self.file.attributes("/").map_err(|error| of_file(&self.path, error))?;
         let mut members = self.members("/")?;
         attributes.truncate(8);
         members.truncate(8);
@@ -63,18 +63,18 @@ impl Tree {
 
     /// Names in a group, sorted as text.
     pub fn members(&mut self, group: &str) -> Result<Vec<String>, StoreError> {
-        self.file.members(group).map_err(|fault| of_file(&self.path, fault))
+        self.file.members(group).map_err(|error| of_file(&self.path, error))
     }
 
     /// What is at `path`; `None` if a link on the way is missing. A link out of the tree is an error.
     pub fn kind(&mut self, path: &str) -> Result<Option<Kind>, StoreError> {
-        self.file.kind(path).map_err(|fault| of_file(&self.path, fault))
+        self.file.kind(path).map_err(|error| of_file(&self.path, error))
     }
 
     /// The text in attribute `name` of the group `group`: `None` if there is no such attribute. An array without
     /// elements is an empty list whatever its type (Keras writes such lists as `f64`).
     pub fn text(&self, group: &str, name: &str) -> Result<Option<Text>, StoreError> {
-        match self.file.attribute(group, name).map_err(|fault| of_file(&self.path, fault))? {
+        match self.file.attribute(group, name).map_err(|error| of_file(&self.path, error))? {
             None => Ok(None),
             Some(Attribute::Text(text)) => Ok(Some(Text::One(text))),
             Some(Attribute::Texts(texts)) => Ok(Some(Text::Many(texts))),
@@ -87,9 +87,9 @@ impl Tree {
 
     /// Opens the dataset at `path` and checks what it declares, before anything of it is read.
     pub fn tensor(&mut self, path: &str) -> Result<Tensor, StoreError> {
-        let dataset = self.file.dataset(path).map_err(|fault| match fault {
-            Fault::Missing { place } => corrupt(&place, "the file refers to this dataset and does not have it"),
-            fault => of_file(&self.path, fault),
+        let dataset = self.file.dataset(path).map_err(|error| match error {
+            Hdf5Error::Missing { place } => corrupt(&place, "the file refers to this dataset and does not have it"),
+            error => of_file(&self.path, error),
         })?;
         let bits = dataset.element().size() * 8;
         let number = match dataset.element().kind() {
@@ -151,22 +151,22 @@ impl Store for Hdf5Store {
         if rows.end > count {
             return Err(StoreError::NoSuchRows { place: entry.key.clone(), end: rows.end, rows: count });
         }
-        self.file.rows(dataset, rows).map_err(|fault| of_file(&self.path, fault))
+        self.file.rows(dataset, rows).map_err(|error| of_file(&self.path, error))
     }
 }
 
-/// What is wrong with the file at `path`, which a message names where the fault is the whole file's.
-fn of_file(path: &Path, fault: Fault) -> StoreError {
+/// What is wrong with the file at `path`, which a message names where the error is the whole file's.
+fn of_file(path: &Path, error: Hdf5Error) -> StoreError {
     let named = |place: String| if place == "/" { path.display().to_string() } else { place };
-    match fault {
-        Fault::Io(source) => unreadable(path, source),
-        Fault::Missing { place } => corrupt(&place, "it is not in the file"),
-        Fault::Short { place, what } => StoreError::Truncated { place: named(place), what },
-        Fault::Damaged { place, what } => StoreError::Corrupt { place: named(place), what },
-        Fault::Refused { place, what } => StoreError::Refused { place: named(place), what },
-        Fault::TooLarge { place, what } => StoreError::TooLarge { place: named(place), what },
-        Fault::NotNumbers { place, found } => StoreError::NonNumeric { place, found },
-        Fault::Unwritable { place, what } => {
+    match error {
+        Hdf5Error::Io(source) => unreadable(path, source),
+        Hdf5Error::Missing { place } => corrupt(&place, "it is not in the file"),
+        Hdf5Error::Short { place, what } => StoreError::Truncated { place: named(place), what },
+        Hdf5Error::Damaged { place, what } => StoreError::Corrupt { place: named(place), what },
+        Hdf5Error::Refused { place, what } => StoreError::Refused { place: named(place), what },
+        Hdf5Error::TooLarge { place, what } => StoreError::TooLarge { place: named(place), what },
+        Hdf5Error::NotNumbers { place, found } => StoreError::NonNumeric { place, found },
+        Hdf5Error::Unwritable { place, what } => {
             StoreError::Unwritable { path: path.into(), what: format!("{place}: {what}") }
         }
     }

@@ -43,11 +43,11 @@ pub(crate) fn open_folder(folder: &Path) -> Result<Box<dyn Store>, StoreError> {
 /// Opens an archive. Its weights are unpacked to a temporary file, which is deleted with the store.
 pub(crate) fn open(path: &Path, file: File) -> Result<Box<dyn Store>, StoreError> {
     let place = path.display().to_string();
-    let fault = |error: ZipError| match error {
+    let zip_error = |error: ZipError| match error {
         ZipError::Io(error) if error.kind() != io::ErrorKind::UnexpectedEof => unreadable(path, error),
         error => corrupt(&place, error.to_string()),
     };
-    let mut archive = ZipArchive::new(file).map_err(fault)?;
+    let mut archive = ZipArchive::new(file).map_err(zip_error)?;
     if archive.len() > MAX_ITEMS {
         return Err(StoreError::TooLarge { place, what: format!("{} members", archive.len()) });
     }
@@ -58,11 +58,11 @@ pub(crate) fn open(path: &Path, file: File) -> Result<Box<dyn Store>, StoreError
         match archive.by_name(name) {
             Ok(member) => read_text(member, &format!("{name} in {place}")).map(Some),
             Err(ZipError::FileNotFound) => Ok(None),
-            Err(error) => Err(fault(error)),
+            Err(error) => Err(zip_error(error)),
         }
     };
     let (config, metadata) = (text(CONFIG)?, text(METADATA)?);
-    let mut member = archive.by_name(WEIGHTS).map_err(fault)?;
+    let mut member = archive.by_name(WEIGHTS).map_err(zip_error)?;
     let place = format!("{WEIGHTS} in {}", path.display());
     let (declared, stored) = (member.size(), member.compressed_size());
     if declared > MAX_WEIGHTS || declared > stored.saturating_mul(MAX_EXPANSION) {

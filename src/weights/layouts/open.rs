@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 /// Opens a file of weights; `layout` insists on one, otherwise the content tells.
 ///
 /// # Errors
-/// [`StoreError`], with the path of the dataset that is at fault where there is one. Nothing is read but the
+/// [`StoreError`], with the path of the dataset that is at error where there is one. Nothing is read but the
 /// declarations; every one of them is checked.
 pub fn open(path: &Path, layout: Option<Layout>) -> Result<Box<dyn Store>, StoreError> {
     let other = |asked, found: &str| StoreError::OtherLayout { path: path.into(), asked, found: found.into() };

@@ -351,7 +351,7 @@ mod tests {
         assert_eq!(store.read_rows(0, 1..2).unwrap(), [-2.0]);
 
         assert!(matches!(error(&written(&folder, &good[..good.len() - 1])), StoreError::Truncated { .. }));
-        let faults = [
+        let errors = [
             ("[0,8]", "[0,12]"),
             ("[8,16]", "[12,20]"),
             ("[2,1]", "[2,2]"),
@@ -361,7 +361,7 @@ mod tests {
             ("\"F32\"", "\"F8_E4M3\""),
             ("{\"dtype\":\"F32\"", "[\"dtype\",\"F32\""),
         ];
-        for (right, wrong) in faults {
+        for (right, wrong) in errors {
             let bytes = safetensors(&header.replacen(right, wrong, 1), &data);
             assert!(open(&written(&folder, &bytes), None).is_err(), "{wrong}");
         }

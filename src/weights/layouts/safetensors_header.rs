@@ -8,7 +8,7 @@ use std::fmt;
 use crate::weights::store::MAX_ITEMS;
 
 /// Sides of a tensor at the most; a header that says more is refused while it is read.
-const MOST_SIDES: usize = 64;
+const MAX_SIDES: usize = 64;
 
 /// The tensors in the order of the header.
 pub(crate) struct Header {
@@ -72,14 +72,14 @@ impl<'de> Deserialize<'de> for Numbers {
             type Value = Numbers;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                write!(f, "a list of up to {MOST_SIDES} whole numbers")
+                write!(f, "a list of up to {MAX_SIDES} whole numbers")
             }
 
             fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Numbers, A::Error> {
                 let mut numbers = Vec::new();
                 while let Some(number) = list.next_element()? {
-                    if numbers.len() == MOST_SIDES {
-                        return Err(A::Error::invalid_length(MOST_SIDES + 1, &self));
+                    if numbers.len() == MAX_SIDES {
+                        return Err(A::Error::invalid_length(MAX_SIDES + 1, &self));
                     }
                     numbers.push(number);
                 }
@@ -95,7 +95,7 @@ mod tests {
     use super::*;
 
     fn read(text: &str) -> Result<Header, String> {
-        serde_json::from_str(text).map_err(|fault| fault.to_string())
+        serde_json::from_str(text).map_err(|error| error.to_string())
     }
 
     #[test]
@@ -108,13 +108,13 @@ mod tests {
         assert_eq!((header.tensors.len(), name.as_str(), described.dtype.as_deref()), (1, "w", Some("F32")));
         assert_eq!(described.shape.as_ref().map(|shape| &shape.0[..]), Some(&[2][..]));
         assert!(described.data_offsets.is_none());
-        for sides in ["[-1]", "[1.5]", "7", "[\"a\"]", &format!("[{}1]", "1,".repeat(MOST_SIDES))] {
-            let fault = read(&format!(r#"{{"w": {{"shape": {sides}}}}}"#)).err().expect(sides);
-            assert!(fault.contains("64 whole numbers") || fault.contains("u64"), "{sides:.20}: {fault}");
+        for sides in ["[-1]", "[1.5]", "7", "[\"a\"]", &format!("[{}1]", "1,".repeat(MAX_SIDES))] {
+            let error = read(&format!(r#"{{"w": {{"shape": {sides}}}}}"#)).err().expect(sides);
+            assert!(error.contains("64 whole numbers") || error.contains("u64"), "{sides:.20}: {error}");
         }
         let many: Vec<String> = (0..=MAX_ITEMS).map(|index| format!("\"{index}\":{{}}")).collect();
-        let fault = read(&format!("{{{}}}", many.join(","))).err().expect("too many");
-        assert!(fault.contains("more than 100000 tensors"), "{fault}");
+        let error = read(&format!("{{{}}}", many.join(","))).err().expect("too many");
+        assert!(error.contains("more than 100000 tensors"), "{error}");
         assert!(read("[]").is_err() && read("{\"w\": 1}").is_err());
     }
 }

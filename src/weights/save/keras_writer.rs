@@ -2,8 +2,8 @@
 
 use std::path::Path;
 
-use super::neupy_writer::{SavedLayer, SavedParameter, check, fault_of_places, replace};
-use crate::h5::{Backend, Fault, Value, Writer};
+use super::neupy_writer::{SavedLayer, SavedParameter, check, path_error, replace};
+use crate::h5::{Backend, Hdf5Error, Value, Writer};
 use crate::weights::bind::convert::RECURRENT_KERNEL;
 use crate::weights::store::{Role, StoreError};
 
@@ -19,7 +19,7 @@ pub fn save(path: &Path, layers: &[SavedLayer<'_>]) -> Result<(), StoreError> {
 
 /// [`save`] by a backend.
 pub(crate) fn save_by(backend: Backend, path: &Path, layers: &[SavedLayer<'_>]) -> Result<(), StoreError> {
-    if let Some((_, what)) = fault_of_names(layers) {
+    if let Some((_, what)) = name_error(layers) {
         return Err(StoreError::Unwritable { path: path.into(), what });
     }
     check(path, layers)?;
@@ -53,14 +53,14 @@ pub(crate) fn save_by(backend: Backend, path: &Path, layers: &[SavedLayer<'_>]) 
 }
 
 /// The place of the first layer that Keras' layout cannot hold, and why.
-pub fn fault_of_names(layers: &[SavedLayer<'_>]) -> Option<(usize, String)> {
+pub fn name_error(layers: &[SavedLayer<'_>]) -> Option<(usize, String)> {
     for (at, layer) in layers.iter().enumerate() {
         let roles = layer.parameters.iter().map(|parameter| Role::from_neupy(&parameter.name));
         if let Some(role) = roles.into_iter().find(|role| keras_name(role, &layer.class).is_none()) {
             return Some((at, format!("'{role}' of layer '{}' has no place in Keras' layout", layer.name)));
         }
     }
-    fault_of_places(layers, |layer, parameter| format!("{}/{}", layer.name, place(layer, parameter)))
+    path_error(layers, |layer, parameter| format!("{}/{}", layer.name, place(layer, parameter)))
 }
 
 /// Where a parameter stands in its layer's group.
@@ -87,7 +87,7 @@ fn keras_name<'a>(role: &'a Role, class: &str) -> Option<&'a str> {
 const MAX_NAMES: usize = 4000;
 
 /// A list of names; a long one is split as Keras does.
-fn put_list(file: &mut dyn Writer, path: &str, name: &str, texts: &[&str]) -> Result<(), Fault> {
+fn put_list(file: &mut dyn Writer, path: &str, name: &str, texts: &[&str]) -> Result<(), Hdf5Error> {
     if texts.len() <= MAX_NAMES {
         return file.attribute(path, name, Value::Texts(texts));
     }

@@ -6,8 +6,8 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 
-use crate::file::Draft;
-use crate::h5::{self, Backend, Fault, Value as Written, Writer};
+use crate::file::PendingFile;
+use crate::h5::{self, Backend, Hdf5Error, Value as Written, Writer};
 use crate::source::plain;
 use crate::weights::store::StoreError;
 
@@ -62,7 +62,7 @@ pub(crate) fn save_by(
     layers: &[SavedLayer<'_>],
     created: &str,
 ) -> Result<(), StoreError> {
-    if let Some((_, what)) = fault_of_names(layers) {
+    if let Some((_, what)) = name_error(layers) {
         return Err(StoreError::Unwritable { path: path.into(), what });
     }
     check(path, layers)?;
@@ -105,12 +105,12 @@ pub(crate) fn check(path: &Path, layers: &[SavedLayer<'_>]) -> Result<(), StoreE
 }
 
 /// The place of the first layer whose names this layout cannot hold, and why.
-pub fn fault_of_names(layers: &[SavedLayer<'_>]) -> Option<(usize, String)> {
-    fault_of_places(layers, |layer, parameter| format!("{}/{}", layer.name, parameter.name))
+pub fn name_error(layers: &[SavedLayer<'_>]) -> Option<(usize, String)> {
+    path_error(layers, |layer, parameter| format!("{}/{}", layer.name, parameter.name))
 }
 
 /// The place of the first layer whose names HDF5 cannot hold, and why; `place` is where a parameter's dataset stands.
-pub(crate) fn fault_of_places(
+pub(crate) fn path_error(
     layers: &[SavedLayer<'_>],
     place: impl Fn(&SavedLayer<'_>, &SavedParameter<'_>) -> String,
 ) -> Option<(usize, String)> {
@@ -147,7 +147,7 @@ fn ways(path: &str) -> impl Iterator<Item = &str> {
     path.match_indices('/').map(|(at, _)| &path[..at]).chain([path])
 }
 
-fn put_json(file: &mut dyn Writer, path: &str, name: &str, value: &Value) -> Result<(), Fault> {
+fn put_json(file: &mut dyn Writer, path: &str, name: &str, value: &Value) -> Result<(), Hdf5Error> {
     file.attribute(path, name, Written::Text(&value.to_string()))
 }
 
@@ -156,20 +156,20 @@ fn put_json(file: &mut dyn Writer, path: &str, name: &str, value: &Value) -> Res
 pub(crate) fn replace(
     backend: Backend,
     path: &Path,
-    fill: impl FnOnce(&mut dyn Writer) -> Result<(), Fault>,
+    fill: impl FnOnce(&mut dyn Writer) -> Result<(), Hdf5Error>,
 ) -> Result<(), StoreError> {
     let unwritable = |what: String| StoreError::Unwritable { path: path.into(), what };
     if fs::metadata(path).is_ok_and(|known| !known.is_file()) {
         return Err(unwritable("it is not a file".into()));
     }
-    let mut draft = Draft::beside(path).map_err(|error| unwritable(plain(&error)))?;
+    let mut draft = PendingFile::for_target(path).map_err(|error| unwritable(plain(&error)))?;
     let write = |path: &Path| {
         let mut file = h5::writer(path, backend)?;
         fill(&mut *file)?;
         file.attribute("/", MARK, Written::Text(env!("CARGO_PKG_VERSION")))?;
         file.finish()
     };
-    draft.by_name(write).map_err(|fault: Fault| unwritable(fault.to_string()))?;
+    draft.by_name(write).map_err(|error: Hdf5Error| unwritable(error.to_string()))?;
     draft.settle(true).map_err(|error| unwritable(plain(&error)))
 }
 

@@ -1,8 +1,8 @@
 //! The gradients of depthwise convolutions: each input channel has its own kernel, or `multiplier` of them.
 
 use crate::kernels::parallel::disjoint::{Grid, Scratch, share};
-use crate::kernels::parallel::thread_pool::Threads;
-use crate::kernels::simd::multiversion::wide;
+use crate::kernels::parallel::thread_pool::ThreadPool;
+use crate::kernels::simd::multiversion::multiversion;
 use crate::kernels::tensor_view::{Convolution, View, Window};
 use std::ops::Range;
 
@@ -51,7 +51,7 @@ pub fn scratch_len(conv: &Convolution, batch: usize) -> usize {
 
 /// See [`gradient_convolution`](super::weight_gradient::weight_gradient), which checks the views.
 pub fn weight_gradient(
-    threads: &Threads,
+    threads: &ThreadPool,
     conv: &Convolution,
     batch: usize,
     x: View<'_>,
@@ -104,7 +104,7 @@ fn columns(window: &Window, kx: usize) -> Range<usize> {
     first.min(window.out_w)..end.min(window.out_w)
 }
 
-wide! {
+multiversion! {
     /// Adds what a row of output pixels gives to the taps of some channels: `sums` is `(taps, BLOCK)`.
     fn add_row(row: Row<'_>, channels: Range<usize>, sums: &mut [f32]) {
         let window = &row.conv.window;
@@ -162,7 +162,7 @@ fn add_tap<const C: usize>(
     }
 }
 
-wide! {
+multiversion! {
     /// A row of dx of one image, `in_y`, whose pixels are `ld` apart; `weights` as they stand.
     pub fn input_row(conv: &Convolution, dy: View<'_>, weights: &[f32], in_y: usize, out: &mut [f32], ld: usize) {
         let window = &conv.window;

@@ -9,9 +9,9 @@ use crate::kernels::epilogue::check_view;
 use crate::kernels::gemm::{Backend, Operand, Product, Shape, multiply_alone};
 use crate::kernels::parallel::disjoint::{Grid, Scratch, share};
 use crate::kernels::parallel::image_batches::{Images, bands, span};
-use crate::kernels::parallel::thread_pool::Threads;
+use crate::kernels::parallel::thread_pool::ThreadPool;
 use crate::kernels::simd::Isa;
-use crate::kernels::simd::multiversion::wide;
+use crate::kernels::simd::multiversion::multiversion;
 use crate::kernels::tensor_view::{Convolution, View, ViewMut, Window};
 use std::ops::Range;
 
@@ -36,7 +36,7 @@ pub fn input_gradient_geometry(conv: &Convolution) -> Option<Convolution> {
 ///
 /// # Panics
 /// If `weights` or `out` does not have their length.
-pub fn flip_weights(conv: &Convolution, weights: &[f32], out: &mut [f32], threads: &Threads) {
+pub fn flip_weights(conv: &Convolution, weights: &[f32], out: &mut [f32], threads: &ThreadPool) {
     let taps = conv.window.kernel_h * conv.window.kernel_w;
     let (in_c, out_c) = (conv.in_c / conv.groups, conv.out_c / conv.groups);
     let each = in_c * conv.out_c;
@@ -62,7 +62,7 @@ pub fn flip_weights(conv: &Convolution, weights: &[f32], out: &mut [f32], thread
     });
 }
 
-wide! {
+multiversion! {
     /// Transposes a tile of `size` rows and columns: each line is read and written once, as their strides would make
     /// them collide in the cache.
     fn transpose_tile(from: &[f32], from_ld: usize, to: &mut [f32], to_ld: usize, size: (usize, usize)) {
@@ -112,7 +112,7 @@ pub fn input_gradient_products(conv: &Convolution, batch: usize) -> Option<Shape
 /// If a slice is too short for the sizes.
 #[allow(clippy::too_many_arguments)] // Views, weights and scratch are separate borrows of the arena.
 pub fn input_gradient(
-    threads: &Threads,
+    threads: &ThreadPool,
     backend: Backend,
     conv: &Convolution,
     batch: usize,
@@ -300,7 +300,7 @@ mod tests {
     use super::*;
     use crate::kernels::conv::im2col;
     use crate::kernels::conv::naive::convolution;
-    use crate::kernels::epilogue::Epilogue;
+    use crate::kernels::epilogue::EpilogueArgs;
     use crate::kernels::testing::{Random, Sum, Tensor, seen, windows};
 
     /// What each output pixel gives to the pixels it saw.
@@ -345,7 +345,7 @@ mod tests {
         let Some(over) = input_gradient_geometry(&conv) else { return };
         let flip = |count| {
             let mut flipped = vec![f32::NAN; weights.len()];
-            flip_weights(&conv, &weights, &mut flipped, &Threads::new(count));
+            flip_weights(&conv, &weights, &mut flipped, &ThreadPool::new(count));
             flipped
         };
         let flipped = flip(1);
@@ -353,7 +353,7 @@ mod tests {
         let packed = im2col::pack_weights(&over, &flipped);
         check(dx.filled(|dx, threads| {
             let mut scratch = vec![0.0; im2col::scratch_len(&over, batch, None, threads.count())];
-            let plain = Epilogue::default();
+            let plain = EpilogueArgs::default();
             im2col::convolve(threads, &over, batch, dy.view(), &packed, &plain, &mut scratch, dx);
         }));
     }
@@ -395,7 +395,7 @@ mod tests {
             &convolution((2, 3), (2, 1, 1), (2, 1, 1), (0, 0)),
             &[0., 1., 2., 3., 4., 5., 6., 7.],
             &mut flipped,
-            &Threads::new(1),
+            &ThreadPool::new(1),
         );
         assert_eq!(flipped, [6., 7., 4., 5., 2., 3., 0., 1.]);
     }

@@ -11,7 +11,7 @@ use crate::kernels::epilogue::check_view;
 use crate::kernels::gemm;
 use crate::kernels::gemm::{Operand, Product, multiply_alone};
 use crate::kernels::parallel::disjoint::{Grid, Scratch, share};
-use crate::kernels::parallel::thread_pool::Threads;
+use crate::kernels::parallel::thread_pool::ThreadPool;
 use crate::kernels::simd::Isa;
 use crate::kernels::tensor_view::{Convolution, View};
 use std::ops::Range;
@@ -76,7 +76,7 @@ pub fn weight_gradient_products(conv: &Convolution, batch: usize) -> Option<gemm
 /// If a slice is too short for the sizes.
 #[allow(clippy::too_many_arguments)] // Views, gradient and scratch are separate borrows of the arena.
 pub fn weight_gradient(
-    threads: &Threads,
+    threads: &ThreadPool,
     backend: gemm::Backend,
     conv: &Convolution,
     batch: usize,
@@ -157,7 +157,7 @@ impl<'a> General<'a> {
 
     fn run(
         &self,
-        threads: &Threads,
+        threads: &ThreadPool,
         backend: gemm::Backend,
         x: View<'_>,
         dy: View<'_>,

@@ -8,7 +8,7 @@
 #![allow(clippy::needless_range_loop)]
 
 use super::transforms::{F4, Tile, Tiling};
-use crate::kernels::simd::{Kernel, Vector};
+use crate::kernels::simd::{SimdOp, Vector};
 
 /// Points along one axis.
 const POINTS: usize = F4::IN;
@@ -68,7 +68,7 @@ pub struct OutputGradientTransform {
     pub row: usize,
 }
 
-impl Kernel for OutputGradientTransform {
+impl SimdOp for OutputGradientTransform {
     #[inline(always)]
     unsafe fn run<V: Vector>(self) {
         let window = &self.tiling.window;
@@ -154,7 +154,7 @@ pub struct WeightGradientTransform {
     pub tap: usize,
 }
 
-impl Kernel for WeightGradientTransform {
+impl SimdOp for WeightGradientTransform {
     #[inline(always)]
     unsafe fn run<V: Vector>(self) {
         // SAFETY: the maker promises the places.

@@ -8,10 +8,10 @@ mod transforms;
 pub(crate) mod weight_gradient_winograd;
 mod weight_transform;
 
-use crate::kernels::epilogue::{Epilogue, Finish, Output, check_convolution};
+use crate::kernels::epilogue::{EpilogueArgs, EpiloguePtrs, Output, check_convolution};
 use crate::kernels::gemm::micro_kernel::{FINE, Product, Rows};
 use crate::kernels::gemm::panel::{Grid, PANEL, packed_len, panels};
-use crate::kernels::parallel::thread_pool::{ALIGNMENT, Threads, WorkerScratch};
+use crate::kernels::parallel::thread_pool::{ALIGNMENT, ThreadPool, WorkerScratch};
 use crate::kernels::tensor_view::{Convolution, View, ViewMut};
 use crate::size::{product, round_up, sum};
 use serde::{Deserialize, Serialize};
@@ -93,7 +93,7 @@ const COLLIDING: usize = 256;
 const HEIGHT: usize = 6;
 
 /// Tiles or channels of a block at most: several times what any blocking has that was ever fastest.
-const MOST_IN_BLOCK: usize = 512;
+const MAX_IN_BLOCK: usize = 512;
 
 /// Floats of transformed inputs that threads share at once.
 const SHARED_FLOATS: usize = 2 << 20;
@@ -135,7 +135,7 @@ impl Blocking {
 
     /// Whether the kernel can work in these blocks; larger ones would take memory out of proportion to the weights.
     pub fn is_possible(&self) -> bool {
-        let within = |size: usize| (1..=MOST_IN_BLOCK).contains(&size);
+        let within = |size: usize| (1..=MAX_IN_BLOCK).contains(&size);
         within(self.tiles) && within(self.channels) && self.channels.is_multiple_of(PANEL)
     }
 
@@ -211,13 +211,13 @@ pub fn scratch_len(blocking: &Blocking, conv: &Convolution, batch: usize, worker
 /// If a slice is too short for the sizes, or the tile does not support the convolution.
 #[allow(clippy::too_many_arguments)] // The views and weights are separate borrows of the arena and the artifact.
 pub fn convolve(
-    threads: &Threads,
+    threads: &ThreadPool,
     blocking: &Blocking,
     conv: &Convolution,
     batch: usize,
     input: View,
     weights: &[f32],
-    epilogue: &Epilogue,
+    epilogue: &EpilogueArgs,
     scratch: &mut [f32],
     output: ViewMut,
 ) {
@@ -230,7 +230,7 @@ pub fn convolve(
         for (group, weights) in weights.chunks_exact(weights.len() / conv.groups).enumerate() {
             let (first_in, first_out) = (group * one.in_c, group * one.out_c);
             let input = View { data: &input.data[first_in..], ..input };
-            let epilogue = Epilogue {
+            let epilogue = EpilogueArgs {
                 bias: epilogue.bias.map(|bias| &bias[first_out..]),
                 residual: epilogue.residual.map(|view| View { data: &view.data[first_out..], ..view }),
                 ..*epilogue
@@ -272,7 +272,7 @@ pub fn convolve(
 
 /// What all tasks of a call read.
 struct Call<'a> {
-    threads: &'a Threads,
+    threads: &'a ThreadPool,
     blocking: &'a Blocking,
     conv: &'a Convolution,
     input: &'a View<'a>,
@@ -280,8 +280,8 @@ struct Call<'a> {
     zeros: &'a [f32],
     workers: &'a WorkerScratch<'a>,
     output: Output<'a>,
-    finish: &'a Finish<'a>,
-    epilogue: &'a Epilogue<'a>,
+    finish: &'a EpiloguePtrs<'a>,
+    epilogue: &'a EpilogueArgs<'a>,
 }
 
 /// An address that tasks share; they write disjoint parts.
@@ -454,11 +454,15 @@ mod tests {
         for (tile, tolerance) in tiles {
             let packed = pack_weights(tile, &conv, &weights);
             let size = (taps as f64 * conv.in_c as f64).sqrt();
-            let run =
-                |blocking: &Blocking, threads: &Threads, batch, input: View, epilogue: &Epilogue, output: ViewMut| {
-                    let mut scratch = vec![0.0; scratch_len(blocking, &conv, batch, threads.count())];
-                    convolve(threads, blocking, &conv, batch, input, &packed, epilogue, &mut scratch, output);
-                };
+            let run = |blocking: &Blocking,
+                       threads: &ThreadPool,
+                       batch,
+                       input: View,
+                       epilogue: &EpilogueArgs,
+                       output: ViewMut| {
+                let mut scratch = vec![0.0; scratch_len(blocking, &conv, batch, threads.count())];
+                convolve(threads, blocking, &conv, batch, input, &packed, epilogue, &mut scratch, output);
+            };
             for shared in [false, true] {
                 let blocking = Blocking { tile, tiles: 5, channels: 16, shared };
                 compare(&conv, &weights, tolerance * size, &|threads, batch, input, epilogue, output| {

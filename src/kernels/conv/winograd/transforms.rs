@@ -6,9 +6,9 @@
 // Loops over registers count with plain indices, which unroll; iterators over nested arrays do not always.
 #![allow(clippy::needless_range_loop)]
 
-use crate::kernels::epilogue::{Finish, Output, Pool};
+use crate::kernels::epilogue::{EpiloguePtrs, Output, Pool};
 use crate::kernels::simd::vector_math::activate_row;
-use crate::kernels::simd::{Kernel, Vector, prefetch};
+use crate::kernels::simd::{SimdOp, Vector, prefetch};
 use crate::kernels::tensor_view::Window;
 use crate::size;
 use std::marker::PhantomData;
@@ -248,7 +248,7 @@ pub struct InputTransform<T> {
     pub row: usize,
 }
 
-impl<T: Tile> Kernel for InputTransform<T> {
+impl<T: Tile> SimdOp for InputTransform<T> {
     #[inline(always)]
     unsafe fn run<V: Vector>(self) {
         let window = &self.tiling.window;
@@ -339,11 +339,11 @@ pub(crate) struct OutputTransform<'a, T> {
     pub first_channel: usize,
     pub channels: usize,
     pub output: Output<'a>,
-    pub finish: &'a Finish<'a>,
+    pub finish: &'a EpiloguePtrs<'a>,
     pub pool: Option<Pool>,
 }
 
-impl<T: Tile> Kernel for OutputTransform<'_, T> {
+impl<T: Tile> SimdOp for OutputTransform<'_, T> {
     #[inline(always)]
     unsafe fn run<V: Vector>(self) {
         // SAFETY: tiles and channels are within what the maker checked.

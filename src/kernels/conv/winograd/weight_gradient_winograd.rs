@@ -10,7 +10,7 @@ use crate::kernels::conv::winograd;
 use crate::kernels::gemm::panel::{Grid, PANEL};
 use crate::kernels::gemm::{Backend, Operand, Product, Shape, multiply_alone};
 use crate::kernels::parallel::disjoint::{Grid as Pieces, Scratch, share};
-use crate::kernels::parallel::thread_pool::{ALIGNMENT, Threads};
+use crate::kernels::parallel::thread_pool::{ALIGNMENT, ThreadPool};
 use crate::kernels::tensor_view::{Convolution, View};
 use std::marker::PhantomData;
 
@@ -30,7 +30,7 @@ const NARROW: (usize, usize) = (256, 128);
 const DEPTH: usize = 32;
 /// Tiles that one task transforms.
 const TASK_TILES: usize = 8;
-/// Places that one task transforms back.
+/// KSlice that one task transforms back.
 const TASK_PLACES: usize = 1 << 12;
 
 /// Whether the sizes are such that this is faster than the general method.
@@ -107,7 +107,7 @@ impl Shared {
 /// See [`gradient_convolution`](crate::kernels::conv::gradient::weight_gradient::weight_gradient), which checks the views.
 #[allow(clippy::too_many_arguments)] // Views, gradient and scratch are separate borrows of the arena.
 pub fn weight_gradient(
-    threads: &Threads,
+    threads: &ThreadPool,
     backend: Backend,
     conv: &Convolution,
     batch: usize,
@@ -167,7 +167,7 @@ pub fn weight_gradient(
 
 /// Transforms some tiles of inputs and dy.
 fn transform(
-    threads: &Threads,
+    threads: &ThreadPool,
     conv: &Convolution,
     (x, dy): (View<'_>, View<'_>),
     blocks: &Blocks,

@@ -7,8 +7,8 @@ use super::transforms::{F2, F2x5, F4, F6, MOST, Tile as TileKind};
 use super::{Tile, one_group};
 use crate::kernels::gemm::panel::{PANEL, packed_len, panels};
 use crate::kernels::parallel::disjoint::{Stripe, share_stripes};
-use crate::kernels::parallel::thread_pool::Threads;
-use crate::kernels::simd::multiversion::wide;
+use crate::kernels::parallel::thread_pool::ThreadPool;
+use crate::kernels::simd::multiversion::multiversion;
 use crate::kernels::tensor_view::Convolution;
 use crate::size::product;
 
@@ -27,7 +27,7 @@ pub fn packed_len_weights(tile: Tile, conv: &Convolution) -> usize {
 /// point panels of 16 output channels.
 pub fn pack_weights(tile: Tile, conv: &Convolution, weights: &[f32]) -> Vec<f32> {
     let mut packed = vec![0.0; packed_len_weights(tile, conv)];
-    pack_weights_into(tile, conv, weights, &mut packed, &Threads::new(1));
+    pack_weights_into(tile, conv, weights, &mut packed, &ThreadPool::new(1));
     packed
 }
 
@@ -35,7 +35,7 @@ pub fn pack_weights(tile: Tile, conv: &Convolution, weights: &[f32]) -> Vec<f32>
 ///
 /// # Panics
 /// If a slice does not have its length, or the tile does not support the convolution.
-pub fn pack_weights_into(tile: Tile, conv: &Convolution, weights: &[f32], packed: &mut [f32], threads: &Threads) {
+pub fn pack_weights_into(tile: Tile, conv: &Convolution, weights: &[f32], packed: &mut [f32], threads: &ThreadPool) {
     assert!(tile.supports(conv), "not a convolution for {tile:?}: {conv:?}");
     let Convolution { in_c, out_c, .. } = one_group(conv);
     let tap = in_c * conv.out_c;
@@ -62,7 +62,7 @@ struct Taps<'a> {
     out_c: usize,
 }
 
-wide! {
+multiversion! {
     /// Transforms some rows of all panels, from one on; a stripe holds them for each point and panel.
     fn transform_rows(tile: Tile, transform: &Transform, taps: Taps<'_>, first: usize, stripe: Stripe<'_>) {
         match tile {
@@ -137,10 +137,10 @@ fn transform_lanes<const N: usize, const K: usize>(
 }
 
 /// The weight transform along one axis: for each point a factor for each tap.
-type Transform = [[f64; MOST_TAPS]; MOST];
+type Transform = [[f64; MAX_TAPS]; MOST];
 
 /// Taps of a kernel along an axis, at most.
-const MOST_TAPS: usize = 5;
+const MAX_TAPS: usize = 5;
 
 /// The weight transform: for point p the powers 1, p, p^2 and so on over the product of p's differences to the other
 /// points; for infinity the last tap.
@@ -151,7 +151,7 @@ fn weight_transform(tile: Tile) -> Transform {
         Tile::F6 => F6::POINTS,
         Tile::F2x5 => F2x5::POINTS,
     };
-    let mut rows = [[0.0; MOST_TAPS]; MOST];
+    let mut rows = [[0.0; MAX_TAPS]; MOST];
     let count = 2 * positive.len() + 1;
     // Zero, then each point and its opposite.
     let point = |index: usize| match index {
@@ -187,7 +187,7 @@ mod tests {
                 let weights = noise(kernel * kernel * in_c * conv.out_c, 3);
                 let packed = pack_weights(tile, &conv, &weights);
                 let mut other = vec![f32::NAN; packed.len()];
-                pack_weights_into(tile, &conv, &weights, &mut other, &Threads::new(3));
+                pack_weights_into(tile, &conv, &weights, &mut other, &ThreadPool::new(3));
                 assert_eq!(packed, other, "threads change the result");
                 let transform = weight_transform(tile);
                 let each = packed_len(in_c, out_c);

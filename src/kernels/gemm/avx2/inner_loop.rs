@@ -6,7 +6,7 @@
 
 use crate::kernels::gemm::panel::PANEL;
 use crate::kernels::simd::x86::F32x8;
-use crate::kernels::simd::{Ahead, Places, TURN};
+use crate::kernels::simd::{KSlice, Prefetch, UNROLL};
 use std::arch::asm;
 
 /// One place: two vectors of the panel, and each row's factor times both, by an instruction.
@@ -78,7 +78,7 @@ macro_rules! tile {
                 depth: usize,
                 (fetch, step): (*const f32, usize),
             ) {
-                // Places are counted in bytes up to the rows' ends.
+                // KSlice are counted in bytes up to the rows' ends.
                 let [$($row),*] = rows.map(|row| row.wrapping_add(depth));
                 let [$([mut $left, mut $right]),*] = *sums;
                 // SAFETY: only the rows and the panel are read, by the caller's promise; fetching ahead never faults.
@@ -158,17 +158,17 @@ tile!(six_once, six_always, 6, row0 left0 right0 "0" "32" row1 left1 right1 "64"
 
 /// Runs one of a tile's loops, if there is one for its shape, and evaluates to how many places it did.
 macro_rules! run {
-    ($function:ident, $sums:ident, $places:ident, |$depth:ident| $extent:expr, $ahead:ident) => {{
-        let $depth = $places.depth / TURN * TURN;
+    ($function:ident, $sums:ident, $places:ident, |$depth:ident| $extent:expr, $fetch:ident) => {{
+        let $depth = $places.depth / UNROLL * UNROLL;
         let (sums, rest) = $sums.as_flattened_mut().as_chunks_mut::<2>();
         // One line a turn is enough where the places' steps are short.
-        let once = $ahead.step * TURN <= PANEL;
-        let ahead = ($ahead.from, if once { TURN } else { 1 } * $ahead.step * size_of::<f32>());
+        let once = $fetch.step * UNROLL <= PANEL;
+        let fetch = ($fetch.from, if once { UNROLL } else { 1 } * $fetch.step * size_of::<f32>());
         macro_rules! height {
             ($once:ident $always:ident) => {
                 match (sums.try_into(), $places.rows.as_slice().try_into()) {
-                    (Ok(sums), Ok(&rows)) if once => $once::$function(sums, rows, $places.panel, $extent, ahead),
-                    (Ok(sums), Ok(&rows)) => $always::$function(sums, rows, $places.panel, $extent, ahead),
+                    (Ok(sums), Ok(&rows)) if once => $once::$function(sums, rows, $places.panel, $extent, fetch),
+                    (Ok(sums), Ok(&rows)) => $always::$function(sums, rows, $places.panel, $extent, fetch),
                     _ => {}
                 }
             };
@@ -188,36 +188,36 @@ macro_rules! run {
     }};
 }
 
-/// [`Vector::multiply_places`](crate::kernels::simd::Vector::multiply_places) for tiles of four to six rows by two vectors.
+/// [`Vector::accumulate_k`](crate::kernels::simd::Vector::accumulate_k) for tiles of four to six rows by two vectors.
 ///
 /// # Safety
 /// As of that.
 #[inline(always)]
-pub(crate) unsafe fn multiply_places<const R: usize, const N: usize>(
+pub(crate) unsafe fn accumulate_k<const R: usize, const N: usize>(
     sums: &mut [[F32x8; N]; R],
-    places: &Places<R>,
-    ahead: Ahead,
+    places: &KSlice<R>,
+    fetch: Prefetch,
 ) -> usize {
     // SAFETY: whole turns are within the depth, for which the caller promises rows, panel and instruction set.
-    unsafe { run!(places, sums, places, |depth| depth, ahead) }
+    unsafe { run!(places, sums, places, |depth| depth, fetch) }
 }
 
-/// [`Vector::multiply_groups`](crate::kernels::simd::Vector::multiply_groups) for the same tiles.
+/// [`Vector::accumulate_k_groups`](crate::kernels::simd::Vector::accumulate_k_groups) for the same tiles.
 ///
 /// # Safety
 /// As of that.
 #[inline(always)]
-pub(crate) unsafe fn multiply_groups<const R: usize, const N: usize>(
+pub(crate) unsafe fn accumulate_k_groups<const R: usize, const N: usize>(
     sums: &mut [[F32x8; N]; R],
-    places: &Places<R>,
+    places: &KSlice<R>,
     group: usize,
-    ahead: Ahead,
+    fetch: Prefetch,
 ) -> usize {
     // Only a copy has an address that assembly knows, so that the caller's may stand in registers.
     let mut held = *sums;
     let copy = &mut held;
     // SAFETY: as above.
-    let done = unsafe { run!(groups, copy, places, |depth| (depth, group), ahead) };
+    let done = unsafe { run!(groups, copy, places, |depth| (depth, group), fetch) };
     if done > 0 {
         *sums = held;
     }

@@ -3,7 +3,7 @@
 
 use super::inner_loop::{gather, hold, place, turn};
 use crate::kernels::gemm::panel::PANEL;
-use crate::kernels::simd::{Across, TURN, prefetch};
+use crate::kernels::simd::{RowTile, UNROLL, prefetch};
 use std::arch::asm;
 
 /// What an instruction makes of each sum and one operand before it.
@@ -42,9 +42,9 @@ macro_rules! store {
     };
 }
 
-/// What the assembly of [`Across`] finds through one register.
+/// What the assembly of [`RowTile`] finds through one register.
 #[repr(C)]
-struct Ending {
+struct EpilogueParams {
     bias: *const f32,
     low: f32,
     high: f32,
@@ -69,14 +69,22 @@ struct Ending {
 /// The assembly names the fields by these offsets.
 const _: () = {
     use std::mem::offset_of;
-    assert!(offset_of!(Ending, bias) == 0 && offset_of!(Ending, low) == 8 && offset_of!(Ending, high) == 12);
-    assert!(offset_of!(Ending, clips) == 16 && offset_of!(Ending, accumulate) == 20);
-    assert!(offset_of!(Ending, residual) == 24 && offset_of!(Ending, residual_ld) == 32);
-    assert!(offset_of!(Ending, tap) == 40 && offset_of!(Ending, turns) == 48 && offset_of!(Ending, depth) == 56);
-    assert!(offset_of!(Ending, step) == 64 && offset_of!(Ending, within) == 72);
+    assert!(
+        offset_of!(EpilogueParams, bias) == 0
+            && offset_of!(EpilogueParams, low) == 8
+            && offset_of!(EpilogueParams, high) == 12
+    );
+    assert!(offset_of!(EpilogueParams, clips) == 16 && offset_of!(EpilogueParams, accumulate) == 20);
+    assert!(offset_of!(EpilogueParams, residual) == 24 && offset_of!(EpilogueParams, residual_ld) == 32);
+    assert!(
+        offset_of!(EpilogueParams, tap) == 40
+            && offset_of!(EpilogueParams, turns) == 48
+            && offset_of!(EpilogueParams, depth) == 56
+    );
+    assert!(offset_of!(EpilogueParams, step) == 64 && offset_of!(EpilogueParams, within) == 72);
 };
 
-/// What becomes of the sums of a tile of [`Across`]: added to, clipped, stored.
+/// What becomes of the sums of a tile of [`RowTile`]: added to, clipped, stored.
 macro_rules! ending {
     ($($row:ident $left:ident $right:ident)*) => {
         concat!(
@@ -133,15 +141,15 @@ macro_rules! run {
     };
 }
 
-/// The tiles of [`Across`] of so many rows: by groups of places, over one tap of whole turns, or over any taps.
+/// The tiles of [`RowTile`] of so many rows: by groups of places, over one tap of whole turns, or over any taps.
 macro_rules! across {
     ($name:ident, $rows:literal, $($row:ident $at:literal $left:ident $low:literal $right:ident $high:literal)*) => {
         #[inline(never)]
         #[target_feature(enable = "avx2,fma")]
-        unsafe fn $name(across: &Across) {
-            let Across { rows, taps, depth, panels, ldc, residual, residual_ld, low, high, .. } = *across;
+        unsafe fn $name(across: &RowTile) {
+            let RowTile { rows, taps, depth, panels, ldc, residual, residual_ld, low, high, .. } = *across;
             let bytes = |floats: usize| floats * size_of::<f32>();
-            let mut ending = Ending {
+            let mut ending = EpilogueParams {
                 bias: across.bias,
                 low,
                 high,
@@ -150,13 +158,13 @@ macro_rules! across {
                 residual,
                 residual_ld: bytes(residual_ld),
                 tap: across.tap * size_of::<*const f32>(),
-                turns: bytes(depth / TURN * TURN),
+                turns: bytes(depth / UNROLL * UNROLL),
                 depth: bytes(depth),
-                step: bytes(across.ahead.step * TURN),
+                step: bytes(across.fetch.step * UNROLL),
                 within: bytes(across.group).wrapping_sub(1),
             };
-            let (mut panel, mut fetch, mut to) = (across.panel, across.ahead.from, across.c);
-            // SAFETY: the caller's promise; asking for what comes never faults.
+            let (mut panel, mut fetch, mut to) = (across.panel, across.fetch.from, across.c);
+            // SAFETY: the caller's promise; asking for what comes never errors.
             unsafe {
                 let [$($row),*] = rows.cast::<[*const f32; $rows]>().read().map(|row| row.wrapping_add(depth));
                 let ld = bytes(ldc);
@@ -191,7 +199,7 @@ macro_rules! across {
                             [held = in(reg) held.as_mut_ptr(),]
                             (panel place fetch ending to ld) $($row $left $right)*
                         );
-                    } else if taps == 1 && depth.is_multiple_of(TURN) {
+                    } else if taps == 1 && depth.is_multiple_of(UNROLL) {
                         run!(
                             [
                                 turn!("vmulps" "" $($row $left $right)*),
@@ -253,18 +261,18 @@ across!(four_across, 4, row0 "0" left0 "0" right0 "32" row1 "8" left1 "64" right
 across!(five_across, 5, row0 "0" left0 "0" right0 "32" row1 "8" left1 "64" right1 "96" row2 "16" left2 "128" right2 "160" row3 "24" left3 "192" right3 "224" row4 "32" left4 "256" right4 "288");
 across!(six_across, 6, row0 "0" left0 "0" right0 "32" row1 "8" left1 "64" right1 "96" row2 "16" left2 "128" right2 "160" row3 "24" left3 "192" right3 "224" row4 "32" left4 "256" right4 "288" row5 "40" left5 "320" right5 "352");
 
-/// [`Vector::runs_across`](crate::kernels::simd::Vector::runs_across).
+/// [`Vector::has_row_tile`](crate::kernels::simd::Vector::has_row_tile).
 #[inline(always)]
-pub(crate) fn runs_across(rows: usize) -> bool {
+pub(crate) fn has_row_tile(rows: usize) -> bool {
     (4..=6).contains(&rows)
 }
 
-/// [`Vector::run_across`](crate::kernels::simd::Vector::run_across).
+/// [`Vector::run_row_tile`](crate::kernels::simd::Vector::run_row_tile).
 ///
 /// # Safety
 /// As of that.
 #[inline(always)]
-pub(crate) unsafe fn run_across(rows: usize, across: &Across) {
+pub(crate) unsafe fn run_row_tile(rows: usize, across: &RowTile) {
     // SAFETY: the caller's promise.
     unsafe {
         match rows {

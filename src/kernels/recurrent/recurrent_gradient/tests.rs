@@ -4,7 +4,7 @@ use super::*;
 use crate::kernels::testing::{Random, Tensor, check_slice};
 
 /// Trace, gradient by the input, and gradients of the parameters.
-fn run(lstm: bool, gap: usize, clip: f32, team: usize) -> (Tensor, Tensor, Vec<f32>, Layout) {
+fn run(lstm: bool, gap: usize, clip: f32, pool: usize) -> (Tensor, Tensor, Vec<f32>, Layout) {
     let size = Recurrence { n: 37, steps: 5, features: 4, units: 3, only_final: false, backwards: false };
     let Recurrence { n, steps, features, units, .. } = size;
     let gates = if lstm { 4 } else { 3 } * units;
@@ -18,10 +18,10 @@ fn run(lstm: bool, gap: usize, clip: f32, team: usize) -> (Tensor, Tensor, Vec<f
         })
     };
     let (x, dy) = (spread(&x, features), spread(&dy, units));
-    let threads = Threads::new(team);
+    let threads = ThreadPool::new(pool);
     let layout = if lstm { Layout::lstm(units, true) } else { Layout::gru(units) };
     let mut trace = Tensor::new(n, steps, layout.width, gap);
-    let mut scratch = vec![f32::NAN; trace_scratch_len(units, team)];
+    let mut scratch = vec![f32::NAN; trace_scratch_len(units, pool)];
     let (weights, vector) = ((&input_weights, &hidden_weights, &biases), |i: usize| &vectors[i * units..][..units]);
     let (gate, other) = (Activation::Sigmoid, Activation::Tanh);
     if lstm {

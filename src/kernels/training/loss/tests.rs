@@ -72,7 +72,7 @@ fn a_row_of_weight_0_counts_for_nothing_whatever_its_target_is() {
     let kind = Loss::CategoricalCrossentropy;
     let found = loss_of_images(kind, view(&y), view(&t), Some(&weights), 1, (4, 2));
     assert!((found - wanted).abs() < 1e-6, "{found} for {wanted}");
-    let threads = Threads::new(1);
+    let threads = ThreadPool::new(1);
     let mut dx = [7.0f32; 8];
     let out = ViewMut { data: &mut dx, ld: 2, image: 2 };
     softmax_crossentropy_gradient(view(&y), view(&t), Some(&weights), out, 4, 2, &threads);
@@ -134,7 +134,7 @@ fn gradient(kind: Loss, y: &[f32], t: &[f32], features: usize) -> Vec<f32> {
     let mut dy = vec![9.0; y.len()];
     let n = y.len() / features;
     let (y, t) = (view(y, features), view(t, features));
-    loss_gradient(kind, y, t, None, view_mut(&mut dy, features), n, features, &Threads::new(1));
+    loss_gradient(kind, y, t, None, view_mut(&mut dy, features), n, features, &ThreadPool::new(1));
     dy
 }
 
@@ -212,7 +212,7 @@ fn trains_as_neupy() {
         let (x, t, mut w, final_w) = (matrix("X"), matrix("Y"), matrix("W0"), matrix("W"));
         let mut vector = |name| -> Array1<f32> { file.by_name(name).unwrap() };
         let (mut b, final_b, errors) = (vector("b0"), vector("b"), vector("errors"));
-        let threads = Threads::new(1);
+        let threads = ThreadPool::new(1);
         let rule = UpdateRule::Momentum { momentum: 0.9, nesterov: false };
         let (n, features) = (16, t.ncols());
         let size = Images { n: 1, pixels: n, channels: features };

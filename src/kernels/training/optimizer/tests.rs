@@ -83,20 +83,20 @@ fn exact(rule: UpdateRule, step: f64, t: i32, w: &mut f64, g: f64, slots: &mut [
 }
 
 /// The penalty and its gradients.
-fn exact_penalty(penalty: Option<Penalty>, w: &[f64]) -> (f64, Vec<f64>) {
+fn exact_penalty(penalty: Option<Regularizer>, w: &[f64]) -> (f64, Vec<f64>) {
     let sign = |w: f64| if w == 0.0 { 0.0 } else { w.signum() };
     let most = w.iter().fold(0.0f64, |most, w| most.max(w.abs()));
     match penalty {
         None => (0.0, vec![0.0; w.len()]),
-        Some(Penalty::L1(rate)) => {
+        Some(Regularizer::L1(rate)) => {
             let rate = f64::from(rate);
             (rate * w.iter().map(|w| w.abs()).sum::<f64>(), w.iter().map(|w| rate * sign(*w)).collect())
         }
-        Some(Penalty::L2(rate)) => {
+        Some(Regularizer::L2(rate)) => {
             let rate = f64::from(rate);
             (rate * w.iter().map(|w| w * w).sum::<f64>(), w.iter().map(|w| 2.0 * rate * w).collect())
         }
-        Some(Penalty::MaxNorm(rate)) => {
+        Some(Regularizer::MaxNorm(rate)) => {
             let rate = f64::from(rate);
             let ties = w.iter().filter(|w| w.abs() == most).count() as f64;
             let gradient = w.iter().map(|w| if w.abs() == most { rate * sign(*w) / ties } else { 0.0 });
@@ -118,12 +118,12 @@ struct Case {
     rule: UpdateRule,
     scale: f32,
     clip: Option<f32>,
-    penalty: Option<Penalty>,
+    penalty: Option<Regularizer>,
 }
 
 const STEP: f32 = 0.05;
 
-fn run(case: Case, start: &[f32], gradients: &[Vec<f32>], threads: &Threads) -> State {
+fn run(case: Case, start: &[f32], gradients: &[Vec<f32>], threads: &ThreadPool) -> State {
     let Case { rule, scale, clip, penalty } = case;
     let mut w = start.to_vec();
     let mut slots: Vec<Vec<f32>> = (0..rule.slots()).map(|slot| vec![rule.slot_start(slot); w.len()]).collect();
@@ -136,9 +136,9 @@ fn run(case: Case, start: &[f32], gradients: &[Vec<f32>], threads: &Threads) -> 
 }
 
 fn check(case: Case, start: &[f32], gradients: &[Vec<f32>]) {
-    let state = run(case, start, gradients, &Threads::new(1));
+    let state = run(case, start, gradients, &ThreadPool::new(1));
     for count in 2..4 {
-        assert_eq!(state, run(case, start, gradients, &Threads::new(count)), "threads change the result");
+        assert_eq!(state, run(case, start, gradients, &ThreadPool::new(count)), "threads change the result");
     }
     let Case { rule, scale, clip, penalty } = case;
     let mut w: Vec<f64> = start.iter().map(|w| f64::from(*w)).collect();
@@ -177,7 +177,7 @@ fn penalties_scales_and_clips() {
     let mut random = Random(92);
     // L1 and the maximum jump at zero and at ties, where f32 and f64 would part; L2 is smooth.
     for (i, rule) in rules().into_iter().enumerate() {
-        let penalty = [Penalty::L2(0.3), Penalty::L1(0.01), Penalty::MaxNorm(0.2)][i % 3];
+        let penalty = [Regularizer::L2(0.3), Regularizer::L1(0.01), Regularizer::MaxNorm(0.2)][i % 3];
         let clip = [None, Some(0.4)][i % 2];
         for len in [1, 7, 33, 10_001] {
             let start: Vec<f32> = random.floats(len).iter().map(|w| w + 3.0 * w.signum()).collect();
@@ -189,7 +189,7 @@ fn penalties_scales_and_clips() {
 
 #[test]
 fn zeros_have_no_sign_and_largest_values_share() {
-    let threads = Threads::new(1);
+    let threads = ThreadPool::new(1);
     let pull = |penalty, w: &[f32]| {
         let mut w = w.to_vec();
         let g = vec![0.0; w.len()];
@@ -197,13 +197,13 @@ fn zeros_have_no_sign_and_largest_values_share() {
             update(&UpdateRule::GradientDescent, 1.0, 0, 1.0, None, Some(penalty), &mut w, &g, &mut [], &threads);
         (value, w)
     };
-    assert_eq!(pull(Penalty::L1(0.5), &[2.0, 0.0, -1.0]), (1.5, vec![1.5, 0.0, -0.5]));
-    assert_eq!(pull(Penalty::MaxNorm(0.5), &[2.0, 0.0, -2.0]), (1.0, vec![1.75, 0.0, -1.75]));
-    assert_eq!(pull(Penalty::MaxNorm(0.5), &[0.0, 0.0]), (0.0, vec![0.0, 0.0]));
+    assert_eq!(pull(Regularizer::L1(0.5), &[2.0, 0.0, -1.0]), (1.5, vec![1.5, 0.0, -0.5]));
+    assert_eq!(pull(Regularizer::MaxNorm(0.5), &[2.0, 0.0, -2.0]), (1.0, vec![1.75, 0.0, -1.75]));
+    assert_eq!(pull(Regularizer::MaxNorm(0.5), &[0.0, 0.0]), (0.0, vec![0.0, 0.0]));
     // The largest value of another part than the first.
     let mut many = vec![1.0; 50_000];
     many[49_000] = -3.0;
-    let (value, after) = pull(Penalty::MaxNorm(1.0), &many);
+    let (value, after) = pull(Regularizer::MaxNorm(1.0), &many);
     assert_eq!((value, after[49_000], after[0]), (3.0, -2.0, 1.0));
 }
 
@@ -212,8 +212,8 @@ fn sums_of_squares() {
     let mut random = Random(93);
     for len in [0, 1, 9, 4097, 300_003] {
         let values = random.floats(len);
-        let sum = square_sum(&values, &Threads::new(1));
-        assert_eq!(sum.to_bits(), square_sum(&values, &Threads::new(3)).to_bits());
+        let sum = square_sum(&values, &ThreadPool::new(1));
+        assert_eq!(sum.to_bits(), square_sum(&values, &ThreadPool::new(3)).to_bits());
         close(sum, values.iter().map(|v| f64::from(*v).powi(2)).sum(), 1e-12, "sum");
     }
 }

@@ -8,7 +8,7 @@ use crate::kernels::conv::gradient::weight_gradient::{
 };
 use crate::kernels::gemm::{Backend, Shape};
 use crate::kernels::tensor_view::Convolution;
-use crate::plan::kernel::{Call, Inputs, RunFault, Sizes, StepKernel};
+use crate::plan::kernel::{Call, Inputs, KernelError, KernelStep, Sizes};
 use serde::{Deserialize, Serialize};
 
 fn input(conv: &Convolution) -> (usize, usize) {
@@ -19,8 +19,8 @@ fn output(conv: &Convolution) -> (usize, usize) {
     (conv.window.out_h * conv.window.out_w, conv.out_c)
 }
 
-fn arithmetic(conv: &Convolution) -> u64 {
-    conv.multiply_adds() as u64
+fn executed_macs(conv: &Convolution) -> u64 {
+    conv.macs() as u64
 }
 
 fn describe(conv: &Convolution) -> String {
@@ -44,8 +44,8 @@ pub struct WeightGradientStep {
     pub backend: Backend,
 }
 
-impl StepKernel for WeightGradientStep {
-    fn run(&self, call: Call<'_>) -> Result<(), RunFault> {
+impl KernelStep for WeightGradientStep {
+    fn run(&self, call: Call<'_>) -> Result<(), KernelError> {
         let (x, dy) = (call.inputs[0], call.inputs[1]);
         let out = &mut call.output.data[..self.geometry.weights()];
         weight_gradient(call.threads, self.backend, &self.geometry, call.batch, x, dy, out, call.scratch);
@@ -79,8 +79,8 @@ impl StepKernel for WeightGradientStep {
         self.backend = backend;
     }
 
-    fn arithmetic(&self) -> u64 {
-        arithmetic(&self.geometry)
+    fn executed_macs(&self) -> u64 {
+        executed_macs(&self.geometry)
     }
 }
 
@@ -92,8 +92,8 @@ pub struct InputGradientStep {
     pub backend: Backend,
 }
 
-impl StepKernel for InputGradientStep {
-    fn run(&self, call: Call<'_>) -> Result<(), RunFault> {
+impl KernelStep for InputGradientStep {
+    fn run(&self, call: Call<'_>) -> Result<(), KernelError> {
         let (dy, weights) = (call.inputs[0], call.constants[0]);
         input_gradient(call.threads, self.backend, &self.geometry, call.batch, dy, weights, call.output, call.scratch);
         Ok(())
@@ -127,7 +127,7 @@ impl StepKernel for InputGradientStep {
         self.backend = backend;
     }
 
-    fn arithmetic(&self) -> u64 {
-        arithmetic(&self.geometry)
+    fn executed_macs(&self) -> u64 {
+        executed_macs(&self.geometry)
     }
 }

@@ -6,7 +6,7 @@ use crate::kernels::gemm::{self, Backend, Operand, Product, Shape};
 use crate::kernels::norm::batch_norm::{batch_scratch_len, channel_sums};
 use crate::kernels::parallel::image_batches::Images;
 use crate::kernels::tensor_view::{View, ViewMut};
-use crate::plan::kernel::{Call, Inputs, RunFault, Sizes, StepKernel};
+use crate::plan::kernel::{Call, Inputs, KernelError, KernelStep, Sizes};
 use serde::{Deserialize, Serialize};
 
 /// dx = dy times the transposed weights of a dense layer.
@@ -24,8 +24,8 @@ impl DenseInputGradientStep {
     }
 }
 
-impl StepKernel for DenseInputGradientStep {
-    fn run(&self, call: Call<'_>) -> Result<(), RunFault> {
+impl KernelStep for DenseInputGradientStep {
+    fn run(&self, call: Call<'_>) -> Result<(), KernelError> {
         let dy = Operand { data: call.inputs[0].data, ld: call.inputs[0].image, transposed: false };
         let weights = Operand { data: call.constants[0], ld: self.outputs, transposed: true };
         let out = ViewMut { ld: call.output.image, ..call.output };
@@ -62,7 +62,7 @@ impl StepKernel for DenseInputGradientStep {
         self.backend = backend;
     }
 
-    fn arithmetic(&self) -> u64 {
+    fn executed_macs(&self) -> u64 {
         (self.inputs * self.outputs) as u64
     }
 }
@@ -82,8 +82,8 @@ impl DenseWeightGradientStep {
     }
 }
 
-impl StepKernel for DenseWeightGradientStep {
-    fn run(&self, call: Call<'_>) -> Result<(), RunFault> {
+impl KernelStep for DenseWeightGradientStep {
+    fn run(&self, call: Call<'_>) -> Result<(), KernelError> {
         if is_narrow(self.outputs) {
             let [x, dy] = [0, 1].map(|index: usize| View { ld: call.inputs[index].image, ..call.inputs[index] });
             weight_gradient(call.threads, (call.batch, self.inputs, self.outputs), x, dy, call.output.data);
@@ -124,26 +124,26 @@ impl StepKernel for DenseWeightGradientStep {
         self.backend = backend;
     }
 
-    fn arithmetic(&self) -> u64 {
+    fn executed_macs(&self) -> u64 {
         (self.inputs * self.outputs) as u64
     }
 }
 
 /// The sum of each channel over all pixels and the batch: the gradient of a bias.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct SumStep {
+pub struct BiasGradientStep {
     pub pixels: usize,
     pub channels: usize,
 }
 
-impl SumStep {
+impl BiasGradientStep {
     fn images(&self, n: usize) -> Images {
         Images { n, pixels: self.pixels, channels: self.channels }
     }
 }
 
-impl StepKernel for SumStep {
-    fn run(&self, call: Call<'_>) -> Result<(), RunFault> {
+impl KernelStep for BiasGradientStep {
+    fn run(&self, call: Call<'_>) -> Result<(), KernelError> {
         let out = &mut call.output.data[..self.channels];
         channel_sums(call.inputs[0], self.images(call.batch), out, call.scratch, call.threads);
         Ok(())

@@ -6,7 +6,7 @@ use crate::kernels::elementwise::combine_gradient::{
     gated_average_gradient,
 };
 use crate::kernels::parallel::image_batches::Images;
-use crate::plan::kernel::{Call, Inputs, RunFault, Sizes, StepKernel};
+use crate::plan::kernel::{Call, Inputs, KernelError, KernelStep, Sizes};
 use crate::plan::steps::merge::word;
 use serde::{Deserialize, Serialize};
 
@@ -20,8 +20,8 @@ pub struct MergeGradientStep {
     pub index: usize,
 }
 
-impl StepKernel for MergeGradientStep {
-    fn run(&self, call: Call<'_>) -> Result<(), RunFault> {
+impl KernelStep for MergeGradientStep {
+    fn run(&self, call: Call<'_>) -> Result<(), KernelError> {
         let size = Images { n: call.batch, pixels: self.pixels, channels: self.channels };
         let Some((&dy, inputs)) = call.inputs.split_first() else { return Ok(()) };
         elementwise_gradient(inputs, self.index, dy, call.output, size, self.merge, call.threads);
@@ -48,8 +48,8 @@ pub struct BroadcastGradientStep {
     pub by_values: bool,
 }
 
-impl StepKernel for BroadcastGradientStep {
-    fn run(&self, call: Call<'_>) -> Result<(), RunFault> {
+impl KernelStep for BroadcastGradientStep {
+    fn run(&self, call: Call<'_>) -> Result<(), KernelError> {
         let size = Images { n: call.batch, pixels: self.pixels, channels: self.channels };
         let (dy, image, values) = (call.inputs[0], call.inputs[1], call.inputs[2]);
         match self.by_values {
@@ -85,8 +85,8 @@ pub struct GatedAverageGradientStep {
     pub index: usize,
 }
 
-impl StepKernel for GatedAverageGradientStep {
-    fn run(&self, call: Call<'_>) -> Result<(), RunFault> {
+impl KernelStep for GatedAverageGradientStep {
+    fn run(&self, call: Call<'_>) -> Result<(), KernelError> {
         let size = Images { n: call.batch, pixels: self.pixels, channels: self.channels };
         gated_average_gradient(call.inputs[1], self.index, call.inputs[0], call.output, size, call.threads);
         Ok(())
@@ -110,8 +110,8 @@ pub struct GateGradientStep {
     pub branches: usize,
 }
 
-impl StepKernel for GateGradientStep {
-    fn run(&self, call: Call<'_>) -> Result<(), RunFault> {
+impl KernelStep for GateGradientStep {
+    fn run(&self, call: Call<'_>) -> Result<(), KernelError> {
         let size = Images { n: call.batch, pixels: self.pixels, channels: self.channels };
         let Some((&dy, branches)) = call.inputs.split_first() else { return Ok(()) };
         gated_average_gate_gradient(branches, dy, call.output, size, call.threads);

@@ -13,27 +13,27 @@ use crate::kernels::norm::local_response_gradient::{
 };
 use crate::kernels::norm::local_response_norm::LocalResponseNorm;
 use crate::kernels::parallel::image_batches::Images;
-use crate::plan::kernel::{Call, Inputs, RunFault, Sizes, StepKernel};
+use crate::plan::kernel::{Call, Inputs, KernelError, KernelStep, Sizes};
 use crate::plan::steps::norm::{GroupNormStep, LocalResponseStep};
 use crate::plan::steps::pointwise::same;
 use serde::{Deserialize, Serialize};
 
 /// Mean and inverse deviation of each channel over the batch, `(2, channels)`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct StatisticsStep {
+pub struct BatchStatisticsStep {
     pub pixels: usize,
     pub channels: usize,
     pub epsilon: f32,
 }
 
-impl StatisticsStep {
+impl BatchStatisticsStep {
     fn images(&self, n: usize) -> Images {
         Images { n, pixels: self.pixels, channels: self.channels }
     }
 }
 
-impl StepKernel for StatisticsStep {
-    fn run(&self, call: Call<'_>) -> Result<(), RunFault> {
+impl KernelStep for BatchStatisticsStep {
+    fn run(&self, call: Call<'_>) -> Result<(), KernelError> {
         let out = &mut call.output.data[..2 * self.channels];
         batch_statistics(call.inputs[0], self.images(call.batch), self.epsilon, out, call.scratch, call.threads);
         Ok(())
@@ -55,13 +55,13 @@ impl StepKernel for StatisticsStep {
 /// Brings the running statistics nearer to those of a batch: see [`running_average`] and
 /// [`running_deviation`]. It gives what it reads.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct RunningStep {
+pub struct RunningStatsStep {
     pub channels: usize,
     pub alpha: f32,
 }
 
-impl StepKernel for RunningStep {
-    fn run(&self, mut call: Call<'_>) -> Result<(), RunFault> {
+impl KernelStep for RunningStatsStep {
+    fn run(&self, mut call: Call<'_>) -> Result<(), KernelError> {
         let statistics = &call.inputs[0].data[..2 * self.channels];
         let (mean, deviation) = statistics.split_at(self.channels);
         if let [running_mean, running_inv_std] = &mut call.state[..] {
@@ -92,8 +92,8 @@ pub struct BatchNormStep {
     pub channels: usize,
 }
 
-impl StepKernel for BatchNormStep {
-    fn run(&self, call: Call<'_>) -> Result<(), RunFault> {
+impl KernelStep for BatchNormStep {
+    fn run(&self, call: Call<'_>) -> Result<(), KernelError> {
         let size = Images { n: call.batch, pixels: self.pixels, channels: self.channels };
         let statistics = &call.inputs[1].data[..2 * self.channels];
         let norm = BatchNorm { gamma: call.constants[0], beta: call.constants[1], statistics };
@@ -128,8 +128,8 @@ impl ScaleGradientStep {
     }
 }
 
-impl StepKernel for ScaleGradientStep {
-    fn run(&self, call: Call<'_>) -> Result<(), RunFault> {
+impl KernelStep for ScaleGradientStep {
+    fn run(&self, call: Call<'_>) -> Result<(), KernelError> {
         let (x, dy, statistics) = (call.inputs[0], call.inputs[1], &call.inputs[2].data[..2 * self.channels]);
         let out = &mut call.output.data[..2 * self.channels];
         channel_gradients(x, dy, self.images(call.batch), Some(statistics), out, call.scratch, call.threads);
@@ -157,8 +157,8 @@ pub struct BatchNormGradientStep {
     pub channels: usize,
 }
 
-impl StepKernel for BatchNormGradientStep {
-    fn run(&self, call: Call<'_>) -> Result<(), RunFault> {
+impl KernelStep for BatchNormGradientStep {
+    fn run(&self, call: Call<'_>) -> Result<(), KernelError> {
         let size = Images { n: call.batch, pixels: self.pixels, channels: self.channels };
         let whole = |index: usize| &call.inputs[index].data[..2 * self.channels];
         let norm = BatchNorm { gamma: call.constants[0], beta: call.constants[1], statistics: whole(2) };
@@ -186,8 +186,8 @@ pub struct GroupSumsStep {
     pub layer: GroupNormStep,
 }
 
-impl StepKernel for GroupSumsStep {
-    fn run(&self, call: Call<'_>) -> Result<(), RunFault> {
+impl KernelStep for GroupSumsStep {
+    fn run(&self, call: Call<'_>) -> Result<(), KernelError> {
         let size = self.layer.images(call.batch);
         // The kernel's images follow each other without a gap, those of the arena may not.
         let (sums, each) = (call.scratch, 4 * self.layer.channels);
@@ -231,8 +231,8 @@ pub struct GroupNormGradientStep {
     pub layer: GroupNormStep,
 }
 
-impl StepKernel for GroupNormGradientStep {
-    fn run(&self, call: Call<'_>) -> Result<(), RunFault> {
+impl KernelStep for GroupNormGradientStep {
+    fn run(&self, call: Call<'_>) -> Result<(), KernelError> {
         let sums = gather(&call.inputs[2], call.batch, 4 * self.layer.channels, call.scratch);
         let from = GroupNormGradient { groups: self.layer.norm.groups, gamma: call.constants[0], sums };
         let size = self.layer.images(call.batch);
@@ -264,8 +264,8 @@ pub struct GroupScaleGradientStep {
     pub layer: GroupNormStep,
 }
 
-impl StepKernel for GroupScaleGradientStep {
-    fn run(&self, call: Call<'_>) -> Result<(), RunFault> {
+impl KernelStep for GroupScaleGradientStep {
+    fn run(&self, call: Call<'_>) -> Result<(), KernelError> {
         let channels = self.layer.channels;
         let sums = gather(&call.inputs[0], call.batch, 4 * channels, call.scratch);
         let out = &mut call.output.data[..2 * channels];
@@ -293,8 +293,8 @@ pub struct LocalResponseGradientStep {
     pub layer: LocalResponseStep,
 }
 
-impl StepKernel for LocalResponseGradientStep {
-    fn run(&self, call: Call<'_>) -> Result<(), RunFault> {
+impl KernelStep for LocalResponseGradientStep {
+    fn run(&self, call: Call<'_>) -> Result<(), KernelError> {
         let LocalResponseStep { pixels, channels, alpha, beta, k, radius } = self.layer;
         let size = Images { n: call.batch, pixels, channels };
         let norm = LocalResponseNorm { alpha, beta, k, radius };
@@ -322,8 +322,8 @@ pub struct FixedNormGradientStep {
     pub layer: crate::plan::steps::norm::NormStep,
 }
 
-impl StepKernel for FixedNormGradientStep {
-    fn run(&self, call: Call<'_>) -> Result<(), RunFault> {
+impl KernelStep for FixedNormGradientStep {
+    fn run(&self, call: Call<'_>) -> Result<(), KernelError> {
         self.layer.run(call)
     }
 

@@ -6,7 +6,7 @@ use crate::kernels::elementwise::activation_gradient::{
     slope_from_output, softmax_gradient,
 };
 use crate::kernels::parallel::image_batches::Images;
-use crate::plan::kernel::{Call, Inputs, RunFault, Sizes, StepKernel};
+use crate::plan::kernel::{Call, Inputs, KernelError, KernelStep, Sizes};
 use crate::plan::steps::pointwise::same;
 use serde::{Deserialize, Serialize};
 
@@ -23,8 +23,8 @@ pub struct ActivationGradientStep {
     pub activation: Activation,
 }
 
-impl StepKernel for ActivationGradientStep {
-    fn run(&self, call: Call<'_>) -> Result<(), RunFault> {
+impl KernelStep for ActivationGradientStep {
+    fn run(&self, call: Call<'_>) -> Result<(), KernelError> {
         let size = Images { n: call.batch, pixels: self.pixels, channels: self.channels };
         let (dy, Some(&known)) = (call.first(), call.inputs.last()) else { return Ok(()) };
         let known = if slope_from_output(self.activation) { Known::Output(known) } else { Known::Input(known) };
@@ -48,8 +48,8 @@ pub struct SoftmaxGradientStep {
     pub channels: usize,
 }
 
-impl StepKernel for SoftmaxGradientStep {
-    fn run(&self, call: Call<'_>) -> Result<(), RunFault> {
+impl KernelStep for SoftmaxGradientStep {
+    fn run(&self, call: Call<'_>) -> Result<(), KernelError> {
         let size = Images { n: call.batch, pixels: self.pixels, channels: self.channels };
         let (dy, Some(&y)) = (call.first(), call.inputs.last()) else { return Ok(()) };
         softmax_gradient(y, dy, call.output, size, call.threads);
@@ -72,8 +72,8 @@ pub struct PReluGradientStep {
     pub layer: crate::plan::steps::prelu::PReluStep,
 }
 
-impl StepKernel for PReluGradientStep {
-    fn run(&self, call: Call<'_>) -> Result<(), RunFault> {
+impl KernelStep for PReluGradientStep {
+    fn run(&self, call: Call<'_>) -> Result<(), KernelError> {
         let (pixels, channels) = self.layer.pixels_channels();
         let size = Images { n: call.batch, pixels, channels };
         let (dy, Some(&x)) = (call.first(), call.inputs.last()) else { return Ok(()) };
@@ -117,8 +117,8 @@ impl PReluSlopeStep {
     }
 }
 
-impl StepKernel for PReluSlopeStep {
-    fn run(&self, call: Call<'_>) -> Result<(), RunFault> {
+impl KernelStep for PReluSlopeStep {
+    fn run(&self, call: Call<'_>) -> Result<(), KernelError> {
         let (places, scratch) = call.scratch.split_at_mut(self.layer.places());
         prelu_slope_gradient(call.inputs[0], call.inputs[1], places, self.images(call.batch), scratch, call.threads);
         // One slope may stand at several places.
@@ -150,8 +150,8 @@ pub struct NormalizeGradientStep {
     pub epsilon: f32,
 }
 
-impl StepKernel for NormalizeGradientStep {
-    fn run(&self, call: Call<'_>) -> Result<(), RunFault> {
+impl KernelStep for NormalizeGradientStep {
+    fn run(&self, call: Call<'_>) -> Result<(), KernelError> {
         let (dy, x, out) = (call.inputs[0], call.inputs[1], call.output);
         for image in 0..call.batch {
             for pixel in 0..self.pixels {
@@ -182,15 +182,15 @@ impl StepKernel for NormalizeGradientStep {
 
 /// A copy of a tensor into the channels from one on of a wider one; the other channels become 0. It is the gradient of a slice.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct WidenStep {
+pub struct ScatterSliceStep {
     pub pixels: usize,
     pub channels: usize,
     pub from: usize,
     pub width: usize,
 }
 
-impl StepKernel for WidenStep {
-    fn run(&self, call: Call<'_>) -> Result<(), RunFault> {
+impl KernelStep for ScatterSliceStep {
+    fn run(&self, call: Call<'_>) -> Result<(), KernelError> {
         let (x, out) = (call.inputs[0], call.output);
         for image in 0..call.batch {
             for pixel in 0..self.pixels {

@@ -1,13 +1,13 @@
 //! Gradients of what makes images smaller or larger.
 
-use crate::kernels::movement::copy::{Frame, crop};
+use crate::kernels::movement::copy::{PadGeometry, crop};
 use crate::kernels::parallel::image_batches::Images;
 use crate::kernels::pool::pool_gradient::{
     average_pool_gradient, global_pool_gradient, max_pool_gradient, upscale_gradient,
 };
-use crate::plan::kernel::{Call, Inputs, RunFault, Sizes, StepKernel};
+use crate::plan::kernel::{Call, Inputs, KernelError, KernelStep, Sizes};
 use crate::plan::steps::pool::{GlobalPoolStep, PoolStep, Reduction};
-use crate::plan::steps::resize::{FrameStep, UpscaleStep};
+use crate::plan::steps::resize::{UpscaleStep, ZeroPadStep};
 use serde::{Deserialize, Serialize};
 
 /// The sizes of a gradient of a step with one input: dy (and x) to dx.
@@ -27,8 +27,8 @@ pub struct PoolGradientStep {
     pub pool: PoolStep,
 }
 
-impl StepKernel for PoolGradientStep {
-    fn run(&self, call: Call<'_>) -> Result<(), RunFault> {
+impl KernelStep for PoolGradientStep {
+    fn run(&self, call: Call<'_>) -> Result<(), KernelError> {
         let (dy, window, channels) = (call.inputs[0], &self.pool.window, self.pool.channels);
         match (self.pool.reduction, call.inputs.get(1)) {
             (Reduction::Maximum, Some(&x)) => {
@@ -54,8 +54,8 @@ pub struct GlobalPoolGradientStep {
     pub pool: GlobalPoolStep,
 }
 
-impl StepKernel for GlobalPoolGradientStep {
-    fn run(&self, call: Call<'_>) -> Result<(), RunFault> {
+impl KernelStep for GlobalPoolGradientStep {
+    fn run(&self, call: Call<'_>) -> Result<(), KernelError> {
         let size = Images { n: call.batch, pixels: self.pool.pixels, channels: self.pool.channels };
         let kind = self.pool.reduction.global();
         global_pool_gradient(call.inputs.get(1).copied(), call.inputs[0], call.output, size, kind, call.threads);
@@ -77,8 +77,8 @@ pub struct UpscaleGradientStep {
     pub upscale: UpscaleStep,
 }
 
-impl StepKernel for UpscaleGradientStep {
-    fn run(&self, call: Call<'_>) -> Result<(), RunFault> {
+impl KernelStep for UpscaleGradientStep {
+    fn run(&self, call: Call<'_>) -> Result<(), KernelError> {
         upscale_gradient(call.inputs[0], call.output, call.batch, &self.upscale.repeat, call.threads);
         Ok(())
     }
@@ -94,21 +94,21 @@ impl StepKernel for UpscaleGradientStep {
 
 /// dx of a border: the image without it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct FrameGradientStep {
-    pub frame: Frame,
+pub struct ZeroPadGradientStep {
+    pub geometry: PadGeometry,
 }
 
-impl StepKernel for FrameGradientStep {
-    fn run(&self, call: Call<'_>) -> Result<(), RunFault> {
-        crop(call.inputs[0], call.output, call.batch, &self.frame, call.threads);
+impl KernelStep for ZeroPadGradientStep {
+    fn run(&self, call: Call<'_>) -> Result<(), KernelError> {
+        crop(call.inputs[0], call.output, call.batch, &self.geometry, call.threads);
         Ok(())
     }
 
     fn describe(&self) -> String {
-        format!("back through {}", FrameStep { frame: self.frame }.describe())
+        format!("back through {}", ZeroPadStep { geometry: self.geometry }.describe())
     }
 
     fn sizes(&self) -> Sizes {
-        back(FrameStep { frame: self.frame }.sizes(), false)
+        back(ZeroPadStep { geometry: self.geometry }.sizes(), false)
     }
 }

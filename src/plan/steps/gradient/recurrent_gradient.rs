@@ -4,7 +4,7 @@ use crate::kernels::recurrent::recurrent_gradient::{
     Layout, gru_trace, input_gradient, input_gradient_scratch_len, lstm_trace, parameter_gradients,
     parameter_gradients_scratch_len, trace_scratch_len,
 };
-use crate::plan::kernel::{Call, Inputs, RunFault, Sizes, StepKernel};
+use crate::plan::kernel::{Call, Inputs, KernelError, KernelStep, Sizes};
 use crate::plan::steps::recurrent::{GruStep, LstmStep, Sequence};
 use serde::{Deserialize, Serialize};
 
@@ -54,24 +54,24 @@ impl RecurrentLayer {
         (self.sequence().steps, self.sequence().features)
     }
 
-    fn arithmetic(&self) -> u64 {
+    fn executed_macs(&self) -> u64 {
         match self {
-            RecurrentLayer::Lstm(step) => step.arithmetic(),
-            RecurrentLayer::Gru(step) => step.arithmetic(),
+            RecurrentLayer::Lstm(step) => step.executed_macs(),
+            RecurrentLayer::Gru(step) => step.executed_macs(),
         }
     }
 }
 
 /// How the loss depends on what enters the gates at each step: from x and dy.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct TraceStep {
+pub struct RecurrentGatesStep {
     pub layer: RecurrentLayer,
     /// What gradients of the gates are clipped to; 0 for not at all.
     pub clip: f32,
 }
 
-impl StepKernel for TraceStep {
-    fn run(&self, call: Call<'_>) -> Result<(), RunFault> {
+impl KernelStep for RecurrentGatesStep {
+    fn run(&self, call: Call<'_>) -> Result<(), KernelError> {
         let size = self.layer.sequence().recurrence(call.batch);
         let (x, dy) = (call.inputs[0], call.inputs[1]);
         match &self.layer {
@@ -111,8 +111,8 @@ impl StepKernel for TraceStep {
         trace_scratch_len(self.layer.sequence().units, workers)
     }
 
-    fn arithmetic(&self) -> u64 {
-        2 * self.layer.arithmetic()
+    fn executed_macs(&self) -> u64 {
+        2 * self.layer.executed_macs()
     }
 }
 
@@ -122,8 +122,8 @@ pub struct RecurrentInputGradientStep {
     pub layer: RecurrentLayer,
 }
 
-impl StepKernel for RecurrentInputGradientStep {
-    fn run(&self, call: Call<'_>) -> Result<(), RunFault> {
+impl KernelStep for RecurrentInputGradientStep {
+    fn run(&self, call: Call<'_>) -> Result<(), KernelError> {
         let size = self.layer.sequence().recurrence(call.batch);
         let (trace, layout) = (call.inputs[0], self.layer.layout());
         input_gradient(trace, call.constants[0], call.output, &size, layout, call.scratch, call.threads);
@@ -157,8 +157,8 @@ pub struct RecurrentGradientStep {
     pub layer: RecurrentLayer,
 }
 
-impl StepKernel for RecurrentGradientStep {
-    fn run(&self, call: Call<'_>) -> Result<(), RunFault> {
+impl KernelStep for RecurrentGradientStep {
+    fn run(&self, call: Call<'_>) -> Result<(), KernelError> {
         let size = self.layer.sequence().recurrence(call.batch);
         let (x, trace, layout) = (call.inputs[0], call.inputs[1], self.layer.layout());
         parameter_gradients(x, trace, call.output.data, &size, layout, call.scratch, call.threads);
@@ -182,7 +182,7 @@ impl StepKernel for RecurrentGradientStep {
         parameter_gradients_scratch_len(&self.layer.sequence().recurrence(batch), self.layer.layout())
     }
 
-    fn arithmetic(&self) -> u64 {
-        self.layer.arithmetic()
+    fn executed_macs(&self) -> u64 {
+        self.layer.executed_macs()
     }
 }

@@ -4,7 +4,7 @@ use crate::kernels::parallel::image_batches::Images;
 use crate::kernels::training::dropout::{
     DropBlock, RandomKey, drop_block, drop_block_scratch_len, dropout, gaussian_noise,
 };
-use crate::plan::kernel::{Call, RunFault, Sizes, StepKernel};
+use crate::plan::kernel::{Call, KernelError, KernelStep, Sizes};
 use crate::plan::steps::pointwise::same;
 use serde::{Deserialize, Serialize};
 
@@ -33,8 +33,8 @@ impl NoiseStep {
     }
 }
 
-impl StepKernel for NoiseStep {
-    fn run(&self, call: Call<'_>) -> Result<(), RunFault> {
+impl KernelStep for NoiseStep {
+    fn run(&self, call: Call<'_>) -> Result<(), KernelError> {
         let update = u64::from(call.constants[0][0].to_bits());
         let key = RandomKey { seed: self.seed, update, layer: self.layer };
         let (x, size) = (call.first(), self.images(call.batch));

@@ -1,18 +1,18 @@
 //! Parameters that change are brought into the order of a kernel before it runs.
 
 use crate::plan::CONSTANT_ALIGNMENT;
-use crate::plan::kernel::{Call, Inputs, Kernel, RunFault, Sizes, StepKernel};
+use crate::plan::kernel::{Call, Inputs, Kernel, KernelError, KernelStep, Sizes};
 use serde::{Deserialize, Serialize};
 
-/// Packs the parameters of a kernel: see [`StepKernel::pack_into`].
+/// Packs the parameters of a kernel: see [`KernelStep::pack_into`].
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct PackStep {
+pub struct RepackStep {
     kernel: Box<Kernel>,
     /// Lengths of the parameters as training changes them.
     parameters: Vec<usize>,
 }
 
-impl PackStep {
+impl RepackStep {
     /// Packs parameters of these lengths for a kernel.
     pub fn new(kernel: Kernel, parameters: Vec<usize>) -> Self {
         Self { kernel: Box::new(kernel), parameters }
@@ -24,8 +24,8 @@ impl PackStep {
     }
 }
 
-impl StepKernel for PackStep {
-    fn run(&self, call: Call<'_>) -> Result<(), RunFault> {
+impl KernelStep for RepackStep {
+    fn run(&self, call: Call<'_>) -> Result<(), KernelError> {
         self.kernel.pack_into(call.constants, call.output.data, call.scratch, call.threads);
         Ok(())
     }

@@ -1,22 +1,22 @@
 //! Losses, their gradients, and updates of parameters.
 
-use crate::kernels::parallel::thread_pool::Threads;
+use crate::kernels::parallel::thread_pool::ThreadPool;
 use crate::kernels::tensor_view::{View, ViewMut};
 use crate::kernels::training::loss;
 use crate::kernels::training::loss::{Loss, image, images};
 use crate::kernels::training::optimizer::{UpdateRule, update};
-use crate::kernels::training::regularizer::{Penalty, square_sum};
-use crate::plan::kernel::{Call, Inputs, Kernel, RunFault, Sizes, StepKernel};
+use crate::kernels::training::regularizer::{Regularizer, square_sum};
+use crate::plan::kernel::{Call, Inputs, Kernel, KernelError, KernelStep, Sizes};
 use serde::{Deserialize, Serialize};
 
 /// A kernel on tensors without a batch.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct WholeStep {
+pub struct UnbatchedStep {
     pub kernel: Box<Kernel>,
 }
 
-impl StepKernel for WholeStep {
-    fn run(&self, call: Call<'_>) -> Result<(), RunFault> {
+impl KernelStep for UnbatchedStep {
+    fn run(&self, call: Call<'_>) -> Result<(), KernelError> {
         self.kernel.run(Call { batch: 1, ..call })
     }
 
@@ -59,8 +59,8 @@ fn weights<'a>(call: &Call<'a>, weighted: bool, pixels: usize) -> Option<&'a [f3
     call.inputs.get(2).filter(|_| weighted).map(|view| &view.data[..call.batch * pixels])
 }
 
-impl StepKernel for LossStep {
-    fn run(&self, call: Call<'_>) -> Result<(), RunFault> {
+impl KernelStep for LossStep {
+    fn run(&self, call: Call<'_>) -> Result<(), KernelError> {
         let weights = weights(&call, self.weighted, self.pixels);
         let (y, t) = (call.inputs[0], call.inputs[1]);
         let sizes = (self.pixels, self.features);
@@ -102,7 +102,15 @@ pub struct LossGradientStep {
 }
 
 impl LossGradientStep {
-    fn rows(&self, y: View<'_>, t: View<'_>, weights: Option<&[f32]>, out: ViewMut<'_>, n: usize, threads: &Threads) {
+    fn rows(
+        &self,
+        y: View<'_>,
+        t: View<'_>,
+        weights: Option<&[f32]>,
+        out: ViewMut<'_>,
+        n: usize,
+        threads: &ThreadPool,
+    ) {
         match self.through {
             Through::Nothing => loss::loss_gradient(self.loss, y, t, weights, out, n, self.features, threads),
             Through::Softmax => loss::softmax_crossentropy_gradient(y, t, weights, out, n, self.features, threads),
@@ -111,8 +119,8 @@ impl LossGradientStep {
     }
 }
 
-impl StepKernel for LossGradientStep {
-    fn run(&self, call: Call<'_>) -> Result<(), RunFault> {
+impl KernelStep for LossGradientStep {
+    fn run(&self, call: Call<'_>) -> Result<(), KernelError> {
         let weights = weights(&call, self.weighted, self.pixels);
         let (y, t, out, threads) = (call.inputs[0], call.inputs[1], call.output, call.threads);
         if self.pixels == 1 {
@@ -154,8 +162,8 @@ pub struct GradientNormStep {
     pub lengths: Vec<usize>,
 }
 
-impl StepKernel for GradientNormStep {
-    fn run(&self, call: Call<'_>) -> Result<(), RunFault> {
+impl KernelStep for GradientNormStep {
+    fn run(&self, call: Call<'_>) -> Result<(), KernelError> {
         let each = call.inputs.iter().zip(&self.lengths);
         let sum: f64 = each.map(|(view, &len)| square_sum(&view.data[..len], call.threads)).sum();
         call.output.data[0] = sum.sqrt() as f32;
@@ -177,15 +185,15 @@ impl StepKernel for GradientNormStep {
 pub struct UpdateStep {
     pub len: usize,
     pub rule: UpdateRule,
-    pub penalty: Option<Penalty>,
+    pub penalty: Option<Regularizer>,
     /// Each value of the gradient stays within plus and minus this.
     pub clip: Option<f32>,
     /// The norm of all gradients together stays within this.
     pub norm: Option<f32>,
 }
 
-impl StepKernel for UpdateStep {
-    fn run(&self, mut call: Call<'_>) -> Result<(), RunFault> {
+impl KernelStep for UpdateStep {
+    fn run(&self, mut call: Call<'_>) -> Result<(), KernelError> {
         let (step, count) = (call.constants[0][0], call.constants[1][0].to_bits());
         let scale = match (self.norm, call.inputs.get(1)) {
             (Some(most), Some(norm)) if norm.data[0] > most => most / norm.data[0],

@@ -15,7 +15,7 @@ use pest::iterators::Pair;
 pub(crate) type Built<T> = std::result::Result<T, Diagnostic>;
 
 /// Levels that a tree may have, so that walks over it and its drop stay within a thread's stack.
-const DEEPEST: usize = 200;
+const MAX_DEPTH: usize = 200;
 
 /// Turns the pairs of one parsed text into the tree.
 pub(crate) struct Builder {
@@ -194,11 +194,11 @@ impl Builder {
 
     /// One level deeper, or the error that it is too deep.
     pub fn deeper(&self, depth: usize, by: usize, span: Span) -> Built<usize> {
-        if depth + by > DEEPEST {
+        if depth + by > MAX_DEPTH {
             return Err(Diagnostic::new(Code::TooDeep, "this expression is nested too deeply")
                 .at(
                     Span { end: span.end.min(span.start + 1), ..span },
-                    format!("more than {DEEPEST} operations, one inside another"),
+                    format!("more than {MAX_DEPTH} operations, one inside another"),
                 )
                 .help("give parts of it names of their own, with `net` or `let`"));
         }

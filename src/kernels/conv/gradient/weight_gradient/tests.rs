@@ -54,7 +54,7 @@ fn check(random: &mut Random, conv: Convolution, batch: usize, gap: usize, metho
     let expected = expected(&conv, &x, &dy);
     for isa in Isa::available() {
         let run = |count| {
-            let threads = Threads::with_isa(count, isa);
+            let threads = ThreadPool::with_isa(count, isa);
             let mut scratch = vec![f32::NAN; weight_gradient_scratch_len(&conv, batch, count)];
             let mut dw = vec![f32::NAN; expected.len()];
             weight_gradient(&threads, gemm::Backend::Blas, &conv, batch, x.view(), dy.view(), &mut dw, &mut scratch);
@@ -138,7 +138,7 @@ fn tiles_round_well() {
     let x = Tensor::of(&x, |n, p, c| x.at(n, p, c).max(0.0));
     let dy = positive(&mut random);
     let expected = expected(&conv, &x, &dy);
-    let threads = Threads::new(2);
+    let threads = ThreadPool::new(2);
     let check = |method: Method| {
         let mut dw = vec![0.0; expected.len()];
         let general = General::new(&conv, 2);
@@ -181,7 +181,7 @@ fn of_no_images() {
         let mut scratch = vec![f32::NAN; weight_gradient_scratch_len(&conv, 0, 2)];
         let mut dw = vec![f32::NAN; 9 * channels * channels];
         let empty = View { data: &[], ld: channels, image: 0 };
-        weight_gradient(&Threads::new(2), gemm::Backend::Blas, &conv, 0, empty, empty, &mut dw, &mut scratch);
+        weight_gradient(&ThreadPool::new(2), gemm::Backend::Blas, &conv, 0, empty, empty, &mut dw, &mut scratch);
         assert!(dw.iter().all(|v| *v == 0.0));
     }
 }

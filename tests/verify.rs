@@ -251,7 +251,7 @@ const ENDS: Table = &[
     "(Input(6) >> Tanh(3) | Input(6x6x3) >> Conv(3x3, 3)) >> Multiply",
 ];
 
-/// What fuses, is_identity_at_inference or folds.
+/// What fuses, is removed or folds.
 const CHAINS: Table = &[
     "Input(8x8x8) >> Identity",
     "Input(8x8x8) >> Dropout(0.5)",

@@ -52,7 +52,7 @@ pub fn check(spec: &Spec, net: Option<&str>) -> Checked {
     // Where an item could not be read, others miss it: that is no mistake of theirs.
     let readable = !spec.errors.iter().any(|error| hides_items(error.code));
     if nets.is_empty() && !checked.told.has_errors() {
-        // TargetKind what is missing.
+        // Reports what is missing.
         checked.tell(spec.choose(net).err().unwrap_or_default());
     }
     let (complete, fragments): (Vec<usize>, Vec<usize>) = nets.iter().partition(|&&net| spec.is_complete(net));

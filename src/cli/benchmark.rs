@@ -37,7 +37,7 @@ pub struct StepTime {
     pub step: String,
     pub kernel: String,
     pub ms: f64,
-    /// Of the executed_macs that the algorithm really does.
+    /// Of the multiply-adds that the algorithm executes.
     pub gflops: f64,
     /// Of inputs, outputs and constants, each counted once for each chunk of images.
     pub gbs: f64,

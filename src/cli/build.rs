@@ -46,7 +46,7 @@ pub struct BuildArgs {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub enum Precision {
     F32,
-    /// Dense weights in bf16, half the size; executed_macs stays f32
+    /// Dense weights in bf16, half the size; arithmetic stays f32
     Bf16Weights,
 }
 

@@ -72,7 +72,7 @@ pub fn run(args: &Args) -> Done {
     all_numbers(&predictions)
 }
 
-/// TargetKind what is wrong with what the user gave.
+/// Reports what is wrong with what the user gave.
 pub fn wrong(code: Code, message: impl Into<String>) -> Failed {
     messages::fail_with(Diagnostic::new(code, message))
 }
@@ -210,7 +210,7 @@ fn append(session: &mut Session, batch: usize, inputs: &[&[f32]], predictions: &
     Ok(())
 }
 
-/// TargetKind that a net gives no number for something.
+/// Reports that a net gives no number for something.
 pub fn no_number(of: &str, origin: Option<&Origin>) -> Diagnostic {
     let told = Diagnostic::new(Code::NoNumber, format!("{of}: the net gives no number"));
     origin.into_iter().fold(told, |told, origin| told.note(origin.to_string()))

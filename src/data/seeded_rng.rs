@@ -1,4 +1,4 @@
-//! SeededRng that is the same on every machine and in every run: numbers from a seed and from what they are drawn for.
+//! Random numbers that are the same on every machine and in every run: numbers from a seed and from what they are drawn for.
 
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{RngCore, SeedableRng};

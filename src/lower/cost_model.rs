@@ -67,7 +67,7 @@ pub fn convolution(step: &mut ConvolutionStep, chunk: usize, exact: bool) {
 
 /// What general products are estimated to cost by each backend: nanoseconds on one core, the tiles' first.
 ///
-/// TrainingResult to `cargo bench --bench kernels -- product` on a Zen 3: OpenBLAS packs both operands, a little faster than the
+/// Fitted to `cargo bench --bench kernels -- product` on a Zen 3: OpenBLAS packs both operands, a little faster than the
 /// tiles pack one; the tiles read few rows as they stand.
 pub fn products(shape: &Shape) -> [(Backend, f64); 2] {
     let [rows, columns, depth] = [shape.rows, shape.columns, shape.depth].map(|size| size as f64);

@@ -266,7 +266,7 @@ impl Plan {
 
     /// Images at a time that [`Plan::memory`] counts.
     pub const MEMORY_BATCH: usize = 8;
-    /// ThreadPool that [`Plan::memory`] counts.
+    /// Threads that [`Plan::memory`] counts.
     pub const MEMORY_THREADS: usize = 4;
 
     /// Bytes of the constants, and of a session's memory for up to [`Plan::MEMORY_BATCH`] images at a time on up to

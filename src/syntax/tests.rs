@@ -433,7 +433,7 @@ proptest! {
     #[test]
     fn formatting_keeps_trees_and_comments(seed: u64) {
         let text = Dice(seed).file();
-        // SeededRng also writes what is no layer; such texts are answered, not formatted.
+        // Random generation also writes what is no layer; such texts are answered, not formatted.
         if read(&text).1.is_empty() {
             check_format(&text);
         }

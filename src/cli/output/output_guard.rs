@@ -63,7 +63,7 @@ pub fn unwritable(path: &Path, why: &str) -> Diagnostic {
     Diagnostic::new(Code::Output, format!("{} cannot be written: {why}", path.display()))
 }
 
-/// TargetKind before anything is computed whether a command that reads `inputs` may write a file of a kind at `path`.
+/// Checks before anything is computed whether a command that reads `inputs` may write a file of a kind at `path`.
 pub fn check(path: &Path, kind: Kind, inputs: &[&Path]) -> Done {
     let folder = folder_of(path);
     let cannot = |why: &str| unwritable(path, why);

@@ -46,7 +46,7 @@ impl<'p> Elaborator<'p> {
         Err(self.unknown_mention(name, span, scope, &[]))
     }
 
-    /// TargetKind that a word stands for nothing; `more` are names in scope besides those of the scope.
+    /// Reports that a word stands for nothing; `more` are names in scope besides those of the scope.
     pub(crate) fn unknown_mention(&mut self, name: &str, span: Span, scope: &Rc<Scope<'p>>, more: &[&str]) -> Aborted {
         if let Some(&(_, place)) = self.lets.iter().rev().find(|(later, _)| *later == name) {
             let defines_itself = place.end <= span.start;

@@ -128,7 +128,7 @@ impl Arguments {
         self.defined.iter().find(|argument| argument.name == name).map_or(Default::Absent(""), |found| found.default)
     }
 
-    /// TargetKind that a given value cannot be used.
+    /// Reports that a given value cannot be used.
     pub fn wrong(&self, name: &str, needs: impl std::fmt::Display) -> Diagnostic {
         let diagnostic = Diagnostic::new(Code::WrongArgument, format!("`{name}` of `{}` {needs}", self.layer));
         match self.given(name) {

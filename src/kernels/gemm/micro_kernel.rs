@@ -13,7 +13,7 @@ use crate::kernels::simd::vector_math::activate_row;
 use crate::kernels::simd::{Isa, KSlice, Prefetch, SimdOp, UNROLL, Vector, prefetch};
 use std::ops::Range;
 
-/// KSlice of the depth that are summed before they are added to what was summed before them: a sum of sums rounds less
+/// Steps of the depth that are summed before they are added to what was summed before them: a sum of sums rounds less
 /// than one long sum, and so much of a panel stays in the nearest cache from tile to tile.
 const DEPTH: usize = 128;
 

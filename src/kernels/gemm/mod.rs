@@ -396,7 +396,7 @@ mod tests {
         }
     }
 
-    /// What a run of training without BLAS is_identity_at_inference on: the same seed gives the same bytes on every machine that fuses products
+    /// What a run of training without BLAS relies on: the same seed gives the same bytes on every machine that fuses products
     /// and sums, as all x86-64 since 2013 and all aarch64 do.
     #[test]
     fn tiles_give_the_same_bits_in_every_instruction_set() {

@@ -1,4 +1,4 @@
-//! ThreadPool that stay on cores of their own, while nobody else wants them.
+//! Pins threads to cores of their own until other programs contend for them.
 
 use std::thread::{self, ThreadId};
 use std::time::{Duration, Instant};

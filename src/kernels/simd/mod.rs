@@ -134,7 +134,7 @@ pub trait SimdOp {
     unsafe fn run<V: Vector>(self);
 }
 
-/// KSlice of the depth that a turn of a register tile's loop does.
+/// Steps of the depth (k) in one unrolled iteration of a register tile's loop.
 pub const UNROLL: usize = 4;
 
 /// What a register tile of `R` rows multiplies: at each place of the depth each row's float with the panel's 16.
@@ -163,7 +163,7 @@ pub struct RowTile {
     pub taps: usize,
     /// At least one.
     pub depth: usize,
-    /// KSlice that are summed by themselves, a power of two and whole turns, where there is one tap of whole turns; or 0.
+    /// Steps of the depth that are summed by themselves, a power of two and whole turns, where there is one tap of whole turns; or 0.
     pub group: usize,
     /// The first panel, and floats from one to the next.
     pub panel: *const f32,

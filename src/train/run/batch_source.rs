@@ -77,7 +77,7 @@ pub struct Pass<'a> {
     pub epoch: u64,
     /// Who reads rows; as many threads decode photos.
     pub pool: &'a ThreadPool,
-    /// DataSplit from elsewhere, it ends the pass before the next batch.
+    /// Set from elsewhere, it ends the pass before the next batch.
     pub interrupted: Option<&'a AtomicBool>,
 }
 

@@ -30,7 +30,7 @@ pub struct Front<'a> {
     /// Images at a time.
     pub batch: usize,
     pub threads: usize,
-    /// DataSplit from elsewhere, it ends the work before the next batch; what was computed is in the cache.
+    /// Set from elsewhere, it ends the work before the next batch; what was computed is in the cache.
     pub interrupted: Option<&'a AtomicBool>,
 }
 

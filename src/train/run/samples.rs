@@ -71,7 +71,7 @@ pub fn prepare(net: &Graph, recipe: &Recipe, loss: Loss, labels: Option<Vec<Stri
             Some(labels) => ordered(data, labels, known, span, &mut notes)?,
             None => data,
         };
-        // TargetKind which sample's target does not fit, before anything is computed.
+        // Reports which sample's target does not fit, before anything is computed.
         data.targets = task.fit(data.targets, Some(span))?;
         check_samples(&data, net, span)?;
         Ok(data)

@@ -63,7 +63,7 @@ impl<'g> FileOrder<'g> {
         }
     }
 
-    /// TargetKind in the report what was permuted, and refuses what cannot be told.
+    /// Says in the report what was permuted, and refuses what cannot be told.
     pub fn report(mut self, request: &WeightsRequest, report: &mut FileReport, errors: &mut Diagnostics) {
         self.permuted.dedup();
         if !self.permuted.is_empty() {

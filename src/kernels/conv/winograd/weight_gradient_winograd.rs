@@ -30,7 +30,7 @@ const NARROW: (usize, usize) = (256, 128);
 const DEPTH: usize = 32;
 /// Tiles that one task transforms.
 const TASK_TILES: usize = 8;
-/// KSlice that one task transforms back.
+/// Weights that one task transforms back.
 const TASK_PLACES: usize = 1 << 12;
 
 /// Whether the sizes are such that this is faster than the general method.

@@ -78,7 +78,7 @@ macro_rules! tile {
                 depth: usize,
                 (fetch, step): (*const f32, usize),
             ) {
-                // KSlice are counted in bytes up to the rows' ends.
+                // Slices are counted in bytes up to the rows' ends.
                 let [$($row),*] = rows.map(|row| row.wrapping_add(depth));
                 let [$([mut $left, mut $right]),*] = *sums;
                 // SAFETY: only the rows and the panel are read, by the caller's promise; fetching ahead never faults.

@@ -5,7 +5,7 @@ use crate::kernels::conv::winograd::{Blocking, Tile};
 use crate::kernels::conv::{depthwise, direct, im2col_blas, pointwise};
 use crate::kernels::dense::few_outputs::is_narrow;
 use crate::kernels::gemm::{self, Backend, Shape, blas};
-use crate::kernels::simd::Isa;
+use crate::kernels::simd::isa::Isa;
 use crate::plan::steps::convolution::{Algorithm, ConvolutionStep, TILES};
 use crate::plan::steps::dense::{DenseStep, Storage};
 use crate::plan::{Kernel, KernelStep};

@@ -4,9 +4,9 @@
 #![allow(clippy::needless_range_loop)]
 
 use crate::kernels::epilogue::EpiloguePtrs;
-use crate::kernels::gemm::panel::PANEL;
+use crate::kernels::simd::tile::PANEL;
+use crate::kernels::simd::vector::{SimdOp, Vector};
 use crate::kernels::simd::vector_math::activate_row;
-use crate::kernels::simd::{SimdOp, Vector};
 
 /// Addresses of the pixels that a strip's windows see, at most.
 pub const ADDRESSES: usize = 128;

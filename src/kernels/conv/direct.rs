@@ -4,8 +4,8 @@
 use super::im2col;
 use crate::kernels::epilogue::{EpilogueArgs, EpiloguePtrs, Output, Pool, check_convolution, pool_two_rows};
 use crate::kernels::gemm::micro_kernel::{Product, Rows};
-use crate::kernels::gemm::panel::PANEL;
 use crate::kernels::parallel::thread_pool::{ALIGNMENT, ThreadPool, WorkerScratch};
+use crate::kernels::simd::tile::PANEL;
 use crate::kernels::tensor_view::{Convolution, View, ViewMut};
 use crate::size::{product, round_up, span, sum};
 use std::mem::MaybeUninit;

@@ -266,7 +266,7 @@ mod tests {
     use super::*;
     use crate::kernels::conv::naive::{convolution, noise};
     use crate::kernels::elementwise::activation::Activation;
-    use crate::kernels::simd::Isa;
+    use crate::kernels::simd::isa::Isa;
 
     /// One convolution after the other, and its weights.
     fn alone(threads: &ThreadPool, link: &Link, batch: usize, input: &[f32]) -> Vec<f32> {

@@ -4,8 +4,9 @@
 use super::input_rows::ImageRows;
 use crate::kernels::epilogue::{EpilogueArgs, EpiloguePtrs, Output, Pool, check_convolution, pool_two_rows};
 use crate::kernels::gemm::micro_kernel::{Product, Rows};
-use crate::kernels::gemm::panel::{Grid, PANEL, pack, packed_len, panels};
+use crate::kernels::gemm::panel::{Grid, pack, packed_len, panels};
 use crate::kernels::parallel::thread_pool::{ThreadPool, WorkerScratch};
+use crate::kernels::simd::tile::PANEL;
 use crate::kernels::tensor_view::{Convolution, View, ViewMut};
 use crate::size::product;
 use std::mem::MaybeUninit;

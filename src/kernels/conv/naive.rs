@@ -3,7 +3,7 @@
 use crate::kernels::elementwise::activation::Activation;
 use crate::kernels::epilogue::{EpilogueArgs, Pool};
 use crate::kernels::parallel::thread_pool::ThreadPool;
-use crate::kernels::simd::Isa;
+use crate::kernels::simd::isa::Isa;
 use crate::kernels::tensor_view::{Convolution, View, ViewMut, Window};
 
 /// Pseudo-random floats from -0.5 to 0.5.

@@ -3,8 +3,9 @@
 use super::im2col;
 use crate::kernels::epilogue::{EpilogueArgs, Pool, check_convolution};
 use crate::kernels::gemm::micro_kernel::{Product, Rows, parts};
-use crate::kernels::gemm::panel::{Grid, PANEL};
+use crate::kernels::gemm::panel::Grid;
 use crate::kernels::parallel::thread_pool::ThreadPool;
+use crate::kernels::simd::tile::PANEL;
 use crate::kernels::tensor_view::{Convolution, View, ViewMut};
 use crate::size::span;
 

@@ -6,9 +6,10 @@
 use crate::kernels::elementwise::activation::Activation;
 use crate::kernels::epilogue::{EpilogueArgs, EpiloguePtrs, Output};
 use crate::kernels::gemm::micro_kernel::{Product, Rows};
-use crate::kernels::gemm::panel::{Grid, PANEL, packed_len};
+use crate::kernels::gemm::panel::{Grid, packed_len};
 use crate::kernels::parallel::thread_pool::{ThreadPool, WorkerScratch};
 use crate::kernels::simd::multiversion::multiversion;
+use crate::kernels::simd::tile::PANEL;
 use crate::kernels::tensor_view::{View, ViewMut};
 
 /// The depth that is widened at once: a few panels of it stay in the first cache.
@@ -134,7 +135,7 @@ pub fn multiply(
 mod tests {
     use super::*;
     use crate::kernels::conv::naive::noise;
-    use crate::kernels::simd::Isa;
+    use crate::kernels::simd::isa::Isa;
 
     #[test]
     fn rounds_to_the_nearest() {

@@ -8,7 +8,7 @@ use crate::kernels::elementwise::activation::Activation;
 use crate::kernels::epilogue::check_view;
 use crate::kernels::parallel::disjoint::{Grid, Scratch, share};
 use crate::kernels::parallel::thread_pool::ThreadPool;
-use crate::kernels::simd::{SimdOp, Vector};
+use crate::kernels::simd::vector::{SimdOp, Vector};
 use crate::kernels::tensor_view::{View, ViewMut};
 
 /// Outputs, at most, for which this is the faster way.

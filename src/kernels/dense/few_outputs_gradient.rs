@@ -8,7 +8,7 @@ use super::few_outputs::MOST;
 use crate::kernels::epilogue::check_view;
 use crate::kernels::parallel::disjoint::{Grid, Scratch, share};
 use crate::kernels::parallel::thread_pool::ThreadPool;
-use crate::kernels::simd::{SimdOp, Vector, prefetch};
+use crate::kernels::simd::vector::{SimdOp, Vector, prefetch};
 use crate::kernels::tensor_view::View;
 use std::ops::Range;
 
@@ -157,7 +157,7 @@ impl Block<'_> {
 mod tests {
     use super::*;
     use crate::kernels::conv::naive::noise;
-    use crate::kernels::simd::Isa;
+    use crate::kernels::simd::isa::Isa;
     use crate::kernels::testing::Sum;
 
     #[test]

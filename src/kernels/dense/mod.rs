@@ -9,9 +9,10 @@ use super::elementwise::activation::Activation;
 use super::epilogue::{EpilogueArgs, EpiloguePtrs, Output};
 use super::gemm;
 use super::gemm::micro_kernel::{FINE, Product, Rows, parts};
-use super::gemm::panel::{Grid, PANEL, pack, packed_len};
+use super::gemm::panel::{Grid, pack, packed_len};
 use super::parallel::disjoint::{Grid as Pieces, Scratch, share};
 use super::parallel::thread_pool::{ThreadPool, WorkerScratch};
+use super::simd::tile::PANEL;
 use super::tensor_view::{View, ViewMut};
 use few_outputs::is_narrow;
 
@@ -201,9 +202,9 @@ pub fn multiply_raw(
 
 #[cfg(test)]
 mod tests {
-    use super::super::simd::Isa;
     use super::*;
     use crate::kernels::conv::naive::noise;
+    use crate::kernels::simd::isa::Isa;
     use crate::kernels::testing::Sum;
 
     #[test]

@@ -1,6 +1,6 @@
 //! Elementwise functions that a kernel may apply before it stores its result.
 
-use crate::kernels::simd::Isa;
+use crate::kernels::simd::isa::Isa;
 use crate::kernels::simd::vector_math::Activate;
 use serde::{Deserialize, Serialize};
 

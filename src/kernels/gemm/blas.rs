@@ -8,7 +8,7 @@ use super::Block;
 #[cfg(openblas)]
 mod library {
     use super::Block;
-    use crate::kernels::simd::Isa;
+    use crate::kernels::simd::isa::Isa;
     use std::sync::OnceLock;
 
     /// A core's product: `(transpose a, transpose b, m, n, k, alpha, a, lda, b, ldb, beta, c, ldc, buffer)`, column-major.

@@ -1,10 +1,11 @@
 //! Products of few rows: packing the right operand would take as long as the product, so it is read as it stands, some
 //! of its rows side by side over all columns.
 
-use super::super::simd::{Isa, SimdOp, Vector};
 use super::Block;
 use super::micro_kernel::parts;
-use super::panel::PANEL;
+use crate::kernels::simd::isa::Isa;
+use crate::kernels::simd::tile::PANEL;
+use crate::kernels::simd::vector::{SimdOp, Vector};
 
 /// Rows of the left operand, at most.
 const ROWS: usize = 16;

@@ -7,10 +7,12 @@
 #![allow(clippy::needless_range_loop)]
 
 pub(crate) use super::lhs_rows::Rows;
-use super::panel::PANEL;
 use crate::kernels::epilogue::EpiloguePtrs;
+use crate::kernels::simd::isa::Isa;
+use crate::kernels::simd::tile::PANEL;
+use crate::kernels::simd::tile::{KSlice, Prefetch, UNROLL};
+use crate::kernels::simd::vector::{SimdOp, Vector, prefetch};
 use crate::kernels::simd::vector_math::activate_row;
-use crate::kernels::simd::{Isa, KSlice, Prefetch, SimdOp, UNROLL, Vector, prefetch};
 use std::ops::Range;
 
 /// Steps of the depth that are summed before they are added to what was summed before them: a sum of sums rounds less

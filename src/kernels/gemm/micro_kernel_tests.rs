@@ -1,12 +1,13 @@
 //! Products: the same for tiles of every height, whatever is done with their sums, and in groups nearer to the exact ones.
 
 use super::micro_kernel::{FINE, Product, Rows};
-use super::panel::{PANEL, pack, packed_len};
+use super::panel::{pack, packed_len};
 use crate::kernels::conv::naive::noise;
 use crate::kernels::elementwise::activation::Activation;
 use crate::kernels::epilogue::{EpilogueArgs, EpiloguePtrs};
 use crate::kernels::parallel::thread_pool::ThreadPool;
-use crate::kernels::simd::Isa;
+use crate::kernels::simd::isa::Isa;
+use crate::kernels::simd::tile::PANEL;
 use crate::kernels::tensor_view::View;
 use std::ops::Range;
 

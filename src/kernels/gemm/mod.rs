@@ -2,7 +2,6 @@
 //!
 //! A tile is computed by OpenBLAS where the build has it, else by the register tiles of the other kernels; see [`Backend`].
 
-pub(crate) mod avx2;
 pub mod blas;
 mod few_rows;
 mod lhs_rows;
@@ -19,7 +18,7 @@ mod transpose;
 
 use super::epilogue::Output;
 use super::parallel::thread_pool::ThreadPool;
-use super::simd::Isa;
+use super::simd::isa::Isa;
 use super::tensor_view::ViewMut;
 pub use few_rows::suits as reads_as_it_stands;
 use packing_buffer::Buffer;

@@ -3,11 +3,9 @@
 
 use crate::kernels::parallel::disjoint::{Grid as Pieces, Scratch, share};
 use crate::kernels::parallel::thread_pool::ThreadPool;
+use crate::kernels::simd::tile::PANEL;
 use crate::size::product;
 use std::ops::Range;
-
-/// Columns of a panel.
-pub const PANEL: usize = 16;
 
 /// How many panels hold `columns`.
 pub const fn panels(columns: usize) -> usize {

@@ -1,7 +1,7 @@
 //! What the machine can do: the arithmetic and the reading that no kernel can go beyond.
 
 use crate::kernels::parallel::thread_pool::ThreadPool;
-use crate::kernels::simd::{SimdOp, Vector};
+use crate::kernels::simd::vector::{SimdOp, Vector};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Instant;
 
@@ -120,7 +120,7 @@ impl SimdOp for Sum<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::kernels::simd::Isa;
+    use crate::kernels::simd::isa::Isa;
 
     #[test]
     fn the_kernels_compute_what_they_are_timed_for() {

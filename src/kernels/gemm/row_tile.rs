@@ -1,8 +1,9 @@
 //! Products whose whole panels an instruction set's own code makes, from the first multiplication to what is stored.
 
 use super::micro_kernel::{Product, Rows};
-use super::panel::PANEL;
-use crate::kernels::simd::{Prefetch, RowTile, UNROLL, Vector};
+use crate::kernels::simd::tile::PANEL;
+use crate::kernels::simd::tile::{Prefetch, RowTile, UNROLL};
+use crate::kernels::simd::vector::Vector;
 use std::ops::Range;
 
 /// Floats of panels that tiles beside each other read: half of a first-level cache of 32 KiB.

@@ -1,12 +1,12 @@
 //! Products by the register tiles that all kernels share: a block of the right operand is packed into panels, the left
 //! one is read as it stands, or copied row by row where it is transposed. The bits are the same on every machine.
 
-use super::super::simd::Isa;
 use super::micro_kernel::{Product, Rows, parts};
-use super::panel::PANEL;
 use super::transpose::transpose;
 use super::{Block, few_rows};
+use crate::kernels::simd::isa::Isa;
 use crate::kernels::simd::multiversion::multiversion;
+use crate::kernels::simd::tile::PANEL;
 use std::ops::Range;
 
 /// The depth of a block, at most: its panels and copied rows stay in the second-level cache.

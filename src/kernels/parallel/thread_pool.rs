@@ -4,7 +4,7 @@
 //! and a caller never waits for a helper that has not begun: it closes the job's gate and waits only for those inside.
 
 use super::affinity::{PinGuard, PinPolicy};
-use crate::kernels::simd::Isa;
+use crate::kernels::simd::isa::Isa;
 use crate::size::{product, round_up, sum};
 use std::any::Any;
 use std::cell::UnsafeCell;

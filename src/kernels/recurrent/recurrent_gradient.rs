@@ -11,7 +11,7 @@ use crate::kernels::norm::batch_norm::{batch_scratch_len, channel_sums};
 use crate::kernels::parallel::disjoint::Scratch;
 use crate::kernels::parallel::image_batches::{Images, groups, span};
 use crate::kernels::parallel::thread_pool::ThreadPool;
-use crate::kernels::simd::Isa;
+use crate::kernels::simd::isa::Isa;
 use crate::kernels::simd::multiversion::multiversion;
 use crate::kernels::tensor_view::{View, ViewMut};
 

@@ -1,6 +1,6 @@
 //! Vectors of aarch64: NEON, which every such machine has.
 
-use super::Vector;
+use super::vector::Vector;
 use std::arch::aarch64::*;
 
 /// Four floats in a NEON register.

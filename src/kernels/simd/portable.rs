@@ -1,7 +1,7 @@
 //! Vectors as plain arrays, which the compiler maps to whatever the target always has.
 #![cfg(any(test, not(target_arch = "x86_64")))]
 
-use super::Vector;
+use super::vector::Vector;
 
 /// Four floats; `FUSED` rounds a product and its sum once, as instruction sets with that instruction do.
 #[derive(Clone, Copy)]

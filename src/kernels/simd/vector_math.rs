@@ -1,6 +1,6 @@
 //! Activations of vectors.
 
-use super::{SimdOp, Vector};
+use super::vector::{SimdOp, Vector};
 use crate::kernels::elementwise::activation::Activation;
 
 /// The bounds `(low, high)` of an activation that is only a clip, as most are.
@@ -182,7 +182,7 @@ unsafe fn softplus<V: Vector>(x: V) -> V {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::kernels::simd::Isa;
+    use crate::kernels::simd::isa::Isa;
 
     /// erfc in f64 by its series and, far out, its continued fraction.
     fn erfc(x: f64) -> f64 {

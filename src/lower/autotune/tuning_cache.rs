@@ -5,7 +5,7 @@ use crate::compile::{Build, BuildOptions};
 use crate::data::features::feature_cache::default_folder;
 use crate::diagnostics::Result;
 use crate::file;
-use crate::kernels::simd::Isa;
+use crate::kernels::simd::isa::Isa;
 use crate::lower::AlgorithmOverrides;
 use crate::runtime::thread_count::processor;
 use std::fmt::Display;

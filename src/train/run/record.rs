@@ -1,7 +1,7 @@
 //! What is written down of a training run: all that tells how a net came to be, in `NAME.run/run.yaml`.
 
 use crate::kernels::gemm::blas;
-use crate::kernels::simd::Isa;
+use crate::kernels::simd::isa::Isa;
 use crate::runtime::thread_count::processor;
 use crate::source::plain;
 use crate::train::evaluation::metrics::Counted;

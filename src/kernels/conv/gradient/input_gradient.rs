@@ -10,7 +10,7 @@ use crate::kernels::gemm::{Backend, Operand, Product, Shape, multiply_alone};
 use crate::kernels::parallel::disjoint::{Grid, Scratch, share};
 use crate::kernels::parallel::image_batches::{Images, bands, span};
 use crate::kernels::parallel::thread_pool::ThreadPool;
-use crate::kernels::simd::Isa;
+use crate::kernels::simd::isa::Isa;
 use crate::kernels::simd::multiversion::multiversion;
 use crate::kernels::tensor_view::{Convolution, View, ViewMut, Window};
 use std::ops::Range;

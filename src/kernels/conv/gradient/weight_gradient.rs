@@ -12,7 +12,7 @@ use crate::kernels::gemm;
 use crate::kernels::gemm::{Operand, Product, multiply_alone};
 use crate::kernels::parallel::disjoint::{Grid, Scratch, share};
 use crate::kernels::parallel::thread_pool::ThreadPool;
-use crate::kernels::simd::Isa;
+use crate::kernels::simd::isa::Isa;
 use crate::kernels::tensor_view::{Convolution, View};
 use std::ops::Range;
 

@@ -8,7 +8,7 @@
 #![allow(clippy::needless_range_loop)]
 
 use super::transforms::{F4, Tile, Tiling};
-use crate::kernels::simd::{SimdOp, Vector};
+use crate::kernels::simd::vector::{SimdOp, Vector};
 
 /// Points along one axis.
 const POINTS: usize = F4::IN;

@@ -10,8 +10,9 @@ mod weight_transform;
 
 use crate::kernels::epilogue::{EpilogueArgs, EpiloguePtrs, Output, check_convolution};
 use crate::kernels::gemm::micro_kernel::{FINE, Product, Rows};
-use crate::kernels::gemm::panel::{Grid, PANEL, packed_len, panels};
+use crate::kernels::gemm::panel::{Grid, packed_len, panels};
 use crate::kernels::parallel::thread_pool::{ALIGNMENT, ThreadPool, WorkerScratch};
+use crate::kernels::simd::tile::PANEL;
 use crate::kernels::tensor_view::{Convolution, View, ViewMut};
 use crate::size::{product, round_up, sum};
 use serde::{Deserialize, Serialize};

@@ -7,8 +7,8 @@
 #![allow(clippy::needless_range_loop)]
 
 use crate::kernels::epilogue::{EpiloguePtrs, Output, Pool};
+use crate::kernels::simd::vector::{SimdOp, Vector, prefetch};
 use crate::kernels::simd::vector_math::activate_row;
-use crate::kernels::simd::{SimdOp, Vector, prefetch};
 use crate::kernels::tensor_view::Window;
 use crate::size;
 use std::marker::PhantomData;

@@ -7,10 +7,11 @@
 use super::gradient_transforms::{OutputGradientTransform, WeightGradientTransform};
 use super::transforms::{F4, InputTransform, Tile, Tiling};
 use crate::kernels::conv::winograd;
-use crate::kernels::gemm::panel::{Grid, PANEL};
+use crate::kernels::gemm::panel::Grid;
 use crate::kernels::gemm::{Backend, Operand, Product, Shape, multiply_alone};
 use crate::kernels::parallel::disjoint::{Grid as Pieces, Scratch, share};
 use crate::kernels::parallel::thread_pool::{ALIGNMENT, ThreadPool};
+use crate::kernels::simd::tile::PANEL;
 use crate::kernels::tensor_view::{Convolution, View};
 use std::marker::PhantomData;
 

@@ -5,10 +5,11 @@
 
 use super::transforms::{F2, F2x5, F4, F6, MOST, Tile as TileKind};
 use super::{Tile, one_group};
-use crate::kernels::gemm::panel::{PANEL, packed_len, panels};
+use crate::kernels::gemm::panel::{packed_len, panels};
 use crate::kernels::parallel::disjoint::{Stripe, share_stripes};
 use crate::kernels::parallel::thread_pool::ThreadPool;
 use crate::kernels::simd::multiversion::multiversion;
+use crate::kernels::simd::tile::PANEL;
 use crate::kernels::tensor_view::Convolution;
 use crate::size::product;
 

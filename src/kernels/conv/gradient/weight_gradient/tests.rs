@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::kernels::conv::naive::convolution;
-use crate::kernels::simd::Isa;
+use crate::kernels::simd::isa::Isa;
 use crate::kernels::testing::{Random, Sum, Tensor, seen, windows};
 
 /// The sum over the batch and over all output pixels of x under each tap times dy.

@@ -4,10 +4,9 @@
 //! fast as its loop is short. These loops hold the multiplications, their loads, and five operations for each four
 //! places: a sixth fewer than the compiler makes of Rust. A thread alone on its core is as fast with either.
 
-use crate::kernels::gemm::panel::PANEL;
-use crate::kernels::simd::x86::F32x8;
-use crate::kernels::simd::{KSlice, Prefetch, UNROLL};
+use crate::kernels::simd::tile::{KSlice, PANEL, Prefetch, UNROLL};
 use std::arch::asm;
+use std::arch::x86_64::__m256;
 
 /// One place: two vectors of the panel, and each row's factor times both, by an instruction.
 macro_rules! place {
@@ -63,7 +62,7 @@ pub(crate) use {gather, hold, place, turn};
 macro_rules! tile {
     ($name:ident, $rows:literal, $fetch:literal, $($row:ident $left:ident $right:ident $low:literal $high:literal)*) => {
         mod $name {
-            use super::{F32x8, asm};
+            use super::{__m256, asm};
 
             /// Adds the products of `depth` places, whole turns, to the sums.
             ///
@@ -72,7 +71,7 @@ macro_rules! tile {
             #[inline]
             #[target_feature(enable = "avx2,fma")]
             pub unsafe fn places(
-                sums: &mut [[F32x8; 2]; $rows],
+                sums: &mut [[__m256; 2]; $rows],
                 rows: [*const f32; $rows],
                 panel: *const f32,
                 depth: usize,
@@ -94,7 +93,7 @@ macro_rules! tile {
                         low = out(ymm_reg) _,
                         high = out(ymm_reg) _,
                         factor = out(ymm_reg) _,
-                        $($row = in(reg) $row, $left = inout(ymm_reg) $left.0, $right = inout(ymm_reg) $right.0,)*
+                        $($row = in(reg) $row, $left = inout(ymm_reg) $left, $right = inout(ymm_reg) $right,)*
                         options(nostack, readonly),
                     );
                 }
@@ -108,7 +107,7 @@ macro_rules! tile {
             #[inline]
             #[target_feature(enable = "avx2,fma")]
             pub unsafe fn groups(
-                sums: &mut [[F32x8; 2]; $rows],
+                sums: &mut [[__m256; 2]; $rows],
                 rows: [*const f32; $rows],
                 panel: *const f32,
                 (depth, group): (usize, usize),
@@ -188,13 +187,13 @@ macro_rules! run {
     }};
 }
 
-/// [`Vector::accumulate_k`](crate::kernels::simd::Vector::accumulate_k) for tiles of four to six rows by two vectors.
+/// [`Vector::accumulate_k`](crate::kernels::simd::vector::Vector::accumulate_k) for tiles of four to six rows by two vectors.
 ///
 /// # Safety
 /// As of that.
 #[inline(always)]
 pub(crate) unsafe fn accumulate_k<const R: usize, const N: usize>(
-    sums: &mut [[F32x8; N]; R],
+    sums: &mut [[__m256; N]; R],
     places: &KSlice<R>,
     fetch: Prefetch,
 ) -> usize {
@@ -202,13 +201,13 @@ pub(crate) unsafe fn accumulate_k<const R: usize, const N: usize>(
     unsafe { run!(places, sums, places, |depth| depth, fetch) }
 }
 
-/// [`Vector::accumulate_k_groups`](crate::kernels::simd::Vector::accumulate_k_groups) for the same tiles.
+/// [`Vector::accumulate_k_groups`](crate::kernels::simd::vector::Vector::accumulate_k_groups) for the same tiles.
 ///
 /// # Safety
 /// As of that.
 #[inline(always)]
 pub(crate) unsafe fn accumulate_k_groups<const R: usize, const N: usize>(
-    sums: &mut [[F32x8; N]; R],
+    sums: &mut [[__m256; N]; R],
     places: &KSlice<R>,
     group: usize,
     fetch: Prefetch,

@@ -2,8 +2,9 @@
 //! the compiler's code costs as much as the loops. What is added and where results go is asked for before the loop.
 
 use super::inner_loop::{gather, hold, place, turn};
-use crate::kernels::gemm::panel::PANEL;
-use crate::kernels::simd::{RowTile, UNROLL, prefetch};
+use crate::kernels::simd::tile::PANEL;
+use crate::kernels::simd::tile::{RowTile, UNROLL};
+use crate::kernels::simd::vector::prefetch;
 use std::arch::asm;
 
 /// What an instruction makes of each sum and one operand before it.
@@ -261,13 +262,13 @@ across!(four_across, 4, row0 "0" left0 "0" right0 "32" row1 "8" left1 "64" right
 across!(five_across, 5, row0 "0" left0 "0" right0 "32" row1 "8" left1 "64" right1 "96" row2 "16" left2 "128" right2 "160" row3 "24" left3 "192" right3 "224" row4 "32" left4 "256" right4 "288");
 across!(six_across, 6, row0 "0" left0 "0" right0 "32" row1 "8" left1 "64" right1 "96" row2 "16" left2 "128" right2 "160" row3 "24" left3 "192" right3 "224" row4 "32" left4 "256" right4 "288" row5 "40" left5 "320" right5 "352");
 
-/// [`Vector::has_row_tile`](crate::kernels::simd::Vector::has_row_tile).
+/// [`Vector::has_row_tile`](crate::kernels::simd::vector::Vector::has_row_tile).
 #[inline(always)]
 pub(crate) fn has_row_tile(rows: usize) -> bool {
     (4..=6).contains(&rows)
 }
 
-/// [`Vector::run_row_tile`](crate::kernels::simd::Vector::run_row_tile).
+/// [`Vector::run_row_tile`](crate::kernels::simd::vector::Vector::run_row_tile).
 ///
 /// # Safety
 /// As of that.

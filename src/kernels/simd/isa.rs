@@ -1,0 +1,112 @@
+//! Instruction sets, and the choice among them at run time.
+
+use super::vector::SimdOp;
+use std::sync::OnceLock;
+
+/// The vectors that every machine of the target has.
+#[cfg(not(target_arch = "x86_64"))]
+type Baseline = super::portable::F32x4;
+#[cfg(target_arch = "x86_64")]
+type Baseline = super::sse2::F32x4;
+
+/// An instruction set that kernels are compiled for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Isa {
+    /// Whatever every machine of the target has.
+    Portable,
+    /// AVX2 and FMA: 8 floats.
+    #[cfg(target_arch = "x86_64")]
+    Avx2,
+    /// AVX-512F: 16 floats.
+    #[cfg(target_arch = "x86_64")]
+    Avx512,
+    /// NEON: 4 floats.
+    #[cfg(target_arch = "aarch64")]
+    Neon,
+    /// 16 floats in portable code, with fused products: the shapes and bits of AVX-512 on machines without it.
+    #[cfg(test)]
+    Wide,
+}
+
+impl Isa {
+    /// The best set of this machine.
+    pub fn detect() -> Self {
+        static BEST: OnceLock<Isa> = OnceLock::new();
+        *BEST.get_or_init(|| *Self::available().last().expect("portable code runs everywhere"))
+    }
+
+    /// The sets that this machine can run, the best one last.
+    pub fn available() -> Vec<Self> {
+        let mut sets = vec![Self::Portable];
+        #[cfg(test)]
+        if cfg!(not(target_arch = "x86_64")) || Self::has_fma() {
+            sets.push(Self::Wide);
+        }
+        #[cfg(target_arch = "x86_64")]
+        {
+            if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") {
+                sets.push(Self::Avx2);
+            }
+            if is_x86_feature_detected!("avx512f") {
+                sets.push(Self::Avx512);
+            }
+        }
+        #[cfg(target_arch = "aarch64")]
+        sets.push(Self::Neon);
+        sets
+    }
+
+    #[cfg(test)]
+    fn has_fma() -> bool {
+        #[cfg(target_arch = "x86_64")]
+        return is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma");
+        #[cfg(not(target_arch = "x86_64"))]
+        false
+    }
+
+    /// Whether products are added to their sum with one rounding: all such sets give the same bits.
+    pub fn is_fused(self) -> bool {
+        self != Self::Portable
+    }
+
+    /// Runs the kernel with this set's vectors.
+    ///
+    /// # Safety
+    /// The machine must have the set, and the kernel's own conditions must hold.
+    pub unsafe fn dispatch<K: SimdOp>(self, kernel: K) {
+        // SAFETY: the caller promises that the machine has the set.
+        unsafe {
+            match self {
+                Self::Portable => kernel.run::<Baseline>(),
+                #[cfg(target_arch = "x86_64")]
+                Self::Avx2 => super::avx2::run(kernel),
+                #[cfg(target_arch = "x86_64")]
+                Self::Avx512 => super::avx512::run(kernel),
+                #[cfg(target_arch = "aarch64")]
+                Self::Neon => kernel.run::<super::neon::F32x4>(),
+                #[cfg(test)]
+                #[cfg(target_arch = "x86_64")]
+                Self::Wide => super::avx2::run_wide(kernel),
+                #[cfg(test)]
+                #[cfg(not(target_arch = "x86_64"))]
+                Self::Wide => kernel.run::<super::portable::Wide>(),
+            }
+        }
+    }
+}
+
+impl std::fmt::Display for Isa {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Portable => "portable",
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx2 => "avx2",
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx512 => "avx512",
+            #[cfg(target_arch = "aarch64")]
+            Self::Neon => "neon",
+            #[cfg(test)]
+            Self::Wide => "wide",
+        })
+    }
+}

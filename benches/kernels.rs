@@ -1,13 +1,13 @@
 //! Single kernels at the sizes of real networks: convolution algorithms on VGG16's layers, dense layers, depthwise
 //! convolutions, pooling. `cargo bench --profile release --bench kernels -- vgg16/conv3` measures those whose name holds the word.
 
-use netc::kernels::conv::direct;
-use netc::kernels::conv::winograd::Blocking;
+use netc::kernels::conv::algorithm::Algorithm;
+use netc::kernels::conv::depthwise::Depthwise;
 use netc::kernels::gemm::{self, Backend, Operand, Product};
 use netc::kernels::parallel::thread_pool::ThreadPool;
 use netc::kernels::tensor_view::{Convolution, ViewMut, Window};
 use netc::plan::kernel_timing::KernelTiming;
-use netc::plan::steps::convolution::{Algorithm, ConvolutionStep, TILES};
+use netc::plan::steps::convolution::ConvolutionStep;
 use netc::plan::steps::dense::DenseStep;
 use netc::plan::steps::pool::{PoolStep, Reduction};
 use netc::plan::{Epilogue, Kernel};
@@ -87,11 +87,7 @@ fn convolutions(bench: &Bench) {
     for (layer, size, kernel, (in_c, out_c)) in layers {
         let geometry = Convolution { window: window(size, kernel, 1, kernel / 2), in_c, out_c, groups: 1 };
         for batch in [1, 8] {
-            let mut list = vec![Algorithm::Im2col];
-            list.extend(direct::supports(&geometry).then_some(Algorithm::Direct));
-            let tiles = TILES.into_iter().filter(|tile| tile.supports(&geometry));
-            list.extend(tiles.map(|tile| Algorithm::Winograd(Blocking::new(tile, &geometry, batch))));
-            for algorithm in list {
+            for algorithm in Algorithm::candidates(&geometry, None, batch) {
                 let mut step = ConvolutionStep::new(geometry, true, Epilogue::default());
                 step.algorithm = algorithm;
                 let name = format!("{layer} batch {batch} {algorithm}");
@@ -116,7 +112,7 @@ fn depthwise(bench: &Bench) {
         let geometry =
             Convolution { window: window(size, 3, stride, 1), in_c: channels, out_c: channels, groups: channels };
         let mut step = ConvolutionStep::new(geometry, true, Epilogue::default());
-        step.algorithm = Algorithm::Depthwise;
+        step.algorithm = Algorithm::Depthwise(Depthwise);
         let name = format!("{size}x{size}x{channels} stride {stride}");
         bench.measure(&format!("depthwise/{name}"), &Kernel::Convolution(step), 1);
     }

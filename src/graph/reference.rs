@@ -1,7 +1,6 @@
 //! The network in f64 by plain loops: what plans are measured against.
 
 use super::{Derivation, Epilogue, Graph, NodeId, ParameterId};
-use crate::kernels::elementwise::activation::Activation;
 use ndarray::{ArrayD, Axis, IxDyn, Zip};
 
 /// Runs a graph on a batch; `parameter` gives the values of a parameter that is not made from others, row-major.
@@ -81,7 +80,7 @@ fn epilogue(epilogue: &Epilogue, mut output: ArrayD<f64>, residual: Option<&Arra
     if let Some(residual) = residual {
         Zip::from(&mut output).and(residual).for_each(|a, b| *a += b);
     }
-    output.mapv_inplace(|x| activation(epilogue.activation, x));
+    output.mapv_inplace(|x| epilogue.activation.exact(x));
     if epilogue.pool {
         output = pool_2x2(&output);
     }
@@ -107,34 +106,5 @@ pub fn softmax(x: &mut ArrayD<f64>) {
         row.mapv_inplace(|value| (value - largest).exp());
         let sum = row.sum();
         row.mapv_inplace(|value| value / sum);
-    }
-}
-
-/// An elementwise function in f64.
-pub fn activation(activation: Activation, x: f64) -> f64 {
-    match activation {
-        Activation::Linear => x,
-        Activation::Relu { alpha } => {
-            if x > 0.0 {
-                x
-            } else {
-                f64::from(alpha) * x
-            }
-        }
-        Activation::Relu6 => x.clamp(0.0, 6.0),
-        Activation::Sigmoid => 1.0 / (1.0 + (-x).exp()),
-        Activation::HardSigmoid => (0.2 * x + 0.5).clamp(0.0, 1.0),
-        Activation::Tanh => x.tanh(),
-        Activation::Elu => {
-            if x > 0.0 {
-                x
-            } else {
-                x.exp_m1()
-            }
-        }
-        Activation::Softplus => x.max(0.0) + (-x.abs()).exp().ln_1p(),
-        Activation::Swish => x / (1.0 + (-x).exp()),
-        Activation::HardSwish => x * (x + 3.0).clamp(0.0, 6.0) / 6.0,
-        Activation::Gelu => 0.5 * x * (1.0 + libm::erf(x / std::f64::consts::SQRT_2)),
     }
 }

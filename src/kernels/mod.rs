@@ -11,6 +11,7 @@ pub mod parallel;
 pub mod pool;
 pub mod recurrent;
 pub mod simd;
+pub mod target;
 pub mod tensor_view;
 #[cfg(test)]
 mod testing;

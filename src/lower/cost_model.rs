@@ -1,30 +1,15 @@
 //! Which algorithm computes a convolution: the one with the lowest estimated time. The estimate depends on sizes alone and
 //! on one fixed target, so that the same spec gives the same plan on every machine.
 
-use crate::kernels::conv::winograd::{Blocking, Tile};
-use crate::kernels::conv::{depthwise, direct, im2col_blas, pointwise};
+use crate::kernels::conv::algorithm::Algorithm;
+use crate::kernels::conv::cost::Sizes;
 use crate::kernels::dense::few_outputs::is_narrow;
 use crate::kernels::gemm::{self, Backend, Shape, blas};
 use crate::kernels::simd::isa::Isa;
-use crate::plan::steps::convolution::{Algorithm, ConvolutionStep, TILES};
+use crate::kernels::target;
+use crate::plan::steps::convolution::ConvolutionStep;
 use crate::plan::steps::dense::{DenseStep, Storage};
 use crate::plan::{Kernel, KernelStep};
-
-/// The target that plans are made for: one core with 256-bit vectors.
-pub(super) mod target {
-    /// Multiply-adds per nanosecond.
-    pub const RATE: f64 = 51.0;
-    /// Bytes per nanosecond from memory.
-    pub const MEMORY: f64 = 18.0;
-    /// Bytes per nanosecond of activations that are read and written in order.
-    pub const STREAM: f64 = 10.0;
-    /// Packed weights beyond this do not stay in the last cache between images.
-    pub const CACHE_BYTES: f64 = 16e6;
-    /// Bytes of a core's second-level cache.
-    pub const NEAR_BYTES: usize = 512 << 10;
-    /// Columns that a panel of packed weights is padded to.
-    pub const PANEL: usize = 16;
-}
 
 /// The arena of a chunk should stay within this many floats (8 MiB), so that it stays in the last cache beside weights and
 /// what other programs keep there: 16 MiB were slower on a Zen 3 of 32 MiB that was shared, ResNet-50 by 7 %.
@@ -62,7 +47,9 @@ pub fn reads_raw(step: &DenseStep) -> bool {
 /// Chooses for one convolution.
 pub fn convolution(step: &mut ConvolutionStep, chunk: usize, exact: bool) {
     let best = candidates(step, chunk, exact).into_iter().min_by(|a, b| a.nanoseconds.total_cmp(&b.nanoseconds));
-    step.algorithm = best.map_or(Algorithm::Im2col, |best| best.algorithm);
+    if let Some(best) = best {
+        step.algorithm = best.algorithm;
+    }
 }
 
 /// What general products are estimated to cost by each backend: nanoseconds on one core, the tiles' first.
@@ -74,7 +61,7 @@ pub fn products(shape: &Shape) -> [(Backend, f64); 2] {
     let (left, right) = (rows * depth, depth * columns);
     let (left_blocks, right_blocks) =
         (shape.columns.div_ceil(gemm::TILE) as f64, shape.rows.div_ceil(gemm::TILE) as f64);
-    let multiply = rows * right / target::RATE;
+    let multiply = rows * right / target::MACS_PER_NS;
     let tiles = match (gemm::reads_as_it_stands(shape.rows, shape.transposed.1), shape.transposed.0) {
         // Rows are read as they stand; a tile of few rows waits for its operands.
         (true, _) => multiply * 1.5,
@@ -82,7 +69,7 @@ pub fn products(shape: &Shape) -> [(Backend, f64); 2] {
         (false, false) => multiply * 1.03 + right * right_blocks * 0.42,
     };
     let blas = multiply + right * right_blocks * 0.22 + left * left_blocks * 0.22;
-    let all = |one: f64| one * shape.count as f64 + right.max(left) * 4.0 / target::MEMORY;
+    let all = |one: f64| one * shape.count as f64 + right.max(left) * 4.0 / target::MEMORY_BYTES_PER_NS;
     [(Backend::Tiles, all(tiles)), (Backend::Blas, all(blas))]
 }
 
@@ -93,7 +80,7 @@ pub fn dense(step: &DenseStep, batch: usize) -> [(DenseStep, f64); 2] {
     let way = |storage, backend| DenseStep { weights: storage, backend, ..step.clone() };
     let raw = way(Storage::Raw, Backend::Blas);
     let blas = raw.products(batch).map_or(f64::INFINITY, |shape| products(&shape)[1].1);
-    let packed = (rows * weights / target::RATE).max(4.0 * weights / target::MEMORY);
+    let packed = (rows * weights / target::MACS_PER_NS).max(4.0 * weights / target::MEMORY_BYTES_PER_NS);
     [(way(Storage::Packed, Backend::Tiles), packed), (raw, blas)]
 }
 
@@ -108,81 +95,13 @@ pub fn backend(kernel: &mut Kernel, batch: usize) {
 
 /// What a convolution is estimated to cost by the algorithm that it has: nanoseconds of one image on one core.
 pub fn estimate(step: &ConvolutionStep) -> f64 {
-    cost(step, &step.algorithm)
+    step.algorithm.cost(&Sizes::of(&step.geometry))
 }
 
 /// The algorithms that can compute a convolution; the first can compute them all.
 pub fn candidates(step: &ConvolutionStep, chunk: usize, exact: bool) -> Vec<Candidate> {
-    let conv = &step.geometry;
-    let mut list = vec![Algorithm::Im2col];
-    if depthwise::supports(conv) {
-        list.push(Algorithm::Depthwise);
-    }
-    if pointwise::supports(conv) {
-        list.push(Algorithm::Pointwise);
-    }
-    if direct::supports(conv) {
-        list.push(Algorithm::Direct);
-    }
-    if im2col_blas::supports(conv) && !step.epilogue.pool {
-        list.push(Algorithm::Blas);
-    }
-    let tiles = TILES.into_iter().filter(|tile| !exact && tile.supports(conv));
-    list.extend(tiles.map(|tile| Algorithm::Winograd(Blocking::new(tile, conv, chunk))));
-    let estimated = |algorithm| Candidate { nanoseconds: cost(step, &algorithm), algorithm };
-    list.into_iter().map(estimated).collect()
-}
-
-/// The estimated nanoseconds of one image on one core.
-fn cost(step: &ConvolutionStep, algorithm: &Algorithm) -> f64 {
-    let conv = &step.geometry;
-    let window = &conv.window;
-    let pixels = (window.out_h * window.out_w) as f64;
-    let (inputs, outputs) =
-        ((conv.in_c / conv.groups) as f64, (conv.out_c / conv.groups).next_multiple_of(target::PANEL) as f64);
-    let depth = (window.kernel_h * window.kernel_w) as f64 * inputs;
-    let groups = conv.groups as f64;
-    let bytes = 4.0 * ((window.in_h * window.in_w * conv.in_c) as f64 + pixels * conv.out_c as f64);
-    let weights = 4.0 * depth * outputs * groups;
-    // A product loses some of the rate where its depth is short: starting and ending a tile costs as much as `lost` steps.
-    let product =
-        |rows: f64, depth: f64, lost: f64| rows * depth * outputs * groups / (target::RATE * depth / (depth + lost));
-    match algorithm {
-        Algorithm::Im2col | Algorithm::Pointwise => {
-            // Gathering few channels at a time costs the same for each tap as gathering a line.
-            let gather = if inputs < 8.0 { 2.0 } else { 1.0 };
-            gather * product(pixels, depth, 7.0) / 0.97 + weights / target::MEMORY
-        }
-        Algorithm::Blas => {
-            let copies = if conv.is_pixelwise() { 0.0 } else { pixels * depth * 8.0 / target::STREAM };
-            // Both operands are packed in blocks, and the result is gone over once more for bias and activation.
-            let packs = (pixels * depth + depth * outputs * (pixels / gemm::TILE as f64).ceil()) * 0.22;
-            product(pixels, depth, 7.0) + copies + packs + bytes / target::STREAM + weights / target::MEMORY
-        }
-        Algorithm::Direct => {
-            let narrow = if inputs > 16.0 { 1.5 } else { 1.0 };
-            narrow * product(pixels, depth, 10.0) / 0.97 + weights / target::MEMORY
-        }
-        Algorithm::Depthwise => {
-            let rate = if window.stride_h * window.stride_w == 1 { 25.0 } else { 15.0 };
-            (pixels * depth * conv.out_c as f64 / rate).max(bytes / target::MEMORY)
-        }
-        Algorithm::Winograd(Blocking { tile, .. }) => {
-            let (out, points) = (tile.out(), tile.points() as f64);
-            let tiles = (window.out_h.div_ceil(out) * window.out_w.div_ceil(out)) as f64;
-            let few = if tiles <= 4.0 { 1.25 } else { 1.0 };
-            let transform = match tile {
-                Tile::F2 => 1.5,
-                Tile::F4 => 4.0,
-                Tile::F6 => 9.0,
-                Tile::F2x5 => 3.0,
-            };
-            let packed = 4.0 * points * inputs * outputs * groups;
-            let reading = if packed > target::CACHE_BYTES { packed / target::MEMORY } else { 0.0 };
-            few * points * product(tiles, inputs, 4.0) / 0.9
-                + tiles * (conv.in_c + conv.out_c) as f64 * transform
-                + bytes / target::STREAM
-                + reading
-        }
-    }
+    let sizes = Sizes::of(&step.geometry);
+    let list = Algorithm::candidates(&step.geometry, step.pool(), chunk).into_iter();
+    let allowed = list.filter(|algorithm| !exact || algorithm.rounds_as_direct());
+    allowed.map(|algorithm| Candidate { nanoseconds: algorithm.cost(&sizes), algorithm }).collect()
 }

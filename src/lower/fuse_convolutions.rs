@@ -3,9 +3,11 @@
 //! the nearest caches. It is the beginning of networks of depthwise convolutions that has such layers.
 
 use super::buffers::{Placement, TensorRef};
-use super::cost_model::target;
 use super::{BufferHome, Options, PendingStep, cost_model};
-use crate::plan::steps::convolution::{Algorithm, ConvolutionStep};
+use crate::kernels::conv::algorithm::Algorithm;
+use crate::kernels::conv::im2col::Im2col;
+use crate::kernels::target;
+use crate::plan::steps::convolution::ConvolutionStep;
 use crate::plan::steps::fused_convolutions::FusedConvolutionsStep;
 use crate::plan::{Kernel, KernelStep};
 
@@ -19,7 +21,7 @@ pub fn join(drafts: Vec<PendingStep>, placement: &Placement, options: Options<'_
     let passes = |value: &TensorRef| {
         let buffer = &placement.buffers[value.buffer.0];
         let alone = uses[value.buffer.0] == 2 && buffer.home == BufferHome::Arena && !buffer.whole;
-        let large = 4 * buffer.floats > target::NEAR_BYTES;
+        let large = 4 * buffer.floats > target::L2_BYTES;
         alone && large && value.channel_offset == 0 && value.row_stride.is_none()
     };
     let mut all: Vec<PendingStep> = Vec::with_capacity(drafts.len());
@@ -53,7 +55,7 @@ fn together(before: &PendingStep, draft: &PendingStep, exact: bool) -> Option<Fu
     // A step may not read the buffer that it writes: a concatenation may hold both ends.
     let apart = before.inputs.iter().chain(&draft.inputs[1..]).all(|value| value.buffer != draft.output.buffer);
     let plain = [before, draft].iter().all(|draft| !draft.in_place && draft.changed.is_empty());
-    let fits = chain.is_possible() && 4 * weights <= target::NEAR_BYTES / 4;
+    let fits = chain.is_possible() && 4 * weights <= target::L2_BYTES / 4;
     (fits && apart && plain).then_some(chain)
 }
 
@@ -62,8 +64,8 @@ fn link(kernel: &Kernel, exact: bool) -> Option<ConvolutionStep> {
     let Kernel::Convolution(step) = kernel else { return None };
     let mut step = step.clone();
     cost_model::convolution(&mut step, cost_model::MAX_IMAGES, exact);
-    if step.algorithm == Algorithm::Pointwise {
-        step.algorithm = Algorithm::Im2col;
+    if matches!(step.algorithm, Algorithm::Pointwise(_)) {
+        step.algorithm = Algorithm::Im2col(Im2col);
     }
     FusedConvolutionsStep::takes(&step).then_some(step)
 }

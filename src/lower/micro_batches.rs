@@ -5,8 +5,8 @@
 use super::arena_layout::{Changes, lives};
 use super::buffers::Placement;
 use super::cost_model;
-use super::cost_model::target;
 use super::{Options, PendingStep};
+use crate::kernels::target;
 use crate::plan::{CONSTANT_ALIGNMENT, Kernel, KernelStep};
 use std::ops::Range;
 
@@ -96,10 +96,11 @@ impl Work {
             let weights = bytes(self.weights[steps.clone()].iter().sum());
             let alive = self.alive[steps].iter().copied().max().unwrap_or(0);
             // What the cache keeps is read once for the whole batch.
-            let chunk = if weights > target::CACHE_BYTES { cost_model::chunk(alive) } else { cost_model::MAX_IMAGES };
+            let chunk =
+                if weights > target::LAST_CACHE_BYTES { cost_model::chunk(alive) } else { cost_model::MAX_IMAGES };
             weights / chunk.min(self.limit).max(1) as f64
         });
         let crossing = starts.iter().map(|&start| 2.0 * bytes(self.crossing[start]));
-        weights.chain(crossing).sum::<f64>() / target::MEMORY
+        weights.chain(crossing).sum::<f64>() / target::MEMORY_BYTES_PER_NS
     }
 }

@@ -226,7 +226,7 @@ impl Operation for Dense {
             }
         }
         match self.function {
-            Function::Elementwise(function) => y.mapv_inplace(|x| reference::activation(function, x)),
+            Function::Elementwise(function) => y.mapv_inplace(|x| function.exact(x)),
             Function::Softmax => reference::softmax(&mut y),
         }
         y

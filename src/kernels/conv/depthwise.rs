@@ -1,120 +1,120 @@
 //! Depthwise convolutions: each input channel has its own kernel, or `multiplier` of them.
 
+use super::algorithm::{ConvAlgorithm, ConvCall};
+use super::cost::Sizes;
 use super::depthwise_tile::{ADDRESSES, Pixel, STRIP, Strip};
 use super::input_rows::ImageRows;
-use crate::kernels::epilogue::{EpilogueArgs, EpiloguePtrs, Pool, check_convolution, pool_two_rows};
-use crate::kernels::gemm::panel::packed_len;
+use crate::kernels::epilogue::{EpiloguePtrs, Pool, check_convolution, pool_two_rows};
+use crate::kernels::gemm::panel::{self, packed_len};
 use crate::kernels::parallel::thread_pool::{ThreadPool, WorkerScratch};
-use crate::kernels::tensor_view::{Convolution, View, ViewMut};
+use crate::kernels::target;
+use crate::kernels::tensor_view::Convolution;
 use crate::size::{product, sum};
+use serde::{Deserialize, Serialize};
+use std::fmt;
 
 /// Tasks of an image at most: rows of each are neighbours, which share their input.
 const TASKS: usize = 16;
 
-/// Whether the convolution is one that [`convolve`] does: as many groups as input channels.
-pub fn supports(conv: &Convolution) -> bool {
-    conv.groups == conv.in_c && conv.in_c > 0 && conv.out_c.is_multiple_of(conv.in_c)
+/// The algorithm for as many groups as input channels. Weights are packed for each 16 channels with all taps.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Depthwise;
+
+impl ConvAlgorithm for Depthwise {
+    fn candidates(_: &Convolution, _: usize) -> Vec<Self> {
+        vec![Self]
+    }
+
+    fn supports(&self, conv: &Convolution, _: Option<Pool>) -> bool {
+        conv.groups == conv.in_c && conv.in_c > 0 && conv.out_c.is_multiple_of(conv.in_c)
+    }
+
+    fn packed_len(&self, conv: &Convolution) -> usize {
+        packed_len(taps(conv), conv.out_c)
+    }
+
+    fn pack(&self, conv: &Convolution, weights: &[f32], packed: &mut [f32], threads: &ThreadPool) {
+        let taps = taps(conv);
+        assert_eq!(weights.len(), taps * conv.out_c, "weights");
+        panel::pack(threads, taps, conv.out_c, weights, conv.out_c, packed);
+    }
+
+    fn scratch_len(&self, conv: &Convolution, _: usize, pool: Option<Pool>, workers: usize) -> usize {
+        sum([WorkerScratch::len(conv.in_c, 1), WorkerScratch::len(worker_len(conv, pool), workers)])
+    }
+
+    fn run(&self, call: ConvCall<'_>) {
+        let ConvCall { threads, conv, batch, input, weights, epilogue, scratch, output } = call;
+        assert!(self.supports(conv, epilogue.pool), "not a depthwise convolution: {conv:?}");
+        assert_eq!(weights.len(), self.packed_len(conv), "packed weights");
+        let (output, finish) = check_convolution(conv, batch, &input, epilogue, output);
+        let window = &conv.window;
+        if window.out_h * window.out_w == 0 {
+            return;
+        }
+        let common = WorkerScratch::len(conv.in_c, 1);
+        assert!(scratch.len() >= common, "scratch memory is too small");
+        let (zeros, scratch) = scratch.split_at_mut(common);
+        zeros.fill(0.0);
+        let scratch = WorkerScratch::new(scratch, worker_len(conv, epilogue.pool), threads.count());
+        let input = ImageRows::of(&input, window.in_h, window.in_w);
+        let call = Call { threads, conv, input, weights, zeros, finish: &finish };
+        let height = epilogue.pool.map_or(window.out_h, |Pool::Max2x2| window.out_h / 2 * 2);
+        let mut rows = height.div_ceil(TASKS).max(1);
+        if epilogue.pool.is_some() {
+            rows = rows.next_multiple_of(2);
+        }
+        let tasks = height.div_ceil(rows);
+        threads.run_in_parts(batch * tasks, &|task, worker| {
+            let image = task / tasks;
+            let first = task % tasks * rows;
+            let rows = first..(first + rows).min(height);
+            // SAFETY: rows are within the checked views and disjoint; each worker uses only its own scratch.
+            unsafe {
+                match epilogue.pool {
+                    None => {
+                        for row in rows {
+                            call.row(image, row, output.pixel(image, row * window.out_w), output.ld);
+                        }
+                    }
+                    Some(Pool::Max2x2) => {
+                        let results = scratch.piece(worker);
+                        let (width, channels) = (window.out_w, conv.out_c);
+                        for row in rows.step_by(2) {
+                            call.row(image, row, results.as_mut_ptr(), channels);
+                            call.row(image, row + 1, results.as_mut_ptr().add(width * channels), channels);
+                            if width >= 2 {
+                                let to = output.pixel(image, row / 2 * (width / 2));
+                                pool_two_rows(results, channels, width, channels, to, output.ld);
+                            }
+                        }
+                    }
+                }
+            }
+        });
+    }
+
+    fn cost(&self, sizes: &Sizes) -> f64 {
+        let window = &sizes.conv.window;
+        let macs_per_ns = if window.stride_h * window.stride_w == 1 { 25.0 } else { 15.0 };
+        let macs = sizes.pixels * sizes.depth * sizes.conv.out_c as f64;
+        (macs / macs_per_ns).max(sizes.activation_bytes / target::MEMORY_BYTES_PER_NS)
+    }
+}
+
+impl fmt::Display for Depthwise {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("depthwise")
+    }
 }
 
 fn taps(conv: &Convolution) -> usize {
     product([conv.window.kernel_h, conv.window.kernel_w])
 }
 
-/// The floats of the packed weights.
-pub fn packed_len_weights(conv: &Convolution) -> usize {
-    packed_len(taps(conv), conv.out_c)
-}
-
-/// Packs `(kernel_h, kernel_w, 1, out_c)` for [`convolve`]: for each 16 channels the weights of all taps.
-pub fn pack_weights(conv: &Convolution, weights: &[f32]) -> Vec<f32> {
-    let mut packed = vec![0.0; packed_len_weights(conv)];
-    pack_weights_into(conv, weights, &mut packed, &ThreadPool::new(1));
-    packed
-}
-
-/// [`pack_weights`] into memory that is there.
-///
-/// # Panics
-/// If a slice does not have its length.
-pub fn pack_weights_into(conv: &Convolution, weights: &[f32], packed: &mut [f32], threads: &ThreadPool) {
-    let taps = taps(conv);
-    assert_eq!(weights.len(), taps * conv.out_c, "weights");
-    crate::kernels::gemm::panel::pack(threads, taps, conv.out_c, weights, conv.out_c, packed);
-}
-
-/// The floats of scratch memory that [`convolve`] needs for `workers` threads.
-pub fn scratch_len(conv: &Convolution, pool: Option<Pool>, workers: usize) -> usize {
-    sum([WorkerScratch::len(conv.in_c, 1), WorkerScratch::len(worker_len(conv, pool), workers)])
-}
-
 /// Two rows of results that wait to be pooled.
 fn worker_len(conv: &Convolution, pool: Option<Pool>) -> usize {
     pool.map_or(0, |_| product([2, conv.window.out_w, conv.out_c]))
-}
-
-/// Convolves `batch` images of `(in_h, in_w, in_c)` to `(out_h, out_w, out_c)`, or half that size where the epilogue
-/// pools; `weights` as [`pack_weights`] packed them.
-///
-/// # Panics
-/// If a slice is too short for the sizes, or [`supports`] is false.
-#[allow(clippy::too_many_arguments)] // The views and weights are separate borrows of the arena and the artifact.
-pub fn convolve(
-    threads: &ThreadPool,
-    conv: &Convolution,
-    batch: usize,
-    input: View,
-    weights: &[f32],
-    epilogue: &EpilogueArgs,
-    scratch: &mut [f32],
-    output: ViewMut,
-) {
-    assert!(supports(conv), "not a depthwise convolution: {conv:?}");
-    assert_eq!(weights.len(), packed_len_weights(conv), "packed weights");
-    let (output, finish) = check_convolution(conv, batch, &input, epilogue, output);
-    let window = &conv.window;
-    if window.out_h * window.out_w == 0 {
-        return;
-    }
-    let common = WorkerScratch::len(conv.in_c, 1);
-    assert!(scratch.len() >= common, "scratch memory is too small");
-    let (zeros, scratch) = scratch.split_at_mut(common);
-    zeros.fill(0.0);
-    let scratch = WorkerScratch::new(scratch, worker_len(conv, epilogue.pool), threads.count());
-    let input = ImageRows::of(&input, window.in_h, window.in_w);
-    let call = Call { threads, conv, input, weights, zeros, finish: &finish };
-    let height = epilogue.pool.map_or(window.out_h, |Pool::Max2x2| window.out_h / 2 * 2);
-    let mut rows = height.div_ceil(TASKS).max(1);
-    if epilogue.pool.is_some() {
-        rows = rows.next_multiple_of(2);
-    }
-    let tasks = height.div_ceil(rows);
-    threads.run_in_parts(batch * tasks, &|task, worker| {
-        let image = task / tasks;
-        let first = task % tasks * rows;
-        let rows = first..(first + rows).min(height);
-        // SAFETY: rows are within the checked views and disjoint; each worker uses only its own scratch.
-        unsafe {
-            match epilogue.pool {
-                None => {
-                    for row in rows {
-                        call.row(image, row, output.pixel(image, row * window.out_w), output.ld);
-                    }
-                }
-                Some(Pool::Max2x2) => {
-                    let results = scratch.piece(worker);
-                    let (width, channels) = (window.out_w, conv.out_c);
-                    for row in rows.step_by(2) {
-                        call.row(image, row, results.as_mut_ptr(), channels);
-                        call.row(image, row + 1, results.as_mut_ptr().add(width * channels), channels);
-                        if width >= 2 {
-                            let to = output.pixel(image, row / 2 * (width / 2));
-                            pool_two_rows(results, channels, width, channels, to, output.ld);
-                        }
-                    }
-                }
-            }
-        }
-    });
 }
 
 /// What all tasks of a call read.
@@ -242,10 +242,19 @@ mod tests {
 
     fn check(conv: Convolution) {
         let weights = noise(taps(&conv) * conv.out_c, 7);
-        let packed = pack_weights(&conv, &weights);
+        let packed = Depthwise.packed(&conv, &weights);
         compare(&conv, &weights, 2e-6 * taps(&conv) as f64, &|threads, batch, input, epilogue, output| {
-            let mut scratch = vec![0.0; scratch_len(&conv, epilogue.pool, threads.count())];
-            convolve(threads, &conv, batch, input, &packed, epilogue, &mut scratch, output);
+            let mut scratch = vec![0.0; Depthwise.scratch_len(&conv, batch, epilogue.pool, threads.count())];
+            Depthwise.run(ConvCall {
+                threads,
+                conv: &conv,
+                batch,
+                input,
+                weights: &packed,
+                epilogue,
+                scratch: &mut scratch,
+                output,
+            });
         });
     }
 

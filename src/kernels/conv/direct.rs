@@ -1,13 +1,17 @@
 //! Convolutions of few input channels, as a network's first: the windows' rows are read as they stand in a padded copy
 //! of a band of the image, where a kernel row is one stretch of `kernel_w * in_c` floats.
 
-use super::im2col;
-use crate::kernels::epilogue::{EpilogueArgs, EpiloguePtrs, Output, Pool, check_convolution, pool_two_rows};
+use super::algorithm::{ConvAlgorithm, ConvCall};
+use super::cost::Sizes;
+use super::im2col::Im2col;
+use crate::kernels::epilogue::{EpiloguePtrs, Output, Pool, check_convolution, pool_two_rows};
 use crate::kernels::gemm::micro_kernel::{Product, Rows};
 use crate::kernels::parallel::thread_pool::{ALIGNMENT, ThreadPool, WorkerScratch};
 use crate::kernels::simd::tile::PANEL;
-use crate::kernels::tensor_view::{Convolution, View, ViewMut};
+use crate::kernels::tensor_view::{Convolution, View};
 use crate::size::{product, round_up, span, sum};
+use serde::{Deserialize, Serialize};
+use std::fmt;
 use std::mem::MaybeUninit;
 use std::ops::Range;
 
@@ -19,38 +23,80 @@ const BAND_PIXELS: usize = 512;
 /// Floats of a band's copy at most: 16 MiB. A window that reaches far out of a small image would copy nothing but zeros.
 const MAX_COPIED: usize = 4 << 20;
 
-/// Whether the convolution is one that [`convolve`] does: one group, no dilation along rows, bands that can be copied.
-pub fn supports(conv: &Convolution) -> bool {
-    conv.groups == 1 && conv.window.dilation_w == 1 && Bands::new(conv, Some(Pool::Max2x2)).copy_len() <= MAX_COPIED
+/// The algorithm for few input channels: one group, no dilation along rows, bands that can be copied. Weights are packed as
+/// for [`Im2col`].
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Direct;
+
+impl ConvAlgorithm for Direct {
+    fn candidates(_: &Convolution, _: usize) -> Vec<Self> {
+        vec![Self]
+    }
+
+    fn supports(&self, conv: &Convolution, _: Option<Pool>) -> bool {
+        conv.groups == 1 && conv.window.dilation_w == 1 && Bands::new(conv, Some(Pool::Max2x2)).copy_len() <= MAX_COPIED
+    }
+
+    fn packed_len(&self, conv: &Convolution) -> usize {
+        Im2col.packed_len(conv)
+    }
+
+    fn pack(&self, conv: &Convolution, weights: &[f32], packed: &mut [f32], threads: &ThreadPool) {
+        Im2col.pack(conv, weights, packed, threads);
+    }
+
+    fn scratch_len(&self, conv: &Convolution, _: usize, pool: Option<Pool>, workers: usize) -> usize {
+        WorkerScratch::len(Bands::new(conv, pool).worker_len(), workers)
+    }
+
+    fn run(&self, call: ConvCall<'_>) {
+        let ConvCall { threads, conv, batch, input, weights, epilogue, scratch, output } = call;
+        assert!(self.supports(conv, epilogue.pool), "not a convolution for the direct kernel: {conv:?}");
+        assert_eq!(weights.len(), self.packed_len(conv), "packed weights");
+        let (output, finish) = check_convolution(conv, batch, &input, epilogue, output);
+        let window = &conv.window;
+        if window.out_h * window.out_w * conv.out_c == 0 {
+            return;
+        }
+        let bands = Bands::new(conv, epilogue.pool);
+        let scratch = WorkerScratch::new(scratch, bands.worker_len(), threads.count());
+        threads.run_in_parts(batch * bands.count, &|task, worker| {
+            let (image, band) = (task / bands.count, task % bands.count);
+            // SAFETY: each worker uses only its own scratch.
+            let (copy, results) = unsafe { scratch.piece(worker) }.split_at_mut(bands.copy_len());
+            let end = epilogue.pool.map_or(window.out_h, |Pool::Max2x2| window.out_h / 2 * 2);
+            let rows = band * bands.rows..((band + 1) * bands.rows).min(end);
+            copy_band(conv, &input, image, rows.clone(), &bands, copy);
+            let task = Band { threads, conv, image, bands: &bands, weights, finish: &finish, copy };
+            // SAFETY: the rows are within the checked views; bands are disjoint.
+            unsafe {
+                match epilogue.pool {
+                    None => {
+                        for row in rows.clone() {
+                            task.row(row, row - rows.start, output.pixel(image, row * window.out_w), output.ld);
+                        }
+                    }
+                    Some(Pool::Max2x2) => task.pooled_rows(rows, results, &output),
+                }
+            }
+        });
+    }
+
+    fn cost(&self, sizes: &Sizes) -> f64 {
+        let narrow = if sizes.inputs > 16.0 { 1.5 } else { 1.0 };
+        narrow * sizes.product(sizes.pixels, sizes.depth, 10.0) / 0.97 + sizes.read_weights()
+    }
+
+    fn copied_floats(&self, conv: &Convolution) -> usize {
+        let bands = Bands::new(conv, None);
+        product([bands.count, bands.copy_len()])
+    }
 }
 
-/// The floats that are copied for an image.
-pub fn copied(conv: &Convolution) -> usize {
-    let bands = Bands::new(conv, None);
-    product([bands.count, bands.copy_len()])
-}
-
-/// The floats of the packed weights.
-pub fn packed_len_weights(conv: &Convolution) -> usize {
-    im2col::packed_len_weights(conv)
-}
-
-/// Packs `(kernel_h, kernel_w, in_c, out_c)` for [`convolve`]: panels of 16 output channels.
-pub fn pack_weights(conv: &Convolution, weights: &[f32]) -> Vec<f32> {
-    im2col::pack_weights(conv, weights)
-}
-
-/// [`pack_weights`] into memory that is there.
-///
-/// # Panics
-/// If a slice does not have its length.
-pub fn pack_weights_into(conv: &Convolution, weights: &[f32], packed: &mut [f32], threads: &ThreadPool) {
-    im2col::pack_weights_into(conv, weights, packed, threads);
-}
-
-/// The floats of scratch memory that [`convolve`] needs for `workers` threads.
-pub fn scratch_len(conv: &Convolution, pool: Option<Pool>, workers: usize) -> usize {
-    WorkerScratch::len(Bands::new(conv, pool).worker_len(), workers)
+impl fmt::Display for Direct {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("direct")
+    }
 }
 
 /// How the output is cut into bands of rows.
@@ -90,53 +136,6 @@ impl Bands {
     fn worker_len(&self) -> usize {
         sum([self.copy_len(), self.results])
     }
-}
-
-/// Convolves `batch` images of `(in_h, in_w, in_c)` to `(out_h, out_w, out_c)`, or half that size where the epilogue
-/// pools; `weights` as [`pack_weights`] packed them.
-///
-/// # Panics
-/// If a slice is too short for the sizes, or [`supports`] is false.
-#[allow(clippy::too_many_arguments)] // The views and weights are separate borrows of the arena and the artifact.
-pub fn convolve(
-    threads: &ThreadPool,
-    conv: &Convolution,
-    batch: usize,
-    input: View,
-    weights: &[f32],
-    epilogue: &EpilogueArgs,
-    scratch: &mut [f32],
-    output: ViewMut,
-) {
-    assert!(supports(conv), "not a convolution for the direct kernel: {conv:?}");
-    assert_eq!(weights.len(), packed_len_weights(conv), "packed weights");
-    let (output, finish) = check_convolution(conv, batch, &input, epilogue, output);
-    let window = &conv.window;
-    if window.out_h * window.out_w * conv.out_c == 0 {
-        return;
-    }
-    let bands = Bands::new(conv, epilogue.pool);
-    let scratch = WorkerScratch::new(scratch, bands.worker_len(), threads.count());
-    threads.run_in_parts(batch * bands.count, &|task, worker| {
-        let (image, band) = (task / bands.count, task % bands.count);
-        // SAFETY: each worker uses only its own scratch.
-        let (copy, results) = unsafe { scratch.piece(worker) }.split_at_mut(bands.copy_len());
-        let end = epilogue.pool.map_or(window.out_h, |Pool::Max2x2| window.out_h / 2 * 2);
-        let rows = band * bands.rows..((band + 1) * bands.rows).min(end);
-        copy_band(conv, &input, image, rows.clone(), &bands, copy);
-        let task = Band { threads, conv, image, bands: &bands, weights, finish: &finish, copy };
-        // SAFETY: the rows are within the checked views; bands are disjoint.
-        unsafe {
-            match epilogue.pool {
-                None => {
-                    for row in rows.clone() {
-                        task.row(row, row - rows.start, output.pixel(image, row * window.out_w), output.ld);
-                    }
-                }
-                Some(Pool::Max2x2) => task.pooled_rows(rows, results, &output),
-            }
-        }
-    });
 }
 
 /// Copies what some output rows' windows see, zeros outside the image.
@@ -248,10 +247,19 @@ mod tests {
     fn check(conv: Convolution) {
         let depth = conv.window.kernel_h * conv.window.kernel_w * conv.in_c;
         let weights = noise(depth * conv.out_c, 7);
-        let packed = pack_weights(&conv, &weights);
+        let packed = Direct.packed(&conv, &weights);
         compare(&conv, &weights, 2e-6 * depth as f64, &|threads, batch, input, epilogue, output| {
-            let mut scratch = vec![0.0; scratch_len(&conv, epilogue.pool, threads.count())];
-            convolve(threads, &conv, batch, input, &packed, epilogue, &mut scratch, output);
+            let mut scratch = vec![0.0; Direct.scratch_len(&conv, batch, epilogue.pool, threads.count())];
+            Direct.run(ConvCall {
+                threads,
+                conv: &conv,
+                batch,
+                input,
+                weights: &packed,
+                epilogue,
+                scratch: &mut scratch,
+                output,
+            });
         });
     }
 

@@ -2,10 +2,10 @@
 //! time, which stay in the second-level cache, instead of whole images that go to memory and back (Alwani et al.,
 //! "Fused-layer CNN accelerators", 2016). The results have the same bits as one convolution after the other.
 
-use super::depthwise::Call;
-use super::im2col::Task;
+use super::algorithm::{Algorithm, ConvAlgorithm};
+use super::depthwise::{Call, Depthwise};
+use super::im2col::{Im2col, Task};
 use super::input_rows::ImageRows;
-use super::{depthwise, im2col};
 use crate::kernels::epilogue::{EpilogueArgs, EpiloguePtrs, Output, check_view};
 use crate::kernels::parallel::thread_pool::{ThreadPool, WorkerScratch};
 use crate::kernels::tensor_view::{Convolution, View, ViewMut, Window};
@@ -28,7 +28,7 @@ const TWICE: f64 = 0.05;
 #[derive(Clone, Copy, Debug)]
 pub struct Link<'a> {
     pub conv: &'a Convolution,
-    /// As [`conv_depthwise`] packs them, or [`conv_im2col`] where that does not support it.
+    /// As [`algorithm`] packs them.
     pub weights: &'a [f32],
     /// No pooling, and a residual only behind the last.
     pub epilogue: EpilogueArgs<'a>,
@@ -39,7 +39,16 @@ pub type Convolutions<'a> = SmallVec<[&'a Convolution; MOST]>;
 
 /// Whether a convolution can be part of a chain.
 pub fn supports(conv: &Convolution) -> bool {
-    conv.groups == 1 || depthwise::supports(conv)
+    conv.groups == 1 || is_depthwise(conv)
+}
+
+/// The algorithm whose packed weights a chain reads for a convolution.
+pub fn algorithm(conv: &Convolution) -> Algorithm {
+    if is_depthwise(conv) { Algorithm::Depthwise(Depthwise) } else { Algorithm::Im2col(Im2col) }
+}
+
+fn is_depthwise(conv: &Convolution) -> bool {
+    Depthwise.supports(conv, None)
 }
 
 /// The floats of scratch memory that [`convolve`] needs for `workers` threads.
@@ -173,10 +182,7 @@ fn check(links: &[Link]) {
         assert!(one.epilogue.residual.is_none(), "a residual within a chain");
     }
     for Link { conv, weights, epilogue } in links {
-        let packed = match depthwise::supports(conv) {
-            true => depthwise::packed_len_weights(conv),
-            false => im2col::packed_len_weights(conv),
-        };
+        let packed = algorithm(conv).packed_len(conv);
         assert!(supports(conv) && weights.len() == packed && epilogue.pool.is_none(), "a chain's convolution");
     }
 }
@@ -246,7 +252,7 @@ impl Chain<'_> {
                         (to, channels, rows.end.min((row / held + 1) * held))
                     }
                 };
-                if depthwise::supports(conv) {
+                if is_depthwise(conv) {
                     let call = Call { threads: self.threads, conv, input, weights, zeros: self.zeros, finish };
                     for y in row..end {
                         call.row(image, y, to.add((y - row) * width * ld), ld);
@@ -264,6 +270,7 @@ impl Chain<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::kernels::conv::algorithm::ConvCall;
     use crate::kernels::conv::naive::{convolution, noise};
     use crate::kernels::elementwise::activation::Activation;
     use crate::kernels::simd::isa::Isa;
@@ -276,13 +283,9 @@ mod tests {
         let image = window.out_h * window.out_w * conv.out_c;
         let mut result = vec![0.0; batch * image];
         let output = ViewMut { data: &mut result, ld: conv.out_c, image };
-        if depthwise::supports(conv) {
-            let mut scratch = vec![0.0; depthwise::scratch_len(conv, None, threads.count())];
-            depthwise::convolve(threads, conv, batch, input, weights, epilogue, &mut scratch, output);
-        } else {
-            let mut scratch = vec![0.0; im2col::scratch_len(conv, batch, None, threads.count())];
-            im2col::convolve(threads, conv, batch, input, weights, epilogue, &mut scratch, output);
-        }
+        let algorithm = algorithm(conv);
+        let mut scratch = vec![0.0; algorithm.scratch_len(conv, batch, None, threads.count())];
+        algorithm.run(ConvCall { threads, conv, batch, input, weights, epilogue, scratch: &mut scratch, output });
         result
     }
 
@@ -293,10 +296,7 @@ mod tests {
             .map(|conv| {
                 let count = conv.window.kernel_h * conv.window.kernel_w * conv.in_c / conv.groups * conv.out_c;
                 let weights = noise(count, 7);
-                match depthwise::supports(conv) {
-                    true => depthwise::pack_weights(conv, &weights),
-                    false => im2col::pack_weights(conv, &weights),
-                }
+                algorithm(conv).packed(conv, &weights)
             })
             .collect();
         let last = convs[convs.len() - 1];

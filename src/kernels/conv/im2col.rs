@@ -1,14 +1,18 @@
 //! Convolutions of any kernel, stride, dilation, padding and groups, as a matrix product whose left rows are the
 //! windows' pixels. The rows are not copied: a block's product reads each tap's pixel through its address.
 
+use super::algorithm::{ConvAlgorithm, ConvCall};
+use super::cost::Sizes;
 use super::input_rows::ImageRows;
-use crate::kernels::epilogue::{EpilogueArgs, EpiloguePtrs, Output, Pool, check_convolution, pool_two_rows};
+use crate::kernels::epilogue::{EpiloguePtrs, Output, Pool, check_convolution, pool_two_rows};
 use crate::kernels::gemm::micro_kernel::{Product, Rows};
 use crate::kernels::gemm::panel::{Grid, pack, packed_len, panels};
 use crate::kernels::parallel::thread_pool::{ThreadPool, WorkerScratch};
 use crate::kernels::simd::tile::PANEL;
-use crate::kernels::tensor_view::{Convolution, View, ViewMut};
+use crate::kernels::tensor_view::Convolution;
 use crate::size::product;
+use serde::{Deserialize, Serialize};
+use std::fmt;
 use std::mem::MaybeUninit;
 use std::ops::Range;
 
@@ -23,40 +27,81 @@ const ROW_BLOCK: usize = 96;
 /// Blocks to have at least, so that threads finish at about the same time.
 const TASKS: usize = 16;
 
-/// The floats of the packed weights.
-pub fn packed_len_weights(conv: &Convolution) -> usize {
-    product([conv.groups, packed_len(depth(conv), conv.out_c / conv.groups.max(1))])
+/// The algorithm that computes every convolution. Weights are packed in panels of 16 output channels, group by group.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Im2col;
+
+impl ConvAlgorithm for Im2col {
+    fn candidates(_: &Convolution, _: usize) -> Vec<Self> {
+        vec![Self]
+    }
+
+    fn supports(&self, _: &Convolution, _: Option<Pool>) -> bool {
+        true
+    }
+
+    fn packed_len(&self, conv: &Convolution) -> usize {
+        product([conv.groups, packed_len(depth(conv), conv.out_c / conv.groups.max(1))])
+    }
+
+    fn pack(&self, conv: &Convolution, weights: &[f32], packed: &mut [f32], threads: &ThreadPool) {
+        let (depth, out_c) = (depth(conv), conv.out_c / conv.groups);
+        assert_eq!(weights.len(), depth * conv.out_c, "weights");
+        assert_eq!(packed.len(), self.packed_len(conv), "packed weights");
+        let each = packed_len(depth, out_c).max(1);
+        for (group, part) in packed.chunks_exact_mut(each).enumerate() {
+            pack(threads, depth, out_c, &weights[group * out_c..], conv.out_c, part);
+        }
+    }
+
+    fn scratch_len(&self, conv: &Convolution, batch: usize, pool: Option<Pool>, workers: usize) -> usize {
+        WorkerScratch::len(worker_len(conv, batch, pool), workers)
+    }
+
+    fn run(&self, call: ConvCall<'_>) {
+        let ConvCall { threads, conv, batch, input, weights, epilogue, scratch, output } = call;
+        assert_eq!(weights.len(), self.packed_len(conv), "packed weights");
+        let (output, finish) = check_convolution(conv, batch, &input, epilogue, output);
+        let grid = grid(conv, batch, epilogue.pool);
+        let scratch = WorkerScratch::new(scratch, worker_len(conv, batch, epilogue.pool), threads.count());
+        let input = ImageRows::of(&input, conv.window.in_h, conv.window.in_w);
+        let blocks = grid.blocks();
+        if conv.out_c == 0 || conv.window.out_h * conv.window.out_w == 0 {
+            return;
+        }
+        threads.run_in_parts(batch * conv.groups * blocks, &|task, worker| {
+            let (part, block) = (task / blocks, task % blocks);
+            let (image, group) = (part / conv.groups, part % conv.groups);
+            let (pixels, columns) = grid.block(block);
+            let task = Task { threads, conv, image, group, input, weights, finish: &finish };
+            match epilogue.pool {
+                // SAFETY: pixels and columns were checked to lie within the views; blocks are disjoint.
+                None => unsafe {
+                    let first = group * (conv.out_c / conv.groups) + columns.start;
+                    task.block(pixels.clone(), columns, output.pixel(image, pixels.start).add(first), output.ld);
+                },
+                // SAFETY: as above; each worker uses only its own scratch.
+                Some(Pool::Max2x2) => unsafe { task.pooled_block(pixels, columns, scratch.piece(worker), &output) },
+            }
+        });
+    }
+
+    fn cost(&self, sizes: &Sizes) -> f64 {
+        // Gathering few channels at a time costs the same for each tap as gathering a cache line.
+        let gather = if sizes.inputs < 8.0 { 2.0 } else { 1.0 };
+        gather * sizes.product(sizes.pixels, sizes.depth, 7.0) / 0.97 + sizes.read_weights()
+    }
 }
 
-/// Packs `(kernel_h, kernel_w, in_c / groups, out_c)` for [`convolve`]: for each group panels of 16 output channels.
-pub fn pack_weights(conv: &Convolution, weights: &[f32]) -> Vec<f32> {
-    let mut packed = vec![0.0; packed_len_weights(conv)];
-    pack_weights_into(conv, weights, &mut packed, &ThreadPool::new(1));
-    packed
-}
-
-/// [`pack_weights`] into memory that is there.
-///
-/// # Panics
-/// If a slice does not have its length.
-pub fn pack_weights_into(conv: &Convolution, weights: &[f32], packed: &mut [f32], threads: &ThreadPool) {
-    let (depth, out_c) = (depth(conv), conv.out_c / conv.groups);
-    assert_eq!(weights.len(), depth * conv.out_c, "weights");
-    assert_eq!(packed.len(), packed_len_weights(conv), "packed weights");
-    let each = packed_len(depth, out_c).max(1);
-    for (group, part) in packed.chunks_exact_mut(each).enumerate() {
-        pack(threads, depth, out_c, &weights[group * out_c..], conv.out_c, part);
+impl fmt::Display for Im2col {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("im2col")
     }
 }
 
 /// The rows of a group's weight matrix.
 fn depth(conv: &Convolution) -> usize {
     product([conv.window.kernel_h, conv.window.kernel_w, conv.in_c / conv.groups.max(1)])
-}
-
-/// The floats of scratch memory that [`convolve`] needs for `workers` threads.
-pub fn scratch_len(conv: &Convolution, batch: usize, pool: Option<Pool>, workers: usize) -> usize {
-    WorkerScratch::len(worker_len(conv, batch, pool), workers)
 }
 
 fn worker_len(conv: &Convolution, batch: usize, pool: Option<Pool>) -> usize {
@@ -74,48 +119,6 @@ fn grid(conv: &Convolution, batch: usize, pool: Option<Pool>) -> Grid {
         }
     };
     Grid::new(rows, conv.out_c / groups, block, product([batch, groups]), TASKS)
-}
-
-/// Convolves `batch` images of `(in_h, in_w, in_c)` to `(out_h, out_w, out_c)`, or half that size where the epilogue
-/// pools; `weights` as [`pack_weights`] packed them.
-///
-/// # Panics
-/// If a slice is too short for the sizes.
-#[allow(clippy::too_many_arguments)] // The views and weights are separate borrows of the arena and the artifact.
-pub fn convolve(
-    threads: &ThreadPool,
-    conv: &Convolution,
-    batch: usize,
-    input: View,
-    weights: &[f32],
-    epilogue: &EpilogueArgs,
-    scratch: &mut [f32],
-    output: ViewMut,
-) {
-    assert_eq!(weights.len(), packed_len_weights(conv), "packed weights");
-    let (output, finish) = check_convolution(conv, batch, &input, epilogue, output);
-    let grid = grid(conv, batch, epilogue.pool);
-    let scratch = WorkerScratch::new(scratch, worker_len(conv, batch, epilogue.pool), threads.count());
-    let input = ImageRows::of(&input, conv.window.in_h, conv.window.in_w);
-    let blocks = grid.blocks();
-    if conv.out_c == 0 || conv.window.out_h * conv.window.out_w == 0 {
-        return;
-    }
-    threads.run_in_parts(batch * conv.groups * blocks, &|task, worker| {
-        let (part, block) = (task / blocks, task % blocks);
-        let (image, group) = (part / conv.groups, part % conv.groups);
-        let (pixels, columns) = grid.block(block);
-        let task = Task { threads, conv, image, group, input, weights, finish: &finish };
-        match epilogue.pool {
-            // SAFETY: pixels and columns were checked to lie within the views; blocks are disjoint.
-            None => unsafe {
-                let first = group * (conv.out_c / conv.groups) + columns.start;
-                task.block(pixels.clone(), columns, output.pixel(image, pixels.start).add(first), output.ld);
-            },
-            // SAFETY: as above; each worker uses only its own scratch.
-            Some(Pool::Max2x2) => unsafe { task.pooled_block(pixels, columns, scratch.piece(worker), &output) },
-        }
-    });
 }
 
 /// What a block's product reads.
@@ -250,10 +253,19 @@ mod tests {
 
     fn check(conv: Convolution) {
         let weights = noise(depth(&conv) * conv.out_c, 7);
-        let packed = pack_weights(&conv, &weights);
+        let packed = Im2col.packed(&conv, &weights);
         compare(&conv, &weights, 2e-6 * depth(&conv) as f64, &|threads, batch, input, epilogue, output| {
-            let mut scratch = vec![0.0; scratch_len(&conv, batch, epilogue.pool, threads.count())];
-            convolve(threads, &conv, batch, input, &packed, epilogue, &mut scratch, output);
+            let mut scratch = vec![0.0; Im2col.scratch_len(&conv, batch, epilogue.pool, threads.count())];
+            Im2col.run(ConvCall {
+                threads,
+                conv: &conv,
+                batch,
+                input,
+                weights: &packed,
+                epilogue,
+                scratch: &mut scratch,
+                output,
+            });
         });
     }
 

@@ -1,5 +1,7 @@
 //! Convolutions, one algorithm a file.
 
+pub mod algorithm;
+pub mod cost;
 pub mod depthwise;
 mod depthwise_tile;
 pub mod direct;

@@ -1,7 +1,5 @@
 //! Elementwise functions that a kernel may apply before it stores its result.
 
-use crate::kernels::simd::isa::Isa;
-use crate::kernels::simd::vector_math::Activate;
 use serde::{Deserialize, Serialize};
 
 /// An elementwise function of one float.
@@ -33,18 +31,39 @@ pub enum Activation {
 }
 
 impl Activation {
-    /// The function of one float.
-    pub fn of(self, x: f32) -> f32 {
-        let mut value = [x];
-        self.apply(&mut value);
-        value[0]
-    }
+    /// Every activation, with slopes below zero of 0 and not of 0: what tests go over.
+    pub const ALL: [Activation; 12] = [
+        Activation::Linear,
+        Activation::Relu { alpha: 0.0 },
+        Activation::Relu { alpha: 0.3 },
+        Activation::Relu6,
+        Activation::Sigmoid,
+        Activation::HardSigmoid,
+        Activation::Tanh,
+        Activation::Elu,
+        Activation::Softplus,
+        Activation::Swish,
+        Activation::HardSwish,
+        Activation::Gelu,
+    ];
 
-    /// Replaces each float by the function of it, with this machine's vectors.
-    pub fn apply(self, values: &mut [f32]) {
-        let kernel = Activate { activation: self, values: values.as_mut_ptr(), count: values.len() };
-        // SAFETY: the machine has what `detect` returns, and the kernel stays within the slice.
-        unsafe { Isa::detect().dispatch(kernel) }
+    /// The function in f64: the reference that kernels are compared with.
+    pub fn exact(self, x: f64) -> f64 {
+        match self {
+            Activation::Linear => x,
+            Activation::Relu { .. } if x > 0.0 => x,
+            Activation::Relu { alpha } => f64::from(alpha) * x,
+            Activation::Relu6 => x.clamp(0.0, 6.0),
+            Activation::Sigmoid => 1.0 / (1.0 + (-x).exp()),
+            Activation::HardSigmoid => (0.2 * x + 0.5).clamp(0.0, 1.0),
+            Activation::Tanh => x.tanh(),
+            Activation::Elu if x > 0.0 => x,
+            Activation::Elu => x.exp_m1(),
+            Activation::Softplus => x.max(0.0) + (-x.abs()).exp().ln_1p(),
+            Activation::Swish => x / (1.0 + (-x).exp()),
+            Activation::HardSwish => x * (x + 3.0).clamp(0.0, 6.0) / 6.0,
+            Activation::Gelu => 0.5 * x * libm::erfc(-x * std::f64::consts::FRAC_1_SQRT_2),
+        }
     }
 }
 

@@ -1,5 +1,6 @@
 //! Activations of vectors.
 
+use super::isa::Isa;
 use super::vector::{SimdOp, Vector};
 use crate::kernels::elementwise::activation::Activation;
 
@@ -10,6 +11,22 @@ pub fn clip_bounds(activation: Activation) -> Option<(f32, f32)> {
         Activation::Relu { alpha: 0.0 } => Some((0.0, f32::INFINITY)),
         Activation::Relu6 => Some((0.0, 6.0)),
         _ => None,
+    }
+}
+
+impl Activation {
+    /// The function of one float.
+    pub fn of(self, x: f32) -> f32 {
+        let mut value = [x];
+        self.apply(&mut value);
+        value[0]
+    }
+
+    /// Replaces each float by the function of it, with this machine's vectors.
+    pub fn apply(self, values: &mut [f32]) {
+        let kernel = Activate { activation: self, values: values.as_mut_ptr(), count: values.len() };
+        // SAFETY: the machine has what `detect` returns, and the kernel stays within the slice.
+        unsafe { Isa::detect().dispatch(kernel) }
     }
 }
 
@@ -182,73 +199,19 @@ unsafe fn softplus<V: Vector>(x: V) -> V {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::kernels::simd::isa::Isa;
-
-    /// erfc in f64 by its series and, far out, its continued fraction.
-    fn erfc(x: f64) -> f64 {
-        if x < 0.0 {
-            return 2.0 - erfc(-x);
-        }
-        if x < 2.5 {
-            let (mut term, mut sum) = (x, x);
-            for n in 1..80 {
-                term *= -x * x / f64::from(n);
-                sum += term / f64::from(2 * n + 1);
-            }
-            return 1.0 - sum * 2.0 / std::f64::consts::PI.sqrt();
-        }
-        let fraction = (1..60).rev().fold(x, |below, n| x + f64::from(n) / 2.0 / below);
-        (-x * x).exp() / fraction / std::f64::consts::PI.sqrt()
-    }
-
-    fn exact(activation: Activation, x: f64) -> f64 {
-        match activation {
-            Activation::Linear => x,
-            Activation::Relu { alpha } => x.max(0.0) + f64::from(alpha) * x.min(0.0),
-            Activation::Relu6 => x.clamp(0.0, 6.0),
-            Activation::Sigmoid => 1.0 / (1.0 + (-x).exp()),
-            Activation::HardSigmoid => (0.2 * x + 0.5).clamp(0.0, 1.0),
-            Activation::Tanh => x.tanh(),
-            Activation::Elu => {
-                if x > 0.0 {
-                    x
-                } else {
-                    x.exp() - 1.0
-                }
-            }
-            Activation::Softplus => x.max(0.0) + (-x.abs()).exp().ln_1p(),
-            Activation::Swish => x / (1.0 + (-x).exp()),
-            Activation::HardSwish => x * (x + 3.0).clamp(0.0, 6.0) / 6.0,
-            Activation::Gelu => x * 0.5 * erfc(-x / 2f64.sqrt()),
-        }
-    }
 
     #[test]
     fn activations_are_accurate_on_every_instruction_set() {
         let inputs: Vec<f32> =
             (-4003..=4003).map(|step| step as f32 * 0.01).chain([-1e30, 1e30, -100.0, 1e-20]).collect();
-        let all = [
-            Activation::Linear,
-            Activation::Relu { alpha: 0.0 },
-            Activation::Relu { alpha: 0.1 },
-            Activation::Relu6,
-            Activation::Sigmoid,
-            Activation::HardSigmoid,
-            Activation::Tanh,
-            Activation::Elu,
-            Activation::Softplus,
-            Activation::Swish,
-            Activation::HardSwish,
-            Activation::Gelu,
-        ];
         for isa in Isa::available() {
-            for activation in all {
+            for activation in Activation::ALL {
                 let mut values = inputs.clone();
                 let kernel = Activate { activation, values: values.as_mut_ptr(), count: values.len() };
                 // SAFETY: the set is available, and the kernel stays within the vector.
                 unsafe { isa.dispatch(kernel) };
                 for (&x, &y) in inputs.iter().zip(&values) {
-                    let right = exact(activation, f64::from(x));
+                    let right = activation.exact(f64::from(x));
                     // Where the whole scale is used up, the products overflow alike.
                     if right.abs() < 1e30 {
                         let error = (f64::from(y) - right).abs();

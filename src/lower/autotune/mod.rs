@@ -3,10 +3,10 @@
 pub mod tuning_cache;
 
 use super::{AlgorithmOverrides, cost_model};
-use crate::kernels::conv::winograd::Blocking;
+use crate::kernels::conv::algorithm::Algorithm;
 use crate::kernels::parallel::thread_pool::ThreadPool;
 use crate::plan::kernel_timing::KernelTiming;
-use crate::plan::steps::convolution::{Algorithm, ConvolutionStep};
+use crate::plan::steps::convolution::ConvolutionStep;
 use crate::plan::steps::dense::{DenseStep, Storage};
 use crate::plan::{Kernel, KernelStep, Plan};
 use std::fmt::Display;
@@ -57,22 +57,14 @@ pub fn tune(
     }
 }
 
-/// The candidates, and Winograd's in other blocks.
+/// The candidates, each with its variants.
 fn variants(step: &ConvolutionStep, chunk: usize, exact: bool) -> Vec<Algorithm> {
     let mut list: Vec<Algorithm> = Vec::new();
     let mut candidates = cost_model::candidates(step, chunk, exact);
     candidates.sort_by(|a, b| a.nanoseconds.total_cmp(&b.nanoseconds));
     for candidate in candidates {
         list.push(candidate.algorithm);
-        let Algorithm::Winograd(usual) = candidate.algorithm else { continue };
-        for channels in [32, 64, 128] {
-            for (tiles, shared) in [(20, false), (49, false), (49, true), (98, true)] {
-                let blocking = Blocking { tiles, channels, shared, ..usual };
-                if blocking != usual && channels <= step.geometry.out_c {
-                    list.push(Algorithm::Winograd(blocking));
-                }
-            }
-        }
+        list.extend(candidate.algorithm.tuning_variants(&step.geometry));
     }
     list
 }

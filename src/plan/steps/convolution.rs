@@ -1,33 +1,16 @@
 //! Convolutions, and the algorithms that compute them.
 
+use crate::kernels::conv::algorithm::{Algorithm, ConvCall};
 use crate::kernels::conv::gradient::input_gradient::{flip_weights, input_gradient_geometry};
-use crate::kernels::conv::winograd::{Blocking, Tile};
-use crate::kernels::conv::{depthwise, direct, im2col, im2col_blas, pointwise, winograd};
+use crate::kernels::conv::im2col::Im2col;
 use crate::kernels::epilogue::{EpilogueArgs, Pool};
 use crate::kernels::parallel::thread_pool::ThreadPool;
 use crate::kernels::tensor_view::Convolution;
 use crate::plan::Epilogue;
 use crate::plan::input_checks::{CheckedKernel, possible};
 use crate::plan::kernel::{Call, Inputs, KernelError, KernelStep, Sizes, keep_others};
-use crate::size::product;
+use crate::size::{product, sum};
 use serde::{Deserialize, Serialize};
-
-/// How a convolution is computed.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-pub enum Algorithm {
-    /// Rows of the window's pixels times the weights, in cache-sized blocks; does every convolution.
-    Im2col,
-    /// 1x1: a product over pixels.
-    Pointwise,
-    /// For few input channels: the window is read where it stands.
-    Direct,
-    /// Each channel alone.
-    Depthwise,
-    /// Copied windows, or pixels, times the weights as they stand, by BLAS.
-    Blas,
-    /// 3x3 with stride 1 by fewer multiplications (Lavin and Gray, 2016).
-    Winograd(Blocking),
-}
 
 /// A convolution with bias, residual, activation and pooling.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -44,7 +27,7 @@ pub struct ConvolutionStep {
 impl ConvolutionStep {
     /// A convolution by the algorithm that does them all; lowering chooses a better one.
     pub fn new(geometry: Convolution, bias: bool, epilogue: Epilogue) -> Self {
-        Self { geometry, bias, epilogue, algorithm: Algorithm::Im2col, back: None }
+        Self { geometry, bias, epilogue, algorithm: Algorithm::Im2col(Im2col), back: None }
     }
 
     /// The gradient of a convolution by its input, where that is a convolution over dy.
@@ -56,31 +39,16 @@ impl ConvolutionStep {
     /// Whether the algorithm does this convolution.
     pub fn is_possible(&self) -> bool {
         let conv = &self.geometry;
-        conv.is_possible()
-            && match &self.algorithm {
-                Algorithm::Im2col => true,
-                Algorithm::Pointwise => pointwise::supports(conv),
-                Algorithm::Direct => direct::supports(conv),
-                Algorithm::Depthwise => depthwise::supports(conv),
-                Algorithm::Blas => im2col_blas::supports(conv) && !self.epilogue.pool,
-                Algorithm::Winograd(blocking) => blocking.tile.supports(conv) && blocking.is_possible(),
-            }
+        conv.is_possible() && self.algorithm.supports(conv, self.pool())
     }
 
-    fn pool(&self) -> Option<Pool> {
+    /// What pools its results, if it does.
+    pub fn pool(&self) -> Option<Pool> {
         self.epilogue.pool.then_some(Pool::Max2x2)
     }
 
     fn packed_len(&self) -> usize {
-        let conv = &self.geometry;
-        match &self.algorithm {
-            Algorithm::Im2col => im2col::packed_len_weights(conv),
-            Algorithm::Pointwise => pointwise::packed_len_weights(conv),
-            Algorithm::Direct => direct::packed_len_weights(conv),
-            Algorithm::Depthwise => depthwise::packed_len_weights(conv),
-            Algorithm::Blas => conv.weights(),
-            Algorithm::Winograd(blocking) => winograd::packed_len_weights(blocking.tile, conv),
-        }
+        self.algorithm.packed_len(&self.geometry)
     }
 
     /// Packs the weights; `flipped` has room for them where they are flipped before.
@@ -97,16 +65,7 @@ impl ConvolutionStep {
             flip_weights(forward, weights, flipped, threads);
             weights = flipped;
         }
-        match &self.algorithm {
-            Algorithm::Im2col => im2col::pack_weights_into(conv, weights, packed, threads),
-            Algorithm::Pointwise => pointwise::pack_weights_into(conv, weights, packed, threads),
-            Algorithm::Direct => direct::pack_weights_into(conv, weights, packed, threads),
-            Algorithm::Depthwise => depthwise::pack_weights_into(conv, weights, packed, threads),
-            Algorithm::Blas => packed.copy_from_slice(weights),
-            Algorithm::Winograd(blocking) => {
-                winograd::pack_weights_into(blocking.tile, conv, weights, packed, threads);
-            }
-        }
+        self.algorithm.pack(conv, weights, packed, threads);
     }
 
     /// Multiply-adds per image of the direct method.
@@ -118,27 +77,14 @@ impl ConvolutionStep {
 impl KernelStep for ConvolutionStep {
     fn run(&self, call: Call<'_>) -> Result<(), KernelError> {
         let Call { batch, inputs, constants, output, scratch, threads, .. } = call;
-        let finish = EpilogueArgs {
+        let epilogue = EpilogueArgs {
             bias: if self.bias { constants.get(1).copied() } else { None },
             residual: if self.epilogue.residual { inputs.get(1).copied() } else { None },
             activation: self.epilogue.activation,
             pool: self.pool(),
         };
-        let (conv, x, weights) = (&self.geometry, inputs[0], constants[0]);
-        match &self.algorithm {
-            Algorithm::Im2col => im2col::convolve(threads, conv, batch, x, weights, &finish, scratch, output),
-            Algorithm::Pointwise => {
-                pointwise::convolve(threads, conv, batch, x, weights, &finish, scratch, output);
-            }
-            Algorithm::Direct => direct::convolve(threads, conv, batch, x, weights, &finish, scratch, output),
-            Algorithm::Depthwise => {
-                depthwise::convolve(threads, conv, batch, x, weights, &finish, scratch, output);
-            }
-            Algorithm::Blas => im2col_blas::convolve(threads, conv, batch, x, weights, &finish, scratch, output),
-            Algorithm::Winograd(blocking) => {
-                winograd::convolve(threads, blocking, conv, batch, x, weights, &finish, scratch, output);
-            }
-        }
+        let (conv, input, weights, epilogue) = (&self.geometry, inputs[0], constants[0], &epilogue);
+        self.algorithm.run(ConvCall { threads, conv, batch, input, weights, epilogue, scratch, output });
         Ok(())
     }
 
@@ -208,31 +154,15 @@ impl KernelStep for ConvolutionStep {
     }
 
     fn scratch_len(&self, batch: usize, workers: usize) -> usize {
-        let conv = &self.geometry;
-        match &self.algorithm {
-            Algorithm::Im2col => im2col::scratch_len(conv, batch, self.pool(), workers),
-            Algorithm::Pointwise => pointwise::scratch_len(conv, batch, self.pool(), workers),
-            Algorithm::Direct => direct::scratch_len(conv, self.pool(), workers),
-            Algorithm::Depthwise => depthwise::scratch_len(conv, self.pool(), workers),
-            Algorithm::Blas => im2col_blas::scratch_len(conv, workers),
-            Algorithm::Winograd(blocking) => winograd::scratch_len(blocking, conv, batch, workers),
-        }
+        self.algorithm.scratch_len(&self.geometry, batch, self.pool(), workers)
     }
 
     fn multiplies(&self) -> bool {
-        self.algorithm == Algorithm::Blas
+        self.algorithm.uses_blas()
     }
 
     fn executed_macs(&self) -> u64 {
-        match &self.algorithm {
-            Algorithm::Winograd(blocking) => {
-                let (out, points) = (blocking.tile.out(), blocking.tile.points());
-                let window = &self.geometry.window;
-                let tiles = [window.out_h.div_ceil(out), window.out_w.div_ceil(out)];
-                product([tiles[0], tiles[1], points, self.geometry.in_c, self.geometry.out_c]) as u64
-            }
-            _ => self.direct_arithmetic(),
-        }
+        self.algorithm.executed_macs(&self.geometry) as u64
     }
 }
 
@@ -244,31 +174,7 @@ impl CheckedKernel for ConvolutionStep {
     }
 
     fn work(&self) -> usize {
-        let copied = match &self.algorithm {
-            Algorithm::Direct => direct::copied(&self.geometry),
-            _ => 0,
-        };
         // Taps in the padding are gone over too.
-        self.geometry.macs().saturating_add(copied)
+        sum([self.geometry.macs(), self.algorithm.copied_floats(&self.geometry)])
     }
 }
-
-impl std::fmt::Display for Algorithm {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Algorithm::Im2col => f.write_str("im2col"),
-            Algorithm::Pointwise => f.write_str("pixels"),
-            Algorithm::Direct => f.write_str("direct"),
-            Algorithm::Depthwise => f.write_str("depthwise"),
-            Algorithm::Blas => f.write_str("BLAS"),
-            Algorithm::Winograd(blocking) => {
-                let out = blocking.tile.out();
-                let Blocking { tiles, channels, .. } = blocking;
-                write!(f, "Winograd F({out}x{out}) in blocks of {tiles} tiles by {channels} channels")
-            }
-        }
-    }
-}
-
-/// The tiles that a plan may use. F(6x6) would gain a few percent on large images, but rounds three times as much.
-pub const TILES: [Tile; 3] = [Tile::F2, Tile::F4, Tile::F2x5];

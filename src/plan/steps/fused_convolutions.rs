@@ -1,6 +1,6 @@
 //! Convolutions one behind the other, by bands of rows.
 
-use super::convolution::{Algorithm, ConvolutionStep};
+use super::convolution::ConvolutionStep;
 use crate::kernels::conv::fused_rows;
 use crate::kernels::conv::fused_rows::{Convolutions, Link};
 use crate::kernels::epilogue::EpilogueArgs;
@@ -35,12 +35,11 @@ impl FusedConvolutionsStep {
 
     /// Whether a convolution, by the algorithm that it has, can be part of a chain.
     pub fn takes(step: &ConvolutionStep) -> bool {
-        let algorithm = match crate::kernels::conv::depthwise::supports(&step.geometry) {
-            true => Algorithm::Depthwise,
-            false => Algorithm::Im2col,
-        };
         let plain = step.back.is_none() && !step.epilogue.pool && !step.epilogue.softmax;
-        step.is_possible() && fused_rows::supports(&step.geometry) && step.algorithm == algorithm && plain
+        step.is_possible()
+            && fused_rows::supports(&step.geometry)
+            && step.algorithm == fused_rows::algorithm(&step.geometry)
+            && plain
     }
 
     /// Floats of an image between the links, which are not written to memory.

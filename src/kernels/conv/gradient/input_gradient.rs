@@ -298,7 +298,8 @@ fn place(at: usize, pad: usize, shift: usize, stride: usize) -> Option<isize> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::kernels::conv::im2col;
+    use crate::kernels::conv::algorithm::{ConvAlgorithm, ConvCall};
+    use crate::kernels::conv::im2col::Im2col;
     use crate::kernels::conv::naive::convolution;
     use crate::kernels::epilogue::EpilogueArgs;
     use crate::kernels::testing::{Random, Sum, Tensor, seen, windows};
@@ -350,11 +351,21 @@ mod tests {
         };
         let flipped = flip(1);
         assert_eq!(flipped, flip(3));
-        let packed = im2col::pack_weights(&over, &flipped);
+        let packed = Im2col.packed(&over, &flipped);
         check(dx.filled(|dx, threads| {
-            let mut scratch = vec![0.0; im2col::scratch_len(&over, batch, None, threads.count())];
+            let mut scratch = vec![0.0; Im2col.scratch_len(&over, batch, None, threads.count())];
             let plain = EpilogueArgs::default();
-            im2col::convolve(threads, &over, batch, dy.view(), &packed, &plain, &mut scratch, dx);
+            let (conv, input, scratch) = (&over, dy.view(), &mut scratch);
+            Im2col.run(ConvCall {
+                threads,
+                conv,
+                batch,
+                input,
+                weights: &packed,
+                epilogue: &plain,
+                scratch,
+                output: dx,
+            });
         }));
     }
 

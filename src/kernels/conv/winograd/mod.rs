@@ -8,18 +8,22 @@ mod transforms;
 pub(crate) mod weight_gradient_winograd;
 mod weight_transform;
 
-use crate::kernels::epilogue::{EpilogueArgs, EpiloguePtrs, Output, check_convolution};
+use crate::kernels::conv::algorithm::{ConvAlgorithm, ConvCall};
+use crate::kernels::conv::cost::Sizes;
+use crate::kernels::epilogue::{EpilogueArgs, EpiloguePtrs, Output, Pool, check_convolution};
 use crate::kernels::gemm::micro_kernel::{FINE, Product, Rows};
 use crate::kernels::gemm::panel::{Grid, packed_len, panels};
 use crate::kernels::parallel::thread_pool::{ALIGNMENT, ThreadPool, WorkerScratch};
 use crate::kernels::simd::tile::PANEL;
+use crate::kernels::target;
 use crate::kernels::tensor_view::{Convolution, View, ViewMut};
 use crate::size::{product, round_up, sum};
 use serde::{Deserialize, Serialize};
+use std::fmt;
 use std::marker::PhantomData;
 use std::ops::Range;
 use transforms::{F2, F2x5, F4, F6, InputTransform, OutputTransform, Tile as TileKind, Tiling};
-pub use weight_transform::{pack_weights, pack_weights_into, packed_len_weights};
+use weight_transform::{pack_weights_into, packed_len_weights};
 
 /// The size of the output tile, and of the kernel where that is not 3x3.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -192,82 +196,137 @@ pub(crate) fn one_group(conv: &Convolution) -> Convolution {
     Convolution { in_c: conv.in_c / conv.groups, out_c: conv.out_c / conv.groups, groups: 1, ..*conv }
 }
 
-/// The floats of scratch memory that [`convolve`] needs for `workers` threads, for up to `batch` images.
-pub fn scratch_len(blocking: &Blocking, conv: &Convolution, batch: usize, workers: usize) -> usize {
-    let conv = &one_group(conv);
-    let len = |images: usize| {
-        let own = blocking.fitted(conv, images);
-        let common = WorkerScratch::len(own.common_len(conv, images), 1);
-        sum([WorkerScratch::len(own.worker_len(conv), workers), common])
-    };
-    // Few images may be cut in another way, in higher blocks.
-    let few = (1..batch).take_while(|&images| blocking.leaves_idle(conv, images));
-    few.chain([batch]).map(len).max().unwrap_or(0)
+/// The tiles that a plan may use. F(6x6) would gain a few percent on large images, but rounds three times as much.
+const TILES: [Tile; 3] = [Tile::F2, Tile::F4, Tile::F2x5];
+
+impl ConvAlgorithm for Blocking {
+    fn candidates(conv: &Convolution, micro_batch: usize) -> Vec<Self> {
+        let tiles = TILES.into_iter().filter(|tile| tile.supports(conv));
+        tiles.map(|tile| Blocking::new(tile, conv, micro_batch)).collect()
+    }
+
+    fn tuning_variants(&self, conv: &Convolution) -> Vec<Self> {
+        let mut list = Vec::new();
+        for channels in [32, 64, 128] {
+            for (tiles, shared) in [(20, false), (49, false), (49, true), (98, true)] {
+                let blocking = Blocking { tiles, channels, shared, ..*self };
+                if blocking != *self && channels <= conv.out_c {
+                    list.push(blocking);
+                }
+            }
+        }
+        list
+    }
+
+    fn supports(&self, conv: &Convolution, _: Option<Pool>) -> bool {
+        self.tile.supports(conv) && self.is_possible()
+    }
+
+    fn packed_len(&self, conv: &Convolution) -> usize {
+        packed_len_weights(self.tile, conv)
+    }
+
+    fn pack(&self, conv: &Convolution, weights: &[f32], packed: &mut [f32], threads: &ThreadPool) {
+        pack_weights_into(self.tile, conv, weights, packed, threads);
+    }
+
+    fn scratch_len(&self, conv: &Convolution, batch: usize, _: Option<Pool>, workers: usize) -> usize {
+        let conv = &one_group(conv);
+        let len = |images: usize| {
+            let own = self.fitted(conv, images);
+            let common = WorkerScratch::len(own.common_len(conv, images), 1);
+            sum([WorkerScratch::len(own.worker_len(conv), workers), common])
+        };
+        // Few images may be cut in another way, in higher blocks.
+        let few = (1..batch).take_while(|&images| self.leaves_idle(conv, images));
+        few.chain([batch]).map(len).max().unwrap_or(0)
+    }
+
+    fn run(&self, call: ConvCall<'_>) {
+        let ConvCall { threads, conv, batch, input, weights, epilogue, scratch, output } = call;
+        assert!(self.tile.supports(conv), "not a convolution for {:?}: {conv:?}", self.tile);
+        assert!(self.is_possible(), "{self:?}");
+        assert_eq!(weights.len(), packed_len_weights(self.tile, conv), "packed weights");
+        if conv.groups > 1 {
+            // Each group is a convolution of its own on a slice of the channels.
+            let one = one_group(conv);
+            for (group, weights) in weights.chunks_exact(weights.len() / conv.groups).enumerate() {
+                let (first_in, first_out) = (group * one.in_c, group * one.out_c);
+                let input = View { data: &input.data[first_in..], ..input };
+                let epilogue = EpilogueArgs {
+                    bias: epilogue.bias.map(|bias| &bias[first_out..]),
+                    residual: epilogue.residual.map(|view| View { data: &view.data[first_out..], ..view }),
+                    ..*epilogue
+                };
+                let output = ViewMut { data: &mut output.data[first_out..], ..output };
+                self.run(ConvCall { threads, conv: &one, batch, input, weights, epilogue: &epilogue, scratch, output });
+            }
+            return;
+        }
+        let (output, finish) = check_convolution(conv, batch, &input, epilogue, output);
+        let blocking = &self.fitted(conv, batch);
+        let common = WorkerScratch::len(blocking.common_len(conv, batch), 1);
+        assert!(scratch.len() >= common, "scratch memory is too small");
+        let (common, workers) = scratch.split_at_mut(common);
+        let common = WorkerScratch::new(common, blocking.common_len(conv, batch), 1);
+        let workers = WorkerScratch::new(workers, blocking.worker_len(conv), threads.count());
+        // SAFETY: the piece is taken once.
+        let (zeros, shared) = unsafe { common.piece(0) }.split_at_mut(Blocking::row(conv));
+        zeros.fill(0.0);
+        let call = Call {
+            threads,
+            blocking,
+            conv,
+            input: &input,
+            weights,
+            zeros,
+            workers: &workers,
+            output,
+            finish: &finish,
+            epilogue,
+        };
+        match blocking.tile {
+            Tile::F2 => call.run::<F2>(batch, shared),
+            Tile::F4 => call.run::<F4>(batch, shared),
+            Tile::F6 => call.run::<F6>(batch, shared),
+            Tile::F2x5 => call.run::<F2x5>(batch, shared),
+        }
+    }
+
+    fn cost(&self, sizes: &Sizes) -> f64 {
+        let &Sizes { conv, inputs, outputs, groups, activation_bytes, .. } = sizes;
+        let (out, points) = (self.tile.out(), self.tile.points() as f64);
+        let tiles = (conv.window.out_h.div_ceil(out) * conv.window.out_w.div_ceil(out)) as f64;
+        let few = if tiles <= 4.0 { 1.25 } else { 1.0 };
+        let transform = match self.tile {
+            Tile::F2 => 1.5,
+            Tile::F4 => 4.0,
+            Tile::F6 => 9.0,
+            Tile::F2x5 => 3.0,
+        };
+        let packed = 4.0 * points * inputs * outputs * groups;
+        let reading = if packed > target::LAST_CACHE_BYTES { packed / target::MEMORY_BYTES_PER_NS } else { 0.0 };
+        few * points * sizes.product(tiles, inputs, 4.0) / 0.9
+            + tiles * (conv.in_c + conv.out_c) as f64 * transform
+            + activation_bytes / target::STREAM_BYTES_PER_NS
+            + reading
+    }
+
+    fn rounds_as_direct(&self) -> bool {
+        false
+    }
+
+    fn executed_macs(&self, conv: &Convolution) -> usize {
+        let (out, points) = (self.tile.out(), self.tile.points());
+        let tiles = [conv.window.out_h.div_ceil(out), conv.window.out_w.div_ceil(out)];
+        product([tiles[0], tiles[1], points, conv.in_c, conv.out_c])
+    }
 }
 
-/// Convolves `batch` images of `(in_h, in_w, in_c)` to `(out_h, out_w, out_c)`, or half that size where the epilogue
-/// pools; `weights` as [`pack_weights`] packed them for the same tile.
-///
-/// # Panics
-/// If a slice is too short for the sizes, or the tile does not support the convolution.
-#[allow(clippy::too_many_arguments)] // The views and weights are separate borrows of the arena and the artifact.
-pub fn convolve(
-    threads: &ThreadPool,
-    blocking: &Blocking,
-    conv: &Convolution,
-    batch: usize,
-    input: View,
-    weights: &[f32],
-    epilogue: &EpilogueArgs,
-    scratch: &mut [f32],
-    output: ViewMut,
-) {
-    assert!(blocking.tile.supports(conv), "not a convolution for {:?}: {conv:?}", blocking.tile);
-    assert!(blocking.is_possible(), "{blocking:?}");
-    assert_eq!(weights.len(), packed_len_weights(blocking.tile, conv), "packed weights");
-    if conv.groups > 1 {
-        // Each group is a convolution of its own on a slice of the channels.
-        let one = one_group(conv);
-        for (group, weights) in weights.chunks_exact(weights.len() / conv.groups).enumerate() {
-            let (first_in, first_out) = (group * one.in_c, group * one.out_c);
-            let input = View { data: &input.data[first_in..], ..input };
-            let epilogue = EpilogueArgs {
-                bias: epilogue.bias.map(|bias| &bias[first_out..]),
-                residual: epilogue.residual.map(|view| View { data: &view.data[first_out..], ..view }),
-                ..*epilogue
-            };
-            let output = ViewMut { data: &mut output.data[first_out..], ..output };
-            convolve(threads, blocking, &one, batch, input, weights, &epilogue, scratch, output);
-        }
-        return;
-    }
-    let (output, finish) = check_convolution(conv, batch, &input, epilogue, output);
-    let blocking = &blocking.fitted(conv, batch);
-    let common = WorkerScratch::len(blocking.common_len(conv, batch), 1);
-    assert!(scratch.len() >= common, "scratch memory is too small");
-    let (common, workers) = scratch.split_at_mut(common);
-    let common = WorkerScratch::new(common, blocking.common_len(conv, batch), 1);
-    let workers = WorkerScratch::new(workers, blocking.worker_len(conv), threads.count());
-    // SAFETY: the piece is taken once.
-    let (zeros, shared) = unsafe { common.piece(0) }.split_at_mut(Blocking::row(conv));
-    zeros.fill(0.0);
-    let call = Call {
-        threads,
-        blocking,
-        conv,
-        input: &input,
-        weights,
-        zeros,
-        workers: &workers,
-        output,
-        finish: &finish,
-        epilogue,
-    };
-    match blocking.tile {
-        Tile::F2 => call.run::<F2>(batch, shared),
-        Tile::F4 => call.run::<F4>(batch, shared),
-        Tile::F6 => call.run::<F6>(batch, shared),
-        Tile::F2x5 => call.run::<F2x5>(batch, shared),
+impl fmt::Display for Blocking {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let out = self.tile.out();
+        write!(f, "Winograd F({out}x{out}) in blocks of {} tiles by {} channels", self.tiles, self.channels)
     }
 }
 
@@ -453,7 +512,7 @@ mod tests {
         let tiles = tiles.into_iter().filter(|(tile, _)| tile.supports(&conv));
         assert!(tiles.clone().count() > 0, "{conv:?}");
         for (tile, tolerance) in tiles {
-            let packed = pack_weights(tile, &conv, &weights);
+            let packed = Blocking::new(tile, &conv, 1).packed(&conv, &weights);
             let size = (taps as f64 * conv.in_c as f64).sqrt();
             let run = |blocking: &Blocking,
                        threads: &ThreadPool,
@@ -461,8 +520,18 @@ mod tests {
                        input: View,
                        epilogue: &EpilogueArgs,
                        output: ViewMut| {
-                let mut scratch = vec![0.0; scratch_len(blocking, &conv, batch, threads.count())];
-                convolve(threads, blocking, &conv, batch, input, &packed, epilogue, &mut scratch, output);
+                let mut scratch = vec![0.0; blocking.scratch_len(&conv, batch, epilogue.pool, threads.count())];
+                let scratch = &mut scratch;
+                blocking.run(ConvCall {
+                    threads,
+                    conv: &conv,
+                    batch,
+                    input,
+                    weights: &packed,
+                    epilogue,
+                    scratch,
+                    output,
+                });
             };
             for shared in [false, true] {
                 let blocking = Blocking { tile, tiles: 5, channels: 16, shared };
@@ -482,7 +551,7 @@ mod tests {
             let conv = convolution((size, size), (in_c, out_c, 1), (3, 1, 1), (1, 1));
             for batch in 1..20 {
                 let blocking = Blocking::new(Tile::F4, &conv, batch);
-                let len = |images| scratch_len(&blocking, &conv, images, 2);
+                let len = |images| blocking.scratch_len(&conv, images, None, 2);
                 assert!((1..batch).all(|images| len(images) <= len(batch)), "{conv:?} {batch}");
             }
         }

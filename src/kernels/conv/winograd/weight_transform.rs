@@ -24,15 +24,7 @@ pub fn packed_len_weights(tile: Tile, conv: &Convolution) -> usize {
     product([conv.groups, tile.points(), packed_len(one.in_c, one.out_c)])
 }
 
-/// Transforms and packs `(kernel, kernel, in_c / groups, out_c)` for [`convolve`](super::convolve): for each group and
-/// point panels of 16 output channels.
-pub fn pack_weights(tile: Tile, conv: &Convolution, weights: &[f32]) -> Vec<f32> {
-    let mut packed = vec![0.0; packed_len_weights(tile, conv)];
-    pack_weights_into(tile, conv, weights, &mut packed, &ThreadPool::new(1));
-    packed
-}
-
-/// [`pack_weights`] into memory that is there.
+/// Transforms and packs `(kernel, kernel, in_c / groups, out_c)`: for each group and point panels of 16 output channels.
 ///
 /// # Panics
 /// If a slice does not have its length, or the tile does not support the convolution.
@@ -186,7 +178,8 @@ mod tests {
                 let conv = convolution((9, 9), (in_c, out_c, groups), (kernel, 1, 1), (1, 1));
                 let (in_c, out_c) = (in_c / groups, out_c / groups);
                 let weights = noise(kernel * kernel * in_c * conv.out_c, 3);
-                let packed = pack_weights(tile, &conv, &weights);
+                let mut packed = vec![0.0; packed_len_weights(tile, &conv)];
+                pack_weights_into(tile, &conv, &weights, &mut packed, &ThreadPool::new(1));
                 let mut other = vec![f32::NAN; packed.len()];
                 pack_weights_into(tile, &conv, &weights, &mut other, &ThreadPool::new(3));
                 assert_eq!(packed, other, "threads change the result");

@@ -2,7 +2,7 @@
 
 use crate::kernels::elementwise::activation::Activation;
 use crate::kernels::elementwise::activation_gradient::{
-    Known, activation_gradient, prelu_gradient, prelu_slope_gradient, prelu_slope_gradient_scratch_len,
+    SlopeSource, activation_gradient, prelu_gradient, prelu_slope_gradient, prelu_slope_gradient_scratch_len,
     slope_from_output, softmax_gradient,
 };
 use crate::kernels::parallel::image_batches::Images;
@@ -27,7 +27,8 @@ impl KernelStep for ActivationGradientStep {
     fn run(&self, call: Call<'_>) -> Result<(), KernelError> {
         let size = Images { n: call.batch, pixels: self.pixels, channels: self.channels };
         let (dy, Some(&known)) = (call.first(), call.inputs.last()) else { return Ok(()) };
-        let known = if slope_from_output(self.activation) { Known::Output(known) } else { Known::Input(known) };
+        let known =
+            if slope_from_output(self.activation) { SlopeSource::Output(known) } else { SlopeSource::Input(known) };
         activation_gradient(known, dy, call.output, size, self.activation, call.threads);
         Ok(())
     }

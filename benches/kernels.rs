@@ -6,11 +6,12 @@ use netc::kernels::conv::depthwise::Depthwise;
 use netc::kernels::gemm::{self, Backend, Operand, Product};
 use netc::kernels::parallel::thread_pool::ThreadPool;
 use netc::kernels::tensor_view::{Convolution, ViewMut, Window};
+use netc::plan::Kernel;
+use netc::plan::epilogue::Epilogue;
 use netc::plan::kernel_timing::KernelTiming;
 use netc::plan::steps::convolution::ConvolutionStep;
 use netc::plan::steps::dense::DenseStep;
 use netc::plan::steps::pool::{PoolStep, Reduction};
-use netc::plan::{Epilogue, Kernel};
 use std::time::{Duration, Instant};
 
 fn window(size: usize, kernel: usize, stride: usize, pad: usize) -> Window {

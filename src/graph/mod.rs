@@ -18,7 +18,7 @@ pub use signature::call::Arguments;
 pub use signature::definition::Definition;
 pub use signature::value::{Value, ValueKind, number_text};
 
-pub use crate::plan::Epilogue;
+pub use crate::plan::epilogue::Epilogue;
 use crate::source::Span;
 use crate::tensor::TensorType;
 use std::collections::BTreeMap;

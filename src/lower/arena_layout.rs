@@ -3,7 +3,8 @@
 
 use super::buffers::{BufferId, Placement, TensorRef};
 use super::{BufferHome, PendingStep};
-use crate::plan::{CONSTANT_ALIGNMENT, Operand, Space};
+use crate::plan::kernel_step::CONSTANT_ALIGNMENT;
+use crate::plan::{Operand, Space};
 use std::collections::BTreeMap;
 use std::ops::{Range, RangeInclusive};
 

@@ -7,9 +7,10 @@ use crate::kernels::dense::few_outputs::is_narrow;
 use crate::kernels::gemm::{self, Backend, Shape, blas};
 use crate::kernels::simd::isa::Isa;
 use crate::kernels::target;
+use crate::plan::Kernel;
+use crate::plan::kernel_step::KernelStep;
 use crate::plan::steps::convolution::ConvolutionStep;
 use crate::plan::steps::dense::{DenseStep, Storage};
-use crate::plan::{Kernel, KernelStep};
 
 /// The arena of a chunk should stay within this many floats (8 MiB), so that it stays in the last cache beside weights and
 /// what other programs keep there: 16 MiB were slower on a Zen 3 of 32 MiB that was shared, ResNet-50 by 7 %.

@@ -2,9 +2,10 @@
 
 use super::cost_model;
 use crate::kernels::gemm::Shape;
+use crate::plan::kernel_step::KernelStep;
 use crate::plan::steps::convolution::ConvolutionStep;
 use crate::plan::steps::dense::{DenseStep, Storage};
-use crate::plan::{Kernel, KernelStep, Plan};
+use crate::plan::{Kernel, Plan};
 use std::fmt::Write;
 
 /// The step of a name, or the one that took in the layer of that name, with the candidates for it.

@@ -7,9 +7,10 @@ use super::{BufferHome, Options, PendingStep, cost_model};
 use crate::kernels::conv::algorithm::Algorithm;
 use crate::kernels::conv::im2col::Im2col;
 use crate::kernels::target;
+use crate::plan::Kernel;
+use crate::plan::kernel_step::KernelStep;
 use crate::plan::steps::convolution::ConvolutionStep;
 use crate::plan::steps::fused_convolutions::FusedConvolutionsStep;
-use crate::plan::{Kernel, KernelStep};
 
 /// Joins what can be joined.
 pub fn join(drafts: Vec<PendingStep>, placement: &Placement, options: Options<'_>) -> Vec<PendingStep> {

@@ -4,9 +4,10 @@
 use super::{Compiled, Options, cost_model, lower};
 use crate::diagnostics::{Code, Diagnostic, Result, counted};
 use crate::graph::Graph;
+use crate::plan::kernel_step::KernelStep;
 use crate::plan::scratch::enough_for;
 use crate::plan::steps::convolution::ConvolutionStep;
-use crate::plan::{Kernel, KernelStep, Plan};
+use crate::plan::{Kernel, Plan};
 
 /// Lowers a graph so that [`Plan::memory`] is at most so many bytes.
 ///

@@ -7,7 +7,8 @@ use super::buffers::Placement;
 use super::cost_model;
 use super::{Options, PendingStep};
 use crate::kernels::target;
-use crate::plan::{CONSTANT_ALIGNMENT, Kernel, KernelStep};
+use crate::plan::Kernel;
+use crate::plan::kernel_step::{CONSTANT_ALIGNMENT, KernelStep};
 use std::ops::Range;
 
 /// Where a stage may begin: as soon as so many times fewer images are no longer asked for by what follows.

@@ -12,9 +12,10 @@ mod micro_batches;
 
 use crate::diagnostics::{Code, Diagnostic, Result};
 use crate::graph::{Graph, Lowered, Lowering, NodeId, ParameterId};
+use crate::plan::kernel::RepackStep;
+use crate::plan::kernel_step::CONSTANT_ALIGNMENT;
 use crate::plan::steps::dense::Storage;
-use crate::plan::steps::training::repack::RepackStep;
-use crate::plan::{CONSTANT_ALIGNMENT, Constant, Kernel, Operand, Plan, Port, Source, Space, Stage, Step};
+use crate::plan::{Constant, Kernel, Operand, Plan, Port, Source, Space, Stage, Step};
 pub use algorithm_overrides::AlgorithmOverrides;
 use buffers::{BufferId, Placement, TensorRef};
 pub use explain::why;

@@ -10,7 +10,7 @@ use crate::graph::{
 };
 use crate::kernels::elementwise::activation::Activation;
 use crate::ops::dense::{DENSE, Function};
-use crate::plan::Epilogue;
+use crate::plan::epilogue::Epilogue;
 use crate::plan::kernel::Kernel;
 use crate::plan::steps::dense::DenseStep;
 use crate::plan::steps::gradient::pointwise_gradient::{PReluGradientStep, PReluSlopeStep};

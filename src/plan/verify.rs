@@ -1,7 +1,9 @@
 //! A plan is checked before it runs: every operand lies in its space, no step reads where it writes, constants are there.
 
-use super::kernel::{Inputs, Kernel};
-use super::{CONSTANT_ALIGNMENT, Constant, LARGEST, MAX_WORK, Operand, Plan, Source, Space, Stage, Step};
+use super::kernel::Kernel;
+use super::kernel_step::CONSTANT_ALIGNMENT;
+use super::kernel_step::Inputs;
+use super::{Constant, LARGEST, MAX_WORK, Operand, Plan, Source, Space, Stage, Step};
 use crate::size::{is_tensor, span, sum};
 
 /// What is wrong with a plan, and at which step.

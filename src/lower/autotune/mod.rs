@@ -5,10 +5,11 @@ pub mod tuning_cache;
 use super::{AlgorithmOverrides, cost_model};
 use crate::kernels::conv::algorithm::Algorithm;
 use crate::kernels::parallel::thread_pool::ThreadPool;
+use crate::plan::kernel_step::KernelStep;
 use crate::plan::kernel_timing::KernelTiming;
 use crate::plan::steps::convolution::ConvolutionStep;
 use crate::plan::steps::dense::{DenseStep, Storage};
-use crate::plan::{Kernel, KernelStep, Plan};
+use crate::plan::{Kernel, Plan};
 use std::fmt::Display;
 use std::time::Duration;
 

@@ -12,7 +12,7 @@ use crate::graph::{
 };
 use crate::kernels::gemm::Backend;
 use crate::kernels::tensor_view::{Convolution as Geometry, Window};
-use crate::plan::Epilogue;
+use crate::plan::epilogue::Epilogue;
 use crate::plan::kernel::Kernel;
 use crate::plan::steps::convolution::ConvolutionStep;
 use crate::plan::steps::gradient::convolution_gradient::WeightGradientStep;

@@ -6,9 +6,9 @@ use crate::kernels::conv::im2col::Im2col;
 use crate::kernels::epilogue::{EpilogueArgs, Pool};
 use crate::kernels::parallel::thread_pool::ThreadPool;
 use crate::kernels::tensor_view::Convolution;
-use crate::plan::Epilogue;
+use crate::plan::epilogue::Epilogue;
 use crate::plan::input_checks::{CheckedKernel, possible};
-use crate::plan::kernel::{Call, Inputs, KernelError, KernelStep, Sizes, keep_others};
+use crate::plan::kernel_step::{Call, Inputs, KernelError, KernelStep, Sizes, keep_others};
 use crate::size::{product, sum};
 use serde::{Deserialize, Serialize};
 

@@ -14,10 +14,9 @@ use crate::kernels::training::optimizer::UpdateRule;
 use crate::kernels::training::regularizer::Regularizer;
 use crate::ops::input::Input;
 use crate::plan::Kernel;
+use crate::plan::kernel::UnbatchedStep;
 use crate::plan::steps::merge::MergeStep;
-use crate::plan::steps::training::update::{
-    GradientNormStep, LossGradientStep, LossStep, Through, UnbatchedStep, UpdateStep,
-};
+use crate::plan::steps::training::update::{GradientNormStep, LossGradientStep, LossStep, Through, UpdateStep};
 use crate::tensor::TensorType;
 use std::collections::HashMap;
 use std::sync::Arc;

@@ -50,7 +50,7 @@ fn unread(error: &StoreError) -> Diagnostics {
 /// The state before the first step: parameters as they are bound, and what the optimizer begins with.
 fn begin(step: &Graph, layout: &State, values: &Values<'_>) -> std::result::Result<Aligned, StoreError> {
     let floats = layout.tensors.last().map_or(0, |last| last.offset + last.len);
-    let mut state = Aligned::new(floats.next_multiple_of(crate::plan::CONSTANT_ALIGNMENT));
+    let mut state = Aligned::new(floats.next_multiple_of(crate::plan::kernel_step::CONSTANT_ALIGNMENT));
     let parameters = step.parameters.iter().filter(|parameter| !parameter.frozen);
     for (parameter, tensor) in parameters.zip(&layout.tensors) {
         let to = &mut state.floats_mut()[tensor.offset..tensor.offset + tensor.len];

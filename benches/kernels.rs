@@ -1,7 +1,7 @@
 //! Single kernels at the sizes of real networks: convolution algorithms on VGG16's layers, dense layers, depthwise
 //! convolutions, pooling. `cargo bench --profile release --bench kernels -- vgg16/conv3` measures those whose name holds the word.
 
-use netc::kernels::conv::algorithm::Algorithm;
+use netc::kernels::conv::Algorithm;
 use netc::kernels::conv::depthwise::Depthwise;
 use netc::kernels::gemm::{self, Backend, Operand, Product};
 use netc::kernels::parallel::thread_pool::ThreadPool;

@@ -1,6 +1,6 @@
 //! Algorithms that were settled for convolutions, by measuring or to save memory, in place of the cost model's.
 
-use crate::kernels::conv::algorithm::Algorithm;
+use crate::kernels::conv::Algorithm;
 use crate::kernels::gemm::Backend;
 use crate::plan::steps::convolution::ConvolutionStep;
 use crate::plan::steps::dense::{DenseStep, Storage};

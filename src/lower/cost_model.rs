@@ -1,7 +1,7 @@
 //! Which algorithm computes a convolution: the one with the lowest estimated time. The estimate depends on sizes alone and
 //! on one fixed target, so that the same spec gives the same plan on every machine.
 
-use crate::kernels::conv::algorithm::Algorithm;
+use crate::kernels::conv::Algorithm;
 use crate::kernels::conv::cost::Sizes;
 use crate::kernels::dense::few_outputs::is_narrow;
 use crate::kernels::gemm::{self, Backend, Shape, blas};

@@ -4,7 +4,7 @@
 
 use super::buffers::{Placement, TensorRef};
 use super::{BufferHome, Options, PendingStep, cost_model};
-use crate::kernels::conv::algorithm::Algorithm;
+use crate::kernels::conv::Algorithm;
 use crate::kernels::conv::im2col::Im2col;
 use crate::kernels::target;
 use crate::plan::Kernel;

@@ -5,6 +5,7 @@
 //! one run to the next; gradients of parameters stand in scratch that does not grow with the batch.
 
 pub mod epilogue;
+mod error;
 #[deny(clippy::arithmetic_side_effects)]
 pub mod input_checks;
 pub mod kernel;
@@ -17,10 +18,10 @@ mod text;
 mod verify;
 
 pub use epilogue::Epilogue;
+pub use error::PlanError;
 pub use input_checks::CheckedKernel;
 pub use kernel::Kernel;
 pub use kernel_step::{CONSTANT_ALIGNMENT, Call, KernelStep};
-pub use verify::PlanError;
 
 use crate::size::{BEYOND, product, round_up, sum};
 use serde::{Deserialize, Serialize};

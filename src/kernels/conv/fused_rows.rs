@@ -2,7 +2,8 @@
 //! time, which stay in the second-level cache, instead of whole images that go to memory and back (Alwani et al.,
 //! "Fused-layer CNN accelerators", 2016). The results have the same bits as one convolution after the other.
 
-use super::algorithm::{Algorithm, ConvAlgorithm};
+use super::Algorithm;
+use super::algorithm::ConvAlgorithm;
 use super::depthwise::{Call, Depthwise};
 use super::im2col::{Im2col, Task};
 use super::input_rows::ImageRows;

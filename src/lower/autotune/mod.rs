@@ -3,7 +3,7 @@
 pub mod tuning_cache;
 
 use super::{AlgorithmOverrides, cost_model};
-use crate::kernels::conv::algorithm::Algorithm;
+use crate::kernels::conv::Algorithm;
 use crate::kernels::parallel::thread_pool::ThreadPool;
 use crate::plan::kernel_step::KernelStep;
 use crate::plan::kernel_timing::KernelTiming;

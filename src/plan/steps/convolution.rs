@@ -1,6 +1,7 @@
 //! Convolutions, and the algorithms that compute them.
 
-use crate::kernels::conv::algorithm::{Algorithm, ConvCall};
+use crate::kernels::conv::Algorithm;
+use crate::kernels::conv::algorithm::ConvCall;
 use crate::kernels::conv::gradient::input_gradient::{flip_weights, input_gradient_geometry};
 use crate::kernels::conv::im2col::Im2col;
 use crate::kernels::epilogue::{EpilogueArgs, Pool};

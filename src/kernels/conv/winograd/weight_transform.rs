@@ -3,8 +3,8 @@
 // Loops over registers count with plain indices, which unroll; iterators over nested arrays do not always.
 #![allow(clippy::needless_range_loop)]
 
+use super::tile::{Tile, one_group};
 use super::transforms::{F2, F2x5, F4, F6, MOST, Tile as TileKind};
-use super::{Tile, one_group};
 use crate::kernels::gemm::panel::{packed_len, panels};
 use crate::kernels::parallel::disjoint::{Stripe, share_stripes};
 use crate::kernels::parallel::thread_pool::ThreadPool;

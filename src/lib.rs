@@ -24,6 +24,8 @@
 //! session.run(1, &[&photo], &mut [&mut probabilities]).expect("sizes fit");
 //! ```
 
+#![deny(unsafe_code)] // Allowed by name below: kernels, the arena of a session, the map of an artifact.
+
 // Asks the linker for the BLAS that kernels call.
 #[cfg(feature = "blas")]
 extern crate blas_src as _;
@@ -39,6 +41,7 @@ pub mod element;
 pub mod file;
 pub mod graph;
 pub mod h5;
+#[allow(unsafe_code)]
 pub mod kernels;
 pub mod lower;
 pub mod lsp;

@@ -9,6 +9,7 @@
 //! It holds no time, folder or output name: the same inputs give the same bytes.
 
 pub(crate) mod constants;
+#[allow(unsafe_code)]
 mod file_bytes;
 mod write;
 

@@ -1,5 +1,6 @@
 //! Runs plans: the arena, the threads, batches in chunks.
 
+#[allow(unsafe_code)]
 mod arena;
 pub mod non_finite;
 pub mod thread_count;
@@ -200,6 +201,7 @@ impl Session {
     }
 
     #[allow(clippy::too_many_arguments)] // All that a run consists of.
+    #[allow(unsafe_code)] // Operands are parts of the arena.
     fn step(
         &mut self,
         artifact: &Artifact,

@@ -1,19 +1,19 @@
 //! A compiler for neural networks that people write as text.
 //!
 //! ```text
-//! bird.net ──parse──▶ Ast ──elaborate──▶ Graph ──bind──▶ Graph + weights ──optimize──▶ Graph ──lower──▶ Plan ──▶ bird.netb ──▶ Session
+//! bird.net ──parse──▶ Ast ──elaborate──▶ Graph ──bind──▶ Graph + weights ──passes──▶ Graph ──lower──▶ Plan ──▶ bird.netb ──▶ Session
 //!   text      (pest)         (names, nets,  (typed,    (HDF5 …)             (fused)             (steps, arena,  (artifact)   (runs)
 //!                             cuts, shapes)  in order)                                           constants)
 //! ```
 //!
 //! Each arrow is one function from one type to the next: [`syntax::parse`], [`elaborate::Spec::graph`], [`weights::bind::bind`],
-//! [`optimize::optimize`], [`lower::lower`], [`compile::Build::write`], [`artifact::Artifact::open`], [`runtime::Session::run`].
+//! [`passes::optimize`], [`lower::lower`], [`compile::Build::write`], [`artifact::Artifact::open`], [`runtime::Session::run`].
 //! [`compile::build`] goes the whole road. Each type has a deterministic text form, which `netc build --emit` prints.
 //!
-//! A room uses only rooms below it: `cli`, `lsp`, `view`, `expect`, `check`, `verify`, `train`, `tuning`, `compile`, `data`, `runtime`, `artifact`, `lower`,
-//! `optimize`, `weights`, `elaborate`, `syntax`, `ops`, `graph`, `plan`, `kernels`, `diagnostics`, `source`, `h5`, `tensor`, `element`, `file` and `size`.
+//! A room uses only rooms below it: `cli`, `lsp`, `view`, `check`, `train`, `compile`, `data`, `runtime`, `artifact`, `lower`, `passes`,
+//! `weights`, `elaborate`, `syntax`, `ops`, `graph`, `plan`, `kernels`, `diagnostics`, `h5`, `file`, `source`, `tensor`, `element` and `size`.
 //!
-//! ```no_run
+//! ```
 //! use netc::{compile, elaborate, runtime::Session};
 //! use std::sync::Arc;
 //!

@@ -1,6 +1,8 @@
 //! The road from a spec to an artifact, as one function per stretch.
 
 pub use crate::artifact::constants::Values;
+pub mod tuning_cache;
+
 use crate::artifact::constants::{ConstantError, put_constants};
 use crate::artifact::{Artifact, Manifest, Memory, Sink, Writer};
 use crate::diagnostics::{Code, Diagnostic, Diagnostics, Result, counted};

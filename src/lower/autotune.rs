@@ -1,7 +1,5 @@
 //! Algorithms by measuring: each distinct convolution of a plan is run by every algorithm and in several blockings.
 
-pub mod tuning_cache;
-
 use super::{AlgorithmOverrides, cost_model};
 use crate::kernels::conv::Algorithm;
 use crate::kernels::parallel::thread_pool::ThreadPool;

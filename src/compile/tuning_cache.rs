@@ -1,12 +1,12 @@
 //! Builds tuned for this machine: what was measured once is kept in the folder of caches.
 
-use super::tune;
 use crate::compile::{Build, BuildOptions};
 use crate::data::features::feature_cache::default_folder;
 use crate::diagnostics::Result;
 use crate::file;
 use crate::kernels::simd::isa::Isa;
 use crate::lower::AlgorithmOverrides;
+use crate::lower::autotune::tune;
 use crate::runtime::thread_count::processor;
 use std::fmt::Display;
 use std::path::{Path, PathBuf};

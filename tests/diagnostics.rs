@@ -1,7 +1,4 @@
-//! What users are told: every file of `tests/diagnostics` is a spec with a mistake, and a snapshot holds it and the answer.
-//! A first line `# $ netc …` says which command is given; without one it is `netc check` of the file. Of one
-//! that writes, what tells how far the work is is left out. The first word of a
-//! file's name is the code that it is about.
+//! Diagnostics: every file of `tests/diagnostics` is a spec with a mistake, and a snapshot holds it with its messages.
 
 use netc::diagnostics::{Code, Diagnostic};
 use netc::{check, elaborate};

@@ -1,14 +1,13 @@
-//! Short texts that stand for much: whatever they say, the elaborator's budget ends their expansion. Steps are counted, no
-//! time is taken.
+//! Short texts that expand to very large nets: the elaborator's budget ends every expansion. Steps are counted, no time is measured.
 
-mod dice;
+mod random;
 
-use dice::Dice;
 use netc::check;
 use netc::diagnostics::Code;
 use netc::elaborate::load_text;
 use netc::elaborate::project::source_files::from_disk;
 use proptest::prelude::*;
+use random::RandomChoices;
 use std::collections::BTreeSet;
 use std::path::Path;
 
@@ -18,13 +17,13 @@ const MAX_EXPANDED: usize = 1_300_000;
 const MAX_LAYERS: usize = 100_000;
 
 /// Writes texts by chance.
-impl Dice {
+impl RandomChoices {
     /// Nets that mention those behind them, now and then also themselves and those before.
     fn text(&mut self) -> String {
-        let nets = 2 + self.roll(12);
+        let nets = 2 + self.below(12);
         let mut text = "net top = Input(4) >> f0\n".to_string();
         for net in 0..nets {
-            let depth = 1 + self.roll(3);
+            let depth = 1 + self.below(3);
             let body = self.expression(net, nets, depth);
             text += &format!("net f{net}(n=\"a\", l=[1, 2], p=Relu) = {body}\n");
         }
@@ -32,8 +31,8 @@ impl Dice {
     }
 
     fn mention(&mut self, net: usize, nets: usize) -> String {
-        let other = match self.roll(60) {
-            0 => self.roll(nets),
+        let other = match self.below(60) {
+            0 => self.below(nets),
             _ => net + 1,
         };
         if other >= nets {
@@ -51,7 +50,7 @@ impl Dice {
         }
         let mut part = || self.expression(net, nets, depth - 1);
         let (a, b) = (part(), part());
-        match self.roll(8) {
+        match self.below(8) {
             0 | 1 => format!("{a} >> {b}"),
             2 => format!("({a} | {b}) >> Add"),
             3 => {
@@ -68,7 +67,7 @@ impl Dice {
 
 /// The codes of what is told of a text, which is expanded in bounds.
 fn expand(seed: u64) -> (String, BTreeSet<Code>) {
-    let text = Dice { state: seed }.text();
+    let text = RandomChoices { state: seed }.text();
     let spec = load_text(Path::new("top.net"), &text, &from_disk);
     assert!(spec.errors.is_empty(), "{text}");
     let checked = check::check(&spec, None);

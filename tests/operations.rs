@@ -1,4 +1,4 @@
-//! Layers by themselves: their documentation, their shapes, and the f64 loops against the kernels and against NeuPy.
+//! Single layers: documentation, shapes, and the f64 reference against the kernels and against NeuPy.
 
 // Links the BLAS that the dense kernels call.
 use ndarray::{ArrayD, IxDyn};

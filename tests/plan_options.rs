@@ -1,4 +1,4 @@
-//! What a build can be told about its plan, and what `netc bench` tells of one.
+//! Options of a build that change its plan, and the output of `netc bench`.
 
 mod program;
 

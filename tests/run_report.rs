@@ -1,4 +1,4 @@
-//! What people see of a training run: curves and the page.
+//! The pictures and the page of a training run.
 
 use netc::ops::output_kind::OutputKind;
 use netc::train::evaluation::metrics::{Counted, Metrics, Report};

@@ -1,6 +1,6 @@
-//! Compiled nets against the f64 reference, wherever tensors may stand: branches in their concatenation, slices and views
-//! of other tensors, sums over what they add, several inputs and outputs. Each net is written to a file, opened again and
-//! run for batches below, at and above a chunk.
+//! Compiled nets against the f64 reference, wherever tensors may be stored: in their concatenation, as slices and views of other
+//! tensors, in place, with several inputs and outputs. Each net is written to a file, opened again and run for batches below, at and
+//! above a micro-batch.
 
 use ndarray::{ArrayD, IxDyn};
 use netc::artifact::Artifact;

@@ -1,4 +1,4 @@
-//! Data for which a net gives no number: it is told which, and nothing is left out without a word.
+//! Inputs for which a net's outputs are not finite: the sample and the layer are reported, and no output is dropped silently.
 
 mod program;
 

@@ -1,4 +1,4 @@
-//! What the program answers to mistakes that take files to make: weights, arrays, lists, folders, runs.
+//! Error messages that take files to provoke: weights, arrays, lists, folders, runs.
 
 mod program;
 

@@ -1,5 +1,4 @@
-//! Files of strangers, as the program meets them: pipes and devices where files are wanted, names that speak to a terminal,
-//! archives that are larger than they look.
+//! Untrusted files as the program meets them: pipes and devices in place of files, names with terminal escapes, archives that expand.
 
 #![cfg(unix)]
 

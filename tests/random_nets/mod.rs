@@ -1,7 +1,7 @@
 //! Nets by chance, written once in PyTorch's order of axes by plain loops and once in netc's: equal outputs, or a refusal that names
 //! the layer, never other numbers.
 
-use crate::dice::Dice;
+use crate::random::RandomChoices;
 use crate::torch::{State, Tensor, normalize, softmax};
 use netc::compile::{BuildOptions, build};
 use netc::diagnostics::{Code, render};
@@ -21,23 +21,24 @@ struct PendingFile {
     text: String,
     values: Vec<Tensor>,
     state: State,
-    dice: Dice,
+    random: RandomChoices,
     layers: usize,
 }
 
 impl PendingFile {
     fn new(seed: u64) -> PendingFile {
-        let (mut state, mut dice) = (State::seeded(seed), Dice { state: seed.wrapping_mul(0x2545_f491_4f6c_dd1d) });
-        let sizes = match dice.roll(5) {
-            0 => vec![4 + dice.roll(20)],
-            _ => vec![2 + dice.roll(3), 3 + dice.roll(4), 3 + dice.roll(4)],
+        let (mut state, mut random) =
+            (State::seeded(seed), RandomChoices { state: seed.wrapping_mul(0x2545_f491_4f6c_dd1d) });
+        let sizes = match random.below(5) {
+            0 => vec![4 + random.below(20)],
+            _ => vec![2 + random.below(3), 3 + random.below(4), 3 + random.below(4)],
         };
         let values: Vec<Tensor> = (0..BATCH).map(|_| state.random(&sizes)).collect();
         let text = match sizes[..] {
             [c, h, w] => format!("Input({h}x{w}x{c})"),
             _ => format!("Input({})", sizes[0]),
         };
-        PendingFile { text, values, state, dice, layers: 0 }
+        PendingFile { text, values, state, random, layers: 0 }
     }
 
     fn shape(&self) -> Vec<usize> {
@@ -62,15 +63,15 @@ impl PendingFile {
     fn conv(&mut self) {
         let shape = self.shape();
         let channels = shape[0];
-        let padded = self.dice.roll(2) == 1 || shape[1].min(shape[2]) < 3;
-        let groups = if self.dice.roll(3) == 0 { channels } else { 1 };
-        let filters = if groups > 1 { groups * (1 + self.dice.roll(2)) } else { 1 + self.dice.roll(5) };
+        let padded = self.random.below(2) == 1 || shape[1].min(shape[2]) < 3;
+        let groups = if self.random.below(3) == 0 { channels } else { 1 };
+        let filters = if groups > 1 { groups * (1 + self.random.below(2)) } else { 1 + self.random.below(5) };
         let name = self.name();
         let weight = self.state.parameter(&format!("{name}.weight"), &[filters, channels / groups, 3, 3]);
         let bias = self.state.parameter(&format!("{name}.bias"), &[filters]);
         let padding = usize::from(padded);
         let text = match groups > 1 {
-            true if self.dice.roll(2) == 0 => {
+            true if self.random.below(2) == 0 => {
                 format!("DepthwiseConv(3x3, padding={padding}, multiplier={})", filters / groups)
             }
             _ => format!("Conv(3x3, {filters}, padding={padding}, groups={groups})"),
@@ -80,7 +81,7 @@ impl PendingFile {
 
     fn deconv(&mut self) {
         let channels = self.shape()[0];
-        let filters = 1 + self.dice.roll(3);
+        let filters = 1 + self.random.below(3);
         let name = self.name();
         let weight = self.state.parameter(&format!("{name}.weight"), &[channels, filters, 2, 2]);
         let bias = self.state.parameter(&format!("{name}.bias"), &[filters]);
@@ -115,7 +116,7 @@ impl PendingFile {
     fn prelu(&mut self) {
         let channels = self.shape()[0];
         let name = self.name();
-        let slopes = if self.dice.roll(2) == 0 { 1 } else { channels };
+        let slopes = if self.random.below(2) == 0 { 1 } else { channels };
         let alpha = self.state.parameter(&format!("{name}.weight"), &[slopes]);
         self.then(&format!("PRelu as {name}"), |x| {
             x.by_channel(|c, value| if value < 0.0 { value * alpha.values[c % slopes] } else { value })
@@ -146,8 +147,8 @@ impl PendingFile {
             7 => self.then("(Relu | Identity) >> Concatenate", |x| x.map(|value| value.max(0.0)).cat(x)),
             8 => self.then("Dropout(0.5)", Tensor::clone),
             _ if channels > 1 => {
-                let from = self.dice.roll(channels - 1);
-                let to = from + 1 + self.dice.roll(channels - from);
+                let from = self.random.below(channels - 1);
+                let to = from + 1 + self.random.below(channels - from);
                 self.then(&format!("Slice({from}, {to})"), |x| x.slice(from, to));
             }
             _ => {}
@@ -157,7 +158,7 @@ impl PendingFile {
     fn on_image(&mut self) {
         let shape = self.shape();
         let (channels, height, width) = (shape[0], shape[1], shape[2]);
-        match self.dice.roll(17) {
+        match self.random.below(17) {
             0..=2 => self.conv(),
             3 if height > 1 && width > 1 => self.then("MaxPool(2x2)", Tensor::max_pool),
             4 if height * width < 30 => self.deconv(),
@@ -183,7 +184,7 @@ impl PendingFile {
             }
             11..=13 => self.then("Flatten", Tensor::flatten),
             _ => {
-                let choice = self.dice.roll(10);
+                let choice = self.random.below(10);
                 self.any(choice);
             }
         }
@@ -191,22 +192,22 @@ impl PendingFile {
 
     fn on_features(&mut self) {
         let len = self.len();
-        match self.dice.roll(12) {
+        match self.random.below(12) {
             0 | 1 => {
-                let units = [6, 12, 24, 36][self.dice.roll(4)];
+                let units = [6, 12, 24, 36][self.random.below(4)];
                 let (text, weight, bias) = self.dense(units);
                 self.then(&text, |x| x.linear(&weight, &bias));
             }
             2 => {
                 let (text, weight, bias) = self.dense(len);
-                let merge = self.dice.pick(&["Add", "Subtract"]).to_string();
+                let merge = self.random.pick(&["Add", "Subtract"]).to_string();
                 let sign = if merge == "Add" { 1.0 } else { -1.0 };
                 let text = format!("(Identity | {text}) >> {merge}");
                 self.then(&text, |x| x.zip(&x.linear(&weight, &bias), |a, b| a + sign * b));
             }
             3 | 4 if len.is_multiple_of(6) && len / 6 < 30 => {
                 let (channels, height, width) = (2, 3, len / 6);
-                let by_hand = self.dice.roll(2) == 0;
+                let by_hand = self.random.below(2) == 0;
                 let text = match by_hand {
                     true => format!("Reshape({channels}x{height}x{width}) >> Transpose([0, 2, 3, 1])"),
                     false => format!("Reshape({height}x{width}x{channels})"),
@@ -214,7 +215,7 @@ impl PendingFile {
                 self.then(&text, |x| x.view(&[channels, height, width]));
             }
             _ => {
-                let choice = self.dice.roll(10);
+                let choice = self.random.below(10);
                 self.any(choice);
             }
         }
@@ -256,7 +257,7 @@ fn nets_by_chance_give_what_pytorch_computes_or_are_refused() {
     for seed in 1..=NETS {
         let mut draft = PendingFile::new(seed);
         let inputs = draft.values.clone();
-        let steps = 2 + draft.dice.roll(7);
+        let steps = 2 + draft.random.below(7);
         for _ in 0..steps {
             if draft.len() < 600 {
                 draft.step();

@@ -449,6 +449,7 @@ impl Call<'_> {
 mod tests {
     use super::*;
     use crate::kernels::conv::naive::{compare, convolution, noise};
+    use crate::kernels::guarded::Floats;
 
     fn check(conv: Convolution) {
         let taps = conv.window.kernel_h * conv.window.kernel_w;
@@ -457,7 +458,7 @@ mod tests {
         let tiles = tiles.into_iter().filter(|(tile, _)| tile.supports(&conv));
         assert!(tiles.clone().count() > 0, "{conv:?}");
         for (tile, tolerance) in tiles {
-            let packed = Blocking::new(tile, &conv, 1).packed(&conv, &weights);
+            let packed = Floats::from(Blocking::new(tile, &conv, 1).packed(&conv, &weights));
             let size = (taps as f64 * conv.in_c as f64).sqrt();
             let run = |blocking: &Blocking,
                        threads: &ThreadPool,
@@ -465,7 +466,8 @@ mod tests {
                        input: View,
                        epilogue: &EpilogueArgs,
                        output: ViewMut| {
-                let mut scratch = vec![0.0; blocking.scratch_len(&conv, batch, epilogue.pool, threads.count())];
+                let mut scratch =
+                    Floats::filled(0.0, blocking.scratch_len(&conv, batch, epilogue.pool, threads.count()));
                 let scratch = &mut scratch;
                 blocking.run(ConvCall {
                     threads,

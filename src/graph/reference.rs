@@ -57,7 +57,7 @@ pub fn derived_values(graph: &Graph, id: ParameterId, parameter: &mut dyn FnMut(
         Some(Derivation::ScaledWeight { weight, norm, parameters }) => {
             let mut values = read(*weight);
             let own: Vec<Vec<f64>> = parameters.iter().map(|&id| read(id)).collect();
-            if let Some(affine) = norm.affine() {
+            if let Some(affine) = norm.fusion_role().affine() {
                 let (scale, _) = affine.scale_shift(&own);
                 values.chunks_exact_mut(scale.len().max(1)).for_each(|row| {
                     row.iter_mut().zip(&scale).for_each(|(value, scale)| *value *= scale);
@@ -67,7 +67,8 @@ pub fn derived_values(graph: &Graph, id: ParameterId, parameter: &mut dyn FnMut(
         }
         Some(Derivation::ShiftedBias { bias, norm, parameters }) => {
             let own: Vec<Vec<f64>> = parameters.iter().map(|&id| read(id)).collect();
-            let (scale, shift) = norm.affine().map_or((Vec::new(), Vec::new()), |affine| affine.scale_shift(&own));
+            let (scale, shift) =
+                norm.fusion_role().affine().map_or((Vec::new(), Vec::new()), |affine| affine.scale_shift(&own));
             let mut values = bias.map_or_else(|| vec![0.0; shift.len()], read);
             for ((value, scale), shift) in values.iter_mut().zip(&scale).zip(&shift) {
                 *value = *value * scale + shift;

@@ -2,7 +2,10 @@
 //! layers of the same graph, so that the passes, the memory planner and the kernels of inference serve training too.
 
 use super::type_inference::infer;
-use super::{Definition, Epilogue, Graph, Lowered, Lowering, Node, NodeId, Operation, Origin, ParameterId, ShapeError};
+use super::{
+    Arity, Category, Definition, Epilogue, Graph, Lowered, Lowering, Node, NodeId, Operation, Origin, ParameterId,
+    ShapeError,
+};
 use crate::plan::kernel::Kernel;
 use crate::tensor::{Size, TensorType};
 use ndarray::{ArrayD, IxDyn};
@@ -22,6 +25,7 @@ static COMPUTED: Definition = Definition {
     name: "step",
     aliases: &[],
     kind: "Step",
+    category: Category::Shape,
     summary: "A step of training.",
     arguments: &[],
     details: "",
@@ -57,8 +61,8 @@ impl Operation for LoweredOp {
         Ok(self.lowered.clone())
     }
 
-    fn merges(&self) -> bool {
-        true
+    fn arity(&self) -> Arity {
+        Arity::Many
     }
 
     fn changes(&self) -> usize {
@@ -110,7 +114,7 @@ impl Graph {
             epilogue: Epilogue::default(),
             frozen: false,
             origin,
-            swallowed: Vec::new(),
+            fused_layers: Vec::new(),
             cuts: Vec::new(),
         });
         NodeId(self.nodes.len() - 1)

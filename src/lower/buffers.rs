@@ -290,7 +290,7 @@ impl<'g> Placement<'g> {
             inputs,
             output,
             in_place,
-            layers: node.swallowed.clone(),
+            layers: node.fused_layers.clone(),
             parameters: parameters.to_vec(),
             changed: changed.to_vec(),
             packed: None,

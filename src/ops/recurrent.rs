@@ -5,8 +5,8 @@ use crate::diagnostics::{Code, Diagnostic};
 use crate::graph::signature::definition::Default;
 use crate::graph::training::{Backward, whole};
 use crate::graph::{
-    Argument, Arguments, AxisRule, Definition, Initializer, Lowered, Lowering, Operation, ParameterKind, ParameterSpec,
-    ShapeError,
+    Argument, Arguments, AxisRule, Category, Definition, Initializer, Lowered, Lowering, Operation, ParameterKind,
+    ParameterSpec, ShapeError,
 };
 use crate::plan::kernel::Kernel;
 use crate::plan::steps::gradient::recurrent_gradient::{
@@ -115,6 +115,7 @@ pub static LSTM: Definition = Definition {
     name: "LSTM",
     aliases: &[],
     kind: "LSTM",
+    category: Category::Recurrent,
     summary: "Long short-term memory over a sequence.",
     arguments: &[
         N_UNITS,
@@ -160,6 +161,7 @@ pub static GRU: Definition = Definition {
     name: "GRU",
     aliases: &[],
     kind: "GRU",
+    category: Category::Recurrent,
     summary: "A gated recurrent unit over a sequence.",
     arguments: &[
         N_UNITS,

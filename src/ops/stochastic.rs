@@ -3,7 +3,9 @@
 use super::convolution::window::image_sizes;
 use crate::graph::signature::definition::Default;
 use crate::graph::training::{Backward, Forward, pixels_channels};
-use crate::graph::{Argument, AxisRule, Definition, Lowered, Lowering, NodeId, Operation, ShapeError};
+use crate::graph::{
+    Argument, AxisRule, Category, Definition, FusionRole, Lowered, Lowering, NodeId, Operation, ShapeError,
+};
 use crate::plan::kernel::Kernel;
 use crate::plan::steps::training::dropout::{Noise, NoiseStep};
 use crate::tensor::TensorType;
@@ -24,6 +26,7 @@ pub static IDENTITY: Definition = Definition {
     name: "Identity",
     aliases: &[],
     kind: "Identity",
+    category: Category::Shape,
     summary: "The branch that does nothing.",
     arguments: &[],
     details: "`(main | Identity) >> Add` is a residual block. Costs nothing in the plan.",
@@ -36,6 +39,7 @@ pub static DROPOUT: Definition = Definition {
     name: "Dropout",
     aliases: &[],
     kind: "Dropout",
+    category: Category::Regulariser,
     summary: "Drops a share of the values in training; is_identity_at_inference at inference.",
     arguments: &[Argument {
         name: "proba",
@@ -59,6 +63,7 @@ pub static DROP_BLOCK: Definition = Definition {
     name: "DropBlock",
     aliases: &[],
     kind: "DropBlock",
+    category: Category::Regulariser,
     summary: "Drops square regions of an image in training; is_identity_at_inference at inference.",
     arguments: &[
         Argument {
@@ -95,6 +100,7 @@ pub static GAUSSIAN_NOISE: Definition = Definition {
     name: "GaussianNoise",
     aliases: &[],
     kind: "GaussianNoise",
+    category: Category::Regulariser,
     summary: "Adds noise in training; is_identity_at_inference at inference.",
     arguments: &[
         Argument { name: "mean", takes: "number", default: Default::Int(0), doc: "mean of what is added" },
@@ -192,8 +198,8 @@ impl Operation for Stochastic {
         !self.settings.is_empty()
     }
 
-    fn is_identity_at_inference(&self) -> bool {
-        true
+    fn fusion_role(&self) -> FusionRole<'_> {
+        FusionRole::Identity
     }
 
     fn as_any(&self) -> &dyn Any {

@@ -3,7 +3,7 @@
 use crate::diagnostics::Code;
 use crate::graph::signature::definition::Default;
 use crate::graph::training::Backward;
-use crate::graph::{Argument, AxisRule, Definition, Lowered, Lowering, Operation, ShapeError};
+use crate::graph::{Argument, Arity, AxisRule, Category, Definition, Lowered, Lowering, Operation, ShapeError};
 use crate::tensor::{Size, TensorType};
 use ndarray::{ArrayD, Axis};
 use std::any::Any;
@@ -21,6 +21,7 @@ pub static CONCATENATE: Definition = Definition {
     name: "Concatenate",
     aliases: &["Concat"],
     kind: "Concatenate",
+    category: Category::Merge,
     summary: "Puts branches beside each other, by default along the channels.",
     arguments: &[Argument {
         name: "axis",
@@ -131,8 +132,8 @@ impl Operation for Concatenate {
         Ok(())
     }
 
-    fn merges(&self) -> bool {
-        true
+    fn arity(&self) -> Arity {
+        Arity::Many
     }
 
     fn as_any(&self) -> &dyn Any {

@@ -4,8 +4,8 @@ use crate::diagnostics::Diagnostic;
 use crate::graph::signature::definition::Default;
 use crate::graph::training::{Backward, Forward, pixels_channels, whole};
 use crate::graph::{
-    Affine, Argument, Arguments, AxisRule, Definition, Initializer, Lowered, Lowering, NodeId, Operation,
-    ParameterKind, ParameterSpec, ShapeError, Supports, ValueKind,
+    Affine, Argument, Arguments, AxisRule, Category, Definition, FusionRole, Initializer, Lowered, Lowering, NodeId,
+    Operation, ParameterKind, ParameterSpec, ShapeError, Supports, ValueKind,
 };
 use crate::kernels::elementwise::activation::Activation;
 use crate::ops::convolution::window::known_channels;
@@ -45,6 +45,7 @@ pub static BATCH_NORM: Definition = Definition {
     name: "BatchNorm",
     aliases: &["BN", "BatchNormalization"],
     kind: "BatchNorm",
+    category: Category::Norm,
     summary: "Normalises each channel by the statistics of the batch, or at inference by the stored ones.",
     arguments: &[
         Argument {
@@ -172,8 +173,8 @@ impl Operation for BatchNorm {
         Ok(())
     }
 
-    fn affine(&self) -> Option<&dyn Affine> {
-        Some(self)
+    fn fusion_role(&self) -> FusionRole<'_> {
+        FusionRole::Affine(self)
     }
 
     fn epsilon(&self) -> Option<f64> {

@@ -6,7 +6,7 @@ pub mod loss_compatibility;
 pub mod training_plans;
 
 use crate::graph::training::{Backward, Forward, TapeEntry, pixels_channels, whole};
-use crate::graph::{Graph, Initializer, Lowered, NodeId, Parameter, ParameterId, ParameterKind};
+use crate::graph::{FusionRole, Graph, Initializer, Lowered, NodeId, Parameter, ParameterId, ParameterKind};
 use crate::kernels::elementwise::activation::Activation;
 use crate::kernels::elementwise::combine::Merge;
 use crate::kernels::training::loss::Loss;
@@ -161,6 +161,7 @@ impl<'s> Trainer<'s> {
         self.graph.outputs = vec![loss, prediction];
         let penalty = self.sum_penalties();
         self.graph.outputs.extend(penalty);
+        self.graph.debug_verify("differentiation");
         Ok((self.graph, penalty.is_some()))
     }
 
@@ -200,13 +201,9 @@ impl<'s> Trainer<'s> {
     fn seed(&mut self, prediction: NodeId, from: &[NodeId]) -> usize {
         let Settings { loss, weighted, .. } = *self.settings;
         let last = self.passed.last().filter(|last| last.node == prediction);
-        let through = match last {
-            Some(last) if loss == Loss::CategoricalCrossentropy && last.operation.is_softmax() => Through::Softmax,
-            Some(last)
-                if loss == Loss::BinaryCrossentropy && last.operation.activation() == Some(Activation::Sigmoid) =>
-            {
-                Through::Sigmoid
-            }
+        let through = match (loss, last.map(|last| last.operation.fusion_role())) {
+            (Loss::CategoricalCrossentropy, Some(FusionRole::Softmax)) => Through::Softmax,
+            (Loss::BinaryCrossentropy, Some(FusionRole::Activation(Activation::Sigmoid))) => Through::Sigmoid,
             _ => Through::Nothing,
         };
         let (by, left) = match last {

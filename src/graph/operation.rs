@@ -248,7 +248,7 @@ pub trait Operation: Debug + Send + Sync + Any {
     /// # Errors
     /// Why it cannot be trained.
     fn train(&self, cx: &mut Forward<'_>) -> Result<NodeId, String> {
-        cx.same()
+        cx.add_unchanged()
     }
 
     /// Adds to a graph the gradients of the loss by its inputs and parameters, given that by its output.

@@ -267,12 +267,12 @@ impl Operation for Dense {
     fn train(&self, cx: &mut Forward<'_>) -> Result<NodeId, String> {
         let plain = Function::Elementwise(Activation::Linear);
         if self.units.is_none() || self.function == plain {
-            return cx.same();
+            return cx.add_unchanged();
         }
         let (inputs, parameters) = (cx.inputs.clone(), cx.parameters.clone());
         let product = Dense { definition: &DENSE, function: plain, ..self.clone() };
-        let product = cx.layer(Arc::new(product), &inputs, &parameters)?;
-        cx.layer(Arc::new(Dense { units: None, ..self.clone() }), &[product], &[])
+        let product = cx.add_layer(Arc::new(product), &inputs, &parameters)?;
+        cx.add_layer(Arc::new(Dense { units: None, ..self.clone() }), &[product], &[])
     }
 
     fn differentiate(&self, cx: &mut Backward<'_>) -> Result<(), String> {
@@ -288,14 +288,19 @@ impl Operation for Dense {
                 cx.grad_parameter(0, Kernel::DenseWeightGradient(step), &[x, dy]);
                 cx.grad_parameter(1, Kernel::BiasGradient(BiasGradientStep { pixels: 1, channels: outputs }), &[dy]);
             }
-            (None, Function::Elementwise(Activation::Linear)) => cx.grad_input_is(0, dy),
+            (None, Function::Elementwise(Activation::Linear)) => cx.set_grad_input(0, dy),
             (None, Function::Elementwise(activation)) => {
                 let known = if slope_from_output(activation) { y } else { x };
                 let step = ActivationGradientStep { pixels, channels, activation };
-                cx.grad_input_over(0, Kernel::ActivationGradient(step), &[dy, known], &[]);
+                cx.grad_input_in_place(0, Kernel::ActivationGradient(step), &[dy, known], &[]);
             }
             (None, Function::Softmax) => {
-                cx.grad_input_over(0, Kernel::SoftmaxGradient(SoftmaxGradientStep { pixels, channels }), &[dy, y], &[]);
+                cx.grad_input_in_place(
+                    0,
+                    Kernel::SoftmaxGradient(SoftmaxGradientStep { pixels, channels }),
+                    &[dy, y],
+                    &[],
+                );
             }
         }
         Ok(())

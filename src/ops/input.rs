@@ -197,7 +197,7 @@ impl Operation for Input {
 
     /// One in the middle of a net lets everything through, and so the gradient.
     fn differentiate(&self, cx: &mut Backward<'_>) -> Result<(), String> {
-        cx.grad_input_is(0, cx.gradient);
+        cx.set_grad_input(0, cx.gradient);
         Ok(())
     }
 

@@ -251,7 +251,7 @@ impl Operation for GlobalPool {
 
     fn differentiate(&self, cx: &mut Backward<'_>) -> Result<(), String> {
         let Lowered::Step(Kernel::GlobalPool(pool)) = self.lower(&cx.lowering())? else {
-            cx.grad_input_is(0, cx.gradient);
+            cx.set_grad_input(0, cx.gradient);
             return Ok(());
         };
         let chooses = pool.reduction.chooses();

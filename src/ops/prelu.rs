@@ -214,11 +214,11 @@ impl Operation for PRelu {
 
     /// The product and the function are two layers then.
     fn train(&self, cx: &mut Forward<'_>) -> Result<NodeId, String> {
-        let Some(dense) = &self.dense else { return cx.same() };
+        let Some(dense) = &self.dense else { return cx.add_unchanged() };
         let (inputs, mut parameters) = (cx.inputs.clone(), cx.parameters.clone());
         let alpha = parameters.split_off(parameters.len() - 1);
-        let product = cx.layer(Arc::new(dense.clone()), &inputs, &parameters)?;
-        cx.layer(Arc::new(PRelu { dense: None, ..self.clone() }), &[product], &alpha)
+        let product = cx.add_layer(Arc::new(dense.clone()), &inputs, &parameters)?;
+        cx.add_layer(Arc::new(PRelu { dense: None, ..self.clone() }), &[product], &alpha)
     }
 
     fn differentiate(&self, cx: &mut Backward<'_>) -> Result<(), String> {

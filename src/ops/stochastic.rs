@@ -170,13 +170,13 @@ impl Operation for Stochastic {
     /// Noise acts then, but for a frozen layer.
     fn train(&self, cx: &mut Forward<'_>) -> Result<NodeId, String> {
         let sizes = cx.sizes(0);
-        let Some(noise) = self.noise(&sizes).filter(|_| !cx.frozen) else { return cx.same() };
+        let Some(noise) = self.noise(&sizes).filter(|_| !cx.frozen) else { return cx.add_unchanged() };
         let (pixels, channels) = pixels_channels(&sizes);
-        let step = NoiseStep { pixels, channels, noise, seed: cx.seed, layer: cx.place };
+        let step = NoiseStep { pixels, channels, noise, seed: cx.seed, layer: cx.layer_index };
         let output = cx.graph.node(cx.inputs[0]).output.clone();
         let (input, update) = (cx.inputs[0], cx.update);
-        let node = cx.step("", output, Lowered::Step(Kernel::Noise(step)), &[input], &[update], 0);
-        Ok(cx.pass(node, vec![node]))
+        let node = cx.add_step("", output, Lowered::Step(Kernel::Noise(step)), &[input], &[update], 0);
+        Ok(cx.record(node, vec![node]))
     }
 
     fn differentiate(&self, cx: &mut Backward<'_>) -> Result<(), String> {
@@ -186,10 +186,10 @@ impl Operation for Stochastic {
             Some(Lowered::Step(kernel @ Kernel::Noise(NoiseStep { noise, .. })))
                 if !matches!(noise, Noise::Gaussian { .. }) =>
             {
-                cx.grad_input_over(0, kernel, &[cx.gradient], &[cx.update]);
+                cx.grad_input_in_place(0, kernel, &[cx.gradient], &[cx.update]);
             }
             // Added noise does not depend on the input.
-            _ => cx.grad_input_is(0, cx.gradient),
+            _ => cx.set_grad_input(0, cx.gradient),
         }
         Ok(())
     }

@@ -116,7 +116,7 @@ impl Operation for Concatenate {
         // Joined along another axis, rows are longer than the channels: the gradient is seen in such rows and back.
         let whole = match along_channels {
             true => cx.gradient,
-            false => cx.step("rows", TensorType::of(&[rows, row]), Lowered::View, &[cx.gradient], &[]),
+            false => cx.add_step("rows", TensorType::of(&[rows, row]), Lowered::View, &[cx.gradient], &[]),
         };
         let mut from = 0;
         for index in 0..cx.layer.inputs.len() {
@@ -124,7 +124,7 @@ impl Operation for Concatenate {
             if along_channels {
                 cx.grad_input_lowered(index, Lowered::Channels(from), &[whole], &[]);
             } else if cx.needs_grad[index] {
-                let part = cx.step("rows", TensorType::of(&[rows, part]), Lowered::Channels(from), &[whole], &[]);
+                let part = cx.add_step("rows", TensorType::of(&[rows, part]), Lowered::Channels(from), &[whole], &[]);
                 cx.grad_input_lowered(index, Lowered::View, &[part], &[]);
             }
             from += part;

@@ -211,7 +211,7 @@ impl Operation for Elementwise {
                     cx.grad_input(index, Kernel::BroadcastGradient(step), &from, &[]);
                 }
             }
-            _ if merge == Merge::Add => (0..inputs.len()).for_each(|index| cx.grad_input_is(index, dy)),
+            _ if merge == Merge::Add => (0..inputs.len()).for_each(|index| cx.set_grad_input(index, dy)),
             _ => {
                 let (pixels, channels) = cx.pixels_channels(0);
                 let from: Vec<NodeId> = std::iter::once(dy).chain(inputs.iter().copied()).collect();

@@ -5,7 +5,7 @@ pub mod batch_norm;
 use super::convolution::window::{image_sizes, known_channels};
 use crate::diagnostics::Code;
 use crate::graph::signature::definition::Default;
-use crate::graph::training::{Backward, whole};
+use crate::graph::training::{Backward, unbatched};
 use crate::graph::{
     Argument, AxisRule, Category, Definition, Initializer, Lowered, Lowering, Operation, ParameterKind, ParameterSpec,
     ShapeError, Supports,
@@ -241,13 +241,13 @@ impl Operation for GroupNorm {
         let (x, dy, parameters) = (cx.layer.inputs[0], cx.gradient, cx.layer.parameters.clone());
         let channels = layer.channels;
         let step = Lowered::Step(Kernel::GroupSums(GroupSumsStep { layer: layer.clone() }));
-        let sums = cx.step("sums", TensorType::of(&[4 * channels]), step, &[x, dy], &[]);
+        let sums = cx.add_step("sums", TensorType::of(&[4 * channels]), step, &[x, dy], &[]);
         let back = Kernel::GroupNormGradient(GroupNormGradientStep { layer: layer.clone() });
         cx.grad_input(0, back, &[x, dy, sums], &parameters);
         let step = Lowered::Step(Kernel::GroupScaleGradient(GroupScaleGradientStep { layer }));
-        let scales = cx.step("scale", whole(&[2 * channels]), step, &[sums], &[]);
-        cx.grad_parameter_part(0, scales, 0);
-        cx.grad_parameter_part(1, scales, channels);
+        let scales = cx.add_step("scale", unbatched(&[2 * channels]), step, &[sums], &[]);
+        cx.grad_parameter_slice(0, scales, 0);
+        cx.grad_parameter_slice(1, scales, channels);
         Ok(())
     }
 

@@ -381,7 +381,7 @@ fn normalisations() {
 fn drop_block_rests() {
     let given = || vec![("", value(ValueKind::Float(0.9))), ("", int(5))];
     assert_eq!(check("DropBlock", given(), &[5, 7, 3]), [5, 7, 3]);
-    assert!(build("DropBlock", given()).unwrap().is_identity_at_inference());
+    assert!(build("DropBlock", given()).unwrap().fusion_role().is_identity());
     assert!(refused("DropBlock", given(), &[5]).contains("needs an image"));
     assert!(build("DropBlock", vec![("", int(0)), ("", int(5))]).is_err());
 }

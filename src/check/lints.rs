@@ -114,7 +114,7 @@ impl Spec {
         let node = graph.node(before);
         let has_bias = node.parameters.iter().any(|&id| graph.parameters[id.0].role == "bias");
         // A function between the two would keep the bias from being subtracted.
-        let linear = node.operation.supports().affine;
+        let linear = node.operation.with_foldable_bias().is_some();
         // Weights from elsewhere hold the bias that their network had, and `bias=…` in the text says that it is meant.
         let bound = node.origin.layers.iter().any(|(net, _)| self.project.weights.contains_key(&**net));
         let meant = self.sources.text(node.origin.span).contains("bias");
@@ -205,7 +205,7 @@ fn softmax_twice(graph: &Graph, id: NodeId, told: &mut Diagnostics) {
     let node = graph.node(id);
     let mut before = node.inputs.first();
     // Dropout, an inner `Input` and the like between the two change nothing.
-    while let Some(inner) = before.filter(|&&inner| graph.node(inner).operation.is_identity_at_inference()) {
+    while let Some(inner) = before.filter(|&&inner| graph.node(inner).operation.fusion_role().is_identity()) {
         before = graph.node(*inner).inputs.first();
     }
     let Some(earlier) = before.map(|&before| graph.node(before)).filter(|earlier| is_softmax(earlier)) else { return };

@@ -162,7 +162,7 @@ fn why(spec: &Spec, step: &str, choices: &BuildArgs) -> Done {
     let options = choices.options();
     let graph = messages::unwrap_or_report(compile::graph(spec, options.net.as_deref()), &spec.sources)?;
     let plan = compile::plan(graph, &options).map_err(|errors| messages::fail(&errors, &spec.sources))?;
-    let Some(text) = lower::why(&plan, step, options.exact) else {
+    let Some(text) = lower::explain(&plan, step, options.exact) else {
         let names: Vec<&str> = plan.steps.iter().map(|step| step.name.as_str()).collect();
         let message = format!("no step of `{}` has the name `{step}`", plan.name);
         return Err(messages::fail_with(

@@ -132,8 +132,8 @@ pub fn plan(graph: Graph, options: &BuildOptions) -> Result<Plan> {
 }
 
 /// Lowers a fused graph as the options say.
-fn planned(fused: &Graph, options: &BuildOptions, settled: Option<&AlgorithmOverrides>) -> Result<Compiled> {
-    let lowering = Options { settled, half: options.half_weights, ..Options::inference(options.exact) };
+fn planned(fused: &Graph, options: &BuildOptions, overrides: Option<&AlgorithmOverrides>) -> Result<Compiled> {
+    let lowering = Options { overrides, half_weights: options.half_weights, ..Options::inference(options.exact) };
     match options.max_memory {
         Some(most) => fit_memory_budget(fused, lowering, most),
         None => lower::lower(fused, lowering),
@@ -293,8 +293,13 @@ impl Build {
     ///
     /// # Errors
     /// Where no such plan fits the memory that the options allow.
-    pub fn plan_again(&mut self, options: &BuildOptions, settled: &AlgorithmOverrides, machine: String) -> Result<()> {
-        self.compiled = checked(&self.graph, planned(&self.fused, options, Some(settled))?)?;
+    pub fn plan_again(
+        &mut self,
+        options: &BuildOptions,
+        overrides: &AlgorithmOverrides,
+        machine: String,
+    ) -> Result<()> {
+        self.compiled = checked(&self.graph, planned(&self.fused, options, Some(overrides))?)?;
         self.tuned = Some(machine);
         Ok(())
     }

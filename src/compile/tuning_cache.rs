@@ -1,4 +1,4 @@
-//! Builds tuned for this machine: what was measured once is kept in the folder of caches.
+//! The cache of autotuning results of this machine.
 
 use crate::compile::{Build, BuildOptions};
 use crate::data::features::feature_cache::default_folder;
@@ -12,46 +12,46 @@ use std::fmt::Display;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-/// The machine as far as it decides what is fast: processor, instruction set and threads.
+/// A description of the machine that decides which results apply: processor, instruction set and threads.
 pub fn machine(threads: usize) -> String {
     format!("{}, {:?}, {threads} threads", processor(), Isa::detect())
 }
 
-/// The file that keeps what was measured on a machine; none where the platform has no folder for caches.
+/// The cache file of a machine; `None` if the platform has no cache folder.
 pub fn cache_file(machine: &str) -> Option<PathBuf> {
     let digest = blake3::hash(format!("{machine}, netc {}", env!("CARGO_PKG_VERSION")).as_bytes()).to_hex();
     default_folder().map(|folder| folder.join(format!("tuned-{}.json", &digest[..16])))
 }
 
-/// What a cache file holds; nothing where there is none, or one that cannot be read.
+/// Reads a cache file; a missing or invalid one is empty.
 pub fn read(path: &Path) -> AlgorithmOverrides {
     let text = std::fs::read(path).unwrap_or_default();
     serde_json::from_slice(&text).unwrap_or_default()
 }
 
-/// Keeps what was measured.
+/// Writes a cache file.
 ///
 /// # Errors
-/// Where the file cannot be written.
-pub fn write(path: &Path, settled: &AlgorithmOverrides) -> std::io::Result<()> {
+/// If the file cannot be written.
+pub fn write(path: &Path, overrides: &AlgorithmOverrides) -> std::io::Result<()> {
     if let Some(folder) = path.parent() {
         std::fs::create_dir_all(folder)?;
     }
-    let text = serde_json::to_vec(settled)?;
+    let text = serde_json::to_vec(overrides)?;
     file::replace(path, |out| out.write_all(&text))
 }
 
-/// Measures the convolutions and dense layers of a build that are not settled yet, and plans it again with all that are.
+/// Tunes the convolutions and dense layers of a build that have no override yet, and plans it again with all overrides.
 ///
 /// # Errors
-/// Where the new plan does not fit the memory that the options allow.
+/// If the new plan exceeds the memory limit of the options.
 pub fn tuned(
     build: &mut Build,
     options: &BuildOptions,
     threads: usize,
-    settled: &mut AlgorithmOverrides,
-    told: &mut dyn FnMut(&str, &dyn Display, Duration),
+    overrides: &mut AlgorithmOverrides,
+    report: &mut dyn FnMut(&str, &dyn Display, Duration),
 ) -> Result<()> {
-    tune(&build.compiled.plan, options.exact, threads, settled, told);
-    build.plan_again(options, settled, machine(threads))
+    tune(&build.compiled.plan, options.exact, threads, overrides, report);
+    build.plan_again(options, overrides, machine(threads))
 }

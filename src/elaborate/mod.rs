@@ -223,7 +223,11 @@ impl Spec {
         self.note_work(&elaborator);
         let errors = elaborator.take_errors();
         match piece {
-            Ok(piece) if !errors.has_errors() => Ok((Rc::unwrap_or_clone(piece).graph, errors)),
+            Ok(piece) if !errors.has_errors() => {
+                let graph = Rc::unwrap_or_clone(piece).graph;
+                graph.debug_verify("elaboration");
+                Ok((graph, errors))
+            }
             _ => Err(errors),
         }
     }

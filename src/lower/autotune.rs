@@ -1,4 +1,4 @@
-//! Algorithms by measuring: each distinct convolution of a plan is run by every algorithm and in several blockings.
+//! Autotuning: each distinct convolution of a plan is timed with every algorithm and several blockings.
 
 use super::{AlgorithmOverrides, cost_model};
 use crate::kernels::conv::Algorithm;
@@ -11,47 +11,48 @@ use crate::plan::{Kernel, Plan};
 use std::fmt::Display;
 use std::time::Duration;
 
-/// Rounds of each candidate; the fastest counts, as other programs only ever take time away.
+/// Runs of each candidate. The fastest counts, as other programs only ever slow a run down.
 const ROUNDS: usize = 5;
-/// What takes so many times the best first run is not run again.
-const HOPELESS: u32 = 2;
+/// A candidate whose first run takes this many times the best time is not run again.
+const GIVE_UP_FACTOR: u32 = 2;
 
-/// Settles the convolutions and dense layers of a plan that are not settled yet; `told` hears of each, with the time of one image.
+/// Times the convolutions and dense layers of a plan that have no override yet, and adds overrides with the fastest
+/// algorithms. `report` is called for each with the step's name and the time of one image.
 pub fn tune(
     plan: &Plan,
     exact: bool,
     threads: usize,
-    settled: &mut AlgorithmOverrides,
-    told: &mut dyn FnMut(&str, &dyn Display, Duration),
+    overrides: &mut AlgorithmOverrides,
+    report: &mut dyn FnMut(&str, &dyn Display, Duration),
 ) {
     let threads = ThreadPool::new(threads);
     for (index, step) in plan.steps.iter().enumerate() {
         if let Kernel::Dense(dense) = &step.kernel
             && dense.weights != Storage::Bf16
-            && settled.find_dense(dense).is_none()
+            && overrides.find_dense(dense).is_none()
             && let Some((way, time)) = fastest_dense(dense, &threads)
         {
-            told(&step.name, &way.describe(), time);
-            settled.insert_dense(&way);
+            report(&step.name, &way.describe(), time);
+            overrides.insert_dense(&way);
         }
         let Kernel::Convolution(convolution) = &step.kernel else { continue };
         let chunk = plan.chunk(index);
-        if settled.find(convolution, chunk, exact).is_some() {
+        if overrides.find(convolution, chunk, exact).is_some() {
             continue;
         }
         let mut best: Option<(Duration, ConvolutionStep)> = None;
         for algorithm in variants(convolution, chunk, exact) {
             let candidate = ConvolutionStep { algorithm, ..convolution.clone() };
-            let least = best.as_ref().map(|(least, _)| *least);
-            if let Some(time) = time(&Kernel::Convolution(candidate.clone()), chunk, least, &threads)
-                && least.is_none_or(|least| time < least)
+            let fastest = best.as_ref().map(|(time, _)| *time);
+            if let Some(time) = time(&Kernel::Convolution(candidate.clone()), chunk, fastest, &threads)
+                && fastest.is_none_or(|fastest| time < fastest)
             {
                 best = Some((time, candidate));
             }
         }
         if let Some((time, candidate)) = best {
-            told(&step.name, &candidate.algorithm, time);
-            settled.insert(&candidate, chunk, exact);
+            report(&step.name, &candidate.algorithm, time);
+            overrides.insert(&candidate, chunk, exact);
         }
     }
 }
@@ -78,7 +79,7 @@ fn fastest_dense(step: &DenseStep, threads: &ThreadPool) -> Option<(DenseStep, D
     timed.min_by_key(|(_, time)| *time)
 }
 
-/// The time of an image alone and of an image in a chunk together: a plan serves both.
+/// The mean of the times of a single image and of an image in a micro-batch: a plan serves both.
 fn time(kernel: &Kernel, chunk: usize, least: Option<Duration>, threads: &ThreadPool) -> Option<Duration> {
     let mut sum = Duration::ZERO;
     let mut sizes = vec![1];
@@ -87,7 +88,7 @@ fn time(kernel: &Kernel, chunk: usize, least: Option<Duration>, threads: &Thread
         let mut trial = KernelTiming::new(kernel, batch, threads)?;
         trial.run(threads).ok()?;
         let mut fastest = trial.run(threads).ok()?;
-        if least.is_some_and(|least| fastest / batch as u32 > least * HOPELESS) {
+        if least.is_some_and(|least| fastest / batch as u32 > least * GIVE_UP_FACTOR) {
             return None;
         }
         for _ in 1..ROUNDS {

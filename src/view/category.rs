@@ -1,46 +1,8 @@
-//! The families of layers, which a drawing tells apart by colour.
+//! How pictures show each category of layers.
 
-use crate::graph::{Graph, NodeId};
-
-/// What a layer is of.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Category {
-    Input,
-    Convolution,
-    Dense,
-    Recurrent,
-    Pool,
-    Activation,
-    Norm,
-    Merge,
-    Shape,
-    Regulariser,
-}
+pub(crate) use crate::graph::Category;
 
 impl Category {
-    /// The family of a layer: by what its operation says of itself, then by its name.
-    pub fn of(graph: &Graph, id: NodeId) -> Category {
-        let node = graph.node(id);
-        let operation = &node.operation;
-        let name = operation.definition().name;
-        let holds = |parts: &[&str]| parts.iter().any(|part| name.contains(part));
-        let weighs = node.parameters.iter().any(|id| graph.parameters[id.0].role == "weight");
-        match () {
-            () if name == "Input" => Category::Input,
-            () if operation.merges() => Category::Merge,
-            () if holds(&["onvolution"]) => Category::Convolution,
-            () if holds(&["LSTM", "GRU", "Recurrent"]) => Category::Recurrent,
-            () if holds(&["Pool"]) => Category::Pool,
-            () if holds(&["Norm"]) => Category::Norm,
-            () if holds(&["Drop", "Noise"]) => Category::Regulariser,
-            () if weighs => Category::Dense,
-            () if operation.activation().is_some() || operation.is_softmax() || holds(&["Relu"]) => {
-                Category::Activation
-            }
-            () => Category::Shape,
-        }
-    }
-
     /// The word in the legend.
     pub fn word(self) -> &'static str {
         match self {

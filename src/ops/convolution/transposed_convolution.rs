@@ -7,7 +7,7 @@ use super::window::{
 use crate::diagnostics::Code;
 use crate::graph::training::Backward;
 use crate::graph::{
-    Argument, AxisRule, Definition, Initializer, Lowered, Lowering, Operation, ParameterKind, ParameterSpec,
+    Argument, AxisRule, Category, Definition, Initializer, Lowered, Lowering, Operation, ParameterKind, ParameterSpec,
     ShapeError, Supports, ValueKind,
 };
 use crate::kernels::gemm::Backend;
@@ -40,6 +40,7 @@ pub static DECONVOLUTION: Definition = Definition {
     name: "Deconvolution",
     aliases: &["Deconv"],
     kind: "Deconvolution",
+    category: Category::Convolution,
     summary: "A transposed convolution: every pixel spreads a window of weights, which enlarges the image by the stride.",
     arguments: &[
         SIZE,

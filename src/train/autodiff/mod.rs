@@ -5,8 +5,8 @@ pub mod frozen_backbone;
 pub mod loss_compatibility;
 pub mod training_plans;
 
-use crate::graph::training::{Backward, Forward, TapeEntry, pixels_channels, whole};
-use crate::graph::{Graph, Initializer, Lowered, NodeId, Parameter, ParameterId, ParameterKind};
+use crate::graph::training::{Backward, Forward, TapeEntry, pixels_channels, unbatched};
+use crate::graph::{FusionRole, Graph, Initializer, Lowered, NodeId, Parameter, ParameterId, ParameterKind};
 use crate::kernels::elementwise::activation::Activation;
 use crate::kernels::elementwise::combine::Merge;
 use crate::kernels::training::loss::Loss;
@@ -85,7 +85,7 @@ fn add_loss(graph: &mut Graph, prediction: NodeId, loss: Loss, weighted: bool) -
         from.push(add_input(graph, "weights", TensorType::of(&[pixels])));
     }
     let step = LossStep { loss, pixels, features, weighted };
-    let node = graph.compute("loss", whole(&[1]), Lowered::Step(Kernel::Loss(step)), &from, &[], 0);
+    let node = graph.push_lowered("loss", unbatched(&[1]), Lowered::Step(Kernel::Loss(step)), &from, &[], 0);
     (from, node)
 }
 
@@ -97,14 +97,14 @@ pub fn rows(loss: Loss, weighted: bool, sizes: &[usize]) -> (usize, usize) {
 fn add_input(graph: &mut Graph, name: &str, shape: TensorType) -> NodeId {
     let origin = graph.nodes[0].origin.clone();
     let operation = Arc::new(Input { shape: shape.clone(), image: None });
-    graph.attach(name, operation, &[], &[], shape, origin)
+    graph.push_node(name, operation, &[], &[], shape, origin)
 }
 
 /// A step of training in the making.
 struct Trainer<'s> {
     settings: &'s Settings,
     graph: Graph,
-    passed: Vec<TapeEntry>,
+    tape: Vec<TapeEntry>,
     /// The number of updates so far, and the learning rate now.
     update: ParameterId,
     rate: ParameterId,
@@ -137,7 +137,7 @@ impl<'s> Trainer<'s> {
         Trainer {
             settings,
             graph,
-            passed: Vec::new(),
+            tape: Vec::new(),
             update,
             rate,
             by_node: HashMap::new(),
@@ -160,6 +160,7 @@ impl<'s> Trainer<'s> {
         self.graph.outputs = vec![loss, prediction];
         let penalty = self.sum_penalties();
         self.graph.outputs.extend(penalty);
+        self.graph.debug_verify("differentiation");
         Ok((self.graph, penalty.is_some()))
     }
 
@@ -172,12 +173,12 @@ impl<'s> Trainer<'s> {
             if inputs.is_empty() {
                 let (operation, output) = (Arc::clone(&node.operation), node.output.clone());
                 let origin = node.origin.clone();
-                places.push(self.graph.attach(&node.name, operation, &[], &[], output, origin));
+                places.push(self.graph.push_node(&node.name, operation, &[], &[], output, origin));
                 continue;
             }
             let mut forward = Forward {
                 graph: &mut self.graph,
-                passed: &mut self.passed,
+                tape: &mut self.tape,
                 operation: Arc::clone(&node.operation),
                 name: node.name.clone(),
                 inputs,
@@ -186,7 +187,7 @@ impl<'s> Trainer<'s> {
                 origin: node.origin.clone(),
                 update: self.update,
                 seed: self.settings.seed,
-                place: id.0 as u32,
+                layer_index: id.0 as u32,
             };
             let made = node.operation.train(&mut forward);
             places.push(made.map_err(|message| Untrainable { node: id, message })?);
@@ -198,31 +199,27 @@ impl<'s> Trainer<'s> {
     /// Returns how many layers are still to be gone back through.
     fn seed(&mut self, prediction: NodeId, from: &[NodeId]) -> usize {
         let Settings { loss, weighted, .. } = *self.settings;
-        let last = self.passed.last().filter(|last| last.node == prediction);
-        let through = match last {
-            Some(last) if loss == Loss::CategoricalCrossentropy && last.operation.is_softmax() => Through::Softmax,
-            Some(last)
-                if loss == Loss::BinaryCrossentropy && last.operation.activation() == Some(Activation::Sigmoid) =>
-            {
-                Through::Sigmoid
-            }
+        let last = self.tape.last().filter(|last| last.node == prediction);
+        let through = match (loss, last.map(|last| last.operation.fusion_role())) {
+            (Loss::CategoricalCrossentropy, Some(FusionRole::Softmax)) => Through::Softmax,
+            (Loss::BinaryCrossentropy, Some(FusionRole::Activation(Activation::Sigmoid))) => Through::Sigmoid,
             _ => Through::Nothing,
         };
         let (by, left) = match last {
-            Some(last) if through != Through::Nothing => (last.inputs[0], self.passed.len() - 1),
-            _ => (prediction, self.passed.len()),
+            Some(last) if through != Through::Nothing => (last.inputs[0], self.tape.len() - 1),
+            _ => (prediction, self.tape.len()),
         };
         let shape = self.graph.node(prediction).output.clone();
         let (pixels, features) = rows(loss, weighted, &shape.known().unwrap_or_default());
         let step = LossGradientStep { loss, through, pixels, features, weighted };
-        let node = self.graph.compute("d loss", shape, Lowered::Step(Kernel::LossGradient(step)), from, &[], 0);
+        let node = self.graph.push_lowered("d loss", shape, Lowered::Step(Kernel::LossGradient(step)), from, &[], 0);
         self.by_node.insert(by, vec![node]);
         left
     }
 
     /// Goes back through the first so many layers, and updates parameters as soon as nothing needs them any more.
     fn backward(&mut self, layers: usize) -> Result<(), (NodeId, String)> {
-        let passed = std::mem::take(&mut self.passed);
+        let passed = std::mem::take(&mut self.tape);
         let learns = |layer: &TapeEntry, parameter: &ParameterId| {
             let parameter = &self.graph.parameters[parameter.0];
             parameter.trainable && !parameter.frozen && !layer.frozen
@@ -243,25 +240,26 @@ impl<'s> Trainer<'s> {
                 && reached[layer.node.0]
             {
                 let gradient = self.sum(gradients);
-                let (by_input, by_parameter) = (vec![None; layer.inputs.len()], vec![None; layer.parameters.len()]);
+                let input_gradients = vec![None; layer.inputs.len()];
+                let parameter_gradients = vec![None; layer.parameters.len()];
                 let mut backward = Backward {
                     graph: &mut self.graph,
                     layer,
                     gradient,
                     needs_grad: layer.inputs.iter().map(|input| reached[input.0]).collect(),
-                    wants_parameter: wanted.clone(),
-                    by_input,
-                    by_parameter,
+                    needs_parameter_grad: wanted.clone(),
+                    input_gradients,
+                    parameter_gradients,
                     update: self.update,
                 };
                 layer.operation.differentiate(&mut backward).map_err(|message| (layer.node, message))?;
-                let Backward { by_input, by_parameter, needs_grad, .. } = backward;
-                for ((input, gradient), wants) in layer.inputs.iter().zip(by_input).zip(needs_grad) {
+                let Backward { input_gradients, parameter_gradients, needs_grad, .. } = backward;
+                for ((input, gradient), wants) in layer.inputs.iter().zip(input_gradients).zip(needs_grad) {
                     if let (Some(gradient), true) = (gradient, wants) {
                         self.by_node.entry(*input).or_default().push(gradient);
                     }
                 }
-                for (parameter, gradient) in layer.parameters.iter().zip(by_parameter) {
+                for (parameter, gradient) in layer.parameters.iter().zip(parameter_gradients) {
                     if let Some(gradient) = gradient {
                         self.by_parameter.entry(*parameter).or_default().push(gradient);
                     }
@@ -288,7 +286,7 @@ impl<'s> Trainer<'s> {
             let gradients: Vec<NodeId> = waiting.iter().map(|(_, gradient)| *gradient).collect();
             let lengths = waiting.iter().map(|(parameter, _)| self.graph.parameters[parameter.0].len()).collect();
             let step = Lowered::Step(Kernel::GradientNorm(GradientNormStep { lengths }));
-            let norm = self.graph.compute("norm", whole(&[1]), step, &gradients, &[], 0);
+            let norm = self.graph.push_lowered("norm", unbatched(&[1]), step, &gradients, &[], 0);
             for (parameter, gradient) in waiting {
                 self.update(parameter, &[gradient, norm]);
             }
@@ -307,7 +305,7 @@ impl<'s> Trainer<'s> {
             false => Kernel::Unbatched(UnbatchedStep { kernel: Box::new(Kernel::Merge(merge)) }),
         };
         let name = format!("{}, summed", self.graph.node(first).name);
-        self.graph.compute(&name, output, Lowered::Step(kernel), &gradients, &[], 0)
+        self.graph.push_lowered(&name, output, Lowered::Step(kernel), &gradients, &[], 0)
     }
 
     /// Adds the update of a parameter.
@@ -334,7 +332,7 @@ impl<'s> Trainer<'s> {
         let step = UpdateStep { len: parameter.len(), rule, penalty, clip, norm };
         let name = format!("update {}", parameter.path());
         let step = Lowered::Step(Kernel::Update(step));
-        let node = self.graph.compute(&name, whole(&[1]), step, from, &parameters, changes);
+        let node = self.graph.push_lowered(&name, unbatched(&[1]), step, from, &parameters, changes);
         if penalty.is_some() {
             self.penalties.push(node);
         }

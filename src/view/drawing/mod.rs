@@ -114,7 +114,7 @@ fn opening(graph: &Graph, width: f64, height: f64) -> String {
 }
 
 fn legend(graph: &Graph, boxes: &Boxes) -> Vec<Entry> {
-    let families: BTreeSet<Category> = graph.ids().map(|id| Category::of(graph, id)).collect();
+    let families: BTreeSet<Category> = graph.ids().map(|id| graph.node(id).operation.category()).collect();
     let mut entries: Vec<Entry> = families.into_iter().map(Entry::Category).collect();
     if boxes.parameters > 0 {
         entries.push(Entry::Share);

@@ -11,7 +11,7 @@
 //! [`compile::build`] goes the whole road. Each type has a deterministic text form, which `netc build --emit` prints.
 //!
 //! A room uses only rooms below it: `cli`, `lsp`, `view`, `expect`, `check`, `verify`, `train`, `tuning`, `compile`, `data`, `runtime`, `artifact`, `lower`,
-//! `optimize`, `weights`, `elaborate`, `syntax`, `ops`, `graph`, `plan`, `kernels`, `diagnostics`, `source`, `h5`, `tensor`, `element`, `file` and `size`.
+//! `optimize`, `weights`, `elaborate`, `syntax`, `request`, `ops`, `graph`, `plan`, `kernels`, `diagnostics`, `source`, `h5`, `tensor`, `element`, `file` and `size`.
 //!
 //! ```no_run
 //! use netc::{compile, elaborate, runtime::Session};
@@ -45,6 +45,7 @@ pub mod lsp;
 pub mod ops;
 pub mod passes;
 pub mod plan;
+pub mod request;
 pub mod runtime;
 pub mod size;
 pub mod source;

@@ -7,8 +7,8 @@ mod literals;
 
 use super::ast::{Expr, File};
 use super::recovery;
-use super::recovery::foreign_syntax;
-use super::scan::{Kind, Token, scan};
+use super::recovery::misread_syntax;
+use super::scan::{Token, TokenKind, scan};
 use crate::diagnostics::{Diagnostics, Result};
 use crate::source::{FileId, Sources};
 use build::{Builder, Built};
@@ -61,7 +61,7 @@ pub fn parse_expression(sources: &Sources, file: FileId) -> Result<Expr> {
         Ok(mut pairs) => {
             let expr = pairs.next().and_then(|pair| builder.parts(pair).next());
             Ok(match expr {
-                Some(pair) => builder.expr(pair, 0).and_then(foreign_syntax::layers)?,
+                Some(pair) => builder.expr(pair, 0).and_then(misread_syntax::layers)?,
                 None => return Err(recovery::empty(file).into()),
             })
         }
@@ -99,7 +99,7 @@ impl Reader<'_> {
                     self.item(&builder, part, docs);
                 }
                 _ => {
-                    let expr = builder.expr(part, 0).and_then(foreign_syntax::layers);
+                    let expr = builder.expr(part, 0).and_then(misread_syntax::layers);
                     self.tree.expression = self.keep(expr);
                 }
             }
@@ -112,7 +112,7 @@ impl Reader<'_> {
     }
 
     fn item(&mut self, builder: &Builder, pair: Pair<Rule>, docs: Vec<String>) {
-        let item = self.keep(builder.item(pair, docs).and_then(foreign_syntax::item));
+        let item = self.keep(builder.item(pair, docs).and_then(misread_syntax::item));
         self.tree.items.extend(item);
     }
 
@@ -143,10 +143,10 @@ impl Reader<'_> {
             let count = self.tokens[from..].partition_point(|token| token.start < end || last_piece);
             let tokens = self.tokens[from..from + count].to_vec();
             from += count;
-            let last = tokens.iter().rev().find(|token| token.kind != Kind::Comment).map(|token| token.end);
+            let last = tokens.iter().rev().find(|token| token.kind != TokenKind::Comment).map(|token| token.end);
             if last.is_some() {
                 let docs = docs(&self.source[before..start.max(before)], before == 0);
-                let first = tokens.iter().find(|token| token.kind != Kind::Comment);
+                let first = tokens.iter().find(|token| token.kind != TokenKind::Comment);
                 let edition = before == 0 && first.is_some_and(|token| token.text(self.source) == "netc");
                 let rule = match starts.first() {
                     Some(&first) if first > start || edition => Rule::prologue,

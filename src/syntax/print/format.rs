@@ -8,7 +8,7 @@ use crate::source::Sources;
 use crate::syntax::ast::*;
 use crate::syntax::parse::build::list::{Element, Sequence};
 use crate::syntax::parse::parse;
-use crate::syntax::scan::{Kind, scan};
+use crate::syntax::scan::{TokenKind, scan};
 use std::ops::Range;
 
 /// The file in canonical form. It must have been read from `source` without errors: what the tree lacks is not written.
@@ -38,7 +38,7 @@ const MAX_ROUNDS: usize = 4;
 
 fn lay_out(source: &str, file: &File) -> String {
     let comments =
-        scan(source).into_iter().filter(|token| token.kind == Kind::Comment).map(|token| token.start..token.end);
+        scan(source).into_iter().filter(|token| token.kind == TokenKind::Comment).map(|token| token.start..token.end);
     let page = Page::new(source, comments.collect());
     let mut formatter = Formatter { source, inline: Inline { source: Some(source), tight: false }, page };
     formatter.file(file);

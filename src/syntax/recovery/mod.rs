@@ -1,14 +1,14 @@
 //! What stands between the text and pest: bounds, brackets, the places where a broken text is split, and where a
-//! failure lies. The messages for known mistakes are in [`mistakes`].
+//! failure lies. The messages for known mistakes are in [`explain`].
 
-pub(crate) mod foreign_syntax;
-mod mistaken_items;
-mod mistaken_tokens;
-mod mistakes;
+mod explain;
+mod item_errors;
+pub(crate) mod misread_syntax;
 mod parse_failure;
+mod token_errors;
 
 use super::parse::grammar::Rule;
-use super::scan::{Kind, Token};
+use super::scan::{Token, TokenKind};
 use super::words::{ITEMS, KEYWORDS, span};
 use crate::diagnostics::{Code, Diagnostic};
 use crate::source::{FileId, Span};
@@ -48,7 +48,7 @@ pub(super) fn empty(file: FileId) -> Diagnostic {
 }
 
 pub(super) fn expression_beside_items(tokens: &[Token], file: FileId) -> Diagnostic {
-    let mut code = tokens.iter().filter(|token| token.kind != Kind::Comment);
+    let mut code = tokens.iter().filter(|token| token.kind != TokenKind::Comment);
     let start = code.next().map_or(0, |token| token.start);
     let end = code.next_back().map_or(start, |token| token.end);
     Diagnostic::new(Code::Syntax, "an expression stands beside items")
@@ -79,7 +79,7 @@ pub(super) fn check_brackets(source: &str, tokens: &[Token], file: FileId) -> Re
     let mut open: Vec<&Token> = Vec::new();
     let mut prefixes = 0;
     let mut last = 0;
-    for token in tokens.iter().filter(|token| token.kind != Kind::Comment) {
+    for token in tokens.iter().filter(|token| token.kind != TokenKind::Comment) {
         let text = token.text(source);
         prefixes = if token.is(source, "-") || token.is(source, "not") { prefixes + 1 } else { 0 };
         if prefixes > MAX_PREFIXES {
@@ -87,7 +87,7 @@ pub(super) fn check_brackets(source: &str, tokens: &[Token], file: FileId) -> Re
                 .at(place(token), format!("more than {MAX_PREFIXES} in a row")));
         }
         match (token.kind, text) {
-            (Kind::Quote, _) | (Kind::Sign, "(" | "[" | "{") => {
+            (TokenKind::OpenQuote, _) | (TokenKind::Symbol, "(" | "[" | "{") => {
                 open.push(token);
                 if open.len() > MAX_BRACKET_DEPTH {
                     return Err(Diagnostic::new(Code::TooDeep, "the brackets are nested too deeply")
@@ -95,8 +95,8 @@ pub(super) fn check_brackets(source: &str, tokens: &[Token], file: FileId) -> Re
                         .help("give parts of it names of their own, with `net` or `let`"));
                 }
             }
-            (Kind::Broken, _) => return Err(broken_text(source, &open, token, file)),
-            (Kind::Unquote, _) | (Kind::Sign, ")" | "]" | "}") => match open.pop() {
+            (TokenKind::Unterminated, _) => return Err(broken_text(source, &open, token, file)),
+            (TokenKind::CloseQuote, _) | (TokenKind::Symbol, ")" | "]" | "}") => match open.pop() {
                 Some(opening) if partner(opening.text(source)) == text => {}
                 Some(opening) => return Err(crossed(source, opening, token, last, file)),
                 None => {
@@ -144,8 +144,8 @@ fn crossed(source: &str, opening: &Token, closing: &Token, last: usize, file: Fi
 
 /// A text that its line's end cuts off.
 fn broken_text(source: &str, open: &[&Token], end: &Token, file: FileId) -> Diagnostic {
-    let quote = open.iter().find(|token| token.kind == Kind::Quote);
-    let inner = open.iter().skip_while(|token| token.kind != Kind::Quote).nth(1);
+    let quote = open.iter().find(|token| token.kind == TokenKind::OpenQuote);
+    let inner = open.iter().skip_while(|token| token.kind != TokenKind::OpenQuote).nth(1);
     let from = quote.map_or(end.start, |token| token.start);
     let place = span(file, from, from + 1);
     match inner {
@@ -164,17 +164,17 @@ fn broken_text(source: &str, open: &[&Token], end: &Token, file: FileId) -> Diag
 
 /// Where a broken text is split: at the words that begin an item, and at lines that likely should.
 pub(super) fn item_starts(source: &str, tokens: &[Token]) -> Vec<usize> {
-    let tokens: Vec<Token> = tokens.iter().copied().filter(|token| token.kind != Kind::Comment).collect();
+    let tokens: Vec<Token> = tokens.iter().copied().filter(|token| token.kind != TokenKind::Comment).collect();
     let mut starts = Vec::new();
     let mut depth = 0_usize;
     let mut in_text = false;
     for (index, token) in tokens.iter().enumerate() {
         match (token.kind, token.text(source)) {
-            (Kind::Quote, _) => in_text = true,
-            (Kind::Unquote | Kind::Broken, _) => in_text = false,
-            (Kind::Sign, "(" | "[" | "{") => depth += 1,
-            (Kind::Sign, ")" | "]" | "}") => depth = depth.saturating_sub(1),
-            (Kind::Word, word) if !in_text => {
+            (TokenKind::OpenQuote, _) => in_text = true,
+            (TokenKind::CloseQuote | TokenKind::Unterminated, _) => in_text = false,
+            (TokenKind::Symbol, "(" | "[" | "{") => depth += 1,
+            (TokenKind::Symbol, ")" | "]" | "}") => depth = depth.saturating_sub(1),
+            (TokenKind::Word, word) if !in_text => {
                 let line = source[..token.start].rfind('\n').map_or(0, |at| at + 1);
                 let indent = source[line..token.start].trim_start_matches('\u{feff}');
                 if indent.trim().is_empty() && begins_item(source, word, &tokens[index + 1..], depth, indent.is_empty())
@@ -197,17 +197,19 @@ fn begins_item(source: &str, word: &str, rest: &[Token], depth: usize, flush_lef
         return if flush_left {
             depth == 0 || !follows(0, "=")
         } else {
-            matches!(kind(0), Some(Kind::Word | Kind::Quote))
+            matches!(kind(0), Some(TokenKind::Word | TokenKind::OpenQuote))
         };
     }
     if !flush_left || KEYWORDS.contains(&word) {
         return false;
     }
     // `network bird = …`, `bird = …`
-    let named = kind(0) == Some(Kind::Word)
+    let named = kind(0) == Some(TokenKind::Word)
         && !["as", "and", "or", "in"].iter().any(|word| follows(0, word))
         && ["=", "(", "{", ":", ":="].iter().any(|sign| follows(1, sign));
-    named || (depth == 0 && (follows(0, "=") || follows(0, ":="))) || (word == "netc" && kind(0) == Some(Kind::Number))
+    named
+        || (depth == 0 && (follows(0, "=") || follows(0, ":=")))
+        || (word == "netc" && kind(0) == Some(TokenKind::Number))
 }
 
 /// The message for a text that pest refused. `base` is where the parsed piece starts in the file.
@@ -228,17 +230,17 @@ pub(super) fn explain(
         // The only other refusal is that of pest's guard of the stack: `if if if …` nests without brackets.
         ErrorVariant::CustomError { .. } => return nested(span(file, at.min(source.len()), at.min(source.len()))),
     };
-    let tokens: Vec<Token> = tokens.iter().copied().filter(|token| token.kind != Kind::Comment).collect();
+    let tokens: Vec<Token> = tokens.iter().copied().filter(|token| token.kind != TokenKind::Comment).collect();
     let index = tokens.partition_point(|token| token.end <= at);
     let mut open = Vec::new();
     for (place, token) in tokens[..index].iter().enumerate() {
         match (token.kind, token.text(source)) {
-            (Kind::Quote, _) | (Kind::Sign, "(" | "[" | "{") => open.push(place),
-            (Kind::Unquote | Kind::Broken, _) | (Kind::Sign, ")" | "]" | "}") => {
+            (TokenKind::OpenQuote, _) | (TokenKind::Symbol, "(" | "[" | "{") => open.push(place),
+            (TokenKind::CloseQuote | TokenKind::Unterminated, _) | (TokenKind::Symbol, ")" | "]" | "}") => {
                 open.pop();
             }
             _ => {}
         }
     }
-    mistakes::explain(&Failure { source, file, tokens, index, at, expected, open, lone })
+    explain::explain(&Failure { source, file, tokens, index, at, expected, open, lone })
 }

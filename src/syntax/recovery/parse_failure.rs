@@ -3,7 +3,7 @@
 use crate::diagnostics::{Code, Diagnostic};
 use crate::source::{FileId, Span};
 use crate::syntax::parse::grammar::Rule;
-use crate::syntax::scan::{Kind, Token};
+use crate::syntax::scan::{Token, TokenKind};
 use crate::syntax::words::{ITEMS, KEYWORDS, span};
 
 /// Where a text fails, and all that a message may be made of.
@@ -35,7 +35,7 @@ impl Failure<'_> {
         self.token(distance).map_or("", |token| token.text(self.source))
     }
 
-    pub fn kind(&self, distance: isize) -> Option<Kind> {
+    pub fn kind(&self, distance: isize) -> Option<TokenKind> {
         self.token(distance).map(|token| token.kind)
     }
 
@@ -65,7 +65,7 @@ impl Failure<'_> {
                 "the end of the file".into()
             }
             None => "the end of the item".into(),
-            Some(token) if token.kind == Kind::Quote => "a text".into(),
+            Some(token) if token.kind == TokenKind::OpenQuote => "a text".into(),
             Some(token) => format!("`{}`", token.text(self.source)),
         }
     }
@@ -78,13 +78,13 @@ impl Failure<'_> {
     pub fn after_operand(&self) -> bool {
         match self.token(-1) {
             Some(token) => match token.kind {
-                Kind::Word => {
+                TokenKind::Word => {
                     !KEYWORDS.contains(&token.text(self.source))
                         || self.word(-2) == "as"
                         || matches!(token.text(self.source), "true" | "false")
                 }
-                Kind::Number | Kind::Unquote => true,
-                Kind::Sign => matches!(token.text(self.source), ")" | "]" | "}" | "?"),
+                TokenKind::Number | TokenKind::CloseQuote => true,
+                TokenKind::Symbol => matches!(token.text(self.source), ")" | "]" | "}" | "?"),
                 _ => false,
             },
             None => false,
@@ -94,12 +94,12 @@ impl Failure<'_> {
     /// Whether the failing token begins a value or layer.
     pub fn at_operand(&self) -> bool {
         match self.kind(0) {
-            Some(Kind::Word) => {
+            Some(TokenKind::Word) => {
                 !matches!(self.word(0), "as" | "and" | "or" | "in" | "else" | "let" | "share")
                     && !ITEMS.contains(&self.word(0))
             }
-            Some(Kind::Number | Kind::Quote) => true,
-            Some(Kind::Sign) => matches!(self.word(0), "(" | "[" | "{" | "?"),
+            Some(TokenKind::Number | TokenKind::OpenQuote) => true,
+            Some(TokenKind::Symbol) => matches!(self.word(0), "(" | "[" | "{" | "?"),
             _ => false,
         }
     }
@@ -127,7 +127,7 @@ impl Failure<'_> {
     pub fn is_call(&self, index: usize) -> bool {
         index > 0
             && self.tokens[index].is(self.source, "(")
-            && self.tokens[index - 1].kind == Kind::Word
+            && self.tokens[index - 1].kind == TokenKind::Word
             && self.touches(index)
     }
 
@@ -144,8 +144,8 @@ impl Failure<'_> {
         let mut depth = 0_usize;
         (0..=closing).rev().find(|&index| {
             match (self.tokens[index].kind, self.tokens[index].text(self.source)) {
-                (Kind::Unquote, _) | (Kind::Sign, ")" | "]" | "}") => depth += 1,
-                (Kind::Quote, _) | (Kind::Sign, "(" | "[" | "{") => depth = depth.saturating_sub(1),
+                (TokenKind::CloseQuote, _) | (TokenKind::Symbol, ")" | "]" | "}") => depth += 1,
+                (TokenKind::OpenQuote, _) | (TokenKind::Symbol, "(" | "[" | "{") => depth = depth.saturating_sub(1),
                 _ => {}
             }
             depth == 0
@@ -168,13 +168,13 @@ impl Failure<'_> {
         let mut end = index;
         let mut depth = 0_usize;
         for (place, token) in self.tokens.iter().enumerate().skip(index) {
-            let opens = matches!(token.text(self.source), "(" | "[" | "{") || token.kind == Kind::Quote;
+            let opens = matches!(token.text(self.source), "(" | "[" | "{") || token.kind == TokenKind::OpenQuote;
             if depth == 0 && place > index && !(opens && self.touches(place)) {
                 break;
             }
             if opens {
                 depth += 1;
-            } else if matches!(token.text(self.source), ")" | "]" | "}") || token.kind == Kind::Unquote {
+            } else if matches!(token.text(self.source), ")" | "]" | "}") || token.kind == TokenKind::CloseQuote {
                 depth = depth.checked_sub(1)?;
             }
             end = place;

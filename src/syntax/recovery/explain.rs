@@ -1,12 +1,12 @@
 //! The mistakes that people make, and what is said of each. Every check looks at the words around the place where the
 //! grammar stopped; the first that knows the mistake answers.
 
-use super::mistaken_items::*;
-use super::mistaken_tokens::*;
+use super::item_errors::*;
 use super::parse_failure::Failure;
+use super::token_errors::*;
 use crate::diagnostics::{Code, Diagnostic};
 use crate::syntax::parse::grammar::Rule;
-use crate::syntax::scan::Kind;
+use crate::syntax::scan::TokenKind;
 use crate::syntax::words::{ITEMS, KEYWORDS, span};
 
 /// The message for a failure.
@@ -61,7 +61,7 @@ fn keyword_form(failure: &Failure) -> Option<Diagnostic> {
         return Some(diagnostic.help(format!("write `as \"{name}{value}\"`")));
     }
     match failure.word(-1) {
-        "repeat" if failure.kind(0) == Some(Kind::Number) => {
+        "repeat" if failure.kind(0) == Some(TokenKind::Number) => {
             let help = format!("write `repeat({}) {{ … }}`", failure.word(0));
             return missing("a `(`", "`repeat`", &help);
         }
@@ -89,7 +89,7 @@ fn keyword_form(failure: &Failure) -> Option<Diagnostic> {
         _ => {}
     }
     if matches!(failure.word(-2), "let" | "share")
-        && failure.kind(-1) == Some(Kind::Word)
+        && failure.kind(-1) == Some(TokenKind::Word)
         && !KEYWORDS.contains(&failure.word(-1))
         && failure.expects(Rule::assign)
     {
@@ -113,7 +113,7 @@ fn keyword_form(failure: &Failure) -> Option<Diagnostic> {
         index = failure.opening(index - 1)?;
         match failure.tokens[index].text(failure.source) {
             "{" | "," | "|" | "=" => return None,
-            word @ ("if" | "repeat") if failure.tokens[index].kind == Kind::Word => {
+            word @ ("if" | "repeat") if failure.tokens[index].kind == TokenKind::Word => {
                 let what = if word == "if" { "the condition" } else { "what `repeat` goes over" };
                 return missing(
                     "a `{`",
@@ -135,7 +135,7 @@ fn unnamed_value(failure: &Failure) -> Option<Diagnostic> {
     }
     let (name, assign) = (failure.tokens.get(brace + 1)?, failure.tokens.get(brace + 2)?);
     if failure.expects(Rule::infix)
-        && name.kind == Kind::Word
+        && name.kind == TokenKind::Word
         && assign.is(failure.source, "=")
         && brace + 3 < failure.index
         && !failure.expects(Rule::entry)
@@ -152,7 +152,7 @@ fn unnamed_value(failure: &Failure) -> Option<Diagnostic> {
     let key = failure.word(-1);
     (failure.expects(Rule::assign)
         && !failure.expects(Rule::infix)
-        && failure.kind(-1) == Some(Kind::Word)
+        && failure.kind(-1) == Some(TokenKind::Word)
         && failure.word(0) != ":")
         .then(|| {
             failure
@@ -174,7 +174,8 @@ fn missing_comma(failure: &Failure) -> Option<Diagnostic> {
         .token(-1)
         .map_or(failure.here(), |before| span(failure.file, before.end, failure.here().start as usize));
     let mut help = "write a `,` there".to_string();
-    if failure.kind(1) == Some(Kind::Sign) && failure.word(1) != "=" && failure.kind(0) == Some(Kind::Word) {
+    if failure.kind(1) == Some(TokenKind::Symbol) && failure.word(1) != "=" && failure.kind(0) == Some(TokenKind::Word)
+    {
         help.push_str("; if one layer feeds the other, write `>>`");
     }
     Some(

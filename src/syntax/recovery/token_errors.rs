@@ -3,7 +3,7 @@
 use super::parse_failure::Failure;
 use crate::diagnostics::{Code, Diagnostic};
 use crate::syntax::parse::grammar::Rule;
-use crate::syntax::scan::Kind;
+use crate::syntax::scan::TokenKind;
 use crate::syntax::words::{KEYWORDS, span};
 
 /// Characters that no `.net` text holds, mostly from word processors and other languages.
@@ -20,7 +20,7 @@ pub(crate) fn odd_character(failure: &Failure) -> Option<Diagnostic> {
                 .fix(here, c, " "),
         );
     }
-    if failure.kind(0) != Some(Kind::Sign) {
+    if failure.kind(0) != Some(TokenKind::Symbol) {
         return None;
     }
     let help = match c {
@@ -32,8 +32,8 @@ pub(crate) fn odd_character(failure: &Failure) -> Option<Diagnostic> {
         '–' | '—' | '−' => "write the plain minus sign `-`".to_string(),
         '…' => "a range is written with two points, `..`".to_string(),
         ';' => "nothing needs a `;`: entries and items stand on lines of their own".to_string(),
-        '%' if failure.kind(-1) == Some(Kind::Number)
-            && !matches!(failure.kind(1), Some(Kind::Number | Kind::Word)) =>
+        '%' if failure.kind(-1) == Some(TokenKind::Number)
+            && !matches!(failure.kind(1), Some(TokenKind::Number | TokenKind::Word)) =>
         {
             "a share is a number from 0 to 1, as `0.1` for ten in a hundred".to_string()
         }
@@ -69,17 +69,17 @@ pub(crate) fn number(failure: &Failure) -> Option<Diagnostic> {
         Some(bad(place, written, label, format!("write `{number}`")).fix(place, written, number))
     };
     let word = failure.word(0);
-    if word == "." && failure.kind(-1) == Some(Kind::Number) && failure.touches(failure.index) {
+    if word == "." && failure.kind(-1) == Some(TokenKind::Number) && failure.touches(failure.index) {
         let digits = failure.word(-1);
         let label = "digits are missing after the point";
         return better(failure.both(), &format!("{digits}."), label, format!("{digits}.0"));
     }
-    if word == "." && failure.kind(1) == Some(Kind::Number) && failure.touches(failure.index + 1) {
+    if word == "." && failure.kind(1) == Some(TokenKind::Number) && failure.touches(failure.index + 1) {
         let digits = failure.word(1).to_string();
         let place = failure.token(1).map_or(failure.here(), |next| failure.here().to(failure.span(next)));
         return better(place, &format!(".{digits}"), "a digit is missing before the point", format!("0.{digits}"));
     }
-    if failure.kind(0) != Some(Kind::Number) || is_number(word) {
+    if failure.kind(0) != Some(TokenKind::Number) || is_number(word) {
         return None;
     }
     if failure.word(-1) == "as" || failure.bracket().is_some_and(|(index, _)| failure.is_cut(index)) {
@@ -124,7 +124,7 @@ fn is_number(text: &str) -> bool {
 
 /// What is wrong inside of quotes.
 pub(crate) fn text(failure: &Failure) -> Option<Diagnostic> {
-    if failure.kind(0) == Some(Kind::Letters) {
+    if failure.kind(0) == Some(TokenKind::Chars) {
         return Some(
             Diagnostic::new(Code::Literal, "a `}` alone stands in this text")
                 .at(span(failure.file, failure.at, failure.at + 1), "it closes nothing")
@@ -135,7 +135,7 @@ pub(crate) fn text(failure: &Failure) -> Option<Diagnostic> {
     let (brace, sign) = failure.bracket()?;
     let inside = sign == "{"
         && failure.open.len() > 1
-        && failure.tokens[failure.open[failure.open.len() - 2]].kind == Kind::Quote;
+        && failure.tokens[failure.open[failure.open.len() - 2]].kind == TokenKind::OpenQuote;
     if !inside {
         return None;
     }
@@ -205,7 +205,7 @@ pub(crate) fn foreign_sign(failure: &Failure) -> Option<Diagnostic> {
 
 /// `nn.ReLU()`, `vgg16.h5`: words joined by a point.
 pub(crate) fn pointed_name(failure: &Failure) -> Option<Diagnostic> {
-    let words = failure.kind(-1) == Some(Kind::Word) && failure.kind(1) == Some(Kind::Word);
+    let words = failure.kind(-1) == Some(TokenKind::Word) && failure.kind(1) == Some(TokenKind::Word);
     if failure.word(0) != "." || !words || !failure.touches(failure.index) || !failure.touches(failure.index + 1) {
         return None;
     }
@@ -242,13 +242,13 @@ pub(crate) fn spaced_bracket(failure: &Failure) -> Option<Diagnostic> {
         let Some(token) = failure
             .tokens
             .get(index)
-            .filter(|token| matches!(token.text(failure.source), "(" | "[") && token.kind == Kind::Sign)
+            .filter(|token| matches!(token.text(failure.source), "(" | "[") && token.kind == TokenKind::Symbol)
         else {
             return false;
         };
         let Some(before) = index.checked_sub(1).map(|index| failure.tokens[index]) else { return false };
         let gap = failure.source.get(before.end..token.start).unwrap_or("");
-        let named = before.kind == Kind::Word && !KEYWORDS.contains(&before.text(failure.source));
+        let named = before.kind == TokenKind::Word && !KEYWORDS.contains(&before.text(failure.source));
         let cut = token.is(failure.source, "[") && matches!(before.text(failure.source), ")" | "]");
         (named || cut) && !gap.is_empty() && !gap.contains('\n')
     })?;
@@ -263,7 +263,7 @@ pub(crate) fn spaced_bracket(failure: &Failure) -> Option<Diagnostic> {
                 failure.source.get(name.end..bracket.start).unwrap_or(""),
                 "",
             )
-            .help(if name.kind == Kind::Word {
+            .help(if name.kind == TokenKind::Word {
                 format!("write `{text}{sign}…`")
             } else {
                 format!("write `{text}{sign}…` without the blank")
@@ -280,7 +280,7 @@ pub(crate) fn comma_in_parentheses(failure: &Failure) -> Option<Diagnostic> {
     let mut inside = failure.tokens[index + 1..].iter().take_while(|token| !token.is(failure.source, ")"));
     let end = inside.clone().last().map_or(0, |token| token.end);
     let numeric =
-        inside.all(|token| token.kind == Kind::Number || matches!(token.text(failure.source), "," | "-" | "?"));
+        inside.all(|token| token.kind == TokenKind::Number || matches!(token.text(failure.source), "," | "-" | "?"));
     let list = failure.source.get(failure.tokens[index].end..end).unwrap_or("").trim().trim_end_matches(',');
     let numbers: Vec<&str> = list.split(',').map(str::trim).collect();
     let whole = numbers.iter().all(|number| number.bytes().all(|byte| byte.is_ascii_digit()));
@@ -343,7 +343,7 @@ pub(crate) fn colon(failure: &Failure) -> Option<Diagnostic> {
             .error("a `:` cannot stand in a cut", "a range is written with `..`")
             .help("`[..a]` leaves a out, `[..=a]` takes it in, `[a..]` starts at a")
             .fix(failure.here(), ":", ".."),
-        Some(_) if failure.kind(-1) == Some(Kind::Word) => diagnostic.help(format!("write `{word} = …`")),
+        Some(_) if failure.kind(-1) == Some(TokenKind::Word) => diagnostic.help(format!("write `{word} = …`")),
         Some(_) => diagnostic.help("write `\"key\" = value`"),
         None => failure
             .error("a `:` cannot stand here", "it only begins a signature")

@@ -3,7 +3,7 @@
 use super::parse_failure::Failure;
 use crate::diagnostics::{Code, Diagnostic, suggest};
 use crate::syntax::parse::grammar::Rule;
-use crate::syntax::scan::Kind;
+use crate::syntax::scan::TokenKind;
 use crate::syntax::words::{ITEMS, KEYWORDS, span};
 
 /// A word at the start of an item that starts none.
@@ -13,17 +13,17 @@ pub(crate) fn item_word(failure: &Failure) -> Option<Diagnostic> {
         failure.index == 0 || (ended && failure.after_operand() && failure.open.is_empty() && failure.on_new_line());
     let first = if at_start { failure.token(0)? } else { *failure.tokens.first()? };
     let word = first.text(failure.source);
-    if first.kind != Kind::Word || ITEMS.contains(&word) || failure.lone {
+    if first.kind != TokenKind::Word || ITEMS.contains(&word) || failure.lone {
         return None;
     }
     let place = if at_start { failure.index } else { 0 };
     let next = |distance: usize| failure.tokens.get(place + distance).map_or("", |token| token.text(failure.source));
-    let names =
-        failure.tokens.get(place + 1).is_some_and(|token| token.kind == Kind::Word) && !KEYWORDS.contains(&next(1));
+    let names = failure.tokens.get(place + 1).is_some_and(|token| token.kind == TokenKind::Word)
+        && !KEYWORDS.contains(&next(1));
     let item = |message: String, label: &str| {
         Some(Diagnostic::new(Code::Syntax, message).at(failure.span(first), label.to_string()))
     };
-    if word == "netc" && failure.tokens.get(place + 1).is_some_and(|token| token.kind == Kind::Number) {
+    if word == "netc" && failure.tokens.get(place + 1).is_some_and(|token| token.kind == TokenKind::Number) {
         return if place == 0 && failure.source[..first.start].trim().is_empty() {
             None
         } else {
@@ -75,7 +75,7 @@ pub(crate) fn capital_word(failure: &Failure) -> Option<Diagnostic> {
         let token = *failure.tokens.get(index)?;
         let word = token.text(failure.source);
         let small = word.to_lowercase();
-        (token.kind == Kind::Word && small != word && KEYWORDS.contains(&small.as_str())).then(|| {
+        (token.kind == TokenKind::Word && small != word && KEYWORDS.contains(&small.as_str())).then(|| {
             Diagnostic::new(Code::Syntax, format!("`{word}` is written small"))
                 .at(failure.span(token), "a reserved word")
                 .help(format!("write `{small}`"))
@@ -90,7 +90,7 @@ pub(crate) fn item_head(failure: &Failure) -> Option<Diagnostic> {
         return None;
     }
     let start = (0..failure.index.min(failure.tokens.len())).rev().find(|&index| {
-        ITEMS.contains(&failure.tokens[index].text(failure.source)) && failure.tokens[index].kind == Kind::Word
+        ITEMS.contains(&failure.tokens[index].text(failure.source)) && failure.tokens[index].kind == TokenKind::Word
     })?;
     let word = failure.tokens[start].text(failure.source);
     let form = match word {
@@ -106,7 +106,7 @@ pub(crate) fn item_head(failure: &Failure) -> Option<Diagnostic> {
     let found = failure.word(0);
     match (failure.index - start, word) {
         (1, "use") => {
-            let bare = failure.kind(0) == Some(Kind::Word);
+            let bare = failure.kind(0) == Some(TokenKind::Word);
             let mut end = failure.index;
             while failure.tokens.get(end + 1).is_some() && failure.touches(end + 1) {
                 end += 1;

@@ -4,6 +4,7 @@
 //! precedence and converts literals, and `recovery` splits a broken file into items and explains errors.
 
 pub mod ast;
+mod grammar;
 mod parse;
 pub(crate) mod print;
 mod recovery;

@@ -1,22 +1,22 @@
-//! Mistaken characters, numbers, texts and operators.
+//! Errors in single tokens: invalid characters, numbers, strings and operators, often from other languages.
 
 use super::parse_failure::Failure;
 use crate::diagnostics::{Code, Diagnostic};
-use crate::syntax::parse::grammar::Rule;
+use crate::syntax::grammar::Rule;
 use crate::syntax::scan::TokenKind;
 use crate::syntax::words::{KEYWORDS, span};
 
-/// Characters that no `.net` text holds, mostly from word processors and other languages.
-pub(crate) fn odd_character(failure: &Failure) -> Option<Diagnostic> {
+/// Characters that the language does not have, mostly from word processors and other languages.
+pub(crate) fn invalid_character(failure: &Failure) -> Option<Diagnostic> {
     let c = failure.source.get(failure.at..)?.chars().next()?;
     let here = span(failure.file, failure.at, failure.at + c.len_utf8());
     let code = u32::from(c);
-    let unseen = c.is_control() || c.is_whitespace() || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2060}' | '\u{ad}');
-    if unseen && !c.is_ascii_whitespace() {
+    let invisible = c.is_control() || c.is_whitespace() || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2060}' | '\u{ad}');
+    if invisible && !c.is_ascii_whitespace() {
         return Some(
-            Diagnostic::new(Code::Syntax, format!("a character that is not seen stands here (U+{code:04X})"))
-                .at(here, "this is no plain blank")
-                .help("replace it by a blank; it often comes from copied text")
+            Diagnostic::new(Code::Syntax, format!("unexpected invisible character U+{code:04X}"))
+                .at(here, "not a plain space")
+                .help("replace it by a space; it often comes from copied text")
                 .fix(here, c, " "),
         );
     }
@@ -25,31 +25,33 @@ pub(crate) fn odd_character(failure: &Failure) -> Option<Diagnostic> {
     }
     let help = match c {
         '“' | '”' | '„' | '\'' | '‘' | '’' | '`' | '«' => {
-            "texts stand in double quotes: `\"…\"`".to_string()
+            "strings are written in double quotes: `\"…\"`".to_string()
         }
         '×' => "sizes are written with the letter x: `3x3`".to_string(),
         '→' | '⇒' | '»' | '▷' => "layers are chained with `>>`".to_string(),
         '–' | '—' | '−' => "write the plain minus sign `-`".to_string(),
-        '…' => "a range is written with two points, `..`".to_string(),
-        ';' => "nothing needs a `;`: entries and items stand on lines of their own".to_string(),
+        '…' => "a range is written with two dots, `..`".to_string(),
+        ';' => "remove it: entries and items need no `;`".to_string(),
         '%' if failure.kind(-1) == Some(TokenKind::Number)
             && !matches!(failure.kind(1), Some(TokenKind::Number | TokenKind::Word)) =>
         {
-            "a share is a number from 0 to 1, as `0.1` for ten in a hundred".to_string()
+            "write a percentage as a fraction: `0.1` for 10 %".to_string()
         }
-        '%' => "there is no remainder; `/` of integers must be exact".to_string(),
-        '!' if failure.word(0) == "!" => "a condition is turned round by `not`".to_string(),
-        '&' if failure.word(0) == "&" => "conditions are joined by `and`, branches by `|` in parentheses".to_string(),
-        '^' => "there is no power; multiply".to_string(),
+        '%' => "there is no remainder operator; `/` of integers must be exact".to_string(),
+        '!' if failure.word(0) == "!" => "write `not` to negate a condition".to_string(),
+        '&' if failure.word(0) == "&" => {
+            "write `and` between conditions, and `|` between branches in parentheses".to_string()
+        }
+        '^' => "there is no power operator: multiply".to_string(),
         '@' | '$' | '~' | '\\' => String::new(),
         _ if !c.is_ascii() => String::new(),
         _ => return None,
     };
     let named = if c.is_ascii() { format!("`{c}`") } else { format!("`{c}` (U+{code:04X})") };
     let diagnostic =
-        Diagnostic::new(Code::Syntax, format!("{named} has no meaning here")).at(here, "not part of the language");
+        Diagnostic::new(Code::Syntax, format!("unexpected character {named}")).at(here, "not part of the language");
     let diagnostic = if help.is_empty() { diagnostic } else { diagnostic.help(help) };
-    let better = match c {
+    let replacement = match c {
         '×' => "x",
         '→' | '⇒' | '»' | '▷' => ">>",
         '–' | '—' | '−' => "-",
@@ -57,27 +59,28 @@ pub(crate) fn odd_character(failure: &Failure) -> Option<Diagnostic> {
         ';' => "",
         _ => return Some(diagnostic),
     };
-    Some(diagnostic.fix(here, c, better))
+    Some(diagnostic.fix(here, c, replacement))
 }
 
-/// Numbers that are none.
-pub(crate) fn number(failure: &Failure) -> Option<Diagnostic> {
-    let bad = |place, written: &str, label: &str, help: String| {
-        Diagnostic::new(Code::Literal, format!("`{written}` is no number")).at(place, label.to_string()).help(help)
+/// Invalid numbers.
+pub(crate) fn invalid_number(failure: &Failure) -> Option<Diagnostic> {
+    let invalid = |span, written: &str, label: &str, help: String| {
+        Diagnostic::new(Code::Literal, format!("invalid number `{written}`")).at(span, label.to_string()).help(help)
     };
-    let better = |place, written: &str, label: &str, number: String| {
-        Some(bad(place, written, label, format!("write `{number}`")).fix(place, written, number))
+    let replaced = |span, written: &str, label: &str, number: String| {
+        Some(invalid(span, written, label, format!("write `{number}`")).fix(span, written, number))
     };
     let word = failure.word(0);
     if word == "." && failure.kind(-1) == Some(TokenKind::Number) && failure.touches(failure.index) {
         let digits = failure.word(-1);
-        let label = "digits are missing after the point";
-        return better(failure.both(), &format!("{digits}."), label, format!("{digits}.0"));
+        let label = "digits are missing after the decimal point";
+        return replaced(failure.both(), &format!("{digits}."), label, format!("{digits}.0"));
     }
     if word == "." && failure.kind(1) == Some(TokenKind::Number) && failure.touches(failure.index + 1) {
         let digits = failure.word(1).to_string();
-        let place = failure.token(1).map_or(failure.here(), |next| failure.here().to(failure.span(next)));
-        return better(place, &format!(".{digits}"), "a digit is missing before the point", format!("0.{digits}"));
+        let number = failure.token(1).map_or(failure.here(), |next| failure.here().to(failure.span(next)));
+        let label = "a digit is missing before the decimal point";
+        return replaced(number, &format!(".{digits}"), label, format!("0.{digits}"));
     }
     if failure.kind(0) != Some(TokenKind::Number) || is_number(word) {
         return None;
@@ -85,7 +88,7 @@ pub(crate) fn number(failure: &Failure) -> Option<Diagnostic> {
     if failure.word(-1) == "as" || failure.bracket().is_some_and(|(index, _)| failure.is_cut(index)) {
         return Some(
             failure
-                .error(format!("`{word}` is no layer's name"), "a name starts with a letter or `_`")
+                .error(format!("`{word}` is not a valid layer name"), "a name starts with a letter or `_`")
                 .help(format!("put it in quotes: `\"{word}\"`"))
                 .fix(failure.here(), word, format!("\"{word}\"")),
         );
@@ -95,40 +98,41 @@ pub(crate) fn number(failure: &Failure) -> Option<Diagnostic> {
     if let Some(hexadecimal) = lower.strip_prefix("0x").filter(|rest| rest.bytes().all(|byte| byte.is_ascii_hexdigit()))
     {
         let value = u64::from_str_radix(hexadecimal, 16).map_or(String::new(), |value| format!(": `{value}`"));
-        return Some(bad(failure.here(), word, "numbers are decimal", format!("write it in decimal{value}")));
+        return Some(invalid(failure.here(), word, "numbers are decimal", format!("write it in decimal{value}")));
     }
     if is_number(&lower) {
-        return better(failure.here(), word, "sizes are joined by a small x", lower);
+        return replaced(failure.here(), word, "sizes are separated by a lower-case x", lower);
     }
     if is_number(&digits) {
-        return better(failure.here(), word, "numbers have no `_`", digits);
+        return replaced(failure.here(), word, "numbers must not contain `_`", digits);
     }
     if lower.ends_with('x') {
-        let help = format!("write `{word}?` for a size that is open");
-        return Some(bad(failure.here(), word, "a size is missing after the `x`", help));
+        let help = format!("write `{word}?` for an open size");
+        return Some(invalid(failure.here(), word, "a size is missing after the `x`", help));
     }
     let help = "integers are `64`, floats `0.5` or `1e-3`, sizes `3x3`; a name starts with a letter";
-    Some(bad(failure.here(), word, "digits and letters are mixed", help.into()))
+    Some(invalid(failure.here(), word, "digits and letters are mixed", help.into()))
 }
 
-/// Whether it is an integer, a float or sizes, as the grammar reads them.
+/// Whether it is an integer, a float or sizes in the grammar.
 fn is_number(text: &str) -> bool {
     let digits = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
     text.split('x').all(|size| digits(size) || size == "?") || {
-        let (mantissa, power) =
-            text.split_once(['e', 'E']).map_or((text, None), |(mantissa, power)| (mantissa, Some(power)));
-        let power = power.is_none_or(|power| digits(power.strip_prefix(['+', '-']).unwrap_or(power)));
-        power && mantissa.split_once('.').map_or(digits(mantissa), |(whole, part)| digits(whole) && digits(part))
+        let (mantissa, exponent) =
+            text.split_once(['e', 'E']).map_or((text, None), |(mantissa, exponent)| (mantissa, Some(exponent)));
+        let is_valid = |exponent: &str| digits(exponent.strip_prefix(['+', '-']).unwrap_or(exponent));
+        exponent.is_none_or(is_valid)
+            && mantissa.split_once('.').map_or(digits(mantissa), |(whole, part)| digits(whole) && digits(part))
     }
 }
 
-/// What is wrong inside of quotes.
-pub(crate) fn text(failure: &Failure) -> Option<Diagnostic> {
+/// Errors inside strings.
+pub(crate) fn string(failure: &Failure) -> Option<Diagnostic> {
     if failure.kind(0) == Some(TokenKind::Chars) {
         return Some(
-            Diagnostic::new(Code::Literal, "a `}` alone stands in this text")
-                .at(span(failure.file, failure.at, failure.at + 1), "it closes nothing")
-                .help("for the brace itself write `}}`")
+            Diagnostic::new(Code::Literal, "unmatched `}` in a string")
+                .at(span(failure.file, failure.at, failure.at + 1), "no `{` is open here")
+                .help("write `}}` for a brace")
                 .fix(span(failure.file, failure.at, failure.at + 1), "}", "}}"),
         );
     }
@@ -142,18 +146,18 @@ pub(crate) fn text(failure: &Failure) -> Option<Diagnostic> {
     let message = if brace + 1 == failure.index {
         "a value is missing between these braces".to_string()
     } else {
-        format!("a value in a text is an expression, and {} cannot stand there", failure.found())
+        format!("unexpected {} in the template of a string", failure.unexpected())
     };
     Some(
         failure
-            .error(message, "in a text")
-            .and(failure.span(failure.tokens[brace]), "the value starts here")
-            .help("`{name}` puts a value into a text; for the braces themselves write `{{` and `}}`"),
+            .error(message, "in a string")
+            .and(failure.span(failure.tokens[brace]), "the template starts here")
+            .help("`{name}` inserts a value into a string; write `{{` and `}}` for braces"),
     )
 }
 
 /// Operators of other languages.
-pub(crate) fn foreign_sign(failure: &Failure) -> Option<Diagnostic> {
+pub(crate) fn foreign_operator(failure: &Failure) -> Option<Diagnostic> {
     let (before, found, after) = (failure.word(-1), failure.word(0), failure.word(1));
     if found == "/" && matches!(after, "/" | "*") {
         return Some(
@@ -164,47 +168,47 @@ pub(crate) fn foreign_sign(failure: &Failure) -> Option<Diagnostic> {
     }
     if found == ">" && matches!(before, "|" | ">" | "-" | ">>" | "=") {
         return Some(
-            Diagnostic::new(Code::Syntax, format!("`{before}>` is no operator"))
-                .at(failure.both(), "here")
+            Diagnostic::new(Code::Syntax, format!("unknown operator `{before}>`"))
+                .at(failure.both(), "not an operator of the language")
                 .help("layers are chained with `>>`")
                 .fix(failure.both(), format!("{before}>"), ">>"),
         );
     }
     if found == "*" && before == "*" {
         return Some(
-            Diagnostic::new(Code::Syntax, "there is no `**`").at(failure.both(), "a power").help("multiply: `n * n`"),
+            Diagnostic::new(Code::Syntax, "unknown operator `**`")
+                .at(failure.both(), "not an operator of the language")
+                .help("there is no power operator; multiply: `n * n`"),
         );
     }
     if found == "/" && before == "/" {
         return Some(
-            Diagnostic::new(Code::Syntax, "there is no `//`")
-                .at(failure.both(), "here")
-                .help("division of integers is `/` and must be exact; a comment starts with `#`"),
+            Diagnostic::new(Code::Syntax, "unknown operator `//`")
+                .at(failure.both(), "not an operator of the language")
+                .help("integer division is `/` and must be exact; a comment starts with `#`"),
         );
     }
-    let (help, better) = match found {
-        "&&" => ("conditions are joined by `and`", "and"),
+    let (help, replacement) = match found {
+        "&&" => ("write `and` between conditions", "and"),
         "->" | "=>" => ("layers are chained with `>>`", ">>"),
         "|" | "=" if after == ">" => ("layers are chained with `>>`", ""),
-        ":=" => ("a value is given with `=`", "="),
-        "||" => ("conditions are joined by `or`; branches by one `|` in parentheses", ""),
-        "**" => ("there is no power; multiply: `n * n`", ""),
-        "==" if failure.expects(Rule::assign) => ("a value is given with one `=`", "="),
+        ":=" => ("values are assigned with `=`", "="),
+        "||" => ("write `or` between conditions, and one `|` between branches in parentheses", ""),
+        "**" => ("there is no power operator; multiply: `n * n`", ""),
+        "==" if failure.expects(Rule::assign) => ("values are assigned with a single `=`", "="),
         "=" if failure.expects(Rule::infix) && !failure.expects(Rule::assign) => {
-            return Some(
-                failure
-                    .error("an `=` cannot stand here", "this gives nothing a value")
-                    .help("equal is `==`; a net is named by `net NAME = …`, a value of a block by `let NAME = …`"),
-            );
+            return Some(failure.error("unexpected `=`", "there is nothing to assign to").help(
+                "write `==` to compare, `net NAME = …` to name a net, `let NAME = …` to name a value of a block",
+            ));
         }
         _ => return None,
     };
-    let diagnostic = failure.error(format!("`{found}` cannot stand here"), "not an operator of this place").help(help);
-    Some(if better.is_empty() { diagnostic } else { diagnostic.fix(failure.here(), found, better) })
+    let diagnostic = failure.error(format!("unexpected `{found}`"), "not an operator here").help(help);
+    Some(if replacement.is_empty() { diagnostic } else { diagnostic.fix(failure.here(), found, replacement) })
 }
 
-/// `nn.ReLU()`, `vgg16.h5`: words joined by a point.
-pub(crate) fn pointed_name(failure: &Failure) -> Option<Diagnostic> {
+/// `nn.ReLU()`, `vgg16.h5`: words with a dot between them.
+pub(crate) fn dotted_name(failure: &Failure) -> Option<Diagnostic> {
     let words = failure.kind(-1) == Some(TokenKind::Word) && failure.kind(1) == Some(TokenKind::Word);
     if failure.word(0) != "." || !words || !failure.touches(failure.index) || !failure.touches(failure.index + 1) {
         return None;
@@ -214,15 +218,17 @@ pub(crate) fn pointed_name(failure: &Failure) -> Option<Diagnostic> {
     let file =
         matches!(last, "h5" | "hdf5" | "keras" | "safetensors" | "txt" | "csv" | "npy" | "npz" | "net" | "jpg" | "png");
     let help = match file {
-        true => format!("a file's name is a text: `\"{whole}\"`"),
+        true => format!("write the name of a file in quotes: `\"{whole}\"`"),
         false => {
-            format!("layers have no prefix, as in `{last}`; layer names with a point stand after `as` and in cuts only")
+            format!(
+                "write layers without a prefix: `{last}`; a dot is allowed only in layer names, after `as` and in cuts"
+            )
         }
     };
-    let place = failure.both().to(failure.token(1).map_or(failure.here(), |token| failure.span(token)));
+    let name = failure.both().to(failure.token(1).map_or(failure.here(), |token| failure.span(token)));
     Some(
-        Diagnostic::new(Code::Syntax, format!("`{whole}` is no name"))
-            .at(place, "a name has letters, digits and `_`")
+        Diagnostic::new(Code::Syntax, format!("`{whole}` is not a valid name"))
+            .at(name, "a name consists of letters, digits and `_`")
             .help(help),
     )
 }
@@ -256,8 +262,8 @@ pub(crate) fn spaced_bracket(failure: &Failure) -> Option<Diagnostic> {
     let (text, sign) = (name.text(failure.source), bracket.text(failure.source));
     let what = if sign == "(" { "a call" } else { "a cut" };
     Some(
-        Diagnostic::new(Code::Syntax, format!("the `{sign}` of {what} touches what is before it"))
-            .at(span(failure.file, name.start, bracket.end), "no blank may stand here")
+        Diagnostic::new(Code::Syntax, format!("unexpected space before the `{sign}` of {what}"))
+            .at(span(failure.file, name.start, bracket.end), "no space is allowed here")
             .fix(
                 span(failure.file, name.end, bracket.start),
                 failure.source.get(name.end..bracket.start).unwrap_or(""),
@@ -266,12 +272,12 @@ pub(crate) fn spaced_bracket(failure: &Failure) -> Option<Diagnostic> {
             .help(if name.kind == TokenKind::Word {
                 format!("write `{text}{sign}…`")
             } else {
-                format!("write `{text}{sign}…` without the blank")
+                format!("write `{text}{sign}…` without the space")
             }),
     )
 }
 
-/// `(3, 3, 64)`, `(a, b)`: parentheses hold branches or group.
+/// `(3, 3, 64)`, `(a, b)`: parentheses group, or contain branches.
 pub(crate) fn comma_in_parentheses(failure: &Failure) -> Option<Diagnostic> {
     let (index, sign) = failure.bracket()?;
     if failure.word(0) != "," || sign != "(" || failure.is_call(index) {
@@ -288,26 +294,29 @@ pub(crate) fn comma_in_parentheses(failure: &Failure) -> Option<Diagnostic> {
     let help = match (numeric, whole, numbers.len()) {
         (true, _, 1) => format!("write `{list}` alone"),
         (true, true, 3) if function.is_some_and(|name| name.starts_with("Conv")) => {
-            format!("a size and a number of filters are two arguments: `{}x{}, {}`", numbers[0], numbers[1], numbers[2])
+            format!(
+                "write the kernel size and the filters as two arguments: `{}x{}, {}`",
+                numbers[0], numbers[1], numbers[2]
+            )
         }
         (true, true, _) => format!("sizes are written `{}`, lists `[{list}]`", numbers.join("x")),
         (true, false, _) => format!("a list is written `[{list}]`"),
-        (false, ..) => "branches are separated by `|`, `(a | b)`; a list stands in `[…]`".to_string(),
+        (false, ..) => "write branches with `|`, `(a | b)`, and lists as `[a, b]`".to_string(),
     };
     Some(
         failure
-            .error("a `,` cannot stand in these parentheses", "they hold one value, or branches")
+            .error("unexpected `,` in parentheses", "they contain one value, or branches")
             .and(failure.span(failure.tokens[index]), "opened here")
             .help(help),
     )
 }
 
-/// `stride: 2`, `epochs: 100`, and what follows a `:`.
+/// `stride: 2`, `epochs: 100`, and errors after a `:`.
 pub(crate) fn colon(failure: &Failure) -> Option<Diagnostic> {
     if failure.expects(Rule::arrow) {
         return Some(
             failure
-                .error("a signature's `->` is missing", format!("found {}", failure.found()))
+                .error("a `->` is missing in the signature", format!("found {}", failure.found()))
                 .help("write `(?, h, w, c) -> (?, n)`"),
         );
     }
@@ -315,7 +324,7 @@ pub(crate) fn colon(failure: &Failure) -> Option<Diagnostic> {
         return Some(
             failure
                 .error("a shape is missing after `:`", format!("found {}", failure.found()))
-                .help("a signature is written `(?, h, w, c) -> (?, n)`; what a net is follows `=`"),
+                .help("write a signature as `(?, h, w, c) -> (?, n)`, and the body of a net after `=`"),
         );
     }
     if failure.word(0) != ":" {
@@ -325,29 +334,29 @@ pub(crate) fn colon(failure: &Failure) -> Option<Diagnostic> {
     if failure.bracket().is_some_and(|(index, _)| index > 1 && failure.tokens[index - 2].is(failure.source, "net")) {
         return Some(
             failure
-                .error("a parameter has no type", "only the whole net has a signature")
+                .error("parameters have no types", "only the net has a signature")
                 .help(format!("write `{word}` alone, or `{word}=…` for a default")),
         );
     }
-    // What is behind the colon moves to where the style has it: `stride=2`, `epochs = 100`.
+    // The fix also changes the space after the colon, to the canonical `stride=2` or `epochs = 100`.
     let end = failure.token(1).map_or(failure.here().end as usize, |next| next.start);
-    let place = span(failure.file, failure.here().start as usize, end);
+    let colon = span(failure.file, failure.here().start as usize, end);
     let equals = if failure.bracket().is_some_and(|(_, sign)| sign == "{") { " = " } else { "=" };
-    let diagnostic = failure.error("a `:` cannot stand here", "values are given with `=`").fix(
-        place,
-        failure.source.get(place.range()).unwrap_or(""),
+    let diagnostic = failure.error("unexpected `:`", "values are assigned with `=`").fix(
+        colon,
+        failure.source.get(colon.range()).unwrap_or(""),
         equals,
     );
     Some(match failure.bracket() {
         Some((index, _)) if failure.is_cut(index) => failure
-            .error("a `:` cannot stand in a cut", "a range is written with `..`")
-            .help("`[..a]` leaves a out, `[..=a]` takes it in, `[a..]` starts at a")
+            .error("unexpected `:` in a cut", "a range is written with `..`")
+            .help("`[..a]` ends before a, `[..=a]` includes it, `[a..]` starts at a")
             .fix(failure.here(), ":", ".."),
         Some(_) if failure.kind(-1) == Some(TokenKind::Word) => diagnostic.help(format!("write `{word} = …`")),
         Some(_) => diagnostic.help("write `\"key\" = value`"),
         None => failure
-            .error("a `:` cannot stand here", "it only begins a signature")
-            .help("a signature follows the name and parameters: `net f(n): (?, h) -> (?, n) = …`"),
+            .error("unexpected `:`", "only a signature starts with `:`")
+            .help("a signature follows the name and parameters of a net: `net f(n): (?, h) -> (?, n) = …`"),
     })
 }
 
@@ -355,7 +364,7 @@ pub(crate) fn colon(failure: &Failure) -> Option<Diagnostic> {
 pub(crate) fn bar(failure: &Failure) -> Option<Diagnostic> {
     (failure.word(0) == "|" && failure.after_operand()).then(|| {
         failure
-            .error("a `|` stands only directly in parentheses", "branches without parentheses")
+            .error("`|` is allowed only directly inside parentheses", "branches without parentheses")
             .help("write `(a | b) >> Concatenate`")
     })
 }

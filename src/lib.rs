@@ -11,7 +11,8 @@
 //! [`compile::build`] goes the whole road. Each type has a deterministic text form, which `netc build --emit` prints.
 //!
 //! A room uses only rooms below it: `cli`, `lsp`, `view`, `check`, `train`, `compile`, `data`, `runtime`, `artifact`, `lower`, `passes`,
-//! `weights`, `elaborate`, `syntax`, `ops`, `graph`, `plan`, `kernels`, `diagnostics`, `h5`, `file`, `source`, `tensor`, `element` and `size`.
+//! `weights`, `elaborate`, `syntax`, `request`, `ops`, `graph`, `plan`, `kernels`, `diagnostics`, `h5`, `file`, `source`, `tensor`, `element`
+//! and `size`.
 //!
 //! ```
 //! use netc::{compile, elaborate, runtime::Session};
@@ -48,6 +49,7 @@ pub mod lsp;
 pub mod ops;
 pub mod passes;
 pub mod plan;
+pub mod request;
 pub mod runtime;
 pub mod size;
 pub mod source;

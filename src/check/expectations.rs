@@ -25,7 +25,7 @@ pub fn check(spec: &Spec, options: &BuildOptions) -> Diagnostics {
     for (item, span) in own {
         let done = match item {
             ExpectItem::Signature { net, signature } => {
-                nets.graph(net).map(|graph| spec.check_promise(net, signature, graph))
+                nets.graph(net).map(|graph| spec.check_expected_signature(net, signature, graph))
             }
             ExpectItem::Condition(condition) => nets.condition(condition, *span),
         };
@@ -52,7 +52,7 @@ impl Nets<'_> {
                 let names = spec.project.names(net.span.file);
                 Diagnostic::new(Code::ExpectationForm, format!("there is no net `{}`", net.text))
                     .at(net.span, "no net of this name")
-                    .meant(net.span, &net.text, suggest::nearest(&net.text, names.iter().map(String::as_str)))
+                    .suggest_name(net.span, &net.text, suggest::nearest(&net.text, names.iter().map(String::as_str)))
             })?;
             let (graph, _) = spec.graph(index)?;
             self.graphs.insert(net.text.clone(), graph);
@@ -109,7 +109,7 @@ impl Nets<'_> {
         };
         let answer = match (function.text.as_str(), net, arguments.len()) {
             ("top1", Some(net), 2) => {
-                let Some(photo) = project::text_of(&arguments[1].value) else {
+                let Some(photo) = project::plain_string(&arguments[1].value) else {
                     return Err(wrong("a net and a photo's path in quotes"));
                 };
                 let path = self.spec.sources.folder(whole.span.file).join(photo);
@@ -123,7 +123,7 @@ impl Nets<'_> {
             (other, ..) => {
                 return Err(Diagnostic::new(Code::ExpectationForm, format!("an expectation cannot ask for `{other}`"))
                     .at(function.span, format!("it knows {}", suggest::one_of(QUESTIONS).replace(" or ", " and ")))
-                    .meant(function.span, other, suggest::nearest(other, QUESTIONS))
+                    .suggest_name(function.span, other, suggest::nearest(other, QUESTIONS))
                     .into());
             }
         };

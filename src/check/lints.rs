@@ -2,16 +2,16 @@
 
 use crate::diagnostics::{Code, Diagnostic, Diagnostics, counted};
 use crate::elaborate::Spec;
-use crate::elaborate::project::requests::WeightsRequest;
 use crate::graph::{Graph, Node, NodeId, Parameter, ParameterKind};
 use crate::ops::dense::{Dense, Function};
 use crate::ops::input::Input;
 use crate::ops::norm::batch_norm::BatchNorm;
 use crate::ops::pool::Pool;
 use crate::ops::preprocessing::Preprocessing;
+use crate::request::WeightsRequest;
 use crate::source::Span;
 use crate::syntax::parse;
-use crate::syntax::scan::{Kind, scan};
+
 use std::collections::BTreeSet;
 
 /// Parameters of a dense layer behind a flatten from which on there is likely a better way.
@@ -189,12 +189,6 @@ fn values_text(image: &Preprocessing) -> String {
         Some(name) => format!("`{name}`"),
         None => format!("`{image}`"),
     }
-}
-
-/// The words of a text, those of its comments and texts left out, and where each starts.
-pub(crate) fn words(text: &str) -> impl Iterator<Item = (usize, &str)> {
-    let words = scan(text).into_iter().filter(|token| token.kind == Kind::Word);
-    words.map(|token| (token.start, token.text(text)))
 }
 
 fn is_softmax(node: &Node) -> bool {

@@ -314,8 +314,7 @@ fn open_artifact(argument: &str) -> Result<crate::artifact::Artifact, super::Fai
         };
         let mut diagnostic = Diagnostic::new(code, format!("{argument} {error}"));
         if let ArtifactError::Unreadable(_) = error {
-            diagnostic =
-                diagnostic.maybe_help(crate::elaborate::project::source_files::did_you_mean_file(Path::new(argument)));
+            diagnostic = diagnostic.maybe_help(crate::diagnostics::suggest::did_you_mean_file(Path::new(argument)));
         }
         messages::fail_with(diagnostic.help("`netc build SPEC` makes an artifact"))
     })

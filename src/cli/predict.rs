@@ -123,7 +123,7 @@ fn photos(session: &mut Session, artifact: &Artifact, args: &Args) -> Result<Pre
     let plan = &artifact.manifest.plan;
     let found = photo_paths::expand(&args.inputs, Walk::OneLevel).map_err(|error| {
         let missing = args.inputs.iter().find(|path| !path.exists());
-        let near = missing.and_then(|path| crate::elaborate::project::source_files::did_you_mean_file(path));
+        let near = missing.and_then(|path| crate::diagnostics::suggest::did_you_mean_file(path));
         let inside = match &error {
             FolderError::Empty { path, .. } => folders_inside(path),
             _ => None,

@@ -5,10 +5,9 @@ pub mod tuning_cache;
 
 use crate::artifact::constants::{ConstantError, put_constants};
 use crate::artifact::{Artifact, Manifest, Memory, Sink, Writer};
+use crate::diagnostics::suggest::did_you_mean_file;
 use crate::diagnostics::{Code, Diagnostic, Diagnostics, Result, counted};
 use crate::elaborate::Spec;
-use crate::elaborate::project::requests::LabelsRequest;
-use crate::elaborate::project::source_files::did_you_mean_file;
 use crate::graph::{Graph, ParameterId};
 use crate::kernels::training::loss::Loss;
 use crate::lower::memory_budget::fit_memory_budget;
@@ -18,6 +17,7 @@ use crate::ops::output_kind::OutputKind;
 use crate::ops::preprocessing::Preprocessing;
 use crate::passes::optimize;
 use crate::plan::Plan;
+use crate::request::LabelsRequest;
 use crate::weights::bind::report::Report;
 use crate::weights::bind::{self, Bindings};
 use crate::weights::file_of;
@@ -54,7 +54,7 @@ pub struct BuildOptions {
 /// spec that was given, or beside the file that has the recipe.
 pub fn trained_weights(spec: &Spec, net: &str) -> Option<PathBuf> {
     let (_, file) = spec.project.recipes.get(net).filter(|_| !spec.project.weights.contains_key(net))?;
-    let places = [spec.root(), *file].map(|file| spec.sources.beside(file, &format!("{net}.h5")));
+    let places = [spec.root(), *file].map(|file| spec.sources.resolve(file, &format!("{net}.h5")));
     places.into_iter().find(|path| path.is_file())
 }
 
@@ -228,7 +228,7 @@ fn untrained(graph: &Graph, report: &Report) -> Diagnostic {
 
 /// The names of the classes that a net was trained for, where they fit its output.
 fn trained_labels(spec: &Spec, graph: &Graph) -> (Option<Vec<String>>, Option<PathBuf>) {
-    let path = spec.sources.beside(spec.root(), &format!("{}.run/{TRAINED_LABELS}", graph.name));
+    let path = spec.sources.resolve(spec.root(), &format!("{}.run/{TRAINED_LABELS}", graph.name));
     let labels = trained_weights(spec, &graph.name).and_then(|_| crate::data::samples::labels::read(&path).ok());
     match labels.filter(|labels| takes_names(graph, labels.len())) {
         Some(labels) => (Some(labels), Some(path)),

@@ -2,9 +2,10 @@
 
 use super::cursor::{Place, cursor};
 use super::documents::Document;
-use crate::elaborate::project::requests::{OPTIONS, RECIPE_KEYS};
+use crate::elaborate::requests::RECIPE_KEYS;
 use crate::graph::{Argument, Graph, Initializer};
 use crate::ops;
+use crate::request::WEIGHTS_OPTIONS;
 use crate::syntax::layer_name_text;
 use crate::train::recipe::completions::{Offer, offers};
 use lsp_types::{
@@ -107,7 +108,7 @@ pub fn completion(document: &Document, offset: usize) -> CompletionResponse {
         }
         Place::Net => nets(&mut list, document),
         Place::Key { item } => {
-            let keys: &[&str] = if *item == "train" { &RECIPE_KEYS } else { &OPTIONS };
+            let keys: &[&str] = if *item == "train" { &RECIPE_KEYS } else { &WEIGHTS_OPTIONS };
             for key in keys {
                 list.add_as(key, format!("{key} = "), CompletionItemKind::PROPERTY, String::new());
             }

@@ -1,7 +1,7 @@
 //! Where in a text that is being written the cursor stands. Tokens alone are looked at, so that broken text has a place too.
 
 use crate::syntax::ITEMS;
-use crate::syntax::scan::{Kind, Token, scan};
+use crate::syntax::scan::{Token, TokenKind, scan};
 use std::ops::Range;
 
 /// What can be written at the cursor.
@@ -62,13 +62,14 @@ const LEADING: [&str; 20] =
 
 /// The word at a byte.
 pub fn word(text: &str, offset: usize) -> Option<Range<usize>> {
-    let at = |token: &Token| token.kind == Kind::Word && (token.start..=token.end).contains(&offset);
+    let at = |token: &Token| token.kind == TokenKind::Word && (token.start..=token.end).contains(&offset);
     scan(text).into_iter().find(at).map(|token| token.start..token.end)
 }
 
 /// Whether a word stands in a part of a text, other than as the name of an argument or a key.
-pub fn stands_in(text: &str, part: Range<usize>, word: &str) -> bool {
-    let within = |token: &Token| token.kind == Kind::Word && part.contains(&token.start) && token.text(text) == word;
+pub fn is_used_in(text: &str, part: Range<usize>, word: &str) -> bool {
+    let within =
+        |token: &Token| token.kind == TokenKind::Word && part.contains(&token.start) && token.text(text) == word;
     scan(text).iter().any(|token| within(token) && !is_assigned(text, token.end))
 }
 
@@ -83,15 +84,15 @@ pub fn cursor(text: &str, offset: usize) -> Cursor {
     let before = text.get(..offset).unwrap_or(text);
     let tokens = scan(before);
     let mut walk = Walk { text: before, stack: Vec::new(), scope: Vec::new(), item: None, closed: None };
-    let mut list: Vec<Token> = tokens.iter().copied().filter(|token| token.kind != Kind::Comment).collect();
+    let mut list: Vec<Token> = tokens.iter().copied().filter(|token| token.kind != TokenKind::Comment).collect();
     let inside = tokens.last().is_some_and(|last| {
-        (last.kind == Kind::Comment && last.end == before.len())
-            || (last.kind == Kind::Broken && last.start == before.len())
+        (last.kind == TokenKind::Comment && last.end == before.len())
+            || (last.kind == TokenKind::Unterminated && last.start == before.len())
     });
     if inside {
         return Cursor { place: Place::Nothing, start: before.len(), recipe: false, scope: Vec::new() };
     }
-    let typing = list.last().copied().filter(|last| last.kind == Kind::Word && last.end == before.len());
+    let typing = list.last().copied().filter(|last| last.kind == TokenKind::Word && last.end == before.len());
     if typing.is_some() {
         list.pop();
     }
@@ -125,19 +126,19 @@ impl<'t> Walk<'t> {
         let word = |place: Option<usize>| {
             place
                 .and_then(|place| list.get(place))
-                .filter(|token| token.kind == Kind::Word)
+                .filter(|token| token.kind == TokenKind::Word)
                 .map(|token| token.text(self.text))
         };
         let text = token.text(self.text);
         let previous = index.checked_sub(1);
         match (token.kind, text) {
             // An item's word ends whatever was left open before.
-            (Kind::Word, _) if ITEMS.contains(&text) && self.begins(list, index) => {
+            (TokenKind::Word, _) if ITEMS.contains(&text) && self.begins(list, index) => {
                 self.stack.clear();
                 self.scope.clear();
                 self.item = Some(text);
             }
-            (Kind::Word, _) => {
+            (TokenKind::Word, _) => {
                 let depth = self.stack.len();
                 let binds = match word(previous) {
                     Some("let" | "share") => Some(depth),
@@ -151,7 +152,7 @@ impl<'t> Walk<'t> {
                     self.scope.push((depth, text));
                 }
             }
-            (Kind::Sign, "(" | "[" | "{") => {
+            (TokenKind::Symbol, "(" | "[" | "{") => {
                 let touches = previous.filter(|&place| list[place].end == token.start);
                 let name = match touches.map(|place| list[place].text(self.text)) {
                     Some(")" | "]") => self.closed,
@@ -162,7 +163,7 @@ impl<'t> Walk<'t> {
                 let block = block.filter(|_| self.stack.is_empty() && text == "{");
                 self.stack.push(Open { sign: text, next: index + 1, name, parameters, block });
             }
-            (Kind::Sign, ")" | "]" | "}") => {
+            (TokenKind::Symbol, ")" | "]" | "}") => {
                 self.closed = self.stack.pop().and_then(|open| open.name);
                 let depth = self.stack.len();
                 self.scope.retain(|(needs, _)| *needs <= depth);
@@ -180,7 +181,7 @@ impl<'t> Walk<'t> {
     fn place(&self, list: &[Token], start: usize) -> Place {
         let Some(last) = list.last().copied() else { return Place::Item { first: true } };
         let text = last.text(self.text);
-        if last.kind == Kind::Word {
+        if last.kind == TokenKind::Word {
             match text {
                 "weights" | "labels" | "train" | "expect" if self.stack.is_empty() => return Place::Net,
                 "as" | "let" | "share" | "net" | "use" => return Place::Nothing,
@@ -214,7 +215,7 @@ impl<'t> Walk<'t> {
         // The value begins at its first bracket, else where the cursor is.
         let start = inner.first().map_or(list.len(), |open| open.next - 1);
         let [.., key, equals] = list.get(..start)? else { return None };
-        (equals.is(self.text, "=") && key.kind == Kind::Word).then(|| key.text(self.text))
+        (equals.is(self.text, "=") && key.kind == TokenKind::Word).then(|| key.text(self.text))
     }
 
     fn argument(&self, list: &[Token], open: &Open, callee: &str) -> Place {
@@ -222,15 +223,15 @@ impl<'t> Walk<'t> {
         let mut from = open.next;
         for (index, token) in list.iter().enumerate().skip(open.next) {
             match token.text(self.text) {
-                "(" | "[" | "{" if token.kind == Kind::Sign => depth += 1,
-                ")" | "]" | "}" if token.kind == Kind::Sign => depth = depth.saturating_sub(1),
-                "," if depth == 0 && token.kind == Kind::Sign => from = index + 1,
+                "(" | "[" | "{" if token.kind == TokenKind::Symbol => depth += 1,
+                ")" | "]" | "}" if token.kind == TokenKind::Symbol => depth = depth.saturating_sub(1),
+                "," if depth == 0 && token.kind == TokenKind::Symbol => from = index + 1,
                 _ => {}
             }
         }
         match list.get(from..).unwrap_or_default() {
             [] => Place::Argument { callee: callee.to_string() },
-            [name, equals] if name.kind == Kind::Word && equals.is(self.text, "=") => {
+            [name, equals] if name.kind == TokenKind::Word && equals.is(self.text, "=") => {
                 Place::Value { callee: callee.to_string(), argument: name.text(self.text).to_string() }
             }
             _ => Place::Expression,

@@ -3,7 +3,7 @@
 use super::completion::{argument_of, recipe_arguments};
 use super::cursor::{self, Place, cursor};
 use super::documents::Document;
-use crate::elaborate::names::{Kind, LayerWord, Symbol};
+use crate::elaborate::names::{Kind, LayerReference, Symbol};
 use crate::graph::{Graph, Node};
 use crate::ops;
 use crate::train::recipe;
@@ -17,7 +17,7 @@ const SHOWN: usize = 4;
 /// What is to be said of the word at a byte.
 pub fn hover(document: &Document, offset: usize) -> Option<Hover> {
     if let Some(layer) = document.names().layer_at(offset)
-        && let Some(told) = layer_word(document, layer)
+        && let Some(told) = layer_reference(document, layer)
     {
         return shown(document, layer.span.range(), told);
     }
@@ -46,15 +46,15 @@ fn shown(document: &Document, place: Range<usize>, told: String) -> Option<Hover
 }
 
 /// A layer's name: what it makes, or the layer or scope that it cuts at.
-fn layer_word(document: &Document, word: &LayerWord) -> Option<String> {
-    let Some(net) = &word.cut else { return made(document, &word.of.range()) };
+fn layer_reference(document: &Document, reference: &LayerReference) -> Option<String> {
+    let Some(net) = &reference.cut else { return layers_at(document, &reference.target.range()) };
     let graph = document.graph(net)?;
-    if let Some(index) = graph.nodes.iter().position(|node| node.name == word.name) {
+    if let Some(index) = graph.nodes.iter().position(|node| node.name == reference.name) {
         let node = &graph.nodes[index];
         let kind = node.operation.definition().name;
         return Some(format!("layer {index} of `{net}`, `{kind}`  \n{}\n", told(&graph, node)));
     }
-    let inside = format!("{}/", word.name);
+    let inside = format!("{}/", reference.name);
     let nodes: Vec<&Node> = graph.nodes.iter().filter(|node| node.name.starts_with(&inside)).collect();
     let (first, last) = (nodes.first()?, nodes.last()?);
     let mut lines = vec![format!("a scope of `{net}`, from `{}` to `{}`", first.name, last.name)];
@@ -79,9 +79,9 @@ fn named(document: &Document, word: &Range<usize>) -> Option<String> {
     match names.at(word.start).filter(|(_, span)| span.range() == *word) {
         Some((Symbol { kind: Kind::Net, name, .. }, _)) => net(document, name, word),
         Some((symbol, _)) => {
-            let whole = document.now.spec.sources.text(symbol.whole);
+            let whole = document.now.spec.sources.text(symbol.definition);
             let mut told = format!("{}\n```netc\n{whole}\n```\n", symbol.kind.noun());
-            told += &made(document, word).unwrap_or_default();
+            told += &layers_at(document, word).unwrap_or_default();
             Some(told)
         }
         None if matches!(cursor(&document.text.text, word.end).place, Place::Nothing | Place::Cut { .. }) => None,
@@ -113,19 +113,19 @@ fn net(document: &Document, name: &str, word: &Range<usize>) -> Option<String> {
     if let Some(graph) = document.graph(name) {
         let _ = write!(told, "\n`{}`, {} parameters\n", graph.summary(), graph.parameter_count());
     }
-    told += &made(document, word).unwrap_or_default();
+    told += &layers_at(document, word).unwrap_or_default();
     Some(told)
 }
 
 /// A layer's documentation, and what it makes here.
 fn layer(document: &Document, word: &Range<usize>) -> Option<String> {
     let definition = ops::find(&document.text.text[word.clone()])?;
-    let made = made(document, word).map_or(String::new(), |made| format!("{made}\n---\n"));
+    let made = layers_at(document, word).map_or(String::new(), |made| format!("{made}\n---\n"));
     Some(format!("{made}```text\n{}```\n", definition.documentation()))
 }
 
 /// The layers that begin at a word: their shapes and parameters.
-fn made(document: &Document, word: &Range<usize>) -> Option<String> {
+fn layers_at(document: &Document, word: &Range<usize>) -> Option<String> {
     let known = &document.known;
     let start = document.in_known(word.start)?;
     let here = |node: &&Node| node.origin.span.file == known.root && node.origin.span.start as usize == start;

@@ -40,9 +40,9 @@ pub fn rename(document: &Document, offset: usize, name: &str) -> Result<Option<W
     }
     // A choice such as `same` would change its meaning with a parameter of that name.
     let text = &document.text.text;
-    let home = names.home(symbol).map_or(0..text.len(), Span::range);
-    if names.clashes(symbol, name) || cursor::stands_in(text, home, name) {
-        return Err(format!("`{name}` has a meaning here already"));
+    let within = names.enclosing_net(symbol).map_or(0..text.len(), Span::range);
+    if names.clashes(symbol, name) || cursor::is_used_in(text, within, name) {
+        return Err(format!("`{name}` is already used here"));
     }
     let spans: Vec<Span> = names.all(offset);
     if spans.iter().any(|span| document.now.spec.sources.text(*span) != symbol.name) {
@@ -95,10 +95,11 @@ fn inside(document: &Document, names: &Names, net: Span) -> Vec<DocumentSymbol> 
         .symbols
         .iter()
         .filter(|value| matches!(value.kind, Kind::Let | Kind::Share))
-        .map(|value| symbol(SymbolKind::VARIABLE, value.name.clone(), place(value.whole), place(value.span)));
+        .map(|value| symbol(SymbolKind::VARIABLE, value.name.clone(), place(value.definition), place(value.span)));
     let layers = names.layers.iter().filter(|layer| layer.cut.is_none());
-    let layers = layers
-        .map(|layer| symbol(SymbolKind::FIELD, layer.name.clone(), place(layer.of.to(layer.span)), place(layer.span)));
+    let layers = layers.map(|layer| {
+        symbol(SymbolKind::FIELD, layer.name.clone(), place(layer.target.to(layer.span)), place(layer.span))
+    });
     let within = place(net);
     let mut list: Vec<DocumentSymbol> = values.chain(layers).collect();
     list.retain(|inner| within.start <= inner.range.start && inner.range.end <= within.end);

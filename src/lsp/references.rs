@@ -22,18 +22,18 @@ fn words(document: &Document) -> Vec<Word> {
     let names = document.names();
     let project = &document.now.spec.project;
     let mut words: Vec<Word> = Vec::new();
-    for &(span, symbol) in &names.mentions {
+    for &(span, symbol) in &names.references {
         let defined = names.symbols[symbol].span;
         words.push(Word { span, defined, defines: span == defined });
     }
-    for (span, name) in &names.foreign {
+    for (span, name) in &names.unresolved {
         let net = project.find(name, document.now.spec.root());
         words.extend(net.map(|net| Word { span: *span, defined: project.nets[net].item.name.span, defines: false }));
     }
     let mut graphs: BTreeMap<&str, Option<Cow<'_, Graph>>> = BTreeMap::new();
     for layer in &names.layers {
         let Some(net) = &layer.cut else {
-            words.push(Word { span: layer.span, defined: layer.of, defines: true });
+            words.push(Word { span: layer.span, defined: layer.target, defines: true });
             continue;
         };
         let graph = graphs.entry(net).or_insert_with(|| document.present_graph(net));

@@ -105,7 +105,7 @@ pub fn preprocessing_of(value: &Value) -> Result<Option<Preprocessing>, Diagnost
         }
         None => {
             let near = suggest::nearest(name, Preprocessing::PRESETS);
-            return Err(wrong().meant(value.span.head(name.len()), name, near));
+            return Err(wrong().suggest_name(value.span.head(name.len()), name, near));
         }
     };
     let entries = Arguments::bind("Image", IMAGE, entries, value.span)

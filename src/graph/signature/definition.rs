@@ -63,7 +63,7 @@ impl Definition {
             };
             let place = error.labels.iter().find(|label| label.primary).map(|label| label.span);
             let inside = |value: &Option<Value>| {
-                let of = |value: &Value| value.span != span && place.is_some_and(|place| value.span.holds(place));
+                let of = |value: &Value| value.span != span && place.is_some_and(|place| value.span.contains(place));
                 value.as_ref().is_some_and(of)
             };
             let Some(wrong) = arguments.values.iter().position(inside) else {

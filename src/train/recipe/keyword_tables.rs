@@ -108,7 +108,7 @@ pub fn read<T>(entry: &str, table: &'static [Choice<T>], value: &Value) -> Resul
     let Some(choice) = table.iter().find(|choice| choice.name == name) else {
         return Err(Diagnostic::new(Code::RecipeValue, format!("`{entry}` knows no `{name}`"))
             .at(value.span, format!("it takes {}", suggest::one_of(names())))
-            .meant(value.span.head(name.len()), name, likely(name, names()))
+            .suggest_name(value.span.head(name.len()), name, likely(name, names()))
             .into());
     };
     let arguments = Arguments::bind(choice.name, choice.arguments, given, value.span)?;

@@ -314,7 +314,7 @@ impl Reader<'_> {
         if found.is_none() {
             let error = wrong(key, value, &suggest::one_of(names()));
             self.errors.push(match word {
-                Some(word) => error.meant(value.span.head(word.len()), word, likely(word, names())),
+                Some(word) => error.suggest_name(value.span.head(word.len()), word, likely(word, names())),
                 None => unquoted(error, value, names()),
             });
         }
@@ -348,7 +348,7 @@ impl Reader<'_> {
                 let error = wrong("class_weights", value, takes);
                 let meant = |word: &str| suggest::nearest(word, ["balanced"]);
                 self.errors.push(match &value.kind {
-                    ValueKind::Word(word) => error.meant(value.span, word, meant(word)),
+                    ValueKind::Word(word) => error.suggest_name(value.span, word, meant(word)),
                     _ => unquoted(error, value, ["balanced"].into_iter()),
                 });
             }

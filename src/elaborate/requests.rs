@@ -1,54 +1,18 @@
-//! What a spec asks for besides its net: files of weights, class names, the recipe's checks.
+//! The items beside the nets: reads `weights` and `labels` items into requests, and checks the keys of `train` items.
 
-use super::shipped;
-use crate::diagnostics::{Code, Diagnostic, Diagnostics, foreign_names, suggest};
-use crate::elaborate::elaborator::Elaborator;
-use crate::elaborate::environment::Scope;
-use crate::elaborate::{Spec, project};
+use super::elaborator::Elaborator;
+use super::environment::Scope;
+use super::project::{self, shipped};
+use super::spec::Spec;
+use crate::diagnostics::{Code, Diagnostic, Diagnostics, Result, foreign_names, suggest};
 use crate::graph::{Graph, Value, ValueKind};
-use crate::ops::preprocessing::Preprocessing;
+use crate::request::{LAYOUT_NAMES, LabelsRequest, WEIGHTS_OPTIONS, WeightsRequest};
 use crate::source::{FileId, Span};
 use crate::syntax::ast::{Entry, Expr, LabelsItem, WeightsItem};
 use std::collections::{BTreeMap, HashSet};
 use std::path::PathBuf;
 
-/// A file of weights for a net.
-#[derive(Clone, Debug)]
-pub struct WeightsRequest {
-    pub net: String,
-    /// Where the file should be.
-    pub path: PathBuf,
-    /// Where it was asked for.
-    pub span: Span,
-    /// Whether `netc train` has written it, for this very net: nobody named it.
-    pub trained: bool,
-    /// `neupy`, `keras`, `keras3` or `safetensors`; none to find out.
-    pub layout: Option<String>,
-    /// Whether parameters that the file lacks start from their initialisers.
-    pub initialize_missing: bool,
-    /// Names in the file to layers of the net, from the spec and then from the table that ships.
-    pub rename: BTreeMap<String, String>,
-    pub shipped_rename: BTreeMap<String, String>,
-    pub sha256: Option<String>,
-    /// Whether what the file says of its model is compared with the net.
-    pub check_configuration: bool,
-    /// The preprocessing that the weights were trained with.
-    pub image: Option<(Preprocessing, Span)>,
-}
-
-/// Class names of a net's outputs.
-#[derive(Clone, Debug)]
-pub enum LabelsRequest {
-    List(Vec<String>, Span),
-    /// One per line.
-    File(PathBuf, Span),
-}
-
-/// Entries of a weights block.
-pub const OPTIONS: [&str; 6] = ["layout", "missing", "rename", "sha256", "image", "config"];
-const LAYOUTS: [&str; 5] = ["auto", "neupy", "keras", "keras3", "safetensors"];
-
-/// Keys of a training recipe.
+/// The keys of a training recipe.
 pub const RECIPE_KEYS: [&str; 16] = [
     "data",
     "validation",
@@ -69,14 +33,17 @@ pub const RECIPE_KEYS: [&str; 16] = [
 ];
 
 impl Spec {
-    /// The weights that the layers of a graph are to be bound to, those of inner nets first.
-    /// `replaced` are files that the command line names for nets, `trained` those that training has written for them.
+    /// The weights files for the layers of a graph, those of inner nets first. By net, `replaced` are the files from the
+    /// command line, `trained` those that training has written.
+    ///
+    /// # Errors
+    /// Invalid options of a weights block, and a net in `replaced` that no layer comes from.
     pub fn weights(
         &self,
         graph: &Graph,
         replaced: &BTreeMap<String, PathBuf>,
         trained: &BTreeMap<String, PathBuf>,
-    ) -> Result<Vec<WeightsRequest>, Diagnostics> {
+    ) -> Result<Vec<WeightsRequest>> {
         let mut errors = Diagnostics::default();
         let mut requests = Vec::new();
         let mut nets: Vec<&str> = Vec::new();
@@ -90,7 +57,7 @@ impl Spec {
             let own = self.project.weights.get(net);
             let shipped = self.project.shipped_weights.get(net);
             let given = replaced.get(net).or_else(|| trained.get(net));
-            // A shipped item binds by itself only where its net is the one that is compiled, or where a file is named.
+            // A shipped weights item applies only to the compiled net, or to a net with a given file.
             let item = own.or(shipped.filter(|_| given.is_some() || graph.name == net));
             let request = match (item, given) {
                 (Some((item, file)), _) => self.request(item, *file, &mut errors),
@@ -112,9 +79,9 @@ impl Spec {
             requests.push(request);
         }
         let covered: Vec<&str> = requests.iter().filter(|one| covers(replaced, one)).map(|one| &one.net[..]).collect();
-        let needless: Vec<bool> = requests.iter().map(|one| is_covered(graph, &one.net, &covered)).collect();
-        let mut needless = needless.into_iter();
-        requests.retain(|one| !needless.next().unwrap_or(false) || replaced.contains_key(&one.net));
+        let redundant: Vec<bool> = requests.iter().map(|one| is_covered(graph, &one.net, &covered)).collect();
+        let mut redundant = redundant.into_iter();
+        requests.retain(|one| !redundant.next().unwrap_or(false) || replaced.contains_key(&one.net));
         for net in replaced.keys() {
             if !requests.iter().any(|request| request.net == *net) {
                 let known: Vec<&str> =
@@ -131,8 +98,8 @@ impl Spec {
         errors.or_errors(requests).map(|(requests, _)| requests)
     }
 
-    /// Adds the tables that ship with the nets which a request's net is made from: a file may hold all of it under its
-    /// maker's names.
+    /// Adds the rename tables that ship with the inner nets of a request's net: its file may use the original names for
+    /// their layers.
     fn rename_as_inner(&self, graph: &Graph, request: &mut WeightsRequest, errors: &mut Diagnostics) {
         for (inner, (item, file)) in &self.project.shipped_weights {
             let mut names: BTreeMap<&str, &str> = BTreeMap::new();
@@ -177,15 +144,15 @@ impl Spec {
     }
 
     fn request(&self, item: &WeightsItem, file: FileId, errors: &mut Diagnostics) -> Option<WeightsRequest> {
-        let Some(name) = project::text_of(&item.file) else {
+        let Some(name) = project::plain_string(&item.file) else {
             errors.push(
-                Diagnostic::new(Code::WeightsOption, "a weights file's name is a plain text")
-                    .at(item.file.span, "here"),
+                Diagnostic::new(Code::WeightsOption, "the name of a weights file must be a plain string")
+                    .at(item.file.span, "not a plain string"),
             );
             return None;
         };
         let mut request = self.bare_request(&item.net.text);
-        request.path = self.sources.beside(file, &name);
+        request.path = self.sources.resolve(file, &name);
         request.span = item.file.span;
         for Entry { key, value: written } in &item.options {
             let value = match self.value(written, file) {
@@ -199,18 +166,18 @@ impl Spec {
                 Diagnostic::new(Code::WeightsOption, format!("`{}` takes {takes}", key.text))
                     .at(written.span, format!("this is {} `{value}`", value.kind.noun()))
             };
-            let no_text = |part: &Value| {
-                Diagnostic::new(Code::WeightsOption, "`rename` takes texts: `\"name in the file\" = \"layer\"`")
+            let not_a_string = |part: &Value| {
+                Diagnostic::new(Code::WeightsOption, "`rename` takes strings: `\"name in the file\" = \"layer\"`")
                     .at(part.span, format!("this is {} `{part}`", part.kind.noun()))
                     .maybe_help(
                         matches!(part.kind, ValueKind::Word(_)).then(|| format!("write it in quotes: `\"{part}\"`")),
                     )
             };
             match (key.text.as_str(), &value.kind) {
-                ("layout", ValueKind::Word(word)) if LAYOUTS.contains(&word.as_str()) => {
+                ("layout", ValueKind::Word(word)) if LAYOUT_NAMES.contains(&word.as_str()) => {
                     request.layout = Some(word.clone()).filter(|word| word != "auto");
                 }
-                ("layout", _) => errors.push(wrong(&suggest::one_of(LAYOUTS))),
+                ("layout", _) => errors.push(wrong(&suggest::one_of(LAYOUT_NAMES))),
                 ("missing", ValueKind::Word(word)) if word == "error" || word == "initialize" => {
                     request.initialize_missing = word == "initialize";
                 }
@@ -221,8 +188,8 @@ impl Spec {
                             (ValueKind::Text(from), ValueKind::Text(to)) => {
                                 request.rename.insert(from.clone(), to.clone());
                             }
-                            (ValueKind::Text(_), _) => errors.push(no_text(to)),
-                            _ => errors.push(no_text(from)),
+                            (ValueKind::Text(_), _) => errors.push(not_a_string(to)),
+                            _ => errors.push(not_a_string(from)),
                         }
                     }
                 }
@@ -242,40 +209,43 @@ impl Spec {
                     Err(diagnostic) => errors.push(diagnostic),
                 },
                 (other, _) => errors.push(
-                    Diagnostic::new(Code::WeightsOption, format!("a weights block has no entry `{other}`"))
-                        .at(key.span, format!("the entries are {}", suggest::one_of(OPTIONS).replace(" or ", " and ")))
-                        .meant(key.span, other, suggest::nearest(other, OPTIONS)),
+                    Diagnostic::new(Code::WeightsOption, format!("a weights block has no option `{other}`"))
+                        .at(key.span, format!("the options are {}", suggest::all_of(WEIGHTS_OPTIONS)))
+                        .suggest_name(key.span, other, suggest::nearest(other, WEIGHTS_OPTIONS)),
                 ),
             }
         }
         Some(request)
     }
 
-    /// A value of an entry, evaluated among the nets of its file.
-    pub(crate) fn value(&self, expression: &Expr, file: FileId) -> Result<Value, Diagnostics> {
+    /// Evaluates the value of an entry in the scope of its file.
+    pub(crate) fn value(&self, expression: &Expr, file: FileId) -> Result<Value> {
         let mut elaborator = Elaborator::new(&self.project, &self.sources);
         let scope = Scope::of_file(file);
-        match elaborator.choice(expression, &scope) {
+        match elaborator.keyword_value(expression, &scope) {
             Ok(value) => Ok(value),
             Err(_) => Err(elaborator.take_errors()),
         }
     }
 
-    /// The class names of a net: its own item's, or that of the only net it is made from that has one.
-    pub fn labels(&self, net: &str) -> Result<Option<LabelsRequest>, Diagnostics> {
+    /// The class names from the `labels` item of a net; `None` without one.
+    ///
+    /// # Errors
+    /// A value that is neither a file name nor a list of strings.
+    pub fn labels(&self, net: &str) -> Result<Option<LabelsRequest>> {
         let Some((LabelsItem { source, .. }, file)) = self.project.labels.get(net) else { return Ok(None) };
         let value = self.value(source, *file)?;
         let wrong = || {
-            Diagnostic::new(Code::Labels, "labels are a file's name or a list of texts")
+            Diagnostic::new(Code::Labels, "labels are the name of a file or a list of strings")
                 .at(source.span, format!("this is {}", value.kind.noun()))
         };
         match &value.kind {
-            // They ship with their spec.
+            // The file is embedded with its spec.
             ValueKind::Text(name) if self.sources.file(*file).shipped && shipped::labels(name).is_some() => {
                 let lines = shipped::labels(name).unwrap_or_default().lines().map(str::to_string);
                 Ok(Some(LabelsRequest::List(lines.collect(), source.span)))
             }
-            ValueKind::Text(name) => Ok(Some(LabelsRequest::File(self.sources.beside(*file, name), source.span))),
+            ValueKind::Text(name) => Ok(Some(LabelsRequest::File(self.sources.resolve(*file, name), source.span))),
             ValueKind::List(items) => {
                 let texts: Option<Vec<String>> = items
                     .iter()
@@ -290,31 +260,31 @@ impl Spec {
         }
     }
 
-    /// Checks the keys of the training recipes.
+    /// The errors in the keys of the training recipes; their values are checked by [`crate::train::recipe`].
     pub fn check_recipes(&self) -> Diagnostics {
         let mut errors = Diagnostics::default();
         for (item, _) in self.project.recipes.values() {
             for (index, Entry { key, .. }) in item.entries.iter().enumerate() {
                 if !RECIPE_KEYS.contains(&key.text.as_str()) {
                     errors.push(
-                        Diagnostic::new(Code::Recipe, format!("a recipe has no entry `{}`", key.text))
-                            .at(key.span, "not known")
-                            .spelled(key.span, &key.text, foreign_names::recipe_key(&key.text, &RECIPE_KEYS)),
+                        Diagnostic::new(Code::Recipe, format!("a recipe has no key `{}`", key.text))
+                            .at(key.span, "unknown key")
+                            .suggest(key.span, &key.text, foreign_names::recipe_key(&key.text, &RECIPE_KEYS)),
                     );
                 }
                 if let Some(earlier) = item.entries[..index].iter().find(|other| other.key.text == key.text) {
                     errors.push(
                         Diagnostic::new(Code::Recipe, format!("`{}` is given twice", key.text))
-                            .at(key.span, "again here")
-                            .and(earlier.key.span, "first here"),
+                            .at(key.span, "given again here")
+                            .and(earlier.key.span, "first given here"),
                     );
                 }
             }
             if !item.entries.iter().any(|entry| entry.key.text == "data") {
                 errors.push(
-                    Diagnostic::new(Code::Recipe, format!("the recipe of `{}` names no data", item.net.text))
-                        .at(item.net.span, "needs an entry `data`")
-                        .help("`data = images(\"folder\")` takes a folder of photos per class"),
+                    Diagnostic::new(Code::Recipe, format!("the recipe of `{}` has no data", item.net.text))
+                        .at(item.net.span, "the key `data` is missing")
+                        .help("`data = images(\"folder\")` reads one folder of photos per class"),
                 );
             }
         }
@@ -322,12 +292,12 @@ impl Spec {
     }
 }
 
-/// Whether a file that the command line names, or that training has written, holds all parameters of its net.
+/// Whether a request's file comes from the command line or from training, and so has all parameters of its net.
 fn covers(replaced: &BTreeMap<String, PathBuf>, request: &WeightsRequest) -> bool {
     (request.trained || replaced.contains_key(&request.net)) && !request.initialize_missing
 }
 
-/// Whether every layer of a net is also one of a net around it that is covered: its own weights would be bound over.
+/// Whether every layer of a net also belongs to an enclosing net that is covered, whose weights would replace its own.
 fn is_covered(graph: &Graph, net: &str, covered: &[&str]) -> bool {
     let mut layers =
         graph.nodes.iter().map(|node| &node.origin.layers).filter(|layers| layers.iter().any(|(of, _)| **of == *net));

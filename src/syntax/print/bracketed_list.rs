@@ -1,9 +1,9 @@
-//! What stands in brackets.
+//! Lists in brackets: arguments, parameters, values, pairs.
 
 use crate::syntax::ast::*;
 use std::ops::Range;
 
-/// One thing of a list in brackets.
+/// An element of a list in brackets.
 #[derive(Clone, Copy)]
 pub(crate) enum Element<'e> {
     Value(&'e Expr),
@@ -23,7 +23,7 @@ impl<'e> Element<'e> {
         }
     }
 
-    /// Its bytes in the source.
+    /// The byte range in the source.
     pub fn range(self) -> Range<usize> {
         let start = match self {
             Element::Value(value) => value.span,
@@ -35,7 +35,7 @@ impl<'e> Element<'e> {
         start.start as usize..end.end as usize
     }
 
-    /// Whether it is a plain word, number or text: many of them share a line.
+    /// Whether it is a single word, number or string; many of those share a line.
     pub fn is_plain(self) -> bool {
         match self {
             Element::Value(value) => matches!(
@@ -52,13 +52,13 @@ impl<'e> Element<'e> {
     }
 }
 
-/// A list in brackets, and where it stands in the source.
+/// A list in brackets with its location in the source.
 pub(crate) struct Sequence<'s, 'e> {
     pub open: &'s str,
     pub elements: &'s [Element<'e>],
     pub close: &'s str,
-    /// From behind the opening bracket to the closing one.
+    /// The bytes between the brackets.
     pub inside: Range<usize>,
-    /// Whether a comma follows the last one when each stands on its own line.
+    /// Whether a trailing comma follows the last element of a list on several lines.
     pub trailing: bool,
 }

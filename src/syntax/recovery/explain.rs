@@ -1,25 +1,25 @@
-//! The mistakes that people make, and what is said of each. Every check looks at the words around the place where the
-//! grammar stopped; the first that knows the mistake answers.
+//! Explains parse failures: checks for common mistakes look at the tokens around the failure, and the first match gives the
+//! diagnostic.
 
-use super::mistaken_items::*;
-use super::mistaken_tokens::*;
+use super::item_errors::*;
 use super::parse_failure::Failure;
+use super::token_errors::*;
 use crate::diagnostics::{Code, Diagnostic};
-use crate::syntax::parse::grammar::Rule;
-use crate::syntax::scan::Kind;
+use crate::syntax::grammar::Rule;
+use crate::syntax::scan::TokenKind;
 use crate::syntax::words::{ITEMS, KEYWORDS, span};
 
-/// The message for a failure.
+/// The diagnostic for a failure.
 pub(crate) fn explain(failure: &Failure) -> Diagnostic {
     let checks: [fn(&Failure) -> Option<Diagnostic>; 18] = [
-        odd_character,
-        number,
-        text,
-        item_word,
-        capital_word,
+        invalid_character,
+        invalid_number,
+        string,
+        item_keyword,
+        capitalized_keyword,
         item_head,
-        foreign_sign,
-        pointed_name,
+        foreign_operator,
+        dotted_name,
         keyword_form,
         unnamed_value,
         spaced_bracket,
@@ -31,7 +31,7 @@ pub(crate) fn explain(failure: &Failure) -> Diagnostic {
         missing_chain,
         missing_operand,
     ];
-    checks.iter().find_map(|check| check(failure)).unwrap_or_else(|| expected(failure))
+    checks.iter().find_map(|check| check(failure)).unwrap_or_else(|| unexpected(failure))
 }
 
 /// The forms of `repeat`, `if`, `frozen`, `let`, `share` and `as`.
@@ -41,27 +41,27 @@ fn keyword_form(failure: &Failure) -> Option<Diagnostic> {
         Some(failure.error(format!("{what} is missing after {after}"), format!("found {found}")).help(help.to_string()))
     };
     let repeat_form = "write `repeat(3) { … }`, `repeat i in 1..=3 { … }` or `repeat l in [\"b\", \"c\"] { … }`";
-    // The forms of Python: `elif`, and a loop's head in parentheses.
+    // As in Python: `elif`, and the head of a loop in parentheses.
     if matches!(failure.word(0), "elif" | "elseif" | "elsif") && failure.word(-1) == "}" {
         return Some(
             failure
-                .error(format!("there is no `{}`", failure.word(0)), "a word of another language")
+                .error(format!("there is no `{}`", failure.word(0)), "a keyword of another language")
                 .help("write `else if`")
                 .fix(failure.here(), failure.word(0), "else if"),
         );
     }
     if failure.word(0) == "in" && failure.word(-2) == "(" && failure.word(-3) == "repeat" {
         let help = format!("write `repeat {} in … {{ … }}`", failure.word(-1));
-        return Some(failure.error("a variable of `repeat` stands without parentheses", "found `in`").help(help));
+        return Some(failure.error("the variable of `repeat` must not be in parentheses", "found `in`").help(help));
     }
-    // `as c{i}`: a name with a value in it.
+    // `as c{i}`: a template without quotes.
     if failure.word(0) == "{" && failure.word(-2) == "as" && failure.touches(failure.index) {
         let (name, value) = (failure.word(-1), failure.operand_at(failure.index).unwrap_or("{…}"));
-        let diagnostic = failure.error("a name that is filled in stands in quotes", "no part of the name");
+        let diagnostic = failure.error("a name with a value in it must be in quotes", "not part of the name");
         return Some(diagnostic.help(format!("write `as \"{name}{value}\"`")));
     }
     match failure.word(-1) {
-        "repeat" if failure.kind(0) == Some(Kind::Number) => {
+        "repeat" if failure.kind(0) == Some(TokenKind::Number) => {
             let help = format!("write `repeat({}) {{ … }}`", failure.word(0));
             return missing("a `(`", "`repeat`", &help);
         }
@@ -72,15 +72,12 @@ fn keyword_form(failure: &Failure) -> Option<Diagnostic> {
         }
         "else" => return missing("a `{`", "`else`", "write `else { … }`"),
         "as" if failure.after_operand() || failure.kind(-2).is_some() => {
-            return missing("a name", "`as`", "write `Relu as name`; a name with other signs stands in quotes");
+            return missing("a name", "`as`", "write `Relu as name`; names with other characters need quotes");
         }
         "let" | "share" if KEYWORDS.contains(&failure.word(0)) => {
             return Some(
-                Diagnostic::new(
-                    Code::ReservedName,
-                    format!("`{}` is a reserved word and names no value", failure.word(0)),
-                )
-                .at(failure.here(), "take another name"),
+                Diagnostic::new(Code::ReservedName, format!("`{}` is a reserved word", failure.word(0)))
+                    .at(failure.here(), "choose another name for this value"),
             );
         }
         word @ ("let" | "share") => {
@@ -89,7 +86,7 @@ fn keyword_form(failure: &Failure) -> Option<Diagnostic> {
         _ => {}
     }
     if matches!(failure.word(-2), "let" | "share")
-        && failure.kind(-1) == Some(Kind::Word)
+        && failure.kind(-1) == Some(TokenKind::Word)
         && !KEYWORDS.contains(&failure.word(-1))
         && failure.expects(Rule::assign)
     {
@@ -106,15 +103,15 @@ fn keyword_form(failure: &Failure) -> Option<Diagnostic> {
     if !failure.after_operand() {
         return None;
     }
-    // An `if` or `repeat` of this bracket whose `{` has not come yet.
+    // An `if` or `repeat` inside this bracket without a `{`.
     let from = failure.open.last().map_or(0, |index| index + 1);
     let mut index = failure.index;
     while index > from {
         index = failure.opening(index - 1)?;
         match failure.tokens[index].text(failure.source) {
             "{" | "," | "|" | "=" => return None,
-            word @ ("if" | "repeat") if failure.tokens[index].kind == Kind::Word => {
-                let what = if word == "if" { "the condition" } else { "what `repeat` goes over" };
+            word @ ("if" | "repeat") if failure.tokens[index].kind == TokenKind::Word => {
+                let what = if word == "if" { "the condition" } else { "the range of `repeat`" };
                 return missing(
                     "a `{`",
                     what,
@@ -135,16 +132,16 @@ fn unnamed_value(failure: &Failure) -> Option<Diagnostic> {
     }
     let (name, assign) = (failure.tokens.get(brace + 1)?, failure.tokens.get(brace + 2)?);
     if failure.expects(Rule::infix)
-        && name.kind == Kind::Word
+        && name.kind == TokenKind::Word
         && assign.is(failure.source, "=")
         && brace + 3 < failure.index
         && !failure.expects(Rule::entry)
     {
         let word = name.text(failure.source);
         return Some(
-            Diagnostic::new(Code::Syntax, "a value of a block is named by `let`")
-                .at(failure.span(*name), "not a key of a map, as what follows shows")
-                .and(failure.here(), format!("found {}", failure.found()))
+            Diagnostic::new(Code::Syntax, "a `let` is missing before a value of a block")
+                .at(failure.span(*name), "read as the key of a map")
+                .and(failure.here(), format!("which cannot continue with {}", failure.found()))
                 .help(format!("write `let {word} = …`"))
                 .insert(failure.span(*name), "let "),
         );
@@ -152,7 +149,7 @@ fn unnamed_value(failure: &Failure) -> Option<Diagnostic> {
     let key = failure.word(-1);
     (failure.expects(Rule::assign)
         && !failure.expects(Rule::infix)
-        && failure.kind(-1) == Some(Kind::Word)
+        && failure.kind(-1) == Some(TokenKind::Word)
         && failure.word(0) != ":")
         .then(|| {
             failure
@@ -173,13 +170,14 @@ fn missing_comma(failure: &Failure) -> Option<Diagnostic> {
     let gap = failure
         .token(-1)
         .map_or(failure.here(), |before| span(failure.file, before.end, failure.here().start as usize));
-    let mut help = "write a `,` there".to_string();
-    if failure.kind(1) == Some(Kind::Sign) && failure.word(1) != "=" && failure.kind(0) == Some(Kind::Word) {
+    let mut help = "write a `,` between them".to_string();
+    if failure.kind(1) == Some(TokenKind::Symbol) && failure.word(1) != "=" && failure.kind(0) == Some(TokenKind::Word)
+    {
         help.push_str("; if one layer feeds the other, write `>>`");
     }
     Some(
         Diagnostic::new(Code::Syntax, format!("a `,` is missing between {what}"))
-            .at(if gap.start == gap.end { failure.here() } else { gap }, "here")
+            .at(if gap.start == gap.end { failure.here() } else { gap }, "missing here")
             .help(help)
             .insert(gap, ","),
     )
@@ -189,8 +187,8 @@ fn missing_comma(failure: &Failure) -> Option<Diagnostic> {
 fn called_twice(failure: &Failure) -> Option<Diagnostic> {
     (failure.word(0) == "(" && failure.touches(failure.index) && matches!(failure.word(-1), ")" | "]")).then(|| {
         failure
-            .error("only a name is called", "the second call")
-            .help("all arguments stand in one pair of parentheses: `f(a, b)`")
+            .error("only a name can be called", "this calls a result")
+            .help("write all arguments in one pair of parentheses: `f(a, b)`")
     })
 }
 
@@ -211,24 +209,27 @@ fn missing_chain(failure: &Failure) -> Option<Diagnostic> {
         return Some(
             failure
                 .error(
-                    format!("{} follows an expression that has ended", failure.found()),
-                    "nothing joins this line to the one before",
+                    format!("unexpected {} after an expression", failure.unexpected()),
+                    "no operator connects this line to the previous one",
                 )
-                .and(failure.token(-1).map_or(failure.here(), |before| failure.span(before)), "ended here")
-                .help(format!("to go on with the chain, begin the line with `>>`: {join}"))
+                .and(
+                    failure.token(-1).map_or(failure.here(), |before| failure.span(before)),
+                    "the expression ends here",
+                )
+                .help(format!("to continue the chain, start the line with `>>`: {join}"))
                 .insert(failure.here(), ">> "),
         );
     }
     Some(
         failure
-            .error(format!("an operator is missing before {}", failure.found()), "nothing joins these two")
+            .error(format!("an operator is missing before {}", failure.found()), "no operator connects these two")
             .and(failure.token(-1).map_or(failure.here(), |before| failure.span(before)), "the first ends here")
             .help(format!("if the first feeds the second, write {join}"))
             .insert(failure.here(), ">> "),
     )
 }
 
-/// An operator, comma or bracket with nothing behind it.
+/// An operator, comma or bracket without an operand after it.
 fn missing_operand(failure: &Failure) -> Option<Diagnostic> {
     let wanted = [Rule::expr, Rule::prefix, Rule::operand].iter().any(|&rule| failure.expects(rule));
     let before = failure.word(-1);
@@ -242,14 +243,17 @@ fn missing_operand(failure: &Failure) -> Option<Diagnostic> {
     };
     let diagnostic = failure.error(format!("{what} is missing after `{before}`"), format!("found {}", failure.found()));
     Some(if ITEMS.contains(&failure.word(0)) || KEYWORDS.contains(&failure.word(0)) {
-        diagnostic.note(format!("`{}` is a reserved word; as a key or an argument's name it is free", failure.word(0)))
+        diagnostic.note(format!(
+            "`{}` is a reserved word, allowed only as a key or as the name of an argument",
+            failure.word(0)
+        ))
     } else {
         diagnostic
     })
 }
 
-/// When no mistake is known: what was found and what could stand there.
-fn expected(failure: &Failure) -> Diagnostic {
+/// Without a known mistake: what was found and what was expected.
+fn unexpected(failure: &Failure) -> Diagnostic {
     let mut words: Vec<&str> = Vec::new();
     for rule in &failure.expected {
         let word = match rule {
@@ -258,7 +262,7 @@ fn expected(failure: &Failure) -> Diagnostic {
             Rule::expr | Rule::prefix | Rule::operand | Rule::argument => "a value or layer",
             Rule::ident | Rule::word | Rule::parameter => "a name",
             Rule::entry => "an entry `key = value`",
-            Rule::layer_name | Rule::cut_end | Rule::index => "a layer's name or index",
+            Rule::layer_name | Rule::cut_end | Rule::index => "the name or index of a layer",
             Rule::assign => "`=`",
             Rule::arrow => "`->`",
             Rule::colon => "`:`",
@@ -271,7 +275,7 @@ fn expected(failure: &Failure) -> Diagnostic {
             Rule::close_square => "`]`",
             Rule::open_brace | Rule::body | Rule::entries => "`{`",
             Rule::close_brace => "`}`",
-            Rule::text => "a text in quotes",
+            Rule::text => "a string in quotes",
             Rule::shape | Rule::shapes | Rule::signature => "a shape such as `(?, 10)`",
             Rule::item | Rule::EOI if failure.lone => "the end",
             Rule::item => "an item",
@@ -286,7 +290,7 @@ fn expected(failure: &Failure) -> Diagnostic {
     let label = match words.split_last() {
         Some((last, rest)) if !rest.is_empty() => format!("expected {} or {last}", rest.join(", ")),
         Some((last, _)) => format!("expected {last}"),
-        None => "this cannot stand here".to_string(),
+        None => "not allowed here".to_string(),
     };
-    failure.error(format!("{} cannot stand here", failure.found()), label)
+    failure.error(format!("unexpected {}", failure.unexpected()), label)
 }

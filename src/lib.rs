@@ -11,8 +11,8 @@
 //! [`compile::build`] goes the whole road. Each type has a deterministic text form, which `netc build --emit` prints.
 //!
 //! A room uses only rooms below it: `cli`, `lsp`, `view`, `check`, `train`, `compile`, `data`, `runtime`, `artifact`, `lower`, `passes`,
-//! `weights`, `elaborate`, `syntax`, `request`, `ops`, `graph`, `plan`, `kernels`, `diagnostics`, `h5`, `file`, `source`, `tensor`, `element`
-//! and `size`.
+//! `weights`, `elaborate`, `syntax`, `request`, `ops`, `graph`, `plan`, `kernels`, `diagnostics`, `h5`, `file`, `source`, `tensor`, `element`,
+//! `content` and `size`.
 //!
 //! ```
 //! use netc::{compile, elaborate, runtime::Session};
@@ -35,6 +35,7 @@ pub mod artifact;
 pub mod check;
 pub mod cli;
 pub mod compile;
+pub mod content;
 pub mod data;
 pub mod diagnostics;
 pub mod elaborate;

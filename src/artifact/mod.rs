@@ -27,7 +27,7 @@ use std::path::Path;
 use std::sync::atomic::{AtomicU8, Ordering};
 
 /// The first bytes of every artifact.
-const MAGIC: [u8; 8] = *b"NETC\x00\x1a\x01\n";
+const MAGIC: [u8; 8] = crate::content::ARTIFACT;
 /// The version of the format.
 pub const VERSION: u32 = 5;
 const HEADER: usize = 64;

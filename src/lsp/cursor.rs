@@ -123,11 +123,9 @@ struct Walk<'t> {
 impl<'t> Walk<'t> {
     fn step(&mut self, list: &[Token], index: usize) {
         let token = list[index];
-        let word = |place: Option<usize>| {
-            place
-                .and_then(|place| list.get(place))
-                .filter(|token| token.kind == TokenKind::Word)
-                .map(|token| token.text(self.text))
+        let word = |index: Option<usize>| {
+            let token = index.and_then(|index| list.get(index)).filter(|token| token.kind == TokenKind::Word);
+            token.map(|token| token.text(self.text))
         };
         let text = token.text(self.text);
         let previous = index.checked_sub(1);
@@ -147,14 +145,14 @@ impl<'t> Walk<'t> {
                 };
                 let parameter = depth == 1
                     && self.stack[0].parameters
-                    && previous.is_some_and(|place| matches!(list[place].text(self.text), "(" | ","));
+                    && previous.is_some_and(|before| matches!(list[before].text(self.text), "(" | ","));
                 if let Some(depth) = binds.or(parameter.then_some(0)) {
                     self.scope.push((depth, text));
                 }
             }
             (TokenKind::Symbol, "(" | "[" | "{") => {
-                let touches = previous.filter(|&place| list[place].end == token.start);
-                let name = match touches.map(|place| list[place].text(self.text)) {
+                let touches = previous.filter(|&before| list[before].end == token.start);
+                let name = match touches.map(|before| list[before].text(self.text)) {
                     Some(")" | "]") => self.closed,
                     _ => word(touches),
                 };
@@ -175,7 +173,7 @@ impl<'t> Walk<'t> {
     /// Whether an item keyword starts an item, and is not a key or the name of an argument.
     fn begins(&self, list: &[Token], index: usize) -> bool {
         !list.get(index + 1).is_some_and(|next| next.is(self.text, "="))
-            && !index.checked_sub(1).is_some_and(|place| list[place].is(self.text, "as"))
+            && !index.checked_sub(1).is_some_and(|before| list[before].is(self.text, "as"))
     }
 
     fn context(&self, list: &[Token], start: usize) -> Context {

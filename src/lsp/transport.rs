@@ -1,7 +1,6 @@
 //! The transport over stdin and stdout: a header with the length, an empty line, JSON. An invalid message is answered with an
 //! error and skipped, so that it does not end the server.
 
-use super::ServerError;
 use lsp_server::{Connection, ErrorCode, Message};
 use serde_json::json;
 use std::io::{self, BufRead, Read, Write};
@@ -58,12 +57,12 @@ pub fn stdio() -> (Connection, JoinHandle<io::Result<()>>) {
 ///
 /// # Errors
 /// I/O errors of stdout.
-pub fn finish(server: Connection, writer: JoinHandle<io::Result<()>>) -> Result<(), ServerError> {
+pub fn finish(server: Connection, writer: JoinHandle<io::Result<()>>) -> io::Result<()> {
     // The writing thread ends when the connection is dropped.
     drop(server);
     match writer.join() {
-        Ok(written) => Ok(written?),
-        Err(_) => Err("the writing thread panicked".into()),
+        Ok(written) => written,
+        Err(_) => Err(io::Error::other("the writing thread panicked")),
     }
 }
 

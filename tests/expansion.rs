@@ -1,4 +1,4 @@
-//! Short texts that expand to very large nets: the elaborator's budget ends every expansion. Steps are counted, no time is measured.
+//! Short texts that expand a lot: the elaborator's budget ends every expansion. The tests count steps and measure no time.
 
 mod random;
 
@@ -11,14 +11,14 @@ use random::RandomChoices;
 use std::collections::BTreeSet;
 use std::path::Path;
 
-/// A check of a text gives up new nets from 300 000 layers on, and one expansion ends at 1 000 000.
+/// A check starts no new net beyond 300 000 expanded layers, and one expansion ends at 1 000 000.
 const MAX_EXPANDED: usize = 1_300_000;
-/// Layers of one net at the most.
+/// Max layers of one net.
 const MAX_LAYERS: usize = 100_000;
 
-/// Writes texts by chance.
+/// Generates random texts.
 impl RandomChoices {
-    /// Nets that mention those behind them, now and then also themselves and those before.
+    /// Nets that use those after them, sometimes also themselves and those before.
     fn text(&mut self) -> String {
         let nets = 2 + self.below(12);
         let mut text = "net top = Input(4) >> f0\n".to_string();
@@ -65,14 +65,14 @@ impl RandomChoices {
     }
 }
 
-/// The codes of what is told of a text, which is expanded in bounds.
+/// The text of a seed and the codes of its diagnostics; checks that its expansion stays within the limits.
 fn expand(seed: u64) -> (String, BTreeSet<Code>) {
     let text = RandomChoices { state: seed }.text();
     let spec = load_text(Path::new("top.net"), &text, &from_disk);
     assert!(spec.errors.is_empty(), "{text}");
     let checked = check::check(&spec, None);
     assert!(spec.expanded() <= MAX_EXPANDED, "{} layers\n{text}", spec.expanded());
-    // What was made was counted: each layer once for each net that it is in, and names by their length.
+    // Everything was counted: each layer once for every net that it belongs to, and names by their length.
     let nodes = || checked.graphs.iter().flat_map(|graph| &graph.nodes);
     let layers: usize = nodes().map(|node| node.origin.layers.len().max(1)).sum();
     let letters: usize = nodes().map(|node| node.name.len()).sum();
@@ -91,9 +91,9 @@ proptest! {
     }
 }
 
-/// Texts by chance reach each of the bounds, and some stay within all.
+/// Some random texts reach the limits, and some stay within all of them.
 #[test]
-fn bounds_are_reached_and_kept() {
+fn limits_are_reached_and_kept() {
     let told: Vec<(String, BTreeSet<Code>)> = (0..30).map(expand).collect();
     let count = |code: Code| told.iter().filter(|(_, codes)| codes.contains(&code)).count();
     let right = told.iter().filter(|(_, codes)| codes.iter().all(|code| code.is_lint())).count();

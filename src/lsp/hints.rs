@@ -14,8 +14,8 @@ pub fn hints(document: &Document, visible: Range) -> Vec<InlayHint> {
     let mut hints: BTreeMap<usize, String> = BTreeMap::new();
     let (from, to) = (document.text.offset(visible.start), document.text.offset(visible.end));
     let graphs: Vec<SourceMap> =
-        document.known.graphs.iter().map(|graph| SourceMap::of(graph, document.known.root)).collect();
-    for chain in chains(&document.now.tree) {
+        document.snapshot.graphs.iter().map(|graph| SourceMap::of(graph, document.snapshot.root)).collect();
+    for chain in chains(&document.analysis.tree) {
         let mut before: Option<TensorType> = None;
         for (index, element) in chain.iter().enumerate() {
             let after = shape_after(document, &graphs, element, chain.get(index + 1));
@@ -98,7 +98,7 @@ fn spans(node: &Node, root: FileId) -> Vec<Span> {
 fn shape_after(document: &Document, graphs: &[SourceMap], element: &Expr, next: Option<&Expr>) -> Option<TensorType> {
     let range = |element: &Expr| {
         let (start, end) = (element.span.start as usize, element.span.end as usize);
-        Some((document.in_known(start)?, document.in_known(end)?))
+        Some((document.to_snapshot(start)?, document.to_snapshot(end)?))
     };
     let (start, end) = range(element)?;
     let mut shapes: Vec<&TensorType> = Vec::new();

@@ -1,31 +1,30 @@
-//! Messages over stdin and stdout: a header with their length, an empty line, JSON. What cannot be read as a message is
-//! answered with an error, and the next one is looked for: an editor's slip must not end the server.
+//! The transport over stdin and stdout: a header with the length, an empty line, JSON. An invalid message is answered with an
+//! error and skipped, so that it does not end the server.
 
-use super::RequestError;
 use lsp_server::{Connection, ErrorCode, Message};
 use serde_json::json;
 use std::io::{self, BufRead, Read, Write};
 use std::thread::{self, JoinHandle};
 
-/// A message of more bytes is none: the largest hold a spec, as a JSON text.
+/// Max size of a message, in bytes; the largest contain a spec as JSON.
 const MAX_BYTES: usize = 64 << 20;
-/// Of a line that is too long to be a header, so many bytes at its end are kept.
+/// The bytes that are kept at the end of a line that is too long for a header.
 const MAX_LINE: usize = 1 << 12;
-/// The header that tells how long a message is.
+/// The header with the length of a message.
 const LENGTH: &[u8] = b"content-length:";
 
-/// What was read.
+/// The result of reading a message.
 #[derive(Debug)]
 enum Incoming {
     Message(Message),
-    /// Something else, as the protocol's error says it.
-    Broken(ErrorCode, String),
+    /// An invalid message, with the error of the protocol.
+    Invalid(ErrorCode, String),
 }
 
-/// A connection to the editor at the other end of stdin and stdout, and the thread that writes to it.
+/// A connection to the editor over stdin and stdout, and the thread that writes to it.
 pub fn stdio() -> (Connection, JoinHandle<io::Result<()>>) {
     let (server, Connection { sender, receiver }) = Connection::memory();
-    // Not joined: it waits for an editor that may say nothing more.
+    // Not joined: it blocks on stdin, where the editor may send nothing more.
     thread::spawn(move || {
         let mut input = io::stdin().lock();
         while let Ok(Some(incoming)) = next(&mut input) {
@@ -36,8 +35,8 @@ pub fn stdio() -> (Connection, JoinHandle<io::Result<()>>) {
                         return;
                     }
                 }
-                Incoming::Broken(code, what) => {
-                    // No answer to a request: whose it was is not known.
+                Incoming::Invalid(code, what) => {
+                    // The id of the request is unknown.
                     let error = json!({ "code": code as i32, "message": what });
                     let text = json!({ "jsonrpc": "2.0", "id": null, "error": error }).to_string();
                     let mut output = io::stdout().lock();
@@ -54,17 +53,20 @@ pub fn stdio() -> (Connection, JoinHandle<io::Result<()>>) {
     (server, writer)
 }
 
-/// Waits until all answers are written.
-pub fn finish(server: Connection, writer: JoinHandle<io::Result<()>>) -> Result<(), RequestError> {
-    // The writing thread ends when the connection is gone.
+/// Waits until all responses are written.
+///
+/// # Errors
+/// I/O errors of stdout.
+pub fn finish(server: Connection, writer: JoinHandle<io::Result<()>>) -> io::Result<()> {
+    // The writing thread ends when the connection is dropped.
     drop(server);
     match writer.join() {
-        Ok(written) => Ok(written?),
-        Err(_) => Err("the thread that writes ended".into()),
+        Ok(written) => written,
+        Err(_) => Err(io::Error::other("the writing thread panicked")),
     }
 }
 
-/// The next message; none where there is no more.
+/// The next message; `None` at the end of the input.
 fn next(input: &mut impl BufRead) -> io::Result<Option<Incoming>> {
     let mut length = None;
     loop {
@@ -76,30 +78,32 @@ fn next(input: &mut impl BufRead) -> io::Result<Option<Incoming>> {
         }
     }
     let Some(Some(length)) = length else {
-        let what = format!("a message has no length that is a number up to {MAX_BYTES}");
-        return Ok(Some(Incoming::Broken(ErrorCode::InvalidRequest, what)));
+        let what = format!("the Content-Length of a message must be a number up to {MAX_BYTES}");
+        return Ok(Some(Incoming::Invalid(ErrorCode::InvalidRequest, what)));
     };
     let mut bytes = Vec::new();
-    // Memory is taken as bytes come, not as many as are promised.
+    // Memory is allocated as bytes arrive, not as the header claims.
     if input.take(length as u64).read_to_end(&mut bytes)? < length {
         return Ok(None);
     }
     Ok(Some(match serde_json::from_slice(&bytes) {
         Ok(message) => Incoming::Message(message),
-        Err(error) if error.is_data() => Incoming::Broken(ErrorCode::InvalidRequest, format!("no message: {error}")),
-        Err(error) => Incoming::Broken(ErrorCode::ParseError, format!("not JSON: {error}")),
+        Err(error) if error.is_data() => {
+            Incoming::Invalid(ErrorCode::InvalidRequest, format!("invalid message: {error}"))
+        }
+        Err(error) => Incoming::Invalid(ErrorCode::ParseError, format!("invalid JSON: {error}")),
     }))
 }
 
-/// What a line says of the length: nothing, no length that can be, or a length. It may stand behind what is left of a
-/// message that was longer than its header said.
+/// The length in a header line: `None` for another line, `Some(None)` for an invalid length. The header may follow the rest
+/// of a message that was longer than its header said.
 fn length_of(line: &[u8]) -> Option<Option<usize>> {
     let at = line.windows(LENGTH.len()).rposition(|piece| piece.eq_ignore_ascii_case(LENGTH))?;
     let number = std::str::from_utf8(&line[at + LENGTH.len()..]).ok().and_then(|text| text.trim().parse().ok());
     Some(number.filter(|&length| length <= MAX_BYTES))
 }
 
-/// The next line without its end; of a long one its last bytes.
+/// The next line without its line ending; the last bytes of a long one.
 fn line(input: &mut impl BufRead) -> io::Result<Option<Vec<u8>>> {
     let mut line = Vec::new();
     loop {
@@ -124,7 +128,7 @@ mod tests {
         format!("Content-Length: {}\r\n\r\n{text}", text.len())
     }
 
-    /// The methods of the messages of some bytes; of what is no message the error's number.
+    /// The methods of the messages in some bytes, and the error codes of invalid ones.
     fn read(bytes: &[u8]) -> Vec<String> {
         let mut input = bytes;
         let mut all = Vec::new();
@@ -132,17 +136,17 @@ mod tests {
             all.push(match incoming {
                 Incoming::Message(Message::Notification(note)) => note.method,
                 Incoming::Message(other) => format!("{other:?}"),
-                Incoming::Broken(code, _) => (code as i32).to_string(),
+                Incoming::Invalid(code, _) => (code as i32).to_string(),
             });
         }
         all
     }
 
     #[test]
-    fn what_is_no_message_is_passed_over() {
+    fn invalid_messages_are_skipped() {
         let good = framed(r#"{"jsonrpc":"2.0","method":"m"}"#);
         let deep = framed(&"[".repeat(100_000));
-        for (bad, told) in [
+        for (bad, errors) in [
             (framed("no JSON"), &["-32700"][..]),
             (framed("{}"), &["-32600"]),
             (framed(""), &["-32700"]),
@@ -154,15 +158,15 @@ mod tests {
             ("\r\n\r\nGET / HTTP/1.1\r\n\r\n".into(), &[]),
             ("x".repeat(100_000), &[]),
         ] {
-            let wanted: Vec<&str> = ["m"].iter().chain(told).chain(&["m"]).copied().collect();
+            let wanted: Vec<&str> = ["m"].iter().chain(errors).chain(&["m"]).copied().collect();
             assert_eq!(read(format!("{good}{bad}{good}").as_bytes()), wanted, "{:.60}", bad);
         }
-        // Bytes that are no text, names in small letters, lines without carriage returns.
+        // Bytes that are not UTF-8, lower-case headers, lines without carriage returns.
         assert_eq!(
             read(b"content-length: 2\n\n\xff\xffcontent-length:30\n\n{\"jsonrpc\":\"2.0\",\"method\":\"m\"}"),
             ["-32700", "m"]
         );
-        // An editor that goes away in the middle.
+        // The input ends in the middle of a message.
         assert!(read(b"Content-Length: 1000\r\n\r\n{").is_empty());
     }
 }

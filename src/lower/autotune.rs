@@ -35,7 +35,7 @@ pub fn tune(
             settled.insert_dense(&way);
         }
         let Kernel::Convolution(convolution) = &step.kernel else { continue };
-        let chunk = plan.chunk(index);
+        let chunk = plan.micro_batch(index);
         if settled.find(convolution, chunk, exact).is_some() {
             continue;
         }

@@ -5,7 +5,7 @@ use super::{Compiled, Options, cost_model, lower};
 use crate::diagnostics::{Code, Diagnostic, Result, counted};
 use crate::graph::Graph;
 use crate::plan::kernel_step::KernelStep;
-use crate::plan::scratch::enough_for;
+use crate::plan::scratch::max_scratch_len;
 use crate::plan::steps::convolution::ConvolutionStep;
 use crate::plan::{Kernel, Plan};
 
@@ -15,7 +15,7 @@ use crate::plan::{Kernel, Plan};
 /// As [`lower`], and `E0801` where no plan is so small.
 pub fn fit_memory_budget(graph: &Graph, options: Options<'_>, most: u64) -> Result<Compiled> {
     let mut compiled = lower(graph, options)?;
-    let mut chunk = compiled.plan.stages.iter().filter_map(|stage| stage.chunk).max().unwrap_or(1);
+    let mut chunk = compiled.plan.stages.iter().filter_map(|stage| stage.micro_batch).max().unwrap_or(1);
     while compiled.plan.memory() > most && chunk > 1 {
         chunk /= 2;
         compiled = lower(graph, Options { chunk: Some(chunk), ..options })?;
@@ -36,7 +36,7 @@ fn cheapest_saving(plan: &Plan, exact: bool) -> Option<(ConvolutionStep, usize)>
     let mut best: Option<(f64, ConvolutionStep, usize)> = None;
     for (index, step) in plan.steps.iter().enumerate() {
         let Kernel::Convolution(now) = &step.kernel else { continue };
-        let chunk = plan.chunk(index);
+        let chunk = plan.micro_batch(index);
         let before = cost_model::estimate(now);
         for candidate in cost_model::candidates(now, chunk, exact) {
             let other = ConvolutionStep { algorithm: candidate.algorithm, ..now.clone() };
@@ -51,7 +51,7 @@ fn cheapest_saving(plan: &Plan, exact: bool) -> Option<(ConvolutionStep, usize)>
 }
 
 fn bytes(step: &ConvolutionStep, chunk: usize) -> usize {
-    4 * (step.constants().iter().sum::<usize>() + enough_for(step, chunk, Plan::MEMORY_THREADS))
+    4 * (step.constants().iter().sum::<usize>() + max_scratch_len(step, chunk, Plan::MEMORY_THREADS))
 }
 
 fn too_large(graph: &Graph, plan: &Plan, options: Options<'_>, most: u64) -> Diagnostic {

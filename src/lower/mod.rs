@@ -152,7 +152,7 @@ fn pack_state(
             step.weights = if cost_model::reads_raw(step) { Storage::Raw } else { Storage::Packed };
         }
         cost_model::backend(&mut draft.kernel, state.batch);
-        if changes && draft.kernel.packs() {
+        if changes && draft.kernel.needs_packing() {
             let kernel = RepackStep::new(draft.kernel.clone(), graph_lengths(graph, &draft.parameters));
             let packed = placement.scratch(kernel.floats());
             draft.packed = Some(packed);
@@ -214,13 +214,13 @@ fn assemble(graph: &Graph, drafts: Vec<PendingStep>, placement: &Placement, opti
     let arena = arena_layout::plan(&drafts, placement, &stages);
     let stage = |((steps, in_chunks), &floats): (&(Range<usize>, bool), &usize)| Stage {
         steps: steps.len(),
-        chunk: in_chunks.then(|| cost_model::chunk(floats).min(options.chunk.unwrap_or(usize::MAX)).max(1)),
+        micro_batch: in_chunks.then(|| cost_model::chunk(floats).min(options.chunk.unwrap_or(usize::MAX)).max(1)),
         floats,
     };
     let port = |id: NodeId| Port {
         name: graph.node(id).name.clone(),
         sizes: graph.node(id).output.known().unwrap_or_default(),
-        whole: !graph.node(id).output.batched,
+        unbatched: !graph.node(id).output.batched,
     };
     let mut plan = Plan {
         name: graph.name.clone(),
@@ -230,7 +230,7 @@ fn assemble(graph: &Graph, drafts: Vec<PendingStep>, placement: &Placement, opti
         stages: stages.iter().zip(&arena.chunk_floats).map(stage).collect(),
         batch_floats: arena.batch_floats,
         lower_bound: arena.lower_bound,
-        whole_floats: arena.whole_floats,
+        unbatched_floats: arena.unbatched_floats,
         constants: Vec::new(),
         state: options.state.map_or_else(Vec::new, |state| state.tensors.clone()),
         macs: graph.ids().map(|id| graph.macs(id)).sum(),
@@ -241,7 +241,7 @@ fn assemble(graph: &Graph, drafts: Vec<PendingStep>, placement: &Placement, opti
         let mut kernel = draft.kernel;
         match (&mut kernel, options.state) {
             (Kernel::Convolution(step), None) => {
-                let chunk = plan.chunk(plan.steps.len());
+                let chunk = plan.micro_batch(plan.steps.len());
                 let settled = options.settled.and_then(|settled| settled.find(step, chunk, options.exact));
                 match settled {
                     Some(algorithm) => step.algorithm = algorithm,

@@ -4,7 +4,7 @@ use super::activation::Activation;
 use super::column_reduce::{Columns, sums};
 use super::combine::with_rows;
 use super::softmax::lane_dot;
-use crate::kernels::parallel::disjoint::{Grid, Scratch, share};
+use crate::kernels::parallel::disjoint::{Partition, Scratch, share};
 use crate::kernels::parallel::image_batches::{Images, pointwise};
 use crate::kernels::parallel::thread_pool::ThreadPool;
 use crate::kernels::simd::multiversion::multiversion;
@@ -179,7 +179,7 @@ pub fn prelu_slope_gradient(
     let slopes = dalpha.len();
     let parts = n.min(PARTS);
     let scratch = &mut scratch[..parts * slopes];
-    share(threads, scratch, Grid::chunks(parts * slopes, slopes), Scratch::none(), &|piece, out, _| {
+    share(threads, scratch, Partition::chunks(parts * slopes, slopes), Scratch::none(), &|piece, out, _| {
         out.fill(0.0);
         for image in (piece.inner..n).step_by(PARTS) {
             for pixel in 0..pixels {
@@ -192,7 +192,7 @@ pub fn prelu_slope_gradient(
         }
     });
     let scratch = &*scratch;
-    share(threads, dalpha, Grid::chunks(slopes, PARTS), Scratch::none(), &|piece, out, _| {
+    share(threads, dalpha, Partition::chunks(slopes, PARTS), Scratch::none(), &|piece, out, _| {
         sums(Columns { x: scratch, ld: slopes, rows: parts, first: piece.inner * PARTS }, out);
     });
 }

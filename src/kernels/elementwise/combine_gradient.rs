@@ -2,7 +2,7 @@
 
 use super::combine::{Merge, add_scaled, fold, scale, with_rows};
 use super::softmax::lane_dot;
-use crate::kernels::parallel::disjoint::{Grid, Scratch, share};
+use crate::kernels::parallel::disjoint::{Partition, Scratch, share};
 use crate::kernels::parallel::image_batches::{Images, pointwise};
 use crate::kernels::parallel::thread_pool::ThreadPool;
 use crate::kernels::simd::multiversion::multiversion;
@@ -117,8 +117,8 @@ pub fn broadcast_other_gradient(
     if n == 0 || channels == 0 {
         return;
     }
-    let grid = Grid { outer: n, outer_stride: d_other.image, ..Grid::chunks(channels, BLOCK) };
-    share(threads, d_other.data, grid, Scratch::none(), &|piece, out, _| {
+    let partition = Partition { outer: n, outer_stride: d_other.image, ..Partition::chunks(channels, BLOCK) };
+    share(threads, d_other.data, partition, Scratch::none(), &|piece, out, _| {
         let first = piece.inner * BLOCK;
         let other = &other.data[piece.outer * other.image + first..][..out.len()];
         out.fill(0.0);
@@ -187,8 +187,8 @@ pub fn gated_average_gate_gradient(
     if n == 0 || count == 0 {
         return;
     }
-    let grid = Grid { outer: n, outer_stride: d_gate.image, ..Grid::chunks(count, 1) };
-    share(threads, d_gate.data, grid, Scratch::none(), &|piece, out, _| {
+    let partition = Partition { outer: n, outer_stride: d_gate.image, ..Partition::chunks(count, 1) };
+    share(threads, d_gate.data, partition, Scratch::none(), &|piece, out, _| {
         let (image, x) = (piece.outer, inputs[piece.inner]);
         out.fill(0.0);
         for pixel in 0..pixels {

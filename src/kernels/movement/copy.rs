@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::kernels::parallel::disjoint::{Grid, Scratch, share};
+use crate::kernels::parallel::disjoint::{Partition, Scratch, share};
 use crate::kernels::parallel::image_batches::{Images, bands, copy_rows, span};
 use crate::kernels::parallel::thread_pool::ThreadPool;
 use crate::kernels::tensor_view::{View, ViewMut};
@@ -109,7 +109,7 @@ pub fn crop(x: View<'_>, y: ViewMut<'_>, n: usize, geometry: &PadGeometry, threa
 pub fn copy_slice(x: &[f32], y: &mut [f32], threads: &ThreadPool) {
     const EACH: usize = 1 << 16;
     assert_eq!(x.len(), y.len());
-    share(threads, y, Grid::chunks(x.len(), EACH), Scratch::none(), &|piece, out, _| {
+    share(threads, y, Partition::chunks(x.len(), EACH), Scratch::none(), &|piece, out, _| {
         out.copy_from_slice(&x[piece.inner * EACH..][..out.len()]);
     });
 }

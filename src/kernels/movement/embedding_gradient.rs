@@ -1,7 +1,7 @@
 //! The gradient of an embedding by its table.
 
 use super::embedding::check;
-use crate::kernels::parallel::disjoint::{Grid, Scratch, share};
+use crate::kernels::parallel::disjoint::{Partition, Scratch, share};
 use crate::kernels::parallel::image_batches::Images;
 use crate::kernels::parallel::thread_pool::ThreadPool;
 use crate::kernels::tensor_view::View;
@@ -25,8 +25,8 @@ pub fn embedding_gradient(
     let rows = dtable.len() / channels.max(1);
     check(indices, n, pixels, rows)?;
     let each = rows.div_ceil(TASKS).max(1);
-    let grid = Grid::chunks(rows * channels, each * channels);
-    share(threads, dtable, grid, Scratch::none(), &|piece, out, _| {
+    let partition = Partition::chunks(rows * channels, each * channels);
+    share(threads, dtable, partition, Scratch::none(), &|piece, out, _| {
         out.fill(0.0);
         let first = piece.inner * each;
         let own = first..first + out.len() / channels;

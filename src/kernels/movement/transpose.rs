@@ -1,6 +1,6 @@
 //! Permutation of axes.
 
-use crate::kernels::parallel::disjoint::{Grid, Scratch, share};
+use crate::kernels::parallel::disjoint::{Partition, Scratch, share};
 use crate::kernels::parallel::image_batches::span;
 use crate::kernels::parallel::thread_pool::ThreadPool;
 
@@ -49,7 +49,7 @@ pub fn permute(x: &[f32], y: &mut [f32], axes: &[Axis], threads: &ThreadPool) {
     let each = (TASK / behind(split + 1)).max(1).next_multiple_of(TILE).min(axis.size);
     let inner = axis.size.div_ceil(each);
     let piece_span = |places: usize| span(places, axis.y_step, y_span(split + 1));
-    let grid = Grid {
+    let partition = Partition {
         outer: if split == 1 { axes[0].size } else { 1 },
         outer_stride: if split == 1 { axes[0].y_step } else { 0 },
         inner,
@@ -57,7 +57,7 @@ pub fn permute(x: &[f32], y: &mut [f32], axes: &[Axis], threads: &ThreadPool) {
         len: piece_span(each),
         last: piece_span(axis.size - (inner - 1) * each),
     };
-    share(threads, y, grid, Scratch::none(), &|piece, out, _| {
+    share(threads, y, partition, Scratch::none(), &|piece, out, _| {
         let first = piece.inner * each;
         let mut own = [Axis::default(); AXES];
         let own = &mut own[..axes.len() - split];

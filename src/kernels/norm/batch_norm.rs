@@ -1,7 +1,7 @@
 //! Batch normalisation while training, and its gradients.
 
 use crate::kernels::elementwise::column_reduce::{Columns, products, squares, sums};
-use crate::kernels::parallel::disjoint::{Grid, Scratch, share};
+use crate::kernels::parallel::disjoint::{Partition, Scratch, share};
 use crate::kernels::parallel::image_batches::{Images, pointwise};
 use crate::kernels::parallel::thread_pool::ThreadPool;
 use crate::kernels::simd::multiversion::multiversion;
@@ -57,12 +57,12 @@ fn reduce(size: Images, out: &mut [f32], scratch: &mut [f32], threads: &ThreadPo
     let blocks = Blocks::of(size);
     let channels = size.channels;
     let scratch = &mut scratch[..blocks.count() * channels];
-    let grid = Grid { outer: blocks.count(), outer_stride: channels, ..Grid::chunks(channels, BLOCK) };
-    share(threads, scratch, grid, Scratch::none(), &|piece, part, _| {
+    let partition = Partition { outer: blocks.count(), outer_stride: channels, ..Partition::chunks(channels, BLOCK) };
+    share(threads, scratch, partition, Scratch::none(), &|piece, part, _| {
         fold(blocks, piece.outer, piece.inner * BLOCK, part);
     });
     let scratch = &*scratch;
-    share(threads, out, Grid::chunks(channels, BLOCK), Scratch::none(), &|piece, out, _| {
+    share(threads, out, Partition::chunks(channels, BLOCK), Scratch::none(), &|piece, out, _| {
         sums(Columns { x: scratch, ld: channels, rows: blocks.count(), first: piece.inner * BLOCK }, out);
     });
 }

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::scale_shift::scale_rows;
 use crate::kernels::elementwise::activation::Activation;
 use crate::kernels::elementwise::column_reduce::{Columns, squares, sums};
-use crate::kernels::parallel::disjoint::{Grid, Scratch, share};
+use crate::kernels::parallel::disjoint::{Partition, Scratch, share};
 use crate::kernels::parallel::image_batches::{Images, pointwise};
 use crate::kernels::parallel::thread_pool::ThreadPool;
 use crate::kernels::tensor_view::{View, ViewMut};
@@ -70,7 +70,7 @@ pub(crate) fn statistics(x: View<'_>, size: Images, norm: &GroupNorm, out: &mut 
     let Images { n, pixels, channels } = size;
     assert!(norm.groups > 0 && channels % norm.groups == 0, "{} groups of {channels} channels", norm.groups);
     let each = channels / norm.groups;
-    let grid = Grid { outer: n, outer_stride: 2 * channels, ..Grid::chunks(channels, BLOCK) };
+    let partition = Partition { outer: n, outer_stride: 2 * channels, ..Partition::chunks(channels, BLOCK) };
     let columns = |image: usize, block: usize| {
         let x = &x.data[image * x.image..][..size.span(x.ld)];
         (x, block * BLOCK)
@@ -81,13 +81,13 @@ pub(crate) fn statistics(x: View<'_>, size: Images, norm: &GroupNorm, out: &mut 
             group.fill(finish((total / (each * pixels) as f64) as f32));
         }
     };
-    share(threads, out, grid, Scratch::none(), &|piece, sum, _| {
+    share(threads, out, partition, Scratch::none(), &|piece, sum, _| {
         let (data, first) = columns(piece.outer, piece.inner);
         sums(Columns { x: data, ld: x.ld, rows: pixels, first }, sum);
     });
     out.chunks_exact_mut(2 * channels).for_each(|row| spread(&mut row[..channels], &|mean| mean));
     // The second pass reads the means while it writes behind them, so each image's task does all its channels.
-    let images = Grid::chunks(out.len(), 2 * channels);
+    let images = Partition::chunks(out.len(), 2 * channels);
     share(threads, out, images, Scratch::none(), &|piece, row, _| {
         let (data, _) = columns(piece.inner, 0);
         let (mean, square) = row.split_at_mut(channels);

@@ -2,7 +2,7 @@
 
 use super::group_norm::{GroupNorm, statistics};
 use crate::kernels::elementwise::column_reduce::{Columns, products, sums};
-use crate::kernels::parallel::disjoint::{Grid, Scratch, share};
+use crate::kernels::parallel::disjoint::{Partition, Scratch, share};
 use crate::kernels::parallel::image_batches::{Images, pointwise};
 use crate::kernels::parallel::thread_pool::ThreadPool;
 use crate::kernels::simd::multiversion::multiversion;
@@ -30,7 +30,7 @@ pub fn group_norm_sums(
     for image in (0..n).rev() {
         out.copy_within(image * 2 * channels..(image + 1) * 2 * channels, image * 4 * channels);
     }
-    share(threads, out, Grid::chunks(4 * n * channels, 4 * channels), Scratch::none(), &|piece, row, _| {
+    share(threads, out, Partition::chunks(4 * n * channels, 4 * channels), Scratch::none(), &|piece, row, _| {
         let (statistics, results) = row.split_at_mut(2 * channels);
         let (mean, inv_std) = statistics.split_at(channels);
         let (with_x, plain) = results.split_at_mut(channels);
@@ -45,7 +45,7 @@ pub fn group_norm_sums(
 /// Gradients of gamma and then beta, `(2, channels)`, from [`group_norm_sums`].
 pub fn group_norm_parameter_gradients(group_sums: &[f32], size: Images, gradients: &mut [f32], threads: &ThreadPool) {
     let Images { n, channels, .. } = size;
-    share(threads, gradients, Grid::chunks(2 * channels, 64), Scratch::none(), &|piece, out, _| {
+    share(threads, gradients, Partition::chunks(2 * channels, 64), Scratch::none(), &|piece, out, _| {
         let first = 2 * channels + piece.inner * 64;
         sums(Columns { x: group_sums, ld: 4 * channels, rows: n, first }, out);
     });

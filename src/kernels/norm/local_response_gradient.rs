@@ -24,7 +24,7 @@ pub fn local_response_norm_gradient(
     threads: &ThreadPool,
 ) {
     let (channels, ld) = (size.channels, dx.ld);
-    bands(threads, dx, size, Scratch { data: scratch, each: 2 * channels }, &|band, out, own| {
+    bands(threads, dx, size, Scratch { data: scratch, per_worker: 2 * channels }, &|band, out, own| {
         let from = band.of(&x, channels).chunks(x.ld).zip(band.of(&dy, channels).chunks(dy.ld));
         for ((x, dy), dx) in from.zip(out.chunks_mut(ld)) {
             pixel(&x[..channels], &dy[..channels], &mut dx[..channels], norm, own);

@@ -4,7 +4,7 @@ use super::pointwise::same;
 use crate::kernels::movement::copy::copy;
 use crate::kernels::movement::transpose::{Axis, permute};
 use crate::kernels::parallel::image_batches::Images;
-use crate::plan::input_checks::{CheckedKernel, possible};
+use crate::plan::checked_kernel::{CheckedKernel, ensure};
 use crate::plan::kernel_step::{Call, Inputs, KernelError, KernelStep, Sizes};
 use crate::size::product;
 use serde::{Deserialize, Serialize};
@@ -75,7 +75,7 @@ impl KernelStep for TransposeStep {
 
     fn sizes(&self) -> Sizes {
         let len = product(self.sizes.iter().copied());
-        Sizes { inputs: Inputs::Each(vec![(1, len)]), output: (1, len) }
+        Sizes { inputs: Inputs::Fixed(vec![(1, len)]), output: (1, len) }
     }
 }
 
@@ -87,6 +87,6 @@ impl CheckedKernel for TransposeStep {
         let axes = self.sizes.len();
         let mut order = self.order.clone();
         order.sort_unstable();
-        possible(axes <= MAX_AXES && order.into_iter().eq(0..axes), "order is not one of its axes")
+        ensure(axes <= MAX_AXES && order.into_iter().eq(0..axes), "order is not one of its axes")
     }
 }

@@ -44,7 +44,7 @@ impl KernelStep for BatchStatisticsStep {
     }
 
     fn sizes(&self) -> Sizes {
-        Sizes { inputs: Inputs::Each(vec![(self.pixels, self.channels)]), output: (1, 2 * self.channels) }
+        Sizes { inputs: Inputs::Fixed(vec![(self.pixels, self.channels)]), output: (1, 2 * self.channels) }
     }
 
     fn scratch_len(&self, batch: usize, _: usize) -> usize {
@@ -77,7 +77,7 @@ impl KernelStep for RunningStatsStep {
     }
 
     fn sizes(&self) -> Sizes {
-        Sizes { inputs: Inputs::Each(vec![(1, 2 * self.channels)]), output: (1, 1) }
+        Sizes { inputs: Inputs::Fixed(vec![(1, 2 * self.channels)]), output: (1, 1) }
     }
 
     fn state(&self) -> Vec<usize> {
@@ -107,7 +107,7 @@ impl KernelStep for BatchNormStep {
 
     fn sizes(&self) -> Sizes {
         let size = (self.pixels, self.channels);
-        Sizes { inputs: Inputs::Each(vec![size, (1, 2 * self.channels)]), output: size }
+        Sizes { inputs: Inputs::Fixed(vec![size, (1, 2 * self.channels)]), output: size }
     }
 
     fn constants(&self) -> Vec<usize> {
@@ -142,7 +142,7 @@ impl KernelStep for ScaleGradientStep {
 
     fn sizes(&self) -> Sizes {
         let size = (self.pixels, self.channels);
-        Sizes { inputs: Inputs::Each(vec![size, size, (1, 2 * self.channels)]), output: (1, 2 * self.channels) }
+        Sizes { inputs: Inputs::Fixed(vec![size, size, (1, 2 * self.channels)]), output: (1, 2 * self.channels) }
     }
 
     fn scratch_len(&self, batch: usize, _: usize) -> usize {
@@ -172,7 +172,7 @@ impl KernelStep for BatchNormGradientStep {
 
     fn sizes(&self) -> Sizes {
         let (size, whole) = ((self.pixels, self.channels), (1, 2 * self.channels));
-        Sizes { inputs: Inputs::Each(vec![size, size, whole, whole]), output: size }
+        Sizes { inputs: Inputs::Fixed(vec![size, size, whole, whole]), output: size }
     }
 
     fn constants(&self) -> Vec<usize> {
@@ -204,7 +204,7 @@ impl KernelStep for GroupSumsStep {
 
     fn sizes(&self) -> Sizes {
         let size = (self.layer.pixels, self.layer.channels);
-        Sizes { inputs: Inputs::Each(vec![size; 2]), output: (1, 4 * self.layer.channels) }
+        Sizes { inputs: Inputs::Fixed(vec![size; 2]), output: (1, 4 * self.layer.channels) }
     }
 
     fn scratch_len(&self, batch: usize, _: usize) -> usize {
@@ -246,7 +246,7 @@ impl KernelStep for GroupNormGradientStep {
 
     fn sizes(&self) -> Sizes {
         let size = (self.layer.pixels, self.layer.channels);
-        Sizes { inputs: Inputs::Each(vec![size, size, (1, 4 * self.layer.channels)]), output: size }
+        Sizes { inputs: Inputs::Fixed(vec![size, size, (1, 4 * self.layer.channels)]), output: size }
     }
 
     fn constants(&self) -> Vec<usize> {
@@ -279,7 +279,7 @@ impl KernelStep for GroupScaleGradientStep {
 
     fn sizes(&self) -> Sizes {
         let channels = self.layer.channels;
-        Sizes { inputs: Inputs::Each(vec![(1, 4 * channels)]), output: (1, 2 * channels) }
+        Sizes { inputs: Inputs::Fixed(vec![(1, 4 * channels)]), output: (1, 2 * channels) }
     }
 
     fn scratch_len(&self, batch: usize, _: usize) -> usize {
@@ -339,7 +339,7 @@ impl KernelStep for FixedNormGradientStep {
         self.layer.constants()
     }
 
-    fn packs(&self) -> bool {
+    fn needs_packing(&self) -> bool {
         true
     }
 

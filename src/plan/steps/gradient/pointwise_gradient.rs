@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 
 /// `dy` and another tensor of its size.
 pub(crate) fn two(pixels: usize, channels: usize) -> Sizes {
-    Sizes { inputs: Inputs::Each(vec![(pixels, channels); 2]), output: (pixels, channels) }
+    Sizes { inputs: Inputs::Fixed(vec![(pixels, channels); 2]), output: (pixels, channels) }
 }
 
 /// dx of an elementwise function from dy and what came out of it, or went in where that does not tell the slope.
@@ -95,7 +95,7 @@ impl KernelStep for PReluGradientStep {
         self.layer.constants()
     }
 
-    fn packs(&self) -> bool {
+    fn needs_packing(&self) -> bool {
         true
     }
 
@@ -134,7 +134,7 @@ impl KernelStep for PReluSlopeStep {
     }
 
     fn sizes(&self) -> Sizes {
-        Sizes { inputs: Inputs::Each(vec![self.layer.pixels_channels(); 2]), output: (1, self.layer.slopes()) }
+        Sizes { inputs: Inputs::Fixed(vec![self.layer.pixels_channels(); 2]), output: (1, self.layer.slopes()) }
     }
 
     fn scratch_len(&self, batch: usize, _: usize) -> usize {

@@ -61,9 +61,9 @@ impl KernelStep for TransposeStep {
         let y_steps = steps(&y_sizes);
         let x = call.inputs[0];
         let mut axes = [Axis::default(); MAX_AXES + 1];
-        axes[0] = Axis { size: call.batch, x_step: x.image, y_step: call.output.image };
+        axes[0] = Axis { size: call.batch, x_stride: x.image, y_stride: call.output.image };
         for (place, &axis) in self.order.iter().enumerate() {
-            axes[place + 1] = Axis { size: self.sizes[axis], x_step: x_steps[axis], y_step: y_steps[place] };
+            axes[place + 1] = Axis { size: self.sizes[axis], x_stride: x_steps[axis], y_stride: y_steps[place] };
         }
         permute(x.data, call.output.data, &axes[..=self.order.len()], call.threads);
         Ok(())

@@ -2,8 +2,8 @@
 
 use crate::kernels::elementwise::activation::Activation;
 use crate::kernels::elementwise::activation_gradient::{
-    SlopeSource, activation_gradient, prelu_gradient, prelu_slope_gradient, prelu_slope_gradient_scratch_len,
-    slope_from_output, softmax_gradient,
+    SlopeSource, activation_gradient, is_slope_from_output, prelu_gradient, prelu_slope_gradient,
+    prelu_slope_gradient_scratch_len, softmax_gradient,
 };
 use crate::kernels::parallel::image_batches::Images;
 use crate::plan::kernel_step::{Call, Inputs, KernelError, KernelStep, Sizes};
@@ -28,7 +28,7 @@ impl KernelStep for ActivationGradientStep {
         let size = Images { n: call.batch, pixels: self.pixels, channels: self.channels };
         let (dy, Some(&known)) = (call.first(), call.inputs.last()) else { return Ok(()) };
         let known =
-            if slope_from_output(self.activation) { SlopeSource::Output(known) } else { SlopeSource::Input(known) };
+            if is_slope_from_output(self.activation) { SlopeSource::Output(known) } else { SlopeSource::Input(known) };
         activation_gradient(known, dy, call.output, size, self.activation, call.threads);
         Ok(())
     }

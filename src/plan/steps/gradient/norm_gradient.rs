@@ -3,7 +3,7 @@
 use super::pointwise_gradient::two;
 use crate::kernels::norm::batch_norm::{
     BatchNorm, batch_norm, batch_norm_gradient, batch_scratch_len, batch_statistics, channel_gradients,
-    running_average, running_deviation,
+    update_running_mean, update_running_inv_std,
 };
 use crate::kernels::norm::group_norm_gradient::{
     GroupNormGradient, group_norm_gradient, group_norm_parameter_gradients, group_norm_sums, group_norm_sums_len,
@@ -52,8 +52,8 @@ impl KernelStep for BatchStatisticsStep {
     }
 }
 
-/// Brings the running statistics nearer to those of a batch: see [`running_average`] and
-/// [`running_deviation`]. It gives what it reads.
+/// Brings the running statistics nearer to those of a batch: see [`update_running_mean`] and
+/// [`update_running_inv_std`]. It gives what it reads.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct RunningStatsStep {
     pub channels: usize,
@@ -65,8 +65,8 @@ impl KernelStep for RunningStatsStep {
         let statistics = &call.inputs[0].data[..2 * self.channels];
         let (mean, deviation) = statistics.split_at(self.channels);
         if let [running_mean, running_inv_std] = &mut call.state[..] {
-            running_average(running_mean, mean, self.alpha);
-            running_deviation(running_inv_std, deviation, self.alpha);
+            update_running_mean(running_mean, mean, self.alpha);
+            update_running_inv_std(running_inv_std, deviation, self.alpha);
         }
         call.output.data[0] = 0.0;
         Ok(())

@@ -3,7 +3,7 @@
 use super::pointwise_gradient::two;
 use crate::kernels::norm::batch_norm::{
     BatchNorm, batch_norm, batch_norm_gradient, batch_scratch_len, batch_statistics, channel_gradients,
-    update_running_mean, update_running_inv_std,
+    update_running_inv_std, update_running_mean,
 };
 use crate::kernels::norm::group_norm_gradient::{
     GroupNormGradient, group_norm_gradient, group_norm_parameter_gradients, group_norm_sums, group_norm_sums_len,

@@ -130,7 +130,7 @@ fn run(
 ) -> Result<Vec<f32>, KernelError> {
     let batch = x.shape()[0];
     let sizes = kernel.sizes();
-    let Inputs::Each(wanted) = sizes.inputs else { panic!("more than one input") };
+    let Inputs::Fixed(wanted) = sizes.inputs else { panic!("more than one input") };
     let mut input = Strided::new(batch, wanted[0], gap);
     let mut output = Strided::new(batch, sizes.output, 2 * gap);
     assert_eq!(x.len(), batch * wanted[0].0 * wanted[0].1, "the sizes of the input");

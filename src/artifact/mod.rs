@@ -95,11 +95,11 @@ impl Manifest {
     /// That it describes what can be run, and nothing that only training does.
     fn verify(&self) -> Result<(), ArtifactError> {
         let plan = &self.plan;
-        let whole = plan.inputs.iter().chain(&plan.outputs).any(|port| port.whole) || plan.whole_floats > 0;
-        if plan.steps.iter().any(|step| step.kernel.trains()) || !plan.state.is_empty() || whole {
+        let whole = plan.inputs.iter().chain(&plan.outputs).any(|port| port.unbatched) || plan.unbatched_floats > 0;
+        if plan.steps.iter().any(|step| step.kernel.is_training_only()) || !plan.state.is_empty() || whole {
             return Err(damaged("it holds a step of training"));
         }
-        plan.verify().map_err(|error| match error.too_much {
+        plan.verify().map_err(|error| match error.exceeds_limit {
             true => ArtifactError::TooMuch(error.to_string()),
             false => damaged(&error.to_string()),
         })?;

@@ -148,7 +148,7 @@ pub fn measure(
 fn step_time(plan: &Plan, step: &Step, time: Duration, batch: usize, runs: usize) -> StepTime {
     let seconds = (time.as_secs_f64() / runs.max(1) as f64).max(1e-9);
     let place = plan.steps.iter().position(|other| std::ptr::eq(other, step)).unwrap_or(0);
-    let rounds = plan.stage(place).map_or(1, |stage| batch.div_ceil(stage.images(batch).max(1)));
+    let rounds = plan.stage(place).map_or(1, |stage| batch.div_ceil(stage.micro_batch_size(batch).max(1)));
     let all: usize = step
         .constants
         .iter()

@@ -192,7 +192,7 @@ pub fn checked(graph: &Graph, mut compiled: Compiled) -> Result<Compiled> {
     }
     match compiled.plan.verify() {
         Ok(()) => Ok(compiled),
-        Err(error) if error.too_much => {
+        Err(error) if error.exceeds_limit => {
             let what = format!("`{}` is too large to be compiled: {error}", graph.name);
             Err(Diagnostic::new(Code::TooLarge, what).help("is one of its sizes mistyped?").into())
         }

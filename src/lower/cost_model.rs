@@ -80,7 +80,7 @@ pub fn dense(step: &DenseStep, batch: usize) -> [(DenseStep, f64); 2] {
     let (rows, weights) = (batch as f64, (step.inputs * step.outputs) as f64);
     let way = |storage, backend| DenseStep { weights: storage, backend, ..step.clone() };
     let raw = way(Storage::Raw, Backend::Blas);
-    let blas = raw.products(batch).map_or(f64::INFINITY, |shape| products(&shape)[1].1);
+    let blas = raw.gemm_shape(batch).map_or(f64::INFINITY, |shape| products(&shape)[1].1);
     let packed = (rows * weights / target::MACS_PER_NS).max(4.0 * weights / target::MEMORY_BYTES_PER_NS);
     [(way(Storage::Packed, Backend::Tiles), packed), (raw, blas)]
 }
@@ -88,7 +88,7 @@ pub fn dense(step: &DenseStep, batch: usize) -> [(DenseStep, f64); 2] {
 /// Sets the backend of the general products of a training step. Training runs on the machine that lowers, so BLAS is chosen
 /// only if it is linked, and always if the tiles have no vector instructions here.
 pub fn backend(kernel: &mut Kernel, batch: usize) {
-    let Some(shape) = kernel.products(batch) else { return };
+    let Some(shape) = kernel.gemm_shape(batch) else { return };
     let [(_, tiles), (_, blas)] = products(&shape);
     let better = blas < tiles * BLAS_THRESHOLD || Isa::detect() == Isa::Portable;
     kernel.set_backend(if better && blas::is_there() { Backend::Blas } else { Backend::Tiles });

@@ -126,16 +126,16 @@ impl Session {
         let guard = if self.guarded { GUARD } else { 0 };
         let sizes = || {
             Some(Sizes {
-                chunk: plan.chunk_floats(batch)?,
+                chunk: plan.micro_batch_floats(batch)?,
                 batch: plan.batch_floats.checked_mul(batch)?,
-                whole: plan.whole_floats,
+                whole: plan.unbatched_floats,
                 scratch: plan.scratch_floats(batch, self.threads.count()).checked_add(guard)?,
             })
         };
         let sizes = sizes().ok_or(RunError::Memory { batch, bytes: None })?;
         (self.memory, self.capacity) = (Arena::default(), 0);
         self.memory = Arena::try_new(sizes).ok_or(RunError::Memory { batch, bytes: sizes.bytes() })?;
-        if plan.steps.iter().any(|step| step.kernel.multiplies()) && !gemm::reserve_on(&self.threads) {
+        if plan.steps.iter().any(|step| step.kernel.uses_gemm()) && !gemm::reserve_on(&self.threads) {
             return Err(RunError::Memory { batch, bytes: sizes.bytes() });
         }
         self.capacity = batch;
@@ -184,7 +184,7 @@ impl Session {
         artifact.check_unchanged()?;
         self.reserve(batch)?;
         for (steps, stage) in plan.stages() {
-            let at_once = stage.images(batch);
+            let at_once = stage.micro_batch_size(batch);
             for begin in (0..batch).step_by(at_once) {
                 let images = begin..(begin + at_once).min(batch);
                 for index in steps.clone() {

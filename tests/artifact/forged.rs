@@ -128,7 +128,7 @@ fn the_nets_have_every_kind_of_step() {
         })
         .map(|kind| kind.expect("a kind"))
         .collect();
-    let all: BTreeSet<String> = Kernel::OF_ARTIFACTS.iter().map(|kind| kind.to_string()).collect();
+    let all: BTreeSet<String> = Kernel::PREDICTION_NAMES.iter().map(|kind| kind.to_string()).collect();
     assert_eq!(kinds, all);
 }
 
@@ -272,7 +272,7 @@ fn guarded(artifact: Artifact) -> Option<String> {
 /// What a run of two images takes.
 fn floats(plan: &Plan) -> usize {
     let ports = plan.inputs.iter().chain(&plan.outputs).fold(0usize, |sum, port| sum.saturating_add(port.floats(2)));
-    let chunks = plan.chunk_floats(2).unwrap_or(usize::MAX);
+    let chunks = plan.micro_batch_floats(2).unwrap_or(usize::MAX);
     chunks.saturating_add(2 * plan.batch_floats).saturating_add(plan.scratch_floats(2, 2)).saturating_add(ports)
 }
 

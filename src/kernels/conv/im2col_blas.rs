@@ -6,7 +6,7 @@ use super::cost::Sizes;
 use super::window_copy::copy_windows;
 use crate::kernels::epilogue::{Pool, check_convolution};
 use crate::kernels::gemm::{self, Backend, Operand, Product, multiply_alone};
-use crate::kernels::parallel::disjoint::{Grid, Scratch, share};
+use crate::kernels::parallel::disjoint::{Partition, Scratch, share};
 use crate::kernels::parallel::image_batches::span;
 use crate::kernels::parallel::thread_pool::ThreadPool;
 use crate::kernels::target;
@@ -73,7 +73,7 @@ impl ConvAlgorithm for Im2colBlas {
         }
         let each = rows(conv);
         let inner = pixels.div_ceil(each);
-        let grid = Grid {
+        let partition = Partition {
             outer: batch,
             outer_stride: image,
             inner,
@@ -81,8 +81,8 @@ impl ConvAlgorithm for Im2colBlas {
             len: span(each.min(pixels), ld, out_c),
             last: span(pixels - (inner - 1) * each, ld, out_c),
         };
-        let own = Scratch { data: scratch, each: worker_len(conv) };
-        share(threads, data, grid, own, &|piece, out, copy| {
+        let own = Scratch { data: scratch, per_worker: worker_len(conv) };
+        share(threads, data, partition, own, &|piece, out, copy| {
             let first = piece.inner * each;
             let count = each.min(pixels - first);
             let left = if conv.is_pixelwise() {

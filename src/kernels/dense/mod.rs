@@ -10,7 +10,7 @@ use super::epilogue::{EpilogueArgs, EpiloguePtrs, Output};
 use super::gemm;
 use super::gemm::micro_kernel::{FINE, Product, Rows, parts};
 use super::gemm::panel::{Grid, pack, packed_len};
-use super::parallel::disjoint::{Grid as Pieces, Scratch, share};
+use super::parallel::disjoint::{Partition, Scratch, share};
 use super::parallel::thread_pool::{ThreadPool, WorkerScratch};
 use super::simd::tile::PANEL;
 use super::tensor_view::{View, ViewMut};
@@ -195,7 +195,7 @@ pub fn multiply_raw(
     if bias.is_none() && activation == Activation::Linear {
         return;
     }
-    let lines = Pieces { outer: rows, outer_stride: ld, ..Pieces::chunks(outputs, outputs) };
+    let lines = Partition { outer: rows, outer_stride: ld, ..Partition::chunks(outputs, outputs) };
     let epilogue = EpilogueArgs { bias, activation, ..EpilogueArgs::default() };
     share(threads, data, lines, Scratch::none(), &|_, row, _| epilogue.apply(row, 0, 0));
 }

@@ -1,7 +1,7 @@
 //! Matrices packed for products: panels of 16 columns, each panel's rows one after the other, zeros behind the last
 //! column. The layout is the same for every instruction set, so that packed weights are the same bytes everywhere.
 
-use crate::kernels::parallel::disjoint::{Grid as Pieces, Scratch, share};
+use crate::kernels::parallel::disjoint::{Partition, Scratch, share};
 use crate::kernels::parallel::thread_pool::ThreadPool;
 use crate::kernels::simd::tile::PANEL;
 use crate::size::product;
@@ -35,18 +35,24 @@ pub fn pack(threads: &ThreadPool, rows: usize, columns: usize, matrix: &[f32], l
     }
     let panel = rows * PANEL;
     if panels(columns) >= TOGETHER {
-        share(threads, packed, Pieces::chunks(packed.len(), TOGETHER * panel), Scratch::none(), &|piece, part, _| {
-            let first = piece.inner * TOGETHER;
-            for row in (0..rows).step_by(ROWS) {
-                for (index, panel) in part.chunks_exact_mut(panel).enumerate() {
-                    let lines = &mut panel[row * PANEL..(row + ROWS).min(rows) * PANEL];
-                    pack_lines(&matrix[row * ld..], ld, columns, first + index, lines);
+        share(
+            threads,
+            packed,
+            Partition::chunks(packed.len(), TOGETHER * panel),
+            Scratch::none(),
+            &|piece, part, _| {
+                let first = piece.inner * TOGETHER;
+                for row in (0..rows).step_by(ROWS) {
+                    for (index, panel) in part.chunks_exact_mut(panel).enumerate() {
+                        let lines = &mut panel[row * PANEL..(row + ROWS).min(rows) * PANEL];
+                        pack_lines(&matrix[row * ld..], ld, columns, first + index, lines);
+                    }
                 }
-            }
-        });
+            },
+        );
         return;
     }
-    let grid = Pieces { outer: panels(columns), outer_stride: panel, ..Pieces::chunks(panel, TASK_ROWS * PANEL) };
+    let grid = Partition { outer: panels(columns), outer_stride: panel, ..Partition::chunks(panel, TASK_ROWS * PANEL) };
     share(threads, packed, grid, Scratch::none(), &|piece, lines, _| {
         pack_lines(&matrix[piece.inner * TASK_ROWS * ld..], ld, columns, piece.outer, lines);
     });

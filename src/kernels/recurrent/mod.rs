@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::elementwise::activation::Activation;
 use super::gemm::small::{Rows, add_products};
 use super::parallel::disjoint::Scratch;
-use super::parallel::image_batches::{groups, span};
+use super::parallel::image_batches::{image_groups, span};
 use super::parallel::thread_pool::ThreadPool;
 use super::simd::multiversion::multiversion;
 use super::tensor_view::{View, ViewMut};
@@ -103,8 +103,8 @@ pub fn lstm(
 ) {
     let (units, width) = (size.units, 4 * size.units);
     let (ld, image) = (y.ld, y.image);
-    let own = Scratch { data: scratch, each: GROUP * 6 * units };
-    groups(threads, y, size.n, GROUP, size.span(ld), own, &|first, out, own| {
+    let own = Scratch { data: scratch, per_worker: GROUP * 6 * units };
+    image_groups(threads, y, size.n, GROUP, size.span(ld), own, &|first, out, own| {
         let count = GROUP.min(size.n - first);
         let (gates, rest) = own[..count * 6 * units].split_at_mut(count * width);
         let (hidden, cell) = rest.split_at_mut(count * units);
@@ -174,8 +174,8 @@ multiversion! {
 pub fn gru(x: View<'_>, y: ViewMut<'_>, size: &Recurrence, layer: &Gru<'_>, scratch: &mut [f32], threads: &ThreadPool) {
     let (units, width) = (size.units, 3 * size.units);
     let (ld, image) = (y.ld, y.image);
-    let own = Scratch { data: scratch, each: GROUP * 7 * units };
-    groups(threads, y, size.n, GROUP, size.span(ld), own, &|first, out, own| {
+    let own = Scratch { data: scratch, per_worker: GROUP * 7 * units };
+    image_groups(threads, y, size.n, GROUP, size.span(ld), own, &|first, out, own| {
         let count = GROUP.min(size.n - first);
         let (inputs, rest) = own[..count * 7 * units].split_at_mut(count * width);
         let (sums, hidden) = rest.split_at_mut(count * width);

@@ -9,7 +9,7 @@ use crate::kernels::gemm;
 use crate::kernels::gemm::{Backend, Operand, Product, multiply_alone};
 use crate::kernels::norm::batch_norm::{batch_scratch_len, channel_sums};
 use crate::kernels::parallel::disjoint::Scratch;
-use crate::kernels::parallel::image_batches::{Images, groups, span};
+use crate::kernels::parallel::image_batches::{Images, image_groups, span};
 use crate::kernels::parallel::thread_pool::ThreadPool;
 use crate::kernels::simd::isa::Isa;
 use crate::kernels::simd::multiversion::multiversion;
@@ -121,8 +121,8 @@ fn each_group(
     work: &(dyn Fn(Group<'_>, [&mut [f32]; 3]) + Sync),
 ) {
     let (ld, image, units) = (trace.ld, trace.image, size.units);
-    let own = Scratch { data: scratch, each: (2 * GROUP + 1) * units };
-    groups(threads, trace, size.n, GROUP, span(size.steps, ld, layout.width), own, &|first, trace, own| {
+    let own = Scratch { data: scratch, per_worker: (2 * GROUP + 1) * units };
+    image_groups(threads, trace, size.n, GROUP, span(size.steps, ld, layout.width), own, &|first, trace, own| {
         let count = GROUP.min(size.n - first);
         let (a, rest) = own.split_at_mut(GROUP * units);
         let (b, c) = rest.split_at_mut(GROUP * units);

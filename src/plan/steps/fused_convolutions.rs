@@ -4,7 +4,7 @@ use super::convolution::ConvolutionStep;
 use crate::kernels::conv::fused_rows;
 use crate::kernels::conv::fused_rows::{Convolutions, Link};
 use crate::kernels::epilogue::EpilogueArgs;
-use crate::plan::input_checks::{CheckedKernel, possible};
+use crate::plan::checked_kernel::{CheckedKernel, ensure};
 use crate::plan::kernel_step::{Call, Inputs, KernelError, KernelStep, Sizes};
 use crate::size::{product, sum};
 use serde::{Deserialize, Serialize};
@@ -77,21 +77,21 @@ impl KernelStep for FusedConvolutionsStep {
     }
 
     fn sizes(&self) -> Sizes {
-        let none = Sizes { inputs: Inputs::Each(Vec::new()), output: (0, 0) };
+        let none = Sizes { inputs: Inputs::Fixed(Vec::new()), output: (0, 0) };
         let (Some(first), Some(last)) = (self.links.first(), self.links.last()) else { return none };
-        let (Sizes { inputs: Inputs::Each(first), .. }, Sizes { inputs: Inputs::Each(last), output }) =
+        let (Sizes { inputs: Inputs::Fixed(first), .. }, Sizes { inputs: Inputs::Fixed(last), output }) =
             (first.sizes(), last.sizes())
         else {
             return none;
         };
-        Sizes { inputs: Inputs::Each(first.into_iter().take(1).chain(last.into_iter().skip(1)).collect()), output }
+        Sizes { inputs: Inputs::Fixed(first.into_iter().take(1).chain(last.into_iter().skip(1)).collect()), output }
     }
 
     fn constants(&self) -> Vec<usize> {
         self.links.iter().flat_map(ConvolutionStep::constants).collect()
     }
 
-    fn packs(&self) -> bool {
+    fn needs_packing(&self) -> bool {
         true
     }
 
@@ -112,7 +112,7 @@ impl KernelStep for FusedConvolutionsStep {
 
 impl CheckedKernel for FusedConvolutionsStep {
     fn check(&self) -> Result<(), &'static str> {
-        possible(self.is_possible(), "convolutions make no chain")
+        ensure(self.is_possible(), "convolutions make no chain")
     }
 
     /// Where stretches of rows meet, some are computed twice.

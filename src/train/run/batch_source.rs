@@ -3,7 +3,7 @@
 use crate::data::features::feature_cache::FeatureCacheError;
 use crate::data::photos::prefetch::{Augmented, Decoding, PhotoLoader};
 use crate::data::samples::table::{Table, TableError};
-use crate::kernels::parallel::disjoint::{Grid, Scratch, share};
+use crate::kernels::parallel::disjoint::{Partition, Scratch, share};
 use crate::kernels::parallel::thread_pool::ThreadPool;
 use crate::runtime::{Aligned, RunError, Session};
 use std::fmt::{self, Display};
@@ -167,7 +167,7 @@ fn gather(rows: &Table, samples: &[usize], to: &mut [f32], pool: &ThreadPool) ->
     let floats = rows.floats().max(1);
     let each = TASK.div_ceil(floats);
     let error = Mutex::new(None);
-    share(pool, to, Grid::chunks(samples.len() * floats, each * floats), Scratch::none(), &|piece, to, _| {
+    share(pool, to, Partition::chunks(samples.len() * floats, each * floats), Scratch::none(), &|piece, to, _| {
         for (to, &sample) in to.chunks_exact_mut(floats).zip(&samples[piece.inner * each..]) {
             if let Err(found) = rows.read(sample, to) {
                 *error.lock().unwrap_or_else(PoisonError::into_inner) = Some(found);

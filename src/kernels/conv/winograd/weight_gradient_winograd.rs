@@ -9,7 +9,7 @@ use super::transforms::{F4, InputTransform, Tile, Tiling};
 use crate::kernels::conv::winograd;
 use crate::kernels::gemm::panel::Grid;
 use crate::kernels::gemm::{Backend, Operand, Product, Shape, multiply_alone};
-use crate::kernels::parallel::disjoint::{Grid as Pieces, Scratch, share};
+use crate::kernels::parallel::disjoint::{Partition, Scratch, share};
 use crate::kernels::parallel::thread_pool::{ALIGNMENT, ThreadPool};
 use crate::kernels::simd::tile::PANEL;
 use crate::kernels::tensor_view::{Convolution, View};
@@ -135,7 +135,7 @@ pub fn weight_gradient(
         let count = blocks.tiles.min(blocks.total - first);
         transform(threads, conv, (x, dy), &blocks, first..first + count, (inputs, outputs, zeros));
         let (inputs, outputs) = (&*inputs, &*outputs);
-        share(threads, sums, Pieces::chunks(POINTS * place, place), Scratch::none(), &|piece, sum, _| {
+        share(threads, sums, Partition::chunks(POINTS * place, place), Scratch::none(), &|piece, sum, _| {
             let (inputs, outputs) =
                 (&inputs[piece.inner * blocks.input_point..], &outputs[piece.inner * blocks.output_point..]);
             for tile in (0..count).step_by(DEPTH) {

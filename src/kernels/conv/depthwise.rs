@@ -47,7 +47,7 @@ impl ConvAlgorithm for Depthwise {
         let ConvCall { threads, conv, batch, input, weights, epilogue, scratch, output } = call;
         assert!(self.supports(conv, epilogue.pool), "not a depthwise convolution: {conv:?}");
         assert_eq!(weights.len(), self.packed_len(conv), "packed weights");
-        let (output, finish) = check_convolution(conv, batch, &input, epilogue, output);
+        let (output, epilogue_ptrs) = check_convolution(conv, batch, &input, epilogue, output);
         let window = &conv.window;
         if window.out_h * window.out_w == 0 {
             return;
@@ -58,7 +58,7 @@ impl ConvAlgorithm for Depthwise {
         zeros.fill(0.0);
         let scratch = WorkerScratch::new(scratch, worker_len(conv, epilogue.pool), threads.count());
         let input = ImageRows::of(&input, window.in_h, window.in_w);
-        let call = Call { threads, conv, input, weights, zeros, finish: &finish };
+        let call = Call { threads, conv, input, weights, zeros, epilogue: &epilogue_ptrs };
         let height = epilogue.pool.map_or(window.out_h, |Pool::Max2x2| window.out_h / 2 * 2);
         let mut rows = height.div_ceil(TASKS).max(1);
         if epilogue.pool.is_some() {
@@ -125,7 +125,7 @@ pub(crate) struct Call<'a> {
     pub weights: &'a [f32],
     /// What windows see outside the image: a float for each channel.
     pub zeros: &'a [f32],
-    pub finish: &'a EpiloguePtrs<'a>,
+    pub epilogue: &'a EpiloguePtrs<'a>,
 }
 
 // SAFETY: `EpiloguePtrs` holds addresses of slices that are only read.
@@ -194,8 +194,8 @@ impl Call<'_> {
                     pixels,
                     channels: self.conv.out_c,
                     weights: self.weights.as_ptr(),
-                    finish: self.finish,
-                    residual: self.finish.residual(image, row * window.out_w + x),
+                    epilogue: self.epilogue,
+                    residual: self.epilogue.residual(image, row * window.out_w + x),
                     to: to.add(x * to_ld),
                     to_ld,
                 });
@@ -225,8 +225,8 @@ impl Call<'_> {
                     multiplier: self.conv.out_c / self.conv.in_c,
                     channels: self.conv.out_c,
                     weights: self.weights.as_ptr(),
-                    finish: (first_tap + count == taps).then_some(self.finish),
-                    residual: self.finish.residual(image, y * window.out_w + x),
+                    epilogue: (first_tap + count == taps).then_some(self.epilogue),
+                    residual: self.epilogue.residual(image, y * window.out_w + x),
                     to,
                 });
             }

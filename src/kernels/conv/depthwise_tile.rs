@@ -22,7 +22,7 @@ pub(crate) struct Strip<'a, const K: usize, const S: usize> {
     pub channels: usize,
     /// For each 16 channels their weights of all taps.
     pub weights: *const f32,
-    pub finish: &'a EpiloguePtrs<'a>,
+    pub epilogue: &'a EpiloguePtrs<'a>,
     /// The first pixel's residual, or null.
     pub residual: *const f32,
     pub to: *mut f32,
@@ -47,9 +47,9 @@ impl<const K: usize, const S: usize> SimdOp for Strip<'_, K, S> {
                     self.last_channels::<V>(pixel, self.channels - rest, rest);
                 }
             }
-            if !self.finish.clips {
+            if !self.epilogue.clips {
                 for pixel in 0..self.pixels {
-                    activate_row::<V>(self.finish.activation, self.to.add(pixel * self.to_ld), self.channels);
+                    activate_row::<V>(self.epilogue.activation, self.to.add(pixel * self.to_ld), self.channels);
                 }
             }
         }
@@ -82,7 +82,7 @@ impl<const K: usize, const S: usize> Strip<'_, K, S> {
                     }
                 }
                 let (residual, to) = (self.residual, self.to);
-                finish_and_store::<V, T, true>(sums, self.finish, channel, V::LANES, residual, to, self.to_ld);
+                apply_and_store::<V, T, true>(sums, self.epilogue, channel, V::LANES, residual, to, self.to_ld);
             }
             channel += V::LANES;
         }
@@ -103,10 +103,10 @@ impl<const K: usize, const S: usize> Strip<'_, K, S> {
             }
             let mut residual = self.residual;
             if !residual.is_null() {
-                residual = residual.add(pixel * self.finish.residual_ld);
+                residual = residual.add(pixel * self.epilogue.residual_ld);
             }
             let to = self.to.add(pixel * self.to_ld);
-            finish_and_store::<V, 1, false>([sum], self.finish, channel, lanes, residual, to, 0);
+            apply_and_store::<V, 1, false>([sum], self.epilogue, channel, lanes, residual, to, 0);
         }
     }
 }
@@ -121,7 +121,7 @@ pub(crate) struct Pixel<'a> {
     pub multiplier: usize,
     pub channels: usize,
     pub weights: *const f32,
-    pub finish: Option<&'a EpiloguePtrs<'a>>,
+    pub epilogue: Option<&'a EpiloguePtrs<'a>>,
     pub residual: *const f32,
     pub to: *mut f32,
 }
@@ -145,29 +145,29 @@ impl SimdOp for Pixel<'_> {
                     let w = V::load(weights.add((self.first_tap + tap) * PANEL));
                     sum = V::load(x.as_ptr()).mul_add(w, sum);
                 }
-                match self.finish {
+                match self.epilogue {
                     None => sum.store_partial(to, lanes),
-                    Some(finish) => {
-                        finish_and_store::<V, 1, false>([sum], finish, channel, lanes, self.residual, self.to, 0);
+                    Some(epilogue) => {
+                        apply_and_store::<V, 1, false>([sum], epilogue, channel, lanes, self.residual, self.to, 0);
                     }
                 }
             }
             channel += lanes;
         }
-        if let Some(finish) = self.finish
-            && !finish.clips
+        if let Some(epilogue) = self.epilogue
+            && !epilogue.clips
         {
             // SAFETY: the pixel has its channels.
-            unsafe { activate_row::<V>(finish.activation, self.to, self.channels) }
+            unsafe { activate_row::<V>(epilogue.activation, self.to, self.channels) }
         }
     }
 }
 
 /// Adds bias and residual, clips, and stores the sums of neighbouring pixels.
 #[inline(always)]
-unsafe fn finish_and_store<V: Vector, const T: usize, const FULL: bool>(
+unsafe fn apply_and_store<V: Vector, const T: usize, const FULL: bool>(
     mut sums: [V; T],
-    finish: &EpiloguePtrs,
+    epilogue: &EpiloguePtrs,
     channel: usize,
     lanes: usize,
     residual: *const f32,
@@ -176,18 +176,18 @@ unsafe fn finish_and_store<V: Vector, const T: usize, const FULL: bool>(
 ) {
     // SAFETY: only lanes that exist are touched.
     unsafe {
-        if !finish.bias.is_null() {
-            let bias = part::<V, FULL>(finish.bias.add(channel), lanes);
+        if !epilogue.bias.is_null() {
+            let bias = part::<V, FULL>(epilogue.bias.add(channel), lanes);
             for sum in &mut sums {
                 *sum = sum.add(bias);
             }
         }
         if !residual.is_null() {
             for (pixel, sum) in sums.iter_mut().enumerate() {
-                *sum = sum.add(part::<V, FULL>(residual.add(pixel * finish.residual_ld + channel), lanes));
+                *sum = sum.add(part::<V, FULL>(residual.add(pixel * epilogue.residual_ld + channel), lanes));
             }
         }
-        let (low, high) = (V::splat(finish.low), V::splat(finish.high));
+        let (low, high) = (V::splat(epilogue.low), V::splat(epilogue.high));
         for (pixel, sum) in sums.iter().enumerate() {
             let value = sum.max(low).min(high);
             let to = to.add(pixel * to_ld + channel);

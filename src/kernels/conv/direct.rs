@@ -5,7 +5,7 @@ use super::algorithm::{ConvAlgorithm, ConvCall};
 use super::cost::Sizes;
 use super::im2col::Im2col;
 use crate::kernels::epilogue::{EpiloguePtrs, Output, Pool, check_convolution, pool_two_rows};
-use crate::kernels::gemm::micro_kernel::{Product, Rows};
+use crate::kernels::gemm::micro_kernel::{LhsRows, PackedProduct};
 use crate::kernels::parallel::thread_pool::{ALIGNMENT, ThreadPool, WorkerScratch};
 use crate::kernels::simd::tile::PANEL;
 use crate::kernels::tensor_view::{Convolution, View};
@@ -53,7 +53,7 @@ impl ConvAlgorithm for Direct {
         let ConvCall { threads, conv, batch, input, weights, epilogue, scratch, output } = call;
         assert!(self.supports(conv, epilogue.pool), "not a convolution for the direct kernel: {conv:?}");
         assert_eq!(weights.len(), self.packed_len(conv), "packed weights");
-        let (output, finish) = check_convolution(conv, batch, &input, epilogue, output);
+        let (output, epilogue_ptrs) = check_convolution(conv, batch, &input, epilogue, output);
         let window = &conv.window;
         if window.out_h * window.out_w * conv.out_c == 0 {
             return;
@@ -67,7 +67,7 @@ impl ConvAlgorithm for Direct {
             let end = epilogue.pool.map_or(window.out_h, |Pool::Max2x2| window.out_h / 2 * 2);
             let rows = band * bands.rows..((band + 1) * bands.rows).min(end);
             copy_band(conv, &input, image, rows.clone(), &bands, copy);
-            let task = Band { threads, conv, image, bands: &bands, weights, finish: &finish, copy };
+            let task = Band { threads, conv, image, bands: &bands, weights, epilogue: &epilogue_ptrs, copy };
             // SAFETY: the rows are within the checked views; bands are disjoint.
             unsafe {
                 match epilogue.pool {
@@ -172,7 +172,7 @@ struct Band<'a> {
     image: usize,
     bands: &'a Bands,
     weights: &'a [f32],
-    finish: &'a EpiloguePtrs<'a>,
+    epilogue: &'a EpiloguePtrs<'a>,
     copy: &'a [f32],
 }
 
@@ -190,32 +190,32 @@ impl Band<'_> {
         let mut list = [const { MaybeUninit::<*const f32>::uninit() }; ADDRESSES];
         let rows = window.out_w;
         let a = match list.get_mut(..window.kernel_h * rows) {
-            None => Rows::Strided { data: first, ld: step, tap: tap_step },
+            None => LhsRows::Strided { data: first, ld: step, tap_stride: tap_step },
             Some(list) => {
                 for (tap, line) in list.chunks_exact_mut(rows).enumerate() {
                     for (x, address) in line.iter_mut().enumerate() {
                         address.write(first.wrapping_add(tap * tap_step + x * step));
                     }
                 }
-                Rows::Listed { addresses: list.as_ptr().cast(), rows }
+                LhsRows::Indirect { addresses: list.as_ptr().cast(), rows }
             }
         };
         // SAFETY: the copy holds the row's windows.
         unsafe {
-            self.threads.isa().dispatch(Product {
+            self.threads.isa().dispatch(PackedProduct {
                 a,
                 rows,
                 taps: window.kernel_h,
                 depth,
                 b: self.weights.as_ptr(),
                 panel_stride: window.kernel_h * depth * PANEL,
-                next: std::ptr::null(),
+                next_panel: std::ptr::null(),
                 columns: self.conv.out_c,
                 c,
                 ldc,
                 accumulate: false,
-                finish: Some(self.finish),
-                residual: self.finish.residual(self.image, row * window.out_w),
+                epilogue: Some(self.epilogue),
+                residual: self.epilogue.residual(self.image, row * window.out_w),
                 first_column: 0,
             });
         }

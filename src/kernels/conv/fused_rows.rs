@@ -157,7 +157,7 @@ pub fn convolve(threads: &ThreadPool, links: &[Link], batch: usize, input: View,
     let chain = Chain {
         threads,
         links,
-        finish: links
+        epilogues: links
             .iter()
             .map(|Link { conv, epilogue, .. }| EpiloguePtrs::new(epilogue, batch, pixels(conv), conv.out_c))
             .collect(),
@@ -192,7 +192,7 @@ fn check(links: &[Link]) {
 struct Chain<'a> {
     threads: &'a ThreadPool,
     links: &'a [Link<'a>],
-    finish: SmallVec<[EpiloguePtrs<'a>; MOST]>,
+    epilogues: SmallVec<[EpiloguePtrs<'a>; MOST]>,
     bands: &'a Bands,
     input: ImageRows,
     zeros: &'a [f32],
@@ -235,7 +235,7 @@ impl Chain<'_> {
     /// The rows that it sees must be held, and image and rows exist.
     unsafe fn rows(&self, index: usize, image: usize, rows: Range<usize>, between: &[*mut f32; MOST]) {
         let Link { conv, weights, .. } = self.links[index];
-        let (width, channels, finish) = (conv.window.out_w, conv.out_c, &self.finish[index]);
+        let (width, channels, epilogue) = (conv.window.out_w, conv.out_c, &self.epilogues[index]);
         let input = match index {
             0 => self.input,
             _ => ImageRows::last(between[index - 1], self.bands.held[index - 1], conv.window.in_w, conv.in_c),
@@ -254,12 +254,12 @@ impl Chain<'_> {
                     }
                 };
                 if is_depthwise(conv) {
-                    let call = Call { threads: self.threads, conv, input, weights, zeros: self.zeros, finish };
+                    let call = Call { threads: self.threads, conv, input, weights, zeros: self.zeros, epilogue };
                     for y in row..end {
                         call.row(image, y, to.add((y - row) * width * ld), ld);
                     }
                 } else {
-                    let task = Task { threads: self.threads, conv, image, group: 0, input, weights, finish };
+                    let task = Task { threads: self.threads, conv, image, group: 0, input, weights, epilogue };
                     task.block(row * width..end * width, 0..channels, to, ld);
                 }
                 row = end;

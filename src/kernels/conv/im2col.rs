@@ -5,8 +5,8 @@ use super::algorithm::{ConvAlgorithm, ConvCall};
 use super::cost::Sizes;
 use super::input_rows::ImageRows;
 use crate::kernels::epilogue::{EpiloguePtrs, Output, Pool, check_convolution, pool_two_rows};
-use crate::kernels::gemm::micro_kernel::{Product, Rows};
-use crate::kernels::gemm::panel::{Grid, pack, packed_len, panels};
+use crate::kernels::gemm::micro_kernel::{LhsRows, PackedProduct};
+use crate::kernels::gemm::panel::{BlockGrid, pack, packed_len, panels};
 use crate::kernels::parallel::thread_pool::{ThreadPool, WorkerScratch};
 use crate::kernels::simd::tile::PANEL;
 use crate::kernels::tensor_view::Convolution;
@@ -61,7 +61,7 @@ impl ConvAlgorithm for Im2col {
     fn run(&self, call: ConvCall<'_>) {
         let ConvCall { threads, conv, batch, input, weights, epilogue, scratch, output } = call;
         assert_eq!(weights.len(), self.packed_len(conv), "packed weights");
-        let (output, finish) = check_convolution(conv, batch, &input, epilogue, output);
+        let (output, epilogue_ptrs) = check_convolution(conv, batch, &input, epilogue, output);
         let grid = grid(conv, batch, epilogue.pool);
         let scratch = WorkerScratch::new(scratch, worker_len(conv, batch, epilogue.pool), threads.count());
         let input = ImageRows::of(&input, conv.window.in_h, conv.window.in_w);
@@ -73,7 +73,7 @@ impl ConvAlgorithm for Im2col {
             let (part, block) = (task / blocks, task % blocks);
             let (image, group) = (part / conv.groups, part % conv.groups);
             let (pixels, columns) = grid.block(block);
-            let task = Task { threads, conv, image, group, input, weights, finish: &finish };
+            let task = Task { threads, conv, image, group, input, weights, epilogue: &epilogue_ptrs };
             match epilogue.pool {
                 // SAFETY: pixels and columns were checked to lie within the views; blocks are disjoint.
                 None => unsafe {
@@ -110,7 +110,7 @@ fn worker_len(conv: &Convolution, batch: usize, pool: Option<Pool>) -> usize {
 }
 
 /// The blocks of one group of one image; two output rows each where they are pooled.
-fn grid(conv: &Convolution, batch: usize, pool: Option<Pool>) -> Grid {
+fn grid(conv: &Convolution, batch: usize, pool: Option<Pool>) -> BlockGrid {
     let (window, groups) = (&conv.window, conv.groups.max(1));
     let (rows, block) = match pool {
         None => (product([window.out_h, window.out_w]), ROW_BLOCK),
@@ -118,7 +118,7 @@ fn grid(conv: &Convolution, batch: usize, pool: Option<Pool>) -> Grid {
             (product([pool.reduced(window.out_h), 2, window.out_w]), product([2, window.out_w]))
         }
     };
-    Grid::new(rows, conv.out_c / groups, block, product([batch, groups]), TASKS)
+    BlockGrid::new(rows, conv.out_c / groups, block, product([batch, groups]), TASKS)
 }
 
 /// What a block's product reads.
@@ -129,7 +129,7 @@ pub(crate) struct Task<'a> {
     pub group: usize,
     pub input: ImageRows,
     pub weights: &'a [f32],
-    pub finish: &'a EpiloguePtrs<'a>,
+    pub epilogue: &'a EpiloguePtrs<'a>,
 }
 
 impl Task<'_> {
@@ -173,7 +173,7 @@ impl Task<'_> {
             while pixel < pixels.end {
                 let rows = row_step.min(pixels.end - pixel);
                 let c = c.add((pixel - pixels.start) * ldc);
-                let mut residual = self.finish.residual(self.image, pixel);
+                let mut residual = self.epilogue.residual(self.image, pixel);
                 if !residual.is_null() {
                     residual = residual.add(first_channel);
                 }
@@ -186,19 +186,19 @@ impl Task<'_> {
                         let list = &mut addresses[..some_taps * rows];
                         self.list_addresses(list, tap, pixel, rows, self.group * in_c + channel);
                         let last = tap + some_taps == taps && channel + channels == in_c;
-                        self.threads.isa().dispatch(Product {
-                            a: Rows::Listed { addresses: list.as_ptr().cast(), rows },
+                        self.threads.isa().dispatch(PackedProduct {
+                            a: LhsRows::Indirect { addresses: list.as_ptr().cast(), rows },
                             rows,
                             taps: some_taps,
                             depth: channels,
                             b: weights.add((tap * in_c + channel) * PANEL),
                             panel_stride,
-                            next: std::ptr::null(),
+                            next_panel: std::ptr::null(),
                             columns: columns.len(),
                             c,
                             ldc,
                             accumulate: tap > 0 || channel > 0,
-                            finish: last.then_some(self.finish),
+                            epilogue: last.then_some(self.epilogue),
                             residual,
                             first_column: first_channel,
                         });

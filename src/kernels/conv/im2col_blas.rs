@@ -5,7 +5,7 @@ use super::algorithm::{ConvAlgorithm, ConvCall};
 use super::cost::Sizes;
 use super::window_copy::copy_windows;
 use crate::kernels::epilogue::{Pool, check_convolution};
-use crate::kernels::gemm::{self, Backend, Operand, Product, multiply_alone};
+use crate::kernels::gemm::{self, Backend, Operand, Product, multiply_serial};
 use crate::kernels::parallel::disjoint::{Grid, Scratch, share};
 use crate::kernels::parallel::image_batches::span;
 use crate::kernels::parallel::thread_pool::ThreadPool;
@@ -95,7 +95,7 @@ impl ConvAlgorithm for Im2colBlas {
             };
             let block = Product { rows: count, columns: out_c, depth, alpha: 1.0, beta: 0.0, backend: Backend::Blas };
             let right = Operand { data: weights, ld: out_c, transposed: false };
-            multiply_alone(threads.isa(), &block, left, right, out, ld);
+            multiply_serial(threads.isa(), &block, left, right, out, ld);
             for (index, row) in out.chunks_mut(ld).enumerate() {
                 epilogue.apply(&mut row[..out_c], piece.outer, first + index);
             }
@@ -106,7 +106,7 @@ impl ConvAlgorithm for Im2colBlas {
         let &Sizes { conv, pixels, depth, outputs, activation_bytes, .. } = sizes;
         let copies = if conv.is_pixelwise() { 0.0 } else { pixels * depth * 8.0 / target::STREAM_BYTES_PER_NS };
         // Both operands are packed in blocks, and bias and activation are a second pass over the result.
-        let packs = (pixels * depth + depth * outputs * (pixels / gemm::TILE as f64).ceil()) * 0.22;
+        let packs = (pixels * depth + depth * outputs * (pixels / gemm::MAX_BLOCK as f64).ceil()) * 0.22;
         let streams = activation_bytes / target::STREAM_BYTES_PER_NS;
         sizes.product(pixels, depth, 7.0) + copies + packs + streams + sizes.read_weights()
     }

@@ -4,8 +4,8 @@ use super::algorithm::{ConvAlgorithm, ConvCall};
 use super::cost::Sizes;
 use super::im2col::Im2col;
 use crate::kernels::epilogue::{Pool, check_convolution};
-use crate::kernels::gemm::micro_kernel::{Product, Rows, parts};
-use crate::kernels::gemm::panel::Grid;
+use crate::kernels::gemm::micro_kernel::{LhsRows, PackedProduct, block_ranges};
+use crate::kernels::gemm::panel::BlockGrid;
 use crate::kernels::parallel::thread_pool::ThreadPool;
 use crate::kernels::simd::tile::PANEL;
 use crate::kernels::tensor_view::Convolution;
@@ -64,7 +64,7 @@ impl ConvAlgorithm for Pointwise {
         let dense = |ld: usize, image: usize| image == pixels * ld;
         let residual_dense = epilogue.residual.is_none_or(|view| dense(view.ld, view.image));
         let (output_ld, output_image) = (output.ld, output.image);
-        let (output, finish) = check_convolution(conv, batch, &input, epilogue, output);
+        let (output, epilogue_ptrs) = check_convolution(conv, batch, &input, epilogue, output);
         if dense(input.ld, input.image) && dense(output_ld, output_image) && residual_dense {
             (pixels, images) = (pixels * batch, 1);
         }
@@ -72,7 +72,7 @@ impl ConvAlgorithm for Pointwise {
             return;
         }
         let row_block = (BLOCK_FLOATS / conv.in_c.max(1)).clamp(24, 240);
-        let grid = Grid::new(pixels, conv.out_c, row_block, images, TASKS);
+        let grid = BlockGrid::new(pixels, conv.out_c, row_block, images, TASKS);
         let blocks = grid.blocks();
         let depth_step = conv.in_c.div_ceil(conv.in_c.div_ceil(DEPTH).max(1)).max(1);
         threads.run_in_parts(images * blocks, &|task, _| {
@@ -82,28 +82,28 @@ impl ConvAlgorithm for Pointwise {
             unsafe {
                 let a = input.data.as_ptr().add(image * input.image + rows.start * input.ld);
                 let b = weights.as_ptr().add(columns.start * conv.in_c);
-                let mut residual = finish.residual(image, rows.start);
+                let mut residual = epilogue_ptrs.residual(image, rows.start);
                 if !residual.is_null() {
                     residual = residual.add(columns.start);
                 }
-                let product = Product {
-                    a: Rows::Strided { data: a, ld: input.ld, tap: 0 },
+                let product = PackedProduct {
+                    a: LhsRows::Strided { data: a, ld: input.ld, tap_stride: 0 },
                     rows: rows.len(),
                     taps: 1,
                     depth: conv.in_c,
                     b,
                     panel_stride: conv.in_c * PANEL,
-                    next: std::ptr::null(),
+                    next_panel: std::ptr::null(),
                     columns: columns.len(),
                     c: output.pixel(image, rows.start).add(columns.start),
                     ldc: output.ld,
                     accumulate: false,
-                    finish: Some(&finish),
+                    epilogue: Some(&epilogue_ptrs),
                     residual,
                     first_column: columns.start,
                 };
-                for places in parts(conv.in_c, depth_step) {
-                    threads.isa().dispatch(product.part(places));
+                for places in block_ranges(conv.in_c, depth_step) {
+                    threads.isa().dispatch(product.slice_k(places));
                 }
             }
         });

@@ -1,4 +1,4 @@
-//! Convolutions by 1x1 kernels: a matrix product over the pixels.
+//! Pointwise (1x1) convolution: a GEMM over the pixels.
 
 use super::algorithm::{ConvAlgorithm, ConvCall};
 use super::cost::Sizes;
@@ -13,12 +13,12 @@ use crate::size::span;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
-/// The depth that a task multiplies at once for all its columns.
-const DEPTH: usize = 512;
-/// Floats of a block's left operand: half of a second-level cache of 512 KiB.
+/// Maximum K of a block, for all columns of a task.
+const KC: usize = 512;
+/// Floats of a block's left operand: half of an L2 cache of 512 KiB.
 const BLOCK_FLOATS: usize = 64 * 1024;
-/// Blocks to have at least, so that threads finish at about the same time.
-const TASKS: usize = 16;
+/// Minimum tasks, for load balance.
+const MIN_TASKS: usize = 16;
 
 /// The algorithm for 1x1 kernels without padding. Weights are packed as for [`Im2col`].
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -52,7 +52,7 @@ impl ConvAlgorithm for Pointwise {
 
     fn run(&self, call: ConvCall<'_>) {
         if !call.conv.is_pixelwise() || call.epilogue.pool.is_some() {
-            // Pixels that do not follow each other are gathered through their addresses.
+            // Strided pixels go through an indirection buffer, and pooling is im2col's.
             return Im2col.run(call);
         }
         let ConvCall { threads, conv, batch, input, weights, epilogue, output, .. } = call;
@@ -61,20 +61,20 @@ impl ConvAlgorithm for Pointwise {
         assert_eq!(weights.len(), self.packed_len(conv), "packed weights");
         let mut pixels = window.out_h * window.out_w;
         let mut images = batch;
-        let dense = |ld: usize, image: usize| image == pixels * ld;
-        let residual_dense = epilogue.residual.is_none_or(|view| dense(view.ld, view.image));
+        let is_dense = |ld: usize, image: usize| image == pixels * ld;
+        let is_residual_dense = epilogue.residual.is_none_or(|view| is_dense(view.ld, view.image));
         let (output_ld, output_image) = (output.ld, output.image);
         let (output, epilogue_ptrs) = check_convolution(conv, batch, &input, epilogue, output);
-        if dense(input.ld, input.image) && dense(output_ld, output_image) && residual_dense {
+        if is_dense(input.ld, input.image) && is_dense(output_ld, output_image) && is_residual_dense {
             (pixels, images) = (pixels * batch, 1);
         }
         if pixels == 0 || images == 0 || conv.out_c == 0 {
             return;
         }
         let row_block = (BLOCK_FLOATS / conv.in_c.max(1)).clamp(24, 240);
-        let grid = BlockGrid::new(pixels, conv.out_c, row_block, images, TASKS);
+        let grid = BlockGrid::new(pixels, conv.out_c, row_block, images, MIN_TASKS);
         let blocks = grid.blocks();
-        let depth_step = conv.in_c.div_ceil(conv.in_c.div_ceil(DEPTH).max(1)).max(1);
+        let depth_step = conv.in_c.div_ceil(conv.in_c.div_ceil(KC).max(1)).max(1);
         threads.run_in_parts(images * blocks, &|task, _| {
             let image = task / blocks;
             let (rows, columns) = grid.block(task % blocks);
@@ -102,8 +102,8 @@ impl ConvAlgorithm for Pointwise {
                     residual,
                     first_column: columns.start,
                 };
-                for places in block_ranges(conv.in_c, depth_step) {
-                    threads.isa().dispatch(product.slice_k(places));
+                for ks in block_ranges(conv.in_c, depth_step) {
+                    threads.isa().dispatch(product.slice_k(ks));
                 }
             }
         });
@@ -144,7 +144,7 @@ mod tests {
     }
 
     #[test]
-    fn sizes_and_strides() {
+    fn pointwise_equals_naive_for_sizes_and_strides() {
         check(convolution((1, 1), (1, 1, 1), (1, 1, 1), (0, 0)));
         check(convolution((5, 7), (13, 33, 1), (1, 1, 1), (0, 0)));
         check(convolution((6, 9), (16, 48, 1), (1, 2, 1), (0, 0)));

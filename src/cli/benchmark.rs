@@ -57,7 +57,8 @@ pub struct Machine {
 impl Machine {
     /// Measures for some tens of milliseconds.
     pub fn measure(threads: &ThreadPool) -> Self {
-        let (flops, bytes) = (2.0 * peak::macs(threads), peak::read(threads).unwrap_or(0.0));
+        let (flops, bytes) =
+            (2.0 * peak::macs_per_second(threads), peak::read_bytes_per_second(threads).unwrap_or(0.0));
         let instructions = threads.isa().to_string();
         Machine { instructions, blas: blas::name(), gflops: flops / 1e9, read_gbs: bytes / 1e9 }
     }

@@ -61,9 +61,9 @@ pub fn products(shape: &Shape) -> [(Backend, f64); 2] {
     let [rows, columns, depth] = [shape.rows, shape.columns, shape.depth].map(|size| size as f64);
     let (left, right) = (rows * depth, depth * columns);
     let (left_blocks, right_blocks) =
-        (shape.columns.div_ceil(gemm::TILE) as f64, shape.rows.div_ceil(gemm::TILE) as f64);
+        (shape.columns.div_ceil(gemm::MAX_BLOCK) as f64, shape.rows.div_ceil(gemm::MAX_BLOCK) as f64);
     let multiply = rows * right / target::MACS_PER_NS;
-    let tiles = match (gemm::reads_as_it_stands(shape.rows, shape.transposed.1), shape.transposed.0) {
+    let tiles = match (gemm::reads_unpacked(shape.rows, shape.transposed.1), shape.transposed.0) {
         // Rows are read directly; a tile of few rows waits for its operands.
         (true, _) => multiply * 1.5,
         (false, true) => multiply * 1.03 + right * right_blocks * 0.42 + left * left_blocks * 0.1,
@@ -91,7 +91,7 @@ pub fn backend(kernel: &mut Kernel, batch: usize) {
     let Some(shape) = kernel.gemm_shape(batch) else { return };
     let [(_, tiles), (_, blas)] = products(&shape);
     let better = blas < tiles * BLAS_THRESHOLD || Isa::detect() == Isa::Portable;
-    kernel.set_backend(if better && blas::is_there() { Backend::Blas } else { Backend::Tiles });
+    kernel.set_backend(if better && blas::is_available() { Backend::Blas } else { Backend::Tiles });
 }
 
 /// The estimated cost of a convolution by its algorithm: nanoseconds of one image on one core.

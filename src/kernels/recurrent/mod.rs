@@ -5,7 +5,7 @@ pub mod recurrent_gradient;
 use serde::{Deserialize, Serialize};
 
 use super::elementwise::activation::Activation;
-use super::gemm::small::{Rows, add_products};
+use super::gemm::small::{StridedRows, add_products};
 use super::parallel::disjoint::Scratch;
 use super::parallel::image_batches::{image_groups, span};
 use super::parallel::thread_pool::ThreadPool;
@@ -112,9 +112,9 @@ pub fn lstm(
         cell.chunks_exact_mut(units).for_each(|c| c.copy_from_slice(layer.cell_init));
         for step in size.order() {
             gates.chunks_exact_mut(width).for_each(|g| g.copy_from_slice(layer.biases));
-            let rows = Rows { data: &x.data[first * x.image + step * x.ld..], ld: x.image, len: size.features };
+            let rows = StridedRows { data: &x.data[first * x.image + step * x.ld..], ld: x.image, len: size.features };
             add_products(rows, layer.input_weights, width, gates);
-            add_products(Rows { data: hidden, ld: units, len: units }, layer.hidden_weights, width, gates);
+            add_products(StridedRows { data: hidden, ld: units, len: units }, layer.hidden_weights, width, gates);
             let states = hidden.chunks_exact_mut(units).zip(cell.chunks_exact_mut(units));
             for (i, (gates, (h, c))) in gates.chunks_exact_mut(width).zip(states).enumerate() {
                 lstm_step(layer, gates, h, c);
@@ -182,10 +182,10 @@ pub fn gru(x: View<'_>, y: ViewMut<'_>, size: &Recurrence, layer: &Gru<'_>, scra
         hidden.chunks_exact_mut(units).for_each(|h| h.copy_from_slice(layer.hidden_init));
         for step in size.order() {
             inputs.chunks_exact_mut(width).for_each(|g| g.copy_from_slice(layer.biases));
-            let rows = Rows { data: &x.data[first * x.image + step * x.ld..], ld: x.image, len: size.features };
+            let rows = StridedRows { data: &x.data[first * x.image + step * x.ld..], ld: x.image, len: size.features };
             add_products(rows, layer.input_weights, width, inputs);
             sums.fill(0.0);
-            add_products(Rows { data: hidden, ld: units, len: units }, layer.hidden_weights, width, sums);
+            add_products(StridedRows { data: hidden, ld: units, len: units }, layer.hidden_weights, width, sums);
             let gates = inputs.chunks_exact_mut(width).zip(sums.chunks_exact(width));
             for (i, (h, (inputs, sums))) in hidden.chunks_exact_mut(units).zip(gates).enumerate() {
                 gru_step(layer, inputs, sums, h);

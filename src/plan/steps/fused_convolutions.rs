@@ -2,7 +2,7 @@
 
 use super::convolution::ConvolutionStep;
 use crate::kernels::conv::fused_rows;
-use crate::kernels::conv::fused_rows::{Convolutions, Link};
+use crate::kernels::conv::fused_rows::{Convolutions, FusedConvolution};
 use crate::kernels::epilogue::EpilogueArgs;
 use crate::plan::checked_kernel::{CheckedKernel, ensure};
 use crate::plan::kernel_step::{Call, Inputs, KernelError, KernelStep, Sizes};
@@ -24,13 +24,13 @@ impl FusedConvolutionsStep {
             (window.out_h, window.out_w, step.geometry.out_c)
         };
         let (one, behind) = (self.links.iter(), self.links.iter().skip(1));
-        (2..=fused_rows::MOST).contains(&self.links.len())
+        (2..=fused_rows::MAX_CONVOLUTIONS).contains(&self.links.len())
             && self.links.iter().all(FusedConvolutionsStep::takes)
             && one.clone().zip(behind).all(|(one, next)| {
                 let window = &next.geometry.window;
                 (window.in_h, window.in_w, next.geometry.in_c) == size(one) && !one.epilogue.residual
             })
-            && fused_rows::holds(&self.convolutions())
+            && fused_rows::is_within_buffer_limit(&self.convolutions())
     }
 
     /// Whether a convolution, by the algorithm that it has, can be part of a chain.
@@ -63,9 +63,9 @@ impl KernelStep for FusedConvolutionsStep {
             let residual = if step.epilogue.residual { inputs.get(1).copied() } else { None };
             (weights, EpilogueArgs { bias, residual, activation: step.epilogue.activation, pool: None })
         };
-        let parts: SmallVec<[_; fused_rows::MOST]> = self.links.iter().map(link).collect();
-        let links: SmallVec<[Link; fused_rows::MOST]> = std::iter::zip(&self.links, &parts)
-            .map(|(step, &(weights, epilogue))| Link { conv: &step.geometry, weights, epilogue })
+        let parts: SmallVec<[_; fused_rows::MAX_CONVOLUTIONS]> = self.links.iter().map(link).collect();
+        let links: SmallVec<[FusedConvolution; fused_rows::MAX_CONVOLUTIONS]> = std::iter::zip(&self.links, &parts)
+            .map(|(step, &(weights, epilogue))| FusedConvolution { conv: &step.geometry, weights, epilogue })
             .collect();
         fused_rows::convolve(threads, &links, batch, inputs[0], scratch, output);
         Ok(())

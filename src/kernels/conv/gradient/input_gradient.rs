@@ -6,7 +6,7 @@
 
 use super::depthwise_gradient;
 use crate::kernels::epilogue::check_view;
-use crate::kernels::gemm::{Backend, Operand, Product, Shape, multiply_alone};
+use crate::kernels::gemm::{Backend, Operand, Product, Shape, multiply_serial};
 use crate::kernels::parallel::disjoint::{Partition, Scratch, share};
 use crate::kernels::parallel::image_batches::{Images, bands, span};
 use crate::kernels::parallel::thread_pool::ThreadPool;
@@ -244,7 +244,7 @@ impl Phase {
                 let product = Product { rows: pixels, columns: in_c, depth: out_c, alpha: 1.0, beta, backend };
                 let left = Operand { data: copy, ld: out_c, transposed: false };
                 let right = Operand { data: &weights[tap..], ld: conv.out_c, transposed: true };
-                multiply_alone(isa, &product, left, right, sums, in_c);
+                multiply_serial(isa, &product, left, right, sums, in_c);
                 begun = true;
             }
         }

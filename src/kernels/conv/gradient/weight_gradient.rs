@@ -9,7 +9,7 @@ use crate::kernels::conv::window_copy::copy_windows;
 use crate::kernels::conv::winograd::weight_gradient_winograd;
 use crate::kernels::epilogue::check_view;
 use crate::kernels::gemm;
-use crate::kernels::gemm::{Operand, Product, multiply_alone};
+use crate::kernels::gemm::{Operand, Product, multiply_serial};
 use crate::kernels::parallel::disjoint::{Partition, Scratch, share};
 use crate::kernels::parallel::thread_pool::ThreadPool;
 use crate::kernels::simd::isa::Isa;
@@ -251,7 +251,7 @@ impl<'a> General<'a> {
                 Operand { data: copy, ld: rows.len(), transposed: true }
             };
             let data = &dy.data[image * dy.image + within * dy.ld + group * self.out_c..];
-            multiply_alone(isa, &product, left, Operand { data, ld: dy.ld, transposed: false }, sum, self.out_c);
+            multiply_serial(isa, &product, left, Operand { data, ld: dy.ld, transposed: false }, sum, self.out_c);
             pixel += count;
         }
     }

@@ -3,10 +3,10 @@
 use super::Done;
 use super::output::{messages, output_guard};
 use crate::check::verify;
+use crate::compile::tuning_cache;
 use crate::compile::{self, Build, BuildOptions};
 use crate::diagnostics::{Code, Diagnostic, Diagnostics, counted, suggest};
 use crate::elaborate::Spec;
-use crate::lower::autotune::tuning_cache;
 use crate::runtime::thread_count;
 use crate::train::autodiff::loss_compatibility;
 use crate::train::recipe;

@@ -1,12 +1,12 @@
 //! The cache of autotuning results of this machine.
 
-use super::tune;
-use crate::compile::{Build, BuildOptions};
+use super::{Build, BuildOptions};
 use crate::data::features::feature_cache::default_folder;
 use crate::diagnostics::Result;
 use crate::file;
 use crate::kernels::simd::Isa;
 use crate::lower::AlgorithmOverrides;
+use crate::lower::autotune::tune;
 use crate::runtime::thread_count::processor;
 use std::fmt::Display;
 use std::path::{Path, PathBuf};

@@ -1,7 +1,5 @@
 //! Autotuning: each distinct convolution of a plan is timed with every algorithm and several blockings.
 
-pub mod tuning_cache;
-
 use super::{AlgorithmOverrides, cost_model};
 use crate::kernels::conv::winograd::Blocking;
 use crate::kernels::parallel::thread_pool::ThreadPool;

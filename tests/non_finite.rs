@@ -46,7 +46,7 @@ fn a_prediction_names_images_without_numbers_and_prints_the_others() {
         netc(folder.path(), &arguments)
     };
     let output = predict("x.npy");
-    refused(&output, "E0707", &["x.npy[10]", "x.npy[18]", "infinite or no numbers is `square`"]);
+    refused(&output, "E0707", &["x.npy[10]", "x.npy[18]", "infinite values or NaN is `square`"]);
     let printed = text(&output.stdout);
     assert!(printed.contains("x.npy[9],1,") && !printed.contains("x.npy[10]") && !printed.contains("NaN"), "{printed}");
     let written = array_file::read(&folder.path().join("out.npy"), None).expect("all rows");

@@ -56,7 +56,7 @@ pub fn verify(build: &Build, batch: usize, threads: usize) -> Result<Comparison>
     let plan = &artifact.manifest.plan;
     let inputs = probe(build, plan, batch);
     let mut session = Session::new(artifact.clone(), threads);
-    session.keep();
+    session.capture();
     let outputs = run(&mut session, &inputs, batch)?;
     let mut arrays = Vec::with_capacity(inputs.len());
     for (values, port) in inputs.iter().zip(&plan.inputs) {
@@ -75,8 +75,8 @@ pub fn verify(build: &Build, batch: usize, threads: usize) -> Result<Comparison>
     let mut errors = vec![None; plan.steps.len()];
     let wanted = reference::evaluate(&build.graph, &arrays, &mut parameter, &mut |node, value| {
         for (index, _) in ends.iter().enumerate().filter(|(_, end)| **end == Some(node)) {
-            errors[index] =
-                values(&plan.steps[index].output, &session.kept()[index], value).map(|found| distance(&found, value));
+            errors[index] = values(&plan.steps[index].output, &session.captured()[index], value)
+                .map(|found| distance(&found, value));
         }
     });
     if let Some(error) = failure {

@@ -14,7 +14,7 @@ use crate::data::samples::photo_paths;
 use crate::data::samples::photo_paths::{FolderError, InputKind, Walk};
 use crate::diagnostics::{Code, Diagnostic, counted};
 use crate::plan::{Plan, Port};
-use crate::runtime::non_finite::{Origin, without_number};
+use crate::runtime::non_finite::{Origin, first_nan};
 use crate::runtime::{RunError, Session, zeros};
 use ndarray::{ArrayD, Axis, IxDyn};
 use std::path::{Path, PathBuf};
@@ -198,7 +198,7 @@ fn append(session: &mut Session, batch: usize, inputs: &[&[f32]], predictions: &
     for image in 0..batch {
         let rows = predictions.outputs.iter().zip(&lengths);
         let mut rows = rows.map(|(values, len)| &values[(done + image) * len..][..*len]);
-        if rows.any(|row| without_number(row, row.len()).is_some()) {
+        if rows.any(|row| first_nan(row, row.len()).is_some()) {
             // Where numbers end costs another run: enough is told of the first ones.
             let origin = match predictions.without_number.len() < MAX_TOLD {
                 true => session.origin(inputs, batch, image).map_err(|error| run_failed(&error))?,

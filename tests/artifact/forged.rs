@@ -210,11 +210,11 @@ fn names_and_labels_that_no_spec_gives_are_refused() {
     let file = written(NETS[0]);
     let whole = manifest(&file);
     for (place, value, wanted) in [
-        ("/plan/steps/0/name", Value::from("a\nb"), "a name of it holds a control character"),
-        ("/plan/outputs/0/name", "\u{1b}[2J".into(), "a name of it holds a control character"),
-        ("/labels", serde_json::json!(["a", "b"]), "its labels are not those of its output"),
+        ("/plan/steps/0/name", Value::from("a\nb"), "one of its names contains a control character"),
+        ("/plan/outputs/0/name", "\u{1b}[2J".into(), "one of its names contains a control character"),
+        ("/labels", serde_json::json!(["a", "b"]), "its labels do not match its output"),
         ("/preprocessing/0/std", serde_json::json!([0, 0, 0]), "std"),
-        ("/preprocessing", serde_json::json!([]), "its plan and its inputs do not belong together"),
+        ("/preprocessing", serde_json::json!([]), "its preprocessing does not match its inputs"),
     ] {
         let mut forged = whole.clone();
         *forged.pointer_mut(place).expect("a value") = value;

@@ -25,7 +25,7 @@ impl<T> Choice<T> {
         let list: Vec<String> = self.arguments.iter().map(Argument::signature).collect();
         let call = if list.is_empty() { self.name.to_string() } else { format!("{}({})", self.name, list.join(", ")) };
         let width = self.arguments.iter().map(|argument| argument.name.len()).max().unwrap_or(0);
-        let told = self.arguments.iter().map(|one| format!("  {:width$}  {}\n", one.name, one.told()));
+        let told = self.arguments.iter().map(|one| format!("  {:width$}  {}\n", one.name, one.documentation()));
         let arguments: String = told.collect();
         let heading = if arguments.is_empty() { "" } else { "\nArguments:\n" };
         format!("{call}\n\n{}\n{heading}{arguments}", self.summary)

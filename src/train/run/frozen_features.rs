@@ -7,7 +7,7 @@ use crate::data::samples::table::{KEPT, Table};
 use crate::data::{Dataset, DatasetError, Decoding, Policy, Samples};
 use crate::kernels::parallel::thread_pool::ThreadPool;
 use crate::runtime::Session;
-use crate::runtime::non_finite::without_number;
+use crate::runtime::non_finite::first_nan;
 use crate::source::plain;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -139,7 +139,7 @@ fn compute(
             for (values, &width) in outputs.iter().zip(widths) {
                 row.extend_from_slice(&values[index * width..][..width]);
             }
-            if without_number(&row, row.len()).is_some() {
+            if first_nan(&row, row.len()).is_some() {
                 return Err(BatchSourceError::NoNumber(sample));
             }
             store(sample, &row);

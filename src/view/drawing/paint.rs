@@ -126,7 +126,7 @@ fn arrow(out: &mut String, path: &str, head: bool) {
     let _ = writeln!(out, "<path class=\"edge\" d=\"{path}\"{head}/>");
 }
 
-/// All that is known of a layer, for a pointer that rests on it.
+/// All that is known of a layer, for a pointer that hovers over it.
 fn title(graph: &Graph, boxes: &Boxes, id: NodeId) -> String {
     let node = graph.node(id);
     let mut text = format!("{} = {}", node.name, node.operation.definition().name);

@@ -36,11 +36,11 @@ fn examples_of_diagnostics_are_answered_with_their_codes() {
         let path = folder.path().join("spec.net");
         std::fs::write(&path, example).expect("a file can be written");
         let spec = elaborate::load(&path.display().to_string(), &elaborate::project::source_files::from_disk);
-        let told = match spec {
-            Ok(spec) => check::check(&spec, None).told,
-            Err((_, told)) => told,
+        let diagnostics = match spec {
+            Ok(spec) => check::check(&spec, None).diagnostics,
+            Err((_, errors)) => errors,
         };
-        let found: Vec<Code> = told.iter().map(|error| error.code).collect();
+        let found: Vec<Code> = diagnostics.iter().map(|error| error.code).collect();
         if !found.contains(code) {
             silent.push(format!("{code}: its example gives {found:?}\n{example}"));
         }

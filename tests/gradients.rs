@@ -82,7 +82,7 @@ impl Case {
             clip: None,
             norm: None,
             weighted: false,
-            tried_weighted: false,
+            evaluation_weighted: false,
             seed: 5,
         };
         let values = Values { graph: &self.graph, bindings: &self.bindings };
@@ -363,7 +363,7 @@ fn momentum_follows_neupy() {
             clip: None,
             norm: None,
             weighted: false,
-            tried_weighted: false,
+            evaluation_weighted: false,
             seed: 0,
         };
         let values = Values { graph: &case.graph, bindings: &case.bindings };

@@ -68,7 +68,7 @@ fn the_best_epoch_is_kept_where_validation_tells_which() {
     assert_eq!(kept, first, "the weights of the first epoch");
     assert!(told.contains("Keeping epoch 1 of 6, best by validation loss"), "{told}");
     let losses: Vec<f64> = best.epochs.iter().map(|epoch| epoch.validation_loss.expect("a loss")).collect();
-    assert_eq!(best.outcome["loss"], losses[0], "the outcome is that of what is kept");
+    assert_eq!(best.metrics["loss"], losses[0], "the metrics are those of the kept epoch");
     let (last, kept, _) = trained(&format!("epochs = 6, keep = last, {WORSE}"));
     assert_eq!((last.best, last.keep.as_str()), (Some(6), "last"));
     assert_ne!(kept, first);

@@ -225,7 +225,7 @@ fn schedules_stops_and_weights_of_classes_act() {
 fn what_is_reached_is_measured_on_photos_as_they_are() {
     let folder = project("epochs = 2\nbatch = 5\naugment = [crop(0.05), colour(0.9, 0.9, 0.9)]");
     done(&netc(folder.path(), &["train", "kind.net"]));
-    let reached = RunRecord::read(&folder.path().join("kind.run")).expect("a record").outcome["loss"];
+    let reached = RunRecord::read(&folder.path().join("kind.run")).expect("a record").metrics["loss"];
     let measures = done(&netc(folder.path(), &["eval", "kind.netb", "photos", "--format", "json"]));
     let measures: serde_json::Value = serde_json::from_str(&measures).expect("one JSON document");
     let evaluated = measures["loss"].as_f64().expect("a number");

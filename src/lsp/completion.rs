@@ -2,11 +2,12 @@
 
 use super::cursor::{Place, cursor};
 use super::documents::Document;
-use crate::elaborate::project::requests::{OPTIONS, RECIPE_KEYS};
+use crate::elaborate::project::requests::OPTIONS;
 use crate::graph::{Argument, Graph, Initializer};
 use crate::ops;
 use crate::syntax::layer_name_text;
-use crate::train::recipe::completions::{Offer, offers};
+use crate::train::recipe::help::{choices as recipe_choices, find_choice};
+use crate::train::recipe::keys::{KEYS, NamedChoice};
 use lsp_types::{
     CompletionItem, CompletionItemKind, CompletionResponse, CompletionTextEdit, Documentation, MarkupContent,
     MarkupKind, Range, TextEdit,
@@ -107,12 +108,13 @@ pub fn completion(document: &Document, offset: usize) -> CompletionResponse {
         }
         Place::Net => nets(&mut list, document),
         Place::Key { item } => {
-            let keys: &[&str] = if *item == "train" { &RECIPE_KEYS } else { &OPTIONS };
-            for key in keys {
-                list.add_as(key, format!("{key} = "), CompletionItemKind::PROPERTY, String::new());
+            let recipe = KEYS.iter().map(|key| (key.name, key.summary)).filter(|_| *item == "train");
+            let weights = OPTIONS.iter().map(|option| (*option, "")).filter(|_| *item != "train");
+            for (key, detail) in recipe.chain(weights) {
+                list.add_as(key, format!("{key} = "), CompletionItemKind::PROPERTY, detail.to_string());
             }
         }
-        Place::Entry { key } => offered(&mut list, &offers(key)),
+        Place::Entry { key } => offered(&mut list, &recipe_choices(key)),
         Place::Argument { callee } if cursor.recipe => {
             let arguments = recipe_arguments(callee);
             named(&mut list, arguments);
@@ -124,7 +126,7 @@ pub fn completion(document: &Document, offset: usize) -> CompletionResponse {
             }
             // A learning rate may be a schedule.
             if argument == "step" {
-                offered(&mut list, &offers("schedule"));
+                offered(&mut list, &recipe_choices("schedule"));
             }
         }
         Place::Expression if cursor.recipe => {}
@@ -206,16 +208,15 @@ fn named(list: &mut List, arguments: &[Argument]) {
 }
 
 /// What an entry of a recipe takes.
-fn offered(list: &mut List, offers: &[Offer]) {
-    for offer in offers {
-        list.add(offer.name, CompletionItemKind::CONSTRUCTOR, offer.summary.to_string());
+fn offered(list: &mut List, choices: &[NamedChoice]) {
+    for choice in choices {
+        list.add(choice.name, CompletionItemKind::CONSTRUCTOR, choice.summary.to_string());
     }
 }
 
 /// The arguments of what a recipe names: an optimizer, a schedule, a source of data.
 pub fn recipe_arguments(name: &str) -> &'static [Argument] {
-    let all = RECIPE_KEYS.iter().flat_map(|key| offers(key));
-    all.into_iter().find(|offer| offer.name == name).map_or(&[], |offer| offer.arguments)
+    find_choice(name).map_or(&[], |choice| choice.arguments)
 }
 
 /// The words that an argument takes.

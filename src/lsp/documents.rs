@@ -200,7 +200,7 @@ fn analyse(uri: Uri, version: i32, text: String, before: Option<Known>, read: so
     let path = path_of(&uri);
     let spec = elaborate::load_text(&path, &text, read);
     let (tree, errors) = syntax::parse(&spec.sources, spec.root());
-    let Checked { told, graphs, .. } = check(&spec, None);
+    let Checked { diagnostics: told, graphs, .. } = check(&spec, None);
     let fresh = Known { text: text.clone(), root: spec.root(), graphs, present: true };
     let known = match before {
         Some(before) if told.has_errors() => Known { present: false, ..before },

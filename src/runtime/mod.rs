@@ -1,6 +1,7 @@
 //! Runs plans: the arena, the threads, batches in chunks.
 
 mod arena;
+pub mod benchmark;
 pub mod non_finite;
 pub mod thread_count;
 

@@ -1,8 +1,8 @@
-//! The families of layers, which a drawing tells apart by colour.
+//! The categories of layers, which drawings show as colours.
 
 use crate::graph::{Graph, NodeId};
 
-/// What a layer is of.
+/// The category of a layer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Category {
     Input,
@@ -18,31 +18,31 @@ pub(crate) enum Category {
 }
 
 impl Category {
-    /// The family of a layer: by what its operation says of itself, then by its name.
+    /// The category of a layer, from its operation and its name.
     pub fn of(graph: &Graph, id: NodeId) -> Category {
         let node = graph.node(id);
         let operation = &node.operation;
         let name = operation.definition().name;
-        let holds = |parts: &[&str]| parts.iter().any(|part| name.contains(part));
-        let weighs = node.parameters.iter().any(|id| graph.parameters[id.0].role == "weight");
+        let contains = |parts: &[&str]| parts.iter().any(|part| name.contains(part));
+        let has_weight = node.parameters.iter().any(|id| graph.parameters[id.0].role == "weight");
         match () {
             () if name == "Input" => Category::Input,
             () if operation.merges() => Category::Merge,
-            () if holds(&["onvolution"]) => Category::Convolution,
-            () if holds(&["LSTM", "GRU", "Recurrent"]) => Category::Recurrent,
-            () if holds(&["Pool"]) => Category::Pool,
-            () if holds(&["Norm"]) => Category::Norm,
-            () if holds(&["Drop", "Noise"]) => Category::Regulariser,
-            () if weighs => Category::Dense,
-            () if operation.activation().is_some() || operation.is_softmax() || holds(&["Relu"]) => {
+            () if contains(&["onvolution"]) => Category::Convolution,
+            () if contains(&["LSTM", "GRU", "Recurrent"]) => Category::Recurrent,
+            () if contains(&["Pool"]) => Category::Pool,
+            () if contains(&["Norm"]) => Category::Norm,
+            () if contains(&["Drop", "Noise"]) => Category::Regulariser,
+            () if has_weight => Category::Dense,
+            () if operation.activation().is_some() || operation.is_softmax() || contains(&["Relu"]) => {
                 Category::Activation
             }
             () => Category::Shape,
         }
     }
 
-    /// The word in the legend.
-    pub fn word(self) -> &'static str {
+    /// The name in the legend.
+    pub fn name(self) -> &'static str {
         match self {
             Category::Input => "input",
             Category::Convolution => "convolution",
@@ -57,7 +57,7 @@ impl Category {
         }
     }
 
-    /// Fill and line. Light fills with dark text in them read on light and on dark pages alike.
+    /// The colours of fill and line. Light fills with dark text are readable on light and dark pages.
     pub fn colours(self) -> (&'static str, &'static str) {
         match self {
             Category::Input => ("#e6e8eb", "#8c959f"),
@@ -73,12 +73,12 @@ impl Category {
         }
     }
 
-    /// Whether its layers keep the shape and are drawn as tags of the box before them.
+    /// Whether its layers keep the shape, and are drawn as tags in the box of the layer before them.
     pub fn is_pointwise(self) -> bool {
         matches!(self, Category::Activation | Category::Norm | Category::Regulariser)
     }
 
-    /// Whether one line says all of its layers.
+    /// Whether its layers are drawn with a single line of text.
     pub fn is_compact(self) -> bool {
         matches!(self, Category::Merge | Category::Shape)
     }

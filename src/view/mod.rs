@@ -1,4 +1,4 @@
-//! Graphs and training runs for people: tables, the same as JSON, drawings, pages.
+//! Views of nets and training runs: tables, JSON, SVG drawings, HTML reports.
 
 mod category;
 pub mod charts;
@@ -11,5 +11,5 @@ mod number_format;
 
 pub use charts::curves::curves;
 pub use drawing::svg;
-pub use html::{MisclassifiedPhoto, Occasion, report};
+pub use html::{MisclassifiedPhoto, ReportKind, report};
 pub use layer_table::{json, table};

@@ -1,15 +1,15 @@
-//! How layers and numbers read.
+//! The costs of layers, and the text form of layers and numbers.
 
 use crate::graph::{Graph, NodeId};
 use std::collections::BTreeSet;
 
-/// What a layer costs.
+/// The cost of a layer.
 pub(crate) struct Cost {
-    /// The values of its own parameters; shared ones count where they are first used.
+    /// The number of values in its parameters; shared ones count where they are first used.
     pub parameters: u64,
-    /// Those of them that training changes.
+    /// The number of those that are trained.
     pub trainable: u64,
-    /// Multiply-adds for one image; `None` where they depend on a size that is open.
+    /// Multiply-adds for one image; `None` if they depend on an unknown size.
     pub macs: Option<u64>,
 }
 
@@ -33,13 +33,13 @@ fn cost(graph: &Graph, id: NodeId, seen: &mut BTreeSet<usize>) -> Cost {
         }
     }
     let macs = graph.macs(id);
-    // An operation gives zero where it cannot count; weights on an open size do cost something.
-    let weighs = node.parameters.iter().any(|id| graph.parameters[id.0].role == "weight");
-    let unknown = macs == 0 && weighs && node.output.len().is_none();
+    // An operation returns zero if it cannot count; a layer with weights and an unknown size has a cost.
+    let has_weight = node.parameters.iter().any(|id| graph.parameters[id.0].role == "weight");
+    let unknown = macs == 0 && has_weight && node.output.len().is_none();
     Cost { parameters, trainable, macs: (!unknown).then_some(macs) }
 }
 
-/// The settings that papers write, short: `3x3, 64, stride 2`. Those that tell little at a glance are left out.
+/// The main settings in short, as in papers: `3x3, 64, stride 2`.
 pub(super) fn short_settings(graph: &Graph, id: NodeId) -> String {
     let node = graph.node(id);
     let settings = node.operation.settings();
@@ -94,7 +94,7 @@ pub(super) fn magnitude(number: u64) -> String {
     }
     let mut unit = "";
     for next in ["k", "M", "G", "T", "P", "E"] {
-        // 999.5 would be rounded to a fourth digit.
+        // 999.5 would round to four digits.
         if value < 999.5 {
             break;
         }

@@ -203,7 +203,7 @@ fn a_run_that_is_interrupted_goes_on_within_the_epoch() {
     let timeless = |record: &RunRecord| {
         let mut record = record.clone();
         record.epochs.iter_mut().for_each(|epoch| epoch.seconds = 0.0);
-        (record.epochs, record.best, record.outcome, record.stopped)
+        (record.epochs, record.best, record.metrics, record.stopped)
     };
     let record = RunRecord::read(&folder.join("kind.run")).expect("a record");
     assert_eq!(timeless(&record), timeless(&whole.record));

@@ -1,4 +1,4 @@
-//! What commands print and write.
+//! The output of commands: messages, tables, progress, and checks before files are written.
 
 pub(super) mod messages;
 pub(super) mod metrics_table;

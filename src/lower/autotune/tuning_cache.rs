@@ -41,6 +41,36 @@ pub fn write(path: &Path, settled: &AlgorithmOverrides) -> std::io::Result<()> {
     file::replace(path, |out| out.write_all(&text))
 }
 
+/// The result of [`tune_build`].
+#[derive(Debug)]
+pub struct Tuning {
+    /// The machine that the build is tuned for.
+    pub machine: String,
+    /// The cache file that could not be written, and why: the next build measures again.
+    pub cache_error: Option<(PathBuf, std::io::Error)>,
+}
+
+/// Tunes a build for this machine, with the measurements of earlier builds; new ones are added to the cache. `on_step` gets
+/// each step that is measured, its fastest algorithm, and the time of one image.
+///
+/// # Errors
+/// The new plan does not fit the memory that the options allow.
+pub fn tune_build(
+    build: &mut Build,
+    options: &BuildOptions,
+    threads: usize,
+    on_step: &mut dyn FnMut(&str, &dyn Display, Duration),
+) -> Result<Tuning> {
+    let machine = machine(threads);
+    let path = cache_file(&machine);
+    let mut measured = path.as_deref().map(read).unwrap_or_default();
+    let known = measured.clone();
+    tuned(build, options, threads, &mut measured, on_step)?;
+    let cache_error =
+        path.filter(|_| measured != known).and_then(|path| write(&path, &measured).err().map(|error| (path, error)));
+    Ok(Tuning { machine, cache_error })
+}
+
 /// Measures the convolutions and dense layers of a build that are not settled yet, and plans it again with all that are.
 ///
 /// # Errors

@@ -1,9 +1,12 @@
 //! `netc bench`
 
+use super::args::build_args::BuildArgs;
 use super::args::{number, threads_arg};
-use super::build::{self, BuildArgs};
+use super::arrays;
+use super::model;
+use super::output::run_errors::run_failed;
 use super::output::{messages, output_guard};
-use super::{CommandResult, Failed, Format, predict};
+use super::result::{CommandResult, Failed, Format};
 use crate::diagnostics::{Code, Diagnostic, counted};
 use crate::runtime::benchmark::{BatchTimes, MachinePeaks, ProcessMemory, measure, synthetic_inputs};
 use serde::Serialize;
@@ -57,24 +60,24 @@ pub fn run(args: &Args) -> CommandResult {
         let inputs = output_guard::inputs(&args.model, &args.build.weights, args.input.as_slice());
         output_guard::check(path, output_guard::FileKind::Arrays, &inputs)?;
     }
-    let artifact = Arc::new(build::open(&args.model, &args.build)?);
+    let artifact = Arc::new(model::open(&args.model, &args.build)?);
     let open_ms = began.elapsed().as_secs_f64() * 1e3;
     let pool = args.threads.pool();
     let plan = &artifact.manifest.plan;
-    let arrays = args.input.as_ref().map(|path| predict::read_arrays(path, plan)).transpose()?;
+    let given = args.input.as_ref().map(|path| arrays::read_arrays(path, plan)).transpose()?;
     let (mut batches, mut process) = (Vec::new(), ProcessMemory::default());
     for (index, &size) in args.batch.iter().enumerate() {
-        let inputs = match &arrays {
-            Some(arrays) => predict::first_images(arrays, plan, size).ok_or_else(|| too_few_images(args, size))?,
-            None => synthetic_inputs(plan, size).map_err(|error| predict::run_failed(&error))?,
+        let inputs = match &given {
+            Some(given) => arrays::first_images(given, plan, size).ok_or_else(|| too_few_images(args, size))?,
+            None => synthetic_inputs(plan, size).map_err(|error| run_failed(&error))?,
         };
         let steps = args.runs > 0 && (args.steps || index == 0 && args.format == Format::Text);
         let measurement =
-            measure(&artifact, &pool, size, &inputs, args.runs, steps).map_err(|error| predict::run_failed(&error))?;
+            measure(&artifact, &pool, size, &inputs, args.runs, steps).map_err(|error| run_failed(&error))?;
         batches.push(measurement.batch);
         process = process.max(measurement.process);
         if let (Some(path), true) = (&args.output, index + 1 == args.batch.len()) {
-            predict::write(path, &artifact, size, &measurement.outputs)?;
+            arrays::write(path, &artifact, size, &measurement.outputs)?;
         }
     }
     let machine = batches.iter().any(|batch| !batch.steps.is_empty()).then(|| MachinePeaks::measure(&pool));

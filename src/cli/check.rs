@@ -1,7 +1,7 @@
 //! `netc check`
 
 use super::output::messages;
-use super::{CommandResult, Failed, Format};
+use super::result::{CommandResult, Failed, Format};
 use crate::check;
 use crate::diagnostics::render;
 

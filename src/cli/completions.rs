@@ -1,10 +1,10 @@
 //! `netc completions`
 
 use super::output::messages;
-use super::{CommandResult, Program};
+use super::result::CommandResult;
 use crate::elaborate::project::shipped;
+use clap::Command;
 use clap::builder::PossibleValuesParser;
-use clap::{Command, CommandFactory};
 use clap_complete::Shell;
 
 #[derive(clap::Args, Debug)]
@@ -17,11 +17,11 @@ pub struct Args {
 /// The arguments that take the name of a shipped net; bash offers the names for the arguments after them too.
 const SPECS: [&str; 3] = ["spec", "model", "a"];
 
-pub fn run(args: &Args) -> CommandResult {
+pub fn run(args: &Args, program: Command) -> CommandResult {
     // Bash falls back to files if no name matches; other shells would offer the names alone.
     let mut program = match args.shell {
-        Shell::Bash => with_shipped_names(Program::command()),
-        _ => Program::command(),
+        Shell::Bash => with_shipped_names(program),
+        _ => program,
     };
     // Written to memory first, because the generator panics if its output cannot be written, such as to a closed pipe.
     let mut script = Vec::new();

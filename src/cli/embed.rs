@@ -1,11 +1,12 @@
 //! `netc embed`
 
+use super::args::build_args::BuildArgs;
 use super::args::{number, threads_arg};
-use super::build::{self, BuildArgs};
+use super::model;
 use super::output::messages::{self, error};
+use super::output::run_errors::non_finite;
 use super::output::{output_guard, progress};
-use super::predict::non_finite;
-use super::{CommandResult, Failed};
+use super::result::{CommandResult, Failed};
 use crate::artifact::Artifact;
 use crate::data::arrays::array_file;
 use crate::data::samples::photo_paths::{InputKind, Walk, expand};
@@ -57,10 +58,10 @@ fn array_name(text: &str) -> Result<String, String> {
 }
 
 pub fn run(args: &Args) -> CommandResult {
-    let path = args.output.clone().unwrap_or_else(|| build::artifact_path(&args.model).with_extension("h5"));
+    let path = args.output.clone().unwrap_or_else(|| model::artifact_path(&args.model).with_extension("h5"));
     let inputs = output_guard::inputs(&args.model, &args.build.weights, std::slice::from_ref(&args.photos));
     output_guard::check(&path, output_guard::FileKind::Arrays, &inputs)?;
-    let artifact = Arc::new(build::open(&args.model, &args.build)?);
+    let artifact = Arc::new(model::open(&args.model, &args.build)?);
     let threads = args.threads.count();
     let decoding = photo_decoding(&artifact.manifest).map_err(|errors| messages::fail(&errors, &Sources::default()))?;
     let policy = if args.skip { Policy::Skip } else { Policy::Refuse };

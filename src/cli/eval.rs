@@ -1,12 +1,14 @@
 //! `netc eval`
 
+use super::args::build_args::BuildArgs;
 use super::args::{number, threads_arg};
-use super::build::{self, BuildArgs};
+use super::arrays::is_array;
+use super::model;
 use super::output::messages::{self, error};
 use super::output::metrics_table::{misclassified_photos, table};
+use super::output::run_errors::non_finite;
 use super::output::{output_guard, progress};
-use super::predict::{is_array, non_finite};
-use super::{CommandResult, Failed, Format};
+use super::result::{CommandResult, Failed, Format};
 use crate::data::arrays::array_file;
 use crate::data::{ArraySource, Dataset, DatasetError, Policy, Samples};
 use crate::diagnostics::{Code, Diagnostic};
@@ -97,7 +99,7 @@ pub fn run(args: &Args) -> CommandResult {
         let inputs = output_guard::inputs(&args.model, &args.build.weights, &inputs);
         output_guard::check(page, output_guard::FileKind::Page, &inputs)?;
     }
-    let artifact = Arc::new(build::open(&args.model, &args.build)?);
+    let artifact = Arc::new(model::open(&args.model, &args.build)?);
     let mut data = read(args)?;
     let options = EvaluateOptions { batch: args.batch, threads: args.threads.count(), policy: args.policy() };
     let mut bar = progress::Bar::new("Evaluating");
@@ -119,7 +121,7 @@ pub fn run(args: &Args) -> CommandResult {
         let labels = evaluation.labels.as_deref().unwrap_or_default();
         let photos = misclassified_photos(&evaluation.misclassified, labels);
         let page = view::report(view::ReportKind::Evaluation { data: &args.data_name() }, &record, classes, &photos);
-        super::show::write_file(path, page.as_bytes())?;
+        output_guard::write_file(path, page.as_bytes())?;
     }
     match (args.format, &report) {
         (Format::Json, MetricsReport::Classes(report)) => {

@@ -1,7 +1,7 @@
 //! `netc explain`
 
-use super::CommandResult;
 use super::output::messages;
+use super::result::CommandResult;
 use crate::diagnostics::{Code, Diagnostic};
 
 #[derive(clap::Args, Debug)]

@@ -1,9 +1,10 @@
 //! `netc inspect`
 
-use super::build::{self, BuildArgs};
+use super::args::build_args::BuildArgs;
+use super::model;
 use super::output::messages;
 use super::output::output_guard::FileKind;
-use super::{CommandResult, Failed, Format};
+use super::result::{CommandResult, Failed, Format};
 use crate::data::arrays::array_file;
 use crate::diagnostics::{Code, Diagnostic, counted};
 use crate::source::shown;
@@ -44,7 +45,7 @@ pub fn run(args: &Args) -> CommandResult {
         }
         _ => {}
     }
-    let artifact = build::open(&args.model, &args.build)?;
+    let artifact = model::open(&args.model, &args.build)?;
     let manifest = &artifact.manifest;
     if args.format == Format::Json {
         messages::print(format!("{:#}\n", serde_json::json!(manifest)));

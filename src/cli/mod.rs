@@ -1,6 +1,8 @@
-//! The commands, one file each: parse arguments, call the library, print. Results go to stdout, everything else to stderr.
+//! The command line: one file for each command, which parses arguments, calls the library and prints. Results go to stdout,
+//! everything else to stderr.
 
 mod args;
+mod arrays;
 mod bench;
 mod build;
 mod cache;
@@ -14,21 +16,19 @@ mod fmt;
 mod help;
 mod inspect;
 mod lsp;
+mod model;
 mod new;
 mod output;
 mod predict;
+mod result;
 mod show;
 mod test;
 mod train;
 mod verify;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
+use result::{EXIT_ERROR, EXIT_INTERRUPTED, Failed};
 use std::process::ExitCode;
-
-/// The exit code for errors in the user's input or files.
-const EXIT_ERROR: u8 = 1;
-/// The exit code after Ctrl-C: 128 and the number of the signal, as in shells.
-const EXIT_INTERRUPTED: u8 = 130;
 
 #[derive(Parser, Debug)]
 #[command(
@@ -100,7 +100,7 @@ pub fn main() -> ExitCode {
             return ExitCode::SUCCESS;
         }
     };
-    let done = match program.command {
+    let result = match program.command {
         Command::Check(args) => check::run(&args),
         Command::Show(args) => show::run(&args),
         Command::Build(args) => build::run(&args),
@@ -115,36 +115,15 @@ pub fn main() -> ExitCode {
         Command::Fmt(args) => fmt::run(&args),
         Command::Lsp(args) => lsp::run(&args),
         Command::Explain(args) => explain::run(&args),
-        Command::Help(args) => help::run(&args),
+        Command::Help(args) => help::run(&args, Program::command()),
         Command::Test(args) => test::run(&args),
         Command::New(args) => new::run(&args),
         Command::Diff(args) => diff::run(&args),
-        Command::Completions(args) => completions::run(&args),
+        Command::Completions(args) => completions::run(&args, Program::command()),
     };
-    match done {
+    match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(Failed::Error) => ExitCode::from(EXIT_ERROR),
         Err(Failed::Interrupted) => ExitCode::from(EXIT_INTERRUPTED),
     }
-}
-
-/// A command that failed; the error has been reported.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Failed {
-    /// The input or files of the user are wrong.
-    Error,
-    /// Ended by Ctrl-C.
-    Interrupted,
-}
-
-/// The result of a command.
-type CommandResult = Result<(), Failed>;
-
-/// The format of results.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
-enum Format {
-    /// For people
-    Text,
-    /// One JSON document
-    Json,
 }

@@ -1,8 +1,8 @@
 //! `netc new`
 
 use super::output::messages;
-use super::show::write_file;
-use super::{CommandResult, Failed};
+use super::output::output_guard::write_file;
+use super::result::{CommandResult, Failed};
 use crate::compile;
 use crate::diagnostics::{Code, Diagnostic};
 use crate::elaborate::project::source_files::from_disk;

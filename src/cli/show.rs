@@ -1,9 +1,8 @@
 //! `netc show`
 
 use super::output::{messages, output_guard};
-use super::{CommandResult, Format};
+use super::result::{CommandResult, Format};
 use crate::compile;
-use crate::diagnostics::{Code, Diagnostic};
 use crate::view::{self, layer_table};
 use std::path::{Path, PathBuf};
 
@@ -37,7 +36,7 @@ pub fn run(args: &Args) -> CommandResult {
             Some(path) => {
                 let inputs: Vec<&Path> = spec.sources.iter().filter_map(|(_, file)| file.path.as_deref()).collect();
                 output_guard::check(path, output_guard::FileKind::Drawing, &inputs)?;
-                write_file(path, drawing.as_bytes())
+                output_guard::write_file(path, drawing.as_bytes())
             }
         };
     }
@@ -50,14 +49,4 @@ pub fn run(args: &Args) -> CommandResult {
         }
     }
     Ok(())
-}
-
-/// Writes a file atomically.
-///
-/// # Errors
-/// The file cannot be written; the error has been reported.
-pub fn write_file(path: &Path, bytes: &[u8]) -> CommandResult {
-    crate::file::replace(path, |file| file.write_all(bytes)).map_err(|error| {
-        messages::fail_with(Diagnostic::new(Code::Output, format!("{} cannot be written: {error}", path.display())))
-    })
 }

@@ -1,8 +1,8 @@
 //! `netc test`
 
 use super::output::messages;
-use super::show::write_file;
-use super::{CommandResult, Failed};
+use super::output::output_guard::write_file;
+use super::result::{CommandResult, Failed};
 use crate::check::expectations;
 use crate::compile::{self, BuildOptions};
 use crate::diagnostics::{Code, Diagnostic, Diagnostics};

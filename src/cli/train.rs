@@ -1,11 +1,11 @@
 //! `netc train`
 
 use super::args::threads_arg;
-use super::build::report_binding;
+use super::model::report_binding;
 use super::output::metrics_table::{misclassified_photos, table};
 use super::output::progress::Progress;
 use super::output::{messages, output_guard};
-use super::{CommandResult, Failed};
+use super::result::{CommandResult, Failed};
 use crate::compile::BuildOptions;
 use crate::diagnostics::counted;
 use crate::elaborate::Spec;
@@ -40,7 +40,7 @@ pub struct Args {
     #[arg(long, value_name = "NAME")]
     net: Option<String>,
     /// A weights file in place of the spec's
-    #[arg(long, value_name = "NET=FILE", value_parser = super::build::net_and_file)]
+    #[arg(long, value_name = "NET=FILE", value_parser = super::args::build_args::net_and_file)]
     weights: Vec<(String, PathBuf)>,
     /// Continue from the last checkpoint
     #[arg(long)]
@@ -109,8 +109,11 @@ pub fn run(args: &Args) -> CommandResult {
 /// Makes the first Ctrl-C set the flag, and the second one end the process. If that fails, the first one ends it, which is
 /// safe too: files are replaced atomically.
 fn handle_interrupts(interrupted: &Arc<AtomicBool>) {
-    let second =
-        flag::register_conditional_shutdown(SIGINT, i32::from(super::EXIT_INTERRUPTED), Arc::clone(interrupted));
+    let second = flag::register_conditional_shutdown(
+        SIGINT,
+        i32::from(super::result::EXIT_INTERRUPTED),
+        Arc::clone(interrupted),
+    );
     if second.is_ok() {
         let _ = flag::register(SIGINT, Arc::clone(interrupted));
     }
@@ -188,8 +191,8 @@ fn write_report(trained: &Trained) -> CommandResult {
         _ => None,
     };
     let page = view::report(view::ReportKind::Training, &trained.record, classes, &photos);
-    super::show::write_file(&trained.folder.join("curves.svg"), curves.as_bytes())?;
-    super::show::write_file(&trained.folder.join("report.html"), page.as_bytes())
+    output_guard::write_file(&trained.folder.join("curves.svg"), curves.as_bytes())?;
+    output_guard::write_file(&trained.folder.join("report.html"), page.as_bytes())
 }
 
 /// Builds and writes the artifact of the trained net.

@@ -1,9 +1,9 @@
 //! `netc verify`
 
-use super::CommandResult;
+use super::args::build_args::BuildArgs;
 use super::args::{number, threads_arg};
-use super::build::BuildArgs;
 use super::output::messages;
+use super::result::CommandResult;
 use crate::check::verify;
 use crate::compile::{self, BuildOptions};
 use crate::diagnostics::{Code, Diagnostic};

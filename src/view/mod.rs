@@ -8,6 +8,7 @@ mod graph_layout;
 pub mod html;
 pub mod layer_table;
 mod number_format;
+mod svg_text;
 
 pub use charts::curves::curves;
 pub use drawing::svg;

@@ -14,7 +14,7 @@ pub(crate) struct Cost {
 }
 
 /// The costs of all layers in order.
-pub(super) fn costs(graph: &Graph) -> Vec<Cost> {
+pub(crate) fn costs(graph: &Graph) -> Vec<Cost> {
     let mut seen = BTreeSet::new();
     graph.ids().map(|id| cost(graph, id, &mut seen)).collect()
 }
@@ -40,7 +40,7 @@ fn cost(graph: &Graph, id: NodeId, seen: &mut BTreeSet<usize>) -> Cost {
 }
 
 /// The main settings in short, as in papers: `3x3, 64, stride 2`.
-pub(super) fn short_settings(graph: &Graph, id: NodeId) -> String {
+pub(crate) fn short_settings(graph: &Graph, id: NodeId) -> String {
     let node = graph.node(id);
     let settings = node.operation.settings();
     let value = |key: &str| settings.iter().find(|(name, _)| *name == key).map(|(_, value)| value.as_str());
@@ -65,7 +65,7 @@ pub(super) fn short_settings(graph: &Graph, id: NodeId) -> String {
 }
 
 /// The layer and its short settings: `Convolution 3x3, 64`.
-pub(super) fn short_layer(graph: &Graph, id: NodeId) -> String {
+pub(crate) fn short_layer(graph: &Graph, id: NodeId) -> String {
     let name = graph.node(id).operation.definition().name;
     match short_settings(graph, id) {
         settings if settings.is_empty() => name.to_string(),
@@ -74,7 +74,7 @@ pub(super) fn short_layer(graph: &Graph, id: NodeId) -> String {
 }
 
 /// `134,301,514`
-pub(super) fn thousands(number: u64) -> String {
+pub(crate) fn thousands(number: u64) -> String {
     let digits = number.to_string();
     let mut out = String::with_capacity(digits.len() + digits.len() / 3);
     for (index, digit) in digits.chars().enumerate() {
@@ -87,7 +87,7 @@ pub(super) fn thousands(number: u64) -> String {
 }
 
 /// Three digits and a unit: `86.7 M`, `1.85 G`.
-pub(super) fn magnitude(number: u64) -> String {
+pub(crate) fn magnitude(number: u64) -> String {
     let mut value = number as f64;
     if number < 1000 {
         return number.to_string();
@@ -110,13 +110,13 @@ pub(super) fn magnitude(number: u64) -> String {
 }
 
 /// The size of f32 weights: `537.2 MB`.
-pub(super) fn weight_size(parameters: u64) -> String {
+pub(crate) fn weight_size(parameters: u64) -> String {
     let bytes = parameters as f64 * 4.0;
     if bytes < 1e6 { format!("{:.1} kB", bytes / 1e3) } else { format!("{:.1} MB", bytes / 1e6) }
 }
 
 /// The sum of the multiply-adds, unknown where one of them is.
-pub(super) fn total_multiply_adds(costs: &[Cost]) -> Option<u64> {
+pub(crate) fn total_multiply_adds(costs: &[Cost]) -> Option<u64> {
     costs.iter().map(|cost| cost.macs).try_fold(0u64, |sum, cost| Some(sum.saturating_add(cost?)))
 }
 

@@ -3,12 +3,11 @@
 mod terms;
 
 use super::output::messages;
-use super::{CommandResult, Program};
+use super::result::CommandResult;
 use crate::diagnostics::{Code, Diagnostic, suggest};
 use crate::elaborate::project::shipped;
 use crate::ops;
 use crate::train::recipe;
-use clap::CommandFactory;
 use std::fmt::Write;
 
 #[derive(clap::Args, Debug)]
@@ -21,12 +20,11 @@ pub struct Args {
     all: bool,
 }
 
-pub fn run(args: &Args) -> CommandResult {
+pub fn run(args: &Args, mut program: clap::Command) -> CommandResult {
     if args.all {
         messages::print(ops::page());
         return Ok(());
     }
-    let mut program = Program::command();
     // Adds the program's name to the usage of commands.
     program.build();
     let Some(name) = &args.name else {

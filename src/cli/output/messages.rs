@@ -1,6 +1,6 @@
 //! Output to the terminal: results on stdout, diagnostics and progress lines on stderr.
 
-use crate::cli::Failed;
+use crate::cli::result::Failed;
 use crate::diagnostics::{Code, Diagnostic, Diagnostics, render};
 use crate::elaborate;
 use crate::elaborate::Spec;
@@ -20,7 +20,7 @@ pub fn print(text: impl Display) {
     }
     let message = format!("the results cannot be written: {}", plain(&error));
     let _ = fail_with(Diagnostic::new(Code::Output, message));
-    std::process::exit(i32::from(crate::cli::EXIT_ERROR));
+    std::process::exit(i32::from(crate::cli::result::EXIT_ERROR));
 }
 
 /// Prints to stderr, and ignores failures.

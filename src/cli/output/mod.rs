@@ -5,3 +5,4 @@ pub(super) mod metrics_table;
 pub(super) mod output_guard;
 pub(super) mod prediction_output;
 pub(super) mod progress;
+pub(super) mod run_errors;

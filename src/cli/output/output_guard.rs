@@ -1,12 +1,12 @@
-//! Refuses output paths that would overwrite an input, or a file of another known kind.
+//! Writes files; refuses output paths that would overwrite an input, or a file of another known kind.
 
 use super::messages;
 use crate::artifact;
-use crate::cli::CommandResult;
+use crate::cli::result::CommandResult;
 use crate::data::samples::photo_paths;
 use crate::data::samples::photo_paths::InputKind;
 use crate::diagnostics::{Code, Diagnostic};
-use crate::file::folder_of;
+use crate::file::{self, folder_of};
 use crate::source::plain;
 use crate::weights;
 use std::path::{Path, PathBuf};
@@ -101,4 +101,13 @@ pub fn check(path: &Path, kind: FileKind, inputs: &[&Path]) -> CommandResult {
 pub fn inputs<'a>(model: &'a str, weights: &'a [(String, PathBuf)], others: &'a [PathBuf]) -> Vec<&'a Path> {
     let weights = weights.iter().map(|(_, file)| file.as_path());
     std::iter::once(Path::new(model)).chain(weights).chain(others.iter().map(PathBuf::as_path)).collect()
+}
+
+/// Writes a file atomically.
+///
+/// # Errors
+/// The file cannot be written; the error has been reported.
+pub fn write_file(path: &Path, bytes: &[u8]) -> CommandResult {
+    file::replace(path, |file| file.write_all(bytes))
+        .map_err(|error| messages::fail_with(unwritable(path, &error.to_string())))
 }

@@ -3,7 +3,7 @@
 use super::axis::{Axis, axis, epochs_axis};
 use crate::train::run::record::{Epoch, RunRecord};
 use crate::view::drawing::paint::{GREY, Words};
-use crate::view::drawing::text_width::{escape, round, text_width};
+use crate::view::svg_text::{escape, round, text_width};
 use std::collections::BTreeSet;
 use std::fmt::Write;
 

@@ -1,18 +1,16 @@
 //! Draws a net as one self-contained SVG.
 
-pub(crate) mod boxes;
 pub(crate) mod paint;
-pub(crate) mod text_width;
 
 use super::category::Category;
+use super::graph_layout::boxes::{Boxes, SMALL_SIZE, boxes};
 use super::graph_layout::scopes::{Scene, arrange};
 use super::layer_table::totals;
+use super::svg_text::{escape, round, text_width};
 use crate::graph::Graph;
-use boxes::{Boxes, SMALL_SIZE, boxes};
 use paint::{GREY, INK, Words, bar, frame, layer, legend_width, piece, rectangle, snowflake};
 use std::collections::BTreeSet;
 use std::fmt::Write;
-use text_width::{escape, round, text_width};
 
 const MARGIN: f64 = 20.0;
 const TITLE_SIZE: f64 = 16.0;

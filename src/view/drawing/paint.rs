@@ -1,12 +1,12 @@
 //! The elements of a drawing as SVG.
 
-use super::boxes::{Boxes, KIND_SIZE, LayerBox, NAME_SIZE, PAD, SMALL_SIZE};
-use super::text_width::{escape, round, text_width};
 use crate::graph::{Graph, NodeId};
 use crate::view::category::Category;
 use crate::view::graph_layout::Point;
+use crate::view::graph_layout::boxes::{Boxes, KIND_SIZE, LayerBox, NAME_SIZE, PAD, SMALL_SIZE};
 use crate::view::graph_layout::scopes::{END, Frame, Piece};
 use crate::view::number_format::thousands;
+use crate::view::svg_text::{escape, round, text_width};
 use std::fmt::Write;
 
 /// The colour of lines and text outside boxes: a grey that is readable on white and on black.

@@ -5,8 +5,8 @@ use super::layered::lay_out;
 use super::types::{Item, Link, Pin, Point};
 use crate::graph::signature::definition::kebab_case;
 use crate::graph::{Graph, Mention};
-use crate::view::drawing::boxes::{Boxes, LayerBox, SMALL_SIZE};
-use crate::view::drawing::text_width::text_width;
+use crate::view::graph_layout::boxes::{Boxes, LayerBox, SMALL_SIZE};
+use crate::view::svg_text::text_width;
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 

@@ -3,8 +3,8 @@
 mod tables;
 
 use super::charts::curves::{curves, short};
-use super::drawing::text_width::escape;
 use super::number_format::thousands;
+use super::svg_text::escape;
 use crate::data::thumbnail;
 use crate::train::evaluation::metrics::{ClassificationReport, MetricUnit};
 use crate::train::run::record::RunRecord;

@@ -1,8 +1,8 @@
 //! The tables of a report: which classes are mixed up, and how well each is found.
 
 use crate::train::evaluation::metrics::{ClassReport, ClassificationReport, MetricUnit};
-use crate::view::drawing::text_width::escape;
 use crate::view::number_format::thousands;
+use crate::view::svg_text::escape;
 use std::fmt::Write;
 
 /// A matrix of more classes cannot be read; the pairs are listed instead.

@@ -1,4 +1,5 @@
-//! Estimates of text widths. The reader's fonts are unknown, so the widths are those of a wide one (Bitstream Vera).
+//! Text and coordinates in SVG and HTML: escaping, rounding, and estimated widths. The reader's fonts are unknown, so the
+//! widths are those of a wide one (Bitstream Vera).
 
 use unicode_width::UnicodeWidthChar;
 

@@ -1,10 +1,10 @@
 //! The boxes of a drawing: a layer, with the pointwise layers that follow it as tags.
 
-use super::text_width::text_width;
 use crate::graph::{Graph, NodeId};
 use crate::tensor::TensorType;
 use crate::view::category::Category;
 use crate::view::number_format::{Cost, costs, magnitude, short_layer};
+use crate::view::svg_text::text_width;
 use std::collections::BTreeSet;
 
 /// The space between a box's border and its text.

@@ -1,16 +1,17 @@
 //! Single kernels at the sizes of real networks: convolution algorithms on VGG16's layers, dense layers, depthwise
 //! convolutions, pooling. `cargo bench --profile release --bench kernels -- vgg16/conv3` measures those whose name holds the word.
 
-use netc::kernels::conv::algorithm::Algorithm;
+use netc::kernels::conv::Algorithm;
 use netc::kernels::conv::depthwise::Depthwise;
 use netc::kernels::gemm::{self, Backend, Operand, Product};
 use netc::kernels::parallel::thread_pool::ThreadPool;
 use netc::kernels::tensor_view::{Convolution, ViewMut, Window};
+use netc::plan::Kernel;
+use netc::plan::epilogue::Epilogue;
 use netc::plan::kernel_timing::KernelTiming;
 use netc::plan::steps::convolution::ConvolutionStep;
 use netc::plan::steps::dense::DenseStep;
 use netc::plan::steps::pool::{PoolStep, Reduction};
-use netc::plan::{Epilogue, Kernel};
 use std::time::{Duration, Instant};
 
 fn window(size: usize, kernel: usize, stride: usize, pad: usize) -> Window {

@@ -1,4 +1,6 @@
-//! Numbers as files store them, and how each becomes f32.
+//! Number types of files, and their conversion to f32.
+
+use half::{bf16, f16};
 
 /// The type of a stored number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,10 +60,8 @@ impl Element {
             (Kind::Unsigned, 4) => self.convert(bytes, values, |x| u32::from_le_bytes(x) as f32),
             (Kind::Signed, _) => self.convert(bytes, values, |x| i64::from_le_bytes(x) as f32),
             (Kind::Unsigned, _) => self.convert(bytes, values, |x| u64::from_le_bytes(x) as f32),
-            (Kind::Bfloat16, _) => {
-                self.convert(bytes, values, |x| f32::from_bits(u32::from(u16::from_le_bytes(x)) << 16));
-            }
-            (Kind::Float, 2) => self.convert(bytes, values, |x| half_to_f32(u16::from_le_bytes(x))),
+            (Kind::Bfloat16, _) => self.convert(bytes, values, |x| bf16::from_le_bytes(x).to_f32()),
+            (Kind::Float, 2) => self.convert(bytes, values, |x| f16::from_le_bytes(x).to_f32()),
             (Kind::Float, 4) => self.convert(bytes, values, f32::from_le_bytes),
             (Kind::Float, _) => self.convert(bytes, values, |x| f64::from_le_bytes(x) as f32),
         }
@@ -77,17 +77,5 @@ impl Element {
         } else {
             values.extend(chunks.iter().map(|&chunk| from_le(chunk)));
         }
-    }
-}
-
-/// IEEE 754 binary16 to f32, exactly.
-fn half_to_f32(half: u16) -> f32 {
-    let sign = if half & 0x8000 == 0 { 1.0 } else { -1.0 };
-    let fraction = f32::from(half & 0x3ff);
-    match (half >> 10) & 0x1f {
-        0 => sign * fraction * 2f32.powi(-24),
-        31 if fraction == 0.0 => sign * f32::INFINITY,
-        31 => f32::NAN,
-        exponent => sign * (1024.0 + fraction) * 2f32.powi(i32::from(exponent) - 25),
     }
 }

@@ -1,19 +1,20 @@
 //! A compiler for neural networks that people write as text.
 //!
 //! ```text
-//! bird.net ──parse──▶ Ast ──elaborate──▶ Graph ──bind──▶ Graph + weights ──optimize──▶ Graph ──lower──▶ Plan ──▶ bird.netb ──▶ Session
+//! bird.net ──parse──▶ Ast ──elaborate──▶ Graph ──bind──▶ Graph + weights ──passes──▶ Graph ──lower──▶ Plan ──▶ bird.netb ──▶ Session
 //!   text      (pest)         (names, nets,  (typed,    (HDF5 …)             (fused)             (steps, arena,  (artifact)   (runs)
 //!                             cuts, shapes)  in order)                                           constants)
 //! ```
 //!
 //! Each arrow is one function from one type to the next: [`syntax::parse`], [`elaborate::Spec::graph`], [`weights::bind::bind`],
-//! [`optimize::optimize`], [`lower::lower`], [`compile::Build::write`], [`artifact::Artifact::open`], [`runtime::Session::run`].
+//! [`passes::optimize`], [`lower::lower`], [`compile::Build::write`], [`artifact::Artifact::open`], [`runtime::Session::run`].
 //! [`compile::build`] goes the whole road. Each type has a deterministic text form, which `netc build --emit` prints.
 //!
-//! A room uses only rooms below it: `cli`, `lsp`, `view`, `expect`, `check`, `verify`, `train`, `tuning`, `compile`, `data`, `runtime`, `artifact`, `lower`,
-//! `optimize`, `weights`, `elaborate`, `syntax`, `ops`, `graph`, `plan`, `kernels`, `diagnostics`, `source`, `h5`, `tensor`, `element`, `file` and `size`.
+//! A room uses only rooms below it: `cli`, `lsp`, `view`, `check`, `train`, `compile`, `data`, `runtime`, `artifact`, `lower`, `passes`,
+//! `weights`, `elaborate`, `syntax`, `request`, `ops`, `graph`, `plan`, `kernels`, `diagnostics`, `h5`, `file`, `source`, `tensor`, `element`,
+//! `content` and `size`.
 //!
-//! ```no_run
+//! ```
 //! use netc::{compile, elaborate, runtime::Session};
 //! use std::sync::Arc;
 //!
@@ -24,6 +25,8 @@
 //! session.run(1, &[&photo], &mut [&mut probabilities]).expect("sizes fit");
 //! ```
 
+#![deny(unsafe_code)] // Allowed by name below: kernels, the arena of a session, the map of an artifact.
+
 // Asks the linker for the BLAS that kernels call.
 #[cfg(feature = "blas")]
 extern crate blas_src as _;
@@ -32,6 +35,7 @@ pub mod artifact;
 pub mod check;
 pub mod cli;
 pub mod compile;
+pub mod content;
 pub mod data;
 pub mod diagnostics;
 pub mod elaborate;
@@ -39,12 +43,14 @@ pub mod element;
 pub mod file;
 pub mod graph;
 pub mod h5;
+#[allow(unsafe_code)]
 pub mod kernels;
 pub mod lower;
 pub mod lsp;
 pub mod ops;
 pub mod passes;
 pub mod plan;
+pub mod request;
 pub mod runtime;
 pub mod size;
 pub mod source;

@@ -1,21 +1,20 @@
-//! Source files and places in them: the ground that every diagnostic stands on.
+//! Source files and spans.
 
 use std::borrow::Cow;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
-/// Names one file of a [`Sources`].
+/// The index of a file in [`Sources`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct FileId(u32);
 
 /// A range of bytes in one file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Span {
-    /// The file.
     pub file: FileId,
-    /// First byte.
+    /// Offset of the first byte.
     pub start: u32,
-    /// One past the last byte.
+    /// Offset one past the last byte.
     pub end: u32,
 }
 
@@ -25,13 +24,13 @@ impl Span {
         Span { end: other.end.max(self.start), ..self }
     }
 
-    /// Its first bytes: the name of a call.
+    /// The span of the first bytes, such as the name in a call.
     pub fn head(self, bytes: usize) -> Span {
         Span { end: self.start + bytes as u32, ..self }
     }
 
-    /// Whether another place lies in this one.
-    pub fn holds(self, other: Span) -> bool {
+    /// Whether another span lies inside this one.
+    pub fn contains(self, other: Span) -> bool {
         self.file == other.file && self.start <= other.start && other.end <= self.end
     }
 
@@ -44,30 +43,27 @@ impl Span {
 /// One file's name and text.
 #[derive(Clone, Debug)]
 pub struct SourceFile {
-    /// What diagnostics call the file.
+    /// The name that diagnostics show.
     pub name: String,
-    /// Where it was read from; `None` for text that ships with the program or comes from the command line.
+    /// The path it was read from; `None` for shipped specs, pipes and text from the command line.
     pub path: Option<PathBuf>,
-    /// The whole text.
     pub text: String,
-    /// Whether it is a spec that ships with the program.
+    /// Whether it is a spec embedded in the program.
     pub shipped: bool,
 }
 
-/// All files of one compilation, in the order in which they were read.
+/// The files of one compilation, in the order in which they were read.
 #[derive(Clone, Debug, Default)]
 pub struct Sources {
     files: Vec<SourceFile>,
-    /// For each file the bytes at which its lines start.
+    /// For each file the offsets at which its lines start.
     lines: Vec<Vec<usize>>,
 }
 
 impl Sources {
-    /// Adds a file.
-    ///
-    /// A carriage return alone ends a line, as old editors write it: it becomes a line feed, in the same place.
+    /// Adds a file. A lone carriage return, which old editors write at the end of a line, becomes a line feed.
     pub fn add(&mut self, mut file: SourceFile) -> FileId {
-        if let Some(text) = line_feeds(&file.text) {
+        if let Some(text) = with_line_feeds(&file.text) {
             file.text = text;
         }
         self.lines.push(line_starts(&file.text));
@@ -80,34 +76,34 @@ impl Sources {
         self.add(SourceFile { name: name.into(), path: None, text: text.into(), shipped: false })
     }
 
-    /// The file of an id that this collection gave.
+    /// The file with this id.
     pub fn file(&self, id: FileId) -> &SourceFile {
         &self.files[id.0 as usize]
     }
 
-    /// The files in order, with their ids.
+    /// The files with their ids, in order.
     pub fn iter(&self) -> impl Iterator<Item = (FileId, &SourceFile)> {
         self.files.iter().enumerate().map(|(index, file)| (FileId(index as u32), file))
     }
 
-    /// The text of a span; empty where the span does not lie in its file.
+    /// The text of a span; empty if the span is outside its file.
     pub fn text(&self, span: Span) -> &str {
         self.file(span.file).text.get(span.range()).unwrap_or("")
     }
 
-    /// The line of a byte, from 0.
+    /// The line of an offset, from 0.
     pub fn line(&self, id: FileId, byte: usize) -> usize {
         self.lines[id.0 as usize].partition_point(|start| *start <= byte).saturating_sub(1)
     }
 
-    /// The bytes of a line, its end with them; none behind the last line.
+    /// The byte range of a line with its line ending; `None` after the last line.
     pub fn line_range(&self, id: FileId, line: usize) -> Option<Range<usize>> {
         let lines = &self.lines[id.0 as usize];
         let end = lines.get(line + 1).copied().unwrap_or(self.file(id).text.len());
         Some(*lines.get(line)?..end)
     }
 
-    /// Line and column of a span's start, both from 1; columns count characters.
+    /// The line and column of the start of a span, both from 1; columns count characters.
     pub fn line_column(&self, span: Span) -> (usize, usize) {
         let line = self.line(span.file, span.start as usize);
         let start = self.line_range(span.file, line).map_or(0, |range| range.start);
@@ -115,20 +111,20 @@ impl Sources {
         (line + 1, before.chars().count() + 1)
     }
 
-    /// The folder that relative paths in a file start at: the file's own, or (empty) the working directory.
+    /// The folder that relative paths in a file are resolved against: that of the file, or (empty) the working directory.
     pub fn folder(&self, id: FileId) -> PathBuf {
         self.file(id).path.as_deref().and_then(Path::parent).map(Path::to_path_buf).unwrap_or_default()
     }
 
-    /// Where a path that is written in a file leads.
-    pub fn beside(&self, id: FileId, path: &str) -> PathBuf {
+    /// Resolves a path that is written in a file.
+    pub fn resolve(&self, id: FileId, path: &str) -> PathBuf {
         let folder = self.folder(id);
         if folder == Path::new(".") { PathBuf::from(path) } else { folder.join(path) }
     }
 }
 
-/// The text with a line feed in place of each carriage return that stands alone; none where there is none.
-fn line_feeds(text: &str) -> Option<String> {
+/// The text with line feeds in place of lone carriage returns; `None` if it has none.
+fn with_line_feeds(text: &str) -> Option<String> {
     let mut chars = text.chars().peekable();
     let mut found = false;
     let mut out = String::with_capacity(text.len());
@@ -140,15 +136,15 @@ fn line_feeds(text: &str) -> Option<String> {
     found.then_some(out)
 }
 
-/// The bytes at which the lines of a text start; a line ends with `\n`, `\r\n` or `\r`.
+/// The offsets at which the lines of a text start; a line ends with `\n`, `\r\n` or `\r`.
 pub fn line_starts(text: &str) -> Vec<usize> {
     let bytes = text.as_bytes();
     let ends = |&at: &usize| bytes[at] == b'\n' || (bytes[at] == b'\r' && bytes.get(at + 1) != Some(&b'\n'));
     std::iter::once(0).chain((0..bytes.len()).filter(ends).map(|at| at + 1)).collect()
 }
 
-/// A name from a file or of one, as it may stand in a line of a report: what would move the cursor, end the line, speak to the
-/// terminal or turn the direction of writing is escaped.
+/// A name from an untrusted file, safe to print in one line: control characters and characters that change the direction of
+/// the text are escaped.
 pub fn shown(name: &str) -> Cow<'_, str> {
     let unseen = |c: char| {
         c.is_control() || matches!(c, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
@@ -160,17 +156,17 @@ pub fn shown(name: &str) -> Cow<'_, str> {
     Cow::Owned(name.chars().map(escape).collect())
 }
 
-/// An I/O error without the operating system's number.
+/// The message of an I/O error without the number of the operating system.
 pub fn plain(error: &std::io::Error) -> String {
     match error.kind() {
         std::io::ErrorKind::NotFound => "there is no such file".into(),
         std::io::ErrorKind::PermissionDenied => "permission denied".into(),
         std::io::ErrorKind::IsADirectory => "it is a folder".into(),
-        std::io::ErrorKind::NotADirectory => "a part of its path is a file, not a folder".into(),
+        std::io::ErrorKind::NotADirectory => "part of its path is a file, not a folder".into(),
         std::io::ErrorKind::InvalidInput | std::io::ErrorKind::FileTooLarge if error.get_ref().is_some() => {
             error.to_string()
         }
-        std::io::ErrorKind::FileTooLarge => "it is too large for its disk".into(),
+        std::io::ErrorKind::FileTooLarge => "it is too large for the file system".into(),
         std::io::ErrorKind::StorageFull => "the disk is full".into(),
         std::io::ErrorKind::ReadOnlyFilesystem => "the disk is read-only".into(),
         _ => error.to_string(),
@@ -182,7 +178,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_carriage_return_alone_ends_a_line() {
+    fn a_lone_carriage_return_ends_a_line() {
         let mut sources = Sources::default();
         let id = sources.add_text("a.net", "# one\r# two\r\n# three\n\rnet");
         assert_eq!(sources.file(id).text, "# one\n# two\r\n# three\n\nnet");
@@ -192,7 +188,7 @@ mod tests {
     }
 
     #[test]
-    fn names_say_nothing_to_a_terminal() {
+    fn control_characters_in_names_are_escaped() {
         assert_eq!(shown("Großer Fuchs 🦊"), "Großer Fuchs 🦊");
         assert_eq!(shown("a\n100 %\u{1b}[2J\u{202e}b\u{9b}"), "a\\n100 %\\u{1b}[2J\\u{202e}b\\u{9b}");
     }

@@ -1,5 +1,5 @@
-//! Weights of frameworks that have channels first, and of those that store matrices otherwise: what the compiled net gives is what
-//! the framework computes, or a refusal names the layer.
+//! Weights of frameworks with channels first, and of those that store matrices transposed: the compiled net computes what the
+//! framework computes, or an error names the layer.
 
 use ndarray_npy::ReadNpyExt;
 use netc::compile::{Build, BuildOptions, build};
@@ -13,8 +13,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use torch::{State, Tensor};
 
-mod dice;
-mod nets_by_chance;
+mod random;
+mod random_nets;
 mod torch;
 
 /// A build of a spec, or what is told.

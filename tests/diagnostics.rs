@@ -1,7 +1,6 @@
-//! What users are told: every file of `tests/diagnostics` is a spec with a mistake, and a snapshot holds it and the answer.
-//! A first line `# $ netc …` says which command is given; without one it is `netc check` of the file. Of one
-//! that writes, what tells how far the work is is left out. The first word of a
-//! file's name is the code that it is about.
+//! Snapshot tests of diagnostics: every file of `tests/diagnostics` is a spec with an error, and its snapshot has the spec and
+//! the output. A first line `# $ netc …` is the command to run; the default is `netc check` of the file. Progress lines are
+//! left out. The file name starts with the code under test.
 
 use netc::diagnostics::{Code, Diagnostic};
 use netc::{check, elaborate};
@@ -14,11 +13,11 @@ mod program;
 
 /// Codes that have no case, and why.
 const WITHOUT_CASE: &[(&str, &str)] = &[
-    ("E0606", "it takes a training that goes on meanwhile: see `tests/runs.rs`"),
-    ("E0802", "every layer is compiled in every place that these tests know"),
+    ("E0606", "it needs a concurrent training: see `tests/runs.rs`"),
+    ("E0802", "no known net has a layer that cannot be lowered"),
 ];
 
-/// Commands that report on stdout also where something is wrong.
+/// Commands that report on stdout also on errors.
 const REPORTS: [&str; 2] = ["test", "verify"];
 
 fn folder() -> PathBuf {
@@ -35,24 +34,24 @@ fn cases() -> Vec<String> {
     cases
 }
 
-/// What the program says in the folder of the cases.
+/// Runs the program in the folder of the cases.
 fn netc(arguments: &[&str]) -> Output {
     let cache = tempfile::tempdir().expect("a folder");
     let mut command = program::command(&folder(), arguments);
     command.env("NETC_CACHE", cache.path()).output().expect("the program runs")
 }
 
-/// Whether a case's command writes beside the spec: it is given in a copy of the case and its files.
+/// Whether the command of a case writes next to the spec: then it runs on a copy of the case and its files.
 fn writes(case: &str, command: &str) -> bool {
     command == "train" || command == "build" && case.starts_with('W')
 }
 
-/// The arguments of the command that a source gives.
+/// The arguments of the command in the first line of a source.
 fn given(source: &str) -> Option<Vec<&str>> {
     source.lines().next()?.strip_prefix("# $ netc ").map(|command| command.split_whitespace().collect())
 }
 
-/// A case's source and what the program says to it.
+/// The source of a case and the output of the program.
 fn run(case: &str) -> (String, Output) {
     let file = format!("{case}.net");
     let source = std::fs::read_to_string(folder().join(&file)).expect("a case is text");
@@ -80,7 +79,7 @@ fn copy(from: &Path, to: &Path) {
     }
 }
 
-/// Whether a line tells how far the work is: `    Training 42 parameters by mse`.
+/// Whether a line reports progress: `    Training 42 parameters by mse`.
 fn is_progress(line: &str) -> bool {
     let verb = line.get(..12).unwrap_or_default().trim_start();
     (4..12).contains(&verb.len()) && verb.starts_with(char::is_uppercase) && verb.chars().all(char::is_alphabetic)
@@ -128,9 +127,9 @@ fn every_code_has_a_case() {
     assert_eq!(without, allowed);
 }
 
-/// The answers in `--format json` say the same as those for people.
+/// `--format json` has the same diagnostics as the text output.
 #[test]
-fn answers_for_editors_say_the_same() {
+fn json_has_the_same_diagnostics() {
     for case in cases() {
         let (_, text) = run(&case);
         let source = std::fs::read_to_string(folder().join(format!("{case}.net"))).expect("a case is text");
@@ -165,9 +164,9 @@ fn answers_for_editors_say_the_same() {
     }
 }
 
-/// A change that is offered stands where it says, and mends what it is offered for.
+/// A fix applies at its span, and removes the error that it is for.
 #[test]
-fn fixes_mend_their_mistakes() {
+fn fixes_remove_their_errors() {
     let mut count = 0;
     for case in cases() {
         let path = folder().join(format!("{case}.net"));

@@ -1,30 +1,29 @@
-//! Short texts that stand for much: whatever they say, the elaborator's budget ends their expansion. Steps are counted, no
-//! time is taken.
+//! Short texts that expand a lot: the elaborator's budget ends every expansion. The tests count steps and measure no time.
 
-mod dice;
+mod random;
 
-use dice::Dice;
 use netc::check;
 use netc::diagnostics::Code;
 use netc::elaborate::load_text;
 use netc::elaborate::project::source_files::from_disk;
 use proptest::prelude::*;
+use random::RandomChoices;
 use std::collections::BTreeSet;
 use std::path::Path;
 
-/// A check of a text gives up new nets from 300 000 layers on, and one expansion ends at 1 000 000.
+/// A check starts no new net beyond 300 000 expanded layers, and one expansion ends at 1 000 000.
 const MAX_EXPANDED: usize = 1_300_000;
-/// Layers of one net at the most.
+/// Max layers of one net.
 const MAX_LAYERS: usize = 100_000;
 
-/// Writes texts by chance.
-impl Dice {
-    /// Nets that mention those behind them, now and then also themselves and those before.
+/// Generates random texts.
+impl RandomChoices {
+    /// Nets that use those after them, sometimes also themselves and those before.
     fn text(&mut self) -> String {
-        let nets = 2 + self.roll(12);
+        let nets = 2 + self.below(12);
         let mut text = "net top = Input(4) >> f0\n".to_string();
         for net in 0..nets {
-            let depth = 1 + self.roll(3);
+            let depth = 1 + self.below(3);
             let body = self.expression(net, nets, depth);
             text += &format!("net f{net}(n=\"a\", l=[1, 2], p=Relu) = {body}\n");
         }
@@ -32,8 +31,8 @@ impl Dice {
     }
 
     fn mention(&mut self, net: usize, nets: usize) -> String {
-        let other = match self.roll(60) {
-            0 => self.roll(nets),
+        let other = match self.below(60) {
+            0 => self.below(nets),
             _ => net + 1,
         };
         if other >= nets {
@@ -51,7 +50,7 @@ impl Dice {
         }
         let mut part = || self.expression(net, nets, depth - 1);
         let (a, b) = (part(), part());
-        match self.roll(8) {
+        match self.below(8) {
             0 | 1 => format!("{a} >> {b}"),
             2 => format!("({a} | {b}) >> Add"),
             3 => {
@@ -66,14 +65,14 @@ impl Dice {
     }
 }
 
-/// The codes of what is told of a text, which is expanded in bounds.
+/// The text of a seed and the codes of its diagnostics; checks that its expansion stays within the limits.
 fn expand(seed: u64) -> (String, BTreeSet<Code>) {
-    let text = Dice { state: seed }.text();
+    let text = RandomChoices { state: seed }.text();
     let spec = load_text(Path::new("top.net"), &text, &from_disk);
     assert!(spec.errors.is_empty(), "{text}");
     let checked = check::check(&spec, None);
     assert!(spec.expanded() <= MAX_EXPANDED, "{} layers\n{text}", spec.expanded());
-    // What was made was counted: each layer once for each net that it is in, and names by their length.
+    // Everything was counted: each layer once for every net that it belongs to, and names by their length.
     let nodes = || checked.graphs.iter().flat_map(|graph| &graph.nodes);
     let layers: usize = nodes().map(|node| node.origin.layers.len().max(1)).sum();
     let letters: usize = nodes().map(|node| node.name.len()).sum();
@@ -92,9 +91,9 @@ proptest! {
     }
 }
 
-/// Texts by chance reach each of the bounds, and some stay within all.
+/// Some random texts reach the limits, and some stay within all of them.
 #[test]
-fn bounds_are_reached_and_kept() {
+fn limits_are_reached_and_kept() {
     let told: Vec<(String, BTreeSet<Code>)> = (0..30).map(expand).collect();
     let count = |code: Code| told.iter().filter(|(_, codes)| codes.contains(&code)).count();
     let right = told.iter().filter(|(_, codes)| codes.iter().all(|code| code.is_lint())).count();

@@ -1,5 +1,5 @@
-//! Every layer with arguments beyond sense, behind inputs of every kind and behind none: each is fitted or refused with a
-//! diagnostic. Numbers that overflow end a test build.
+//! Every layer with extreme arguments, behind inputs of every rank and without one: each is accepted or refused with a diagnostic.
+//! Overflowing arithmetic ends a test build.
 
 use netc::check::check;
 use netc::elaborate::load_text;

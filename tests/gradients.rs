@@ -4,14 +4,16 @@
 use ndarray::{ArrayD, IxDyn};
 use netc::compile::{Values, graph};
 use netc::elaborate::load;
-use netc::graph::{Graph, ParameterId, reference};
+use netc::graph::training::LoweredOp;
+use netc::graph::{Graph, Initializer, ParameterId, reference};
 use netc::kernels::training::loss::Loss;
 use netc::kernels::training::optimizer::UpdateRule;
+use netc::kernels::training::regularizer::Regularizer;
 use netc::plan::Kernel;
 use netc::plan::steps::dense::Storage;
 use netc::runtime::Session;
-use netc::train::autodiff::Settings;
 use netc::train::autodiff::training_plans::{Trainable, compile};
+use netc::train::autodiff::{Settings, differentiate};
 use netc::weights::bind::{Bindings, bind};
 
 const BATCH: usize = 3;
@@ -75,18 +77,12 @@ impl Case {
     }
 
     fn compile(&self, loss: Loss) -> Trainable {
-        let settings = Settings {
-            loss,
-            rule: UpdateRule::GradientDescent,
-            penalty: None,
-            clip: None,
-            norm: None,
-            weighted: false,
-            evaluation_weighted: false,
-            seed: 5,
-        };
+        self.compile_with(&plain(loss))
+    }
+
+    fn compile_with(&self, settings: &Settings) -> Trainable {
         let values = Values { graph: &self.graph, bindings: &self.bindings };
-        compile(&self.graph, &settings, BATCH, &values).unwrap_or_else(|errors| panic!("{errors:?}"))
+        compile(&self.graph, settings, BATCH, &values).unwrap_or_else(|errors| panic!("{errors:?}"))
     }
 
     /// One step of rate 1: the loss, and the state after it.
@@ -113,6 +109,20 @@ impl Case {
 
     fn values(&self, id: ParameterId) -> Vec<f32> {
         self.bindings.read(&self.graph, id).unwrap()
+    }
+}
+
+/// Gradient descent without anything else.
+fn plain(loss: Loss) -> Settings {
+    Settings {
+        loss,
+        rule: UpdateRule::GradientDescent,
+        penalty: None,
+        clip: None,
+        norm: None,
+        weighted: false,
+        evaluation_weighted: false,
+        seed: 5,
     }
 }
 
@@ -312,6 +322,131 @@ const NETS: &[&str] = &[
     "Input(4x5x3) >> Conv(1x1, 4) >> frozen(BatchNorm >> Relu) >> Flatten >> Dense(2)",
 ];
 
+/// Runs two updates compiled and by the f64 reference of the step's graph. Compares the losses, and all parameters, running
+/// statistics and slots. Returns the worst error, relative to the largest change of each tensor.
+fn step_error(net: &str, settings: &Settings, weights: Option<&[f32]>) -> f64 {
+    let case = Case::new(net, settings.loss);
+    let trainable = case.compile_with(settings);
+    let graph = differentiate(&case.graph, settings).unwrap_or_else(|error| panic!("{net}: {error:?}")).step;
+    graph.verify().unwrap_or_else(|error| panic!("{net}: {error}\n{graph}"));
+    for node in &graph.nodes {
+        if let Some(operation) = node.operation.as_any().downcast_ref::<LoweredOp>() {
+            assert!(operation.has_reference(), "{net}: `{}` has no reference: {operation:?}", node.name);
+        }
+    }
+    let mut inputs = case.inputs.clone();
+    inputs.push(case.targets.clone());
+    inputs.extend(weights.map(|weights| {
+        ArrayD::from_shape_vec(IxDyn(&[BATCH, weights.len() / BATCH]), weights.iter().map(|&x| f64::from(x)).collect())
+            .unwrap()
+    }));
+    let initial = |(index, parameter): (usize, &netc::graph::Parameter)| {
+        let values = match parameter.initializer {
+            _ if index < case.graph.parameters.len() => case.values(ParameterId(index)),
+            Initializer::Constant(value) => vec![value as f32; parameter.len()],
+            other => panic!("{other:?}"),
+        };
+        let values = values.into_iter().map(f64::from).collect();
+        ArrayD::from_shape_vec(IxDyn(&parameter.shape), values).unwrap()
+    };
+    let mut parameters: Vec<ArrayD<f64>> = graph.parameters.iter().enumerate().map(initial).collect();
+    let before = parameters.clone();
+    let mut state = trainable.start.floats().to_vec();
+    let mut session = Session::new(trainable.step.clone(), 2);
+    let floats: Vec<Vec<f32>> = inputs.iter().map(|input| input.iter().map(|&value| value as f32).collect()).collect();
+    let floats: Vec<&[f32]> = floats.iter().map(Vec::as_slice).collect();
+    let mut worst: f64 = 0.0;
+    for update in 0..2 {
+        for (role, value) in [("rate", 0.125), ("update", f32::from_bits(update))] {
+            let path = format!("optimizer/{role}");
+            state[trainable.layout.find(&path).expect("a scalar of the optimizer").offset] = value;
+            let index = graph.parameters.iter().position(|parameter| parameter.path() == path).unwrap();
+            parameters[index].fill(f64::from(value));
+        }
+        let (mut loss, mut prediction, mut penalty) = ([0.0], vec![0.0; case.targets.len()], [0.0]);
+        let mut outputs: Vec<&mut [f32]> = vec![&mut loss, &mut prediction];
+        if trainable.penalized {
+            outputs.push(&mut penalty);
+        }
+        session.run_with(BATCH, &floats, &mut outputs, &mut state).unwrap();
+        let expected = reference::evaluate_step(&graph, &inputs, &mut parameters);
+        let scalar = |array: &ArrayD<f64>| array.iter().copied().next().unwrap();
+        let mut error = (f64::from(loss[0]) - scalar(&expected[0])).abs() / scalar(&expected[0]).abs().max(1e-3);
+        if trainable.penalized {
+            error =
+                error.max((f64::from(penalty[0]) - scalar(&expected[2])).abs() / scalar(&expected[2]).abs().max(1e-3));
+        }
+        worst = if error.is_nan() { f64::INFINITY } else { worst.max(error) };
+    }
+    let mut compared = 0;
+    for ((parameter, before), expected) in graph.parameters.iter().zip(&before).zip(&parameters) {
+        let Some(tensor) = trainable.layout.find(&parameter.path()) else { continue };
+        let change = before.iter().zip(expected).map(|(a, b)| (a - b).abs()).fold(1e-3, f64::max);
+        for (found, expected) in state[tensor.offset..][..tensor.len].iter().zip(expected) {
+            let error = ((f64::from(*found) - expected).abs() - 4e-7 * expected.abs()).max(0.0) / change;
+            worst = if error.is_nan() { f64::INFINITY } else { worst.max(error) };
+        }
+        compared += 1;
+    }
+    assert!(compared > 2, "{net}: nothing is trained");
+    worst
+}
+
+/// The maximum of [`step_error`].
+const STEP_TOLERANCE: f64 = 2e-4;
+
+#[test]
+fn training_steps_are_those_of_the_reference() {
+    let mut failed = Vec::new();
+    for net in NETS {
+        let worst = step_error(net, &plain(Loss::Mse), None);
+        if worst > STEP_TOLERANCE {
+            failed.push(format!("{worst:.1e} {net}"));
+        }
+    }
+    assert!(failed.is_empty(), "{}", failed.join("\n"));
+}
+
+#[test]
+fn losses_are_those_of_the_reference() {
+    for (loss, net) in LOSSES {
+        let worst = step_error(net, &plain(*loss), None);
+        assert!(worst <= STEP_TOLERANCE, "{} of {net}: {worst:.1e}", loss.name());
+        let pixels = if net.starts_with("Input(3x4x2)") { 12 } else { 1 };
+        let weights: Vec<f32> = noise(BATCH * pixels, 3).iter().map(|weight| weight + 1.5).collect();
+        let worst = step_error(net, &Settings { weighted: true, ..plain(*loss) }, Some(&weights));
+        assert!(worst <= STEP_TOLERANCE, "weighted {} of {net}: {worst:.1e}", loss.name());
+    }
+}
+
+#[test]
+fn updates_are_those_of_the_reference() {
+    let rules = [
+        UpdateRule::GradientDescent,
+        UpdateRule::Momentum { momentum: 0.9, nesterov: false },
+        UpdateRule::Momentum { momentum: 0.9, nesterov: true },
+        UpdateRule::Adam { beta1: 0.9, beta2: 0.999, epsilon: 1e-3 },
+        UpdateRule::AdamW { beta1: 0.9, beta2: 0.99, epsilon: 1e-3, decay: 0.1 },
+        UpdateRule::Adamax { beta1: 0.9, beta2: 0.99, epsilon: 1e-3 },
+        UpdateRule::Adagrad,
+        UpdateRule::Adadelta { decay: 0.95, epsilon: 1e-3 },
+        UpdateRule::RmsProp { decay: 0.95, momentum: 0.0, epsilon: 1e-3, centered: false },
+        UpdateRule::RmsProp { decay: 0.95, momentum: 0.5, epsilon: 1e-3, centered: true },
+    ];
+    let penalties = [None, Some(Regularizer::L1(0.01)), Some(Regularizer::L2(0.01)), Some(Regularizer::MaxNorm(0.1))];
+    let net = "Input(5) >> Dense(6) >> Tanh >> Dense(3)";
+    for rule in rules {
+        for penalty in penalties {
+            for (clip, norm) in [(None, None), (Some(0.05), None), (None, Some(0.1))] {
+                let penalty = penalty.map(|penalty| (penalty, vec!["bias".to_string()]));
+                let settings = Settings { rule, penalty, clip, norm, ..plain(Loss::Mse) };
+                let worst = step_error(net, &settings, None);
+                assert!(worst <= STEP_TOLERANCE, "{worst:.1e}: {settings:?}");
+            }
+        }
+    }
+}
+
 #[test]
 fn gradients_are_those_of_the_reference() {
     let mut failed = Vec::new();
@@ -324,23 +459,25 @@ fn gradients_are_those_of_the_reference() {
     assert!(failed.is_empty(), "{}", failed.join("\n"));
 }
 
+/// Nets that end as a loss expects.
+const LOSSES: &[(Loss, &str)] = &[
+    (Loss::CategoricalCrossentropy, "Input(5) >> Tanh(6) >> Softmax(4)"),
+    (Loss::CategoricalCrossentropy, "Input(5) >> Tanh(6) >> Softmax(4) >> Normalize"),
+    (Loss::CategoricalCrossentropy, "Input(3x4x2) >> Conv(1x1, 3) >> Softmax"),
+    (Loss::BinaryCrossentropy, "Input(5) >> Tanh(6) >> Sigmoid(3)"),
+    (Loss::BinaryCrossentropy, "Input(5) >> Tanh(6) >> HardSigmoid(3)"),
+    (Loss::Mae, "Input(5) >> Tanh(6) >> Dense(4)"),
+    (Loss::Rmse, "Input(5) >> Tanh(6) >> Dense(4)"),
+    (Loss::Msle, "Input(5) >> Tanh(6) >> Sigmoid(4)"),
+    (Loss::Rmsle, "Input(5) >> Tanh(6) >> Sigmoid(4)"),
+    (Loss::BinaryHinge, "Input(5) >> Tanh(6) >> Tanh(4)"),
+    (Loss::CategoricalHinge, "Input(5) >> Tanh(6) >> Softmax(4)"),
+];
+
 #[test]
 fn losses_have_the_gradients_of_their_definitions() {
-    let nets = [
-        (Loss::CategoricalCrossentropy, "Input(5) >> Tanh(6) >> Softmax(4)"),
-        (Loss::CategoricalCrossentropy, "Input(5) >> Tanh(6) >> Softmax(4) >> Normalize"),
-        (Loss::CategoricalCrossentropy, "Input(3x4x2) >> Conv(1x1, 3) >> Softmax"),
-        (Loss::BinaryCrossentropy, "Input(5) >> Tanh(6) >> Sigmoid(3)"),
-        (Loss::BinaryCrossentropy, "Input(5) >> Tanh(6) >> HardSigmoid(3)"),
-        (Loss::Mae, "Input(5) >> Tanh(6) >> Dense(4)"),
-        (Loss::Rmse, "Input(5) >> Tanh(6) >> Dense(4)"),
-        (Loss::Msle, "Input(5) >> Tanh(6) >> Sigmoid(4)"),
-        (Loss::Rmsle, "Input(5) >> Tanh(6) >> Sigmoid(4)"),
-        (Loss::BinaryHinge, "Input(5) >> Tanh(6) >> Tanh(4)"),
-        (Loss::CategoricalHinge, "Input(5) >> Tanh(6) >> Softmax(4)"),
-    ];
-    for (loss, net) in nets {
-        let worst = check(net, loss);
+    for (loss, net) in LOSSES {
+        let worst = check(net, *loss);
         assert!(worst < 2e-3, "{} of {net}: {worst:.1e}", loss.name());
     }
 }

@@ -1,5 +1,5 @@
-//! What a file of Keras says of its model is compared with the spec, and names the layers; what Keras computes is what the
-//! compiled net gives. `tests/data/keras_models/make.py` says who wrote the files.
+//! A Keras file's description of its model is compared with the spec and names its layers; the compiled net computes what Keras
+//! computes. `tests/data/keras_models/make.py` wrote the files.
 
 use ndarray::{ArrayD, IxDyn};
 use ndarray_npy::ReadNpyExt;

@@ -1,5 +1,5 @@
-//! What training writes with `--layout keras` is what Keras' `load_weights` takes, and what cannot be stored is known before
-//! the first epoch. Shapes and order are those of Keras 3.15's own files and of `map_graph` in its sources.
+//! What training writes with `--layout keras` loads with Keras' `load_weights`, and what cannot be stored is reported before the first
+//! epoch. Shapes and order are those of Keras 3.15's own files and of `map_graph` in its sources.
 
 use ndarray::{Array, Array2, IxDyn};
 use ndarray_npy::WriteNpyExt;

@@ -1,5 +1,5 @@
 //! Compiled nets against independent references: NeuPy's outputs for single layers and small graphs, and real networks
-//! where `NETC_DATA` names the folder that has them.
+//! in the folder that `NETC_DATA` names (ignored without it).
 
 use ndarray::ArrayD;
 use netc::compile::{self, BuildOptions};
@@ -74,14 +74,15 @@ fn single_layers_give_what_neupy_gives() {
     assert!(wrong.is_empty(), "{wrong:#?}");
 }
 
-/// The folder of the larger references, where it is at hand.
-fn data() -> Option<PathBuf> {
-    std::env::var_os("NETC_DATA").map(PathBuf::from)
+/// The folder of large references that an environment variable names.
+fn references(variable: &str) -> PathBuf {
+    std::env::var_os(variable).map(PathBuf::from).unwrap_or_else(|| panic!("{variable} must name the folder"))
 }
 
 #[test]
+#[ignore = "needs NETC_DATA, the folder of large references"]
 fn the_real_squeezenet_gives_the_reference() {
-    let Some(data) = data() else { return };
+    let data = references("NETC_DATA");
     let reference = data.join("real/squeezenet_ref.npz");
     let found = run("specs/squeezenet1_1.net", &[], &[array(&reference, "x")]);
     let wanted = array(&reference, "prob");
@@ -91,8 +92,9 @@ fn the_real_squeezenet_gives_the_reference() {
 }
 
 #[test]
+#[ignore = "needs NETC_DATA, the folder of large references"]
 fn the_real_convolutions_of_vgg16_give_the_reference() {
-    let Some(data) = data() else { return };
+    let data = references("NETC_DATA");
     let reference = data.join("real/vgg16_notop_ref.npz");
     let weights = data.join("real/vgg16_notop_keras2.h5");
     let spec = "vgg16(image=Torch)[..=max-pooling-5]";
@@ -104,10 +106,8 @@ fn the_real_convolutions_of_vgg16_give_the_reference() {
 /// Every shipped architecture at full size against the f64 reference of its unfused graph, with random weights. Outputs
 /// are compared before a softmax that random weights saturate.
 #[test]
+#[ignore = "takes minutes: whole networks in plain loops"]
 fn architectures_give_what_their_f64_reference_gives() {
-    if data().is_none() {
-        return;
-    }
     let nets = [
         "squeezenet",
         "alexnet",
@@ -126,10 +126,11 @@ fn architectures_give_what_their_f64_reference_gives() {
     }
 }
 
-/// VGG16 at full size against the float64 reference of `make_weights.py --scale 1`, where NETC_VGG16 names its folder.
+/// VGG16 at full size against the float64 reference of `make_weights.py --scale 1`.
 #[test]
+#[ignore = "needs NETC_VGG16, the folder of VGG16 at full size"]
 fn vgg16_at_full_size_gives_the_reference() {
-    let Some(folder) = std::env::var_os("NETC_VGG16").map(PathBuf::from) else { return };
+    let folder = references("NETC_VGG16");
     let reference = folder.join("vgg16_ref.npz");
     let wanted = array(&reference, "probs");
     for file in [

@@ -1,4 +1,4 @@
-//! Layers by themselves: their documentation, their shapes, and the f64 loops against the kernels and against NeuPy.
+//! Single layers: documentation, shapes, and the f64 reference against the kernels and against NeuPy.
 
 // Links the BLAS that the dense kernels call.
 use ndarray::{ArrayD, IxDyn};
@@ -7,8 +7,9 @@ use netc::graph::{Arguments, Lowered, Lowering, Operation, Value, ValueKind};
 use netc::h5;
 use netc::kernels::parallel::thread_pool::ThreadPool;
 use netc::kernels::tensor_view::{View, ViewMut};
-use netc::plan::kernel::{Call, Inputs, KernelError};
-use netc::plan::{Epilogue, Kernel};
+use netc::plan::Kernel;
+use netc::plan::epilogue::Epilogue;
+use netc::plan::kernel_step::{Call, Inputs, KernelError};
 use netc::source::{Sources, Span};
 use netc::tensor::TensorType;
 use std::collections::HashSet;
@@ -380,7 +381,7 @@ fn normalisations() {
 fn drop_block_rests() {
     let given = || vec![("", value(ValueKind::Float(0.9))), ("", int(5))];
     assert_eq!(check("DropBlock", given(), &[5, 7, 3]), [5, 7, 3]);
-    assert!(build("DropBlock", given()).unwrap().is_identity_at_inference());
+    assert!(build("DropBlock", given()).unwrap().fusion_role().is_identity());
     assert!(refused("DropBlock", given(), &[5]).contains("needs an image"));
     assert!(build("DropBlock", vec![("", int(0)), ("", int(5))]).is_err());
 }

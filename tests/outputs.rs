@@ -1,4 +1,4 @@
-//! What commands say of a net's outputs, where they write, and what happens where nobody listens.
+//! Predictions in every format, where commands write, and what happens when stdout is closed.
 
 mod program;
 

@@ -1,4 +1,4 @@
-//! What a build can be told about its plan, and what `netc bench` tells of one.
+//! Options of a build that change its plan, and the output of `netc bench`.
 
 mod program;
 
@@ -65,7 +65,7 @@ fn why_lists_candidates_and_marks_the_choice() {
     assert!(!out.contains("Winograd"), "{out}");
     // A dense layer can be read as it stands by BLAS, and packed weights are estimated to be faster.
     let (_, out, _) = netc(folder.path(), &["build", NET, "--why", "third"]);
-    assert!(out.contains("\n* packed, tiles") && out.contains("\n  as they stand, BLAS"), "{out}");
+    assert!(out.contains("\n* packed, tiles") && out.contains("\n  unpacked, BLAS"), "{out}");
     let (code, out, told) = netc(folder.path(), &["build", NET, "--why", "secnd"]);
     assert_eq!((code, out.as_str()), (Some(1), ""));
     assert!(told.contains("E0201") && told.contains("did you mean `second`?"), "{told}");

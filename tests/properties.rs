@@ -1,8 +1,7 @@
-//! What holds of every net: networks by chance, their cuts, their shapes and their texts.
+//! Properties of every net: random networks, their cuts, their shapes and their texts.
 
-mod dice;
+mod random;
 
-use dice::Dice;
 use ndarray::{ArrayD, IxDyn};
 use netc::diagnostics::render;
 use netc::elaborate::load_text;
@@ -10,18 +9,19 @@ use netc::elaborate::project::source_files::from_disk;
 use netc::graph::{Graph, Initializer, NodeId, ParameterId, reference};
 use netc::syntax;
 use proptest::prelude::*;
+use random::RandomChoices;
 use std::path::Path;
 
 /// Writes nets by chance and keeps account of the shape that their last layer gives.
 struct Writer {
-    dice: Dice,
+    random: RandomChoices,
     sizes: Vec<usize>,
     text: String,
 }
 
 impl Writer {
     fn function(&mut self) -> &'static str {
-        self.dice.pick(&[
+        self.random.pick(&[
             "Relu",
             "Tanh",
             "Sigmoid",
@@ -41,14 +41,14 @@ impl Writer {
 
     /// A net of some layers.
     fn net(&mut self) {
-        self.sizes = match self.dice.roll(5) {
-            0 => vec![1 + self.dice.roll(9)],
-            1 => vec![1 + self.dice.roll(5), 1 + self.dice.roll(6)],
-            _ => vec![3 + self.dice.roll(6), 3 + self.dice.roll(6), 1 + self.dice.roll(5)],
+        self.sizes = match self.random.below(5) {
+            0 => vec![1 + self.random.below(9)],
+            1 => vec![1 + self.random.below(5), 1 + self.random.below(6)],
+            _ => vec![3 + self.random.below(6), 3 + self.random.below(6), 1 + self.random.below(5)],
         };
         let sizes: Vec<String> = self.sizes.iter().map(usize::to_string).collect();
         self.text = format!("Input({})", sizes.join("x"));
-        for _ in 0..2 + self.dice.roll(9) {
+        for _ in 0..2 + self.random.below(9) {
             match self.sizes.len() {
                 3 => self.on_image(),
                 2 => self.on_sequence(),
@@ -59,14 +59,14 @@ impl Writer {
 
     fn on_image(&mut self) {
         let [height, width, channels] = self.sizes[..] else { return };
-        let filters = 1 + self.dice.roll(5);
-        match self.dice.roll(16) {
+        let filters = 1 + self.random.below(5);
+        match self.random.below(16) {
             0 | 1 => {
                 let function = self.function();
                 self.add(function);
             }
             2 => {
-                let norm = self.dice.pick(&[
+                let norm = self.random.pick(&[
                     "BatchNorm",
                     "BatchNorm(gamma=false)",
                     "LRN(depth_radius=1)",
@@ -80,7 +80,7 @@ impl Writer {
                 self.sizes = vec![height - 2, width - 2, filters];
             }
             4 => {
-                let stride = 1 + self.dice.roll(2);
+                let stride = 1 + self.random.below(2);
                 self.add(&format!("Conv(3x2, {filters}, stride={stride}, padding=same, bias=false)"));
                 self.sizes = vec![height.div_ceil(stride), width.div_ceil(stride), filters];
             }
@@ -89,18 +89,18 @@ impl Writer {
                 self.sizes[2] = 2 * channels;
             }
             6 => {
-                let pool = self.dice.pick(&["MaxPool", "AvgPool"]);
+                let pool = self.random.pick(&["MaxPool", "AvgPool"]);
                 self.add(&format!("{pool}(2x2, padding=same)"));
                 self.sizes = vec![height.div_ceil(2), width.div_ceil(2), channels];
             }
             7 => {
-                let pool = self.dice.pick(&["MaxPool", "AvgPool"]);
+                let pool = self.random.pick(&["MaxPool", "AvgPool"]);
                 self.add(&format!("{pool}(2x2, stride=2, ceil=true, padding=[1, 0, 0, 1])"));
                 // A window that begins in the padding on the right does not count.
                 self.sizes = vec![(height + 2) / 2, width.div_ceil(2), channels];
             }
             8 => {
-                let merge = self.dice.pick(&["Add", "Multiply", "Average", "Maximum", "Minimum", "Subtract"]);
+                let merge = self.random.pick(&["Add", "Multiply", "Average", "Maximum", "Minimum", "Subtract"]);
                 self.add(&format!("(Conv(1x1, {channels}) >> Relu | Identity | Tanh) >> {merge}"));
             }
             9 => {
@@ -139,8 +139,8 @@ impl Writer {
 
     fn on_features(&mut self) {
         let [features] = self.sizes[..] else { return };
-        let units = 1 + self.dice.roll(6);
-        match self.dice.roll(7) {
+        let units = 1 + self.random.below(6);
+        match self.random.below(7) {
             0 => {
                 let function = self.function();
                 self.add(function);
@@ -171,8 +171,8 @@ impl Writer {
 
     fn on_sequence(&mut self) {
         let [time, features] = self.sizes[..] else { return };
-        let units = 1 + self.dice.roll(4);
-        match self.dice.roll(6) {
+        let units = 1 + self.random.below(4);
+        match self.random.below(6) {
             0 => {
                 self.add(&format!("LSTM({units})"));
                 self.sizes = vec![units];
@@ -198,7 +198,7 @@ impl Writer {
 }
 
 fn text_by_chance(seed: u64) -> (String, Vec<usize>) {
-    let mut writer = Writer { dice: Dice { state: seed }, sizes: Vec::new(), text: String::new() };
+    let mut writer = Writer { random: RandomChoices { state: seed }, sizes: Vec::new(), text: String::new() };
     writer.net();
     (writer.text, writer.sizes)
 }

@@ -1,4 +1,4 @@
-//! The curves and the HTML report of a training run.
+//! The pictures and the page of a training run.
 
 use netc::ops::output_kind::OutputKind;
 use netc::train::evaluation::metrics::{ClassificationMetrics, ClassificationReport, MetricUnit};
@@ -71,7 +71,7 @@ fn record(count: u32, validated: bool) -> RunRecord {
     }
 }
 
-/// Made-up predictions; most are right.
+/// Made-up predictions of `classes` classes; most are right.
 fn evaluation(labels: Vec<String>) -> ClassificationReport {
     let classes = labels.len();
     let mut metrics = ClassificationMetrics::new(labels, classes, OutputKind::Classes);

@@ -1,4 +1,4 @@
-//! What is kept of runs: the epoch, the files of earlier runs, one training at a time; and what trained weights are of.
+//! What a run keeps: the best epoch, the files of earlier runs, one training at a time; and which net trained weights belong to.
 
 mod program;
 

@@ -1,5 +1,5 @@
-//! No kernel takes more scratch than it says, and what is reserved for a batch is enough for every smaller one: all kernels
-//! run guarded, for every batch up to the largest, on several counts of threads, in memory that was reserved once.
+//! No kernel takes more scratch than it declares, and what is reserved for a batch is enough for every smaller one: all kernels run
+//! guarded, for every batch up to the largest, on several numbers of threads, in memory that is reserved once.
 
 use netc::compile::{self, BuildOptions, Values};
 use netc::elaborate::load;

@@ -55,24 +55,24 @@ fn the_same_spec_gives_the_same_text() {
 #[test]
 fn passes_do_what_they_say() {
     let cases = [
-        ("dead", "Input(8) >> { let a = Relu(4)  let b = Tanh(4)  a >> Dense(2) }"),
-        ("rest", "Input(8) >> Dropout(0.5) >> Identity >> Input(8) >> Dense(2) >> GaussianNoise(std=0.1)"),
-        ("equal", "Input(8) >> (Relu | Relu >> Tanh) >> Concatenate"),
-        ("norm", "Input(8x8x3) >> Conv(3x3, 4, bias=false) >> BatchNorm >> Relu"),
-        ("residual", "Input(8x8x4) >> (Conv(3x3, 4, padding=same) | Identity) >> Add >> Relu"),
-        ("activation", "Input(8x8x3) >> Conv(3x3, 4) >> Relu >> Flatten >> Dense(3) >> Sigmoid"),
-        ("pool", "Input(8x8x3) >> Conv(3x3, 4) >> Relu >> MaxPool(2x2)"),
-        ("softmax", "Input(8) >> Dense(3) >> Softmax"),
+        ("dead_code", "Input(8) >> { let a = Relu(4)  let b = Tanh(4)  a >> Dense(2) }"),
+        ("remove_identity", "Input(8) >> Dropout(0.5) >> Identity >> Input(8) >> Dense(2) >> GaussianNoise(std=0.1)"),
+        ("common_subgraphs", "Input(8) >> (Relu | Relu >> Tanh) >> Concatenate"),
+        ("fold_batch_norm", "Input(8x8x3) >> Conv(3x3, 4, bias=false) >> BatchNorm >> Relu"),
+        ("fuse_residual", "Input(8x8x4) >> (Conv(3x3, 4, padding=same) | Identity) >> Add >> Relu"),
+        ("fuse_activation", "Input(8x8x3) >> Conv(3x3, 4) >> Relu >> Flatten >> Dense(3) >> Sigmoid"),
+        ("fuse_pool", "Input(8x8x3) >> Conv(3x3, 4) >> Relu >> MaxPool(2x2)"),
+        ("fuse_softmax", "Input(8) >> Dense(3) >> Softmax"),
     ];
     assert_eq!(cases.map(|(name, _)| name), *INFERENCE.iter().map(|pass| pass.name).collect::<Vec<_>>());
     for (name, expression) in cases {
         let mut graph = graph(expression);
         for pass in INFERENCE {
             let before = graph.to_string();
-            graph = (pass.run)(graph);
+            graph = pass.apply(graph);
             if pass.name == name {
                 let after = graph.to_string();
-                assert_ne!(before, after, "{name} did nothing");
+                assert_ne!(before, after, "{name} changed nothing");
                 snapshot("pass", name, format!("{}\n\nbefore\n{before}\nafter\n{after}", pass.explain));
                 break;
             }

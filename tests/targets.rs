@@ -1,4 +1,4 @@
-//! What nets may be asked: classes by a sign, images for images, a class for each pixel; and targets that cannot be right.
+//! Targets of training: binary classes, images, a class for each pixel; and targets that cannot be valid.
 
 mod program;
 

@@ -1,4 +1,4 @@
-//! What people see of a graph: the table, its JSON twin and the drawing.
+//! The table of a graph, its JSON form and the drawing.
 
 use netc::elaborate;
 use netc::elaborate::project::{shipped, source_files};

@@ -53,7 +53,7 @@ const COPIES: usize = 3;
 
 /// Whether the memory holds the constants of the steps while they are made, one after the other.
 fn check_memory(compiled: &Compiled, graph: &Graph) -> std::result::Result<(), ConstantError> {
-    for recipe in &compiled.recipes {
+    for recipe in &compiled.packings {
         let floats = recipe.parameters.iter().map(|id| graph.parameters[id.0].len()).fold(0, usize::saturating_add);
         let bytes = floats.saturating_mul(COPIES * size_of::<f32>());
         if Vec::<u8>::new().try_reserve_exact(bytes).is_err() {
@@ -74,7 +74,7 @@ pub(crate) fn put_constants(
     check_memory(compiled, graph)?;
     let plan = &compiled.plan;
     let mut written = 0;
-    for recipe in &compiled.recipes {
+    for recipe in &compiled.packings {
         let mut raw = Vec::with_capacity(recipe.parameters.len());
         for &id in &recipe.parameters {
             raw.push(values.derived(graph, id)?);

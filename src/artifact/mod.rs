@@ -9,6 +9,7 @@
 //! It holds no time, folder or output name: the same inputs give the same bytes.
 
 pub(crate) mod constants;
+#[allow(unsafe_code)]
 mod file_bytes;
 mod write;
 
@@ -26,7 +27,7 @@ use std::path::Path;
 use std::sync::atomic::{AtomicU8, Ordering};
 
 /// The first bytes of every artifact.
-const MAGIC: [u8; 8] = *b"NETC\x00\x1a\x01\n";
+const MAGIC: [u8; 8] = crate::content::ARTIFACT;
 /// The version of the format.
 pub const VERSION: u32 = 5;
 const HEADER: usize = 64;

@@ -25,7 +25,7 @@ pub fn check(spec: &Spec, options: &BuildOptions) -> Diagnostics {
     for (item, span) in of_root {
         let result = match item {
             ExpectItem::Signature { net, signature } => {
-                nets.graph(net).map(|graph| spec.check_promise(net, signature, graph))
+                nets.graph(net).map(|graph| spec.check_expected_signature(net, signature, graph))
             }
             ExpectItem::Condition(condition) => nets.condition(condition, *span),
         };
@@ -52,7 +52,7 @@ impl Nets<'_> {
                 let names = spec.project.names(net.span.file);
                 Diagnostic::new(Code::ExpectationForm, format!("there is no net `{}`", net.text))
                     .at(net.span, "no net of this name")
-                    .meant(net.span, &net.text, suggest::nearest(&net.text, names.iter().map(String::as_str)))
+                    .suggest_name(net.span, &net.text, suggest::nearest(&net.text, names.iter().map(String::as_str)))
             })?;
             let (graph, _) = spec.graph(index)?;
             self.graphs.insert(net.text.clone(), graph);
@@ -109,7 +109,7 @@ impl Nets<'_> {
         };
         let value = match (function.text.as_str(), net, arguments.len()) {
             ("top1", Some(net), 2) => {
-                let Some(photo) = project::text_of(&arguments[1].value) else {
+                let Some(photo) = project::plain_string(&arguments[1].value) else {
                     return Err(wrong("a net and a photo's path in quotes"));
                 };
                 let path = self.spec.sources.folder(call.span.file).join(photo);
@@ -126,7 +126,7 @@ impl Nets<'_> {
                         function.span,
                         format!("the functions are {}", suggest::one_of(FUNCTIONS).replace(" or ", " and ")),
                     )
-                    .meant(function.span, other, suggest::nearest(other, FUNCTIONS))
+                    .suggest_name(function.span, other, suggest::nearest(other, FUNCTIONS))
                     .into());
             }
         };

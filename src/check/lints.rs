@@ -2,16 +2,16 @@
 
 use crate::diagnostics::{Code, Diagnostic, Diagnostics, counted};
 use crate::elaborate::Spec;
-use crate::elaborate::project::requests::WeightsRequest;
 use crate::graph::{Graph, Node, NodeId, Parameter, ParameterKind};
 use crate::ops::dense::{Dense, Function};
 use crate::ops::input::Input;
 use crate::ops::norm::batch_norm::BatchNorm;
 use crate::ops::pool::Pool;
 use crate::ops::preprocessing::Preprocessing;
+use crate::request::WeightsRequest;
 use crate::source::Span;
 use crate::syntax::parse;
-use crate::syntax::scan::{Kind, scan};
+
 use std::collections::BTreeSet;
 
 /// Parameters of a dense layer behind a flatten from which on there is likely a better way.
@@ -114,7 +114,7 @@ impl Spec {
         let node = graph.node(before);
         let has_bias = node.parameters.iter().any(|&id| graph.parameters[id.0].role == "bias");
         // A function between the two would keep the bias from being subtracted.
-        let linear = node.operation.supports().affine;
+        let linear = node.operation.with_foldable_bias().is_some();
         // Weights from elsewhere hold the bias that their network had, and `bias=…` in the text says that it is meant.
         let bound = node.origin.layers.iter().any(|(net, _)| self.project.weights.contains_key(&**net));
         let meant = self.sources.text(node.origin.span).contains("bias");
@@ -191,12 +191,6 @@ fn values_text(image: &Preprocessing) -> String {
     }
 }
 
-/// The words of a text, those of its comments and texts left out, and where each starts.
-pub(crate) fn words(text: &str) -> impl Iterator<Item = (usize, &str)> {
-    let words = scan(text).into_iter().filter(|token| token.kind == Kind::Word);
-    words.map(|token| (token.start, token.text(text)))
-}
-
 fn is_softmax(node: &Node) -> bool {
     node.operation.as_any().downcast_ref::<Dense>().is_some_and(|dense| dense.function == Function::Softmax)
 }
@@ -205,7 +199,7 @@ fn softmax_twice(graph: &Graph, id: NodeId, told: &mut Diagnostics) {
     let node = graph.node(id);
     let mut before = node.inputs.first();
     // Dropout, an inner `Input` and the like between the two change nothing.
-    while let Some(inner) = before.filter(|&&inner| graph.node(inner).operation.is_identity_at_inference()) {
+    while let Some(inner) = before.filter(|&&inner| graph.node(inner).operation.fusion_role().is_identity()) {
         before = graph.node(*inner).inputs.first();
     }
     let Some(earlier) = before.map(|&before| graph.node(before)).filter(|earlier| is_softmax(earlier)) else { return };

@@ -5,10 +5,10 @@ use super::model::{artifact_path, report_build};
 use super::output::{messages, output_guard};
 use super::result::CommandResult;
 use crate::check::verify;
+use crate::compile::tuning_cache::tune_build;
 use crate::compile::{self, Build, BuildOptions};
 use crate::diagnostics::{Code, Diagnostic, suggest};
 use crate::elaborate::Spec;
-use crate::lower::autotune::tuning_cache::tune_build;
 use crate::runtime::thread_count;
 use crate::train::recorded_loss;
 use crate::{lower, syntax};
@@ -86,7 +86,7 @@ fn explain_choice(spec: &Spec, step: &str, args: &BuildArgs) -> CommandResult {
     let options = args.options();
     let graph = messages::unwrap_or_report(compile::graph(spec, options.net.as_deref()), &spec.sources)?;
     let plan = compile::plan(graph, &options).map_err(|errors| messages::fail(&errors, &spec.sources))?;
-    let Some(text) = lower::why(&plan, step, options.exact) else {
+    let Some(text) = lower::explain(&plan, step, options.exact) else {
         let names: Vec<&str> = plan.steps.iter().map(|step| step.name.as_str()).collect();
         let message = format!("`{}` has no step `{step}`", plan.name);
         return Err(messages::fail_with(

@@ -81,7 +81,7 @@ fn photos(session: &mut Session, artifact: &Artifact, args: &Args) -> Result<Pre
     let plan = &artifact.manifest.plan;
     let found = photo_paths::expand(&args.inputs, Walk::OneLevel).map_err(|cause| {
         let missing = args.inputs.iter().find(|path| !path.exists());
-        let suggestion = missing.and_then(|path| crate::elaborate::project::source_files::did_you_mean_file(path));
+        let suggestion = missing.and_then(|path| crate::diagnostics::suggest::did_you_mean_file(path));
         let subfolder = match &cause {
             FolderError::Empty { path, .. } => suggest_subfolder(path),
             _ => None,

@@ -56,7 +56,7 @@ pub struct Args {
 
 pub fn run(args: &Args) -> CommandResult {
     let spec = messages::load(&args.spec)?;
-    let folder = spec.sources.beside(spec.root(), "");
+    let folder = spec.sources.resolve(spec.root(), "");
     let options = RunOptions {
         net: args.net.clone(),
         weights: args.weights.iter().cloned().collect(),

@@ -8,7 +8,6 @@ pub mod features;
 pub mod photos;
 pub mod samples;
 pub mod seeded_rng;
-mod sniff;
 
 pub use arrays::array_error::{ArrayError, ArrayErrorKind, ArrayInfo};
 pub use features::feature_cache::{CacheInfo, CacheNote, FeatureCache, FeatureCacheError, Position};

@@ -1,34 +1,34 @@
-//! Every code, its title and what `netc explain` teaches. Numbers are stable: a code is never given another meaning.
+//! All diagnostic codes with their titles and explanations. Codes are stable: none is ever reused for another meaning.
 
 use std::fmt;
 use std::str::FromStr;
 
 macro_rules! codes {
     ($($name:ident = $text:literal, $title:literal, $explain:literal, $example:literal;)*) => {
-        /// The stable number of a kind of mistake (`E…`) or lint (`W…`).
+        /// The stable code of a kind of error (`E…`) or lint (`W…`).
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
         pub enum Code { $(#[doc = $title] $name,)* }
 
         impl Code {
-            /// Every code in order.
+            /// All codes in order.
             pub const ALL: &'static [Code] = &[$(Code::$name,)*];
 
-            /// As it is printed, `E0301`.
+            /// The code as it is printed: `E0301`.
             pub fn text(self) -> &'static str {
                 match self { $(Code::$name => $text,)* }
             }
 
-            /// What kind of mistake it is, in a few words.
+            /// A short description of the kind of error.
             pub fn title(self) -> &'static str {
                 match self { $(Code::$name => $title,)* }
             }
 
-            /// What one should know about it.
+            /// The explanation that `netc explain` prints.
             pub fn explain(self) -> &'static str {
                 match self { $(Code::$name => $explain,)* }
             }
 
-            /// A spec, or after a `$` a command, that it answers.
+            /// A spec with this error or, after a `$`, a command that fails with it.
             pub fn example(self) -> &'static str {
                 match self { $(Code::$name => $example,)* }
             }
@@ -38,109 +38,109 @@ macro_rules! codes {
 
 codes! {
     NotUtf8 = "E0001", "the file is not UTF-8 text",
-        "A spec is text in UTF-8. This file holds bytes that are none: it is likely a weights file, a photo or an artifact that was named in place of the spec.",
+        "A spec is a text file in UTF-8. This file contains other bytes: it is probably a weights file, a photo or an artifact, given in place of a spec.",
         "$ netc check vgg16.h5";
     Unreadable = "E0002", "a file cannot be read",
-        "The file is not there, is a folder, or may not be read by this user. Relative paths in a spec start at the spec's folder, those on the command line at the working directory.",
+        "The file does not exist, is a folder, or this user has no permission to read it. Relative paths in a spec start at the folder of the spec, those on the command line at the working directory.",
         "use \"blcoks.net\"\n\nnet small = Input(4) >> Softmax(2)";
-    Syntax = "E0101", "the text does not follow the grammar",
-        "The message says what was found and what could stand there. An item starts with `net`, `weights`, `labels`, `train`, `use` or `expect`; an expression chains layers with `>>`.",
+    Syntax = "E0101", "syntax error",
+        "The message says what was found and what was expected. An item starts with `net`, `weights`, `labels`, `train`, `use` or `expect`; an expression chains layers with `>>`.",
         "net small = Input(28x28x1) Flatten >> Softmax(10)   # a `>>` is missing";
     Unclosed = "E0102", "a bracket or quote is not closed",
-        "Each `(`, `[`, `{` and `\"` needs its partner. The label shows the one that is left open.",
+        "Every `(`, `[`, `{` and `\"` must be closed. The label shows the one that is still open.",
         "net small = Input(28x28x1) >> Dense(10";
-    Literal = "E0103", "a number or text cannot be read",
-        "Integers have up to 18 digits, sizes are written `3x3` or `224x224x3`, texts stand in double quotes with the escapes \\\" \\\\ \\n \\t, and a brace in a text is `{{`.",
+    Literal = "E0103", "invalid number or string",
+        "Integers have up to 18 digits, sizes are written `3x3` or `224x224x3`, strings are written in double quotes with the escapes \\\" \\\\ \\n \\t, and a brace in a string is written `{{`.",
         "Input(4) >> Dense(99999999999999999999)";
     TooDeep = "E0104", "the text is nested too deeply or too large",
-        "A spec may have up to 4 MB and 64 levels of brackets; both are far above what networks need. Use `repeat` and nets of your own in place of nesting.",
+        "A spec may have up to 4 MB and 64 levels of brackets, far more than networks need. Use `repeat` and nets of your own instead of nesting.",
         "net deep = Input(4) >> ((((((((((((((((((((((((((((((((((((((((((((((((((((((((((((((((((Relu(4)))))))))))))))))))))))))))))))))))))))))))))))))))))))))))))))))))";
-    Edition = "E0105", "an edition that this program does not know",
-        "A first line `netc 1` pins the language's edition. This program knows edition 1.",
+    Edition = "E0105", "unknown edition",
+        "A first line `netc 1` selects the edition of the language. This version of netc supports edition 1.",
         "netc 7\n\nnet small = Input(4) >> Softmax(2)";
     UnknownName = "E0201", "no layer, net or value has this name",
-        "Names are looked up among the parameters and `let`s in scope, the file's nets, the nets that `use` brings, the nets that ship with netc, and the layers. `netc help` lists the layers.",
+        "Names are looked up among the parameters and `let`s in scope, the nets of the file, the nets of the files it uses, the nets that ship with netc, and the layers. `netc help` lists the layers.",
         "Input(28x28x1) >> Flaten >> Softmax(10)";
-    DuplicateItem = "E0202", "two items of one kind have one name",
-        "A net, and the weights, labels or recipe of a net, are defined once per file. Rename one of them.",
+    DuplicateItem = "E0202", "duplicate definition",
+        "A net, and the weights, labels or recipe of a net, can be defined only once per file; so can the parameters of a net and the values of a block. Rename or remove one of the definitions.",
         "net a = Input(4) >> Relu\nnet a = Input(4) >> Tanh";
-    DuplicateLayer = "E0203", "two layers of one net have one name",
-        "Every layer of a net has a name of its own, so that cuts and weights can name it. Wrap one of the two mentions in a scope: `(…) as left` makes its layers `left/…`.",
+    DuplicateLayer = "E0203", "two layers of a net have the same name",
+        "Cuts and weights refer to layers by name, so every layer of a net needs a unique one. Put one of the two into a scope: `(…) as left` names its layers `left/…`.",
         "Input(4) >> Relu(4) as hidden >> Relu(4) as hidden";
     UnknownArgument = "E0204", "no argument has this name",
-        "`netc help LAYER` lists a layer's arguments; a net's stand in its definition.",
+        "`netc help LAYER` lists the arguments of a layer; those of a net are in its definition.",
         "Input(28x28x1) >> Conv(3x3, 8, strides=2)";
-    MissingArgument = "E0205", "an argument without a default is missing",
-        "`netc help LAYER` shows which arguments a layer needs.",
+    MissingArgument = "E0205", "a required argument is missing",
+        "Arguments without a default are required. `netc help LAYER` lists them.",
         "Input(28x28x1) >> Conv(3x3)";
     TooManyArguments = "E0206", "more arguments than there are parameters",
-        "Arguments go by position in the order of the documentation, or by name.",
+        "Arguments are given by position, in the order of the documentation, or by name. Each can be given once.",
         "Input(28x28x1) >> Flatten(1, 2)";
-    WrongArgument = "E0207", "an argument's value cannot be used",
-        "The message says what the argument takes and what it was given.",
+    WrongArgument = "E0207", "invalid value",
+        "The message says which values are allowed and what was given.",
         "Input(28x28x1) >> Conv(3x3, 8, padding=smae)";
     Recursion = "E0208", "a net contains itself",
-        "Networks are finite: a net cannot be built from itself. `repeat(n) { … }` chains an expression n times.",
+        "Networks are finite, so a net cannot contain itself. Write `repeat(n) { … }` to chain an expression n times.",
         "net a = Input(4) >> b\nnet b = Relu(4) >> b";
-    ReservedName = "E0209", "this name cannot be taken",
-        "The names of layers (`Dense`) and the language's words cannot name a net or a parameter.",
+    ReservedName = "E0209", "reserved name",
+        "The names of layers (`Dense`) and the keywords of the language cannot be names of nets, parameters or values.",
         "net Relu = Input(4) >> Tanh";
-    Use = "E0210", "a used file cannot be brought in",
-        "`use \"blocks.net\"` names a file beside this one or below the project's root (the folder of the file that is built). Files may not use each other in a circle, nor bring in a net twice.",
+    Use = "E0210", "invalid `use`",
+        "`use \"blocks.net\"` names a file relative to this one. It must be inside the folder of the root file (the one that is built). Files cannot use each other in a cycle.",
         "use \"../blocks.net\"\n\nnet small = Input(4) >> Softmax(2)";
-    NoNet = "E0211", "it is not clear which net is meant",
-        "A file's net is the one named like the file, else its only complete net (one that starts at `Input`). `--net NAME` picks one.",
+    NoNet = "E0211", "no net, or several, to choose from",
+        "The net of a file is the one named like the file, else its only complete net (one that starts at `Input`). `--net NAME` selects another.",
         "$ netc show bird.net --net brid";
-    NotANet = "E0212", "a value stands where a net is needed, or the other way round",
-        "`>>` joins nets: layers, nets and expressions of them. Numbers and texts are arguments.",
+    NotANet = "E0212", "a value in place of a net, or the reverse",
+        "`>>` chains layers, nets and expressions of them. Numbers, strings and lists are values: they are passed as arguments.",
         "Input(4) >> 10";
-    ValueInChain = "E0213", "what comes in is not used",
-        "A `let` is a value: it was computed already and takes no input. `x >> a` would throw x away. Use the value at the start of a chain or as a branch: `(x | a) >> Concatenate`.",
+    ValueInChain = "E0213", "an output in a chain is not used",
+        "A `let` names a tensor that is computed already, so it takes no input: `x >> a` would discard x. Use the value at the start of a chain or as a branch: `(x | a) >> Concatenate`.",
         "Input(4) >> { let a = Relu(4)  Tanh(4) >> a }";
-    Arithmetic = "E0214", "a calculation has no result",
-        "Integer division must be exact, numbers stay within 64 bits, and arithmetic takes numbers.",
+    Arithmetic = "E0214", "invalid arithmetic",
+        "Arithmetic needs numbers, integer division must be exact, and results must fit in 64 bits.",
         "Input(7 / 2) >> Softmax(2)";
     Limit = "E0215", "the expansion is too large",
-        "Limits keep a mistyped number from eating the machine: 10,000 repeats, 100,000 layers, 64 nets inside nets.",
+        "Limits keep a mistyped number from using up time and memory: 10,000 repetitions, 100,000 layers, nets nested 64 levels deep.",
         "Input(4) >> repeat(1000000) { Relu(4) }";
     Fragment = "E0216", "the net has no input",
-        "A net that does not start at `Input` is a fragment: it says what happens to an input, but not which. Put `Input(224x224x3) >>` before it, or use it in another net.",
+        "A net that does not start at `Input` is a fragment. Put `Input(224x224x3) >>` before it, or use it in another net.",
         "$ netc build 'Flatten >> Softmax(10)'";
-    Expectation = "E0218", "an expectation does not hold",
-        "`expect bird: (?, 224, 224, 3) -> (?, 10)` and `expect top1(bird, \"owl.jpg\") == \"owl\"` are promises that `netc test` checks. The message shows what was found: correct the net, or the promise.",
-        "net bird = Input(4) >> Softmax(10)\n\nexpect bird: (?, 4) -> (?, 11)   # told by `netc test`";
+    Expectation = "E0218", "an expectation is not met",
+        "`netc test` checks expectations such as `expect bird: (?, 224, 224, 3) -> (?, 10)` and `expect top1(bird, \"owl.jpg\") == \"owl\"`. The message shows the actual result: correct the net or the expectation.",
+        "net bird = Input(4) >> Softmax(10)\n\nexpect bird: (?, 4) -> (?, 11)   # reported by `netc test`";
     ExpectationForm = "E0219", "an expectation cannot be evaluated",
-        "An expectation is a signature of a net, or a condition over `top1(net, \"photo\")` (a label, or the class's number where the net has no labels), `parameters(net)`, `layers(net)`, numbers and texts, compared and joined with `and`, `or` and `not`. A photo's path starts at the spec's folder.",
-        "net bird = Input(4) >> Softmax(10)\n\nexpect top5(bird, \"owl.jpg\") == \"owl\"   # told by `netc test`";
+        "An expectation is the signature of a net, or a condition. Conditions compare `top1(net, \"photo\")` (a label, or the index of the class if the net has no labels), `parameters(net)`, `layers(net)`, numbers and strings, combined with `and`, `or` and `not`. The path of a photo starts at the folder of the spec.",
+        "net bird = Input(4) >> Softmax(10)\n\nexpect top5(bird, \"owl.jpg\") == \"owl\"   # reported by `netc test`";
     WrongRank = "E0301", "a layer gets a tensor with the wrong number of dimensions",
-        "Images are (batch, height, width, channels), sequences (batch, time, features), features (batch, features). `Flatten` makes features of an image, `GlobalPool(avg)` averages it.",
+        "Images have the shape (batch, height, width, channels), sequences (batch, time, features), feature vectors (batch, features). `Flatten` turns an image into a feature vector, `GlobalPool(avg)` averages it over height and width.",
         "Input(28x28x1) >> Softmax(10)";
     Mismatch = "E0302", "two shapes that must agree differ",
-        "An `Input` in the middle of a chain asserts the shape there, and a fragment that was cut from a net needs the shape it was cut at.",
+        "An `Input` in the middle of a chain asserts the shape there, and a fragment that was cut from a net needs an input of the shape at the cut.",
         "vgg16[..dropout-2] >> Input(1000) >> Softmax(10)";
-    MergeMismatch = "E0303", "branches that are merged do not fit together",
-        "`Add`, `Multiply` and the like need equal shapes; `Concatenate` needs shapes that differ only along its axis.",
+    MergeMismatch = "E0303", "merged branches have incompatible shapes",
+        "`Add`, `Multiply` and other elementwise merges need equal shapes; `Concatenate` needs shapes that differ only along its axis.",
         "Input(28x28x1) >> (Conv(3x3, 8) | Identity) >> Add";
-    NeedsMerge = "E0304", "several outputs meet a layer that takes one",
-        "Parallel branches must be joined by a merge: `(a | b) >> Concatenate`, `Add`, `Multiply`, `Average` or `GatedAverage`.",
+    NeedsMerge = "E0304", "wrong number of input tensors",
+        "Most layers take a single tensor. Merge parallel branches first, with `Concatenate`, `Add`, `Multiply`, `Average` or `GatedAverage`: `(a | b) >> Concatenate`.",
         "Input(4) >> (Relu(4) | Tanh(4)) >> Softmax(2)";
-    Window = "E0305", "a window is larger than what it slides over",
-        "With `padding=valid` a convolution or pool needs at least one whole window. Use `padding=same`, a smaller size, or fewer pools before.",
+    Window = "E0305", "a window is larger than its input",
+        "With `padding=valid` the window of a convolution or pool must fit into the input at least once. Use `padding=same`, a smaller window, or fewer pools before it.",
         "Input(4x4x3) >> Conv(5x5, 8)";
-    Reshape = "E0306", "the sizes do not hold the same number of values",
-        "A reshape keeps all values: the product of the new sizes must equal that of the old ones. One size may be open (`?`).",
+    Reshape = "E0306", "a reshape changes the number of values",
+        "A reshape keeps all values: the product of the new sizes must equal that of the old ones. One size can be open (`?`).",
         "Input(28x28x1) >> Reshape(28x27)";
     OpenSize = "E0307", "a size must be known here",
-        "A `?` in `Input` leaves a size open. Layers whose parameters depend on it, and a plan, need it known.",
+        "A `?` in `Input` leaves a size open. Layers whose parameters depend on the size need a known one, and so does a plan.",
         "Input(?x?x3) >> Flatten >> Softmax(10)";
-    Channels = "E0308", "channels and groups do not divide",
-        "In a grouped convolution the input's and the output's channels must both be multiples of `groups`.",
+    Channels = "E0308", "invalid channels or groups",
+        "In a grouped convolution the input channels and the output channels must both be multiples of `groups`.",
         "Input(28x28x3) >> Conv(3x3, 8, groups=2)";
     TooLarge = "E0309", "a tensor is too large",
-        "A layer's output and each of its parameters may have up to 2^33 values per image, and a compiled net may take up to 2^46 multiply-adds for one. A size is likely mistyped.",
+        "The output of a layer and each of its parameters can have up to 2^33 values per image, and a compiled net can take up to 2^46 multiply-adds per image. A size is probably mistyped.",
         "Input(4) >> Dense(9999999999)";
-    Contract = "E0310", "a net's signature does not hold",
-        "`net f: (?, h, w, c) -> (?, h, w, 2*c)` is a promise: the caller must give the left side, the net's body the right side. The message says who breaks it.",
+    Contract = "E0310", "a net violates its signature",
+        "`net f: (?, h, w, c) -> (?, h, w, 2*c)` is a contract: the caller must pass inputs of the shapes on the left, and the body must return outputs of those on the right. The message says which side violates it.",
         "net halves: (?, n) -> (?, n / 2) = Dense(8)\n\nnet small = Input(4) >> halves";
     WeightsMissing = "E0401", "the weights file is not there",
         "`weights NAME = \"file\"` starts at the spec's folder. `--weights NAME=path` on the command line replaces the file.",
@@ -178,14 +178,14 @@ codes! {
     AxisOrder = "E0412", "the order of a layer's values in the weights file cannot be told",
         "PyTorch has an image as (channels, height, width), netc as (height, width, channels). From the layers before it follows in which order the file has what a layer takes, and its weights are permuted so. A slice across a flattened image, a reshape that mixes axes or branches of different orders end that: the file's framework computes something else there. The message says which layer it is and how it is written for both.",
         "$ netc build m.net   # net m = Input(8x8x3) >> Conv(3x3, 4) >> Flatten >> Slice(0, 10) >> Dense(2), with a file of PyTorch";
-    UnknownLayer = "E0501", "the net that is cut has no such layer",
-        "`netc show NET` lists the names that can stand in a cut. An index counts from the start, or with a minus from the end; scopes (`fire2`) are ends too.",
+    UnknownLayer = "E0501", "a cut refers to an unknown layer",
+        "`netc show NET` lists the names of the layers. A cut refers to a layer by its name or its index, from the start or, with a minus, from the end; it can also refer to a scope (`fire2`).",
         "vgg16[..dropout-3] >> Softmax(10)";
-    EmptyCut = "E0502", "a cut keeps nothing",
-        "`..a` leaves a out: it keeps what leads to a. `..=a` takes it in.",
+    EmptyCut = "E0502", "an empty cut",
+        "`..a` ends before a, `..=a` includes it. The start must not come after the end.",
         "vgg16[dropout-2..conv1_1]";
-    HangingEdge = "E0503", "a cut would leave an edge hanging",
-        "On a net with branches, an end keeps all that leads to it and a start all that follows from it. A start inside one branch of a merge leaves the other branch without its source: start before the branches part.",
+    HangingEdge = "E0503", "a cut leaves an edge dangling",
+        "On a net with branches, the end of a cut keeps all layers that lead to it, and the start all layers that depend on it. A start inside one branch of a merge cuts off the source of the other branch: start before the branches split.",
         "squeezenet[fire2/expand1x1..]";
     Recipe = "E0601", "a training recipe has an entry that means nothing",
         "The keys are data, validation, optimizer, loss, epochs, batch, seed, shuffle, metrics, regularizer, schedule, stop, augment, checkpoint and class_weights.",
@@ -289,17 +289,17 @@ codes! {
 }
 
 impl Code {
-    /// What `netc explain` says: title, explanation and example.
+    /// The output of `netc explain`: title, explanation and example.
     pub fn lesson(self) -> String {
         let example: String = self.example().lines().map(|line| format!("    {line}\n")).collect();
         let example: Vec<&str> = example.lines().map(str::trim_end).collect();
         format!("{self}: {}\n\n{}\n\nExample:\n\n{}\n", self.title(), self.explain(), example.join("\n"))
     }
 
-    /// All codes as a page in Markdown: `docs/diagnostics.md`.
+    /// All codes as a Markdown page: `docs/diagnostics.md`.
     pub fn page() -> String {
         let mut text = String::from(
-            "# Diagnostics\n\nEvery code that netc gives, what it means, and what it answers: `E` are errors, `W` lints. \
+            "# Diagnostics\n\nAll diagnostic codes of netc, with an explanation and an example: `E` are errors, `W` lints. \
              `netc explain E0301` prints one,\n`netc explain --all` this page.\n",
         );
         for code in Code::ALL {
@@ -314,7 +314,7 @@ impl Code {
         text
     }
 
-    /// Whether it is a lint: legal, and likely not meant.
+    /// Whether it is a lint: valid, but probably not intended.
     pub fn is_lint(self) -> bool {
         self.text().starts_with('W')
     }

@@ -1,14 +1,14 @@
-//! What other libraries call things: words that are far from those of the language, and what is meant.
-//! Names are those of Keras, PyTorch and TensorFlow; words that differ by case or a letter are found by [`super::suggest`].
+//! Names of other libraries (Keras, PyTorch, TensorFlow) with their equivalents in the language, for suggestions.
+//! Names that differ by case or by a letter are found by [`super::suggest`].
 
 use super::suggest;
 
-/// Layers of other libraries, and what to write.
+/// Layers of other libraries, and the advice.
 const LAYERS: &[(&[&str], &str)] = &[
-    (&["Conv1d", "Conv1D"], "a convolution over time is one over an image of width 1: `Conv(3x1, 64)`"),
+    (&["Conv1d", "Conv1D"], "write a convolution over time as one over an image of width 1: `Conv(3x1, 64)`"),
     (
         &["Conv2d", "Conv2D", "Convolution2D", "conv2d"],
-        "write `Conv(3x3, 64)`: the window, then the filters; the channels that come in are known",
+        "write `Conv(3x3, 64)`: the kernel size, then the filters; the input channels are inferred",
     ),
     (&["ConvTranspose2d", "Conv2DTranspose", "TransposedConv"], "write `Deconv(3x3, 64, stride=2)`"),
     (&["DepthwiseConv2D", "DepthwiseConv2d"], "write `DepthwiseConv(3x3)`"),
@@ -32,7 +32,7 @@ const LAYERS: &[(&[&str], &str)] = &[
         &["GlobalMaxPool", "GlobalMaxPooling", "GlobalMaxPooling2D", "GlobalMaxPool2D", "AdaptiveMaxPool2d"],
         "write `GlobalPool(max)`",
     ),
-    (&["BatchNorm1d", "BatchNorm2d", "BatchNorm2D"], "write `BatchNorm`: the channels are known"),
+    (&["BatchNorm1d", "BatchNorm2d", "BatchNorm2D"], "write `BatchNorm`: the channels are inferred"),
     (&["Dropout2d", "SpatialDropout2D", "AlphaDropout"], "write `Dropout(0.5)`"),
     (&["UpSampling2D", "Upsample", "Upsampling", "UpsamplingNearest2d"], "write `Upscale(2)`"),
     (&["ZeroPadding2D", "ZeroPad2d"], "write `ZeroPad(1)`"),
@@ -43,19 +43,19 @@ const LAYERS: &[(&[&str], &str)] = &[
     (&["Cat", "Merge"], "write `(a | b) >> Concatenate`"),
     (&["Mul", "Product"], "write `(a | b) >> Multiply`"),
     (&["Sub", "Difference", "Minus"], "write `(a | b) >> Subtract`"),
-    (&["Activation"], "a function is a layer by itself: `Relu`, `Tanh`, `Softmax`"),
+    (&["Activation"], "activations are layers: `Relu`, `Tanh`, `Softmax`"),
     (
         &["Sequential", "Model", "Module"],
         "layers are chained with `>>`: `net small = Input(784) >> Relu(100) >> Softmax(10)`",
     ),
-    (&["LogSoftmax", "Softmax2d"], "write `Softmax`: training takes its logarithm by itself"),
-    (&["Noop", "NoOp", "Lambda", "Pass"], "the branch that does nothing is `Identity`"),
+    (&["LogSoftmax", "Softmax2d"], "write `Softmax`: the loss takes the logarithm"),
+    (&["Noop", "NoOp", "Lambda", "Pass"], "write `Identity` for a branch without layers"),
     (&["SimpleRNN", "RNN"], "recurrent layers are `LSTM` and `GRU`"),
-    (&["LayerNorm", "LayerNormalization"], "a normalisation over all channels of an image is `GroupNorm(1)`"),
+    (&["LayerNorm", "LayerNormalization"], "write `GroupNorm(1)` to normalise an image over all its channels"),
     (&["InstanceNorm2d"], "write `GroupNorm(n)` with as many groups as channels"),
 ];
 
-/// Arguments: the layer that has them (none for any), the words of other libraries, and the name here.
+/// Arguments: the layer (`None` for any), the names in other libraries, and the name here.
 const ARGUMENTS: &[(Option<&str>, &[&str], &str)] = &[
     (None, &["kernel_size", "kernel", "kernel_shape", "filter_size", "window", "pool_size", "ksize", "k"], "size"),
     (None, &["strides", "subsample"], "stride"),
@@ -87,31 +87,35 @@ const ARGUMENTS: &[(Option<&str>, &[&str], &str)] = &[
     (Some("LocalResponseNorm"), &["bias"], "k"),
 ];
 
-/// Arguments whose meaning differs, and what to write.
-const TURNED: &[(&str, &[&str], &str)] = &[
+/// Arguments whose meaning differs, and the advice.
+const DIFFERENT_ARGUMENTS: &[(&str, &[&str], &str)] = &[
     (
         "BatchNorm",
         &["momentum", "decay"],
-        "write `alpha=…`, the share of the new statistics: PyTorch's momentum, 1 - momentum of Keras",
+        "write `alpha=…`, the weight of the new batch's statistics: PyTorch's momentum, or 1 - momentum of Keras",
     ),
-    ("LSTM", &["return_sequences"], "write `only_return_final=false` for all steps"),
-    ("GRU", &["return_sequences"], "write `only_return_final=false` for all steps"),
-    ("LeakyRelu", &["alpha", "negative_slope", "slope"], "its slope is 0.01; `Relu(alpha=0.2)` takes another"),
-    ("BatchNorm", &["num_features", "units"], "leave it out: the channels that come in are known"),
-    ("Convolution", &["in_channels"], "leave it out: the channels that come in are known"),
+    ("LSTM", &["return_sequences"], "write `only_return_final=false` for the outputs of all time steps"),
+    ("GRU", &["return_sequences"], "write `only_return_final=false` for the outputs of all time steps"),
+    (
+        "LeakyRelu",
+        &["alpha", "negative_slope", "slope"],
+        "its slope is 0.01; write `Relu(alpha=0.2)` for another slope",
+    ),
+    ("BatchNorm", &["num_features", "units"], "leave it out: the channels are inferred"),
+    ("Convolution", &["in_channels"], "leave it out: the input channels are inferred"),
     (
         "Dense",
         &["in_features", "activation"],
-        "leave it out: what comes in is known, and `Relu(10)` is a dense layer with its function",
+        "leave it out: the input features are inferred, and `Relu(10)` is a dense layer with an activation",
     ),
-    ("Convolution", &["activation"], "the function is a layer behind it: `Conv(3x3, 64) >> Relu`"),
-    ("Dropout", &["keep_prob", "keep_proba"], "write `proba=…`: the share that is dropped, 1 - keep_prob"),
-    ("Concatenate", &["dim"], "write `axis=…`: the batch is axis 0, the last is -1"),
-    ("Input", &["batch", "batch_size"], "leave it out: the batch is always open"),
+    ("Convolution", &["activation"], "the activation is a layer of its own: `Conv(3x3, 64) >> Relu`"),
+    ("Dropout", &["keep_prob", "keep_proba"], "write `proba=…`, the probability to drop a value: 1 - keep_prob"),
+    ("Concatenate", &["dim"], "write `axis=…`: the batch is axis 0, the last axis is -1"),
+    ("Input", &["batch", "batch_size"], "leave it out: the batch size is always open"),
 ];
 
-/// Choices, and the words that other libraries have for them.
-const CHOICES: &[(&[&str], &str)] = &[
+/// Keywords of other libraries, and their equivalents.
+const KEYWORDS: &[(&[&str], &str)] = &[
     (&["average", "mean"], "avg"),
     (&["maximum"], "max"),
     (&["half", "full_size", "zeros"], "same"),
@@ -120,61 +124,61 @@ const CHOICES: &[(&[&str], &str)] = &[
     (&["mul", "product"], "multiply"),
 ];
 
-/// What the words are that a recipe's optimizer takes.
-const OF_THE_OPTIMIZER: &str = "it belongs to the optimizer: `optimizer = Momentum(step=0.01, momentum=0.9)`";
+/// The advice for options of the optimizer.
+const OPTIMIZER_OPTION: &str = "it is an argument of the optimizer: `optimizer = Momentum(step=0.01, momentum=0.9)`";
 
-/// Keys of a recipe, and the words of other libraries.
-const RECIPE: &[(&[&str], Meant)] = &[
-    (&["learning_rate", "lr", "step", "momentum", "weight_decay"], Meant::Words(OF_THE_OPTIMIZER)),
-    (&["batch_size", "minibatch"], Meant::Name("batch")),
-    (&["n_epochs", "num_epochs", "iterations", "epoch"], Meant::Name("epochs")),
-    (&["train_data", "dataset", "x", "images", "training"], Meant::Name("data")),
-    (&["valid", "val", "validation_data", "validation_split", "test"], Meant::Name("validation")),
-    (&["early_stopping", "patience"], Meant::Name("stop")),
-    (&["decay", "lr_schedule", "scheduler"], Meant::Name("schedule")),
-    (&["augmentation", "transforms"], Meant::Name("augment")),
-    (&["regularization", "l2", "l1"], Meant::Name("regularizer")),
-    (&["cost", "criterion", "objective"], Meant::Name("loss")),
-    (&["class_weight"], Meant::Name("class_weights")),
+/// Training options of other libraries, and the keys of a recipe.
+const RECIPE: &[(&[&str], Meaning)] = &[
+    (&["learning_rate", "lr", "step", "momentum", "weight_decay"], Meaning::Advice(OPTIMIZER_OPTION)),
+    (&["batch_size", "minibatch"], Meaning::Name("batch")),
+    (&["n_epochs", "num_epochs", "iterations", "epoch"], Meaning::Name("epochs")),
+    (&["train_data", "dataset", "x", "images", "training"], Meaning::Name("data")),
+    (&["valid", "val", "validation_data", "validation_split", "test"], Meaning::Name("validation")),
+    (&["early_stopping", "patience"], Meaning::Name("stop")),
+    (&["decay", "lr_schedule", "scheduler"], Meaning::Name("schedule")),
+    (&["augmentation", "transforms"], Meaning::Name("augment")),
+    (&["regularization", "l2", "l1"], Meaning::Name("regularizer")),
+    (&["cost", "criterion", "objective"], Meaning::Name("loss")),
+    (&["class_weight"], Meaning::Name("class_weights")),
 ];
 
-fn said<T: Copy>(table: &[(&[&str], T)], word: &str) -> Option<T> {
-    table.iter().find(|(words, _)| words.contains(&word)).map(|(_, said)| *said)
+fn look_up<T: Copy>(table: &[(&[&str], T)], word: &str) -> Option<T> {
+    table.iter().find(|(words, _)| words.contains(&word)).map(|(_, entry)| *entry)
 }
 
-/// What to write for a layer of another library.
+/// Advice for a layer of another library.
 pub fn layer(word: &str) -> Option<&'static str> {
-    said(LAYERS, word)
+    look_up(LAYERS, word)
 }
 
-/// What is meant by an argument or key.
+/// The likely meaning of an unknown name.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Meant<'a> {
-    /// The one of this name.
+pub enum Meaning<'a> {
+    /// A name to write instead.
     Name(&'a str),
-    /// Something else: what to write.
-    Words(&'static str),
+    /// Something without an equivalent name: advice.
+    Advice(&'static str),
 }
 
-/// What an argument of another library's layer means, or one that is mistyped; `known` are those that the layer has.
-pub fn argument<'a>(layer: &str, word: &str, known: &[&'a str]) -> Option<Meant<'a>> {
-    let turned = TURNED.iter().find(|(of, words, _)| *of == layer && words.contains(&word));
-    if let Some((_, _, text)) = turned {
-        return Some(Meant::Words(text));
+/// The meaning of an unknown argument of a layer, from another library or mistyped; `known` are the layer's arguments.
+pub fn argument<'a>(layer: &str, word: &str, known: &[&'a str]) -> Option<Meaning<'a>> {
+    let different = DIFFERENT_ARGUMENTS.iter().find(|(of, words, _)| *of == layer && words.contains(&word));
+    if let Some((_, _, text)) = different {
+        return Some(Meaning::Advice(text));
     }
     let fits = |(of, words, name): &&(Option<&str>, &[&str], &str)| {
         of.is_none_or(|of| of == layer) && words.contains(&word) && known.contains(name) && word != *name
     };
-    let spelled: Option<&'a str> = ARGUMENTS.iter().find(fits).map(|(_, _, name)| *name);
-    spelled.or_else(|| suggest::nearest(word, known.iter().copied())).map(Meant::Name)
+    let equivalent: Option<&'a str> = ARGUMENTS.iter().find(fits).map(|(_, _, name)| *name);
+    equivalent.or_else(|| suggest::nearest(word, known.iter().copied())).map(Meaning::Name)
 }
 
-/// The choice that a word of another library means.
-pub fn choice(word: &str, choices: &[&str]) -> Option<&'static str> {
-    said(CHOICES, word).filter(|choice| choices.contains(choice))
+/// The equivalent of a keyword of another library among the allowed ones.
+pub fn keyword(word: &str, allowed: &[&str]) -> Option<&'static str> {
+    look_up(KEYWORDS, word).filter(|keyword| allowed.contains(keyword))
 }
 
-/// What a key of a recipe means that is another library's, or mistyped; `known` are those of a recipe.
-pub fn recipe_key<'a>(word: &str, known: &[&'a str]) -> Option<Meant<'a>> {
-    said(RECIPE, word).or_else(|| suggest::nearest(word, known.iter().copied()).map(Meant::Name))
+/// The meaning of an unknown key of a recipe, from another library or mistyped; `known` are the keys of a recipe.
+pub fn recipe_key<'a>(word: &str, known: &[&'a str]) -> Option<Meaning<'a>> {
+    look_up(RECIPE, word).or_else(|| suggest::nearest(word, known.iter().copied()).map(Meaning::Name))
 }

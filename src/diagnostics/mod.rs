@@ -1,5 +1,6 @@
-//! What a user is told: one value per mistake, with a stable code, the places that matter and the likely fix.
-//! How it looks is [`render`]'s matter, what each code teaches stands in [`codes`].
+//! Diagnostics: one value per error or warning, with a stable code, the spans involved and the likely fix.
+//!
+//! [`render`] prints them; [`codes`] has the explanation of each code.
 
 pub mod codes;
 pub mod foreign_names;
@@ -9,69 +10,69 @@ pub mod suggest;
 pub use codes::Code;
 
 use crate::source::{Sources, Span};
-use foreign_names::Meant;
+use foreign_names::Meaning;
 use std::collections::HashSet;
 use std::hash::{DefaultHasher, Hash, Hasher};
 
-/// How grave it is.
+/// The severity of a diagnostic.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Severity {
-    /// Nothing can be made of the input.
+    /// The input is invalid.
     Error,
-    /// Legal, and likely not meant.
+    /// The input is valid, but probably not what the user intended.
     Warning,
 }
 
-/// A place, and what is to be said of it.
+/// A span with a message.
 #[derive(Clone, Debug, PartialEq, Hash)]
 pub struct Label {
     pub span: Span,
     pub text: String,
-    /// Whether the mistake is here; other labels show what it disagrees with.
+    /// Whether the error is here; secondary labels show related code.
     pub primary: bool,
 }
 
-/// A change of the text that mends a mistake.
+/// A change of the source that fixes an error.
 #[derive(Clone, Debug, PartialEq, Hash)]
 pub struct Fix {
-    /// The place; an empty one to insert something.
+    /// The text to replace; empty for an insertion.
     pub span: Span,
-    /// What is replaced there.
+    /// The expected text at the span.
     pub found: String,
-    /// What to write.
+    /// The replacement.
     pub text: String,
 }
 
 impl Fix {
-    /// What it does, in words.
+    /// A description for menus: "replace `a` with `b`".
     pub fn title(&self) -> String {
         match (self.found.trim(), self.text.trim()) {
-            ("", "") => "take the blank away".into(),
+            ("", "") => "remove the space".into(),
             ("", text) => format!("insert `{text}`"),
-            (found, "") => format!("take `{found}` away"),
-            (found, text) => format!("write `{text}` in place of `{found}`"),
+            (found, "") => format!("remove `{found}`"),
+            (found, text) => format!("replace `{found}` with `{text}`"),
         }
     }
 }
 
-/// One mistake.
+/// An error or warning.
 #[derive(Clone, Debug, PartialEq, Hash)]
 pub struct Diagnostic {
     pub code: Code,
     pub severity: Severity,
-    /// One sentence, without a full stop.
+    /// One sentence without a full stop.
     pub message: String,
     pub labels: Vec<Label>,
-    /// Facts, figures, lists.
+    /// Facts and figures.
     pub notes: Vec<String>,
-    /// What to do.
+    /// Advice.
     pub help: Vec<String>,
-    /// Changes of the text, each of which does it. (In a box, as results carry diagnostics.)
+    /// Alternative changes of the source. (A box keeps `Result`s small.)
     pub fixes: Box<[Fix]>,
 }
 
 impl Diagnostic {
-    /// An error of a code, or a warning for a code of the lints.
+    /// An error, or a warning if the code is that of a lint.
     pub fn new(code: Code, message: impl Into<String>) -> Self {
         let severity = if code.is_lint() { Severity::Warning } else { Severity::Error };
         Self {
@@ -85,19 +86,19 @@ impl Diagnostic {
         }
     }
 
-    /// With the place of the mistake.
+    /// Adds a primary label: the location of the error.
     pub fn at(mut self, span: Span, text: impl Into<String>) -> Self {
         self.labels.push(Label { span, text: text.into(), primary: true });
         self
     }
 
-    /// With another place that matters.
+    /// Adds a secondary label: related code.
     pub fn and(mut self, span: Span, text: impl Into<String>) -> Self {
         self.labels.push(Label { span, text: text.into(), primary: false });
         self
     }
 
-    /// With another place where there is one.
+    /// Adds a secondary label if there is a span.
     pub fn maybe_and(self, span: Option<Span>, text: &str) -> Self {
         match span {
             Some(span) => self.and(span, text),
@@ -105,19 +106,19 @@ impl Diagnostic {
         }
     }
 
-    /// With a fact.
+    /// Adds a note: a fact.
     pub fn note(mut self, text: impl Into<String>) -> Self {
         self.notes.push(text.into());
         self
     }
 
-    /// With a fix.
+    /// Adds advice.
     pub fn help(mut self, text: impl Into<String>) -> Self {
         self.help.push(text.into());
         self
     }
 
-    /// With a fix where there is one.
+    /// Adds advice if there is any.
     pub fn maybe_help(self, text: Option<String>) -> Self {
         match text {
             Some(text) => self.help(text),
@@ -125,7 +126,7 @@ impl Diagnostic {
         }
     }
 
-    /// With a change that mends it: `text` in place of `found`.
+    /// Adds a fix: replaces `found` with `text`.
     pub fn fix(mut self, span: Span, found: impl Into<String>, text: impl Into<String>) -> Self {
         let mut fixes = std::mem::take(&mut self.fixes).into_vec();
         fixes.push(Fix { span, found: found.into(), text: text.into() });
@@ -133,46 +134,46 @@ impl Diagnostic {
         self
     }
 
-    /// With a change that mends it: `text` before a place.
+    /// Adds a fix: inserts `text` before a span.
     pub fn insert(self, before: Span, text: impl Into<String>) -> Self {
         self.fix(Span { end: before.start, ..before }, "", text)
     }
 
-    /// With the word that is likely meant in place of the one found, where there is one.
-    pub fn meant(self, span: Span, found: &str, word: Option<&str>) -> Self {
-        self.spelled(span, found, word.map(Meant::Name))
+    /// Adds a name to write instead of the one found, as advice and as a fix, if there is one.
+    pub fn suggest_name(self, span: Span, found: &str, name: Option<&str>) -> Self {
+        self.suggest(span, found, name.map(Meaning::Name))
     }
 
-    /// With what is likely meant by the word that was found, where something is.
-    pub fn spelled(self, span: Span, found: &str, meant: Option<Meant>) -> Self {
-        match meant {
-            Some(Meant::Name(word)) => self.help(suggest::question(word)).fix(span, found, word),
-            Some(Meant::Words(words)) => self.help(words),
+    /// Adds the likely meaning of an unknown word, if there is one: a name to write instead, or advice.
+    pub fn suggest(self, span: Span, found: &str, meaning: Option<Meaning>) -> Self {
+        match meaning {
+            Some(Meaning::Name(name)) => self.help(suggest::question(name)).fix(span, found, name),
+            Some(Meaning::Advice(text)) => self.help(text),
             None => self,
         }
     }
 
-    /// The changes that can be made. A place that holds something else than what is replaced is left alone (the word came
-    /// there as a parameter's value), and so is a spec that ships.
+    /// The fixes that can be applied: not in shipped specs, and not where the source differs from the expected text (the
+    /// word came there as the value of a parameter).
     pub fn fixes_in<'d>(&'d self, sources: &'d Sources) -> impl Iterator<Item = &'d Fix> {
-        let stands = |fix: &&Fix| sources.text(fix.span) == fix.found && !sources.file(fix.span.file).shipped;
-        self.fixes.iter().filter(stands)
+        let applies = |fix: &&Fix| sources.text(fix.span) == fix.found && !sources.file(fix.span.file).shipped;
+        self.fixes.iter().filter(applies)
     }
 }
 
-/// All that is to be said of one run.
+/// The diagnostics of one run, without duplicates.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Diagnostics {
     list: Vec<Diagnostic>,
-    /// Of those in the list, so that thousands of mistakes are told apart in time.
+    /// Hashes of those in the list, which keep the search for duplicates fast.
     hashes: HashSet<u64>,
 }
 
-/// What a step of the road gives: its result, or everything that is wrong.
+/// The result of a compilation stage, or all its errors.
 pub type Result<T> = std::result::Result<T, Diagnostics>;
 
 impl Diagnostics {
-    /// Adds one, unless the very same was said already (a net that is mentioned twice is told once).
+    /// Adds a diagnostic unless an equal one is present (a net that is used twice reports its errors once).
     pub fn push(&mut self, diagnostic: Diagnostic) {
         let new = self.hashes.insert(hash(&diagnostic));
         if new || !self.list.contains(&diagnostic) {
@@ -180,45 +181,48 @@ impl Diagnostics {
         }
     }
 
-    /// Adds all of another run's.
+    /// Adds all diagnostics of another list.
     pub fn extend(&mut self, other: Diagnostics) {
         for diagnostic in other.list {
             self.push(diagnostic);
         }
     }
 
-    /// Whether there is an error among them.
+    /// Whether there is any error.
     pub fn has_errors(&self) -> bool {
         self.list.iter().any(|diagnostic| diagnostic.severity == Severity::Error)
     }
 
-    /// How many there are.
+    /// The number of diagnostics.
     pub fn len(&self) -> usize {
         self.list.len()
     }
 
-    /// Whether nothing is to be said.
+    /// Whether there are none.
     pub fn is_empty(&self) -> bool {
         self.list.is_empty()
     }
 
-    /// In the order of the text: by file and place, those without a place last.
+    /// The diagnostics in source order: by file and span, those without a primary label last.
     pub fn sorted(&self) -> Vec<&Diagnostic> {
         let mut list: Vec<&Diagnostic> = self.list.iter().collect();
-        let place = |diagnostic: &Diagnostic| {
+        let position = |diagnostic: &Diagnostic| {
             let label = diagnostic.labels.iter().find(|label| label.primary);
             label.map_or((1, None), |label| (0, Some(label.span)))
         };
-        list.sort_by_key(|diagnostic| place(diagnostic));
+        list.sort_by_key(|diagnostic| position(diagnostic));
         list
     }
 
-    /// Them all, in the order in which they were found.
+    /// The diagnostics in the order in which they were found.
     pub fn iter(&self) -> impl Iterator<Item = &Diagnostic> {
         self.list.iter()
     }
 
-    /// Splits off what is not an error.
+    /// The value with the warnings.
+    ///
+    /// # Errors
+    /// All diagnostics, if there is an error among them.
     pub fn or_errors<T>(self, value: T) -> Result<(T, Diagnostics)> {
         if self.has_errors() { Err(self) } else { Ok((value, self)) }
     }
@@ -238,7 +242,7 @@ fn hash(diagnostic: &Diagnostic) -> u64 {
     hasher.finish()
 }
 
-/// A number and its noun: `1 step`, `3 steps`.
+/// A count with its noun: `1 step`, `3 steps`.
 pub fn counted(count: usize, noun: &str) -> String {
     let s = if count == 1 { "" } else { "s" };
     format!("{count} {noun}{s}")

@@ -1,4 +1,4 @@
-//! Diagnostics as text for people and as data for editors and CI.
+//! Renders diagnostics as text for terminals and as JSON for editors and CI.
 
 use super::{Diagnostic, Diagnostics, Severity};
 use crate::source::{FileId, Sources};
@@ -8,10 +8,10 @@ use codespan_reporting::term::{self, Config};
 use serde::Serialize;
 use std::ops::Range;
 
-/// More than this many are counted, not shown.
-const SHOWN: usize = 20;
+/// Max diagnostics that are printed; the others are counted.
+const MAX_SHOWN: usize = 20;
 
-/// A line that is longer than this is not shown, so that a file of one huge line gives no huge message.
+/// Max length of a source line that is printed, in bytes, so that a file of one huge line gives no huge message.
 const MAX_LINE_LEN: usize = 400;
 
 impl<'a> Files<'a> for Sources {
@@ -37,12 +37,12 @@ impl<'a> Files<'a> for Sources {
     }
 }
 
-/// All diagnostics as text, in the order of the source. `color` adds terminal colours.
+/// Diagnostics as text, in source order. `color` adds ANSI escape codes.
 pub fn text(diagnostics: &Diagnostics, sources: &Sources, color: bool) -> String {
     let config = Config { tab_width: 4, ..Config::default() };
     let mut out = Vec::new();
     let sorted = diagnostics.sorted();
-    for diagnostic in sorted.iter().take(SHOWN) {
+    for diagnostic in sorted.iter().take(MAX_SHOWN) {
         let converted = convert(diagnostic, sources);
         let written = if color {
             let mut styled = termcolor::Ansi::new(&mut out);
@@ -54,8 +54,8 @@ pub fn text(diagnostics: &Diagnostics, sources: &Sources, color: bool) -> String
             out.extend_from_slice(format!("{}: {}\n", diagnostic.code, diagnostic.message).as_bytes());
         }
     }
-    if sorted.len() > SHOWN {
-        out.extend_from_slice(format!("and {} more\n", sorted.len() - SHOWN).as_bytes());
+    if sorted.len() > MAX_SHOWN {
+        out.extend_from_slice(format!("and {} more\n", sorted.len() - MAX_SHOWN).as_bytes());
     }
     String::from_utf8_lossy(&out).into_owned()
 }
@@ -92,7 +92,7 @@ fn longest_line(sources: &Sources, span: crate::source::Span) -> usize {
     text[start..end].split('\n').map(str::len).max().unwrap_or(0)
 }
 
-/// One place of a diagnostic, as `--format json` prints it.
+/// A label in `--format json`; lines and columns count from 1.
 #[derive(Serialize)]
 struct JsonLabel<'a> {
     file: &'a str,
@@ -101,8 +101,7 @@ struct JsonLabel<'a> {
     text: &'a str,
 }
 
-/// A change of the text that mends a mistake, as `--format json` prints it: `with` in place of `replace`, which is empty
-/// where something is inserted.
+/// A fix in `--format json`: replaces the text `replace`, which is empty for an insertion, by `with`.
 #[derive(Serialize)]
 struct JsonFix<'a> {
     file: &'a str,
@@ -112,7 +111,7 @@ struct JsonFix<'a> {
     with: &'a str,
 }
 
-/// One diagnostic, as `--format json` prints it.
+/// A diagnostic in `--format json`.
 #[derive(Serialize)]
 struct JsonDiagnostic<'a> {
     code: String,
@@ -124,7 +123,7 @@ struct JsonDiagnostic<'a> {
     fixes: Vec<JsonFix<'a>>,
 }
 
-/// All diagnostics as the JSON document `{"diagnostics": […]}`, in the order of the source.
+/// Diagnostics as the JSON document `{"diagnostics": […]}`, in source order.
 pub fn json(diagnostics: &Diagnostics, sources: &Sources) -> serde_json::Value {
     let list: Vec<JsonDiagnostic> = diagnostics
         .sorted()

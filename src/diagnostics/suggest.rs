@@ -1,7 +1,9 @@
-//! Did you mean …?
+//! Suggestions for mistyped words and file names.
 
-/// The candidate that a mistyped word most likely meant: equal but for case, signs or a plural, or within an edit distance
-/// of a third of its length (as rustc and Gleam do).
+use std::path::Path;
+
+/// The candidate closest to a mistyped word: equal except for case and punctuation, or within an edit distance of a third
+/// of its length (as in rustc and Gleam).
 pub fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let folded = fold(word);
     candidates
@@ -14,9 +16,24 @@ pub fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) ->
         .map(|(_, candidate)| candidate)
 }
 
-/// The help line for a mistyped word, or none.
+/// The help line for a mistyped word; `None` without a close candidate.
 pub fn did_you_mean<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<String> {
     nearest(word, candidates).map(question)
+}
+
+/// The help line for a missing file: a file with a similar name in its folder or, if the folder is missing too, a folder with
+/// a similar name.
+pub fn did_you_mean_file(path: &Path) -> Option<String> {
+    let missing = path.ancestors().take_while(|path| !path.as_os_str().is_empty() && !path.exists());
+    let path = missing.last().unwrap_or(path);
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let names: Vec<String> = std::fs::read_dir(folder)
+        .ok()?
+        .take(10_000)
+        .filter_map(|entry| Some(entry.ok()?.file_name().to_string_lossy().into_owned()))
+        .collect();
+    let wanted = path.file_name()?.to_string_lossy().into_owned();
+    did_you_mean(&wanted, names.iter().map(String::as_str).filter(|name| *name != wanted))
 }
 
 /// `did you mean …?`
@@ -28,11 +45,20 @@ fn fold(word: &str) -> String {
     word.chars().filter(|c| c.is_alphanumeric()).flat_map(char::to_lowercase).collect()
 }
 
-/// A list for a sentence: `a`, `b` or `c`.
+/// A list of alternatives for a sentence: `a`, `b` or `c`.
 pub fn one_of<'a>(words: impl IntoIterator<Item = &'a str>) -> String {
+    list(words, "or")
+}
+
+/// A list for a sentence: `a`, `b` and `c`.
+pub fn all_of<'a>(words: impl IntoIterator<Item = &'a str>) -> String {
+    list(words, "and")
+}
+
+fn list<'a>(words: impl IntoIterator<Item = &'a str>, conjunction: &str) -> String {
     let quoted: Vec<String> = words.into_iter().map(|word| format!("`{word}`")).collect();
     match quoted.split_last() {
-        Some((last, rest)) if !rest.is_empty() => format!("{} or {last}", rest.join(", ")),
+        Some((last, others)) if !others.is_empty() => format!("{} {conjunction} {last}", others.join(", ")),
         Some((last, _)) => last.clone(),
         None => String::new(),
     }
@@ -43,7 +69,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_near_word_is_found_and_a_far_one_is_not() {
+    fn similar_words_are_suggested() {
         let layers = ["Convolution", "Conv", "Dense", "MaxPooling"];
         assert_eq!(nearest("Covn", layers), Some("Conv"));
         assert_eq!(nearest("max_pooling", layers), Some("MaxPooling"));

@@ -1,4 +1,4 @@
-//! What names mean while a net is expanded: parameters, `let`s, shared pieces, and the nets of the file they stand in.
+//! Scopes: the meaning of parameters, `let`s and `share`s while a net is expanded.
 
 use crate::diagnostics::Diagnostic;
 use crate::graph::{Mention, NodeId, ParameterId, Value};
@@ -8,73 +8,74 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
-/// What a name stands for.
+/// The meaning of a name.
 #[derive(Clone, Debug)]
-pub enum Bound<'p> {
-    /// A number, text, list of them …
+pub enum Binding<'p> {
+    /// A value: a number, string, list …
     Data(Value),
-    /// A piece of network, made afresh at each mention.
+    /// A net, expanded anew at each use.
     Net(Closure<'p>),
-    /// Several, of which one at least is a net.
-    List(Vec<(Bound<'p>, Span)>),
-    /// A `let`: outputs that were computed already.
+    /// A list with at least one net.
+    List(Vec<(Binding<'p>, Span)>),
+    /// A `let`: the outputs of layers that exist already.
     Signal(Vec<NodeId>),
-    /// A `share`: made afresh at each mention, with one set of parameters.
+    /// A `share`: expanded anew at each use, with one set of parameters.
     Shared(Rc<Shared<'p>>),
 }
 
-/// An expression and the names that it was written among.
+/// An expression with the scope that it was written in.
 #[derive(Clone, Debug)]
 pub struct Closure<'p> {
     pub expression: &'p Expr,
     pub scope: Rc<Scope<'p>>,
 }
 
-/// A piece with one set of parameters.
+/// Layers that share their parameters across all uses.
 #[derive(Debug)]
 pub struct Shared<'p> {
     pub name: String,
     pub closure: Closure<'p>,
-    /// The parameters of the layers of its first mention, in order, and how often it was mentioned.
-    pub first: RefCell<Option<Vec<Vec<ParameterId>>>>,
-    pub mentions: RefCell<usize>,
+    /// The parameters of each layer of the first use, in order.
+    pub parameters: RefCell<Option<Vec<Vec<ParameterId>>>>,
+    /// The number of uses so far.
+    pub uses: RefCell<usize>,
 }
 
-/// The names of one net's body or block.
+/// The names defined in the body of a net or in a block.
 #[derive(Debug)]
 pub struct Scope<'p> {
-    names: RefCell<BTreeMap<String, Bound<'p>>>,
+    names: RefCell<BTreeMap<String, Binding<'p>>>,
     outer: Option<Rc<Scope<'p>>>,
     /// The file whose nets are in scope.
     pub file: FileId,
-    /// The mention of the net that is being expanded.
+    /// The use of the net that is being expanded.
     pub mention: Option<Rc<Mention>>,
 }
 
 impl<'p> Scope<'p> {
-    /// The names of a file: its nets alone.
+    /// The top-level scope of a file, which defines its nets only.
     pub fn of_file(file: FileId) -> Rc<Self> {
         Rc::new(Scope { names: RefCell::default(), outer: None, file, mention: None })
     }
 
-    /// A mistake in a net's body, with the mentions that led there.
+    /// Adds the uses of nets that led to this scope to a diagnostic.
     pub fn note_references(&self, mut diagnostic: Diagnostic) -> Diagnostic {
         let mut around = self.mention.as_deref();
-        // The outermost mention is the net that is compiled, at its own definition.
+        // The outermost entry is the compiled net, at its definition.
         while let Some(mention) = around.filter(|mention| mention.outer.is_some()) {
-            diagnostic = diagnostic.and(mention.span, format!("in `{}`, mentioned here", mention.net));
+            diagnostic = diagnostic.and(mention.span, format!("in `{}`, used here", mention.net));
             around = mention.outer.as_deref();
         }
         diagnostic
     }
 
-    /// The body of a net that is mentioned.
+    /// The scope of the body of a net at one of its uses.
     pub fn of_net(file: FileId, mention: Rc<Mention>) -> Rc<Self> {
         Rc::new(Scope { names: RefCell::default(), outer: None, file, mention: Some(mention) })
     }
 
-    /// A block or repetition inside.
-    pub fn inside(outer: &Rc<Self>) -> Rc<Self> {
+    /// A nested scope: a block or an iteration.
+    pub fn nested(outer: &Rc<Self>) -> Rc<Self> {
         Rc::new(Scope {
             names: RefCell::default(),
             outer: Some(outer.clone()),
@@ -83,18 +84,18 @@ impl<'p> Scope<'p> {
         })
     }
 
-    /// Gives a name a meaning; returns whether it had one in this very scope.
-    pub fn define(&self, name: &str, bound: Bound<'p>) -> bool {
-        self.names.borrow_mut().insert(name.to_string(), bound).is_some()
+    /// Defines a name; returns whether this very scope defined it before.
+    pub fn define(&self, name: &str, binding: Binding<'p>) -> bool {
+        self.names.borrow_mut().insert(name.to_string(), binding).is_some()
     }
 
-    /// What a name means here or around here.
-    pub fn find(&self, name: &str) -> Option<Bound<'p>> {
+    /// Looks a name up in this scope and the enclosing ones.
+    pub fn find(&self, name: &str) -> Option<Binding<'p>> {
         let found = self.names.borrow().get(name).cloned();
         found.or_else(|| self.outer.as_ref()?.find(name))
     }
 
-    /// Whether it belongs to a mention of a net, or to one inside it.
+    /// Whether the scope belongs to an expansion of a net, directly or nested.
     pub fn is_inside(&self, net: &str) -> bool {
         let mut around = self.mention.as_deref();
         while let Some(mention) = around {

@@ -1,52 +1,54 @@
-//! A net while it is built: the graph so far, and for each layer what is known of its name.
+//! The graph of a net under construction, and the names of its layers.
 //!
-//! A layer's name is written (`as conv1`, with the scopes around it) or generated: NeuPy's class in kebab-case and a number.
-//! Numbers count per class in the order of the text, over the whole complete net, and go on from the highest that a
-//! mentioned complete net had before any cut, so that a name does not change when a cut moves.
+//! A layer's name is written (`as conv1`, prefixed by the enclosing scopes) or generated: NeuPy's class name in kebab-case and
+//! a number. Numbers count per class in source order over the complete net, and continue from the highest number of a spliced
+//! complete net before any cut, so that moving a cut renames no layer.
 
 use crate::diagnostics::{Code, Diagnostic};
 use crate::graph::axis::{AxisOrders, Cut};
 use crate::graph::signature::definition::kebab_case;
-use crate::graph::{Graph, Insertion, NodeId, Origin, ParameterId, ShapeError};
-use std::collections::{BTreeMap, HashMap};
+use crate::graph::{Graph, Insertion, NodeId, Operation, Origin, ParameterId, ShapeError};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::ops::Range;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use crate::graph::Operation;
-
-/// A net in the making.
+/// Builds the graph of a net.
 #[derive(Debug, Default)]
 pub struct GraphBuilder {
     pub graph: Graph,
-    /// The written name of each node, scopes included; none for a generated one.
+    /// The written name of each node, with its scopes; `None` for a generated one.
     written: Vec<Option<String>>,
-    /// The scopes around each node, outer ones first: `left/fire2`. Unlike names, generated ones stand in scopes too.
+    /// The scopes around each node, outermost first: `left/fire2`. Nodes with generated names have scopes too.
     scopes: Vec<String>,
-    /// The highest numbers of each mentioned complete net before any cut, and the node at which its layers begin.
-    mentioned: Vec<(usize, BTreeMap<String, usize>)>,
-    /// How many nodes stand at the front in place of inputs that come from outside.
+    /// The highest numbers of each spliced complete net before any cut, and the node at which its layers begin.
+    spliced: Vec<(usize, BTreeMap<String, usize>)>,
+    /// The number of nodes at the front that are placeholders for inputs from outside.
     pub placeholders: usize,
 }
 
-/// A finished piece: its graph, and which names were generated and are made anew where it is used.
+/// A finished graph that can be spliced into others.
 #[derive(Clone, Debug)]
 pub struct Subgraph {
     pub graph: Graph,
+    /// Whether the name of each node was generated; it is generated again where the node is spliced in.
     pub generated: Vec<bool>,
     /// The scopes around each node.
     pub scopes: Vec<String>,
-    /// Nodes at the front that stand for inputs from outside.
+    /// The number of nodes at the front that are placeholders for inputs from outside.
     pub placeholders: usize,
 }
 
 impl GraphBuilder {
-    /// How many nodes there are.
+    /// The number of nodes.
     pub fn len(&self) -> usize {
         self.graph.nodes.len()
     }
 
-    /// Adds a layer without a name.
+    /// Adds a layer without a written name.
+    ///
+    /// # Errors
+    /// [`ShapeError`] if the layer does not accept the shapes of its inputs.
     pub fn insert(
         &mut self,
         operation: Arc<dyn Operation>,
@@ -61,12 +63,12 @@ impl GraphBuilder {
         Ok(id)
     }
 
-    /// Names a layer.
+    /// Sets the written name of a layer.
     pub fn name(&mut self, id: NodeId, name: String) {
         self.written[id.0] = Some(name);
     }
 
-    /// Puts a scope around some nodes, and before their written names.
+    /// Puts nodes into a scope, which becomes a prefix of their written names.
     pub fn scope(&mut self, nodes: Range<usize>, scope: &str) {
         for name in self.written[nodes.clone()].iter_mut().flatten() {
             *name = format!("{scope}/{name}");
@@ -76,7 +78,7 @@ impl GraphBuilder {
         }
     }
 
-    /// Notes that some nodes are layers of a net; those with parameters under the names that they have in it.
+    /// Records that nodes belong to a net; nodes with parameters also get the names that they have in it.
     pub fn note_net(&mut self, nodes: Range<usize>, net: &str) {
         let needs_name = |index: usize| !self.graph.nodes[index].parameters.is_empty();
         let names = self.numbered(nodes.clone(), needs_name).0;
@@ -87,46 +89,52 @@ impl GraphBuilder {
         }
     }
 
-    /// Adds part of a finished piece. `keep` says which of its nodes; `sources` what stands in for its other nodes.
-    /// Returns the new id of each kept node.
+    /// Adds the nodes of a subgraph that `keep` selects, with `sources` in place of other nodes that feed them. Returns the
+    /// new id of each kept node.
+    ///
+    /// # Errors
+    /// The node of the subgraph that does not accept its new inputs, and why.
     pub fn splice(
         &mut self,
-        piece: &Subgraph,
+        subgraph: &Subgraph,
         keep: &[bool],
         sources: &HashMap<NodeId, NodeId>,
         frozen: bool,
     ) -> Result<HashMap<NodeId, NodeId>, (NodeId, ShapeError)> {
-        self.mentioned.push((self.len(), piece.graph.counters.clone()));
+        self.spliced.push((self.len(), subgraph.graph.counters.clone()));
         let mut ids = sources.clone();
         let mut parameters: HashMap<ParameterId, ParameterId> = HashMap::new();
-        let mut cuts = cuts(piece, keep);
-        for id in piece.graph.ids().filter(|id| keep[id.0]) {
-            let node = piece.graph.node(id);
+        let mut cuts = cuts(subgraph, keep);
+        for id in subgraph.graph.ids().filter(|id| keep[id.0]) {
+            let node = subgraph.graph.node(id);
             let mut inputs: Vec<NodeId> = node.inputs.iter().filter_map(|input| ids.get(input).copied()).collect();
-            // An input of the piece that something stands in for becomes an assertion on the shape there.
+            // An `Input` that is fed by a source becomes an assertion on the shape there.
             let fed = node.inputs.is_empty().then(|| sources.get(&id).copied()).flatten();
             inputs.extend(fed);
             let frozen = frozen || node.frozen;
             let new = self
                 .insert(node.operation.clone(), &inputs, frozen, node.origin.clone())
                 .map_err(|error| (id, error))?;
-            let keeps_name = !piece.generated[id.0] && fed.is_none();
-            self.scopes[new.0].clone_from(&piece.scopes[id.0]);
+            let keeps_name = !subgraph.generated[id.0] && fed.is_none();
+            self.scopes[new.0].clone_from(&subgraph.scopes[id.0]);
             self.written[new.0] = keeps_name.then(|| node.name.clone());
             self.graph.nodes[new.0].cuts =
                 node.cuts.iter().cloned().chain(cuts.remove(&id).unwrap_or_default()).collect();
-            for (place, old) in node.parameters.iter().enumerate() {
-                let fresh = self.graph.nodes[new.0].parameters[place];
+            for (index, old) in node.parameters.iter().enumerate() {
+                let fresh = self.graph.nodes[new.0].parameters[index];
                 let known = *parameters.entry(*old).or_insert(fresh);
-                self.graph.nodes[new.0].parameters[place] = known;
-                self.graph.parameters[known.0].frozen |= piece.graph.parameters[old.0].frozen;
+                self.graph.nodes[new.0].parameters[index] = known;
+                self.graph.parameters[known.0].frozen |= subgraph.graph.parameters[old.0].frozen;
             }
             ids.insert(id, new);
         }
         Ok(ids)
     }
 
-    /// Gives every layer its name, and the parameters their layers'. `complete` makes all names final.
+    /// Names every layer, and the parameters after their layers. `complete` makes generated names final.
+    ///
+    /// # Errors
+    /// Two layers with the same name.
     pub fn finish(mut self, net: &str, outputs: &[NodeId], complete: bool) -> Result<Subgraph, Diagnostic> {
         self.graph.name = net.to_string();
         self.graph.outputs = outputs.to_vec();
@@ -138,19 +146,19 @@ impl GraphBuilder {
         for (index, name) in nodes.clone().zip(&names) {
             if let Some(&earlier) = seen.get(name.as_str()) {
                 let (first, second) = (&self.graph.nodes[earlier].origin, &self.graph.nodes[index].origin);
-                // The net itself is mentioned nowhere.
+                // The net itself is not used anywhere.
                 let mention = |origin: &Origin| {
                     origin.mention.as_ref().filter(|mention| mention.net != net).map(|mention| mention.span)
                 };
                 let diagnostic = Diagnostic::new(Code::DuplicateLayer, format!("two layers are named `{name}`"));
                 let diagnostic = match first.span == second.span {
-                    true => diagnostic.at(second.span, "comes twice"),
+                    true => diagnostic.at(second.span, "expanded twice"),
                     false => diagnostic.at(second.span, "again here").and(first.span, "first here"),
                 };
                 return Err(diagnostic
-                    .maybe_and(mention(first), "first through this mention")
-                    .maybe_and(mention(second), "again through this mention")
-                    .help("give one of them a scope: `(…) as left` names its layers `left/…`"));
+                    .maybe_and(mention(first), "first by this use")
+                    .maybe_and(mention(second), "again by this use")
+                    .help("put one of them into a scope: `(…) as left` names its layers `left/…`"));
             }
             seen.insert(name, index);
         }
@@ -176,26 +184,26 @@ impl GraphBuilder {
     }
 }
 
-/// Where a piece is parted, and what the nets that its layers are of have there.
-fn cuts(piece: &Subgraph, keep: &[bool]) -> HashMap<NodeId, Vec<Cut>> {
-    let graph = &piece.graph;
-    let gone = |id: &NodeId| !keep[id.0] && id.0 >= piece.placeholders;
+/// The cut edges of a subgraph, with the axis orders that the nets of its layers have there.
+fn cuts(subgraph: &Subgraph, keep: &[bool]) -> HashMap<NodeId, Vec<Cut>> {
+    let graph = &subgraph.graph;
+    let is_removed = |id: &NodeId| !keep[id.0] && id.0 >= subgraph.placeholders;
     let mut cuts: HashMap<NodeId, Vec<Cut>> = HashMap::new();
-    if !graph.ids().any(|id| gone(&id)) {
+    if !graph.ids().any(|id| is_removed(&id)) {
         return cuts;
     }
-    // Where nothing was cut before, all nets see the same.
-    let before = graph.nodes.iter().any(|node| !node.cuts.is_empty());
+    // Without an earlier cut the orders are the same for all nets.
+    let has_earlier_cuts = graph.nodes.iter().any(|node| !node.cuts.is_empty());
     let mut known: BTreeMap<Rc<str>, Rc<AxisOrders>> = BTreeMap::new();
     for id in graph.ids() {
-        for (place, &input) in graph.node(id).inputs.iter().enumerate() {
-            let (layer, inward) = match (keep[id.0], gone(&input)) {
+        for (position, &input) in graph.node(id).inputs.iter().enumerate() {
+            let (layer, inward) = match (keep[id.0], is_removed(&input)) {
                 (true, true) => (id, true),
-                (false, false) if gone(&id) && keep[input.0] => (input, false),
+                (false, false) if is_removed(&id) && keep[input.0] => (input, false),
                 _ => continue,
             };
             for (net, _) in &graph.node(layer).origin.layers {
-                let key = if before { net.clone() } else { "".into() };
+                let key = if has_earlier_cuts { net.clone() } else { "".into() };
                 let orders = known.entry(key).or_insert_with(|| Rc::new(AxisOrders::of(graph, net)));
                 let order = orders.output(input).clone();
                 let list = cuts.entry(layer).or_default();
@@ -204,7 +212,7 @@ fn cuts(piece: &Subgraph, keep: &[bool]) -> HashMap<NodeId, Vec<Cut>> {
                     list.len() - 1
                 });
                 match inward {
-                    true => list[index].inputs.push((place, order)),
+                    true => list[index].inputs.push((position, order)),
                     false => list[index].output = Some(order),
                 }
             }
@@ -214,45 +222,43 @@ fn cuts(piece: &Subgraph, keep: &[bool]) -> HashMap<NodeId, Vec<Cut>> {
 }
 
 impl GraphBuilder {
-    /// The highest number of each kind in the complete nets that are mentioned among some nodes.
+    /// The highest number of each kind in the complete nets that were spliced into a range of nodes.
     fn floor(&self, nodes: &Range<usize>) -> BTreeMap<String, usize> {
         let mut floor: BTreeMap<String, usize> = BTreeMap::new();
-        let before = |index: usize| self.mentioned.partition_point(|(at, _)| *at < index);
-        for (kind, number) in self.mentioned[before(nodes.start)..before(nodes.end)].iter().flat_map(|(_, kinds)| kinds)
-        {
+        let before = |index: usize| self.spliced.partition_point(|(at, _)| *at < index);
+        for (kind, number) in self.spliced[before(nodes.start)..before(nodes.end)].iter().flat_map(|(_, kinds)| kinds) {
             let highest = floor.entry(kind.clone()).or_default();
             *highest = (*highest).max(*number);
         }
         floor
     }
 
-    /// The names of the nodes of a net or a fragment, empty for those that need none, and the highest number of each kind.
-    /// A net's layers have these names wherever it is mentioned, and in the files of weights that are written for it.
+    /// The names of the nodes of a net or fragment, empty for those that need none, and the highest number of each kind.
+    /// The layers have these names wherever the net is used, and in the weights files written for it.
     fn numbered(
         &self,
         nodes: Range<usize>,
         needs_name: impl Fn(usize) -> bool,
     ) -> (Vec<String>, BTreeMap<String, usize>) {
         let (graph, written, floor) = (&self.graph, &self.written, self.floor(&nodes));
-        // For each class its part of the names, and the highest number.
+        // For each class its prefix of names and its highest number.
         let mut kinds: Vec<(&str, String, usize)> = Vec::new();
-        let taken: std::collections::HashSet<&str> =
-            written[nodes.clone()].iter().flatten().map(String::as_str).collect();
+        let taken: HashSet<&str> = written[nodes.clone()].iter().flatten().map(String::as_str).collect();
         let mut names = Vec::with_capacity(nodes.len());
         for index in nodes {
             let class = graph.nodes[index].operation.kind();
-            let place = kinds.iter().position(|(known, ..)| *known == class).unwrap_or_else(|| {
+            let entry = kinds.iter().position(|(known, ..)| *known == class).unwrap_or_else(|| {
                 let kind = kebab_case(class);
                 let highest = floor.get(&kind).copied().unwrap_or(0);
                 kinds.push((class, kind, highest));
                 kinds.len() - 1
             });
-            let (_, kind, number) = &mut kinds[place];
+            let (_, kind, number) = &mut kinds[entry];
             names.push(match &written[index] {
                 Some(name) => {
-                    // A written name that looks generated counts, so that the next one does not repeat it.
-                    let own = name.strip_prefix(kind.as_str()).and_then(|rest| rest.strip_prefix('-')?.parse().ok());
-                    *number = (*number).max(own.unwrap_or(0));
+                    // A written name that looks generated counts, so that no generated name collides with it.
+                    let suffix = name.strip_prefix(kind.as_str()).and_then(|rest| rest.strip_prefix('-')?.parse().ok());
+                    *number = (*number).max(suffix.unwrap_or(0));
                     name.clone()
                 }
                 None => loop {

@@ -1,89 +1,88 @@
-//! Which words of a text mean the same thing: which nets are used, what rename changes, and where definitions stand.
+//! Name resolution for tools: every definition in a file and the references to it, for renaming, navigation and lints.
 
 use crate::source::Span;
 use crate::syntax::ast::{
-    CutEnd, CutRange, ExpectItem, Expr, ExprKind, File, Ident, ItemKind, LayerName, NetItem, RepeatOver, Signature,
-    Text, TextPart,
+    CutEnd, CutRange, ExpectItem, Expr, ExprKind, File, Ident, ItemKind, LayerName, NetItem, Signature, TextPart,
 };
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
-/// What a name is.
+/// The kind of a definition.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
     Net,
     Parameter,
     Let,
     Share,
-    /// What a `repeat` counts with.
+    /// The variable of a `repeat`.
     Variable,
     /// A size that a signature binds.
     Size,
 }
 
 impl Kind {
-    /// In words.
+    /// The noun for messages.
     pub fn noun(self) -> &'static str {
         match self {
             Kind::Net => "net",
             Kind::Parameter => "parameter",
             Kind::Let => "value",
             Kind::Share => "shared layers",
-            Kind::Variable => "counter of a `repeat`",
-            Kind::Size => "size that the signature binds",
+            Kind::Variable => "variable of a `repeat`",
+            Kind::Size => "size bound by the signature",
         }
     }
 }
 
-/// A thing with a name that the text defines.
+/// A definition in the file.
 #[derive(Clone, Debug)]
 pub struct Symbol {
     pub kind: Kind,
     pub name: String,
-    /// The name where it is defined.
+    /// The name in the definition.
     pub span: Span,
-    /// All of the definition.
-    pub whole: Span,
-    /// The net that it belongs to.
+    /// The whole definition.
+    pub definition: Span,
+    /// The symbol of the net that contains it.
     net: Option<usize>,
 }
 
-/// A layer's or scope's name in the text.
+/// The name of a layer or scope in the file: defined after `as`, or used as an end of a cut.
 #[derive(Clone, Debug)]
-pub struct LayerWord {
+pub struct LayerReference {
     pub name: String,
-    /// The name, its quotes too.
+    /// The name, with its quotes.
     pub span: Span,
-    /// What is named, parentheses around it left out; for an end of a cut all that is cut.
-    pub of: Span,
-    /// The net that is cut by it; none where it names what was written.
+    /// The expression that `as` names, without parentheses around it; for an end of a cut the whole cut.
+    pub target: Span,
+    /// The net that is cut; `None` for a name after `as`.
     pub cut: Option<String>,
 }
 
-/// All names of a text.
+/// All names of a file.
 #[derive(Debug, Default)]
 pub struct Names {
     pub symbols: Vec<Symbol>,
-    /// Each place and what is meant there; definitions too.
-    pub mentions: Vec<(Span, usize)>,
-    /// Words that this text gives no meaning: nets of other files, layers, choices.
-    pub foreign: Vec<(Span, String)>,
-    /// Names of layers, those in which nothing is filled in.
-    pub layers: Vec<LayerWord>,
+    /// Every reference with the index of its symbol, definitions included.
+    pub references: Vec<(Span, usize)>,
+    /// Names that this file does not define: nets of other files, layers, keywords.
+    pub unresolved: Vec<(Span, String)>,
+    /// Names of layers, except templates.
+    pub layers: Vec<LayerReference>,
     nets: BTreeMap<String, usize>,
-    /// The names of all nets that the text sees, those of other files too.
-    seen: BTreeSet<String>,
-    /// Where names of nets are words.
-    choices: HashSet<Span>,
+    /// The names of all nets in scope, including those of other files.
+    visible_nets: BTreeSet<String>,
+    /// Where names of nets are keywords.
+    keyword_names: HashSet<Span>,
     /// Innermost last.
     scopes: Vec<BTreeMap<String, usize>>,
-    /// The net that is walked through.
+    /// The symbol of the net that is being resolved.
     net: Option<usize>,
 }
 
 impl Names {
-    /// Reads the tree of a file that sees these nets; where a net's name is known to be a word, it is left out.
-    pub(super) fn of(tree: &File, seen: Vec<String>, choices: HashSet<Span>) -> Names {
-        let mut names = Names { seen: seen.into_iter().collect(), choices, ..Names::default() };
+    /// Resolves the names of a file, in which `visible_nets` are in scope. The names of nets at `keyword_names` are keywords.
+    pub(super) fn of(tree: &File, visible_nets: Vec<String>, keyword_names: HashSet<Span>) -> Names {
+        let mut names = Names { visible_nets: visible_nets.into_iter().collect(), keyword_names, ..Names::default() };
         let items = || {
             tree.items.iter().filter_map(|item| match &item.kind {
                 ItemKind::Net(net) => Some((net, item.span)),
@@ -97,8 +96,8 @@ impl Names {
             let mut scope = BTreeMap::new();
             for parameter in &net.parameters {
                 let end = parameter.default.as_ref().map_or(parameter.name.span, |default| default.span);
-                let whole = parameter.name.span.to(end);
-                let defined = names.define(Kind::Parameter, &parameter.name, whole, Some(symbol));
+                let definition = parameter.name.span.to(end);
+                let defined = names.define(Kind::Parameter, &parameter.name, definition, Some(symbol));
                 scope.entry(parameter.name.text.clone()).or_insert(defined);
             }
             scopes.push((symbol, scope));
@@ -112,10 +111,10 @@ impl Names {
         names.scopes.clear();
         for item in &tree.items {
             match &item.kind {
-                ItemKind::Weights(item) => names.mention(&item.net),
-                ItemKind::Labels(item) => names.mention(&item.net),
-                ItemKind::Train(item) => names.mention(&item.net),
-                ItemKind::Expect(ExpectItem::Signature { net, .. }) => names.mention(net),
+                ItemKind::Weights(item) => names.reference(&item.net),
+                ItemKind::Labels(item) => names.reference(&item.net),
+                ItemKind::Train(item) => names.reference(&item.net),
+                ItemKind::Expect(ExpectItem::Signature { net, .. }) => names.reference(net),
                 ItemKind::Expect(ExpectItem::Condition(condition)) => names.expression(condition),
                 ItemKind::Use(_) | ItemKind::Net(_) => {}
             }
@@ -126,33 +125,33 @@ impl Names {
         names
     }
 
-    /// What is meant at a byte, and its word there.
+    /// The symbol of the reference at an offset, and the span of the reference.
     pub fn at(&self, offset: usize) -> Option<(&Symbol, Span)> {
-        let &(span, symbol) = self.mentions.iter().find(|(span, _)| touches(*span, offset))?;
+        let &(span, symbol) = self.references.iter().find(|(span, _)| touches(*span, offset))?;
         Some((&self.symbols[symbol], span))
     }
 
-    /// The layer's name at a byte.
-    pub fn layer_at(&self, offset: usize) -> Option<&LayerWord> {
-        self.layers.iter().find(|word| touches(word.span, offset))
+    /// The name of a layer at an offset.
+    pub fn layer_at(&self, offset: usize) -> Option<&LayerReference> {
+        self.layers.iter().find(|layer| touches(layer.span, offset))
     }
 
-    /// All places of what is meant at a byte.
+    /// All references to the symbol at an offset, with its definition.
     pub fn all(&self, offset: usize) -> Vec<Span> {
         let Some((symbol, _)) = self.at(offset) else { return Vec::new() };
-        let meant = |&&(_, index): &&(Span, usize)| std::ptr::eq(&self.symbols[index], symbol);
-        self.mentions.iter().filter(meant).map(|(span, _)| *span).collect()
+        let is_same = |&&(_, index): &&(Span, usize)| std::ptr::eq(&self.symbols[index], symbol);
+        self.references.iter().filter(is_same).map(|(span, _)| *span).collect()
     }
 
-    fn define(&mut self, kind: Kind, name: &Ident, whole: Span, net: Option<usize>) -> usize {
-        self.symbols.push(Symbol { kind, name: name.text.clone(), span: name.span, whole, net });
-        self.mentions.push((name.span, self.symbols.len() - 1));
+    fn define(&mut self, kind: Kind, name: &Ident, definition: Span, net: Option<usize>) -> usize {
+        self.symbols.push(Symbol { kind, name: name.text.clone(), span: name.span, definition, net });
+        self.references.push((name.span, self.symbols.len() - 1));
         self.symbols.len() - 1
     }
 
     /// Defines a name in the innermost scope.
-    fn bind(&mut self, kind: Kind, name: &Ident, whole: Span) {
-        let symbol = self.define(kind, name, whole, self.net);
+    fn bind(&mut self, kind: Kind, name: &Ident, definition: Span) {
+        let symbol = self.define(kind, name, definition, self.net);
         if let Some(scope) = self.scopes.last_mut() {
             scope.insert(name.text.clone(), symbol);
         }
@@ -163,18 +162,18 @@ impl Names {
         scoped.or_else(|| self.nets.get(name)).copied()
     }
 
-    fn mention(&mut self, name: &Ident) {
+    fn reference(&mut self, name: &Ident) {
         match self.find(&name.text) {
-            Some(symbol) if self.symbols[symbol].kind == Kind::Net && self.choices.contains(&name.span) => {}
-            Some(symbol) => self.mentions.push((name.span, symbol)),
-            None => self.foreign.push((name.span, name.text.clone())),
+            Some(symbol) if self.symbols[symbol].kind == Kind::Net && self.keyword_names.contains(&name.span) => {}
+            Some(symbol) => self.references.push((name.span, symbol)),
+            None => self.unresolved.push((name.span, name.text.clone())),
         }
     }
 
-    fn layer(&mut self, name: &LayerName, of: Span, cut: Option<&str>) {
+    fn layer(&mut self, name: &LayerName, target: Span, cut: Option<&str>) {
         if let [TextPart::Literal(literal)] = &name.text.parts[..] {
             let cut = cut.map(str::to_string);
-            self.layers.push(LayerWord { name: literal.clone(), span: name.text.span, of, cut });
+            self.layers.push(LayerReference { name: literal.clone(), span: name.text.span, target, cut });
         }
     }
 
@@ -199,7 +198,7 @@ impl Names {
         self.expression(&net.body);
     }
 
-    fn inside(&mut self, walk: impl FnOnce(&mut Self)) {
+    fn in_scope(&mut self, walk: impl FnOnce(&mut Self)) {
         self.scopes.push(BTreeMap::new());
         walk(self);
         self.scopes.pop();
@@ -207,83 +206,38 @@ impl Names {
 
     fn expression(&mut self, expression: &Expr) {
         match &expression.kind {
-            ExprKind::Int(_) | ExprKind::Float(_) | ExprKind::Sizes(_) | ExprKind::Open | ExprKind::Bool(_) => {}
-            ExprKind::Text(text) => self.text(text),
-            ExprKind::List(list) | ExprKind::Chain(list) | ExprKind::Branches(list) => {
-                list.iter().for_each(|inner| self.expression(inner));
-            }
-            ExprKind::Map(pairs) => pairs.iter().for_each(|(key, value)| {
-                self.expression(key);
-                self.expression(value);
-            }),
-            ExprKind::Name(name) => self.mention(&Ident { text: name.clone(), span: expression.span }),
+            ExprKind::Name(name) => self.reference(&Ident { text: name.clone(), span: expression.span }),
             ExprKind::Call { function, arguments } => {
-                self.mention(function);
+                self.reference(function);
                 let called = self.find(&function.text);
                 for argument in arguments {
                     if let (Some(name), Some(called)) = (&argument.name, called) {
                         self.argument(name, called);
                     }
-                    match called.is_none() && self.takes_choices(&function.text) {
-                        true => self.choice(&argument.value),
+                    match called.is_none() && self.takes_keywords(&function.text) {
+                        true => self.keyword_value(&argument.value),
                         false => self.expression(&argument.value),
                     }
                 }
             }
-            ExprKind::Paren(inner) | ExprKind::Frozen(inner) => self.expression(inner),
             ExprKind::As { inner, name } => {
-                self.expression(inner);
-                self.text(&name.text);
-                self.layer(name, bare(inner).span, None);
+                self.children(expression);
+                self.layer(name, without_parentheses(inner).span, None);
             }
             ExprKind::Cut { inner, range } => {
-                self.expression(inner);
-                let ends = match range {
-                    CutRange::One(end) => [Some(end), None],
-                    CutRange::Range { start, end, .. } => [start.as_ref(), end.as_ref()],
-                };
-                for end in ends.into_iter().flatten() {
-                    if let CutEnd::Name(name) = end {
-                        self.text(&name.text);
-                        let net = net_of(inner).filter(|net| !self.scopes.iter().any(|scope| scope.contains_key(*net)));
-                        if let Some(net) = net {
-                            self.layer(name, expression.span, Some(net));
-                        }
-                    }
-                }
-                // `sizes[i]`: in the brackets of a list a word is a value.
-                if let (ExprKind::Name(list), CutRange::One(CutEnd::Name(LayerName { text, quoted: false }))) =
-                    (&inner.kind, range)
-                    && self.scopes.iter().any(|scope| scope.contains_key(list))
-                    && let [TextPart::Literal(word)] = &text.parts[..]
-                {
-                    self.mention(&Ident { text: word.clone(), span: text.span });
-                }
+                self.children(expression);
+                self.cut(inner, range, expression.span);
             }
             ExprKind::Repeat { over, body } => {
-                let variables = match over {
-                    RepeatOver::Count(count) => {
-                        self.expression(count);
-                        &[]
-                    }
-                    RepeatOver::Range { variable, start, end, .. } => {
-                        self.expression(start);
-                        self.expression(end);
-                        std::slice::from_ref(variable)
-                    }
-                    RepeatOver::List { pattern, list } => {
-                        self.expression(list);
-                        pattern.names()
-                    }
-                };
-                self.inside(|names| {
-                    for variable in variables {
+                over.expressions().for_each(|inner| self.expression(inner));
+                self.in_scope(|names| {
+                    for variable in over.names() {
                         names.bind(Kind::Variable, variable, variable.span);
                     }
                     names.expression(body);
                 });
             }
-            ExprKind::Block { statements, result } => self.inside(|names| {
+            ExprKind::Block { statements, result } => self.in_scope(|names| {
                 for statement in statements {
                     names.expression(&statement.value);
                     let kind = if statement.shared { Kind::Share } else { Kind::Let };
@@ -291,34 +245,41 @@ impl Names {
                 }
                 names.expression(result);
             }),
-            ExprKind::If { arms, otherwise } => {
-                for (condition, arm) in arms {
-                    self.expression(condition);
-                    self.expression(arm);
-                }
-                if let Some(otherwise) = otherwise {
-                    self.expression(otherwise);
-                }
-            }
-            ExprKind::Unary { operand, .. } => self.expression(operand),
-            ExprKind::Binary { left, right, .. } | ExprKind::Range { start: left, end: right, .. } => {
-                self.expression(left);
-                self.expression(right);
-            }
+            _ => self.children(expression),
         }
     }
 
-    /// Whether arguments of a name that the text gives no meaning are values: those of a layer, or of a choice such as
-    /// `HeNormal`.
-    fn takes_choices(&self, name: &str) -> bool {
-        !self.seen.contains(name) && name != "len"
+    fn children(&mut self, expression: &Expr) {
+        expression.children().into_iter().for_each(|inner| self.expression(inner));
     }
 
-    /// A value where no net can stand: a net's name is a word there.
-    fn choice(&mut self, expression: &Expr) {
+    fn cut(&mut self, inner: &Expr, range: &CutRange, span: Span) {
+        let is_local = |names: &Self, name: &str| names.scopes.iter().any(|scope| scope.contains_key(name));
+        for end in range.ends() {
+            if let (CutEnd::Name(name), Some(net)) = (end, net_of(inner).filter(|net| !is_local(self, net))) {
+                self.layer(name, span, Some(net));
+            }
+        }
+        // `sizes[i]`: in the brackets of a list a name is a value.
+        if let (ExprKind::Name(list), CutRange::One(CutEnd::Name(LayerName { text, quoted: false }))) =
+            (&inner.kind, range)
+            && is_local(self, list)
+            && let [TextPart::Literal(word)] = &text.parts[..]
+        {
+            self.reference(&Ident { text: word.clone(), span: text.span });
+        }
+    }
+
+    /// Whether the arguments of an unresolved name are values: those of a layer, or of a value such as `HeNormal`.
+    fn takes_keywords(&self, name: &str) -> bool {
+        !self.visible_nets.contains(name) && name != "len"
+    }
+
+    /// Resolves an expression where no net is allowed: the name of a net is a keyword there.
+    fn keyword_value(&mut self, expression: &Expr) {
         match &expression.kind {
-            ExprKind::Paren(inner) => self.choice(inner),
-            ExprKind::List(list) => list.iter().for_each(|inner| self.choice(inner)),
+            ExprKind::Paren(inner) => self.keyword_value(inner),
+            ExprKind::List(list) => list.iter().for_each(|inner| self.keyword_value(inner)),
             ExprKind::Name(name) => {
                 let is_value = |symbol: usize| !matches!(self.symbols[symbol].kind, Kind::Net | Kind::Share);
                 if self.find(name).is_some_and(is_value) {
@@ -329,34 +290,26 @@ impl Names {
         }
     }
 
-    fn text(&mut self, text: &Text) {
-        for part in &text.parts {
-            if let TextPart::Value(value) = part {
-                self.expression(value);
-            }
-        }
-    }
-
-    /// `stride=2` in a mention of a net means that net's parameter.
+    /// `stride=2` in a call of a net refers to the parameter of that net.
     fn argument(&mut self, name: &Ident, called: usize) {
-        let meant =
+        let is_parameter =
             |symbol: &Symbol| symbol.kind == Kind::Parameter && symbol.net == Some(called) && symbol.name == name.text;
-        if let Some(symbol) = self.symbols.iter().position(meant) {
-            self.mentions.push((name.span, symbol));
+        if let Some(symbol) = self.symbols.iter().position(is_parameter) {
+            self.references.push((name.span, symbol));
         }
     }
 
-    /// Whether two things of one name would meet: in a net, or among the nets.
+    /// Whether a symbol would clash with another one under a new name: in its net, or among the nets.
     pub fn clashes(&self, symbol: &Symbol, name: &str) -> bool {
         self.symbols.iter().any(|other| {
-            let near = other.kind == Kind::Net || symbol.kind == Kind::Net || other.net == symbol.net;
-            other.name == name && near
+            let in_reach = other.kind == Kind::Net || symbol.kind == Kind::Net || other.net == symbol.net;
+            other.name == name && in_reach
         })
     }
 
-    /// The net in which a thing can be meant; none for a net, which can be meant anywhere.
-    pub fn home(&self, symbol: &Symbol) -> Option<Span> {
-        symbol.net.map(|net| self.symbols[net].whole)
+    /// The net that contains a symbol and all references to it; `None` for a net.
+    pub fn enclosing_net(&self, symbol: &Symbol) -> Option<Span> {
+        symbol.net.map(|net| self.symbols[net].definition)
     }
 }
 
@@ -364,17 +317,17 @@ fn touches(span: Span, offset: usize) -> bool {
     (span.start as usize..=span.end as usize).contains(&offset)
 }
 
-/// An expression without the parentheses around it.
-fn bare(expression: &Expr) -> &Expr {
+/// An expression without the parentheses or `frozen(…)` around it.
+fn without_parentheses(expression: &Expr) -> &Expr {
     match &expression.kind {
-        ExprKind::Paren(inner) | ExprKind::Frozen(inner) => bare(inner),
+        ExprKind::Paren(inner) | ExprKind::Frozen(inner) => without_parentheses(inner),
         _ => expression,
     }
 }
 
-/// The net that is cut, once or again.
+/// The net that is cut, possibly more than once.
 fn net_of(expression: &Expr) -> Option<&str> {
-    match &bare(expression).kind {
+    match &without_parentheses(expression).kind {
         ExprKind::Name(name) => Some(name),
         ExprKind::Call { function, .. } => Some(&function.text),
         ExprKind::Cut { inner, .. } => net_of(inner),

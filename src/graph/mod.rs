@@ -9,16 +9,19 @@ pub mod signature;
 mod text;
 pub mod training;
 pub mod type_inference;
+mod verify;
 
 pub use axis::{AxisRule, ParameterKind};
 pub use initializer::Initializer;
-pub use operation::{Affine, Lowered, Lowering, Operation, ParameterSpec, ShapeError, Supports};
+pub use operation::{Affine, Arity, FusionRole, Lowered, Lowering, Operation, ParameterSpec, ShapeError, Supports};
 pub use signature::argument::Argument;
 pub use signature::call::Arguments;
+pub use signature::category::Category;
 pub use signature::definition::Definition;
 pub use signature::value::{Value, ValueKind, number_text};
+pub use verify::GraphError;
 
-pub use crate::plan::Epilogue;
+pub use crate::plan::epilogue::Epilogue;
 use crate::source::Span;
 use crate::tensor::TensorType;
 use std::collections::BTreeMap;
@@ -73,7 +76,7 @@ pub struct Node {
     pub frozen: bool,
     pub origin: Origin,
     /// The layers that a pass merged into this one.
-    pub swallowed: Vec<String>,
+    pub fused_layers: Vec<String>,
     /// Where cuts parted it from its neighbours, innermost nets first.
     pub cuts: Vec<axis::Cut>,
 }
@@ -222,7 +225,7 @@ impl Graph {
             parameters.push(ParameterId(self.parameters.len() - 1));
         }
         let epilogue = Epilogue::default();
-        let (swallowed, cuts) = (Vec::new(), Vec::new());
+        let (fused_layers, cuts) = (Vec::new(), Vec::new());
         self.nodes.push(Node {
             name,
             operation,
@@ -232,7 +235,7 @@ impl Graph {
             epilogue,
             frozen,
             origin,
-            swallowed,
+            fused_layers,
             cuts,
         });
         Ok(NodeId(self.nodes.len() - 1))

@@ -1,7 +1,7 @@
-//! What a layer does: one trait, which each type in `ops` implements.
+//! [`Operation`]: the semantics of a layer, one trait that each type in `ops` implements.
 
 use super::training::{Backward, Forward};
-use super::{AxisRule, Definition, Epilogue, Initializer, NodeId, ParameterKind};
+use super::{AxisRule, Category, Definition, Epilogue, Initializer, NodeId, ParameterKind};
 use crate::diagnostics::Code;
 use crate::kernels::elementwise::activation::Activation;
 use crate::plan::kernel::Kernel;
@@ -14,45 +14,45 @@ use std::sync::Arc;
 /// A parameter that a layer needs.
 #[derive(Clone, Debug)]
 pub struct ParameterSpec {
-    /// NeuPy's word for it: `weight`, `bias`, `gamma`.
+    /// NeuPy's name for it: `weight`, `bias`, `gamma`.
     pub role: &'static str,
     pub kind: ParameterKind,
     pub shape: Vec<usize>,
     pub initializer: Initializer,
-    /// Whether gradients change it.
+    /// Whether gradients update it.
     pub trainable: bool,
 }
 
 impl ParameterSpec {
-    /// A parameter that training changes.
+    /// A trainable parameter.
     pub fn new(role: &'static str, kind: ParameterKind, shape: &[usize], initializer: Initializer) -> Self {
         Self { role, kind, shape: shape.to_vec(), initializer, trainable: true }
     }
 
-    /// Statistics, a value for each channel: gathered, not trained.
+    /// Running statistics, one value per channel: not trained.
     pub fn gathered(role: &'static str, shape: &[usize], value: f64) -> Self {
         let initializer = Initializer::Constant(value);
         Self { trainable: false, ..Self::new(role, ParameterKind::Vector, shape, initializer) }
     }
 }
 
-/// Why a layer cannot take what it gets.
+/// Why a layer cannot take its inputs.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ShapeError {
     pub code: Code,
     /// One sentence about the layer.
     pub message: String,
-    /// What it expects, to stand at its place.
+    /// The expectation, for the label at the layer's span.
     pub expected: String,
     pub help: Option<String>,
-    /// Layers of which each mends it where it stands before this one.
+    /// Layers each of which fixes the error if put before this one.
     pub before: &'static [&'static str],
-    /// The input that is at error, where it is one of several.
+    /// The index of the wrong input, if there are several.
     pub input: Option<usize>,
 }
 
 impl ShapeError {
-    /// An error of a code.
+    /// An error with a code.
     pub fn new(code: Code, message: impl Into<String>, expected: impl Into<String>) -> Self {
         Self { code, message: message.into(), expected: expected.into(), help: None, before: &[], input: None }
     }
@@ -63,13 +63,13 @@ impl ShapeError {
         self
     }
 
-    /// With layers of which each mends it where it stands before this one.
+    /// With layers each of which fixes it if put before this one.
     pub fn before(mut self, layers: &'static [&'static str]) -> Self {
         self.before = layers;
         self
     }
 
-    /// At one of several inputs.
+    /// Caused by this input of several.
     pub fn at_input(mut self, index: usize) -> Self {
         self.input = Some(index);
         self
@@ -103,11 +103,9 @@ impl ShapeError {
     }
 }
 
-/// What a layer can do to its result before it stores it.
+/// What a layer can fuse into its epilogue: what it does to a result before storing it.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Supports {
-    /// A scale and shift per output channel, folded into weight and bias (see [`Operation::with_bias`]).
-    pub affine: bool,
     pub activation: bool,
     pub residual: bool,
     pub pool: bool,
@@ -120,13 +118,56 @@ pub trait Affine {
     fn scale_shift(&self, parameters: &[Vec<f64>]) -> (Vec<f64>, Vec<f64>);
 }
 
-/// What lowering a node starts from. All sizes are known.
+/// How a pass can fuse a layer into the one before it, or remove it.
+#[derive(Clone, Copy)]
+pub enum FusionRole<'a> {
+    /// Not at all: it needs a step of its own.
+    None,
+    /// Its output is its input at inference (dropout, noise, an `Input` inside a net).
+    Identity,
+    /// An elementwise function. [`Activation::Linear`] is an identity.
+    Activation(Activation),
+    /// Softmax over the last axis, without parameters.
+    Softmax,
+    /// The maximum over 2x2 pixels without overlap, borders dropped.
+    MaxPool2x2,
+    /// The sum of its inputs.
+    Sum,
+    /// A scale and shift per channel.
+    Affine(&'a dyn Affine),
+}
+
+impl<'a> FusionRole<'a> {
+    /// Whether the layer does nothing at inference.
+    pub fn is_identity(self) -> bool {
+        matches!(self, FusionRole::Identity | FusionRole::Activation(Activation::Linear))
+    }
+
+    /// The scale and shift, if it is one.
+    pub fn affine(self) -> Option<&'a dyn Affine> {
+        match self {
+            FusionRole::Affine(affine) => Some(affine),
+            _ => None,
+        }
+    }
+}
+
+/// How many inputs a layer takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Arity {
+    /// None where a net begins with it, one inside a net.
+    Source,
+    One,
+    Many,
+}
+
+/// What a node is lowered from. All sizes are known.
 #[derive(Debug)]
 pub struct Lowering {
     /// The sizes of each input without the batch; a residual is not among them.
     pub inputs: Vec<Vec<usize>>,
     pub epilogue: Epilogue,
-    /// Whether algorithms that round otherwise than the direct one are forbidden.
+    /// Whether only algorithms that round like the direct one are allowed.
     pub exact: bool,
 }
 
@@ -135,17 +176,17 @@ pub struct Lowering {
 pub enum Lowered {
     /// A step that runs a kernel on the node's inputs and parameters.
     Step(Kernel),
-    /// A step that may write over its first input, where nothing else needs that.
+    /// A step that may overwrite its first input, if no other node reads that.
     InPlace(Kernel),
-    /// Nothing: the same values in the same places.
+    /// No step: a view of its input in another shape.
     View,
-    /// Channels of its input, from this one on: nothing is moved.
+    /// No step: a view of its input's channels from this one on.
     Channels(usize),
-    /// Its inputs beside each other: so many rows, each made of a row of every input. They are written where they belong.
+    /// A concatenation of `rows` rows, each made of a row of every input. Its inputs are written to their part directly.
     Concatenate { rows: usize },
 }
 
-/// A layer's meaning. One type implements it for each kind of layer.
+/// The semantics of a layer. One type implements it for each kind of layer.
 pub trait Operation: Debug + Send + Sync + Any {
     /// Its names, arguments and documentation.
     fn definition(&self) -> &'static Definition;
@@ -155,42 +196,59 @@ pub trait Operation: Debug + Send + Sync + Any {
         self.definition().kind
     }
 
-    /// The arguments as they are in force, in the order of the definition: what the text forms print.
+    /// The category under which pictures show it.
+    fn category(&self) -> Category {
+        self.definition().category
+    }
+
+    /// The arguments in effect, in the order of the definition, for the text forms.
     fn settings(&self) -> Vec<(&'static str, String)>;
 
-    /// The output's type, or why the inputs do not fit. Asked through [`inference::infer`](super::type_inference::infer) alone:
-    /// there is an input where the layer does not begin a net, one where it does not merge several, and no known size is
-    /// larger than [`MAX_TENSOR_VALUES`](crate::tensor::MAX_TENSOR_VALUES).
+    /// The output's type. Called through [`infer`](super::type_inference::infer) only, which guarantees the number of
+    /// inputs that [`Operation::arity`] says, and no known size above
+    /// [`MAX_TENSOR_VALUES`](crate::tensor::MAX_TENSOR_VALUES).
+    ///
+    /// # Errors
+    /// If the inputs do not fit the layer.
     fn infer(&self, inputs: &[&TensorType]) -> Result<TensorType, ShapeError>;
 
-    /// What it learns, given inputs that fit.
+    /// The parameters, for valid inputs.
+    ///
+    /// # Errors
+    /// If a parameter's shape depends on an open size.
     fn parameters(&self, _inputs: &[&TensorType]) -> Result<Vec<ParameterSpec>, ShapeError> {
         Ok(Vec::new())
     }
 
-    /// How the order in which the framework of a file sees its inputs goes over to its output, given inputs that fit.
+    /// How the axis order in which a file's framework sees its inputs carries over to its output, for valid inputs.
     fn axis_rule(&self, _inputs: &[&TensorType]) -> AxisRule {
         AxisRule::Unknown
     }
 
-    /// Multiply-adds per image, given inputs that fit.
+    /// Multiply-adds per image, for valid inputs.
     fn macs(&self, _inputs: &[&TensorType]) -> u64 {
         0
     }
 
-    /// The output at inference in f64, by plain loops: what every other way of computing it is measured against.
-    /// The batch is the first axis.
+    /// The output at inference in f64, by plain loops: the reference for every other implementation.
+    /// The batch is the first axis. An operation of a training step computes what it computes there.
     fn evaluate(&self, inputs: &[&ArrayD<f64>], parameters: &[&ArrayD<f64>]) -> ArrayD<f64>;
 
-    /// How the plan computes it.
+    /// Applies to the first [`Operation::changes`] of its parameters what it changes in them, in f64 by plain loops.
+    fn evaluate_changes(&self, _inputs: &[&ArrayD<f64>], _parameters: &mut [ArrayD<f64>]) {}
+
+    /// The kernel that computes it.
+    ///
+    /// # Errors
+    /// Why no plan can compute it.
     fn lower(&self, cx: &Lowering) -> Result<Lowered, String>;
 
-    /// Adds to a graph what it does while the net is trained: itself, where that is no other.
+    /// Adds its training-time form to a graph; by default the layer as it is.
     ///
     /// # Errors
     /// Why it cannot be trained.
     fn train(&self, cx: &mut Forward<'_>) -> Result<NodeId, String> {
-        cx.same()
+        cx.add_unchanged()
     }
 
     /// Adds to a graph the gradients of the loss by its inputs and parameters, given that by its output.
@@ -201,77 +259,48 @@ pub trait Operation: Debug + Send + Sync + Any {
         Err("its gradient is not known".into())
     }
 
-    /// Whether it lets its input through at inference (dropout, noise, identity).
-    fn is_identity_at_inference(&self) -> bool {
-        false
+    /// How passes can fuse or remove it.
+    fn fusion_role(&self) -> FusionRole<'_> {
+        FusionRole::None
     }
 
-    /// Whether it changes values by chance in training.
-    fn is_stochastic(&self) -> bool {
-        false
-    }
-
-    /// Whether its output holds the same values in the same places as its input, in another shape perhaps.
-    fn keeps_values(&self) -> bool {
-        self.is_identity_at_inference()
-    }
-
-    /// Whether a net may begin with it: it needs no input.
-    fn begins(&self) -> bool {
-        false
-    }
-
-    /// Whether it joins several inputs.
-    fn merges(&self) -> bool {
-        false
-    }
-
-    /// Whether it is the sum of its inputs.
-    fn adds(&self) -> bool {
-        false
-    }
-
-    /// The elementwise function that it is.
-    fn activation(&self) -> Option<Activation> {
-        None
-    }
-
-    /// Whether it is a softmax over the last axis, without parameters.
-    fn is_softmax(&self) -> bool {
-        false
-    }
-
-    /// Whether it is the maximum over 2x2 pixels without overlap, borders dropped.
-    fn is_pool_2x2(&self) -> bool {
-        false
-    }
-
-    /// The scale and shift that it is at inference.
-    fn affine(&self) -> Option<&dyn Affine> {
-        None
-    }
-
-    /// What is added to a variance before its inverse root is taken, for a layer that stores such statistics.
-    fn epsilon(&self) -> Option<f64> {
-        None
-    }
-
-    /// For a layer whose input's values are indices: they must be below this.
-    fn index_bound(&self) -> Option<usize> {
-        None
-    }
-
-    /// What it can do to its result before it stores it.
+    /// What it can fuse into its epilogue.
     fn supports(&self) -> Supports {
         Supports::default()
     }
 
-    /// The same layer with a bias, for a layer that can take in a scale and shift.
-    fn with_bias(&self) -> Option<Arc<dyn Operation>> {
+    /// The layer into whose weight and bias a scale and shift per output channel can be folded: this one with a bias.
+    /// `None` if there is none.
+    fn with_foldable_bias(&self) -> Option<Arc<dyn Operation>> {
         None
     }
 
-    /// How many of its parameters, the first ones, it changes: it is kept though nothing takes what it gives.
+    /// How many inputs it takes.
+    fn arity(&self) -> Arity {
+        Arity::One
+    }
+
+    /// Whether it changes values randomly in training.
+    fn is_stochastic(&self) -> bool {
+        false
+    }
+
+    /// Whether each value of its output comes from the value at the same index of its input alone, perhaps reshaped.
+    fn keeps_values(&self) -> bool {
+        self.fusion_role().is_identity()
+    }
+
+    /// The epsilon that is added to a variance before its inverse square root, for a layer that stores such statistics.
+    fn epsilon(&self) -> Option<f64> {
+        None
+    }
+
+    /// For a layer whose input values are indices: the number of valid indices.
+    fn index_bound(&self) -> Option<usize> {
+        None
+    }
+
+    /// How many of its parameters, the first ones, it changes. If any, it is kept even if nothing uses its output.
     fn changes(&self) -> usize {
         0
     }

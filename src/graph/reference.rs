@@ -1,19 +1,64 @@
-//! The network in f64 by plain loops: what plans are measured against.
+//! The f64 reference of a graph, by plain loops: what compiled plans are measured against.
 
 use super::{Derivation, Epilogue, Graph, NodeId, ParameterId};
 use ndarray::{ArrayD, Axis, IxDyn, Zip};
 
-/// Runs a graph on a batch; `parameter` gives the values of a parameter that is not made from others, row-major.
-/// `seen` is called with each node's output. Returns the net's outputs.
+/// Runs a graph on a batch. `parameter` returns the values of a parameter that is not derived, row-major. `observe` is
+/// called with each node's output. Returns the net's outputs.
 pub fn evaluate(
     graph: &Graph,
     inputs: &[ArrayD<f64>],
     parameter: &mut dyn FnMut(ParameterId) -> Vec<f32>,
-    seen: &mut dyn FnMut(NodeId, &ArrayD<f64>),
+    observe: &mut dyn FnMut(NodeId, &ArrayD<f64>),
 ) -> Vec<ArrayD<f64>> {
-    let mut waiting: Vec<usize> = graph.consumers().iter().map(Vec::len).collect();
+    run(graph, inputs, &mut ReadOnly { graph, parameter }, observe)
+}
+
+/// Runs the graph of a training step on a batch, and changes the parameters as the step does. Returns the step's outputs.
+/// `parameters` has the values of each parameter of the graph, none of which is derived.
+pub fn evaluate_step(graph: &Graph, inputs: &[ArrayD<f64>], parameters: &mut [ArrayD<f64>]) -> Vec<ArrayD<f64>> {
+    run(graph, inputs, parameters, &mut |_, _| {})
+}
+
+/// The parameters of a graph while it runs.
+trait Parameters {
+    fn load(&mut self, id: ParameterId) -> ArrayD<f64>;
+
+    fn store(&mut self, id: ParameterId, values: ArrayD<f64>);
+}
+
+struct ReadOnly<'a> {
+    graph: &'a Graph,
+    parameter: &'a mut dyn FnMut(ParameterId) -> Vec<f32>,
+}
+
+impl Parameters for ReadOnly<'_> {
+    fn load(&mut self, id: ParameterId) -> ArrayD<f64> {
+        parameter_value(self.graph, id, self.parameter)
+    }
+
+    fn store(&mut self, _: ParameterId, _: ArrayD<f64>) {}
+}
+
+impl Parameters for [ArrayD<f64>] {
+    fn load(&mut self, id: ParameterId) -> ArrayD<f64> {
+        self[id.0].clone()
+    }
+
+    fn store(&mut self, id: ParameterId, values: ArrayD<f64>) {
+        self[id.0] = values;
+    }
+}
+
+fn run<P: Parameters + ?Sized>(
+    graph: &Graph,
+    inputs: &[ArrayD<f64>],
+    parameters: &mut P,
+    observe: &mut dyn FnMut(NodeId, &ArrayD<f64>),
+) -> Vec<ArrayD<f64>> {
+    let mut remaining_uses: Vec<usize> = graph.consumers().iter().map(Vec::len).collect();
     for output in &graph.outputs {
-        waiting[output.0] += 1;
+        remaining_uses[output.0] += 1;
     }
     let mut given = inputs.iter();
     let mut values: Vec<Option<ArrayD<f64>>> = vec![None; graph.nodes.len()];
@@ -23,18 +68,23 @@ pub fn evaluate(
             true => given.next().into_iter().collect(),
             false => node.inputs.iter().filter_map(|input| values[input.0].as_ref()).collect(),
         };
-        let own: Vec<ArrayD<f64>> = node.parameters.iter().map(|&id| parameter_value(graph, id, parameter)).collect();
-        let own: Vec<&ArrayD<f64>> = own.iter().collect();
+        let mut loaded: Vec<ArrayD<f64>> = node.parameters.iter().map(|&id| parameters.load(id)).collect();
         let (residual, arguments) = match arguments.split_last() {
-            Some((last, rest)) if node.epilogue.residual => (Some(*last), rest),
+            Some((last, others)) if node.epilogue.residual => (Some(*last), others),
             _ => (None, &arguments[..]),
         };
-        let output = epilogue(&node.epilogue, node.operation.evaluate(arguments, &own), residual);
-        seen(id, &output);
+        let output = node.operation.evaluate(arguments, &loaded.iter().collect::<Vec<_>>());
+        let output = epilogue(&node.epilogue, output, residual);
+        let changes = node.operation.changes();
+        if changes > 0 {
+            node.operation.evaluate_changes(arguments, &mut loaded);
+            node.parameters.iter().zip(loaded).take(changes).for_each(|(&id, value)| parameters.store(id, value));
+        }
+        observe(id, &output);
         values[id.0] = Some(output);
         for input in &node.inputs {
-            waiting[input.0] -= 1;
-            if waiting[input.0] == 0 {
+            remaining_uses[input.0] -= 1;
+            if remaining_uses[input.0] == 0 {
                 values[input.0] = None;
             }
         }
@@ -48,16 +98,16 @@ fn parameter_value(graph: &Graph, id: ParameterId, parameter: &mut dyn FnMut(Par
     ArrayD::from_shape_vec(shape, values).unwrap_or_else(|_| ArrayD::zeros(IxDyn(&[0])))
 }
 
-/// A parameter's values in f64: its own, or what its derivation makes of others.
+/// A parameter's values in f64, derived from others if it has a derivation.
 pub fn derived_values(graph: &Graph, id: ParameterId, parameter: &mut dyn FnMut(ParameterId) -> Vec<f32>) -> Vec<f64> {
     let mut read = |id: ParameterId| derived_values(graph, id, parameter);
     match &graph.parameters[id.0].derived {
         None => parameter(id).into_iter().map(f64::from).collect(),
         Some(Derivation::ScaledWeight { weight, norm, parameters }) => {
             let mut values = read(*weight);
-            let own: Vec<Vec<f64>> = parameters.iter().map(|&id| read(id)).collect();
-            if let Some(affine) = norm.affine() {
-                let (scale, _) = affine.scale_shift(&own);
+            let sources: Vec<Vec<f64>> = parameters.iter().map(|&id| read(id)).collect();
+            if let Some(affine) = norm.fusion_role().affine() {
+                let (scale, _) = affine.scale_shift(&sources);
                 values.chunks_exact_mut(scale.len().max(1)).for_each(|row| {
                     row.iter_mut().zip(&scale).for_each(|(value, scale)| *value *= scale);
                 });
@@ -65,8 +115,9 @@ pub fn derived_values(graph: &Graph, id: ParameterId, parameter: &mut dyn FnMut(
             values
         }
         Some(Derivation::ShiftedBias { bias, norm, parameters }) => {
-            let own: Vec<Vec<f64>> = parameters.iter().map(|&id| read(id)).collect();
-            let (scale, shift) = norm.affine().map_or((Vec::new(), Vec::new()), |affine| affine.scale_shift(&own));
+            let sources: Vec<Vec<f64>> = parameters.iter().map(|&id| read(id)).collect();
+            let (scale, shift) =
+                norm.fusion_role().affine().map_or((Vec::new(), Vec::new()), |affine| affine.scale_shift(&sources));
             let mut values = bias.map_or_else(|| vec![0.0; shift.len()], read);
             for ((value, scale), shift) in values.iter_mut().zip(&scale).zip(&shift) {
                 *value = *value * scale + shift;
@@ -102,8 +153,8 @@ fn pool_2x2(x: &ArrayD<f64>) -> ArrayD<f64> {
 pub fn softmax(x: &mut ArrayD<f64>) {
     let last = Axis(x.ndim().saturating_sub(1));
     for mut row in x.lanes_mut(last) {
-        let largest = row.fold(f64::NEG_INFINITY, |a, &b| a.max(b));
-        row.mapv_inplace(|value| (value - largest).exp());
+        let max = row.fold(f64::NEG_INFINITY, |a, &b| a.max(b));
+        row.mapv_inplace(|value| (value - max).exp());
         let sum = row.sum();
         row.mapv_inplace(|value| value / sum);
     }

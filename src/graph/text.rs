@@ -59,8 +59,8 @@ impl fmt::Display for Graph {
                 };
                 writeln!(f, "    {shared}{} ({}) {origin}{kept}", parameter.role, shape.join(", "))?;
             }
-            if !node.swallowed.is_empty() {
-                writeln!(f, "    with {}", node.swallowed.join(", "))?;
+            if !node.fused_layers.is_empty() {
+                writeln!(f, "    with {}", node.fused_layers.join(", "))?;
             }
         }
         let outputs: Vec<&str> = self.outputs.iter().map(|&id| self.node(id).name.as_str()).collect();

@@ -5,6 +5,8 @@ pub mod dense;
 pub mod elementwise;
 pub mod epilogue;
 pub mod gemm;
+#[cfg(test)]
+mod guarded;
 pub mod movement;
 pub mod norm;
 pub mod parallel;

@@ -1,5 +1,6 @@
 //! What the tests of kernels share: random tensors with gaps, and comparisons with plain loops in f64.
 
+use super::guarded::{Floats, Side};
 use super::parallel::image_batches::Images;
 use super::parallel::thread_pool::ThreadPool;
 use super::tensor_view::{View, ViewMut, Window};
@@ -25,7 +26,7 @@ impl Random {
         (self.word() >> 40) as f32 / (1 << 23) as f32 - 1.0
     }
 
-    pub fn floats(&mut self, count: usize) -> Vec<f32> {
+    pub fn floats(&mut self, count: usize) -> Floats {
         (0..count).map(|_| self.float()).collect()
     }
 }
@@ -36,7 +37,7 @@ const GAP: f32 = 1234.5;
 /// A batch of images with gaps between pixels and between images.
 #[derive(Clone, Debug)]
 pub(crate) struct Tensor {
-    pub data: Vec<f32>,
+    pub data: Floats,
     pub size: Images,
     pub ld: usize,
     pub image: usize,
@@ -49,12 +50,12 @@ impl Tensor {
         let image = pixels * ld + 3 * gap;
         // The last pixel ends where its channels end.
         let len = n * image - if n > 0 && pixels > 0 { 4 * gap } else { 0 };
-        Self { data: vec![GAP; len], size: Images { n, pixels, channels }, ld, image }
+        Self { data: Floats::filled(GAP, len), size: Images { n, pixels, channels }, ld, image }
     }
 
     /// Values of `value(image, pixel, channel)`; not a number in the gaps, so that reading them shows.
     pub fn of(like: &Tensor, value: impl Fn(usize, usize, usize) -> f64) -> Self {
-        let mut tensor = Self { data: vec![f32::NAN; like.data.len()], ..like.clone() };
+        let mut tensor = Self { data: Floats::filled(f32::NAN, like.data.len()), ..like.clone() };
         tensor.each(|tensor, place, (n, p, c)| tensor.data[place] = value(n, p, c) as f32);
         tensor
     }
@@ -88,12 +89,14 @@ impl Tensor {
         ViewMut { data: &mut self.data, ld: self.ld, image: self.image }
     }
 
-    /// Runs with teams of one, two and three threads into copies of `self`; all must give the same bits.
+    /// Runs with teams of one, two and three threads into copies of `self`, whose starts or ends touch a page that nobody
+    /// may touch; all must give the same bits.
     pub fn filled(&self, run: impl Fn(ViewMut<'_>, &ThreadPool)) -> Tensor {
         let mut first = self.clone();
         run(first.view_mut(), &ThreadPool::new(1));
         for count in 2..4 {
             let mut other = self.clone();
+            other.data = Floats::copy(&self.data, if count == 2 { Side::Start } else { Side::End });
             run(other.view_mut(), &ThreadPool::new(count));
             let same = first.data.iter().zip(&other.data).all(|(a, b)| a.to_bits() == b.to_bits());
             assert!(same, "{count} threads give other bits");

@@ -1,38 +1,38 @@
-//! Algorithms that were settled for convolutions, by measuring or to save memory, in place of the cost model's.
+//! Algorithms that replace the cost model's choice, found by measuring or to save memory.
 
-use crate::kernels::conv::algorithm::Algorithm;
+use crate::kernels::conv::Algorithm;
 use crate::kernels::gemm::Backend;
 use crate::plan::steps::convolution::ConvolutionStep;
 use crate::plan::steps::dense::{DenseStep, Storage};
 use serde::{Deserialize, Serialize};
 
-/// A list of convolutions, each with the algorithm that computes it.
+/// Convolutions and dense layers, each with its algorithm.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct AlgorithmOverrides {
     list: Vec<Entry>,
-    /// Dense layers with the weights and the backend that are settled.
+    /// Dense layers with their storage and backend.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     dense: Vec<DenseStep>,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 struct Entry {
-    /// With the algorithm that is settled.
+    /// With the algorithm to use.
     step: ConvolutionStep,
-    /// Images of a chunk.
+    /// Images of a micro-batch.
     chunk: usize,
-    /// Whether only algorithms that round as the direct one were looked at.
+    /// Whether only algorithms that round like the direct one were considered.
     exact: bool,
 }
 
 impl AlgorithmOverrides {
-    /// What was settled for a convolution, where this program can run it.
+    /// The algorithm for a convolution, if this program can run it.
     pub fn find(&self, step: &ConvolutionStep, chunk: usize, exact: bool) -> Option<Algorithm> {
         let entry = self.list.iter().find(|entry| entry.is_for(step, chunk, exact))?;
         entry.step.is_possible().then_some(entry.step.algorithm)
     }
 
-    /// Settles the algorithm that a convolution has.
+    /// Sets the algorithm for a convolution to the one that it has.
     pub fn insert(&mut self, step: &ConvolutionStep, chunk: usize, exact: bool) {
         self.list.retain(|entry| !entry.is_for(step, chunk, exact));
         self.list.push(Entry { step: step.clone(), chunk, exact });
@@ -40,12 +40,12 @@ impl AlgorithmOverrides {
 }
 
 impl AlgorithmOverrides {
-    /// How the weights of a dense layer should stand, and what should multiply them.
+    /// The storage and backend for a dense layer.
     pub fn find_dense(&self, step: &DenseStep) -> Option<(Storage, Backend)> {
         self.dense.iter().find(|other| is_same(other, step)).map(|found| (found.weights, found.backend))
     }
 
-    /// Settles the weights and the backend that a dense layer has.
+    /// Sets the storage and backend for a dense layer to those that it has.
     pub fn insert_dense(&mut self, step: &DenseStep) {
         self.dense.retain(|other| !is_same(other, step));
         self.dense.push(step.clone());

@@ -1,35 +1,37 @@
-//! One arena by lifetimes: buffers that are never alive at the same time share memory. The largest are placed first, each
-//! in the smallest gap that holds it (the greedy-by-size method of Pisarchyk and Lee, 2020).
+//! Arena layout by liveness: buffers that are never live at the same time share memory. The largest are placed first, each
+//! in the smallest gap that is large enough (the greedy-by-size method of Pisarchyk and Lee, 2020).
 
 use super::buffers::{BufferId, Placement, TensorRef};
 use super::{BufferHome, PendingStep};
-use crate::plan::{CONSTANT_ALIGNMENT, Operand, Space};
+use crate::plan::kernel_step::CONSTANT_ALIGNMENT;
+use crate::plan::{Operand, Space};
 use std::collections::BTreeMap;
 use std::ops::{Range, RangeInclusive};
 
-/// Where every buffer stands; floats count per image, but for those without a batch.
+/// The space and offset of every buffer, per image except for buffers without a batch.
 #[derive(Debug)]
 pub struct Arena {
     spaces: Vec<Option<(Space, usize)>>,
-    /// Of each stage.
+    /// The floats of a micro-batch's image, for each stage.
     pub chunk_floats: Vec<usize>,
     pub batch_floats: usize,
     pub whole_floats: usize,
     pub lower_bound: usize,
 }
 
-/// A buffer and the steps that it is alive at.
+/// A buffer and the steps at which it is live.
 struct Life {
     buffer: BufferId,
     floats: usize,
     steps: RangeInclusive<usize>,
 }
 
-/// The first and the last step that each of the arena's buffers is used at; none for those of the net's ends.
-pub fn lives(drafts: &[PendingStep], placement: &Placement) -> Vec<Option<RangeInclusive<usize>>> {
+/// The liveness of each buffer of the arena: the first and the last step that use it. `None` for inputs and outputs of the net.
+pub fn lives(steps: &[PendingStep], placement: &Placement) -> Vec<Option<RangeInclusive<usize>>> {
     let mut lives: Vec<Option<RangeInclusive<usize>>> = vec![None; placement.buffers.len()];
-    for (step, draft) in drafts.iter().enumerate() {
-        for BufferId(used) in draft.buffers().filter(|used| placement.buffers[used.0].home == BufferHome::Arena) {
+    for (step, pending_step) in steps.iter().enumerate() {
+        for BufferId(used) in pending_step.buffers().filter(|used| placement.buffers[used.0].home == BufferHome::Arena)
+        {
             let first = lives[used].as_ref().map_or(step, |life| *life.start());
             lives[used] = Some(first..=step);
         }
@@ -37,32 +39,32 @@ pub fn lives(drafts: &[PendingStep], placement: &Placement) -> Vec<Option<RangeI
     lives
 }
 
-/// Places the buffers of steps that run in stages, each as (steps, whether for a chunk of the batch at a time).
-pub fn plan(drafts: &[PendingStep], placement: &Placement, stages: &[(Range<usize>, bool)]) -> Arena {
+/// Places the buffers of steps that run in stages: (steps, whether they run by micro-batches).
+pub fn plan(steps: &[PendingStep], placement: &Placement, stages: &[(Range<usize>, bool)]) -> Arena {
     let mut spaces: Vec<_> =
         placement.buffers.iter().map(|buffer| buffer.home.fixed().map(|space| (space, 0))).collect();
     let (mut chunks, mut batch, mut whole) = (Vec::new(), Vec::new(), Vec::new());
     chunks.resize_with(stages.len(), Vec::new);
     let stage_of = |step: usize| stages.partition_point(|(steps, _)| steps.end <= step);
-    for (index, steps) in lives(drafts, placement).into_iter().enumerate() {
+    for (index, steps) in lives(steps, placement).into_iter().enumerate() {
         let (Some(steps), buffer) = (steps, &placement.buffers[index]) else { continue };
         let floats = buffer.floats.next_multiple_of(CONSTANT_ALIGNMENT);
         let (first, last) = (stage_of(*steps.start()), stage_of(*steps.end()));
         let (list, steps) = match stages.get(first) {
-            _ if buffer.whole => (&mut whole, steps),
+            _ if buffer.is_unbatched => (&mut whole, steps),
             Some((_, true)) if first == last => (&mut chunks[first], steps),
-            // What leaves a stage is alive while any chunk of it is computed.
+            // A buffer that leaves a stage is live while any micro-batch of it is computed.
             Some((all, true)) => (&mut batch, all.start..=*steps.end()),
             _ => (&mut batch, steps),
         };
-        // So is what comes into one.
+        // So is one that enters a stage.
         let steps = match stages.get(last) {
-            Some((all, true)) if first != last && !buffer.whole => *steps.start()..=all.end - 1,
+            Some((all, true)) if first != last && !buffer.is_unbatched => *steps.start()..=all.end - 1,
             _ => steps,
         };
         list.push(Life { buffer: BufferId(index), floats, steps });
     }
-    let mut alive = Changes::new(drafts.len());
+    let mut alive = Changes::new(steps.len());
     for life in chunks.iter().flatten().chain(&batch) {
         alive.add(*life.steps.start()..life.steps.end() + 1, life.floats);
     }
@@ -97,10 +99,10 @@ impl Changes {
     }
 }
 
-/// Gives each buffer its offset; returns the floats that all need together.
+/// Assigns an offset to each buffer. Returns the floats that all need together.
 fn assign(mut lives: Vec<Life>, space: Space, spaces: &mut [Option<(Space, usize)>]) -> usize {
     lives.sort_by_key(|life| (std::cmp::Reverse(life.floats), *life.steps.start(), life.buffer.0));
-    let mut placed = Meetings::new(lives.iter().map(|life| life.steps.end() + 1).max().unwrap_or(0));
+    let mut placed = Overlaps::new(lives.iter().map(|life| life.steps.end() + 1).max().unwrap_or(0));
     let mut offsets: Vec<usize> = Vec::with_capacity(lives.len());
     let mut end = 0;
     for (index, life) in lives.iter().enumerate() {
@@ -124,20 +126,20 @@ fn assign(mut lives: Vec<Life>, space: Space, spaces: &mut [Option<(Space, usize
     end
 }
 
-/// Ranges of steps, and which of them meet another: a segment tree tells those that hold its start, a list by their starts
-/// the rest.
-struct Meetings {
+/// Finds the ranges of steps that overlap a given one: a segment tree has those that contain its start, a map by start the
+/// others.
+struct Overlaps {
     /// The ranges that cover a node of the tree and not the one above it.
     covered: Vec<Vec<usize>>,
     starting: BTreeMap<usize, Vec<usize>>,
     leaves: usize,
 }
 
-impl Meetings {
-    /// Of ranges of so many steps.
+impl Overlaps {
+    /// For ranges of up to `steps` steps.
     fn new(steps: usize) -> Self {
         let leaves = steps.next_power_of_two();
-        Meetings { covered: vec![Vec::new(); 2 * leaves], starting: BTreeMap::new(), leaves }
+        Overlaps { covered: vec![Vec::new(); 2 * leaves], starting: BTreeMap::new(), leaves }
     }
 
     fn add(&mut self, name: usize, steps: &RangeInclusive<usize>) {
@@ -156,7 +158,7 @@ impl Meetings {
         }
     }
 
-    /// The names of those that share a step with this one.
+    /// The names of the ranges that share a step with this one.
     fn with(&self, steps: &RangeInclusive<usize>) -> Vec<usize> {
         let mut node = steps.start() + self.leaves;
         let mut names = Vec::new();
@@ -172,11 +174,11 @@ impl Meetings {
 }
 
 impl Arena {
-    /// A tensor's place, seen in rows of `width` floats.
+    /// The operand of a tensor that is read in rows of `width` floats.
     pub fn operand(&self, placement: &Placement, value: &TensorRef, width: usize) -> Operand {
         let (space, offset) = self.spaces[value.buffer.0].unwrap_or((Space::MicroBatch, 0));
         let floats = placement.buffers[value.buffer.0].floats;
-        // Only the arena's buffers are padded to whole cache lines; the caller's follow each other.
+        // Only buffers of the arena are padded to cache lines; the caller's have no gaps.
         let batch_stride = match space {
             Space::MicroBatch | Space::Batch => floats.next_multiple_of(CONSTANT_ALIGNMENT),
             Space::Input(_) | Space::Output(_) | Space::Unbatched | Space::State => floats,
@@ -193,19 +195,19 @@ impl Arena {
 
 #[cfg(test)]
 mod tests {
-    use super::Meetings;
+    use super::Overlaps;
 
     #[test]
-    fn ranges_meet_as_plain_comparison_says() {
+    fn overlaps_are_those_of_a_linear_search() {
         let ends = |index: usize| (index * 7919 % 61, index * 104_729 % 23);
         let ranges: Vec<_> = (0..200).map(ends).map(|(start, length)| start..=start + length).collect();
-        let mut meetings = Meetings::new(84);
+        let mut overlaps = Overlaps::new(84);
         for (index, range) in ranges.iter().enumerate() {
             let meets = |other: &usize| range.start() <= ranges[*other].end() && ranges[*other].start() <= range.end();
-            let mut found = meetings.with(range);
+            let mut found = overlaps.with(range);
             found.sort_unstable();
             assert_eq!(found, (0..index).filter(meets).collect::<Vec<_>>(), "{range:?}");
-            meetings.add(index, range);
+            overlaps.add(index, range);
         }
     }
 }

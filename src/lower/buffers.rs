@@ -1,5 +1,5 @@
-//! Which buffer each tensor stands in. Views share a buffer, slices are parts of one, branches write straight into their
-//! concatenation, and a step may write over its input where nothing else needs that.
+//! Assignment of tensors to buffers. Views share a buffer, slices are parts of one, branches write directly into their
+//! concatenation, and a step may overwrite its input if no other node reads that.
 
 use super::{BufferHome, PendingStep};
 use crate::graph::{Graph, Lowered, NodeId};
@@ -11,26 +11,26 @@ use std::collections::HashMap;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct BufferId(pub usize);
 
-/// A buffer: floats of one image, and where it stands.
+/// A buffer of one image.
 #[derive(Clone, Copy, Debug)]
 pub struct Buffer {
     pub floats: usize,
     pub home: BufferHome,
-    /// Whether it has no batch: its floats are all there are.
-    pub whole: bool,
+    /// Whether it has no batch.
+    pub is_unbatched: bool,
 }
 
 /// A tensor in a buffer.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct TensorRef {
     pub buffer: BufferId,
-    /// Floats before its first.
+    /// Floats before its first one in a row of the buffer.
     pub channel_offset: usize,
-    /// Floats between its rows; none where they follow each other, so that it may be cut into rows of any length.
+    /// Floats from one row to the next; `None` if there are no gaps, so that it may be split into rows of any length.
     pub row_stride: Option<usize>,
 }
 
-/// Where a node is to write: a part of a concatenation.
+/// The part of a concatenation that a node writes.
 #[derive(Clone, Copy, Debug)]
 struct Destination {
     concatenation: NodeId,
@@ -38,21 +38,21 @@ struct Destination {
     rows: usize,
 }
 
-/// The buffers of a plan in the making.
+/// The assignment of tensors to buffers.
 #[derive(Debug)]
 pub struct Placement<'g> {
     graph: &'g Graph,
     pub buffers: Vec<Buffer>,
     values: HashMap<NodeId, TensorRef>,
     destinations: HashMap<NodeId, Destination>,
-    /// The rows and the length of a row of each concatenation that others write into.
+    /// The number of rows of each concatenation that other nodes write into.
     rows: HashMap<NodeId, usize>,
     consumers: Vec<Vec<NodeId>>,
     inputs: usize,
 }
 
 impl<'g> Placement<'g> {
-    /// Looks which nodes can write straight into a concatenation; outer ones first, so that inner ones become parts of them.
+    /// Finds the nodes that can write directly into a concatenation: outer ones first, so that inner ones become parts of them.
     pub fn new(graph: &'g Graph, kind: impl Fn(NodeId) -> Result<Lowered, String>) -> Self {
         let mut destinations: HashMap<NodeId, Destination> = HashMap::new();
         let mut all_rows = HashMap::new();
@@ -90,20 +90,20 @@ impl<'g> Placement<'g> {
     }
 
     fn buffer(&mut self, floats: usize, home: BufferHome) -> BufferId {
-        self.buffers.push(Buffer { floats, home, whole: false });
+        self.buffers.push(Buffer { floats, home, is_unbatched: false });
         BufferId(self.buffers.len() - 1)
     }
 
-    /// A buffer for what a node gives.
+    /// A buffer for a node's output.
     fn buffer_of(&mut self, id: NodeId, home: BufferHome) -> BufferId {
-        let whole = !self.graph.node(id).output.batched;
-        self.buffers.push(Buffer { floats: self.floats(id), home, whole });
+        let is_unbatched = !self.graph.node(id).output.batched;
+        self.buffers.push(Buffer { floats: self.floats(id), home, is_unbatched });
         BufferId(self.buffers.len() - 1)
     }
 
-    /// Scratch of so many floats, whatever the batch is.
+    /// Scratch of some floats, independent of the batch.
     pub fn scratch(&mut self, floats: usize) -> TensorRef {
-        self.buffers.push(Buffer { floats, home: BufferHome::Arena, whole: true });
+        self.buffers.push(Buffer { floats, home: BufferHome::Arena, is_unbatched: true });
         TensorRef { buffer: BufferId(self.buffers.len() - 1), channel_offset: 0, row_stride: None }
     }
 
@@ -115,14 +115,14 @@ impl<'g> Placement<'g> {
         self.values.get(&id).copied().unwrap_or(TensorRef { buffer: BufferId(0), channel_offset: 0, row_stride: None })
     }
 
-    /// Where a node writes: its part of a concatenation, or a buffer of its own.
+    /// The tensor that a node writes: its part of a concatenation, or a new buffer.
     fn target(&mut self, id: NodeId) -> TensorRef {
         match self.destinations.get(&id).copied() {
             None => TensorRef { buffer: self.buffer_of(id, BufferHome::Arena), channel_offset: 0, row_stride: None },
             Some(Destination { concatenation, channel_offset, rows }) => {
-                let whole = self.concatenation(concatenation);
-                let row_stride = whole.row_stride.or((rows > 1).then(|| self.floats(concatenation) / rows));
-                TensorRef { buffer: whole.buffer, channel_offset: whole.channel_offset + channel_offset, row_stride }
+                let target = self.concatenation(concatenation);
+                let row_stride = target.row_stride.or((rows > 1).then(|| self.floats(concatenation) / rows));
+                TensorRef { buffer: target.buffer, channel_offset: target.channel_offset + channel_offset, row_stride }
             }
         }
     }
@@ -136,14 +136,14 @@ impl<'g> Placement<'g> {
         value
     }
 
-    /// A node that the caller fills.
+    /// Places an input of the net, which the caller fills.
     pub fn input(&mut self, id: NodeId) {
         let buffer = self.buffer_of(id, BufferHome::Fixed(Space::Input(self.inputs)));
         self.inputs += 1;
         self.values.insert(id, TensorRef { buffer, channel_offset: 0, row_stride: None });
     }
 
-    /// The same values in the same places; copied where they do not follow each other and are seen in other rows.
+    /// Places a view of the same values. It needs a copy if the values have gaps and the view has other rows.
     pub fn view(&mut self, id: NodeId) -> Option<PendingStep> {
         let input = self.graph.node(id).inputs[0];
         let value = self.value(input);
@@ -157,7 +157,7 @@ impl<'g> Placement<'g> {
         Some(self.copy(id, input, value, target))
     }
 
-    /// Channels of a node, from one on.
+    /// Places a view of a node's channels, from one on.
     pub fn channels(&mut self, id: NodeId, from: usize) {
         let input = self.graph.node(id).inputs[0];
         let value = self.value(input);
@@ -172,7 +172,7 @@ impl<'g> Placement<'g> {
         );
     }
 
-    /// A copy of a node's rows.
+    /// A step that copies a node's rows.
     fn copy(&self, id: NodeId, from: NodeId, value: TensorRef, target: TensorRef) -> PendingStep {
         let channels = self.graph.node(from).output.channels().known().unwrap_or(1);
         self.copy_rows(id, value, target, self.floats(from) / channels.max(1), channels)
@@ -199,54 +199,54 @@ impl<'g> Placement<'g> {
         }
     }
 
-    /// Inputs beside each other: copies of those that did not write there themselves.
+    /// Places a concatenation. Returns copies of the inputs that did not write into it directly.
     pub fn concatenate(&mut self, id: NodeId, rows: usize) -> Vec<PendingStep> {
-        let whole = self.concatenation(id);
-        let row = whole.row_stride.unwrap_or(self.floats(id) / rows.max(1));
-        let mut drafts = Vec::new();
-        let mut channel_offset = whole.channel_offset;
+        let joint = self.concatenation(id);
+        let row = joint.row_stride.unwrap_or(self.floats(id) / rows.max(1));
+        let mut steps = Vec::new();
+        let mut channel_offset = joint.channel_offset;
         for &input in &self.graph.node(id).inputs.clone() {
             let part = self.floats(input) / rows.max(1);
             let value = self.value(input);
-            let row_stride = (rows > 1 || whole.row_stride.is_some()).then_some(row);
-            let target = TensorRef { buffer: whole.buffer, channel_offset, row_stride };
+            let row_stride = (rows > 1 || joint.row_stride.is_some()).then_some(row);
+            let target = TensorRef { buffer: joint.buffer, channel_offset, row_stride };
             if (value.buffer, value.channel_offset) != (target.buffer, target.channel_offset) {
-                // What stands elsewhere in the concatenation (a branch that comes twice, a slice of another) and rows that are
-                // part of longer ones, where the concatenation joins other rows, go by a buffer of their own.
+                // A tensor elsewhere in the same concatenation (a branch used twice, a slice of another one), and rows with
+                // gaps that the concatenation splits differently, are copied through a separate buffer.
                 let channels = self.graph.node(input).output.channels().known().unwrap_or(1);
                 let value = if value.buffer == target.buffer || value.row_stride.is_some() && part != channels {
-                    let apart = TensorRef {
+                    let separate = TensorRef {
                         buffer: self.buffer(rows * part, BufferHome::Arena),
                         channel_offset: 0,
                         row_stride: None,
                     };
-                    drafts.push(self.copy(id, input, value, apart));
-                    apart
+                    steps.push(self.copy(id, input, value, separate));
+                    separate
                 } else {
                     value
                 };
-                drafts.push(self.copy_rows(id, value, target, rows, part));
+                steps.push(self.copy_rows(id, value, target, rows, part));
             }
             channel_offset += part;
         }
-        drafts
+        steps
     }
 
-    /// Whether nothing but `consumer` will look at the buffer of a node any more.
+    /// Whether no node after `consumer` reads the buffer of a node, and `consumer` reads it once.
     fn is_last_use(&self, node: NodeId, consumer: NodeId) -> bool {
         let buffer = self.value(node).buffer;
-        let looks = |id: NodeId| {
+        let is_read = |id: NodeId| {
             let later = self.consumers[id.0].iter().any(|&other| other > consumer);
             let twice = self.consumers[id.0].iter().filter(|&&other| other == consumer).count() > 1;
             later || twice || self.graph.outputs.contains(&id)
         };
         let writers = self.values.iter().filter(|(_, value)| value.buffer == buffer);
-        !writers.into_iter().any(|(&id, _)| looks(id) || id != node && self.consumers[id.0].contains(&consumer))
-            // A concatenation that is not complete yet will be read.
+        !writers.into_iter().any(|(&id, _)| is_read(id) || id != node && self.consumers[id.0].contains(&consumer))
+            // An incomplete concatenation will be read later.
             && !self.rows.keys().any(|id| self.values.get(id).is_some_and(|value| value.buffer == buffer))
     }
 
-    /// A step that runs a kernel, over its first input where it may and nothing else needs that.
+    /// Places a step that runs a kernel: in place of its first input if that is allowed and no other node reads it.
     pub fn step(&mut self, id: NodeId, kernel: Kernel, may_overwrite: bool) -> Vec<PendingStep> {
         let node = self.graph.node(id);
         let mut inputs: Vec<TensorRef> = node.inputs.iter().map(|&input| self.value(input)).collect();
@@ -254,11 +254,11 @@ impl<'g> Placement<'g> {
         let in_place = may_overwrite
             && !self.destinations.contains_key(&id)
             && self.buffers[first.buffer.0].home == BufferHome::Arena
-            && self.buffers[first.buffer.0].whole != node.output.batched
+            && self.buffers[first.buffer.0].is_unbatched != node.output.batched
             && self.is_last_use(node.inputs[0], id)
             && inputs[1..].iter().all(|value| value.buffer != first.buffer);
         let mut output = if in_place { first } else { self.target(id) };
-        // A kernel may not read the buffer that it writes: such a branch goes to its concatenation by a copy.
+        // A kernel may not read the buffer that it writes: such a branch is copied into its concatenation.
         if !in_place && inputs.iter().any(|value| value.buffer == output.buffer) {
             self.destinations.remove(&id);
             output = self.target(id);
@@ -267,11 +267,11 @@ impl<'g> Placement<'g> {
             inputs.remove(0);
         }
         self.values.insert(id, output);
-        let mut drafts = Vec::new();
-        // Kernels that take all values as one row need them to follow each other.
+        let mut steps = Vec::new();
+        // Kernels that read all values as one row need them without gaps.
         let widths = kernel.sizes().widths(inputs.len(), in_place);
-        for (place, (value, width)) in inputs.iter_mut().zip(widths).enumerate() {
-            let producer = node.inputs[place + usize::from(in_place)];
+        for (index, (value, width)) in inputs.iter_mut().zip(widths).enumerate() {
+            let producer = node.inputs[index + usize::from(in_place)];
             let natural = self.graph.node(producer).output.channels().known().unwrap_or(1);
             if value.row_stride.is_some() && width != natural {
                 let dense = TensorRef {
@@ -279,40 +279,40 @@ impl<'g> Placement<'g> {
                     channel_offset: 0,
                     row_stride: None,
                 };
-                drafts.push(self.copy(producer, producer, *value, dense));
+                steps.push(self.copy(producer, producer, *value, dense));
                 *value = dense;
             }
         }
         let (changed, parameters) = node.parameters.split_at(node.operation.changes().min(node.parameters.len()));
-        drafts.push(PendingStep {
+        steps.push(PendingStep {
             name: node.name.clone(),
             kernel,
             inputs,
             output,
             in_place,
-            layers: node.swallowed.clone(),
+            layers: node.fused_layers.clone(),
             parameters: parameters.to_vec(),
             changed: changed.to_vec(),
             packed: None,
         });
-        drafts
+        steps
     }
 
-    /// Lets the net's outputs be written where the caller wants them, by copies where a tensor is also something else.
+    /// Moves the net's outputs to the caller's memory, by a copy if the buffer is used otherwise too.
     pub fn outputs(&mut self) -> Vec<PendingStep> {
-        let mut drafts = Vec::new();
+        let mut steps = Vec::new();
         for (index, &id) in self.graph.outputs.iter().enumerate() {
             let value = self.value(id);
             let buffer = self.buffers[value.buffer.0];
-            let whole = value.channel_offset == 0 && value.row_stride.is_none() && buffer.floats == self.floats(id);
+            let is_entire = value.channel_offset == 0 && value.row_stride.is_none() && buffer.floats == self.floats(id);
             let home = BufferHome::Fixed(Space::Output(index));
-            if whole && buffer.home == BufferHome::Arena {
+            if is_entire && buffer.home == BufferHome::Arena {
                 self.buffers[value.buffer.0].home = home;
             } else {
                 let target = TensorRef { buffer: self.buffer_of(id, home), channel_offset: 0, row_stride: None };
-                drafts.push(self.copy(id, id, value, target));
+                steps.push(self.copy(id, id, value, target));
             }
         }
-        drafts
+        steps
     }
 }

@@ -1,36 +1,37 @@
-//! Which algorithm computes a convolution: the one with the lowest estimated time. The estimate depends on sizes alone and
-//! on one fixed target, so that the same spec gives the same plan on every machine.
+//! Choice of algorithms by estimated time. The estimate depends only on sizes and on one fixed target, so that the same spec
+//! gives the same plan on every machine.
 
-use crate::kernels::conv::algorithm::Algorithm;
+use crate::kernels::conv::Algorithm;
 use crate::kernels::conv::cost::Sizes;
 use crate::kernels::dense::few_outputs::is_narrow;
 use crate::kernels::gemm::{self, Backend, Shape, blas};
 use crate::kernels::simd::isa::Isa;
 use crate::kernels::target;
+use crate::plan::Kernel;
+use crate::plan::kernel_step::KernelStep;
 use crate::plan::steps::convolution::ConvolutionStep;
 use crate::plan::steps::dense::{DenseStep, Storage};
-use crate::plan::{Kernel, KernelStep};
 
-/// The arena of a chunk should stay within this many floats (8 MiB), so that it stays in the last cache beside weights and
-/// what other programs keep there: 16 MiB were slower on a Zen 3 of 32 MiB that was shared, ResNet-50 by 7 %.
-const CHUNK_FLOATS: usize = 2 << 20;
-/// More images than this do not spare more reading of weights.
+/// The budget of a micro-batch's arena in floats (8 MiB), so that it stays in the last-level cache next to weights and the
+/// data of other programs: 16 MiB were slower on a shared Zen 3 with 32 MiB, ResNet-50 by 7 %.
+const MICRO_BATCH_FLOATS: usize = 2 << 20;
+/// The maximum micro-batch: more images hardly reduce the reading of weights.
 pub const MAX_IMAGES: usize = 8;
 
-/// More weights than this do not stay in a core's cache while they are packed.
+/// More weights than this are evicted from a core's cache while they are packed.
 const MAX_PACKED: usize = 1 << 20;
-/// Narrower rows of weights are read faster as panels.
+/// Narrower rows of weights are read faster from panels.
 const MIN_WIDTH: usize = 64;
 
-/// BLAS is taken where it takes less than this share of the tiles' time: their bits are the same on every machine.
-const CLEARLY: f64 = 0.93;
+/// BLAS is chosen if its time is below this fraction of the tiles' time: the tiles give the same bits on every machine.
+const BLAS_THRESHOLD: f64 = 0.93;
 
-/// How many images make a chunk.
-pub fn chunk(floats_per_image: usize) -> usize {
-    (CHUNK_FLOATS / floats_per_image.max(1)).clamp(1, MAX_IMAGES)
+/// The number of images of a micro-batch.
+pub fn micro_batch(floats_per_image: usize) -> usize {
+    (MICRO_BATCH_FLOATS / floats_per_image.max(1)).clamp(1, MAX_IMAGES)
 }
 
-/// A way to compute a convolution.
+/// An algorithm for a convolution.
 #[derive(Clone, Debug)]
 pub struct Candidate {
     pub algorithm: Algorithm,
@@ -38,24 +39,24 @@ pub struct Candidate {
     pub nanoseconds: f64,
 }
 
-/// Whether a dense layer whose weights change before each product does better without packing them: where reading them
-/// takes longer than the product, and rows are wide enough to be read as they stand or so narrow that panels stay half empty.
+/// Whether a dense layer whose weights change before each product is faster without packing them: if reading them takes longer
+/// than the product, and rows are wide enough to be read directly or so narrow that panels would be half empty.
 pub fn reads_raw(step: &DenseStep) -> bool {
     is_narrow(step.outputs) || step.inputs * step.outputs > MAX_PACKED && step.outputs >= MIN_WIDTH
 }
 
-/// Chooses for one convolution.
-pub fn convolution(step: &mut ConvolutionStep, chunk: usize, exact: bool) {
-    let best = candidates(step, chunk, exact).into_iter().min_by(|a, b| a.nanoseconds.total_cmp(&b.nanoseconds));
+/// Sets the algorithm of a convolution.
+pub fn convolution(step: &mut ConvolutionStep, micro_batch: usize, exact: bool) {
+    let best = candidates(step, micro_batch, exact).into_iter().min_by(|a, b| a.nanoseconds.total_cmp(&b.nanoseconds));
     if let Some(best) = best {
         step.algorithm = best.algorithm;
     }
 }
 
-/// What general products are estimated to cost by each backend: nanoseconds on one core, the tiles' first.
+/// The estimated cost of general products by each backend: nanoseconds on one core, the tiles' first.
 ///
 /// Fitted to `cargo bench --bench kernels -- product` on a Zen 3: OpenBLAS packs both operands, a little faster than the
-/// tiles pack one; the tiles read few rows as they stand.
+/// tiles pack one; the tiles read few rows directly.
 pub fn products(shape: &Shape) -> [(Backend, f64); 2] {
     let [rows, columns, depth] = [shape.rows, shape.columns, shape.depth].map(|size| size as f64);
     let (left, right) = (rows * depth, depth * columns);
@@ -63,7 +64,7 @@ pub fn products(shape: &Shape) -> [(Backend, f64); 2] {
         (shape.columns.div_ceil(gemm::TILE) as f64, shape.rows.div_ceil(gemm::TILE) as f64);
     let multiply = rows * right / target::MACS_PER_NS;
     let tiles = match (gemm::reads_as_it_stands(shape.rows, shape.transposed.1), shape.transposed.0) {
-        // Rows are read as they stand; a tile of few rows waits for its operands.
+        // Rows are read directly; a tile of few rows waits for its operands.
         (true, _) => multiply * 1.5,
         (false, true) => multiply * 1.03 + right * right_blocks * 0.42 + left * left_blocks * 0.1,
         (false, false) => multiply * 1.03 + right * right_blocks * 0.42,
@@ -73,8 +74,8 @@ pub fn products(shape: &Shape) -> [(Backend, f64); 2] {
     [(Backend::Tiles, all(tiles)), (Backend::Blas, all(blas))]
 }
 
-/// The ways to compute a dense layer of a prediction, estimated for a batch: packed weights need no packing when they are
-/// used, so BLAS is never chosen without measuring.
+/// The ways to compute a dense layer at inference, with the estimated time of a batch. Weights are packed in advance, so
+/// BLAS is never chosen without measuring.
 pub fn dense(step: &DenseStep, batch: usize) -> [(DenseStep, f64); 2] {
     let (rows, weights) = (batch as f64, (step.inputs * step.outputs) as f64);
     let way = |storage, backend| DenseStep { weights: storage, backend, ..step.clone() };
@@ -84,24 +85,24 @@ pub fn dense(step: &DenseStep, batch: usize) -> [(DenseStep, f64); 2] {
     [(way(Storage::Packed, Backend::Tiles), packed), (raw, blas)]
 }
 
-/// Chooses what computes the general products of a step of training. The machine that trains is the one that lowers, so
-/// a build without BLAS has none to choose, and one without vectors that the tiles are written for has BLAS.
+/// Sets the backend of the general products of a training step. Training runs on the machine that lowers, so BLAS is chosen
+/// only if it is linked, and always if the tiles have no vector instructions here.
 pub fn backend(kernel: &mut Kernel, batch: usize) {
     let Some(shape) = kernel.products(batch) else { return };
     let [(_, tiles), (_, blas)] = products(&shape);
-    let better = blas < tiles * CLEARLY || Isa::detect() == Isa::Portable;
+    let better = blas < tiles * BLAS_THRESHOLD || Isa::detect() == Isa::Portable;
     kernel.set_backend(if better && blas::is_there() { Backend::Blas } else { Backend::Tiles });
 }
 
-/// What a convolution is estimated to cost by the algorithm that it has: nanoseconds of one image on one core.
+/// The estimated cost of a convolution by its algorithm: nanoseconds of one image on one core.
 pub fn estimate(step: &ConvolutionStep) -> f64 {
     step.algorithm.cost(&Sizes::of(&step.geometry))
 }
 
-/// The algorithms that can compute a convolution; the first can compute them all.
-pub fn candidates(step: &ConvolutionStep, chunk: usize, exact: bool) -> Vec<Candidate> {
+/// The algorithms that can compute a convolution; the first can compute any.
+pub fn candidates(step: &ConvolutionStep, micro_batch: usize, exact: bool) -> Vec<Candidate> {
     let sizes = Sizes::of(&step.geometry);
-    let list = Algorithm::candidates(&step.geometry, step.pool(), chunk).into_iter();
+    let list = Algorithm::candidates(&step.geometry, step.pool(), micro_batch).into_iter();
     let allowed = list.filter(|algorithm| !exact || algorithm.rounds_as_direct());
     allowed.map(|algorithm| Candidate { nanoseconds: algorithm.cost(&sizes), algorithm }).collect()
 }

@@ -1,28 +1,26 @@
-//! Why a step is computed as it is: what could compute it, and the estimated costs.
+//! Explanation of a step's algorithm: the candidates, and their estimated costs.
 
 use super::cost_model;
 use crate::kernels::gemm::Shape;
+use crate::plan::kernel_step::KernelStep;
 use crate::plan::steps::convolution::ConvolutionStep;
 use crate::plan::steps::dense::{DenseStep, Storage};
-use crate::plan::{Kernel, KernelStep, Plan};
+use crate::plan::{Kernel, Plan};
 use std::fmt::Write;
 
-/// The step of a name, or the one that took in the layer of that name, with the candidates for it.
-pub fn why(plan: &Plan, name: &str, exact: bool) -> Option<String> {
+/// The step of a name, or the one into which the layer of that name was fused, with the candidates for it.
+pub fn explain(plan: &Plan, name: &str, exact: bool) -> Option<String> {
     let named = plan.steps.iter().position(|step| step.name == name);
-    let takes_in = || plan.steps.iter().position(|step| step.layers.iter().any(|layer| layer == name));
-    let index = named.or_else(takes_in)?;
+    let fused_into = || plan.steps.iter().position(|step| step.layers.iter().any(|layer| layer == name));
+    let index = named.or_else(fused_into)?;
     let step = &plan.steps[index];
     let mut text = format!("{}  {}\n", step.name, step.kernel.describe());
     if !step.layers.is_empty() {
-        let _ = writeln!(text, "  takes in {}", step.layers.join(", "));
+        let _ = writeln!(text, "  with {} fused in", step.layers.join(", "));
     }
     if let Kernel::FusedConvolutions(chain) = &step.kernel {
         let (count, held) = (chain.links.len(), chain.held() * 4 / 1024);
-        let _ = writeln!(
-            text,
-            "  {count} layers in one step: what stands between them, {held} KiB per image, does not go to memory and back"
-        );
+        let _ = writeln!(text, "  {count} layers in one step: the {held} KiB per image between them stay in cache");
     }
     if let Kernel::Dense(dense) = &step.kernel
         && dense.weights != Storage::Bf16
@@ -83,7 +81,7 @@ fn dense_ways(step: &DenseStep) -> String {
     for (way, nanoseconds) in cost_model::dense(step, images).into_iter().filter(|(_, time)| time.is_finite()) {
         let mark = if way == *step { '*' } else { ' ' };
         let name = match way.weights {
-            Storage::Raw => format!("as they stand, {}", way.backend),
+            Storage::Raw => format!("unpacked, {}", way.backend),
             _ => format!("packed, {}", way.backend),
         };
         let kilobytes = way.constants().iter().sum::<usize>() * 4 / 1024;

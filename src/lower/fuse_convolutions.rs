@@ -1,65 +1,70 @@
-//! Joins convolutions that follow each other to chains, which are computed by bands of rows: where what stands between
-//! them is so large that it would go to memory and back, and their weights are so small that each band reads them from
-//! the nearest caches. It is the beginning of networks of depthwise convolutions that has such layers.
+//! Fusion of consecutive convolutions into chains that are computed by bands of rows: if the tensor between them is too large
+//! for the cache, and their weights are small enough that each band reads them from the nearest caches. Networks of depthwise
+//! convolutions begin with such layers.
 
 use super::buffers::{Placement, TensorRef};
 use super::{BufferHome, Options, PendingStep, cost_model};
-use crate::kernels::conv::algorithm::Algorithm;
+use crate::kernels::conv::Algorithm;
 use crate::kernels::conv::im2col::Im2col;
 use crate::kernels::target;
+use crate::plan::Kernel;
+use crate::plan::kernel_step::KernelStep;
 use crate::plan::steps::convolution::ConvolutionStep;
 use crate::plan::steps::fused_convolutions::FusedConvolutionsStep;
-use crate::plan::{Kernel, KernelStep};
 
-/// Joins what can be joined.
-pub fn join(drafts: Vec<PendingStep>, placement: &Placement, options: Options<'_>) -> Vec<PendingStep> {
+/// Fuses all chains.
+pub fn fuse(steps: Vec<PendingStep>, placement: &Placement, options: Options<'_>) -> Vec<PendingStep> {
     let mut uses = vec![0; placement.buffers.len()];
-    for buffer in drafts.iter().flat_map(PendingStep::buffers) {
+    for buffer in steps.iter().flat_map(PendingStep::buffers) {
         uses[buffer.0] += 1;
     }
-    // What is written once, read once by the next step, and belongs to nobody else.
-    let passes = |value: &TensorRef| {
+    // A large tensor that is written once and read once.
+    let is_internal = |value: &TensorRef| {
         let buffer = &placement.buffers[value.buffer.0];
-        let alone = uses[value.buffer.0] == 2 && buffer.home == BufferHome::Arena && !buffer.whole;
+        let is_single = uses[value.buffer.0] == 2 && buffer.home == BufferHome::Arena && !buffer.is_unbatched;
         let large = 4 * buffer.floats > target::L2_BYTES;
-        alone && large && value.channel_offset == 0 && value.row_stride.is_none()
+        is_single && large && value.channel_offset == 0 && value.row_stride.is_none()
     };
-    let mut all: Vec<PendingStep> = Vec::with_capacity(drafts.len());
-    for draft in drafts {
-        let joined = all.last().filter(|before| draft.inputs.first() == Some(&before.output) && passes(&before.output));
-        let joined = joined.and_then(|before| together(before, &draft, options.exact));
-        match (joined, all.last_mut()) {
+    let mut all: Vec<PendingStep> = Vec::with_capacity(steps.len());
+    for pending_step in steps {
+        let before = all
+            .last()
+            .filter(|before| pending_step.inputs.first() == Some(&before.output) && is_internal(&before.output));
+        let fused = before.and_then(|before| fuse_pair(before, &pending_step, options.exact));
+        match (fused, all.last_mut()) {
             (Some(chain), Some(before)) => {
                 before.kernel = Kernel::FusedConvolutions(chain);
-                before.layers.push(std::mem::replace(&mut before.name, draft.name));
-                before.layers.extend(draft.layers);
-                before.inputs.extend(draft.inputs.into_iter().skip(1));
-                before.parameters.extend(draft.parameters);
-                before.output = draft.output;
+                before.layers.push(std::mem::replace(&mut before.name, pending_step.name));
+                before.layers.extend(pending_step.layers);
+                before.inputs.extend(pending_step.inputs.into_iter().skip(1));
+                before.parameters.extend(pending_step.parameters);
+                before.output = pending_step.output;
             }
-            _ => all.push(draft),
+            _ => all.push(pending_step),
         }
     }
     all
 }
 
-/// The chain of two steps that follow each other.
-fn together(before: &PendingStep, draft: &PendingStep, exact: bool) -> Option<FusedConvolutionsStep> {
+/// The chain of two consecutive steps.
+fn fuse_pair(before: &PendingStep, pending_step: &PendingStep, exact: bool) -> Option<FusedConvolutionsStep> {
     let mut links = match &before.kernel {
         Kernel::FusedConvolutions(chain) => chain.links.clone(),
         other => vec![link(other, exact)?],
     };
-    links.push(link(&draft.kernel, exact)?);
+    links.push(link(&pending_step.kernel, exact)?);
     let chain = FusedConvolutionsStep { links };
     let weights: usize = chain.constants().iter().sum();
-    // A step may not read the buffer that it writes: a concatenation may hold both ends.
-    let apart = before.inputs.iter().chain(&draft.inputs[1..]).all(|value| value.buffer != draft.output.buffer);
-    let plain = [before, draft].iter().all(|draft| !draft.in_place && draft.changed.is_empty());
+    // A step may not read the buffer that it writes, and a concatenation may contain both ends.
+    let separate =
+        before.inputs.iter().chain(&pending_step.inputs[1..]).all(|value| value.buffer != pending_step.output.buffer);
+    let plain =
+        [before, pending_step].iter().all(|pending_step| !pending_step.in_place && pending_step.changed.is_empty());
     let fits = chain.is_possible() && 4 * weights <= target::L2_BYTES / 4;
-    (fits && apart && plain).then_some(chain)
+    (fits && separate && plain).then_some(chain)
 }
 
-/// The convolution of a step, by the algorithm that a chain has for it, if that is about the fastest.
+/// The convolution of a step with an algorithm that a chain can run, if that is about the fastest.
 fn link(kernel: &Kernel, exact: bool) -> Option<ConvolutionStep> {
     let Kernel::Convolution(step) = kernel else { return None };
     let mut step = step.clone();

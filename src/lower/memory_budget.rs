@@ -1,68 +1,69 @@
-//! A plan that stays within some memory: first smaller chunks, then algorithms that need less, those first that lose the
-//! least time for what they save.
+//! Lowering within a memory budget: smaller micro-batches first, then algorithms that need less memory, in the order of the
+//! lowest loss of time per byte saved.
 
 use super::{Compiled, Options, cost_model, lower};
 use crate::diagnostics::{Code, Diagnostic, Result, counted};
 use crate::graph::Graph;
+use crate::plan::kernel_step::KernelStep;
 use crate::plan::scratch::enough_for;
 use crate::plan::steps::convolution::ConvolutionStep;
-use crate::plan::{Kernel, KernelStep, Plan};
+use crate::plan::{Kernel, Plan};
 
-/// Lowers a graph so that [`Plan::memory`] is at most so many bytes.
+/// Lowers a graph so that [`Plan::memory`] is at most `limit` bytes.
 ///
 /// # Errors
-/// As [`lower`], and `E0801` where no plan is so small.
-pub fn fit_memory_budget(graph: &Graph, options: Options<'_>, most: u64) -> Result<Compiled> {
+/// As [`lower`], and `E0801` if no plan is that small.
+pub fn fit_memory_budget(graph: &Graph, options: Options<'_>, limit: u64) -> Result<Compiled> {
     let mut compiled = lower(graph, options)?;
-    let mut chunk = compiled.plan.stages.iter().filter_map(|stage| stage.chunk).max().unwrap_or(1);
-    while compiled.plan.memory() > most && chunk > 1 {
-        chunk /= 2;
-        compiled = lower(graph, Options { chunk: Some(chunk), ..options })?;
+    let mut micro_batch = compiled.plan.stages.iter().filter_map(|stage| stage.chunk).max().unwrap_or(1);
+    while compiled.plan.memory() > limit && micro_batch > 1 {
+        micro_batch /= 2;
+        compiled = lower(graph, Options { micro_batch: Some(micro_batch), ..options })?;
     }
-    let mut settled = options.settled.cloned().unwrap_or_default();
-    while compiled.plan.memory() > most {
+    let mut overrides = options.overrides.cloned().unwrap_or_default();
+    while compiled.plan.memory() > limit {
         let Some((step, images)) = cheapest_saving(&compiled.plan, options.exact) else {
-            return Err(too_large(graph, &compiled.plan, options, most).into());
+            return Err(too_large(graph, &compiled.plan, options, limit).into());
         };
-        settled.insert(&step, images, options.exact);
-        compiled = lower(graph, Options { chunk: Some(chunk), settled: Some(&settled), ..options })?;
+        overrides.insert(&step, images, options.exact);
+        compiled = lower(graph, Options { micro_batch: Some(micro_batch), overrides: Some(&overrides), ..options })?;
     }
     Ok(compiled)
 }
 
-/// The convolution with a smaller algorithm that loses the least time for each byte it saves, and its chunk's images.
+/// The convolution with the smaller algorithm that loses the least time per byte saved, and its micro-batch.
 fn cheapest_saving(plan: &Plan, exact: bool) -> Option<(ConvolutionStep, usize)> {
     let mut best: Option<(f64, ConvolutionStep, usize)> = None;
     for (index, step) in plan.steps.iter().enumerate() {
         let Kernel::Convolution(now) = &step.kernel else { continue };
-        let chunk = plan.chunk(index);
+        let micro_batch = plan.chunk(index);
         let before = cost_model::estimate(now);
-        for candidate in cost_model::candidates(now, chunk, exact) {
+        for candidate in cost_model::candidates(now, micro_batch, exact) {
             let other = ConvolutionStep { algorithm: candidate.algorithm, ..now.clone() };
-            let saved = bytes(now, chunk).saturating_sub(bytes(&other, chunk)) as f64;
+            let saved = bytes(now, micro_batch).saturating_sub(bytes(&other, micro_batch)) as f64;
             let rate = saved / (candidate.nanoseconds - before).max(1.0);
             if saved > 0.0 && best.as_ref().is_none_or(|(most, ..)| rate > *most) {
-                best = Some((rate, other, chunk));
+                best = Some((rate, other, micro_batch));
             }
         }
     }
-    best.map(|(_, step, chunk)| (step, chunk))
+    best.map(|(_, step, micro_batch)| (step, micro_batch))
 }
 
-fn bytes(step: &ConvolutionStep, chunk: usize) -> usize {
-    4 * (step.constants().iter().sum::<usize>() + enough_for(step, chunk, Plan::MEMORY_THREADS))
+fn bytes(step: &ConvolutionStep, micro_batch: usize) -> usize {
+    4 * (step.constants().iter().sum::<usize>() + enough_for(step, micro_batch, Plan::MEMORY_THREADS))
 }
 
-fn too_large(graph: &Graph, plan: &Plan, options: Options<'_>, most: u64) -> Diagnostic {
+fn too_large(graph: &Graph, plan: &Plan, options: Options<'_>, limit: u64) -> Diagnostic {
     let mib = |bytes: u64| match bytes {
         0..1_048_576 => counted(bytes as usize, "byte"),
         _ => format!("{:.1} MiB", bytes as f64 / (1u64 << 20) as f64),
     };
     let constants = plan.constant_floats() as u64 * 4;
     let message =
-        format!("the smallest plan of `{}` needs {}, and {} are allowed", graph.name, mib(plan.memory()), mib(most));
+        format!("the smallest plan of `{}` needs {}, but the limit is {}", graph.name, mib(plan.memory()), mib(limit));
     let diagnostic = Diagnostic::new(Code::Memory, message).note(format!(
-        "{} are constants, {} the memory of {} images at a time on {} threads",
+        "{} are constants, {} is working memory for {} images at a time on {} threads",
         mib(constants),
         mib(plan.memory() - constants),
         Plan::MEMORY_BATCH,
@@ -74,7 +75,7 @@ fn too_large(graph: &Graph, plan: &Plan, options: Options<'_>, most: u64) -> Dia
         .filter(|step| matches!(step.kernel, Kernel::Dense(_)))
         .flat_map(|step| step.kernel.constants())
         .sum();
-    let half = (!options.half && dense > 0).then(|| {
+    let half = (!options.half_weights && dense > 0).then(|| {
         format!("`--precision bf16-weights` halves the {} of the dense layers' weights", mib(4 * dense as u64))
     });
     diagnostic.maybe_help(half)

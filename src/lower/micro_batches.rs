@@ -1,65 +1,67 @@
-//! Which steps run for how many images at a time. Activations should stay in the last cache, which wants few images;
-//! weights should be read once for many. Early layers have large activations and few weights, late ones the reverse, so
-//! a plan may have several stages with growing chunks.
+//! Division of the steps into stages with their own micro-batches. Activations should stay in the last-level cache, which
+//! favours few images; weights should be read once for many. Early layers have large activations and few weights, late ones
+//! the reverse, so a plan may have several stages with growing micro-batches.
 
 use super::arena_layout::{Changes, lives};
 use super::buffers::Placement;
 use super::cost_model;
 use super::{Options, PendingStep};
 use crate::kernels::target;
-use crate::plan::{CONSTANT_ALIGNMENT, Kernel, KernelStep};
+use crate::plan::Kernel;
+use crate::plan::kernel_step::{CONSTANT_ALIGNMENT, KernelStep};
 use std::ops::Range;
 
-/// Where a stage may begin: as soon as so many times fewer images are no longer asked for by what follows.
+/// A stage may begin at the first step from which on micro-batches of this many images fit the cache.
 const GROWTH: [usize; 3] = [2, 4, 8];
-/// What crosses from one stage to the next is kept for the whole batch: it must be this many times smaller than the arena.
+/// Tensors that cross from one stage to the next are kept for the entire batch: they must be this many times smaller than the
+/// arena.
 const CROSSING: usize = 8;
 
-/// The stages of the steps before `rows`, and of those from there on, which run once for the whole batch.
+/// The stages of the steps before `rows`, and that of the steps from there on, which run once for the entire batch.
 pub fn stages(
-    drafts: &[PendingStep],
+    pending: &[PendingStep],
     placement: &Placement,
     rows: usize,
     options: Options<'_>,
 ) -> Vec<(Range<usize>, bool)> {
-    let work = Work::new(drafts, placement, rows, options);
+    let work = Work::new(pending, placement, rows, options);
     let mut starts: Vec<usize> = GROWTH.iter().filter_map(|&times| work.begin(times)).collect();
     starts.dedup();
     let subsets = 0..1usize << starts.len();
     let chosen = |subset: usize| -> Vec<usize> {
         starts.iter().enumerate().filter(|(index, _)| subset >> index & 1 == 1).map(|(_, &start)| start).collect()
     };
-    // The first of equals has the fewest stages.
+    // `min_by` returns the first of equal ones, which has the fewest stages.
     let best = subsets.map(chosen).min_by(|a, b| work.cost(a).total_cmp(&work.cost(b))).unwrap_or_default();
     let mut list: Vec<(Range<usize>, bool)> = work.ranges(&best).map(|steps| (steps, true)).collect();
-    list.push((rows..drafts.len(), false));
+    list.push((rows..pending.len(), false));
     list.retain(|(steps, _)| !steps.is_empty());
     list
 }
 
-/// What the steps before the rows have to move.
+/// The memory traffic of the steps before the rows.
 struct Work {
-    /// The most floats of an image that are alive at any step from this one on.
-    most: Vec<usize>,
-    /// Floats of an image that are made before a step and used at it or later.
+    /// The maximum of live floats per image at any step from this one on.
+    max_live: Vec<usize>,
+    /// Floats per image that are written before a step and read at it or later.
     crossing: Vec<usize>,
-    /// The same for one step alone.
-    alive: Vec<usize>,
+    /// Live floats per image at a step.
+    live: Vec<usize>,
     /// Floats of packed weights.
     weights: Vec<usize>,
     limit: usize,
 }
 
 impl Work {
-    fn new(drafts: &[PendingStep], placement: &Placement, rows: usize, options: Options<'_>) -> Self {
-        let (mut alive, mut crossing) = (Changes::new(rows), Changes::new(rows));
-        for (buffer, life) in placement.buffers.iter().zip(lives(drafts, placement)) {
-            let Some(life) = life.filter(|_| !buffer.whole) else { continue };
+    fn new(pending: &[PendingStep], placement: &Placement, rows: usize, options: Options<'_>) -> Self {
+        let (mut live, mut crossing) = (Changes::new(rows), Changes::new(rows));
+        for (buffer, life) in placement.buffers.iter().zip(lives(pending, placement)) {
+            let Some(life) = life.filter(|_| !buffer.is_unbatched) else { continue };
             let floats = buffer.floats.next_multiple_of(CONSTANT_ALIGNMENT);
-            alive.add(*life.start()..life.end() + 1, floats);
+            live.add(*life.start()..life.end() + 1, floats);
             crossing.add(life.start() + 1..life.end() + 1, floats);
         }
-        let weights = drafts[..rows].iter().map(|draft| match &draft.kernel {
+        let weights = pending[..rows].iter().map(|pending_step| match &pending_step.kernel {
             Kernel::Convolution(step) => {
                 let mut step = step.clone();
                 cost_model::convolution(&mut step, cost_model::MAX_IMAGES, options.exact);
@@ -67,38 +69,39 @@ impl Work {
             }
             other => other.constants().iter().sum(),
         });
-        let (alive, crossing, weights) = (alive.sums(), crossing.sums(), weights.collect());
-        let mut most = alive.clone();
+        let (live, crossing, weights) = (live.sums(), crossing.sums(), weights.collect());
+        let mut max_live = live.clone();
         for step in (1..rows).rev() {
-            most[step - 1] = most[step - 1].max(most[step]);
+            max_live[step - 1] = max_live[step - 1].max(max_live[step]);
         }
-        Work { most, crossing, alive, weights, limit: options.chunk.unwrap_or(usize::MAX) }
+        Work { max_live, crossing, live, weights, limit: options.micro_batch.unwrap_or(usize::MAX) }
     }
 
-    /// The first step from where on the cache holds so many images, that little crosses to.
+    /// The first step at which few floats cross, and from which on the cache holds this many images.
     fn begin(&self, images: usize) -> Option<usize> {
-        let all = self.most.first()?;
-        let small =
-            |&step: &usize| cost_model::chunk(self.most[step]) >= images && self.crossing[step] * CROSSING <= *all;
-        (1..self.most.len()).find(small)
+        let all = self.max_live.first()?;
+        let small = |&step: &usize| {
+            cost_model::micro_batch(self.max_live[step]) >= images && self.crossing[step] * CROSSING <= *all
+        };
+        (1..self.max_live.len()).find(small)
     }
 
     fn ranges<'a>(&self, starts: &'a [usize]) -> impl Iterator<Item = Range<usize>> + 'a {
-        let end = self.most.len();
+        let end = self.max_live.len();
         let begins = std::iter::once(0).chain(starts.iter().copied());
         begins.zip(starts.iter().copied().chain([end])).map(|(from, to)| from..to)
     }
 
-    /// Nanoseconds of an image for moving weights, and what crosses, from and to memory.
+    /// Nanoseconds per image for moving weights, and tensors that cross, from and to memory.
     fn cost(&self, starts: &[usize]) -> f64 {
         let bytes = |floats: usize| 4.0 * floats as f64;
         let weights = self.ranges(starts).map(|steps| {
             let weights = bytes(self.weights[steps.clone()].iter().sum());
-            let alive = self.alive[steps].iter().copied().max().unwrap_or(0);
-            // What the cache keeps is read once for the whole batch.
-            let chunk =
-                if weights > target::LAST_CACHE_BYTES { cost_model::chunk(alive) } else { cost_model::MAX_IMAGES };
-            weights / chunk.min(self.limit).max(1) as f64
+            let live = self.live[steps].iter().copied().max().unwrap_or(0);
+            // Weights that fit the cache are read once for the entire batch.
+            let images =
+                if weights > target::LAST_CACHE_BYTES { cost_model::micro_batch(live) } else { cost_model::MAX_IMAGES };
+            weights / images.min(self.limit).max(1) as f64
         });
         let crossing = starts.iter().map(|&start| 2.0 * bytes(self.crossing[start]));
         weights.chain(crossing).sum::<f64>() / target::MEMORY_BYTES_PER_NS

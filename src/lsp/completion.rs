@@ -1,10 +1,10 @@
-//! What could be written at the cursor.
+//! Completion at the cursor.
 
-use super::cursor::{Place, cursor};
+use super::cursor::{Context, cursor};
 use super::documents::Document;
-use crate::elaborate::project::requests::OPTIONS;
 use crate::graph::{Argument, Graph, Initializer};
 use crate::ops;
+use crate::request::WEIGHTS_OPTIONS;
 use crate::syntax::layer_name_text;
 use crate::train::recipe::help::{choices as recipe_choices, find_choice};
 use crate::train::recipe::keys::{KEYS, NamedChoice};
@@ -14,27 +14,27 @@ use lsp_types::{
 };
 use std::collections::BTreeSet;
 
-/// The words of the items.
+/// The keywords of items, with descriptions.
 const ITEMS: [(&str, &str); 6] = [
-    ("net", "a network or a piece of one"),
+    ("net", "a network or a part of one"),
     ("weights", "the pretrained weights of a net"),
     ("labels", "the class names of a net"),
     ("train", "the training recipe of a net"),
-    ("use", "brings in another file's nets"),
-    ("expect", "a promise that is checked"),
+    ("use", "makes the nets of another file available"),
+    ("expect", "an expectation that `netc test` checks"),
 ];
 
-/// The words that begin an expression.
+/// The keywords of expressions, with descriptions.
 const FORMS: [(&str, &str); 5] = [
-    ("frozen", "layers that training leaves alone"),
-    ("repeat", "a chain of fresh copies"),
-    ("if", "chosen when the net is compiled"),
+    ("frozen", "layers that are not trained"),
+    ("repeat", "a chain of copies with parameters of their own"),
+    ("if", "a choice at compile time"),
     ("let", "a value in a block"),
-    ("share", "layers with one set of parameters, in a block"),
+    ("share", "layers with shared parameters, in a block"),
 ];
 
-/// Words of `takes` that are kinds of values, not choices.
-const KINDS: [&str; 15] = [
+/// Words of [`Argument::takes`] that are types, not keywords.
+const TYPES: [&str; 15] = [
     "integer",
     "integers",
     "pair",
@@ -52,7 +52,7 @@ const KINDS: [&str; 15] = [
     "updates",
 ];
 
-/// Collects items, the likely ones first.
+/// Collects completion items, the likely ones first.
 struct List {
     range: Range,
     items: Vec<CompletionItem>,
@@ -93,52 +93,52 @@ impl List {
     }
 }
 
-/// What could be written at a byte.
+/// The completions at an offset.
 pub fn completion(document: &Document, offset: usize) -> CompletionResponse {
     let cursor = cursor(&document.text.text, offset);
     let range = document.text.range(cursor.start..offset);
     let mut list = List { range, items: Vec::new(), seen: BTreeSet::new() };
-    match &cursor.place {
-        Place::Nothing => {}
-        Place::Item { first } => {
+    match &cursor.context {
+        Context::Nothing => {}
+        Context::Item { first } => {
             list.words(&ITEMS);
             if *first {
                 expression(&mut list, document, &cursor.scope);
             }
         }
-        Place::Net => nets(&mut list, document),
-        Place::Key { item } => {
+        Context::Net => nets(&mut list, document),
+        Context::Key { item } => {
             let recipe = KEYS.iter().map(|key| (key.name, key.summary)).filter(|_| *item == "train");
-            let weights = OPTIONS.iter().map(|option| (*option, "")).filter(|_| *item != "train");
+            let weights = WEIGHTS_OPTIONS.iter().map(|option| (*option, "")).filter(|_| *item != "train");
             for (key, detail) in recipe.chain(weights) {
                 list.add_as(key, format!("{key} = "), CompletionItemKind::PROPERTY, detail.to_string());
             }
         }
-        Place::Entry { key } => offered(&mut list, &recipe_choices(key)),
-        Place::Argument { callee } if cursor.recipe => {
+        Context::Entry { key } => offered(&mut list, &recipe_choices(key)),
+        Context::Argument { callee } if cursor.recipe => {
             let arguments = recipe_arguments(callee);
             named(&mut list, arguments);
-            arguments.iter().for_each(|argument| choices(&mut list, argument));
+            arguments.iter().for_each(|argument| keywords(&mut list, argument));
         }
-        Place::Value { callee, argument } if cursor.recipe => {
+        Context::Value { callee, argument } if cursor.recipe => {
             if let Some(argument) = recipe_arguments(callee).iter().find(|known| known.name == argument) {
-                choices(&mut list, argument);
+                keywords(&mut list, argument);
             }
-            // A learning rate may be a schedule.
+            // A learning rate can be a schedule.
             if argument == "step" {
                 offered(&mut list, &recipe_choices("schedule"));
             }
         }
-        Place::Expression if cursor.recipe => {}
-        Place::Cut { net } => layers_of(&mut list, document, net),
-        Place::Expression => expression(&mut list, document, &cursor.scope),
-        Place::Argument { callee } => {
+        Context::Expression if cursor.recipe => {}
+        Context::Cut { net } => layers_of(&mut list, document, net),
+        Context::Expression => expression(&mut list, document, &cursor.scope),
+        Context::Argument { callee } => {
             arguments(&mut list, document, callee);
             expression(&mut list, document, &cursor.scope);
         }
-        Place::Value { callee, argument } => {
+        Context::Value { callee, argument } => {
             if let Some(argument) = argument_of(callee, argument) {
-                choices(&mut list, argument);
+                keywords(&mut list, argument);
             }
             expression(&mut list, document, &cursor.scope);
         }
@@ -167,7 +167,7 @@ fn expression(list: &mut List, document: &Document, scope: &[String]) {
 }
 
 fn nets(list: &mut List, document: &Document) {
-    let spec = &document.now.spec;
+    let spec = &document.analysis.spec;
     for name in spec.project.names(spec.root()) {
         let net = spec.project.find(&name, spec.root()).map(|net| &spec.project.nets[net]);
         let detail = net.map_or("a net that ships with netc".to_string(), |net| {
@@ -185,7 +185,7 @@ fn nets(list: &mut List, document: &Document) {
 }
 
 fn arguments(list: &mut List, document: &Document, callee: &str) {
-    let spec = &document.now.spec;
+    let spec = &document.analysis.spec;
     if let Some(net) = spec.project.find(callee, spec.root()) {
         for parameter in &spec.project.nets[net].item.parameters {
             let name = &parameter.name.text;
@@ -195,11 +195,11 @@ fn arguments(list: &mut List, document: &Document, callee: &str) {
     }
     let arguments = ops::find(callee).map_or(&[][..], |definition| definition.arguments);
     named(list, arguments);
-    // A choice may be given by position too: `GlobalPool(avg)`.
-    arguments.iter().for_each(|argument| choices(list, argument));
+    // Keywords can be given by position too: `GlobalPool(avg)`.
+    arguments.iter().for_each(|argument| keywords(list, argument));
 }
 
-/// The names of arguments.
+/// Adds the names of arguments.
 fn named(list: &mut List, arguments: &[Argument]) {
     for argument in arguments {
         let name = argument.name;
@@ -207,22 +207,22 @@ fn named(list: &mut List, arguments: &[Argument]) {
     }
 }
 
-/// What an entry of a recipe takes.
+/// Adds the values of a key of a recipe.
 fn offered(list: &mut List, choices: &[NamedChoice]) {
     for choice in choices {
         list.add(choice.name, CompletionItemKind::CONSTRUCTOR, choice.summary.to_string());
     }
 }
 
-/// The arguments of what a recipe names: an optimizer, a schedule, a source of data.
+/// The arguments of a value in a recipe: an optimizer, a schedule, a data source.
 pub fn recipe_arguments(name: &str) -> &'static [Argument] {
     find_choice(name).map_or(&[], |choice| choice.arguments)
 }
 
-/// The words that an argument takes.
-fn choices(list: &mut List, argument: &Argument) {
+/// Adds the keywords that an argument takes.
+fn keywords(list: &mut List, argument: &Argument) {
     let is_word = |word: &&str| word.chars().all(|c| c.is_alphabetic() || c == '_') && !word.is_empty();
-    for word in argument.takes.split([' ', ',']).filter(is_word).filter(|word| *word != "or" && !KINDS.contains(word)) {
+    for word in argument.takes.split([' ', ',']).filter(is_word).filter(|word| *word != "or" && !TYPES.contains(word)) {
         list.add(word, CompletionItemKind::ENUM_MEMBER, argument.doc.to_string());
     }
     if argument.takes.contains("initialiser") {
@@ -232,7 +232,7 @@ fn choices(list: &mut List, argument: &Argument) {
     }
 }
 
-/// The layers and scopes of a net.
+/// Adds the layers and scopes of a net.
 fn layers_of(list: &mut List, document: &Document, net: &str) {
     let Some(graph) = document.graph(net) else { return };
     let scopes = scopes(&graph);
@@ -242,11 +242,11 @@ fn layers_of(list: &mut List, document: &Document, net: &str) {
         list.add_as(&node.name, text, CompletionItemKind::FIELD, format!("{kind} {}", node.output));
     }
     for scope in &scopes {
-        list.add_as(scope, layer_name_text(scope), CompletionItemKind::MODULE, "all of it".into());
+        list.add_as(scope, layer_name_text(scope), CompletionItemKind::MODULE, "a scope".into());
     }
 }
 
 fn scopes(graph: &Graph) -> BTreeSet<String> {
-    let places = |name: &str| name.match_indices('/').map(|(at, _)| name[..at].to_string()).collect::<Vec<_>>();
-    graph.nodes.iter().flat_map(|node| places(&node.name)).collect()
+    let prefixes = |name: &str| name.match_indices('/').map(|(at, _)| name[..at].to_string()).collect::<Vec<_>>();
+    graph.nodes.iter().flat_map(|node| prefixes(&node.name)).collect()
 }

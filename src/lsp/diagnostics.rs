@@ -1,20 +1,20 @@
-//! What is told of a text while it is typed.
+//! Converts diagnostics to those of the protocol.
 
 use super::documents::{Document, uri_of};
 use crate::diagnostics::{Diagnostic, Label, Severity};
 use crate::syntax::ast::ItemKind;
 use lsp_types::{DiagnosticRelatedInformation, DiagnosticSeverity, Location, NumberOrString, Range};
 
-/// What an editor shows in a text.
+/// The diagnostics of a document, for the editor.
 pub fn diagnostics(document: &Document) -> Vec<lsp_types::Diagnostic> {
-    document.now.told.sorted().into_iter().map(|diagnostic| convert(document, diagnostic)).collect()
+    document.analysis.diagnostics.sorted().into_iter().map(|diagnostic| convert(document, diagnostic)).collect()
 }
 
-/// A diagnostic as an editor shows it.
+/// A diagnostic for the editor.
 pub fn convert(document: &Document, diagnostic: &Diagnostic) -> lsp_types::Diagnostic {
     let own = |label: &&Label| document.owns(label.span);
-    let place = diagnostic.labels.iter().filter(own).find(|label| label.primary);
-    let shown = place.or_else(|| diagnostic.labels.iter().find(own));
+    let primary = diagnostic.labels.iter().filter(own).find(|label| label.primary);
+    let shown = primary.or_else(|| diagnostic.labels.iter().find(own));
     let mut message = diagnostic.message.clone();
     if let Some(label) = shown.filter(|label| !label.text.is_empty()) {
         message += &format!(": {}", label.text);
@@ -49,18 +49,18 @@ fn related(document: &Document, label: &Label) -> Option<DiagnosticRelatedInform
     Some(DiagnosticRelatedInformation { location: location(document, label.span)?, message: label.text.clone() })
 }
 
-/// The place of a span; none in a spec that ships.
+/// The location of a span; `None` in a shipped spec.
 pub fn location(document: &Document, span: crate::source::Span) -> Option<Location> {
     if document.owns(span) {
         return Some(Location { uri: document.uri.clone(), range: document.text.range(span.range()) });
     }
-    let file = document.now.spec.sources.file(span.file);
+    let file = document.analysis.spec.sources.file(span.file);
     let text = super::documents::Text::new(file.text.clone());
     Some(Location { uri: uri_of(file.path.as_deref()?)?, range: text.range(span.range()) })
 }
 
-/// Where to show what is wrong in another file: at the first `use`, else at the start.
+/// The range at which errors in other files are shown: the first `use`, else the start.
 fn elsewhere(document: &Document) -> Range {
-    let used = document.now.tree.items.iter().find(|item| matches!(item.kind, ItemKind::Use(_)));
+    let used = document.analysis.tree.items.iter().find(|item| matches!(item.kind, ItemKind::Use(_)));
     document.text.range(used.map_or(0..0, |item| item.span.range()))
 }

@@ -1,4 +1,4 @@
-//! The open texts, what reading them told, and the places in them as editors count: lines and UTF-16 units.
+//! The open documents with their analyses, and the conversion of offsets to the positions of editors: lines and UTF-16 units.
 
 use crate::check::{Checked, check};
 use crate::diagnostics::Diagnostics;
@@ -14,7 +14,7 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-/// A text and where its lines start.
+/// A text with the offsets of its lines.
 #[derive(Debug)]
 pub struct Text {
     pub text: String,
@@ -22,13 +22,13 @@ pub struct Text {
 }
 
 impl Text {
-    /// Finds the lines; a line ends with `\n`, `\r\n` or `\r`.
+    /// Splits a text into lines, which end with `\n`, `\r\n` or `\r`.
     pub fn new(text: String) -> Self {
         let starts = line_starts(&text);
         Text { text, starts }
     }
 
-    /// The byte of a position; one past a line's end is its end.
+    /// The offset of a position; a position past the end of a line is its end.
     pub fn offset(&self, position: Position) -> usize {
         let line = position.line as usize;
         let Some(&start) = self.starts.get(line) else { return self.text.len() };
@@ -43,7 +43,7 @@ impl Text {
         end
     }
 
-    /// The position of a byte.
+    /// The position of an offset.
     pub fn position(&self, offset: usize) -> Position {
         let offset = (0..=offset.min(self.text.len())).rev().find(|&at| self.text.is_char_boundary(at)).unwrap_or(0);
         let line = self.starts.partition_point(|&start| start <= offset).saturating_sub(1);
@@ -51,80 +51,80 @@ impl Text {
         Position { line: line as u32, character: units as u32 }
     }
 
-    /// The range of some bytes.
+    /// The range of a byte range.
     pub fn range(&self, bytes: std::ops::Range<usize>) -> Range {
         Range { start: self.position(bytes.start), end: self.position(bytes.end.max(bytes.start)) }
     }
 }
 
-/// The graphs of a text that was right, and that text.
+/// The graphs of the last valid version of a text, and that version.
 #[derive(Debug)]
-pub struct Known {
+pub struct GraphSnapshot {
     pub text: String,
     pub root: FileId,
     pub graphs: Vec<Graph>,
-    /// Whether they are those of the present texts.
-    pub present: bool,
+    /// Whether that version is the current one.
+    pub is_current: bool,
 }
 
-/// What reading a text gave.
+/// The analysis of a text.
 #[derive(Debug)]
 pub struct Analysis {
     pub spec: Spec,
     pub tree: File,
-    /// Whether all of it could be parsed.
+    /// Whether the text has no syntax error.
     pub parsed: bool,
-    pub told: Diagnostics,
+    pub diagnostics: Diagnostics,
 }
 
-/// An open text.
+/// An open document.
 #[derive(Debug)]
 pub struct Document {
     pub uri: Uri,
     pub version: i32,
     pub text: Text,
     path: PathBuf,
-    pub now: Analysis,
-    /// What is known of the nets; a broken text keeps what was known before.
-    pub known: Known,
+    pub analysis: Analysis,
+    /// The graphs of the last valid version.
+    pub snapshot: GraphSnapshot,
 }
 
 impl Document {
-    /// Where a byte of the text stood in the text whose graphs are known; none in what was changed since.
-    pub fn in_known(&self, offset: usize) -> Option<usize> {
-        moved(&self.text.text, &self.known.text, offset)
+    /// Translates an offset to the text of the snapshot; `None` in the part that has changed.
+    pub fn to_snapshot(&self, offset: usize) -> Option<usize> {
+        moved(&self.text.text, &self.snapshot.text, offset)
     }
 
-    /// The graph of a net that the text sees; while it is wrong, the last one that was right.
+    /// The graph of a net in scope; while the text has errors, the last valid one.
     pub fn graph(&self, net: &str) -> Option<Cow<'_, Graph>> {
-        self.present_graph(net).or_else(|| self.known_graph(net))
+        self.current_graph(net).or_else(|| self.snapshot_graph(net))
     }
 
-    /// The graph of a net that the text sees, its places those of the present texts.
-    pub fn present_graph(&self, net: &str) -> Option<Cow<'_, Graph>> {
+    /// The graph of a net in scope, with spans in the current texts.
+    pub fn current_graph(&self, net: &str) -> Option<Cow<'_, Graph>> {
         let fresh = || {
-            let net = self.now.spec.project.find(net, self.now.spec.root())?;
-            self.now.spec.graph(net).ok().map(|(graph, _)| Cow::Owned(graph))
+            let net = self.analysis.spec.project.find(net, self.analysis.spec.root())?;
+            self.analysis.spec.graph(net).ok().map(|(graph, _)| Cow::Owned(graph))
         };
-        self.known_graph(net).filter(|_| self.known.present).or_else(fresh)
+        self.snapshot_graph(net).filter(|_| self.snapshot.is_current).or_else(fresh)
     }
 
-    fn known_graph(&self, net: &str) -> Option<Cow<'_, Graph>> {
-        self.known.graphs.iter().find(|graph| graph.name == net).map(Cow::Borrowed)
+    fn snapshot_graph(&self, net: &str) -> Option<Cow<'_, Graph>> {
+        self.snapshot.graphs.iter().find(|graph| graph.name == net).map(Cow::Borrowed)
     }
 
-    /// The names of the text, and what they mean.
+    /// The resolved names of the text.
     pub fn names(&self) -> Names {
-        self.now.spec.names(&self.now.tree)
+        self.analysis.spec.names(&self.analysis.tree)
     }
 
-    /// Whether a span lies in the text itself.
+    /// Whether a span is in this text.
     pub fn owns(&self, span: Span) -> bool {
-        span.file == self.now.spec.root()
+        span.file == self.analysis.spec.root()
     }
 }
 
-/// Where a byte of one text stands in another: both begin and end alike, and differ between.
+/// Translates an offset between two texts that differ in one part.
 fn moved(from: &str, to: &str, offset: usize) -> Option<usize> {
     let (from, to) = (from.as_bytes(), to.as_bytes());
     if from.get(..offset)? == to.get(..offset).unwrap_or_default() {
@@ -134,46 +134,47 @@ fn moved(from: &str, to: &str, offset: usize) -> Option<usize> {
     to.ends_with(rest).then(|| to.len() - rest.len())
 }
 
-/// All open texts.
+/// All open documents.
 #[derive(Debug, Default)]
 pub struct Documents {
     open: BTreeMap<String, Document>,
-    /// Texts that came and were not read yet.
-    waiting: BTreeMap<String, (Uri, i32, String)>,
+    /// New texts that are not analysed yet.
+    pending: BTreeMap<String, (Uri, i32, String)>,
 }
 
 impl Documents {
-    /// The open text of an address.
+    /// The open document with this URI.
     pub fn get(&self, uri: &Uri) -> Option<&Document> {
         self.open.get(uri.as_str())
     }
 
-    /// Every open text.
+    /// All open documents.
     pub fn all(&self) -> impl Iterator<Item = &Document> {
         self.open.values()
     }
 
-    /// Takes a new or changed text; it is read later.
+    /// Stores a new or changed text until the next [`Documents::analyse`].
     pub fn put(&mut self, uri: Uri, version: i32, text: String) {
-        self.waiting.insert(uri.as_str().to_string(), (uri, version, text));
+        self.pending.insert(uri.as_str().to_string(), (uri, version, text));
     }
 
-    /// Forgets a text.
+    /// Removes a document.
     pub fn close(&mut self, uri: &Uri) {
         self.open.remove(uri.as_str());
-        self.waiting.remove(uri.as_str());
+        self.pending.remove(uri.as_str());
     }
 
-    /// Reads the texts that changed, and those that use them; gives their addresses.
+    /// Analyses the changed texts and those that use them; returns their URIs.
     pub fn analyse(&mut self) -> Vec<Uri> {
-        let mut changed = std::mem::take(&mut self.waiting);
+        let mut changed = std::mem::take(&mut self.pending);
         if changed.is_empty() {
             return Vec::new();
         }
         let paths: Vec<PathBuf> = changed.values().map(|(uri, _, _)| path_of(uri)).collect();
         for (key, document) in &self.open {
-            let uses =
-                |path: &PathBuf| document.now.spec.sources.iter().any(|(_, file)| file.path.as_ref() == Some(path));
+            let uses = |path: &PathBuf| {
+                document.analysis.spec.sources.iter().any(|(_, file)| file.path.as_ref() == Some(path))
+            };
             if !changed.contains_key(key) && paths.iter().any(uses) {
                 changed.insert(key.clone(), (document.uri.clone(), document.version, document.text.text.clone()));
             }
@@ -181,14 +182,14 @@ impl Documents {
         let mut texts: BTreeMap<PathBuf, String> =
             self.open.values().map(|document| (document.path.clone(), document.text.text.clone())).collect();
         texts.extend(changed.values().map(|(uri, _, text)| (path_of(uri), text.clone())));
-        // What is being typed stands over what is on the disk, also in used files.
+        // Open texts have priority over the files on disk, also for used files.
         let read = |path: &Path| match texts.get(path) {
             Some(text) => Ok(text.clone().into_bytes()),
             None => source_files::from_disk(path),
         };
         let mut uris = Vec::new();
         for (key, (uri, version, text)) in changed {
-            let before = self.open.remove(&key).map(|document| document.known);
+            let before = self.open.remove(&key).map(|document| document.snapshot);
             uris.push(uri.clone());
             self.open.insert(key, analyse(uri, version, text, before, &read));
         }
@@ -196,21 +197,27 @@ impl Documents {
     }
 }
 
-fn analyse(uri: Uri, version: i32, text: String, before: Option<Known>, read: source_files::Reader) -> Document {
+fn analyse(
+    uri: Uri,
+    version: i32,
+    text: String,
+    before: Option<GraphSnapshot>,
+    read: source_files::Reader,
+) -> Document {
     let path = path_of(&uri);
     let spec = elaborate::load_text(&path, &text, read);
     let (tree, errors) = syntax::parse(&spec.sources, spec.root());
-    let Checked { diagnostics: told, graphs, .. } = check(&spec, None);
-    let fresh = Known { text: text.clone(), root: spec.root(), graphs, present: true };
-    let known = match before {
-        Some(before) if told.has_errors() => Known { present: false, ..before },
+    let Checked { diagnostics, graphs, .. } = check(&spec, None);
+    let fresh = GraphSnapshot { text: text.clone(), root: spec.root(), graphs, is_current: true };
+    let snapshot = match before {
+        Some(before) if diagnostics.has_errors() => GraphSnapshot { is_current: false, ..before },
         _ => fresh,
     };
-    let now = Analysis { parsed: !errors.has_errors(), spec, tree, told };
-    Document { uri, version, text: Text::new(text), path, now, known }
+    let analysis = Analysis { parsed: !errors.has_errors(), spec, tree, diagnostics };
+    Document { uri, version, text: Text::new(text), path, analysis, snapshot }
 }
 
-/// The file of an address, its `%20` and the like resolved; other addresses than files' are taken as names.
+/// The path of a file URI, percent-decoded. Other URIs become relative paths.
 pub fn path_of(uri: &Uri) -> PathBuf {
     let text = uri.as_str();
     let rest = text.strip_prefix("file://").or_else(|| text.split_once(':').map(|(_, rest)| rest)).unwrap_or(text);
@@ -228,7 +235,7 @@ pub fn path_of(uri: &Uri) -> PathBuf {
     PathBuf::from(if drive { path.trim_start_matches('/') } else { &path })
 }
 
-/// The address of a file.
+/// The URI of a file.
 pub fn uri_of(path: &Path) -> Option<Uri> {
     let path = std::path::absolute(path).ok()?;
     let text = path.to_str()?.replace('\\', "/");
@@ -262,14 +269,14 @@ mod tests {
     }
 
     #[test]
-    fn addresses_are_paths() {
+    fn uris_convert_to_paths_and_back() {
         let uri = uri_of(Path::new("/a b/ü.net")).expect("an address");
         assert_eq!(uri.as_str(), "file:///a%20b/%C3%BC.net");
         assert_eq!(path_of(&uri), Path::new("/a b/ü.net"));
     }
 
     #[test]
-    fn places_move_with_the_text_around_them() {
+    fn offsets_move_with_the_text_around_them() {
         assert_eq!(moved("abc def", "abc x def", 2), Some(2));
         assert_eq!(moved("abc def", "abc x def", 5), Some(7));
         assert_eq!(moved("abc 1 def", "abc 2 def", 5), Some(5));

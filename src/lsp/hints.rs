@@ -1,20 +1,21 @@
-//! The shape after each element of a chain, where it changes.
+//! Inlay hints: the shape after each element of a chain, where it changes.
 
 use super::documents::Document;
 use crate::graph::{Graph, Node, NodeId};
 use crate::source::{FileId, Span};
-use crate::syntax::ast::{Expr, ExprKind, File, ItemKind, RepeatOver};
+use crate::syntax::ast::{Expr, ExprKind, File};
+use crate::syntax::visit::{Visit, walk_expr};
 use crate::tensor::TensorType;
 use lsp_types::{InlayHint, InlayHintKind, InlayHintLabel, Range};
 use std::collections::BTreeMap;
 
-/// The hints of the lines that are seen.
-pub fn hints(document: &Document, seen: Range) -> Vec<InlayHint> {
+/// The hints in the visible range.
+pub fn hints(document: &Document, visible: Range) -> Vec<InlayHint> {
     let mut hints: BTreeMap<usize, String> = BTreeMap::new();
-    let (from, to) = (document.text.offset(seen.start), document.text.offset(seen.end));
-    let graphs: Vec<Places> =
-        document.known.graphs.iter().map(|graph| Places::of(graph, document.known.root)).collect();
-    for chain in chains(&document.now.tree) {
+    let (from, to) = (document.text.offset(visible.start), document.text.offset(visible.end));
+    let graphs: Vec<SourceMap> =
+        document.snapshot.graphs.iter().map(|graph| SourceMap::of(graph, document.snapshot.root)).collect();
+    for chain in chains(&document.analysis.tree) {
         let mut before: Option<TensorType> = None;
         for (index, element) in chain.iter().enumerate() {
             let after = shape_after(document, &graphs, element, chain.get(index + 1));
@@ -44,28 +45,28 @@ fn hint(document: &Document, end: usize, shape: String) -> InlayHint {
     }
 }
 
-/// Which nodes of a graph were written where in the text.
-struct Places<'g> {
+/// The spans of the nodes of a graph in the root file.
+struct SourceMap<'g> {
     graph: &'g Graph,
     consumers: Vec<Vec<NodeId>>,
-    /// For each node the spans in the text that led to it: its own and those of mentions.
+    /// For each node its own span and those of the uses of nets that led to it.
     spans: Vec<Vec<Span>>,
 }
 
-impl<'g> Places<'g> {
+impl<'g> SourceMap<'g> {
     fn of(graph: &'g Graph, root: FileId) -> Self {
         let spans = graph.nodes.iter().map(|node| spans(node, root)).collect();
-        Places { graph, consumers: graph.consumers(), spans }
+        SourceMap { graph, consumers: graph.consumers(), spans }
     }
 
-    /// Which nodes an element made.
-    fn made(&self, start: usize, end: usize) -> Vec<bool> {
+    /// Whether each node comes from the expression at some bytes.
+    fn nodes_within(&self, start: usize, end: usize) -> Vec<bool> {
         let within = |span: &Span| span.start as usize >= start && span.end as usize <= end;
         self.spans.iter().map(|spans| spans.iter().any(within)).collect()
     }
 
-    /// What leaves a set of nodes.
-    fn leaving(&self, set: &[bool]) -> Vec<&'g TensorType> {
+    /// The types of the outputs of a set of nodes.
+    fn outputs(&self, set: &[bool]) -> Vec<&'g TensorType> {
         let leaves = |id: &NodeId| {
             let consumers = &self.consumers[id.0];
             set[id.0] && (consumers.iter().any(|consumer| !set[consumer.0]) || self.graph.outputs.contains(id))
@@ -73,8 +74,8 @@ impl<'g> Places<'g> {
         self.graph.ids().filter(leaves).map(|id| &self.graph.node(id).output).collect()
     }
 
-    /// What comes into a set of nodes.
-    fn entering(&self, set: &[bool]) -> Vec<&'g TensorType> {
+    /// The types of the inputs of a set of nodes.
+    fn inputs(&self, set: &[bool]) -> Vec<&'g TensorType> {
         let inputs = self.graph.ids().filter(|id| set[id.0]).flat_map(|id| &self.graph.node(id).inputs);
         inputs.filter(|input| !set[input.0]).map(|&input| &self.graph.node(input).output).collect()
     }
@@ -83,7 +84,7 @@ impl<'g> Places<'g> {
 fn spans(node: &Node, root: FileId) -> Vec<Span> {
     let mut spans = vec![node.origin.span];
     let mut around = node.origin.mention.as_deref();
-    // The outermost mention is the net itself, at its own definition.
+    // The outermost entry is the net itself, at its definition.
     while let Some(mention) = around.filter(|mention| mention.outer.is_some()) {
         spans.push(mention.span);
         around = mention.outer.as_deref();
@@ -92,63 +93,41 @@ fn spans(node: &Node, root: FileId) -> Vec<Span> {
     spans
 }
 
-/// The shape after an element, where every graph and every mention agrees on it.
-/// What a cut of another file's net made is only known by what comes into the next element.
-fn shape_after(document: &Document, graphs: &[Places], element: &Expr, next: Option<&Expr>) -> Option<TensorType> {
-    let place = |element: &Expr| {
+/// The shape after an element of a chain, if all graphs and all uses agree on it.
+/// The output of a cut of another file's net is only known from the input of the next element.
+fn shape_after(document: &Document, graphs: &[SourceMap], element: &Expr, next: Option<&Expr>) -> Option<TensorType> {
+    let range = |element: &Expr| {
         let (start, end) = (element.span.start as usize, element.span.end as usize);
-        Some((document.in_known(start)?, document.in_known(end)?))
+        Some((document.to_snapshot(start)?, document.to_snapshot(end)?))
     };
-    let (start, end) = place(element)?;
+    let (start, end) = range(element)?;
     let mut shapes: Vec<&TensorType> = Vec::new();
-    for places in graphs {
-        let made = places.made(start, end);
-        if made.contains(&true) {
-            shapes.extend(places.leaving(&made));
-        } else if let Some((start, end)) = next.and_then(place) {
-            shapes.extend(places.entering(&places.made(start, end)));
+    for graph in graphs {
+        let nodes = graph.nodes_within(start, end);
+        if nodes.contains(&true) {
+            shapes.extend(graph.outputs(&nodes));
+        } else if let Some((start, end)) = next.and_then(range) {
+            shapes.extend(graph.inputs(&graph.nodes_within(start, end)));
         }
     }
     let first = *shapes.first()?;
     shapes.iter().all(|shape| *shape == first).then(|| first.clone())
 }
 
-/// All chains of a text, also those inside others.
+/// All chains in the nets of a file, nested ones included.
 fn chains(tree: &File) -> Vec<&[Expr]> {
-    let mut found = Vec::new();
-    let bodies = tree.items.iter().filter_map(|item| match &item.kind {
-        ItemKind::Net(net) => Some(&net.body),
-        _ => None,
-    });
-    bodies.chain(&tree.expression).for_each(|body| collect(body, &mut found));
-    found
+    let mut chains = Chains(Vec::new());
+    chains.visit_file(tree);
+    chains.0
 }
 
-fn collect<'t>(expression: &'t Expr, found: &mut Vec<&'t [Expr]>) {
-    match &expression.kind {
-        ExprKind::Chain(list) => {
-            found.push(list);
-            list.iter().for_each(|inner| collect(inner, found));
+struct Chains<'t>(Vec<&'t [Expr]>);
+
+impl<'t> Visit<'t> for Chains<'t> {
+    fn visit_expr(&mut self, expr: &'t Expr) {
+        if let ExprKind::Chain(list) = &expr.kind {
+            self.0.push(list);
         }
-        ExprKind::Branches(list) | ExprKind::List(list) => list.iter().for_each(|inner| collect(inner, found)),
-        ExprKind::Call { arguments, .. } => arguments.iter().for_each(|argument| collect(&argument.value, found)),
-        ExprKind::Paren(inner) | ExprKind::Frozen(inner) | ExprKind::As { inner, .. } | ExprKind::Cut { inner, .. } => {
-            collect(inner, found)
-        }
-        ExprKind::Repeat { over, body } => {
-            if let RepeatOver::List { list, .. } = over {
-                collect(list, found);
-            }
-            collect(body, found);
-        }
-        ExprKind::Block { statements, result } => {
-            statements.iter().for_each(|statement| collect(&statement.value, found));
-            collect(result, found);
-        }
-        ExprKind::If { arms, otherwise } => {
-            arms.iter().for_each(|(_, arm)| collect(arm, found));
-            otherwise.iter().for_each(|otherwise| collect(otherwise, found));
-        }
-        _ => {}
+        walk_expr(self, expr);
     }
 }

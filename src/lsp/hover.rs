@@ -1,9 +1,9 @@
-//! What is known of the word under the cursor.
+//! Hover: documentation of the word under the cursor, with the shapes and parameters of its layers.
 
 use super::completion::{argument_of, recipe_arguments};
-use super::cursor::{self, Place, cursor};
+use super::cursor::{self, Context, cursor};
 use super::documents::Document;
-use crate::elaborate::names::{Kind, LayerWord, Symbol};
+use crate::elaborate::names::{Kind, LayerReference, Symbol};
 use crate::graph::{Graph, Node};
 use crate::ops;
 use crate::train::recipe;
@@ -11,54 +11,55 @@ use lsp_types::{Hover, HoverContents, MarkupContent, MarkupKind};
 use std::fmt::Write;
 use std::ops::Range;
 
-/// How many shapes are told of a layer that is made several times.
-const SHOWN: usize = 4;
+/// Max lines about an expression that is expanded several times.
+const MAX_LINES: usize = 4;
 
-/// What is to be said of the word at a byte.
+/// The hover text of the word at an offset.
 pub fn hover(document: &Document, offset: usize) -> Option<Hover> {
     if let Some(layer) = document.names().layer_at(offset)
-        && let Some(told) = layer_word(document, layer)
+        && let Some(text) = layer_reference(document, layer)
     {
-        return shown(document, layer.span.range(), told);
+        return hover_at(document, layer.span.range(), text);
     }
     let text = &document.text.text;
     let word = cursor::word(text, offset)?;
     let cursor = cursor(text, word.end);
     let written = &text[word.clone()];
-    let told = match cursor.place {
-        Place::Argument { callee } if cursor::is_assigned(text, word.end) => match cursor.recipe {
+    let documentation = match cursor.context {
+        Context::Argument { callee } if cursor::is_assigned(text, word.end) => match cursor.recipe {
             true => {
                 let known = recipe_arguments(&callee).iter().find(|known| known.name == written);
                 known.map(|known| format!("`{written}` of `{callee}`: {}", known.told()))
             }
             false => argument(document, &callee, written),
         },
-        Place::Nothing | Place::Cut { .. } => named(document, &word),
+        Context::Nothing | Context::Cut { .. } => named(document, &word),
         _ if cursor.recipe => recipe::help::documentation(written).map(|text| format!("```text\n{text}```\n")),
         _ => named(document, &word).or_else(|| layer(document, &word)),
     }?;
-    shown(document, word, told)
+    hover_at(document, word, documentation)
 }
 
-fn shown(document: &Document, place: Range<usize>, told: String) -> Option<Hover> {
-    let contents = HoverContents::Markup(MarkupContent { kind: MarkupKind::Markdown, value: told });
-    Some(Hover { contents, range: Some(document.text.range(place)) })
+fn hover_at(document: &Document, range: Range<usize>, text: String) -> Option<Hover> {
+    let contents = HoverContents::Markup(MarkupContent { kind: MarkupKind::Markdown, value: text });
+    Some(Hover { contents, range: Some(document.text.range(range)) })
 }
 
-/// A layer's name: what it makes, or the layer or scope that it cuts at.
-fn layer_word(document: &Document, word: &LayerWord) -> Option<String> {
-    let Some(net) = &word.cut else { return made(document, &word.of.range()) };
+/// The name of a layer: the layers that it names, or the layer or scope at which it cuts.
+fn layer_reference(document: &Document, reference: &LayerReference) -> Option<String> {
+    let Some(net) = &reference.cut else { return layers_at(document, &reference.target.range()) };
     let graph = document.graph(net)?;
-    if let Some(index) = graph.nodes.iter().position(|node| node.name == word.name) {
+    if let Some(index) = graph.nodes.iter().position(|node| node.name == reference.name) {
         let node = &graph.nodes[index];
         let kind = node.operation.definition().name;
-        return Some(format!("layer {index} of `{net}`, `{kind}`  \n{}\n", told(&graph, node)));
+        return Some(format!("layer {index} of `{net}`, `{kind}`  \n{}\n", describe(&graph, node)));
     }
-    let inside = format!("{}/", word.name);
+    let inside = format!("{}/", reference.name);
     let nodes: Vec<&Node> = graph.nodes.iter().filter(|node| node.name.starts_with(&inside)).collect();
     let (first, last) = (nodes.first()?, nodes.last()?);
     let mut lines = vec![format!("a scope of `{net}`, from `{}` to `{}`", first.name, last.name)];
-    lines.extend(nodes.iter().filter(|node| !node.parameters.is_empty()).take(SHOWN).map(|node| told(&graph, node)));
+    let with_parameters = nodes.iter().filter(|node| !node.parameters.is_empty());
+    lines.extend(with_parameters.take(MAX_LINES).map(|node| describe(&graph, node)));
     Some(lines.join("  \n") + "\n")
 }
 
@@ -66,7 +67,7 @@ fn argument(document: &Document, callee: &str, name: &str) -> Option<String> {
     if let Some(argument) = argument_of(callee, name) {
         return Some(format!("`{name}` of `{callee}`: {}", argument.told()));
     }
-    let spec = &document.now.spec;
+    let spec = &document.analysis.spec;
     let net = &spec.project.nets[spec.project.find(callee, spec.root())?];
     let parameter = net.item.parameters.iter().find(|parameter| parameter.name.text == name)?;
     let default = parameter.default.as_ref().map(|default| format!("={}", spec.sources.text(default.span)));
@@ -79,19 +80,19 @@ fn named(document: &Document, word: &Range<usize>) -> Option<String> {
     match names.at(word.start).filter(|(_, span)| span.range() == *word) {
         Some((Symbol { kind: Kind::Net, name, .. }, _)) => net(document, name, word),
         Some((symbol, _)) => {
-            let whole = document.now.spec.sources.text(symbol.whole);
-            let mut told = format!("{}\n```netc\n{whole}\n```\n", symbol.kind.noun());
-            told += &made(document, word).unwrap_or_default();
-            Some(told)
+            let definition = document.analysis.spec.sources.text(symbol.definition);
+            let mut text = format!("{}\n```netc\n{definition}\n```\n", symbol.kind.noun());
+            text += &layers_at(document, word).unwrap_or_default();
+            Some(text)
         }
-        None if matches!(cursor(&document.text.text, word.end).place, Place::Nothing | Place::Cut { .. }) => None,
+        None if matches!(cursor(&document.text.text, word.end).context, Context::Nothing | Context::Cut { .. }) => None,
         None => net(document, &document.text.text[word.clone()], word),
     }
 }
 
-/// A net's documentation, and what it is in one line.
+/// The documentation and summary of a net.
 fn net(document: &Document, name: &str, word: &Range<usize>) -> Option<String> {
-    let spec = &document.now.spec;
+    let spec = &document.analysis.spec;
     let index = spec.project.find(name, spec.root())?;
     let definition = &spec.project.nets[index];
     let parameters: Vec<&str> = definition
@@ -103,50 +104,51 @@ fn net(document: &Document, name: &str, word: &Range<usize>) -> Option<String> {
             spec.sources.text(parameter.name.span.to(end))
         })
         .collect();
-    let mut told = match parameters.is_empty() {
+    let mut text = match parameters.is_empty() {
         true => format!("```netc\nnet {name}\n```\n"),
         false => format!("```netc\nnet {name}({})\n```\n", parameters.join(", ")),
     };
     for line in &definition.docs {
-        let _ = writeln!(told, "{}", line.trim());
+        let _ = writeln!(text, "{}", line.trim());
     }
     if let Some(graph) = document.graph(name) {
-        let _ = write!(told, "\n`{}`, {} parameters\n", graph.summary(), graph.parameter_count());
+        let _ = write!(text, "\n`{}`, {} parameters\n", graph.summary(), graph.parameter_count());
     }
-    told += &made(document, word).unwrap_or_default();
-    Some(told)
+    text += &layers_at(document, word).unwrap_or_default();
+    Some(text)
 }
 
-/// A layer's documentation, and what it makes here.
+/// The documentation of a layer, and its shapes here.
 fn layer(document: &Document, word: &Range<usize>) -> Option<String> {
     let definition = ops::find(&document.text.text[word.clone()])?;
-    let made = made(document, word).map_or(String::new(), |made| format!("{made}\n---\n"));
+    let made = layers_at(document, word).map_or(String::new(), |made| format!("{made}\n---\n"));
     Some(format!("{made}```text\n{}```\n", definition.documentation()))
 }
 
-/// The layers that begin at a word: their shapes and parameters.
-fn made(document: &Document, word: &Range<usize>) -> Option<String> {
-    let known = &document.known;
-    let start = document.in_known(word.start)?;
-    let here = |node: &&Node| node.origin.span.file == known.root && node.origin.span.start as usize == start;
+/// The shapes and parameters of the layers whose code starts at a word.
+fn layers_at(document: &Document, word: &Range<usize>) -> Option<String> {
+    let snapshot = &document.snapshot;
+    let start = document.to_snapshot(word.start)?;
+    let here = |node: &&Node| node.origin.span.file == snapshot.root && node.origin.span.start as usize == start;
     let mut lines: Vec<String> = Vec::new();
-    for graph in &known.graphs {
+    for graph in &snapshot.graphs {
         for node in graph.nodes.iter().filter(here) {
-            let line = told(graph, node);
+            let line = describe(graph, node);
             if !lines.contains(&line) {
                 lines.push(line);
             }
         }
     }
-    let more = lines.len().saturating_sub(SHOWN);
-    lines.truncate(SHOWN);
+    let more = lines.len().saturating_sub(MAX_LINES);
+    lines.truncate(MAX_LINES);
     if more > 0 {
         lines.push(format!("and {more} more"));
     }
     (!lines.is_empty()).then(|| lines.join("  \n") + "\n")
 }
 
-fn told(graph: &Graph, node: &Node) -> String {
+/// A layer's output type and parameters in one line.
+fn describe(graph: &Graph, node: &Node) -> String {
     let mut line = format!("`{}` gives `{}`", node.name, node.output);
     let parameters: Vec<String> = node
         .parameters

@@ -1,5 +1,5 @@
-//! `netc lsp`: the language server that editors start. Each text is read as it is typed; where it is broken, the last
-//! graph that was right still answers.
+//! `netc lsp`: the language server. Every text is analysed as it is typed; while it has errors, requests about shapes use the
+//! graphs of its last valid version.
 
 mod actions;
 mod completion;
@@ -10,7 +10,7 @@ mod hints;
 mod hover;
 mod navigation;
 mod references;
-mod wire;
+mod transport;
 
 use documents::{Document, Documents};
 use lsp_server::{Connection, ErrorCode, Message, Notification, Request, RequestId, Response};
@@ -31,29 +31,32 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use std::error::Error;
 
-/// What ends the server before its time.
-type RequestError = Box<dyn Error + Send + Sync>;
+/// An error that ends the server.
+type ServerError = Box<dyn Error + Send + Sync>;
 
-/// Why a request has no answer, in words for the user.
+/// Why a request is refused: a message for the user.
 type Refusal = String;
 
-/// Serves one editor over stdin and stdout until it says `exit` or goes away.
-pub fn serve() -> Result<(), RequestError> {
-    let (connection, writer) = wire::stdio();
+/// Serves one editor over stdin and stdout until it sends `exit` or disconnects.
+///
+/// # Errors
+/// As [`talk`], and I/O errors of stdout.
+pub fn serve() -> Result<(), ServerError> {
+    let (connection, writer) = transport::stdio();
     let served = talk(&connection);
-    wire::finish(connection, writer)?;
+    transport::finish(connection, writer)?;
     served
 }
 
-/// The same over a connection that is there.
+/// Serves one editor over an open connection.
 ///
 /// # Errors
-/// A connection that breaks, or an editor that does not keep to the protocol.
-pub fn talk(connection: &Connection) -> Result<(), RequestError> {
+/// A connection that breaks, or an editor that violates the protocol.
+pub fn talk(connection: &Connection) -> Result<(), ServerError> {
     connection.initialize(serde_json::to_value(capabilities())?)?;
     let mut documents = Documents::default();
     loop {
-        // While messages wait, an analysis would be stale at once: only the newest text is read.
+        // While messages are queued, an analysis would be stale at once: only the newest text is analysed.
         if connection.receiver.is_empty() {
             for uri in documents.analyse() {
                 publish(connection, &documents, &uri)?;
@@ -71,7 +74,7 @@ pub fn talk(connection: &Connection) -> Result<(), RequestError> {
                 connection.sender.send(answer(&documents, request).into())?;
             }
             Message::Notification(notification) => {
-                if let Some(closed) = note(&mut documents, notification) {
+                if let Some(closed) = handle_notification(&mut documents, notification) {
                     publish(connection, &documents, &closed)?;
                 }
             }
@@ -81,12 +84,12 @@ pub fn talk(connection: &Connection) -> Result<(), RequestError> {
 }
 
 fn capabilities() -> ServerCapabilities {
-    let signs = ["[", ".", "(", ",", "=", "-", "/"];
+    let triggers = ["[", ".", "(", ",", "=", "-", "/"];
     ServerCapabilities {
         text_document_sync: Some(TextDocumentSyncCapability::Kind(TextDocumentSyncKind::FULL)),
         hover_provider: Some(HoverProviderCapability::Simple(true)),
         completion_provider: Some(CompletionOptions {
-            trigger_characters: Some(signs.map(String::from).to_vec()),
+            trigger_characters: Some(triggers.map(String::from).to_vec()),
             ..CompletionOptions::default()
         }),
         definition_provider: Some(OneOf::Left(true)),
@@ -107,20 +110,20 @@ fn capabilities() -> ServerCapabilities {
     }
 }
 
-fn publish(connection: &Connection, documents: &Documents, uri: &Uri) -> Result<(), RequestError> {
+fn publish(connection: &Connection, documents: &Documents, uri: &Uri) -> Result<(), ServerError> {
     let document = documents.get(uri);
     let params = PublishDiagnosticsParams {
         uri: uri.clone(),
         version: document.map(|document| document.version),
-        // What was said of a closed text is taken back.
+        // An empty list clears the diagnostics of a closed text.
         diagnostics: document.map(diagnostics::diagnostics).unwrap_or_default(),
     };
     let notification = Notification::new(PublishDiagnostics::METHOD.to_string(), params);
     Ok(connection.sender.send(notification.into())?)
 }
 
-/// Takes a notification; gives the text that it closed.
-fn note(documents: &mut Documents, notification: Notification) -> Option<Uri> {
+/// Handles a notification; returns the URI of the text that it closed.
+fn handle_notification(documents: &mut Documents, notification: Notification) -> Option<Uri> {
     match notification.method.as_str() {
         DidOpenTextDocument::METHOD => {
             let params: lsp_types::DidOpenTextDocumentParams = read(notification.params)?;
@@ -150,20 +153,20 @@ fn answer(documents: &Documents, request: Request) -> Response {
     let Request { id, method, params } = request;
     let answer = Answer { documents, id, params };
     match method.as_str() {
-        HoverRequest::METHOD => answer.at_place(hover::hover),
-        GotoDefinition::METHOD => answer.at_place(references::definition),
+        HoverRequest::METHOD => answer.at_position(hover::hover),
+        GotoDefinition::METHOD => answer.at_position(references::definition),
         References::METHOD => answer.give(|document, params: &ReferenceParams| {
             let offset = document.text.offset(params.text_document_position.position);
             Ok(references::references(documents, document, offset, params.context.include_declaration))
         }),
         DocumentHighlightRequest::METHOD => {
-            answer.at_place(|document, offset| Some(references::highlights(document, offset)))
+            answer.at_position(|document, offset| Some(references::highlights(document, offset)))
         }
         CodeActionRequest::METHOD => {
             answer.give(|document, params: &CodeActionParams| Ok(actions::actions(document, params)))
         }
-        PrepareRenameRequest::METHOD => answer.at_place(navigation::renamable),
-        Completion::METHOD => answer.at_place(|document, offset| Some(completion::completion(document, offset))),
+        PrepareRenameRequest::METHOD => answer.at_position(navigation::renamable),
+        Completion::METHOD => answer.at_position(|document, offset| Some(completion::completion(document, offset))),
         Rename::METHOD => answer.give(|document, params: &RenameParams| {
             navigation::rename(document, document.text.offset(params.text_document_position.position), &params.new_name)
         }),
@@ -172,7 +175,7 @@ fn answer(documents: &Documents, request: Request) -> Response {
         InlayHintRequest::METHOD => {
             answer.give(|document, params: &InlayHintParams| Ok(hints::hints(document, params.range)))
         }
-        _ => Response::new_err(answer.id, ErrorCode::MethodNotFound as i32, format!("`{method}` is not known")),
+        _ => Response::new_err(answer.id, ErrorCode::MethodNotFound as i32, format!("unknown method `{method}`")),
     }
 }
 
@@ -183,37 +186,37 @@ struct Answer<'d> {
     params: serde_json::Value,
 }
 
-/// The part of a request that all of ours have.
+/// The parameters that all requests have.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct OfText {
+struct TextParams {
     text_document: TextDocumentIdentifier,
 }
 
 impl Answer<'_> {
-    /// Answers with what a function says of the text; null for a text that is not open.
+    /// Answers with the result of a function of the document; null for a text that is not open.
     fn give<P: DeserializeOwned, R: Serialize>(
         self,
         answer: impl FnOnce(&Document, &P) -> Result<R, Refusal>,
     ) -> Response {
-        let of: Option<OfText> = read(self.params.clone());
-        let (Some(of), Some(params)) = (of, read::<P>(self.params)) else {
-            return Response::new_err(self.id, ErrorCode::InvalidParams as i32, "the request cannot be read".into());
+        let text: Option<TextParams> = read(self.params.clone());
+        let (Some(text), Some(params)) = (text, read::<P>(self.params)) else {
+            return Response::new_err(self.id, ErrorCode::InvalidParams as i32, "invalid parameters".into());
         };
-        match self.documents.get(&of.text_document.uri).map(|document| answer(document, &params)) {
+        match self.documents.get(&text.text_document.uri).map(|document| answer(document, &params)) {
             None => Response::new_ok(self.id, ()),
             Some(Ok(result)) => Response::new_ok(self.id, result),
             Some(Err(refusal)) => Response::new_err(self.id, ErrorCode::RequestFailed as i32, refusal),
         }
     }
 
-    fn at_place<R: Serialize>(self, answer: impl FnOnce(&Document, usize) -> Option<R>) -> Response {
+    fn at_position<R: Serialize>(self, answer: impl FnOnce(&Document, usize) -> Option<R>) -> Response {
         self.give(|document, params: &TextDocumentPositionParams| {
             Ok(answer(document, document.text.offset(params.position)))
         })
     }
 
     fn of_text<R: Serialize>(self, answer: impl FnOnce(&Document) -> R) -> Response {
-        self.give(|document, _: &OfText| Ok(answer(document)))
+        self.give(|document, _: &TextParams| Ok(answer(document)))
     }
 }

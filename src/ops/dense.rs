@@ -6,8 +6,8 @@ use crate::diagnostics::{Code, Diagnostic};
 use crate::graph::signature::definition::Default;
 use crate::graph::training::{Backward, Forward};
 use crate::graph::{
-    Argument, Arguments, AxisRule, Definition, Initializer, Lowered, Lowering, NodeId, Operation, ParameterKind,
-    ParameterSpec, ShapeError, Supports, reference,
+    Argument, Arguments, AxisRule, Category, Definition, FusionRole, Initializer, Lowered, Lowering, NodeId, Operation,
+    ParameterKind, ParameterSpec, ShapeError, Supports, reference,
 };
 use crate::kernels::elementwise::activation::Activation;
 use crate::kernels::elementwise::activation_gradient::slope_from_output;
@@ -83,6 +83,7 @@ macro_rules! family {
                 name: $name,
                 aliases: &$aliases,
                 kind: $kind,
+                category: Category::Activation,
                 summary: $summary,
                 arguments: &[UNITS, BIAS, WEIGHT],
                 details: concat!($formula, "\n\nWith a size: (?, n) -> (?, units), the function of x * weight + bias; weight (n, units), bias (units). Without one: the function of each value, the shape stays."),
@@ -127,6 +128,7 @@ pub static RELU: Definition = Definition {
     name: "Relu",
     aliases: &[],
     kind: "Relu",
+    category: Category::Activation,
     summary: "The rectifier, alone or behind a dense layer.",
     arguments: &[
         UNITS,
@@ -141,6 +143,13 @@ pub static RELU: Definition = Definition {
         build(arguments, &RELU, Function::Elementwise(Activation::Relu { alpha }), 2.0)
     },
 };
+
+impl Dense {
+    /// Whether it is a dense layer without a function.
+    fn is_linear(&self) -> bool {
+        self.units.is_some() && self.function == Function::Elementwise(Activation::Linear)
+    }
+}
 
 impl Operation for Dense {
     fn definition(&self) -> &'static Definition {
@@ -258,12 +267,12 @@ impl Operation for Dense {
     fn train(&self, cx: &mut Forward<'_>) -> Result<NodeId, String> {
         let plain = Function::Elementwise(Activation::Linear);
         if self.units.is_none() || self.function == plain {
-            return cx.same();
+            return cx.add_unchanged();
         }
         let (inputs, parameters) = (cx.inputs.clone(), cx.parameters.clone());
         let product = Dense { definition: &DENSE, function: plain, ..self.clone() };
-        let product = cx.layer(Arc::new(product), &inputs, &parameters)?;
-        cx.layer(Arc::new(Dense { units: None, ..self.clone() }), &[product], &[])
+        let product = cx.add_layer(Arc::new(product), &inputs, &parameters)?;
+        cx.add_layer(Arc::new(Dense { units: None, ..self.clone() }), &[product], &[])
     }
 
     fn differentiate(&self, cx: &mut Backward<'_>) -> Result<(), String> {
@@ -279,14 +288,19 @@ impl Operation for Dense {
                 cx.grad_parameter(0, Kernel::DenseWeightGradient(step), &[x, dy]);
                 cx.grad_parameter(1, Kernel::BiasGradient(BiasGradientStep { pixels: 1, channels: outputs }), &[dy]);
             }
-            (None, Function::Elementwise(Activation::Linear)) => cx.grad_input_is(0, dy),
+            (None, Function::Elementwise(Activation::Linear)) => cx.set_grad_input(0, dy),
             (None, Function::Elementwise(activation)) => {
                 let known = if slope_from_output(activation) { y } else { x };
                 let step = ActivationGradientStep { pixels, channels, activation };
-                cx.grad_input_over(0, Kernel::ActivationGradient(step), &[dy, known], &[]);
+                cx.grad_input_in_place(0, Kernel::ActivationGradient(step), &[dy, known], &[]);
             }
             (None, Function::Softmax) => {
-                cx.grad_input_over(0, Kernel::SoftmaxGradient(SoftmaxGradientStep { pixels, channels }), &[dy, y], &[]);
+                cx.grad_input_in_place(
+                    0,
+                    Kernel::SoftmaxGradient(SoftmaxGradientStep { pixels, channels }),
+                    &[dy, y],
+                    &[],
+                );
             }
         }
         Ok(())
@@ -296,29 +310,26 @@ impl Operation for Dense {
         self.units.is_none() && matches!(self.function, Function::Elementwise(_))
     }
 
-    fn is_identity_at_inference(&self) -> bool {
-        self.units.is_none() && self.function == Function::Elementwise(Activation::Linear)
-    }
-
-    fn activation(&self) -> Option<Activation> {
+    fn fusion_role(&self) -> FusionRole<'_> {
         match (self.units, self.function) {
-            (None, Function::Elementwise(function)) => Some(function),
-            _ => None,
+            (None, Function::Elementwise(function)) => FusionRole::Activation(function),
+            (None, Function::Softmax) => FusionRole::Softmax,
+            (Some(_), _) => FusionRole::None,
         }
     }
 
-    fn is_softmax(&self) -> bool {
-        self.units.is_none() && self.function == Function::Softmax
+    fn category(&self) -> Category {
+        if self.units.is_some() { Category::Dense } else { Category::Activation }
     }
 
     fn supports(&self) -> Supports {
-        let plain = self.units.is_some() && self.function == Function::Elementwise(Activation::Linear);
-        Supports { affine: plain, activation: plain, softmax: plain, ..Supports::default() }
+        let linear = self.is_linear();
+        Supports { activation: linear, softmax: linear, ..Supports::default() }
     }
 
-    fn with_bias(&self) -> Option<Arc<dyn Operation>> {
-        self.units?;
-        Some(Arc::new(Dense { bias: Some(Initializer::Constant(0.0)), ..self.clone() }))
+    fn with_foldable_bias(&self) -> Option<Arc<dyn Operation>> {
+        let with_bias = || Dense { bias: Some(Initializer::Constant(0.0)), ..self.clone() };
+        self.is_linear().then(|| Arc::new(with_bias()) as Arc<dyn Operation>)
     }
 
     fn as_any(&self) -> &dyn Any {

@@ -3,7 +3,8 @@
 use crate::graph::signature::definition::Default;
 use crate::graph::training::Backward;
 use crate::graph::{
-    Argument, AxisRule, Definition, Initializer, Lowered, Lowering, Operation, ParameterKind, ParameterSpec, ShapeError,
+    Argument, AxisRule, Category, Definition, Initializer, Lowered, Lowering, Operation, ParameterKind, ParameterSpec,
+    ShapeError,
 };
 use crate::plan::kernel::Kernel;
 use crate::plan::steps::embedding::{EmbeddingGradientStep, EmbeddingStep};
@@ -27,6 +28,7 @@ pub static EMBEDDING: Definition = Definition {
     name: "Embedding",
     aliases: &[],
     kind: "Embedding",
+    category: Category::Dense,
     summary: "Gives each index its row of a learnt table: words and categories become features.",
     arguments: &[
         Argument {

@@ -5,7 +5,8 @@ use crate::diagnostics::{Code, Diagnostic, suggest};
 use crate::graph::signature::definition::Default;
 use crate::graph::training::Backward;
 use crate::graph::{
-    Argument, Arguments, AxisRule, Definition, Lowered, Lowering, Operation, ShapeError, Value, ValueKind,
+    Argument, Arguments, Arity, AxisRule, Category, Definition, FusionRole, Lowered, Lowering, Operation, ShapeError,
+    Value, ValueKind,
 };
 use crate::tensor::{Size, TensorType};
 use ndarray::ArrayD;
@@ -25,6 +26,7 @@ pub static INPUT: Definition = Definition {
     name: "Input",
     aliases: &[],
     kind: "Input",
+    category: Category::Input,
     summary: "Where a network begins: the sizes of its input, without the batch.",
     arguments: &[
         Argument {
@@ -103,7 +105,7 @@ pub fn preprocessing_of(value: &Value) -> Result<Option<Preprocessing>, Diagnost
         }
         None => {
             let near = suggest::nearest(name, Preprocessing::PRESETS);
-            return Err(wrong().meant(value.span.head(name.len()), name, near));
+            return Err(wrong().suggest_name(value.span.head(name.len()), name, near));
         }
     };
     let entries = Arguments::bind("Image", IMAGE, entries, value.span)
@@ -181,8 +183,8 @@ impl Operation for Input {
         AxisRule::Pointwise
     }
 
-    fn begins(&self) -> bool {
-        true
+    fn arity(&self) -> Arity {
+        Arity::Source
     }
 
     fn evaluate(&self, inputs: &[&ArrayD<f64>], _: &[&ArrayD<f64>]) -> ArrayD<f64> {
@@ -195,12 +197,12 @@ impl Operation for Input {
 
     /// One in the middle of a net lets everything through, and so the gradient.
     fn differentiate(&self, cx: &mut Backward<'_>) -> Result<(), String> {
-        cx.grad_input_is(0, cx.gradient);
+        cx.set_grad_input(0, cx.gradient);
         Ok(())
     }
 
-    fn is_identity_at_inference(&self) -> bool {
-        true
+    fn fusion_role(&self) -> FusionRole<'_> {
+        FusionRole::Identity
     }
 
     fn as_any(&self) -> &dyn Any {

@@ -3,7 +3,7 @@
 use super::dense::{Dense, Function};
 use super::merge::Elementwise;
 use super::merge::gated_average::GatedAverage;
-use crate::graph::{Graph, Node, NodeId};
+use crate::graph::{FusionRole, Graph, Node, NodeId};
 use crate::kernels::elementwise::activation::Activation;
 use crate::kernels::elementwise::combine::Merge;
 use serde::{Deserialize, Serialize};
@@ -36,7 +36,8 @@ impl OutputKind {
     /// What a layer gives, by what the layers before it give.
     fn behind(node: &Node, before: &[OutputKind]) -> OutputKind {
         let operation = node.operation.as_any();
-        if let Some(dense) = operation.downcast_ref::<Dense>().filter(|_| !node.operation.is_identity_at_inference()) {
+        let role = node.operation.fusion_role();
+        if let Some(dense) = operation.downcast_ref::<Dense>().filter(|_| !role.is_identity()) {
             return match dense.function {
                 Function::Softmax => OutputKind::Classes,
                 Function::Elementwise(Activation::Sigmoid | Activation::HardSigmoid) => OutputKind::Probabilities,
@@ -49,8 +50,8 @@ impl OutputKind {
             Some(gate) => node.inputs.get(gate).is_some_and(|gate| before[gate.0] == OutputKind::Classes),
             None => operation.downcast_ref::<Elementwise>().is_some_and(|one| one.merge == Merge::Average),
         };
-        let passes = node.operation.keeps_values() && node.operation.activation().is_none();
-        let keeps = node.inputs.len() == 1 && (passes || node.operation.is_identity_at_inference());
+        let passes = node.operation.keeps_values() && !matches!(role, FusionRole::Activation(_));
+        let keeps = node.inputs.len() == 1 && (passes || role.is_identity());
         let branches = node.inputs.iter().enumerate().filter(|(index, _)| Some(*index) != gate);
         let mut ends = branches.map(|(_, branch)| before[branch.0]);
         match ends.next() {

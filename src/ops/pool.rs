@@ -3,7 +3,9 @@
 use super::convolution::window::{PADDING, Padding, Sliding, image_sizes};
 use crate::graph::signature::definition::Default;
 use crate::graph::training::Backward;
-use crate::graph::{Argument, Arguments, AxisRule, Definition, Lowered, Lowering, Operation, ShapeError};
+use crate::graph::{
+    Argument, Arguments, AxisRule, Category, Definition, FusionRole, Lowered, Lowering, Operation, ShapeError,
+};
 use crate::kernels::tensor_view::Window;
 use crate::plan::kernel::Kernel;
 use crate::plan::steps::gradient::pool_gradient::{GlobalPoolGradientStep, PoolGradientStep};
@@ -45,6 +47,7 @@ pub static MAX_POOLING: Definition = Definition {
     name: "MaxPooling",
     aliases: &["MaxPool"],
     kind: "MaxPooling",
+    category: Category::Pool,
     summary: "The largest value of each window.",
     arguments: &[SIZE, STRIDE, PADDING, CEIL],
     details: "(?, h, w, c) -> (?, h', w', c). `valid` gives ceil((d - f + 1) / s), `same` ceil(d / s); padding counts as minus infinity.",
@@ -57,6 +60,7 @@ pub static AVERAGE_POOLING: Definition = Definition {
     name: "AveragePooling",
     aliases: &["AvgPool", "AveragePool"],
     kind: "AveragePooling",
+    category: Category::Pool,
     summary: "The mean of each window.",
     arguments: &[SIZE, STRIDE, PADDING, CEIL],
     details: "(?, h, w, c) -> (?, h', w', c). Sizes as of MaxPooling. Padding is not counted: the sum is divided by the real pixels.",
@@ -135,12 +139,13 @@ impl Operation for Pool {
         Ok(())
     }
 
-    fn is_pool_2x2(&self) -> bool {
-        !self.average
+    fn fusion_role(&self) -> FusionRole<'_> {
+        let fuses = !self.average
             && self.window.size == [2, 2]
             && self.window.stride == [2, 2]
             && !self.window.ceil
-            && super::convolution::is_unpadded(self.window.padding)
+            && super::convolution::is_unpadded(self.window.padding);
+        if fuses { FusionRole::MaxPool2x2 } else { FusionRole::None }
     }
 
     fn as_any(&self) -> &dyn Any {
@@ -176,6 +181,7 @@ pub static GLOBAL_POOLING: Definition = Definition {
     name: "GlobalPooling",
     aliases: &["GlobalPool"],
     kind: "GlobalPooling",
+    category: Category::Pool,
     summary: "One value per channel of the whole image.",
     arguments: &[Argument {
         name: "function",
@@ -245,7 +251,7 @@ impl Operation for GlobalPool {
 
     fn differentiate(&self, cx: &mut Backward<'_>) -> Result<(), String> {
         let Lowered::Step(Kernel::GlobalPool(pool)) = self.lower(&cx.lowering())? else {
-            cx.grad_input_is(0, cx.gradient);
+            cx.set_grad_input(0, cx.gradient);
             return Ok(());
         };
         let chooses = pool.reduction.chooses();

@@ -5,12 +5,12 @@ use crate::diagnostics::Code;
 use crate::graph::signature::definition::Default;
 use crate::graph::training::{Backward, Forward};
 use crate::graph::{
-    Argument, AxisRule, Definition, Initializer, Lowered, Lowering, NodeId, Operation, ParameterKind, ParameterSpec,
-    ShapeError,
+    Argument, AxisRule, Category, Definition, Initializer, Lowered, Lowering, NodeId, Operation, ParameterKind,
+    ParameterSpec, ShapeError,
 };
 use crate::kernels::elementwise::activation::Activation;
 use crate::ops::dense::{DENSE, Function};
-use crate::plan::Epilogue;
+use crate::plan::epilogue::Epilogue;
 use crate::plan::kernel::Kernel;
 use crate::plan::steps::dense::DenseStep;
 use crate::plan::steps::gradient::pointwise_gradient::{PReluGradientStep, PReluSlopeStep};
@@ -35,6 +35,7 @@ pub static PRELU: Definition = Definition {
     name: "PRelu",
     aliases: &[],
     kind: "PRelu",
+    category: Category::Activation,
     summary: "The rectifier with a learnt slope below zero, alone or behind a dense layer.",
     arguments: &[
         Argument {
@@ -213,11 +214,11 @@ impl Operation for PRelu {
 
     /// The product and the function are two layers then.
     fn train(&self, cx: &mut Forward<'_>) -> Result<NodeId, String> {
-        let Some(dense) = &self.dense else { return cx.same() };
+        let Some(dense) = &self.dense else { return cx.add_unchanged() };
         let (inputs, mut parameters) = (cx.inputs.clone(), cx.parameters.clone());
         let alpha = parameters.split_off(parameters.len() - 1);
-        let product = cx.layer(Arc::new(dense.clone()), &inputs, &parameters)?;
-        cx.layer(Arc::new(PRelu { dense: None, ..self.clone() }), &[product], &alpha)
+        let product = cx.add_layer(Arc::new(dense.clone()), &inputs, &parameters)?;
+        cx.add_layer(Arc::new(PRelu { dense: None, ..self.clone() }), &[product], &alpha)
     }
 
     fn differentiate(&self, cx: &mut Backward<'_>) -> Result<(), String> {
@@ -228,6 +229,10 @@ impl Operation for PRelu {
         cx.grad_input(0, Kernel::PReluGradient(back), &[dy, x], &alpha);
         cx.grad_parameter(0, Kernel::PReluSlope(PReluSlopeStep { layer }), &[x, dy]);
         Ok(())
+    }
+
+    fn category(&self) -> Category {
+        if self.dense.is_some() { Category::Dense } else { Category::Activation }
     }
 
     fn keeps_values(&self) -> bool {

@@ -3,10 +3,10 @@
 use super::convolution::window::known_channels;
 use crate::diagnostics::{Code, Diagnostic};
 use crate::graph::signature::definition::Default;
-use crate::graph::training::{Backward, whole};
+use crate::graph::training::{Backward, unbatched};
 use crate::graph::{
-    Argument, Arguments, AxisRule, Definition, Initializer, Lowered, Lowering, Operation, ParameterKind, ParameterSpec,
-    ShapeError,
+    Argument, Arguments, AxisRule, Category, Definition, Initializer, Lowered, Lowering, Operation, ParameterKind,
+    ParameterSpec, ShapeError,
 };
 use crate::plan::kernel::Kernel;
 use crate::plan::steps::gradient::recurrent_gradient::{
@@ -115,6 +115,7 @@ pub static LSTM: Definition = Definition {
     name: "LSTM",
     aliases: &[],
     kind: "LSTM",
+    category: Category::Recurrent,
     summary: "Long short-term memory over a sequence.",
     arguments: &[
         N_UNITS,
@@ -160,6 +161,7 @@ pub static GRU: Definition = Definition {
     name: "GRU",
     aliases: &[],
     kind: "GRU",
+    category: Category::Recurrent,
     summary: "A gated recurrent unit over a sequence.",
     arguments: &[
         N_UNITS,
@@ -336,16 +338,16 @@ impl Operation for Recurrent {
         let (steps, width) = layer.trace_sizes();
         let trace = RecurrentGatesStep { layer: layer.clone(), clip: self.gradient_clipping as f32 };
         let trace = Lowered::Step(Kernel::RecurrentGates(trace));
-        let trace = cx.step("trace", TensorType::of(&[steps, width]), trace, &[x, dy], &parameters);
+        let trace = cx.add_step("trace", TensorType::of(&[steps, width]), trace, &[x, dy], &parameters);
         let back = RecurrentInputGradientStep { layer: layer.clone() };
         cx.grad_input(0, Kernel::RecurrentInputGradient(back), &[trace], &parameters[..1]);
-        if cx.wants_parameter.contains(&true) {
+        if cx.needs_parameter_grad.contains(&true) {
             let lengths = layer.parameters();
             let step = Lowered::Step(Kernel::RecurrentGradient(RecurrentGradientStep { layer }));
-            let all = cx.step("parameters", whole(&[lengths.iter().sum()]), step, &[x, trace], &[]);
+            let all = cx.add_step("parameters", unbatched(&[lengths.iter().sum()]), step, &[x, trace], &[]);
             let mut from = 0;
             for (parameter, len) in lengths.into_iter().enumerate() {
-                cx.grad_parameter_part(parameter, all, from);
+                cx.grad_parameter_slice(parameter, all, from);
                 from += len;
             }
         }

@@ -3,7 +3,7 @@
 use super::convolution::window::{image_sizes, short_pair};
 use crate::graph::signature::definition::Default;
 use crate::graph::training::Backward;
-use crate::graph::{Argument, AxisRule, Definition, Lowered, Lowering, Operation, ShapeError};
+use crate::graph::{Argument, AxisRule, Category, Definition, Lowered, Lowering, Operation, ShapeError};
 use crate::kernels::movement::copy::PadGeometry;
 use crate::kernels::movement::upscale::Upscale as Repeat;
 use crate::plan::kernel::Kernel;
@@ -25,6 +25,7 @@ pub static UPSCALE: Definition = Definition {
     name: "Upscale",
     aliases: &[],
     kind: "Upscale",
+    category: Category::Shape,
     summary: "Repeats every pixel: nearest-neighbour enlargement.",
     arguments: &[Argument {
         name: "scale",
@@ -98,6 +99,7 @@ pub static ZERO_PAD: Definition = Definition {
     name: "ZeroPad",
     aliases: &["ZeroPadding"],
     kind: "ZeroPad",
+    category: Category::Shape,
     summary: "Puts a border of zeros around an image.",
     arguments: &[Argument {
         name: "size",

@@ -3,7 +3,7 @@
 use crate::diagnostics::Code;
 use crate::graph::signature::definition::Default;
 use crate::graph::training::Backward;
-use crate::graph::{Argument, AxisRule, Definition, Lowered, Lowering, Operation, ShapeError, ValueKind};
+use crate::graph::{Argument, AxisRule, Category, Definition, Lowered, Lowering, Operation, ShapeError, ValueKind};
 use crate::plan::kernel::Kernel;
 use crate::plan::steps::gradient::pointwise_gradient::ScatterSliceStep;
 use crate::plan::steps::movement::TransposeStep;
@@ -25,6 +25,7 @@ pub static RESHAPE: Definition = Definition {
     name: "Reshape",
     aliases: &[],
     kind: "Reshape",
+    category: Category::Shape,
     summary: "The same values in another shape.",
     arguments: &[Argument {
         name: "shape",
@@ -60,6 +61,7 @@ pub static FLATTEN: Definition = Definition {
     name: "Flatten",
     aliases: &[],
     kind: "Reshape",
+    category: Category::Shape,
     summary: "All values of an image as features.",
     arguments: &[],
     details: "(?, h, w, c) -> (?, h * w * c), in the order (height, width, channels). It is NeuPy's `Reshape()`. Costs nothing in the plan.",
@@ -145,6 +147,7 @@ pub static TRANSPOSE: Definition = Definition {
     name: "Transpose",
     aliases: &[],
     kind: "Transpose",
+    category: Category::Shape,
     summary: "Axes in another order.",
     arguments: &[Argument {
         name: "perm",
@@ -237,6 +240,7 @@ pub static SLICE: Definition = Definition {
     name: "Slice",
     aliases: &[],
     kind: "Slice",
+    category: Category::Shape,
     summary: "The channels (or features) from one to before another.",
     arguments: &[
         Argument { name: "from", takes: "integer", default: Default::Required, doc: "the first channel" },

@@ -3,7 +3,9 @@
 use super::convolution::window::image_sizes;
 use crate::graph::signature::definition::Default;
 use crate::graph::training::{Backward, Forward, pixels_channels};
-use crate::graph::{Argument, AxisRule, Definition, Lowered, Lowering, NodeId, Operation, ShapeError};
+use crate::graph::{
+    Argument, AxisRule, Category, Definition, FusionRole, Lowered, Lowering, NodeId, Operation, ShapeError,
+};
 use crate::plan::kernel::Kernel;
 use crate::plan::steps::training::dropout::{Noise, NoiseStep};
 use crate::tensor::TensorType;
@@ -24,6 +26,7 @@ pub static IDENTITY: Definition = Definition {
     name: "Identity",
     aliases: &[],
     kind: "Identity",
+    category: Category::Shape,
     summary: "The branch that does nothing.",
     arguments: &[],
     details: "`(main | Identity) >> Add` is a residual block. Costs nothing in the plan.",
@@ -36,6 +39,7 @@ pub static DROPOUT: Definition = Definition {
     name: "Dropout",
     aliases: &[],
     kind: "Dropout",
+    category: Category::Regulariser,
     summary: "Drops a share of the values in training; is_identity_at_inference at inference.",
     arguments: &[Argument {
         name: "proba",
@@ -59,6 +63,7 @@ pub static DROP_BLOCK: Definition = Definition {
     name: "DropBlock",
     aliases: &[],
     kind: "DropBlock",
+    category: Category::Regulariser,
     summary: "Drops square regions of an image in training; is_identity_at_inference at inference.",
     arguments: &[
         Argument {
@@ -95,6 +100,7 @@ pub static GAUSSIAN_NOISE: Definition = Definition {
     name: "GaussianNoise",
     aliases: &[],
     kind: "GaussianNoise",
+    category: Category::Regulariser,
     summary: "Adds noise in training; is_identity_at_inference at inference.",
     arguments: &[
         Argument { name: "mean", takes: "number", default: Default::Int(0), doc: "mean of what is added" },
@@ -164,13 +170,13 @@ impl Operation for Stochastic {
     /// Noise acts then, but for a frozen layer.
     fn train(&self, cx: &mut Forward<'_>) -> Result<NodeId, String> {
         let sizes = cx.sizes(0);
-        let Some(noise) = self.noise(&sizes).filter(|_| !cx.frozen) else { return cx.same() };
+        let Some(noise) = self.noise(&sizes).filter(|_| !cx.frozen) else { return cx.add_unchanged() };
         let (pixels, channels) = pixels_channels(&sizes);
-        let step = NoiseStep { pixels, channels, noise, seed: cx.seed, layer: cx.place };
+        let step = NoiseStep { pixels, channels, noise, seed: cx.seed, layer: cx.layer_index };
         let output = cx.graph.node(cx.inputs[0]).output.clone();
         let (input, update) = (cx.inputs[0], cx.update);
-        let node = cx.step("", output, Lowered::Step(Kernel::Noise(step)), &[input], &[update], 0);
-        Ok(cx.pass(node, vec![node]))
+        let node = cx.add_step("", output, Lowered::Step(Kernel::Noise(step)), &[input], &[update], 0);
+        Ok(cx.record(node, vec![node]))
     }
 
     fn differentiate(&self, cx: &mut Backward<'_>) -> Result<(), String> {
@@ -180,10 +186,10 @@ impl Operation for Stochastic {
             Some(Lowered::Step(kernel @ Kernel::Noise(NoiseStep { noise, .. })))
                 if !matches!(noise, Noise::Gaussian { .. }) =>
             {
-                cx.grad_input_over(0, kernel, &[cx.gradient], &[cx.update]);
+                cx.grad_input_in_place(0, kernel, &[cx.gradient], &[cx.update]);
             }
             // Added noise does not depend on the input.
-            _ => cx.grad_input_is(0, cx.gradient),
+            _ => cx.set_grad_input(0, cx.gradient),
         }
         Ok(())
     }
@@ -192,8 +198,8 @@ impl Operation for Stochastic {
         !self.settings.is_empty()
     }
 
-    fn is_identity_at_inference(&self) -> bool {
-        true
+    fn fusion_role(&self) -> FusionRole<'_> {
+        FusionRole::Identity
     }
 
     fn as_any(&self) -> &dyn Any {

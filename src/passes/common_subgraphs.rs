@@ -1,13 +1,13 @@
-//! Equal subgraphs merge.
+//! Common subgraph elimination.
 
-use super::{Pass, drop_unused, redirect};
+use super::{Pass, remove_dead_nodes, replace_uses};
 use crate::graph::{Graph, NodeId, ParameterId};
 use std::collections::HashMap;
 
 pub const PASS: Pass = Pass {
-    name: "equal",
-    explain: "Two layers of the same kind and settings, with the same inputs and the same parameters, give the same: the second \
-        goes. Layers with parameters of their own are never the same.",
+    name: "common_subgraphs",
+    explain: "Two layers of the same kind and settings, with the same inputs and the same parameters, have the same output: the \
+        second is removed. Layers with different parameters are never equal.",
     run,
 };
 
@@ -15,7 +15,7 @@ type Key = (&'static str, String, Vec<NodeId>, Vec<ParameterId>);
 
 fn run(mut graph: Graph) -> Graph {
     let mut first: HashMap<Key, NodeId> = HashMap::new();
-    redirect(&mut graph, |id, node| {
+    replace_uses(&mut graph, |id, node| {
         if node.inputs.is_empty() {
             return None;
         }
@@ -24,5 +24,5 @@ fn run(mut graph: Graph) -> Graph {
         let earlier = *first.entry(key).or_insert(id);
         (earlier != id).then_some(earlier)
     });
-    drop_unused(graph)
+    remove_dead_nodes(graph)
 }

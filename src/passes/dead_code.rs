@@ -1,9 +1,9 @@
-//! Dead branches go.
+//! Dead code elimination.
 
-use super::{Pass, drop_unused};
+use super::{Pass, remove_dead_nodes};
 
 pub const PASS: Pass = Pass {
-    name: "dead",
-    explain: "Layers that lead to no output are not computed. The net's inputs stay.",
-    run: drop_unused,
+    name: "dead_code",
+    explain: "Layers that no output depends on are removed. The net's inputs stay.",
+    run: remove_dead_nodes,
 };

@@ -1,47 +1,46 @@
-//! Batch normalisation folds into the layer before it.
+//! Constant folding of batch normalisation into the layer before it.
 
-use super::{Pass, Uses, drop_unused, swallow};
+use super::{Pass, UseCounts, fuse_into, remove_dead_nodes};
 use crate::graph::{Derivation, Graph, Node, NodeId, Parameter, ParameterId};
 use std::sync::Arc;
 
 pub const PASS: Pass = Pass {
-    name: "norm",
-    explain: "At inference batch normalisation is a scale and a shift per channel. Behind a convolution or dense layer the scale is \
-        multiplied into the weights and the shift joins the bias, in f64 when the constants are made: (x W + b) s + t = x (W s) + (b s + t).",
+    name: "fold_batch_norm",
+    explain: "At inference batch normalisation is a scale and a shift per channel. After a convolution or dense layer the scale is \
+        folded into the weights and the shift into the bias, in f64 when the constants are made: (x W + b) s + t = x (W s) + (b s + t).",
     run: |graph| fold_all(graph, |_| true),
 };
 
-/// The same for layers that training leaves as they are.
+/// The same, for frozen layers of a training step.
 pub const FROZEN: Pass = Pass {
-    name: "frozen norm",
-    explain: "The same, in training: only where neither the layer nor the normalisation is trained.",
+    name: "fold_frozen_batch_norm",
+    explain: "As fold_batch_norm, in a training step: only if both the layer and the normalisation are frozen.",
     run: |graph| fold_all(graph, |node| node.frozen),
 };
 
-fn fold_all(mut graph: Graph, may: fn(&Node) -> bool) -> Graph {
-    let mut uses = Uses::of(&graph);
+fn fold_all(mut graph: Graph, is_constant: fn(&Node) -> bool) -> Graph {
+    let mut uses = UseCounts::of(&graph);
     for id in graph.ids() {
         let node = graph.node(id);
         let [producer] = node.inputs[..] else { continue };
         let before = graph.node(producer);
-        let fits = node.operation.affine().is_some()
-            && before.operation.supports().affine
+        let folds = node.operation.fusion_role().affine().is_some()
             && before.epilogue.is_empty()
-            && may(node)
-            && may(before)
-            && uses.is_once(producer);
-        if let (true, Some(operation)) = (fits, before.operation.with_bias()) {
+            && is_constant(node)
+            && is_constant(before)
+            && uses.is_single(producer);
+        if let (true, Some(operation)) = (folds, before.operation.with_foldable_bias()) {
             let parameters = fold(&mut graph, producer, id);
-            swallow(&mut graph, &mut uses, producer, id, |node| {
+            fuse_into(&mut graph, &mut uses, producer, id, |node| {
                 node.operation = operation;
                 node.parameters = parameters;
             });
         }
     }
-    drop_unused(graph)
+    remove_dead_nodes(graph)
 }
 
-/// Weight and bias of a producer with the scale and shift of the normalisation behind it.
+/// Adds the weight and bias of a producer with the scale and shift of the normalisation after it. Returns their ids.
 fn fold(graph: &mut Graph, producer: NodeId, norm: NodeId) -> Vec<ParameterId> {
     let (before, after) = (graph.node(producer), graph.node(norm));
     let weight = before.parameters[0];

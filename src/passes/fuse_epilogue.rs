@@ -1,57 +1,59 @@
-//! Activations, pools and softmax fuse into the layer before them, so that each result is written once.
+//! Fusion of activations, pools and softmax into the epilogue of the layer before them, so that each result is written once.
 
-use super::{Pass, Uses, drop_unused, swallow};
-use crate::graph::{Epilogue, Graph, Node};
+use super::{Pass, UseCounts, fuse_into, remove_dead_nodes};
+use crate::graph::{Epilogue, FusionRole, Graph, Node};
 use crate::kernels::elementwise::activation::Activation;
 
 pub const ACTIVATION: Pass = Pass {
-    name: "activation",
-    explain: "An elementwise function behind a layer that nothing else takes is applied before the layer stores its result.",
+    name: "fuse_activation",
+    explain: "An elementwise function after a layer whose output nothing else reads is applied before the layer stores its result.",
     run: |graph| {
         fuse(graph, |before, after| {
-            let activation = after.operation.activation()?;
-            let free =
+            let FusionRole::Activation(activation) = after.operation.fusion_role() else { return None };
+            let is_free =
                 before.epilogue.activation == Activation::Linear && !before.epilogue.pool && !before.epilogue.softmax;
-            let fits = before.operation.supports().activation && free;
-            fits.then_some(Epilogue { activation, ..before.epilogue })
+            let fuses = before.operation.supports().activation && is_free;
+            fuses.then_some(Epilogue { activation, ..before.epilogue })
         })
     },
 };
 
 pub const POOL: Pass = Pass {
-    name: "pool",
+    name: "fuse_pool",
     explain: "The maximum over 2x2 pixels without overlap is taken before a convolution stores its result: a quarter of the writes.",
     run: |graph| {
         fuse(graph, |before, after| {
-            let fits = after.operation.is_pool_2x2() && before.operation.supports().pool && !before.epilogue.pool;
-            fits.then_some(Epilogue { pool: true, ..before.epilogue })
+            let is_pool = matches!(after.operation.fusion_role(), FusionRole::MaxPool2x2);
+            let fuses = is_pool && before.operation.supports().pool && !before.epilogue.pool;
+            fuses.then_some(Epilogue { pool: true, ..before.epilogue })
         })
     },
 };
 
 pub const SOFTMAX: Pass = Pass {
-    name: "softmax",
-    explain: "A softmax behind a dense layer is computed on the rows that the layer has just stored.",
+    name: "fuse_softmax",
+    explain: "A softmax after a dense layer is computed on the rows that the layer has just stored.",
     run: |graph| {
         fuse(graph, |before, after| {
-            let fits = after.operation.is_softmax() && before.operation.supports().softmax;
-            (fits && before.epilogue.is_empty()).then_some(Epilogue { softmax: true, ..before.epilogue })
+            let is_softmax = matches!(after.operation.fusion_role(), FusionRole::Softmax);
+            let fuses = is_softmax && before.operation.supports().softmax && before.epilogue.is_empty();
+            fuses.then_some(Epilogue { softmax: true, ..before.epilogue })
         })
     },
 };
 
-/// Merges each node into its only input where `merged` gives the epilogue that does the same.
-fn fuse(mut graph: Graph, merged: fn(&Node, &Node) -> Option<Epilogue>) -> Graph {
-    let mut uses = Uses::of(&graph);
+/// Fuses each node into its only input if `fused` returns the epilogue that does the same.
+fn fuse(mut graph: Graph, fused: fn(&Node, &Node) -> Option<Epilogue>) -> Graph {
+    let mut uses = UseCounts::of(&graph);
     for id in graph.ids() {
         let node = graph.node(id);
         let [producer] = node.inputs[..] else { continue };
-        if !node.epilogue.is_empty() || !uses.is_once(producer) {
+        if !node.epilogue.is_empty() || !uses.is_single(producer) {
             continue;
         }
-        if let Some(epilogue) = merged(graph.node(producer), node) {
-            swallow(&mut graph, &mut uses, producer, id, |node| node.epilogue = epilogue);
+        if let Some(epilogue) = fused(graph.node(producer), node) {
+            fuse_into(&mut graph, &mut uses, producer, id, |node| node.epilogue = epilogue);
         }
     }
-    drop_unused(graph)
+    remove_dead_nodes(graph)
 }

@@ -1,4 +1,5 @@
-//! Passes: each takes a graph and gives one that computes the same with fewer or cheaper steps. The list says their order.
+//! Passes over the graph. Each returns a graph that computes the same outputs with fewer or cheaper steps; the lists give
+//! their order.
 
 mod common_subgraphs;
 mod dead_code;
@@ -13,9 +14,18 @@ use crate::graph::{Graph, Node, NodeId};
 #[derive(Debug)]
 pub struct Pass {
     pub name: &'static str,
-    /// What it does and why the outputs stay the same.
+    /// What it does, and why the outputs stay the same.
     pub explain: &'static str,
     pub run: fn(Graph) -> Graph,
+}
+
+impl Pass {
+    /// Runs the pass. Debug builds verify the result.
+    pub fn apply(&self, graph: Graph) -> Graph {
+        let graph = (self.run)(graph);
+        graph.debug_verify(self.name);
+        graph
+    }
 }
 
 /// The passes for inference, in order.
@@ -30,7 +40,7 @@ pub static INFERENCE: &[Pass] = &[
     fuse_epilogue::SOFTMAX,
 ];
 
-/// The passes for a step of training, and for telling its loss: what is trained is not folded.
+/// The passes for a training step and for evaluating its loss: trained parameters are not folded.
 pub static TRAINING: &[Pass] = &[
     remove_identity::PASS,
     fold_batch_norm::FROZEN,
@@ -39,30 +49,31 @@ pub static TRAINING: &[Pass] = &[
     fuse_epilogue::SOFTMAX,
 ];
 
-/// The graph for training: every pass, one after the other.
+/// Applies the passes for training.
 pub fn optimize_training(graph: Graph) -> Graph {
-    TRAINING.iter().fold(graph, |graph, pass| (pass.run)(graph))
+    TRAINING.iter().fold(graph, |graph, pass| pass.apply(graph))
 }
 
-/// The graph for inference: every pass, one after the other.
+/// Applies the passes for inference.
 pub fn optimize(graph: Graph) -> Graph {
-    INFERENCE.iter().fold(graph, |graph, pass| (pass.run)(graph))
+    INFERENCE.iter().fold(graph, |graph, pass| pass.apply(graph))
 }
 
-/// Asks of each node, in order, for an earlier one that gives the same: whatever takes its output takes that one's.
-fn redirect(graph: &mut Graph, mut same: impl FnMut(NodeId, &Node) -> Option<NodeId>) {
-    let mut taken: Vec<NodeId> = graph.ids().collect();
+/// Replaces uses of nodes: `equal` is asked for each node, in order, for an earlier node with the same output, which its
+/// consumers then read.
+fn replace_uses(graph: &mut Graph, mut equal: impl FnMut(NodeId, &Node) -> Option<NodeId>) {
+    let mut replacement: Vec<NodeId> = graph.ids().collect();
     for id in graph.ids() {
-        graph.nodes[id.0].inputs.iter_mut().for_each(|input| *input = taken[input.0]);
-        if let Some(earlier) = same(id, graph.node(id)) {
-            taken[id.0] = earlier;
+        graph.nodes[id.0].inputs.iter_mut().for_each(|input| *input = replacement[input.0]);
+        if let Some(earlier) = equal(id, graph.node(id)) {
+            replacement[id.0] = earlier;
         }
     }
-    graph.outputs.iter_mut().for_each(|output| *output = taken[output.0]);
+    graph.outputs.iter_mut().for_each(|output| *output = replacement[output.0]);
 }
 
-/// Drops nodes that lead to no output and change nothing; inputs of the net stay, so that its signature does.
-fn drop_unused(mut graph: Graph) -> Graph {
+/// Removes nodes that no output depends on and that change no parameter. The net's inputs stay, so its signature does too.
+fn remove_dead_nodes(mut graph: Graph) -> Graph {
     let changing = graph.ids().filter(|&id| graph.node(id).operation.changes() > 0);
     let roots: Vec<NodeId> = graph.outputs.iter().copied().chain(changing).collect();
     let mut keep = graph.ancestors(&roots);
@@ -73,14 +84,14 @@ fn drop_unused(mut graph: Graph) -> Graph {
     graph
 }
 
-/// How often each node's output is taken, while nodes are merged.
-struct Uses(Vec<usize>);
+/// How many uses each node's output has, kept up to date while nodes are fused.
+struct UseCounts(Vec<usize>);
 
-impl Uses {
+impl UseCounts {
     fn of(graph: &Graph) -> Self {
-        let mut uses = Uses(vec![0; graph.nodes.len()]);
+        let mut uses = UseCounts(vec![0; graph.nodes.len()]);
         graph.nodes.iter().for_each(|node| uses.add(node));
-        // What the net gives is nobody's alone.
+        // An output of the net has no single consumer, even if one node reads it.
         graph.outputs.iter().for_each(|output| uses.0[output.0] += 2);
         uses
     }
@@ -89,21 +100,27 @@ impl Uses {
         node.inputs.iter().for_each(|input| self.0[input.0] += 1);
     }
 
-    /// Whether a node's output goes to one place only, and that is another node.
-    fn is_once(&self, id: NodeId) -> bool {
+    /// Whether exactly one node reads a node's output, and it is no output of the net.
+    fn is_single(&self, id: NodeId) -> bool {
         self.0[id.0] == 1
     }
 }
 
-/// Puts a producer, changed, in the place of its consumer: the consumer is swallowed.
-fn swallow(graph: &mut Graph, uses: &mut Uses, producer: NodeId, consumer: NodeId, change: impl FnOnce(&mut Node)) {
+/// Fuses a consumer into its producer: the producer, changed by `change`, takes the consumer's position.
+fn fuse_into(
+    graph: &mut Graph,
+    uses: &mut UseCounts,
+    producer: NodeId,
+    consumer: NodeId,
+    change: impl FnOnce(&mut Node),
+) {
     let mut node = graph.node(producer).clone();
-    let swallowed = graph.node(consumer);
-    node.output = swallowed.output.clone();
-    node.swallowed.push(swallowed.name.clone());
-    node.swallowed.extend(swallowed.swallowed.iter().cloned());
+    let fused = graph.node(consumer);
+    node.output = fused.output.clone();
+    node.fused_layers.push(fused.name.clone());
+    node.fused_layers.extend(fused.fused_layers.iter().cloned());
     change(&mut node);
-    swallowed.inputs.iter().for_each(|input| uses.0[input.0] -= 1);
+    fused.inputs.iter().for_each(|input| uses.0[input.0] -= 1);
     uses.add(&node);
     graph.nodes[consumer.0] = node;
 }

@@ -1,19 +1,19 @@
-//! Layers that rest at inference go.
+//! Removal of layers that do nothing at inference.
 
-use super::{Pass, drop_unused, redirect};
+use super::{Pass, remove_dead_nodes, replace_uses};
 use crate::graph::Graph;
 
 pub const PASS: Pass = Pass {
-    name: "rest",
-    explain: "Dropout, noise and Identity let their input through at inference, and an Input in the middle of a chain has been \
-        checked: whatever takes their output takes their input.",
+    name: "remove_identity",
+    explain: "Dropout, noise and Identity pass their input through at inference, and an Input inside a net has been checked: their \
+        consumers read their input instead.",
     run,
 };
 
 fn run(mut graph: Graph) -> Graph {
-    redirect(&mut graph, |_, node| match node.inputs[..] {
-        [input] if node.operation.is_identity_at_inference() => Some(input),
+    replace_uses(&mut graph, |_, node| match node.inputs[..] {
+        [input] if node.operation.fusion_role().is_identity() => Some(input),
         _ => None,
     });
-    drop_unused(graph)
+    remove_dead_nodes(graph)
 }

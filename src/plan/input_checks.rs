@@ -1,7 +1,7 @@
 //! What the kernels of an artifact say of descriptions that somebody else wrote: before one runs, every number of it is one
 //! that the kernel can work with, and the work for an image is known.
 
-use super::kernel::KernelStep;
+use super::kernel_step::KernelStep;
 
 /// A kernel that an artifact may hold. Its descriptions are read from files, so none of their numbers can be trusted.
 ///

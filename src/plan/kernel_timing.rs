@@ -1,6 +1,7 @@
 //! A kernel alone, on made-up values: how long it takes.
 
-use super::kernel::{Call, Inputs, Kernel, KernelError};
+use super::kernel::Kernel;
+use super::kernel_step::{Call, Inputs, KernelError};
 use crate::kernels::parallel::thread_pool::ThreadPool;
 use crate::kernels::tensor_view::{View, ViewMut};
 use smallvec::SmallVec;

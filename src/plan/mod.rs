@@ -4,9 +4,12 @@
 //! A step of training is a plan too. What it changes (parameters, what an optimizer keeps) is its state, which stays from
 //! one run to the next; gradients of parameters stand in scratch that does not grow with the batch.
 
+pub mod epilogue;
+mod error;
 #[deny(clippy::arithmetic_side_effects)]
-mod input_checks;
+pub mod input_checks;
 pub mod kernel;
+pub mod kernel_step;
 pub mod kernel_timing;
 pub mod scratch;
 pub mod steps;
@@ -14,34 +17,15 @@ mod text;
 #[deny(clippy::arithmetic_side_effects)]
 mod verify;
 
+pub use epilogue::Epilogue;
+pub use error::PlanError;
 pub use input_checks::CheckedKernel;
-pub use kernel::{Call, Kernel, KernelStep};
-pub use verify::PlanError;
+pub use kernel::Kernel;
+pub use kernel_step::{CONSTANT_ALIGNMENT, Call, KernelStep};
 
-use crate::kernels::elementwise::activation::Activation;
 use crate::size::{BEYOND, product, round_up, sum};
 use serde::{Deserialize, Serialize};
 use std::ops::Range;
-
-/// What a step does to its result before it stores it, in this order.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct Epilogue {
-    /// The last input is added.
-    pub residual: bool,
-    /// An elementwise function.
-    pub activation: Activation,
-    /// The maximum over 2x2 pixels, without overlap, borders dropped.
-    pub pool: bool,
-    /// A softmax over the last axis.
-    pub softmax: bool,
-}
-
-impl Epilogue {
-    /// Whether it does nothing.
-    pub fn is_empty(&self) -> bool {
-        *self == Epilogue::default()
-    }
-}
 
 /// Memory that a plan works in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -132,9 +116,6 @@ pub struct Constant {
     /// Floats.
     pub len: usize,
 }
-
-/// Constants begin at multiples of this many floats: a cache line.
-pub const CONSTANT_ALIGNMENT: usize = 16;
 
 /// Memory and constants of more floats than this are a mistake or an attack.
 const LARGEST: usize = 1 << 40;

@@ -3,7 +3,8 @@
 //! A kernel says what it takes for exactly so many images on exactly so many threads. Fewer images may take more, since
 //! work is cut otherwise: what is reserved is the most over all batches up to the largest.
 
-use super::{KernelStep, Plan, Stage};
+use super::kernel_step::KernelStep;
+use super::{Plan, Stage};
 
 /// Floats of scratch that are enough for a kernel on so many threads, whatever batch of up to so many images it runs on.
 pub fn enough_for(kernel: &dyn KernelStep, images: usize, workers: usize) -> usize {

@@ -1,28 +1,10 @@
 //! A plan is checked before it runs: every operand lies in its space, no step reads where it writes, constants are there.
 
-use super::kernel::{Inputs, Kernel};
-use super::{CONSTANT_ALIGNMENT, Constant, LARGEST, MAX_WORK, Operand, Plan, Source, Space, Stage, Step};
+use super::error::PlanError;
+use super::kernel::Kernel;
+use super::kernel_step::{CONSTANT_ALIGNMENT, Inputs};
+use super::{Constant, LARGEST, MAX_WORK, Operand, Plan, Source, Space, Stage, Step};
 use crate::size::{is_tensor, span, sum};
-
-/// What is wrong with a plan, and at which step.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("step `{step}`: {what}")]
-pub struct PlanError {
-    pub step: String,
-    pub what: String,
-    /// Whether nothing is wrong with it but that it asks for too much.
-    pub too_much: bool,
-}
-
-impl PlanError {
-    fn wrong(step: &str, what: impl Into<String>) -> Self {
-        PlanError { step: step.into(), what: what.into(), too_much: false }
-    }
-
-    fn too_much(step: &str, what: String) -> Self {
-        PlanError { step: step.into(), what, too_much: true }
-    }
-}
 
 impl Plan {
     /// Checks everything that the runtime relies on.

@@ -1,5 +1,6 @@
 //! Runs plans: the arena, the threads, batches in chunks.
 
+#[allow(unsafe_code)]
 mod arena;
 pub mod benchmark;
 pub mod non_finite;
@@ -9,8 +10,9 @@ use crate::artifact::{Artifact, ArtifactError};
 use crate::kernels::gemm;
 use crate::kernels::parallel::thread_pool::ThreadPool;
 use crate::kernels::tensor_view::{View, ViewMut};
-use crate::plan::kernel::KernelError;
-use crate::plan::{Call, Operand, Source, Space, Step};
+use crate::plan::kernel_step::Call;
+use crate::plan::kernel_step::KernelError;
+use crate::plan::{Operand, Source, Space, Step};
 pub use arena::{Aligned, zeros};
 use arena::{Arena, GUARD, Sizes};
 use smallvec::SmallVec;
@@ -200,6 +202,7 @@ impl Session {
     }
 
     #[allow(clippy::too_many_arguments)] // All that a run consists of.
+    #[allow(unsafe_code)] // Operands are parts of the arena.
     fn step(
         &mut self,
         artifact: &Artifact,

@@ -1,26 +1,26 @@
-//! What was written, with the places where it was written. The formatter prints it back.
+//! The abstract syntax tree, with spans. The formatter prints it back.
 
 use crate::source::Span;
 
-/// A whole `.net` file.
+/// A `.net` file.
 #[derive(Clone, Debug, PartialEq)]
 pub struct File {
     /// The language's edition, from a first line `netc 1`.
     pub edition: Option<(u64, Span)>,
-    /// The items in the order of the text.
+    /// The items in source order.
     pub items: Vec<Item>,
-    /// The one expression of a file without items: the net named after the file.
+    /// The expression of a file without items, which defines the net named after the file.
     pub expression: Option<Expr>,
 }
 
-/// A word with its place.
+/// A word with its span.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Ident {
     pub text: String,
     pub span: Span,
 }
 
-/// One item and the `##` lines before it (without the signs).
+/// An item and its documentation: the `##` lines before it, without the signs.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Item {
     pub docs: Vec<String>,
@@ -28,7 +28,7 @@ pub struct Item {
     pub span: Span,
 }
 
-/// What an item is.
+/// The kinds of items.
 #[derive(Clone, Debug, PartialEq)]
 pub enum ItemKind {
     /// `use "blocks.net"`
@@ -61,7 +61,7 @@ pub struct Parameter {
     pub default: Option<Expr>,
 }
 
-/// A contract on shapes: `(?, h, w, c) -> (?, h, w, 2*c)`, several in brackets.
+/// The shapes of a net's inputs and outputs: `(?, h, w, c) -> (?, h, w, 2*c)`; several on a side are in brackets.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Signature {
     pub inputs: Vec<ShapePattern>,
@@ -69,7 +69,7 @@ pub struct Signature {
     pub span: Span,
 }
 
-/// One shape of a signature; an open size is [`ExprKind::Open`]. The batch stands first.
+/// One shape of a signature, batch first; an open size is [`ExprKind::Open`].
 #[derive(Clone, Debug, PartialEq)]
 pub struct ShapePattern {
     pub sizes: Vec<Expr>,
@@ -91,14 +91,14 @@ pub struct LabelsItem {
     pub source: Expr,
 }
 
-/// The recipe by which a net is trained.
+/// The training recipe of a net.
 #[derive(Clone, Debug, PartialEq)]
 pub struct TrainItem {
     pub net: Ident,
     pub entries: Vec<Entry>,
 }
 
-/// A promise that `netc test` checks.
+/// An expectation, checked by `netc test`.
 #[derive(Clone, Debug, PartialEq)]
 pub enum ExpectItem {
     /// `expect bird: (?, 224, 224, 3) -> (?, 10)`
@@ -107,7 +107,7 @@ pub enum ExpectItem {
     Condition(Expr),
 }
 
-/// `key = value` of a block.
+/// `key = value` in a block.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Entry {
     pub key: Ident,
@@ -121,23 +121,23 @@ pub struct Expr {
     pub span: Span,
 }
 
-/// A string, which may hold `{expressions}`.
+/// A string, which may contain `{expressions}`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Text {
     pub parts: Vec<TextPart>,
     pub span: Span,
 }
 
-/// A piece of a string.
+/// A part of a string.
 #[derive(Clone, Debug, PartialEq)]
 pub enum TextPart {
-    /// Characters, escapes resolved.
+    /// Characters, with escapes resolved.
     Literal(String),
     /// `{i + 1}`
     Value(Expr),
 }
 
-/// What an expression is.
+/// The kinds of expressions.
 #[derive(Clone, Debug, PartialEq)]
 pub enum ExprKind {
     /// `64`
@@ -158,7 +158,7 @@ pub enum ExprKind {
     Range { start: Box<Expr>, end: Box<Expr>, inclusive: bool },
     /// `{ "a" = b }`
     Map(Vec<(Expr, Expr)>),
-    /// A word: a layer, a net, a parameter, a value or a choice.
+    /// A word: a layer, a net, a parameter, a value or a keyword such as `same`.
     Name(String),
     /// `f(a, b=c)`
     Call { function: Ident, arguments: Vec<Argument> },
@@ -170,13 +170,13 @@ pub enum ExprKind {
     Paren(Box<Expr>),
     /// `x as name`
     As { inner: Box<Expr>, name: LayerName },
-    /// `x[a..b]`; `x[0]` of a list is its item.
+    /// `x[a..b]`; if x is a list, `x[0]` is an item.
     Cut { inner: Box<Expr>, range: CutRange },
     /// `repeat(3) { x }`, `repeat i in 1..=3 { x }`, `repeat l in list { x }`
     Repeat { over: RepeatOver, body: Box<Expr> },
     /// `{ let a = x  share f = y  z }`
     Block { statements: Vec<Statement>, result: Box<Expr> },
-    /// `if a { x } else if b { y } else { z }`: conditions with their expressions, then the last one.
+    /// `if a { x } else if b { y } else { z }`: conditions with their arms, then the `else`.
     If { arms: Vec<(Expr, Expr)>, otherwise: Option<Box<Expr>> },
     /// `frozen(x)`
     Frozen(Box<Expr>),
@@ -186,7 +186,7 @@ pub enum ExprKind {
     Binary { operator: BinaryOperator, left: Box<Expr>, right: Box<Expr> },
 }
 
-/// An argument of a call; the name is there where it was written.
+/// An argument of a call, by position or by name.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Argument {
     pub name: Option<Ident>,
@@ -201,7 +201,7 @@ pub struct Statement {
     pub value: Expr,
 }
 
-/// What a repeat goes over.
+/// The range of a `repeat`.
 #[derive(Clone, Debug, PartialEq)]
 pub enum RepeatOver {
     /// `repeat(n)`
@@ -212,17 +212,17 @@ pub enum RepeatOver {
     List { pattern: Pattern, list: Box<Expr> },
 }
 
-/// What a repeat calls each item, or the parts of each.
+/// The names that an iteration of a `repeat` binds.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Pattern {
     /// `l`
     Item(Ident),
-    /// `[a, b]`, and its place.
+    /// `[a, b]` and its span: the elements of each item.
     Parts(Vec<Ident>, Span),
 }
 
 impl Pattern {
-    /// All names that it gives.
+    /// All names that it binds.
     pub fn names(&self) -> &[Ident] {
         match self {
             Pattern::Item(name) => std::slice::from_ref(name),
@@ -231,7 +231,7 @@ impl Pattern {
     }
 }
 
-/// A layer's or scope's name: bare (`conv-1`, `fire2/squeeze1x1`) or a quoted template.
+/// The name of a layer or scope: bare (`conv-1`, `fire2/squeeze1x1`) or a quoted template.
 #[derive(Clone, Debug, PartialEq)]
 pub struct LayerName {
     pub text: Text,
@@ -244,7 +244,7 @@ pub struct LayerName {
 pub enum CutEnd {
     /// A layer or a scope.
     Name(LayerName),
-    /// An index, from the start or (negative) the end.
+    /// An index, from the start or, if negative, from the end.
     Index(i64, Span),
 }
 
@@ -257,14 +257,14 @@ pub enum CutRange {
     Range { start: Option<CutEnd>, end: Option<CutEnd>, inclusive: bool },
 }
 
-/// A sign before its operand.
+/// An operator before its operand.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum UnaryOperator {
     Negate,
     Not,
 }
 
-/// A sign between its operands.
+/// An operator between its operands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum BinaryOperator {
     Or,

@@ -1,15 +1,17 @@
-//! Text to tree and back: [`parse`] reads a file into the [`ast`], [`format`] prints it in the one style.
+//! The syntax of `.net` files: [`parse`] reads a file into the [`ast`], [`format`] prints it in canonical style.
 //!
-//! The grammar is `grammar/net.pest`. What it cannot say is checked beside it: [`scan`] bounds the text before it is
-//! parsed, [`build`] knows the operators' precedence and the values of numbers, [`error`] writes the messages.
+//! The grammar is `grammar/net.pest`. Around it, [`scan`] limits the text before it is parsed, `parse::build` applies operator
+//! precedence and converts literals, and `recovery` splits a broken file into items and explains errors.
 
 pub mod ast;
+mod grammar;
 mod parse;
 pub(crate) mod print;
 mod recovery;
 pub(crate) mod scan;
 #[cfg(test)]
 mod tests;
+pub mod visit;
 mod words;
 
 pub use parse::{parse, parse_expression};

@@ -1,77 +1,84 @@
-//! A cheap first look at the text: its tokens. Bounds, error messages and the formatter's comments stand on it.
+//! A lexer for everything but the parser itself: limits, error messages, the comments of the formatter, the language server.
 
-/// What a token is.
+/// The kind of a token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Kind {
+pub(crate) enum TokenKind {
     /// `net`, `Relu`, `x`
     Word,
-    /// What starts with a digit: `64`, `3x3`, `1e-3`, and also what is no number, `3rd`.
+    /// Anything that starts with a digit: `64`, `3x3`, `1e-3`, and also invalid numbers such as `3rd`.
     Number,
-    /// An operator, a bracket, or a character that the language does not know.
-    Sign,
-    /// `"`, at the start of a text.
-    Quote,
-    /// Characters of a text.
-    Letters,
-    /// `"`, at the end of a text.
-    Unquote,
-    /// A text whose line ended before its `"`; has no length.
-    Broken,
+    /// An operator, a bracket, or an invalid character.
+    Symbol,
+    /// `"` at the start of a string.
+    OpenQuote,
+    /// Characters of a string.
+    Chars,
+    /// `"` at the end of a string.
+    CloseQuote,
+    /// The end of a line inside a string; an empty token.
+    Unterminated,
     /// `# …` to the end of the line.
     Comment,
 }
 
-/// A token and its bytes.
+/// A token and its byte range.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Token {
-    pub kind: Kind,
+    pub kind: TokenKind,
     pub start: usize,
     pub end: usize,
 }
 
 impl Token {
-    /// What was written.
+    /// The text of the token.
     pub fn text(self, source: &str) -> &str {
         source.get(self.start..self.end).unwrap_or("")
     }
 
-    /// Whether it is this sign or word.
+    /// Whether it is the given symbol or word.
     pub fn is(self, source: &str, text: &str) -> bool {
-        matches!(self.kind, Kind::Sign | Kind::Word) && self.text(source) == text
+        matches!(self.kind, TokenKind::Symbol | TokenKind::Word) && self.text(source) == text
     }
 }
 
-/// Signs of more than one character, the longest first.
-const SIGNS: [&str; 13] = ["..=", ">>", ">=", "<=", "==", "!=", "->", "..", "||", "&&", "**", ":=", "=>"];
+/// Symbols of more than one character, the longest first.
+const SYMBOLS: [&str; 13] = ["..=", ">>", ">=", "<=", "==", "!=", "->", "..", "||", "&&", "**", ":=", "=>"];
 
-/// Whether a word may start with it.
+/// Whether a character may start a word.
 pub(crate) fn starts_word(c: char) -> bool {
     c.is_alphabetic() || c == '_'
 }
 
-/// Whether a word may go on with it.
+/// Whether a character may continue a word.
 pub(crate) fn in_word(c: char) -> bool {
     c.is_alphanumeric() || c == '_'
 }
 
-/// All tokens of a text, comments too. Never fails: what belongs to nothing is a sign of its own.
+/// All tokens of a text, including comments. Never fails: an invalid character is a symbol of its own.
 pub(crate) fn scan(source: &str) -> Vec<Token> {
     Scanner { source, at: 0, tokens: Vec::new(), modes: Vec::new() }.run()
+}
+
+/// The words of a text outside comments and strings, with their byte offsets.
+pub(crate) fn words(text: &str) -> impl Iterator<Item = (usize, &str)> {
+    let words = scan(text).into_iter().filter(|token| token.kind == TokenKind::Word);
+    words.map(|token| (token.start, token.text(text)))
 }
 
 /// What the scanner is inside of.
 #[derive(Clone, Copy, PartialEq)]
 enum Mode {
-    /// A `{` of code.
-    Brace,
-    /// The characters of a text.
-    Text,
-    /// The `{…}` in a text.
+    /// `{ … }` of code.
+    Braces,
+    /// A string.
+    String,
+    /// `{…}` in a string.
     Template,
 }
 
 struct Scanner<'a> {
     source: &'a str,
+    /// The next byte.
     at: usize,
     tokens: Vec<Token>,
     modes: Vec<Mode>,
@@ -82,16 +89,16 @@ impl Scanner<'_> {
         while let Some(c) = self.rest().chars().next() {
             match (self.modes.last(), c) {
                 (_, '\n') => self.end_line(),
-                (Some(Mode::Text), _) => self.in_text(c),
+                (Some(Mode::String), _) => self.in_string(c),
                 (_, _) if c.is_whitespace() || c == '\u{feff}' => self.at += c.len_utf8(),
-                (_, '#') => self.push_while(Kind::Comment, |c| c != '\n'),
+                (_, '#') => self.push_while(TokenKind::Comment, |c| c != '\n'),
                 (_, '"') => {
-                    self.push(Kind::Quote, 1);
-                    self.modes.push(Mode::Text);
+                    self.push(TokenKind::OpenQuote, 1);
+                    self.modes.push(Mode::String);
                 }
                 (_, _) if c.is_ascii_digit() || (c == '?' && self.rest().starts_with("?x")) => self.number(),
-                (_, _) if starts_word(c) => self.push_while(Kind::Word, in_word),
-                (_, _) => self.sign(c),
+                (_, _) if starts_word(c) => self.push_while(TokenKind::Word, in_word),
+                (_, _) => self.symbol(c),
             }
         }
         self.end_line();
@@ -102,32 +109,32 @@ impl Scanner<'_> {
         self.source.get(self.at..).unwrap_or("")
     }
 
-    fn push(&mut self, kind: Kind, length: usize) {
+    fn push(&mut self, kind: TokenKind, length: usize) {
         self.tokens.push(Token { kind, start: self.at, end: self.at + length });
         self.at += length;
     }
 
-    fn push_while(&mut self, kind: Kind, inside: impl Fn(char) -> bool) {
+    fn push_while(&mut self, kind: TokenKind, inside: impl Fn(char) -> bool) {
         let length = self.rest().find(|c| !inside(c)).unwrap_or(self.rest().len());
         self.push(kind, length);
     }
 
-    /// A text ends on its line, also one that holds an open `{`.
+    /// A string ends with its line, even inside a template.
     fn end_line(&mut self) {
-        if let Some(first) = self.modes.iter().position(|&mode| mode == Mode::Text) {
+        if let Some(first) = self.modes.iter().position(|&mode| mode == Mode::String) {
             self.modes.truncate(first);
-            self.push(Kind::Broken, 0);
+            self.push(TokenKind::Unterminated, 0);
         }
         self.at += 1;
     }
 
-    fn in_text(&mut self, c: char) {
+    fn in_string(&mut self, c: char) {
         let rest = self.rest();
         if c == '"' {
-            self.push(Kind::Unquote, 1);
+            self.push(TokenKind::CloseQuote, 1);
             self.modes.pop();
         } else if c == '{' && !rest.starts_with("{{") {
-            self.push(Kind::Sign, 1);
+            self.push(TokenKind::Symbol, 1);
             self.modes.push(Mode::Template);
         } else {
             let mut length = 0;
@@ -143,7 +150,7 @@ impl Scanner<'_> {
                     _ => length += c.len_utf8(),
                 }
             }
-            self.push(Kind::Letters, length);
+            self.push(TokenKind::Chars, length);
         }
     }
 
@@ -152,28 +159,28 @@ impl Scanner<'_> {
         let mut length = 1;
         while let Some(&byte) = bytes.get(length) {
             let digit_follows = bytes.get(length + 1).is_some_and(u8::is_ascii_digit);
-            let power = matches!(bytes[length - 1], b'e' | b'E')
+            let exponent = matches!(bytes[length - 1], b'e' | b'E')
                 && digit_follows
                 && bytes[..length - 1].iter().all(|b| b.is_ascii_digit() || *b == b'.');
-            let goes_on = byte.is_ascii_alphanumeric()
+            let continues = byte.is_ascii_alphanumeric()
                 || byte == b'_'
                 || (byte == b'.' && digit_follows && !bytes[..length].contains(&b'.'))
                 || (byte == b'?' && bytes[length - 1] == b'x')
-                || (matches!(byte, b'+' | b'-') && power);
-            if !goes_on {
+                || (matches!(byte, b'+' | b'-') && exponent);
+            if !continues {
                 break;
             }
             length += 1;
         }
-        self.push(Kind::Number, length);
+        self.push(TokenKind::Number, length);
     }
 
-    fn sign(&mut self, c: char) {
-        let known = SIGNS.iter().find(|sign| self.rest().starts_with(**sign));
-        self.push(Kind::Sign, known.map_or(c.len_utf8(), |sign| sign.len()));
+    fn symbol(&mut self, c: char) {
+        let known = SYMBOLS.iter().find(|symbol| self.rest().starts_with(**symbol));
+        self.push(TokenKind::Symbol, known.map_or(c.len_utf8(), |symbol| symbol.len()));
         match (c, self.modes.last()) {
-            ('{', _) => self.modes.push(Mode::Brace),
-            ('}', Some(Mode::Brace | Mode::Template)) => {
+            ('{', _) => self.modes.push(Mode::Braces),
+            ('}', Some(Mode::Braces | Mode::Template)) => {
                 self.modes.pop();
             }
             _ => {}

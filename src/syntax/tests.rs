@@ -1,4 +1,4 @@
-//! The grammar by examples and by chance: what is right parses and is printed back, what is wrong is answered.
+//! Tests of the grammar with examples and random texts: valid text parses and is printed back, invalid text gives errors.
 
 use super::ast::File;
 use super::{ast_text, format, parse, parse_expression};
@@ -31,7 +31,7 @@ fn read(text: &str) -> (File, Diagnostics, Sources) {
     (tree, diagnostics, sources)
 }
 
-/// The tree of a text that must be right.
+/// The tree of a valid text.
 #[track_caller]
 fn tree(text: &str) -> File {
     let (tree, diagnostics, sources) = read(text);
@@ -39,12 +39,12 @@ fn tree(text: &str) -> File {
     tree
 }
 
-/// The codes of a text's errors.
+/// The codes of the errors of a text.
 fn codes(text: &str) -> Vec<Code> {
     read(text).1.sorted().iter().map(|diagnostic| diagnostic.code).collect()
 }
 
-/// A tree as text without the places: two trees are equal but for them if these are.
+/// A tree as text without the spans, for comparison.
 fn erased(file: &File) -> String {
     let text = format!("{file:?}");
     let mut pieces = text.split("Span {");
@@ -55,14 +55,14 @@ fn erased(file: &File) -> String {
     out
 }
 
-/// Formats; the tree, the comments and the format itself must stay.
+/// Formats a text, and checks that the tree and the comments stay and that a second run changes nothing.
 #[track_caller]
 fn check_format(text: &str) -> String {
     let before = tree(text);
     let once = format(text, &before);
     let after = tree(&once);
     assert_eq!(erased(&before), erased(&after), "\n--- before\n{text}\n--- after\n{once}");
-    // Signs, not `# `: an empty comment loses the blank at its end.
+    // Counts `#`, not `# `: an empty comment loses its trailing space.
     let comments = |text: &str| text.matches('#').count();
     assert_eq!(comments(text), comments(&once), "\n--- before\n{text}\n--- after\n{once}");
     let twice = format(&once, &after);
@@ -85,7 +85,7 @@ fn examples_have_these_trees() {
 }
 
 #[test]
-fn examples_are_formatted_so() {
+fn examples_are_formatted() {
     let texts = EXAMPLES.iter().map(|(name, text)| format!("===== {name}.net\n{}\n", check_format(text)));
     snapshot("formatted", texts.collect());
 }
@@ -99,15 +99,15 @@ fn the_languages_own_examples_are_in_canonical_form() {
     }
 }
 
-/// Each mistake of `tests/syntax/mistakes.txt` with what the user is told.
+/// Each mistake of `tests/syntax/mistakes.txt` with its diagnostics.
 #[test]
 fn mistakes_are_explained() {
     let mut out = String::new();
     for case in include_str!("../../tests/syntax/mistakes.txt").trim_end().split("\n----\n") {
         let (_, diagnostics, sources) = read(case);
-        let told = render::text(&diagnostics, &sources, false);
-        out.push_str(&format!("{case}\n\n{}\n{}\n", told.trim_end(), "-".repeat(80)));
-        assert!(!diagnostics.is_empty() && diagnostics.has_errors(), "this is no mistake: {case}");
+        let rendered = render::text(&diagnostics, &sources, false);
+        out.push_str(&format!("{case}\n\n{}\n{}\n", rendered.trim_end(), "-".repeat(80)));
+        assert!(!diagnostics.is_empty() && diagnostics.has_errors(), "no error: {case}");
     }
     snapshot("mistakes", out);
 }
@@ -144,7 +144,7 @@ fn an_item_ends_where_its_text_ends() {
 }
 
 #[test]
-fn an_expression_of_the_command_line_stands_alone() {
+fn expressions_from_the_command_line_parse() {
     let read = |text: &str| {
         let mut sources = Sources::default();
         let file = sources.add_text("argument", text);
@@ -157,7 +157,7 @@ fn an_expression_of_the_command_line_stands_alone() {
 }
 
 #[test]
-fn lines_may_end_as_on_other_systems() {
+fn windows_line_endings_are_accepted() {
     let text = "\u{feff}netc 1\r\n# c\r\nnet a =\r\n  Relu\r\n  >> Elu # d\r\n";
     assert_eq!(check_format(text), "netc 1\n# c\nnet a =\n  Relu\n  >> Elu  # d\n");
 }
@@ -200,7 +200,7 @@ fn nesting_and_size_are_bounded() {
     assert_eq!(codes(&long("1, ", 300_000)), [Code::TooDeep]);
 }
 
-/// As deep as allowed in every way at once, walked by all that walks trees, on a thread of 2 MiB.
+/// The deepest allowed nesting in every way at once, for all recursive walks, on a thread with a stack of 2 MiB.
 #[test]
 fn the_deepest_tree_fits_the_stack() {
     let text = format!("net a = {}b{}", "f(x=(c >> d | if e { -(".repeat(15), ") } >> g))".repeat(15));
@@ -252,15 +252,15 @@ fn check_time(text: &str) {
     let start = Instant::now();
     let (_, diagnostics, sources) = read(text);
     render::text(&diagnostics, &sources, false);
-    // A second per 100 kB is far above what it takes; tests run unoptimised and beside others.
+    // A generous limit: tests run unoptimised and in parallel.
     let allowed = Duration::from_secs(3 + text.len() as u64 / 100_000);
     assert!(start.elapsed() < allowed, "{:?} for {:?}…", start.elapsed(), text.chars().take(60).collect::<String>());
 }
 
-/// Writes texts of the language by chance.
-struct Dice(u64);
+/// Generates random texts of the language.
+struct RandomChoices(u64);
 
-impl Dice {
+impl RandomChoices {
     fn roll(&mut self, sides: u64) -> u64 {
         self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         (self.0 >> 33) % sides
@@ -270,7 +270,7 @@ impl Dice {
         words[self.roll(words.len() as u64) as usize]
     }
 
-    /// Blanks, line ends and comments.
+    /// Whitespace, line breaks and comments.
     fn gap(&mut self) -> &'static str {
         self.pick(&[" ", " ", " ", " ", " ", "  ", "\n", "\n  ", "\n\n", " # c\n", "\n# d\n", "\n\n  # e\n\n# f\n"])
     }
@@ -432,20 +432,20 @@ proptest! {
 
     #[test]
     fn formatting_keeps_trees_and_comments(seed: u64) {
-        let text = Dice(seed).file();
-        // Random generation also writes what is no layer; such texts are answered, not formatted.
+        let text = RandomChoices(seed).file();
+        // Some random texts are invalid: those give errors and are not formatted.
         if read(&text).1.is_empty() {
             check_format(&text);
         }
     }
 
     #[test]
-    fn any_bytes_are_answered(bytes in prop::collection::vec(any::<u8>(), 0..400)) {
+    fn any_bytes_are_handled(bytes in prop::collection::vec(any::<u8>(), 0..400)) {
         check_time(&String::from_utf8_lossy(&bytes));
     }
 
     #[test]
-    fn any_tokens_are_answered(tokens in prop::collection::vec(prop::sample::select(vec![
+    fn any_tokens_are_handled(tokens in prop::collection::vec(prop::sample::select(vec![
         "net", "weights", "labels", "train", "use", "expect", "let", "share", "repeat", "in", "if", "else", "as", "frozen", "not",
         "a", "Conv", "3x3", "1.", "0.5", "?", "\"", "\"x\"", "{", "}", "(", ")", "[", "]", ",", "|", ">>", ">", "=", "==", "..", "..=",
         "->", "-", "+", "*", "/", ".", ":", "#", "\n", " ", "ü", "\u{a0}", "netc 1", "\\", "'",
@@ -455,7 +455,7 @@ proptest! {
     }
 
     #[test]
-    fn changed_examples_are_answered(which in 0..EXAMPLES.len(), at: prop::sample::Index, length in 0..6_usize, with in ".{0,3}") {
+    fn changed_examples_are_handled(which in 0..EXAMPLES.len(), at: prop::sample::Index, length in 0..6_usize, with in ".{0,3}") {
         let text = EXAMPLES[which].1;
         let chars: Vec<char> = text.chars().collect();
         let from = at.index(chars.len());

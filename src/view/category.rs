@@ -1,46 +1,8 @@
-//! The categories of layers, which drawings show as colours.
+//! The names and colours of layer categories in drawings.
 
-use crate::graph::{Graph, NodeId};
-
-/// The category of a layer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Category {
-    Input,
-    Convolution,
-    Dense,
-    Recurrent,
-    Pool,
-    Activation,
-    Norm,
-    Merge,
-    Shape,
-    Regulariser,
-}
+pub(crate) use crate::graph::Category;
 
 impl Category {
-    /// The category of a layer, from its operation and its name.
-    pub fn of(graph: &Graph, id: NodeId) -> Category {
-        let node = graph.node(id);
-        let operation = &node.operation;
-        let name = operation.definition().name;
-        let contains = |parts: &[&str]| parts.iter().any(|part| name.contains(part));
-        let has_weight = node.parameters.iter().any(|id| graph.parameters[id.0].role == "weight");
-        match () {
-            () if name == "Input" => Category::Input,
-            () if operation.merges() => Category::Merge,
-            () if contains(&["onvolution"]) => Category::Convolution,
-            () if contains(&["LSTM", "GRU", "Recurrent"]) => Category::Recurrent,
-            () if contains(&["Pool"]) => Category::Pool,
-            () if contains(&["Norm"]) => Category::Norm,
-            () if contains(&["Drop", "Noise"]) => Category::Regulariser,
-            () if has_weight => Category::Dense,
-            () if operation.activation().is_some() || operation.is_softmax() || contains(&["Relu"]) => {
-                Category::Activation
-            }
-            () => Category::Shape,
-        }
-    }
-
     /// The name in the legend.
     pub fn name(self) -> &'static str {
         match self {

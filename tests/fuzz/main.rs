@@ -1,14 +1,14 @@
 //! Every target over its seeds and over mutations of them, the same ones each time. By hand, more of them:
 //! `NETC_FUZZ=20 cargo test --test fuzz` tries twenty times as many, and `fuzz/` runs the targets under libFuzzer.
 
-#[allow(dead_code)] // Other tests also pick words.
-#[path = "../dice/mod.rs"]
-mod dice;
 mod mutate;
+#[allow(dead_code)] // Other tests also pick words.
+#[path = "../random/mod.rs"]
+mod random;
 mod seeds;
 mod targets;
 
-use dice::Dice;
+use random::RandomChoices;
 use std::fs;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
@@ -37,8 +37,8 @@ fn try_mutations(name: &str, count: usize) {
     let words: Vec<&[u8]> = target.words.split(|&byte| byte == b'~').collect();
     let begin = name.bytes().fold(7, |sum: u64, byte| sum.wrapping_mul(31).wrapping_add(byte.into()));
     let mutations = (0..count * times).map(|round| {
-        let mut dice = Dice { state: begin.wrapping_add(round as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15) };
-        mutate::mutate(&mut dice, &seeds, &words)
+        let mut random = RandomChoices { state: begin.wrapping_add(round as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15) };
+        mutate::mutate(&mut random, &seeds, &words)
     });
     let mut wrong = Vec::new();
     for (round, input) in seeds.iter().cloned().chain(mutations).enumerate() {

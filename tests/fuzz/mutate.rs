@@ -1,6 +1,6 @@
 //! Changes by chance to bytes: those of files in general, and those of texts with numbers.
 
-use crate::dice::Dice;
+use crate::random::RandomChoices;
 
 /// Numbers at which arithmetic turns.
 const NUMBERS: [&[u8]; 14] = [
@@ -21,46 +21,46 @@ const NUMBERS: [&[u8]; 14] = [
 ];
 
 /// Some changes to a seed; pieces come from itself, the other seeds and the target's words.
-pub fn mutate(dice: &mut Dice, seeds: &[Vec<u8>], words: &[&[u8]]) -> Vec<u8> {
-    let mut bytes = seeds[dice.roll(seeds.len())].clone();
+pub fn mutate(random: &mut RandomChoices, seeds: &[Vec<u8>], words: &[&[u8]]) -> Vec<u8> {
+    let mut bytes = seeds[random.below(seeds.len())].clone();
     // Headers are where decisions are made: most changes stay in the first bytes.
-    let reach = match dice.roll(3) {
+    let reach = match random.below(3) {
         0 => bytes.len(),
         _ => bytes.len().min(1 << 10),
     };
-    for _ in 0..1 + dice.roll(4) {
-        change(dice, &mut bytes, reach, seeds, words);
+    for _ in 0..1 + random.below(4) {
+        change(random, &mut bytes, reach, seeds, words);
     }
     bytes
 }
 
-fn change(dice: &mut Dice, bytes: &mut Vec<u8>, reach: usize, seeds: &[Vec<u8>], words: &[&[u8]]) {
+fn change(random: &mut RandomChoices, bytes: &mut Vec<u8>, reach: usize, seeds: &[Vec<u8>], words: &[&[u8]]) {
     if bytes.is_empty() {
         bytes.push(0);
     }
-    let at = dice.roll(reach.clamp(1, bytes.len()));
-    let longest = 1 << dice.roll(8);
-    let length = (1 + dice.roll(longest)).min(bytes.len() - at);
-    match dice.roll(10) {
-        0 => bytes[at] ^= 1 << dice.roll(8),
-        1 => bytes[at] = dice.roll(256) as u8,
+    let at = random.below(reach.clamp(1, bytes.len()));
+    let longest = 1 << random.below(8);
+    let length = (1 + random.below(longest)).min(bytes.len() - at);
+    match random.below(10) {
+        0 => bytes[at] ^= 1 << random.below(8),
+        1 => bytes[at] = random.below(256) as u8,
         2 => _ = bytes.drain(at..at + length),
         3 => {
             let piece = bytes[at..at + length].to_vec();
-            let to = dice.roll(bytes.len());
+            let to = random.below(bytes.len());
             bytes.splice(to..to, piece);
         }
         4 => {
-            let other = &seeds[dice.roll(seeds.len())];
+            let other = &seeds[random.below(seeds.len())];
             if !other.is_empty() {
-                let from = dice.roll(other.len());
+                let from = random.below(other.len());
                 let piece = other[from..other.len().min(from + length)].to_vec();
                 bytes.splice(at..at + length, piece);
             }
         }
         5 | 6 => {
-            let word = words[dice.roll(words.len())];
-            let over = if dice.roll(2) == 0 { 0 } else { word.len().min(bytes.len() - at) };
+            let word = words[random.below(words.len())];
+            let over = if random.below(2) == 0 { 0 } else { word.len().min(bytes.len() - at) };
             bytes.splice(at..at + over, word.iter().copied());
         }
         7 | 8 => {
@@ -68,14 +68,14 @@ fn change(dice: &mut Dice, bytes: &mut Vec<u8>, reach: usize, seeds: &[Vec<u8>],
             let is_digit = |byte: &u8| byte.is_ascii_digit();
             if let Some(begin) = bytes[at..].iter().position(is_digit).map(|offset| at + offset) {
                 let digits = bytes[begin..].iter().take_while(|byte| is_digit(byte)).count();
-                let number = NUMBERS[dice.roll(NUMBERS.len())];
+                let number = NUMBERS[random.below(NUMBERS.len())];
                 bytes.splice(begin..begin + digits, number.iter().copied());
             }
         }
         _ => {
             // A binary number of four or eight bytes.
-            let value = [0, 1, 0x7fff_ffff, 0xffff_ffff, 1 << 32, 1 << 63, u64::MAX - 15, u64::MAX][dice.roll(8)];
-            let width = [4, 8][dice.roll(2)].min(bytes.len() - at);
+            let value = [0, 1, 0x7fff_ffff, 0xffff_ffff, 1 << 32, 1 << 63, u64::MAX - 15, u64::MAX][random.below(8)];
+            let width = [4, 8][random.below(2)].min(bytes.len() - at);
             bytes[at..at + width].copy_from_slice(&value.to_le_bytes()[..width]);
         }
     }

@@ -1,9 +1,9 @@
-//! Fixes, places of a word, names of layers, and what a recipe takes.
+//! Fixes, references, names of layers, and completion in recipes.
 
 use super::editor::{BIRD, Editor, RIGHT, at, edited, labels};
 use serde_json::{Value, json};
 
-/// The fixes that are offered at a place: what each is called, and the text after it.
+/// The fixes that are offered at a position: their titles, and the text after each.
 fn fixes(editor: &mut Editor, text: &str, piece: &str) -> Vec<(String, String)> {
     let place = at(text, piece);
     let params = json!({
@@ -22,7 +22,7 @@ fn fixes(editor: &mut Editor, text: &str, piece: &str) -> Vec<(String, String)> 
 }
 
 #[test]
-fn fixes_mend_what_they_are_offered_for() {
+fn fixes_remove_their_errors() {
     let mut editor = Editor::start();
     editor.open(BIRD, "");
     let bird = "net bird = Input(8x8x3) >> ";
@@ -63,7 +63,7 @@ fn fixes_mend_what_they_are_offered_for() {
 }
 
 #[test]
-fn of_several_fixes_the_user_chooses() {
+fn alternative_fixes_are_not_preferred() {
     let mut editor = Editor::start();
     let text = "net bird = Input(8) >> (Dense(4) | Dense(4)) >> Relu\n";
     editor.open(BIRD, text);
@@ -83,7 +83,7 @@ fn starts(answer: &Value) -> Vec<Value> {
 }
 
 #[test]
-fn every_place_of_a_word_is_found() {
+fn all_references_are_found() {
     let folder = tempfile::tempdir().expect("a folder");
     let blocks = folder.path().join("blocks.net");
     let stem = "net stem(n) = Conv(3x3, n) >> Relu as last\n";
@@ -129,7 +129,7 @@ fn every_place_of_a_word_is_found() {
 }
 
 #[test]
-fn layers_are_told_in_cuts() {
+fn hover_describes_layers_in_cuts() {
     let mut editor = Editor::start();
     let text = "net bird = frozen(vgg16[..=\"conv1_1\"]) >> MaxPool(2x2)\nnet tail = squeezenet[..=fire3]\n\
                 net odd = Input(8x8x3) >> Conv(3x3, 4) as first\nnet of = odd[..=first]\n";
@@ -152,7 +152,7 @@ fn layers_are_told_in_cuts() {
 }
 
 #[test]
-fn recipes_are_completed_and_told() {
+fn recipes_have_completion_and_hover() {
     let mut editor = Editor::start();
     editor.open(BIRD, "");
     let net = "net a = Input(4) >> Softmax(2)\n";
@@ -188,7 +188,7 @@ fn recipes_are_completed_and_told() {
 }
 
 #[test]
-fn shipped_nets_are_offered_where_the_text_has_none() {
+fn shipped_nets_are_offered_without_a_use() {
     let mut editor = Editor::start();
     for (version, spec) in (1..).zip(netc::elaborate::project::shipped::SPECS) {
         let start = format!("net bird = {}", &spec.name[..3]);

@@ -6,7 +6,7 @@ use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
 
-/// Longer than any answer takes; a server that hangs fails the test.
+/// The timeout of a request, longer than any takes.
 const PATIENCE: Duration = Duration::from_secs(120);
 
 /// An editor with one server.
@@ -172,7 +172,7 @@ impl Editor {
     }
 }
 
-/// The position of a piece of text; with `|` in it, that of the bar.
+/// The position of a substring, or of the `|` in it.
 pub fn at(text: &str, piece: &str) -> Value {
     let (before, after) = piece.split_once('|').unwrap_or(("", piece));
     let offset = text.find(&format!("{before}{after}")).expect("the piece is there") + before.len();
@@ -218,7 +218,7 @@ pub fn labels(list: &Value) -> Vec<String> {
     items.iter().map(|item| item["label"].as_str().expect("a label").to_string()).collect()
 }
 
-/// A file that is nowhere.
+/// A file that does not exist.
 pub const BIRD: &str = "file:///nowhere/bird.net";
 
 pub const RIGHT: &str = "## Ten 🐦 birds.

@@ -7,7 +7,7 @@ use editor::{BIRD, Editor, RIGHT, at, edited, labels};
 use serde_json::{Value, json};
 
 #[test]
-fn mistakes_are_told_and_taken_back() {
+fn diagnostics_are_published_and_cleared() {
     let mut editor = Editor::start();
     let wrong = "# 🐦\nnet bird = Input(8x8x3) >> Conv(3x3, 4) as \"🐦\" >> Dense(10)\n";
     let told = editor.open(BIRD, wrong);
@@ -28,7 +28,7 @@ fn mistakes_are_told_and_taken_back() {
 }
 
 #[test]
-fn hover_tells_layers_nets_and_arguments() {
+fn hover_describes_layers_nets_and_arguments() {
     let mut editor = Editor::start();
     editor.open(BIRD, RIGHT);
     let told = |editor: &mut Editor, text: &str, piece: &str| {
@@ -53,7 +53,7 @@ fn hover_tells_layers_nets_and_arguments() {
 }
 
 #[test]
-fn completion_knows_the_place() {
+fn completion_depends_on_the_context() {
     let mut editor = Editor::start();
     let complete = |editor: &mut Editor, version: i64, text: &str| {
         let text = text.to_string();
@@ -130,9 +130,9 @@ fn definitions_and_renames() {
     editor.stop();
 }
 
-/// Words that are choices or names of layers stay as they are, nets that are handed to nets do not.
+/// Keywords and names of layers stay as they are; nets that are passed to nets are renamed.
 #[test]
-fn renames_beside_words() {
+fn renames_leave_keywords_alone() {
     let folder = tempfile::tempdir().expect("a folder");
     let blocks = "net twice(part) = part >> part\n";
     std::fs::write(folder.path().join("blocks.net"), blocks).expect("it is written");
@@ -163,7 +163,7 @@ fn renames_beside_words() {
 }
 
 #[test]
-fn style_and_shapes() {
+fn formatting_and_hints() {
     let mut editor = Editor::start();
     let text = "net bird=Input(32x32x3)>>Conv(3x3,8) >> Relu>>MaxPool(2x2)\n\n\n\n";
     editor.open(BIRD, text);
@@ -252,7 +252,7 @@ fn no_text_ends_the_server() {
 }
 
 #[test]
-fn specs_that_ship_open_without_mistakes() {
+fn shipped_specs_have_no_diagnostics() {
     let mut editor = Editor::start();
     for spec in netc::elaborate::project::shipped::SPECS {
         let uri = format!("file:///nowhere/{}.net", spec.name);
@@ -280,7 +280,7 @@ fn editor_file(path: &str) -> Value {
 }
 
 #[test]
-fn the_editors_files_are_whole() {
+fn editor_files_are_consistent() {
     let package = editor_file("vscode/package.json");
     editor_file("vscode/language-configuration.json");
     let grammar = editor_file("netc.tmLanguage.json");
@@ -305,7 +305,7 @@ fn the_editors_files_are_whole() {
 }
 
 #[test]
-fn what_is_no_message_does_not_end_the_server() {
+fn invalid_messages_do_not_end_the_server() {
     let mut editor = Editor::start();
     editor.open(BIRD, RIGHT);
     for (bytes, code) in [
@@ -322,7 +322,7 @@ fn what_is_no_message_does_not_end_the_server() {
     editor.stop();
 }
 
-/// A mistake that once ended the server: a fragment is tried with an image that is too large to come in.
+/// Regression test: a fragment was tried with an image that is too large, which ended the server.
 #[test]
 fn a_fragment_that_fits_nothing_does_not_end_the_server() {
     let mut editor = Editor::start();

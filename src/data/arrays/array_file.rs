@@ -5,12 +5,12 @@ use super::hdf5_arrays;
 use super::npy;
 use super::npy::Header;
 use super::npz::Npz;
+use crate::content::Content;
 use crate::data::samples::table::{RowFile, Table};
-use crate::data::sniff::{Content, HEAD};
 use crate::file::open_regular;
 use ndarray::ArrayD;
 use std::fs::File;
-use std::io::{self, BufReader, Read};
+use std::io::{self, BufReader};
 use std::path::Path;
 
 pub use super::array_write::{write, write_hdf5, write_npy, write_npz};
@@ -111,9 +111,8 @@ fn open(path: &Path) -> Result<(BufReader<File>, u64), ArrayErrorKind> {
 }
 
 fn format(path: &Path) -> Result<Format, ArrayErrorKind> {
-    let mut head = Vec::with_capacity(HEAD);
-    open(path)?.0.take(HEAD as u64).read_to_end(&mut head).map_err(ArrayErrorKind::Io)?;
-    match Content::of(&head) {
+    let (reader, length) = open(path)?;
+    match Content::of_file(&mut reader.into_inner(), length).map_err(ArrayErrorKind::Io)? {
         Content::Npy => Ok(Format::Npy),
         Content::Zip => Ok(Format::Npz),
         Content::Hdf5 => Ok(Format::Hdf5),

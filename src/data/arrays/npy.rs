@@ -2,12 +2,12 @@
 
 use super::array_error::ArrayErrorKind;
 use super::numpy_types::parse;
+use crate::content::{Content, NPY as MAGIC};
 use crate::element::Element;
 use ndarray::{ArrayD, ArrayViewD, IxDyn, ShapeBuilder};
 use std::cmp::Ordering;
 use std::io::{self, Read, Write};
 
-pub const MAGIC: &[u8] = b"\x93NUMPY";
 /// Headers that are longer than this are not of arrays of numbers.
 const MAX_HEADER: usize = 64 << 10;
 /// NumPy's own limit.
@@ -28,7 +28,7 @@ impl Header {
         let mut start = [0; 8];
         fill(reader, &mut start)?;
         if !start.starts_with(MAGIC) {
-            return Err(ArrayErrorKind::NotAnArray { looks_like: crate::data::sniff::Content::of(&start).in_words() });
+            return Err(ArrayErrorKind::NotAnArray { looks_like: Content::of(&start, start.len() as u64).in_words() });
         }
         let (prefix, length) = match start[6] {
             1 => {

@@ -3,7 +3,7 @@
 use super::photo_error::{MAX_FILE_BYTES, MAX_PIXELS, MAX_SIDE, PhotoErrorKind};
 use super::picture::Picture;
 use super::{exif, jpeg};
-use crate::data::sniff::{Content, HEAD};
+use crate::content::{Content, HEAD};
 use image::error::{ImageError, LimitErrorKind};
 use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader, Limits, metadata::Orientation};
 use std::io::Cursor;
@@ -16,7 +16,7 @@ pub fn decode(bytes: &[u8]) -> Result<Picture, PhotoErrorKind> {
     if bytes.len() as u64 > MAX_FILE_BYTES {
         return Err(PhotoErrorKind::TooManyBytes);
     }
-    let (photo, orientation) = match Content::of(bytes.get(..HEAD).unwrap_or(bytes)) {
+    let (photo, orientation) = match Content::of(bytes.get(..HEAD).unwrap_or(bytes), bytes.len() as u64) {
         Content::Jpeg if !jpeg::has_end(bytes) => return Err(PhotoErrorKind::Truncated),
         Content::Jpeg => match jpeg::decode(bytes)? {
             Some(decoded) => decoded,

@@ -1,11 +1,11 @@
 //! From what a command line or a recipe names to a list of files.
 
-use crate::data::sniff::{Content, HEAD};
+use crate::content::Content;
 use crate::file::open_regular;
 use std::collections::HashSet;
 use std::ffi::OsStr;
 use std::fs;
-use std::io::{self, Read};
+use std::io;
 use std::path::{Path, PathBuf};
 use thiserror::Error;
 
@@ -234,10 +234,8 @@ pub fn kind(path: &Path) -> Result<InputKind, String> {
         io::ErrorKind::InvalidInput | io::ErrorKind::IsADirectory => "not a regular file".to_owned(),
         _ => format!("cannot be read: {error}"),
     };
-    let mut head = Vec::with_capacity(HEAD);
-    let (file, _) = open_regular(path).map_err(in_words)?;
-    file.take(HEAD as u64).read_to_end(&mut head).map_err(in_words)?;
-    match Content::of(&head) {
+    let (mut file, length) = open_regular(path).map_err(in_words)?;
+    match Content::of_file(&mut file, length).map_err(in_words)? {
         Content::Jpeg | Content::Png => Ok(InputKind::Photo),
         Content::Npy | Content::Hdf5 => Ok(InputKind::Array),
         Content::Zip if path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("npz")) => {

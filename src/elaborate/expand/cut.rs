@@ -1,9 +1,8 @@
-//! Cuts: part of a net, by the names or indices of its layers. On a graph with branches an end keeps all that leads to it,
-//! a start all that follows from it.
+//! Cuts: selects a part of a net by the names or indices of its layers. On a graph with branches an end keeps all its
+//! ancestors, a start all its descendants.
 
 use crate::diagnostics::{Code, Diagnostic, counted, suggest};
-use crate::elaborate::Aborted;
-use crate::elaborate::elaborator::{Elaborator, Flow};
+use crate::elaborate::elaborator::{Aborted, Elaborator, Flow};
 use crate::elaborate::environment::Scope;
 use crate::elaborate::graph_builder::Subgraph;
 use crate::graph::{Graph, NodeId};
@@ -15,16 +14,18 @@ use std::collections::{BTreeSet, HashMap};
 use std::rc::Rc;
 use std::sync::Arc;
 
-/// What a cut keeps: which nodes, what it gives, and the nodes outside that feed it.
+/// The part of a subgraph that a cut selects.
 #[derive(Debug)]
-struct Kept {
+struct Selection {
+    /// Whether each node is kept.
     keep: Vec<bool>,
     outputs: Vec<NodeId>,
+    /// The nodes outside that feed it.
     sources: Vec<NodeId>,
 }
 
 impl<'p> Elaborator<'p> {
-    /// Applies part of a net to what comes in.
+    /// Applies a part of a net to its input tensors.
     pub(crate) fn cut(
         &mut self,
         inner: &'p Expr,
@@ -33,46 +34,52 @@ impl<'p> Elaborator<'p> {
         scope: &Rc<Scope<'p>>,
         flow: Flow,
     ) -> Result<Vec<NodeId>, Aborted> {
-        // A complete net is cut as it stands; what comes in meets the cut.
+        // A complete net is expanded without the input, which feeds the cut instead.
         let complete = self.starts_at_input(inner, scope);
         let inside = if complete { None } else { flow.clone() };
         let name = self.sources.text(inner.span).to_string();
-        // A complete net that stands by its name is made once, however often it is cut.
+        // A complete net without arguments is expanded once, however often it is cut.
         let named = match &inner.kind {
             ExprKind::Name(name) if complete && scope.find(name).is_none() => self.project.find(name, scope.file),
             _ => None,
         };
-        let piece = match named.filter(|&net| !scope.is_inside(&self.project.nets[net].item.name.text)) {
+        let subgraph = match named.filter(|&net| !scope.is_inside(&self.project.nets[net].item.name.text)) {
             Some(net) => self.complete(net)?,
-            None => Rc::new(self.separately(&name, &inside, false, |this, flow| this.apply(inner, scope, flow))?),
+            None => Rc::new(self.build_subgraph(&name, &inside, false, |this, flow| this.apply(inner, scope, flow))?),
         };
         let (start, end, inclusive) = match range {
             CutRange::One(end) => (Some(end), Some(end), true),
             CutRange::Range { start, end, inclusive } => (start.as_ref(), end.as_ref(), *inclusive),
         };
-        let start = start.map(|end| self.find_layers(&piece, end, scope)).transpose()?;
-        let end = end.map(|end| self.find_layers(&piece, end, scope)).transpose()?;
-        let kept = keep(&piece, start.as_deref(), end.as_deref().map(|end| (end, inclusive)))
+        let start = start.map(|end| self.find_layers(&subgraph, end, scope)).transpose()?;
+        let end = end.map(|end| self.find_layers(&subgraph, end, scope)).transpose()?;
+        let selection = select(&subgraph, start.as_deref(), end.as_deref().map(|end| (end, inclusive)))
             .map_err(|diagnostic| self.stop(diagnostic.at(span, "this cut")))?;
-        self.splice_cut(&piece, kept, span, flow)
+        self.splice_cut(&subgraph, selection, span, flow)
     }
 
-    fn splice_cut(&mut self, piece: &Subgraph, kept: Kept, span: Span, flow: Flow) -> Result<Vec<NodeId>, Aborted> {
-        let Kept { keep, outputs, sources } = kept;
+    fn splice_cut(
+        &mut self,
+        subgraph: &Subgraph,
+        selection: Selection,
+        span: Span,
+        flow: Flow,
+    ) -> Result<Vec<NodeId>, Aborted> {
+        let Selection { keep, outputs, sources } = selection;
         if sources.is_empty() {
-            return self.put(piece, &keep, &outputs, span, flow);
+            return self.insert_subgraph(subgraph, &keep, &outputs, span, flow);
         }
-        let open = self.open && self.draft.len() == 0;
-        let Some(flow) = flow.or_else(|| open.then(|| self.stand_ins(piece, &sources))) else {
-            let first = piece.graph.node(sources[0]);
+        let open = self.allows_open_inputs && self.builder.len() == 0;
+        let Some(flow) = flow.or_else(|| open.then(|| self.insert_placeholders(subgraph, &sources))) else {
+            let first = subgraph.graph.node(sources[0]);
             return Err(self.stop(
                 Diagnostic::new(Code::Fragment, "a cut with a start is a fragment: it has no input")
-                    .at(span, format!("needs {} to come in", first.output))
-                    .help(format!("put an input of that shape before it, such as `Input({}) >> …`", sizes(first))),
+                    .at(span, format!("needs an input of {}", first.output))
+                    .help(format!("put an input of that shape before it: `Input({}) >> …`", sizes(first))),
             ));
         };
         if flow.len() != sources.len() {
-            let shapes: Vec<String> = sources.iter().map(|&id| piece.graph.node(id).output.to_string()).collect();
+            let shapes: Vec<String> = sources.iter().map(|&id| subgraph.graph.node(id).output.to_string()).collect();
             return Err(self.stop(
                 Diagnostic::new(
                     Code::NeedsMerge,
@@ -82,48 +89,48 @@ impl<'p> Elaborator<'p> {
             ));
         }
         for (&source, &given) in sources.iter().zip(&flow) {
-            let (wanted, found) = (&piece.graph.node(source).output, &self.draft.graph.node(given).output);
-            if source.0 >= piece.placeholders && !wanted.agrees(found) {
+            let (wanted, found) = (&subgraph.graph.node(source).output, &self.builder.graph.node(given).output);
+            if source.0 >= subgraph.placeholders && !wanted.agrees(found) {
                 let diagnostic = Diagnostic::new(Code::Mismatch, format!("the cut needs {wanted}, but gets {found}"))
-                    .at(span, format!("was cut where {wanted} comes in"))
-                    .and(self.draft.graph.node(given).origin.span, format!("gives {found}"));
+                    .at(span, format!("the input of the cut is {wanted}"))
+                    .and(self.builder.graph.node(given).origin.span, format!("gives {found}"));
                 return Err(self.stop(diagnostic));
             }
         }
         let sources: HashMap<NodeId, NodeId> = sources.into_iter().zip(flow).collect();
-        self.place(piece, &keep, sources, &outputs, span)
+        self.splice(subgraph, &keep, sources, &outputs, span)
     }
 
-    /// Nodes in place of what a fragment takes.
-    fn stand_ins(&mut self, piece: &Subgraph, sources: &[NodeId]) -> Vec<NodeId> {
+    /// Adds placeholders for the inputs of a fragment.
+    fn insert_placeholders(&mut self, subgraph: &Subgraph, sources: &[NodeId]) -> Vec<NodeId> {
         let mut list = Vec::with_capacity(sources.len());
         for &source in sources {
-            let node = piece.graph.node(source);
+            let node = subgraph.graph.node(source);
             let input = Input { shape: node.output.clone(), image: None };
-            if let Ok(id) = self.draft.insert(Arc::new(input), &[], false, node.origin.clone()) {
-                self.draft.name(id, node.name.clone());
+            if let Ok(id) = self.builder.insert(Arc::new(input), &[], false, node.origin.clone()) {
+                self.builder.name(id, node.name.clone());
                 list.push(id);
             }
         }
-        self.draft.placeholders = self.draft.len();
+        self.builder.placeholders = self.builder.len();
         list
     }
 
-    /// The layers that an end names: one, or all of a scope.
+    /// The layers that an end of a cut refers to: one layer, or all layers of a scope.
     fn find_layers(
         &mut self,
-        piece: &Subgraph,
+        subgraph: &Subgraph,
         end: &'p CutEnd,
         scope: &Rc<Scope<'p>>,
     ) -> Result<Vec<NodeId>, Aborted> {
-        let graph = &piece.graph;
-        let layers = piece.placeholders..graph.nodes.len();
+        let graph = &subgraph.graph;
+        let layers = subgraph.placeholders..graph.nodes.len();
         match end {
             CutEnd::Index(index, span) => {
                 let count = layers.len() as i64;
-                let place = if *index < 0 { index + count } else { *index };
-                match (0..count).contains(&place) {
-                    true => Ok(vec![NodeId(layers.start + place as usize)]),
+                let position = if *index < 0 { index + count } else { *index };
+                match (0..count).contains(&position) {
+                    true => Ok(vec![NodeId(layers.start + position as usize)]),
                     false => Err(self.stop(
                         Diagnostic::new(Code::UnknownLayer, format!("there is no layer {index}"))
                             .at(*span, format!("the net has {count} layers: 0 to {}, or -{count} to -1", count - 1)),
@@ -138,7 +145,7 @@ impl<'p> Elaborator<'p> {
                     Some(id) => vec![id],
                     None => {
                         let inside = |id: &NodeId| {
-                            let scope = &piece.scopes[id.0];
+                            let scope = &subgraph.scopes[id.0];
                             *scope == text || scope.starts_with(&prefix) || graph.node(*id).name.starts_with(&prefix)
                         };
                         layers.clone().map(NodeId).filter(inside).collect()
@@ -149,12 +156,12 @@ impl<'p> Elaborator<'p> {
                 }
                 let names: BTreeSet<&str> = layers
                     .flat_map(|index| {
-                        let (name, scope) = (graph.nodes[index].name.as_str(), piece.scopes[index].as_str());
+                        let (name, scope) = (graph.nodes[index].name.as_str(), subgraph.scopes[index].as_str());
                         [name, scope].into_iter().chain(name.match_indices('/').map(|(at, _)| &name[..at]))
                     })
                     .collect();
                 let error = Diagnostic::new(Code::UnknownLayer, format!("`{}` has no layer `{text}`", graph.name))
-                    .at(name.text.span, "no layer or scope of this name");
+                    .at(name.text.span, "no layer or scope has this name");
                 Err(self.stop(match suggest::nearest(&text, names) {
                     Some(near) => error.help(suggest::question(near)).fix(
                         name.text.span,
@@ -173,15 +180,19 @@ fn sizes(node: &crate::graph::Node) -> String {
     list.join("x")
 }
 
-fn keep(piece: &Subgraph, start: Option<&[NodeId]>, end: Option<(&[NodeId], bool)>) -> Result<Kept, Diagnostic> {
-    let graph = &piece.graph;
+fn select(
+    subgraph: &Subgraph,
+    start: Option<&[NodeId]>,
+    end: Option<(&[NodeId], bool)>,
+) -> Result<Selection, Diagnostic> {
+    let graph = &subgraph.graph;
     let mut keep = vec![true; graph.nodes.len()];
-    keep[..piece.placeholders].fill(false);
+    keep[..subgraph.placeholders].fill(false);
     let mut outputs = graph.outputs.clone();
     if let Some((end, inclusive)) = end {
         let inside = |id: NodeId| end.contains(&id);
         outputs = match inclusive {
-            // What leaves the layer or scope.
+            // The outputs of the layer or scope.
             true => {
                 let consumers = graph.consumers();
                 let leaves = |id: &&NodeId| {
@@ -190,7 +201,7 @@ fn keep(piece: &Subgraph, start: Option<&[NodeId]>, end: Option<(&[NodeId], bool
                 };
                 end.iter().filter(leaves).copied().collect()
             }
-            // What leads to the layer or scope.
+            // The inputs of the layer or scope.
             false => {
                 let feeds = end.iter().flat_map(|&id| graph.node(id).inputs.iter().copied());
                 distinct(feeds.filter(|&id| !inside(id)))
@@ -208,11 +219,11 @@ fn keep(piece: &Subgraph, start: Option<&[NodeId]>, end: Option<(&[NodeId], bool
         keep.iter_mut().zip(reached).for_each(|(keep, reached)| *keep &= reached);
         outputs.retain(|output| keep[output.0]);
     } else {
-        sources.extend((0..piece.placeholders).map(NodeId));
+        sources.extend((0..subgraph.placeholders).map(NodeId));
     }
     let empty = || {
-        Diagnostic::new(Code::EmptyCut, "the cut keeps nothing")
-            .help("`..a` ends before a, `..=a` takes it in; a start must not lie behind the end")
+        Diagnostic::new(Code::EmptyCut, "the cut is empty")
+            .help("`..a` ends before a, `..=a` includes it; the start must not come after the end")
     };
     if outputs.is_empty() || !keep.contains(&true) {
         return Err(empty());
@@ -222,22 +233,22 @@ fn keep(piece: &Subgraph, start: Option<&[NodeId]>, end: Option<(&[NodeId], bool
     }
     for id in graph.ids().filter(|id| keep[id.0]) {
         let node = graph.node(id);
-        let hanging = node.inputs.iter().find(|input| !keep[input.0] && !sources.contains(input));
-        if let Some(&input) = hanging {
-            return Err(hanging_edge(graph, input, id));
+        let dangling = node.inputs.iter().find(|input| !keep[input.0] && !sources.contains(input));
+        if let Some(&input) = dangling {
+            return Err(dangling_edge(graph, input, id));
         }
     }
-    Ok(Kept { keep, outputs, sources })
+    Ok(Selection { keep, outputs, sources })
 }
 
-fn hanging_edge(graph: &Graph, from: NodeId, to: NodeId) -> Diagnostic {
+fn dangling_edge(graph: &Graph, from: NodeId, to: NodeId) -> Diagnostic {
     let (from, to) = (graph.node(from), graph.node(to));
-    Diagnostic::new(Code::HangingEdge, format!("the cut leaves the edge from `{}` to `{}` hanging", from.name, to.name))
-        .note(format!(
-            "`{}` gives {} and would be cut away, but `{}` is kept and takes it",
-            from.name, from.output, to.name
-        ))
-        .help("start before the branches part, or behind the merge")
+    Diagnostic::new(
+        Code::HangingEdge,
+        format!("the cut leaves the edge from `{}` to `{}` dangling", from.name, to.name),
+    )
+    .note(format!("`{}` gives {} and is cut off, but `{}` is kept and needs it", from.name, from.output, to.name))
+    .help("start before the branches split, or after the merge")
 }
 
 fn distinct(ids: impl Iterator<Item = NodeId>) -> Vec<NodeId> {

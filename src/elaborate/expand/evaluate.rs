@@ -1,10 +1,9 @@
-//! Values: arithmetic, lists, templates and the choice between a value and a net.
+//! Evaluates expressions: arithmetic, lists, string templates, conditions.
 
 use super::apply::items_of;
 use crate::diagnostics::{Code, Diagnostic, counted, suggest};
-use crate::elaborate::Aborted;
-use crate::elaborate::elaborator::Elaborator;
-use crate::elaborate::environment::{Bound, Closure, Scope};
+use crate::elaborate::elaborator::{Aborted, Elaborator};
+use crate::elaborate::environment::{Binding, Closure, Scope};
 use crate::elaborate::project::literal;
 use crate::graph::signature::definition::Given;
 use crate::graph::{Value, ValueKind};
@@ -14,11 +13,11 @@ use crate::syntax::ast::{Argument, BinaryOperator, CutEnd, CutRange, Expr, ExprK
 use std::rc::Rc;
 
 impl<'p> Elaborator<'p> {
-    /// What an expression is: a value, or a net that is not made yet.
-    pub(crate) fn evaluate(&mut self, expression: &'p Expr, scope: &Rc<Scope<'p>>) -> Result<Bound<'p>, Aborted> {
+    /// Evaluates an expression to a value, or to a net that is not expanded yet.
+    pub(crate) fn evaluate(&mut self, expression: &'p Expr, scope: &Rc<Scope<'p>>) -> Result<Binding<'p>, Aborted> {
         let span = expression.span;
-        let data = |kind| Ok(Bound::Data(Value { kind, span }));
-        self.step(1, span)?;
+        let data = |kind| Ok(Binding::Data(Value { kind, span }));
+        self.budget.step(1, span)?;
         match &expression.kind {
             ExprKind::Int(value) => data(ValueKind::Int(*value)),
             ExprKind::Float(value) => data(ValueKind::Float(*value)),
@@ -34,28 +33,28 @@ impl<'p> Elaborator<'p> {
                 let (start, end) = (self.integer(start, scope)?, self.integer(end, scope)?);
                 let end = if *inclusive { end.saturating_add(1) } else { end };
                 self.check_repeats(end.saturating_sub(start), span)?;
-                self.step(usize::try_from(end.saturating_sub(start)).unwrap_or(0), span)?;
+                self.budget.step(usize::try_from(end.saturating_sub(start)).unwrap_or(0), span)?;
                 let integer = |value| Value { kind: ValueKind::Int(value), span };
                 data(ValueKind::List((start..end).map(integer).collect()))
             }
-            ExprKind::Cut { inner, range } => match self.item(inner, range, span, scope) {
+            ExprKind::Cut { inner, range } => match self.list_item(inner, range, span, scope) {
                 Some(item) => item,
                 None => Ok(self.net(expression, scope)),
             },
             ExprKind::Map(entries) => {
                 let mut list = Vec::new();
                 for (key, value) in entries {
-                    list.push((self.value(key, scope)?, self.choice(value, scope)?));
+                    list.push((self.value(key, scope)?, self.keyword_value(value, scope)?));
                 }
                 data(ValueKind::Map(list))
             }
             ExprKind::Name(name) => {
-                if let Some(bound) = scope.find(name) {
-                    return Ok(match bound {
-                        Bound::Data(value) => Bound::Data(self.made(Value { span, ..value })?),
-                        Bound::List(list) => {
-                            self.step(list.len(), span)?;
-                            Bound::List(list)
+                if let Some(binding) = scope.find(name) {
+                    return Ok(match binding {
+                        Binding::Data(value) => Binding::Data(self.budget.count_value(Value { span, ..value })?),
+                        Binding::List(list) => {
+                            self.budget.step(list.len(), span)?;
+                            Binding::List(list)
                         }
                         other => other,
                     });
@@ -80,7 +79,7 @@ impl<'p> Elaborator<'p> {
                 data(ValueKind::Construct { name: name.clone(), arguments })
             }
             ExprKind::Paren(inner) => self.evaluate(inner, scope),
-            ExprKind::If { arms, otherwise } => match self.arm(arms, otherwise.as_deref(), scope)? {
+            ExprKind::If { arms, otherwise } => match self.chosen_arm(arms, otherwise.as_deref(), scope)? {
                 Some(chosen) => self.evaluate(chosen, scope),
                 None => Ok(self.net(expression, scope)),
             },
@@ -94,9 +93,13 @@ impl<'p> Elaborator<'p> {
                 };
                 match kind {
                     Some(kind) => data(kind),
-                    None => Err(self.stop(
-                        Diagnostic::new(Code::Arithmetic, "this value cannot be negated").at(operand.span, "here"),
-                    )),
+                    None => {
+                        let needs = match operator {
+                            UnaryOperator::Negate => "`-` needs a number",
+                            UnaryOperator::Not => "`not` needs `true` or `false`",
+                        };
+                        Err(self.stop(Diagnostic::new(Code::Arithmetic, needs).at(operand.span, "invalid operand")))
+                    }
                 }
             }
             ExprKind::Binary { operator, left, right } => {
@@ -112,37 +115,37 @@ impl<'p> Elaborator<'p> {
         }
     }
 
-    fn net(&self, expression: &'p Expr, scope: &Rc<Scope<'p>>) -> Bound<'p> {
-        Bound::Net(Closure { expression, scope: scope.clone() })
+    fn net(&self, expression: &'p Expr, scope: &Rc<Scope<'p>>) -> Binding<'p> {
+        Binding::Net(Closure { expression, scope: scope.clone() })
     }
 
-    /// A value; a net in its place is an error.
+    /// Evaluates an expression to a value; a net is an error.
     pub(crate) fn value(&mut self, expression: &'p Expr, scope: &Rc<Scope<'p>>) -> Result<Value, Aborted> {
         match self.evaluate(expression, scope)? {
-            Bound::Data(value) => Ok(value),
+            Binding::Data(value) => Ok(value),
             _ => Err(self.net_for_value(expression.span)),
         }
     }
 
-    /// `list[0]`: the item of a list or of sizes, by its index or a value in scope; none where no list is cut.
-    pub(crate) fn item(
+    /// `list[0]`: an item of a list or of sizes, by an integer or a name in scope; `None` if the operand is a net.
+    pub(crate) fn list_item(
         &mut self,
         inner: &'p Expr,
         range: &'p CutRange,
         span: Span,
         scope: &Rc<Scope<'p>>,
-    ) -> Option<Result<Bound<'p>, Aborted>> {
-        let bound = match &inner.kind {
+    ) -> Option<Result<Binding<'p>, Aborted>> {
+        let binding = match &inner.kind {
             ExprKind::Name(name) => scope.find(name)?,
-            ExprKind::Cut { inner: list, range } => match self.item(list, range, inner.span, scope)? {
-                Ok(bound) => bound,
+            ExprKind::Cut { inner: list, range } => match self.list_item(list, range, inner.span, scope)? {
+                Ok(binding) => binding,
                 Err(stop) => return Some(Err(stop)),
             },
             _ => return None,
         };
-        let is_value = matches!(bound, Bound::Data(_));
-        let Some(items) = items_of(bound) else {
-            let error = Diagnostic::new(Code::WrongArgument, "only a list, sizes or a net has parts")
+        let is_value = matches!(binding, Binding::Data(_));
+        let Some(items) = items_of(binding) else {
+            let error = Diagnostic::new(Code::WrongArgument, "only a list, sizes or a net can be indexed")
                 .at(inner.span, "this is a single value");
             return is_value.then(|| Err(self.stop(error)));
         };
@@ -150,7 +153,7 @@ impl<'p> Elaborator<'p> {
             CutRange::One(CutEnd::Index(index, _)) => Some(*index),
             CutRange::One(CutEnd::Name(name)) if !name.quoted => {
                 match literal(&name.text).map(|word| scope.find(&word)) {
-                    Some(Some(Bound::Data(Value { kind: ValueKind::Int(index), .. }))) => Some(index),
+                    Some(Some(Binding::Data(Value { kind: ValueKind::Int(index), .. }))) => Some(index),
                     _ => None,
                 }
             }
@@ -158,13 +161,13 @@ impl<'p> Elaborator<'p> {
         };
         let count = items.len();
         let Some(index) = index else {
-            let error = Diagnostic::new(Code::WrongArgument, "a list's item is named by its index")
+            let error = Diagnostic::new(Code::WrongArgument, "the index of a list must be an integer")
                 .at(span, format!("the list has {}", counted(count, "item")))
-                .help("write `list[0]`, `list[-1]`, or `list[i]` with a number `i` in scope");
+                .help("write `list[0]`, `list[-1]`, or `list[i]` with an integer `i` in scope");
             return Some(Err(self.stop(error)));
         };
-        let place = if index < 0 { index + count as i64 } else { index };
-        let item = usize::try_from(place).ok().and_then(|place| items.into_iter().nth(place));
+        let position = if index < 0 { index + count as i64 } else { index };
+        let item = usize::try_from(position).ok().and_then(|position| items.into_iter().nth(position));
         Some(item.map(|(item, _)| item).ok_or_else(|| {
             let has = match count {
                 0 => "the list is empty".to_string(),
@@ -174,25 +177,25 @@ impl<'p> Elaborator<'p> {
         }))
     }
 
-    fn list(&mut self, items: &'p [Expr], span: Span, scope: &Rc<Scope<'p>>) -> Result<Bound<'p>, Aborted> {
+    fn list(&mut self, items: &'p [Expr], span: Span, scope: &Rc<Scope<'p>>) -> Result<Binding<'p>, Aborted> {
         let mut list = Vec::with_capacity(items.len());
         for item in items {
             list.push((self.evaluate(item, scope)?, item.span));
         }
         let values: Option<Vec<Value>> = list
             .iter()
-            .map(|(bound, _)| match bound {
-                Bound::Data(value) => Some(value.clone()),
+            .map(|(binding, _)| match binding {
+                Binding::Data(value) => Some(value.clone()),
                 _ => None,
             })
             .collect();
         Ok(match values {
-            Some(values) => Bound::Data(self.made(Value { kind: ValueKind::List(values), span })?),
-            None => Bound::List(list),
+            Some(values) => Binding::Data(self.budget.count_value(Value { kind: ValueKind::List(values), span })?),
+            None => Binding::List(list),
         })
     }
 
-    /// The arguments of a layer or of a construction.
+    /// Evaluates the arguments of a layer or of a value such as `Normal(std=0.1)`.
     pub(crate) fn arguments(
         &mut self,
         arguments: &'p [Argument],
@@ -202,7 +205,7 @@ impl<'p> Elaborator<'p> {
         let mut stopped = None;
         for argument in arguments {
             let name = argument.name.as_ref().map(|name| (name.text.clone(), name.span));
-            match self.choice(&argument.value, scope) {
+            match self.keyword_value(&argument.value, scope) {
                 Ok(value) => list.push((name, value)),
                 Err(stop) => stopped = Some(stop),
             }
@@ -210,23 +213,26 @@ impl<'p> Elaborator<'p> {
         stopped.map_or(Ok(list), Err)
     }
 
-    fn length(&mut self, arguments: &'p [Argument], span: Span, scope: &Rc<Scope<'p>>) -> Result<Bound<'p>, Aborted> {
+    fn length(&mut self, arguments: &'p [Argument], span: Span, scope: &Rc<Scope<'p>>) -> Result<Binding<'p>, Aborted> {
         let length = match arguments {
             [one] => match self.evaluate(&one.value, scope)? {
-                Bound::List(list) => Some(list.len()),
-                Bound::Data(Value { kind: ValueKind::List(list), .. }) => Some(list.len()),
+                Binding::List(list) => Some(list.len()),
+                Binding::Data(Value { kind: ValueKind::List(list), .. }) => Some(list.len()),
                 _ => None,
             },
             _ => None,
         };
         match length {
-            Some(length) => Ok(Bound::Data(Value { kind: ValueKind::Int(length as i64), span })),
-            None => Err(self.stop(Diagnostic::new(Code::WrongArgument, "`len` takes one list").at(span, "here"))),
+            Some(length) => Ok(Binding::Data(Value { kind: ValueKind::Int(length as i64), span })),
+            None => {
+                Err(self
+                    .stop(Diagnostic::new(Code::WrongArgument, "`len` takes one list").at(span, "invalid argument")))
+            }
         }
     }
 
-    /// The arm of an `if` that is chosen; none where no condition holds and there is no `else`.
-    pub(crate) fn arm(
+    /// The arm of an `if` that is taken; `None` if no condition is true and there is no `else`.
+    pub(crate) fn chosen_arm(
         &mut self,
         arms: &'p [(Expr, Expr)],
         otherwise: Option<&'p Expr>,
@@ -244,13 +250,13 @@ impl<'p> Elaborator<'p> {
         match self.value(expression, scope)?.kind {
             ValueKind::Bool(value) => Ok(value),
             other => Err(self.stop(
-                Diagnostic::new(Code::WrongArgument, "a condition is `true` or `false`")
+                Diagnostic::new(Code::WrongArgument, "a condition must be `true` or `false`")
                     .at(expression.span, format!("this is {} `{other}`", other.noun())),
             )),
         }
     }
 
-    /// A text with its expressions filled in.
+    /// A string with its expressions filled in.
     pub(crate) fn text(&mut self, text: &'p Text, scope: &Rc<Scope<'p>>) -> Result<String, Aborted> {
         let mut out = String::new();
         for part in &text.parts {
@@ -261,9 +267,9 @@ impl<'p> Elaborator<'p> {
                     ValueKind::Word(word) => {
                         let names = scope.names();
                         return Err(self.stop(
-                            Diagnostic::new(Code::UnknownName, format!("there is no value `{word}` here"))
-                                .at(expression.span, "not a parameter in scope")
-                                .meant(
+                            Diagnostic::new(Code::UnknownName, format!("there is no value `{word}` in scope"))
+                                .at(expression.span, "unknown name")
+                                .suggest_name(
                                     expression.span,
                                     &word,
                                     suggest::nearest(&word, names.iter().map(String::as_str)),
@@ -274,7 +280,7 @@ impl<'p> Elaborator<'p> {
                 },
             }
         }
-        self.step(out.len() / 64, text.span)?;
+        self.budget.step(out.len() / 64, text.span)?;
         Ok(out)
     }
 
@@ -286,14 +292,16 @@ impl<'p> Elaborator<'p> {
         span: Span,
         scope: &Rc<Scope<'p>>,
     ) -> Result<ValueKind, Aborted> {
-        // `and` and `or` look at the right side only where it matters.
+        // `and` and `or` short-circuit.
         if let BinaryOperator::And | BinaryOperator::Or = operator {
             let left = self.condition(left, scope)?;
             let decided = (operator == BinaryOperator::Or) == left;
             return Ok(ValueKind::Bool(if decided { left } else { self.condition(right, scope)? }));
         }
         let (a, b) = match operator {
-            BinaryOperator::Equal | BinaryOperator::NotEqual => (self.choice(left, scope)?, self.choice(right, scope)?),
+            BinaryOperator::Equal | BinaryOperator::NotEqual => {
+                (self.keyword_value(left, scope)?, self.keyword_value(right, scope)?)
+            }
             _ => (self.value(left, scope)?, self.value(right, scope)?),
         };
         let result = match operator {
@@ -312,7 +320,8 @@ impl<'p> Elaborator<'p> {
             _ => None,
         };
         result.map_err(|message| {
-            let diagnostic = scope.note_references(Diagnostic::new(Code::Arithmetic, message).at(span, "here"));
+            let diagnostic =
+                scope.note_references(Diagnostic::new(Code::Arithmetic, message).at(span, "in this expression"));
             self.stop(diagnostic.maybe_help(inexact(&a, &b)))
         })
     }
@@ -322,7 +331,7 @@ fn equal(a: &Value, b: &Value) -> bool {
     match (a.number(), b.number()) {
         (Some(a), Some(b)) => a == b,
         _ => match (&a.kind, &b.kind) {
-            // A bare word and a text of the same letters are the same choice.
+            // A keyword equals a string with the same characters.
             (ValueKind::Word(a) | ValueKind::Text(a), ValueKind::Word(b) | ValueKind::Text(b)) => a == b,
             (ValueKind::List(a), ValueKind::List(b)) => a.len() == b.len() && a.iter().zip(b).all(|(a, b)| equal(a, b)),
             (a, b) => a == b,
@@ -330,9 +339,9 @@ fn equal(a: &Value, b: &Value) -> bool {
     }
 }
 
-fn compare(a: &Value, b: &Value, holds: impl Fn(std::cmp::Ordering) -> bool) -> Result<ValueKind, String> {
+fn compare(a: &Value, b: &Value, test: impl Fn(std::cmp::Ordering) -> bool) -> Result<ValueKind, String> {
     match (a.number(), b.number()) {
-        (Some(x), Some(y)) => Ok(ValueKind::Bool(x.partial_cmp(&y).is_some_and(holds))),
+        (Some(x), Some(y)) => Ok(ValueKind::Bool(x.partial_cmp(&y).is_some_and(test))),
         _ => Err(format!("{} and {} cannot be compared", a.kind.noun(), b.kind.noun())),
     }
 }
@@ -344,7 +353,7 @@ fn calculate(operator: BinaryOperator, a: &Value, b: &Value) -> Result<ValueKind
             BinaryOperator::Subtract => x.checked_sub(y),
             BinaryOperator::Multiply => x.checked_mul(y),
             _ if y == 0 => return Err("division by zero".into()),
-            _ if x % y != 0 => return Err(format!("{x} / {y} is not a whole number")),
+            _ if x % y != 0 => return Err(format!("{x} / {y} is not an integer")),
             _ => x.checked_div(y),
         };
         return result.map(ValueKind::Int).ok_or_else(|| "the result does not fit in 64 bits".into());
@@ -358,8 +367,8 @@ fn calculate(operator: BinaryOperator, a: &Value, b: &Value) -> Result<ValueKind
             _ => x / y,
         })),
         _ => {
-            let odd = if a.number().is_none() { a } else { b };
-            Err(format!("arithmetic takes numbers, and `{odd}` is {}", odd.kind.noun()))
+            let operand = if a.number().is_none() { a } else { b };
+            Err(format!("arithmetic needs numbers, but `{operand}` is {}", operand.kind.noun()))
         }
     }
 }

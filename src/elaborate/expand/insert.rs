@@ -1,8 +1,7 @@
-//! Layers and finished pieces are added to the net that is built; what does not fit is told with the places that disagree.
+//! Inserts layers and subgraphs into the net that is being built, and reports shape errors with the producers involved.
 
 use crate::diagnostics::{Code, Diagnostic, counted};
-use crate::elaborate::Aborted;
-use crate::elaborate::elaborator::{Elaborator, Flow};
+use crate::elaborate::elaborator::{Aborted, Elaborator, Flow};
 use crate::elaborate::environment::Scope;
 use crate::elaborate::graph_builder::Subgraph;
 use crate::graph::{Definition, Mention, NodeId, Origin, ShapeError};
@@ -13,16 +12,16 @@ use std::collections::HashMap;
 use std::rc::Rc;
 
 impl<'p> Elaborator<'p> {
-    /// Adds a finished piece, its inputs fed by what comes in.
-    pub(crate) fn put(
+    /// Inserts the kept nodes of a subgraph, its inputs fed by `flow`.
+    pub(crate) fn insert_subgraph(
         &mut self,
-        piece: &Subgraph,
+        subgraph: &Subgraph,
         keep: &[bool],
         outputs: &[NodeId],
         span: Span,
         flow: Flow,
     ) -> Result<Vec<NodeId>, Aborted> {
-        let inputs: Vec<NodeId> = piece.graph.inputs().into_iter().filter(|id| keep[id.0]).collect();
+        let inputs: Vec<NodeId> = subgraph.graph.inputs().into_iter().filter(|id| keep[id.0]).collect();
         let mut sources = HashMap::new();
         if let Some(flow) = flow {
             if flow.len() != inputs.len() {
@@ -31,52 +30,53 @@ impl<'p> Elaborator<'p> {
                         Code::NeedsMerge,
                         format!(
                             "`{}` has {}, but gets {}",
-                            piece.graph.name,
+                            subgraph.graph.name,
                             counted(inputs.len(), "input"),
                             counted(flow.len(), "tensor")
                         ),
                     )
-                    .at(span, "here"),
+                    .at(span, "used here"),
                 ));
             }
             sources = inputs.into_iter().zip(flow).collect();
         }
-        self.place(piece, keep, sources, outputs, span)
+        self.splice(subgraph, keep, sources, outputs, span)
     }
 
-    /// Adds part of a finished piece, with `sources` in place of what it does not keep.
-    pub(crate) fn place(
+    /// Inserts the kept nodes of a subgraph, with `sources` in place of the other nodes that feed them.
+    pub(crate) fn splice(
         &mut self,
-        piece: &Subgraph,
+        subgraph: &Subgraph,
         keep: &[bool],
         sources: HashMap<NodeId, NodeId>,
         outputs: &[NodeId],
         span: Span,
     ) -> Result<Vec<NodeId>, Aborted> {
-        self.check_size(piece.graph.nodes.len(), span)?;
+        self.budget.add_layers(self.builder.len(), subgraph.graph.nodes.len(), span)?;
         let frozen = self.frozen;
-        match self.draft.splice(piece, keep, &sources, frozen) {
+        match self.builder.splice(subgraph, keep, &sources, frozen) {
             Ok(ids) => {
-                // Layers of a net that is complete by itself know its definition only; now they know this mention.
-                let kept = piece.graph.ids().filter(|id| keep[id.0]);
+                // The layers of a cached complete net have its definition as their origin: it becomes this use.
+                let kept = subgraph.graph.ids().filter(|id| keep[id.0]);
                 for new in kept.filter_map(|id| ids.get(&id).copied()) {
-                    let origin = &mut self.draft.graph.nodes[new.0].origin;
-                    origin.mention = origin.mention.as_deref().map(|mention| mentioned(mention, span));
+                    let origin = &mut self.builder.graph.nodes[new.0].origin;
+                    origin.mention = origin.mention.as_deref().map(|mention| with_outermost_span(mention, span));
                 }
                 Ok(outputs.iter().filter_map(|output| ids.get(output).copied()).collect())
             }
             Err((id, error)) => {
-                let node = piece.graph.node(id);
+                let node = subgraph.graph.node(id);
                 let fed: Vec<NodeId> = match node.inputs.is_empty() {
                     true => sources.get(&id).copied().into_iter().collect(),
                     false => node.inputs.iter().filter_map(|input| sources.get(input).copied()).collect(),
                 };
                 let diagnostic = self.shape_diagnostic(error, node.origin.span, &fed);
-                Err(self.stop(diagnostic.and(span, "through this mention")))
+                Err(self.stop(diagnostic.and(span, "used here")))
             }
         }
     }
 
+    /// Inserts a layer.
     pub(crate) fn layer(
         &mut self,
         definition: &'static Definition,
@@ -86,19 +86,19 @@ impl<'p> Elaborator<'p> {
         flow: Flow,
     ) -> Result<Vec<NodeId>, Aborted> {
         let given = self.arguments(arguments, scope)?;
-        let operation = definition.make(given, span).map_err(|errors| self.wrong_values(errors))?;
+        let operation = definition.make(given, span).map_err(|errors| self.report_argument_errors(errors))?;
         let begins = definition.name == ops::input::INPUT.name;
         let Some(inputs) = flow.or(begins.then(Vec::new)) else {
             let text = self.sources.text(span);
             return Err(self.stop(
                 Diagnostic::new(Code::Fragment, format!("`{}` has no input", definition.name))
-                    .at(span, "nothing comes in here")
+                    .at(span, "no input here")
                     .help(format!("a complete net starts at an input: `Input(224x224x3) >> {text}`")),
             ));
         };
-        self.check_size(1, span)?;
+        self.budget.add_layers(self.builder.len(), 1, span)?;
         let origin = Origin { span, mention: scope.mention.clone(), layers: Vec::new() };
-        match self.draft.insert(operation, &inputs, self.frozen, origin) {
+        match self.builder.insert(operation, &inputs, self.frozen, origin) {
             Ok(id) => Ok(vec![id]),
             Err(error) => {
                 let before = error.before;
@@ -111,32 +111,33 @@ impl<'p> Elaborator<'p> {
         }
     }
 
-    /// A shape error with the consumer's place and need, and the producers' with what they give.
+    /// The diagnostic of a shape error, with labels on the consumer and on the producers of its inputs.
     pub(crate) fn shape_diagnostic(&self, error: ShapeError, span: Span, inputs: &[NodeId]) -> Diagnostic {
         let mut diagnostic = Diagnostic::new(error.code, error.message).at(span, error.expected);
         let shown: Vec<NodeId> = match error.input {
             Some(index) => inputs.first().into_iter().chain(inputs.get(index)).copied().collect(),
             None => inputs.iter().take(2).copied().collect(),
         };
-        for (place, &id) in shown.iter().enumerate() {
-            if shown[..place].contains(&id) {
+        for (index, &id) in shown.iter().enumerate() {
+            if shown[..index].contains(&id) {
                 continue;
             }
-            let node = self.draft.graph.node(id);
-            let place = self.before.filter(|_| inputs.len() == 1).unwrap_or(node.origin.span);
-            diagnostic = match self.before.is_none() && id.0 < self.draft.placeholders {
-                true => diagnostic.and(place, format!("takes {}", node.output)),
-                false => diagnostic.and(place, format!("gives {}", node.output)),
+            let node = self.builder.graph.node(id);
+            let producer = self.upstream.filter(|_| inputs.len() == 1).unwrap_or(node.origin.span);
+            diagnostic = match self.upstream.is_none() && id.0 < self.builder.placeholders {
+                true => diagnostic.and(producer, format!("takes {}", node.output)),
+                false => diagnostic.and(producer, format!("gives {}", node.output)),
             };
         }
         diagnostic.maybe_help(error.help)
     }
 }
 
-/// A path of mentions with another place at its outer end.
-fn mentioned(mention: &Mention, span: Span) -> Rc<Mention> {
+/// A stack of uses with another span for the outermost one.
+fn with_outermost_span(mention: &Mention, span: Span) -> Rc<Mention> {
+    let net = mention.net.clone();
     Rc::new(match &mention.outer {
-        Some(outer) => Mention { net: mention.net.clone(), span: mention.span, outer: Some(mentioned(outer, span)) },
-        None => Mention { net: mention.net.clone(), span, outer: None },
+        Some(outer) => Mention { net, span: mention.span, outer: Some(with_outermost_span(outer, span)) },
+        None => Mention { net, span, outer: None },
     })
 }

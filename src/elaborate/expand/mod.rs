@@ -1,10 +1,10 @@
-//! Expressions to layers and values.
+//! Expansion of expressions into layers and values: the methods of [`Elaborator`](super::elaborator::Elaborator).
 
 mod apply;
 mod contract;
 mod cut;
 mod evaluate;
 mod insert;
-mod is_closed;
 mod keyword_value;
 mod reference;
+mod starts_at_input;

@@ -1,26 +1,25 @@
-//! Mentions: a word that stands for something in scope, a net with its arguments, or a layer.
+//! Resolves references: a name in scope, a net with its arguments, or a layer.
 
 use crate::diagnostics::foreign_names;
-use crate::diagnostics::foreign_names::Meant;
+use crate::diagnostics::foreign_names::Meaning;
 use crate::diagnostics::{Code, Diagnostic, counted, suggest};
-use crate::elaborate::Aborted;
 use crate::elaborate::budget::MAX_DEPTH;
-use crate::elaborate::elaborator::{Elaborator, Flow};
-use crate::elaborate::environment::{Bound, Scope};
+use crate::elaborate::elaborator::{Aborted, Elaborator, Flow};
+use crate::elaborate::environment::{Binding, Scope};
 use crate::graph::{Mention, NodeId};
 use crate::ops;
 use crate::source::Span;
 use crate::syntax::ast::{Argument, Expr};
 use std::rc::Rc;
 
-/// Nets among which a mistyped one is sought; more are no spec of a person.
+/// Max nets of a project for which suggestions are searched; generated specs have more.
 const MAX_NETS: usize = 400;
-/// Mistyped names for which the meant one is sought.
+/// Max unknown names for which suggestions are searched.
 const MAX_SUGGESTIONS: usize = 100;
 
 impl<'p> Elaborator<'p> {
-    /// A word, with arguments perhaps: something in scope, a net, or a layer.
-    pub(crate) fn mention(
+    /// Applies a name, possibly with arguments: a name in scope, a net, or a layer.
+    pub(crate) fn reference(
         &mut self,
         name: &str,
         arguments: &'p [Argument],
@@ -28,42 +27,42 @@ impl<'p> Elaborator<'p> {
         scope: &Rc<Scope<'p>>,
         flow: Flow,
     ) -> Result<Vec<NodeId>, Aborted> {
-        if let Some(bound) = scope.find(name) {
+        if let Some(binding) = scope.find(name) {
             if let Some(argument) = arguments.first() {
                 return Err(self.stop(
                     Diagnostic::new(Code::TooManyArguments, format!("`{name}` is a value and takes no arguments"))
-                        .at(argument.value.span, "here"),
+                        .at(argument.value.span, "unexpected argument"),
                 ));
             }
-            return self.apply_bound(bound, span, flow);
+            return self.apply_binding(binding, span, flow);
         }
         if let Some(net) = self.project.find(name, scope.file) {
-            return self.net_mention(net, arguments, span, scope, flow);
+            return self.net_reference(net, arguments, span, scope, flow);
         }
         if let Some(definition) = ops::find(name) {
             return self.layer(definition, arguments, span, scope, flow);
         }
-        Err(self.unknown_mention(name, span, scope, &[]))
+        Err(self.unknown_name(name, span, scope, &[]))
     }
 
-    /// Reports that a word stands for nothing; `more` are names in scope besides those of the scope.
-    pub(crate) fn unknown_mention(&mut self, name: &str, span: Span, scope: &Rc<Scope<'p>>, more: &[&str]) -> Aborted {
-        if let Some(&(_, place)) = self.lets.iter().rev().find(|(later, _)| *later == name) {
-            let defines_itself = place.end <= span.start;
+    /// Reports an unknown name; `more` are names to suggest besides those in scope.
+    pub(crate) fn unknown_name(&mut self, name: &str, span: Span, scope: &Rc<Scope<'p>>, more: &[&str]) -> Aborted {
+        if let Some(&(_, definition)) = self.lets.iter().rev().find(|(later, _)| *later == name) {
+            let defines_itself = definition.end <= span.start;
             let message = match defines_itself {
-                true => format!("`{name}` is defined by itself"),
-                false => format!("`{name}` is not there yet"),
+                true => format!("`{name}` is defined in terms of itself"),
+                false => format!("`{name}` is used before it is defined"),
             };
             return self.stop(
                 Diagnostic::new(Code::UnknownName, message)
                     .at(span, "used here")
-                    .and(place, if defines_itself { "in its own definition" } else { "defined only here" })
-                    .help("a `let` uses what stands before it"),
+                    .and(definition, if defines_itself { "in its own definition" } else { "defined here" })
+                    .help("a `let` can use only names that are defined before it"),
             );
         }
-        // Nets that mention each other in pairs come here once for every way that leads here.
-        if let Some(told) = self.unknown.get(&span) {
-            return self.stop(told.clone());
+        // Nets that use each other in pairs get here once for every path of uses.
+        if let Some(known) = self.unknown_names.get(&span) {
+            return self.stop(known.clone());
         }
         let known: Vec<String> = match self.project.nets.len() <= MAX_NETS && self.errors.len() <= MAX_SUGGESTIONS {
             true => scope
@@ -75,17 +74,17 @@ impl<'p> Elaborator<'p> {
                 .collect(),
             false => Vec::new(),
         };
-        let meant = foreign_names::layer(name)
-            .map(Meant::Words)
-            .or_else(|| suggest::nearest(name, known.iter().map(String::as_str)).map(Meant::Name));
+        let meaning = foreign_names::layer(name)
+            .map(Meaning::Advice)
+            .or_else(|| suggest::nearest(name, known.iter().map(String::as_str)).map(Meaning::Name));
         let diagnostic = Diagnostic::new(Code::UnknownName, format!("there is no layer or net `{name}`"))
-            .at(span, "not known")
-            .spelled(span.head(name.len()), name, meant);
-        self.unknown.insert(span, diagnostic.clone());
+            .at(span, "unknown name")
+            .suggest(span.head(name.len()), name, meaning);
+        self.unknown_names.insert(span, diagnostic.clone());
         self.stop(diagnostic)
     }
 
-    /// The scope of a net's body: its parameters, bound.
+    /// The scope of the body of a net, with its parameters bound to the arguments or their defaults.
     pub(crate) fn net_scope(
         &mut self,
         net: usize,
@@ -98,17 +97,17 @@ impl<'p> Elaborator<'p> {
         let mention = Rc::new(Mention { net: item.name.text.clone(), span, outer: caller.mention.clone() });
         let scope = Scope::of_net(definition.file, mention);
         let (given, mut stopped) = self.sort_arguments(net, span, arguments);
-        let mut bounds: Vec<Option<Bound<'p>>> = Vec::with_capacity(given.len());
+        let mut bounds: Vec<Option<Binding<'p>>> = Vec::with_capacity(given.len());
         for argument in given {
-            // Every argument is evaluated, so that all mistakes are told.
-            let bound = argument.map(|expression| self.evaluate(expression, caller));
-            bounds.push(bound.and_then(|bound| bound.map_err(|stop| stopped = Some(stop)).ok()));
+            // Every argument is evaluated, so that all errors are reported.
+            let binding = argument.map(|expression| self.evaluate(expression, caller));
+            bounds.push(binding.and_then(|binding| binding.map_err(|stop| stopped = Some(stop)).ok()));
         }
-        for (parameter, bound) in item.parameters.iter().zip(bounds) {
-            let bound = match (bound, &parameter.default) {
-                (Some(bound), _) => bound,
+        for (parameter, binding) in item.parameters.iter().zip(bounds) {
+            let binding = match (binding, &parameter.default) {
+                (Some(binding), _) => binding,
                 (None, Some(default)) => match self.evaluate(default, &scope) {
-                    Ok(bound) => bound,
+                    Ok(binding) => binding,
                     Err(stop) => {
                         stopped = Some(stop);
                         continue;
@@ -116,13 +115,12 @@ impl<'p> Elaborator<'p> {
                 },
                 (None, None) => continue,
             };
-            scope.define(&parameter.name.text, bound);
+            scope.define(&parameter.name.text, binding);
         }
         stopped.map_or(Ok(scope), Err)
     }
 
-    /// The arguments of a mention, sorted by position and by name into the places of the net's parameters, and whether
-    /// a mistake was told.
+    /// The argument of each parameter of a net, by position or by name, and whether an error was reported.
     pub(crate) fn sort_arguments(
         &mut self,
         net: usize,
@@ -135,21 +133,21 @@ impl<'p> Elaborator<'p> {
         let mut position = 0;
         let mut stopped = None;
         for argument in arguments {
-            let place = match &argument.name {
+            let index = match &argument.name {
                 None => {
                     position += 1;
-                    Some(position - 1).filter(|&place| place < given.len())
+                    Some(position - 1).filter(|&index| index < given.len())
                 }
                 Some(word) => item.parameters.iter().position(|parameter| parameter.name.text == word.text),
             };
-            let Some(place) = place else {
+            let Some(index) = index else {
                 let names: Vec<&str> = item.parameters.iter().map(|parameter| parameter.name.text.as_str()).collect();
                 stopped = Some(match &argument.name {
                     Some(word) => self.stop(
                         Diagnostic::new(Code::UnknownArgument, format!("`{name}` has no parameter `{}`", word.text))
-                            .at(word.span, "not a parameter")
+                            .at(word.span, "unknown parameter")
                             .and(item.name.span, "defined here")
-                            .spelled(word.span, &word.text, foreign_names::argument(name, &word.text, &names)),
+                            .suggest(word.span, &word.text, foreign_names::argument(name, &word.text, &names)),
                     ),
                     None => self.stop(
                         Diagnostic::new(Code::TooManyArguments, format!("`{name}` gets too many arguments"))
@@ -159,8 +157,8 @@ impl<'p> Elaborator<'p> {
                 });
                 continue;
             };
-            if let Some(earlier) = given[place].replace(&argument.value) {
-                let parameter = &item.parameters[place].name.text;
+            if let Some(earlier) = given[index].replace(&argument.value) {
+                let parameter = &item.parameters[index].name.text;
                 stopped = Some(
                     self.stop(
                         Diagnostic::new(Code::TooManyArguments, format!("`{parameter}` of `{name}` is given twice"))
@@ -175,7 +173,7 @@ impl<'p> Elaborator<'p> {
                 stopped = Some(
                     self.stop(
                         Diagnostic::new(Code::MissingArgument, format!("`{name}` needs `{}`", parameter.name.text))
-                            .at(span, "not given here")
+                            .at(span, "missing here")
                             .and(parameter.name.span, "has no default"),
                     ),
                 );
@@ -184,7 +182,8 @@ impl<'p> Elaborator<'p> {
         (given, stopped)
     }
 
-    pub(crate) fn net_mention(
+    /// Applies a net, unless it contains itself.
+    fn net_reference(
         &mut self,
         net: usize,
         arguments: &'p [Argument],
@@ -199,14 +198,14 @@ impl<'p> Elaborator<'p> {
             if mention.net == *name {
                 return Err(self.stop(
                     Diagnostic::new(Code::Recursion, format!("`{name}` contains itself"))
-                        .at(span, "mentioned here again")
-                        .and(mention.span, "while it is expanded from here"),
+                        .at(span, "used again here")
+                        .and(mention.span, "while it is expanded for this use"),
                 ));
             }
             around = mention.outer.as_deref();
         }
         if self.depth >= MAX_DEPTH {
-            return Err(self.too_deep(span));
+            return Err(self.budget.too_deep(span).into());
         }
         self.depth += 1;
         let outputs = self.expand(net, arguments, span, caller, flow);
@@ -214,7 +213,7 @@ impl<'p> Elaborator<'p> {
         outputs
     }
 
-    pub(crate) fn expand(
+    fn expand(
         &mut self,
         net: usize,
         arguments: &'p [Argument],
@@ -225,21 +224,21 @@ impl<'p> Elaborator<'p> {
         let scope = self.net_scope(net, span, arguments, caller)?;
         let item = &self.project.nets[net].item;
         if self.starts_at_input(&item.body, &scope) {
-            let piece = match arguments.is_empty() {
+            let subgraph = match arguments.is_empty() {
                 true => self.complete(net)?,
                 false => Rc::new(self.complete_in(net, scope, span)?),
             };
-            let all = vec![true; piece.graph.nodes.len()];
-            let outputs = piece.graph.outputs.clone();
-            return self.put(&piece, &all, &outputs, span, flow);
+            let all = vec![true; subgraph.graph.nodes.len()];
+            let outputs = subgraph.graph.outputs.clone();
+            return self.insert_subgraph(&subgraph, &all, &outputs, span, flow);
         }
-        let start = self.draft.len();
+        let start = self.builder.len();
         let outputs = self.body(net, &scope, flow, span)?;
-        self.note_net(start..self.draft.len(), &item.name.text, span)?;
+        self.note_net(start..self.builder.len(), &item.name.text, span)?;
         Ok(outputs)
     }
 
-    /// The body of a net, its signature kept.
+    /// Applies the body of a net and checks its signature.
     pub(crate) fn body(
         &mut self,
         net: usize,
@@ -252,12 +251,12 @@ impl<'p> Elaborator<'p> {
         if let Some(nodes) = &flow {
             self.check_inputs(&item.name.text, signature, nodes, scope, span)?;
         }
-        let start = self.draft.len();
+        let start = self.builder.len();
         let outputs = self.apply(&item.body, scope, flow.clone())?;
         if flow.is_none() {
-            let inputs: Vec<NodeId> = (start..self.draft.len())
+            let inputs: Vec<NodeId> = (start..self.builder.len())
                 .map(NodeId)
-                .filter(|&id| self.draft.graph.node(id).inputs.is_empty())
+                .filter(|&id| self.builder.graph.node(id).inputs.is_empty())
                 .collect();
             self.check_inputs(&item.name.text, signature, &inputs, scope, item.name.span)?;
         }

@@ -1,96 +1,78 @@
-//! What can be checked of a net whose parameters have no values: the names in it, and the arguments of what it mentions.
+//! Checks a net whose parameters have no values: the names in it and the arguments of the nets and layers it uses.
 
-use crate::check::lints::words;
 use crate::diagnostics::Diagnostics;
+use crate::elaborate::Spec;
 use crate::elaborate::budget::MAX_DEPTH;
-use crate::elaborate::elaborator::Elaborator;
+use crate::elaborate::elaborator::{Aborted, Elaborator};
 use crate::elaborate::environment::Scope;
-use crate::elaborate::{Aborted, Spec};
 use crate::graph::{Arguments, Definition, Value, ValueKind};
 use crate::ops;
 use crate::source::Span;
-use crate::syntax::ast::{Argument, CutEnd, CutRange, Expr, ExprKind, LayerName, RepeatOver, Text, TextPart};
+use crate::syntax::ast::{Argument, Expr, ExprKind};
+use crate::syntax::scan::words;
 use std::rc::Rc;
 
 impl Spec {
-    /// What is wrong with a net whichever values its parameters have.
+    /// The errors of a net that do not depend on the values of its parameters.
     pub fn check_generic(&self, net: usize) -> Diagnostics {
         let definition = &self.project.nets[net];
-        let mut check_generic = GenericCheck {
+        let mut check = GenericCheck {
             elaborator: Elaborator::new(&self.project, &self.sources),
             scope: Scope::of_file(definition.file),
-            open: definition.item.parameters.iter().map(|parameter| parameter.name.text.as_str()).collect(),
+            unknown: definition.item.parameters.iter().map(|parameter| parameter.name.text.as_str()).collect(),
         };
         if let Some(signature) = &definition.item.signature {
             let sizes = signature.inputs.iter().flat_map(|pattern| &pattern.sizes);
-            check_generic.open.extend(sizes.filter_map(|size| match &size.kind {
+            check.unknown.extend(sizes.filter_map(|size| match &size.kind {
                 ExprKind::Name(name) => Some(name.as_str()),
                 _ => None,
             }));
         }
         for parameter in &definition.item.parameters {
-            parameter.default.iter().for_each(|default| check_generic.value(default));
+            parameter.default.iter().for_each(|default| check.value(default));
         }
-        check_generic.net(&definition.item.body);
-        check_generic.elaborator.take_errors()
+        check.net(&definition.item.body);
+        check.elaborator.take_errors()
     }
 }
 
 struct GenericCheck<'p> {
     elaborator: Elaborator<'p>,
     scope: Rc<Scope<'p>>,
-    /// Names that stand for something that is not known.
-    open: Vec<&'p str>,
+    /// Names in scope whose values are unknown.
+    unknown: Vec<&'p str>,
 }
 
 impl<'p> GenericCheck<'p> {
-    /// An expression that stands where a net does.
+    /// Checks an expression where a net is expected.
     fn net(&mut self, expression: &'p Expr) {
         match &expression.kind {
             ExprKind::Chain(list) | ExprKind::Branches(list) => list.iter().for_each(|inner| self.net(inner)),
             ExprKind::List(list) => list.iter().for_each(|inner| self.value(inner)),
             ExprKind::Paren(inner) | ExprKind::Frozen(inner) => self.net(inner),
             ExprKind::As { inner, name } => {
-                self.text(&name.text);
+                name.text.expressions().for_each(|value| self.value(value));
                 self.net(inner);
             }
             ExprKind::Cut { inner, range } => {
-                let ends = match range {
-                    CutRange::One(end) => [Some(end), None],
-                    CutRange::Range { start, end, .. } => [start.as_ref(), end.as_ref()],
-                };
-                for end in ends.into_iter().flatten() {
-                    if let CutEnd::Name(LayerName { text, .. }) = end {
-                        self.text(text);
-                    }
-                }
+                range.expressions().for_each(|value| self.value(value));
                 self.net(inner);
             }
             ExprKind::Repeat { over, body } => {
-                let names = self.open.len();
-                match over {
-                    RepeatOver::Count(count) => self.value(count),
-                    RepeatOver::Range { variable, start, end, .. } => {
-                        self.value(start);
-                        self.value(end);
-                        self.open.push(&variable.text);
-                    }
-                    RepeatOver::List { pattern, list } => {
-                        self.value(list);
-                        self.open.extend(pattern.names().iter().map(|name| name.text.as_str()));
-                    }
-                }
+                let outer = self.unknown.len();
+                over.expressions().for_each(|value| self.value(value));
+                self.unknown.extend(over.names().iter().map(|name| name.text.as_str()));
                 self.net(body);
-                self.open.truncate(names);
+                self.unknown.truncate(outer);
             }
             ExprKind::Block { statements, result } => {
-                let names = self.open.len();
+                let outer = self.unknown.len();
                 for statement in statements {
                     self.value(&statement.value);
-                    self.open.push(&statement.name.text);
+                    self.unknown.push(&statement.name.text);
                 }
                 self.net(result);
-                self.open.truncate(names);
+                self.unknown.truncate(outer);
             }
             ExprKind::If { arms, otherwise } => {
                 for (condition, arm) in arms {
@@ -99,51 +81,28 @@ impl<'p> GenericCheck<'p> {
                 }
                 otherwise.iter().for_each(|arm| self.net(arm));
             }
-            ExprKind::Name(name) => self.mention(name, &[], expression.span),
-            ExprKind::Call { function, arguments } => self.mention(&function.text, arguments, expression.span),
+            ExprKind::Name(name) => self.reference(name, &[], expression.span),
+            ExprKind::Call { function, arguments } => self.reference(&function.text, arguments, expression.span),
             _ => {
                 self.elaborator.value_in_chain(expression.span);
             }
         }
     }
 
-    /// An expression that may be a value or a net.
+    /// Checks an expression where a value or a net is allowed.
     fn value(&mut self, expression: &'p Expr) {
         match &expression.kind {
-            ExprKind::Name(_) => {}
-            ExprKind::Call { function, arguments } => match self.is_net(&function.text) {
-                true => self.mention(&function.text, arguments, expression.span),
-                false => arguments.iter().for_each(|argument| self.value(&argument.value)),
-            },
-            ExprKind::List(list) => list.iter().for_each(|inner| self.value(inner)),
-            ExprKind::Map(entries) => entries.iter().for_each(|(key, value)| {
-                self.value(key);
-                self.value(value);
-            }),
-            ExprKind::Unary { operand, .. } => self.value(operand),
-            ExprKind::Binary { left, right, .. } | ExprKind::Range { start: left, end: right, .. } => {
-                self.value(left);
-                self.value(right);
+            ExprKind::Call { function, arguments } if self.is_net(&function.text) => {
+                self.reference(&function.text, arguments, expression.span);
             }
-            ExprKind::Paren(inner) => self.value(inner),
-            ExprKind::If { arms, otherwise } => {
-                for (condition, arm) in arms {
-                    self.value(condition);
-                    self.value(arm);
-                }
-                otherwise.iter().for_each(|arm| self.value(arm));
-            }
-            ExprKind::Text(text) => self.text(text),
-            ExprKind::Int(_) | ExprKind::Float(_) | ExprKind::Sizes(_) | ExprKind::Open | ExprKind::Bool(_) => {}
-            _ => self.net(expression),
-        }
-    }
-
-    fn text(&mut self, text: &'p Text) {
-        for part in &text.parts {
-            if let TextPart::Value(expression) = part {
-                self.value(expression);
-            }
+            ExprKind::Chain(_)
+            | ExprKind::Branches(_)
+            | ExprKind::Frozen(_)
+            | ExprKind::As { .. }
+            | ExprKind::Cut { .. }
+            | ExprKind::Repeat { .. }
+            | ExprKind::Block { .. } => self.net(expression),
+            _ => expression.children().into_iter().for_each(|inner| self.value(inner)),
         }
     }
 
@@ -151,22 +110,22 @@ impl<'p> GenericCheck<'p> {
         self.elaborator.project.find(name, self.scope.file).is_some() || ops::find(name).is_some()
     }
 
-    fn mention(&mut self, name: &str, arguments: &'p [Argument], span: Span) {
-        if self.open.contains(&name) {
+    fn reference(&mut self, name: &str, arguments: &'p [Argument], span: Span) {
+        if self.unknown.contains(&name) {
             return;
         }
         if let Some(net) = self.elaborator.project.find(name, self.scope.file) {
             arguments.iter().for_each(|argument| self.value(&argument.value));
-            // What it needs and has is found while its arguments are sorted; none of them is evaluated.
+            // Sorting the arguments reports missing and unknown ones; none is evaluated.
             let _ = self.elaborator.sort_arguments(net, span, arguments);
         } else if let Some(definition) = ops::find(name) {
             self.layer(definition, arguments, span);
         } else {
-            self.elaborator.unknown_mention(name, span, &self.scope, &self.open);
+            self.elaborator.unknown_name(name, span, &self.scope, &self.unknown);
         }
     }
 
-    /// A layer: all of its arguments where their values are known, else their names and number.
+    /// Checks a layer: its arguments if all their values are known, else their names and number.
     fn layer(&mut self, definition: &'static Definition, arguments: &'p [Argument], span: Span) {
         let mut given = Vec::with_capacity(arguments.len());
         let mut known = true;
@@ -186,16 +145,16 @@ impl<'p> GenericCheck<'p> {
             true => definition.make(given, span).err().unwrap_or_default(),
             false => Arguments::sort(definition.name, definition.arguments, given, span).1,
         };
-        self.elaborator.wrong_values(errors);
+        self.elaborator.report_argument_errors(errors);
     }
 
-    /// A value that depends on nothing that is open.
+    /// The value of an expression that does not depend on unknown names.
     fn known(&mut self, expression: &'p Expr) -> Option<Result<Value, Aborted>> {
         let text = self.elaborator.sources.text(expression.span);
-        if words(text).any(|(_, word)| self.open.contains(&word)) || self.elaborator.depth > MAX_DEPTH {
+        if words(text).any(|(_, word)| self.unknown.contains(&word)) || self.elaborator.depth > MAX_DEPTH {
             return None;
         }
         let scope = self.scope.clone();
-        Some(self.elaborator.choice(expression, &scope))
+        Some(self.elaborator.keyword_value(expression, &scope))
     }
 }

@@ -145,17 +145,17 @@ impl Spec {
         for shape in types {
             let input = Arc::new(Input { shape: shape.clone(), image: None });
             let origin = Origin { span, mention: None, layers: Vec::new() };
-            match elaborator.draft.insert(input, &[], false, origin) {
+            match elaborator.builder.insert(input, &[], false, origin) {
                 Ok(node) => flow.push(node),
                 // Too large to come in: that says nothing of the net.
                 Err(_) => return None,
             }
         }
-        elaborator.draft.placeholders = flow.len();
+        elaborator.builder.placeholders = flow.len();
         let outputs = elaborator
             .net_scope(net, span, &[], &Scope::of_file(definition.file))
             .and_then(|scope| elaborator.body(net, &scope, Some(flow), span));
-        let draft = std::mem::take(&mut elaborator.draft);
+        let draft = std::mem::take(&mut elaborator.builder);
         let reached = draft.len();
         let channels = draft.graph.nodes.iter().rev().filter_map(|node| node.output.channels().known()).collect();
         let piece = outputs

@@ -1,4 +1,4 @@
-//! Nets whose parameters or inputs are not known yet, checked by themselves.
+//! Checks of nets that no complete net uses, so that their parameters or inputs are unknown.
 
 mod check_generic;
 pub mod fragment;

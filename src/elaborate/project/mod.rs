@@ -1,8 +1,6 @@
-//! The files of a compilation and what stands in them: the user's, those that it uses, and the specs that ship.
+//! A project: the items of the root file, the files it uses and the shipped specs.
 
-pub mod requests;
 pub mod shipped;
-mod signatures;
 pub mod source_files;
 
 use crate::diagnostics::{Code, Diagnostic, Diagnostics, suggest};
@@ -12,11 +10,11 @@ use crate::syntax::ast::{
     ExpectItem, Expr, File, Ident, Item, ItemKind, LabelsItem, NetItem, Text, TextPart, TrainItem, WeightsItem,
 };
 use crate::syntax::parse;
-use source_files::{Reader, leads_inside, read_source};
+use source_files::{Reader, is_inside, read_source};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-/// A net and the file that it stands in.
+/// A net and the file that defines it.
 #[derive(Debug)]
 pub struct NetDefinition {
     pub item: NetItem,
@@ -25,24 +23,24 @@ pub struct NetDefinition {
     pub span: Span,
 }
 
-/// One file's items.
+/// The nets and used files of one file.
 #[derive(Debug, Default)]
 struct Contents {
     nets: BTreeMap<String, usize>,
     uses: Vec<FileId>,
 }
 
-/// Everything that was read.
+/// All items of a compilation.
 #[derive(Debug)]
 pub struct Project {
     /// The file that is compiled.
     pub root: FileId,
-    /// The name that its net has when it has no other.
+    /// The name of the net of a file without items.
     pub stem: String,
     pub nets: Vec<NetDefinition>,
-    /// By net; an item of the user's file stands over one of a used file, and that over a shipped one.
+    /// By net. An item of the root file has priority over one of a used file, and that over a shipped one.
     pub weights: BTreeMap<String, (WeightsItem, FileId)>,
-    /// What shipped specs say of their nets' weights: tables of names.
+    /// The weights items of shipped specs, with their rename tables.
     pub shipped_weights: BTreeMap<String, (WeightsItem, FileId)>,
     pub labels: BTreeMap<String, (LabelsItem, FileId)>,
     pub recipes: BTreeMap<String, (TrainItem, FileId)>,
@@ -51,11 +49,11 @@ pub struct Project {
     shipped: BTreeMap<String, usize>,
 }
 
-/// How deep files may use each other.
+/// Max depth of files that use each other.
 const MAX_USE_DEPTH: usize = 16;
 
 impl Project {
-    /// Reads everything that a file needs. What can be told of all of it is told, also where something is wrong.
+    /// Loads a file with all the files it uses. The project holds everything that could be parsed, even with errors.
     pub fn load(sources: &mut Sources, root: FileId, stem: &str, read: Reader) -> (Project, Diagnostics) {
         let mut project = Project {
             root,
@@ -78,7 +76,7 @@ impl Project {
         (project, errors)
     }
 
-    /// Adds the last file of the path, and what it uses.
+    /// Adds the last file of the path, and the files it uses.
     fn add(
         &mut self,
         sources: &mut Sources,
@@ -88,8 +86,8 @@ impl Project {
         errors: &mut Diagnostics,
     ) {
         let Some(&(file, _, _)) = path.last() else { return };
-        let (tree, parse_faults) = parse(sources, file);
-        errors.extend(parse_faults);
+        let (tree, parse_errors) = parse(sources, file);
+        errors.extend(parse_errors);
         self.files.entry(file).or_default();
         let uses: Vec<Text> = tree
             .items
@@ -117,15 +115,17 @@ impl Project {
         let Some(&(user, _, _)) = path.last() else { return };
         let error = |message: String| Diagnostic::new(Code::Use, message);
         let Some(name) = literal(used) else {
-            errors.push(error("a used file's name is a plain text".into()).at(used.span, "holds an expression"));
+            errors.push(
+                error("the file name after `use` must be a plain string".into())
+                    .at(used.span, "contains an expression"),
+            );
             return;
         };
-        let target = sources.beside(user, &name);
-        let inside = leads_inside(root_folder, &target);
-        if Path::new(&name).is_absolute() || !inside {
+        let target = sources.resolve(user, &name);
+        if Path::new(&name).is_absolute() || !is_inside(root_folder, &target) {
             errors.push(
-                error(format!("`{name}` leads out of the project"))
-                    .at(used.span, "must stay below the folder of the file that is built"),
+                error(format!("`{name}` is outside the project"))
+                    .at(used.span, "must be inside the folder of the root file"),
             );
             return;
         }
@@ -133,11 +133,11 @@ impl Project {
         let same = |known: &Option<PathBuf>| known.as_deref().is_some_and(|known| identity(known) == identity(&target));
         if let Some((_, _, at)) = path.iter().find(|(_, known, _)| same(known)) {
             let mut diagnostic =
-                error("files use each other in a circle".into()).at(used.span, format!("uses `{name}` again"));
+                error("the files use each other in a cycle".into()).at(used.span, format!("uses `{name}` again"));
             for (_, _, span) in path.iter().skip(1).filter(|(_, _, span)| span != at) {
                 diagnostic = diagnostic.maybe_and(*span, "used here");
             }
-            errors.push(diagnostic.maybe_and(*at, "used first here"));
+            errors.push(diagnostic.maybe_and(*at, "first used here"));
             return;
         }
         let known = self.files.keys().copied().find(|&file| same(&sources.file(file).path));
@@ -146,7 +146,9 @@ impl Project {
             return;
         }
         if path.len() >= MAX_USE_DEPTH {
-            errors.push(error(format!("more than {MAX_USE_DEPTH} files use each other")).at(used.span, "here"));
+            errors.push(
+                error(format!("files use each other more than {MAX_USE_DEPTH} levels deep")).at(used.span, "used here"),
+            );
             return;
         }
         match read_source(sources, &target, read) {
@@ -191,8 +193,8 @@ impl Project {
         let name = item.name.clone();
         if ops::find(&name.text).is_some() {
             errors.push(
-                Diagnostic::new(Code::ReservedName, format!("`{}` is a layer", name.text))
-                    .at(name.span, "a net needs another name"),
+                Diagnostic::new(Code::ReservedName, format!("`{}` is the name of a layer", name.text))
+                    .at(name.span, "choose another name for this net"),
             );
         }
         for (index, parameter) in item.parameters.iter().enumerate() {
@@ -218,7 +220,7 @@ impl Project {
         self.nets.push(NetDefinition { item, docs, file, span });
     }
 
-    /// Adds the shipped specs whose names stand anywhere in the texts.
+    /// Adds the shipped specs whose names occur anywhere in the sources.
     fn add_shipped(&mut self, sources: &mut Sources, errors: &mut Diagnostics) {
         let mut checked = 0;
         loop {
@@ -229,13 +231,13 @@ impl Project {
             checked += texts.len();
             for spec in shipped::SPECS {
                 let wanted = self.stem == spec.name || texts.iter().any(|text| text.contains(spec.name));
-                let own = self.files.get(&self.root).is_some_and(|root| root.nets.contains_key(spec.name));
-                if !wanted || own || self.shipped.contains_key(spec.name) {
+                let is_redefined = self.files.get(&self.root).is_some_and(|root| root.nets.contains_key(spec.name));
+                if !wanted || is_redefined || self.shipped.contains_key(spec.name) {
                     continue;
                 }
                 let file = sources.add(shipped::source(spec));
-                let (tree, parse_faults) = parse(sources, file);
-                errors.extend(parse_faults);
+                let (tree, parse_errors) = parse(sources, file);
+                errors.extend(parse_errors);
                 self.add_shipped_items(spec.name, tree, file, errors);
             }
         }
@@ -260,7 +262,7 @@ impl Project {
         }
     }
 
-    /// Weights, labels and recipes must name nets that are there.
+    /// Checks that weights, labels and recipes are for nets that exist.
     fn check_targets(&self, errors: &mut Diagnostics) {
         let weights = self.weights.values().map(|(item, file)| ("weights", &item.net, *file));
         let labels = self.labels.values().map(|(item, file)| ("labels", &item.net, *file));
@@ -270,21 +272,25 @@ impl Project {
                 let names = self.names(file);
                 errors.push(
                     Diagnostic::new(Code::WeightsNet, format!("{what} for `{}`, but there is no such net", net.text))
-                        .at(net.span, "no net of this name")
-                        .meant(net.span, &net.text, suggest::nearest(&net.text, names.iter().map(String::as_str))),
+                        .at(net.span, "no net has this name")
+                        .suggest_name(
+                            net.span,
+                            &net.text,
+                            suggest::nearest(&net.text, names.iter().map(String::as_str)),
+                        ),
                 );
             }
         }
     }
 
-    /// The net of a name, as a file sees it: its own, one that it uses, one that ships.
+    /// Looks a net up in the scope of a file: its own nets, those of the files it uses, then the shipped ones.
     pub fn find(&self, name: &str, from: FileId) -> Option<usize> {
         let contents = self.files.get(&from)?;
         let used = || contents.uses.iter().find_map(|used| self.files.get(used)?.nets.get(name).copied());
         contents.nets.get(name).copied().or_else(used).or_else(|| self.shipped.get(name).copied())
     }
 
-    /// The names of all nets that a file sees.
+    /// The names of all nets in the scope of a file.
     pub fn names(&self, from: FileId) -> Vec<String> {
         let Some(contents) = self.files.get(&from) else { return Vec::new() };
         let used = contents.uses.iter().filter_map(|used| self.files.get(used)).flat_map(|file| file.nets.keys());
@@ -292,7 +298,7 @@ impl Project {
         contents.nets.keys().chain(used).cloned().chain(shipped).collect()
     }
 
-    /// The nets of the file that is compiled, in the order of the text.
+    /// The nets of the root file, in source order.
     pub fn root_nets(&self) -> Vec<usize> {
         (0..self.nets.len()).filter(|&net| self.nets[net].file == self.root).collect()
     }
@@ -303,10 +309,10 @@ where
     T: HasNet,
 {
     match map.get(&net.text) {
-        // A used file's item gives way to the one of the file that uses it, which was read before.
+        // The item of the file that uses this one has priority; it was read before.
         Some((_, file)) if *file != item.1 => {}
         Some((earlier, _)) => errors.push(
-            Diagnostic::new(Code::DuplicateItem, format!("`{}` has its {what} twice", net.text))
+            Diagnostic::new(Code::DuplicateItem, format!("duplicate {what} for `{}`", net.text))
                 .at(net.span, "again here")
                 .and(earlier.net().span, "first here"),
         ),
@@ -339,7 +345,7 @@ impl HasNet for TrainItem {
     }
 }
 
-/// The characters of a text without expressions.
+/// The characters of a string without expressions; `None` for a template.
 pub fn literal(text: &Text) -> Option<String> {
     match &text.parts[..] {
         [] => Some(String::new()),
@@ -348,8 +354,8 @@ pub fn literal(text: &Text) -> Option<String> {
     }
 }
 
-/// Whether an expression is a bare text, as a file's name is.
-pub fn text_of(expression: &Expr) -> Option<String> {
+/// The characters of an expression that is a plain string, such as the name of a file.
+pub fn plain_string(expression: &Expr) -> Option<String> {
     match &expression.kind {
         crate::syntax::ast::ExprKind::Text(text) => literal(text),
         _ => None,

@@ -1,8 +1,8 @@
-//! The specs that ship inside the program: the architectures that are in scope without `use`.
+//! The specs embedded in the program: architectures that every spec can use without `use`.
 
 use crate::source::SourceFile;
 
-/// A shipped spec: the name of its net, and its text.
+/// A shipped spec: the name of its net, and its source.
 #[derive(Debug)]
 pub struct Spec {
     pub name: &'static str,
@@ -37,11 +37,11 @@ specs! {
     "mixture_of_experts"
 }
 
-/// The files of labels that shipped specs name, each a class a line.
+/// The label files of shipped specs, one class per line.
 static LABELS: &[(&str, &str)] =
     &[("samples/imagenet_labels.txt", include_str!("../../../specs/samples/imagenet_labels.txt"))];
 
-/// The text of a file of labels that a shipped spec names.
+/// The text of a label file of a shipped spec.
 pub fn labels(name: &str) -> Option<&'static str> {
     LABELS.iter().find(|(known, _)| *known == name).map(|(_, text)| *text)
 }
@@ -51,7 +51,7 @@ pub fn source(spec: &Spec) -> SourceFile {
     SourceFile { name: format!("{}.net", spec.name), path: None, text: spec.text.to_string(), shipped: true }
 }
 
-/// The shipped spec of a name.
+/// The shipped spec with this name.
 pub fn find(name: &str) -> Option<&'static Spec> {
     SPECS.iter().find(|spec| spec.name == name)
 }

@@ -2,7 +2,7 @@
 
 use super::argument::{Argument, Default};
 use crate::diagnostics::foreign_names;
-use crate::diagnostics::foreign_names::Meant;
+use crate::diagnostics::foreign_names::Meaning;
 use crate::diagnostics::{Code, Diagnostic, Diagnostics, suggest};
 use crate::graph::{Initializer, Value, ValueKind};
 use crate::source::Span;
@@ -79,10 +79,10 @@ impl Arguments {
                     errors.push(
                         Diagnostic::new(Code::UnknownArgument, format!("`{layer}` has no argument `{name}`"))
                             .at(at, known)
-                            .spelled(at, &name, meant),
+                            .suggest(at, &name, meant),
                     );
                     // Its value is looked at as that of the argument that is meant.
-                    if let Some(Meant::Name(meant)) = meant
+                    if let Some(Meaning::Name(meant)) = meant
                         && let Some(place) = names.iter().position(|name| *name == meant)
                     {
                         values[place].get_or_insert(value);
@@ -206,9 +206,10 @@ impl Arguments {
         };
         choices.iter().copied().find(|choice| *choice == word).ok_or_else(|| {
             let meant =
-                suggest::nearest(word, choices.iter().copied()).or_else(|| foreign_names::choice(word, choices));
+                suggest::nearest(word, choices.iter().copied()).or_else(|| foreign_names::keyword(word, choices));
             let place = self.given(name).map_or(self.span, |value| value.span);
-            self.wrong(name, format!("takes {}", suggest::one_of(choices.iter().copied()))).meant(place, word, meant)
+            self.wrong(name, format!("takes {}", suggest::one_of(choices.iter().copied())))
+                .suggest_name(place, word, meant)
         })
     }
 
@@ -260,7 +261,7 @@ impl Arguments {
                 let near = suggest::nearest(word, ["true", "false"].into_iter().chain(Initializer::NAMES));
                 Err(self
                     .wrong(name, "takes `true`, `false`, a number or an initialiser such as `Constant(0.1)`")
-                    .meant(place, word, near))
+                    .suggest_name(place, word, near))
             }
             Some(_) => self.initializer(name, Initializer::Constant(0.0)).map(Some),
         }

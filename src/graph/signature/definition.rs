@@ -1,7 +1,7 @@
 //! What is known of a layer before it is used: its names, arguments and documentation.
 
 use crate::diagnostics::{Diagnostic, Diagnostics, suggest};
-use crate::graph::{Argument, Arguments, Operation, Value, ValueKind};
+use crate::graph::{Argument, Arguments, Category, Operation, Value, ValueKind};
 use crate::source::Span;
 use std::fmt::Write;
 use std::sync::Arc;
@@ -18,6 +18,8 @@ pub struct Definition {
     pub aliases: &'static [&'static str],
     /// NeuPy's class, from which generated names are made.
     pub kind: &'static str,
+    /// Its category in pictures.
+    pub category: Category,
     /// What it does, in one line.
     pub summary: &'static str,
     pub arguments: &'static [Argument],
@@ -61,7 +63,7 @@ impl Definition {
             };
             let place = error.labels.iter().find(|label| label.primary).map(|label| label.span);
             let inside = |value: &Option<Value>| {
-                let of = |value: &Value| value.span != span && place.is_some_and(|place| value.span.holds(place));
+                let of = |value: &Value| value.span != span && place.is_some_and(|place| value.span.contains(place));
                 value.as_ref().is_some_and(of)
             };
             let Some(wrong) = arguments.values.iter().position(inside) else {

@@ -1,6 +1,7 @@
-//! What a layer takes: its arguments, their values, its documentation; and a call, read by them.
+//! A layer's signature: arguments, values, documentation, category; and calls bound to it.
 
 pub(crate) mod argument;
 pub(crate) mod call;
+pub(crate) mod category;
 pub mod definition;
 pub(crate) mod value;

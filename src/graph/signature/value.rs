@@ -39,14 +39,14 @@ impl ValueKind {
         match self {
             ValueKind::Int(_) => "an integer",
             ValueKind::Float(_) => "a number",
-            ValueKind::Bool(_) => "a truth value",
-            ValueKind::Text(_) => "a text",
+            ValueKind::Bool(_) => "a boolean",
+            ValueKind::Text(_) => "a string",
             ValueKind::Word(_) => "a word",
             ValueKind::Open => "an open size",
             ValueKind::Sizes(_) => "sizes",
             ValueKind::List(_) => "a list",
             ValueKind::Map(_) => "a map",
-            ValueKind::Construct { .. } => "a construction",
+            ValueKind::Construct { .. } => "a call",
         }
     }
 }

@@ -1,18 +1,10 @@
-//! The algorithms that compute convolutions: one trait, one file for each, one line in the table here.
+//! What an algorithm that computes convolutions can do, and what it is called with.
 
 use super::cost::Sizes;
-use super::depthwise::Depthwise;
-use super::direct::Direct;
-use super::im2col::Im2col;
-use super::im2col_blas::Im2colBlas;
-use super::pointwise::Pointwise;
-use super::winograd::Blocking;
 use crate::kernels::epilogue::{EpilogueArgs, Pool};
 use crate::kernels::parallel::thread_pool::ThreadPool;
 use crate::kernels::tensor_view::{Convolution, View, ViewMut};
-use serde::{Deserialize, Serialize};
 use std::fmt;
-use std::ops::Deref;
 
 /// A call of a convolution: `batch` images of `(in_h, in_w, in_c)` to `(out_h, out_w, out_c)`, or half that height and width
 /// where the epilogue pools.
@@ -32,7 +24,7 @@ pub struct ConvCall<'a> {
 /// A way to compute convolutions.
 pub trait ConvAlgorithm: fmt::Display {
     /// The choices of this algorithm that may suit a convolution, in micro-batches of so many images. Those that do not
-    /// support it are dropped by [`Algorithm::candidates`].
+    /// support it are dropped by [`Algorithm::candidates`](super::Algorithm::candidates).
     fn candidates(conv: &Convolution, micro_batch: usize) -> Vec<Self>
     where
         Self: Sized;
@@ -94,65 +86,5 @@ pub trait ConvAlgorithm: fmt::Display {
         let mut packed = vec![0.0; self.packed_len(conv)];
         self.pack(conv, weights, &mut packed, &ThreadPool::new(1));
         packed
-    }
-}
-
-macro_rules! algorithms {
-    ($($(#[$doc:meta])* $variant:ident($implementation:ty),)*) => {
-        /// How a convolution is computed.
-        #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-        pub enum Algorithm {
-            $($(#[$doc])* $variant($implementation),)*
-        }
-
-        impl Algorithm {
-            /// The algorithms that can compute a convolution; the first can compute every one.
-            pub fn candidates(conv: &Convolution, pool: Option<Pool>, micro_batch: usize) -> Vec<Algorithm> {
-                let mut list = Vec::new();
-                $(list.extend(<$implementation>::candidates(conv, micro_batch).into_iter().map(Algorithm::$variant));)*
-                list.retain(|algorithm| algorithm.supports(conv, pool));
-                list
-            }
-
-            /// See [`ConvAlgorithm::tuning_variants`].
-            pub fn tuning_variants(&self, conv: &Convolution) -> Vec<Algorithm> {
-                match self {
-                    $(Algorithm::$variant(algorithm) => {
-                        algorithm.tuning_variants(conv).into_iter().map(Algorithm::$variant).collect()
-                    })*
-                }
-            }
-        }
-
-        impl Deref for Algorithm {
-            type Target = dyn ConvAlgorithm;
-
-            fn deref(&self) -> &(dyn ConvAlgorithm + 'static) {
-                match self {
-                    $(Algorithm::$variant(algorithm) => algorithm,)*
-                }
-            }
-        }
-    };
-}
-
-algorithms! {
-    /// Rows of the window's pixels times the weights, in cache-sized blocks; computes every convolution.
-    Im2col(Im2col),
-    /// Each channel by itself.
-    Depthwise(Depthwise),
-    /// 1x1: a product over pixels.
-    Pointwise(Pointwise),
-    /// For few input channels: the window is read in place.
-    Direct(Direct),
-    /// Copied windows, or pixels, times the unpacked weights, by BLAS.
-    Blas(Im2colBlas),
-    /// 3x3 and 5x5 with stride 1 by fewer multiplications (Lavin and Gray, 2016).
-    Winograd(Blocking),
-}
-
-impl fmt::Display for Algorithm {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(&**self, f)
     }
 }

@@ -239,12 +239,13 @@ impl Call<'_> {
 mod tests {
     use super::*;
     use crate::kernels::conv::naive::{compare, convolution, noise};
+    use crate::kernels::guarded::Floats;
 
     fn check(conv: Convolution) {
         let weights = noise(taps(&conv) * conv.out_c, 7);
-        let packed = Depthwise.packed(&conv, &weights);
+        let packed = Floats::from(Depthwise.packed(&conv, &weights));
         compare(&conv, &weights, 2e-6 * taps(&conv) as f64, &|threads, batch, input, epilogue, output| {
-            let mut scratch = vec![0.0; Depthwise.scratch_len(&conv, batch, epilogue.pool, threads.count())];
+            let mut scratch = Floats::filled(0.0, Depthwise.scratch_len(&conv, batch, epilogue.pool, threads.count()));
             Depthwise.run(ConvCall {
                 threads,
                 conv: &conv,

@@ -2,7 +2,8 @@
 //! time, which stay in the second-level cache, instead of whole images that go to memory and back (Alwani et al.,
 //! "Fused-layer CNN accelerators", 2016). The results have the same bits as one convolution after the other.
 
-use super::algorithm::{Algorithm, ConvAlgorithm};
+use super::Algorithm;
+use super::algorithm::ConvAlgorithm;
 use super::depthwise::{Call, Depthwise};
 use super::im2col::{Im2col, Task};
 use super::input_rows::ImageRows;
@@ -273,41 +274,42 @@ mod tests {
     use crate::kernels::conv::algorithm::ConvCall;
     use crate::kernels::conv::naive::{convolution, noise};
     use crate::kernels::elementwise::activation::Activation;
+    use crate::kernels::guarded::Floats;
     use crate::kernels::simd::isa::Isa;
 
     /// One convolution after the other, and its weights.
-    fn alone(threads: &ThreadPool, link: &Link, batch: usize, input: &[f32]) -> Vec<f32> {
+    fn alone(threads: &ThreadPool, link: &Link, batch: usize, input: &[f32]) -> Floats {
         let Link { conv, weights, epilogue } = link;
         let window = &conv.window;
         let input = View { data: input, ld: conv.in_c, image: window.in_h * window.in_w * conv.in_c };
         let image = window.out_h * window.out_w * conv.out_c;
-        let mut result = vec![0.0; batch * image];
+        let mut result = Floats::filled(0.0, batch * image);
         let output = ViewMut { data: &mut result, ld: conv.out_c, image };
         let algorithm = algorithm(conv);
-        let mut scratch = vec![0.0; algorithm.scratch_len(conv, batch, None, threads.count())];
+        let mut scratch = Floats::filled(0.0, algorithm.scratch_len(conv, batch, None, threads.count()));
         algorithm.run(ConvCall { threads, conv, batch, input, weights, epilogue, scratch: &mut scratch, output });
         result
     }
 
     /// Compares a chain with its convolutions one after the other, bit by bit.
     fn check(convs: &[Convolution]) {
-        let weights: Vec<Vec<f32>> = convs
+        let weights: Vec<Floats> = convs
             .iter()
             .map(|conv| {
                 let count = conv.window.kernel_h * conv.window.kernel_w * conv.in_c / conv.groups * conv.out_c;
                 let weights = noise(count, 7);
-                algorithm(conv).packed(conv, &weights)
+                Floats::from(algorithm(conv).packed(conv, &weights))
             })
             .collect();
         let last = convs[convs.len() - 1];
         let image = last.window.out_h * last.window.out_w * last.out_c;
         let bias = noise(convs.iter().map(|conv| conv.out_c).max().unwrap_or(0), 2);
-        let residual = noise(3 * image, 3);
         for (batch, isa, workers) in [1, 3].into_iter().flat_map(|batch| {
             let sets = Isa::available().into_iter();
             sets.flat_map(move |isa| [1, 2, 3].into_iter().map(move |workers| (batch, isa, workers)))
         }) {
             let threads = ThreadPool::with_isa(workers, isa);
+            let residual = noise(batch * image, 3);
             let residual = View { data: &residual, ld: last.out_c, image };
             let epilogue = |index: usize| EpilogueArgs {
                 bias: index.is_multiple_of(2).then_some(&bias),
@@ -322,8 +324,8 @@ mod tests {
             let input = noise(batch * window.in_h * window.in_w * in_c, 1);
             let expected = links.iter().fold(input.clone(), |input, link| alone(&threads, link, batch, &input));
             let list: Convolutions = convs.iter().collect();
-            let mut scratch = vec![f32::NAN; scratch_len(&list, workers)];
-            let mut result = vec![f32::NAN; batch * image];
+            let mut scratch = Floats::filled(f32::NAN, scratch_len(&list, workers));
+            let mut result = Floats::filled(f32::NAN, batch * image);
             let view = View { data: &input, ld: in_c, image: window.in_h * window.in_w * in_c };
             let output = ViewMut { data: &mut result, ld: last.out_c, image };
             convolve(&threads, &links, batch, view, &mut scratch, output);

@@ -250,12 +250,13 @@ impl Task<'_> {
 mod tests {
     use super::*;
     use crate::kernels::conv::naive::{compare, convolution, noise};
+    use crate::kernels::guarded::Floats;
 
     fn check(conv: Convolution) {
         let weights = noise(depth(&conv) * conv.out_c, 7);
-        let packed = Im2col.packed(&conv, &weights);
+        let packed = Floats::from(Im2col.packed(&conv, &weights));
         compare(&conv, &weights, 2e-6 * depth(&conv) as f64, &|threads, batch, input, epilogue, output| {
-            let mut scratch = vec![0.0; Im2col.scratch_len(&conv, batch, epilogue.pool, threads.count())];
+            let mut scratch = Floats::filled(0.0, Im2col.scratch_len(&conv, batch, epilogue.pool, threads.count()));
             Im2col.run(ConvCall {
                 threads,
                 conv: &conv,

@@ -127,6 +127,7 @@ mod tests {
     use super::*;
     use crate::kernels::conv::im2col::Im2col;
     use crate::kernels::conv::naive::{compare, convolution, noise};
+    use crate::kernels::guarded::Floats;
 
     #[test]
     fn sizes_strides_and_padding() {
@@ -142,8 +143,9 @@ mod tests {
                 let own = Im2colBlas.supports(&conv, epilogue.pool);
                 // It does not pool: another algorithm computes those cases, so that the others are compared.
                 let algorithm: &dyn ConvAlgorithm = if own { &Im2colBlas } else { &Im2col };
-                let packed = algorithm.packed(&conv, &weights);
-                let mut scratch = vec![0.0; algorithm.scratch_len(&conv, batch, epilogue.pool, threads.count())];
+                let packed = Floats::from(algorithm.packed(&conv, &weights));
+                let mut scratch =
+                    Floats::filled(0.0, algorithm.scratch_len(&conv, batch, epilogue.pool, threads.count()));
                 let scratch = &mut scratch;
                 algorithm.run(ConvCall {
                     threads,

@@ -124,12 +124,13 @@ impl fmt::Display for Pointwise {
 mod tests {
     use super::*;
     use crate::kernels::conv::naive::{compare, convolution, noise};
+    use crate::kernels::guarded::Floats;
 
     fn check(conv: Convolution) {
         let weights = noise(conv.in_c * conv.out_c, 7);
-        let packed = Pointwise.packed(&conv, &weights);
+        let packed = Floats::from(Pointwise.packed(&conv, &weights));
         compare(&conv, &weights, 2e-6 * conv.in_c as f64, &|threads, batch, input, epilogue, output| {
-            let mut scratch = vec![0.0; Pointwise.scratch_len(&conv, batch, epilogue.pool, threads.count())];
+            let mut scratch = Floats::filled(0.0, Pointwise.scratch_len(&conv, batch, epilogue.pool, threads.count()));
             Pointwise.run(ConvCall {
                 threads,
                 conv: &conv,

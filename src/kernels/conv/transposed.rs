@@ -162,6 +162,7 @@ fn write_tile<const N: usize, const C: usize>(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::kernels::guarded::Floats;
     use crate::kernels::testing::{Random, Tensor, seen, windows};
 
     fn check(random: &mut Random, forward: Convolution, n: usize, gap: usize) {
@@ -169,7 +170,7 @@ mod tests {
         let (outputs, inputs) = (in_c / groups, out_c / groups);
         let weight = random.floats(w.kernel_h * w.kernel_w * outputs * out_c);
         let bias = random.floats(in_c);
-        let mut packed = vec![0.0; weight.len()];
+        let mut packed = Floats::filled(0.0, weight.len());
         pack_deconvolution(&weight, &forward, &mut packed);
         let x = Tensor::random(random, n, w.out_h * w.out_w, out_c, gap);
         // What each forward output spreads over its inputs, by the definition of a gradient.
@@ -189,7 +190,7 @@ mod tests {
             }
         }
         let relu = Activation::Relu { alpha: 0.5 };
-        for bias in [None, Some(bias.as_slice())] {
+        for bias in [None, Some(&bias[..])] {
             let layer = TransposedConvolution { forward, packed: &packed, bias, activation: relu };
             let y = Tensor::new(n, w.in_h * w.in_w, in_c, gap / 2);
             let y = y.filled(|y, threads| deconvolution(x.view(), y, n, &layer, threads));

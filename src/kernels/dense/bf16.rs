@@ -135,6 +135,7 @@ pub fn multiply(
 mod tests {
     use super::*;
     use crate::kernels::conv::naive::noise;
+    use crate::kernels::guarded::Floats;
     use crate::kernels::simd::isa::Isa;
 
     #[test]
@@ -152,14 +153,14 @@ mod tests {
         for (rows, inputs, outputs) in [(1, 1, 1), (1, 300, 33), (2, 64, 144), (9, 31, 40), (131, 70, 35), (3, 129, 65)]
         {
             let (input, weights, bias) = (noise(rows * inputs, 1), noise(inputs * outputs, 2), noise(outputs, 3));
-            let packed = pack_weights(inputs, outputs, &weights);
+            let packed = Floats::from(pack_weights(inputs, outputs, &weights));
             for isa in Isa::available() {
                 let run = |count| {
                     let threads = ThreadPool::with_isa(count, isa);
-                    let mut output = vec![9.0; rows * outputs];
+                    let mut output = Floats::filled(9.0, rows * outputs);
                     let view = View { data: &input, ld: inputs, image: 0 };
                     let to = ViewMut { data: &mut output, ld: outputs, image: 0 };
-                    let mut scratch = vec![f32::NAN; scratch_len(count)];
+                    let mut scratch = Floats::filled(f32::NAN, scratch_len(count));
                     let none = Activation::default();
                     multiply(&threads, rows, inputs, outputs, view, &packed, Some(&bias), none, &mut scratch, to);
                     output

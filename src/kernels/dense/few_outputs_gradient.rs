@@ -157,6 +157,7 @@ impl Block<'_> {
 mod tests {
     use super::*;
     use crate::kernels::conv::naive::noise;
+    use crate::kernels::guarded::Floats;
     use crate::kernels::simd::isa::Isa;
     use crate::kernels::testing::Sum;
 
@@ -164,10 +165,10 @@ mod tests {
     fn sizes() {
         for (rows, inputs, outputs) in [(1, 1, 1), (3, 31, 2), (128, 40, 10), (7, 600, 24), (5, 257, 9), (9, 70, 13)] {
             let (ld, dy_ld) = (inputs + 3, outputs + 1);
-            let (x, dy) = (noise(rows * ld, 1), noise(rows * dy_ld, 2));
+            let (x, dy) = (noise(rows * ld - 3, 1), noise(rows * dy_ld - 1, 2));
             for isa in Isa::available() {
                 let run = |count| {
-                    let mut out = vec![f32::NAN; inputs * outputs];
+                    let mut out = Floats::filled(f32::NAN, inputs * outputs);
                     let (x, dy) = (View { data: &x, ld, image: 0 }, View { data: &dy, ld: dy_ld, image: 0 });
                     weight_gradient(&ThreadPool::with_isa(count, isa), (rows, inputs, outputs), x, dy, &mut out);
                     out

@@ -202,6 +202,7 @@ pub fn multiply_raw(
 
 #[cfg(test)]
 mod tests {
+    use super::super::guarded::Floats;
     use super::*;
     use crate::kernels::conv::naive::noise;
     use crate::kernels::simd::isa::Isa;
@@ -223,28 +224,29 @@ mod tests {
             (8, 4097, 150),
         ] {
             let (ld, out_ld) = (inputs + 3, outputs + 2);
-            let input = noise(rows * ld, 1);
+            // The last rows end where their columns end.
+            let input = noise(rows * ld - 3, 1);
             let weights = noise(inputs * outputs, 2);
             let bias = noise(outputs, 3);
-            let packed = pack_weights(inputs, outputs, &weights);
+            let packed = Floats::from(pack_weights(inputs, outputs, &weights));
             for isa in Isa::available() {
                 let run = |count| {
-                    let mut output = vec![9.0; rows * out_ld];
+                    let mut output = Floats::filled(9.0, rows * out_ld - 2);
                     let view = View { data: &input, ld, image: 0 };
                     let to = ViewMut { data: &mut output, ld: out_ld, image: 0 };
                     let relu = Activation::Relu { alpha: 0.25 };
                     let threads = ThreadPool::with_isa(count, isa);
-                    let mut scratch = vec![f32::NAN; scratch_len(rows, inputs, count)];
+                    let mut scratch = Floats::filled(f32::NAN, scratch_len(rows, inputs, count));
                     multiply(&threads, rows, inputs, outputs, view, &packed, Some(&bias), relu, &mut scratch, to);
                     output
                 };
                 let output = run(1);
                 assert!(output == run(2), "threads change the result");
-                let mut raw = vec![9.0; rows * out_ld];
+                let mut raw = Floats::filled(9.0, rows * out_ld - 2);
                 let view = View { data: &input, ld, image: 0 };
                 let to = ViewMut { data: &mut raw, ld: out_ld, image: 0 };
                 let (threads, relu) = (ThreadPool::with_isa(2, isa), Activation::Relu { alpha: 0.25 });
-                let mut scratch = vec![f32::NAN; raw_scratch_len(rows, inputs, outputs)];
+                let mut scratch = Floats::filled(f32::NAN, raw_scratch_len(rows, inputs, outputs));
                 multiply_raw(
                     &threads,
                     gemm::Backend::Blas,
@@ -259,7 +261,7 @@ mod tests {
                     &mut scratch,
                 );
                 for row in 0..rows {
-                    for column in 0..out_ld {
+                    for column in 0..if row + 1 < rows { out_ld } else { outputs } {
                         let values = [output[row * out_ld + column], raw[row * out_ld + column]];
                         if column >= outputs {
                             assert_eq!(values, [9.0; 2], "wrote behind the row");

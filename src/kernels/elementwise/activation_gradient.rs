@@ -227,6 +227,7 @@ multiversion! {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::kernels::guarded::Floats;
     use crate::kernels::testing::{Random, Tensor, check_slice, dense, differences};
 
     #[test]
@@ -272,7 +273,7 @@ mod tests {
                 dx.check_dense(1e-6, &differences(&dense(&x), &dense(&dy), |x| forward(x, &wide)));
                 let expected = differences(&wide, &dense(&dy), |alpha| forward(&dense(&x), alpha));
                 let dalpha = Tensor::new(1, 1, count, 0).filled(|out, threads| {
-                    let mut scratch = vec![f32::NAN; prelu_slope_gradient_scratch_len(x.size, count)];
+                    let mut scratch = Floats::filled(f32::NAN, prelu_slope_gradient_scratch_len(x.size, count));
                     prelu_slope_gradient(x.view(), dy.view(), out.data, x.size, &mut scratch, threads);
                 });
                 check_slice(&dalpha.data, 3e-6, |i| expected[i]);

@@ -340,6 +340,7 @@ impl Product {
 
 #[cfg(test)]
 mod tests {
+    use super::super::guarded::Floats;
     use super::*;
     use crate::kernels::conv::naive::noise;
 
@@ -358,12 +359,14 @@ mod tests {
         let (a_rows, a_columns) = if ta { (depth, rows) } else { (rows, depth) };
         let (b_rows, b_columns) = if tb { (columns, depth) } else { (depth, columns) };
         let (a_ld, b_ld, c_ld) = (a_columns + 2, b_columns + 1, columns + 3);
-        let (a, b) = (noise(a_rows * a_ld, 1), noise(b_rows * b_ld, 2));
-        let start = noise(rows * c_ld, 3);
+        // The last rows end where their columns end.
+        let len = |rows: usize, ld: usize, gap| (rows * ld).saturating_sub(gap);
+        let (a, b) = (noise(len(a_rows, a_ld, 2), 1), noise(len(b_rows, b_ld, 1), 2));
+        let start = noise(len(rows, c_ld, 3), 3);
         let product = Product { rows, columns, depth, alpha, beta, backend };
         let run = |count| {
             let mut c = start.clone();
-            let mut scratch = vec![f32::NAN; product.scratch_len()];
+            let mut scratch = Floats::filled(f32::NAN, product.scratch_len());
             let left = Operand { data: &a, ld: a_ld, transposed: ta };
             let right = Operand { data: &b, ld: b_ld, transposed: tb };
             let to = ViewMut { data: &mut c, ld: c_ld, image: 0 };
@@ -380,7 +383,7 @@ mod tests {
             assert!((alone - c).abs() < 1e-4, "{alone} for {c}");
         }
         for row in 0..rows {
-            for column in 0..c_ld {
+            for column in 0..if row + 1 < rows { c_ld } else { columns } {
                 let at = row * c_ld + column;
                 if column >= columns {
                     assert_eq!(c[at], start[at], "wrote behind the row");
@@ -408,7 +411,7 @@ mod tests {
                     let left = Operand { data: &a, ld: if ta { rows } else { depth }, transposed: ta };
                     let right = Operand { data: &b, ld: if tb { depth } else { columns }, transposed: tb };
                     let mut c = noise(rows * columns, 6);
-                    let mut scratch = vec![f32::NAN; product.scratch_len()];
+                    let mut scratch = Floats::filled(f32::NAN, product.scratch_len());
                     let to = ViewMut { data: &mut c, ld: columns, image: 0 };
                     multiply(&ThreadPool::with_isa(2, isa), &product, left, right, to, &mut scratch);
                     (isa, c.into_iter().map(f32::to_bits).collect::<Vec<u32>>())

@@ -127,6 +127,7 @@ impl Grid {
 mod tests {
     use super::*;
     use crate::kernels::conv::naive::noise;
+    use crate::kernels::guarded::Floats;
 
     #[test]
     fn panels_hold_their_columns() {
@@ -135,7 +136,7 @@ mod tests {
             // The last row ends where its columns end.
             let matrix = noise(rows * ld - gap, 5);
             let run = |count| {
-                let mut packed = vec![f32::NAN; packed_len(rows, columns)];
+                let mut packed = Floats::filled(f32::NAN, packed_len(rows, columns));
                 pack(&ThreadPool::new(count), rows, columns, &matrix, ld, &mut packed);
                 packed
             };

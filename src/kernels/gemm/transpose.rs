@@ -79,14 +79,15 @@ unsafe fn avx(from: &[f32], ld: usize, rows: usize, columns: usize, to: &mut [f3
 
 #[cfg(test)]
 mod tests {
+    use super::super::super::guarded::Floats;
     use super::*;
 
     #[test]
     fn every_float_goes_to_its_place_and_no_other() {
         for (rows, columns, gap) in [(1, 1, 0), (8, 8, 0), (16, 24, 3), (17, 9, 1), (7, 40, 0), (33, 5, 2)] {
             let (ld, to_ld) = (columns + gap, rows + gap);
-            let from: Vec<f32> = (0..rows * ld - gap).map(|i| i as f32).collect();
-            let mut to = vec![-1.0; columns * to_ld];
+            let from: Floats = (0..rows * ld - gap).map(|i| i as f32).collect();
+            let mut to = Floats::filled(-1.0, columns * to_ld);
             transpose(&from, ld, rows, columns, &mut to, to_ld);
             for (place, value) in to.iter().enumerate() {
                 let (column, row) = (place / to_ld, place % to_ld);

@@ -117,6 +117,7 @@ pub fn copy_slice(x: &[f32], y: &mut [f32], threads: &ThreadPool) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::kernels::guarded::Floats;
     use crate::kernels::testing::{Random, Tensor};
 
     #[test]
@@ -192,7 +193,7 @@ mod tests {
         let x = Tensor::random(&mut random, 3, 50, 1000, 2);
         x.filled(|y, threads| fill_images(y, x.size, 2.0, threads)).check(0.0, |_, _, _| 2.0);
         let from = random.floats(200_000);
-        let mut to = vec![0.0; from.len()];
+        let mut to = Floats::filled(0.0, from.len());
         copy_slice(&from, &mut to, &ThreadPool::new(2));
         assert_eq!(from, to);
     }

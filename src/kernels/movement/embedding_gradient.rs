@@ -47,6 +47,7 @@ pub fn embedding_gradient(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::kernels::guarded::Floats;
     use crate::kernels::tensor_view::ViewMut;
     use crate::kernels::testing::{Random, Tensor, check_slice};
 
@@ -67,7 +68,7 @@ mod tests {
             let wrong = [rows as f32];
             let wrong = View { data: &wrong, ld: 1, image: 1 };
             let one = Images { n: 1, pixels: 1, channels };
-            let mut table = vec![0.0; rows * channels];
+            let mut table = Floats::filled(0.0, rows * channels);
             assert_eq!(embedding_gradient(wrong, dy.view(), &mut table, one, &ThreadPool::new(1)), Err(0));
         }
     }

@@ -128,6 +128,7 @@ fn plane(column: Axis, line: Axis, x: &[f32], y: &mut [f32]) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::kernels::guarded::Floats;
     use crate::kernels::testing::Random;
 
     /// The place in x of each place in y, by plain counting.
@@ -167,7 +168,7 @@ mod tests {
                 let x = random.floats(shape.iter().product());
                 let expected: Vec<f32> = places(shape, &permutation).into_iter().map(|i| x[i]).collect();
                 for count in 1..4 {
-                    let mut y = vec![f32::NAN; x.len()];
+                    let mut y = Floats::filled(f32::NAN, x.len());
                     transpose(&x, &mut y, shape, &permutation, &ThreadPool::new(count));
                     assert!(y == expected, "{shape:?} {permutation:?}");
                 }

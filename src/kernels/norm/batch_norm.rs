@@ -207,6 +207,7 @@ multiversion! {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::kernels::guarded::Floats;
     use crate::kernels::testing::{Random, Tensor, check_slice, dense, differences};
 
     const EPSILON: f32 = 1e-2;
@@ -231,9 +232,9 @@ mod tests {
     }
 
     /// Statistics computed by teams of several sizes.
-    fn statistics(x: &Tensor) -> Vec<f32> {
+    fn statistics(x: &Tensor) -> Floats {
         let out = Tensor::new(1, 1, 2 * x.size.channels, 0).filled(|out, threads| {
-            let mut scratch = vec![f32::NAN; batch_scratch_len(x.size)];
+            let mut scratch = Floats::filled(f32::NAN, batch_scratch_len(x.size));
             batch_statistics(x.view(), x.size, EPSILON, out.data, &mut scratch, threads);
         });
         out.data
@@ -261,7 +262,7 @@ mod tests {
             x.filled(|y, t| batch_norm(None, y, x.size, &norm, t)).check_dense(3e-6, &expected);
 
             let gradients = Tensor::new(1, 1, 2 * channels, 0).filled(|out, t| {
-                let mut scratch = vec![f32::NAN; batch_scratch_len(x.size)];
+                let mut scratch = Floats::filled(f32::NAN, batch_scratch_len(x.size));
                 channel_gradients(x.view(), dy.view(), x.size, Some(&statistics), out.data, &mut scratch, t);
             });
             let dgamma = differences(&wide_gamma, &wide_dy, |gamma| forward(&wide_x, gamma, &wide_beta));
@@ -279,7 +280,7 @@ mod tests {
             let x = Tensor::random(&mut random, n, pixels, channels, 1);
             let dy = Tensor::random(&mut random, n, pixels, channels, 0);
             let gradients = Tensor::new(1, 1, 2 * channels, 0).filled(|out, t| {
-                let mut scratch = vec![f32::NAN; batch_scratch_len(x.size)];
+                let mut scratch = Floats::filled(f32::NAN, batch_scratch_len(x.size));
                 channel_gradients(x.view(), dy.view(), x.size, None, out.data, &mut scratch, t);
             });
             let (x, dy) = (dense(&x), dense(&dy));

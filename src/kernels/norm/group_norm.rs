@@ -99,6 +99,7 @@ pub(crate) fn statistics(x: View<'_>, size: Images, norm: &GroupNorm, out: &mut 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::kernels::guarded::Floats;
     use crate::kernels::testing::{Random, Tensor};
 
     /// Mean and biased variance of each image's groups.
@@ -126,7 +127,7 @@ mod tests {
             let affine = Affine { gamma: &gamma, beta: &beta, activation: Activation::Linear };
             let norm = GroupNorm { groups, epsilon: 1e-3 };
             let y = Tensor::new(n, pixels, channels, 1).filled(|y, threads| {
-                let mut scratch = vec![0.0; group_norm_scratch_len(x.size)];
+                let mut scratch = Floats::filled(0.0, group_norm_scratch_len(x.size));
                 group_norm(x.view(), y, x.size, &norm, &affine, &mut scratch, threads);
             });
             let moments = moments(&x, groups);

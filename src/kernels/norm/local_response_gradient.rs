@@ -61,6 +61,7 @@ fn first_terms(x: &[f32], dy: &[f32], dx: &mut [f32], base: &[f32], term: &mut [
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::kernels::guarded::Floats;
     use crate::kernels::testing::{Random, Tensor, dense, differences};
 
     #[test]
@@ -84,7 +85,8 @@ mod tests {
                     x.chunks(channels).flat_map(row).collect()
                 };
                 let dx = Tensor::new(n, 2, channels, 2).filled(|dx, t| {
-                    let mut scratch = vec![f32::NAN; local_response_norm_gradient_scratch_len(channels, t.count())];
+                    let mut scratch =
+                        Floats::filled(f32::NAN, local_response_norm_gradient_scratch_len(channels, t.count()));
                     local_response_norm_gradient(x.view(), dy.view(), dx, x.size, &norm, &mut scratch, t);
                 });
                 dx.check_dense(2e-6, &differences(&dense(&x), &dense(&dy), forward));

@@ -1,5 +1,6 @@
 //! Pins threads to cores of their own until other programs contend for them.
 
+use super::worker_pool::WorkerState;
 use std::thread::{self, ThreadId};
 use std::time::{Duration, Instant};
 
@@ -62,6 +63,13 @@ impl PinGuard {
     }
 }
 
+/// A stay ends where another program wants the core.
+impl WorkerState for Option<PinGuard> {
+    fn before_job(&mut self) {
+        self.take_if(PinGuard::is_disturbed);
+    }
+}
+
 /// How long a thread has been running, and how long it has been waiting for a core that others had.
 #[derive(Clone, Copy, Debug, Default)]
 struct Reading {
@@ -117,7 +125,7 @@ impl Drop for PinGuard {
 }
 
 #[cfg(target_os = "linux")]
-mod system {
+pub(super) mod system {
     use super::{Reading, SchedClock};
     use nix::sched::{CpuSet, sched_getaffinity, sched_setaffinity};
     use nix::unistd::Pid;
@@ -169,7 +177,7 @@ mod system {
 
 /// Where the system has no such calls, threads go where it likes.
 #[cfg(not(target_os = "linux"))]
-mod system {
+pub(super) mod system {
     use super::{Reading, SchedClock};
     use std::time::Instant;
 
@@ -202,38 +210,7 @@ mod system {
 #[cfg(all(test, target_os = "linux"))]
 mod tests {
     use super::*;
-    use crate::kernels::parallel::thread_pool::ThreadPool;
     use std::cell::Cell;
-    use std::sync::{Barrier, Mutex};
-
-    /// The cores of each thread of a pool of one for each core, during a job and after the pool's end.
-    fn places(pinning: PinPolicy) -> (Vec<Vec<usize>>, Vec<usize>) {
-        let look = || {
-            let count = system::allowed().len();
-            let threads = ThreadPool::placed(count, pinning);
-            let seen = Mutex::new(vec![Vec::new(); count]);
-            let together = Barrier::new(count);
-            threads.run(count, &|_, worker| {
-                together.wait();
-                seen.lock().expect("no panic")[worker] = system::allowed();
-            });
-            drop(threads);
-            (seen.into_inner().expect("no panic"), system::allowed())
-        };
-        // A thread of its own: the one that makes a pool stays too.
-        thread::scope(|scope| scope.spawn(look).join()).expect("the pool works")
-    }
-
-    #[test]
-    fn threads_stay_on_cores_of_their_own() {
-        let all = system::allowed();
-        let each: Vec<_> = all.iter().map(|&core| vec![core]).collect();
-        assert_eq!(places(PinPolicy::Always), (each, all.clone()));
-        assert_eq!(places(PinPolicy::Never).0, vec![all.clone(); all.len()]);
-        let fewer = PinPolicy::UntilContended.cores(all.len() + 1);
-        assert!(fewer.is_none() && PinPolicy::Always.cores(all.len() + 1).is_none(), "more threads than cores");
-        assert_eq!(PinPolicy::UntilContended.cores(all.len()), Some(all));
-    }
 
     /// A thread whose times a test moves.
     struct Moved {

@@ -3,4 +3,6 @@
 pub mod affinity;
 pub(crate) mod disjoint;
 pub mod image_batches;
+mod sync;
 pub mod thread_pool;
+mod worker_pool;

@@ -1,64 +1,23 @@
 //! The threads that share a kernel's work.
-//!
-//! A kernel takes microseconds to milliseconds, so helpers spin for a short while between kernels before they sleep,
-//! and a caller never waits for a helper that has not begun: it closes the job's gate and waits only for those inside.
 
 use super::affinity::{PinGuard, PinPolicy};
+use super::worker_pool::WorkerPool;
 use crate::kernels::simd::isa::Isa;
 use crate::size::{product, round_up, sum};
-use std::any::Any;
-use std::cell::UnsafeCell;
 use std::fmt;
 use std::marker::PhantomData;
-use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
-use std::thread::{self, JoinHandle};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
 use std::time::{Duration, Instant};
 
-/// Looks at the epoch before a helper sleeps: tens of microseconds.
-const SPINS: usize = 3000;
 /// How long threads wait for each other in [`ThreadPool::on_each`].
 const MEETING: Duration = Duration::from_millis(50);
-/// The bit of the gate that lets helpers in; the bits below count those inside.
-const OPEN: usize = 1 << (usize::BITS - 1);
 
 /// A fixed pool of threads.
 pub struct ThreadPool {
-    shared: Arc<Shared>,
-    helpers: Vec<JoinHandle<()>>,
+    pool: WorkerPool<Option<PinGuard>>,
     isa: Isa,
-    /// Held while a job runs; a second caller works alone meanwhile. The maker's stay on a core.
-    caller: Mutex<Option<PinGuard>>,
 }
-
-/// What runs: the caller's closure with its lifetime erased, valid while the gate is open or a helper inside.
-type Work = *const (dyn Fn(usize, usize) + Sync);
-
-/// A part of a job's tasks, on a cache line of its own.
-#[derive(Default)]
-#[repr(align(64))]
-struct Part {
-    /// The first task that nobody has begun.
-    next: AtomicUsize,
-    end: AtomicUsize,
-}
-
-struct Shared {
-    epoch: AtomicUsize,
-    gate: AtomicUsize,
-    /// For each worker the tasks that it begins with.
-    parts: Vec<Part>,
-    job: UnsafeCell<Option<Work>>,
-    asleep: Vec<AtomicBool>,
-    stop: AtomicBool,
-    panic: Mutex<Option<Box<dyn Any + Send>>>,
-}
-
-// SAFETY: `job` is written only by the one caller while the gate is closed and nobody inside, and read only inside.
-unsafe impl Sync for Shared {}
-// SAFETY: the raw pointer is to a `Sync` closure and is not used after its caller returned.
-unsafe impl Send for Shared {}
 
 impl ThreadPool {
     /// A pool of `count` threads (at least one; fewer where the system gives no more), the caller's among them.
@@ -83,33 +42,15 @@ impl ThreadPool {
         assert!(Isa::available().contains(&isa), "the machine does not have {isa:?}");
         let count = count.max(1);
         let cores = pinning.cores(count).unwrap_or_default();
-        let shared = Arc::new(Shared {
-            epoch: AtomicUsize::new(0),
-            gate: AtomicUsize::new(0),
-            parts: (0..count).map(|_| Part::default()).collect(),
-            job: UnsafeCell::new(None),
-            asleep: (1..count).map(|_| AtomicBool::new(false)).collect(),
-            stop: AtomicBool::new(false),
-            panic: Mutex::new(None),
-        });
-        // Where the system gives no more threads, those that it gave do the work.
-        let helpers = (1..count)
-            .map_while(|worker| {
-                let shared = Arc::clone(&shared);
-                let name = format!("kernel-{worker}");
-                let core = cores.get(worker).copied();
-                let body = move || shared.help(worker, core.and_then(|core| PinGuard::on(core, pinning)));
-                thread::Builder::new().name(name).spawn(body).ok()
-            })
-            .collect();
-        // Last, as threads begin where their maker may run.
-        let stay = cores.first().and_then(|&core| PinGuard::on(core, pinning));
-        Self { shared, helpers, isa, caller: Mutex::new(stay) }
+        // The maker's last, as threads begin where their maker may run.
+        let pool =
+            WorkerPool::new(count, move |worker| cores.get(worker).and_then(|&core| PinGuard::on(core, pinning)));
+        Self { pool, isa }
     }
 
     /// How many threads work.
     pub fn count(&self) -> usize {
-        self.helpers.len() + 1
+        self.pool.count()
     }
 
     /// The instruction set that kernels on this pool use; the machine has it.
@@ -122,14 +63,14 @@ impl ThreadPool {
     ///
     /// A panic in a task is passed on after the other threads have left; tasks not yet begun may then be left out.
     pub fn run(&self, tasks: usize, work: &(dyn Fn(usize, usize) + Sync)) {
-        self.share(tasks, 1, work);
+        self.pool.run(tasks, 1, work);
     }
 
     /// [`ThreadPool::run`] where each worker begins with the same part of every job: what it wrote for one step, such as the
     /// top of an image, is what it reads for the next, and is in its own cache. Not for tasks whose neighbours read the same
     /// large weights, which are read once when they run at about the same time.
     pub fn run_in_parts(&self, tasks: usize, work: &(dyn Fn(usize, usize) + Sync)) {
-        self.share(tasks, self.shared.parts.len(), work);
+        self.pool.run(tasks, self.pool.parts(), work);
     }
 
     /// Calls `work` once on each thread, as far as all of them come within [`MEETING`]: one that another program keeps
@@ -147,125 +88,6 @@ impl ThreadPool {
                 thread::yield_now();
             }
         });
-    }
-
-    /// Cuts the tasks into parts for as many workers; the others have none of their own.
-    fn share(&self, tasks: usize, parts: usize, work: &(dyn Fn(usize, usize) + Sync)) {
-        let pool = if tasks > 1 && !self.helpers.is_empty() { self.caller.try_lock().ok() } else { None };
-        let Some(mut pool) = pool else {
-            for task in 0..tasks {
-                work(task, 0);
-            }
-            return;
-        };
-        pool.take_if(PinGuard::is_disturbed);
-        let shared = &*self.shared;
-        // SAFETY: only the lifetime is erased; this call closes the gate and waits for the helpers before it returns.
-        let erased: Work = unsafe {
-            std::mem::transmute::<&(dyn Fn(usize, usize) + Sync), &'static (dyn Fn(usize, usize) + Sync)>(work)
-        };
-        // SAFETY: the gate is closed and nobody is inside: the last call saw to it.
-        unsafe { *shared.job.get() = Some(erased) };
-        let start = |worker: usize| worker.min(parts) * tasks / parts;
-        for (worker, part) in shared.parts.iter().enumerate() {
-            part.next.store(start(worker), Ordering::Relaxed);
-            part.end.store(start(worker + 1), Ordering::Relaxed);
-        }
-        shared.gate.store(OPEN, Ordering::Release);
-        shared.epoch.fetch_add(1, Ordering::SeqCst);
-        for (asleep, helper) in shared.asleep.iter().zip(&self.helpers) {
-            if asleep.load(Ordering::SeqCst) {
-                helper.thread().unpark();
-            }
-        }
-        shared.work(work, 0);
-        shared.gate.fetch_and(!OPEN, Ordering::AcqRel);
-        let mut spins = 0;
-        while shared.gate.load(Ordering::Acquire) != 0 {
-            spins += 1;
-            // A helper inside may have lost its core to another program.
-            if spins < SPINS { std::hint::spin_loop() } else { thread::yield_now() }
-        }
-        let panic = shared.panic.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).take();
-        drop(pool);
-        if let Some(panic) = panic {
-            resume_unwind(panic);
-        }
-    }
-}
-
-impl Shared {
-    /// Claims and does tasks until none is left: those of its own part, then those that others have not begun.
-    fn work(&self, work: &(dyn Fn(usize, usize) + Sync), worker: usize) {
-        let claimed = catch_unwind(AssertUnwindSafe(|| {
-            let (before, own) = self.parts.split_at(worker);
-            for part in own.iter().chain(before) {
-                let end = part.end.load(Ordering::Relaxed);
-                loop {
-                    let task = part.next.fetch_add(1, Ordering::Relaxed);
-                    if task >= end {
-                        break;
-                    }
-                    work(task, worker);
-                }
-            }
-        }));
-        if let Err(payload) = claimed {
-            for part in &self.parts {
-                part.next.store(part.end.load(Ordering::Relaxed), Ordering::Relaxed);
-            }
-            self.panic.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).get_or_insert(payload);
-        }
-    }
-
-    /// A helper's life.
-    fn help(&self, worker: usize, mut stay: Option<PinGuard>) {
-        let asleep = &self.asleep[worker - 1];
-        let mut seen = 0;
-        loop {
-            let mut spins = 0;
-            while self.epoch.load(Ordering::SeqCst) == seen {
-                if spins < SPINS {
-                    spins += 1;
-                    std::hint::spin_loop();
-                    continue;
-                }
-                asleep.store(true, Ordering::SeqCst);
-                if self.epoch.load(Ordering::SeqCst) == seen {
-                    thread::park();
-                }
-                asleep.store(false, Ordering::SeqCst);
-                spins = 0;
-            }
-            seen = self.epoch.load(Ordering::SeqCst);
-            if self.stop.load(Ordering::Acquire) {
-                return;
-            }
-            stay.take_if(PinGuard::is_disturbed);
-            let entered = self
-                .gate
-                .fetch_update(Ordering::AcqRel, Ordering::Acquire, |gate| (gate & OPEN != 0).then_some(gate + 1));
-            if entered.is_ok() {
-                // SAFETY: inside the gate the job stands still, and the closure lives until this helper has left.
-                if let Some(work) = unsafe { *self.job.get() } {
-                    // SAFETY: as above.
-                    self.work(unsafe { &*work }, worker);
-                }
-                self.gate.fetch_sub(1, Ordering::Release);
-            }
-        }
-    }
-}
-
-impl Drop for ThreadPool {
-    fn drop(&mut self) {
-        self.shared.stop.store(true, Ordering::Release);
-        self.shared.epoch.fetch_add(1, Ordering::SeqCst);
-        for helper in self.helpers.drain(..) {
-            helper.thread().unpark();
-            // A helper catches the panics of its tasks, so it ends well.
-            let _ = helper.join();
-        }
     }
 }
 
@@ -322,6 +144,12 @@ impl<'a> WorkerScratch<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    #[cfg(target_os = "linux")]
+    use crate::kernels::parallel::affinity::system::allowed as allowed_cores;
+    use std::panic::{AssertUnwindSafe, catch_unwind};
+    use std::sync::atomic::AtomicUsize;
+    #[cfg(target_os = "linux")]
+    use std::sync::{Barrier, Mutex};
 
     #[test]
     fn each_task_runs_once_and_workers_are_exclusive() {
@@ -361,7 +189,7 @@ mod tests {
     }
 
     #[test]
-    fn a_panic_reaches_the_caller_and_the_team_goes_on() {
+    fn a_panic_reaches_the_caller_and_the_pool_goes_on() {
         let threads = ThreadPool::new(2);
         for panicking in [0, 9] {
             let result = catch_unwind(AssertUnwindSafe(|| {
@@ -386,5 +214,36 @@ mod tests {
             });
         });
         assert_eq!(count.into_inner(), 15);
+    }
+
+    /// The cores of each thread of a pool of one for each core, during a job and after the pool's end.
+    #[cfg(target_os = "linux")]
+    fn cores_of_threads(pinning: PinPolicy) -> (Vec<Vec<usize>>, Vec<usize>) {
+        let look = || {
+            let count = allowed_cores().len();
+            let threads = ThreadPool::placed(count, pinning);
+            let seen = Mutex::new(vec![Vec::new(); count]);
+            let together = Barrier::new(count);
+            threads.run(count, &|_, worker| {
+                together.wait();
+                seen.lock().expect("no panic")[worker] = allowed_cores();
+            });
+            drop(threads);
+            (seen.into_inner().expect("no panic"), allowed_cores())
+        };
+        // A thread of its own: the one that makes a pool stays too.
+        thread::scope(|scope| scope.spawn(look).join()).expect("the pool works")
+    }
+
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn threads_stay_on_cores_of_their_own() {
+        let all = allowed_cores();
+        let each: Vec<_> = all.iter().map(|&core| vec![core]).collect();
+        assert_eq!(cores_of_threads(PinPolicy::Always), (each, all.clone()));
+        assert_eq!(cores_of_threads(PinPolicy::Never).0, vec![all.clone(); all.len()]);
+        let fewer = PinPolicy::UntilContended.cores(all.len() + 1);
+        assert!(fewer.is_none() && PinPolicy::Always.cores(all.len() + 1).is_none(), "more threads than cores");
+        assert_eq!(PinPolicy::UntilContended.cores(all.len()), Some(all));
     }
 }

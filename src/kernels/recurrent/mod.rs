@@ -222,6 +222,7 @@ multiversion! {
 
 #[cfg(test)]
 mod tests {
+    use super::super::guarded::Floats;
     use super::*;
     use crate::kernels::testing::{Random, Tensor, close};
 
@@ -276,12 +277,12 @@ mod tests {
         let (gates, cell) = DEFAULTS;
         if biases.len() == 3 * size.units {
             let layer = Gru { input_weights, hidden_weights, biases, hidden_init, gates, hidden: cell };
-            let mut scratch = vec![f32::NAN; gru_scratch_len(size.units, threads.count())];
+            let mut scratch = Floats::filled(f32::NAN, gru_scratch_len(size.units, threads.count()));
             gru(x.view(), y, size, &layer, &mut scratch, threads);
         } else {
             let peepholes = layer.peepholes;
             let layer = Lstm { input_weights, hidden_weights, biases, cell_init, hidden_init, peepholes, gates, cell };
-            let mut scratch = vec![f32::NAN; lstm_scratch_len(size.units, threads.count())];
+            let mut scratch = Floats::filled(f32::NAN, lstm_scratch_len(size.units, threads.count()));
             lstm(x.view(), y, size, &layer, &mut scratch, threads);
         }
     }
@@ -298,10 +299,10 @@ mod tests {
                 let size = Recurrence { n, steps, features, units, only_final, backwards };
                 let mut floats = |count: usize| random.floats(count);
                 let parameters = [floats(features * width), floats(units * width), floats(width)];
-                let vectors: [Vec<f32>; 5] = std::array::from_fn(|_| floats(units));
-                let [h, c, peep_in, peep_forget, peep_out] = vectors.each_ref().map(Vec::as_slice);
+                let vectors: [Floats; 5] = std::array::from_fn(|_| floats(units));
+                let [h, c, peep_in, peep_forget, peep_out] = vectors.each_ref().map(|floats| &floats[..]);
                 let layer = Reference {
-                    weights: parameters.each_ref().map(Vec::as_slice),
+                    weights: parameters.each_ref().map(|floats| &floats[..]),
                     init: [h, c],
                     peepholes: (options & 8 == 0).then_some([peep_in, peep_forget, peep_out]),
                 };
@@ -381,7 +382,7 @@ mod tests {
     /// The final state of one sequence of five steps, then a dense layer and softmax of two classes.
     fn check_case(weights: [&str; 3], init: [&str; 2], head: [&str; 2], x: &str, y: &str) {
         let (weights, init, [head, bias]) = (weights.map(numbers), init.map(numbers), head.map(numbers));
-        let (weights, init) = (weights.each_ref().map(Vec::as_slice), init.each_ref().map(Vec::as_slice));
+        let (weights, init) = (weights.each_ref().map(|floats| &floats[..]), init.each_ref().map(|floats| &floats[..]));
         let (x, y) = (numbers(x), numbers(y));
         let layer = Reference { weights, init, peepholes: None };
         let size = Recurrence { n: 1, steps: 5, features: 4, units: 3, only_final: true, backwards: false };

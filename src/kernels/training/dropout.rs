@@ -190,6 +190,7 @@ multiversion! {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::kernels::guarded::Floats;
     use crate::kernels::testing::{Random, Tensor, close};
 
     const KEY: RandomKey = RandomKey { seed: 7, update: 3, layer: 2 };
@@ -295,7 +296,7 @@ mod tests {
             let block = DropBlock { height, width, keep_proba, block_height: block_size, block_width: block_size };
             let x = Tensor::random(&mut random, 3, height * width, channels, 1);
             let run = |x: Option<View<'_>>, y: ViewMut<'_>, size, threads: &ThreadPool| {
-                let mut scratch = vec![f32::NAN; drop_block_scratch_len(size, threads.count())];
+                let mut scratch = Floats::filled(f32::NAN, drop_block_scratch_len(size, threads.count()));
                 drop_block(x, y, size, &block, KEY, &mut scratch, threads);
             };
             let y = Tensor::new(3, height * width, channels, 2);
@@ -320,7 +321,7 @@ mod tests {
         let block = DropBlock { height: 20, width: 20, keep_proba: 0.9, block_height: 5, block_width: 5 };
         let x = ones(20, 400, 16);
         let y = x.filled(|y, threads| {
-            let mut scratch = vec![0.0; drop_block_scratch_len(x.size, threads.count())];
+            let mut scratch = Floats::filled(0.0, drop_block_scratch_len(x.size, threads.count()));
             drop_block(None, y, x.size, &block, KEY, &mut scratch, threads);
         });
         let share = y.data.iter().filter(|v| **v == 0.0).count() as f64 / y.data.len() as f64;

@@ -7,7 +7,7 @@ use crate::diagnostics::Code;
 use crate::graph::signature::definition::Default;
 use crate::graph::training::Backward;
 use crate::graph::{
-    Argument, AxisRule, Definition, Initializer, Lowered, Lowering, Operation, ParameterKind, ParameterSpec,
+    Argument, AxisRule, Category, Definition, Initializer, Lowered, Lowering, Operation, ParameterKind, ParameterSpec,
     ShapeError, Supports,
 };
 use crate::kernels::gemm::Backend;
@@ -40,6 +40,7 @@ pub static CONVOLUTION: Definition = Definition {
     name: "Convolution",
     aliases: &["Conv"],
     kind: "Convolution",
+    category: Category::Convolution,
     summary: "Slides a window of weights over an image: \"3x3, 64\", as papers write it.",
     arguments: &[
         SIZE,
@@ -78,6 +79,7 @@ pub static DEPTHWISE: Definition = Definition {
     name: "DepthwiseConvolution",
     aliases: &["DepthwiseConv", "DWConv"],
     kind: "DepthwiseConvolution",
+    category: Category::Convolution,
     summary: "A convolution that sees each channel alone.",
     arguments: &[
         SIZE,
@@ -220,10 +222,10 @@ impl Operation for Convolution {
     }
 
     fn supports(&self) -> Supports {
-        Supports { affine: true, activation: true, residual: true, pool: true, softmax: false }
+        Supports { activation: true, residual: true, pool: true, softmax: false }
     }
 
-    fn with_bias(&self) -> Option<Arc<dyn Operation>> {
+    fn with_foldable_bias(&self) -> Option<Arc<dyn Operation>> {
         Some(Arc::new(Convolution { bias: Some(Initializer::Constant(0.0)), ..self.clone() }))
     }
 

@@ -7,12 +7,12 @@ use super::window::{
 use crate::diagnostics::Code;
 use crate::graph::training::Backward;
 use crate::graph::{
-    Argument, AxisRule, Definition, Initializer, Lowered, Lowering, Operation, ParameterKind, ParameterSpec,
+    Argument, AxisRule, Category, Definition, Initializer, Lowered, Lowering, Operation, ParameterKind, ParameterSpec,
     ShapeError, Supports, ValueKind,
 };
 use crate::kernels::gemm::Backend;
 use crate::kernels::tensor_view::{Convolution as Geometry, Window};
-use crate::plan::Epilogue;
+use crate::plan::epilogue::Epilogue;
 use crate::plan::kernel::Kernel;
 use crate::plan::steps::convolution::ConvolutionStep;
 use crate::plan::steps::gradient::convolution_gradient::WeightGradientStep;
@@ -40,6 +40,7 @@ pub static DECONVOLUTION: Definition = Definition {
     name: "Deconvolution",
     aliases: &["Deconv"],
     kind: "Deconvolution",
+    category: Category::Convolution,
     summary: "A transposed convolution: every pixel spreads a window of weights, which enlarges the image by the stride.",
     arguments: &[
         SIZE,

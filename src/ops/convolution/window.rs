@@ -89,7 +89,7 @@ impl Sliding {
                 "valid" => Ok(Padding::Valid),
                 _ => {
                     let place = arguments.given("padding").map_or(arguments.span, |value| value.span);
-                    Err(arguments.wrong("padding", "takes `same`, `valid`, an integer or a pair").meant(
+                    Err(arguments.wrong("padding", "takes `same`, `valid`, an integer or a pair").suggest_name(
                         place,
                         word,
                         suggest::nearest(word, ["same", "valid"]),

@@ -3,7 +3,7 @@
 use crate::diagnostics::Code;
 use crate::graph::signature::definition::Default;
 use crate::graph::training::Backward;
-use crate::graph::{Argument, AxisRule, Definition, Lowered, Lowering, Operation, ShapeError};
+use crate::graph::{Argument, Arity, AxisRule, Category, Definition, Lowered, Lowering, Operation, ShapeError};
 use crate::tensor::{Size, TensorType};
 use ndarray::{ArrayD, Axis};
 use std::any::Any;
@@ -21,6 +21,7 @@ pub static CONCATENATE: Definition = Definition {
     name: "Concatenate",
     aliases: &["Concat"],
     kind: "Concatenate",
+    category: Category::Merge,
     summary: "Puts branches beside each other, by default along the channels.",
     arguments: &[Argument {
         name: "axis",
@@ -115,7 +116,7 @@ impl Operation for Concatenate {
         // Joined along another axis, rows are longer than the channels: the gradient is seen in such rows and back.
         let whole = match along_channels {
             true => cx.gradient,
-            false => cx.step("rows", TensorType::of(&[rows, row]), Lowered::View, &[cx.gradient], &[]),
+            false => cx.add_step("rows", TensorType::of(&[rows, row]), Lowered::View, &[cx.gradient], &[]),
         };
         let mut from = 0;
         for index in 0..cx.layer.inputs.len() {
@@ -123,7 +124,7 @@ impl Operation for Concatenate {
             if along_channels {
                 cx.grad_input_lowered(index, Lowered::Channels(from), &[whole], &[]);
             } else if cx.needs_grad[index] {
-                let part = cx.step("rows", TensorType::of(&[rows, part]), Lowered::Channels(from), &[whole], &[]);
+                let part = cx.add_step("rows", TensorType::of(&[rows, part]), Lowered::Channels(from), &[whole], &[]);
                 cx.grad_input_lowered(index, Lowered::View, &[part], &[]);
             }
             from += part;
@@ -131,8 +132,8 @@ impl Operation for Concatenate {
         Ok(())
     }
 
-    fn merges(&self) -> bool {
-        true
+    fn arity(&self) -> Arity {
+        Arity::Many
     }
 
     fn as_any(&self) -> &dyn Any {

@@ -3,7 +3,7 @@
 use crate::diagnostics::{Code, counted};
 use crate::graph::signature::definition::Default;
 use crate::graph::training::Backward;
-use crate::graph::{Argument, AxisRule, Definition, Lowered, Lowering, NodeId, Operation, ShapeError};
+use crate::graph::{Argument, Arity, AxisRule, Category, Definition, Lowered, Lowering, NodeId, Operation, ShapeError};
 use crate::plan::kernel::Kernel;
 use crate::plan::steps::gradient::merge_gradient::{GateGradientStep, GatedAverageGradientStep};
 use crate::plan::steps::merge::GatedAverageStep;
@@ -23,6 +23,7 @@ pub static GATED_AVERAGE: Definition = Definition {
     name: "GatedAverage",
     aliases: &[],
     kind: "GatedAverage",
+    category: Category::Merge,
     summary: "The sum of branches, each times its share of a gate (mixture of experts).",
     arguments: &[Argument {
         name: "gate_index",
@@ -114,8 +115,8 @@ impl Operation for GatedAverage {
         Ok(())
     }
 
-    fn merges(&self) -> bool {
-        true
+    fn arity(&self) -> Arity {
+        Arity::Many
     }
 
     fn as_any(&self) -> &dyn Any {

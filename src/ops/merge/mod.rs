@@ -6,7 +6,10 @@ pub mod gated_average;
 use crate::diagnostics::Code;
 use crate::graph::signature::definition::Default;
 use crate::graph::training::Backward;
-use crate::graph::{Argument, AxisRule, Definition, Lowered, Lowering, NodeId, Operation, ShapeError, Supports};
+use crate::graph::{
+    Argument, Arity, AxisRule, Category, Definition, FusionRole, Lowered, Lowering, NodeId, Operation, ShapeError,
+    Supports,
+};
 use crate::kernels::elementwise::combine::Merge;
 use crate::plan::kernel::Kernel;
 use crate::plan::steps::gradient::merge_gradient::{BroadcastGradientStep, MergeGradientStep};
@@ -34,6 +37,7 @@ macro_rules! elementwise {
                 name: $name,
                 aliases: &[],
                 kind: "Elementwise",
+                category: Category::Merge,
                 summary: $summary,
                 arguments: &[],
                 details: DETAILS,
@@ -74,6 +78,7 @@ pub static ELEMENTWISE: Definition = Definition {
     name: "Elementwise",
     aliases: &[],
     kind: "Elementwise",
+    category: Category::Merge,
     summary: "Branches combined value by value, under NeuPy's name.",
     arguments: &[Argument {
         name: "merge_function",
@@ -206,7 +211,7 @@ impl Operation for Elementwise {
                     cx.grad_input(index, Kernel::BroadcastGradient(step), &from, &[]);
                 }
             }
-            _ if merge == Merge::Add => (0..inputs.len()).for_each(|index| cx.grad_input_is(index, dy)),
+            _ if merge == Merge::Add => (0..inputs.len()).for_each(|index| cx.set_grad_input(index, dy)),
             _ => {
                 let (pixels, channels) = cx.pixels_channels(0);
                 let from: Vec<NodeId> = std::iter::once(dy).chain(inputs.iter().copied()).collect();
@@ -219,12 +224,12 @@ impl Operation for Elementwise {
         Ok(())
     }
 
-    fn merges(&self) -> bool {
-        true
+    fn arity(&self) -> Arity {
+        Arity::Many
     }
 
-    fn adds(&self) -> bool {
-        self.merge == Merge::Add
+    fn fusion_role(&self) -> FusionRole<'_> {
+        if self.merge == Merge::Add { FusionRole::Sum } else { FusionRole::None }
     }
 
     fn supports(&self) -> Supports {

@@ -2,10 +2,10 @@
 
 use crate::diagnostics::Diagnostic;
 use crate::graph::signature::definition::Default;
-use crate::graph::training::{Backward, Forward, pixels_channels, whole};
+use crate::graph::training::{Backward, Forward, pixels_channels, unbatched};
 use crate::graph::{
-    Affine, Argument, Arguments, AxisRule, Definition, Initializer, Lowered, Lowering, NodeId, Operation,
-    ParameterKind, ParameterSpec, ShapeError, Supports, ValueKind,
+    Affine, Argument, Arguments, AxisRule, Category, Definition, FusionRole, Initializer, Lowered, Lowering, NodeId,
+    Operation, ParameterKind, ParameterSpec, ShapeError, Supports, ValueKind,
 };
 use crate::kernels::elementwise::activation::Activation;
 use crate::ops::convolution::window::known_channels;
@@ -45,6 +45,7 @@ pub static BATCH_NORM: Definition = Definition {
     name: "BatchNorm",
     aliases: &["BN", "BatchNormalization"],
     kind: "BatchNorm",
+    category: Category::Norm,
     summary: "Normalises each channel by the statistics of the batch, or at inference by the stored ones.",
     arguments: &[
         Argument {
@@ -139,19 +140,19 @@ impl Operation for BatchNorm {
     /// It normalises by the batch then, and gathers the running statistics; a frozen one keeps to the stored ones.
     fn train(&self, cx: &mut Forward<'_>) -> Result<NodeId, String> {
         if cx.frozen {
-            return cx.same();
+            return cx.add_unchanged();
         }
         let (pixels, channels) = pixels_channels(&cx.sizes(0));
         let (x, running, scale) = (cx.inputs[0], cx.parameters[..2].to_vec(), cx.parameters[2..].to_vec());
         let statistics = BatchStatisticsStep { pixels, channels, epsilon: self.epsilon as f32 };
         let statistics = Lowered::Step(Kernel::BatchStatistics(statistics));
-        let statistics = cx.step("statistics", whole(&[2 * channels]), statistics, &[x], &[], 0);
+        let statistics = cx.add_step("statistics", unbatched(&[2 * channels]), statistics, &[x], &[], 0);
         let gather = Lowered::Step(Kernel::RunningStats(RunningStatsStep { channels, alpha: self.alpha as f32 }));
-        cx.step("running", whole(&[1]), gather, &[statistics], &running, 2);
+        cx.add_step("running", unbatched(&[1]), gather, &[statistics], &running, 2);
         let output = cx.graph.node(x).output.clone();
         let norm = Lowered::Step(Kernel::BatchNorm(BatchNormStep { pixels, channels }));
-        let node = cx.step("", output, norm, &[x, statistics], &scale, 0);
-        Ok(cx.pass(node, vec![statistics]))
+        let node = cx.add_step("", output, norm, &[x, statistics], &scale, 0);
+        Ok(cx.record(node, vec![statistics]))
     }
 
     fn differentiate(&self, cx: &mut Backward<'_>) -> Result<(), String> {
@@ -160,20 +161,20 @@ impl Operation for BatchNorm {
         let Some(&statistics) = cx.layer.saved.first() else {
             let layer = NormStep { pixels, channels, activation: Activation::Linear };
             let back = FixedNormGradientStep { layer };
-            cx.grad_input_over(0, Kernel::FixedNormGradient(back), &[dy], &parameters);
+            cx.grad_input_in_place(0, Kernel::FixedNormGradient(back), &[dy], &parameters);
             return Ok(());
         };
         let step = Lowered::Step(Kernel::ScaleGradient(ScaleGradientStep { pixels, channels }));
-        let scales = cx.step("scale", whole(&[2 * channels]), step, &[x, dy, statistics], &[]);
+        let scales = cx.add_step("scale", unbatched(&[2 * channels]), step, &[x, dy, statistics], &[]);
         let back = Kernel::BatchNormGradient(BatchNormGradientStep { pixels, channels });
         cx.grad_input(0, back, &[x, dy, statistics, scales], &parameters[2..]);
-        cx.grad_parameter_part(2, scales, 0);
-        cx.grad_parameter_part(3, scales, channels);
+        cx.grad_parameter_slice(2, scales, 0);
+        cx.grad_parameter_slice(3, scales, channels);
         Ok(())
     }
 
-    fn affine(&self) -> Option<&dyn Affine> {
-        Some(self)
+    fn fusion_role(&self) -> FusionRole<'_> {
+        FusionRole::Affine(self)
     }
 
     fn epsilon(&self) -> Option<f64> {

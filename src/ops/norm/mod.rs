@@ -5,9 +5,9 @@ pub mod batch_norm;
 use super::convolution::window::{image_sizes, known_channels};
 use crate::diagnostics::Code;
 use crate::graph::signature::definition::Default;
-use crate::graph::training::{Backward, whole};
+use crate::graph::training::{Backward, unbatched};
 use crate::graph::{
-    Argument, AxisRule, Definition, Initializer, Lowered, Lowering, Operation, ParameterKind, ParameterSpec,
+    Argument, AxisRule, Category, Definition, Initializer, Lowered, Lowering, Operation, ParameterKind, ParameterSpec,
     ShapeError, Supports,
 };
 use crate::kernels::norm::group_norm::GroupNorm as Groups;
@@ -36,6 +36,7 @@ pub static LOCAL_RESPONSE_NORM: Definition = Definition {
     name: "LocalResponseNorm",
     aliases: &["LRN"],
     kind: "LocalResponseNorm",
+    category: Category::Norm,
     summary: "Divides each value by the strength of its neighbours in other channels (AlexNet).",
     arguments: &[
         Argument { name: "alpha", takes: "number", default: Default::Float(1e-4), doc: "factor of the sum of squares" },
@@ -140,6 +141,7 @@ pub static GROUP_NORM: Definition = Definition {
     name: "GroupNorm",
     aliases: &["GN"],
     kind: "GroupNorm",
+    category: Category::Norm,
     summary: "Normalises groups of channels of each image by themselves, whatever the batch.",
     arguments: &[
         Argument {
@@ -239,13 +241,13 @@ impl Operation for GroupNorm {
         let (x, dy, parameters) = (cx.layer.inputs[0], cx.gradient, cx.layer.parameters.clone());
         let channels = layer.channels;
         let step = Lowered::Step(Kernel::GroupSums(GroupSumsStep { layer: layer.clone() }));
-        let sums = cx.step("sums", TensorType::of(&[4 * channels]), step, &[x, dy], &[]);
+        let sums = cx.add_step("sums", TensorType::of(&[4 * channels]), step, &[x, dy], &[]);
         let back = Kernel::GroupNormGradient(GroupNormGradientStep { layer: layer.clone() });
         cx.grad_input(0, back, &[x, dy, sums], &parameters);
         let step = Lowered::Step(Kernel::GroupScaleGradient(GroupScaleGradientStep { layer }));
-        let scales = cx.step("scale", whole(&[2 * channels]), step, &[sums], &[]);
-        cx.grad_parameter_part(0, scales, 0);
-        cx.grad_parameter_part(1, scales, channels);
+        let scales = cx.add_step("scale", unbatched(&[2 * channels]), step, &[sums], &[]);
+        cx.grad_parameter_slice(0, scales, 0);
+        cx.grad_parameter_slice(1, scales, channels);
         Ok(())
     }
 
@@ -269,6 +271,7 @@ pub static NORMALIZE: Definition = Definition {
     name: "Normalize",
     aliases: &["L2Normalize"],
     kind: "Normalize",
+    category: Category::Norm,
     summary: "Scales the features to Euclidean length 1: the end of a net whose outputs are compared by distance.",
     arguments: &[Argument {
         name: "epsilon",

@@ -1,14 +1,15 @@
 //! Convolutions, and the algorithms that compute them.
 
-use crate::kernels::conv::algorithm::{Algorithm, ConvCall};
+use crate::kernels::conv::Algorithm;
+use crate::kernels::conv::algorithm::ConvCall;
 use crate::kernels::conv::gradient::input_gradient::{flip_weights, input_gradient_geometry};
 use crate::kernels::conv::im2col::Im2col;
 use crate::kernels::epilogue::{EpilogueArgs, Pool};
 use crate::kernels::parallel::thread_pool::ThreadPool;
 use crate::kernels::tensor_view::Convolution;
-use crate::plan::Epilogue;
+use crate::plan::epilogue::Epilogue;
 use crate::plan::input_checks::{CheckedKernel, possible};
-use crate::plan::kernel::{Call, Inputs, KernelError, KernelStep, Sizes, keep_others};
+use crate::plan::kernel_step::{Call, Inputs, KernelError, KernelStep, Sizes, keep_others};
 use crate::size::{product, sum};
 use serde::{Deserialize, Serialize};
 

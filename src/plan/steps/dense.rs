@@ -8,9 +8,9 @@ use crate::kernels::gemm::{Backend, Shape};
 use crate::kernels::parallel::image_batches::Images;
 use crate::kernels::parallel::thread_pool::ThreadPool;
 use crate::kernels::tensor_view::{View, ViewMut};
-use crate::plan::Epilogue;
+use crate::plan::epilogue::Epilogue;
 use crate::plan::input_checks::{CheckedKernel, possible};
-use crate::plan::kernel::{Call, Inputs, KernelError, KernelStep, Sizes, keep_others};
+use crate::plan::kernel_step::{Call, Inputs, KernelError, KernelStep, Sizes, keep_others};
 use crate::size::{is_tensor, product};
 use serde::{Deserialize, Serialize};
 

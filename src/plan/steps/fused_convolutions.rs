@@ -5,7 +5,7 @@ use crate::kernels::conv::fused_rows;
 use crate::kernels::conv::fused_rows::{Convolutions, Link};
 use crate::kernels::epilogue::EpilogueArgs;
 use crate::plan::input_checks::{CheckedKernel, possible};
-use crate::plan::kernel::{Call, Inputs, KernelError, KernelStep, Sizes};
+use crate::plan::kernel_step::{Call, Inputs, KernelError, KernelStep, Sizes};
 use crate::size::{product, sum};
 use serde::{Deserialize, Serialize};
 use smallvec::SmallVec;

@@ -5,7 +5,7 @@ use crate::kernels::elementwise::combine::{Merge, broadcast, elementwise, elemen
 use crate::kernels::parallel::image_batches::Images;
 use crate::kernels::tensor_view::View;
 use crate::plan::input_checks::{CheckedKernel, possible};
-use crate::plan::kernel::{Call, Inputs, KernelError, KernelStep, Sizes};
+use crate::plan::kernel_step::{Call, Inputs, KernelError, KernelStep, Sizes};
 use serde::{Deserialize, Serialize};
 use smallvec::SmallVec;
 

@@ -5,7 +5,7 @@ use crate::kernels::movement::copy::copy;
 use crate::kernels::movement::transpose::{Axis, permute};
 use crate::kernels::parallel::image_batches::Images;
 use crate::plan::input_checks::{CheckedKernel, possible};
-use crate::plan::kernel::{Call, Inputs, KernelError, KernelStep, Sizes};
+use crate::plan::kernel_step::{Call, Inputs, KernelError, KernelStep, Sizes};
 use crate::size::product;
 use serde::{Deserialize, Serialize};
 

@@ -7,7 +7,7 @@ use crate::kernels::norm::local_response_norm::{LocalResponseNorm, local_respons
 use crate::kernels::norm::scale_shift::scale_shift;
 use crate::kernels::parallel::image_batches::Images;
 use crate::plan::input_checks::{CheckedKernel, possible};
-use crate::plan::kernel::{Call, KernelError, KernelStep, Sizes};
+use crate::plan::kernel_step::{Call, KernelError, KernelStep, Sizes};
 use crate::size::{product, sum};
 use serde::{Deserialize, Serialize};
 

@@ -5,7 +5,7 @@ use crate::kernels::elementwise::activation::Activation;
 use crate::kernels::elementwise::softmax::softmax;
 use crate::kernels::parallel::image_batches::Images;
 use crate::plan::input_checks::CheckedKernel;
-use crate::plan::kernel::{Call, Inputs, KernelError, KernelStep, Sizes};
+use crate::plan::kernel_step::{Call, Inputs, KernelError, KernelStep, Sizes};
 use serde::{Deserialize, Serialize};
 
 /// An elementwise function.

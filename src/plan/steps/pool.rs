@@ -5,7 +5,7 @@ use crate::kernels::pool::global_pool::{GlobalPool, global_pool};
 use crate::kernels::pool::{average_pool, max_pool};
 use crate::kernels::tensor_view::Window;
 use crate::plan::input_checks::{CheckedKernel, possible};
-use crate::plan::kernel::{Call, Inputs, KernelError, KernelStep, Sizes};
+use crate::plan::kernel_step::{Call, Inputs, KernelError, KernelStep, Sizes};
 use crate::size::product;
 use serde::{Deserialize, Serialize};
 

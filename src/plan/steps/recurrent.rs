@@ -3,7 +3,7 @@
 use crate::kernels::elementwise::activation::Activation;
 use crate::kernels::recurrent::{Gru, Lstm, Recurrence, gru, gru_scratch_len, lstm, lstm_scratch_len};
 use crate::plan::input_checks::{CheckedKernel, possible};
-use crate::plan::kernel::{Call, Inputs, KernelError, KernelStep, Sizes};
+use crate::plan::kernel_step::{Call, Inputs, KernelError, KernelStep, Sizes};
 use crate::size::{is_tensor, product, sum};
 use serde::{Deserialize, Serialize};
 

@@ -3,7 +3,7 @@
 use crate::kernels::movement::copy::{PadGeometry, pad};
 use crate::kernels::movement::upscale::{Upscale, upscale};
 use crate::plan::input_checks::CheckedKernel;
-use crate::plan::kernel::{Call, Inputs, KernelError, KernelStep, Sizes};
+use crate::plan::kernel_step::{Call, Inputs, KernelError, KernelStep, Sizes};
 use crate::size::{product, sum};
 use serde::{Deserialize, Serialize};
 

@@ -5,7 +5,7 @@ use crate::kernels::elementwise::activation::Activation;
 use crate::kernels::parallel::thread_pool::ThreadPool;
 use crate::kernels::tensor_view::{Convolution, Window};
 use crate::plan::input_checks::{CheckedKernel, possible};
-use crate::plan::kernel::{Call, Inputs, KernelError, KernelStep, Sizes, keep_others};
+use crate::plan::kernel_step::{Call, Inputs, KernelError, KernelStep, Sizes, keep_others};
 use crate::size::{product, sum};
 use serde::{Deserialize, Serialize};
 

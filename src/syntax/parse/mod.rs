@@ -1,25 +1,24 @@
-//! Text to tree. The whole text is parsed at once; only where that fails it is split at the items, so that each broken
-//! item gives its own error and the others are still read.
+//! The parser. If the whole text does not parse, it is split into items, so that each broken item gives an error of its own
+//! and the others are still read.
 
 pub(crate) mod build;
-pub(crate) mod grammar;
 mod literals;
 
 use super::ast::{Expr, File};
+use super::grammar::{Grammar, Rule};
 use super::recovery;
-use super::recovery::foreign_syntax;
-use super::scan::{Kind, Token, scan};
+use super::recovery::misread_syntax;
+use super::scan::{Token, TokenKind, scan};
 use crate::diagnostics::{Diagnostics, Result};
 use crate::source::{FileId, Sources};
 use build::{Builder, Built};
-use grammar::{Grammar, Rule};
 use pest::Parser;
 use pest::iterators::Pair;
 
-/// More errors than this are not looked for.
+/// Max errors of a file; parsing stops there.
 const MAX_ERRORS: usize = 50;
 
-/// Reads a file. The tree holds every item that could be read, whatever the others are.
+/// Parses a file. The tree has every item that could be parsed.
 pub fn parse(sources: &Sources, file: FileId) -> (File, Diagnostics) {
     let source = sources.file(file).text.as_str();
     let mut reader = Reader { source, file, tokens: Vec::new(), tree: empty(), diagnostics: Diagnostics::default() };
@@ -45,7 +44,10 @@ pub fn parse(sources: &Sources, file: FileId) -> (File, Diagnostics) {
     (reader.tree, reader.diagnostics)
 }
 
-/// Reads an expression that is no file, such as one from the command line.
+/// Parses a single expression, such as one from the command line.
+///
+/// # Errors
+/// A syntax error, or a text beyond the limits of size and nesting.
 pub fn parse_expression(sources: &Sources, file: FileId) -> Result<Expr> {
     let source = sources.file(file).text.as_str();
     if source.len() > recovery::MAX_FILE_BYTES {
@@ -61,7 +63,7 @@ pub fn parse_expression(sources: &Sources, file: FileId) -> Result<Expr> {
         Ok(mut pairs) => {
             let expr = pairs.next().and_then(|pair| builder.parts(pair).next());
             Ok(match expr {
-                Some(pair) => builder.expr(pair, 0).and_then(foreign_syntax::layers)?,
+                Some(pair) => builder.expr(pair, 0).and_then(misread_syntax::layers)?,
                 None => return Err(recovery::empty(file).into()),
             })
         }
@@ -82,47 +84,48 @@ struct Reader<'a> {
 }
 
 impl Reader<'_> {
-    fn keep<T>(&mut self, built: Built<T>) -> Option<T> {
+    /// The value of a result; its error is recorded.
+    fn record<T>(&mut self, built: Built<T>) -> Option<T> {
         built.map_err(|diagnostic| self.diagnostics.push(diagnostic)).ok()
     }
 
-    /// Builds a text that parsed as a whole.
+    /// Builds the tree of a file that parsed as a whole.
     fn file(&mut self, pair: Pair<Rule>) {
         let builder = Builder { file: self.file, base: 0 };
         let mut before = 0;
         for part in builder.parts(pair) {
-            let place = builder.span(&part).range();
+            let range = builder.span(&part).range();
             match part.as_rule() {
                 Rule::edition => self.edition(&builder, part),
                 Rule::item => {
-                    let docs = docs(&self.source[before..place.start], before == 0);
+                    let docs = docs(&self.source[before..range.start], before == 0);
                     self.item(&builder, part, docs);
                 }
                 _ => {
-                    let expr = builder.expr(part, 0).and_then(foreign_syntax::layers);
-                    self.tree.expression = self.keep(expr);
+                    let expr = builder.expr(part, 0).and_then(misread_syntax::layers);
+                    self.tree.expression = self.record(expr);
                 }
             }
-            before = place.end;
+            before = range.end;
         }
-        let nothing = self.tree.items.is_empty() && self.tree.expression.is_none() && self.diagnostics.is_empty();
-        if nothing && before == 0 {
+        let is_empty = self.tree.items.is_empty() && self.tree.expression.is_none() && self.diagnostics.is_empty();
+        if is_empty && before == 0 {
             self.diagnostics.push(recovery::empty(self.file));
         }
     }
 
     fn item(&mut self, builder: &Builder, pair: Pair<Rule>, docs: Vec<String>) {
-        let item = self.keep(builder.item(pair, docs).and_then(foreign_syntax::item));
+        let item = self.record(builder.item(pair, docs).and_then(misread_syntax::item));
         self.tree.items.extend(item);
     }
 
     fn edition(&mut self, builder: &Builder, pair: Pair<Rule>) {
         let span = builder.span(&pair);
         if let Some(version) = builder.parts(pair).next() {
-            let place = builder.span(&version);
+            let span = builder.span(&version);
             match version.as_str() {
-                "1" => self.tree.edition = Some((1, place)),
-                other => self.diagnostics.push(recovery::edition(other, place)),
+                "1" => self.tree.edition = Some((1, span)),
+                other => self.diagnostics.push(recovery::unknown_edition(other, span)),
             }
         } else {
             self.diagnostics.push(builder.missing(span));
@@ -138,15 +141,15 @@ impl Reader<'_> {
         let (mut from, mut before) = (0, 0);
         for window in bounds.windows(2) {
             let (start, end) = (window[0], window[1]);
-            // The mark of a text that the end of the file cuts off lies at that end.
+            // An unterminated string at the end of the file leaves an empty token there.
             let last_piece = end == self.source.len();
             let count = self.tokens[from..].partition_point(|token| token.start < end || last_piece);
             let tokens = self.tokens[from..from + count].to_vec();
             from += count;
-            let last = tokens.iter().rev().find(|token| token.kind != Kind::Comment).map(|token| token.end);
+            let last = tokens.iter().rev().find(|token| token.kind != TokenKind::Comment).map(|token| token.end);
             if last.is_some() {
                 let docs = docs(&self.source[before..start.max(before)], before == 0);
-                let first = tokens.iter().find(|token| token.kind != Kind::Comment);
+                let first = tokens.iter().find(|token| token.kind != TokenKind::Comment);
                 let edition = before == 0 && first.is_some_and(|token| token.text(self.source) == "netc");
                 let rule = match starts.first() {
                     Some(&first) if first > start || edition => Rule::prologue,
@@ -186,7 +189,7 @@ impl Reader<'_> {
     }
 }
 
-/// The `##` lines in the blanks and comments before an item. What stands on the line of the item before is not meant.
+/// The `##` lines in the whitespace and comments before an item, except on the line of the previous item.
 fn docs(before: &str, first: bool) -> Vec<String> {
     before
         .split('\n')

@@ -1,19 +1,20 @@
-//! The one style. What fits stays on its line; chains, branches, lists and blocks that the author broke stay broken, in
-//! the canonical way. Comments are no part of the tree: they are taken from the source and written where they stood.
+//! The formatter. What fits on a line stays there; chains, branches, lists and blocks that the author broke stay broken, in
+//! canonical form. Comments are not part of the tree: they are taken from the source and kept at their position.
 
+use super::bracketed_list::{Element, Sequence};
 use super::inline::{Inline, text_of};
 use super::lines::{Page, WIDTH, width};
 use super::tree::ast_text;
 use crate::source::Sources;
 use crate::syntax::ast::*;
-use crate::syntax::parse::build::list::{Element, Sequence};
 use crate::syntax::parse::parse;
-use crate::syntax::scan::{Kind, scan};
+use crate::syntax::scan::{TokenKind, scan};
 use std::ops::Range;
 
-/// The file in canonical form. It must have been read from `source` without errors: what the tree lacks is not written.
-/// The result is read again: it is laid out until nothing moves any more, and a text whose tree would be another one (an
-/// error of this program) is given back as it was.
+/// The file in canonical form. It must have been parsed from `source` without errors.
+///
+/// The result is parsed and formatted again until nothing changes. If its tree differs (a bug of the formatter), the source is
+/// returned unchanged.
 pub fn format(source: &str, file: &File) -> String {
     let tree = ast_text(file);
     let mut text = lay_out(source, file);
@@ -33,12 +34,12 @@ pub fn format(source: &str, file: &File) -> String {
     text
 }
 
-/// Rounds after which a text is taken as it is; one that only reads it again is the rule.
+/// Max rounds of formatting; one round is usually enough.
 const MAX_ROUNDS: usize = 4;
 
 fn lay_out(source: &str, file: &File) -> String {
     let comments =
-        scan(source).into_iter().filter(|token| token.kind == Kind::Comment).map(|token| token.start..token.end);
+        scan(source).into_iter().filter(|token| token.kind == TokenKind::Comment).map(|token| token.start..token.end);
     let page = Page::new(source, comments.collect());
     let mut formatter = Formatter { source, inline: Inline { source: Some(source), tight: false }, page };
     formatter.file(file);
@@ -54,11 +55,11 @@ pub(crate) struct Formatter<'a> {
 
 impl Formatter<'_> {
     fn file(&mut self, file: &File) {
-        if let Some((edition, place)) = file.edition {
-            self.page.comments(0, place.start as usize, 0, true);
+        if let Some((edition, span)) = file.edition {
+            self.page.comments(0, span.start as usize, 0, true);
             self.page.start_line(0);
             self.page.push(&format!("netc {edition}"));
-            self.page.mark(place.end as usize);
+            self.page.mark(span.end as usize);
         }
         for (index, item) in file.items.iter().enumerate() {
             let range = item.span.range();
@@ -142,7 +143,7 @@ impl Formatter<'_> {
         self.value(&net.body, " ", 0);
     }
 
-    /// `{ key = value … }`: each on its line with aligned signs, or all on one line if the author wrote so.
+    /// Writes `{ key = value … }`: one entry per line with aligned `=`, or all on one line if the author did.
     fn entries(&mut self, entries: &[Entry], inside: Range<usize>) {
         let flat = text_of(|out| {
             out.push_str("{ ");
@@ -194,7 +195,7 @@ impl Formatter<'_> {
         }
     }
 
-    /// An expression from the present column on; its further lines are indented.
+    /// Writes an expression from the current column; further lines are indented.
     pub(crate) fn expr(&mut self, expr: &Expr, indent: usize) {
         if !self.must_break(expr) {
             let flat = self.flat(expr);
@@ -277,7 +278,7 @@ impl Formatter<'_> {
         }
     }
 
-    /// A chain on several lines: broken where the author did, else before each `>>`.
+    /// Writes a chain on several lines: broken where the author did, else before each `>>`.
     fn chain(&mut self, expr: &Expr, parts: &[Expr], indent: usize) {
         let broken = self.is_broken_chain(expr);
         let holds_lines = parts.iter().any(|part| self.must_break(part));
@@ -311,7 +312,7 @@ impl Formatter<'_> {
         }
     }
 
-    /// Branches under one another, or one expression in parentheses of its own.
+    /// Writes branches below one another, or an expression in parentheses.
     fn branches(&mut self, parts: &[Expr], end: usize) {
         let column = self.page.column();
         self.page.push("(");
@@ -358,7 +359,7 @@ impl Formatter<'_> {
         self.page.push("}");
     }
 
-    /// The `{ … }` of a `repeat` or `if`, on several lines. `end` is where what follows begins.
+    /// Writes the `{ … }` of a `repeat` or `if` on several lines. `end` is the offset of what follows.
     fn body(&mut self, body: &Expr, end: usize, indent: usize) {
         self.page.push(" ");
         match &body.kind {

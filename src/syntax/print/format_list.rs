@@ -1,13 +1,13 @@
-//! Lists in brackets: arguments, parameters, values, maps.
+//! Formats lists in brackets.
 
+use super::bracketed_list::{Element, Sequence};
 use super::format::Formatter;
 use super::inline::text_of;
 use super::lines::{WIDTH, width};
 use crate::syntax::ast::*;
-use crate::syntax::parse::build::list::{Element, Sequence};
 
 impl Formatter<'_> {
-    /// A list in brackets: on one line, or with lines of its own between the brackets.
+    /// Writes a list in brackets, on one line or with lines of its own between the brackets.
     pub(crate) fn sequence(&mut self, sequence: &Sequence, indent: usize) {
         let elements = sequence.elements;
         let mut starts = vec![sequence.inside.start];
@@ -36,7 +36,7 @@ impl Formatter<'_> {
             .map(|(_, text)| width(text) + 2)
             .sum();
         if !broken && holds_lines && self.page.column() + short <= WIDTH {
-            // One that holds lines of its own, `f({ … })`, keeps the brackets close.
+            // An element of several lines, `f({ … })`, stays next to the brackets.
             for (index, element) in elements.iter().enumerate() {
                 self.page.push(if index == 0 { sequence.open } else { ", " });
                 self.element(*element, indent);
@@ -47,7 +47,7 @@ impl Formatter<'_> {
         let plain = elements.iter().all(|element| element.is_plain());
         for (index, element) in elements.iter().enumerate() {
             let range = element.range();
-            // With a neighbour on its line if the author wrote it there, or if many plain values fill lines.
+            // On the line of the previous element if the author wrote it there, or if all are plain values.
             let room = self.page.column() + 2 + width(&flat[index]) < WIDTH;
             let joins = index > 0
                 && !apart[index]
@@ -75,7 +75,7 @@ impl Formatter<'_> {
         self.page.push(sequence.close.trim_start());
     }
 
-    /// Whether the author's line around an element is longer than a line may be.
+    /// Whether the author's line around an element exceeds the line width.
     fn line_is_long(&self, apart: &[bool], flat: &[String], index: usize, indent: usize) -> bool {
         let start = (0..=index).rev().find(|&at| apart[at]).unwrap_or(0);
         let end = (index + 1..apart.len()).find(|&at| apart[at]).unwrap_or(apart.len());

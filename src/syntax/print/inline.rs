@@ -1,22 +1,22 @@
-//! A tree in one line: what diagnostics quote, and what the formatter writes where it fits.
+//! Prints trees on one line: code in diagnostics, and what the formatter writes where it fits.
 
 use crate::source::Span;
 use crate::syntax::ast::*;
 use crate::syntax::scan::{in_word, starts_word};
 use std::fmt::Write;
 
-/// An expression in one line, in the style of the formatter.
+/// An expression on one line, in canonical style.
 pub fn expression_text(expr: &Expr) -> String {
     let mut out = String::new();
     Inline { source: None, tight: false }.expr(expr, &mut out);
     out
 }
 
-/// Prints trees in one line.
+/// Prints trees on one line.
 pub(crate) struct Inline<'a> {
-    /// The text that the tree was read from: numbers and texts are then written as they were.
+    /// The source of the tree, for numbers and strings as they were written.
     pub source: Option<&'a str>,
-    /// Whether arithmetic is written without blanks, as in shapes and ranges: `2*c`.
+    /// Whether arithmetic is written without spaces, as in shapes and ranges: `2*c`.
     pub tight: bool,
 }
 
@@ -25,7 +25,7 @@ impl Inline<'_> {
     pub fn expr(&self, expr: &Expr, out: &mut String) {
         match &expr.kind {
             ExprKind::Int(value) => self.literal(expr.span, out, |out| out.push_str(&value.to_string())),
-            // The debug form keeps a point or a power, and reads back as the same number.
+            // The debug form keeps a decimal point or an exponent, and parses back to the same number.
             ExprKind::Float(value) => self.literal(expr.span, out, |out| out.push_str(&format!("{value:?}"))),
             ExprKind::Sizes(sizes) => self.literal(expr.span, out, |out| {
                 let sizes = sizes.iter().map(|size| size.map_or("?".to_string(), |size| size.to_string()));
@@ -122,7 +122,7 @@ impl Inline<'_> {
         out.push_str(close);
     }
 
-    /// As it was written, else as `print` writes it.
+    /// Writes a literal as in the source if there is one, else with `print`.
     fn literal(&self, span: Span, out: &mut String, print: impl Fn(&mut String)) {
         match self.source.and_then(|source| source.get(span.range())) {
             Some(written) => out.push_str(written),
@@ -138,7 +138,7 @@ impl Inline<'_> {
         }
     }
 
-    /// A quoted text, or the characters of a bare name.
+    /// A quoted string, or the characters of a bare name.
     pub fn text(&self, text: &Text, quoted: bool, out: &mut String) {
         self.literal(text.span, out, |out| {
             let quote = if quoted { "\"" } else { "" };
@@ -146,15 +146,15 @@ impl Inline<'_> {
             for part in &text.parts {
                 match part {
                     TextPart::Value(value) => self.around("{", value, "}", out),
-                    TextPart::Literal(letters) if !quoted => out.push_str(letters),
-                    TextPart::Literal(letters) => escape(letters, out),
+                    TextPart::Literal(literal) if !quoted => out.push_str(literal),
+                    TextPart::Literal(literal) => escape(literal, out),
                 }
             }
             out.push_str(quote);
         });
     }
 
-    /// A layer's name, bare or quoted.
+    /// The name of a layer, bare or quoted.
     pub fn layer_name(&self, name: &LayerName, out: &mut String) {
         self.text(&name.text, name.quoted, out);
     }
@@ -225,7 +225,7 @@ impl Inline<'_> {
         self.expr(value, out);
     }
 
-    /// `stride=1` of a net's head.
+    /// `stride=1` in the definition of a net.
     pub fn parameter(&self, parameter: &Parameter, out: &mut String) {
         out.push_str(&parameter.name.text);
         if let Some(default) = &parameter.default {
@@ -266,9 +266,9 @@ pub(crate) fn pattern_text(pattern: &Pattern) -> String {
     }
 }
 
-/// Characters as they stand in quotes.
-pub(crate) fn escape(letters: &str, out: &mut String) {
-    for c in letters.chars() {
+/// Escapes characters for a quoted string.
+pub(crate) fn escape(literal: &str, out: &mut String) {
+    for c in literal.chars() {
         match c {
             '"' => out.push_str("\\\""),
             '\\' => out.push_str("\\\\"),
@@ -281,7 +281,7 @@ pub(crate) fn escape(letters: &str, out: &mut String) {
     }
 }
 
-/// A layer's name as it is written after `as` and in a cut: in quotes where it needs them.
+/// The name of a layer as it is written after `as` and in a cut: in quotes if it needs them.
 pub fn layer_name_text(name: &str) -> String {
     if is_bare(name) {
         return name.to_string();
@@ -291,17 +291,17 @@ pub fn layer_name_text(name: &str) -> String {
     text + "\""
 }
 
-/// Whether the grammar reads it as a `bare` name.
+/// Whether the grammar accepts the name without quotes.
 fn is_bare(name: &str) -> bool {
-    let goes_on = name.chars().zip(name.chars().skip(1)).all(|(c, next)| match c {
+    let continues = name.chars().zip(name.chars().skip(1)).all(|(c, next)| match c {
         '-' | '/' => in_word(next) || matches!(next, '-' | '/'),
         '.' => in_word(next),
         c => in_word(c),
     });
-    goes_on && name.starts_with(starts_word) && name.ends_with(in_word)
+    continues && name.starts_with(starts_word) && name.ends_with(in_word)
 }
 
-/// Whether it is a calculation of words and integers only. (A blank parts `x as a - b` from the name `a-b`.)
+/// Whether it is arithmetic of words and integers only. (In `x as a - b`, spaces are needed: `a-b` would be a name.)
 fn is_plain(expr: &Expr) -> bool {
     use BinaryOperator::*;
     match &expr.kind {
@@ -313,7 +313,7 @@ fn is_plain(expr: &Expr) -> bool {
     }
 }
 
-/// A sign and what parts it from its operand.
+/// A prefix operator with the space after it.
 pub(crate) fn unary(operator: UnaryOperator) -> &'static str {
     match operator {
         UnaryOperator::Negate => "-",
@@ -321,7 +321,7 @@ pub(crate) fn unary(operator: UnaryOperator) -> &'static str {
     }
 }
 
-/// An operator's sign.
+/// The symbol of an operator.
 pub(crate) fn binary(operator: BinaryOperator) -> &'static str {
     match operator {
         BinaryOperator::Or => "or",
@@ -339,7 +339,7 @@ pub(crate) fn binary(operator: BinaryOperator) -> &'static str {
     }
 }
 
-/// What a printer prints.
+/// The output of a printing function.
 pub(crate) fn text_of(print: impl FnOnce(&mut String)) -> String {
     let mut out = String::new();
     print(&mut out);

@@ -1,91 +1,79 @@
-//! Where the author broke lines, and which expressions therefore take several.
+//! Line breaks of the author, which the formatter keeps: decides which expressions take several lines.
 
 use super::format::Formatter;
 use crate::syntax::ast::*;
 
 impl Formatter<'_> {
-    /// Whether a line ends between two places of the source.
+    /// Whether there is a line break between two offsets of the source.
     pub(crate) fn breaks(&self, from: usize, to: usize) -> bool {
         self.source.get(from..to).is_some_and(|gap| gap.contains('\n'))
     }
 
-    /// Whether a line ends between an expression and what stands before it.
+    /// Whether there is a line break between an offset and an expression.
     fn breaks_before(&self, from: u32, expr: &Expr) -> bool {
         self.breaks(from as usize, expr.span.start as usize)
     }
 
     /// Whether an expression takes several lines, however short it is.
     pub(crate) fn must_break(&self, expr: &Expr) -> bool {
-        let any = |parts: &[Expr]| parts.iter().any(|part| self.must_break(part));
+        self.is_broken(expr)
+            || match &expr.kind {
+                // These are always printed on one line.
+                ExprKind::Text(_) | ExprKind::Range { .. } => false,
+                ExprKind::Repeat { body, .. } => self.must_break(body),
+                _ => expr.children().into_iter().any(|inner| self.must_break(inner)),
+            }
+    }
+
+    /// Whether the author broke lines directly inside an expression, outside its sub-expressions.
+    fn is_broken(&self, expr: &Expr) -> bool {
         let (start, end) = (expr.span.start, expr.span.end);
         match &expr.kind {
-            ExprKind::Chain(parts) => self.is_broken_chain(expr) || any(parts),
-            ExprKind::Branches(parts) => self.are_apart(start, parts, end) || any(parts),
-            ExprKind::Paren(inner) => self.are_apart(start, std::slice::from_ref(inner), end) || self.must_break(inner),
-            ExprKind::Frozen(inner) => {
-                self.breaks_before(start, inner) || self.ends_in_comment(inner, end) || self.must_break(inner)
-            }
+            ExprKind::Chain(_) => self.is_broken_chain(expr),
+            ExprKind::Branches(parts) => self.are_apart(start, parts, end),
+            ExprKind::Paren(inner) => self.are_apart(start, std::slice::from_ref(inner), end),
+            ExprKind::Frozen(inner) => self.breaks_before(start, inner) || self.ends_in_comment(inner, end),
             ExprKind::List(parts) => {
                 self.are_listed_apart(start, parts.iter().map(|part| (part.span.start, part.span.end)), end)
-                    || any(parts)
             }
             ExprKind::Map(pairs) => {
                 self.are_listed_apart(start, pairs.iter().map(|(key, value)| (key.span.start, value.span.end)), end)
-                    || pairs.iter().any(|(key, value)| self.must_break(key) || self.must_break(value))
             }
             ExprKind::Call { function, arguments } => {
                 let ranges = arguments.iter().map(|argument| {
-                    (
-                        argument.name.as_ref().map_or(argument.value.span.start, |name| name.span.start),
-                        argument.value.span.end,
-                    )
+                    let first = argument.name.as_ref().map_or(argument.value.span.start, |name| name.span.start);
+                    (first, argument.value.span.end)
                 });
                 self.are_listed_apart(function.span.end, ranges, end)
-                    || arguments.iter().any(|argument| self.must_break(&argument.value))
             }
-            ExprKind::As { inner, .. } | ExprKind::Cut { inner, .. } => self.must_break(inner),
-            ExprKind::Unary { operand, .. } => self.must_break(operand),
-            ExprKind::Binary { left, right, .. } => self.must_break(left) || self.must_break(right),
             ExprKind::Block { statements, result } => {
                 let mut from = start;
                 for statement in statements {
-                    if self.breaks(from as usize, statement.name.span.start as usize)
-                        || self.must_break(&statement.value)
-                    {
+                    if self.breaks(from as usize, statement.name.span.start as usize) {
                         return true;
                     }
                     from = statement.value.span.end;
                 }
-                self.breaks_before(from, result) || self.ends_in_comment(result, end) || self.must_break(result)
+                self.breaks_before(from, result) || self.ends_in_comment(result, end)
             }
             ExprKind::Repeat { over, body } => {
-                let from = match over {
-                    RepeatOver::Count(last)
-                    | RepeatOver::Range { end: last, .. }
-                    | RepeatOver::List { list: last, .. } => last.span.end,
-                };
-                self.breaks_before(from, body) || self.ends_in_comment(body, end) || self.must_break(body)
+                let from = over.expressions().last().map_or(start, |last| last.span.end);
+                self.breaks_before(from, body) || self.ends_in_comment(body, end)
             }
             ExprKind::If { arms, otherwise } => {
-                let mut from = start;
-                for (condition, body) in arms {
-                    if self.must_break(condition)
-                        || self.breaks_before(condition.span.end, body)
-                        || self.must_break(body)
-                    {
-                        return true;
-                    }
-                    from = body.span.end;
-                }
-                let last = otherwise.as_deref();
-                last.is_some_and(|body| self.breaks_before(from, body) || self.must_break(body))
-                    || last.or(arms.last().map(|(_, body)| body)).is_some_and(|body| self.ends_in_comment(body, end))
+                let otherwise = otherwise.as_deref();
+                let breaks = |(condition, body): &(Expr, Expr)| self.breaks_before(condition.span.end, body);
+                let last = arms.last().map(|(_, body)| body);
+                let before_else = last.map_or(start, |body| body.span.end);
+                arms.iter().any(breaks)
+                    || otherwise.is_some_and(|body| self.breaks_before(before_else, body))
+                    || otherwise.or(last).is_some_and(|body| self.ends_in_comment(body, end))
             }
             _ => false,
         }
     }
 
-    /// Whether a comment stands between an expression and the bracket that closes around it.
+    /// Whether there is a comment between an expression and the closing bracket around it.
     fn ends_in_comment(&self, inner: &Expr, end: u32) -> bool {
         self.page.has_comment(&(inner.span.end as usize..end as usize))
     }
@@ -98,7 +86,7 @@ impl Formatter<'_> {
         }
     }
 
-    /// Whether lines end around or between branches.
+    /// Whether there are line breaks around or between branches.
     fn are_apart(&self, start: u32, parts: &[Expr], end: u32) -> bool {
         let mut from = start;
         for part in parts {
@@ -110,7 +98,7 @@ impl Formatter<'_> {
         self.breaks(from as usize, end as usize)
     }
 
-    /// Whether lines end before or between the things of a list.
+    /// Whether there are line breaks before or between the items of a list.
     fn are_listed_apart(&self, start: u32, ranges: impl Iterator<Item = (u32, u32)>, end: u32) -> bool {
         let mut from = start;
         for (first, last) in ranges {

@@ -1,5 +1,6 @@
-//! Trees to text: the formatter, quotes in diagnostics, `--emit ast`.
+//! Prints trees: the formatter, code in diagnostics, `--emit ast`.
 
+mod bracketed_list;
 pub(crate) mod format;
 mod format_list;
 pub(crate) mod inline;

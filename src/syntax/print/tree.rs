@@ -1,9 +1,9 @@
-//! The tree as text, one node a line, for `--emit ast` and for snapshots.
+//! Prints the tree with one node per line, for `--emit ast` and snapshots.
 
 use super::inline::{Inline, binary, escape, pattern_text, text_of, unary};
 use crate::syntax::ast::*;
 
-/// A file's tree, indented by two blanks a level, without places.
+/// The tree of a file, indented by two spaces per level, without spans.
 pub fn ast_text(file: &File) -> String {
     let mut tree = Tree { out: String::new(), depth: 0 };
     if let Some((edition, _)) = file.edition {
@@ -166,16 +166,16 @@ impl Tree {
         }
     }
 
-    /// A plain text on one line; one with values as its parts.
+    /// A plain string on one line; a template as its parts.
     fn text(&mut self, word: &str, text: &Text) {
-        let quoted = |letters: &str| text_of(|out| escape(letters, out));
+        let quoted = |literal: &str| text_of(|out| escape(literal, out));
         match text.parts.as_slice() {
             [] => self.line(format!("{word} \"\"")),
-            [TextPart::Literal(letters)] => self.line(format!("{word} \"{}\"", quoted(letters))),
+            [TextPart::Literal(literal)] => self.line(format!("{word} \"{}\"", quoted(literal))),
             parts => self.under(word, |tree| {
                 for part in parts {
                     match part {
-                        TextPart::Literal(letters) => tree.line(format!("\"{}\"", quoted(letters))),
+                        TextPart::Literal(literal) => tree.line(format!("\"{}\"", quoted(literal))),
                         TextPart::Value(value) => tree.expr(value),
                     }
                 }

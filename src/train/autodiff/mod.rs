@@ -5,8 +5,8 @@ pub mod frozen_backbone;
 pub mod loss_compatibility;
 pub mod training_plans;
 
-use crate::graph::training::{Backward, Forward, TapeEntry, pixels_channels, whole};
-use crate::graph::{Graph, Initializer, Lowered, NodeId, Parameter, ParameterId, ParameterKind};
+use crate::graph::training::{Backward, Forward, TapeEntry, pixels_channels, unbatched};
+use crate::graph::{FusionRole, Graph, Initializer, Lowered, NodeId, Parameter, ParameterId, ParameterKind};
 use crate::kernels::elementwise::activation::Activation;
 use crate::kernels::elementwise::combine::Merge;
 use crate::kernels::training::loss::Loss;
@@ -14,10 +14,9 @@ use crate::kernels::training::optimizer::UpdateRule;
 use crate::kernels::training::regularizer::Regularizer;
 use crate::ops::input::Input;
 use crate::plan::Kernel;
+use crate::plan::kernel::UnbatchedStep;
 use crate::plan::steps::merge::MergeStep;
-use crate::plan::steps::training::update::{
-    GradientNormStep, LossGradientStep, LossStep, Through, UnbatchedStep, UpdateStep,
-};
+use crate::plan::steps::training::update::{GradientNormStep, LossGradientStep, LossStep, Through, UpdateStep};
 use crate::tensor::TensorType;
 use crate::train::evaluation::output_loss::loss_rows;
 use std::collections::HashMap;
@@ -86,14 +85,14 @@ fn add_loss(graph: &mut Graph, prediction: NodeId, loss: Loss, weighted: bool) -
         loss_inputs.push(add_input(graph, "weights", TensorType::of(&[pixels])));
     }
     let step = LossStep { loss, pixels, features, weighted };
-    let node = graph.compute("loss", whole(&[1]), Lowered::Step(Kernel::Loss(step)), &loss_inputs, &[], 0);
+    let node = graph.push_lowered("loss", unbatched(&[1]), Lowered::Step(Kernel::Loss(step)), &loss_inputs, &[], 0);
     (loss_inputs, node)
 }
 
 fn add_input(graph: &mut Graph, name: &str, shape: TensorType) -> NodeId {
     let origin = graph.nodes[0].origin.clone();
     let operation = Arc::new(Input { shape: shape.clone(), image: None });
-    graph.attach(name, operation, &[], &[], shape, origin)
+    graph.push_node(name, operation, &[], &[], shape, origin)
 }
 
 /// Builds the graph of a training step.
@@ -156,6 +155,7 @@ impl<'s> Trainer<'s> {
         self.graph.outputs = vec![loss, prediction];
         let penalty = self.sum_penalties();
         self.graph.outputs.extend(penalty);
+        self.graph.debug_verify("differentiation");
         Ok((self.graph, penalty.is_some()))
     }
 
@@ -168,12 +168,12 @@ impl<'s> Trainer<'s> {
             if inputs.is_empty() {
                 let (operation, output) = (Arc::clone(&node.operation), node.output.clone());
                 let origin = node.origin.clone();
-                nodes.push(self.graph.attach(&node.name, operation, &[], &[], output, origin));
+                nodes.push(self.graph.push_node(&node.name, operation, &[], &[], output, origin));
                 continue;
             }
             let mut forward = Forward {
                 graph: &mut self.graph,
-                passed: &mut self.tape,
+                tape: &mut self.tape,
                 operation: Arc::clone(&node.operation),
                 name: node.name.clone(),
                 inputs,
@@ -182,7 +182,7 @@ impl<'s> Trainer<'s> {
                 origin: node.origin.clone(),
                 update: self.update,
                 seed: self.settings.seed,
-                place: id.0 as u32,
+                layer_index: id.0 as u32,
             };
             let added = node.operation.train(&mut forward);
             nodes.push(added.map_err(|message| Untrainable { node: id, message })?);
@@ -195,13 +195,9 @@ impl<'s> Trainer<'s> {
     fn add_loss_gradient(&mut self, prediction: NodeId, loss_inputs: &[NodeId]) -> usize {
         let Settings { loss, weighted, .. } = *self.settings;
         let last = self.tape.last().filter(|last| last.node == prediction);
-        let through = match last {
-            Some(last) if loss == Loss::CategoricalCrossentropy && last.operation.is_softmax() => Through::Softmax,
-            Some(last)
-                if loss == Loss::BinaryCrossentropy && last.operation.activation() == Some(Activation::Sigmoid) =>
-            {
-                Through::Sigmoid
-            }
+        let through = match (loss, last.map(|last| last.operation.fusion_role())) {
+            (Loss::CategoricalCrossentropy, Some(FusionRole::Softmax)) => Through::Softmax,
+            (Loss::BinaryCrossentropy, Some(FusionRole::Activation(Activation::Sigmoid))) => Through::Sigmoid,
             _ => Through::Nothing,
         };
         let (node_of_gradient, layers) = match last {
@@ -211,7 +207,8 @@ impl<'s> Trainer<'s> {
         let shape = self.graph.node(prediction).output.clone();
         let (pixels, features) = loss_rows(loss, weighted, &shape.known().unwrap_or_default());
         let step = LossGradientStep { loss, through, pixels, features, weighted };
-        let node = self.graph.compute("d loss", shape, Lowered::Step(Kernel::LossGradient(step)), loss_inputs, &[], 0);
+        let node =
+            self.graph.push_lowered("d loss", shape, Lowered::Step(Kernel::LossGradient(step)), loss_inputs, &[], 0);
         self.node_gradients.insert(node_of_gradient, vec![node]);
         layers
     }
@@ -240,25 +237,26 @@ impl<'s> Trainer<'s> {
                 && needs_gradient[layer.node.0]
             {
                 let gradient = self.sum(gradients);
-                let (by_input, by_parameter) = (vec![None; layer.inputs.len()], vec![None; layer.parameters.len()]);
+                let input_gradients = vec![None; layer.inputs.len()];
+                let parameter_gradients = vec![None; layer.parameters.len()];
                 let mut backward = Backward {
                     graph: &mut self.graph,
                     layer,
                     gradient,
                     needs_grad: layer.inputs.iter().map(|input| needs_gradient[input.0]).collect(),
-                    wants_parameter: trained.clone(),
-                    by_input,
-                    by_parameter,
+                    needs_parameter_grad: trained.clone(),
+                    input_gradients,
+                    parameter_gradients,
                     update: self.update,
                 };
                 layer.operation.differentiate(&mut backward).map_err(|message| (layer.node, message))?;
-                let Backward { by_input, by_parameter, needs_grad, .. } = backward;
-                for ((input, gradient), wants) in layer.inputs.iter().zip(by_input).zip(needs_grad) {
+                let Backward { input_gradients, parameter_gradients, needs_grad, .. } = backward;
+                for ((input, gradient), wants) in layer.inputs.iter().zip(input_gradients).zip(needs_grad) {
                     if let (Some(gradient), true) = (gradient, wants) {
                         self.node_gradients.entry(*input).or_default().push(gradient);
                     }
                 }
-                for (parameter, gradient) in layer.parameters.iter().zip(by_parameter) {
+                for (parameter, gradient) in layer.parameters.iter().zip(parameter_gradients) {
                     if let Some(gradient) = gradient {
                         self.parameter_gradients.entry(*parameter).or_default().push(gradient);
                     }
@@ -285,7 +283,7 @@ impl<'s> Trainer<'s> {
             let gradients: Vec<NodeId> = pending.iter().map(|(_, gradient)| *gradient).collect();
             let lengths = pending.iter().map(|(parameter, _)| self.graph.parameters[parameter.0].len()).collect();
             let step = Lowered::Step(Kernel::GradientNorm(GradientNormStep { lengths }));
-            let norm = self.graph.compute("norm", whole(&[1]), step, &gradients, &[], 0);
+            let norm = self.graph.push_lowered("norm", unbatched(&[1]), step, &gradients, &[], 0);
             for (parameter, gradient) in pending {
                 self.update(parameter, &[gradient, norm]);
             }
@@ -304,7 +302,7 @@ impl<'s> Trainer<'s> {
             false => Kernel::Unbatched(UnbatchedStep { kernel: Box::new(Kernel::Merge(merge)) }),
         };
         let name = format!("{}, summed", self.graph.node(first).name);
-        self.graph.compute(&name, output, Lowered::Step(kernel), &gradients, &[], 0)
+        self.graph.push_lowered(&name, output, Lowered::Step(kernel), &gradients, &[], 0)
     }
 
     /// Adds the optimizer's update of a parameter, from its gradient (and the global norm).
@@ -331,7 +329,7 @@ impl<'s> Trainer<'s> {
         let step = UpdateStep { len: parameter.len(), rule, penalty, clip, norm };
         let name = format!("update {}", parameter.path());
         let step = Lowered::Step(Kernel::Update(step));
-        let node = self.graph.compute(&name, whole(&[1]), step, gradients, &parameters, changed);
+        let node = self.graph.push_lowered(&name, unbatched(&[1]), step, gradients, &parameters, changed);
         if penalty.is_some() {
             self.penalties.push(node);
         }

@@ -51,7 +51,7 @@ fn unread(error: &StoreError) -> Diagnostics {
 /// The state before the first step: the bound parameters, and the initial values of the optimizer's slots.
 fn initial_state(step: &Graph, layout: &State, values: &Values<'_>) -> std::result::Result<Aligned, StoreError> {
     let floats = layout.tensors.last().map_or(0, |last| last.offset + last.len);
-    let mut state = Aligned::new(floats.next_multiple_of(crate::plan::CONSTANT_ALIGNMENT));
+    let mut state = Aligned::new(floats.next_multiple_of(crate::plan::kernel_step::CONSTANT_ALIGNMENT));
     let parameters = step.parameters.iter().filter(|parameter| !parameter.frozen);
     for (parameter, tensor) in parameters.zip(&layout.tensors) {
         let to = &mut state.floats_mut()[tensor.offset..tensor.offset + tensor.len];

@@ -105,7 +105,7 @@ pub fn read<T>(key: &str, table: &'static [Choice<T>], value: &Value) -> Result<
     let Some(choice) = table.iter().find(|choice| choice.name == name) else {
         return Err(Diagnostic::new(Code::RecipeValue, format!("`{key}` has no value `{name}`"))
             .at(value.span, format!("it takes {}", suggest::one_of(names())))
-            .meant(value.span.head(name.len()), name, likely(name, names()))
+            .suggest_name(value.span.head(name.len()), name, likely(name, names()))
             .into());
     };
     let arguments = Arguments::bind(choice.name, choice.arguments, given, value.span)?;

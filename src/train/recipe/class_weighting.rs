@@ -49,7 +49,7 @@ pub(super) fn read(key: &str, value: &Value) -> Result<ClassWeights> {
             let takes = "`balanced`, a list with a number for each class, or a map `{ \"class\" = 2.0 }`";
             let error = wrong(key, value, takes);
             let error = match &value.kind {
-                ValueKind::Word(word) => error.meant(value.span, word, suggest::nearest(word, [BALANCED])),
+                ValueKind::Word(word) => error.suggest_name(value.span, word, suggest::nearest(word, [BALANCED])),
                 _ => unquoted(error, value, [BALANCED].into_iter()),
             };
             Err(error.into())

@@ -13,7 +13,7 @@ use super::sources::{self, ARRAYS, CSV, IMAGES, SPLIT, Validation};
 use crate::data::photos::augment::Augmentation;
 use crate::diagnostics::{Diagnostics, Result, suggest};
 use crate::elaborate::Spec;
-use crate::elaborate::project::requests::RECIPE_KEYS;
+use crate::elaborate::requests::RECIPE_KEYS;
 use crate::graph::{Argument, Value, ValueKind};
 use crate::kernels::training::loss::Loss;
 use crate::source::FileId;
@@ -253,7 +253,7 @@ fn one_of<T: Copy>(entry: Entry<'_>, value: &Value, table: &[(&'static str, T)])
     }
     let error = wrong(entry.key, value, &suggest::one_of(names()));
     Err(match word {
-        Some(word) => error.meant(value.span.head(word.len()), word, likely(word, names())),
+        Some(word) => error.suggest_name(value.span.head(word.len()), word, likely(word, names())),
         None => unquoted(error, value, names()),
     }
     .into())

@@ -2,9 +2,9 @@
 
 use super::choice::{Choice, argument, called, likely, wrong};
 use crate::data::samples::dataset::{ArraySource, Dataset, DatasetError, Policy};
+use crate::diagnostics::suggest::did_you_mean_file;
 use crate::diagnostics::{Diagnostic, Result};
 use crate::elaborate::Spec;
-use crate::elaborate::project::source_files::did_you_mean_file;
 use crate::graph::signature::definition::Default;
 use crate::graph::{Argument, Arguments, Value, ValueKind};
 use crate::source::{FileId, Span};
@@ -213,10 +213,10 @@ pub fn read(spec: &Spec, file: FileId, key: &str, value: &Value, may_split: bool
             let error = wrong(key, value, &format!("{takes}{split}"));
             let names = SOURCES.iter().map(|choice| choice.name).filter(|name| may_split || *name != SPLIT.name);
             let word = called(value).map_or("", |(word, _)| word);
-            return Err(error.meant(value.span.head(word.len()), word, likely(word, names)).into());
+            return Err(error.suggest_name(value.span.head(word.len()), word, likely(word, names)).into());
         }
     };
-    let (span, resolve) = (value.span, |name: &str| spec.sources.beside(file, name));
+    let (span, resolve) = (value.span, |name: &str| spec.sources.resolve(file, name));
     let source = |(file, name): (Option<String>, String)| match file {
         Some(file) => ArraySource { path: resolve(&file), name: Some(name) },
         None => ArraySource { path: resolve(&name), name: None },

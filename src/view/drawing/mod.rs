@@ -111,7 +111,7 @@ fn opening(graph: &Graph, width: f64, height: f64) -> String {
 }
 
 fn legend(graph: &Graph, boxes: &Boxes) -> Vec<Entry> {
-    let categories: BTreeSet<Category> = graph.ids().map(|id| Category::of(graph, id)).collect();
+    let categories: BTreeSet<Category> = graph.ids().map(|id| graph.node(id).operation.category()).collect();
     let mut entries: Vec<Entry> = categories.into_iter().map(Entry::Category).collect();
     if boxes.parameters > 0 {
         entries.push(Entry::Share);

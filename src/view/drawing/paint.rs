@@ -1,7 +1,6 @@
 //! The elements of a drawing as SVG.
 
 use crate::graph::{Graph, NodeId};
-use crate::view::category::Category;
 use crate::view::graph_layout::Point;
 use crate::view::graph_layout::boxes::{Boxes, KIND_SIZE, LayerBox, NAME_SIZE, PAD, SMALL_SIZE};
 use crate::view::graph_layout::scopes::{END, Frame, Piece};
@@ -188,7 +187,7 @@ pub(crate) fn layer(out: &mut String, graph: &Graph, boxes: &Boxes, one: &LayerB
     }
     out.push_str("</g>\n");
     for tag in &one.tags {
-        let (fill, line) = Category::of(graph, tag.layer).colours();
+        let (fill, line) = graph.node(tag.layer).operation.category().colours();
         let corner = (at.0 + tag.x, at.1 + tag.y);
         let _ = writeln!(out, "<g class=\"layer\"><title>{}</title>", escape(&title(graph, boxes, tag.layer)));
         let style = format!("fill=\"{fill}\" stroke=\"{line}\" stroke-opacity=\"0.7\"");

@@ -67,7 +67,7 @@ pub(crate) fn boxes(graph: &Graph) -> Boxes {
     let mut home = vec![0; graph.nodes.len()];
     let mut list: Vec<LayerBox> = Vec::new();
     for id in graph.ids() {
-        let category = Category::of(graph, id);
+        let category = graph.node(id).operation.category();
         let before = graph.node(id).inputs.first().copied();
         let only_input = before.filter(|&before| {
             graph.node(id).inputs.len() == 1 && consumers[before.0].len() == 1 && !graph.outputs.contains(&before)

@@ -3,9 +3,9 @@
 use super::refused_order::Unordered;
 use super::report::{FileReport, shortened};
 use crate::diagnostics::Diagnostics;
-use crate::elaborate::project::requests::WeightsRequest;
 use crate::graph::axis::{AxisOrders, Order, Segment, Unknown};
 use crate::graph::{Graph, NodeId, ParameterId, ParameterKind};
+use crate::request::WeightsRequest;
 use std::sync::Arc;
 
 /// How a file's framework orders the axes of images, and stores the weights of its layers.

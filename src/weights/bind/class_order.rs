@@ -7,8 +7,8 @@
 
 use super::layer_names::{Wanted, renamed_from_nothing};
 use crate::diagnostics::{Code, Diagnostic, Diagnostics, counted};
-use crate::elaborate::project::requests::WeightsRequest;
 use crate::graph::{Graph, NodeId, ParameterId};
+use crate::request::WeightsRequest;
 use crate::weights::store::{Entry, Role};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 

@@ -1,8 +1,8 @@
 //! Which layer of a file is which of a net.
 
 use crate::diagnostics::{Code, Diagnostic, Diagnostics, suggest};
-use crate::elaborate::project::requests::WeightsRequest;
 use crate::graph::ParameterId;
+use crate::request::WeightsRequest;
 use crate::weights::store::{Entry, Role};
 use std::collections::{BTreeMap, BTreeSet};
 

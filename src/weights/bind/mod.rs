@@ -11,8 +11,8 @@ pub mod report;
 use super::keras_model;
 use super::store::{Layout, Number, Role, Store, StoreError};
 use crate::diagnostics::{Code, Diagnostic, Diagnostics, Result, counted};
-use crate::elaborate::project::requests::WeightsRequest;
 use crate::graph::{Graph, Initializer, Parameter, ParameterId};
+use crate::request::WeightsRequest;
 use crate::source::Span;
 use axis_permutation::FileOrder;
 use class_order::by_order;
@@ -116,7 +116,7 @@ fn open_error(request: &WeightsRequest, error: &StoreError) -> Diagnostic {
     let diagnostic = Diagnostic::new(code, error.to_string()).at(request.span, format!("weights of `{}`", request.net));
     match code {
         Code::WeightsMissing => diagnostic
-            .maybe_help(crate::elaborate::project::source_files::did_you_mean_file(&request.path))
+            .maybe_help(crate::diagnostics::suggest::did_you_mean_file(&request.path))
             .help(format!("`--weights {}=path` names another file", request.net)),
         Code::WeightsCorrupt => diagnostic.help("fetch the file again"),
         _ => diagnostic,

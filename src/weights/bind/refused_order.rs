@@ -1,9 +1,9 @@
 //! Parameters whose order cannot be told: what is said of them.
 
 use crate::diagnostics::{Code, Diagnostic, Diagnostics};
-use crate::elaborate::project::requests::WeightsRequest;
 use crate::graph::axis::{Order, Unknown};
 use crate::graph::{Graph, NodeId};
+use crate::request::WeightsRequest;
 use crate::source::Span;
 use std::sync::Arc;
 

@@ -3,7 +3,7 @@
 use super::chain::Written;
 use super::function::Function;
 use super::{LayerConfig, Model};
-use crate::graph::{Graph, NodeId};
+use crate::graph::{Arity, FusionRole, Graph, NodeId};
 use crate::kernels::elementwise::activation::Activation;
 use crate::ops::convolution::Convolution;
 use crate::ops::convolution::window::{Padding, Sliding};
@@ -126,16 +126,15 @@ fn link_of_node(graph: &Graph, id: NodeId) -> Link {
         });
         return Link::Layer(function);
     }
-    if let Some(activation) = node.operation.activation() {
-        return Link::Is(Written::Function(Function::of_net(activation)));
-    }
-    if node.operation.is_softmax() {
-        return Link::Is(Written::Function(Function::softmax()));
+    match node.operation.fusion_role() {
+        FusionRole::Activation(activation) => return Link::Is(Written::Function(Function::of_net(activation))),
+        FusionRole::Softmax => return Link::Is(Written::Function(Function::softmax())),
+        _ => {}
     }
     if node.operation.keeps_values() {
         return Link::Rests;
     }
-    if node.operation.merges() {
+    if node.operation.arity() == Arity::Many {
         return Link::Merges;
     }
     if let Some(pool) = operation.downcast_ref::<Pool>() {

@@ -4,9 +4,10 @@
 
 use super::hdf5_file::Tree;
 use super::{keras, keras_archive, keras3, neupy, safetensors};
+use crate::content::Content;
 use crate::weights::store::{Layout, Store, StoreError, unreadable};
 use std::fs::File;
-use std::io::{self, Read, Seek, SeekFrom};
+use std::io;
 use std::path::{Path, PathBuf};
 
 /// Opens a file of weights; `layout` insists on one, otherwise the content tells.
@@ -23,7 +24,7 @@ pub fn open(path: &Path, layout: Option<Layout>) -> Result<Box<dyn Store>, Store
         };
     }
     let (mut file, length) = open_regular(path)?;
-    let content = Content::of(&mut file, length).map_err(|source| unreadable(path, source))?;
+    let content = Content::of_file(&mut file, length).map_err(|source| unreadable(path, source))?;
     match (content, layout) {
         (Content::Hdf5, Some(asked @ Layout::Safetensors)) => Err(other(asked, "it is an HDF5 file")),
         (Content::Hdf5, asked) => open_hdf5(Tree::open(path)?, asked),
@@ -31,9 +32,11 @@ pub fn open(path: &Path, layout: Option<Layout>) -> Result<Box<dyn Store>, Store
         (Content::Zip, Some(asked)) => Err(other(asked, "it is a ZIP archive")),
         (Content::Safetensors, None | Some(Layout::Safetensors)) => safetensors::open(path, file, length),
         (Content::Safetensors, Some(asked)) => Err(other(asked, "it seems to be safetensors")),
-        (Content::Other(seems), _) => {
-            let advised = seems.contains("pickle");
-            let seems = if advised { format!("{seems}: {}", keras_archive::SAFETENSORS) } else { seems.into() };
+        (other, _) => {
+            let mut seems = other.in_words().to_string();
+            if seems.contains("pickle") {
+                seems = format!("{seems}: {}", keras_archive::SAFETENSORS);
+            }
             Err(StoreError::NotHdf5 { path: path.into(), seems })
         }
     }
@@ -73,83 +76,5 @@ fn open_hdf5(mut tree: Tree, asked: Option<Layout>) -> Result<Box<dyn Store>, St
         Layout::Neupy => neupy::open(tree),
         Layout::Keras => keras::open(tree),
         Layout::Keras3 | Layout::Safetensors => keras3::open(tree),
-    }
-}
-
-/// An ONNX file begins with its version and the name of what wrote it, as protocol buffers.
-const ONNX: &str =
-    "an ONNX model: `numpy_helper.to_array` of its initialisers and `safetensors.numpy.save_file` make weights of it";
-
-/// What a file's bytes say that it is.
-enum Content {
-    Hdf5,
-    Zip,
-    Safetensors,
-    Other(&'static str),
-}
-
-impl Content {
-    fn of(file: &mut File, length: u64) -> io::Result<Content> {
-        const HDF5: &[u8] = b"\x89HDF\r\n\x1a\n";
-        let mut head = Vec::new();
-        file.by_ref().take(16).read_to_end(&mut head)?;
-        // A user block may precede the signature: it stands at 0, 512, 1024, 2048, ...
-        let mut offset = 512;
-        // The length of safetensors' header may begin like a pickle: what follows it decides.
-        if safetensors::begins(&head, length) {
-            file.rewind()?;
-            return Ok(Content::Safetensors);
-        }
-        let mut signature = [0; 8];
-        signature[..head.len().min(8)].copy_from_slice(&head[..head.len().min(8)]);
-        while signature != HDF5 && offset + 8 <= length {
-            file.seek(SeekFrom::Start(offset))?;
-            file.read_exact(&mut signature)?;
-            offset *= 2;
-        }
-        file.rewind()?;
-        if signature == HDF5 {
-            return Ok(Content::Hdf5);
-        }
-        Ok(Content::of_other(&head))
-    }
-
-    fn of_other(head: &[u8]) -> Content {
-        const KNOWN: [(&[u8], &str); 10] = [
-            (b"\x89PNG", "a PNG picture"),
-            (b"\xff\xd8\xff", "a JPEG picture"),
-            (b"GIF8", "a GIF picture"),
-            (b"\x93NUMPY", "a NumPy array (.npy)"),
-            (b"\x1f\x8b", "gzip-compressed: decompress it first"),
-            (b"\x80\x02\x8a\x0al\xfc\x9cF\xf9 j\xa8P\x19.", "an old Python pickle of PyTorch (.pth, .pt)"),
-            (b"\x80\x02", "a Python pickle"),
-            (b"\x80\x04", "a Python pickle"),
-            (b"\x80\x05", "a Python pickle"),
-            (b"version https", "a Git LFS pointer: the file itself was not downloaded"),
-        ];
-        if head.is_empty() {
-            return Content::Other("empty");
-        }
-        if head.starts_with(b"PK\x03\x04") || head.starts_with(b"PK\x05\x06") {
-            return Content::Zip;
-        }
-        if let Some((_, seems)) = KNOWN.iter().find(|(magic, _)| head.starts_with(magic)) {
-            return Content::Other(seems);
-        }
-        if head.get(4..8) == Some(&b"TFL3"[..]) {
-            return Content::Other(
-                "a TensorFlow Lite model, which holds no names of layers: take the model that it was made from",
-            );
-        }
-        if let [0x08, 1..=32, 0x12 | 0x1a | 0x22 | 0x2a | 0x30 | 0x3a | 0x42, ..] = head {
-            return Content::Other(ONNX);
-        }
-        let text = head.iter().all(|byte| byte.is_ascii_graphic() || byte.is_ascii_whitespace() || *byte >= 0x80);
-        match head.iter().find(|byte| !byte.is_ascii_whitespace()) {
-            Some(b'<') if text => Content::Other("a web page or XML: the download may have failed"),
-            Some(b'{' | b'[') if text => Content::Other("JSON"),
-            _ if text => Content::Other("text"),
-            _ => Content::Other("some other binary file, or the start of it is damaged"),
-        }
     }
 }

@@ -12,6 +12,7 @@ use std::sync::{Mutex, PoisonError};
 use super::hdf5_file::corrupt;
 use super::safetensors_header::{Described, Header, Numbers};
 use super::torch_lstm;
+use crate::element::{Element, Kind};
 use crate::weights::bind::axis_permutation::Framework;
 use crate::weights::store::{Entry, Layout, MAX_TENSOR_BYTES, Number, Role, Store, StoreError, row_count, unreadable};
 
@@ -43,31 +44,14 @@ impl Number {
 
     /// The values of bytes; none for integers.
     fn convert(self, bytes: &[u8]) -> Option<Vec<f32>> {
-        Some(match self {
-            Number::Float(64) => bytes.as_chunks().0.iter().map(|bytes| f64::from_le_bytes(*bytes) as f32).collect(),
-            Number::Float(32) => bytes.as_chunks().0.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect(),
-            Number::Float(_) => bytes.as_chunks().0.iter().map(|bytes| half(u16::from_le_bytes(*bytes))).collect(),
-            // The upper half of an f32.
-            Number::Bfloat16 => bytes
-                .as_chunks()
-                .0
-                .iter()
-                .map(|bytes| f32::from_bits(u32::from(u16::from_le_bytes(*bytes)) << 16))
-                .collect(),
+        let element = match self {
+            Number::Float(bits) => Element::new(Kind::Float, bits / 8, false)?,
+            Number::Bfloat16 => Element::new(Kind::Bfloat16, 2, false)?,
             Number::Integer(_) => return None,
-        })
-    }
-}
-
-/// IEEE half precision to single, exactly.
-fn half(bits: u16) -> f32 {
-    let sign = if bits & 0x8000 == 0 { 1.0 } else { -1.0 };
-    let (exponent, fraction) = (i32::from(bits >> 10) & 31, f32::from(bits & 1023));
-    match exponent {
-        0 => sign * fraction * 2f32.powi(-24),
-        31 if fraction == 0.0 => sign * f32::INFINITY,
-        31 => f32::NAN,
-        _ => sign * (1024.0 + fraction) * 2f32.powi(exponent - 25),
+        };
+        let mut values = Vec::with_capacity(bytes.len() / element.size());
+        element.append(bytes, &mut values);
+        Some(values)
     }
 }
 
@@ -81,12 +65,6 @@ struct SafetensorsStore {
     framework: Framework,
     /// Why it is taken for that framework's, where it is not PyTorch's.
     remark: Option<String>,
-}
-
-/// Whether a file of so many bytes begins as safetensors do: with the length of a JSON object that fits it.
-pub(crate) fn begins(head: &[u8], length: u64) -> bool {
-    let [a, b, c, d, e, f, g, h, b'{', ..] = *head else { return false };
-    u64::from_le_bytes([a, b, c, d, e, f, g, h]).checked_add(8).is_some_and(|end| end <= length)
 }
 
 /// Reads the header and checks that the tensors fill the rest of the file without gap or overlap.

@@ -302,6 +302,7 @@ mod tests {
     use crate::kernels::conv::im2col::Im2col;
     use crate::kernels::conv::naive::convolution;
     use crate::kernels::epilogue::EpilogueArgs;
+    use crate::kernels::guarded::Floats;
     use crate::kernels::testing::{Random, Sum, Tensor, seen, windows};
 
     /// What each output pixel gives to the pixels it saw.
@@ -340,20 +341,20 @@ mod tests {
         };
         let dx = Tensor::new(batch, window.in_h * window.in_w, conv.in_c, gap / 2);
         check(dx.filled(|dx, threads| {
-            let mut scratch = vec![f32::NAN; input_gradient_scratch_len(&conv, threads.count())];
+            let mut scratch = Floats::filled(f32::NAN, input_gradient_scratch_len(&conv, threads.count()));
             input_gradient(threads, Backend::Blas, &conv, batch, dy.view(), &weights, dx, &mut scratch);
         }));
         let Some(over) = input_gradient_geometry(&conv) else { return };
         let flip = |count| {
-            let mut flipped = vec![f32::NAN; weights.len()];
+            let mut flipped = Floats::filled(f32::NAN, weights.len());
             flip_weights(&conv, &weights, &mut flipped, &ThreadPool::new(count));
             flipped
         };
         let flipped = flip(1);
         assert_eq!(flipped, flip(3));
-        let packed = Im2col.packed(&over, &flipped);
+        let packed = Floats::from(Im2col.packed(&over, &flipped));
         check(dx.filled(|dx, threads| {
-            let mut scratch = vec![0.0; Im2col.scratch_len(&over, batch, None, threads.count())];
+            let mut scratch = Floats::filled(0.0, Im2col.scratch_len(&over, batch, None, threads.count()));
             let plain = EpilogueArgs::default();
             let (conv, input, scratch) = (&over, dy.view(), &mut scratch);
             Im2col.run(ConvCall {

@@ -4,6 +4,7 @@
 //! channels, and transformed back with the epilogue, all while it is in cache.
 
 mod gradient_transforms;
+mod tile;
 mod transforms;
 pub(crate) mod weight_gradient_winograd;
 mod weight_transform;
@@ -22,61 +23,10 @@ use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::marker::PhantomData;
 use std::ops::Range;
+pub use tile::Tile;
+use tile::one_group;
 use transforms::{F2, F2x5, F4, F6, InputTransform, OutputTransform, Tile as TileKind, Tiling};
 use weight_transform::{pack_weights_into, packed_len_weights};
-
-/// The size of the output tile, and of the kernel where that is not 3x3.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub enum Tile {
-    /// F(2x2,3x3): 2.25 times fewer multiplications than direct.
-    F2,
-    /// F(4x4,3x3): 4 times fewer.
-    F4,
-    /// F(6x6,3x3): 5.06 times fewer, a little less accurate.
-    F6,
-    /// F(2x2,5x5): 2.78 times fewer.
-    F2x5,
-}
-
-impl Tile {
-    /// Output pixels along an axis.
-    pub fn out(self) -> usize {
-        match self {
-            Self::F2 => F2::OUT,
-            Self::F4 => F4::OUT,
-            Self::F6 => F6::OUT,
-            Self::F2x5 => F2x5::OUT,
-        }
-    }
-
-    /// The kernel's taps along an axis.
-    pub fn kernel(self) -> usize {
-        match self {
-            Self::F2 | Self::F4 | Self::F6 => 3,
-            Self::F2x5 => F2x5::KERNEL,
-        }
-    }
-
-    /// The points of the transform along an axis.
-    pub fn side(self) -> usize {
-        self.out() + self.kernel() - 1
-    }
-
-    /// The points of the transform in both axes: products for each tile and pair of channels.
-    pub fn points(self) -> usize {
-        self.side() * self.side()
-    }
-
-    /// Whether it does the convolution: the kernel's size, stride 1, no dilation, padding less than the kernel.
-    pub fn supports(self, conv: &Convolution) -> bool {
-        let window = &conv.window;
-        (window.kernel_h, window.kernel_w) == (self.kernel(), self.kernel())
-            && (window.stride_h, window.stride_w) == (1, 1)
-            && (window.dilation_h, window.dilation_w) == (1, 1)
-            && window.pad_top < self.kernel()
-            && window.pad_left < self.kernel()
-    }
-}
 
 /// How the work is cut. The results do not depend on it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -189,11 +139,6 @@ impl Blocking {
         let inputs = if self.shared { product([self.tile.points(), Self::input_point(conv, tiles)]) } else { 0 };
         sum([zeros, inputs])
     }
-}
-
-/// The convolution of one group alone.
-pub(crate) fn one_group(conv: &Convolution) -> Convolution {
-    Convolution { in_c: conv.in_c / conv.groups, out_c: conv.out_c / conv.groups, groups: 1, ..*conv }
 }
 
 /// The tiles that a plan may use. F(6x6) would gain a few percent on large images, but rounds three times as much.
@@ -504,6 +449,7 @@ impl Call<'_> {
 mod tests {
     use super::*;
     use crate::kernels::conv::naive::{compare, convolution, noise};
+    use crate::kernels::guarded::Floats;
 
     fn check(conv: Convolution) {
         let taps = conv.window.kernel_h * conv.window.kernel_w;
@@ -512,7 +458,7 @@ mod tests {
         let tiles = tiles.into_iter().filter(|(tile, _)| tile.supports(&conv));
         assert!(tiles.clone().count() > 0, "{conv:?}");
         for (tile, tolerance) in tiles {
-            let packed = Blocking::new(tile, &conv, 1).packed(&conv, &weights);
+            let packed = Floats::from(Blocking::new(tile, &conv, 1).packed(&conv, &weights));
             let size = (taps as f64 * conv.in_c as f64).sqrt();
             let run = |blocking: &Blocking,
                        threads: &ThreadPool,
@@ -520,7 +466,8 @@ mod tests {
                        input: View,
                        epilogue: &EpilogueArgs,
                        output: ViewMut| {
-                let mut scratch = vec![0.0; blocking.scratch_len(&conv, batch, epilogue.pool, threads.count())];
+                let mut scratch =
+                    Floats::filled(0.0, blocking.scratch_len(&conv, batch, epilogue.pool, threads.count()));
                 let scratch = &mut scratch;
                 blocking.run(ConvCall {
                     threads,

@@ -3,8 +3,8 @@
 // Loops over registers count with plain indices, which unroll; iterators over nested arrays do not always.
 #![allow(clippy::needless_range_loop)]
 
+use super::tile::{Tile, one_group};
 use super::transforms::{F2, F2x5, F4, F6, MOST, Tile as TileKind};
-use super::{Tile, one_group};
 use crate::kernels::gemm::panel::{packed_len, panels};
 use crate::kernels::parallel::disjoint::{Stripe, share_stripes};
 use crate::kernels::parallel::thread_pool::ThreadPool;
@@ -169,6 +169,7 @@ fn weight_transform(tile: Tile) -> Transform {
 mod tests {
     use super::*;
     use crate::kernels::conv::naive::{convolution, noise};
+    use crate::kernels::guarded::Floats;
 
     #[test]
     fn points_are_polynomials_of_the_taps() {
@@ -178,7 +179,7 @@ mod tests {
                 let conv = convolution((9, 9), (in_c, out_c, groups), (kernel, 1, 1), (1, 1));
                 let (in_c, out_c) = (in_c / groups, out_c / groups);
                 let weights = noise(kernel * kernel * in_c * conv.out_c, 3);
-                let mut packed = vec![0.0; packed_len_weights(tile, &conv)];
+                let mut packed = Floats::filled(0.0, packed_len_weights(tile, &conv));
                 pack_weights_into(tile, &conv, &weights, &mut packed, &ThreadPool::new(1));
                 let mut other = vec![f32::NAN; packed.len()];
                 pack_weights_into(tile, &conv, &weights, &mut other, &ThreadPool::new(3));

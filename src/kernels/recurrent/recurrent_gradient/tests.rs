@@ -1,10 +1,11 @@
 //! Clipping, threads and gaps; the gradients themselves are held against differences in `tests/gradients.rs`.
 
 use super::*;
+use crate::kernels::guarded::Floats;
 use crate::kernels::testing::{Random, Tensor, check_slice};
 
 /// Trace, gradient by the input, and gradients of the parameters.
-fn run(lstm: bool, gap: usize, clip: f32, pool: usize) -> (Tensor, Tensor, Vec<f32>, Layout) {
+fn run(lstm: bool, gap: usize, clip: f32, pool: usize) -> (Tensor, Tensor, Floats, Layout) {
     let size = Recurrence { n: 37, steps: 5, features: 4, units: 3, only_final: false, backwards: false };
     let Recurrence { n, steps, features, units, .. } = size;
     let gates = if lstm { 4 } else { 3 } * units;
@@ -21,7 +22,7 @@ fn run(lstm: bool, gap: usize, clip: f32, pool: usize) -> (Tensor, Tensor, Vec<f
     let threads = ThreadPool::new(pool);
     let layout = if lstm { Layout::lstm(units, true) } else { Layout::gru(units) };
     let mut trace = Tensor::new(n, steps, layout.width, gap);
-    let mut scratch = vec![f32::NAN; trace_scratch_len(units, pool)];
+    let mut scratch = Floats::filled(f32::NAN, trace_scratch_len(units, pool));
     let (weights, vector) = ((&input_weights, &hidden_weights, &biases), |i: usize| &vectors[i * units..][..units]);
     let (gate, other) = (Activation::Sigmoid, Activation::Tanh);
     if lstm {
@@ -48,10 +49,10 @@ fn run(lstm: bool, gap: usize, clip: f32, pool: usize) -> (Tensor, Tensor, Vec<f
         gru_trace(x.view(), dy.view(), trace.view_mut(), &size, &layer, clip, &mut scratch, &threads);
     }
     let mut dx = Tensor::new(n, steps, features, gap);
-    let mut scratch = vec![f32::NAN; input_gradient_scratch_len(&size, layout)];
+    let mut scratch = Floats::filled(f32::NAN, input_gradient_scratch_len(&size, layout));
     input_gradient(trace.view(), &input_weights, dx.view_mut(), &size, layout, &mut scratch, &threads);
-    let mut gradients = vec![f32::NAN; (features + units) * gates + layout.sums];
-    let mut scratch = vec![f32::NAN; parameter_gradients_scratch_len(&size, layout)];
+    let mut gradients = Floats::filled(f32::NAN, (features + units) * gates + layout.sums);
+    let mut scratch = Floats::filled(f32::NAN, parameter_gradients_scratch_len(&size, layout));
     parameter_gradients(x.view(), trace.view(), &mut gradients, &size, layout, &mut scratch, &threads);
     (trace, dx, gradients, layout)
 }

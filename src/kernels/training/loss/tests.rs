@@ -99,7 +99,7 @@ fn values_and_slopes() {
         for (n, features, weighted) in [(1, 1, false), (5, 3, true), (4, 17, false), (3, 2, true), (1500, 9, true)] {
             let (y, t) = tensors(&mut random, kind, n, features);
             let weights: Vec<f32> = random.floats(n).iter().map(|w| w.abs() + 0.1).collect();
-            let weights = weighted.then_some(weights.as_slice());
+            let weights = weighted.then_some(&weights[..]);
             let (wide_y, wide_t) = (dense(&y), dense(&t));
             let found = loss(kind, y.view(), t.view(), weights, n, features);
             close(found, exact(kind, &wide_y, &wide_t, weights, features), 1e-6, &format!("{kind:?}"));
@@ -162,7 +162,7 @@ fn through_softmax_and_sigmoid() {
         let logits = Tensor::random(&mut random, 1, n, features, 0);
         let t = Tensor::of(&logits, |_, p, c| f64::from(u8::from(c == p % features)) * 0.9 + 0.02 * c as f64);
         let weights = random.floats(n);
-        let weights = weighted.then_some(weights.as_slice());
+        let weights = weighted.then_some(&weights[..]);
         let sigmoid = |x: f64| 1.0 / (1.0 + (-x).exp());
         let softmax = |x: &[f64]| -> Vec<f64> {
             let row = |i: usize| &x[i / features * features..][..features];

@@ -166,7 +166,7 @@ fn rules_of_all_lengths() {
     let mut random = Random(91);
     for rule in rules() {
         for len in (0..=33).chain([70_001]) {
-            let gradients: Vec<Vec<f32>> = (0..3).map(|_| random.floats(len)).collect();
+            let gradients: Vec<_> = (0..3).map(|_| random.floats(len).to_vec()).collect();
             check(Case { rule, scale: 1.0, clip: None, penalty: None }, &random.floats(len), &gradients);
         }
     }
@@ -181,7 +181,7 @@ fn penalties_scales_and_clips() {
         let clip = [None, Some(0.4)][i % 2];
         for len in [1, 7, 33, 10_001] {
             let start: Vec<f32> = random.floats(len).iter().map(|w| w + 3.0 * w.signum()).collect();
-            let gradients: Vec<Vec<f32>> = (0..3).map(|_| random.floats(len)).collect();
+            let gradients: Vec<_> = (0..3).map(|_| random.floats(len).to_vec()).collect();
             check(Case { rule, scale: 0.7, clip, penalty: Some(penalty) }, &start, &gradients);
         }
     }

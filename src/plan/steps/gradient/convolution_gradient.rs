@@ -8,7 +8,7 @@ use crate::kernels::conv::gradient::weight_gradient::{
 };
 use crate::kernels::gemm::{Backend, Shape};
 use crate::kernels::tensor_view::Convolution;
-use crate::plan::kernel::{Call, Inputs, KernelError, KernelStep, Sizes};
+use crate::plan::kernel_step::{Call, Inputs, KernelError, KernelStep, Sizes};
 use serde::{Deserialize, Serialize};
 
 fn input(conv: &Convolution) -> (usize, usize) {

@@ -6,7 +6,7 @@ use crate::kernels::gemm::{self, Backend, Operand, Product, Shape};
 use crate::kernels::norm::batch_norm::{batch_scratch_len, channel_sums};
 use crate::kernels::parallel::image_batches::Images;
 use crate::kernels::tensor_view::{View, ViewMut};
-use crate::plan::kernel::{Call, Inputs, KernelError, KernelStep, Sizes};
+use crate::plan::kernel_step::{Call, Inputs, KernelError, KernelStep, Sizes};
 use serde::{Deserialize, Serialize};
 
 /// dx = dy times the transposed weights of a dense layer.

@@ -6,7 +6,7 @@ use crate::kernels::elementwise::combine_gradient::{
     gated_average_gradient,
 };
 use crate::kernels::parallel::image_batches::Images;
-use crate::plan::kernel::{Call, Inputs, KernelError, KernelStep, Sizes};
+use crate::plan::kernel_step::{Call, Inputs, KernelError, KernelStep, Sizes};
 use crate::plan::steps::merge::word;
 use serde::{Deserialize, Serialize};
 

@@ -13,7 +13,7 @@ use crate::kernels::norm::local_response_gradient::{
 };
 use crate::kernels::norm::local_response_norm::LocalResponseNorm;
 use crate::kernels::parallel::image_batches::Images;
-use crate::plan::kernel::{Call, Inputs, KernelError, KernelStep, Sizes};
+use crate::plan::kernel_step::{Call, Inputs, KernelError, KernelStep, Sizes};
 use crate::plan::steps::norm::{GroupNormStep, LocalResponseStep};
 use crate::plan::steps::pointwise::same;
 use serde::{Deserialize, Serialize};

@@ -6,7 +6,7 @@ use crate::kernels::elementwise::activation_gradient::{
     slope_from_output, softmax_gradient,
 };
 use crate::kernels::parallel::image_batches::Images;
-use crate::plan::kernel::{Call, Inputs, KernelError, KernelStep, Sizes};
+use crate::plan::kernel_step::{Call, Inputs, KernelError, KernelStep, Sizes};
 use crate::plan::steps::pointwise::same;
 use serde::{Deserialize, Serialize};
 

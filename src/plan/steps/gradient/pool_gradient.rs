@@ -5,7 +5,7 @@ use crate::kernels::parallel::image_batches::Images;
 use crate::kernels::pool::pool_gradient::{
     average_pool_gradient, global_pool_gradient, max_pool_gradient, upscale_gradient,
 };
-use crate::plan::kernel::{Call, Inputs, KernelError, KernelStep, Sizes};
+use crate::plan::kernel_step::{Call, Inputs, KernelError, KernelStep, Sizes};
 use crate::plan::steps::pool::{GlobalPoolStep, PoolStep, Reduction};
 use crate::plan::steps::resize::{UpscaleStep, ZeroPadStep};
 use serde::{Deserialize, Serialize};

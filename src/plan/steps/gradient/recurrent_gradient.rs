@@ -4,7 +4,7 @@ use crate::kernels::recurrent::recurrent_gradient::{
     Layout, gru_trace, input_gradient, input_gradient_scratch_len, lstm_trace, parameter_gradients,
     parameter_gradients_scratch_len, trace_scratch_len,
 };
-use crate::plan::kernel::{Call, Inputs, KernelError, KernelStep, Sizes};
+use crate::plan::kernel_step::{Call, Inputs, KernelError, KernelStep, Sizes};
 use crate::plan::steps::recurrent::{GruStep, LstmStep, Sequence};
 use serde::{Deserialize, Serialize};
 

@@ -4,7 +4,7 @@ use crate::kernels::parallel::image_batches::Images;
 use crate::kernels::training::dropout::{
     DropBlock, RandomKey, drop_block, drop_block_scratch_len, dropout, gaussian_noise,
 };
-use crate::plan::kernel::{Call, KernelError, KernelStep, Sizes};
+use crate::plan::kernel_step::{Call, KernelError, KernelStep, Sizes};
 use crate::plan::steps::pointwise::same;
 use serde::{Deserialize, Serialize};
 

@@ -6,36 +6,8 @@ use crate::kernels::training::loss;
 use crate::kernels::training::loss::{Loss, image, images};
 use crate::kernels::training::optimizer::{UpdateRule, update};
 use crate::kernels::training::regularizer::{Regularizer, square_sum};
-use crate::plan::kernel::{Call, Inputs, Kernel, KernelError, KernelStep, Sizes};
+use crate::plan::kernel_step::{Call, Inputs, KernelError, KernelStep, Sizes};
 use serde::{Deserialize, Serialize};
-
-/// A kernel on tensors without a batch.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct UnbatchedStep {
-    pub kernel: Box<Kernel>,
-}
-
-impl KernelStep for UnbatchedStep {
-    fn run(&self, call: Call<'_>) -> Result<(), KernelError> {
-        self.kernel.run(Call { batch: 1, ..call })
-    }
-
-    fn describe(&self) -> String {
-        self.kernel.describe()
-    }
-
-    fn sizes(&self) -> Sizes {
-        self.kernel.sizes()
-    }
-
-    fn constants(&self) -> Vec<usize> {
-        self.kernel.constants()
-    }
-
-    fn scratch_len(&self, _: usize, workers: usize) -> usize {
-        self.kernel.scratch_len(1, workers)
-    }
-}
 
 /// The loss of a batch: from predictions, targets, and weights of rows where there are any.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

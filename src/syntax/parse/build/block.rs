@@ -1,10 +1,10 @@
-//! pest's pairs to what stands in braces: blocks, maps, the bodies of `repeat` and `if`.
+//! Builds what is in braces: blocks, maps, the bodies of `repeat` and `if`.
 
 use super::{Builder, Built};
 use crate::diagnostics::{Code, Diagnostic};
 use crate::source::Span;
 use crate::syntax::ast::*;
-use crate::syntax::parse::grammar::Rule;
+use crate::syntax::grammar::Rule;
 use pest::iterators::Pair;
 
 impl Builder {
@@ -26,7 +26,7 @@ impl Builder {
 
     fn binding(&self, pair: Pair<Rule>, depth: usize) -> Built<RepeatOver> {
         let span = self.span(&pair);
-        // These nest without brackets, which are bounded before.
+        // These nest without brackets, whose depth is limited elsewhere.
         let depth = self.deeper(depth, 2, span)?;
         let (mut pattern, mut first, mut second, mut range) = (None, None, None, None);
         for part in pair.into_inner() {
@@ -42,9 +42,9 @@ impl Builder {
             (Some(Pattern::Item(variable)), Some(start), Some(inclusive), Some(end)) => {
                 Ok(RepeatOver::Range { variable, start, end, inclusive })
             }
-            (Some(Pattern::Parts(_, place)), Some(start), Some(_), Some(end)) => {
-                Err(Diagnostic::new(Code::Syntax, "a range gives single numbers")
-                    .at(place, "names for the parts of a list")
+            (Some(Pattern::Parts(_, names)), Some(start), Some(_), Some(end)) => {
+                Err(Diagnostic::new(Code::Syntax, "the items of a range are single integers")
+                    .at(names, "expects lists")
                     .and(start.span.to(end.span), "a range")
                     .help("write one name: `repeat i in 1..=3 { … }`"))
             }
@@ -62,9 +62,9 @@ impl Builder {
             (false, Some(name)) => Ok(Pattern::Item(name)),
             (true, Some(last)) => {
                 names.push(last);
-                for (place, name) in names.iter().enumerate() {
-                    if let Some(first) = names[..place].iter().find(|other| other.text == name.text) {
-                        return Err(Diagnostic::new(Code::DuplicateItem, format!("`{}` names two parts", name.text))
+                for (index, name) in names.iter().enumerate() {
+                    if let Some(first) = names[..index].iter().find(|other| other.text == name.text) {
+                        return Err(Diagnostic::new(Code::DuplicateItem, format!("`{}` is bound twice", name.text))
                             .at(name.span, "again here")
                             .and(first.span, "first here"));
                     }
@@ -75,7 +75,7 @@ impl Builder {
         }
     }
 
-    /// The `{ … }` of a `repeat` or `if`: an expression, or a block where it holds a `let`.
+    /// The `{ … }` of a `repeat` or `if`: an expression, or a block if it has statements.
     fn body(&self, pair: Pair<Rule>, depth: usize) -> Built<Expr> {
         let span = self.span(&pair);
         let (statements, mut rest) = self.statements(pair, depth)?;
@@ -86,7 +86,7 @@ impl Builder {
         }
     }
 
-    pub(crate) fn choice(&self, pair: Pair<Rule>, depth: usize) -> Built<ExprKind> {
+    pub(crate) fn conditional(&self, pair: Pair<Rule>, depth: usize) -> Built<ExprKind> {
         let span = self.span(&pair);
         let (mut arms, mut otherwise, mut condition) = (Vec::new(), None, None);
         for part in self.parts(pair) {
@@ -123,23 +123,23 @@ impl Builder {
         }
     }
 
-    /// `{ … }` as a value: a block, or a map where `=` follows the first expression.
+    /// `{ … }` as a value: a map if `=` follows the first expression, else a block.
     pub(crate) fn braces(&self, pair: Pair<Rule>, depth: usize) -> Built<Expr> {
         let span = self.span(&pair);
         let assign = pair.clone().into_inner().find(|part| part.as_rule() == Rule::assign);
         let assign = assign.map(|part| self.span(&part));
         let (statements, mut rest) = self.statements(pair, depth)?;
         let kind = match (assign, statements.last()) {
-            (Some(place), Some(last)) => {
-                return Err(Diagnostic::new(Code::Syntax, "a block ends with an expression, here is an `=`")
-                    .at(place, "this belongs to a map, or to a `let`")
-                    .and(last.name.span, "a block, because of this")
-                    .help("a value of a block is named by `let NAME = …`"));
+            (Some(assign), Some(last)) => {
+                return Err(Diagnostic::new(Code::Syntax, "unexpected `=` in a block")
+                    .at(assign, "only a map or a `let` has `=`")
+                    .and(last.name.span, "this makes it a block")
+                    .help("name a value of a block with `let NAME = …`"));
             }
             (None, Some(last)) if rest.is_empty() => {
-                return Err(Diagnostic::new(Code::Syntax, "a block ends with the expression that it gives")
+                return Err(Diagnostic::new(Code::Syntax, "a block must end with an expression")
                     .at(Span { start: span.end.saturating_sub(1), ..span }, "an expression is missing before this")
-                    .help(format!("end it with a value, such as `{}`", last.name.text)));
+                    .help(format!("end it with its result, such as `{}`", last.name.text)));
             }
             (None, _) if !rest.is_empty() => {
                 let result = Box::new(rest.remove(0));

@@ -1,14 +1,14 @@
-//! pest's pairs to items, names, cuts, texts and numbers.
+//! Builds items, names, cuts and strings.
 
 use super::{Builder, Built};
 use crate::diagnostics::{Code, Diagnostic};
 use crate::syntax::ast::*;
-use crate::syntax::parse::grammar::Rule;
+use crate::syntax::grammar::Rule;
 use crate::syntax::parse::literals::{escape, int};
 use pest::iterators::Pair;
 
 impl Builder {
-    /// An `item` pair. Its documentation stands outside of what pest reads.
+    /// Builds an `item` pair; its documentation is in comments, which pest skips.
     pub fn item(&self, pair: Pair<Rule>, docs: Vec<String>) -> Built<Item> {
         let span = self.span(&pair);
         let item = pair.into_inner().next().ok_or_else(|| self.missing(span))?;
@@ -30,7 +30,7 @@ impl Builder {
                 let (net, _, entries) = self.binding_item(item)?;
                 ItemKind::Train(TrainItem { net, entries })
             }
-            Rule::expect_item => ItemKind::Expect(self.promise(item)?),
+            Rule::expect_item => ItemKind::Expect(self.expectation(item)?),
             _ => return Err(self.missing(span)),
         };
         Ok(Item { docs, kind, span })
@@ -81,7 +81,7 @@ impl Builder {
             .collect()
     }
 
-    /// `NAME`, perhaps an expression, perhaps entries: what `weights`, `labels` and `train` share.
+    /// `NAME` with an optional expression and optional entries: the form of `weights`, `labels` and `train`.
     fn binding_item(&self, pair: Pair<Rule>) -> Built<(Ident, Option<Expr>, Vec<Entry>)> {
         let span = self.span(&pair);
         let (mut net, mut value, mut entries) = (None, None, Vec::new());
@@ -104,7 +104,7 @@ impl Builder {
         }
     }
 
-    fn promise(&self, pair: Pair<Rule>) -> Built<ExpectItem> {
+    fn expectation(&self, pair: Pair<Rule>) -> Built<ExpectItem> {
         let span = self.span(&pair);
         let mut net = None;
         for part in self.parts(pair) {
@@ -133,13 +133,13 @@ impl Builder {
         }
         match (range, start, end) {
             (None, Some(one), _) => Ok(CutRange::One(one)),
-            (Some(true), _, None) => Err(Diagnostic::new(Code::Syntax, "`..=` takes an end in, and here is none")
-                .at(span, "an end is missing after `..=`")
-                .help("name the last layer, `[..=conv1]`, or leave the `=` out: `[conv1..]` goes to the end")),
+            (Some(true), _, None) => Err(Diagnostic::new(Code::Syntax, "`..=` needs an end")
+                .at(span, "the end after `..=` is missing")
+                .help("name the last layer, `[..=conv1]`, or leave out the `=`: `[conv1..]` goes to the end")),
             (Some(inclusive), start, end) => Ok(CutRange::Range { start, end, inclusive }),
-            (None, None, _) => Err(Diagnostic::new(Code::Syntax, "this cut says nothing")
+            (None, None, _) => Err(Diagnostic::new(Code::Syntax, "this cut is empty")
                 .at(span, "a layer or a range is missing")
-                .help("write a layer's name or a range: `[conv1]`, `[..dropout-2]`, `[-3..]`")),
+                .help("write the name of a layer or a range: `[conv1]`, `[..dropout-2]`, `[-3..]`")),
         }
     }
 
@@ -155,7 +155,7 @@ impl Builder {
         }
     }
 
-    /// A `layer_name` pair.
+    /// Builds a `layer_name` pair.
     pub fn layer_name(&self, pair: Pair<Rule>, depth: usize) -> Built<LayerName> {
         let span = self.span(&pair);
         let part = pair.into_inner().next().ok_or_else(|| self.missing(span))?;
@@ -168,28 +168,28 @@ impl Builder {
         }
     }
 
-    /// A `text` pair: escapes resolved, neighbouring characters as one part.
+    /// Builds a `text` pair: escapes are resolved, adjacent characters become one part.
     pub fn text(&self, pair: Pair<Rule>, depth: usize) -> Built<Text> {
         let span = self.span(&pair);
         let mut parts = Vec::new();
-        let mut letters = String::new();
+        let mut literal = String::new();
         for part in pair.into_inner() {
             match part.as_rule() {
-                Rule::chars => letters.push_str(part.as_str()),
-                Rule::brace => letters.push_str(&part.as_str()[..1]),
-                Rule::escape => letters.push(escape(part.as_str(), self.span(&part))?),
+                Rule::chars => literal.push_str(part.as_str()),
+                Rule::brace => literal.push_str(&part.as_str()[..1]),
+                Rule::escape => literal.push(escape(part.as_str(), self.span(&part))?),
                 _ => {
-                    if !letters.is_empty() {
-                        parts.push(TextPart::Literal(std::mem::take(&mut letters)));
+                    if !literal.is_empty() {
+                        parts.push(TextPart::Literal(std::mem::take(&mut literal)));
                     }
-                    let place = self.span(&part);
-                    let value = self.parts(part).next().ok_or_else(|| self.missing(place))?;
-                    parts.push(TextPart::Value(self.expr(value, self.deeper(depth, 1, place)?)?));
+                    let span = self.span(&part);
+                    let value = self.parts(part).next().ok_or_else(|| self.missing(span))?;
+                    parts.push(TextPart::Value(self.expr(value, self.deeper(depth, 1, span)?)?));
                 }
             }
         }
-        if !letters.is_empty() {
-            parts.push(TextPart::Literal(letters));
+        if !literal.is_empty() {
+            parts.push(TextPart::Literal(literal));
         }
         Ok(Text { parts, span })
     }

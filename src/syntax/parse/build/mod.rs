@@ -1,36 +1,35 @@
-//! pest's pairs to expressions: the operators' precedence, the values of numbers and texts, and what the grammar lets pass.
+//! Builds the tree from pest's pairs: applies operator precedence, converts literals, and checks what the grammar cannot.
 
 mod block;
 mod item;
-pub(crate) mod list;
 
-use super::grammar::Rule;
 use super::literals::{float, int, sizes};
 use crate::diagnostics::{Code, Diagnostic};
 use crate::source::{FileId, Span};
 use crate::syntax::ast::*;
+use crate::syntax::grammar::Rule;
 use pest::iterators::Pair;
 
-/// What building gives: a tree, or the first thing that is wrong in it.
+/// A part of the tree, or its first error.
 pub(crate) type Built<T> = std::result::Result<T, Diagnostic>;
 
-/// Levels that a tree may have, so that walks over it and its drop stay within a thread's stack.
+/// Max depth of a tree, so that recursive walks over it and its drop fit on a thread's stack.
 const MAX_DEPTH: usize = 200;
 
-/// Turns the pairs of one parsed text into the tree.
+/// Builds the tree of one parsed text.
 pub(crate) struct Builder {
     pub file: FileId,
-    /// Where the parsed text starts in the file.
+    /// The offset of the parsed text in the file.
     pub base: usize,
 }
 
-/// An operand with the signs before it.
+/// An operand with its prefix operators.
 struct Term<'i> {
     prefixes: Vec<(UnaryOperator, Span)>,
     operand: Option<Pair<'i, Rule>>,
 }
 
-/// `>>`, or an operator of two values.
+/// An infix operator: `>>` or a binary operator.
 #[derive(Clone, Copy, PartialEq)]
 enum Infix {
     Chain,
@@ -57,7 +56,7 @@ impl Infix {
         })
     }
 
-    /// How tightly it binds; `not` stands between `and` and the comparisons.
+    /// The precedence; `not` is between `and` and the comparisons.
     fn level(self) -> u8 {
         use BinaryOperator::*;
         match self {
@@ -74,10 +73,10 @@ impl Infix {
 const COMPARISON: u8 = 4;
 
 impl Builder {
-    /// The place of a pair.
+    /// The span of a pair.
     pub fn span(&self, pair: &Pair<Rule>) -> Span {
         let span = pair.as_span();
-        // pest counts the blanks before an optional part that is not there: the end is that of the last part that is.
+        // pest includes the whitespace before a missing optional part: the end is that of the last part present.
         let mut end = span.end();
         let mut last = pair.clone();
         while matches!(
@@ -92,35 +91,35 @@ impl Builder {
         Span { file: self.file, start: (self.base + span.start()) as u32, end: (self.base + end) as u32 }
     }
 
-    /// A pair's parts without brackets, commas and reserved words.
+    /// The parts of a pair without brackets, commas and reserved words.
     pub fn parts<'i>(&self, pair: Pair<'i, Rule>) -> impl Iterator<Item = Pair<'i, Rule>> + use<'i> {
-        pair.into_inner().filter(|part| !is_sign(part.as_rule()))
+        pair.into_inner().filter(|part| !is_punctuation(part.as_rule()))
     }
 
-    /// A word with its place.
+    /// A word with its span.
     pub fn ident(&self, pair: &Pair<Rule>) -> Ident {
         Ident { text: pair.as_str().to_string(), span: self.span(pair) }
     }
 
-    /// The grammar promises a part that is not there: answered as an error, never as a crash.
+    /// The error for a missing part that the grammar guarantees: never a panic.
     pub fn missing(&self, span: Span) -> Diagnostic {
-        Diagnostic::new(Code::Syntax, "this cannot be read").at(span, "a part is missing here")
+        Diagnostic::new(Code::Syntax, "this cannot be parsed").at(span, "a part is missing here")
     }
 
-    /// The whole expression of an `expr` pair.
+    /// Builds an `expr` pair.
     pub fn expr(&self, pair: Pair<Rule>, depth: usize) -> Built<Expr> {
         let span = self.span(&pair);
         let mut terms = vec![Term { prefixes: Vec::new(), operand: None }];
         let mut operators = Vec::new();
         for part in pair.into_inner() {
-            let place = self.span(&part);
+            let span = self.span(&part);
             match (part.as_rule(), terms.last_mut()) {
                 (Rule::prefix, Some(term)) => {
                     let operator = if part.as_str() == "-" { UnaryOperator::Negate } else { UnaryOperator::Not };
-                    term.prefixes.push((operator, place));
+                    term.prefixes.push((operator, span));
                 }
                 (Rule::infix, _) => {
-                    operators.push((Infix::read(part.as_str()), place));
+                    operators.push((Infix::read(part.as_str()), span));
                     terms.push(Term { prefixes: Vec::new(), operand: None });
                 }
                 (_, Some(term)) => term.operand = Some(part),
@@ -130,18 +129,18 @@ impl Builder {
         self.level(&mut terms, &operators, span, depth)
     }
 
-    /// Splits at the loosest operators and builds the parts between them.
+    /// Splits at the operators of lowest precedence and builds the parts between them.
     fn level(&self, terms: &mut [Term], operators: &[(Infix, Span)], span: Span, depth: usize) -> Built<Expr> {
         let loosest = operators.iter().map(|(operator, _)| operator.level()).min();
         if loosest.is_none_or(|level| level >= COMPARISON) {
-            // `not` takes a whole comparison.
-            let signs = terms.first_mut().map_or(Vec::new(), |term| {
+            // `not` applies to a whole comparison.
+            let nots = terms.first_mut().map_or(Vec::new(), |term| {
                 let nots = term.prefixes.iter().take_while(|(operator, _)| *operator == UnaryOperator::Not).count();
                 term.prefixes.drain(..nots).collect()
             });
-            if !signs.is_empty() {
-                let inner = self.level(terms, operators, span, self.deeper(depth, signs.len(), span)?)?;
-                return Ok(wrap(inner, signs));
+            if !nots.is_empty() {
+                let inner = self.level(terms, operators, span, self.deeper(depth, nots.len(), span)?)?;
+                return Ok(wrap(inner, nots));
             }
         }
         let Some(loosest) = loosest else {
@@ -152,16 +151,16 @@ impl Builder {
         };
         let splits: Vec<usize> = (0..operators.len()).filter(|&i| operators[i].0.level() == loosest).collect();
         if loosest == COMPARISON && splits.len() > 1 {
-            return Err(Diagnostic::new(Code::Syntax, "comparisons do not follow one another")
-                .at(operators[splits[1]].1, "a second comparison")
-                .and(operators[splits[0]].1, "the first")
-                .help("join them: `a < b and b < c`"));
+            return Err(Diagnostic::new(Code::Syntax, "comparisons cannot be chained")
+                .at(operators[splits[1]].1, "second comparison")
+                .and(operators[splits[0]].1, "first comparison")
+                .help("combine them with `and`: `a < b and b < c`"));
         }
         let chain = loosest == Infix::Chain.level();
         let mut parts = Vec::new();
         let mut from = 0;
         for (index, &split) in splits.iter().chain([&operators.len()]).enumerate() {
-            // In a chain of signs that group to the left, the first operand lies deepest.
+            // Left-associative operators nest the first operand deepest.
             let below = if chain { 1 } else { (splits.len() + 1 - index).min(splits.len()) };
             parts.push(self.level(
                 &mut terms[from..=split],
@@ -185,33 +184,30 @@ impl Builder {
         Ok(left)
     }
 
-    /// An operand with the signs before it.
+    /// Builds an operand with its prefix operators.
     fn term(&self, term: &mut Term, span: Span, depth: usize) -> Built<Expr> {
         let operand = term.operand.take().ok_or_else(|| self.missing(span))?;
         let inner = self.operand(operand, self.deeper(depth, term.prefixes.len(), span)?)?;
         Ok(wrap(inner, std::mem::take(&mut term.prefixes)))
     }
 
-    /// One level deeper, or the error that it is too deep.
+    /// The depth some levels deeper, or the error beyond the limit.
     pub fn deeper(&self, depth: usize, by: usize, span: Span) -> Built<usize> {
         if depth + by > MAX_DEPTH {
             return Err(Diagnostic::new(Code::TooDeep, "this expression is nested too deeply")
-                .at(
-                    Span { end: span.end.min(span.start + 1), ..span },
-                    format!("more than {MAX_DEPTH} operations, one inside another"),
-                )
-                .help("give parts of it names of their own, with `net` or `let`"));
+                .at(Span { end: span.end.min(span.start + 1), ..span }, format!("more than {MAX_DEPTH} levels deep"))
+                .help("name parts of it with `net` or `let`"));
         }
         Ok(depth + by)
     }
 
-    /// A primary with its cuts and names, from left to right.
+    /// Builds a primary expression with its cuts and names, from left to right.
     fn operand(&self, pair: Pair<Rule>, depth: usize) -> Built<Expr> {
         let span = self.span(&pair);
         let count = pair.clone().into_inner().count();
         let mut parts = pair.into_inner();
         let first = parts.next().ok_or_else(|| self.missing(span))?;
-        // One more than the tree's levels: building an operand inside another takes the most stack.
+        // One more than the levels of the tree: nested operands need the most stack.
         let mut expr = self.primary(first, self.deeper(depth, count + 1, span)?)?;
         for part in parts {
             let span = Span { end: self.span(&part).end, ..expr.span };
@@ -251,7 +247,7 @@ impl Builder {
             Rule::frozen => ExprKind::Frozen(Box::new(self.only(pair, depth)?)),
             Rule::call => self.call(pair, depth)?,
             Rule::repeat => self.repeat(pair, depth)?,
-            Rule::choice => self.choice(pair, depth)?,
+            Rule::choice => self.conditional(pair, depth)?,
             _ => return Err(self.missing(span)),
         };
         Ok(Expr { kind, span })
@@ -307,8 +303,8 @@ impl Builder {
     }
 }
 
-/// Brackets, commas and reserved words: nodes only so that pest knows how far it came.
-fn is_sign(rule: Rule) -> bool {
+/// Brackets, commas and reserved words, which are nodes only for the sake of pest's error positions.
+fn is_punctuation(rule: Rule) -> bool {
     use Rule::*;
     matches!(
         rule,
@@ -345,7 +341,7 @@ fn is_sign(rule: Rule) -> bool {
     )
 }
 
-/// From the first of some expressions to the last.
+/// The span from the first expression to the last.
 fn join(parts: &[Expr], whole: Span) -> Span {
     match (parts.first(), parts.last()) {
         (Some(first), Some(last)) => first.span.to(last.span),
@@ -353,10 +349,10 @@ fn join(parts: &[Expr], whole: Span) -> Span {
     }
 }
 
-/// The prefixes around an expression, the last one innermost.
+/// Applies prefix operators to an expression, the last one innermost.
 fn wrap(inner: Expr, prefixes: Vec<(UnaryOperator, Span)>) -> Expr {
-    prefixes.into_iter().rev().fold(inner, |operand, (operator, sign)| {
-        let span = sign.to(operand.span);
+    prefixes.into_iter().rev().fold(inner, |operand, (operator, prefix)| {
+        let span = prefix.to(operand.span);
         Expr { kind: ExprKind::Unary { operator, operand: Box::new(operand) }, span }
     })
 }

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::kernels::conv::naive::convolution;
+use crate::kernels::guarded::Floats;
 use crate::kernels::simd::isa::Isa;
 use crate::kernels::testing::{Random, Sum, Tensor, seen, windows};
 
@@ -55,8 +56,8 @@ fn check(random: &mut Random, conv: Convolution, batch: usize, gap: usize, metho
     for isa in Isa::available() {
         let run = |count| {
             let threads = ThreadPool::with_isa(count, isa);
-            let mut scratch = vec![f32::NAN; weight_gradient_scratch_len(&conv, batch, count)];
-            let mut dw = vec![f32::NAN; expected.len()];
+            let mut scratch = Floats::filled(f32::NAN, weight_gradient_scratch_len(&conv, batch, count));
+            let mut dw = Floats::filled(f32::NAN, expected.len());
             weight_gradient(&threads, gemm::Backend::Blas, &conv, batch, x.view(), dy.view(), &mut dw, &mut scratch);
             dw
         };
@@ -140,11 +141,11 @@ fn tiles_round_well() {
     let expected = expected(&conv, &x, &dy);
     let threads = ThreadPool::new(2);
     let check = |method: Method| {
-        let mut dw = vec![0.0; expected.len()];
+        let mut dw = Floats::filled(0.0, expected.len());
         let general = General::new(&conv, 2);
         match method {
             Method::Winograd => {
-                let mut scratch = vec![0.0; weight_gradient_winograd::scratch_len(&conv, 2)];
+                let mut scratch = Floats::filled(0.0, weight_gradient_winograd::scratch_len(&conv, 2));
                 weight_gradient_winograd::weight_gradient(
                     &threads,
                     gemm::Backend::Blas,
@@ -157,7 +158,7 @@ fn tiles_round_well() {
                 );
             }
             _ => {
-                let mut scratch = vec![0.0; general.scratch_len(2)];
+                let mut scratch = Floats::filled(0.0, general.scratch_len(2));
                 general.run(&threads, gemm::Backend::Blas, x.view(), dy.view(), &mut dw, &mut scratch);
             }
         }
@@ -178,8 +179,8 @@ fn tiles_round_well() {
 fn of_no_images() {
     for channels in [3, 16] {
         let conv = convolution((8, 8), (channels, channels, 1), (3, 1, 1), (1, 1));
-        let mut scratch = vec![f32::NAN; weight_gradient_scratch_len(&conv, 0, 2)];
-        let mut dw = vec![f32::NAN; 9 * channels * channels];
+        let mut scratch = Floats::filled(f32::NAN, weight_gradient_scratch_len(&conv, 0, 2));
+        let mut dw = Floats::filled(f32::NAN, 9 * channels * channels);
         let empty = View { data: &[], ld: channels, image: 0 };
         weight_gradient(&ThreadPool::new(2), gemm::Backend::Blas, &conv, 0, empty, empty, &mut dw, &mut scratch);
         assert!(dw.iter().all(|v| *v == 0.0));

@@ -1,0 +1,382 @@
+//! The road from a spec to an artifact, as one function per stretch.
+
+pub use crate::artifact::constants::Values;
+pub mod tuning_cache;
+
+use crate::artifact::constants::{ConstantError, put_constants};
+use crate::artifact::{Artifact, Manifest, Memory, Sink, Writer};
+use crate::diagnostics::suggest::did_you_mean_file;
+use crate::diagnostics::{Code, Diagnostic, Diagnostics, Result, counted};
+use crate::elaborate::Spec;
+use crate::graph::{Graph, ParameterId};
+use crate::kernels::training::loss::Loss;
+use crate::lower::memory_budget::fit_memory_budget;
+use crate::lower::{self, AlgorithmOverrides, Compiled, Options};
+use crate::ops::input::Input;
+use crate::ops::output_kind::OutputKind;
+use crate::ops::preprocessing::Preprocessing;
+use crate::passes::optimize;
+use crate::plan::Plan;
+use crate::request::LabelsRequest;
+use crate::weights::bind::report::Report;
+use crate::weights::bind::{self, Bindings};
+use crate::weights::file_of;
+use crate::weights::store::StoreError;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// The names of the classes that a net was trained for, in the folder of its run.
+pub const TRAINED_LABELS: &str = "labels.txt";
+
+/// What a build is told besides the spec.
+#[derive(Clone, Debug, Default)]
+pub struct BuildOptions {
+    /// The net that is meant, where the spec has several.
+    pub net: Option<String>,
+    /// Files of weights that stand in place of those in the spec, by net.
+    pub weights: BTreeMap<String, PathBuf>,
+    /// Parameters that nothing has trained are no error.
+    pub allow_untrained: bool,
+    /// Files of weights that are not there are no error either: their parameters stay random.
+    pub allow_missing: bool,
+    /// No algorithm that rounds otherwise than the direct one.
+    pub exact: bool,
+    /// What `netc train` has written is not bound.
+    pub fresh: bool,
+    /// Bytes that [`Plan::memory`] may be.
+    pub max_memory: Option<u64>,
+    /// The weights of dense layers stand in bf16.
+    pub half_weights: bool,
+}
+
+/// The weights that training has written for a net, where its spec has a recipe and names no other file for it: beside the
+/// spec that was given, or beside the file that has the recipe.
+pub fn trained_weights(spec: &Spec, net: &str) -> Option<PathBuf> {
+    let (_, file) = spec.project.recipes.get(net).filter(|_| !spec.project.weights.contains_key(net))?;
+    let places = [spec.root(), *file].map(|file| spec.sources.resolve(file, &format!("{net}.h5")));
+    places.into_iter().find(|path| path.is_file())
+}
+
+/// The weights that training has written for the nets that a graph is made from, itself too.
+pub fn all_trained_weights(spec: &Spec, graph: &Graph) -> BTreeMap<String, PathBuf> {
+    let nets: BTreeSet<&str> = graph.nodes.iter().flat_map(|node| &node.origin.layers).map(|(net, _)| &**net).collect();
+    nets.into_iter().filter_map(|net| Some((net.to_string(), trained_weights(spec, net)?))).collect()
+}
+
+/// A net on its way: everything that is known before an artifact is written.
+#[derive(Debug)]
+pub struct Build {
+    /// As it was written.
+    pub graph: Graph,
+    /// After the passes.
+    pub fused: Graph,
+    pub compiled: Compiled,
+    pub bindings: Bindings,
+    pub labels: Option<Vec<String>>,
+    /// What it learns by, where its spec has a recipe; the caller knows recipes.
+    pub loss: Option<Loss>,
+    /// The machine that it is tuned for.
+    tuned: Option<String>,
+    source: String,
+    /// The files of weights and labels that it was made from.
+    pub files: Vec<PathBuf>,
+}
+
+/// Expands a net and checks all of the spec that can be checked without opening files.
+pub fn graph(spec: &Spec, net: Option<&str>) -> Result<(Graph, Diagnostics)> {
+    expand(spec, net, Spec::graph)
+}
+
+/// The same, also for a fragment that a cut made, such as `vgg16[-3..]`.
+pub fn graph_or_fragment(spec: &Spec, net: Option<&str>) -> Result<(Graph, Diagnostics)> {
+    expand(spec, net, Spec::graph_or_fragment)
+}
+
+fn expand(
+    spec: &Spec,
+    net: Option<&str>,
+    graph: impl Fn(&Spec, usize) -> Result<(Graph, Diagnostics)>,
+) -> Result<(Graph, Diagnostics)> {
+    let mut told = spec.errors.clone();
+    told.extend(spec.check_recipes());
+    if told.has_errors() {
+        return Err(told);
+    }
+    let made = spec.choose(net).and_then(|net| graph(spec, net));
+    match made {
+        Ok((graph, more)) => {
+            told.extend(more);
+            Ok((graph, told))
+        }
+        Err(more) => {
+            told.extend(more);
+            Err(told)
+        }
+    }
+}
+
+/// The text of a graph after the passes.
+pub fn fused_text(graph: Graph) -> String {
+    optimize(graph).to_string()
+}
+
+/// The text of a graph's plan, which needs no weights.
+pub fn plan_text(graph: Graph, exact: bool) -> Result<String> {
+    Ok(lower::lower(&optimize(graph), Options::inference(exact))?.plan.to_string())
+}
+
+/// The plan of a graph as a build would make it, which needs no weights.
+pub fn plan(graph: Graph, options: &BuildOptions) -> Result<Plan> {
+    Ok(planned(&optimize(graph), options, None)?.plan)
+}
+
+/// Lowers a fused graph as the options say.
+fn planned(fused: &Graph, options: &BuildOptions, overrides: Option<&AlgorithmOverrides>) -> Result<Compiled> {
+    let lowering = Options { overrides, half_weights: options.half_weights, ..Options::inference(options.exact) };
+    match options.max_memory {
+        Some(most) => fit_memory_budget(fused, lowering, most),
+        None => lower::lower(fused, lowering),
+    }
+}
+
+/// Binds, optimises and lowers a net.
+pub fn build(spec: &Spec, options: &BuildOptions) -> Result<(Build, Diagnostics)> {
+    let (graph, mut told) = graph(spec, options.net.as_deref())?;
+    let mut errors = Diagnostics::default();
+    let trained = if options.fresh { BTreeMap::new() } else { all_trained_weights(spec, &graph) };
+    let mut requests = spec.weights(&graph, &options.weights, &trained)?;
+    requests.retain(|request| !options.allow_missing || request.path.exists());
+    let mut files: Vec<PathBuf> = requests.iter().map(|request| file_of(&request.path)).collect();
+    let bound = bind::bind(&graph, &requests);
+    let labels = match labels(spec, &graph) {
+        Ok((labels, file)) => {
+            let trained = if options.fresh { (None, None) } else { trained_labels(spec, &graph) };
+            let (labels, file) = if labels.is_some() { (labels, file) } else { trained };
+            files.extend(file);
+            labels
+        }
+        Err(more) => {
+            errors.extend(more);
+            None
+        }
+    };
+    let fused = optimize(graph.clone());
+    let compiled = planned(&fused, options, None).and_then(|compiled| checked(&graph, compiled));
+    let (bindings, compiled) = match (bound, compiled) {
+        (Ok((bindings, more)), Ok(compiled)) if !errors.has_errors() => {
+            told.extend(more);
+            (bindings, compiled)
+        }
+        (bound, compiled) => {
+            errors.extend(bound.err().unwrap_or_default());
+            errors.extend(compiled.err().unwrap_or_default());
+            return Err(errors);
+        }
+    };
+    told.extend(spec.lint_items());
+    told.extend(spec.lint_graph(&graph));
+    told.extend(spec.lint_weights(&graph, &requests));
+    told.extend(spec.lint_untrained(&graph, &bindings.report.untrained_layers));
+    if !options.allow_untrained && bindings.report.untrained > 0 {
+        return Err(untrained(&graph, &bindings.report).into());
+    }
+    let source = spec.sources.file(spec.root()).text.clone();
+    Ok((Build { graph, fused, compiled, bindings, labels, loss: None, tuned: None, source, files }, told))
+}
+
+/// A plan whose outputs have the names that the net's layers have, and that an artifact's reader will take.
+pub fn checked(graph: &Graph, mut compiled: Compiled) -> Result<Compiled> {
+    for (port, &id) in compiled.plan.outputs.iter_mut().zip(&graph.outputs) {
+        port.name.clone_from(&graph.node(id).name);
+    }
+    match compiled.plan.verify() {
+        Ok(()) => Ok(compiled),
+        Err(error) if error.too_much => {
+            let what = format!("`{}` is too large to be compiled: {error}", graph.name);
+            Err(Diagnostic::new(Code::TooLarge, what).help("is one of its sizes mistyped?").into())
+        }
+        Err(error) => Err(Diagnostic::new(Code::Unsupported, format!("`{}` cannot be compiled: {error}", graph.name))
+            .note("this is an error of netc, not of the net")
+            .into()),
+    }
+}
+
+fn untrained(graph: &Graph, report: &Report) -> Diagnostic {
+    let layers = &report.untrained_layers;
+    let shown = layers.len().min(20);
+    let line = |layer: &String| {
+        let of_layer = graph.parameters.iter().filter(|one| one.layer == *layer && !one.is_fixed());
+        let shapes: Vec<String> =
+            of_layer.map(|parameter| format!("{} {:?}", parameter.role, parameter.shape)).collect();
+        format!("{layer}: {}", shapes.join(", "))
+    };
+    let mut diagnostic = Diagnostic::new(
+        Code::Untrained,
+        format!("{} parameters of `{}` come from no file", report.untrained, graph.name),
+    );
+    let first = graph.nodes.iter().find(|node| Some(&node.name) == report.untrained_layers.first());
+    if let Some(node) = first {
+        diagnostic = diagnostic.at(node.origin.span, "its values would be random");
+    }
+    diagnostic = diagnostic.note(layers[..shown].iter().map(line).collect::<Vec<_>>().join("\n"));
+    if layers.len() > shown {
+        diagnostic = diagnostic.note(format!("and {} more layers", layers.len() - shown));
+    }
+    diagnostic.help("bind weights, train the net with `netc train`, or build it as it is with `--allow-untrained`")
+}
+
+/// The names of the classes that a net was trained for, where they fit its output.
+fn trained_labels(spec: &Spec, graph: &Graph) -> (Option<Vec<String>>, Option<PathBuf>) {
+    let path = spec.sources.resolve(spec.root(), &format!("{}.run/{TRAINED_LABELS}", graph.name));
+    let labels = trained_weights(spec, &graph.name).and_then(|_| crate::data::samples::labels::read(&path).ok());
+    match labels.filter(|labels| takes_names(graph, labels.len())) {
+        Some(labels) => (Some(labels), Some(path)),
+        None => (None, None),
+    }
+}
+
+/// The names of a net's classes, checked against its output, and the file that they came from.
+pub fn labels(spec: &Spec, graph: &Graph) -> Result<(Option<Vec<String>>, Option<PathBuf>)> {
+    let (labels, file, span) = match spec.labels(&graph.name)? {
+        None => return Ok((None, None)),
+        Some(LabelsRequest::List(labels, span)) => (labels, None, span),
+        Some(LabelsRequest::File(path, span)) => match crate::data::samples::labels::read(&path) {
+            Ok(labels) => (labels, Some(path), span),
+            // Labels that training will write are not there before it.
+            Err(_) if !path.exists() && spec.project.recipes.contains_key(&graph.name) => {
+                return Ok((None, None));
+            }
+            Err(error) => {
+                return Err(Diagnostic::new(Code::Labels, error.to_string())
+                    .at(span, "these labels")
+                    .maybe_help(did_you_mean_file(&path).filter(|_| !path.exists()))
+                    .into());
+            }
+        },
+    };
+    let output = graph.outputs.first().map(|&id| graph.node(id));
+    if let (Some(output), false) = (output, takes_names(graph, labels.len())) {
+        let outputs = output.output.channels().known().unwrap_or(0);
+        let (given, outputs) = (counted(labels.len(), "label"), counted(outputs, "output"));
+        let mut diagnostic = Diagnostic::new(Code::Labels, format!("`{}` has {given} for {outputs}", graph.name))
+            .at(span, given)
+            .and(output.origin.span, format!("gives {}", output.output));
+        if output.output.channels().known() == Some(1) {
+            diagnostic = diagnostic.help("one value tells two classes apart: name both, the one for low values first");
+        }
+        return Err(diagnostic.into());
+    }
+    Ok((Some(labels), file))
+}
+
+/// Whether the first output of a net has room for so many names; where its size is open, for any.
+fn takes_names(graph: &Graph, names: usize) -> bool {
+    let Some(&id) = graph.outputs.first() else { return true };
+    let values = graph.node(id).output.channels().known();
+    values.is_none_or(|values| OutputKind::of(graph, id).takes_names(values, names))
+}
+
+impl Build {
+    /// Writes the artifact; returns its size in bytes.
+    pub fn write(&self, path: &Path) -> Result<u64> {
+        let cannot = |error: &dyn std::fmt::Display| {
+            Diagnostics::from(Diagnostic::new(Code::Output, format!("{} {error}", path.display())))
+        };
+        let manifest = self.manifest().map_err(|error| cannot(&error))?;
+        let mut writer = Writer::new(path).map_err(|error| cannot(&error))?;
+        self.put_constants(&mut writer).map_err(|error| error.told(path))?;
+        writer.finish(manifest).map_err(|error| cannot(&error))
+    }
+
+    /// Plans anew with settled algorithms, which were measured on `machine`.
+    ///
+    /// # Errors
+    /// Where no such plan fits the memory that the options allow.
+    pub fn plan_again(
+        &mut self,
+        options: &BuildOptions,
+        overrides: &AlgorithmOverrides,
+        machine: String,
+    ) -> Result<()> {
+        self.compiled = checked(&self.graph, planned(&self.fused, options, Some(overrides))?)?;
+        self.tuned = Some(machine);
+        Ok(())
+    }
+
+    /// The artifact without a file, for a net that is used at once.
+    pub fn in_memory(&self) -> Result<Artifact> {
+        let told = |error: ConstantError| error.told(Path::new("the memory"));
+        let manifest = self.manifest().map_err(|error| told(ConstantError::Io(error)))?;
+        let mut memory = Memory::default();
+        self.put_constants(&mut memory).map_err(told)?;
+        Ok(Artifact::in_memory(manifest, memory))
+    }
+
+    fn manifest(&self) -> std::io::Result<Manifest> {
+        let mut inputs = Vec::new();
+        for path in &self.files {
+            let mut hasher = blake3::Hasher::new();
+            hasher.update_mmap(path)?;
+            let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+            inputs.push((name, hasher.finalize().to_hex().to_string()));
+        }
+        Ok(Manifest {
+            netc: env!("CARGO_PKG_VERSION").to_string(),
+            net: self.graph.name.clone(),
+            summary: self.graph.summary(),
+            plan: self.compiled.plan.clone(),
+            preprocessing: preprocessing(&self.graph),
+            endings: self.graph.outputs.iter().map(|&id| OutputKind::of(&self.graph, id)).collect(),
+            labels: self.labels.clone(),
+            loss: self.loss,
+            source: self.source.clone(),
+            inputs,
+            untrained: self.bindings.report.untrained_layers.clone(),
+            tuned: self.tuned.clone(),
+            blocks: Vec::new(),
+        })
+    }
+
+    fn put_constants(&self, sink: &mut dyn Sink) -> std::result::Result<(), ConstantError> {
+        let origin = Values { graph: &self.graph, bindings: &self.bindings };
+        put_constants(&self.compiled, &self.fused, &origin, sink)
+    }
+
+    /// The values of a parameter of the graph as it was written.
+    ///
+    /// # Errors
+    /// Where its file cannot be read.
+    pub fn values(&self, id: ParameterId) -> std::result::Result<Vec<f32>, StoreError> {
+        self.bindings.read(&self.graph, id)
+    }
+}
+
+/// A graph compiled for inference, in memory, with its parameters packed.
+///
+/// # Errors
+/// A layer without a plan, and files that cannot be read.
+pub fn in_memory(graph: &Graph, values: &Values<'_>) -> Result<Arc<Artifact>> {
+    let fused = optimize(graph.clone());
+    let compiled = checked(graph, lower::lower(&fused, Options::inference(false))?)?;
+    packed(&graph.name, &fused, compiled, values)
+}
+
+/// A compiled graph, in memory, with its parameters packed.
+///
+/// # Errors
+/// Files that cannot be read.
+pub fn packed(net: &str, graph: &Graph, compiled: Compiled, values: &Values<'_>) -> Result<Arc<Artifact>> {
+    let mut memory = Memory::default();
+    put_constants(&compiled, graph, values, &mut memory).map_err(|error| error.told(Path::new("the memory")))?;
+    Ok(Arc::new(Artifact::in_memory(Manifest::of_plan(net, compiled.plan), memory)))
+}
+
+/// How a photo becomes each input of a net.
+pub fn preprocessing(graph: &Graph) -> Vec<Option<Preprocessing>> {
+    graph
+        .inputs()
+        .into_iter()
+        .map(|id| graph.node(id).operation.as_any().downcast_ref::<Input>().and_then(|input| input.image.clone()))
+        .collect()
+}

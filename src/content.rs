@@ -1,0 +1,195 @@
+//! What a file holds, by its first bytes: file names lie, and a good error says what a file really is. The one table of
+//! signatures: whoever reads or writes a format takes its signature from here.
+
+use std::fs::File;
+use std::io::{self, Read, Seek, SeekFrom};
+
+/// Bytes that [`Content::of`] looks at; fewer are enough for a short file.
+pub const HEAD: usize = 512;
+
+/// The first bytes of an artifact.
+pub const ARTIFACT: [u8; 8] = *b"NETC\x00\x1a\x01\n";
+/// The first bytes of a `.npy` file (NEP 1).
+pub const NPY: &[u8] = b"\x93NUMPY";
+/// The first bytes of an HDF5 file; a user block may precede them.
+pub const HDF5: [u8; 8] = *b"\x89HDF\r\n\x1a\n";
+
+/// The content of a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Content {
+    Jpeg,
+    Png,
+    Npy,
+    /// A ZIP archive: `.npz`, `.keras` or PyTorch's, by its members.
+    Zip,
+    Hdf5,
+    Safetensors,
+    Artifact,
+    /// A picture in a format that is not read, with its article.
+    OtherPicture(&'static str),
+    /// Something else, with its article.
+    Other(&'static str),
+}
+
+const SIGNATURES: [(&[u8], Content); 22] = [
+    (b"\xff\xd8\xff", Content::Jpeg),
+    (b"\x89PNG\r\n\x1a\n", Content::Png),
+    (NPY, Content::Npy),
+    (&HDF5, Content::Hdf5),
+    (b"PK\x03\x04", Content::Zip),
+    (b"PK\x05\x06", Content::Zip),
+    (&ARTIFACT, Content::Artifact),
+    (b"GIF8", Content::OtherPicture("a GIF")),
+    (b"BM", Content::OtherPicture("a BMP")),
+    (b"II*\0", Content::OtherPicture("a TIFF or a camera's raw file")),
+    (b"MM\0*", Content::OtherPicture("a TIFF or a camera's raw file")),
+    (b"\xff\x0a", Content::OtherPicture("a JPEG XL")),
+    (b"\0\0\0\x0cJXL ", Content::OtherPicture("a JPEG XL")),
+    (b"\0\0\0\x0cjP  ", Content::OtherPicture("a JPEG 2000")),
+    (b"8BPS", Content::OtherPicture("a Photoshop file")),
+    (b"%PDF", Content::Other("a PDF")),
+    (b"\x1f\x8b", Content::Other("a gzip-compressed file: decompress it first")),
+    (b"\x80\x02\x8a\x0al\xfc\x9cF\xf9 j\xa8P\x19.", Content::Other("an old Python pickle of PyTorch (.pth, .pt)")),
+    (b"\x80\x02", Content::Other("a Python pickle")),
+    (b"\x80\x04", Content::Other("a Python pickle")),
+    (b"\x80\x05", Content::Other("a Python pickle")),
+    (b"version https", Content::Other("a Git LFS pointer: the file itself was not downloaded")),
+];
+
+impl Content {
+    /// The content of a file that begins with `head` (up to [`HEAD`] bytes) and has `length` bytes.
+    pub fn of(head: &[u8], length: u64) -> Self {
+        // The length of safetensors' header may begin like another format: the brace behind it decides.
+        if is_safetensors(head, length) {
+            return Content::Safetensors;
+        }
+        if let Some((_, content)) = SIGNATURES.iter().find(|(signature, _)| head.starts_with(signature)) {
+            return *content;
+        }
+        match (head.get(..4), head.get(4..12)) {
+            (None, _) if head.is_empty() => Content::Other("an empty file"),
+            (Some(b"RIFF"), Some(kind)) if kind.ends_with(b"WEBP") => Content::OtherPicture("a WebP"),
+            (_, Some(b"ftypavif" | b"ftypavis")) => Content::OtherPicture("an AVIF"),
+            (_, Some(b"ftypheic" | b"ftypheix" | b"ftypmif1" | b"ftypheim")) => Content::OtherPicture("a HEIC"),
+            (_, Some(kind)) if kind.starts_with(b"ftyp") => Content::Other("a video"),
+            (_, Some(kind)) if kind.starts_with(b"TFL3") => Content::Other(TFLITE),
+            _ if is_onnx(head) => Content::Other(ONNX),
+            _ => Self::of_text(head).unwrap_or(Content::Other("a binary file of an unknown format")),
+        }
+    }
+
+    /// The content of a file, which is rewound. HDF5 is also found behind a user block.
+    ///
+    /// # Errors
+    /// If it cannot be read.
+    pub fn of_file(file: &mut File, length: u64) -> io::Result<Self> {
+        let mut head = Vec::with_capacity(HEAD);
+        file.by_ref().take(HEAD as u64).read_to_end(&mut head)?;
+        let mut content = Self::of(&head, length);
+        if let Content::Other(_) = content {
+            // The signature is at 0, 512, 1024, 2048 and so on.
+            let mut signature = [0; HDF5.len()];
+            let mut offset = 512;
+            while offset + HDF5.len() as u64 <= length {
+                file.seek(SeekFrom::Start(offset))?;
+                file.read_exact(&mut signature)?;
+                if signature == HDF5 {
+                    content = Content::Hdf5;
+                    break;
+                }
+                offset *= 2;
+            }
+        }
+        file.rewind()?;
+        Ok(content)
+    }
+
+    /// Text, by its characters; the cut at [`HEAD`] may split the last one.
+    fn of_text(head: &[u8]) -> Option<Self> {
+        let text = match std::str::from_utf8(head) {
+            Ok(text) => text,
+            Err(error) if error.error_len().is_none() => std::str::from_utf8(&head[..error.valid_up_to()]).ok()?,
+            Err(_) => return None,
+        };
+        if text.chars().any(|c| c.is_control() && !c.is_whitespace()) {
+            return None;
+        }
+        let start = text.trim_start_matches('\u{feff}').trim_start().to_ascii_lowercase();
+        Some(if start.starts_with("<!doctype html") || start.starts_with("<html") {
+            Content::Other("a web page")
+        } else if start.starts_with("<svg") || (start.starts_with("<?xml") && start.contains("<svg")) {
+            Content::OtherPicture("an SVG")
+        } else if start.starts_with(['{', '[']) {
+            Content::Other("JSON")
+        } else {
+            Content::Other("text")
+        })
+    }
+
+    /// The content in words, with its article.
+    pub fn in_words(self) -> &'static str {
+        match self {
+            Content::Jpeg => "a JPEG",
+            Content::Png => "a PNG",
+            Content::Npy => "a NumPy array (.npy)",
+            Content::Zip => "a ZIP archive",
+            Content::Hdf5 => "an HDF5 file",
+            Content::Safetensors => "a safetensors file",
+            Content::Artifact => "a compiled net (.netb)",
+            Content::OtherPicture(words) | Content::Other(words) => words,
+        }
+    }
+}
+
+/// Whether a file begins as safetensors do: with the length of a JSON object that fits it.
+fn is_safetensors(head: &[u8], length: u64) -> bool {
+    let [a, b, c, d, e, f, g, h, b'{', ..] = *head else { return false };
+    u64::from_le_bytes([a, b, c, d, e, f, g, h]).checked_add(8).is_some_and(|end| end <= length)
+}
+
+const ONNX: &str =
+    "an ONNX model: `numpy_helper.to_array` of its initialisers and `safetensors.numpy.save_file` make weights of it";
+const TFLITE: &str = "a TensorFlow Lite model, which holds no names of layers: take the model that it was made from";
+
+/// An ONNX file begins with its version and the name of its producer, as protocol buffers.
+fn is_onnx(head: &[u8]) -> bool {
+    matches!(head, [0x08, 1..=32, 0x12 | 0x1a | 0x22 | 0x2a | 0x30 | 0x3a | 0x42, ..])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn content_by_the_first_bytes() {
+        for (head, words) in [
+            (&b"\xff\xd8\xff\xe0"[..], "a JPEG"),
+            (b"RIFF\x10\0\0\0WEBPVP8 ", "a WebP"),
+            (b"\0\0\0\x18ftypheic\0\0\0\0", "a HEIC"),
+            (b"\0\0\0\x18ftypisom\0\0\0\0", "a video"),
+            (b"\x08\0\0\0\0\0\0\0{\"a\":{}}", "a safetensors file"),
+            (b"NETC\x00\x1a\x01\n\x05\0\0\0", "a compiled net (.netb)"),
+            (b"\x80\x02}q\0", "a Python pickle"),
+            (b"\x08\x07\x12\x07pytorch", ONNX),
+            (b"  <!DOCTYPE html>\n<html>", "a web page"),
+            (b"<?xml version='1.0'?>\n<svg xmlns=''>", "an SVG"),
+            (b"{\"a\": 1}", "JSON"),
+            ("r\u{e9}sum\u{e9}".as_bytes(), "text"),
+            (&"r\u{e9}".as_bytes()[..2], "text"),
+            (b"", "an empty file"),
+            (b"\0\x01\x02", "a binary file of an unknown format"),
+        ] {
+            assert_eq!(Content::of(head, 64).in_words(), words, "{head:?}");
+        }
+    }
+
+    #[test]
+    fn hdf5_behind_a_user_block() {
+        let mut bytes = vec![1u8; 1024];
+        bytes.extend(HDF5);
+        let mut file = tempfile::tempfile().expect("a temporary file");
+        io::Write::write_all(&mut file, &bytes).expect("it is written");
+        file.rewind().expect("it is rewound");
+        assert_eq!(Content::of_file(&mut file, bytes.len() as u64).expect("it is read"), Content::Hdf5);
+    }
+}

@@ -1,0 +1,308 @@
+//! The items beside the nets: reads `weights` and `labels` items into requests, and checks the keys of `train` items.
+
+use super::elaborator::Elaborator;
+use super::environment::Scope;
+use super::project::{self, shipped};
+use super::spec::Spec;
+use crate::diagnostics::{Code, Diagnostic, Diagnostics, Result, foreign_names, suggest};
+use crate::graph::{Graph, Value, ValueKind};
+use crate::request::{LAYOUT_NAMES, LabelsRequest, WEIGHTS_OPTIONS, WeightsRequest};
+use crate::source::{FileId, Span};
+use crate::syntax::ast::{Entry, Expr, LabelsItem, WeightsItem};
+use std::collections::{BTreeMap, HashSet};
+use std::path::PathBuf;
+
+/// The keys of a training recipe.
+pub const RECIPE_KEYS: [&str; 16] = [
+    "data",
+    "validation",
+    "optimizer",
+    "loss",
+    "epochs",
+    "batch",
+    "seed",
+    "shuffle",
+    "metrics",
+    "regularizer",
+    "schedule",
+    "stop",
+    "keep",
+    "augment",
+    "checkpoint",
+    "class_weights",
+];
+
+impl Spec {
+    /// The weights files for the layers of a graph, those of inner nets first. By net, `replaced` are the files from the
+    /// command line, `trained` those that training has written.
+    ///
+    /// # Errors
+    /// Invalid options of a weights block, and a net in `replaced` that no layer comes from.
+    pub fn weights(
+        &self,
+        graph: &Graph,
+        replaced: &BTreeMap<String, PathBuf>,
+        trained: &BTreeMap<String, PathBuf>,
+    ) -> Result<Vec<WeightsRequest>> {
+        let mut errors = Diagnostics::default();
+        let mut requests = Vec::new();
+        let mut nets: Vec<&str> = Vec::new();
+        let mut seen: HashSet<&str> = HashSet::new();
+        for (net, _) in graph.nodes.iter().flat_map(|node| &node.origin.layers) {
+            if seen.insert(net) {
+                nets.push(net);
+            }
+        }
+        for net in nets {
+            let own = self.project.weights.get(net);
+            let shipped = self.project.shipped_weights.get(net);
+            let given = replaced.get(net).or_else(|| trained.get(net));
+            // A shipped weights item applies only to the compiled net, or to a net with a given file.
+            let item = own.or(shipped.filter(|_| given.is_some() || graph.name == net));
+            let request = match (item, given) {
+                (Some((item, file)), _) => self.request(item, *file, &mut errors),
+                (None, Some(_)) => Some(self.bare_request(net)),
+                (None, None) => None,
+            };
+            let Some(mut request) = request else { continue };
+            if let Some(path) = given {
+                request.path.clone_from(path);
+                request.sha256 = None;
+                request.trained = !replaced.contains_key(net);
+            }
+            if let Some((item, file)) = shipped
+                && let Some(table) = self.request(item, *file, &mut errors)
+            {
+                request.shipped_rename = table.rename;
+            }
+            self.rename_as_inner(graph, &mut request, &mut errors);
+            requests.push(request);
+        }
+        let covered: Vec<&str> = requests.iter().filter(|one| covers(replaced, one)).map(|one| &one.net[..]).collect();
+        let redundant: Vec<bool> = requests.iter().map(|one| is_covered(graph, &one.net, &covered)).collect();
+        let mut redundant = redundant.into_iter();
+        requests.retain(|one| !redundant.next().unwrap_or(false) || replaced.contains_key(&one.net));
+        for net in replaced.keys() {
+            if !requests.iter().any(|request| request.net == *net) {
+                let known: Vec<&str> =
+                    graph.nodes.iter().flat_map(|node| &node.origin.layers).map(|(net, _)| &**net).collect();
+                errors.push(
+                    Diagnostic::new(
+                        Code::WeightsNet,
+                        format!("--weights names `{net}`, but no layer comes from such a net"),
+                    )
+                    .maybe_help(suggest::did_you_mean(net, known)),
+                );
+            }
+        }
+        errors.or_errors(requests).map(|(requests, _)| requests)
+    }
+
+    /// Adds the rename tables that ship with the inner nets of a request's net: its file may use the original names for
+    /// their layers.
+    fn rename_as_inner(&self, graph: &Graph, request: &mut WeightsRequest, errors: &mut Diagnostics) {
+        for (inner, (item, file)) in &self.project.shipped_weights {
+            let mut names: BTreeMap<&str, &str> = BTreeMap::new();
+            for layers in graph.nodes.iter().map(|node| &node.origin.layers) {
+                let name_in = |net: &str| layers.iter().find(|(of, _)| **of == *net).map(|(_, name)| &**name);
+                if let (Some(own), Some(name), true) = (name_in(inner), name_in(&request.net), request.net != *inner) {
+                    names.entry(own).or_insert(name);
+                }
+            }
+            if names.is_empty() {
+                continue;
+            }
+            let Some(table) = self.request(item, *file, errors) else { continue };
+            for (from, to) in table.rename {
+                if let Some(name) = names.get(to.as_str()) {
+                    request.shipped_rename.entry(from).or_insert_with(|| name.to_string());
+                }
+            }
+        }
+    }
+
+    fn bare_request(&self, net: &str) -> WeightsRequest {
+        let span = self
+            .project
+            .nets
+            .iter()
+            .find(|known| known.item.name.text == net)
+            .map_or_else(|| Span { file: self.project.root, start: 0, end: 0 }, |known| known.item.name.span);
+        WeightsRequest {
+            net: net.to_string(),
+            path: PathBuf::new(),
+            span,
+            trained: false,
+            layout: None,
+            initialize_missing: false,
+            rename: BTreeMap::new(),
+            shipped_rename: BTreeMap::new(),
+            sha256: None,
+            check_configuration: true,
+            image: None,
+        }
+    }
+
+    fn request(&self, item: &WeightsItem, file: FileId, errors: &mut Diagnostics) -> Option<WeightsRequest> {
+        let Some(name) = project::plain_string(&item.file) else {
+            errors.push(
+                Diagnostic::new(Code::WeightsOption, "the name of a weights file must be a plain string")
+                    .at(item.file.span, "not a plain string"),
+            );
+            return None;
+        };
+        let mut request = self.bare_request(&item.net.text);
+        request.path = self.sources.resolve(file, &name);
+        request.span = item.file.span;
+        for Entry { key, value: written } in &item.options {
+            let value = match self.value(written, file) {
+                Ok(value) => value,
+                Err(more) => {
+                    errors.extend(more);
+                    continue;
+                }
+            };
+            let wrong = |takes: &str| {
+                Diagnostic::new(Code::WeightsOption, format!("`{}` takes {takes}", key.text))
+                    .at(written.span, format!("this is {} `{value}`", value.kind.noun()))
+            };
+            let not_a_string = |part: &Value| {
+                Diagnostic::new(Code::WeightsOption, "`rename` takes strings: `\"name in the file\" = \"layer\"`")
+                    .at(part.span, format!("this is {} `{part}`", part.kind.noun()))
+                    .maybe_help(
+                        matches!(part.kind, ValueKind::Word(_)).then(|| format!("write it in quotes: `\"{part}\"`")),
+                    )
+            };
+            match (key.text.as_str(), &value.kind) {
+                ("layout", ValueKind::Word(word)) if LAYOUT_NAMES.contains(&word.as_str()) => {
+                    request.layout = Some(word.clone()).filter(|word| word != "auto");
+                }
+                ("layout", _) => errors.push(wrong(&suggest::one_of(LAYOUT_NAMES))),
+                ("missing", ValueKind::Word(word)) if word == "error" || word == "initialize" => {
+                    request.initialize_missing = word == "initialize";
+                }
+                ("missing", _) => errors.push(wrong("`error` or `initialize`")),
+                ("rename", ValueKind::Map(entries)) => {
+                    for (from, to) in entries {
+                        match (&from.kind, &to.kind) {
+                            (ValueKind::Text(from), ValueKind::Text(to)) => {
+                                request.rename.insert(from.clone(), to.clone());
+                            }
+                            (ValueKind::Text(_), _) => errors.push(not_a_string(to)),
+                            _ => errors.push(not_a_string(from)),
+                        }
+                    }
+                }
+                ("rename", _) => errors.push(wrong("a map: `{ \"name in the file\" = \"layer\" }`")),
+                ("sha256", ValueKind::Text(digest))
+                    if digest.len() == 64 && digest.chars().all(|c| c.is_ascii_hexdigit()) =>
+                {
+                    request.sha256 = Some(digest.to_ascii_lowercase());
+                }
+                ("sha256", _) => errors.push(wrong("64 hexadecimal digits")),
+                ("config", ValueKind::Word(word)) if word == "check" || word == "ignore" => {
+                    request.check_configuration = word == "check";
+                }
+                ("config", _) => errors.push(wrong("`check` or `ignore`")),
+                ("image", _) => match crate::ops::input::preprocessing_of(&value) {
+                    Ok(image) => request.image = image.map(|image| (image, written.span)),
+                    Err(diagnostic) => errors.push(diagnostic),
+                },
+                (other, _) => errors.push(
+                    Diagnostic::new(Code::WeightsOption, format!("a weights block has no option `{other}`"))
+                        .at(key.span, format!("the options are {}", suggest::all_of(WEIGHTS_OPTIONS)))
+                        .suggest_name(key.span, other, suggest::nearest(other, WEIGHTS_OPTIONS)),
+                ),
+            }
+        }
+        Some(request)
+    }
+
+    /// Evaluates the value of an entry in the scope of its file.
+    pub(crate) fn value(&self, expression: &Expr, file: FileId) -> Result<Value> {
+        let mut elaborator = Elaborator::new(&self.project, &self.sources);
+        let scope = Scope::of_file(file);
+        match elaborator.keyword_value(expression, &scope) {
+            Ok(value) => Ok(value),
+            Err(_) => Err(elaborator.take_errors()),
+        }
+    }
+
+    /// The class names from the `labels` item of a net; `None` without one.
+    ///
+    /// # Errors
+    /// A value that is neither a file name nor a list of strings.
+    pub fn labels(&self, net: &str) -> Result<Option<LabelsRequest>> {
+        let Some((LabelsItem { source, .. }, file)) = self.project.labels.get(net) else { return Ok(None) };
+        let value = self.value(source, *file)?;
+        let wrong = || {
+            Diagnostic::new(Code::Labels, "labels are the name of a file or a list of strings")
+                .at(source.span, format!("this is {}", value.kind.noun()))
+        };
+        match &value.kind {
+            // The file is embedded with its spec.
+            ValueKind::Text(name) if self.sources.file(*file).shipped && shipped::labels(name).is_some() => {
+                let lines = shipped::labels(name).unwrap_or_default().lines().map(str::to_string);
+                Ok(Some(LabelsRequest::List(lines.collect(), source.span)))
+            }
+            ValueKind::Text(name) => Ok(Some(LabelsRequest::File(self.sources.resolve(*file, name), source.span))),
+            ValueKind::List(items) => {
+                let texts: Option<Vec<String>> = items
+                    .iter()
+                    .map(|item| match &item.kind {
+                        ValueKind::Text(text) => Some(text.clone()),
+                        _ => None,
+                    })
+                    .collect();
+                texts.map(|texts| Some(LabelsRequest::List(texts, source.span))).ok_or_else(|| wrong().into())
+            }
+            _ => Err(wrong().into()),
+        }
+    }
+
+    /// The errors in the keys of the training recipes; their values are checked by [`crate::train::recipe`].
+    pub fn check_recipes(&self) -> Diagnostics {
+        let mut errors = Diagnostics::default();
+        for (item, _) in self.project.recipes.values() {
+            for (index, Entry { key, .. }) in item.entries.iter().enumerate() {
+                if !RECIPE_KEYS.contains(&key.text.as_str()) {
+                    errors.push(
+                        Diagnostic::new(Code::Recipe, format!("a recipe has no key `{}`", key.text))
+                            .at(key.span, "unknown key")
+                            .suggest(key.span, &key.text, foreign_names::recipe_key(&key.text, &RECIPE_KEYS)),
+                    );
+                }
+                if let Some(earlier) = item.entries[..index].iter().find(|other| other.key.text == key.text) {
+                    errors.push(
+                        Diagnostic::new(Code::Recipe, format!("`{}` is given twice", key.text))
+                            .at(key.span, "given again here")
+                            .and(earlier.key.span, "first given here"),
+                    );
+                }
+            }
+            if !item.entries.iter().any(|entry| entry.key.text == "data") {
+                errors.push(
+                    Diagnostic::new(Code::Recipe, format!("the recipe of `{}` has no data", item.net.text))
+                        .at(item.net.span, "the key `data` is missing")
+                        .help("`data = images(\"folder\")` reads one folder of photos per class"),
+                );
+            }
+        }
+        errors
+    }
+}
+
+/// Whether a request's file comes from the command line or from training, and so has all parameters of its net.
+fn covers(replaced: &BTreeMap<String, PathBuf>, request: &WeightsRequest) -> bool {
+    (request.trained || replaced.contains_key(&request.net)) && !request.initialize_missing
+}
+
+/// Whether every layer of a net also belongs to an enclosing net that is covered, whose weights would replace its own.
+fn is_covered(graph: &Graph, net: &str, covered: &[&str]) -> bool {
+    let mut layers =
+        graph.nodes.iter().map(|node| &node.origin.layers).filter(|layers| layers.iter().any(|(of, _)| **of == *net));
+    layers.all(|layers| {
+        let own = layers.iter().position(|(of, _)| **of == *net).unwrap_or(0);
+        layers[own + 1..].iter().any(|(of, _)| covered.contains(&&**of))
+    })
+}

@@ -1,0 +1,260 @@
+//! Losses, their gradients, and updates of parameters.
+
+use crate::kernels::training::loss::Loss;
+use crate::kernels::training::optimizer::UpdateRule;
+use crate::kernels::training::regularizer::Regularizer;
+use crate::plan::steps::training::update::{Through, UpdateStep};
+use ndarray::ArrayD;
+
+/// Probabilities are clipped to this and to 1 less this.
+const EPSILON: f64 = 1e-7;
+
+/// The rows of a batch that a loss looks at, and their weights.
+pub struct Rows<'a> {
+    /// Rows of an image.
+    pub pixels: usize,
+    pub features: usize,
+    pub weights: Option<&'a Vec<f64>>,
+}
+
+impl Rows<'_> {
+    fn weight(&self, row: usize) -> f64 {
+        self.weights.map_or(1.0, |weights| weights[row])
+    }
+
+    /// The rows that one mean is taken over: all if an image is one row, else those of each image.
+    fn groups(&self, len: usize) -> Vec<std::ops::Range<usize>> {
+        let rows = len / self.features.max(1);
+        match self.pixels {
+            1 => vec![0..rows],
+            pixels => (0..rows / pixels).map(|image| image * pixels..(image + 1) * pixels).collect(),
+        }
+    }
+
+    fn row<'v>(&self, values: &'v [f64], row: usize) -> &'v [f64] {
+        &values[row * self.features..][..self.features]
+    }
+}
+
+fn clip(y: f64) -> f64 {
+    y.clamp(EPSILON, 1.0 - EPSILON)
+}
+
+fn is_root(loss: Loss) -> bool {
+    matches!(loss, Loss::Rmse | Loss::Rmsle)
+}
+
+/// The class of a target, and the largest prediction of another class.
+fn hinge(y: &[f64], t: &[f64]) -> (usize, f64) {
+    let class = t.iter().enumerate().fold(0, |best, (index, value)| if *value > t[best] { index } else { best });
+    let others = y.iter().enumerate().filter(|(index, _)| *index != class);
+    (class, others.fold(f64::NEG_INFINITY, |most, (_, y)| most.max(*y)))
+}
+
+/// The loss of one row, before a root.
+fn row_loss(loss: Loss, y: &[f64], t: &[f64]) -> f64 {
+    let sum = |f: &dyn Fn(f64, f64) -> f64| y.iter().zip(t).map(|(y, t)| f(*y, *t)).sum::<f64>();
+    let mean = |f: &dyn Fn(f64, f64) -> f64| sum(f) / y.len() as f64;
+    match loss {
+        Loss::CategoricalCrossentropy => sum(&|y, t| -t * clip(y).ln()),
+        Loss::BinaryCrossentropy => mean(&|y, t| -(t * clip(y).ln() + (1.0 - t) * (1.0 - clip(y)).ln())),
+        Loss::Mse | Loss::Rmse => mean(&|y, t| (y - t).powi(2)),
+        Loss::Mae => mean(&|y, t| (y - t).abs()),
+        Loss::Msle | Loss::Rmsle => mean(&|y, t| (y.max(0.0).ln_1p() - t.max(0.0).ln_1p()).powi(2)),
+        Loss::BinaryHinge => mean(&|y, t| (1.0 - t * y).max(0.0)),
+        Loss::CategoricalHinge => {
+            let (class, other) = hinge(y, t);
+            (1.0 + other - y[class]).max(0.0)
+        }
+    }
+}
+
+/// The gradient of [`row_loss`].
+fn row_gradient(loss: Loss, y: &[f64], t: &[f64]) -> Vec<f64> {
+    let each = 1.0 / y.len() as f64;
+    let map = |f: &dyn Fn(f64, f64) -> f64| y.iter().zip(t).map(|(y, t)| f(*y, *t)).collect::<Vec<f64>>();
+    let is_unclipped = |y: f64| y == clip(y);
+    match loss {
+        Loss::CategoricalCrossentropy => map(&|y, t| if is_unclipped(y) { -t / y } else { 0.0 }),
+        Loss::BinaryCrossentropy => {
+            map(&|y, t| if is_unclipped(y) { each * ((1.0 - t) / (1.0 - y) - t / y) } else { 0.0 })
+        }
+        Loss::Mse | Loss::Rmse => map(&|y, t| 2.0 * each * (y - t)),
+        Loss::Mae => map(&|y, t| if y == t { 0.0 } else { each * (y - t).signum() }),
+        Loss::Msle | Loss::Rmsle => map(&|y, t| {
+            let difference = y.max(0.0).ln_1p() - t.max(0.0).ln_1p();
+            if y >= 0.0 { 2.0 * each * difference / (1.0 + y) } else { 0.0 }
+        }),
+        Loss::BinaryHinge => map(&|y, t| if t * y < 1.0 { -each * t } else { 0.0 }),
+        Loss::CategoricalHinge => {
+            let (class, other) = hinge(y, t);
+            let mut gradient = vec![0.0; y.len()];
+            if 1.0 + other > y[class] {
+                let ties = y.iter().enumerate().filter(|(index, y)| *index != class && **y == other).count() as f64;
+                for (index, gradient) in gradient.iter_mut().enumerate() {
+                    *gradient = if index != class && y[index] == other { 1.0 / ties } else { 0.0 };
+                }
+                gradient[class] = -1.0;
+            }
+            gradient
+        }
+    }
+}
+
+/// The weighted mean of the losses of some rows, with the root of it where the loss has one.
+fn group_loss(loss: Loss, y: &[f64], t: &[f64], rows: &Rows<'_>, group: std::ops::Range<usize>) -> f64 {
+    let count = group.len() as f64;
+    let mean =
+        group.map(|row| rows.weight(row) * row_loss(loss, rows.row(y, row), rows.row(t, row))).sum::<f64>() / count;
+    if is_root(loss) { mean.sqrt() } else { mean }
+}
+
+/// The loss of a batch.
+pub fn loss(loss: Loss, y: &[f64], t: &[f64], rows: &Rows<'_>) -> f64 {
+    let groups = rows.groups(y.len());
+    let count = groups.len() as f64;
+    groups.into_iter().map(|group| group_loss(loss, y, t, rows, group)).sum::<f64>() / count
+}
+
+/// The gradient of [`loss`] by the prediction, or by the logits of the softmax or sigmoid that gave it.
+pub fn loss_gradient(loss: Loss, through: Through, y: &[f64], t: &[f64], rows: &Rows<'_>) -> Vec<f64> {
+    let groups = rows.groups(y.len());
+    let groups_share = 1.0 / groups.len() as f64;
+    let mut gradient = Vec::with_capacity(y.len());
+    for group in groups {
+        let mut share = groups_share / group.len() as f64;
+        if is_root(loss) && through == Through::Nothing {
+            let root = group_loss(loss, y, t, rows, group.clone());
+            share = if root > 0.0 { share / (2.0 * root) } else { 0.0 };
+        }
+        for row in group {
+            let (y, t, share) = (rows.row(y, row), rows.row(t, row), share * rows.weight(row));
+            let logits = |total: f64, share: f64| y.iter().zip(t).map(|(y, t)| share * (total * y - t)).collect();
+            let values: Vec<f64> = match through {
+                Through::Nothing => row_gradient(loss, y, t).iter().map(|value| share * value).collect(),
+                Through::Softmax => logits(t.iter().sum(), share),
+                Through::Sigmoid => logits(1.0, share / y.len() as f64),
+            };
+            gradient.extend(values);
+        }
+    }
+    gradient
+}
+
+/// The largest magnitude, and how many values have it.
+fn max_norm(w: &[f64]) -> (f64, f64) {
+    let max = w.iter().fold(0.0, |max: f64, w| max.max(w.abs()));
+    (max, w.iter().filter(|w| w.abs() == max).count() as f64)
+}
+
+/// The penalty of a parameter.
+pub fn penalty(regularizer: Regularizer, w: &[f64]) -> f64 {
+    match regularizer {
+        Regularizer::L1(rate) => f64::from(rate) * w.iter().map(|w| w.abs()).sum::<f64>(),
+        Regularizer::L2(rate) => f64::from(rate) * w.iter().map(|w| w * w).sum::<f64>(),
+        Regularizer::MaxNorm(rate) => f64::from(rate) * max_norm(w).0,
+    }
+}
+
+/// The gradient of [`penalty`].
+fn penalty_gradient(regularizer: Regularizer, w: &[f64]) -> Vec<f64> {
+    let sign = |w: f64| if w == 0.0 { 0.0 } else { w.signum() };
+    match regularizer {
+        Regularizer::L1(rate) => w.iter().map(|w| f64::from(rate) * sign(*w)).collect(),
+        Regularizer::L2(rate) => w.iter().map(|w| 2.0 * f64::from(rate) * w).collect(),
+        Regularizer::MaxNorm(rate) => {
+            let (max, count) = max_norm(w);
+            let share = f64::from(rate) / count;
+            w.iter().map(|w| if w.abs() == max { share * sign(*w) } else { 0.0 }).collect()
+        }
+    }
+}
+
+/// Updates a parameter, which comes first, and the slots of its rule behind it; then come the learning rate and the count of
+/// updates. `norm` is that of all gradients.
+pub fn update(step: &UpdateStep, gradient: &[f64], norm: Option<f64>, parameters: &mut [ArrayD<f64>]) {
+    let slots = step.rule.slots();
+    let [rate, count] = [1, 2].map(|index: usize| parameters[slots + index].iter().copied().next().unwrap_or(0.0));
+    // The count is stored as the bits of an integer.
+    let t = f64::from((count as f32).to_bits()) + 1.0;
+    let scale = match (step.norm.map(f64::from), norm) {
+        (Some(limit), Some(norm)) if norm > limit => limit / norm,
+        _ => 1.0,
+    };
+    let mut state: Vec<Vec<f64>> = parameters[..=slots].iter().map(|array| array.iter().copied().collect()).collect();
+    let pull = step.penalty.map_or_else(|| vec![0.0; step.len], |penalty| penalty_gradient(penalty, &state[0]));
+    let limit = step.clip.map_or(f64::INFINITY, f64::from);
+    for index in 0..step.len {
+        let g = ((gradient[index] + pull[index]) * scale).clamp(-limit, limit);
+        let mut values: Vec<f64> = state.iter().map(|values| values[index]).collect();
+        if let Some((w, slots)) = values.split_first_mut() {
+            apply_rule(step.rule, rate, t, g, w, slots);
+        }
+        state.iter_mut().zip(values).for_each(|(list, value)| list[index] = value);
+    }
+    for (array, values) in parameters.iter_mut().zip(state) {
+        array.iter_mut().zip(values).for_each(|(to, value)| *to = value);
+    }
+}
+
+/// The update of one value `w` by its gradient `g` at learning rate `rate`; `t` counts updates from 1. See [`UpdateRule`].
+fn apply_rule(rule: UpdateRule, rate: f64, t: f64, g: f64, w: &mut f64, slots: &mut [f64]) {
+    let average = |value: &mut f64, beta: f32, new: f64| {
+        *value = f64::from(beta) * *value + (1.0 - f64::from(beta)) * new;
+    };
+    let correction = |beta: f32| 1.0 - f64::from(beta).powf(t);
+    match (rule, slots) {
+        (UpdateRule::Momentum { momentum, nesterov }, [a]) => {
+            *a = f64::from(momentum) * *a + g;
+            *w -= rate * if nesterov { g + f64::from(momentum) * *a } else { *a };
+        }
+        (UpdateRule::Adam { beta1, beta2, epsilon }, [m, v]) => {
+            average(m, beta1, g);
+            average(v, beta2, g * g);
+            *w -= rate * correction(beta2).sqrt() / correction(beta1) * *m / (v.sqrt() + f64::from(epsilon));
+        }
+        (UpdateRule::AdamW { beta1, beta2, epsilon, decay }, [m, v]) => {
+            average(m, beta1, g);
+            average(v, beta2, g * g);
+            let (m_hat, v_hat) = (*m / correction(beta1), *v / correction(beta2));
+            *w -= rate * (m_hat / (v_hat.sqrt() + f64::from(epsilon)) + f64::from(decay) * *w);
+        }
+        (UpdateRule::Adamax { beta1, beta2, epsilon }, [m, u]) => {
+            average(m, beta1, g);
+            *u = (f64::from(beta2) * *u).max(g.abs());
+            *w -= rate / correction(beta1) * *m / (*u + f64::from(epsilon));
+        }
+        (UpdateRule::Adagrad, [a]) => {
+            *a += g * g;
+            *w -= rate * g / a.sqrt();
+        }
+        (UpdateRule::Adadelta { decay, epsilon }, [a, s]) => {
+            let epsilon = f64::from(epsilon);
+            average(a, decay, g * g);
+            let d = g * (*s + epsilon).sqrt() / (*a + epsilon).sqrt();
+            average(s, decay, d * d);
+            *w -= rate * d;
+        }
+        (UpdateRule::RmsProp { decay, momentum, epsilon, centered }, [s, slots @ ..]) => {
+            average(s, decay, g * g);
+            let mut spread = *s + f64::from(epsilon);
+            let slots = match slots {
+                [mean, slots @ ..] if centered => {
+                    average(mean, decay, g);
+                    spread -= *mean * *mean;
+                    slots
+                }
+                slots => slots,
+            };
+            let d = rate * g / spread.sqrt();
+            match slots {
+                [a] => {
+                    *a = f64::from(momentum) * *a + d;
+                    *w -= *a;
+                }
+                _ => *w -= d,
+            }
+        }
+        _ => *w -= rate * g,
+    }
+}

@@ -1,0 +1,17 @@
+//! Random choices for tests that write texts: the same ones from the same seed.
+
+/// The same choices from the same start.
+pub struct RandomChoices {
+    pub state: u64,
+}
+
+impl RandomChoices {
+    pub fn below(&mut self, sides: usize) -> usize {
+        self.state = self.state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (self.state >> 33) as usize % sides
+    }
+
+    pub fn pick<'a>(&mut self, words: &[&'a str]) -> &'a str {
+        words[self.below(words.len())]
+    }
+}

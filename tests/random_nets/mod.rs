@@ -1,0 +1,299 @@
+//! Nets by chance, written once in PyTorch's order of axes by plain loops and once in netc's: equal outputs, or a refusal that names
+//! the layer, never other numbers.
+
+use crate::random::RandomChoices;
+use crate::torch::{State, Tensor, normalize, softmax};
+use netc::compile::{BuildOptions, build};
+use netc::diagnostics::{Code, render};
+use netc::elaborate::load_text;
+use netc::elaborate::project::source_files::from_disk;
+use netc::runtime::Session;
+use std::path::Path;
+use std::sync::Arc;
+
+/// Samples of a batch.
+const BATCH: usize = 2;
+/// Nets that are tried.
+const NETS: u64 = 400;
+
+/// A net in the making: its text, and what PyTorch computes so far for each sample of the batch.
+struct PendingFile {
+    text: String,
+    values: Vec<Tensor>,
+    state: State,
+    random: RandomChoices,
+    layers: usize,
+}
+
+impl PendingFile {
+    fn new(seed: u64) -> PendingFile {
+        let (mut state, mut random) =
+            (State::seeded(seed), RandomChoices { state: seed.wrapping_mul(0x2545_f491_4f6c_dd1d) });
+        let sizes = match random.below(5) {
+            0 => vec![4 + random.below(20)],
+            _ => vec![2 + random.below(3), 3 + random.below(4), 3 + random.below(4)],
+        };
+        let values: Vec<Tensor> = (0..BATCH).map(|_| state.random(&sizes)).collect();
+        let text = match sizes[..] {
+            [c, h, w] => format!("Input({h}x{w}x{c})"),
+            _ => format!("Input({})", sizes[0]),
+        };
+        PendingFile { text, values, state, random, layers: 0 }
+    }
+
+    fn shape(&self) -> Vec<usize> {
+        self.values[0].shape.clone()
+    }
+
+    fn len(&self) -> usize {
+        self.values[0].values.len()
+    }
+
+    /// A new layer's name.
+    fn name(&mut self) -> String {
+        self.layers += 1;
+        format!("l{}", self.layers)
+    }
+
+    fn then(&mut self, text: &str, function: impl Fn(&Tensor) -> Tensor) {
+        self.text += &format!(" >> {text}");
+        self.values = self.values.iter().map(function).collect();
+    }
+
+    fn conv(&mut self) {
+        let shape = self.shape();
+        let channels = shape[0];
+        let padded = self.random.below(2) == 1 || shape[1].min(shape[2]) < 3;
+        let groups = if self.random.below(3) == 0 { channels } else { 1 };
+        let filters = if groups > 1 { groups * (1 + self.random.below(2)) } else { 1 + self.random.below(5) };
+        let name = self.name();
+        let weight = self.state.parameter(&format!("{name}.weight"), &[filters, channels / groups, 3, 3]);
+        let bias = self.state.parameter(&format!("{name}.bias"), &[filters]);
+        let padding = usize::from(padded);
+        let text = match groups > 1 {
+            true if self.random.below(2) == 0 => {
+                format!("DepthwiseConv(3x3, padding={padding}, multiplier={})", filters / groups)
+            }
+            _ => format!("Conv(3x3, {filters}, padding={padding}, groups={groups})"),
+        };
+        self.then(&format!("{text} as {name}"), |x| x.conv2d(&weight, &bias, padding, groups));
+    }
+
+    fn deconv(&mut self) {
+        let channels = self.shape()[0];
+        let filters = 1 + self.random.below(3);
+        let name = self.name();
+        let weight = self.state.parameter(&format!("{name}.weight"), &[channels, filters, 2, 2]);
+        let bias = self.state.parameter(&format!("{name}.bias"), &[filters]);
+        self.then(&format!("Deconv(2x2, {filters}, stride=2) as {name}"), |x| x.conv_transpose2d(&weight, &bias));
+    }
+
+    fn batch_norm(&mut self) {
+        let channels = [self.shape()[0]];
+        let name = self.name();
+        let gamma = self.state.parameter(&format!("{name}.weight"), &channels);
+        let beta = self.state.parameter(&format!("{name}.bias"), &channels);
+        let mean = self.state.parameter(&format!("{name}.running_mean"), &channels);
+        let variance = self.state.random(&channels).map(|value| f64::from((value.abs() + 0.5) as f32));
+        self.state.set(&format!("{name}.running_var"), variance.clone());
+        self.then(&format!("BatchNorm as {name}"), |x| {
+            x.by_channel(|c, value| {
+                (value - mean.values[c]) / (variance.values[c] + 1e-5).sqrt() * gamma.values[c] + beta.values[c]
+            })
+        });
+    }
+
+    fn group_norm(&mut self) {
+        let channels = self.shape()[0];
+        let name = self.name();
+        let gamma = self.state.parameter(&format!("{name}.weight"), &[channels]);
+        let beta = self.state.parameter(&format!("{name}.bias"), &[channels]);
+        self.then(&format!("GroupNorm({channels}) as {name}"), |x| {
+            x.group_norm(channels).by_channel(|c, value| value * gamma.values[c] + beta.values[c])
+        });
+    }
+
+    fn prelu(&mut self) {
+        let channels = self.shape()[0];
+        let name = self.name();
+        let slopes = if self.random.below(2) == 0 { 1 } else { channels };
+        let alpha = self.state.parameter(&format!("{name}.weight"), &[slopes]);
+        self.then(&format!("PRelu as {name}"), |x| {
+            x.by_channel(|c, value| if value < 0.0 { value * alpha.values[c % slopes] } else { value })
+        });
+    }
+
+    /// Weight and bias of a dense layer, and its text.
+    fn dense(&mut self, units: usize) -> (String, Tensor, Tensor) {
+        let name = self.name();
+        let features = self.len();
+        let weight = self.state.random(&[units, features]).map(|value| f64::from((value / 3.0) as f32));
+        self.state.set(&format!("{name}.weight"), weight.clone());
+        let bias = self.state.parameter(&format!("{name}.bias"), &[units]);
+        (format!("Dense({units}) as {name}"), weight, bias)
+    }
+
+    /// Layers that images and features have in common.
+    fn any(&mut self, choice: usize) {
+        let channels = self.shape()[0];
+        match choice {
+            0 => self.then("Relu", |x| x.map(|value| value.max(0.0))),
+            1 => self.then("Sigmoid", |x| x.map(|value| 1.0 / (1.0 + (-value).exp()))),
+            2 => self.then("Softmax", |x| x.over_channels(softmax)),
+            3 => self.then("Normalize", |x| x.over_channels(normalize)),
+            4 => self.batch_norm(),
+            5 => self.prelu(),
+            6 => self.then("(Identity | Sigmoid) >> Multiply", |x| x.map(|value| value / (1.0 + (-value).exp()))),
+            7 => self.then("(Relu | Identity) >> Concatenate", |x| x.map(|value| value.max(0.0)).cat(x)),
+            8 => self.then("Dropout(0.5)", Tensor::clone),
+            _ if channels > 1 => {
+                let from = self.random.below(channels - 1);
+                let to = from + 1 + self.random.below(channels - from);
+                self.then(&format!("Slice({from}, {to})"), |x| x.slice(from, to));
+            }
+            _ => {}
+        }
+    }
+
+    fn on_image(&mut self) {
+        let shape = self.shape();
+        let (channels, height, width) = (shape[0], shape[1], shape[2]);
+        match self.random.below(17) {
+            0..=2 => self.conv(),
+            3 if height > 1 && width > 1 => self.then("MaxPool(2x2)", Tensor::max_pool),
+            4 if height * width < 30 => self.deconv(),
+            5 => self.group_norm(),
+            6 => self.then("GlobalPool(avg)", Tensor::global_mean),
+            7 => {
+                // Squeeze and excitation.
+                let name = self.name();
+                let weight = self.state.parameter(&format!("{name}.weight"), &[channels, channels]);
+                let bias = self.state.parameter(&format!("{name}.bias"), &[channels]);
+                let text = format!("(Identity | GlobalPool(avg) >> Sigmoid({channels}) as {name}) >> Multiply");
+                self.then(&text, |x| {
+                    let gate = x.global_mean().linear(&weight, &bias).map(|value| 1.0 / (1.0 + (-value).exp()));
+                    x.by_channel(|c, value| value * gate.values[c])
+                });
+            }
+            // By hand: what follows is as PyTorch has it.
+            8 => self.then("Transpose([0, 3, 1, 2]) >> Flatten", Tensor::flatten),
+            9 => self.then("Transpose([0, 2, 1, 3])", |x| x.permute(&[0, 2, 1])),
+            10 => {
+                let text = format!("Reshape({}x{}) >> Flatten", height * width, channels);
+                self.then(&text, Tensor::flatten);
+            }
+            11..=13 => self.then("Flatten", Tensor::flatten),
+            _ => {
+                let choice = self.random.below(10);
+                self.any(choice);
+            }
+        }
+    }
+
+    fn on_features(&mut self) {
+        let len = self.len();
+        match self.random.below(12) {
+            0 | 1 => {
+                let units = [6, 12, 24, 36][self.random.below(4)];
+                let (text, weight, bias) = self.dense(units);
+                self.then(&text, |x| x.linear(&weight, &bias));
+            }
+            2 => {
+                let (text, weight, bias) = self.dense(len);
+                let merge = self.random.pick(&["Add", "Subtract"]).to_string();
+                let sign = if merge == "Add" { 1.0 } else { -1.0 };
+                let text = format!("(Identity | {text}) >> {merge}");
+                self.then(&text, |x| x.zip(&x.linear(&weight, &bias), |a, b| a + sign * b));
+            }
+            3 | 4 if len.is_multiple_of(6) && len / 6 < 30 => {
+                let (channels, height, width) = (2, 3, len / 6);
+                let by_hand = self.random.below(2) == 0;
+                let text = match by_hand {
+                    true => format!("Reshape({channels}x{height}x{width}) >> Transpose([0, 2, 3, 1])"),
+                    false => format!("Reshape({height}x{width}x{channels})"),
+                };
+                self.then(&text, |x| x.view(&[channels, height, width]));
+            }
+            _ => {
+                let choice = self.random.below(10);
+                self.any(choice);
+            }
+        }
+    }
+
+    fn step(&mut self) {
+        match self.shape().len() {
+            3 => self.on_image(),
+            _ => self.on_features(),
+        }
+    }
+}
+
+/// What netc gives for a draft: its values, or the refusal's code and text.
+fn netc(folder: &Path, draft: &PendingFile, inputs: &[Tensor]) -> Result<Vec<f32>, (Code, String)> {
+    draft.state.write(&folder.join("m.safetensors"), "pt");
+    let text = format!("weights m = \"m.safetensors\"\nnet m = {}\n", draft.text);
+    let spec = load_text(&folder.join("m.net"), &text, &from_disk);
+    let built = build(&spec, &BuildOptions::default());
+    let build = match built {
+        Ok((build, _)) => build,
+        Err(errors) => {
+            let told = render::text(&errors, &spec.sources, false);
+            return Err((errors.iter().next().expect("an error").code, told));
+        }
+    };
+    let x: Vec<f32> = inputs.iter().flat_map(|x| x.channels_last().values).map(|value| value as f32).collect();
+    let mut y = vec![0.0; BATCH * draft.len()];
+    let artifact = Arc::new(build.in_memory().expect("an artifact"));
+    Session::new(artifact, 1).run(BATCH, &[&x], &mut [&mut y]).expect("a run");
+    Ok(y)
+}
+
+#[test]
+fn nets_by_chance_give_what_pytorch_computes_or_are_refused() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (mut equal, mut refused, mut permuted) = (0, 0, 0);
+    let mut wrong = Vec::new();
+    for seed in 1..=NETS {
+        let mut draft = PendingFile::new(seed);
+        let inputs = draft.values.clone();
+        let steps = 2 + draft.random.below(7);
+        for _ in 0..steps {
+            if draft.len() < 600 {
+                draft.step();
+            }
+        }
+        // Features end with a dense layer: by themselves they may be in netc's order, as the net says.
+        if draft.shape().len() == 1 {
+            let (text, weight, bias) = draft.dense(3);
+            draft.then(&text, |x| x.linear(&weight, &bias));
+        }
+        // Without weights there is no file whose order counts.
+        if draft.layers == 0 {
+            continue;
+        }
+        match netc(folder.path(), &draft, &inputs) {
+            Ok(found) => {
+                let right: Vec<f64> = draft.values.iter().flat_map(|y| y.channels_last().values).collect();
+                let largest = right.iter().fold(1.0, |most: f64, value| most.max(value.abs()));
+                let apart = found.iter().zip(&right).map(|(a, b)| (f64::from(*a) - b).abs()).fold(0.0, f64::max);
+                if apart > 1e-3 * largest {
+                    wrong.push(format!("net {seed} is {apart:e} apart: {}", draft.text));
+                }
+                equal += 1;
+                permuted += usize::from(draft.text.contains("Flatten"));
+            }
+            Err((Code::AxisOrder, told)) => {
+                assert!(told.contains("has the values of `"), "net {seed}: {told}");
+                refused += 1;
+            }
+            Err((_, told)) => wrong.push(format!("net {seed}: {}\n{told}", draft.text)),
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    // Most nets are what people write, and those are taken.
+    assert!(
+        equal > 3 * refused && refused > 0 && permuted > 50,
+        "{equal} equal, {refused} refused, {permuted} flattened"
+    );
+}

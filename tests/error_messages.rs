@@ -116,7 +116,7 @@ fn what_cannot_be_written_is_told_before_training() {
     assert!(!folder.path().join("kind.run").exists(), "nothing was begun");
     fs::remove_dir(folder.path().join("kind.netb")).expect("the folder");
     fs::write(folder.path().join("kind.run"), "text").expect("a file");
-    refused(&netc(folder.path(), &["train", "kind.net"]), "E0904", &["kind.run", "nothing was trained yet"]);
+    refused(&netc(folder.path(), &["train", "kind.net"]), "E0904", &["kind.run", "training has not started"]);
 }
 
 #[test]
@@ -170,7 +170,7 @@ fn what_holds_no_photo_says_where_they_may_be() {
     photos(&folder.path().join("valid"), &["cat", "dog"]);
     let predict = |net: &str, input: &str| netc(folder.path(), &["predict", net, input, "--allow-untrained"]);
     let net = "Input(8x8x3, image=Unit) >> Flatten >> Softmax(2)";
-    refused(&predict(net, "valid"), "E0704", &["folders inside a folder are not searched", "valid"]);
+    refused(&predict(net, "valid"), "E0704", &["subfolders are not searched", "valid"]);
     refused(&predict("Input(8x8x3) >> Flatten >> Softmax(2)", "nodir"), "E0704", &["nodir", "no such file"]);
 }
 
@@ -197,8 +197,8 @@ fn lists_with_other_signs_than_commas_are_told() {
 #[test]
 fn recipes_that_teach_nothing_are_refused() {
     for (recipe, code, words) in [
-        ("metrics = r2", "E0602", &["`r2` says nothing of classes", "`accuracy`"][..]),
-        ("metrics = [mae, rmse, r2]", "E0602", &["`mae` says nothing of classes"]),
+        ("metrics = r2", "E0602", &["`r2` does not apply to classes", "`accuracy`"][..]),
+        ("metrics = [mae, rmse, r2]", "E0602", &["`mae` does not apply to classes"]),
         ("class_weights = [0, 0]", "E0602", &["above 0"]),
         ("optimizer = Adam(beta1=1)", "E0207", &["below 1"]),
     ] {
@@ -207,11 +207,7 @@ fn recipes_that_teach_nothing_are_refused() {
     }
     let one = folder(&[("kind.net", &format!("{NET}train kind {{ data = images(\"solo\"), epochs = 1 }}\n"))]);
     photos(&one.path().join("solo"), &["cat"]);
-    refused(
-        &netc(one.path(), &["train", "kind.net"]),
-        "E0706",
-        &["1 class, and the net tells 2 apart", "add a folder"],
-    );
+    refused(&netc(one.path(), &["train", "kind.net"]), "E0706", &["1 class, but the net has 2", "add a folder"]);
 }
 
 #[test]
@@ -244,7 +240,7 @@ fn a_checkpoint_of_another_run_is_not_called_damaged() {
         netc(folder.path(), &["train", "kind.net", "--resume"])
     };
     refused(&resume(&hidden(6, 3)), "E0605", &["a net with other layers"]);
-    refused(&resume(&hidden(4, 2)), "E0605", &["behind epoch 3", "ends at 2"]);
+    refused(&resume(&hidden(4, 2)), "E0605", &["after epoch 3", "has 2 epochs"]);
     done(&resume(&hidden(4, 5)));
 }
 
@@ -305,7 +301,7 @@ fn small_things_are_said_as_they_are() {
     let folder = folder(&[]);
     refused(&netc(folder.path(), &["build", "Input(4) >> Softmax(2)", "--max-memory", "1"]), "E0801", &["and 1 byte"]);
     refused(&netc(folder.path(), &["check", "Input(8x8x3, image=Image(scale=1/255))"]), "E0214", &["1.0 / 255"]);
-    refused(&netc(folder.path(), &["new", "no/where"]), "E0904", &["no is not there", "make it first"]);
+    refused(&netc(folder.path(), &["new", "no/where"]), "E0904", &["no does not exist", "create that folder first"]);
     done(&netc(folder.path(), &["new", "é"]));
     assert!(fs::read_to_string(folder.path().join("é/é.net")).expect("a spec").contains("net project ="));
     // What a temporary file is called is nobody's matter.

@@ -133,7 +133,7 @@ fn outputs_replace_no_inputs_and_no_files_of_another_kind() {
     ] {
         let before = read(kept);
         let told = refused(&netc(folder.path(), arguments), "E0904", &[]);
-        assert!(told.contains("would write over"), "{arguments:?}: {told}");
+        assert!(told.contains("would overwrite"), "{arguments:?}: {told}");
         assert_eq!(read(kept), before, "{arguments:?}");
     }
     // Files of the same kind are replaced, as are those that it cannot tell.
@@ -147,7 +147,7 @@ fn outputs_replace_no_inputs_and_no_files_of_another_kind() {
         done(&netc(folder.path(), arguments));
     }
     let nowhere = refused(&netc(folder.path(), &["predict", "a.netb", "x.npy", "-o", "no/y.npy"]), "E0904", &[]);
-    assert!(nowhere.contains("its folder is not there"), "{nowhere}");
+    assert!(nowhere.contains("its folder does not exist"), "{nowhere}");
 }
 
 #[test]

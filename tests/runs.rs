@@ -87,7 +87,7 @@ fn a_metric_that_says_nothing_keeps_no_epoch() {
     refused(
         &netc(folder.path(), &["train", "m.net"]),
         "E0602",
-        &["`rmse` says nothing of classes", "leave `keep` out"],
+        &["`rmse` does not apply to classes", "leave `keep` out"],
     );
     let folder = project(NET, "epochs = 1, keep = best(acuracy)");
     refused(&netc(folder.path(), &["train", "m.net"]), "E0207", &["did you mean `accuracy`?"]);
@@ -117,7 +117,7 @@ fn an_earlier_run_is_not_lost() {
     fs::write(&spec, fs::read_to_string(&spec).expect("the spec").replace("epochs = 1", "epochs = 3")).expect("a spec");
     let output = netc(folder.path(), &["train", "m.net"]);
     done(&output);
-    assert!(text(&output.stderr).contains("Keeping the run before in "), "{}", text(&output.stderr));
+    assert!(text(&output.stderr).contains("Keeping the previous run in "), "{}", text(&output.stderr));
     assert_eq!(record(&folder).epochs.len(), 3);
     assert_eq!(weights(&folder, "m.run/1/m.h5"), first);
     assert_eq!(fs::read(folder.path().join("m.run/1/run.yaml")).expect("the first record"), kept);
@@ -218,6 +218,6 @@ fn layers_of_the_frozen_front_are_counted() {
     let folder = project(net, "epochs = 1");
     let output = netc(folder.path(), &["train", "m.net"]);
     done(&output);
-    assert!(text(&output.stderr).contains("; 3 layers in front are frozen"), "{}", text(&output.stderr));
+    assert!(text(&output.stderr).contains("; frozen front of 3 layers"), "{}", text(&output.stderr));
     assert_eq!(record(&folder).front.expect("a front").layers, 3);
 }

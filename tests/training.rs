@@ -354,7 +354,11 @@ fn classes_that_there_are_not_are_refused() {
     fs::write(folder.path().join("yes.net"), spec).expect("a spec");
     let output = netc(folder.path(), &["train", "yes.net"]);
     assert_eq!(output.status.code(), Some(1));
-    assert!(stderr(&output).contains("sample 2 is of class 2, and there are 2, from 0"), "{}", stderr(&output));
+    assert!(
+        stderr(&output).contains("sample 2 has the class 2, but there are 2 classes, from 0"),
+        "{}",
+        stderr(&output)
+    );
 }
 
 #[test]

@@ -163,7 +163,7 @@ pub enum ArtifactError {
 /// Why a file cannot be written, for a path of which the folder may be missing.
 fn unwritable(error: &std::io::Error) -> String {
     match error.kind() {
-        std::io::ErrorKind::NotFound => "its folder is not there".into(),
+        std::io::ErrorKind::NotFound => "its folder does not exist".into(),
         _ => plain(error),
     }
 }

@@ -252,7 +252,7 @@ fn a_failure_leaves_nothing() {
     fs::create_dir(folder.path().join("taken.netb")).expect("a folder");
     for (path, reason) in [
         ("file/net.netb", "not a folder"),
-        ("none/net.netb", "its folder is not there"),
+        ("none/net.netb", "its folder does not exist"),
         ("taken.netb", "cannot be written"),
     ] {
         let errors = build.write(&folder.path().join(path)).expect_err(path);

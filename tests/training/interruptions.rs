@@ -192,7 +192,7 @@ fn a_run_that_is_interrupted_goes_on_within_the_epoch() {
         assert_eq!(output.status.code(), Some(130), "{told}");
         assert!(told.contains(" Interrupted ") && told.contains("`--resume`"), "{told}");
         assert!(begun(folder).is_empty());
-        within += usize::from(told.contains(", behind ") && !told.contains(", behind 0 of "));
+        within += usize::from(told.contains(", after ") && !told.contains(", after 0 of "));
         rounds += 1;
         assert!(rounds < 200, "it does not come forward");
     }

@@ -143,8 +143,8 @@ pub fn evaluate(
     })
 }
 
-/// The loss that the net was trained by, as far as it is known: two classes that are told apart by the sign of a number may
-/// have been learnt by several losses.
+/// The loss that the net was trained by, as far as it is known: two classes that are told apart by the sign of a number
+/// may have been trained by several losses.
 fn known_loss(recorded: Option<Loss>, fitting: Loss, output_kind: OutputKind, task: &LearningTask) -> Option<Loss> {
     let is_clear = output_kind != OutputKind::Numbers || task.kind == TargetKind::Numbers;
     recorded.or(is_clear.then_some(fitting))

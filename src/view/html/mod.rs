@@ -1,4 +1,4 @@
-//! A training run, or an evaluation, as one HTML page that needs nothing else: no script, no other file, no network.
+//! The report of a training run or an evaluation as one self-contained HTML page without scripts.
 
 mod tables;
 
@@ -40,9 +40,9 @@ pub enum ReportKind<'a> {
     },
 }
 
-/// The page of a run, well-formed XHTML: what the record says, a training's curves and recipe, and where they are given
-/// the measures of the kept parameters and the worst photos (in the caller's order; their photos are read and shrunk,
-/// and one that cannot be read says so in its place).
+/// The HTML page (well-formed XHTML) of a run: its record, the curves and the recipe of a training, the metrics if they are
+/// given, and misclassified photos in the caller's order. Photos are read and scaled down; the page shows the error of one that
+/// cannot be read.
 pub fn report(
     kind: ReportKind<'_>,
     record: &RunRecord,

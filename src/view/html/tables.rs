@@ -1,22 +1,22 @@
-//! The tables of a report: which classes are mixed up, and how well each is found.
+//! The tables of a report: the confusion matrix and the metrics of each class.
 
 use crate::train::evaluation::metrics::{ClassReport, ClassificationReport, MetricUnit};
 use crate::view::number_format::thousands;
 use crate::view::svg_text::escape;
 use std::fmt::Write;
 
-/// A matrix of more classes cannot be read; the pairs are listed instead.
+/// The maximum of classes in a readable matrix; with more, pairs are listed instead.
 const MAX_CLASSES: usize = 30;
 const MAX_PAIRS: usize = 25;
-/// From this share on, words on the colour are white.
+/// The share from which text on the colour is white.
 const STRONG: f64 = 0.55;
 
-/// Begins a part of the page; the caller ends its `div`.
+/// Starts a section of the page; the caller closes its `div`.
 pub(crate) fn section(out: &mut String, title: &str, class: &str) {
     let _ = writeln!(out, "<h2>{}</h2>\n<div class=\"{class}\">", escape(title));
 }
 
-/// A share in percent; the sign stays on the number's line.
+/// A share in percent, with a no-break space.
 pub(crate) fn percent(share: f64) -> String {
     format!("{:.1}\u{a0}%", 100.0 * share)
 }
@@ -102,7 +102,7 @@ fn pairs(out: &mut String, report: &ClassificationReport) {
     out.push_str("</div>\n");
 }
 
-/// Precision, recall and F1 of each class; of many classes first those that are found worst, the others folded away.
+/// Precision, recall and F1 of each class; of many classes those with the lowest F1 first, all in a collapsed table.
 pub(crate) fn classes(out: &mut String, report: &ClassificationReport) {
     section(out, "Classes", "wide");
     let all: Vec<&ClassReport> = report.per_class.iter().collect();

@@ -74,7 +74,7 @@ fn specs_that_ship_give_no_lints() {
 }
 
 #[test]
-fn weights_that_are_random_for_ever_are_told_at_the_build() {
+fn frozen_random_weights_are_reported_by_build() {
     let cases = [("frozen(Input(4) >> Relu(3)) >> Softmax(2)", true), ("Input(4) >> Relu(3) >> Softmax(2)", false)];
     for (text, due) in cases {
         let folder = folder(&[("spec.net", text)]);

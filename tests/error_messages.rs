@@ -109,7 +109,7 @@ fn shipped_nets_have_their_labels_in_every_folder() {
 }
 
 #[test]
-fn what_cannot_be_written_is_told_before_training() {
+fn unwritable_outputs_are_reported_before_training() {
     let folder = project("epochs = 1");
     fs::create_dir(folder.path().join("kind.netb")).expect("a folder");
     refused(&netc(folder.path(), &["train", "kind.net"]), "E0904", &["kind.netb", "it is a folder"]);
@@ -120,7 +120,7 @@ fn what_cannot_be_written_is_told_before_training() {
 }
 
 #[test]
-fn weights_that_are_no_numbers_are_told() {
+fn non_finite_weights_are_reported() {
     let folder = project("epochs = 1");
     done(&netc(folder.path(), &["train", "kind.net"]));
     let told = |arguments: &[&str]| text(&netc(folder.path(), arguments).stderr);
@@ -152,7 +152,7 @@ fn shapes_in_the_order_of_safetensors_are_said_in_it() {
 }
 
 #[test]
-fn arrays_of_several_inputs_are_told_apart() {
+fn arrays_of_several_inputs_are_matched_by_name() {
     let folder = folder(&[]);
     let two = "(Input(4) as left | Input(3) as right) >> Concatenate >> Softmax(2)";
     let (left, right) = (ArrayD::zeros(IxDyn(&[3, 4])), ArrayD::zeros(IxDyn(&[2, 3])));
@@ -165,7 +165,7 @@ fn arrays_of_several_inputs_are_told_apart() {
 }
 
 #[test]
-fn what_holds_no_photo_says_where_they_may_be() {
+fn a_folder_without_photos_suggests_its_subfolders() {
     let folder = folder(&[]);
     photos(&folder.path().join("valid"), &["cat", "dog"]);
     let predict = |net: &str, input: &str| netc(folder.path(), &["predict", net, input, "--allow-untrained"]);
@@ -175,7 +175,7 @@ fn what_holds_no_photo_says_where_they_may_be() {
 }
 
 #[test]
-fn lists_with_other_signs_than_commas_are_told() {
+fn lists_with_other_separators_than_commas_are_reported() {
     let folder = project("epochs = 1");
     let spec = format!("{NET}train kind {{ data = csv(\"l.csv\"), epochs = 1 }}\n");
     fs::write(folder.path().join("c.net"), spec).expect("a spec");
@@ -195,7 +195,7 @@ fn lists_with_other_signs_than_commas_are_told() {
 }
 
 #[test]
-fn recipes_that_teach_nothing_are_refused() {
+fn recipes_that_cannot_learn_are_refused() {
     for (recipe, code, words) in [
         ("metrics = r2", "E0602", &["`r2` does not apply to classes", "`accuracy`"][..]),
         ("metrics = [mae, rmse, r2]", "E0602", &["`mae` does not apply to classes"]),
@@ -276,7 +276,7 @@ fn specs_come_through_pipes() {
 }
 
 #[test]
-fn help_knows_every_word_of_a_spec() {
+fn help_describes_the_names_in_specs() {
     let folder = folder(&[]);
     for word in ["mse", "categorical_crossentropy", "r2", "top5", "Image", "Torch", "HeNormal", "Momentum", "Conv"] {
         assert!(done(&netc(folder.path(), &["help", word])).contains(word), "{word}");

@@ -179,7 +179,7 @@ fn a_full_disk_on_stdout_is_an_error_and_a_closed_pipe_is_none() {
 
 #[test]
 #[cfg(target_os = "linux")]
-fn a_training_goes_on_where_stderr_cannot_be_written() {
+fn training_continues_if_stderr_cannot_be_written() {
     let folder = workshop();
     fs::remove_file(folder.path().join("a.netb")).expect("the artifact");
     let full = || File::options().write(true).open("/dev/full").expect("the device");

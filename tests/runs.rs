@@ -54,7 +54,7 @@ fn weights(folder: &TempDir, name: &str) -> ArrayD<f32> {
 }
 
 #[test]
-fn the_best_epoch_is_kept_where_validation_tells_which() {
+fn the_best_validation_epoch_is_kept() {
     let trained = |recipe: &str| {
         let folder = project(NET, recipe);
         let output = netc(folder.path(), &["train", "m.net"]);
@@ -82,7 +82,7 @@ fn the_best_epoch_is_kept_where_validation_tells_which() {
 }
 
 #[test]
-fn a_metric_that_says_nothing_keeps_no_epoch() {
+fn keep_refuses_a_metric_that_does_not_apply() {
     let folder = project(NET, "epochs = 1, keep = best(rmse)");
     refused(
         &netc(folder.path(), &["train", "m.net"]),
@@ -95,7 +95,7 @@ fn a_metric_that_says_nothing_keeps_no_epoch() {
 
 /// A run that goes on keeps the epoch that the run before it would have kept.
 #[test]
-fn a_run_that_goes_on_keeps_the_best_epoch() {
+fn a_resumed_run_keeps_the_best_epoch() {
     let folder = project(NET, &format!("epochs = 2, {WORSE}"));
     done(&netc(folder.path(), &["train", "m.net"]));
     let before = weights(&folder, "m.h5");
@@ -194,7 +194,7 @@ fn what_is_cut_from_a_trained_net_has_its_trained_weights() {
 }
 
 #[test]
-fn a_net_that_was_changed_is_told_that_its_trained_weights_are_anothers() {
+fn trained_weights_of_a_changed_net_are_refused() {
     let folder = project(NET, "epochs = 1");
     done(&netc(folder.path(), &["train", "m.net"]));
     let spec = folder.path().join("m.net");

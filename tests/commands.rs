@@ -128,11 +128,11 @@ fn a_photo_is_what_the_spec_promises() {
     cat.graph.snap is new: `--accept` writes it
     FAIL  cat.net
     0 passed, 1 failed
-    error[E0218]: `top1(cat, "chelsea.png") == "owl"` does not hold
+    error[E0218]: `top1(cat, "chelsea.png") == "owl"` is false
       ┌─ cat.net:5:8
       │
     5 │ expect top1(cat, "chelsea.png") == "owl"
-      │        ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^ promised here
+      │        ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^ expected here
       │
       = top1(cat, "chelsea.png") is "tiger cat"
     "#);

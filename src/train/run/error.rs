@@ -45,7 +45,9 @@ impl TrainError {
         };
         let diagnostic = Diagnostic::new(code, error.to_string()).at(span, "this data");
         TrainError::Errors(match error {
-            SamplesError::Dataset(_) => diagnostic.help("remove them, or write `unreadable=skip` in the data").into(),
+            SamplesError::Dataset(_) => diagnostic
+                .help("remove them, or write `unreadable=skip` in the data to skip them with a message")
+                .into(),
             SamplesError::BatchSource(BatchSourceError::Interrupted) => {
                 return TrainError::Interrupted(Interruption::Front);
             }

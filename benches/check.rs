@@ -26,7 +26,7 @@ fn time(text: &str) -> Duration {
     let spec =
         elaborate::load_text(Path::new("net.net"), black_box(text), &elaborate::project::source_files::from_disk);
     let checked = check::check(&spec, None);
-    assert!(!checked.told.has_errors(), "the nets are right");
+    assert!(!checked.diagnostics.has_errors(), "the nets are right");
     black_box(checked);
     start.elapsed()
 }

@@ -15,7 +15,7 @@ use netc::kernels::training::loss::Loss;
 use netc::kernels::training::optimizer::UpdateRule;
 use netc::runtime::Session;
 use netc::train::autodiff::Settings;
-use netc::train::run::batch_source::{BatchSource, BatchSourceError, Pass};
+use netc::train::batches::batch_source::{BatchSource, BatchSourceError, Traversal};
 use std::error::Error;
 use std::io::{BufRead, Write};
 use std::sync::Arc;
@@ -87,7 +87,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         clip: None,
         norm: None,
         weighted: false,
-        tried_weighted: false,
+        evaluation_weighted: false,
         seed: 0,
     };
     let values = Values { graph: &build.graph, bindings: &build.bindings };
@@ -109,7 +109,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     }
     let mut session = Session::new(trainable.step.clone(), threads);
     let pool = Arc::clone(session.pool());
-    let mut feed = BatchSource::Rows(vec![Table::of_columns(x, &[width]).remove(0)]);
+    let mut source = BatchSource::Rows(vec![Table::of_columns(x, &[width]).remove(0)]);
     let mut given = vec![0.0; batch * CLASSES];
     let mut prediction = vec![0.0; batch * CLASSES];
     let mut chance = SeededRng::new([0; 4]);
@@ -117,14 +117,14 @@ fn main() -> Result<(), Box<dyn Error>> {
     let mut epoch = || -> Result<f32, Box<dyn Error>> {
         let mut loss = [0.0];
         chance.shuffle(&mut order);
-        let pass = Pass { order: &order, batch, epoch: 0, pool: &pool, interrupted: None };
-        feed.each::<BatchSourceError>(pass, |places, inputs| {
-            let len = places.len() * CLASSES;
-            for (to, &row) in given.chunks_exact_mut(CLASSES).zip(&order[places.clone()]) {
+        let traversal = Traversal { order: &order, batch, epoch: 0, pool: &pool, interrupted: None };
+        source.for_each_batch::<BatchSourceError>(traversal, |range, inputs| {
+            let len = range.len() * CLASSES;
+            for (to, &row) in given.chunks_exact_mut(CLASSES).zip(&order[range.clone()]) {
                 to.copy_from_slice(&targets[row * CLASSES..][..CLASSES]);
             }
             let mut outputs: [&mut [f32]; 2] = [&mut loss, &mut prediction[..len]];
-            Ok(session.run_with(places.len(), &[inputs[0], &given[..len]], &mut outputs, state.floats_mut())?)
+            Ok(session.run_with(range.len(), &[inputs[0], &given[..len]], &mut outputs, state.floats_mut())?)
         })?;
         Ok(loss[0])
     };

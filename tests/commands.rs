@@ -74,7 +74,7 @@ fn specs_that_ship_give_no_lints() {
 }
 
 #[test]
-fn weights_that_are_random_for_ever_are_told_at_the_build() {
+fn frozen_random_weights_are_reported_by_build() {
     let cases = [("frozen(Input(4) >> Relu(3)) >> Softmax(2)", true), ("Input(4) >> Relu(3) >> Softmax(2)", false)];
     for (text, due) in cases {
         let folder = folder(&[("spec.net", text)]);
@@ -128,11 +128,11 @@ fn a_photo_is_what_the_spec_promises() {
     cat.graph.snap is new: `--accept` writes it
     FAIL  cat.net
     0 passed, 1 failed
-    error[E0218]: `top1(cat, "chelsea.png") == "owl"` does not hold
+    error[E0218]: `top1(cat, "chelsea.png") == "owl"` is false
       ┌─ cat.net:5:8
       │
     5 │ expect top1(cat, "chelsea.png") == "owl"
-      │        ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^ promised here
+      │        ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^ expected here
       │
       = top1(cat, "chelsea.png") is "tiger cat"
     "#);

@@ -32,7 +32,7 @@ fn losses(rule: UpdateRule, rate: f32, updates: usize) -> Vec<f32> {
         clip: None,
         norm: None,
         weighted: false,
-        tried_weighted: false,
+        evaluation_weighted: false,
         seed: 0,
     };
     let trainable = compile(&graph, &settings, BATCH, &Values { graph: &graph, bindings: &bindings }).expect("a plan");

@@ -178,13 +178,13 @@ fn fixes_remove_their_errors() {
         let read = |text: &str| elaborate::load_text(&path, text, &elaborate::project::source_files::from_disk);
         let spec = read(&text);
         let checked = check::check(&spec, None);
-        for diagnostic in checked.told.iter() {
+        for diagnostic in checked.diagnostics.iter() {
             for fix in diagnostic.fixes_in(&spec.sources).filter(|fix| fix.span.file == spec.root()) {
                 let mut mended = text.clone();
                 assert_eq!(mended[fix.span.range()], fix.found, "{case}");
                 mended.replace_range(fix.span.range(), &fix.text);
                 let after = check::check(&read(&mended), None);
-                let same = after.told.iter().find(|left| left.message == diagnostic.message);
+                let same = after.diagnostics.iter().find(|left| left.message == diagnostic.message);
                 let place = |of: &Diagnostic| of.labels.first().map(|label| label.span.start);
                 assert!(same.is_none_or(|left| place(left) != place(diagnostic)), "{case}: {}\n{mended}", fix.title());
                 count += 1;

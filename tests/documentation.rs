@@ -36,14 +36,31 @@ fn examples_of_diagnostics_are_answered_with_their_codes() {
         let path = folder.path().join("spec.net");
         std::fs::write(&path, example).expect("a file can be written");
         let spec = elaborate::load(&path.display().to_string(), &elaborate::project::source_files::from_disk);
-        let told = match spec {
-            Ok(spec) => check::check(&spec, None).told,
-            Err((_, told)) => told,
+        let diagnostics = match spec {
+            Ok(spec) => check::check(&spec, None).diagnostics,
+            Err((_, errors)) => errors,
         };
-        let found: Vec<Code> = told.iter().map(|error| error.code).collect();
+        let found: Vec<Code> = diagnostics.iter().map(|error| error.code).collect();
         if !found.contains(code) {
             silent.push(format!("{code}: its example gives {found:?}\n{example}"));
         }
     }
     assert!(silent.is_empty(), "{}", silent.join("\n\n"));
+}
+
+#[test]
+fn the_readme_names_every_key_of_recipes_and_its_values() {
+    let readme =
+        std::fs::read_to_string(PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("README.md")).expect("the readme");
+    let training = readme.split_once("## Training").expect("a chapter").1;
+    for key in &netc::train::recipe::keys::KEYS {
+        assert!(training.contains(&format!("`{}`", key.name)), "{}", key.name);
+        for choice in (key.choices)().into_iter().filter(|choice| !choice.summary.is_empty()) {
+            let name = choice.name;
+            let is_named = [format!("`{name}`"), format!("{name}("), format!("[{name}")]
+                .iter()
+                .any(|form| training.contains(form));
+            assert!(is_named, "{name} of {}", key.name);
+        }
+    }
 }

@@ -109,18 +109,18 @@ fn shipped_nets_have_their_labels_in_every_folder() {
 }
 
 #[test]
-fn what_cannot_be_written_is_told_before_training() {
+fn unwritable_outputs_are_reported_before_training() {
     let folder = project("epochs = 1");
     fs::create_dir(folder.path().join("kind.netb")).expect("a folder");
     refused(&netc(folder.path(), &["train", "kind.net"]), "E0904", &["kind.netb", "it is a folder"]);
     assert!(!folder.path().join("kind.run").exists(), "nothing was begun");
     fs::remove_dir(folder.path().join("kind.netb")).expect("the folder");
     fs::write(folder.path().join("kind.run"), "text").expect("a file");
-    refused(&netc(folder.path(), &["train", "kind.net"]), "E0904", &["kind.run", "nothing was trained yet"]);
+    refused(&netc(folder.path(), &["train", "kind.net"]), "E0904", &["kind.run", "training has not started"]);
 }
 
 #[test]
-fn weights_that_are_no_numbers_are_told() {
+fn non_finite_weights_are_reported() {
     let folder = project("epochs = 1");
     done(&netc(folder.path(), &["train", "kind.net"]));
     let told = |arguments: &[&str]| text(&netc(folder.path(), arguments).stderr);
@@ -152,7 +152,7 @@ fn shapes_in_the_order_of_safetensors_are_said_in_it() {
 }
 
 #[test]
-fn arrays_of_several_inputs_are_told_apart() {
+fn arrays_of_several_inputs_are_matched_by_name() {
     let folder = folder(&[]);
     let two = "(Input(4) as left | Input(3) as right) >> Concatenate >> Softmax(2)";
     let (left, right) = (ArrayD::zeros(IxDyn(&[3, 4])), ArrayD::zeros(IxDyn(&[2, 3])));
@@ -165,17 +165,17 @@ fn arrays_of_several_inputs_are_told_apart() {
 }
 
 #[test]
-fn what_holds_no_photo_says_where_they_may_be() {
+fn a_folder_without_photos_suggests_its_subfolders() {
     let folder = folder(&[]);
     photos(&folder.path().join("valid"), &["cat", "dog"]);
     let predict = |net: &str, input: &str| netc(folder.path(), &["predict", net, input, "--allow-untrained"]);
     let net = "Input(8x8x3, image=Unit) >> Flatten >> Softmax(2)";
-    refused(&predict(net, "valid"), "E0704", &["folders inside a folder are not searched", "valid"]);
+    refused(&predict(net, "valid"), "E0704", &["subfolders are not searched", "valid"]);
     refused(&predict("Input(8x8x3) >> Flatten >> Softmax(2)", "nodir"), "E0704", &["nodir", "no such file"]);
 }
 
 #[test]
-fn lists_with_other_signs_than_commas_are_told() {
+fn lists_with_other_separators_than_commas_are_reported() {
     let folder = project("epochs = 1");
     let spec = format!("{NET}train kind {{ data = csv(\"l.csv\"), epochs = 1 }}\n");
     fs::write(folder.path().join("c.net"), spec).expect("a spec");
@@ -195,10 +195,10 @@ fn lists_with_other_signs_than_commas_are_told() {
 }
 
 #[test]
-fn recipes_that_teach_nothing_are_refused() {
+fn recipes_that_cannot_learn_are_refused() {
     for (recipe, code, words) in [
-        ("metrics = r2", "E0602", &["`r2` says nothing of classes", "`accuracy`"][..]),
-        ("metrics = [mae, rmse, r2]", "E0602", &["`mae` says nothing of classes"]),
+        ("metrics = r2", "E0602", &["`r2` does not apply to classes", "`accuracy`"][..]),
+        ("metrics = [mae, rmse, r2]", "E0602", &["`mae` does not apply to classes"]),
         ("class_weights = [0, 0]", "E0602", &["above 0"]),
         ("optimizer = Adam(beta1=1)", "E0207", &["below 1"]),
     ] {
@@ -207,11 +207,7 @@ fn recipes_that_teach_nothing_are_refused() {
     }
     let one = folder(&[("kind.net", &format!("{NET}train kind {{ data = images(\"solo\"), epochs = 1 }}\n"))]);
     photos(&one.path().join("solo"), &["cat"]);
-    refused(
-        &netc(one.path(), &["train", "kind.net"]),
-        "E0706",
-        &["1 class, and the net tells 2 apart", "add a folder"],
-    );
+    refused(&netc(one.path(), &["train", "kind.net"]), "E0706", &["1 class, but the net has 2", "add a folder"]);
 }
 
 #[test]
@@ -244,7 +240,7 @@ fn a_checkpoint_of_another_run_is_not_called_damaged() {
         netc(folder.path(), &["train", "kind.net", "--resume"])
     };
     refused(&resume(&hidden(6, 3)), "E0605", &["a net with other layers"]);
-    refused(&resume(&hidden(4, 2)), "E0605", &["behind epoch 3", "ends at 2"]);
+    refused(&resume(&hidden(4, 2)), "E0605", &["after epoch 3", "has 2 epochs"]);
     done(&resume(&hidden(4, 5)));
 }
 
@@ -280,7 +276,7 @@ fn specs_come_through_pipes() {
 }
 
 #[test]
-fn help_knows_every_word_of_a_spec() {
+fn help_describes_the_names_in_specs() {
     let folder = folder(&[]);
     for word in ["mse", "categorical_crossentropy", "r2", "top5", "Image", "Torch", "HeNormal", "Momentum", "Conv"] {
         assert!(done(&netc(folder.path(), &["help", word])).contains(word), "{word}");
@@ -305,7 +301,7 @@ fn small_things_are_said_as_they_are() {
     let folder = folder(&[]);
     refused(&netc(folder.path(), &["build", "Input(4) >> Softmax(2)", "--max-memory", "1"]), "E0801", &["and 1 byte"]);
     refused(&netc(folder.path(), &["check", "Input(8x8x3, image=Image(scale=1/255))"]), "E0214", &["1.0 / 255"]);
-    refused(&netc(folder.path(), &["new", "no/where"]), "E0904", &["no is not there", "make it first"]);
+    refused(&netc(folder.path(), &["new", "no/where"]), "E0904", &["no does not exist", "create that folder first"]);
     done(&netc(folder.path(), &["new", "é"]));
     assert!(fs::read_to_string(folder.path().join("é/é.net")).expect("a spec").contains("net project ="));
     // What a temporary file is called is nobody's matter.

@@ -79,7 +79,7 @@ fn expand(seed: u64) -> (String, BTreeSet<Code>) {
     assert!(layers <= spec.expanded(), "{layers} layers, {} counted\n{text}", spec.expanded());
     assert!(letters / 200 <= spec.expanded(), "{letters} letters, {} counted\n{text}", spec.expanded());
     assert!(checked.graphs.iter().all(|graph| graph.nodes.len() <= MAX_LAYERS), "{text}");
-    (text, checked.told.iter().map(|error| error.code).collect())
+    (text, checked.diagnostics.iter().map(|error| error.code).collect())
 }
 
 proptest! {

@@ -121,7 +121,7 @@ fn plain(loss: Loss) -> Settings {
         clip: None,
         norm: None,
         weighted: false,
-        tried_weighted: false,
+        evaluation_weighted: false,
         seed: 5,
     }
 }
@@ -500,7 +500,7 @@ fn momentum_follows_neupy() {
             clip: None,
             norm: None,
             weighted: false,
-            tried_weighted: false,
+            evaluation_weighted: false,
             seed: 0,
         };
         let values = Values { graph: &case.graph, bindings: &case.bindings };

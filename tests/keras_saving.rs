@@ -92,9 +92,9 @@ fn names_of_any_language_are_stored() {
 }
 
 #[test]
-fn what_cannot_be_stored_is_known_before_training() {
+fn unsupported_layers_are_reported_before_training() {
     let cases = [
-        ("Input(4) >> PRelu(3) as p >> Dense(2) as out", "keras", "no place for `p/alpha`"),
+        ("Input(4) >> PRelu(3) as p >> Dense(2) as out", "keras", "no parameter for `p/alpha`"),
         ("Input(4) >> (Dense(3) as weight) as a >> Dense(2) as a", "neupy", "'a/weight' would be a parameter"),
     ];
     for (net, layout, wanted) in cases {

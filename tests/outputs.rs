@@ -133,7 +133,7 @@ fn outputs_replace_no_inputs_and_no_files_of_another_kind() {
     ] {
         let before = read(kept);
         let told = refused(&netc(folder.path(), arguments), "E0904", &[]);
-        assert!(told.contains("would write over"), "{arguments:?}: {told}");
+        assert!(told.contains("would overwrite"), "{arguments:?}: {told}");
         assert_eq!(read(kept), before, "{arguments:?}");
     }
     // Files of the same kind are replaced, as are those that it cannot tell.
@@ -147,7 +147,7 @@ fn outputs_replace_no_inputs_and_no_files_of_another_kind() {
         done(&netc(folder.path(), arguments));
     }
     let nowhere = refused(&netc(folder.path(), &["predict", "a.netb", "x.npy", "-o", "no/y.npy"]), "E0904", &[]);
-    assert!(nowhere.contains("its folder is not there"), "{nowhere}");
+    assert!(nowhere.contains("its folder does not exist"), "{nowhere}");
 }
 
 #[test]
@@ -179,7 +179,7 @@ fn a_full_disk_on_stdout_is_an_error_and_a_closed_pipe_is_none() {
 
 #[test]
 #[cfg(target_os = "linux")]
-fn a_training_goes_on_where_stderr_cannot_be_written() {
+fn training_continues_if_stderr_cannot_be_written() {
     let folder = workshop();
     fs::remove_file(folder.path().join("a.netb")).expect("the artifact");
     let full = || File::options().write(true).open("/dev/full").expect("the device");

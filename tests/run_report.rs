@@ -1,9 +1,9 @@
 //! The pictures and the page of a training run.
 
 use netc::ops::output_kind::OutputKind;
-use netc::train::evaluation::metrics::{Counted, Metrics, Report};
-use netc::train::run::record::{DataCounts, Epoch, Front, Machine, RunRecord};
-use netc::view::{self, MisclassifiedPhoto, Occasion};
+use netc::train::evaluation::metrics::{ClassificationMetrics, ClassificationReport, MetricUnit};
+use netc::train::run::record::{DataCounts, Epoch, FrontRecord, Machine, RunRecord};
+use netc::view::{self, MisclassifiedPhoto, ReportKind};
 use std::collections::BTreeMap;
 use std::path::Path;
 
@@ -61,20 +61,20 @@ fn record(count: u32, validated: bool) -> RunRecord {
             blas: Some("OpenBLAS 0.3.20, Haswell".into()),
             os: "linux".into(),
         },
-        front: Some(Front { layers: 37, features: 4096, cached: 250, seconds: 812.4 }),
+        front: Some(FrontRecord { layers: 37, features: 4096, cached: 250, seconds: 812.4 }),
         epochs: (1..=count).map(epoch).collect(),
         best: (count > 0).then_some(count.div_ceil(2)),
         keep: if validated { "best by validation loss".into() } else { "last".into() },
-        counted: Some(Counted::Samples),
-        outcome: [("accuracy".to_owned(), 0.91), ("loss".to_owned(), 0.312)].into(),
+        unit: Some(MetricUnit::Samples),
+        metrics: [("accuracy".to_owned(), 0.91), ("loss".to_owned(), 0.312)].into(),
         stopped: Some("the validation loss was no better for 5 epochs".into()),
     }
 }
 
-/// Made-up answers for `classes` classes; most are right.
-fn evaluation(labels: Vec<String>) -> Report {
+/// Made-up predictions of `classes` classes; most are right.
+fn evaluation(labels: Vec<String>) -> ClassificationReport {
     let classes = labels.len();
-    let mut metrics = Metrics::new(labels, classes, OutputKind::Classes);
+    let mut metrics = ClassificationMetrics::new(labels, classes, OutputKind::Classes);
     for truth in 0..classes {
         for sample in 0..20 {
             let predicted = match (truth * 7 + sample * 3) % 11 {
@@ -90,7 +90,7 @@ fn evaluation(labels: Vec<String>) -> Report {
     metrics.report(Some(0.312)).unwrap()
 }
 
-fn mistakes() -> Vec<MisclassifiedPhoto> {
+fn misclassified() -> Vec<MisclassifiedPhoto> {
     let folder = Path::new("tests/data/photos");
     let of = |name: &str, truth: usize, predicted: usize, probability: f32| MisclassifiedPhoto {
         path: folder.join(name),
@@ -150,9 +150,9 @@ fn curves_of_odd_runs_are_drawings_too() {
 }
 
 #[test]
-fn the_page_is_well_formed_and_whole() {
+fn the_page_is_well_formed_and_complete() {
     let report = evaluation(BIRDS.map(str::to_owned).into());
-    let text = view::report(Occasion::Training, &record(30, true), Some(&report), &mistakes());
+    let text = view::report(ReportKind::Training, &record(30, true), Some(&report), &misclassified());
     let document = parse(&text);
     let of = |name: &str| document.descendants().filter(|node| node.tag_name().name() == name).count();
     assert_eq!((of("img"), of("figure"), of("svg"), of("h1")), (4, 5, 1, 1));
@@ -169,7 +169,7 @@ fn the_page_is_well_formed_and_whole() {
 #[test]
 fn many_classes_are_listed_as_pairs() {
     let report = evaluation((0..120).map(|class| format!("class {class}")).collect());
-    let text = view::report(Occasion::Training, &record(3, false), Some(&report), &[]);
+    let text = view::report(ReportKind::Training, &record(3, false), Some(&report), &[]);
     let document = parse(&text);
     assert!(!text.contains("class=\"confusion\"") && text.contains("Most often confused"));
     let rows = document.descendants().filter(|node| node.tag_name().name() == "tr").count();
@@ -177,9 +177,9 @@ fn many_classes_are_listed_as_pairs() {
 }
 
 #[test]
-fn a_run_that_only_began_has_a_page() {
-    let empty = RunRecord { stopped: None, outcome: BTreeMap::new(), front: None, ..record(0, true) };
-    let text = view::report(Occasion::Training, &empty, None, &[]);
+fn an_unfinished_run_has_a_page() {
+    let empty = RunRecord { stopped: None, metrics: BTreeMap::new(), front: None, ..record(0, true) };
+    let text = view::report(ReportKind::Training, &empty, None, &[]);
     parse(&text);
     assert!(text.contains("This run has not ended."));
 }
@@ -188,11 +188,11 @@ fn a_run_that_only_began_has_a_page() {
 fn an_evaluation_has_neither_curves_nor_a_recipe() {
     let report = evaluation(BIRDS.map(str::to_owned).into());
     let record = RunRecord { epochs: Vec::new(), front: None, ..record(0, true) };
-    let text = view::report(Occasion::Evaluation { on: "photos/<new>" }, &record, Some(&report), &[]);
+    let text = view::report(ReportKind::Evaluation { data: "photos/<new>" }, &record, Some(&report), &[]);
     let document = parse(&text);
     assert!(document.descendants().all(|node| node.tag_name().name() != "svg"));
     assert!(text.contains("On photos/&lt;new&gt;.") && text.contains("class=\"confusion\""));
-    for wanted in ["Training", "Recipe", "epoch", "of computing"] {
+    for wanted in ["Training", "Recipe", "epoch", "computing time"] {
         assert!(!text.contains(wanted), "{wanted}");
     }
 }

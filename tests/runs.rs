@@ -54,7 +54,7 @@ fn weights(folder: &TempDir, name: &str) -> ArrayD<f32> {
 }
 
 #[test]
-fn the_best_epoch_is_kept_where_validation_tells_which() {
+fn the_best_validation_epoch_is_kept() {
     let trained = |recipe: &str| {
         let folder = project(NET, recipe);
         let output = netc(folder.path(), &["train", "m.net"]);
@@ -68,7 +68,7 @@ fn the_best_epoch_is_kept_where_validation_tells_which() {
     assert_eq!(kept, first, "the weights of the first epoch");
     assert!(told.contains("Keeping epoch 1 of 6, best by validation loss"), "{told}");
     let losses: Vec<f64> = best.epochs.iter().map(|epoch| epoch.validation_loss.expect("a loss")).collect();
-    assert_eq!(best.outcome["loss"], losses[0], "the outcome is that of what is kept");
+    assert_eq!(best.metrics["loss"], losses[0], "the metrics are those of the kept epoch");
     let (last, kept, _) = trained(&format!("epochs = 6, keep = last, {WORSE}"));
     assert_eq!((last.best, last.keep.as_str()), (Some(6), "last"));
     assert_ne!(kept, first);
@@ -82,12 +82,12 @@ fn the_best_epoch_is_kept_where_validation_tells_which() {
 }
 
 #[test]
-fn a_metric_that_says_nothing_keeps_no_epoch() {
+fn keep_refuses_a_metric_that_does_not_apply() {
     let folder = project(NET, "epochs = 1, keep = best(rmse)");
     refused(
         &netc(folder.path(), &["train", "m.net"]),
         "E0602",
-        &["`rmse` says nothing of classes", "leave `keep` out"],
+        &["`rmse` does not apply to classes", "leave `keep` out"],
     );
     let folder = project(NET, "epochs = 1, keep = best(acuracy)");
     refused(&netc(folder.path(), &["train", "m.net"]), "E0207", &["did you mean `accuracy`?"]);
@@ -95,7 +95,7 @@ fn a_metric_that_says_nothing_keeps_no_epoch() {
 
 /// A run that goes on keeps the epoch that the run before it would have kept.
 #[test]
-fn a_run_that_goes_on_keeps_the_best_epoch() {
+fn a_resumed_run_keeps_the_best_epoch() {
     let folder = project(NET, &format!("epochs = 2, {WORSE}"));
     done(&netc(folder.path(), &["train", "m.net"]));
     let before = weights(&folder, "m.h5");
@@ -117,7 +117,7 @@ fn an_earlier_run_is_not_lost() {
     fs::write(&spec, fs::read_to_string(&spec).expect("the spec").replace("epochs = 1", "epochs = 3")).expect("a spec");
     let output = netc(folder.path(), &["train", "m.net"]);
     done(&output);
-    assert!(text(&output.stderr).contains("Keeping the run before in "), "{}", text(&output.stderr));
+    assert!(text(&output.stderr).contains("Keeping the previous run in "), "{}", text(&output.stderr));
     assert_eq!(record(&folder).epochs.len(), 3);
     assert_eq!(weights(&folder, "m.run/1/m.h5"), first);
     assert_eq!(fs::read(folder.path().join("m.run/1/run.yaml")).expect("the first record"), kept);
@@ -194,7 +194,7 @@ fn what_is_cut_from_a_trained_net_has_its_trained_weights() {
 }
 
 #[test]
-fn a_net_that_was_changed_is_told_that_its_trained_weights_are_anothers() {
+fn trained_weights_of_a_changed_net_are_refused() {
     let folder = project(NET, "epochs = 1");
     done(&netc(folder.path(), &["train", "m.net"]));
     let spec = folder.path().join("m.net");
@@ -218,6 +218,6 @@ fn layers_of_the_frozen_front_are_counted() {
     let folder = project(net, "epochs = 1");
     let output = netc(folder.path(), &["train", "m.net"]);
     done(&output);
-    assert!(text(&output.stderr).contains("; 3 layers in front are frozen"), "{}", text(&output.stderr));
+    assert!(text(&output.stderr).contains("; frozen front of 3 layers"), "{}", text(&output.stderr));
     assert_eq!(record(&folder).front.expect("a front").layers, 3);
 }

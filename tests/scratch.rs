@@ -38,7 +38,7 @@ fn run(net: &str, largest: usize, workers: usize, half_weights: bool) -> BTreeSe
             clip: Some(1.0),
             norm: Some(1.0),
             weighted: false,
-            tried_weighted: false,
+            evaluation_weighted: false,
             seed: 1,
         };
         let values = Values { graph: &graph, bindings: &bindings };

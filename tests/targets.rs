@@ -241,7 +241,7 @@ fn several_classes_at_once_are_counted_one_by_one() {
 
 /// Whatever a net learns, its artifact is measured as training measured it.
 #[test]
-fn an_evaluation_gives_what_training_told() {
+fn an_evaluation_gives_the_metrics_of_training() {
     let (photos, masks) = discs(6, 8);
     let x = ArrayD::from_shape_fn(IxDyn(&[18, 3]), |at| number(at[0] * 3 + at[1]));
     let of = |f: &dyn Fn(usize) -> f32| ArrayD::from_shape_fn(IxDyn(&[18]), |at| f(at[0]));
@@ -320,7 +320,7 @@ fn an_evaluation_takes_lists_of_photos() {
 }
 
 #[test]
-fn what_an_evaluation_cannot_take_is_told() {
+fn invalid_data_of_evaluations_is_reported() {
     let folder =
         project("Input(2x2x1) >> Conv(1x1, 2) >> Softmax", "data = arrays(\"d.h5\", x=\"x\", y=\"y\"), epochs = 1");
     let array = |sizes: &[usize]| ArrayD::from_shape_fn(IxDyn(sizes), |at| (at[0] % 2) as f32);
@@ -422,7 +422,7 @@ fn pixels_that_are_ignored_count_for_nothing_and_classes_of_pixels_have_weights(
 }
 
 #[test]
-fn targets_that_cannot_be_right_are_told() {
+fn invalid_targets_are_reported() {
     let mut told = String::new();
     let column = |values: [f32; 4]| array![values[0], values[1], values[2], values[3]].into_dyn();
     let hot = array![[1.0, 0.0], [0.0, 1.0], [1.0, 1.0], [0.0, 1.0]].into_dyn();

@@ -225,7 +225,7 @@ fn schedules_stops_and_weights_of_classes_act() {
 fn what_is_reached_is_measured_on_photos_as_they_are() {
     let folder = project("epochs = 2\nbatch = 5\naugment = [crop(0.05), colour(0.9, 0.9, 0.9)]");
     done(&netc(folder.path(), &["train", "kind.net"]));
-    let reached = RunRecord::read(&folder.path().join("kind.run")).expect("a record").outcome["loss"];
+    let reached = RunRecord::read(&folder.path().join("kind.run")).expect("a record").metrics["loss"];
     let measures = done(&netc(folder.path(), &["eval", "kind.netb", "photos", "--format", "json"]));
     let measures: serde_json::Value = serde_json::from_str(&measures).expect("one JSON document");
     let evaluated = measures["loss"].as_f64().expect("a number");
@@ -264,7 +264,7 @@ fn refused(recipe: &str, prepare: impl Fn(&Path), arguments: &[&str]) -> String 
 }
 
 #[test]
-fn mistakes_in_training_are_answered() {
+fn errors_in_training_are_reported() {
     let train = ["train", "kind.net"];
     let spec = |text: &'static str| move |folder: &Path| fs::write(folder.join("kind.net"), text).expect("a spec");
     let nothing = |_: &Path| {};
@@ -311,7 +311,7 @@ fn photos_of_a_third_kind(folder: &Path) {
 }
 
 #[test]
-fn a_broken_photo_is_skipped_where_the_recipe_says_so() {
+fn unreadable_photos_are_skipped_if_the_recipe_allows() {
     // With the front's features, and with photos that each epoch decodes, in front of a frozen part and without one.
     for (changed, open) in [("", false), ("augment = flip\n", false), ("", true)] {
         let folder = project(&format!("data = images(\"photos\", unreadable=skip)\n{changed}epochs = 2"));
@@ -345,7 +345,7 @@ fn broken_photos_are_named() {
 
 /// A net with one output tells two classes apart.
 #[test]
-fn classes_that_there_are_not_are_refused() {
+fn classes_out_of_range_are_refused() {
     let folder = tempfile::tempdir().expect("a folder");
     let values = |shape: &[usize]| ArrayD::from_shape_fn(IxDyn(shape), |at| at[0] as f32);
     array_file::write(&folder.path().join("x.npy"), &[("x", values(&[3, 2]).view())]).expect("a file");
@@ -354,7 +354,11 @@ fn classes_that_there_are_not_are_refused() {
     fs::write(folder.path().join("yes.net"), spec).expect("a spec");
     let output = netc(folder.path(), &["train", "yes.net"]);
     assert_eq!(output.status.code(), Some(1));
-    assert!(stderr(&output).contains("sample 2 is of class 2, and there are 2, from 0"), "{}", stderr(&output));
+    assert!(
+        stderr(&output).contains("sample 2 has the class 2, but there are 2 classes, from 0"),
+        "{}",
+        stderr(&output)
+    );
 }
 
 #[test]

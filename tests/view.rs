@@ -73,7 +73,7 @@ fn a_terminal_wraps_inputs_and_cuts_no_name() {
 }
 
 #[test]
-fn the_documentation_stands_under_the_summary() {
+fn the_documentation_is_below_the_summary() {
     let (graph, docs) = load("vgg16");
     let table = view::table(&graph, &docs, None);
     let lines: Vec<&str> = table.lines().collect();

@@ -1,4 +1,4 @@
-//! The promises of a spec, evaluated: each `expect` holds, or a diagnostic says what was found instead.
+//! Evaluates the `expect` items of a spec; a diagnostic reports each one that fails, with the values found.
 
 use crate::artifact::Artifact;
 use crate::compile::{self, BuildOptions};
@@ -14,33 +14,33 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
-/// What a condition can ask of a net.
-const QUESTIONS: [&str; 3] = ["top1", "parameters", "layers"];
+/// The functions of conditions.
+const FUNCTIONS: [&str; 3] = ["top1", "parameters", "layers"];
 
-/// Checks the expectations of the spec's own file; tells all that do not hold.
+/// Checks the expectations of the spec's root file; reports all that fail.
 pub fn check(spec: &Spec, options: &BuildOptions) -> Diagnostics {
-    let mut told = Diagnostics::default();
+    let mut diagnostics = Diagnostics::default();
     let mut nets = Nets { spec, options, graphs: BTreeMap::new(), artifacts: BTreeMap::new(), found: Vec::new() };
-    let own = spec.project.expectations.iter().filter(|(_, span)| span.file == spec.root());
-    for (item, span) in own {
-        let done = match item {
+    let of_root = spec.project.expectations.iter().filter(|(_, span)| span.file == spec.root());
+    for (item, span) in of_root {
+        let result = match item {
             ExpectItem::Signature { net, signature } => {
                 nets.graph(net).map(|graph| spec.check_expected_signature(net, signature, graph))
             }
             ExpectItem::Condition(condition) => nets.condition(condition, *span),
         };
-        told.extend(done.unwrap_or_else(|errors| errors));
+        diagnostics.extend(result.unwrap_or_else(|errors| errors));
     }
-    told
+    diagnostics
 }
 
-/// The nets that expectations ask about, each made once.
+/// The nets that expectations refer to, each built once.
 struct Nets<'s> {
     spec: &'s Spec,
     options: &'s BuildOptions,
     graphs: BTreeMap<String, Graph>,
     artifacts: BTreeMap<String, Arc<Artifact>>,
-    /// What each question of the condition at hand was answered with.
+    /// The values of the function calls in the current condition, as notes.
     found: Vec<String>,
 }
 
@@ -62,13 +62,13 @@ impl Nets<'_> {
 
     fn condition(&mut self, condition: &Expr, span: Span) -> Result<Diagnostics> {
         self.found.clear();
-        let answered = self.answer(condition)?;
-        let value = self.spec.value(&answered, span.file)?;
+        let evaluated = self.evaluate_calls(condition)?;
+        let value = self.spec.value(&evaluated, span.file)?;
         match value.kind {
             ValueKind::Bool(true) => Ok(Diagnostics::default()),
             ValueKind::Bool(false) => {
-                let message = format!("`{}` does not hold", expression_text(condition));
-                let diagnostic = Diagnostic::new(Code::Expectation, message).at(condition.span, "promised here");
+                let message = format!("`{}` is false", expression_text(condition));
+                let diagnostic = Diagnostic::new(Code::Expectation, message).at(condition.span, "expected here");
                 Ok(std::mem::take(&mut self.found).into_iter().fold(diagnostic, Diagnostic::note).into())
             }
             kind => Err(Diagnostic::new(Code::ExpectationForm, "an expectation is a condition")
@@ -78,58 +78,61 @@ impl Nets<'_> {
         }
     }
 
-    /// The condition with the answers in place of the questions, so that the language's own arithmetic does the rest.
-    fn answer(&mut self, expression: &Expr) -> Result<Expr> {
+    /// Replaces the function calls of a condition by their values; the elaborator evaluates the remaining expression.
+    fn evaluate_calls(&mut self, expression: &Expr) -> Result<Expr> {
         let kind = match &expression.kind {
-            ExprKind::Call { function, arguments } => self.ask(function, arguments, expression)?,
-            ExprKind::Paren(inner) => ExprKind::Paren(Box::new(self.answer(inner)?)),
+            ExprKind::Call { function, arguments } => self.call(function, arguments, expression)?,
+            ExprKind::Paren(inner) => ExprKind::Paren(Box::new(self.evaluate_calls(inner)?)),
             ExprKind::Unary { operator, operand } => {
-                ExprKind::Unary { operator: *operator, operand: Box::new(self.answer(operand)?) }
+                ExprKind::Unary { operator: *operator, operand: Box::new(self.evaluate_calls(operand)?) }
             }
             ExprKind::Binary { operator, left, right } => ExprKind::Binary {
                 operator: *operator,
-                left: Box::new(self.answer(left)?),
-                right: Box::new(self.answer(right)?),
+                left: Box::new(self.evaluate_calls(left)?),
+                right: Box::new(self.evaluate_calls(right)?),
             },
             other => other.clone(),
         };
         Ok(Expr { kind, span: expression.span })
     }
 
-    fn ask(&mut self, function: &Ident, arguments: &[Argument], whole: &Expr) -> Result<ExprKind> {
+    fn call(&mut self, function: &Ident, arguments: &[Argument], call: &Expr) -> Result<ExprKind> {
         let wrong = |takes: &str| {
             Diagnostics::from(
                 Diagnostic::new(Code::ExpectationForm, format!("`{}` takes {takes}", function.text))
-                    .at(whole.span, "in this expectation"),
+                    .at(call.span, "in this expectation"),
             )
         };
         let net = match arguments.first().map(|argument| &argument.value) {
             Some(Expr { kind: ExprKind::Name(name), span }) => Some(Ident { text: name.clone(), span: *span }),
             _ => None,
         };
-        let answer = match (function.text.as_str(), net, arguments.len()) {
+        let value = match (function.text.as_str(), net, arguments.len()) {
             ("top1", Some(net), 2) => {
                 let Some(photo) = project::plain_string(&arguments[1].value) else {
                     return Err(wrong("a net and a photo's path in quotes"));
                 };
-                let path = self.spec.sources.folder(whole.span.file).join(photo);
+                let path = self.spec.sources.folder(call.span.file).join(photo);
                 let label = self.top1(&net, &path, arguments[1].value.span)?;
-                ExprKind::Text(Text { parts: vec![TextPart::Literal(label)], span: whole.span })
+                ExprKind::Text(Text { parts: vec![TextPart::Literal(label)], span: call.span })
             }
             ("top1", ..) => return Err(wrong("a net and a photo: `top1(bird, \"owl.jpg\")`")),
             ("parameters", Some(net), 1) => integer(self.graph(&net)?.parameter_count()),
             ("layers", Some(net), 1) => integer(self.graph(&net)?.nodes.len()),
             ("parameters" | "layers", ..) => return Err(wrong("a net's name")),
             (other, ..) => {
-                return Err(Diagnostic::new(Code::ExpectationForm, format!("an expectation cannot ask for `{other}`"))
-                    .at(function.span, format!("it knows {}", suggest::one_of(QUESTIONS).replace(" or ", " and ")))
-                    .suggest_name(function.span, other, suggest::nearest(other, QUESTIONS))
+                return Err(Diagnostic::new(Code::ExpectationForm, format!("expectations have no function `{other}`"))
+                    .at(
+                        function.span,
+                        format!("the functions are {}", suggest::one_of(FUNCTIONS).replace(" or ", " and ")),
+                    )
+                    .suggest_name(function.span, other, suggest::nearest(other, FUNCTIONS))
                     .into());
             }
         };
-        let shown = expression_text(&Expr { kind: answer.clone(), span: whole.span });
-        self.found.push(format!("{} is {shown}", expression_text(whole)));
-        Ok(answer)
+        let shown = expression_text(&Expr { kind: value.clone(), span: call.span });
+        self.found.push(format!("{} is {shown}", expression_text(call)));
+        Ok(value)
     }
 
     fn artifact(&mut self, net: &Ident) -> Result<Arc<Artifact>> {
@@ -144,11 +147,11 @@ impl Nets<'_> {
         Ok(artifact)
     }
 
-    /// The label of a photo's most likely class; its number where the net has no labels.
+    /// The label of a photo's most likely class, or its index if the net has no labels.
     fn top1(&mut self, net: &Ident, path: &Path, at: Span) -> Result<String> {
         let artifact = self.artifact(net)?;
         let manifest = &artifact.manifest;
-        let error = |code, message: String| Diagnostics::from(Diagnostic::new(code, message).at(at, "asked for here"));
+        let error = |code, message: String| Diagnostics::from(Diagnostic::new(code, message).at(at, "needed here"));
         let ([input], [Some(preprocessing)]) = (&manifest.plan.inputs[..], &manifest.preprocessing[..]) else {
             let message = format!("`{}` does not say how a photo becomes its input", net.text);
             return Err(error(Code::Preprocessing, message));

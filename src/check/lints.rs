@@ -1,4 +1,4 @@
-//! Lints: what is legal and likely not meant. They speak of what stands in the user's own files, never of shipped specs.
+//! Lints: valid specs that are likely mistakes. They concern the user's own files, never shipped specs.
 
 use crate::diagnostics::{Code, Diagnostic, Diagnostics, counted};
 use crate::elaborate::Spec;
@@ -14,29 +14,29 @@ use crate::syntax::parse;
 
 use std::collections::BTreeSet;
 
-/// Parameters of a dense layer behind a flatten from which on there is likely a better way.
+/// The number of parameters of a dense layer after a flatten above which there is likely a better layer.
 const HUGE: usize = 50_000_000;
 
-/// Words that layers take as a choice of padding; as a parameter's name they are never needed.
+/// The keywords of `padding`, which are confusing as names of parameters.
 const CHOICES: [&str; 2] = ["same", "valid"];
 
 impl Spec {
-    /// What is odd about the text of a spec that is right, whichever of its nets is compiled.
+    /// The lints of a spec's items, whichever net is compiled.
     pub fn lint_items(&self) -> Diagnostics {
-        let mut told = Diagnostics::default();
-        self.shadowed_words(&mut told);
-        self.unused_nets(&mut told);
-        told
+        let mut diagnostics = Diagnostics::default();
+        self.shadowed_words(&mut diagnostics);
+        self.unused_nets(&mut diagnostics);
+        diagnostics
     }
 
-    /// What is odd about a net's layers.
+    /// The lints of a net's layers.
     pub fn lint_graph(&self, graph: &Graph) -> Diagnostics {
-        let mut told = Diagnostics::default();
+        let mut diagnostics = Diagnostics::default();
         let consumers = graph.consumers();
         for id in graph.ids().filter(|&id| self.is_own(graph.node(id).origin.span)) {
-            softmax_twice(graph, id, &mut told);
-            huge_dense(graph, id, &mut told);
-            pool_drops_border(graph, id, &mut told);
+            softmax_twice(graph, id, &mut diagnostics);
+            huge_dense(graph, id, &mut diagnostics);
+            pool_drops_border(graph, id, &mut diagnostics);
         }
         for id in graph.ids() {
             if graph.node(id).operation.as_any().is::<BatchNorm>()
@@ -44,13 +44,13 @@ impl Spec {
                 && consumers[before.0].len() == 1
                 && !graph.outputs.contains(&before)
             {
-                self.bias_before_norm(graph, before, id, &mut told);
+                self.bias_before_norm(graph, before, id, &mut diagnostics);
             }
         }
-        told
+        diagnostics
     }
 
-    /// Frozen layers among those whose parameters come from no file.
+    /// Warns of frozen layers whose parameters come from no file.
     pub fn lint_untrained(&self, graph: &Graph, untrained_layers: &[String]) -> Diagnostics {
         let untrained: BTreeSet<&str> = untrained_layers.iter().map(String::as_str).collect();
         let frozen = |one: &&Parameter| one.frozen && one.trainable && untrained.contains(one.layer.as_str());
@@ -63,18 +63,18 @@ impl Spec {
         };
         let mut diagnostic = Diagnostic::new(Code::FrozenUntrained, message);
         if let Some(span) =
-            graph.nodes.iter().find(|node| node.name == first).and_then(|node| self.own_place(node, &graph.name))
+            graph.nodes.iter().find(|node| node.name == first).and_then(|node| self.own_span(node, &graph.name))
         {
             diagnostic = diagnostic.at(span, "comes from no file");
         }
         diagnostic.help("bind them with `weights NET = \"file\"`, or train them: leave out `frozen`").into()
     }
 
-    /// Weights that were trained on photos prepared otherwise than the net prepares them.
+    /// Warns of weights that were trained with another preprocessing than the net's.
     pub fn lint_weights(&self, graph: &Graph, requests: &[WeightsRequest]) -> Diagnostics {
-        let mut told = Diagnostics::default();
+        let mut diagnostics = Diagnostics::default();
         for request in requests {
-            let Some((trained, place)) = &request.image else { continue };
+            let Some((trained, span)) = &request.image else { continue };
             let of_net = |id: &NodeId| graph.node(*id).origin.layers.iter().any(|(net, _)| **net == *request.net);
             let layers: Vec<NodeId> = graph.ids().filter(of_net).collect();
             let leads = graph.ancestors(&layers);
@@ -82,95 +82,96 @@ impl Spec {
                 let node = graph.node(id);
                 let input = node.operation.as_any().downcast_ref::<Input>().and_then(|input| input.image.as_ref());
                 let Some(found) = input.filter(|found| !same_values(found, trained)) else { continue };
-                let message = format!("`{}` prepares photos otherwise than its weights were trained with", node.name);
+                let message = format!("`{}` has another preprocessing than its weights were trained with", node.name);
                 let origin = node.origin.span;
                 let mut diagnostic = Diagnostic::new(Code::PreprocessingDiffers, message)
-                    .at(*place, format!("trained with {}", values_text(trained)));
+                    .at(*span, format!("trained with {}", values_text(trained)));
                 if self.is_own(origin) {
                     diagnostic = diagnostic.and(origin, format!("gives {}", values_text(found)));
                 } else {
                     diagnostic = diagnostic.note(format!("the net's input gives {}", values_text(found)));
                 }
-                told.push(diagnostic.help("give `Input` the preprocessing of the weights: `image=…`"));
+                diagnostics.push(diagnostic.help("give `Input` the preprocessing of the weights: `image=…`"));
             }
         }
-        told
+        diagnostics
     }
 
     fn is_own(&self, span: Span) -> bool {
         let file = self.sources.file(span.file);
-        // A shipped spec is that also where its file is named by a path.
+        // A shipped spec that is named by its path counts as shipped, too.
         !file.shipped && !crate::elaborate::project::shipped::SPECS.iter().any(|spec| spec.text == file.text)
     }
 
-    /// Where a layer was written or, for one of a shipped net, the body of the user's net that it came into.
-    fn own_place(&self, node: &Node, net: &str) -> Option<Span> {
+    /// The span of a layer or, for a layer of a shipped net, of the body of the user's net that contains it.
+    fn own_span(&self, node: &Node, net: &str) -> Option<Span> {
         let body =
             || self.project.nets.iter().find(|known| known.item.name.text == net).map(|known| known.item.body.span);
         Some(node.origin.span).filter(|&span| self.is_own(span)).or_else(body)
     }
 
-    fn bias_before_norm(&self, graph: &Graph, before: NodeId, norm: NodeId, told: &mut Diagnostics) {
+    fn bias_before_norm(&self, graph: &Graph, before: NodeId, norm: NodeId, diagnostics: &mut Diagnostics) {
         let node = graph.node(before);
         let has_bias = node.parameters.iter().any(|&id| graph.parameters[id.0].role == "bias");
-        // A function between the two would keep the bias from being subtracted.
+        // With an activation between them, the bias is not subtracted.
         let linear = node.operation.with_foldable_bias().is_some();
-        // Weights from elsewhere hold the bias that their network had, and `bias=…` in the text says that it is meant.
+        // Weights from a file may include the bias, and `bias=…` in the text is a deliberate choice.
         let bound = node.origin.layers.iter().any(|(net, _)| self.project.weights.contains_key(&**net));
-        let meant = self.sources.text(node.origin.span).contains("bias");
-        if has_bias && linear && !bound && !meant && self.is_own(node.origin.span) {
+        let is_deliberate = self.sources.text(node.origin.span).contains("bias");
+        if has_bias && linear && !bound && !is_deliberate && self.is_own(node.origin.span) {
             let span = node.origin.span;
-            let mut diagnostic = Diagnostic::new(
-                Code::BiasBeforeNorm,
-                "the bias is subtracted again by the batch normalisation behind it",
-            )
-            .at(span, "has a bias")
-            .and(graph.node(norm).origin.span, "subtracts the mean")
-            .help("write `bias=false`, or `bias=true` where a file of weights has it");
+            let mut diagnostic =
+                Diagnostic::new(Code::BiasBeforeNorm, "the batch normalisation after this layer cancels its bias")
+                    .at(span, "has a bias")
+                    .and(graph.node(norm).origin.span, "subtracts the mean")
+                    .help("write `bias=false`, or `bias=true` if a weights file has the bias");
             if self.sources.text(span).ends_with(')') {
                 diagnostic = diagnostic.insert(Span { start: span.end - 1, ..span }, ", bias=false");
             }
-            told.push(diagnostic);
+            diagnostics.push(diagnostic);
         }
     }
 
-    /// A net of a spec that has a complete one is there to be used by it. A file of pieces is there for other files.
-    fn unused_nets(&self, told: &mut Diagnostics) {
+    /// Warns of unused nets in a spec with a complete net; a file of fragments is for other files.
+    fn unused_nets(&self, diagnostics: &mut Diagnostics) {
         let complete = self.complete_nets();
         if complete.is_empty() {
             return;
         }
         let chosen = self.choose(None).ok();
         let used = |net: &usize| complete.contains(net) || chosen == Some(*net);
-        let doubtful: Vec<usize> = self.project.root_nets().into_iter().filter(|net| !used(net)).collect();
-        // Reading the text again takes as long as all the rest.
-        if doubtful.is_empty() {
+        let candidates: Vec<usize> = self.project.root_nets().into_iter().filter(|net| !used(net)).collect();
+        // Parsing the text again takes as long as everything else.
+        if candidates.is_empty() {
             return;
         }
         let names = self.names(&parse(&self.sources, self.root()).0);
-        for net in doubtful {
+        for net in candidates {
             let definition = &self.project.nets[net];
             let name = &definition.item.name;
             let within = definition.span.range();
-            let inside = |place: &Span| within.contains(&(place.start as usize));
+            let inside = |span: &Span| within.contains(&(span.start as usize));
             if names.all(name.span.start as usize).iter().all(inside) {
-                told.push(
+                diagnostics.push(
                     Diagnostic::new(Code::UnusedNet, format!("nothing uses `{}`", name.text))
-                        .at(name.span, "mentioned nowhere else in this file"),
+                        .at(name.span, "not used in this file"),
                 );
             }
         }
     }
 
-    fn shadowed_words(&self, told: &mut Diagnostics) {
+    fn shadowed_words(&self, diagnostics: &mut Diagnostics) {
         for definition in self.project.nets.iter().filter(|net| self.is_own(net.span)) {
             for parameter in &definition.item.parameters {
                 let name = &parameter.name;
                 if CHOICES.contains(&name.text.as_str()) {
-                    told.push(
-                        Diagnostic::new(Code::ShadowedWord, format!("the parameter hides the word `{}`", name.text))
-                            .at(name.span, format!("`padding={}` in this net now means this parameter", name.text))
-                            .help("give it another name, such as `padding`"),
+                    diagnostics.push(
+                        Diagnostic::new(
+                            Code::ShadowedWord,
+                            format!("the parameter shadows the keyword `{}`", name.text),
+                        )
+                        .at(name.span, format!("`padding={}` in this net refers to this parameter", name.text))
+                        .help("give it another name, such as `padding`"),
                     );
                 }
             }
@@ -178,7 +179,7 @@ impl Spec {
     }
 }
 
-/// Whether two ways give the same values; how a photo is resized and cropped is left to each net.
+/// Whether two preprocessings give the same values, apart from resizing and cropping.
 fn same_values(a: &Preprocessing, b: &Preprocessing) -> bool {
     (a.order, a.scale, a.mean, a.std) == (b.order, b.scale, b.mean, b.std)
 }
@@ -195,26 +196,25 @@ fn is_softmax(node: &Node) -> bool {
     node.operation.as_any().downcast_ref::<Dense>().is_some_and(|dense| dense.function == Function::Softmax)
 }
 
-fn softmax_twice(graph: &Graph, id: NodeId, told: &mut Diagnostics) {
+fn softmax_twice(graph: &Graph, id: NodeId, diagnostics: &mut Diagnostics) {
     let node = graph.node(id);
     let mut before = node.inputs.first();
-    // Dropout, an inner `Input` and the like between the two change nothing.
+    // Skips layers that are identities in inference, such as dropout.
     while let Some(inner) = before.filter(|&&inner| graph.node(inner).operation.fusion_role().is_identity()) {
         before = graph.node(*inner).inputs.first();
     }
     let Some(earlier) = before.map(|&before| graph.node(before)).filter(|earlier| is_softmax(earlier)) else { return };
     if is_softmax(node) {
         let diagnostic =
-            Diagnostic::new(Code::SoftmaxTwice, format!("`{}` takes probabilities for features", node.name))
+            Diagnostic::new(Code::SoftmaxTwice, format!("`{}` takes probabilities as features", node.name))
                 .at(node.origin.span, "a softmax after a softmax")
                 .and(earlier.origin.span, format!("`{}` gives probabilities", earlier.name));
-        told.push(
-            diagnostic.help(format!("cut the first one off (`net[..{}]`), or leave out the second", earlier.name)),
-        );
+        diagnostics
+            .push(diagnostic.help(format!("cut the first one off (`net[..{}]`), or remove the second", earlier.name)));
     }
 }
 
-/// Whether a layer takes an image's values, through layers that keep them all in place.
+/// Whether a layer takes the values of an image, through layers that keep their order.
 fn takes_flattened(graph: &Graph, node: &Node) -> bool {
     let mut before = node.inputs.first().map(|&input| graph.node(input));
     while let Some(layer) = before {
@@ -226,21 +226,21 @@ fn takes_flattened(graph: &Graph, node: &Node) -> bool {
     false
 }
 
-fn huge_dense(graph: &Graph, id: NodeId, told: &mut Diagnostics) {
+fn huge_dense(graph: &Graph, id: NodeId, diagnostics: &mut Diagnostics) {
     let node = graph.node(id);
     for parameter in node.parameters.iter().map(|&id| &graph.parameters[id.0]) {
         if parameter.kind == ParameterKind::Matrix && parameter.len() > HUGE && takes_flattened(graph, node) {
             let millions = parameter.len() / 1_000_000;
-            told.push(
+            diagnostics.push(
                 Diagnostic::new(Code::HugeDense, format!("`{}` has {millions} million parameters", node.name))
-                    .at(node.origin.span, format!("weight {:?} behind a flatten", parameter.shape))
-                    .help("`GlobalPool(avg)` in place of `Flatten` often serves as well"),
+                    .at(node.origin.span, format!("weight {:?} after a flatten", parameter.shape))
+                    .help("`GlobalPool(avg)` instead of `Flatten` often works as well"),
             );
         }
     }
 }
 
-fn pool_drops_border(graph: &Graph, id: NodeId, told: &mut Diagnostics) {
+fn pool_drops_border(graph: &Graph, id: NodeId, diagnostics: &mut Diagnostics) {
     let node = graph.node(id);
     let Some(pool) = node.operation.as_any().downcast_ref::<Pool>() else { return };
     let input = node.inputs.first().map(|&input| &graph.node(input).output);
@@ -250,10 +250,10 @@ fn pool_drops_border(graph: &Graph, id: NodeId, told: &mut Diagnostics) {
     let lost = [(rows, "row"), (columns, "column")].into_iter().filter(|(count, _)| *count > 0);
     let lost: Vec<String> = lost.map(|(count, noun)| counted(count, noun)).collect();
     if !lost.is_empty() {
-        told.push(
-            Diagnostic::new(Code::PoolDropsBorder, format!("`{}` drops a border", node.name))
-                .at(node.origin.span, format!("of {height}x{width} it never sees the last {}", lost.join(" and ")))
-                .help("`padding=same` looks at all of it"),
+        diagnostics.push(
+            Diagnostic::new(Code::PoolDropsBorder, format!("`{}` drops the border of its input", node.name))
+                .at(node.origin.span, format!("does not use the last {} of {height}x{width}", lost.join(" and ")))
+                .help("`padding=same` uses the complete input"),
         );
     }
 }

@@ -1,4 +1,4 @@
-//! A compiled net beside the f64 reference of the graph as it was written.
+//! Compares a compiled net with the f64 reference of its graph before the passes.
 
 use crate::compile::{self, Build, Values};
 use crate::diagnostics::{Code, Diagnostic, Diagnostics, Result};
@@ -8,53 +8,53 @@ use crate::runtime::Session;
 use ndarray::{ArrayD, Axis, IxDyn};
 use std::sync::Arc;
 
-/// The largest error that is fine, as a share of the output's range.
+/// The maximum error, relative to the range of the output.
 pub const TOLERANCE: f64 = 1e-4;
-/// The same where weights stand in bf16, which has 8 bits of precision.
+/// The maximum error with weights in bf16, which has 8 bits of precision.
 pub const HALF_TOLERANCE: f64 = 2e-2;
 
-/// Values of all layers that a reference may have for a batch.
+/// The maximum of values that the reference may keep, over all layers of a batch.
 const MAX_VALUES: usize = 1 << 30;
 
-/// A plan beside its reference.
+/// The deviations of a plan from the reference.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Comparison {
     pub steps: Vec<StepDeviation>,
     pub outputs: Vec<Deviation>,
 }
 
-/// How far what a step gives is from its reference, all steps before it included.
+/// The deviation of a step's output, which includes the errors of all steps before it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct StepDeviation {
-    /// The layer that it computes.
+    /// The name of the step.
     pub step: String,
-    /// What it does, and by which algorithm.
+    /// The kernel and its algorithm.
     pub description: String,
     /// As [`Deviation::error`].
     pub error: f64,
 }
 
-/// How far one output is from its reference.
+/// The deviation of an output of the net.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Deviation {
     pub output: String,
-    /// The largest difference over the reference's range (largest less smallest value of the whole batch, or the largest
-    /// magnitude where that is more).
+    /// The maximum difference, divided by the range of the reference over the batch (maximum minus minimum, or the maximum
+    /// magnitude if that is larger).
     pub error: f64,
-    /// Whether the five largest values of each image are those of the reference, in its order.
+    /// Whether the top 5 of each image are those of the reference, in the same order.
     pub same_top5: bool,
 }
 
-/// Runs plan and reference on the same inputs, drawn from a normal distribution with a fixed seed.
+/// Runs plan and reference on the same random inputs, with a fixed seed.
 ///
 /// # Errors
-/// Where weights cannot be read or the plan cannot run.
+/// Weights that cannot be read, a plan that cannot be run, or a batch that does not fit in memory.
 pub fn verify(build: &Build, batch: usize, threads: usize) -> Result<Comparison> {
     let failed = |message: String| Diagnostics::from(Diagnostic::new(Code::Deviation, message));
-    fits(&build.graph, batch)?;
+    check_memory(&build.graph, batch)?;
     let artifact = Arc::new(build.in_memory()?);
     let plan = &artifact.manifest.plan;
-    let inputs = probe(build, plan, batch);
+    let inputs = probe_inputs(build, plan, batch);
     let mut session = Session::new(artifact.clone(), threads);
     session.capture();
     let outputs = run(&mut session, &inputs, batch)?;
@@ -71,10 +71,10 @@ pub fn verify(build: &Build, batch: usize, threads: usize) -> Result<Comparison>
             Vec::new()
         })
     };
-    let ends: Vec<Option<NodeId>> = plan.steps.iter().map(|step| end(&build.graph, step)).collect();
+    let last_layers: Vec<Option<NodeId>> = plan.steps.iter().map(|step| last_layer(&build.graph, step)).collect();
     let mut errors = vec![None; plan.steps.len()];
     let wanted = reference::evaluate(&build.graph, &arrays, &mut parameter, &mut |node, value| {
-        for (index, _) in ends.iter().enumerate().filter(|(_, end)| **end == Some(node)) {
+        for (index, _) in last_layers.iter().enumerate().filter(|(_, layer)| **layer == Some(node)) {
             errors[index] = values(&plan.steps[index].output, &session.captured()[index], value)
                 .map(|found| distance(&found, value));
         }
@@ -90,13 +90,13 @@ pub fn verify(build: &Build, batch: usize, threads: usize) -> Result<Comparison>
     Ok(Comparison { steps: steps.collect(), outputs })
 }
 
-/// The layer whose value a step gives: the last of those that it computes.
-fn end(graph: &Graph, step: &Step) -> Option<NodeId> {
+/// The last of the layers that a step computes, whose output it gives.
+fn last_layer(graph: &Graph, step: &Step) -> Option<NodeId> {
     let of_step = |id: &NodeId| step.name == graph.node(*id).name || step.layers.contains(&graph.node(*id).name);
     graph.ids().rev().find(of_step)
 }
 
-/// A step's values in the order of the reference's; none where they do not have its shape.
+/// A step's output in the order of the reference; none if it has another shape.
 fn values(operand: &Operand, kept: &[f32], wanted: &ArrayD<f64>) -> Option<Vec<f32>> {
     let batch = wanted.len_of(Axis(0)).max(1);
     let channels = wanted.shape().iter().skip(1).last().copied().unwrap_or(1).max(1);
@@ -106,38 +106,41 @@ fn values(operand: &Operand, kept: &[f32], wanted: &ArrayD<f64>) -> Option<Vec<f
     rows.collect::<Option<Vec<&[f32]>>>().map(|rows| rows.concat())
 }
 
-/// Refuses a batch whose values no memory holds: the reference keeps those of whole layers.
-fn fits(graph: &Graph, batch: usize) -> Result<()> {
+/// Refuses a batch that does not fit in memory: the reference keeps the outputs of all layers.
+///
+/// # Errors
+/// [`Code::Memory`].
+fn check_memory(graph: &Graph, batch: usize) -> Result<()> {
     let values = graph.nodes.iter().filter_map(|node| node.output.len()).fold(0usize, usize::saturating_add);
     let largest = graph.parameters.iter().map(Parameter::len).max().unwrap_or(0);
-    let room = |all: usize| Vec::<f64>::new().try_reserve_exact(all.saturating_add(largest)).is_ok();
-    if values.checked_mul(batch).is_some_and(|all| all <= MAX_VALUES && room(all)) {
+    let fits = |all: usize| Vec::<f64>::new().try_reserve_exact(all.saturating_add(largest)).is_ok();
+    if values.checked_mul(batch).is_some_and(|all| all <= MAX_VALUES && fits(all)) {
         return Ok(());
     }
-    let message = format!("a reference of {batch} images is more than the memory can hold");
-    let most = if room(values) { (MAX_VALUES / values.max(1)).min(batch.saturating_sub(1)) } else { 0 };
-    let help = if most > 0 { format!("take a smaller `--batch`, up to {most}") } else { "the net is too large".into() };
+    let message = format!("the reference of {batch} images does not fit in memory");
+    let max = if fits(values) { (MAX_VALUES / values.max(1)).min(batch.saturating_sub(1)) } else { 0 };
+    let help = if max > 0 { format!("take a smaller `--batch`, up to {max}") } else { "the net is too large".into() };
     Err(Diagnostic::new(Code::Memory, message).help(help).into())
 }
 
-/// How far a build is from the same net with all weights in f32: plans beside each other, on one such batch.
+/// The deviation of a build from the same net with all weights in f32, on random inputs.
 ///
 /// # Errors
-/// Where weights cannot be read or a plan cannot run.
-pub fn beside_f32(build: &Build, batch: usize, threads: usize) -> Result<Vec<Deviation>> {
-    // One after the other, so that the constants of both are never in memory together.
+/// Weights that cannot be read, or a plan that cannot be run.
+pub fn compare_with_f32(build: &Build, batch: usize, threads: usize) -> Result<Vec<Deviation>> {
+    // One after the other, so that the constants of both are never in memory at the same time.
     let values = Values { graph: &build.graph, bindings: &build.bindings };
-    let inputs = probe(build, &build.compiled.plan, batch);
+    let inputs = probe_inputs(build, &build.compiled.plan, batch);
     let run = |artifact| run(&mut Session::new(artifact, threads), &inputs, batch);
     let wanted = run(compile::in_memory(&build.graph, &values)?)?;
     let found = run(Arc::new(build.in_memory()?))?;
     let compared = build.compiled.plan.outputs.iter().zip(&found).zip(wanted);
-    let wide = |values: Vec<f32>| ArrayD::from_shape_fn(IxDyn(&[values.len()]), |at| f64::from(values[at[0]]));
-    Ok(compared.map(|((port, found), wanted)| deviation(&port.name, found, &wide(wanted), batch)).collect())
+    let to_f64 = |values: Vec<f32>| ArrayD::from_shape_fn(IxDyn(&[values.len()]), |at| f64::from(values[at[0]]));
+    Ok(compared.map(|((port, found), wanted)| deviation(&port.name, found, &to_f64(wanted), batch)).collect())
 }
 
-/// Inputs from a normal distribution with a fixed seed; indices where a table is looked up.
-fn probe(build: &Build, plan: &Plan, batch: usize) -> Vec<Vec<f32>> {
+/// Inputs from a normal distribution with a fixed seed; for embeddings random indices.
+fn probe_inputs(build: &Build, plan: &Plan, batch: usize) -> Vec<Vec<f32>> {
     let normal = Initializer::Normal { mean: 0.0, std: 1.0 };
     let ports = plan.inputs.iter().zip(build.graph.inputs());
     let values = |(port, id): (&Port, NodeId)| {
@@ -152,34 +155,34 @@ fn run(session: &mut Session, inputs: &[Vec<f32>], batch: usize) -> Result<Vec<V
     let plan = &session.artifact().manifest.plan;
     let mut outputs: Vec<Vec<f32>> = plan.outputs.iter().map(|port| vec![0.0; port.len() * batch]).collect();
     let slices: Vec<&[f32]> = inputs.iter().map(Vec::as_slice).collect();
-    let mut room: Vec<&mut [f32]> = outputs.iter_mut().map(Vec::as_mut_slice).collect();
+    let mut views: Vec<&mut [f32]> = outputs.iter_mut().map(Vec::as_mut_slice).collect();
     session
-        .run(batch, &slices, &mut room)
+        .run(batch, &slices, &mut views)
         .map_err(|error| Diagnostics::from(Diagnostic::new(Code::Deviation, error.to_string())))?;
     Ok(outputs)
 }
 
-/// How many rows the table has that an input's values are indices of.
+/// The number of rows of the embedding that an input's values index; none for other inputs.
 fn index_bound(graph: &Graph, input: NodeId) -> Option<usize> {
-    let takes = graph.nodes.iter().filter(|node| node.inputs.contains(&input));
-    takes.filter_map(|node| node.operation.index_bound()).min()
+    let consumers = graph.nodes.iter().filter(|node| node.inputs.contains(&input));
+    consumers.filter_map(|node| node.operation.index_bound()).min()
 }
 
 fn deviation(name: &str, found: &[f32], wanted: &ArrayD<f64>, batch: usize) -> Deviation {
     let values: Vec<f64> = wanted.iter().copied().collect();
-    let found_wide: Vec<f64> = found.iter().map(|&value| f64::from(value)).collect();
+    let found_f64: Vec<f64> = found.iter().map(|&value| f64::from(value)).collect();
     let image = (values.len() / batch.max(1)).max(1);
-    let same_top5 = found_wide.chunks(image).zip(values.chunks(image)).all(|(a, b)| top5(a) == top5(b));
+    let same_top5 = found_f64.chunks(image).zip(values.chunks(image)).all(|(a, b)| top5(a) == top5(b));
     Deviation { output: name.to_string(), error: distance(found, wanted), same_top5 }
 }
 
-/// The largest difference over the reference's range; infinite where one of two values is no number, or they are
-/// different infinities.
+/// The maximum difference, relative to the reference's range; infinite if one of two values is NaN, or they are different
+/// infinities.
 fn distance(found: &[f32], wanted: &ArrayD<f64>) -> f64 {
-    let numbers = || wanted.iter().copied().filter(|value| value.is_finite());
-    let low = numbers().fold(f64::INFINITY, f64::min);
-    let high = numbers().fold(f64::NEG_INFINITY, f64::max);
-    // Where an image has one value, or all are alike, the range says nothing of their size.
+    let finite = || wanted.iter().copied().filter(|value| value.is_finite());
+    let low = finite().fold(f64::INFINITY, f64::min);
+    let high = finite().fold(f64::NEG_INFINITY, f64::max);
+    // For a single value or constant values, the range is no measure of their size.
     let size = (high - low).max(high.abs()).max(low.abs()).max(f64::MIN_POSITIVE);
     let difference = |(&found, &wanted): (&f32, &f64)| {
         let found = f64::from(found);
@@ -209,7 +212,7 @@ mod tests {
     use ndarray::{ArrayD, arr1};
 
     #[test]
-    fn what_is_no_number_is_far_from_numbers() {
+    fn nan_and_infinity_deviate_infinitely_from_numbers() {
         let wanted = |values: &[f64]| -> ArrayD<f64> { arr1(values).into_dyn() };
         assert_eq!(distance(&[1.0, 2.5], &wanted(&[1.0, 3.0])), 0.5 / 3.0);
         assert_eq!(distance(&[f32::NAN, 3.0], &wanted(&[1.0, 3.0])), f64::INFINITY);

@@ -1,11 +1,14 @@
 //! `netc bench`
 
+use super::args::build_args::BuildArgs;
 use super::args::{number, threads_arg};
-use super::benchmark::{Batch, Machine, Process, measure};
-use super::build::{self, BuildArgs};
+use super::arrays;
+use super::model;
+use super::output::run_errors::run_failed;
 use super::output::{messages, output_guard};
-use super::{Done, Format, predict};
+use super::result::{CommandResult, Failed, Format};
 use crate::diagnostics::{Code, Diagnostic, counted};
+use crate::runtime::benchmark::{BatchTimes, MachinePeaks, ProcessMemory, measure, synthetic_inputs};
 use serde::Serialize;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -13,105 +16,95 @@ use std::time::Instant;
 
 #[derive(clap::Args, Debug)]
 pub struct Args {
-    /// An artifact, or a spec that is compiled first
+    /// An artifact, or a spec, which is compiled first
     model: String,
     #[command(flatten)]
-    choices: BuildArgs,
-    /// Images at a time
-    #[arg(long, default_value = "1,2,4,8", value_delimiter = ',', value_parser = number::batch)]
+    build: BuildArgs,
+    /// Batch sizes
+    #[arg(long, default_value = "1,2,4,8", value_delimiter = ',', value_parser = number::batch_size)]
     batch: Vec<usize>,
     #[command(flatten)]
     threads: threads_arg::ThreadPlacement,
-    /// Runs that are counted, after the first and one more; 0 measures the first alone
+    /// Measured runs, after two warm-up runs; 0 measures the first run alone
     #[arg(long, default_value_t = 20)]
     runs: usize,
-    /// Run on this array (.npy, .npz) instead of made-up values
+    /// Run on this array (.npy, .npz) instead of synthetic values
     #[arg(long, value_name = "FILE")]
     input: Option<PathBuf>,
-    /// Write what came out of the last batch: .npy, .npz or .h5
+    /// Write the outputs of the last batch: .npy, .npz or .h5
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
-    /// The time of each step for every batch; without it, for the first
+    /// Show the time of each step for every batch size, not only for the first
     #[arg(long)]
     steps: bool,
     #[arg(long, value_enum, default_value = "text")]
     format: Format,
 }
 
-/// All that was measured, as `--format json` prints it.
+/// All measurements, as `--format json` prints them.
 #[derive(Serialize)]
-struct Measured<'a> {
+struct BenchReport<'a> {
     net: &'a str,
     threads: usize,
-    /// Until the artifact was mapped and checked, or the spec compiled.
+    /// The time to map and check the artifact, or to compile the spec.
     open_ms: f64,
-    batches: Vec<Batch>,
+    batches: Vec<BatchTimes>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    machine: Option<Machine>,
-    process: Process,
+    machine: Option<MachinePeaks>,
+    process: ProcessMemory,
 }
 
-pub fn run(args: &Args) -> Done {
+pub fn run(args: &Args) -> CommandResult {
     let began = Instant::now();
     if let Some(path) = &args.output {
-        let inputs = output_guard::inputs(&args.model, &args.choices.weights, args.input.as_slice());
-        output_guard::check(path, output_guard::Kind::Arrays, &inputs)?;
+        let inputs = output_guard::inputs(&args.model, &args.build.weights, args.input.as_slice());
+        output_guard::check(path, output_guard::FileKind::Arrays, &inputs)?;
     }
-    let artifact = Arc::new(build::open(&args.model, &args.choices)?);
+    let artifact = Arc::new(model::open(&args.model, &args.build)?);
     let open_ms = began.elapsed().as_secs_f64() * 1e3;
     let pool = args.threads.pool();
     let plan = &artifact.manifest.plan;
-    let given = args.input.as_ref().map(|path| predict::read_arrays(path, plan)).transpose()?;
-    let (mut batches, mut process) = (Vec::new(), Process::default());
+    let given = args.input.as_ref().map(|path| arrays::read_arrays(path, plan)).transpose()?;
+    let (mut batches, mut process) = (Vec::new(), ProcessMemory::default());
     for (index, &size) in args.batch.iter().enumerate() {
         let inputs = match &given {
-            Some(arrays) => predict::first_images(arrays, plan, size).ok_or_else(|| too_few(args, size))?,
-            None => made_up(plan, size)?,
+            Some(given) => arrays::first_images(given, plan, size).ok_or_else(|| too_few_images(args, size))?,
+            None => synthetic_inputs(plan, size).map_err(|error| run_failed(&error))?,
         };
         let steps = args.runs > 0 && (args.steps || index == 0 && args.format == Format::Text);
-        let (batch, taken, outputs) = measure(&artifact, &pool, size, &inputs, args.runs, steps)?;
-        batches.push(batch);
-        process = process.max(taken);
+        let measurement =
+            measure(&artifact, &pool, size, &inputs, args.runs, steps).map_err(|error| run_failed(&error))?;
+        batches.push(measurement.batch);
+        process = process.max(measurement.process);
         if let (Some(path), true) = (&args.output, index + 1 == args.batch.len()) {
-            predict::write(path, &artifact, size, &outputs)?;
+            arrays::write(path, &artifact, size, &measurement.outputs)?;
         }
     }
-    let machine = batches.iter().any(|batch| !batch.steps.is_empty()).then(|| Machine::measure(&pool));
-    let measured = Measured { net: &artifact.manifest.net, threads: pool.count(), open_ms, batches, machine, process };
+    let machine = batches.iter().any(|batch| !batch.steps.is_empty()).then(|| MachinePeaks::measure(&pool));
+    let report = BenchReport { net: &artifact.manifest.net, threads: pool.count(), open_ms, batches, machine, process };
     match args.format {
-        Format::Json => messages::print(format!("{:#}\n", serde_json::json!(measured))),
-        Format::Text => print(&measured),
+        Format::Json => messages::print(format!("{:#}\n", serde_json::json!(report))),
+        Format::Text => print(&report),
     }
     Ok(())
 }
 
-fn too_few(args: &Args, size: usize) -> super::Failed {
+fn too_few_images(args: &Args, size: usize) -> Failed {
     let path = args.input.as_ref().map(|path| path.display().to_string()).unwrap_or_default();
     let message = format!("{path} has fewer than the {} of a batch", counted(size, "image"));
     messages::fail_with(Diagnostic::new(Code::Array, message).help("give smaller batches with `--batch`"))
 }
 
-/// Values do not change the time; these are neither all zero nor denormal.
-fn made_up(plan: &crate::plan::Plan, batch: usize) -> Result<Vec<Vec<f32>>, super::Failed> {
-    let mut inputs = Vec::with_capacity(plan.inputs.len());
-    for port in &plan.inputs {
-        let mut values = predict::room(port.floats(1), batch)?;
-        values.iter_mut().enumerate().for_each(|(index, value)| *value = (index % 251) as f32 / 251.0 - 0.5);
-        inputs.push(values);
-    }
-    Ok(inputs)
-}
-
-fn print(measured: &Measured) {
-    let Measured { net, threads, batches, machine, process, .. } = measured;
+fn print(report: &BenchReport) {
+    let BenchReport { net, threads, batches, machine, process, .. } = report;
     let mut text = format!("{net}, {}\n", counted(*threads, "thread"));
-    if let Some(Machine { instructions, blas, gflops, read_gbs }) = machine {
+    if let Some(MachinePeaks { instructions, blas, gflops, read_gbs }) = machine {
         text += &format!("machine  {instructions}, {gflops:.0} GFLOP/s, reads {read_gbs:.1} GB/s from memory\n");
-        text += &format!("blas     {}\n", blas.as_deref().unwrap_or("none: general products by netc's tiles"));
+        text += &format!("blas     {}\n", blas.as_deref().unwrap_or("none: matrix products by netc's own kernels"));
     }
     if let Some(peak) = process.peak_bytes {
-        let own = process.private_bytes.map(|own| format!(", {} of it private", messages::bytes(own)));
-        text += &format!("memory   {} at the most{}\n", messages::bytes(peak), own.unwrap_or_default());
+        let private = process.private_bytes.map(|private| format!(", {} of it private", messages::bytes(private)));
+        text += &format!("memory   peak {}{}\n", messages::bytes(peak), private.unwrap_or_default());
     }
     text += &format!(
         "\n{:>5}  {:>11}  {:>11}  {:>11}  {:>10}  {:>20}\n",
@@ -134,18 +127,18 @@ fn print(measured: &Measured) {
             "\nbatch {}\n  {:width$}  {:>9}  {:>5}  {:>15}  {:>13}\n",
             batch.batch, "step", "ms", "share", "GFLOP/s (peak)", "GB/s (peak)"
         );
-        let all: f64 = batch.steps.iter().map(|step| step.ms).sum();
-        let peak = |rate: f64, of: Option<f64>| of.map_or(0.0, |of| 100.0 * rate / of.max(1e-9));
+        let total: f64 = batch.steps.iter().map(|step| step.ms).sum();
+        let percent_of = |rate: f64, peak: Option<f64>| peak.map_or(0.0, |peak| 100.0 * rate / peak.max(1e-9));
         for step in &batch.steps {
             text += &format!(
                 "  {:width$}  {:>9.3}  {:>4.0}%  {:>7.0} ({:>4.0}%)  {:>6.1} ({:>3.0}%)  {}\n",
                 step.step,
                 step.ms,
-                100.0 * step.ms / all.max(1e-9),
+                100.0 * step.ms / total.max(1e-9),
                 step.gflops,
-                peak(step.gflops, machine.as_ref().map(|machine| machine.gflops)),
+                percent_of(step.gflops, machine.as_ref().map(|machine| machine.gflops)),
                 step.gbs,
-                peak(step.gbs, machine.as_ref().map(|machine| machine.read_gbs)),
+                percent_of(step.gbs, machine.as_ref().map(|machine| machine.read_gbs)),
                 step.kernel,
             );
         }

@@ -1,7 +1,7 @@
-//! `netc cache`, and where caches of features stand.
+//! `netc cache`, and the arguments for the folder of feature caches.
 
-use super::Done;
 use super::output::messages;
+use super::result::CommandResult;
 use crate::data::features::feature_cache;
 use crate::data::features::feature_cache::CacheInfo;
 use crate::diagnostics::{Code, Diagnostic, counted};
@@ -10,8 +10,8 @@ use std::path::PathBuf;
 
 /// The folder of feature caches.
 #[derive(clap::Args, Clone, Debug)]
-pub struct Place {
-    /// Where the features of frozen fronts are kept; default: $NETC_CACHE, else the user's cache folder
+pub struct CacheFolder {
+    /// Where the features of frozen fronts are cached; default: $NETC_CACHE, else the user's cache folder
     #[arg(long, value_name = "FOLDER")]
     cache: Option<PathBuf>,
     /// Keep features in memory only
@@ -19,8 +19,8 @@ pub struct Place {
     no_cache: bool,
 }
 
-impl Place {
-    /// The folder; none where features stay in memory.
+impl CacheFolder {
+    /// The folder; none if features stay in memory.
     pub fn folder(&self) -> Option<PathBuf> {
         if self.no_cache { None } else { self.cache.clone().or_else(feature_cache::default_folder) }
     }
@@ -29,18 +29,18 @@ impl Place {
 #[derive(clap::Args, Debug)]
 pub struct Args {
     #[command(flatten)]
-    place: Place,
-    /// Delete what is listed
+    folder: CacheFolder,
+    /// Delete the listed caches
     #[arg(long)]
     clear: bool,
-    /// Only the cache whose name begins so
+    /// Only caches whose name starts with this
     front: Option<String>,
 }
 
-pub fn run(args: &Args) -> Done {
-    let Some(folder) = args.place.folder() else {
+pub fn run(args: &Args) -> CommandResult {
+    let Some(folder) = args.folder.folder() else {
         return Err(messages::fail_with(
-            Diagnostic::new(Code::Unreadable, "there is no folder of caches").help("name one with --cache FOLDER"),
+            Diagnostic::new(Code::Unreadable, "there is no cache folder").help("name one with --cache FOLDER"),
         ));
     };
     let failed = |error: std::io::Error| {

@@ -1,7 +1,7 @@
 //! `netc check`
 
 use super::output::messages;
-use super::{Done, Failed, Format};
+use super::result::{CommandResult, Failed, Format};
 use crate::check;
 use crate::diagnostics::render;
 
@@ -16,25 +16,25 @@ pub struct Args {
     format: Format,
 }
 
-pub fn run(args: &Args) -> Done {
+pub fn run(args: &Args) -> CommandResult {
     let spec =
         match (crate::elaborate::load(&args.spec, &crate::elaborate::project::source_files::from_disk), args.format) {
             (Ok(spec), _) => spec,
             (Err((sources, errors)), Format::Json) => {
                 messages::print(format!("{:#}\n", render::json(&errors, &sources)));
-                return Err(Failed::Misclassification);
+                return Err(Failed::Error);
             }
             (Err((sources, errors)), Format::Text) => return Err(messages::fail(&errors, &sources)),
         };
     let checked = check::check(&spec, args.net.as_deref());
     match args.format {
-        Format::Json => messages::print(format!("{:#}\n", render::json(&checked.told, &spec.sources))),
+        Format::Json => messages::print(format!("{:#}\n", render::json(&checked.diagnostics, &spec.sources))),
         Format::Text => {
-            messages::emit(&checked.told, &spec.sources);
-            if !checked.told.has_errors() {
+            messages::emit(&checked.diagnostics, &spec.sources);
+            if !checked.diagnostics.has_errors() {
                 messages::print(checked.lines.concat());
             }
         }
     }
-    if checked.told.has_errors() { Err(Failed::Misclassification) } else { Ok(()) }
+    if checked.diagnostics.has_errors() { Err(Failed::Error) } else { Ok(()) }
 }

@@ -1,7 +1,7 @@
 //! `netc diff`
 
 use super::output::messages;
-use super::{Done, Format};
+use super::result::{CommandResult, Format};
 use crate::compile;
 use crate::diagnostics::{Code, Diagnostic};
 use crate::view::diff;
@@ -12,20 +12,20 @@ pub struct Args {
     a: String,
     /// The second
     b: String,
-    /// The net that is meant in both, or once for each: --net left --net right
+    /// The net of both specs, or given twice: the net of each
     #[arg(long, value_name = "NAME")]
     net: Vec<String>,
     #[arg(long, value_enum, default_value = "text")]
     format: Format,
 }
 
-pub fn run(args: &Args) -> Done {
+pub fn run(args: &Args) -> CommandResult {
     let (first, second) = match &args.net[..] {
         [] => (None, None),
         [both] => (Some(both), Some(both)),
         [first, second] => (Some(first), Some(second)),
         [.., last] => {
-            let message = format!("`--net {last}` is one too many");
+            let message = format!("`--net {last}` is one net too many");
             return Err(messages::fail_with(
                 Diagnostic::new(Code::NoNet, message).help("give one net, or one for each spec"),
             ));

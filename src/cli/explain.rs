@@ -1,20 +1,20 @@
 //! `netc explain`
 
-use super::Done;
 use super::output::messages;
+use super::result::CommandResult;
 use crate::diagnostics::{Code, Diagnostic};
 
 #[derive(clap::Args, Debug)]
 pub struct Args {
-    /// A code such as E0301; without one, all are listed
+    /// A code such as E0301; without it, all codes are listed
     #[arg(conflicts_with = "all")]
     code: Option<String>,
-    /// Print all of them with their explanations, as a page in Markdown
+    /// Print the explanations of all codes as a Markdown page
     #[arg(long)]
     all: bool,
 }
 
-pub fn run(args: &Args) -> Done {
+pub fn run(args: &Args) -> CommandResult {
     if args.all {
         messages::print(Code::page());
         return Ok(());

@@ -1,8 +1,8 @@
 //! `netc fmt`
 
 use super::output::messages;
-use super::show::write_whole;
-use super::{Done, Failed};
+use super::output::output_guard::write_file;
+use super::result::{CommandResult, Failed};
 use crate::elaborate::project::source_files::{from_disk, read_source};
 use crate::source::Sources;
 use crate::syntax;
@@ -10,15 +10,15 @@ use std::path::PathBuf;
 
 #[derive(clap::Args, Debug)]
 pub struct Args {
-    /// The files
+    /// Spec files
     #[arg(required = true)]
     files: Vec<PathBuf>,
-    /// Change nothing; fail where a file is not in the style
+    /// Change nothing; fail if a file is not formatted
     #[arg(long)]
     check: bool,
 }
 
-pub fn run(args: &Args) -> Done {
+pub fn run(args: &Args) -> CommandResult {
     let mut done = Ok(());
     for path in &args.files {
         let mut sources = Sources::default();
@@ -40,10 +40,10 @@ pub fn run(args: &Args) -> Done {
             continue;
         }
         if args.check {
-            messages::print(format!("{} is not in the style\n", path.display()));
-            done = Err(Failed::Misclassification);
+            messages::print(format!("{} is not formatted\n", path.display()));
+            done = Err(Failed::Error);
         } else {
-            write_whole(path, formatted.as_bytes())?;
+            write_file(path, formatted.as_bytes())?;
         }
     }
     done

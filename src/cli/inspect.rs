@@ -1,9 +1,10 @@
 //! `netc inspect`
 
-use super::build::{self, BuildArgs};
+use super::args::build_args::BuildArgs;
+use super::model;
 use super::output::messages;
-use super::output::output_guard::Kind;
-use super::{Done, Failed, Format};
+use super::output::output_guard::FileKind;
+use super::result::{CommandResult, Failed, Format};
 use crate::data::arrays::array_file;
 use crate::diagnostics::{Code, Diagnostic, counted};
 use crate::source::shown;
@@ -16,10 +17,10 @@ use std::path::Path;
 
 #[derive(clap::Args, Debug)]
 pub struct Args {
-    /// An artifact, a file of weights or arrays, or a spec that is compiled first
+    /// An artifact, a file of weights or arrays, or a spec, which is compiled first
     model: String,
     #[command(flatten)]
-    choices: BuildArgs,
+    build: BuildArgs,
     #[arg(long, value_enum, default_value = "text")]
     format: Format,
     /// Print the plan
@@ -27,16 +28,16 @@ pub struct Args {
     plan: bool,
 }
 
-pub fn run(args: &Args) -> Done {
+pub fn run(args: &Args) -> CommandResult {
     let path = Path::new(&args.model);
-    match Kind::of(path) {
-        Some(Kind::Weights) => return weights(path, args.format),
-        Some(Kind::Arrays) if damaged(path).is_none() || array_file::list(path).is_ok() => {
+    match FileKind::of(path) {
+        Some(FileKind::Weights) => return weights(path, args.format),
+        Some(FileKind::Arrays) if damaged(path).is_none() || array_file::list(path).is_ok() => {
             return arrays(path, args.format);
         }
-        Some(Kind::Arrays) | None => {
+        Some(FileKind::Arrays) | None => {
             if let Some(error) = damaged(path) {
-                // What is said of a place inside does not name the file.
+                // Errors of a position within the file do not name the file.
                 let (file, error) = (path.display().to_string(), error.to_string());
                 let named = if error.contains(&file) { error } else { format!("{file}: {error}") };
                 return Err(failed(Code::WeightsUnreadable, &named));
@@ -44,7 +45,7 @@ pub fn run(args: &Args) -> Done {
         }
         _ => {}
     }
-    let artifact = build::open(&args.model, &args.choices)?;
+    let artifact = model::open(&args.model, &args.build)?;
     let manifest = &artifact.manifest;
     if args.format == Format::Json {
         messages::print(format!("{:#}\n", serde_json::json!(manifest)));
@@ -75,10 +76,10 @@ pub fn run(args: &Args) -> Done {
     Ok(())
 }
 
-/// What is wrong with a file of weights that is one, as `netc build` says it; none where it is another file.
+/// The error of a damaged weights file, as in `netc build`; none if the file is valid or no weights file.
 fn damaged(path: &Path) -> Option<StoreError> {
     let error = weights::open(path, None).err()?;
-    let other = matches!(
+    let is_other_file = matches!(
         error,
         StoreError::NotFound { .. }
             | StoreError::NotAFile { .. }
@@ -87,10 +88,10 @@ fn damaged(path: &Path) -> Option<StoreError> {
             | StoreError::UnknownLayout { .. }
             | StoreError::OtherLayout { .. }
     );
-    (!other).then_some(error)
+    (!is_other_file).then_some(error)
 }
 
-/// Who writes a layout.
+/// The programs that write a layout.
 fn maker(layout: Layout) -> &'static str {
     match layout {
         Layout::Neupy => "NeuPy, or netc",
@@ -101,7 +102,7 @@ fn maker(layout: Layout) -> &'static str {
 }
 
 /// The tensors of a file of weights, layer by layer.
-fn weights(path: &Path, format: Format) -> Done {
+fn weights(path: &Path, format: Format) -> CommandResult {
     let store = weights::open(path, None).map_err(|error| failed(Code::WeightsUnreadable, &error))?;
     let (layout, entries) = (store.layout(), store.entries());
     let values: usize = entries.iter().map(Entry::elements).sum();
@@ -134,7 +135,7 @@ fn weights(path: &Path, format: Format) -> Done {
 }
 
 /// The arrays of a file, by name.
-fn arrays(path: &Path, format: Format) -> Done {
+fn arrays(path: &Path, format: Format) -> CommandResult {
     let list = array_file::list(path).map_err(|error| failed(Code::Array, &error))?;
     if format == Format::Json {
         let arrays = list.iter().map(|one| json!({ "name": one.name, "shape": one.shape })).collect::<Vec<_>>();

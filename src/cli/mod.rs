@@ -1,8 +1,9 @@
-//! The commands, one file each: parse arguments, call the library, print. Results go to stdout, everything else to stderr.
+//! The command line: one file for each command, which parses arguments, calls the library and prints. Results go to stdout,
+//! everything else to stderr.
 
 mod args;
+mod arrays;
 mod bench;
-mod benchmark;
 mod build;
 mod cache;
 mod check;
@@ -15,28 +16,26 @@ mod fmt;
 mod help;
 mod inspect;
 mod lsp;
+mod model;
 mod new;
 mod output;
 mod predict;
+mod result;
 mod show;
 mod test;
 mod train;
 mod verify;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
+use result::{EXIT_ERROR, EXIT_INTERRUPTED, Failed};
 use std::process::ExitCode;
-
-/// The user's input or files are wrong.
-const WRONG: u8 = 1;
-/// Ended by Ctrl-C: 128 and the number of the signal, as shells have it.
-const INTERRUPTED: u8 = 130;
 
 #[derive(Parser, Debug)]
 #[command(
     name = "netc",
     version,
-    about = "A compiler for neural networks that are written as text",
-    after_help = "A spec is a file (bird.net), the name of a net that ships (vgg16), an expression in quotes ('vgg16[-3..]'), or - for stdin.\n`netc help NAME` describes a layer or a command.",
+    about = "A compiler for neural networks written as text",
+    after_help = "A spec is a file (bird.net), the name of a shipped net (vgg16), an expression in quotes ('vgg16[-3..]'), or - for stdin.\n`netc help NAME` describes a layer or a command.",
     disable_help_subcommand = true
 )]
 struct Program {
@@ -46,7 +45,7 @@ struct Program {
 
 #[derive(Subcommand, Debug)]
 enum Command {
-    /// Prove a spec: names, shapes, labels, recipe; opens no weights
+    /// Check a spec: names, shapes, labels, recipe; opens no weights
     Check(check::Args),
     /// Show a net's layers, or draw it
     Show(show::Args),
@@ -54,35 +53,35 @@ enum Command {
     Build(build::Args),
     /// Classify photos, or run a net on arrays
     Predict(predict::Args),
-    /// Train a net by its recipe; what is frozen in front is computed once per image
+    /// Train a net by its recipe; the features of a frozen front are computed once per image
     Train(train::Args),
-    /// Write the features of photos at a net's end to a file
+    /// Write a net's outputs for photos (features) to a file
     Embed(embed::Args),
-    /// Measure a net on a folder of photos: accuracy, confusion, each class
+    /// Evaluate a net on labelled data: accuracy, confusion matrix, metrics of each class
     Eval(eval::Args),
-    /// List or delete the kept features of frozen fronts
+    /// List or delete the cached features of frozen fronts
     Cache(cache::Args),
     /// Compare the compiled net with its f64 reference, layer by layer
     Verify(verify::Args),
-    /// Measure a compiled net on this machine
+    /// Measure the speed of a compiled net on this machine
     Bench(bench::Args),
-    /// Say what an artifact or a weights file holds
+    /// Show the contents of an artifact, or of a file of weights or arrays
     Inspect(inspect::Args),
-    /// Bring specs into the one style
+    /// Format specs in the standard style
     Fmt(fmt::Args),
-    /// Serve an editor over stdin and stdout
+    /// Run the language server over stdin and stdout
     Lsp(lsp::Args),
-    /// Teach a diagnostic's code, such as E0301
+    /// Explain a diagnostic's code, such as E0301
     Explain(explain::Args),
-    /// Describe a layer, a shipped net or a command
+    /// Describe a layer, an entry of recipes, a shipped net or a command
     Help(help::Args),
-    /// Check what specs promise, and compare their stages with snapshots
+    /// Check the expectations of specs, and compare their stages with snapshots
     Test(test::Args),
-    /// Make the folder of a new project
+    /// Create the folder of a new project
     New(new::Args),
-    /// Say what differs between two nets, layer by layer
+    /// Compare two nets, layer by layer
     Diff(diff::Args),
-    /// Print the completions of a shell
+    /// Print a shell's completion script
     Completions(completions::Args),
 }
 
@@ -92,7 +91,7 @@ pub fn main() -> ExitCode {
         Ok(program) => program,
         Err(error) => {
             if error.use_stderr() {
-                // Who cannot be told is not.
+                // A closed stderr is no reason to fail otherwise.
                 let _ = error.print();
                 return ExitCode::from(2);
             }
@@ -101,7 +100,7 @@ pub fn main() -> ExitCode {
             return ExitCode::SUCCESS;
         }
     };
-    let done = match program.command {
+    let result = match program.command {
         Command::Check(args) => check::run(&args),
         Command::Show(args) => show::run(&args),
         Command::Build(args) => build::run(&args),
@@ -116,34 +115,15 @@ pub fn main() -> ExitCode {
         Command::Fmt(args) => fmt::run(&args),
         Command::Lsp(args) => lsp::run(&args),
         Command::Explain(args) => explain::run(&args),
-        Command::Help(args) => help::run(&args),
+        Command::Help(args) => help::run(&args, Program::command()),
         Command::Test(args) => test::run(&args),
         Command::New(args) => new::run(&args),
         Command::Diff(args) => diff::run(&args),
-        Command::Completions(args) => completions::run(&args),
+        Command::Completions(args) => completions::run(&args, Program::command()),
     };
-    match done {
+    match result {
         Ok(()) => ExitCode::SUCCESS,
-        Err(Failed::Misclassification) => ExitCode::from(WRONG),
-        Err(Failed::Interrupted) => ExitCode::from(INTERRUPTED),
+        Err(Failed::Error) => ExitCode::from(EXIT_ERROR),
+        Err(Failed::Interrupted) => ExitCode::from(EXIT_INTERRUPTED),
     }
-}
-
-/// Why a command did not come to its end; it was told already.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Failed {
-    Misclassification,
-    Interrupted,
-}
-
-/// What a command gives.
-type Done = Result<(), Failed>;
-
-/// How results are printed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
-enum Format {
-    /// For people
-    Text,
-    /// One JSON document
-    Json,
 }

@@ -1,9 +1,8 @@
 //! `netc show`
 
 use super::output::{messages, output_guard};
-use super::{Done, Format};
+use super::result::{CommandResult, Format};
 use crate::compile;
-use crate::diagnostics::{Code, Diagnostic};
 use crate::view::{self, layer_table};
 use std::path::{Path, PathBuf};
 
@@ -11,20 +10,20 @@ use std::path::{Path, PathBuf};
 pub struct Args {
     /// File, shipped net or expression
     spec: String,
-    /// The net that is meant
+    /// The net of the spec
     #[arg(long, value_name = "NAME")]
     net: Option<String>,
     #[arg(long, value_enum, default_value = "text")]
     format: Format,
-    /// Draw it: to stdout, or to the file of -o
+    /// Draw the net as SVG, to stdout or to the file of -o
     #[arg(long)]
     svg: bool,
-    /// Where the drawing is written
+    /// The file of the drawing
     #[arg(short, long, value_name = "FILE", requires = "svg")]
     output: Option<PathBuf>,
 }
 
-pub fn run(args: &Args) -> Done {
+pub fn run(args: &Args) -> CommandResult {
     let spec = messages::load(&args.spec)?;
     let graph = messages::unwrap_or_report(compile::graph_or_fragment(&spec, args.net.as_deref()), &spec.sources)?;
     if args.svg {
@@ -35,9 +34,9 @@ pub fn run(args: &Args) -> Done {
                 Ok(())
             }
             Some(path) => {
-                let read: Vec<&Path> = spec.sources.iter().filter_map(|(_, file)| file.path.as_deref()).collect();
-                output_guard::check(path, output_guard::Kind::Drawing, &read)?;
-                write_whole(path, drawing.as_bytes())
+                let inputs: Vec<&Path> = spec.sources.iter().filter_map(|(_, file)| file.path.as_deref()).collect();
+                output_guard::check(path, output_guard::FileKind::Drawing, &inputs)?;
+                output_guard::write_file(path, drawing.as_bytes())
             }
         };
     }
@@ -50,11 +49,4 @@ pub fn run(args: &Args) -> Done {
         }
     }
     Ok(())
-}
-
-/// Writes a file beside its place and renames it when it is whole.
-pub fn write_whole(path: &Path, bytes: &[u8]) -> Done {
-    crate::file::replace(path, |file| file.write_all(bytes)).map_err(|error| {
-        messages::fail_with(Diagnostic::new(Code::Output, format!("{} cannot be written: {error}", path.display())))
-    })
 }

@@ -1,8 +1,8 @@
 //! `netc test`
 
 use super::output::messages;
-use super::show::write_whole;
-use super::{Done, Failed};
+use super::output::output_guard::write_file;
+use super::result::{CommandResult, Failed};
 use crate::check::expectations;
 use crate::compile::{self, BuildOptions};
 use crate::diagnostics::{Code, Diagnostic, Diagnostics};
@@ -14,10 +14,10 @@ use similar::TextDiff;
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 
-/// How deep folders are searched.
+/// The maximum depth of searched folders.
 const MAX_DEPTH: usize = 32;
 
-/// A stage whose text a snapshot holds; none of them needs weights.
+/// A stage with snapshots; none needs weights.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 enum Stage {
     Graph,
@@ -45,20 +45,20 @@ impl Stage {
 
 #[derive(clap::Args, Debug)]
 pub struct Args {
-    /// Specs, and folders that are searched for them; default: the working directory
+    /// Specs, or folders to search for specs; default: the working directory
     files: Vec<PathBuf>,
-    /// The stages that are compared with snapshots beside the spec
+    /// The stages to compare with the snapshots next to the spec
     #[arg(long, value_enum, value_delimiter = ',', default_value = "graph")]
     stage: Vec<Stage>,
-    /// Write the snapshots that are new or differ
+    /// Write new and different snapshots
     #[arg(long)]
     accept: bool,
-    /// A missing snapshot is a failure; so it is where the environment variable CI is set
+    /// Fail if a snapshot is missing; the default if the environment variable CI is set
     #[arg(long, conflicts_with = "accept")]
     check: bool,
 }
 
-pub fn run(args: &Args) -> Done {
+pub fn run(args: &Args) -> CommandResult {
     let strict = args.check || std::env::var_os("CI").is_some_and(|value| !value.is_empty() && value != "false");
     let roots = if args.files.is_empty() { vec![PathBuf::from(".")] } else { args.files.clone() };
     let mut files = Vec::new();
@@ -70,16 +70,20 @@ pub fn run(args: &Args) -> Done {
     }
     let (mut passed, mut failed) = (0, 0);
     for file in &files {
-        let good = test(file, args, strict).is_ok();
-        *(if good { &mut passed } else { &mut failed }) += 1;
-        messages::print(format!("{}  {}\n", painted(if good { "pass" } else { "FAIL" }, good), file.display()));
+        let is_passed = test(file, args, strict).is_ok();
+        *(if is_passed { &mut passed } else { &mut failed }) += 1;
+        messages::print(format!(
+            "{}  {}\n",
+            painted(if is_passed { "pass" } else { "FAIL" }, is_passed),
+            file.display()
+        ));
     }
     messages::print(format!("{passed} passed, {failed} failed\n"));
-    if failed > 0 { Err(Failed::Misclassification) } else { Ok(()) }
+    if failed > 0 { Err(Failed::Error) } else { Ok(()) }
 }
 
-/// The specs below a path, sorted; hidden folders are not entered and links not followed.
-fn find(path: &Path, depth: usize, files: &mut Vec<PathBuf>) -> Done {
+/// Adds the specs below a path, sorted by name; skips hidden folders and links.
+fn find(path: &Path, depth: usize, files: &mut Vec<PathBuf>) -> CommandResult {
     if !path.is_dir() {
         files.push(path.to_path_buf());
         return Ok(());
@@ -94,7 +98,7 @@ fn find(path: &Path, depth: usize, files: &mut Vec<PathBuf>) -> Done {
     for entry in entries {
         let kind = entry.file_type().map_err(unreadable)?;
         let name = entry.file_name();
-        // What was named on the command line as `.` is shown without it.
+        // Paths below `.` are shown without it.
         let inner = if path == Path::new(".") { PathBuf::from(&name) } else { entry.path() };
         if kind.is_dir() && depth < MAX_DEPTH && !name.to_string_lossy().starts_with('.') {
             find(&inner, depth + 1, files)?;
@@ -105,29 +109,32 @@ fn find(path: &Path, depth: usize, files: &mut Vec<PathBuf>) -> Done {
     Ok(())
 }
 
-/// Checks all of one spec; what fails has been told.
-fn test(file: &Path, args: &Args, strict: bool) -> Done {
+/// Checks one spec.
+///
+/// # Errors
+/// The errors, which have been reported.
+fn test(file: &Path, args: &Args, strict: bool) -> CommandResult {
     let spec = elaborate::load(&file.display().to_string(), &from_disk)
         .map_err(|(sources, errors)| messages::fail(&errors, &sources))?;
     if spec.errors.has_errors() {
         return Err(messages::fail(&spec.errors, &spec.sources));
     }
     let graphs = graphs(&spec).map_err(|errors| messages::fail(&errors, &spec.sources))?;
-    let broken = expectations::check(&spec, &BuildOptions::default());
-    let mut done = if broken.has_errors() { Err(messages::fail(&broken, &spec.sources)) } else { Ok(()) };
+    let failures = expectations::check(&spec, &BuildOptions::default());
+    let mut result = if failures.has_errors() { Err(messages::fail(&failures, &spec.sources)) } else { Ok(()) };
     for &stage in args.stage.iter().filter(|_| !graphs.is_empty()) {
         let mut texts = Vec::new();
         for graph in &graphs {
             texts.push(stage.text(graph.clone()).map_err(|errors| messages::fail(&errors, &spec.sources))?);
         }
         if !compare(file, stage, &texts.join("\n"), args.accept, strict)? {
-            done = Err(Failed::Misclassification);
+            result = Err(Failed::Error);
         }
     }
-    done
+    result
 }
 
-/// The net that the spec is about, else all its complete ones; none where it holds only pieces for other specs.
+/// The main net of a spec, else all complete nets; none if all its nets are fragments.
 fn graphs(spec: &Spec) -> Result<Vec<Graph>, Diagnostics> {
     let errors = spec.check_recipes();
     if errors.has_errors() {
@@ -141,7 +148,7 @@ fn graphs(spec: &Spec) -> Result<Vec<Graph>, Diagnostics> {
     nets.into_iter().map(|net| spec.graph(net).map(|(graph, _)| graph)).collect()
 }
 
-/// Compares a stage with its snapshot, and writes that where it is accepted; returns whether all is well.
+/// Compares a stage with its snapshot; writes the snapshot if `accept` is given. Returns whether the test passes.
 fn compare(file: &Path, stage: Stage, text: &str, accept: bool, strict: bool) -> Result<bool, Failed> {
     let path = file.with_extension(format!("{}.snap", stage.name()));
     let name = file.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
@@ -161,30 +168,30 @@ fn compare(file: &Path, stage: Stage, text: &str, accept: bool, strict: bool) ->
         messages::print(difference(&path, contents(old), contents(&new)));
     }
     if accept {
-        write_whole(&path, new.as_bytes())?;
+        write_file(&path, new.as_bytes())?;
         messages::print(format!("wrote {}\n", path.display()));
         return Ok(true);
     }
     if old.is_none() {
-        let hint = if strict { "is missing" } else { "is new" };
-        messages::print(format!("{} {hint}: `--accept` writes it\n", path.display()));
+        let state = if strict { "is missing" } else { "is new" };
+        messages::print(format!("{} {state}: `--accept` writes it\n", path.display()));
         return Ok(!strict);
     }
     Ok(false)
 }
 
-/// A YAML text: a file's name may hold any sign.
+/// A quoted YAML string, as file names may have special characters.
 fn quoted(name: &str) -> String {
     serde_json::Value::from(name).to_string()
 }
 
-/// A snapshot without insta's header and the blank lines at its ends, which insta does not compare either.
+/// A snapshot without insta's header and without blank lines at its ends, as insta compares it.
 fn contents(snapshot: &str) -> &str {
     let body = snapshot.strip_prefix("---\n").and_then(|rest| rest.split_once("\n---\n")).map(|(_, body)| body);
     body.unwrap_or(snapshot).trim_end()
 }
 
-/// The lines that differ, with three around them.
+/// A unified diff with three lines of context.
 fn difference(path: &Path, old: &str, new: &str) -> String {
     let lines = TextDiff::from_lines(old, new);
     let header = (path.display().to_string(), "now".to_string());
@@ -202,11 +209,11 @@ fn difference(path: &Path, old: &str, new: &str) -> String {
     out
 }
 
-/// Green or red, on a terminal.
-fn painted(text: &str, good: bool) -> String {
+/// Green or red text on a terminal.
+fn painted(text: &str, is_good: bool) -> String {
     let color = std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none();
     match color {
-        true => format!("\x1b[{}m{text}\x1b[0m", if good { 32 } else { 31 }),
+        true => format!("\x1b[{}m{text}\x1b[0m", if is_good { 32 } else { 31 }),
         false => text.to_string(),
     }
 }

@@ -1,9 +1,9 @@
 //! `netc verify`
 
-use super::Done;
+use super::args::build_args::BuildArgs;
 use super::args::{number, threads_arg};
-use super::build::BuildArgs;
 use super::output::messages;
+use super::result::CommandResult;
 use crate::check::verify;
 use crate::compile::{self, BuildOptions};
 use crate::diagnostics::{Code, Diagnostic};
@@ -13,18 +13,18 @@ pub struct Args {
     /// File, shipped net or expression
     spec: String,
     #[command(flatten)]
-    choices: BuildArgs,
+    build: BuildArgs,
     /// Images to compare
-    #[arg(long, default_value_t = 2, value_parser = number::batch)]
+    #[arg(long, default_value_t = 2, value_parser = number::batch_size)]
     batch: usize,
     #[command(flatten)]
     threads: threads_arg::Threads,
 }
 
-pub fn run(args: &Args) -> Done {
+pub fn run(args: &Args) -> CommandResult {
     let spec = messages::load(&args.spec)?;
-    // What no file binds is compared all the same, with random values.
-    let options = BuildOptions { allow_untrained: true, allow_missing: true, ..args.choices.options() };
+    // Parameters without a file are compared too, with random values.
+    let options = BuildOptions { allow_untrained: true, allow_missing: true, ..args.build.options() };
     let build = messages::unwrap_or_report(compile::build(&spec, &options), &spec.sources)?;
     let threads = args.threads.count();
     let comparison =
@@ -36,17 +36,17 @@ pub fn run(args: &Args) -> Done {
     }
     let mut worst: f64 = 0.0;
     for deviation in comparison.outputs {
-        messages::print(format!("{}: largest error {:.2e} of the output's range\n", deviation.output, deviation.error));
+        messages::print(format!("{}: maximum error {:.2e} of the output's range\n", deviation.output, deviation.error));
         worst = worst.max(deviation.error);
     }
     let tolerance = if options.half_weights { verify::HALF_TOLERANCE } else { verify::TOLERANCE };
     if worst <= tolerance {
         return Ok(());
     }
-    let message = format!("the compiled net is off by {worst:.2e}, more than {tolerance:.0e}");
+    let message = format!("the compiled net deviates by {worst:.2e}, more than {tolerance:.0e}");
     let mut diagnostic = Diagnostic::new(Code::Deviation, message);
     if let Some(first) = comparison.steps.iter().find(|step| step.error > tolerance) {
-        diagnostic = diagnostic.note(format!("`{}` is the first step that is: {}", first.step, first.description));
+        diagnostic = diagnostic.note(format!("the first step above it is `{}`: {}", first.step, first.description));
     }
     Err(messages::fail_with(diagnostic))
 }

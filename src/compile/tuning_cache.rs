@@ -41,6 +41,36 @@ pub fn write(path: &Path, overrides: &AlgorithmOverrides) -> std::io::Result<()>
     file::replace(path, |out| out.write_all(&text))
 }
 
+/// The result of [`tune_build`].
+#[derive(Debug)]
+pub struct Tuning {
+    /// The machine that the build is tuned for.
+    pub machine: String,
+    /// The cache file that could not be written, and why: the next build measures again.
+    pub cache_error: Option<(PathBuf, std::io::Error)>,
+}
+
+/// Tunes a build for this machine, with the measurements of earlier builds; new ones are added to the cache. `report` gets
+/// each step that is measured, its fastest algorithm, and the time of one image.
+///
+/// # Errors
+/// If the new plan exceeds the memory limit of the options.
+pub fn tune_build(
+    build: &mut Build,
+    options: &BuildOptions,
+    threads: usize,
+    report: &mut dyn FnMut(&str, &dyn Display, Duration),
+) -> Result<Tuning> {
+    let machine = machine(threads);
+    let path = cache_file(&machine);
+    let mut overrides = path.as_deref().map(read).unwrap_or_default();
+    let cached = overrides.clone();
+    tuned(build, options, threads, &mut overrides, report)?;
+    let cache_error =
+        path.filter(|_| overrides != cached).and_then(|path| write(&path, &overrides).err().map(|error| (path, error)));
+    Ok(Tuning { machine, cache_error })
+}
+
 /// Tunes the convolutions and dense layers of a build that have no override yet, and plans it again with all overrides.
 ///
 /// # Errors

@@ -24,6 +24,29 @@ impl Initializer {
     pub const NAMES: [&'static str; 8] =
         ["Constant", "Normal", "Uniform", "HeNormal", "HeUniform", "XavierNormal", "XavierUniform", "Orthogonal"];
 
+    /// The call with its defaults and the distribution of an initialiser, by its name.
+    pub fn doc(name: &str) -> Option<&'static str> {
+        Some(match name {
+            "Constant" => "Constant(value=0), or the number alone",
+            "Normal" => "Normal(mean=0, std=0.01), a normal distribution",
+            "Uniform" => "Uniform(minval=0, maxval=1), a uniform distribution",
+            "HeNormal" => {
+                "HeNormal(gain=1), a normal distribution with the variance gain / fan_in (He et al., 2015); layers with a rectifier default to gain 2"
+            }
+            "HeUniform" => {
+                "HeUniform(gain=1), a uniform distribution with the variance gain / fan_in (He et al., 2015)"
+            }
+            "XavierNormal" => {
+                "XavierNormal(gain=1), a normal distribution with the variance gain / (fan_in + fan_out) (Glorot and Bengio, 2010)"
+            }
+            "XavierUniform" => {
+                "XavierUniform(gain=1), a uniform distribution with the variance gain / (fan_in + fan_out) (Glorot and Bengio, 2010)"
+            }
+            "Orthogonal" => "Orthogonal(scale=1), a matrix of orthonormal rows or columns (Saxe et al., 2013)",
+            _ => return None,
+        })
+    }
+
     /// Reads `HeNormal(gain=2)`, `he_normal` or a number.
     pub fn from_value(value: &Value) -> Option<Initializer> {
         if let Some(number) = value.number() {

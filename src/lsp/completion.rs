@@ -2,12 +2,12 @@
 
 use super::cursor::{Context, cursor};
 use super::documents::Document;
-use crate::elaborate::requests::RECIPE_KEYS;
 use crate::graph::{Argument, Graph, Initializer};
 use crate::ops;
 use crate::request::WEIGHTS_OPTIONS;
 use crate::syntax::layer_name_text;
-use crate::train::recipe::completions::{Offer, offers};
+use crate::train::recipe::help::{choices as recipe_choices, find_choice};
+use crate::train::recipe::keys::{KEYS, NamedChoice};
 use lsp_types::{
     CompletionItem, CompletionItemKind, CompletionResponse, CompletionTextEdit, Documentation, MarkupContent,
     MarkupKind, Range, TextEdit,
@@ -108,12 +108,13 @@ pub fn completion(document: &Document, offset: usize) -> CompletionResponse {
         }
         Context::Net => nets(&mut list, document),
         Context::Key { item } => {
-            let keys: &[&str] = if *item == "train" { &RECIPE_KEYS } else { &WEIGHTS_OPTIONS };
-            for key in keys {
-                list.add_as(key, format!("{key} = "), CompletionItemKind::PROPERTY, String::new());
+            let recipe = KEYS.iter().map(|key| (key.name, key.summary)).filter(|_| *item == "train");
+            let weights = WEIGHTS_OPTIONS.iter().map(|option| (*option, "")).filter(|_| *item != "train");
+            for (key, detail) in recipe.chain(weights) {
+                list.add_as(key, format!("{key} = "), CompletionItemKind::PROPERTY, detail.to_string());
             }
         }
-        Context::Entry { key } => offered(&mut list, &offers(key)),
+        Context::Entry { key } => offered(&mut list, &recipe_choices(key)),
         Context::Argument { callee } if cursor.recipe => {
             let arguments = recipe_arguments(callee);
             named(&mut list, arguments);
@@ -125,7 +126,7 @@ pub fn completion(document: &Document, offset: usize) -> CompletionResponse {
             }
             // A learning rate can be a schedule.
             if argument == "step" {
-                offered(&mut list, &offers("schedule"));
+                offered(&mut list, &recipe_choices("schedule"));
             }
         }
         Context::Expression if cursor.recipe => {}
@@ -207,16 +208,15 @@ fn named(list: &mut List, arguments: &[Argument]) {
 }
 
 /// Adds the values of a key of a recipe.
-fn offered(list: &mut List, offers: &[Offer]) {
-    for offer in offers {
-        list.add(offer.name, CompletionItemKind::CONSTRUCTOR, offer.summary.to_string());
+fn offered(list: &mut List, choices: &[NamedChoice]) {
+    for choice in choices {
+        list.add(choice.name, CompletionItemKind::CONSTRUCTOR, choice.summary.to_string());
     }
 }
 
 /// The arguments of a value in a recipe: an optimizer, a schedule, a data source.
 pub fn recipe_arguments(name: &str) -> &'static [Argument] {
-    let all = RECIPE_KEYS.iter().flat_map(|key| offers(key));
-    all.into_iter().find(|offer| offer.name == name).map_or(&[], |offer| offer.arguments)
+    find_choice(name).map_or(&[], |choice| choice.arguments)
 }
 
 /// Adds the keywords that an argument takes.

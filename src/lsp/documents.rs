@@ -207,7 +207,7 @@ fn analyse(
     let path = path_of(&uri);
     let spec = elaborate::load_text(&path, &text, read);
     let (tree, errors) = syntax::parse(&spec.sources, spec.root());
-    let Checked { told: diagnostics, graphs, .. } = check(&spec, None);
+    let Checked { diagnostics, graphs, .. } = check(&spec, None);
     let fresh = GraphSnapshot { text: text.clone(), root: spec.root(), graphs, is_current: true };
     let snapshot = match before {
         Some(before) if diagnostics.has_errors() => GraphSnapshot { is_current: false, ..before },

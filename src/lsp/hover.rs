@@ -34,7 +34,7 @@ pub fn hover(document: &Document, offset: usize) -> Option<Hover> {
             false => argument(document, &callee, written),
         },
         Context::Nothing | Context::Cut { .. } => named(document, &word),
-        _ if cursor.recipe => recipe::documentation(written).map(|text| format!("```text\n{text}```\n")),
+        _ if cursor.recipe => recipe::help::documentation(written).map(|text| format!("```text\n{text}```\n")),
         _ => named(document, &word).or_else(|| layer(document, &word)),
     }?;
     hover_at(document, word, documentation)

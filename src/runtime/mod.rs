@@ -2,6 +2,7 @@
 
 #[allow(unsafe_code)]
 mod arena;
+pub mod benchmark;
 pub mod non_finite;
 pub mod thread_count;
 

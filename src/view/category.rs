@@ -1,10 +1,10 @@
-//! How pictures show each category of layers.
+//! The names and colours of layer categories in drawings.
 
 pub(crate) use crate::graph::Category;
 
 impl Category {
-    /// The word in the legend.
-    pub fn word(self) -> &'static str {
+    /// The name in the legend.
+    pub fn name(self) -> &'static str {
         match self {
             Category::Input => "input",
             Category::Convolution => "convolution",
@@ -19,7 +19,7 @@ impl Category {
         }
     }
 
-    /// Fill and line. Light fills with dark text in them read on light and on dark pages alike.
+    /// The colours of fill and line. Light fills with dark text are readable on light and dark pages.
     pub fn colours(self) -> (&'static str, &'static str) {
         match self {
             Category::Input => ("#e6e8eb", "#8c959f"),
@@ -35,12 +35,12 @@ impl Category {
         }
     }
 
-    /// Whether its layers keep the shape and are drawn as tags of the box before them.
+    /// Whether its layers keep the shape, and are drawn as tags in the box of the layer before them.
     pub fn is_pointwise(self) -> bool {
         matches!(self, Category::Activation | Category::Norm | Category::Regulariser)
     }
 
-    /// Whether one line says all of its layers.
+    /// Whether its layers are drawn with a single line of text.
     pub fn is_compact(self) -> bool {
         matches!(self, Category::Merge | Category::Shape)
     }

@@ -1,4 +1,4 @@
-//! What differs between two nets, layer by layer, matched by name.
+//! The differences between two nets, layer by layer, matched by name.
 
 use super::number_format::{short_layer, thousands};
 use crate::graph::{Graph, NodeId};
@@ -7,28 +7,28 @@ use similar::{Algorithm, DiffOp, capture_diff_slices};
 use std::collections::HashMap;
 use std::fmt::Write;
 
-/// A layer that only one of the nets has, or that is another in the second.
+/// A layer that only one net has, or that differs.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Change {
     Added(NodeId),
     Removed(NodeId),
-    /// The layer in both nets, and each property that changed: its name, before and after.
+    /// The layer in both nets, and each property that differs: its name, before and after.
     Changed(NodeId, NodeId, Vec<(String, String, String)>),
 }
 
-/// The changes in the order of the second net; removed layers stand where they were in the first.
+/// The differences in the order of the second net; removed layers are at their position in the first.
 pub fn changes(a: &Graph, b: &Graph) -> Vec<Change> {
     let names = |graph: &Graph| graph.nodes.iter().map(|node| node.name.clone()).collect::<Vec<_>>();
     let (first, second) = (names(a), names(b));
-    let places =
+    let by_name =
         |graph: &Graph| graph.ids().map(|id| (graph.node(id).name.clone(), id)).collect::<HashMap<String, NodeId>>();
-    let (in_first, in_second) = (places(a), places(b));
+    let (in_first, in_second) = (by_name(a), by_name(b));
     let mut list = Vec::new();
     for op in capture_diff_slices(Algorithm::Myers, &first, &second) {
-        // A layer that moved is removed and added in the script, but is the same layer to its reader.
+        // The edit script removes and adds a moved layer, which is no difference here.
         if !matches!(op, DiffOp::Equal { .. }) {
-            let gone = op.old_range().map(NodeId).filter(|&id| !in_second.contains_key(&a.node(id).name));
-            list.extend(gone.map(Change::Removed));
+            let removed = op.old_range().map(NodeId).filter(|&id| !in_second.contains_key(&a.node(id).name));
+            list.extend(removed.map(Change::Removed));
         }
         for id in op.new_range().map(NodeId) {
             match in_first.get(&b.node(id).name) {
@@ -45,9 +45,9 @@ pub fn changes(a: &Graph, b: &Graph) -> Vec<Change> {
     list
 }
 
-/// The properties of a layer that are not the same in both nets.
+/// The properties of a layer that differ between the nets.
 fn properties(a: &Graph, old: NodeId, b: &Graph, new: NodeId) -> Vec<(String, String, String)> {
-    let described = |graph: &Graph, id: NodeId| {
+    let describe = |graph: &Graph, id: NodeId| {
         let node = graph.node(id);
         let settings: Vec<String> =
             node.operation.settings().iter().map(|(name, value)| format!("{name}={value}")).collect();
@@ -61,7 +61,7 @@ fn properties(a: &Graph, old: NodeId, b: &Graph, new: NodeId) -> Vec<(String, St
             ("frozen", if node.frozen { "yes".into() } else { "no".into() }),
         ]
     };
-    let pairs = described(a, old).into_iter().zip(described(b, new));
+    let pairs = describe(a, old).into_iter().zip(describe(b, new));
     pairs
         .filter(|((_, before), (_, after))| before != after)
         .map(|((name, before), (_, after))| (name.to_string(), before, after))
@@ -73,14 +73,14 @@ fn parameters(graph: &Graph, id: NodeId) -> u64 {
     parameters.filter(|parameter| !parameter.is_fixed()).map(|parameter| parameter.len() as u64).sum()
 }
 
-/// For people: the summary of both, a line per change, the counts.
+/// The summaries of both nets, a line for each difference, and the counts.
 pub fn text(a: &Graph, b: &Graph) -> String {
     let changes = changes(a, b);
     let mut out = format!("- {}: {}\n+ {}: {}\n", a.name, a.summary(), b.name, b.summary());
     if !changes.is_empty() {
         out.push('\n');
     }
-    let whole = |graph: &Graph, id: NodeId| {
+    let describe = |graph: &Graph, id: NodeId| {
         let (node, count) = (graph.node(id), parameters(graph, id));
         let count = if count == 0 { String::new() } else { format!(", {} parameters", thousands(count)) };
         format!("{}  {} : {}{count}", node.name, short_layer(graph, id), node.output)
@@ -90,11 +90,11 @@ pub fn text(a: &Graph, b: &Graph) -> String {
         let _ = match change {
             Change::Added(id) => {
                 added += 1;
-                writeln!(out, "+ {}", whole(b, *id))
+                writeln!(out, "+ {}", describe(b, *id))
             }
             Change::Removed(id) => {
                 removed += 1;
-                writeln!(out, "- {}", whole(a, *id))
+                writeln!(out, "- {}", describe(a, *id))
             }
             Change::Changed(_, id, what) => {
                 changed += 1;
@@ -122,7 +122,7 @@ fn or_none(text: &str) -> &str {
 pub fn document(a: &Graph, b: &Graph) -> Value {
     let head =
         |graph: &Graph| json!({ "net": graph.name, "summary": graph.summary(), "parameters": graph.parameter_count() });
-    let whole = |graph: &Graph, id: NodeId| {
+    let describe = |graph: &Graph, id: NodeId| {
         let node = graph.node(id);
         json!({
             "name": node.name,
@@ -134,8 +134,8 @@ pub fn document(a: &Graph, b: &Graph) -> Value {
     let (mut added, mut removed, mut changed) = (Vec::new(), Vec::new(), Vec::new());
     for change in changes(a, b) {
         match change {
-            Change::Added(id) => added.push(whole(b, id)),
-            Change::Removed(id) => removed.push(whole(a, id)),
+            Change::Added(id) => added.push(describe(b, id)),
+            Change::Removed(id) => removed.push(describe(a, id)),
             Change::Changed(_, id, what) => {
                 let what: serde_json::Map<String, Value> =
                     what.into_iter().map(|(name, before, after)| (name, json!([before, after]))).collect();

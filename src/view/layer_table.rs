@@ -1,4 +1,4 @@
-//! The table that `netc show` prints, and its JSON twin.
+//! The table of layers that `netc show` prints, as text and as JSON.
 
 use super::number_format::{Cost, costs, magnitude, short_layer, thousands, total_multiply_adds, weight_size};
 use crate::graph::{Graph, NodeId};
@@ -6,24 +6,24 @@ use serde_json::{Value, json as object};
 use std::fmt::Write;
 use unicode_width::UnicodeWidthStr;
 
-/// The narrowest that the inputs column gets before its names keep the width they need.
+/// The minimum width of the inputs column.
 const NARROWEST_INPUTS: usize = 16;
 
-/// A cell's column: its title, and whether it is right-aligned.
+/// A column: its title, and whether it is right-aligned.
 type Column = (&'static str, bool);
 
 const COLUMNS: [Column; 6] =
     [("#", true), ("name", false), ("layer", false), ("output", false), ("parameters", true), ("multiply-adds", true)];
 
 /// The summary line, the documentation, one row per layer and the totals.
-/// With the `width` of a terminal the inputs are wrapped; names are never cut.
+/// Inputs are wrapped at `width`, that of a terminal; names are never truncated.
 pub fn table(graph: &Graph, docs: &[String], width: Option<usize>) -> String {
     let costs: Vec<_> = costs(graph).split_off(graph.open_inputs);
     let rows: Vec<[String; 6]> = graph.layers().zip(&costs).map(|(id, cost)| cells(graph, id, cost)).collect();
     let marks: Vec<&str> = graph.layers().map(|id| if graph.node(id).frozen { "frozen" } else { "" }).collect();
-    let inputs: Vec<Vec<&str>> = graph.layers().map(|id| told_inputs(graph, id)).collect();
+    let inputs: Vec<Vec<&str>> = graph.layers().map(|id| inputs_text(graph, id)).collect();
     let frozen = marks.iter().any(|mark| !mark.is_empty());
-    let tells_inputs = inputs.iter().any(|inputs| !inputs.is_empty());
+    let has_inputs_column = inputs.iter().any(|inputs| !inputs.is_empty());
 
     let widths: Vec<usize> = (0..COLUMNS.len())
         .map(|column| rows.iter().map(|row| row[column].width()).max().unwrap_or(0).max(COLUMNS[column].0.width()))
@@ -32,7 +32,7 @@ pub fn table(graph: &Graph, docs: &[String], width: Option<usize>) -> String {
     if frozen {
         left += "frozen".len() + 2;
     }
-    let room = width.map(|width| width.saturating_sub(left).max(NARROWEST_INPUTS));
+    let inputs_width = width.map(|width| width.saturating_sub(left).max(NARROWEST_INPUTS));
 
     let mut out = graph.summary();
     out.push('\n');
@@ -58,11 +58,11 @@ pub fn table(graph: &Graph, docs: &[String], width: Option<usize>) -> String {
         }
     };
     let titles: Vec<&str> = COLUMNS.iter().map(|(title, _)| *title).collect();
-    let inputs_title = if tells_inputs { vec!["inputs".to_string()] } else { Vec::new() };
+    let inputs_title = if has_inputs_column { vec!["inputs".to_string()] } else { Vec::new() };
     line(&titles, "", &inputs_title);
     for ((row, mark), inputs) in rows.iter().zip(marks).zip(&inputs) {
         let cells: Vec<&str> = row.iter().map(String::as_str).collect();
-        line(&cells, mark, &wrap(inputs, room));
+        line(&cells, mark, &wrap(inputs, inputs_width));
     }
     out.push('\n');
     out.push_str(&totals(&costs));
@@ -82,21 +82,21 @@ fn cells(graph: &Graph, id: NodeId, cost: &Cost) -> [String; 6] {
     ]
 }
 
-/// The names of a layer's inputs, where they are not simply the row before.
-fn told_inputs(graph: &Graph, id: NodeId) -> Vec<&str> {
+/// The names of a layer's inputs; none if the only input is the previous row.
+fn inputs_text(graph: &Graph, id: NodeId) -> Vec<&str> {
     match graph.node(id).inputs[..] {
         [NodeId(before)] if before + 1 == id.0 => Vec::new(),
         ref inputs => inputs.iter().map(|&input| graph.node(input).name.as_str()).collect(),
     }
 }
 
-/// Names beside each other, on as many lines as the room asks for.
-fn wrap(names: &[&str], room: Option<usize>) -> Vec<String> {
+/// Wraps a list of names at this width.
+fn wrap(names: &[&str], width: Option<usize>) -> Vec<String> {
     let mut lines: Vec<String> = Vec::new();
     for (index, name) in names.iter().enumerate() {
         let comma = if index + 1 < names.len() { "," } else { "" };
         match lines.last_mut() {
-            Some(line) if room.is_none_or(|room| line.width() + 1 + name.width() + comma.len() <= room) => {
+            Some(line) if width.is_none_or(|width| line.width() + 1 + name.width() + comma.len() <= width) => {
                 let _ = write!(line, " {name}{comma}");
             }
             _ => lines.push(format!("{name}{comma}")),
@@ -113,19 +113,19 @@ pub(super) fn totals(costs: &[Cost]) -> String {
     if trainable != parameters {
         let _ = write!(text, " ({} trainable)", thousands(trainable));
     }
-    let macs = total_multiply_adds(costs).map_or("an open number of".into(), magnitude);
+    let macs = total_multiply_adds(costs).map_or("an unknown number of".into(), magnitude);
     let _ = write!(text, ", {macs} multiply-adds, {} of weights", weight_size(parameters));
     text
 }
 
-/// The columns of the terminal that stdout is; `None` where it is none.
+/// The width of the terminal; `None` if stdout is none.
 pub fn terminal_width() -> Option<usize> {
     let (terminal_size::Width(width), _) = terminal_size::terminal_size_of(std::io::stdout())?;
     Some(usize::from(width))
 }
 
 /// `{"net", "summary", "layers": [{"index", "name", "kind", "output", "parameters", "macs", "inputs"}]}`.
-/// Multiply-adds that depend on an open size are null.
+/// Multiply-adds that depend on an unknown size are null.
 pub fn json(graph: &Graph) -> Value {
     let layers: Vec<Value> = graph
         .layers()

@@ -1,4 +1,4 @@
-//! Graphs and training runs for people: tables, the same as JSON, drawings, pages.
+//! Views of nets and training runs: tables, JSON, SVG drawings, HTML reports.
 
 mod category;
 pub mod charts;
@@ -8,8 +8,9 @@ mod graph_layout;
 pub mod html;
 pub mod layer_table;
 mod number_format;
+mod svg_text;
 
 pub use charts::curves::curves;
 pub use drawing::svg;
-pub use html::{MisclassifiedPhoto, Occasion, report};
+pub use html::{MisclassifiedPhoto, ReportKind, report};
 pub use layer_table::{json, table};

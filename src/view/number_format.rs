@@ -1,20 +1,20 @@
-//! How layers and numbers read.
+//! The costs of layers, and the text form of layers and numbers.
 
 use crate::graph::{Graph, NodeId};
 use std::collections::BTreeSet;
 
-/// What a layer costs.
+/// The cost of a layer.
 pub(crate) struct Cost {
-    /// The values of its own parameters; shared ones count where they are first used.
+    /// The number of values in its parameters; shared ones count where they are first used.
     pub parameters: u64,
-    /// Those of them that training changes.
+    /// The number of those that are trained.
     pub trainable: u64,
-    /// Multiply-adds for one image; `None` where they depend on a size that is open.
+    /// Multiply-adds for one image; `None` if they depend on an unknown size.
     pub macs: Option<u64>,
 }
 
 /// The costs of all layers in order.
-pub(super) fn costs(graph: &Graph) -> Vec<Cost> {
+pub(crate) fn costs(graph: &Graph) -> Vec<Cost> {
     let mut seen = BTreeSet::new();
     graph.ids().map(|id| cost(graph, id, &mut seen)).collect()
 }
@@ -33,14 +33,14 @@ fn cost(graph: &Graph, id: NodeId, seen: &mut BTreeSet<usize>) -> Cost {
         }
     }
     let macs = graph.macs(id);
-    // An operation gives zero where it cannot count; weights on an open size do cost something.
-    let weighs = node.parameters.iter().any(|id| graph.parameters[id.0].role == "weight");
-    let unknown = macs == 0 && weighs && node.output.len().is_none();
+    // An operation returns zero if it cannot count; a layer with weights and an unknown size has a cost.
+    let has_weight = node.parameters.iter().any(|id| graph.parameters[id.0].role == "weight");
+    let unknown = macs == 0 && has_weight && node.output.len().is_none();
     Cost { parameters, trainable, macs: (!unknown).then_some(macs) }
 }
 
-/// The settings that papers write, short: `3x3, 64, stride 2`. Those that tell little at a glance are left out.
-pub(super) fn short_settings(graph: &Graph, id: NodeId) -> String {
+/// The main settings in short, as in papers: `3x3, 64, stride 2`.
+pub(crate) fn short_settings(graph: &Graph, id: NodeId) -> String {
     let node = graph.node(id);
     let settings = node.operation.settings();
     let value = |key: &str| settings.iter().find(|(name, _)| *name == key).map(|(_, value)| value.as_str());
@@ -65,7 +65,7 @@ pub(super) fn short_settings(graph: &Graph, id: NodeId) -> String {
 }
 
 /// The layer and its short settings: `Convolution 3x3, 64`.
-pub(super) fn short_layer(graph: &Graph, id: NodeId) -> String {
+pub(crate) fn short_layer(graph: &Graph, id: NodeId) -> String {
     let name = graph.node(id).operation.definition().name;
     match short_settings(graph, id) {
         settings if settings.is_empty() => name.to_string(),
@@ -74,7 +74,7 @@ pub(super) fn short_layer(graph: &Graph, id: NodeId) -> String {
 }
 
 /// `134,301,514`
-pub(super) fn thousands(number: u64) -> String {
+pub(crate) fn thousands(number: u64) -> String {
     let digits = number.to_string();
     let mut out = String::with_capacity(digits.len() + digits.len() / 3);
     for (index, digit) in digits.chars().enumerate() {
@@ -87,14 +87,14 @@ pub(super) fn thousands(number: u64) -> String {
 }
 
 /// Three digits and a unit: `86.7 M`, `1.85 G`.
-pub(super) fn magnitude(number: u64) -> String {
+pub(crate) fn magnitude(number: u64) -> String {
     let mut value = number as f64;
     if number < 1000 {
         return number.to_string();
     }
     let mut unit = "";
     for next in ["k", "M", "G", "T", "P", "E"] {
-        // 999.5 would be rounded to a fourth digit.
+        // 999.5 would round to four digits.
         if value < 999.5 {
             break;
         }
@@ -110,13 +110,13 @@ pub(super) fn magnitude(number: u64) -> String {
 }
 
 /// The size of f32 weights: `537.2 MB`.
-pub(super) fn weight_size(parameters: u64) -> String {
+pub(crate) fn weight_size(parameters: u64) -> String {
     let bytes = parameters as f64 * 4.0;
     if bytes < 1e6 { format!("{:.1} kB", bytes / 1e3) } else { format!("{:.1} MB", bytes / 1e6) }
 }
 
 /// The sum of the multiply-adds, unknown where one of them is.
-pub(super) fn total_multiply_adds(costs: &[Cost]) -> Option<u64> {
+pub(crate) fn total_multiply_adds(costs: &[Cost]) -> Option<u64> {
     costs.iter().map(|cost| cost.macs).try_fold(0u64, |sum, cost| Some(sum.saturating_add(cost?)))
 }
 

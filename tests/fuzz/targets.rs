@@ -103,7 +103,7 @@ pub fn recipe(bytes: &[u8]) {
 fn look_at(text: &str) {
     let spec = load_text(&place("fuzz.net"), text, &read_nothing);
     let checked = check::check(&spec, None);
-    show(&checked.told, &spec.sources);
+    show(&checked.diagnostics, &spec.sources);
     checked.graphs.iter().filter(|graph| graph.nodes.len() <= MAX_LAYERS).take(3).for_each(view);
     format(text);
 }

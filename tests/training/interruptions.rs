@@ -90,7 +90,7 @@ fn check_files(folder: &TempDir, runs: &[Whole], killed: usize) {
 /// Two recipes take turns in one folder, so that each writes over what the other left. Runs are killed at moments of four
 /// kinds, five of each: any time, while the front's features are stored, while a file is written, and behind the weights.
 #[test]
-fn a_run_that_is_killed_at_any_moment_leaves_whole_files_and_goes_on_to_the_same_end() {
+fn a_run_killed_at_any_time_leaves_valid_files_and_resumes_to_the_same_weights() {
     let recipe = "validation = split(0.25)\noptimizer = Momentum(step=0.01)\nepochs = 40\nbatch = 3";
     let runs = [Whole::of(&format!("{recipe}\nseed = 1")), Whole::of(&format!("{recipe}\naugment = flip"))];
     let broken = project(&runs[0].recipe);
@@ -160,7 +160,7 @@ fn a_run_that_is_killed_at_any_moment_leaves_whole_files_and_goes_on_to_the_same
 /// Ctrl-C ends a run behind the batch that it is at, within an epoch too; it goes on to the same weights and measures.
 #[cfg(unix)]
 #[test]
-fn a_run_that_is_interrupted_goes_on_within_the_epoch() {
+fn an_interrupted_run_resumes_within_the_epoch() {
     let whole = Whole::of(
         "validation = split(0.25)\noptimizer = Adam(step=0.003)\nepochs = 60\nbatch = 1\naugment = flip\n\
         schedule = cosine_decay()\nstop = early_stopping(patience=60)",
@@ -192,7 +192,7 @@ fn a_run_that_is_interrupted_goes_on_within_the_epoch() {
         assert_eq!(output.status.code(), Some(130), "{told}");
         assert!(told.contains(" Interrupted ") && told.contains("`--resume`"), "{told}");
         assert!(begun(folder).is_empty());
-        within += usize::from(told.contains(", behind ") && !told.contains(", behind 0 of "));
+        within += usize::from(told.contains(", after ") && !told.contains(", after 0 of "));
         rounds += 1;
         assert!(rounds < 200, "it does not come forward");
     }
@@ -203,7 +203,7 @@ fn a_run_that_is_interrupted_goes_on_within_the_epoch() {
     let timeless = |record: &RunRecord| {
         let mut record = record.clone();
         record.epochs.iter_mut().for_each(|epoch| epoch.seconds = 0.0);
-        (record.epochs, record.best, record.outcome, record.stopped)
+        (record.epochs, record.best, record.metrics, record.stopped)
     };
     let record = RunRecord::read(&folder.join("kind.run")).expect("a record");
     assert_eq!(timeless(&record), timeless(&whole.record));
@@ -212,7 +212,7 @@ fn a_run_that_is_interrupted_goes_on_within_the_epoch() {
 /// A limit on the size of files stands for a full disk.
 #[cfg(unix)]
 #[test]
-fn a_full_disk_is_told_and_what_was_there_stays() {
+fn a_full_disk_is_reported_and_existing_files_stay() {
     let recipe = "validation = split(0.25)\nepochs = 3\nbatch = 5";
     let runs = [Whole::of(recipe), Whole::of(&format!("{recipe}\nseed = 1"))];
     let folder = project(recipe);

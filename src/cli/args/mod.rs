@@ -1,4 +1,5 @@
 //! Arguments that several commands take.
 
+pub(super) mod build_args;
 pub(super) mod number;
 pub(super) mod threads_arg;

@@ -1,9 +1,12 @@
-//! Numbers of the command line, with their bounds.
+//! Parsers for numbers on the command line.
 
-/// A number of images at a time.
-pub fn batch(text: &str) -> Result<usize, String> {
+/// A batch size.
+///
+/// # Errors
+/// Anything but an integer from 1.
+pub fn batch_size(text: &str) -> Result<usize, String> {
     match text.parse() {
         Ok(count @ 1..) => Ok(count),
-        _ => Err("write a number of images, at least 1".into()),
+        _ => Err("expected a number of images, at least 1".into()),
     }
 }

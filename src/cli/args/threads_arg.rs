@@ -1,32 +1,32 @@
-//! The threads that a command computes on.
+//! The arguments for threads: how many, and whether they are pinned to cores.
 
 use crate::kernels::parallel::affinity::PinPolicy;
 use crate::kernels::parallel::thread_pool::ThreadPool;
 use crate::runtime::thread_count;
 use std::sync::Arc;
 
-/// More threads than this no machine that netc runs on has use for.
+/// The maximum; more are surely a mistake.
 const MAX_THREADS: usize = 1024;
 
-/// How many threads.
+/// The number of threads.
 #[derive(clap::Args, Debug)]
 pub struct Threads {
-    /// Threads; default: all that the process may use
+    /// Number of threads; default: all that the process may use
     #[arg(long, value_parser = number)]
     threads: Option<usize>,
 }
 
-/// How many threads, and where.
+/// The number of threads, and their pinning to cores.
 #[derive(clap::Args, Debug)]
 pub struct ThreadPlacement {
     #[command(flatten)]
     threads: Threads,
-    /// Keep each thread on a core of its own; auto: if there is one for each core, until another program wants it
+    /// Pin each thread to a core; auto: with one thread per core, until another program needs the cores
     #[arg(long, value_enum, value_name = "WHEN", default_value_t)]
     pin: Pin,
 }
 
-/// When threads stay on cores of their own.
+/// When threads are pinned to cores.
 #[derive(Clone, Copy, Debug, Default, clap::ValueEnum)]
 enum Pin {
     #[default]
@@ -59,6 +59,6 @@ impl ThreadPlacement {
 fn number(text: &str) -> Result<usize, String> {
     match text.parse() {
         Ok(count @ 1..=MAX_THREADS) => Ok(count),
-        _ => Err(format!("write a number of threads from 1 to {MAX_THREADS}")),
+        _ => Err(format!("expected a number of threads from 1 to {MAX_THREADS}")),
     }
 }

@@ -1,6 +1,6 @@
-//! What is told on stderr: diagnostics, and the lines of a build's progress.
+//! Output to the terminal: results on stdout, diagnostics and progress lines on stderr.
 
-use crate::cli::Failed;
+use crate::cli::result::Failed;
 use crate::diagnostics::{Code, Diagnostic, Diagnostics, render};
 use crate::elaborate;
 use crate::elaborate::Spec;
@@ -10,7 +10,7 @@ use std::borrow::Cow;
 use std::fmt::Display;
 use std::io::{self, IsTerminal, Write};
 
-/// Prints to stdout; a reader that went away (a closed pipe) ends the program quietly, any other error with an error.
+/// Prints to stdout. A closed pipe ends the program quietly, any other failure with an error.
 pub fn print(text: impl Display) {
     let text = text.to_string();
     let mut out = io::stdout().lock();
@@ -20,27 +20,27 @@ pub fn print(text: impl Display) {
     }
     let message = format!("the results cannot be written: {}", plain(&error));
     let _ = fail_with(Diagnostic::new(Code::Output, message));
-    std::process::exit(i32::from(crate::cli::WRONG));
+    std::process::exit(i32::from(crate::cli::result::EXIT_ERROR));
 }
 
-/// Prints to stderr. Where nobody can be told, the work goes on untold.
+/// Prints to stderr, and ignores failures.
 fn emit_text(text: impl Display) {
     let text = text.to_string();
     let _ = write!(io::stderr().lock(), "{}", visible(&text));
 }
 
-/// What goes to a terminal: whatever file it quotes, it ends lines, indents and colours, and says nothing else to it.
+/// Escapes control characters, which may come from quoted files, except line ends, tabs and colours.
 fn visible(text: &str) -> Cow<'_, str> {
-    let silent = |c: char| c.is_control() && !matches!(c, '\n' | '\t');
-    if !text.contains(silent) {
+    let is_escaped = |c: char| c.is_control() && !matches!(c, '\n' | '\t');
+    if !text.contains(is_escaped) {
         return Cow::Borrowed(text);
     }
     let mut out = String::with_capacity(text.len());
     let mut rest = text;
-    while let Some(at) = rest.find(silent) {
+    while let Some(at) = rest.find(is_escaped) {
         let (before, from) = rest.split_at(at);
         out.push_str(before);
-        // A carriage return before a line feed belongs to the line's end; a colour ends with `m`.
+        // A carriage return before a line feed is part of the line end; a colour code ends with `m`.
         let colour = from.strip_prefix("\x1b[").and_then(|code| code.find(|c: char| !c.is_ascii_digit() && c != ';'));
         let kept = match colour {
             _ if from.starts_with("\r\n") => 1,
@@ -71,31 +71,42 @@ pub fn emit(diagnostics: &Diagnostics, sources: &Sources) {
 /// Prints diagnostics and fails.
 pub fn fail(diagnostics: &Diagnostics, sources: &Sources) -> Failed {
     emit(diagnostics, sources);
-    Failed::Misclassification
+    Failed::Error
 }
 
-/// Prints one diagnostic that has no place in a source, and fails.
+/// Prints one diagnostic without a position in a source, and fails.
 pub fn fail_with(diagnostic: Diagnostic) -> Failed {
     fail(&diagnostic.into(), &Sources::default())
 }
 
-/// Reads the spec of an argument.
+/// Prints an error without a position in a source, and fails.
+pub fn error(code: Code, message: impl Into<String>) -> Failed {
+    fail_with(Diagnostic::new(code, message))
+}
+
+/// Loads the spec of an argument.
+///
+/// # Errors
+/// A spec that cannot be read; the error has been reported.
 pub fn load(argument: &str) -> Result<Spec, Failed> {
     elaborate::load(argument, &source_files::from_disk).map_err(|(sources, diagnostics)| fail(&diagnostics, &sources))
 }
 
-/// Gives the result of a step, having told what is to be told.
+/// The value of a result, after its warnings have been printed.
+///
+/// # Errors
+/// The errors, which have been printed.
 pub fn unwrap_or_report<T>(result: Result<(T, Diagnostics), Diagnostics>, sources: &Sources) -> Result<T, Failed> {
     match result {
-        Ok((value, told)) => {
-            emit(&told, sources);
+        Ok((value, warnings)) => {
+            emit(&warnings, sources);
             Ok(value)
         }
         Err(errors) => Err(fail(&errors, sources)),
     }
 }
 
-/// A line of a report, its verb right-aligned as Cargo does: `    Fusing 39 layers into 16 steps`.
+/// Prints a progress line, with the verb right-aligned as in Cargo: `    Fusing 39 layers into 16 steps`.
 pub fn line(verb: &str, text: impl Display) {
     let color = io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
     match color {
@@ -104,7 +115,7 @@ pub fn line(verb: &str, text: impl Display) {
     }
 }
 
-/// Bytes for people: `681.2 MiB`.
+/// A size for people: `681.2 MiB`.
 pub fn bytes(count: u64) -> String {
     match count {
         0..10_240 => format!("{count} bytes"),
@@ -118,7 +129,7 @@ mod tests {
     use super::visible;
 
     #[test]
-    fn a_terminal_is_told_of_lines_and_colours_alone() {
+    fn control_characters_except_line_ends_and_colours_are_escaped() {
         assert_eq!(visible("\x1b[1;32mGood\x1b[0m\ta\r\n"), "\x1b[1;32mGood\x1b[0m\ta\r\n");
         assert_eq!(
             visible("\x1b]0;title\x07\x1b[2J\x1b[31;Hx\ry\u{9b}\x1b["),

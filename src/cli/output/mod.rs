@@ -1,7 +1,8 @@
-//! What commands print and write.
+//! The output of commands: messages, tables, progress, and checks before files are written.
 
 pub(super) mod messages;
 pub(super) mod metrics_table;
 pub(super) mod output_guard;
 pub(super) mod prediction_output;
 pub(super) mod progress;
+pub(super) mod run_errors;

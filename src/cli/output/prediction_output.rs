@@ -1,4 +1,4 @@
-//! What a net said of photos or arrays, for people and for programs.
+//! Predictions as a table, JSON or CSV.
 
 use super::messages;
 use crate::artifact::Manifest;
@@ -10,37 +10,37 @@ use std::collections::BTreeMap;
 use std::fmt::Write;
 use unicode_width::UnicodeWidthStr;
 
-/// How predictions are printed.
+/// The format of predictions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub enum Format {
     /// A table
     Text,
     /// One JSON document
     Json,
-    /// A line per photo and class
+    /// CSV, a row for each photo and class
     Csv,
 }
 
-/// What came out for each image.
+/// The outputs of a net for images.
 pub struct Predictions {
-    /// The images.
+    /// The path of each photo, or the array and index of each row.
     pub names: Vec<String>,
-    /// How many images went through the net.
+    /// The number of images so far.
     pub images: usize,
-    /// For each output of the net, its values for all images.
+    /// For each output of the net its values for all images, `(images, output)`.
     pub outputs: Vec<Vec<f32>>,
-    /// The images for which the net gave no number, and where numbers end for them: they are not printed.
-    pub without_number: BTreeMap<usize, Option<Origin>>,
+    /// The images with non-finite outputs, and the layer or input that they come from; they are not printed.
+    pub non_finite: BTreeMap<usize, Option<Origin>>,
 }
 
 impl Predictions {
-    /// None yet, of a net with so many outputs.
+    /// No images yet, for a net with this number of outputs.
     pub fn new(outputs: usize) -> Self {
-        Self { names: Vec::new(), images: 0, outputs: vec![Vec::new(); outputs], without_number: BTreeMap::new() }
+        Self { names: Vec::new(), images: 0, outputs: vec![Vec::new(); outputs], non_finite: BTreeMap::new() }
     }
 }
 
-/// One class of a photo, or one number where the net's end gives no probabilities.
+/// A class with its probability, or a number if the output has no probabilities.
 #[derive(Serialize)]
 struct ScoredClass {
     label: String,
@@ -49,155 +49,159 @@ struct ScoredClass {
     probability: Option<f32>,
     #[serde(skip_serializing_if = "Option::is_none")]
     value: Option<f32>,
-    /// The share of an image's pixels that are of the class.
+    /// The share of the image's pixels that are predicted as this class.
     #[serde(skip_serializing_if = "Option::is_none")]
     pixels: Option<f32>,
 }
 
-/// What one output says of an image.
+/// One output for an image.
 #[derive(Serialize)]
 struct OutputPrediction {
     name: String,
     top: Vec<ScoredClass>,
-    /// Values that are not shown, of an output that has no classes.
+    /// The number of values that are not shown, for outputs without classes.
     #[serde(skip)]
     more: usize,
 }
 
-/// Prints the first `top` of what each output says of each image.
+/// The predictions for one image, or for one row of arrays.
+struct ImagePrediction<'a> {
+    input: &'a str,
+    outputs: Vec<OutputPrediction>,
+}
+
+/// Prints the `top` classes or values of each output for each image, except for images with non-finite outputs.
 pub fn print(manifest: &Manifest, predictions: &Predictions, format: Format, top: usize) {
-    let answers: Vec<(&str, Vec<OutputPrediction>)> = predictions
-        .names
-        .iter()
-        .enumerate()
-        .filter(|(image, _)| !predictions.without_number.contains_key(image))
-        .map(|(image, name)| (name.as_str(), said(manifest, &predictions.outputs, image, top)))
+    let images = predictions.names.iter().enumerate().filter(|(image, _)| !predictions.non_finite.contains_key(image));
+    let images: Vec<ImagePrediction> = images
+        .map(|(image, name)| {
+            let outputs = (0..manifest.plan.outputs.len())
+                .map(|output| output_prediction(manifest, &predictions.outputs[output], output, image, top));
+            ImagePrediction { input: name, outputs: outputs.collect() }
+        })
         .collect();
     messages::print(match format {
-        Format::Json => format!("{:#}\n", json(&answers)),
-        Format::Csv => csv(&answers, manifest),
-        Format::Text => text(&answers),
+        Format::Json => format!("{:#}\n", json(&images)),
+        Format::Csv => csv(&images, manifest),
+        Format::Text => text(&images),
     });
 }
 
-fn said(manifest: &Manifest, outputs: &[Vec<f32>], image: usize, top: usize) -> Vec<OutputPrediction> {
-    let ports = manifest.plan.outputs.iter().zip(outputs).enumerate();
-    ports
-        .map(|(output, (port, values))| {
-            let row = values.get(image * port.len()..(image + 1) * port.len()).unwrap_or(&[]);
-            // Labels name the classes of the first output.
-            let labels = manifest.labels.as_deref().filter(|_| output == 0);
-            let ending = manifest.ending(output);
-            let plain = ending == OutputKind::Numbers;
-            let label = |index: usize| {
-                labels.and_then(|labels| labels.get(index)).cloned().unwrap_or_else(|| index.to_string())
-            };
-            if let ([_, .., width], true) = (&port.sizes[..], by_classes(manifest, output, labels)) {
-                let shares = pixels(manifest, output, row, *width).into_iter().take(top);
-                let guess = |(index, share)| ScoredClass {
-                    label: label(index),
-                    index,
-                    probability: None,
-                    value: None,
-                    pixels: Some(share),
-                };
-                return OutputPrediction { name: port.name.clone(), top: shares.map(guess).collect(), more: 0 };
-            }
-            let shown: Vec<(usize, f32)> = match (plain, labels) {
-                // Numbers that no class stands behind have no order but their own.
-                (true, None) => row.iter().copied().enumerate().take(top).collect(),
-                _ => manifest.ranked(output, row).into_iter().take(top).collect(),
-            };
-            let more = if plain && labels.is_none() { row.len() - shown.len() } else { 0 };
-            let guess = |(index, value): (usize, f32)| ScoredClass {
-                label: label(index),
-                index,
-                probability: Some(value).filter(|_| !plain),
-                value: Some(value).filter(|_| plain),
-                pixels: None,
-            };
-            OutputPrediction { name: port.name.clone(), top: shown.into_iter().map(guess).collect(), more }
-        })
-        .collect()
+/// The `top` classes or values of one output for one image; `values` are those of all images.
+fn output_prediction(manifest: &Manifest, values: &[f32], output: usize, image: usize, top: usize) -> OutputPrediction {
+    let port = &manifest.plan.outputs[output];
+    let row = values.get(image * port.len()..(image + 1) * port.len()).unwrap_or(&[]);
+    // Labels name the classes of the first output.
+    let labels = manifest.labels.as_deref().filter(|_| output == 0);
+    let is_number = manifest.ending(output) == OutputKind::Numbers;
+    let class = |index: usize| ScoredClass {
+        label: labels.and_then(|labels| labels.get(index)).cloned().unwrap_or_else(|| index.to_string()),
+        index,
+        probability: None,
+        value: None,
+        pixels: None,
+    };
+    if let ([_, .., width], true) = (&port.sizes[..], is_classifier(manifest, output, labels)) {
+        let shares = pixel_shares(manifest, output, row, *width).into_iter().take(top);
+        let top = shares.map(|(index, share)| ScoredClass { pixels: Some(share), ..class(index) }).collect();
+        return OutputPrediction { name: port.name.clone(), top, more: 0 };
+    }
+    let scores: Vec<(usize, f32)> = match (is_number, labels) {
+        // Numbers without labels are shown in the order of the output.
+        (true, None) => row.iter().copied().enumerate().take(top).collect(),
+        _ => manifest.ranked(output, row).into_iter().take(top).collect(),
+    };
+    let more = if is_number && labels.is_none() { row.len() - scores.len() } else { 0 };
+    let scored = |(index, score): (usize, f32)| ScoredClass {
+        probability: Some(score).filter(|_| !is_number),
+        value: Some(score).filter(|_| is_number),
+        ..class(index)
+    };
+    OutputPrediction { name: port.name.clone(), top: scores.into_iter().map(scored).collect(), more }
 }
 
-/// Whether the last dimension of an output is of classes, of which a place has one.
-fn by_classes(manifest: &Manifest, output: usize, labels: Option<&[String]>) -> bool {
+/// Whether each position of an output has a class, given by the last dimension.
+fn is_classifier(manifest: &Manifest, output: usize, labels: Option<&[String]>) -> bool {
     let width = manifest.plan.outputs[output].sizes.last().copied().unwrap_or(0);
-    let ending = manifest.ending(output);
-    ending == OutputKind::Classes || ending.is_binary(width) || labels.is_some_and(|labels| labels.len() > 1)
+    let output_kind = manifest.ending(output);
+    output_kind == OutputKind::Classes || output_kind.is_binary(width) || labels.is_some_and(|labels| labels.len() > 1)
 }
 
-/// The classes that an image's pixels are of, and the share of each, the largest first.
-fn pixels(manifest: &Manifest, output: usize, row: &[f32], width: usize) -> Vec<(usize, f32)> {
+/// The predicted classes of an image's pixels with their shares, largest first.
+fn pixel_shares(manifest: &Manifest, output: usize, row: &[f32], width: usize) -> Vec<(usize, f32)> {
     let mut counts = vec![0usize; width.max(2)];
     for pixel in row.chunks_exact(width.max(1)) {
         manifest.ranked(output, pixel).first().into_iter().for_each(|(class, _)| counts[*class] += 1);
     }
-    let all = counts.iter().sum::<usize>().max(1) as f32;
+    let total = counts.iter().sum::<usize>().max(1) as f32;
     let mut shares: Vec<(usize, f32)> = counts
         .into_iter()
         .enumerate()
         .filter(|(_, count)| *count > 0)
-        .map(|(class, count)| (class, count as f32 / all))
+        .map(|(class, count)| (class, count as f32 / total))
         .collect();
     shares.sort_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0)));
     shares
 }
 
-/// `[{"input", "top": […]}]`; of several outputs `[{"input", "outputs": [{"name", "top": […]}]}]`.
-fn json(answers: &[(&str, Vec<OutputPrediction>)]) -> serde_json::Value {
-    let answer = |(input, said): &(&str, Vec<OutputPrediction>)| match &said[..] {
-        [one] => serde_json::json!({ "input": input, "top": one.top }),
-        several => serde_json::json!({ "input": input, "outputs": several }),
+/// `[{"input", "top": […]}]`, with several outputs `[{"input", "outputs": [{"name", "top": […]}]}]`.
+fn json(predictions: &[ImagePrediction]) -> serde_json::Value {
+    let image = |ImagePrediction { input, outputs }: &ImagePrediction| match &outputs[..] {
+        [output] => serde_json::json!({ "input": input, "top": output.top }),
+        outputs => serde_json::json!({ "input": input, "outputs": outputs }),
     };
-    answers.iter().map(answer).collect()
+    predictions.iter().map(image).collect()
 }
 
-/// A line per image and class, with the output's name where there are several.
-fn csv(answers: &[(&str, Vec<OutputPrediction>)], manifest: &Manifest) -> String {
-    let several = manifest.plan.outputs.len() > 1;
-    let plain = (0..manifest.plan.outputs.len()).any(|output| manifest.ending(output) == OutputKind::Numbers);
-    let mut text = String::from(if several { "input,output,rank" } else { "input,rank" });
-    let of_pixels =
-        answers.iter().flat_map(|(_, said)| said).flat_map(|said| &said.top).any(|one| one.pixels.is_some());
-    text += match (of_pixels, plain) {
-        (true, _) => ",index,label,pixels\n",
-        (false, true) => ",index,label,value\n",
-        (false, false) => ",index,label,probability\n",
+/// A row for each image and class, with the output's name if there are several outputs.
+fn csv(predictions: &[ImagePrediction], manifest: &Manifest) -> String {
+    let has_outputs = manifest.plan.outputs.len() > 1;
+    let has_numbers = (0..manifest.plan.outputs.len()).any(|output| manifest.ending(output) == OutputKind::Numbers);
+    let mut scores = predictions.iter().flat_map(|image| &image.outputs).flat_map(|output| &output.top);
+    let score = match (scores.any(|class| class.pixels.is_some()), has_numbers) {
+        (true, _) => "pixels",
+        (false, true) => "value",
+        (false, false) => "probability",
     };
-    for (input, said) in answers {
-        for said in said {
-            let output = if several { format!(",{}", field(&said.name)) } else { String::new() };
-            for (rank, ScoredClass { label, index, probability, value, pixels }) in said.top.iter().enumerate() {
-                let value = probability.or(*pixels).or(*value).unwrap_or(0.0);
-                let _ = writeln!(text, "{}{output},{},{index},{},{value}", field(input), rank + 1, field(label));
+    let mut writer = csv::Writer::from_writer(Vec::new());
+    let output_column = |name| Some(name).filter(|_| has_outputs);
+    let header = std::iter::once("input").chain(output_column("output")).chain(["rank", "index", "label", score]);
+    // Writing to memory cannot fail, and all rows have the same length.
+    let _ = writer.write_record(header);
+    for ImagePrediction { input, outputs } in predictions {
+        for output in outputs {
+            for (rank, ScoredClass { label, index, probability, value, pixels }) in output.top.iter().enumerate() {
+                let score = probability.or(*pixels).or(*value).unwrap_or(0.0);
+                let numbers = [(rank + 1).to_string(), index.to_string(), score.to_string()];
+                let [rank, index, score] = numbers.each_ref().map(String::as_str);
+                let columns = std::iter::once(*input).chain(output_column(output.name.as_str()));
+                let _ = writer.write_record(columns.chain([rank, index, label, score]));
             }
         }
     }
-    text
+    String::from_utf8(writer.into_inner().unwrap_or_default()).unwrap_or_default()
 }
 
-fn text(answers: &[(&str, Vec<OutputPrediction>)]) -> String {
-    let guesses = answers.iter().flat_map(|(_, said)| said).flat_map(|said| &said.top);
-    let width = guesses.map(|guess| shown(&guess.label).width()).max().unwrap_or(0);
+fn text(predictions: &[ImagePrediction]) -> String {
+    let classes = predictions.iter().flat_map(|image| &image.outputs).flat_map(|output| &output.top);
+    let width = classes.map(|class| shown(&class.label).width()).max().unwrap_or(0);
     let mut text = String::new();
-    for (input, said) in answers {
+    for ImagePrediction { input, outputs } in predictions {
         let _ = writeln!(text, "{}", shown(input));
-        let indent = if said.len() > 1 { "    " } else { "  " };
-        for output in said {
-            if said.len() > 1 {
+        let indent = if outputs.len() > 1 { "    " } else { "  " };
+        for output in outputs {
+            if outputs.len() > 1 {
                 let _ = writeln!(text, "  {}", output.name);
             }
-            for guess in &output.top {
-                let label = shown(&guess.label);
+            for class in &output.top {
+                let label = shown(&class.label);
                 let label = format!("{label}{}", " ".repeat(width - label.width()));
-                let _ = match (guess.probability, guess.value) {
-                    _ if guess.pixels.is_some() => {
-                        let share = guess.pixels.unwrap_or(0.0);
+                let _ = match (class.probability, class.value) {
+                    _ if class.pixels.is_some() => {
+                        let share = class.pixels.unwrap_or(0.0);
                         writeln!(text, "{indent}{label}  {:6.2} % of the pixels", share * 100.0)
                     }
-                    (Some(share), _) => writeln!(text, "{indent}{label}  {:6.2} %", share * 100.0),
+                    (Some(probability), _) => writeln!(text, "{indent}{label}  {:6.2} %", probability * 100.0),
                     (None, value) => writeln!(text, "{indent}{label}  {:?}", value.unwrap_or(0.0)),
                 };
             }
@@ -207,12 +211,4 @@ fn text(answers: &[(&str, Vec<OutputPrediction>)]) -> String {
         }
     }
     text
-}
-
-/// A field of a CSV line (RFC 4180).
-fn field(text: &str) -> String {
-    match text.contains(['"', ',', '\n', '\r']) {
-        true => format!("\"{}\"", text.replace('"', "\"\"")),
-        false => text.to_string(),
-    }
 }

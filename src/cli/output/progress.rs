@@ -1,9 +1,9 @@
-//! Progress of long work on stderr: a bar on a terminal, and a line for each epoch anywhere.
+//! Progress on stderr: a bar on terminals, and a line for each epoch.
 
 use super::messages;
 use crate::data::features::feature_cache::{CacheNote, FeatureCache};
 use crate::train::run::Listener;
-use crate::train::run::frozen_features::Computed;
+use crate::train::run::frozen_features::FeatureCounts;
 use crate::train::run::record::Epoch;
 use crate::train::run::training_loop::Observer;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
@@ -11,25 +11,25 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-/// A bar on a terminal; elsewhere a line now and then.
+/// A progress bar on a terminal, else a line every few seconds.
 #[derive(Debug)]
 pub struct Bar {
     verb: String,
     bar: ProgressBar,
-    /// When the last line came.
-    told: Instant,
+    /// The time of the last line.
+    last_line: Instant,
 }
 
-/// Between two lines where there is no bar.
-const PAUSE: Duration = Duration::from_secs(5);
+/// The time between two lines without a terminal.
+const LINE_INTERVAL: Duration = Duration::from_secs(5);
 
 impl Bar {
-    /// Nothing is shown yet.
+    /// A bar that is shown with the first call of [`Bar::at`].
     pub fn new(verb: &str) -> Self {
-        Bar { verb: verb.to_string(), bar: ProgressBar::hidden(), told: Instant::now() }
+        Bar { verb: verb.to_string(), bar: ProgressBar::hidden(), last_line: Instant::now() }
     }
 
-    /// So many of all are done.
+    /// Shows that `done` of `total` are done.
     pub fn at(&mut self, done: usize, total: usize) {
         if self.bar.length() != Some(total as u64) || self.bar.is_finished() {
             self.bar = ProgressBar::with_draw_target(Some(total as u64), ProgressDrawTarget::stderr());
@@ -40,31 +40,31 @@ impl Bar {
             self.bar.set_prefix(self.verb.clone());
         }
         self.bar.set_position(done as u64);
-        if self.bar.is_hidden() && self.told.elapsed() > PAUSE && done < total {
-            self.told = Instant::now();
+        if self.bar.is_hidden() && self.last_line.elapsed() > LINE_INTERVAL && done < total {
+            self.last_line = Instant::now();
             messages::line(&self.verb, format!("{done} of {total}"));
         }
     }
 
-    /// Takes the bar away.
+    /// Removes the bar.
     pub fn finish(&mut self) {
         self.bar.finish_and_clear();
     }
 }
 
-/// What a run tells, shown.
+/// Shows the progress of a training run.
 #[derive(Debug)]
 pub struct Progress {
     bar: Bar,
 }
 
 impl Progress {
-    /// Nothing is shown yet.
+    /// The progress of a run that has not started.
     pub fn new() -> Self {
         Progress { bar: Bar::new("Embedding") }
     }
 
-    /// Takes the bar away.
+    /// Removes the bar.
     pub fn finish(&mut self) {
         self.bar.finish();
     }
@@ -88,20 +88,20 @@ impl Observer for Progress {
         if epoch.penalty > 0.0 {
             text += &format!(" + {:.4}", epoch.penalty);
         }
-        text += &measures(&epoch.metrics);
+        text += &metrics(&epoch.metrics);
         if let Some(loss) = epoch.validation_loss {
-            text += &format!("  |  validation loss {loss:.4}{}", measures(&epoch.validation));
+            text += &format!("  |  validation loss {loss:.4}{}", metrics(&epoch.validation));
         }
         messages::line("Epoch", format!("{text}  {}", time(epoch.seconds)));
     }
 }
 
-/// Seconds for people: `3 ms`, `12.3 s`.
+/// A duration for people: `3 ms`, `12.3 s`.
 fn time(seconds: f64) -> String {
     if seconds < 1.0 { format!("{:.0} ms", seconds * 1e3) } else { format!("{seconds:.1} s") }
 }
 
-fn measures(list: &BTreeMap<String, f64>) -> String {
+fn metrics(list: &BTreeMap<String, f64>) -> String {
     list.iter().map(|(name, value)| format!("  {name} {value:.4}")).collect()
 }
 
@@ -110,21 +110,21 @@ impl Listener for Progress {
         self.bar.at(done, total);
     }
 
-    fn cached(&mut self, computed: Computed, seconds: f64, floats: usize, cache: Option<&FeatureCache>) {
+    fn features_done(&mut self, counts: FeatureCounts, seconds: f64, floats: usize, cache: Option<&FeatureCache>) {
         self.bar.finish();
-        let Computed { cached, computed } = computed;
+        let FeatureCounts { cached, computed } = counts;
         let rate = if computed > 0 {
-            format!(" at {:.1} a second", computed as f64 / seconds.max(1e-9))
+            format!(" at {:.1} per second", computed as f64 / seconds.max(1e-9))
         } else {
             String::new()
         };
-        let place = match cache.filter(|cache| cache.bytes() > 0) {
+        let storage = match cache.filter(|cache| cache.bytes() > 0) {
             Some(cache) => format!("{} in {}", messages::bytes(cache.bytes()), cache.path().display()),
             None => "in memory".to_string(),
         };
         messages::line(
             "Embedding",
-            format!("{computed} computed{rate}, {cached} cached; {floats} features each, {place}"),
+            format!("{computed} computed{rate}, {cached} cached; {floats} features each, {storage}"),
         );
     }
 
@@ -132,12 +132,12 @@ impl Listener for Progress {
         messages::line("Note", note);
     }
 
-    fn put_aside(&mut self, folder: &Path) {
-        messages::line("Keeping", format!("the run before in {}", folder.display()));
+    fn archived(&mut self, folder: &Path) {
+        messages::line("Keeping", format!("the previous run in {}", folder.display()));
     }
 
     fn resumed(&mut self, epochs: usize, samples: usize) {
-        let begun = if samples > 0 { format!(", {samples} samples into the next") } else { String::new() };
-        messages::line("Resuming", format!("behind epoch {epochs}{begun}"));
+        let partial = if samples > 0 { format!(" and {samples} samples of the next") } else { String::new() };
+        messages::line("Resuming", format!("after epoch {epochs}{partial}"));
     }
 }

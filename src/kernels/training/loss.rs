@@ -57,6 +57,29 @@ impl Loss {
         Self::ALL.iter().find(|(_, loss)| *loss == self).map_or("", |(name, _)| name)
     }
 
+    /// Its formula and the targets that it is for, in one line.
+    pub fn doc(self) -> &'static str {
+        match self {
+            Self::CategoricalCrossentropy => {
+                "-sum t ln(y), y clipped to 1e-7 and 1 - 1e-7 (NeuPy), for classes behind `Softmax(n)`; the gradient is computed from the logits"
+            }
+            Self::BinaryCrossentropy => {
+                "the mean of -(t ln(y) + (1 - t) ln(1 - y)), y clipped to 1e-7 and 1 - 1e-7 (NeuPy), for two classes behind `Sigmoid(1)` or independent labels behind `Sigmoid(n)`"
+            }
+            Self::Mse => "the mean squared error: the mean of (y - t)^2, for numbers behind `Dense(n)`",
+            Self::Mae => "the mean absolute error: the mean of |y - t|",
+            Self::Rmse => "the root of the mean squared error of the batch (NeuPy)",
+            Self::Msle => {
+                "the mean of (ln(1 + max(y, 0)) - ln(1 + max(t, 0)))^2, for numbers whose ratio matters (NeuPy)"
+            }
+            Self::Rmsle => "the root of the batch's msle (NeuPy)",
+            Self::BinaryHinge => "the mean of max(0, 1 - t y), for targets -1 and 1 behind `Tanh(1)` (NeuPy)",
+            Self::CategoricalHinge => {
+                "max(0, 1 + the largest y of another class - y of the target's class), for classes (NeuPy)"
+            }
+        }
+    }
+
     /// Whether it looks at classes along the last axis, so that each pixel of an image counts alone.
     pub fn is_categorical(self) -> bool {
         matches!(self, Self::CategoricalCrossentropy | Self::CategoricalHinge)

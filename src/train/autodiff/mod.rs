@@ -1,5 +1,5 @@
-//! A net to the graph of one step of its training: forward, loss, gradients in reverse, updates. And to the graph that
-//! tells its loss without training. Both go through passes and lowering like any other graph.
+//! Reverse-mode automatic differentiation, graph to graph: from a net to the graph of a training step (forward pass, loss,
+//! backward pass, updates) and the graph of evaluation. Both go through passes and lowering like any other graph.
 
 pub mod frozen_backbone;
 pub mod loss_compatibility;
@@ -18,47 +18,47 @@ use crate::plan::kernel::UnbatchedStep;
 use crate::plan::steps::merge::MergeStep;
 use crate::plan::steps::training::update::{GradientNormStep, LossGradientStep, LossStep, Through, UpdateStep};
 use crate::tensor::TensorType;
+use crate::train::evaluation::output_loss::loss_rows;
 use std::collections::HashMap;
 use std::sync::Arc;
 
-/// The layer that owns what an optimizer keeps for itself.
+/// The layer name of the optimizer's slots in the state.
 pub const OPTIMIZER: &str = "optimizer";
 
-/// How a net is trained.
+/// The settings of a training step.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Settings {
     pub loss: Loss,
     pub rule: UpdateRule,
-    /// What parameters add to the loss, but for those of the given roles.
+    /// The regularizer, and the roles of the parameters that it leaves out.
     pub penalty: Option<(Regularizer, Vec<String>)>,
-    /// Each value of a gradient stays within plus and minus this.
+    /// Clips each value of a gradient to plus and minus this.
     pub clip: Option<f32>,
-    /// The norm of all gradients together stays within this.
+    /// Scales the gradients so that their global norm is at most this.
     pub norm: Option<f32>,
-    /// Whether each image, or of an output with places each place, has a weight in the loss.
+    /// Whether samples (or the positions of an output) have weights in the loss.
     pub weighted: bool,
-    /// Whether it has one when the net is tried too.
-    pub tried_weighted: bool,
-    /// What random values are made from.
+    /// Whether they have weights in evaluation, too.
+    pub evaluation_weighted: bool,
+    /// The seed of dropout and noise.
     pub seed: u64,
 }
 
 /// The graphs of training.
 #[derive(Debug)]
 pub struct Differentiated {
-    /// Takes the net's inputs, the targets, and the weights where there are any. Gives the loss, the prediction,
-    /// and the penalty where there is one.
+    /// From the net's inputs, the targets (and the weights) to the loss, the prediction (and the penalty).
     pub step: Graph,
-    /// Takes the net's inputs, the targets, and the weights where trials have some. Gives the loss and the prediction.
+    /// From the net's inputs, the targets (and the weights) to the loss and the prediction.
     pub evaluation: Graph,
     /// Whether the step gives a penalty.
     pub penalized: bool,
 }
 
-/// Why a net cannot be trained.
+/// The reason why a net cannot be trained.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Untrainable {
-    /// The node of the net that is at error.
+    /// The node of the net that has no gradient.
     pub node: NodeId,
     pub message: String,
 }
@@ -66,32 +66,27 @@ pub struct Untrainable {
 /// Differentiates a net with one output.
 ///
 /// # Errors
-/// A layer without a gradient on the way from the loss to what is trained.
+/// A layer without a gradient between the loss and trained parameters.
 pub fn differentiate(net: &Graph, settings: &Settings) -> Result<Differentiated, Untrainable> {
     let output = net.outputs[0];
     let mut evaluation = net.clone();
-    let (_, loss) = add_loss(&mut evaluation, output, settings.loss, settings.tried_weighted);
+    let (_, loss) = add_loss(&mut evaluation, output, settings.loss, settings.evaluation_weighted);
     evaluation.outputs = vec![loss, output];
     let (step, penalized) = Trainer::new(net, settings).step(net)?;
     Ok(Differentiated { step, evaluation, penalized })
 }
 
-/// Adds the targets, the weights, and the loss. Returns what it is computed from, and itself.
+/// Adds the inputs for targets and weights, and the loss. Returns the loss's inputs and the loss.
 fn add_loss(graph: &mut Graph, prediction: NodeId, loss: Loss, weighted: bool) -> (Vec<NodeId>, NodeId) {
     let shape = graph.node(prediction).output.clone();
-    let mut from = vec![prediction, add_input(graph, "targets", shape.clone())];
-    let (pixels, features) = rows(loss, weighted, &shape.known().unwrap_or_default());
+    let mut loss_inputs = vec![prediction, add_input(graph, "targets", shape.clone())];
+    let (pixels, features) = loss_rows(loss, weighted, &shape.known().unwrap_or_default());
     if weighted {
-        from.push(add_input(graph, "weights", TensorType::of(&[pixels])));
+        loss_inputs.push(add_input(graph, "weights", TensorType::of(&[pixels])));
     }
     let step = LossStep { loss, pixels, features, weighted };
-    let node = graph.push_lowered("loss", unbatched(&[1]), Lowered::Step(Kernel::Loss(step)), &from, &[], 0);
-    (from, node)
-}
-
-/// Rows of an output that a loss looks at alone, or that have weights of their own, and their length.
-pub fn rows(loss: Loss, weighted: bool, sizes: &[usize]) -> (usize, usize) {
-    if loss.is_categorical() || weighted { pixels_channels(sizes) } else { (1, sizes.iter().product()) }
+    let node = graph.push_lowered("loss", unbatched(&[1]), Lowered::Step(Kernel::Loss(step)), &loss_inputs, &[], 0);
+    (loss_inputs, node)
 }
 
 fn add_input(graph: &mut Graph, name: &str, shape: TensorType) -> NodeId {
@@ -100,17 +95,17 @@ fn add_input(graph: &mut Graph, name: &str, shape: TensorType) -> NodeId {
     graph.push_node(name, operation, &[], &[], shape, origin)
 }
 
-/// A step of training in the making.
+/// Builds the graph of a training step.
 struct Trainer<'s> {
     settings: &'s Settings,
     graph: Graph,
     tape: Vec<TapeEntry>,
-    /// The number of updates so far, and the learning rate now.
+    /// The parameters for the number of updates so far and the current learning rate.
     update: ParameterId,
     rate: ParameterId,
-    /// The gradients by each node's output, and by each parameter, that are known so far.
-    by_node: HashMap<NodeId, Vec<NodeId>>,
-    by_parameter: HashMap<ParameterId, Vec<NodeId>>,
+    /// The contributions so far to the gradient of each node's output and of each parameter.
+    node_gradients: HashMap<NodeId, Vec<NodeId>>,
+    parameter_gradients: HashMap<ParameterId, Vec<NodeId>>,
     penalties: Vec<NodeId>,
 }
 
@@ -118,7 +113,7 @@ impl<'s> Trainer<'s> {
     fn new(net: &Graph, settings: &'s Settings) -> Self {
         let mut graph = Graph { name: format!("{}/step", net.name), ..Graph::default() };
         graph.parameters.clone_from(&net.parameters);
-        let mut own = |role| {
+        let mut add_slot = |role| {
             graph.parameters.push(Parameter {
                 layer: OPTIMIZER.into(),
                 role,
@@ -133,30 +128,30 @@ impl<'s> Trainer<'s> {
             });
             ParameterId(graph.parameters.len() - 1)
         };
-        let (rate, update) = (own("rate"), own("update"));
+        let (rate, update) = (add_slot("rate"), add_slot("update"));
         Trainer {
             settings,
             graph,
             tape: Vec::new(),
             update,
             rate,
-            by_node: HashMap::new(),
-            by_parameter: HashMap::new(),
+            node_gradients: HashMap::new(),
+            parameter_gradients: HashMap::new(),
             penalties: Vec::new(),
         }
     }
 
     fn step(mut self, net: &Graph) -> Result<(Graph, bool), Untrainable> {
-        let places = self.forward(net)?;
-        let error = |place: NodeId, message: String| {
-            // The layer of the net that the node of the step was made for.
-            let node = net.ids().rev().find(|id| places[id.0] <= place).unwrap_or(NodeId(0));
+        let nodes = self.forward(net)?;
+        let error = |step_node: NodeId, message: String| {
+            // The layer of the net that this node of the step belongs to.
+            let node = net.ids().rev().find(|id| nodes[id.0] <= step_node).unwrap_or(NodeId(0));
             Untrainable { node, message }
         };
-        let prediction = places[net.outputs[0].0];
-        let (from, loss) = add_loss(&mut self.graph, prediction, self.settings.loss, self.settings.weighted);
-        let last = self.seed(prediction, &from);
-        self.backward(last).map_err(|(place, message)| error(place, message))?;
+        let prediction = nodes[net.outputs[0].0];
+        let (loss_inputs, loss) = add_loss(&mut self.graph, prediction, self.settings.loss, self.settings.weighted);
+        let layers = self.add_loss_gradient(prediction, &loss_inputs);
+        self.backward(layers).map_err(|(node, message)| error(node, message))?;
         self.graph.outputs = vec![loss, prediction];
         let penalty = self.sum_penalties();
         self.graph.outputs.extend(penalty);
@@ -164,16 +159,16 @@ impl<'s> Trainer<'s> {
         Ok((self.graph, penalty.is_some()))
     }
 
-    /// Adds the layers as they are in training. Returns the node of each.
+    /// Adds the forward pass in training mode. Returns the node of each layer.
     fn forward(&mut self, net: &Graph) -> Result<Vec<NodeId>, Untrainable> {
-        let mut places: Vec<NodeId> = Vec::with_capacity(net.nodes.len());
+        let mut nodes: Vec<NodeId> = Vec::with_capacity(net.nodes.len());
         for id in net.ids() {
             let node = net.node(id);
-            let inputs: Vec<NodeId> = node.inputs.iter().map(|input| places[input.0]).collect();
+            let inputs: Vec<NodeId> = node.inputs.iter().map(|input| nodes[input.0]).collect();
             if inputs.is_empty() {
                 let (operation, output) = (Arc::clone(&node.operation), node.output.clone());
                 let origin = node.origin.clone();
-                places.push(self.graph.push_node(&node.name, operation, &[], &[], output, origin));
+                nodes.push(self.graph.push_node(&node.name, operation, &[], &[], output, origin));
                 continue;
             }
             let mut forward = Forward {
@@ -189,15 +184,15 @@ impl<'s> Trainer<'s> {
                 seed: self.settings.seed,
                 layer_index: id.0 as u32,
             };
-            let made = node.operation.train(&mut forward);
-            places.push(made.map_err(|message| Untrainable { node: id, message })?);
+            let added = node.operation.train(&mut forward);
+            nodes.push(added.map_err(|message| Untrainable { node: id, message })?);
         }
-        Ok(places)
+        Ok(nodes)
     }
 
-    /// Begins the way back: the gradient of the loss by the prediction, or by what its softmax or sigmoid was made from.
-    /// Returns how many layers are still to be gone back through.
-    fn seed(&mut self, prediction: NodeId, from: &[NodeId]) -> usize {
+    /// Starts the backward pass with the gradient of the loss by the prediction, or by the logits of a fused softmax or
+    /// sigmoid. Returns the number of layers that remain on the tape.
+    fn add_loss_gradient(&mut self, prediction: NodeId, loss_inputs: &[NodeId]) -> usize {
         let Settings { loss, weighted, .. } = *self.settings;
         let last = self.tape.last().filter(|last| last.node == prediction);
         let through = match (loss, last.map(|last| last.operation.fusion_role())) {
@@ -205,39 +200,41 @@ impl<'s> Trainer<'s> {
             (Loss::BinaryCrossentropy, Some(FusionRole::Activation(Activation::Sigmoid))) => Through::Sigmoid,
             _ => Through::Nothing,
         };
-        let (by, left) = match last {
+        let (node_of_gradient, layers) = match last {
             Some(last) if through != Through::Nothing => (last.inputs[0], self.tape.len() - 1),
             _ => (prediction, self.tape.len()),
         };
         let shape = self.graph.node(prediction).output.clone();
-        let (pixels, features) = rows(loss, weighted, &shape.known().unwrap_or_default());
+        let (pixels, features) = loss_rows(loss, weighted, &shape.known().unwrap_or_default());
         let step = LossGradientStep { loss, through, pixels, features, weighted };
-        let node = self.graph.push_lowered("d loss", shape, Lowered::Step(Kernel::LossGradient(step)), from, &[], 0);
-        self.by_node.insert(by, vec![node]);
-        left
+        let node =
+            self.graph.push_lowered("d loss", shape, Lowered::Step(Kernel::LossGradient(step)), loss_inputs, &[], 0);
+        self.node_gradients.insert(node_of_gradient, vec![node]);
+        layers
     }
 
-    /// Goes back through the first so many layers, and updates parameters as soon as nothing needs them any more.
+    /// The backward pass through the first `layers` of the tape. Parameters are updated as soon as no gradient needs them.
     fn backward(&mut self, layers: usize) -> Result<(), (NodeId, String)> {
-        let passed = std::mem::take(&mut self.tape);
-        let learns = |layer: &TapeEntry, parameter: &ParameterId| {
+        let tape = std::mem::take(&mut self.tape);
+        let is_trained = |layer: &TapeEntry, parameter: &ParameterId| {
             let parameter = &self.graph.parameters[parameter.0];
             parameter.trainable && !parameter.frozen && !layer.frozen
         };
-        let wanted: Vec<Vec<bool>> =
-            passed.iter().map(|layer| layer.parameters.iter().map(|id| learns(layer, id)).collect()).collect();
+        let trained: Vec<Vec<bool>> =
+            tape.iter().map(|layer| layer.parameters.iter().map(|id| is_trained(layer, id)).collect()).collect();
         let mut users: HashMap<ParameterId, usize> = HashMap::new();
-        let mut reached = vec![false; self.graph.nodes.len()];
-        for (layer, wanted) in passed.iter().zip(&wanted) {
-            for (id, _) in layer.parameters.iter().zip(wanted).filter(|(_, wanted)| **wanted) {
+        let mut needs_gradient = vec![false; self.graph.nodes.len()];
+        for (layer, trained) in tape.iter().zip(&trained) {
+            for (id, _) in layer.parameters.iter().zip(trained).filter(|(_, trained)| **trained) {
                 *users.entry(*id).or_default() += 1;
             }
-            reached[layer.node.0] = wanted.contains(&true) || layer.inputs.iter().any(|input| reached[input.0]);
+            needs_gradient[layer.node.0] =
+                trained.contains(&true) || layer.inputs.iter().any(|input| needs_gradient[input.0]);
         }
-        let mut waiting = Vec::new();
-        for (layer, wanted) in passed[..layers].iter().zip(&wanted).rev() {
-            if let Some(gradients) = self.by_node.remove(&layer.node)
-                && reached[layer.node.0]
+        let mut pending = Vec::new();
+        for (layer, trained) in tape[..layers].iter().zip(&trained).rev() {
+            if let Some(gradients) = self.node_gradients.remove(&layer.node)
+                && needs_gradient[layer.node.0]
             {
                 let gradient = self.sum(gradients);
                 let input_gradients = vec![None; layer.inputs.len()];
@@ -246,8 +243,8 @@ impl<'s> Trainer<'s> {
                     graph: &mut self.graph,
                     layer,
                     gradient,
-                    needs_grad: layer.inputs.iter().map(|input| reached[input.0]).collect(),
-                    needs_parameter_grad: wanted.clone(),
+                    needs_grad: layer.inputs.iter().map(|input| needs_gradient[input.0]).collect(),
+                    needs_parameter_grad: trained.clone(),
                     input_gradients,
                     parameter_gradients,
                     update: self.update,
@@ -256,45 +253,45 @@ impl<'s> Trainer<'s> {
                 let Backward { input_gradients, parameter_gradients, needs_grad, .. } = backward;
                 for ((input, gradient), wants) in layer.inputs.iter().zip(input_gradients).zip(needs_grad) {
                     if let (Some(gradient), true) = (gradient, wants) {
-                        self.by_node.entry(*input).or_default().push(gradient);
+                        self.node_gradients.entry(*input).or_default().push(gradient);
                     }
                 }
                 for (parameter, gradient) in layer.parameters.iter().zip(parameter_gradients) {
                     if let Some(gradient) = gradient {
-                        self.by_parameter.entry(*parameter).or_default().push(gradient);
+                        self.parameter_gradients.entry(*parameter).or_default().push(gradient);
                     }
                 }
             }
-            for (id, _) in layer.parameters.iter().zip(wanted).filter(|(_, wanted)| **wanted) {
-                let left = users.entry(*id).or_insert(1);
-                *left -= 1;
-                // A parameter that several layers share changes when the first of them has used it for the last time.
-                if *left == 0
-                    && let Some(gradients) = self.by_parameter.remove(id)
+            for (id, _) in layer.parameters.iter().zip(trained).filter(|(_, trained)| **trained) {
+                let remaining = users.entry(*id).or_insert(1);
+                *remaining -= 1;
+                // A shared parameter is updated after its last use in the backward pass.
+                if *remaining == 0
+                    && let Some(gradients) = self.parameter_gradients.remove(id)
                 {
                     let gradient = self.sum(gradients);
-                    waiting.push((*id, gradient));
+                    pending.push((*id, gradient));
                 }
             }
             if self.settings.norm.is_none() {
-                for (parameter, gradient) in waiting.drain(..) {
+                for (parameter, gradient) in pending.drain(..) {
                     self.update(parameter, &[gradient]);
                 }
             }
         }
-        if !waiting.is_empty() {
-            let gradients: Vec<NodeId> = waiting.iter().map(|(_, gradient)| *gradient).collect();
-            let lengths = waiting.iter().map(|(parameter, _)| self.graph.parameters[parameter.0].len()).collect();
+        if !pending.is_empty() {
+            let gradients: Vec<NodeId> = pending.iter().map(|(_, gradient)| *gradient).collect();
+            let lengths = pending.iter().map(|(parameter, _)| self.graph.parameters[parameter.0].len()).collect();
             let step = Lowered::Step(Kernel::GradientNorm(GradientNormStep { lengths }));
             let norm = self.graph.push_lowered("norm", unbatched(&[1]), step, &gradients, &[], 0);
-            for (parameter, gradient) in waiting {
+            for (parameter, gradient) in pending {
                 self.update(parameter, &[gradient, norm]);
             }
         }
         Ok(())
     }
 
-    /// The sum of gradients that come from several places.
+    /// The sum of gradients that come from several nodes.
     fn sum(&mut self, gradients: Vec<NodeId>) -> NodeId {
         let [first, _, ..] = gradients[..] else { return gradients[0] };
         let output = self.graph.node(first).output.clone();
@@ -308,8 +305,8 @@ impl<'s> Trainer<'s> {
         self.graph.push_lowered(&name, output, Lowered::Step(kernel), &gradients, &[], 0)
     }
 
-    /// Adds the update of a parameter.
-    fn update(&mut self, id: ParameterId, from: &[NodeId]) {
+    /// Adds the optimizer's update of a parameter, from its gradient (and the global norm).
+    fn update(&mut self, id: ParameterId, gradients: &[NodeId]) {
         const SLOTS: [&str; 3] = ["slot1", "slot2", "slot3"];
         let parameter = self.graph.parameters[id.0].clone();
         let mut parameters = vec![id];
@@ -323,7 +320,7 @@ impl<'s> Trainer<'s> {
             });
             parameters.push(ParameterId(self.graph.parameters.len() - 1));
         }
-        let changes = parameters.len();
+        let changed = parameters.len();
         parameters.extend([self.rate, self.update]);
         let penalty = self.settings.penalty.as_ref();
         let penalty = penalty.filter(|(_, excluded)| !excluded.iter().any(|role| role == parameter.role));
@@ -332,12 +329,13 @@ impl<'s> Trainer<'s> {
         let step = UpdateStep { len: parameter.len(), rule, penalty, clip, norm };
         let name = format!("update {}", parameter.path());
         let step = Lowered::Step(Kernel::Update(step));
-        let node = self.graph.push_lowered(&name, unbatched(&[1]), step, from, &parameters, changes);
+        let node = self.graph.push_lowered(&name, unbatched(&[1]), step, gradients, &parameters, changed);
         if penalty.is_some() {
             self.penalties.push(node);
         }
     }
 
+    /// Adds the sum of the parameters' penalties, if there are any.
     fn sum_penalties(&mut self) -> Option<NodeId> {
         let penalties = std::mem::take(&mut self.penalties);
         (!penalties.is_empty()).then(|| self.sum(penalties))

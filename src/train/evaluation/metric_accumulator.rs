@@ -1,40 +1,42 @@
-//! What is counted of a net's predictions while a set goes through it.
+//! The counts of predictions and targets, batch by batch, from which metrics are computed.
 
-use super::metrics::{Counted, Metrics, MetricsError, Regression, RegressionReport, Report};
+use super::metrics::{
+    ClassificationMetrics, ClassificationReport, MetricUnit, MetricsError, RegressionMetrics, RegressionReport,
+};
 use crate::ops::output_kind::OutputKind;
 use crate::train::recipe::Metric;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
-/// What is counted of predictions.
+/// The metrics of a net so far.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum MetricAccumulator {
-    Classes(Metrics),
-    Numbers(Regression),
+    Classes(ClassificationMetrics),
+    Numbers(RegressionMetrics),
 }
 
-/// The measures of a set.
+/// All metrics of a dataset.
 #[derive(Clone, Debug)]
-pub enum Outcome {
-    Classes(Report),
+pub enum MetricsReport {
+    Classes(ClassificationReport),
     Numbers(RegressionReport),
 }
 
 impl MetricAccumulator {
-    /// For classes that so many values of what is counted tell apart.
-    pub fn classes(width: usize, labels: Vec<String>, ending: OutputKind, counted: Counted) -> Self {
-        MetricAccumulator::Classes(Metrics::new(labels, width, ending).counting(counted))
+    /// For classes that `width` values of the output tell apart, for each `unit`.
+    pub fn classes(width: usize, labels: Vec<String>, output_kind: OutputKind, unit: MetricUnit) -> Self {
+        MetricAccumulator::Classes(ClassificationMetrics::new(labels, width, output_kind).with_unit(unit))
     }
 
-    /// For a net with so many outputs that are numbers.
+    /// For a net with this many numbers as output.
     pub fn numbers(outputs: usize) -> Self {
-        MetricAccumulator::Numbers(Regression::new(outputs))
+        MetricAccumulator::Numbers(RegressionMetrics::new(outputs))
     }
 
-    /// Counts a batch of predictions and targets.
+    /// Adds a batch of predictions and targets.
     ///
     /// # Errors
-    /// A prediction that is no number; nothing of the batch is counted then.
+    /// A prediction that is not finite; then nothing of the batch is added.
     pub fn add(&mut self, predictions: &[f32], targets: &[f32]) -> Result<(), MetricsError> {
         match self {
             MetricAccumulator::Classes(metrics) => metrics.add(predictions, targets),
@@ -42,7 +44,7 @@ impl MetricAccumulator {
         }
     }
 
-    /// One measure.
+    /// One metric; none if it does not apply.
     pub fn value(&self, metric: Metric) -> Option<f64> {
         match (self, metric) {
             (MetricAccumulator::Classes(metrics), Metric::Accuracy) => Some(metrics.accuracy()),
@@ -60,16 +62,16 @@ impl MetricAccumulator {
         }
     }
 
-    /// All measures, with the mean loss where it was computed.
-    pub fn outcome(&self, loss: Option<f64>) -> Option<Outcome> {
+    /// All metrics, with the mean loss if it was computed; none without samples.
+    pub fn report(&self, loss: Option<f64>) -> Option<MetricsReport> {
         match self {
-            MetricAccumulator::Classes(metrics) => metrics.report(loss).ok().map(Outcome::Classes),
-            MetricAccumulator::Numbers(regression) => regression.report(loss).ok().map(Outcome::Numbers),
+            MetricAccumulator::Classes(metrics) => metrics.report(loss).ok().map(MetricsReport::Classes),
+            MetricAccumulator::Numbers(regression) => regression.report(loss).ok().map(MetricsReport::Numbers),
         }
     }
 
-    /// Each metric that can be told of it, by its name, and the mean loss where it was computed.
-    pub fn measures(&self, loss: Option<f64>) -> BTreeMap<String, f64> {
+    /// Every metric that applies, by its name, and the mean loss if it was computed.
+    pub fn values(&self, loss: Option<f64>) -> BTreeMap<String, f64> {
         let each = Metric::ALL.iter().filter_map(|(name, metric)| Some((name.to_string(), self.value(*metric)?)));
         each.chain(loss.map(|loss| ("loss".to_string(), loss))).collect()
     }

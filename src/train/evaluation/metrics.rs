@@ -1,116 +1,117 @@
-//! How good predictions are: shares of right answers, a table of confusions, errors of numbers.
+//! Metrics: accuracy, top-k, confusion matrix, precision, recall and F1 of classes; MAE, RMSE and R² of numbers.
 //!
-//! Batches are added as they come; what is kept does not grow with the data. Undefined shares follow scikit-learn 1.x
-//! (`zero_division=0`).
+//! Batches are added one by one, in constant memory. Undefined ratios are 0, as in scikit-learn 1.x (`zero_division=0`).
 
 use crate::ops::output_kind::OutputKind;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-/// Predictions or targets that cannot be measured.
+/// Predictions that cannot be compared with targets.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum MetricsError {
     #[error("{found} predicted values for {samples} samples, where each has {outputs}")]
     Shape { found: usize, samples: usize, outputs: usize },
-    #[error("the prediction for sample {sample} is not a number; training has diverged, a smaller step may help")]
-    NotANumber { sample: usize },
-    #[error("nothing was measured: there are no samples")]
+    #[error(
+        "the prediction for sample {sample} is not a finite number; training has diverged, a smaller step may help"
+    )]
+    NonFinite { sample: usize },
+    #[error("there are no metrics without samples")]
     Nothing,
 }
 
-/// What counts as one answer.
+/// The unit that classification metrics count.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Counted {
+pub enum MetricUnit {
     #[default]
     Samples,
-    /// Places of a sequence.
+    /// Positions of a sequence.
     Steps,
-    /// Places of an image.
+    /// Pixels of an image.
     Pixels,
-    /// Each value of an output, where each says yes or no by itself.
+    /// Values of a multi-label output, each a binary decision.
     Values,
 }
 
-impl Counted {
-    /// The word for several of them.
+impl MetricUnit {
+    /// The plural, for reports.
     pub fn name(self) -> &'static str {
         match self {
-            Counted::Samples => "samples",
-            Counted::Steps => "steps",
-            Counted::Pixels => "pixels",
-            Counted::Values => "values",
+            MetricUnit::Samples => "samples",
+            MetricUnit::Steps => "steps",
+            MetricUnit::Pixels => "pixels",
+            MetricUnit::Values => "values",
         }
     }
 }
 
-/// The count of right and wrong answers of a net that tells classes apart.
+/// The confusion matrix and the ranks of a classifier's predictions.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Metrics {
+pub struct ClassificationMetrics {
     labels: Vec<String>,
-    /// Values of one prediction: as many as classes, or 1 for a net that says yes or no.
+    /// Values of one prediction: the number of classes, or 1 for a binary classifier.
     outputs: usize,
-    /// How one value says so.
-    ending: OutputKind,
-    /// What is called a sample here.
-    #[serde(default)]
-    counted: Counted,
-    /// Row by row: how often a sample of class `row` was taken for class `column`.
+    /// How a single value tells two classes apart.
+    #[serde(rename = "ending")]
+    output_kind: OutputKind,
+    #[serde(default, rename = "counted")]
+    unit: MetricUnit,
+    /// Row-major `(truth, predicted)`: how often a sample of class `truth` was predicted as class `predicted`.
     confusion: Vec<u64>,
-    /// At i: how many samples have i classes before their own.
+    /// At index i: the samples whose class is predicted with rank i, from 0.
     ranks: Vec<u64>,
 }
 
-/// One class in a report; shares from 0 to 1.
+/// The metrics of one class, from 0 to 1.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ClassReport {
     pub label: String,
-    /// Of the samples that were taken for this class, the share that is of it; 0 where there are none.
+    /// The share of the predictions of this class that are right; 0 without predictions.
     pub precision: f64,
-    /// Of the samples of this class, the share that was found; 0 where there are none.
+    /// The share of the samples of this class that are predicted as this class; 0 without samples.
     pub recall: f64,
-    /// The harmonic mean of both; 0 where both are 0.
+    /// The harmonic mean of precision and recall; 0 where both are 0.
     pub f1: f64,
-    /// How many of what is counted are of this class.
+    /// The number of samples (or other units) of this class.
     pub support: u64,
 }
 
-/// What `netc eval --format json` prints; shares from 0 to 1.
+/// All metrics of a classifier, as `netc eval --format json` prints them; shares from 0 to 1.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Report {
-    /// What the shares and counts are of.
-    #[serde(default)]
-    pub counted: Counted,
-    /// The share of samples whose class was predicted first.
+pub struct ClassificationReport {
+    #[serde(default, rename = "counted")]
+    pub unit: MetricUnit,
+    /// The share of samples whose most likely class is the right one.
     pub accuracy: f64,
-    /// The share of samples whose class is among the first five; 1 with five classes or fewer.
+    /// The share of samples whose class is among the five most likely; 1 with five classes or fewer.
     pub top5: f64,
-    /// The mean loss, where it was computed.
+    /// The mean loss, if it was computed.
     pub loss: Option<f64>,
     /// In the order of the net's outputs.
     pub per_class: Vec<ClassReport>,
-    /// `confusion[truth][predicted]`, in what is counted.
+    /// `confusion[truth][predicted]`, in units.
     pub confusion: Vec<Vec<u64>>,
 }
 
-impl Metrics {
-    /// For outputs of so many values for each sample or pixel: one for each class, or one that tells two classes apart as
-    /// `ending` does. Errors never come from the labels: two may be the same.
-    pub fn new(labels: Vec<String>, outputs: usize, ending: OutputKind) -> Self {
+impl ClassificationMetrics {
+    /// For outputs of this many values for each unit: one for each class, or a single one that tells two classes apart as
+    /// `output_kind` says. Two labels may be the same.
+    pub fn new(labels: Vec<String>, outputs: usize, output_kind: OutputKind) -> Self {
         let classes = labels.len();
         let (confusion, ranks) = (vec![0; classes * classes], vec![0; classes]);
-        Metrics { labels, outputs, ending, counted: Counted::Samples, confusion, ranks }
+        ClassificationMetrics { labels, outputs, output_kind, unit: MetricUnit::Samples, confusion, ranks }
     }
 
-    /// Where something else than a sample is one answer.
-    pub fn counting(self, counted: Counted) -> Self {
-        Metrics { counted, ..self }
+    /// Counts another unit than samples.
+    pub fn with_unit(self, unit: MetricUnit) -> Self {
+        ClassificationMetrics { unit, ..self }
     }
 
-    /// Counts a batch: `predictions` and `targets` are (n, outputs) in row-major order. Of a target the largest value is the
-    /// class; one value alone is 1 for the second class.
+    /// Adds a batch: `predictions` and `targets` are `(n, outputs)`, row-major. The largest value of a target is its class; a
+    /// single value is 1 for the second class. The first of equal predictions counts, and NaN targets do not count.
     ///
-    /// Of equal predictions the first counts, and a target that is no number does not count. On an error nothing is counted.
+    /// # Errors
+    /// Lengths that do not match, or a NaN prediction; then nothing is added.
     pub fn add(&mut self, predictions: &[f32], targets: &[f32]) -> Result<(), MetricsError> {
         let (outputs, classes) = (self.outputs.max(1), self.labels.len());
         let samples = targets.len() / outputs;
@@ -118,13 +119,14 @@ impl Metrics {
             return Err(MetricsError::Shape { found: predictions.len(), samples, outputs });
         }
         if let Some(at) = predictions.iter().position(|value| value.is_nan()) {
-            return Err(MetricsError::NotANumber { sample: at / outputs });
+            return Err(MetricsError::NonFinite { sample: at / outputs });
         }
         let pairs = predictions.chunks_exact(outputs).zip(targets.chunks_exact(outputs));
         for (row, target) in pairs.filter(|(_, target)| !target[0].is_nan()) {
             let (class, predicted, rank) = match (row, target) {
                 (&[value], &[target]) if classes == 2 => {
-                    let (class, predicted) = (usize::from(target > 0.5), usize::from(self.ending.says_second(value)));
+                    let (class, predicted) =
+                        (usize::from(target > 0.5), usize::from(self.output_kind.says_second(value)));
                     (class, predicted, usize::from(predicted != class))
                 }
                 _ => {
@@ -138,22 +140,22 @@ impl Metrics {
         Ok(())
     }
 
-    /// How many samples were counted.
+    /// The number of samples (or other units) so far.
     pub fn samples(&self) -> u64 {
         self.ranks.iter().sum()
     }
 
-    /// The share of samples whose class is predicted first; 0 without samples.
+    /// The share of samples whose most likely class is the right one; 0 without samples.
     pub fn accuracy(&self) -> f64 {
         self.top(1)
     }
 
-    /// The share of samples whose class is among the first `k` predictions; 0 without samples.
+    /// The share of samples whose class is among the `k` most likely; 0 without samples.
     pub fn top(&self, k: usize) -> f64 {
         share(self.ranks.iter().take(k).sum(), self.samples())
     }
 
-    /// How often a sample of class `truth` was taken for class `predicted`; 0 for classes that there are not.
+    /// How often a sample of class `truth` was predicted as class `predicted`; 0 for classes that do not exist.
     pub fn confused(&self, truth: usize, predicted: usize) -> u64 {
         let classes = self.labels.len();
         if predicted < classes { self.confusion.get(truth * classes + predicted).copied().unwrap_or(0) } else { 0 }
@@ -165,25 +167,25 @@ impl Metrics {
         let of_class = |(class, label): (usize, &String)| {
             let hits = self.confused(class, class);
             let support = (0..classes).map(|predicted| self.confused(class, predicted)).sum();
-            let taken = (0..classes).map(|truth| self.confused(truth, class)).sum();
-            let (precision, recall) = (share(hits, taken), share(hits, support));
-            // 2 hits / (taken + support) is the harmonic mean without its division by zero.
-            ClassReport { label: label.clone(), precision, recall, f1: share(2 * hits, taken + support), support }
+            let predicted = (0..classes).map(|truth| self.confused(truth, class)).sum();
+            let (precision, recall) = (share(hits, predicted), share(hits, support));
+            // 2 hits / (predicted + support) is the harmonic mean without its division by zero.
+            ClassReport { label: label.clone(), precision, recall, f1: share(2 * hits, predicted + support), support }
         };
         self.labels.iter().enumerate().map(of_class).collect()
     }
 
-    /// Everything that was counted, with the mean loss that the caller computed.
+    /// All metrics, with the mean loss that the caller computed.
     ///
     /// # Errors
-    /// No samples were counted.
-    pub fn report(&self, loss: Option<f64>) -> Result<Report, MetricsError> {
+    /// There are no samples.
+    pub fn report(&self, loss: Option<f64>) -> Result<ClassificationReport, MetricsError> {
         if self.samples() == 0 {
             return Err(MetricsError::Nothing);
         }
         let classes = self.labels.len();
-        Ok(Report {
-            counted: self.counted,
+        Ok(ClassificationReport {
+            unit: self.unit,
             accuracy: self.accuracy(),
             top5: self.top(5),
             loss,
@@ -199,26 +201,26 @@ fn first(row: &[f32]) -> usize {
     row.iter().enumerate().fold(0, higher)
 }
 
-/// How many classes come before this one.
+/// The number of classes that are predicted before this one.
 fn rank(row: &[f32], class: usize) -> usize {
-    let own = row[class];
-    row.iter().enumerate().filter(|&(at, &value)| value > own || (value == own && at < class)).count()
+    let of_class = row[class];
+    row.iter().enumerate().filter(|&(at, &value)| value > of_class || (value == of_class && at < class)).count()
 }
 
-fn share(part: u64, whole: u64) -> f64 {
-    if whole == 0 { 0.0 } else { part as f64 / whole as f64 }
+fn share(part: u64, total: u64) -> f64 {
+    if total == 0 { 0.0 } else { part as f64 / total as f64 }
 }
 
-/// The errors of a net that predicts numbers.
+/// The errors of a regression net's predictions.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Regression {
+pub struct RegressionMetrics {
     count: u64,
     absolute: f64,
     /// For each output.
     columns: Vec<Column>,
 }
 
-/// Sums of one output; mean and spread of the targets by Welford's method (1962), which does not cancel.
+/// Sums of one output. Mean and variance of the targets by Welford's method (1962), which avoids cancellation.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 struct Column {
     squared: f64,
@@ -233,20 +235,23 @@ pub struct RegressionReport {
     pub mae: f64,
     /// The root of the mean squared error.
     pub rmse: f64,
-    /// The coefficient of determination, the mean over the outputs; of targets that are all the same it is 1 if they
-    /// were met exactly, else 0.
+    /// The coefficient of determination, averaged over the outputs; for constant targets 1 if all predictions are exact,
+    /// else 0.
     pub r2: f64,
-    /// The mean loss, where it was computed.
+    /// The mean loss, if it was computed.
     pub loss: Option<f64>,
 }
 
-impl Regression {
+impl RegressionMetrics {
     /// For a net with this many outputs.
     pub fn new(outputs: usize) -> Self {
-        Regression { count: 0, absolute: 0.0, columns: vec![Column::default(); outputs] }
+        RegressionMetrics { count: 0, absolute: 0.0, columns: vec![Column::default(); outputs] }
     }
 
-    /// Counts a batch: both are (n, outputs) in row-major order. On an error nothing is counted.
+    /// Adds a batch: both are `(n, outputs)`, row-major.
+    ///
+    /// # Errors
+    /// Lengths that do not match, or an error that is not finite; then nothing is added.
     pub fn add(&mut self, predictions: &[f32], targets: &[f32]) -> Result<(), MetricsError> {
         let outputs = self.columns.len();
         let samples = targets.len().checked_div(outputs).unwrap_or(0);
@@ -255,7 +260,7 @@ impl Regression {
         }
         let numbers = predictions.iter().zip(targets);
         if let Some(at) = numbers.clone().position(|(predicted, target)| !(predicted - target).is_finite()) {
-            return Err(MetricsError::NotANumber { sample: at / outputs });
+            return Err(MetricsError::NonFinite { sample: at / outputs });
         }
         for (at, (&predicted, &target)) in numbers.enumerate() {
             let (column, target) = (&mut self.columns[at % outputs], f64::from(target));
@@ -270,10 +275,10 @@ impl Regression {
         Ok(())
     }
 
-    /// The errors of all that was counted, with the mean loss that the caller computed.
+    /// All metrics, with the mean loss that the caller computed.
     ///
     /// # Errors
-    /// No samples were counted.
+    /// There are no samples.
     pub fn report(&self, loss: Option<f64>) -> Result<RegressionReport, MetricsError> {
         if self.count == 0 {
             return Err(MetricsError::Nothing);
@@ -298,17 +303,17 @@ impl Regression {
 mod tests {
     use super::*;
 
-    fn of_classes(count: usize) -> Metrics {
-        Metrics::new((0..count).map(|index| format!("c{index}")).collect(), count, OutputKind::Classes)
+    fn of_classes(count: usize) -> ClassificationMetrics {
+        ClassificationMetrics::new((0..count).map(|index| format!("c{index}")).collect(), count, OutputKind::Classes)
     }
 
     fn one_hot(classes: &[usize], count: usize) -> Vec<f32> {
         classes.iter().flat_map(|&class| (0..count).map(move |at| f32::from(u8::from(at == class)))).collect()
     }
 
-    /// Counted by hand for y = [0,0,1,1,2,2,2], p = [0,1,1,1,2,0,2], and a class that never comes.
+    /// MetricUnit by hand for y = [0,0,1,1,2,2,2], p = [0,1,1,1,2,0,2], and a class that does not occur.
     #[test]
-    fn shares_of_every_class() {
+    fn metrics_of_every_class() {
         let mut metrics = of_classes(4);
         let row = |class: usize| (0..4).map(move |at| if at == class { 0.7 } else { 0.1 });
         let predictions: Vec<f32> = [0, 1, 1, 1, 2, 0, 2].into_iter().flat_map(row).collect();
@@ -339,45 +344,45 @@ mod tests {
     }
 
     #[test]
-    fn one_output_is_a_yes_or_no() {
+    fn one_output_tells_two_classes_apart() {
         let labels = || vec!["no".to_string(), "yes".to_string()];
-        let mut metrics = Metrics::new(labels(), 1, OutputKind::Probabilities);
+        let mut metrics = ClassificationMetrics::new(labels(), 1, OutputKind::Probabilities);
         metrics.add(&[0.5, 0.49, 0.9, 0.1], &[1.0, 0.0, 0.0, 1.0]).unwrap();
         let report = metrics.report(None).unwrap();
         assert_eq!((report.accuracy, report.top5), (0.5, 1.0));
         assert_eq!(report.confusion, [[1, 1], [1, 1]]);
-        // A plain number says it by its sign.
-        let mut metrics = Metrics::new(labels(), 1, OutputKind::Numbers);
+        // A number tells them apart by its sign.
+        let mut metrics = ClassificationMetrics::new(labels(), 1, OutputKind::Numbers);
         metrics.add(&[0.1, -0.1, 0.0, 3.0], &[1.0, -1.0, -1.0, -1.0]).unwrap();
         assert_eq!(metrics.report(None).unwrap().confusion, [[2, 1], [0, 1]]);
     }
 
     #[test]
-    fn what_cannot_be_measured_counts_nothing() {
+    fn invalid_batches_add_nothing() {
         let mut metrics = of_classes(2);
         assert_eq!(metrics.report(None), Err(MetricsError::Nothing));
         let shape = MetricsError::Shape { found: 3, samples: 2, outputs: 2 };
         assert_eq!(metrics.add(&[0.0; 3], &one_hot(&[0, 1], 2)), Err(shape));
         let nan = metrics.add(&[0.0, 1.0, 0.0, f32::NAN], &one_hot(&[0, 1], 2));
-        assert_eq!(nan, Err(MetricsError::NotANumber { sample: 1 }));
+        assert_eq!(nan, Err(MetricsError::NonFinite { sample: 1 }));
         assert_eq!((metrics.samples(), metrics.confused(7, 0), metrics.confused(0, 7)), (0, 0, 0));
     }
 
     /// scikit-learn's own example of `r2_score` for several outputs (uniform average), and its mean errors.
     #[test]
     fn errors_of_numbers() {
-        let mut regression = Regression::new(2);
+        let mut regression = RegressionMetrics::new(2);
         regression.add(&[0.0, 2.0, -1.0, 2.0], &[0.5, 1.0, -1.0, 1.0]).unwrap();
         regression.add(&[8.0, -5.0], &[7.0, -6.0]).unwrap();
         let report = regression.report(None).unwrap();
         assert!((report.mae - 0.75).abs() < 1e-12 && (report.rmse - (4.25f64 / 6.0).sqrt()).abs() < 1e-12);
         assert!((report.r2 - 0.936_800_526_662_277_8).abs() < 1e-12, "{}", report.r2);
-        let mut constant = Regression::new(1);
+        let mut constant = RegressionMetrics::new(1);
         constant.add(&[3.0, 3.0], &[3.0, 3.0]).unwrap();
         assert_eq!(constant.report(None).unwrap().r2, 1.0);
         constant.add(&[4.0], &[3.0]).unwrap();
         assert_eq!(constant.report(None).unwrap().r2, 0.0);
-        assert!(matches!(constant.add(&[f32::NAN], &[0.0]), Err(MetricsError::NotANumber { sample: 0 })));
+        assert!(matches!(constant.add(&[f32::NAN], &[0.0]), Err(MetricsError::NonFinite { sample: 0 })));
         assert!(matches!(regression.add(&[0.0; 3], &[0.0; 3]), Err(MetricsError::Shape { .. })));
     }
 }

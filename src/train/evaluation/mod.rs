@@ -1,8 +1,11 @@
-//! How good a net is on a set of samples.
+//! Evaluation: predictions of a net on a dataset, compared with the targets.
 
 pub mod class_weights;
+pub mod dataset_match;
+pub mod evaluate;
 pub mod metric_accumulator;
 pub mod metrics;
 pub mod misclassified;
+pub mod output_loss;
+pub mod score;
 pub mod task;
-pub mod try_state;

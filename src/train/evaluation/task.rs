@@ -1,7 +1,7 @@
-//! What a net is asked to say of each sample, by its end, its loss and its targets; and whether these targets can be said.
+//! The task that a net learns, derived from its output, its loss and the targets; and whether the targets fit it.
 
 use super::metric_accumulator::MetricAccumulator;
-use super::metrics::Counted;
+use super::metrics::MetricUnit;
 use crate::data::samples::targets::hot;
 use crate::data::{Coding, TableError, Targets, TargetsError};
 use crate::diagnostics::{Code, Diagnostic, Result};
@@ -9,135 +9,140 @@ use crate::kernels::training::loss::Loss;
 use crate::ops::output_kind::OutputKind;
 use crate::source::Span;
 
-/// What an output is to say.
+/// What an output predicts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TargetKind {
-    /// Of a sample, or of each of its pixels, which of several classes it is.
+    /// The class of a sample, or of each of its pixels.
     Classes,
-    /// By each of its values, which of two classes it is.
-    Either,
+    /// With each value one of two classes.
+    Binary,
     /// Numbers.
     Numbers,
 }
 
-/// What a net is asked.
+/// The task that a net learns.
 #[derive(Clone, Debug, PartialEq)]
 pub struct LearningTask {
-    pub says: TargetKind,
-    /// How one value tells two classes apart.
-    pub ending: OutputKind,
+    pub kind: TargetKind,
+    /// How a single value tells two classes apart.
+    pub output_kind: OutputKind,
     pub coding: Coding,
     loss: Loss,
-    /// The sizes of the output.
+    /// The sizes of the output without the batch.
     sizes: Vec<usize>,
 }
 
-/// What is wrong with data, and where it is named, if a spec names it.
-pub(crate) fn data_error(message: impl Into<String>, place: Option<Span>) -> Diagnostic {
+/// An error in data; `span` is where a spec names the data, if one does.
+pub(crate) fn data_error(message: impl Into<String>, span: Option<Span>) -> Diagnostic {
     let diagnostic = Diagnostic::new(Code::Dataset, message);
-    match place {
+    match span {
         Some(span) => diagnostic.at(span, "this data"),
         None => diagnostic,
     }
 }
 
-/// Rows that are to sum to one may be rounded.
+/// The tolerance for rows that must sum to 1.
 const ROUNDING: f32 = 1e-3;
 
 impl LearningTask {
-    /// What an output of these sizes, which ends so, is asked by these targets. `named` is for data whose classes have
-    /// names, or a net whose classes have.
+    /// The task of an output of these sizes and this kind with these targets. `has_names` says whether the classes of the
+    /// data or the net have names.
     ///
     /// # Errors
     /// Targets that cannot be read.
     pub fn of(
         sizes: &[usize],
-        ending: OutputKind,
+        output_kind: OutputKind,
         loss: Loss,
-        named: bool,
+        has_names: bool,
         targets: &Targets,
     ) -> std::result::Result<LearningTask, TableError> {
-        let ending = if loss == Loss::BinaryCrossentropy { OutputKind::Probabilities } else { ending };
+        let output_kind = if loss == Loss::BinaryCrossentropy { OutputKind::Probabilities } else { output_kind };
         let width = sizes.last().copied().unwrap_or(1);
         let binary = matches!(loss, Loss::BinaryCrossentropy | Loss::BinaryHinge);
-        let is_hot = || all(targets, |row| row.chunks(width).all(|place| hot(place).is_some()));
-        let is_either =
+        let is_one_hot = || all(targets, |row| row.chunks(width).all(|position| hot(position).is_some()));
+        let is_binary =
             || all(targets, |row| two_values(row, 0.0) || loss == Loss::BinaryHinge && two_values(row, -1.0));
-        let says = match targets {
+        let kind = match targets {
             _ if width > 1 && (loss.is_categorical() || targets.has_pixel_classes(sizes)) => TargetKind::Classes,
             Targets::Classes(_) if width > 1 => TargetKind::Classes,
-            Targets::Classes(_) if named || binary => TargetKind::Either,
+            Targets::Classes(_) if has_names || binary => TargetKind::Binary,
             Targets::Classes(_) => TargetKind::Numbers,
-            _ if width > 1 && (named || binary || ending == OutputKind::Classes) && is_hot()? => TargetKind::Classes,
-            _ if loss == Loss::BinaryHinge || (binary || named && width == 1) && is_either()? => TargetKind::Either,
+            _ if width > 1 && (has_names || binary || output_kind == OutputKind::Classes) && is_one_hot()? => {
+                TargetKind::Classes
+            }
+            _ if loss == Loss::BinaryHinge || (binary || has_names && width == 1) && is_binary()? => TargetKind::Binary,
             _ => TargetKind::Numbers,
         };
-        let by_sign = loss == Loss::BinaryHinge || says == TargetKind::Either && ending == OutputKind::Numbers;
+        let by_sign = loss == Loss::BinaryHinge || kind == TargetKind::Binary && output_kind == OutputKind::Numbers;
         let coding = Coding { no: if by_sign { -1.0 } else { 0.0 }, ..Coding::of(sizes) };
-        Ok(LearningTask { says, ending, coding, loss, sizes: sizes.to_vec() })
+        Ok(LearningTask { kind, output_kind, coding, loss, sizes: sizes.to_vec() })
     }
 
-    /// How many names the classes have that the output tells apart: of one value two, which may be the two of many values.
-    pub fn names(&self) -> usize {
-        if self.says == TargetKind::Either { 2 } else { self.coding.width }
+    /// The number of class names: 2 for single values, also if there are several of them.
+    pub fn class_count(&self) -> usize {
+        if self.kind == TargetKind::Binary { 2 } else { self.coding.width }
     }
 
-    /// Whether the labels of the net are names of the classes that are told apart.
+    /// Whether the net's labels name the classes.
     pub fn is_labelled(&self) -> bool {
-        match self.says {
+        match self.kind {
             TargetKind::Classes => true,
-            TargetKind::Either => self.coding.width == 1,
+            TargetKind::Binary => self.coding.width == 1,
             TargetKind::Numbers => false,
         }
     }
 
-    /// What counts the predictions for it.
+    /// An empty accumulator for the predictions.
     pub fn accumulator(&self, labels: Option<&[String]>) -> MetricAccumulator {
         let named = labels.filter(|_| self.is_labelled()).map(<[String]>::to_vec);
-        let labels = named.unwrap_or_else(|| (0..self.names()).map(|class| class.to_string()).collect());
-        match self.says {
+        let labels = named.unwrap_or_else(|| (0..self.class_count()).map(|class| class.to_string()).collect());
+        match self.kind {
             TargetKind::Numbers => MetricAccumulator::numbers(self.coding.width),
-            TargetKind::Either => MetricAccumulator::classes(1, labels, self.ending, self.counted()),
-            TargetKind::Classes => MetricAccumulator::classes(self.coding.width, labels, self.ending, self.counted()),
+            TargetKind::Binary => MetricAccumulator::classes(1, labels, self.output_kind, self.unit()),
+            TargetKind::Classes => MetricAccumulator::classes(self.coding.width, labels, self.output_kind, self.unit()),
         }
     }
 
-    /// What each answer is of that is right or wrong.
-    pub fn counted(&self) -> Counted {
+    /// The unit that classification metrics count.
+    pub fn unit(&self) -> MetricUnit {
         match self.sizes.len() {
-            _ if self.says == TargetKind::Either && self.coding.width > 1 => Counted::Values,
-            0 | 1 => Counted::Samples,
-            2 => Counted::Steps,
-            _ => Counted::Pixels,
+            _ if self.kind == TargetKind::Binary && self.coding.width > 1 => MetricUnit::Values,
+            0 | 1 => MetricUnit::Samples,
+            2 => MetricUnit::Steps,
+            _ => MetricUnit::Pixels,
         }
     }
 
-    /// The targets as the loss takes them; `place` is where the data is named.
+    /// The targets in the form that the loss takes; `span` is where a spec names the data.
     ///
     /// # Errors
-    /// The first target that the net cannot say, or the loss cannot take.
-    pub fn fit(&self, targets: Targets, place: Option<Span>) -> Result<Targets> {
-        let error = |message: String| data_error(message, place);
+    /// The first target that does not fit the output or the loss.
+    pub fn prepare_targets(&self, targets: Targets, span: Option<Span>) -> Result<Targets> {
+        let error = |message: String| data_error(message, span);
         let unread = |table: TableError| error(table.to_string());
         let misfit = |misfit: TargetsError| error(misfit.to_string());
         targets.check(&self.sizes).map_err(misfit)?;
-        let targets = match self.says {
+        let targets = match self.kind {
             TargetKind::Numbers => targets.into_numbers(self.sizes.iter().product()).map_err(misfit)?,
             _ => targets,
         };
-        if let (Targets::Classes(classes), true) = (&targets, self.says != TargetKind::Numbers) {
-            let count = self.names();
+        if let (Targets::Classes(classes), true) = (&targets, self.kind != TargetKind::Numbers) {
+            let count = self.class_count();
             if let Some(sample) = classes.iter().position(|&class| class >= count) {
                 let class = classes[sample];
-                return Err(error(format!("sample {sample} is of class {class}, and there are {count}, from 0")).into());
+                return Err(error(format!(
+                    "sample {sample} has the class {class}, but there are {count} classes, from 0"
+                ))
+                .into());
             }
         }
         if targets.ignores() {
-            let of_one = self.says == TargetKind::Either && self.coding.width == 1 && self.sizes.len() > 1;
-            if !(of_one || self.says == TargetKind::Classes && targets.has_pixel_classes(&self.sizes)) {
+            let is_binary = self.kind == TargetKind::Binary && self.coding.width == 1 && self.sizes.len() > 1;
+            if !(is_binary || self.kind == TargetKind::Classes && targets.has_pixel_classes(&self.sizes)) {
                 return Err(misfit(TargetsError::NothingToIgnore).into());
             }
-            self.check_means("`ignore` leaves out", place)?;
+            self.check_pixel_weights("`ignore` leaves out", span)?;
         }
         if targets.has_pixel_classes(&self.sizes) {
             let classes = self.coding.width;
@@ -147,10 +152,10 @@ impl LearningTask {
             }
             return Ok(targets);
         }
-        if let Some(wrong) = self.wrong_value(&targets).map_err(unread)? {
-            return Err(error(wrong.0).help(wrong.1).into());
+        if let Some((message, help)) = self.invalid_value(&targets).map_err(unread)? {
+            return Err(error(message).help(help).into());
         }
-        if self.says == TargetKind::Either && self.sizes == [1] {
+        if self.kind == TargetKind::Binary && self.sizes == [1] {
             let mut classes = Vec::with_capacity(targets.len());
             let mut push = |row: &[f32]| classes.push(usize::from(row[0] > 0.5));
             targets
@@ -164,12 +169,12 @@ impl LearningTask {
         Ok(targets)
     }
 
-    /// How many samples, or of masks how many pixels, are of each class; none where the targets are no classes.
+    /// The number of samples (of masks: pixels) of each class; none if the targets are not classes.
     ///
     /// # Errors
     /// Targets that cannot be read.
     pub fn class_counts(&self, targets: &Targets) -> std::result::Result<Option<Vec<usize>>, TableError> {
-        let mut counts = vec![0; self.names()];
+        let mut counts = vec![0; self.class_count()];
         if !self.is_labelled() {
             return Ok(None);
         }
@@ -178,79 +183,78 @@ impl LearningTask {
             return Ok(Some(counts));
         }
         let (width, indices) = (self.coding.width, targets.has_pixel_classes(&self.sizes));
-        let mut whole = true;
+        let mut is_classes = true;
         targets.each_row(|_, row| {
-            let each = if indices { 1 } else { width };
-            for place in row.chunks_exact(each).filter(|place| !place[0].is_nan()) {
-                let class = match place {
+            let len = if indices { 1 } else { width };
+            for position in row.chunks_exact(len).filter(|position| !position[0].is_nan()) {
+                let class = match position {
                     [one] if indices => Some(*one as usize),
                     [one] => Some(usize::from(*one > 0.5)),
                     several => hot(several),
                 };
                 match class.filter(|&class| class < counts.len()) {
                     Some(class) => counts[class] += 1,
-                    None => whole = false,
+                    None => is_classes = false,
                 }
             }
-            whole
+            is_classes
         })?;
-        Ok(whole.then_some(counts))
+        Ok(is_classes.then_some(counts))
     }
 
-    /// Refuses losses in which single pixels cannot count more or less than others.
+    /// Refuses losses that cannot weight single pixels; `what` is the option that needs it, with its verb.
     ///
     /// # Errors
-    /// The root of a mean over all of them.
-    pub fn check_means(&self, what: &str, place: Option<Span>) -> Result<()> {
+    /// A loss that is the root of a mean over all pixels.
+    pub fn check_pixel_weights(&self, what: &str, span: Option<Span>) -> Result<()> {
         if !matches!(self.loss, Loss::Rmse | Loss::Rmsle) {
             return Ok(());
         }
-        let message = format!("{what} single pixels, and {} is a root over all of them", self.loss.name());
-        Err(data_error(message, place).help("leave `loss` out, or take `mse`").into())
+        let message = format!("{what} single pixels, and {} is the root of a mean over all pixels", self.loss.name());
+        Err(data_error(message, span).help("leave `loss` out, or take `mse`").into())
     }
 
-    /// The first value that the loss cannot take, and what to do about it.
-    fn wrong_value(&self, targets: &Targets) -> std::result::Result<Option<(String, String)>, TableError> {
+    /// The first value that the loss does not take: message and help.
+    fn invalid_value(&self, targets: &Targets) -> std::result::Result<Option<(String, String)>, TableError> {
         let name = self.loss.name();
-        let told = |(sample, _, value): (usize, usize, f32), takes: &str, help: &str| {
+        let describe = |(sample, _, value): (usize, usize, f32), takes: &str, help: &str| {
             (
-                format!("the target {value} of sample {sample} cannot be learnt by {name}: it takes {takes}"),
+                format!("the target {value} of sample {sample} does not fit {name}, which takes {takes}"),
                 help.to_string(),
             )
         };
         match self.loss {
             Loss::CategoricalCrossentropy => {
-                let is_share = |place: &[f32]| {
-                    place.iter().all(|share| *share >= 0.0) && (place.iter().sum::<f32>() - 1.0).abs() <= ROUNDING
+                let is_distribution = |row: &[f32]| {
+                    row.iter().all(|share| *share >= 0.0) && (row.iter().sum::<f32>() - 1.0).abs() <= ROUNDING
                 };
                 let mut wrong = None;
                 targets.each_row(|sample, row| {
                     wrong = row
                         .chunks(self.coding.width)
-                        .find(|place| !is_share(place))
-                        .map(|place| (sample, place.to_vec()));
+                        .find(|position| !is_distribution(position))
+                        .map(|position| (sample, position.to_vec()));
                     wrong.is_none()
                 })?;
-                Ok(wrong.map(|(sample, place)| {
-                    let sum: f32 = place.iter().sum();
-                    let what = match place.iter().find(|share| **share < 0.0) {
-                        Some(negative) => format!("hold {negative}"),
+                Ok(wrong.map(|(sample, position)| {
+                    let sum: f32 = position.iter().sum();
+                    let what = match position.iter().find(|share| **share < 0.0) {
+                        Some(negative) => format!("have the value {negative}"),
                         None => format!("sum to {sum}"),
                     };
-                    let message = format!("the targets of sample {sample} {what}: {name} takes rows that sum to 1, one-hot or shares");
-                    (message, "where a sample is of several classes at once, or of none, end the net with `Sigmoid` and learn by \
-                              `binary_crossentropy`".to_string())
+                    let message = format!("the targets of sample {sample} {what}: {name} takes rows that sum to 1: one-hot or probabilities");
+                    (message, "for samples with several classes or none, end the net with `Sigmoid` and use `binary_crossentropy`".to_string())
                 }))
             }
             Loss::BinaryCrossentropy => {
                 let wrong = first(targets, |value| (0.0..=1.0).contains(&value))?;
                 let is_all = |low, high| all(targets, |row| row.iter().all(|&value| value == low || value == high));
                 let help = match (is_all(-1.0, 1.0)?, is_all(0.0, 255.0)?) {
-                    (true, _) => "-1 and 1 are learnt by `binary_hinge` behind `Tanh`, or write 0 for -1",
-                    (_, true) => "write 1 for 255: divide them by 255 before they are stored",
-                    _ => "numbers are learnt by `mse` or `mae`",
+                    (true, _) => "use `binary_hinge` behind `Tanh` for -1 and 1, or write 0 for -1",
+                    (_, true) => "write 1 for 255: divide the targets by 255 before they are stored",
+                    _ => "use `mse` or `mae` for numbers",
                 };
-                Ok(wrong.map(|wrong| told(wrong, "0, 1 and shares between", help)))
+                Ok(wrong.map(|wrong| describe(wrong, "probabilities from 0 to 1", help)))
             }
             Loss::BinaryHinge => {
                 let either = |no: f32| all(targets, |row| two_values(row, no));
@@ -262,54 +266,56 @@ impl LearningTask {
                     Some(wrong) => Some(wrong),
                     None => first(targets, |value| value != 0.0)?,
                 };
-                Ok(wrong.map(|wrong| told(wrong, "-1 and 1, or 0 and 1", "numbers are learnt by `mse` or `mae`")))
+                Ok(wrong.map(|wrong| describe(wrong, "-1 and 1, or 0 and 1", "use `mse` or `mae` for numbers")))
             }
             Loss::Msle | Loss::Rmsle => {
                 let wrong = first(targets, |value| value >= 0.0)?;
-                Ok(wrong.map(|wrong| told(wrong, "numbers from 0", "`mse` and `mae` take any number")))
+                Ok(wrong.map(|wrong| describe(wrong, "numbers from 0", "use `mse` or `mae` for negative numbers")))
             }
             _ => Ok(None),
         }
     }
 
-    /// Targets between the two that one probability tells apart: right for a share, and likely a slip for a class.
-    pub fn doubt(&self, targets: &Targets, span: Span) -> Option<Diagnostic> {
-        let single = self.says == TargetKind::Numbers && self.loss == Loss::BinaryCrossentropy && self.sizes == [1];
+    /// A warning for targets between 0 and 1 of a single probability: fine for probabilities, likely a mistake for classes.
+    pub fn lint_targets(&self, targets: &Targets, span: Span) -> Option<Diagnostic> {
+        let single = self.kind == TargetKind::Numbers && self.loss == Loss::BinaryCrossentropy && self.sizes == [1];
         let (sample, _, value) = first(targets, |value| value == 0.0 || value == 1.0).ok()?.filter(|_| single)?;
-        let message =
-            format!("the target {value} of sample {sample} is neither 0 nor 1: shares are learnt, and no classes");
+        let message = format!(
+            "the target {value} of sample {sample} is neither 0 nor 1: the net learns probabilities, not classes"
+        );
         Some(
             Diagnostic::new(Code::LossMismatch, message)
                 .at(span, "this data")
-                .help("that is right where a probability itself is known; accuracy is of no meaning then"),
+                .help("this is right for known probabilities; accuracy means nothing then"),
         )
     }
 }
 
-/// Whether all rows of values are so; classes are.
-fn all(targets: &Targets, is_so: impl Fn(&[f32]) -> bool) -> std::result::Result<bool, TableError> {
+/// Whether all rows of values satisfy a condition; true for classes.
+fn all(targets: &Targets, condition: impl Fn(&[f32]) -> bool) -> std::result::Result<bool, TableError> {
     let mut all = true;
     targets.each_row(|_, row| {
-        all = is_so(row);
+        all = condition(row);
         all
     })?;
     Ok(all)
 }
 
-/// The first value that is not so, of those that say something: its sample, its place in it, and itself.
+/// The first value, not NaN, that does not satisfy a condition: its sample, its position in the row, and the value.
 fn first(
     targets: &Targets,
-    is_so: impl Fn(f32) -> bool,
+    condition: impl Fn(f32) -> bool,
 ) -> std::result::Result<Option<(usize, usize, f32)>, TableError> {
     let mut found = None;
     targets.each_row(|sample, row| {
-        found = row.iter().position(|&value| !is_so(value) && !value.is_nan()).map(|place| (sample, place, row[place]));
+        found =
+            row.iter().position(|&value| !condition(value) && !value.is_nan()).map(|index| (sample, index, row[index]));
         found.is_none()
     })?;
     Ok(found)
 }
 
-/// Whether a row holds nothing but 1 and this, where it says something.
+/// Whether all values of a row are 1, `no` or NaN.
 fn two_values(row: &[f32], no: f32) -> bool {
     row.iter().all(|&value| value == 1.0 || value == no || value.is_nan())
 }

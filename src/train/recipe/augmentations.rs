@@ -1,10 +1,10 @@
-//! The changes of photos that a recipe may ask for.
+//! `augment = …`: random changes of photos.
 
-use super::keyword_tables::{Choice, argument};
+use super::choice::{Choice, argument};
 use crate::data::photos::augment::Augmentation;
 use crate::graph::signature::definition::Default;
 
-/// One change of photos; several add up.
+/// Every augmentation; a list combines them.
 pub static AUGMENTATIONS: &[Choice<Augmentation>] = &[
     Choice {
         name: "flip",
@@ -19,7 +19,7 @@ pub static AUGMENTATIONS: &[Choice<Augmentation>] = &[
             "area",
             "number from 0 to 1",
             Default::Float(0.5),
-            "the least share of the photo's area",
+            "the minimum share of the photo's area",
         )],
         build: |arguments| {
             let area = arguments.number_within("area", 0.01, 1.0)?;
@@ -28,8 +28,13 @@ pub static AUGMENTATIONS: &[Choice<Augmentation>] = &[
     },
     Choice {
         name: "rotate",
-        summary: "turns the photo about its centre",
-        arguments: &[argument("degrees", "number from 0 to 180", Default::Float(10.0), "at most, either way")],
+        summary: "rotates the photo about its centre",
+        arguments: &[argument(
+            "degrees",
+            "number from 0 to 180",
+            Default::Float(10.0),
+            "the maximum angle in either direction",
+        )],
         build: |arguments| {
             let rotate = arguments.number_within("degrees", 0.0, 180.0)?;
             Ok(Augmentation { rotate, ..Augmentation::default() })
@@ -51,8 +56,8 @@ pub static AUGMENTATIONS: &[Choice<Augmentation>] = &[
     },
 ];
 
-/// Two changes of photos, both done.
-pub fn together(a: Augmentation, b: Augmentation) -> Augmentation {
+/// Applies both augmentations.
+pub fn combine(a: Augmentation, b: Augmentation) -> Augmentation {
     Augmentation {
         flip: a.flip || b.flip,
         crop: a.crop.or(b.crop),

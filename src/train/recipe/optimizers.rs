@@ -1,6 +1,6 @@
-//! Optimizers and regularizers of a recipe. Names, defaults and rules are NeuPy's, but for AdamW.
+//! `optimizer = …` and `regularizer = …`. Names, defaults and update rules are NeuPy's, except AdamW's.
 
-use super::keyword_tables::Choice;
+use super::choice::Choice;
 use super::schedule;
 use super::schedule::Schedule;
 use crate::diagnostics::Diagnostic;
@@ -9,13 +9,13 @@ use crate::graph::{Argument, Arguments, Value, ValueKind};
 use crate::kernels::training::optimizer::UpdateRule;
 use crate::kernels::training::regularizer::Regularizer;
 
-/// How parameters follow their gradients.
+/// The rule by which gradients change the parameters, and the learning rate.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Optimizer {
     pub rule: UpdateRule,
-    /// The learning rate before any schedule.
+    /// The learning rate before schedules.
     pub step: f64,
-    /// A schedule that was given in place of the number.
+    /// A schedule that was written in place of the learning rate.
     pub schedule: Option<Schedule>,
     pub clip_value: Option<f32>,
     pub clip_norm: Option<f32>,
@@ -32,20 +32,20 @@ const fn number(name: &'static str, default: f64, doc: &'static str) -> Argument
 const CLIP_VALUE: Argument = Argument {
     name: "clip_value",
     takes: "number",
-    default: Default::Absent("gradients are taken as they are"),
-    doc: "each value of a gradient stays within plus and minus this",
+    default: Default::Absent("gradients are not clipped"),
+    doc: "clips each value of a gradient to plus and minus this",
 };
 const CLIP_NORM: Argument = Argument {
     name: "clip_norm",
     takes: "number",
-    default: Default::Absent("gradients are taken as they are"),
-    doc: "the Euclidean norm of all gradients together stays within this (Pascanu et al., 2013)",
+    default: Default::Absent("gradients are not clipped"),
+    doc: "scales the gradients so that their global norm is at most this (Pascanu et al., 2013)",
 };
-const BETA1: Argument = number("beta1", 0.9, "how long the mean of gradients remembers");
-const BETA2: Argument = number("beta2", 0.999, "how long the mean of squares remembers");
-const EPSILON: Argument = number("epsilon", 1e-7, "added to what is divided by");
+const BETA1: Argument = number("beta1", 0.9, "the decay rate of the moving average of gradients");
+const BETA2: Argument = number("beta2", 0.999, "the decay rate of the moving average of squared gradients");
+const EPSILON: Argument = number("epsilon", 1e-7, "added to the denominator");
 
-/// An optimizer of a rule: learning rate and clips are the same for all.
+/// Reads the arguments that all optimizers have: learning rate and gradient clipping.
 fn optimizer(arguments: &Arguments, rule: UpdateRule) -> Result<Optimizer, Diagnostic> {
     let positive = |name: &str| -> Result<Option<f32>, Diagnostic> {
         let Some(value) = arguments.given(name) else { return Ok(None) };
@@ -54,7 +54,7 @@ fn optimizer(arguments: &Arguments, rule: UpdateRule) -> Result<Optimizer, Diagn
             None => Err(arguments.wrong(name, "takes a number above 0")),
         }
     };
-    // NeuPy gives a schedule in place of the number, with the number as its first argument.
+    // NeuPy takes a schedule in place of the learning rate, with the rate as its first argument.
     let (step, schedule) = match arguments.given("step").map(|value| &value.kind) {
         Some(ValueKind::Construct { .. }) => match arguments.given("step").map(schedule::with_value) {
             Some(Ok((step, schedule))) => (step, Some(schedule)),
@@ -73,7 +73,7 @@ fn share(arguments: &Arguments, name: &str) -> Result<f32, Diagnostic> {
     Ok(arguments.number_within(name, 0.0, 1.0)? as f32)
 }
 
-/// How long a mean remembers. At 1 it would never take in a gradient, and its correction would divide by zero.
+/// The decay rate of a moving average. At 1 it would never change, and its bias correction would divide by zero.
 fn beta(arguments: &Arguments, name: &str) -> Result<f32, Diagnostic> {
     match share(arguments, name)? {
         beta if beta < 1.0 => Ok(beta),
@@ -98,12 +98,12 @@ pub static OPTIMIZERS: &[Choice<Optimizer>] = &[
         summary: "a = momentum * a + g; w -= step * a, with nesterov w -= step * (g + momentum * a)",
         arguments: &[
             step(0.1),
-            number("momentum", 0.9, "how much of the last update is kept"),
+            number("momentum", 0.9, "the share of the previous update that is added"),
             Argument {
                 name: "nesterov",
                 takes: "true or false",
                 default: Default::Bool(false),
-                doc: "looks ahead along the update (Nesterov, 1983)",
+                doc: "Nesterov's accelerated gradient (Nesterov, 1983)",
             },
             CLIP_VALUE,
             CLIP_NORM,
@@ -115,7 +115,7 @@ pub static OPTIMIZERS: &[Choice<Optimizer>] = &[
     },
     Choice {
         name: "Adam",
-        summary: "Kingma and Ba, 2014; epsilon outside the root and the correction in the rate, as in TensorFlow",
+        summary: "Kingma and Ba, 2014; epsilon outside the root and the bias correction in the learning rate, as in TensorFlow",
         arguments: &[step(0.001), BETA1, BETA2, EPSILON, CLIP_VALUE, CLIP_NORM],
         build: |arguments| {
             let (beta1, beta2, epsilon) = (beta(arguments, "beta1")?, beta(arguments, "beta2")?, epsilon(arguments)?);
@@ -130,7 +130,7 @@ pub static OPTIMIZERS: &[Choice<Optimizer>] = &[
             BETA1,
             BETA2,
             EPSILON,
-            number("decay", 0.01, "the share of step by which a parameter shrinks at each update"),
+            number("decay", 0.01, "the weight decay: each update multiplies parameters by 1 - step * decay"),
             CLIP_VALUE,
             CLIP_NORM,
         ],
@@ -142,7 +142,7 @@ pub static OPTIMIZERS: &[Choice<Optimizer>] = &[
     },
     Choice {
         name: "Adamax",
-        summary: "Adam by the largest gradient in place of the squares (Kingma and Ba, 2014)",
+        summary: "Adam with the infinity norm in place of the squares (Kingma and Ba, 2014)",
         arguments: &[step(0.002), BETA1, BETA2, EPSILON, CLIP_VALUE, CLIP_NORM],
         build: |arguments| {
             let (beta1, beta2, epsilon) = (beta(arguments, "beta1")?, beta(arguments, "beta2")?, epsilon(arguments)?);
@@ -157,8 +157,14 @@ pub static OPTIMIZERS: &[Choice<Optimizer>] = &[
     },
     Choice {
         name: "Adadelta",
-        summary: "steps by the ratio of past updates and gradients (Zeiler, 2012)",
-        arguments: &[step(1.0), number("rho", 0.95, "how long both means remember"), EPSILON, CLIP_VALUE, CLIP_NORM],
+        summary: "scales each step by the ratio of past updates to past gradients (Zeiler, 2012)",
+        arguments: &[
+            step(1.0),
+            number("rho", 0.95, "the decay rate of both moving averages"),
+            EPSILON,
+            CLIP_VALUE,
+            CLIP_NORM,
+        ],
         build: |arguments| {
             let (decay, epsilon) = (share(arguments, "rho")?, epsilon(arguments)?);
             optimizer(arguments, UpdateRule::Adadelta { decay, epsilon })
@@ -166,17 +172,17 @@ pub static OPTIMIZERS: &[Choice<Optimizer>] = &[
     },
     Choice {
         name: "RMSProp",
-        summary: "steps by the gradient over the root of the mean of its squares, which begins at 1 (Hinton, 2012)",
+        summary: "divides the gradient by the root of the moving average of its squares, which starts at 1 (Hinton, 2012)",
         arguments: &[
             step(0.1),
-            number("decay", 0.95, "how long the mean of squares remembers"),
-            number("momentum", 0.0, "how much of the last update is kept"),
+            number("decay", 0.95, "the decay rate of the moving average of squared gradients"),
+            number("momentum", 0.0, "the share of the previous update that is added"),
             EPSILON,
             Argument {
                 name: "centered",
                 takes: "true or false",
                 default: Default::Bool(false),
-                doc: "subtracts the square of the mean gradient",
+                doc: "subtracts the square of the mean gradient (centred RMSProp)",
             },
             CLIP_VALUE,
             CLIP_NORM,
@@ -189,15 +195,15 @@ pub static OPTIMIZERS: &[Choice<Optimizer>] = &[
     },
 ];
 
-/// A penalty, and the roles of the parameters that do not pay it.
+/// A penalty, and the roles of the parameters that it leaves out.
 pub type ScopedRegularizer = (Regularizer, Vec<String>);
 
-const DECAY_RATE: Argument = number("decay_rate", 0.01, "weight of the penalty in the loss");
+const DECAY_RATE: Argument = number("decay_rate", 0.01, "the weight of the penalty in the loss");
 const EXCLUDE: Argument = Argument {
     name: "exclude",
     takes: "list of texts",
     default: Default::Absent("[\"bias\"]"),
-    doc: "parameters that do not pay",
+    doc: "the roles of parameters without penalty",
 };
 
 fn excluded(arguments: &Arguments) -> Result<Vec<String>, Diagnostic> {

@@ -1,6 +1,6 @@
-//! Where a recipe's samples come from: folders, lists, arrays, and the share that is set aside for validation.
+//! `data = …` and `validation = …`: folders of photos, lists, arrays, and a validation split.
 
-use super::keyword_tables::{Choice, argument, called, likely, wrong};
+use super::choice::{Choice, argument, called, likely, wrong};
 use crate::data::samples::dataset::{ArraySource, Dataset, DatasetError, Policy};
 use crate::diagnostics::suggest::did_you_mean_file;
 use crate::diagnostics::{Diagnostic, Result};
@@ -10,7 +10,7 @@ use crate::graph::{Argument, Arguments, Value, ValueKind};
 use crate::source::{FileId, Span};
 use std::path::PathBuf;
 
-/// Where samples and targets come from; paths are resolved.
+/// Where samples and targets come from, with resolved paths.
 #[derive(Clone, Debug)]
 pub enum Data {
     Images {
@@ -23,7 +23,7 @@ pub enum Data {
         policy: Policy,
         span: Span,
     },
-    /// A target with the value `ignore` stands for no class.
+    /// Targets with the value `ignore` have no class and do not count.
     Arrays {
         inputs: Vec<ArraySource>,
         targets: ArraySource,
@@ -33,10 +33,10 @@ pub enum Data {
 }
 
 impl Data {
-    /// Reads the lists, and arrays whole.
+    /// Reads folders and lists; arrays that are large stay on disk.
     ///
     /// # Errors
-    /// What is wrong with the files.
+    /// A file that is missing, unreadable or invalid.
     pub fn read(&self) -> std::result::Result<Dataset, DatasetError> {
         match self {
             Data::Images { folder, policy, .. } => Dataset::images(folder, *policy),
@@ -45,8 +45,8 @@ impl Data {
         }
     }
 
-    /// A file or folder that may be meant by the first one that is not there.
-    pub fn near(&self) -> Option<String> {
+    /// A suggestion for the first file or folder that does not exist.
+    pub fn did_you_mean(&self) -> Option<String> {
         let paths: Vec<&PathBuf> = match self {
             Data::Images { folder: path, .. } | Data::Csv { path, .. } => vec![path],
             Data::Arrays { inputs, targets, .. } => inputs.iter().chain([targets]).map(|source| &source.path).collect(),
@@ -54,14 +54,14 @@ impl Data {
         paths.into_iter().find(|path| !path.exists()).and_then(|path| did_you_mean_file(path))
     }
 
-    /// Where it was written.
+    /// Its position in the spec.
     pub fn span(&self) -> Span {
         match self {
             Data::Images { span, .. } | Data::Csv { span, .. } | Data::Arrays { span, .. } => *span,
         }
     }
 
-    /// What is done with a photo that cannot be read.
+    /// What happens with photos that cannot be read.
     pub fn policy(&self) -> Policy {
         match self {
             Data::Images { policy, .. } | Data::Csv { policy, .. } => *policy,
@@ -70,17 +70,17 @@ impl Data {
     }
 }
 
-/// What a net is tried on after each epoch.
+/// What a net is evaluated on after each epoch.
 #[derive(Clone, Debug)]
 pub enum Validation {
     None,
-    /// A share of the data, the same of each class.
+    /// A share of the data, the same of each class (stratified).
     Split(f64),
     Data(Data),
 }
 
 impl Validation {
-    /// The data, where it is no share of other data.
+    /// The data, if it is not a share of other data.
     pub fn data(self) -> Option<Data> {
         match self {
             Validation::Data(data) => Some(data),
@@ -89,8 +89,8 @@ impl Validation {
     }
 }
 
-/// A source whose paths are not resolved yet.
-pub(crate) enum Named {
+/// A source with the paths as they were written.
+pub(crate) enum UnresolvedSource {
     Images(String, Policy),
     Csv(String, Policy),
     Arrays { inputs: Vec<(Option<String>, String)>, targets: (Option<String>, String), ignore: Option<f32> },
@@ -118,35 +118,35 @@ const UNREADABLE: Argument = argument(
     "unreadable",
     "refuse or skip",
     Default::Word("refuse"),
-    "what happens with photos that cannot be read: an error that lists them, or they are left out",
+    "what happens with photos that cannot be read: an error that lists them, or they are skipped",
 );
 
-pub(crate) static IMAGES: Choice<Named> = Choice {
+pub(crate) static IMAGES: Choice<UnresolvedSource> = Choice {
     name: "images",
     summary: "a folder with one folder of photos for each class; classes are sorted by name",
     arguments: &[argument("folder", "text", Default::Required, "the folder"), UNREADABLE],
-    build: |arguments| Ok(Named::Images(text(arguments, "folder")?, policy(arguments)?)),
+    build: |arguments| Ok(UnresolvedSource::Images(text(arguments, "folder")?, policy(arguments)?)),
 };
 
-pub(crate) static CSV: Choice<Named> = Choice {
+pub(crate) static CSV: Choice<UnresolvedSource> = Choice {
     name: "csv",
-    summary: "rows of a photo's path and its label (or numbers to learn); paths start at the file's folder",
+    summary: "rows of a photo's path and its label or numbers; paths are relative to the file's folder",
     arguments: &[argument("path", "text", Default::Required, "the file"), UNREADABLE],
-    build: |arguments| Ok(Named::Csv(text(arguments, "path")?, policy(arguments)?)),
+    build: |arguments| Ok(UnresolvedSource::Csv(text(arguments, "path")?, policy(arguments)?)),
 };
 
-pub(crate) static ARRAYS: Choice<Named> = Choice {
+pub(crate) static ARRAYS: Choice<UnresolvedSource> = Choice {
     name: "arrays",
-    summary: "arrays whose first dimension counts the samples, from .npy, .npz or HDF5; targets are indices of classes, one-hot rows or numbers; where the net gives an image, an image of them",
+    summary: "arrays with the samples along the first dimension, from .npy, .npz or HDF5; targets are class indices, one-hot rows or numbers; an image of them for nets with an image as output",
     arguments: &[
-        argument("file", "text", Default::Absent("x and y are files themselves"), "the file that holds both"),
+        argument("file", "text", Default::Absent("x and y are files"), "the file that holds both"),
         argument("x", "text or list", Default::Required, "the inputs: names in the file, or files"),
         argument("y", "text", Default::Required, "the targets: a name in the file, or a file"),
         argument(
             "ignore",
             "integer",
             Default::Absent("every pixel counts"),
-            "the value of pixels that are of no class, such as 255: they count in no loss, gradient or measure",
+            "the value of pixels without a class, such as 255: they do not count in loss, gradients and metrics",
         ),
     ],
     build: |arguments| {
@@ -167,34 +167,38 @@ pub(crate) static ARRAYS: Choice<Named> = Choice {
         let ignore = match arguments.given("ignore").map(|value| &value.kind) {
             None => None,
             Some(ValueKind::Int(value)) => Some(*value as f32),
-            Some(_) => return Err(arguments.wrong("ignore", "takes a whole number")),
+            Some(_) => return Err(arguments.wrong("ignore", "takes an integer")),
         };
-        Ok(Named::Arrays { inputs: inputs.into_iter().map(|name| (file.clone(), name)).collect(), targets, ignore })
+        Ok(UnresolvedSource::Arrays {
+            inputs: inputs.into_iter().map(|name| (file.clone(), name)).collect(),
+            targets,
+            ignore,
+        })
     },
 };
 
-pub(crate) static SPLIT: Choice<Named> = Choice {
+pub(crate) static SPLIT: Choice<UnresolvedSource> = Choice {
     name: "split",
-    summary: "a share of the data, the same of each class, chosen by the seed",
-    arguments: &[argument("share", "number from 0 to 1", Default::Float(0.1), "how much of the data")],
+    summary: "a random share of the data, the same of each class; depends on the seed",
+    arguments: &[argument("share", "number from 0 to 1", Default::Float(0.1), "the share of the data")],
     build: |arguments| {
         let share = arguments.number_within("share", 0.0, 1.0)?;
         match share > 0.0 && share < 1.0 {
-            true => Ok(Named::Split(share)),
+            true => Ok(UnresolvedSource::Split(share)),
             false => Err(arguments.wrong("share", "takes a number above 0 and below 1")),
         }
     },
 };
 
-/// The names of data that recipes know.
-pub(crate) static SOURCES: [&Choice<Named>; 4] = [&IMAGES, &CSV, &ARRAYS, &SPLIT];
+/// Every source of data.
+pub(crate) static SOURCES: [&Choice<UnresolvedSource>; 4] = [&IMAGES, &CSV, &ARRAYS, &SPLIT];
 
-/// Reads the value of `data` or, where it `may_split`, of `validation` (the `key`), which stands in `file`.
+/// Reads the value of `data`, or with `may_split` of `validation`. Paths are relative to `file`.
 ///
 /// # Errors
-/// A value that names no data, and wrong arguments.
+/// A value that names no data, or invalid arguments.
 pub fn read(spec: &Spec, file: FileId, key: &str, value: &Value, may_split: bool) -> Result<Validation> {
-    let build = |choice: &'static Choice<Named>, given| -> Result<Named> {
+    let build = |choice: &'static Choice<UnresolvedSource>, given| -> Result<UnresolvedSource> {
         let arguments = Arguments::bind(choice.name, choice.arguments, given, value.span)?;
         Ok((choice.build)(&arguments)?)
     };
@@ -212,18 +216,20 @@ pub fn read(spec: &Spec, file: FileId, key: &str, value: &Value, may_split: bool
             return Err(error.suggest_name(value.span.head(word.len()), word, likely(word, names)).into());
         }
     };
-    let (span, beside) = (value.span, |name: &str| spec.sources.resolve(file, name));
+    let (span, resolve) = (value.span, |name: &str| spec.sources.resolve(file, name));
     let source = |(file, name): (Option<String>, String)| match file {
-        Some(file) => ArraySource { path: beside(&file), name: Some(name) },
-        None => ArraySource { path: beside(&name), name: None },
+        Some(file) => ArraySource { path: resolve(&file), name: Some(name) },
+        None => ArraySource { path: resolve(&name), name: None },
     };
     Ok(match named {
-        Named::Images(folder, policy) => Validation::Data(Data::Images { folder: beside(&folder), policy, span }),
-        Named::Csv(path, policy) => Validation::Data(Data::Csv { path: beside(&path), policy, span }),
-        Named::Arrays { inputs, targets, ignore } => {
+        UnresolvedSource::Images(folder, policy) => {
+            Validation::Data(Data::Images { folder: resolve(&folder), policy, span })
+        }
+        UnresolvedSource::Csv(path, policy) => Validation::Data(Data::Csv { path: resolve(&path), policy, span }),
+        UnresolvedSource::Arrays { inputs, targets, ignore } => {
             let inputs = inputs.into_iter().map(source).collect();
             Validation::Data(Data::Arrays { inputs, targets: source(targets), ignore, span })
         }
-        Named::Split(share) => Validation::Split(share),
+        UnresolvedSource::Split(share) => Validation::Split(share),
     })
 }

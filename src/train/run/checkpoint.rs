@@ -1,11 +1,11 @@
-//! What a run needs to go on as if it had never stopped: the state, and how far it had come. One file, written after an
-//! epoch, or within one where a run is interrupted; whole or not at all.
+//! Checkpoints: the state and the progress of a run, from which it continues as if it had never stopped. One file, written
+//! atomically after an epoch, or within one when the run is interrupted.
 //!
 //! ```text
 //! 0   magic (8)  version (4)  length of the progress (4)
 //! 16  progress: JSON
-//! …   the state, then the best parameters where they are kept: f32, little endian
-//! …   BLAKE3 of all before (32)
+//! …   the state, then the state of the best epoch if it is another: f32, little endian
+//! …   BLAKE3 digest of all bytes before (32)
 //! ```
 
 use super::record::RunRecord;
@@ -19,39 +19,40 @@ use std::path::{Path, PathBuf};
 pub const FILE: &str = "checkpoint";
 const MAGIC: [u8; 8] = *b"NETCRUN\n";
 const VERSION: u32 = 4;
-/// A progress beyond this is none.
+/// A longer progress is corrupt.
 const MAX_PROGRESS_BYTES: u32 = 1 << 28;
 
-/// How far a run has come.
+/// The progress of a run.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Progress {
-    /// A digest of the net, the recipe and the data: another run's checkpoint is refused.
+    /// The digest of net, recipe and data: checkpoints of other runs are refused.
     pub run: String,
-    /// Updates done.
+    /// The number of updates.
     pub updates: u64,
-    /// Reductions of the learning rate on a plateau, and epochs since the loss was better.
+    /// Reductions of the learning rate on plateaus, epochs since the last improvement or reduction, and the best loss.
     pub reductions: u32,
     pub since_reduction: usize,
     pub least_for_plateau: Option<f64>,
-    /// Epochs since the loss was better, for early stopping.
+    /// For early stopping: epochs since the last improvement, and the best loss.
     pub since_best: usize,
     pub least: Option<f64>,
-    /// The rank of the epoch whose parameters are kept: see [`KeepPolicy::rank`](super::keep_best::KeepPolicy::rank).
+    /// The rank of the epoch that is kept: see [`rank`](super::epoch_rank::rank).
     pub rank: Option<[f64; 2]>,
-    /// The epochs so far.
+    /// The record with the epochs so far.
     pub record: RunRecord,
-    /// The epoch behind them, where it was begun.
-    pub begun: Option<EpochProgress>,
+    /// The epoch in which the run was interrupted, if it was.
+    #[serde(rename = "begun")]
+    pub partial: Option<EpochProgress>,
 }
 
-/// An epoch that is not over.
+/// The progress within an epoch.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct EpochProgress {
-    /// Samples that were trained on: whole batches, from the beginning of the epoch's order.
+    /// The number of samples that were trained on: complete batches, from the start of the epoch's order.
     pub samples: usize,
-    /// How long that took.
+    /// The training time.
     pub seconds: f64,
-    /// Sums over these samples: how much they count, the loss, and what the regularizer adds.
+    /// Sums over these samples: their weights, the weighted losses, and the regularizer's penalties.
     pub weight: f64,
     pub losses: f64,
     pub penalties: f64,
@@ -61,7 +62,7 @@ pub struct EpochProgress {
 }
 
 impl EpochProgress {
-    /// No sample was trained on yet.
+    /// The start of an epoch.
     pub fn new(accumulator: MetricAccumulator) -> Self {
         EpochProgress { samples: 0, seconds: 0.0, weight: 0.0, losses: 0.0, penalties: 0.0, rate: 0.0, accumulator }
     }
@@ -72,11 +73,11 @@ impl EpochProgress {
 pub struct Checkpoint {
     pub progress: Progress,
     pub state: Vec<f32>,
-    /// The state of the epoch that is kept, where it is another.
+    /// The state of the epoch that is kept, if it is another.
     pub best: Option<Vec<f32>>,
 }
 
-/// A checkpoint that cannot be written or read.
+/// A checkpoint that cannot be written, read or used.
 #[derive(Debug, thiserror::Error)]
 pub enum CheckpointError {
     #[error("{} cannot be written: {}", path.display(), plain(source))]
@@ -85,28 +86,28 @@ pub enum CheckpointError {
     Unreadable { path: PathBuf, source: io::Error },
     #[error("{} is damaged: {what}", path.display())]
     Damaged { path: PathBuf, what: &'static str },
-    #[error("{} is of a net with other layers (or was cut off): its state has another size", path.display())]
+    #[error("{} is truncated or belongs to a net with other layers: its state has another size", path.display())]
     OtherSize { path: PathBuf },
 }
 
-/// Writes, and takes the digest of what was written.
-struct Hashing<'a> {
+/// A writer that computes the digest of the bytes.
+struct HashingWriter<'a> {
     out: &'a mut dyn Write,
     hasher: blake3::Hasher,
 }
 
-impl Hashing<'_> {
+impl HashingWriter<'_> {
     fn put(&mut self, bytes: &[u8]) -> io::Result<()> {
         self.hasher.update(bytes);
         self.out.write_all(bytes)
     }
 }
 
-/// Writes a checkpoint to [`FILE`] in `folder`, which is made if it is not there. Where it is not `durable`, it outlasts a
+/// Writes a checkpoint to [`FILE`] in `folder`, which is created if it does not exist. Unless it is `durable`, it survives a
 /// killed process, but not a power cut in the next seconds.
 ///
 /// # Errors
-/// [`CheckpointError::Unwritable`]; what was there stays.
+/// [`CheckpointError::Unwritable`]; the previous checkpoint stays.
 pub fn write(
     folder: &Path,
     progress: &Progress,
@@ -120,7 +121,7 @@ pub fn write(
         let text = serde_json::to_vec(progress).map_err(io::Error::other)?;
         let len = u32::try_from(text.len()).map_err(io::Error::other)?;
         let fill = |out: &mut dyn Write| {
-            let mut out = Hashing { out, hasher: blake3::Hasher::new() };
+            let mut out = HashingWriter { out, hasher: blake3::Hasher::new() };
             out.put(&MAGIC)?;
             out.put(&VERSION.to_le_bytes())?;
             out.put(&len.to_le_bytes())?;
@@ -136,10 +137,10 @@ pub fn write(
     write().map_err(|source| CheckpointError::Unwritable { path: path.clone(), source })
 }
 
-/// Reads the checkpoint in `folder`, of a run whose state has so many floats; `None` where there is none.
+/// Reads the checkpoint in `folder` of a run whose state has this number of floats; `None` if there is no checkpoint.
 ///
 /// # Errors
-/// A file that cannot be read, is damaged or belongs to another net.
+/// A file that is unreadable, damaged or of another net.
 pub fn read(folder: &Path, floats: usize) -> Result<Option<Checkpoint>, CheckpointError> {
     let path = folder.join(FILE);
     let unreadable = |source| CheckpointError::Unreadable { path: path.clone(), source };
@@ -152,7 +153,7 @@ pub fn read(folder: &Path, floats: usize) -> Result<Option<Checkpoint>, Checkpoi
     let mut hasher = blake3::Hasher::new();
     let mut take = |bytes: &mut [u8]| -> Result<(), CheckpointError> {
         file.read_exact(bytes).map_err(|error| match error.kind() {
-            io::ErrorKind::UnexpectedEof => damaged("it ends too early"),
+            io::ErrorKind::UnexpectedEof => damaged("it is truncated"),
             _ => unreadable(error),
         })?;
         hasher.update(bytes);
@@ -163,7 +164,7 @@ pub fn read(folder: &Path, floats: usize) -> Result<Option<Checkpoint>, Checkpoi
     let word = |at: usize| u32::from_le_bytes([head[at], head[at + 1], head[at + 2], head[at + 3]]);
     let len = word(12);
     if head[..8] != MAGIC || word(8) != VERSION || len > MAX_PROGRESS_BYTES || u64::from(len) > size {
-        return Err(damaged("it is no checkpoint of this version"));
+        return Err(damaged("it is not a checkpoint of this version"));
     }
     let mut text = vec![0; len as usize];
     take(&mut text)?;
@@ -171,7 +172,7 @@ pub fn read(folder: &Path, floats: usize) -> Result<Option<Checkpoint>, Checkpoi
     let count = match body {
         body if body == one => 1,
         body if body == 2 * one => 2,
-        // A file that was cut off is told by the digest of what it holds only where its length fits.
+        // The digest would find it too, but this message says more.
         _ => return Err(CheckpointError::OtherSize { path: path.clone() }),
     };
     let mut tensors = Vec::new();
@@ -182,11 +183,11 @@ pub fn read(folder: &Path, floats: usize) -> Result<Option<Checkpoint>, Checkpoi
     }
     let expected = hasher.finalize();
     let mut digest = [0; 32];
-    file.read_exact(&mut digest).map_err(|_| damaged("it ends too early"))?;
+    file.read_exact(&mut digest).map_err(|_| damaged("it is truncated"))?;
     if digest != *expected.as_bytes() {
-        return Err(damaged("its checksum does not hold"));
+        return Err(damaged("its checksum is wrong"));
     }
-    let progress = serde_json::from_slice(&text).map_err(|_| damaged("its progress cannot be read"))?;
+    let progress = serde_json::from_slice(&text).map_err(|_| damaged("its progress is invalid"))?;
     let best = (tensors.len() == 2).then(|| tensors.pop()).flatten();
     let state = tensors.pop().unwrap_or_default();
     Ok(Some(Checkpoint { progress, state, best }))
@@ -197,17 +198,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_checkpoint_is_read_as_it_was_written_and_damage_is_seen() {
+    fn a_checkpoint_survives_writing_and_reading_and_damage_is_found() {
         let folder = tempfile::tempdir().expect("a folder");
         assert_eq!(read(folder.path(), 3).expect("no checkpoint"), None);
-        let mut begun =
+        let mut partial =
             EpochProgress { samples: 2, losses: 0.1 + 0.2, ..EpochProgress::new(MetricAccumulator::numbers(2)) };
-        begun.accumulator.add(&[0.1, 0.7], &[1.0 / 3.0, 0.3]).expect("numbers");
+        partial.accumulator.add(&[0.1, 0.7], &[1.0 / 3.0, 0.3]).expect("numbers");
         let progress =
-            Progress { run: "a".into(), updates: 7, least: Some(0.25), begun: Some(begun), ..Progress::default() };
+            Progress { run: "a".into(), updates: 7, least: Some(0.25), partial: Some(partial), ..Progress::default() };
         let (state, best) = ([1.0, 2.0, f32::MIN_POSITIVE], [3.0, 4.0, 5.0]);
         write(folder.path(), &progress, &state, Some(&best), true).expect("a file");
-        let found = read(folder.path(), 3).expect("a whole file").expect("a checkpoint");
+        let found = read(folder.path(), 3).expect("a valid file").expect("a checkpoint");
         assert_eq!(found, Checkpoint { progress, state: state.to_vec(), best: Some(best.to_vec()) });
         let path = folder.path().join(FILE);
         let bytes = std::fs::read(&path).expect("the file");

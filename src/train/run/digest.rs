@@ -1,20 +1,20 @@
-//! What tells a run, a front and a file from others.
+//! Digests that identify a run, a frozen front and a file.
 
-use super::samples::Prepared;
+use super::samples::PreparedData;
 use crate::artifact::Artifact;
 use crate::data::{Decoding, Samples, TableError, Targets};
 use crate::graph::Graph;
 use crate::train::recipe::Recipe;
 
-/// The digest of a run: net, recipe (but for how long it goes), data and the digest of the front, in hexadecimal.
+/// The digest of a run, in hexadecimal: of net, recipe (except `epochs` and `checkpoint`), data and frozen front.
 ///
 /// # Errors
-/// Arrays that cannot be read any more.
-pub fn of_run(net: &Graph, recipe: &Recipe, data: &Prepared, front: &str) -> Result<String, TableError> {
+/// Arrays that can no longer be read.
+pub fn of_run(net: &Graph, recipe: &Recipe, data: &PreparedData, front: &str) -> Result<String, TableError> {
     let mut hasher = blake3::Hasher::new();
     hasher.update(net.to_string().as_bytes());
-    let lasting = |key: &str| !["epochs", "checkpoint"].contains(&key);
-    for (key, value) in recipe.entries.iter().filter(|(key, _)| lasting(key)) {
+    let matters = |key: &str| !["epochs", "checkpoint"].contains(&key);
+    for (key, value) in recipe.entries.iter().filter(|(key, _)| matters(key)) {
         hasher.update(format!("{key}={value}\n").as_bytes());
     }
     for data in std::iter::once(&data.train).chain(&data.validation) {
@@ -45,11 +45,11 @@ pub fn of_run(net: &Graph, recipe: &Recipe, data: &Prepared, front: &str) -> Res
     Ok(hasher.finalize().to_hex().to_string())
 }
 
-/// The digest of a front: its plan, its constants, and how photos become its input.
+/// The digest of a frozen front: of its plan, its constants and its preprocessing.
 pub fn of_front(front: &Artifact, decoding: Option<&Decoding>) -> String {
     let mut hasher = blake3::Hasher::new();
     let plan = front.manifest.plan.to_string();
-    // The first line names the net; nets of other names share what they have in common.
+    // The first line names the net, and nets with other names share features.
     hasher.update(plan.split_once('\n').map_or("", |(_, steps)| steps).as_bytes());
     hasher.update(bytemuck::cast_slice(front.constants()));
     if let Some(decoding) = decoding {
@@ -58,7 +58,7 @@ pub fn of_front(front: &Artifact, decoding: Option<&Decoding>) -> String {
     hasher.finalize().to_hex().to_string()
 }
 
-/// The digest of a file's bytes; empty where it cannot be read.
+/// The digest of a file's bytes; empty if it cannot be read.
 pub fn of_file(path: &str) -> String {
     let mut hasher = blake3::Hasher::new();
     match hasher.update_mmap(path) {

@@ -1,32 +1,32 @@
-//! How a run ends before its end, and what is said of it.
+//! The errors and interruptions of a training run, and their diagnostics.
 
-use super::batch_source::{BatchSourceError, Broken};
-use super::frozen_features::FeaturesError;
 use super::training_loop::LoopError;
 use crate::diagnostics::{Code, Diagnostic, Diagnostics, counted};
 use crate::graph::number_text;
 use crate::source::{Span, plain};
+use crate::train::batches::batch_source::{BatchSourceError, UnreadablePhoto};
+use crate::train::batches::unreadable_photos::SamplesError;
 use crate::train::recipe::Recipe;
 use crate::weights::bind::Bindings;
 use std::path::Path;
 
-/// A run that did not come to its end.
+/// A run that ended early.
 #[derive(Debug)]
 pub enum TrainError {
-    /// Something is wrong; what was written before stays.
+    /// Files that were written before stay.
     Errors(Diagnostics),
     Interrupted(Interruption),
 }
 
-/// Where a run was interrupted, and so what is kept of it.
+/// Where a run was interrupted, which decides what is kept of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Interruption {
-    /// Before the first epoch, while photos were looked at or the front was computed: what it gave is in the cache, where
-    /// there is one.
+    /// Before the first epoch, while photos were checked or features computed: the features so far are in the cache, if there
+    /// is one.
     Front,
-    /// In an epoch: the checkpoint holds the state behind so many of its samples.
+    /// In an epoch: the checkpoint has the state after this number of its samples.
     Epoch { epoch: usize, epochs: usize, samples: usize, total: usize },
-    /// Behind the last epoch, before the weights were written: the checkpoint holds the state.
+    /// After the last epoch, before the weights were written: the checkpoint has the state.
     End,
 }
 
@@ -37,26 +37,28 @@ impl From<Diagnostics> for TrainError {
 }
 
 impl TrainError {
-    /// What ended the work on data that was written at `span`.
-    pub fn of_features(error: &FeaturesError, span: Span) -> TrainError {
+    /// The error of samples that cannot be read, or features that cannot be computed; `span` is where the spec names the data.
+    pub fn of_samples(error: &SamplesError, span: Span) -> TrainError {
         let code = match error {
-            FeaturesError::BatchSource(BatchSourceError::NoNumber(_)) => Code::NoNumber,
+            SamplesError::BatchSource(BatchSourceError::NonFinite(_)) => Code::NoNumber,
             _ => Code::Dataset,
         };
         let diagnostic = Diagnostic::new(code, error.to_string()).at(span, "this data");
         TrainError::Errors(match error {
-            FeaturesError::Data(_) => diagnostic.help("leave them out, or write `unreadable=skip` in the data").into(),
-            FeaturesError::BatchSource(BatchSourceError::Interrupted) => {
+            SamplesError::Dataset(_) => diagnostic
+                .help("remove them, or write `unreadable=skip` in the data to skip them with a message")
+                .into(),
+            SamplesError::BatchSource(BatchSourceError::Interrupted) => {
                 return TrainError::Interrupted(Interruption::Front);
             }
-            FeaturesError::BatchSource(_) => diagnostic.into(),
+            SamplesError::BatchSource(_) => diagnostic.into(),
         })
     }
 
-    /// What ended the loop of a run by this recipe.
+    /// The error of the training loop of this recipe.
     pub fn of(error: LoopError, recipe: &Recipe, bindings: &Bindings) -> TrainError {
         let span = recipe.data.span();
-        let told: Diagnostics = match error {
+        let errors: Diagnostics = match error {
             LoopError::Interrupted { epoch, samples, total } => {
                 let epochs = recipe.epochs;
                 return TrainError::Interrupted(Interruption::Epoch { epoch, epochs, samples, total });
@@ -64,54 +66,55 @@ impl TrainError {
             LoopError::BatchSource(BatchSourceError::Interrupted) => return TrainError::Interrupted(Interruption::End),
             LoopError::Diverged { .. } => {
                 let help = format!(
-                    "try a smaller step than {}, a warm-up (`schedule = warm_up(100)`), or `clip_norm=1` in the optimizer",
+                    "try a smaller learning rate (`step`) than {}, a warm-up (`schedule = warm_up(100)`), or `clip_norm=1` in the optimizer",
                     number_text(recipe.optimizer.step)
                 );
                 let diverged = Diagnostic::new(Code::Diverged, format!("training diverged: {error}"));
-                let mut told = Diagnostics::from(diverged.at(recipe.span, "this recipe").help(help));
-                told.extend(bindings.lint_values());
-                told
+                let mut errors = Diagnostics::from(diverged.at(recipe.span, "this recipe").help(help));
+                errors.extend(bindings.lint_values());
+                errors
             }
-            LoopError::NoNumber { .. } => {
+            LoopError::NonFiniteOutput { .. } => {
                 let error = Diagnostic::new(Code::NoNumber, error.to_string()).at(span, "this data, or its validation");
-                let help = "training has likely diverged: try a smaller step; the checkpoint before it stays";
+                let help =
+                    "training has likely diverged: try a smaller learning rate (`step`); the last checkpoint stays";
                 error.help(help).into()
             }
-            LoopError::Input { .. } => {
+            LoopError::NonFiniteInput { .. } => {
                 let error = Diagnostic::new(Code::Dataset, error.to_string()).at(span, "this data, or its validation");
-                error.help("take the sample out, or write numbers for what is missing").into()
+                error.help("remove the sample, or replace its missing values by numbers").into()
             }
-            LoopError::BatchSource(BatchSourceError::Photos(broken)) => {
-                let lines: Vec<String> = broken.iter().map(Broken::to_string).collect();
-                Diagnostic::new(Code::Dataset, format!("{} cannot be used", counted(broken.len(), "photo")))
+            LoopError::BatchSource(BatchSourceError::Photos(unreadable)) => {
+                let lines: Vec<String> = unreadable.iter().map(UnreadablePhoto::to_string).collect();
+                Diagnostic::new(Code::Dataset, format!("{} cannot be used", counted(unreadable.len(), "photo")))
                     .at(span, "this data")
                     .note(lines.join("\n"))
-                    .help("leave them out, or write `unreadable=skip` in the data to have them listed and skipped")
+                    .help("remove them, or write `unreadable=skip` in the data to skip them with a message")
                     .into()
             }
             LoopError::Checkpoint(error) => Diagnostic::new(Code::Output, error.to_string())
-                .help("what was written before stays: `--resume` goes on from there")
+                .help("the last checkpoint stays: `--resume` continues from there")
                 .into(),
             LoopError::Record(error) => Diagnostic::new(Code::Output, error.to_string()).into(),
             LoopError::Run(_) | LoopError::BatchSource(_) => {
                 Diagnostic::new(Code::Dataset, error.to_string()).at(span, "this data").into()
             }
         };
-        told.into()
+        errors.into()
     }
 }
 
-/// `--resume` without a checkpoint in the run's folder.
+/// The error of `--resume` without a checkpoint in the run's folder.
 pub fn no_checkpoint(folder: &Path) -> Diagnostics {
-    resume_error(&format!("{} holds no checkpoint", folder.display()))
+    resume_error(&format!("there is no checkpoint in {}", folder.display()))
 }
 
-/// A checkpoint that is of no use for this run.
+/// The error of a checkpoint that this run cannot continue from.
 pub fn resume_error(message: &str) -> Diagnostics {
-    Diagnostic::new(Code::Resume, message).help("leave out `--resume` to begin anew").into()
+    Diagnostic::new(Code::Resume, message).help("leave out `--resume` to start again").into()
 }
 
-/// A file that cannot be written.
+/// The error of a file that cannot be written.
 pub fn unwritable(path: &Path, error: &std::io::Error) -> Diagnostics {
     Diagnostic::new(Code::Output, format!("{} cannot be written: {}", path.display(), plain(error))).into()
 }

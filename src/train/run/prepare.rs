@@ -1,9 +1,9 @@
-//! A run before its first epoch: spec, weights and data are read, checked and bound; nothing is computed yet.
+//! Prepares a training run: reads, checks and binds spec, weights and data before anything is computed.
 
-use super::samples::{Prepared, prepare};
+use super::samples::{PreparedData, prepare};
 use super::save;
 use super::save::Layout;
-use crate::compile as road;
+use crate::compile;
 use crate::diagnostics::{Code, Diagnostic, Diagnostics, Result};
 use crate::elaborate::Spec;
 use crate::graph::Graph;
@@ -18,71 +18,72 @@ use crate::weights::save::neupy_writer::is_ours;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-/// What a run is told besides its recipe.
+/// The options of a run besides its recipe.
 #[derive(Clone, Debug, Default)]
 pub struct RunOptions {
     pub net: Option<String>,
-    /// Files of weights that stand in place of those in the spec, by net.
+    /// Files of weights that replace those of the spec, by net.
     pub weights: BTreeMap<String, PathBuf>,
     pub threads: usize,
-    /// Goes on from the last checkpoint.
+    /// Continues from the last checkpoint.
     pub resume: bool,
-    /// The folder of feature caches; none keeps features in memory.
+    /// The folder of feature caches; with none, features stay in memory.
     pub cache: Option<PathBuf>,
-    /// Where the trained weights go, by the net's name; the run's folder stands beside them.
+    /// The folder of the trained weights, `NAME.h5`, and of the run's folder, `NAME.run`.
     pub folder: PathBuf,
     pub layout: Layout,
 }
 
-/// A run before its first epoch: everything is read, checked, bound and compiled.
+/// A run that is ready to start.
 #[derive(Debug)]
-pub struct Prepare {
+pub struct PreparedRun {
     pub net: Graph,
     pub recipe: Recipe,
     pub bindings: Bindings,
-    pub data: Prepared,
-    pub told: Diagnostics,
+    pub data: PreparedData,
+    pub warnings: Diagnostics,
     pub loss: Loss,
     pub(crate) split: Split,
     pub(crate) options: RunOptions,
 }
 
-/// Reads, checks, binds and cuts; nothing is computed yet.
+/// Reads and checks spec, weights and data, and splits the net behind its frozen front.
 ///
 /// # Errors
-/// All that is wrong with spec, weights and data.
-pub fn prepare_run(spec: &Spec, options: &RunOptions) -> Result<Prepare> {
-    let (net, mut told) = road::graph(spec, options.net.as_deref())?;
+/// The errors of spec, weights and data.
+pub fn prepare_run(spec: &Spec, options: &RunOptions) -> Result<PreparedRun> {
+    let (net, mut warnings) = compile::graph(spec, options.net.as_deref())?;
     let recipe = recipe::of(spec, &net.name)?;
     check_trainable(&net, &recipe)?;
-    told.extend(check_layout(&net, &recipe, options.layout)?);
-    told.extend(loss_compatibility::check(spec, &net, &recipe));
-    if told.has_errors() {
-        return Err(told);
+    warnings.extend(check_layout(&net, &recipe, options.layout)?);
+    warnings.extend(loss_compatibility::check(spec, &net, &recipe));
+    if warnings.has_errors() {
+        return Err(warnings);
     }
-    // Training begins anew, but on what the nets that it is made from have learnt.
-    let mut trained = road::all_trained_weights(spec, &net);
+    // A new run does not start from its own earlier weights, but from those of the nets that the net contains.
+    let mut trained = compile::all_trained_weights(spec, &net);
     trained.remove(&net.name);
     let requests = spec.weights(&net, &options.weights, &trained)?;
     check_outputs(&net, &recipe, options, requests.iter().map(|request| request.path.as_path()))?;
     let (mut bindings, more) = bind::bind(&net, &requests)?;
     bindings.seed = recipe.seed;
-    told.extend(more);
-    told.extend(spec.lint_graph(&net));
-    told.extend(spec.lint_untrained(&net, &bindings.report.untrained_layers));
+    warnings.extend(more);
+    warnings.extend(spec.lint_graph(&net));
+    warnings.extend(spec.lint_untrained(&net, &bindings.report.untrained_layers));
     let loss = loss_compatibility::loss_of(&recipe, &net);
-    let (labels, _) = road::labels(spec, &net)?;
+    let (labels, _) = compile::labels(spec, &net)?;
     let data = prepare(&net, &recipe, loss, labels)?;
     loss_compatibility::check_metrics(&recipe, &data.task)?;
-    told.extend(data.told.clone());
+    warnings.extend(data.warnings.clone());
     let split = split(&net);
-    Ok(Prepare { net, recipe, bindings, data, told, loss, split, options: options.clone() })
+    Ok(PreparedRun { net, recipe, bindings, data, warnings, loss, split, options: options.clone() })
 }
 
 fn check_trainable(net: &Graph, recipe: &Recipe) -> Result<()> {
     let error = |message: String| Diagnostic::new(Code::Untrainable, message).at(recipe.span, "this recipe");
     if net.outputs.len() != 1 {
-        let message = format!("`{}` has {} outputs, and a net is trained by one", net.name, net.outputs.len());
+        let message =
+            format!("`{}` has {} outputs, but only nets with one output can be trained", net.name, net.outputs.len());
         return Err(error(message).into());
     }
     if let Some(node) = net.nodes.iter().find(|node| node.output.known().is_none()) {
@@ -95,40 +96,40 @@ fn check_trainable(net: &Graph, recipe: &Recipe) -> Result<()> {
         .into());
     }
     if !net.parameters.iter().any(|parameter| parameter.trainable && !parameter.frozen) {
-        return Err(error(format!("nothing of `{}` can be trained: all its parameters are frozen", net.name))
+        return Err(error(format!("`{}` has nothing to train: all its parameters are frozen", net.name))
             .help("put a layer behind the frozen part, as `frozen(vgg16[..dropout-2]) >> Softmax(10)`")
             .into());
     }
     Ok(())
 }
 
-/// Known before training, so that no run ends without its weights.
+/// Checks before training that the weights can be written in the layout.
 fn check_layout(net: &Graph, recipe: &Recipe, layout: Layout) -> Result<Diagnostics> {
-    let mut told = Diagnostics::default();
+    let mut warnings = Diagnostics::default();
     if let Some(error) = save::unstorable(net, layout) {
         let diagnostic = Diagnostic::new(Code::Output, error.what)
             .at(error.span, "this layer")
             .at(recipe.span, format!("writes {}.h5", net.name))
             .maybe_help(error.help);
         let keras =
-            (layout == Layout::Keras).then(|| "leave out `--layout keras`: NeuPy's layout holds every layer".into());
+            (layout == Layout::Keras).then(|| "leave out `--layout keras`: NeuPy's layout supports every layer".into());
         return Err(diagnostic.maybe_help(keras).into());
     }
     if let (Layout::Keras, Some((a, b))) = (layout, save::swapped_by_keras(net)) {
         let (a, b) = (net.node(a), net.node(b));
         let message = format!("Keras' `load_weights` may take `{}` for `{}`", a.name, b.name);
         let load = format!("`model.load_weights(\"{}.h5\", by_name=True)` in Keras goes by the names", net.name);
-        told.push(
+        warnings.push(
             Diagnostic::new(Code::KerasOrder, message)
                 .at(b.origin.span, "has the same shapes, in another branch")
                 .and(a.origin.span, "one branch")
                 .help(load),
         );
     }
-    Ok(told)
+    Ok(warnings)
 }
 
-/// What training will write must not stand where something else does: a file that the run reads, or one that no run wrote.
+/// Checks that training would not overwrite a file that it reads, or one that no run of this net wrote.
 fn check_outputs<'a>(
     net: &Graph,
     recipe: &'a Recipe,
@@ -147,12 +148,12 @@ fn check_outputs<'a>(
     });
     let read = weights.chain(arrays).any(|path| std::fs::canonicalize(path).is_ok_and(|path| path == real));
     let folder = options.folder.join(format!("{}.run", net.name));
-    let why = match (read, folder.is_dir() || is_ours(&real)) {
+    let reason = match (read, folder.is_dir() || is_ours(&real)) {
         (true, _) => "the run reads it",
         (false, false) => "no run of this net has written it",
         (false, true) => return Ok(()),
     };
-    Err(Diagnostic::new(Code::Output, format!("training would write over {}: {why}", output.display()))
+    Err(Diagnostic::new(Code::Output, format!("training would overwrite {}: {reason}", output.display()))
         .at(recipe.span, format!("writes {}.h5", net.name))
         .help("give the net another name, or move the file away")
         .into())

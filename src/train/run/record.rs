@@ -1,10 +1,12 @@
-//! What is written down of a training run: all that tells how a net came to be, in `NAME.run/run.yaml`.
+//! The record of a training run, `NAME.run/run.yaml`: from which data, by which recipe, and with which results.
 
+use crate::artifact::Manifest;
 use crate::kernels::gemm::blas;
 use crate::kernels::simd::isa::Isa;
 use crate::runtime::thread_count::processor;
 use crate::source::plain;
-use crate::train::evaluation::metrics::Counted;
+use crate::train::evaluation::evaluate::Evaluation;
+use crate::train::evaluation::metrics::MetricUnit;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::io;
@@ -13,10 +15,10 @@ use thiserror::Error;
 
 /// The name of the record in a run's folder.
 pub const FILE: &str = "run.yaml";
-/// Records over this many bytes are not read: a million epochs take less.
+/// Larger records are not read; a million epochs take less.
 const MAX_BYTES: u64 = 1 << 30;
 
-/// A training run. Written while it lasts, so it also tells of runs that were killed.
+/// A training run. It is written while the run lasts, so that killed runs have one too.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RunRecord {
@@ -25,69 +27,69 @@ pub struct RunRecord {
     pub summary: String,
     /// The version of the program.
     pub netc: String,
-    /// The recipe's keys and values as they read in a spec, in its order.
+    /// The recipe's keys and values in the words and order of the spec.
     #[serde(with = "pairs")]
     pub recipe: Vec<(String, String)>,
     pub seed: u64,
-    /// What the run was made from: name and BLAKE3 digest of each file.
+    /// Name and BLAKE3 digest of each file of weights.
     #[serde(with = "pairs")]
     pub inputs: Vec<(String, String)>,
     pub data: DataCounts,
     pub machine: Machine,
-    /// The part of the net that was computed once, if there is one.
-    pub front: Option<Front>,
+    /// The frozen front, if there is one.
+    pub front: Option<FrontRecord>,
     pub epochs: Vec<Epoch>,
     /// The number of the epoch whose parameters were kept.
     pub best: Option<u32>,
-    /// Which epoch's parameters are kept: "best by validation loss", "last".
+    /// The policy: "best by validation loss", "last".
     #[serde(default)]
     pub keep: String,
-    /// What measures of classes count; none where numbers are learnt.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub counted: Option<Counted>,
-    /// What the kept parameters reach; empty while the run lasts.
+    /// The unit of classification metrics; none for numbers.
+    #[serde(default, rename = "counted", skip_serializing_if = "Option::is_none")]
+    pub unit: Option<MetricUnit>,
+    /// The metrics of the kept parameters; empty while the run lasts.
     #[serde(rename = "final")]
-    pub outcome: BTreeMap<String, f64>,
+    pub metrics: BTreeMap<String, f64>,
     /// Why the run ended, as a clause: "all 100 epochs are done"; `None` while it lasts.
     pub stopped: Option<String>,
 }
 
-/// How many samples there are.
+/// The sizes of the data, in samples.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DataCounts {
     pub training: u64,
     pub validation: u64,
-    /// 0 where the targets are no classes.
+    /// 0 if the targets are not classes.
     pub classes: u64,
-    /// Files that were left out.
+    /// Photos that could not be read.
     pub skipped: u64,
 }
 
-/// Where a run took place.
+/// The machine of a run.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Machine {
-    /// The processor's name, as far as the system tells it, else its architecture.
+    /// The processor's name if the system reports it, else its architecture.
     pub cpu: String,
     pub threads: usize,
     /// The instruction set of the kernels, in lower case: `avx2`.
     #[serde(default)]
     pub instructions: String,
-    /// The BLAS and the core that it uses; none in a build without one.
+    /// The BLAS library and its target core; none in a build without BLAS.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub blas: Option<String>,
     /// `linux`, `macos` …
     pub os: String,
 }
 
-/// The frozen front.
+/// The frozen front of a run.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct Front {
+pub struct FrontRecord {
     pub layers: u64,
-    /// Values of one row.
+    /// Values for each sample.
     pub features: u64,
-    /// Rows that were in the cache already.
+    /// Samples whose features were in the cache.
     pub cached: u64,
-    /// The time that the other rows took.
+    /// The time for the features of the other samples.
     pub seconds: f64,
 }
 
@@ -97,15 +99,15 @@ pub struct Epoch {
     /// From 1.
     pub epoch: u32,
     pub seconds: f64,
-    /// The mean over the samples, without the penalty.
+    /// The mean over the samples, without the regularizer's penalty.
     pub loss: f64,
-    /// What the regularizer adds.
+    /// The mean penalty of the regularizer.
     pub penalty: f64,
-    /// Of the training data, by the metric's name.
+    /// On the training data, by the metric's name.
     #[serde(default)]
     pub metrics: BTreeMap<String, f64>,
     pub validation_loss: Option<f64>,
-    /// Of the validation data, by the metric's name.
+    /// On the validation data, by the metric's name.
     #[serde(default)]
     pub validation: BTreeMap<String, f64>,
     /// The learning rate after the epoch's last update.
@@ -119,12 +121,15 @@ pub enum RecordError {
     Unwritable { path: PathBuf, source: io::Error },
     #[error("{} cannot be read: {}", path.display(), plain(source))]
     Unreadable { path: PathBuf, source: io::Error },
-    #[error("{} is no record of a run: {error}", path.display())]
+    #[error("{} is not a valid record of a run: {error}", path.display())]
     NotARecord { path: PathBuf, error: String },
 }
 
 impl RunRecord {
-    /// Writes the record to [`FILE`] in `folder`, which is made if it is not there; whole or not at all.
+    /// Writes the record to [`FILE`] in `folder`, atomically; the folder is created if it does not exist.
+    ///
+    /// # Errors
+    /// [`RecordError::Unwritable`].
     pub fn write(&self, folder: &Path) -> Result<(), RecordError> {
         let path = folder.join(FILE);
         let write = || -> io::Result<()> {
@@ -136,12 +141,29 @@ impl RunRecord {
     }
 
     /// Reads the record in `folder`.
+    ///
+    /// # Errors
+    /// A file that is missing, unreadable or invalid.
     pub fn read(folder: &Path) -> Result<RunRecord, RecordError> {
         let path = folder.join(FILE);
         match crate::file::read_regular(&path, MAX_BYTES) {
             Ok(bytes) => serde_yaml::from_slice(&bytes)
                 .map_err(|error| RecordError::NotARecord { path, error: error.to_string() }),
             Err(source) => Err(RecordError::Unreadable { path, source }),
+        }
+    }
+
+    /// The record of an evaluation, for a report: no training took place.
+    pub fn of_evaluation(manifest: &Manifest, evaluation: &Evaluation, threads: usize) -> Self {
+        let samples = evaluation.samples as u64;
+        RunRecord {
+            net: manifest.net.clone(),
+            summary: manifest.summary.clone(),
+            netc: env!("CARGO_PKG_VERSION").to_string(),
+            data: DataCounts { validation: samples, classes: evaluation.classes as u64, ..DataCounts::default() },
+            machine: Machine::current(threads),
+            metrics: evaluation.accumulator.values(evaluation.loss),
+            ..RunRecord::default()
         }
     }
 
@@ -152,8 +174,8 @@ impl RunRecord {
 }
 
 impl Machine {
-    /// This machine, of which a run uses `threads` processors.
-    pub fn this(threads: usize) -> Self {
+    /// This machine, and the number of threads that a run uses.
+    pub fn current(threads: usize) -> Self {
         Machine {
             cpu: processor(),
             threads,
@@ -164,7 +186,7 @@ impl Machine {
     }
 }
 
-/// Pairs as a mapping that keeps their order.
+/// Pairs as a YAML mapping in their order.
 mod pairs {
     use serde::de::{Deserializer, MapAccess, Visitor};
     use serde::ser::Serializer;
@@ -180,7 +202,7 @@ mod pairs {
             type Value = Vec<(String, String)>;
 
             fn expecting(&self, f: &mut fmt::Formatter) -> fmt::Result {
-                f.write_str("a mapping of texts")
+                f.write_str("a mapping of strings")
             }
 
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
@@ -226,24 +248,24 @@ mod tests {
                 blas: Some("OpenBLAS 0.3.20, Haswell".into()),
                 os: "linux".into(),
             },
-            front: Some(Front { layers: 37, features: 4096, cached: 12, seconds: 34.25 }),
+            front: Some(FrontRecord { layers: 37, features: 4096, cached: 12, seconds: 34.25 }),
             epochs: vec![epoch(1), epoch(2)],
             best: Some(2),
             keep: "best by validation loss".into(),
-            counted: Some(Counted::Pixels),
-            outcome: [("loss".to_owned(), f64::NAN), ("accuracy".to_owned(), 0.1 + 0.2)].into(),
+            unit: Some(MetricUnit::Pixels),
+            metrics: [("loss".to_owned(), f64::NAN), ("accuracy".to_owned(), 0.1 + 0.2)].into(),
             stopped: Some("all 2 epochs are done".into()),
         }
     }
 
     #[test]
-    fn what_is_written_is_read() {
+    fn a_record_survives_writing_and_reading() {
         let folder = TempDir::new().unwrap();
         let inside = folder.path().join("new/bird.run");
         let mut wanted = record();
         wanted.write(&inside).unwrap();
-        assert!(RunRecord::read(&inside).unwrap().outcome["loss"].is_nan());
-        wanted.outcome.insert("loss".into(), 0.125);
+        assert!(RunRecord::read(&inside).unwrap().metrics["loss"].is_nan());
+        wanted.metrics.insert("loss".into(), 0.125);
         wanted.write(&inside).unwrap();
         let read = RunRecord::read(&inside).unwrap();
         assert_eq!(read, wanted);
@@ -259,17 +281,21 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_record() {
+    fn invalid_records_are_refused() {
         let folder = TempDir::new().unwrap();
         let error = |folder: &Path| RunRecord::read(folder).unwrap_err().to_string();
         assert!(error(folder.path()).ends_with("run.yaml cannot be read: there is no such file"));
-        let whole = {
+        let valid = {
             record().write(folder.path()).unwrap();
             std::fs::read(folder.path().join(FILE)).unwrap()
         };
-        for bytes in [&b"net: bird"[..], b"\xff\xfe", b"", b"- 1", b"a: &a [*a]", &whole[..whole.len() / 2]] {
+        for bytes in [&b"net: bird"[..], b"\xff\xfe", b"", b"- 1", b"a: &a [*a]", &valid[..valid.len() / 2]] {
             std::fs::write(folder.path().join(FILE), bytes).unwrap();
-            assert!(error(folder.path()).contains("run.yaml is no record of a run: "), "{}", error(folder.path()));
+            assert!(
+                error(folder.path()).contains("run.yaml is not a valid record of a run: "),
+                "{}",
+                error(folder.path())
+            );
         }
         std::fs::write(folder.path().join("file"), "").unwrap();
         let unwritable = record().write(&folder.path().join("file")).unwrap_err().to_string();
@@ -278,7 +304,7 @@ mod tests {
 
     #[test]
     fn a_machine_has_a_name() {
-        let machine = Machine::this(3);
+        let machine = Machine::current(3);
         assert!(!machine.cpu.is_empty() && machine.threads == 3);
     }
 }

@@ -1,121 +1,119 @@
-//! The data of a recipe made fit for a net: classes in the order of its outputs, targets as numbers, what cannot be used
-//! refused with a reason.
+//! Prepares the data of a recipe for a net: classes in the order of its labels, targets in the form that the loss takes.
 
-use super::batch_source::BatchSource;
-use super::training_loop::DataSplit;
 use crate::data::photos::prefetch::Decoding;
 use crate::data::{Dataset, DatasetError, Samples, Targets, split};
-use crate::diagnostics::{Code, Diagnostic, Diagnostics, Result, counted, suggest};
+use crate::diagnostics::{Code, Diagnostic, Diagnostics, Result, suggest};
 use crate::graph::Graph;
 use crate::kernels::training::loss::Loss;
 use crate::ops::input::Input;
 use crate::ops::output_kind::OutputKind;
 use crate::source::Span;
-use crate::train::evaluation::class_weights::Weights;
+use crate::train::evaluation::class_weights::SampleWeights;
+use crate::train::evaluation::dataset_match::{InputMismatch, input_mismatch, label_indices};
 use crate::train::evaluation::task;
 use crate::train::evaluation::task::LearningTask;
 use crate::train::recipe::sources::{Data, Validation};
 use crate::train::recipe::{ClassWeights, Recipe};
 
-/// Data for training, data to try the net on, and the names of the classes.
+/// The data of a run.
 #[derive(Debug)]
-pub struct Prepared {
+pub struct PreparedData {
     pub train: Dataset,
     pub validation: Option<Dataset>,
-    /// None where numbers are learnt.
+    /// The names of the classes; none for numbers.
     pub labels: Option<Vec<String>>,
     pub task: LearningTask,
-    /// How photos become the net's input; none where arrays are given.
+    /// How photos become the net's input; none for arrays.
     pub decoding: Option<Decoding>,
-    pub told: Diagnostics,
+    pub warnings: Diagnostics,
 }
 
 fn data_error(message: impl Into<String>, span: Span) -> Diagnostic {
     task::data_error(message, Some(span))
 }
 
-fn told(error_of: &DatasetError, span: Span) -> Diagnostic {
-    let diagnostic = data_error(error_of.to_string(), span);
-    match error_of {
+fn dataset_error(error: &DatasetError, span: Span) -> Diagnostic {
+    let diagnostic = data_error(error.to_string(), span);
+    match error {
         DatasetError::Unusable { .. } => {
-            diagnostic.help("leave them out, or write `unreadable=skip` in the data to have them listed and skipped")
+            diagnostic.help("remove them, or write `unreadable=skip` in the data to skip them with a message")
         }
         _ => diagnostic,
     }
 }
 
-/// Reads a recipe's data for a net. `labels` are those that the spec gives.
+/// Reads a recipe's data for a net; `labels` are those of the spec.
 ///
 /// # Errors
-/// Files that cannot be read, and data that does not fit the net.
-pub fn prepare(net: &Graph, recipe: &Recipe, loss: Loss, labels: Option<Vec<String>>) -> Result<Prepared> {
+/// Files that cannot be read, or data that does not match the net.
+pub fn prepare(net: &Graph, recipe: &Recipe, loss: Loss, labels: Option<Vec<String>>) -> Result<PreparedData> {
     let span = recipe.data.span();
-    let read = |data: &Data| data.read().map_err(|error| told(&error, data.span()).maybe_help(data.near()));
+    let read =
+        |data: &Data| data.read().map_err(|error| dataset_error(&error, data.span()).maybe_help(data.did_you_mean()));
     let train = read(&recipe.data)?;
     let sizes = net.node(net.outputs[0]).output.known().unwrap_or_default();
-    let (outputs, ending) = (sizes.last().copied().unwrap_or(0), OutputKind::of(net, net.outputs[0]));
-    // A number may have a name too.
-    let named = train.classes.is_some() || labels.as_ref().is_some_and(|labels| labels.len() == outputs.max(2));
-    let task =
-        LearningTask::of(&sizes, ending, loss, named, &train.targets).map_err(|error| told(&error.into(), span))?;
-    let mut notes = Diagnostics::default();
+    let (outputs, output_kind) = (sizes.last().copied().unwrap_or(0), OutputKind::of(net, net.outputs[0]));
+    // Labels of another number than the outputs are names of numbers.
+    let has_names = train.classes.is_some() || labels.as_ref().is_some_and(|labels| labels.len() == outputs.max(2));
+    let task = LearningTask::of(&sizes, output_kind, loss, has_names, &train.targets)
+        .map_err(|error| dataset_error(&error.into(), span))?;
+    let mut warnings = Diagnostics::default();
     let labels = match task.is_labelled() {
         false => None,
-        true => Some(names(labels, &train, &task, span)?),
+        true => Some(class_names(labels, &train, &task, span)?),
     };
-    notes.extend(task.doubt(&train.targets, span).map(Diagnostics::from).unwrap_or_default());
-    // What the training data calls the classes; other data may call them so too.
+    warnings.extend(task.lint_targets(&train.targets, span).map(Diagnostics::from).unwrap_or_default());
+    // Validation data may use the class names of the training data.
     let known = train.classes.clone().unwrap_or_default();
-    let mut fit = |data: Dataset, span: Span, known: &[String]| -> Result<Dataset> {
+    let mut prepare = |data: Dataset, span: Span, known: &[String]| -> Result<Dataset> {
         let mut data = match &labels {
-            Some(labels) => ordered(data, labels, known, span, &mut notes)?,
+            Some(labels) => order_classes(data, labels, known, span, &mut warnings)?,
             None => data,
         };
-        // Reports which sample's target does not fit, before anything is computed.
-        data.targets = task.fit(data.targets, Some(span))?;
+        // Reports the sample whose target does not fit, before anything is computed.
+        data.targets = task.prepare_targets(data.targets, Some(span))?;
         check_samples(&data, net, span)?;
         Ok(data)
     };
-    // All of it, so that samples are numbered as they stand in their file.
-    let train = fit(train, span, &[])?;
+    // Before the split, so that errors number samples as their file does.
+    let train = prepare(train, span, &[])?;
     let (train, validation) = match &recipe.validation {
         Validation::None => (train, None),
         Validation::Split(share) => {
-            let (train, rest) = split(&train, *share, recipe.seed).map_err(|error| told(&error, span))?;
-            (train, Some(rest))
+            let (train, validation) =
+                split(&train, *share, recipe.seed).map_err(|error| dataset_error(&error, span))?;
+            (train, Some(validation))
         }
-        Validation::Data(data) => (train, Some(fit(read(data)?, data.span(), &known)?)),
+        Validation::Data(data) => (train, Some(prepare(read(data)?, data.span(), &known)?)),
     };
     let decoding = match train.samples {
         Samples::Photos(_) => Some(decoding(net, span)?),
         Samples::Arrays(_) => None,
     };
     if let (Some(_), Samples::Arrays(_)) = (&recipe.augment, &train.samples) {
-        return Err(data_error("`augment` changes photos, and this data has arrays", span).into());
+        return Err(data_error("`augment` needs photos, but this data has arrays", span).into());
     }
-    let data = Prepared { train, validation, labels, task, decoding, told: notes };
+    let data = PreparedData { train, validation, labels, task, decoding, warnings };
     weights(recipe, &data)?;
     Ok(data)
 }
 
 /// The names of the classes in the order of the outputs.
-fn names(given: Option<Vec<String>>, data: &Dataset, task: &LearningTask, span: Span) -> Result<Vec<String>> {
-    let classes = task.names();
+fn class_names(given: Option<Vec<String>>, data: &Dataset, task: &LearningTask, span: Span) -> Result<Vec<String>> {
+    let classes = task.class_count();
     match (given, &data.classes) {
         (Some(labels), _) => Ok(labels),
         (None, Some(found)) if found.len() == classes => Ok(found.clone()),
         (None, Some(found)) => {
             let found_text = if found.len() == 1 { "1 class".into() } else { format!("{} classes", found.len()) };
             let help = match found.len() {
-                0 | 1 => {
-                    "a net learns to tell two classes apart at least: add a folder of photos of something else".into()
-                }
+                0 | 1 => "a net needs at least two classes: add a folder with photos of another class".into(),
                 count if count < classes => {
                     format!("end the net with {count} outputs, or give `labels` for all {classes} classes")
                 }
-                count => format!("end the net with {count} outputs, or leave classes out"),
+                count => format!("end the net with {count} outputs, or remove classes"),
             };
-            Err(data_error(format!("the data has {found_text}, and the net tells {classes} apart"), span)
+            Err(data_error(format!("the data has {found_text}, but the net has {classes}"), span)
                 .note(format!("the data's classes: {}", shortened(found)))
                 .help(help)
                 .into())
@@ -128,38 +126,30 @@ fn shortened(names: &[String]) -> String {
     crate::weights::bind::report::shortened(names)
 }
 
-/// Where each class stands among the labels.
-///
-/// # Errors
-/// The first class that is none of them.
-pub fn places<'a>(classes: &'a [String], labels: &[String]) -> std::result::Result<Vec<usize>, &'a str> {
-    let place = |name: &'a String| labels.iter().position(|label| label == name).ok_or(name.as_str());
-    classes.iter().map(place).collect()
-}
-
-/// A dataset whose class indices are those of the labels: by their names, or by the names that the training data `known`
-/// has for them. As many classes as labels, and all of other names, are taken in order, which is told.
-fn ordered(
+/// Replaces the class indices by those of the labels, matched by name; `known` are the class names of the training data. If
+/// there are as many classes as labels and no name matches, they are matched by order, with a warning.
+fn order_classes(
     mut data: Dataset,
     labels: &[String],
     known: &[String],
     span: Span,
-    notes: &mut Diagnostics,
+    warnings: &mut Diagnostics,
 ) -> Result<Dataset> {
     let Some(found) = data.classes.clone() else { return Ok(data) };
-    let foreign = |name: &&String| !labels.contains(name) && !known.contains(name);
-    let places: Vec<usize> = match places(&found, labels).or_else(|name| places(&found, known).map_err(|_| name)) {
-        Ok(places) => places,
-        Err(_) if found.len() == labels.len() && found.iter().all(|name| foreign(&name)) => {
-            notes.push(
+    let is_unknown = |name: &&String| !labels.contains(name) && !known.contains(name);
+    let indices = label_indices(&found, labels).or_else(|name| label_indices(&found, known).map_err(|_| name));
+    let indices: Vec<usize> = match indices {
+        Ok(indices) => indices,
+        Err(_) if found.len() == labels.len() && found.iter().all(|name| is_unknown(&name)) => {
+            warnings.push(
                 Diagnostic::new(Code::LabelsOrder, "the data's classes have other names than the labels")
                     .at(span, format!("its classes are {}", shortened(&found)))
-                    .note(format!("they are taken in order: {}", shortened(labels))),
+                    .note(format!("they are matched by order: {}", shortened(labels))),
             );
             (0..found.len()).collect()
         }
         Err(name) => {
-            let name = found.iter().find(foreign).map_or(name, String::as_str);
+            let name = found.iter().find(is_unknown).map_or(name, String::as_str);
             return Err(data_error(format!("the class `{name}` is not among the labels"), span)
                 .maybe_help(suggest::did_you_mean(name, labels.iter().map(String::as_str)))
                 .note(format!("the labels are {}", shortened(labels)))
@@ -167,17 +157,17 @@ fn ordered(
         }
     };
     if let Targets::Classes(classes) = &mut data.targets {
-        classes.iter_mut().for_each(|class| *class = places[*class]);
+        classes.iter_mut().for_each(|class| *class = indices[*class]);
     }
     data.classes = Some(labels.to_vec());
     Ok(data)
 }
 
-/// Arrays must be what the net takes.
+/// Checks that arrays match the net's inputs.
 fn check_samples(data: &Dataset, net: &Graph, span: Span) -> Result<()> {
     let inputs = net.inputs();
     let sizes: Vec<Vec<usize>> = inputs.iter().map(|&id| net.node(id).output.known().unwrap_or_default()).collect();
-    let Some((message, input)) = misfit(data, &sizes) else { return Ok(()) };
+    let Some(InputMismatch { message, input }) = input_mismatch(data, &sizes) else { return Ok(()) };
     let diagnostic = data_error(message, span);
     Err(match input.map(|input| net.node(inputs[input])) {
         Some(node) => diagnostic.and(node.origin.span, format!("takes {}", node.output)),
@@ -186,18 +176,7 @@ fn check_samples(data: &Dataset, net: &Graph, span: Span) -> Result<()> {
     .into())
 }
 
-/// Why arrays are not what a net takes, whose inputs have these sizes: and at which input, where it is at one.
-pub fn misfit(data: &Dataset, inputs: &[Vec<usize>]) -> Option<(String, Option<usize>)> {
-    let Samples::Arrays(arrays) = &data.samples else { return None };
-    if arrays.len() != inputs.len() {
-        let (inputs, arrays) = (counted(inputs.len(), "input"), counted(arrays.len(), "array"));
-        return Some((format!("the net has {inputs}, and the data {arrays}"), None));
-    }
-    let other = arrays.iter().zip(inputs).position(|(array, sizes)| array.sizes() != sizes)?;
-    Some((format!("samples have the shape {:?}", arrays[other].sizes()), Some(other)))
-}
-
-/// How photos become the input of a net.
+/// How photos become the input of a net, without augmentation.
 fn decoding(net: &Graph, span: Span) -> Result<Decoding> {
     let inputs = net.inputs();
     let [input] = inputs[..] else {
@@ -218,18 +197,18 @@ fn decoding(net: &Graph, span: Span) -> Result<Decoding> {
     }
 }
 
-/// How much samples or their pixels count in the loss: by their classes where these have weights.
+/// The weights of samples or pixels in the training loss, from `class_weights`.
 ///
 /// # Errors
-/// Samples that have no class, and weights for other classes than there are.
-pub fn weights(recipe: &Recipe, data: &Prepared) -> Result<Weights> {
+/// Samples without classes, or weights that do not match the classes.
+pub fn weights(recipe: &Recipe, data: &PreparedData) -> Result<SampleWeights> {
     if recipe.class_weights == ClassWeights::Equal {
-        return Ok(tried_weights(data));
+        return Ok(evaluation_weights(data));
     }
     let span = recipe.data.span();
-    let counts = data.task.class_counts(&data.train.targets).map_err(|unread| told(&unread.into(), span))?;
+    let counts = data.task.class_counts(&data.train.targets).map_err(|error| dataset_error(&error.into(), span))?;
     let (Some(labels), Some(counts)) = (&data.labels, counts) else {
-        let message = "`class_weights` weighs samples by their class, and these have none of their own";
+        let message = "`class_weights` weights samples by their class, but these samples have no single class";
         let error = Diagnostic::new(Code::RecipeValue, message).at(recipe.span, "in this recipe");
         return Err(error.and(recipe.data.span(), "this data").help("leave `class_weights` out").into());
     };
@@ -247,33 +226,28 @@ pub fn weights(recipe: &Recipe, data: &Prepared) -> Result<Weights> {
         ClassWeights::Named(named, span) => {
             let mut weights = vec![1.0; labels.len()];
             for (name, weight) in named {
-                let Some(place) = labels.iter().position(|label| label == name) else {
+                let Some(index) = labels.iter().position(|label| label == name) else {
                     return Err(Diagnostic::new(Code::RecipeValue, format!("there is no class `{name}`"))
                         .at(*span, format!("the classes are {}", shortened(labels)))
                         .maybe_help(suggest::did_you_mean(name, labels.iter().map(String::as_str)))
                         .into());
                 };
-                weights[place] = *weight;
+                weights[index] = *weight;
             }
             weights
         }
     };
     match data.train.targets.classes() {
-        Some(classes) => Ok(Weights::Samples(classes.into_iter().map(|class| by_class[class]).collect())),
+        Some(classes) => Ok(SampleWeights::PerSample(classes.into_iter().map(|class| by_class[class]).collect())),
         None => {
-            data.task.check_means("`class_weights` weighs", Some(span))?;
-            Ok(Weights::Places(Some(by_class)))
+            data.task.check_pixel_weights("`class_weights` weights", Some(span))?;
+            Ok(SampleWeights::PerPosition(Some(by_class)))
         }
     }
 }
 
-/// How much samples count where a net is tried: all the same, but for places that say nothing.
-pub fn tried_weights(data: &Prepared) -> Weights {
+/// The weights in evaluation: all equal, except positions without a target.
+pub fn evaluation_weights(data: &PreparedData) -> SampleWeights {
     let ignores = std::iter::once(&data.train).chain(&data.validation).any(|data| data.targets.ignores());
-    if ignores { Weights::Places(None) } else { Weights::Equal }
-}
-
-/// A dataset with its feed.
-pub fn set(data: &Dataset, feed: BatchSource, weights: Weights) -> DataSplit<'_> {
-    DataSplit { feed, targets: &data.targets, weights }
+    if ignores { SampleWeights::PerPosition(None) } else { SampleWeights::Equal }
 }

@@ -1,4 +1,4 @@
-//! Trained parameters to a file that NeuPy or Keras reads, and that `weights` binds.
+//! Writes trained parameters to a file that NeuPy or Keras reads, and that `weights` binds.
 
 use crate::compile::Values;
 use crate::graph::{Graph, Initializer, Node, NodeId, Parameter, ParameterId};
@@ -20,13 +20,13 @@ pub enum Layout {
     Keras,
 }
 
-/// NeuPy states a date; the same training gives the same bytes.
+/// NeuPy's files have a date; a constant one keeps them deterministic.
 const CREATED: &str = "Thu, 01 Jan 1970 00:00:00 GMT";
 
-/// Writes all layers of a net: what was trained as the state has it, the rest as it is bound.
+/// Writes all layers of a net: trained parameters from the state, frozen ones as they are bound.
 ///
 /// # Errors
-/// Files that cannot be read or written.
+/// Weights that cannot be read, or a file that cannot be written.
 pub fn save(
     path: &Path,
     net: &Graph,
@@ -46,7 +46,7 @@ pub fn save(
         for node in &net.nodes {
             for id in &node.parameters {
                 let parameter = &net.parameters[id.0];
-                tensors[id.0] = as_keras_has_it(node, parameter, std::mem::take(&mut tensors[id.0]));
+                tensors[id.0] = to_keras_values(node, parameter, std::mem::take(&mut tensors[id.0]));
             }
         }
     }
@@ -57,7 +57,7 @@ pub fn save(
     }
 }
 
-/// The layers as a file of this layout holds them, in its order; without values where only the rest is looked at.
+/// The layers in the order of this layout; without `tensors`, their parameters have no values.
 fn layers<'a>(net: &Graph, format: Layout, tensors: Option<&'a [Vec<f32>]>) -> Vec<SavedLayer<'a>> {
     let consumers = net.consumers();
     let order = match format {
@@ -67,8 +67,9 @@ fn layers<'a>(net: &Graph, format: Layout, tensors: Option<&'a [Vec<f32>]>) -> V
     let layer = |id: NodeId| {
         let node = net.node(id);
         let stored = |id: &&ParameterId| net.parameters[id.0].layer == node.name && !net.parameters[id.0].is_fixed();
-        let begins = |id: &&ParameterId| format == Layout::Keras && is_first_state(net.parameters[id.0].role);
-        let own = node.parameters.iter().filter(stored).filter(|id| !begins(id));
+        let is_initial_state =
+            |id: &&ParameterId| format == Layout::Keras && is_initial_state_role(net.parameters[id.0].role);
+        let parameters = node.parameters.iter().filter(stored).filter(|id| !is_initial_state(id));
         let successors = consumers[id.0].iter().map(|&other| net.node(other).name.clone()).collect();
         let mut configs = Map::new();
         configs.insert("name".into(), json!(node.name));
@@ -79,14 +80,14 @@ fn layers<'a>(net: &Graph, format: Layout, tensors: Option<&'a [Vec<f32>]>) -> V
             class: node.operation.kind().to_string(),
             configs: Value::Object(configs),
             successors,
-            parameters: own.map(|id| saved(net, node, &net.parameters[id.0], data(id), format)).collect(),
+            parameters: parameters.map(|id| saved(net, node, &net.parameters[id.0], data(id), format)).collect(),
         }
     };
     order.into_iter().map(layer).collect()
 }
 
-/// The order in which Keras lists layers, by which its `load_weights` goes: the deepest first, those of one depth as a walk
-/// from the outputs meets them (`map_graph` in keras/src/ops/function.py).
+/// The order of layers in Keras, which its `load_weights` follows: the deepest first, those of equal depth in the order of a
+/// walk from the outputs (`map_graph` in keras/src/ops/function.py).
 fn keras_order(net: &Graph) -> Vec<NodeId> {
     let mut depths = vec![0; net.nodes.len()];
     for id in net.ids().rev() {
@@ -94,18 +95,18 @@ fn keras_order(net: &Graph) -> Vec<NodeId> {
             depths[input.0] = depths[input.0].max(depths[id.0] + 1);
         }
     }
-    let mut met = vec![usize::MAX; net.nodes.len()];
+    let mut visited = vec![usize::MAX; net.nodes.len()];
     let mut pending: Vec<NodeId> = net.outputs.iter().rev().copied().collect();
     let mut count = 0;
     while let Some(id) = pending.pop() {
-        if met[id.0] == usize::MAX {
-            met[id.0] = count;
+        if visited[id.0] == usize::MAX {
+            visited[id.0] = count;
             count += 1;
             pending.extend(net.node(id).inputs.iter().rev());
         }
     }
     let mut order: Vec<NodeId> = net.ids().collect();
-    order.sort_by_key(|id| (std::cmp::Reverse(depths[id.0]), met[id.0]));
+    order.sort_by_key(|id| (std::cmp::Reverse(depths[id.0]), visited[id.0]));
     order
 }
 
@@ -121,17 +122,17 @@ fn saved<'a>(net: &Graph, node: &Node, parameter: &Parameter, data: &'a [f32], f
 fn keras_shape(net: &Graph, node: &Node, parameter: &Parameter) -> (&'static str, Vec<usize>) {
     let inputs = node.inputs.first().and_then(|&input| net.node(input).output.channels().known());
     match (node.operation.kind(), parameter.role, &parameter.shape[..]) {
-        // Keras has a variance, and one axis where NeuPy has (1, …, 1, c).
+        // Keras stores a variance, with one axis where NeuPy has (1, …, 1, c).
         (_, "running_inv_std", _) => ("running_variance", vec![parameter.len()]),
         (_, role @ ("running_mean" | "gamma" | "beta"), _) => (role, vec![parameter.len()]),
-        // A GRU's have a row more than here.
+        // Keras' GRU has two rows of biases.
         ("GRU", role @ "biases", _) => (role, vec![2, parameter.len()]),
-        // The filters of each channel stand beside each other.
+        // Keras has an axis for the filters of each channel.
         ("DepthwiseConvolution", role @ "weight", &[height, width, 1, filters]) => {
             let channels = inputs.unwrap_or(filters).max(1);
             (role, vec![height, width, channels, filters / channels])
         }
-        // Slopes have all axes of the input, with a side of 1 where they are shared.
+        // Slopes have all axes of the input, of size 1 where they are shared.
         (_, role @ "alpha", _) => {
             let mut shape = vec![1; node.output.sizes.len()];
             for (axis, &side) in slope_axes(node).into_iter().zip(&parameter.shape) {
@@ -143,19 +144,19 @@ fn keras_shape(net: &Graph, node: &Node, parameter: &Parameter) -> (&'static str
     }
 }
 
-/// The axes along which the slopes of a parametric rectifier differ, counted without the batch.
+/// The axes along which the slopes of a PReLU differ, without the batch axis.
 fn slope_axes(node: &Node) -> Vec<usize> {
     let Some(layer) = node.operation.as_any().downcast_ref::<PRelu>() else { return Vec::new() };
     let sizes = node.output.sizes.len();
-    let place = |&axis: &i64| {
-        let place = if axis < 0 { axis.saturating_add(sizes as i64) } else { axis - 1 };
-        usize::try_from(place).ok().filter(|place| *place < sizes)
+    let index = |&axis: &i64| {
+        let index = if axis < 0 { axis.saturating_add(sizes as i64) } else { axis - 1 };
+        usize::try_from(index).ok().filter(|index| *index < sizes)
     };
-    layer.axes.iter().filter_map(place).collect()
+    layer.axes.iter().filter_map(index).collect()
 }
 
-/// A value of a layer as Keras' layer of the same name keeps it.
-fn as_keras_has_it(node: &Node, parameter: &Parameter, mut values: Vec<f32>) -> Vec<f32> {
+/// The values of a parameter in the form of Keras' layer of the same name.
+fn to_keras_values(node: &Node, parameter: &Parameter, mut values: Vec<f32>) -> Vec<f32> {
     let width = parameter.shape.last().copied().unwrap_or(1);
     match (node.operation.kind(), parameter.role, node.operation.epsilon()) {
         (_, "running_inv_std", Some(epsilon)) => {
@@ -165,7 +166,7 @@ fn as_keras_has_it(node: &Node, parameter: &Parameter, mut values: Vec<f32>) -> 
         }
         ("GRU", "input_weights" | "hidden_weights", _) => gates_to_keras(&values, width),
         ("GRU", "biases", _) => {
-            // One row for the input, one for the state.
+            // One row for the input, one for the hidden state.
             let mut both = gates_to_keras(&values, width);
             both.resize(2 * width, 0.0);
             both
@@ -174,27 +175,28 @@ fn as_keras_has_it(node: &Node, parameter: &Parameter, mut values: Vec<f32>) -> 
     }
 }
 
-fn is_first_state(role: &str) -> bool {
+fn is_initial_state_role(role: &str) -> bool {
     matches!(role, "cell_init" | "hidden_init")
 }
 
 /// Why a net's weights cannot be stored in a layout.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Unstorable {
-    /// The layer at error.
+    /// The layer that cannot be stored.
     pub layer: String,
     pub span: Span,
     pub what: String,
     pub help: Option<String>,
 }
 
-/// The first layer that a layout cannot hold, if there is one: what saving would refuse, known before training.
+/// The first layer that a layout cannot store, which [`save`] would refuse; known before training.
 pub fn unstorable(net: &Graph, format: Layout) -> Option<Unstorable> {
-    let homeless = net.parameters.iter().find(|parameter| format == Layout::Keras && is_homeless(net, parameter));
-    if let Some(parameter) = homeless {
-        let what = format!("Keras' layout has no place for `{}` of `{}`", parameter.path(), net.name);
+    let unsupported =
+        net.parameters.iter().find(|parameter| format == Layout::Keras && has_no_keras_form(net, parameter));
+    if let Some(parameter) = unsupported {
+        let what = format!("Keras' layout has no parameter for `{}` of `{}`", parameter.path(), net.name);
         let help = (parameter.role == "alpha").then(|| {
-            "Keras has a dense layer and its slopes as two layers: `Dense(n) >> PRelu`, with axes in ascending order".into()
+            "in Keras a dense layer and its slopes are two layers: `Dense(n) >> PRelu`, with axes in ascending order".into()
         });
         return Some(Unstorable { layer: parameter.layer.clone(), span: parameter.span, what, help });
     }
@@ -209,16 +211,16 @@ pub fn unstorable(net: &Graph, format: Layout) -> Option<Unstorable> {
     Some(Unstorable { layer, span, what, help: Some("give the layer another name with `as`".into()) })
 }
 
-/// Whether Keras has no place for a parameter: its recurrent layers begin at zero and have no peepholes, and its parametric
-/// rectifier is a layer of its own.
-fn is_homeless(net: &Graph, parameter: &Parameter) -> bool {
-    let begins = is_first_state(parameter.role);
+/// Whether Keras has no parameter for this one: its recurrent layers start from zero and have no peepholes, and its PReLU is a
+/// separate layer.
+fn has_no_keras_form(net: &Graph, parameter: &Parameter) -> bool {
+    let is_initial_state = is_initial_state_role(parameter.role);
     let slopes = || {
         let node = net.nodes.iter().find(|node| node.name == parameter.layer)?;
         let layer = node.operation.as_any().downcast_ref::<PRelu>()?;
         Some(layer.dense.is_some() || !slope_axes(node).is_sorted())
     };
-    begins && (parameter.trainable || parameter.initializer != Initializer::Constant(0.0))
+    is_initial_state && (parameter.trainable || parameter.initializer != Initializer::Constant(0.0))
         || parameter.role.starts_with("weight_cell_to_")
         || parameter.role == "alpha" && slopes().unwrap_or(false)
 }
@@ -226,8 +228,8 @@ fn is_homeless(net: &Graph, parameter: &Parameter) -> bool {
 /// The names and shapes of a layer's parameters in Keras.
 type Shapes = Vec<(&'static str, Vec<usize>)>;
 
-/// Two layers that Keras' `load_weights` may swap: it goes by the order of layers and their shapes, and the order of branches
-/// depends on layers that the model in Keras may have otherwise.
+/// Two layers that Keras' `load_weights` may swap: it matches layers by order and shapes, and the order of branches in the
+/// Keras model may differ.
 pub fn swapped_by_keras(net: &Graph) -> Option<(NodeId, NodeId)> {
     let shapes = |id: NodeId| -> Shapes {
         let node = net.node(id);
@@ -235,12 +237,12 @@ pub fn swapped_by_keras(net: &Graph) -> Option<(NodeId, NodeId)> {
     };
     let mut seen: Vec<(NodeId, Shapes)> = Vec::new();
     for id in net.ids().filter(|&id| !net.node(id).parameters.is_empty()) {
-        let own = shapes(id);
+        let of_layer = shapes(id);
         let leads = net.ancestors(&[id]);
-        if let Some((other, _)) = seen.iter().find(|(other, shapes)| *shapes == own && !leads[other.0]) {
+        if let Some((other, _)) = seen.iter().find(|(other, shapes)| *shapes == of_layer && !leads[other.0]) {
             return Some((*other, id));
         }
-        seen.push((id, own));
+        seen.push((id, of_layer));
     }
     None
 }

@@ -1,53 +1,53 @@
-//! The course of a training run as a drawing: a panel for the loss, one for each metric.
+//! The curves of a training run as SVG: a panel for the loss, and one for each metric.
 
 use super::axis::{Axis, axis, epochs_axis};
 use crate::train::run::record::{Epoch, RunRecord};
 use crate::view::drawing::paint::{GREY, Words};
-use crate::view::drawing::text_width::{escape, round, text_width};
+use crate::view::svg_text::{escape, round, text_width};
 use std::collections::BTreeSet;
 use std::fmt::Write;
 
 const MARGIN: f64 = 4.0;
-/// The inside of a panel.
+/// The size of a panel's plot area.
 const WIDTH: f64 = 370.0;
 const HEIGHT: f64 = 220.0;
-/// Beside a panel: the words of its axis on the left, the last values on the right.
+/// The margins of a panel: for axis labels on the left, for the last values on the right.
 const LEFT: f64 = 46.0;
 const RIGHT: f64 = 56.0;
-/// Above the panels: legend and titles. Below: the words of the axis.
+/// The heights above the panels, for legend and titles, and below, for axis labels.
 const HEAD: f64 = 62.0;
 const FOOT: f64 = 40.0;
-/// More metrics than this are in the record only.
+/// The maximum of panels; further metrics are in the record only.
 const MAX_PANELS: usize = 4;
-/// Lines with more points carry no dots.
+/// The maximum of points that are drawn as dots.
 const MAX_DOTS: usize = 40;
 const SIZE: f64 = 11.0;
 
-/// Blue and vermilion of Okabe and Ito (2008), which no kind of colour blindness mixes up, both a little lighter so that
-/// they read on white and on black.
+/// Blue and vermilion of Okabe and Ito (2008), which are distinguishable with any colour blindness, slightly lighter to be
+/// readable on white and on black.
 pub(crate) const TRAINING: &str = "#1f83c4";
 pub(crate) const VALIDATION: &str = "#dd6a1a";
 
-/// What a panel shows, epoch by epoch; gaps where there is no finite number.
+/// The values of a panel, one for each epoch; none where they are missing or not finite.
 struct Panel {
     title: String,
-    /// Whether the values are shares, to be written in percent.
-    shares: bool,
+    /// Whether the values are shares, which are written in percent.
+    is_share: bool,
     training: Vec<Option<f64>>,
     validation: Vec<Option<f64>>,
 }
 
-/// Draws loss and metrics of training and validation over the epochs. The text depends on the record alone.
+/// Draws the loss and the metrics of training and validation over the epochs. Deterministic.
 pub fn curves(record: &RunRecord) -> String {
     let panels = panels(&record.epochs);
-    let across = LEFT + WIDTH + RIGHT;
-    let width = 2.0 * MARGIN + across * panels.len() as f64;
+    let panel_width = LEFT + WIDTH + RIGHT;
+    let width = 2.0 * MARGIN + panel_width * panels.len() as f64;
     let height = HEAD + HEIGHT + FOOT;
     let mut out = opening(record, width, height);
     let validated = panels.iter().any(|panel| panel.validation.iter().any(Option::is_some));
     legend(&mut out, validated, record.best_epoch().is_some());
     for (index, panel) in panels.iter().enumerate() {
-        draw(&mut out, record, panel, (MARGIN + LEFT + across * index as f64, HEAD));
+        draw(&mut out, record, panel, (MARGIN + LEFT + panel_width * index as f64, HEAD));
     }
     out.push_str("</svg>\n");
     out
@@ -57,7 +57,7 @@ fn panels(epochs: &[Epoch]) -> Vec<Panel> {
     let finite = |value: Option<f64>| value.filter(|value| value.is_finite());
     let mut panels = vec![Panel {
         title: "loss".to_owned(),
-        shares: false,
+        is_share: false,
         training: epochs.iter().map(|epoch| finite(Some(epoch.loss))).collect(),
         validation: epochs.iter().map(|epoch| finite(epoch.validation_loss)).collect(),
     }];
@@ -66,7 +66,7 @@ fn panels(epochs: &[Epoch]) -> Vec<Panel> {
     for name in names.into_iter().take(MAX_PANELS - 1) {
         panels.push(Panel {
             title: name.clone(),
-            shares: name.contains("accuracy") || name.starts_with("top"),
+            is_share: name.contains("accuracy") || name.starts_with("top"),
             training: epochs.iter().map(|epoch| finite(epoch.metrics.get(name).copied())).collect(),
             validation: epochs.iter().map(|epoch| finite(epoch.validation.get(name).copied())).collect(),
         });
@@ -127,7 +127,7 @@ fn legend(out: &mut String, validated: bool, best: bool) {
     }
 }
 
-/// A panel whose inside has its left upper corner at `at`.
+/// Draws a panel with the upper left corner of its plot area at `at`.
 fn draw(out: &mut String, record: &RunRecord, panel: &Panel, at: (f64, f64)) {
     let epochs = &record.epochs;
     words(out, (at.0, at.1 - 12.0), "start", true, &panel.title);
@@ -153,11 +153,11 @@ fn draw(out: &mut String, record: &RunRecord, panel: &Panel, at: (f64, f64)) {
     };
     let (low, high) =
         values().fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), value| (low.min(value), high.max(value)));
-    let upright = axis(low, high, panel.shares.then_some(1.0));
-    let across = epochs_axis(first.epoch, last.epoch);
-    let x = |epoch: u32| at.0 + WIDTH * across.share(f64::from(epoch));
-    let y = |value: f64| at.1 + HEIGHT * (1.0 - upright.share(value));
-    grid(out, &upright, &across, panel.shares, at);
+    let y_axis = axis(low, high, panel.is_share.then_some(1.0));
+    let x_axis = epochs_axis(first.epoch, last.epoch);
+    let x = |epoch: u32| at.0 + WIDTH * x_axis.share(f64::from(epoch));
+    let y = |value: f64| at.1 + HEIGHT * (1.0 - y_axis.share(value));
+    grid(out, &y_axis, &x_axis, panel.is_share, at);
     if let Some(best) = record.best_epoch() {
         let _ =
             writeln!(out, "<path class=\"best\" d=\"M{} {}v{}\"/>", round(x(best.epoch)), round(at.1), round(HEIGHT));
@@ -168,10 +168,10 @@ fn draw(out: &mut String, record: &RunRecord, panel: &Panel, at: (f64, f64)) {
             epochs.iter().zip(values).map(|(epoch, value)| value.map(|value| (x(epoch.epoch), y(value)))).collect();
         curve(out, &points, colour);
         if let Some((value, (_, y))) = values.iter().flatten().zip(points.iter().flatten()).last() {
-            ends.push((*y, colour, tick(*value, panel.shares, upright.step / 100.0)));
+            ends.push((*y, colour, tick(*value, panel.is_share, y_axis.step / 100.0)));
         }
     }
-    // Two last values that are close would be written over each other.
+    // Moves the labels of the last values apart if they would overlap.
     if let [(first, ..), (second, ..)] = &mut ends[..] {
         let near = 13.0 - (*first - *second).abs();
         if near > 0.0 {
@@ -185,15 +185,15 @@ fn draw(out: &mut String, record: &RunRecord, panel: &Panel, at: (f64, f64)) {
     }
 }
 
-fn grid(out: &mut String, upright: &Axis, across: &Axis, shares: bool, at: (f64, f64)) {
+fn grid(out: &mut String, y_axis: &Axis, x_axis: &Axis, is_share: bool, at: (f64, f64)) {
     let (left, bottom) = (at.0, at.1 + HEIGHT);
-    for value in upright.ticks() {
-        let y = bottom - HEIGHT * upright.share(value);
+    for value in y_axis.ticks() {
+        let y = bottom - HEIGHT * y_axis.share(value);
         let _ = writeln!(out, "<path class=\"grid\" d=\"M{} {}h{}\"/>", round(left), round(y), round(WIDTH));
-        words(out, (left - 7.0, y + 4.0), "end", false, &tick(value, shares, upright.step));
+        words(out, (left - 7.0, y + 4.0), "end", false, &tick(value, is_share, y_axis.step));
     }
-    for value in across.ticks() {
-        let x = left + WIDTH * across.share(value);
+    for value in x_axis.ticks() {
+        let x = left + WIDTH * x_axis.share(value);
         let _ = writeln!(out, "<path class=\"axis\" d=\"M{} {}v4\"/>", round(x), round(bottom));
         words(out, (x, bottom + 17.0), "middle", false, &value.to_string());
     }
@@ -201,7 +201,7 @@ fn grid(out: &mut String, upright: &Axis, across: &Axis, shares: bool, at: (f64,
     words(out, (left + WIDTH / 2.0, bottom + 33.0), "middle", false, "epoch");
 }
 
-/// A line through the points, broken where one is missing; dots where they are few.
+/// Draws a line through the points, with gaps at missing ones, and dots if there are few.
 fn curve(out: &mut String, points: &[Option<(f64, f64)>], colour: &str) {
     let mut path = String::new();
     let mut pen = 'M';
@@ -229,20 +229,20 @@ fn words(out: &mut String, at: (f64, f64), anchor: &str, bold: bool, text: &str)
     Words { at, size: if bold { 13.0 } else { SIZE }, bold, fill: GREY, anchor }.write(out, text);
 }
 
-/// A value with as many digits as ticks `step` apart need.
-fn tick(value: f64, shares: bool, step: f64) -> String {
-    let (value, step, unit) = if shares { (value * 100.0, step * 100.0, " %") } else { (value, step, "") };
-    // Minus zero reads badly.
+/// The text of a value, with the digits that ticks at the distance `step` need.
+fn tick(value: f64, is_share: bool, step: f64) -> String {
+    let (value, step, unit) = if is_share { (value * 100.0, step * 100.0, " %") } else { (value, step, "") };
+    // Avoids `-0`.
     let value = if value == 0.0 { 0.0 } else { value };
-    if !shares && (value.abs() >= 1e5 || (value != 0.0 && step < 1e-4)) {
+    if !is_share && (value.abs() >= 1e5 || (value != 0.0 && step < 1e-4)) {
         return format!("{value:.1e}");
     }
     let decimals = (-step.log10().floor()).clamp(0.0, 4.0) as usize;
-    let decimals = if shares { decimals.min(1) } else { decimals };
+    let decimals = if is_share { decimals.min(1) } else { decimals };
     format!("{value:.decimals$}{unit}")
 }
 
-/// A number with four digits that count.
+/// A number with four significant digits.
 pub(crate) fn short(value: f64) -> String {
     match value.abs() {
         size if !value.is_finite() => {

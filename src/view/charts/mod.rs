@@ -1,4 +1,4 @@
-//! Curves of a training run.
+//! Charts of a training run.
 
 mod axis;
 pub mod curves;

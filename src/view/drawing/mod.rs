@@ -1,27 +1,24 @@
-//! A network as a drawing: one self-contained SVG.
+//! Draws a net as one self-contained SVG.
 
-pub(crate) mod boxes;
 pub(crate) mod paint;
-pub(crate) mod text_width;
 
 use super::category::Category;
+use super::graph_layout::boxes::{Boxes, SMALL_SIZE, boxes};
 use super::graph_layout::scopes::{Scene, arrange};
 use super::layer_table::totals;
+use super::svg_text::{escape, round, text_width};
 use crate::graph::Graph;
-use boxes::{Boxes, SMALL_SIZE, boxes};
 use paint::{GREY, INK, Words, bar, frame, layer, legend_width, piece, rectangle, snowflake};
 use std::collections::BTreeSet;
 use std::fmt::Write;
-use text_width::{escape, round, text_width};
 
 const MARGIN: f64 = 20.0;
 const TITLE_SIZE: f64 = 16.0;
-/// The height of the words above the drawing.
+/// The height of the heading.
 const HEAD: f64 = 74.0;
 const LEGEND_ROW: f64 = 20.0;
 
-/// Draws a network: layers as boxes from top to bottom, scopes as frames, shapes where they change.
-/// The text depends on the graph alone.
+/// Draws a net: layers as boxes from top to bottom, scopes as frames, shapes where they change. Deterministic.
 pub fn svg(graph: &Graph) -> String {
     let boxes = boxes(graph);
     match arrange(graph, &boxes) {
@@ -30,7 +27,7 @@ pub fn svg(graph: &Graph) -> String {
     }
 }
 
-/// What an entry of the legend explains.
+/// An entry of the legend.
 enum Entry {
     Category(Category),
     Share,
@@ -73,7 +70,7 @@ fn draw(graph: &Graph, boxes: &Boxes, scene: &Scene) -> String {
     };
     for &(index, at) in &scene.boxes {
         let one = &boxes.list[index];
-        // A frame says the scope already.
+        // The frame shows the scope.
         let name = graph.node(one.layer).name.as_str();
         let scope = one.scopes.join("/");
         let last = one.scopes.last().map_or("", String::as_str);
@@ -93,7 +90,7 @@ fn opening(graph: &Graph, width: f64, height: f64) -> String {
     let (width, height) = (round(width), round(height));
     let mut out = format!(
         "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {width} {height}\" width=\"{width}\" height=\"{height}\" \
-         role=\"img\" aria-labelledby=\"name description\" font-family=\"sans-serif\">\n"
+         role=\"img\" aria-labelledby=\"name description\" font-category=\"sans-serif\">\n"
     );
     let _ = writeln!(out, "<title id=\"name\">{}</title>", escape(&graph.name));
     let description = format!(
@@ -114,8 +111,8 @@ fn opening(graph: &Graph, width: f64, height: f64) -> String {
 }
 
 fn legend(graph: &Graph, boxes: &Boxes) -> Vec<Entry> {
-    let families: BTreeSet<Category> = graph.ids().map(|id| graph.node(id).operation.category()).collect();
-    let mut entries: Vec<Entry> = families.into_iter().map(Entry::Category).collect();
+    let categories: BTreeSet<Category> = graph.ids().map(|id| graph.node(id).operation.category()).collect();
+    let mut entries: Vec<Entry> = categories.into_iter().map(Entry::Category).collect();
     if boxes.parameters > 0 {
         entries.push(Entry::Share);
     }
@@ -128,33 +125,33 @@ fn legend(graph: &Graph, boxes: &Boxes) -> Vec<Entry> {
 impl Entry {
     fn text(&self) -> &'static str {
         match self {
-            Entry::Category(family) => family.word(),
+            Entry::Category(category) => category.name(),
             Entry::Share => "share of the parameters",
             Entry::Frozen => "frozen: not trained",
         }
     }
 }
 
-/// Row and left side of each entry.
-fn wrap(entries: &[Entry], room: f64) -> Vec<(usize, f64)> {
+/// The row and the left side of each entry.
+fn wrap(entries: &[Entry], max_width: f64) -> Vec<(usize, f64)> {
     let (mut row, mut x) = (0, 0.0);
-    let mut places = Vec::new();
+    let mut positions = Vec::new();
     for entry in entries {
         let width = legend_width(entry.text());
-        if x > 0.0 && x + width > room {
+        if x > 0.0 && x + width > max_width {
             (row, x) = (row + 1, 0.0);
         }
-        places.push((row, x));
+        positions.push((row, x));
         x += width;
     }
-    places
+    positions
 }
 
 fn explain(out: &mut String, entry: &Entry, at: (f64, f64)) {
     let swatch = (at.0, at.1 - 10.0);
     match entry {
-        Entry::Category(family) => {
-            let (fill, line) = family.colours();
+        Entry::Category(category) => {
+            let (fill, line) = category.colours();
             rectangle(out, "swatch", swatch, (18.0, 12.0), 3.0, &format!("fill=\"{fill}\" stroke=\"{line}\""));
         }
         Entry::Share => bar(out, (at.0, at.1 - 5.5), 18.0, 0.4, GREY),
@@ -169,7 +166,7 @@ fn explain(out: &mut String, entry: &Entry, at: (f64, f64)) {
         .write(out, entry.text());
 }
 
-/// What stands in place of a drawing that nobody could read.
+/// The message in place of a drawing that is too large to read.
 fn too_large(graph: &Graph) -> String {
     let text = format!("{} has {} layers: too many to draw. `netc show` lists them.", graph.name, graph.nodes.len());
     let width = (text_width(&text, 12.0, false) + 2.0 * MARGIN).ceil();

@@ -1,19 +1,19 @@
-//! The parts of a drawing as SVG elements.
+//! The elements of a drawing as SVG.
 
-use super::boxes::{Boxes, KIND_SIZE, LayerBox, NAME_SIZE, PAD, SMALL_SIZE};
-use super::text_width::{escape, round, text_width};
 use crate::graph::{Graph, NodeId};
 use crate::view::graph_layout::Point;
+use crate::view::graph_layout::boxes::{Boxes, KIND_SIZE, LayerBox, NAME_SIZE, PAD, SMALL_SIZE};
 use crate::view::graph_layout::scopes::{END, Frame, Piece};
 use crate::view::number_format::thousands;
+use crate::view::svg_text::{escape, round, text_width};
 use std::fmt::Write;
 
-/// Lines and words outside boxes: a grey that reads on white and on black.
+/// The colour of lines and text outside boxes: a grey that is readable on white and on black.
 pub(crate) const GREY: &str = "#7a828c";
-/// Words in boxes.
+/// The colour of text in boxes.
 pub(crate) const INK: &str = "#1f2328";
 const SOFT_INK: &str = "#4d5560";
-/// How round the corners of links are.
+/// The radius of the corners of links.
 const CORNER: f64 = 9.0;
 
 /// An element of text.
@@ -26,7 +26,7 @@ pub(crate) struct Words<'a> {
 }
 
 impl Words<'_> {
-    /// Writes the words.
+    /// Writes the element.
     pub fn write(&self, out: &mut String, text: &str) {
         let bold = if self.bold { " font-weight=\"600\"" } else { "" };
         let anchor = if self.anchor == "start" { String::new() } else { format!(" text-anchor=\"{}\"", self.anchor) };
@@ -58,11 +58,11 @@ pub(crate) fn frame(out: &mut String, frame: &Frame) {
     Words { at, size: SMALL_SIZE, bold: true, fill: GREY, anchor: "start" }.write(out, &frame.label);
 }
 
-/// A piece of an edge: straight where its points share a coordinate, with round corners, else a curve from upright to upright.
+/// Draws a piece of an edge: straight with round corners between points that share a coordinate, else a curve.
 pub(crate) fn piece(out: &mut String, piece: &Piece) {
     let mut points: Vec<Point> = Vec::new();
     for &point in &piece.points {
-        // Points on one upright line say the same once.
+        // Merges points on one vertical line.
         if let [.., a, b] = points[..]
             && (a.0 - b.0).abs() < 0.05
             && (b.0 - point.0).abs() < 0.05
@@ -85,9 +85,9 @@ pub(crate) fn piece(out: &mut String, piece: &Piece) {
         }
         let turns = points.get(index + 1).is_some_and(|next| {
             let level = (here.1 - to.1).abs() < 0.05;
-            let upright_next = (to.0 - next.0).abs() < 0.05;
+            let vertical_next = (to.0 - next.0).abs() < 0.05;
             let level_next = (to.1 - next.1).abs() < 0.05;
-            (level && upright_next) || (!level && level_next)
+            (level && vertical_next) || (!level && level_next)
         });
         match points.get(index + 1) {
             Some(&next) if turns => {
@@ -113,7 +113,7 @@ pub(crate) fn piece(out: &mut String, piece: &Piece) {
     arrow(out, &path, piece.arrives);
 }
 
-/// A little way from a corner to another point, at most half of it.
+/// The point near a corner on the way to another point, at most half way.
 fn toward(corner: Point, other: Point) -> Point {
     let step = |from: f64, to: f64| {
         from + (to - from).clamp(-CORNER, CORNER).clamp(-(to - from).abs() / 2.0, (to - from).abs() / 2.0)
@@ -126,7 +126,7 @@ fn arrow(out: &mut String, path: &str, head: bool) {
     let _ = writeln!(out, "<path class=\"edge\" d=\"{path}\"{head}/>");
 }
 
-/// All that is known of a layer, for a pointer that hovers over it.
+/// The tooltip of a layer.
 fn title(graph: &Graph, boxes: &Boxes, id: NodeId) -> String {
     let node = graph.node(id);
     let mut text = format!("{} = {}", node.name, node.operation.definition().name);
@@ -157,10 +157,10 @@ fn title(graph: &Graph, boxes: &Boxes, id: NodeId) -> String {
     text
 }
 
-/// A box with its words, tags, bar and marks.
+/// Draws a box with its text, tags, bar and marks.
 pub(crate) fn layer(out: &mut String, graph: &Graph, boxes: &Boxes, one: &LayerBox, name: &str, at: Point) {
     let node = graph.node(one.layer);
-    let (fill, line) = one.family.colours();
+    let (fill, line) = one.category.colours();
     let size = (one.width, one.height);
     let _ = writeln!(out, "<g class=\"layer\"><title>{}</title>", escape(&title(graph, boxes, one.layer)));
     rectangle(out, "box", at, size, 6.0, &format!("fill=\"{fill}\" stroke=\"{line}\""));
@@ -173,7 +173,7 @@ pub(crate) fn layer(out: &mut String, graph: &Graph, boxes: &Boxes, one: &LayerB
         Words { at: (x, y), size, bold, fill, anchor }
     };
     words(at.0 + PAD, at.1 + 18.0, NAME_SIZE, true).write(out, name);
-    if one.family.is_compact() {
+    if one.category.is_compact() {
         let inset = if node.frozen { 18.0 } else { 0.0 };
         words(right - inset, at.1 + 18.0, KIND_SIZE, false).write(out, &one.kind);
     } else {
@@ -183,7 +183,7 @@ pub(crate) fn layer(out: &mut String, graph: &Graph, boxes: &Boxes, one: &LayerB
         }
     }
     if node.frozen {
-        snowflake(out, (right - 5.0, at.1 + if one.family.is_compact() { 14.0 } else { 29.5 }));
+        snowflake(out, (right - 5.0, at.1 + if one.category.is_compact() { 14.0 } else { 29.5 }));
     }
     out.push_str("</g>\n");
     for tag in &one.tags {
@@ -198,9 +198,9 @@ pub(crate) fn layer(out: &mut String, graph: &Graph, boxes: &Boxes, one: &LayerB
     }
     let weight: u64 = one.layers().map(|id| boxes.costs[id.0].parameters).sum();
     if weight > 0 {
-        let room = one.width - 2.0 * PAD;
+        let bar_width = one.width - 2.0 * PAD;
         let share = weight as f64 / boxes.parameters.max(1) as f64;
-        bar(out, (at.0 + PAD, at.1 + one.height - 7.0), room, share, line);
+        bar(out, (at.0 + PAD, at.1 + one.height - 7.0), bar_width, share, line);
     }
     if let Some(shape) = &one.shape {
         let (x, y) = (at.0 + one.width / 2.0, at.1 + one.height);
@@ -211,13 +211,13 @@ pub(crate) fn layer(out: &mut String, graph: &Graph, boxes: &Boxes, one: &LayerB
     }
 }
 
-/// The share of the parameters, on a rail that stands for all.
-pub(crate) fn bar(out: &mut String, at: Point, room: f64, share: f64, colour: &str) {
-    rectangle(out, "rail", at, (room, 3.0), 1.5, &format!("fill=\"{colour}\" fill-opacity=\"0.22\""));
-    rectangle(out, "share", at, ((room * share).max(1.5), 3.0), 1.5, &format!("fill=\"{colour}\""));
+/// Draws a share of the parameters as a bar, on a rail that is all of them.
+pub(crate) fn bar(out: &mut String, at: Point, width: f64, share: f64, colour: &str) {
+    rectangle(out, "rail", at, (width, 3.0), 1.5, &format!("fill=\"{colour}\" fill-opacity=\"0.22\""));
+    rectangle(out, "share", at, ((width * share).max(1.5), 3.0), 1.5, &format!("fill=\"{colour}\""));
 }
 
-/// The mark of what is frozen.
+/// Draws the mark of frozen layers.
 pub(crate) fn snowflake(out: &mut String, middle: Point) {
     let mut path = String::new();
     for step in 0..3 {
@@ -229,7 +229,7 @@ pub(crate) fn snowflake(out: &mut String, middle: Point) {
     let _ = writeln!(out, "<path class=\"snow\" d=\"{path}\"/>");
 }
 
-/// How much room an entry of the legend takes.
+/// The width of an entry of the legend.
 pub(crate) fn legend_width(text: &str) -> f64 {
     (text_width(text, SMALL_SIZE, false) + 40.0).ceil()
 }

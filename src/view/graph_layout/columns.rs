@@ -1,21 +1,20 @@
-//! Long chains stand in several columns, so that a drawing is neither a thread nor a band.
+//! Folds long chains into several columns, to keep the aspect ratio of drawings near a page's.
 
-use super::rank_order::{Cell, Rows};
-use super::{Item, Layout, Pin, Point, RowPoint, size};
+use super::types::{Cell, Item, Layout, Pin, Point, RowPoint, Rows, size};
 
-/// Width by height that drawings aim at.
+/// The desired aspect ratio, width by height.
 const ASPECT: f64 = 1.15;
 const MAX_COLUMNS: usize = 8;
-/// How full columns have to be on average, or the turns are not worth it.
-const FILLED: f64 = 0.65;
-/// Between columns: the link to the next one runs up there.
+/// The minimum fill of columns on average; below it, folding is not worth the turns.
+const MIN_FILL: f64 = 0.65;
+/// The space between columns, where the link to the next one runs up.
 const GUTTER: f64 = 56.0;
-/// Above the columns: the link comes over them.
+/// The space above the columns for these links.
 const ABOVE: f64 = 26.0;
-/// How far below a column its link turns.
+/// The distance below a column where its link turns.
 const TURN: f64 = 24.0;
 
-/// Breaks a layout into columns where the output of a single box leads from one row to the next.
+/// Breaks a layout into columns between rows that only the output of a single box connects.
 pub(crate) fn fold(
     layout: &mut Layout,
     rows: &Rows,
@@ -34,7 +33,7 @@ pub(crate) fn fold(
         let one = from.is_some_and(|from| free(from) && matches!(rows.cells[from], Cell::Item(_)));
         one && parts.iter().all(|part| Some(part.upper) == from && free(part.lower))
     };
-    // The first rows of possible columns.
+    // The possible first rows of columns.
     let mut starts = vec![0];
     starts.extend((1..rows.rows.len()).filter(|&row| breaks(row)));
     let spans: Vec<(f64, f64)> = rows
@@ -61,7 +60,7 @@ pub(crate) fn fold(
     for count in 1..=MAX_COLUMNS.min(starts.len()) {
         let columns = balanced(&starts, count, tops, ends);
         let (width, height) = measure(&columns);
-        if measure(&[0]).1 < FILLED * height * columns.len() as f64 {
+        if measure(&[0]).1 < MIN_FILL * height * columns.len() as f64 {
             continue;
         }
         let distance = (width / height.max(1.0) / ASPECT).ln().abs();
@@ -97,7 +96,7 @@ pub(crate) fn fold(
             let column = column_of(row);
             let here = moved(point, column);
             if let Some((last, earlier)) = before.filter(|(_, earlier)| *earlier != column_of(row)) {
-                // Down, up between the columns, and over the next one; the points of the curve are not needed.
+                // Down, up between the columns, and over the next one.
                 let turn = ends[columns[column] - 1] + offsets[earlier].1 + TURN;
                 let (gutter, above) = (gutters[earlier], ABOVE - TURN + 4.0);
                 folded.extend([(last.0, turn), (gutter, turn), (gutter, above), (here.0, above)]);
@@ -117,7 +116,7 @@ pub(crate) fn fold(
         ends[end - 1] - tops[start] + ABOVE + turn
     });
     layout.height = lowest.fold(0.0, f64::max);
-    // What leaves a frame leaves it at its lower side, wherever the last column ends.
+    // Exits are at the lower side of the frame, wherever the last column ends.
     for (item, pinned) in items.iter().enumerate() {
         if pinned.pin == Pin::Last {
             layout.at[item].1 = layout.height;
@@ -125,19 +124,19 @@ pub(crate) fn fold(
     }
 }
 
-/// The left and right side of some rows.
+/// The left and right side of a range of rows.
 fn extent(spans: &[(f64, f64)]) -> (f64, f64) {
     spans.iter().fold((f64::INFINITY, 0.0), |(left, right), span| (span.0.min(left), span.1.max(right)))
 }
 
-/// The starts of so many columns whose tallest is as low as possible.
+/// The starts of at most `count` columns with the minimum height of the tallest.
 fn balanced(starts: &[usize], count: usize, tops: &[f64], ends: &[f64]) -> Vec<usize> {
     let last = tops.len();
     let height = |from: usize, to: usize| {
         let end = starts.get(to).copied().unwrap_or(last);
         ends[end - 1] - tops[starts[from]]
     };
-    // The columns that greedy filling makes under a limit; the least limit that needs no more than `count` is sought.
+    // Fills columns greedily under a height limit; bisection finds the lowest limit for `count` columns.
     let fill = |limit: f64| {
         let mut columns = vec![0];
         for next in 1..=starts.len() {

@@ -1,41 +1,13 @@
-//! The rows of a layered drawing (Sugiyama, Tagawa and Toda, 1981): rows by the longest path, then an order within
-//! each that has few crossings.
+//! Ranks and orders of a layered drawing (Sugiyama, Tagawa and Toda, 1981): rows by the longest path, then an order within
+//! each row with few crossings.
 
-use super::{Item, Link, Pin};
+use super::types::{Cell, Item, Link, Part, Pin, Rows};
 
-/// What stands in a row.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Cell {
-    Item(usize),
-    /// Where a link passes a row.
-    Pass(usize),
-}
-
-/// A part of a link, between neighbouring rows.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Part {
-    pub link: usize,
-    /// The places in the upper and the lower row of cells, as an index into [`Rows::cells`].
-    pub upper: usize,
-    pub lower: usize,
-}
-
-/// Cells in rows.
-pub(crate) struct Rows {
-    pub cells: Vec<Cell>,
-    /// The cells of each row from left to right.
-    pub rows: Vec<Vec<usize>>,
-    /// The parts between each row and the next.
-    pub parts: Vec<Vec<Part>>,
-    /// For each link, whether it is the one longest way on.
-    pub spine: Vec<bool>,
-}
-
-/// More cells than this are not drawn.
+/// The maximum of cells in a drawing.
 const MAX_CELLS: usize = 40_000;
 const SWEEPS: usize = 8;
 
-/// Puts items into ordered rows. `None` where links lead in a circle or there are too many cells.
+/// Assigns items to ordered rows. `None` if links form a cycle or there are too many cells.
 pub(crate) fn rows(items: &[Item], links: &[Link]) -> Option<Rows> {
     let order = topological(items.len(), links)?;
     let rank = ranks(items, links, &order);
@@ -69,25 +41,25 @@ pub(crate) fn rows(items: &[Item], links: &[Link]) -> Option<Rows> {
     };
     rows.iter_mut().for_each(|row| row.sort_by_key(|&cell| key(cell)));
     let spine = spine(items.len(), links, &order);
-    let mut made = Rows { cells, rows, parts, spine };
-    made.uncross(items, links);
-    Some(made)
+    let mut result = Rows { cells, rows, parts, spine };
+    result.reduce_crossings(items, links);
+    Some(result)
 }
 
-/// The items so that links lead from earlier to later ones.
+/// The items in topological order; `None` for a cycle.
 pub(crate) fn topological(count: usize, links: &[Link]) -> Option<Vec<usize>> {
-    let mut waiting = vec![0usize; count];
+    let mut in_degree = vec![0usize; count];
     let mut next: Vec<Vec<usize>> = vec![Vec::new(); count];
     for link in links {
-        waiting[link.to] += 1;
+        in_degree[link.to] += 1;
         next[link.from].push(link.to);
     }
-    let mut order: Vec<usize> = (0..count).filter(|&item| waiting[item] == 0).collect();
+    let mut order: Vec<usize> = (0..count).filter(|&item| in_degree[item] == 0).collect();
     let mut done = 0;
     while done < order.len() {
         for &to in &next[order[done]] {
-            waiting[to] -= 1;
-            if waiting[to] == 0 {
+            in_degree[to] -= 1;
+            if in_degree[to] == 0 {
                 order.push(to);
             }
         }
@@ -96,7 +68,7 @@ pub(crate) fn topological(count: usize, links: &[Link]) -> Option<Vec<usize>> {
     (order.len() == count).then_some(order)
 }
 
-/// Each item's row: behind all that leads to it. What starts at an input of its own stands close to where it is needed.
+/// The row of each item: below all its predecessors. Chains from an input of their own are close to their consumer.
 fn ranks(items: &[Item], links: &[Link], order: &[usize]) -> Vec<usize> {
     let mut before: Vec<Vec<usize>> = vec![Vec::new(); items.len()];
     let mut after: Vec<Vec<usize>> = vec![Vec::new(); items.len()];
@@ -107,15 +79,15 @@ fn ranks(items: &[Item], links: &[Link], order: &[usize]) -> Vec<usize> {
     // Entries of a frame have the first row to themselves, exits the last.
     let enters = items.iter().any(|item| item.pin == Pin::First);
     let mut rank = vec![0; items.len()];
-    let mut own_start = vec![false; items.len()];
+    let mut starts_own_chain = vec![false; items.len()];
     for &item in order {
         let least = usize::from(enters && items[item].pin != Pin::First);
         rank[item] = before[item].iter().map(|&from| rank[from] + 1).fold(least, usize::max);
-        own_start[item] =
-            items[item].pin == Pin::Free && before[item].iter().all(|&from| own_start[from] && after[from].len() == 1);
+        starts_own_chain[item] = items[item].pin == Pin::Free
+            && before[item].iter().all(|&from| starts_own_chain[from] && after[from].len() == 1);
     }
     for &item in order.iter().rev() {
-        if own_start[item]
+        if starts_own_chain[item]
             && let Some(first) = after[item].iter().map(|&to| rank[to]).min()
         {
             rank[item] = rank[item].max(first - 1);
@@ -130,16 +102,16 @@ fn ranks(items: &[Item], links: &[Link], order: &[usize]) -> Vec<usize> {
     rank
 }
 
-/// The links that are the only longest way out of their start and into their end: they are drawn straight.
+/// Whether each link is the only longest path out of its start and into its end: these are drawn straight.
 fn spine(count: usize, links: &[Link], order: &[usize]) -> Vec<bool> {
     let mut above = vec![0usize; count];
     let mut below = vec![0usize; count];
-    let mut place = vec![0; count];
+    let mut position = vec![0; count];
     for (index, &item) in order.iter().enumerate() {
-        place[item] = index;
+        position[item] = index;
     }
     let mut down: Vec<&Link> = links.iter().collect();
-    down.sort_by_key(|link| place[link.from]);
+    down.sort_by_key(|link| position[link.from]);
     for link in &down {
         above[link.to] = above[link.to].max(above[link.from] + 1);
     }
@@ -163,9 +135,9 @@ fn spine(count: usize, links: &[Link], order: &[usize]) -> Vec<bool> {
 }
 
 impl Rows {
-    /// Sweeps down and up by barycentres and keeps the order with the fewest crossings; of equals the first,
-    /// so that branches stay in the order of the text where nothing is won.
-    fn uncross(&mut self, items: &[Item], links: &[Link]) {
+    /// Barycentre sweeps down and up; keeps the order with the fewest crossings, the first of equals, so that branches keep
+    /// the order of the text where nothing is gained.
+    fn reduce_crossings(&mut self, items: &[Item], links: &[Link]) {
         let mut best = self.rows.clone();
         let mut fewest = self.crossings(items, links);
         for sweep in 0..SWEEPS {
@@ -187,18 +159,18 @@ impl Rows {
         self.rows = best;
     }
 
-    /// Each cell's place in its row.
-    fn places(&self) -> Vec<f64> {
-        let mut places = vec![0.0; self.cells.len()];
+    /// The position of each cell in its row.
+    fn positions(&self) -> Vec<f64> {
+        let mut positions = vec![0.0; self.cells.len()];
         for row in &self.rows {
-            for (place, &cell) in row.iter().enumerate() {
-                places[cell] = place as f64;
+            for (position, &cell) in row.iter().enumerate() {
+                positions[cell] = position as f64;
             }
         }
-        places
+        positions
     }
 
-    /// How far along its cell a link leaves or enters, from 0 to 1.
+    /// Where along its cell a link leaves or enters, from 0 to 1.
     fn port(&self, cell: usize, offset: f64, items: &[Item]) -> f64 {
         match self.cells[cell] {
             Cell::Item(item) if items[item].width > 0.0 => offset / items[item].width,
@@ -207,41 +179,41 @@ impl Rows {
     }
 
     fn sort_row(&mut self, row: usize, down: bool, items: &[Item], links: &[Link]) {
-        let places = self.places();
+        let positions = self.positions();
         let mut sums = vec![(0.0, 0usize); self.cells.len()];
         let parts = if down { &self.parts[row - 1] } else { &self.parts[row] };
         for part in parts {
             let link = &links[part.link];
             let (cell, neighbour, offset) =
                 if down { (part.lower, part.upper, link.leaves) } else { (part.upper, part.lower, link.enters) };
-            sums[cell].0 += places[neighbour] + self.port(neighbour, offset, items);
+            sums[cell].0 += positions[neighbour] + self.port(neighbour, offset, items);
             sums[cell].1 += 1;
         }
         let weight = |cell: usize| match sums[cell] {
-            (_, 0) => places[cell] + 0.5,
+            (_, 0) => positions[cell] + 0.5,
             (sum, count) => sum / count as f64,
         };
         self.rows[row].sort_by(|&a, &b| weight(a).total_cmp(&weight(b)));
     }
 
     fn crossings(&self, items: &[Item], links: &[Link]) -> usize {
-        let places = self.places();
+        let positions = self.positions();
         let mut crossings = 0;
         for parts in &self.parts {
             let mut ends: Vec<(f64, f64)> = parts
                 .iter()
                 .map(|part| {
                     let link = &links[part.link];
-                    let upper = places[part.upper] + self.port(part.upper, link.leaves, items);
-                    (upper, places[part.lower] + self.port(part.lower, link.enters, items))
+                    let upper = positions[part.upper] + self.port(part.upper, link.leaves, items);
+                    (upper, positions[part.lower] + self.port(part.lower, link.enters, items))
                 })
                 .collect();
             ends.sort_by(|a, b| a.0.total_cmp(&b.0).then(a.1.total_cmp(&b.1)));
             let mut seen: Vec<f64> = Vec::with_capacity(ends.len());
             for (_, lower) in ends {
-                let place = seen.partition_point(|&other| other <= lower);
-                crossings += seen.len() - place;
-                seen.insert(place, lower);
+                let position = seen.partition_point(|&other| other <= lower);
+                crossings += seen.len() - position;
+                seen.insert(position, lower);
             }
         }
         crossings

@@ -1,11 +1,12 @@
-//! Scopes as frames: the boxes of a scope are laid out for themselves, and the frame is then one thing among the others
-//! around it. So no frame can lie over what is not in it.
+//! Scopes as frames: the boxes of a scope are laid out on their own, and the frame is an item of the scope around it, so that
+//! no frame overlaps boxes of other scopes.
 
-use super::{Item, Link, Pin, Point, lay_out};
+use super::layered::lay_out;
+use super::types::{Item, Link, Pin, Point};
 use crate::graph::signature::definition::kebab_case;
 use crate::graph::{Graph, Mention};
-use crate::view::drawing::boxes::{Boxes, LayerBox, SMALL_SIZE};
-use crate::view::drawing::text_width::text_width;
+use crate::view::graph_layout::boxes::{Boxes, LayerBox, SMALL_SIZE};
+use crate::view::svg_text::text_width;
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
@@ -23,26 +24,26 @@ pub(crate) struct Frame {
 #[derive(Clone, Debug)]
 pub(crate) struct Piece {
     pub points: Vec<Point>,
-    /// Whether it ends at a box, not at a frame's border.
+    /// Whether it ends at a box, not at the border of a frame.
     pub arrives: bool,
 }
 
-/// Everything in its place.
+/// The positions of all elements of a drawing.
 #[derive(Default)]
 pub(crate) struct Scene {
     pub width: f64,
     pub height: f64,
-    /// Box and left upper corner.
+    /// The index of each box and its upper left corner.
     pub boxes: Vec<(usize, Point)>,
     /// Outer frames before inner ones.
     pub frames: Vec<Frame>,
     pub pieces: Vec<Piece>,
-    /// Where the output of a box from outside comes in and that of an inner one leaves, by box.
+    /// The x positions, by box, where outputs of outer boxes enter the frame and those of inner boxes leave it.
     entries: BTreeMap<usize, f64>,
     exits: BTreeMap<usize, f64>,
 }
 
-/// A scope: its boxes and the scopes in it.
+/// A scope: its boxes and inner scopes.
 #[derive(Default)]
 struct Group {
     label: String,
@@ -50,19 +51,19 @@ struct Group {
     groups: Vec<Group>,
 }
 
-/// Space between a frame and what is in it.
+/// The space between a frame and its contents.
 const SIDE: f64 = 14.0;
 const HEADER: f64 = 22.0;
 const FOOT: f64 = 14.0;
-/// Higher drawings are folded into columns; frames a little later, as they stand in one.
-const TALLEST: f64 = 760.0;
-const TALLEST_FRAME: f64 = 1000.0;
-/// More boxes are not drawn: nobody could read them.
+/// The maximum heights without columns, of the drawing and of frames in it.
+const MAX_HEIGHT: f64 = 760.0;
+const MAX_FRAME_HEIGHT: f64 = 1000.0;
+/// The maximum of boxes in a readable drawing.
 const MAX_BOXES: usize = 2_000;
-/// Space for the arrow behind the last box.
+/// The space for the arrow below the last box.
 pub(crate) const END: f64 = 26.0;
 
-/// Places all boxes. `None` where there is too much to draw.
+/// Positions all boxes. `None` if there is too much to draw.
 pub(crate) fn arrange(graph: &Graph, boxes: &Boxes) -> Option<Scene> {
     if boxes.list.len() > MAX_BOXES {
         return None;
@@ -75,16 +76,16 @@ pub(crate) fn arrange(graph: &Graph, boxes: &Boxes) -> Option<Scene> {
     let reach = Reach::new(boxes);
     root.simplify(&reach);
     place(&root, boxes, true).or_else(|| {
-        // Scopes that lead to each other and back cannot both be frames.
+        // Scopes with links in both directions cannot both be frames.
         let flat = Group { boxes: (0..boxes.list.len()).collect(), ..Group::default() };
         place(&flat, boxes, true)
     })
 }
 
-/// The scopes of each box: those in its name, and for a layer without a given name that of the mention it came from,
-/// where all given names of that mention are in one scope (the `Concatenate` of `fire(16, 64) as fire2` is part of fire2).
+/// The scopes of each box: those in its name; for a generated name that of the mention it came from, if all other names of the
+/// mention are in one scope (the `Concatenate` of `fire(16, 64) as fire2` is part of fire2).
 fn full_scopes(graph: &Graph, boxes: &Boxes) -> Vec<Vec<String>> {
-    // The mention of the drawn net itself is no part of it.
+    // The mention of the drawn net itself is no scope.
     let mention = |index: usize| {
         let mention = graph.node(boxes.list[index].layer).origin.mention.as_ref()?;
         mention.outer.is_some().then_some(Rc::as_ptr(mention))
@@ -105,14 +106,14 @@ fn full_scopes(graph: &Graph, boxes: &Boxes) -> Vec<Vec<String>> {
     boxes.list.iter().enumerate().map(|(index, one)| scope(index, one).unwrap_or(one.scopes.clone())).collect()
 }
 
-/// Whether a box's name is of the pattern of generated ones, `concatenate-1`.
+/// Whether a box has a generated name, such as `concatenate-1`.
 fn has_generated_name(graph: &Graph, one: &LayerBox) -> bool {
     let node = graph.node(one.layer);
     let number = node.name.strip_prefix(&kebab_case(node.operation.kind())).and_then(|rest| rest.strip_prefix('-'));
     number.is_some_and(|number| !number.is_empty() && number.chars().all(|c| c.is_ascii_digit()))
 }
 
-/// Which boxes lead to which.
+/// The predecessors and successors of each box.
 struct Reach {
     before: Vec<Vec<usize>>,
     after: Vec<Vec<usize>>,
@@ -142,7 +143,7 @@ impl Reach {
         reached
     }
 
-    /// Whether no way leads out of the boxes and back into them.
+    /// Whether no path leaves the boxes and enters them again.
     fn is_closed(&self, boxes: &[usize]) -> bool {
         let (above, below) = (Self::from(boxes, &self.before), Self::from(boxes, &self.after));
         let mut inside = vec![false; above.len()];
@@ -167,14 +168,14 @@ impl Group {
         }
     }
 
-    /// All boxes in it and in its groups.
+    /// All boxes of the group and its inner groups.
     fn all(&self) -> Vec<usize> {
         let mut all = self.boxes.clone();
         all.extend(self.groups.iter().flat_map(Group::all));
         all
     }
 
-    /// Takes away the frames that say nothing (around one box, or one frame) and those that could not be closed.
+    /// Removes frames around a single box or frame, and those that are not closed.
     fn simplify(&mut self, reach: &Reach) {
         let mut kept = Vec::new();
         for mut group in std::mem::take(&mut self.groups) {
@@ -195,7 +196,7 @@ impl Group {
     }
 }
 
-/// Lays out a group: its boxes, its frames, and the entries and exits of what leads in and out.
+/// Lays out a group: its boxes, its frames, and the entries and exits of links from and to other groups.
 fn place(group: &Group, boxes: &Boxes, root: bool) -> Option<Scene> {
     let inner: Vec<Scene> = group.groups.iter().map(|group| place(group, boxes, false)).collect::<Option<_>>()?;
     let mut items: Vec<Item> = Vec::new();
@@ -242,9 +243,9 @@ fn place(group: &Group, boxes: &Boxes, root: bool) -> Option<Scene> {
             links.push(Link { from, to, leaves: offset(from, value, true), enters: offset(to, value, false) });
         }
     }
-    let layout = lay_out(&items, &links, if root { TALLEST } else { TALLEST_FRAME })?;
+    let layout = lay_out(&items, &links, if root { MAX_HEIGHT } else { MAX_FRAME_HEIGHT })?;
 
-    // The name stands in the upper left corner, beside the links that come in.
+    // The label is in the upper left corner, to the left of the entering links.
     let label = text_width(&group.label, SMALL_SIZE, true) + 2.0 * SIDE;
     let first_entry = entries.values().map(|&item| layout.at[item].0).fold(f64::INFINITY, f64::min);
     let aside = if first_entry.is_finite() { label - SIDE - first_entry } else { (label - layout.width) / 2.0 - SIDE };
@@ -268,7 +269,7 @@ fn place(group: &Group, boxes: &Boxes, root: bool) -> Option<Scene> {
     }
     for (link, route) in links.iter().zip(layout.routes) {
         let mut points: Vec<Point> = route.into_iter().map(|point| moved(point, (side, top))).collect();
-        // Entries and exits lie on the frame itself, above and below what is in it.
+        // Entries and exits are on the border of the frame.
         if items[link.from].pin == Pin::First
             && let Some(first) = points.first_mut()
         {

@@ -1,12 +1,12 @@
-//! A training run, or an evaluation, as one HTML page that needs nothing else: no script, no other file, no network.
+//! The report of a training run or an evaluation as one self-contained HTML page without scripts.
 
 mod tables;
 
 use super::charts::curves::{curves, short};
-use super::drawing::text_width::escape;
 use super::number_format::thousands;
+use super::svg_text::escape;
 use crate::data::thumbnail;
-use crate::train::evaluation::metrics::{Counted, Report};
+use crate::train::evaluation::metrics::{ClassificationReport, MetricUnit};
 use crate::train::run::record::RunRecord;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -14,42 +14,42 @@ use std::fmt::Write;
 use std::path::PathBuf;
 use tables::{classes, confusion, percent, section};
 
-/// The longer side of a mistake's picture, in pixels.
+/// The longer side of a thumbnail, in pixels.
 const THUMBNAIL: u32 = 160;
 const STYLE: &str = include_str!("report.css");
 
-/// A photo that was taken for something else.
+/// A misclassified photo.
 #[derive(Clone, Debug, PartialEq)]
 pub struct MisclassifiedPhoto {
     pub path: PathBuf,
     /// The label of its class.
     pub truth: String,
-    /// The label of the class that it was taken for.
+    /// The label of the predicted class.
     pub predicted: String,
-    /// How sure the net was, from 0 to 1.
+    /// The predicted class's probability, from 0 to 1.
     pub probability: f32,
 }
 
-/// What a page tells of.
+/// The kind of a report.
 #[derive(Clone, Copy, Debug)]
-pub enum Occasion<'a> {
+pub enum ReportKind<'a> {
     Training,
-    /// Of an artifact that is there, on some data.
+    /// The evaluation of an artifact on a dataset with this name.
     Evaluation {
-        on: &'a str,
+        data: &'a str,
     },
 }
 
-/// The page of a run, well-formed XHTML: what the record says, a training's curves and recipe, and where they are given
-/// the measures of the kept parameters and the worst mistakes (in the caller's order; their photos are read and shrunk,
-/// and one that cannot be read says so in its place).
+/// The HTML page (well-formed XHTML) of a run: its record, the curves and the recipe of a training, the metrics if they are
+/// given, and misclassified photos in the caller's order. Photos are read and scaled down; the page shows the error of one that
+/// cannot be read.
 pub fn report(
-    occasion: Occasion<'_>,
+    kind: ReportKind<'_>,
     record: &RunRecord,
-    evaluation: Option<&Report>,
-    mistakes: &[MisclassifiedPhoto],
+    evaluation: Option<&ClassificationReport>,
+    photos: &[MisclassifiedPhoto],
 ) -> String {
-    let training = matches!(occasion, Occasion::Training);
+    let training = matches!(kind, ReportKind::Training);
     let mut out = String::from("<!DOCTYPE html>\n<html xmlns=\"http://www.w3.org/1999/xhtml\" lang=\"en\">\n<head>\n");
     let net = escape(&record.net);
     let _ = writeln!(
@@ -58,14 +58,14 @@ pub fn report(
          <title>{} of {net}</title>\n<style>\n{STYLE}</style>\n</head>\n<body>",
         if training { "Training" } else { "Evaluation" }
     );
-    let (kind, state) = match (occasion, &record.stopped) {
-        (Occasion::Evaluation { on }, _) => ("Evaluation", format!("On {on}.")),
-        (Occasion::Training, Some(reason)) => ("Training run", format!("Ended: {}.", reason.trim_end_matches('.'))),
-        (Occasion::Training, None) => ("Training run", "This run has not ended.".to_owned()),
+    let (heading, state) = match (kind, &record.stopped) {
+        (ReportKind::Evaluation { data }, _) => ("Evaluation", format!("On {data}.")),
+        (ReportKind::Training, Some(reason)) => ("Training run", format!("Ended: {}.", reason.trim_end_matches('.'))),
+        (ReportKind::Training, None) => ("Training run", "This run has not ended.".to_owned()),
     };
     let _ = writeln!(
         out,
-        "<header>\n<p class=\"soft\">{kind}</p>\n<h1>{net}</h1>\n<p><code>{}</code></p>\n<p class=\"soft\">{}</p>\n</header>",
+        "<header>\n<p class=\"soft\">{heading}</p>\n<h1>{net}</h1>\n<p><code>{}</code></p>\n<p class=\"soft\">{}</p>\n</header>",
         escape(&record.summary),
         escape(&state)
     );
@@ -79,42 +79,42 @@ pub fn report(
         confusion(&mut out, evaluation);
         classes(&mut out, evaluation);
     }
-    pictures(&mut out, mistakes);
+    pictures(&mut out, photos);
     facts(&mut out, record, training);
     out.push_str("</body>\n</html>\n");
     out
 }
 
-/// The numbers that one looks for first.
-fn cards(out: &mut String, record: &RunRecord, evaluation: Option<&Report>, training: bool) {
+/// The main results.
+fn cards(out: &mut String, record: &RunRecord, evaluation: Option<&ClassificationReport>, training: bool) {
     let mut cards: Vec<(String, String)> = Vec::new();
     match evaluation {
         Some(report) => {
-            let of = match report.counted {
-                Counted::Samples => String::new(),
-                counted => format!(" of the {}", counted.name()),
+            let of = match report.unit {
+                MetricUnit::Samples => String::new(),
+                unit => format!(" of the {}", unit.name()),
             };
             cards.push((percent(report.accuracy), format!("accuracy{of}")));
             if report.per_class.len() > 5 {
-                cards.push((percent(report.top5), "among the first five".to_owned()));
+                cards.push((percent(report.top5), "top-5 accuracy".to_owned()));
             }
             cards.extend(report.loss.map(|loss| (short(loss), "loss".to_owned())));
         }
         None => {
             let shown = |name: &str, value: f64| if name.contains("accuracy") { percent(value) } else { short(value) };
-            cards.extend(record.outcome.iter().take(4).map(|(name, &value)| (shown(name, value), name.clone())));
+            cards.extend(record.metrics.iter().take(4).map(|(name, &value)| (shown(name, value), name.clone())));
         }
     }
     if training {
         let plural = if record.epochs.len() == 1 { "epoch" } else { "epochs" };
         let epochs = match record.best {
-            Some(best) => format!("{plural}, number {best} was kept"),
+            Some(best) => format!("{plural}, epoch {best} was kept"),
             None => plural.to_owned(),
         };
         cards.push((record.epochs.len().to_string(), epochs));
         let front = record.front.map_or(0.0, |front| front.seconds);
         let seconds = front + record.epochs.iter().map(|epoch| epoch.seconds).sum::<f64>();
-        cards.push((duration(seconds), "of computing".to_owned()));
+        cards.push((duration(seconds), "computing time".to_owned()));
     }
     out.push_str("<div class=\"cards\">\n");
     for (value, name) in cards {
@@ -123,40 +123,40 @@ fn cards(out: &mut String, record: &RunRecord, evaluation: Option<&Report>, trai
     out.push_str("</div>\n");
 }
 
-/// A time in its two largest units.
+/// A duration in its two largest units.
 fn duration(seconds: f64) -> String {
-    let whole = seconds.max(0.0).round() as u64;
-    match whole {
+    let rounded = seconds.max(0.0).round() as u64;
+    match rounded {
         _ if seconds < 9.95 => format!("{:.1} s", seconds.max(0.0)),
-        0..60 => format!("{whole} s"),
-        60..3600 => format!("{} min {} s", whole / 60, whole % 60),
-        _ => format!("{} h {} min", whole / 3600, whole % 3600 / 60),
+        0..60 => format!("{rounded} s"),
+        60..3600 => format!("{} min {} s", rounded / 60, rounded % 60),
+        _ => format!("{} h {} min", rounded / 3600, rounded % 3600 / 60),
     }
 }
 
-fn pictures(out: &mut String, mistakes: &[MisclassifiedPhoto]) {
-    if mistakes.is_empty() {
+fn pictures(out: &mut String, photos: &[MisclassifiedPhoto]) {
+    if photos.is_empty() {
         return;
     }
-    section(out, "Worst mistakes", "mistakes");
-    for mistake in mistakes {
-        let photo = match thumbnail(&mistake.path, THUMBNAIL) {
+    section(out, "Worst misclassifications", "mistakes");
+    for misclassified in photos {
+        let image = match thumbnail(&misclassified.path, THUMBNAIL) {
             Ok(jpeg) => format!(
                 "<img alt=\"{}\" src=\"data:image/jpeg;base64,{}\"/>",
-                escape(&mistake.truth),
+                escape(&misclassified.truth),
                 STANDARD.encode(jpeg)
             ),
             Err(error) => escape(&error.error.to_string()),
         };
-        let name = mistake.path.file_name().unwrap_or(mistake.path.as_os_str()).to_string_lossy();
+        let name = misclassified.path.file_name().unwrap_or(misclassified.path.as_os_str()).to_string_lossy();
         let _ = writeln!(
             out,
-            "<figure title=\"{}\"><div class=\"photo\">{photo}</div><figcaption>{} taken for <b>{}</b>, {} sure\
+            "<figure title=\"{}\"><div class=\"photo\">{image}</div><figcaption>{} predicted as <b>{}</b>, {}\
              <span class=\"file code\">{}</span></figcaption></figure>",
-            escape(&mistake.path.to_string_lossy()),
-            escape(&mistake.truth),
-            escape(&mistake.predicted),
-            percent(f64::from(mistake.probability)),
+            escape(&misclassified.path.to_string_lossy()),
+            escape(&misclassified.truth),
+            escape(&misclassified.predicted),
+            percent(f64::from(misclassified.probability)),
             escape(&name)
         );
     }
@@ -183,11 +183,11 @@ fn facts(out: &mut String, record: &RunRecord, training: bool) {
         rows.push(("classes", thousands(data.classes)));
     }
     if data.skipped > 0 {
-        rows.push(("left out", format!("{} files", thousands(data.skipped))));
+        rows.push(("skipped", format!("{} files", thousands(data.skipped))));
     }
     if let Some(front) = record.front {
         let text = format!(
-            "{} layers, {} features; {} rows were cached, the others took {}",
+            "{} layers, {} features; {} samples were cached, the others took {}",
             front.layers,
             thousands(front.features),
             thousands(front.cached),
@@ -209,7 +209,7 @@ fn facts(out: &mut String, record: &RunRecord, training: bool) {
     }
 }
 
-/// Keys, which are escaped here, and values, which are markup.
+/// Writes rows of keys, which are escaped, and values, which are markup.
 fn table(out: &mut String, rows: impl Iterator<Item = (String, String)>) {
     out.push_str("<table class=\"facts\"><tbody>\n");
     for (key, value) in rows {

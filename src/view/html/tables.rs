@@ -1,28 +1,28 @@
-//! The tables of a report: which classes are mixed up, and how well each is found.
+//! The tables of a report: the confusion matrix and the metrics of each class.
 
-use crate::train::evaluation::metrics::{ClassReport, Counted, Report};
-use crate::view::drawing::text_width::escape;
+use crate::train::evaluation::metrics::{ClassReport, ClassificationReport, MetricUnit};
 use crate::view::number_format::thousands;
+use crate::view::svg_text::escape;
 use std::fmt::Write;
 
-/// A matrix of more classes cannot be read; the pairs are listed instead.
+/// The maximum of classes in a readable matrix; with more, pairs are listed instead.
 const MAX_CLASSES: usize = 30;
 const MAX_PAIRS: usize = 25;
-/// From this share on, words on the colour are white.
+/// The share from which text on the colour is white.
 const STRONG: f64 = 0.55;
 
-/// Begins a part of the page; the caller ends its `div`.
+/// Starts a section of the page; the caller closes its `div`.
 pub(crate) fn section(out: &mut String, title: &str, class: &str) {
     let _ = writeln!(out, "<h2>{}</h2>\n<div class=\"{class}\">", escape(title));
 }
 
-/// A share in percent; the sign stays on the number's line.
+/// A share in percent, with a no-break space.
 pub(crate) fn percent(share: f64) -> String {
     format!("{:.1}\u{a0}%", 100.0 * share)
 }
 
 /// The confusion matrix as a heat map, or for many classes the pairs that are most often confused.
-pub(crate) fn confusion(out: &mut String, report: &Report) {
+pub(crate) fn confusion(out: &mut String, report: &ClassificationReport) {
     if report.per_class.len() <= MAX_CLASSES {
         matrix(out, report);
     } else {
@@ -30,12 +30,12 @@ pub(crate) fn confusion(out: &mut String, report: &Report) {
     }
 }
 
-fn matrix(out: &mut String, report: &Report) {
+fn matrix(out: &mut String, report: &ClassificationReport) {
     section(out, "Confusion", "wide");
     let _ = writeln!(
         out,
         "<p class=\"soft\">A row for each true class, a column for what was predicted, in {}; the colour is the share of the row.</p>",
-        report.counted.name()
+        report.unit.name()
     );
     out.push_str("<table class=\"confusion\">\n<thead><tr><th></th>");
     for class in &report.per_class {
@@ -68,7 +68,7 @@ fn matrix(out: &mut String, report: &Report) {
     out.push_str("</tbody></table>\n</div>\n");
 }
 
-fn pairs(out: &mut String, report: &Report) {
+fn pairs(out: &mut String, report: &ClassificationReport) {
     let mut pairs: Vec<(u64, usize, usize)> = Vec::new();
     for (truth, row) in report.confusion.iter().enumerate() {
         let wrong = row.iter().enumerate().filter(|&(predicted, &count)| predicted != truth && count > 0);
@@ -80,10 +80,10 @@ fn pairs(out: &mut String, report: &Report) {
     if pairs.is_empty() {
         out.push_str("<p>Nothing was confused.</p>\n");
     } else {
-        let counted = report.counted.name();
+        let unit = report.unit.name();
         let _ = writeln!(
             out,
-            "<table class=\"classes\">\n<thead><tr><th>true class</th><th>taken for</th><th class=\"number\">{counted}</th><th class=\"share\">of its class</th></tr></thead>\n<tbody>"
+            "<table class=\"classes\">\n<thead><tr><th>true class</th><th>taken for</th><th class=\"number\">{unit}</th><th class=\"share\">of its class</th></tr></thead>\n<tbody>"
         );
         let label = |class: usize| report.per_class.get(class).map_or_else(String::new, |class| escape(&class.label));
         for (count, truth, predicted) in pairs {
@@ -102,32 +102,32 @@ fn pairs(out: &mut String, report: &Report) {
     out.push_str("</div>\n");
 }
 
-/// Precision, recall and F1 of each class; of many classes first those that are found worst, the others folded away.
-pub(crate) fn classes(out: &mut String, report: &Report) {
+/// Precision, recall and F1 of each class; of many classes those with the lowest F1 first, all in a collapsed table.
+pub(crate) fn classes(out: &mut String, report: &ClassificationReport) {
     section(out, "Classes", "wide");
     let all: Vec<&ClassReport> = report.per_class.iter().collect();
     if all.len() <= MAX_CLASSES {
-        rows(out, &all, report.counted);
+        rows(out, &all, report.unit);
     } else {
         let mut worst = all.clone();
         worst.retain(|class| class.support > 0);
         worst.sort_by(|a, b| a.f1.total_cmp(&b.f1));
         worst.truncate(MAX_PAIRS);
         let _ = writeln!(out, "<p class=\"soft\">The {} with the lowest F1.</p>", worst.len());
-        rows(out, &worst, report.counted);
+        rows(out, &worst, report.unit);
         let _ = writeln!(out, "<details><summary>All {} classes</summary>", all.len());
-        rows(out, &all, report.counted);
+        rows(out, &all, report.unit);
         out.push_str("</details>\n");
     }
     out.push_str("</div>\n");
 }
 
-fn rows(out: &mut String, classes: &[&ClassReport], counted: Counted) {
+fn rows(out: &mut String, classes: &[&ClassReport], unit: MetricUnit) {
     let _ = writeln!(
         out,
         "<table class=\"classes\">\n<thead><tr><th>class</th><th class=\"share\">precision</th><th class=\"share\">recall</th>\
          <th class=\"share\">F1</th><th class=\"number\">{}</th></tr></thead>\n<tbody>",
-        counted.name()
+        unit.name()
     );
     for class in classes {
         let _ = writeln!(

@@ -1,10 +1,10 @@
-//! What a recipe's entries may be: tables of names with arguments, read like the arguments of layers.
+//! The named values of a recipe's entries: tables of names with arguments, which are bound like the arguments of layers.
 
 use crate::diagnostics::{Code, Diagnostic, Diagnostics, suggest};
 use crate::graph::signature::definition::Default;
 use crate::graph::{Argument, Arguments, Value, ValueKind};
 
-/// A name that an entry of a recipe takes, with its arguments.
+/// A named value of an entry of a recipe, with its arguments.
 pub struct Choice<T: 'static> {
     pub name: &'static str,
     /// What it does, in one line, with its source.
@@ -19,17 +19,15 @@ impl<T> std::fmt::Debug for Choice<T> {
     }
 }
 
-impl<T> Choice<T> {
-    /// `Momentum(step=0.1, momentum=0.9, nesterov=false)`, what it does, and its arguments: what `netc help` prints.
-    pub fn documentation(&self) -> String {
-        let list: Vec<String> = self.arguments.iter().map(Argument::signature).collect();
-        let call = if list.is_empty() { self.name.to_string() } else { format!("{}({})", self.name, list.join(", ")) };
-        let width = self.arguments.iter().map(|argument| argument.name.len()).max().unwrap_or(0);
-        let told = self.arguments.iter().map(|one| format!("  {:width$}  {}\n", one.name, one.documentation()));
-        let arguments: String = told.collect();
-        let heading = if arguments.is_empty() { "" } else { "\nArguments:\n" };
-        format!("{call}\n\n{}\n{heading}{arguments}", self.summary)
-    }
+/// What `netc help` prints: `Momentum(step=0.1, momentum=0.9, nesterov=false)`, the summary, and a line for each argument.
+pub fn documentation(name: &str, summary: &str, arguments: &[Argument]) -> String {
+    let list: Vec<String> = arguments.iter().map(Argument::signature).collect();
+    let call = if list.is_empty() { name.to_string() } else { format!("{name}({})", list.join(", ")) };
+    let width = arguments.iter().map(|argument| argument.name.len()).max().unwrap_or(0);
+    let lines: String =
+        arguments.iter().map(|one| format!("  {:width$}  {}\n", one.name, one.documentation())).collect();
+    let heading = if lines.is_empty() { "" } else { "\nArguments:\n" };
+    format!("{call}\n\n{summary}\n{heading}{lines}")
 }
 
 /// An argument of a choice.
@@ -37,7 +35,7 @@ pub const fn argument(name: &'static str, takes: &'static str, default: Default,
     Argument { name, takes, default, doc }
 }
 
-/// The answer to a value that the recipe's key `key` does not take.
+/// The error for a value that the recipe's key `key` does not take.
 pub fn wrong(key: &str, value: &Value, takes: &str) -> Diagnostic {
     Diagnostic::new(Code::RecipeValue, format!("`{key}` takes {takes}"))
         .at(value.span, format!("this is {} `{value}`", value.kind.noun()))
@@ -52,8 +50,8 @@ pub fn called(value: &Value) -> Option<(&str, Vec<crate::graph::signature::defin
     }
 }
 
-/// What other libraries call what recipes name otherwise.
-const ELSEWHERE: &[(&str, &str)] = &[
+/// Names in other libraries, and netc's name for the same.
+const FOREIGN_NAMES: &[(&str, &str)] = &[
     ("SGD", "GradientDescent"),
     ("sparse_categorical_crossentropy", "categorical_crossentropy"),
     ("crossentropy", "categorical_crossentropy"),
@@ -77,16 +75,16 @@ const ELSEWHERE: &[(&str, &str)] = &[
     ("horizontal_flip", "flip"),
 ];
 
-/// The one of the names that is likely meant by a word: a near one, or what another library calls so.
+/// The name that a word likely stands for: a similar one, or the equivalent of another library's name.
 pub fn likely<'a>(word: &str, names: impl Iterator<Item = &'a str> + Clone) -> Option<&'a str> {
     suggest::nearest(word, names.clone()).or_else(|| {
-        let known = suggest::nearest(word, ELSEWHERE.iter().map(|(other, _)| *other))?;
-        let (_, ours) = ELSEWHERE.iter().find(|(other, _)| *other == known)?;
+        let known = suggest::nearest(word, FOREIGN_NAMES.iter().map(|(other, _)| *other))?;
+        let (_, ours) = FOREIGN_NAMES.iter().find(|(other, _)| *other == known)?;
         names.into_iter().find(|name| name == ours)
     })
 }
 
-/// An answer with the quotes taken off, where one of the names stands in them.
+/// Adds the fix that removes the quotes, if the value is one of the names in quotes.
 pub fn unquoted<'a>(error: Diagnostic, value: &Value, mut names: impl Iterator<Item = &'a str>) -> Diagnostic {
     match &value.kind {
         ValueKind::Text(text) if names.any(|name| name == text) => {
@@ -96,17 +94,17 @@ pub fn unquoted<'a>(error: Diagnostic, value: &Value, mut names: impl Iterator<I
     }
 }
 
-/// Reads a value by a table; `entry` is the recipe's key.
+/// Reads a value by a table; `key` is the recipe's key.
 ///
 /// # Errors
-/// A name that is not in the table, and arguments that it does not take.
-pub fn read<T>(entry: &str, table: &'static [Choice<T>], value: &Value) -> Result<T, Diagnostics> {
+/// A name that is not in the table, or invalid arguments.
+pub fn read<T>(key: &str, table: &'static [Choice<T>], value: &Value) -> Result<T, Diagnostics> {
     let names = || table.iter().map(|choice| choice.name);
     let Some((name, given)) = called(value) else {
-        return Err(unquoted(wrong(entry, value, &suggest::one_of(names())), value, names()).into());
+        return Err(unquoted(wrong(key, value, &suggest::one_of(names())), value, names()).into());
     };
     let Some(choice) = table.iter().find(|choice| choice.name == name) else {
-        return Err(Diagnostic::new(Code::RecipeValue, format!("`{entry}` knows no `{name}`"))
+        return Err(Diagnostic::new(Code::RecipeValue, format!("`{key}` has no value `{name}`"))
             .at(value.span, format!("it takes {}", suggest::one_of(names())))
             .suggest_name(value.span.head(name.len()), name, likely(name, names()))
             .into());

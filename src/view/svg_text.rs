@@ -1,5 +1,5 @@
-//! How wide text is. A drawing cannot ask the reader's fonts, so this follows a wide one (Bitstream Vera's widths):
-//! narrower fonts leave a little room.
+//! Text and coordinates in SVG and HTML: escaping, rounding, and estimated widths. The reader's fonts are unknown, so the
+//! widths are those of a wide one (Bitstream Vera).
 
 use unicode_width::UnicodeWidthChar;
 
@@ -31,12 +31,12 @@ fn char_width(c: char) -> f64 {
 /// A coordinate with one decimal at most.
 pub(crate) fn round(value: f64) -> String {
     let tenths = (value * 10.0).round();
-    // Minus zero reads badly.
+    // Avoids `-0`.
     let tenths = if tenths == 0.0 { 0.0 } else { tenths };
     (tenths / 10.0).to_string()
 }
 
-/// Text that stands in an XML document: signs of the markup escaped, signs that XML forbids replaced.
+/// Escapes text for XML; replaces characters that XML forbids.
 pub(crate) fn escape(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {

@@ -1,25 +1,25 @@
-//! The boxes of a drawing: a layer, and as tags the pointwise layers that follow it alone.
+//! The boxes of a drawing: a layer, with the pointwise layers that follow it as tags.
 
-use super::text_width::text_width;
 use crate::graph::{Graph, NodeId};
 use crate::tensor::TensorType;
 use crate::view::category::Category;
 use crate::view::number_format::{Cost, costs, magnitude, short_layer};
+use crate::view::svg_text::text_width;
 use std::collections::BTreeSet;
 
-/// Space between a box's border and its text.
+/// The space between a box's border and its text.
 pub(crate) const PAD: f64 = 11.0;
-/// The height of a row of tags, the space between rows included.
+/// The height of a row of tags, with the space between rows.
 pub(crate) const TAG_ROW: f64 = 18.0;
-/// Scopes below this depth are not told apart: a name may hold any number of slashes.
+/// The maximum depth of scopes; deeper ones are merged, as names may have any number of slashes.
 const MAX_DEPTH: usize = 12;
-const NARROWEST: f64 = 186.0;
+const MIN_WIDTH: f64 = 186.0;
 
 /// A tag in a box.
 pub(crate) struct Tag {
     pub layer: NodeId,
     pub text: String,
-    /// From the box's left and top.
+    /// Relative to the upper left corner of the box.
     pub x: f64,
     pub y: f64,
     pub width: f64,
@@ -27,60 +27,60 @@ pub(crate) struct Tag {
 
 /// A box of the drawing.
 pub(crate) struct LayerBox {
-    /// The layer that it is of.
+    /// Its first layer.
     pub layer: NodeId,
-    pub family: Category,
-    /// Its name's scopes, outermost first.
+    pub category: Category,
+    /// The scopes in its name, outermost first.
     pub scopes: Vec<String>,
     pub tags: Vec<Tag>,
     pub kind: String,
-    /// The number of its parameters, empty where it has none.
+    /// The number of parameters; empty if there are none.
     pub weight: String,
-    /// The shape that comes out, where another came in.
+    /// The output shape, if it differs from the input shape.
     pub shape: Option<String>,
-    /// Whether the net gives its output and no layer takes it.
+    /// Whether its output is an output of the net and no layer's input.
     pub ends: bool,
     pub width: f64,
     pub height: f64,
 }
 
-/// The boxes of a graph, and the pairs of boxes that an edge joins, each once.
+/// The boxes of a graph, and the pairs of boxes with an edge, each once.
 pub(crate) struct Boxes {
     pub list: Vec<LayerBox>,
     pub edges: Vec<(usize, usize)>,
     pub costs: Vec<Cost>,
-    /// How many values all parameters have.
+    /// The number of values in all parameters.
     pub parameters: u64,
 }
 
-/// What text sizes a drawing uses.
+/// The font sizes of a drawing.
 pub(crate) const NAME_SIZE: f64 = 12.0;
 /// See [`NAME_SIZE`].
 pub(crate) const KIND_SIZE: f64 = 11.0;
 /// See [`NAME_SIZE`].
 pub(crate) const SMALL_SIZE: f64 = 10.0;
 
-/// Sorts a graph's layers into boxes.
+/// Groups the layers of a graph into boxes.
 pub(crate) fn boxes(graph: &Graph) -> Boxes {
     let costs = costs(graph);
     let consumers = graph.consumers();
     let mut home = vec![0; graph.nodes.len()];
     let mut list: Vec<LayerBox> = Vec::new();
     for id in graph.ids() {
-        let family = graph.node(id).operation.category();
+        let category = graph.node(id).operation.category();
         let before = graph.node(id).inputs.first().copied();
-        let alone = before.filter(|&before| {
+        let only_input = before.filter(|&before| {
             graph.node(id).inputs.len() == 1 && consumers[before.0].len() == 1 && !graph.outputs.contains(&before)
         });
-        match alone {
-            Some(before) if family.is_pointwise() && joins(graph, &list[home[before.0]], id) => {
+        match only_input {
+            Some(before) if category.is_pointwise() && can_be_tag(graph, &list[home[before.0]], id) => {
                 home[id.0] = home[before.0];
                 let tag = Tag { layer: id, text: short_layer(graph, id), x: 0.0, y: 0.0, width: 0.0 };
                 list[home[id.0]].tags.push(tag);
             }
             _ => {
                 home[id.0] = list.len();
-                list.push(new_box(graph, id, family));
+                list.push(new_box(graph, id, category));
             }
         }
     }
@@ -101,8 +101,8 @@ pub(crate) fn boxes(graph: &Graph) -> Boxes {
     Boxes { list, edges, costs, parameters }
 }
 
-/// Whether a layer can be a tag of a box: of no other scope, and not trained where the box is frozen or the reverse.
-fn joins(graph: &Graph, before: &LayerBox, id: NodeId) -> bool {
+/// Whether a layer can be a tag of a box: it must be in the same scope, and both frozen or both trained.
+fn can_be_tag(graph: &Graph, before: &LayerBox, id: NodeId) -> bool {
     let node = graph.node(id);
     let scopes = scopes(&node.name);
     let same_scope = scopes.is_empty() || scopes == before.scopes;
@@ -117,10 +117,10 @@ fn scopes(name: &str) -> Vec<String> {
     parts
 }
 
-fn new_box(graph: &Graph, id: NodeId, family: Category) -> LayerBox {
+fn new_box(graph: &Graph, id: NodeId, category: Category) -> LayerBox {
     LayerBox {
         layer: id,
-        family,
+        category,
         scopes: scopes(&graph.node(id).name),
         tags: Vec::new(),
         kind: short_layer(graph, id),
@@ -154,17 +154,17 @@ fn finish(graph: &Graph, one: &mut LayerBox, costs: &[Cost], consumers: &[Vec<No
     let name_width = text_width(&node.name, NAME_SIZE, true);
     let kind_width = text_width(&one.kind, KIND_SIZE, false);
     let weight_width = text_width(&one.weight, SMALL_SIZE, false);
-    let first = if one.family.is_compact() { kind_width } else { weight_width };
-    // The mark of frozen layers stands at the end of the line of the kind.
+    let first = if one.category.is_compact() { kind_width } else { weight_width };
+    // Frozen layers have a mark at the end of the line of the kind.
     let mark = if node.frozen { 20.0 } else { 0.0 };
-    let lines = [name_width + 14.0 + first + mark, if one.family.is_compact() { 0.0 } else { kind_width + mark }];
-    // Shapes stand right of the middle, below the box, and may reach a little beyond it.
+    let lines = [name_width + 14.0 + first + mark, if one.category.is_compact() { 0.0 } else { kind_width + mark }];
+    // Shapes are below the box, to the right of its middle, and may extend a little beyond it.
     let shape_width = one.shape.as_deref().map_or(0.0, |shape| 2.0 * (text_width(shape, SMALL_SIZE, false) - 2.0));
     let widest_tag = one.tags.iter().map(|tag| tag_width(&tag.text)).fold(0.0, f64::max);
     let text = lines.into_iter().fold(widest_tag, f64::max) + 2.0 * PAD;
-    one.width = text.max(shape_width).max(NARROWEST).ceil();
+    one.width = text.max(shape_width).max(MIN_WIDTH).ceil();
 
-    let top = if one.family.is_compact() { 27.0 } else { 41.0 };
+    let top = if one.category.is_compact() { 27.0 } else { 41.0 };
     let (mut x, mut y) = (PAD, top - 1.0);
     let right = one.width - PAD;
     for tag in &mut one.tags {
@@ -190,7 +190,7 @@ impl LayerBox {
         std::iter::once(self.layer).chain(self.tags.iter().map(|tag| tag.layer))
     }
 
-    /// The layer whose output leaves it.
+    /// The layer that gives its output.
     pub fn last(&self) -> NodeId {
         self.tags.last().map_or(self.layer, |tag| tag.layer)
     }

@@ -1,0 +1,80 @@
+//! The arguments that decide how a spec is compiled.
+
+use crate::compile::BuildOptions;
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+/// The options of a build; commands that compile a spec first take them too.
+#[derive(clap::Args, Clone, Debug)]
+pub struct BuildArgs {
+    /// The net of the spec
+    #[arg(long, value_name = "NAME")]
+    pub net: Option<String>,
+    /// A weights file in place of the spec's
+    #[arg(long, value_name = "NET=FILE", value_parser = net_and_file)]
+    pub weights: Vec<(String, PathBuf)>,
+    /// Compile even if parameters come from no file (they are initialised randomly)
+    #[arg(long)]
+    pub allow_untrained: bool,
+    /// Use only algorithms that round like the direct convolution
+    #[arg(long)]
+    pub exact: bool,
+    /// Do not bind the weights that `netc train` has written (NAME.h5 next to the spec)
+    #[arg(long)]
+    pub fresh: bool,
+    /// Memory limit for constants, arena and scratch, such as 512M, for batches of 8 images on 4 threads
+    #[arg(long, value_name = "BYTES", value_parser = byte_count)]
+    pub max_memory: Option<u64>,
+    /// The number format of stored weights
+    #[arg(long, value_enum, default_value = "f32")]
+    pub precision: Precision,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum Precision {
+    F32,
+    /// Dense weights in bf16, half the size; computed in f32
+    Bf16Weights,
+}
+
+/// Parses a number of bytes: `1000000`, `512M` and `512MiB` (powers of 1024), `512MB` (powers of 1000).
+fn byte_count(text: &str) -> Result<u64, String> {
+    let end = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
+    let (number, unit) = text.split_at(end);
+    let factor = match unit.to_ascii_lowercase().as_str() {
+        "" | "b" => Some(1.0),
+        "k" | "kib" => Some(1024f64),
+        "m" | "mib" => Some(1024f64.powi(2)),
+        "g" | "gib" => Some(1024f64.powi(3)),
+        "kb" => Some(1e3),
+        "mb" => Some(1e6),
+        "gb" => Some(1e9),
+        _ => None,
+    };
+    match (number.parse::<f64>(), factor) {
+        (Ok(number), Some(factor)) if number.is_finite() => Ok((number * factor) as u64),
+        _ => Err("expected a number of bytes, such as 400000000, 512M or 1.5G".into()),
+    }
+}
+
+pub fn net_and_file(text: &str) -> Result<(String, PathBuf), String> {
+    match text.split_once('=') {
+        Some((net, file)) if !net.is_empty() && !file.is_empty() => Ok((net.to_string(), PathBuf::from(file))),
+        _ => Err("expected NET=FILE, such as vgg16=vgg16.h5".into()),
+    }
+}
+
+impl BuildArgs {
+    pub fn options(&self) -> BuildOptions {
+        BuildOptions {
+            net: self.net.clone(),
+            weights: self.weights.iter().cloned().collect::<BTreeMap<_, _>>(),
+            allow_untrained: self.allow_untrained,
+            allow_missing: false,
+            exact: self.exact,
+            fresh: self.fresh,
+            max_memory: self.max_memory,
+            half_weights: self.precision == Precision::Bf16Weights,
+        }
+    }
+}

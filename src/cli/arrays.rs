@@ -1,0 +1,94 @@
+//! Arrays as inputs and outputs of nets.
+
+use super::output::messages::{self, error};
+use super::result::{CommandResult, Failed};
+use crate::artifact::Artifact;
+use crate::data::arrays::array_file;
+use crate::diagnostics::{Code, Diagnostic, counted};
+use crate::plan::{Plan, Port};
+use crate::runtime;
+use ndarray::{ArrayD, IxDyn};
+use std::path::Path;
+
+/// Whether a file has the ending of array files.
+pub fn is_array(path: &Path) -> bool {
+    let ending = path.extension().map(|ending| ending.to_string_lossy().to_ascii_lowercase());
+    matches!(ending.as_deref(), Some("npy" | "npz" | "h5" | "hdf5"))
+}
+
+/// Reads the arrays of a net's inputs from a file: one array, or several by the names of the inputs, with equal numbers of
+/// images.
+///
+/// # Errors
+/// A missing array, a wrong shape, or different numbers of images; the error has been reported.
+pub fn read_arrays(path: &Path, plan: &Plan) -> Result<Vec<ArrayD<f32>>, Failed> {
+    let read = |name: Option<&str>| {
+        let array = array_file::read(path, name).map_err(|cause| error(Code::Array, cause.to_string()))?;
+        Ok(array.as_standard_layout().into_owned())
+    };
+    let arrays: Vec<ArrayD<f32>> = match &plan.inputs[..] {
+        [_] => vec![read(None)?],
+        several if path.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("npy")) => {
+            let names: Vec<&str> = several.iter().map(|port| port.name.as_str()).collect();
+            let message = format!("{} has one array, but `{}` has {} inputs", path.display(), plan.name, names.len());
+            let help = format!("give it an .npz or .h5 with arrays named {}", names.join(", "));
+            return Err(messages::fail_with(Diagnostic::new(Code::Array, message).help(help)));
+        }
+        several => several.iter().map(|port| read(Some(&port.name))).collect::<Result<_, Failed>>()?,
+    };
+    for (array, port) in arrays.iter().zip(&plan.inputs) {
+        if array.shape().get(1..) != Some(&port.sizes[..]) {
+            let sizes: Vec<String> = port.sizes.iter().map(usize::to_string).collect();
+            return Err(error(
+                Code::Array,
+                format!(
+                    "{} has the shape {:?}, but `{}` takes (n, {})",
+                    path.display(),
+                    array.shape(),
+                    port.name,
+                    sizes.join(", ")
+                ),
+            ));
+        }
+    }
+    let rows = |array: &ArrayD<f32>| array.shape().first().copied().unwrap_or(0);
+    if let Some(other) = arrays.iter().position(|array| rows(array) != rows(&arrays[0])) {
+        let describe =
+            |index: usize| format!("`{}` has {}", plan.inputs[index].name, counted(rows(&arrays[index]), "row"));
+        let message = format!("{}: {}, but {}", path.display(), describe(0), describe(other));
+        return Err(messages::fail_with(Diagnostic::new(Code::Array, message).help("row i of each is image i")));
+    }
+    Ok(arrays)
+}
+
+/// The first `count` images of the arrays; none if there are fewer.
+pub fn first_images(arrays: &[ArrayD<f32>], plan: &Plan, count: usize) -> Option<Vec<Vec<f32>>> {
+    let first = |(array, port): (&ArrayD<f32>, &Port)| Some(array.as_slice()?.get(..port.len() * count)?.to_vec());
+    arrays.iter().zip(&plan.inputs).map(first).collect()
+}
+
+/// Zeros for a batch of `images`, each of `floats` values.
+pub fn zeros(floats: usize, images: usize) -> Result<Vec<f32>, Failed> {
+    floats.checked_mul(images).and_then(runtime::zeros).ok_or_else(|| too_large(images, floats))
+}
+
+pub fn too_large(images: usize, floats: usize) -> Failed {
+    error(Code::Memory, format!("a batch of {images} with {floats} values each does not fit in memory"))
+}
+
+/// Writes all outputs as arrays, named by their layers.
+///
+/// # Errors
+/// The file cannot be written; the error has been reported.
+pub fn write(path: &Path, artifact: &Artifact, images: usize, outputs: &[Vec<f32>]) -> CommandResult {
+    let plan = &artifact.manifest.plan;
+    let mut arrays = Vec::new();
+    for (port, values) in plan.outputs.iter().zip(outputs) {
+        let shape: Vec<usize> = std::iter::once(images).chain(port.sizes.iter().copied()).collect();
+        let array = ArrayD::from_shape_vec(IxDyn(&shape), values.clone());
+        arrays.push(array.map_err(|cause| error(Code::Output, cause.to_string()))?);
+    }
+    let named: Vec<(&str, ndarray::ArrayViewD<f32>)> =
+        plan.outputs.iter().map(|port| port.name.as_str()).zip(arrays.iter().map(|array| array.view())).collect();
+    array_file::write(path, &named).map_err(|cause| error(Code::Output, cause.to_string()))
+}

@@ -1,0 +1,105 @@
+//! The model argument of commands: an artifact, or a spec, which is compiled first.
+
+use super::args::build_args::BuildArgs;
+use super::output::messages;
+use super::result::Failed;
+use crate::artifact::{Artifact, ArtifactError};
+use crate::compile::Build;
+use crate::diagnostics::suggest::did_you_mean_file;
+use crate::diagnostics::{Code, Diagnostic, counted};
+use crate::elaborate;
+use crate::elaborate::project::source_files::piped;
+use crate::train::recorded_loss;
+use crate::weights::bind::report::{Report, millions, shortened};
+use std::path::{Path, PathBuf};
+
+/// Reports the stages of a build.
+pub fn report_build(build: &Build) {
+    messages::line("Checking", format!("{}  {}", build.graph.name, build.graph.summary()));
+    report_binding(&build.bindings.report);
+    let plan = &build.compiled.plan;
+    messages::line(
+        "Fusing",
+        format!("{} into {}", counted(build.graph.nodes.len(), "layer"), counted(plan.steps.len(), "step")),
+    );
+    let floats = |count: usize| messages::bytes(count as u64 * 4);
+    messages::line(
+        "Planning",
+        format!(
+            "arena {} per image (at least {}), constants {}, {:.2} GFLOP of {:.2} direct",
+            floats(plan.image_floats()),
+            floats(plan.lower_bound),
+            floats(plan.constant_floats()),
+            2.0 * plan.executed_macs() as f64 / 1e9,
+            2.0 * plan.macs as f64 / 1e9,
+        ),
+    );
+}
+
+/// Reports the weights files of a build, and the parameters that come from none.
+pub fn report_binding(bound: &Report) {
+    for file in &bound.files {
+        let name =
+            Path::new(&file.file).file_name().map_or(file.file.clone(), |name| name.to_string_lossy().into_owned());
+        let mut text =
+            format!("{name} ({}) {} tensors, {} parameters", file.layout, file.tensors, millions(file.values));
+        if file.unused > 0 {
+            text += &format!("; {} not used ({})", file.unused, shortened(&file.unused_layers));
+        }
+        for note in &file.notes {
+            text += &format!("; {note}");
+        }
+        messages::line("Binding", text);
+    }
+    if bound.untrained > 0 {
+        messages::line("Untrained", format!("{} parameters ({})", bound.untrained, shortened(&bound.untrained_layers)));
+    }
+}
+
+/// The default path of a spec's artifact.
+pub fn artifact_path(spec: &str) -> PathBuf {
+    let path = Path::new(spec);
+    if let Some(name) = piped(path) {
+        return PathBuf::from(format!("{name}.netb"));
+    }
+    match path.extension().is_some_and(|ending| ending == "net" || ending == "netb") {
+        true => path.with_extension("netb"),
+        false => PathBuf::from(format!("{}.netb", elaborate::identifier(spec).trim_matches('_'))),
+    }
+}
+
+/// Opens an artifact, or compiles a spec in memory.
+///
+/// # Errors
+/// A file that is no artifact, or a spec that cannot be compiled; the error has been reported.
+pub fn open(argument: &str, args: &BuildArgs) -> Result<Artifact, Failed> {
+    if argument.ends_with(".netb") {
+        return open_artifact(argument);
+    }
+    let path = Path::new(argument);
+    if path.is_file() && piped(path).is_none() && !argument.ends_with(".net") {
+        return open_artifact(argument);
+    }
+    let spec = messages::load(argument)?;
+    let build = messages::unwrap_or_report(recorded_loss::build(&spec, &args.options()), &spec.sources)?;
+    report_build(&build);
+    let artifact = build.in_memory().map_err(|errors| messages::fail(&errors, &spec.sources))?;
+    messages::emit(&build.bindings.lint_values(), &spec.sources);
+    Ok(artifact)
+}
+
+fn open_artifact(argument: &str) -> Result<Artifact, Failed> {
+    Artifact::open(Path::new(argument)).map_err(|error| {
+        let code = match error {
+            ArtifactError::Unreadable(_) => Code::Unreadable,
+            ArtifactError::NotAnArtifact => Code::NotAnArtifact,
+            ArtifactError::Version(_) => Code::ArtifactVersion,
+            _ => Code::ArtifactDamaged,
+        };
+        let mut diagnostic = Diagnostic::new(code, format!("{argument} {error}"));
+        if let ArtifactError::Unreadable(_) = error {
+            diagnostic = diagnostic.maybe_help(did_you_mean_file(Path::new(argument)));
+        }
+        messages::fail_with(diagnostic.help("`netc build SPEC` writes an artifact"))
+    })
+}

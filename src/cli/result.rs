@@ -1,0 +1,27 @@
+//! The result of a command, and the formats of its output.
+
+/// The exit code for errors in the user's input or files.
+pub const EXIT_ERROR: u8 = 1;
+/// The exit code after Ctrl-C: 128 and the number of the signal, as in shells.
+pub const EXIT_INTERRUPTED: u8 = 130;
+
+/// A command that failed; the error has been reported.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Failed {
+    /// The input or files of the user are wrong.
+    Error,
+    /// Ended by Ctrl-C.
+    Interrupted,
+}
+
+/// The result of a command.
+pub type CommandResult = Result<(), Failed>;
+
+/// The format of results.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum Format {
+    /// For people
+    Text,
+    /// One JSON document
+    Json,
+}

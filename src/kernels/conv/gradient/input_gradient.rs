@@ -307,7 +307,7 @@ mod tests {
     use crate::kernels::conv::im2col::Im2col;
     use crate::kernels::conv::naive::convolution;
     use crate::kernels::epilogue::EpilogueArgs;
-    use crate::kernels::testing::{Random, Sum, Tensor, seen, windows};
+    use crate::kernels::testing::{Random, Sum, Tensor, receptive_field, windows};
 
     /// The reference: each output pixel's gradient is scattered over its receptive field.
     fn expected(conv: &Convolution, dy: &Tensor, weights: &[f32]) -> Vec<Sum> {
@@ -317,7 +317,7 @@ mod tests {
         let mut dx = vec![Sum::default(); dy.size.n * pixels * conv.in_c];
         for n in 0..dy.size.n {
             for pixel in 0..window.out_h * window.out_w {
-                for (cell, ky, kx) in seen(window, pixel) {
+                for (cell, ky, kx) in receptive_field(window, pixel) {
                     for i in 0..in_c {
                         for o in 0..conv.out_c {
                             let weight = weights[((ky * window.kernel_w + kx) * in_c + i) * conv.out_c + o];

@@ -3,7 +3,7 @@
 use super::*;
 use crate::kernels::conv::naive::convolution;
 use crate::kernels::simd::isa::Isa;
-use crate::kernels::testing::{Random, Sum, Tensor, seen, windows};
+use crate::kernels::testing::{Random, Sum, Tensor, receptive_field, windows};
 
 /// The reference: for each tap, the sum of x times dy over all output pixels of the batch.
 fn expected(conv: &Convolution, x: &Tensor, dy: &Tensor) -> Vec<Sum> {
@@ -12,7 +12,7 @@ fn expected(conv: &Convolution, x: &Tensor, dy: &Tensor) -> Vec<Sum> {
     let mut dw = vec![Sum::default(); window.kernel_h * window.kernel_w * in_c * conv.out_c];
     for n in 0..x.size.n {
         for pixel in 0..window.out_h * window.out_w {
-            for (cell, ky, kx) in seen(window, pixel) {
+            for (cell, ky, kx) in receptive_field(window, pixel) {
                 for i in 0..in_c {
                     for o in 0..conv.out_c {
                         let product = x.at(n, cell, o / out_c * in_c + i) * dy.at(n, pixel, o);

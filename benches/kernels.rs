@@ -1,5 +1,6 @@
-//! Single kernels at the sizes of real networks: convolution algorithms on VGG16's layers, dense layers, depthwise
-//! convolutions, pooling. `cargo bench --profile release --bench kernels -- vgg16/conv3` measures those whose name holds the word.
+//! Benchmarks of single kernels at the sizes of real networks: convolution algorithms on VGG16's layers, dense layers,
+//! depthwise convolutions, pooling, GEMM. `cargo bench --profile release --bench kernels -- vgg16/conv3` runs those whose name
+//! contains the word.
 
 use netc::kernels::conv::Algorithm;
 use netc::kernels::conv::depthwise::Depthwise;
@@ -32,42 +33,42 @@ fn window(size: usize, kernel: usize, stride: usize, pad: usize) -> Window {
     }
 }
 
-/// Runs of each kernel at least; the median is what is printed.
-const RUNS: usize = 10;
-/// Each kernel is measured for so long.
-const TIME: Duration = Duration::from_millis(600);
+/// Minimum runs of each kernel; the median is printed.
+const MIN_RUNS: usize = 10;
+/// Minimum time to measure each kernel for.
+const MIN_TIME: Duration = Duration::from_millis(600);
 
-/// What is measured: the threads, and a word that names must hold.
+/// The thread pool, and the word that a benchmark's name must contain.
 struct Bench {
     threads: ThreadPool,
     filter: String,
 }
 
 impl Bench {
-    /// Measures a kernel; the rate counts the multiply-adds of the direct method.
+    /// Measures a kernel; the GFLOP/s count the multiply-adds of the direct method.
     fn measure(&self, name: &str, kernel: &Kernel, batch: usize) {
         if !name.contains(&self.filter) {
             return;
         }
-        let Some(mut trial) = KernelTiming::new(kernel, batch, &self.threads) else { return };
-        let direct = match kernel {
+        let Some(mut timing) = KernelTiming::new(kernel, batch, &self.threads) else { return };
+        let direct_macs = match kernel {
             Kernel::Convolution(step) => step.direct_arithmetic(),
             kernel => kernel.executed_macs(),
         };
         let mut time = || {
             let start = Instant::now();
-            trial.run(&self.threads).expect("the kernel takes any values");
+            timing.run(&self.threads).expect("the kernel runs");
             start.elapsed()
         };
         time();
         let mut times = Vec::new();
-        while times.len() < RUNS || times.iter().sum::<Duration>() < TIME {
+        while times.len() < MIN_RUNS || times.iter().sum::<Duration>() < MIN_TIME {
             times.push(time());
         }
         times.sort_unstable();
         let median = times[times.len() / 2];
-        let rate = 2.0 * (direct * batch as u64) as f64 / median.as_secs_f64() / 1e9;
-        let rate = if direct > 0 { format!("  {rate:7.1} GFLOP/s") } else { String::new() };
+        let rate = 2.0 * (direct_macs * batch as u64) as f64 / median.as_secs_f64() / 1e9;
+        let rate = if direct_macs > 0 { format!("  {rate:7.1} GFLOP/s") } else { String::new() };
         println!("{name:70} median {:>9.1?}  fastest {:>9.1?}{rate}", median, times[0]);
     }
 }
@@ -126,18 +127,18 @@ fn pools(bench: &Bench) {
     }
 }
 
-/// General products at sizes of training, by each backend in turn: `(rows, columns, depth)` and what is transposed.
+/// GEMMs of training, by each backend in turn: `(rows, columns, depth)` and which operands are transposed.
 fn products(bench: &Bench) {
     let shapes = [
         ("dense forward 32", (32, 4096, 4096), (false, false)),
         ("dense forward 8", (8, 1024, 4096), (false, false)),
-        ("dense back to inputs 32", (32, 4096, 4096), (false, true)),
-        ("dense weights 32", (4096, 4096, 32), (true, false)),
+        ("dense input gradient 32", (32, 4096, 4096), (false, true)),
+        ("dense weight gradient 32", (4096, 4096, 32), (true, false)),
         ("square 512", (512, 512, 512), (false, false)),
-        ("1x1 weights", (256, 512, 3136), (true, false)),
-        ("3x3 weights", (576, 64, 3136), (true, false)),
-        ("Winograd weights", (256, 256, 784), (true, false)),
-        ("strided back to inputs", (96, 256, 512), (false, true)),
+        ("1x1 weight gradient", (256, 512, 3136), (true, false)),
+        ("3x3 weight gradient", (576, 64, 3136), (true, false)),
+        ("Winograd weight gradient", (256, 256, 784), (true, false)),
+        ("strided input gradient", (96, 256, 512), (false, true)),
         ("49 rows", (49, 512, 512), (false, false)),
     ];
     for (name, (rows, columns, depth), (transpose_a, transpose_b)) in shapes {
@@ -164,7 +165,7 @@ fn products(bench: &Bench) {
             start.elapsed()
         };
         let mut times = [Vec::new(), Vec::new()];
-        while times[0].len() < RUNS || times[0].iter().sum::<Duration>() < TIME {
+        while times[0].len() < MIN_RUNS || times[0].iter().sum::<Duration>() < MIN_TIME {
             for (times, backend) in times.iter_mut().zip([Backend::Tiles, Backend::Blas]) {
                 times.push(time(backend));
             }
@@ -179,7 +180,7 @@ fn products(bench: &Bench) {
 }
 
 fn main() {
-    // Cargo's own flags begin with dashes.
+    // Arguments that begin with dashes are cargo's flags.
     let filter = std::env::args().skip(1).find(|word| !word.starts_with('-')).unwrap_or_default();
     let bench = Bench { threads: ThreadPool::new(netc::runtime::thread_count::available()), filter };
     convolutions(&bench);

@@ -184,7 +184,7 @@ pub(crate) fn windows(random: &mut Random, count: usize) -> Vec<Window> {
 }
 
 /// The receptive field of output pixel `out`: each input pixel inside the image, with its tap `(ky, kx)`.
-pub(crate) fn seen(w: &Window, out: usize) -> Vec<(usize, usize, usize)> {
+pub(crate) fn receptive_field(w: &Window, out: usize) -> Vec<(usize, usize, usize)> {
     let (oy, ox) = (out / w.out_w, out % w.out_w);
     let mut cells = Vec::new();
     for ky in 0..w.kernel_h {

@@ -3,7 +3,7 @@
 
 use crate::kernels::conv::Algorithm;
 use crate::kernels::conv::cost::Sizes;
-use crate::kernels::dense::few_outputs::is_narrow;
+use crate::kernels::dense::few_outputs::has_few_outputs;
 use crate::kernels::gemm::{self, Backend, Shape, blas};
 use crate::kernels::simd::isa::Isa;
 use crate::kernels::target;
@@ -42,7 +42,7 @@ pub struct Candidate {
 /// Whether a dense layer whose weights change before each product is faster without packing them: if reading them takes longer
 /// than the product, and rows are wide enough to be read directly or so narrow that panels would be half empty.
 pub fn reads_raw(step: &DenseStep) -> bool {
-    is_narrow(step.outputs) || step.inputs * step.outputs > MAX_PACKED && step.outputs >= MIN_WIDTH
+    has_few_outputs(step.outputs) || step.inputs * step.outputs > MAX_PACKED && step.outputs >= MIN_WIDTH
 }
 
 /// Sets the algorithm of a convolution.

@@ -71,20 +71,20 @@ impl ConvAlgorithm for Im2colBlas {
         if batch * pixels * out_c == 0 {
             return;
         }
-        let each = rows(conv);
-        let inner = pixels.div_ceil(each);
+        let block_rows = rows(conv);
+        let inner = pixels.div_ceil(block_rows);
         let partition = Partition {
             outer: batch,
             outer_stride: image,
             inner,
-            inner_stride: each * ld,
-            len: span(each.min(pixels), ld, out_c),
-            last: span(pixels - (inner - 1) * each, ld, out_c),
+            inner_stride: block_rows * ld,
+            len: span(block_rows.min(pixels), ld, out_c),
+            last: span(pixels - (inner - 1) * block_rows, ld, out_c),
         };
         let scratch = Scratch { data: scratch, per_worker: worker_len(conv) };
         share(threads, data, partition, scratch, &|piece, out, copy| {
-            let first = piece.inner * each;
-            let count = each.min(pixels - first);
+            let first = piece.inner * block_rows;
+            let count = block_rows.min(pixels - first);
             let left = if conv.is_pixelwise() {
                 let data = &input.data[piece.outer * input.image + first * input.ld..];
                 Operand { data, ld: input.ld, transposed: false }

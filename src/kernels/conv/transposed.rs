@@ -167,7 +167,7 @@ fn write_tile<const N: usize, const C: usize>(
 mod tests {
     use super::*;
     use crate::kernels::guarded::Floats;
-    use crate::kernels::testing::{Random, Tensor, seen, windows};
+    use crate::kernels::testing::{Random, Tensor, receptive_field, windows};
 
     fn check(random: &mut Random, forward: Convolution, n: usize, gap: usize) {
         let Convolution { window: w, in_c, out_c, groups } = forward;
@@ -181,7 +181,7 @@ mod tests {
         let mut expected = vec![0.0; n * w.in_h * w.in_w * in_c];
         for image in 0..n {
             for p in 0..w.out_h * w.out_w {
-                for (cell, ky, kx) in seen(&w, p) {
+                for (cell, ky, kx) in receptive_field(&w, p) {
                     for i in 0..out_c {
                         for o in 0..outputs {
                             let weight = weight[((ky * w.kernel_w + kx) * outputs + o) * out_c + i];

@@ -1,7 +1,7 @@
-//! Dense layers whose weights stand in bf16, the upper half of an f32: half the memory is read, the arithmetic stays f32.
+//! Dense layers with weights stored as bf16 (the upper half of an f32): half the memory traffic, arithmetic in f32.
 //!
-//! Panels are those of [`dense`](crate::kernels::dense); each row of 16 weights takes 8 words, word j with column j in its lower
-//! half and column j + 8 in its upper one, so that vectors widen by a shift and a mask.
+//! The panels are those of [`dense`](crate::kernels::dense), but a row of 16 weights is 8 words of 32 bits: word j has column j
+//! in its lower half and column j + 8 in its upper one, so that a vector is converted to f32 by a shift and a mask.
 
 use crate::kernels::elementwise::activation::Activation;
 use crate::kernels::epilogue::{EpilogueArgs, EpiloguePtrs, Output};
@@ -12,54 +12,57 @@ use crate::kernels::simd::multiversion::multiversion;
 use crate::kernels::simd::tile::PANEL;
 use crate::kernels::tensor_view::{View, ViewMut};
 
-/// The depth that is widened at once: a few panels of it stay in the first cache.
-const DEPTH: usize = 64;
-/// Panels that are read side by side.
-const TOGETHER: usize = 4;
+/// K of a block that is converted to f32: its panels fit the L1 cache.
+const KC: usize = 64;
+/// Maximum panels of a task.
+const MAX_PANELS: usize = 4;
 /// Words of a packed row.
 const WORDS: usize = PANEL / 2;
-/// Rows of a block.
+/// Maximum rows of a block.
 const ROW_BLOCK: usize = 128;
 
-/// The words (stored as floats) of the packed weights of `inputs` by `outputs`.
+/// Length of the packed weights `(inputs, outputs)`, in words of 32 bits (stored as f32).
 pub fn packed_len_weights(inputs: usize, outputs: usize) -> usize {
     packed_len(inputs, outputs) / 2
 }
 
-/// Packs `(inputs, outputs)` row-major for [`multiply`], rounded to the nearest bf16.
+/// Packs row-major weights `(inputs, outputs)` for [`multiply`], rounded to the nearest bf16.
+///
+/// # Panics
+/// If `weights` has the wrong length.
 pub fn pack_weights(inputs: usize, outputs: usize, weights: &[f32]) -> Vec<f32> {
-    let whole = super::pack_weights(inputs, outputs, weights);
-    let (rows, _) = whole.as_chunks::<PANEL>();
+    let panels = super::pack_weights(inputs, outputs, weights);
+    let (rows, _) = panels.as_chunks::<PANEL>();
     let word = |row: &[f32; PANEL], at: usize| round(row[at]) | round(row[at + WORDS]) << 16;
     rows.iter().flat_map(|row| std::array::from_fn::<f32, WORDS, _>(|at| f32::from_bits(word(row, at)))).collect()
 }
 
-/// The nearest bf16, of two as near the even one; what is not a number stays so.
+/// Rounds to bf16, to nearest with ties to even; NaN stays NaN.
 fn round(value: f32) -> u32 {
     let bits = value.to_bits();
     if value.is_nan() { bits >> 16 | 0x40 } else { (bits.wrapping_add(0x7fff + (bits >> 16 & 1))) >> 16 }
 }
 
-/// Floats of scratch that [`multiply`] needs for so many threads.
+/// Scratch memory of [`multiply`] for `workers` threads, in floats.
 pub fn scratch_len(workers: usize) -> usize {
-    WorkerScratch::len(TOGETHER * DEPTH * PANEL, workers)
+    WorkerScratch::len(MAX_PANELS * KC * PANEL, workers)
 }
 
 multiversion! {
-    /// Widens rows of a panel.
-    fn widen(words: &[f32], floats: &mut [f32]) {
+    /// Converts rows of a panel to f32.
+    fn convert_to_f32(words: &[f32], floats: &mut [f32]) {
         let (rows, _) = words.as_chunks::<WORDS>();
-        let (wide, _) = floats.as_chunks_mut::<PANEL>();
-        for (row, wide) in rows.iter().zip(wide) {
+        let (panel_rows, _) = floats.as_chunks_mut::<PANEL>();
+        for (row, floats) in rows.iter().zip(panel_rows) {
             for at in 0..WORDS {
-                wide[at] = f32::from_bits(row[at].to_bits() << 16);
-                wide[at + WORDS] = f32::from_bits(row[at].to_bits() & 0xffff_0000);
+                floats[at] = f32::from_bits(row[at].to_bits() << 16);
+                floats[at + WORDS] = f32::from_bits(row[at].to_bits() & 0xffff_0000);
             }
         }
     }
 }
 
-/// As [`dense::multiply`](super::multiply), with weights as [`pack_weights`] packed them.
+/// As [`dense::multiply`](super::multiply), with weights packed by [`pack_weights`].
 ///
 /// # Panics
 /// If a slice is too short for the sizes.
@@ -85,23 +88,23 @@ pub fn multiply(
         return;
     }
     let grid =
-        BlockGrid::new(rows, outputs, ROW_BLOCK, 1, outputs.div_ceil(TOGETHER * PANEL) * rows.div_ceil(ROW_BLOCK));
-    let scratch = WorkerScratch::new(scratch, TOGETHER * DEPTH * PANEL, threads.count());
+        BlockGrid::new(rows, outputs, ROW_BLOCK, 1, outputs.div_ceil(MAX_PANELS * PANEL) * rows.div_ceil(ROW_BLOCK));
+    let scratch = WorkerScratch::new(scratch, MAX_PANELS * KC * PANEL, threads.count());
     threads.run(grid.blocks(), &|task, worker| {
         let (rows, columns) = grid.block(task);
         // SAFETY: a worker runs one task at a time.
-        let wide = unsafe { scratch.piece(worker) };
+        let panels = unsafe { scratch.piece(worker) };
         let mut depth = 0;
         loop {
-            let step = DEPTH.min(inputs - depth);
-            for (index, wide) in wide.chunks_exact_mut(DEPTH * PANEL).enumerate() {
+            let step = KC.min(inputs - depth);
+            for (index, panel) in panels.chunks_exact_mut(KC * PANEL).enumerate() {
                 let first = columns.start / PANEL + index;
                 if first * PANEL < columns.end {
                     let begin = (first * inputs + depth) * WORDS;
-                    widen(&weights[begin..begin + step * WORDS], wide);
+                    convert_to_f32(&weights[begin..begin + step * WORDS], panel);
                 }
             }
-            // SAFETY: rows and columns are within the checked views; blocks are disjoint; the widened panels are there.
+            // SAFETY: rows and columns are within the checked views; blocks are disjoint; the panels were converted.
             unsafe {
                 threads.isa().dispatch(PackedProduct {
                     a: LhsRows::Strided {
@@ -112,8 +115,8 @@ pub fn multiply(
                     rows: rows.len(),
                     taps: 1,
                     depth: step,
-                    b: wide.as_ptr(),
-                    panel_stride: DEPTH * PANEL,
+                    b: panels.as_ptr(),
+                    panel_stride: KC * PANEL,
                     next_panel: std::ptr::null(),
                     columns: columns.len(),
                     c: output.pixel(0, rows.start).add(columns.start),
@@ -140,7 +143,7 @@ mod tests {
     use crate::kernels::simd::isa::Isa;
 
     #[test]
-    fn rounds_to_the_nearest() {
+    fn rounds_to_nearest_even() {
         let halves =
             [(1.0, 0x3f80), (1.003_906_3, 0x3f80), (1.011_718_8, 0x3f82), (-0.0, 0x8000), (f32::INFINITY, 0x7f80)];
         for (value, half) in halves {
@@ -168,8 +171,8 @@ mod tests {
                 };
                 let output = run(1);
                 assert!(output == run(3), "threads change the result");
-                for (place, &found) in output.iter().enumerate() {
-                    let (row, column) = (place / outputs, place % outputs);
+                for (index, &found) in output.iter().enumerate() {
+                    let (row, column) = (index / outputs, index % outputs);
                     let half = |value: f32| f64::from(f32::from_bits(round(value) << 16));
                     let term = |k: usize| f64::from(input[row * inputs + k]) * half(weights[k * outputs + column]);
                     let right = (0..inputs).map(term).sum::<f64>() + f64::from(bias[column]);

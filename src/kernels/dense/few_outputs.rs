@@ -1,7 +1,7 @@
-//! Dense layers of few outputs whose weights change before each product: each output is a row's inner product with one
-//! line of the transposed weights, so that no lane of a vector is idle as in panels of 16 columns.
+//! Dense layers with few outputs and unpacked weights: each output is the dot product of an input row with a row of the
+//! transposed weights. Vectors run along K, so no lanes are idle as they would be in a partly filled panel of 16 columns.
 
-// Loops over registers count with plain indices, which unroll; iterators over nested arrays do not always.
+// Loops over registers use indices, which always unroll; iterators over nested arrays do not.
 #![allow(clippy::needless_range_loop)]
 
 use crate::kernels::elementwise::activation::Activation;
@@ -11,43 +11,50 @@ use crate::kernels::parallel::thread_pool::ThreadPool;
 use crate::kernels::simd::vector::{SimdOp, Vector};
 use crate::kernels::tensor_view::{View, ViewMut};
 
-/// Outputs, at most, for which this is the faster way.
-pub const MOST: usize = 24;
+/// Maximum outputs for which this kernel is faster than a packed GEMM.
+pub const MAX_OUTPUTS: usize = 24;
 /// Rows of a task.
 const ROWS: usize = 8;
-/// Inputs whose weights stay in the first cache while a task's rows go by: a multiple of every vector.
-const DEPTH: usize = 512;
+/// K of a block, whose weights stay in the L1 cache for all rows of a task: a multiple of every vector length.
+const KC: usize = 512;
 
-/// Whether a layer has so few outputs.
-pub fn is_narrow(outputs: usize) -> bool {
-    outputs <= MOST
+/// Whether a layer has few enough outputs for this kernel.
+pub fn has_few_outputs(outputs: usize) -> bool {
+    outputs <= MAX_OUTPUTS
 }
 
-/// Floats from one line of a block of transposed weights to the next: lines half a page apart would collide in the cache.
-const LINE: usize = DEPTH + 16;
+/// Floats from one row of a block of transposed weights to the next, padded: a stride of half a page causes cache conflicts.
+const ROW_STRIDE: usize = KC + 16;
 
-/// The floats of scratch memory that [`multiply`] needs: for every [`DEPTH`] inputs a block with a line for each output.
+/// Scratch memory of [`multiply`], in floats: the transposed weights, a block of rows (one per output) for every [`KC`]
+/// inputs.
 pub fn scratch_len(inputs: usize, outputs: usize) -> usize {
-    crate::size::product([inputs.div_ceil(DEPTH), outputs, LINE])
+    crate::size::product([inputs.div_ceil(KC), outputs, ROW_STRIDE])
 }
 
-/// Transposes the weights `(inputs, outputs)` block by block.
-fn transpose(threads: &ThreadPool, outputs: usize, weights: &[f32], lines: &mut [f32]) {
-    share(threads, lines, Partition::chunks(lines.len(), outputs * LINE), Scratch::none(), &|piece, block, _| {
-        let weights = &weights[piece.inner * DEPTH * outputs..];
-        for (input, weights) in weights.chunks_exact(outputs).take(DEPTH).enumerate() {
-            for (output, weight) in weights.iter().enumerate() {
-                block[output * LINE + input] = *weight;
+/// Transposes the weights `(inputs, outputs)`, block by block.
+fn transpose(threads: &ThreadPool, outputs: usize, weights: &[f32], transposed: &mut [f32]) {
+    share(
+        threads,
+        transposed,
+        Partition::chunks(transposed.len(), outputs * ROW_STRIDE),
+        Scratch::none(),
+        &|piece, block, _| {
+            let weights = &weights[piece.inner * KC * outputs..];
+            for (input, weights) in weights.chunks_exact(outputs).take(KC).enumerate() {
+                for (output, weight) in weights.iter().enumerate() {
+                    block[output * ROW_STRIDE + input] = *weight;
+                }
             }
-        }
-    });
+        },
+    );
 }
 
-/// The output rows `(rows, outputs)` = activation(input `(rows, inputs)` x weights `(inputs, outputs)` + bias). Row r of the
-/// views begins at `r * ld`; their `image` is not looked at.
+/// Output `(rows, outputs)` = activation(input `(rows, inputs)` x weights `(inputs, outputs)` + bias). Rows of the views are
+/// `ld` floats apart; their `image` is ignored. `scratch` has at least [`scratch_len`] floats.
 ///
 /// # Panics
-/// If a slice is too short for the sizes, or there are more than [`MOST`] outputs.
+/// If a slice is too short for the sizes, or there are more than [`MAX_OUTPUTS`] outputs.
 #[allow(clippy::too_many_arguments)] // The views and weights are separate borrows of the arena and the artifact.
 pub fn multiply(
     threads: &ThreadPool,
@@ -59,14 +66,14 @@ pub fn multiply(
     output: ViewMut<'_>,
     scratch: &mut [f32],
 ) {
-    assert!(is_narrow(outputs), "{outputs} outputs");
+    assert!(has_few_outputs(outputs), "{outputs} outputs");
     check_view("input", &input, 1, rows, inputs);
-    let lines = &mut scratch[..scratch_len(inputs, outputs)];
+    let transposed = &mut scratch[..scratch_len(inputs, outputs)];
     if rows == 0 || outputs == 0 {
         return;
     }
-    transpose(threads, outputs, &weights[..inputs * outputs], lines);
-    let (lines, ld) = (&*lines, output.ld);
+    transpose(threads, outputs, &weights[..inputs * outputs], transposed);
+    let (transposed, ld) = (&*transposed, output.ld);
     let span = |rows: usize| (rows - 1) * ld + outputs;
     let tasks = rows.div_ceil(ROWS);
     let partition = Partition {
@@ -78,47 +85,47 @@ pub fn multiply(
         last: span(rows - (tasks - 1) * ROWS),
     };
     share(threads, output.data, partition, Scratch::none(), &|piece, out, _| {
-        let first = piece.inner * ROWS;
-        let mut sums = [[0.0; 16]; ROWS * MOST];
-        let rows = ROWS.min(rows - first);
-        let x = &input.data[first * input.ld..];
-        // SAFETY: the view was checked to hold the rows, and each block of lines holds one for each output.
-        unsafe { threads.isa().dispatch(Block { x, ld: input.ld, rows, inputs, outputs, lines, sums: &mut sums }) }
+        let first_row = piece.inner * ROWS;
+        let mut sums = [[0.0; 16]; ROWS * MAX_OUTPUTS];
+        let rows = ROWS.min(rows - first_row);
+        let x = &input.data[first_row * input.ld..];
+        // SAFETY: the rows are within the checked view, and each block of transposed weights has a row per output.
+        unsafe { threads.isa().dispatch(Block { x, ld: input.ld, rows, inputs, outputs, transposed, sums: &mut sums }) }
         for (row, out) in out.chunks_mut(ld).enumerate() {
             let out = &mut out[..outputs];
             for (output, to) in out.iter_mut().enumerate() {
-                *to = sums[row * MOST + output].iter().sum::<f32>() + bias.map_or(0.0, |bias| bias[output]);
+                *to = sums[row * MAX_OUTPUTS + output].iter().sum::<f32>() + bias.map_or(0.0, |bias| bias[output]);
             }
             activation.apply(out);
         }
     });
 }
 
-/// Some rows' products; `sums[row * MOST + output]` are the parts of a sum, a lane each.
+/// A task's rows; `sums[row * MAX_OUTPUTS + output]` has one partial sum per lane.
 struct Block<'a> {
     x: &'a [f32],
     ld: usize,
     rows: usize,
     inputs: usize,
     outputs: usize,
-    lines: &'a [f32],
-    sums: &'a mut [[f32; 16]; ROWS * MOST],
+    transposed: &'a [f32],
+    sums: &'a mut [[f32; 16]; ROWS * MAX_OUTPUTS],
 }
 
 impl SimdOp for Block<'_> {
     #[inline(always)]
     unsafe fn run<V: Vector>(mut self) {
-        for first in (0..self.inputs).step_by(DEPTH) {
-            let depth = DEPTH.min(self.inputs - first);
+        for first_input in (0..self.inputs).step_by(KC) {
+            let depth = KC.min(self.inputs - first_input);
             let mut row = 0;
             // SAFETY: tiles cover the rows exactly.
             unsafe {
                 while row + 2 <= self.rows {
-                    self.tiles::<V, 2>(row, first, depth);
+                    self.tiles::<V, 2>(row, first_input, depth);
                     row += 2;
                 }
                 if row < self.rows {
-                    self.tiles::<V, 1>(row, first, depth);
+                    self.tiles::<V, 1>(row, first_input, depth);
                 }
             }
         }
@@ -126,67 +133,68 @@ impl SimdOp for Block<'_> {
 }
 
 impl Block<'_> {
-    /// Adds the products of some inputs for `R` rows and all outputs.
+    /// Accumulates a block of inputs for `R` rows and all outputs.
     #[inline(always)]
-    unsafe fn tiles<V: Vector, const R: usize>(&mut self, row: usize, first: usize, depth: usize) {
+    unsafe fn tiles<V: Vector, const R: usize>(&mut self, row: usize, first_input: usize, depth: usize) {
         let mut output = 0;
         while output < self.outputs {
-            // SAFETY: as many outputs are left as each tile takes.
+            // SAFETY: at least as many outputs remain as the tile has.
             output += unsafe {
                 match self.outputs - output {
-                    5.. => self.tile::<V, R, 5>(row, output, first, depth),
-                    3.. => self.tile::<V, R, 3>(row, output, first, depth),
-                    2 => self.tile::<V, R, 2>(row, output, first, depth),
-                    _ => self.tile::<V, R, 1>(row, output, first, depth),
+                    5.. => self.tile::<V, R, 5>(row, output, first_input, depth),
+                    3.. => self.tile::<V, R, 3>(row, output, first_input, depth),
+                    2 => self.tile::<V, R, 2>(row, output, first_input, depth),
+                    _ => self.tile::<V, R, 1>(row, output, first_input, depth),
                 }
             };
         }
     }
 
-    /// The same for `C` outputs, in registers. Returns `C`.
+    /// The same for a register tile of `C` outputs. Returns `C`.
     #[inline(always)]
     unsafe fn tile<V: Vector, const R: usize, const C: usize>(
         &mut self,
         row: usize,
         output: usize,
-        first: usize,
+        first_input: usize,
         depth: usize,
     ) -> usize {
-        // SAFETY: rows, outputs and inputs are within the slices, and every vector fits in the 16 floats of a sum.
+        // SAFETY: rows, outputs and inputs are within the slices, and a vector has at most the 16 lanes of a sum.
         unsafe {
-            let mut held = [[V::splat(0.0); C]; R];
+            let mut acc = [[V::splat(0.0); C]; R];
             for r in 0..R {
                 for c in 0..C {
-                    held[r][c] = V::load(self.sums[(row + r) * MOST + output + c].as_ptr());
+                    acc[r][c] = V::load(self.sums[(row + r) * MAX_OUTPUTS + output + c].as_ptr());
                 }
             }
-            let x = self.x.as_ptr().add(row * self.ld + first);
-            let lines = self.lines[first * self.outputs / DEPTH * LINE..][output * LINE..].as_ptr();
-            let whole = depth / V::LANES * V::LANES;
-            for at in (0..whole).step_by(V::LANES) {
-                let mut left = [V::splat(0.0); R];
+            let x = self.x.as_ptr().add(row * self.ld + first_input);
+            let transposed =
+                self.transposed[first_input * self.outputs / KC * ROW_STRIDE..][output * ROW_STRIDE..].as_ptr();
+            let full = depth / V::LANES * V::LANES;
+            for k in (0..full).step_by(V::LANES) {
+                let mut a = [V::splat(0.0); R];
                 for r in 0..R {
-                    left[r] = V::load(x.add(r * self.ld + at));
+                    a[r] = V::load(x.add(r * self.ld + k));
                 }
                 for c in 0..C {
-                    let right = V::load(lines.add(c * LINE + at));
+                    let b = V::load(transposed.add(c * ROW_STRIDE + k));
                     for r in 0..R {
-                        held[r][c] = left[r].mul_add(right, held[r][c]);
+                        acc[r][c] = a[r].mul_add(b, acc[r][c]);
                     }
                 }
             }
-            if whole < depth {
+            if full < depth {
                 for c in 0..C {
-                    let right = V::load_partial(lines.add(c * LINE + whole), depth - whole);
+                    let b = V::load_partial(transposed.add(c * ROW_STRIDE + full), depth - full);
                     for r in 0..R {
-                        let left = V::load_partial(x.add(r * self.ld + whole), depth - whole);
-                        held[r][c] = left.mul_add(right, held[r][c]);
+                        let a = V::load_partial(x.add(r * self.ld + full), depth - full);
+                        acc[r][c] = a.mul_add(b, acc[r][c]);
                     }
                 }
             }
             for r in 0..R {
                 for c in 0..C {
-                    held[r][c].store(self.sums[(row + r) * MOST + output + c].as_mut_ptr());
+                    acc[r][c].store(self.sums[(row + r) * MAX_OUTPUTS + output + c].as_mut_ptr());
                 }
             }
         }

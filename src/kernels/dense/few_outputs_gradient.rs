@@ -1,10 +1,10 @@
-//! The gradient of a dense layer's weights where it has few outputs: the transposed x times dy, for which BLAS would read
-//! and pack more than it multiplies. Here x is read once, as it stands.
+//! The weight gradient of a dense layer with few outputs: the transposed x times dy. A packed GEMM would spend more time on
+//! packing than on arithmetic; here x is read once, in place.
 
-// Loops over registers count with plain indices, which unroll; iterators over nested arrays do not always.
+// Loops over registers use indices, which always unroll; iterators over nested arrays do not.
 #![allow(clippy::needless_range_loop)]
 
-use super::few_outputs::MOST;
+use super::few_outputs::MAX_OUTPUTS;
 use crate::kernels::epilogue::check_view;
 use crate::kernels::parallel::disjoint::{Partition, Scratch, share};
 use crate::kernels::parallel::thread_pool::ThreadPool;
@@ -12,13 +12,13 @@ use crate::kernels::simd::vector::{SimdOp, Vector, prefetch};
 use crate::kernels::tensor_view::View;
 use std::ops::Range;
 
-/// Inputs of a task, a multiple of every vector.
+/// Inputs of a task: a multiple of every vector length.
 const INPUTS: usize = 256;
-/// Rows that are read side by side: inputs of more rows would collide in the first cache, as rows are often pages apart.
+/// Rows that are read concurrently: more would conflict in the L1 cache, as rows are often a multiple of a page apart.
 const ROWS: usize = 4;
 
-/// `gradient` `(inputs, outputs)` = the transposed x `(rows, inputs)` times dy `(rows, outputs)`. Row r of the views begins
-/// at `r * ld`; their `image` is not looked at.
+/// `gradient` `(inputs, outputs)` = the transposed x `(rows, inputs)` times dy `(rows, outputs)`. Rows of the views are `ld`
+/// floats apart; their `image` is ignored.
 ///
 /// # Panics
 /// If a slice is too short for the sizes.
@@ -43,22 +43,22 @@ pub fn weight_gradient(
         &|piece, out, _| {
             let first = piece.inner * INPUTS;
             let block = Block { rows, inputs: out.len() / outputs, outputs, x, first, dy, out };
-            // SAFETY: the views were checked to hold the rows and columns.
+            // SAFETY: rows and columns are within the checked views.
             unsafe { threads.isa().dispatch(block) }
         },
     );
 }
 
-/// Of each output and input of a task.
-type Sums = [[f32; INPUTS]; MOST];
+/// A task's sums, by output and input.
+type Sums = [[f32; INPUTS]; MAX_OUTPUTS];
 
-/// Some inputs' gradients.
+/// The gradient of a task's inputs.
 struct Block<'a> {
     rows: usize,
     inputs: usize,
     outputs: usize,
     x: View<'a>,
-    /// The first of the inputs.
+    /// The task's first input.
     first: usize,
     dy: View<'a>,
     out: &'a mut [f32],
@@ -67,7 +67,7 @@ struct Block<'a> {
 impl SimdOp for Block<'_> {
     #[inline(always)]
     unsafe fn run<V: Vector>(self) {
-        let mut sums = [[0.0; INPUTS]; MOST];
+        let mut sums = [[0.0; INPUTS]; MAX_OUTPUTS];
         for first in (0..self.rows).step_by(ROWS) {
             let rows = first..(first + ROWS).min(self.rows);
             let mut input = 0;
@@ -91,13 +91,13 @@ impl SimdOp for Block<'_> {
 }
 
 impl Block<'_> {
-    /// Adds the products of some rows for all outputs of `N` vectors' inputs, the last of them of so many lanes.
+    /// Accumulates a range of rows for all outputs by `N` vectors of inputs, of which the last has `lanes` lanes.
     #[inline(always)]
     unsafe fn tiles<V: Vector, const N: usize>(&self, sums: &mut Sums, rows: Range<usize>, input: usize, lanes: usize) {
         let mut output = 0;
         while output < self.outputs {
             let (left, rows) = (self.outputs - output, rows.clone());
-            // SAFETY: as many outputs are left as each tile takes.
+            // SAFETY: at least as many outputs remain as the tile has.
             output += unsafe {
                 match left {
                     10.. if V::TILE_ROWS >= 12 => self.tile::<V, 10, N>(sums, rows, input, output, lanes),
@@ -111,7 +111,7 @@ impl Block<'_> {
         }
     }
 
-    /// The same for `R` outputs, in registers. Returns `R`.
+    /// The same for a register tile of `R` outputs. Returns `R`.
     #[inline(always)]
     unsafe fn tile<V: Vector, const R: usize, const N: usize>(
         &self,
@@ -121,13 +121,13 @@ impl Block<'_> {
         output: usize,
         lanes: usize,
     ) -> usize {
-        // SAFETY: rows, inputs and outputs are within the views, the last vector has so many lanes, and whole vectors fit
-        // in the sums, as `INPUTS` is a multiple of theirs.
+        // SAFETY: rows, inputs and outputs are within the views, the last vector reads `lanes` floats, and full vectors are
+        // within the sums, as `INPUTS` is a multiple of their length.
         unsafe {
-            let mut held = [[V::splat(0.0); N]; R];
+            let mut acc = [[V::splat(0.0); N]; R];
             for r in 0..R {
                 for n in 0..N {
-                    held[r][n] = V::load(sums[output + r].as_ptr().add(input + n * V::LANES));
+                    acc[r][n] = V::load(sums[output + r].as_ptr().add(input + n * V::LANES));
                 }
             }
             let mut x = self.x.data.as_ptr().add(rows.start * self.x.ld + self.first + input);
@@ -141,7 +141,7 @@ impl Block<'_> {
                 for r in 0..R {
                     let left = V::splat(*dy.add(r));
                     for n in 0..N {
-                        held[r][n] = left.mul_add(right[n], held[r][n]);
+                        acc[r][n] = left.mul_add(right[n], acc[r][n]);
                     }
                 }
                 for n in 0..N {
@@ -151,7 +151,7 @@ impl Block<'_> {
             }
             for r in 0..R {
                 for n in 0..N {
-                    held[r][n].store(sums[output + r].as_mut_ptr().add(input + n * V::LANES));
+                    acc[r][n].store(sums[output + r].as_mut_ptr().add(input + n * V::LANES));
                 }
             }
         }
@@ -168,7 +168,7 @@ mod tests {
     use crate::kernels::testing::Sum;
 
     #[test]
-    fn sizes() {
+    fn weight_gradient_equals_f64_sums() {
         for (rows, inputs, outputs) in [(1, 1, 1), (3, 31, 2), (128, 40, 10), (7, 600, 24), (5, 257, 9), (9, 70, 13)] {
             let (ld, dy_ld) = (inputs + 3, outputs + 1);
             let (x, dy) = (noise(rows * ld - 3, 1), noise(rows * dy_ld - 1, 2));
@@ -181,11 +181,11 @@ mod tests {
                 };
                 let out = run(1);
                 assert!(out == run(2), "threads change the result");
-                for (place, found) in out.iter().enumerate() {
+                for (index, found) in out.iter().enumerate() {
                     let mut sum = Sum::default();
                     for row in 0..rows {
                         sum.add(
-                            f64::from(x[row * ld + place / outputs]) * f64::from(dy[row * dy_ld + place % outputs]),
+                            f64::from(x[row * ld + index / outputs]) * f64::from(dy[row * dy_ld + index % outputs]),
                         );
                     }
                     let error = (f64::from(*found) - sum.value).abs();

@@ -1,5 +1,5 @@
-//! Dense layers: rows times a weight matrix. With few rows the weights are streamed at the memory's speed, each read
-//! once; with many it is a blocked matrix product.
+//! Dense layers: a GEMM with packed weights. With few rows it is memory-bound, and each weight is streamed from memory once;
+//! with many it is a cache-blocked GEMM.
 
 pub mod bf16;
 pub mod few_outputs;
@@ -14,57 +14,60 @@ use super::parallel::disjoint::{Partition, Scratch, share};
 use super::parallel::thread_pool::{ThreadPool, WorkerScratch};
 use super::simd::tile::PANEL;
 use super::tensor_view::{View, ViewMut};
-use few_outputs::is_narrow;
+use few_outputs::has_few_outputs;
 
-/// The depth that a task multiplies at once for all its columns.
-const DEPTH: usize = 256;
-/// The depth whose products are summed in the output's place before they are added to the sum of those before: the
-/// rounding of a sum grows with its length, and a dense layer has tens of thousands of inputs.
-const STRETCH: usize = 2048;
-/// Panels of a task, at most.
-const TOGETHER: usize = 8;
-/// Rows that the weights are streamed for.
-const FEW: usize = 3;
-/// Rows of a block.
+/// K of a block, for all columns of a task.
+const KC: usize = 256;
+/// K of a partial sum, which is accumulated in the output and then added to the total: the rounding error of a sum grows
+/// with its length, and dense layers have tens of thousands of inputs.
+const PARTIAL_SUM_K: usize = 2048;
+/// Maximum panels of a task.
+const MAX_PANELS: usize = 8;
+/// Maximum rows for which the weights are streamed.
+const STREAMED_ROWS: usize = 3;
+/// Maximum rows of a block.
 const ROW_BLOCK: usize = 128;
-/// Rows of a block, at least, where there are few panels to share.
+/// Minimum rows of a block, if there are too few panels for all tasks.
 const MIN_ROWS: usize = 12;
-/// Blocks to have at least.
-const TASKS: usize = 16;
+/// Minimum tasks, for load balance.
+const MIN_TASKS: usize = 16;
 
-/// The floats of the packed weights of `inputs` by `outputs`.
+/// Length of the packed weights `(inputs, outputs)`, in floats.
 pub fn packed_len_weights(inputs: usize, outputs: usize) -> usize {
     packed_len(inputs, outputs)
 }
 
-/// Packs `(inputs, outputs)` row-major for [`multiply`]: panels of 16 outputs, each one stretch of memory.
+/// Packs row-major weights `(inputs, outputs)` for [`multiply`], into contiguous panels of 16 outputs.
+///
+/// # Panics
+/// If `weights` has the wrong length.
 pub fn pack_weights(inputs: usize, outputs: usize, weights: &[f32]) -> Vec<f32> {
     let mut packed = vec![0.0; packed_len(inputs, outputs)];
     pack_weights_into(inputs, outputs, weights, &mut packed, &ThreadPool::new(1));
     packed
 }
 
-/// [`pack_weights`] into memory that is there.
+/// [`pack_weights`] into a buffer of [`packed_len_weights`] floats.
 ///
 /// # Panics
-/// If a slice does not have its length.
+/// If a slice has the wrong length.
 pub fn pack_weights_into(inputs: usize, outputs: usize, weights: &[f32], packed: &mut [f32], threads: &ThreadPool) {
     assert_eq!(weights.len(), inputs * outputs, "weights");
     pack(threads, inputs, outputs, weights, outputs, packed);
 }
 
-/// The floats of scratch memory that [`multiply`] needs for `workers` threads, for up to `rows` rows.
+/// Scratch memory of [`multiply`] for up to `rows` rows on `workers` threads, in floats.
 pub fn scratch_len(rows: usize, inputs: usize, workers: usize) -> usize {
-    if inputs > STRETCH { WorkerScratch::len(sums_len(rows), workers) } else { 0 }
+    if inputs > PARTIAL_SUM_K { WorkerScratch::len(totals_len(rows), workers) } else { 0 }
 }
 
-/// The floats of a task's sums.
-fn sums_len(rows: usize) -> usize {
-    rows.min(ROW_BLOCK) * TOGETHER * PANEL
+/// Floats of a task's running totals.
+fn totals_len(rows: usize) -> usize {
+    rows.min(ROW_BLOCK) * MAX_PANELS * PANEL
 }
 
-/// The output rows `(rows, outputs)` = activation(input `(rows, inputs)` x weights + bias); `weights` as
-/// [`pack_weights`] packed them. Row r of the views begins at `r * ld`; their `image` is not looked at.
+/// Output `(rows, outputs)` = activation(input `(rows, inputs)` x weights + bias), with weights packed by [`pack_weights`].
+/// Rows of the views are `ld` floats apart; their `image` is ignored.
 ///
 /// # Panics
 /// If a slice is too short for the sizes.
@@ -85,26 +88,27 @@ pub fn multiply(
     super::epilogue::check_view("input", &input, 1, rows, inputs);
     let epilogue = EpilogueArgs { bias, activation, ..EpilogueArgs::default() };
     let mut epilogue_ptrs = EpiloguePtrs::new(&epilogue, 1, rows, outputs);
-    // What was summed before the last stretch is added to it as residuals are.
-    epilogue_ptrs.residual_ld = TOGETHER * PANEL;
+    // The total of the previous partial sums is added to the last one as its residual.
+    epilogue_ptrs.residual_ld = MAX_PANELS * PANEL;
     let output = Output::new(output, 1, rows, outputs);
     if rows == 0 || outputs == 0 {
         return;
     }
-    // Few rows: the memory limits, and a task reads four panels side by side from end to end. More rows: panels in
-    // pieces that stay in cache, of enough columns to reuse the rows for.
-    let few = rows <= FEW;
+    // Few rows are memory-bound: a task streams four panels concurrently over all of K. More rows: K blocks that stay in
+    // cache, with enough columns to reuse the input rows.
+    let is_streamed = rows <= STREAMED_ROWS;
     let panel_count = outputs.div_ceil(PANEL);
-    let together = if rows < 8 { TOGETHER / 2 } else { TOGETHER };
-    let tasks = panel_count.div_ceil(together).max(TASKS.min(panel_count.div_ceil(if few { 4 } else { 1 })));
-    let row_block = rows.div_ceil(TASKS.div_ceil(panel_count)).clamp(MIN_ROWS, ROW_BLOCK);
+    let task_panels = if rows < 8 { MAX_PANELS / 2 } else { MAX_PANELS };
+    let min_task_panels = if is_streamed { 4 } else { 1 };
+    let tasks = panel_count.div_ceil(task_panels).max(MIN_TASKS.min(panel_count.div_ceil(min_task_panels)));
+    let row_block = rows.div_ceil(MIN_TASKS.div_ceil(panel_count)).clamp(MIN_ROWS, ROW_BLOCK);
     let grid = BlockGrid::new(rows, outputs, row_block, 1, tasks * rows.div_ceil(row_block));
-    let depth_step = if few { STRETCH } else { DEPTH };
-    let sums = (inputs > STRETCH).then(|| WorkerScratch::new(scratch, sums_len(rows), threads.count()));
+    let k_block = if is_streamed { PARTIAL_SUM_K } else { KC };
+    let totals = (inputs > PARTIAL_SUM_K).then(|| WorkerScratch::new(scratch, totals_len(rows), threads.count()));
     threads.run(grid.blocks(), &|task, worker| {
         let (rows, columns) = grid.block(task);
         // SAFETY: a worker runs one task at a time.
-        let mut sums = sums.as_ref().map(|sums| unsafe { sums.piece(worker) });
+        let mut totals = totals.as_ref().map(|totals| unsafe { totals.piece(worker) });
         // SAFETY: rows and columns are within the checked views; blocks are disjoint.
         unsafe {
             let b = weights.as_ptr().add(columns.start * inputs);
@@ -126,22 +130,22 @@ pub fn multiply(
                 ldc: output.ld,
                 accumulate: false,
                 epilogue: Some(&epilogue_ptrs),
-                residual: sums.as_ref().map_or(std::ptr::null(), |sums| sums.as_ptr()),
+                residual: totals.as_ref().map_or(std::ptr::null(), |totals| totals.as_ptr()),
                 first_column: columns.start,
             };
-            for stretch in block_ranges(inputs, STRETCH) {
-                let part = PackedProduct { accumulate: false, ..product.slice_k(stretch.clone()) };
-                for places in block_ranges(stretch.len(), depth_step) {
-                    let next = part.b.wrapping_add(places.end * PANEL);
-                    let product = PackedProduct { next_panel: next, ..part.slice_k(places) };
+            for partial_ks in block_ranges(inputs, PARTIAL_SUM_K) {
+                let partial = PackedProduct { accumulate: false, ..product.slice_k(partial_ks.clone()) };
+                for ks in block_ranges(partial_ks.len(), k_block) {
+                    let next_panel = partial.b.wrapping_add(ks.end * PANEL);
+                    let product = PackedProduct { next_panel, ..partial.slice_k(ks) };
                     product.run_with_blocked_sums(threads.isa(), SUM_BLOCK);
                 }
-                if stretch.end < inputs
-                    && let Some(sums) = &mut sums
+                if partial_ks.end < inputs
+                    && let Some(totals) = &mut totals
                 {
-                    for (row, sums) in sums.chunks_exact_mut(TOGETHER * PANEL).take(rows.len()).enumerate() {
+                    for (row, totals) in totals.chunks_exact_mut(MAX_PANELS * PANEL).take(rows.len()).enumerate() {
                         let row = std::slice::from_raw_parts(c.add(row * output.ld), columns.len());
-                        add_row(sums, row, stretch.start == 0);
+                        add_row(totals, row, partial_ks.start == 0);
                     }
                 }
             }
@@ -149,10 +153,10 @@ pub fn multiply(
     });
 }
 
-/// Adds a row to sums, which begin with the first.
-fn add_row(sums: &mut [f32], row: &[f32], first: bool) {
-    for (sum, value) in sums.iter_mut().zip(row) {
-        *sum = if first { *value } else { *sum + value };
+/// Adds a row to the totals, or initialises them with the first one.
+fn add_row(totals: &mut [f32], row: &[f32], is_first: bool) {
+    for (total, value) in totals.iter_mut().zip(row) {
+        *total = if is_first { *value } else { *total + value };
     }
 }
 
@@ -160,21 +164,21 @@ fn product(backend: gemm::Backend, rows: usize, inputs: usize, outputs: usize) -
     gemm::Product { rows, columns: outputs, depth: inputs, alpha: 1.0, beta: 0.0, backend }
 }
 
-/// The floats of scratch memory that [`multiply_raw`] needs.
-pub fn raw_scratch_len(rows: usize, inputs: usize, outputs: usize) -> usize {
-    if is_narrow(outputs) {
+/// Scratch memory of [`multiply_unpacked`], in floats.
+pub fn unpacked_scratch_len(rows: usize, inputs: usize, outputs: usize) -> usize {
+    if has_few_outputs(outputs) {
         return few_outputs::scratch_len(inputs, outputs);
     }
     product(gemm::Backend::Tiles, rows, inputs, outputs).scratch_len()
 }
 
-/// As [`multiply`], with the weights `(inputs, outputs)` row-major as they stand: for weights that change before each
-/// product, where packing them costs more than it gains.
+/// As [`multiply`], with unpacked row-major weights `(inputs, outputs)`: for weights that change before each product (in
+/// training), where packing costs more than it saves.
 ///
 /// # Panics
 /// If a slice is too short for the sizes.
 #[allow(clippy::too_many_arguments)] // The views and weights are separate borrows of the arena and the artifact.
-pub fn multiply_raw(
+pub fn multiply_unpacked(
     threads: &ThreadPool,
     backend: gemm::Backend,
     rows: usize,
@@ -187,7 +191,7 @@ pub fn multiply_raw(
     output: ViewMut,
     scratch: &mut [f32],
 ) {
-    if is_narrow(outputs) {
+    if has_few_outputs(outputs) {
         let sizes = (rows, inputs, outputs);
         return few_outputs::multiply(threads, sizes, input, weights, bias, activation, output, scratch);
     }
@@ -199,9 +203,9 @@ pub fn multiply_raw(
     if bias.is_none() && activation == Activation::Linear {
         return;
     }
-    let lines = Partition { outer: rows, outer_stride: ld, ..Partition::chunks(outputs, outputs) };
+    let rows_of_output = Partition { outer: rows, outer_stride: ld, ..Partition::chunks(outputs, outputs) };
     let epilogue = EpilogueArgs { bias, activation, ..EpilogueArgs::default() };
-    share(threads, data, lines, Scratch::none(), &|_, row, _| epilogue.apply(row, 0, 0));
+    share(threads, data, rows_of_output, Scratch::none(), &|_, row, _| epilogue.apply(row, 0, 0));
 }
 
 #[cfg(test)]
@@ -213,7 +217,7 @@ mod tests {
     use crate::kernels::testing::Sum;
 
     #[test]
-    fn sizes() {
+    fn products_equal_f64_sums_with_packed_and_unpacked_weights() {
         for (rows, inputs, outputs) in [
             (1, 1, 1),
             (1, 300, 33),
@@ -246,12 +250,12 @@ mod tests {
                 };
                 let output = run(1);
                 assert!(output == run(2), "threads change the result");
-                let mut raw = Floats::filled(9.0, rows * out_ld - 2);
+                let mut unpacked = Floats::filled(9.0, rows * out_ld);
                 let view = View { data: &input, ld, image: 0 };
-                let to = ViewMut { data: &mut raw, ld: out_ld, image: 0 };
+                let to = ViewMut { data: &mut unpacked, ld: out_ld, image: 0 };
                 let (threads, relu) = (ThreadPool::with_isa(2, isa), Activation::Relu { alpha: 0.25 });
-                let mut scratch = Floats::filled(f32::NAN, raw_scratch_len(rows, inputs, outputs));
-                multiply_raw(
+                let mut scratch = Floats::filled(f32::NAN, unpacked_scratch_len(rows, inputs, outputs));
+                multiply_unpacked(
                     &threads,
                     gemm::Backend::Blas,
                     rows,
@@ -265,10 +269,10 @@ mod tests {
                     &mut scratch,
                 );
                 for row in 0..rows {
-                    for column in 0..if row + 1 < rows { out_ld } else { outputs } {
-                        let values = [output[row * out_ld + column], raw[row * out_ld + column]];
+                    for column in 0..out_ld {
+                        let values = [output[row * out_ld + column], unpacked[row * out_ld + column]];
                         if column >= outputs {
-                            assert_eq!(values, [9.0; 2], "wrote behind the row");
+                            assert_eq!(values, [9.0; 2], "wrote beyond the row");
                             continue;
                         }
                         let mut sum = Sum::default();

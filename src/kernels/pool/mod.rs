@@ -194,7 +194,7 @@ multiversion! {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::kernels::testing::{Random, Tensor, seen, windows};
+    use crate::kernels::testing::{Random, Tensor, receptive_field, windows};
 
     /// Channels around the tiles' widths.
     const CHANNELS: [usize; 6] = [1, 3, 8, 17, 33, 64];
@@ -228,7 +228,7 @@ mod tests {
             let y = Tensor::new(n, w.out_h * w.out_w, channels, gap / 2);
             let y = y.filled(|y, threads| max_pool(x.view(), y, n, channels, &w, threads));
             y.check(0.0, |n, p, c| {
-                seen(&w, p).iter().fold(f64::NEG_INFINITY, |most, (cell, ..)| most.max(x.at(n, *cell, c)))
+                receptive_field(&w, p).iter().fold(f64::NEG_INFINITY, |most, (cell, ..)| most.max(x.at(n, *cell, c)))
             });
         }
     }
@@ -242,7 +242,7 @@ mod tests {
             for count_padding in [false, true] {
                 let run = |y: ViewMut<'_>, t: &ThreadPool| average_pool(x.view(), y, n, channels, &w, count_padding, t);
                 y.filled(run).check(1e-6, |n, p, c| {
-                    let cells = seen(&w, p);
+                    let cells = receptive_field(&w, p);
                     let count = if count_padding { w.kernel_h * w.kernel_w } else { cells.len().max(1) };
                     cells.iter().map(|(cell, ..)| x.at(n, *cell, c)).sum::<f64>() / count as f64
                 });
@@ -269,6 +269,6 @@ mod tests {
             pad_left: 0,
         };
         let y = Tensor::new(2, 40 * 30, 16, 0).filled(|y, threads| max_pool(x.view(), y, 2, 16, &w, threads));
-        y.check(0.0, |n, p, c| seen(&w, p).iter().map(|(cell, ..)| x.at(n, *cell, c)).fold(-9.0, f64::max));
+        y.check(0.0, |n, p, c| receptive_field(&w, p).iter().map(|(cell, ..)| x.at(n, *cell, c)).fold(-9.0, f64::max));
     }
 }

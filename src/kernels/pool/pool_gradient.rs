@@ -272,7 +272,7 @@ pub fn upscale_gradient(dy: View<'_>, dx: ViewMut<'_>, n: usize, size: &Upscale,
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::kernels::testing::{Random, Tensor, dense, differences, seen, windows};
+    use crate::kernels::testing::{Random, Tensor, dense, differences, receptive_field, windows};
 
     #[test]
     fn of_windows() {
@@ -303,7 +303,7 @@ mod tests {
             let mut expected = vec![vec![0.0; n * w.in_h * w.in_w * channels]; 3];
             for n in 0..n {
                 for (p, c) in (0..w.out_h * w.out_w).flat_map(|p| (0..channels).map(move |c| (p, c))) {
-                    let cells = seen(&w, p);
+                    let cells = receptive_field(&w, p);
                     for (cell, ..) in &cells {
                         expected[1][index(n, *cell, c)] += dy.at(n, p, c) / cells.len() as f64;
                         expected[2][index(n, *cell, c)] += dy.at(n, p, c) / (w.kernel_h * w.kernel_w) as f64;
@@ -346,7 +346,7 @@ mod tests {
         let dx = Tensor::new(2, 81 * 64, 32, 0);
         dx.filled(|dx, t| max_pool_gradient(x.view(), dy.view(), dx, 2, 32, &w, t)).check(0.0, |n, p, c| {
             let (oy, ox) = (p / 64 / 2, p % 64 / 2);
-            let most = |out| seen(&w, out).iter().map(|cell| x.at(n, cell.0, c)).fold(-9.0, f64::max);
+            let most = |out| receptive_field(&w, out).iter().map(|cell| x.at(n, cell.0, c)).fold(-9.0, f64::max);
             if oy < 40 && most(oy * 32 + ox) == x.at(n, p, c) { dy.at(n, oy * 32 + ox, c) } else { 0.0 }
         });
     }

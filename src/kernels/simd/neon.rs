@@ -70,7 +70,7 @@ impl Vector for F32x4 {
         Self(unsafe { vrndnq_f32(self.0) })
     }
     #[inline(always)]
-    fn exp2_whole(self) -> Self {
+    fn exp2_integral(self) -> Self {
         // SAFETY: see above.
         unsafe {
             let exponent = vaddq_s32(vcvtq_s32_f32(self.0), vdupq_n_s32(127));

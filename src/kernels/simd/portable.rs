@@ -75,7 +75,7 @@ impl<const FUSED: bool> Vector for Lanes<FUSED> {
         Self(self.0.map(|a| (a + SHIFT) - SHIFT))
     }
     #[inline(always)]
-    fn exp2_whole(self) -> Self {
+    fn exp2_integral(self) -> Self {
         Self(self.0.map(|a| f32::from_bits((((a as i32) + 127) as u32) << 23)))
     }
     #[inline(always)]
@@ -150,8 +150,8 @@ impl<V: Vector> Vector for Pair<V> {
         Self(self.0.round(), self.1.round())
     }
     #[inline(always)]
-    fn exp2_whole(self) -> Self {
-        Self(self.0.exp2_whole(), self.1.exp2_whole())
+    fn exp2_integral(self) -> Self {
+        Self(self.0.exp2_integral(), self.1.exp2_integral())
     }
     #[inline(always)]
     fn select_greater(self, bound: Self, yes: Self, no: Self) -> Self {

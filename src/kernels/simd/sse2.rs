@@ -70,7 +70,7 @@ impl Vector for F32x4 {
         Self(unsafe { _mm_cvtepi32_ps(_mm_cvtps_epi32(self.0)) })
     }
     #[inline(always)]
-    fn exp2_whole(self) -> Self {
+    fn exp2_integral(self) -> Self {
         // SAFETY: see above.
         unsafe {
             let exponent = _mm_add_epi32(_mm_cvtps_epi32(self.0), _mm_set1_epi32(127));

@@ -44,7 +44,7 @@ pub trait Vector: Copy {
     /// Rounds to the nearest integer; for magnitudes below 2^22.
     fn round(self) -> Self;
     /// 2^self for integral lanes from -126 to 127.
-    fn exp2_whole(self) -> Self;
+    fn exp2_integral(self) -> Self;
     /// `yes` where self > bound, else `no`.
     fn select_greater(self, bound: Self, yes: Self, no: Self) -> Self;
 

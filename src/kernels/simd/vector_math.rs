@@ -120,7 +120,7 @@ unsafe fn exp<V: Vector>(x: V) -> V {
             p = p.mul_add(r, V::splat(coefficient));
         }
         let p = p.mul_add(r.mul(r), r.add(V::splat(1.0)));
-        p.mul(n.exp2_whole())
+        p.mul(n.exp2_integral())
     }
 }
 

@@ -2,7 +2,7 @@
 
 use crate::kernels::dense;
 use crate::kernels::dense::bf16;
-use crate::kernels::dense::few_outputs::is_narrow;
+use crate::kernels::dense::few_outputs::has_few_outputs;
 use crate::kernels::elementwise::softmax::softmax;
 use crate::kernels::gemm::{Backend, Shape};
 use crate::kernels::parallel::image_batches::Images;
@@ -66,7 +66,7 @@ impl KernelStep for DenseStep {
                 dense::multiply(threads, batch, inputs, outputs, input, weights, bias, activation, scratch, out);
             }
             Storage::Raw => {
-                dense::multiply_raw(
+                dense::multiply_unpacked(
                     threads,
                     self.backend,
                     batch,
@@ -149,14 +149,14 @@ impl KernelStep for DenseStep {
     fn scratch_len(&self, batch: usize, workers: usize) -> usize {
         match self.weights {
             Storage::Packed => dense::scratch_len(batch, self.inputs, workers),
-            Storage::Raw => dense::raw_scratch_len(batch, self.inputs, self.outputs),
+            Storage::Raw => dense::unpacked_scratch_len(batch, self.inputs, self.outputs),
             Storage::Bf16 => bf16::scratch_len(workers),
         }
     }
 
     fn gemm_shape(&self, batch: usize) -> Option<Shape> {
         let Self { inputs: depth, outputs: columns, .. } = *self;
-        let general = self.weights == Storage::Raw && !is_narrow(columns);
+        let general = self.weights == Storage::Raw && !has_few_outputs(columns);
         general.then_some(Shape { rows: batch, columns, depth, transposed: (false, false), count: 1 })
     }
 

@@ -1,4 +1,4 @@
-//! The gradients of depthwise convolutions: each input channel has its own kernel, or `multiplier` of them.
+//! Input and weight gradients of depthwise convolutions.
 
 use crate::kernels::parallel::disjoint::{Partition, Scratch, share};
 use crate::kernels::parallel::thread_pool::ThreadPool;
@@ -6,50 +6,51 @@ use crate::kernels::simd::multiversion::multiversion;
 use crate::kernels::tensor_view::{Convolution, View, Window};
 use std::ops::Range;
 
-/// Channels of one task.
+/// Channels of a task.
 const BLOCK: usize = 32;
-/// Tasks to have at least, so that threads finish at about the same time.
-const TASKS: usize = 16;
-/// Channels summed in registers at once.
+/// Minimum tasks, for load balance.
+const MIN_TASKS: usize = 16;
+/// Channels of a register tile.
 const LANES: usize = 16;
 
 /// Whether the convolution is depthwise.
-pub fn suits(conv: &Convolution) -> bool {
+pub fn supports(conv: &Convolution) -> bool {
     conv.in_c > 0 && conv.groups == conv.in_c
 }
 
-/// How the weight gradient is cut, by its sizes only: blocks of channels, and pieces of the batch's output rows.
+/// The partition of the weight gradient, by its sizes only: blocks of channels by splits of the batch's output rows, whose
+/// partial sums are reduced at the end.
 #[derive(Clone, Copy)]
-struct Cut {
+struct RowSplits {
     blocks: usize,
-    /// Output rows of a piece, and the number of pieces.
+    /// Output rows of a split.
     rows: usize,
-    pieces: usize,
+    splits: usize,
     taps: usize,
 }
 
-impl Cut {
+impl RowSplits {
     fn new(conv: &Convolution, batch: usize) -> Self {
         let blocks = conv.out_c.div_ceil(BLOCK).max(1);
         let rows = batch * conv.window.out_h;
-        let each = rows.div_ceil(TASKS.div_ceil(blocks)).max(1);
+        let split_rows = rows.div_ceil(MIN_TASKS.div_ceil(blocks)).max(1);
         let taps = conv.window.kernel_h * conv.window.kernel_w;
-        Self { blocks, rows: each, pieces: rows.div_ceil(each).max(1), taps }
+        Self { blocks, rows: split_rows, splits: rows.div_ceil(split_rows).max(1), taps }
     }
 
-    /// Floats of a block's sums of one piece.
-    fn sums(&self) -> usize {
+    /// Floats of a block's partial sums in one split.
+    fn sums_len(&self) -> usize {
         self.taps * BLOCK
     }
 }
 
-/// The floats of scratch memory that [`weight_gradient`] needs.
+/// Scratch memory of [`weight_gradient`], in floats.
 pub fn scratch_len(conv: &Convolution, batch: usize) -> usize {
-    let cut = Cut::new(conv, batch);
-    cut.pieces * cut.blocks * cut.sums()
+    let splits = RowSplits::new(conv, batch);
+    splits.splits * splits.blocks * splits.sums_len()
 }
 
-/// See [`gradient_convolution`](super::weight_gradient::weight_gradient), which checks the views.
+/// See [`weight_gradient`](super::weight_gradient::weight_gradient), which checks the views.
 pub fn weight_gradient(
     threads: &ThreadPool,
     conv: &Convolution,
@@ -59,15 +60,18 @@ pub fn weight_gradient(
     dw: &mut [f32],
     scratch: &mut [f32],
 ) {
-    let cut = Cut::new(conv, batch);
-    let (sums, out_c, out_h) = (cut.sums(), conv.out_c, conv.window.out_h);
-    let partial = &mut scratch[..cut.pieces * cut.blocks * sums];
-    let partition =
-        Partition { outer: cut.pieces, outer_stride: cut.blocks * sums, ..Partition::chunks(cut.blocks * sums, sums) };
+    let splits = RowSplits::new(conv, batch);
+    let (sums, out_c, out_h) = (splits.sums_len(), conv.out_c, conv.window.out_h);
+    let partial = &mut scratch[..splits.splits * splits.blocks * sums];
+    let partition = Partition {
+        outer: splits.splits,
+        outer_stride: splits.blocks * sums,
+        ..Partition::chunks(splits.blocks * sums, sums)
+    };
     share(threads, partial, partition, Scratch::none(), &|piece, sums, _| {
         sums.fill(0.0);
         let channels = piece.inner * BLOCK..((piece.inner + 1) * BLOCK).min(out_c);
-        for row in piece.outer * cut.rows..((piece.outer + 1) * cut.rows).min(batch * out_h) {
+        for row in piece.outer * splits.rows..((piece.outer + 1) * splits.rows).min(batch * out_h) {
             let (image, out_y) = (row / out_h, row % out_h);
             let x = View { data: &x.data[image * x.image..], ..x };
             let dy = View { data: &dy.data[image * dy.image + out_y * conv.window.out_w * dy.ld..], ..dy };
@@ -75,19 +79,19 @@ pub fn weight_gradient(
         }
     });
     let partial = &*partial;
-    share(threads, dw, Partition::chunks(cut.taps * out_c, out_c), Scratch::none(), &|piece, row, _| {
+    share(threads, dw, Partition::chunks(splits.taps * out_c, out_c), Scratch::none(), &|piece, row, _| {
         for (block, sum) in row.chunks_mut(BLOCK).enumerate() {
             sum.fill(0.0);
-            // Pieces are added in their order, whoever computed them.
-            for index in 0..cut.pieces {
-                let part = &partial[(index * cut.blocks + block) * sums + piece.inner * BLOCK..];
-                sum.iter_mut().zip(part).for_each(|(sum, part)| *sum += part);
+            // Splits are added in a fixed order, whichever thread computed them.
+            for split in 0..splits.splits {
+                let addends = &partial[(split * splits.blocks + block) * sums + piece.inner * BLOCK..];
+                sum.iter_mut().zip(addends).for_each(|(sum, addend)| *sum += addend);
             }
         }
     });
 }
 
-/// A row of output pixels, with the image that it sees.
+/// A row of output pixels of one image, with its input image.
 #[derive(Clone, Copy)]
 struct Row<'a> {
     conv: &'a Convolution,
@@ -96,7 +100,7 @@ struct Row<'a> {
     out_y: usize,
 }
 
-/// The output columns whose tap `kx` is within the image.
+/// The output columns whose input pixel at tap `kx` is inside the image.
 #[inline(always)]
 fn columns(window: &Window, kx: usize) -> Range<usize> {
     let shift = kx * window.dilation_w;
@@ -106,7 +110,7 @@ fn columns(window: &Window, kx: usize) -> Range<usize> {
 }
 
 multiversion! {
-    /// Adds what a row of output pixels gives to the taps of some channels: `sums` is `(taps, BLOCK)`.
+    /// Adds an output row's contribution to the weight gradient of a range of channels: `sums` is `(taps, BLOCK)`.
     fn add_row(row: Row<'_>, channels: Range<usize>, sums: &mut [f32]) {
         let window = &row.conv.window;
         for ky in 0..window.kernel_h {
@@ -118,15 +122,15 @@ multiversion! {
             for kx in 0..window.kernel_w {
                 let columns = columns(window, kx);
                 let sums = &mut sums[(ky * window.kernel_w + kx) * BLOCK..][..channels.len()];
-                let mut at = 0;
-                while at < sums.len() {
-                    let channel = channels.start + at;
-                    if row.conv.out_c == row.conv.in_c && at + LANES <= sums.len() {
-                        add_tap::<LANES>(row, line, columns.clone(), kx, channel, &mut sums[at..]);
-                        at += LANES;
+                let mut offset = 0;
+                while offset < sums.len() {
+                    let channel = channels.start + offset;
+                    if row.conv.out_c == row.conv.in_c && offset + LANES <= sums.len() {
+                        add_tap::<LANES>(row, line, columns.clone(), kx, channel, &mut sums[offset..]);
+                        offset += LANES;
                     } else {
-                        add_tap::<1>(row, line, columns.clone(), kx, channel, &mut sums[at..]);
-                        at += 1;
+                        add_tap::<1>(row, line, columns.clone(), kx, channel, &mut sums[offset..]);
+                        offset += 1;
                     }
                 }
             }
@@ -134,7 +138,7 @@ multiversion! {
     }
 }
 
-/// One tap of `C` channels over a row; with a multiplier, of one channel.
+/// The contribution of a row to one tap of `C` channels; with a channel multiplier, `C` is 1.
 #[inline(always)]
 fn add_tap<const C: usize>(
     row: Row<'_>,
@@ -146,25 +150,25 @@ fn add_tap<const C: usize>(
 ) {
     let Row { conv, x, dy, .. } = row;
     let window = &conv.window;
-    let from = channel / (conv.out_c / conv.in_c);
-    // Two sums side by side, so that additions do not wait for each other.
-    let mut even = [0.0; C];
-    let mut odd = [0.0; C];
+    let in_channel = channel / (conv.out_c / conv.in_c);
+    // Two independent accumulators, to hide the latency of additions.
+    let mut acc0 = [0.0; C];
+    let mut acc1 = [0.0; C];
     for out_x in columns {
         let in_x = out_x * window.stride_w + kx * window.dilation_w - window.pad_left;
-        let (x, dy) = (&line[in_x * x.ld + from..][..C], &dy.data[out_x * dy.ld + channel..][..C]);
+        let (x, dy) = (&line[in_x * x.ld + in_channel..][..C], &dy.data[out_x * dy.ld + channel..][..C]);
         for lane in 0..C {
-            even[lane] += x[lane] * dy[lane];
+            acc0[lane] += x[lane] * dy[lane];
         }
-        std::mem::swap(&mut even, &mut odd);
+        std::mem::swap(&mut acc0, &mut acc1);
     }
     for lane in 0..C {
-        sums[lane] += even[lane] + odd[lane];
+        sums[lane] += acc0[lane] + acc1[lane];
     }
 }
 
 multiversion! {
-    /// A row of dx of one image, `in_y`, whose pixels are `ld` apart; `weights` as they stand.
+    /// Computes row `in_y` of dx of one image, with pixels `ld` floats apart; `weights` are unpacked.
     pub fn input_row(conv: &Convolution, dy: View<'_>, weights: &[f32], in_y: usize, out: &mut [f32], ld: usize) {
         let window = &conv.window;
         out.chunks_mut(ld).for_each(|pixel| pixel[..conv.in_c].fill(0.0));
@@ -187,7 +191,7 @@ multiversion! {
     }
 }
 
-/// pixel += dy * tap, summed over the kernels of each input channel
+/// pixel += dy * tap, summed over the output channels of each input channel
 #[inline(always)]
 fn add_products(pixel: &mut [f32], dy: &[f32], tap: &[f32]) {
     let multiplier = dy.len() / pixel.len();

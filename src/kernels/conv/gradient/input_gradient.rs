@@ -1,8 +1,8 @@
-//! The gradient of convolutions by their input.
+//! The gradient of convolutions with respect to the input.
 //!
-//! For stride 1 it is a convolution of dy again, with [`flip_weights`] and [`input_gradient_geometry`], and so has all
-//! the kernels of convolutions. For other strides pixels of dx that see the same taps are computed together: for each
-//! such tap a general product multiplies their pixels of dy with the tap's weights as they stand.
+//! For stride 1 it is a convolution of dy with flipped weights ([`flip_weights`], [`input_gradient_geometry`]), which any
+//! convolution algorithm computes. For other strides, the pixels of dx with the same phase modulo the stride use the same
+//! taps: per phase and tap, a GEMM multiplies pixels of dy with the tap's transposed weights.
 
 use super::depthwise_gradient;
 use crate::kernels::epilogue::check_view;
@@ -15,11 +15,11 @@ use crate::kernels::simd::multiversion::multiversion;
 use crate::kernels::tensor_view::{Convolution, View, ViewMut, Window};
 use std::ops::Range;
 
-/// Pixels of dx of one task, about, for each of the stride's phases.
+/// Approximate pixels of dx per task and stride phase.
 const PIXELS: usize = 96;
 
-/// The convolution over dy that gives the gradient by the input, where there is one: for stride 1 and a window that
-/// pads by no more than it reaches.
+/// The convolution over dy that computes the input gradient, if there is one: for stride 1 and padding smaller than the
+/// dilated kernel.
 pub fn input_gradient_geometry(conv: &Convolution) -> Option<Convolution> {
     let w = conv.window;
     let reach = |kernel: usize, dilation: usize| (kernel - 1) * dilation;
@@ -31,22 +31,22 @@ pub fn input_gradient_geometry(conv: &Convolution) -> Option<Convolution> {
     Some(Convolution { window, in_c: conv.out_c, out_c: conv.in_c, groups: conv.groups })
 }
 
-/// Brings weights `(kernel_h, kernel_w, in_c / groups, out_c)` into the order of [`input_gradient_geometry`]:
-/// `(kernel_h, kernel_w, out_c / groups, in_c)` with the taps reversed along both axes.
+/// Flips weights `(kernel_h, kernel_w, in_c / groups, out_c)` for [`input_gradient_geometry`]: to
+/// `(kernel_h, kernel_w, out_c / groups, in_c)`, with the taps reversed along both axes.
 ///
 /// # Panics
-/// If `weights` or `out` does not have their length.
+/// If `weights` or `out` has the wrong length.
 pub fn flip_weights(conv: &Convolution, weights: &[f32], out: &mut [f32], threads: &ThreadPool) {
     let taps = conv.window.kernel_h * conv.window.kernel_w;
     let (in_c, out_c) = (conv.in_c / conv.groups, conv.out_c / conv.groups);
-    let each = in_c * conv.out_c;
-    assert_eq!(weights.len(), taps * each, "weights");
-    assert_eq!(out.len(), taps * each, "flipped weights");
-    // A task has some rows of one tap's flipped weights.
-    let rows = (TRANSPOSED / conv.in_c.max(1)).clamp(1, out_c.max(1)).next_multiple_of(TILE).min(out_c.max(1));
-    let partition = Partition { outer: taps, outer_stride: each, ..Partition::chunks(each, rows * conv.in_c) };
+    let tap_len = in_c * conv.out_c;
+    assert_eq!(weights.len(), taps * tap_len, "weights");
+    assert_eq!(out.len(), taps * tap_len, "flipped weights");
+    // A task has a range of rows of one tap's flipped weights.
+    let rows = (TASK_FLOATS / conv.in_c.max(1)).clamp(1, out_c.max(1)).next_multiple_of(TILE).min(out_c.max(1));
+    let partition = Partition { outer: taps, outer_stride: tap_len, ..Partition::chunks(tap_len, rows * conv.in_c) };
     share(threads, out, partition, Scratch::none(), &|piece, out, _| {
-        let tap = &weights[(taps - 1 - piece.outer) * each..][..each];
+        let tap = &weights[(taps - 1 - piece.outer) * tap_len..][..tap_len];
         let first = piece.inner * rows;
         let count = out.len() / conv.in_c;
         for group in 0..conv.groups {
@@ -63,39 +63,39 @@ pub fn flip_weights(conv: &Convolution, weights: &[f32], out: &mut [f32], thread
 }
 
 multiversion! {
-    /// Transposes a tile of `size` rows and columns: each line is read and written once, as their strides would make
-    /// them collide in the cache.
+    /// Transposes a tile of `size` rows and columns through registers: each cache line is read and written once, since
+    /// power-of-two strides would evict it in between.
     fn transpose_tile(from: &[f32], from_ld: usize, to: &mut [f32], to_ld: usize, size: (usize, usize)) {
         let mut tile = [[0.0; TILE]; TILE];
         for (i, line) in tile.iter_mut().enumerate().take(size.0) {
             match from[i * from_ld..].first_chunk::<TILE>() {
-                Some(whole) if size.1 == TILE => *line = *whole,
+                Some(full) if size.1 == TILE => *line = *full,
                 _ => line[..size.1].copy_from_slice(&from[i * from_ld..][..size.1]),
             }
         }
         for o in 0..size.1 {
             let line: [f32; TILE] = std::array::from_fn(|i| tile[i][o]);
             match to[o * to_ld..].first_chunk_mut::<TILE>() {
-                Some(whole) if size.0 == TILE => *whole = line,
+                Some(full) if size.0 == TILE => *full = line,
                 _ => to[o * to_ld..][..size.0].copy_from_slice(&line[..size.0]),
             }
         }
     }
 }
 
-/// Floats that one task transposes, about.
-const TRANSPOSED: usize = 1 << 15;
-/// Rows and columns that are transposed at once.
+/// Approximate floats that a task transposes.
+const TASK_FLOATS: usize = 1 << 15;
+/// Rows and columns of a transposed tile.
 const TILE: usize = 16;
 
-/// The floats of scratch memory that [`input_gradient`] needs for `workers` threads.
+/// Scratch memory of [`input_gradient`] for `workers` threads, in floats.
 pub fn input_gradient_scratch_len(conv: &Convolution, workers: usize) -> usize {
-    if depthwise_gradient::suits(conv) { 0 } else { Bands::new(conv).worker_len(conv) * workers }
+    if depthwise_gradient::supports(conv) { 0 } else { Bands::new(conv).worker_len(conv) * workers }
 }
 
-/// The general products of [`input_gradient`], where it has any: one for each tap, band and group.
+/// The GEMMs of [`input_gradient`], if any: one for each tap, band and group.
 pub fn input_gradient_products(conv: &Convolution, batch: usize) -> Option<Shape> {
-    if depthwise_gradient::suits(conv) {
+    if depthwise_gradient::supports(conv) {
         return None;
     }
     let (window, bands) = (&conv.window, Bands::new(conv).rows);
@@ -105,8 +105,9 @@ pub fn input_gradient_products(conv: &Convolution, batch: usize) -> Option<Shape
     Some(Shape { rows, columns, depth, transposed: (false, true), count })
 }
 
-/// dx `(batch, in_h, in_w, in_c)` = the gradient of a convolution by its input, of dy `(batch, out_h, out_w, out_c)`
-/// and `weights` as they stand, `(kernel_h, kernel_w, in_c / groups, out_c)`: for every window.
+/// dx `(batch, in_h, in_w, in_c)` = the gradient with respect to the input of a convolution of any geometry, from dy
+/// `(batch, out_h, out_w, out_c)` and the unpacked `weights`, `(kernel_h, kernel_w, in_c / groups, out_c)`. `scratch` has at
+/// least [`input_gradient_scratch_len`] floats.
 ///
 /// # Panics
 /// If a slice is too short for the sizes.
@@ -126,10 +127,10 @@ pub fn input_gradient(
     assert_eq!(weights.len(), window.kernel_h * window.kernel_w * conv.in_c / conv.groups * conv.out_c, "weights");
     let row = span(window.in_w, dx.ld, conv.in_c);
     let ld = dx.ld;
-    let depthwise = depthwise_gradient::suits(conv);
-    let cut = Bands::new(conv);
-    let each = if depthwise { 0 } else { cut.worker_len(conv) };
-    // A row of dx counts as a pixel.
+    let depthwise = depthwise_gradient::supports(conv);
+    let bands_of_dx = Bands::new(conv);
+    let worker_len = if depthwise { 0 } else { bands_of_dx.worker_len(conv) };
+    // `bands` partitions pixels; here a row of dx is one.
     let dx = ViewMut { data: dx.data, ld: window.in_w * ld, image: dx.image };
     if depthwise {
         bands(
@@ -149,15 +150,21 @@ pub fn input_gradient(
     if batch * window.in_h * row == 0 {
         return;
     }
-    let count = window.in_h.div_ceil(cut.rows);
-    let len = span(cut.rows.min(window.in_h), dx.ld, row);
-    let last = span(window.in_h - (count - 1) * cut.rows, dx.ld, row);
-    let partition =
-        Partition { outer: batch, outer_stride: dx.image, inner: count, inner_stride: cut.rows * dx.ld, len, last };
-    share(threads, dx.data, partition, Scratch { data: scratch, per_worker: each }, &|piece, out, copy| {
+    let count = window.in_h.div_ceil(bands_of_dx.rows);
+    let len = span(bands_of_dx.rows.min(window.in_h), dx.ld, row);
+    let last = span(window.in_h - (count - 1) * bands_of_dx.rows, dx.ld, row);
+    let partition = Partition {
+        outer: batch,
+        outer_stride: dx.image,
+        inner: count,
+        inner_stride: bands_of_dx.rows * dx.ld,
+        len,
+        last,
+    };
+    share(threads, dx.data, partition, Scratch { data: scratch, per_worker: worker_len }, &|piece, out, copy| {
         let dy = View { data: &dy.data[piece.outer * dy.image..], ..dy };
-        let first = piece.inner * cut.rows;
-        let rows = first..(first + cut.rows).min(window.in_h);
+        let first = piece.inner * bands_of_dx.rows;
+        let rows = first..(first + bands_of_dx.rows).min(window.in_h);
         for y_phase in 0..window.stride_h.min(rows.len()) {
             for x_phase in 0..window.stride_w.min(window.in_w) {
                 let phase = Phase::new(window, rows.clone(), (y_phase, x_phase));
@@ -169,7 +176,7 @@ pub fn input_gradient(
     });
 }
 
-/// How dx is cut, by sizes only: bands of rows.
+/// The partition of dx into bands of rows, by sizes only.
 #[derive(Clone, Copy)]
 struct Bands {
     rows: usize,
@@ -178,12 +185,12 @@ struct Bands {
 impl Bands {
     fn new(conv: &Convolution) -> Self {
         let w = &conv.window;
-        // Whole strides, of about as many pixels for each phase.
+        // A multiple of the stride, with about `PIXELS` pixels per phase.
         let strides = PIXELS.div_ceil(w.in_w.div_ceil(w.stride_w).max(1));
         Self { rows: (strides * w.stride_h).min(w.in_h.max(1)) }
     }
 
-    /// Pixels of dy and of dx of one phase.
+    /// Floats of one phase's pixels of dy and of dx.
     fn worker_len(&self, conv: &Convolution) -> usize {
         let w = &conv.window;
         let pixels = self.rows.div_ceil(w.stride_h) * w.in_w.div_ceil(w.stride_w);
@@ -191,10 +198,11 @@ impl Bands {
     }
 }
 
-/// Pixels of a band that are a stride apart, and so see the same taps.
+/// The pixels of a band with the same coordinates modulo the stride, which have the same taps.
 struct Phase {
-    /// The first row of the band, and the first row and column of the phase.
+    /// The first row of the band.
     band: usize,
+    /// The first row and column of the phase.
     first: (usize, usize),
     rows: usize,
     columns: usize,
@@ -210,7 +218,7 @@ impl Phase {
         }
     }
 
-    /// Computes one group's channels of the phase into the band's floats `out`, whose pixels are `ld` apart.
+    /// Computes one group's channels of the phase into the band `out`, with pixels `ld` floats apart.
     #[allow(clippy::too_many_arguments)] // The band, the copy and the operands are separate borrows.
     fn run(
         &self,
@@ -225,30 +233,31 @@ impl Phase {
         let window = &conv.window;
         let (in_c, out_c) = (conv.in_c / conv.groups, conv.out_c / conv.groups);
         let pixels = self.rows * self.columns;
-        let (copy, rest) = copy.split_at_mut(pixels * out_c);
-        let sums = &mut rest[..pixels * in_c];
-        let mut begun = false;
+        let (copy, remaining) = copy.split_at_mut(pixels * out_c);
+        let sums = &mut remaining[..pixels * in_c];
+        let mut is_started = false;
         for tap_y in 0..window.kernel_h {
-            let Some(y) = place(self.first.0, window.pad_top, tap_y * window.dilation_h, window.stride_h) else {
+            let Some(y) = output_index(self.first.0, window.pad_top, tap_y * window.dilation_h, window.stride_h) else {
                 continue;
             };
             for tap_x in 0..window.kernel_w {
-                let Some(x) = place(self.first.1, window.pad_left, tap_x * window.dilation_w, window.stride_w) else {
+                let Some(x) = output_index(self.first.1, window.pad_left, tap_x * window.dilation_w, window.stride_w)
+                else {
                     continue;
                 };
                 if !self.copy_pixels(window, View { data: &dy.data[group * out_c..], ..dy }, (y, x), out_c, copy) {
                     continue;
                 }
                 let tap = (tap_y * window.kernel_w + tap_x) * in_c * conv.out_c + group * out_c;
-                let beta = if begun { 1.0 } else { 0.0 };
+                let beta = if is_started { 1.0 } else { 0.0 };
                 let product = Product { rows: pixels, columns: in_c, depth: out_c, alpha: 1.0, beta, backend };
                 let left = Operand { data: copy, ld: out_c, transposed: false };
                 let right = Operand { data: &weights[tap..], ld: conv.out_c, transposed: true };
                 multiply_serial(isa, &product, left, right, sums, in_c);
-                begun = true;
+                is_started = true;
             }
         }
-        if !begun {
+        if !is_started {
             sums.fill(0.0);
         }
         for (row, sums) in sums.chunks_exact(self.columns * in_c).enumerate() {
@@ -260,7 +269,7 @@ impl Phase {
         }
     }
 
-    /// Copies the pixels of dy from `(y, x)` on, which may lie outside, where they are 0; whether any is inside.
+    /// Copies the phase's pixels of dy from `(y, x)` on, zero-padded outside the image. Returns false if all are outside.
     fn copy_pixels(
         &self,
         window: &Window,
@@ -289,9 +298,10 @@ impl Phase {
     }
 }
 
-/// The place of dy whose tap at `shift` is place `at` of dx; it may lie outside, and there may be none.
-fn place(at: usize, pad: usize, shift: usize, stride: usize) -> Option<isize> {
-    let distance = (at + pad) as isize - shift as isize;
+/// The coordinate of dy that contributes to coordinate `input` of dx through the tap at `shift`, which may be outside the image;
+/// none if the stride skips it.
+fn output_index(input: usize, pad: usize, shift: usize, stride: usize) -> Option<isize> {
+    let distance = (input + pad) as isize - shift as isize;
     let stride = stride as isize;
     (distance.rem_euclid(stride) == 0).then(|| distance.div_euclid(stride))
 }
@@ -304,9 +314,9 @@ mod tests {
     use crate::kernels::conv::naive::convolution;
     use crate::kernels::epilogue::EpilogueArgs;
     use crate::kernels::guarded::Floats;
-    use crate::kernels::testing::{Random, Sum, Tensor, seen, windows};
+    use crate::kernels::testing::{Random, Sum, Tensor, receptive_field, windows};
 
-    /// What each output pixel gives to the pixels it saw.
+    /// The reference: each output pixel's gradient is scattered over its receptive field.
     fn expected(conv: &Convolution, dy: &Tensor, weights: &[f32]) -> Vec<Sum> {
         let window = &conv.window;
         let (in_c, out_c) = (conv.in_c / conv.groups, conv.out_c / conv.groups);
@@ -314,12 +324,12 @@ mod tests {
         let mut dx = vec![Sum::default(); dy.size.n * pixels * conv.in_c];
         for n in 0..dy.size.n {
             for pixel in 0..window.out_h * window.out_w {
-                for (cell, ky, kx) in seen(window, pixel) {
+                for (cell, ky, kx) in receptive_field(window, pixel) {
                     for i in 0..in_c {
                         for o in 0..conv.out_c {
                             let weight = weights[((ky * window.kernel_w + kx) * in_c + i) * conv.out_c + o];
-                            let place = (n * pixels + cell) * conv.in_c + o / out_c * in_c + i;
-                            dx[place].add(dy.at(n, pixel, o) * f64::from(weight));
+                            let index = (n * pixels + cell) * conv.in_c + o / out_c * in_c + i;
+                            dx[index].add(dy.at(n, pixel, o) * f64::from(weight));
                         }
                     }
                 }
@@ -334,7 +344,7 @@ mod tests {
         let dy = Tensor::random(random, batch, window.out_h * window.out_w, conv.out_c, gap);
         let exact = expected(&conv, &dy, &weights);
         let check = |dx: Tensor| {
-            // What is as near as the depth of its sum explains passes for the exact value.
+            // A value within the rounding bound of its sum counts as exact.
             dx.check(0.0, |n, p, c| {
                 let (found, sum) = (dx.at(n, p, c), &exact[(n * window.in_h * window.in_w + p) * conv.in_c + c]);
                 if (found - sum.value).abs() <= sum.rounding() { found } else { sum.value }
@@ -372,7 +382,7 @@ mod tests {
     }
 
     #[test]
-    fn of_any_window() {
+    fn input_gradient_of_any_window() {
         let mut random = Random(46);
         let mut flipped = 0;
         for (i, window) in windows(&mut random, 60).into_iter().enumerate() {
@@ -385,7 +395,7 @@ mod tests {
     }
 
     #[test]
-    fn of_larger_images() {
+    fn input_gradient_of_larger_images() {
         let mut random = Random(47);
         check(&mut random, convolution((28, 30), (20, 33, 1), (3, 2, 1), (0, 1)), 2, 0);
         check(&mut random, convolution((31, 29), (6, 16, 1), (7, 2, 1), (3, 3)), 1, 2);
@@ -396,7 +406,7 @@ mod tests {
     }
 
     #[test]
-    fn geometries() {
+    fn geometries_and_flipped_weights() {
         let conv = convolution((9, 11), (4, 6, 2), (3, 1, 2), (1, 1));
         let over = input_gradient_geometry(&conv).expect("stride 1");
         assert_eq!((over.window.pad_top, over.window.pad_left), (3, 3));

@@ -1,4 +1,4 @@
-//! Gradients of convolutions.
+//! Gradients of convolutions with respect to input and weights.
 
 mod depthwise_gradient;
 pub mod input_gradient;

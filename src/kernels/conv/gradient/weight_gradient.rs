@@ -1,8 +1,7 @@
-//! The gradient of convolutions by their weights.
+//! The gradient of convolutions with respect to the weights.
 //!
-//! It is the product of the windows' pixels, transposed, with dy, over all pixels of the batch: windows are copied in
-//! blocks of rows, and general products multiply. 3x3 kernels with enough channels go by Winograd's method, and depthwise
-//! ones by loops of their own.
+//! In general it is a GEMM of the transposed im2col matrix with dy over all output pixels of the batch, in blocks. 3x3
+//! kernels with enough channels use Winograd's method, and depthwise convolutions have a kernel of their own.
 
 use super::depthwise_gradient;
 use crate::kernels::conv::window_copy::copy_windows;
@@ -16,16 +15,16 @@ use crate::kernels::simd::isa::Isa;
 use crate::kernels::tensor_view::{Convolution, View};
 use std::ops::Range;
 
-/// Rows of dw of one task, at most.
-const ROWS: usize = 256;
-/// Floats of copied windows: half of a second-level cache of 512 KiB.
+/// Maximum rows of dw per task.
+const MAX_ROWS: usize = 256;
+/// Floats of a block of the im2col matrix: half of an L2 cache of 512 KiB.
 const BLOCK_FLOATS: usize = 64 * 1024;
-/// Tasks to have at least, so that threads finish at about the same time.
-const TASKS: usize = 16;
-/// Pixels of a partial sum, at least.
-const PIECE: usize = 512;
+/// Minimum tasks, for load balance.
+const MIN_TASKS: usize = 16;
+/// Minimum pixels of a split, each of which has a partial sum.
+const MIN_SPLIT_PIXELS: usize = 512;
 
-/// Which way the gradient is computed, by sizes only.
+/// The method that computes the gradient; depends on the sizes only.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Method {
     Depthwise,
@@ -35,9 +34,9 @@ enum Method {
 
 impl Method {
     fn of(conv: &Convolution) -> Self {
-        if depthwise_gradient::suits(conv) {
+        if depthwise_gradient::supports(conv) {
             Self::Depthwise
-        } else if weight_gradient_winograd::suits(conv) {
+        } else if weight_gradient_winograd::supports(conv) {
             Self::Winograd
         } else {
             Self::General
@@ -45,7 +44,7 @@ impl Method {
     }
 }
 
-/// The floats of scratch memory that [`weight_gradient`] needs for `workers` threads.
+/// Scratch memory of [`weight_gradient`] for `workers` threads, in floats.
 pub fn weight_gradient_scratch_len(conv: &Convolution, batch: usize, workers: usize) -> usize {
     match Method::of(conv) {
         Method::Depthwise => depthwise_gradient::scratch_len(conv, batch),
@@ -54,22 +53,23 @@ pub fn weight_gradient_scratch_len(conv: &Convolution, batch: usize, workers: us
     }
 }
 
-/// The general products of [`weight_gradient`], where it has any.
+/// The GEMMs of [`weight_gradient`], if any.
 pub fn weight_gradient_products(conv: &Convolution, batch: usize) -> Option<gemm::Shape> {
     match Method::of(conv) {
         Method::Depthwise => None,
         Method::Winograd => Some(weight_gradient_winograd::products(conv, batch)),
         Method::General => {
-            let General { rows, out_c, depth, pixels, pieces, .. } = General::new(conv, batch);
-            let count = depth.div_ceil(rows.max(1)) * conv.groups * pieces;
-            let depth = pixels / pieces.max(1);
+            let General { rows, out_c, depth, pixels, splits, .. } = General::new(conv, batch);
+            let count = depth.div_ceil(rows.max(1)) * conv.groups * splits;
+            let depth = pixels / splits.max(1);
             Some(gemm::Shape { rows, columns: out_c, depth, transposed: (true, false), count })
         }
     }
 }
 
-/// dw = the gradient of a convolution by its weights, `(kernel_h, kernel_w, in_c / groups, out_c)`, summed over the
-/// batch. x is `(batch, in_h, in_w, in_c)` and dy `(batch, out_h, out_w, out_c)`. The gradient of the bias is
+/// dw = the gradient of a convolution with respect to its weights, `(kernel_h, kernel_w, in_c / groups, out_c)`, summed over
+/// the batch. x is `(batch, in_h, in_w, in_c)` and dy `(batch, out_h, out_w, out_c)`; `scratch` has at least
+/// [`weight_gradient_scratch_len`] floats. The gradient of the bias is
 /// [`channel_sums`](crate::kernels::norm::batch_norm::channel_sums) of dy.
 ///
 /// # Panics
@@ -98,11 +98,11 @@ pub fn weight_gradient(
     }
 }
 
-/// How the general method cuts the work. Each task has some rows of one group's dw over some pixels.
+/// The partition of the general method: a task has a block of rows of one group's dw, over one split of the pixels.
 #[derive(Clone, Copy)]
 struct General<'a> {
     conv: &'a Convolution,
-    /// Rows of dw: taps times the group's input channels.
+    /// Rows of a group's dw: taps times input channels.
     depth: usize,
     /// The group's output channels.
     out_c: usize,
@@ -110,10 +110,11 @@ struct General<'a> {
     pixels: usize,
     /// Rows of a block.
     rows: usize,
-    /// Pixels of a piece, and the number of pieces, whose sums are added in the end.
-    piece: usize,
-    pieces: usize,
-    /// Pixels copied at once.
+    /// Pixels of a split.
+    split_pixels: usize,
+    /// Splits of the pixels, whose partial sums are reduced at the end.
+    splits: usize,
+    /// Pixels of a block of the im2col matrix.
     step: usize,
 }
 
@@ -122,22 +123,22 @@ impl<'a> General<'a> {
         let window = &conv.window;
         let depth = window.kernel_h * window.kernel_w * conv.in_c / conv.groups;
         let pixels = batch * window.out_h * window.out_w;
-        let mut row_blocks = depth.div_ceil(ROWS).max(1);
-        let pieces = TASKS.div_ceil(row_blocks * conv.groups).min(pixels / PIECE).max(1);
-        while row_blocks * conv.groups * pieces < TASKS && depth / row_blocks >= 64 {
+        let mut row_blocks = depth.div_ceil(MAX_ROWS).max(1);
+        let splits = MIN_TASKS.div_ceil(row_blocks * conv.groups).min(pixels / MIN_SPLIT_PIXELS).max(1);
+        while row_blocks * conv.groups * splits < MIN_TASKS && depth / row_blocks >= 64 {
             row_blocks *= 2;
         }
         let rows = depth.div_ceil(row_blocks).next_multiple_of(16).min(depth.max(1));
-        let piece = pixels.div_ceil(pieces).max(1);
+        let split_pixels = pixels.div_ceil(splits).max(1);
         Self {
             conv,
             depth,
             out_c: conv.out_c / conv.groups,
             pixels,
             rows,
-            piece,
-            pieces: pixels.div_ceil(piece).max(1),
-            step: (BLOCK_FLOATS / rows).clamp(32, 1024).min(piece),
+            split_pixels,
+            splits: pixels.div_ceil(split_pixels).max(1),
+            step: (BLOCK_FLOATS / rows).clamp(32, 1024).min(split_pixels),
         }
     }
 
@@ -145,10 +146,10 @@ impl<'a> General<'a> {
         if self.conv.is_pixelwise() { 0 } else { self.step * self.rows }
     }
 
-    /// Sums of pieces or groups, which do not stand in dw as they are computed.
+    /// Floats of partial sums: none if a single sum can be computed in place in dw.
     fn partial_len(&self) -> usize {
-        let parts = self.pieces * self.conv.groups;
-        if parts == 1 { 0 } else { parts * self.depth * self.out_c }
+        let sums = self.splits * self.conv.groups;
+        if sums == 1 { 0 } else { sums * self.depth * self.out_c }
     }
 
     fn scratch_len(&self, workers: usize) -> usize {
@@ -171,48 +172,44 @@ impl<'a> General<'a> {
         }
         let groups = conv.groups;
         let (partial, scratch) = scratch.split_at_mut(self.partial_len());
-        let own = Scratch { data: scratch, per_worker: self.worker_len() };
+        let worker_scratch = Scratch { data: scratch, per_worker: self.worker_len() };
         let partition = Partition {
-            outer: self.pieces * groups,
+            outer: self.splits * groups,
             outer_stride: depth * out_c,
             ..Partition::chunks(depth * out_c, self.rows * out_c)
         };
-        let work = |part: usize, block: usize, sum: &mut [f32], copy: &mut [f32]| {
+        let work = |index: usize, block: usize, sum: &mut [f32], copy: &mut [f32]| {
             let first = block * self.rows;
-            let pixels = part / groups * self.piece..((part / groups + 1) * self.piece).min(self.pixels);
-            self.block(
-                (threads.isa(), backend),
-                x,
-                dy,
-                part % groups,
-                first..first + sum.len() / out_c,
-                pixels,
-                sum,
-                copy,
-            );
+            let (split, group) = (index / groups, index % groups);
+            let pixels = split * self.split_pixels..((split + 1) * self.split_pixels).min(self.pixels);
+            self.block((threads.isa(), backend), x, dy, group, first..first + sum.len() / out_c, pixels, sum, copy);
         };
         if partial.is_empty() {
-            share(threads, dw, partition, own, &|piece, sum, copy| work(piece.outer, piece.inner, sum, copy));
+            share(threads, dw, partition, worker_scratch, &|piece, sum, copy| {
+                work(piece.outer, piece.inner, sum, copy)
+            });
             return;
         }
-        share(threads, partial, partition, own, &|piece, sum, copy| work(piece.outer, piece.inner, sum, copy));
+        share(threads, partial, partition, worker_scratch, &|piece, sum, copy| {
+            work(piece.outer, piece.inner, sum, copy)
+        });
         let partial = &*partial;
         share(threads, dw, Partition::chunks(depth * conv.out_c, conv.out_c), Scratch::none(), &|piece, row, _| {
             for (group, sums) in row.chunks_exact_mut(out_c).enumerate() {
-                // Pieces are added in their order, whoever computed them.
-                for index in 0..self.pieces {
-                    let part = &partial[((index * groups + group) * depth + piece.inner) * out_c..][..out_c];
-                    if index == 0 {
-                        sums.copy_from_slice(part);
+                // Splits are added in a fixed order, whichever thread computed them.
+                for split in 0..self.splits {
+                    let addends = &partial[((split * groups + group) * depth + piece.inner) * out_c..][..out_c];
+                    if split == 0 {
+                        sums.copy_from_slice(addends);
                     } else {
-                        sums.iter_mut().zip(part).for_each(|(sum, part)| *sum += part);
+                        sums.iter_mut().zip(addends).for_each(|(sum, addend)| *sum += addend);
                     }
                 }
             }
         });
     }
 
-    /// Some rows of a group's dw over some pixels.
+    /// A block of rows of a group's dw, over a range of pixels.
     #[allow(clippy::too_many_arguments)] // A block has three ranges besides its operands.
     fn block(
         &self,
@@ -227,22 +224,22 @@ impl<'a> General<'a> {
     ) {
         let conv = self.conv;
         let in_c = conv.in_c / conv.groups;
-        let each = conv.window.out_h * conv.window.out_w;
-        let pointwise = conv.is_pixelwise();
-        // Images that follow each other without a gap are one.
-        let dense = |view: &View<'_>| view.image == each * view.ld;
-        let joined = dense(&dy) && (!pointwise || dense(&x));
+        let image_pixels = conv.window.out_h * conv.window.out_w;
+        let is_pointwise = conv.is_pixelwise();
+        // Images without gaps between them are processed as one.
+        let is_dense = |view: &View<'_>| view.image == image_pixels * view.ld;
+        let is_contiguous = is_dense(&dy) && (!is_pointwise || is_dense(&x));
         if pixels.is_empty() {
             sum.fill(0.0);
         }
         let mut pixel = pixels.start;
         while pixel < pixels.end {
-            let (image, within) = (pixel / each, pixel % each);
-            let left = if joined { pixels.end - pixel } else { (pixels.end - pixel).min(each - within) };
-            let count = if pointwise { left } else { left.min(self.step) };
+            let (image, within) = (pixel / image_pixels, pixel % image_pixels);
+            let left = if is_contiguous { pixels.end - pixel } else { (pixels.end - pixel).min(image_pixels - within) };
+            let count = if is_pointwise { left } else { left.min(self.step) };
             let beta = if pixel == pixels.start { 0.0 } else { 1.0 };
             let product = Product { rows: rows.len(), columns: self.out_c, depth: count, alpha: 1.0, beta, backend };
-            let left = if pointwise {
+            let left = if is_pointwise {
                 let data = &x.data[image * x.image + within * x.ld + group * in_c + rows.start..];
                 Operand { data, ld: x.ld, transposed: true }
             } else {

@@ -1,13 +1,14 @@
-//! The transforms of the weight gradient by Winograd's method, F(3x3, 4x4), over vectors of channels.
+//! The transforms of the Winograd weight gradient, F(3x3, 4x4), over vectors of channels.
 //!
-//! The sum over pixels of x[y + ky] dy[y] is a correlation again: a tile of 6 by 6 inputs with 4 by 4 values of dy
-//! gives the 3 by 3 taps. It is F(4x4, 3x3) with outputs and weights exchanged, at the same points: the inputs are
-//! transformed alike, dy by the transpose of the output transform, the products by the transpose of the weights'.
+//! The weight gradient, the sum over pixels of x[y + ky] dy[y], is a correlation too: a tile of 6 by 6 inputs and 4 by 4
+//! values of dy yields the 3 by 3 taps. It is F(4x4, 3x3) with the roles of output and weights exchanged, at the same
+//! points: the input transform is the same, that of dy is the transpose of the output transform, and that of the products
+//! is the transpose of the weight transform.
 
-// Loops over registers count with plain indices, which unroll; iterators over nested arrays do not always.
+// Loops over registers use indices, which always unroll; iterators over nested arrays do not.
 #![allow(clippy::needless_range_loop)]
 
-use super::transforms::{F4, Tile, Tiling};
+use super::transforms::{F4, TileTransform, Tiling};
 use crate::kernels::simd::vector::{SimdOp, Vector};
 
 /// Points along one axis.
@@ -17,9 +18,9 @@ const SIDE: usize = F4::OUT;
 const A: f32 = F4::POINTS[0] as f32;
 const B: f32 = F4::POINTS[1] as f32;
 
-/// dy along one axis: at point p its polynomial, at infinity the last value.
+/// The transform of dy along one axis: its polynomial at each point; at infinity, the last coefficient.
 #[inline(always)]
-unsafe fn spread<V: Vector>(y: [V; SIDE]) -> [V; POINTS] {
+unsafe fn transform_dy<V: Vector>(y: [V; SIDE]) -> [V; POINTS] {
     // SAFETY: the caller promises the instruction set.
     unsafe {
         let even_a = y[2].mul_add(V::splat(A * A), y[0]);
@@ -30,15 +31,15 @@ unsafe fn spread<V: Vector>(y: [V; SIDE]) -> [V; POINTS] {
     }
 }
 
-/// The factors of the products at points 0, +-A and +-B.
+/// The weight transform's factors at points 0, +-A and +-B.
 const FACTORS: [f32; 3] = {
     let (a2, b2) = (F4::POINTS[0] * F4::POINTS[0], F4::POINTS[1] * F4::POINTS[1]);
     [(1.0 / (a2 * b2)) as f32, (1.0 / (2.0 * a2 * (a2 - b2))) as f32, (1.0 / (2.0 * b2 * (b2 - a2))) as f32]
 };
 
-/// The products along one axis back to the three taps.
+/// The inverse transform along one axis: from the products at the points to the three taps.
 #[inline(always)]
-unsafe fn gather<V: Vector>(m: [V; POINTS]) -> [V; 3] {
+unsafe fn inverse_transform<V: Vector>(m: [V; POINTS]) -> [V; 3] {
     // SAFETY: the caller promises the instruction set.
     unsafe {
         let (zero, a, b) = (V::splat(FACTORS[0]), V::splat(FACTORS[1]), V::splat(FACTORS[2]));
@@ -52,7 +53,7 @@ unsafe fn gather<V: Vector>(m: [V; POINTS]) -> [V; 3] {
     }
 }
 
-/// Transforms dy of some tiles: point p, tile t, channel c goes to `to[p * point + t * row + c]`.
+/// The transform of dy for a range of tiles: point p, tile t, channel c is written to `to[p * point + t * row + c]`.
 pub struct OutputGradientTransform {
     pub tiling: Tiling,
     pub first: usize,
@@ -61,7 +62,7 @@ pub struct OutputGradientTransform {
     pub ld: usize,
     pub image: usize,
     pub channels: usize,
-    /// As many zeros as channels.
+    /// The padding: one zero per channel.
     pub zeros: *const f32,
     pub to: *mut f32,
     pub point: usize,
@@ -73,7 +74,7 @@ impl SimdOp for OutputGradientTransform {
     unsafe fn run<V: Vector>(self) {
         let window = &self.tiling.window;
         let mut addresses = [self.zeros; SIDE * SIDE];
-        // SAFETY: tiles and channels are within what the maker checked; pixels outside the image read the zeros.
+        // SAFETY: tiles and channels are within the checked views; pixels outside the image read the zeros.
         unsafe {
             for index in 0..self.count {
                 let (image, tile_y, tile_x) = self.tiling.position(self.first + index);
@@ -104,7 +105,7 @@ impl SimdOp for OutputGradientTransform {
 }
 
 impl OutputGradientTransform {
-    /// One tile's vector of channels.
+    /// One tile, for one vector of channels.
     #[inline(always)]
     unsafe fn vector<V: Vector, const FULL: bool>(
         &self,
@@ -123,14 +124,14 @@ impl OutputGradientTransform {
                     let from = addresses[i * SIDE + j].add(channel);
                     y[j] = if FULL { V::load(from) } else { V::load_partial(from, lanes) };
                 }
-                rows[i] = spread(y);
+                rows[i] = transform_dy(y);
             }
             for j in 0..POINTS {
                 let mut y = [zero; SIDE];
                 for i in 0..SIDE {
                     y[i] = rows[i][j];
                 }
-                let r = spread(y);
+                let r = transform_dy(y);
                 for i in 0..POINTS {
                     let to = to.add((i * POINTS + j) * self.point);
                     if FULL {
@@ -144,8 +145,8 @@ impl OutputGradientTransform {
     }
 }
 
-/// Transforms sums of products back: `count` places, the point p of place i at `from[p * point + i]`, its tap k to
-/// `to[k * tap + i]`.
+/// The inverse transform of `count` weights (pairs of channels): point p of weight i is read from `from[p * point + i]`, and
+/// its tap k is written to `to[k * tap + i]`.
 pub struct WeightGradientTransform {
     pub count: usize,
     pub from: *const f32,
@@ -157,17 +158,17 @@ pub struct WeightGradientTransform {
 impl SimdOp for WeightGradientTransform {
     #[inline(always)]
     unsafe fn run<V: Vector>(self) {
-        // SAFETY: the maker promises the places.
+        // SAFETY: the constructor promises `count` weights.
         unsafe {
-            let mut at = 0;
-            while at < self.count {
-                let lanes = V::LANES.min(self.count - at);
+            let mut offset = 0;
+            while offset < self.count {
+                let lanes = V::LANES.min(self.count - offset);
                 if lanes == V::LANES {
-                    self.vector::<V, true>(at, lanes);
+                    self.vector::<V, true>(offset, lanes);
                 } else {
-                    self.vector::<V, false>(at, lanes);
+                    self.vector::<V, false>(offset, lanes);
                 }
-                at += lanes;
+                offset += lanes;
             }
         }
     }
@@ -175,7 +176,7 @@ impl SimdOp for WeightGradientTransform {
 
 impl WeightGradientTransform {
     #[inline(always)]
-    unsafe fn vector<V: Vector, const FULL: bool>(&self, at: usize, lanes: usize) {
+    unsafe fn vector<V: Vector, const FULL: bool>(&self, offset: usize, lanes: usize) {
         // SAFETY: the caller's promise.
         unsafe {
             let zero = V::splat(0.0);
@@ -183,19 +184,19 @@ impl WeightGradientTransform {
             for i in 0..POINTS {
                 let mut m = [zero; POINTS];
                 for j in 0..POINTS {
-                    let from = self.from.add((i * POINTS + j) * self.point + at);
+                    let from = self.from.add((i * POINTS + j) * self.point + offset);
                     m[j] = if FULL { V::load(from) } else { V::load_partial(from, lanes) };
                 }
-                rows[i] = gather(m);
+                rows[i] = inverse_transform(m);
             }
             for j in 0..3 {
                 let mut m = [zero; POINTS];
                 for i in 0..POINTS {
                     m[i] = rows[i][j];
                 }
-                let taps = gather(m);
+                let taps = inverse_transform(m);
                 for i in 0..3 {
-                    let to = self.to.add((i * 3 + j) * self.tap + at);
+                    let to = self.to.add((i * 3 + j) * self.tap + offset);
                     if FULL {
                         taps[i].store(to);
                     } else {

@@ -1,7 +1,8 @@
-//! 3x3 and 5x5 convolutions of stride 1 by Winograd's method: F(2x2,3x3), F(4x4,3x3), F(6x6,3x3) and F(2x2,5x5).
+//! Winograd convolution, for 3x3 and 5x5 kernels of stride 1: F(2x2,3x3), F(4x4,3x3), F(6x6,3x3) and F(2x2,5x5) (Lavin and
+//! Gray, 2016).
 //!
-//! A block of tiles is transformed, multiplied point by point with the transformed weights of a block of output
-//! channels, and transformed back with the epilogue, all while it is in cache.
+//! Per block of tiles and of output channels, that stays in the L2 cache: the input transform, a GEMM per point with the
+//! transformed weights, and the output transform with the epilogue.
 
 mod gradient_transforms;
 mod tile;
@@ -24,11 +25,11 @@ use std::fmt;
 use std::marker::PhantomData;
 use std::ops::Range;
 pub use tile::Tile;
-use tile::one_group;
-use transforms::{F2, F2x5, F4, F6, InputTransform, OutputTransform, Tile as TileKind, Tiling};
+use tile::per_group;
+use transforms::{F2, F2x5, F4, F6, InputTransform, OutputTransform, TileTransform, Tiling};
 use weight_transform::{pack_weights_into, packed_len_weights};
 
-/// How the work is cut. The results do not depend on it.
+/// The tile and the cache blocking; results do not depend on the blocking.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Blocking {
     pub tile: Tile,
@@ -36,45 +37,46 @@ pub struct Blocking {
     pub tiles: usize,
     /// Output channels of a block, a multiple of 16.
     pub channels: usize,
-    /// Whether all threads share the transformed inputs and split the output channels too, so that the weights are
-    /// read once: right where the weights are larger than the image.
+    /// Whether the threads share the transformed inputs and split the output channels too, so that the weights are read
+    /// once: best if the weights are larger than the image.
     pub shared: bool,
 }
 
-/// Rows of a multiple of so many floats are read a third slower, several at a time, than rows one line longer.
-const COLLIDING: usize = 256;
+/// Row strides of a multiple of this many floats conflict in the cache: concurrent reads of several rows are a third slower
+/// than with a stride one cache line longer.
+const CONFLICT_STRIDE: usize = 256;
 
-/// Rows that the product's register tiles divide, with vectors of 8 floats and nearly so with others.
-const HEIGHT: usize = 6;
+/// Blocks have a multiple of this many tiles: the MR of AVX2's micro-kernel, and a good height for the others.
+const TILE_MULTIPLE: usize = 6;
 
-/// Tiles or channels of a block at most: several times what any blocking has that was ever fastest.
+/// Maximum tiles or channels of a block: several times those of any blocking that was ever fastest.
 const MAX_IN_BLOCK: usize = 512;
 
-/// Floats of transformed inputs that threads share at once.
+/// Maximum floats of transformed inputs that threads share at a time.
 const SHARED_FLOATS: usize = 2 << 20;
 
 impl Blocking {
-    /// A good blocking for the sizes.
+    /// The default blocking for the sizes.
     pub fn new(tile: Tile, conv: &Convolution, batch: usize) -> Self {
-        let conv = &one_group(conv);
+        let conv = &per_group(conv);
         let tiling = Tiling::new(conv.window, tile.out());
         let total = tiling.per_image * batch;
-        // Few tiles, or weights beyond the last cache: read the weights once for many tiles.
+        // Few tiles, or weights larger than the last-level cache: read the weights once for many tiles.
         let shared = total < 100 || tile.points() * conv.in_c * conv.out_c > 8 << 20;
-        let (most, channels) = match (shared, conv.in_c) {
+        let (max_tiles, channels) = match (shared, conv.in_c) {
             (true, _) => (96, 32),
             (false, 0..=64) => (48, 64),
             (false, 65..=256) => (24, 128),
             (false, _) => (48, 64),
         };
-        // About equal blocks in a number that threads can share evenly, of a height that products do best.
-        let equal = |blocks: usize| total.div_ceil(blocks.next_multiple_of(4)).next_multiple_of(HEIGHT);
-        let tiles = if shared { most.min(total) } else { equal(total.div_ceil(most)).min(most) };
+        // Nearly equal blocks, in a multiple of 4 for load balance, of a height that suits the micro-kernel.
+        let equal = |blocks: usize| total.div_ceil(blocks.next_multiple_of(4)).next_multiple_of(TILE_MULTIPLE);
+        let tiles = if shared { max_tiles.min(total) } else { equal(total.div_ceil(max_tiles)).min(max_tiles) };
         Self { tile, tiles: tiles.max(1), channels: channels.min(panels(conv.out_c) * PANEL).max(PANEL), shared }
     }
 
-    /// The same, or a blocking for fewer images than it was made for, where it would leave threads without work.
-    fn fitted(&self, conv: &Convolution, batch: usize) -> Self {
+    /// The same blocking, or the default for `batch` images if this one was chosen for more and would leave threads idle.
+    fn for_batch(&self, conv: &Convolution, batch: usize) -> Self {
         if self.leaves_idle(conv, batch) { Self::new(self.tile, conv, batch) } else { *self }
     }
 
@@ -83,29 +85,29 @@ impl Blocking {
         !self.shared && total.div_ceil(self.tiles.max(1)) < 4
     }
 
-    /// The tiles of a batch.
+    /// Tiles of a batch.
     fn total(&self, conv: &Convolution, batch: usize) -> usize {
         product([Tiling::new(conv.window, self.tile.out()).per_image, batch])
     }
 
-    /// Whether the kernel can work in these blocks; larger ones would take memory out of proportion to the weights.
+    /// Whether the block sizes are valid; the limits bound the scratch memory.
     pub fn is_possible(&self) -> bool {
         let within = |size: usize| (1..=MAX_IN_BLOCK).contains(&size);
         within(self.tiles) && within(self.channels) && self.channels.is_multiple_of(PANEL)
     }
 
-    /// The tiles of a block: all blocks but the last are whole, as products are fastest at their own height.
+    /// The tiles of a block; only the last block may be smaller, as the micro-kernels are fastest at full height.
     fn block(&self, index: usize, total: usize) -> Range<usize> {
         index * self.tiles..((index + 1) * self.tiles).min(total)
     }
 
-    /// Floats from one tile's transformed inputs to the next; rows that begin a power of two apart collide in cache.
+    /// Row stride of the transformed inputs: floats from one tile to the next, padded against cache conflicts.
     fn row(conv: &Convolution) -> usize {
         let row = round_up(conv.in_c, PANEL);
-        sum([row, if row.is_multiple_of(COLLIDING) { PANEL } else { 0 }])
+        sum([row, if row.is_multiple_of(CONFLICT_STRIDE) { PANEL } else { 0 }])
     }
 
-    /// Floats from one point's transformed inputs to the next; not a multiple of a page, which would collide in cache.
+    /// Floats from one point's transformed inputs to the next; not a multiple of a page, against cache conflicts.
     fn input_point(conv: &Convolution, tiles: usize) -> usize {
         sum([product([tiles, Self::row(conv)]), PANEL])
     }
@@ -114,15 +116,15 @@ impl Blocking {
         sum([product([self.tiles, self.channels]), PANEL])
     }
 
-    /// How many tiles' transformed inputs the threads share at once.
+    /// Tiles whose transformed inputs are shared at a time: equal rounds within the limit.
     fn shared_tiles(&self, conv: &Convolution, batch: usize) -> usize {
         let total = self.total(conv, batch);
-        let rounds = total.div_ceil(self.most_shared(conv).max(1)).max(1);
+        let rounds = total.div_ceil(self.max_shared_tiles(conv).max(1)).max(1);
         total.div_ceil(rounds)
     }
 
-    /// The most that they may be.
-    fn most_shared(&self, conv: &Convolution) -> usize {
+    /// The maximum of [`Self::shared_tiles`].
+    fn max_shared_tiles(&self, conv: &Convolution) -> usize {
         let fit = SHARED_FLOATS / product([self.tile.points(), Self::row(conv)]).max(1);
         product([(fit / self.tiles.max(1)).max(1), self.tiles])
     }
@@ -135,13 +137,13 @@ impl Blocking {
     fn common_len(&self, conv: &Convolution, batch: usize) -> usize {
         let zeros = Self::row(conv);
         // Fewer images may take fewer rounds of more tiles.
-        let tiles = self.total(conv, batch).min(self.most_shared(conv));
+        let tiles = self.total(conv, batch).min(self.max_shared_tiles(conv));
         let inputs = if self.shared { product([self.tile.points(), Self::input_point(conv, tiles)]) } else { 0 };
         sum([zeros, inputs])
     }
 }
 
-/// The tiles that a plan may use. F(6x6) would gain a few percent on large images, but rounds three times as much.
+/// The candidate tiles. F(6x6) would gain a few percent on large images, but its rounding error is three times as large.
 const TILES: [Tile; 3] = [Tile::F2, Tile::F4, Tile::F2x5];
 
 impl ConvAlgorithm for Blocking {
@@ -176,15 +178,15 @@ impl ConvAlgorithm for Blocking {
     }
 
     fn scratch_len(&self, conv: &Convolution, batch: usize, _: Option<Pool>, workers: usize) -> usize {
-        let conv = &one_group(conv);
+        let conv = &per_group(conv);
         let len = |images: usize| {
-            let own = self.fitted(conv, images);
-            let common = WorkerScratch::len(own.common_len(conv, images), 1);
-            sum([WorkerScratch::len(own.worker_len(conv), workers), common])
+            let blocking = self.for_batch(conv, images);
+            let common_scratch = WorkerScratch::len(blocking.common_len(conv, images), 1);
+            sum([WorkerScratch::len(blocking.worker_len(conv), workers), common_scratch])
         };
-        // Few images may be cut in another way, in higher blocks.
-        let few = (1..batch).take_while(|&images| self.leaves_idle(conv, images));
-        few.chain([batch]).map(len).max().unwrap_or(0)
+        // Fewer images may have another blocking, with larger blocks.
+        let fewer_images = (1..batch).take_while(|&images| self.leaves_idle(conv, images));
+        fewer_images.chain([batch]).map(len).max().unwrap_or(0)
     }
 
     fn run(&self, call: ConvCall<'_>) {
@@ -193,10 +195,10 @@ impl ConvAlgorithm for Blocking {
         assert!(self.is_possible(), "{self:?}");
         assert_eq!(weights.len(), packed_len_weights(self.tile, conv), "packed weights");
         if conv.groups > 1 {
-            // Each group is a convolution of its own on a slice of the channels.
-            let one = one_group(conv);
+            // Each group is an ungrouped convolution of a slice of the channels.
+            let group_conv = per_group(conv);
             for (group, weights) in weights.chunks_exact(weights.len() / conv.groups).enumerate() {
-                let (first_in, first_out) = (group * one.in_c, group * one.out_c);
+                let (first_in, first_out) = (group * group_conv.in_c, group * group_conv.out_c);
                 let input = View { data: &input.data[first_in..], ..input };
                 let epilogue = EpilogueArgs {
                     bias: epilogue.bias.map(|bias| &bias[first_out..]),
@@ -204,19 +206,28 @@ impl ConvAlgorithm for Blocking {
                     ..*epilogue
                 };
                 let output = ViewMut { data: &mut output.data[first_out..], ..output };
-                self.run(ConvCall { threads, conv: &one, batch, input, weights, epilogue: &epilogue, scratch, output });
+                self.run(ConvCall {
+                    threads,
+                    conv: &group_conv,
+                    batch,
+                    input,
+                    weights,
+                    epilogue: &epilogue,
+                    scratch,
+                    output,
+                });
             }
             return;
         }
         let (output, epilogue_ptrs) = check_convolution(conv, batch, &input, epilogue, output);
-        let blocking = &self.fitted(conv, batch);
-        let common = WorkerScratch::len(blocking.common_len(conv, batch), 1);
-        assert!(scratch.len() >= common, "scratch memory is too small");
-        let (common, workers) = scratch.split_at_mut(common);
-        let common = WorkerScratch::new(common, blocking.common_len(conv, batch), 1);
+        let blocking = &self.for_batch(conv, batch);
+        let common_scratch = WorkerScratch::len(blocking.common_len(conv, batch), 1);
+        assert!(scratch.len() >= common_scratch, "scratch memory is too small");
+        let (common_scratch, workers) = scratch.split_at_mut(common_scratch);
+        let common_scratch = WorkerScratch::new(common_scratch, blocking.common_len(conv, batch), 1);
         let workers = WorkerScratch::new(workers, blocking.worker_len(conv), threads.count());
-        // SAFETY: the piece is taken once.
-        let (zeros, shared) = unsafe { common.piece(0) }.split_at_mut(Blocking::row(conv));
+        // SAFETY: the piece is borrowed once.
+        let (zeros, shared) = unsafe { common_scratch.piece(0) }.split_at_mut(Blocking::row(conv));
         zeros.fill(0.0);
         let call = Call {
             threads,
@@ -242,7 +253,7 @@ impl ConvAlgorithm for Blocking {
         let &Sizes { conv, inputs, outputs, groups, activation_bytes, .. } = sizes;
         let (out, points) = (self.tile.out(), self.tile.points() as f64);
         let tiles = (conv.window.out_h.div_ceil(out) * conv.window.out_w.div_ceil(out)) as f64;
-        let few = if tiles <= 4.0 { 1.25 } else { 1.0 };
+        let fewer_images = if tiles <= 4.0 { 1.25 } else { 1.0 };
         let transform = match self.tile {
             Tile::F2 => 1.5,
             Tile::F4 => 4.0,
@@ -250,11 +261,11 @@ impl ConvAlgorithm for Blocking {
             Tile::F2x5 => 3.0,
         };
         let packed = 4.0 * points * inputs * outputs * groups;
-        let reading = if packed > target::LAST_CACHE_BYTES { packed / target::MEMORY_BYTES_PER_NS } else { 0.0 };
-        few * points * sizes.product(tiles, inputs, 4.0) / 0.9
+        let weight_reads = if packed > target::LAST_CACHE_BYTES { packed / target::MEMORY_BYTES_PER_NS } else { 0.0 };
+        fewer_images * points * sizes.product(tiles, inputs, 4.0) / 0.9
             + tiles * (conv.in_c + conv.out_c) as f64 * transform
             + activation_bytes / target::STREAM_BYTES_PER_NS
-            + reading
+            + weight_reads
     }
 
     fn rounds_as_direct(&self) -> bool {
@@ -275,7 +286,7 @@ impl fmt::Display for Blocking {
     }
 }
 
-/// What all tasks of a call read.
+/// The operands that all tasks of a call share.
 struct Call<'a> {
     threads: &'a ThreadPool,
     blocking: &'a Blocking,
@@ -289,7 +300,7 @@ struct Call<'a> {
     pool: Option<Pool>,
 }
 
-/// An address that tasks share; they write disjoint parts.
+/// An address shared by tasks that write disjoint ranges.
 #[derive(Clone, Copy)]
 struct Shared(*mut f32);
 
@@ -303,7 +314,7 @@ impl Shared {
 }
 
 impl Call<'_> {
-    fn run<T: TileKind>(&self, batch: usize, shared: &mut [f32]) {
+    fn run<T: TileTransform>(&self, batch: usize, shared: &mut [f32]) {
         let (conv, blocking) = (self.conv, self.blocking);
         let tiling = Tiling::new(conv.window, T::OUT);
         let total = tiling.per_image * batch;
@@ -313,7 +324,7 @@ impl Call<'_> {
         if !blocking.shared {
             self.threads.run(total.div_ceil(blocking.tiles), &|task, worker| {
                 let tiles = blocking.block(task, total);
-                // SAFETY: each worker uses only its own scratch; blocks of tiles are disjoint.
+                // SAFETY: workers have disjoint scratch; blocks of tiles are disjoint.
                 unsafe {
                     let (v, m) = self.workers.piece(worker).split_at_mut(self.input_len());
                     let point = Blocking::input_point(conv, blocking.tiles);
@@ -328,12 +339,12 @@ impl Call<'_> {
             });
             return;
         }
-        let at_once = blocking.shared_tiles(conv, batch);
-        let point = Blocking::input_point(conv, at_once);
+        let tiles_at_once = blocking.shared_tiles(conv, batch);
+        let point = Blocking::input_point(conv, tiles_at_once);
         let shared = Shared(shared.as_mut_ptr());
         let mut first = 0;
         while first < total {
-            let count = at_once.min(total - first);
+            let count = tiles_at_once.min(total - first);
             let grid = BlockGrid::new(count, PANEL, count.div_ceil(16).min(8), 1, 1);
             self.threads.run(grid.blocks(), &|task, _| {
                 let tiles = grid.block(task).0;
@@ -349,7 +360,7 @@ impl Call<'_> {
                 let tiles = blocking.block(task % blocks, count);
                 let channel = task / blocks * blocking.channels;
                 let channels = channel..(channel + blocking.channels).min(conv.out_c);
-                // SAFETY: each worker uses only its own scratch; blocks of tiles and channels are disjoint.
+                // SAFETY: workers have disjoint scratch; blocks of tiles and channels are disjoint.
                 unsafe {
                     let m = self.workers.piece(worker);
                     let v = shared.get().add(tiles.start * Blocking::row(conv));
@@ -365,10 +376,18 @@ impl Call<'_> {
         (points * Blocking::input_point(self.conv, self.blocking.tiles)).next_multiple_of(ALIGNMENT)
     }
 
+    /// Transforms a range of tiles into `to`, with points `point` floats apart.
+    ///
     /// # Safety
-    /// The tiles must exist, and `to` hold them.
-    unsafe fn transform_input<T: TileKind>(&self, tiling: Tiling, tiles: Range<usize>, to: *mut f32, point: usize) {
-        // SAFETY: the input was checked; the machine has the set.
+    /// The tiles must be valid, and `to` writable for them.
+    unsafe fn transform_input<T: TileTransform>(
+        &self,
+        tiling: Tiling,
+        tiles: Range<usize>,
+        to: *mut f32,
+        point: usize,
+    ) {
+        // SAFETY: the input was checked; the machine supports the set.
         unsafe {
             self.threads.isa().dispatch(InputTransform {
                 tile: PhantomData::<T>,
@@ -387,11 +406,12 @@ impl Call<'_> {
         }
     }
 
-    /// Multiplies transformed inputs with a block of channels' weights and transforms the products back.
+    /// Multiplies transformed inputs `v` with a block of channels' weights, point by point into `m`, and transforms the
+    /// products to the output.
     ///
     /// # Safety
-    /// The tiles and channels must exist, and `v` hold the tiles.
-    unsafe fn multiply<T: TileKind>(
+    /// The tiles and channels must be valid, and `v` hold the transformed tiles.
+    unsafe fn multiply<T: TileTransform>(
         &self,
         tiling: Tiling,
         tiles: Range<usize>,
@@ -403,9 +423,9 @@ impl Call<'_> {
         let in_c = self.conv.in_c;
         let columns = channels.len().next_multiple_of(PANEL);
         let output_point = self.blocking.output_point();
-        let each = packed_len(in_c, self.conv.out_c);
+        let point_len = packed_len(in_c, self.conv.out_c);
         debug_assert!(m.len() >= T::IN * T::IN * output_point);
-        // SAFETY: the blocks are within the scratch and the weights, as their lengths were computed for them.
+        // SAFETY: the blocks are within scratch and weights, whose lengths were computed for them.
         unsafe {
             for point in 0..T::IN * T::IN {
                 let product = PackedProduct {
@@ -417,9 +437,9 @@ impl Call<'_> {
                     rows: tiles.len(),
                     taps: 1,
                     depth: in_c,
-                    b: self.weights.as_ptr().add(point * each + channels.start * in_c),
+                    b: self.weights.as_ptr().add(point * point_len + channels.start * in_c),
                     panel_stride: in_c * PANEL,
-                    next_panel: self.weights.as_ptr().wrapping_add((point + 1) * each + channels.start * in_c),
+                    next_panel: self.weights.as_ptr().wrapping_add((point + 1) * point_len + channels.start * in_c),
                     columns,
                     c: m.as_mut_ptr().add(point * output_point),
                     ldc: columns,
@@ -497,7 +517,7 @@ mod tests {
     }
 
     #[test]
-    fn scratch_for_a_batch_is_enough_for_fewer_images() {
+    fn scratch_for_a_batch_suffices_for_fewer_images() {
         for (size, in_c, out_c) in [(8, 32, 32), (16, 64, 64), (28, 512, 64), (14, 512, 512), (56, 256, 64)] {
             let conv = convolution((size, size), (in_c, out_c, 1), (3, 1, 1), (1, 1));
             for batch in 1..20 {
@@ -509,7 +529,7 @@ mod tests {
     }
 
     #[test]
-    fn sizes_and_paddings() {
+    fn winograd_equals_naive_for_sizes_and_paddings() {
         check(convolution((13, 11), (5, 33, 1), (3, 1, 1), (1, 1)));
         check(convolution((8, 9), (16, 16, 1), (3, 1, 1), (0, 0)));
         check(convolution((7, 12), (23, 20, 1), (3, 1, 1), (2, 0)));
@@ -518,7 +538,7 @@ mod tests {
     }
 
     #[test]
-    fn kernels_of_five() {
+    fn winograd_equals_naive_for_5x5_kernels() {
         check(convolution((13, 11), (5, 33, 1), (5, 1, 1), (2, 2)));
         check(convolution((8, 9), (16, 16, 1), (5, 1, 1), (0, 0)));
         check(convolution((7, 12), (23, 20, 1), (5, 1, 1), (4, 1)));
@@ -526,7 +546,7 @@ mod tests {
     }
 
     #[test]
-    fn groups() {
+    fn winograd_equals_naive_for_groups() {
         check(convolution((6, 9), (10, 42, 2), (3, 1, 1), (1, 1)));
         check(convolution((6, 9), (10, 42, 2), (5, 1, 1), (2, 2)));
     }

@@ -1,10 +1,10 @@
-//! The tiles of Winograd's method.
+//! The tile sizes of Winograd convolution.
 
-use super::transforms::{F2, F2x5, F4, F6, Tile as TileKind};
+use super::transforms::{F2, F2x5, F4, F6, TileTransform};
 use crate::kernels::tensor_view::Convolution;
 use serde::{Deserialize, Serialize};
 
-/// The size of the output tile, and of the kernel where that is not 3x3.
+/// F(m x m, r x r): the size of the output tile and of the kernel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Tile {
     /// F(2x2,3x3): 2.25 times fewer multiplications than direct.
@@ -28,7 +28,7 @@ impl Tile {
         }
     }
 
-    /// The kernel's taps along an axis.
+    /// Kernel taps along an axis.
     pub fn kernel(self) -> usize {
         match self {
             Self::F2 | Self::F4 | Self::F6 => 3,
@@ -36,17 +36,17 @@ impl Tile {
         }
     }
 
-    /// The points of the transform along an axis.
+    /// Points of the transform along an axis.
     pub fn side(self) -> usize {
         self.out() + self.kernel() - 1
     }
 
-    /// The points of the transform in both axes: products for each tile and pair of channels.
+    /// Points of the transform in both axes: multiplications per tile and pair of channels.
     pub fn points(self) -> usize {
         self.side() * self.side()
     }
 
-    /// Whether it does the convolution: the kernel's size, stride 1, no dilation, padding less than the kernel.
+    /// Whether it supports the convolution: its kernel size, stride 1, no dilation, padding smaller than the kernel.
     pub fn supports(self, conv: &Convolution) -> bool {
         let window = &conv.window;
         (window.kernel_h, window.kernel_w) == (self.kernel(), self.kernel())
@@ -57,7 +57,7 @@ impl Tile {
     }
 }
 
-/// The convolution of one group alone.
-pub(super) fn one_group(conv: &Convolution) -> Convolution {
+/// The geometry of one group as an ungrouped convolution.
+pub(super) fn per_group(conv: &Convolution) -> Convolution {
     Convolution { in_c: conv.in_c / conv.groups, out_c: conv.out_c / conv.groups, groups: 1, ..*conv }
 }

@@ -1,9 +1,9 @@
-//! The transforms of Winograd's convolution over vectors of channels.
+//! The input and output transforms of Winograd convolution, over vectors of channels.
 //!
-//! F(m x m, r x r) evaluates polynomials at n = m + r - 1 points: zero, pairs of opposite numbers, infinity. Opposite points
-//! share their even and odd parts, which the one-dimensional transforms below compute once.
+//! F(m x m, r x r) evaluates polynomials at n = m + r - 1 points: zero, pairs +-p, infinity. The two points of a pair share
+//! the even and odd parts of the polynomial, which the one-dimensional transforms below compute once.
 
-// Loops over registers count with plain indices, which unroll; iterators over nested arrays do not always.
+// Loops over registers use indices, which always unroll; iterators over nested arrays do not.
 #![allow(clippy::needless_range_loop)]
 
 use crate::kernels::epilogue::{EpiloguePtrs, Output, Pool};
@@ -13,22 +13,22 @@ use crate::kernels::tensor_view::Window;
 use crate::size;
 use std::marker::PhantomData;
 
-/// Points along one axis, at most.
-pub const MOST: usize = 8;
+/// Maximum points along one axis.
+pub const MAX_POINTS: usize = 8;
 
-/// A size of output tile and kernel.
-pub trait Tile: Copy {
+/// The transforms of one tile size.
+pub trait TileTransform: Copy {
     /// Output pixels along an axis.
     const OUT: usize;
-    /// The kernel's taps along an axis.
+    /// Kernel taps along an axis.
     const KERNEL: usize = 3;
-    /// Input pixels, and points, along an axis.
+    /// Input pixels along an axis, and as many points.
     const IN: usize = Self::OUT + Self::KERNEL - 1;
-    /// The positive points; their opposites, zero and infinity belong to them.
+    /// The positive points; their negatives, zero and infinity complete the set.
     const POINTS: &'static [f64];
 
-    /// Whether a point of both axes is a positive number on each. Behind a ReLU, products at these few points are the largest,
-    /// and so is what their rounding does to the result.
+    /// Whether a two-dimensional point is positive on both axes. For inputs after a ReLU, the products at these few points
+    /// are the largest, and their rounding errors dominate.
     fn is_positive(point: usize) -> bool {
         let positive = |point: usize| point % 2 == 1 && point < Self::IN - 1;
         positive(point / Self::IN) && positive(point % Self::IN)
@@ -37,36 +37,36 @@ pub trait Tile: Copy {
     /// The input transform along one axis.
     ///
     /// # Safety
-    /// The instruction set must be there.
-    unsafe fn input<V: Vector>(d: [V; MOST]) -> [V; MOST];
+    /// The machine must support the instruction set.
+    unsafe fn input<V: Vector>(d: [V; MAX_POINTS]) -> [V; MAX_POINTS];
 
     /// The output transform along one axis.
     ///
     /// # Safety
-    /// The instruction set must be there.
-    unsafe fn output<V: Vector>(m: [V; MOST]) -> [V; MOST];
+    /// The machine must support the instruction set.
+    unsafe fn output<V: Vector>(m: [V; MAX_POINTS]) -> [V; MAX_POINTS];
 }
 
 /// 2 by 2 outputs, points 0, +-1.
 #[derive(Clone, Copy)]
 pub struct F2;
-/// 4 by 4 outputs, points 0, +-11/16, +-23/16, exact in floats. Where inputs are positive and neighbours alike, as behind a
-/// ReLU in the depth of a net, their squared error is a quarter less than that of +-5/8, +-3/2; for noise it is 4 % more.
+/// 4 by 4 outputs, points 0, +-11/16, +-23/16, which are exact in f32. For positive, smooth inputs, as after a ReLU deep in a
+/// net, the squared error is a quarter less than with +-5/8, +-3/2; for noise it is 4 % more.
 #[derive(Clone, Copy)]
 pub struct F4;
 /// 6 by 6 outputs, points 0, +-1, +-2, +-1/2.
 #[derive(Clone, Copy)]
 pub struct F6;
-/// 2 by 2 outputs of a 5x5 kernel, at the points of [`F4`]: inputs are transformed in the same way.
+/// 2 by 2 outputs of a 5x5 kernel, at the points of [`F4`], whose input transform it shares.
 #[derive(Clone, Copy)]
 pub struct F2x5;
 
-impl Tile for F2 {
+impl TileTransform for F2 {
     const OUT: usize = 2;
     const POINTS: &'static [f64] = &[1.0];
 
     #[inline(always)]
-    unsafe fn input<V: Vector>(d: [V; MOST]) -> [V; MOST] {
+    unsafe fn input<V: Vector>(d: [V; MAX_POINTS]) -> [V; MAX_POINTS] {
         let mut r = d;
         r[0] = d[2].sub(d[0]);
         r[1] = d[2].add(d[1]);
@@ -76,7 +76,7 @@ impl Tile for F2 {
     }
 
     #[inline(always)]
-    unsafe fn output<V: Vector>(m: [V; MOST]) -> [V; MOST] {
+    unsafe fn output<V: Vector>(m: [V; MAX_POINTS]) -> [V; MAX_POINTS] {
         let mut y = m;
         y[0] = m[0].add(m[1].add(m[2]));
         y[1] = m[1].sub(m[2]).add(m[3]);
@@ -84,12 +84,12 @@ impl Tile for F2 {
     }
 }
 
-impl Tile for F4 {
+impl TileTransform for F4 {
     const OUT: usize = 4;
     const POINTS: &'static [f64] = &[0.6875, 1.4375];
 
     #[inline(always)]
-    unsafe fn input<V: Vector>(d: [V; MOST]) -> [V; MOST] {
+    unsafe fn input<V: Vector>(d: [V; MAX_POINTS]) -> [V; MAX_POINTS] {
         const A: f32 = F4::POINTS[0] as f32;
         const B: f32 = F4::POINTS[1] as f32;
         // SAFETY: the caller promises the instruction set.
@@ -98,7 +98,8 @@ impl Tile for F4 {
             let (minus_a2, minus_b2) = (V::splat(-A * A), V::splat(-B * B));
             let (minus_sum, product) = (V::splat(-(A * A + B * B)), V::splat(A * A * B * B));
             let even_a = d[2].mul_add(minus_b2, d[4]);
-            // One rounding for both signs, which their sums and differences later undo; a fused sum would have two.
+            // The product is rounded once for both points, so that the error cancels in the output transform; an FMA would round
+            // twice.
             let odd_a = d[1].mul_add(minus_b2, d[3]).mul(a);
             let even_b = d[2].mul_add(minus_a2, d[4]);
             let odd_b = d[1].mul_add(minus_a2, d[3]).mul(b);
@@ -114,7 +115,7 @@ impl Tile for F4 {
     }
 
     #[inline(always)]
-    unsafe fn output<V: Vector>(m: [V; MOST]) -> [V; MOST] {
+    unsafe fn output<V: Vector>(m: [V; MAX_POINTS]) -> [V; MAX_POINTS] {
         const A: f32 = F4::POINTS[0] as f32;
         const B: f32 = F4::POINTS[1] as f32;
         // SAFETY: the caller promises the instruction set.
@@ -131,19 +132,19 @@ impl Tile for F4 {
     }
 }
 
-impl Tile for F2x5 {
+impl TileTransform for F2x5 {
     const OUT: usize = 2;
     const KERNEL: usize = 5;
     const POINTS: &'static [f64] = F4::POINTS;
 
     #[inline(always)]
-    unsafe fn input<V: Vector>(d: [V; MOST]) -> [V; MOST] {
+    unsafe fn input<V: Vector>(d: [V; MAX_POINTS]) -> [V; MAX_POINTS] {
         // SAFETY: the caller's promise.
         unsafe { F4::input(d) }
     }
 
     #[inline(always)]
-    unsafe fn output<V: Vector>(m: [V; MOST]) -> [V; MOST] {
+    unsafe fn output<V: Vector>(m: [V; MAX_POINTS]) -> [V; MAX_POINTS] {
         // SAFETY: the caller promises the instruction set.
         unsafe {
             let (a, b) = (V::splat(F4::POINTS[0] as f32), V::splat(F4::POINTS[1] as f32));
@@ -155,15 +156,15 @@ impl Tile for F2x5 {
     }
 }
 
-impl Tile for F6 {
+impl TileTransform for F6 {
     const OUT: usize = 6;
     const POINTS: &'static [f64] = &[1.0, 2.0, 0.5];
 
     #[inline(always)]
-    unsafe fn input<V: Vector>(d: [V; MOST]) -> [V; MOST] {
+    unsafe fn input<V: Vector>(d: [V; MAX_POINTS]) -> [V; MAX_POINTS] {
         // SAFETY: the caller promises the instruction set.
         unsafe {
-            // x^6 - 5.25 x^4 + 5.25 x^2 - 1 has all six as its roots.
+            // The roots of x^6 - 5.25 x^4 + 5.25 x^2 - 1 are the six nonzero points.
             let (minus_middle, middle) = (V::splat(-5.25), V::splat(5.25));
             let mut r = d;
             r[0] = d[4].mul_add(minus_middle, d[2].mul_add(middle, d[6].sub(d[0])));
@@ -176,7 +177,7 @@ impl Tile for F6 {
     }
 
     #[inline(always)]
-    unsafe fn output<V: Vector>(m: [V; MOST]) -> [V; MOST] {
+    unsafe fn output<V: Vector>(m: [V; MAX_POINTS]) -> [V; MAX_POINTS] {
         // SAFETY: the caller promises the instruction set.
         unsafe {
             let (sum_1, difference_1) = (m[1].add(m[2]), m[1].sub(m[2]));
@@ -195,10 +196,10 @@ impl Tile for F6 {
     }
 }
 
-/// F(6x6)'s input transform for the points +-p: with the other points q and s, x^4 - (q^2 + s^2) x^2 + q^2 s^2, times
-/// x^2 and p x.
+/// F(6x6)'s input transform at +-p: with the other points q and s, the polynomial x^4 - (q^2 + s^2) x^2 + q^2 s^2 (`sum` and
+/// `product` are its coefficients), times x^2 (even part) and p x (odd part).
 #[inline(always)]
-unsafe fn f6_pair<V: Vector>(d: [V; MOST], p: f32, sum: f32, product: f32) -> (V, V) {
+unsafe fn f6_pair<V: Vector>(d: [V; MAX_POINTS], p: f32, sum: f32, product: f32) -> (V, V) {
     // SAFETY: the caller promises the instruction set.
     unsafe {
         let even = d[2].mul_add(V::splat(product), d[4].mul_add(V::splat(-sum), d[6]));
@@ -208,7 +209,7 @@ unsafe fn f6_pair<V: Vector>(d: [V; MOST], p: f32, sum: f32, product: f32) -> (V
     }
 }
 
-/// Where the tiles of a batch lie.
+/// The tile grid of a batch.
 #[derive(Clone, Copy)]
 pub struct Tiling {
     pub window: Window,
@@ -231,7 +232,7 @@ impl Tiling {
     }
 }
 
-/// Transforms the inputs of some tiles: point p, tile t, channel c goes to `to[p * point + t * row + c]`.
+/// The input transform of a range of tiles: point p, tile t, channel c is written to `to[p * point + t * row + c]`.
 pub struct InputTransform<T> {
     pub tile: PhantomData<T>,
     pub tiling: Tiling,
@@ -241,19 +242,19 @@ pub struct InputTransform<T> {
     pub ld: usize,
     pub image: usize,
     pub channels: usize,
-    /// As many zeros as channels.
+    /// The padding: one zero per channel.
     pub zeros: *const f32,
     pub to: *mut f32,
     pub point: usize,
     pub row: usize,
 }
 
-impl<T: Tile> SimdOp for InputTransform<T> {
+impl<T: TileTransform> SimdOp for InputTransform<T> {
     #[inline(always)]
     unsafe fn run<V: Vector>(self) {
         let window = &self.tiling.window;
-        let mut addresses = [self.zeros; MOST * MOST];
-        // SAFETY: tiles and channels are within what the maker checked; pixels outside the image read the zeros.
+        let mut addresses = [self.zeros; MAX_POINTS * MAX_POINTS];
+        // SAFETY: tiles and channels are within the checked views; pixels outside the image read the zeros.
         unsafe {
             for index in 0..self.count {
                 let (image, tile_y, tile_x) = self.tiling.position(self.first + index);
@@ -281,12 +282,12 @@ impl<T: Tile> SimdOp for InputTransform<T> {
     }
 }
 
-impl<T: Tile> InputTransform<T> {
-    /// One tile's vector of channels.
+impl<T: TileTransform> InputTransform<T> {
+    /// One tile, for one vector of channels.
     #[inline(always)]
     unsafe fn vector<V: Vector, const FULL: bool>(
         &self,
-        addresses: &[*const f32; MOST * MOST],
+        addresses: &[*const f32; MAX_POINTS * MAX_POINTS],
         channel: usize,
         lanes: usize,
         to: *mut f32,
@@ -294,13 +295,13 @@ impl<T: Tile> InputTransform<T> {
         // SAFETY: the caller's promise.
         unsafe {
             let zero = V::splat(0.0);
-            let mut rows = [[zero; MOST]; MOST];
+            let mut rows = [[zero; MAX_POINTS]; MAX_POINTS];
             for i in 0..T::IN {
-                let mut d = [zero; MOST];
+                let mut d = [zero; MAX_POINTS];
                 for j in 0..T::IN {
                     let from = addresses[i * T::IN + j].add(channel);
                     d[j] = if FULL { V::load(from) } else { V::load_partial(from, lanes) };
-                    // The next tile's pixels that this one does not see.
+                    // Prefetch the next tile's pixels that do not overlap this tile.
                     if j >= T::IN - T::OUT {
                         prefetch(from.wrapping_add(T::OUT * self.ld));
                     }
@@ -308,7 +309,7 @@ impl<T: Tile> InputTransform<T> {
                 rows[i] = T::input(d);
             }
             for j in 0..T::IN {
-                let mut d = [zero; MOST];
+                let mut d = [zero; MAX_POINTS];
                 for i in 0..T::IN {
                     d[i] = rows[i][j];
                 }
@@ -326,7 +327,7 @@ impl<T: Tile> InputTransform<T> {
     }
 }
 
-/// Transforms the products of some tiles back, finishes and stores them: point p, tile t, channel c is read from
+/// The output transform of a range of tiles, with the epilogue: point p, tile t, channel c is read from
 /// `from[p * point + t * row + c]`.
 pub(crate) struct OutputTransform<'a, T> {
     pub tile: PhantomData<T>,
@@ -343,10 +344,10 @@ pub(crate) struct OutputTransform<'a, T> {
     pub pool: Option<Pool>,
 }
 
-impl<T: Tile> SimdOp for OutputTransform<'_, T> {
+impl<T: TileTransform> SimdOp for OutputTransform<'_, T> {
     #[inline(always)]
     unsafe fn run<V: Vector>(self) {
-        // SAFETY: tiles and channels are within what the maker checked.
+        // SAFETY: tiles and channels are within the checked views.
         unsafe {
             for index in 0..self.count {
                 let position = self.tiling.position(self.first + index);
@@ -364,8 +365,8 @@ impl<T: Tile> SimdOp for OutputTransform<'_, T> {
     }
 }
 
-impl<T: Tile> OutputTransform<'_, T> {
-    /// One tile's vector of channels.
+impl<T: TileTransform> OutputTransform<'_, T> {
+    /// One tile, for one vector of channels.
     #[inline(always)]
     unsafe fn vector<V: Vector, const FULL: bool>(
         &self,
@@ -377,20 +378,20 @@ impl<T: Tile> OutputTransform<'_, T> {
         let window = &self.tiling.window;
         let epilogue = self.epilogue;
         let at = self.first_channel + channel;
-        // SAFETY: only pixels within the output, and lanes that exist, are touched.
+        // SAFETY: only pixels within the output, and lanes of the channels, are accessed.
         unsafe {
             let zero = V::splat(0.0);
-            let mut columns = [[zero; MOST]; MOST];
+            let mut columns = [[zero; MAX_POINTS]; MAX_POINTS];
             for i in 0..T::IN {
-                let mut m = [zero; MOST];
+                let mut m = [zero; MAX_POINTS];
                 for j in 0..T::IN {
                     m[j] = V::load(from.add((i * T::IN + j) * self.point + channel));
                 }
                 columns[i] = T::output(m);
             }
-            let mut results = [[zero; MOST]; MOST];
+            let mut results = [[zero; MAX_POINTS]; MAX_POINTS];
             for j in 0..T::OUT {
-                let mut m = [zero; MOST];
+                let mut m = [zero; MAX_POINTS];
                 for i in 0..T::IN {
                     m[i] = columns[i][j];
                 }
@@ -422,21 +423,21 @@ impl<T: Tile> OutputTransform<'_, T> {
                 }
             }
             if epilogue.clips {
-                self.put_tile::<V, FULL>(results, (image, out_y, out_x), at, lanes);
+                self.store_tile::<V, FULL>(results, (image, out_y, out_x), at, lanes);
             } else {
                 let mut activated = results;
-                let floats = MOST * MOST * V::LANES;
+                let floats = MAX_POINTS * MAX_POINTS * V::LANES;
                 activate_row::<V>(epilogue.activation, activated.as_mut_ptr().cast(), floats);
-                self.put_tile::<V, FULL>(activated, (image, out_y, out_x), at, lanes);
+                self.store_tile::<V, FULL>(activated, (image, out_y, out_x), at, lanes);
             }
         }
     }
 
-    /// Stores a tile's finished vector, pooled if so asked.
+    /// Stores one vector of a tile, max-pooled if the epilogue pools.
     #[inline(always)]
-    unsafe fn put_tile<V: Vector, const FULL: bool>(
+    unsafe fn store_tile<V: Vector, const FULL: bool>(
         &self,
-        results: [[V; MOST]; MOST],
+        results: [[V; MAX_POINTS]; MAX_POINTS],
         (image, out_y, out_x): (usize, usize, usize),
         at: usize,
         lanes: usize,
@@ -454,7 +455,7 @@ impl<T: Tile> OutputTransform<'_, T> {
                             if i < height && j < width {
                                 let to = to.add((i * window.out_w + j) * self.output.ld);
                                 prefetch(to.wrapping_add(T::OUT * self.output.ld));
-                                put::<V, FULL>(results[i][j], to, lanes);
+                                store_lanes::<V, FULL>(results[i][j], to, lanes);
                             }
                         }
                     }
@@ -468,7 +469,7 @@ impl<T: Tile> OutputTransform<'_, T> {
                                 let lower = results[2 * i + 1][2 * j].max(results[2 * i + 1][2 * j + 1]);
                                 let pixel = (out_y / 2 + i) * pooled_w + out_x / 2 + j;
                                 let to = self.output.pixel(image, pixel).add(at);
-                                put::<V, FULL>(upper.max(lower), to, lanes);
+                                store_lanes::<V, FULL>(upper.max(lower), to, lanes);
                             }
                         }
                     }
@@ -478,10 +479,10 @@ impl<T: Tile> OutputTransform<'_, T> {
     }
 }
 
-/// Stores a whole vector where `FULL`, else its first `lanes`.
+/// Stores a full vector if `FULL`, else its first `lanes` lanes.
 #[inline(always)]
-unsafe fn put<V: Vector, const FULL: bool>(value: V, to: *mut f32, lanes: usize) {
-    // SAFETY: the caller promises that as many floats are writable.
+unsafe fn store_lanes<V: Vector, const FULL: bool>(value: V, to: *mut f32, lanes: usize) {
+    // SAFETY: the caller promises that the floats are writable.
     unsafe {
         if FULL {
             value.store(to);

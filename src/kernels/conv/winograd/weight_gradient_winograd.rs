@@ -1,11 +1,11 @@
 //! The weight gradient of 3x3 convolutions of stride 1 by Winograd's method, F(3x3, 4x4): a quarter of the
 //! multiplications.
 //!
-//! A block of tiles of inputs and dy is transformed; at each of the 36 points their product over the tiles is added to
-//! a sum that is as large as one tap's weights; the sums are transformed back once.
+//! Per block of tiles, inputs and dy are transformed, and at each of the 36 points a GEMM over the tiles is accumulated into
+//! a sum of the size of one tap's weights. The inverse transform is applied to the sums once.
 
 use super::gradient_transforms::{OutputGradientTransform, WeightGradientTransform};
-use super::transforms::{F4, InputTransform, Tile, Tiling};
+use super::transforms::{F4, InputTransform, TileTransform, Tiling};
 use crate::kernels::conv::winograd;
 use crate::kernels::gemm::panel::BlockGrid;
 use crate::kernels::gemm::{Backend, Operand, Product, Shape, multiply_serial};
@@ -16,43 +16,43 @@ use crate::kernels::tensor_view::{Convolution, View};
 use std::marker::PhantomData;
 
 const POINTS: usize = F4::IN * F4::IN;
-/// Channels below which the transforms cost more than they save.
-const FEW: usize = 16;
-/// Weights of a tap, at most: the sums are 36 times as many.
-const MOST: usize = 1 << 20;
-/// Floats of transformed values of a block, so that they stay near the last cache.
+/// Minimum channels: with fewer, the transforms cost more than they save.
+const MIN_CHANNELS: usize = 16;
+/// Maximum weights of a tap: the sums are 36 times as large.
+const MAX_TAP_WEIGHTS: usize = 1 << 20;
+/// Floats of a block's transformed values, which should fit the last-level cache.
 const BLOCK_FLOATS: usize = 6 << 20;
-/// Tiles of a block, at most and at least.
+/// Maximum and minimum tiles of a block.
 const TILES: (usize, usize) = (512, 64);
-/// Channels of both sides up to which the transforms take about as long as the products, and tiles of a block then:
-/// what is transformed must come back from a near cache.
-const NARROW: (usize, usize) = (256, 128);
-/// Tiles that are summed before their sum is added to the total, so that it rounds less.
-const DEPTH: usize = 32;
-/// Tiles that one task transforms.
+/// Input plus output channels up to which the transforms take about as long as the GEMMs, and the maximum tiles of a block
+/// then: the transformed values should stay in the L2 cache.
+const FEW_CHANNELS: (usize, usize) = (256, 128);
+/// Tiles of a partial sum (K of a GEMM), for blocked summation.
+const KC: usize = 32;
+/// Tiles that a task transforms.
 const TASK_TILES: usize = 8;
-/// Weights that one task transforms back.
-const TASK_PLACES: usize = 1 << 12;
+/// Weights to which a task applies the inverse transform.
+const TASK_WEIGHTS: usize = 1 << 12;
 
-/// Whether the sizes are such that this is faster than the general method.
-pub fn suits(conv: &Convolution) -> bool {
+/// Whether the convolution is supported, and large enough for this to be faster than the general method.
+pub fn supports(conv: &Convolution) -> bool {
     let (pixels, tiles) = (conv.window.out_h * conv.window.out_w, Tiling::new(conv.window, F4::OUT).per_image);
     winograd::Tile::F4.supports(conv)
         && conv.groups == 1
-        && conv.in_c.min(conv.out_c) >= FEW
-        && conv.in_c * conv.out_c <= MOST
-        // Tiles that reach beyond the image must not waste what is saved: 36 products for each, 9 for each pixel.
+        && conv.in_c.min(conv.out_c) >= MIN_CHANNELS
+        && conv.in_c * conv.out_c <= MAX_TAP_WEIGHTS
+        // Tiles that extend beyond the image must not waste the savings: 36 multiplications per tile against 9 per pixel.
         && 36 * tiles * 2 <= 9 * pixels
 }
 
-/// How the work is cut, by its sizes only.
+/// The partition into blocks of tiles, by sizes only.
 #[derive(Clone, Copy)]
 struct Blocks {
     tiling: Tiling,
     total: usize,
     /// Tiles of a block.
     tiles: usize,
-    /// Floats from one point's transformed inputs to the next; not a multiple of a page, which would collide in cache.
+    /// Floats from one point's transformed inputs to the next; not a multiple of a page, against cache conflicts.
     input_point: usize,
     output_point: usize,
     zeros: usize,
@@ -63,9 +63,9 @@ impl Blocks {
         let tiling = Tiling::new(conv.window, F4::OUT);
         let total = tiling.per_image * batch;
         let channels = conv.in_c + conv.out_c;
-        let most = if channels <= NARROW.0 { NARROW.1 } else { BLOCK_FLOATS / (POINTS * channels) };
-        let most = most.clamp(TILES.1, TILES.0);
-        let tiles = total.div_ceil(total.div_ceil(most).max(1)).max(1);
+        let max_tiles = if channels <= FEW_CHANNELS.0 { FEW_CHANNELS.1 } else { BLOCK_FLOATS / (POINTS * channels) };
+        let max_tiles = max_tiles.clamp(TILES.1, TILES.0);
+        let tiles = total.div_ceil(total.div_ceil(max_tiles).max(1)).max(1);
         Self {
             tiling,
             total,
@@ -81,18 +81,18 @@ impl Blocks {
     }
 }
 
-/// The floats of scratch memory that [`weight_gradient`] needs.
+/// Scratch memory of [`weight_gradient`], in floats.
 pub fn scratch_len(conv: &Convolution, batch: usize) -> usize {
     Blocks::new(conv, batch).scratch_len(conv)
 }
 
-/// The products of [`weight_gradient`]: one at each of the points, over the tiles.
+/// The GEMMs of [`weight_gradient`]: one per point, over the tiles.
 pub fn products(conv: &Convolution, batch: usize) -> Shape {
     let depth = Blocks::new(conv, batch).total;
     Shape { rows: conv.in_c, columns: conv.out_c, depth, transposed: (true, false), count: POINTS }
 }
 
-/// An address that tasks share; they write disjoint parts.
+/// An address shared by tasks that write disjoint ranges.
 #[derive(Clone, Copy)]
 struct Shared(*mut f32);
 
@@ -105,7 +105,7 @@ impl Shared {
     }
 }
 
-/// See [`gradient_convolution`](crate::kernels::conv::gradient::weight_gradient::weight_gradient), which checks the views.
+/// See [`weight_gradient`](crate::kernels::conv::gradient::weight_gradient::weight_gradient), which checks the views.
 #[allow(clippy::too_many_arguments)] // Views, gradient and scratch are separate borrows of the arena.
 pub fn weight_gradient(
     threads: &ThreadPool,
@@ -122,8 +122,8 @@ pub fn weight_gradient(
     let skip = scratch.as_ptr().align_offset(64).min(ALIGNMENT);
     let (inputs, scratch) = scratch[skip..].split_at_mut(POINTS * blocks.input_point);
     let (outputs, scratch) = scratch.split_at_mut(POINTS * blocks.output_point);
-    let place = conv.in_c * conv.out_c;
-    let (sums, scratch) = scratch.split_at_mut(POINTS * place);
+    let tap_weights = conv.in_c * conv.out_c;
+    let (sums, scratch) = scratch.split_at_mut(POINTS * tap_weights);
     let zeros = &mut scratch[..blocks.zeros];
     zeros.fill(0.0);
     if blocks.total == 0 {
@@ -135,38 +135,44 @@ pub fn weight_gradient(
         let count = blocks.tiles.min(blocks.total - first);
         transform(threads, conv, (x, dy), &blocks, first..first + count, (inputs, outputs, zeros));
         let (inputs, outputs) = (&*inputs, &*outputs);
-        share(threads, sums, Partition::chunks(POINTS * place, place), Scratch::none(), &|piece, sum, _| {
-            let (inputs, outputs) =
-                (&inputs[piece.inner * blocks.input_point..], &outputs[piece.inner * blocks.output_point..]);
-            for tile in (0..count).step_by(DEPTH) {
-                let beta = if first + tile == 0 { 0.0 } else { 1.0 };
-                let depth = DEPTH.min(count - tile);
-                let product = Product { rows: conv.in_c, columns: conv.out_c, depth, alpha: 1.0, beta, backend };
-                let left = Operand { data: &inputs[tile * conv.in_c..], ld: conv.in_c, transposed: true };
-                let right = Operand { data: &outputs[tile * conv.out_c..], ld: conv.out_c, transposed: false };
-                multiply_serial(threads.isa(), &product, left, right, sum, conv.out_c);
-            }
-        });
+        share(
+            threads,
+            sums,
+            Partition::chunks(POINTS * tap_weights, tap_weights),
+            Scratch::none(),
+            &|piece, sum, _| {
+                let (inputs, outputs) =
+                    (&inputs[piece.inner * blocks.input_point..], &outputs[piece.inner * blocks.output_point..]);
+                for tile in (0..count).step_by(KC) {
+                    let beta = if first + tile == 0 { 0.0 } else { 1.0 };
+                    let depth = KC.min(count - tile);
+                    let product = Product { rows: conv.in_c, columns: conv.out_c, depth, alpha: 1.0, beta, backend };
+                    let left = Operand { data: &inputs[tile * conv.in_c..], ld: conv.in_c, transposed: true };
+                    let right = Operand { data: &outputs[tile * conv.out_c..], ld: conv.out_c, transposed: false };
+                    multiply_serial(threads.isa(), &product, left, right, sum, conv.out_c);
+                }
+            },
+        );
         first += count;
     }
-    let dw = Shared(dw[..9 * place].as_mut_ptr());
+    let dw = Shared(dw[..9 * tap_weights].as_mut_ptr());
     let sums = &*sums;
-    threads.run(place.div_ceil(TASK_PLACES), &|task, _| {
-        let first = task * TASK_PLACES;
-        // SAFETY: the places are within sums and dw, and tasks' places are disjoint; the machine has the set.
+    threads.run(tap_weights.div_ceil(TASK_WEIGHTS), &|task, _| {
+        let first = task * TASK_WEIGHTS;
+        // SAFETY: the weights are within sums and dw, and disjoint between tasks; the machine supports the set.
         unsafe {
             threads.isa().dispatch(WeightGradientTransform {
-                count: TASK_PLACES.min(place - first),
+                count: TASK_WEIGHTS.min(tap_weights - first),
                 from: sums.as_ptr().add(first),
-                point: place,
+                point: tap_weights,
                 to: dw.get().add(first),
-                tap: place,
+                tap: tap_weights,
             });
         }
     });
 }
 
-/// Transforms some tiles of inputs and dy.
+/// Transforms a range of tiles of inputs and dy.
 fn transform(
     threads: &ThreadPool,
     conv: &Convolution,
@@ -180,7 +186,7 @@ fn transform(
     threads.run(grid.blocks(), &|task, _| {
         let tiles = grid.block(task).0;
         let (first, count) = (range.start + tiles.start, tiles.len());
-        // SAFETY: tiles are within the checked views, and each task's tiles are its own; the machine has the set.
+        // SAFETY: tiles are within the checked views, and disjoint between tasks; the machine supports the set.
         unsafe {
             threads.isa().dispatch(InputTransform {
                 tile: PhantomData::<F4>,

@@ -1,10 +1,10 @@
-//! The weights of Winograd's convolution: transformed and packed.
+//! The weight transform of Winograd convolution, and packing.
 
-// Loops over registers count with plain indices, which unroll; iterators over nested arrays do not always.
+// Loops over registers use indices, which always unroll; iterators over nested arrays do not.
 #![allow(clippy::needless_range_loop)]
 
-use super::tile::{Tile, one_group};
-use super::transforms::{F2, F2x5, F4, F6, MOST, Tile as TileKind};
+use super::tile::{Tile, per_group};
+use super::transforms::{F2, F2x5, F4, F6, MAX_POINTS, TileTransform};
 use crate::kernels::gemm::panel::{packed_len, panels};
 use crate::kernels::parallel::disjoint::{Stripe, share_stripes};
 use crate::kernels::parallel::thread_pool::ThreadPool;
@@ -13,62 +13,65 @@ use crate::kernels::simd::tile::PANEL;
 use crate::kernels::tensor_view::Convolution;
 use crate::size::product;
 
-/// Input channels that one task transforms, for all output channels: the weights are read in long stretches.
+/// Input channels per task, with all output channels: the weights are read in long contiguous runs.
 const TASK_ROWS: usize = 8;
-/// Doubles of a register: so many columns are transformed at once.
+/// Columns that are transformed together: the f64 lanes of a 256-bit register.
 const LANES: usize = 4;
 
-/// The floats of the packed weights.
+/// Length of the packed weights, in floats.
 pub fn packed_len_weights(tile: Tile, conv: &Convolution) -> usize {
-    let one = one_group(conv);
-    product([conv.groups, tile.points(), packed_len(one.in_c, one.out_c)])
+    let group_conv = per_group(conv);
+    product([conv.groups, tile.points(), packed_len(group_conv.in_c, group_conv.out_c)])
 }
 
-/// Transforms and packs `(kernel, kernel, in_c / groups, out_c)`: for each group and point panels of 16 output channels.
+/// Transforms and packs weights `(kernel, kernel, in_c / groups, out_c)`: panels of 16 output channels for each group and
+/// point.
 ///
 /// # Panics
-/// If a slice does not have its length, or the tile does not support the convolution.
+/// If a slice has the wrong length, or the tile does not support the convolution.
 pub fn pack_weights_into(tile: Tile, conv: &Convolution, weights: &[f32], packed: &mut [f32], threads: &ThreadPool) {
     assert!(tile.supports(conv), "not a convolution for {tile:?}: {conv:?}");
-    let Convolution { in_c, out_c, .. } = one_group(conv);
+    let Convolution { in_c, out_c, .. } = per_group(conv);
     let tap = in_c * conv.out_c;
     assert_eq!(weights.len(), tile.kernel() * tile.kernel() * tap, "weights");
     assert_eq!(packed.len(), packed_len_weights(tile, conv), "packed weights");
     let transform = weight_transform(tile);
-    let each = (tile.points() * packed_len(in_c, out_c)).max(1);
-    for (group, packed) in packed.chunks_exact_mut(each).enumerate() {
+    let point_len = (tile.points() * packed_len(in_c, out_c)).max(1);
+    for (group, packed) in packed.chunks_exact_mut(point_len).enumerate() {
         let taps = Taps { weights: &weights[group * out_c..], tap, ld: conv.out_c, out_c };
-        // The parts are each point's panels.
+        // The stripe's parts are the panels of all points.
         share_stripes(threads, packed, tile.points() * panels(out_c), TASK_ROWS * PANEL, &|start, stripe| {
             transform_rows(tile, &transform, taps, start / PANEL, stripe);
         });
     }
 }
 
-/// One group's weights as they stand.
+/// One group's unpacked weights.
 #[derive(Clone, Copy)]
 struct Taps<'a> {
     weights: &'a [f32],
-    /// Floats from one tap to the next, and from one input channel to the next.
+    /// Floats from one tap to the next.
     tap: usize,
+    /// Floats from one input channel to the next.
     ld: usize,
     out_c: usize,
 }
 
 multiversion! {
-    /// Transforms some rows of all panels, from one on; a stripe holds them for each point and panel.
+    /// Transforms a range of rows (input channels) of all panels from `first` on; the stripe has them for every point and
+    /// panel.
     fn transform_rows(tile: Tile, transform: &Transform, taps: Taps<'_>, first: usize, stripe: Stripe<'_>) {
         match tile {
-            Tile::F2 => each_row::<{ F2::IN }, { F2::KERNEL }>(transform, taps, first, stripe),
-            Tile::F4 => each_row::<{ F4::IN }, { F4::KERNEL }>(transform, taps, first, stripe),
-            Tile::F6 => each_row::<{ F6::IN }, { F6::KERNEL }>(transform, taps, first, stripe),
-            Tile::F2x5 => each_row::<{ F2x5::IN }, { F2x5::KERNEL }>(transform, taps, first, stripe),
+            Tile::F2 => transform_panels::<{ F2::IN }, { F2::KERNEL }>(transform, taps, first, stripe),
+            Tile::F4 => transform_panels::<{ F4::IN }, { F4::KERNEL }>(transform, taps, first, stripe),
+            Tile::F6 => transform_panels::<{ F6::IN }, { F6::KERNEL }>(transform, taps, first, stripe),
+            Tile::F2x5 => transform_panels::<{ F2x5::IN }, { F2x5::KERNEL }>(transform, taps, first, stripe),
         }
     }
 }
 
 #[inline(always)]
-fn each_row<const N: usize, const K: usize>(
+fn transform_panels<const N: usize, const K: usize>(
     transform: &Transform,
     taps: Taps<'_>,
     first: usize,
@@ -83,7 +86,7 @@ fn each_row<const N: usize, const K: usize>(
             for (tap, weights) in weights.as_flattened_mut().iter_mut().enumerate() {
                 let from = &taps.weights[tap * taps.tap + (first + index) * taps.ld + panel * PANEL..];
                 match from.first_chunk::<PANEL>() {
-                    Some(whole) if width == PANEL => *weights = *whole,
+                    Some(full) if width == PANEL => *weights = *full,
                     _ => weights[..width].copy_from_slice(&from[..width]),
                 }
             }
@@ -91,14 +94,14 @@ fn each_row<const N: usize, const K: usize>(
                 transform_lanes(transform, &weights, lane, &mut points);
             }
             for (point, values) in points.as_flattened().iter().enumerate() {
-                let lines = stripe.segment(point * panels(taps.out_c) + panel);
-                lines[index * PANEL..][..PANEL].copy_from_slice(values);
+                let panel_rows = stripe.segment(point * panels(taps.out_c) + panel);
+                panel_rows[index * PANEL..][..PANEL].copy_from_slice(values);
             }
         }
     }
 }
 
-/// Transforms some columns along one axis and then the other, in f64: the sums of products are rounded once.
+/// Transforms [`LANES`] columns along one axis and then the other, in f64, so that the result is rounded once.
 #[inline(always)]
 fn transform_lanes<const N: usize, const K: usize>(
     transform: &Transform,
@@ -129,14 +132,14 @@ fn transform_lanes<const N: usize, const K: usize>(
     }
 }
 
-/// The weight transform along one axis: for each point a factor for each tap.
-type Transform = [[f64; MAX_TAPS]; MOST];
+/// The matrix G of the weight transform along one axis: a factor for each point and tap.
+type Transform = [[f64; MAX_TAPS]; MAX_POINTS];
 
-/// Taps of a kernel along an axis, at most.
+/// Maximum kernel taps along an axis.
 const MAX_TAPS: usize = 5;
 
-/// The weight transform: for point p the powers 1, p, p^2 and so on over the product of p's differences to the other
-/// points; for infinity the last tap.
+/// The matrix G: at point p, the powers 1, p, p^2, ... divided by the product of p's differences to the other points; at
+/// infinity, the last tap.
 fn weight_transform(tile: Tile) -> Transform {
     let positive = match tile {
         Tile::F2 => F2::POINTS,
@@ -144,9 +147,9 @@ fn weight_transform(tile: Tile) -> Transform {
         Tile::F6 => F6::POINTS,
         Tile::F2x5 => F2x5::POINTS,
     };
-    let mut rows = [[0.0; MAX_TAPS]; MOST];
+    let mut rows = [[0.0; MAX_TAPS]; MAX_POINTS];
     let count = 2 * positive.len() + 1;
-    // Zero, then each point and its opposite.
+    // Zero, then each point and its negative.
     let point = |index: usize| match index {
         0 => 0.0,
         odd if odd % 2 == 1 => positive[odd / 2],
@@ -185,11 +188,11 @@ mod tests {
                 pack_weights_into(tile, &conv, &weights, &mut other, &ThreadPool::new(3));
                 assert_eq!(packed, other, "threads change the result");
                 let transform = weight_transform(tile);
-                let each = packed_len(in_c, out_c);
-                for (place, found) in packed.iter().enumerate() {
-                    let (group, place) = (place / each / tile.points(), place % (each * tile.points()));
-                    let (point, line) = (place / each, place % each / PANEL);
-                    let (row, column) = (line % in_c, line / in_c * PANEL + place % PANEL);
+                let point_len = packed_len(in_c, out_c);
+                for (index, found) in packed.iter().enumerate() {
+                    let (group, index) = (index / point_len / tile.points(), index % (point_len * tile.points()));
+                    let (point, panel_row) = (index / point_len, index % point_len / PANEL);
+                    let (row, column) = (panel_row % in_c, panel_row / in_c * PANEL + index % PANEL);
                     let (i, j) = (point / tile.side(), point % tile.side());
                     let tap = |tap: usize| {
                         let weight = weights[(tap * in_c + row) * conv.out_c + group * out_c + column];

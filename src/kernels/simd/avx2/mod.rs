@@ -108,7 +108,7 @@ impl Vector for F32x8 {
         Self(unsafe { _mm256_round_ps::<{ _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC }>(self.0) })
     }
     #[inline(always)]
-    fn exp2_whole(self) -> Self {
+    fn exp2_integral(self) -> Self {
         // SAFETY: see above.
         unsafe {
             let exponent = _mm256_add_epi32(_mm256_cvtps_epi32(self.0), _mm256_set1_epi32(127));

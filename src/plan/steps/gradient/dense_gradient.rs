@@ -1,6 +1,6 @@
 //! Gradients of products and biases.
 
-use crate::kernels::dense::few_outputs::is_narrow;
+use crate::kernels::dense::few_outputs::has_few_outputs;
 use crate::kernels::dense::few_outputs_gradient::weight_gradient;
 use crate::kernels::gemm::{self, Backend, Operand, Product, Shape};
 use crate::kernels::norm::batch_norm::{batch_scratch_len, channel_sums};
@@ -84,7 +84,7 @@ impl DenseWeightGradientStep {
 
 impl KernelStep for DenseWeightGradientStep {
     fn run(&self, call: Call<'_>) -> Result<(), KernelError> {
-        if is_narrow(self.outputs) {
+        if has_few_outputs(self.outputs) {
             let [x, dy] = [0, 1].map(|index: usize| View { ld: call.inputs[index].image, ..call.inputs[index] });
             weight_gradient(call.threads, (call.batch, self.inputs, self.outputs), x, dy, call.output.data);
             return Ok(());
@@ -108,12 +108,18 @@ impl KernelStep for DenseWeightGradientStep {
     }
 
     fn scratch_len(&self, batch: usize, _: usize) -> usize {
-        if is_narrow(self.outputs) { 0 } else { self.product(batch).scratch_len() }
+        if has_few_outputs(self.outputs) { 0 } else { self.product(batch).scratch_len() }
     }
 
     fn gemm_shape(&self, batch: usize) -> Option<Shape> {
         let (rows, columns) = (self.inputs, self.outputs);
-        (!is_narrow(columns)).then_some(Shape { rows, columns, depth: batch, transposed: (true, false), count: 1 })
+        (!has_few_outputs(columns)).then_some(Shape {
+            rows,
+            columns,
+            depth: batch,
+            transposed: (true, false),
+            count: 1,
+        })
     }
 
     fn backend(&self) -> Backend {

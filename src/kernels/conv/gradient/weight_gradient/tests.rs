@@ -1,19 +1,19 @@
-//! Weight gradients against plain sums in f64.
+//! Weight gradients against naive sums in f64.
 
 use super::*;
 use crate::kernels::conv::naive::convolution;
 use crate::kernels::guarded::Floats;
 use crate::kernels::simd::isa::Isa;
-use crate::kernels::testing::{Random, Sum, Tensor, seen, windows};
+use crate::kernels::testing::{Random, Sum, Tensor, receptive_field, windows};
 
-/// The sum over the batch and over all output pixels of x under each tap times dy.
+/// The reference: for each tap, the sum of x times dy over all output pixels of the batch.
 fn expected(conv: &Convolution, x: &Tensor, dy: &Tensor) -> Vec<Sum> {
     let window = &conv.window;
     let (in_c, out_c) = (conv.in_c / conv.groups, conv.out_c / conv.groups);
     let mut dw = vec![Sum::default(); window.kernel_h * window.kernel_w * in_c * conv.out_c];
     for n in 0..x.size.n {
         for pixel in 0..window.out_h * window.out_w {
-            for (cell, ky, kx) in seen(window, pixel) {
+            for (cell, ky, kx) in receptive_field(window, pixel) {
                 for i in 0..in_c {
                     for o in 0..conv.out_c {
                         let product = x.at(n, cell, o / out_c * in_c + i) * dy.at(n, pixel, o);
@@ -26,24 +26,24 @@ fn expected(conv: &Convolution, x: &Tensor, dy: &Tensor) -> Vec<Sum> {
     dw
 }
 
-/// How far a method's sum may be from the exact one.
+/// The bound on a method's rounding error.
 fn rounding(sum: &Sum, method: Method) -> f64 {
     match method {
-        Method::Winograd => by_tiles(sum).rounding(),
+        Method::Winograd => as_winograd(sum).rounding(),
         _ => sum.rounding(),
     }
 }
 
-/// The sum that rounds as one over the tiles of F(3x3, 4x4) does, which has a sixteenth of the terms: each is a tile's,
-/// whose values the transforms make larger. With the matrices of Lavin and Gray (2016) a tap of one axis is the sum of six
-/// products of a row of B and a column of A, times an entry of G: `growth` is its variance where values have variance 1.
-/// A transform itself is a sum of up to twelve values on each side.
-fn by_tiles(sum: &Sum) -> Sum {
+/// A sum whose rounding bound models F(3x3, 4x4): a sixteenth of the terms, one per tile, each enlarged by the transforms.
+/// With the matrices of Lavin and Gray (2016), a tap along one axis is the sum over six points of a row of B times a column
+/// of A times an entry of G: `growth` is its variance for values of variance 1. Each transform itself sums up to twelve
+/// values on each side.
+fn as_winograd(sum: &Sum) -> Sum {
     let of_b = [42.0, 34.0, 34.0, 10.0, 10.0, 42.0f64];
     let of_a = [1.0, 4.0, 4.0, 85.0, 85.0, 1.0];
     let of_g = [0.0, 1.0 / 36.0, 1.0 / 36.0, 1.0 / 36.0, 1.0 / 36.0, 1.0];
     let growth: f64 = (0..6).map(|point| of_b[point] * of_a[point] * of_g[point]).sum();
-    // Two axes; a plain sum has 16 terms where this has one.
+    // Squared for the two axes; divided by the 16 terms of the naive sum per tile.
     Sum { value: sum.value, terms: sum.terms.div_ceil(16) + 24, squares: sum.squares * growth * growth / 16.0 }
 }
 
@@ -64,18 +64,18 @@ fn check(random: &mut Random, conv: Convolution, batch: usize, gap: usize, metho
         let dw = run(1);
         for (i, (found, expected)) in dw.iter().zip(&expected).enumerate() {
             let error = (f64::from(*found) - expected.value).abs();
-            let most = rounding(expected, method);
-            assert!(error <= most, "{conv:?} {isa:?} at {i}: {found} for {}", expected.value);
+            let bound = rounding(expected, method);
+            assert!(error <= bound, "{conv:?} {isa:?} at {i}: {found} for {}", expected.value);
         }
         for count in 2..4 {
-            let same = dw.iter().zip(run(count)).all(|(a, b)| a.to_bits() == b.to_bits());
-            assert!(same, "{conv:?} {isa:?}: {count} threads change the result");
+            let is_same = dw.iter().zip(run(count)).all(|(a, b)| a.to_bits() == b.to_bits());
+            assert!(is_same, "{conv:?} {isa:?}: {count} threads change the result");
         }
     }
 }
 
 #[test]
-fn of_any_window() {
+fn weight_gradient_of_any_window() {
     let mut random = Random(41);
     for (i, window) in windows(&mut random, 40).into_iter().enumerate() {
         let (in_c, out_c, groups) = [(2, 4, 1), (17, 3, 1), (4, 6, 2), (21, 16, 1), (12, 9, 3)][i % 5];
@@ -84,7 +84,7 @@ fn of_any_window() {
 }
 
 #[test]
-fn of_many_pixels_and_deep_windows() {
+fn weight_gradient_of_many_pixels_and_deep_windows() {
     let mut random = Random(42);
     let cases = [
         convolution((40, 41), (3, 5, 1), (3, 1, 1), (1, 1)),
@@ -103,7 +103,7 @@ fn of_many_pixels_and_deep_windows() {
 }
 
 #[test]
-fn of_depthwise_convolutions() {
+fn weight_gradient_of_depthwise_convolutions() {
     let mut random = Random(43);
     for (i, window) in windows(&mut random, 20).into_iter().enumerate() {
         let (in_c, multiplier) = [(1, 1), (7, 1), (35, 1), (5, 3), (64, 1)][i % 5];
@@ -113,7 +113,7 @@ fn of_depthwise_convolutions() {
 }
 
 #[test]
-fn of_3x3_kernels_by_tiles() {
+fn weight_gradient_of_3x3_kernels_by_winograd() {
     let mut random = Random(44);
     for (size, (in_c, out_c), padding, batch) in [
         ((8, 8), (16, 16), (1, 1), 1),
@@ -128,16 +128,16 @@ fn of_3x3_kernels_by_tiles() {
     }
 }
 
-/// Rounding of the two methods on a layer of usual sizes, against f64: within what the depths of their sums explain.
+/// On a typical layer, the rounding errors of both methods are within the bounds that the lengths of their sums imply.
 #[test]
-fn tiles_round_well() {
+fn winograd_rounds_within_its_bound() {
     let conv = convolution((28, 28), (64, 64, 1), (3, 1, 1), (1, 1));
     let mut random = Random(45);
-    let positive = |random: &mut Random| Tensor::random(random, 2, 28 * 28, 64, 0);
+    let uniform = |random: &mut Random| Tensor::random(random, 2, 28 * 28, 64, 0);
     // Inputs as after ReLU.
-    let x = positive(&mut random);
+    let x = uniform(&mut random);
     let x = Tensor::of(&x, |n, p, c| x.at(n, p, c).max(0.0));
-    let dy = positive(&mut random);
+    let dy = uniform(&mut random);
     let expected = expected(&conv, &x, &dy);
     let threads = ThreadPool::new(2);
     let check = |method: Method| {
@@ -163,10 +163,10 @@ fn tiles_round_well() {
             }
         }
         for (found, right) in dw.iter().zip(&expected) {
-            let (error, most) = ((f64::from(*found) - right.value).abs(), rounding(right, method));
+            let (error, bound) = ((f64::from(*found) - right.value).abs(), rounding(right, method));
             assert!(
-                error <= most,
-                "{method:?}: {found} for {}, {error:e} off where {most:e} is explained",
+                error <= bound,
+                "{method:?}: {found} for {}, error {error:e} above the bound {bound:e}",
                 right.value
             );
         }
@@ -176,7 +176,7 @@ fn tiles_round_well() {
 }
 
 #[test]
-fn of_no_images() {
+fn weight_gradient_of_no_images() {
     for channels in [3, 16] {
         let conv = convolution((8, 8), (channels, channels, 1), (3, 1, 1), (1, 1));
         let mut scratch = Floats::filled(f32::NAN, weight_gradient_scratch_len(&conv, 0, 2));

@@ -1,7 +1,7 @@
 //! Gradients of recurrent layers: a trace of the layer, and what follows from it.
 
 use crate::kernels::recurrent::recurrent_gradient::{
-    Layout, gru_trace, input_gradient, input_gradient_scratch_len, lstm_trace, parameter_gradients,
+    TraceLayout, gru_trace, input_gradient, input_gradient_scratch_len, lstm_trace, parameter_gradients,
     parameter_gradients_scratch_len, trace_scratch_len,
 };
 use crate::plan::kernel_step::{Call, Inputs, KernelError, KernelStep, Sizes};
@@ -36,10 +36,10 @@ impl RecurrentLayer {
         }
     }
 
-    fn layout(&self) -> Layout {
+    fn layout(&self) -> TraceLayout {
         match self {
-            RecurrentLayer::Lstm(step) => Layout::lstm(step.sequence.units, step.peepholes),
-            RecurrentLayer::Gru(step) => Layout::gru(step.sequence.units),
+            RecurrentLayer::Lstm(step) => TraceLayout::lstm(step.sequence.units, step.peepholes),
+            RecurrentLayer::Gru(step) => TraceLayout::gru(step.sequence.units),
         }
     }
 

@@ -10,7 +10,7 @@ use crate::graph::{
     ParameterSpec, ShapeError, Supports, reference,
 };
 use crate::kernels::elementwise::activation::Activation;
-use crate::kernels::elementwise::activation_gradient::slope_from_output;
+use crate::kernels::elementwise::activation_gradient::is_slope_from_output;
 use crate::kernels::gemm::Backend;
 use crate::plan::kernel::Kernel;
 use crate::plan::steps::dense::DenseStep;
@@ -281,7 +281,7 @@ impl Operation for Dense {
             }
             (None, Function::Elementwise(Activation::Linear)) => cx.grad_input_is(0, dy),
             (None, Function::Elementwise(activation)) => {
-                let known = if slope_from_output(activation) { y } else { x };
+                let known = if is_slope_from_output(activation) { y } else { x };
                 let step = ActivationGradientStep { pixels, channels, activation };
                 cx.grad_input_over(0, Kernel::ActivationGradient(step), &[dy, known], &[]);
             }

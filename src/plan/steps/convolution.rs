@@ -169,9 +169,9 @@ impl KernelStep for ConvolutionStep {
 
 impl CheckedKernel for ConvolutionStep {
     fn check(&self) -> Result<(), &'static str> {
-        ensure(self.is_possible(), "window or its algorithm makes no sense")?;
-        ensure(!self.epilogue.softmax, "end is not one of a convolution")?;
-        ensure(self.back.is_none_or(|forward| forward.is_possible()), "forward convolution makes no sense")
+        ensure(self.is_possible(), "the window is invalid or unsupported by the algorithm")?;
+        ensure(!self.epilogue.softmax, "a convolution cannot have a softmax epilogue")?;
+        ensure(self.back.is_none_or(|forward| forward.is_possible()), "the forward convolution is invalid")
     }
 
     fn work(&self) -> usize {

@@ -175,10 +175,13 @@ impl KernelStep for DenseStep {
 
 impl CheckedKernel for DenseStep {
     fn check(&self) -> Result<(), &'static str> {
-        ensure(is_tensor(&[self.inputs, self.outputs]), "weights are too many")?;
-        ensure(!self.epilogue.residual && !self.epilogue.pool, "end is not one of a dense layer")?;
+        ensure(is_tensor(&[self.inputs, self.outputs]), "the shape of the weights is invalid")?;
+        ensure(
+            !self.epilogue.residual && !self.epilogue.pool,
+            "a dense layer cannot have a residual or pooling epilogue",
+        )?;
         // BLAS counts rows and columns in 32 bits.
         let counts = self.inputs.max(self.outputs) <= i32::MAX as usize;
-        ensure(self.weights != Storage::Raw || counts, "weights are too many to be used as they stand")
+        ensure(self.weights != Storage::Raw || counts, "the weights are too large to be used unpacked")
     }
 }

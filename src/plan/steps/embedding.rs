@@ -53,7 +53,7 @@ impl KernelStep for EmbeddingStep {
 
 impl CheckedKernel for EmbeddingStep {
     fn check(&self) -> Result<(), &'static str> {
-        ensure(is_tensor(&[self.rows, self.features]), "table makes no sense")
+        ensure(is_tensor(&[self.rows, self.features]), "the shape of the table is invalid")
     }
 }
 

@@ -112,7 +112,7 @@ impl KernelStep for FusedConvolutionsStep {
 
 impl CheckedKernel for FusedConvolutionsStep {
     fn check(&self) -> Result<(), &'static str> {
-        ensure(self.is_possible(), "convolutions make no chain")
+        ensure(self.is_possible(), "the convolutions cannot be fused")
     }
 
     /// Where stretches of rows meet, some are computed twice.

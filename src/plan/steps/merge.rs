@@ -91,7 +91,7 @@ impl KernelStep for BroadcastStep {
 
 impl CheckedKernel for BroadcastStep {
     fn check(&self) -> Result<(), &'static str> {
-        ensure(self.spread < 2, "spread input is not there")
+        ensure(self.spread < 2, "the broadcast operand is missing")
     }
 }
 

@@ -87,6 +87,6 @@ impl CheckedKernel for TransposeStep {
         let axes = self.sizes.len();
         let mut order = self.order.clone();
         order.sort_unstable();
-        ensure(axes <= MAX_AXES && order.into_iter().eq(0..axes), "order is not one of its axes")
+        ensure(axes <= MAX_AXES && order.into_iter().eq(0..axes), "the order is not a permutation of the axes")
     }
 }

@@ -163,7 +163,7 @@ impl KernelStep for GroupNormStep {
 impl CheckedKernel for GroupNormStep {
     fn check(&self) -> Result<(), &'static str> {
         let groups = self.norm.groups;
-        ensure(groups > 0 && self.channels.is_multiple_of(groups), "groups do not divide its channels")
+        ensure(groups > 0 && self.channels.is_multiple_of(groups), "the groups do not divide the channels")
     }
 }
 

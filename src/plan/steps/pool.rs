@@ -86,7 +86,7 @@ impl KernelStep for PoolStep {
 
 impl CheckedKernel for PoolStep {
     fn check(&self) -> Result<(), &'static str> {
-        ensure(self.window.is_possible(), "window makes no sense")
+        ensure(self.window.is_possible(), "the window is invalid")
     }
 
     fn work(&self) -> usize {

@@ -130,10 +130,10 @@ impl CheckedKernel for PReluStep {
         axes.sort_unstable();
         let apart = axes.windows(2).all(|pair| pair[0] < pair[1]);
         let there = axes.last().is_none_or(|&axis| axis < self.sizes.len());
-        ensure(!self.sizes.is_empty() && apart && there, "slopes lie along axes that are not there")?;
+        ensure(!self.sizes.is_empty() && apart && there, "the axes of the slopes are invalid")?;
         let Some(dense) = &self.dense else { return Ok(()) };
         dense.check()?;
-        ensure(self.sizes == [dense.outputs] && !dense.epilogue.softmax, "slopes are not those of its dense layer")
+        ensure(self.sizes == [dense.outputs] && !dense.epilogue.softmax, "the slopes do not match the dense layer")
     }
 
     fn works_in_place(&self) -> bool {

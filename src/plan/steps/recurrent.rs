@@ -41,7 +41,7 @@ impl Sequence {
     fn check(&self) -> Result<(), &'static str> {
         // Four gates are the most that a layer has.
         let weights = is_tensor(&[4, self.features, self.units]) && is_tensor(&[4, self.units, self.units]);
-        ensure(self.steps > 0 && weights, "sequence makes no sense")
+        ensure(self.steps > 0 && weights, "the sequence length or the weight shape is invalid")
     }
 
     /// Lengths of input weights, hidden weights and biases.

@@ -89,7 +89,7 @@ impl KernelStep for TransposedConvolutionStep {
 
 impl CheckedKernel for TransposedConvolutionStep {
     fn check(&self) -> Result<(), &'static str> {
-        ensure(self.forward.is_possible(), "window makes no sense")
+        ensure(self.forward.is_possible(), "the window is invalid")
     }
 
     /// Each output pixel looks at all taps, also at those that no input meets.

@@ -159,7 +159,7 @@ fn step_time(plan: &Plan, step: &Step, time: Duration, batch: usize, runs: usize
         .sum();
     // Of a table only the rows that are looked up are read.
     let constants = match &step.kernel {
-        Kernel::Embedding(table) => all.min(table.places * table.features * batch) / rounds.max(1),
+        Kernel::Embedding(table) => all.min(table.positions * table.features * batch) / rounds.max(1),
         _ => all,
     };
     let floats =

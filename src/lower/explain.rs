@@ -19,7 +19,7 @@ pub fn why(plan: &Plan, name: &str, exact: bool) -> Option<String> {
         let _ = writeln!(text, "  takes in {}", step.layers.join(", "));
     }
     if let Kernel::FusedConvolutions(chain) = &step.kernel {
-        let (count, held) = (chain.links.len(), chain.held() * 4 / 1024);
+        let (count, held) = (chain.links.len(), chain.intermediate_floats() * 4 / 1024);
         let _ = writeln!(
             text,
             "  {count} layers in one step: what stands between them, {held} KiB per image, does not go to memory and back"

@@ -56,7 +56,7 @@ fn together(before: &PendingStep, draft: &PendingStep, exact: bool) -> Option<Fu
     // A step may not read the buffer that it writes: a concatenation may hold both ends.
     let apart = before.inputs.iter().chain(&draft.inputs[1..]).all(|value| value.buffer != draft.output.buffer);
     let plain = [before, draft].iter().all(|draft| !draft.in_place && draft.changed.is_empty());
-    let fits = chain.is_possible() && 4 * weights <= target::L2_BYTES / 4;
+    let fits = chain.is_valid() && 4 * weights <= target::L2_BYTES / 4;
     (fits && apart && plain).then_some(chain)
 }
 
@@ -68,5 +68,5 @@ fn link(kernel: &Kernel, exact: bool) -> Option<ConvolutionStep> {
     if matches!(step.algorithm, Algorithm::Pointwise(_)) {
         step.algorithm = Algorithm::Im2col(Im2col);
     }
-    FusedConvolutionsStep::takes(&step).then_some(step)
+    FusedConvolutionsStep::can_fuse(&step).then_some(step)
 }

@@ -166,8 +166,7 @@ fn what_once_did_harm_is_refused() {
         forged["blocks"] = serde_json::json!([]);
         forged
     };
-    let spread =
-        serde_json::json!({ "pixels": 16, "channels": 1, "spread": 2, "merge": "Add", "activation": "Linear" });
+    let broadcast = serde_json::json!({ "pixels": 16, "channels": 1, "broadcast_index": 2, "merge": "Add", "activation": "Linear" });
     let sequence =
         serde_json::json!({ "steps": 1u64 << 39, "features": 0, "units": 16, "only_final": true, "backwards": false });
     let none = serde_json::json!({ "in_h": 4, "in_w": 4, "channels": 1, "scale_h": 0, "scale_w": 1 });
@@ -186,7 +185,7 @@ fn what_once_did_harm_is_refused() {
         (direct, "the window is invalid or unsupported by the algorithm"),
         (outside, "the window is invalid or unsupported by the algorithm"),
         (far, "the window is invalid or unsupported by the algorithm"),
-        (with_kernel(serde_json::json!({ "Broadcast": spread }), 2), "the broadcast operand is missing"),
+        (with_kernel(serde_json::json!({ "Broadcast": broadcast }), 2), "the broadcast operand is missing"),
         (
             with_kernel(serde_json::json!({ "Transpose": { "sizes": [16], "order": [1] } }), 1),
             "the order is not a permutation of the axes",

@@ -16,7 +16,7 @@ use crate::ops::input::Input;
 use crate::plan::Kernel;
 use crate::plan::kernel::UnbatchedStep;
 use crate::plan::steps::merge::MergeStep;
-use crate::plan::steps::training::update::{GradientNormStep, LossGradientStep, LossStep, Through, UpdateStep};
+use crate::plan::steps::training::update::{GradientBy, GradientNormStep, LossGradientStep, LossStep, UpdateStep};
 use crate::tensor::TensorType;
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -199,22 +199,24 @@ impl<'s> Trainer<'s> {
     fn seed(&mut self, prediction: NodeId, from: &[NodeId]) -> usize {
         let Settings { loss, weighted, .. } = *self.settings;
         let last = self.passed.last().filter(|last| last.node == prediction);
-        let through = match last {
-            Some(last) if loss == Loss::CategoricalCrossentropy && last.operation.is_softmax() => Through::Softmax,
+        let gradient_by = match last {
+            Some(last) if loss == Loss::CategoricalCrossentropy && last.operation.is_softmax() => {
+                GradientBy::SoftmaxLogits
+            }
             Some(last)
                 if loss == Loss::BinaryCrossentropy && last.operation.activation() == Some(Activation::Sigmoid) =>
             {
-                Through::Sigmoid
+                GradientBy::SigmoidLogits
             }
-            _ => Through::Nothing,
+            _ => GradientBy::Prediction,
         };
         let (by, left) = match last {
-            Some(last) if through != Through::Nothing => (last.inputs[0], self.passed.len() - 1),
+            Some(last) if gradient_by != GradientBy::Prediction => (last.inputs[0], self.passed.len() - 1),
             _ => (prediction, self.passed.len()),
         };
         let shape = self.graph.node(prediction).output.clone();
         let (pixels, features) = rows(loss, weighted, &shape.known().unwrap_or_default());
-        let step = LossGradientStep { loss, through, pixels, features, weighted };
+        let step = LossGradientStep { loss, by: gradient_by, pixels, features, weighted };
         let node = self.graph.compute("d loss", shape, Lowered::Step(Kernel::LossGradient(step)), from, &[], 0);
         self.by_node.insert(by, vec![node]);
         left

@@ -23,10 +23,10 @@ impl FusedConvolutionsStep {
             let window = &step.geometry.window;
             (window.out_h, window.out_w, step.geometry.out_c)
         };
-        let pairs = self.links.iter().zip(self.links.iter().skip(1));
+        let mut pairs = self.links.iter().zip(self.links.iter().skip(1));
         (2..=fused_rows::MOST).contains(&self.links.len())
             && self.links.iter().all(FusedConvolutionsStep::can_fuse)
-            && pairs.clone().all(|(link, next)| {
+            && pairs.all(|(link, next)| {
                 let window = &next.geometry.window;
                 (window.in_h, window.in_w, next.geometry.in_c) == size(link) && !link.epilogue.residual
             })

@@ -401,7 +401,7 @@ fn embedding() {
         let mut x = ArrayD::zeros(IxDyn(&[2, 4]));
         x[[1, 2]] = wrong;
         let error = run(&kernel, &x, &[ArrayD::zeros(IxDyn(&[11, 3]))], false, 3).unwrap_err();
-        assert_eq!(error.to_string(), format!("index {wrong} at place 2 of sample 1 is not below 11"));
+        assert_eq!(error.to_string(), format!("index {wrong} at position 2 of sample 1 is out of range 0..11"));
         let reference = operation.evaluate(&[&double(&x)], &[&ArrayD::zeros(IxDyn(&[11, 3]))]);
         assert!(reference[[1, 2, 0]].is_nan());
     }

@@ -29,7 +29,7 @@ impl AlgorithmOverrides {
     /// The algorithm for a convolution, if this program can run it.
     pub fn find(&self, step: &ConvolutionStep, chunk: usize, exact: bool) -> Option<Algorithm> {
         let entry = self.list.iter().find(|entry| entry.is_for(step, chunk, exact))?;
-        entry.step.is_possible().then_some(entry.step.algorithm)
+        entry.step.is_valid().then_some(entry.step.algorithm)
     }
 
     /// Sets the algorithm for a convolution to the one that it has.
@@ -59,7 +59,8 @@ fn is_same(a: &DenseStep, b: &DenseStep) -> bool {
 impl Entry {
     fn is_for(&self, step: &ConvolutionStep, chunk: usize, exact: bool) -> bool {
         let same = |a: &ConvolutionStep, b: &ConvolutionStep| {
-            (a.geometry, a.bias, a.epilogue, a.back) == (b.geometry, b.bias, b.epilogue, b.back)
+            (a.geometry, a.bias, a.epilogue, a.input_gradient_of)
+                == (b.geometry, b.bias, b.epilogue, b.input_gradient_of)
         };
         same(&self.step, step) && (self.chunk, self.exact) == (chunk, exact)
     }

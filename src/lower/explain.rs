@@ -19,7 +19,7 @@ pub fn explain(plan: &Plan, name: &str, exact: bool) -> Option<String> {
         let _ = writeln!(text, "  with {} fused in", step.layers.join(", "));
     }
     if let Kernel::FusedConvolutions(chain) = &step.kernel {
-        let (count, held) = (chain.links.len(), chain.held() * 4 / 1024);
+        let (count, held) = (chain.links.len(), chain.intermediate_floats() * 4 / 1024);
         let _ = writeln!(text, "  {count} layers in one step: the {held} KiB per image between them stay in cache");
     }
     if let Kernel::Dense(dense) = &step.kernel

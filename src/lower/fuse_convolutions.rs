@@ -60,7 +60,7 @@ fn fuse_pair(before: &PendingStep, pending_step: &PendingStep, exact: bool) -> O
         before.inputs.iter().chain(&pending_step.inputs[1..]).all(|value| value.buffer != pending_step.output.buffer);
     let plain =
         [before, pending_step].iter().all(|pending_step| !pending_step.in_place && pending_step.changed.is_empty());
-    let fits = chain.is_possible() && 4 * weights <= target::L2_BYTES / 4;
+    let fits = chain.is_valid() && 4 * weights <= target::L2_BYTES / 4;
     (fits && separate && plain).then_some(chain)
 }
 
@@ -72,5 +72,5 @@ fn link(kernel: &Kernel, exact: bool) -> Option<ConvolutionStep> {
     if matches!(step.algorithm, Algorithm::Pointwise(_)) {
         step.algorithm = Algorithm::Im2col(Im2col);
     }
-    FusedConvolutionsStep::takes(&step).then_some(step)
+    FusedConvolutionsStep::can_fuse(&step).then_some(step)
 }

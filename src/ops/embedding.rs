@@ -93,7 +93,11 @@ impl Operation for Embedding {
 
     fn lower(&self, cx: &Lowering) -> Result<Lowered, String> {
         let places = cx.inputs[0].iter().product();
-        Ok(Lowered::Step(Kernel::Embedding(EmbeddingStep { places, rows: self.rows, features: self.features })))
+        Ok(Lowered::Step(Kernel::Embedding(EmbeddingStep {
+            positions: places,
+            rows: self.rows,
+            features: self.features,
+        })))
     }
 
     /// Indices have no gradient.

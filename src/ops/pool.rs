@@ -134,7 +134,7 @@ impl Operation for Pool {
 
     fn differentiate(&self, cx: &mut Backward<'_>) -> Result<(), String> {
         let Lowered::Step(Kernel::Pool(pool)) = self.lower(&cx.lowering())? else { return Ok(()) };
-        let chooses = pool.reduction.chooses();
+        let chooses = pool.reduction.gradient_needs_input();
         back(cx, Kernel::PoolGradient(PoolGradientStep { pool }), chooses);
         Ok(())
     }
@@ -254,7 +254,7 @@ impl Operation for GlobalPool {
             cx.set_grad_input(0, cx.gradient);
             return Ok(());
         };
-        let chooses = pool.reduction.chooses();
+        let chooses = pool.reduction.gradient_needs_input();
         back(cx, Kernel::GlobalPoolGradient(GlobalPoolGradientStep { pool }), chooses);
         Ok(())
     }

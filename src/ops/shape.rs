@@ -296,7 +296,7 @@ impl Operation for Slice {
 
     fn differentiate(&self, cx: &mut Backward<'_>) -> Result<(), String> {
         let (pixels, width) = cx.pixels_channels(0);
-        let step = ScatterSliceStep { pixels, channels: self.to - self.from, from: self.from, width };
+        let step = ScatterSliceStep { pixels, channels: self.to - self.from, channel_offset: self.from, width };
         cx.grad_input(0, Kernel::ScatterSlice(step), &[cx.gradient], &[]);
         Ok(())
     }

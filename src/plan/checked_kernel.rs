@@ -1,32 +1,32 @@
-//! What the kernels of an artifact say of descriptions that somebody else wrote: before one runs, every number of it is one
-//! that the kernel can work with, and the work for an image is known.
+//! Validation of kernel descriptions that come from untrusted files: every value is checked, and the work per image bounded,
+//! before a kernel runs.
 
 use super::kernel_step::KernelStep;
 
-/// A kernel that an artifact may hold. Its descriptions are read from files, so none of their numbers can be trusted.
+/// A kernel that an artifact may contain. Its description is read from a file, so no value of it is trusted.
 ///
-/// That all tensors have values and no more than [`MAX_TENSOR_VALUES`](crate::size::MAX_TENSOR_VALUES), and that operands and
-/// constants have the lengths that the description needs, is checked for all kernels alike.
+/// For all kernels alike, the plan's verification checks that tensors are not empty and no larger than
+/// [`MAX_TENSOR_VALUES`](crate::size::MAX_TENSOR_VALUES), and that operands and constants have the required lengths.
 pub trait CheckedKernel: KernelStep {
-    /// Whether every other number of the description is one that the kernel can work with. It is asked first: nothing else of
-    /// the trait or of [`KernelStep`] needs to bear what this refuses, but [`KernelStep::sizes`].
+    /// Checks every other value of the description. It is called first: no other method of this trait or of [`KernelStep`],
+    /// except [`KernelStep::sizes`], has to cope with a description that it rejects.
     ///
     /// # Errors
-    /// What is wrong, behind "its".
+    /// What is invalid.
     fn check(&self) -> Result<(), &'static str>;
 
-    /// Whether it can write over its first input.
+    /// Whether the kernel can overwrite its first input.
     fn works_in_place(&self) -> bool {
         false
     }
 
-    /// Values that it multiplies, adds or copies for an image at the most, besides reading and writing its tensors once.
+    /// Upper bound of the values that it multiplies, adds or copies per image, besides reading and writing its tensors once.
     fn work(&self) -> usize {
         usize::try_from(self.executed_macs()).unwrap_or(crate::size::BEYOND)
     }
 }
 
-/// `what` where a condition does not hold.
-pub(super) fn ensure(holds: bool, what: &'static str) -> Result<(), &'static str> {
-    if holds { Ok(()) } else { Err(what) }
+/// `Err(what)` unless `condition` is true.
+pub(super) fn ensure(condition: bool, what: &'static str) -> Result<(), &'static str> {
+    if condition { Ok(()) } else { Err(what) }
 }

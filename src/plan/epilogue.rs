@@ -1,23 +1,23 @@
-//! What a step does to its result before it stores it.
+//! The fused epilogue of a step.
 
 use crate::kernels::elementwise::activation::Activation;
 use serde::{Deserialize, Serialize};
 
-/// What a step does to its result before it stores it, in this order.
+/// The operations that a step applies to its result before storing it, in this order.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Epilogue {
-    /// The last input is added.
+    /// Whether the last input is added.
     pub residual: bool,
-    /// An elementwise function.
+    /// Elementwise activation.
     pub activation: Activation,
-    /// The maximum over 2x2 pixels, without overlap, borders dropped.
+    /// Whether 2x2 max pooling with stride 2 follows; an odd last row or column is dropped.
     pub pool: bool,
-    /// A softmax over the last axis.
+    /// Whether a softmax over the last axis follows.
     pub softmax: bool,
 }
 
 impl Epilogue {
-    /// Whether it does nothing.
+    /// Whether it is a no-op.
     pub fn is_empty(&self) -> bool {
         *self == Epilogue::default()
     }

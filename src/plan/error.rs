@@ -1,6 +1,6 @@
 //! The error of an invalid plan.
 
-/// An invalid plan: the step, and what is wrong with it.
+/// Why a plan is rejected: the name of the step (or of the plan), and the reason.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("step `{step}`: {what}")]
 pub struct PlanError {
@@ -11,7 +11,7 @@ pub struct PlanError {
 }
 
 impl PlanError {
-    pub(super) fn wrong(step: &str, what: impl Into<String>) -> Self {
+    pub(super) fn invalid(step: &str, what: impl Into<String>) -> Self {
         PlanError { step: step.into(), what: what.into(), exceeds_limit: false }
     }
 

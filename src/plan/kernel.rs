@@ -1,4 +1,4 @@
-//! The kernels that a step may run. Each is a description with resolved sizes, in `steps`, and one line here.
+//! The enum of all kernels. Each is a description with resolved sizes, defined in `steps` and registered here.
 
 use super::checked_kernel::CheckedKernel;
 use super::kernel_step::{CONSTANT_ALIGNMENT, Call, Inputs, KernelError, KernelStep, Sizes};
@@ -42,7 +42,7 @@ use std::ops::{Deref, DerefMut};
 
 macro_rules! kernels {
     (predict { $($variant:ident($step:ty),)* } train { $($training:ident($training_step:ty),)* }) => {
-        /// A kernel with all that it must know to run.
+        /// A kernel with resolved sizes and algorithm.
         #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
         pub enum Kernel {
             $(#[doc = concat!("See [`", stringify!($step), "`].")] $variant($step),)*
@@ -60,15 +60,15 @@ macro_rules! kernels {
                     $(Kernel::$training(_) => stringify!($training),)*
                 }
             }
-            /// The kinds that an artifact may hold, as it names them.
+            /// The names of the kernels that an artifact may contain.
             pub const PREDICTION_NAMES: &'static [&'static str] = &[$(stringify!($variant),)*];
 
-            /// Whether it works in training only: no artifact has it.
+            /// Whether it is used only in training, so that no artifact may contain it.
             pub fn is_training_only(&self) -> bool {
                 self.checked().is_none()
             }
 
-            /// What an artifact may hold.
+            /// The kernel, if an artifact may contain it.
             fn checked(&self) -> Option<&dyn CheckedKernel> {
                 match self {
                     $(Kernel::$variant(step) => Some(step),)*
@@ -173,7 +173,7 @@ impl Kernel {
     /// See [`CheckedKernel::check`].
     ///
     /// # Errors
-    /// What is wrong, behind "its".
+    /// What is invalid.
     pub fn check(&self) -> Result<(), &'static str> {
         self.checked().map_or(Ok(()), CheckedKernel::check)
     }
@@ -183,31 +183,31 @@ impl Kernel {
         self.checked().is_none_or(CheckedKernel::works_in_place)
     }
 
-    /// Values that it multiplies, adds, copies, reads or writes for an image at the most, given so many inputs.
+    /// Upper bound of the values that it multiplies, adds, copies, reads or writes per image, with this number of inputs.
     pub fn work(&self, inputs: usize) -> usize {
-        let own = match self.checked() {
+        let arithmetic = match self.checked() {
             Some(step) => step.work(),
             None => usize::try_from(self.executed_macs()).unwrap_or(BEYOND),
         };
-        sum([own, self.sizes().floats(inputs)])
+        sum([arithmetic, self.sizes().floats(inputs)])
     }
 }
 
-/// Packs the parameters of a kernel: see [`KernelStep::pack_into`].
+/// Packs the parameters of a kernel after an update: see [`KernelStep::pack_into`].
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct RepackStep {
     kernel: Box<Kernel>,
-    /// Lengths of the parameters as training changes them.
+    /// Lengths of the unpacked parameters.
     parameters: Vec<usize>,
 }
 
 impl RepackStep {
-    /// Packs parameters of these lengths for a kernel.
+    /// Packs parameters of these lengths for `kernel`.
     pub fn new(kernel: Kernel, parameters: Vec<usize>) -> Self {
         Self { kernel: Box::new(kernel), parameters }
     }
 
-    /// Floats of what comes out.
+    /// Floats of the packed parameters.
     pub fn floats(&self) -> usize {
         self.kernel.constants().into_iter().map(|len| len.next_multiple_of(CONSTANT_ALIGNMENT)).sum()
     }
@@ -236,7 +236,7 @@ impl KernelStep for RepackStep {
     }
 }
 
-/// A kernel on tensors without a batch.
+/// A kernel on unbatched tensors.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct UnbatchedStep {
     pub kernel: Box<Kernel>,

@@ -1,4 +1,4 @@
-//! What the description of a kernel can do, and what a kernel is called with.
+//! The trait of kernel descriptions, and the arguments of a kernel call.
 
 use crate::kernels::gemm::{Backend, Shape};
 use crate::kernels::parallel::thread_pool::ThreadPool;
@@ -6,73 +6,76 @@ use crate::kernels::tensor_view::{View, ViewMut};
 use crate::size::{product, sum};
 use smallvec::SmallVec;
 
-/// Constants begin at multiples of this many floats: a cache line.
+/// Alignment of constants in floats: a cache line.
 pub const CONSTANT_ALIGNMENT: usize = 16;
 
-/// What a kernel is given to work on.
+/// The arguments of a kernel call.
 #[derive(Debug)]
 pub struct Call<'a> {
-    /// How many images.
+    /// Number of images.
     pub batch: usize,
+    /// The inputs, without the first one if `in_place`.
     pub inputs: &'a [View<'a>],
-    /// Whether the first input stands in the output.
+    /// Whether the first input is stored in the output.
     pub in_place: bool,
     pub constants: &'a [&'a [f32]],
     pub output: ViewMut<'a>,
-    /// What it changes: [`KernelStep::state`].
+    /// The state tensors that it updates: [`KernelStep::state`].
     pub state: SmallVec<[&'a mut [f32]; 4]>,
-    /// [`KernelStep::scratch_len`] floats of any value.
+    /// [`KernelStep::scratch_len`] floats, uninitialised.
     pub scratch: &'a mut [f32],
     pub threads: &'a ThreadPool,
 }
 
 impl<'a> Call<'a> {
-    /// The first input, or none where it stands in the output.
+    /// The first input; `None` if it is stored in the output.
     pub fn first(&self) -> Option<View<'a>> {
         if self.in_place { None } else { self.inputs.first().copied() }
     }
 }
 
-/// A failure that only the values tell, such as an index beyond a table.
+/// An error that depends on the values of a tensor, such as an embedding index out of range.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct KernelError(pub String);
 
-/// What a description of a kernel can do.
+/// A kernel description with resolved sizes.
 pub trait KernelStep {
-    /// Runs it.
+    /// Runs the kernel.
+    ///
+    /// # Errors
+    /// If a value of an input is invalid.
     fn run(&self, call: Call<'_>) -> Result<(), KernelError>;
 
-    /// In a few words with all sizes, for the plan's text.
+    /// A short description with all sizes, for the text of a plan.
     fn describe(&self) -> String;
 
-    /// How many tensors it reads, where the number is fixed, and floats of one image of each and of the output:
-    /// `(pixels, channels)` of each, by which a plan is checked before it runs.
+    /// The sizes of the inputs and of the output per image, by which a plan is verified before it runs.
     fn sizes(&self) -> Sizes;
 
-    /// Lengths of the constants as they are stored.
+    /// Lengths of the constants in floats, as they are stored.
     fn constants(&self) -> Vec<usize> {
         Vec::new()
     }
 
-    /// Brings the parameters, row-major and in the order of the operation, into the order in which it reads them.
+    /// Packs the parameters, which are row-major and in the order of the operation, into the layout that the kernel reads.
     fn pack(&self, parameters: Vec<Vec<f32>>) -> Vec<Vec<f32>> {
         parameters
     }
 
-    /// Whether [`KernelStep::pack`] changes anything; else the parameters are used as they are.
+    /// Whether [`KernelStep::pack`] changes anything.
     fn needs_packing(&self) -> bool {
         false
     }
 
-    /// As [`KernelStep::pack`], for parameters that change: the constants, each at the next multiple of
-    /// [`CONSTANT_ALIGNMENT`], go to `packed`.
+    /// As [`KernelStep::pack`], into existing memory, for parameters that training changes: `packed` receives the constants,
+    /// each at the next multiple of [`CONSTANT_ALIGNMENT`].
     fn pack_into(&self, parameters: &[&[f32]], packed: &mut [f32], _scratch: &mut [f32], _threads: &ThreadPool) {
-        let list = self.pack(parameters.iter().map(|values| values.to_vec()).collect());
-        let mut begin = 0;
-        for constant in list {
-            packed[begin..begin + constant.len()].copy_from_slice(&constant);
-            begin += constant.len().next_multiple_of(CONSTANT_ALIGNMENT);
+        let constants = self.pack(parameters.iter().map(|values| values.to_vec()).collect());
+        let mut offset = 0;
+        for constant in constants {
+            packed[offset..offset + constant.len()].copy_from_slice(&constant);
+            offset += constant.len().next_multiple_of(CONSTANT_ALIGNMENT);
         }
     }
 
@@ -81,53 +84,53 @@ pub trait KernelStep {
         0
     }
 
-    /// Lengths of the tensors of the state that it changes.
+    /// Lengths in floats of the state tensors that it updates.
     fn state(&self) -> Vec<usize> {
         Vec::new()
     }
 
-    /// Floats of scratch that it takes for exactly so many images and threads, those of the steps inside it too. What is
-    /// reserved is [`max_scratch_len`](super::scratch::max_scratch_len) all batches that can occur.
+    /// Floats of scratch for exactly this batch size and number of threads, nested steps included. It is not monotonic:
+    /// [`max_scratch_len`](super::scratch::max_scratch_len) is what is reserved.
     fn scratch_len(&self, _batch: usize, _workers: usize) -> usize {
         0
     }
 
-    /// The general products that it computes for a batch, where either backend can.
+    /// The matrix products that it computes for a batch, if the backend is selectable.
     fn gemm_shape(&self, _batch: usize) -> Option<Shape> {
         None
     }
 
-    /// Whether it computes general products, for which each thread has a buffer.
+    /// Whether it computes general matrix products, which need a packing buffer per thread.
     fn uses_gemm(&self) -> bool {
         self.gemm_shape(1).is_some()
     }
 
-    /// What computes them.
+    /// The backend of the matrix products.
     fn backend(&self) -> Backend {
         Backend::Tiles
     }
 
-    /// Has them computed by another backend.
+    /// Selects the backend of the matrix products.
     fn set_backend(&mut self, _backend: Backend) {}
 
-    /// Multiply-adds per image that it really does.
+    /// Multiply-adds per image that the chosen algorithm executes.
     fn executed_macs(&self) -> u64 {
         0
     }
 }
 
-/// For [`KernelStep::pack_into`] where only the first parameter changes its order: copies the others to their places
-/// behind it, and gives the first one's place of `len` floats.
+/// For [`KernelStep::pack_into`] where only the first parameter is packed: copies the others to their offsets after it, and
+/// returns the `len` floats of the first.
 pub fn copy_unpacked<'p>(parameters: &[&[f32]], len: usize, packed: &'p mut [f32]) -> &'p mut [f32] {
-    let mut begin = len.next_multiple_of(CONSTANT_ALIGNMENT);
+    let mut offset = len.next_multiple_of(CONSTANT_ALIGNMENT);
     for constant in parameters.iter().skip(1) {
-        packed[begin..begin + constant.len()].copy_from_slice(constant);
-        begin += constant.len().next_multiple_of(CONSTANT_ALIGNMENT);
+        packed[offset..offset + constant.len()].copy_from_slice(constant);
+        offset += constant.len().next_multiple_of(CONSTANT_ALIGNMENT);
     }
     &mut packed[..len]
 }
 
-/// The tensors of a kernel: pixels and channels of each.
+/// The tensors of a kernel per image: `(pixels, channels)` of each.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Sizes {
     pub inputs: Inputs,
@@ -137,40 +140,41 @@ pub struct Sizes {
 /// The inputs of a kernel.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Inputs {
-    /// These, in order.
+    /// A fixed list, in order.
     Fixed(Vec<(usize, usize)>),
-    /// Any number of this one, at least one.
+    /// One or more inputs of the same size.
     Variadic((usize, usize)),
-    /// A gate among several of one size: its place, and the size of the others. It gives one value for each of them.
+    /// A gate among several inputs of the same size: the index of the gate, and the size of the others. The gate has one
+    /// value for each of them.
     Gated(usize, (usize, usize)),
 }
 
 impl Sizes {
-    /// The row lengths in which the kernel sees the inputs that are handed to it (without one that stands in the output).
+    /// The number of channels of each of `count` separate inputs (without the one that is stored in the output).
     pub fn widths(&self, count: usize, in_place: bool) -> Vec<usize> {
         let total = count + usize::from(in_place);
         let list: Vec<usize> = match &self.inputs {
             Inputs::Fixed(list) => list.iter().map(|(_, channels)| *channels).collect(),
             Inputs::Variadic((_, channels)) => vec![*channels; total],
             Inputs::Gated(gate, (_, channels)) => {
-                (0..total).map(|place| if place == *gate { total - 1 } else { *channels }).collect()
+                (0..total).map(|index| if index == *gate { total - 1 } else { *channels }).collect()
             }
         };
         list.into_iter().skip(usize::from(in_place)).collect()
     }
 
-    /// Floats of one image of all tensors, of which so many are inputs.
+    /// Floats per image of all tensors, for a kernel with `inputs` inputs.
     pub fn floats(&self, inputs: usize) -> usize {
-        let one = |(pixels, channels): (usize, usize)| product([pixels, channels]);
+        let len = |(pixels, channels): (usize, usize)| product([pixels, channels]);
         let read: usize = match &self.inputs {
-            Inputs::Fixed(list) => sum(list.iter().copied().map(one)),
-            Inputs::Variadic(size) => product([inputs, one(*size)]),
-            Inputs::Gated(_, size) => product([inputs.saturating_sub(1), sum([one(*size), 1])]),
+            Inputs::Fixed(list) => sum(list.iter().copied().map(len)),
+            Inputs::Variadic(size) => product([inputs, len(*size)]),
+            Inputs::Gated(_, size) => product([inputs.saturating_sub(1), sum([len(*size), 1])]),
         };
-        sum([read, one(self.output)])
+        sum([read, len(self.output)])
     }
 
-    /// Whether all tensors are single rows.
+    /// Whether all tensors have a single pixel.
     pub fn are_rows(&self) -> bool {
         self.output.0 == 1
             && match &self.inputs {

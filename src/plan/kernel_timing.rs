@@ -1,4 +1,4 @@
-//! A kernel alone, on made-up values: how long it takes.
+//! Benchmarks of single kernels on synthetic values.
 
 use super::kernel::Kernel;
 use super::kernel_step::{Call, Inputs, KernelError};
@@ -7,12 +7,12 @@ use crate::kernels::tensor_view::{View, ViewMut};
 use smallvec::SmallVec;
 use std::time::{Duration, Instant};
 
-/// A kernel with memory to run in.
+/// A kernel with buffers to run in.
 #[derive(Debug)]
 pub struct KernelTiming {
     kernel: Kernel,
     batch: usize,
-    /// Pixels, channels and values of each.
+    /// `(pixels, channels)` and values of each.
     inputs: Vec<((usize, usize), Vec<f32>)>,
     constants: Vec<Vec<f32>>,
     output: Vec<f32>,
@@ -20,7 +20,7 @@ pub struct KernelTiming {
 }
 
 impl KernelTiming {
-    /// Of a kernel for prediction, on a batch of so many images; none for kernels that take any number of inputs.
+    /// Allocates the buffers of an inference kernel for `batch` images; `None` for kernels with a variable number of inputs.
     pub fn new(kernel: &Kernel, batch: usize, threads: &ThreadPool) -> Option<Self> {
         let sizes = kernel.sizes();
         let Inputs::Fixed(list) = sizes.inputs else { return None };
@@ -35,10 +35,10 @@ impl KernelTiming {
         })
     }
 
-    /// Runs it once.
+    /// Runs the kernel once and returns the elapsed time.
     ///
     /// # Errors
-    /// As the kernel's own.
+    /// Those of the kernel.
     pub fn run(&mut self, threads: &ThreadPool) -> Result<Duration, KernelError> {
         let inputs: SmallVec<[View; 4]> = self
             .inputs
@@ -57,13 +57,13 @@ impl KernelTiming {
             scratch: &mut self.scratch,
             threads,
         };
-        let began = Instant::now();
+        let start = Instant::now();
         self.kernel.run(call)?;
-        Ok(began.elapsed())
+        Ok(start.elapsed())
     }
 }
 
-/// Neither all zero nor denormal, which would take another time.
+/// Neither all zero nor denormal: both would distort the timing.
 fn values(len: usize) -> Vec<f32> {
     (0..len).map(|index| (index % 251) as f32 / 251.0 - 0.5).collect()
 }

@@ -1,24 +1,24 @@
-//! How much scratch a plan's kernels take: the one place that all that reserves or counts scratch asks.
+//! Scratch requirements of a plan, for both allocation and memory accounting.
 //!
-//! A kernel says what it takes for exactly so many images on exactly so many threads. Fewer images may take more, since
-//! work is cut otherwise: what is reserved is the most over all batches up to the largest.
+//! [`KernelStep::scratch_len`] holds for an exact batch size and number of threads. A smaller batch may need more, since the
+//! work is partitioned differently: the maximum over all batch sizes up to the limit is reserved.
 
 use super::kernel_step::KernelStep;
 use super::{Plan, Stage};
 
-/// Floats of scratch that are enough for a kernel on so many threads, whatever batch of up to so many images it runs on.
-pub fn max_scratch_len(kernel: &dyn KernelStep, images: usize, workers: usize) -> usize {
-    (1..=images).map(|images| kernel.scratch_len(images, workers)).max().unwrap_or(0)
+/// Max floats of scratch of a kernel on `workers` threads, over all batches of up to `max_batch` images.
+pub fn max_scratch_len(kernel: &dyn KernelStep, max_batch: usize, workers: usize) -> usize {
+    (1..=max_batch).map(|batch| kernel.scratch_len(batch, workers)).max().unwrap_or(0)
 }
 
 impl Plan {
-    /// Floats of scratch that are enough for batches of up to so many images on so many threads.
+    /// Max floats of scratch of any step on `workers` threads, over all batches of up to `batch` images.
     pub fn scratch_floats(&self, batch: usize, workers: usize) -> usize {
-        let of_stage = |(steps, stage): (std::ops::Range<usize>, &Stage)| {
-            let images = stage.max_micro_batch(batch);
-            self.steps[steps].iter().map(|step| max_scratch_len(&*step.kernel, images, workers)).max().unwrap_or(0)
+        let stage_scratch = |(steps, stage): (std::ops::Range<usize>, &Stage)| {
+            let max_batch = stage.max_micro_batch(batch);
+            self.steps[steps].iter().map(|step| max_scratch_len(&*step.kernel, max_batch, workers)).max().unwrap_or(0)
         };
-        self.stages().map(of_stage).max().unwrap_or(0)
+        self.stages().map(stage_scratch).max().unwrap_or(0)
     }
 }
 
@@ -28,24 +28,24 @@ mod tests {
     use crate::kernels::tensor_view::{Convolution, Window};
     use crate::plan::steps::gradient::convolution_gradient::WeightGradientStep;
 
-    /// Nine images go in parts of five where eight may go at a time, and eight in one part.
+    /// With micro-batches of at most eight, nine images are split into five and four, and eight are not split.
     #[test]
-    fn no_batch_has_a_larger_part_than_is_reserved_for_a_larger_batch() {
-        for chunk in (1..12).map(Some).chain([None]) {
-            let stage = Stage { steps: 1, micro_batch: chunk, floats: 1 };
+    fn max_micro_batch_bounds_the_micro_batches_of_smaller_batches() {
+        for micro_batch in (1..12).map(Some).chain([None]) {
+            let stage = Stage { steps: 1, micro_batch, floats: 1 };
             for batch in 1..40 {
                 assert!(
-                    (1..=batch).all(|fewer| stage.micro_batch_size(fewer) <= stage.max_micro_batch(batch)),
-                    "{chunk:?} of {batch}"
+                    (1..=batch).all(|smaller| stage.micro_batch_size(smaller) <= stage.max_micro_batch(batch)),
+                    "{micro_batch:?} of {batch}"
                 );
                 assert!(stage.max_micro_batch(batch) <= batch);
             }
         }
     }
 
-    /// A gradient whose work is cut by the batch takes more for six images than for eight.
+    /// The weight gradient partitions its work by batch size and needs more scratch for six images than for eight.
     #[test]
-    fn what_is_enough_for_a_batch_is_enough_for_fewer_images() {
+    fn max_scratch_len_covers_smaller_batches() {
         let window = Window {
             in_h: 32,
             in_w: 32,
@@ -62,8 +62,8 @@ mod tests {
         };
         let geometry = Convolution { window, in_c: 3, out_c: 8, groups: 1 };
         let step = WeightGradientStep { geometry, backend: Default::default() };
-        let takes: Vec<usize> = (1..=8).map(|images| step.scratch_len(images, 2)).collect();
-        assert!(takes.iter().any(|&floats| floats > takes[7]), "{takes:?}");
-        assert_eq!(max_scratch_len(&step, 8, 2), takes.iter().copied().max().unwrap_or(0));
+        let lengths: Vec<usize> = (1..=8).map(|images| step.scratch_len(images, 2)).collect();
+        assert!(lengths.iter().any(|&floats| floats > lengths[7]), "{lengths:?}");
+        assert_eq!(max_scratch_len(&step, 8, 2), lengths.iter().copied().max().unwrap_or(0));
     }
 }

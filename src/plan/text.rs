@@ -1,10 +1,10 @@
-//! The plan as text: what `netc build --emit plan` prints, and snapshots hold.
+//! The text form of a plan, for `netc build --emit plan` and snapshots.
 
 use super::{Operand, Plan, Source, Space};
 use std::fmt;
 
-/// Columns of names at most.
-const WIDEST_NAME: usize = 64;
+/// Max width of the column of names.
+const MAX_NAME_WIDTH: usize = 64;
 
 impl fmt::Display for Operand {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -13,7 +13,7 @@ impl fmt::Display for Operand {
             Space::Output(index) => write!(f, "out{index}")?,
             Space::MicroBatch => write!(f, "chunk@{}", self.offset)?,
             Space::Batch => write!(f, "batch@{}", self.offset)?,
-            Space::Unbatched => write!(f, "whole@{}", self.offset)?,
+            Space::Unbatched => write!(f, "unbatched@{}", self.offset)?,
             Space::State => write!(f, "state@{}", self.offset)?,
         }
         if self.channel_offset > 0 {
@@ -32,23 +32,23 @@ impl fmt::Display for Plan {
         for (index, port) in self.outputs.iter().enumerate() {
             writeln!(f, "  out{index} {} {:?}", port.name, port.sizes)?;
         }
-        // A single long name does not widen every line.
-        let width = self.steps.iter().map(|step| step.name.len()).max().unwrap_or(0).min(WIDEST_NAME);
+        // A single long name must not widen every line.
+        let width = self.steps.iter().map(|step| step.name.len()).max().unwrap_or(0).min(MAX_NAME_WIDTH);
         let mut stages = self.stages().filter(|(steps, _)| !steps.is_empty()).peekable();
         for (index, step) in self.steps.iter().enumerate() {
             if let Some((_, stage)) = stages.next_if(|(steps, _)| steps.start == index) {
                 match stage.micro_batch {
                     Some(1) => writeln!(f, "  -- one image at a time, {} floats", stage.floats)?,
-                    Some(chunk) => writeln!(f, "  -- {chunk} images at a time, {} floats for each", stage.floats)?,
+                    Some(size) => writeln!(f, "  -- {size} images at a time, {} floats for each", stage.floats)?,
                     None => writeln!(f, "  -- once for the batch")?,
                 }
             }
             let inputs: Vec<String> = step.inputs.iter().map(Operand::to_string).collect();
-            let place = if step.in_place { "in place, ".to_string() } else { String::new() };
+            let in_place = if step.in_place { "in place, " } else { "" };
             let inputs = if inputs.is_empty() { String::new() } else { format!("{} ", inputs.join(" ")) };
             writeln!(
                 f,
-                "  {index:>3} {:width$}  {}  [{place}{inputs}-> {}]",
+                "  {index:>3} {:width$}  {}  [{in_place}{inputs}-> {}]",
                 step.name,
                 step.kernel.describe(),
                 step.output
@@ -74,7 +74,7 @@ impl fmt::Display for Plan {
             self.lower_bound
         )?;
         if !self.state.is_empty() {
-            writeln!(f, "  {} floats whole, state {}", self.unbatched_floats, self.state_floats())?;
+            writeln!(f, "  unbatched {} floats, state {}", self.unbatched_floats, self.state_floats())?;
         }
         writeln!(
             f,

@@ -189,7 +189,7 @@ fn step_time(plan: &Plan, index: usize, time: Duration, batch: usize, runs: usiz
     let all: usize = step.constants.iter().map(constant_floats).sum();
     // An embedding reads only the rows that are looked up.
     let constants = match &step.kernel {
-        Kernel::Embedding(table) => all.min(table.places * table.features * batch) / micro_batches.max(1),
+        Kernel::Embedding(table) => all.min(table.positions * table.features * batch) / micro_batches.max(1),
         _ => all,
     };
     let floats = (step.kernel.sizes().floats(step.inputs.len() + usize::from(step.in_place))) * batch

@@ -166,8 +166,7 @@ fn what_once_did_harm_is_refused() {
         forged["blocks"] = serde_json::json!([]);
         forged
     };
-    let spread =
-        serde_json::json!({ "pixels": 16, "channels": 1, "spread": 2, "merge": "Add", "activation": "Linear" });
+    let broadcast = serde_json::json!({ "pixels": 16, "channels": 1, "broadcast_index": 2, "merge": "Add", "activation": "Linear" });
     let sequence =
         serde_json::json!({ "steps": 1u64 << 39, "features": 0, "units": 16, "only_final": true, "backwards": false });
     let none = serde_json::json!({ "in_h": 4, "in_w": 4, "channels": 1, "scale_h": 0, "scale_w": 1 });
@@ -183,17 +182,20 @@ fn what_once_did_harm_is_refused() {
         endless.pointer_mut(operand).expect("an operand")["batch_stride"] = (1u64 << 30).into();
     }
     for (forged, wanted) in [
-        (direct, "its window or its algorithm makes no sense"),
-        (outside, "its window or its algorithm makes no sense"),
-        (far, "its window or its algorithm makes no sense"),
-        (with_kernel(serde_json::json!({ "Broadcast": spread }), 2), "its spread input is not there"),
+        (direct, "the window is invalid or unsupported by the algorithm"),
+        (outside, "the window is invalid or unsupported by the algorithm"),
+        (far, "the window is invalid or unsupported by the algorithm"),
+        (with_kernel(serde_json::json!({ "Broadcast": broadcast }), 2), "the broadcast operand is missing"),
         (
             with_kernel(serde_json::json!({ "Transpose": { "sizes": [16], "order": [1] } }), 1),
-            "its order is not one of its axes",
+            "the order is not a permutation of the axes",
         ),
-        (with_kernel(serde_json::json!({ "Gru": { "sequence": sequence } }), 1), "its sequence makes no sense"),
-        (with_kernel(serde_json::json!({ "Upscale": { "repeat": none } }), 1), "a tensor has no values or too many"),
-        (endless, "multiply-adds, and the most is 70368744177664"),
+        (
+            with_kernel(serde_json::json!({ "Gru": { "sequence": sequence } }), 1),
+            "the sequence length or the weight shape is invalid",
+        ),
+        (with_kernel(serde_json::json!({ "Upscale": { "repeat": none } }), 1), "a tensor is empty or too large"),
+        (endless, "multiply-adds, the limit is 70368744177664"),
     ] {
         let without = forged["blocks"].as_array().expect("a list").is_empty();
         let constants = if without { &[][..] } else { &file.bytes[file.constants..] };

@@ -1,4 +1,4 @@
-//! Pooling over all pixels of an image.
+//! Global pooling: a reduction over all pixels of an image.
 
 use serde::{Deserialize, Serialize};
 
@@ -8,7 +8,7 @@ use crate::kernels::parallel::image_batches::Images;
 use crate::kernels::parallel::thread_pool::ThreadPool;
 use crate::kernels::tensor_view::{View, ViewMut};
 
-/// What becomes of a channel's pixels.
+/// The reduction over the pixels of a channel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum GlobalPool {
     Average,
@@ -17,19 +17,19 @@ pub enum GlobalPool {
 }
 
 /// Channels of one task.
-const BLOCK: usize = 128;
+const BLOCK_CHANNELS: usize = 128;
 
-/// y = average, maximum or sum over the pixels of each channel: x is `(n, pixels, channels)`, y `(n, channels)`,
-/// rows of y being `y.image` floats apart.
+/// y = average, maximum or sum over the pixels of each channel: x is `(n, pixels, channels)`, y `(n, channels)` with row
+/// stride `y.image`.
 pub fn global_pool(x: View<'_>, y: ViewMut<'_>, size: Images, pool: GlobalPool, threads: &ThreadPool) {
     let Images { n, pixels, channels } = size;
     if n == 0 || channels == 0 {
         return;
     }
-    let partition = Partition { outer: n, outer_stride: y.image, ..Partition::chunks(channels, BLOCK) };
-    share(threads, y.data, partition, Scratch::none(), &|piece, out, _| {
-        let image = &x.data[piece.outer * x.image..][..size.span(x.ld)];
-        let columns = Columns { x: image, ld: x.ld, rows: pixels, first: piece.inner * BLOCK };
+    let partition = Partition { outer: n, outer_stride: y.image, ..Partition::chunks(channels, BLOCK_CHANNELS) };
+    share(threads, y.data, partition, Scratch::none(), &|chunk, out, _| {
+        let image = &x.data[chunk.outer * x.image..][..size.span(x.ld)];
+        let columns = Columns { x: image, ld: x.ld, rows: pixels, first: chunk.inner * BLOCK_CHANNELS };
         match pool {
             GlobalPool::Max => maxima(columns, out),
             GlobalPool::Sum => sums(columns, out),
@@ -47,7 +47,7 @@ mod tests {
     use crate::kernels::testing::{Random, Tensor};
 
     #[test]
-    fn over_all_pixels() {
+    fn reduces_over_all_pixels() {
         let mut random = Random(4);
         for (i, pixels) in [1, 2, 17, 49, 100].into_iter().enumerate() {
             for channels in [1, 5, 8, 33, 130, 300] {

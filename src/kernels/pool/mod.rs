@@ -1,4 +1,4 @@
-//! Pooling over windows that slide over an image.
+//! Pooling: max and average over sliding windows, global pooling, and their gradients.
 
 pub mod global_pool;
 pub mod pool_gradient;
@@ -10,16 +10,16 @@ use super::parallel::thread_pool::ThreadPool;
 use super::simd::multiversion::multiversion;
 use super::tensor_view::{View, ViewMut, Window};
 
-/// y = maximum of each window, padding excluded: x is `(n, in_h, in_w, channels)`, y `(n, out_h, out_w, channels)`.
-/// A window of padding alone gives minus infinity; NaN is passed over.
+/// Max pooling, padding excluded: x is `(n, in_h, in_w, channels)`, y `(n, out_h, out_w, channels)`.
+/// A window that lies in the padding gives minus infinity; NaNs are ignored.
 pub fn max_pool(x: View<'_>, y: ViewMut<'_>, n: usize, channels: usize, window: &Window, threads: &ThreadPool) {
-    rows(x, y, n, channels, window, threads, &|from, out, ld, oy| max_row(from, out, ld, channels, window, oy));
+    output_rows(x, y, n, channels, window, threads, &|x, out, ld, oy| max_row(x, out, ld, channels, window, oy));
 }
 
-/// y = mean of each window: x is `(n, in_h, in_w, channels)`, y `(n, out_h, out_w, channels)`.
+/// Average pooling: x is `(n, in_h, in_w, channels)`, y `(n, out_h, out_w, channels)`.
 ///
-/// Divides by the number of cells inside the image, as TensorFlow does, or with `count_padding` by the window's size,
-/// as PyTorch does by default. A window of padding alone gives 0.
+/// Divides by the number of window elements inside the image, as TensorFlow does, or with `count_padding` by the window
+/// size, PyTorch's default (`count_include_pad`). A window that lies in the padding gives 0.
 pub fn average_pool(
     x: View<'_>,
     y: ViewMut<'_>,
@@ -29,96 +29,98 @@ pub fn average_pool(
     count_padding: bool,
     threads: &ThreadPool,
 ) {
-    rows(x, y, n, channels, window, threads, &|from, out, ld, oy| {
+    output_rows(x, y, n, channels, window, threads, &|x, out, ld, oy| {
         if count_padding {
-            average_row_padded(from, out, ld, channels, window, oy);
+            average_row_padded(x, out, ld, channels, window, oy);
         } else {
-            average_row(from, out, ld, channels, window, oy);
+            average_row(x, out, ld, channels, window, oy);
         }
     });
 }
 
-/// One image's pixels and their distance.
+/// The pixels of one image, with row stride `ld`.
 #[derive(Clone, Copy)]
 pub(crate) struct Image<'a> {
     pub data: &'a [f32],
     pub ld: usize,
 }
 
-/// Writes one row of output pixels: (input image, output floats, distance of output pixels, row).
-type Row<'a> = dyn Fn(Image<'_>, &mut [f32], usize, usize) + Sync + 'a;
+/// Computes one row of output pixels: `(input image, output floats, their row stride, index of the row)`.
+type ComputeRow<'a> = dyn Fn(Image<'_>, &mut [f32], usize, usize) + Sync + 'a;
 
-fn rows(x: View<'_>, y: ViewMut<'_>, n: usize, channels: usize, window: &Window, threads: &ThreadPool, work: &Row<'_>) {
+fn output_rows(
+    x: View<'_>,
+    y: ViewMut<'_>,
+    n: usize,
+    channels: usize,
+    window: &Window,
+    threads: &ThreadPool,
+    compute: &ComputeRow<'_>,
+) {
     let ld = y.ld;
     let width = span(window.out_w, ld, channels);
     let size = Images { n, pixels: window.out_h, channels: width };
-    let row_step = window.out_w * ld;
-    let y = ViewMut { data: y.data, ld: row_step, image: y.image };
+    let row_stride = window.out_w * ld;
+    let y = ViewMut { data: y.data, ld: row_stride, image: y.image };
     let image = Images { n, pixels: window.in_h * window.in_w, channels }.span(x.ld);
     bands(threads, y, size, Scratch::none(), &|band, out, _| {
         let from = Image { data: &x.data[band.image * x.image..][..image], ld: x.ld };
         for i in 0..band.pixels {
-            work(from, &mut out[i * row_step..][..width], ld, band.first + i);
+            compute(from, &mut out[i * row_stride..][..width], ld, band.first + i);
         }
     });
 }
 
-/// The places along one axis where a window's taps meet the image: the first cell and how many.
+/// The taps of a window inside the image along one axis: the position of the first, and their number.
 #[inline(always)]
-pub(crate) fn taps(
-    out: usize,
-    stride: usize,
-    pad: usize,
-    kernel: usize,
-    dilation: usize,
-    size: usize,
-) -> (usize, usize) {
+fn taps(out: usize, stride: usize, pad: usize, kernel: usize, dilation: usize, size: usize) -> (usize, usize) {
     let start = out * stride;
-    // The first tap at or behind cell 0, and the first one behind the image.
+    // The first tap at or after position 0, and the first one after the image.
     let skipped = pad.saturating_sub(start).div_ceil(dilation);
     let end = (size + pad).saturating_sub(start).div_ceil(dilation).min(kernel);
     (start + skipped * dilation - pad, end.saturating_sub(skipped))
 }
 
-/// The cells of one window: the offset of the first, and how many rows and columns of them how far apart.
+/// The elements of one window that lie inside the image: the offset of the first, their rows and columns, and strides.
 #[derive(Clone, Copy)]
-pub(crate) struct Cells {
-    pub first: usize,
+pub(crate) struct WindowElements {
+    pub offset: usize,
     pub rows: usize,
     pub columns: usize,
-    pub row_step: usize,
-    pub column_step: usize,
+    pub row_stride: usize,
+    pub column_stride: usize,
 }
 
-impl Cells {
+impl WindowElements {
     #[inline(always)]
     pub fn of(w: &Window, ld: usize, oy: usize, ox: usize) -> Self {
         let (y, rows) = taps(oy, w.stride_h, w.pad_top, w.kernel_h, w.dilation_h, w.in_h);
         let (x, columns) = taps(ox, w.stride_w, w.pad_left, w.kernel_w, w.dilation_w, w.in_w);
-        let (row_step, column_step) = (w.dilation_h * w.in_w * ld, w.dilation_w * ld);
+        let (row_stride, column_stride) = (w.dilation_h * w.in_w * ld, w.dilation_w * ld);
         if rows == 0 || columns == 0 {
-            return Self { first: 0, rows: 0, columns: 0, row_step, column_step };
+            return Self { offset: 0, rows: 0, columns: 0, row_stride, column_stride };
         }
-        Self { first: (y * w.in_w + x) * ld, rows, columns, row_step, column_step }
+        Self { offset: (y * w.in_w + x) * ld, rows, columns, row_stride, column_stride }
     }
 
-    /// Folds `T` channels from `at` on into `start`. `ROWS` and `COLUMNS` are the window's sizes, or 0 for any.
+    /// Reduces the window for `T` channels from `channel` on, starting at `initial`. `ROWS` and `COLUMNS` are the size of
+    /// the window if it is known at compile time, else 0.
     #[inline(always)]
-    fn fold<const T: usize, const ROWS: usize, const COLUMNS: usize>(
+    fn reduce<const T: usize, const ROWS: usize, const COLUMNS: usize>(
         self,
         x: &[f32],
-        at: usize,
-        start: f32,
-        step: impl Fn(f32, f32) -> f32,
+        channel: usize,
+        initial: f32,
+        combine: impl Fn(f32, f32) -> f32,
     ) -> [f32; T] {
-        let mut acc = [start; T];
+        let mut acc = [initial; T];
         let rows = if ROWS == 0 { self.rows } else { ROWS };
         let columns = if COLUMNS == 0 { self.columns } else { COLUMNS };
         for row in 0..rows {
             for column in 0..columns {
-                let cell = &x[self.first + row * self.row_step + column * self.column_step + at..][..T];
+                let element = &x[self.offset + row * self.row_stride + column * self.column_stride + channel..][..T];
                 for lane in 0..T {
-                    acc[lane] = step(acc[lane], cell[lane]);
+                    acc[lane] = combine(acc[lane], element[lane]);
                 }
             }
         }
@@ -126,68 +128,70 @@ impl Cells {
     }
 }
 
-/// Writes out[c] = finish(fold of the window's cells) for all channels of a pixel.
+/// out[c] = finish(reduction of the window) for all channels of a pixel.
 #[inline(always)]
-fn pixel<const ROWS: usize, const COLUMNS: usize>(
+fn reduce_window<const ROWS: usize, const COLUMNS: usize>(
     x: &[f32],
-    cells: Cells,
+    elements: WindowElements,
     out: &mut [f32],
-    start: f32,
-    step: impl Fn(f32, f32) -> f32 + Copy,
+    initial: f32,
+    combine: impl Fn(f32, f32) -> f32 + Copy,
     finish: impl Fn(f32) -> f32 + Copy,
 ) {
     let out = std::cell::Cell::from_mut(out).as_slice_of_cells();
-    let store = |at: usize, acc: &[f32]| acc.iter().enumerate().for_each(|(i, v)| out[at + i].set(finish(*v)));
+    let store = |channel: usize, acc: &[f32]| {
+        acc.iter().enumerate().for_each(|(i, v)| out[channel + i].set(finish(*v)));
+    };
     tiles(
         out.len(),
-        |at| store(at, &cells.fold::<32, ROWS, COLUMNS>(x, at, start, step)),
-        |at| store(at, &cells.fold::<8, ROWS, COLUMNS>(x, at, start, step)),
-        |at| store(at, &cells.fold::<1, ROWS, COLUMNS>(x, at, start, step)),
+        |channel| store(channel, &elements.reduce::<32, ROWS, COLUMNS>(x, channel, initial, combine)),
+        |channel| store(channel, &elements.reduce::<8, ROWS, COLUMNS>(x, channel, initial, combine)),
+        |channel| store(channel, &elements.reduce::<1, ROWS, COLUMNS>(x, channel, initial, combine)),
     );
 }
 
-/// One row of windows; `divisor` of the number of cells is what the fold is divided by.
+/// One row of windows; `factor` maps the number of elements in a window to the factor of the reduction, if any.
 #[inline(always)]
-fn row(
-    (from, out, ld, channels): (Image<'_>, &mut [f32], usize, usize),
+fn reduce_row(
+    (x, out, ld, channels): (Image<'_>, &mut [f32], usize, usize),
     (window, oy): (&Window, usize),
-    start: f32,
-    step: impl Fn(f32, f32) -> f32 + Copy,
-    divisor: impl Fn(usize) -> Option<f32>,
+    initial: f32,
+    combine: impl Fn(f32, f32) -> f32 + Copy,
+    factor: impl Fn(usize) -> Option<f32>,
 ) {
     for ox in 0..window.out_w {
-        let cells = Cells::of(window, from.ld, oy, ox);
+        let elements = WindowElements::of(window, x.ld, oy, ox);
         let out = &mut out[ox * ld..][..channels];
-        let factor = divisor(cells.rows * cells.columns);
-        match (cells.rows, cells.columns, factor) {
-            (2, 2, None) => pixel::<2, 2>(from.data, cells, out, start, step, |v| v),
-            (3, 3, None) => pixel::<3, 3>(from.data, cells, out, start, step, |v| v),
-            (_, _, None) => pixel::<0, 0>(from.data, cells, out, start, step, |v| v),
-            (2, 2, Some(f)) => pixel::<2, 2>(from.data, cells, out, start, step, |v| v * f),
-            (3, 3, Some(f)) => pixel::<3, 3>(from.data, cells, out, start, step, |v| v * f),
-            (_, _, Some(f)) => pixel::<0, 0>(from.data, cells, out, start, step, |v| v * f),
+        let factor = factor(elements.rows * elements.columns);
+        match (elements.rows, elements.columns, factor) {
+            (2, 2, None) => reduce_window::<2, 2>(x.data, elements, out, initial, combine, |v| v),
+            (3, 3, None) => reduce_window::<3, 3>(x.data, elements, out, initial, combine, |v| v),
+            (_, _, None) => reduce_window::<0, 0>(x.data, elements, out, initial, combine, |v| v),
+            (2, 2, Some(f)) => reduce_window::<2, 2>(x.data, elements, out, initial, combine, |v| v * f),
+            (3, 3, Some(f)) => reduce_window::<3, 3>(x.data, elements, out, initial, combine, |v| v * f),
+            (_, _, Some(f)) => reduce_window::<0, 0>(x.data, elements, out, initial, combine, |v| v * f),
         }
     }
 }
 
 multiversion! {
-    fn max_row(from: Image<'_>, out: &mut [f32], ld: usize, channels: usize, window: &Window, oy: usize) {
-        let step = |a: f32, b: f32| if b > a { b } else { a };
-        row((from, out, ld, channels), (window, oy), f32::NEG_INFINITY, step, |_| None);
+    fn max_row(x: Image<'_>, out: &mut [f32], ld: usize, channels: usize, window: &Window, oy: usize) {
+        let max = |a: f32, b: f32| if b > a { b } else { a };
+        reduce_row((x, out, ld, channels), (window, oy), f32::NEG_INFINITY, max, |_| None);
     }
 }
 
 multiversion! {
-    fn average_row(from: Image<'_>, out: &mut [f32], ld: usize, channels: usize, window: &Window, oy: usize) {
-        let divisor = |count: usize| Some(1.0 / count.max(1) as f32);
-        row((from, out, ld, channels), (window, oy), 0.0, |a, b| a + b, divisor);
+    fn average_row(x: Image<'_>, out: &mut [f32], ld: usize, channels: usize, window: &Window, oy: usize) {
+        let factor = |count: usize| Some(1.0 / count.max(1) as f32);
+        reduce_row((x, out, ld, channels), (window, oy), 0.0, |a, b| a + b, factor);
     }
 }
 
 multiversion! {
-    fn average_row_padded(from: Image<'_>, out: &mut [f32], ld: usize, channels: usize, window: &Window, oy: usize) {
+    fn average_row_padded(x: Image<'_>, out: &mut [f32], ld: usize, channels: usize, window: &Window, oy: usize) {
         let size = (window.kernel_h * window.kernel_w) as f32;
-        row((from, out, ld, channels), (window, oy), 0.0, |a, b| a + b, |_| Some(1.0 / size));
+        reduce_row((x, out, ld, channels), (window, oy), 0.0, |a, b| a + b, |_| Some(1.0 / size));
     }
 }
 
@@ -196,7 +200,7 @@ mod tests {
     use super::*;
     use crate::kernels::testing::{Random, Tensor, receptive_field, windows};
 
-    /// Channels around the tiles' widths.
+    /// Channel counts around the tile widths.
     const CHANNELS: [usize; 6] = [1, 3, 8, 17, 33, 64];
 
     fn cases(random: &mut Random) -> Vec<(Window, usize, usize, usize)> {
@@ -221,20 +225,20 @@ mod tests {
     }
 
     #[test]
-    fn maxima_of_windows() {
+    fn max_pooling_matches_the_reference() {
         let mut random = Random(1);
         for (w, n, channels, gap) in cases(&mut random) {
             let x = Tensor::random(&mut random, n, w.in_h * w.in_w, channels, gap);
             let y = Tensor::new(n, w.out_h * w.out_w, channels, gap / 2);
             let y = y.filled(|y, threads| max_pool(x.view(), y, n, channels, &w, threads));
             y.check(0.0, |n, p, c| {
-                receptive_field(&w, p).iter().fold(f64::NEG_INFINITY, |most, (cell, ..)| most.max(x.at(n, *cell, c)))
+                receptive_field(&w, p).iter().fold(f64::NEG_INFINITY, |max, (cell, ..)| max.max(x.at(n, *cell, c)))
             });
         }
     }
 
     #[test]
-    fn means_of_windows() {
+    fn average_pooling_matches_the_reference() {
         let mut random = Random(2);
         for (w, n, channels, gap) in cases(&mut random) {
             let x = Tensor::random(&mut random, n, w.in_h * w.in_w, channels, gap);
@@ -251,7 +255,7 @@ mod tests {
     }
 
     #[test]
-    fn many_rows_make_several_tasks() {
+    fn large_images_are_split_into_tasks() {
         let mut random = Random(3);
         let x = Tensor::random(&mut random, 2, 80 * 60, 16, 0);
         let w = Window {

@@ -1,7 +1,7 @@
-//! Gradients of what makes images smaller or larger: pooling and nearest upscaling.
+//! Gradients of pooling and of nearest-neighbour upscaling.
 
 use super::global_pool::GlobalPool;
-use super::{Cells, Image};
+use super::{Image, WindowElements};
 use crate::kernels::elementwise::column_reduce::tiles;
 use crate::kernels::movement::upscale::Upscale;
 use crate::kernels::parallel::disjoint::{Partition, Scratch, share};
@@ -10,8 +10,8 @@ use crate::kernels::parallel::thread_pool::ThreadPool;
 use crate::kernels::simd::multiversion::multiversion;
 use crate::kernels::tensor_view::{View, ViewMut, Window};
 
-/// dx of [`max_pool`](super::max_pool): each dy goes to the first maximum (row by row) of its window, other cells
-/// get nothing. x and dx are `(n, in_h, in_w, channels)`, dy `(n, out_h, out_w, channels)`.
+/// The gradient of [`max_pool`](super::max_pool): each dy is routed to the first maximum (in row-major order) of its
+/// window. x and dx are `(n, in_h, in_w, channels)`, dy `(n, out_h, out_w, channels)`.
 pub fn max_pool_gradient(
     x: View<'_>,
     dy: View<'_>,
@@ -21,13 +21,13 @@ pub fn max_pool_gradient(
     window: &Window,
     threads: &ThreadPool,
 ) {
-    parts(dy, dx, n, channels, window, threads, &|part, dx, ld| {
-        let image = &x.data[part.image * x.image + part.first_in * window.in_w * x.ld..];
-        max_part(Image { data: image, ld: x.ld }, part.dy, dx, ld, channels, &part.window);
+    slabs(dy, dx, n, channels, window, threads, &|slab, dx, ld| {
+        let image = &x.data[slab.image * x.image + slab.first_row * window.in_w * x.ld..];
+        max_slab(Image { data: image, ld: x.ld }, slab.dy, dx, ld, channels, &slab.window);
     });
 }
 
-/// dx of [`average_pool`](super::average_pool): each dy is spread evenly over the cells of its window. dx is
+/// The gradient of [`average_pool`](super::average_pool): each dy is distributed evenly over its window. dx is
 /// `(n, in_h, in_w, channels)`, dy `(n, out_h, out_w, channels)`.
 pub fn average_pool_gradient(
     dy: View<'_>,
@@ -38,42 +38,42 @@ pub fn average_pool_gradient(
     count_padding: bool,
     threads: &ThreadPool,
 ) {
-    parts(dy, dx, n, channels, window, threads, &|part, dx, ld| {
-        average_part(part.dy, dx, ld, channels, &part.window, count_padding);
+    slabs(dy, dx, n, channels, window, threads, &|slab, dx, ld| {
+        average_slab(slab.dy, dx, ld, channels, &slab.window, count_padding);
     });
 }
 
-/// Rows of an image that no window outside of them touches.
-struct Part<'a> {
+/// Input rows of an image together with all windows that overlap them: the unit of parallel work.
+struct Slab<'a> {
     image: usize,
     /// The first input row.
-    first_in: usize,
-    /// The window's sizes within these rows.
+    first_row: usize,
+    /// The window geometry within these rows.
     window: Window,
     dy: Image<'a>,
 }
 
-/// Output floats of a part.
-const TASK: usize = 1 << 14;
+/// Floats of dy per slab.
+const TASK_FLOATS: usize = 1 << 14;
 
-fn parts(
+fn slabs(
     dy: View<'_>,
     dx: ViewMut<'_>,
     n: usize,
     channels: usize,
     w: &Window,
     threads: &ThreadPool,
-    work: &(dyn Fn(Part<'_>, &mut [f32], usize) + Sync),
+    body: &(dyn Fn(Slab<'_>, &mut [f32], usize) + Sync),
 ) {
     if n == 0 || channels == 0 || w.in_h * w.in_w == 0 {
         return;
     }
-    // Images can be cut between windows only where windows do not overlap.
-    let inside = w.out_h > 0 && (w.out_h - 1) * w.stride_h < w.in_h;
-    let apart = inside && w.pad_top == 0 && (w.kernel_h - 1) * w.dilation_h < w.stride_h;
-    let rows = if apart { (TASK / (w.out_w * channels).max(1)).clamp(1, w.out_h) } else { w.out_h.max(1) };
+    // An image is split only if its windows do not overlap.
+    let is_inside = w.out_h > 0 && (w.out_h - 1) * w.stride_h < w.in_h;
+    let is_disjoint = is_inside && w.pad_top == 0 && (w.kernel_h - 1) * w.dilation_h < w.stride_h;
+    let rows = if is_disjoint { (TASK_FLOATS / (w.out_w * channels).max(1)).clamp(1, w.out_h) } else { w.out_h.max(1) };
     let count = w.out_h.div_ceil(rows).max(1);
-    let in_rows = |part: usize| if part + 1 == count { w.in_h - part * rows * w.stride_h } else { rows * w.stride_h };
+    let in_rows = |slab: usize| if slab + 1 == count { w.in_h - slab * rows * w.stride_h } else { rows * w.stride_h };
     let ld = dx.ld;
     let row_span = |rows: usize| span(rows * w.in_w, ld, channels);
     let partition = Partition {
@@ -84,20 +84,20 @@ fn parts(
         len: row_span(in_rows(0)),
         last: row_span(in_rows(count - 1)),
     };
-    share(threads, dx.data, partition, Scratch::none(), &|piece, dx, _| {
+    share(threads, dx.data, partition, Scratch::none(), &|chunk, dx, _| {
         dx.chunks_mut(ld).for_each(|pixel| pixel[..channels].fill(0.0));
-        let first = piece.inner * rows;
-        let window = Window { in_h: in_rows(piece.inner), out_h: rows.min(w.out_h - first), ..*w };
-        let dy = Image { data: &dy.data[piece.outer * dy.image + first * w.out_w * dy.ld..], ld: dy.ld };
-        work(Part { image: piece.outer, first_in: first * w.stride_h, window, dy }, dx, ld);
+        let first = chunk.inner * rows;
+        let window = Window { in_h: in_rows(chunk.inner), out_h: rows.min(w.out_h - first), ..*w };
+        let dy = Image { data: &dy.data[chunk.outer * dy.image + first * w.out_w * dy.ld..], ld: dy.ld };
+        body(Slab { image: chunk.outer, first_row: first * w.stride_h, window, dy }, dx, ld);
     });
 }
 
 multiversion! {
-    fn max_part(x: Image<'_>, dy: Image<'_>, dx: &mut [f32], ld: usize, channels: usize, w: &Window) {
+    fn max_slab(x: Image<'_>, dy: Image<'_>, dx: &mut [f32], ld: usize, channels: usize, w: &Window) {
         for pixel in 0..w.out_h * w.out_w {
             let (oy, ox) = (pixel / w.out_w, pixel % w.out_w);
-            let (from, to) = (Cells::of(w, x.ld, oy, ox), Cells::of(w, ld, oy, ox));
+            let (from, to) = (WindowElements::of(w, x.ld, oy, ox), WindowElements::of(w, ld, oy, ox));
             let dy = &dy.data[pixel * dy.ld..][..channels];
             match (from.rows, from.columns) {
                 (2, 2) => max_pixel::<2, 2>(x.data, from, dx, to, dy),
@@ -108,17 +108,24 @@ multiversion! {
     }
 }
 
-/// Adds the dy of a window. `ROWS` and `COLUMNS` are its sizes, or 0 for any.
+/// Routes the dy of a window, all channels. `ROWS` and `COLUMNS` are the size of the window if it is known at compile
+/// time, else 0.
 #[inline(always)]
-fn max_pixel<const ROWS: usize, const COLUMNS: usize>(x: &[f32], from: Cells, dx: &mut [f32], to: Cells, dy: &[f32]) {
-    let mut at = 0;
-    while at < dy.len() {
-        if at + 16 <= dy.len() {
-            route::<16, ROWS, COLUMNS>(x, from, dx, to, dy, at);
-            at += 16;
+fn max_pixel<const ROWS: usize, const COLUMNS: usize>(
+    x: &[f32],
+    from: WindowElements,
+    dx: &mut [f32],
+    to: WindowElements,
+    dy: &[f32],
+) {
+    let mut channel = 0;
+    while channel < dy.len() {
+        if channel + 16 <= dy.len() {
+            route::<16, ROWS, COLUMNS>(x, from, dx, to, dy, channel);
+            channel += 16;
         } else {
-            route::<1, ROWS, COLUMNS>(x, from, dx, to, dy, at);
-            at += 1;
+            route::<1, ROWS, COLUMNS>(x, from, dx, to, dy, channel);
+            channel += 1;
         }
     }
 }
@@ -127,63 +134,63 @@ fn max_pixel<const ROWS: usize, const COLUMNS: usize>(x: &[f32], from: Cells, dx
 #[inline(always)]
 fn route<const T: usize, const ROWS: usize, const COLUMNS: usize>(
     x: &[f32],
-    from: Cells,
+    from: WindowElements,
     dx: &mut [f32],
-    to: Cells,
+    to: WindowElements,
     dy: &[f32],
-    at: usize,
+    channel: usize,
 ) {
     let rows = if ROWS == 0 { from.rows } else { ROWS };
     let columns = if COLUMNS == 0 { from.columns } else { COLUMNS };
-    let mut most = [f32::NEG_INFINITY; T];
-    // Places are counted in floats, so that comparing and choosing stay in the same registers.
-    let mut place_of_most = [0f32; T];
+    let mut max = [f32::NEG_INFINITY; T];
+    // Indices are floats, so that the comparisons and selections stay in the same registers.
+    let mut argmax = [0f32; T];
     for row in 0..rows {
         for column in 0..columns {
-            let place = (row * columns + column) as f32;
-            let cell = &x[from.first + row * from.row_step + column * from.column_step + at..][..T];
+            let index = (row * columns + column) as f32;
+            let element = &x[from.offset + row * from.row_stride + column * from.column_stride + channel..][..T];
             for lane in 0..T {
-                place_of_most[lane] = if cell[lane] > most[lane] { place } else { place_of_most[lane] };
-                most[lane] = if cell[lane] > most[lane] { cell[lane] } else { most[lane] };
+                argmax[lane] = if element[lane] > max[lane] { index } else { argmax[lane] };
+                max[lane] = if element[lane] > max[lane] { element[lane] } else { max[lane] };
             }
         }
     }
-    // Copies, so that no store can change what is still to be read.
-    let mut own = [0.0; T];
-    own.copy_from_slice(&dy[at..][..T]);
+    // Local copies, so that the compiler need not reload after stores that might alias.
+    let mut gradient = [0.0; T];
+    gradient.copy_from_slice(&dy[channel..][..T]);
     for row in 0..rows {
         for column in 0..columns {
-            let place = (row * columns + column) as f32;
-            let cell = &mut dx[to.first + row * to.row_step + column * to.column_step + at..][..T];
+            let index = (row * columns + column) as f32;
+            let element = &mut dx[to.offset + row * to.row_stride + column * to.column_stride + channel..][..T];
             let mut sums = [0.0; T];
-            sums.copy_from_slice(cell);
+            sums.copy_from_slice(element);
             for lane in 0..T {
-                sums[lane] += if place_of_most[lane] == place { own[lane] } else { 0.0 };
+                sums[lane] += if argmax[lane] == index { gradient[lane] } else { 0.0 };
             }
-            cell.copy_from_slice(&sums);
+            element.copy_from_slice(&sums);
         }
     }
 }
 
 multiversion! {
-    fn average_part(dy: Image<'_>, dx: &mut [f32], ld: usize, channels: usize, w: &Window, count_padding: bool) {
+    fn average_slab(dy: Image<'_>, dx: &mut [f32], ld: usize, channels: usize, w: &Window, count_padding: bool) {
         for pixel in 0..w.out_h * w.out_w {
-            let to = Cells::of(w, ld, pixel / w.out_w, pixel % w.out_w);
+            let to = WindowElements::of(w, ld, pixel / w.out_w, pixel % w.out_w);
             let count = if count_padding { w.kernel_h * w.kernel_w } else { to.rows * to.columns };
             let factor = 1.0 / count.max(1) as f32;
             let dy = &dy.data[pixel * dy.ld..][..channels];
             for row in 0..to.rows {
                 for column in 0..to.columns {
-                    let cell = &mut dx[to.first + row * to.row_step + column * to.column_step..][..channels];
-                    cell.iter_mut().zip(dy).for_each(|(v, dy)| *v += dy * factor);
+                    let element = &mut dx[to.offset + row * to.row_stride + column * to.column_stride..][..channels];
+                    element.iter_mut().zip(dy).for_each(|(v, dy)| *v += dy * factor);
                 }
             }
         }
     }
 }
 
-/// dx of [`global_pool`](super::global_pool::global_pool): dy `(n, channels)`, rows `dy.image` apart, is spread over
-/// the pixels of dx `(n, pixels, channels)`; a maximum's goes to the first one, for which x is needed.
+/// The gradient of [`global_pool`](super::global_pool::global_pool): dy `(n, channels)`, with row stride `dy.image`, is
+/// distributed over the pixels of dx `(n, pixels, channels)`; for a maximum it goes to the first one, which needs x.
 ///
 /// # Panics
 /// For a maximum without x.
@@ -222,36 +229,38 @@ pub fn global_pool_gradient(
 multiversion! {
     fn route_maxima(x: Image<'_>, dy: &[f32], dx: &mut [f32], ld: usize) {
         let dx = std::cell::Cell::from_mut(dx).as_slice_of_cells();
-        let put = |at: usize, places: &[u32]| {
-            places.iter().enumerate().for_each(|(i, place)| dx[*place as usize * ld + at + i].set(dy[at + i]));
+        let scatter = |channel: usize, pixels: &[u32]| {
+            for (i, pixel) in pixels.iter().enumerate() {
+                dx[*pixel as usize * ld + channel + i].set(dy[channel + i]);
+            }
         };
         tiles(
             dy.len(),
-            |at| put(at, &first_maxima::<32>(x, at)),
-            |at| put(at, &first_maxima::<8>(x, at)),
-            |at| put(at, &first_maxima::<1>(x, at)),
+            |channel| scatter(channel, &argmax::<32>(x, channel)),
+            |channel| scatter(channel, &argmax::<8>(x, channel)),
+            |channel| scatter(channel, &argmax::<1>(x, channel)),
         );
     }
 }
 
-/// The pixels of the first maxima of `T` channels.
+/// The index of the pixel with the first maximum, for `T` channels from `channel` on.
 #[inline(always)]
-fn first_maxima<const T: usize>(x: Image<'_>, at: usize) -> [u32; T] {
-    let mut most = [f32::NEG_INFINITY; T];
-    let mut places = [0u32; T];
-    for (place, pixel) in x.data.chunks(x.ld).enumerate() {
-        let pixel = &pixel[at..][..T];
+fn argmax<const T: usize>(x: Image<'_>, channel: usize) -> [u32; T] {
+    let mut max = [f32::NEG_INFINITY; T];
+    let mut argmax = [0u32; T];
+    for (index, pixel) in x.data.chunks(x.ld).enumerate() {
+        let pixel = &pixel[channel..][..T];
         for lane in 0..T {
-            let larger = pixel[lane] > most[lane];
-            most[lane] = if larger { pixel[lane] } else { most[lane] };
-            places[lane] = if larger { place as u32 } else { places[lane] };
+            let is_larger = pixel[lane] > max[lane];
+            max[lane] = if is_larger { pixel[lane] } else { max[lane] };
+            argmax[lane] = if is_larger { index as u32 } else { argmax[lane] };
         }
     }
-    places
+    argmax
 }
 
-/// dx of [`upscale`](crate::kernels::movement::upscale::upscale): each pixel sums the dy of its copies. dy is
-/// `(n, in_h * scale_h, in_w * scale_w, channels)`, dx `(n, in_h, in_w, channels)`.
+/// The gradient of [`upscale`](crate::kernels::movement::upscale::upscale): each pixel of dx is the sum of the dy of its
+/// copies. dy is `(n, in_h * scale_h, in_w * scale_w, channels)`, dx `(n, in_h, in_w, channels)`.
 pub fn upscale_gradient(dy: View<'_>, dx: ViewMut<'_>, n: usize, size: &Upscale, threads: &ThreadPool) {
     let Upscale { in_h, in_w, channels, scale_h, scale_w } = *size;
     let ld = dx.ld;
@@ -261,8 +270,8 @@ pub fn upscale_gradient(dy: View<'_>, dx: ViewMut<'_>, n: usize, size: &Upscale,
             let pixel = &mut pixel[..channels];
             pixel.fill(0.0);
             for copy in 0..scale_h * scale_w {
-                let place = (row + copy / scale_w) * in_w * scale_w + column + copy % scale_w;
-                let dy = &dy.data[band.image * dy.image + place * dy.ld..][..channels];
+                let dy_pixel = (row + copy / scale_w) * in_w * scale_w + column + copy % scale_w;
+                let dy = &dy.data[band.image * dy.image + dy_pixel * dy.ld..][..channels];
                 pixel.iter_mut().zip(dy).for_each(|(v, dy)| *v += dy);
             }
         }
@@ -275,10 +284,10 @@ mod tests {
     use crate::kernels::testing::{Random, Tensor, dense, differences, receptive_field, windows};
 
     #[test]
-    fn of_windows() {
+    fn pool_gradients_match_the_reference() {
         let mut random = Random(31);
         let mut all = windows(&mut random, 30);
-        // Windows that do not overlap, as most networks' are.
+        // Windows that do not overlap, as in most networks.
         all.extend((1..4).map(|k| Window {
             in_h: 5 * k + 1,
             in_w: 3 * k,
@@ -295,7 +304,7 @@ mod tests {
         }));
         for (i, w) in all.into_iter().enumerate() {
             let (n, channels, gap) = (1 + i % 2, [1, 3, 17][i % 3], i % 2 * 3);
-            // The first maximum wins: values from a small set meet often.
+            // Values from a small set, so that ties occur.
             let x = Tensor::random(&mut random, n, w.in_h * w.in_w, channels, gap);
             let x = Tensor::of(&x, |n, p, c| (x.at(n, p, c) * 4.0).round());
             let dy = Tensor::random(&mut random, n, w.out_h * w.out_w, channels, 1);
@@ -308,15 +317,15 @@ mod tests {
                         expected[1][index(n, *cell, c)] += dy.at(n, p, c) / cells.len() as f64;
                         expected[2][index(n, *cell, c)] += dy.at(n, p, c) / (w.kernel_h * w.kernel_w) as f64;
                     }
-                    let most = cells.iter().map(|cell| x.at(n, cell.0, c)).fold(f64::NEG_INFINITY, f64::max);
-                    if let Some(first) = cells.iter().find(|cell| x.at(n, cell.0, c) == most) {
+                    let max = cells.iter().map(|cell| x.at(n, cell.0, c)).fold(f64::NEG_INFINITY, f64::max);
+                    if let Some(first) = cells.iter().find(|cell| x.at(n, cell.0, c) == max) {
                         expected[0][index(n, first.0, c)] += dy.at(n, p, c);
                     }
                 }
             }
             let dx = Tensor::new(n, w.in_h * w.in_w, channels, gap / 2);
-            let most = dx.filled(|dx, t| max_pool_gradient(x.view(), dy.view(), dx, n, channels, &w, t));
-            most.check_dense(1e-6, &expected[0]);
+            let max = dx.filled(|dx, t| max_pool_gradient(x.view(), dy.view(), dx, n, channels, &w, t));
+            max.check_dense(1e-6, &expected[0]);
             for padded in [false, true] {
                 let mean = dx.filled(|dx, t| average_pool_gradient(dy.view(), dx, n, channels, &w, padded, t));
                 mean.check_dense(1e-6, &expected[1 + usize::from(padded)]);
@@ -325,7 +334,7 @@ mod tests {
     }
 
     #[test]
-    fn large_images_in_parts() {
+    fn large_images_are_split_into_slabs() {
         let mut random = Random(32);
         let w = Window {
             in_h: 81,
@@ -346,13 +355,13 @@ mod tests {
         let dx = Tensor::new(2, 81 * 64, 32, 0);
         dx.filled(|dx, t| max_pool_gradient(x.view(), dy.view(), dx, 2, 32, &w, t)).check(0.0, |n, p, c| {
             let (oy, ox) = (p / 64 / 2, p % 64 / 2);
-            let most = |out| receptive_field(&w, out).iter().map(|cell| x.at(n, cell.0, c)).fold(-9.0, f64::max);
-            if oy < 40 && most(oy * 32 + ox) == x.at(n, p, c) { dy.at(n, oy * 32 + ox, c) } else { 0.0 }
+            let max = |out| receptive_field(&w, out).iter().map(|cell| x.at(n, cell.0, c)).fold(-9.0, f64::max);
+            if oy < 40 && max(oy * 32 + ox) == x.at(n, p, c) { dy.at(n, oy * 32 + ox, c) } else { 0.0 }
         });
     }
 
     #[test]
-    fn of_all_pixels() {
+    fn global_pool_gradients_match_finite_differences() {
         let mut random = Random(33);
         for (n, pixels, channels, gap) in [(1, 1, 1, 0), (3, 6, 5, 2), (2, 7, 41, 0)] {
             let x = Tensor::random(&mut random, n, pixels, channels, gap);
@@ -377,7 +386,7 @@ mod tests {
     }
 
     #[test]
-    fn of_copies() {
+    fn upscale_gradient_sums_over_copies() {
         let mut random = Random(34);
         for (in_h, in_w, channels, scale_h, scale_w) in [(1, 1, 1, 1, 1), (3, 4, 5, 2, 3), (2, 5, 17, 3, 1)] {
             let size = Upscale { in_h, in_w, channels, scale_h, scale_w };

@@ -1,4 +1,4 @@
-//! Recurrent layers over a sequence, as NeuPy defines them.
+//! Recurrent layers: LSTM and GRU as NeuPy defines them, and their gradients.
 
 pub mod recurrent_gradient;
 
@@ -13,35 +13,37 @@ use super::simd::multiversion::multiversion;
 use super::tensor_view::{View, ViewMut};
 use crate::size::product;
 
-/// Samples that a task computes together.
-const GROUP: usize = 4;
+/// Samples of one task.
+const TASK_SAMPLES: usize = 4;
 
-/// The sizes of a recurrent layer and what it returns.
+/// The shape of a recurrent layer and its output.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Recurrence {
     pub n: usize,
     pub steps: usize,
     pub features: usize,
     pub units: usize,
-    /// Only the last state, `(n, units)`; else all of them, `(n, steps, units)`.
+    /// Whether only the last hidden state is returned, `(n, units)`; else all of them, `(n, steps, units)`.
     pub only_final: bool,
-    /// From the last step to the first; states still stand at their own steps, and the final one is the first step's.
+    /// Whether time runs from the last step to the first. Hidden states are stored at the index of their step; the final
+    /// one is that of the first step.
     pub backwards: bool,
 }
 
 impl Recurrence {
-    /// Floats that a sample's output spans.
+    /// Floats from the first to the last of a sample's output.
     fn span(&self, ld: usize) -> usize {
         if self.only_final { self.units } else { span(self.steps, ld, self.units) }
     }
 
-    pub(super) fn order(&self) -> impl DoubleEndedIterator<Item = usize> + use<> {
+    /// The time steps in the order of computation.
+    pub(super) fn time_steps(&self) -> impl DoubleEndedIterator<Item = usize> + use<> {
         let Recurrence { steps, backwards, .. } = *self;
         (0..steps).map(move |i| if backwards { steps - 1 - i } else { i })
     }
 }
 
-/// Parameters of a long short-term memory. Gates stand in NeuPy's order: in, forget, cell, out.
+/// Parameters of a long short-term memory. The gates are in NeuPy's order: input, forget, cell, output.
 #[derive(Clone, Copy, Debug)]
 pub struct Lstm<'a> {
     /// `(features, 4 * units)`
@@ -50,19 +52,19 @@ pub struct Lstm<'a> {
     pub hidden_weights: &'a [f32],
     /// `(4 * units)`
     pub biases: &'a [f32],
-    /// `(units)`, for all samples
+    /// Initial cell state of every sample, `(units)`
     pub cell_init: &'a [f32],
-    /// `(units)`, for all samples
+    /// Initial hidden state of every sample, `(units)`
     pub hidden_init: &'a [f32],
-    /// `(units)` each, from the cell to the gates in, forget and out.
+    /// Peephole weights from the cell to the input, forget and output gates, `(units)` each.
     pub peepholes: Option<[&'a [f32]; 3]>,
-    /// Of the three gates; the sigmoid by default in NeuPy.
+    /// Activation of the three gates; sigmoid by default in NeuPy.
     pub gates: Activation,
-    /// Of the cell's input; tanh by default in NeuPy. The state's own activation is always tanh.
+    /// Activation of the cell input; tanh by default in NeuPy. That of the cell state is always tanh.
     pub cell: Activation,
 }
 
-/// Parameters of a gated recurrent unit. Gates stand in NeuPy's order: reset, update, hidden.
+/// Parameters of a gated recurrent unit. The gates are in NeuPy's order: reset, update, candidate.
 #[derive(Clone, Copy, Debug)]
 pub struct Gru<'a> {
     /// `(features, 3 * units)`
@@ -71,28 +73,32 @@ pub struct Gru<'a> {
     pub hidden_weights: &'a [f32],
     /// `(3 * units)`
     pub biases: &'a [f32],
-    /// `(units)`, for all samples
+    /// Initial hidden state of every sample, `(units)`
     pub hidden_init: &'a [f32],
-    /// Of reset and update; the sigmoid by default in NeuPy.
+    /// Activation of the reset and update gates; sigmoid by default in NeuPy.
     pub gates: Activation,
-    /// Of the new hidden state; tanh by default in NeuPy.
+    /// Activation of the candidate state; tanh by default in NeuPy.
     pub hidden: Activation,
 }
 
-/// Floats of scratch that [`lstm`] needs for a pool of `workers` threads.
+/// Floats of scratch that [`lstm`] needs on `workers` threads.
 pub fn lstm_scratch_len(units: usize, workers: usize) -> usize {
-    product([workers, GROUP, 6, units])
+    product([workers, TASK_SAMPLES, 6, units])
 }
 
-/// Floats of scratch that [`gru`] needs for a pool of `workers` threads.
+/// Floats of scratch that [`gru`] needs on `workers` threads.
 pub fn gru_scratch_len(units: usize, workers: usize) -> usize {
-    product([workers, GROUP, 7, units])
+    product([workers, TASK_SAMPLES, 7, units])
 }
 
-/// A long short-term memory (NeuPy's, after Lasagne): x is `(n, steps, features)`, y as [`Recurrence`] says.
+/// A long short-term memory (NeuPy's, after Lasagne): x is `(n, steps, features)`, y `(n, units)` or `(n, steps, units)`,
+/// see [`Recurrence::only_final`].
 ///
 /// With g = x_t W + b + h U split into in, forget, cell, out (and peepholes added: p_in c, p_forget c, and p_out c'):
 /// c' = f(forget) c + f(in) a(cell), h' = f(out) tanh(c').
+///
+/// # Panics
+/// If a slice is too short for `size`.
 pub fn lstm(
     x: View<'_>,
     y: ViewMut<'_>,
@@ -103,14 +109,14 @@ pub fn lstm(
 ) {
     let (units, width) = (size.units, 4 * size.units);
     let (ld, image) = (y.ld, y.image);
-    let own = Scratch { data: scratch, per_worker: GROUP * 6 * units };
-    image_groups(threads, y, size.n, GROUP, size.span(ld), own, &|first, out, own| {
-        let count = GROUP.min(size.n - first);
-        let (gates, rest) = own[..count * 6 * units].split_at_mut(count * width);
-        let (hidden, cell) = rest.split_at_mut(count * units);
+    let scratch = Scratch { data: scratch, per_worker: TASK_SAMPLES * 6 * units };
+    image_groups(threads, y, size.n, TASK_SAMPLES, size.span(ld), scratch, &|first, out, scratch| {
+        let count = TASK_SAMPLES.min(size.n - first);
+        let (gates, states) = scratch[..count * 6 * units].split_at_mut(count * width);
+        let (hidden, cell) = states.split_at_mut(count * units);
         hidden.chunks_exact_mut(units).for_each(|h| h.copy_from_slice(layer.hidden_init));
         cell.chunks_exact_mut(units).for_each(|c| c.copy_from_slice(layer.cell_init));
-        for step in size.order() {
+        for step in size.time_steps() {
             gates.chunks_exact_mut(width).for_each(|g| g.copy_from_slice(layer.biases));
             let rows = StridedRows { data: &x.data[first * x.image + step * x.ld..], ld: x.image, len: size.features };
             add_products(rows, layer.input_weights, width, gates);
@@ -131,21 +137,21 @@ pub fn lstm(
     });
 }
 
-/// One sample's new cell and hidden state from the sums that enter its gates.
+/// One time step of one sample: the new cell and hidden state from the pre-activations of the gates.
 fn lstm_step(layer: &Lstm<'_>, gates: &mut [f32], hidden: &mut [f32], cell: &mut [f32]) {
     let units = hidden.len();
-    let (in_forget, rest) = gates.split_at_mut(2 * units);
-    let (input, out) = rest.split_at_mut(units);
+    let (in_forget, cell_out) = gates.split_at_mut(2 * units);
+    let (input, out) = cell_out.split_at_mut(units);
     if let Some([to_in, to_forget, _]) = layer.peepholes {
-        add_pairs(&mut in_forget[..units], cell, to_in);
-        add_pairs(&mut in_forget[units..], cell, to_forget);
+        add_products_elementwise(&mut in_forget[..units], cell, to_in);
+        add_products_elementwise(&mut in_forget[units..], cell, to_forget);
     }
     layer.gates.apply(in_forget);
     layer.cell.apply(input);
-    let (ingate, forget) = in_forget.split_at_mut(units);
-    next_cell(cell, forget, ingate, input);
+    let (input_gate, forget) = in_forget.split_at_mut(units);
+    update_cell(cell, forget, input_gate, input);
     if let Some([_, _, to_out]) = layer.peepholes {
-        add_pairs(out, cell, to_out);
+        add_products_elementwise(out, cell, to_out);
     }
     layer.gates.apply(out);
     hidden.copy_from_slice(cell);
@@ -155,40 +161,45 @@ fn lstm_step(layer: &Lstm<'_>, gates: &mut [f32], hidden: &mut [f32], cell: &mut
 
 multiversion! {
     /// out += a * b
-    pub(super) fn add_pairs(out: &mut [f32], a: &[f32], b: &[f32]) {
+    pub(super) fn add_products_elementwise(out: &mut [f32], a: &[f32], b: &[f32]) {
         out.iter_mut().zip(a.iter().zip(b)).for_each(|(o, (a, b))| *o += a * b);
     }
 }
 
 multiversion! {
-    pub(super) fn next_cell(cell: &mut [f32], forget: &[f32], ingate: &[f32], input: &[f32]) {
-        let added = ingate.iter().zip(input);
-        cell.iter_mut().zip(forget).zip(added).for_each(|((c, f), (i, x))| *c = f * *c + i * x);
+    /// cell = forget * cell + input_gate * input
+    pub(super) fn update_cell(cell: &mut [f32], forget: &[f32], input_gate: &[f32], input: &[f32]) {
+        let gated_input = input_gate.iter().zip(input);
+        cell.iter_mut().zip(forget).zip(gated_input).for_each(|((c, f), (i, x))| *c = f * *c + i * x);
     }
 }
 
-/// A gated recurrent unit (NeuPy's, after Lasagne): x is `(n, steps, features)`, y as [`Recurrence`] says.
+/// A gated recurrent unit (NeuPy's, after Lasagne): x is `(n, steps, features)`, y `(n, units)` or `(n, steps, units)`,
+/// see [`Recurrence::only_final`].
 ///
 /// With i = x_t W + b and s = h U, both split into reset, update, hidden: r = f(i_r + s_r), u = f(i_u + s_u),
 /// c = a(i_h + r s_h), h' = h - u (h - c).
+///
+/// # Panics
+/// If a slice is too short for `size`.
 pub fn gru(x: View<'_>, y: ViewMut<'_>, size: &Recurrence, layer: &Gru<'_>, scratch: &mut [f32], threads: &ThreadPool) {
     let (units, width) = (size.units, 3 * size.units);
     let (ld, image) = (y.ld, y.image);
-    let own = Scratch { data: scratch, per_worker: GROUP * 7 * units };
-    image_groups(threads, y, size.n, GROUP, size.span(ld), own, &|first, out, own| {
-        let count = GROUP.min(size.n - first);
-        let (inputs, rest) = own[..count * 7 * units].split_at_mut(count * width);
-        let (sums, hidden) = rest.split_at_mut(count * width);
+    let scratch = Scratch { data: scratch, per_worker: TASK_SAMPLES * 7 * units };
+    image_groups(threads, y, size.n, TASK_SAMPLES, size.span(ld), scratch, &|first, out, scratch| {
+        let count = TASK_SAMPLES.min(size.n - first);
+        let (from_input, states) = scratch[..count * 7 * units].split_at_mut(count * width);
+        let (from_hidden, hidden) = states.split_at_mut(count * width);
         hidden.chunks_exact_mut(units).for_each(|h| h.copy_from_slice(layer.hidden_init));
-        for step in size.order() {
-            inputs.chunks_exact_mut(width).for_each(|g| g.copy_from_slice(layer.biases));
+        for step in size.time_steps() {
+            from_input.chunks_exact_mut(width).for_each(|g| g.copy_from_slice(layer.biases));
             let rows = StridedRows { data: &x.data[first * x.image + step * x.ld..], ld: x.image, len: size.features };
-            add_products(rows, layer.input_weights, width, inputs);
-            sums.fill(0.0);
-            add_products(StridedRows { data: hidden, ld: units, len: units }, layer.hidden_weights, width, sums);
-            let gates = inputs.chunks_exact_mut(width).zip(sums.chunks_exact(width));
-            for (i, (h, (inputs, sums))) in hidden.chunks_exact_mut(units).zip(gates).enumerate() {
-                gru_step(layer, inputs, sums, h);
+            add_products(rows, layer.input_weights, width, from_input);
+            from_hidden.fill(0.0);
+            add_products(StridedRows { data: hidden, ld: units, len: units }, layer.hidden_weights, width, from_hidden);
+            let gates = from_input.chunks_exact_mut(width).zip(from_hidden.chunks_exact(width));
+            for (i, (h, (from_input, from_hidden))) in hidden.chunks_exact_mut(units).zip(gates).enumerate() {
+                gru_step(layer, from_input, from_hidden, h);
                 if !size.only_final {
                     out[i * image + step * ld..][..units].copy_from_slice(h);
                 }
@@ -202,20 +213,22 @@ pub fn gru(x: View<'_>, y: ViewMut<'_>, size: &Recurrence, layer: &Gru<'_>, scra
     });
 }
 
-/// One sample's new hidden state from what enters its gates, inputs and states apart.
-fn gru_step(layer: &Gru<'_>, inputs: &mut [f32], sums: &[f32], hidden: &mut [f32]) {
+/// One time step of one sample: the new hidden state from the gates' pre-activations, `from_input` = x W + b and
+/// `from_hidden` = h U.
+fn gru_step(layer: &Gru<'_>, from_input: &mut [f32], from_hidden: &[f32], hidden: &mut [f32]) {
     let units = hidden.len();
-    let (gates, candidate) = inputs.split_at_mut(2 * units);
-    gates.iter_mut().zip(sums).for_each(|(g, s)| *g += s);
+    let (gates, candidate) = from_input.split_at_mut(2 * units);
+    gates.iter_mut().zip(from_hidden).for_each(|(g, s)| *g += s);
     layer.gates.apply(gates);
     let (reset, update) = gates.split_at(units);
-    add_pairs(candidate, reset, &sums[2 * units..]);
+    add_products_elementwise(candidate, reset, &from_hidden[2 * units..]);
     layer.hidden.apply(candidate);
-    next_hidden(hidden, update, candidate);
+    update_hidden(hidden, update, candidate);
 }
 
 multiversion! {
-    pub(super) fn next_hidden(hidden: &mut [f32], update: &[f32], candidate: &[f32]) {
+    /// hidden -= update * (hidden - candidate)
+    pub(super) fn update_hidden(hidden: &mut [f32], update: &[f32], candidate: &[f32]) {
         hidden.iter_mut().zip(update.iter().zip(candidate)).for_each(|(h, (u, c))| *h -= u * (*h - c));
     }
 }
@@ -230,19 +243,19 @@ mod tests {
         1.0 / (1.0 + (-x).exp())
     }
 
-    /// (x W + b) for one column of gates, x given by its places.
-    fn column(x: &[f64], w: &[f32], width: usize, at: usize) -> f64 {
-        x.iter().enumerate().map(|(k, x)| x * f64::from(w[k * width + at])).sum()
+    /// x W for one column of W.
+    fn column(x: &[f64], w: &[f32], width: usize, column: usize) -> f64 {
+        x.iter().enumerate().map(|(k, x)| x * f64::from(w[k * width + column])).sum()
     }
 
-    /// All states of one sample in the order of the steps, by the formulas; with peepholes a cell as well.
+    /// The hidden states of one sample at all time steps, from the formulas in f64.
     fn states(x: &Tensor, n: usize, size: &Recurrence, layer: &Reference<'_>) -> Vec<Vec<f64>> {
         let Recurrence { steps, features, units, .. } = *size;
         let float = |v: &[f32]| v.iter().map(|v| f64::from(*v)).collect::<Vec<f64>>();
         let [w, u, b] = layer.weights;
         let (mut h, mut c) = (float(layer.init[0]), float(layer.init[1]));
         let mut all = vec![Vec::new(); steps];
-        for step in size.order() {
+        for step in size.time_steps() {
             let x: Vec<f64> = (0..features).map(|k| x.at(n, step, k)).collect();
             let width = b.len();
             let from_x: Vec<f64> = (0..width).map(|j| column(&x, w, width, j) + f64::from(b[j])).collect();
@@ -288,7 +301,7 @@ mod tests {
     }
 
     #[test]
-    fn all_options() {
+    fn all_options_match_the_reference() {
         let mut random = Random(24);
         for (i, (n, steps, features, units)) in
             [(1, 1, 1, 1), (3, 5, 4, 3), (9, 4, 17, 6), (6, 3, 2, 13)].into_iter().enumerate()
@@ -316,9 +329,9 @@ mod tests {
         }
     }
 
-    /// `Input((5, 4)) >> LSTM(3) >> Softmax(2)` in NeuPy 0.8.2: first sample and its prediction.
+    /// `Input((5, 4)) >> LSTM(3) >> Softmax(2)` in NeuPy 0.8.2: the first sample and its prediction.
     #[test]
-    fn as_neupy_computes_an_lstm() {
+    fn lstm_matches_neupy() {
         const INPUT_WEIGHTS: &str = "\
             0.78644663 -0.8773431 -1.083498 -0.28840378 -0.2589209 1.2897102 0.74208707 -1.5133194 \
             -0.45554006 -0.15221606 0.077374056 -0.9743149 -0.053907778 -0.76434827 -0.2863272 1.0449436 \
@@ -347,9 +360,9 @@ mod tests {
         check_case([INPUT_WEIGHTS, HIDDEN_WEIGHTS, BIASES], [HIDDEN_INIT, CELL_INIT], [HEAD, HEAD_BIAS], X, Y);
     }
 
-    /// `Input((5, 4)) >> GRU(3) >> Softmax(2)` in NeuPy 0.8.2: first sample and its prediction.
+    /// `Input((5, 4)) >> GRU(3) >> Softmax(2)` in NeuPy 0.8.2: the first sample and its prediction.
     #[test]
-    fn as_neupy_computes_a_gru() {
+    fn gru_matches_neupy() {
         const INPUT_WEIGHTS: &str = "\
             -0.29161346 0.2980993 0.95823157 -0.2766068 2.0257192 -1.1884681 1.1592108 1.4259362 \
             -0.007072108 -0.41314927 -1.2141366 0.16996506 -0.29709733 -0.14539401 1.0496179 -0.29240158 \
@@ -379,7 +392,7 @@ mod tests {
         text.split_whitespace().map(|word| word.parse().expect("a number")).collect()
     }
 
-    /// The final state of one sequence of five steps, then a dense layer and softmax of two classes.
+    /// Checks the final hidden state of a sequence of five steps, followed by a dense softmax layer with two classes.
     fn check_case(weights: [&str; 3], init: [&str; 2], head: [&str; 2], x: &str, y: &str) {
         let (weights, init, [head, bias]) = (weights.map(numbers), init.map(numbers), head.map(numbers));
         let (weights, init) = (weights.each_ref().map(|floats| &floats[..]), init.each_ref().map(|floats| &floats[..]));
@@ -390,8 +403,8 @@ mod tests {
         let state = Tensor::new(1, 1, 3, 0).filled(|y, threads| run(&size, &x, y, &layer, threads));
         let sum =
             |i: usize| f64::from(bias[i]) + (0..3).map(|j| state.at(0, 0, j) * f64::from(head[j * 2 + i])).sum::<f64>();
-        let share = sigmoid(sum(0) - sum(1));
-        close(share, f64::from(y[0]), 1e-6, "first class");
-        close(1.0 - share, f64::from(y[1]), 1e-6, "second class");
+        let probability = sigmoid(sum(0) - sum(1));
+        close(probability, f64::from(y[0]), 1e-6, "first class");
+        close(1.0 - probability, f64::from(y[1]), 1e-6, "second class");
     }
 }

@@ -1,10 +1,10 @@
-//! Noise while training: inverted dropout, Gaussian noise and DropBlock.
+//! Stochastic regularisation in training: inverted dropout, Gaussian noise and DropBlock.
 //!
-//! What is drawn for a value is a function of the key, its image and its place in the image alone: no mask is kept
-//! between the forward pass and the gradient, and teams of any size draw the same.
+//! The random number of a value is a function of the key, the image and the index in the image alone: no mask is stored
+//! between the forward and the backward pass, and results do not depend on the number of threads.
 
 pub use super::philox::RandomKey;
-use super::philox::{GROUP, Stream};
+use super::philox::{GROUP_WORDS, Stream};
 use crate::kernels::parallel::disjoint::Scratch;
 use crate::kernels::parallel::image_batches::{Images, copy_rows, image_groups, pointwise};
 use crate::kernels::parallel::thread_pool::ThreadPool;
@@ -12,13 +12,13 @@ use crate::kernels::simd::multiversion::multiversion;
 use crate::kernels::simd::scalar_math;
 use crate::kernels::tensor_view::{View, ViewMut};
 
-/// 2^32 times a probability: what a random word must reach to be kept, less for certain values.
+/// 2^32 times a probability: a value is dropped if its random word is below.
 fn threshold(proba: f32) -> u32 {
     (f64::from(proba) * 4_294_967_296.0) as u32
 }
 
-/// y = 0 with probability `proba`, else x / (1 - proba) (Srivastava et al., 2014, scaled while training). All
-/// `(n, pixels, channels)`. With the same key it makes dx of dy. Without an `x`, `y` holds it and is overwritten.
+/// Inverted dropout (Srivastava et al., 2014): y = 0 with probability `proba`, else x / (1 - proba). All
+/// `(n, pixels, channels)`. With the same key it maps dy to dx. Without an `x` it works in place on `y`.
 pub fn dropout(x: Option<View<'_>>, y: ViewMut<'_>, size: Images, proba: f32, key: RandomKey, threads: &ThreadPool) {
     pointwise(threads, x, y, size, &|band, values| {
         if proba >= 1.0 {
@@ -31,18 +31,18 @@ pub fn dropout(x: Option<View<'_>>, y: ViewMut<'_>, size: Images, proba: f32, ke
 }
 
 multiversion! {
-    /// values = 0 where the word is below `bound`, else scaled; the first value has word `first`.
-    fn drop_values(values: &mut [f32], stream: Stream, first: usize, bound: u32, scale: f32) {
-        stream.each_group(first, values, |values, words, skip| {
+    /// values = 0 where the random word is below `threshold`, else scaled; the first value uses word `first`.
+    fn drop_values(values: &mut [f32], stream: Stream, first: usize, threshold: u32, scale: f32) {
+        stream.for_groups(first, values, |values, words, skip| {
             for (v, word) in values.iter_mut().zip(&words.as_flattened()[skip..]) {
-                *v = if *word < bound { 0.0 } else { *v * scale };
+                *v = if *word < threshold { 0.0 } else { *v * scale };
             }
         });
     }
 }
 
-/// y = x + noise of the normal distribution with `mean` and deviation `std`; its gradient is dy itself. All
-/// `(n, pixels, channels)`. Without an `x`, `y` holds it and is overwritten.
+/// y = x + Gaussian noise with mean `mean` and standard deviation `std`; dx = dy. All `(n, pixels, channels)`. Without an
+/// `x` it works in place on `y`.
 pub fn gaussian_noise(
     x: Option<View<'_>>,
     y: ViewMut<'_>,
@@ -59,10 +59,10 @@ pub fn gaussian_noise(
 
 multiversion! {
     fn add_noise(values: &mut [f32], stream: Stream, first: usize, mean: f32, std: f32) {
-        stream.each_group(first, values, |values, words, skip| {
-            let mut noise = [[0.0; GROUP / 4]; 4];
+        stream.for_groups(first, values, |values, words, skip| {
+            let mut noise = [[0.0; GROUP_WORDS / 4]; 4];
             for pair in [0, 2] {
-                for lane in 0..GROUP / 4 {
+                for lane in 0..GROUP_WORDS / 4 {
                     let (cosine, sine) = normal_pair(words[pair][lane], words[pair + 1][lane]);
                     noise[pair][lane] = cosine;
                     noise[pair + 1][lane] = sine;
@@ -75,51 +75,54 @@ multiversion! {
     }
 }
 
-/// Two values of the standard normal distribution (Box and Muller, 1958), at most 5.8 from 0.
+/// Two standard normal values (Box and Muller, 1958), of magnitude at most 5.8.
 #[inline(always)]
 fn normal_pair(radius: u32, angle: u32) -> (f32, f32) {
     const UNIT: f32 = 1.0 / (1 << 24) as f32;
-    // From 2^-24 to 1, so that the logarithm exists. As signed numbers, which vectors convert at once.
+    // From 2^-24 to 1, so that the logarithm is finite. Signed, since SIMD converts only signed integers directly.
     let uniform = ((radius >> 8) as i32 + 1) as f32 * UNIT;
     let radius = (-2.0 * scalar_math::ln(uniform)).sqrt();
     let (sine, cosine) = scalar_math::sin_cos_turns((angle >> 8) as i32 as f32 * UNIT);
     (radius * cosine, radius * sine)
 }
 
-/// Blocks of pixels that are dropped together, in each channel by itself.
+/// The geometry of DropBlock: rectangles of pixels that are dropped together, independently per channel.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct DropBlock {
     pub height: usize,
     pub width: usize,
-    /// The share of values that are kept, about.
+    /// The expected fraction of values that are kept.
     pub keep_proba: f32,
     pub block_height: usize,
     pub block_width: usize,
 }
 
 impl DropBlock {
-    /// The sides of a block, which an image cuts to its own.
-    fn block(&self) -> (usize, usize) {
+    /// The size of a block, clamped to that of the image.
+    fn block_size(&self) -> (usize, usize) {
         (self.block_height.clamp(1, self.height.max(1)), self.block_width.clamp(1, self.width.max(1)))
     }
 
-    /// The probability that a block begins at a place where one has room: the paper's gamma.
-    fn begins(&self) -> f32 {
-        let (block_h, block_w) = self.block();
-        let places = (self.height + 1 - block_h.min(self.height + 1)) * (self.width + 1 - block_w.min(self.width + 1));
-        let share = (self.height * self.width) as f32 / (block_h * block_w * places.max(1)) as f32;
-        ((1.0 - self.keep_proba) * share).clamp(0.0, 1.0)
+    /// The probability that a block starts at a position where it fits: the paper's gamma.
+    fn start_proba(&self) -> f32 {
+        let (block_h, block_w) = self.block_size();
+        let positions =
+            (self.height + 1 - block_h.min(self.height + 1)) * (self.width + 1 - block_w.min(self.width + 1));
+        let ratio = (self.height * self.width) as f32 / (block_h * block_w * positions.max(1)) as f32;
+        ((1.0 - self.keep_proba) * ratio).clamp(0.0, 1.0)
     }
 }
 
-/// Floats of scratch that [`drop_block`] needs for `workers` threads.
+/// Floats of scratch that [`drop_block`] needs on `workers` threads.
 pub fn drop_block_scratch_len(size: Images, workers: usize) -> usize {
     size.pixels * size.channels * workers
 }
 
-/// DropBlock (Ghiasi, Lin and Le, 2018): y = x without some blocks, times values / values kept of the image. All
-/// `(n, height * width, channels)`. With the same key it makes dx of dy. Without an `x`, `y` holds it and is
-/// overwritten.
+/// DropBlock (Ghiasi, Lin and Le, 2018): y = x with random blocks set to 0, scaled by values / kept values of the image.
+/// All `(n, height * width, channels)`. With the same key it maps dy to dx. Without an `x` it works in place on `y`.
+///
+/// # Panics
+/// If `size` and `block` have different numbers of pixels.
 pub fn drop_block(
     x: Option<View<'_>>,
     y: ViewMut<'_>,
@@ -130,51 +133,51 @@ pub fn drop_block(
     threads: &ThreadPool,
 ) {
     let Images { n, pixels, channels } = size;
-    assert_eq!(pixels, block.height * block.width, "pixels of a DropBlock");
+    assert_eq!(pixels, block.height * block.width, "pixels of the batch and of the DropBlock");
     if pixels * channels == 0 {
         return;
     }
     let ld = y.ld;
-    let own = Scratch { data: scratch, per_worker: pixels * channels };
-    image_groups(threads, y, n, 1, size.span(ld), own, &|image, y, mask| {
+    let scratch = Scratch { data: scratch, per_worker: pixels * channels };
+    image_groups(threads, y, n, 1, size.span(ld), scratch, &|image, y, mask| {
         let kept = draw_blocks(mask, Stream::new(key, image), block, channels);
         let scale = if kept == 0 { 0.0 } else { mask.len() as f32 / kept as f32 };
         if let Some(x) = &x {
             copy_rows(&x.data[image * x.image..][..size.span(x.ld)], x.ld, y, ld, channels);
         }
         if ld == channels {
-            keep(y, mask, scale);
+            apply_mask(y, mask, scale);
         } else {
             y.chunks_mut(ld)
                 .zip(mask.chunks_exact(channels))
-                .for_each(|(y, mask)| keep(&mut y[..channels], mask, scale));
+                .for_each(|(y, mask)| apply_mask(&mut y[..channels], mask, scale));
         }
     });
 }
 
-/// Sets an image's mask to 1 where it is kept and to 0 elsewhere; returns how many values are kept.
+/// Draws the mask of an image, 1 for kept values and 0 for dropped ones; returns the number of kept values.
 fn draw_blocks(mask: &mut [f32], stream: Stream, block: &DropBlock, channels: usize) -> usize {
-    let (block_h, block_w) = block.block();
+    let (block_h, block_w) = block.block_size();
     let row = block.width * channels;
-    let bound = threshold(block.begins());
-    let always = block.begins() >= 1.0;
+    let threshold = threshold(block.start_proba());
+    let is_certain = block.start_proba() >= 1.0;
     mask.fill(1.0);
     for y in 0..=block.height - block_h {
-        let mut at = 0;
+        let mut offset = 0;
         let end = (block.width + 1 - block_w) * channels;
-        while at < end {
-            let word = y * row + at;
-            let skip = word % GROUP;
-            let count = (GROUP - skip).min(end - at);
-            let words = stream.group((word / GROUP) as u64);
-            for (place, word) in (at..at + count).zip(&words.as_flattened()[skip..]) {
-                if always || *word < bound {
+        while offset < end {
+            let word = y * row + offset;
+            let skip = word % GROUP_WORDS;
+            let count = (GROUP_WORDS - skip).min(end - offset);
+            let words = stream.group((word / GROUP_WORDS) as u64);
+            for (start, word) in (offset..offset + count).zip(&words.as_flattened()[skip..]) {
+                if is_certain || *word < threshold {
                     for line in mask[y * row..].chunks_mut(row).take(block_h) {
-                        (0..block_w).for_each(|x| line[place + x * channels] = 0.0);
+                        (0..block_w).for_each(|x| line[start + x * channels] = 0.0);
                     }
                 }
             }
-            at += count;
+            offset += count;
         }
     }
     mask.iter().filter(|kept| **kept != 0.0).count()
@@ -182,7 +185,7 @@ fn draw_blocks(mask: &mut [f32], stream: Stream, block: &DropBlock, channels: us
 
 multiversion! {
     /// y = y * scale where the mask is not 0, else 0
-    fn keep(y: &mut [f32], mask: &[f32], scale: f32) {
+    fn apply_mask(y: &mut [f32], mask: &[f32], scale: f32) {
         y.iter_mut().zip(mask).for_each(|(y, mask)| *y = if *mask == 0.0 { 0.0 } else { *y * scale });
     }
 }
@@ -195,7 +198,7 @@ mod tests {
 
     const KEY: RandomKey = RandomKey { seed: 7, update: 3, layer: 2 };
 
-    /// An image of ones.
+    /// A batch of ones.
     fn ones(n: usize, pixels: usize, channels: usize) -> Tensor {
         Tensor::of(&Tensor::new(n, pixels, channels, 0), |_, _, _| 1.0)
     }
@@ -211,7 +214,7 @@ mod tests {
                 0.0,
                 |n, p, c| if y.at(n, p, c) == 0.0 { 0.0 } else { f64::from(x.at(n, p, c) as f32 * (1.0 / 0.75)) },
             );
-            // In place, and with gaps, the same values are dropped.
+            // The same values are dropped in place and with other strides.
             let again = x.filled(|y, threads| dropout(None, y, x.size, 0.25, KEY, threads));
             again.check(0.0, |n, p, c| y.at(n, p, c));
             x.filled(|y, threads| dropout(None, y, x.size, 0.0, KEY, threads)).check(0.0, |n, p, c| x.at(n, p, c));
@@ -220,16 +223,16 @@ mod tests {
     }
 
     #[test]
-    fn shares_of_dropped_values() {
+    fn fraction_of_dropped_values() {
         let x = ones(4, 100, 250);
         for proba in [0.1, 0.5, 0.9f32] {
             let y = x.filled(|y, threads| dropout(None, y, x.size, proba, KEY, threads));
-            let share = |values: &[f32]| values.iter().filter(|v| **v == 0.0).count() as f64 / values.len() as f64;
-            close(share(&y.data), f64::from(proba), 0.005, "of all");
-            // Four images by themselves, and neighbours, are independent.
-            y.data.chunks(25_000).for_each(|image| close(share(image), f64::from(proba), 0.01, "of an image"));
+            let fraction = |values: &[f32]| values.iter().filter(|v| **v == 0.0).count() as f64 / values.len() as f64;
+            close(fraction(&y.data), f64::from(proba), 0.005, "of all");
+            // Images, and adjacent values, are independent.
+            y.data.chunks(25_000).for_each(|image| close(fraction(image), f64::from(proba), 0.01, "of an image"));
             let both = y.data.windows(2).filter(|pair| pair == &[0.0, 0.0]).count() as f64 / y.data.len() as f64;
-            close(both, f64::from(proba * proba), 0.01, "of neighbours");
+            close(both, f64::from(proba * proba), 0.01, "of adjacent values");
             let next = x.filled(|y, threads| {
                 dropout(None, y, x.size, proba, RandomKey { update: 4, ..KEY }, threads);
             });
@@ -256,27 +259,28 @@ mod tests {
             let below = normal.iter().filter(|v| **v < bound).count() as f64 / count;
             close(below, expected, 0.005, &format!("below {bound}"));
         }
-        let pairs = normal.windows(GROUP / 4 + 1).map(|pair| pair[0] * pair[GROUP / 4]).sum::<f64>() / count;
+        let pairs =
+            normal.windows(GROUP_WORDS / 4 + 1).map(|pair| pair[0] * pair[GROUP_WORDS / 4]).sum::<f64>() / count;
         close(pairs, 0.0, 0.01, "correlation of a pair");
     }
 
-    /// Whether each dropped value belongs to a block all of whose values are dropped.
-    fn are_blocks(y: &Tensor, block: &DropBlock) {
-        let (height, width) = block.block();
+    /// Asserts that every dropped value belongs to a block that is dropped entirely.
+    fn assert_blocks(y: &Tensor, block: &DropBlock) {
+        let (height, width) = block.block_size();
         for n in 0..y.size.n {
             for c in 0..y.size.channels {
                 let dropped = |y_at: usize, x_at: usize| y.at(n, y_at * block.width + x_at, c) == 0.0;
-                let whole = |top: usize, left: usize| {
+                let is_block = |top: usize, left: usize| {
                     top + height <= block.height
                         && left + width <= block.width
                         && (0..height * width).all(|i| dropped(top + i / width, left + i % width))
                 };
-                for place in 0..y.size.pixels {
-                    let (row, column) = (place / block.width, place % block.width);
+                for pixel in 0..y.size.pixels {
+                    let (row, column) = (pixel / block.width, pixel % block.width);
                     let tops = (row + 1).saturating_sub(height)..=row;
-                    let inside =
-                        || tops.clone().any(|t| ((column + 1).saturating_sub(width)..=column).any(|l| whole(t, l)));
-                    assert!(!dropped(row, column) || inside(), "a value was dropped alone");
+                    let in_block =
+                        || tops.clone().any(|t| ((column + 1).saturating_sub(width)..=column).any(|l| is_block(t, l)));
+                    assert!(!dropped(row, column) || in_block(), "a dropped value outside of any block");
                 }
             }
         }
@@ -301,7 +305,7 @@ mod tests {
             };
             let y = Tensor::new(3, height * width, channels, 2);
             let y = y.filled(|y, threads| run(Some(x.view()), y, x.size, threads));
-            are_blocks(&y, &block);
+            assert_blocks(&y, &block);
             x.filled(|y, threads| run(None, y, x.size, threads)).check(0.0, |n, p, c| y.at(n, p, c));
             for n in 0..3 {
                 let all = || (0..height * width * channels).map(|i| (i / channels, i % channels));
@@ -317,16 +321,21 @@ mod tests {
     }
 
     #[test]
-    fn shares_of_dropped_blocks() {
+    fn fraction_of_dropped_blocks() {
         let block = DropBlock { height: 20, width: 20, keep_proba: 0.9, block_height: 5, block_width: 5 };
         let x = ones(20, 400, 16);
         let y = x.filled(|y, threads| {
             let mut scratch = Floats::filled(0.0, drop_block_scratch_len(x.size, threads.count()));
             drop_block(None, y, x.size, &block, KEY, &mut scratch, threads);
         });
-        let share = y.data.iter().filter(|v| **v == 0.0).count() as f64 / y.data.len() as f64;
-        // Blocks meet now and then, so that a little less is dropped than was asked.
-        assert!(share > 0.085 && share < 0.102, "{share}");
-        close(y.data.iter().map(|v| f64::from(*v)).sum::<f64>() / y.data.len() as f64, 1.0, 1e-6, "the mean stays");
+        let fraction = y.data.iter().filter(|v| **v == 0.0).count() as f64 / y.data.len() as f64;
+        // Blocks may overlap, so slightly less than the requested fraction is dropped.
+        assert!(fraction > 0.085 && fraction < 0.102, "{fraction}");
+        close(
+            y.data.iter().map(|v| f64::from(*v)).sum::<f64>() / y.data.len() as f64,
+            1.0,
+            1e-6,
+            "the mean is preserved",
+        );
     }
 }

@@ -1,4 +1,4 @@
-//! What only training needs: losses, optimizers, regularizers, dropout and its random numbers.
+//! Kernels used only in training: losses, optimizers, regularizers, dropout and its random numbers.
 
 pub mod dropout;
 pub mod loss;

@@ -1,22 +1,23 @@
-//! The updates of parameters by their gradients, in place and in one pass over memory.
+//! Optimizers: in-place parameter updates in one pass over memory.
 
 use serde::{Deserialize, Serialize};
 
 use super::regularizer::{
-    CHUNK, Largest, Parts, Regularizer, add_sizes, add_squares, largest, part, pull_by_sign, pull_by_value,
+    CHUNK, MaxMagnitude, PartialResults, Regularizer, add_linear_gradient, add_magnitudes, add_sign_gradient,
+    add_squares, max_magnitude, task_len,
 };
 use crate::kernels::parallel::disjoint::share_all;
 use crate::kernels::parallel::thread_pool::ThreadPool;
 use crate::kernels::simd::multiversion::multiversion;
 use crate::kernels::simd::scalar_math::clip;
 
-/// How a gradient g changes a parameter w at learning rate `step`. Rules and defaults are NeuPy's, which follow
+/// The update of a parameter w by its gradient g at learning rate `step`. Formulas and defaults are NeuPy's, which follow
 /// TensorFlow; t counts the updates from 1.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub enum UpdateRule {
     /// w -= step g
     GradientDescent,
-    /// a = momentum a + g, w -= step a; with `nesterov` w -= step (g + momentum a). Default 0.9, without.
+    /// a = momentum a + g, w -= step a; with `nesterov` w -= step (g + momentum a). Defaults 0.9, not Nesterov.
     Momentum { momentum: f32, nesterov: bool },
     /// Kingma and Ba, 2014: m = beta1 m + (1 - beta1) g, v = beta2 v + (1 - beta2) g^2,
     /// w -= step sqrt(1 - beta2^t) / (1 - beta1^t) m / (sqrt v + epsilon). Defaults 0.9, 0.999, 1e-7.
@@ -26,13 +27,13 @@ pub enum UpdateRule {
     AdamW { beta1: f32, beta2: f32, epsilon: f32, decay: f32 },
     /// Kingma and Ba, 2014: u = max(beta2 u, |g|), w -= step / (1 - beta1^t) m / (u + epsilon). Defaults as Adam's.
     Adamax { beta1: f32, beta2: f32, epsilon: f32 },
-    /// Duchi et al., 2011: a += g^2, w -= step g / sqrt a; a begins at 0.1.
+    /// Duchi et al., 2011: a += g^2, w -= step g / sqrt a; a is initially 0.1.
     Adagrad,
     /// Zeiler, 2012: a = decay a + (1 - decay) g^2, d = g sqrt(s + epsilon) / sqrt(a + epsilon),
     /// s = decay s + (1 - decay) d^2, w -= step d. Defaults 0.95, 1e-7.
     Adadelta { decay: f32, epsilon: f32 },
-    /// Hinton, 2012: s = decay s + (1 - decay) g^2, which begins at 1; a = momentum a + step g / sqrt(s + epsilon),
-    /// w -= a. With `centered`, s less the square of g's average. Defaults 0.95, 0, 1e-7, not centered.
+    /// Hinton, 2012: s = decay s + (1 - decay) g^2, initially 1; a = momentum a + step g / sqrt(s + epsilon), w -= a. With
+    /// `centered`, s minus the square of the moving average of g. Defaults 0.95, 0, 1e-7, not centered.
     RmsProp { decay: f32, momentum: f32, epsilon: f32, centered: bool },
 }
 
@@ -57,7 +58,7 @@ impl std::fmt::Display for UpdateRule {
 }
 
 impl UpdateRule {
-    /// How many tensors of the parameter's size the rule keeps.
+    /// The number of optimizer slots: tensors of the parameter's shape that are kept between updates.
     pub fn slots(&self) -> usize {
         match *self {
             Self::GradientDescent => 0,
@@ -67,7 +68,7 @@ impl UpdateRule {
         }
     }
 
-    /// What all values of a slot are before the first update.
+    /// The initial value of a slot.
     pub fn slot_start(&self, slot: usize) -> f32 {
         match self {
             Self::Adagrad => 0.1,
@@ -76,29 +77,31 @@ impl UpdateRule {
         }
     }
 
-    /// The learning rate and epsilon of the loops, with the corrections for averages that began at zero.
-    fn corrected(&self, step: f32, count: u64) -> (f32, f32) {
-        let missing = |beta: f32| 1.0 - libm::pow(f64::from(beta), count as f64 + 1.0);
+    /// The learning rate and epsilon with the bias correction of moving averages that are initially zero.
+    fn bias_corrected(&self, step: f32, count: u64) -> (f32, f32) {
+        let correction = |beta: f32| 1.0 - libm::pow(f64::from(beta), count as f64 + 1.0);
         let step = f64::from(step);
         match *self {
-            Self::Adam { beta1, beta2, epsilon } => ((step * missing(beta2).sqrt() / missing(beta1)) as f32, epsilon),
-            // The same with epsilon beside the corrected root: both sides of the fraction times the correction.
-            Self::AdamW { beta1, beta2, epsilon, .. } => {
-                let root = missing(beta2).sqrt();
-                ((step * root / missing(beta1)) as f32, (f64::from(epsilon) * root) as f32)
+            Self::Adam { beta1, beta2, epsilon } => {
+                ((step * correction(beta2).sqrt() / correction(beta1)) as f32, epsilon)
             }
-            Self::Adamax { beta1, epsilon, .. } => ((step / missing(beta1)) as f32, epsilon),
+            // As Adam, but epsilon is added to the corrected root: numerator and denominator are scaled by the correction.
+            Self::AdamW { beta1, beta2, epsilon, .. } => {
+                let root = correction(beta2).sqrt();
+                ((step * root / correction(beta1)) as f32, (f64::from(epsilon) * root) as f32)
+            }
+            Self::Adamax { beta1, epsilon, .. } => ((step / correction(beta1)) as f32, epsilon),
             Self::Adadelta { epsilon, .. } | Self::RmsProp { epsilon, .. } => (step as f32, epsilon),
             Self::GradientDescent | Self::Momentum { .. } | Self::Adagrad => (step as f32, 0.0),
         }
     }
 }
 
-/// Updates the parameter `w` by the gradient `g` of the loss without `penalty`, and the rule's `slots`, which began at
-/// [`UpdateRule::slot_start`]; returns the penalty before the update.
+/// Updates the parameter `w` and the rule's `slots` (see [`UpdateRule::slot_start`]) by the gradient `g` of the loss without
+/// `penalty`; returns the penalty before the update.
 ///
-/// `step` is the learning rate now and `count` the updates done before. The penalty's gradient is added to g; the sum
-/// is multiplied by `scale` and then clipped to +-`clip`.
+/// `step` is the current learning rate and `count` the number of previous updates. The gradient of the penalty is added to
+/// g; the sum is multiplied by `scale` and then clipped to +-`clip`.
 ///
 /// # Panics
 /// If the slices differ in length, or there are not [`UpdateRule::slots`] slots.
@@ -117,59 +120,60 @@ pub fn update(
 ) -> f32 {
     assert_eq!(w.len(), g.len(), "one gradient for each parameter");
     assert_eq!(slots.len(), rule.slots(), "slots of {rule:?}");
-    let largest = match penalty {
-        Some(Regularizer::MaxNorm(_)) => largest(w, threads),
-        _ => Largest::default(),
+    let max_magnitude = match penalty {
+        Some(Regularizer::MaxNorm(_)) => max_magnitude(w, threads),
+        _ => MaxMagnitude::default(),
     };
-    let corrected = rule.corrected(step, count);
-    let pass = Pass { rule, step, corrected, scale, clip, penalty, largest };
+    let corrected = rule.bias_corrected(step, count);
+    let update = Update { rule, step, corrected, scale, clip, penalty, max_magnitude };
     let sum = match slots {
-        [] => pass.run([w], g, threads),
-        [a] => pass.run([w, a], g, threads),
-        [a, b] => pass.run([w, a, b], g, threads),
-        [a, b, c] => pass.run([w, a, b, c], g, threads),
-        _ => unreachable!("no rule keeps more than three slots"),
+        [] => update.run([w], g, threads),
+        [a] => update.run([w, a], g, threads),
+        [a, b] => update.run([w, a, b], g, threads),
+        [a, b, c] => update.run([w, a, b, c], g, threads),
+        _ => unreachable!("no rule has more than three slots"),
     };
     match penalty {
         None => 0.0,
         Some(Regularizer::L1(rate) | Regularizer::L2(rate)) => (f64::from(rate) * sum) as f32,
-        Some(Regularizer::MaxNorm(rate)) => rate * largest.size,
+        Some(Regularizer::MaxNorm(rate)) => rate * max_magnitude.value,
     }
 }
 
-/// One update, as its tasks read it.
-struct Pass<'a> {
+/// The settings of one update, shared by its tasks.
+struct Update<'a> {
     rule: &'a UpdateRule,
     step: f32,
+    /// Learning rate and epsilon after bias correction.
     corrected: (f32, f32),
     scale: f32,
     clip: Option<f32>,
     penalty: Option<Regularizer>,
-    largest: Largest,
+    max_magnitude: MaxMagnitude,
 }
 
-impl Pass<'_> {
-    /// Updates the parameter, which comes first, and its slots; returns the penalty's sum over the old values.
+impl Update<'_> {
+    /// Updates the parameter, the first of `data`, and its slots; returns the penalty's sum over the old values.
     fn run<const N: usize>(&self, data: [&mut [f32]; N], g: &[f32], threads: &ThreadPool) -> f64 {
-        let sums = Parts::default();
-        let each = part(g.len());
-        share_all(threads, data, each, &|start, pieces| {
+        let sums = PartialResults::default();
+        let task_len = task_len(g.len());
+        share_all(threads, data, task_len, &|start, slices| {
             let mut buffer = [0.0; CHUNK];
             let mut sum = 0.0;
-            let mut pieces = pieces.map(|piece| piece.chunks_mut(CHUNK));
-            for g in g[start..g.len().min(start + each)].chunks(CHUNK) {
-                // All slices have the gradient's length.
-                let mut chunk = pieces.each_mut().map(|chunks| chunks.next().unwrap_or_default());
+            let mut slices = slices.map(|slice| slice.chunks_mut(CHUNK));
+            for g in g[start..g.len().min(start + task_len)].chunks(CHUNK) {
+                // All slices have the length of the gradient.
+                let mut chunk = slices.each_mut().map(|chunks| chunks.next().unwrap_or_default());
                 let Some((w, slots)) = chunk.split_first_mut() else { continue };
                 let g = self.prepare(w, g, &mut buffer[..g.len()], &mut sum);
                 self.apply(w, g, slots);
             }
-            sums.set(start / each, sum);
+            sums.set(start / task_len, sum);
         });
         sums.sum()
     }
 
-    /// The gradient with the penalty's, scaled and clipped; in `buffer` if anything of that is asked.
+    /// The regularized, scaled and clipped gradient; in `buffer` unless it is `g` itself.
     fn prepare<'b>(&self, w: &[f32], g: &'b [f32], buffer: &'b mut [f32], sum: &mut f64) -> &'b [f32] {
         if self.penalty.is_none() && self.clip.is_none() && self.scale == 1.0 {
             return g;
@@ -178,27 +182,28 @@ impl Pass<'_> {
         match self.penalty {
             None => {}
             Some(Regularizer::L1(rate)) => {
-                add_sizes(w, sum);
-                pull_by_sign(buffer, w, rate, 0.0);
+                add_magnitudes(w, sum);
+                add_sign_gradient(buffer, w, rate, 0.0);
             }
             Some(Regularizer::L2(rate)) => {
                 add_squares(w, sum);
-                pull_by_value(buffer, w, 2.0 * rate);
+                add_linear_gradient(buffer, w, 2.0 * rate);
             }
             Some(Regularizer::MaxNorm(rate)) => {
-                pull_by_sign(buffer, w, rate / self.largest.count.max(1) as f32, self.largest.size);
+                let MaxMagnitude { value, count } = self.max_magnitude;
+                add_sign_gradient(buffer, w, rate / count.max(1) as f32, value);
             }
         }
-        bound(buffer, self.scale, self.clip.unwrap_or(f32::INFINITY));
+        scale_and_clip(buffer, self.scale, self.clip.unwrap_or(f32::INFINITY));
         buffer
     }
 
     fn apply(&self, w: &mut [f32], g: &[f32], slots: &mut [&mut [f32]]) {
         let (step, epsilon) = self.corrected;
         match (*self.rule, slots) {
-            (UpdateRule::GradientDescent, _) => descend(w, g, step),
-            (UpdateRule::Momentum { momentum, nesterov: false }, [a]) => roll(w, g, a, step, momentum),
-            (UpdateRule::Momentum { momentum, nesterov: true }, [a]) => look_ahead(w, g, a, step, momentum),
+            (UpdateRule::GradientDescent, _) => gradient_descent(w, g, step),
+            (UpdateRule::Momentum { momentum, nesterov: false }, [a]) => heavy_ball(w, g, a, step, momentum),
+            (UpdateRule::Momentum { momentum, nesterov: true }, [a]) => nesterov_momentum(w, g, a, step, momentum),
             (UpdateRule::Adam { beta1, beta2, .. }, [m, v]) => adam(w, g, [m, v], [beta1, beta2, step, epsilon, 0.0]),
             (UpdateRule::AdamW { beta1, beta2, decay, .. }, [m, v]) => {
                 adam(w, g, [m, v], [beta1, beta2, step, epsilon, self.step * decay]);
@@ -208,41 +213,41 @@ impl Pass<'_> {
             (UpdateRule::Adadelta { decay, .. }, [a, s]) => adadelta(w, g, [a, s], [decay, step, epsilon]),
             (UpdateRule::RmsProp { decay, momentum, centered, .. }, [s, slots @ ..]) => {
                 let mut buffer = [0.0; CHUNK];
-                let spread = &mut buffer[..g.len()];
-                mean_squares(g, s, spread, decay, epsilon);
+                let buffer = &mut buffer[..g.len()];
+                second_moment(g, s, buffer, decay, epsilon);
                 let slots = match slots {
                     [average, slots @ ..] if centered => {
-                        subtract_average(g, average, spread, decay);
+                        center(g, average, buffer, decay);
                         slots
                     }
                     slots => slots,
                 };
-                divide_roots(spread, g, step);
+                normalise(buffer, g, step);
                 match slots {
-                    [a] => roll(w, spread, a, 1.0, momentum),
-                    _ => descend(w, spread, 1.0),
+                    [a] => heavy_ball(w, buffer, a, 1.0, momentum),
+                    _ => gradient_descent(w, buffer, 1.0),
                 }
             }
-            _ => unreachable!("the slots were counted"),
+            _ => unreachable!("`update` checks the number of slots"),
         }
     }
 }
 
 multiversion! {
-    fn bound(g: &mut [f32], scale: f32, most: f32) {
-        g.iter_mut().for_each(|g| *g = clip(*g * scale, -most, most));
+    fn scale_and_clip(g: &mut [f32], scale: f32, limit: f32) {
+        g.iter_mut().for_each(|g| *g = clip(*g * scale, -limit, limit));
     }
 }
 
 multiversion! {
-    fn descend(w: &mut [f32], g: &[f32], step: f32) {
+    fn gradient_descent(w: &mut [f32], g: &[f32], step: f32) {
         w.iter_mut().zip(g).for_each(|(w, g)| *w -= step * g);
     }
 }
 
 multiversion! {
-    /// Momentum.
-    fn roll(w: &mut [f32], g: &[f32], a: &mut [f32], step: f32, momentum: f32) {
+    /// Momentum (Polyak's heavy ball).
+    fn heavy_ball(w: &mut [f32], g: &[f32], a: &mut [f32], step: f32, momentum: f32) {
         for ((w, g), a) in w.iter_mut().zip(g).zip(a) {
             *a = momentum * *a + g;
             *w -= step * *a;
@@ -252,7 +257,7 @@ multiversion! {
 
 multiversion! {
     /// Nesterov's momentum.
-    fn look_ahead(w: &mut [f32], g: &[f32], a: &mut [f32], step: f32, momentum: f32) {
+    fn nesterov_momentum(w: &mut [f32], g: &[f32], a: &mut [f32], step: f32, momentum: f32) {
         for ((w, g), a) in w.iter_mut().zip(g).zip(a) {
             *a = momentum * *a + g;
             *w -= step * (g + momentum * *a);
@@ -278,7 +283,7 @@ multiversion! {
         let [m, u] = slots;
         for (((w, g), m), u) in w.iter_mut().zip(g).zip(m).zip(u) {
             *m = beta1 * *m + (1.0 - beta1) * g;
-            // Written so that a gradient that is not a number shows.
+            // Not `f32::max`, which would hide a NaN gradient.
             *u = if beta2 * *u > g.abs() { beta2 * *u } else { g.abs() };
             *w -= step * *m / (*u + epsilon);
         }
@@ -308,29 +313,29 @@ multiversion! {
 }
 
 multiversion! {
-    /// The average of squares `s`, and `spread` = s + epsilon.
-    fn mean_squares(g: &[f32], s: &mut [f32], spread: &mut [f32], decay: f32, epsilon: f32) {
-        for ((g, s), spread) in g.iter().zip(s).zip(spread) {
+    /// Updates the moving average of squares `s`; `variance` = s + epsilon.
+    fn second_moment(g: &[f32], s: &mut [f32], variance: &mut [f32], decay: f32, epsilon: f32) {
+        for ((g, s), variance) in g.iter().zip(s).zip(variance) {
             *s = decay * *s + (1.0 - decay) * (g * g);
-            *spread = *s + epsilon;
+            *variance = *s + epsilon;
         }
     }
 }
 
 multiversion! {
-    /// The average of gradients, and `spread` less its square.
-    fn subtract_average(g: &[f32], average: &mut [f32], spread: &mut [f32], decay: f32) {
-        for ((g, average), spread) in g.iter().zip(average).zip(spread) {
+    /// Updates the moving average of gradients and subtracts its square from `variance`.
+    fn center(g: &[f32], average: &mut [f32], variance: &mut [f32], decay: f32) {
+        for ((g, average), variance) in g.iter().zip(average).zip(variance) {
             *average = decay * *average + (1.0 - decay) * g;
-            *spread -= *average * *average;
+            *variance -= *average * *average;
         }
     }
 }
 
 multiversion! {
-    /// spread = step g / sqrt(spread)
-    fn divide_roots(spread: &mut [f32], g: &[f32], step: f32) {
-        spread.iter_mut().zip(g).for_each(|(spread, g)| *spread = step * g / spread.sqrt());
+    /// variance = step g / sqrt(variance)
+    fn normalise(variance: &mut [f32], g: &[f32], step: f32) {
+        variance.iter_mut().zip(g).for_each(|(variance, g)| *variance = step * g / variance.sqrt());
     }
 }
 

@@ -1,19 +1,19 @@
-//! Random numbers that are a function of where they are used: Philox 4x32-10, a generator whose n-th block is computed
-//! from n (Salmon, Moraes, Dror and Shaw, "Parallel random numbers: as easy as 1, 2, 3", 2011).
+//! Counter-based random numbers: Philox 4x32-10, whose n-th block is a function of n and the key alone (Salmon, Moraes, Dror
+//! and Shaw, "Parallel random numbers: as easy as 1, 2, 3", 2011).
 
-/// Which stream of random numbers a layer draws from at an update.
+/// The key of the random numbers that a layer draws in one update.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RandomKey {
     pub seed: u64,
-    /// Updates done before.
+    /// Number of completed updates.
     pub update: u64,
     pub layer: u32,
 }
 
-/// Blocks computed side by side.
+/// Blocks computed together, one per SIMD lane.
 const LANES: usize = 8;
-/// Words of the blocks that are computed side by side.
-pub(crate) const GROUP: usize = 4 * LANES;
+/// Words of the blocks computed together.
+pub(crate) const GROUP_WORDS: usize = 4 * LANES;
 
 const MULTIPLIERS: [u32; 2] = [0xd251_1f53, 0xcd9e_8d57];
 const KEY_STEPS: [u32; 2] = [0x9e37_79b9, 0xbb67_ae85];
@@ -42,7 +42,7 @@ fn halves(value: u64) -> [u32; 2] {
     [value as u32, (value >> 32) as u32]
 }
 
-/// One image's random words: word i is a function of the key, the image and i alone.
+/// The random words of one image: word i is a function of the key, the image and i alone.
 #[derive(Clone, Copy)]
 pub(crate) struct Stream {
     key: [u32; 2],
@@ -51,36 +51,38 @@ pub(crate) struct Stream {
 
 impl Stream {
     pub fn new(key: RandomKey, image: usize) -> Self {
-        // The key's numbers have more bits than a key of Philox: they are a counter whose block is the key.
+        // A `RandomKey` has more bits than a Philox key: it is encrypted as a counter, and the block is the key.
         let [low, high] = halves(key.update);
         let words = blocks([[low], [high], [key.layer], [0]], halves(key.seed));
         Self { key: [words[0][0], words[1][0]], image: halves(image as u64) }
     }
 
-    /// Words `group * GROUP ..` in their order: first the first word of each block, then the second, and so on.
+    /// Words `group * GROUP_WORDS ..` in order: the first word of every block, then the second of every block, and so on.
     #[inline(always)]
     pub fn group(self, group: u64) -> [[u32; LANES]; 4] {
         let mut counter = [[0; LANES], [0; LANES], [self.image[0]; LANES], [self.image[1]; LANES]];
-        let number = |lane: usize| halves(group * LANES as u64 + lane as u64);
-        counter[0] = std::array::from_fn(|lane| number(lane)[0]);
-        counter[1] = std::array::from_fn(|lane| number(lane)[1]);
+        let block = |lane: usize| halves(group * LANES as u64 + lane as u64);
+        counter[0] = std::array::from_fn(|lane| block(lane)[0]);
+        counter[1] = std::array::from_fn(|lane| block(lane)[1]);
         blocks(counter, self.key)
     }
 
-    /// Calls `work(some of values, their words)` for all values, of which the first has word `first`.
+    /// Calls `body(values, words, index of the first value's word)` for every group of words that `values` use; the first
+    /// value uses word `first`.
     #[inline(always)]
-    pub fn each_group(
+    pub fn for_groups(
         self,
         first: usize,
         values: &mut [f32],
-        mut work: impl FnMut(&mut [f32], &[[u32; LANES]; 4], usize),
+        mut body: impl FnMut(&mut [f32], &[[u32; LANES]; 4], usize),
     ) {
-        let mut at = 0;
-        while at < values.len() {
-            let skip = (first + at) % GROUP;
-            let count = (GROUP - skip).min(values.len() - at);
-            work(&mut values[at..at + count], &self.group(((first + at) / GROUP) as u64), skip);
-            at += count;
+        let mut offset = 0;
+        while offset < values.len() {
+            let skip = (first + offset) % GROUP_WORDS;
+            let count = (GROUP_WORDS - skip).min(values.len() - offset);
+            let words = self.group(((first + offset) / GROUP_WORDS) as u64);
+            body(&mut values[offset..offset + count], &words, skip);
+            offset += count;
         }
     }
 }
@@ -89,7 +91,7 @@ impl Stream {
 mod tests {
     use super::*;
 
-    /// The known answers that come with Random123, the authors' library.
+    /// The known answers of Random123, the authors' library.
     #[test]
     fn known_answers() {
         let block = |counter: [u32; 4], key| blocks(counter.map(|word| [word]), key).map(|[word]| word);
@@ -100,7 +102,7 @@ mod tests {
     }
 
     #[test]
-    fn streams_differ_in_every_number_of_their_key() {
+    fn streams_depend_on_every_field_of_the_key() {
         let key = RandomKey { seed: 1, update: 2, layer: 3 };
         let first = |key, image| Stream::new(key, image).group(0);
         let all = [

@@ -1,5 +1,5 @@
-//! What parameters add to the loss, and the sums over them; the norm of gradients is one too. Sums are the same for every
-//! pool of threads.
+//! Regularization penalties of parameters, and the reductions over parameters and gradients that they and gradient clipping
+//! need. Results do not depend on the number of threads.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -8,23 +8,23 @@ use serde::{Deserialize, Serialize};
 use crate::kernels::parallel::thread_pool::ThreadPool;
 use crate::kernels::simd::multiversion::multiversion;
 
-/// Partial results of a reduction, at most: so few that they stand on the stack.
-const PARTS: usize = 64;
-/// Floats of one partial result, at least: a task worth starting.
-const PART: usize = 1 << 12;
-/// Floats that stay in the first-level cache while several loops go over them.
+/// Max number of partial results of a reduction; they are stored on the stack.
+const PARTIAL_RESULTS: usize = 64;
+/// Min floats of a partial result, so that its work outweighs the cost of starting a task.
+const MIN_TASK_FLOATS: usize = 1 << 12;
+/// Floats that stay in the L1 cache while several loops go over them.
 pub(crate) const CHUNK: usize = 1 << 10;
-/// Partial sums of a chunk, in enough registers that additions do not wait for each other.
+/// Accumulators of a chunk: enough registers to hide the latency of additions.
 const LANES: usize = 32;
 
-/// What a parameter adds to the loss, with its rate; NeuPy's regularizers.
+/// A penalty that a parameter adds to the loss, with its rate; NeuPy's regularizers.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Regularizer {
     /// rate * sum |w|; the gradient at 0 is 0.
     L1(f32),
     /// rate * sum w^2
     L2(f32),
-    /// rate * max |w|; equal largest values share the gradient, as in TensorFlow.
+    /// rate * max |w|; ties share the gradient equally, as in TensorFlow.
     MaxNorm(f32),
 }
 
@@ -39,39 +39,39 @@ impl std::fmt::Display for Regularizer {
     }
 }
 
-/// The sum of squares, in f64 and the same for every pool: for the norm of a gradient.
+/// The sum of squares in f64, independent of the number of threads: for the norm of a gradient.
 pub fn square_sum(values: &[f32], threads: &ThreadPool) -> f64 {
-    let sums = Parts::default();
-    let each = part(values.len());
-    threads.run(values.len().div_ceil(each), &|task, _| {
+    let sums = PartialResults::default();
+    let task_len = task_len(values.len());
+    threads.run(values.len().div_ceil(task_len), &|task, _| {
         let mut sum = 0.0;
-        add_squares(&values[task * each..values.len().min((task + 1) * each)], &mut sum);
+        add_squares(&values[task * task_len..values.len().min((task + 1) * task_len)], &mut sum);
         sums.set(task, sum);
     });
     sums.sum()
 }
 
-/// Floats of each partial result of `len` floats.
-pub(crate) fn part(len: usize) -> usize {
-    len.div_ceil(PARTS).next_multiple_of(CHUNK).max(PART)
+/// Floats of each partial result of a reduction over `len` floats.
+pub(crate) fn task_len(len: usize) -> usize {
+    len.div_ceil(PARTIAL_RESULTS).next_multiple_of(CHUNK).max(MIN_TASK_FLOATS)
 }
 
-/// Partial results, each written by one task.
-pub(crate) struct Parts([AtomicU64; PARTS]);
+/// The partial results of a reduction, each written by one task.
+pub(crate) struct PartialResults([AtomicU64; PARTIAL_RESULTS]);
 
-impl Default for Parts {
+impl Default for PartialResults {
     fn default() -> Self {
-        Self([const { AtomicU64::new(0) }; PARTS])
+        Self([const { AtomicU64::new(0) }; PARTIAL_RESULTS])
     }
 }
 
-impl Parts {
+impl PartialResults {
     pub(crate) fn set(&self, task: usize, value: f64) {
         self.0[task].store(value.to_bits(), Ordering::Relaxed);
     }
 
     fn values(&self) -> impl Iterator<Item = f64> {
-        self.0.iter().map(|part| f64::from_bits(part.load(Ordering::Relaxed)))
+        self.0.iter().map(|bits| f64::from_bits(bits.load(Ordering::Relaxed)))
     }
 
     pub(crate) fn sum(&self) -> f64 {
@@ -79,18 +79,18 @@ impl Parts {
     }
 }
 
-/// The largest magnitude, and how many values have it.
+/// The largest magnitude, and the number of values that attain it.
 #[derive(Clone, Copy, Default)]
-pub(crate) struct Largest {
-    pub(crate) size: f32,
+pub(crate) struct MaxMagnitude {
+    pub(crate) value: f32,
     pub(crate) count: u64,
 }
 
-impl Largest {
-    fn with(self, other: Self) -> Self {
-        if other.size > self.size {
+impl MaxMagnitude {
+    fn max(self, other: Self) -> Self {
+        if other.value > self.value {
             other
-        } else if other.size == self.size {
+        } else if other.value == self.value {
             Self { count: self.count + other.count, ..self }
         } else {
             self
@@ -98,80 +98,82 @@ impl Largest {
     }
 }
 
-pub(crate) fn largest(w: &[f32], threads: &ThreadPool) -> Largest {
-    let (sizes, counts) = (Parts::default(), Parts::default());
-    let each = part(w.len());
-    threads.run(w.len().div_ceil(each), &|task, _| {
-        let mut most = Largest::default();
-        for chunk in w[task * each..w.len().min((task + 1) * each)].chunks(CHUNK) {
-            let mut of_chunk = Largest::default();
-            find_largest(chunk, &mut of_chunk);
-            most = most.with(of_chunk);
+pub(crate) fn max_magnitude(w: &[f32], threads: &ThreadPool) -> MaxMagnitude {
+    let (values, counts) = (PartialResults::default(), PartialResults::default());
+    let task_len = task_len(w.len());
+    threads.run(w.len().div_ceil(task_len), &|task, _| {
+        let mut max = MaxMagnitude::default();
+        for chunk in w[task * task_len..w.len().min((task + 1) * task_len)].chunks(CHUNK) {
+            let mut chunk_max = MaxMagnitude::default();
+            chunk_max_magnitude(chunk, &mut chunk_max);
+            max = max.max(chunk_max);
         }
-        sizes.set(task, f64::from(most.size));
-        counts.set(task, most.count as f64);
+        values.set(task, f64::from(max.value));
+        counts.set(task, max.count as f64);
     });
-    let parts =
-        sizes.values().zip(counts.values()).map(|(size, count)| Largest { size: size as f32, count: count as u64 });
-    parts.fold(Largest::default(), Largest::with)
+    let partial_results = values
+        .values()
+        .zip(counts.values())
+        .map(|(value, count)| MaxMagnitude { value: value as f32, count: count as u64 });
+    partial_results.fold(MaxMagnitude::default(), MaxMagnitude::max)
 }
 
 multiversion! {
     /// sum += sum of values^2
     pub(crate) fn add_squares(values: &[f32], sum: &mut f64) {
         let mut lanes = [0.0; LANES];
-        let (blocks, rest) = values.as_chunks::<LANES>();
+        let (blocks, tail) = values.as_chunks::<LANES>();
         for block in blocks {
             for i in 0..LANES {
                 lanes[i] += f64::from(block[i]) * f64::from(block[i]);
             }
         }
-        *sum += lanes.iter().sum::<f64>() + rest.iter().map(|v| f64::from(*v) * f64::from(*v)).sum::<f64>();
+        *sum += lanes.iter().sum::<f64>() + tail.iter().map(|v| f64::from(*v) * f64::from(*v)).sum::<f64>();
     }
 }
 
 multiversion! {
     /// sum += sum of |values|
-    pub(crate) fn add_sizes(values: &[f32], sum: &mut f64) {
+    pub(crate) fn add_magnitudes(values: &[f32], sum: &mut f64) {
         let mut lanes = [0.0; LANES];
-        let (blocks, rest) = values.as_chunks::<LANES>();
+        let (blocks, tail) = values.as_chunks::<LANES>();
         for block in blocks {
             for i in 0..LANES {
                 lanes[i] += f64::from(block[i].abs());
             }
         }
-        *sum += lanes.iter().sum::<f64>() + rest.iter().map(|v| f64::from(v.abs())).sum::<f64>();
+        *sum += lanes.iter().sum::<f64>() + tail.iter().map(|v| f64::from(v.abs())).sum::<f64>();
     }
 }
 
 multiversion! {
-    fn find_largest(values: &[f32], out: &mut Largest) {
+    fn chunk_max_magnitude(values: &[f32], out: &mut MaxMagnitude) {
         let mut lanes = [0.0f32; LANES];
-        let (blocks, rest) = values.as_chunks::<LANES>();
+        let (blocks, tail) = values.as_chunks::<LANES>();
         for block in blocks {
             for i in 0..LANES {
                 lanes[i] = if block[i].abs() > lanes[i] { block[i].abs() } else { lanes[i] };
             }
         }
-        let size = lanes.into_iter().chain(rest.iter().map(|v| v.abs())).fold(0.0, |a, b| if b > a { b } else { a });
-        let count: u32 = values.iter().map(|v| u32::from(v.abs() == size)).sum();
-        *out = Largest { size, count: u64::from(count) };
+        let max = lanes.into_iter().chain(tail.iter().map(|v| v.abs())).fold(0.0, |a, b| if b > a { b } else { a });
+        let count: u32 = values.iter().map(|v| u32::from(v.abs() == max)).sum();
+        *out = MaxMagnitude { value: max, count: u64::from(count) };
     }
 }
 
 multiversion! {
-    /// g += rate * sign(w) where |w| is at least `from`; the sign of 0 is 0.
-    pub(crate) fn pull_by_sign(g: &mut [f32], w: &[f32], rate: f32, from: f32) {
+    /// g += rate * sign(w) where |w| is at least `threshold`; the sign of 0 is 0.
+    pub(crate) fn add_sign_gradient(g: &mut [f32], w: &[f32], rate: f32, threshold: f32) {
         for (g, w) in g.iter_mut().zip(w) {
             let sign = if *w > 0.0 { rate } else { -rate };
-            *g += if *w == 0.0 || w.abs() < from { 0.0 } else { sign };
+            *g += if *w == 0.0 || w.abs() < threshold { 0.0 } else { sign };
         }
     }
 }
 
 multiversion! {
     /// g += rate * w
-    pub(crate) fn pull_by_value(g: &mut [f32], w: &[f32], rate: f32) {
+    pub(crate) fn add_linear_gradient(g: &mut [f32], w: &[f32], rate: f32) {
         g.iter_mut().zip(w).for_each(|(g, w)| *g += rate * w);
     }
 }

@@ -206,7 +206,7 @@ impl Operation for Convolution {
             return Ok(());
         };
         let (x, dy, weight) = (cx.layer.inputs[0], cx.gradient, cx.layer.parameters[..1].to_vec());
-        let back = match ConvolutionStep::back(&geometry) {
+        let back = match ConvolutionStep::input_gradient(&geometry) {
             Some(step) => Kernel::Convolution(step),
             None => Kernel::InputGradient(InputGradientStep { geometry, backend: Backend::default() }),
         };

@@ -189,7 +189,7 @@ impl Operation for Elementwise {
             return Ok(Lowered::Step(Kernel::Broadcast(BroadcastStep {
                 pixels: image[0] * image[1],
                 channels: image[2],
-                spread,
+                broadcast_index: spread,
                 // The kernel takes the image first.
                 merge: if spread == 0 && self.merge == Merge::Subtract { Merge::SubtractFrom } else { self.merge },
                 activation: cx.epilogue.activation,
@@ -204,7 +204,13 @@ impl Operation for Elementwise {
     fn differentiate(&self, cx: &mut Backward<'_>) -> Result<(), String> {
         let (dy, inputs, merge) = (cx.gradient, cx.layer.inputs.clone(), self.merge);
         match self.lower(&cx.lowering())? {
-            Lowered::Step(Kernel::Broadcast(BroadcastStep { pixels, channels, spread, merge, .. })) => {
+            Lowered::Step(Kernel::Broadcast(BroadcastStep {
+                pixels,
+                channels,
+                broadcast_index: spread,
+                merge,
+                ..
+            })) => {
                 for index in [1 - spread, spread] {
                     let step = BroadcastGradientStep { pixels, channels, merge, by_values: index == spread };
                     let from = [dy, inputs[1 - spread], inputs[spread]];

@@ -1,4 +1,4 @@
-//! Convolutions, and the algorithms that compute them.
+//! Convolutions with a choice of algorithms.
 
 use crate::kernels::conv::Algorithm;
 use crate::kernels::conv::algorithm::ConvCall;
@@ -20,30 +20,30 @@ pub struct ConvolutionStep {
     pub bias: bool,
     pub epilogue: Epilogue,
     pub algorithm: Algorithm,
-    /// The convolution that this one is the gradient of: the weights are its, and are flipped when they are packed.
+    /// The forward convolution, if this is its input gradient: packing flips the weights of the forward convolution.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub back: Option<Convolution>,
+    pub input_gradient_of: Option<Convolution>,
 }
 
 impl ConvolutionStep {
-    /// A convolution by the algorithm that does them all; lowering chooses a better one.
+    /// A convolution with the most general algorithm; lowering chooses a faster one.
     pub fn new(geometry: Convolution, bias: bool, epilogue: Epilogue) -> Self {
-        Self { geometry, bias, epilogue, algorithm: Algorithm::Im2col(Im2col), back: None }
+        Self { geometry, bias, epilogue, algorithm: Algorithm::Im2col(Im2col), input_gradient_of: None }
     }
 
-    /// The gradient of a convolution by its input, where that is a convolution over dy.
-    pub fn back(forward: &Convolution) -> Option<Self> {
+    /// The input gradient of a convolution, if it is a convolution over dy.
+    pub fn input_gradient(forward: &Convolution) -> Option<Self> {
         let geometry = input_gradient_geometry(forward)?;
-        Some(Self { back: Some(*forward), ..Self::new(geometry, false, Epilogue::default()) })
+        Some(Self { input_gradient_of: Some(*forward), ..Self::new(geometry, false, Epilogue::default()) })
     }
 
-    /// Whether the algorithm does this convolution.
-    pub fn is_possible(&self) -> bool {
+    /// Whether the geometry is valid and supported by the algorithm.
+    pub fn is_valid(&self) -> bool {
         let conv = &self.geometry;
         conv.is_possible() && self.algorithm.supports(conv, self.pool())
     }
 
-    /// What pools its results, if it does.
+    /// The fused pooling.
     pub fn pool(&self) -> Option<Pool> {
         self.epilogue.pool.then_some(Pool::Max2x2)
     }
@@ -52,7 +52,7 @@ impl ConvolutionStep {
         self.algorithm.packed_len(&self.geometry)
     }
 
-    /// Packs the weights; `flipped` has room for them where they are flipped before.
+    /// Packs the weights; `flipped` is scratch for an input gradient's flipped weights.
     fn pack_weights<'a>(
         &self,
         mut weights: &'a [f32],
@@ -61,7 +61,7 @@ impl ConvolutionStep {
         threads: &ThreadPool,
     ) {
         let conv = &self.geometry;
-        if let Some(forward) = &self.back {
+        if let Some(forward) = &self.input_gradient_of {
             let flipped = &mut flipped[..weights.len()];
             flip_weights(forward, weights, flipped, threads);
             weights = flipped;
@@ -91,7 +91,7 @@ impl KernelStep for ConvolutionStep {
 
     fn describe(&self) -> String {
         let Convolution { window, in_c, out_c, groups } = self.geometry;
-        let back = if self.back.is_some() { "back through " } else { "" };
+        let back = if self.input_gradient_of.is_some() { "back through " } else { "" };
         let mut text = format!("{back}conv {}x{}", window.kernel_h, window.kernel_w);
         if (window.stride_h, window.stride_w) != (1, 1) {
             text += &format!(" stride {}x{}", window.stride_h, window.stride_w);
@@ -151,7 +151,7 @@ impl KernelStep for ConvolutionStep {
     }
 
     fn pack_scratch_len(&self) -> usize {
-        self.back.map_or(0, |forward| forward.weights())
+        self.input_gradient_of.map_or(0, |forward| forward.weights())
     }
 
     fn scratch_len(&self, batch: usize, workers: usize) -> usize {
@@ -169,13 +169,13 @@ impl KernelStep for ConvolutionStep {
 
 impl CheckedKernel for ConvolutionStep {
     fn check(&self) -> Result<(), &'static str> {
-        ensure(self.is_possible(), "window or its algorithm makes no sense")?;
-        ensure(!self.epilogue.softmax, "end is not one of a convolution")?;
-        ensure(self.back.is_none_or(|forward| forward.is_possible()), "forward convolution makes no sense")
+        ensure(self.is_valid(), "the window is invalid or unsupported by the algorithm")?;
+        ensure(!self.epilogue.softmax, "a convolution cannot have a softmax epilogue")?;
+        ensure(self.input_gradient_of.is_none_or(|forward| forward.is_possible()), "the forward convolution is invalid")
     }
 
     fn work(&self) -> usize {
-        // Taps in the padding are gone over too.
+        // Taps in the padding count too.
         sum([self.geometry.macs(), self.algorithm.copied_floats(&self.geometry)])
     }
 }

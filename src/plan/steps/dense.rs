@@ -14,15 +14,15 @@ use crate::plan::kernel_step::{Call, Inputs, KernelError, KernelStep, Sizes, cop
 use crate::size::{is_tensor, product};
 use serde::{Deserialize, Serialize};
 
-/// How weights stand in the artifact.
+/// The storage format of dense weights.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Storage {
-    /// In the kernel's panels.
+    /// f32, packed into the panels of the kernel.
     #[default]
     Packed,
-    /// As training changes them.
+    /// f32, row-major and unpacked, as training updates them.
     Raw,
-    /// In panels of bf16: the upper half of an f32, two in a word.
+    /// bf16 (the upper half of an f32, two per word), packed into panels.
     Bf16,
 }
 
@@ -35,7 +35,7 @@ pub struct DenseStep {
     pub epilogue: Epilogue,
     #[serde(default, skip_serializing_if = "is_packed")]
     pub weights: Storage,
-    /// What multiplies weights that stand as they are.
+    /// The backend for unpacked weights.
     #[serde(default, skip_serializing_if = "Backend::is_default")]
     pub backend: Backend,
 }
@@ -56,7 +56,7 @@ impl KernelStep for DenseStep {
         let Call { batch, inputs, constants, output, scratch, threads, .. } = call;
         let ViewMut { data, ld, image } = output;
         let bias = if self.bias { constants.get(1).copied() } else { None };
-        // The kernel's rows are the images here, and it finds them by `ld`.
+        // The rows of the product are the images, so the row stride is the image stride.
         let input = View { ld: inputs[0].image, ..inputs[0] };
         let out = ViewMut { data: &mut *data, ld: image, image };
         let activation = self.epilogue.activation;
@@ -102,7 +102,7 @@ impl KernelStep for DenseStep {
         match self.weights {
             Storage::Packed => {}
             Storage::Raw => {
-                text += ", weights as they stand";
+                text += ", unpacked weights";
                 text += self.backend.note();
             }
             Storage::Bf16 => text += ", weights in bf16",
@@ -175,10 +175,13 @@ impl KernelStep for DenseStep {
 
 impl CheckedKernel for DenseStep {
     fn check(&self) -> Result<(), &'static str> {
-        ensure(is_tensor(&[self.inputs, self.outputs]), "weights are too many")?;
-        ensure(!self.epilogue.residual && !self.epilogue.pool, "end is not one of a dense layer")?;
+        ensure(is_tensor(&[self.inputs, self.outputs]), "the shape of the weights is invalid")?;
+        ensure(
+            !self.epilogue.residual && !self.epilogue.pool,
+            "a dense layer cannot have a residual or pooling epilogue",
+        )?;
         // BLAS counts rows and columns in 32 bits.
         let counts = self.inputs.max(self.outputs) <= i32::MAX as usize;
-        ensure(self.weights != Storage::Raw || counts, "weights are too many to be used as they stand")
+        ensure(self.weights != Storage::Raw || counts, "the weights are too large to be used unpacked")
     }
 }

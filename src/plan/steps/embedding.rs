@@ -1,4 +1,4 @@
-//! Rows of a table, chosen by indices.
+//! Embedding lookups and their gradient.
 
 use crate::kernels::movement::embedding::embedding;
 use crate::kernels::movement::embedding_gradient::embedding_gradient;
@@ -9,41 +9,42 @@ use crate::plan::kernel_step::{Call, Inputs, KernelError, KernelStep, Sizes};
 use crate::size::{is_tensor, product};
 use serde::{Deserialize, Serialize};
 
-/// A row of the table for each index.
+/// An embedding: a row of the table for each index.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct EmbeddingStep {
     /// Indices per image.
-    pub places: usize,
+    pub positions: usize,
     /// Rows of the table.
     pub rows: usize,
-    /// Floats of a row.
+    /// Length of a row.
     pub features: usize,
 }
 
 impl EmbeddingStep {
-    /// That the index at a place is no row of the table.
-    fn beyond(&self, indices: &View<'_>, place: usize) -> KernelError {
-        let (image, place) = (place / self.places.max(1), place % self.places.max(1));
-        let value = indices.data.get(image * indices.image + place).copied().unwrap_or(f32::NAN);
-        KernelError(format!("index {value} at place {place} of sample {image} is not below {}", self.rows))
+    /// The error of an index that is out of range, given its position in the batch.
+    fn out_of_range(&self, indices: &View<'_>, position: usize) -> KernelError {
+        let (sample, position) = (position / self.positions.max(1), position % self.positions.max(1));
+        let value = indices.data.get(sample * indices.image + position).copied().unwrap_or(f32::NAN);
+        let rows = self.rows;
+        KernelError(format!("index {value} at position {position} of sample {sample} is out of range 0..{rows}"))
     }
 }
 
 impl KernelStep for EmbeddingStep {
     fn run(&self, call: Call<'_>) -> Result<(), KernelError> {
-        let size = Images { n: call.batch, pixels: self.places, channels: self.features };
-        // The indices of an image are one dense row.
+        let size = Images { n: call.batch, pixels: self.positions, channels: self.features };
+        // The indices of a sample are contiguous.
         let indices = View { ld: 1, ..call.inputs[0] };
         embedding(indices, call.output, size, call.constants[0], call.threads)
-            .map_err(|place| self.beyond(&indices, place))
+            .map_err(|position| self.out_of_range(&indices, position))
     }
 
     fn describe(&self) -> String {
-        format!("{} rows of a table of {}x{}", self.places, self.rows, self.features)
+        format!("{} rows of a table of {}x{}", self.positions, self.rows, self.features)
     }
 
     fn sizes(&self) -> Sizes {
-        Sizes { inputs: Inputs::Fixed(vec![(1, self.places)]), output: (self.places, self.features) }
+        Sizes { inputs: Inputs::Fixed(vec![(1, self.positions)]), output: (self.positions, self.features) }
     }
 
     fn constants(&self) -> Vec<usize> {
@@ -53,11 +54,11 @@ impl KernelStep for EmbeddingStep {
 
 impl CheckedKernel for EmbeddingStep {
     fn check(&self) -> Result<(), &'static str> {
-        ensure(is_tensor(&[self.rows, self.features]), "table makes no sense")
+        ensure(is_tensor(&[self.rows, self.features]), "the shape of the table is invalid")
     }
 }
 
-/// The gradient of the table: from the indices and dy.
+/// The gradient of the table, from the indices and dy.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct EmbeddingGradientStep {
     pub layer: EmbeddingStep,
@@ -65,12 +66,12 @@ pub struct EmbeddingGradientStep {
 
 impl KernelStep for EmbeddingGradientStep {
     fn run(&self, call: Call<'_>) -> Result<(), KernelError> {
-        let EmbeddingStep { places, rows, features } = self.layer;
-        let size = Images { n: call.batch, pixels: places, channels: features };
+        let EmbeddingStep { positions, rows, features } = self.layer;
+        let size = Images { n: call.batch, pixels: positions, channels: features };
         let indices = View { ld: 1, ..call.inputs[0] };
         let table = &mut call.output.data[..rows * features];
         embedding_gradient(indices, call.inputs[1], table, size, call.threads)
-            .map_err(|place| self.layer.beyond(&indices, place))
+            .map_err(|position| self.layer.out_of_range(&indices, position))
     }
 
     fn describe(&self) -> String {
@@ -78,7 +79,10 @@ impl KernelStep for EmbeddingGradientStep {
     }
 
     fn sizes(&self) -> Sizes {
-        let EmbeddingStep { places, rows, features } = self.layer;
-        Sizes { inputs: Inputs::Fixed(vec![(1, places), (places, features)]), output: (1, product([rows, features])) }
+        let EmbeddingStep { positions, rows, features } = self.layer;
+        Sizes {
+            inputs: Inputs::Fixed(vec![(1, positions), (positions, features)]),
+            output: (1, product([rows, features])),
+        }
     }
 }

@@ -1,4 +1,4 @@
-//! Convolutions one behind the other, by bands of rows.
+//! Chains of convolutions fused by bands of rows.
 
 use super::convolution::ConvolutionStep;
 use crate::kernels::conv::fused_rows;
@@ -10,42 +10,43 @@ use crate::size::{product, sum};
 use serde::{Deserialize, Serialize};
 use smallvec::SmallVec;
 
-/// Convolutions, each of which takes what the one before it gives; only the last may add a residual.
+/// A chain of convolutions, each reading the output of the previous one; only the last may add a residual.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct FusedConvolutionsStep {
     pub links: Vec<ConvolutionStep>,
 }
 
 impl FusedConvolutionsStep {
-    /// Whether the links fit each other, and can be computed by bands of rows.
-    pub fn is_possible(&self) -> bool {
+    /// Whether the shapes of the links match and the chain can be computed by bands of rows.
+    pub fn is_valid(&self) -> bool {
         let size = |step: &ConvolutionStep| {
             let window = &step.geometry.window;
             (window.out_h, window.out_w, step.geometry.out_c)
         };
-        let (one, behind) = (self.links.iter(), self.links.iter().skip(1));
+        let mut pairs = self.links.iter().zip(self.links.iter().skip(1));
         (2..=fused_rows::MAX_CONVOLUTIONS).contains(&self.links.len())
-            && self.links.iter().all(FusedConvolutionsStep::takes)
-            && one.clone().zip(behind).all(|(one, next)| {
+            && self.links.iter().all(FusedConvolutionsStep::can_fuse)
+            && pairs.all(|(link, next)| {
                 let window = &next.geometry.window;
-                (window.in_h, window.in_w, next.geometry.in_c) == size(one) && !one.epilogue.residual
+                (window.in_h, window.in_w, next.geometry.in_c) == size(link) && !link.epilogue.residual
             })
             && fused_rows::is_within_buffer_limit(&self.convolutions())
     }
 
-    /// Whether a convolution, by the algorithm that it has, can be part of a chain.
-    pub fn takes(step: &ConvolutionStep) -> bool {
-        let plain = step.back.is_none() && !step.epilogue.pool && !step.epilogue.softmax;
-        step.is_possible()
+    /// Whether a convolution, with its algorithm, can be part of a chain.
+    pub fn can_fuse(step: &ConvolutionStep) -> bool {
+        let has_simple_epilogue = !step.epilogue.pool && !step.epilogue.softmax;
+        step.is_valid()
             && fused_rows::supports(&step.geometry)
             && step.algorithm == fused_rows::algorithm(&step.geometry)
-            && plain
+            && step.input_gradient_of.is_none()
+            && has_simple_epilogue
     }
 
-    /// Floats of an image between the links, which are not written to memory.
-    pub fn held(&self) -> usize {
-        let between = self.links.split_last().map_or(&[][..], |(_, others)| others);
-        sum(between.iter().map(|step| step.sizes().output).map(|(pixels, channels)| product([pixels, channels])))
+    /// Floats per image of the intermediate tensors, which are not written to memory.
+    pub fn intermediate_floats(&self) -> usize {
+        let producers = self.links.split_last().map_or(&[][..], |(_, others)| others);
+        sum(producers.iter().map(|step| step.sizes().output).map(|(pixels, channels)| product([pixels, channels])))
     }
 
     fn convolutions(&self) -> Convolutions<'_> {
@@ -63,8 +64,8 @@ impl KernelStep for FusedConvolutionsStep {
             let residual = if step.epilogue.residual { inputs.get(1).copied() } else { None };
             (weights, EpilogueArgs { bias, residual, activation: step.epilogue.activation, pool: None })
         };
-        let parts: SmallVec<[_; fused_rows::MAX_CONVOLUTIONS]> = self.links.iter().map(link).collect();
-        let links: SmallVec<[FusedConvolution; fused_rows::MAX_CONVOLUTIONS]> = std::iter::zip(&self.links, &parts)
+        let operands: SmallVec<[_; fused_rows::MAX_CONVOLUTIONS]> = self.links.iter().map(link).collect();
+        let links: SmallVec<[FusedConvolution; fused_rows::MAX_CONVOLUTIONS]> = std::iter::zip(&self.links, &operands)
             .map(|(step, &(weights, epilogue))| FusedConvolution { conv: &step.geometry, weights, epilogue })
             .collect();
         fused_rows::convolve(threads, &links, batch, inputs[0], scratch, output);
@@ -77,12 +78,12 @@ impl KernelStep for FusedConvolutionsStep {
     }
 
     fn sizes(&self) -> Sizes {
-        let none = Sizes { inputs: Inputs::Fixed(Vec::new()), output: (0, 0) };
-        let (Some(first), Some(last)) = (self.links.first(), self.links.last()) else { return none };
+        let empty = Sizes { inputs: Inputs::Fixed(Vec::new()), output: (0, 0) };
+        let (Some(first), Some(last)) = (self.links.first(), self.links.last()) else { return empty };
         let (Sizes { inputs: Inputs::Fixed(first), .. }, Sizes { inputs: Inputs::Fixed(last), output }) =
             (first.sizes(), last.sizes())
         else {
-            return none;
+            return empty;
         };
         Sizes { inputs: Inputs::Fixed(first.into_iter().take(1).chain(last.into_iter().skip(1)).collect()), output }
     }
@@ -112,10 +113,10 @@ impl KernelStep for FusedConvolutionsStep {
 
 impl CheckedKernel for FusedConvolutionsStep {
     fn check(&self) -> Result<(), &'static str> {
-        ensure(self.is_possible(), "convolutions make no chain")
+        ensure(self.is_valid(), "the convolutions cannot be fused")
     }
 
-    /// Where stretches of rows meet, some are computed twice.
+    /// Rows at the boundaries of bands are computed twice.
     fn work(&self) -> usize {
         product([2, sum(self.links.iter().map(CheckedKernel::work))])
     }

@@ -1,4 +1,4 @@
-//! Merges of several tensors into one.
+//! Elementwise merges, broadcasts and gated averages.
 
 use crate::kernels::elementwise::activation::Activation;
 use crate::kernels::elementwise::combine::{Merge, broadcast, elementwise, elementwise_in_place, gated_average};
@@ -9,7 +9,8 @@ use crate::plan::kernel_step::{Call, Inputs, KernelError, KernelStep, Sizes};
 use serde::{Deserialize, Serialize};
 use smallvec::SmallVec;
 
-pub(super) fn word(merge: Merge) -> &'static str {
+/// The name of a merge in the text of a plan.
+pub(super) fn merge_name(merge: Merge) -> &'static str {
     match merge {
         Merge::Add => "sum",
         Merge::Multiply => "product",
@@ -20,7 +21,7 @@ pub(super) fn word(merge: Merge) -> &'static str {
     }
 }
 
-/// Tensors of one size combined value by value.
+/// An elementwise merge of tensors of the same size.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct MergeStep {
     pub pixels: usize,
@@ -40,7 +41,7 @@ impl KernelStep for MergeStep {
     }
 
     fn describe(&self) -> String {
-        format!("{} of {}x{}", word(self.merge), self.pixels, self.channels)
+        format!("{} of {}x{}", merge_name(self.merge), self.pixels, self.channels)
     }
 
     fn sizes(&self) -> Sizes {
@@ -59,13 +60,13 @@ impl CheckedKernel for MergeStep {
     }
 }
 
-/// An image combined with one value per channel.
+/// A merge of an image with a tensor of one value per channel, broadcast over the pixels.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct BroadcastStep {
     pub pixels: usize,
     pub channels: usize,
-    /// Which of the two inputs has one value per channel.
-    pub spread: usize,
+    /// The index of the input with one value per channel, 0 or 1.
+    pub broadcast_index: usize,
     pub merge: Merge,
     pub activation: Activation,
 }
@@ -73,34 +74,34 @@ pub struct BroadcastStep {
 impl KernelStep for BroadcastStep {
     fn run(&self, call: Call<'_>) -> Result<(), KernelError> {
         let size = Images { n: call.batch, pixels: self.pixels, channels: self.channels };
-        let (image, values) = (call.inputs[1 - self.spread], call.inputs[self.spread]);
+        let (image, values) = (call.inputs[1 - self.broadcast_index], call.inputs[self.broadcast_index]);
         broadcast(Some(image), values, call.output, size, self.merge, self.activation, call.threads);
         Ok(())
     }
 
     fn describe(&self) -> String {
-        format!("{} of {}x{} with one value per channel", word(self.merge), self.pixels, self.channels)
+        format!("{} of {}x{} with one value per channel", merge_name(self.merge), self.pixels, self.channels)
     }
 
     fn sizes(&self) -> Sizes {
         let mut inputs = vec![(self.pixels, self.channels); 2];
-        inputs[self.spread.min(1)] = (1, self.channels);
+        inputs[self.broadcast_index.min(1)] = (1, self.channels);
         Sizes { inputs: Inputs::Fixed(inputs), output: (self.pixels, self.channels) }
     }
 }
 
 impl CheckedKernel for BroadcastStep {
     fn check(&self) -> Result<(), &'static str> {
-        ensure(self.spread < 2, "spread input is not there")
+        ensure(self.broadcast_index < 2, "the broadcast operand is missing")
     }
 }
 
-/// A sum of tensors, each times its share of a gate.
+/// A sum of tensors weighted by a gate.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct GatedAverageStep {
     pub pixels: usize,
     pub channels: usize,
-    /// Which input is the gate.
+    /// The index of the gate among the inputs.
     pub gate: usize,
 }
 
@@ -126,7 +127,7 @@ impl KernelStep for GatedAverageStep {
 
 impl CheckedKernel for GatedAverageStep {
     fn check(&self) -> Result<(), &'static str> {
-        // That the gate is one of the inputs is seen from their number.
+        // The plan's verification checks the index of the gate.
         Ok(())
     }
 }

@@ -1,5 +1,5 @@
-//! The descriptions of kernels, one file per family. Sizes of theirs come from files: [`crate::size`] multiplies and adds them,
-//! and where nothing else is calculated clippy sees to it.
+//! Kernel descriptions, one file per family. Their sizes come from untrusted files and are multiplied and added only with the
+//! saturating functions of [`crate::size`]; clippy enforces this where possible.
 
 #[deny(clippy::arithmetic_side_effects)]
 pub mod convolution;

@@ -1,6 +1,6 @@
-//! Values that are moved, not changed.
+//! Strided copies and transposition.
 
-use super::pointwise::same;
+use super::pointwise::unary_sizes;
 use crate::kernels::movement::copy::copy;
 use crate::kernels::movement::transpose::{Axis, permute};
 use crate::kernels::parallel::image_batches::Images;
@@ -9,7 +9,7 @@ use crate::plan::kernel_step::{Call, Inputs, KernelError, KernelStep, Sizes};
 use crate::size::product;
 use serde::{Deserialize, Serialize};
 
-/// A copy of rows into or out of a wider tensor.
+/// A strided copy, into or out of a wider tensor.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct CopyStep {
     pub pixels: usize,
@@ -28,7 +28,7 @@ impl KernelStep for CopyStep {
     }
 
     fn sizes(&self) -> Sizes {
-        same(self.pixels, self.channels)
+        unary_sizes(self.pixels, self.channels)
     }
 }
 
@@ -38,7 +38,7 @@ impl CheckedKernel for CopyStep {
     }
 }
 
-/// Axes in another order; both tensors are dense.
+/// A permutation of axes; both tensors are contiguous.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct TransposeStep {
     /// Sizes of the input without the batch.
@@ -49,21 +49,21 @@ pub struct TransposeStep {
 
 impl KernelStep for TransposeStep {
     fn run(&self, call: Call<'_>) -> Result<(), KernelError> {
-        let steps = |sizes: &[usize]| {
-            let mut steps = vec![1; sizes.len()];
+        let strides = |sizes: &[usize]| {
+            let mut strides = vec![1; sizes.len()];
             for axis in (1..sizes.len()).rev() {
-                steps[axis - 1] = steps[axis] * sizes[axis];
+                strides[axis - 1] = strides[axis] * sizes[axis];
             }
-            steps
+            strides
         };
-        let x_steps = steps(&self.sizes);
+        let x_strides = strides(&self.sizes);
         let y_sizes: Vec<usize> = self.order.iter().map(|&axis| self.sizes[axis]).collect();
-        let y_steps = steps(&y_sizes);
+        let y_strides = strides(&y_sizes);
         let x = call.inputs[0];
         let mut axes = [Axis::default(); MAX_AXES + 1];
         axes[0] = Axis { size: call.batch, x_stride: x.image, y_stride: call.output.image };
-        for (place, &axis) in self.order.iter().enumerate() {
-            axes[place + 1] = Axis { size: self.sizes[axis], x_stride: x_steps[axis], y_stride: y_steps[place] };
+        for (y_axis, &axis) in self.order.iter().enumerate() {
+            axes[y_axis + 1] = Axis { size: self.sizes[axis], x_stride: x_strides[axis], y_stride: y_strides[y_axis] };
         }
         permute(x.data, call.output.data, &axes[..=self.order.len()], call.threads);
         Ok(())
@@ -79,7 +79,7 @@ impl KernelStep for TransposeStep {
     }
 }
 
-/// Axes that are moved at most; the kernel has one more for the batch.
+/// Max number of axes; the kernel has one more for the batch.
 const MAX_AXES: usize = 7;
 
 impl CheckedKernel for TransposeStep {
@@ -87,6 +87,6 @@ impl CheckedKernel for TransposeStep {
         let axes = self.sizes.len();
         let mut order = self.order.clone();
         order.sort_unstable();
-        ensure(axes <= MAX_AXES && order.into_iter().eq(0..axes), "order is not one of its axes")
+        ensure(axes <= MAX_AXES && order.into_iter().eq(0..axes), "the order is not a permutation of the axes")
     }
 }

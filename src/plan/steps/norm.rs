@@ -1,6 +1,6 @@
-//! Normalisations.
+//! Normalisation at inference.
 
-use super::pointwise::same;
+use super::pointwise::unary_sizes;
 use crate::kernels::elementwise::activation::Activation;
 use crate::kernels::norm::group_norm::{Affine, GroupNorm, group_norm, group_norm_scratch_len};
 use crate::kernels::norm::local_response_norm::{LocalResponseNorm, local_response_norm};
@@ -11,7 +11,7 @@ use crate::plan::kernel_step::{Call, KernelError, KernelStep, Sizes};
 use crate::size::{product, sum};
 use serde::{Deserialize, Serialize};
 
-/// Batch normalisation at inference that could not be folded into a layer before it.
+/// Batch normalisation at inference, where it could not be folded into the previous layer.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct NormStep {
     pub pixels: usize,
@@ -32,7 +32,7 @@ impl KernelStep for NormStep {
     }
 
     fn sizes(&self) -> Sizes {
-        same(self.pixels, self.channels)
+        unary_sizes(self.pixels, self.channels)
     }
 
     fn constants(&self) -> Vec<usize> {
@@ -43,7 +43,7 @@ impl KernelStep for NormStep {
         true
     }
 
-    /// From running_mean, running_inv_std, gamma and beta to scale and shift.
+    /// Folds running_mean, running_inv_std, gamma and beta into scale and shift.
     fn pack(&self, parameters: Vec<Vec<f32>>) -> Vec<Vec<f32>> {
         let [mean, inv_std, gamma, beta] = &parameters[..] else { return parameters };
         let scale: Vec<f64> = gamma.iter().zip(inv_std).map(|(&a, &b)| f64::from(a) * f64::from(b)).collect();
@@ -90,12 +90,12 @@ impl KernelStep for LocalResponseStep {
     }
 
     fn sizes(&self) -> Sizes {
-        same(self.pixels, self.channels)
+        unary_sizes(self.pixels, self.channels)
     }
 }
 
 impl LocalResponseStep {
-    /// Channels of a window.
+    /// Number of channels of a window.
     fn width(&self) -> usize {
         sum([product([2, self.radius]), 1])
     }
@@ -121,7 +121,6 @@ pub struct GroupNormStep {
 }
 
 impl GroupNormStep {
-    /// A batch of its images.
     pub(super) fn images(&self, n: usize) -> Images {
         Images { n, pixels: self.pixels, channels: self.channels }
     }
@@ -144,7 +143,7 @@ impl KernelStep for GroupNormStep {
     }
 
     fn sizes(&self) -> Sizes {
-        same(self.pixels, self.channels)
+        unary_sizes(self.pixels, self.channels)
     }
 
     fn constants(&self) -> Vec<usize> {
@@ -163,16 +162,16 @@ impl KernelStep for GroupNormStep {
 impl CheckedKernel for GroupNormStep {
     fn check(&self) -> Result<(), &'static str> {
         let groups = self.norm.groups;
-        ensure(groups > 0 && self.channels.is_multiple_of(groups), "groups do not divide its channels")
+        ensure(groups > 0 && self.channels.is_multiple_of(groups), "the groups do not divide the channels")
     }
 }
 
-/// Each pixel's channels divided by their Euclidean length.
+/// L2 normalisation over the channels of each pixel.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct NormalizeStep {
     pub pixels: usize,
     pub channels: usize,
-    /// The least length that is divided by.
+    /// Lower bound of the norm that is divided by.
     pub epsilon: f32,
 }
 
@@ -185,10 +184,10 @@ impl KernelStep for NormalizeStep {
                 if let Some(x) = x {
                     row.copy_from_slice(&x.data[image * x.image + pixel * x.ld..][..self.channels]);
                 }
-                // In f64 the square of no f32 overflows or vanishes.
+                // In f64 no square of an f32 overflows or underflows.
                 let squares: f64 = row.iter().map(|&value| f64::from(value) * f64::from(value)).sum();
-                let length = squares.sqrt().max(f64::from(self.epsilon));
-                row.iter_mut().for_each(|value| *value = (f64::from(*value) / length) as f32);
+                let norm = squares.sqrt().max(f64::from(self.epsilon));
+                row.iter_mut().for_each(|value| *value = (f64::from(*value) / norm) as f32);
             }
         }
         Ok(())
@@ -199,7 +198,7 @@ impl KernelStep for NormalizeStep {
     }
 
     fn sizes(&self) -> Sizes {
-        same(self.pixels, self.channels)
+        unary_sizes(self.pixels, self.channels)
     }
 }
 

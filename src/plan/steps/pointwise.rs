@@ -1,4 +1,4 @@
-//! Functions of each value, and softmax.
+//! Elementwise activations and softmax.
 
 use crate::kernels::elementwise::activate::activate;
 use crate::kernels::elementwise::activation::Activation;
@@ -8,7 +8,7 @@ use crate::plan::checked_kernel::CheckedKernel;
 use crate::plan::kernel_step::{Call, Inputs, KernelError, KernelStep, Sizes};
 use serde::{Deserialize, Serialize};
 
-/// An elementwise function.
+/// An elementwise activation.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ActivationStep {
     pub pixels: usize,
@@ -28,7 +28,7 @@ impl KernelStep for ActivationStep {
     }
 
     fn sizes(&self) -> Sizes {
-        same(self.pixels, self.channels)
+        unary_sizes(self.pixels, self.channels)
     }
 }
 
@@ -61,7 +61,7 @@ impl KernelStep for SoftmaxStep {
     }
 
     fn sizes(&self) -> Sizes {
-        same(self.pixels, self.channels)
+        unary_sizes(self.pixels, self.channels)
     }
 }
 
@@ -75,7 +75,7 @@ impl CheckedKernel for SoftmaxStep {
     }
 }
 
-/// One input and an output of one size.
-pub(super) fn same(pixels: usize, channels: usize) -> Sizes {
+/// The sizes of a kernel whose output has the size of its input.
+pub(super) fn unary_sizes(pixels: usize, channels: usize) -> Sizes {
     Sizes { inputs: Inputs::Fixed(vec![(pixels, channels)]), output: (pixels, channels) }
 }

@@ -1,4 +1,4 @@
-//! Pools.
+//! Pooling over windows and over entire images.
 
 use crate::kernels::parallel::image_batches::Images;
 use crate::kernels::pool::global_pool::{GlobalPool, global_pool};
@@ -9,7 +9,7 @@ use crate::plan::kernel_step::{Call, Inputs, KernelError, KernelStep, Sizes};
 use crate::size::product;
 use serde::{Deserialize, Serialize};
 
-/// What is made of several values.
+/// The reduction of a pooling window.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Reduction {
     Maximum,
@@ -18,12 +18,12 @@ pub enum Reduction {
 }
 
 impl Reduction {
-    /// Whether it is one of the values, so that its gradient depends on them.
-    pub fn chooses(self) -> bool {
+    /// Whether the gradient depends on the input values.
+    pub fn gradient_needs_input(self) -> bool {
         self == Reduction::Maximum
     }
 
-    /// The kernel's word for it over a whole image.
+    /// The same reduction for global pooling.
     pub fn global(self) -> GlobalPool {
         match self {
             Reduction::Maximum => GlobalPool::Max,
@@ -32,7 +32,7 @@ impl Reduction {
         }
     }
 
-    /// The word for it in a spec.
+    /// Its name in a spec.
     pub fn name(self) -> &'static str {
         match self {
             Reduction::Maximum => "max",
@@ -42,7 +42,7 @@ impl Reduction {
     }
 }
 
-/// A pool over a sliding window.
+/// Pooling over a sliding window.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct PoolStep {
     pub window: Window,
@@ -86,17 +86,17 @@ impl KernelStep for PoolStep {
 
 impl CheckedKernel for PoolStep {
     fn check(&self) -> Result<(), &'static str> {
-        ensure(self.window.is_possible(), "window makes no sense")
+        ensure(self.window.is_possible(), "the window is invalid")
     }
 
     fn work(&self) -> usize {
         let Window { in_h, in_w, out_h, out_w, kernel_h, kernel_w, .. } = self.window;
-        // Only what lies within the image is looked at.
+        // Only the part of a window inside the image is read.
         product([out_h, out_w, kernel_h.min(in_h), kernel_w.min(in_w), self.channels])
     }
 }
 
-/// A pool over the whole image.
+/// Global pooling.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct GlobalPoolStep {
     pub pixels: usize,

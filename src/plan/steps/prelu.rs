@@ -1,4 +1,4 @@
-//! Rectifiers with learnt slopes.
+//! Parametric ReLU.
 
 use super::dense::DenseStep;
 use crate::kernels::elementwise::activate::prelu;
@@ -9,13 +9,13 @@ use crate::plan::kernel_step::{Call, Inputs, KernelError, KernelStep, Sizes};
 use crate::size::product;
 use serde::{Deserialize, Serialize};
 
-/// A dense layer where there is one, and behind it max(0, x) + alpha * min(0, x).
+/// PReLU, max(0, x) + alpha * min(0, x), optionally fused with the dense layer before it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct PReluStep {
     pub dense: Option<DenseStep>,
     /// Sizes of the output without the batch.
     pub sizes: Vec<usize>,
-    /// The axes among them that the slopes differ along, in the order of the parameter's axes.
+    /// The axes along which the slopes differ, in the order of the parameter's axes.
     pub axes: Vec<usize>,
 }
 
@@ -26,34 +26,35 @@ impl PReluStep {
         (product(self.sizes.iter().copied()) / channels.max(1), channels)
     }
 
-    /// The output's sizes from the first axis that the slopes differ along: the kernel repeats its slopes over them.
-    fn repeated(&self) -> &[usize] {
+    /// The sizes of the trailing axes from the first one along which slopes differ: the kernel broadcasts over the others.
+    fn trailing_sizes(&self) -> &[usize] {
         let first = self.axes.iter().copied().min().unwrap_or(0);
         self.sizes.get(first..).unwrap_or(&[])
     }
 
-    /// How many places the repeated axes have.
-    pub fn places(&self) -> usize {
-        product(self.repeated().iter().copied())
+    /// The number of expanded slopes: one per element of the trailing axes.
+    pub fn expanded_len(&self) -> usize {
+        product(self.trailing_sizes().iter().copied())
     }
 
-    /// How many slopes the layer learns.
+    /// The number of slopes that the layer learns.
     pub fn slopes(&self) -> usize {
         product(self.axes.iter().map(|&axis| self.sizes[axis]))
     }
 
-    /// Which slope stands at a place of the repeated axes.
-    pub fn slope_at(&self, place: usize) -> usize {
-        let along = |axis: usize| {
-            let behind: usize = self.sizes[axis + 1..].iter().product();
-            place / behind % self.sizes[axis]
+    /// The index of the slope that applies to an element of the trailing axes.
+    pub fn slope_index(&self, element: usize) -> usize {
+        let coordinate = |axis: usize| {
+            let stride: usize = self.sizes[axis + 1..].iter().product();
+            element / stride % self.sizes[axis]
         };
-        self.axes.iter().fold(0, |at, &axis| at * self.sizes[axis] + along(axis))
+        self.axes.iter().fold(0, |index, &axis| index * self.sizes[axis] + coordinate(axis))
     }
 
-    /// A slope for each place of the repeated axes.
-    fn spread(&self, alpha: &[f32]) -> Vec<f32> {
-        (0..self.places()).map(|place| alpha.get(self.slope_at(place)).copied().unwrap_or(0.0)).collect()
+    /// Broadcasts the slopes over the trailing axes.
+    fn expand(&self, alpha: &[f32]) -> Vec<f32> {
+        let slope = |element| alpha.get(self.slope_index(element)).copied().unwrap_or(0.0);
+        (0..self.expanded_len()).map(slope).collect()
     }
 }
 
@@ -61,7 +62,7 @@ impl KernelStep for PReluStep {
     fn run(&self, call: Call<'_>) -> Result<(), KernelError> {
         let (pixels, channels) = self.pixels_channels();
         let size = Images { n: call.batch, pixels, channels };
-        let Some((alpha, rest)) = call.constants.split_last() else { return Ok(()) };
+        let Some((alpha, dense_constants)) = call.constants.split_last() else { return Ok(()) };
         let Some(dense) = &self.dense else {
             prelu(call.first(), call.output, size, alpha, call.threads);
             return Ok(());
@@ -72,7 +73,7 @@ impl KernelStep for PReluStep {
             batch,
             inputs,
             in_place,
-            constants: rest,
+            constants: dense_constants,
             output,
             state: Default::default(),
             scratch,
@@ -100,7 +101,7 @@ impl KernelStep for PReluStep {
 
     fn constants(&self) -> Vec<usize> {
         let mut list = self.dense.as_ref().map_or_else(Vec::new, DenseStep::constants);
-        list.push(self.places());
+        list.push(self.expanded_len());
         list
     }
 
@@ -111,7 +112,7 @@ impl KernelStep for PReluStep {
     fn pack(&self, mut parameters: Vec<Vec<f32>>) -> Vec<Vec<f32>> {
         let Some(alpha) = parameters.pop() else { return parameters };
         let mut packed = self.dense.as_ref().map_or_else(Vec::new, |dense| dense.pack(parameters));
-        packed.push(self.spread(&alpha));
+        packed.push(self.expand(&alpha));
         packed
     }
 
@@ -128,12 +129,12 @@ impl CheckedKernel for PReluStep {
     fn check(&self) -> Result<(), &'static str> {
         let mut axes = self.axes.clone();
         axes.sort_unstable();
-        let apart = axes.windows(2).all(|pair| pair[0] < pair[1]);
-        let there = axes.last().is_none_or(|&axis| axis < self.sizes.len());
-        ensure(!self.sizes.is_empty() && apart && there, "slopes lie along axes that are not there")?;
+        let are_unique = axes.windows(2).all(|pair| pair[0] < pair[1]);
+        let are_in_range = axes.last().is_none_or(|&axis| axis < self.sizes.len());
+        ensure(!self.sizes.is_empty() && are_unique && are_in_range, "the axes of the slopes are invalid")?;
         let Some(dense) = &self.dense else { return Ok(()) };
         dense.check()?;
-        ensure(self.sizes == [dense.outputs] && !dense.epilogue.softmax, "slopes are not those of its dense layer")
+        ensure(self.sizes == [dense.outputs] && !dense.epilogue.softmax, "the slopes do not match the dense layer")
     }
 
     fn works_in_place(&self) -> bool {

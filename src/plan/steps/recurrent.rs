@@ -1,4 +1,4 @@
-//! Recurrent layers over a sequence.
+//! LSTM and GRU layers.
 
 use crate::kernels::elementwise::activation::Activation;
 use crate::kernels::recurrent::{Gru, Lstm, Recurrence, gru, gru_scratch_len, lstm, lstm_scratch_len};
@@ -7,15 +7,15 @@ use crate::plan::kernel_step::{Call, Inputs, KernelError, KernelStep, Sizes};
 use crate::size::{is_tensor, product, sum};
 use serde::{Deserialize, Serialize};
 
-/// The sizes that both layers share.
+/// The shape of a recurrent layer.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Sequence {
     pub steps: usize,
     pub features: usize,
     pub units: usize,
-    /// Only the last state, else all.
+    /// Whether only the last hidden state is returned, else all.
     pub only_final: bool,
-    /// From the last step to the first.
+    /// Whether time runs from the last step to the first.
     pub backwards: bool,
 }
 
@@ -37,11 +37,11 @@ impl Sequence {
         Sizes { inputs: Inputs::Fixed(vec![(self.steps, self.features)]), output: (output, self.units) }
     }
 
-    /// Whether its weights are tensors.
+    /// Checks the number of time steps and the shape of the weights.
     fn check(&self) -> Result<(), &'static str> {
-        // Four gates are the most that a layer has.
+        // A layer has at most four gates.
         let weights = is_tensor(&[4, self.features, self.units]) && is_tensor(&[4, self.units, self.units]);
-        ensure(self.steps > 0 && weights, "sequence makes no sense")
+        ensure(self.steps > 0 && weights, "the sequence length or the weight shape is invalid")
     }
 
     /// Lengths of input weights, hidden weights and biases.
@@ -66,7 +66,7 @@ impl LstmStep {
     /// The layer with these parameters.
     pub(super) fn layer<'a>(&self, constants: &[&'a [f32]]) -> Result<Lstm<'a>, KernelError> {
         let &[input_weights, hidden_weights, biases, cell_init, hidden_init, ref peepholes @ ..] = constants else {
-            return Err(KernelError("a recurrent layer lacks constants".into()));
+            return Err(KernelError("a parameter of a recurrent layer is missing".into()));
         };
         let peepholes = match *peepholes {
             [to_in, to_forget, to_out] => Some([to_in, to_forget, to_out]),
@@ -124,7 +124,7 @@ impl GruStep {
     /// The layer with these parameters.
     pub(super) fn layer<'a>(&self, constants: &[&'a [f32]]) -> Result<Gru<'a>, KernelError> {
         let &[input_weights, hidden_weights, biases, hidden_init] = constants else {
-            return Err(KernelError("a recurrent layer lacks constants".into()));
+            return Err(KernelError("a parameter of a recurrent layer is missing".into()));
         };
         let (gates, hidden) = (Activation::Sigmoid, Activation::Tanh);
         Ok(Gru { input_weights, hidden_weights, biases, hidden_init, gates, hidden })

@@ -1,4 +1,4 @@
-//! Images made larger by repetition or by a border.
+//! Nearest-neighbour upscaling and zero padding.
 
 use crate::kernels::movement::copy::{PadGeometry, pad};
 use crate::kernels::movement::upscale::{Upscale, upscale};
@@ -7,7 +7,7 @@ use crate::plan::kernel_step::{Call, Inputs, KernelError, KernelStep, Sizes};
 use crate::size::{product, sum};
 use serde::{Deserialize, Serialize};
 
-/// Every pixel repeated.
+/// Nearest-neighbour upscaling.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct UpscaleStep {
     pub repeat: Upscale,
@@ -33,12 +33,12 @@ impl KernelStep for UpscaleStep {
 
 impl CheckedKernel for UpscaleStep {
     fn check(&self) -> Result<(), &'static str> {
-        // A scale of nothing would give a tensor without values.
+        // A scale of 0 would make the output empty, which is checked for all kernels.
         Ok(())
     }
 }
 
-/// A border of zeros around each image.
+/// Zero padding around each image.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ZeroPadStep {
     pub geometry: PadGeometry,

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 /// A transposed convolution with bias and activation.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct TransposedConvolutionStep {
-    /// The convolution that it transposes: what goes in there comes out here.
+    /// The convolution that it is the transpose of: its output is the input here.
     pub forward: Convolution,
     pub bias: bool,
     pub activation: Activation,
@@ -89,13 +89,13 @@ impl KernelStep for TransposedConvolutionStep {
 
 impl CheckedKernel for TransposedConvolutionStep {
     fn check(&self) -> Result<(), &'static str> {
-        ensure(self.forward.is_possible(), "window makes no sense")
+        ensure(self.forward.is_possible(), "the window is invalid")
     }
 
-    /// Each output pixel looks at all taps, also at those that no input meets.
+    /// Each output pixel visits all taps, including those without an input.
     fn work(&self) -> usize {
         let Convolution { window, in_c, .. } = self.forward;
-        let looked = product([window.in_h, window.in_w, window.kernel_h, window.kernel_w, in_c]);
-        sum([self.forward.macs(), looked])
+        let visited = product([window.in_h, window.in_w, window.kernel_h, window.kernel_w, in_c]);
+        sum([self.forward.macs(), visited])
     }
 }

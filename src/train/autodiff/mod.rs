@@ -16,7 +16,7 @@ use crate::ops::input::Input;
 use crate::plan::Kernel;
 use crate::plan::kernel::UnbatchedStep;
 use crate::plan::steps::merge::MergeStep;
-use crate::plan::steps::training::update::{GradientNormStep, LossGradientStep, LossStep, Through, UpdateStep};
+use crate::plan::steps::training::update::{GradientBy, GradientNormStep, LossGradientStep, LossStep, UpdateStep};
 use crate::tensor::TensorType;
 use crate::train::evaluation::output_loss::loss_rows;
 use std::collections::HashMap;
@@ -195,18 +195,18 @@ impl<'s> Trainer<'s> {
     fn add_loss_gradient(&mut self, prediction: NodeId, loss_inputs: &[NodeId]) -> usize {
         let Settings { loss, weighted, .. } = *self.settings;
         let last = self.tape.last().filter(|last| last.node == prediction);
-        let through = match (loss, last.map(|last| last.operation.fusion_role())) {
-            (Loss::CategoricalCrossentropy, Some(FusionRole::Softmax)) => Through::Softmax,
-            (Loss::BinaryCrossentropy, Some(FusionRole::Activation(Activation::Sigmoid))) => Through::Sigmoid,
-            _ => Through::Nothing,
+        let by = match (loss, last.map(|last| last.operation.fusion_role())) {
+            (Loss::CategoricalCrossentropy, Some(FusionRole::Softmax)) => GradientBy::SoftmaxLogits,
+            (Loss::BinaryCrossentropy, Some(FusionRole::Activation(Activation::Sigmoid))) => GradientBy::SigmoidLogits,
+            _ => GradientBy::Prediction,
         };
         let (node_of_gradient, layers) = match last {
-            Some(last) if through != Through::Nothing => (last.inputs[0], self.tape.len() - 1),
+            Some(last) if by != GradientBy::Prediction => (last.inputs[0], self.tape.len() - 1),
             _ => (prediction, self.tape.len()),
         };
         let shape = self.graph.node(prediction).output.clone();
         let (pixels, features) = loss_rows(loss, weighted, &shape.known().unwrap_or_default());
-        let step = LossGradientStep { loss, through, pixels, features, weighted };
+        let step = LossGradientStep { loss, by, pixels, features, weighted };
         let node =
             self.graph.push_lowered("d loss", shape, Lowered::Step(Kernel::LossGradient(step)), loss_inputs, &[], 0);
         self.node_gradients.insert(node_of_gradient, vec![node]);

@@ -87,7 +87,7 @@ pub fn softmax_gradient(dy: &[f64], y: &[f64], channels: usize) -> Vec<f64> {
 
 /// The slope of the value at an index of a batch.
 fn slope_index(layer: &PReluStep, index: usize) -> usize {
-    layer.slope_at(index % layer.places())
+    layer.slope_index(index % layer.expanded_len())
 }
 
 /// dx of learnt slopes.

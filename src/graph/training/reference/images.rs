@@ -28,7 +28,7 @@ pub fn scatter_slice(step: &ScatterSliceStep, dy: &[f64]) -> Vec<f64> {
     for row in dy.chunks_exact(step.channels) {
         let start = dx.len();
         dx.resize(start + step.width, 0.0);
-        dx[start + step.from..][..step.channels].copy_from_slice(row);
+        dx[start + step.channel_offset..][..step.channels].copy_from_slice(row);
     }
     dx
 }

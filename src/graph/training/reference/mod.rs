@@ -42,7 +42,9 @@ pub fn evaluate(kernel: &Kernel, inputs: &[Vec<f64>], parameters: &[Vec<f64>]) -
         (Kernel::Merge(step), _) => elementwise::merge(step, inputs),
         (Kernel::Transpose(step), [x]) => images::transpose(step, x, n),
         (Kernel::Convolution(step), [x]) if has_reference(kernel) => match step {
-            ConvolutionStep { back: Some(forward), .. } => linear::input_gradient(forward, x, &parameters[0], n),
+            ConvolutionStep { input_gradient_of: Some(forward), .. } => {
+                linear::input_gradient(forward, x, &parameters[0], n)
+            }
             _ => linear::convolution(&step.geometry, x, &parameters[0], n),
         },
         (Kernel::InputGradient(step), [dy]) => linear::input_gradient(&step.geometry, dy, &parameters[0], n),
@@ -98,7 +100,7 @@ pub fn evaluate(kernel: &Kernel, inputs: &[Vec<f64>], parameters: &[Vec<f64>]) -
         }
         (Kernel::LossGradient(step), [y, t, weights @ ..]) => {
             let rows = update::Rows { pixels: step.pixels, features: step.features, weights: weights.first() };
-            update::loss_gradient(step.loss, step.through, y, t, &rows)
+            update::loss_gradient(step.loss, step.by, y, t, &rows)
         }
         (Kernel::GradientNorm(_), _) => vec![inputs.iter().flatten().map(|value| value * value).sum::<f64>().sqrt()],
         (Kernel::Update(step), _) => {

@@ -1,16 +1,18 @@
 //! Back-propagation through time of recurrent layers, sample by sample.
 //!
-//! A trace has a row for each sample and step, as [`Layout`] says: gradients by the sums that enter the gates, gradients
+//! A trace has a row for each sample and step, as [`TraceLayout`] says: gradients by the sums that enter the gates, gradients
 //! that are summed over samples and steps, and the state before the step.
 
-use crate::kernels::recurrent::recurrent_gradient::Layout;
+use crate::kernels::recurrent::recurrent_gradient::TraceLayout;
 use crate::plan::steps::gradient::recurrent_gradient::RecurrentLayer;
 use crate::plan::steps::recurrent::{GruStep, LstmStep, Sequence};
 
-fn parts(layer: &RecurrentLayer) -> (&Sequence, Layout) {
+fn parts(layer: &RecurrentLayer) -> (&Sequence, TraceLayout) {
     match layer {
-        RecurrentLayer::Lstm(LstmStep { sequence, peepholes }) => (sequence, Layout::lstm(sequence.units, *peepholes)),
-        RecurrentLayer::Gru(GruStep { sequence }) => (sequence, Layout::gru(sequence.units)),
+        RecurrentLayer::Lstm(LstmStep { sequence, peepholes }) => {
+            (sequence, TraceLayout::lstm(sequence.units, *peepholes))
+        }
+        RecurrentLayer::Gru(GruStep { sequence }) => (sequence, TraceLayout::gru(sequence.units)),
     }
 }
 
@@ -63,7 +65,7 @@ pub fn trace(layer: &RecurrentLayer, clip: f64, x: &[f64], dy: &[f64], parameter
 /// One sample.
 struct Run<'a> {
     units: usize,
-    layout: Layout,
+    layout: TraceLayout,
     limit: f64,
     parameters: &'a [Vec<f64>],
 }
@@ -122,7 +124,7 @@ impl Run<'_> {
                     by_peephole.iter().enumerate().for_each(|(gate, d)| row[(6 + gate) * units + unit] = *d);
                 }
             }
-            row[self.layout.state..].copy_from_slice(&step.hidden_before);
+            row[self.layout.hidden..].copy_from_slice(&step.hidden_before);
             d_hidden = times_transposed(&row[..width], hidden_weights);
             rows[index] = row;
         }
@@ -172,7 +174,7 @@ impl Run<'_> {
                 let d_candidate = self.clamp(d * u * (1.0 - c * c));
                 let d_update = self.clamp(d * (c - step.hidden_before[unit]) * u * (1.0 - u));
                 let d_reset = self.clamp(d_candidate * step.by_state[unit] * r * (1.0 - r));
-                let from_state = self.layout.from_state + unit;
+                let from_state = self.layout.hidden_gates + unit;
                 for (gate, d) in [d_reset, d_update, d_candidate].into_iter().enumerate() {
                     row[gate * units + unit] = d;
                 }
@@ -181,8 +183,8 @@ impl Run<'_> {
                 }
                 d_hidden[unit] = d * (1.0 - u);
             }
-            row[self.layout.state..].copy_from_slice(&step.hidden_before);
-            let through = times_transposed(&row[self.layout.from_state..self.layout.state], hidden_weights);
+            row[self.layout.hidden..].copy_from_slice(&step.hidden_before);
+            let through = times_transposed(&row[self.layout.hidden_gates..self.layout.hidden], hidden_weights);
             d_hidden.iter_mut().zip(through).for_each(|(sum, d)| *sum += d);
             rows[index] = row;
         }
@@ -212,7 +214,7 @@ pub fn parameter_gradients(layer: &RecurrentLayer, x: &[f64], trace: &[f64]) -> 
     };
     for (x, row) in x.chunks_exact(sequence.features).zip(trace.chunks_exact(layout.width)) {
         add_outer(&mut by_input, x, &row[..layout.gates]);
-        add_outer(&mut by_state, &row[layout.state..], &row[layout.from_state..][..layout.gates]);
+        add_outer(&mut by_state, &row[layout.hidden..], &row[layout.hidden_gates..][..layout.gates]);
         sums.iter_mut().zip(row).for_each(|(sum, value)| *sum += value);
     }
     [by_input, by_state, sums].concat()

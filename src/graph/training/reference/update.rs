@@ -3,7 +3,7 @@
 use crate::kernels::training::loss::Loss;
 use crate::kernels::training::optimizer::UpdateRule;
 use crate::kernels::training::regularizer::Regularizer;
-use crate::plan::steps::training::update::{Through, UpdateStep};
+use crate::plan::steps::training::update::{GradientBy, UpdateStep};
 use ndarray::ArrayD;
 
 /// Probabilities are clipped to this and to 1 less this.
@@ -117,23 +117,23 @@ pub fn loss(loss: Loss, y: &[f64], t: &[f64], rows: &Rows<'_>) -> f64 {
 }
 
 /// The gradient of [`loss`] by the prediction, or by the logits of the softmax or sigmoid that gave it.
-pub fn loss_gradient(loss: Loss, through: Through, y: &[f64], t: &[f64], rows: &Rows<'_>) -> Vec<f64> {
+pub fn loss_gradient(loss: Loss, by: GradientBy, y: &[f64], t: &[f64], rows: &Rows<'_>) -> Vec<f64> {
     let groups = rows.groups(y.len());
     let groups_share = 1.0 / groups.len() as f64;
     let mut gradient = Vec::with_capacity(y.len());
     for group in groups {
         let mut share = groups_share / group.len() as f64;
-        if is_root(loss) && through == Through::Nothing {
+        if is_root(loss) && by == GradientBy::Prediction {
             let root = group_loss(loss, y, t, rows, group.clone());
             share = if root > 0.0 { share / (2.0 * root) } else { 0.0 };
         }
         for row in group {
             let (y, t, share) = (rows.row(y, row), rows.row(t, row), share * rows.weight(row));
             let logits = |total: f64, share: f64| y.iter().zip(t).map(|(y, t)| share * (total * y - t)).collect();
-            let values: Vec<f64> = match through {
-                Through::Nothing => row_gradient(loss, y, t).iter().map(|value| share * value).collect(),
-                Through::Softmax => logits(t.iter().sum(), share),
-                Through::Sigmoid => logits(1.0, share / y.len() as f64),
+            let values: Vec<f64> = match by {
+                GradientBy::Prediction => row_gradient(loss, y, t).iter().map(|value| share * value).collect(),
+                GradientBy::SoftmaxLogits => logits(t.iter().sum(), share),
+                GradientBy::SigmoidLogits => logits(1.0, share / y.len() as f64),
             };
             gradient.extend(values);
         }

@@ -1,4 +1,4 @@
-//! Losses and gradients against f64, and a training run of NeuPy's.
+//! Losses and gradients compared with f64 references, and with a training run of NeuPy.
 
 use super::*;
 use crate::kernels::elementwise::activation_gradient::softmax_gradient;
@@ -24,8 +24,8 @@ const ALL: [Loss; 9] = [
 /// The loss in f64, from its definition; `y` and `t` are dense.
 fn exact(kind: Loss, y: &[f64], t: &[f64], weights: Option<&[f32]>, features: usize) -> f64 {
     let n = y.len() / features;
-    let mean = |term: &dyn Fn(f64, f64) -> f64, i: usize| {
-        (i * features..(i + 1) * features).map(|at| term(y[at], t[at])).sum::<f64>() / features as f64
+    let mean = |loss: &dyn Fn(f64, f64) -> f64, i: usize| {
+        (i * features..(i + 1) * features).map(|j| loss(y[j], t[j])).sum::<f64>() / features as f64
     };
     let clipped = |y: f64| y.clamp(1e-7, 1.0 - 1e-7);
     let row = |i: usize| match kind {
@@ -37,9 +37,9 @@ fn exact(kind: Loss, y: &[f64], t: &[f64], weights: Option<&[f32]>, features: us
         Loss::BinaryHinge => mean(&|y, t| (1.0 - t * y).max(0.0), i),
         Loss::CategoricalHinge => {
             let (y, t) = (&y[i * features..][..features], &t[i * features..][..features]);
-            let right = (0..features).rev().max_by(|a, b| t[*a].total_cmp(&t[*b])).expect("a class");
-            let other = (0..features).filter(|c| *c != right).map(|c| y[c]).fold(f64::NEG_INFINITY, f64::max);
-            (other - y[right] + 1.0).max(0.0)
+            let class = (0..features).rev().max_by(|a, b| t[*a].total_cmp(&t[*b])).expect("a class");
+            let other = (0..features).filter(|c| *c != class).map(|c| y[c]).fold(f64::NEG_INFINITY, f64::max);
+            (other - y[class] + 1.0).max(0.0)
         }
     };
     let weight = |i: usize| weights.map_or(1.0, |weights| f64::from(weights[i]));
@@ -47,7 +47,7 @@ fn exact(kind: Loss, y: &[f64], t: &[f64], weights: Option<&[f32]>, features: us
     if kind.is_root() { value.sqrt() } else { value }
 }
 
-/// Predictions and targets of the kind that the loss is for.
+/// Random predictions and targets in the domain of a loss.
 fn tensors(random: &mut Random, kind: Loss, n: usize, features: usize) -> (Tensor, Tensor) {
     let y = Tensor::random(random, 1, n, features, 3);
     let t = Tensor::random(random, 1, n, features, 1);
@@ -60,39 +60,39 @@ fn tensors(random: &mut Random, kind: Loss, n: usize, features: usize) -> (Tenso
     }
 }
 
-/// By hand: three pixels whose classes have the shares 0.8, 0.5 and 0.25, and one that says nothing.
+/// Computed by hand: three pixels whose classes have probabilities 0.8, 0.5 and 0.25, and an unlabelled one.
 #[test]
-fn a_row_of_weight_0_counts_for_nothing_whatever_its_target_is() {
+fn rows_of_weight_0_are_ignored_even_with_nan_targets() {
     let y = [0.8, 0.2, 0.5, 0.5, 0.75, 0.25, 0.9, 0.1f32];
     let t = [1.0, 0.0, 0.0, 1.0, 0.0, 1.0, f32::NAN, f32::NAN];
-    // 4 of 4 rows in place of 3, so that the mean is over those three; the second class counts half.
+    // Scaled by 4/3, so that the mean over four rows is that over the three labelled ones; the second class weighs half.
     let weights = [4.0 / 3.0, 2.0 / 3.0, 2.0 / 3.0, 0.0f32];
     let view = |data| View { data, ld: 2, image: 8 };
-    let wanted = (-(0.8f64.ln()) - 0.5 * 0.5f64.ln() - 0.5 * 0.25f64.ln()) / 3.0;
+    let expected = (-(0.8f64.ln()) - 0.5 * 0.5f64.ln() - 0.5 * 0.25f64.ln()) / 3.0;
     let kind = Loss::CategoricalCrossentropy;
     let found = loss_of_images(kind, view(&y), view(&t), Some(&weights), 1, (4, 2));
-    assert!((found - wanted).abs() < 1e-6, "{found} for {wanted}");
+    assert!((found - expected).abs() < 1e-6, "{found} instead of {expected}");
     let threads = ThreadPool::new(1);
     let mut dx = [7.0f32; 8];
     let out = ViewMut { data: &mut dx, ld: 2, image: 2 };
     softmax_crossentropy_gradient(view(&y), view(&t), Some(&weights), out, 4, 2, &threads);
-    // The share less the target, times the weight, over the four rows.
-    let wanted = [-0.2, 0.2, 0.25, -0.25, 0.375, -0.375, 0.0, 0.0].map(|value: f32| value / 3.0);
-    assert!(dx.iter().zip(wanted).all(|(a, b)| (a - b).abs() < 1e-6), "{dx:?} for {wanted:?}");
+    // (probability - target) * weight / 4 rows.
+    let expected = [-0.2, 0.2, 0.25, -0.25, 0.375, -0.375, 0.0, 0.0].map(|value: f32| value / 3.0);
+    assert!(dx.iter().zip(expected).all(|(a, b)| (a - b).abs() < 1e-6), "{dx:?} instead of {expected:?}");
     for kind in Loss::ALL.map(|(_, kind)| kind) {
         let mut dy = [7.0f32; 8];
         let out = ViewMut { data: &mut dy, ld: 2, image: 2 };
-        let rest = loss(kind, view(&y), view(&t), Some(&weights), 4, 2);
+        let value = loss(kind, view(&y), view(&t), Some(&weights), 4, 2);
         loss_gradient(kind, view(&y), view(&t), Some(&weights), out, 4, 2, &threads);
         assert!(
-            rest.is_finite() && dy[6..] == [0.0; 2] && dy[..6].iter().all(|value| value.is_finite()),
+            value.is_finite() && dy[6..] == [0.0; 2] && dy[..6].iter().all(|value| value.is_finite()),
             "{kind:?}: {dy:?}"
         );
     }
 }
 
 #[test]
-fn values_and_slopes() {
+fn losses_and_gradients_match_the_reference() {
     const STEP: f64 = 1e-6;
     let mut random = Random(81);
     for kind in ALL {
@@ -107,16 +107,16 @@ fn values_and_slopes() {
             let dy = dy.filled(|dy, threads| {
                 loss_gradient(kind, y.view(), t.view(), weights, dy, n, features, threads);
             });
-            // All places of small batches, some of the large one; scaled so that errors are relative.
-            for place in (0..n * features).step_by(n.div_ceil(20) * 7).take(40) {
+            // All elements of small batches, a sample of the large one; scaled so that errors are relative.
+            for index in (0..n * features).step_by(n.div_ceil(20) * 7).take(40) {
                 let at = |shift: f64| {
                     let mut y = wide_y.clone();
-                    y[place] += shift;
+                    y[index] += shift;
                     exact(kind, &y, &wide_t, weights, features)
                 };
                 let slope = (at(STEP) - at(-STEP)) / (2.0 * STEP) * (n * features) as f64;
-                let found = dy.at(0, place / features, place % features) * (n * features) as f64;
-                close(found, slope, 2e-5, &format!("{kind:?} {n}x{features} at {place}"));
+                let found = dy.at(0, index / features, index % features) * (n * features) as f64;
+                close(found, slope, 2e-5, &format!("{kind:?} {n}x{features}, element {index}"));
             }
         }
     }
@@ -139,8 +139,8 @@ fn gradient(kind: Loss, y: &[f32], t: &[f32], features: usize) -> Vec<f32> {
 }
 
 #[test]
-fn edges() {
-    // Beyond the clips, at a root of nothing, where the hinge is satisfied and where two classes are as large.
+fn gradients_at_clips_kinks_and_ties() {
+    // Clipped probabilities, a square root of 0, an inactive hinge and tied classes.
     assert_eq!(gradient(Loss::CategoricalCrossentropy, &[0.0, 1.0], &[1.0, 1.0], 2), [0.0, 0.0]);
     assert_eq!(gradient(Loss::BinaryCrossentropy, &[0.0, 1.0], &[1.0, 0.0], 2), [0.0, 0.0]);
     let loss_of = |kind, y: &[f32], t: &[f32]| loss(kind, view(y, 2), view(t, 2), None, 1, 2);
@@ -156,7 +156,7 @@ fn edges() {
 }
 
 #[test]
-fn through_softmax_and_sigmoid() {
+fn fused_softmax_and_sigmoid_gradients_match_finite_differences() {
     let mut random = Random(82);
     for (n, features, weighted) in [(1, 2, false), (6, 5, true)] {
         let logits = Tensor::random(&mut random, 1, n, features, 0);
@@ -202,9 +202,9 @@ fn through_softmax_and_sigmoid() {
     }
 }
 
-/// A softmax layer trained by NeuPy 0.8.2 with Momentum: errors of each update, and the final parameters.
+/// A softmax layer trained by NeuPy 0.8.2 with Momentum: the loss of each update, and the final parameters.
 #[test]
-fn trains_as_neupy() {
+fn training_matches_neupy() {
     for (name, kind) in [("categorical_crossentropy", Loss::CategoricalCrossentropy), ("mse", Loss::Mse)] {
         let path = format!("{}/tests/neupy_momentum/{name}.npz", env!("CARGO_MANIFEST_DIR"));
         let mut file = NpzReader::new(File::open(path).unwrap()).unwrap();
@@ -226,12 +226,12 @@ fn trains_as_neupy() {
             let (p, t) = (view(y.as_slice().unwrap(), features), view(t.to_slice().unwrap(), features));
             close(loss(kind, p, t, None, n, features), f64::from(*error), 1e-5, &format!("{name} {count}"));
             let mut dx = Array2::zeros((n, features));
-            let to = dx.as_slice_mut().unwrap();
+            let out = dx.as_slice_mut().unwrap();
             if kind == Loss::Mse {
-                loss_gradient(kind, p, t, None, view_mut(to, features), n, features, &threads);
-                softmax_gradient(p, None, view_mut(to, features), size, &threads);
+                loss_gradient(kind, p, t, None, view_mut(out, features), n, features, &threads);
+                softmax_gradient(p, None, view_mut(out, features), size, &threads);
             } else {
-                softmax_crossentropy_gradient(p, t, None, view_mut(to, features), n, features, &threads);
+                softmax_crossentropy_gradient(p, t, None, view_mut(out, features), n, features, &threads);
             }
             let dw = x.t().dot(&dx);
             let dw: Vec<f32> = dw.iter().copied().collect();

@@ -1,4 +1,4 @@
-//! Updates against plain loops in f64.
+//! Updates compared with scalar references in f64.
 
 use super::*;
 use crate::kernels::testing::{Random, close};
@@ -22,7 +22,7 @@ fn rules() -> Vec<UpdateRule> {
     ]
 }
 
-/// One value's update as its rule says it, slots in their order.
+/// The update of one value from the formula of its rule.
 fn exact(rule: UpdateRule, step: f64, t: i32, w: &mut f64, g: f64, slots: &mut [f64]) {
     let wide = f64::from;
     match (rule, slots) {
@@ -61,16 +61,16 @@ fn exact(rule: UpdateRule, step: f64, t: i32, w: &mut f64, g: f64, slots: &mut [
             *s = decay * *s + (1.0 - decay) * d * d;
             *w -= step * d;
         }
-        (UpdateRule::RmsProp { decay, momentum, epsilon, centered }, [s, rest @ ..]) => {
+        (UpdateRule::RmsProp { decay, momentum, epsilon, centered }, [s, slots @ ..]) => {
             let decay = wide(decay);
             *s = decay * *s + (1.0 - decay) * g * g;
-            let mut spread = *s;
+            let mut variance = *s;
             if centered {
-                rest[0] = decay * rest[0] + (1.0 - decay) * g;
-                spread -= rest[0] * rest[0];
+                slots[0] = decay * slots[0] + (1.0 - decay) * g;
+                variance -= slots[0] * slots[0];
             }
-            let change = step * g / (spread + wide(epsilon)).sqrt();
-            match rest.get_mut(usize::from(centered)) {
+            let change = step * g / (variance + wide(epsilon)).sqrt();
+            match slots.get_mut(usize::from(centered)) {
                 Some(a) => {
                     *a = wide(momentum) * *a + change;
                     *w -= *a;
@@ -82,10 +82,10 @@ fn exact(rule: UpdateRule, step: f64, t: i32, w: &mut f64, g: f64, slots: &mut [
     }
 }
 
-/// The penalty and its gradients.
+/// The penalty and its gradient.
 fn exact_penalty(penalty: Option<Regularizer>, w: &[f64]) -> (f64, Vec<f64>) {
     let sign = |w: f64| if w == 0.0 { 0.0 } else { w.signum() };
-    let most = w.iter().fold(0.0f64, |most, w| most.max(w.abs()));
+    let max = w.iter().fold(0.0f64, |max, w| max.max(w.abs()));
     match penalty {
         None => (0.0, vec![0.0; w.len()]),
         Some(Regularizer::L1(rate)) => {
@@ -98,9 +98,9 @@ fn exact_penalty(penalty: Option<Regularizer>, w: &[f64]) -> (f64, Vec<f64>) {
         }
         Some(Regularizer::MaxNorm(rate)) => {
             let rate = f64::from(rate);
-            let ties = w.iter().filter(|w| w.abs() == most).count() as f64;
-            let gradient = w.iter().map(|w| if w.abs() == most { rate * sign(*w) / ties } else { 0.0 });
-            (rate * most, gradient.collect())
+            let ties = w.iter().filter(|w| w.abs() == max).count() as f64;
+            let gradient = w.iter().map(|w| if w.abs() == max { rate * sign(*w) / ties } else { 0.0 });
+            (rate * max, gradient.collect())
         }
     }
 }
@@ -145,24 +145,24 @@ fn check(case: Case, start: &[f32], gradients: &[Vec<f32>]) {
     let start = |_| (0..rule.slots()).map(|slot| f64::from(rule.slot_start(slot))).collect();
     let mut slots: Vec<Vec<f64>> = w.iter().map(start).collect();
     for (count, g) in gradients.iter().enumerate() {
-        let (value, pull) = exact_penalty(penalty, &w);
+        let (value, penalty_gradient) = exact_penalty(penalty, &w);
         close(f64::from(state.penalties[count]), value, 1e-6, &format!("{rule:?}: penalty"));
         for (i, w) in w.iter_mut().enumerate() {
-            let g = (f64::from(g[i]) + pull[i]) * f64::from(scale);
-            let g = clip.map_or(g, |most| g.clamp(-f64::from(most), f64::from(most)));
+            let g = (f64::from(g[i]) + penalty_gradient[i]) * f64::from(scale);
+            let g = clip.map_or(g, |limit| g.clamp(-f64::from(limit), f64::from(limit)));
             exact(rule, f64::from(STEP), count as i32 + 1, w, g, &mut slots[i]);
         }
     }
     for (i, w) in w.iter().enumerate() {
-        close(f64::from(state.w[i]), *w, 3e-6, &format!("{rule:?} of {}: place {i}", state.w.len()));
+        close(f64::from(state.w[i]), *w, 3e-6, &format!("{rule:?} of {}: value {i}", state.w.len()));
         for (slot, found) in state.slots.iter().enumerate() {
-            close(f64::from(found[i]), slots[i][slot], 3e-6, &format!("{rule:?}: slot {slot}, place {i}"));
+            close(f64::from(found[i]), slots[i][slot], 3e-6, &format!("{rule:?}: slot {slot}, value {i}"));
         }
     }
 }
 
 #[test]
-fn rules_of_all_lengths() {
+fn rules_match_the_reference_for_all_lengths() {
     let mut random = Random(91);
     for rule in rules() {
         for len in (0..=33).chain([70_001]) {
@@ -173,9 +173,9 @@ fn rules_of_all_lengths() {
 }
 
 #[test]
-fn penalties_scales_and_clips() {
+fn penalties_scaling_and_clipping_match_the_reference() {
     let mut random = Random(92);
-    // L1 and the maximum jump at zero and at ties, where f32 and f64 would part; L2 is smooth.
+    // L1 and max norm are discontinuous at zero and at ties, where f32 and f64 would diverge: starts away from zero.
     for (i, rule) in rules().into_iter().enumerate() {
         let penalty = [Regularizer::L2(0.3), Regularizer::L1(0.01), Regularizer::MaxNorm(0.2)][i % 3];
         let clip = [None, Some(0.4)][i % 2];
@@ -188,27 +188,27 @@ fn penalties_scales_and_clips() {
 }
 
 #[test]
-fn zeros_have_no_sign_and_largest_values_share() {
+fn penalty_gradients_at_zero_and_at_ties() {
     let threads = ThreadPool::new(1);
-    let pull = |penalty, w: &[f32]| {
+    let step = |penalty, w: &[f32]| {
         let mut w = w.to_vec();
         let g = vec![0.0; w.len()];
         let value =
             update(&UpdateRule::GradientDescent, 1.0, 0, 1.0, None, Some(penalty), &mut w, &g, &mut [], &threads);
         (value, w)
     };
-    assert_eq!(pull(Regularizer::L1(0.5), &[2.0, 0.0, -1.0]), (1.5, vec![1.5, 0.0, -0.5]));
-    assert_eq!(pull(Regularizer::MaxNorm(0.5), &[2.0, 0.0, -2.0]), (1.0, vec![1.75, 0.0, -1.75]));
-    assert_eq!(pull(Regularizer::MaxNorm(0.5), &[0.0, 0.0]), (0.0, vec![0.0, 0.0]));
-    // The largest value of another part than the first.
+    assert_eq!(step(Regularizer::L1(0.5), &[2.0, 0.0, -1.0]), (1.5, vec![1.5, 0.0, -0.5]));
+    assert_eq!(step(Regularizer::MaxNorm(0.5), &[2.0, 0.0, -2.0]), (1.0, vec![1.75, 0.0, -1.75]));
+    assert_eq!(step(Regularizer::MaxNorm(0.5), &[0.0, 0.0]), (0.0, vec![0.0, 0.0]));
+    // The maximum is in another task than the first.
     let mut many = vec![1.0; 50_000];
     many[49_000] = -3.0;
-    let (value, after) = pull(Regularizer::MaxNorm(1.0), &many);
+    let (value, after) = step(Regularizer::MaxNorm(1.0), &many);
     assert_eq!((value, after[49_000], after[0]), (3.0, -2.0, 1.0));
 }
 
 #[test]
-fn sums_of_squares() {
+fn square_sums_do_not_depend_on_threads() {
     let mut random = Random(93);
     for len in [0, 1, 9, 4097, 300_003] {
         let values = random.floats(len);

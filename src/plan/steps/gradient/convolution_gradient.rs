@@ -11,11 +11,13 @@ use crate::kernels::tensor_view::Convolution;
 use crate::plan::kernel_step::{Call, Inputs, KernelError, KernelStep, Sizes};
 use serde::{Deserialize, Serialize};
 
-fn input(conv: &Convolution) -> (usize, usize) {
+/// `(pixels, channels)` of the forward input.
+fn input_size(conv: &Convolution) -> (usize, usize) {
     (conv.window.in_h * conv.window.in_w, conv.in_c)
 }
 
-fn output(conv: &Convolution) -> (usize, usize) {
+/// `(pixels, channels)` of the forward output.
+fn output_size(conv: &Convolution) -> (usize, usize) {
     (conv.window.out_h * conv.window.out_w, conv.out_c)
 }
 
@@ -36,7 +38,7 @@ fn describe(conv: &Convolution) -> String {
     text
 }
 
-/// The gradient of a convolution's weights: from x and dy.
+/// The weight gradient of a convolution, from x and dy.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct WeightGradientStep {
     pub geometry: Convolution,
@@ -58,7 +60,7 @@ impl KernelStep for WeightGradientStep {
 
     fn sizes(&self) -> Sizes {
         Sizes {
-            inputs: Inputs::Fixed(vec![input(&self.geometry), output(&self.geometry)]),
+            inputs: Inputs::Fixed(vec![input_size(&self.geometry), output_size(&self.geometry)]),
             output: (1, self.geometry.weights()),
         }
     }
@@ -84,7 +86,8 @@ impl KernelStep for WeightGradientStep {
     }
 }
 
-/// dx of a convolution that is none itself when seen from dy (a stride, more padding than the window reaches).
+/// The input gradient of a convolution that is not itself a convolution over dy: with a stride, or more padding than the
+/// window extent.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct InputGradientStep {
     pub geometry: Convolution,
@@ -104,7 +107,7 @@ impl KernelStep for InputGradientStep {
     }
 
     fn sizes(&self) -> Sizes {
-        Sizes { inputs: Inputs::Fixed(vec![output(&self.geometry)]), output: input(&self.geometry) }
+        Sizes { inputs: Inputs::Fixed(vec![output_size(&self.geometry)]), output: input_size(&self.geometry) }
     }
 
     fn constants(&self) -> Vec<usize> {

@@ -1,4 +1,4 @@
-//! Gradients of products and biases.
+//! Gradients of dense layers and of biases.
 
 use crate::kernels::dense::few_outputs::has_few_outputs;
 use crate::kernels::dense::few_outputs_gradient::weight_gradient;

@@ -1,4 +1,4 @@
-//! Gradients of layers that join several tensors.
+//! Gradients of merges, broadcasts and gated averages.
 
 use crate::kernels::elementwise::combine::Merge;
 use crate::kernels::elementwise::combine_gradient::{
@@ -7,16 +7,16 @@ use crate::kernels::elementwise::combine_gradient::{
 };
 use crate::kernels::parallel::image_batches::Images;
 use crate::plan::kernel_step::{Call, Inputs, KernelError, KernelStep, Sizes};
-use crate::plan::steps::merge::word;
+use crate::plan::steps::merge::merge_name;
 use serde::{Deserialize, Serialize};
 
-/// dx of one of several tensors combined value by value: from dy and all of them.
+/// The gradient of an elementwise merge by one input, from dy and all inputs.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct MergeGradientStep {
     pub pixels: usize,
     pub channels: usize,
     pub merge: Merge,
-    /// Which input the gradient is by.
+    /// The index of the input.
     pub index: usize,
 }
 
@@ -29,7 +29,13 @@ impl KernelStep for MergeGradientStep {
     }
 
     fn describe(&self) -> String {
-        format!("back through the {} of {}x{} to branch {}", word(self.merge), self.pixels, self.channels, self.index)
+        format!(
+            "back through the {} of {}x{} to branch {}",
+            merge_name(self.merge),
+            self.pixels,
+            self.channels,
+            self.index
+        )
     }
 
     fn sizes(&self) -> Sizes {
@@ -38,13 +44,13 @@ impl KernelStep for MergeGradientStep {
     }
 }
 
-/// dx of an image, or of the one value per channel, that were combined: from dy, the image and the values.
+/// The gradient of a broadcast by the image or by the broadcast values, from dy, the image and the values.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct BroadcastGradientStep {
     pub pixels: usize,
     pub channels: usize,
     pub merge: Merge,
-    /// Whether it is the gradient by the values per channel.
+    /// Whether it is the gradient by the broadcast values.
     pub by_values: bool,
 }
 
@@ -63,7 +69,7 @@ impl KernelStep for BroadcastGradientStep {
         let to = if self.by_values { "the values" } else { "the image" };
         format!(
             "back through the {} of {}x{} with one value per channel, to {to}",
-            word(self.merge),
+            merge_name(self.merge),
             self.pixels,
             self.channels
         )
@@ -75,13 +81,13 @@ impl KernelStep for BroadcastGradientStep {
     }
 }
 
-/// dx of a branch of a gated sum: from dy and the gate.
+/// The gradient of a gated average by one branch, from dy and the gate.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct GatedAverageGradientStep {
     pub pixels: usize,
     pub channels: usize,
     pub branches: usize,
-    /// Which branch, the gate not counted.
+    /// The index of the branch, without the gate.
     pub index: usize,
 }
 
@@ -102,7 +108,7 @@ impl KernelStep for GatedAverageGradientStep {
     }
 }
 
-/// dx of the gate of a gated sum: from dy and the branches.
+/// The gradient of a gated average by its gate, from dy and the branches.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct GateGradientStep {
     pub pixels: usize,

@@ -1,4 +1,4 @@
-//! Gradients.
+//! Gradients of layers.
 
 pub mod convolution_gradient;
 pub mod dense_gradient;

@@ -1,6 +1,6 @@
-//! Batch normalisation while training, and gradients of normalisations.
+//! Batch normalisation in training mode, and gradients of normalisations.
 
-use super::pointwise_gradient::two;
+use super::pointwise_gradient::binary_sizes;
 use crate::kernels::norm::batch_norm::{
     BatchNorm, batch_norm, batch_norm_gradient, batch_scratch_len, batch_statistics, channel_gradients,
     update_running_inv_std, update_running_mean,
@@ -15,10 +15,10 @@ use crate::kernels::norm::local_response_norm::LocalResponseNorm;
 use crate::kernels::parallel::image_batches::Images;
 use crate::plan::kernel_step::{Call, Inputs, KernelError, KernelStep, Sizes};
 use crate::plan::steps::norm::{GroupNormStep, LocalResponseStep};
-use crate::plan::steps::pointwise::same;
+use crate::plan::steps::pointwise::unary_sizes;
 use serde::{Deserialize, Serialize};
 
-/// Mean and inverse deviation of each channel over the batch, `(2, channels)`.
+/// The mean and inverse standard deviation of each channel over the batch, `(2, channels)`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct BatchStatisticsStep {
     pub pixels: usize,
@@ -52,8 +52,8 @@ impl KernelStep for BatchStatisticsStep {
     }
 }
 
-/// Brings the running statistics nearer to those of a batch: see [`update_running_mean`] and
-/// [`update_running_inv_std`]. It gives what it reads.
+/// Updates the running statistics by those of a batch, see [`update_running_mean`] and [`update_running_inv_std`]; the output is
+/// a dummy scalar.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct RunningStatsStep {
     pub channels: usize,
@@ -63,10 +63,10 @@ pub struct RunningStatsStep {
 impl KernelStep for RunningStatsStep {
     fn run(&self, mut call: Call<'_>) -> Result<(), KernelError> {
         let statistics = &call.inputs[0].data[..2 * self.channels];
-        let (mean, deviation) = statistics.split_at(self.channels);
+        let (mean, inv_std) = statistics.split_at(self.channels);
         if let [running_mean, running_inv_std] = &mut call.state[..] {
             update_running_mean(running_mean, mean, self.alpha);
-            update_running_inv_std(running_inv_std, deviation, self.alpha);
+            update_running_inv_std(running_inv_std, inv_std, self.alpha);
         }
         call.output.data[0] = 0.0;
         Ok(())
@@ -85,7 +85,7 @@ impl KernelStep for RunningStatsStep {
     }
 }
 
-/// Batch normalisation by the statistics of the batch: x and statistics; gamma and beta are its parameters.
+/// Batch normalisation by the statistics of the batch, from x and the statistics; gamma and beta are its parameters.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct BatchNormStep {
     pub pixels: usize,
@@ -115,7 +115,7 @@ impl KernelStep for BatchNormStep {
     }
 }
 
-/// Gradients of gamma and beta, `(2, channels)`: from x, dy and the statistics.
+/// The gradients of gamma and beta, `(2, channels)`, from x, dy and the statistics.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ScaleGradientStep {
     pub pixels: usize,
@@ -150,7 +150,7 @@ impl KernelStep for ScaleGradientStep {
     }
 }
 
-/// dx of batch normalisation by the batch: from x, dy, the statistics and the gradients of gamma and beta.
+/// The input gradient of batch normalisation by the batch, from x, dy, the statistics and the gradients of gamma and beta.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct BatchNormGradientStep {
     pub pixels: usize,
@@ -160,9 +160,9 @@ pub struct BatchNormGradientStep {
 impl KernelStep for BatchNormGradientStep {
     fn run(&self, call: Call<'_>) -> Result<(), KernelError> {
         let size = Images { n: call.batch, pixels: self.pixels, channels: self.channels };
-        let whole = |index: usize| &call.inputs[index].data[..2 * self.channels];
-        let norm = BatchNorm { gamma: call.constants[0], beta: call.constants[1], statistics: whole(2) };
-        batch_norm_gradient(call.inputs[0], call.inputs[1], call.output, size, &norm, whole(3), call.threads);
+        let per_channel = |index: usize| &call.inputs[index].data[..2 * self.channels];
+        let norm = BatchNorm { gamma: call.constants[0], beta: call.constants[1], statistics: per_channel(2) };
+        batch_norm_gradient(call.inputs[0], call.inputs[1], call.output, size, &norm, per_channel(3), call.threads);
         Ok(())
     }
 
@@ -171,8 +171,8 @@ impl KernelStep for BatchNormGradientStep {
     }
 
     fn sizes(&self) -> Sizes {
-        let (size, whole) = ((self.pixels, self.channels), (1, 2 * self.channels));
-        Sizes { inputs: Inputs::Fixed(vec![size, size, whole, whole]), output: size }
+        let (size, per_channel) = ((self.pixels, self.channels), (1, 2 * self.channels));
+        Sizes { inputs: Inputs::Fixed(vec![size, size, per_channel, per_channel]), output: size }
     }
 
     fn constants(&self) -> Vec<usize> {
@@ -180,7 +180,7 @@ impl KernelStep for BatchNormGradientStep {
     }
 }
 
-/// What the gradients of a group normalisation share, per image: from x and dy.
+/// The sums per image that the gradients of a group normalisation share, from x and dy.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct GroupSumsStep {
     pub layer: GroupNormStep,
@@ -189,11 +189,11 @@ pub struct GroupSumsStep {
 impl KernelStep for GroupSumsStep {
     fn run(&self, call: Call<'_>) -> Result<(), KernelError> {
         let size = self.layer.images(call.batch);
-        // The kernel's images follow each other without a gap, those of the arena may not.
-        let (sums, each) = (call.scratch, 4 * self.layer.channels);
+        // The kernel writes contiguous images; the output may have another image stride.
+        let (sums, image_len) = (call.scratch, 4 * self.layer.channels);
         group_norm_sums(call.inputs[0], call.inputs[1], size, &self.layer.norm, sums, call.threads);
-        for (image, sums) in sums.chunks_exact(each.max(1)).take(call.batch).enumerate() {
-            call.output.data[image * call.output.image..][..each].copy_from_slice(sums);
+        for (image, sums) in sums.chunks_exact(image_len.max(1)).take(call.batch).enumerate() {
+            call.output.data[image * call.output.image..][..image_len].copy_from_slice(sums);
         }
         Ok(())
     }
@@ -212,20 +212,20 @@ impl KernelStep for GroupSumsStep {
     }
 }
 
-/// The images of a tensor one behind the other.
+/// Copies the images of a tensor to contiguous memory.
 fn gather<'a>(
     view: &crate::kernels::tensor_view::View<'_>,
     batch: usize,
-    each: usize,
+    image_len: usize,
     scratch: &'a mut [f32],
 ) -> &'a [f32] {
     for image in 0..batch {
-        scratch[image * each..][..each].copy_from_slice(&view.data[image * view.image..][..each]);
+        scratch[image * image_len..][..image_len].copy_from_slice(&view.data[image * view.image..][..image_len]);
     }
-    &scratch[..batch * each]
+    &scratch[..batch * image_len]
 }
 
-/// dx of a group normalisation: from x, dy and the sums; gamma and beta are its parameters.
+/// The input gradient of a group normalisation, from x, dy and the sums; gamma and beta are its parameters.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct GroupNormGradientStep {
     pub layer: GroupNormStep,
@@ -258,7 +258,7 @@ impl KernelStep for GroupNormGradientStep {
     }
 }
 
-/// Gradients of gamma and beta of a group normalisation, `(2, channels)`: from the sums.
+/// The gradients of gamma and beta of a group normalisation, `(2, channels)`, from the sums.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct GroupScaleGradientStep {
     pub layer: GroupNormStep,
@@ -287,7 +287,7 @@ impl KernelStep for GroupScaleGradientStep {
     }
 }
 
-/// dx of local response normalisation: from x and dy.
+/// The gradient of local response normalisation, from x and dy.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct LocalResponseGradientStep {
     pub layer: LocalResponseStep,
@@ -308,7 +308,7 @@ impl KernelStep for LocalResponseGradientStep {
     }
 
     fn sizes(&self) -> Sizes {
-        two(self.layer.pixels, self.layer.channels)
+        binary_sizes(self.layer.pixels, self.layer.channels)
     }
 
     fn scratch_len(&self, _: usize, workers: usize) -> usize {
@@ -316,7 +316,7 @@ impl KernelStep for LocalResponseGradientStep {
     }
 }
 
-/// dx of batch normalisation by stored statistics: dy times the scale of each channel.
+/// The input gradient of batch normalisation by fixed statistics: dy times the scale of each channel.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct FixedNormGradientStep {
     pub layer: crate::plan::steps::norm::NormStep,
@@ -332,7 +332,7 @@ impl KernelStep for FixedNormGradientStep {
     }
 
     fn sizes(&self) -> Sizes {
-        same(self.layer.pixels, self.layer.channels)
+        unary_sizes(self.layer.pixels, self.layer.channels)
     }
 
     fn constants(&self) -> Vec<usize> {

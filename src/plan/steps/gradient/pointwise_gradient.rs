@@ -1,4 +1,4 @@
-//! Gradients of functions of each value, and of softmax.
+//! Gradients of activations, softmax, PReLU, L2 normalisation and slices.
 
 use crate::kernels::elementwise::activation::Activation;
 use crate::kernels::elementwise::activation_gradient::{
@@ -7,15 +7,15 @@ use crate::kernels::elementwise::activation_gradient::{
 };
 use crate::kernels::parallel::image_batches::Images;
 use crate::plan::kernel_step::{Call, Inputs, KernelError, KernelStep, Sizes};
-use crate::plan::steps::pointwise::same;
+use crate::plan::steps::pointwise::unary_sizes;
 use serde::{Deserialize, Serialize};
 
-/// `dy` and another tensor of its size.
-pub(crate) fn two(pixels: usize, channels: usize) -> Sizes {
+/// The sizes of a kernel of dy and another tensor of the same size.
+pub(crate) fn binary_sizes(pixels: usize, channels: usize) -> Sizes {
     Sizes { inputs: Inputs::Fixed(vec![(pixels, channels); 2]), output: (pixels, channels) }
 }
 
-/// dx of an elementwise function from dy and what came out of it, or went in where that does not tell the slope.
+/// The gradient of an activation, from dy and its output, or its input where the derivative needs it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ActivationGradientStep {
     pub pixels: usize,
@@ -26,10 +26,13 @@ pub struct ActivationGradientStep {
 impl KernelStep for ActivationGradientStep {
     fn run(&self, call: Call<'_>) -> Result<(), KernelError> {
         let size = Images { n: call.batch, pixels: self.pixels, channels: self.channels };
-        let (dy, Some(&known)) = (call.first(), call.inputs.last()) else { return Ok(()) };
-        let known =
-            if is_slope_from_output(self.activation) { SlopeSource::Output(known) } else { SlopeSource::Input(known) };
-        activation_gradient(known, dy, call.output, size, self.activation, call.threads);
+        let (dy, Some(&values)) = (call.first(), call.inputs.last()) else { return Ok(()) };
+        let source = if is_slope_from_output(self.activation) {
+            SlopeSource::Output(values)
+        } else {
+            SlopeSource::Input(values)
+        };
+        activation_gradient(source, dy, call.output, size, self.activation, call.threads);
         Ok(())
     }
 
@@ -38,11 +41,11 @@ impl KernelStep for ActivationGradientStep {
     }
 
     fn sizes(&self) -> Sizes {
-        two(self.pixels, self.channels)
+        binary_sizes(self.pixels, self.channels)
     }
 }
 
-/// dx of a softmax from dy and its output.
+/// The gradient of a softmax, from dy and its output.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct SoftmaxGradientStep {
     pub pixels: usize,
@@ -62,14 +65,14 @@ impl KernelStep for SoftmaxGradientStep {
     }
 
     fn sizes(&self) -> Sizes {
-        two(self.pixels, self.channels)
+        binary_sizes(self.pixels, self.channels)
     }
 }
 
-/// dx of learnt slopes from dy and x.
+/// The input gradient of a PReLU, from dy and x.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct PReluGradientStep {
-    /// The layer's own step.
+    /// The forward step.
     pub layer: crate::plan::steps::prelu::PReluStep,
 }
 
@@ -88,7 +91,7 @@ impl KernelStep for PReluGradientStep {
 
     fn sizes(&self) -> Sizes {
         let (pixels, channels) = self.layer.pixels_channels();
-        two(pixels, channels)
+        binary_sizes(pixels, channels)
     }
 
     fn constants(&self) -> Vec<usize> {
@@ -104,10 +107,10 @@ impl KernelStep for PReluGradientStep {
     }
 }
 
-/// The gradient of learnt slopes from x and dy.
+/// The gradient of the slopes of a PReLU, from x and dy.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct PReluSlopeStep {
-    /// The layer's own step.
+    /// The forward step.
     pub layer: crate::plan::steps::prelu::PReluStep,
 }
 
@@ -120,12 +123,12 @@ impl PReluSlopeStep {
 
 impl KernelStep for PReluSlopeStep {
     fn run(&self, call: Call<'_>) -> Result<(), KernelError> {
-        let (places, scratch) = call.scratch.split_at_mut(self.layer.places());
-        prelu_slope_gradient(call.inputs[0], call.inputs[1], places, self.images(call.batch), scratch, call.threads);
-        // One slope may stand at several places.
+        let (expanded, scratch) = call.scratch.split_at_mut(self.layer.expanded_len());
+        prelu_slope_gradient(call.inputs[0], call.inputs[1], expanded, self.images(call.batch), scratch, call.threads);
+        // Sum over the elements that share a slope.
         let out = &mut call.output.data[..self.layer.slopes()];
         out.fill(0.0);
-        places.iter().enumerate().for_each(|(place, value)| out[self.layer.slope_at(place)] += value);
+        expanded.iter().enumerate().for_each(|(element, value)| out[self.layer.slope_index(element)] += value);
         Ok(())
     }
 
@@ -138,12 +141,12 @@ impl KernelStep for PReluSlopeStep {
     }
 
     fn scratch_len(&self, batch: usize, _: usize) -> usize {
-        let places = self.layer.places();
-        places + prelu_slope_gradient_scratch_len(self.images(batch), places)
+        let expanded = self.layer.expanded_len();
+        expanded + prelu_slope_gradient_scratch_len(self.images(batch), expanded)
     }
 }
 
-/// dx of rows brought to unit length, from dy and x.
+/// The gradient of L2 normalisation, from dy and x.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct NormalizeGradientStep {
     pub pixels: usize,
@@ -160,12 +163,13 @@ impl KernelStep for NormalizeGradientStep {
                 let (dy, x) = (&dy.data[row(&dy)..][..self.channels], &x.data[row(&x)..][..self.channels]);
                 let dot =
                     |a: &[f32], b: &[f32]| -> f64 { a.iter().zip(b).map(|(&a, &b)| f64::from(a) * f64::from(b)).sum() };
-                let (length, along) = (dot(x, x).sqrt(), dot(x, dy));
-                let least = f64::from(self.epsilon);
-                let (divisor, pull) = if length > least { (length, along / (length * length)) } else { (least, 0.0) };
+                let (norm, projection) = (dot(x, x).sqrt(), dot(x, dy));
+                let epsilon = f64::from(self.epsilon);
+                let (divisor, factor) =
+                    if norm > epsilon { (norm, projection / (norm * norm)) } else { (epsilon, 0.0) };
                 let dx = &mut out.data[image * out.image + pixel * out.ld..][..self.channels];
                 for ((dx, dy), x) in dx.iter_mut().zip(dy).zip(x) {
-                    *dx = ((f64::from(*dy) - f64::from(*x) * pull) / divisor) as f32;
+                    *dx = ((f64::from(*dy) - f64::from(*x) * factor) / divisor) as f32;
                 }
             }
         }
@@ -177,16 +181,18 @@ impl KernelStep for NormalizeGradientStep {
     }
 
     fn sizes(&self) -> Sizes {
-        two(self.pixels, self.channels)
+        binary_sizes(self.pixels, self.channels)
     }
 }
 
-/// A copy of a tensor into the channels from one on of a wider one; the other channels become 0. It is the gradient of a slice.
+/// The gradient of a slice: copies a tensor into a range of the channels of a wider one and zeroes the others.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ScatterSliceStep {
     pub pixels: usize,
     pub channels: usize,
-    pub from: usize,
+    /// The first channel of the slice.
+    pub channel_offset: usize,
+    /// Channels of the wider tensor.
     pub width: usize,
 }
 
@@ -198,18 +204,18 @@ impl KernelStep for ScatterSliceStep {
                 let row = &mut out.data[image * out.image + pixel * out.ld..][..self.width];
                 row.fill(0.0);
                 let from = &x.data[image * x.image + pixel * x.ld..][..self.channels];
-                row[self.from..self.from + self.channels].copy_from_slice(from);
+                row[self.channel_offset..self.channel_offset + self.channels].copy_from_slice(from);
             }
         }
         Ok(())
     }
 
     fn describe(&self) -> String {
-        format!("{}x{} among {} channels from {} on", self.pixels, self.channels, self.width, self.from)
+        format!("{}x{} among {} channels from {} on", self.pixels, self.channels, self.width, self.channel_offset)
     }
 
     fn sizes(&self) -> Sizes {
-        let Sizes { inputs, .. } = same(self.pixels, self.channels);
+        let Sizes { inputs, .. } = unary_sizes(self.pixels, self.channels);
         Sizes { inputs, output: (self.pixels, self.width) }
     }
 }

@@ -1,4 +1,4 @@
-//! Gradients of what makes images smaller or larger.
+//! Gradients of pooling, upscaling and zero padding.
 
 use crate::kernels::movement::copy::{PadGeometry, crop};
 use crate::kernels::parallel::image_batches::Images;
@@ -10,18 +10,18 @@ use crate::plan::steps::pool::{GlobalPoolStep, PoolStep, Reduction};
 use crate::plan::steps::resize::{UpscaleStep, ZeroPadStep};
 use serde::{Deserialize, Serialize};
 
-/// The sizes of a gradient of a step with one input: dy (and x) to dx.
-fn back(forward: Sizes, with_input: bool) -> Sizes {
+/// The sizes of the gradient of a kernel with one input: from dy, and x if `needs_input`, to dx.
+fn gradient_sizes(forward: Sizes, needs_input: bool) -> Sizes {
     let input = match forward.inputs {
         Inputs::Fixed(list) => list.first().copied().unwrap_or((0, 0)),
         Inputs::Variadic(size) | Inputs::Gated(_, size) => size,
     };
     let mut inputs = vec![forward.output];
-    inputs.extend(with_input.then_some(input));
+    inputs.extend(needs_input.then_some(input));
     Sizes { inputs: Inputs::Fixed(inputs), output: input }
 }
 
-/// dx of a pool from dy, and for a maximum from x.
+/// The gradient of pooling, from dy, and for a maximum from x.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct PoolGradientStep {
     pub pool: PoolStep,
@@ -44,11 +44,11 @@ impl KernelStep for PoolGradientStep {
     }
 
     fn sizes(&self) -> Sizes {
-        back(self.pool.sizes(), self.pool.reduction.chooses())
+        gradient_sizes(self.pool.sizes(), self.pool.reduction.gradient_needs_input())
     }
 }
 
-/// dx of a pool over the whole image, from dy, and for a maximum from x.
+/// The gradient of global pooling, from dy, and for a maximum from x.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct GlobalPoolGradientStep {
     pub pool: GlobalPoolStep,
@@ -67,11 +67,11 @@ impl KernelStep for GlobalPoolGradientStep {
     }
 
     fn sizes(&self) -> Sizes {
-        back(self.pool.sizes(), self.pool.reduction.chooses())
+        gradient_sizes(self.pool.sizes(), self.pool.reduction.gradient_needs_input())
     }
 }
 
-/// dx of repeated pixels.
+/// The gradient of upscaling.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct UpscaleGradientStep {
     pub upscale: UpscaleStep,
@@ -88,11 +88,11 @@ impl KernelStep for UpscaleGradientStep {
     }
 
     fn sizes(&self) -> Sizes {
-        back(self.upscale.sizes(), false)
+        gradient_sizes(self.upscale.sizes(), false)
     }
 }
 
-/// dx of a border: the image without it.
+/// The gradient of zero padding: a crop.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ZeroPadGradientStep {
     pub geometry: PadGeometry,
@@ -109,6 +109,6 @@ impl KernelStep for ZeroPadGradientStep {
     }
 
     fn sizes(&self) -> Sizes {
-        back(ZeroPadStep { geometry: self.geometry }.sizes(), false)
+        gradient_sizes(ZeroPadStep { geometry: self.geometry }.sizes(), false)
     }
 }

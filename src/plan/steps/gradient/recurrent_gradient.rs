@@ -1,14 +1,14 @@
-//! Gradients of recurrent layers: a trace of the layer, and what follows from it.
+//! Gradients of recurrent layers: the trace of backpropagation through time, and the gradients computed from it.
 
 use crate::kernels::recurrent::recurrent_gradient::{
-    Layout, gru_trace, input_gradient, input_gradient_scratch_len, lstm_trace, parameter_gradients,
+    TraceLayout, gru_trace, input_gradient, input_gradient_scratch_len, lstm_trace, parameter_gradients,
     parameter_gradients_scratch_len, trace_scratch_len,
 };
 use crate::plan::kernel_step::{Call, Inputs, KernelError, KernelStep, Sizes};
 use crate::plan::steps::recurrent::{GruStep, LstmStep, Sequence};
 use serde::{Deserialize, Serialize};
 
-/// The layer that a gradient is of.
+/// The forward layer of a gradient.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum RecurrentLayer {
     Lstm(LstmStep),
@@ -23,7 +23,7 @@ impl RecurrentLayer {
         }
     }
 
-    /// Steps, and floats of a step's row of the trace.
+    /// The number of time steps, and the floats of a trace row.
     pub fn trace_sizes(&self) -> (usize, usize) {
         (self.sequence().steps, self.layout().width)
     }
@@ -36,10 +36,10 @@ impl RecurrentLayer {
         }
     }
 
-    fn layout(&self) -> Layout {
+    fn layout(&self) -> TraceLayout {
         match self {
-            RecurrentLayer::Lstm(step) => Layout::lstm(step.sequence.units, step.peepholes),
-            RecurrentLayer::Gru(step) => Layout::gru(step.sequence.units),
+            RecurrentLayer::Lstm(step) => TraceLayout::lstm(step.sequence.units, step.peepholes),
+            RecurrentLayer::Gru(step) => TraceLayout::gru(step.sequence.units),
         }
     }
 
@@ -50,7 +50,7 @@ impl RecurrentLayer {
         }
     }
 
-    fn input(&self) -> (usize, usize) {
+    fn input_size(&self) -> (usize, usize) {
         (self.sequence().steps, self.sequence().features)
     }
 
@@ -62,11 +62,11 @@ impl RecurrentLayer {
     }
 }
 
-/// How the loss depends on what enters the gates at each step: from x and dy.
+/// The trace of backpropagation through time, from x and dy: the gradients of the gates at each time step.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct RecurrentGatesStep {
     pub layer: RecurrentLayer,
-    /// What gradients of the gates are clipped to; 0 for not at all.
+    /// The gradients of the gates are clipped to plus and minus this; 0 disables clipping.
     pub clip: f32,
 }
 
@@ -94,8 +94,8 @@ impl KernelStep for RecurrentGatesStep {
 
     fn sizes(&self) -> Sizes {
         let sequence = self.layer.sequence();
-        let given = if sequence.only_final { 1 } else { sequence.steps };
-        let inputs = Inputs::Fixed(vec![self.layer.input(), (given, sequence.units)]);
+        let outputs = if sequence.only_final { 1 } else { sequence.steps };
+        let inputs = Inputs::Fixed(vec![self.layer.input_size(), (outputs, sequence.units)]);
         Sizes { inputs, output: self.layer.trace_sizes() }
     }
 
@@ -116,7 +116,7 @@ impl KernelStep for RecurrentGatesStep {
     }
 }
 
-/// The gradient of a recurrent layer by its input, from the trace; the input weights are its parameter.
+/// The input gradient of a recurrent layer, from the trace; the input weights are its parameter.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct RecurrentInputGradientStep {
     pub layer: RecurrentLayer,
@@ -135,7 +135,7 @@ impl KernelStep for RecurrentInputGradientStep {
     }
 
     fn sizes(&self) -> Sizes {
-        Sizes { inputs: Inputs::Fixed(vec![self.layer.trace_sizes()]), output: self.layer.input() }
+        Sizes { inputs: Inputs::Fixed(vec![self.layer.trace_sizes()]), output: self.layer.input_size() }
     }
 
     fn constants(&self) -> Vec<usize> {
@@ -151,7 +151,7 @@ impl KernelStep for RecurrentInputGradientStep {
     }
 }
 
-/// The gradients of all parameters of a recurrent layer, one behind the other: from x and the trace.
+/// The concatenated gradients of all parameters of a recurrent layer, from x and the trace.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct RecurrentGradientStep {
     pub layer: RecurrentLayer,
@@ -170,7 +170,7 @@ impl KernelStep for RecurrentGradientStep {
     }
 
     fn sizes(&self) -> Sizes {
-        let inputs = Inputs::Fixed(vec![self.layer.input(), self.layer.trace_sizes()]);
+        let inputs = Inputs::Fixed(vec![self.layer.input_size(), self.layer.trace_sizes()]);
         Sizes { inputs, output: (1, self.layer.parameters().into_iter().sum()) }
     }
 

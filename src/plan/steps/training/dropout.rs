@@ -1,14 +1,14 @@
-//! What acts in training only: values that are dropped, and noise.
+//! Dropout, Gaussian noise and DropBlock.
 
 use crate::kernels::parallel::image_batches::Images;
 use crate::kernels::training::dropout::{
     DropBlock, RandomKey, drop_block, drop_block_scratch_len, dropout, gaussian_noise,
 };
 use crate::plan::kernel_step::{Call, KernelError, KernelStep, Sizes};
-use crate::plan::steps::pointwise::same;
+use crate::plan::steps::pointwise::unary_sizes;
 use serde::{Deserialize, Serialize};
 
-/// What is done to the values.
+/// The kind of noise and its hyperparameters.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Noise {
     Dropout { proba: f32 },
@@ -16,14 +16,14 @@ pub enum Noise {
     DropBlock { height: usize, width: usize, keep_proba: f32, block: [usize; 2] },
 }
 
-/// Noise whose values depend on the seed, the layer, the update and the place only; the same step takes a gradient back.
+/// Noise as a function of the seed, the layer, the update and the index of a value; the same step computes the gradient.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct NoiseStep {
     pub pixels: usize,
     pub channels: usize,
     pub noise: Noise,
     pub seed: u64,
-    /// Which of the net's layers it is.
+    /// The index of the layer in the net.
     pub layer: u32,
 }
 
@@ -61,7 +61,7 @@ impl KernelStep for NoiseStep {
     }
 
     fn sizes(&self) -> Sizes {
-        same(self.pixels, self.channels)
+        unary_sizes(self.pixels, self.channels)
     }
 
     fn constants(&self) -> Vec<usize> {

@@ -1,4 +1,4 @@
-//! Losses, updates of parameters, noise, and parameters that are packed again after each update.
+//! Kernels used only in training: losses, parameter updates and noise.
 
 pub mod dropout;
 pub mod update;

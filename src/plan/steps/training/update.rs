@@ -1,4 +1,4 @@
-//! Losses, their gradients, and updates of parameters.
+//! Losses, their gradients, gradient norms and parameter updates.
 
 use crate::kernels::parallel::thread_pool::ThreadPool;
 use crate::kernels::tensor_view::{View, ViewMut};
@@ -9,31 +9,31 @@ use crate::kernels::training::regularizer::{Regularizer, square_sum};
 use crate::plan::kernel_step::{Call, Inputs, KernelError, KernelStep, Sizes};
 use serde::{Deserialize, Serialize};
 
-/// The loss of a batch: from predictions, targets, and weights of rows where there are any.
+/// The loss of a batch, from predictions, targets and optional sample weights.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct LossStep {
     pub loss: Loss,
-    /// Rows of an image that count alone.
+    /// Pixels per image that are samples of their own.
     pub pixels: usize,
     pub features: usize,
     pub weighted: bool,
 }
 
-/// The sizes of what a loss is computed from.
-fn tensors(pixels: usize, features: usize, weighted: bool) -> Vec<(usize, usize)> {
+/// The sizes of the inputs of a loss: prediction, target and optional weights.
+fn input_sizes(pixels: usize, features: usize, weighted: bool) -> Vec<(usize, usize)> {
     let mut list = vec![(pixels, features); 2];
     list.extend(weighted.then_some((1, pixels)));
     list
 }
 
-/// The weights of the rows of a batch, which the caller gives without gaps.
-fn weights<'a>(call: &Call<'a>, weighted: bool, pixels: usize) -> Option<&'a [f32]> {
+/// The sample weights of a batch, `(batch, pixels)`, which are contiguous.
+fn sample_weights<'a>(call: &Call<'a>, weighted: bool, pixels: usize) -> Option<&'a [f32]> {
     call.inputs.get(2).filter(|_| weighted).map(|view| &view.data[..call.batch * pixels])
 }
 
 impl KernelStep for LossStep {
     fn run(&self, call: Call<'_>) -> Result<(), KernelError> {
-        let weights = weights(&call, self.weighted, self.pixels);
+        let weights = sample_weights(&call, self.weighted, self.pixels);
         let (y, t) = (call.inputs[0], call.inputs[1]);
         let sizes = (self.pixels, self.features);
         let value = loss::loss_of_images(self.loss, y, t, weights, call.batch, sizes);
@@ -47,34 +47,35 @@ impl KernelStep for LossStep {
     }
 
     fn sizes(&self) -> Sizes {
-        Sizes { inputs: Inputs::Fixed(tensors(self.pixels, self.features, self.weighted)), output: (1, 1) }
+        Sizes { inputs: Inputs::Fixed(input_sizes(self.pixels, self.features, self.weighted)), output: (1, 1) }
     }
 }
 
-/// What a loss is differentiated by.
+/// The tensor by which a loss is differentiated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Through {
+pub enum GradientBy {
     /// The prediction.
-    Nothing,
-    /// The logits of a softmax that gave it.
-    Softmax,
-    /// The logits of a sigmoid that gave it.
-    Sigmoid,
+    Prediction,
+    /// The logits of the softmax that computes the prediction.
+    SoftmaxLogits,
+    /// The logits of the sigmoid that computes the prediction.
+    SigmoidLogits,
 }
 
-/// The gradient of a loss: from predictions, targets, and weights of rows where there are any.
+/// The gradient of a loss, from predictions, targets and optional sample weights.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct LossGradientStep {
     pub loss: Loss,
-    pub through: Through,
-    /// Rows of an image that count alone.
+    pub by: GradientBy,
+    /// Pixels per image that are samples of their own.
     pub pixels: usize,
     pub features: usize,
     pub weighted: bool,
 }
 
 impl LossGradientStep {
-    fn rows(
+    /// The gradient over `n` rows.
+    fn compute(
         &self,
         y: View<'_>,
         t: View<'_>,
@@ -83,52 +84,56 @@ impl LossGradientStep {
         n: usize,
         threads: &ThreadPool,
     ) {
-        match self.through {
-            Through::Nothing => loss::loss_gradient(self.loss, y, t, weights, out, n, self.features, threads),
-            Through::Softmax => loss::softmax_crossentropy_gradient(y, t, weights, out, n, self.features, threads),
-            Through::Sigmoid => loss::sigmoid_crossentropy_gradient(y, t, weights, out, n, self.features, threads),
+        match self.by {
+            GradientBy::Prediction => loss::loss_gradient(self.loss, y, t, weights, out, n, self.features, threads),
+            GradientBy::SoftmaxLogits => {
+                loss::softmax_crossentropy_gradient(y, t, weights, out, n, self.features, threads)
+            }
+            GradientBy::SigmoidLogits => {
+                loss::sigmoid_crossentropy_gradient(y, t, weights, out, n, self.features, threads)
+            }
         }
     }
 }
 
 impl KernelStep for LossGradientStep {
     fn run(&self, call: Call<'_>) -> Result<(), KernelError> {
-        let weights = weights(&call, self.weighted, self.pixels);
+        let weights = sample_weights(&call, self.weighted, self.pixels);
         let (y, t, out, threads) = (call.inputs[0], call.inputs[1], call.output, call.threads);
         if self.pixels == 1 {
             let out = ViewMut { ld: out.image, ..out };
-            self.rows(images(&y), images(&t), weights, out, call.batch, threads);
+            self.compute(images(&y), images(&t), weights, out, call.batch, threads);
             return Ok(());
         }
         for index in 0..call.batch {
             let weights = weights.map(|weights| &weights[index * self.pixels..][..self.pixels]);
-            let share = 1.0 / call.batch as f32;
+            let inv_batch = 1.0 / call.batch as f32;
             let data = &mut out.data[index * out.image..][..(self.pixels - 1) * out.ld + self.features];
             let rows = ViewMut { data: &mut *data, ld: out.ld, image: out.ld };
-            self.rows(image(&y, index), image(&t, index), weights, rows, self.pixels, threads);
+            self.compute(image(&y, index), image(&t, index), weights, rows, self.pixels, threads);
             for row in data.chunks_mut(out.ld) {
-                row[..self.features].iter_mut().for_each(|value| *value *= share);
+                row[..self.features].iter_mut().for_each(|value| *value *= inv_batch);
             }
         }
         Ok(())
     }
 
     fn describe(&self) -> String {
-        let through = match self.through {
-            Through::Nothing => "",
-            Through::Softmax => " through softmax",
-            Through::Sigmoid => " through sigmoid",
+        let through = match self.by {
+            GradientBy::Prediction => "",
+            GradientBy::SoftmaxLogits => " through softmax",
+            GradientBy::SigmoidLogits => " through sigmoid",
         };
         format!("gradient of {} of {}x{}{through}", self.loss.name(), self.pixels, self.features)
     }
 
     fn sizes(&self) -> Sizes {
-        let inputs = Inputs::Fixed(tensors(self.pixels, self.features, self.weighted));
+        let inputs = Inputs::Fixed(input_sizes(self.pixels, self.features, self.weighted));
         Sizes { inputs, output: (self.pixels, self.features) }
     }
 }
 
-/// The Euclidean norm of several tensors together.
+/// The global L2 norm of several gradients.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct GradientNormStep {
     pub lengths: Vec<usize>,
@@ -136,8 +141,8 @@ pub struct GradientNormStep {
 
 impl KernelStep for GradientNormStep {
     fn run(&self, call: Call<'_>) -> Result<(), KernelError> {
-        let each = call.inputs.iter().zip(&self.lengths);
-        let sum: f64 = each.map(|(view, &len)| square_sum(&view.data[..len], call.threads)).sum();
+        let gradients = call.inputs.iter().zip(&self.lengths);
+        let sum: f64 = gradients.map(|(view, &len)| square_sum(&view.data[..len], call.threads)).sum();
         call.output.data[0] = sum.sqrt() as f32;
         Ok(())
     }
@@ -151,16 +156,16 @@ impl KernelStep for GradientNormStep {
     }
 }
 
-/// Changes a parameter by its gradient, and by the norm of all gradients where that is clipped. It gives the penalty that
-/// the parameter adds to the loss.
+/// Updates a parameter by its gradient, and by the global norm of the gradients if that is clipped. Its output is the
+/// penalty that the parameter adds to the loss.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct UpdateStep {
     pub len: usize,
     pub rule: UpdateRule,
     pub penalty: Option<Regularizer>,
-    /// Each value of the gradient stays within plus and minus this.
+    /// Each value of the gradient is clipped to plus and minus this.
     pub clip: Option<f32>,
-    /// The norm of all gradients together stays within this.
+    /// The gradients are scaled so that their global norm does not exceed this.
     pub norm: Option<f32>,
 }
 
@@ -168,7 +173,7 @@ impl KernelStep for UpdateStep {
     fn run(&self, mut call: Call<'_>) -> Result<(), KernelError> {
         let (step, count) = (call.constants[0][0], call.constants[1][0].to_bits());
         let scale = match (self.norm, call.inputs.get(1)) {
-            (Some(most), Some(norm)) if norm.data[0] > most => most / norm.data[0],
+            (Some(limit), Some(norm)) if norm.data[0] > limit => limit / norm.data[0],
             _ => 1.0,
         };
         let gradient = &call.inputs[0].data[..self.len];

@@ -2,7 +2,7 @@
 
 use half::{bf16, f16};
 
-/// The type of a stored number.
+/// The format of a stored number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Element {
     kind: Kind,
@@ -10,10 +10,10 @@ pub struct Element {
     big_endian: bool,
 }
 
-/// What the bytes of a stored number mean.
+/// The kind of a number format.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
-    /// One byte: not zero is true.
+    /// One byte; nonzero is true.
     Bool,
     Signed,
     Unsigned,
@@ -27,7 +27,7 @@ impl Element {
     /// Little-endian f32.
     pub const F32: Element = Element { kind: Kind::Float, size: 4, big_endian: false };
 
-    /// A number of `size` bytes; `None` where no such number is read.
+    /// A format of `size` bytes; `None` if it is unsupported.
     pub fn new(kind: Kind, size: usize, big_endian: bool) -> Option<Element> {
         let known = match kind {
             Kind::Bool => size == 1,
@@ -38,17 +38,17 @@ impl Element {
         known.then_some(Element { kind, size, big_endian })
     }
 
-    /// What its bytes mean.
+    /// Its kind.
     pub fn kind(self) -> Kind {
         self.kind
     }
 
-    /// The bytes that one value takes in the file.
+    /// Bytes per value.
     pub fn size(self) -> usize {
         self.size
     }
 
-    /// Appends the values in `bytes`, a whole number of them, as f32.
+    /// Appends the values in `bytes`, whose length is a multiple of the size, as f32.
     pub fn append(self, bytes: &[u8], values: &mut Vec<f32>) {
         match (self.kind, self.size) {
             (Kind::Bool, _) => values.extend(bytes.iter().map(|&x| f32::from(u8::from(x != 0)))),

@@ -1,5 +1,5 @@
-//! Files that others wrote are read only where they are regular ones, and up to a size. Files that are written are written
-//! whole or not at all: to a temporary file in the same folder, which then takes the name.
+//! Safe file access: only regular files up to a size limit are read, and files are written atomically, to a temporary file in
+//! the same folder that is then renamed.
 
 use crate::source::plain;
 use std::fs::{self, File};
@@ -8,75 +8,74 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 use tempfile::NamedTempFile;
 
-/// What the names of temporary files begin with. Each is locked by the process that writes it, as long as it does.
+/// The prefix of temporary files. Each is locked by the process that writes it.
 const PREFIX: &str = ".netc-";
-/// How long a temporary file must be left alone before it is taken for one that a killed process has left: libraries that
-/// write by name cannot do so while it is locked, and nobody holds it for a moment before and after that.
-const LEFT: Duration = Duration::from_secs(10);
+/// The age at which an unlocked temporary file counts as left behind by a killed process. A library that writes by name needs it
+/// unlocked for a moment.
+const STALE_AGE: Duration = Duration::from_secs(10);
 
-/// Opens a file for reading, and tells its length. It must be a regular one: a pipe or a device would block or never end, and
-/// has no length that sizes in it could be compared with. Every reader of a file that a spec, a list or a user names opens it
-/// here.
+/// Opens a regular file for reading. Returns its length too. A pipe or a device could block or never end, and has no length that
+/// sizes in it could be compared with. All files named by a spec, a list or a user are opened here.
 ///
 /// # Errors
-/// Of the file system; of the kind `InvalidInput` for what is no regular file.
+/// Errors of the file system, and `InvalidInput` if it is not a regular file.
 pub fn open_regular(path: &Path) -> io::Result<(File, u64)> {
-    // Before it is opened, as opening a pipe blocks and opening a device may do anything; and of what was opened, as the
-    // name may have changed its meaning.
-    let regular = |known: &fs::Metadata| match (known.is_file(), known.is_dir()) {
+    // Checked before opening, as opening a pipe blocks and opening a device may have effects; and after opening, as the path
+    // may have been replaced in between.
+    let check = |known: &fs::Metadata| match (known.is_file(), known.is_dir()) {
         (true, _) => Ok(()),
         (_, true) => Err(io::ErrorKind::IsADirectory.into()),
         _ => Err(io::Error::new(io::ErrorKind::InvalidInput, "it is a pipe or a device, not a regular file")),
     };
-    regular(&fs::metadata(path)?)?;
+    check(&fs::metadata(path)?)?;
     let file = File::open(path)?;
     let known = file.metadata()?;
-    regular(&known)?;
+    check(&known)?;
     Ok((file, known.len()))
 }
 
-/// Reads a regular file of up to `most` bytes.
+/// Reads a regular file of up to `limit` bytes.
 ///
 /// # Errors
-/// As [`open_regular`], and of the kind `FileTooLarge` for more bytes.
-pub fn read_regular(path: &Path, most: u64) -> io::Result<Vec<u8>> {
+/// As [`open_regular`], and `FileTooLarge` for more bytes.
+pub fn read_regular(path: &Path, limit: u64) -> io::Result<Vec<u8>> {
     let (file, length) = open_regular(path)?;
-    let bytes = if length > most { Vec::new() } else { read_up_to(file, most)? };
-    if length.max(bytes.len() as u64) > most { Err(too_large(most)) } else { Ok(bytes) }
+    let bytes = if length > limit { Vec::new() } else { read_up_to(file, limit)? };
+    if length.max(bytes.len() as u64) > limit { Err(too_large(limit)) } else { Ok(bytes) }
 }
 
-/// Reads what comes from a pipe that the user put there, up to `most` bytes.
+/// Reads up to `limit` bytes from a pipe such as stdin.
 ///
 /// # Errors
-/// Of the system, and of the kind `FileTooLarge` for more bytes.
-pub fn read_piped(pipe: impl Read, most: u64) -> io::Result<Vec<u8>> {
-    let bytes = read_up_to(pipe, most)?;
-    if bytes.len() as u64 > most { Err(too_large(most)) } else { Ok(bytes) }
+/// Errors of the system, and `FileTooLarge` for more bytes.
+pub fn read_piped(pipe: impl Read, limit: u64) -> io::Result<Vec<u8>> {
+    let bytes = read_up_to(pipe, limit)?;
+    if bytes.len() as u64 > limit { Err(too_large(limit)) } else { Ok(bytes) }
 }
 
-/// Up to one byte more than the most: what grows while it is read is noticed.
-fn read_up_to(reader: impl Read, most: u64) -> io::Result<Vec<u8>> {
+/// Reads up to one byte more than the limit, so that a file that grows while it is read is detected.
+fn read_up_to(reader: impl Read, limit: u64) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
-    reader.take(most.saturating_add(1)).read_to_end(&mut bytes)?;
+    reader.take(limit.saturating_add(1)).read_to_end(&mut bytes)?;
     Ok(bytes)
 }
 
-fn too_large(most: u64) -> io::Error {
-    io::Error::new(io::ErrorKind::FileTooLarge, format!("it is larger than {} MiB", most >> 20))
+fn too_large(limit: u64) -> io::Error {
+    io::Error::new(io::ErrorKind::FileTooLarge, format!("it is larger than {} MiB", limit >> 20))
 }
 
-/// Lets `fill` write a file that then stands at `path` in place of what was there. On an error what was there stays.
+/// Replaces the file at `path` atomically by what `fill` writes. On an error the old file stays.
 ///
 /// A link's target is replaced, not the link; a device (`/dev/null`, a pipe) is written to, never replaced.
 ///
 /// # Errors
-/// Of the file system, and those of `fill`.
+/// Errors of the file system and of `fill`.
 pub fn replace(path: &Path, fill: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> io::Result<()> {
     put(path, true, fill)
 }
 
-/// The same without waiting for the disk: what a killed process leaves is whole, what a power cut leaves may be the old
-/// file or a damaged one. For files that are written often and carry a checksum.
+/// As [`replace`], without waiting for the disk: a killed process leaves the old or the new file, but after a power cut it may be
+/// damaged. For files that are written often and have a checksum.
 ///
 /// # Errors
 /// As [`replace`].
@@ -88,15 +87,15 @@ fn put(path: &Path, durable: bool, fill: impl FnOnce(&mut dyn Write) -> io::Resu
     if fs::metadata(path).is_ok_and(|known| !known.is_file() && !known.is_dir()) {
         return fill(&mut File::options().write(true).open(path)?);
     }
-    let mut draft = PendingFile::for_target(path)?;
-    let mut writer = BufWriter::with_capacity(1 << 20, draft.file());
+    let mut pending = PendingFile::for_target(path)?;
+    let mut writer = BufWriter::with_capacity(1 << 20, pending.file());
     fill(&mut writer)?;
     writer.flush()?;
     drop(writer);
-    draft.settle(durable)
+    pending.persist(durable)
 }
 
-/// A file on its way: it stands beside its place until it is whole. Dropped before, it goes.
+/// A temporary file that replaces its target when it is complete. It is deleted if it is dropped before.
 #[derive(Debug)]
 pub struct PendingFile {
     file: NamedTempFile,
@@ -104,11 +103,11 @@ pub struct PendingFile {
 }
 
 impl PendingFile {
-    /// A new, empty file for `path`; of a link, for the file that it leads to. It has the permissions of the file that it
-    /// will replace, else those that the system gives new files.
+    /// A new, empty file for `path`, or for the target of a link. It has the permissions of the file that it will replace, else
+    /// the default ones.
     ///
     /// # Errors
-    /// Where something stands at `path` that is no file, and those of the file system.
+    /// If `path` exists and is not a file, and errors of the file system.
     pub fn for_target(path: &Path) -> io::Result<PendingFile> {
         let target = fs::canonicalize(path).unwrap_or_else(|_| path.to_path_buf());
         let old = fs::metadata(&target).ok();
@@ -122,13 +121,13 @@ impl PendingFile {
         Ok(PendingFile { file, target })
     }
 
-    /// The file, to be written.
+    /// The file to write.
     pub fn file(&mut self) -> &mut File {
         self.file.as_file_mut()
     }
 
-    /// Lets a library write it by the name that it has now. What the library says of that name is to be put into words by
-    /// [`in_words`].
+    /// Lets a library write it by its temporary path. Rewrite the library's error messages with [`in_words`], as they contain
+    /// that path.
     pub fn by_name<T>(&mut self, write: impl FnOnce(&Path) -> T) -> T {
         // A library may lock it itself.
         let _ = self.file.as_file().unlock();
@@ -137,22 +136,22 @@ impl PendingFile {
         written
     }
 
-    /// Where it stands now.
+    /// The folder of the file.
     pub fn folder(&self) -> PathBuf {
         folder_of(&self.target)
     }
 
-    /// Gives it its name; where it is to be `durable`, not before it is on the disk.
+    /// Moves it to its target, after it was written to the disk if it is to be `durable`.
     ///
     /// # Errors
-    /// Of the file system.
-    pub fn settle(self, durable: bool) -> io::Result<()> {
+    /// Errors of the file system.
+    pub fn persist(self, durable: bool) -> io::Result<()> {
         if durable {
             self.file.as_file().sync_all()?;
         }
         let folder = folder_of(&self.target);
         self.file.persist(&self.target).map_err(|error| error.error)?;
-        // The new name is lasting once the folder is on the disk; where folders cannot be opened, the system sees to it.
+        // The new name is durable once the folder is synced. Systems on which folders cannot be opened do not need that.
         if let (true, Ok(folder)) = (durable, File::open(folder)) {
             let _ = folder.sync_all();
         }
@@ -160,45 +159,45 @@ impl PendingFile {
     }
 }
 
-/// A new temporary file in a folder, after those were taken away that killed processes have left there.
+/// Creates a temporary file in a folder, and deletes those that killed processes left there.
 ///
 /// # Errors
-/// Of the file system.
+/// Errors of the file system.
 pub fn temporary(folder: &Path) -> io::Result<NamedTempFile> {
     let mut builder = tempfile::Builder::new();
     builder.prefix(PREFIX);
-    // Not those of a secret file; the umask is applied.
+    // `tempfile` would make it private; the umask applies.
     #[cfg(unix)]
     builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
     let file = builder.tempfile_in(folder).map_err(|error| without_path(&error))?;
-    // Where files cannot be locked, none can be taken away.
+    // If files cannot be locked, none is deleted.
     let _ = file.as_file().try_lock();
     sweep(folder, file.as_file());
     Ok(file)
 }
 
-/// Takes away the temporary files in a folder that nobody writes any more; `newest` was made just now.
+/// Deletes stale temporary files in a folder; `newest` was created just now.
 fn sweep(folder: &Path, newest: &File) {
     let (Ok(now), Ok(entries)) = (newest.metadata().and_then(|file| file.modified()), fs::read_dir(folder)) else {
         return;
     };
-    let is_left = |entry: &fs::DirEntry| {
+    let is_stale = |entry: &fs::DirEntry| {
         let metadata = entry.metadata().ok().filter(|file| file.is_file());
         let changed = metadata.and_then(|file| file.modified().ok());
         entry.file_name().to_string_lossy().starts_with(PREFIX)
-            && changed.and_then(|changed| now.duration_since(changed).ok()).is_some_and(|age| age >= LEFT)
+            && changed.and_then(|changed| now.duration_since(changed).ok()).is_some_and(|age| age >= STALE_AGE)
     };
-    for path in entries.flatten().filter(is_left).map(|entry| entry.path()) {
+    for path in entries.flatten().filter(is_stale).map(|entry| entry.path()) {
         let free = File::options().write(true).open(&path).is_ok_and(|file| file.try_lock().is_ok());
         if free {
-            // Another process may have done it.
+            // Another process may have deleted it.
             let _ = fs::remove_file(&path);
         }
     }
 }
 
-/// What HDF5 says of a file that it cannot write, in a user's words: the system's reason, where it gives one. The name of a
-/// temporary file would tell nothing.
+/// An HDF5 error message in plain words: the system's reason, if it contains one. The path of a temporary file would confuse the
+/// user.
 pub fn in_words(text: &str) -> String {
     let number = text.split_once("errno = ").and_then(|(_, rest)| {
         let digits: String = rest.chars().take_while(char::is_ascii_digit).collect();
@@ -207,13 +206,13 @@ pub fn in_words(text: &str) -> String {
     number.map_or_else(|| text.to_string(), |number| plain(&io::Error::from_raw_os_error(number)))
 }
 
-/// An error of making a temporary file, whose name would tell a user nothing.
+/// An error of creating a temporary file, without its path, which would confuse the user.
 fn without_path(error: &io::Error) -> io::Error {
     let text = error.to_string();
     io::Error::new(error.kind(), text.split(" at path ").next().unwrap_or_default())
 }
 
-/// The folder that a file stands in.
+/// The folder of a file.
 pub fn folder_of(path: &Path) -> PathBuf {
     match path.parent() {
         Some(folder) if !folder.as_os_str().is_empty() => folder.to_path_buf(),
@@ -226,7 +225,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_fails_leaves_the_old_file_and_nothing_else() {
+    fn a_failed_write_leaves_only_the_old_file() {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("a.txt");
         replace(&path, |file| file.write_all(b"old")).expect("a new file");
@@ -240,9 +239,9 @@ mod tests {
     }
 
     #[test]
-    fn what_killed_processes_left_is_taken_away() {
+    fn stale_temporary_files_are_deleted() {
         let folder = tempfile::tempdir().expect("a folder");
-        let old = std::time::SystemTime::now() - 2 * LEFT;
+        let old = std::time::SystemTime::now() - 2 * STALE_AGE;
         let make = |name: &str, changed: Option<std::time::SystemTime>| {
             let file = File::create(folder.path().join(name)).expect("a file");
             changed.into_iter().for_each(|time| file.set_modified(time).expect("a time"));
@@ -267,19 +266,19 @@ mod tests {
     }
 
     #[test]
-    fn a_draft_is_nobody_elses() {
+    fn a_pending_file_is_locked() {
         let folder = tempfile::tempdir().expect("a folder");
-        let mut draft = PendingFile::for_target(&folder.path().join("a.h5")).expect("a draft");
-        let path = draft.by_name(|path| {
-            File::options().write(true).open(path).expect("the draft").try_lock().expect("free for a library");
+        let mut pending = PendingFile::for_target(&folder.path().join("a.h5")).expect("a file");
+        let path = pending.by_name(|path| {
+            File::options().write(true).open(path).expect("the file").try_lock().expect("free for a library");
             path.to_path_buf()
         });
-        let other = File::options().write(true).open(path).expect("the draft");
+        let other = File::options().write(true).open(path).expect("the file");
         assert!(other.try_lock().is_err(), "held again");
     }
 
     #[test]
-    fn a_full_disk_is_told_in_words() {
+    fn a_full_disk_is_reported_in_plain_words() {
         let told = "H5Fclose(): can't close file: file write failed: filename = '/a/.netc-x', errno = 28, error message = \
                     'No space left on device'";
         assert_eq!(in_words(told), "the disk is full");
@@ -287,7 +286,7 @@ mod tests {
     }
 
     #[test]
-    fn only_regular_files_are_read_and_up_to_a_size() {
+    fn only_regular_files_up_to_a_limit_are_read() {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("a.txt");
         fs::write(&path, vec![b'a'; 3 << 20]).expect("a file");

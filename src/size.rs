@@ -1,40 +1,40 @@
-//! Arithmetic of sizes that cannot wrap. Specs and artifacts are written by others: a product of sizes that wraps to a small
-//! number lets a kernel write where nothing was reserved for it.
+//! Saturating arithmetic of sizes. Specs and artifacts are untrusted: a product of sizes that wraps to a small number would let a
+//! kernel write outside its buffer.
 //!
-//! A result beyond all numbers is [`BEYOND`], which is more than every bound, so that one comparison with a bound is enough,
-//! after all products and sums.
+//! An overflow gives [`BEYOND`], which exceeds every limit, so that one comparison with a limit after all products and sums is
+//! enough.
 
-/// What a size beyond all numbers is: above every bound.
+/// The result of an overflow: above every limit.
 pub const BEYOND: usize = usize::MAX;
 
-/// The most values that one tensor may hold for one image.
+/// The maximum number of values of a tensor per image.
 pub const MAX_TENSOR_VALUES: usize = 1 << 33;
 
-/// The product; [`BEYOND`] where it is beyond all numbers. Without factors it is 1.
+/// The product; [`BEYOND`] on overflow, and 1 without factors.
 #[must_use]
 pub fn product(factors: impl IntoIterator<Item = usize>) -> usize {
-    let (mut product, mut none) = (1usize, false);
+    let (mut product, mut is_zero) = (1usize, false);
     for factor in factors {
-        // A factor of nothing makes nothing of what is beyond all numbers too, wherever it stands.
-        none |= factor == 0;
+        // A factor of 0 gives 0 even after an overflow.
+        is_zero |= factor == 0;
         product = product.saturating_mul(factor);
     }
-    if none { 0 } else { product }
+    if is_zero { 0 } else { product }
 }
 
-/// The sum; [`BEYOND`] where it is beyond all numbers.
+/// The sum; [`BEYOND`] on overflow.
 #[must_use]
 pub fn sum(terms: impl IntoIterator<Item = usize>) -> usize {
     terms.into_iter().fold(0, usize::saturating_add)
 }
 
-/// The next multiple of `unit`, which is at least 1; [`BEYOND`] where that is beyond all numbers.
+/// The next multiple of `unit`, which is at least 1; [`BEYOND`] on overflow.
 #[must_use]
 pub fn round_up(size: usize, unit: usize) -> usize {
     size.checked_next_multiple_of(unit).unwrap_or(BEYOND)
 }
 
-/// From the first to behind the last of `count` pieces of `len` that begin `stride` apart.
+/// The length from the start of the first to the end of the last of `count` pieces of `len` that begin `stride` apart.
 #[must_use]
 pub fn span(count: usize, stride: usize, len: usize) -> usize {
     match count {
@@ -43,7 +43,7 @@ pub fn span(count: usize, stride: usize, len: usize) -> usize {
     }
 }
 
-/// Whether a tensor of these sizes may be: no size is 0, and no more than [`MAX_TENSOR_VALUES`] values.
+/// Whether these are valid sizes of a tensor: none is 0, and it has at most [`MAX_TENSOR_VALUES`] values.
 #[must_use]
 pub fn is_tensor(sizes: &[usize]) -> bool {
     (1..=MAX_TENSOR_VALUES).contains(&product(sizes.iter().copied()))

@@ -1,23 +1,23 @@
-//! Shapes and the types of tensors. All elements are f32.
+//! Types of tensors: their shapes. All elements are f32.
 
 use std::fmt;
 
 pub use crate::size::MAX_TENSOR_VALUES;
 
-/// The most sizes that a tensor has, besides the batch.
+/// The maximum number of sizes of a tensor, besides the batch.
 pub const MAX_AXES: usize = 16;
 
 /// One size of a shape.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Size {
-    /// A number.
+    /// A known size.
     Known(usize),
-    /// Left open by the spec, written `?`.
+    /// A size that the spec leaves open, written `?`.
     Open,
 }
 
 impl Size {
-    /// The number, where it is known.
+    /// The number, if it is known.
     pub fn known(self) -> Option<usize> {
         match self {
             Size::Known(size) => Some(size),
@@ -25,7 +25,7 @@ impl Size {
         }
     }
 
-    /// Whether both may stand for the same number.
+    /// Whether both may be the same number.
     pub fn agrees(self, other: Size) -> bool {
         match (self, other) {
             (Size::Known(a), Size::Known(b)) => a == b,
@@ -33,7 +33,7 @@ impl Size {
         }
     }
 
-    /// What is known of a size that two tensors share.
+    /// The more specific of two sizes that agree.
     pub fn meet(self, other: Size) -> Size {
         match self {
             Size::Known(_) => self,
@@ -41,7 +41,7 @@ impl Size {
         }
     }
 
-    /// The number through a function; open stays open.
+    /// Applies a function to a known size; open stays open.
     pub fn map(self, f: impl FnOnce(usize) -> usize) -> Size {
         self.known().map_or(Size::Open, |size| Size::Known(f(size)))
     }
@@ -62,13 +62,13 @@ impl fmt::Display for Size {
     }
 }
 
-/// The type of a tensor: its sizes without the batch, and whether it has one.
-/// Activations have a batch, whose size stays open until a plan runs; gradients of parameters have none.
+/// The type of a tensor: its sizes without the batch, and whether it has a batch.
+/// Activations have one, whose size stays open until a plan runs; gradients of parameters have none.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct TensorType {
     /// Sizes without the batch: (height, width, channels), (time, features) or (features).
     pub sizes: Vec<Size>,
-    /// Whether a batch stands before them.
+    /// Whether it has a batch axis before them.
     pub batched: bool,
 }
 
@@ -83,22 +83,22 @@ impl TensorType {
         Self::batched(sizes.iter().map(|&size| Size::Known(size)).collect::<Vec<_>>())
     }
 
-    /// How many dimensions it has, the batch among them.
+    /// The number of axes, including the batch.
     pub fn rank(&self) -> usize {
         self.sizes.len() + usize::from(self.batched)
     }
 
-    /// How many values it holds per image, where all sizes are known.
+    /// The number of values per image, if all sizes are known.
     pub fn len(&self) -> Option<usize> {
         self.sizes.iter().try_fold(1usize, |product, size| product.checked_mul(size.known()?))
     }
 
-    /// Whether it holds no values.
+    /// Whether it has no values.
     pub fn is_empty(&self) -> bool {
         self.len() == Some(0)
     }
 
-    /// The sizes as numbers, where all are known.
+    /// The sizes as numbers, if all are known.
     pub fn known(&self) -> Option<Vec<usize>> {
         self.sizes.iter().map(|size| size.known()).collect()
     }
@@ -108,7 +108,7 @@ impl TensorType {
         self.sizes.last().copied().unwrap_or(Size::Known(1))
     }
 
-    /// Height, width and channels of an image.
+    /// Height, width and channels, if it is an image.
     pub fn image(&self) -> Option<(Size, Size, Size)> {
         match self.sizes[..] {
             [height, width, channels] if self.batched => Some((height, width, channels)),
@@ -116,7 +116,7 @@ impl TensorType {
         }
     }
 
-    /// Whether both may stand for the same tensor.
+    /// Whether both may be the type of the same tensor.
     pub fn agrees(&self, other: &TensorType) -> bool {
         self.batched == other.batched
             && self.sizes.len() == other.sizes.len()

@@ -130,7 +130,7 @@ fn run(
 ) -> Result<Vec<f32>, KernelError> {
     let batch = x.shape()[0];
     let sizes = kernel.sizes();
-    let Inputs::Each(wanted) = sizes.inputs else { panic!("more than one input") };
+    let Inputs::Fixed(wanted) = sizes.inputs else { panic!("more than one input") };
     let mut input = Strided::new(batch, wanted[0], gap);
     let mut output = Strided::new(batch, sizes.output, 2 * gap);
     assert_eq!(x.len(), batch * wanted[0].0 * wanted[0].1, "the sizes of the input");
@@ -302,7 +302,7 @@ fn deconvolution() {
     check("Deconv", with(window(4, 2, 17), vec![("stride", sizes(&[3, 1])), ("padding", word("same"))]), &[3, 5, 9]);
     check("Deconv", with(window(1, 1, 7), vec![("stride", int(2))]), &[3, 5, 9]);
     assert!(refused("Deconv", window(3, 3, 5), &[7]).contains("needs an image"));
-    assert!(refused("Deconv", with(window(1, 1, 5), vec![("padding", int(3))]), &[5, 6, 3]).contains("takes off more"));
+    assert!(refused("Deconv", with(window(1, 1, 5), vec![("padding", int(3))]), &[5, 6, 3]).contains("crops more"));
 }
 
 #[test]

@@ -165,7 +165,7 @@ fn stages_have_different_micro_batches() {
     compiled(net).and_then(|build| build.write(&path).map_err(|errors| format!("{errors:?}"))).expect("a build");
     let artifact = Arc::new(Artifact::open(&path).expect("an artifact"));
     let plan = &artifact.manifest.plan;
-    let chunks: Vec<Option<usize>> = plan.stages.iter().map(|stage| stage.chunk).collect();
+    let chunks: Vec<Option<usize>> = plan.stages.iter().map(|stage| stage.micro_batch).collect();
     assert_eq!(chunks, [Some(1), Some(8), None], "{plan}");
     let (batch, size) = (10, plan.inputs[0].len());
     let x = Initializer::Normal { mean: 0.0, std: 1.0 }.sample(&[batch * size], "x", 1);

@@ -1,4 +1,4 @@
-//! The constants of a plan: the values of parameters, read from where they are bound, and packed as kernels want them.
+//! The constants of a plan: the values of parameters, read from the files that they are bound to and packed for the kernels.
 
 use crate::artifact::Sink;
 use crate::diagnostics::{Code, Diagnostic, Diagnostics};
@@ -8,7 +8,7 @@ use crate::weights::bind::Bindings;
 use crate::weights::store::StoreError;
 use std::path::Path;
 
-/// Where the values of parameters come from: a graph as it was written, and what it is bound to.
+/// The source of parameters' values: the graph before the passes, and its bindings.
 #[derive(Clone, Copy, Debug)]
 pub struct Values<'a> {
     pub graph: &'a Graph,
@@ -16,21 +16,21 @@ pub struct Values<'a> {
 }
 
 impl Values<'_> {
-    /// The values of a parameter that is not made from others.
+    /// The values of a parameter that is not derived from others.
     ///
     /// # Errors
-    /// Where its file cannot be read.
+    /// If its file cannot be read.
     pub fn read(&self, parameter: &Parameter) -> std::result::Result<Vec<f32>, StoreError> {
-        // Passes drop and add parameters; the bindings are those of the graph as it was written.
+        // Passes remove and add parameters; the bindings are those of the graph before the passes.
         self.bindings.read(self.graph, self.place(parameter).unwrap_or(ParameterId(0)))
     }
 
-    /// The parameter as the graph was written, where it has it.
+    /// The parameter in the graph before the passes, if it has it.
     pub fn place(&self, parameter: &Parameter) -> Option<ParameterId> {
         self.bindings.place(parameter)
     }
 
-    /// The values of a parameter of a graph that passes made of this one.
+    /// The values of a parameter of a graph after passes.
     fn derived(&self, graph: &Graph, id: ParameterId) -> std::result::Result<Vec<f32>, StoreError> {
         if graph.parameters[id.0].derived.is_none() {
             return self.read(&graph.parameters[id.0]);
@@ -47,24 +47,24 @@ impl Values<'_> {
     }
 }
 
-/// The constants of a step take so many times the memory of its parameters while they are made: as they are read, as they
-/// are packed, and what is between.
+/// The constants of a step take this many times the memory of its parameters while they are made: as read, as packed, and an
+/// intermediate copy.
 const COPIES: usize = 3;
 
-/// Whether the memory holds the constants of the steps while they are made, one after the other.
+/// Checks that there is enough memory to make the constants of each step, one step after the other.
 fn check_memory(compiled: &Compiled, graph: &Graph) -> std::result::Result<(), ConstantError> {
-    for recipe in &compiled.packings {
-        let floats = recipe.parameters.iter().map(|id| graph.parameters[id.0].len()).fold(0, usize::saturating_add);
+    for packing in &compiled.packings {
+        let floats = packing.parameters.iter().map(|id| graph.parameters[id.0].len()).fold(0, usize::saturating_add);
         let bytes = floats.saturating_mul(COPIES * size_of::<f32>());
         if Vec::<u8>::new().try_reserve_exact(bytes).is_err() {
-            let step = compiled.plan.steps[recipe.step].name.clone();
+            let step = compiled.plan.steps[packing.step].name.clone();
             return Err(ConstantError::Memory { step, bytes: bytes as u64 });
         }
     }
     Ok(())
 }
 
-/// Packs the parameters of one step of a plan after the other, so that memory holds little more than the largest.
+/// Packs the parameters of a plan, one step after the other, so that memory use stays near that of the largest.
 pub(crate) fn put_constants(
     compiled: &Compiled,
     graph: &Graph,
@@ -74,13 +74,13 @@ pub(crate) fn put_constants(
     check_memory(compiled, graph)?;
     let plan = &compiled.plan;
     let mut written = 0;
-    for recipe in &compiled.packings {
-        let mut raw = Vec::with_capacity(recipe.parameters.len());
-        for &id in &recipe.parameters {
+    for packing in &compiled.packings {
+        let mut raw = Vec::with_capacity(packing.parameters.len());
+        for &id in &packing.parameters {
             raw.push(values.derived(graph, id)?);
         }
-        let packed = plan.steps[recipe.step].kernel.pack(raw);
-        for (&index, floats) in recipe.constants.iter().zip(&packed) {
+        let packed = plan.steps[packing.step].kernel.pack(raw);
+        for (&index, floats) in packing.constants.iter().zip(&packed) {
             let constant = &plan.constants[index];
             let gap = constant.offset.saturating_sub(written);
             sink.put(&vec![0.0; gap])?;
@@ -97,15 +97,15 @@ pub(crate) fn put_constants(
 pub enum ConstantError {
     #[error("{0}")]
     Store(#[from] StoreError),
-    #[error("the weights of `{step}` take {} while they are packed, and so much memory there is not", size(*bytes))]
+    #[error("packing the weights of `{step}` needs {}, and not enough memory is free", size(*bytes))]
     Memory { step: String, bytes: u64 },
     #[error("{0}")]
     Io(#[from] std::io::Error),
 }
 
 impl ConstantError {
-    /// As it is told of a file that was to be written.
-    pub fn told(self, path: &Path) -> Diagnostics {
+    /// The diagnostic, for the file that was to be written.
+    pub fn diagnostic(self, path: &Path) -> Diagnostics {
         match self {
             ConstantError::Store(error) => Diagnostic::new(Code::WeightsCorrupt, error.to_string()).into(),
             ConstantError::Memory { .. } => Diagnostic::new(Code::Memory, self.to_string())

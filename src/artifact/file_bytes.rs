@@ -1,4 +1,4 @@
-//! The bytes of a file while an artifact is used: copied where they are few, else mapped and watched.
+//! The bytes of an open artifact: a small file is copied, a large one is mapped and checked for changes.
 
 use crate::file::open_regular;
 use memmap2::{Mmap, MmapMut};
@@ -7,18 +7,18 @@ use std::io::{self, Read};
 use std::path::Path;
 use std::time::SystemTime;
 
-/// Files of up to so many bytes are copied: 16 MiB take a few milliseconds.
-const COPIED: u64 = 16 << 20;
+/// Files of up to this many bytes are copied: 16 MiB take a few milliseconds.
+const MAX_COPIED: u64 = 16 << 20;
 
 /// Bytes of a file.
 #[derive(Debug)]
 pub(super) struct FileBytes {
     bytes: Mmap,
-    /// The file that was mapped, and its state then; none of a copy.
-    watched: Option<(File, State)>,
+    /// A mapped file and its state when it was mapped; `None` for a copy.
+    mapped: Option<(File, State)>,
 }
 
-/// What changes when a file is written to.
+/// The metadata that change when a file is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct State {
     length: u64,
@@ -32,23 +32,23 @@ impl State {
 }
 
 impl FileBytes {
-    /// Of a regular file.
+    /// Opens a regular file.
     ///
     /// # Errors
-    /// Of the file system.
+    /// Errors of the file system.
     pub fn open(path: &Path) -> io::Result<Self> {
         let (mut file, length) = open_regular(path)?;
-        if length <= COPIED {
-            // In pages of its own: constants are read as floats, which must be aligned. An empty map is refused.
+        if length <= MAX_COPIED {
+            // In separate pages: constants are read as floats, which must be aligned. An empty map is an error.
             let mut copy = MmapMut::map_anon((length as usize).max(1))?;
             file.read_exact(&mut copy[..length as usize])?;
-            return Ok(FileBytes { bytes: copy.make_read_only()?, watched: None });
+            return Ok(FileBytes { bytes: copy.make_read_only()?, mapped: None });
         }
         let state = State::of(&file.metadata()?);
-        // SAFETY: the file is mapped read-only. That nobody changes it meanwhile cannot be promised by any program; what is
-        // read of it is checked before it is used as anything but numbers.
+        // SAFETY: the file is mapped read-only. No program can guarantee that others do not change it; everything read from it
+        // is validated before it is used as anything but numbers.
         let bytes = unsafe { Mmap::map(&file) }?;
-        Ok(FileBytes { bytes, watched: Some((file, state)) })
+        Ok(FileBytes { bytes, mapped: Some((file, state)) })
     }
 
     /// All bytes.
@@ -56,9 +56,9 @@ impl FileBytes {
         &self.bytes
     }
 
-    /// Whether the file is as long as it was and was not written to, as far as its time tells.
+    /// Whether length and modification time of the file are unchanged.
     pub fn is_unchanged(&self) -> bool {
-        let Some((file, state)) = &self.watched else { return true };
+        let Some((file, state)) = &self.mapped else { return true };
         file.metadata().is_ok_and(|known| State::of(&known) == *state)
     }
 }

@@ -1,12 +1,12 @@
-//! The artifact: plan, packed constants and all that prediction needs, in one file that is mapped, not read.
+//! The artifact: plan, packed constants and everything else that prediction needs, in one memory-mapped file.
 //!
 //! ```text
 //! 0   magic (8)  version (4)  checksum of bytes 16 to 64 (4)
 //! 16  manifest length (8)  constants offset (8)  constants length (8)  manifest checksum (4)  zeros
 //! 64  manifest: JSON
-//! …   constants: f32, little endian, at a multiple of a page; checksums of its blocks stand in the manifest
+//! …   constants: f32, little endian, at a multiple of a page; the manifest has the checksums of its blocks
 //! ```
-//! It holds no time, folder or output name: the same inputs give the same bytes.
+//! It contains no time, folder or output name: the same inputs give the same bytes.
 
 pub(crate) mod constants;
 #[allow(unsafe_code)]
@@ -31,14 +31,14 @@ const MAGIC: [u8; 8] = crate::content::ARTIFACT;
 /// The version of the format.
 pub const VERSION: u32 = 5;
 const HEADER: usize = 64;
-/// Constants begin at a multiple of this: a page of 64-bit ARM, and of x86.
+/// The alignment of the constants: a multiple of the pages of x86 and 64-bit ARM.
 const PAGE: usize = 1 << 14;
-/// Constants are checked in blocks of this many bytes, each before it is used first.
+/// Constants are checked in blocks of this many bytes, each before its first use.
 const BLOCK: usize = 1 << 22;
-/// Bytes that are written at once. A system that keeps files in large pages makes them as large as what is written, and
-/// a large artifact is then mapped in a tenth of the errors and read with as few addresses to look up.
+/// Bytes that are written at once. Page caches with large folios make them as large as the writes, so that a mapped artifact
+/// has a tenth of the page faults and fewer TLB misses.
 const AT_ONCE: usize = 8 << 20;
-/// A manifest beyond this is no manifest.
+/// The maximum size of a manifest.
 const MAX_MANIFEST_BYTES: u64 = 1 << 28;
 
 /// Everything but the constants.
@@ -50,22 +50,22 @@ pub struct Manifest {
     /// `(?, 224, 224, 3) -> [... 39 layers ...] -> (?, 10)`
     pub summary: String,
     pub plan: Plan,
-    /// How a photo becomes each input.
+    /// The preprocessing of each input.
     pub preprocessing: Vec<Option<Preprocessing>>,
-    /// What each output says.
+    /// The kind of each output.
     pub endings: Vec<OutputKind>,
     /// The names of the first output's classes.
     pub labels: Option<Vec<String>>,
-    /// What the first output learns by, where the spec says how the net is trained.
+    /// The loss of the first output, if the spec has a recipe.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub loss: Option<Loss>,
-    /// The spec's own text.
+    /// The spec's text.
     pub source: String,
-    /// What the artifact was made from: name and BLAKE3 digest of each file.
+    /// Name and BLAKE3 digest of each file that the artifact was made from.
     pub inputs: Vec<(String, String)>,
-    /// Layers whose parameters nothing has trained.
+    /// Layers with untrained parameters.
     pub untrained: Vec<String>,
-    /// The machine that its algorithms were measured on; none where a cost model chose them.
+    /// The machine that its algorithms were measured on; `None` if the cost model chose them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tuned: Option<String>,
     /// CRC-32 of each block of the constants.
@@ -73,7 +73,7 @@ pub struct Manifest {
 }
 
 impl Manifest {
-    /// Of a plan that never leaves memory.
+    /// The manifest of a plan that is never written to a file.
     pub fn of_plan(net: &str, plan: Plan) -> Self {
         Manifest {
             netc: env!("CARGO_PKG_VERSION").to_string(),
@@ -92,56 +92,57 @@ impl Manifest {
         }
     }
 
-    /// That it describes what can be run, and nothing that only training does.
+    /// Checks that it is consistent, and has nothing that only training plans have.
     fn verify(&self) -> Result<(), ArtifactError> {
         let plan = &self.plan;
-        let whole = plan.inputs.iter().chain(&plan.outputs).any(|port| port.whole) || plan.whole_floats > 0;
-        if plan.steps.iter().any(|step| step.kernel.trains()) || !plan.state.is_empty() || whole {
-            return Err(damaged("it holds a step of training"));
+        let is_unbatched =
+            plan.inputs.iter().chain(&plan.outputs).any(|port| port.unbatched) || plan.unbatched_floats > 0;
+        if plan.steps.iter().any(|step| step.kernel.is_training_only()) || !plan.state.is_empty() || is_unbatched {
+            return Err(damaged("it has a training step"));
         }
-        plan.verify().map_err(|error| match error.too_much {
+        plan.verify().map_err(|error| match error.exceeds_limit {
             true => ArtifactError::TooMuch(error.to_string()),
             false => damaged(&error.to_string()),
         })?;
         if self.preprocessing.len() != plan.inputs.len() {
-            return Err(damaged("its plan and its inputs do not belong together"));
+            return Err(damaged("its preprocessing does not match its inputs"));
         }
         for (image, port) in self.preprocessing.iter().zip(&plan.inputs) {
             let Some(image) = image else { continue };
             image.check().map_err(|error| damaged(&error.to_string()))?;
             if port.sizes.len() != 3 {
-                return Err(damaged("an input of photos is no image"));
+                return Err(damaged("an input with preprocessing is not an image"));
             }
         }
         let names = plan.steps.iter().flat_map(|step| step.layers.iter().chain([&step.name]));
         let names = names.chain(plan.inputs.iter().chain(&plan.outputs).map(|port| &port.name));
         let names = names.chain(plan.constants.iter().map(|constant| &constant.name)).chain([&self.net, &plan.name]);
-        // A spec's names have none either: they would speak to a terminal, or forge a line of a report.
+        // They could control a terminal, or forge a line of a report. Names in specs have none.
         if names.into_iter().any(|name| name.contains(char::is_control)) {
-            return Err(damaged("a name of it holds a control character"));
+            return Err(damaged("one of its names contains a control character"));
         }
         let classes = plan.outputs.first().and_then(|port| port.sizes.last()).copied().unwrap_or(1);
         match &self.labels {
             Some(labels) if !self.ending(0).takes_names(classes, labels.len()) => {
-                Err(damaged("its labels are not those of its output"))
+                Err(damaged("its labels do not match its output"))
             }
             _ => Ok(()),
         }
     }
 
-    /// What an output says; plain numbers where the file does not tell.
+    /// The kind of an output; numbers if the file has none.
     pub fn ending(&self, output: usize) -> OutputKind {
         self.endings.get(output).copied().unwrap_or_default()
     }
 
-    /// Classes of an output and their values, as a row of it says, the likeliest first. The names of two classes tell that
-    /// one plain number tells them apart.
+    /// The classes of a row of an output and their values, the most likely first. With two labels, a single number is taken as
+    /// the value of two classes.
     pub fn ranked(&self, output: usize, row: &[f32]) -> Vec<(usize, f32)> {
         self.ending(output).ranked(row, output == 0 && self.labels.as_ref().is_some_and(|labels| labels.len() == 2))
     }
 }
 
-/// Why a file is refused.
+/// Why an artifact cannot be read or written.
 #[derive(Debug, thiserror::Error)]
 pub enum ArtifactError {
     #[error("cannot be read: {}", plain(.0))]
@@ -154,13 +155,13 @@ pub enum ArtifactError {
     Damaged(String),
     #[error("was changed while it was used")]
     Changed,
-    #[error("asks for too much: {0}")]
+    #[error("is too large to run: {0}")]
     TooMuch(String),
     #[error("cannot be written: {}", unwritable(.0))]
     Unwritable(std::io::Error),
 }
 
-/// Why a file cannot be written, for a path of which the folder may be missing.
+/// Why a file cannot be written; its folder may be missing.
 fn unwritable(error: &std::io::Error) -> String {
     match error.kind() {
         std::io::ErrorKind::NotFound => "its folder does not exist".into(),
@@ -168,30 +169,30 @@ fn unwritable(error: &std::io::Error) -> String {
     }
 }
 
-/// The constants, wherever they stand.
+/// The constants, in memory or in the file.
 #[derive(Debug)]
 enum Constants {
     Owned(Vec<f32>),
     FileBytes { file: FileBytes, offset: usize, floats: usize },
 }
 
-/// An artifact that was opened.
+/// An open artifact.
 #[derive(Debug)]
 pub struct Artifact {
     pub manifest: Manifest,
     constants: Constants,
-    /// For each block: 0 not looked at yet, 1 whole, 2 damaged.
+    /// For each block: 0 unchecked, 1 intact, 2 damaged.
     checked: Vec<AtomicU8>,
 }
 
-/// Whether a file begins as an artifact does.
+/// Whether a file begins with an artifact's magic number.
 pub fn is_artifact(path: &Path) -> bool {
     let mut head = [0; MAGIC.len()];
     crate::file::open_regular(path).and_then(|(mut file, _)| file.read_exact(&mut head)).is_ok() && head == MAGIC
 }
 
 impl Artifact {
-    /// An artifact that was not written to a file.
+    /// An artifact that exists in memory only.
     pub fn in_memory(manifest: Manifest, constants: Memory) -> Self {
         Artifact { manifest, constants: Constants::Owned(constants.0), checked: Vec::new() }
     }
@@ -200,11 +201,11 @@ impl Artifact {
     /// they are used.
     ///
     /// # Errors
-    /// Anything that is not an artifact of this version, whole and consistent.
+    /// If the file cannot be read, or is not a complete and consistent artifact of this version.
     pub fn open(path: &Path) -> Result<Self, ArtifactError> {
         let file = FileBytes::open(path).map_err(ArtifactError::Unreadable)?;
         let size = file.bytes().len() as u64;
-        // A copy: what is checked is what is read, whatever becomes of the file meanwhile.
+        // A copy: the file may be overwritten between the check and the use.
         let Some(head) = file.bytes().first_chunk::<HEADER>().copied() else {
             return Err(match file.bytes().starts_with(&MAGIC) {
                 true => damaged("it ends within its header"),
@@ -220,7 +221,7 @@ impl Artifact {
             return Err(ArtifactError::Version(short(8)));
         }
         if short(12) != crc32fast::hash(&head[16..]) {
-            return Err(damaged("the checksum of its header does not hold"));
+            return Err(damaged("the checksum of its header is wrong"));
         }
         let (manifest_len, offset, bytes) = (number(16), number(24), number(32));
         let fits = manifest_len <= MAX_MANIFEST_BYTES
@@ -229,17 +230,17 @@ impl Artifact {
             && bytes.is_multiple_of(4)
             && offset.checked_add(bytes) == Some(size);
         if !fits {
-            return Err(damaged("its parts do not fill the file"));
+            return Err(damaged("the sizes in its header do not match the file"));
         }
         let text = file.bytes()[HEADER..HEADER + manifest_len as usize].to_vec();
         if short(40) != crc32fast::hash(&text) {
-            return Err(damaged("the checksum of its manifest does not hold"));
+            return Err(damaged("the checksum of its manifest is wrong"));
         }
         let manifest: Manifest = serde_json::from_slice(&text).map_err(|error| damaged(&error.to_string()))?;
         manifest.verify()?;
         let floats = (bytes / 4) as usize;
         if manifest.plan.constant_floats() != floats || manifest.blocks.len() != (bytes as usize).div_ceil(BLOCK) {
-            return Err(damaged("its plan and its constants do not belong together"));
+            return Err(damaged("its constants do not match its plan"));
         }
         let checked = manifest.blocks.iter().map(|_| AtomicU8::new(0)).collect();
         Ok(Artifact { manifest, constants: Constants::FileBytes { file, offset: offset as usize, floats }, checked })
@@ -249,16 +250,16 @@ impl Artifact {
     pub fn constants(&self) -> &[f32] {
         match &self.constants {
             Constants::Owned(floats) => floats,
-            // Aligned, because the map begins at a page and the constants at a multiple of one.
+            // Aligned: the map begins at a page, and the constants at a multiple of one.
             Constants::FileBytes { file, offset, floats } => {
                 bytemuck::cast_slice(&file.bytes()[*offset..*offset + 4 * floats])
             }
         }
     }
 
-    /// That the file, where it is not held as a copy, is the one that was opened. A file that is overwritten in place while a
-    /// prediction runs can still make that prediction wrong, and one that is made shorter ends the program: the system
-    /// gives no way to hold it. Artifacts that netc writes replace the old file, whose readers keep what they opened.
+    /// Checks that a mapped file was not changed since it was opened. A file that is overwritten in place while a prediction runs
+    /// can still make that prediction wrong, and truncating it ends the program: no system prevents that. Artifacts that
+    /// netc writes replace the old file, whose readers keep the old content.
     ///
     /// # Errors
     /// [`ArtifactError::Changed`].
@@ -269,7 +270,10 @@ impl Artifact {
         }
     }
 
-    /// Checks the blocks that some constants stand in, unless they were checked before. Each block is read once.
+    /// Checks the blocks that contain some constants, unless they were checked before. Each block is read once.
+    ///
+    /// # Errors
+    /// [`ArtifactError::Damaged`].
     pub fn check(&self, floats: std::ops::Range<usize>) -> Result<(), ArtifactError> {
         for block in self.blocks_of(floats) {
             self.check_block(block)?;
@@ -277,7 +281,7 @@ impl Artifact {
         Ok(())
     }
 
-    /// The blocks that some constants stand in and that were not checked yet.
+    /// The unchecked blocks that contain some constants.
     pub fn unchecked_blocks(&self, floats: std::ops::Range<usize>) -> impl Iterator<Item = usize> + '_ {
         self.blocks_of(floats).filter(|&block| self.checked[block].load(Ordering::Acquire) != 1)
     }
@@ -290,18 +294,21 @@ impl Artifact {
     }
 
     /// Checks one block.
+    ///
+    /// # Errors
+    /// [`ArtifactError::Damaged`].
     pub fn check_block(&self, block: usize) -> Result<(), ArtifactError> {
         if self.checked[block].load(Ordering::Acquire) == 1 {
             return Ok(());
         }
         let bytes: &[u8] = bytemuck::cast_slice(self.constants());
         let bytes = &bytes[block * BLOCK..((block + 1) * BLOCK).min(bytes.len())];
-        let whole = crc32fast::hash(bytes) == self.manifest.blocks[block];
-        self.checked[block].store(if whole { 1 } else { 2 }, Ordering::Release);
-        if whole { Ok(()) } else { Err(damaged("a checksum of its constants does not hold")) }
+        let is_intact = crc32fast::hash(bytes) == self.manifest.blocks[block];
+        self.checked[block].store(if is_intact { 1 } else { 2 }, Ordering::Release);
+        if is_intact { Ok(()) } else { Err(damaged("a checksum of its constants is wrong")) }
     }
 }
 
-fn damaged(what: &str) -> ArtifactError {
-    ArtifactError::Damaged(what.to_string())
+fn damaged(reason: &str) -> ArtifactError {
+    ArtifactError::Damaged(reason.to_string())
 }

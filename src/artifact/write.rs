@@ -1,4 +1,4 @@
-//! Artifacts are written: constants first, to memory or to a file, then the manifest that holds their checksums.
+//! Writing of artifacts: constants first, to memory or to a file, then the manifest with their checksums.
 
 use super::{AT_ONCE, ArtifactError, BLOCK, HEADER, MAGIC, Manifest, PAGE, VERSION};
 use crate::file::PendingFile;
@@ -6,20 +6,23 @@ use std::fs::File;
 use std::io::{BufWriter, Read, Write};
 use std::path::Path;
 
-/// Where constants go while they are made: memory or a file.
+/// The destination of constants: memory or a file.
 pub trait Sink {
-    /// Takes the next floats.
+    /// Appends floats.
+    ///
+    /// # Errors
+    /// If there is not enough memory, or the file cannot be written.
     fn put(&mut self, floats: &[f32]) -> std::io::Result<()>;
 }
 
-/// Constants in memory, for a net that is used at once.
+/// Constants in memory.
 #[derive(Debug, Default)]
 pub struct Memory(pub Vec<f32>);
 
 impl Sink for Memory {
     fn put(&mut self, floats: &[f32]) -> std::io::Result<()> {
         self.0.try_reserve(floats.len()).map_err(|_| {
-            let message = format!("{} constants and more do not fit the memory", self.0.len());
+            let message = format!("not enough memory for {} constants", self.0.len().saturating_add(floats.len()));
             std::io::Error::new(std::io::ErrorKind::OutOfMemory, message)
         })?;
         self.0.extend_from_slice(floats);
@@ -27,26 +30,29 @@ impl Sink for Memory {
     }
 }
 
-/// Writes an artifact beside its final place and renames it when it is whole.
+/// Writes an artifact to a temporary file and renames it when it is complete.
 #[derive(Debug)]
 pub struct Writer {
-    /// Constants first: the manifest holds their checksums.
+    /// The file of the constants: they come first, as the manifest has their checksums.
     constants: BufWriter<File>,
-    /// Where they stand meanwhile.
+    /// The same file.
     temporary: tempfile::NamedTempFile,
     block: crc32fast::Hasher,
     in_block: usize,
     blocks: Vec<u32>,
     bytes: u64,
-    whole: PendingFile,
+    target: PendingFile,
 }
 
 impl Writer {
-    /// Begins an artifact that will stand at `path`.
+    /// Begins an artifact at `path`.
+    ///
+    /// # Errors
+    /// If the file cannot be written.
     pub fn new(path: &Path) -> Result<Self, ArtifactError> {
-        let whole = PendingFile::for_target(path).map_err(ArtifactError::Unwritable)?;
-        let temporary = crate::file::temporary(&whole.folder()).map_err(ArtifactError::Unwritable)?;
-        // By itself it would name itself in what it says of a full disk.
+        let target = PendingFile::for_target(path).map_err(ArtifactError::Unwritable)?;
+        let temporary = crate::file::temporary(&target.folder()).map_err(ArtifactError::Unwritable)?;
+        // Errors of `temporary` would contain its path.
         let file = temporary.reopen().map_err(ArtifactError::Unwritable)?;
         Ok(Writer {
             constants: BufWriter::with_capacity(1 << 20, file),
@@ -55,11 +61,14 @@ impl Writer {
             in_block: 0,
             blocks: Vec::new(),
             bytes: 0,
-            whole,
+            target,
         })
     }
 
-    /// Adds the manifest and gives the file its name; returns its size in bytes.
+    /// Writes the manifest and moves the file to its path. Returns its size in bytes.
+    ///
+    /// # Errors
+    /// If the file cannot be written.
     pub fn finish(mut self, mut manifest: Manifest) -> Result<u64, ArtifactError> {
         if self.in_block > 0 {
             self.blocks.push(self.block.clone().finalize());
@@ -80,24 +89,24 @@ impl Writer {
         front.extend_from_slice(&text);
         front.resize(offset, 0);
         self.constants.into_inner().map_err(|error| ArtifactError::Unwritable(error.into_error()))?;
-        let mut whole = self.whole;
-        put_in_front(&front, &self.temporary, whole.file()).map_err(ArtifactError::Unwritable)?;
-        whole.settle(true).map_err(ArtifactError::Unwritable)?;
+        let mut target = self.target;
+        join_parts(&front, &self.temporary, target.file()).map_err(ArtifactError::Unwritable)?;
+        target.persist(true).map_err(ArtifactError::Unwritable)?;
         Ok(offset as u64 + self.bytes)
     }
 }
 
-/// Writes header and manifest, then the constants, which were written first.
-fn put_in_front(front: &[u8], constants: &tempfile::NamedTempFile, whole: &mut File) -> std::io::Result<()> {
-    whole.write_all(front)?;
-    // Not left to the system, which copies between files by single pages.
+/// Writes header and manifest, then the constants from their temporary file.
+fn join_parts(front: &[u8], constants: &tempfile::NamedTempFile, target: &mut File) -> std::io::Result<()> {
+    target.write_all(front)?;
+    // `io::copy` would let the system copy between files by single pages.
     let mut constants = constants.reopen()?;
     let mut piece = Vec::with_capacity(AT_ONCE);
     while (&mut constants).take(AT_ONCE as u64).read_to_end(&mut piece)? > 0 {
-        whole.write_all(&piece)?;
+        target.write_all(&piece)?;
         piece.clear();
     }
-    whole.flush()
+    target.flush()
 }
 
 impl Sink for Writer {
@@ -113,16 +122,16 @@ impl Sink for Writer {
             };
             self.constants.write_all(bytes)?;
             self.bytes += bytes.len() as u64;
-            let mut rest = bytes;
-            while !rest.is_empty() {
-                let (now, later) = rest.split_at(rest.len().min(BLOCK - self.in_block));
+            let mut remaining = bytes;
+            while !remaining.is_empty() {
+                let (now, later) = remaining.split_at(remaining.len().min(BLOCK - self.in_block));
                 self.block.update(now);
                 self.in_block += now.len();
                 if self.in_block == BLOCK {
                     self.blocks.push(std::mem::take(&mut self.block).finalize());
                     self.in_block = 0;
                 }
-                rest = later;
+                remaining = later;
             }
         }
         Ok(())

@@ -56,7 +56,7 @@ pub fn verify(build: &Build, batch: usize, threads: usize) -> Result<Comparison>
     let plan = &artifact.manifest.plan;
     let inputs = probe_inputs(build, plan, batch);
     let mut session = Session::new(artifact.clone(), threads);
-    session.keep();
+    session.capture();
     let outputs = run(&mut session, &inputs, batch)?;
     let mut arrays = Vec::with_capacity(inputs.len());
     for (values, port) in inputs.iter().zip(&plan.inputs) {
@@ -76,7 +76,7 @@ pub fn verify(build: &Build, batch: usize, threads: usize) -> Result<Comparison>
     let wanted = reference::evaluate(&build.graph, &arrays, &mut parameter, &mut |node, value| {
         for (index, _) in last_layers.iter().enumerate().filter(|(_, layer)| **layer == Some(node)) {
             errors[index] =
-                values(&plan.steps[index].output, &session.kept()[index], value).map(|found| distance(&found, value));
+                values(&plan.steps[index].output, &session.captured()[index], value).map(|found| distance(&found, value));
         }
     });
     if let Some(error) = failure {

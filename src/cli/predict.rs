@@ -17,7 +17,7 @@ use crate::data::samples::photo_paths;
 use crate::data::samples::photo_paths::{FolderError, InputKind, Walk};
 use crate::diagnostics::{Code, Diagnostic};
 use crate::runtime::Session;
-use crate::runtime::non_finite::without_number;
+use crate::runtime::non_finite::first_nan;
 use crate::source::Sources;
 use crate::train::batches::photo_input::photo_decoding;
 use ndarray::Axis;
@@ -159,7 +159,7 @@ fn append(session: &mut Session, batch: usize, inputs: &[&[f32]], predictions: &
     for image in 0..batch {
         let rows = predictions.outputs.iter().zip(&lengths);
         let mut rows = rows.map(|(values, len)| &values[(done + image) * len..][..*len]);
-        if rows.any(|row| without_number(row, row.len()).is_some()) {
+        if rows.any(|row| first_nan(row, row.len()).is_some()) {
             // Finding the origin takes another run: only for those that are reported.
             let origin = match predictions.non_finite.len() < MAX_REPORTED {
                 true => session.origin(inputs, batch, image).map_err(|cause| run_failed(&cause))?,

@@ -1,7 +1,8 @@
-//! The road from a spec to an artifact, as one function per stretch.
+//! Compilation of a spec to an artifact, one function per stage.
+
+pub mod tuning_cache;
 
 pub use crate::artifact::constants::Values;
-pub mod tuning_cache;
 
 use crate::artifact::constants::{ConstantError, put_constants};
 use crate::artifact::{Artifact, Manifest, Memory, Sink, Writer};
@@ -26,69 +27,75 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-/// The names of the classes that a net was trained for, in the folder of its run.
+/// The file in a run's folder that has the class names that a net was trained for.
 pub const TRAINED_LABELS: &str = "labels.txt";
 
-/// What a build is told besides the spec.
+/// The options of a build.
 #[derive(Clone, Debug, Default)]
 pub struct BuildOptions {
-    /// The net that is meant, where the spec has several.
+    /// The net to build, if the spec has several.
     pub net: Option<String>,
-    /// Files of weights that stand in place of those in the spec, by net.
+    /// Weights files that replace those in the spec, by net.
     pub weights: BTreeMap<String, PathBuf>,
-    /// Parameters that nothing has trained are no error.
+    /// Untrained parameters are not an error.
     pub allow_untrained: bool,
-    /// Files of weights that are not there are no error either: their parameters stay random.
+    /// Missing weights files are not an error: their parameters stay random.
     pub allow_missing: bool,
-    /// No algorithm that rounds otherwise than the direct one.
+    /// Only algorithms that round like the direct one are allowed.
     pub exact: bool,
-    /// What `netc train` has written is not bound.
+    /// Weights written by `netc train` are not bound.
     pub fresh: bool,
-    /// Bytes that [`Plan::memory`] may be.
+    /// The limit of [`Plan::memory`] in bytes.
     pub max_memory: Option<u64>,
-    /// The weights of dense layers stand in bf16.
+    /// Weights of dense layers are stored in bf16.
     pub half_weights: bool,
 }
 
-/// The weights that training has written for a net, where its spec has a recipe and names no other file for it: beside the
-/// spec that was given, or beside the file that has the recipe.
+/// The weights file that training has written for a net, if its spec has a recipe and names no other file for it: next to the
+/// spec, or next to the file that has the recipe.
 pub fn trained_weights(spec: &Spec, net: &str) -> Option<PathBuf> {
     let (_, file) = spec.project.recipes.get(net).filter(|_| !spec.project.weights.contains_key(net))?;
-    let places = [spec.root(), *file].map(|file| spec.sources.resolve(file, &format!("{net}.h5")));
-    places.into_iter().find(|path| path.is_file())
+    let paths = [spec.root(), *file].map(|file| spec.sources.resolve(file, &format!("{net}.h5")));
+    paths.into_iter().find(|path| path.is_file())
 }
 
-/// The weights that training has written for the nets that a graph is made from, itself too.
+/// The weights files that training has written for a graph's net and the nets that it uses.
 pub fn all_trained_weights(spec: &Spec, graph: &Graph) -> BTreeMap<String, PathBuf> {
     let nets: BTreeSet<&str> = graph.nodes.iter().flat_map(|node| &node.origin.layers).map(|(net, _)| &**net).collect();
     nets.into_iter().filter_map(|net| Some((net.to_string(), trained_weights(spec, net)?))).collect()
 }
 
-/// A net on its way: everything that is known before an artifact is written.
+/// A compiled net: everything from which its artifact is written.
 #[derive(Debug)]
 pub struct Build {
-    /// As it was written.
+    /// Before the passes.
     pub graph: Graph,
     /// After the passes.
     pub fused: Graph,
     pub compiled: Compiled,
     pub bindings: Bindings,
     pub labels: Option<Vec<String>>,
-    /// What it learns by, where its spec has a recipe; the caller knows recipes.
+    /// The loss, if the spec has a recipe; the caller sets it.
     pub loss: Option<Loss>,
-    /// The machine that it is tuned for.
+    /// The machine that its algorithms were measured on.
     tuned: Option<String>,
     source: String,
-    /// The files of weights and labels that it was made from.
+    /// The weights and label files that it was made from.
     pub files: Vec<PathBuf>,
 }
 
-/// Expands a net and checks all of the spec that can be checked without opening files.
+/// Expands a net and checks everything in the spec that needs no other file.
+///
+/// # Errors
+/// All errors of the spec.
 pub fn graph(spec: &Spec, net: Option<&str>) -> Result<(Graph, Diagnostics)> {
     expand(spec, net, Spec::graph)
 }
 
-/// The same, also for a fragment that a cut made, such as `vgg16[-3..]`.
+/// As [`graph`], also for a fragment made by a cut, such as `vgg16[-3..]`.
+///
+/// # Errors
+/// As [`graph`].
 pub fn graph_or_fragment(spec: &Spec, net: Option<&str>) -> Result<(Graph, Diagnostics)> {
     expand(spec, net, Spec::graph_or_fragment)
 }
@@ -98,20 +105,20 @@ fn expand(
     net: Option<&str>,
     graph: impl Fn(&Spec, usize) -> Result<(Graph, Diagnostics)>,
 ) -> Result<(Graph, Diagnostics)> {
-    let mut told = spec.errors.clone();
-    told.extend(spec.check_recipes());
-    if told.has_errors() {
-        return Err(told);
+    let mut diagnostics = spec.errors.clone();
+    diagnostics.extend(spec.check_recipes());
+    if diagnostics.has_errors() {
+        return Err(diagnostics);
     }
-    let made = spec.choose(net).and_then(|net| graph(spec, net));
-    match made {
+    let expanded = spec.choose(net).and_then(|net| graph(spec, net));
+    match expanded {
         Ok((graph, more)) => {
-            told.extend(more);
-            Ok((graph, told))
+            diagnostics.extend(more);
+            Ok((graph, diagnostics))
         }
         Err(more) => {
-            told.extend(more);
-            Err(told)
+            diagnostics.extend(more);
+            Err(diagnostics)
         }
     }
 }
@@ -122,27 +129,36 @@ pub fn fused_text(graph: Graph) -> String {
 }
 
 /// The text of a graph's plan, which needs no weights.
+///
+/// # Errors
+/// As [`lower::lower`].
 pub fn plan_text(graph: Graph, exact: bool) -> Result<String> {
     Ok(lower::lower(&optimize(graph), Options::inference(exact))?.plan.to_string())
 }
 
 /// The plan of a graph as a build would make it, which needs no weights.
+///
+/// # Errors
+/// As [`build`], for the plan.
 pub fn plan(graph: Graph, options: &BuildOptions) -> Result<Plan> {
     Ok(planned(&optimize(graph), options, None)?.plan)
 }
 
-/// Lowers a fused graph as the options say.
+/// Lowers a fused graph with the options of a build.
 fn planned(fused: &Graph, options: &BuildOptions, overrides: Option<&AlgorithmOverrides>) -> Result<Compiled> {
     let lowering = Options { overrides, half_weights: options.half_weights, ..Options::inference(options.exact) };
     match options.max_memory {
-        Some(most) => fit_memory_budget(fused, lowering, most),
+        Some(limit) => fit_memory_budget(fused, lowering, limit),
         None => lower::lower(fused, lowering),
     }
 }
 
-/// Binds, optimises and lowers a net.
+/// Expands, binds, optimises and lowers a net. Returns warnings with it.
+///
+/// # Errors
+/// All errors of the spec, its weights and labels; a plan above the memory limit; untrained parameters if not allowed.
 pub fn build(spec: &Spec, options: &BuildOptions) -> Result<(Build, Diagnostics)> {
-    let (graph, mut told) = graph(spec, options.net.as_deref())?;
+    let (graph, mut diagnostics) = graph(spec, options.net.as_deref())?;
     let mut errors = Diagnostics::default();
     let trained = if options.fresh { BTreeMap::new() } else { all_trained_weights(spec, &graph) };
     let mut requests = spec.weights(&graph, &options.weights, &trained)?;
@@ -165,7 +181,7 @@ pub fn build(spec: &Spec, options: &BuildOptions) -> Result<(Build, Diagnostics)
     let compiled = planned(&fused, options, None).and_then(|compiled| checked(&graph, compiled));
     let (bindings, compiled) = match (bound, compiled) {
         (Ok((bindings, more)), Ok(compiled)) if !errors.has_errors() => {
-            told.extend(more);
+            diagnostics.extend(more);
             (bindings, compiled)
         }
         (bound, compiled) => {
@@ -174,30 +190,33 @@ pub fn build(spec: &Spec, options: &BuildOptions) -> Result<(Build, Diagnostics)
             return Err(errors);
         }
     };
-    told.extend(spec.lint_items());
-    told.extend(spec.lint_graph(&graph));
-    told.extend(spec.lint_weights(&graph, &requests));
-    told.extend(spec.lint_untrained(&graph, &bindings.report.untrained_layers));
+    diagnostics.extend(spec.lint_items());
+    diagnostics.extend(spec.lint_graph(&graph));
+    diagnostics.extend(spec.lint_weights(&graph, &requests));
+    diagnostics.extend(spec.lint_untrained(&graph, &bindings.report.untrained_layers));
     if !options.allow_untrained && bindings.report.untrained > 0 {
         return Err(untrained(&graph, &bindings.report).into());
     }
     let source = spec.sources.file(spec.root()).text.clone();
-    Ok((Build { graph, fused, compiled, bindings, labels, loss: None, tuned: None, source, files }, told))
+    Ok((Build { graph, fused, compiled, bindings, labels, loss: None, tuned: None, source, files }, diagnostics))
 }
 
-/// A plan whose outputs have the names that the net's layers have, and that an artifact's reader will take.
+/// Names the plan's outputs after the net's layers, and verifies the plan as the artifact's reader will.
+///
+/// # Errors
+/// If the net is too large.
 pub fn checked(graph: &Graph, mut compiled: Compiled) -> Result<Compiled> {
     for (port, &id) in compiled.plan.outputs.iter_mut().zip(&graph.outputs) {
         port.name.clone_from(&graph.node(id).name);
     }
     match compiled.plan.verify() {
         Ok(()) => Ok(compiled),
-        Err(error) if error.too_much => {
+        Err(error) if error.exceeds_limit => {
             let what = format!("`{}` is too large to be compiled: {error}", graph.name);
             Err(Diagnostic::new(Code::TooLarge, what).help("is one of its sizes mistyped?").into())
         }
         Err(error) => Err(Diagnostic::new(Code::Unsupported, format!("`{}` cannot be compiled: {error}", graph.name))
-            .note("this is an error of netc, not of the net")
+            .note("this is a bug in netc, not an error in the net")
             .into()),
     }
 }
@@ -226,7 +245,7 @@ fn untrained(graph: &Graph, report: &Report) -> Diagnostic {
     diagnostic.help("bind weights, train the net with `netc train`, or build it as it is with `--allow-untrained`")
 }
 
-/// The names of the classes that a net was trained for, where they fit its output.
+/// The class names that a net was trained for, if they fit its output, and their file.
 fn trained_labels(spec: &Spec, graph: &Graph) -> (Option<Vec<String>>, Option<PathBuf>) {
     let path = spec.sources.resolve(spec.root(), &format!("{}.run/{TRAINED_LABELS}", graph.name));
     let labels = trained_weights(spec, &graph.name).and_then(|_| crate::data::samples::labels::read(&path).ok());
@@ -236,14 +255,17 @@ fn trained_labels(spec: &Spec, graph: &Graph) -> (Option<Vec<String>>, Option<Pa
     }
 }
 
-/// The names of a net's classes, checked against its output, and the file that they came from.
+/// A net's class names, checked against its output, and their file.
+///
+/// # Errors
+/// If the labels file cannot be read, or the number of names is wrong.
 pub fn labels(spec: &Spec, graph: &Graph) -> Result<(Option<Vec<String>>, Option<PathBuf>)> {
     let (labels, file, span) = match spec.labels(&graph.name)? {
         None => return Ok((None, None)),
         Some(LabelsRequest::List(labels, span)) => (labels, None, span),
         Some(LabelsRequest::File(path, span)) => match crate::data::samples::labels::read(&path) {
             Ok(labels) => (labels, Some(path), span),
-            // Labels that training will write are not there before it.
+            // Training will write this file.
             Err(_) if !path.exists() && spec.project.recipes.contains_key(&graph.name) => {
                 return Ok((None, None));
             }
@@ -263,14 +285,15 @@ pub fn labels(spec: &Spec, graph: &Graph) -> Result<(Option<Vec<String>>, Option
             .at(span, given)
             .and(output.origin.span, format!("gives {}", output.output));
         if output.output.channels().known() == Some(1) {
-            diagnostic = diagnostic.help("one value tells two classes apart: name both, the one for low values first");
+            diagnostic =
+                diagnostic.help("one value distinguishes two classes: name both, the one for low values first");
         }
         return Err(diagnostic.into());
     }
     Ok((Some(labels), file))
 }
 
-/// Whether the first output of a net has room for so many names; where its size is open, for any.
+/// Whether the first output of a net can have this many class names; any number if its size is open.
 fn takes_names(graph: &Graph, names: usize) -> bool {
     let Some(&id) = graph.outputs.first() else { return true };
     let values = graph.node(id).output.channels().known();
@@ -278,21 +301,24 @@ fn takes_names(graph: &Graph, names: usize) -> bool {
 }
 
 impl Build {
-    /// Writes the artifact; returns its size in bytes.
+    /// Writes the artifact. Returns its size in bytes.
+    ///
+    /// # Errors
+    /// If a weights file cannot be read, or the artifact cannot be written.
     pub fn write(&self, path: &Path) -> Result<u64> {
         let cannot = |error: &dyn std::fmt::Display| {
             Diagnostics::from(Diagnostic::new(Code::Output, format!("{} {error}", path.display())))
         };
         let manifest = self.manifest().map_err(|error| cannot(&error))?;
         let mut writer = Writer::new(path).map_err(|error| cannot(&error))?;
-        self.put_constants(&mut writer).map_err(|error| error.told(path))?;
+        self.put_constants(&mut writer).map_err(|error| error.diagnostic(path))?;
         writer.finish(manifest).map_err(|error| cannot(&error))
     }
 
-    /// Plans anew with settled algorithms, which were measured on `machine`.
+    /// Plans again with given algorithms, which were measured on `machine`.
     ///
     /// # Errors
-    /// Where no such plan fits the memory that the options allow.
+    /// If no such plan fits the memory limit of the options.
     pub fn plan_again(
         &mut self,
         options: &BuildOptions,
@@ -304,12 +330,15 @@ impl Build {
         Ok(())
     }
 
-    /// The artifact without a file, for a net that is used at once.
+    /// The artifact in memory, for a net that is used at once.
+    ///
+    /// # Errors
+    /// If a weights file cannot be read, or there is not enough memory.
     pub fn in_memory(&self) -> Result<Artifact> {
-        let told = |error: ConstantError| error.told(Path::new("the memory"));
-        let manifest = self.manifest().map_err(|error| told(ConstantError::Io(error)))?;
+        let diagnostic = |error: ConstantError| error.diagnostic(Path::new("the memory"));
+        let manifest = self.manifest().map_err(|error| diagnostic(ConstantError::Io(error)))?;
         let mut memory = Memory::default();
-        self.put_constants(&mut memory).map_err(told)?;
+        self.put_constants(&mut memory).map_err(diagnostic)?;
         Ok(Artifact::in_memory(manifest, memory))
     }
 
@@ -343,36 +372,36 @@ impl Build {
         put_constants(&self.compiled, &self.fused, &origin, sink)
     }
 
-    /// The values of a parameter of the graph as it was written.
+    /// The values of a parameter of the graph before the passes.
     ///
     /// # Errors
-    /// Where its file cannot be read.
+    /// If its file cannot be read.
     pub fn values(&self, id: ParameterId) -> std::result::Result<Vec<f32>, StoreError> {
         self.bindings.read(&self.graph, id)
     }
 }
 
-/// A graph compiled for inference, in memory, with its parameters packed.
+/// Compiles a graph for inference, in memory, with its parameters packed.
 ///
 /// # Errors
-/// A layer without a plan, and files that cannot be read.
+/// If a layer has no kernel, or a weights file cannot be read.
 pub fn in_memory(graph: &Graph, values: &Values<'_>) -> Result<Arc<Artifact>> {
     let fused = optimize(graph.clone());
     let compiled = checked(graph, lower::lower(&fused, Options::inference(false))?)?;
     packed(&graph.name, &fused, compiled, values)
 }
 
-/// A compiled graph, in memory, with its parameters packed.
+/// The artifact in memory of a compiled graph, with its parameters packed.
 ///
 /// # Errors
-/// Files that cannot be read.
+/// If a weights file cannot be read.
 pub fn packed(net: &str, graph: &Graph, compiled: Compiled, values: &Values<'_>) -> Result<Arc<Artifact>> {
     let mut memory = Memory::default();
-    put_constants(&compiled, graph, values, &mut memory).map_err(|error| error.told(Path::new("the memory")))?;
+    put_constants(&compiled, graph, values, &mut memory).map_err(|error| error.diagnostic(Path::new("the memory")))?;
     Ok(Arc::new(Artifact::in_memory(Manifest::of_plan(net, compiled.plan), memory)))
 }
 
-/// How a photo becomes each input of a net.
+/// The preprocessing of each input of a net.
 pub fn preprocessing(graph: &Graph) -> Vec<Option<Preprocessing>> {
     graph
         .inputs()

@@ -1,6 +1,6 @@
 //! The cache of autotuning results of this machine.
 
-use crate::compile::{Build, BuildOptions};
+use super::{Build, BuildOptions};
 use crate::data::features::feature_cache::default_folder;
 use crate::diagnostics::Result;
 use crate::file;

@@ -1,4 +1,4 @@
-//! How parameters begin. Formulas and defaults are NeuPy's: He has gain 1 unless told otherwise (variance gain / fan_in),
+//! Initialisers of parameters. Formulas and defaults are NeuPy's: He has variance gain / fan_in with gain 1 by default,
 //! Xavier gain / (fan_in + fan_out).
 
 use super::{Value, ValueKind};
@@ -6,7 +6,7 @@ use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{RngCore, SeedableRng};
 use std::fmt;
 
-/// The distribution that a parameter's first values are drawn from.
+/// The distribution of a parameter's initial values.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Initializer {
     Constant(f64),
@@ -20,7 +20,7 @@ pub enum Initializer {
 }
 
 impl Initializer {
-    /// The names as they are written.
+    /// The names in specs.
     pub const NAMES: [&'static str; 8] =
         ["Constant", "Normal", "Uniform", "HeNormal", "HeUniform", "XavierNormal", "XavierUniform", "Orthogonal"];
 
@@ -68,16 +68,16 @@ impl Initializer {
         };
         let mut numbers = [first.1, second.map_or(0.0, |(_, default)| default)];
         for (index, (name, value)) in arguments.iter().enumerate() {
-            let place = match name.as_ref().map(|(name, _)| name.as_str()) {
+            let position = match name.as_ref().map(|(name, _)| name.as_str()) {
                 None => index,
                 Some(name) if name == first.0 => 0,
                 Some(name) if second.is_some_and(|(known, _)| known == name) => 1,
                 Some(_) => return None,
             };
-            if place > usize::from(second.is_some()) {
+            if position > usize::from(second.is_some()) {
                 return None;
             }
-            numbers[place] = value.number()?;
+            numbers[position] = value.number()?;
         }
         let [a, b] = numbers;
         Some(match folded.as_str() {
@@ -92,8 +92,8 @@ impl Initializer {
         })
     }
 
-    /// The first values of a parameter, row-major. The stream depends on the seed and the parameter's path alone,
-    /// so that a layer's values stay the same when another layer is added.
+    /// The initial values of a parameter, row-major. The random stream depends only on the seed and the parameter's path, so
+    /// that adding a layer does not change the values of others.
     pub fn sample(&self, shape: &[usize], path: &str, seed: u64) -> Vec<f32> {
         let len: usize = shape.iter().product();
         let mut hasher = blake3::Hasher::new();
@@ -138,12 +138,12 @@ fn fans(shape: &[usize]) -> (f64, f64) {
     }
 }
 
-/// A float in [0, 1) of 53 random bits.
+/// A uniform f64 in [0, 1) from 53 random bits.
 fn unit(random: &mut ChaCha8Rng) -> f64 {
     (random.next_u64() >> 11) as f64 / (1u64 << 53) as f64
 }
 
-/// A draw of the standard normal distribution (Box and Muller, 1958).
+/// A sample of the standard normal distribution (Box and Muller, 1958).
 fn standard_normal(random: &mut ChaCha8Rng) -> f64 {
     let radius = (-2.0 * (1.0 - unit(random)).ln()).sqrt();
     radius * (std::f64::consts::TAU * unit(random)).cos()
@@ -153,7 +153,7 @@ fn uniform(random: &mut ChaCha8Rng, len: usize, min: f64, max: f64) -> Vec<f32> 
     (0..len).map(|_| (min + (max - min) * unit(random)) as f32).collect()
 }
 
-/// Gram and Schmidt on the shorter side of a random matrix.
+/// Gram-Schmidt on the shorter side of a random matrix.
 fn orthogonal(values: &[f32], rows: usize, columns: usize, scale: f64) -> Vec<f32> {
     let (count, length) = if rows <= columns { (rows, columns) } else { (columns, rows) };
     let at =

@@ -1,5 +1,5 @@
-//! The network as a graph: layers in topological order, each with its type, its parameters and where it came from.
-//! A node cannot exist without its type: [`Graph::insert`] infers it, so a shape error is found at the place that was written.
+//! The network as a graph: layers in topological order, each with its type, its parameters and its origin in the spec.
+//! A node cannot exist without its type: [`Graph::insert`] infers it, so a shape error is reported at the span of the layer.
 
 pub mod axis;
 pub mod initializer;
@@ -28,34 +28,34 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::sync::Arc;
 
-/// Names a node of one graph.
+/// The index of a node in its graph.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct NodeId(pub usize);
 
-/// Names a parameter of one graph.
+/// The index of a parameter in its graph.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ParameterId(pub usize);
 
-/// A mention of a net: what was written where, and the mention that it is part of.
+/// A mention of a net in a spec, and the mention that it is part of.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Mention {
     /// The net's name.
     pub net: String,
-    /// Where it was mentioned.
+    /// The span of the mention.
     pub span: Span,
     /// The mention around this one.
     pub outer: Option<Rc<Mention>>,
 }
 
-/// Where a node came from.
+/// The origin of a node in the spec.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Origin {
-    /// Where the layer was written.
+    /// The span of the layer.
     pub span: Span,
-    /// The nets whose mentions led there, innermost first.
+    /// The mentions of nets through which it was expanded, innermost first.
     pub mention: Option<Rc<Mention>>,
-    /// The nets that it is a layer of and its name in each, innermost first: what `weights` binds by. A layer without
-    /// parameters may have no name there.
+    /// The nets that contain it and its name in each, innermost first: `weights` binds by them. A layer without parameters
+    /// may have no name there.
     pub layers: Vec<(Rc<str>, Rc<str>)>,
 }
 
@@ -65,47 +65,47 @@ pub struct Node {
     /// Its name, unique in its graph.
     pub name: String,
     pub operation: Arc<dyn Operation>,
-    /// The nodes whose outputs it takes, in order.
+    /// The nodes whose outputs it reads, in order.
     pub inputs: Vec<NodeId>,
     /// Its parameters in the order of [`Operation::parameters`].
     pub parameters: Vec<ParameterId>,
-    /// The type of what it gives.
+    /// The output type.
     pub output: TensorType,
     pub epilogue: Epilogue,
-    /// Not trained, and at rest in training.
+    /// Not trained, and computed as at inference during training.
     pub frozen: bool,
     pub origin: Origin,
-    /// The layers that a pass merged into this one.
+    /// The layers that passes fused into this one.
     pub fused_layers: Vec<String>,
-    /// Where cuts parted it from its neighbours, innermost nets first.
+    /// The cuts that separated it from its neighbours, innermost nets first.
     pub cuts: Vec<axis::Cut>,
 }
 
-/// A tensor that training changes, or statistics that it gathers.
+/// A trainable parameter, or running statistics.
 #[derive(Clone, Debug)]
 pub struct Parameter {
     /// The layer that owns it.
     pub layer: String,
-    /// What it is to the layer, in NeuPy's words: `weight`, `bias`, `running_mean`.
+    /// NeuPy's name for it: `weight`, `bias`, `running_mean`.
     pub role: &'static str,
     pub shape: Vec<usize>,
     pub initializer: Initializer,
-    /// Whether gradients change it (statistics are gathered instead).
+    /// Whether gradients update it, unlike running statistics.
     pub trainable: bool,
     /// Whether the spec froze it.
     pub frozen: bool,
-    /// The nets that its layer is a layer of and the layer's name in each, innermost first.
+    /// The nets that contain its layer and the layer's name in each, innermost first.
     pub layers: Vec<(Rc<str>, Rc<str>)>,
-    /// Where its layer was written.
+    /// The span of its layer.
     pub span: Span,
-    /// How a pass made it from others; `None` where it has values of its own.
+    /// How a pass derived it from others, if one did.
     pub derived: Option<Derivation>,
-    /// What it is to its layer's function: files store it by that.
+    /// Its kind, which decides its layout in files.
     pub kind: ParameterKind,
 }
 
 impl Parameter {
-    /// How many values it has.
+    /// The number of values.
     pub fn len(&self) -> usize {
         self.shape.iter().product()
     }
@@ -115,7 +115,7 @@ impl Parameter {
         self.len() == 0
     }
 
-    /// Whether it is a constant that its layer stands for (`BatchNorm(gamma=false)`): nothing trains it, no file holds it.
+    /// Whether it is a constant of its layer (`BatchNorm(gamma=false)`): it is not trained and not stored in files.
     pub fn is_fixed(&self) -> bool {
         !self.trainable && matches!(self.role, "gamma" | "beta")
     }
@@ -126,7 +126,7 @@ impl Parameter {
     }
 }
 
-/// How a pass made a parameter of others: a scale and shift per output channel, folded into the layer before it.
+/// How a pass derived a parameter from others: by folding a scale and shift per output channel into the layer before it.
 #[derive(Clone, Debug)]
 pub enum Derivation {
     /// The weight times the scale of each output channel (its last axis).
@@ -140,18 +140,18 @@ pub enum Derivation {
 pub struct Graph {
     /// The net's name.
     pub name: String,
-    /// The layers in topological order: inputs stand before what takes them.
+    /// The layers in topological order.
     pub nodes: Vec<Node>,
     pub parameters: Vec<Parameter>,
-    /// The nodes whose outputs the net gives, in order.
+    /// The nodes whose outputs are the net's outputs, in order.
     pub outputs: Vec<NodeId>,
-    /// So many nodes at the front are no layers: they stand for what a fragment takes.
+    /// The number of nodes at the front that are placeholders for the inputs of a fragment, not layers.
     pub open_inputs: usize,
-    /// The highest number that a generated name of each kind had, before any cut.
+    /// The highest number in generated names of each kind, before any cut.
     pub counters: BTreeMap<String, usize>,
 }
 
-/// What is to be inserted.
+/// A layer to insert.
 #[derive(Clone, Debug)]
 pub struct Insertion {
     pub name: String,
@@ -172,7 +172,7 @@ impl Graph {
         (0..self.nodes.len()).map(NodeId)
     }
 
-    /// The layers: all nodes but those that stand for what a fragment takes.
+    /// The layers: all nodes except the placeholders of a fragment.
     pub fn layers(&self) -> impl DoubleEndedIterator<Item = NodeId> + use<> {
         (self.open_inputs..self.nodes.len()).map(NodeId)
     }
@@ -192,7 +192,7 @@ impl Graph {
         self.node(id).inputs.iter().map(|&input| &self.node(input).output).collect()
     }
 
-    /// For each node, the nodes that take its output.
+    /// For each node, the nodes that read its output, once per use.
     pub fn consumers(&self) -> Vec<Vec<NodeId>> {
         let mut consumers = vec![Vec::new(); self.nodes.len()];
         for id in self.ids() {
@@ -203,7 +203,10 @@ impl Graph {
         consumers
     }
 
-    /// Adds a layer behind its inputs: infers its type and makes its parameters.
+    /// Adds a layer after its inputs: infers its type and creates its parameters.
+    ///
+    /// # Errors
+    /// If the inputs do not fit the layer.
     pub fn insert(&mut self, insertion: Insertion) -> Result<NodeId, ShapeError> {
         let Insertion { name, operation, inputs, frozen, origin } = insertion;
         let types: Vec<&TensorType> = inputs.iter().map(|&input| &self.node(input).output).collect();
@@ -241,7 +244,7 @@ impl Graph {
         Ok(NodeId(self.nodes.len() - 1))
     }
 
-    /// The one line that says what it is: `(?, 224, 224, 3) -> [... 41 layers ...] -> (?, 1000)`.
+    /// A one-line summary: `(?, 224, 224, 3) -> [... 41 layers ...] -> (?, 1000)`.
     pub fn summary(&self) -> String {
         let side = |ids: &[NodeId]| match ids {
             [one] => self.node(*one).output.to_string(),
@@ -255,18 +258,18 @@ impl Graph {
         format!("{} -> [... {layers} {noun} ...] -> {}", side(&self.inputs()), side(&self.outputs))
     }
 
-    /// How many values the parameters have that are not made from others, nor constants.
+    /// The number of values of all parameters that are neither derived nor constant.
     pub fn parameter_count(&self) -> usize {
         let counts = |parameter: &&Parameter| parameter.derived.is_none() && !parameter.is_fixed();
         self.parameters.iter().filter(counts).map(Parameter::len).sum()
     }
 
-    /// The multiply-adds of one node for one image.
+    /// The multiply-adds of a node per image.
     pub fn macs(&self, id: NodeId) -> u64 {
         self.node(id).operation.macs(&self.input_types(id))
     }
 
-    /// The nodes that lead to the given ones, themselves included.
+    /// For each node, whether a given one depends on it; the given ones included.
     pub fn ancestors(&self, of: &[NodeId]) -> Vec<bool> {
         let mut reached = vec![false; self.nodes.len()];
         for id in of {
@@ -282,7 +285,7 @@ impl Graph {
         reached
     }
 
-    /// The nodes that follow from the given ones, themselves included.
+    /// For each node, whether it depends on a given one; the given ones included.
     pub fn descendants(&self, of: &[NodeId]) -> Vec<bool> {
         let mut reached = vec![false; self.nodes.len()];
         for id in of {
@@ -294,8 +297,7 @@ impl Graph {
         reached
     }
 
-    /// Keeps the nodes for which `keep` holds, and the parameters that they use; ids are made anew.
-    /// Inputs of kept nodes must be kept.
+    /// Keeps the nodes for which `keep` is true, and the parameters that they use, with new ids. Inputs of kept nodes must be kept.
     pub fn retain(&mut self, keep: &[bool]) {
         let mut new_ids = vec![NodeId(usize::MAX); self.nodes.len()];
         let mut nodes = Vec::new();
@@ -317,7 +319,7 @@ impl Graph {
         self.retain_used_parameters();
     }
 
-    /// Drops parameters that neither a node uses nor a derivation of one that is used; ids are made anew.
+    /// Removes parameters that no node uses, directly or through a derivation. The others get new ids.
     fn retain_used_parameters(&mut self) {
         let mut used = vec![false; self.parameters.len()];
         let mut pending: Vec<ParameterId> =
@@ -348,7 +350,7 @@ impl Graph {
 }
 
 impl Derivation {
-    /// The parameters that it is made from.
+    /// The parameters that it is derived from.
     pub fn sources(&self) -> Vec<ParameterId> {
         match self {
             Derivation::ScaledWeight { weight, parameters, .. } => {

@@ -1,10 +1,10 @@
-//! The graph as text: what `netc build --emit graph` and `fused` print, and snapshots hold.
+//! The text form of a graph: `netc build --emit graph` and `fused`, and snapshots.
 
 use super::{Graph, NodeId};
 use std::fmt::{self, Write};
 
 impl Graph {
-    /// What a node is, with its settings and parameters, on one line.
+    /// A node with its settings, inputs and type on one line.
     fn line(&self, id: NodeId) -> String {
         let node = self.node(id);
         let mut line = format!("{} = {}", node.name, node.operation.definition().name);

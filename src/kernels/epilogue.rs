@@ -1,4 +1,4 @@
-//! What a convolution or dense kernel does with a result before it stores it, so that each activation is written once.
+//! The epilogue that a convolution or dense kernel applies before the store, so that each activation is written once.
 
 use super::elementwise::activation::Activation;
 use super::simd::vector_math::clip_bounds;
@@ -6,29 +6,29 @@ use super::tensor_view::{Convolution, View, ViewMut};
 use serde::{Deserialize, Serialize};
 use std::marker::PhantomData;
 
-/// Applied in this order: bias, residual, activation, pooling.
+/// The operations fused into a kernel, applied in this order: bias, residual, activation, pooling.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct EpilogueArgs<'a> {
     /// Added to every pixel: `(out_c)`.
     pub bias: Option<&'a [f32]>,
-    /// Added element by element: the shape of the result before pooling.
+    /// Added element-wise; has the shape of the result before pooling.
     pub residual: Option<View<'a>>,
-    /// Applied to every float.
+    /// Applied element-wise.
     pub activation: Activation,
-    /// Reduces the result's height and width.
+    /// Pooling of the result's height and width.
     pub pool: Option<Pool>,
 }
 
 impl EpilogueArgs<'_> {
-    /// Applies it, but for pooling, to a pixel of the result that stands in memory: for kernels whose products are
-    /// computed by what knows nothing of epilogues.
+    /// Applies all but pooling to one stored pixel of the result: a second pass, for kernels whose GEMM (BLAS) has no
+    /// epilogue.
     pub(super) fn apply(&self, row: &mut [f32], image: usize, pixel: usize) {
         if let Some(bias) = self.bias {
             row.iter_mut().zip(bias).for_each(|(value, bias)| *value += bias);
         }
         if let Some(residual) = &self.residual {
-            let from = &residual.data[image * residual.image + pixel * residual.ld..];
-            row.iter_mut().zip(from).for_each(|(value, residual)| *value += residual);
+            let source = &residual.data[image * residual.image + pixel * residual.ld..];
+            row.iter_mut().zip(source).for_each(|(value, residual)| *value += residual);
         }
         self.activation.apply(row);
     }
@@ -37,7 +37,7 @@ impl EpilogueArgs<'_> {
 /// A pooling that a convolution can apply to its result.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Pool {
-    /// The largest of 2 by 2 pixels, stride 2; an odd last row or column is dropped.
+    /// 2x2 max pooling with stride 2; an odd last row or column is dropped.
     Max2x2,
 }
 
@@ -50,7 +50,7 @@ impl Pool {
     }
 }
 
-/// Where kernels of several threads write: the threads own disjoint parts.
+/// An output that several threads write, each a disjoint set of pixels.
 #[derive(Clone, Copy)]
 pub(super) struct Output<'a> {
     data: *mut f32,
@@ -59,11 +59,14 @@ pub(super) struct Output<'a> {
     lifetime: PhantomData<&'a mut [f32]>,
 }
 
-// SAFETY: only addresses are shared; each task writes its own part.
+// SAFETY: only the address is shared; tasks write disjoint pixels.
 unsafe impl Sync for Output<'_> {}
 
 impl<'a> Output<'a> {
-    /// Checks that `batch` images of `pixels` by `channels` lie disjoint within the view.
+    /// Wraps a view, after checking that `batch` images of `pixels` by `channels` are disjoint and within it.
+    ///
+    /// # Panics
+    /// If they are not.
     pub fn new(view: ViewMut<'a>, batch: usize, pixels: usize, channels: usize) -> Self {
         check_layout("output", view.data.len(), (view.ld, view.image), batch, pixels, channels);
         assert!(pixels < 2 || view.ld >= channels, "output: pixels overlap");
@@ -72,7 +75,7 @@ impl<'a> Output<'a> {
         Self { data: view.data.as_mut_ptr(), ld: view.ld, image: view.image, lifetime: PhantomData }
     }
 
-    /// The address of a pixel that was checked to lie within.
+    /// The address of a pixel.
     ///
     /// # Safety
     /// `image` and `pixel` must be below the checked counts.
@@ -83,7 +86,10 @@ impl<'a> Output<'a> {
     }
 }
 
-/// Checks that `batch` images of `pixels` by `channels` lie within a view that is read.
+/// Checks that `batch` images of `pixels` by `channels` are within an input view.
+///
+/// # Panics
+/// If they are not; the message begins with `name`.
 pub(super) fn check_view(name: &str, view: &View, batch: usize, pixels: usize, channels: usize) {
     check_layout(name, view.data.len(), (view.ld, view.image), batch, pixels, channels);
 }
@@ -96,7 +102,7 @@ fn check_layout(name: &str, len: usize, strides: (usize, usize), batch: usize, p
     assert!(last <= len, "{name}: {batch} x {pixels} x {channels} floats do not fit in {len}");
 }
 
-/// An epilogue in the form that inner loops read: plain addresses, null for what is missing.
+/// An epilogue as the micro-kernels read it: addresses, null where an operand is absent.
 #[derive(Clone, Copy)]
 pub(crate) struct EpiloguePtrs<'a> {
     pub bias: *const f32,
@@ -104,18 +110,21 @@ pub(crate) struct EpiloguePtrs<'a> {
     pub residual_ld: usize,
     residual_image: usize,
     pub activation: Activation,
-    /// Whether the activation is the clip to `low` and `high`; if not, it is applied after the store.
+    /// Whether the activation is a clip to `low` and `high`; any other is applied in a pass after the store.
     pub clips: bool,
     pub low: f32,
     pub high: f32,
     lifetime: PhantomData<&'a [f32]>,
 }
 
-// SAFETY: only reads of slices that outlive it.
+// SAFETY: the slices are only read, and outlive it.
 unsafe impl Sync for EpiloguePtrs<'_> {}
 
 impl<'a> EpiloguePtrs<'a> {
-    /// Checks that bias and residual have what `batch` images of `pixels` by `channels` need.
+    /// Checks the bias and the residual against a result of `batch` images of `pixels` by `channels`.
+    ///
+    /// # Panics
+    /// If one is too short.
     pub fn new(epilogue: &EpilogueArgs<'a>, batch: usize, pixels: usize, channels: usize) -> Self {
         if let Some(bias) = epilogue.bias {
             assert!(bias.len() >= channels, "bias: {channels} floats needed, {} given", bias.len());
@@ -138,7 +147,7 @@ impl<'a> EpiloguePtrs<'a> {
         }
     }
 
-    /// The residual's address at a pixel, or null.
+    /// The address of the residual at a pixel, or null without one.
     ///
     /// # Safety
     /// `image` and `pixel` must be below the checked counts.
@@ -152,7 +161,10 @@ impl<'a> EpiloguePtrs<'a> {
     }
 }
 
-/// The checks common to all convolutions; returns the output and the epilogue as inner loops read them.
+/// Checks a convolution's input, epilogue and output against its geometry, and returns the latter two as kernels use them.
+///
+/// # Panics
+/// If a slice is too short for the sizes.
 pub(super) fn check_convolution<'a>(
     conv: &Convolution,
     batch: usize,
@@ -163,13 +175,13 @@ pub(super) fn check_convolution<'a>(
     let window = &conv.window;
     check_view("input", input, batch, window.in_h * window.in_w, conv.in_c);
     let (out_h, out_w) = (window.out_h, window.out_w);
-    let finish = EpiloguePtrs::new(epilogue, batch, out_h * out_w, conv.out_c);
-    let stored = epilogue.pool.map_or(out_h * out_w, |pool| pool.reduced(out_h) * pool.reduced(out_w));
-    (Output::new(output, batch, stored, conv.out_c), finish)
+    let epilogue_ptrs = EpiloguePtrs::new(epilogue, batch, out_h * out_w, conv.out_c);
+    let pixels = epilogue.pool.map_or(out_h * out_w, |pool| pool.reduced(out_h) * pool.reduced(out_w));
+    (Output::new(output, batch, pixels, conv.out_c), epilogue_ptrs)
 }
 
-/// The largest of each 2 by 2 pixels of two rows of `width` pixels, which follow each other in `band`, `ld` floats
-/// apart; the first `channels` of each go to `to`, whose pixels are `to_ld` floats apart.
+/// 2x2 max pooling of two adjacent rows of `width` pixels: `band` is `(2, width, channels)` with pixels `ld` floats apart, `to`
+/// receives `(width / 2, channels)` with pixels `to_ld` floats apart.
 ///
 /// # Safety
 /// `width / 2` pixels must be writable.

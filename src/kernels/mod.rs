@@ -1,4 +1,4 @@
-//! Arithmetic on slices: what a plan's steps run. The only room with unsafe code besides the memory maps.
+//! Compute kernels on slices of f32, which the steps of a plan call. All unsafe code but the memory maps is here.
 
 pub mod conv;
 pub mod dense;

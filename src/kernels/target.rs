@@ -1,13 +1,13 @@
-//! The machine that plans are made for: costs depend on sizes and on this one fixed target alone, so that the same spec
-//! gives the same plan on every machine. One core of a server with 256-bit vectors, as measured on a Zen 3.
+//! The target of the cost model: one core of a server with 256-bit vectors, as measured on a Zen 3. It is fixed, so that a
+//! spec compiles to the same plan on every machine.
 
-/// Multiply-adds per nanosecond.
+/// Peak multiply-adds per nanosecond.
 pub const MACS_PER_NS: f64 = 51.0;
-/// Bytes per nanosecond from memory.
+/// Memory read bandwidth, bytes per nanosecond.
 pub const MEMORY_BYTES_PER_NS: f64 = 18.0;
-/// Bytes per nanosecond of activations that are read and written in order.
+/// Bandwidth of activations that are streamed (read and written in order), bytes per nanosecond.
 pub const STREAM_BYTES_PER_NS: f64 = 10.0;
-/// Packed weights beyond this do not stay in the last-level cache between images.
+/// Capacity of the last-level cache: larger packed weights are evicted between images.
 pub const LAST_CACHE_BYTES: f64 = 16e6;
-/// Bytes of a core's second-level cache.
+/// Capacity of a core's L2 cache.
 pub const L2_BYTES: usize = 512 << 10;

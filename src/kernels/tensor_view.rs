@@ -1,36 +1,36 @@
-//! What kernels are handed: windows into f32 memory, and the geometry of windows that slide over images.
+//! Strided tensor views, the operands of kernels, and the geometry of sliding windows.
 //!
-//! Images stand channels last: a pixel is `channels` consecutive floats, pixels follow each other `ld` floats apart
-//! (more than `channels` where the tensor is a slice of a wider one, as a branch that writes straight into its
-//! concatenation), images `image` floats apart.
+//! The layout is NHWC (channels last): a pixel is `channels` contiguous floats, pixels are `ld` floats apart (leading
+//! dimension; more than `channels` in a slice of a wider tensor, as for a branch that writes into its concatenation),
+//! images `image` floats apart.
 
 use crate::size::{MAX_TENSOR_VALUES, is_tensor, product, span, sum};
 use serde::{Deserialize, Serialize};
 
-/// A read-only batch of images or rows.
+/// A read-only view of a batch of images or rows.
 #[derive(Clone, Copy, Debug)]
 pub struct View<'a> {
-    /// The floats, starting at the first one of the first image.
+    /// The data, from the first float of the first image.
     pub data: &'a [f32],
-    /// Floats from one pixel (or row) to the next.
+    /// Leading dimension: floats from one pixel (or row) to the next.
     pub ld: usize,
-    /// Floats from one image to the next.
+    /// Image stride: floats from one image to the next.
     pub image: usize,
 }
 
-/// A batch of images or rows that a kernel writes; see [`View`].
+/// A mutable view of a batch of images or rows; see [`View`].
 #[derive(Debug)]
 pub struct ViewMut<'a> {
-    /// The floats, starting at the first one of the first image.
+    /// The data, from the first float of the first image.
     pub data: &'a mut [f32],
-    /// Floats from one pixel (or row) to the next.
+    /// Leading dimension: floats from one pixel (or row) to the next.
     pub ld: usize,
-    /// Floats from one image to the next.
+    /// Image stride: floats from one image to the next.
     pub image: usize,
 }
 
-/// A window that slides over an image with zero (or, for maxima, minus infinity) padding.
-/// Sizes in pixels; `out_h`, `out_w` are resolved, so what lies behind the last window is implied.
+/// The geometry of a kernel window that slides over an image with zero padding (minus infinity for max pooling), in pixels.
+/// `out_h` and `out_w` are resolved, so the padding at the bottom and right is implied.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Window {
     pub in_h: usize,
@@ -48,26 +48,25 @@ pub struct Window {
 }
 
 impl Window {
-    /// The rows from its first to behind its last.
+    /// The height of the dilated kernel: (kernel_h - 1) * dilation_h + 1.
     pub fn reach_h(&self) -> usize {
         span(self.kernel_h.max(1), self.dilation_h, 1)
     }
 
-    /// Whether it slides: no step of nothing, and no place that a window sees, from the padded corner on, beyond
-    /// [`MAX_TENSOR_VALUES`].
+    /// Whether the geometry is valid: no size is 0, and no coordinate of the padded image exceeds [`MAX_TENSOR_VALUES`].
     #[deny(clippy::arithmetic_side_effects)]
     pub fn is_possible(&self) -> bool {
-        let along = |size: usize, out: usize, kernel: usize, stride: usize, dilation: usize, pad: usize| {
-            let seen = span(out, stride, span(kernel, dilation, 1));
-            let sizes = [size, out, kernel, stride, dilation, sum([pad, size]), seen];
+        let is_axis_valid = |size: usize, out: usize, kernel: usize, stride: usize, dilation: usize, pad: usize| {
+            let extent = span(out, stride, span(kernel, dilation, 1));
+            let sizes = [size, out, kernel, stride, dilation, sum([pad, size]), extent];
             sizes.iter().all(|size| (1..=MAX_TENSOR_VALUES).contains(size))
         };
-        along(self.in_h, self.out_h, self.kernel_h, self.stride_h, self.dilation_h, self.pad_top)
-            && along(self.in_w, self.out_w, self.kernel_w, self.stride_w, self.dilation_w, self.pad_left)
+        is_axis_valid(self.in_h, self.out_h, self.kernel_h, self.stride_h, self.dilation_h, self.pad_top)
+            && is_axis_valid(self.in_w, self.out_w, self.kernel_w, self.stride_w, self.dilation_w, self.pad_left)
     }
 }
 
-/// A convolution: its window and its channels. Weights are `(kernel_h, kernel_w, in_c / groups, out_c)` row-major.
+/// The geometry of a convolution. Weights are `(kernel_h, kernel_w, in_c / groups, out_c)`, row-major (HWIO).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Convolution {
     pub window: Window,
@@ -77,7 +76,7 @@ pub struct Convolution {
 }
 
 impl Convolution {
-    /// Whether its window slides, its groups divide the channels, and images and weights are tensors.
+    /// Whether the geometry is valid: the window is, `groups` divides both channel counts, and no tensor is too large.
     #[deny(clippy::arithmetic_side_effects)]
     pub fn is_possible(&self) -> bool {
         let Convolution { window, in_c, out_c, groups } = *self;
@@ -90,7 +89,7 @@ impl Convolution {
             && (1..=MAX_TENSOR_VALUES).contains(&self.weights())
     }
 
-    /// Whether its windows are the pixels as they stand: 1x1 without stride and padding.
+    /// Whether it is a matrix product over pixels: 1x1, stride 1, no padding.
     pub fn is_pixelwise(&self) -> bool {
         let window = &self.window;
         (window.kernel_h, window.kernel_w, window.stride_h, window.stride_w) == (1, 1, 1, 1)
@@ -98,12 +97,12 @@ impl Convolution {
             && (window.out_h, window.out_w) == (window.in_h, window.in_w)
     }
 
-    /// The floats of its weights.
+    /// The number of weights.
     pub fn weights(&self) -> usize {
         product([self.window.kernel_h, self.window.kernel_w, self.in_c / self.groups.max(1), self.out_c])
     }
 
-    /// Multiply-adds for an image, computed directly.
+    /// Multiply-adds per image of the direct method.
     pub fn macs(&self) -> usize {
         product([self.window.out_h, self.window.out_w, self.weights()])
     }

@@ -1,11 +1,11 @@
-//! What the tests of kernels share: random tensors with gaps, and comparisons with plain loops in f64.
+//! Test fixtures of kernels: random strided tensors, error bounds, and central differences in f64.
 
 use super::guarded::{Floats, Side};
 use super::parallel::image_batches::Images;
 use super::parallel::thread_pool::ThreadPool;
 use super::tensor_view::{View, ViewMut, Window};
 
-/// A small generator (Steele's splitmix64), so that tests see the same numbers everywhere.
+/// A deterministic generator (Steele's splitmix64): tests use the same values on every machine.
 pub(crate) struct Random(pub u64);
 
 impl Random {
@@ -16,12 +16,12 @@ impl Random {
         z ^ (z >> 31)
     }
 
-    /// Below `end`.
-    pub fn below(&mut self, end: usize) -> usize {
-        (self.word() % end as u64) as usize
+    /// A uniform integer below `limit`.
+    pub fn below(&mut self, limit: usize) -> usize {
+        (self.word() % limit as u64) as usize
     }
 
-    /// From -1 to 1.
+    /// A uniform float in [-1, 1).
     pub fn float(&mut self) -> f32 {
         (self.word() >> 40) as f32 / (1 << 23) as f32 - 1.0
     }
@@ -31,10 +31,10 @@ impl Random {
     }
 }
 
-/// What stands in the gaps of outputs, and must still stand there afterwards.
+/// The sentinel in the gaps of outputs, which kernels must not overwrite.
 const GAP: f32 = 1234.5;
 
-/// A batch of images with gaps between pixels and between images.
+/// A batch of images with gaps between pixels and between images, as slices of wider tensors have.
 #[derive(Clone, Debug)]
 pub(crate) struct Tensor {
     pub data: Floats,
@@ -44,30 +44,30 @@ pub(crate) struct Tensor {
 }
 
 impl Tensor {
-    /// All cells `GAP`.
+    /// A tensor filled with the sentinel.
     pub fn new(n: usize, pixels: usize, channels: usize, gap: usize) -> Self {
         let ld = channels + gap;
         let image = pixels * ld + 3 * gap;
-        // The last pixel ends where its channels end.
+        // There is no gap after the last pixel's channels.
         let len = n * image - if n > 0 && pixels > 0 { 4 * gap } else { 0 };
         Self { data: Floats::filled(GAP, len), size: Images { n, pixels, channels }, ld, image }
     }
 
-    /// Values of `value(image, pixel, channel)`; not a number in the gaps, so that reading them shows.
+    /// A tensor of `value(image, pixel, channel)`, with NaN in the gaps so that reads of them show in results.
     pub fn of(like: &Tensor, value: impl Fn(usize, usize, usize) -> f64) -> Self {
         let mut tensor = Self { data: Floats::filled(f32::NAN, like.data.len()), ..like.clone() };
-        tensor.each(|tensor, place, (n, p, c)| tensor.data[place] = value(n, p, c) as f32);
+        tensor.for_each(|tensor, index, (n, p, c)| tensor.data[index] = value(n, p, c) as f32);
         tensor
     }
 
     pub fn random(random: &mut Random, n: usize, pixels: usize, channels: usize, gap: usize) -> Self {
         let mut tensor = Self::new(n, pixels, channels, gap);
         tensor.data.fill(f32::NAN);
-        tensor.each(|tensor, place, _| tensor.data[place] = random.float());
+        tensor.for_each(|tensor, index, _| tensor.data[index] = random.float());
         tensor
     }
 
-    fn each(&mut self, mut work: impl FnMut(&mut Self, usize, (usize, usize, usize))) {
+    fn for_each(&mut self, mut work: impl FnMut(&mut Self, usize, (usize, usize, usize))) {
         for n in 0..self.size.n {
             for p in 0..self.size.pixels {
                 for c in 0..self.size.channels {
@@ -89,8 +89,7 @@ impl Tensor {
         ViewMut { data: &mut self.data, ld: self.ld, image: self.image }
     }
 
-    /// Runs with teams of one, two and three threads into copies of `self`, whose starts or ends touch a page that nobody
-    /// may touch; all must give the same bits.
+    /// Runs a kernel on copies of `self` with one, two and three threads, and checks that all give the same bits.
     pub fn filled(&self, run: impl Fn(ViewMut<'_>, &ThreadPool)) -> Tensor {
         let mut first = self.clone();
         run(first.view_mut(), &ThreadPool::new(1));
@@ -98,35 +97,36 @@ impl Tensor {
             let mut other = self.clone();
             other.data = Floats::copy(&self.data, if count == 2 { Side::Start } else { Side::End });
             run(other.view_mut(), &ThreadPool::new(count));
-            let same = first.data.iter().zip(&other.data).all(|(a, b)| a.to_bits() == b.to_bits());
-            assert!(same, "{count} threads give other bits");
+            let is_same = first.data.iter().zip(&other.data).all(|(a, b)| a.to_bits() == b.to_bits());
+            assert!(is_same, "{count} threads change the result");
         }
         first
     }
 
-    /// Compares every value with `expected(image, pixel, channel)`, and the gaps with what they were.
+    /// Compares every value with `expected(image, pixel, channel)`, and checks that the gaps are untouched.
     pub fn check(&self, tolerance: f64, expected: impl Fn(usize, usize, usize) -> f64) {
         let mut gaps = self.clone();
-        gaps.each(|gaps, place, (n, p, c)| {
+        gaps.for_each(|gaps, index, (n, p, c)| {
             close(self.at(n, p, c), expected(n, p, c), tolerance, &format!("image {n} pixel {p} channel {c}"));
-            gaps.data[place] = GAP;
+            gaps.data[index] = GAP;
         });
         assert!(gaps.data.iter().all(|v| *v == GAP || v.is_nan()), "a gap was written");
     }
 }
 
-/// Panics unless the two are equal or nearly so, relative to magnitudes above 1.
+/// Panics unless the error is within `tolerance`, absolute for magnitudes below 1 and relative above.
 pub(crate) fn close(found: f64, expected: f64, tolerance: f64, what: &str) {
-    let near = (found - expected).abs() <= tolerance * expected.abs().max(1.0);
-    assert!(near || found == expected, "{what}: {found} instead of {expected}");
+    let is_close = (found - expected).abs() <= tolerance * expected.abs().max(1.0);
+    assert!(is_close || found == expected, "{what}: {found} instead of {expected}");
 }
 
-/// A sum of products in f64, and what is to be known of it to tell how far a kernel's may be from it.
+/// A dot product in f64, with the statistics that bound the rounding error of a kernel's f32 sum.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Sum {
     pub value: f64,
-    /// How many products there are, and the sum of their squares.
+    /// The number of products.
     pub terms: usize,
+    /// The sum of their squares.
     pub squares: f64,
 }
 
@@ -135,10 +135,9 @@ impl Sum {
         *self = Sum { value: self.value + product, terms: self.terms + 1, squares: self.squares + product * product };
     }
 
-    /// How far rounding takes the sum from its value in f32, in whatever order a kernel adds: at the most that of one by
-    /// one. Of products that are as often negative as positive the partial sums grow as the root of their count, or
-    /// straight to a value that is larger; each is rounded by up to 2^-24 of itself, and so is each product. Six standard
-    /// deviations of all that together.
+    /// A bound on the rounding error of the sum in f32 in any order: six standard deviations of that of sequential
+    /// summation. Partial sums of products of random sign grow with the square root of their count, or linearly to a
+    /// larger value; each partial sum and each product is rounded by up to 2^-24 of itself.
     pub fn rounding(&self) -> f64 {
         let (unit, terms) = (f64::from(f32::EPSILON) / 2.0, self.terms as f64);
         let partial = terms * (self.squares / 2.0 + self.value * self.value / 3.0);
@@ -146,24 +145,24 @@ impl Sum {
     }
 }
 
-/// Compares a slice with `expected(place)`.
+/// Compares a slice with `expected(index)`.
 pub(crate) fn check_slice(found: &[f32], tolerance: f64, expected: impl Fn(usize) -> f64) {
     for (i, v) in found.iter().enumerate() {
-        close(f64::from(*v), expected(i), tolerance, &format!("place {i}"));
+        close(f64::from(*v), expected(i), tolerance, &format!("index {i}"));
     }
 }
 
-/// Small windows of many kinds: sizes, strides, dilations and paddings that differ by axis.
+/// Random small windows: sizes, strides, dilations and paddings differ between the axes.
 pub(crate) fn windows(random: &mut Random, count: usize) -> Vec<Window> {
     let mut windows = Vec::new();
     while windows.len() < count {
         let mut axis = || {
             let (size, kernel) = (1 + random.below(11), 1 + random.below(4));
             let (stride, dilation) = (1 + random.below(3), 1 + random.below(2));
-            let (before, after) = (random.below(kernel), random.below(kernel));
+            let (pad_before, pad_after) = (random.below(kernel), random.below(kernel));
             let reach = (kernel - 1) * dilation + 1;
-            let padded = size + before + after;
-            (padded >= reach).then(|| (size, (padded - reach) / stride + 1, kernel, stride, dilation, before))
+            let padded = size + pad_before + pad_after;
+            (padded >= reach).then(|| (size, (padded - reach) / stride + 1, kernel, stride, dilation, pad_before))
         };
         let (Some(h), Some(w)) = (axis(), axis()) else { continue };
         windows.push(Window {
@@ -184,7 +183,7 @@ pub(crate) fn windows(random: &mut Random, count: usize) -> Vec<Window> {
     windows
 }
 
-/// The input pixels that output pixel `(oy, ox)` sees, row by row, with the tap `(ky, kx)` of each.
+/// The receptive field of output pixel `out`: each input pixel inside the image, with its tap `(ky, kx)`.
 pub(crate) fn seen(w: &Window, out: usize) -> Vec<(usize, usize, usize)> {
     let (oy, ox) = (out / w.out_w, out % w.out_w);
     let mut cells = Vec::new();
@@ -200,25 +199,25 @@ pub(crate) fn seen(w: &Window, out: usize) -> Vec<(usize, usize, usize)> {
     cells
 }
 
-/// The values of a tensor without gaps, as the forward functions of gradient tests take them.
+/// The values of a tensor without gaps, as the reference functions of gradient tests take them.
 pub(crate) fn dense(x: &Tensor) -> Vec<f64> {
     let Images { n, pixels, channels } = x.size;
     (0..n * pixels * channels).map(|i| x.at(i / channels / pixels, i / channels % pixels, i % channels)).collect()
 }
 
-/// The gradient of sum(dy * forward(x)) by each place of x, by central differences.
+/// The gradient of sum(dy * forward(x)) with respect to x, by central differences.
 pub(crate) fn differences(x: &[f64], dy: &[f64], forward: impl Fn(&[f64]) -> Vec<f64>) -> Vec<f64> {
     const STEP: f64 = 1e-5;
     let mut x = x.to_vec();
     let mut gradient = Vec::with_capacity(x.len());
     for i in 0..x.len() {
-        let middle = x[i];
+        let center = x[i];
         let mut loss = |value: f64| {
             x[i] = value;
             forward(&x).iter().zip(dy).map(|(y, dy)| y * dy).sum::<f64>()
         };
-        let slope = (loss(middle + STEP) - loss(middle - STEP)) / (2.0 * STEP);
-        x[i] = middle;
+        let slope = (loss(center + STEP) - loss(center - STEP)) / (2.0 * STEP);
+        x[i] = center;
         gradient.push(slope);
     }
     gradient

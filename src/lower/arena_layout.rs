@@ -15,7 +15,7 @@ pub struct Arena {
     /// The floats of a micro-batch's image, for each stage.
     pub chunk_floats: Vec<usize>,
     pub batch_floats: usize,
-    pub whole_floats: usize,
+    pub unbatched_floats: usize,
     pub lower_bound: usize,
 }
 
@@ -71,8 +71,8 @@ pub fn plan(steps: &[PendingStep], placement: &Placement, stages: &[(Range<usize
     let lower_bound = alive.sums().into_iter().max().unwrap_or(0);
     let chunk_floats = chunks.into_iter().map(|chunk| assign(chunk, Space::MicroBatch, &mut spaces)).collect();
     let batch_floats = assign(batch, Space::Batch, &mut spaces);
-    let whole_floats = assign(whole, Space::Unbatched, &mut spaces);
-    Arena { spaces, chunk_floats, batch_floats, whole_floats, lower_bound }
+    let unbatched_floats = assign(whole, Space::Unbatched, &mut spaces);
+    Arena { spaces, chunk_floats, batch_floats, unbatched_floats, lower_bound }
 }
 
 /// A number for each step, given by where it changes.

@@ -36,7 +36,7 @@ pub fn tune(
             overrides.insert_dense(&way);
         }
         let Kernel::Convolution(convolution) = &step.kernel else { continue };
-        let chunk = plan.chunk(index);
+        let chunk = plan.micro_batch(index);
         if overrides.find(convolution, chunk, exact).is_some() {
             continue;
         }

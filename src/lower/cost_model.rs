@@ -61,9 +61,9 @@ pub fn products(shape: &Shape) -> [(Backend, f64); 2] {
     let [rows, columns, depth] = [shape.rows, shape.columns, shape.depth].map(|size| size as f64);
     let (left, right) = (rows * depth, depth * columns);
     let (left_blocks, right_blocks) =
-        (shape.columns.div_ceil(gemm::TILE) as f64, shape.rows.div_ceil(gemm::TILE) as f64);
+        (shape.columns.div_ceil(gemm::MAX_BLOCK) as f64, shape.rows.div_ceil(gemm::MAX_BLOCK) as f64);
     let multiply = rows * right / target::MACS_PER_NS;
-    let tiles = match (gemm::reads_as_it_stands(shape.rows, shape.transposed.1), shape.transposed.0) {
+    let tiles = match (gemm::reads_unpacked(shape.rows, shape.transposed.1), shape.transposed.0) {
         // Rows are read directly; a tile of few rows waits for its operands.
         (true, _) => multiply * 1.5,
         (false, true) => multiply * 1.03 + right * right_blocks * 0.42 + left * left_blocks * 0.1,
@@ -80,7 +80,7 @@ pub fn dense(step: &DenseStep, batch: usize) -> [(DenseStep, f64); 2] {
     let (rows, weights) = (batch as f64, (step.inputs * step.outputs) as f64);
     let way = |storage, backend| DenseStep { weights: storage, backend, ..step.clone() };
     let raw = way(Storage::Raw, Backend::Blas);
-    let blas = raw.products(batch).map_or(f64::INFINITY, |shape| products(&shape)[1].1);
+    let blas = raw.gemm_shape(batch).map_or(f64::INFINITY, |shape| products(&shape)[1].1);
     let packed = (rows * weights / target::MACS_PER_NS).max(4.0 * weights / target::MEMORY_BYTES_PER_NS);
     [(way(Storage::Packed, Backend::Tiles), packed), (raw, blas)]
 }
@@ -88,10 +88,10 @@ pub fn dense(step: &DenseStep, batch: usize) -> [(DenseStep, f64); 2] {
 /// Sets the backend of the general products of a training step. Training runs on the machine that lowers, so BLAS is chosen
 /// only if it is linked, and always if the tiles have no vector instructions here.
 pub fn backend(kernel: &mut Kernel, batch: usize) {
-    let Some(shape) = kernel.products(batch) else { return };
+    let Some(shape) = kernel.gemm_shape(batch) else { return };
     let [(_, tiles), (_, blas)] = products(&shape);
     let better = blas < tiles * BLAS_THRESHOLD || Isa::detect() == Isa::Portable;
-    kernel.set_backend(if better && blas::is_there() { Backend::Blas } else { Backend::Tiles });
+    kernel.set_backend(if better && blas::is_available() { Backend::Blas } else { Backend::Tiles });
 }
 
 /// The estimated cost of a convolution by its algorithm: nanoseconds of one image on one core.

@@ -28,7 +28,7 @@ pub fn explain(plan: &Plan, name: &str, exact: bool) -> Option<String> {
         text += &dense_ways(dense);
         return Some(text);
     }
-    if let Some(shape) = step.kernel.products(plan.chunk(index)) {
+    if let Some(shape) = step.kernel.gemm_shape(plan.micro_batch(index)) {
         text += &products(&step.kernel, &shape);
         return Some(text);
     }
@@ -42,7 +42,7 @@ pub fn explain(plan: &Plan, name: &str, exact: bool) -> Option<String> {
         );
         return Some(text);
     };
-    let candidates = cost_model::candidates(now, plan.chunk(index), exact);
+    let candidates = cost_model::candidates(now, plan.micro_batch(index), exact);
     let names: Vec<String> = candidates.iter().map(|candidate| candidate.algorithm.to_string()).collect();
     let chosen = now.algorithm.to_string();
     let width = names.iter().map(|name| name.chars().count()).chain([chosen.chars().count(), 9]).max().unwrap_or(9);

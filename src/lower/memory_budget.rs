@@ -5,7 +5,7 @@ use super::{Compiled, Options, cost_model, lower};
 use crate::diagnostics::{Code, Diagnostic, Result, counted};
 use crate::graph::Graph;
 use crate::plan::kernel_step::KernelStep;
-use crate::plan::scratch::enough_for;
+use crate::plan::scratch::max_scratch_len;
 use crate::plan::steps::convolution::ConvolutionStep;
 use crate::plan::{Kernel, Plan};
 
@@ -15,7 +15,7 @@ use crate::plan::{Kernel, Plan};
 /// As [`lower`], and `E0801` if no plan is that small.
 pub fn fit_memory_budget(graph: &Graph, options: Options<'_>, limit: u64) -> Result<Compiled> {
     let mut compiled = lower(graph, options)?;
-    let mut micro_batch = compiled.plan.stages.iter().filter_map(|stage| stage.chunk).max().unwrap_or(1);
+    let mut micro_batch = compiled.plan.stages.iter().filter_map(|stage| stage.micro_batch).max().unwrap_or(1);
     while compiled.plan.memory() > limit && micro_batch > 1 {
         micro_batch /= 2;
         compiled = lower(graph, Options { micro_batch: Some(micro_batch), ..options })?;
@@ -36,7 +36,7 @@ fn cheapest_saving(plan: &Plan, exact: bool) -> Option<(ConvolutionStep, usize)>
     let mut best: Option<(f64, ConvolutionStep, usize)> = None;
     for (index, step) in plan.steps.iter().enumerate() {
         let Kernel::Convolution(now) = &step.kernel else { continue };
-        let micro_batch = plan.chunk(index);
+        let micro_batch = plan.micro_batch(index);
         let before = cost_model::estimate(now);
         for candidate in cost_model::candidates(now, micro_batch, exact) {
             let other = ConvolutionStep { algorithm: candidate.algorithm, ..now.clone() };
@@ -51,7 +51,7 @@ fn cheapest_saving(plan: &Plan, exact: bool) -> Option<(ConvolutionStep, usize)>
 }
 
 fn bytes(step: &ConvolutionStep, micro_batch: usize) -> usize {
-    4 * (step.constants().iter().sum::<usize>() + enough_for(step, micro_batch, Plan::MEMORY_THREADS))
+    4 * (step.constants().iter().sum::<usize>() + max_scratch_len(step, micro_batch, Plan::MEMORY_THREADS))
 }
 
 fn too_large(graph: &Graph, plan: &Plan, options: Options<'_>, limit: u64) -> Diagnostic {

@@ -155,7 +155,7 @@ fn pack_state(
             step.weights = if cost_model::reads_raw(step) { Storage::Raw } else { Storage::Packed };
         }
         cost_model::backend(&mut pending_step.kernel, state.batch);
-        if changes && pending_step.kernel.packs() {
+        if changes && pending_step.kernel.needs_packing() {
             let kernel = RepackStep::new(pending_step.kernel.clone(), graph_lengths(graph, &pending_step.parameters));
             let packed = placement.scratch(kernel.floats());
             pending_step.packed = Some(packed);
@@ -217,13 +217,14 @@ fn assemble(graph: &Graph, steps: Vec<PendingStep>, placement: &Placement, optio
     let arena = arena_layout::plan(&steps, placement, &stages);
     let stage = |((steps, in_chunks), &floats): (&(Range<usize>, bool), &usize)| Stage {
         steps: steps.len(),
-        chunk: in_chunks.then(|| cost_model::micro_batch(floats).min(options.micro_batch.unwrap_or(usize::MAX)).max(1)),
+        micro_batch: in_chunks
+            .then(|| cost_model::micro_batch(floats).min(options.micro_batch.unwrap_or(usize::MAX)).max(1)),
         floats,
     };
     let port = |id: NodeId| Port {
         name: graph.node(id).name.clone(),
         sizes: graph.node(id).output.known().unwrap_or_default(),
-        whole: !graph.node(id).output.batched,
+        unbatched: !graph.node(id).output.batched,
     };
     let mut plan = Plan {
         name: graph.name.clone(),
@@ -233,7 +234,7 @@ fn assemble(graph: &Graph, steps: Vec<PendingStep>, placement: &Placement, optio
         stages: stages.iter().zip(&arena.chunk_floats).map(stage).collect(),
         batch_floats: arena.batch_floats,
         lower_bound: arena.lower_bound,
-        whole_floats: arena.whole_floats,
+        unbatched_floats: arena.unbatched_floats,
         constants: Vec::new(),
         state: options.state.map_or_else(Vec::new, |state| state.tensors.clone()),
         macs: graph.ids().map(|id| graph.macs(id)).sum(),
@@ -244,7 +245,7 @@ fn assemble(graph: &Graph, steps: Vec<PendingStep>, placement: &Placement, optio
         let mut kernel = pending_step.kernel;
         match (&mut kernel, options.state) {
             (Kernel::Convolution(step), None) => {
-                let chunk = plan.chunk(plan.steps.len());
+                let chunk = plan.micro_batch(plan.steps.len());
                 let fixed = options.overrides.and_then(|overrides| overrides.find(step, chunk, options.exact));
                 match fixed {
                     Some(algorithm) => step.algorithm = algorithm,

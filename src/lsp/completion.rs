@@ -203,7 +203,7 @@ fn arguments(list: &mut List, document: &Document, callee: &str) {
 fn named(list: &mut List, arguments: &[Argument]) {
     for argument in arguments {
         let name = argument.name;
-        list.add_as(name, format!("{name}="), CompletionItemKind::FIELD, argument.told());
+        list.add_as(name, format!("{name}="), CompletionItemKind::FIELD, argument.documentation());
     }
 }
 

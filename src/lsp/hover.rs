@@ -29,7 +29,7 @@ pub fn hover(document: &Document, offset: usize) -> Option<Hover> {
         Context::Argument { callee } if cursor::is_assigned(text, word.end) => match cursor.recipe {
             true => {
                 let known = recipe_arguments(&callee).iter().find(|known| known.name == written);
-                known.map(|known| format!("`{written}` of `{callee}`: {}", known.told()))
+                known.map(|known| format!("`{written}` of `{callee}`: {}", known.documentation()))
             }
             false => argument(document, &callee, written),
         },
@@ -65,7 +65,7 @@ fn layer_reference(document: &Document, reference: &LayerReference) -> Option<St
 
 fn argument(document: &Document, callee: &str, name: &str) -> Option<String> {
     if let Some(argument) = argument_of(callee, name) {
-        return Some(format!("`{name}` of `{callee}`: {}", argument.told()));
+        return Some(format!("`{name}` of `{callee}`: {}", argument.documentation()));
     }
     let spec = &document.analysis.spec;
     let net = &spec.project.nets[spec.project.find(callee, spec.root())?];

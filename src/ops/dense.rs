@@ -1,5 +1,5 @@
-//! Dense layers and the activations, which are one family in NeuPy: with a size `Relu(64)` is a dense layer and the
-//! function behind it, one layer with the parameters under its own name; without one it is the function alone.
+//! Dense layers and activations, which are one family in NeuPy: `Relu(64)` is a dense layer with its activation, one layer
+//! with parameters; `Relu` is the activation alone.
 
 use super::convolution::window::known_channels;
 use crate::diagnostics::{Code, Diagnostic};
@@ -10,7 +10,7 @@ use crate::graph::{
     ParameterKind, ParameterSpec, ShapeError, Supports, reference,
 };
 use crate::kernels::elementwise::activation::Activation;
-use crate::kernels::elementwise::activation_gradient::slope_from_output;
+use crate::kernels::elementwise::activation_gradient::is_slope_from_output;
 use crate::kernels::gemm::Backend;
 use crate::plan::kernel::Kernel;
 use crate::plan::steps::dense::DenseStep;
@@ -23,11 +23,11 @@ use ndarray::{Array2, ArrayD, Ix1, Ix2};
 use std::any::Any;
 use std::sync::Arc;
 
-/// What stands behind the product.
+/// The function after the product.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Function {
     Elementwise(Activation),
-    /// Over the last axis.
+    /// Softmax over the last axis.
     Softmax,
 }
 
@@ -36,7 +36,7 @@ pub enum Function {
 pub struct Dense {
     pub definition: &'static Definition,
     pub function: Function,
-    /// The features that come out; `None` for the function alone.
+    /// The output features; `None` for the function alone.
     pub units: Option<usize>,
     pub weight: Initializer,
     pub bias: Option<Initializer>,
@@ -46,13 +46,13 @@ const UNITS: Argument = Argument {
     name: "units",
     takes: "integer",
     default: Default::Absent("the function alone, without parameters"),
-    doc: "features that come out of the dense layer before the function",
+    doc: "output features of the dense layer before the function",
 };
 const WEIGHT: Argument = Argument {
     name: "weight",
     takes: "initialiser",
     default: Default::Absent("HeNormal(gain=1), for rectifiers gain=2"),
-    doc: "how the weights begin",
+    doc: "initial weights",
 };
 const BIAS: Argument = Argument {
     name: "bias",
@@ -95,19 +95,19 @@ macro_rules! family {
 }
 
 family! {
-    DENSE: "Dense" ["Linear"], "Linear", "A dense layer: every unit sees every feature.", "x * weight + bias",
+    DENSE: "Dense" ["Linear"], "Linear", "A fully connected layer: every unit reads every feature.", "x * weight + bias",
         Function::Elementwise(Activation::Linear), gain 1.0, "Input(784) >> Dense(10)";
-    SIGMOID: "Sigmoid" [], "Sigmoid", "The logistic function, alone or behind a dense layer.", "1 / (1 + exp(-x))",
+    SIGMOID: "Sigmoid" [], "Sigmoid", "The logistic function, alone or after a dense layer.", "1 / (1 + exp(-x))",
         Function::Elementwise(Activation::Sigmoid), gain 1.0, "Input(20) >> Relu(8) >> Sigmoid(1)";
     HARD_SIGMOID: "HardSigmoid" [], "HardSigmoid", "A piecewise linear sigmoid.", "clip(0.2 x + 0.5, 0, 1)",
         Function::Elementwise(Activation::HardSigmoid), gain 1.0, "Input(20) >> HardSigmoid(4)";
-    TANH: "Tanh" [], "Tanh", "The hyperbolic tangent, alone or behind a dense layer.", "tanh(x)",
+    TANH: "Tanh" [], "Tanh", "The hyperbolic tangent, alone or after a dense layer.", "tanh(x)",
         Function::Elementwise(Activation::Tanh), gain 1.0, "Input(20) >> Tanh(8) >> Dense(1)";
     LEAKY_RELU: "LeakyRelu" [], "LeakyRelu", "A rectifier with the slope 0.01 below zero.", "max(0, x) + 0.01 min(0, x)",
         Function::Elementwise(Activation::Relu { alpha: 0.01 }), gain 1.0, "Input(20) >> LeakyRelu(8)";
     ABSOLUTE: "Absolute" ["Abs"], "Absolute", "The distance from zero.", "|x| = max(0, x) - min(0, x)",
         Function::Elementwise(Activation::Relu { alpha: -1.0 }), gain 1.0, "Input(20) >> Dense(8) >> Absolute";
-    RELU6: "Relu6" [], "Relu6", "A rectifier that ends at six (MobileNet).", "min(max(0, x), 6)",
+    RELU6: "Relu6" [], "Relu6", "A rectifier capped at six (MobileNet).", "min(max(0, x), 6)",
         Function::Elementwise(Activation::Relu6), gain 2.0, "Input(32x32x3) >> Conv(3x3, 8) >> Relu6";
     ELU: "Elu" [], "Elu", "The exponential linear unit.", "x for x > 0, else exp(x) - 1",
         Function::Elementwise(Activation::Elu), gain 1.0, "Input(20) >> Elu(8)";
@@ -119,7 +119,7 @@ family! {
         Function::Elementwise(Activation::HardSwish), gain 1.0, "Input(32x32x3) >> Conv(3x3, 8) >> HardSwish";
     GELU: "Gelu" [], "Gelu", "The Gaussian error linear unit, exact form.", "x * Phi(x)",
         Function::Elementwise(Activation::Gelu), gain 1.0, "Input(20) >> Gelu(8)";
-    SOFTMAX: "Softmax" [], "Softmax", "Probabilities that sum to one, alone or behind a dense layer.", "exp(x) / sum(exp(x)) over the last axis",
+    SOFTMAX: "Softmax" [], "Softmax", "Probabilities that sum to one, alone or after a dense layer.", "exp(x) / sum(exp(x)) over the last axis",
         Function::Softmax, gain 1.0, "Input(4096) >> Softmax(10)";
 }
 
@@ -129,7 +129,7 @@ pub static RELU: Definition = Definition {
     aliases: &[],
     kind: "Relu",
     category: Category::Activation,
-    summary: "The rectifier, alone or behind a dense layer.",
+    summary: "The rectifier, alone or after a dense layer.",
     arguments: &[
         UNITS,
         Argument { name: "alpha", takes: "number", default: Default::Int(0), doc: "slope below zero" },
@@ -221,7 +221,7 @@ impl Operation for Dense {
             let x = inputs[0].view().into_dimensionality::<Ix2>();
             let weight = weight.view().into_dimensionality::<Ix2>();
             if let (Ok(x), Ok(weight)) = (x, weight) {
-                // Plain loops, and not `dot`: OpenBLAS is built for f32 alone.
+                // Plain loops, not `dot`: OpenBLAS is built for f32 only.
                 let mut product = Array2::zeros((x.nrows(), weight.ncols()));
                 for (row, mut sums) in x.rows().into_iter().zip(product.rows_mut()) {
                     for (value, weights) in row.iter().zip(weight.rows()) {
@@ -263,7 +263,7 @@ impl Operation for Dense {
         })
     }
 
-    /// The product and the function are two layers then: a gradient may need what is between them.
+    /// The product and the function become two layers: a gradient may need the tensor between them.
     fn train(&self, cx: &mut Forward<'_>) -> Result<NodeId, String> {
         let plain = Function::Elementwise(Activation::Linear);
         if self.units.is_none() || self.function == plain {
@@ -290,7 +290,7 @@ impl Operation for Dense {
             }
             (None, Function::Elementwise(Activation::Linear)) => cx.set_grad_input(0, dy),
             (None, Function::Elementwise(activation)) => {
-                let known = if slope_from_output(activation) { y } else { x };
+                let known = if is_slope_from_output(activation) { y } else { x };
                 let step = ActivationGradientStep { pixels, channels, activation };
                 cx.grad_input_in_place(0, Kernel::ActivationGradient(step), &[dy, known], &[]);
             }

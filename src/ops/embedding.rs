@@ -1,4 +1,4 @@
-//! `Embedding`: rows of a table, chosen by indices.
+//! `Embedding`: lookup of rows of a table by index.
 
 use crate::graph::signature::definition::Default;
 use crate::graph::training::Backward;
@@ -13,7 +13,7 @@ use ndarray::{ArrayD, Dimension, IxDyn};
 use std::any::Any;
 use std::sync::Arc;
 
-/// A table that gives each index its features.
+/// A lookup table of features.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Embedding {
     /// Rows of the table.
@@ -29,20 +29,20 @@ pub static EMBEDDING: Definition = Definition {
     aliases: &[],
     kind: "Embedding",
     category: Category::Dense,
-    summary: "Gives each index its row of a learnt table: words and categories become features.",
+    summary: "Looks up the row of a learnt table for each index: words and categories become features.",
     arguments: &[
         Argument {
             name: "input_size",
             takes: "integer",
             default: Default::Required,
-            doc: "how many different indices there are",
+            doc: "number of different indices",
         },
         Argument { name: "output_size", takes: "integer", default: Default::Required, doc: "features of each" },
         Argument {
             name: "weight",
             takes: "initialiser",
             default: Default::Absent("HeNormal(gain=1)"),
-            doc: "how the table begins",
+            doc: "initial table",
         },
     ],
     details: "(?, n) -> (?, n, output_size): y[i] = weight[x[i]]. Indices count from 0 and are truncated to integers, as NeuPy does; \
@@ -76,7 +76,7 @@ impl Operation for Embedding {
         Ok(vec![ParameterSpec::new("weight", ParameterKind::Table, &[self.rows, self.features], self.weight)])
     }
 
-    /// An index that is no row of the table gives NaN.
+    /// An invalid index gives NaN.
     fn axis_rule(&self, _: &[&TensorType]) -> AxisRule {
         AxisRule::Sequence
     }

@@ -1,4 +1,4 @@
-//! `Input`: where a network begins, and what it expects there.
+//! `Input`: the input of a network, with its shape and preprocessing.
 
 use super::preprocessing::{ChannelOrder, Crop, Preprocessing, Resize};
 use crate::diagnostics::{Code, Diagnostic, suggest};
@@ -13,11 +13,11 @@ use ndarray::ArrayD;
 use std::any::Any;
 use std::sync::Arc;
 
-/// The input of a net; in the middle of a chain, an assertion on the shape there.
+/// The input of a net; inside a chain, an assertion on the shape.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Input {
     pub shape: TensorType,
-    /// How a photo becomes the tensor.
+    /// The preprocessing of photos.
     pub image: Option<Preprocessing>,
 }
 
@@ -27,7 +27,7 @@ pub static INPUT: Definition = Definition {
     aliases: &[],
     kind: "Input",
     category: Category::Input,
-    summary: "Where a network begins: the sizes of its input, without the batch.",
+    summary: "The input of a network: its sizes, without the batch.",
     arguments: &[
         Argument {
             name: "shape",
@@ -39,10 +39,10 @@ pub static INPUT: Definition = Definition {
             name: "image",
             takes: "Caffe, Torch, Unit, Symmetric or Image(…)",
             default: Default::Absent("the net takes arrays only"),
-            doc: "how a photo becomes the tensor; it travels with the net into the artifact",
+            doc: "preprocessing of photos; it is stored in the artifact",
         },
     ],
-    details: "In the middle of a chain it is an assertion: the shape there must agree. It counts as a layer and costs nothing.\n\n\
+    details: "Inside a chain it is an assertion on the shape. It counts as a layer and costs nothing.\n\n\
         The full form of a preprocessing is `Image(resize=256, crop=center, order=bgr, scale=1, mean=[103.939, 116.779, 123.68], std=1)`: \
         the shorter side to `resize` (bilinear with antialiasing; `squash` ignores the aspect), the centre of the Input's size (`center_even` \
         begins at an even pixel where the border cannot be halved, as torchvision does), the order of the channels, then (x * scale - mean) / std. Presets: `Caffe` (that one), `Torch`, `Unit`, `Symmetric`; `Caffe(resize=227)` changes an entry.",
@@ -77,7 +77,7 @@ const IMAGE: &[Argument] = &[
         name: "crop",
         takes: "center or center_even",
         default: Default::Word("center"),
-        doc: "what is taken of the resized photo: the middle; `center_even` begins at an even pixel where the border cannot be halved (torchvision)",
+        doc: "which part of the resized photo is used: the middle; `center_even` begins at an even pixel where the border cannot be halved (torchvision)",
     },
     Argument { name: "order", takes: "rgb or bgr", default: Default::Word("rgb"), doc: "the order of the channels" },
     Argument { name: "scale", takes: "number", default: Default::Float(1.0), doc: "factor of the bytes 0 to 255" },
@@ -195,7 +195,7 @@ impl Operation for Input {
         Ok(Lowered::View)
     }
 
-    /// One in the middle of a net lets everything through, and so the gradient.
+    /// Inside a net it is an identity, and so is its gradient.
     fn differentiate(&self, cx: &mut Backward<'_>) -> Result<(), String> {
         cx.set_grad_input(0, cx.gradient);
         Ok(())

@@ -1,5 +1,5 @@
-//! The layers that exist, one file per family. A layer is one type that implements [`Operation`](crate::graph::Operation)
-//! and one line here.
+//! The layers, one file per family. A layer is a type that implements [`Operation`](crate::graph::Operation) and a line in
+//! [`LAYERS`].
 
 pub mod convolution;
 pub mod dense;
@@ -70,7 +70,7 @@ pub static LAYERS: &[&Definition] = &[
     &merge::gated_average::GATED_AVERAGE,
 ];
 
-/// The layer of a name, full or short.
+/// Finds a layer by its full or short name.
 pub fn find(name: &str) -> Option<&'static Definition> {
     LAYERS.iter().copied().find(|definition| definition.names().any(|known| known == name))
 }

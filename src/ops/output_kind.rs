@@ -1,4 +1,4 @@
-//! What the values of an output say: shares of classes, probabilities, or plain numbers.
+//! The kind of an output: class probabilities, independent probabilities, or plain numbers.
 
 use super::dense::{Dense, Function};
 use super::merge::Elementwise;
@@ -8,32 +8,32 @@ use crate::kernels::elementwise::activation::Activation;
 use crate::kernels::elementwise::combine::Merge;
 use serde::{Deserialize, Serialize};
 
-/// What an output's values say.
+/// The kind of an output's values.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum OutputKind {
-    /// Shares of classes that sum to one: the end is a softmax, or an average of such ends.
+    /// Class probabilities that sum to one: from a softmax, or an average of such outputs.
     Classes,
-    /// A probability for each value by itself: the end is a sigmoid, or an average of such ends. One alone is that of the
-    /// second of two classes.
+    /// Independent probabilities: from a sigmoid, or an average of such outputs. A single one is that of the second of two
+    /// classes.
     Probabilities,
-    /// Numbers: logits, or whatever a regression learns.
+    /// Numbers: logits, or the values of a regression.
     #[default]
     Numbers,
 }
 
 impl OutputKind {
-    /// What a layer of a graph gives.
+    /// The kind of a layer's output.
     pub fn of(graph: &Graph, id: NodeId) -> OutputKind {
         let mut found: Vec<OutputKind> = Vec::with_capacity(id.0 + 1);
-        // In topological order: what a layer's inputs say is known before it.
+        // In topological order: the kinds of a layer's inputs are known before it.
         for node in &graph.nodes[..=id.0] {
             found.push(OutputKind::behind(node, &found));
         }
         found[id.0]
     }
 
-    /// What a layer gives, by what the layers before it give.
+    /// The kind of a node's output, given those of the nodes before it.
     fn behind(node: &Node, before: &[OutputKind]) -> OutputKind {
         let operation = node.operation.as_any();
         let role = node.operation.fusion_role();
@@ -46,7 +46,7 @@ impl OutputKind {
         }
         let gate = operation.downcast_ref::<GatedAverage>().map(|one| one.gate_index);
         let averages = match gate {
-            // The sum of weighed shares is one only where the gate's are shares.
+            // The weighted sum of probabilities sums to one only if the gate's weights do.
             Some(gate) => node.inputs.get(gate).is_some_and(|gate| before[gate.0] == OutputKind::Classes),
             None => operation.downcast_ref::<Elementwise>().is_some_and(|one| one.merge == Merge::Average),
         };
@@ -60,12 +60,13 @@ impl OutputKind {
         }
     }
 
-    /// Whether the one value of an output tells two classes apart without a word about it.
+    /// Whether a single value of this kind distinguishes two classes without further information.
     pub fn is_binary(self, values: usize) -> bool {
         self == OutputKind::Probabilities && values == 1
     }
 
-    /// Whether so many names fit an output of so many values. A plain number has one, or tells two classes apart by its sign.
+    /// Whether a number of class names fits an output of some values. A plain number has one name, or distinguishes two classes by
+    /// its sign.
     pub fn takes_names(self, values: usize, names: usize) -> bool {
         match self {
             OutputKind::Probabilities if values == 1 => names == 2,
@@ -74,12 +75,13 @@ impl OutputKind {
         }
     }
 
-    /// Whether one value that tells two classes apart says the second: a probability from a half on, a number above 0.
+    /// Whether a single value that distinguishes two classes means the second: a probability of at least 0.5, a number above 0.
     pub fn says_second(self, value: f32) -> bool {
         if self == OutputKind::Probabilities { value >= 0.5 } else { value > 0.0 }
     }
 
-    /// Classes and their values, the largest first, of equal ones the first; `two` where one plain number tells two apart.
+    /// Classes and their values, the largest first, of equal ones the first. `two`: a single plain number distinguishes two
+    /// classes.
     pub fn ranked(self, row: &[f32], two: bool) -> Vec<(usize, f32)> {
         if let (&[one], true) = (row, two || self.is_binary(row.len())) {
             let values = [if self == OutputKind::Probabilities { 1.0 - one } else { -one }, one];

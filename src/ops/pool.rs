@@ -1,4 +1,4 @@
-//! Pools: the maximum or the average of a window, or of the whole image.
+//! Pooling: the maximum or the average of a window, or of the entire image.
 
 use super::convolution::window::{PADDING, Padding, Sliding, image_sizes};
 use crate::graph::signature::definition::Default;
@@ -39,7 +39,7 @@ const CEIL: Argument = Argument {
     name: "ceil",
     takes: "true or false",
     default: Default::Bool(false),
-    doc: "whether a last window counts that leads out of the image: sizes are rounded up (Caffe, PyTorch's ceil_mode)",
+    doc: "whether a last window that exceeds the image counts: sizes are rounded up (Caffe, PyTorch's ceil_mode)",
 };
 
 /// `MaxPooling(2x2)`
@@ -48,7 +48,7 @@ pub static MAX_POOLING: Definition = Definition {
     aliases: &["MaxPool"],
     kind: "MaxPooling",
     category: Category::Pool,
-    summary: "The largest value of each window.",
+    summary: "The maximum of each window.",
     arguments: &[SIZE, STRIDE, PADDING, CEIL],
     details: "(?, h, w, c) -> (?, h', w', c). `valid` gives ceil((d - f + 1) / s), `same` ceil(d / s); padding counts as minus infinity.",
     example: "Input(32x32x3) >> Conv(3x3, 16) >> Relu >> MaxPool(2x2)",
@@ -63,7 +63,7 @@ pub static AVERAGE_POOLING: Definition = Definition {
     category: Category::Pool,
     summary: "The mean of each window.",
     arguments: &[SIZE, STRIDE, PADDING, CEIL],
-    details: "(?, h, w, c) -> (?, h', w', c). Sizes as of MaxPooling. Padding is not counted: the sum is divided by the real pixels.",
+    details: "(?, h, w, c) -> (?, h', w', c). Sizes as for MaxPooling. Padding is not counted: the sum is divided by the real pixels.",
     example: "Input(32x32x3) >> Conv(3x3, 16) >> Relu >> AvgPool(2x2)",
     build: |arguments| Ok(Arc::new(Pool { average: true, window: window(arguments)? })),
 };
@@ -127,7 +127,7 @@ impl Operation for Pool {
     }
 
     fn lower(&self, cx: &Lowering) -> Result<Lowered, String> {
-        let [height, width, channels] = cx.inputs[0][..] else { return Err("it gets no image".into()) };
+        let [height, width, channels] = cx.inputs[0][..] else { return Err("its input is not an image".into()) };
         let window = self.window.resolve(height, width).ok_or("its window is larger than the image")?;
         Ok(Lowered::Step(Kernel::Pool(PoolStep { window, channels, reduction: self.reduction() })))
     }
@@ -153,13 +153,13 @@ impl Operation for Pool {
     }
 }
 
-/// The gradient by the input of a pool, from its gradient, and for one that chooses from the input too.
+/// Adds the gradient by the input of a pool: from dy, and for a maximum from the input too.
 fn back(cx: &mut Backward<'_>, kernel: Kernel, chooses: bool) {
     let from = [cx.gradient, cx.layer.inputs[0]];
     cx.grad_input(0, kernel, if chooses { &from } else { &from[..1] }, &[]);
 }
 
-/// The pixels under a window that lie in the image.
+/// The pixels of a window that are inside the image.
 fn taps(window: &Window, row: usize, column: usize) -> impl Iterator<Item = (usize, usize)> {
     let along = |at: usize, stride: usize, pad: usize, kernel: usize, size: usize| {
         (0..kernel).map(move |tap| (at * stride + tap).wrapping_sub(pad)).filter(move |&at| at < size)
@@ -170,7 +170,7 @@ fn taps(window: &Window, row: usize, column: usize) -> impl Iterator<Item = (usi
     })
 }
 
-/// A pool over the whole image.
+/// A pool over the entire image.
 #[derive(Clone, Debug, PartialEq)]
 pub struct GlobalPool {
     pub reduction: Reduction,
@@ -182,12 +182,12 @@ pub static GLOBAL_POOLING: Definition = Definition {
     aliases: &["GlobalPool"],
     kind: "GlobalPooling",
     category: Category::Pool,
-    summary: "One value per channel of the whole image.",
+    summary: "One value per channel, over the entire image.",
     arguments: &[Argument {
         name: "function",
         takes: "avg, max or sum",
         default: Default::Word("avg"),
-        doc: "what is made of all pixels of a channel",
+        doc: "reduction over all pixels of a channel",
     }],
     details: "(?, h, w, c) -> (?, c). Features (?, n) pass through, as in NeuPy.",
     example: "Input(32x32x3) >> Conv(3x3, 16) >> Relu >> GlobalPool(avg) >> Softmax(10)",

@@ -20,12 +20,12 @@ use ndarray::{ArrayD, IxDyn};
 use std::any::Any;
 use std::sync::Arc;
 
-/// A rectifier with learnt slopes, alone or behind a dense layer.
+/// A rectifier with learnt slopes, alone or after a dense layer.
 #[derive(Clone, Debug)]
 pub struct PRelu {
     /// The dense layer before the function, if there is one.
     pub dense: Option<Dense>,
-    /// The axes along which the slope differs, as they are written: the batch is axis 0, negative ones count from the end.
+    /// The axes along which the slope differs, as in the spec: the batch is axis 0, negative ones count from the end.
     pub axes: Vec<i64>,
     pub alpha: Initializer,
 }
@@ -36,13 +36,13 @@ pub static PRELU: Definition = Definition {
     aliases: &[],
     kind: "PRelu",
     category: Category::Activation,
-    summary: "The rectifier with a learnt slope below zero, alone or behind a dense layer.",
+    summary: "The rectifier with a learnt slope below zero, alone or after a dense layer.",
     arguments: &[
         Argument {
             name: "units",
             takes: "integer",
             default: Default::Absent("the function alone"),
-            doc: "features that come out of the dense layer before the function",
+            doc: "output features of the dense layer before the function",
         },
         Argument {
             name: "alpha_axes",
@@ -54,7 +54,7 @@ pub static PRELU: Definition = Definition {
             name: "alpha",
             takes: "number or initialiser",
             default: Default::Float(0.25),
-            doc: "how the slopes begin",
+            doc: "initial slopes",
         },
         Argument {
             name: "bias",
@@ -66,7 +66,7 @@ pub static PRELU: Definition = Definition {
             name: "weight",
             takes: "initialiser",
             default: Default::Absent("HeNormal(gain=2)"),
-            doc: "how the weights begin",
+            doc: "initial weights",
         },
     ],
     details: "max(0, x) + alpha * min(0, x) (He et al., 2015, arXiv 1502.01852). With a size: (?, n) -> (?, units), the function of \
@@ -94,7 +94,7 @@ impl PRelu {
         self.dense.as_ref().and_then(|dense| dense.units)
     }
 
-    /// The axes of a tensor of so many sizes besides the batch, counted without the batch; the axis that it lacks otherwise.
+    /// The axes for a tensor with this many sizes, counted without the batch; the invalid axis as an error.
     fn resolve(&self, sizes: usize) -> Result<Vec<usize>, i64> {
         let mut found = Vec::with_capacity(self.axes.len());
         for &axis in &self.axes {
@@ -110,7 +110,7 @@ impl PRelu {
     fn output(&self, inputs: &[&TensorType]) -> Result<TensorType, ShapeError> {
         let Some(dense) = &self.dense else { return Ok(inputs[0].clone()) };
         dense.infer(inputs).map_err(|mut error| {
-            // The dense layer speaks under its own name.
+            // The dense layer's error has its own name.
             error.message = error.message.replace("Dense(", "PRelu(");
             error.help = error.help.map(|help| help.replace("Dense(", "PRelu("));
             error
@@ -164,7 +164,7 @@ impl Operation for PRelu {
             ShapeError::new(
                 Code::OpenSize,
                 "`PRelu` must know the sizes that its slopes differ along",
-                format!("its parameters depend on them, and it gives {output}"),
+                format!("its parameters depend on them, and its output is {output}"),
             )
             .help("give the size a number in `Input`")
         })?;
@@ -212,7 +212,7 @@ impl Operation for PRelu {
         Ok(if alone { Lowered::InPlace(kernel) } else { Lowered::Step(kernel) })
     }
 
-    /// The product and the function are two layers then.
+    /// The product and the function become two layers.
     fn train(&self, cx: &mut Forward<'_>) -> Result<NodeId, String> {
         let Some(dense) = &self.dense else { return cx.add_unchanged() };
         let (inputs, mut parameters) = (cx.inputs.clone(), cx.parameters.clone());
@@ -225,7 +225,7 @@ impl Operation for PRelu {
         let Lowered::InPlace(Kernel::PRelu(layer)) = self.lower(&cx.lowering())? else { return Ok(()) };
         let (x, dy, alpha) = (cx.layer.inputs[0], cx.gradient, cx.layer.parameters.clone());
         let back = PReluGradientStep { layer: layer.clone() };
-        // The gradient by the slopes reads dy too: it is not written over.
+        // The gradient by the slopes reads dy too, so it is not overwritten.
         cx.grad_input(0, Kernel::PReluGradient(back), &[dy, x], &alpha);
         cx.grad_parameter(0, Kernel::PReluSlope(PReluSlopeStep { layer }), &[x, dy]);
         Ok(())

@@ -1,35 +1,35 @@
-//! How a photo becomes a tensor: the values of `Image(...)` in a spec. Their application to pixels is in `photo`.
+//! The preprocessing of photos: the values of `Image(...)` in a spec. `photo` applies them to pixels.
 
 use serde::{Deserialize, Serialize};
 use std::error::Error;
 use std::fmt;
 
-/// How the photo's size is brought near the Input's.
+/// How a photo is resized.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Resize {
-    /// The shorter side becomes this many pixels, the longer one keeps the aspect (rounded down).
+    /// The shorter side to this many pixels, keeping the aspect ratio (rounded down).
     ShorterSide(u32),
-    /// Both sides become the Input's, whatever the aspect.
+    /// Both sides to those of the Input, ignoring the aspect ratio.
     Squash,
 }
 
-/// Which part of the resized photo is taken.
+/// Which part of the resized photo is used.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Crop {
-    /// The middle; where the border cannot be halved, its left and top take the smaller half (NeuPy, Caffe, Keras'
+    /// The middle; if the border cannot be halved, its left and top take the smaller half (NeuPy, Caffe, Keras'
     /// `CenterCrop`).
     #[default]
     Center,
-    /// The middle; where the border cannot be halved, the part begins at the even one of the two pixels (torchvision's
+    /// The middle; if the border cannot be halved, the part begins at the even one of the two pixels (torchvision's
     /// `CenterCrop`, which rounds half to even).
     CenterEven,
 }
 
 impl Crop {
-    /// The words of a spec, and what each means.
+    /// The words in specs, with their meanings.
     pub const WORDS: [(&'static str, Self); 2] = [("center", Self::Center), ("center_even", Self::CenterEven)];
 
-    /// Where a part of `count` pixels begins in `side` pixels, of which there are to be as many.
+    /// The offset of a crop of `count` pixels in `side` pixels, at least as many.
     pub fn start(self, side: u64, count: u64) -> u64 {
         let border = side.saturating_sub(count);
         match self {
@@ -60,21 +60,21 @@ pub struct Preprocessing {
     pub std: [f32; 3],
 }
 
-/// What makes a [`Preprocessing`] unusable.
+/// Why a [`Preprocessing`] is invalid.
 #[derive(Clone, Debug, PartialEq)]
 pub enum PreprocessingError {
-    /// `resize=0`, or a size that no photo should be brought to.
+    /// `resize=0`, or too large a size.
     Resize { resize: u32, limit: u32 },
-    /// A number that is infinite or not a number.
+    /// An infinite number or NaN.
     NotFinite { key: &'static str, value: f32 },
     /// A standard deviation that would divide by zero.
     ZeroStd,
 }
 
 impl Preprocessing {
-    /// The largest `resize` that [`Preprocessing::check`] accepts, in pixels.
+    /// The maximum `resize`, in pixels.
     pub const MAX_RESIZE: u32 = 16_384;
-    /// The names that [`Preprocessing::preset`] knows, in the order of the documentation.
+    /// The names of the presets, in the order of the documentation.
     pub const PRESETS: [&'static str; 4] = ["Caffe", "Torch", "Unit", "Symmetric"];
 
     /// The preprocessing of the VGG authors' and NeuPy's ImageNet weights: BGR minus the ImageNet mean, in 0..=255
@@ -120,7 +120,7 @@ impl Preprocessing {
         Self { mean: [127.5; 3], std: [127.5; 3], ..Self::unit() }
     }
 
-    /// The preset of that name, as a spec writes it (`Caffe`).
+    /// Finds a preset by its name in specs (`Caffe`).
     pub fn preset(name: &str) -> Option<Self> {
         match name {
             "Caffe" => Some(Self::caffe()),
@@ -131,7 +131,7 @@ impl Preprocessing {
         }
     }
 
-    /// The name of the preset that this is exactly.
+    /// The name of the preset that it equals.
     pub fn preset_name(&self) -> Option<&'static str> {
         Self::PRESETS.into_iter().find(|name| Self::preset(name).as_ref() == Some(self))
     }
@@ -141,7 +141,10 @@ impl Preprocessing {
         Self { resize, ..self }
     }
 
-    /// Refuses values that could not give finite tensors; to be called on whatever came from a file or a spec.
+    /// Checks that tensors will be finite; required for values from a file or a spec.
+    ///
+    /// # Errors
+    /// The first invalid value.
     pub fn check(&self) -> Result<(), PreprocessingError> {
         if let Resize::ShorterSide(resize) = self.resize
             && !(1..=Self::MAX_RESIZE).contains(&resize)
@@ -160,9 +163,9 @@ impl Preprocessing {
         Ok(())
     }
 
-    /// What the pixel value 0..=255 becomes in channel `channel` of the tensor: `(x * scale - mean) / std`.
+    /// The value of a pixel 0..=255 in channel `channel` of the tensor: `(x * scale - mean) / std`.
     ///
-    /// In f64 and rounded once: nearer to the formula than f32 steps, and never further than an ulp or two from them.
+    /// Computed in f64 and rounded once, so within an ulp or two of f32 arithmetic.
     pub fn value(&self, pixel: u8, channel: usize) -> f32 {
         let channel = channel.min(2);
         let (mean, std) = (f64::from(self.mean[channel]), f64::from(self.std[channel]));
@@ -170,7 +173,7 @@ impl Preprocessing {
     }
 }
 
-/// The canonical text, which a spec can hold: `Image(resize=256, crop=center, order=bgr, scale=1, mean=[...], std=1)`.
+/// The canonical text, valid in specs: `Image(resize=256, crop=center, order=bgr, scale=1, mean=[...], std=1)`.
 impl fmt::Display for Preprocessing {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { resize, crop, order, scale, mean, std } = self;
@@ -216,7 +219,7 @@ impl fmt::Display for PreprocessingError {
 
 impl Error for PreprocessingError {}
 
-/// One number where the three are equal, else the list.
+/// One number if the three are equal, else the list.
 struct Channels<'a>(&'a [f32; 3]);
 
 impl fmt::Display for Channels<'_> {

@@ -19,10 +19,10 @@ use ndarray::{ArrayD, IxDyn};
 use std::any::Any;
 use std::sync::Arc;
 
-/// Which recurrent layer it is.
+/// The type of a recurrent layer.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Cell {
-    /// Long short-term memory; with peepholes its gates see the cell's state, through weights that begin so.
+    /// Long short-term memory; with peepholes its gates read the cell's state, through weights with this initialiser.
     Lstm { cell_init: Initializer, peepholes: Option<Initializer> },
     /// Gated recurrent unit.
     Gru,
@@ -33,7 +33,7 @@ pub enum Cell {
 pub struct Recurrent {
     pub cell: Cell,
     pub units: usize,
-    /// Only the last state, else all.
+    /// Whether it returns only the last state, not all.
     pub only_final: bool,
     /// From the last step to the first.
     pub backwards: bool,
@@ -41,9 +41,9 @@ pub struct Recurrent {
     pub hidden_weights: Initializer,
     pub biases: Initializer,
     pub hidden_init: Initializer,
-    /// Whether the first states are trained.
+    /// Whether the initial states are trained.
     pub learn_init: bool,
-    /// What the gradients of the gates are clipped to in training; 0 for not at all.
+    /// The limit of the gates' gradients in training; 0 for none.
     pub gradient_clipping: f64,
 }
 
@@ -51,28 +51,28 @@ const N_UNITS: Argument = Argument {
     name: "n_units",
     takes: "integer",
     default: Default::Required,
-    doc: "features of the state, which come out",
+    doc: "features of the state and the output",
 };
 const ONLY_RETURN_FINAL: Argument = Argument {
     name: "only_return_final",
     takes: "true or false",
     default: Default::Bool(true),
-    doc: "the last state alone, (?, n_units), else all of them, (?, time, n_units)",
+    doc: "only the last state, (?, n_units), else all of them, (?, time, n_units)",
 };
 const INPUT_WEIGHTS: Argument = Argument {
     name: "input_weights",
     takes: "initialiser",
     default: Default::Absent("HeNormal(gain=1)"),
-    doc: "how the weights of the input begin",
+    doc: "initial weights of the input",
 };
 const HIDDEN_WEIGHTS: Argument = Argument {
     name: "hidden_weights",
     takes: "initialiser",
     default: Default::Absent("HeNormal(gain=1)"),
-    doc: "how the weights of the state begin",
+    doc: "initial weights of the state",
 };
 const BIASES: Argument =
-    Argument { name: "biases", takes: "number or initialiser", default: Default::Int(0), doc: "how the biases begin" };
+    Argument { name: "biases", takes: "number or initialiser", default: Default::Int(0), doc: "initial biases" };
 const CELL_INIT: Argument = Argument {
     name: "cell_init",
     takes: "number or initialiser",
@@ -95,7 +95,7 @@ const UNROLL_SCAN: Argument = Argument {
     name: "unroll_scan",
     takes: "true or false",
     default: Default::Bool(false),
-    doc: "without effect; accepted as in NeuPy",
+    doc: "no effect; accepted for NeuPy",
 };
 const BACKWARDS: Argument = Argument {
     name: "backwards",
@@ -107,7 +107,7 @@ const GRADIENT_CLIPPING: Argument = Argument {
     name: "gradient_clipping",
     takes: "number",
     default: Default::Int(0),
-    doc: "bound of the gates' gradients in training, 0 for none; without effect at inference",
+    doc: "limit of the gates' gradients in training, 0 for none; no effect at inference",
 };
 
 /// `LSTM(64)`
@@ -126,7 +126,7 @@ pub static LSTM: Definition = Definition {
             name: "cell_weights",
             takes: "initialiser",
             default: Default::Absent("HeNormal(gain=1)"),
-            doc: "how the peepholes' weights begin",
+            doc: "initial weights of the peepholes",
         },
         BIASES,
         CELL_INIT,
@@ -138,7 +138,7 @@ pub static LSTM: Definition = Definition {
             name: "peepholes",
             takes: "true or false",
             default: Default::Bool(false),
-            doc: "whether the gates see the cell",
+            doc: "whether the gates read the cell",
         },
         GRADIENT_CLIPPING,
     ],
@@ -185,7 +185,7 @@ pub static GRU: Definition = Definition {
 fn build(arguments: &Arguments, cell: Cell) -> Result<Arc<dyn Operation>, Diagnostic> {
     let he_normal = Initializer::HeNormal { gain: 1.0 };
     let zero = Initializer::Constant(0.0);
-    // NeuPy's ways of unrolling give the same values.
+    // NeuPy's options for unrolling do not change the values.
     arguments.boolean("unroll_scan")?;
     Ok(Arc::new(Recurrent {
         cell,
@@ -319,7 +319,7 @@ impl Operation for Recurrent {
     }
 
     fn lower(&self, cx: &Lowering) -> Result<Lowered, String> {
-        let [steps, features] = cx.inputs[0][..] else { return Err("it gets no sequence".into()) };
+        let [steps, features] = cx.inputs[0][..] else { return Err("its input is not a sequence".into()) };
         let Recurrent { units, only_final, backwards, .. } = *self;
         let sequence = Sequence { steps, features, units, only_final, backwards };
         Ok(Lowered::Step(match self.cell {

@@ -1,4 +1,4 @@
-//! Layers that change an image's height and width without calculating: repetition and a border of zeros.
+//! Layers that change an image's size without arithmetic: nearest-neighbour upsampling and zero padding.
 
 use super::convolution::window::{image_sizes, short_pair};
 use crate::graph::signature::definition::Default;
@@ -26,12 +26,12 @@ pub static UPSCALE: Definition = Definition {
     aliases: &[],
     kind: "Upscale",
     category: Category::Shape,
-    summary: "Repeats every pixel: nearest-neighbour enlargement.",
+    summary: "Repeats every pixel: nearest-neighbour upsampling.",
     arguments: &[Argument {
         name: "scale",
         takes: "integer or pair",
         default: Default::Required,
-        doc: "how often each row and each column is repeated",
+        doc: "repetitions of each row and column",
     }],
     details: "(?, h, w, c) -> (?, h * scale, w * scale, c): y[i, j] = x[i / scale, j / scale].",
     example: "Input(8x8x16) >> Upscale(2) >> Conv(3x3, 8, padding=same) >> Relu",
@@ -49,7 +49,7 @@ impl Operation for Upscale {
 
     fn infer(&self, inputs: &[&TensorType]) -> Result<TensorType, ShapeError> {
         let (height, width, channels) = image_sizes("Upscale", inputs[0])?;
-        // A product beyond all bounds is refused with the sizes that are too large, not wrapped to small ones.
+        // The product saturates, so that sizes that are too large are reported.
         let times = |scale: usize| move |size: usize| size.saturating_mul(scale);
         Ok(TensorType::batched([height.map(times(self.scale[0])), width.map(times(self.scale[1])), channels]))
     }
@@ -68,7 +68,7 @@ impl Operation for Upscale {
     }
 
     fn lower(&self, cx: &Lowering) -> Result<Lowered, String> {
-        let [in_h, in_w, channels] = cx.inputs[0][..] else { return Err("it gets no image".into()) };
+        let [in_h, in_w, channels] = cx.inputs[0][..] else { return Err("its input is not an image".into()) };
         let [scale_h, scale_w] = self.scale;
         let repeat = Repeat { in_h, in_w, channels, scale_h, scale_w };
         Ok(Lowered::Step(Kernel::Upscale(UpscaleStep { repeat })))
@@ -100,20 +100,20 @@ pub static ZERO_PAD: Definition = Definition {
     aliases: &["ZeroPadding"],
     kind: "ZeroPad",
     category: Category::Shape,
-    summary: "Puts a border of zeros around an image.",
+    summary: "Adds a border of zeros around an image.",
     arguments: &[Argument {
         name: "size",
         takes: "integer, pair or [top, bottom, left, right]",
         default: Default::Required,
         doc: "pixels on each side: one number for all, a pair for height and width, or four",
     }],
-    details: "(?, h, w, c) -> (?, top + h + bottom, left + w + right, c). For networks that pad otherwise than `same` and before \
+    details: "(?, h, w, c) -> (?, top + h + bottom, left + w + right, c). For networks whose padding differs from `same` and before \
         layers that do not pad with zeros: Keras' and torchvision's ResNet pad 3 pixels before their first convolution.",
     example: "Input(224x224x3) >> ZeroPad(3) >> Conv(7x7, 64, stride=2) >> Relu >> ZeroPad([0, 1, 0, 1]) >> MaxPool(3x3, stride=2)",
     build: |arguments| {
         let sizes = arguments.given("size").and_then(|value| value.sizes());
         let sizes: Option<Vec<usize>> = sizes.and_then(|sizes| {
-            // A border wider than any tensor is a mistake; below that, sums stay small.
+            // Sums of sizes and borders below this limit cannot overflow.
             let within =
                 |size: Option<i64>| size.and_then(|size| usize::try_from(size).ok()).filter(|&size| size < 1 << 30);
             sizes.into_iter().map(within).collect()
@@ -175,7 +175,7 @@ impl Operation for ZeroPad {
     }
 
     fn lower(&self, cx: &Lowering) -> Result<Lowered, String> {
-        let [in_h, in_w, channels] = cx.inputs[0][..] else { return Err("it gets no image".into()) };
+        let [in_h, in_w, channels] = cx.inputs[0][..] else { return Err("its input is not an image".into()) };
         let ZeroPad { top, bottom, left, right } = *self;
         let geometry = PadGeometry { in_h, in_w, channels, top, left, bottom, right };
         Ok(Lowered::Step(Kernel::ZeroPad(ZeroPadStep { geometry })))

@@ -1,4 +1,4 @@
-//! Layers that move values or look at some of them, without calculating.
+//! Layers that move or select values, without arithmetic.
 
 use crate::diagnostics::Code;
 use crate::graph::signature::definition::Default;
@@ -153,7 +153,7 @@ pub static TRANSPOSE: Definition = Definition {
         name: "perm",
         takes: "list of integers",
         default: Default::Required,
-        doc: "which axis comes to each place; the batch is axis 0 and stays first",
+        doc: "the input axis of each output axis; the batch is axis 0 and stays first",
     }],
     details: "Output axis i is input axis perm[i].",
     example: "Input(20x64) >> Transpose([0, 2, 1])",
@@ -193,8 +193,8 @@ impl Operation for Transpose {
         if inputs[0].rank() != self.order.len() {
             return Err(ShapeError::new(
                 Code::WrongRank,
-                format!("`Transpose` orders {} axes, but gets {}", self.order.len(), inputs[0]),
-                format!("expects {} axes, the batch among them", self.order.len()),
+                format!("`Transpose` permutes {} axes, but its input is {}", self.order.len(), inputs[0]),
+                format!("expects {} axes, including the batch", self.order.len()),
             ));
         }
         Ok(TensorType::batched(self.order[1..].iter().map(|&axis| inputs[0].sizes[axis - 1]).collect::<Vec<_>>()))
@@ -228,7 +228,7 @@ impl Operation for Transpose {
     }
 }
 
-/// Some of the channels.
+/// A range of channels.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Slice {
     pub from: usize,
@@ -241,12 +241,12 @@ pub static SLICE: Definition = Definition {
     aliases: &[],
     kind: "Slice",
     category: Category::Shape,
-    summary: "The channels (or features) from one to before another.",
+    summary: "A range of channels (or features).",
     arguments: &[
         Argument { name: "from", takes: "integer", default: Default::Required, doc: "the first channel" },
         Argument { name: "to", takes: "integer", default: Default::Required, doc: "one past the last channel" },
     ],
-    details: "(?, …, c) -> (?, …, to - from). Costs nothing in the plan: the next layer reads where the values stand.",
+    details: "(?, …, c) -> (?, …, to - from). Costs nothing in the plan: the next layer reads the values in place.",
     example: "Input(32x32x96) >> (Slice(0, 48) >> Conv(3x3, 64) | Slice(48, 96) >> Conv(3x3, 64)) >> Concatenate",
     build: |arguments| {
         let (from, to) = (arguments.integer("from", 0)?, arguments.integer("to", 1)?);

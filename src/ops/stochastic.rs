@@ -1,4 +1,4 @@
-//! Layers that let their input through at inference: identity, dropout and noise.
+//! Layers that are identities at inference: identity, dropout and noise.
 
 use super::convolution::window::image_sizes;
 use crate::graph::signature::definition::Default;
@@ -13,11 +13,11 @@ use ndarray::ArrayD;
 use std::any::Any;
 use std::sync::Arc;
 
-/// Layers that let their input through at inference.
+/// A layer that is an identity at inference.
 #[derive(Clone, Debug)]
 pub struct Stochastic {
     pub definition: &'static Definition,
-    /// The share of values that is dropped, or the noise's mean and deviation, as the layer has them.
+    /// The fraction of values that is dropped, or the noise's mean and deviation, under the names of the arguments.
     pub settings: Vec<(&'static str, f64)>,
 }
 
@@ -40,14 +40,14 @@ pub static DROPOUT: Definition = Definition {
     aliases: &[],
     kind: "Dropout",
     category: Category::Regulariser,
-    summary: "Drops a share of the values in training; is_identity_at_inference at inference.",
+    summary: "Drops a fraction of the values in training; does nothing at inference.",
     arguments: &[Argument {
         name: "proba",
         takes: "number from 0 to 1",
         default: Default::Required,
-        doc: "the share that is dropped; the others are divided by 1 - proba",
+        doc: "the fraction that is dropped; the others are divided by 1 - proba",
     }],
-    details: "Srivastava et al., 2014, in the inverted form. In NeuPy 0.8 it acts in validation and is_identity_at_inference in training, by a bug; here as it should.",
+    details: "Srivastava et al., 2014, in the inverted form. In NeuPy 0.8 it is active in validation and inactive in training, by a bug; here it is the other way round.",
     example: "Input(784) >> Relu(100) >> Dropout(0.5) >> Softmax(10)",
     build: |arguments| {
         let proba = arguments.number_within("proba", 0.0, 1.0)?;
@@ -64,13 +64,13 @@ pub static DROP_BLOCK: Definition = Definition {
     aliases: &[],
     kind: "DropBlock",
     category: Category::Regulariser,
-    summary: "Drops square regions of an image in training; is_identity_at_inference at inference.",
+    summary: "Drops square regions of an image in training; does nothing at inference.",
     arguments: &[
         Argument {
             name: "keep_proba",
             takes: "number from 0 to 1",
             default: Default::Required,
-            doc: "the share that is kept, other than Dropout's",
+            doc: "the fraction that is kept, unlike Dropout's",
         },
         Argument {
             name: "block_size",
@@ -101,9 +101,9 @@ pub static GAUSSIAN_NOISE: Definition = Definition {
     aliases: &[],
     kind: "GaussianNoise",
     category: Category::Regulariser,
-    summary: "Adds noise in training; is_identity_at_inference at inference.",
+    summary: "Adds noise in training; does nothing at inference.",
     arguments: &[
-        Argument { name: "mean", takes: "number", default: Default::Int(0), doc: "mean of what is added" },
+        Argument { name: "mean", takes: "number", default: Default::Int(0), doc: "mean of the noise" },
         Argument { name: "std", takes: "number", default: Default::Int(1), doc: "its standard deviation" },
     ],
     details: "The defaults are those of NeuPy's documentation; its code has mean=1, std=0.",
@@ -119,7 +119,7 @@ impl Stochastic {
         self.settings.iter().find(|(known, _)| *known == name).map(|(_, value)| *value)
     }
 
-    /// What it does to values of these sizes in training; nothing for an identity.
+    /// The noise in training for a tensor of these sizes; `None` for an identity.
     fn noise(&self, sizes: &[usize]) -> Option<Noise> {
         let value = |name: &str| self.setting(name).map(|value| value as f32);
         if let Some(proba) = value("proba") {
@@ -167,7 +167,7 @@ impl Operation for Stochastic {
         Ok(Lowered::View)
     }
 
-    /// Noise acts then, but for a frozen layer.
+    /// Adds the noise, except for a frozen layer.
     fn train(&self, cx: &mut Forward<'_>) -> Result<NodeId, String> {
         let sizes = cx.sizes(0);
         let Some(noise) = self.noise(&sizes).filter(|_| !cx.frozen) else { return cx.add_unchanged() };

@@ -7,15 +7,15 @@ pub struct PlanError {
     pub step: String,
     pub what: String,
     /// Whether the plan is valid but exceeds a limit.
-    pub too_much: bool,
+    pub exceeds_limit: bool,
 }
 
 impl PlanError {
     pub(super) fn wrong(step: &str, what: impl Into<String>) -> Self {
-        PlanError { step: step.into(), what: what.into(), too_much: false }
+        PlanError { step: step.into(), what: what.into(), exceeds_limit: false }
     }
 
-    pub(super) fn too_much(step: &str, what: String) -> Self {
-        PlanError { step: step.into(), what, too_much: true }
+    pub(super) fn exceeds_limit(step: &str, what: String) -> Self {
+        PlanError { step: step.into(), what, exceeds_limit: true }
     }
 }

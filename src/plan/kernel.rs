@@ -1,6 +1,6 @@
 //! The kernels that a step may run. Each is a description with resolved sizes, in `steps`, and one line here.
 
-use super::input_checks::CheckedKernel;
+use super::checked_kernel::CheckedKernel;
 use super::kernel_step::{CONSTANT_ALIGNMENT, Call, Inputs, KernelError, KernelStep, Sizes};
 use super::steps::convolution::ConvolutionStep;
 use super::steps::dense::DenseStep;
@@ -61,10 +61,10 @@ macro_rules! kernels {
                 }
             }
             /// The kinds that an artifact may hold, as it names them.
-            pub const OF_ARTIFACTS: &'static [&'static str] = &[$(stringify!($variant),)*];
+            pub const PREDICTION_NAMES: &'static [&'static str] = &[$(stringify!($variant),)*];
 
             /// Whether it works in training only: no artifact has it.
-            pub fn trains(&self) -> bool {
+            pub fn is_training_only(&self) -> bool {
                 self.checked().is_none()
             }
 
@@ -224,7 +224,7 @@ impl KernelStep for RepackStep {
     }
 
     fn sizes(&self) -> Sizes {
-        Sizes { inputs: Inputs::Each(Vec::new()), output: (1, self.floats()) }
+        Sizes { inputs: Inputs::Fixed(Vec::new()), output: (1, self.floats()) }
     }
 
     fn constants(&self) -> Vec<usize> {

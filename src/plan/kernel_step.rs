@@ -61,7 +61,7 @@ pub trait KernelStep {
     }
 
     /// Whether [`KernelStep::pack`] changes anything; else the parameters are used as they are.
-    fn packs(&self) -> bool {
+    fn needs_packing(&self) -> bool {
         false
     }
 
@@ -87,19 +87,19 @@ pub trait KernelStep {
     }
 
     /// Floats of scratch that it takes for exactly so many images and threads, those of the steps inside it too. What is
-    /// reserved is [`enough_for`](super::scratch::enough_for) all batches that can occur.
+    /// reserved is [`max_scratch_len`](super::scratch::max_scratch_len) all batches that can occur.
     fn scratch_len(&self, _batch: usize, _workers: usize) -> usize {
         0
     }
 
     /// The general products that it computes for a batch, where either backend can.
-    fn products(&self, _batch: usize) -> Option<Shape> {
+    fn gemm_shape(&self, _batch: usize) -> Option<Shape> {
         None
     }
 
     /// Whether it computes general products, for which each thread has a buffer.
-    fn multiplies(&self) -> bool {
-        self.products(1).is_some()
+    fn uses_gemm(&self) -> bool {
+        self.gemm_shape(1).is_some()
     }
 
     /// What computes them.
@@ -118,7 +118,7 @@ pub trait KernelStep {
 
 /// For [`KernelStep::pack_into`] where only the first parameter changes its order: copies the others to their places
 /// behind it, and gives the first one's place of `len` floats.
-pub fn keep_others<'p>(parameters: &[&[f32]], len: usize, packed: &'p mut [f32]) -> &'p mut [f32] {
+pub fn copy_unpacked<'p>(parameters: &[&[f32]], len: usize, packed: &'p mut [f32]) -> &'p mut [f32] {
     let mut begin = len.next_multiple_of(CONSTANT_ALIGNMENT);
     for constant in parameters.iter().skip(1) {
         packed[begin..begin + constant.len()].copy_from_slice(constant);
@@ -138,9 +138,9 @@ pub struct Sizes {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Inputs {
     /// These, in order.
-    Each(Vec<(usize, usize)>),
+    Fixed(Vec<(usize, usize)>),
     /// Any number of this one, at least one.
-    Many((usize, usize)),
+    Variadic((usize, usize)),
     /// A gate among several of one size: its place, and the size of the others. It gives one value for each of them.
     Gated(usize, (usize, usize)),
 }
@@ -150,8 +150,8 @@ impl Sizes {
     pub fn widths(&self, count: usize, in_place: bool) -> Vec<usize> {
         let total = count + usize::from(in_place);
         let list: Vec<usize> = match &self.inputs {
-            Inputs::Each(list) => list.iter().map(|(_, channels)| *channels).collect(),
-            Inputs::Many((_, channels)) => vec![*channels; total],
+            Inputs::Fixed(list) => list.iter().map(|(_, channels)| *channels).collect(),
+            Inputs::Variadic((_, channels)) => vec![*channels; total],
             Inputs::Gated(gate, (_, channels)) => {
                 (0..total).map(|place| if place == *gate { total - 1 } else { *channels }).collect()
             }
@@ -163,8 +163,8 @@ impl Sizes {
     pub fn floats(&self, inputs: usize) -> usize {
         let one = |(pixels, channels): (usize, usize)| product([pixels, channels]);
         let read: usize = match &self.inputs {
-            Inputs::Each(list) => sum(list.iter().copied().map(one)),
-            Inputs::Many(size) => product([inputs, one(*size)]),
+            Inputs::Fixed(list) => sum(list.iter().copied().map(one)),
+            Inputs::Variadic(size) => product([inputs, one(*size)]),
             Inputs::Gated(_, size) => product([inputs.saturating_sub(1), sum([one(*size), 1])]),
         };
         sum([read, one(self.output)])
@@ -174,8 +174,8 @@ impl Sizes {
     pub fn are_rows(&self) -> bool {
         self.output.0 == 1
             && match &self.inputs {
-                Inputs::Each(list) => list.iter().all(|(pixels, _)| *pixels == 1),
-                Inputs::Many((pixels, _)) | Inputs::Gated(_, (pixels, _)) => *pixels == 1,
+                Inputs::Fixed(list) => list.iter().all(|(pixels, _)| *pixels == 1),
+                Inputs::Variadic((pixels, _)) | Inputs::Gated(_, (pixels, _)) => *pixels == 1,
             }
     }
 }

@@ -23,7 +23,7 @@ impl KernelTiming {
     /// Of a kernel for prediction, on a batch of so many images; none for kernels that take any number of inputs.
     pub fn new(kernel: &Kernel, batch: usize, threads: &ThreadPool) -> Option<Self> {
         let sizes = kernel.sizes();
-        let Inputs::Each(list) = sizes.inputs else { return None };
+        let Inputs::Fixed(list) = sizes.inputs else { return None };
         let (pixels, channels) = sizes.output;
         Some(Self {
             batch,

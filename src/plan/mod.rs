@@ -4,10 +4,10 @@
 //! A step of training is a plan too. What it changes (parameters, what an optimizer keeps) is its state, which stays from
 //! one run to the next; gradients of parameters stand in scratch that does not grow with the batch.
 
+#[deny(clippy::arithmetic_side_effects)]
+pub mod checked_kernel;
 pub mod epilogue;
 mod error;
-#[deny(clippy::arithmetic_side_effects)]
-pub mod input_checks;
 pub mod kernel;
 pub mod kernel_step;
 pub mod kernel_timing;
@@ -17,9 +17,9 @@ mod text;
 #[deny(clippy::arithmetic_side_effects)]
 mod verify;
 
+pub use checked_kernel::CheckedKernel;
 pub use epilogue::Epilogue;
 pub use error::PlanError;
-pub use input_checks::CheckedKernel;
 pub use kernel::Kernel;
 pub use kernel_step::{CONSTANT_ALIGNMENT, Call, KernelStep};
 
@@ -46,7 +46,7 @@ pub enum Space {
 
 impl Space {
     /// Whether a tensor there has no batch: its `offset` and `batch_stride` are floats, not floats per image.
-    pub fn is_whole(self) -> bool {
+    pub fn is_unbatched(self) -> bool {
         matches!(self, Space::Unbatched | Space::State)
     }
 }
@@ -88,12 +88,12 @@ pub struct Step {
 
 impl Step {
     /// How many tensors it reads, one that stands in its output among them.
-    pub fn given(&self) -> usize {
+    pub fn input_count(&self) -> usize {
         sum([self.inputs.len(), usize::from(self.in_place)])
     }
 
     fn work(&self) -> usize {
-        self.kernel.work(self.given())
+        self.kernel.work(self.input_count())
     }
 }
 
@@ -132,7 +132,7 @@ pub struct Port {
     pub sizes: Vec<usize>,
     /// Whether it has none: one number for a whole batch, such as a loss.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub whole: bool,
+    pub unbatched: bool,
 }
 
 impl Port {
@@ -143,7 +143,7 @@ impl Port {
 
     /// Floats of a batch.
     pub fn floats(&self, batch: usize) -> usize {
-        product([self.len(), if self.whole { 1 } else { batch }])
+        product([self.len(), if self.unbatched { 1 } else { batch }])
     }
 
     /// Whether it holds no values.
@@ -159,22 +159,22 @@ pub struct Stage {
     /// How many steps.
     pub steps: usize,
     /// Images at a time at the most; none for the whole batch.
-    pub chunk: Option<usize>,
+    pub micro_batch: Option<usize>,
     /// Floats per image of [`Space::MicroBatch`].
     pub floats: usize,
 }
 
 impl Stage {
     /// Images at a time of a batch: equal parts.
-    pub fn images(&self, batch: usize) -> usize {
-        let most = self.chunk.unwrap_or(batch).max(1);
+    pub fn micro_batch_size(&self, batch: usize) -> usize {
+        let most = self.micro_batch.unwrap_or(batch).max(1);
         batch.div_ceil(batch.div_ceil(most).max(1))
     }
 
     /// Images at a time at the most of any batch up to this one: 9 images go in parts of 5 where 8 may go at a time, but
     /// 8 images in one part.
-    pub fn most(&self, batch: usize) -> usize {
-        self.chunk.unwrap_or(batch).clamp(1, batch.max(1))
+    pub fn max_micro_batch(&self, batch: usize) -> usize {
+        self.micro_batch.unwrap_or(batch).clamp(1, batch.max(1))
     }
 }
 
@@ -194,7 +194,7 @@ pub struct Plan {
     pub constants: Vec<Constant>,
     /// Floats of [`Space::Unbatched`].
     #[serde(default, skip_serializing_if = "is_zero")]
-    pub whole_floats: usize,
+    pub unbatched_floats: usize,
     /// The tensors of the state, in order; each begins at a multiple of [`CONSTANT_ALIGNMENT`].
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub state: Vec<Constant>,
@@ -229,15 +229,15 @@ impl Plan {
     }
 
     /// Images at a time at the most of a step; as [`Plan::memory`] counts them where it runs for the whole batch.
-    pub fn chunk(&self, step: usize) -> usize {
-        self.stage(step).and_then(|stage| stage.chunk).unwrap_or(Self::MEMORY_BATCH)
+    pub fn micro_batch(&self, step: usize) -> usize {
+        self.stage(step).and_then(|stage| stage.micro_batch).unwrap_or(Self::MEMORY_BATCH)
     }
 
     /// Floats of [`Space::MicroBatch`] for batches of up to so many images; none where that is beyond all numbers.
-    pub fn chunk_floats(&self, batch: usize) -> Option<usize> {
+    pub fn micro_batch_floats(&self, batch: usize) -> Option<usize> {
         self.stages
             .iter()
-            .try_fold(0, |most: usize, stage| Some(most.max(stage.floats.checked_mul(stage.most(batch))?)))
+            .try_fold(0, |most: usize, stage| Some(most.max(stage.floats.checked_mul(stage.max_micro_batch(batch))?)))
     }
 
     /// Floats of the arena for one image.
@@ -253,11 +253,11 @@ impl Plan {
     /// Bytes of the constants, and of a session's memory for up to [`Plan::MEMORY_BATCH`] images at a time on up to
     /// [`Plan::MEMORY_THREADS`] threads.
     pub fn memory(&self) -> u64 {
-        let chunks = self.chunk_floats(Self::MEMORY_BATCH).unwrap_or(BEYOND);
+        let chunks = self.micro_batch_floats(Self::MEMORY_BATCH).unwrap_or(BEYOND);
         let batch = product([self.batch_floats, Self::MEMORY_BATCH]);
         let on = |workers| self.scratch_floats(Self::MEMORY_BATCH, workers);
         let scratch = (1..=Self::MEMORY_THREADS).map(on).max().unwrap_or(0);
-        product([size_of::<f32>(), sum([self.constant_floats(), chunks, batch, self.whole_floats, scratch])]) as u64
+        product([size_of::<f32>(), sum([self.constant_floats(), chunks, batch, self.unbatched_floats, scratch])]) as u64
     }
 
     /// Multiply-adds per image at the most, and values that are moved: what [`MAX_WORK`] bounds.

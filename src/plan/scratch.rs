@@ -7,7 +7,7 @@ use super::kernel_step::KernelStep;
 use super::{Plan, Stage};
 
 /// Floats of scratch that are enough for a kernel on so many threads, whatever batch of up to so many images it runs on.
-pub fn enough_for(kernel: &dyn KernelStep, images: usize, workers: usize) -> usize {
+pub fn max_scratch_len(kernel: &dyn KernelStep, images: usize, workers: usize) -> usize {
     (1..=images).map(|images| kernel.scratch_len(images, workers)).max().unwrap_or(0)
 }
 
@@ -15,8 +15,8 @@ impl Plan {
     /// Floats of scratch that are enough for batches of up to so many images on so many threads.
     pub fn scratch_floats(&self, batch: usize, workers: usize) -> usize {
         let of_stage = |(steps, stage): (std::ops::Range<usize>, &Stage)| {
-            let images = stage.most(batch);
-            self.steps[steps].iter().map(|step| enough_for(&*step.kernel, images, workers)).max().unwrap_or(0)
+            let images = stage.max_micro_batch(batch);
+            self.steps[steps].iter().map(|step| max_scratch_len(&*step.kernel, images, workers)).max().unwrap_or(0)
         };
         self.stages().map(of_stage).max().unwrap_or(0)
     }
@@ -32,10 +32,13 @@ mod tests {
     #[test]
     fn no_batch_has_a_larger_part_than_is_reserved_for_a_larger_batch() {
         for chunk in (1..12).map(Some).chain([None]) {
-            let stage = Stage { steps: 1, chunk, floats: 1 };
+            let stage = Stage { steps: 1, micro_batch: chunk, floats: 1 };
             for batch in 1..40 {
-                assert!((1..=batch).all(|fewer| stage.images(fewer) <= stage.most(batch)), "{chunk:?} of {batch}");
-                assert!(stage.most(batch) <= batch);
+                assert!(
+                    (1..=batch).all(|fewer| stage.micro_batch_size(fewer) <= stage.max_micro_batch(batch)),
+                    "{chunk:?} of {batch}"
+                );
+                assert!(stage.max_micro_batch(batch) <= batch);
             }
         }
     }
@@ -61,6 +64,6 @@ mod tests {
         let step = WeightGradientStep { geometry, backend: Default::default() };
         let takes: Vec<usize> = (1..=8).map(|images| step.scratch_len(images, 2)).collect();
         assert!(takes.iter().any(|&floats| floats > takes[7]), "{takes:?}");
-        assert_eq!(enough_for(&step, 8, 2), takes.iter().copied().max().unwrap_or(0));
+        assert_eq!(max_scratch_len(&step, 8, 2), takes.iter().copied().max().unwrap_or(0));
     }
 }

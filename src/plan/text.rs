@@ -37,7 +37,7 @@ impl fmt::Display for Plan {
         let mut stages = self.stages().filter(|(steps, _)| !steps.is_empty()).peekable();
         for (index, step) in self.steps.iter().enumerate() {
             if let Some((_, stage)) = stages.next_if(|(steps, _)| steps.start == index) {
-                match stage.chunk {
+                match stage.micro_batch {
                     Some(1) => writeln!(f, "  -- one image at a time, {} floats", stage.floats)?,
                     Some(chunk) => writeln!(f, "  -- {chunk} images at a time, {} floats for each", stage.floats)?,
                     None => writeln!(f, "  -- once for the batch")?,
@@ -74,7 +74,7 @@ impl fmt::Display for Plan {
             self.lower_bound
         )?;
         if !self.state.is_empty() {
-            writeln!(f, "  {} floats whole, state {}", self.whole_floats, self.state_floats())?;
+            writeln!(f, "  {} floats whole, state {}", self.unbatched_floats, self.state_floats())?;
         }
         writeln!(
             f,

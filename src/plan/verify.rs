@@ -11,7 +11,7 @@ impl Plan {
     pub fn verify(&self) -> Result<(), PlanError> {
         let whole = |what: &str| PlanError::wrong(&self.name, what);
         let steps = self.stages.iter().try_fold(0usize, |sum, stage| sum.checked_add(stage.steps));
-        let possible = |stage: &Stage| stage.chunk.is_none_or(|chunk| (1..=1 << 20).contains(&chunk));
+        let possible = |stage: &Stage| stage.micro_batch.is_none_or(|chunk| (1..=1 << 20).contains(&chunk));
         if steps != Some(self.steps.len()) || !self.stages.iter().all(possible) {
             return Err(whole("its stages make no sense"));
         }
@@ -20,7 +20,7 @@ impl Plan {
             return Err(whole("a size of an input or output is too large"));
         }
         let chunks = self.stages.iter().map(|stage| stage.floats);
-        if chunks.chain([self.batch_floats, self.whole_floats]).any(|floats| floats > LARGEST) {
+        if chunks.chain([self.batch_floats, self.unbatched_floats]).any(|floats| floats > LARGEST) {
             return Err(whole("its memory is too large"));
         }
         if !follow_each_other(&self.constants) {
@@ -36,12 +36,12 @@ impl Plan {
                 let scratch = step.kernel.scratch_len(1, 1);
                 if scratch > LARGEST {
                     let what = format!("it needs scratch of {scratch} floats, and the most is {LARGEST}");
-                    return Err(PlanError::too_much(&step.name, what));
+                    return Err(PlanError::exceeds_limit(&step.name, what));
                 }
                 work = sum([work, step.work()]);
                 if work > MAX_WORK {
                     let what = format!("up to it an image takes {work} multiply-adds, and the most is {MAX_WORK}");
-                    return Err(PlanError::too_much(&step.name, what));
+                    return Err(PlanError::exceeds_limit(&step.name, what));
                 }
             }
         }
@@ -51,10 +51,10 @@ impl Plan {
     fn verify_step(&self, step: &Step, stage: &Stage) -> Result<(), String> {
         step.kernel.check().map_err(|what| format!("its {what}"))?;
         let sizes = step.kernel.sizes();
-        let given = step.given();
+        let given = step.input_count();
         let mut wanted = match sizes.inputs {
-            Inputs::Each(list) => list,
-            Inputs::Many(size) => vec![size; given],
+            Inputs::Fixed(list) => list,
+            Inputs::Variadic(size) => vec![size; given],
             Inputs::Gated(gate, size) if gate < given => {
                 let mut list = vec![size; given];
                 list[gate] = (1, given.saturating_sub(1));
@@ -64,7 +64,7 @@ impl Plan {
         };
         let tensor = |&(pixels, channels): &(usize, usize)| is_tensor(&[pixels, channels]);
         let tensors = tensor(&sizes.output) && wanted.iter().all(tensor);
-        if !(step.kernel.trains() || tensors) {
+        if !(step.kernel.is_training_only() || tensors) {
             return Err("a tensor has no values or too many".into());
         }
         if wanted.len() != given || given == 0 && !matches!(step.kernel, Kernel::Repack(_)) {
@@ -98,7 +98,7 @@ impl Plan {
                 Source::Memory(operand) => {
                     self.verify_operand(operand, (1, len), stage)?;
                     let apart = operand.space != step.output.space || !overlap(operand, &step.output);
-                    if !operand.space.is_whole() || !apart {
+                    if !operand.space.is_unbatched() || !apart {
                         return Err("it writes over its constants".into());
                     }
                 }
@@ -135,7 +135,7 @@ impl Plan {
             Space::Input(_) | Space::Output(_) => port.map(super::Port::len),
             Space::MicroBatch => Some(stage.floats),
             Space::Batch => Some(self.batch_floats),
-            Space::Unbatched => Some(self.whole_floats),
+            Space::Unbatched => Some(self.unbatched_floats),
             Space::State => Some(self.state_floats()),
         };
         let floats = floats.ok_or("an input or output is not there")?;

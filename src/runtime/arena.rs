@@ -1,47 +1,47 @@
-//! The memory of a session: four parts, and places in them. The unsafe code here hands out parts of one allocation; that
-//! they do not overlap where one is written was checked when the plan was verified.
+//! The memory of a session: four arenas, and the tensors in them. The unsafe code here creates slices of the same allocation;
+//! the verified plan guarantees that no slice overlaps one that is written.
 
 use crate::plan::{Operand, Space};
 use memmap2::MmapMut;
 use std::ops::Range;
 
-/// Bytes of a huge page of x86-64 and, most often, of aarch64.
+/// Bytes of a huge page of x86-64 and, usually, of aarch64.
 const HUGE_PAGE: usize = 2 << 20;
 
-/// Floats after a step's scratch that it must leave alone.
+/// Floats after a step's scratch that the step must not write.
 pub const GUARD: usize = 1024;
 
-/// What stands in scratch that is guarded: no number, and of bits that no computation gives.
+/// The fill of guarded scratch: a NaN with bits that no computation produces.
 const UNTOUCHED: u32 = 0x7fc0_5afe;
 
-/// Scratch for a chunk, for the batch, for tensors without one, and for kernels.
+/// Memory for a micro-batch, for the batch, for tensors without one, and for the scratch of kernels.
 #[derive(Debug, Default)]
 pub struct Arena {
-    chunk: Aligned,
+    micro_batch: Aligned,
     batch: Aligned,
-    whole: Aligned,
+    unbatched: Aligned,
     scratch: Aligned,
 }
 
-/// How many floats each part has.
+/// The number of floats of each arena.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Sizes {
-    pub chunk: usize,
+    pub micro_batch: usize,
     pub batch: usize,
-    pub whole: usize,
+    pub unbatched: usize,
     pub scratch: usize,
 }
 
-/// Floats in pages of their own that begin at a cache line, and at a huge page where they fill one.
+/// Floats in separate pages, aligned to a page, and to a huge page if they fill one.
 #[derive(Debug, Default)]
 pub struct Aligned {
-    /// None where there are no floats.
+    /// `None` for no floats.
     pages: Option<MmapMut>,
     bytes: Range<usize>,
 }
 
 impl Aligned {
-    /// So many zeros; none where the system does not give the memory. Pages that no step reaches are never really used.
+    /// `len` zeros; `None` if there is not enough memory. Pages that no step touches take no physical memory.
     pub fn try_new(len: usize) -> Option<Self> {
         if len == 0 {
             return Some(Self::default());
@@ -49,8 +49,8 @@ impl Aligned {
         let bytes = len.checked_mul(size_of::<f32>())?;
         let slack = if bytes < HUGE_PAGE { 0 } else { HUGE_PAGE };
         let pages = MmapMut::map_anon(bytes.checked_add(slack)?).ok()?;
-        // Tiles are gathered from all over an image: with small pages their addresses are looked up more often than
-        // the processor remembers. A system without huge pages refuses the advice, which does no harm.
+        // Tiles are gathered from all over an image: with small pages they miss the TLB. A system without huge pages
+        // refuses the advice, which does no harm.
         #[cfg(target_os = "linux")]
         if slack > 0 {
             let _ = pages.advise(memmap2::Advice::HugePage);
@@ -59,12 +59,12 @@ impl Aligned {
         Some(Aligned { pages: Some(pages), bytes: start..start + bytes })
     }
 
-    /// So many zeros.
+    /// `len` zeros.
     ///
     /// # Panics
-    /// Where the system does not give the memory.
+    /// If there is not enough memory.
     pub fn new(len: usize) -> Self {
-        Self::try_new(len).expect("the system gives memory")
+        Self::try_new(len).expect("not enough memory")
     }
 
     /// The floats.
@@ -72,7 +72,7 @@ impl Aligned {
         self.pages.as_ref().map_or(&[], |pages| bytemuck::cast_slice(&pages[self.bytes.clone()]))
     }
 
-    /// The floats, to be changed.
+    /// The floats.
     pub fn floats_mut(&mut self) -> &mut [f32] {
         self.pages.as_mut().map_or(&mut [], |pages| bytemuck::cast_slice_mut(&mut pages[self.bytes.clone()]))
     }
@@ -83,26 +83,26 @@ impl Aligned {
     }
 }
 
-/// So many zeros; none where the system does not give the memory.
+/// `len` zeros; `None` if there is not enough memory.
 pub fn zeros(len: usize) -> Option<Vec<f32>> {
-    // Zeroed pages come from the system untouched, so that memory that no step reaches is never really used; but only
-    // a reservation can be refused without an end of the program, so one is made first and given back.
+    // `vec![0.0; len]` gets untouched zero pages but aborts the program if it fails, so a fallible reservation is made and
+    // dropped first.
     Vec::<f32>::new().try_reserve_exact(len).ok()?;
     Some(vec![0.0; len])
 }
 
-/// The parts of an arena while a step runs.
+/// The arenas while a step runs.
 #[derive(Clone, Copy)]
 pub struct Parts<'a> {
-    chunk: (*mut f32, usize),
+    micro_batch: (*mut f32, usize),
     batch: (*mut f32, usize),
-    whole: (*mut f32, usize),
+    unbatched: (*mut f32, usize),
     state: (*mut f32, usize),
     scratch: (*mut f32, usize),
     memory: std::marker::PhantomData<&'a mut Arena>,
 }
 
-/// A tensor's place in one part.
+/// The memory of a tensor in one arena.
 #[derive(Clone, Copy)]
 pub struct Located {
     start: *mut f32,
@@ -110,43 +110,43 @@ pub struct Located {
 }
 
 impl Sizes {
-    /// All of it; none where that is beyond any machine.
+    /// The bytes of all arenas; `None` on overflow.
     pub fn bytes(&self) -> Option<usize> {
-        let parts = [self.chunk, self.batch, self.whole, self.scratch];
+        let parts = [self.micro_batch, self.batch, self.unbatched, self.scratch];
         parts.iter().try_fold(0usize, |sum, &part| sum.checked_add(part))?.checked_mul(size_of::<f32>())
     }
 }
 
 impl Arena {
-    /// Of so many floats in each part; none where the system does not give them.
+    /// Allocates the arenas; `None` if there is not enough memory.
     pub fn try_new(sizes: Sizes) -> Option<Self> {
-        let Sizes { chunk, batch, whole, scratch } = sizes;
+        let Sizes { micro_batch, batch, unbatched, scratch } = sizes;
         Some(Arena {
-            chunk: Aligned::try_new(chunk)?,
+            micro_batch: Aligned::try_new(micro_batch)?,
             batch: Aligned::try_new(batch)?,
-            whole: Aligned::try_new(whole)?,
+            unbatched: Aligned::try_new(unbatched)?,
             scratch: Aligned::try_new(scratch)?,
         })
     }
 
-    /// Fills so many floats of scratch, and [`GUARD`] more, with what is no number.
+    /// Fills `scratch` floats of scratch, and [`GUARD`] more, with a NaN.
     pub fn guard(&mut self, scratch: usize) {
         self.scratch.floats_mut()[..scratch + GUARD].fill(f32::from_bits(UNTOUCHED));
     }
 
-    /// Whether what stands after so many floats of scratch is as [`Arena::guard`] has left it.
+    /// Whether the [`GUARD`] floats after `scratch` floats are as [`Arena::guard`] has left them.
     pub fn is_untouched(&self, scratch: usize) -> bool {
         self.scratch.floats()[scratch..scratch + GUARD].iter().all(|value| value.to_bits() == UNTOUCHED)
     }
 
-    /// The parts, with so many floats of scratch, and the state that a step may change.
+    /// The arenas, with `scratch` floats of scratch, and the state that a step may change.
     pub fn parts<'a>(&'a mut self, scratch: usize, state: &'a mut [f32]) -> Parts<'a> {
         let (begin, reserved) = self.scratch.raw();
         assert!(scratch <= reserved, "scratch was not reserved");
         Parts {
-            chunk: self.chunk.raw(),
+            micro_batch: self.micro_batch.raw(),
             batch: self.batch.raw(),
-            whole: self.whole.raw(),
+            unbatched: self.unbatched.raw(),
             state: (state.as_mut_ptr(), state.len()),
             scratch: (begin, scratch),
             memory: std::marker::PhantomData,
@@ -155,11 +155,11 @@ impl Arena {
 }
 
 impl<'a> Parts<'a> {
-    /// Where the given images of an operand stand, to the end of its buffer.
+    /// The memory of the given images of an operand, to the end of its buffer.
     pub fn locate(&self, operand: &Operand, images: &Range<usize>, batch: usize) -> Located {
         let (part, before, count, first) = match operand.space {
-            Space::MicroBatch => (self.chunk, operand.offset * images.len(), images.len(), 0),
-            Space::Unbatched => (self.whole, operand.offset, 1, 0),
+            Space::MicroBatch => (self.micro_batch, operand.offset * images.len(), images.len(), 0),
+            Space::Unbatched => (self.unbatched, operand.offset, 1, 0),
             Space::State => (self.state, operand.offset, 1, 0),
             _ => (self.batch, operand.offset * batch, batch, images.start),
         };
@@ -170,30 +170,30 @@ impl<'a> Parts<'a> {
         Located { start: unsafe { part.0.add(from) }, len: to - from }
     }
 
-    /// A place to read.
+    /// A slice to read.
     ///
     /// # Safety
-    /// Nothing may write there while the slice lives.
-    pub unsafe fn read(&self, place: Located) -> &'a [f32] {
-        // SAFETY: within the allocation by `locate`; not written by the caller's promise.
-        unsafe { std::slice::from_raw_parts(place.start, place.len) }
+    /// Nothing may write to it while it lives.
+    pub unsafe fn read(&self, located: Located) -> &'a [f32] {
+        // SAFETY: within the allocation by `locate`; not written, as the caller guarantees.
+        unsafe { std::slice::from_raw_parts(located.start, located.len) }
     }
 
-    /// A place to write.
+    /// A slice to write.
     ///
     /// # Safety
     /// No other slice may overlap it while it lives.
-    pub unsafe fn write(&self, place: Located) -> &'a mut [f32] {
-        // SAFETY: within the allocation by `locate`; alone by the caller's promise.
-        unsafe { std::slice::from_raw_parts_mut(place.start, place.len) }
+    pub unsafe fn write(&self, located: Located) -> &'a mut [f32] {
+        // SAFETY: within the allocation by `locate`; exclusive, as the caller guarantees.
+        unsafe { std::slice::from_raw_parts_mut(located.start, located.len) }
     }
 
     /// The scratch.
     ///
     /// # Safety
-    /// It may be taken once at a time.
+    /// Only one such slice may live at a time.
     pub unsafe fn scratch(&self) -> &'a mut [f32] {
-        // SAFETY: a part of its own; alone by the caller's promise.
+        // SAFETY: a separate allocation; exclusive, as the caller guarantees.
         unsafe { std::slice::from_raw_parts_mut(self.scratch.0, self.scratch.1) }
     }
 }
@@ -201,9 +201,9 @@ impl<'a> Parts<'a> {
 /// A slice with another lifetime.
 ///
 /// # Safety
-/// It must not be used while its memory is written or gone.
+/// It must not be used while its memory is written or after it is freed.
 pub unsafe fn shared<'a>(slice: &[f32]) -> &'a [f32] {
-    // SAFETY: by the caller's promise.
+    // SAFETY: as the caller guarantees.
     unsafe { std::slice::from_raw_parts(slice.as_ptr(), slice.len()) }
 }
 
@@ -212,7 +212,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_written_after_a_steps_scratch_is_seen() {
+    fn writes_after_a_steps_scratch_are_detected() {
         let sizes = Sizes { scratch: 100 + GUARD, ..Sizes::default() };
         let mut arena = Arena::try_new(sizes).expect("memory");
         for (place, untouched) in [(0, true), (99, true), (100, false), (99 + GUARD, false)] {

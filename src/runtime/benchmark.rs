@@ -58,7 +58,8 @@ pub struct MachinePeaks {
 impl MachinePeaks {
     /// Measures the peaks, which takes some tens of milliseconds.
     pub fn measure(threads: &ThreadPool) -> Self {
-        let (flops, bytes) = (2.0 * peak::macs(threads), peak::read(threads).unwrap_or(0.0));
+        let (flops, bytes) =
+            (2.0 * peak::macs_per_second(threads), peak::read_bytes_per_second(threads).unwrap_or(0.0));
         let instructions = threads.isa().to_string();
         MachinePeaks { instructions, blas: blas::name(), gflops: flops / 1e9, read_gbs: bytes / 1e9 }
     }
@@ -180,7 +181,7 @@ pub fn measure(
 fn step_time(plan: &Plan, index: usize, time: Duration, batch: usize, runs: usize) -> StepTime {
     let step = &plan.steps[index];
     let seconds = (time.as_secs_f64() / runs.max(1) as f64).max(1e-9);
-    let micro_batches = plan.stage(index).map_or(1, |stage| batch.div_ceil(stage.images(batch).max(1)));
+    let micro_batches = plan.stage(index).map_or(1, |stage| batch.div_ceil(stage.micro_batch_size(batch).max(1)));
     let constant_floats = |source: &Source| match source {
         Source::Constant(index) => plan.constants[*index].len,
         Source::Memory(operand) => operand.batch_stride,

@@ -1,4 +1,4 @@
-//! Runs plans: the arena, the threads, batches in chunks.
+//! Execution of plans: memory, threads, and micro-batches.
 
 #[allow(unsafe_code)]
 mod arena;
@@ -19,7 +19,7 @@ use smallvec::SmallVec;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-/// A prediction that failed.
+/// Why a run failed.
 #[derive(Debug, thiserror::Error)]
 pub enum RunError {
     #[error("the artifact {0}")]
@@ -30,39 +30,42 @@ pub enum RunError {
     Length { what: &'static str, index: usize, found: usize, wanted: usize, batch: usize },
     #[error("the net has {wanted} {what}, not {found}")]
     Count { what: &'static str, found: usize, wanted: usize },
-    #[error("a batch of {batch} needs {} of memory, more than there is", needed(*.bytes))]
+    #[error("a batch of {batch} needs {}, and not enough memory is free", needed(*.bytes))]
     Memory { batch: usize, bytes: Option<usize> },
 }
 
 fn needed(bytes: Option<usize>) -> String {
-    bytes.map_or_else(|| "countless bytes".into(), |bytes| format!("{:.1} GiB", bytes as f64 / (1u64 << 30) as f64))
+    match bytes {
+        Some(bytes) => format!("{:.1} GiB", bytes as f64 / (1u64 << 30) as f64),
+        None => "more memory than can be addressed".into(),
+    }
 }
 
-/// A net that is ready to run: an artifact, threads, and memory that is kept between runs.
+/// A net ready to run: an artifact, threads, and memory that is reused between runs.
 #[derive(Debug)]
 pub struct Session {
     artifact: Arc<Artifact>,
     threads: Arc<ThreadPool>,
     memory: Arena,
-    /// The batch that the memory is enough for.
+    /// The maximum batch that fits the memory.
     capacity: usize,
-    /// Steps whose constants were checked.
+    /// Whether each step's constants were checked.
     checked: Vec<bool>,
-    /// Time spent in each step, where it is measured.
+    /// Time spent in each step, if it is measured.
     profile: Option<Vec<Duration>>,
-    /// What each step gave, where it is kept.
-    kept: Option<Vec<Vec<f32>>>,
-    /// Whether steps are proven to take no more scratch than they say.
+    /// The output of each step, if it is captured.
+    captured: Option<Vec<Vec<f32>>>,
+    /// Whether steps are checked to use no more scratch than declared.
     guarded: bool,
 }
 
 impl Session {
-    /// A session that runs on so many threads.
+    /// A session with a thread pool of `threads` threads.
     pub fn new(artifact: Arc<Artifact>, threads: usize) -> Self {
         Self::with_pool(artifact, Arc::new(ThreadPool::new(threads)))
     }
 
-    /// A session that runs on threads which others use too, one at a time.
+    /// A session on a thread pool that other sessions may use too, one at a time.
     pub fn with_pool(artifact: Arc<Artifact>, threads: Arc<ThreadPool>) -> Self {
         let checked = vec![false; artifact.manifest.plan.steps.len()];
         let guarded = cfg!(debug_assertions);
@@ -73,23 +76,23 @@ impl Session {
             capacity: 0,
             checked,
             profile: None,
-            kept: None,
+            captured: None,
             guarded,
         }
     }
 
-    /// Hands each step, from now on, scratch that holds no number, and checks that it has left alone what stands after it:
-    /// [`Session::run`] panics at a step that takes more than it says. Debug builds always do.
+    /// Fills scratch with NaN before each step from now on, and checks that the step has not written after it:
+    /// [`Session::run`] panics at a step that uses more scratch than it declares. Debug builds always do.
     pub fn guard(&mut self) {
         (self.memory, self.capacity, self.guarded) = (Arena::default(), 0, true);
     }
 
-    /// The threads that it runs on.
+    /// The thread pool.
     pub fn pool(&self) -> &Arc<ThreadPool> {
         &self.threads
     }
 
-    /// What is run.
+    /// The artifact.
     pub fn artifact(&self) -> &Artifact {
         &self.artifact
     }
@@ -104,21 +107,21 @@ impl Session {
         self.profile.as_deref().unwrap_or(&[])
     }
 
-    /// Keeps what each step gives from now on.
-    pub fn keep(&mut self) {
-        self.kept = Some(vec![Vec::new(); self.checked.len()]);
+    /// Captures the output of each step from now on.
+    pub fn capture(&mut self) {
+        self.captured = Some(vec![Vec::new(); self.checked.len()]);
     }
 
-    /// What each step gave in the last run since [`Session::keep`]: its buffer from the step's first float on, images as
-    /// far apart as its operand says.
-    pub fn kept(&self) -> &[Vec<f32>] {
-        self.kept.as_deref().unwrap_or(&[])
+    /// The output of each step in the last run since [`Session::capture`]: its buffer from the step's first float on, with the
+    /// strides of its operand.
+    pub fn captured(&self) -> &[Vec<f32>] {
+        self.captured.as_deref().unwrap_or(&[])
     }
 
-    /// Makes the memory for batches of up to so many images, so that no run has to.
+    /// Allocates the memory for batches of up to `batch` images, so that no run has to.
     ///
     /// # Errors
-    /// Where there is not so much memory; what the session had is given back.
+    /// If there is not enough memory; the session's previous memory is freed then too.
     pub fn reserve(&mut self, batch: usize) -> Result<(), RunError> {
         if batch <= self.capacity {
             return Ok(());
@@ -127,16 +130,16 @@ impl Session {
         let guard = if self.guarded { GUARD } else { 0 };
         let sizes = || {
             Some(Sizes {
-                chunk: plan.chunk_floats(batch)?,
+                micro_batch: plan.micro_batch_floats(batch)?,
                 batch: plan.batch_floats.checked_mul(batch)?,
-                whole: plan.whole_floats,
+                unbatched: plan.unbatched_floats,
                 scratch: plan.scratch_floats(batch, self.threads.count()).checked_add(guard)?,
             })
         };
         let sizes = sizes().ok_or(RunError::Memory { batch, bytes: None })?;
         (self.memory, self.capacity) = (Arena::default(), 0);
         self.memory = Arena::try_new(sizes).ok_or(RunError::Memory { batch, bytes: sizes.bytes() })?;
-        if plan.steps.iter().any(|step| step.kernel.multiplies()) && !gemm::reserve_on(&self.threads) {
+        if plan.steps.iter().any(|step| step.kernel.uses_gemm()) && !gemm::reserve_on(&self.threads) {
             return Err(RunError::Memory { batch, bytes: sizes.bytes() });
         }
         self.capacity = batch;
@@ -146,15 +149,15 @@ impl Session {
     /// Runs the net: each input and output is `(batch, sizes…)`, row-major.
     ///
     /// # Errors
-    /// Wrong lengths, a damaged constant, or a value that a layer cannot take.
+    /// If a length is wrong, a constant is corrupt, or a layer cannot take a value.
     pub fn run(&mut self, batch: usize, inputs: &[&[f32]], outputs: &mut [&mut [f32]]) -> Result<(), RunError> {
         self.run_with(batch, inputs, outputs, &mut [])
     }
 
-    /// Runs a net whose parameters, or a step of training whose results, are `state`: see [`Plan::state`](crate::plan::Plan).
+    /// Runs a training plan, whose parameters are in `state` and are changed there: see [`Plan::state`](crate::plan::Plan).
     ///
     /// # Errors
-    /// As [`Session::run`], and a state of another length.
+    /// As [`Session::run`], and if the state has the wrong length.
     pub fn run_with(
         &mut self,
         batch: usize,
@@ -185,7 +188,7 @@ impl Session {
         artifact.check_unchanged()?;
         self.reserve(batch)?;
         for (steps, stage) in plan.stages() {
-            let at_once = stage.images(batch);
+            let at_once = stage.micro_batch_size(batch);
             for begin in (0..batch).step_by(at_once) {
                 let images = begin..(begin + at_once).min(batch);
                 for index in steps.clone() {
@@ -193,7 +196,11 @@ impl Session {
                     if self.guarded {
                         let step = &plan.steps[index];
                         let scratch = step.kernel.scratch_len(images.len(), self.threads.count());
-                        assert!(self.memory.is_untouched(scratch), "`{}` takes more scratch than it says", step.name);
+                        assert!(
+                            self.memory.is_untouched(scratch),
+                            "`{}` uses more scratch than it declares",
+                            step.name
+                        );
                     }
                 }
             }
@@ -201,7 +208,7 @@ impl Session {
         Ok(())
     }
 
-    #[allow(clippy::too_many_arguments)] // All that a run consists of.
+    #[allow(clippy::too_many_arguments)] // The parts of a run are separate borrows.
     #[allow(unsafe_code)] // Operands are parts of the arena.
     fn step(
         &mut self,
@@ -282,18 +289,18 @@ impl Session {
         if let (Some(began), Some(profile)) = (began, &mut self.profile) {
             profile[index] += began.elapsed();
         }
-        if let Some(kept) = &mut self.kept {
+        if let Some(captured) = &mut self.captured {
             let data: &[f32] = match operand.space {
                 Space::Output(output) => {
                     &outputs[output][images.start * operand.batch_stride + operand.channel_offset..]
                 }
                 Space::Input(_) => &[],
-                // SAFETY: the step is over; nothing writes now.
+                // SAFETY: the step has finished; nothing writes now.
                 Space::MicroBatch | Space::Batch | Space::Unbatched | Space::State => unsafe {
                     parts.read(place(operand))
                 },
             };
-            let all = &mut kept[index];
+            let all = &mut captured[index];
             all.resize(batch * operand.batch_stride, 0.0);
             let room = &mut all[images.start * operand.batch_stride..images.end * operand.batch_stride];
             let len = room.len().min(data.len());
@@ -302,7 +309,7 @@ impl Session {
         Ok(())
     }
 
-    /// Checks the constants of a step, by all threads.
+    /// Checks the constants of a step, on all threads.
     fn check_constants(&self, artifact: &Artifact, step: &Step) -> Result<(), RunError> {
         for source in &step.constants {
             let Source::Constant(constant) = source else { continue };

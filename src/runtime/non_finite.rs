@@ -1,35 +1,35 @@
-//! Where numbers end: why a net gives none for an image.
+//! Search for the origin of infinite values and NaN in a prediction.
 
 use super::{RunError, Session};
 use std::fmt;
 
-/// Where the first value stands that is infinite or no number.
+/// The tensor with the first infinite value or NaN.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Origin {
-    /// What the net was given, by the name of its input.
+    /// The input of this name.
     Input(String),
-    /// The result of this layer.
+    /// The output of this layer.
     Layer(String),
 }
 
 impl fmt::Display for Origin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Origin::Input(name) => write!(f, "its input `{name}` holds values that are infinite or no numbers"),
+            Origin::Input(name) => write!(f, "its input `{name}` has infinite values or NaN"),
             Origin::Layer(name) => {
-                write!(f, "the first layer that gives values which are infinite or no numbers is `{name}`")
+                write!(f, "the first layer whose output has infinite values or NaN is `{name}`")
             }
         }
     }
 }
 
-/// The first of some images, of so many values each, that has a value which is no number.
-pub fn without_number(values: &[f32], each: usize) -> Option<usize> {
-    values.iter().position(|value| value.is_nan()).map(|place| place / each.max(1))
+/// The index of the first image, of `each` values, that has a NaN.
+pub fn first_nan(values: &[f32], each: usize) -> Option<usize> {
+    values.iter().position(|value| value.is_nan()).map(|index| index / each.max(1))
 }
 
 impl Session {
-    /// Runs one image of a batch again and looks for the first value that is infinite or no number.
+    /// Runs one image of a batch again and looks for the first infinite value or NaN.
     ///
     /// # Errors
     /// As [`Session::run`].
@@ -41,21 +41,21 @@ impl Session {
             values[image * each..][..each].to_vec()
         };
         let one: Vec<Vec<f32>> = inputs.iter().map(of).collect();
-        let odd = |values: &[f32]| values.iter().any(|value| !value.is_finite());
-        if let Some((port, _)) = plan.inputs.iter().zip(&one).find(|(_, values)| odd(values)) {
+        let is_non_finite = |values: &[f32]| values.iter().any(|value| !value.is_finite());
+        if let Some((port, _)) = plan.inputs.iter().zip(&one).find(|(_, values)| is_non_finite(values)) {
             return Ok(Some(Origin::Input(port.name.clone())));
         }
-        let kept = self.kept.replace(vec![Vec::new(); plan.steps.len()]);
+        let captured = self.captured.replace(vec![Vec::new(); plan.steps.len()]);
         let given: Vec<&[f32]> = one.iter().map(Vec::as_slice).collect();
         let mut room: Vec<Vec<f32>> = plan.outputs.iter().map(|port| vec![0.0; port.floats(1)]).collect();
         let mut room: Vec<&mut [f32]> = room.iter_mut().map(Vec::as_mut_slice).collect();
         let ran = self.run(1, &given, &mut room);
-        let gave = std::mem::replace(&mut self.kept, kept).unwrap_or_default();
+        let outputs = std::mem::replace(&mut self.captured, captured).unwrap_or_default();
         ran?;
-        let first = plan.steps.iter().zip(&gave).find(|(step, values)| {
+        let first = plan.steps.iter().zip(&outputs).find(|(step, values)| {
             let (pixels, channels) = step.kernel.sizes().output;
-            let row = |pixel: usize| values.get(pixel * step.output.row_stride..).and_then(|rest| rest.get(..channels));
-            (0..pixels).filter_map(row).any(odd)
+            let row = |pixel: usize| values.get(pixel * step.output.row_stride..).and_then(|row| row.get(..channels));
+            (0..pixels).filter_map(row).any(is_non_finite)
         });
         Ok(first.map(|(step, _)| Origin::Layer(step.name.clone())))
     }
@@ -70,7 +70,7 @@ mod tests {
     use std::sync::Arc;
 
     #[test]
-    fn the_first_layer_without_numbers_is_found() {
+    fn the_first_layer_first_nans_is_found() {
         let net = "Input(2) as x >> Dense(2) as a >> Tanh >> (Dense(3) as b | Dense(3) as c) >> Concatenate >> Softmax as end";
         let spec = load(net, &from_disk).expect("a spec");
         let options = BuildOptions { allow_untrained: true, ..BuildOptions::default() };
@@ -81,6 +81,6 @@ mod tests {
         assert_eq!(of_input, Some(Origin::Input("x".into())));
         let large = session.origin(&[&[f32::MAX, f32::MAX]], 1, 0).expect("a run");
         assert!(large.is_none_or(|origin| origin == Origin::Layer("a".into())));
-        assert_eq!(without_number(&[1.0, f32::INFINITY, 0.0, f32::NAN], 2), Some(1));
+        assert_eq!(first_nan(&[1.0, f32::INFINITY, 0.0, f32::NAN], 2), Some(1));
     }
 }

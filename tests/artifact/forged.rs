@@ -128,7 +128,7 @@ fn the_nets_have_every_kind_of_step() {
         })
         .map(|kind| kind.expect("a kind"))
         .collect();
-    let all: BTreeSet<String> = Kernel::OF_ARTIFACTS.iter().map(|kind| kind.to_string()).collect();
+    let all: BTreeSet<String> = Kernel::PREDICTION_NAMES.iter().map(|kind| kind.to_string()).collect();
     assert_eq!(kinds, all);
 }
 
@@ -210,11 +210,11 @@ fn names_and_labels_that_no_spec_gives_are_refused() {
     let file = written(NETS[0]);
     let whole = manifest(&file);
     for (place, value, wanted) in [
-        ("/plan/steps/0/name", Value::from("a\nb"), "a name of it holds a control character"),
-        ("/plan/outputs/0/name", "\u{1b}[2J".into(), "a name of it holds a control character"),
-        ("/labels", serde_json::json!(["a", "b"]), "its labels are not those of its output"),
+        ("/plan/steps/0/name", Value::from("a\nb"), "one of its names contains a control character"),
+        ("/plan/outputs/0/name", "\u{1b}[2J".into(), "one of its names contains a control character"),
+        ("/labels", serde_json::json!(["a", "b"]), "its labels do not match its output"),
         ("/preprocessing/0/std", serde_json::json!([0, 0, 0]), "std"),
-        ("/preprocessing", serde_json::json!([]), "its plan and its inputs do not belong together"),
+        ("/preprocessing", serde_json::json!([]), "its preprocessing does not match its inputs"),
     ] {
         let mut forged = whole.clone();
         *forged.pointer_mut(place).expect("a value") = value;
@@ -272,7 +272,7 @@ fn guarded(artifact: Artifact) -> Option<String> {
 /// What a run of two images takes.
 fn floats(plan: &Plan) -> usize {
     let ports = plan.inputs.iter().chain(&plan.outputs).fold(0usize, |sum, port| sum.saturating_add(port.floats(2)));
-    let chunks = plan.chunk_floats(2).unwrap_or(usize::MAX);
+    let chunks = plan.micro_batch_floats(2).unwrap_or(usize::MAX);
     chunks.saturating_add(2 * plan.batch_floats).saturating_add(plan.scratch_floats(2, 2)).saturating_add(ports)
 }
 

@@ -270,7 +270,7 @@ pub fn artifact(bytes: &[u8]) {
     };
     let plan = &artifact.manifest.plan;
     let ports = plan.inputs.iter().chain(&plan.outputs).fold(0usize, |sum, port| sum.saturating_add(port.len()));
-    let chunk = plan.chunk_floats(1).unwrap_or(usize::MAX);
+    let chunk = plan.micro_batch_floats(1).unwrap_or(usize::MAX);
     let sum = [ports, chunk, plan.batch_floats, plan.scratch_floats(1, 1)].into_iter().fold(0, usize::saturating_add);
     if sum > MAX_FLOATS {
         return;

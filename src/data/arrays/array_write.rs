@@ -59,7 +59,7 @@ fn replace(
     }
     let mut draft = PendingFile::for_target(path).map_err(ArrayErrorKind::Io)?;
     fill(&mut draft)?;
-    draft.settle(true).map_err(ArrayErrorKind::Io)
+    draft.persist(true).map_err(ArrayErrorKind::Io)
 }
 
 #[cfg(test)]

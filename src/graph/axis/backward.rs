@@ -1,21 +1,21 @@
-//! From the order that is wanted of an operation's output to what it wants of an input.
+//! Backward propagation: the order that an operation needs of an input for a given order of its output.
 
 use super::{AxisRule, Order};
 use crate::tensor::TensorType;
 
 impl AxisRule {
-    /// The order that an input should have, so that the output can have the one that is wanted of it.
+    /// The order that an input should have so that the output can have the needed one.
     pub(super) fn backward(&self, input: &TensorType, output: &TensorType, wanted: Option<&Order>) -> Option<Order> {
         let rank = input.sizes.len();
         match self {
             AxisRule::Image => Some(Order::ChannelsFirst),
-            // An image has its channels last here, and the file's framework looks along its own.
+            // The last axis of an image is its channels, which the file's framework has first.
             AxisRule::Channels => wanted.cloned().or((rank == 3).then_some(Order::ChannelsFirst)),
             AxisRule::Slice { .. } | AxisRule::Concatenate { .. } => {
                 (rank == 3).then(|| wanted.cloned().unwrap_or(Order::ChannelsFirst))
             }
             AxisRule::Pointwise | AxisRule::Mixture { .. } => wanted.filter(|_| input.agrees(output)).cloned(),
-            // An image that is flattened keeps its own order, whatever is made of its values.
+            // A flattened image keeps the order of the image.
             AxisRule::Reshape => {
                 let order = Order::of_segments(wanted?.segments(output)?, input);
                 (rank != 3 || order == Order::ChannelsFirst).then_some(order)

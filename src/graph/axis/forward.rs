@@ -3,22 +3,22 @@
 use super::{AxisRule, Order, Segment};
 use crate::tensor::TensorType;
 
-/// What an operation stands between.
+/// The types and orders around an operation.
 #[derive(Debug)]
 pub(super) struct Edges<'g> {
     pub inputs: &'g [&'g TensorType],
     pub orders: &'g [Order],
     pub output: &'g TensorType,
-    /// The order that what takes the output needs.
+    /// The order that the consumers of the output need.
     pub wanted: Option<&'g Order>,
 }
 
-/// Why the order of an output cannot be told.
+/// Why the order of an output is unknown.
 #[derive(Debug)]
 pub(super) enum Mixed {
-    /// Inputs of different orders meet: this one could have that order, if what makes it can choose.
+    /// Inputs have different orders: this one could have that order, if its producer can choose.
     Orders { input: usize, order: Order },
-    /// What the layer does, to stand behind its name, and what would mend it.
+    /// What the layer does, to follow its name in a sentence, and the likely fix.
     Other(String, &'static str),
 }
 
@@ -28,12 +28,12 @@ const BEFORE_FLATTEN: &str = "let it act on the image, before `Flatten`";
 const MIRROR: &str = "write what the file's framework computes on its own axes: `Transpose([0, 3, 1, 2])` first makes (channels, height, width) of an image";
 
 impl AxisRule {
-    /// The order of the output. An input of unknown order is passed on by the caller, but for features, which end it.
+    /// The order of the output. The caller propagates an unknown order of an input, except for features, whose output is known.
     pub(super) fn forward(&self, edges: &Edges<'_>) -> Result<Order, Mixed> {
         let Edges { inputs, orders, output, wanted } = *edges;
         let other = |reason: String, help| Err(Mixed::Other(reason, help));
         match self {
-            AxisRule::Unknown => other("does to the order of its values what is not known".into(), MIRROR),
+            AxisRule::Unknown => other("changes the order of its values in an unknown way".into(), MIRROR),
             AxisRule::Pointwise | AxisRule::Mixture { .. } => merged(self, edges),
             AxisRule::Channels => match (&orders[0], inputs[0].sizes.len()) {
                 (order, 1) => Ok(order.clone()),
@@ -52,7 +52,7 @@ impl AxisRule {
                 true => Ok(Order::Same),
                 false => other(
                     format!(
-                        "takes {} for an image, whose values do not come as such an image's to the file's framework",
+                        "takes {} for an image, but its values are in another order in the file's framework",
                         inputs[0]
                     ),
                     AS_IMAGE,
@@ -76,7 +76,7 @@ impl AxisRule {
                 // The file's framework would make another image of them.
                 match output.image().is_some() && wanted.is_some_and(|wanted| !order.agrees(wanted, output)) {
                     true => other(
-                        format!("makes {output} of values that do not come as such an image's to the file's framework"),
+                        format!("makes {output} of values that are in another order in the file's framework"),
                         AS_IMAGE,
                     ),
                     false => Ok(order),
@@ -100,7 +100,7 @@ fn merged(rule: &AxisRule, edges: &Edges<'_>) -> Result<Order, Mixed> {
     for (index, (order, of)) in orders.iter().zip(inputs).enumerate() {
         let narrow = Some(index) == gate || !of.agrees(output);
         if narrow {
-            // A value for each channel, or a share for each branch, on both sides.
+            // A value per channel, or a share per branch, in both frameworks.
             if !order.agrees(&Order::Same, of) {
                 return Err(Mixed::Orders { input: index, order: Order::Same });
             }
@@ -110,7 +110,7 @@ fn merged(rule: &AxisRule, edges: &Edges<'_>) -> Result<Order, Mixed> {
         match whole {
             None => whole = Some((index, order)),
             Some((_, first)) if first.agrees(order, of) => {}
-            // The one that is plain may be what can still be chosen.
+            // The plain one may still be free to choose.
             Some((place, first)) => {
                 return Err(match first.agrees(&Order::Same, of) {
                     true => Mixed::Orders { input: place, order: order.clone() },
@@ -120,7 +120,7 @@ fn merged(rule: &AxisRule, edges: &Edges<'_>) -> Result<Order, Mixed> {
         }
     }
     match whole {
-        // A value for each channel goes to the channels of an image, which the file's framework has first.
+        // A value per channel is broadcast over an image, whose channels the file's framework has first.
         Some((input, order)) if spread && !order.agrees(&Order::ChannelsFirst, output) => {
             Err(Mixed::Orders { input, order: Order::ChannelsFirst })
         }
@@ -135,20 +135,20 @@ fn transposed(order: &[usize], edges: &Edges<'_>) -> Result<Order, Mixed> {
     let to_image = matches!(edges.wanted, Some(Order::ChannelsFirst));
     match (from, order) {
         _ if stays => Ok(from.clone()),
-        // Written by hand: the axes come as the file's framework has them, or go back.
+        // An explicit transpose to the axes of the file's framework, or back.
         (Order::ChannelsFirst, [2, 0, 1] | [1, 0]) => Ok(Order::Same),
         (Order::Same, [1, 2, 0] | [1, 0]) if to_image => Ok(Order::ChannelsFirst),
-        // Height and width change places on both sides.
+        // Height and width are swapped in both frameworks.
         (Order::ChannelsFirst, [1, 0, 2]) => Ok(Order::ChannelsFirst),
-        // The axes of a sequence are those of the file's framework, which moves them too.
+        // The file's framework has the same axes of a sequence, and transposes them too.
         (Order::Same, [1, 0]) => Ok(Order::Same),
-        // Whether it does so with these, or has them so already, nothing says.
+        // It is unknown whether the file's framework transposes these, or has them so already.
         (Order::Same, _) => Err(Mixed::Other(
             format!(
-                "makes {} of {}, and nothing behind it says whether the file's framework does so too",
+                "makes {} of {}, and no layer after it shows whether the file's framework does so too",
                 edges.output, edges.inputs[0]
             ),
-            "leave transposes out that only serve netc's order",
+            "remove transposes that exist only for netc's order",
         )),
         _ => Err(Mixed::Other(
             format!("moves the axes of {}, which the file's framework has in another order", edges.inputs[0]),

@@ -1,8 +1,9 @@
-//! Axis order: how the framework that wrote a file of weights sees each tensor of a net. PyTorch and ONNX have an image as
-//! (channels, height, width), so that features behind a flatten come channel by channel, where netc has them pixel by pixel.
+//! Axis order: the order in which the framework that wrote a weights file has the values of each tensor of a net. PyTorch and
+//! ONNX have images as (channels, height, width), so that flattened features come channel by channel, where netc has them pixel
+//! by pixel.
 //!
-//! Each operation says by its [`AxisRule`] how the order of its inputs goes over to its output; [`AxisOrders`] carries the
-//! orders through a graph. What follows for a parameter is in `weights`.
+//! The [`AxisRule`] of each operation gives the order of its output from those of its inputs; [`AxisOrders`] propagates the
+//! orders through a graph. The permutation of a parameter follows from them in `weights`.
 
 mod backward;
 mod forward;

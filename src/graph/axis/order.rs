@@ -4,38 +4,38 @@ use crate::source::Span;
 use crate::tensor::TensorType;
 use std::sync::Arc;
 
-/// How the framework of a file orders a tensor's values, beside netc's order (channels last).
+/// The order of a tensor's values in the framework of a file, relative to netc's (channels last).
 #[derive(Clone, Debug, PartialEq)]
 pub enum Order {
-    /// As netc does.
+    /// The same as in netc.
     Same,
-    /// The last axis stands before the others: an image as (channels, height, width).
+    /// The last axis first: an image as (channels, height, width).
     ChannelsFirst,
-    /// The values in runs, each of which is plain or an image flattened with its channels first.
+    /// A list of segments, each of which is plain or an image flattened with its channels first.
     Segments(Vec<Segment>),
-    /// It cannot be told.
+    /// Unknown.
     Unknown(Arc<Unknown>),
 }
 
-/// A run of values. With one pixel or one channel it is plain; otherwise an image that netc has pixel by pixel and the
-/// file's framework channel by channel.
+/// A segment of values: plain if it has one pixel or one channel, otherwise an image that netc has pixel by pixel and the file's
+/// framework channel by channel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Segment {
     pub pixels: usize,
     pub channels: usize,
 }
 
-/// Why an order cannot be told.
+/// Why an order is unknown.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Unknown {
-    /// The layer behind which it is unknown, and where it was written.
+    /// The layer whose output has an unknown order, and its span.
     pub layer: String,
     pub span: Span,
-    /// The nets that this layer is one of.
+    /// The nets that contain the layer.
     pub nets: Vec<String>,
-    /// What this layer does, as a sentence that begins with the layer's name.
+    /// What the layer does: a sentence that begins with its name.
     pub reason: String,
-    /// What would mend it.
+    /// The likely fix.
     pub help: &'static str,
 }
 
@@ -45,7 +45,7 @@ impl Segment {
         Segment { pixels: 1, channels: values }
     }
 
-    /// How many values it has.
+    /// The number of values.
     pub fn len(self) -> usize {
         self.pixels * self.channels
     }
@@ -55,13 +55,13 @@ impl Segment {
         self.len() == 0
     }
 
-    /// Whether both sides have its values in one order.
+    /// Whether netc and the file's framework have its values in the same order.
     pub fn is_plain(self) -> bool {
         self.pixels <= 1 || self.channels <= 1
     }
 }
 
-/// The shortest list of segments that says the same.
+/// The shortest equivalent list of segments.
 fn joined(segments: impl IntoIterator<Item = Segment>) -> Vec<Segment> {
     let mut list: Vec<Segment> = Vec::new();
     for segment in segments.into_iter().filter(|segment| !segment.is_empty()) {
@@ -75,7 +75,7 @@ fn joined(segments: impl IntoIterator<Item = Segment>) -> Vec<Segment> {
 }
 
 impl Order {
-    /// The runs of a tensor's values, row-major; none where its order or its sizes are not known.
+    /// The segments of a tensor's values, row-major; `None` if its order or its sizes are unknown.
     pub fn segments(&self, of: &TensorType) -> Option<Vec<Segment>> {
         let len = of.len()?;
         match self {
@@ -89,7 +89,7 @@ impl Order {
         }
     }
 
-    /// The order of a tensor whose values come in these runs.
+    /// The order of a tensor with these segments.
     pub fn of_segments(segments: impl IntoIterator<Item = Segment>, of: &TensorType) -> Order {
         let list = joined(segments);
         if list.iter().all(|segment| segment.is_plain()) {
@@ -101,7 +101,7 @@ impl Order {
         }
     }
 
-    /// Whether both are one order of a tensor.
+    /// Whether both are the same order of a tensor.
     pub fn agrees(&self, other: &Order, of: &TensorType) -> bool {
         match (self, other) {
             (Order::Unknown(_), _) | (_, Order::Unknown(_)) => false,
@@ -111,7 +111,7 @@ impl Order {
     }
 }
 
-/// For each value in netc's order, its place in the file's.
+/// For each value in netc's order, its index in the file's.
 pub fn places(segments: &[Segment]) -> impl Iterator<Item = usize> + '_ {
     let starts = segments.iter().scan(0, |next, segment| {
         let start = *next;

@@ -1,49 +1,49 @@
-//! What operations say of themselves.
+//! Axis rules of operations, and kinds of parameters.
 
-/// How the order of an operation's inputs goes over to its output.
+/// How the axis order of an operation's output follows from that of its inputs.
 #[derive(Clone, Debug, PartialEq)]
 pub enum AxisRule {
-    /// Nothing is known of it: behind it the order cannot be told.
+    /// No rule: the order of the output is unknown.
     Unknown,
-    /// Value by value: activations, sums of branches. All inputs have one order, the output too. Of two inputs the smaller may be
-    /// one value for each channel of the other.
+    /// Elementwise: activations, sums of branches. All inputs and the output have the same order. Of two inputs the smaller may
+    /// have one value per channel of the other.
     Pointwise,
-    /// Along the last axis at each place by itself: a softmax, a normalisation to unit length. On features it looks at all of them,
-    /// or has a value for each.
+    /// Along the last axis of each pixel: a softmax, a normalisation to unit length. On features it reads all of them, or has a
+    /// value for each.
     Channels,
-    /// Height, width and channels each in their own way: convolutions, pools. The input is an image to the file's framework too;
-    /// what comes out is an image, or features in its own order.
+    /// On an image: convolutions, pools. The input is an image in the file's framework too; the output is an image, or plain
+    /// features.
     Image,
-    /// All features together: a dense layer. It takes any order, and its output can be given any.
+    /// On all features together: a dense layer. It takes any order, and its output can have any.
     Features,
-    /// The values as they stand: indices, the steps of a sequence. The file's framework has the same order.
+    /// On values that the file's framework has in the same order: indices, the steps of a sequence.
     Sequence,
     /// The same values, row-major, in another shape. The file's framework reshapes too.
     Reshape,
     /// Output axis i is input axis `order[i]`, both without the batch.
     Transpose(Vec<usize>),
-    /// Channels or features from one to before another.
+    /// A range of channels or features.
     Slice { from: usize, to: usize },
-    /// Inputs beside each other along an axis, counted without the batch.
+    /// A concatenation along an axis, counted without the batch.
     Concatenate { axis: usize },
-    /// Inputs of one order, weighed by the values of one of them.
+    /// Inputs of the same order, weighted by the values of one of them.
     Mixture { gate: usize },
 }
 
-/// What a parameter is to its layer. From this follows how each framework stores it, and what permutes it.
+/// The kind of a parameter, which decides how each framework stores it and which axis orders permute it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ParameterKind {
     /// (height, width, inputs of a group, outputs) of a convolution, depthwise ones too.
     Kernel,
     /// (height, width, outputs, inputs) of a transposed convolution.
     TransposedKernel,
-    /// (features that come in, features that come out).
+    /// (input features, output features).
     Matrix,
-    /// A row for each index.
+    /// One row per index.
     Table,
-    /// A value for each channel or feature of the output.
+    /// One value per channel or feature of the output.
     Vector,
-    /// A value for each place along other axes of the output.
+    /// One value per index along other axes of the output.
     Values,
     /// Weights, biases and states of a recurrent layer.
     Recurrent,

@@ -1,4 +1,4 @@
-//! The orders of all edges of a graph.
+//! Propagation of axis orders through a graph.
 
 use super::forward::{Edges, Mixed};
 use super::{AxisRule, Order, Unknown};
@@ -7,21 +7,21 @@ use std::collections::HashMap;
 use std::rc::Rc;
 use std::sync::Arc;
 
-/// How often orders are sought anew, where branches of different orders meet and one can be chosen.
+/// The maximum number of iterations: each fixes the order of one branch where branches of different orders meet.
 const MAX_ROUNDS: usize = 8;
 
-/// Where a cut parted a layer from its neighbours: what the net that was cut has there.
+/// A cut that separated a layer from its neighbours, with the orders that the uncut net has there.
 #[derive(Clone, Debug)]
 pub struct Cut {
-    /// The net: for a file of its weights the layer stands among its neighbours of then.
+    /// The net that was cut: for its weights files, the orders around the layer are those before the cut.
     pub net: Rc<str>,
-    /// Inputs that came from layers which were cut away, and their orders.
+    /// Inputs that came from removed layers, and their orders.
     pub inputs: Vec<(usize, Order)>,
-    /// The order of the output, where layers that took it were cut away.
+    /// The order of the output, if layers that read it were removed.
     pub output: Option<Order>,
 }
 
-/// How a framework that has channels first sees each edge of a graph.
+/// The order of each edge of a graph in a framework with channels first.
 #[derive(Debug)]
 pub struct AxisOrders {
     inputs: Vec<Vec<Order>>,
@@ -29,8 +29,8 @@ pub struct AxisOrders {
 }
 
 impl AxisOrders {
-    /// As the file of a net's weights has them. What comes into a part that was cut from the net, and what leaves it, is in
-    /// the order that the whole net has there.
+    /// The orders for a weights file of a net. Inputs and outputs of a part that was cut from the net have the orders of the
+    /// uncut net.
     pub fn of(graph: &Graph, net: &str) -> AxisOrders {
         let rules: Vec<AxisRule> =
             graph.ids().map(|id| graph.node(id).operation.axis_rule(&graph.input_types(id))).collect();
@@ -50,23 +50,23 @@ impl AxisOrders {
         }
     }
 
-    /// The orders of what a layer takes.
+    /// The orders of a layer's inputs.
     pub fn inputs(&self, id: NodeId) -> &[Order] {
         &self.inputs[id.0]
     }
 
-    /// The order of what a layer gives.
+    /// The order of a layer's output.
     pub fn output(&self, id: NodeId) -> &Order {
         &self.outputs[id.0]
     }
 }
 
-/// The cuts that tell what a net's file has beside a layer, the first ones first.
+/// The cuts that apply to a net's weights file, the earliest first.
 fn cuts<'g>(node: &'g Node, net: &str) -> impl DoubleEndedIterator<Item = &'g Cut> {
     node.cuts.iter().filter(move |cut| *cut.net == *net)
 }
 
-/// The order that is wanted of each layer's output.
+/// The order that consumers need of each layer's output.
 fn wanted(graph: &Graph, net: &str, rules: &[AxisRule], chosen: &HashMap<NodeId, Order>) -> Vec<Option<Order>> {
     let mut wanted: Vec<Option<Order>> = vec![None; graph.nodes.len()];
     let consumers = graph.consumers();
@@ -80,14 +80,14 @@ fn wanted(graph: &Graph, net: &str, rules: &[AxisRule], chosen: &HashMap<NodeId,
             })
         };
         let own = by_cut.or_else(|| chosen.get(&id).cloned()).or_else(by_consumers);
-        // An image that the net gives is one to the file's framework too.
+        // An image output is an image in the file's framework too.
         let given = || (graph.outputs.contains(&id) && output.image().is_some()).then_some(Order::ChannelsFirst);
         wanted[id.0] = own.or_else(given);
     }
     wanted
 }
 
-/// The order of each edge, and those that were looked for in vain where branches meet.
+/// The order of each edge, and the unknown ones where branches meet.
 fn forward(
     graph: &Graph,
     net: &str,
@@ -116,7 +116,8 @@ fn forward(
                 Mixed::Other(reason, help) => (reason, help),
                 Mixed::Orders { input, order } => {
                     open.extend(node.inputs.get(input).map(|&input| (input, order)));
-                    let reason = "joins branches whose values the file's framework has in different orders".to_string();
+                    let reason =
+                        "joins branches whose values are in different orders in the file's framework".to_string();
                     (reason, "join the images, before `Flatten`")
                 }
             };
@@ -134,7 +135,7 @@ fn forward(
     (orders, open)
 }
 
-/// What comes into a net: an image has its channels first, unless it is transposed by hand.
+/// The order of a net's input: an image has its channels first, unless an explicit transpose follows.
 fn begin(node: &Node, wanted: Option<&Order>) -> Order {
     match (node.output.image(), wanted) {
         (Some(_), Some(Order::Same)) | (None, _) => Order::Same,

@@ -1,13 +1,13 @@
-//! An argument of a layer: its name, its default and what is told of it.
+//! An argument of a layer: name, default and documentation.
 
 use super::value::number_text;
 
-/// What an argument is when it is not given.
+/// The default of an argument.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Default {
-    /// It must be given.
+    /// It is required.
     Required,
-    /// Without a value; the text says what that means.
+    /// No value; the text says what that means.
     Absent(&'static str),
     Int(i64),
     Float(f64),
@@ -19,15 +19,15 @@ pub enum Default {
 #[derive(Clone, Copy, Debug)]
 pub struct Argument {
     pub name: &'static str,
-    /// What it takes, for people: `integer or sizes`.
+    /// The values that it takes, in words: `integer or sizes`.
     pub takes: &'static str,
     pub default: Default,
-    /// One line.
+    /// One line of documentation.
     pub doc: &'static str,
 }
 
 impl Argument {
-    /// As a signature shows it: `stride=1`, in brackets where it may be left out.
+    /// Its form in a signature: `stride=1`, in brackets if it is optional without a default.
     pub fn signature(&self) -> String {
         match self.default {
             Default::Required => self.name.to_string(),
@@ -40,9 +40,9 @@ impl Argument {
     }
 
     /// Its line of the documentation: `pixels between windows (integer or pair; default 1)`.
-    pub fn told(&self) -> String {
+    pub fn documentation(&self) -> String {
         let default = match self.default {
-            Default::Required => "needed".to_string(),
+            Default::Required => "required".to_string(),
             Default::Absent(meaning) => format!("without it: {meaning}"),
             Default::Int(value) => format!("default {value}"),
             Default::Float(value) => format!("default {}", number_text(value)),

@@ -1,4 +1,4 @@
-//! The arguments of a call: sorted by position and by name, and read as what a layer takes.
+//! The arguments of a call: bound by position and by name, and converted to the types that a layer takes.
 
 use super::argument::{Argument, Default};
 use crate::diagnostics::foreign_names;
@@ -7,10 +7,10 @@ use crate::diagnostics::{Code, Diagnostic, Diagnostics, suggest};
 use crate::graph::{Initializer, Value, ValueKind};
 use crate::source::Span;
 
-/// An argument as it was given: its name, where one was written, and its value.
+/// An argument of a call: its name, if one was written, and its value.
 pub type Given = (Option<(String, Span)>, Value);
 
-/// A window's side, stride, dilation or border beyond this is mistyped.
+/// The maximum of a window's side, stride, dilation or border.
 const MAX_PIXELS: i64 = 1 << 24;
 
 /// The arguments of one call, by name.
@@ -18,14 +18,17 @@ const MAX_PIXELS: i64 = 1 << 24;
 pub struct Arguments {
     layer: &'static str,
     defined: &'static [Argument],
-    /// What was given for each, in the order of the definition.
+    /// The value of each, in the order of the definition.
     pub(crate) values: Vec<Option<Value>>,
-    /// The whole call.
+    /// The span of the call.
     pub span: Span,
 }
 
 impl Arguments {
-    /// Sorts what was given, by position and by name, into the places of a definition.
+    /// Binds arguments to a definition, by position and by name.
+    ///
+    /// # Errors
+    /// All arguments that are unknown, given twice, missing or too many.
     pub fn bind(
         layer: &'static str,
         defined: &'static [Argument],
@@ -36,7 +39,7 @@ impl Arguments {
         errors.or_errors(arguments).map(|(arguments, _)| arguments)
     }
 
-    /// The same, also where something is wrong: what could be sorted, and the errors.
+    /// As [`Arguments::bind`], but returns the arguments that could be bound together with the errors.
     pub fn sort(
         layer: &'static str,
         defined: &'static [Argument],
@@ -81,7 +84,7 @@ impl Arguments {
                             .at(at, known)
                             .suggest(at, &name, meant),
                     );
-                    // Its value is looked at as that of the argument that is meant.
+                    // Its value is checked as that of the likely argument.
                     if let Some(Meaning::Name(meant)) = meant
                         && let Some(place) = names.iter().position(|name| *name == meant)
                     {
@@ -118,7 +121,7 @@ impl Arguments {
         (Arguments { layer, defined, values, span }, errors)
     }
 
-    /// The value that was given, or none where the default holds.
+    /// The value that was given, or `None` for the default.
     pub fn given(&self, name: &str) -> Option<&Value> {
         let place = self.defined.iter().position(|argument| argument.name == name)?;
         self.values[place].as_ref()
@@ -128,7 +131,7 @@ impl Arguments {
         self.defined.iter().find(|argument| argument.name == name).map_or(Default::Absent(""), |found| found.default)
     }
 
-    /// Reports that a given value cannot be used.
+    /// The diagnostic for an invalid value.
     pub fn wrong(&self, name: &str, needs: impl std::fmt::Display) -> Diagnostic {
         let diagnostic = Diagnostic::new(Code::WrongArgument, format!("`{name}` of `{}` {needs}", self.layer));
         match self.given(name) {
@@ -138,6 +141,9 @@ impl Arguments {
     }
 
     /// An integer of at least `least`.
+    ///
+    /// # Errors
+    /// If the value is another one.
     pub fn integer(&self, name: &str, least: i64) -> Result<usize, Diagnostic> {
         let value = match self.given(name).map(|value| &value.kind) {
             Some(ValueKind::Int(value)) => Some(*value),
@@ -151,7 +157,7 @@ impl Arguments {
             Some(value) if value >= least => Ok(value as usize),
             _ => {
                 let error = self.wrong(name, format!("takes an integer of at least {least}"));
-                // Sizes in place of a number: the arguments are likely in another order.
+                // Sizes instead of a number: the arguments are probably in another order.
                 let sizes = matches!(self.given(name).map(|value| &value.kind), Some(ValueKind::Sizes(_)));
                 let order: Vec<&str> = self.defined.iter().map(|argument| argument.name).collect();
                 let order = format!("the order is {}({})", self.layer, order.join(", "));
@@ -161,6 +167,9 @@ impl Arguments {
     }
 
     /// A number.
+    ///
+    /// # Errors
+    /// If the value is not a finite number.
     pub fn number(&self, name: &str) -> Result<f64, Diagnostic> {
         let value = match self.given(name) {
             Some(value) => value.number(),
@@ -173,14 +182,17 @@ impl Arguments {
         value.filter(|value| value.is_finite()).ok_or_else(|| self.wrong(name, "takes a number"))
     }
 
-    /// A number between two, ends included.
+    /// A number in a closed interval.
+    ///
+    /// # Errors
+    /// If the value is another one.
     pub fn number_within(&self, name: &str, least: f64, most: f64) -> Result<f64, Diagnostic> {
         let value = self.number(name)?;
         match (least..=most).contains(&value) {
             true => Ok(value),
             false => {
                 let percent = (least, most) == (0.0, 1.0) && (1.0..=100.0).contains(&value);
-                let share = format!("a share of the whole: {} is {value} %", value / 100.0);
+                let share = format!("a fraction: {} is {value} %", value / 100.0);
                 Err(self
                     .wrong(name, format!("takes a number from {least} to {most}"))
                     .maybe_help(percent.then_some(share)))
@@ -189,6 +201,9 @@ impl Arguments {
     }
 
     /// `true` or `false`.
+    ///
+    /// # Errors
+    /// If the value is another one.
     pub fn boolean(&self, name: &str) -> Result<bool, Diagnostic> {
         match (self.given(name).map(|value| &value.kind), self.default(name)) {
             (Some(ValueKind::Bool(value)), _) => Ok(*value),
@@ -198,6 +213,9 @@ impl Arguments {
     }
 
     /// One of some words.
+    ///
+    /// # Errors
+    /// If the value is another one.
     pub fn word<'a>(&self, name: &str, choices: &[&'a str]) -> Result<&'a str, Diagnostic> {
         let word = match (self.given(name).map(|value| &value.kind), self.default(name)) {
             (Some(ValueKind::Word(word)), _) => word.as_str(),
@@ -213,7 +231,10 @@ impl Arguments {
         })
     }
 
-    /// A pair of integers of at least `least`: `3x1`, `[3, 1]`, or one integer for both. `None` where it is not given and has no default.
+    /// A pair of integers of at least `least`: `3x1`, `[3, 1]`, or one integer for both. `None` if it is not given and has no default.
+    ///
+    /// # Errors
+    /// If the value is another one.
     pub fn pair(&self, name: &str, least: i64) -> Result<Option<[usize; 2]>, Diagnostic> {
         let sizes = match (self.given(name), self.default(name)) {
             (Some(value), _) => value.sizes(),
@@ -236,12 +257,18 @@ impl Arguments {
         }
     }
 
-    /// A pair that must be given.
+    /// A required pair.
+    ///
+    /// # Errors
+    /// If it is missing or not a pair.
     pub fn required_pair(&self, name: &str, least: i64) -> Result<[usize; 2], Diagnostic> {
         self.pair(name, least)?.ok_or_else(|| self.wrong(name, "takes a pair such as `3x3`"))
     }
 
     /// An initialiser: `HeNormal(gain=1)`, or a number for a constant.
+    ///
+    /// # Errors
+    /// If the value is another one.
     pub fn initializer(&self, name: &str, default: Initializer) -> Result<Initializer, Diagnostic> {
         match self.given(name) {
             None => Ok(default),
@@ -251,7 +278,10 @@ impl Arguments {
         }
     }
 
-    /// A bias: none for `false`, else its initialiser.
+    /// A bias: `None` for `false`, else its initialiser.
+    ///
+    /// # Errors
+    /// If the value is another one.
     pub fn bias(&self, name: &str) -> Result<Option<Initializer>, Diagnostic> {
         match self.given(name).map(|value| &value.kind) {
             None | Some(ValueKind::Bool(true)) => Ok(Some(Initializer::Constant(0.0))),

@@ -1,4 +1,4 @@
-//! What is known of a layer before it is used: its names, arguments and documentation.
+//! The definition of a layer: names, arguments and documentation.
 
 use crate::diagnostics::{Diagnostic, Diagnostics, suggest};
 use crate::graph::{Argument, Arguments, Category, Operation, Value, ValueKind};
@@ -9,7 +9,7 @@ use std::sync::Arc;
 pub use super::argument::Default;
 pub use super::call::Given;
 
-/// A layer that the language knows.
+/// A layer of the language.
 #[derive(Debug)]
 pub struct Definition {
     /// Its full name, `Convolution`.
@@ -43,16 +43,19 @@ impl Definition {
         format!("{}({})", self.name, arguments.join(", "))
     }
 
-    /// Makes the operation of a call; all that is wrong with its arguments is told at once.
+    /// Makes the operation of a call.
+    ///
+    /// # Errors
+    /// All errors in its arguments.
     pub fn make(&self, given: Vec<Given>, span: Span) -> Result<Arc<dyn Operation>, Diagnostics> {
         let (mut arguments, mut errors) = Arguments::sort(self.name, self.arguments, given, span);
-        // What is missing or wrong was told; 1 stands in for it, so that the others are looked at too.
-        let stand_in = |argument: &Argument| {
+        // Missing and wrong values were reported; 1 replaces them, so that the others are checked too.
+        let replacement = |argument: &Argument| {
             (argument.default == Default::Required).then_some(Value { kind: ValueKind::Int(1), span })
         };
         for (value, argument) in arguments.values.iter_mut().zip(self.arguments) {
             if value.is_none() {
-                *value = stand_in(argument);
+                *value = replacement(argument);
             }
         }
         for _ in 0..=self.arguments.len() {
@@ -61,9 +64,9 @@ impl Definition {
                 Ok(_) => break,
                 Err(error) => error,
             };
-            let place = error.labels.iter().find(|label| label.primary).map(|label| label.span);
+            let at = error.labels.iter().find(|label| label.primary).map(|label| label.span);
             let inside = |value: &Option<Value>| {
-                let of = |value: &Value| value.span != span && place.is_some_and(|place| value.span.contains(place));
+                let of = |value: &Value| value.span != span && at.is_some_and(|at| value.span.contains(at));
                 value.as_ref().is_some_and(of)
             };
             let Some(wrong) = arguments.values.iter().position(inside) else {
@@ -72,16 +75,16 @@ impl Definition {
                 }
                 break;
             };
-            // An error of several values together may come from the one that stands in.
+            // An error of several values together may come from the replacement.
             if errors.is_empty() || error.message.contains("` takes ") {
                 errors.push(error);
             }
-            arguments.values[wrong] = stand_in(&self.arguments[wrong]);
+            arguments.values[wrong] = replacement(&self.arguments[wrong]);
         }
         Err(errors)
     }
 
-    /// What is to be known of it, as text: `netc help Conv` and hover show it.
+    /// Its documentation as text, for `netc help Conv` and hover.
     pub fn documentation(&self) -> String {
         let mut text = format!("{}\n\n{}\n", self.signature(), self.summary);
         if !self.aliases.is_empty() {
@@ -92,13 +95,13 @@ impl Definition {
         }
         let width = self.arguments.iter().map(|argument| argument.name.len()).max().unwrap_or(0);
         for argument in self.arguments {
-            let _ = writeln!(text, "  {:width$}  {}", argument.name, argument.told());
+            let _ = writeln!(text, "  {:width$}  {}", argument.name, argument.documentation());
         }
         let _ = write!(text, "\n{}\n\nExample:\n  {}\n", self.details, self.example);
         text
     }
 
-    /// The same as a section in Markdown.
+    /// Its documentation as a section in Markdown.
     pub fn section(&self) -> String {
         let mut text = format!("\n## {}\n\n```net\n{}\n```\n\n{}\n", self.name, self.signature(), self.summary);
         if !self.aliases.is_empty() {
@@ -108,14 +111,14 @@ impl Definition {
             text += "\n| argument | meaning |\n|---|---|\n";
         }
         for argument in self.arguments {
-            let _ = writeln!(text, "| `{}` | {} |", argument.name, argument.told().replace('|', "\\|"));
+            let _ = writeln!(text, "| `{}` | {} |", argument.name, argument.documentation().replace('|', "\\|"));
         }
         let _ = write!(text, "\n{}\n\n```net\n{}\n```\n", self.details, self.example);
         text
     }
 }
 
-/// The pattern of generated names: the class in kebab-case, as NeuPy makes it (`MaxPooling` to `max-pooling`, `PRelu` to `p-relu`).
+/// The stem of generated names: the class in kebab-case, as in NeuPy (`MaxPooling` to `max-pooling`, `PRelu` to `p-relu`).
 pub fn kebab_case(class: &str) -> String {
     let characters: Vec<char> = class.chars().collect();
     let mut out = String::new();

@@ -1,4 +1,4 @@
-//! The values that a layer's arguments take, evaluated, with the place where they were written.
+//! Evaluated values of a layer's arguments, with their spans.
 
 use crate::source::Span;
 use std::fmt;
@@ -7,11 +7,11 @@ use std::fmt;
 #[derive(Clone, Debug, PartialEq)]
 pub struct Value {
     pub kind: ValueKind,
-    /// Where it was written.
+    /// Its span.
     pub span: Span,
 }
 
-/// What a value is.
+/// The kinds of values.
 #[derive(Clone, Debug, PartialEq)]
 pub enum ValueKind {
     Int(i64),
@@ -34,7 +34,7 @@ pub enum ValueKind {
 }
 
 impl ValueKind {
-    /// What it is, in a sentence: "an integer".
+    /// Its kind as a noun in a message: "an integer".
     pub fn noun(&self) -> &'static str {
         match self {
             ValueKind::Int(_) => "an integer",
@@ -52,7 +52,7 @@ impl ValueKind {
 }
 
 impl Value {
-    /// The sizes that it stands for: `3x3`, `[3, 3]`, an integer or `?`; `None` for an open one.
+    /// It as sizes: `3x3`, `[3, 3]`, an integer or `?`; an open size is `None`.
     pub fn sizes(&self) -> Option<Vec<Option<i64>>> {
         match &self.kind {
             ValueKind::Int(size) => Some(vec![Some(*size)]),
@@ -70,7 +70,7 @@ impl Value {
         }
     }
 
-    /// How many parts it is made of, its own texts counted by their length.
+    /// The number of parts that it consists of; texts count by their length.
     pub fn parts(&self) -> usize {
         match &self.kind {
             ValueKind::List(list) => 1 + list.iter().map(Value::parts).sum::<usize>(),
@@ -86,7 +86,7 @@ impl Value {
         }
     }
 
-    /// The number that it is.
+    /// It as a number.
     pub fn number(&self) -> Option<f64> {
         match self.kind {
             ValueKind::Int(value) => Some(value as f64),
@@ -102,7 +102,7 @@ impl fmt::Display for Value {
     }
 }
 
-/// A number as one writes it: `0.01`, `1e308`.
+/// A number as it is written in specs: `0.01`, `1e308`.
 pub fn number_text(value: f64) -> String {
     let plain = value == 0.0 || (1e-4..1e15).contains(&value.abs());
     if plain { value.to_string() } else { format!("{value:e}") }

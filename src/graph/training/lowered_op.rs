@@ -54,8 +54,8 @@ impl LoweredOp {
             Lowered::Step(kernel) | Lowered::InPlace(kernel) => {
                 let sizes = kernel.sizes();
                 let expected = match &sizes.inputs {
-                    Inputs::Each(list) => list.iter().map(len).collect(),
-                    Inputs::Many(size) => vec![len(size); lens.len().max(1)],
+                    Inputs::Fixed(list) => list.iter().map(len).collect(),
+                    Inputs::Variadic(size) => vec![len(size); lens.len().max(1)],
                     Inputs::Gated(gate, size) => (0..lens.len())
                         .map(|index| if index == *gate { lens.len().saturating_sub(1) } else { len(size) })
                         .collect(),

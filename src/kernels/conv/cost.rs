@@ -1,23 +1,24 @@
-//! The sizes of a convolution that its cost depends on, and what the algorithms' estimates share.
+//! The sizes that convolution cost estimates depend on, and the terms that they share.
 
 use crate::kernels::simd::tile::PANEL;
 use crate::kernels::target;
 use crate::kernels::tensor_view::Convolution;
 
-/// Sizes per image, as floating-point numbers.
+/// The sizes of one image's convolution, as floating-point numbers.
 pub struct Sizes<'a> {
     pub conv: &'a Convolution,
     /// Output pixels.
     pub pixels: f64,
     /// Input channels of a group.
     pub inputs: f64,
-    /// Output channels of a group, in whole panels.
+    /// Output channels of a group, rounded up to whole panels.
     pub outputs: f64,
     pub groups: f64,
-    /// Rows of a group's weight matrix: the window's pixels times the input channels.
+    /// K of a group's GEMM: the kernel's taps times the input channels.
     pub depth: f64,
-    /// Bytes of the input and the output.
+    /// Bytes of the input and the output together.
     pub activation_bytes: f64,
+    /// Bytes of the packed weights.
     pub weight_bytes: f64,
 }
 
@@ -40,13 +41,13 @@ impl<'a> Sizes<'a> {
         }
     }
 
-    /// Nanoseconds of a product of `rows` by `depth` with the output channels of all groups. It loses some of the rate where
-    /// its depth is short: to start and end a register tile costs as much as `overhead` steps of the depth.
+    /// Nanoseconds of a GEMM of `rows` by `depth` by the output channels, over all groups. A short depth is less efficient:
+    /// starting and storing a register tile costs as much as `overhead` K steps.
     pub fn product(&self, rows: f64, depth: f64, overhead: f64) -> f64 {
         rows * depth * self.outputs * self.groups / (target::MACS_PER_NS * depth / (depth + overhead))
     }
 
-    /// Nanoseconds of reading the weights from memory once.
+    /// Nanoseconds to stream the weights from memory once.
     pub fn read_weights(&self) -> f64 {
         self.weight_bytes / target::MEMORY_BYTES_PER_NS
     }

@@ -13,10 +13,10 @@ use crate::size::{product, sum};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
-/// Tasks of an image at most: rows of each are neighbours, which share their input.
-const TASKS: usize = 16;
+/// Maximum tasks per image; each has contiguous rows, which share their input.
+const MAX_TASKS: usize = 16;
 
-/// The algorithm for as many groups as input channels. Weights are packed for each 16 channels with all taps.
+/// The algorithm for as many groups as input channels. Weights are packed in panels of 16 channels by all taps.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Depthwise;
 
@@ -47,20 +47,20 @@ impl ConvAlgorithm for Depthwise {
         let ConvCall { threads, conv, batch, input, weights, epilogue, scratch, output } = call;
         assert!(self.supports(conv, epilogue.pool), "not a depthwise convolution: {conv:?}");
         assert_eq!(weights.len(), self.packed_len(conv), "packed weights");
-        let (output, finish) = check_convolution(conv, batch, &input, epilogue, output);
+        let (output, epilogue_ptrs) = check_convolution(conv, batch, &input, epilogue, output);
         let window = &conv.window;
         if window.out_h * window.out_w == 0 {
             return;
         }
-        let common = WorkerScratch::len(conv.in_c, 1);
-        assert!(scratch.len() >= common, "scratch memory is too small");
-        let (zeros, scratch) = scratch.split_at_mut(common);
+        let zeros_len = WorkerScratch::len(conv.in_c, 1);
+        assert!(scratch.len() >= zeros_len, "scratch memory is too small");
+        let (zeros, scratch) = scratch.split_at_mut(zeros_len);
         zeros.fill(0.0);
         let scratch = WorkerScratch::new(scratch, worker_len(conv, epilogue.pool), threads.count());
         let input = ImageRows::of(&input, window.in_h, window.in_w);
-        let call = Call { threads, conv, input, weights, zeros, finish: &finish };
+        let call = Call { threads, conv, input, weights, zeros, epilogue: &epilogue_ptrs };
         let height = epilogue.pool.map_or(window.out_h, |Pool::Max2x2| window.out_h / 2 * 2);
-        let mut rows = height.div_ceil(TASKS).max(1);
+        let mut rows = height.div_ceil(MAX_TASKS).max(1);
         if epilogue.pool.is_some() {
             rows = rows.next_multiple_of(2);
         }
@@ -69,7 +69,7 @@ impl ConvAlgorithm for Depthwise {
             let image = task / tasks;
             let first = task % tasks * rows;
             let rows = first..(first + rows).min(height);
-            // SAFETY: rows are within the checked views and disjoint; each worker uses only its own scratch.
+            // SAFETY: rows are within the checked views and disjoint; workers have disjoint scratch.
             unsafe {
                 match epilogue.pool {
                     None => {
@@ -112,41 +112,41 @@ fn taps(conv: &Convolution) -> usize {
     product([conv.window.kernel_h, conv.window.kernel_w])
 }
 
-/// Two rows of results that wait to be pooled.
+/// Scratch floats of a worker: the two output rows to be pooled, or none.
 fn worker_len(conv: &Convolution, pool: Option<Pool>) -> usize {
     pool.map_or(0, |_| product([2, conv.window.out_w, conv.out_c]))
 }
 
-/// What all tasks of a call read.
+/// The operands that all tasks of a call share.
 pub(crate) struct Call<'a> {
     pub threads: &'a ThreadPool,
     pub conv: &'a Convolution,
     pub input: ImageRows,
     pub weights: &'a [f32],
-    /// What windows see outside the image: a float for each channel.
+    /// The padding: one zero per channel.
     pub zeros: &'a [f32],
-    pub finish: &'a EpiloguePtrs<'a>,
+    pub epilogue: &'a EpiloguePtrs<'a>,
 }
 
-// SAFETY: `EpiloguePtrs` holds addresses of slices that are only read.
+// SAFETY: `EpiloguePtrs` has addresses of slices that are only read.
 unsafe impl Sync for Call<'_> {}
 
 impl Call<'_> {
-    /// An output row, to `to`.
+    /// Computes an output row into `to`.
     ///
     /// # Safety
-    /// Image and row must exist, and `to` hold the row's pixels, `to_ld` floats apart.
+    /// `image` and `row` must be valid, and `to` writable for `out_w` pixels, `to_ld` floats apart.
     pub unsafe fn row(&self, image: usize, row: usize, to: *mut f32, to_ld: usize) {
         let window = &self.conv.window;
-        let plain = self.conv.out_c == self.conv.in_c && (window.dilation_h, window.dilation_w) == (1, 1);
+        let is_plain = self.conv.out_c == self.conv.in_c && (window.dilation_h, window.dilation_w) == (1, 1);
         let shape = (window.kernel_h, window.kernel_w, window.stride_w);
         // SAFETY: the caller's promise.
         unsafe {
             match shape {
-                (3, 3, 1) if plain => self.strips::<3, 1>(image, row, to, to_ld),
-                (3, 3, 2) if plain => self.strips::<3, 2>(image, row, to, to_ld),
-                (5, 5, 1) if plain => self.strips::<5, 1>(image, row, to, to_ld),
-                (5, 5, 2) if plain => self.strips::<5, 2>(image, row, to, to_ld),
+                (3, 3, 1) if is_plain => self.strips::<3, 1>(image, row, to, to_ld),
+                (3, 3, 2) if is_plain => self.strips::<3, 2>(image, row, to, to_ld),
+                (5, 5, 1) if is_plain => self.strips::<5, 1>(image, row, to, to_ld),
+                (5, 5, 2) if is_plain => self.strips::<5, 2>(image, row, to, to_ld),
                 _ => {
                     for x in 0..window.out_w {
                         self.pixel(image, row, x, to.add(x * to_ld));
@@ -156,14 +156,14 @@ impl Call<'_> {
         }
     }
 
-    /// The address of the input row `y` counted from the padded corner, if it is within the image.
+    /// The address of row `y` of the padded input, or none in the padding.
     #[inline]
     fn input_row(&self, image: usize, y: usize) -> Option<*const f32> {
         let y = y.wrapping_sub(self.conv.window.pad_top);
         (y < self.conv.window.in_h).then(|| self.input.row(image, y))
     }
 
-    /// The address of a row's pixel `x` counted from the padded corner, or of zeros.
+    /// The address of pixel `x` of a row of the padded input, or of zeros.
     #[inline]
     fn input_pixel(&self, row: Option<*const f32>, x: usize) -> *const f32 {
         let x = x.wrapping_sub(self.conv.window.pad_left);
@@ -173,29 +173,30 @@ impl Call<'_> {
         }
     }
 
+    /// An output row by strips of neighbouring pixels, for `K` by `K` windows of stride `S`.
     unsafe fn strips<const K: usize, const S: usize>(&self, image: usize, row: usize, to: *mut f32, to_ld: usize) {
         let window = &self.conv.window;
         let mut addresses = [std::ptr::null(); ADDRESSES];
         let rows: [_; K] = std::array::from_fn(|i| self.input_row(image, row * window.stride_h + i));
         let mut x = 0;
         while x < window.out_w {
-            let left = window.out_w - x;
-            let pixels = [STRIP, 4, 2, 1].into_iter().find(|&size| size <= left).unwrap_or(1);
-            let seen = (pixels - 1) * S + K;
-            for (line, &row) in addresses.chunks_exact_mut(seen).zip(&rows) {
-                for (j, address) in line.iter_mut().enumerate() {
+            let remaining = window.out_w - x;
+            let pixels = [STRIP, 4, 2, 1].into_iter().find(|&size| size <= remaining).unwrap_or(1);
+            let columns = (pixels - 1) * S + K;
+            for (row_addresses, &row) in addresses.chunks_exact_mut(columns).zip(&rows) {
+                for (j, address) in row_addresses.iter_mut().enumerate() {
                     *address = self.input_pixel(row, x * S + j);
                 }
             }
-            // SAFETY: the addresses are of the windows' pixels, and the row has the strip's pixels.
+            // SAFETY: the addresses are of the receptive field, and the strip's pixels are within the row.
             unsafe {
                 self.threads.isa().dispatch(Strip::<K, S> {
                     addresses: &addresses,
                     pixels,
                     channels: self.conv.out_c,
                     weights: self.weights.as_ptr(),
-                    finish: self.finish,
-                    residual: self.finish.residual(image, row * window.out_w + x),
+                    epilogue: self.epilogue,
+                    residual: self.epilogue.residual(image, row * window.out_w + x),
                     to: to.add(x * to_ld),
                     to_ld,
                 });
@@ -204,6 +205,7 @@ impl Call<'_> {
         }
     }
 
+    /// One output pixel of any window, in passes of at most [`ADDRESSES`] taps.
     unsafe fn pixel(&self, image: usize, y: usize, x: usize, to: *mut f32) {
         let window = &self.conv.window;
         let taps = taps(self.conv);
@@ -211,7 +213,7 @@ impl Call<'_> {
         let mut first_tap = 0;
         while first_tap < taps {
             let count = ADDRESSES.min(taps - first_tap);
-            // SAFETY: the addresses are of the window's pixels, and `to` has the channels.
+            // SAFETY: the addresses are of the receptive field, and `to` has room for the channels.
             unsafe {
                 for (index, address) in addresses[..count].iter_mut().enumerate() {
                     let (i, j) = ((first_tap + index) / window.kernel_w, (first_tap + index) % window.kernel_w);
@@ -225,8 +227,8 @@ impl Call<'_> {
                     multiplier: self.conv.out_c / self.conv.in_c,
                     channels: self.conv.out_c,
                     weights: self.weights.as_ptr(),
-                    finish: (first_tap + count == taps).then_some(self.finish),
-                    residual: self.finish.residual(image, y * window.out_w + x),
+                    epilogue: (first_tap + count == taps).then_some(self.epilogue),
+                    residual: self.epilogue.residual(image, y * window.out_w + x),
                     to,
                 });
             }
@@ -260,7 +262,7 @@ mod tests {
     }
 
     #[test]
-    fn kernels_and_strides() {
+    fn depthwise_equals_naive_for_3x3_and_5x5_kernels() {
         check(convolution((11, 10), (33, 33, 33), (3, 1, 1), (1, 1)));
         check(convolution((14, 15), (16, 16, 16), (3, 2, 1), (0, 1)));
         check(convolution((9, 17), (21, 21, 21), (5, 1, 1), (2, 2)));
@@ -269,7 +271,7 @@ mod tests {
     }
 
     #[test]
-    fn other_windows_and_multipliers() {
+    fn depthwise_equals_naive_for_other_windows_and_multipliers() {
         check(convolution((13, 14), (7, 7, 7), (3, 1, 2), (2, 2)));
         check(convolution((15, 12), (9, 9, 9), (7, 3, 1), (3, 3)));
         check(convolution((16, 13), (3, 3, 3), (12, 1, 1), (6, 5)));

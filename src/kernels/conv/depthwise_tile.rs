@@ -1,6 +1,6 @@
-//! Depthwise convolution over vectors of channels.
+//! The depthwise micro-kernels, over vectors of channels.
 
-// Loops over registers count with plain indices, which unroll; iterators over nested arrays do not always.
+// Loops over registers use indices, which always unroll; iterators over nested arrays do not.
 #![allow(clippy::needless_range_loop)]
 
 use crate::kernels::epilogue::EpiloguePtrs;
@@ -8,21 +8,21 @@ use crate::kernels::simd::tile::PANEL;
 use crate::kernels::simd::vector::{SimdOp, Vector};
 use crate::kernels::simd::vector_math::activate_row;
 
-/// Addresses of the pixels that a strip's windows see, at most.
+/// Maximum input pixels in the receptive field of a strip.
 pub const ADDRESSES: usize = 128;
-/// Output pixels of a strip, at most.
+/// Maximum output pixels of a strip.
 pub const STRIP: usize = 7;
 
-/// Some neighbouring output pixels of a row, all channels; `K` by `K` windows `S` pixels apart.
+/// A strip of neighbouring output pixels of a row, over all channels; `K` by `K` windows of stride `S`.
 pub(crate) struct Strip<'a, const K: usize, const S: usize> {
-    /// For each kernel row the `(pixels - 1) * S + K` pixels that the windows see.
+    /// The receptive field: `(pixels - 1) * S + K` input pixels for each kernel row.
     pub addresses: &'a [*const f32; ADDRESSES],
     /// 1, 2, 4 or 7.
     pub pixels: usize,
     pub channels: usize,
-    /// For each 16 channels their weights of all taps.
+    /// Panels of 16 channels: each has a row of weights per tap.
     pub weights: *const f32,
-    pub finish: &'a EpiloguePtrs<'a>,
+    pub epilogue: &'a EpiloguePtrs<'a>,
     /// The first pixel's residual, or null.
     pub residual: *const f32,
     pub to: *mut f32,
@@ -32,7 +32,7 @@ pub(crate) struct Strip<'a, const K: usize, const S: usize> {
 impl<const K: usize, const S: usize> SimdOp for Strip<'_, K, S> {
     #[inline(always)]
     unsafe fn run<V: Vector>(self) {
-        // SAFETY: the maker's promise that all addresses are valid.
+        // SAFETY: the constructor's promise that all addresses are valid.
         unsafe {
             match self.pixels {
                 1 => self.pixels::<V, 1>(),
@@ -41,15 +41,15 @@ impl<const K: usize, const S: usize> SimdOp for Strip<'_, K, S> {
                 STRIP => self.pixels::<V, STRIP>(),
                 _ => unreachable!("a strip has 1, 2, 4 or {STRIP} pixels"),
             }
-            let rest = self.channels % V::LANES;
-            if rest > 0 {
+            let remainder = self.channels % V::LANES;
+            if remainder > 0 {
                 for pixel in 0..self.pixels {
-                    self.last_channels::<V>(pixel, self.channels - rest, rest);
+                    self.last_channels::<V>(pixel, self.channels - remainder, remainder);
                 }
             }
-            if !self.finish.clips {
+            if !self.epilogue.clips {
                 for pixel in 0..self.pixels {
-                    activate_row::<V>(self.finish.activation, self.to.add(pixel * self.to_ld), self.channels);
+                    activate_row::<V>(self.epilogue.activation, self.to.add(pixel * self.to_ld), self.channels);
                 }
             }
         }
@@ -57,71 +57,73 @@ impl<const K: usize, const S: usize> SimdOp for Strip<'_, K, S> {
 }
 
 impl<const K: usize, const S: usize> Strip<'_, K, S> {
-    /// The vectors of channels that are full.
+    /// `T` pixels, for the channels in full vectors.
     #[inline(always)]
     unsafe fn pixels<V: Vector, const T: usize>(&self) {
-        let seen = (T - 1) * S + K;
+        let columns = (T - 1) * S + K;
         let mut channel = 0;
         while channel + V::LANES <= self.channels {
-            // SAFETY: channels stay below their count; packed weights exist for whole panels.
+            // SAFETY: channels are below the count; packed weights are padded to whole panels.
             unsafe {
                 let weights = self.weights.add(channel / PANEL * K * K * PANEL + channel % PANEL);
-                let mut sums = [V::splat(0.0); T];
+                let mut acc = [V::splat(0.0); T];
                 for row in 0..K {
                     let mut w = [V::splat(0.0); K];
                     for tap in 0..K {
                         w[tap] = V::load(weights.add((row * K + tap) * PANEL));
                     }
-                    for at in 0..seen {
-                        let x = V::load(self.addresses[row * seen + at].add(channel));
+                    for column in 0..columns {
+                        let x = V::load(self.addresses[row * columns + column].add(channel));
                         for pixel in 0..T {
-                            if at >= pixel * S && at - pixel * S < K {
-                                sums[pixel] = x.mul_add(w[at - pixel * S], sums[pixel]);
+                            if column >= pixel * S && column - pixel * S < K {
+                                acc[pixel] = x.mul_add(w[column - pixel * S], acc[pixel]);
                             }
                         }
                     }
                 }
                 let (residual, to) = (self.residual, self.to);
-                finish_and_store::<V, T, true>(sums, self.finish, channel, V::LANES, residual, to, self.to_ld);
+                apply_and_store::<V, T, true>(acc, self.epilogue, channel, V::LANES, residual, to, self.to_ld);
             }
             channel += V::LANES;
         }
     }
 
-    /// One pixel's channels behind the last full vector.
+    /// One pixel, for the remainder of the channels after the last full vector.
     #[inline(always)]
     unsafe fn last_channels<V: Vector>(&self, pixel: usize, channel: usize, lanes: usize) {
-        let seen = (self.pixels - 1) * S + K;
-        // SAFETY: only lanes that exist are touched; packed weights exist for whole panels.
+        let columns = (self.pixels - 1) * S + K;
+        // SAFETY: only the channels' lanes are accessed; packed weights are padded to whole panels.
         unsafe {
             let weights = self.weights.add(channel / PANEL * K * K * PANEL + channel % PANEL);
-            let mut sum = V::splat(0.0);
+            let mut acc = V::splat(0.0);
             for tap in 0..K * K {
-                let from = self.addresses[tap / K * seen + pixel * S + tap % K].add(channel);
+                let from = self.addresses[tap / K * columns + pixel * S + tap % K].add(channel);
                 let w = V::load(weights.add(tap * PANEL));
-                sum = V::load_partial(from, lanes).mul_add(w, sum);
+                acc = V::load_partial(from, lanes).mul_add(w, acc);
             }
             let mut residual = self.residual;
             if !residual.is_null() {
-                residual = residual.add(pixel * self.finish.residual_ld);
+                residual = residual.add(pixel * self.epilogue.residual_ld);
             }
             let to = self.to.add(pixel * self.to_ld);
-            finish_and_store::<V, 1, false>([sum], self.finish, channel, lanes, residual, to, 0);
+            apply_and_store::<V, 1, false>([acc], self.epilogue, channel, lanes, residual, to, 0);
         }
     }
 }
 
-/// One output pixel of any window, some of its taps.
+/// One output pixel of any window, over a range of its taps.
 pub(crate) struct Pixel<'a> {
     pub addresses: &'a [*const f32],
-    /// All taps of the window, and the first of these.
+    /// The number of taps of the window.
     pub taps: usize,
+    /// The first tap of this pass.
     pub first_tap: usize,
-    /// Output channels for each input channel.
+    /// Output channels per input channel.
     pub multiplier: usize,
     pub channels: usize,
     pub weights: *const f32,
-    pub finish: Option<&'a EpiloguePtrs<'a>>,
+    /// Given to the last pass.
+    pub epilogue: Option<&'a EpiloguePtrs<'a>>,
     pub residual: *const f32,
     pub to: *mut f32,
 }
@@ -132,64 +134,64 @@ impl SimdOp for Pixel<'_> {
         let mut channel = 0;
         while channel < self.channels {
             let lanes = V::LANES.min(self.channels - channel);
-            // SAFETY: only lanes that exist are touched; packed weights exist for whole panels.
+            // SAFETY: only the channels' lanes are accessed; packed weights are padded to whole panels.
             unsafe {
                 let weights = self.weights.add(channel / PANEL * self.taps * PANEL + channel % PANEL);
                 let to = self.to.add(channel);
-                let mut sum = if self.first_tap == 0 { V::splat(0.0) } else { V::load_partial(to, lanes) };
+                let mut acc = if self.first_tap == 0 { V::splat(0.0) } else { V::load_partial(to, lanes) };
                 for (tap, &address) in self.addresses.iter().enumerate() {
                     let mut x = [0.0f32; 16];
                     for lane in 0..lanes {
                         x[lane] = *address.add((channel + lane) / self.multiplier);
                     }
                     let w = V::load(weights.add((self.first_tap + tap) * PANEL));
-                    sum = V::load(x.as_ptr()).mul_add(w, sum);
+                    acc = V::load(x.as_ptr()).mul_add(w, acc);
                 }
-                match self.finish {
-                    None => sum.store_partial(to, lanes),
-                    Some(finish) => {
-                        finish_and_store::<V, 1, false>([sum], finish, channel, lanes, self.residual, self.to, 0);
+                match self.epilogue {
+                    None => acc.store_partial(to, lanes),
+                    Some(epilogue) => {
+                        apply_and_store::<V, 1, false>([acc], epilogue, channel, lanes, self.residual, self.to, 0);
                     }
                 }
             }
             channel += lanes;
         }
-        if let Some(finish) = self.finish
-            && !finish.clips
+        if let Some(epilogue) = self.epilogue
+            && !epilogue.clips
         {
-            // SAFETY: the pixel has its channels.
-            unsafe { activate_row::<V>(finish.activation, self.to, self.channels) }
+            // SAFETY: the pixel has `channels` floats.
+            unsafe { activate_row::<V>(epilogue.activation, self.to, self.channels) }
         }
     }
 }
 
-/// Adds bias and residual, clips, and stores the sums of neighbouring pixels.
+/// Applies the epilogue to the accumulators of neighbouring pixels and stores them.
 #[inline(always)]
-unsafe fn finish_and_store<V: Vector, const T: usize, const FULL: bool>(
-    mut sums: [V; T],
-    finish: &EpiloguePtrs,
+unsafe fn apply_and_store<V: Vector, const T: usize, const FULL: bool>(
+    mut acc: [V; T],
+    epilogue: &EpiloguePtrs,
     channel: usize,
     lanes: usize,
     residual: *const f32,
     to: *mut f32,
     to_ld: usize,
 ) {
-    // SAFETY: only lanes that exist are touched.
+    // SAFETY: only the channels' lanes are accessed.
     unsafe {
-        if !finish.bias.is_null() {
-            let bias = part::<V, FULL>(finish.bias.add(channel), lanes);
-            for sum in &mut sums {
-                *sum = sum.add(bias);
+        if !epilogue.bias.is_null() {
+            let bias = load_lanes::<V, FULL>(epilogue.bias.add(channel), lanes);
+            for acc in &mut acc {
+                *acc = acc.add(bias);
             }
         }
         if !residual.is_null() {
-            for (pixel, sum) in sums.iter_mut().enumerate() {
-                *sum = sum.add(part::<V, FULL>(residual.add(pixel * finish.residual_ld + channel), lanes));
+            for (pixel, acc) in acc.iter_mut().enumerate() {
+                *acc = acc.add(load_lanes::<V, FULL>(residual.add(pixel * epilogue.residual_ld + channel), lanes));
             }
         }
-        let (low, high) = (V::splat(finish.low), V::splat(finish.high));
-        for (pixel, sum) in sums.iter().enumerate() {
-            let value = sum.max(low).min(high);
+        let (low, high) = (V::splat(epilogue.low), V::splat(epilogue.high));
+        for (pixel, acc) in acc.iter().enumerate() {
+            let value = acc.max(low).min(high);
             let to = to.add(pixel * to_ld + channel);
             if FULL {
                 value.store(to);
@@ -200,9 +202,9 @@ unsafe fn finish_and_store<V: Vector, const T: usize, const FULL: bool>(
     }
 }
 
-/// A whole vector where `FULL`, else its first `lanes`.
+/// Loads a full vector if `FULL`, else its first `lanes` lanes.
 #[inline(always)]
-unsafe fn part<V: Vector, const FULL: bool>(from: *const f32, lanes: usize) -> V {
-    // SAFETY: the caller promises the instruction set and as many floats.
+unsafe fn load_lanes<V: Vector, const FULL: bool>(from: *const f32, lanes: usize) -> V {
+    // SAFETY: the caller promises the instruction set and the floats.
     unsafe { if FULL { V::load(from) } else { V::load_partial(from, lanes) } }
 }

@@ -1,11 +1,11 @@
-//! Convolutions of few input channels, as a network's first: the windows' rows are read as they stand in a padded copy
-//! of a band of the image, where a kernel row is one stretch of `kernel_w * in_c` floats.
+//! Direct convolution for few input channels, as in a network's first layer: windows are read in place from a padded copy of
+//! a band of the image, where each kernel row is `kernel_w * in_c` contiguous floats.
 
 use super::algorithm::{ConvAlgorithm, ConvCall};
 use super::cost::Sizes;
 use super::im2col::Im2col;
 use crate::kernels::epilogue::{EpiloguePtrs, Output, Pool, check_convolution, pool_two_rows};
-use crate::kernels::gemm::micro_kernel::{Product, Rows};
+use crate::kernels::gemm::micro_kernel::{LhsRows, PackedProduct};
 use crate::kernels::parallel::thread_pool::{ALIGNMENT, ThreadPool, WorkerScratch};
 use crate::kernels::simd::tile::PANEL;
 use crate::kernels::tensor_view::{Convolution, View};
@@ -15,16 +15,16 @@ use std::fmt;
 use std::mem::MaybeUninit;
 use std::ops::Range;
 
-/// Addresses of windows that are listed at most: a kernel row's of each pixel of an output row.
+/// Capacity of the indirection buffer: one address for each kernel row and pixel of an output row.
 const ADDRESSES: usize = 2048;
-/// Output pixels of a band, about.
+/// Approximate output pixels of a band.
 const BAND_PIXELS: usize = 512;
 
-/// Floats of a band's copy at most: 16 MiB. A window that reaches far out of a small image would copy nothing but zeros.
+/// Maximum floats of a band's padded copy: 16 MiB. A window far larger than its image would copy little but zeros.
 const MAX_COPIED: usize = 4 << 20;
 
-/// The algorithm for few input channels: one group, no dilation along rows, bands that can be copied. Weights are packed as
-/// for [`Im2col`].
+/// The algorithm for few input channels: one group, no horizontal dilation, bands within [`MAX_COPIED`]. Weights are packed
+/// as for [`Im2col`].
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Direct;
 
@@ -53,7 +53,7 @@ impl ConvAlgorithm for Direct {
         let ConvCall { threads, conv, batch, input, weights, epilogue, scratch, output } = call;
         assert!(self.supports(conv, epilogue.pool), "not a convolution for the direct kernel: {conv:?}");
         assert_eq!(weights.len(), self.packed_len(conv), "packed weights");
-        let (output, finish) = check_convolution(conv, batch, &input, epilogue, output);
+        let (output, epilogue_ptrs) = check_convolution(conv, batch, &input, epilogue, output);
         let window = &conv.window;
         if window.out_h * window.out_w * conv.out_c == 0 {
             return;
@@ -62,12 +62,12 @@ impl ConvAlgorithm for Direct {
         let scratch = WorkerScratch::new(scratch, bands.worker_len(), threads.count());
         threads.run_in_parts(batch * bands.count, &|task, worker| {
             let (image, band) = (task / bands.count, task % bands.count);
-            // SAFETY: each worker uses only its own scratch.
+            // SAFETY: workers have disjoint scratch.
             let (copy, results) = unsafe { scratch.piece(worker) }.split_at_mut(bands.copy_len());
             let end = epilogue.pool.map_or(window.out_h, |Pool::Max2x2| window.out_h / 2 * 2);
             let rows = band * bands.rows..((band + 1) * bands.rows).min(end);
             copy_band(conv, &input, image, rows.clone(), &bands, copy);
-            let task = Band { threads, conv, image, bands: &bands, weights, finish: &finish, copy };
+            let task = Band { threads, conv, image, bands: &bands, weights, epilogue: &epilogue_ptrs, copy };
             // SAFETY: the rows are within the checked views; bands are disjoint.
             unsafe {
                 match epilogue.pool {
@@ -83,8 +83,8 @@ impl ConvAlgorithm for Direct {
     }
 
     fn cost(&self, sizes: &Sizes) -> f64 {
-        let narrow = if sizes.inputs > 16.0 { 1.5 } else { 1.0 };
-        narrow * sizes.product(sizes.pixels, sizes.depth, 10.0) / 0.97 + sizes.read_weights()
+        let penalty = if sizes.inputs > 16.0 { 1.5 } else { 1.0 };
+        penalty * sizes.product(sizes.pixels, sizes.depth, 10.0) / 0.97 + sizes.read_weights()
     }
 
     fn copied_floats(&self, conv: &Convolution) -> usize {
@@ -99,15 +99,16 @@ impl fmt::Display for Direct {
     }
 }
 
-/// How the output is cut into bands of rows.
+/// The partition of the output into bands of rows.
 #[derive(Clone, Copy)]
 struct Bands {
     rows: usize,
     count: usize,
-    /// The padded copy's height and floats in a row.
+    /// Height of the padded copy.
     copy_h: usize,
+    /// Floats of a row of the padded copy.
     copy_row: usize,
-    /// The floats of two rows of results that wait to be pooled.
+    /// Floats of the two output rows to be pooled, or 0.
     results: usize,
 }
 
@@ -138,21 +139,21 @@ impl Bands {
     }
 }
 
-/// Copies what some output rows' windows see, zeros outside the image.
+/// Copies the receptive field of a range of output rows, zero-padded.
 fn copy_band(conv: &Convolution, input: &View, image: usize, rows: Range<usize>, bands: &Bands, copy: &mut [f32]) {
     let window = &conv.window;
     let needed = (rows.len() - 1) * window.stride_h + window.reach_h();
-    for (index, line) in copy.chunks_exact_mut(bands.copy_row.max(1)).take(needed).enumerate() {
+    for (index, tap_addresses) in copy.chunks_exact_mut(bands.copy_row.max(1)).take(needed).enumerate() {
         let y = (rows.start * window.stride_h + index).wrapping_sub(window.pad_top);
         if y >= window.in_h {
-            line.fill(0.0);
+            tap_addresses.fill(0.0);
             continue;
         }
-        let left = (window.pad_left * conv.in_c).min(line.len());
-        let (margin, line) = line.split_at_mut(left);
+        let left = (window.pad_left * conv.in_c).min(tap_addresses.len());
+        let (margin, tap_addresses) = tap_addresses.split_at_mut(left);
         margin.fill(0.0);
-        let pixels = (line.len() / conv.in_c).min(window.in_w);
-        let (inside, margin) = line.split_at_mut(pixels * conv.in_c);
+        let pixels = (tap_addresses.len() / conv.in_c).min(window.in_w);
+        let (inside, margin) = tap_addresses.split_at_mut(pixels * conv.in_c);
         margin.fill(0.0);
         let from = &input.data[image * input.image + y * window.in_w * input.ld..];
         if input.ld == conv.in_c {
@@ -165,68 +166,68 @@ fn copy_band(conv: &Convolution, input: &View, image: usize, rows: Range<usize>,
     }
 }
 
-/// What a band's rows read.
+/// The operands of a band's rows.
 struct Band<'a> {
     threads: &'a ThreadPool,
     conv: &'a Convolution,
     image: usize,
     bands: &'a Bands,
     weights: &'a [f32],
-    finish: &'a EpiloguePtrs<'a>,
+    epilogue: &'a EpiloguePtrs<'a>,
     copy: &'a [f32],
 }
 
 impl Band<'_> {
-    /// An output row, the `index`-th of the band, to `c`.
+    /// Computes output row `row`, the `index`-th of the band, into `c`.
     ///
     /// # Safety
-    /// The row must be within the band, and `c` hold it.
+    /// The row must be within the band, and `c` writable for `out_w` pixels, `ldc` floats apart.
     unsafe fn row(&self, row: usize, index: usize, c: *mut f32, ldc: usize) {
         let window = &self.conv.window;
         let depth = window.kernel_w * self.conv.in_c;
         let first = self.copy[index * window.stride_h * self.bands.copy_row..].as_ptr();
         let (step, tap_step) = (window.stride_w * self.conv.in_c, window.dilation_h * self.bands.copy_row);
-        // Rows are listed if the list is short, since that is what is multiplied fastest.
-        let mut list = [const { MaybeUninit::<*const f32>::uninit() }; ADDRESSES];
+        // Indirect rows are fastest, as they may use the assembly micro-kernels; long rows exceed the buffer.
+        let mut addresses = [const { MaybeUninit::<*const f32>::uninit() }; ADDRESSES];
         let rows = window.out_w;
-        let a = match list.get_mut(..window.kernel_h * rows) {
-            None => Rows::Strided { data: first, ld: step, tap: tap_step },
-            Some(list) => {
-                for (tap, line) in list.chunks_exact_mut(rows).enumerate() {
-                    for (x, address) in line.iter_mut().enumerate() {
+        let a = match addresses.get_mut(..window.kernel_h * rows) {
+            None => LhsRows::Strided { data: first, ld: step, tap_stride: tap_step },
+            Some(addresses) => {
+                for (tap, tap_addresses) in addresses.chunks_exact_mut(rows).enumerate() {
+                    for (x, address) in tap_addresses.iter_mut().enumerate() {
                         address.write(first.wrapping_add(tap * tap_step + x * step));
                     }
                 }
-                Rows::Listed { addresses: list.as_ptr().cast(), rows }
+                LhsRows::Indirect { addresses: addresses.as_ptr().cast(), rows }
             }
         };
-        // SAFETY: the copy holds the row's windows.
+        // SAFETY: the row's windows are within the padded copy.
         unsafe {
-            self.threads.isa().dispatch(Product {
+            self.threads.isa().dispatch(PackedProduct {
                 a,
                 rows,
                 taps: window.kernel_h,
                 depth,
                 b: self.weights.as_ptr(),
                 panel_stride: window.kernel_h * depth * PANEL,
-                next: std::ptr::null(),
+                next_panel: std::ptr::null(),
                 columns: self.conv.out_c,
                 c,
                 ldc,
                 accumulate: false,
-                finish: Some(self.finish),
-                residual: self.finish.residual(self.image, row * window.out_w),
+                epilogue: Some(self.epilogue),
+                residual: self.epilogue.residual(self.image, row * window.out_w),
                 first_column: 0,
             });
         }
     }
 
-    /// Pairs of rows, each pooled into the output.
+    /// Computes rows in pairs and pools each pair into the output.
     unsafe fn pooled_rows(&self, rows: Range<usize>, results: &mut [f32], output: &Output) {
         let (width, out_c) = (self.conv.window.out_w, self.conv.out_c);
         let start = rows.start;
         for row in rows.step_by(2) {
-            // SAFETY: the results hold two rows, and the pooled row is within the output.
+            // SAFETY: `results` has room for two rows, and the pooled row is within the output.
             unsafe {
                 self.row(row, row - start, results.as_mut_ptr(), out_c);
                 self.row(row + 1, row + 1 - start, results.as_mut_ptr().add(width * out_c), out_c);
@@ -265,7 +266,7 @@ mod tests {
     }
 
     #[test]
-    fn first_layers() {
+    fn direct_equals_naive_for_first_layers() {
         check(convolution((18, 17), (3, 16, 1), (3, 1, 1), (1, 1)));
         check(convolution((19, 20), (3, 33, 1), (3, 2, 1), (0, 1)));
         check(convolution((23, 21), (3, 17, 1), (7, 2, 1), (3, 3)));

@@ -1,6 +1,6 @@
-//! Convolutions one behind the other, computed by bands of rows: of what stands between them a few rows are held at a
-//! time, which stay in the second-level cache, instead of whole images that go to memory and back (Alwani et al.,
-//! "Fused-layer CNN accelerators", 2016). The results have the same bits as one convolution after the other.
+//! Fused convolutions: consecutive convolutions computed together in bands of rows. Only a few rows of each intermediate
+//! image exist at a time, in ring buffers that fit the L2 cache, instead of complete images that go through memory (Alwani
+//! et al., "Fused-layer CNN accelerators", 2016). The results are bit-identical to running the convolutions one by one.
 
 use super::Algorithm;
 use super::algorithm::ConvAlgorithm;
@@ -14,36 +14,36 @@ use crate::size::{product, span, sum};
 use smallvec::SmallVec;
 use std::ops::Range;
 
-/// Convolutions of a chain at most.
-pub const MOST: usize = 8;
-/// Floats of rows between the convolutions: half of a second-level cache of 512 KiB.
-const BAND: usize = 64 << 10;
-/// Rows of the last convolution that are computed together at most.
-const ROWS: usize = 16;
-/// Stretches of rows that each worker should find, so that threads finish at about the same time.
-const TASKS: usize = 4;
-/// The share of the work that may be done twice, where stretches meet.
-const TWICE: f64 = 0.05;
+/// Maximum convolutions that are fused.
+pub const MAX_CONVOLUTIONS: usize = 8;
+/// Floats of all ring buffers: half of an L2 cache of 512 KiB.
+const BUFFER_FLOATS: usize = 64 << 10;
+/// Maximum output rows of a band.
+const MAX_BAND_ROWS: usize = 16;
+/// Segments of rows per worker, for load balance.
+const TASKS_PER_WORKER: usize = 4;
+/// Maximum share of the work that is recomputed at the boundaries between segments.
+const MAX_RECOMPUTED: f64 = 0.05;
 
-/// A convolution of a chain.
+/// A convolution of a fused sequence.
 #[derive(Clone, Copy, Debug)]
-pub struct Link<'a> {
+pub struct FusedConvolution<'a> {
     pub conv: &'a Convolution,
-    /// As [`algorithm`] packs them.
+    /// Packed by [`algorithm`].
     pub weights: &'a [f32],
-    /// No pooling, and a residual only behind the last.
+    /// Without pooling; a residual is allowed on the last convolution only.
     pub epilogue: EpilogueArgs<'a>,
 }
 
-/// The convolutions of a chain, the first one first.
-pub type Convolutions<'a> = SmallVec<[&'a Convolution; MOST]>;
+/// The geometries of fused convolutions, in order.
+pub type Convolutions<'a> = SmallVec<[&'a Convolution; MAX_CONVOLUTIONS]>;
 
-/// Whether a convolution can be part of a chain.
+/// Whether a convolution can be fused.
 pub fn supports(conv: &Convolution) -> bool {
     conv.groups == 1 || is_depthwise(conv)
 }
 
-/// The algorithm whose packed weights a chain reads for a convolution.
+/// The algorithm that packs the weights of a fused convolution.
 pub fn algorithm(conv: &Convolution) -> Algorithm {
     if is_depthwise(conv) { Algorithm::Depthwise(Depthwise) } else { Algorithm::Im2col(Im2col) }
 }
@@ -52,37 +52,37 @@ fn is_depthwise(conv: &Convolution) -> bool {
     Depthwise.supports(conv, None)
 }
 
-/// The floats of scratch memory that [`convolve`] needs for `workers` threads.
+/// Scratch memory of [`convolve`] for `workers` threads, in floats.
 pub fn scratch_len(convs: &Convolutions, workers: usize) -> usize {
     sum([WorkerScratch::len(zeros_len(convs), 1), WorkerScratch::len(Bands::new(convs).floats, workers)])
 }
 
-/// Floats of rows between the convolutions at most, where a single row of the last one sees more than [`BAND`]: 16 MiB.
-const MAX_HELD: usize = 4 << 20;
+/// Maximum floats of a worker's ring buffers, which exceed [`BUFFER_FLOATS`] if one output row depends on many rows: 16 MiB.
+const MAX_BUFFER_FLOATS: usize = 4 << 20;
 
-/// Whether what a worker must hold of the images between the convolutions is within bounds.
-pub fn holds(convs: &Convolutions) -> bool {
-    Bands::new(convs).floats <= MAX_HELD
+/// Whether a worker's ring buffers are within the limit.
+pub fn is_within_buffer_limit(convs: &Convolutions) -> bool {
+    Bands::new(convs).floats <= MAX_BUFFER_FLOATS
 }
 
 fn zeros_len(convs: &Convolutions) -> usize {
     convs.iter().map(|conv| conv.in_c).max().unwrap_or(0)
 }
 
-/// The rows of a window's image that it sees from some rows of its result.
-fn seen(window: &Window, rows: &Range<usize>) -> Range<usize> {
+/// The receptive field of a range of output rows: the input rows that they depend on.
+fn input_rows(window: &Window, rows: &Range<usize>) -> Range<usize> {
     let first = (rows.start * window.stride_h).saturating_sub(window.pad_top);
     let end = (rows.end * window.stride_h + window.reach_h()).saturating_sub(window.stride_h + window.pad_top);
     first.min(window.in_h)..end.min(window.in_h)
 }
 
-/// How a chain is cut: into bands as high as the cache allows.
+/// The band height and the ring buffers of a fused sequence: bands are as high as the cache allows.
 struct Bands {
-    /// Rows of the last convolution that are computed together.
+    /// Output rows of a band.
     rows: usize,
-    /// Rows of each other convolution that are held.
-    held: SmallVec<[usize; MOST]>,
-    /// The floats of all rows that are held.
+    /// Rows of the ring buffer behind each convolution but the last.
+    slots: SmallVec<[usize; MAX_CONVOLUTIONS]>,
+    /// Floats of all ring buffers.
     floats: usize,
 }
 
@@ -90,9 +90,9 @@ impl Bands {
     fn new(convs: &Convolutions) -> Self {
         let last = convs.last().map_or(1, |conv| conv.window.out_h);
         let mut best = Self::of(convs, 1);
-        for rows in 2..=ROWS.min(last) {
+        for rows in 2..=MAX_BAND_ROWS.min(last) {
             let bands = Self::of(convs, rows);
-            if bands.floats > BAND {
+            if bands.floats > BUFFER_FLOATS {
                 break;
             }
             best = bands;
@@ -101,45 +101,53 @@ impl Bands {
     }
 
     fn of(convs: &Convolutions, rows: usize) -> Self {
-        let (mut held, mut floats, mut need) = (SmallVec::from_elem(0, convs.len().saturating_sub(1)), 0usize, rows);
-        for index in (0..held.len()).rev() {
-            let (conv, behind) = (convs[index], &convs[index + 1].window);
-            need = span(need, behind.stride_h, behind.reach_h()).min(conv.window.out_h).max(1);
-            held[index] = need;
-            floats = sum([floats, product([need, conv.window.out_w, conv.out_c])]);
+        let (mut slots, mut floats, mut needed) = (SmallVec::from_elem(0, convs.len().saturating_sub(1)), 0usize, rows);
+        for index in (0..slots.len()).rev() {
+            let (conv, consumer) = (convs[index], &convs[index + 1].window);
+            needed = span(needed, consumer.stride_h, consumer.reach_h()).min(conv.window.out_h).max(1);
+            slots[index] = needed;
+            floats = sum([floats, product([needed, conv.window.out_w, conv.out_c])]);
         }
-        Self { rows, held, floats }
+        Self { rows, slots, floats }
     }
 }
 
-/// The stretches of rows that each image is cut into.
-fn stretches(convs: &Convolutions, batch: usize, workers: usize) -> usize {
+/// The number of row segments per image, the unit of parallel work.
+fn segment_count(convs: &Convolutions, batch: usize, workers: usize) -> usize {
     if workers == 1 {
         return 1;
     }
-    // Where two stretches meet, both compute the rows that the windows of both see.
-    let (mut shared, mut twice, mut all) = (0, 0.0, 0.0);
+    // At a boundary between segments, both compute the intermediate rows that the windows of both need (the halo).
+    let (mut halo, mut recomputed, mut total) = (0, 0.0, 0.0);
     for Convolution { window, in_c, out_c, groups } in convs.iter().rev() {
-        let row = (window.out_w * window.kernel_h * window.kernel_w * in_c / groups * out_c) as f64;
-        twice += shared as f64 * row;
-        all += window.out_h as f64 * row;
-        shared = shared * window.stride_h + window.reach_h().saturating_sub(window.stride_h);
+        let row_macs = (window.out_w * window.kernel_h * window.kernel_w * in_c / groups * out_c) as f64;
+        recomputed += halo as f64 * row_macs;
+        total += window.out_h as f64 * row_macs;
+        halo = halo * window.stride_h + window.reach_h().saturating_sub(window.stride_h);
     }
     let images = batch.max(1);
-    // Without bound where no rows are shared.
-    let allowed = ((TWICE * all / twice) as usize).saturating_add(1);
-    let wanted = (TASKS * workers).div_ceil(images).min(allowed);
-    wanted.max(workers.div_ceil(images)).min(convs.last().map_or(1, |conv| conv.window.out_h))
+    // Infinite, hence saturated, if nothing is recomputed.
+    let max_segments = ((MAX_RECOMPUTED * total / recomputed) as usize).saturating_add(1);
+    let segments = (TASKS_PER_WORKER * workers).div_ceil(images).min(max_segments);
+    segments.max(workers.div_ceil(images)).min(convs.last().map_or(1, |conv| conv.window.out_h))
 }
 
-/// Convolves `batch` images by all links, each of which takes what the one before it gives.
+/// Runs a sequence of convolutions over `batch` images; the input is `(batch, in_h, in_w, in_c)` of the first, the output
+/// `(batch, out_h, out_w, out_c)` of the last.
 ///
 /// # Panics
-/// If a slice is too short for the sizes, the links do not fit each other, there are none or more than [`MOST`], or
-/// [`supports`] is false for one.
-pub fn convolve(threads: &ThreadPool, links: &[Link], batch: usize, input: View, scratch: &mut [f32], output: ViewMut) {
-    check(links);
-    let convs: Convolutions = links.iter().map(|link| link.conv).collect();
+/// If a slice is too short for the sizes, the geometries of consecutive convolutions do not match, there are none or more
+/// than [`MAX_CONVOLUTIONS`], or [`supports`] is false for one.
+pub fn convolve(
+    threads: &ThreadPool,
+    fused: &[FusedConvolution],
+    batch: usize,
+    input: View,
+    scratch: &mut [f32],
+    output: ViewMut,
+) {
+    check(fused);
+    let convs: Convolutions = fused.iter().map(|fused| fused.conv).collect();
     let (first, last) = (convs[0].window, convs[convs.len() - 1].window);
     check_view("input", &input, batch, first.in_h * first.in_w, convs[0].in_c);
     let output = Output::new(output, batch, last.out_h * last.out_w, convs[convs.len() - 1].out_c);
@@ -148,118 +156,118 @@ pub fn convolve(threads: &ThreadPool, links: &[Link], batch: usize, input: View,
         return;
     }
     let bands = Bands::new(&convs);
-    let stretches = stretches(&convs, batch, threads.count());
-    let common = WorkerScratch::len(zeros_len(&convs), 1);
-    assert!(scratch.len() >= common, "scratch memory is too small");
-    let (zeros, scratch) = scratch.split_at_mut(common);
+    let segments = segment_count(&convs, batch, threads.count());
+    let zeros_len = WorkerScratch::len(zeros_len(&convs), 1);
+    assert!(scratch.len() >= zeros_len, "scratch memory is too small");
+    let (zeros, scratch) = scratch.split_at_mut(zeros_len);
     zeros.fill(0.0);
     let scratch = WorkerScratch::new(scratch, bands.floats, threads.count());
-    let chain = Chain {
+    let call = FusedCall {
         threads,
-        links,
-        finish: links
+        fused,
+        epilogues: fused
             .iter()
-            .map(|Link { conv, epilogue, .. }| EpiloguePtrs::new(epilogue, batch, pixels(conv), conv.out_c))
+            .map(|fused| EpiloguePtrs::new(&fused.epilogue, batch, pixels(fused.conv), fused.conv.out_c))
             .collect(),
         bands: &bands,
         input: ImageRows::of(&input, first.in_h, first.in_w),
         zeros,
         output,
     };
-    threads.run_in_parts(batch * stretches, &|task, worker| {
-        let (image, stretch) = (task / stretches, task % stretches);
-        let rows = stretch * last.out_h / stretches..(stretch + 1) * last.out_h / stretches;
-        // SAFETY: sizes were checked, and stretches are disjoint; each worker uses only its own scratch.
-        unsafe { chain.stretch(image, rows, scratch.piece(worker)) }
+    threads.run_in_parts(batch * segments, &|task, worker| {
+        let (image, segment) = (task / segments, task % segments);
+        let rows = segment * last.out_h / segments..(segment + 1) * last.out_h / segments;
+        // SAFETY: sizes were checked, and segments are disjoint; workers have disjoint scratch.
+        unsafe { call.segment(image, rows, scratch.piece(worker)) }
     });
 }
 
-fn check(links: &[Link]) {
-    assert!((1..=MOST).contains(&links.len()), "a chain of {} convolutions", links.len());
-    for (one, next) in links.iter().zip(&links[1..]) {
-        let (from, to) = (&one.conv.window, &next.conv.window);
-        let given = (from.out_h, from.out_w, one.conv.out_c);
-        assert_eq!(given, (to.in_h, to.in_w, next.conv.in_c), "a chain's sizes");
-        assert!(one.epilogue.residual.is_none(), "a residual within a chain");
+fn check(fused: &[FusedConvolution]) {
+    assert!((1..=MAX_CONVOLUTIONS).contains(&fused.len()), "{} fused convolutions", fused.len());
+    for (producer, consumer) in fused.iter().zip(&fused[1..]) {
+        let (from, to) = (&producer.conv.window, &consumer.conv.window);
+        let produced = (from.out_h, from.out_w, producer.conv.out_c);
+        assert_eq!(produced, (to.in_h, to.in_w, consumer.conv.in_c), "sizes of fused convolutions");
+        assert!(producer.epilogue.residual.is_none(), "a residual before the last fused convolution");
     }
-    for Link { conv, weights, epilogue } in links {
+    for FusedConvolution { conv, weights, epilogue } in fused {
         let packed = algorithm(conv).packed_len(conv);
-        assert!(supports(conv) && weights.len() == packed && epilogue.pool.is_none(), "a chain's convolution");
+        assert!(supports(conv) && weights.len() == packed && epilogue.pool.is_none(), "unsupported fused convolution");
     }
 }
 
-/// What all tasks of a call read.
-struct Chain<'a> {
+/// The operands that all tasks of a call share.
+struct FusedCall<'a> {
     threads: &'a ThreadPool,
-    links: &'a [Link<'a>],
-    finish: SmallVec<[EpiloguePtrs<'a>; MOST]>,
+    fused: &'a [FusedConvolution<'a>],
+    epilogues: SmallVec<[EpiloguePtrs<'a>; MAX_CONVOLUTIONS]>,
     bands: &'a Bands,
     input: ImageRows,
     zeros: &'a [f32],
     output: Output<'a>,
 }
 
-impl Chain<'_> {
-    /// Some rows of an image's result, by bands; `held` has room for the rows between.
+impl FusedCall<'_> {
+    /// Computes a segment of output rows of an image, band by band; `scratch` has room for the ring buffers.
     ///
     /// # Safety
-    /// Image and rows must exist.
-    unsafe fn stretch(&self, image: usize, rows: Range<usize>, held: &mut [f32]) {
-        let last = self.links.len() - 1;
-        let mut between = [std::ptr::null_mut(); MOST];
-        let mut rest = held;
-        for (index, to) in between[..last].iter_mut().enumerate() {
-            let conv = self.links[index].conv;
-            let (piece, behind) = rest.split_at_mut(self.bands.held[index] * conv.window.out_w * conv.out_c);
-            (*to, rest) = (piece.as_mut_ptr(), behind);
+    /// `image` and `rows` must be valid.
+    unsafe fn segment(&self, image: usize, rows: Range<usize>, scratch: &mut [f32]) {
+        let last = self.fused.len() - 1;
+        let mut buffers = [std::ptr::null_mut(); MAX_CONVOLUTIONS];
+        let mut remaining = scratch;
+        for (index, buffer) in buffers[..last].iter_mut().enumerate() {
+            let conv = self.fused[index].conv;
+            let (ring, behind) = remaining.split_at_mut(self.bands.slots[index] * conv.window.out_w * conv.out_c);
+            (*buffer, remaining) = (ring.as_mut_ptr(), behind);
         }
-        let mut done = [0; MOST];
-        let mut band = [const { 0..0 }; MOST];
+        let mut done = [0; MAX_CONVOLUTIONS];
+        let mut band = [const { 0..0 }; MAX_CONVOLUTIONS];
         for first in rows.clone().step_by(self.bands.rows) {
             band[last] = first..(first + self.bands.rows).min(rows.end);
             for index in (0..last).rev() {
-                let need = seen(&self.links[index + 1].conv.window, &band[index + 1]);
-                band[index] = need.start.max(done[index]).min(need.end)..need.end;
-                done[index] = need.end;
+                let needed = input_rows(&self.fused[index + 1].conv.window, &band[index + 1]);
+                band[index] = needed.start.max(done[index]).min(needed.end)..needed.end;
+                done[index] = needed.end;
             }
             for (index, rows) in band[..=last].iter().enumerate() {
-                // SAFETY: the rows that these see are held: as many as a band needs stay until the next band.
-                unsafe { self.rows(index, image, rows.clone(), &between) }
+                // SAFETY: the input rows are in the ring buffer, which has as many slots as a band needs.
+                unsafe { self.rows(index, image, rows.clone(), &buffers) }
             }
         }
     }
 
-    /// Some rows of a link's result.
+    /// Computes a range of output rows of one convolution.
     ///
     /// # Safety
-    /// The rows that it sees must be held, and image and rows exist.
-    unsafe fn rows(&self, index: usize, image: usize, rows: Range<usize>, between: &[*mut f32; MOST]) {
-        let Link { conv, weights, .. } = self.links[index];
-        let (width, channels, finish) = (conv.window.out_w, conv.out_c, &self.finish[index]);
+    /// `image` and `rows` must be valid, and the input rows in the ring buffer.
+    unsafe fn rows(&self, index: usize, image: usize, rows: Range<usize>, buffers: &[*mut f32; MAX_CONVOLUTIONS]) {
+        let FusedConvolution { conv, weights, .. } = self.fused[index];
+        let (width, channels, epilogue) = (conv.window.out_w, conv.out_c, &self.epilogues[index]);
         let input = match index {
             0 => self.input,
-            _ => ImageRows::last(between[index - 1], self.bands.held[index - 1], conv.window.in_w, conv.in_c),
+            _ => ImageRows::ring(buffers[index - 1], self.bands.slots[index - 1], conv.window.in_w, conv.in_c),
         };
-        let held = self.bands.held.get(index).copied();
+        let slots = self.bands.slots.get(index).copied();
         let mut row = rows.start;
         while row < rows.end {
-            // SAFETY: pixels are within the image, and results within the output or the rows that are held.
+            // SAFETY: pixels are within the image, and results within the output or the ring buffer.
             unsafe {
-                // Rows that follow each other where they are held.
-                let (to, ld, end) = match held {
+                // As many rows as are contiguous in the ring buffer.
+                let (to, ld, end) = match slots {
                     None => (self.output.pixel(image, row * width), self.output.ld, rows.end),
-                    Some(held) => {
-                        let to = between[index].add(row % held * width * channels);
-                        (to, channels, rows.end.min((row / held + 1) * held))
+                    Some(slots) => {
+                        let to = buffers[index].add(row % slots * width * channels);
+                        (to, channels, rows.end.min((row / slots + 1) * slots))
                     }
                 };
                 if is_depthwise(conv) {
-                    let call = Call { threads: self.threads, conv, input, weights, zeros: self.zeros, finish };
+                    let call = Call { threads: self.threads, conv, input, weights, zeros: self.zeros, epilogue };
                     for y in row..end {
                         call.row(image, y, to.add((y - row) * width * ld), ld);
                     }
                 } else {
-                    let task = Task { threads: self.threads, conv, image, group: 0, input, weights, finish };
+                    let task = Task { threads: self.threads, conv, image, group: 0, input, weights, epilogue };
                     task.block(row * width..end * width, 0..channels, to, ld);
                 }
                 row = end;
@@ -277,9 +285,9 @@ mod tests {
     use crate::kernels::guarded::Floats;
     use crate::kernels::simd::isa::Isa;
 
-    /// One convolution after the other, and its weights.
-    fn alone(threads: &ThreadPool, link: &Link, batch: usize, input: &[f32]) -> Floats {
-        let Link { conv, weights, epilogue } = link;
+    /// The output of one convolution by its own kernel.
+    fn unfused(threads: &ThreadPool, fused: &FusedConvolution, batch: usize, input: &[f32]) -> Floats {
+        let FusedConvolution { conv, weights, epilogue } = fused;
         let window = &conv.window;
         let input = View { data: input, ld: conv.in_c, image: window.in_h * window.in_w * conv.in_c };
         let image = window.out_h * window.out_w * conv.out_c;
@@ -291,7 +299,7 @@ mod tests {
         result
     }
 
-    /// Compares a chain with its convolutions one after the other, bit by bit.
+    /// Compares fused convolutions with the same ones run one by one, bit by bit.
     fn check(convs: &[Convolution]) {
         let weights: Vec<Floats> = convs
             .iter()
@@ -317,31 +325,31 @@ mod tests {
                 activation: [Activation::Relu6, Activation::Swish, Activation::Linear][index % 3],
                 pool: None,
             };
-            let parts = convs.iter().zip(&weights).enumerate();
-            let links: Vec<Link> =
-                parts.map(|(index, (conv, weights))| Link { conv, weights, epilogue: epilogue(index) }).collect();
+            let operands = convs.iter().zip(&weights).enumerate();
+            let fused: Vec<FusedConvolution> = operands
+                .map(|(index, (conv, weights))| FusedConvolution { conv, weights, epilogue: epilogue(index) })
+                .collect();
             let (window, in_c) = (&convs[0].window, convs[0].in_c);
             let input = noise(batch * window.in_h * window.in_w * in_c, 1);
-            let expected = links.iter().fold(input.clone(), |input, link| alone(&threads, link, batch, &input));
+            let expected = fused.iter().fold(input.clone(), |input, fused| unfused(&threads, fused, batch, &input));
             let list: Convolutions = convs.iter().collect();
             let mut scratch = Floats::filled(f32::NAN, scratch_len(&list, workers));
             let mut result = Floats::filled(f32::NAN, batch * image);
             let view = View { data: &input, ld: in_c, image: window.in_h * window.in_w * in_c };
             let output = ViewMut { data: &mut result, ld: last.out_c, image };
-            convolve(&threads, &links, batch, view, &mut scratch, output);
+            convolve(&threads, &fused, batch, view, &mut scratch, output);
             let bits = |values: &[f32]| values.iter().map(|value| value.to_bits()).collect::<Vec<_>>();
             assert!(bits(&result) == bits(&expected), "{convs:?}, {batch} images, {workers} workers, {isa:?}");
         }
     }
 
     #[test]
-    fn widened_then_depthwise_then_narrowed() {
+    fn inverted_bottlenecks() {
         for size in [1, 2, 7, 33] {
-            let [wide, narrow] = [((size, 9), (5, 19, 1)), ((size, 9), (19, 3, 1))];
             check(&[
-                convolution(wide.0, wide.1, (1, 1, 1), (0, 0)),
+                convolution((size, 9), (5, 19, 1), (1, 1, 1), (0, 0)),
                 convolution((size, 9), (19, 19, 19), (3, 1, 1), (1, 1)),
-                convolution(narrow.0, narrow.1, (1, 1, 1), (0, 0)),
+                convolution((size, 9), (19, 3, 1), (1, 1, 1), (0, 0)),
             ]);
         }
     }
@@ -374,8 +382,8 @@ mod tests {
             convolution((12, 6), (18, 18, 18), (3, 3, 1), (0, 0)),
             convolution((4, 2), (18, 7, 1), (1, 1, 1), (0, 0)),
         ];
-        // Nothing is done twice, so each row may be a stretch.
-        assert_eq!(stretches(&convs.iter().collect(), 1, 2), 4);
+        // Nothing is recomputed, so each row may be a segment.
+        assert_eq!(segment_count(&convs.iter().collect(), 1, 2), 4);
         check(&convs);
     }
 

@@ -1,12 +1,12 @@
-//! Convolutions of any kernel, stride, dilation, padding and groups, as a matrix product whose left rows are the
-//! windows' pixels. The rows are not copied: a block's product reads each tap's pixel through its address.
+//! Implicit im2col: any convolution as a GEMM whose left rows are the windows. The windows are not copied; the micro-kernel
+//! reads each tap's pixel through an indirection buffer (Dukhan, "The indirect convolution algorithm", 2019).
 
 use super::algorithm::{ConvAlgorithm, ConvCall};
 use super::cost::Sizes;
 use super::input_rows::ImageRows;
 use crate::kernels::epilogue::{EpiloguePtrs, Output, Pool, check_convolution, pool_two_rows};
-use crate::kernels::gemm::micro_kernel::{Product, Rows};
-use crate::kernels::gemm::panel::{Grid, pack, packed_len, panels};
+use crate::kernels::gemm::micro_kernel::{LhsRows, PackedProduct};
+use crate::kernels::gemm::panel::{BlockGrid, pack, packed_len, panels};
 use crate::kernels::parallel::thread_pool::{ThreadPool, WorkerScratch};
 use crate::kernels::simd::tile::PANEL;
 use crate::kernels::tensor_view::Convolution;
@@ -16,18 +16,18 @@ use std::fmt;
 use std::mem::MaybeUninit;
 use std::ops::Range;
 
-/// The depth of the product that is summed in registers at once: a panel's part of it stays in the first-level cache.
-const DEPTH: usize = 384;
-/// Addresses held at once: taps times rows.
+/// K of a block, accumulated in registers: its part of a panel stays in the L1 cache.
+const KC: usize = 384;
+/// Capacity of the indirection buffer: taps times rows.
 const ADDRESSES: usize = 2048;
-/// What windows see outside the image.
-static ZEROS: [f32; DEPTH] = [0.0; DEPTH];
-/// Output pixels of a block, whose taps' pixels stay in the second-level cache.
+/// The padding that windows read outside the image.
+static ZEROS: [f32; KC] = [0.0; KC];
+/// Output pixels of a block, whose input pixels stay in the L2 cache.
 const ROW_BLOCK: usize = 96;
-/// Blocks to have at least, so that threads finish at about the same time.
-const TASKS: usize = 16;
+/// Minimum tasks, for load balance.
+const MIN_TASKS: usize = 16;
 
-/// The algorithm that computes every convolution. Weights are packed in panels of 16 output channels, group by group.
+/// The algorithm that supports every convolution. Weights are packed in panels of 16 output channels, group by group.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Im2col;
 
@@ -48,9 +48,9 @@ impl ConvAlgorithm for Im2col {
         let (depth, out_c) = (depth(conv), conv.out_c / conv.groups);
         assert_eq!(weights.len(), depth * conv.out_c, "weights");
         assert_eq!(packed.len(), self.packed_len(conv), "packed weights");
-        let each = packed_len(depth, out_c).max(1);
-        for (group, part) in packed.chunks_exact_mut(each).enumerate() {
-            pack(threads, depth, out_c, &weights[group * out_c..], conv.out_c, part);
+        let group_len = packed_len(depth, out_c).max(1);
+        for (group, packed) in packed.chunks_exact_mut(group_len).enumerate() {
+            pack(threads, depth, out_c, &weights[group * out_c..], conv.out_c, packed);
         }
     }
 
@@ -61,7 +61,7 @@ impl ConvAlgorithm for Im2col {
     fn run(&self, call: ConvCall<'_>) {
         let ConvCall { threads, conv, batch, input, weights, epilogue, scratch, output } = call;
         assert_eq!(weights.len(), self.packed_len(conv), "packed weights");
-        let (output, finish) = check_convolution(conv, batch, &input, epilogue, output);
+        let (output, epilogue_ptrs) = check_convolution(conv, batch, &input, epilogue, output);
         let grid = grid(conv, batch, epilogue.pool);
         let scratch = WorkerScratch::new(scratch, worker_len(conv, batch, epilogue.pool), threads.count());
         let input = ImageRows::of(&input, conv.window.in_h, conv.window.in_w);
@@ -70,26 +70,26 @@ impl ConvAlgorithm for Im2col {
             return;
         }
         threads.run_in_parts(batch * conv.groups * blocks, &|task, worker| {
-            let (part, block) = (task / blocks, task % blocks);
-            let (image, group) = (part / conv.groups, part % conv.groups);
+            let (image_group, block) = (task / blocks, task % blocks);
+            let (image, group) = (image_group / conv.groups, image_group % conv.groups);
             let (pixels, columns) = grid.block(block);
-            let task = Task { threads, conv, image, group, input, weights, finish: &finish };
+            let task = Task { threads, conv, image, group, input, weights, epilogue: &epilogue_ptrs };
             match epilogue.pool {
                 // SAFETY: pixels and columns were checked to lie within the views; blocks are disjoint.
                 None => unsafe {
                     let first = group * (conv.out_c / conv.groups) + columns.start;
                     task.block(pixels.clone(), columns, output.pixel(image, pixels.start).add(first), output.ld);
                 },
-                // SAFETY: as above; each worker uses only its own scratch.
+                // SAFETY: as above; workers have disjoint scratch.
                 Some(Pool::Max2x2) => unsafe { task.pooled_block(pixels, columns, scratch.piece(worker), &output) },
             }
         });
     }
 
     fn cost(&self, sizes: &Sizes) -> f64 {
-        // Gathering few channels at a time costs the same for each tap as gathering a cache line.
-        let gather = if sizes.inputs < 8.0 { 2.0 } else { 1.0 };
-        gather * sizes.product(sizes.pixels, sizes.depth, 7.0) / 0.97 + sizes.read_weights()
+        // A tap of few channels costs as much as a full cache line.
+        let penalty = if sizes.inputs < 8.0 { 2.0 } else { 1.0 };
+        penalty * sizes.product(sizes.pixels, sizes.depth, 7.0) / 0.97 + sizes.read_weights()
     }
 }
 
@@ -99,7 +99,7 @@ impl fmt::Display for Im2col {
     }
 }
 
-/// The rows of a group's weight matrix.
+/// K of a group's GEMM: the rows of its weight matrix.
 fn depth(conv: &Convolution) -> usize {
     product([conv.window.kernel_h, conv.window.kernel_w, conv.in_c / conv.groups.max(1)])
 }
@@ -109,8 +109,8 @@ fn worker_len(conv: &Convolution, batch: usize, pool: Option<Pool>) -> usize {
     pool.map_or(0, |_| product([grid.row_block(), grid.column_block()]))
 }
 
-/// The blocks of one group of one image; two output rows each where they are pooled.
-fn grid(conv: &Convolution, batch: usize, pool: Option<Pool>) -> Grid {
+/// The blocks of one group of one image; of two output rows each if they are pooled.
+fn grid(conv: &Convolution, batch: usize, pool: Option<Pool>) -> BlockGrid {
     let (window, groups) = (&conv.window, conv.groups.max(1));
     let (rows, block) = match pool {
         None => (product([window.out_h, window.out_w]), ROW_BLOCK),
@@ -118,10 +118,10 @@ fn grid(conv: &Convolution, batch: usize, pool: Option<Pool>) -> Grid {
             (product([pool.reduced(window.out_h), 2, window.out_w]), product([2, window.out_w]))
         }
     };
-    Grid::new(rows, conv.out_c / groups, block, product([batch, groups]), TASKS)
+    BlockGrid::new(rows, conv.out_c / groups, block, product([batch, groups]), MIN_TASKS)
 }
 
-/// What a block's product reads.
+/// The operands of one group of one image.
 pub(crate) struct Task<'a> {
     pub threads: &'a ThreadPool,
     pub conv: &'a Convolution,
@@ -129,16 +129,16 @@ pub(crate) struct Task<'a> {
     pub group: usize,
     pub input: ImageRows,
     pub weights: &'a [f32],
-    pub finish: &'a EpiloguePtrs<'a>,
+    pub epilogue: &'a EpiloguePtrs<'a>,
 }
 
 impl Task<'_> {
-    /// Two rows of output pixels into `band`, then pooled into the output.
+    /// Computes two output rows into `band` and pools them into the output.
     unsafe fn pooled_block(&self, pixels: Range<usize>, columns: Range<usize>, band: &mut [f32], output: &Output) {
         let width = self.conv.window.out_w;
         let row = pixels.start / width / 2;
         let first = self.group * (self.conv.out_c / self.conv.groups) + columns.start;
-        // SAFETY: the band holds the block, and the pooled row is within the output.
+        // SAFETY: `band` has room for the block, and the pooled row is within the output.
         unsafe {
             let count = columns.len();
             self.block(pixels, columns, band.as_mut_ptr(), count);
@@ -149,23 +149,23 @@ impl Task<'_> {
         }
     }
 
-    /// The results of some output pixels and some of the group's channels, to `c`.
+    /// Computes a block of output pixels by channels of the group, into `c`.
     ///
     /// # Safety
-    /// The pixels and channels must be within the convolution, and `c` must hold them, `ldc` floats apart.
+    /// Pixels and channels must be within the result, and `c` writable for the block, with pixels `ldc` floats apart.
     pub unsafe fn block(&self, pixels: Range<usize>, columns: Range<usize>, c: *mut f32, ldc: usize) {
         let window = &self.conv.window;
         let in_c = self.conv.in_c / self.conv.groups;
         let out_c = self.conv.out_c / self.conv.groups;
         let taps = window.kernel_h * window.kernel_w;
-        // The depth is summed in pieces: some taps' whole pixels, or a part of one tap's.
-        let tap_step = (DEPTH / in_c.max(1)).clamp(1, taps.max(1)).min(ADDRESSES / 16);
-        let channel_step = in_c.div_ceil(in_c.div_ceil(DEPTH).max(1)).max(1);
+        // K is blocked: several taps with all their channels, or a part of one tap's channels.
+        let tap_step = (KC / in_c.max(1)).clamp(1, taps.max(1)).min(ADDRESSES / 16);
+        let channel_step = in_c.div_ceil(in_c.div_ceil(KC).max(1)).max(1);
         let row_step = (ADDRESSES / tap_step).min(ROW_BLOCK);
         let panel_stride = taps * in_c * PANEL;
         let first_channel = self.group * out_c + columns.start;
         let mut addresses = [const { MaybeUninit::<*const f32>::uninit() }; ADDRESSES];
-        // SAFETY: all addresses are within the checked views; the list holds `tap_step * row_step`.
+        // SAFETY: all addresses are within the checked views; the buffer has room for `tap_step * row_step`.
         unsafe {
             let weights = self.weights.as_ptr().add(self.group * panels(out_c) * panel_stride);
             let weights = weights.add(columns.start / PANEL * panel_stride);
@@ -173,46 +173,46 @@ impl Task<'_> {
             while pixel < pixels.end {
                 let rows = row_step.min(pixels.end - pixel);
                 let c = c.add((pixel - pixels.start) * ldc);
-                let mut residual = self.finish.residual(self.image, pixel);
+                let mut residual = self.epilogue.residual(self.image, pixel);
                 if !residual.is_null() {
                     residual = residual.add(first_channel);
                 }
                 let mut tap = 0;
                 while tap < taps {
-                    let some_taps = tap_step.min(taps - tap);
+                    let tap_count = tap_step.min(taps - tap);
                     let mut channel = 0;
                     while channel < in_c {
                         let channels = channel_step.min(in_c - channel);
-                        let list = &mut addresses[..some_taps * rows];
-                        self.list_addresses(list, tap, pixel, rows, self.group * in_c + channel);
-                        let last = tap + some_taps == taps && channel + channels == in_c;
-                        self.threads.isa().dispatch(Product {
-                            a: Rows::Listed { addresses: list.as_ptr().cast(), rows },
+                        let list = &mut addresses[..tap_count * rows];
+                        self.fill_addresses(list, tap, pixel, rows, self.group * in_c + channel);
+                        let is_last = tap + tap_count == taps && channel + channels == in_c;
+                        self.threads.isa().dispatch(PackedProduct {
+                            a: LhsRows::Indirect { addresses: list.as_ptr().cast(), rows },
                             rows,
-                            taps: some_taps,
+                            taps: tap_count,
                             depth: channels,
                             b: weights.add((tap * in_c + channel) * PANEL),
                             panel_stride,
-                            next: std::ptr::null(),
+                            next_panel: std::ptr::null(),
                             columns: columns.len(),
                             c,
                             ldc,
                             accumulate: tap > 0 || channel > 0,
-                            finish: last.then_some(self.finish),
+                            epilogue: is_last.then_some(self.epilogue),
                             residual,
                             first_column: first_channel,
                         });
                         channel += channels;
                     }
-                    tap += some_taps;
+                    tap += tap_count;
                 }
                 pixel += rows;
             }
         }
     }
 
-    /// Lists for each tap from `tap` on the address of each window's pixel, at a channel.
-    fn list_addresses(
+    /// Fills the indirection buffer: for each tap from `tap` on, each window's pixel at a channel.
+    fn fill_addresses(
         &self,
         list: &mut [MaybeUninit<*const f32>],
         tap: usize,
@@ -221,7 +221,7 @@ impl Task<'_> {
         channel: usize,
     ) {
         let window = &self.conv.window;
-        for (index, line) in list.chunks_exact_mut(rows).enumerate() {
+        for (index, tap_addresses) in list.chunks_exact_mut(rows).enumerate() {
             let (tap_y, tap_x) = ((tap + index) / window.kernel_w, (tap + index) % window.kernel_w);
             let shift = (tap_x * window.dilation_w).wrapping_sub(window.pad_left);
             let row = |y: usize| {
@@ -230,7 +230,7 @@ impl Task<'_> {
             };
             let (mut y, mut x) = (pixel / window.out_w, pixel % window.out_w);
             let mut from = row(y);
-            for address in line {
+            for address in tap_addresses {
                 let at = (x * window.stride_w).wrapping_add(shift);
                 address.write(match from {
                     Some(from) if at < window.in_w => from.wrapping_add(at * self.input.ld + channel),
@@ -271,7 +271,7 @@ mod tests {
     }
 
     #[test]
-    fn kernels_strides_dilations_and_paddings() {
+    fn im2col_equals_naive_for_kernels_strides_dilations_and_paddings() {
         check(convolution((7, 9), (5, 7, 1), (3, 1, 1), (1, 1)));
         check(convolution((13, 11), (3, 33, 1), (5, 2, 1), (2, 1)));
         check(convolution((9, 12), (17, 16, 1), (3, 1, 2), (2, 2)));
@@ -281,14 +281,14 @@ mod tests {
     }
 
     #[test]
-    fn groups() {
+    fn im2col_equals_naive_for_groups() {
         check(convolution((7, 7), (6, 8, 2), (3, 1, 1), (1, 1)));
         check(convolution((5, 6), (9, 51, 3), (3, 2, 1), (1, 0)));
         check(convolution((5, 4), (5, 10, 5), (3, 1, 1), (1, 1)));
     }
 
     #[test]
-    fn deep_sums_and_many_rows() {
+    fn im2col_equals_naive_for_deep_sums_and_many_rows() {
         check(convolution((3, 4), (401, 18, 1), (3, 1, 1), (1, 1)));
         check(convolution((31, 33), (8, 17, 1), (3, 1, 1), (1, 1)));
     }

@@ -1,12 +1,12 @@
-//! Convolutions as general products: windows are copied to rows in blocks, unless the window is a pixel, and the weights
-//! are read as they stand.
+//! Explicit im2col with GEMM by BLAS: windows are copied to rows in blocks (1x1 convolutions are read in place), and the
+//! weights are not packed.
 
 use super::algorithm::{ConvAlgorithm, ConvCall};
 use super::cost::Sizes;
 use super::window_copy::copy_windows;
 use crate::kernels::epilogue::{Pool, check_convolution};
-use crate::kernels::gemm::{self, Backend, Operand, Product, multiply_alone};
-use crate::kernels::parallel::disjoint::{Grid, Scratch, share};
+use crate::kernels::gemm::{self, Backend, Operand, Product, multiply_serial};
+use crate::kernels::parallel::disjoint::{Partition, Scratch, share};
 use crate::kernels::parallel::image_batches::span;
 use crate::kernels::parallel::thread_pool::ThreadPool;
 use crate::kernels::target;
@@ -15,20 +15,20 @@ use crate::size::{product, round_up};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
-/// Floats of a block's copied windows: half of a second-level cache of 512 KiB.
+/// Floats of a block of the im2col matrix: half of an L2 cache of 512 KiB.
 const BLOCK_FLOATS: usize = 64 * 1024;
-/// Blocks to have at least, so that threads finish at about the same time.
-const TASKS: usize = 16;
+/// Minimum tasks, for load balance.
+const MIN_TASKS: usize = 16;
 
-/// The values of a window.
+/// K of the GEMM: the values of a window.
 fn depth(conv: &Convolution) -> usize {
     product([conv.window.kernel_h, conv.window.kernel_w, conv.in_c])
 }
 
-/// Pixels of a block, by sizes only.
+/// Output pixels of a block; depends on the sizes only.
 fn rows(conv: &Convolution) -> usize {
     let pixels = product([conv.window.out_h, conv.window.out_w]);
-    (BLOCK_FLOATS / depth(conv).max(1)).clamp(16, 256).min(round_up(pixels.div_ceil(TASKS), 16)).max(1)
+    (BLOCK_FLOATS / depth(conv).max(1)).clamp(16, 256).min(round_up(pixels.div_ceil(MIN_TASKS), 16)).max(1)
 }
 
 fn worker_len(conv: &Convolution) -> usize {
@@ -73,7 +73,7 @@ impl ConvAlgorithm for Im2colBlas {
         }
         let each = rows(conv);
         let inner = pixels.div_ceil(each);
-        let grid = Grid {
+        let partition = Partition {
             outer: batch,
             outer_stride: image,
             inner,
@@ -81,8 +81,8 @@ impl ConvAlgorithm for Im2colBlas {
             len: span(each.min(pixels), ld, out_c),
             last: span(pixels - (inner - 1) * each, ld, out_c),
         };
-        let own = Scratch { data: scratch, each: worker_len(conv) };
-        share(threads, data, grid, own, &|piece, out, copy| {
+        let scratch = Scratch { data: scratch, per_worker: worker_len(conv) };
+        share(threads, data, partition, scratch, &|piece, out, copy| {
             let first = piece.inner * each;
             let count = each.min(pixels - first);
             let left = if conv.is_pixelwise() {
@@ -95,7 +95,7 @@ impl ConvAlgorithm for Im2colBlas {
             };
             let block = Product { rows: count, columns: out_c, depth, alpha: 1.0, beta: 0.0, backend: Backend::Blas };
             let right = Operand { data: weights, ld: out_c, transposed: false };
-            multiply_alone(threads.isa(), &block, left, right, out, ld);
+            multiply_serial(threads.isa(), &block, left, right, out, ld);
             for (index, row) in out.chunks_mut(ld).enumerate() {
                 epilogue.apply(&mut row[..out_c], piece.outer, first + index);
             }
@@ -105,8 +105,8 @@ impl ConvAlgorithm for Im2colBlas {
     fn cost(&self, sizes: &Sizes) -> f64 {
         let &Sizes { conv, pixels, depth, outputs, activation_bytes, .. } = sizes;
         let copies = if conv.is_pixelwise() { 0.0 } else { pixels * depth * 8.0 / target::STREAM_BYTES_PER_NS };
-        // Both operands are packed in blocks, and bias and activation are a second pass over the result.
-        let packs = (pixels * depth + depth * outputs * (pixels / gemm::TILE as f64).ceil()) * 0.22;
+        // BLAS packs both operands in blocks, and the epilogue is a second pass over the result.
+        let packs = (pixels * depth + depth * outputs * (pixels / gemm::MAX_BLOCK as f64).ceil()) * 0.22;
         let streams = activation_bytes / target::STREAM_BYTES_PER_NS;
         sizes.product(pixels, depth, 7.0) + copies + packs + streams + sizes.read_weights()
     }
@@ -130,7 +130,7 @@ mod tests {
     use crate::kernels::guarded::Floats;
 
     #[test]
-    fn sizes_strides_and_padding() {
+    fn im2col_blas_equals_naive_for_sizes_strides_and_padding() {
         for conv in [
             convolution((1, 1), (1, 1, 1), (1, 1, 1), (0, 0)),
             convolution((5, 7), (13, 33, 1), (1, 1, 1), (0, 0)),
@@ -140,9 +140,9 @@ mod tests {
         ] {
             let weights = noise(conv.weights(), 7);
             compare(&conv, &weights, 2e-6 * depth(&conv) as f64, &|threads, batch, input, epilogue, output| {
-                let own = Im2colBlas.supports(&conv, epilogue.pool);
-                // It does not pool: another algorithm computes those cases, so that the others are compared.
-                let algorithm: &dyn ConvAlgorithm = if own { &Im2colBlas } else { &Im2col };
+                let scratch = Im2colBlas.supports(&conv, epilogue.pool);
+                // Pooling is unsupported: another algorithm computes those cases.
+                let algorithm: &dyn ConvAlgorithm = if scratch { &Im2colBlas } else { &Im2col };
                 let packed = Floats::from(algorithm.packed(&conv, &weights));
                 let mut scratch =
                     Floats::filled(0.0, algorithm.scratch_len(&conv, batch, epilogue.pool, threads.count()));

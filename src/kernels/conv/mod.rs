@@ -1,4 +1,4 @@
-//! Convolutions: each algorithm is one file and one line in the table here.
+//! Convolution algorithms: each is one file, and one line in the table below.
 
 pub mod algorithm;
 pub mod cost;
@@ -32,14 +32,14 @@ use winograd::Blocking;
 
 macro_rules! algorithms {
     ($($(#[$doc:meta])* $variant:ident($implementation:ty),)*) => {
-        /// How a convolution is computed.
+        /// A convolution algorithm with its parameters.
         #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
         pub enum Algorithm {
             $($(#[$doc])* $variant($implementation),)*
         }
 
         impl Algorithm {
-            /// The algorithms that can compute a convolution; the first can compute every one.
+            /// The algorithms that support a convolution; the first is im2col, which supports all.
             pub fn candidates(conv: &Convolution, pool: Option<Pool>, micro_batch: usize) -> Vec<Algorithm> {
                 let mut list = Vec::new();
                 $(list.extend(<$implementation>::candidates(conv, micro_batch).into_iter().map(Algorithm::$variant));)*
@@ -70,17 +70,17 @@ macro_rules! algorithms {
 }
 
 algorithms! {
-    /// Rows of the window's pixels times the weights, in cache-sized blocks; computes every convolution.
+    /// Implicit im2col: a blocked GEMM whose left rows are read through an indirection buffer. Supports every convolution.
     Im2col(Im2col),
-    /// Each channel by itself.
+    /// One kernel, or `multiplier` of them, per channel.
     Depthwise(Depthwise),
-    /// 1x1: a product over pixels.
+    /// 1x1: a GEMM over pixels.
     Pointwise(Pointwise),
-    /// For few input channels: the window is read in place.
+    /// For few input channels: windows are read in place from a padded copy.
     Direct(Direct),
-    /// Copied windows, or pixels, times the unpacked weights, by BLAS.
+    /// Explicit im2col, in blocks, and a GEMM with unpacked weights by BLAS.
     Blas(Im2colBlas),
-    /// 3x3 and 5x5 with stride 1 by fewer multiplications (Lavin and Gray, 2016).
+    /// 3x3 and 5x5 with stride 1: minimal filtering with fewer multiplications (Lavin and Gray, 2016).
     Winograd(Blocking),
 }
 

@@ -1,4 +1,4 @@
-//! What convolutions are compared with in tests: plain loops in f64.
+//! The reference convolution of tests: naive loops in f64.
 
 use crate::kernels::elementwise::activation::Activation;
 use crate::kernels::epilogue::{EpilogueArgs, Pool};
@@ -19,7 +19,7 @@ pub fn noise(count: usize, seed: u64) -> Floats {
     (0..count).map(|_| next()).collect()
 }
 
-/// A convolution of a `height` by `width` image: kernel, stride, dilation and padding the same along both axes.
+/// A convolution of a `height` by `width` image, with the same kernel, stride, dilation and padding on both axes.
 pub fn convolution(
     (height, width): (usize, usize),
     (in_c, out_c, groups): (usize, usize, usize),
@@ -44,11 +44,11 @@ pub fn convolution(
     Convolution { window, in_c, out_c, groups }
 }
 
-/// What is varied besides the convolution.
+/// A test case: all that varies besides the convolution's geometry.
 #[derive(Clone, Copy, Debug)]
 pub struct Case {
     pub batch: usize,
-    /// Floats between pixels that belong to others.
+    /// Floats between pixels that the kernel must not write.
     pub gap: usize,
     pub bias: bool,
     pub residual: bool,
@@ -56,7 +56,7 @@ pub struct Case {
     pub pool: bool,
 }
 
-/// The variations that every convolution is tested with.
+/// The cases that every convolution is tested with.
 pub const CASES: [Case; 5] = [
     Case { batch: 1, gap: 0, bias: true, residual: false, activation: Activation::Relu { alpha: 0.0 }, pool: false },
     Case { batch: 2, gap: 5, bias: true, residual: true, activation: Activation::Relu6, pool: false },
@@ -76,9 +76,8 @@ fn activate(activation: Activation, x: f64) -> f64 {
     }
 }
 
-/// Compares `run` with the plain loops for each case, each instruction set of the machine and one and two threads;
-/// `run` gets `(threads, batch, input, epilogue, output)`; pages that nobody may touch begin where the views end, and with
-/// two threads end where input and output begin.
+/// Compares `run` with the naive loops for each case, each instruction set of the machine, and one and two threads;
+/// `run` takes `(threads, batch, input, epilogue, output)`.
 pub fn compare(
     conv: &Convolution,
     weights: &[f32],
@@ -138,7 +137,7 @@ pub fn compare(
     }
 }
 
-/// The result by plain loops: `(batch, pixels, out_c)`.
+/// The result by naive loops: `(batch, pixels, out_c)`.
 fn expected(conv: &Convolution, batch: usize, input: &View, weights: &[f32], epilogue: &EpilogueArgs) -> Vec<f64> {
     let window = &conv.window;
     let (in_c, out_c) = (conv.in_c / conv.groups, conv.out_c / conv.groups);

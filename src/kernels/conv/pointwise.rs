@@ -1,11 +1,11 @@
-//! Convolutions by 1x1 kernels: a matrix product over the pixels.
+//! Pointwise (1x1) convolution: a GEMM over the pixels.
 
 use super::algorithm::{ConvAlgorithm, ConvCall};
 use super::cost::Sizes;
 use super::im2col::Im2col;
 use crate::kernels::epilogue::{Pool, check_convolution};
-use crate::kernels::gemm::micro_kernel::{Product, Rows, parts};
-use crate::kernels::gemm::panel::Grid;
+use crate::kernels::gemm::micro_kernel::{LhsRows, PackedProduct, block_ranges};
+use crate::kernels::gemm::panel::BlockGrid;
 use crate::kernels::parallel::thread_pool::ThreadPool;
 use crate::kernels::simd::tile::PANEL;
 use crate::kernels::tensor_view::Convolution;
@@ -13,12 +13,12 @@ use crate::size::span;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
-/// The depth that a task multiplies at once for all its columns.
-const DEPTH: usize = 512;
-/// Floats of a block's left operand: half of a second-level cache of 512 KiB.
+/// Maximum K of a block, for all columns of a task.
+const KC: usize = 512;
+/// Floats of a block's left operand: half of an L2 cache of 512 KiB.
 const BLOCK_FLOATS: usize = 64 * 1024;
-/// Blocks to have at least, so that threads finish at about the same time.
-const TASKS: usize = 16;
+/// Minimum tasks, for load balance.
+const MIN_TASKS: usize = 16;
 
 /// The algorithm for 1x1 kernels without padding. Weights are packed as for [`Im2col`].
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -52,7 +52,7 @@ impl ConvAlgorithm for Pointwise {
 
     fn run(&self, call: ConvCall<'_>) {
         if !call.conv.is_pixelwise() || call.epilogue.pool.is_some() {
-            // Pixels that do not follow each other are gathered through their addresses.
+            // Strided pixels go through an indirection buffer, and pooling is im2col's.
             return Im2col.run(call);
         }
         let ConvCall { threads, conv, batch, input, weights, epilogue, output, .. } = call;
@@ -61,20 +61,20 @@ impl ConvAlgorithm for Pointwise {
         assert_eq!(weights.len(), self.packed_len(conv), "packed weights");
         let mut pixels = window.out_h * window.out_w;
         let mut images = batch;
-        let dense = |ld: usize, image: usize| image == pixels * ld;
-        let residual_dense = epilogue.residual.is_none_or(|view| dense(view.ld, view.image));
+        let is_dense = |ld: usize, image: usize| image == pixels * ld;
+        let is_residual_dense = epilogue.residual.is_none_or(|view| is_dense(view.ld, view.image));
         let (output_ld, output_image) = (output.ld, output.image);
-        let (output, finish) = check_convolution(conv, batch, &input, epilogue, output);
-        if dense(input.ld, input.image) && dense(output_ld, output_image) && residual_dense {
+        let (output, epilogue_ptrs) = check_convolution(conv, batch, &input, epilogue, output);
+        if is_dense(input.ld, input.image) && is_dense(output_ld, output_image) && is_residual_dense {
             (pixels, images) = (pixels * batch, 1);
         }
         if pixels == 0 || images == 0 || conv.out_c == 0 {
             return;
         }
         let row_block = (BLOCK_FLOATS / conv.in_c.max(1)).clamp(24, 240);
-        let grid = Grid::new(pixels, conv.out_c, row_block, images, TASKS);
+        let grid = BlockGrid::new(pixels, conv.out_c, row_block, images, MIN_TASKS);
         let blocks = grid.blocks();
-        let depth_step = conv.in_c.div_ceil(conv.in_c.div_ceil(DEPTH).max(1)).max(1);
+        let depth_step = conv.in_c.div_ceil(conv.in_c.div_ceil(KC).max(1)).max(1);
         threads.run_in_parts(images * blocks, &|task, _| {
             let image = task / blocks;
             let (rows, columns) = grid.block(task % blocks);
@@ -82,28 +82,28 @@ impl ConvAlgorithm for Pointwise {
             unsafe {
                 let a = input.data.as_ptr().add(image * input.image + rows.start * input.ld);
                 let b = weights.as_ptr().add(columns.start * conv.in_c);
-                let mut residual = finish.residual(image, rows.start);
+                let mut residual = epilogue_ptrs.residual(image, rows.start);
                 if !residual.is_null() {
                     residual = residual.add(columns.start);
                 }
-                let product = Product {
-                    a: Rows::Strided { data: a, ld: input.ld, tap: 0 },
+                let product = PackedProduct {
+                    a: LhsRows::Strided { data: a, ld: input.ld, tap_stride: 0 },
                     rows: rows.len(),
                     taps: 1,
                     depth: conv.in_c,
                     b,
                     panel_stride: conv.in_c * PANEL,
-                    next: std::ptr::null(),
+                    next_panel: std::ptr::null(),
                     columns: columns.len(),
                     c: output.pixel(image, rows.start).add(columns.start),
                     ldc: output.ld,
                     accumulate: false,
-                    finish: Some(&finish),
+                    epilogue: Some(&epilogue_ptrs),
                     residual,
                     first_column: columns.start,
                 };
-                for places in parts(conv.in_c, depth_step) {
-                    threads.isa().dispatch(product.part(places));
+                for ks in block_ranges(conv.in_c, depth_step) {
+                    threads.isa().dispatch(product.slice_k(ks));
                 }
             }
         });
@@ -145,7 +145,7 @@ mod tests {
     }
 
     #[test]
-    fn sizes_and_strides() {
+    fn pointwise_equals_naive_for_sizes_and_strides() {
         check(convolution((1, 1), (1, 1, 1), (1, 1, 1), (0, 0)));
         check(convolution((5, 7), (13, 33, 1), (1, 1, 1), (0, 0)));
         check(convolution((6, 9), (16, 48, 1), (1, 2, 1), (0, 0)));

@@ -1,4 +1,4 @@
-//! Transposed convolution.
+//! Transposed convolution (deconvolution).
 
 use crate::kernels::elementwise::activation::Activation;
 use crate::kernels::gemm::small::accumulate;
@@ -8,21 +8,21 @@ use crate::kernels::parallel::thread_pool::ThreadPool;
 use crate::kernels::simd::multiversion::multiversion;
 use crate::kernels::tensor_view::{Convolution, View, ViewMut, Window};
 
-/// A transposed convolution: the gradient of `forward` by its input. Its output has the sizes of `forward`'s input
-/// (`in_h`, `in_w`, `in_c`), its input those of `forward`'s output; padding, stride and dilation are `forward`'s.
+/// A transposed convolution: the gradient of `forward` with respect to its input. Its output has the shape of `forward`'s
+/// input (`in_h`, `in_w`, `in_c`), its input that of `forward`'s output; padding, stride and dilation are `forward`'s.
 #[derive(Clone, Copy, Debug)]
 pub struct TransposedConvolution<'a> {
     pub forward: Convolution,
-    /// As [`pack_deconvolution`] writes it.
+    /// Weights packed by [`pack_deconvolution`].
     pub packed: &'a [f32],
-    /// One for each output channel, if there is a bias.
+    /// `(in_c)` of `forward`: one float per output channel.
     pub bias: Option<&'a [f32]>,
     pub activation: Activation,
 }
 
-/// Brings `weight`, `(kernel_h, kernel_w, in_c / groups, out_c)` in terms of `forward` - for one group that is NeuPy's
-/// and TensorFlow's `(kernel_h, kernel_w, outputs, inputs)` of the transposed convolution - into the order of the
-/// kernel, `(kernel_h, kernel_w, out_c, in_c / groups)`. Both have the same length.
+/// Transposes each tap of `weight`, `(kernel_h, kernel_w, in_c / groups, out_c)` in terms of `forward` - for one group this is
+/// NeuPy's and TensorFlow's `(kernel_h, kernel_w, outputs, inputs)` of the transposed convolution - to
+/// `(kernel_h, kernel_w, out_c, in_c / groups)`, the layout of the kernel. Both slices have the same length.
 pub fn pack_deconvolution(weight: &[f32], forward: &Convolution, packed: &mut [f32]) {
     let (outputs, inputs) = (forward.in_c / forward.groups, forward.out_c);
     for (tap, packed) in weight.chunks_exact(outputs * inputs).zip(packed.chunks_exact_mut(outputs * inputs)) {
@@ -35,8 +35,11 @@ pub fn pack_deconvolution(weight: &[f32], forward: &Convolution, packed: &mut [f
 }
 
 /// y = activation(transposed convolution of x + bias): x is `(n, out_h, out_w, out_c)` and y `(n, in_h, in_w, in_c)`
-/// in terms of `forward`. Output row oy sums over the taps with
-/// oy = iy * stride + ky * dilation - pad, and so for columns.
+/// in terms of `forward`. Output row oy is the sum over the input rows iy and taps ky with
+/// oy = iy * stride + ky * dilation - pad; likewise for columns.
+///
+/// # Panics
+/// If a slice is too short for the sizes.
 pub fn deconvolution(x: View<'_>, y: ViewMut<'_>, n: usize, layer: &TransposedConvolution<'_>, threads: &ThreadPool) {
     let Window { in_h, in_w, out_h, out_w, .. } = layer.forward.window;
     let ld = y.ld;
@@ -51,7 +54,7 @@ pub fn deconvolution(x: View<'_>, y: ViewMut<'_>, n: usize, layer: &TransposedCo
     });
 }
 
-/// The input image of a row.
+/// The input image and the layer of an output row.
 #[derive(Clone, Copy)]
 struct Source<'a> {
     data: &'a [f32],
@@ -59,28 +62,29 @@ struct Source<'a> {
     layer: &'a TransposedConvolution<'a>,
 }
 
-/// The input place whose tap `k` meets output place `out`; it may lie outside, and there may be none.
+/// The input coordinate that contributes to output coordinate `out` through tap `k`, which may be outside the image; none
+/// if the stride skips it.
 #[inline(always)]
-fn place(out: usize, pad: usize, k: usize, dilation: usize, stride: usize) -> Option<isize> {
+fn input_index(out: usize, pad: usize, k: usize, dilation: usize, stride: usize) -> Option<isize> {
     let distance = (out + pad) as isize - (k * dilation) as isize;
     let stride = stride as isize;
     (distance.rem_euclid(stride) == 0).then(|| distance.div_euclid(stride))
 }
 
-/// Output pixels that share their taps and are computed together.
-const P: usize = 4;
+/// Output pixels of a register tile, which share their taps.
+const TILE_PIXELS: usize = 4;
 
 multiversion! {
     fn write_row(source: Source<'_>, row: &mut [f32], ld: usize, oy: usize) {
         let layer = source.layer;
         let w = &layer.forward.window;
-        // Columns of the same remainder by the stride meet the same taps, one input column after the other.
+        // Output columns congruent modulo the stride have the same taps, at consecutive input columns.
         for phase in 0..w.stride_w.min(w.in_w) {
             let mut ox = phase;
             while ox < w.in_w {
-                if ox + (P - 1) * w.stride_w < w.in_w && inside_together(w, ox) {
-                    write_pixels::<P>(source, row, ld, oy, ox);
-                    ox += P * w.stride_w;
+                if ox + (TILE_PIXELS - 1) * w.stride_w < w.in_w && is_uniform(w, ox) {
+                    write_pixels::<TILE_PIXELS>(source, row, ld, oy, ox);
+                    ox += TILE_PIXELS * w.stride_w;
                 } else {
                     write_pixels::<1>(source, row, ld, oy, ox);
                     ox += w.stride_w;
@@ -93,12 +97,12 @@ multiversion! {
     }
 }
 
-/// For every tap: are the input columns of `P` output pixels all inside the image, or all outside?
+/// Whether, for every tap, the input columns of a tile's pixels are all inside the image or all outside.
 #[inline(always)]
-fn inside_together(w: &Window, ox: usize) -> bool {
+fn is_uniform(w: &Window, ox: usize) -> bool {
     (0..w.kernel_w).all(|kx| {
-        place(ox, w.pad_left, kx, w.dilation_w, w.stride_w).is_none_or(|ix| {
-            let (last, width) = (ix + P as isize - 1, w.out_w as isize);
+        input_index(ox, w.pad_left, kx, w.dilation_w, w.stride_w).is_none_or(|ix| {
+            let (last, width) = (ix + TILE_PIXELS as isize - 1, w.out_w as isize);
             (ix >= 0 && last < width) || last < 0 || ix >= width
         })
     })
@@ -111,11 +115,11 @@ fn write_pixels<const N: usize>(source: Source<'_>, row: &mut [f32], ld: usize, 
     for group in 0..forward.groups {
         let mut c = 0;
         while c < outputs {
-            let left = outputs - c;
-            if left >= 16 {
+            let remaining = outputs - c;
+            if remaining >= 16 {
                 write_tile::<N, 16>(source, row, ld, (oy, ox), (group, c));
                 c += 16;
-            } else if left >= 4 {
+            } else if remaining >= 4 {
                 write_tile::<N, 4>(source, row, ld, (oy, ox), (group, c));
                 c += 4;
             } else {
@@ -143,10 +147,10 @@ fn write_tile<const N: usize, const C: usize>(
         acc.iter_mut().for_each(|pixel| pixel.copy_from_slice(&bias[channel..][..C]));
     }
     for ky in 0..w.kernel_h {
-        let iy = place(oy, w.pad_top, ky, w.dilation_h, w.stride_h);
+        let iy = input_index(oy, w.pad_top, ky, w.dilation_h, w.stride_h);
         let Some(iy) = iy.filter(|iy| (0..w.out_h as isize).contains(iy)) else { continue };
         for kx in 0..w.kernel_w {
-            let ix = place(ox, w.pad_left, kx, w.dilation_w, w.stride_w);
+            let ix = input_index(ox, w.pad_left, kx, w.dilation_w, w.stride_w);
             let Some(ix) = ix.filter(|ix| (0..w.out_w as isize).contains(ix)) else { continue };
             let start = (iy as usize * w.out_w + ix as usize) * source.ld + group * inputs;
             let x = std::array::from_fn(|p| &source.data[start + p * source.ld..][..inputs]);
@@ -173,7 +177,7 @@ mod tests {
         let mut packed = Floats::filled(0.0, weight.len());
         pack_deconvolution(&weight, &forward, &mut packed);
         let x = Tensor::random(random, n, w.out_h * w.out_w, out_c, gap);
-        // What each forward output spreads over its inputs, by the definition of a gradient.
+        // Each output of the forward convolution is scattered over its receptive field, by definition of the gradient.
         let mut expected = vec![0.0; n * w.in_h * w.in_w * in_c];
         for image in 0..n {
             for p in 0..w.out_h * w.out_w {
@@ -203,7 +207,7 @@ mod tests {
     }
 
     #[test]
-    fn spreads_what_the_convolution_gathers() {
+    fn deconvolution_is_the_gradient_of_the_convolution() {
         let mut random = Random(22);
         for (i, window) in windows(&mut random, 40).into_iter().enumerate() {
             let (in_c, out_c, groups) = [(2, 4, 1), (17, 3, 1), (4, 6, 2), (21, 16, 1), (1, 1, 1)][i % 5];
@@ -212,7 +216,7 @@ mod tests {
     }
 
     #[test]
-    fn wide_rows_of_many_channels() {
+    fn deconvolution_of_wide_rows_with_many_channels() {
         let window = Window {
             in_h: 23,
             in_w: 45,

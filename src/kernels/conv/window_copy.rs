@@ -1,11 +1,11 @@
-//! Windows copied to rows, for products that want them side by side.
+//! Explicit im2col: copies windows to contiguous rows.
 
 use crate::kernels::tensor_view::{Convolution, View};
 use std::ops::Range;
 
-/// Copies `values` of the windows of output pixels, which are counted over the batch, from `first` on: each window's
-/// floats follow each other, with zeros where it leaves the image. A window's values are its taps times the channels of a
-/// group, which begin at `channel`.
+/// Copies columns `values` of the im2col matrix, for the output pixels from `first` on (counted over the batch), to the
+/// contiguous rows of `copy`, with zeros for padding. The columns are the taps times the channels of one group, which start
+/// at `channel`.
 pub fn copy_windows(
     conv: &Convolution,
     x: View<'_>,
@@ -16,25 +16,25 @@ pub fn copy_windows(
 ) {
     let window = &conv.window;
     let in_c = conv.in_c / conv.groups;
-    let each = window.out_h * window.out_w;
-    let (mut image, mut out_y, mut out_x) = (first / each, first % each / window.out_w, first % window.out_w);
-    for line in copy.chunks_exact_mut(values.len()) {
+    let pixels = window.out_h * window.out_w;
+    let (mut image, mut out_y, mut out_x) = (first / pixels, first % pixels / window.out_w, first % window.out_w);
+    for row in copy.chunks_exact_mut(values.len()) {
         let data = &x.data[image * x.image..];
-        let (mut value, mut line) = (values.start, line);
-        while !line.is_empty() {
-            let (tap, from) = (value / in_c, value % in_c);
-            let (part, rest) = line.split_at_mut((in_c - from).min(line.len()));
-            let y = out_y * window.stride_h + tap / window.kernel_w * window.dilation_h;
-            let x_at = out_x * window.stride_w + tap % window.kernel_w * window.dilation_w;
-            let (y, x_at) = (y.wrapping_sub(window.pad_top), x_at.wrapping_sub(window.pad_left));
-            if y < window.in_h && x_at < window.in_w {
-                let start = (y * window.in_w + x_at) * x.ld + channel + from;
-                part.copy_from_slice(&data[start..start + part.len()]);
+        let (mut value, mut row) = (values.start, row);
+        while !row.is_empty() {
+            let (tap, first_channel) = (value / in_c, value % in_c);
+            let (channels, remaining) = row.split_at_mut((in_c - first_channel).min(row.len()));
+            let in_y = out_y * window.stride_h + tap / window.kernel_w * window.dilation_h;
+            let in_x = out_x * window.stride_w + tap % window.kernel_w * window.dilation_w;
+            let (in_y, in_x) = (in_y.wrapping_sub(window.pad_top), in_x.wrapping_sub(window.pad_left));
+            if in_y < window.in_h && in_x < window.in_w {
+                let start = (in_y * window.in_w + in_x) * x.ld + channel + first_channel;
+                channels.copy_from_slice(&data[start..start + channels.len()]);
             } else {
-                part.fill(0.0);
+                channels.fill(0.0);
             }
-            value += part.len();
-            line = rest;
+            value += channels.len();
+            row = remaining;
         }
         out_x += 1;
         if out_x == window.out_w {

@@ -5,8 +5,8 @@
 
 use crate::kernels::elementwise::activation::Activation;
 use crate::kernels::epilogue::{EpilogueArgs, EpiloguePtrs, Output};
-use crate::kernels::gemm::micro_kernel::{Product, Rows};
-use crate::kernels::gemm::panel::{Grid, packed_len};
+use crate::kernels::gemm::micro_kernel::{LhsRows, PackedProduct};
+use crate::kernels::gemm::panel::{BlockGrid, packed_len};
 use crate::kernels::parallel::thread_pool::{ThreadPool, WorkerScratch};
 use crate::kernels::simd::multiversion::multiversion;
 use crate::kernels::simd::tile::PANEL;
@@ -79,12 +79,13 @@ pub fn multiply(
     assert_eq!(weights.len(), packed_len_weights(inputs, outputs), "packed weights");
     crate::kernels::epilogue::check_view("input", &input, 1, rows, inputs);
     let epilogue = EpilogueArgs { bias, activation, ..EpilogueArgs::default() };
-    let finish = EpiloguePtrs::new(&epilogue, 1, rows, outputs);
+    let epilogue_ptrs = EpiloguePtrs::new(&epilogue, 1, rows, outputs);
     let output = Output::new(output, 1, rows, outputs);
     if rows == 0 || outputs == 0 {
         return;
     }
-    let grid = Grid::new(rows, outputs, ROW_BLOCK, 1, outputs.div_ceil(TOGETHER * PANEL) * rows.div_ceil(ROW_BLOCK));
+    let grid =
+        BlockGrid::new(rows, outputs, ROW_BLOCK, 1, outputs.div_ceil(TOGETHER * PANEL) * rows.div_ceil(ROW_BLOCK));
     let scratch = WorkerScratch::new(scratch, TOGETHER * DEPTH * PANEL, threads.count());
     threads.run(grid.blocks(), &|task, worker| {
         let (rows, columns) = grid.block(task);
@@ -102,23 +103,23 @@ pub fn multiply(
             }
             // SAFETY: rows and columns are within the checked views; blocks are disjoint; the widened panels are there.
             unsafe {
-                threads.isa().dispatch(Product {
-                    a: Rows::Strided {
+                threads.isa().dispatch(PackedProduct {
+                    a: LhsRows::Strided {
                         data: input.data.as_ptr().add(rows.start * input.ld + depth),
                         ld: input.ld,
-                        tap: 0,
+                        tap_stride: 0,
                     },
                     rows: rows.len(),
                     taps: 1,
                     depth: step,
                     b: wide.as_ptr(),
                     panel_stride: DEPTH * PANEL,
-                    next: std::ptr::null(),
+                    next_panel: std::ptr::null(),
                     columns: columns.len(),
                     c: output.pixel(0, rows.start).add(columns.start),
                     ldc: output.ld,
                     accumulate: depth > 0,
-                    finish: (depth + step == inputs).then_some(&finish),
+                    epilogue: (depth + step == inputs).then_some(&epilogue_ptrs),
                     residual: std::ptr::null(),
                     first_column: columns.start,
                 });

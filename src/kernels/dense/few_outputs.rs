@@ -6,7 +6,7 @@
 
 use crate::kernels::elementwise::activation::Activation;
 use crate::kernels::epilogue::check_view;
-use crate::kernels::parallel::disjoint::{Grid, Scratch, share};
+use crate::kernels::parallel::disjoint::{Partition, Scratch, share};
 use crate::kernels::parallel::thread_pool::ThreadPool;
 use crate::kernels::simd::vector::{SimdOp, Vector};
 use crate::kernels::tensor_view::{View, ViewMut};
@@ -33,7 +33,7 @@ pub fn scratch_len(inputs: usize, outputs: usize) -> usize {
 
 /// Transposes the weights `(inputs, outputs)` block by block.
 fn transpose(threads: &ThreadPool, outputs: usize, weights: &[f32], lines: &mut [f32]) {
-    share(threads, lines, Grid::chunks(lines.len(), outputs * LINE), Scratch::none(), &|piece, block, _| {
+    share(threads, lines, Partition::chunks(lines.len(), outputs * LINE), Scratch::none(), &|piece, block, _| {
         let weights = &weights[piece.inner * DEPTH * outputs..];
         for (input, weights) in weights.chunks_exact(outputs).take(DEPTH).enumerate() {
             for (output, weight) in weights.iter().enumerate() {
@@ -69,7 +69,7 @@ pub fn multiply(
     let (lines, ld) = (&*lines, output.ld);
     let span = |rows: usize| (rows - 1) * ld + outputs;
     let tasks = rows.div_ceil(ROWS);
-    let grid = Grid {
+    let partition = Partition {
         outer: 1,
         outer_stride: 0,
         inner: tasks,
@@ -77,7 +77,7 @@ pub fn multiply(
         len: span(ROWS),
         last: span(rows - (tasks - 1) * ROWS),
     };
-    share(threads, output.data, grid, Scratch::none(), &|piece, out, _| {
+    share(threads, output.data, partition, Scratch::none(), &|piece, out, _| {
         let first = piece.inner * ROWS;
         let mut sums = [[0.0; 16]; ROWS * MOST];
         let rows = ROWS.min(rows - first);

@@ -6,7 +6,7 @@
 
 use super::few_outputs::MOST;
 use crate::kernels::epilogue::check_view;
-use crate::kernels::parallel::disjoint::{Grid, Scratch, share};
+use crate::kernels::parallel::disjoint::{Partition, Scratch, share};
 use crate::kernels::parallel::thread_pool::ThreadPool;
 use crate::kernels::simd::vector::{SimdOp, Vector, prefetch};
 use crate::kernels::tensor_view::View;
@@ -35,12 +35,18 @@ pub fn weight_gradient(
     if gradient.is_empty() {
         return;
     }
-    share(threads, gradient, Grid::chunks(inputs * outputs, INPUTS * outputs), Scratch::none(), &|piece, out, _| {
-        let first = piece.inner * INPUTS;
-        let block = Block { rows, inputs: out.len() / outputs, outputs, x, first, dy, out };
-        // SAFETY: the views were checked to hold the rows and columns.
-        unsafe { threads.isa().dispatch(block) }
-    });
+    share(
+        threads,
+        gradient,
+        Partition::chunks(inputs * outputs, INPUTS * outputs),
+        Scratch::none(),
+        &|piece, out, _| {
+            let first = piece.inner * INPUTS;
+            let block = Block { rows, inputs: out.len() / outputs, outputs, x, first, dy, out };
+            // SAFETY: the views were checked to hold the rows and columns.
+            unsafe { threads.isa().dispatch(block) }
+        },
+    );
 }
 
 /// Of each output and input of a task.

@@ -8,9 +8,9 @@ pub mod few_outputs_gradient;
 use super::elementwise::activation::Activation;
 use super::epilogue::{EpilogueArgs, EpiloguePtrs, Output};
 use super::gemm;
-use super::gemm::micro_kernel::{FINE, Product, Rows, parts};
-use super::gemm::panel::{Grid, pack, packed_len};
-use super::parallel::disjoint::{Grid as Pieces, Scratch, share};
+use super::gemm::micro_kernel::{LhsRows, PackedProduct, SUM_BLOCK, block_ranges};
+use super::gemm::panel::{BlockGrid, pack, packed_len};
+use super::parallel::disjoint::{Partition, Scratch, share};
 use super::parallel::thread_pool::{ThreadPool, WorkerScratch};
 use super::simd::tile::PANEL;
 use super::tensor_view::{View, ViewMut};
@@ -84,9 +84,9 @@ pub fn multiply(
     assert_eq!(weights.len(), packed_len(inputs, outputs), "packed weights");
     super::epilogue::check_view("input", &input, 1, rows, inputs);
     let epilogue = EpilogueArgs { bias, activation, ..EpilogueArgs::default() };
-    let mut finish = EpiloguePtrs::new(&epilogue, 1, rows, outputs);
+    let mut epilogue_ptrs = EpiloguePtrs::new(&epilogue, 1, rows, outputs);
     // What was summed before the last stretch is added to it as residuals are.
-    finish.residual_ld = TOGETHER * PANEL;
+    epilogue_ptrs.residual_ld = TOGETHER * PANEL;
     let output = Output::new(output, 1, rows, outputs);
     if rows == 0 || outputs == 0 {
         return;
@@ -98,7 +98,7 @@ pub fn multiply(
     let together = if rows < 8 { TOGETHER / 2 } else { TOGETHER };
     let tasks = panel_count.div_ceil(together).max(TASKS.min(panel_count.div_ceil(if few { 4 } else { 1 })));
     let row_block = rows.div_ceil(TASKS.div_ceil(panel_count)).clamp(MIN_ROWS, ROW_BLOCK);
-    let grid = Grid::new(rows, outputs, row_block, 1, tasks * rows.div_ceil(row_block));
+    let grid = BlockGrid::new(rows, outputs, row_block, 1, tasks * rows.div_ceil(row_block));
     let depth_step = if few { STRETCH } else { DEPTH };
     let sums = (inputs > STRETCH).then(|| WorkerScratch::new(scratch, sums_len(rows), threads.count()));
     threads.run(grid.blocks(), &|task, worker| {
@@ -109,28 +109,32 @@ pub fn multiply(
         unsafe {
             let b = weights.as_ptr().add(columns.start * inputs);
             let c = output.pixel(0, rows.start).add(columns.start);
-            let product = Product {
-                a: Rows::Strided { data: input.data.as_ptr().add(rows.start * input.ld), ld: input.ld, tap: 0 },
+            let product = PackedProduct {
+                a: LhsRows::Strided {
+                    data: input.data.as_ptr().add(rows.start * input.ld),
+                    ld: input.ld,
+                    tap_stride: 0,
+                },
                 rows: rows.len(),
                 taps: 1,
                 depth: inputs,
                 b,
                 panel_stride: inputs * PANEL,
-                next: std::ptr::null(),
+                next_panel: std::ptr::null(),
                 columns: columns.len(),
                 c,
                 ldc: output.ld,
                 accumulate: false,
-                finish: Some(&finish),
+                epilogue: Some(&epilogue_ptrs),
                 residual: sums.as_ref().map_or(std::ptr::null(), |sums| sums.as_ptr()),
                 first_column: columns.start,
             };
-            for stretch in parts(inputs, STRETCH) {
-                let part = Product { accumulate: false, ..product.part(stretch.clone()) };
-                for places in parts(stretch.len(), depth_step) {
+            for stretch in block_ranges(inputs, STRETCH) {
+                let part = PackedProduct { accumulate: false, ..product.slice_k(stretch.clone()) };
+                for places in block_ranges(stretch.len(), depth_step) {
                     let next = part.b.wrapping_add(places.end * PANEL);
-                    let product = Product { next, ..part.part(places) };
-                    product.run_in_groups(threads.isa(), FINE);
+                    let product = PackedProduct { next_panel: next, ..part.slice_k(places) };
+                    product.run_with_blocked_sums(threads.isa(), SUM_BLOCK);
                 }
                 if stretch.end < inputs
                     && let Some(sums) = &mut sums
@@ -195,7 +199,7 @@ pub fn multiply_raw(
     if bias.is_none() && activation == Activation::Linear {
         return;
     }
-    let lines = Pieces { outer: rows, outer_stride: ld, ..Pieces::chunks(outputs, outputs) };
+    let lines = Partition { outer: rows, outer_stride: ld, ..Partition::chunks(outputs, outputs) };
     let epilogue = EpilogueArgs { bias, activation, ..EpilogueArgs::default() };
     share(threads, data, lines, Scratch::none(), &|_, row, _| epilogue.apply(row, 0, 0));
 }

@@ -1,4 +1,4 @@
-//! Activations by themselves, where no producer could take them into its epilogue.
+//! Stand-alone activations, for layers that are not fused into a producer's epilogue.
 
 use super::activation::Activation;
 use crate::kernels::parallel::image_batches::{Band, Images, pointwise};
@@ -6,7 +6,7 @@ use crate::kernels::parallel::thread_pool::ThreadPool;
 use crate::kernels::simd::multiversion::multiversion;
 use crate::kernels::tensor_view::{View, ViewMut};
 
-/// y = activation(x), all `(n, pixels, channels)`. Without an `x`, `y` holds it and is overwritten.
+/// y = activation(x), all `(n, pixels, channels)`. Without an `x` it works in place on `y`.
 pub fn activate(x: Option<View<'_>>, y: ViewMut<'_>, size: Images, activation: Activation, threads: &ThreadPool) {
     if x.is_none() && activation == Activation::Linear {
         return;
@@ -14,25 +14,30 @@ pub fn activate(x: Option<View<'_>>, y: ViewMut<'_>, size: Images, activation: A
     pointwise(threads, x, y, size, &|_, values| activation.apply(values));
 }
 
-/// y = max(0, x) + alpha * min(0, x) with learnt slopes (He et al., 2015), all `(n, pixels, channels)`.
+/// PReLU (He et al., 2015): y = max(0, x) + alpha * min(0, x), all `(n, pixels, channels)`.
 ///
-/// `alpha` is repeated over the floats of an image: one slope per channel, or one for each place of any trailing axes,
-/// or a single one. Its length must divide `pixels * channels`. Without an `x`, `y` holds it and is overwritten.
+/// `alpha` is broadcast over the leading axes of an image: a single slope, one per channel, or one per element of any
+/// trailing axes. Without an `x` it works in place on `y`.
+///
+/// # Panics
+/// If the length of `alpha` does not divide `pixels * channels`.
 pub fn prelu(x: Option<View<'_>>, y: ViewMut<'_>, size: Images, alpha: &[f32], threads: &ThreadPool) {
     assert!(
         !alpha.is_empty() && (size.pixels * size.channels).is_multiple_of(alpha.len()),
-        "{} slopes do not fit",
-        alpha.len()
+        "{} slopes cannot be broadcast over {} pixels of {} channels",
+        alpha.len(),
+        size.pixels,
+        size.channels
     );
     pointwise(threads, x, y, size, &|band: Band, values| {
         let mut values = values;
-        let mut at = band.first * size.channels % alpha.len();
+        let mut offset = band.first * size.channels % alpha.len();
         while !values.is_empty() {
-            let count = values.len().min(alpha.len() - at);
-            let (now, later) = values.split_at_mut(count);
-            prelu_slice(&alpha[at..at + count], now);
-            values = later;
-            at = 0;
+            let count = values.len().min(alpha.len() - offset);
+            let (head, tail) = values.split_at_mut(count);
+            prelu_slice(&alpha[offset..offset + count], head);
+            values = tail;
+            offset = 0;
         }
     });
 }
@@ -51,7 +56,7 @@ mod tests {
     use crate::kernels::testing::{Random, Tensor};
 
     #[test]
-    fn of_every_value() {
+    fn activations_match_their_definitions() {
         let mut random = Random(10);
         for (n, pixels, channels, gap) in [(1, 1, 1, 0), (3, 5, 17, 0), (2, 7, 3, 4), (2, 100, 128, 0)] {
             let x = Tensor::random(&mut random, n, pixels, channels, gap);
@@ -68,7 +73,7 @@ mod tests {
     }
 
     #[test]
-    fn slopes_of_any_trailing_axes() {
+    fn prelu_slopes_broadcast_over_leading_axes() {
         let mut random = Random(11);
         for (n, pixels, channels, gap) in [(3, 6, 5, 0), (2, 6, 5, 3), (1, 300, 64, 0)] {
             let x = Tensor::random(&mut random, n, pixels, channels, gap);

@@ -1,14 +1,14 @@
-//! Elementwise functions that a kernel may apply before it stores its result.
+//! Activation functions, which kernels can fuse into their epilogue.
 
 use serde::{Deserialize, Serialize};
 
-/// An elementwise function of one float.
+/// An elementwise activation function.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub enum Activation {
     /// x
     #[default]
     Linear,
-    /// max(0, x) + alpha * min(0, x); alpha 0 is the plain rectifier.
+    /// max(0, x) + alpha * min(0, x): ReLU for alpha 0, else leaky ReLU.
     Relu { alpha: f32 },
     /// min(max(0, x), 6)
     Relu6,
@@ -31,7 +31,7 @@ pub enum Activation {
 }
 
 impl Activation {
-    /// Every activation, with slopes below zero of 0 and not of 0: what tests go over.
+    /// Every activation, with ReLU both plain and leaky; for tests.
     pub const ALL: [Activation; 12] = [
         Activation::Linear,
         Activation::Relu { alpha: 0.0 },
@@ -47,7 +47,7 @@ impl Activation {
         Activation::Gelu,
     ];
 
-    /// The function in f64: the reference that kernels are compared with.
+    /// The function in f64: the reference for kernels.
     pub fn exact(self, x: f64) -> f64 {
         match self {
             Activation::Linear => x,

@@ -1,25 +1,25 @@
-//! Gradients of activations, learnt slopes and softmax.
+//! Gradients of activations, PReLU and softmax.
 
 use super::activation::Activation;
 use super::column_reduce::{Columns, sums};
 use super::combine::with_rows;
 use super::softmax::lane_dot;
-use crate::kernels::parallel::disjoint::{Grid, Scratch, share};
+use crate::kernels::parallel::disjoint::{Partition, Scratch, share};
 use crate::kernels::parallel::image_batches::{Images, pointwise};
 use crate::kernels::parallel::thread_pool::ThreadPool;
 use crate::kernels::simd::multiversion::multiversion;
 use crate::kernels::simd::scalar_math;
 use crate::kernels::tensor_view::{View, ViewMut};
 
-/// What a gradient is computed from: the values before or after the activation.
+/// The tensor that the derivative of an activation is computed from: its input or its output.
 #[derive(Clone, Copy, Debug)]
 pub enum SlopeSource<'a> {
     Input(View<'a>),
     Output(View<'a>),
 }
 
-/// Does the output of an activation tell its slope? For the others [`activation_gradient`] needs the input.
-pub fn slope_from_output(activation: Activation) -> bool {
+/// Whether the derivative can be computed from the activation's output; the others need the input.
+pub fn is_slope_from_output(activation: Activation) -> bool {
     match activation {
         Activation::Relu { alpha } => alpha >= 0.0,
         Activation::Linear
@@ -33,13 +33,13 @@ pub fn slope_from_output(activation: Activation) -> bool {
     }
 }
 
-/// dx = dy * activation'(x), all `(n, pixels, channels)`, where a kink counts to its flat or lower side. Without a
-/// `dy`, `dx` holds it and is overwritten.
+/// dx = dy * activation'(x), all `(n, pixels, channels)`. At a kink the derivative is that of the flat side, or of the
+/// side below. Without a `dy` it works in place on `dx`.
 ///
 /// # Panics
-/// If only the output is known and does not tell the slope (see [`slope_from_output`]).
+/// If `source` is the output and the derivative cannot be computed from it (see [`is_slope_from_output`]).
 pub fn activation_gradient(
-    known: SlopeSource<'_>,
+    source: SlopeSource<'_>,
     dy: Option<View<'_>>,
     dx: ViewMut<'_>,
     size: Images,
@@ -49,71 +49,74 @@ pub fn activation_gradient(
     if dy.is_none() && activation == Activation::Linear {
         return;
     }
-    match known {
+    match source {
         SlopeSource::Input(x) => pointwise(threads, dy, dx, size, &|band, values| {
-            with_rows(&x, band, values, size.channels, |values, x| times_slope_at(activation, values, x));
+            with_rows(&x, band, values, size.channels, |values, x| multiply_by_slope_from_input(activation, values, x));
         }),
         SlopeSource::Output(y) => {
-            assert!(slope_from_output(activation), "the output of {activation:?} does not tell its slope");
+            assert!(is_slope_from_output(activation), "the derivative of {activation:?} needs its input");
             pointwise(threads, dy, dx, size, &|band, values| {
-                with_rows(&y, band, values, size.channels, |values, y| times_slope_of(activation, values, y));
+                with_rows(&y, band, values, size.channels, |values, y| {
+                    multiply_by_slope_from_output(activation, values, y)
+                });
             });
         }
     }
 }
 
-/// values *= slope(at), value by value
+/// values *= slope(x), elementwise
 #[inline(always)]
-fn times(values: &mut [f32], at: &[f32], slope: impl Fn(f32) -> f32) {
-    values.iter_mut().zip(at).for_each(|(v, at)| *v *= slope(*at));
+fn multiply_by(values: &mut [f32], x: &[f32], slope: impl Fn(f32) -> f32) {
+    values.iter_mut().zip(x).for_each(|(v, x)| *v *= slope(*x));
 }
 
+/// `slope` where low < x < high, else 0.
 #[inline(always)]
-fn inside(x: f32, low: f32, high: f32, slope: f32) -> f32 {
+fn slope_within(x: f32, low: f32, high: f32, slope: f32) -> f32 {
     if x > low && x < high { slope } else { 0.0 }
 }
 
 multiversion! {
     /// values *= activation'(x)
-    fn times_slope_at(activation: Activation, values: &mut [f32], x: &[f32]) {
+    fn multiply_by_slope_from_input(activation: Activation, values: &mut [f32], x: &[f32]) {
         match activation {
             Activation::Linear => {}
-            Activation::Relu { alpha } => times(values, x, |x| if x > 0.0 { 1.0 } else { alpha }),
-            Activation::Relu6 => times(values, x, |x| inside(x, 0.0, 6.0, 1.0)),
-            Activation::Sigmoid => times(values, x, |x| scalar_math::sigmoid(x) * scalar_math::sigmoid(-x)),
-            Activation::HardSigmoid => times(values, x, |x| inside(x, -2.5, 2.5, 0.2)),
+            Activation::Relu { alpha } => multiply_by(values, x, |x| if x > 0.0 { 1.0 } else { alpha }),
+            Activation::Relu6 => multiply_by(values, x, |x| slope_within(x, 0.0, 6.0, 1.0)),
+            Activation::Sigmoid => multiply_by(values, x, |x| scalar_math::sigmoid(x) * scalar_math::sigmoid(-x)),
+            Activation::HardSigmoid => multiply_by(values, x, |x| slope_within(x, -2.5, 2.5, 0.2)),
             // 1 - tanh^2 without cancellation where tanh is near 1.
-            Activation::Tanh => times(values, x, |x| 4.0 * scalar_math::sigmoid(2.0 * x) * scalar_math::sigmoid(-2.0 * x)),
-            Activation::Elu => times(values, x, |x| if x > 0.0 { 1.0 } else { scalar_math::exp(x) }),
-            Activation::Softplus => times(values, x, scalar_math::sigmoid),
-            Activation::Swish => times(values, x, |x| scalar_math::sigmoid(x) * (1.0 + x * scalar_math::sigmoid(-x))),
-            Activation::HardSwish => times(values, x, |x| {
-                let bent = scalar_math::clip(x + 3.0, 0.0, 6.0) * (1.0 / 6.0);
-                bent + inside(x, -3.0, 3.0, x * (1.0 / 6.0))
+            Activation::Tanh => multiply_by(values, x, |x| 4.0 * scalar_math::sigmoid(2.0 * x) * scalar_math::sigmoid(-2.0 * x)),
+            Activation::Elu => multiply_by(values, x, |x| if x > 0.0 { 1.0 } else { scalar_math::exp(x) }),
+            Activation::Softplus => multiply_by(values, x, scalar_math::sigmoid),
+            Activation::Swish => multiply_by(values, x, |x| scalar_math::sigmoid(x) * (1.0 + x * scalar_math::sigmoid(-x))),
+            Activation::HardSwish => multiply_by(values, x, |x| {
+                let gate = scalar_math::clip(x + 3.0, 0.0, 6.0) * (1.0 / 6.0);
+                gate + slope_within(x, -3.0, 3.0, x * (1.0 / 6.0))
             }),
-            Activation::Gelu => times(values, x, |x| scalar_math::normal_below(x) + x * scalar_math::normal_density(x)),
+            Activation::Gelu => multiply_by(values, x, |x| scalar_math::normal_below(x) + x * scalar_math::normal_density(x)),
         }
     }
 }
 
 multiversion! {
-    /// values *= activation'(x) for the x of which y is the activation
-    fn times_slope_of(activation: Activation, values: &mut [f32], y: &[f32]) {
+    /// values *= activation'(x) where y = activation(x)
+    fn multiply_by_slope_from_output(activation: Activation, values: &mut [f32], y: &[f32]) {
         match activation {
-            Activation::Relu { alpha } => times(values, y, |y| if y > 0.0 { 1.0 } else { alpha }),
-            Activation::Relu6 => times(values, y, |y| inside(y, 0.0, 6.0, 1.0)),
-            Activation::Sigmoid => times(values, y, |y| y * (1.0 - y)),
-            Activation::HardSigmoid => times(values, y, |y| inside(y, 0.0, 1.0, 0.2)),
-            Activation::Tanh => times(values, y, |y| (1.0 - y) * (1.0 + y)),
-            Activation::Elu => times(values, y, |y| if y > 0.0 { 1.0 } else { y + 1.0 }),
-            Activation::Softplus => times(values, y, |y| 1.0 - scalar_math::exp(-y)),
+            Activation::Relu { alpha } => multiply_by(values, y, |y| if y > 0.0 { 1.0 } else { alpha }),
+            Activation::Relu6 => multiply_by(values, y, |y| slope_within(y, 0.0, 6.0, 1.0)),
+            Activation::Sigmoid => multiply_by(values, y, |y| y * (1.0 - y)),
+            Activation::HardSigmoid => multiply_by(values, y, |y| slope_within(y, 0.0, 1.0, 0.2)),
+            Activation::Tanh => multiply_by(values, y, |y| (1.0 - y) * (1.0 + y)),
+            Activation::Elu => multiply_by(values, y, |y| if y > 0.0 { 1.0 } else { y + 1.0 }),
+            Activation::Softplus => multiply_by(values, y, |y| 1.0 - scalar_math::exp(-y)),
             _ => {}
         }
     }
 }
 
-/// dx of [`prelu`](super::activate::prelu): dx = dy where x > 0, else alpha * dy; all `(n, pixels, channels)`. Without
-/// a `dy`, `dx` holds it and is overwritten.
+/// The input gradient of [`prelu`](super::activate::prelu): dx = dy where x > 0, else alpha * dy; all
+/// `(n, pixels, channels)`. Without a `dy` it works in place on `dx`.
 pub fn prelu_gradient(
     x: View<'_>,
     dy: Option<View<'_>>,
@@ -126,47 +129,50 @@ pub fn prelu_gradient(
     pointwise(threads, dy, dx, size, &|band, values| {
         let from = band.of(&x, channels);
         for (i, (values, x)) in values.chunks_exact_mut(channels).zip(from.chunks(x.ld)).enumerate() {
-            each_slope(alpha.len(), (band.first + i) * channels, channels, |slopes, places| {
-                prelu_slopes(&alpha[slopes], &mut values[places.clone()], &x[places]);
+            for_slope_runs(alpha.len(), (band.first + i) * channels, channels, |slopes, range| {
+                prelu_gradient_slice(&alpha[slopes], &mut values[range.clone()], &x[range]);
             });
         }
     });
 }
 
 multiversion! {
-    fn prelu_slopes(alpha: &[f32], values: &mut [f32], x: &[f32]) {
+    fn prelu_gradient_slice(alpha: &[f32], values: &mut [f32], x: &[f32]) {
         for ((v, x), a) in values.iter_mut().zip(x).zip(alpha) {
             *v = if *x > 0.0 { *v } else { a * *v };
         }
     }
 }
 
-/// Calls `work(slopes, places)` with ranges of the same length: `count` slopes are repeated over an image's floats, of
-/// which the next `floats` from `first` on are places 0, 1, ...
-fn each_slope(
+/// Splits `floats` elements, the first of which has index `first` in its image, into runs over which `count` slopes are
+/// not yet repeated; calls `body(range of the slopes, range of the elements)` for every run.
+fn for_slope_runs(
     count: usize,
     first: usize,
     floats: usize,
-    mut work: impl FnMut(std::ops::Range<usize>, std::ops::Range<usize>),
+    mut body: impl FnMut(std::ops::Range<usize>, std::ops::Range<usize>),
 ) {
-    let mut place = 0;
-    while place < floats {
-        let slope = (first + place) % count;
-        let len = (count - slope).min(floats - place);
-        work(slope..slope + len, place..place + len);
-        place += len;
+    let mut offset = 0;
+    while offset < floats {
+        let slope = (first + offset) % count;
+        let len = (count - slope).min(floats - offset);
+        body(slope..slope + len, offset..offset + len);
+        offset += len;
     }
 }
 
-/// Most partial sums that images are gathered in.
-const PARTS: usize = 64;
+/// Max number of partial sums over the images of a batch.
+const PARTIAL_SUMS: usize = 64;
+/// Slopes of one task of the final reduction.
+const TASK_SLOPES: usize = 64;
 
 /// Floats of scratch that [`prelu_slope_gradient`] needs for `slopes` slopes.
 pub fn prelu_slope_gradient_scratch_len(size: Images, slopes: usize) -> usize {
-    size.n.min(PARTS) * slopes
+    size.n.min(PARTIAL_SUMS) * slopes
 }
 
-/// The gradient of the slopes: for each one the sum of dy * min(0, x) over the places where it is used.
+/// The gradient of the slopes of [`prelu`](super::activate::prelu): each is the sum of dy * min(0, x) over the elements
+/// that use it. x and dy are `(n, pixels, channels)`; `scratch` has [`prelu_slope_gradient_scratch_len`] floats.
 pub fn prelu_slope_gradient(
     x: View<'_>,
     dy: View<'_>,
@@ -177,23 +183,23 @@ pub fn prelu_slope_gradient(
 ) {
     let Images { n, pixels, channels } = size;
     let slopes = dalpha.len();
-    let parts = n.min(PARTS);
-    let scratch = &mut scratch[..parts * slopes];
-    share(threads, scratch, Grid::chunks(parts * slopes, slopes), Scratch::none(), &|piece, out, _| {
+    let count = n.min(PARTIAL_SUMS);
+    let partial_sums = &mut scratch[..count * slopes];
+    share(threads, partial_sums, Partition::chunks(count * slopes, slopes), Scratch::none(), &|chunk, out, _| {
         out.fill(0.0);
-        for image in (piece.inner..n).step_by(PARTS) {
+        for image in (chunk.inner..n).step_by(PARTIAL_SUMS) {
             for pixel in 0..pixels {
                 let x = &x.data[image * x.image + pixel * x.ld..][..channels];
                 let dy = &dy.data[image * dy.image + pixel * dy.ld..][..channels];
-                each_slope(slopes, pixel * channels, channels, |slopes, places| {
-                    add_negative(&mut out[slopes], &x[places.clone()], &dy[places]);
+                for_slope_runs(slopes, pixel * channels, channels, |slopes, range| {
+                    add_negative(&mut out[slopes], &x[range.clone()], &dy[range]);
                 });
             }
         }
     });
-    let scratch = &*scratch;
-    share(threads, dalpha, Grid::chunks(slopes, PARTS), Scratch::none(), &|piece, out, _| {
-        sums(Columns { x: scratch, ld: slopes, rows: parts, first: piece.inner * PARTS }, out);
+    let partial_sums = &*partial_sums;
+    share(threads, dalpha, Partition::chunks(slopes, TASK_SLOPES), Scratch::none(), &|chunk, out, _| {
+        sums(Columns { x: partial_sums, ld: slopes, rows: count, first: chunk.inner * TASK_SLOPES }, out);
     });
 }
 
@@ -206,20 +212,20 @@ multiversion! {
     }
 }
 
-/// dx of [`softmax`](super::softmax::softmax) from its output: dx = y * (dy - sum of dy * y over the channels); all
-/// `(n, pixels, channels)`. Without a `dy`, `dx` holds it and is overwritten.
+/// The gradient of [`softmax`](super::softmax::softmax) from its output: dx = y * (dy - sum of dy * y over the channels);
+/// all `(n, pixels, channels)`. Without a `dy` it works in place on `dx`.
 pub fn softmax_gradient(y: View<'_>, dy: Option<View<'_>>, dx: ViewMut<'_>, size: Images, threads: &ThreadPool) {
     let channels = size.channels;
     pointwise(threads, dy, dx, size, &|band, values| {
-        with_rows(&y, band, values, channels, |values, y| softmax_rows(values, y, channels));
+        with_rows(&y, band, values, channels, |values, y| softmax_gradient_rows(values, y, channels));
     });
 }
 
 multiversion! {
-    fn softmax_rows(values: &mut [f32], y: &[f32], channels: usize) {
+    fn softmax_gradient_rows(values: &mut [f32], y: &[f32], channels: usize) {
         for (values, y) in values.chunks_exact_mut(channels).zip(y.chunks_exact(channels)) {
-            let mean = lane_dot(values, y);
-            values.iter_mut().zip(y).for_each(|(v, y)| *v = y * (*v - mean));
+            let dot = lane_dot(values, y);
+            values.iter_mut().zip(y).for_each(|(v, y)| *v = y * (*v - dot));
         }
     }
 }
@@ -231,7 +237,7 @@ mod tests {
     use crate::kernels::testing::{Random, Tensor, check_slice, dense, differences};
 
     #[test]
-    fn of_activations() {
+    fn activation_gradients_match_finite_differences() {
         let mut random = Random(41);
         for (i, activation) in Activation::ALL.into_iter().enumerate() {
             let (n, pixels, channels) = [(1, 1, 1), (3, 5, 17), (2, 40, 8)][i % 3];
@@ -241,13 +247,13 @@ mod tests {
             let dx = Tensor::new(n, pixels, channels, 2);
             let all = |x: &[f64]| x.iter().map(|x| activation.exact(*x)).collect();
             let expected = differences(&dense(&x), &dense(&dy), all);
-            let known = SlopeSource::Input(x.view());
-            let run = |known, dy| {
-                move |dx: ViewMut<'_>, t: &ThreadPool| activation_gradient(known, dy, dx, x.size, activation, t)
+            let input = SlopeSource::Input(x.view());
+            let run = |source, dy| {
+                move |dx: ViewMut<'_>, t: &ThreadPool| activation_gradient(source, dy, dx, x.size, activation, t)
             };
-            dx.filled(run(known, Some(dy.view()))).check_dense(2e-6, &expected);
-            dy.filled(run(known, None)).check_dense(2e-6, &expected);
-            if slope_from_output(activation) {
+            dx.filled(run(input, Some(dy.view()))).check_dense(2e-6, &expected);
+            dy.filled(run(input, None)).check_dense(2e-6, &expected);
+            if is_slope_from_output(activation) {
                 let y = Tensor::of(&x, |n, p, c| activation.exact(x.at(n, p, c)));
                 dx.filled(run(SlopeSource::Output(y.view()), Some(dy.view()))).check_dense(2e-6, &expected);
             }
@@ -255,7 +261,7 @@ mod tests {
     }
 
     #[test]
-    fn of_slopes() {
+    fn prelu_gradients_match_finite_differences() {
         let mut random = Random(42);
         for (n, pixels, channels, gap) in [(1, 1, 1, 0), (3, 4, 5, 2), (70, 2, 3, 0)] {
             let x = Tensor::random(&mut random, n, pixels, channels, gap);
@@ -282,7 +288,7 @@ mod tests {
     }
 
     #[test]
-    fn of_softmax() {
+    fn softmax_gradient_matches_finite_differences() {
         let mut random = Random(43);
         for (n, pixels, channels, gap) in [(1, 1, 1, 0), (3, 2, 10, 2), (2, 3, 33, 0)] {
             let x = Tensor::random(&mut random, n, pixels, channels, gap);

@@ -2,10 +2,10 @@
 
 use crate::kernels::simd::multiversion::multiversion;
 
-/// Rows that are summed before the sum is added to the total: the error grows with the number of blocks, not of rows.
-const BLOCK: usize = 32;
+/// Rows of a partial sum: sums are blocked so that the rounding error grows with the number of blocks, not of rows.
+const BLOCK_ROWS: usize = 32;
 
-/// Columns `first..first + out.len()` of `rows` rows that are `ld` floats apart.
+/// Columns `first..first + out.len()` of `rows` rows with row stride `ld`.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Columns<'a> {
     pub x: &'a [f32],
@@ -22,68 +22,68 @@ pub(crate) fn tiles(
     mut narrow: impl FnMut(usize),
     mut single: impl FnMut(usize),
 ) {
-    let mut at = 0;
-    while at + 32 <= columns {
-        wide(at);
-        at += 32;
+    let mut column = 0;
+    while column + 32 <= columns {
+        wide(column);
+        column += 32;
     }
-    while at + 8 <= columns {
-        narrow(at);
-        at += 8;
+    while column + 8 <= columns {
+        narrow(column);
+        column += 8;
     }
-    while at < columns {
-        single(at);
-        at += 1;
+    while column < columns {
+        single(column);
+        column += 1;
     }
 }
 
-/// What is summed over the rows.
-trait Term: Copy {
-    /// Adds one row's terms for columns `at..at + T` (of the output) to `sums`.
-    fn add<const T: usize>(self, row: usize, at: usize, sums: &mut [f32; T]);
+/// A sum reduction over rows: what each row contributes.
+trait Reduction: Copy {
+    /// Adds the contribution of one row to the accumulators of output columns `column..column + T`.
+    fn accumulate<const T: usize>(self, row: usize, column: usize, sums: &mut [f32; T]);
 }
 
 #[inline(always)]
-fn sum_tile<const T: usize>(rows: usize, at: usize, term: impl Term) -> [f32; T] {
+fn reduce_tile<const T: usize>(rows: usize, column: usize, reduction: impl Reduction) -> [f32; T] {
     let mut total = [0.0; T];
-    for block in (0..rows).step_by(BLOCK) {
-        let mut part = [0.0; T];
-        for row in block..rows.min(block + BLOCK) {
-            term.add(row, at, &mut part);
+    for block in (0..rows).step_by(BLOCK_ROWS) {
+        let mut partial = [0.0; T];
+        for row in block..rows.min(block + BLOCK_ROWS) {
+            reduction.accumulate(row, column, &mut partial);
         }
         for lane in 0..T {
-            total[lane] += part[lane];
+            total[lane] += partial[lane];
         }
     }
     total
 }
 
 #[inline(always)]
-fn sum_all(rows: usize, out: &mut [f32], term: impl Term) {
+fn reduce_columns(rows: usize, out: &mut [f32], reduction: impl Reduction) {
     let out = std::cell::Cell::from_mut(out).as_slice_of_cells();
-    let store = |at: usize, sums: &[f32]| sums.iter().enumerate().for_each(|(i, s)| out[at + i].set(*s));
+    let store = |column: usize, sums: &[f32]| sums.iter().enumerate().for_each(|(i, s)| out[column + i].set(*s));
     tiles(
         out.len(),
-        |at| store(at, &sum_tile::<32>(rows, at, term)),
-        |at| store(at, &sum_tile::<8>(rows, at, term)),
-        |at| store(at, &sum_tile::<1>(rows, at, term)),
+        |column| store(column, &reduce_tile::<32>(rows, column, reduction)),
+        |column| store(column, &reduce_tile::<8>(rows, column, reduction)),
+        |column| store(column, &reduce_tile::<1>(rows, column, reduction)),
     );
 }
 
 impl<'a> Columns<'a> {
     #[inline(always)]
-    fn tile<const T: usize>(&self, row: usize, at: usize) -> &'a [f32] {
-        &self.x[row * self.ld + self.first + at..][..T]
+    fn tile<const T: usize>(&self, row: usize, column: usize) -> &'a [f32] {
+        &self.x[row * self.ld + self.first + column..][..T]
     }
 }
 
 #[derive(Clone, Copy)]
-struct Plain<'a>(Columns<'a>);
+struct Sum<'a>(Columns<'a>);
 
-impl Term for Plain<'_> {
+impl Reduction for Sum<'_> {
     #[inline(always)]
-    fn add<const T: usize>(self, row: usize, at: usize, sums: &mut [f32; T]) {
-        let x = self.0.tile::<T>(row, at);
+    fn accumulate<const T: usize>(self, row: usize, column: usize, sums: &mut [f32; T]) {
+        let x = self.0.tile::<T>(row, column);
         for lane in 0..T {
             sums[lane] += x[lane];
         }
@@ -91,12 +91,12 @@ impl Term for Plain<'_> {
 }
 
 #[derive(Clone, Copy)]
-struct Squares<'a>(Columns<'a>, &'a [f32]);
+struct SquaredDeviation<'a>(Columns<'a>, &'a [f32]);
 
-impl Term for Squares<'_> {
+impl Reduction for SquaredDeviation<'_> {
     #[inline(always)]
-    fn add<const T: usize>(self, row: usize, at: usize, sums: &mut [f32; T]) {
-        let (x, mean) = (self.0.tile::<T>(row, at), &self.1[at..][..T]);
+    fn accumulate<const T: usize>(self, row: usize, column: usize, sums: &mut [f32; T]) {
+        let (x, mean) = (self.0.tile::<T>(row, column), &self.1[column..][..T]);
         for lane in 0..T {
             sums[lane] += (x[lane] - mean[lane]) * (x[lane] - mean[lane]);
         }
@@ -104,12 +104,12 @@ impl Term for Squares<'_> {
 }
 
 #[derive(Clone, Copy)]
-struct Products<'a>(Columns<'a>, Columns<'a>, &'a [f32]);
+struct DotProduct<'a>(Columns<'a>, Columns<'a>, &'a [f32]);
 
-impl Term for Products<'_> {
+impl Reduction for DotProduct<'_> {
     #[inline(always)]
-    fn add<const T: usize>(self, row: usize, at: usize, sums: &mut [f32; T]) {
-        let (x, other, mean) = (self.0.tile::<T>(row, at), self.1.tile::<T>(row, at), &self.2[at..][..T]);
+    fn accumulate<const T: usize>(self, row: usize, column: usize, sums: &mut [f32; T]) {
+        let (x, other, mean) = (self.0.tile::<T>(row, column), self.1.tile::<T>(row, column), &self.2[column..][..T]);
         for lane in 0..T {
             sums[lane] += x[lane] * (other[lane] - mean[lane]);
         }
@@ -119,51 +119,51 @@ impl Term for Products<'_> {
 multiversion! {
     /// out = sum over rows of x
     pub(crate) fn sums(x: Columns<'_>, out: &mut [f32]) {
-        sum_all(x.rows, out, Plain(x));
+        reduce_columns(x.rows, out, Sum(x));
     }
 }
 
 multiversion! {
     /// out = sum over rows of (x - mean)^2, `mean` for the same columns as `out`
     pub(crate) fn squares(x: Columns<'_>, mean: &[f32], out: &mut [f32]) {
-        sum_all(x.rows, out, Squares(x, mean));
+        reduce_columns(x.rows, out, SquaredDeviation(x, mean));
     }
 }
 
 multiversion! {
     /// out = sum over rows of x * (other - mean), `mean` for the same columns as `out`
     pub(crate) fn products(x: Columns<'_>, other: Columns<'_>, mean: &[f32], out: &mut [f32]) {
-        sum_all(x.rows, out, Products(x, other, mean));
+        reduce_columns(x.rows, out, DotProduct(x, other, mean));
     }
 }
 
 #[inline(always)]
-fn max_tile<const T: usize>(c: Columns<'_>, at: usize, out: &mut [f32]) {
-    let mut most = [f32::NEG_INFINITY; T];
-    for row in 0..c.rows {
-        let x = &c.x[row * c.ld + c.first + at..][..T];
+fn max_tile<const T: usize>(x: Columns<'_>, column: usize, out: &mut [f32]) {
+    let mut max = [f32::NEG_INFINITY; T];
+    for row in 0..x.rows {
+        let x = &x.x[row * x.ld + x.first + column..][..T];
         for lane in 0..T {
-            most[lane] = if x[lane] > most[lane] { x[lane] } else { most[lane] };
+            max[lane] = if x[lane] > max[lane] { x[lane] } else { max[lane] };
         }
     }
-    out[at..][..T].copy_from_slice(&most);
+    out[column..][..T].copy_from_slice(&max);
 }
 
 multiversion! {
     /// out = maximum over rows of x
-    pub(crate) fn maxima(c: Columns<'_>, out: &mut [f32]) {
-        let mut at = 0;
-        while at + 32 <= out.len() {
-            max_tile::<32>(c, at, out);
-            at += 32;
+    pub(crate) fn maxima(x: Columns<'_>, out: &mut [f32]) {
+        let mut column = 0;
+        while column + 32 <= out.len() {
+            max_tile::<32>(x, column, out);
+            column += 32;
         }
-        while at + 8 <= out.len() {
-            max_tile::<8>(c, at, out);
-            at += 8;
+        while column + 8 <= out.len() {
+            max_tile::<8>(x, column, out);
+            column += 8;
         }
-        while at < out.len() {
-            max_tile::<1>(c, at, out);
-            at += 1;
+        while column < out.len() {
+            max_tile::<1>(x, column, out);
+            column += 1;
         }
     }
 }

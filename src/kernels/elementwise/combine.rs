@@ -1,4 +1,4 @@
-//! Several tensors joined value by value.
+//! Elementwise combination of several tensors: sums, products, averages, maxima, broadcasts and gated averages.
 
 use serde::{Deserialize, Serialize};
 
@@ -8,23 +8,23 @@ use crate::kernels::parallel::thread_pool::ThreadPool;
 use crate::kernels::simd::multiversion::multiversion;
 use crate::kernels::tensor_view::{View, ViewMut};
 
-/// How two values become one.
+/// The binary operator of an elementwise combination.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Merge {
     Add,
     Multiply,
-    /// The sum, divided at the end by the number of inputs.
+    /// The sum, divided by the number of inputs at the end.
     Average,
     Maximum,
     Minimum,
-    /// The first less the others.
+    /// The first minus the others.
     Subtract,
-    /// Of two, the second less the first: what [`broadcast`] does where the values come before the image.
+    /// The second minus the first, of two inputs: for [`broadcast`] where the broadcast operand comes first.
     SubtractFrom,
 }
 
-/// y = activation of the left fold of the inputs (a . b) . c ..., all `(n, pixels, channels)`.
-/// With no input at all, y is filled with zeros before the activation.
+/// y = activation(left fold of the inputs: (a . b) . c ...), all `(n, pixels, channels)`.
+/// Without inputs, y is activation(0).
 pub fn elementwise(
     inputs: &[View<'_>],
     y: ViewMut<'_>,
@@ -40,8 +40,8 @@ pub fn elementwise(
     });
 }
 
-/// y = activation((y . a) . b ...) for the other inputs a, b ..., all `(n, pixels, channels)`: the first input stands
-/// in `y`.
+/// y = activation((y . a) . b ...) for `others` a, b ..., all `(n, pixels, channels)`: [`elementwise`] in place on its
+/// first input.
 pub fn elementwise_in_place(
     others: &[View<'_>],
     y: ViewMut<'_>,
@@ -72,20 +72,20 @@ fn finish_fold(
     activation.apply(values);
 }
 
-/// Calls `work(values, x)` with equally long pieces: at once where the view has no gaps, else pixel by pixel.
+/// Calls `body(values, x)` with slices of the same length: once where the view is contiguous, else pixel by pixel.
 pub(crate) fn with_rows(
     x: &View<'_>,
     band: Band,
     values: &mut [f32],
     channels: usize,
-    work: impl Fn(&mut [f32], &[f32]),
+    body: impl Fn(&mut [f32], &[f32]),
 ) {
     let from = band.of(x, channels);
     if x.ld == channels || band.pixels == 1 {
-        work(values, from);
+        body(values, from);
     } else {
         for (values, x) in values.chunks_exact_mut(channels).zip(from.chunks(x.ld)) {
-            work(values, &x[..channels]);
+            body(values, &x[..channels]);
         }
     }
 }
@@ -119,9 +119,9 @@ multiversion! {
     }
 }
 
-/// y = activation(x . other) where `other` is `(n, channels)`, one value per channel for all pixels of an image (rows
-/// `other.image` floats apart); x and y are `(n, pixels, channels)`. Squeeze-and-excitation's gate is this with
-/// [`Merge::Multiply`]. Without an `x`, `y` holds it and is overwritten.
+/// y = activation(x . other) where `other` is `(n, channels)` with row stride `other.image`, broadcast over the pixels;
+/// x and y are `(n, pixels, channels)`. With [`Merge::Multiply`] it is the gate of squeeze-and-excitation. Without an `x`
+/// it works in place on `y`.
 pub fn broadcast(
     x: Option<View<'_>>,
     other: View<'_>,
@@ -141,8 +141,8 @@ pub fn broadcast(
     });
 }
 
-/// y = sum over k of `gate[n, k] * inputs[k]`: NeuPy's GatedAverage. `gate` is `(n, inputs)`, rows `gate.image` floats
-/// apart; inputs and y are `(n, pixels, channels)`.
+/// y = sum over k of `gate[n, k] * inputs[k]`: NeuPy's GatedAverage. `gate` is `(n, inputs)` with row stride
+/// `gate.image`; inputs and y are `(n, pixels, channels)`.
 pub fn gated_average(gate: View<'_>, inputs: &[View<'_>], y: ViewMut<'_>, size: Images, threads: &ThreadPool) {
     pointwise(threads, None, y, size, &|band, values| {
         let weights = &gate.data[band.image * gate.image..][..inputs.len()];
@@ -162,7 +162,7 @@ mod tests {
         [Merge::Add, Merge::Multiply, Merge::Average, Merge::Maximum, Merge::Minimum, Merge::Subtract];
     const RELU: Activation = Activation::Relu { alpha: 0.0 };
 
-    fn two(merge: Merge, a: f64, b: f64) -> f64 {
+    fn combine(merge: Merge, a: f64, b: f64) -> f64 {
         match merge {
             Merge::Add | Merge::Average => a + b,
             Merge::Multiply => a * b,
@@ -174,7 +174,7 @@ mod tests {
     }
 
     #[test]
-    fn folds_of_inputs() {
+    fn elementwise_folds_the_inputs() {
         let mut random = Random(7);
         for (i, merge) in MERGES.into_iter().enumerate() {
             for (count, channels, pixels) in [(1, 3, 5), (2, 17, 4), (3, 8, 7), (2, 1, 1), (2, 64, 300)] {
@@ -184,27 +184,28 @@ mod tests {
                 let views: Vec<View<'_>> = inputs.iter().map(Tensor::view).collect();
                 let expected = |n, p, c| {
                     let values = inputs.iter().map(|x| x.at(n, p, c));
-                    let folded = values.reduce(|a, b| two(merge, a, b)).expect("there is an input");
+                    let folded = values.reduce(|a, b| combine(merge, a, b)).expect("there is an input");
                     (if merge == Merge::Average { folded / count as f64 } else { folded }).max(0.0)
                 };
                 let size = inputs[0].size;
                 let y = Tensor::new(n, pixels, channels, i % 2);
                 y.filled(|y, t| elementwise(&views, y, size, merge, RELU, t)).check(1e-6, expected);
-                let place = |y: ViewMut<'_>, t: &ThreadPool| elementwise_in_place(&views[1..], y, size, merge, RELU, t);
-                inputs[0].filled(place).check(1e-6, expected);
+                let in_place =
+                    |y: ViewMut<'_>, t: &ThreadPool| elementwise_in_place(&views[1..], y, size, merge, RELU, t);
+                inputs[0].filled(in_place).check(1e-6, expected);
             }
         }
     }
 
     #[test]
-    fn a_value_per_channel_for_all_pixels() {
+    fn broadcast_over_pixels() {
         let mut random = Random(8);
         for (i, merge) in MERGES.into_iter().chain([Merge::SubtractFrom]).enumerate() {
             let (n, channels) = (1 + i % 3, [5, 16, 33, 1][i % 4]);
             let x = Tensor::random(&mut random, n, 9, channels, i % 2);
             let gate = Tensor::random(&mut random, n, 1, channels, i);
             let expected = |n, p, c| {
-                let value = two(merge, x.at(n, p, c), gate.at(n, 0, c));
+                let value = combine(merge, x.at(n, p, c), gate.at(n, 0, c));
                 (if merge == Merge::Average { value / 2.0 } else { value }).max(0.0)
             };
             let y = Tensor::new(n, 9, channels, 3);
@@ -214,7 +215,7 @@ mod tests {
     }
 
     #[test]
-    fn an_average_weighted_by_a_gate() {
+    fn gated_average_weights_the_inputs() {
         let mut random = Random(9);
         for (n, pixels, channels, count) in [(3, 1, 5, 3), (2, 7, 17, 2), (1, 4, 8, 1)] {
             let inputs: Vec<Tensor> =

@@ -1,17 +1,17 @@
-//! Gradients of layers that join several tensors.
+//! Gradients of elementwise combinations, broadcasts and gated averages.
 
 use super::combine::{Merge, add_scaled, fold, scale, with_rows};
 use super::softmax::lane_dot;
-use crate::kernels::parallel::disjoint::{Grid, Scratch, share};
+use crate::kernels::parallel::disjoint::{Partition, Scratch, share};
 use crate::kernels::parallel::image_batches::{Images, pointwise};
 use crate::kernels::parallel::thread_pool::ThreadPool;
 use crate::kernels::simd::multiversion::multiversion;
 use crate::kernels::tensor_view::{View, ViewMut};
 
-/// dx of input `index` of [`elementwise`](super::combine::elementwise), before its activation: dy for a sum, dy
-/// times the other inputs for a product, dy / inputs for an average, -dy for what is subtracted; a maximum's goes to the
-/// first largest input, a minimum's to the first smallest. All `(n, pixels, channels)`. Only the values of a product's, a
-/// maximum's and a minimum's inputs are looked at.
+/// The gradient of [`elementwise`](super::combine::elementwise) by input `index`, `dy` being the gradient before the
+/// activation: dy for a sum, dy times the other inputs for a product, dy / inputs for an average, -dy for a subtrahend;
+/// for a maximum or minimum dy goes to the first input that attains it. All `(n, pixels, channels)`. The values of the
+/// inputs are read only for a product, maximum or minimum.
 pub fn elementwise_gradient(
     inputs: &[View<'_>],
     index: usize,
@@ -38,17 +38,16 @@ pub fn elementwise_gradient(
             }
         }
         Merge::Maximum | Merge::Minimum => {
-            let own = band.of(&inputs[index], channels);
-            let own_ld = inputs[index].ld;
+            let (input, input_ld) = (band.of(&inputs[index], channels), inputs[index].ld);
             for (i, other) in inputs.iter().enumerate() {
                 if i == index {
                     continue;
                 }
-                let rows = own.chunks(own_ld).zip(band.of(other, channels).chunks(other.ld));
-                for (values, (own, other)) in values.chunks_exact_mut(channels).zip(rows) {
+                let rows = input.chunks(input_ld).zip(band.of(other, channels).chunks(other.ld));
+                for (values, (input, other)) in values.chunks_exact_mut(channels).zip(rows) {
                     match merge {
-                        Merge::Minimum => drop_where_larger(values, other, own, i < index),
-                        _ => drop_where_larger(values, own, other, i < index),
+                        Merge::Minimum => zero_where_less(values, other, input, i < index),
+                        _ => zero_where_less(values, input, other, i < index),
                     }
                 }
             }
@@ -57,18 +56,18 @@ pub fn elementwise_gradient(
 }
 
 multiversion! {
-    /// Sets values to 0 where b > a, and where they are equal if `equal`.
-    fn drop_where_larger(values: &mut [f32], a: &[f32], b: &[f32], equal: bool) {
+    /// Zeroes values where a < b, or a <= b if `or_equal`.
+    fn zero_where_less(values: &mut [f32], a: &[f32], b: &[f32], or_equal: bool) {
         for ((v, a), b) in values.iter_mut().zip(a).zip(b) {
-            let larger = if equal { b >= a } else { b > a };
-            *v = if larger { 0.0 } else { *v };
+            let is_less = if or_equal { b >= a } else { b > a };
+            *v = if is_less { 0.0 } else { *v };
         }
     }
 }
 
-/// dx of [`broadcast`](super::combine::broadcast), before its activation, by its image `x`. `other` is
-/// `(n, channels)`, rows `other.image` apart; the rest `(n, pixels, channels)`. Only a maximum and a minimum look at `x`,
-/// and give equal values to it.
+/// The gradient of [`broadcast`](super::combine::broadcast) by `x`, `dy` being the gradient before the activation.
+/// `other` is `(n, channels)` with row stride `other.image`; the others are `(n, pixels, channels)`. `x` is read only for
+/// a maximum or minimum, whose ties count as attained by `x`.
 pub fn broadcast_gradient(
     x: View<'_>,
     other: View<'_>,
@@ -91,8 +90,8 @@ pub fn broadcast_gradient(
             Merge::Maximum | Merge::Minimum => {
                 let from = band.of(&x, channels).chunks(x.ld);
                 values.chunks_exact_mut(channels).zip(from).for_each(|(values, x)| match merge {
-                    Merge::Minimum => drop_where_larger(values, row, x, false),
-                    _ => drop_where_larger(values, x, row, false),
+                    Merge::Minimum => zero_where_less(values, row, x, false),
+                    _ => zero_where_less(values, x, row, false),
                 });
             }
         }
@@ -100,10 +99,10 @@ pub fn broadcast_gradient(
 }
 
 /// Channels of one task.
-const BLOCK: usize = 128;
+const BLOCK_CHANNELS: usize = 128;
 
-/// The gradient of [`broadcast`](super::combine::broadcast), before its activation, by `other`: a sum over pixels,
-/// `(n, channels)` with rows `d_other.image` apart.
+/// The gradient of [`broadcast`](super::combine::broadcast) by `other`, `dy` being the gradient before the activation: a
+/// sum over pixels, `(n, channels)` with row stride `d_other.image`.
 pub fn broadcast_other_gradient(
     x: View<'_>,
     other: View<'_>,
@@ -117,14 +116,14 @@ pub fn broadcast_other_gradient(
     if n == 0 || channels == 0 {
         return;
     }
-    let grid = Grid { outer: n, outer_stride: d_other.image, ..Grid::chunks(channels, BLOCK) };
-    share(threads, d_other.data, grid, Scratch::none(), &|piece, out, _| {
-        let first = piece.inner * BLOCK;
-        let other = &other.data[piece.outer * other.image + first..][..out.len()];
+    let partition = Partition { outer: n, outer_stride: d_other.image, ..Partition::chunks(channels, BLOCK_CHANNELS) };
+    share(threads, d_other.data, partition, Scratch::none(), &|chunk, out, _| {
+        let first = chunk.inner * BLOCK_CHANNELS;
+        let other = &other.data[chunk.outer * other.image + first..][..out.len()];
         out.fill(0.0);
         for pixel in 0..pixels {
-            let x = &x.data[piece.outer * x.image + pixel * x.ld + first..][..out.len()];
-            let dy = &dy.data[piece.outer * dy.image + pixel * dy.ld + first..][..out.len()];
+            let x = &x.data[chunk.outer * x.image + pixel * x.ld + first..][..out.len()];
+            let dy = &dy.data[chunk.outer * dy.image + pixel * dy.ld + first..][..out.len()];
             match merge {
                 Merge::Add | Merge::Average | Merge::Subtract | Merge::SubtractFrom => fold(Merge::Add, out, dy),
                 Merge::Multiply => add_products(out, x, dy),
@@ -156,8 +155,8 @@ multiversion! {
     }
 }
 
-/// dx of input `index` of [`gated_average`](super::combine::gated_average): gate[n, index] * dy, `gate` being
-/// `(n, inputs)` with rows `gate.image` apart.
+/// The gradient of [`gated_average`](super::combine::gated_average) by input `index`: gate[n, index] * dy, `gate` being
+/// `(n, inputs)` with row stride `gate.image`; dy and dx are `(n, pixels, channels)`.
 pub fn gated_average_gradient(
     gate: View<'_>,
     index: usize,
@@ -173,8 +172,8 @@ pub fn gated_average_gradient(
     });
 }
 
-/// The gradient of [`gated_average`](super::combine::gated_average) by its gate: for each input k the
-/// sum over pixels and channels of dy * input k, `(n, inputs)` with rows `d_gate.image` apart.
+/// The gradient of [`gated_average`](super::combine::gated_average) by its gate: for each input k the sum over pixels and
+/// channels of dy * input k, `(n, inputs)` with row stride `d_gate.image`.
 pub fn gated_average_gate_gradient(
     inputs: &[View<'_>],
     dy: View<'_>,
@@ -187,9 +186,9 @@ pub fn gated_average_gate_gradient(
     if n == 0 || count == 0 {
         return;
     }
-    let grid = Grid { outer: n, outer_stride: d_gate.image, ..Grid::chunks(count, 1) };
-    share(threads, d_gate.data, grid, Scratch::none(), &|piece, out, _| {
-        let (image, x) = (piece.outer, inputs[piece.inner]);
+    let partition = Partition { outer: n, outer_stride: d_gate.image, ..Partition::chunks(count, 1) };
+    share(threads, d_gate.data, partition, Scratch::none(), &|chunk, out, _| {
+        let (image, x) = (chunk.outer, inputs[chunk.inner]);
         out.fill(0.0);
         for pixel in 0..pixels {
             let x = &x.data[image * x.image + pixel * x.ld..][..channels];
@@ -214,7 +213,7 @@ mod tests {
     const MERGES: [Merge; 6] =
         [Merge::Add, Merge::Multiply, Merge::Average, Merge::Maximum, Merge::Minimum, Merge::Subtract];
 
-    fn two(merge: Merge, a: f64, b: f64) -> f64 {
+    fn combine(merge: Merge, a: f64, b: f64) -> f64 {
         match merge {
             Merge::Add => a + b,
             Merge::Average => (a + b) / 2.0,
@@ -227,7 +226,7 @@ mod tests {
     }
 
     #[test]
-    fn of_folds() {
+    fn elementwise_gradients_match_finite_differences() {
         let mut random = Random(51);
         for (i, merge) in MERGES.into_iter().enumerate() {
             for (count, channels, pixels) in [(1, 3, 2), (2, 17, 2), (3, 5, 3)] {
@@ -243,7 +242,7 @@ mod tests {
                             let values = (0..count).map(|k| if k == index { x[i] } else { all[k][i] });
                             match merge {
                                 Merge::Average => values.sum::<f64>() / count as f64,
-                                _ => values.reduce(|a, b| two(merge, a, b)).expect("there is an input"),
+                                _ => values.reduce(|a, b| combine(merge, a, b)).expect("there is an input"),
                             }
                         };
                         (0..x.len()).map(value).collect()
@@ -259,15 +258,15 @@ mod tests {
     }
 
     #[test]
-    fn equal_inputs_give_a_maximum_or_minimum_to_the_first() {
+    fn ties_of_a_maximum_or_minimum_go_to_the_first_input() {
         let x = [1.0, 2.0, 2.0];
-        let same = [1.0, 2.0, 3.0];
+        let other = [1.0, 2.0, 3.0];
         let view = |data| View { data, ld: 3, image: 3 };
         let size = Images { n: 1, pixels: 1, channels: 3 };
         let run = |index, merge| {
             let mut dx = [9.0; 3];
             let out = ViewMut { data: &mut dx, ld: 3, image: 3 };
-            let inputs = [view(&x), view(&same)];
+            let inputs = [view(&x), view(&other)];
             elementwise_gradient(&inputs, index, view(&[5.0; 3]), out, size, merge, &ThreadPool::new(1));
             dx
         };
@@ -276,7 +275,7 @@ mod tests {
     }
 
     #[test]
-    fn of_broadcasts() {
+    fn broadcast_gradients_match_finite_differences() {
         let mut random = Random(52);
         for (i, merge) in MERGES.into_iter().chain([Merge::SubtractFrom]).enumerate() {
             for (n, pixels, channels) in [(1, 1, 1), (2, 4, 7), (3, 2, 20)] {
@@ -285,7 +284,7 @@ mod tests {
                 let dy = Tensor::random(&mut random, n, pixels, channels, 1);
                 let forward = |x: &[f64], other: &[f64]| -> Vec<f64> {
                     let of = |i: usize| other[i / channels / pixels * channels + i % channels];
-                    (0..x.len()).map(|i| two(merge, x[i], of(i))).collect()
+                    (0..x.len()).map(|i| combine(merge, x[i], of(i))).collect()
                 };
                 let (from, others) = (dense(&x), dense(&other));
                 let (a, b, d) = (x.view(), other.view(), dy.view());
@@ -300,7 +299,7 @@ mod tests {
     }
 
     #[test]
-    fn of_gated_averages() {
+    fn gated_average_gradients_match_finite_differences() {
         let mut random = Random(53);
         for (n, pixels, channels, count) in [(3, 1, 5, 3), (2, 3, 17, 2), (1, 2, 8, 1)] {
             let inputs: Vec<Tensor> =

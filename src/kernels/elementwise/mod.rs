@@ -1,4 +1,4 @@
-//! Functions of single values, of several tensors value by value, and of rows.
+//! Elementwise functions of one or several tensors, softmax, column reductions, and their gradients.
 
 pub mod activate;
 pub mod activation;

@@ -1,7 +1,7 @@
-//! Products by OpenBLAS, on the calling thread and in a buffer of its own.
+//! The OpenBLAS backend, single-threaded and in a caller-provided packing buffer.
 //!
-//! The bundled library is the one that build.rs compiles: its core is chosen here, by [`Isa::detect`], and it neither
-//! starts threads nor allocates. A system's library chooses its core itself, and is told to stay on the calling thread.
+//! The bundled library is compiled by build.rs; it neither starts threads nor allocates, and its core is selected here by
+//! CPU features. A system library selects its core itself, and is set to a single thread.
 
 use super::Block;
 
@@ -11,7 +11,7 @@ mod library {
     use crate::kernels::simd::isa::Isa;
     use std::sync::OnceLock;
 
-    /// A core's product: `(transpose a, transpose b, m, n, k, alpha, a, lda, b, ldb, beta, c, ldc, buffer)`, column-major.
+    /// A core's GEMM, column-major: `(transpose a, transpose b, m, n, k, alpha, a, lda, b, ldb, beta, c, ldc, buffer)`.
     type Sgemm = unsafe extern "C" fn(
         i32,
         i32,
@@ -29,10 +29,10 @@ mod library {
         *mut f32,
     );
 
-    /// The kernels that OpenBLAS has for a family of processors.
+    /// OpenBLAS' kernels for one processor family (its "core").
     pub struct Core {
         name: &'static str,
-        /// The instruction set that it needs.
+        /// The instruction set that it requires.
         isa: Isa,
         sgemm: Sgemm,
         buffer_len: unsafe extern "C" fn() -> isize,
@@ -49,22 +49,22 @@ mod library {
                     fn $buffer_len() -> isize;
                 )*
             }
-            /// All cores of the build, from the least to the best.
+            /// All cores of the build, in ascending order of capability.
             static CORES: &[Core] =
                 &[$(Core { name: $name, isa: Isa::$isa, sgemm: $sgemm, buffer_len: $buffer_len },)*];
         };
     }
 
-    // Those that build.rs compiled.
+    // The cores that build.rs compiled.
     include!(concat!(env!("OUT_DIR"), "/cores.rs"));
 
     impl Core {
-        /// Whether this machine can run it.
-        fn runs(&self) -> bool {
+        /// Whether this machine supports it.
+        fn is_supported(&self) -> bool {
             #[cfg(target_arch = "x86_64")]
             match self.isa {
                 Isa::Portable => return is_x86_feature_detected!("sse3"),
-                // Its kernels are compiled for the first AVX-512 servers, whose set is larger than our tiles'.
+                // OpenBLAS compiles these for Skylake-X, which has more extensions than our AVX-512F kernels need.
                 Isa::Avx512 => {
                     return is_x86_feature_detected!("avx512f")
                         && is_x86_feature_detected!("avx512dq")
@@ -78,38 +78,38 @@ mod library {
         }
     }
 
-    /// The core that is used: the one that `OPENBLAS_CORETYPE` names if the machine can run it, else the best.
-    fn core() -> Option<&'static Core> {
+    /// The selected core: the one named by `OPENBLAS_CORETYPE` if the machine supports it, else the best.
+    fn selected_core() -> Option<&'static Core> {
         static CORE: OnceLock<Option<&Core>> = OnceLock::new();
         *CORE.get_or_init(|| {
-            let wanted = std::env::var("OPENBLAS_CORETYPE").unwrap_or_default();
-            let named = CORES.iter().find(|core| core.name.eq_ignore_ascii_case(&wanted) && core.runs());
-            named.or_else(|| CORES.iter().rev().find(|core| core.runs()))
+            let requested = std::env::var("OPENBLAS_CORETYPE").unwrap_or_default();
+            let named = CORES.iter().find(|core| core.name.eq_ignore_ascii_case(&requested) && core.is_supported());
+            named.or_else(|| CORES.iter().rev().find(|core| core.is_supported()))
         })
     }
 
-    pub fn is_there() -> bool {
-        core().is_some()
+    pub fn is_available() -> bool {
+        selected_core().is_some()
     }
 
     pub fn name() -> Option<String> {
-        core().map(|core| format!("OpenBLAS 0.3.20, {}", core.name))
+        selected_core().map(|core| format!("OpenBLAS 0.3.20, {}", core.name))
     }
 
-    /// The floats of the buffer that [`sgemm`] needs.
+    /// Floats of the packing buffer that [`sgemm`] needs.
     pub fn buffer_len() -> usize {
-        // SAFETY: it gives a constant.
-        core().map_or(0, |core| unsafe { (core.buffer_len)() } as usize)
+        // SAFETY: it returns a constant.
+        selected_core().map_or(0, |core| unsafe { (core.buffer_len)() } as usize)
     }
 
     /// # Safety
-    /// As [`super::tile`], with a buffer of [`buffer_len`] floats; there must be a core.
+    /// As [`super::multiply`], with a buffer of [`buffer_len`] floats; a core must be available.
     pub(super) unsafe fn sgemm(block: &Block, buffer: &mut [f32]) {
-        let Some(core) = core() else { unreachable!("no product goes here without a core") };
-        assert!(buffer.len() >= buffer_len(), "the buffer is too small");
+        let Some(core) = selected_core() else { unreachable!("BLAS is called without a supported core") };
+        assert!(buffer.len() >= buffer_len(), "the packing buffer is too small");
         let int = |size: usize| isize::try_from(size).expect("sizes of slices");
         // Row-major C = A B is column-major C' = B' A'.
-        // SAFETY: the caller's promise; the machine has the core's instruction set.
+        // SAFETY: the caller's promise; the machine supports the core's instruction set.
         unsafe {
             (core.sgemm)(
                 i32::from(block.transpose_b),
@@ -158,12 +158,12 @@ mod library {
         );
     }
 
-    pub fn is_there() -> bool {
+    pub fn is_available() -> bool {
         true
     }
 
     pub fn name() -> Option<String> {
-        // SAFETY: the library gives a constant text.
+        // SAFETY: the library returns a static string.
         let core = unsafe { CStr::from_ptr(openblas_get_corename()) };
         Some(format!("the system's OpenBLAS, {}", core.to_string_lossy()))
     }
@@ -173,12 +173,12 @@ mod library {
     }
 
     /// # Safety
-    /// As [`super::tile`].
+    /// As [`super::multiply`].
     pub(super) unsafe fn sgemm(block: &Block, _: &mut [f32]) {
         static ONCE: Once = Once::new();
         // SAFETY: the function takes any positive count.
         ONCE.call_once(|| unsafe { openblas_set_num_threads(1) });
-        let int = |size: usize| c_int::try_from(size).expect("sizes that OpenBLAS can count");
+        let int = |size: usize| c_int::try_from(size).expect("sizes fit OpenBLAS' integers");
         const ROW_MAJOR: c_int = 101;
         let flag = |transposed: bool| if transposed { 112 } else { 111 };
         // SAFETY: the caller's promise.
@@ -207,7 +207,7 @@ mod library {
 mod library {
     use super::Block;
 
-    pub fn is_there() -> bool {
+    pub fn is_available() -> bool {
         false
     }
 
@@ -220,32 +220,32 @@ mod library {
     }
 
     /// # Safety
-    /// Nobody calls it.
+    /// Never called: [`is_available`] is false.
     pub(super) unsafe fn sgemm(_: &Block, _: &mut [f32]) {
         unreachable!("this build has no BLAS");
     }
 }
 
-/// The library and the core that it uses on this machine; none in a build without, and where no core runs.
+/// The library and the core that it uses on this machine; none in a build without BLAS, or if no core is supported.
 pub fn name() -> Option<String> {
     library::name()
 }
 
-/// Whether there is one.
-pub fn is_there() -> bool {
-    library::is_there()
+/// Whether a BLAS is available: in the build, and with a core for this machine.
+pub fn is_available() -> bool {
+    library::is_available()
 }
 
-/// The floats of the buffer that a thread needs: what OpenBLAS packs of both operands, at most 3 MiB.
+/// Floats of a thread's packing buffer, for OpenBLAS' packed blocks of both operands: at most 3 MiB.
 pub fn buffer_len() -> usize {
     library::buffer_len()
 }
 
-/// One product.
+/// Computes one block of C.
 ///
 /// # Safety
-/// The block's addresses must be valid for its sizes, and [`name`] give a library.
-pub(super) unsafe fn tile(block: &Block, buffer: &mut [f32]) {
+/// The block's addresses must be valid for its sizes, and a BLAS [available](is_available).
+pub(super) unsafe fn multiply(block: &Block, buffer: &mut [f32]) {
     // SAFETY: the caller's promise.
     unsafe { library::sgemm(block, buffer) }
 }

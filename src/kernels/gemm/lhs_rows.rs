@@ -1,26 +1,26 @@
-//! The rows of a product's left operand, found through addresses.
+//! The rows of a GEMM's left operand: strided, or through an indirection buffer.
 
-/// Where the left operand's rows begin.
+/// The addresses of the rows of A. For a convolution, K has an outer part, the kernel's taps, and an inner one, the channels.
 #[derive(Clone, Copy)]
-pub(crate) enum Rows {
-    /// Rows `ld` floats apart; the same rows at the next tap are `tap` floats further.
-    Strided { data: *const f32, ld: usize, tap: usize },
-    /// Rows listed one by one: `rows` addresses for each tap.
-    Listed { addresses: *const *const f32, rows: usize },
+pub(crate) enum LhsRows {
+    /// Rows `ld` floats apart; the same rows at the next tap are `tap_stride` floats further.
+    Strided { data: *const f32, ld: usize, tap_stride: usize },
+    /// An indirection buffer of `rows` addresses per tap (Dukhan, "The indirect convolution algorithm", 2019; as in XNNPACK).
+    Indirect { addresses: *const *const f32, rows: usize },
 }
 
-impl Rows {
-    /// The rows from a place of the depth on.
+impl LhsRows {
+    /// The rows from index `k` of a tap on.
     ///
     /// # Panics
-    /// If that is not the first and they are listed one by one.
+    /// If `k` is not 0 and the rows are indirect.
     #[inline(always)]
-    pub fn at_place(self, place: usize) -> Self {
+    pub fn at_k(self, k: usize) -> Self {
         match self {
-            Self::Strided { data, ld, tap } => Self::Strided { data: data.wrapping_add(place), ld, tap },
-            listed => {
-                assert_eq!(place, 0, "rows of a list have their own places");
-                listed
+            Self::Strided { data, ld, tap_stride } => Self::Strided { data: data.wrapping_add(k), ld, tap_stride },
+            indirect => {
+                assert_eq!(k, 0, "indirect rows cannot be sliced along K");
+                indirect
             }
         }
     }
@@ -28,19 +28,19 @@ impl Rows {
     /// The addresses of `R` rows from `row` on, at a tap.
     ///
     /// # Safety
-    /// Tap and rows must be within what the maker made.
+    /// Tap and rows must be within the operand.
     #[inline(always)]
     pub unsafe fn addresses<const R: usize>(self, tap: usize, row: usize) -> [*const f32; R] {
         let mut addresses = [std::ptr::null(); R];
         match self {
-            Self::Strided { data, ld, tap: step } => {
+            Self::Strided { data, ld, tap_stride } => {
                 for (index, address) in addresses.iter_mut().enumerate() {
-                    *address = data.wrapping_add(tap * step + (row + index) * ld);
+                    *address = data.wrapping_add(tap * tap_stride + (row + index) * ld);
                 }
             }
-            Self::Listed { addresses: list, rows } => {
+            Self::Indirect { addresses: list, rows } => {
                 for (index, address) in addresses.iter_mut().enumerate() {
-                    // SAFETY: within the list by the caller's promise.
+                    // SAFETY: within the indirection buffer by the caller's promise.
                     *address = unsafe { *list.add(tap * rows + row + index) };
                 }
             }

@@ -1,12 +1,12 @@
-//! The matrix product that all kernels share: rows found through addresses, times packed panels, in register tiles.
+//! The GEMM macro-kernel and micro-kernel that all kernels share: (strided or indirect) rows of A times packed panels of B.
 //!
 //! Element (r, c) of the result is the sum over taps t and k of `a[t][r][k] * panel[t][k][c]`, always in that order and
-//! with the same sums between, whatever the tile, so that results do not depend on how rows are cut into blocks.
+//! with the same partial sums for every tile shape, so that the bits do not depend on how rows are blocked.
 
-// Loops over registers count with plain indices, which unroll; iterators over nested arrays do not always.
+// Loops over registers use indices, which always unroll; iterators over nested arrays do not.
 #![allow(clippy::needless_range_loop)]
 
-pub(crate) use super::lhs_rows::Rows;
+pub(crate) use super::lhs_rows::LhsRows;
 use crate::kernels::epilogue::EpiloguePtrs;
 use crate::kernels::simd::isa::Isa;
 use crate::kernels::simd::tile::PANEL;
@@ -15,258 +15,262 @@ use crate::kernels::simd::vector::{SimdOp, Vector, prefetch};
 use crate::kernels::simd::vector_math::activate_row;
 use std::ops::Range;
 
-/// Steps of the depth that are summed before they are added to what was summed before them: a sum of sums rounds less
-/// than one long sum, and so much of a panel stays in the nearest cache from tile to tile.
-const DEPTH: usize = 128;
+/// K steps of a block, whose sum is then added to C: a sum of partial sums rounds less than one running sum, and a panel's
+/// part of this depth stays in the L1 cache from tile to tile.
+const KC: usize = 128;
 
-/// How the products of a part of the depth are summed.
+/// How the products along K are summed in the accumulators.
 trait Summation: Copy {
-    /// How many are summed by themselves, or 0 if it is one after the other.
-    fn group(self) -> usize;
+    /// K steps of a partial sum, or 0 for one running sum.
+    fn sum_block(self) -> usize;
 
-    /// Adds to a tile's sums the products of a tap's depth.
+    /// Accumulates one tap's K slice into a tile.
     ///
     /// # Safety
-    /// Rows, places and panels must be within the block, and the instruction set be there.
-    unsafe fn add<V: Vector, const R: usize, const N: usize>(
+    /// Rows, K steps and panels must be within the block, and the machine must support the instruction set.
+    unsafe fn accumulate<V: Vector, const R: usize, const N: usize>(
         self,
-        product: &Product,
-        sums: &mut [[V; N]; R],
-        places: &KSlice<R>,
+        product: &PackedProduct,
+        acc: &mut [[V; N]; R],
+        slice: &KSlice<R>,
         fetch: &mut Prefetch,
     );
 }
 
-/// One after the other.
+/// One running sum over K.
 #[derive(Clone, Copy)]
-struct Plain;
+struct Sequential;
 
-/// In groups of so many places, each of which is summed by itself.
+/// Blocked summation: a partial sum per block of so many K steps.
 #[derive(Clone, Copy)]
-struct Groups(usize);
+struct Blocked(usize);
 
-/// A good size of groups: few enough to round little, and so many that adding their sums costs little.
-pub(crate) const FINE: usize = 32;
+/// The usual block of blocked summation: small enough to round little, large enough that adding the partial sums is cheap.
+pub(crate) const SUM_BLOCK: usize = 32;
 
-impl Summation for Plain {
+impl Summation for Sequential {
     #[inline(always)]
-    fn group(self) -> usize {
+    fn sum_block(self) -> usize {
         0
     }
 
     #[inline(always)]
-    unsafe fn add<V: Vector, const R: usize, const N: usize>(
+    unsafe fn accumulate<V: Vector, const R: usize, const N: usize>(
         self,
-        product: &Product,
-        sums: &mut [[V; N]; R],
-        places: &KSlice<R>,
+        product: &PackedProduct,
+        acc: &mut [[V; N]; R],
+        slice: &KSlice<R>,
         fetch: &mut Prefetch,
     ) {
         // SAFETY: the caller's promise.
         unsafe {
-            let done = V::accumulate_k(sums, places, *fetch);
+            let done = V::accumulate_k(acc, slice, *fetch);
             fetch.from = fetch.from.wrapping_add(done * fetch.step);
-            product.add_places(sums, places, done..places.depth, fetch);
+            product.accumulate_steps(acc, slice, done..slice.depth, fetch);
         }
     }
 }
 
-impl Summation for Groups {
+impl Summation for Blocked {
     #[inline(always)]
-    fn group(self) -> usize {
+    fn sum_block(self) -> usize {
         self.0
     }
 
     #[inline(always)]
-    unsafe fn add<V: Vector, const R: usize, const N: usize>(
+    unsafe fn accumulate<V: Vector, const R: usize, const N: usize>(
         self,
-        product: &Product,
-        sums: &mut [[V; N]; R],
-        places: &KSlice<R>,
+        product: &PackedProduct,
+        acc: &mut [[V; N]; R],
+        slice: &KSlice<R>,
         fetch: &mut Prefetch,
     ) {
-        let Self(group) = self;
+        let Self(sum_block) = self;
         // SAFETY: the caller's promise.
         unsafe {
-            let mut done = V::accumulate_k_groups(sums, places, group, *fetch);
+            let mut done = V::accumulate_k_blocked(acc, slice, sum_block, *fetch);
             fetch.from = fetch.from.wrapping_add(done * fetch.step);
-            let whole = places.depth / UNROLL * UNROLL;
-            while done < whole {
-                let end = whole - (whole - done - 1) / group * group;
-                let mut some = [[V::splat(0.0); N]; R];
-                product.add_places(&mut some, places, done..end, fetch);
+            let unrolled = slice.depth / UNROLL * UNROLL;
+            while done < unrolled {
+                // Blocks are aligned to the end of the unrolled part: the first one takes the remainder.
+                let end = unrolled - (unrolled - done - 1) / sum_block * sum_block;
+                let mut partial = [[V::splat(0.0); N]; R];
+                product.accumulate_steps(&mut partial, slice, done..end, fetch);
                 done = end;
                 for r in 0..R {
                     for n in 0..N {
-                        sums[r][n] = sums[r][n].add(some[r][n]);
+                        acc[r][n] = acc[r][n].add(partial[r][n]);
                     }
                 }
             }
-            product.add_places(sums, places, done..places.depth, fetch);
+            product.accumulate_steps(acc, slice, done..slice.depth, fetch);
         }
     }
 }
 
-/// A product that is summed in groups.
-struct InGroups<'a> {
-    product: Product<'a>,
-    how: Groups,
+/// A product with blocked summation.
+struct BlockedProduct<'a> {
+    product: PackedProduct<'a>,
+    summation: Blocked,
 }
 
-impl SimdOp for InGroups<'_> {
+impl SimdOp for BlockedProduct<'_> {
     #[inline(always)]
     unsafe fn run<V: Vector>(self) {
-        // SAFETY: the maker's promise that all addresses are valid.
-        unsafe { self.product.multiply::<V, Groups>(self.how) }
+        // SAFETY: the constructor's promise that all addresses are valid.
+        unsafe { self.product.multiply::<V, Blocked>(self.summation) }
     }
 }
 
-/// A block of the product.
+/// A block of a matrix product with a packed right operand: C = A B, or C += A B, with an epilogue.
 #[derive(Clone, Copy)]
-pub(crate) struct Product<'a> {
-    /// The left operand: for each tap and row the address of `depth` floats.
-    pub a: Rows,
+pub(crate) struct PackedProduct<'a> {
+    /// The rows of A: `depth` contiguous floats for each tap and row.
+    pub a: LhsRows,
     pub rows: usize,
+    /// Taps of a convolution's kernel, the outer part of K; 1 for a plain product.
     pub taps: usize,
+    /// K of one tap.
     pub depth: usize,
-    /// The first panel, at the first tap's first row.
+    /// The first packed panel of B.
     pub b: *const f32,
     /// Floats from one panel to the next.
     pub panel_stride: usize,
-    /// What is read after the last panel, to be fetched meanwhile, or null.
-    pub next: *const f32,
-    /// Columns of the result.
+    /// The panel that the caller reads after this block, to be prefetched, or null.
+    pub next_panel: *const f32,
     pub columns: usize,
-    /// The result.
     pub c: *mut f32,
+    /// Floats from one row of C to the next.
     pub ldc: usize,
-    /// Whether to add to what the result holds.
+    /// Whether to add to C (beta = 1) or to overwrite it.
     pub accumulate: bool,
-    /// What to do once the sums are complete, if they are; `bias` is that of the first column.
-    pub finish: Option<&'a EpiloguePtrs<'a>>,
-    /// The residual of the first row and column, or null.
+    /// Applied if this block completes the sums over K.
+    pub epilogue: Option<&'a EpiloguePtrs<'a>>,
+    /// The residual at the block's first row and column, or null.
     pub residual: *const f32,
-    /// The first column's place in the bias.
+    /// Index of the block's first column in the bias.
     pub first_column: usize,
 }
 
-/// A depth in parts of `each` places; at least one, which may be empty.
+/// Splits `0..len` into ranges of `block`, the last of which may be shorter; at least one, empty if `len` is 0.
 #[inline(always)]
-pub(crate) fn parts(depth: usize, each: usize) -> impl Iterator<Item = Range<usize>> {
-    let each = each.max(1);
-    (0..depth.div_ceil(each).max(1)).map(move |part| part * each..((part + 1) * each).min(depth))
+pub(crate) fn block_ranges(len: usize, block: usize) -> impl Iterator<Item = Range<usize>> {
+    let block = block.max(1);
+    (0..len.div_ceil(block).max(1)).map(move |index| index * block..((index + 1) * block).min(len))
 }
 
-impl SimdOp for Product<'_> {
+impl SimdOp for PackedProduct<'_> {
     #[inline(always)]
     unsafe fn run<V: Vector>(self) {
-        // SAFETY: the maker's promise that all addresses are valid.
-        unsafe { self.multiply::<V, Plain>(Plain) }
+        // SAFETY: the constructor's promise that all addresses are valid.
+        unsafe { self.multiply::<V, Sequential>(Sequential) }
     }
 }
 
-impl Product<'_> {
-    /// Computes it in groups of `group` places, a power of two and at least a turn, each of which is summed by itself: for
-    /// sums that should round less.
+impl PackedProduct<'_> {
+    /// Computes the product with blocked summation, for sums that must round less; `sum_block` is a power of two and at
+    /// least [`UNROLL`].
     ///
     /// # Safety
     /// All addresses must be valid.
-    pub unsafe fn run_in_groups(self, isa: Isa, group: usize) {
+    pub unsafe fn run_with_blocked_sums(self, isa: Isa, sum_block: usize) {
         // SAFETY: the caller's promise.
         unsafe {
-            if self.depth < group + UNROLL {
+            if self.depth < sum_block + UNROLL {
                 isa.dispatch(self);
             } else {
-                isa.dispatch(InGroups { product: self, how: Groups(group) });
+                isa.dispatch(BlockedProduct { product: self, summation: Blocked(sum_block) });
             }
         }
     }
 
+    /// The macro-kernel: loops over panels, K blocks and register tiles.
+    ///
     /// # Safety
-    /// All addresses must be valid, and the instruction set be there.
+    /// All addresses must be valid, and the machine must support the instruction set.
     #[inline(always)]
-    unsafe fn multiply<V: Vector, S: Summation>(&self, how: S) {
-        let per_panel = PANEL / V::LANES;
+    unsafe fn multiply<V: Vector, S: Summation>(&self, summation: S) {
+        let vectors_per_panel = PANEL / V::LANES;
         // SAFETY: tiles cover the rows and columns exactly.
         unsafe {
-            let mut column = self.few_rows::<V, S>(how).max(self.across::<V>(how.group()));
+            let mut column = self.multi_panel_tiles::<V, S>(summation).max(self.row_tiles::<V>(summation.sum_block()));
             while column < self.columns {
-                let wide = V::TILE_PANELS == 2 && self.columns - column > PANEL;
-                let width = if wide { 2 * PANEL } else { PANEL };
+                let is_double = V::TILE_PANELS == 2 && self.columns - column > PANEL;
+                let width = if is_double { 2 * PANEL } else { PANEL };
                 let panel = self.b.wrapping_add(column / PANEL * self.panel_stride);
-                let behind = match column + width >= self.columns {
-                    true if self.next.is_null() => panel,
-                    true => self.next,
+                let following = match column + width >= self.columns {
+                    true if self.next_panel.is_null() => panel,
+                    true => self.next_panel,
                     false => panel.wrapping_add(width / PANEL * self.panel_stride),
                 };
-                for places in self.parts() {
-                    let next = if places.end < self.depth { panel.wrapping_add(places.end * PANEL) } else { behind };
-                    let part = Self { next, ..self.part(places) };
-                    match (per_panel, wide) {
-                        (1, true) => part.strip::<V, S, 2>(how, column),
-                        (1, false) => part.strip::<V, S, 1>(how, column),
-                        (2, _) => part.strip::<V, S, 2>(how, column),
-                        _ => part.strip::<V, S, 4>(how, column),
+                for ks in self.k_blocks() {
+                    let next_panel = if ks.end < self.depth { panel.wrapping_add(ks.end * PANEL) } else { following };
+                    let block = Self { next_panel, ..self.slice_k(ks) };
+                    match (vectors_per_panel, is_double) {
+                        (1, true) => block.strip::<V, S, 2>(summation, column),
+                        (1, false) => block.strip::<V, S, 1>(summation, column),
+                        (2, _) => block.strip::<V, S, 2>(summation, column),
+                        _ => block.strip::<V, S, 4>(summation, column),
                     }
                 }
                 column += width;
             }
-            if let Some(finish) = self.finish
-                && !finish.clips
+            if let Some(epilogue) = self.epilogue
+                && !epilogue.clips
             {
                 for row in 0..self.rows {
-                    activate_row::<V>(finish.activation, self.c.add(row * self.ldc), self.columns);
+                    activate_row::<V>(epilogue.activation, self.c.add(row * self.ldc), self.columns);
                 }
             }
         }
     }
 
-    /// The places of the depth that are summed at once. Taps are parts already, and who lists rows cuts the depth.
+    /// The K blocks of the product. Several taps are blocks already, and callers with indirect rows block K themselves.
     #[inline(always)]
-    pub fn parts(&self) -> impl Iterator<Item = Range<usize>> {
-        let whole = self.taps > 1 || matches!(self.a, Rows::Listed { .. });
-        parts(self.depth, if whole { self.depth } else { DEPTH })
+    pub fn k_blocks(&self) -> impl Iterator<Item = Range<usize>> {
+        let is_single = self.taps > 1 || matches!(self.a, LhsRows::Indirect { .. });
+        block_ranges(self.depth, if is_single { self.depth } else { KC })
     }
 
-    /// The product of one tap over some places of the depth, which is finished behind the last.
+    /// The product over a range of K of its single tap; only the last range has the epilogue.
     #[inline(always)]
-    pub fn part(&self, places: Range<usize>) -> Self {
-        let last = places.end == self.depth;
+    pub fn slice_k(&self, ks: Range<usize>) -> Self {
+        let is_last = ks.end == self.depth;
         Self {
-            a: self.a.at_place(places.start),
-            depth: places.len(),
-            b: self.b.wrapping_add(places.start * PANEL),
-            accumulate: self.accumulate || places.start > 0,
-            finish: self.finish.filter(|_| last),
-            residual: if last { self.residual } else { std::ptr::null() },
+            a: self.a.at_k(ks.start),
+            depth: ks.len(),
+            b: self.b.wrapping_add(ks.start * PANEL),
+            accumulate: self.accumulate || ks.start > 0,
+            epilogue: self.epilogue.filter(|_| is_last),
+            residual: if is_last { self.residual } else { std::ptr::null() },
             ..*self
         }
     }
 
-    /// The product of one to three rows, where the memory limits: several panels are read at once, as one stretch of
-    /// memory alone does not use all of its speed. Returns the columns done.
+    /// Products of one to three rows, which are memory-bound: tiles of four panels, as a single stream does not saturate
+    /// the memory bandwidth. Returns the columns done.
     #[inline(always)]
-    unsafe fn few_rows<V: Vector, S: Summation>(&self, how: S) -> usize {
+    unsafe fn multi_panel_tiles<V: Vector, S: Summation>(&self, summation: S) -> usize {
         let mut column = 0;
         let fetch = Prefetch { from: self.b, step: PANEL };
         // SAFETY: as many columns are left as each tile takes.
         unsafe {
             while self.rows <= 3 && self.columns - column >= 4 * PANEL {
-                for places in self.parts() {
-                    let part = self.part(places);
+                for ks in self.k_blocks() {
+                    let block = self.slice_k(ks);
                     match (self.rows, V::LANES) {
-                        (1, 4) => part.tile::<V, S, 1, 16>(how, 0, column, fetch),
-                        (1, 8) => part.tile::<V, S, 1, 8>(how, 0, column, fetch),
-                        (1, 16) => part.tile::<V, S, 1, 4>(how, 0, column, fetch),
-                        (2, 16) => part.tile::<V, S, 2, 4>(how, 0, column, fetch),
-                        (3, 16) => part.tile::<V, S, 3, 4>(how, 0, column, fetch),
+                        (1, 4) => block.tile::<V, S, 1, 16>(summation, 0, column, fetch),
+                        (1, 8) => block.tile::<V, S, 1, 8>(summation, 0, column, fetch),
+                        (1, 16) => block.tile::<V, S, 1, 4>(summation, 0, column, fetch),
+                        (2, 16) => block.tile::<V, S, 2, 4>(summation, 0, column, fetch),
+                        (3, 16) => block.tile::<V, S, 3, 4>(summation, 0, column, fetch),
                         (2, 8) => {
-                            part.tile::<V, S, 2, 4>(how, 0, column, fetch);
-                            part.tile::<V, S, 2, 4>(how, 0, column + 2 * PANEL, fetch);
+                            block.tile::<V, S, 2, 4>(summation, 0, column, fetch);
+                            block.tile::<V, S, 2, 4>(summation, 0, column + 2 * PANEL, fetch);
                         }
                         (3, 8) => {
-                            part.tile::<V, S, 3, 4>(how, 0, column, fetch);
-                            part.tile::<V, S, 3, 4>(how, 0, column + 2 * PANEL, fetch);
+                            block.tile::<V, S, 3, 4>(summation, 0, column, fetch);
+                            block.tile::<V, S, 3, 4>(summation, 0, column + 2 * PANEL, fetch);
                         }
                         _ => return column,
                     }
@@ -277,40 +281,40 @@ impl Product<'_> {
         column
     }
 
-    /// All rows of one strip of `N` vectors' columns.
+    /// The column strip of all rows by `N` vectors, tile by tile.
     #[inline(always)]
-    unsafe fn strip<V: Vector, S: Summation, const N: usize>(&self, how: S, column: usize) {
-        // Tiles of nearly equal height: short ones waste the arithmetic units.
+    unsafe fn strip<V: Vector, S: Summation, const N: usize>(&self, summation: S, column: usize) {
+        // Tiles of nearly equal height: a short remainder tile would leave FMA units idle.
         let tiles = self.rows.div_ceil(V::TILE_ROWS);
-        let (height, higher) = (self.rows / tiles, self.rows % tiles);
+        let (height, remainder) = (self.rows / tiles, self.rows % tiles);
         let panel = self.b.wrapping_add(column / PANEL * self.panel_stride);
-        // Each tile asks for its part of what comes next: one alone would wait for memory, the others leave it idle.
-        let spread = tiles.min(PANEL);
-        let each = self.taps * self.depth / spread;
+        // The prefetch of the next panel is spread evenly over the tiles: one tile alone would wait for memory.
+        let shares = tiles.min(PANEL);
+        let share = self.taps * self.depth / shares;
         let mut row = 0;
         for tile in 0..tiles {
-            let height = height + usize::from(tile < higher);
+            let height = height + usize::from(tile < remainder);
             let fetch = match tile {
-                tile if tile < spread => {
-                    Prefetch { from: self.next.wrapping_add(tile * each * PANEL), step: PANEL / spread }
+                tile if tile < shares => {
+                    Prefetch { from: self.next_panel.wrapping_add(tile * share * PANEL), step: PANEL / shares }
                 }
                 _ => Prefetch { from: panel, step: PANEL },
             };
             // SAFETY: rows and columns are within the block.
             unsafe {
                 match height {
-                    1 => self.tile::<V, S, 1, N>(how, row, column, fetch),
-                    2 => self.tile::<V, S, 2, N>(how, row, column, fetch),
-                    3 => self.tile::<V, S, 3, N>(how, row, column, fetch),
-                    4 if V::TILE_ROWS >= 4 => self.tile::<V, S, 4, N>(how, row, column, fetch),
-                    5 if V::TILE_ROWS >= 5 => self.tile::<V, S, 5, N>(how, row, column, fetch),
-                    6 if V::TILE_ROWS >= 6 => self.tile::<V, S, 6, N>(how, row, column, fetch),
-                    7 if V::TILE_ROWS >= 7 => self.tile::<V, S, 7, N>(how, row, column, fetch),
-                    8 if V::TILE_ROWS >= 8 => self.tile::<V, S, 8, N>(how, row, column, fetch),
-                    9 if V::TILE_ROWS >= 9 => self.tile::<V, S, 9, N>(how, row, column, fetch),
-                    10 if V::TILE_ROWS >= 10 => self.tile::<V, S, 10, N>(how, row, column, fetch),
-                    11 if V::TILE_ROWS >= 11 => self.tile::<V, S, 11, N>(how, row, column, fetch),
-                    12 if V::TILE_ROWS >= 12 => self.tile::<V, S, 12, N>(how, row, column, fetch),
+                    1 => self.tile::<V, S, 1, N>(summation, row, column, fetch),
+                    2 => self.tile::<V, S, 2, N>(summation, row, column, fetch),
+                    3 => self.tile::<V, S, 3, N>(summation, row, column, fetch),
+                    4 if V::TILE_ROWS >= 4 => self.tile::<V, S, 4, N>(summation, row, column, fetch),
+                    5 if V::TILE_ROWS >= 5 => self.tile::<V, S, 5, N>(summation, row, column, fetch),
+                    6 if V::TILE_ROWS >= 6 => self.tile::<V, S, 6, N>(summation, row, column, fetch),
+                    7 if V::TILE_ROWS >= 7 => self.tile::<V, S, 7, N>(summation, row, column, fetch),
+                    8 if V::TILE_ROWS >= 8 => self.tile::<V, S, 8, N>(summation, row, column, fetch),
+                    9 if V::TILE_ROWS >= 9 => self.tile::<V, S, 9, N>(summation, row, column, fetch),
+                    10 if V::TILE_ROWS >= 10 => self.tile::<V, S, 10, N>(summation, row, column, fetch),
+                    11 if V::TILE_ROWS >= 11 => self.tile::<V, S, 11, N>(summation, row, column, fetch),
+                    12 if V::TILE_ROWS >= 12 => self.tile::<V, S, 12, N>(summation, row, column, fetch),
                     _ => unreachable!("a tile has at most {} rows", V::TILE_ROWS),
                 }
             }
@@ -318,62 +322,62 @@ impl Product<'_> {
         }
     }
 
-    /// A tile of `R` rows by `N` vectors: sums in registers, then stored.
+    /// The micro-kernel: a tile of `R` rows by `N` vectors, accumulated in registers, then stored.
     #[inline(always)]
     unsafe fn tile<V: Vector, S: Summation, const R: usize, const N: usize>(
         &self,
-        how: S,
+        summation: S,
         row: usize,
         column: usize,
         mut fetch: Prefetch,
     ) {
         // SAFETY: taps, rows, depth and columns are within the block.
         unsafe {
-            let mut sums = [[V::splat(0.0); N]; R];
+            let mut acc = [[V::splat(0.0); N]; R];
             let panel = self.b.add(column / PANEL * self.panel_stride);
             for tap in 0..self.taps {
                 let rows = self.a.addresses::<R>(tap, row);
-                let places = KSlice { rows, panel: panel.add(tap * self.depth * PANEL), depth: self.depth };
-                how.add(self, &mut sums, &places, &mut fetch);
+                let slice = KSlice { rows, panel: panel.add(tap * self.depth * PANEL), depth: self.depth };
+                summation.accumulate(self, &mut acc, &slice, &mut fetch);
             }
             if self.columns - column >= N * V::LANES {
-                self.store::<V, R, N>(row, column, sums);
+                self.store::<V, R, N>(row, column, acc);
             } else {
                 let mut tile = [[0.0f32; 2 * PANEL]; R];
                 for r in 0..R {
                     for n in 0..N {
-                        sums[r][n].store(tile[r].as_mut_ptr().add(n * V::LANES));
+                        acc[r][n].store(tile[r].as_mut_ptr().add(n * V::LANES));
                     }
                 }
-                for (r, line) in tile.iter().enumerate() {
-                    self.store_ragged::<V>(row + r, column, line);
+                for (r, tile_row) in tile.iter().enumerate() {
+                    self.store_partial_row::<V>(row + r, column, tile_row);
                 }
             }
         }
     }
 
-    /// Adds to a tile's sums the products of some places of a tap's depth.
+    /// The portable inner loop: accumulates a range of K steps into a tile.
     #[inline(always)]
-    unsafe fn add_places<V: Vector, const R: usize, const N: usize>(
+    unsafe fn accumulate_steps<V: Vector, const R: usize, const N: usize>(
         &self,
-        sums: &mut [[V; N]; R],
-        places: &KSlice<R>,
-        some: Range<usize>,
+        acc: &mut [[V; N]; R],
+        slice: &KSlice<R>,
+        steps: Range<usize>,
         fetch: &mut Prefetch,
     ) {
-        // SAFETY: rows, places and panels are within the block.
+        // SAFETY: rows, K steps and panels are within the block.
         unsafe {
-            let mut b = places.panel.add(some.start * PANEL);
-            for k in some {
-                let mut right = [V::splat(0.0); N];
+            let mut b = slice.panel.add(steps.start * PANEL);
+            for k in steps {
+                let mut b_row = [V::splat(0.0); N];
                 for n in 0..N {
-                    let at = n * V::LANES;
-                    right[n] = V::load(b.add(at / PANEL * self.panel_stride + at % PANEL));
+                    let column = n * V::LANES;
+                    b_row[n] = V::load(b.add(column / PANEL * self.panel_stride + column % PANEL));
                 }
                 for r in 0..R {
-                    let left = V::splat(*places.rows[r].add(k));
+                    let a = V::splat(*slice.rows[r].add(k));
                     for n in 0..N {
-                        sums[r][n] = left.mul_add(right[n], sums[r][n]);
+                        acc[r][n] = a.mul_add(b_row[n], acc[r][n]);
                     }
                 }
                 prefetch(fetch.from);
@@ -383,80 +387,75 @@ impl Product<'_> {
         }
     }
 
-    /// Adds, finishes and stores a tile all of whose columns exist.
+    /// Applies the epilogue to a full tile and stores it.
     #[inline(always)]
-    unsafe fn store<V: Vector, const R: usize, const N: usize>(
-        &self,
-        row: usize,
-        column: usize,
-        mut sums: [[V; N]; R],
-    ) {
-        // SAFETY: the columns exist.
+    unsafe fn store<V: Vector, const R: usize, const N: usize>(&self, row: usize, column: usize, mut acc: [[V; N]; R]) {
+        // SAFETY: all columns of the tile are within the block.
         unsafe {
             let c = self.c.add(row * self.ldc + column);
             if self.accumulate {
                 for r in 0..R {
                     for n in 0..N {
-                        sums[r][n] = sums[r][n].add(V::load(c.add(r * self.ldc + n * V::LANES)));
+                        acc[r][n] = acc[r][n].add(V::load(c.add(r * self.ldc + n * V::LANES)));
                     }
                 }
             }
-            if let Some(finish) = self.finish {
-                if !finish.bias.is_null() {
+            if let Some(epilogue) = self.epilogue {
+                if !epilogue.bias.is_null() {
                     for n in 0..N {
-                        let bias = V::load(finish.bias.add(self.first_column + column + n * V::LANES));
+                        let bias = V::load(epilogue.bias.add(self.first_column + column + n * V::LANES));
                         for r in 0..R {
-                            sums[r][n] = sums[r][n].add(bias);
+                            acc[r][n] = acc[r][n].add(bias);
                         }
                     }
                 }
                 if !self.residual.is_null() {
-                    let residual = self.residual.add(row * finish.residual_ld + column);
+                    let residual = self.residual.add(row * epilogue.residual_ld + column);
                     for r in 0..R {
                         for n in 0..N {
-                            let from = residual.add(r * finish.residual_ld + n * V::LANES);
-                            sums[r][n] = sums[r][n].add(V::load(from));
+                            let from = residual.add(r * epilogue.residual_ld + n * V::LANES);
+                            acc[r][n] = acc[r][n].add(V::load(from));
                         }
                     }
                 }
-                let (low, high) = (V::splat(finish.low), V::splat(finish.high));
+                let (low, high) = (V::splat(epilogue.low), V::splat(epilogue.high));
                 for r in 0..R {
                     for n in 0..N {
-                        sums[r][n] = sums[r][n].max(low).min(high);
+                        acc[r][n] = acc[r][n].max(low).min(high);
                     }
                 }
             }
             for r in 0..R {
                 for n in 0..N {
-                    sums[r][n].store(c.add(r * self.ldc + n * V::LANES));
+                    acc[r][n].store(c.add(r * self.ldc + n * V::LANES));
                 }
             }
         }
     }
 
-    /// The same for a row of the last columns, from memory.
+    /// The same for one row of a partial tile, with masked loads and stores.
     #[inline(always)]
-    unsafe fn store_ragged<V: Vector>(&self, row: usize, column: usize, sums: &[f32; 2 * PANEL]) {
+    unsafe fn store_partial_row<V: Vector>(&self, row: usize, column: usize, acc: &[f32; 2 * PANEL]) {
         let mut at = 0;
-        // SAFETY: only columns that exist are read and written.
+        // SAFETY: only columns within the block are read and written.
         unsafe {
-            while at < sums.len() && column + at < self.columns {
+            while at < acc.len() && column + at < self.columns {
                 let lanes = V::LANES.min(self.columns - column - at);
-                let mut sum = V::load(sums.as_ptr().add(at));
+                let mut sum = V::load(acc.as_ptr().add(at));
                 let c = self.c.add(row * self.ldc + column + at);
                 if self.accumulate {
                     sum = sum.add(V::load_partial(c, lanes));
                 }
-                if let Some(finish) = self.finish {
-                    if !finish.bias.is_null() {
-                        let bias = finish.bias.add(self.first_column + column + at);
+                if let Some(epilogue) = self.epilogue {
+                    if !epilogue.bias.is_null() {
+                        let bias = epilogue.bias.add(self.first_column + column + at);
                         sum = sum.add(V::load_partial(bias, lanes));
                     }
                     if !self.residual.is_null() {
-                        let residual = self.residual.add(row * finish.residual_ld + column + at);
+                        let residual = self.residual.add(row * epilogue.residual_ld + column + at);
                         sum = sum.add(V::load_partial(residual, lanes));
                     }
-                    sum = sum.max(V::splat(finish.low)).min(V::splat(finish.high));
+                    sum = sum.max(V::splat(epilogue.low)).min(V::splat(epilogue.high));
                 }
                 sum.store_partial(c, lanes);
                 at += V::LANES;

@@ -1,6 +1,7 @@
-//! General matrix products: C = alpha op(A) op(B) + beta C, row-major, shared by the threads in fixed tiles.
+//! GEMM: C = alpha op(A) op(B) + beta C, row-major, partitioned among threads by sizes only, so that the number of threads
+//! does not change the result.
 //!
-//! A tile is computed by OpenBLAS where the build has it, else by the register tiles of the other kernels; see [`Backend`].
+//! A block of C is computed by OpenBLAS or by netc's own micro-kernels; see [`Backend`].
 
 pub mod blas;
 mod few_rows;
@@ -20,7 +21,7 @@ use super::epilogue::Output;
 use super::parallel::thread_pool::ThreadPool;
 use super::simd::isa::Isa;
 use super::tensor_view::ViewMut;
-pub use few_rows::suits as reads_as_it_stands;
+pub use few_rows::supports as reads_unpacked;
 use packing_buffer::Buffer;
 use serde::{Deserialize, Serialize};
 use std::cell::RefCell;
@@ -28,33 +29,33 @@ use std::fmt;
 use std::ops::Range;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-/// Rows and columns of a tile of the result, at most.
-pub const TILE: usize = 256;
-/// The depth of a piece where the sum is cut too.
-const PIECE: usize = 2048;
-/// Multiply-adds below which a product is one task.
-const SMALL: usize = 1 << 18;
-/// Tasks to have at least.
-const TASKS: usize = 16;
+/// Maximum rows and columns of a block of C.
+pub const MAX_BLOCK: usize = 256;
+/// Minimum depth (K) of a split of the sum (split-K).
+const MIN_SPLIT_DEPTH: usize = 2048;
+/// Multiply-adds up to which a product is a single task.
+const SERIAL_MACS: usize = 1 << 18;
+/// Tasks wanted for load balance.
+const MIN_TASKS: usize = 16;
 
-/// What computes a product's tiles.
+/// The implementation that computes blocks of C.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Backend {
-    /// netc's register tiles, over a packed block of the right operand.
+    /// netc's micro-kernels, over a packed block of B.
     #[default]
     Tiles,
-    /// The BLAS of the build; the tiles where it has none.
+    /// The build's BLAS; `Tiles` in a build without.
     Blas,
 }
 
 impl Backend {
-    /// Whether it is what a plan does not mention.
+    /// Whether it is the default, which serialized plans omit.
     pub fn is_default(&self) -> bool {
         *self == Self::default()
     }
 
-    /// What a step's description says of it.
+    /// The suffix that it adds to a step's description.
     pub fn note(self) -> &'static str {
         match self {
             Self::Tiles => "",
@@ -73,23 +74,22 @@ impl fmt::Display for Backend {
 }
 
 thread_local! {
-    /// Where a thread packs operands; nothing until its first product.
+    /// A thread's packing buffer, allocated by its first product.
     static BUFFER: RefCell<Option<Buffer>> = const { RefCell::new(None) };
 }
 
-/// The floats of a thread's buffer, which is made if there is none yet and there is memory for it: at most 3 MiB, of which
-/// only what a product needs is ever touched.
-fn made(buffer: &mut Option<Buffer>) -> Option<&mut [f32]> {
+/// The thread's packing buffer, allocated if necessary; none if out of memory. At most 3 MiB, of which only the pages that a
+/// product needs are ever touched.
+fn get_or_allocate(buffer: &mut Option<Buffer>) -> Option<&mut [f32]> {
     if buffer.is_none() {
         *buffer = Buffer::try_new(blas::buffer_len().max(tiles::BUFFER_LEN));
     }
     buffer.as_mut().map(Buffer::floats)
 }
 
-/// Makes the calling thread's buffer for products, and says whether there was memory for it. A product makes it too, but
-/// cannot fail for it.
+/// Allocates the calling thread's packing buffer; false if out of memory. A product allocates it too, but then panics.
 pub fn reserve() -> bool {
-    BUFFER.with_borrow_mut(|buffer| made(buffer).is_some())
+    BUFFER.with_borrow_mut(|buffer| get_or_allocate(buffer).is_some())
 }
 
 /// [`reserve`] for each thread of a pool and the calling one.
@@ -103,7 +103,7 @@ pub fn reserve_on(threads: &ThreadPool) -> bool {
     reserve() && all.into_inner()
 }
 
-/// One product of a thread's: addresses and row strides, in floats.
+/// One block of a product, in BLAS' terms: addresses, and leading dimensions in floats.
 struct Block {
     rows: usize,
     columns: usize,
@@ -120,7 +120,7 @@ struct Block {
     ldc: usize,
 }
 
-/// The sizes of a product: op(A) is `(rows, depth)`, op(B) `(depth, columns)`, C `(rows, columns)`.
+/// A product's sizes (M, N, K), factors and backend: op(A) is `(rows, depth)`, op(B) `(depth, columns)`, C `(rows, columns)`.
 #[derive(Clone, Copy, Debug)]
 pub struct Product {
     pub rows: usize,
@@ -131,7 +131,7 @@ pub struct Product {
     pub backend: Backend,
 }
 
-/// The sizes of the products that a step computes.
+/// The sizes of the products that a step computes, for the cost model.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Shape {
     pub rows: usize,
@@ -139,11 +139,11 @@ pub struct Shape {
     pub depth: usize,
     /// Whether the left and the right operand are read transposed.
     pub transposed: (bool, bool),
-    /// How many products there are of these sizes.
+    /// Number of products of these sizes.
     pub count: usize,
 }
 
-/// An operand: row-major, rows `ld` floats apart, read transposed where `transposed`.
+/// An operand: a row-major matrix with leading dimension `ld` (in floats), transposed when read if `transposed`.
 #[derive(Clone, Copy, Debug)]
 pub struct Operand<'a> {
     pub data: &'a [f32],
@@ -160,7 +160,7 @@ impl Operand<'_> {
         }
     }
 
-    /// The address of an element of the operand as read.
+    /// The address of an element of op(operand).
     unsafe fn at(&self, row: usize, column: usize) -> *const f32 {
         let (row, column) = if self.transposed { (column, row) } else { (row, column) };
         // SAFETY: within the operand by the caller's promise.
@@ -168,26 +168,29 @@ impl Operand<'_> {
     }
 }
 
-/// How a product is cut, by its sizes only.
+/// The partition of a product into tasks, by its sizes only.
 #[derive(Clone, Copy)]
-struct Cut {
-    rows: usize,
-    columns: usize,
+struct Partition {
+    /// Rows and columns of a block of C.
+    block_rows: usize,
+    block_columns: usize,
     row_blocks: usize,
     column_blocks: usize,
-    pieces: usize,
+    /// Splits of K, whose partial sums are reduced at the end.
+    splits: usize,
 }
 
 impl Product {
-    fn cut(&self) -> Cut {
-        let (mut row_blocks, mut column_blocks) = (self.rows.div_ceil(TILE).max(1), self.columns.div_ceil(TILE).max(1));
-        let mut pieces = 1;
-        if self.rows * self.columns * self.depth > SMALL {
-            if row_blocks * column_blocks < TASKS && self.depth >= 2 * PIECE {
-                pieces = (self.depth / PIECE).min(TASKS.div_ceil(row_blocks * column_blocks));
+    fn partition(&self) -> Partition {
+        let mut row_blocks = self.rows.div_ceil(MAX_BLOCK).max(1);
+        let mut column_blocks = self.columns.div_ceil(MAX_BLOCK).max(1);
+        let mut splits = 1;
+        if self.rows * self.columns * self.depth > SERIAL_MACS {
+            if row_blocks * column_blocks < MIN_TASKS && self.depth >= 2 * MIN_SPLIT_DEPTH {
+                splits = (self.depth / MIN_SPLIT_DEPTH).min(MIN_TASKS.div_ceil(row_blocks * column_blocks));
             }
-            // Cut the longer axis while there are too few tasks and tiles stay worth a call.
-            while row_blocks * column_blocks * pieces < TASKS {
+            // Split the longer axis while there are too few tasks and blocks stay large enough to be efficient.
+            while row_blocks * column_blocks * splits < MIN_TASKS {
                 let (height, width) = (self.rows / row_blocks, self.columns / column_blocks);
                 if height >= width && height >= 64 {
                     row_blocks *= 2;
@@ -199,20 +202,21 @@ impl Product {
             }
         }
         let step = |size: usize, blocks: usize| size.div_ceil(blocks).next_multiple_of(16).min(size.max(1));
-        let (rows, columns) = (step(self.rows, row_blocks), step(self.columns, column_blocks));
-        row_blocks = self.rows.div_ceil(rows);
-        column_blocks = self.columns.div_ceil(columns);
-        Cut { rows, columns, row_blocks, column_blocks, pieces }
+        let (block_rows, block_columns) = (step(self.rows, row_blocks), step(self.columns, column_blocks));
+        row_blocks = self.rows.div_ceil(block_rows);
+        column_blocks = self.columns.div_ceil(block_columns);
+        Partition { block_rows, block_columns, row_blocks, column_blocks, splits }
     }
 
-    /// The floats of scratch memory that [`multiply`] needs: the partial sums where the depth is cut.
+    /// Floats of scratch memory that [`multiply`] needs: the partial sums of a split-K product, else none.
     pub fn scratch_len(&self) -> usize {
-        let pieces = self.cut().pieces;
-        if pieces > 1 { pieces * self.rows * self.columns } else { 0 }
+        let splits = self.partition().splits;
+        if splits > 1 { splits * self.rows * self.columns } else { 0 }
     }
 }
 
-/// C = alpha op(A) op(B) + beta C; C's rows are `c.ld` floats apart.
+/// C = alpha op(A) op(B) + beta C on all threads; C's rows are `c.ld` floats apart. `scratch` has at least
+/// [`Product::scratch_len`] floats.
 ///
 /// # Panics
 /// If a slice is too short for the sizes.
@@ -224,66 +228,63 @@ pub fn multiply(threads: &ThreadPool, product: &Product, a: Operand, b: Operand,
     if product.rows == 0 || product.columns == 0 {
         return;
     }
-    let cut = product.cut();
-    let blocks = cut.row_blocks * cut.column_blocks;
+    let Partition { block_rows, block_columns, row_blocks, column_blocks, splits } = product.partition();
+    let blocks = row_blocks * column_blocks;
     let ranges = |block: usize| {
-        let (row, column) = (block / cut.column_blocks * cut.rows, block % cut.column_blocks * cut.columns);
-        (row..(row + cut.rows).min(product.rows), column..(column + cut.columns).min(product.columns))
+        let (row, column) = (block / column_blocks * block_rows, block % column_blocks * block_columns);
+        (row..(row + block_rows).min(product.rows), column..(column + block_columns).min(product.columns))
     };
-    if cut.pieces == 1 {
+    if splits == 1 {
         threads.run(blocks, &|block, _| {
             let (rows, columns) = ranges(block);
             // SAFETY: the block is within the checked operands; blocks are disjoint.
             unsafe {
                 let to = c.pixel(0, rows.start).add(columns.start);
-                product.tile((&a, &b), [rows, columns, 0..product.depth], product.beta, (to, c.ld), threads.isa());
+                product.block((&a, &b), [rows, columns, 0..product.depth], product.beta, (to, c.ld), threads.isa());
             }
         });
         return;
     }
-    let each = product.rows * product.columns;
-    let partial = Output::new(
-        ViewMut { data: scratch, ld: product.columns, image: each },
-        cut.pieces,
-        product.rows,
-        product.columns,
-    );
-    let step = product.depth.div_ceil(cut.pieces);
-    threads.run(blocks * cut.pieces, &|task, _| {
-        let (piece, block) = (task / blocks, task % blocks);
+    let image = product.rows * product.columns;
+    let partial =
+        Output::new(ViewMut { data: scratch, ld: product.columns, image }, splits, product.rows, product.columns);
+    let step = product.depth.div_ceil(splits);
+    threads.run(blocks * splits, &|task, _| {
+        let (split, block) = (task / blocks, task % blocks);
         let (rows, columns) = ranges(block);
-        let depth = (piece * step).min(product.depth)..((piece + 1) * step).min(product.depth);
-        // SAFETY: as above; each piece has its own partial sums.
+        let depth = (split * step).min(product.depth)..((split + 1) * step).min(product.depth);
+        // SAFETY: as above; each split has its own partial sums.
         unsafe {
-            let to = partial.pixel(piece, rows.start).add(columns.start);
-            product.tile((&a, &b), [rows, columns, depth], 0.0, (to, partial.ld), threads.isa());
+            let to = partial.pixel(split, rows.start).add(columns.start);
+            product.block((&a, &b), [rows, columns, depth], 0.0, (to, partial.ld), threads.isa());
         }
     });
-    // The pieces are added in their order, whoever computed them.
-    threads.run(cut.row_blocks, &|block, _| {
-        for row in block * cut.rows..((block + 1) * cut.rows).min(product.rows) {
+    // The reduction adds the splits in a fixed order, whichever thread computed them.
+    threads.run(row_blocks, &|block, _| {
+        for row in block * block_rows..((block + 1) * block_rows).min(product.rows) {
             // SAFETY: rows are within the checked result and disjoint; the partial sums are complete.
-            let (to, parts) = unsafe {
+            let (to, partials) = unsafe {
                 let to = std::slice::from_raw_parts_mut(c.pixel(0, row), product.columns);
-                let part = |piece| std::slice::from_raw_parts(partial.pixel(piece, row).cast_const(), product.columns);
-                (to, (0..cut.pieces).map(part))
+                let partial =
+                    |split| std::slice::from_raw_parts(partial.pixel(split, row).cast_const(), product.columns);
+                (to, (0..splits).map(partial))
             };
-            for (piece, part) in parts.enumerate() {
-                let keep = if piece > 0 { 1.0 } else { product.beta };
-                for (to, from) in to.iter_mut().zip(part) {
-                    // With beta 0, C is not read: it may hold anything.
-                    *to = if keep == 0.0 { *from } else { keep * *to + *from };
+            for (split, partial) in partials.enumerate() {
+                let beta = if split > 0 { 1.0 } else { product.beta };
+                for (to, from) in to.iter_mut().zip(partial) {
+                    // With beta 0, C is not read: it may be uninitialised or NaN.
+                    *to = if beta == 0.0 { *from } else { beta * *to + *from };
                 }
             }
         }
     });
 }
 
-/// C = alpha op(A) op(B) + beta C on the calling thread alone: for kernels that share their work themselves.
+/// C = alpha op(A) op(B) + beta C on the calling thread, for kernels that partition the work themselves.
 ///
 /// # Panics
 /// If a slice is too short for the sizes.
-pub fn multiply_alone(isa: Isa, product: &Product, a: Operand, b: Operand, c: &mut [f32], ldc: usize) {
+pub fn multiply_serial(isa: Isa, product: &Product, a: Operand, b: Operand, c: &mut [f32], ldc: usize) {
     a.check("left operand", product.rows, product.depth);
     b.check("right operand", product.depth, product.columns);
     Operand { data: c, ld: ldc, transposed: false }.check("result", product.rows, product.columns);
@@ -291,16 +292,16 @@ pub fn multiply_alone(isa: Isa, product: &Product, a: Operand, b: Operand, c: &m
         return;
     }
     let ranges = [0..product.rows, 0..product.columns, 0..product.depth];
-    // SAFETY: the whole operands and result were checked.
-    unsafe { product.tile((&a, &b), ranges, product.beta, (c.as_mut_ptr(), ldc), isa) }
+    // SAFETY: the operands and the result were checked.
+    unsafe { product.block((&a, &b), ranges, product.beta, (c.as_mut_ptr(), ldc), isa) }
 }
 
 impl Product {
-    /// One tile: the rows, columns and depth of `ranges`, added to `beta` times what the result holds.
+    /// One block of C: the product over the given rows, columns and depth, plus `beta` times C.
     ///
     /// # Safety
-    /// The ranges must be within the operands, and `c` hold the tile.
-    unsafe fn tile(
+    /// The ranges must be within the operands, and `c` be writable for the block.
+    unsafe fn block(
         &self,
         (a, b): (&Operand, &Operand),
         [rows, columns, depth]: [Range<usize>; 3],
@@ -326,12 +327,12 @@ impl Product {
             ldc: ldc.max(columns.len()),
         };
         BUFFER.with_borrow_mut(|buffer| {
-            let buffer = made(buffer).expect("memory for packing a block of a product");
-            // SAFETY: as above; the machine has `isa`, which a pool of threads made sure of.
+            let buffer = get_or_allocate(buffer).expect("memory for packing a block of a product");
+            // SAFETY: as above; the thread pool was created with a supported `isa`.
             unsafe {
                 match self.backend {
-                    Backend::Blas if blas::is_there() => blas::tile(&block, buffer),
-                    _ => tiles::tile(&block, isa, buffer),
+                    Backend::Blas if blas::is_available() => blas::multiply(&block, buffer),
+                    _ => tiles::multiply(&block, isa, buffer),
                 }
             }
         });
@@ -375,18 +376,18 @@ mod tests {
         };
         let c = run(1);
         assert!(c == run(2), "threads change the result");
-        let mut alone = start.clone();
+        let mut serial = start.clone();
         let left = Operand { data: &a, ld: a_ld, transposed: ta };
         let right = Operand { data: &b, ld: b_ld, transposed: tb };
-        multiply_alone(Isa::detect(), &product, left, right, &mut alone, c_ld);
-        for (alone, c) in alone.iter().zip(&c) {
-            assert!((alone - c).abs() < 1e-4, "{alone} for {c}");
+        multiply_serial(Isa::detect(), &product, left, right, &mut serial, c_ld);
+        for (serial, c) in serial.iter().zip(&c) {
+            assert!((serial - c).abs() < 1e-4, "{serial} for {c}");
         }
         for row in 0..rows {
             for column in 0..if row + 1 < rows { c_ld } else { columns } {
                 let at = row * c_ld + column;
                 if column >= columns {
-                    assert_eq!(c[at], start[at], "wrote behind the row");
+                    assert_eq!(c[at], start[at], "wrote beyond the row");
                     continue;
                 }
                 let left = |k: usize| f64::from(if ta { a[k * a_ld + row] } else { a[row * a_ld + k] });
@@ -398,10 +399,10 @@ mod tests {
         }
     }
 
-    /// What a run of training without BLAS relies on: the same seed gives the same bytes on every machine that fuses products
-    /// and sums, as all x86-64 since 2013 and all aarch64 do.
+    /// Reproducible training without BLAS relies on this: a seed gives the same bytes on every machine with fused
+    /// multiply-adds, that is all x86-64 since 2013 and all aarch64.
     #[test]
-    fn tiles_give_the_same_bits_in_every_instruction_set() {
+    fn tiles_give_the_same_bits_on_every_instruction_set() {
         for (rows, columns, depth) in [(3, 40, 300), (16, 17, 129), (33, 70, 700), (130, 300, 520)] {
             for (ta, tb) in [(false, false), (true, false), (false, true), (true, true)] {
                 let (a, b) = (noise(rows * depth, 4), noise(depth * columns, 5));
@@ -424,8 +425,8 @@ mod tests {
         }
     }
 
-    /// The library that a build links is the one that build.rs names for its target, and its best core is found by what
-    /// the processor can do, not by its name.
+    /// The build links the library that build.rs names for the target, and its core is chosen by the features of the
+    /// processor, not by its name.
     #[cfg(openblas)]
     #[test]
     fn the_core_is_chosen_by_the_instruction_set() {
@@ -441,12 +442,12 @@ mod tests {
         let wanted = std::env::var("OPENBLAS_CORETYPE").unwrap_or_default();
         let name = blas::name().expect("a library");
         assert!(name.ends_with(best) || name.to_lowercase().ends_with(&wanted.to_lowercase()), "{name}");
-        // Floats that a thread packs at most, which the documentation states as 3 MiB.
+        // The documented maximum of a thread's buffer: 3 MiB.
         assert!((1..=3 << 18).contains(&blas::buffer_len()), "{}", blas::buffer_len());
     }
 
     #[test]
-    fn shapes_and_transposes() {
+    fn products_equal_f64_sums_for_all_shapes_and_transposes() {
         check(1, 1, 1, (false, false), (1.0, 0.0));
         check(33, 17, 29, (true, false), (0.5, 1.0));
         check(70, 150, 31, (false, true), (1.0, 0.5));

@@ -1,12 +1,12 @@
-//! The memory in which a thread packs operands.
+//! A thread's page-aligned buffer for packed GEMM operands.
 
 use std::alloc::{Layout, alloc_zeroed, dealloc};
 use std::ptr::NonNull;
 
-/// Floats of a page, to which the buffer is aligned: a core's kernels read what they packed in whole vectors.
+/// Floats of a page, the buffer's alignment: OpenBLAS' kernels use aligned loads on packed operands.
 const PAGE: usize = 1024;
 
-/// Zeroed memory that takes no page before it is written.
+/// Zeroed memory, whose pages the system maps on the first write.
 pub struct Buffer {
     memory: NonNull<u8>,
     layout: Layout,
@@ -14,9 +14,9 @@ pub struct Buffer {
 }
 
 impl Buffer {
-    /// A buffer of `len` floats, if there is memory for it.
+    /// Allocates a buffer of `len` floats; none if out of memory.
     pub fn try_new(len: usize) -> Option<Self> {
-        // Asked for with the alignment that the system's own zeroed pages have, and aligned within.
+        // Over-allocated by a page and aligned by hand: with a larger alignment in the layout, allocators clear the memory.
         let layout = Layout::array::<f32>(len.checked_add(PAGE)?).ok()?;
         // SAFETY: the layout is not empty.
         let memory = NonNull::new(unsafe { alloc_zeroed(layout) })?;
@@ -25,9 +25,9 @@ impl Buffer {
 
     pub fn floats(&mut self) -> &mut [f32] {
         let begin = self.memory.as_ptr().cast::<f32>();
-        // A float's address is aligned within a page's floats; where the system cannot tell, it is used as it is.
+        // `align_offset` may fail (`usize::MAX`), as under Miri: then the buffer ends up unaligned, which is only slower.
         let skip = begin.align_offset(PAGE * size_of::<f32>()).min(PAGE);
-        // SAFETY: the memory has a page's floats more than `len`, all of them initialised, and is borrowed mutably.
+        // SAFETY: the memory has a page more than `len` floats, all initialised, and is borrowed mutably.
         unsafe { std::slice::from_raw_parts_mut(begin.add(skip), self.len) }
     }
 }

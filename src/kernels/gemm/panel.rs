@@ -1,30 +1,30 @@
-//! Matrices packed for products: panels of 16 columns, each panel's rows one after the other, zeros behind the last
-//! column. The layout is the same for every instruction set, so that packed weights are the same bytes everywhere.
+//! Packing of GEMM's right operand into panels of 16 columns, row by row, zero-padded after the last column. The layout does
+//! not depend on the instruction set, so an artifact's packed weights serve every machine.
 
-use crate::kernels::parallel::disjoint::{Grid as Pieces, Scratch, share};
+use crate::kernels::parallel::disjoint::{Partition, Scratch, share};
 use crate::kernels::parallel::thread_pool::ThreadPool;
 use crate::kernels::simd::tile::PANEL;
 use crate::size::product;
 use std::ops::Range;
 
-/// How many panels hold `columns`.
+/// Number of panels of a matrix of `columns` columns.
 pub const fn panels(columns: usize) -> usize {
     columns.div_ceil(PANEL)
 }
 
-/// The floats of a packed matrix of `rows` by `columns`.
+/// Floats of a packed matrix of `rows` by `columns`.
 pub fn packed_len(rows: usize, columns: usize) -> usize {
     product([rows, panels(columns), PANEL])
 }
 
-/// Panels that are packed side by side, so that a row is read in longer stretches.
-const TOGETHER: usize = 8;
-/// Rows that are packed at once.
-const ROWS: usize = 32;
-/// Rows of a task where there are few panels.
+/// Panels of a task, packed together so that each row is read in longer contiguous runs.
+const TASK_PANELS: usize = 8;
+/// Rows packed into each panel of a task before the next ones.
+const PASS_ROWS: usize = 32;
+/// Rows of a task if there are too few panels for [`TASK_PANELS`].
 const TASK_ROWS: usize = 1024;
 
-/// Packs the matrix `(rows, columns)` whose rows begin `ld` floats apart.
+/// Packs the row-major matrix `(rows, columns)` with leading dimension `ld`, in floats.
 ///
 /// # Panics
 /// If `matrix` is too short or `packed` is not [`packed_len`] floats.
@@ -34,43 +34,49 @@ pub fn pack(threads: &ThreadPool, rows: usize, columns: usize, matrix: &[f32], l
         return;
     }
     let panel = rows * PANEL;
-    if panels(columns) >= TOGETHER {
-        share(threads, packed, Pieces::chunks(packed.len(), TOGETHER * panel), Scratch::none(), &|piece, part, _| {
-            let first = piece.inner * TOGETHER;
-            for row in (0..rows).step_by(ROWS) {
-                for (index, panel) in part.chunks_exact_mut(panel).enumerate() {
-                    let lines = &mut panel[row * PANEL..(row + ROWS).min(rows) * PANEL];
-                    pack_lines(&matrix[row * ld..], ld, columns, first + index, lines);
+    if panels(columns) >= TASK_PANELS {
+        share(
+            threads,
+            packed,
+            Partition::chunks(packed.len(), TASK_PANELS * panel),
+            Scratch::none(),
+            &|piece, out, _| {
+                let first = piece.inner * TASK_PANELS;
+                for row in (0..rows).step_by(PASS_ROWS) {
+                    for (index, panel) in out.chunks_exact_mut(panel).enumerate() {
+                        let out = &mut panel[row * PANEL..(row + PASS_ROWS).min(rows) * PANEL];
+                        pack_rows(&matrix[row * ld..], ld, columns, first + index, out);
+                    }
                 }
-            }
-        });
+            },
+        );
         return;
     }
-    let grid = Pieces { outer: panels(columns), outer_stride: panel, ..Pieces::chunks(panel, TASK_ROWS * PANEL) };
-    share(threads, packed, grid, Scratch::none(), &|piece, lines, _| {
-        pack_lines(&matrix[piece.inner * TASK_ROWS * ld..], ld, columns, piece.outer, lines);
+    let grid = Partition { outer: panels(columns), outer_stride: panel, ..Partition::chunks(panel, TASK_ROWS * PANEL) };
+    share(threads, packed, grid, Scratch::none(), &|piece, out, _| {
+        pack_rows(&matrix[piece.inner * TASK_ROWS * ld..], ld, columns, piece.outer, out);
     });
 }
 
-/// Packs some rows of a panel; the matrix begins at the first of them.
-fn pack_lines(matrix: &[f32], ld: usize, columns: usize, panel: usize, lines: &mut [f32]) {
+/// Packs a range of rows of one panel; `matrix` starts at the first of them.
+fn pack_rows(matrix: &[f32], ld: usize, columns: usize, panel: usize, out: &mut [f32]) {
     let first = panel * PANEL;
     let width = PANEL.min(columns - first);
-    let (lines, _) = lines.as_chunks_mut::<PANEL>();
-    for (line, row) in lines.iter_mut().zip(matrix.chunks(ld)) {
+    let (out, _) = out.as_chunks_mut::<PANEL>();
+    for (to, row) in out.iter_mut().zip(matrix.chunks(ld)) {
         match row[first..].first_chunk::<PANEL>() {
-            Some(whole) if width == PANEL => *line = *whole,
+            Some(full) if width == PANEL => *to = *full,
             _ => {
-                line[..width].copy_from_slice(&row[first..first + width]);
-                line[width..].fill(0.0);
+                to[..width].copy_from_slice(&row[first..first + width]);
+                to[width..].fill(0.0);
             }
         }
     }
 }
 
-/// A result cut into blocks, by its sizes only: the tasks that threads share.
+/// The partition of a result into blocks of rows and whole panels, one per task; it depends on the sizes only.
 #[derive(Clone, Copy, Debug)]
-pub struct Grid {
+pub struct BlockGrid {
     rows: usize,
     columns: usize,
     row_block: usize,
@@ -79,14 +85,14 @@ pub struct Grid {
     panel_blocks: usize,
 }
 
-impl Grid {
-    /// Cuts `rows` into nearly equal blocks of at most `row_block`; the columns too where the blocks of all `parts`
-    /// such results would be fewer than `tasks`.
-    pub fn new(rows: usize, columns: usize, row_block: usize, parts: usize, tasks: usize) -> Self {
+impl BlockGrid {
+    /// Splits `rows` into nearly equal blocks of at most `row_block`, and the columns too if all blocks of the `results`
+    /// results of this size would be fewer than `tasks`.
+    pub fn new(rows: usize, columns: usize, row_block: usize, results: usize, tasks: usize) -> Self {
         let row_blocks = rows.div_ceil(row_block.max(1)).max(1);
         let panels = panels(columns).max(1);
-        let wanted = tasks.div_ceil(product([row_blocks, parts.max(1)])).clamp(1, panels);
-        let panel_block = panels.div_ceil(wanted);
+        let column_splits = tasks.div_ceil(product([row_blocks, results.max(1)])).clamp(1, panels);
+        let panel_block = panels.div_ceil(column_splits);
         let row_block = rows.div_ceil(row_blocks).max(1);
         Self {
             rows,
@@ -103,17 +109,17 @@ impl Grid {
         self.row_blocks * self.panel_blocks
     }
 
-    /// The rows of the highest block.
+    /// Rows of a block; the last one may have fewer.
     pub fn row_block(&self) -> usize {
         self.row_block
     }
 
-    /// The columns of the widest block.
+    /// Columns of a block; the last one may have fewer.
     pub fn column_block(&self) -> usize {
         product([self.panel_block, PANEL]).min(self.columns)
     }
 
-    /// A block's rows and columns; the columns begin at a panel.
+    /// The rows and columns of a block; columns start at a panel boundary.
     pub fn block(&self, index: usize) -> (Range<usize>, Range<usize>) {
         let row = index / self.panel_blocks * self.row_block;
         let column = index % self.panel_blocks * self.panel_block * PANEL;
@@ -130,10 +136,10 @@ mod tests {
     use crate::kernels::guarded::Floats;
 
     #[test]
-    fn panels_hold_their_columns() {
+    fn panels_contain_their_columns_and_zero_padding() {
         for (rows, columns, gap) in [(1, 1, 0), (5, 16, 0), (2100, 10, 0), (40, 37, 3), (70, 130, 2), (3, 256, 0)] {
             let ld = columns + gap;
-            // The last row ends where its columns end.
+            // There is no gap after the last row.
             let matrix = noise(rows * ld - gap, 5);
             let run = |count| {
                 let mut packed = Floats::filled(f32::NAN, packed_len(rows, columns));
@@ -142,10 +148,10 @@ mod tests {
             };
             let packed = run(1);
             assert_eq!(packed, run(3), "threads change the result");
-            for (place, found) in packed.iter().enumerate() {
-                let (line, column) = (place / PANEL, place / PANEL / rows * PANEL + place % PANEL);
-                let expected = if column < columns { matrix[line % rows * ld + column] } else { 0.0 };
-                assert_eq!(*found, expected, "{rows}x{columns} at {place}");
+            for (index, found) in packed.iter().enumerate() {
+                let (panel_row, column) = (index / PANEL, index / PANEL / rows * PANEL + index % PANEL);
+                let expected = if column < columns { matrix[panel_row % rows * ld + column] } else { 0.0 };
+                assert_eq!(*found, expected, "{rows}x{columns} at {index}");
             }
         }
     }

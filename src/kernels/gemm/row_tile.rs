@@ -1,59 +1,63 @@
-//! Products whose whole panels an instruction set's own code makes, from the first multiplication to what is stored.
+//! The macro-kernel around an instruction set's own micro-kernels ([`Vector::run_row_tile`]), which include the epilogue and
+//! the store.
 
-use super::micro_kernel::{Product, Rows};
+use super::micro_kernel::{LhsRows, PackedProduct};
 use crate::kernels::simd::tile::PANEL;
 use crate::kernels::simd::tile::{Prefetch, RowTile, UNROLL};
 use crate::kernels::simd::vector::Vector;
 use std::ops::Range;
 
-/// Floats of panels that tiles beside each other read: half of a first-level cache of 32 KiB.
-const NEAR: usize = 4 << 10;
-/// Rows of a tile at most.
-const MOST: usize = 12;
-/// The bias where there is none.
-static NOTHING: [f32; PANEL] = [0.0; PANEL];
+/// Floats of panels that one row of tiles reads: half of an L1 cache of 32 KiB.
+const L1_FLOATS: usize = 4 << 10;
+/// Maximum rows of a tile.
+const MAX_ROWS: usize = 12;
+/// The bias of a product without one.
+static ZERO_BIAS: [f32; PANEL] = [0.0; PANEL];
 
-/// Tiles of a strip at least: fewer cannot ask for all that comes next.
-const TILES: usize = 4;
+/// Minimum tiles of a strip: fewer cannot prefetch all of the next panels.
+const MIN_TILES: usize = 4;
 
-impl Product<'_> {
-    /// The panels all of whose columns exist, in groups of so many places where `group` is not 0. Returns the columns done.
+impl PackedProduct<'_> {
+    /// Computes the full panels by [`Vector::run_row_tile`], with blocked summation if `sum_block` is not 0. Returns the
+    /// columns done: 0 if the set has no micro-kernel for the product.
     ///
     /// # Safety
-    /// All addresses must be valid, and the instruction set be there.
+    /// All addresses must be valid, and the machine must support the instruction set.
     #[inline(always)]
-    pub unsafe fn across<V: Vector>(&self, group: usize) -> usize {
+    pub unsafe fn row_tiles<V: Vector>(&self, sum_block: usize) -> usize {
         let tiles = self.rows.div_ceil(V::TILE_ROWS).max(1);
-        let (height, higher) = (self.rows / tiles, self.rows % tiles);
-        let fits = V::has_row_tile(height) && (higher == 0 || V::has_row_tile(height + 1)) && tiles >= TILES;
-        let turns = group == 0 || self.taps == 1 && self.depth.is_multiple_of(UNROLL);
-        let listed = self.taps == 1 || matches!(self.a, Rows::Listed { .. });
-        if !fits || !turns || !listed || self.taps * self.depth == 0 {
+        let (height, remainder) = (self.rows / tiles, self.rows % tiles);
+        let has_tiles =
+            V::has_row_tile(height) && (remainder == 0 || V::has_row_tile(height + 1)) && tiles >= MIN_TILES;
+        let sums_fit = sum_block == 0 || self.taps == 1 && self.depth.is_multiple_of(UNROLL);
+        let rows_fit = self.taps == 1 || matches!(self.a, LhsRows::Indirect { .. });
+        if !has_tiles || !sums_fit || !rows_fit || self.taps * self.depth == 0 {
             return 0;
         }
         let panels = self.columns / PANEL;
-        // Each tile asks for its part of what comes next: one alone would wait for memory, the others leave it idle.
-        let spread = tiles.min(PANEL);
-        let together = (NEAR / (self.taps * self.depth * PANEL)).max(1);
-        for first in (0..panels).step_by(together) {
-            let end = (first + together).min(panels);
+        // The prefetch of the next panels is spread evenly over the tiles: one tile alone would wait for memory.
+        let shares = tiles.min(PANEL);
+        let panels_at_once = (L1_FLOATS / (self.taps * self.depth * PANEL)).max(1);
+        for first in (0..panels).step_by(panels_at_once) {
+            let end = (first + panels_at_once).min(panels);
             let panel = |index: usize| self.b.wrapping_add(index * self.panel_stride);
-            let behind = match end < panels {
+            let following = match end < panels {
                 true => panel(end),
-                false if self.next.is_null() => panel(0),
-                false => self.next,
+                false if self.next_panel.is_null() => panel(0),
+                false => self.next_panel,
             };
-            for places in self.parts() {
-                let next = if places.end < self.depth { panel(first).wrapping_add(places.end * PANEL) } else { behind };
-                let part = self.part(places);
-                let each = part.taps * part.depth / spread;
+            for ks in self.k_blocks() {
+                let next_panel =
+                    if ks.end < self.depth { panel(first).wrapping_add(ks.end * PANEL) } else { following };
+                let block = self.slice_k(ks);
+                let share = block.taps * block.depth / shares;
                 let mut row = 0;
                 for tile in 0..tiles {
-                    let height = height + usize::from(tile < higher);
-                    let from = next.wrapping_add(tile % spread * each * PANEL);
-                    let fetch = Prefetch { from, step: PANEL / spread };
+                    let height = height + usize::from(tile < remainder);
+                    let from = next_panel.wrapping_add(tile % shares * share * PANEL);
+                    let fetch = Prefetch { from, step: PANEL / shares };
                     // SAFETY: rows and panels are within the block.
-                    unsafe { part.tiles_across::<V>(group, row..row + height, first..end, fetch) }
+                    unsafe { block.row_tile::<V>(sum_block, row..row + height, first..end, fetch) }
                     row += height;
                 }
             }
@@ -61,22 +65,22 @@ impl Product<'_> {
         panels * PANEL
     }
 
-    /// A tile of some rows for each of some panels.
+    /// One row of register tiles: a range of rows by a range of panels.
     #[inline(always)]
-    unsafe fn tiles_across<V: Vector>(&self, group: usize, rows: Range<usize>, panels: Range<usize>, fetch: Prefetch) {
+    unsafe fn row_tile<V: Vector>(&self, sum_block: usize, rows: Range<usize>, panels: Range<usize>, fetch: Prefetch) {
         let (row, height, column) = (rows.start, rows.len(), panels.start * PANEL);
-        let finish = self.finish;
-        let bias = finish.map(|finish| finish.bias).filter(|bias| !bias.is_null());
-        let (low, high) = finish.map_or((f32::NEG_INFINITY, f32::INFINITY), |finish| (finish.low, finish.high));
-        let residual_ld = finish.map_or(0, |finish| finish.residual_ld);
-        let residual = match finish.is_none() || self.residual.is_null() {
+        let epilogue = self.epilogue;
+        let bias = epilogue.map(|epilogue| epilogue.bias).filter(|bias| !bias.is_null());
+        let (low, high) = epilogue.map_or((f32::NEG_INFINITY, f32::INFINITY), |epilogue| (epilogue.low, epilogue.high));
+        let residual_ld = epilogue.map_or(0, |epilogue| epilogue.residual_ld);
+        let residual = match epilogue.is_none() || self.residual.is_null() {
             true => std::ptr::null(),
             false => self.residual.wrapping_add(row * residual_ld + column),
         };
-        let mut addresses = [std::ptr::null(); MOST];
-        let (rows, tap) = match self.a {
-            // SAFETY: the rows are within the list.
-            Rows::Listed { addresses, rows } => (unsafe { addresses.add(row) }, rows),
+        let mut addresses = [std::ptr::null(); MAX_ROWS];
+        let (rows, tap_stride) = match self.a {
+            // SAFETY: the rows are within the indirection buffer.
+            LhsRows::Indirect { addresses, rows } => (unsafe { addresses.add(row) }, rows),
             strided => {
                 for (index, address) in addresses[..height].iter_mut().enumerate() {
                     // SAFETY: the rows are within the block.
@@ -87,18 +91,18 @@ impl Product<'_> {
         };
         // SAFETY: rows and panels are within the block.
         unsafe {
-            let across = RowTile {
+            let tile = RowTile {
                 rows,
-                tap,
+                tap_stride,
                 taps: self.taps,
                 depth: self.depth,
-                group,
+                sum_block,
                 panel: self.b.add(panels.start * self.panel_stride),
                 panel_stride: self.panel_stride,
                 panels: panels.len(),
                 fetch,
                 accumulate: self.accumulate,
-                bias: bias.map_or(NOTHING.as_ptr(), |bias| bias.wrapping_add(self.first_column + column)),
+                bias: bias.map_or(ZERO_BIAS.as_ptr(), |bias| bias.wrapping_add(self.first_column + column)),
                 bias_stride: if bias.is_some() { PANEL } else { 0 },
                 residual,
                 residual_ld,
@@ -107,7 +111,7 @@ impl Product<'_> {
                 c: self.c.add(row * self.ldc + column),
                 ldc: self.ldc,
             };
-            V::run_row_tile(height, &across);
+            V::run_row_tile(height, &tile);
         }
     }
 }

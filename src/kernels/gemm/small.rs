@@ -1,4 +1,5 @@
-//! Small matrix products in registers, for kernels whose matrices are too small or too scattered for BLAS.
+//! Small matrix products by auto-vectorised register tiles, for kernels whose matrices are too small or too scattered for
+//! packing or BLAS.
 
 use crate::kernels::simd::multiversion::multiversion;
 
@@ -21,15 +22,15 @@ pub(crate) fn accumulate<const P: usize, const C: usize>(
     }
 }
 
-/// Rows of a matrix: row i is `data[i * ld..][..len]`.
+/// A strided matrix: row i is `data[i * ld..][..len]`.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Rows<'a> {
+pub(crate) struct StridedRows<'a> {
     pub data: &'a [f32],
     pub ld: usize,
     pub len: usize,
 }
 
-impl<'a> Rows<'a> {
+impl<'a> StridedRows<'a> {
     #[inline(always)]
     fn row(&self, i: usize) -> &'a [f32] {
         &self.data[i * self.ld..][..self.len]
@@ -37,31 +38,32 @@ impl<'a> Rows<'a> {
 }
 
 multiversion! {
-    /// out += x w: `w` is `(x.len, width)` and `out` `(rows, width)`, both dense; `out` says how many rows.
-    pub(crate) fn add_products(x: Rows<'_>, w: &[f32], width: usize, out: &mut [f32]) {
+    /// out += x w: `w` is `(x.len, width)` and `out` `(rows, width)`, both contiguous; `rows` follows from the length of
+    /// `out`.
+    pub(crate) fn add_products(x: StridedRows<'_>, w: &[f32], width: usize, out: &mut [f32]) {
         let rows = out.len() / width;
-        let mut at = 0;
-        while at < rows {
-            if at + 4 <= rows {
-                add_rows::<4>(x, at, w, width, out);
-                at += 4;
+        let mut row_index = 0;
+        while row_index < rows {
+            if row_index + 4 <= rows {
+                add_rows::<4>(x, row_index, w, width, out);
+                row_index += 4;
             } else {
-                add_rows::<1>(x, at, w, width, out);
-                at += 1;
+                add_rows::<1>(x, row_index, w, width, out);
+                row_index += 1;
             }
         }
     }
 }
 
-/// Rows of `w` that are read side by side: whole rows would be too far apart for the cache, one by one too many sums.
-const DEPTH: usize = 8;
+/// Rows of `w` per pass: more rows would conflict in the cache, fewer would load and store the sums too often.
+const PASS_K: usize = 8;
 
 #[inline(always)]
-fn add_rows<const P: usize>(x: Rows<'_>, at: usize, w: &[f32], width: usize, out: &mut [f32]) {
-    for k in (0..x.len).step_by(DEPTH) {
-        let depth = DEPTH.min(x.len - k);
-        let rows = std::array::from_fn(|p| &x.row(at + p)[k..k + depth]);
-        let (w, out) = (&w[k * width..], &mut out[at * width..]);
+fn add_rows<const P: usize>(x: StridedRows<'_>, row_index: usize, w: &[f32], width: usize, out: &mut [f32]) {
+    for k in (0..x.len).step_by(PASS_K) {
+        let depth = PASS_K.min(x.len - k);
+        let rows = std::array::from_fn(|p| &x.row(row_index + p)[k..k + depth]);
+        let (w, out) = (&w[k * width..], &mut out[row_index * width..]);
         let mut column = 0;
         while column < width {
             if column + 16 <= width {
@@ -96,14 +98,14 @@ mod tests {
     use crate::kernels::testing::{Random, check_slice};
 
     #[test]
-    fn products_are_added() {
+    fn products_are_added_to_the_output() {
         let mut random = Random(25);
         for (rows, len, width) in [(1, 1, 1), (3, 7, 5), (4, 17, 16), (9, 33, 39), (6, 0, 4)] {
             let ld = len + 2;
             let (x, w) = (random.floats(rows * ld), random.floats(len * width));
             let before = random.floats(rows * width);
             let mut out = before.clone();
-            add_products(Rows { data: &x, ld, len }, &w, width, &mut out);
+            add_products(StridedRows { data: &x, ld, len }, &w, width, &mut out);
             check_slice(&out, 3e-6, |i| {
                 let term = |k: usize| f64::from(x[i / width * ld + k]) * f64::from(w[k * width + i % width]);
                 f64::from(before[i]) + (0..len).map(term).sum::<f64>()

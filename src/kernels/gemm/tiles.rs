@@ -1,7 +1,7 @@
-//! Products by the register tiles that all kernels share: a block of the right operand is packed into panels, the left
-//! one is read as it stands, or copied row by row where it is transposed. The bits are the same on every machine.
+//! The tiles backend: GEMM by the shared micro-kernels. A block of B is packed into panels; A is read in place, or
+//! transposed into a buffer. The bits are the same on every machine with fused multiply-adds.
 
-use super::micro_kernel::{Product, Rows, parts};
+use super::micro_kernel::{LhsRows, PackedProduct, block_ranges};
 use super::transpose::transpose;
 use super::{Block, few_rows};
 use crate::kernels::simd::isa::Isa;
@@ -9,75 +9,75 @@ use crate::kernels::simd::multiversion::multiversion;
 use crate::kernels::simd::tile::PANEL;
 use std::ops::Range;
 
-/// The depth of a block, at most: its panels and copied rows stay in the second-level cache.
-const DEPTH: usize = 256;
-/// Columns of a block, at most.
-const COLUMNS: usize = 256;
-/// Rows of a block, at most, where they are copied.
-const ROWS: usize = 128;
+/// Maximum depth (K) of a block: its panels and transposed rows fit the L2 cache.
+const KC: usize = 256;
+/// Maximum columns of a block.
+const NC: usize = 256;
+/// Maximum rows of a block of a transposed A.
+const MC: usize = 128;
 
-/// Rows of the right operand that are packed at once.
-const STRETCH: usize = 16;
+/// Rows of B that are packed into each panel before the next ones.
+const PASS_ROWS: usize = 16;
 
-/// The floats of the buffer that a thread needs: the packed block, and the copied rows.
-pub const BUFFER_LEN: usize = DEPTH * (COLUMNS + ROWS);
+/// Floats of a thread's buffer: the packed block of B and the transposed block of A.
+pub const BUFFER_LEN: usize = KC * (NC + MC);
 
-/// One product.
+/// Computes one block of C.
 ///
 /// # Safety
 /// The block's addresses must be valid for its sizes.
-pub unsafe fn tile(block: &Block, isa: Isa, buffer: &mut [f32]) {
-    let (packed, copied) = buffer[..BUFFER_LEN].split_at_mut(DEPTH * COLUMNS);
+pub unsafe fn multiply(block: &Block, isa: Isa, buffer: &mut [f32]) {
+    let (packed, transposed) = buffer[..BUFFER_LEN].split_at_mut(KC * NC);
     // SAFETY: the rows are within the result.
     unsafe { scale(block) };
     if block.alpha == 0.0 || block.depth == 0 {
         return;
     }
-    if few_rows::suits(block.rows, block.transpose_b) {
+    if few_rows::supports(block.rows, block.transpose_b) {
         // SAFETY: as above, and no size is 0.
-        return unsafe { few_rows::multiply(block, isa, copied) };
+        return unsafe { few_rows::multiply(block, isa, transposed) };
     }
-    for columns in parts(block.columns, COLUMNS) {
-        for places in parts(block.depth, DEPTH) {
-            let depth = places.len();
-            // SAFETY: columns and places are within the right operand.
-            unsafe { pack(block, columns.clone(), places.clone(), packed) };
-            let height = if block.transpose_a { ROWS } else { block.rows };
-            for rows in parts(block.rows, height) {
+    for columns in block_ranges(block.columns, NC) {
+        for ks in block_ranges(block.depth, KC) {
+            let depth = ks.len();
+            // SAFETY: columns and K range are within B.
+            unsafe { pack(block, columns.clone(), ks.clone(), packed) };
+            let height = if block.transpose_a { MC } else { block.rows };
+            for rows in block_ranges(block.rows, height) {
                 let (data, ld) = if block.transpose_a {
-                    // SAFETY: rows and places are within the left operand.
+                    // SAFETY: rows and K range are within A.
                     let from = unsafe {
-                        slice(block.a.wrapping_add(places.start * block.lda + rows.start), depth, block.lda, rows.len())
+                        slice(block.a.wrapping_add(ks.start * block.lda + rows.start), depth, block.lda, rows.len())
                     };
-                    transpose(from, block.lda, depth, rows.len(), copied, DEPTH);
-                    (copied.as_ptr(), DEPTH)
+                    transpose(from, block.lda, depth, rows.len(), transposed, KC);
+                    (transposed.as_ptr(), KC)
                 } else {
-                    (block.a.wrapping_add(rows.start * block.lda + places.start), block.lda)
+                    (block.a.wrapping_add(rows.start * block.lda + ks.start), block.lda)
                 };
-                let product = Product {
-                    a: Rows::Strided { data, ld, tap: 0 },
+                let product = PackedProduct {
+                    a: LhsRows::Strided { data, ld, tap_stride: 0 },
                     rows: rows.len(),
                     taps: 1,
                     depth,
                     b: packed.as_ptr(),
                     panel_stride: depth * PANEL,
-                    next: std::ptr::null(),
+                    next_panel: std::ptr::null(),
                     columns: columns.len(),
                     c: block.c.wrapping_add(rows.start * block.ldc + columns.start),
                     ldc: block.ldc,
-                    accumulate: block.beta != 0.0 || places.start > 0,
-                    finish: None,
+                    accumulate: block.beta != 0.0 || ks.start > 0,
+                    epilogue: None,
                     residual: std::ptr::null(),
                     first_column: columns.start,
                 };
-                // SAFETY: the operands hold these rows, columns and places, and the result its block.
+                // SAFETY: rows, columns and K range are within the operands and the result.
                 unsafe { isa.dispatch(product) };
             }
         }
     }
 }
 
-/// Brings the result to what the products are added to.
+/// Multiplies C by beta, as far as the products do not overwrite it anyway.
 ///
 /// # Safety
 /// The result must be valid for the block's sizes.
@@ -89,48 +89,47 @@ unsafe fn scale(block: &Block) {
     for row in 0..block.rows {
         // SAFETY: the caller's promise.
         let row = unsafe { std::slice::from_raw_parts_mut(block.c.add(row * block.ldc), block.columns) };
-        // With beta 0, what stands there is not read: it may hold anything.
+        // With beta 0, C is not read: it may be uninitialised or NaN.
         row.iter_mut().for_each(|value| *value = if block.beta == 0.0 { 0.0 } else { *value * block.beta });
     }
 }
 
-/// Rows of a matrix as one slice, from the first row's first float to the last row's last.
+/// The slice that spans rows of a matrix, from the first float of the first row to the last of the last.
 ///
 /// # Safety
-/// They must be readable.
+/// The rows must be readable, and there must be one.
 unsafe fn slice<'a>(from: *const f32, rows: usize, ld: usize, columns: usize) -> &'a [f32] {
     // SAFETY: the caller's promise.
     unsafe { std::slice::from_raw_parts(from, (rows - 1) * ld + columns) }
 }
 
-/// Packs a block of the right operand, times alpha, into panels of 16 columns.
+/// Packs a block of B, times alpha, into panels of 16 columns.
 ///
 /// # Safety
-/// Columns and places must be within the operand; neither may be empty.
-unsafe fn pack(block: &Block, columns: Range<usize>, places: Range<usize>, packed: &mut [f32]) {
-    let (depth, width) = (places.len(), columns.len());
+/// Columns and K range must be within B, and not empty.
+unsafe fn pack(block: &Block, columns: Range<usize>, ks: Range<usize>, packed: &mut [f32]) {
+    let (depth, width) = (ks.len(), columns.len());
     let packed = &mut packed[..width.div_ceil(PANEL) * depth * PANEL];
-    let last = width % PANEL;
-    if last > 0 {
-        // Zeros after the last column.
+    if !width.is_multiple_of(PANEL) {
+        // The zero padding after the last column.
         packed[width / PANEL * depth * PANEL..].fill(0.0);
     }
-    // Some rows at a time, so that each is read in one stretch.
-    let step = if block.transpose_b { depth } else { STRETCH };
-    for some in parts(depth, step) {
+    // A few rows at a time, so that each is read contiguously across the panels.
+    let step = if block.transpose_b { depth } else { PASS_ROWS };
+    for pass in block_ranges(depth, step) {
         for (index, panel) in packed.chunks_exact_mut(depth * PANEL).enumerate() {
             let first = columns.start + index * PANEL;
             let count = PANEL.min(columns.end - first);
-            let place = places.start + some.start;
-            let panel = &mut panel[some.start * PANEL..some.end * PANEL];
+            let k = ks.start + pass.start;
+            let panel = &mut panel[pass.start * PANEL..pass.end * PANEL];
             // SAFETY: the caller's promise.
             unsafe {
                 if block.transpose_b {
-                    let from = slice(block.b.add(first * block.ldb + place), count, block.ldb, some.len());
-                    transpose(from, block.ldb, count, some.len(), panel, PANEL);
+                    let from = slice(block.b.add(first * block.ldb + k), count, block.ldb, pass.len());
+                    transpose(from, block.ldb, count, pass.len(), panel, PANEL);
                 } else {
-                    let from = slice(block.b.add(place * block.ldb + first), some.len(), block.ldb, count);
-                    copy_lines(from, block.ldb, count, panel);
+                    let from = slice(block.b.add(k * block.ldb + first), pass.len(), block.ldb, count);
+                    copy_rows(from, block.ldb, count, panel);
                 }
             }
         }
@@ -141,13 +140,13 @@ unsafe fn pack(block: &Block, columns: Range<usize>, places: Range<usize>, packe
 }
 
 multiversion! {
-    /// Copies rows of `count` floats to the lines of a panel.
-    fn copy_lines(from: &[f32], ld: usize, count: usize, panel: &mut [f32]) {
-        let (lines, _) = panel.as_chunks_mut::<PANEL>();
-        for (line, row) in lines.iter_mut().zip(from.chunks(ld)) {
+    /// Copies rows of `count` floats to the rows of a panel.
+    fn copy_rows(from: &[f32], ld: usize, count: usize, panel: &mut [f32]) {
+        let (panel_rows, _) = panel.as_chunks_mut::<PANEL>();
+        for (to, row) in panel_rows.iter_mut().zip(from.chunks(ld)) {
             match row.first_chunk::<PANEL>() {
-                Some(whole) if count == PANEL => *line = *whole,
-                _ => line[..count].copy_from_slice(&row[..count]),
+                Some(full) if count == PANEL => *to = *full,
+                _ => to[..count].copy_from_slice(&row[..count]),
             }
         }
     }

@@ -1,16 +1,16 @@
-//! Copies between windows of memory: slices, concatenations, padding.
+//! Strided copies: slices, concatenation, padding and cropping.
 
 use serde::{Deserialize, Serialize};
 
-use crate::kernels::parallel::disjoint::{Grid, Scratch, share};
+use crate::kernels::parallel::disjoint::{Partition, Scratch, share};
 use crate::kernels::parallel::image_batches::{Images, bands, copy_rows, span};
 use crate::kernels::parallel::thread_pool::ThreadPool;
 use crate::kernels::tensor_view::{View, ViewMut};
 
-/// y = x, both `(n, pixels, channels)` with their own distances.
+/// y = x, both `(n, pixels, channels)` with strides of their own.
 ///
 /// A slice of channels is a view that starts at its first channel; a concatenation over channels or over the batch is
-/// one copy for each input, into a view that starts where the input belongs.
+/// one copy per input, into a view that starts at the offset of that input.
 pub fn copy(x: View<'_>, y: ViewMut<'_>, size: Images, threads: &ThreadPool) {
     let ld = y.ld;
     bands(threads, y, size, Scratch::none(), &|band, out, _| {
@@ -25,27 +25,27 @@ pub struct Rectangle {
     pub width: usize,
     pub channels: usize,
     /// Floats from one row of pixels to the next in x.
-    pub x_row: usize,
+    pub x_row_stride: usize,
     /// Floats from one row of pixels to the next in y.
-    pub y_row: usize,
+    pub y_row_stride: usize,
 }
 
-/// y = x for a rectangle of pixels: with views that start at its first pixel, concatenation over rows or columns
-/// (into a part of y) and cropping (from a part of x).
+/// y = x for a rectangle of pixels of `n` images: concatenation over rows or columns (y being a region of a larger image)
+/// and cropping (x being one). The views start at the rectangle's first pixel.
 pub fn copy_rectangle(x: View<'_>, y: ViewMut<'_>, n: usize, size: &Rectangle, threads: &ThreadPool) {
-    let Rectangle { height, width, channels, x_row, y_row } = *size;
+    let Rectangle { height, width, channels, x_row_stride, y_row_stride } = *size;
     let (ld, x_width) = (y.ld, span(width, x.ld, channels));
     let rows = Images { n, pixels: height, channels: span(width, ld, channels) };
-    let y = ViewMut { data: y.data, ld: y_row, image: y.image };
+    let y = ViewMut { data: y.data, ld: y_row_stride, image: y.image };
     bands(threads, y, rows, Scratch::none(), &|band, out, _| {
         for i in 0..band.pixels {
-            let from = &x.data[band.image * x.image + (band.first + i) * x_row..][..x_width];
-            copy_rows(from, x.ld, &mut out[i * y_row..][..rows.channels], ld, channels);
+            let from = &x.data[band.image * x.image + (band.first + i) * x_row_stride..][..x_width];
+            copy_rows(from, x.ld, &mut out[i * y_row_stride..][..rows.channels], ld, channels);
         }
     });
 }
 
-/// A geometry around images: the sizes inside, and the pixels added on each side.
+/// The geometry of padding: the size of the unpadded image, and the pixels added on each side.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct PadGeometry {
     pub in_h: usize,
@@ -57,7 +57,7 @@ pub struct PadGeometry {
     pub right: usize,
 }
 
-/// y = x with a geometry of `value` around it: x is `(n, in_h, in_w, channels)`, y is
+/// y = x padded with `value`: x is `(n, in_h, in_w, channels)`, y is
 /// `(n, top + in_h + bottom, left + in_w + right, channels)`.
 pub fn pad(x: View<'_>, y: ViewMut<'_>, n: usize, geometry: &PadGeometry, value: f32, threads: &ThreadPool) {
     let PadGeometry { in_h, in_w, channels, top, left, bottom, right } = *geometry;
@@ -66,9 +66,9 @@ pub fn pad(x: View<'_>, y: ViewMut<'_>, n: usize, geometry: &PadGeometry, value:
     let y = ViewMut { data: y.data, ld: out_w * ld, image: y.image };
     bands(threads, y, rows, Scratch::none(), &|band, out, _| {
         for (i, row) in out.chunks_mut(out_w * ld).enumerate() {
-            let line = band.first + i;
-            if (top..top + in_h).contains(&line) {
-                let from = &x.data[band.image * x.image + (line - top) * in_w * x.ld..][..span(in_w, x.ld, channels)];
+            let y_row = band.first + i;
+            if (top..top + in_h).contains(&y_row) {
+                let from = &x.data[band.image * x.image + (y_row - top) * in_w * x.ld..][..span(in_w, x.ld, channels)];
                 let end = row.len();
                 fill(&mut row[..(left * ld).min(end)], ld, channels, value);
                 copy_rows(from, x.ld, &mut row[left * ld..][..span(in_w, ld, channels)], ld, channels);
@@ -80,7 +80,7 @@ pub fn pad(x: View<'_>, y: ViewMut<'_>, n: usize, geometry: &PadGeometry, value:
     });
 }
 
-/// Sets pixels that are `ld` apart and leaves what is between them.
+/// Fills pixels with row stride `ld` and leaves the gaps between them untouched.
 fn fill(pixels: &mut [f32], ld: usize, channels: usize, value: f32) {
     if ld == channels {
         pixels.fill(value);
@@ -89,28 +89,31 @@ fn fill(pixels: &mut [f32], ld: usize, channels: usize, value: f32) {
     }
 }
 
-/// Sets all of `(n, pixels, channels)`.
+/// Fills y, `(n, pixels, channels)`, with `value`.
 pub fn fill_images(y: ViewMut<'_>, size: Images, value: f32, threads: &ThreadPool) {
     let ld = y.ld;
     bands(threads, y, size, Scratch::none(), &|_, out, _| fill(out, ld, size.channels, value));
 }
 
-/// y = x without its geometry: x is `(n, top + in_h + bottom, left + in_w + right, channels)`, y `(n, in_h, in_w, channels)`.
+/// y = x without its padding: x is `(n, top + in_h + bottom, left + in_w + right, channels)`, y `(n, in_h, in_w, channels)`.
 pub fn crop(x: View<'_>, y: ViewMut<'_>, n: usize, geometry: &PadGeometry, threads: &ThreadPool) {
     let PadGeometry { in_h, in_w, channels, top, left, right, .. } = *geometry;
     let width = left + in_w + right;
     let first = (top * width + left) * x.ld;
-    let (x_row, y_row) = (width * x.ld, in_w * y.ld);
-    let size = Rectangle { height: in_h, width: in_w, channels, x_row, y_row };
+    let (x_row_stride, y_row_stride) = (width * x.ld, in_w * y.ld);
+    let size = Rectangle { height: in_h, width: in_w, channels, x_row_stride, y_row_stride };
     copy_rectangle(View { data: &x.data[first..], ..x }, y, n, &size, threads);
 }
 
-/// y = x, slices of the same length.
+/// y = x, a parallel copy.
+///
+/// # Panics
+/// If the slices differ in length.
 pub fn copy_slice(x: &[f32], y: &mut [f32], threads: &ThreadPool) {
-    const EACH: usize = 1 << 16;
+    const TASK_FLOATS: usize = 1 << 16;
     assert_eq!(x.len(), y.len());
-    share(threads, y, Grid::chunks(x.len(), EACH), Scratch::none(), &|piece, out, _| {
-        out.copy_from_slice(&x[piece.inner * EACH..][..out.len()]);
+    share(threads, y, Partition::chunks(x.len(), TASK_FLOATS), Scratch::none(), &|chunk, out, _| {
+        out.copy_from_slice(&x[chunk.inner * TASK_FLOATS..][..out.len()]);
     });
 }
 
@@ -121,25 +124,25 @@ mod tests {
     use crate::kernels::testing::{Random, Tensor};
 
     #[test]
-    fn channels_join_and_part() {
+    fn channels_are_concatenated_and_sliced() {
         let mut random = Random(14);
         for (n, pixels, a, b) in [(1, 1, 1, 1), (3, 5, 4, 13), (2, 300, 60, 5)] {
             let left = Tensor::random(&mut random, n, pixels, a, 2);
             let right = Tensor::random(&mut random, n, pixels, b, 0);
             let both = Tensor::new(n, pixels, a + b, 3).filled(|y, threads| {
                 copy(left.view(), ViewMut { data: y.data, ld: y.ld, image: y.image }, left.size, threads);
-                let rest = ViewMut { data: &mut y.data[a..], ld: y.ld, image: y.image };
-                copy(right.view(), rest, right.size, threads);
+                let tail = ViewMut { data: &mut y.data[a..], ld: y.ld, image: y.image };
+                copy(right.view(), tail, right.size, threads);
             });
             both.check(0.0, |n, p, c| if c < a { left.at(n, p, c) } else { right.at(n, p, c - a) });
             let slice = View { data: &both.data[a..], ld: both.ld, image: both.image };
-            let part = Tensor::new(n, pixels, b, 0).filled(|y, threads| copy(slice, y, right.size, threads));
-            part.check(0.0, |n, p, c| right.at(n, p, c));
+            let sliced = Tensor::new(n, pixels, b, 0).filled(|y, threads| copy(slice, y, right.size, threads));
+            sliced.check(0.0, |n, p, c| right.at(n, p, c));
         }
     }
 
     #[test]
-    fn columns_join_and_images_are_cropped() {
+    fn columns_are_concatenated_and_images_cropped() {
         let mut random = Random(15);
         let (n, height, channels) = (2, 5, 3);
         let (a, b) = (4, 7);
@@ -149,9 +152,10 @@ mod tests {
             let wide = a + b;
             let both = Tensor::new(n, height * wide, channels, gap).filled(|y, threads| {
                 for (x, width, start) in [(&left, a, 0), (&right, b, a)] {
-                    let part = ViewMut { data: &mut y.data[start * y.ld..], ld: y.ld, image: y.image };
-                    let size = Rectangle { height, width, channels, x_row: width * x.ld, y_row: wide * y.ld };
-                    copy_rectangle(x.view(), part, n, &size, threads);
+                    let region = ViewMut { data: &mut y.data[start * y.ld..], ld: y.ld, image: y.image };
+                    let size =
+                        Rectangle { height, width, channels, x_row_stride: width * x.ld, y_row_stride: wide * y.ld };
+                    copy_rectangle(x.view(), region, n, &size, threads);
                 }
             });
             both.check(0.0, |n, p, c| match (p / wide, p % wide) {
@@ -160,14 +164,15 @@ mod tests {
             });
             let start = (wide + 2) * both.ld;
             let inside = View { data: &both.data[start..], ld: both.ld, image: both.image };
-            let size = Rectangle { height: 3, width: 6, channels, x_row: wide * both.ld, y_row: 6 * channels };
+            let size =
+                Rectangle { height: 3, width: 6, channels, x_row_stride: wide * both.ld, y_row_stride: 6 * channels };
             let cropped = Tensor::new(n, 3 * 6, channels, 0).filled(|y, t| copy_rectangle(inside, y, n, &size, t));
             cropped.check(0.0, |n, p, c| both.at(n, (p / 6 + 1) * wide + p % 6 + 2, c));
         }
     }
 
     #[test]
-    fn frames() {
+    fn padding_on_each_side() {
         let mut random = Random(16);
         for (i, (top, left, bottom, right)) in
             [(0, 0, 0, 0), (1, 2, 3, 4), (0, 1, 0, 0), (0, 0, 2, 0), (2, 0, 0, 1)].into_iter().enumerate()
@@ -188,7 +193,7 @@ mod tests {
     }
 
     #[test]
-    fn constants_and_slices() {
+    fn fills_and_contiguous_copies() {
         let mut random = Random(17);
         let x = Tensor::random(&mut random, 3, 50, 1000, 2);
         x.filled(|y, threads| fill_images(y, x.size, 2.0, threads)).check(0.0, |_, _, _| 2.0);

@@ -1,17 +1,17 @@
-//! Rows of a table, chosen by numbers.
+//! Embedding lookup: rows of a table, selected by indices.
 
 use crate::kernels::parallel::disjoint::Scratch;
 use crate::kernels::parallel::image_batches::{Images, bands};
 use crate::kernels::parallel::thread_pool::ThreadPool;
 use crate::kernels::tensor_view::{View, ViewMut};
 
-/// `y[n, i] = table[indices[n, i]]`: `indices` is `(n, pixels)` with places `indices.ld` floats apart, the table
+/// `y[n, i] = table[indices[n, i]]`: `indices` is `(n, pixels)` with stride `indices.ld` between indices, the table
 /// `(rows, channels)` row-major, y `(n, pixels, channels)`.
 ///
 /// Indices are floats and truncated towards zero, as TensorFlow casts them.
 ///
 /// # Errors
-/// The place of the first index (counted over the whole batch) that is not a row of the table; y is unchanged then.
+/// The position of the first index (counted over the batch) that is out of range; y is unchanged then.
 pub fn embedding(
     indices: View<'_>,
     y: ViewMut<'_>,
@@ -20,7 +20,7 @@ pub fn embedding(
     threads: &ThreadPool,
 ) -> Result<(), usize> {
     let Images { n, pixels, channels } = size;
-    check(indices, n, pixels, table.len() / channels.max(1))?;
+    check_indices(indices, n, pixels, table.len() / channels.max(1))?;
     let ld = y.ld;
     bands(threads, y, size, Scratch::none(), &|band, out, _| {
         for (i, y) in out.chunks_mut(ld).enumerate() {
@@ -31,8 +31,11 @@ pub fn embedding(
     Ok(())
 }
 
-/// Are all indices rows of a table of `rows` rows? Else the place of the first that is not.
-pub(crate) fn check(indices: View<'_>, n: usize, pixels: usize, rows: usize) -> Result<(), usize> {
+/// Checks that all indices are in range for a table of `rows` rows.
+///
+/// # Errors
+/// The position of the first index that is out of range.
+pub(crate) fn check_indices(indices: View<'_>, n: usize, pixels: usize, rows: usize) -> Result<(), usize> {
     for image in 0..n {
         for i in 0..pixels {
             let index = indices.data[image * indices.image + i * indices.ld];
@@ -51,25 +54,25 @@ mod tests {
     use crate::kernels::testing::{Random, Tensor};
 
     #[test]
-    fn rows_of_a_table() {
+    fn looks_up_rows_of_a_table() {
         let mut random = Random(18);
         for (n, pixels, rows, channels) in [(1, 1, 1, 1), (3, 4, 7, 3), (2, 40, 50, 17), (2, 100, 9, 300)] {
             let table = random.floats(rows * channels);
             let indices = Tensor::new(n, pixels, 1, 1);
-            let numbers: Vec<usize> = (0..n * pixels).map(|_| random.below(rows)).collect();
-            let indices = Tensor::of(&indices, |n, p, _| numbers[n * pixels + p] as f64 + 0.25);
+            let row_indices: Vec<usize> = (0..n * pixels).map(|_| random.below(rows)).collect();
+            let indices = Tensor::of(&indices, |n, p, _| row_indices[n * pixels + p] as f64 + 0.25);
             let y = Tensor::new(n, pixels, channels, 2);
             let y = y.filled(|y, t| embedding(indices.view(), y, Images { n, pixels, channels }, &table, t).unwrap());
-            y.check(0.0, |n, p, c| f64::from(table[numbers[n * pixels + p] * channels + c]));
+            y.check(0.0, |n, p, c| f64::from(table[row_indices[n * pixels + p] * channels + c]));
         }
     }
 
     #[test]
-    fn wrong_indices_are_places() {
+    fn an_index_out_of_range_is_reported_by_its_position() {
         let size = Images { n: 2, pixels: 3, channels: 2 };
         let table = [0.5; 8];
-        for wrong in [4.0, -1.0, f32::NAN, f32::INFINITY, 1e20] {
-            let indices = [0.0, 3.9, -0.5, 1.0, wrong, -7.0];
+        for invalid in [4.0, -1.0, f32::NAN, f32::INFINITY, 1e20] {
+            let indices = [0.0, 3.9, -0.5, 1.0, invalid, -7.0];
             let mut y = [9.0; 12];
             let view = View { data: &indices, ld: 1, image: 3 };
             let out = ViewMut { data: &mut y, ld: 2, image: 6 };

@@ -1,19 +1,19 @@
-//! The gradient of an embedding by its table.
+//! The gradient of an embedding's table.
 
-use super::embedding::check;
-use crate::kernels::parallel::disjoint::{Grid, Scratch, share};
+use super::embedding::check_indices;
+use crate::kernels::parallel::disjoint::{Partition, Scratch, share};
 use crate::kernels::parallel::image_batches::Images;
 use crate::kernels::parallel::thread_pool::ThreadPool;
 use crate::kernels::tensor_view::View;
 
-/// Tasks that share the table; each looks at all indices.
+/// Tasks that the rows of the table are split among; every task scans all indices.
 const TASKS: usize = 8;
 
-/// Each row of dtable is the sum of the dy of all places with its index: `indices` is `(n, pixels)` with places
-/// `indices.ld` apart, dy `(n, pixels, channels)`, the table `(rows, channels)`. Rows that no index names become 0.
+/// Scatter-add: row r of dtable is the sum of the dy whose index is r. `indices` is `(n, pixels)` with stride `indices.ld`
+/// between indices, dy `(n, pixels, channels)`, the table `(rows, channels)`. Rows without an index become 0.
 ///
 /// # Errors
-/// The place of the first index that is not a row of the table, as for [`embedding`](super::embedding::embedding).
+/// The position of the first index that is out of range, as for [`embedding`](super::embedding::embedding).
 pub fn embedding_gradient(
     indices: View<'_>,
     dy: View<'_>,
@@ -23,17 +23,17 @@ pub fn embedding_gradient(
 ) -> Result<(), usize> {
     let Images { n, pixels, channels } = size;
     let rows = dtable.len() / channels.max(1);
-    check(indices, n, pixels, rows)?;
-    let each = rows.div_ceil(TASKS).max(1);
-    let grid = Grid::chunks(rows * channels, each * channels);
-    share(threads, dtable, grid, Scratch::none(), &|piece, out, _| {
+    check_indices(indices, n, pixels, rows)?;
+    let task_rows = rows.div_ceil(TASKS).max(1);
+    let partition = Partition::chunks(rows * channels, task_rows * channels);
+    share(threads, dtable, partition, Scratch::none(), &|chunk, out, _| {
         out.fill(0.0);
-        let first = piece.inner * each;
-        let own = first..first + out.len() / channels;
+        let first = chunk.inner * task_rows;
+        let range = first..first + out.len() / channels;
         for image in 0..n {
             for i in 0..pixels {
                 let index = indices.data[image * indices.image + i * indices.ld] as usize;
-                if own.contains(&index) {
+                if range.contains(&index) {
                     let dy = &dy.data[image * dy.image + i * dy.ld..][..channels];
                     let row = &mut out[(index - first) * channels..][..channels];
                     row.iter_mut().zip(dy).for_each(|(v, dy)| *v += dy);
@@ -52,24 +52,24 @@ mod tests {
     use crate::kernels::testing::{Random, Tensor, check_slice};
 
     #[test]
-    fn sums_by_rows() {
+    fn gradients_are_added_to_the_indexed_rows() {
         let mut random = Random(62);
         for (n, pixels, rows, channels) in [(1, 1, 1, 1), (3, 9, 7, 3), (2, 40, 50, 17)] {
-            let numbers: Vec<usize> = (0..n * pixels).map(|_| random.below(rows)).collect();
-            let indices = Tensor::of(&Tensor::new(n, pixels, 1, 1), |n, p, _| numbers[n * pixels + p] as f64);
+            let row_indices: Vec<usize> = (0..n * pixels).map(|_| random.below(rows)).collect();
+            let indices = Tensor::of(&Tensor::new(n, pixels, 1, 1), |n, p, _| row_indices[n * pixels + p] as f64);
             let dy = Tensor::random(&mut random, n, pixels, channels, 2);
             let dtable = Tensor::new(1, rows, channels, 0).filled(|table: ViewMut<'_>, threads| {
                 embedding_gradient(indices.view(), dy.view(), table.data, dy.size, threads).unwrap();
             });
             check_slice(&dtable.data, 1e-6, |i| {
-                let places = (0..n * pixels).filter(|p| numbers[*p] == i / channels);
-                places.map(|p| dy.at(p / pixels, p % pixels, i % channels)).sum()
+                let positions = (0..n * pixels).filter(|p| row_indices[*p] == i / channels);
+                positions.map(|p| dy.at(p / pixels, p % pixels, i % channels)).sum()
             });
-            let wrong = [rows as f32];
-            let wrong = View { data: &wrong, ld: 1, image: 1 };
-            let one = Images { n: 1, pixels: 1, channels };
+            let out_of_range = [rows as f32];
+            let out_of_range = View { data: &out_of_range, ld: 1, image: 1 };
+            let size = Images { n: 1, pixels: 1, channels };
             let mut table = Floats::filled(0.0, rows * channels);
-            assert_eq!(embedding_gradient(wrong, dy.view(), &mut table, one, &ThreadPool::new(1)), Err(0));
+            assert_eq!(embedding_gradient(out_of_range, dy.view(), &mut table, size, &ThreadPool::new(1)), Err(0));
         }
     }
 }

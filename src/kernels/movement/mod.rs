@@ -1,4 +1,4 @@
-//! Values that are moved and not changed: copies, permutations, rows of a table, enlarged images.
+//! Data movement: copies, padding, transposition, embedding lookups and nearest-neighbour upscaling.
 
 pub mod copy;
 pub mod embedding;

@@ -1,82 +1,88 @@
-//! Permutation of axes.
+//! Transposition: permutation of axes.
 
-use crate::kernels::parallel::disjoint::{Grid, Scratch, share};
+use crate::kernels::parallel::disjoint::{Partition, Scratch, share};
 use crate::kernels::parallel::image_batches::span;
 use crate::kernels::parallel::thread_pool::ThreadPool;
 
-/// Most axes a tensor may have.
-const AXES: usize = 8;
-/// Floats of a task.
-const TASK: usize = 1 << 14;
-/// Lines and columns of a tile that is read and written while it is in the cache.
+/// Max number of axes, with the batch.
+const MAX_AXES: usize = 8;
+/// Min floats of a task.
+const TASK_FLOATS: usize = 1 << 14;
+/// Sides of the square tiles that a transposition is blocked into, so that reads and writes stay in the cache.
 const TILE: usize = 16;
 
-/// One axis of a copy: its size, and the floats from one place to the next on both sides.
+/// One axis of a strided copy: its size, and its stride in floats in x and in y.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Axis {
     pub size: usize,
-    pub x_step: usize,
-    pub y_step: usize,
+    pub x_stride: usize,
+    pub y_stride: usize,
 }
 
-/// y = x with its axes in another order: axis `i` of y is axis `permutation[i]` of x. Both are dense, row-major and
-/// have at most 8 axes; the batch is an axis like the others.
+/// y = transpose(x): axis `i` of y is axis `permutation[i]` of x. Both are contiguous, row-major and have at most 8 axes;
+/// the batch is an axis like the others.
+///
+/// # Panics
+/// If there are more than 8 axes.
 pub fn transpose(x: &[f32], y: &mut [f32], shape: &[usize], permutation: &[usize], threads: &ThreadPool) {
-    let mut axes = [Axis::default(); AXES];
+    let mut axes = [Axis::default(); MAX_AXES];
     let axes = &mut axes[..shape.len()];
-    let mut y_step = 1;
+    let mut y_stride = 1;
     for (axis, &from) in axes.iter_mut().zip(permutation).rev() {
-        *axis = Axis { size: shape[from], x_step: shape[from + 1..].iter().product(), y_step };
-        y_step *= shape[from];
+        *axis = Axis { size: shape[from], x_stride: shape[from + 1..].iter().product(), y_stride };
+        y_stride *= shape[from];
     }
     permute(x, y, axes, threads);
 }
 
-/// `y[sum of i_a * y_step_a] = x[sum of i_a * x_step_a]` for all places of at most 8 axes, those of y from the
-/// outermost to the innermost: each `y_step` must be at least the span of the axes behind it.
+/// A strided copy: `y[sum of i_a * y_stride_a] = x[sum of i_a * x_stride_a]` for all indices `i` of at most 8 axes. The
+/// axes are ordered from the outermost to the innermost of y: each `y_stride` is at least the span of the axes after it.
+///
+/// # Panics
+/// If there are more than 8 axes, a slice is too short or chunks of y overlap.
 pub fn permute(x: &[f32], y: &mut [f32], axes: &[Axis], threads: &ThreadPool) {
     if axes.iter().any(|axis| axis.size == 0) {
         return;
     }
-    let mut merged = [Axis { size: 1, x_step: 1, y_step: 1 }; AXES];
-    let count = merge(axes, &mut merged);
+    let mut merged = [Axis { size: 1, x_stride: 1, y_stride: 1 }; MAX_AXES];
+    let count = merge_axes(axes, &mut merged);
     let axes = &merged[..count.max(1)];
-    let behind = |first: usize| axes[first.min(axes.len())..].iter().map(|axis| axis.size).product::<usize>();
-    let y_span = |first: usize| 1 + axes[first..].iter().map(|axis| (axis.size - 1) * axis.y_step).sum::<usize>();
-    // Where the first axis has few places, tasks are pieces of the second one.
-    let split = usize::from(axes.len() > 1 && behind(1) >= 2 * TASK);
+    let inner_len = |first: usize| axes[first.min(axes.len())..].iter().map(|axis| axis.size).product::<usize>();
+    let y_span = |first: usize| 1 + axes[first..].iter().map(|axis| (axis.size - 1) * axis.y_stride).sum::<usize>();
+    // Where the axes after the first are large enough for several tasks, the second axis is split too.
+    let split = usize::from(axes.len() > 1 && inner_len(1) >= 2 * TASK_FLOATS);
     let axis = axes[split];
-    let each = (TASK / behind(split + 1)).max(1).next_multiple_of(TILE).min(axis.size);
-    let inner = axis.size.div_ceil(each);
-    let piece_span = |places: usize| span(places, axis.y_step, y_span(split + 1));
-    let grid = Grid {
+    let task_size = (TASK_FLOATS / inner_len(split + 1)).max(1).next_multiple_of(TILE).min(axis.size);
+    let inner = axis.size.div_ceil(task_size);
+    let task_span = |size: usize| span(size, axis.y_stride, y_span(split + 1));
+    let partition = Partition {
         outer: if split == 1 { axes[0].size } else { 1 },
-        outer_stride: if split == 1 { axes[0].y_step } else { 0 },
+        outer_stride: if split == 1 { axes[0].y_stride } else { 0 },
         inner,
-        inner_stride: each * axis.y_step,
-        len: piece_span(each),
-        last: piece_span(axis.size - (inner - 1) * each),
+        inner_stride: task_size * axis.y_stride,
+        len: task_span(task_size),
+        last: task_span(axis.size - (inner - 1) * task_size),
     };
-    share(threads, y, grid, Scratch::none(), &|piece, out, _| {
-        let first = piece.inner * each;
-        let mut own = [Axis::default(); AXES];
-        let own = &mut own[..axes.len() - split];
-        own.copy_from_slice(&axes[split..]);
-        own[0].size = each.min(axis.size - first);
-        let start = first * axis.x_step + if split == 1 { piece.outer * axes[0].x_step } else { 0 };
-        order(own);
-        walk(own, &x[start..], out);
+    share(threads, y, partition, Scratch::none(), &|chunk, out, _| {
+        let first = chunk.inner * task_size;
+        let mut task_axes = [Axis::default(); MAX_AXES];
+        let task_axes = &mut task_axes[..axes.len() - split];
+        task_axes.copy_from_slice(&axes[split..]);
+        task_axes[0].size = task_size.min(axis.size - first);
+        let start = first * axis.x_stride + if split == 1 { chunk.outer * axes[0].x_stride } else { 0 };
+        order_axes(task_axes);
+        copy_axes(task_axes, &x[start..], out);
     });
 }
 
-/// Leaves out axes of one place and joins neighbours that are one axis on both sides; how many are left.
-fn merge(axes: &[Axis], out: &mut [Axis; AXES]) -> usize {
+/// Removes axes of size 1 and merges adjacent axes that are contiguous in both tensors; returns the number of axes left.
+fn merge_axes(axes: &[Axis], out: &mut [Axis; MAX_AXES]) -> usize {
     let mut count = 0;
     for axis in axes.iter().filter(|axis| axis.size > 1) {
         if count > 0 {
-            let before = &mut out[count - 1];
-            if before.x_step == axis.x_step * axis.size && before.y_step == axis.y_step * axis.size {
-                *before = Axis { size: before.size * axis.size, ..*axis };
+            let previous = &mut out[count - 1];
+            if previous.x_stride == axis.x_stride * axis.size && previous.y_stride == axis.y_stride * axis.size {
+                *previous = Axis { size: previous.size * axis.size, ..*axis };
                 continue;
             }
         }
@@ -86,39 +92,39 @@ fn merge(axes: &[Axis], out: &mut [Axis; AXES]) -> usize {
     count
 }
 
-/// Moves the axis along which x is read most closely beside the last one, along which y is written most closely.
-fn order(axes: &mut [Axis]) {
+/// Moves the axis with the smallest stride in x to the second-innermost position; the innermost has the smallest in y.
+fn order_axes(axes: &mut [Axis]) {
     let Some(last) = axes.len().checked_sub(1) else { return };
-    if let Some(nearest) = (0..last).min_by_key(|i| axes[*i].x_step) {
+    if let Some(nearest) = (0..last).min_by_key(|i| axes[*i].x_stride) {
         axes[nearest..last].rotate_left(1);
     }
 }
 
-fn walk(axes: &[Axis], x: &[f32], y: &mut [f32]) {
+fn copy_axes(axes: &[Axis], x: &[f32], y: &mut [f32]) {
     match axes {
         [] => y[0] = x[0],
-        [line] => plane(Axis { size: 1, x_step: 0, y_step: 0 }, *line, x, y),
-        [column, line] => plane(*column, *line, x, y),
-        [first, rest @ ..] => {
+        [inner] => copy_plane(Axis { size: 1, x_stride: 0, y_stride: 0 }, *inner, x, y),
+        [outer, inner] => copy_plane(*outer, *inner, x, y),
+        [first, others @ ..] => {
             for i in 0..first.size {
-                walk(rest, &x[i * first.x_step..], &mut y[i * first.y_step..]);
+                copy_axes(others, &x[i * first.x_stride..], &mut y[i * first.y_stride..]);
             }
         }
     }
 }
 
-fn plane(column: Axis, line: Axis, x: &[f32], y: &mut [f32]) {
-    if line.x_step == 1 && line.y_step == 1 {
-        for i in 0..column.size {
-            y[i * column.y_step..][..line.size].copy_from_slice(&x[i * column.x_step..][..line.size]);
+fn copy_plane(outer: Axis, inner: Axis, x: &[f32], y: &mut [f32]) {
+    if inner.x_stride == 1 && inner.y_stride == 1 {
+        for i in 0..outer.size {
+            y[i * outer.y_stride..][..inner.size].copy_from_slice(&x[i * outer.x_stride..][..inner.size]);
         }
         return;
     }
-    for i0 in (0..column.size).step_by(TILE) {
-        for j0 in (0..line.size).step_by(TILE) {
-            for i in i0..column.size.min(i0 + TILE) {
-                for j in j0..line.size.min(j0 + TILE) {
-                    y[i * column.y_step + j * line.y_step] = x[i * column.x_step + j * line.x_step];
+    for i0 in (0..outer.size).step_by(TILE) {
+        for j0 in (0..inner.size).step_by(TILE) {
+            for i in i0..outer.size.min(i0 + TILE) {
+                for j in j0..inner.size.min(j0 + TILE) {
+                    y[i * outer.y_stride + j * inner.y_stride] = x[i * outer.x_stride + j * inner.x_stride];
                 }
             }
         }
@@ -131,22 +137,22 @@ mod tests {
     use crate::kernels::guarded::Floats;
     use crate::kernels::testing::Random;
 
-    /// The place in x of each place in y, by plain counting.
-    fn places(shape: &[usize], permutation: &[usize]) -> Vec<usize> {
+    /// The offset in x of each element of y, element by element.
+    fn reference_offsets(shape: &[usize], permutation: &[usize]) -> Vec<usize> {
         let total = shape.iter().product();
-        let steps: Vec<usize> = (0..shape.len()).map(|i| shape[i + 1..].iter().product()).collect();
-        let place = |mut at: usize| {
+        let strides: Vec<usize> = (0..shape.len()).map(|i| shape[i + 1..].iter().product()).collect();
+        let offset = |mut index: usize| {
             permutation.iter().rev().fold(0, |sum, &axis| {
-                let i = at % shape[axis];
-                at /= shape[axis];
-                sum + i * steps[axis]
+                let i = index % shape[axis];
+                index /= shape[axis];
+                sum + i * strides[axis]
             })
         };
-        (0..total).map(place).collect()
+        (0..total).map(offset).collect()
     }
 
     #[test]
-    fn axes_in_any_order() {
+    fn any_permutation_of_axes() {
         let mut random = Random(20);
         let shapes: [&[usize]; 9] = [
             &[],
@@ -166,7 +172,7 @@ mod tests {
                     permutation.swap(i, random.below(i + 1));
                 }
                 let x = random.floats(shape.iter().product());
-                let expected: Vec<f32> = places(shape, &permutation).into_iter().map(|i| x[i]).collect();
+                let expected: Vec<f32> = reference_offsets(shape, &permutation).into_iter().map(|i| x[i]).collect();
                 for count in 1..4 {
                     let mut y = Floats::filled(f32::NAN, x.len());
                     transpose(&x, &mut y, shape, &permutation, &ThreadPool::new(count));
@@ -177,10 +183,10 @@ mod tests {
     }
 
     #[test]
-    fn with_gaps_on_both_sides() {
+    fn strided_copies_leave_gaps_untouched() {
         let x = Random(21).floats(3 * 40);
         let mut y = [9.0; 2 * 50];
-        let axes = [Axis { size: 2, x_step: 1, y_step: 50 }, Axis { size: 3, x_step: 40, y_step: 7 }];
+        let axes = [Axis { size: 2, x_stride: 1, y_stride: 50 }, Axis { size: 3, x_stride: 40, y_stride: 7 }];
         permute(&x, &mut y, &axes, &ThreadPool::new(2));
         for (i, v) in y.iter().enumerate() {
             let (a, b) = (i / 50, i % 50);

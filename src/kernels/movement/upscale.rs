@@ -1,4 +1,4 @@
-//! Enlarging images by repeating pixels.
+//! Nearest-neighbour upscaling by integer factors.
 
 use serde::{Deserialize, Serialize};
 
@@ -7,7 +7,7 @@ use crate::kernels::parallel::image_batches::{Images, bands, span};
 use crate::kernels::parallel::thread_pool::ThreadPool;
 use crate::kernels::tensor_view::{View, ViewMut};
 
-/// The sizes of what is enlarged, and how many times each row and column is repeated.
+/// The geometry of an upscaling: the input size, and the factors by which rows and columns are repeated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Upscale {
     pub in_h: usize,
@@ -41,7 +41,7 @@ mod tests {
     use crate::kernels::testing::{Random, Tensor};
 
     #[test]
-    fn repeats_pixels() {
+    fn pixels_are_repeated() {
         let mut random = Random(13);
         for (i, (in_h, in_w, channels, scale_h, scale_w)) in
             [(1, 1, 1, 1, 1), (3, 4, 5, 2, 2), (2, 7, 17, 3, 1), (5, 3, 8, 1, 4), (30, 30, 32, 2, 2)]

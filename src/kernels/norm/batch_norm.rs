@@ -1,42 +1,43 @@
-//! Batch normalisation while training, and its gradients.
+//! Batch normalisation in training mode: batch statistics, running statistics and gradients.
 
 use crate::kernels::elementwise::column_reduce::{Columns, products, squares, sums};
-use crate::kernels::parallel::disjoint::{Grid, Scratch, share};
+use crate::kernels::parallel::disjoint::{Partition, Scratch, share};
 use crate::kernels::parallel::image_batches::{Images, pointwise};
 use crate::kernels::parallel::thread_pool::ThreadPool;
 use crate::kernels::simd::multiversion::multiversion;
 use crate::kernels::tensor_view::{View, ViewMut};
 
-/// Rows of pixels of one partial sum.
-const ROWS: usize = 1024;
+/// Pixels of one partial sum.
+const BLOCK_ROWS: usize = 1024;
 /// Channels of one task.
-const BLOCK: usize = 64;
+const BLOCK_CHANNELS: usize = 64;
 
-/// A batch whose pixels are cut into blocks, the same for every pool.
+/// A batch whose pixels are split into blocks, independently of the number of threads.
 #[derive(Clone, Copy)]
 struct Blocks {
     size: Images,
-    each_image: usize,
+    blocks_per_image: usize,
 }
 
 impl Blocks {
     fn of(size: Images) -> Self {
-        // Vectors are rows of one image.
+        // A batch of vectors is reduced as the rows of one image.
         let size = if size.pixels == 1 { Images { n: 1, pixels: size.n, ..size } } else { size };
-        Self { size, each_image: size.pixels.div_ceil(ROWS) }
+        Self { size, blocks_per_image: size.pixels.div_ceil(BLOCK_ROWS) }
     }
 
     fn count(&self) -> usize {
-        self.size.n * self.each_image
+        self.size.n * self.blocks_per_image
     }
 
-    /// The columns from `first` on of a block's rows in a view of the batch.
-    fn columns<'a>(&self, x: &View<'a>, block: usize, first: usize, vectors: bool) -> Columns<'a> {
-        let ld = if vectors { x.image } else { x.ld };
-        let start = block % self.each_image * ROWS;
-        let rows = ROWS.min(self.size.pixels - start);
+    /// The rows of a block in a view of the batch, channels from `first` on. `is_vectors`: images of one pixel, whose row
+    /// stride is the image stride.
+    fn columns<'a>(&self, x: &View<'a>, block: usize, first: usize, is_vectors: bool) -> Columns<'a> {
+        let ld = if is_vectors { x.image } else { x.ld };
+        let start = block % self.blocks_per_image * BLOCK_ROWS;
+        let rows = BLOCK_ROWS.min(self.size.pixels - start);
         Columns {
-            x: &x.data[block / self.each_image * x.image * usize::from(!vectors) + start * ld..],
+            x: &x.data[block / self.blocks_per_image * x.image * usize::from(!is_vectors) + start * ld..],
             ld,
             rows,
             first,
@@ -44,30 +45,32 @@ impl Blocks {
     }
 }
 
-/// Floats of scratch that reductions over the batch need: [`batch_statistics`], [`channel_gradients`], [`channel_sums`].
+/// Floats of scratch that the reductions over the batch need: [`batch_statistics`], [`channel_gradients`] and
+/// [`channel_sums`].
 pub fn batch_scratch_len(size: Images) -> usize {
     Blocks::of(size).count() * size.channels
 }
 
-/// Writes the sums of one block for the channels from the second number on: `(blocks, block, channel, sums)`.
-type Fold<'a> = dyn Fn(Blocks, usize, usize, &mut [f32]) + Sync + 'a;
+/// Computes the partial sums of one block: `(blocks, block, first channel, partial sums)`.
+type PartialSum<'a> = dyn Fn(Blocks, usize, usize, &mut [f32]) + Sync + 'a;
 
-/// `out` = for each channel the sum of what `fold` says of each block, by fixed blocks of rows.
-fn reduce(size: Images, out: &mut [f32], scratch: &mut [f32], threads: &ThreadPool, fold: &Fold<'_>) {
+/// A reduction over the batch in two passes: partial sums of each block of rows, then their sum, `(channels)`.
+fn reduce(size: Images, out: &mut [f32], scratch: &mut [f32], threads: &ThreadPool, partial_sum: &PartialSum<'_>) {
     let blocks = Blocks::of(size);
     let channels = size.channels;
-    let scratch = &mut scratch[..blocks.count() * channels];
-    let grid = Grid { outer: blocks.count(), outer_stride: channels, ..Grid::chunks(channels, BLOCK) };
-    share(threads, scratch, grid, Scratch::none(), &|piece, part, _| {
-        fold(blocks, piece.outer, piece.inner * BLOCK, part);
+    let partial_sums = &mut scratch[..blocks.count() * channels];
+    let partition =
+        Partition { outer: blocks.count(), outer_stride: channels, ..Partition::chunks(channels, BLOCK_CHANNELS) };
+    share(threads, partial_sums, partition, Scratch::none(), &|chunk, out, _| {
+        partial_sum(blocks, chunk.outer, chunk.inner * BLOCK_CHANNELS, out);
     });
-    let scratch = &*scratch;
-    share(threads, out, Grid::chunks(channels, BLOCK), Scratch::none(), &|piece, out, _| {
-        sums(Columns { x: scratch, ld: channels, rows: blocks.count(), first: piece.inner * BLOCK }, out);
+    let partial_sums = &*partial_sums;
+    share(threads, out, Partition::chunks(channels, BLOCK_CHANNELS), Scratch::none(), &|chunk, out, _| {
+        sums(Columns { x: partial_sums, ld: channels, rows: blocks.count(), first: chunk.inner * BLOCK_CHANNELS }, out);
     });
 }
 
-/// Writes the mean and then 1 / sqrt(biased variance + epsilon) of each channel over the whole batch: `(2, channels)`.
+/// Computes the mean and then 1 / sqrt(biased variance + epsilon) of each channel over the batch: `(2, channels)`.
 /// x is `(n, pixels, channels)`; `scratch` has [`batch_scratch_len`] floats.
 pub fn batch_statistics(
     x: View<'_>,
@@ -79,31 +82,31 @@ pub fn batch_statistics(
 ) {
     let (mean, inv_std) = statistics.split_at_mut(size.channels);
     let count = (size.n * size.pixels) as f32;
-    let vectors = size.pixels == 1;
+    let is_vectors = size.pixels == 1;
     reduce(size, mean, scratch, threads, &|blocks, block, first, out| {
-        sums(blocks.columns(&x, block, first, vectors), out);
+        sums(blocks.columns(&x, block, first, is_vectors), out);
     });
     mean.iter_mut().for_each(|v| *v /= count);
     let mean = &*mean;
     reduce(size, inv_std, scratch, threads, &|blocks, block, first, out| {
-        squares(blocks.columns(&x, block, first, vectors), &mean[first..], out);
+        squares(blocks.columns(&x, block, first, is_vectors), &mean[first..], out);
     });
     inv_std.iter_mut().for_each(|v| *v = 1.0 / (*v / count + epsilon).sqrt());
 }
 
-/// Parameters and [`batch_statistics`] of a normalisation.
+/// The parameters and the [`batch_statistics`] of a batch normalisation.
 #[derive(Clone, Copy, Debug)]
 pub struct BatchNorm<'a> {
     /// `(channels)`
     pub gamma: &'a [f32],
     /// `(channels)`
     pub beta: &'a [f32],
-    /// Mean and inverse deviation, `(2, channels)`
+    /// Mean and inverse standard deviation, `(2, channels)`
     pub statistics: &'a [f32],
 }
 
 /// y = gamma * (x - mean) * inv_std + beta (Ioffe and Szegedy, 2015); x and y are `(n, pixels, channels)`. Without an
-/// `x`, `y` holds it and is overwritten.
+/// `x` it works in place on `y`.
 pub fn batch_norm(x: Option<View<'_>>, y: ViewMut<'_>, size: Images, norm: &BatchNorm<'_>, threads: &ThreadPool) {
     let (mean, inv_std) = norm.statistics.split_at(size.channels);
     pointwise(threads, x, y, size, &|_, values| normalise(values, mean, inv_std, norm.gamma, norm.beta));
@@ -118,32 +121,32 @@ multiversion! {
     }
 }
 
-/// running = (1 - alpha) * running + alpha * batch, as NeuPy keeps its running mean.
-pub fn running_average(running: &mut [f32], batch: &[f32], alpha: f32) {
+/// running = (1 - alpha) * running + alpha * batch, `(channels)`: NeuPy's exponential moving average of the mean.
+pub fn update_running_mean(running: &mut [f32], batch: &[f32], alpha: f32) {
     running.iter_mut().zip(batch).for_each(|(r, b)| *r = (1.0 - alpha) * *r + alpha * b);
 }
 
-/// The same for inverse deviations, whose variances are averaged, as Keras and PyTorch do. NeuPy averages the inverses
-/// themselves: one batch without variance (a single row, or a channel that a Relu silenced) then spoils predictions.
-pub fn running_deviation(running: &mut [f32], batch: &[f32], alpha: f32) {
-    let variance = |inverse: f32| (inverse * inverse).recip();
+/// The same for inverse standard deviations, averaged as variances, as in Keras and PyTorch. NeuPy averages the inverses
+/// themselves, where one batch without variance (a single row, or a channel that is dead after a ReLU) ruins predictions.
+pub fn update_running_inv_std(running: &mut [f32], batch: &[f32], alpha: f32) {
+    let variance = |inv_std: f32| (inv_std * inv_std).recip();
     let averaged = |r: f32, b: f32| ((1.0 - alpha) * variance(r) + alpha * variance(b)).sqrt().recip();
     running.iter_mut().zip(batch).for_each(|(r, b)| *r = averaged(*r, *b));
 }
 
-/// The sum of each channel over the whole batch, `(channels)`: the gradient of a bias. x is `(n, pixels, channels)`;
-/// `scratch` has [`batch_scratch_len`] floats.
+/// The sum of each channel over all pixels of the batch, `(channels)`: the gradient of a bias. x is
+/// `(n, pixels, channels)`; `scratch` has [`batch_scratch_len`] floats.
 pub fn channel_sums(x: View<'_>, size: Images, out: &mut [f32], scratch: &mut [f32], threads: &ThreadPool) {
-    let vectors = size.pixels == 1;
+    let is_vectors = size.pixels == 1;
     reduce(size, out, scratch, threads, &|blocks, block, first, out| {
-        sums(blocks.columns(&x, block, first, vectors), out);
+        sums(blocks.columns(&x, block, first, is_vectors), out);
     });
 }
 
-/// Gradients of a scale and a shift per channel, `(2, channels)`: first sum of dy * (x - mean) * inv_std, then sum of
-/// dy, over the whole batch. With [`batch_statistics`] they are those of gamma and beta; without, mean is 0 and inv_std
-/// 1, which gives those of [`scale_shift`](super::scale_shift::scale_shift). x and dy are `(n, pixels, channels)`;
-/// `scratch` has [`batch_scratch_len`] floats.
+/// Gradients of a scale and a shift per channel, `(2, channels)`: the sum of dy * (x - mean) * inv_std, then the sum of
+/// dy, over the batch. With [`batch_statistics`] these are the gradients of gamma and beta; without, mean is 0 and
+/// inv_std 1, for [`scale_shift`](super::scale_shift::scale_shift). x and dy are `(n, pixels, channels)`; `scratch` has
+/// [`batch_scratch_len`] floats.
 pub fn channel_gradients(
     x: View<'_>,
     dy: View<'_>,
@@ -153,13 +156,13 @@ pub fn channel_gradients(
     scratch: &mut [f32],
     threads: &ThreadPool,
 ) {
-    const NO_MEAN: [f32; BLOCK] = [0.0; BLOCK];
+    const NO_MEAN: [f32; BLOCK_CHANNELS] = [0.0; BLOCK_CHANNELS];
     let channels = size.channels;
-    let vectors = size.pixels == 1;
+    let is_vectors = size.pixels == 1;
     let (scale, shift) = gradients.split_at_mut(channels);
     reduce(size, scale, scratch, threads, &|blocks, block, first, out| {
         let mean = statistics.map_or(&NO_MEAN[..], |statistics| &statistics[first..channels]);
-        let columns = |v| blocks.columns(v, block, first, vectors);
+        let columns = |v| blocks.columns(v, block, first, is_vectors);
         products(columns(&dy), columns(&x), mean, out);
     });
     if let Some(statistics) = statistics {
@@ -168,7 +171,7 @@ pub fn channel_gradients(
     channel_sums(dy, size, shift, scratch, threads);
 }
 
-/// dx of [`batch_norm`] with the batch's own statistics, given `gradients` of gamma and beta (from
+/// The gradient of [`batch_norm`] with the statistics of the batch, given the `gradients` of gamma and beta (from
 /// [`channel_gradients`]): with m = n * pixels and xhat = (x - mean) * inv_std,
 /// dx = gamma * inv_std * (dy - (dbeta + xhat * dgamma) / m). All `(n, pixels, channels)`.
 pub fn batch_norm_gradient(
@@ -181,25 +184,25 @@ pub fn batch_norm_gradient(
     threads: &ThreadPool,
 ) {
     let channels = size.channels;
-    let share = 1.0 / (size.n * size.pixels) as f32;
+    let inv_count = 1.0 / (size.n * size.pixels) as f32;
     pointwise(threads, Some(dy), dx, size, &|band, values| {
         let from = band.of(&x, channels).chunks(x.ld);
         for (values, x) in values.chunks_exact_mut(channels).zip(from) {
-            input_row(values, &x[..channels], norm, gradients, share);
+            pixel_gradient(values, &x[..channels], norm, gradients, inv_count);
         }
     });
 }
 
 multiversion! {
-    /// One pixel's dx; `values` holds dy.
-    fn input_row(values: &mut [f32], x: &[f32], norm: &BatchNorm<'_>, gradients: &[f32], share: f32) {
+    /// dx of one pixel, in place on its dy.
+    fn pixel_gradient(values: &mut [f32], x: &[f32], norm: &BatchNorm<'_>, gradients: &[f32], inv_count: f32) {
         let (mean, inv_std) = norm.statistics.split_at(values.len());
         let (dgamma, dbeta) = gradients.split_at(values.len());
         let statistics = mean.iter().zip(inv_std).zip(norm.gamma);
         let parameters = statistics.zip(dgamma.iter().zip(dbeta));
         for ((v, x), (((mean, inv_std), gamma), (dgamma, dbeta))) in values.iter_mut().zip(x).zip(parameters) {
-            let normal = (x - mean) * inv_std;
-            *v = gamma * inv_std * (*v - (dbeta + normal * dgamma) * share);
+            let xhat = (x - mean) * inv_std;
+            *v = gamma * inv_std * (*v - (dbeta + xhat * dgamma) * inv_count);
         }
     }
 }
@@ -231,7 +234,7 @@ mod tests {
         x.iter().enumerate().map(value).collect()
     }
 
-    /// Statistics computed by teams of several sizes.
+    /// Batch statistics, computed with several numbers of threads.
     fn statistics(x: &Tensor) -> Floats {
         let out = Tensor::new(1, 1, 2 * x.size.channels, 0).filled(|out, threads| {
             let mut scratch = Floats::filled(f32::NAN, batch_scratch_len(x.size));
@@ -241,7 +244,7 @@ mod tests {
     }
 
     #[test]
-    fn forward_and_backward() {
+    fn forward_and_gradients_match_the_reference() {
         let mut random = Random(71);
         for (n, pixels, channels, gap) in [(1, 4, 1, 0), (3, 5, 7, 2), (9, 1, 17, 3), (9, 1, 2, 0), (2, 3, 4, 0)] {
             let x = Tensor::random(&mut random, n, pixels, channels, gap);
@@ -274,7 +277,7 @@ mod tests {
     }
 
     #[test]
-    fn of_a_plain_scale_and_shift_over_many_rows() {
+    fn scale_and_shift_gradients_over_many_rows() {
         let mut random = Random(72);
         for (n, pixels, channels) in [(2, 2100, 70), (2500, 1, 3)] {
             let x = Tensor::random(&mut random, n, pixels, channels, 1);
@@ -292,13 +295,13 @@ mod tests {
     }
 
     #[test]
-    fn running_values_move_slowly() {
+    fn running_statistics_are_moving_averages() {
         let mut running = [1.0, 0.0];
-        running_average(&mut running, &[2.0, -1.0], 0.1);
+        update_running_mean(&mut running, &[2.0, -1.0], 0.1);
         check_slice(&running, 1e-7, |i| [1.1, -0.1][i]);
-        // Variances 1 and 0.25 with 4 and, nearly, none.
+        // Variances 1 and 0.25 averaged with 4 and almost 0.
         let mut running = [1.0, 2.0];
-        running_deviation(&mut running, &[0.5, 316.0], 0.1);
+        update_running_inv_std(&mut running, &[0.5, 316.0], 0.1);
         check_slice(&running, 1e-5, |i| [1.0 / f64::sqrt(1.3), 1.0 / f64::sqrt(0.225)][i]);
     }
 }

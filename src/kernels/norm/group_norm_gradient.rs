@@ -2,19 +2,22 @@
 
 use super::group_norm::{GroupNorm, statistics};
 use crate::kernels::elementwise::column_reduce::{Columns, products, sums};
-use crate::kernels::parallel::disjoint::{Grid, Scratch, share};
+use crate::kernels::parallel::disjoint::{Partition, Scratch, share};
 use crate::kernels::parallel::image_batches::{Images, pointwise};
 use crate::kernels::parallel::thread_pool::ThreadPool;
 use crate::kernels::simd::multiversion::multiversion;
 use crate::kernels::tensor_view::{View, ViewMut};
 
-/// Floats of the sums that the gradients share.
+/// Channels of one task.
+const BLOCK_CHANNELS: usize = 64;
+
+/// Floats of the sums that the gradients share: `(n, 4, channels)`.
 pub fn group_norm_sums_len(size: Images) -> usize {
     4 * size.n * size.channels
 }
 
-/// First step: for each image and channel the mean and the inverse deviation of its group, sum of dy * xhat and sum of
-/// dy, `(n, 4, channels)`, where xhat = (x - mean) * inv_std. x and dy are `(n, pixels, channels)`.
+/// Sums for the gradients, `(n, 4, channels)`: per image and channel the mean and the inverse standard deviation of its
+/// group, the sum of dy * xhat and the sum of dy, where xhat = (x - mean) * inv_std. x and dy are `(n, pixels, channels)`.
 pub fn group_norm_sums(
     x: View<'_>,
     dy: View<'_>,
@@ -25,33 +28,33 @@ pub fn group_norm_sums(
 ) {
     let Images { n, pixels, channels } = size;
     let out = &mut out[..group_norm_sums_len(size)];
-    // The statistics come densely packed and move to their places from the last image to the first.
+    // The statistics are contiguous; spread them to the row stride of the sums, from the last image to the first.
     statistics(x, size, norm, &mut out[..2 * n * channels], threads);
     for image in (0..n).rev() {
         out.copy_within(image * 2 * channels..(image + 1) * 2 * channels, image * 4 * channels);
     }
-    share(threads, out, Grid::chunks(4 * n * channels, 4 * channels), Scratch::none(), &|piece, row, _| {
+    share(threads, out, Partition::chunks(4 * n * channels, 4 * channels), Scratch::none(), &|chunk, row, _| {
         let (statistics, results) = row.split_at_mut(2 * channels);
         let (mean, inv_std) = statistics.split_at(channels);
-        let (with_x, plain) = results.split_at_mut(channels);
-        let dy = Columns { x: &dy.data[piece.inner * dy.image..], ld: dy.ld, rows: pixels, first: 0 };
-        let x = Columns { x: &x.data[piece.inner * x.image..], ld: x.ld, rows: pixels, first: 0 };
-        products(dy, x, mean, with_x);
-        with_x.iter_mut().zip(inv_std).for_each(|(v, s)| *v *= s);
-        sums(dy, plain);
+        let (dy_xhat, dy_sum) = results.split_at_mut(channels);
+        let dy = Columns { x: &dy.data[chunk.inner * dy.image..], ld: dy.ld, rows: pixels, first: 0 };
+        let x = Columns { x: &x.data[chunk.inner * x.image..], ld: x.ld, rows: pixels, first: 0 };
+        products(dy, x, mean, dy_xhat);
+        dy_xhat.iter_mut().zip(inv_std).for_each(|(v, s)| *v *= s);
+        sums(dy, dy_sum);
     });
 }
 
-/// Gradients of gamma and then beta, `(2, channels)`, from [`group_norm_sums`].
+/// The gradients of gamma and then beta, `(2, channels)`, from [`group_norm_sums`].
 pub fn group_norm_parameter_gradients(group_sums: &[f32], size: Images, gradients: &mut [f32], threads: &ThreadPool) {
     let Images { n, channels, .. } = size;
-    share(threads, gradients, Grid::chunks(2 * channels, 64), Scratch::none(), &|piece, out, _| {
-        let first = 2 * channels + piece.inner * 64;
+    share(threads, gradients, Partition::chunks(2 * channels, BLOCK_CHANNELS), Scratch::none(), &|chunk, out, _| {
+        let first = 2 * channels + chunk.inner * BLOCK_CHANNELS;
         sums(Columns { x: group_sums, ld: 4 * channels, rows: n, first }, out);
     });
 }
 
-/// What the gradient by the input is computed from.
+/// The layer and the sums that the input gradient is computed from.
 #[derive(Clone, Copy, Debug)]
 pub struct GroupNormGradient<'a> {
     pub groups: usize,
@@ -61,43 +64,49 @@ pub struct GroupNormGradient<'a> {
     pub sums: &'a [f32],
 }
 
-/// dx of [`group_norm`](super::group_norm::group_norm), before its activation: with means over
-/// the group, dx = inv_std * (gamma dy - mean(gamma dy) - xhat * mean(gamma dy xhat)). All `(n, pixels, channels)`.
+/// The gradient of [`group_norm`](super::group_norm::group_norm) by its input, `dy` being the gradient before the
+/// activation: with means over the group, dx = inv_std * (gamma dy - mean(gamma dy) - xhat * mean(gamma dy xhat)). All
+/// `(n, pixels, channels)`.
 pub fn group_norm_gradient(
     x: View<'_>,
     dy: View<'_>,
     dx: ViewMut<'_>,
     size: Images,
-    from: &GroupNormGradient<'_>,
+    layer: &GroupNormGradient<'_>,
     threads: &ThreadPool,
 ) {
-    let GroupNormGradient { groups, gamma, sums } = *from;
+    let GroupNormGradient { groups, gamma, sums } = *layer;
     let channels = size.channels;
-    let each = channels / groups;
-    let share = 1.0 / (each * size.pixels) as f32;
+    let group_channels = channels / groups;
+    let inv_count = 1.0 / (group_channels * size.pixels) as f32;
     pointwise(threads, Some(dy), dx, size, &|band, values| {
         let state = &sums[band.image * 4 * channels..][..4 * channels];
         let from = band.of(&x, channels);
-        for first in (0..channels).step_by(each) {
-            let of = |part: usize| &state[part * channels + first..][..each];
-            let gamma = &gamma[first..][..each];
-            let mean_of = |part: usize| gamma.iter().zip(of(part)).map(|(g, s)| g * s).sum::<f32>() * share;
-            let (with_x, plain) = (mean_of(2), mean_of(3));
-            let numbers = [of(0)[0], of(1)[0], with_x, plain];
+        for first in (0..channels).step_by(group_channels) {
+            let row = |index: usize| &state[index * channels + first..][..group_channels];
+            let gamma = &gamma[first..][..group_channels];
+            let mean_of = |index: usize| gamma.iter().zip(row(index)).map(|(g, s)| g * s).sum::<f32>() * inv_count;
+            let (mean_dy_xhat, mean_dy) = (mean_of(2), mean_of(3));
+            let statistics = [row(0)[0], row(1)[0], mean_dy_xhat, mean_dy];
             for (values, x) in values.chunks_exact_mut(channels).zip(from.chunks(x.ld)) {
-                group_row(&mut values[first..][..each], &x[first..][..each], gamma, numbers);
+                pixel_gradient(
+                    &mut values[first..][..group_channels],
+                    &x[first..][..group_channels],
+                    gamma,
+                    statistics,
+                );
             }
         }
     });
 }
 
 multiversion! {
-    /// One pixel's dx of one group; `values` holds dy. The numbers are the group's mean, inverse deviation,
+    /// dx of one pixel and group, in place on its dy. `statistics`: the group's mean, inverse standard deviation,
     /// mean(gamma dy xhat) and mean(gamma dy).
-    fn group_row(values: &mut [f32], x: &[f32], gamma: &[f32], numbers: [f32; 4]) {
-        let [mean, inv_std, with_x, plain] = numbers;
+    fn pixel_gradient(values: &mut [f32], x: &[f32], gamma: &[f32], statistics: [f32; 4]) {
+        let [mean, inv_std, mean_dy_xhat, mean_dy] = statistics;
         for ((v, x), g) in values.iter_mut().zip(x).zip(gamma) {
-            *v = inv_std * (g * *v - plain - (x - mean) * inv_std * with_x);
+            *v = inv_std * (g * *v - mean_dy - (x - mean) * inv_std * mean_dy_xhat);
         }
     }
 }
@@ -111,23 +120,23 @@ mod tests {
 
     fn forward(x: &[f64], size: Images, groups: usize, gamma: &[f64], beta: &[f64]) -> Vec<f64> {
         let Images { n, pixels, channels } = size;
-        let each = channels / groups;
+        let group_channels = channels / groups;
         let mut y = vec![0.0; x.len()];
         for (image, group) in (0..n).flat_map(|n| (0..groups).map(move |g| (n, g))) {
-            let inside = |i: &usize| i / channels / pixels == image && i % channels / each == group;
-            let places: Vec<usize> = (0..x.len()).filter(inside).collect();
-            let mean = places.iter().map(|i| x[*i]).sum::<f64>() / places.len() as f64;
-            let variance = places.iter().map(|i| (x[*i] - mean).powi(2)).sum::<f64>() / places.len() as f64;
-            for i in places {
-                let normal = (x[i] - mean) / (variance + f64::from(EPSILON)).sqrt();
-                y[i] = normal * gamma[i % channels] + beta[i % channels];
+            let in_group = |i: &usize| i / channels / pixels == image && i % channels / group_channels == group;
+            let elements: Vec<usize> = (0..x.len()).filter(in_group).collect();
+            let mean = elements.iter().map(|i| x[*i]).sum::<f64>() / elements.len() as f64;
+            let variance = elements.iter().map(|i| (x[*i] - mean).powi(2)).sum::<f64>() / elements.len() as f64;
+            for i in elements {
+                let xhat = (x[i] - mean) / (variance + f64::from(EPSILON)).sqrt();
+                y[i] = xhat * gamma[i % channels] + beta[i % channels];
             }
         }
         y
     }
 
     #[test]
-    fn of_all_inputs() {
+    fn gradients_match_finite_differences() {
         let mut random = Random(73);
         for (n, pixels, channels, groups) in [(1, 3, 2, 1), (3, 4, 6, 3), (2, 2, 5, 5), (2, 2, 18, 2)] {
             let x = Tensor::random(&mut random, n, pixels, channels, n % 2 * 3);

@@ -1,19 +1,19 @@
 //! The gradient of local response normalisation.
 
-use super::local_response_norm::{LocalResponseNorm, bases, window_sums};
+use super::local_response_norm::{LocalResponseNorm, denominator_bases, window_sums};
 use crate::kernels::parallel::disjoint::Scratch;
 use crate::kernels::parallel::image_batches::{Images, bands};
 use crate::kernels::parallel::thread_pool::ThreadPool;
 use crate::kernels::simd::multiversion::multiversion;
 use crate::kernels::tensor_view::{View, ViewMut};
 
-/// Floats of scratch that [`local_response_norm_gradient`] needs for a pool of `workers` threads.
+/// Floats of scratch that [`local_response_norm_gradient`] needs on `workers` threads.
 pub fn local_response_norm_gradient_scratch_len(channels: usize, workers: usize) -> usize {
     2 * channels * workers
 }
 
-/// dx of [`local_response_norm`](super::local_response_norm::local_response_norm): with s = k + alpha * window sum of
-/// x^2, dx = dy s^-beta - 2 alpha beta x * window sum of dy x s^(-beta - 1); all `(n, pixels, channels)`.
+/// The gradient of [`local_response_norm`](super::local_response_norm::local_response_norm): with s = k + alpha * window
+/// sum of x^2, dx = dy s^-beta - 2 alpha beta x * window sum of dy x s^(-beta - 1); all `(n, pixels, channels)`.
 pub fn local_response_norm_gradient(
     x: View<'_>,
     dy: View<'_>,
@@ -24,37 +24,37 @@ pub fn local_response_norm_gradient(
     threads: &ThreadPool,
 ) {
     let (channels, ld) = (size.channels, dx.ld);
-    bands(threads, dx, size, Scratch { data: scratch, each: 2 * channels }, &|band, out, own| {
+    bands(threads, dx, size, Scratch { data: scratch, per_worker: 2 * channels }, &|band, out, scratch| {
         let from = band.of(&x, channels).chunks(x.ld).zip(band.of(&dy, channels).chunks(dy.ld));
         for ((x, dy), dx) in from.zip(out.chunks_mut(ld)) {
-            pixel(&x[..channels], &dy[..channels], &mut dx[..channels], norm, own);
+            pixel_gradient(&x[..channels], &dy[..channels], &mut dx[..channels], norm, scratch);
         }
     });
 }
 
 multiversion! {
-    fn pixel(x: &[f32], dy: &[f32], dx: &mut [f32], norm: &LocalResponseNorm, own: &mut [f32]) {
-        let (base, term) = own.split_at_mut(x.len());
-        bases(x, base, norm);
+    fn pixel_gradient(x: &[f32], dy: &[f32], dx: &mut [f32], norm: &LocalResponseNorm, scratch: &mut [f32]) {
+        let (base, cross) = scratch.split_at_mut(x.len());
+        denominator_bases(x, base, norm);
         match norm.beta {
-            0.5 => first_terms(x, dy, dx, base, term, |s| 1.0 / s.sqrt()),
-            0.75 => first_terms(x, dy, dx, base, term, |s| 1.0 / (s.sqrt() * s.sqrt().sqrt())),
-            _ => first_terms(x, dy, dx, base, term, |s| s.powf(-norm.beta)),
+            0.5 => direct_terms(x, dy, dx, base, cross, |s| 1.0 / s.sqrt()),
+            0.75 => direct_terms(x, dy, dx, base, cross, |s| 1.0 / (s.sqrt() * s.sqrt().sqrt())),
+            _ => direct_terms(x, dy, dx, base, cross, |s| s.powf(-norm.beta)),
         }
         base.fill(0.0);
-        window_sums(term, base, norm.radius, |v| v);
+        window_sums(cross, base, norm.radius, |v| v);
         let factor = 2.0 * norm.alpha * norm.beta;
         dx.iter_mut().zip(x.iter().zip(base)).for_each(|(v, (x, sum))| *v -= factor * x * *sum);
     }
 }
 
-/// dx = dy s^-beta and term = dy x s^(-beta - 1)
+/// dx = dy s^-beta, and cross = dy x s^(-beta - 1) for the window sums.
 #[inline(always)]
-fn first_terms(x: &[f32], dy: &[f32], dx: &mut [f32], base: &[f32], term: &mut [f32], power: impl Fn(f32) -> f32) {
-    let outputs = dx.iter_mut().zip(term);
-    for (((x, dy), s), (dx, term)) in x.iter().zip(dy).zip(base).zip(outputs) {
+fn direct_terms(x: &[f32], dy: &[f32], dx: &mut [f32], base: &[f32], cross: &mut [f32], power: impl Fn(f32) -> f32) {
+    let outputs = dx.iter_mut().zip(cross);
+    for (((x, dy), s), (dx, cross)) in x.iter().zip(dy).zip(base).zip(outputs) {
         *dx = dy * power(*s);
-        *term = *dx * x / s;
+        *cross = *dx * x / s;
     }
 }
 
@@ -65,7 +65,7 @@ mod tests {
     use crate::kernels::testing::{Random, Tensor, dense, differences};
 
     #[test]
-    fn of_windows_of_channels() {
+    fn gradient_matches_finite_differences() {
         let mut random = Random(61);
         for (i, beta) in [0.75, 0.5, 1.0, 0.6].into_iter().enumerate() {
             for (radius, channels) in [(0, 3), (2, 1), (2, 17), (5, 7), (20, 5)] {

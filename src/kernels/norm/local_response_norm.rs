@@ -1,4 +1,4 @@
-//! Normalisation of each value by its neighbours among the channels.
+//! Local response normalisation across channels.
 
 use serde::{Deserialize, Serialize};
 
@@ -8,8 +8,8 @@ use crate::kernels::parallel::thread_pool::ThreadPool;
 use crate::kernels::simd::multiversion::multiversion;
 use crate::kernels::tensor_view::{View, ViewMut};
 
-/// TensorFlow's constants: y = x / (k + alpha * sum of x^2 over channels c - radius ..= c + radius)^beta.
-/// `alpha` is not divided by the window's size, which is 2 * radius + 1.
+/// Hyperparameters as TensorFlow defines them: y = x / (k + alpha * sum of x^2 over channels c - radius ..= c + radius)^beta.
+/// `alpha` is not divided by the window size 2 * radius + 1.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct LocalResponseNorm {
     pub alpha: f32,
@@ -31,7 +31,7 @@ pub fn local_response_norm(x: View<'_>, y: ViewMut<'_>, size: Images, norm: &Loc
 
 multiversion! {
     fn normalise(x: &[f32], y: &mut [f32], norm: &LocalResponseNorm) {
-        bases(x, y, norm);
+        denominator_bases(x, y, norm);
         match norm.beta {
             0.5 => scale(x, y, |s| 1.0 / s.sqrt()),
             0.75 => scale(x, y, |s| 1.0 / (s.sqrt() * s.sqrt().sqrt())),
@@ -41,9 +41,9 @@ multiversion! {
     }
 }
 
-/// y = k + alpha * window sum of x^2, one channel row.
+/// y = k + alpha * window sum of x^2, for one pixel.
 #[inline(always)]
-pub(crate) fn bases(x: &[f32], y: &mut [f32], norm: &LocalResponseNorm) {
+pub(crate) fn denominator_bases(x: &[f32], y: &mut [f32], norm: &LocalResponseNorm) {
     y.fill(0.0);
     window_sums(x, y, norm.radius, |v| v * v);
     y.iter_mut().for_each(|s| *s = norm.k + norm.alpha * *s);
@@ -54,15 +54,15 @@ fn scale(x: &[f32], y: &mut [f32], power: impl Fn(f32) -> f32) {
     y.iter_mut().zip(x).for_each(|(s, v)| *s = v * power(*s));
 }
 
-/// `y[i] +=` sum of `term(x[j])` for |i - j| <= radius; one pass over the row for each distance.
+/// `y[i] +=` sum of `map(x[j])` for |i - j| <= radius; one vectorisable pass over the row per offset.
 #[inline(always)]
-pub(crate) fn window_sums(x: &[f32], y: &mut [f32], radius: usize, term: impl Fn(f32) -> f32) {
-    let reach = radius.min(x.len().saturating_sub(1));
-    for distance in (1..=reach).rev() {
-        y[distance..].iter_mut().zip(x).for_each(|(s, v)| *s += term(*v));
+pub(crate) fn window_sums(x: &[f32], y: &mut [f32], radius: usize, map: impl Fn(f32) -> f32) {
+    let radius = radius.min(x.len().saturating_sub(1));
+    for offset in (1..=radius).rev() {
+        y[offset..].iter_mut().zip(x).for_each(|(s, v)| *s += map(*v));
     }
-    for distance in 0..=reach {
-        y.iter_mut().zip(&x[distance..]).for_each(|(s, v)| *s += term(*v));
+    for offset in 0..=radius {
+        y.iter_mut().zip(&x[offset..]).for_each(|(s, v)| *s += map(*v));
     }
 }
 
@@ -72,7 +72,7 @@ mod tests {
     use crate::kernels::testing::{Random, Tensor};
 
     #[test]
-    fn windows_of_channels() {
+    fn normalises_by_windows_of_channels() {
         let mut random = Random(6);
         for (i, beta) in [0.75, 0.5, 1.0, 0.6].into_iter().enumerate() {
             for (radius, channels) in [(0, 3), (2, 1), (2, 2), (2, 17), (5, 7), (3, 14), (20, 9)] {

@@ -1,4 +1,4 @@
-//! Normalisations and their gradients.
+//! Batch, group and local response normalisation, and their gradients.
 
 pub mod batch_norm;
 pub mod group_norm;

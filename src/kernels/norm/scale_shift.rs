@@ -1,4 +1,4 @@
-//! A scale and a shift per channel.
+//! Scale and shift per channel: batch normalisation at inference.
 
 use crate::kernels::elementwise::activation::Activation;
 use crate::kernels::parallel::image_batches::{Images, pointwise};
@@ -8,8 +8,11 @@ use crate::kernels::tensor_view::{View, ViewMut};
 
 /// y = activation(x * scale + shift) with `scale` and `shift` per channel; x and y are `(n, pixels, channels)`.
 ///
-/// Batch normalisation at inference is this with scale = gamma * inv_std and shift = beta - mean * scale.
-/// Without an `x`, `y` holds it and is overwritten.
+/// Batch normalisation at inference has scale = gamma * inv_std and shift = beta - mean * scale.
+/// Without an `x` it works in place on `y`.
+///
+/// # Panics
+/// If `scale` or `shift` does not have one value per channel.
 pub fn scale_shift(
     x: Option<View<'_>>,
     y: ViewMut<'_>,
@@ -42,7 +45,7 @@ mod tests {
     use crate::kernels::testing::{Random, Tensor};
 
     #[test]
-    fn per_channel() {
+    fn scale_and_shift_per_channel() {
         let mut random = Random(12);
         for (n, pixels, channels, gap) in [(1, 1, 1, 0), (3, 7, 17, 2), (2, 5, 8, 0), (2, 400, 96, 0)] {
             let x = Tensor::random(&mut random, n, pixels, channels, gap);

@@ -1,4 +1,4 @@
-//! The thread pool, the cores that its threads run on, and how a kernel's work and output are shared between them.
+//! The thread pool, thread affinity, and parallel loops over disjoint outputs and batches.
 
 pub mod affinity;
 pub(crate) mod disjoint;

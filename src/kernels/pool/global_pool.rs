@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::kernels::elementwise::column_reduce::{Columns, maxima, sums};
-use crate::kernels::parallel::disjoint::{Grid, Scratch, share};
+use crate::kernels::parallel::disjoint::{Partition, Scratch, share};
 use crate::kernels::parallel::image_batches::Images;
 use crate::kernels::parallel::thread_pool::ThreadPool;
 use crate::kernels::tensor_view::{View, ViewMut};
@@ -26,8 +26,8 @@ pub fn global_pool(x: View<'_>, y: ViewMut<'_>, size: Images, pool: GlobalPool, 
     if n == 0 || channels == 0 {
         return;
     }
-    let grid = Grid { outer: n, outer_stride: y.image, ..Grid::chunks(channels, BLOCK) };
-    share(threads, y.data, grid, Scratch::none(), &|piece, out, _| {
+    let partition = Partition { outer: n, outer_stride: y.image, ..Partition::chunks(channels, BLOCK) };
+    share(threads, y.data, partition, Scratch::none(), &|piece, out, _| {
         let image = &x.data[piece.outer * x.image..][..size.span(x.ld)];
         let columns = Columns { x: image, ld: x.ld, rows: pixels, first: piece.inner * BLOCK };
         match pool {

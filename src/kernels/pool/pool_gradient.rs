@@ -4,8 +4,8 @@ use super::global_pool::GlobalPool;
 use super::{Cells, Image};
 use crate::kernels::elementwise::column_reduce::tiles;
 use crate::kernels::movement::upscale::Upscale;
-use crate::kernels::parallel::disjoint::{Grid, Scratch, share};
-use crate::kernels::parallel::image_batches::{Images, bands, groups, span};
+use crate::kernels::parallel::disjoint::{Partition, Scratch, share};
+use crate::kernels::parallel::image_batches::{Images, bands, image_groups, span};
 use crate::kernels::parallel::thread_pool::ThreadPool;
 use crate::kernels::simd::multiversion::multiversion;
 use crate::kernels::tensor_view::{View, ViewMut, Window};
@@ -76,7 +76,7 @@ fn parts(
     let in_rows = |part: usize| if part + 1 == count { w.in_h - part * rows * w.stride_h } else { rows * w.stride_h };
     let ld = dx.ld;
     let row_span = |rows: usize| span(rows * w.in_w, ld, channels);
-    let grid = Grid {
+    let partition = Partition {
         outer: n,
         outer_stride: dx.image,
         inner: count,
@@ -84,7 +84,7 @@ fn parts(
         len: row_span(in_rows(0)),
         last: row_span(in_rows(count - 1)),
     };
-    share(threads, dx.data, grid, Scratch::none(), &|piece, dx, _| {
+    share(threads, dx.data, partition, Scratch::none(), &|piece, dx, _| {
         dx.chunks_mut(ld).for_each(|pixel| pixel[..channels].fill(0.0));
         let first = piece.inner * rows;
         let window = Window { in_h: in_rows(piece.inner), out_h: rows.min(w.out_h - first), ..*w };
@@ -201,7 +201,7 @@ pub fn global_pool_gradient(
     if pool == GlobalPool::Max {
         let x = x.expect("the gradient of a maximum needs its input");
         let (stride, image_span) = (dx.image, size.span(ld));
-        groups(threads, dx, n, 1, image_span, Scratch::none(), &|first, dx, _| {
+        image_groups(threads, dx, n, 1, image_span, Scratch::none(), &|first, dx, _| {
             for (i, dx) in dx.chunks_mut(stride.max(image_span)).enumerate() {
                 dx.chunks_mut(ld).for_each(|pixel| pixel[..channels].fill(0.0));
                 let image = &x.data[(first + i) * x.image..][..size.span(x.ld)];

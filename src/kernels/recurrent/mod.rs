@@ -5,9 +5,9 @@ pub mod recurrent_gradient;
 use serde::{Deserialize, Serialize};
 
 use super::elementwise::activation::Activation;
-use super::gemm::small::{Rows, add_products};
+use super::gemm::small::{StridedRows, add_products};
 use super::parallel::disjoint::Scratch;
-use super::parallel::image_batches::{groups, span};
+use super::parallel::image_batches::{image_groups, span};
 use super::parallel::thread_pool::ThreadPool;
 use super::simd::multiversion::multiversion;
 use super::tensor_view::{View, ViewMut};
@@ -103,8 +103,8 @@ pub fn lstm(
 ) {
     let (units, width) = (size.units, 4 * size.units);
     let (ld, image) = (y.ld, y.image);
-    let own = Scratch { data: scratch, each: GROUP * 6 * units };
-    groups(threads, y, size.n, GROUP, size.span(ld), own, &|first, out, own| {
+    let own = Scratch { data: scratch, per_worker: GROUP * 6 * units };
+    image_groups(threads, y, size.n, GROUP, size.span(ld), own, &|first, out, own| {
         let count = GROUP.min(size.n - first);
         let (gates, rest) = own[..count * 6 * units].split_at_mut(count * width);
         let (hidden, cell) = rest.split_at_mut(count * units);
@@ -112,9 +112,9 @@ pub fn lstm(
         cell.chunks_exact_mut(units).for_each(|c| c.copy_from_slice(layer.cell_init));
         for step in size.order() {
             gates.chunks_exact_mut(width).for_each(|g| g.copy_from_slice(layer.biases));
-            let rows = Rows { data: &x.data[first * x.image + step * x.ld..], ld: x.image, len: size.features };
+            let rows = StridedRows { data: &x.data[first * x.image + step * x.ld..], ld: x.image, len: size.features };
             add_products(rows, layer.input_weights, width, gates);
-            add_products(Rows { data: hidden, ld: units, len: units }, layer.hidden_weights, width, gates);
+            add_products(StridedRows { data: hidden, ld: units, len: units }, layer.hidden_weights, width, gates);
             let states = hidden.chunks_exact_mut(units).zip(cell.chunks_exact_mut(units));
             for (i, (gates, (h, c))) in gates.chunks_exact_mut(width).zip(states).enumerate() {
                 lstm_step(layer, gates, h, c);
@@ -174,18 +174,18 @@ multiversion! {
 pub fn gru(x: View<'_>, y: ViewMut<'_>, size: &Recurrence, layer: &Gru<'_>, scratch: &mut [f32], threads: &ThreadPool) {
     let (units, width) = (size.units, 3 * size.units);
     let (ld, image) = (y.ld, y.image);
-    let own = Scratch { data: scratch, each: GROUP * 7 * units };
-    groups(threads, y, size.n, GROUP, size.span(ld), own, &|first, out, own| {
+    let own = Scratch { data: scratch, per_worker: GROUP * 7 * units };
+    image_groups(threads, y, size.n, GROUP, size.span(ld), own, &|first, out, own| {
         let count = GROUP.min(size.n - first);
         let (inputs, rest) = own[..count * 7 * units].split_at_mut(count * width);
         let (sums, hidden) = rest.split_at_mut(count * width);
         hidden.chunks_exact_mut(units).for_each(|h| h.copy_from_slice(layer.hidden_init));
         for step in size.order() {
             inputs.chunks_exact_mut(width).for_each(|g| g.copy_from_slice(layer.biases));
-            let rows = Rows { data: &x.data[first * x.image + step * x.ld..], ld: x.image, len: size.features };
+            let rows = StridedRows { data: &x.data[first * x.image + step * x.ld..], ld: x.image, len: size.features };
             add_products(rows, layer.input_weights, width, inputs);
             sums.fill(0.0);
-            add_products(Rows { data: hidden, ld: units, len: units }, layer.hidden_weights, width, sums);
+            add_products(StridedRows { data: hidden, ld: units, len: units }, layer.hidden_weights, width, sums);
             let gates = inputs.chunks_exact_mut(width).zip(sums.chunks_exact(width));
             for (i, (h, (inputs, sums))) in hidden.chunks_exact_mut(units).zip(gates).enumerate() {
                 gru_step(layer, inputs, sums, h);

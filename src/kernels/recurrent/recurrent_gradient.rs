@@ -6,10 +6,10 @@
 use super::{Gru, Lstm, Recurrence, add_pairs, next_cell, next_hidden};
 use crate::kernels::elementwise::activation::Activation;
 use crate::kernels::gemm;
-use crate::kernels::gemm::{Backend, Operand, Product, multiply_alone};
+use crate::kernels::gemm::{Backend, Operand, Product, multiply_serial};
 use crate::kernels::norm::batch_norm::{batch_scratch_len, channel_sums};
 use crate::kernels::parallel::disjoint::Scratch;
-use crate::kernels::parallel::image_batches::{Images, groups, span};
+use crate::kernels::parallel::image_batches::{Images, image_groups, span};
 use crate::kernels::parallel::thread_pool::ThreadPool;
 use crate::kernels::simd::isa::Isa;
 use crate::kernels::simd::multiversion::multiversion;
@@ -81,7 +81,7 @@ impl Group<'_> {
         let columns = self.layout.gates;
         let product = Product { rows: self.count, columns, depth, alpha: 1.0, beta: 1.0, backend: BACKEND };
         let weights = Operand { data: weights, ld: columns, transposed: false };
-        multiply_alone(
+        multiply_serial(
             self.isa,
             &product,
             rows,
@@ -107,7 +107,14 @@ impl Group<'_> {
         let product = Product { rows: self.count, columns: units, depth, alpha: 1.0, beta: keep, backend: BACKEND };
         let data = &self.trace[step * self.ld + self.layout.from_state..];
         let gates = Operand { data, ld: self.image.max(depth), transposed: false };
-        multiply_alone(self.isa, &product, gates, Operand { data: weights, ld: depth, transposed: true }, state, units);
+        multiply_serial(
+            self.isa,
+            &product,
+            gates,
+            Operand { data: weights, ld: depth, transposed: true },
+            state,
+            units,
+        );
     }
 }
 
@@ -121,8 +128,8 @@ fn each_group(
     work: &(dyn Fn(Group<'_>, [&mut [f32]; 3]) + Sync),
 ) {
     let (ld, image, units) = (trace.ld, trace.image, size.units);
-    let own = Scratch { data: scratch, each: (2 * GROUP + 1) * units };
-    groups(threads, trace, size.n, GROUP, span(size.steps, ld, layout.width), own, &|first, trace, own| {
+    let own = Scratch { data: scratch, per_worker: (2 * GROUP + 1) * units };
+    image_groups(threads, trace, size.n, GROUP, span(size.steps, ld, layout.width), own, &|first, trace, own| {
         let count = GROUP.min(size.n - first);
         let (a, rest) = own.split_at_mut(GROUP * units);
         let (b, c) = rest.split_at_mut(GROUP * units);

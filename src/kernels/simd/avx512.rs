@@ -1,4 +1,4 @@
-//! Vectors of AVX-512F.
+//! AVX-512F vectors.
 
 use super::vector::{SimdOp, Vector};
 use std::arch::x86_64::*;
@@ -6,10 +6,10 @@ use std::arch::x86_64::*;
 /// Runs the kernel compiled for AVX-512F.
 ///
 /// # Safety
-/// The machine must have it, and the kernel's own conditions must hold.
+/// The machine must support it, and the kernel's own preconditions must be met.
 #[target_feature(enable = "avx512f,avx2,fma")]
 pub unsafe fn run<K: SimdOp>(kernel: K) {
-    // SAFETY: the caller's promise is the kernel's condition.
+    // SAFETY: the caller promises the kernel's preconditions.
     unsafe { kernel.run::<F32x16>() }
 }
 
@@ -17,8 +17,8 @@ pub unsafe fn run<K: SimdOp>(kernel: K) {
 #[derive(Clone, Copy)]
 pub struct F32x16(__m512);
 
-// SAFETY of the blocks in the implementations: a value of the type exists only where its maker's caller promised
-// the instruction set, and the pointers are the callers' promises.
+// SAFETY of the blocks below: a value exists only if its constructor's caller promised the instruction set; callers also
+// promise that pointers are valid.
 
 impl Vector for F32x16 {
     const LANES: usize = 16;
@@ -67,7 +67,7 @@ impl Vector for F32x16 {
     }
     #[inline(always)]
     fn max(self, other: Self) -> Self {
-        // The instruction returns its second operand where one is not a number.
+        // The instruction returns its second operand if either is NaN.
         // SAFETY: see above.
         Self(unsafe { _mm512_max_ps(other.0, self.0) })
     }
@@ -99,12 +99,12 @@ impl Vector for F32x16 {
     }
     #[inline(always)]
     unsafe fn load_partial(from: *const f32, count: usize) -> Self {
-        // SAFETY: see above; lanes that the mask leaves out are not read.
+        // SAFETY: see above; masked-off lanes are not read.
         Self(unsafe { _mm512_maskz_loadu_ps(((1u32 << count) - 1) as __mmask16, from) })
     }
     #[inline(always)]
     unsafe fn store_partial(self, to: *mut f32, count: usize) {
-        // SAFETY: see above; lanes that the mask leaves out are not written.
+        // SAFETY: see above; masked-off lanes are not written.
         unsafe { _mm512_mask_storeu_ps(to, ((1u32 << count) - 1) as __mmask16, self.0) }
     }
 }

@@ -1,9 +1,9 @@
-//! Instruction sets, and the choice among them at run time.
+//! Instruction sets, and run-time dispatch to the best one.
 
 use super::vector::SimdOp;
 use std::sync::OnceLock;
 
-/// The vectors that every machine of the target has.
+/// The vectors of the target's baseline instruction set.
 #[cfg(not(target_arch = "x86_64"))]
 type Baseline = super::portable::F32x4;
 #[cfg(target_arch = "x86_64")]
@@ -12,7 +12,7 @@ type Baseline = super::sse2::F32x4;
 /// An instruction set that kernels are compiled for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Isa {
-    /// Whatever every machine of the target has.
+    /// The target's baseline: SSE2 on x86-64, plain arrays elsewhere.
     Portable,
     /// AVX2 and FMA: 8 floats.
     #[cfg(target_arch = "x86_64")]
@@ -23,19 +23,19 @@ pub enum Isa {
     /// NEON: 4 floats.
     #[cfg(target_arch = "aarch64")]
     Neon,
-    /// 16 floats in portable code, with fused products: the shapes and bits of AVX-512 on machines without it.
+    /// 16 floats in portable code with fused multiply-adds: stands in for AVX-512's shapes and bits on machines without it.
     #[cfg(test)]
     Wide,
 }
 
 impl Isa {
-    /// The best set of this machine.
+    /// The best set that this machine supports.
     pub fn detect() -> Self {
         static BEST: OnceLock<Isa> = OnceLock::new();
         *BEST.get_or_init(|| *Self::available().last().expect("portable code runs everywhere"))
     }
 
-    /// The sets that this machine can run, the best one last.
+    /// The sets that this machine supports, in ascending order: the best is last.
     pub fn available() -> Vec<Self> {
         let mut sets = vec![Self::Portable];
         #[cfg(test)]
@@ -64,17 +64,17 @@ impl Isa {
         false
     }
 
-    /// Whether products are added to their sum with one rounding: all such sets give the same bits.
+    /// Whether multiply-adds are fused (one rounding): all such sets give the same bits.
     pub fn is_fused(self) -> bool {
         self != Self::Portable
     }
 
-    /// Runs the kernel with this set's vectors.
+    /// Runs the kernel compiled for this set.
     ///
     /// # Safety
-    /// The machine must have the set, and the kernel's own conditions must hold.
+    /// The machine must support the set, and the kernel's own preconditions must be met.
     pub unsafe fn dispatch<K: SimdOp>(self, kernel: K) {
-        // SAFETY: the caller promises that the machine has the set.
+        // SAFETY: the caller promises that the machine supports the set.
         unsafe {
             match self {
                 Self::Portable => kernel.run::<Baseline>(),

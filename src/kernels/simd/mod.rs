@@ -1,10 +1,10 @@
-//! Vectors of the instruction sets, and the choice among them at run time.
+//! SIMD vectors of each instruction set, and run-time dispatch among the sets.
 //!
-//! A kernel is written once over [`vector::Vector`] as a [`vector::SimdOp`], whose body is inlined into one function per
-//! instruction set ([`isa::Isa::dispatch`]), each compiled with that set's instructions.
+//! A kernel is written once, generic over [`vector::Vector`], as a [`vector::SimdOp`]; its body is inlined into one function
+//! per instruction set ([`isa::Isa::dispatch`]), each compiled with that set's target features.
 //!
-//! The tests run on each set that the machine has: AVX-512's ran on a Zen 5 in November 2026, NEON's are run by
-//! `.ci/emulated` under QEMU. Only AVX2 has loops and tiles in assembly; AVX-512 runs the same code over vectors.
+//! Tests run on every set that the machine supports: AVX-512 natively on a Zen 5 in November 2026, NEON under QEMU
+//! (`.ci/emulated`). Only AVX2 has micro-kernels in assembly; `docs/assembly.md` says what they do and why.
 
 #[cfg(target_arch = "x86_64")]
 mod avx2;

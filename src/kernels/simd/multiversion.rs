@@ -1,11 +1,11 @@
-//! Inner loops compiled twice: for the machine the program is built for, and for one with wider vectors.
+//! Function multiversioning for auto-vectorised loops: each is compiled for the baseline and for AVX2.
 //!
-//! The loops are plain Rust that the compiler vectorises. AVX2 changes how many lanes a register holds and nothing
-//! else (no multiplication is contracted with an addition), so both versions give the same bits.
+//! AVX2 only changes the vector width (FMA is not enabled, so no multiply-add is contracted): both versions give the same
+//! bits.
 
-/// Defines a function without result whose body also exists for AVX2, chosen when it is called.
+/// Defines a function without result in two versions, baseline and AVX2, dispatched at each call.
 ///
-/// What the body calls must be `#[inline(always)]`, else the callee stays narrow.
+/// Callees must be `#[inline(always)]`, or they are compiled for the baseline only.
 macro_rules! multiversion {
     ($(#[$meta:meta])* $vis:vis fn $name:ident($($arg:ident: $type:ty),* $(,)?) $body:block) => {
         $(#[$meta])*
@@ -19,7 +19,7 @@ macro_rules! multiversion {
                     body($($arg),*);
                 }
                 if std::arch::is_x86_feature_detected!("avx2") {
-                    // SAFETY: the feature has just been found.
+                    // SAFETY: the feature was just detected.
                     return unsafe { avx2($($arg),*) };
                 }
             }

@@ -1,4 +1,4 @@
-//! Vectors of aarch64: NEON, which every such machine has.
+//! NEON vectors, the baseline of aarch64.
 
 use super::vector::Vector;
 use std::arch::aarch64::*;
@@ -7,7 +7,7 @@ use std::arch::aarch64::*;
 #[derive(Clone, Copy)]
 pub struct F32x4(float32x4_t);
 
-// SAFETY of the blocks: NEON is part of the target, and the pointers are the callers' promises.
+// SAFETY of the blocks below: NEON is part of the target; callers promise that pointers are valid.
 impl Vector for F32x4 {
     const LANES: usize = 4;
     const TILE_ROWS: usize = 6;
@@ -55,7 +55,7 @@ impl Vector for F32x4 {
     }
     #[inline(always)]
     fn max(self, other: Self) -> Self {
-        // The instruction returns what is not a number wherever it is.
+        // The instruction returns NaN if either operand is NaN.
         // SAFETY: see above.
         Self(unsafe { vmaxq_f32(self.0, other.0) })
     }

@@ -1,14 +1,14 @@
-//! Vectors as plain arrays, which the compiler maps to whatever the target always has.
+//! Vectors as plain arrays, for targets without intrinsics here and as AVX-512's stand-in in tests.
 #![cfg(any(test, not(target_arch = "x86_64")))]
 
 use super::vector::Vector;
 
-/// Four floats; `FUSED` rounds a product and its sum once, as instruction sets with that instruction do.
+/// Four floats; with `FUSED`, [`Vector::mul_add`] rounds once, as FMA instructions do.
 #[derive(Clone, Copy)]
 #[repr(align(16))]
 pub struct Lanes<const FUSED: bool>([f32; 4]);
 
-/// Four floats of any target.
+/// Four floats, without FMA.
 pub type F32x4 = Lanes<false>;
 
 impl<const FUSED: bool> Lanes<FUSED> {
@@ -70,7 +70,7 @@ impl<const FUSED: bool> Vector for Lanes<FUSED> {
     }
     #[inline(always)]
     fn round(self) -> Self {
-        // Adding 1.5 * 2^23 leaves no bits for the fraction.
+        // Adding 1.5 * 2^23 leaves no bits for the fraction: the sum is rounded to an integer.
         const SHIFT: f32 = 12_582_912.0;
         Self(self.0.map(|a| (a + SHIFT) - SHIFT))
     }
@@ -84,12 +84,12 @@ impl<const FUSED: bool> Vector for Lanes<FUSED> {
     }
 }
 
-/// Two vectors as one: the shapes of wider vectors on machines without them.
+/// Two vectors as one of twice the width.
 #[cfg(test)]
 #[derive(Clone, Copy)]
 pub struct Pair<V>(V, V);
 
-/// The shape of a vector of AVX-512.
+/// Sixteen lanes with fused multiply-adds, as AVX-512 has.
 #[cfg(test)]
 pub type Wide = Pair<Pair<Lanes<true>>>;
 
@@ -101,7 +101,7 @@ impl<V: Vector> Vector for Pair<V> {
 
     #[inline(always)]
     unsafe fn splat(value: f32) -> Self {
-        // SAFETY: the caller's promise, for both halves as in all blocks below.
+        // SAFETY: the caller's promise applies to both halves, here and in all blocks below.
         unsafe { Self(V::splat(value), V::splat(value)) }
     }
     #[inline(always)]
@@ -166,11 +166,11 @@ mod tests {
     use crate::kernels::simd::vector_math::activate_row;
 
     #[test]
-    fn arrays_compute_what_vectors_do() {
+    fn arrays_agree_with_simd_vectors() {
         for activation in [Activation::Tanh, Activation::Elu, Activation::Relu6, Activation::Gelu] {
             let values: [f32; 7] = [-9.0, -1.5, -0.25, 0.0, 0.5, 2.0, 30.0];
             let mut arrays = values;
-            // SAFETY: arrays need no instruction set, and the values are as many as said.
+            // SAFETY: arrays need no instruction set, and the length is the array's.
             unsafe { activate_row::<F32x4>(activation, arrays.as_mut_ptr(), arrays.len()) }
             for (&x, &y) in values.iter().zip(&arrays) {
                 assert!((activation.of(x) - y).abs() < 1e-6, "{activation:?}({x}) = {y}");

@@ -1,16 +1,16 @@
-//! Exponentials and their kin as branch-free polynomials, so that loops over them vectorise.
+//! Branch-free polynomial approximations of exp, ln, sigmoid, the normal distribution and sin/cos, which auto-vectorise.
 //!
-//! Relative errors against f64 are below 3e-7 (tested), except where a result is denormal.
+//! Relative errors against f64 are below 3e-7 (tested), except for denormal results.
 
 use std::f32::consts::{LOG2_E, SQRT_2};
 
-/// 1.5 * 2^23: added to a small float it rounds it to an integer, which then stands in the low bits.
+/// 1.5 * 2^23: adding it to a small float rounds that to an integer, which the low mantissa bits then hold.
 const ROUND: f32 = 12_582_912.0;
-/// ln 2 as a short number and a rest, so that multiples of the short one are exact (Cephes' expf).
-const LN_2_SHORT: f32 = 0.693_359_4;
-const LN_2_REST: f32 = -2.121_944_4e-4;
+/// ln 2 in two parts (Cody-Waite reduction): integer multiples of the high part are exact (Cephes' expf).
+const LN_2_HIGH: f32 = 0.693_359_4;
+const LN_2_LOW: f32 = -2.121_944_4e-4;
 
-/// The nearest value between the bounds; NaN stays.
+/// Clamps to the bounds; NaN is passed through.
 #[inline(always)]
 pub(crate) fn clip(x: f32, low: f32, high: f32) -> f32 {
     let x = if x < low { low } else { x };
@@ -23,7 +23,7 @@ fn reduce(x: f32) -> (i32, f32) {
     let shifted = x * LOG2_E + ROUND;
     let n = shifted - ROUND;
     let integer = (shifted.to_bits() as i32).wrapping_sub(ROUND.to_bits() as i32);
-    (integer, (x - n * LN_2_SHORT) - n * LN_2_REST)
+    (integer, (x - n * LN_2_HIGH) - n * LN_2_LOW)
 }
 
 /// e^r - 1 for |r| <= ln(2)/2 (Cephes' polynomial).
@@ -44,14 +44,14 @@ fn power_of_two(n: i32) -> f32 {
     f32::from_bits((n.wrapping_add(127) as u32) << 23)
 }
 
-/// e^x; overflows to infinity and underflows through denormals to 0 as it should.
+/// e^x; overflows to infinity and underflows gradually through denormals to 0.
 #[inline(always)]
 pub(crate) fn exp(x: f32) -> f32 {
-    // Comparisons written so that NaN passes.
+    // The comparisons pass NaN through.
     let x = if x < -104.0 { -104.0 } else { x };
     let x = if x > 89.0 { 89.0 } else { x };
     let (n, r) = reduce(x);
-    // In two steps, since 2^n itself may be out of range where the result is not.
+    // Scaled in two steps: 2^n may be out of range although the result is not.
     let half = n >> 1;
     (small_expm1(r) + 1.0) * power_of_two(half) * power_of_two(n.wrapping_sub(half))
 }
@@ -62,8 +62,8 @@ pub(crate) fn sigmoid(x: f32) -> f32 {
     1.0 / (1.0 + exp(-x))
 }
 
-/// Phi(x), the share of the normal distribution below x: erfc(-x / sqrt 2) / 2 with the Chebyshev fit of
-/// Numerical Recipes' `erfcc`, whose error is relative and so holds in the tail too.
+/// Phi(x), the cumulative distribution function of the standard normal: erfc(-x / sqrt 2) / 2 with the Chebyshev fit of
+/// Numerical Recipes' `erfcc`, whose relative error is bounded in the tail too.
 #[inline(always)]
 pub(crate) fn normal_below(x: f32) -> f32 {
     let z = x.abs() / SQRT_2;
@@ -78,14 +78,14 @@ pub(crate) fn normal_below(x: f32) -> f32 {
     let p = p * t + 0.374_091_96;
     let p = p * t + 1.000_023_7;
     let p = p * t - 1.265_512_2;
-    // e^(-z^2) with x^2/2 split, since its rounding would grow to an error of the result: high has 12 bits.
+    // e^(-x^2/2) with x split, as exp would amplify the rounding error of x^2: high^2 is exact with 12 bits.
     let high = f32::from_bits(x.abs().to_bits() & 0xffff_f000);
-    let rest = (x.abs() - high) * (x.abs() + high);
-    let tail = 0.5 * t * exp(p - 0.5 * rest) * exp(-0.5 * high * high);
+    let low = (x.abs() - high) * (x.abs() + high);
+    let tail = 0.5 * t * exp(p - 0.5 * low) * exp(-0.5 * high * high);
     if x < 0.0 { tail } else { 1.0 - tail }
 }
 
-/// The density of the normal distribution.
+/// The density of the standard normal distribution.
 #[inline(always)]
 pub(crate) fn normal_density(x: f32) -> f32 {
     const FACTOR: f32 = 0.398_942_3;
@@ -110,14 +110,14 @@ pub(crate) fn ln(x: f32) -> f32 {
     let p = p * r - 2.499_999_4e-1;
     let p = p * r + 3.333_333e-1;
     let square = r * r;
-    let rest = square * r * p + n * LN_2_REST - 0.5 * square;
-    r + rest + n * LN_2_SHORT
+    let low = square * r * p + n * LN_2_LOW - 0.5 * square;
+    r + low + n * LN_2_HIGH
 }
 
-/// The sine and cosine of a part of a full turn, from 0 to 1 (Cephes' sinf and cosf).
+/// The sine and cosine of 2 pi `turns`, for `turns` from 0 to 1 (Cephes' sinf and cosf).
 #[inline(always)]
 pub(crate) fn sin_cos_turns(turns: f32) -> (f32, f32) {
-    // The nearest quarter, and what is left of the turn: both exact.
+    // The nearest quadrant and the reduced argument, both exact.
     let shifted = turns * 4.0 + ROUND;
     let quarter = shifted.to_bits();
     let x = (turns - (shifted - ROUND) * 0.25) * std::f32::consts::TAU;
@@ -130,8 +130,8 @@ pub(crate) fn sin_cos_turns(turns: f32) -> (f32, f32) {
     let p = p * square - 1.388_731_6e-3;
     let p = p * square + 4.166_664_6e-2;
     let cosine = p * square * square - 0.5 * square + 1.0;
-    let odd = quarter & 1 == 1;
-    let (sine, cosine) = if odd { (cosine, sine) } else { (sine, cosine) };
+    let is_odd = quarter & 1 == 1;
+    let (sine, cosine) = if is_odd { (cosine, sine) } else { (sine, cosine) };
     // The sine is negative in the second half, the cosine in the middle quarters.
     let sign = |value: f32, negative: u32| f32::from_bits(value.to_bits() ^ (negative << 31));
     (sign(sine, quarter >> 1 & 1), sign(cosine, (quarter.wrapping_add(1)) >> 1 & 1))
@@ -141,8 +141,8 @@ pub(crate) fn sin_cos_turns(turns: f32) -> (f32, f32) {
 mod tests {
     use super::*;
 
-    /// Largest relative error over a grid of places.
-    fn worst(from: f32, to: f32, ours: impl Fn(f32) -> f32, exact: impl Fn(f64) -> f64) -> f64 {
+    /// The maximum relative error over a uniform grid.
+    fn max_error(from: f32, to: f32, ours: impl Fn(f32) -> f32, exact: impl Fn(f64) -> f64) -> f64 {
         let error = |i: i32| {
             let x = from + (to - from) * i as f32 / 20_000.0;
             let exact = exact(f64::from(x));
@@ -152,16 +152,16 @@ mod tests {
     }
 
     #[test]
-    fn near_the_exact_functions() {
-        assert!(worst(-87.0, 88.5, exp, f64::exp) < 1.5e-7);
-        assert!(worst(-80.0, 40.0, sigmoid, |x| 1.0 / (1.0 + (-x).exp())) < 3e-7);
-        assert!(worst(-6.0, 6.0, normal_density, |x| (-x * x / 2.0).exp() * 0.398_942_280_401_432_7) < 3e-6);
+    fn exponentials_are_accurate() {
+        assert!(max_error(-87.0, 88.5, exp, f64::exp) < 1.5e-7);
+        assert!(max_error(-80.0, 40.0, sigmoid, |x| 1.0 / (1.0 + (-x).exp())) < 3e-7);
+        assert!(max_error(-6.0, 6.0, normal_density, |x| (-x * x / 2.0).exp() * 0.398_942_280_401_432_7) < 3e-6);
     }
 
     #[test]
-    fn logarithms_and_turns() {
-        assert!(worst(6e-8, 1.0, ln, f64::ln) < 2e-7);
-        assert!(worst(1.0, 1e4, ln, f64::ln) < 2e-7);
+    fn logarithms_and_sines_are_accurate() {
+        assert!(max_error(6e-8, 1.0, ln, f64::ln) < 2e-7);
+        assert!(max_error(1.0, 1e4, ln, f64::ln) < 2e-7);
         assert_eq!(ln(1.0), 0.0);
         for i in 0..=10_000 {
             let turns = i as f32 / 10_000.0;
@@ -173,8 +173,8 @@ mod tests {
     }
 
     #[test]
-    fn the_normal_distribution_as_an_integral() {
-        // Simpson's rule from far below; relative in the tail.
+    fn the_normal_cdf_equals_the_integral_of_its_density() {
+        // Simpson's rule from -12; the tolerance is relative, in the tail too.
         let density = |x: f64| (-x * x / 2.0).exp() * 0.398_942_280_401_432_7;
         let steps = 4000;
         for x in [-5.0, -3.3, -2.0, -0.7, 0.0, 0.4, 1.5, 4.0] {
@@ -182,13 +182,13 @@ mod tests {
             let weight = |i: i32| if i == 0 || i == steps { 1.0 } else { f64::from(2 + 2 * (i % 2)) };
             let exact: f64 = (0..=steps).map(|i| weight(i) * density(-12.0 + h * f64::from(i))).sum::<f64>() * h / 3.0;
             let found = f64::from(normal_below(x as f32));
-            // What rounding x to f32 changes is not the function's error.
+            // The tolerance covers the rounding of x to f32.
             assert!((found - exact).abs() <= 1e-6 * exact, "{x}: {found} instead of {exact}");
         }
     }
 
     #[test]
-    fn the_ends_of_exp() {
+    fn exp_at_the_limits_of_its_range() {
         assert_eq!(exp(0.0), 1.0);
         assert_eq!(exp(f32::INFINITY), f32::INFINITY);
         assert_eq!(exp(89.0), f32::INFINITY);

@@ -1,4 +1,4 @@
-//! Vectors of SSE2, which every x86-64 machine has.
+//! SSE2 vectors, the baseline of x86-64.
 
 use super::vector::Vector;
 use std::arch::x86_64::*;
@@ -7,8 +7,7 @@ use std::arch::x86_64::*;
 #[derive(Clone, Copy)]
 pub struct F32x4(__m128);
 
-// SAFETY of the blocks in the implementations: a value of the type exists only where its maker's caller promised
-// the instruction set, and the pointers are the callers' promises.
+// SAFETY of the blocks below: SSE2 is part of the target; callers promise that pointers are valid.
 
 impl Vector for F32x4 {
     const LANES: usize = 4;
@@ -56,7 +55,7 @@ impl Vector for F32x4 {
     }
     #[inline(always)]
     fn max(self, other: Self) -> Self {
-        // The instruction returns its second operand where one is not a number.
+        // The instruction returns its second operand if either is NaN.
         // SAFETY: see above.
         Self(unsafe { _mm_max_ps(other.0, self.0) })
     }

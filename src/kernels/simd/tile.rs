@@ -1,58 +1,62 @@
-//! The operands of register tiles: micro-kernels of matrix products, which hold their sums in registers.
+//! Operands of the GEMM micro-kernels, whose accumulators form an MR x NR tile in registers.
 
-/// Columns of a panel of packed weights, and of a register tile.
+/// Columns of a packed panel: the NR of every instruction set, so that packed weights are portable.
 pub const PANEL: usize = 16;
 
-/// Steps of the depth (k) in one unrolled iteration of a register tile's loop.
+/// K steps in one unrolled iteration of a micro-kernel's inner loop.
 pub const UNROLL: usize = 4;
 
-/// What a register tile of `R` rows multiplies: at each place of the depth each row's float with the panel's 16.
+/// The operands of an `R`-row tile over one range of K: at each step, `R` floats of A times a row of the packed panel of B.
 pub struct KSlice<const R: usize> {
-    /// Where each row's `depth` floats begin.
+    /// The address of each row of A, `depth` contiguous floats.
     pub rows: [*const f32; R],
-    /// Where the panel's `depth` times 16 begin.
+    /// The packed panel of B: `depth` rows of 16 floats.
     pub panel: *const f32,
     pub depth: usize,
 }
 
-/// What is asked for, to be in the cache, while a register tile is multiplied.
+/// The stream that a micro-kernel prefetches while it multiplies.
 #[derive(Clone, Copy)]
 pub struct Prefetch {
     pub from: *const f32,
-    /// Floats further with each place of the depth.
+    /// Floats to advance per K step.
     pub step: usize,
 }
 
-/// Register tiles of some rows, beside each other over whole panels, from the first product to what is stored.
+/// One row of register tiles: the same rows of A times several full panels of B, epilogue and store included.
 pub struct RowTile {
-    /// Where each row's `depth` floats begin, and addresses from a tap's first row to the next tap's.
+    /// The addresses of the rows of A, each `depth` contiguous floats, tap by tap.
     pub rows: *const *const f32,
-    pub tap: usize,
+    /// Addresses from one tap's first row to the next tap's.
+    pub tap_stride: usize,
     /// At least one.
     pub taps: usize,
-    /// At least one.
+    /// K of one tap; at least one.
     pub depth: usize,
-    /// Steps of the depth that are summed by themselves, a power of two and whole turns, where there is one tap of whole turns; or 0.
-    pub group: usize,
-    /// The first panel, and floats from one to the next.
+    /// K steps of a partial sum, a power of two and a multiple of [`UNROLL`], or 0 for one running sum. Only with a single tap
+    /// whose depth is a multiple of [`UNROLL`].
+    pub sum_block: usize,
+    /// The first panel.
     pub panel: *const f32,
+    /// Floats from one panel to the next.
     pub panel_stride: usize,
     pub panels: usize,
-    /// What is asked for meanwhile, in the first panel's time; a panel's floats further for each other.
+    /// The stream prefetched during the first panel; it advances by `panel_stride` for each further panel.
     pub fetch: Prefetch,
-    /// Whether to add to what the result holds.
+    /// Whether to add to C (beta = 1) or to overwrite it.
     pub accumulate: bool,
-    /// Added to each row: 16 floats for each panel.
+    /// Added to every row: 16 floats per panel.
     pub bias: *const f32,
-    /// Floats from one panel's bias to the next's.
+    /// Floats from one panel's bias to the next: 16, or 0 to reuse the same 16 zeros.
     pub bias_stride: usize,
-    /// Added at last, if not null: a matrix like the result.
+    /// Added after the bias, if not null: a matrix of C's shape.
     pub residual: *const f32,
     pub residual_ld: usize,
-    /// The results are clipped to these.
+    /// Clip bounds of the result.
     pub low: f32,
     pub high: f32,
-    /// The result's first row at the first panel, and floats from one row to the next.
+    /// The first row of C at the first panel.
     pub c: *mut f32,
+    /// Floats from one row of C to the next.
     pub ldc: usize,
 }

@@ -1,31 +1,32 @@
-//! The vector that kernels are written over.
+//! The SIMD vector trait that kernels are generic over.
 
 use super::tile::{KSlice, Prefetch, RowTile};
 
-/// Code over vectors; `run` and all it calls must be `#[inline(always)]`, so that it is compiled for the set.
+/// A kernel generic over the vector type; `run` and all it calls must be `#[inline(always)]`, so that they are compiled with
+/// the target features of the dispatched set.
 pub trait SimdOp {
     /// Runs with vectors `V`.
     ///
     /// # Safety
-    /// The machine must have `V`'s instruction set; pointers held by the kernel must be valid for what it does.
+    /// The machine must support `V`'s instruction set; the kernel's pointers must be valid for its accesses.
     unsafe fn run<V: Vector>(self);
 }
 
-/// A vector of `LANES` floats. The functions that make one are unsafe because its instruction set must be there;
-/// whoever has one may compute with it.
+/// A vector of `LANES` floats. Constructors are unsafe because they require the instruction set; a value is the proof that it
+/// is supported, so arithmetic on it is safe.
 pub trait Vector: Copy {
     /// Floats in a vector: 4, 8 or 16.
     const LANES: usize;
-    /// Rows of the register tile of a matrix product.
+    /// MR: rows of the GEMM register tile.
     const TILE_ROWS: usize;
-    /// Panels (of 16 columns) of the register tile of a matrix product.
+    /// Panels (of 16 columns) of the GEMM register tile: NR is 16 times this.
     const TILE_PANELS: usize;
 
     /// # Safety
-    /// The machine must have the instruction set.
+    /// The machine must support the instruction set.
     unsafe fn splat(value: f32) -> Self;
     /// # Safety
-    /// The machine must have the instruction set, and `LANES` floats must be readable.
+    /// The machine must support the instruction set, and `LANES` floats must be readable.
     unsafe fn load(from: *const f32) -> Self;
     /// # Safety
     /// `LANES` floats must be writable.
@@ -36,63 +37,63 @@ pub trait Vector: Copy {
     fn div(self, other: Self) -> Self;
     /// self * factor + summand
     fn mul_add(self, factor: Self, summand: Self) -> Self;
-    /// The larger; `self` where `self` is not a number.
+    /// The lane-wise maximum; `self` where `self` is NaN.
     fn max(self, other: Self) -> Self;
-    /// The smaller; `self` where `self` is not a number.
+    /// The lane-wise minimum; `self` where `self` is NaN.
     fn min(self, other: Self) -> Self;
-    /// To the nearest whole number; for magnitudes below 2^22.
+    /// Rounds to the nearest integer; for magnitudes below 2^22.
     fn round(self) -> Self;
-    /// 2^self for whole numbers from -126 to 127.
+    /// 2^self for integral lanes from -126 to 127.
     fn exp2_whole(self) -> Self;
     /// `yes` where self > bound, else `no`.
     fn select_greater(self, bound: Self, yes: Self, no: Self) -> Self;
 
-    /// Adds to a register tile's sums the products of the whole turns of the slice, by code that the set has for that
-    /// shape. Returns how many slice it did: those, or none.
+    /// Accumulates the unrolled part of a K slice (a multiple of [`UNROLL`](super::tile::UNROLL) steps) into a register tile
+    /// by the set's hand-written loop. Returns the K steps done: 0 if the set has no loop for this tile shape.
     ///
     /// # Safety
-    /// The machine must have the instruction set, and the slice must be readable.
+    /// The machine must support the instruction set, and the slice must be readable.
     #[inline(always)]
     unsafe fn accumulate_k<const R: usize, const N: usize>(
-        _sums: &mut [[Self; N]; R],
-        _places: &KSlice<R>,
-        _ahead: Prefetch,
+        _acc: &mut [[Self; N]; R],
+        _slice: &KSlice<R>,
+        _fetch: Prefetch,
     ) -> usize {
         0
     }
 
-    /// The same in groups of `group` slice, a power of two and whole turns, each of which is summed by itself; the first
-    /// group is what others leave.
+    /// As [`Vector::accumulate_k`] with blocked summation: every `sum_block` steps (a power of two and a multiple of
+    /// [`UNROLL`](super::tile::UNROLL)) form a partial sum of their own. The first block takes the remainder.
     ///
     /// # Safety
-    /// As above.
+    /// As of [`Vector::accumulate_k`].
     #[inline(always)]
-    unsafe fn accumulate_k_groups<const R: usize, const N: usize>(
-        _sums: &mut [[Self; N]; R],
-        _places: &KSlice<R>,
-        _group: usize,
-        _ahead: Prefetch,
+    unsafe fn accumulate_k_blocked<const R: usize, const N: usize>(
+        _acc: &mut [[Self; N]; R],
+        _slice: &KSlice<R>,
+        _sum_block: usize,
+        _fetch: Prefetch,
     ) -> usize {
         0
     }
 
-    /// Whether the set has [`Vector::run_row_tile`] for tiles of so many rows.
+    /// Whether the set has a [`Vector::run_row_tile`] for tiles of this many rows.
     #[inline(always)]
     fn has_row_tile(_rows: usize) -> bool {
         false
     }
 
-    /// Runs tiles of so many rows beside each other.
+    /// Computes one row of register tiles of this many rows over all panels of `tile`, by the set's hand-written micro-kernel.
     ///
     /// # Safety
     /// The machine must have the instruction set, [`Vector::has_row_tile`] be true, and all addresses be valid.
     #[inline(always)]
-    unsafe fn run_row_tile(_rows: usize, _across: &RowTile) {}
+    unsafe fn run_row_tile(_rows: usize, _tile: &RowTile) {}
 
-    /// The first `count` floats, zeros behind them.
+    /// Loads the first `count` lanes; the others are zero.
     ///
     /// # Safety
-    /// The machine must have the instruction set, and `count` (at most `LANES`) floats must be readable.
+    /// The machine must support the instruction set, and `count` (at most `LANES`) floats must be readable.
     #[inline(always)]
     unsafe fn load_partial(from: *const f32, count: usize) -> Self {
         let mut lanes = [0.0f32; 16];
@@ -103,7 +104,7 @@ pub trait Vector: Copy {
         }
     }
 
-    /// Stores the first `count` floats.
+    /// Stores the first `count` lanes.
     ///
     /// # Safety
     /// `count` (at most `LANES`) floats must be writable.
@@ -118,7 +119,7 @@ pub trait Vector: Copy {
     }
 }
 
-/// Asks for the line at `address` to be brought into the cache; never errors.
+/// Prefetches the cache line at `address` into all levels; any address is valid.
 #[inline(always)]
 pub fn prefetch(address: *const f32) {
     #[cfg(target_arch = "x86_64")]

@@ -1,10 +1,10 @@
-//! Activations of vectors.
+//! Activation functions over SIMD vectors.
 
 use super::isa::Isa;
 use super::vector::{SimdOp, Vector};
 use crate::kernels::elementwise::activation::Activation;
 
-/// The bounds `(low, high)` of an activation that is only a clip, as most are.
+/// The bounds `(low, high)` of an activation that is a plain clip (linear, ReLU, ReLU6), which kernels fuse.
 pub fn clip_bounds(activation: Activation) -> Option<(f32, f32)> {
     match activation {
         Activation::Linear => Some((f32::NEG_INFINITY, f32::INFINITY)),
@@ -15,22 +15,22 @@ pub fn clip_bounds(activation: Activation) -> Option<(f32, f32)> {
 }
 
 impl Activation {
-    /// The function of one float.
+    /// The activation of one float.
     pub fn of(self, x: f32) -> f32 {
         let mut value = [x];
         self.apply(&mut value);
         value[0]
     }
 
-    /// Replaces each float by the function of it, with this machine's vectors.
+    /// Applies the activation to each float in place, on the best instruction set of the machine.
     pub fn apply(self, values: &mut [f32]) {
         let kernel = Activate { activation: self, values: values.as_mut_ptr(), count: values.len() };
-        // SAFETY: the machine has what `detect` returns, and the kernel stays within the slice.
+        // SAFETY: the machine supports the set that `detect` returns, and the kernel stays within the slice.
         unsafe { Isa::detect().dispatch(kernel) }
     }
 }
 
-/// The activation of each float of `count` from `values` on, in place.
+/// Applies an activation to `count` floats at `values`, in place.
 pub struct Activate {
     pub activation: Activation,
     pub values: *mut f32,
@@ -40,15 +40,15 @@ pub struct Activate {
 impl SimdOp for Activate {
     #[inline(always)]
     unsafe fn run<V: Vector>(self) {
-        // SAFETY: the maker's promise that `count` floats may be read and written.
+        // SAFETY: the constructor's promise that `count` floats may be read and written.
         unsafe { activate_row::<V>(self.activation, self.values, self.count) }
     }
 }
 
-/// The activation of each float of a row, in place.
+/// Applies an activation to each float of a row, in place.
 ///
 /// # Safety
-/// `count` floats must be readable and writable, and the instruction set be there.
+/// `count` floats must be readable and writable, and the machine must support the instruction set.
 #[inline(always)]
 pub unsafe fn activate_row<V: Vector>(activation: Activation, values: *mut f32, count: usize) {
     // SAFETY: every access stays below `count`.
@@ -68,10 +68,10 @@ pub unsafe fn activate_row<V: Vector>(activation: Activation, values: *mut f32, 
     }
 }
 
-/// The activation of each lane.
+/// Applies an activation to each lane.
 ///
 /// # Safety
-/// The instruction set must be there.
+/// The machine must support the instruction set.
 #[inline(always)]
 pub unsafe fn activate<V: Vector>(activation: Activation, x: V) -> V {
     // SAFETY: the caller promises the instruction set.
@@ -106,7 +106,7 @@ pub unsafe fn activate<V: Vector>(activation: Activation, x: V) -> V {
     }
 }
 
-/// e^x to about 1 unit in the last place (Cephes' expf); 0 far below zero and the largest power far above.
+/// e^x to about 1 ulp (Cephes' expf); the argument is clamped to [-87.3, 88].
 #[inline(always)]
 unsafe fn exp<V: Vector>(x: V) -> V {
     // SAFETY: the caller promises the instruction set.
@@ -133,7 +133,7 @@ unsafe fn sigmoid<V: Vector>(x: V) -> V {
     }
 }
 
-/// tanh(x): Cephes' polynomial near zero, where the quotient would cancel.
+/// tanh(x): Cephes' polynomial near zero, where 1 - 2 / (e^2x + 1) would cancel.
 #[inline(always)]
 unsafe fn tanh<V: Vector>(x: V) -> V {
     // SAFETY: the caller promises the instruction set.
@@ -212,7 +212,7 @@ mod tests {
                 unsafe { isa.dispatch(kernel) };
                 for (&x, &y) in inputs.iter().zip(&values) {
                     let right = activation.exact(f64::from(x));
-                    // Where the whole scale is used up, the products overflow alike.
+                    // Near the top of f32's range intermediate products overflow.
                     if right.abs() < 1e30 {
                         let error = (f64::from(y) - right).abs();
                         assert!(error <= 4e-7 * right.abs().max(1.0), "{isa:?} {activation:?}({x}) = {y}, not {right}");
@@ -223,7 +223,7 @@ mod tests {
     }
 
     #[test]
-    fn not_a_number_stays() {
+    fn nan_is_passed_through() {
         for isa in Isa::available() {
             for activation in [Activation::Relu { alpha: 0.0 }, Activation::Relu6, Activation::HardSwish] {
                 let mut values = [f32::NAN; 9];

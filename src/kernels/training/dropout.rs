@@ -6,7 +6,7 @@
 pub use super::philox::RandomKey;
 use super::philox::{GROUP, Stream};
 use crate::kernels::parallel::disjoint::Scratch;
-use crate::kernels::parallel::image_batches::{Images, copy_rows, groups, pointwise};
+use crate::kernels::parallel::image_batches::{Images, copy_rows, image_groups, pointwise};
 use crate::kernels::parallel::thread_pool::ThreadPool;
 use crate::kernels::simd::multiversion::multiversion;
 use crate::kernels::simd::scalar_math;
@@ -135,8 +135,8 @@ pub fn drop_block(
         return;
     }
     let ld = y.ld;
-    let own = Scratch { data: scratch, each: pixels * channels };
-    groups(threads, y, n, 1, size.span(ld), own, &|image, y, mask| {
+    let own = Scratch { data: scratch, per_worker: pixels * channels };
+    image_groups(threads, y, n, 1, size.span(ld), own, &|image, y, mask| {
         let kept = draw_blocks(mask, Stream::new(key, image), block, channels);
         let scale = if kept == 0 { 0.0 } else { mask.len() as f32 / kept as f32 };
         if let Some(x) = &x {

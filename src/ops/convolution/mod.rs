@@ -52,7 +52,7 @@ pub static CONVOLUTION: Definition = Definition {
             name: "groups",
             takes: "integer",
             default: Default::Int(1),
-            doc: "parts of the channels that do not see each other",
+            doc: "groups of channels that are convolved separately",
         },
         BIAS,
         WEIGHT,
@@ -80,7 +80,7 @@ pub static DEPTHWISE: Definition = Definition {
     aliases: &["DepthwiseConv", "DWConv"],
     kind: "DepthwiseConvolution",
     category: Category::Convolution,
-    summary: "A convolution that sees each channel alone.",
+    summary: "A convolution of each channel separately.",
     arguments: &[
         SIZE,
         STRIDE,
@@ -190,7 +190,7 @@ impl Operation for Convolution {
     }
 
     fn lower(&self, cx: &Lowering) -> Result<Lowered, String> {
-        let [height, width, channels] = cx.inputs[0][..] else { return Err("it gets no image".into()) };
+        let [height, width, channels] = cx.inputs[0][..] else { return Err("its input is not an image".into()) };
         let window = self.window.resolve(height, width).ok_or("its window is larger than the image")?;
         let (filters, groups) = match self.depthwise {
             true => (channels * self.filters, channels),

@@ -1,4 +1,4 @@
-//! `Deconvolution`: the transposed convolution, which enlarges an image.
+//! `Deconvolution`: the transposed convolution, which upsamples an image.
 
 use super::window::Sliding;
 use super::window::{
@@ -48,7 +48,7 @@ pub static DECONVOLUTION: Definition = Definition {
         Argument { doc: "pixels between the windows of neighbouring input pixels", ..STRIDE },
         Argument {
             takes: "same, valid, integer or pair",
-            doc: "`same` gives size times stride, a number takes so many pixels off both sides",
+            doc: "`same` gives size times stride, a number crops so many pixels from both sides",
             ..PADDING
         },
         BIAS,
@@ -59,7 +59,7 @@ pub static DECONVOLUTION: Definition = Definition {
         input (TensorFlow's conv2d_transpose): y[i * s + k - pad] sums x[i] * weight[k]. Weight (height, width, filters, c), bias (filters).",
     example: "Input(8x8x32) >> Deconv(3x3, 16, stride=2, padding=same) >> Relu >> Deconv(3x3, 3, stride=2, padding=same) >> Sigmoid",
     build: |arguments| {
-        // A written 0 has another size rule than `valid`.
+        // An explicit 0 has another size rule than `valid`.
         let written = arguments
             .given("padding")
             .is_some_and(|value| !matches!(value.kind, ValueKind::Word(_) | ValueKind::Text(_)));
@@ -80,7 +80,7 @@ pub static DECONVOLUTION: Definition = Definition {
 };
 
 impl Deconvolution {
-    /// Output size and pixels taken off the front along an axis; `None` where nothing is left, or too much.
+    /// Output size and pixels cropped from the front along an axis; `None` if the result is empty or too large.
     fn along(&self, axis: usize, size: usize) -> Option<(usize, usize)> {
         let (window, stride) = (self.size[axis], self.stride[axis]);
         let spread = size.checked_mul(stride)?;
@@ -147,7 +147,7 @@ impl Operation for Deconvolution {
             let (out, _) = self.along(axis, size).ok_or_else(|| {
                 ShapeError::new(
                     Code::Window,
-                    "the padding of `Deconvolution` takes off more than there is",
+                    "the padding of `Deconvolution` crops more than the output",
                     format!("a window of {} over {}", pair_text(self.size), inputs[0]),
                 )
                 .help("use a smaller `padding`")
@@ -204,8 +204,8 @@ impl Operation for Deconvolution {
     }
 
     fn lower(&self, cx: &Lowering) -> Result<Lowered, String> {
-        let [height, width, channels] = cx.inputs[0][..] else { return Err("it gets no image".into()) };
-        let forward = self.forward(height, width, channels).ok_or("its padding takes off more than there is")?;
+        let [height, width, channels] = cx.inputs[0][..] else { return Err("its input is not an image".into()) };
+        let forward = self.forward(height, width, channels).ok_or("its padding crops more than the output")?;
         let (bias, activation) = (self.bias.is_some(), cx.epilogue.activation);
         Ok(Lowered::Step(Kernel::TransposedConvolution(TransposedConvolutionStep { forward, bias, activation })))
     }

@@ -1,4 +1,4 @@
-//! The geometry that convolutions and pools share: padding, strides, and the sizes that come out.
+//! The geometry that convolutions and pools share: padding, strides, and output sizes.
 //! Shape rules are NeuPy's, which are TensorFlow's: `same` pads the end by one more where the padding is odd.
 
 use crate::diagnostics::{Code, Diagnostic, suggest};
@@ -8,16 +8,16 @@ use crate::graph::{Arguments, ShapeError, ValueKind};
 use crate::kernels::tensor_view::Window;
 use crate::tensor::{Size, TensorType};
 
-/// How the border is filled.
+/// The padding of an image.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Padding {
-    /// Not at all: only whole windows count.
+    /// None: only windows inside the image count.
     Valid,
     /// So that the output has ceil(size / stride) pixels.
     Same,
-    /// By as many pixels on both sides, per axis.
+    /// The same number of pixels on both sides, per axis.
     Pixels([usize; 2]),
-    /// By so many pixels before and behind the image, per axis.
+    /// Pixels before and after the image, per axis.
     Sides([[usize; 2]; 2]),
 }
 
@@ -28,8 +28,8 @@ pub struct Sliding {
     pub stride: [usize; 2],
     pub dilation: [usize; 2],
     pub padding: Padding,
-    /// Whether a last window that begins in the image counts where it leads out of it: sizes are rounded up, as Caffe does
-    /// and PyTorch with `ceil_mode`.
+    /// Whether a last window that begins inside the image and exceeds it counts: sizes are rounded up, as in Caffe and in
+    /// PyTorch with `ceil_mode`.
     pub ceil: bool,
 }
 
@@ -47,12 +47,12 @@ pub const PADDING: Argument = Argument {
 pub const DILATION: Argument =
     Argument { name: "dilation", takes: "integer or pair", default: Default::Int(1), doc: "pixels between taps" };
 
-/// The arguments that convolutions and their transposes share besides.
+/// Further arguments that convolutions and transposed convolutions share.
 pub const SIZE: Argument =
     Argument { name: "size", takes: "pair", default: Default::Required, doc: "height and width of the window" };
 /// See [`SIZE`].
 pub const FILTERS: Argument =
-    Argument { name: "filters", takes: "integer", default: Default::Required, doc: "channels that come out" };
+    Argument { name: "filters", takes: "integer", default: Default::Required, doc: "output channels" };
 /// See [`SIZE`].
 pub const BIAS: Argument = Argument {
     name: "bias",
@@ -65,11 +65,14 @@ pub const WEIGHT: Argument = Argument {
     name: "weight",
     takes: "initialiser",
     default: Default::Absent("HeNormal(gain=2)"),
-    doc: "how the weights begin",
+    doc: "initial weights",
 };
 
 impl Sliding {
     /// Reads `size`, `stride`, `dilation` and `padding` of a call.
+    ///
+    /// # Errors
+    /// The first invalid argument.
     pub fn of(arguments: &Arguments) -> Result<Sliding, Diagnostic> {
         Ok(Sliding {
             size: arguments.required_pair("size", 1)?,
@@ -81,6 +84,9 @@ impl Sliding {
     }
 
     /// Reads `padding` of a call.
+    ///
+    /// # Errors
+    /// If it is invalid.
     pub fn padding(arguments: &Arguments) -> Result<Padding, Diagnostic> {
         match arguments.given("padding").map(|value| &value.kind) {
             None => Ok(Padding::Valid),
@@ -118,7 +124,7 @@ impl Sliding {
         }
     }
 
-    /// The settings as the text forms print them, the defaults left out.
+    /// The settings for the text forms, without defaults.
     pub fn settings(&self, default_stride: [usize; 2]) -> Vec<(&'static str, String)> {
         let mut list = vec![("size", pair_text(self.size))];
         if self.stride != default_stride {
@@ -146,7 +152,7 @@ impl Sliding {
         self.size[axis] + (self.size[axis] - 1) * (self.dilation[axis] - 1)
     }
 
-    /// Output size and leading padding of an axis of known size; `None` where no window fits.
+    /// Output size and leading padding of an axis of known size; `None` if no window fits.
     fn along(&self, axis: usize, size: usize) -> Option<(usize, usize)> {
         let (extent, stride) = (self.extent(axis), self.stride[axis]);
         let [before, behind] = match self.padding {
@@ -162,18 +168,21 @@ impl Sliding {
         let padded = size.checked_add(before)?.checked_add(behind)?;
         let over = padded.checked_sub(extent)?;
         let out = over / stride + 1;
-        // One more window where pixels are left over and it begins in the image or before it.
+        // One more window if pixels remain and it begins in the image or before it.
         let more = self.ceil && over % stride > 0 && out * stride < size + before;
         Some((out + usize::from(more), before))
     }
 
-    /// How many pixels at the end of an axis no window sees.
+    /// The number of pixels at the end of an axis that no window covers.
     pub fn unseen(&self, axis: usize, size: usize) -> usize {
         let Some((out, before)) = self.along(axis, size) else { return 0 };
         (size + before).saturating_sub((out - 1) * self.stride[axis] + self.extent(axis))
     }
 
-    /// Height and width that come out of an image of this type.
+    /// The output's height and width for an image of this type.
+    ///
+    /// # Errors
+    /// If it is not an image, or smaller than the window.
     pub fn infer(&self, layer: &str, image: &TensorType) -> Result<[Size; 2], ShapeError> {
         let (height, width, _) = image_sizes(layer, image)?;
         let mut out = [Size::Open; 2];
@@ -195,7 +204,7 @@ impl Sliding {
         .help("use `padding=same`, a smaller size, or fewer pools before it")
     }
 
-    /// The window over an image of known size; `None` where none fits.
+    /// The window over an image of known size; `None` if none fits.
     pub fn resolve(&self, height: usize, width: usize) -> Option<Window> {
         let ((out_h, pad_top), (out_w, pad_left)) = (self.along(0, height)?, self.along(1, width)?);
         Some(Window {
@@ -215,7 +224,10 @@ impl Sliding {
     }
 }
 
-/// Height, width and channels, or the error that an image is needed.
+/// Height, width and channels of an image.
+///
+/// # Errors
+/// If the tensor is not an image.
 pub fn image_sizes(layer: &str, tensor: &TensorType) -> Result<(Size, Size, Size), ShapeError> {
     tensor.image().ok_or_else(|| {
         ShapeError::new(
@@ -226,13 +238,16 @@ pub fn image_sizes(layer: &str, tensor: &TensorType) -> Result<(Size, Size, Size
     })
 }
 
-/// The channels as a number, or the error that they must be known.
+/// The number of channels.
+///
+/// # Errors
+/// If it is open.
 pub fn known_channels(layer: &str, tensor: &TensorType) -> Result<usize, ShapeError> {
     tensor.channels().known().ok_or_else(|| {
         ShapeError::new(
             Code::OpenSize,
-            format!("`{layer}` must know the last size of what it gets"),
-            format!("its parameters depend on it, and it gets {tensor}"),
+            format!("`{layer}` must know the last size of its input"),
+            format!("its parameters depend on it, and its input is {tensor}"),
         )
         .help("give the size a number in `Input`")
     })
@@ -260,7 +275,7 @@ mod tests {
         Sliding { size: [window; 2], stride: [stride; 2], dilation: [1; 2], padding, ceil: true }.along(0, size)
     }
 
-    /// As PyTorch's `ceil_mode`: `floor((n + 2p - f + s - 1) / s) + 1`, less one where the last window begins behind the image.
+    /// As PyTorch's `ceil_mode`: `floor((n + 2p - f + s - 1) / s) + 1`, less one if the last window begins after the image.
     #[test]
     fn sizes_are_rounded_up_where_asked() {
         assert_eq!(ceil(112, 3, 2, Padding::Valid), Some((56, 0)));

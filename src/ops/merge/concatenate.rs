@@ -1,4 +1,4 @@
-//! Branches beside each other.
+//! `Concatenate`: branches joined along an axis.
 
 use crate::diagnostics::Code;
 use crate::graph::signature::definition::Default;
@@ -9,10 +9,10 @@ use ndarray::{ArrayD, Axis};
 use std::any::Any;
 use std::sync::Arc;
 
-/// Branches beside each other along one axis.
+/// A concatenation of branches along one axis.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Concatenate {
-    /// Counts the batch; negative from the end.
+    /// Counted with the batch; negative from the end.
     pub axis: i64,
 }
 
@@ -22,14 +22,14 @@ pub static CONCATENATE: Definition = Definition {
     aliases: &["Concat"],
     kind: "Concatenate",
     category: Category::Merge,
-    summary: "Puts branches beside each other, by default along the channels.",
+    summary: "Concatenates branches, by default along the channels.",
     arguments: &[Argument {
         name: "axis",
         takes: "integer",
         default: Default::Int(-1),
         doc: "counts the batch as 0; -1 is the last: channels or features",
     }],
-    details: "All other sizes must agree. In the plan along the channels it costs nothing: branches write where they belong.",
+    details: "All other sizes must agree. Along the channels it costs nothing in the plan: branches write into it directly.",
     example: "Input(32x32x3) >> (Conv(1x1, 8) | Conv(3x3, 8, padding=same)) >> Concatenate",
     build: |arguments| {
         let axis = match arguments.given("axis") {
@@ -103,18 +103,18 @@ impl Operation for Concatenate {
     }
 
     fn lower(&self, cx: &Lowering) -> Result<Lowered, String> {
-        let axis = self.axis_of(cx.inputs[0].len() + 1).ok_or("its axis is not there")?;
+        let axis = self.axis_of(cx.inputs[0].len() + 1).ok_or("its input does not have its axis")?;
         Ok(Lowered::Concatenate { rows: cx.inputs[0][..axis].iter().product() })
     }
 
     fn differentiate(&self, cx: &mut Backward<'_>) -> Result<(), String> {
         let output = cx.output_sizes();
-        let axis = self.axis_of(output.len() + 1).ok_or("its axis is not there")?;
+        let axis = self.axis_of(output.len() + 1).ok_or("its input does not have its axis")?;
         let rows: usize = output[..axis].iter().product();
         let row: usize = output[axis..].iter().product();
         let along_channels = axis + 1 == output.len();
-        // Joined along another axis, rows are longer than the channels: the gradient is seen in such rows and back.
-        let whole = match along_channels {
+        // Along another axis rows are longer than the channels: the gradient is reshaped to such rows and back.
+        let gradient = match along_channels {
             true => cx.gradient,
             false => cx.add_step("rows", TensorType::of(&[rows, row]), Lowered::View, &[cx.gradient], &[]),
         };
@@ -122,9 +122,10 @@ impl Operation for Concatenate {
         for index in 0..cx.layer.inputs.len() {
             let part = cx.sizes(index)[axis..].iter().product::<usize>();
             if along_channels {
-                cx.grad_input_lowered(index, Lowered::Channels(from), &[whole], &[]);
+                cx.grad_input_lowered(index, Lowered::Channels(from), &[gradient], &[]);
             } else if cx.needs_grad[index] {
-                let part = cx.add_step("rows", TensorType::of(&[rows, part]), Lowered::Channels(from), &[whole], &[]);
+                let part =
+                    cx.add_step("rows", TensorType::of(&[rows, part]), Lowered::Channels(from), &[gradient], &[]);
                 cx.grad_input_lowered(index, Lowered::View, &[part], &[]);
             }
             from += part;

@@ -1,4 +1,4 @@
-//! A mixture of branches, weighed by one of them.
+//! `GatedAverage`: a mixture of branches, weighted by one of them.
 
 use crate::diagnostics::{Code, counted};
 use crate::graph::signature::definition::Default;
@@ -57,8 +57,8 @@ impl Operation for GatedAverage {
             inputs.iter().copied().enumerate().filter(|(index, _)| *index != self.gate_index).collect();
         if gate.sizes.len() != 1 || !gate.sizes[0].agrees(Size::Known(others.len())) {
             return Err(error(
-                format!("the gate gives {gate}, but there are {} branches to weigh", others.len()),
-                "one share for each branch",
+                format!("the gate gives {gate}, but there are {} branches to weight", others.len()),
+                "one weight per branch",
             )
             .at_input(self.gate_index)
             .help(format!("end the gate with `Softmax({})`", others.len())));

@@ -1,4 +1,4 @@
-//! Merges value by value: sums, products and the like of branches.
+//! Elementwise merges of branches: sums, products, maxima and the like.
 
 pub mod concatenate;
 pub mod gated_average;
@@ -19,7 +19,7 @@ use ndarray::{ArrayD, IxDyn};
 use std::any::Any;
 use std::sync::Arc;
 
-/// Branches combined value by value.
+/// Branches combined elementwise.
 #[derive(Clone, Debug)]
 pub struct Elementwise {
     pub definition: &'static Definition,
@@ -55,15 +55,15 @@ elementwise! {
         "Input(32x32x8) >> (Identity | GlobalPool(avg) >> Relu(2) >> Sigmoid(8)) >> Multiply";
     AVERAGE: "Average", "The mean of branches.", Merge::Average,
         "Input(20) >> (Relu(8) | Tanh(8)) >> Average";
-    MAXIMUM: "Maximum", "The largest of branches, value by value.", Merge::Maximum,
+    MAXIMUM: "Maximum", "The elementwise maximum of branches.", Merge::Maximum,
         "Input(20) >> (Dense(8) | Dense(8)) >> Maximum";
-    MINIMUM: "Minimum", "The smallest of branches, value by value.", Merge::Minimum,
+    MINIMUM: "Minimum", "The elementwise minimum of branches.", Merge::Minimum,
         "Input(20) >> (Dense(8) | Dense(8)) >> Minimum";
-    SUBTRACT: "Subtract", "The first branch less the others.", Merge::Subtract,
+    SUBTRACT: "Subtract", "The first branch minus the others.", Merge::Subtract,
         "Input(20) >> (Dense(8) | Dense(8)) >> Subtract";
 }
 
-/// What `Elementwise` calls the merges.
+/// The names of the merges in `Elementwise`.
 const FUNCTIONS: [(&str, &Definition, Merge); 6] = [
     ("add", &ADD, Merge::Add),
     ("multiply", &MULTIPLY, Merge::Multiply),
@@ -79,7 +79,7 @@ pub static ELEMENTWISE: Definition = Definition {
     aliases: &[],
     kind: "Elementwise",
     category: Category::Merge,
-    summary: "Branches combined value by value, under NeuPy's name.",
+    summary: "Branches combined elementwise, under NeuPy's name.",
     arguments: &[Argument {
         name: "merge_function",
         takes: "add, multiply, average, maximum, minimum or subtract",
@@ -109,7 +109,7 @@ impl Elementwise {
     }
 }
 
-/// Which of two inputs is spread over the pixels of the other.
+/// Which of two inputs is broadcast over the pixels of the other.
 fn spread(shapes: &[Vec<usize>]) -> Option<usize> {
     let per_channel = |a: &[usize], b: &[usize]| {
         a != b && b.len() == 3 && (a.len() == 1 || a.len() == 3 && a[..2] == [1, 1]) && a.last() == b.last()

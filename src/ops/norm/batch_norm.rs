@@ -1,4 +1,4 @@
-//! Normalisation by the batch.
+//! Batch normalisation.
 
 use crate::diagnostics::Diagnostic;
 use crate::graph::signature::definition::Default;
@@ -26,12 +26,12 @@ pub struct BatchNorm {
     /// Weight of a batch in the running statistics.
     pub alpha: f64,
     pub epsilon: f64,
-    /// How shift and scale begin; `None` for one that is not there: zero and one, which nothing trains and no file holds.
+    /// Initialisers of shift and scale; `None` for a missing one: a constant zero or one, not trained and not stored in files.
     pub beta: Option<Initializer>,
     pub gamma: Option<Initializer>,
 }
 
-/// A parameter of a batch normalisation, or false for none.
+/// The initialiser of an optional parameter; `None` for false.
 fn optional(arguments: &Arguments, name: &str, default: f64) -> Result<Option<Initializer>, Diagnostic> {
     match arguments.given(name).map(|value| &value.kind) {
         Some(ValueKind::Bool(false)) => Ok(None),
@@ -59,13 +59,13 @@ pub static BATCH_NORM: Definition = Definition {
             name: "beta",
             takes: "number, initialiser or false",
             default: Default::Int(0),
-            doc: "how the shift begins; false for none",
+            doc: "initial shift; false for none",
         },
         Argument {
             name: "gamma",
             takes: "number, initialiser or false",
             default: Default::Int(1),
-            doc: "how the scale begins; false for none",
+            doc: "initial scale; false for none",
         },
     ],
     details: "gamma * (x - running_mean) * running_inv_std + beta, per channel. As in NeuPy the stored statistic is the inverse standard deviation, \
@@ -108,7 +108,7 @@ impl Operation for BatchNorm {
         if let Some(last) = shape.last_mut() {
             *last = known_channels("BatchNorm", inputs[0])?;
         }
-        // One that is not there is a constant: see `Parameter::is_fixed`.
+        // A missing one is a constant: see `Parameter::is_fixed`.
         let part = |role: &'static str, initializer: Option<Initializer>, fixed: f64| match initializer {
             Some(initializer) => ParameterSpec::new(role, ParameterKind::Vector, &shape, initializer),
             None => ParameterSpec::gathered(role, &shape, fixed),
@@ -122,7 +122,7 @@ impl Operation for BatchNorm {
     }
 
     fn axis_rule(&self, inputs: &[&TensorType]) -> AxisRule {
-        // The channels of an image are what the file's framework normalises too, not its last axis.
+        // The file's framework normalises the channels of an image too, not its last axis.
         if inputs[0].image().is_some() { AxisRule::Image } else { AxisRule::Channels }
     }
 
@@ -137,7 +137,7 @@ impl Operation for BatchNorm {
         Ok(Lowered::InPlace(Kernel::Norm(NormStep { pixels, channels, activation: cx.epilogue.activation })))
     }
 
-    /// It normalises by the batch then, and gathers the running statistics; a frozen one keeps to the stored ones.
+    /// It normalises by the batch and updates the running statistics; a frozen one uses the stored ones.
     fn train(&self, cx: &mut Forward<'_>) -> Result<NodeId, String> {
         if cx.frozen {
             return cx.add_unchanged();

@@ -1,4 +1,4 @@
-//! Normalisation of one image by itself: by groups of channels, by neighbouring channels (AlexNet), and to unit length.
+//! Normalisation of each image separately: by groups of channels, by neighbouring channels (AlexNet), and to unit length.
 
 pub mod batch_norm;
 
@@ -100,7 +100,7 @@ impl Operation for LocalResponseNorm {
     }
 
     fn lower(&self, cx: &Lowering) -> Result<Lowered, String> {
-        let [height, width, channels] = cx.inputs[0][..] else { return Err("it gets no image".into()) };
+        let [height, width, channels] = cx.inputs[0][..] else { return Err("its input is not an image".into()) };
         Ok(Lowered::Step(Kernel::LocalResponse(LocalResponseStep {
             pixels: height * width,
             channels,
@@ -127,7 +127,7 @@ impl Operation for LocalResponseNorm {
     }
 }
 
-/// Normalisation of groups of channels, each image by itself.
+/// Normalisation of groups of channels of each image.
 #[derive(Clone, Debug, PartialEq)]
 pub struct GroupNorm {
     pub groups: usize,
@@ -142,26 +142,16 @@ pub static GROUP_NORM: Definition = Definition {
     aliases: &["GN"],
     kind: "GroupNorm",
     category: Category::Norm,
-    summary: "Normalises groups of channels of each image by themselves, whatever the batch.",
+    summary: "Normalises groups of channels of each image separately, independent of the batch.",
     arguments: &[
         Argument {
             name: "n_groups",
             takes: "integer",
             default: Default::Required,
-            doc: "groups, which divide the channels",
+            doc: "number of groups, a divisor of the channels",
         },
-        Argument {
-            name: "beta",
-            takes: "number or initialiser",
-            default: Default::Int(0),
-            doc: "how the shift begins",
-        },
-        Argument {
-            name: "gamma",
-            takes: "number or initialiser",
-            default: Default::Int(1),
-            doc: "how the scale begins",
-        },
+        Argument { name: "beta", takes: "number or initialiser", default: Default::Int(0), doc: "initial shift" },
+        Argument { name: "gamma", takes: "number or initialiser", default: Default::Int(1), doc: "initial scale" },
         Argument { name: "epsilon", takes: "number", default: Default::Float(1e-5), doc: "added to the variance" },
     ],
     details: "gamma * (x - mean) / sqrt(variance + epsilon) + beta, with mean and biased variance over all pixels and the channels of a \
@@ -227,7 +217,7 @@ impl Operation for GroupNorm {
     }
 
     fn lower(&self, cx: &Lowering) -> Result<Lowered, String> {
-        let [height, width, channels] = cx.inputs[0][..] else { return Err("it gets no image".into()) };
+        let [height, width, channels] = cx.inputs[0][..] else { return Err("its input is not an image".into()) };
         Ok(Lowered::Step(Kernel::GroupNorm(GroupNormStep {
             pixels: height * width,
             channels,
@@ -277,7 +267,7 @@ pub static NORMALIZE: Definition = Definition {
         name: "epsilon",
         takes: "number",
         default: Default::Float(1e-12),
-        doc: "the least length that is divided by, so that zeros stay zeros",
+        doc: "the minimum divisor, so that zeros stay zeros",
     }],
     details: "x / max(||x||, epsilon) over the last axis; the shape stays. As torch.nn.functional.normalize.",
     example: "Input(512) >> Dense(64) >> Normalize",

@@ -7,9 +7,9 @@ use crate::kernels::conv::im2col::Im2col;
 use crate::kernels::epilogue::{EpilogueArgs, Pool};
 use crate::kernels::parallel::thread_pool::ThreadPool;
 use crate::kernels::tensor_view::Convolution;
+use crate::plan::checked_kernel::{CheckedKernel, ensure};
 use crate::plan::epilogue::Epilogue;
-use crate::plan::input_checks::{CheckedKernel, possible};
-use crate::plan::kernel_step::{Call, Inputs, KernelError, KernelStep, Sizes, keep_others};
+use crate::plan::kernel_step::{Call, Inputs, KernelError, KernelStep, Sizes, copy_unpacked};
 use crate::size::{product, sum};
 use serde::{Deserialize, Serialize};
 
@@ -122,14 +122,14 @@ impl KernelStep for ConvolutionStep {
         let mut inputs = vec![(pixels((window.in_h, window.in_w)), in_c)];
         inputs.extend(self.epilogue.residual.then_some((pixels(out), out_c)));
         let pooled = self.pool().map_or(out, |pool| (pool.reduced(out.0), pool.reduced(out.1)));
-        Sizes { inputs: Inputs::Each(inputs), output: (pixels(pooled), out_c) }
+        Sizes { inputs: Inputs::Fixed(inputs), output: (pixels(pooled), out_c) }
     }
 
     fn constants(&self) -> Vec<usize> {
         std::iter::once(self.packed_len()).chain(self.bias.then_some(self.geometry.out_c)).collect()
     }
 
-    fn packs(&self) -> bool {
+    fn needs_packing(&self) -> bool {
         true
     }
 
@@ -145,7 +145,7 @@ impl KernelStep for ConvolutionStep {
 
     fn pack_into(&self, parameters: &[&[f32]], packed: &mut [f32], scratch: &mut [f32], threads: &ThreadPool) {
         if let Some(weights) = parameters.first() {
-            let packed = keep_others(parameters, self.packed_len(), packed);
+            let packed = copy_unpacked(parameters, self.packed_len(), packed);
             self.pack_weights(weights, packed, scratch, threads);
         }
     }
@@ -158,7 +158,7 @@ impl KernelStep for ConvolutionStep {
         self.algorithm.scratch_len(&self.geometry, batch, self.pool(), workers)
     }
 
-    fn multiplies(&self) -> bool {
+    fn uses_gemm(&self) -> bool {
         self.algorithm.uses_blas()
     }
 
@@ -169,9 +169,9 @@ impl KernelStep for ConvolutionStep {
 
 impl CheckedKernel for ConvolutionStep {
     fn check(&self) -> Result<(), &'static str> {
-        possible(self.is_possible(), "window or its algorithm makes no sense")?;
-        possible(!self.epilogue.softmax, "end is not one of a convolution")?;
-        possible(self.back.is_none_or(|forward| forward.is_possible()), "forward convolution makes no sense")
+        ensure(self.is_possible(), "window or its algorithm makes no sense")?;
+        ensure(!self.epilogue.softmax, "end is not one of a convolution")?;
+        ensure(self.back.is_none_or(|forward| forward.is_possible()), "forward convolution makes no sense")
     }
 
     fn work(&self) -> usize {

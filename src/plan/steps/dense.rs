@@ -8,9 +8,9 @@ use crate::kernels::gemm::{Backend, Shape};
 use crate::kernels::parallel::image_batches::Images;
 use crate::kernels::parallel::thread_pool::ThreadPool;
 use crate::kernels::tensor_view::{View, ViewMut};
+use crate::plan::checked_kernel::{CheckedKernel, ensure};
 use crate::plan::epilogue::Epilogue;
-use crate::plan::input_checks::{CheckedKernel, possible};
-use crate::plan::kernel_step::{Call, Inputs, KernelError, KernelStep, Sizes, keep_others};
+use crate::plan::kernel_step::{Call, Inputs, KernelError, KernelStep, Sizes, copy_unpacked};
 use crate::size::{is_tensor, product};
 use serde::{Deserialize, Serialize};
 
@@ -111,7 +111,7 @@ impl KernelStep for DenseStep {
     }
 
     fn sizes(&self) -> Sizes {
-        Sizes { inputs: Inputs::Each(vec![(1, self.inputs)]), output: (1, self.outputs) }
+        Sizes { inputs: Inputs::Fixed(vec![(1, self.inputs)]), output: (1, self.outputs) }
     }
 
     fn constants(&self) -> Vec<usize> {
@@ -124,7 +124,7 @@ impl KernelStep for DenseStep {
         list
     }
 
-    fn packs(&self) -> bool {
+    fn needs_packing(&self) -> bool {
         self.weights != Storage::Raw
     }
 
@@ -141,7 +141,7 @@ impl KernelStep for DenseStep {
 
     fn pack_into(&self, parameters: &[&[f32]], packed: &mut [f32], _: &mut [f32], threads: &ThreadPool) {
         if let Some(weights) = parameters.first() {
-            let packed = keep_others(parameters, dense::packed_len_weights(self.inputs, self.outputs), packed);
+            let packed = copy_unpacked(parameters, dense::packed_len_weights(self.inputs, self.outputs), packed);
             dense::pack_weights_into(self.inputs, self.outputs, weights, packed, threads);
         }
     }
@@ -154,7 +154,7 @@ impl KernelStep for DenseStep {
         }
     }
 
-    fn products(&self, batch: usize) -> Option<Shape> {
+    fn gemm_shape(&self, batch: usize) -> Option<Shape> {
         let Self { inputs: depth, outputs: columns, .. } = *self;
         let general = self.weights == Storage::Raw && !is_narrow(columns);
         general.then_some(Shape { rows: batch, columns, depth, transposed: (false, false), count: 1 })
@@ -175,10 +175,10 @@ impl KernelStep for DenseStep {
 
 impl CheckedKernel for DenseStep {
     fn check(&self) -> Result<(), &'static str> {
-        possible(is_tensor(&[self.inputs, self.outputs]), "weights are too many")?;
-        possible(!self.epilogue.residual && !self.epilogue.pool, "end is not one of a dense layer")?;
+        ensure(is_tensor(&[self.inputs, self.outputs]), "weights are too many")?;
+        ensure(!self.epilogue.residual && !self.epilogue.pool, "end is not one of a dense layer")?;
         // BLAS counts rows and columns in 32 bits.
         let counts = self.inputs.max(self.outputs) <= i32::MAX as usize;
-        possible(self.weights != Storage::Raw || counts, "weights are too many to be used as they stand")
+        ensure(self.weights != Storage::Raw || counts, "weights are too many to be used as they stand")
     }
 }

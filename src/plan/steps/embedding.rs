@@ -4,7 +4,7 @@ use crate::kernels::movement::embedding::embedding;
 use crate::kernels::movement::embedding_gradient::embedding_gradient;
 use crate::kernels::parallel::image_batches::Images;
 use crate::kernels::tensor_view::View;
-use crate::plan::input_checks::{CheckedKernel, possible};
+use crate::plan::checked_kernel::{CheckedKernel, ensure};
 use crate::plan::kernel_step::{Call, Inputs, KernelError, KernelStep, Sizes};
 use crate::size::{is_tensor, product};
 use serde::{Deserialize, Serialize};
@@ -43,7 +43,7 @@ impl KernelStep for EmbeddingStep {
     }
 
     fn sizes(&self) -> Sizes {
-        Sizes { inputs: Inputs::Each(vec![(1, self.places)]), output: (self.places, self.features) }
+        Sizes { inputs: Inputs::Fixed(vec![(1, self.places)]), output: (self.places, self.features) }
     }
 
     fn constants(&self) -> Vec<usize> {
@@ -53,7 +53,7 @@ impl KernelStep for EmbeddingStep {
 
 impl CheckedKernel for EmbeddingStep {
     fn check(&self) -> Result<(), &'static str> {
-        possible(is_tensor(&[self.rows, self.features]), "table makes no sense")
+        ensure(is_tensor(&[self.rows, self.features]), "table makes no sense")
     }
 }
 
@@ -79,6 +79,6 @@ impl KernelStep for EmbeddingGradientStep {
 
     fn sizes(&self) -> Sizes {
         let EmbeddingStep { places, rows, features } = self.layer;
-        Sizes { inputs: Inputs::Each(vec![(1, places), (places, features)]), output: (1, product([rows, features])) }
+        Sizes { inputs: Inputs::Fixed(vec![(1, places), (places, features)]), output: (1, product([rows, features])) }
     }
 }

@@ -2,9 +2,9 @@
 
 use super::convolution::ConvolutionStep;
 use crate::kernels::conv::fused_rows;
-use crate::kernels::conv::fused_rows::{Convolutions, Link};
+use crate::kernels::conv::fused_rows::{Convolutions, FusedConvolution};
 use crate::kernels::epilogue::EpilogueArgs;
-use crate::plan::input_checks::{CheckedKernel, possible};
+use crate::plan::checked_kernel::{CheckedKernel, ensure};
 use crate::plan::kernel_step::{Call, Inputs, KernelError, KernelStep, Sizes};
 use crate::size::{product, sum};
 use serde::{Deserialize, Serialize};
@@ -24,13 +24,13 @@ impl FusedConvolutionsStep {
             (window.out_h, window.out_w, step.geometry.out_c)
         };
         let (one, behind) = (self.links.iter(), self.links.iter().skip(1));
-        (2..=fused_rows::MOST).contains(&self.links.len())
+        (2..=fused_rows::MAX_CONVOLUTIONS).contains(&self.links.len())
             && self.links.iter().all(FusedConvolutionsStep::takes)
             && one.clone().zip(behind).all(|(one, next)| {
                 let window = &next.geometry.window;
                 (window.in_h, window.in_w, next.geometry.in_c) == size(one) && !one.epilogue.residual
             })
-            && fused_rows::holds(&self.convolutions())
+            && fused_rows::is_within_buffer_limit(&self.convolutions())
     }
 
     /// Whether a convolution, by the algorithm that it has, can be part of a chain.
@@ -63,9 +63,9 @@ impl KernelStep for FusedConvolutionsStep {
             let residual = if step.epilogue.residual { inputs.get(1).copied() } else { None };
             (weights, EpilogueArgs { bias, residual, activation: step.epilogue.activation, pool: None })
         };
-        let parts: SmallVec<[_; fused_rows::MOST]> = self.links.iter().map(link).collect();
-        let links: SmallVec<[Link; fused_rows::MOST]> = std::iter::zip(&self.links, &parts)
-            .map(|(step, &(weights, epilogue))| Link { conv: &step.geometry, weights, epilogue })
+        let parts: SmallVec<[_; fused_rows::MAX_CONVOLUTIONS]> = self.links.iter().map(link).collect();
+        let links: SmallVec<[FusedConvolution; fused_rows::MAX_CONVOLUTIONS]> = std::iter::zip(&self.links, &parts)
+            .map(|(step, &(weights, epilogue))| FusedConvolution { conv: &step.geometry, weights, epilogue })
             .collect();
         fused_rows::convolve(threads, &links, batch, inputs[0], scratch, output);
         Ok(())
@@ -77,21 +77,21 @@ impl KernelStep for FusedConvolutionsStep {
     }
 
     fn sizes(&self) -> Sizes {
-        let none = Sizes { inputs: Inputs::Each(Vec::new()), output: (0, 0) };
+        let none = Sizes { inputs: Inputs::Fixed(Vec::new()), output: (0, 0) };
         let (Some(first), Some(last)) = (self.links.first(), self.links.last()) else { return none };
-        let (Sizes { inputs: Inputs::Each(first), .. }, Sizes { inputs: Inputs::Each(last), output }) =
+        let (Sizes { inputs: Inputs::Fixed(first), .. }, Sizes { inputs: Inputs::Fixed(last), output }) =
             (first.sizes(), last.sizes())
         else {
             return none;
         };
-        Sizes { inputs: Inputs::Each(first.into_iter().take(1).chain(last.into_iter().skip(1)).collect()), output }
+        Sizes { inputs: Inputs::Fixed(first.into_iter().take(1).chain(last.into_iter().skip(1)).collect()), output }
     }
 
     fn constants(&self) -> Vec<usize> {
         self.links.iter().flat_map(ConvolutionStep::constants).collect()
     }
 
-    fn packs(&self) -> bool {
+    fn needs_packing(&self) -> bool {
         true
     }
 
@@ -112,7 +112,7 @@ impl KernelStep for FusedConvolutionsStep {
 
 impl CheckedKernel for FusedConvolutionsStep {
     fn check(&self) -> Result<(), &'static str> {
-        possible(self.is_possible(), "convolutions make no chain")
+        ensure(self.is_possible(), "convolutions make no chain")
     }
 
     /// Where stretches of rows meet, some are computed twice.

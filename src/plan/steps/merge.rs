@@ -4,7 +4,7 @@ use crate::kernels::elementwise::activation::Activation;
 use crate::kernels::elementwise::combine::{Merge, broadcast, elementwise, elementwise_in_place, gated_average};
 use crate::kernels::parallel::image_batches::Images;
 use crate::kernels::tensor_view::View;
-use crate::plan::input_checks::{CheckedKernel, possible};
+use crate::plan::checked_kernel::{CheckedKernel, ensure};
 use crate::plan::kernel_step::{Call, Inputs, KernelError, KernelStep, Sizes};
 use serde::{Deserialize, Serialize};
 use smallvec::SmallVec;
@@ -45,7 +45,7 @@ impl KernelStep for MergeStep {
 
     fn sizes(&self) -> Sizes {
         let size = (self.pixels, self.channels);
-        Sizes { inputs: Inputs::Many(size), output: size }
+        Sizes { inputs: Inputs::Variadic(size), output: size }
     }
 }
 
@@ -85,13 +85,13 @@ impl KernelStep for BroadcastStep {
     fn sizes(&self) -> Sizes {
         let mut inputs = vec![(self.pixels, self.channels); 2];
         inputs[self.spread.min(1)] = (1, self.channels);
-        Sizes { inputs: Inputs::Each(inputs), output: (self.pixels, self.channels) }
+        Sizes { inputs: Inputs::Fixed(inputs), output: (self.pixels, self.channels) }
     }
 }
 
 impl CheckedKernel for BroadcastStep {
     fn check(&self) -> Result<(), &'static str> {
-        possible(self.spread < 2, "spread input is not there")
+        ensure(self.spread < 2, "spread input is not there")
     }
 }
 

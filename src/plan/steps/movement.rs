@@ -4,7 +4,7 @@ use super::pointwise::same;
 use crate::kernels::movement::copy::copy;
 use crate::kernels::movement::transpose::{Axis, permute};
 use crate::kernels::parallel::image_batches::Images;
-use crate::plan::input_checks::{CheckedKernel, possible};
+use crate::plan::checked_kernel::{CheckedKernel, ensure};
 use crate::plan::kernel_step::{Call, Inputs, KernelError, KernelStep, Sizes};
 use crate::size::product;
 use serde::{Deserialize, Serialize};
@@ -61,9 +61,9 @@ impl KernelStep for TransposeStep {
         let y_steps = steps(&y_sizes);
         let x = call.inputs[0];
         let mut axes = [Axis::default(); MAX_AXES + 1];
-        axes[0] = Axis { size: call.batch, x_step: x.image, y_step: call.output.image };
+        axes[0] = Axis { size: call.batch, x_stride: x.image, y_stride: call.output.image };
         for (place, &axis) in self.order.iter().enumerate() {
-            axes[place + 1] = Axis { size: self.sizes[axis], x_step: x_steps[axis], y_step: y_steps[place] };
+            axes[place + 1] = Axis { size: self.sizes[axis], x_stride: x_steps[axis], y_stride: y_steps[place] };
         }
         permute(x.data, call.output.data, &axes[..=self.order.len()], call.threads);
         Ok(())
@@ -75,7 +75,7 @@ impl KernelStep for TransposeStep {
 
     fn sizes(&self) -> Sizes {
         let len = product(self.sizes.iter().copied());
-        Sizes { inputs: Inputs::Each(vec![(1, len)]), output: (1, len) }
+        Sizes { inputs: Inputs::Fixed(vec![(1, len)]), output: (1, len) }
     }
 }
 
@@ -87,6 +87,6 @@ impl CheckedKernel for TransposeStep {
         let axes = self.sizes.len();
         let mut order = self.order.clone();
         order.sort_unstable();
-        possible(axes <= MAX_AXES && order.into_iter().eq(0..axes), "order is not one of its axes")
+        ensure(axes <= MAX_AXES && order.into_iter().eq(0..axes), "order is not one of its axes")
     }
 }

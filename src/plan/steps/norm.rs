@@ -6,7 +6,7 @@ use crate::kernels::norm::group_norm::{Affine, GroupNorm, group_norm, group_norm
 use crate::kernels::norm::local_response_norm::{LocalResponseNorm, local_response_norm};
 use crate::kernels::norm::scale_shift::scale_shift;
 use crate::kernels::parallel::image_batches::Images;
-use crate::plan::input_checks::{CheckedKernel, possible};
+use crate::plan::checked_kernel::{CheckedKernel, ensure};
 use crate::plan::kernel_step::{Call, KernelError, KernelStep, Sizes};
 use crate::size::{product, sum};
 use serde::{Deserialize, Serialize};
@@ -39,7 +39,7 @@ impl KernelStep for NormStep {
         vec![self.channels; 2]
     }
 
-    fn packs(&self) -> bool {
+    fn needs_packing(&self) -> bool {
         true
     }
 
@@ -163,7 +163,7 @@ impl KernelStep for GroupNormStep {
 impl CheckedKernel for GroupNormStep {
     fn check(&self) -> Result<(), &'static str> {
         let groups = self.norm.groups;
-        possible(groups > 0 && self.channels.is_multiple_of(groups), "groups do not divide its channels")
+        ensure(groups > 0 && self.channels.is_multiple_of(groups), "groups do not divide its channels")
     }
 }
 

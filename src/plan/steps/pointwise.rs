@@ -4,7 +4,7 @@ use crate::kernels::elementwise::activate::activate;
 use crate::kernels::elementwise::activation::Activation;
 use crate::kernels::elementwise::softmax::softmax;
 use crate::kernels::parallel::image_batches::Images;
-use crate::plan::input_checks::CheckedKernel;
+use crate::plan::checked_kernel::CheckedKernel;
 use crate::plan::kernel_step::{Call, Inputs, KernelError, KernelStep, Sizes};
 use serde::{Deserialize, Serialize};
 
@@ -77,5 +77,5 @@ impl CheckedKernel for SoftmaxStep {
 
 /// One input and an output of one size.
 pub(super) fn same(pixels: usize, channels: usize) -> Sizes {
-    Sizes { inputs: Inputs::Each(vec![(pixels, channels)]), output: (pixels, channels) }
+    Sizes { inputs: Inputs::Fixed(vec![(pixels, channels)]), output: (pixels, channels) }
 }

@@ -4,7 +4,7 @@ use crate::kernels::parallel::image_batches::Images;
 use crate::kernels::pool::global_pool::{GlobalPool, global_pool};
 use crate::kernels::pool::{average_pool, max_pool};
 use crate::kernels::tensor_view::Window;
-use crate::plan::input_checks::{CheckedKernel, possible};
+use crate::plan::checked_kernel::{CheckedKernel, ensure};
 use crate::plan::kernel_step::{Call, Inputs, KernelError, KernelStep, Sizes};
 use crate::size::product;
 use serde::{Deserialize, Serialize};
@@ -78,7 +78,7 @@ impl KernelStep for PoolStep {
     fn sizes(&self) -> Sizes {
         let window = &self.window;
         Sizes {
-            inputs: Inputs::Each(vec![(product([window.in_h, window.in_w]), self.channels)]),
+            inputs: Inputs::Fixed(vec![(product([window.in_h, window.in_w]), self.channels)]),
             output: (product([window.out_h, window.out_w]), self.channels),
         }
     }
@@ -86,7 +86,7 @@ impl KernelStep for PoolStep {
 
 impl CheckedKernel for PoolStep {
     fn check(&self) -> Result<(), &'static str> {
-        possible(self.window.is_possible(), "window makes no sense")
+        ensure(self.window.is_possible(), "window makes no sense")
     }
 
     fn work(&self) -> usize {
@@ -116,7 +116,7 @@ impl KernelStep for GlobalPoolStep {
     }
 
     fn sizes(&self) -> Sizes {
-        Sizes { inputs: Inputs::Each(vec![(self.pixels, self.channels)]), output: (1, self.channels) }
+        Sizes { inputs: Inputs::Fixed(vec![(self.pixels, self.channels)]), output: (1, self.channels) }
     }
 }
 

@@ -4,7 +4,7 @@ use super::dense::DenseStep;
 use crate::kernels::elementwise::activate::prelu;
 use crate::kernels::parallel::image_batches::Images;
 use crate::kernels::tensor_view::ViewMut;
-use crate::plan::input_checks::{CheckedKernel, possible};
+use crate::plan::checked_kernel::{CheckedKernel, ensure};
 use crate::plan::kernel_step::{Call, Inputs, KernelError, KernelStep, Sizes};
 use crate::size::product;
 use serde::{Deserialize, Serialize};
@@ -94,7 +94,7 @@ impl KernelStep for PReluStep {
         let output = self.pixels_channels();
         match &self.dense {
             Some(dense) => Sizes { output, ..dense.sizes() },
-            None => Sizes { inputs: Inputs::Each(vec![output]), output },
+            None => Sizes { inputs: Inputs::Fixed(vec![output]), output },
         }
     }
 
@@ -104,7 +104,7 @@ impl KernelStep for PReluStep {
         list
     }
 
-    fn packs(&self) -> bool {
+    fn needs_packing(&self) -> bool {
         true
     }
 
@@ -130,10 +130,10 @@ impl CheckedKernel for PReluStep {
         axes.sort_unstable();
         let apart = axes.windows(2).all(|pair| pair[0] < pair[1]);
         let there = axes.last().is_none_or(|&axis| axis < self.sizes.len());
-        possible(!self.sizes.is_empty() && apart && there, "slopes lie along axes that are not there")?;
+        ensure(!self.sizes.is_empty() && apart && there, "slopes lie along axes that are not there")?;
         let Some(dense) = &self.dense else { return Ok(()) };
         dense.check()?;
-        possible(self.sizes == [dense.outputs] && !dense.epilogue.softmax, "slopes are not those of its dense layer")
+        ensure(self.sizes == [dense.outputs] && !dense.epilogue.softmax, "slopes are not those of its dense layer")
     }
 
     fn works_in_place(&self) -> bool {

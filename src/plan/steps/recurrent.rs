@@ -2,7 +2,7 @@
 
 use crate::kernels::elementwise::activation::Activation;
 use crate::kernels::recurrent::{Gru, Lstm, Recurrence, gru, gru_scratch_len, lstm, lstm_scratch_len};
-use crate::plan::input_checks::{CheckedKernel, possible};
+use crate::plan::checked_kernel::{CheckedKernel, ensure};
 use crate::plan::kernel_step::{Call, Inputs, KernelError, KernelStep, Sizes};
 use crate::size::{is_tensor, product, sum};
 use serde::{Deserialize, Serialize};
@@ -34,14 +34,14 @@ impl Sequence {
 
     fn sizes(&self) -> Sizes {
         let output = if self.only_final { 1 } else { self.steps };
-        Sizes { inputs: Inputs::Each(vec![(self.steps, self.features)]), output: (output, self.units) }
+        Sizes { inputs: Inputs::Fixed(vec![(self.steps, self.features)]), output: (output, self.units) }
     }
 
     /// Whether its weights are tensors.
     fn check(&self) -> Result<(), &'static str> {
         // Four gates are the most that a layer has.
         let weights = is_tensor(&[4, self.features, self.units]) && is_tensor(&[4, self.units, self.units]);
-        possible(self.steps > 0 && weights, "sequence makes no sense")
+        ensure(self.steps > 0 && weights, "sequence makes no sense")
     }
 
     /// Lengths of input weights, hidden weights and biases.

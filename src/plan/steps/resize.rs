@@ -2,7 +2,7 @@
 
 use crate::kernels::movement::copy::{PadGeometry, pad};
 use crate::kernels::movement::upscale::{Upscale, upscale};
-use crate::plan::input_checks::CheckedKernel;
+use crate::plan::checked_kernel::CheckedKernel;
 use crate::plan::kernel_step::{Call, Inputs, KernelError, KernelStep, Sizes};
 use crate::size::{product, sum};
 use serde::{Deserialize, Serialize};
@@ -27,7 +27,7 @@ impl KernelStep for UpscaleStep {
     fn sizes(&self) -> Sizes {
         let Upscale { in_h, in_w, channels, scale_h, scale_w } = self.repeat;
         let output = (product([in_h, in_w, scale_h, scale_w]), channels);
-        Sizes { inputs: Inputs::Each(vec![(product([in_h, in_w]), channels)]), output }
+        Sizes { inputs: Inputs::Fixed(vec![(product([in_h, in_w]), channels)]), output }
     }
 }
 
@@ -58,7 +58,7 @@ impl KernelStep for ZeroPadStep {
     fn sizes(&self) -> Sizes {
         let PadGeometry { in_h, in_w, channels, top, left, bottom, right } = self.geometry;
         Sizes {
-            inputs: Inputs::Each(vec![(product([in_h, in_w]), channels)]),
+            inputs: Inputs::Fixed(vec![(product([in_h, in_w]), channels)]),
             output: (product([sum([in_h, top, bottom]), sum([in_w, left, right])]), channels),
         }
     }

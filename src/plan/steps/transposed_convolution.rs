@@ -4,8 +4,8 @@ use crate::kernels::conv::transposed::{TransposedConvolution, deconvolution, pac
 use crate::kernels::elementwise::activation::Activation;
 use crate::kernels::parallel::thread_pool::ThreadPool;
 use crate::kernels::tensor_view::{Convolution, Window};
-use crate::plan::input_checks::{CheckedKernel, possible};
-use crate::plan::kernel_step::{Call, Inputs, KernelError, KernelStep, Sizes, keep_others};
+use crate::plan::checked_kernel::{CheckedKernel, ensure};
+use crate::plan::kernel_step::{Call, Inputs, KernelError, KernelStep, Sizes, copy_unpacked};
 use crate::size::{product, sum};
 use serde::{Deserialize, Serialize};
 
@@ -54,7 +54,7 @@ impl KernelStep for TransposedConvolutionStep {
     fn sizes(&self) -> Sizes {
         let Convolution { window, in_c, out_c, .. } = self.forward;
         Sizes {
-            inputs: Inputs::Each(vec![(product([window.out_h, window.out_w]), out_c)]),
+            inputs: Inputs::Fixed(vec![(product([window.out_h, window.out_w]), out_c)]),
             output: (product([window.in_h, window.in_w]), in_c),
         }
     }
@@ -63,7 +63,7 @@ impl KernelStep for TransposedConvolutionStep {
         std::iter::once(self.weights()).chain(self.bias.then_some(self.forward.in_c)).collect()
     }
 
-    fn packs(&self) -> bool {
+    fn needs_packing(&self) -> bool {
         true
     }
 
@@ -78,7 +78,7 @@ impl KernelStep for TransposedConvolutionStep {
 
     fn pack_into(&self, parameters: &[&[f32]], packed: &mut [f32], _: &mut [f32], _: &ThreadPool) {
         if let Some(weights) = parameters.first() {
-            pack_deconvolution(weights, &self.forward, keep_others(parameters, self.weights(), packed));
+            pack_deconvolution(weights, &self.forward, copy_unpacked(parameters, self.weights(), packed));
         }
     }
 
@@ -89,7 +89,7 @@ impl KernelStep for TransposedConvolutionStep {
 
 impl CheckedKernel for TransposedConvolutionStep {
     fn check(&self) -> Result<(), &'static str> {
-        possible(self.forward.is_possible(), "window makes no sense")
+        ensure(self.forward.is_possible(), "window makes no sense")
     }
 
     /// Each output pixel looks at all taps, also at those that no input meets.

@@ -4,7 +4,7 @@ use crate::data::features::feature_cache::FeatureCacheError;
 use crate::data::photos::prefetch::{Augmented, Decoding, PhotoLoader};
 use crate::data::samples::table::{Table, TableError};
 use crate::data::{Augmentation, Samples};
-use crate::kernels::parallel::disjoint::{Grid, Scratch, share};
+use crate::kernels::parallel::disjoint::{Partition, Scratch, share};
 use crate::kernels::parallel::thread_pool::ThreadPool;
 use crate::runtime::{Aligned, RunError, Session};
 use std::fmt::{self, Display};
@@ -181,7 +181,7 @@ fn gather_rows(rows: &Table, samples: &[usize], to: &mut [f32], pool: &ThreadPoo
     let floats = rows.floats().max(1);
     let rows_per_task = MIN_FLOATS_PER_TASK.div_ceil(floats);
     let error = Mutex::new(None);
-    let grid = Grid::chunks(samples.len() * floats, rows_per_task * floats);
+    let grid = Partition::chunks(samples.len() * floats, rows_per_task * floats);
     share(pool, to, grid, Scratch::none(), &|piece, to, _| {
         for (to, &sample) in to.chunks_exact_mut(floats).zip(&samples[piece.inner * rows_per_task..]) {
             if let Err(found) = rows.read(sample, to) {

@@ -24,7 +24,8 @@ pub fn documentation(name: &str, summary: &str, arguments: &[Argument]) -> Strin
     let list: Vec<String> = arguments.iter().map(Argument::signature).collect();
     let call = if list.is_empty() { name.to_string() } else { format!("{name}({})", list.join(", ")) };
     let width = arguments.iter().map(|argument| argument.name.len()).max().unwrap_or(0);
-    let lines: String = arguments.iter().map(|one| format!("  {:width$}  {}\n", one.name, one.told())).collect();
+    let lines: String =
+        arguments.iter().map(|one| format!("  {:width$}  {}\n", one.name, one.documentation())).collect();
     let heading = if lines.is_empty() { "" } else { "\nArguments:\n" };
     format!("{call}\n\n{summary}\n{heading}{lines}")
 }

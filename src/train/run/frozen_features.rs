@@ -5,7 +5,7 @@ use crate::data::features::feature_cache::FeatureCache;
 use crate::data::samples::table::{KEPT, Table};
 use crate::data::{Dataset, DatasetError, Decoding, Policy, Samples};
 use crate::runtime::Session;
-use crate::runtime::non_finite::without_number;
+use crate::runtime::non_finite::first_nan;
 use crate::source::plain;
 use crate::train::batches::batch_source::{BatchSource, BatchSourceError, Traversal, UnreadablePhoto, run_batch};
 use crate::train::batches::unreadable_photos::{SamplesError, for_each_readable, remove};
@@ -122,7 +122,7 @@ fn compute(
             for (values, &width) in outputs.iter().zip(widths) {
                 row.extend_from_slice(&values[index * width..][..width]);
             }
-            if without_number(&row, row.len()).is_some() {
+            if first_nan(&row, row.len()).is_some() {
                 return Err(BatchSourceError::NonFinite(sample));
             }
             store(sample, &row);

@@ -170,7 +170,7 @@ pub(crate) fn replace(
         file.finish()
     };
     draft.by_name(write).map_err(|error: Hdf5Error| unwritable(error.to_string()))?;
-    draft.settle(true).map_err(|error| unwritable(plain(&error)))
+    draft.persist(true).map_err(|error| unwritable(plain(&error)))
 }
 
 #[cfg(test)]

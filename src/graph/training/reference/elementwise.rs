@@ -1,7 +1,7 @@
 //! Gradients of elementwise functions, softmax, learnt slopes, unit length, and merges.
 
 use crate::kernels::elementwise::activation::Activation;
-use crate::kernels::elementwise::activation_gradient::slope_from_output;
+use crate::kernels::elementwise::activation_gradient::is_slope_from_output;
 use crate::kernels::elementwise::combine::Merge;
 use crate::plan::steps::gradient::merge_gradient::{BroadcastGradientStep, GateGradientStep, GatedAverageGradientStep};
 use crate::plan::steps::gradient::pointwise_gradient::NormalizeGradientStep;
@@ -10,7 +10,7 @@ use crate::plan::steps::prelu::PReluStep;
 
 /// dx of an elementwise function. `known` is its output where that determines the slope, else its input.
 pub fn activation_gradient(activation: Activation, dy: &[f64], known: &[f64]) -> Vec<f64> {
-    let slope = if slope_from_output(activation) { slope_of_output } else { slope_at_input };
+    let slope = if is_slope_from_output(activation) { slope_of_output } else { slope_at_input };
     dy.iter().zip(known).map(|(dy, &known)| dy * slope(activation, known)).collect()
 }
 

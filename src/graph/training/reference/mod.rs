@@ -24,7 +24,7 @@ pub fn has_reference(kernel: &Kernel) -> bool {
         Kernel::Convolution(step) => !step.bias && step.epilogue.is_empty(),
         Kernel::Merge(_) | Kernel::Transpose(_) => true,
         Kernel::Noise(_) | Kernel::Repack(_) => false,
-        other => other.trains(),
+        other => other.is_training_only(),
     }
 }
 
@@ -32,8 +32,8 @@ pub fn has_reference(kernel: &Kernel) -> bool {
 pub fn evaluate(kernel: &Kernel, inputs: &[Vec<f64>], parameters: &[Vec<f64>]) -> Option<Vec<f64>> {
     let first = inputs.first().map_or(&[][..], Vec::as_slice);
     let (pixels, channels) = match kernel.sizes().inputs {
-        Inputs::Each(list) => list.first().copied()?,
-        Inputs::Many(size) | Inputs::Gated(_, size) => size,
+        Inputs::Fixed(list) => list.first().copied()?,
+        Inputs::Variadic(size) | Inputs::Gated(_, size) => size,
     };
     let size = Images { n: first.len() / (pixels * channels).max(1), pixels, channels };
     let n = size.n;

@@ -1,6 +1,6 @@
 //! The gradients of depthwise convolutions: each input channel has its own kernel, or `multiplier` of them.
 
-use crate::kernels::parallel::disjoint::{Grid, Scratch, share};
+use crate::kernels::parallel::disjoint::{Partition, Scratch, share};
 use crate::kernels::parallel::thread_pool::ThreadPool;
 use crate::kernels::simd::multiversion::multiversion;
 use crate::kernels::tensor_view::{Convolution, View, Window};
@@ -62,8 +62,9 @@ pub fn weight_gradient(
     let cut = Cut::new(conv, batch);
     let (sums, out_c, out_h) = (cut.sums(), conv.out_c, conv.window.out_h);
     let partial = &mut scratch[..cut.pieces * cut.blocks * sums];
-    let grid = Grid { outer: cut.pieces, outer_stride: cut.blocks * sums, ..Grid::chunks(cut.blocks * sums, sums) };
-    share(threads, partial, grid, Scratch::none(), &|piece, sums, _| {
+    let partition =
+        Partition { outer: cut.pieces, outer_stride: cut.blocks * sums, ..Partition::chunks(cut.blocks * sums, sums) };
+    share(threads, partial, partition, Scratch::none(), &|piece, sums, _| {
         sums.fill(0.0);
         let channels = piece.inner * BLOCK..((piece.inner + 1) * BLOCK).min(out_c);
         for row in piece.outer * cut.rows..((piece.outer + 1) * cut.rows).min(batch * out_h) {
@@ -74,7 +75,7 @@ pub fn weight_gradient(
         }
     });
     let partial = &*partial;
-    share(threads, dw, Grid::chunks(cut.taps * out_c, out_c), Scratch::none(), &|piece, row, _| {
+    share(threads, dw, Partition::chunks(cut.taps * out_c, out_c), Scratch::none(), &|piece, row, _| {
         for (block, sum) in row.chunks_mut(BLOCK).enumerate() {
             sum.fill(0.0);
             // Pieces are added in their order, whoever computed them.

@@ -6,8 +6,8 @@
 
 use super::depthwise_gradient;
 use crate::kernels::epilogue::check_view;
-use crate::kernels::gemm::{Backend, Operand, Product, Shape, multiply_alone};
-use crate::kernels::parallel::disjoint::{Grid, Scratch, share};
+use crate::kernels::gemm::{Backend, Operand, Product, Shape, multiply_serial};
+use crate::kernels::parallel::disjoint::{Partition, Scratch, share};
 use crate::kernels::parallel::image_batches::{Images, bands, span};
 use crate::kernels::parallel::thread_pool::ThreadPool;
 use crate::kernels::simd::isa::Isa;
@@ -44,8 +44,8 @@ pub fn flip_weights(conv: &Convolution, weights: &[f32], out: &mut [f32], thread
     assert_eq!(out.len(), taps * each, "flipped weights");
     // A task has some rows of one tap's flipped weights.
     let rows = (TRANSPOSED / conv.in_c.max(1)).clamp(1, out_c.max(1)).next_multiple_of(TILE).min(out_c.max(1));
-    let grid = Grid { outer: taps, outer_stride: each, ..Grid::chunks(each, rows * conv.in_c) };
-    share(threads, out, grid, Scratch::none(), &|piece, out, _| {
+    let partition = Partition { outer: taps, outer_stride: each, ..Partition::chunks(each, rows * conv.in_c) };
+    share(threads, out, partition, Scratch::none(), &|piece, out, _| {
         let tap = &weights[(taps - 1 - piece.outer) * each..][..each];
         let first = piece.inner * rows;
         let count = out.len() / conv.in_c;
@@ -152,8 +152,9 @@ pub fn input_gradient(
     let count = window.in_h.div_ceil(cut.rows);
     let len = span(cut.rows.min(window.in_h), dx.ld, row);
     let last = span(window.in_h - (count - 1) * cut.rows, dx.ld, row);
-    let grid = Grid { outer: batch, outer_stride: dx.image, inner: count, inner_stride: cut.rows * dx.ld, len, last };
-    share(threads, dx.data, grid, Scratch { data: scratch, each }, &|piece, out, copy| {
+    let partition =
+        Partition { outer: batch, outer_stride: dx.image, inner: count, inner_stride: cut.rows * dx.ld, len, last };
+    share(threads, dx.data, partition, Scratch { data: scratch, per_worker: each }, &|piece, out, copy| {
         let dy = View { data: &dy.data[piece.outer * dy.image..], ..dy };
         let first = piece.inner * cut.rows;
         let rows = first..(first + cut.rows).min(window.in_h);
@@ -243,7 +244,7 @@ impl Phase {
                 let product = Product { rows: pixels, columns: in_c, depth: out_c, alpha: 1.0, beta, backend };
                 let left = Operand { data: copy, ld: out_c, transposed: false };
                 let right = Operand { data: &weights[tap..], ld: conv.out_c, transposed: true };
-                multiply_alone(isa, &product, left, right, sums, in_c);
+                multiply_serial(isa, &product, left, right, sums, in_c);
                 begun = true;
             }
         }

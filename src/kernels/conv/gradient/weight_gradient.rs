@@ -9,8 +9,8 @@ use crate::kernels::conv::window_copy::copy_windows;
 use crate::kernels::conv::winograd::weight_gradient_winograd;
 use crate::kernels::epilogue::check_view;
 use crate::kernels::gemm;
-use crate::kernels::gemm::{Operand, Product, multiply_alone};
-use crate::kernels::parallel::disjoint::{Grid, Scratch, share};
+use crate::kernels::gemm::{Operand, Product, multiply_serial};
+use crate::kernels::parallel::disjoint::{Partition, Scratch, share};
 use crate::kernels::parallel::thread_pool::ThreadPool;
 use crate::kernels::simd::isa::Isa;
 use crate::kernels::tensor_view::{Convolution, View};
@@ -171,11 +171,11 @@ impl<'a> General<'a> {
         }
         let groups = conv.groups;
         let (partial, scratch) = scratch.split_at_mut(self.partial_len());
-        let own = Scratch { data: scratch, each: self.worker_len() };
-        let grid = Grid {
+        let own = Scratch { data: scratch, per_worker: self.worker_len() };
+        let partition = Partition {
             outer: self.pieces * groups,
             outer_stride: depth * out_c,
-            ..Grid::chunks(depth * out_c, self.rows * out_c)
+            ..Partition::chunks(depth * out_c, self.rows * out_c)
         };
         let work = |part: usize, block: usize, sum: &mut [f32], copy: &mut [f32]| {
             let first = block * self.rows;
@@ -192,12 +192,12 @@ impl<'a> General<'a> {
             );
         };
         if partial.is_empty() {
-            share(threads, dw, grid, own, &|piece, sum, copy| work(piece.outer, piece.inner, sum, copy));
+            share(threads, dw, partition, own, &|piece, sum, copy| work(piece.outer, piece.inner, sum, copy));
             return;
         }
-        share(threads, partial, grid, own, &|piece, sum, copy| work(piece.outer, piece.inner, sum, copy));
+        share(threads, partial, partition, own, &|piece, sum, copy| work(piece.outer, piece.inner, sum, copy));
         let partial = &*partial;
-        share(threads, dw, Grid::chunks(depth * conv.out_c, conv.out_c), Scratch::none(), &|piece, row, _| {
+        share(threads, dw, Partition::chunks(depth * conv.out_c, conv.out_c), Scratch::none(), &|piece, row, _| {
             for (group, sums) in row.chunks_exact_mut(out_c).enumerate() {
                 // Pieces are added in their order, whoever computed them.
                 for index in 0..self.pieces {
@@ -251,7 +251,7 @@ impl<'a> General<'a> {
                 Operand { data: copy, ld: rows.len(), transposed: true }
             };
             let data = &dy.data[image * dy.image + within * dy.ld + group * self.out_c..];
-            multiply_alone(isa, &product, left, Operand { data, ld: dy.ld, transposed: false }, sum, self.out_c);
+            multiply_serial(isa, &product, left, Operand { data, ld: dy.ld, transposed: false }, sum, self.out_c);
             pixel += count;
         }
     }

@@ -12,8 +12,8 @@ mod weight_transform;
 use crate::kernels::conv::algorithm::{ConvAlgorithm, ConvCall};
 use crate::kernels::conv::cost::Sizes;
 use crate::kernels::epilogue::{EpilogueArgs, EpiloguePtrs, Output, Pool, check_convolution};
-use crate::kernels::gemm::micro_kernel::{FINE, Product, Rows};
-use crate::kernels::gemm::panel::{Grid, packed_len, panels};
+use crate::kernels::gemm::micro_kernel::{LhsRows, PackedProduct, SUM_BLOCK};
+use crate::kernels::gemm::panel::{BlockGrid, packed_len, panels};
 use crate::kernels::parallel::thread_pool::{ALIGNMENT, ThreadPool, WorkerScratch};
 use crate::kernels::simd::tile::PANEL;
 use crate::kernels::target;
@@ -208,7 +208,7 @@ impl ConvAlgorithm for Blocking {
             }
             return;
         }
-        let (output, finish) = check_convolution(conv, batch, &input, epilogue, output);
+        let (output, epilogue_ptrs) = check_convolution(conv, batch, &input, epilogue, output);
         let blocking = &self.fitted(conv, batch);
         let common = WorkerScratch::len(blocking.common_len(conv, batch), 1);
         assert!(scratch.len() >= common, "scratch memory is too small");
@@ -227,8 +227,8 @@ impl ConvAlgorithm for Blocking {
             zeros,
             workers: &workers,
             output,
-            finish: &finish,
-            epilogue,
+            epilogue: &epilogue_ptrs,
+            pool: epilogue.pool,
         };
         match blocking.tile {
             Tile::F2 => call.run::<F2>(batch, shared),
@@ -285,8 +285,8 @@ struct Call<'a> {
     zeros: &'a [f32],
     workers: &'a WorkerScratch<'a>,
     output: Output<'a>,
-    finish: &'a EpiloguePtrs<'a>,
-    epilogue: &'a EpilogueArgs<'a>,
+    epilogue: &'a EpiloguePtrs<'a>,
+    pool: Option<Pool>,
 }
 
 /// An address that tasks share; they write disjoint parts.
@@ -334,7 +334,7 @@ impl Call<'_> {
         let mut first = 0;
         while first < total {
             let count = at_once.min(total - first);
-            let grid = Grid::new(count, PANEL, count.div_ceil(16).min(8), 1, 1);
+            let grid = BlockGrid::new(count, PANEL, count.div_ceil(16).min(8), 1, 1);
             self.threads.run(grid.blocks(), &|task, _| {
                 let tiles = grid.block(task).0;
                 // SAFETY: blocks of tiles are disjoint.
@@ -408,24 +408,28 @@ impl Call<'_> {
         // SAFETY: the blocks are within the scratch and the weights, as their lengths were computed for them.
         unsafe {
             for point in 0..T::IN * T::IN {
-                let product = Product {
-                    a: Rows::Strided { data: v.add(point * input_point), ld: Blocking::row(self.conv), tap: 0 },
+                let product = PackedProduct {
+                    a: LhsRows::Strided {
+                        data: v.add(point * input_point),
+                        ld: Blocking::row(self.conv),
+                        tap_stride: 0,
+                    },
                     rows: tiles.len(),
                     taps: 1,
                     depth: in_c,
                     b: self.weights.as_ptr().add(point * each + channels.start * in_c),
                     panel_stride: in_c * PANEL,
-                    next: self.weights.as_ptr().wrapping_add((point + 1) * each + channels.start * in_c),
+                    next_panel: self.weights.as_ptr().wrapping_add((point + 1) * each + channels.start * in_c),
                     columns,
                     c: m.as_mut_ptr().add(point * output_point),
                     ldc: columns,
                     accumulate: false,
-                    finish: None,
+                    epilogue: None,
                     residual: std::ptr::null(),
                     first_column: 0,
                 };
-                let group = if T::is_positive(point) { FINE / 2 } else { FINE };
-                product.run_in_groups(self.threads.isa(), group);
+                let group = if T::is_positive(point) { SUM_BLOCK / 2 } else { SUM_BLOCK };
+                product.run_with_blocked_sums(self.threads.isa(), group);
             }
             self.threads.isa().dispatch(OutputTransform {
                 tile: PhantomData::<T>,
@@ -438,8 +442,8 @@ impl Call<'_> {
                 first_channel: channels.start,
                 channels: channels.len(),
                 output: self.output,
-                finish: self.finish,
-                pool: self.epilogue.pool,
+                epilogue: self.epilogue,
+                pool: self.pool,
             });
         }
     }

@@ -339,7 +339,7 @@ pub(crate) struct OutputTransform<'a, T> {
     pub first_channel: usize,
     pub channels: usize,
     pub output: Output<'a>,
-    pub finish: &'a EpiloguePtrs<'a>,
+    pub epilogue: &'a EpiloguePtrs<'a>,
     pub pool: Option<Pool>,
 }
 
@@ -375,7 +375,7 @@ impl<T: Tile> OutputTransform<'_, T> {
         lanes: usize,
     ) {
         let window = &self.tiling.window;
-        let finish = self.finish;
+        let epilogue = self.epilogue;
         let at = self.first_channel + channel;
         // SAFETY: only pixels within the output, and lanes that exist, are touched.
         unsafe {
@@ -399,34 +399,34 @@ impl<T: Tile> OutputTransform<'_, T> {
                     results[i][j] = y[i];
                 }
             }
-            let bias = if finish.bias.is_null() {
+            let bias = if epilogue.bias.is_null() {
                 zero
             } else if FULL {
-                V::load(finish.bias.add(at))
+                V::load(epilogue.bias.add(at))
             } else {
-                V::load_partial(finish.bias.add(at), lanes)
+                V::load_partial(epilogue.bias.add(at), lanes)
             };
-            let (low, high) = (V::splat(finish.low), V::splat(finish.high));
+            let (low, high) = (V::splat(epilogue.low), V::splat(epilogue.high));
             let (out_y, out_x) = (tile_y * T::OUT, tile_x * T::OUT);
             let height = T::OUT.min(window.out_h - out_y);
             let width = T::OUT.min(window.out_w - out_x);
-            let residual = finish.residual(image, out_y * window.out_w + out_x);
+            let residual = epilogue.residual(image, out_y * window.out_w + out_x);
             for i in 0..T::OUT {
                 for j in 0..T::OUT {
                     let mut value = results[i][j].add(bias);
                     if !residual.is_null() && i < height && j < width {
-                        let from = residual.add((i * window.out_w + j) * finish.residual_ld + at);
+                        let from = residual.add((i * window.out_w + j) * epilogue.residual_ld + at);
                         value = value.add(if FULL { V::load(from) } else { V::load_partial(from, lanes) });
                     }
                     results[i][j] = value.max(low).min(high);
                 }
             }
-            if finish.clips {
+            if epilogue.clips {
                 self.put_tile::<V, FULL>(results, (image, out_y, out_x), at, lanes);
             } else {
                 let mut activated = results;
                 let floats = MOST * MOST * V::LANES;
-                activate_row::<V>(finish.activation, activated.as_mut_ptr().cast(), floats);
+                activate_row::<V>(epilogue.activation, activated.as_mut_ptr().cast(), floats);
                 self.put_tile::<V, FULL>(activated, (image, out_y, out_x), at, lanes);
             }
         }

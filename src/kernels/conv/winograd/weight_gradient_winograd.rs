@@ -7,9 +7,9 @@
 use super::gradient_transforms::{OutputGradientTransform, WeightGradientTransform};
 use super::transforms::{F4, InputTransform, Tile, Tiling};
 use crate::kernels::conv::winograd;
-use crate::kernels::gemm::panel::Grid;
-use crate::kernels::gemm::{Backend, Operand, Product, Shape, multiply_alone};
-use crate::kernels::parallel::disjoint::{Grid as Pieces, Scratch, share};
+use crate::kernels::gemm::panel::BlockGrid;
+use crate::kernels::gemm::{Backend, Operand, Product, Shape, multiply_serial};
+use crate::kernels::parallel::disjoint::{Partition, Scratch, share};
 use crate::kernels::parallel::thread_pool::{ALIGNMENT, ThreadPool};
 use crate::kernels::simd::tile::PANEL;
 use crate::kernels::tensor_view::{Convolution, View};
@@ -135,7 +135,7 @@ pub fn weight_gradient(
         let count = blocks.tiles.min(blocks.total - first);
         transform(threads, conv, (x, dy), &blocks, first..first + count, (inputs, outputs, zeros));
         let (inputs, outputs) = (&*inputs, &*outputs);
-        share(threads, sums, Pieces::chunks(POINTS * place, place), Scratch::none(), &|piece, sum, _| {
+        share(threads, sums, Partition::chunks(POINTS * place, place), Scratch::none(), &|piece, sum, _| {
             let (inputs, outputs) =
                 (&inputs[piece.inner * blocks.input_point..], &outputs[piece.inner * blocks.output_point..]);
             for tile in (0..count).step_by(DEPTH) {
@@ -144,7 +144,7 @@ pub fn weight_gradient(
                 let product = Product { rows: conv.in_c, columns: conv.out_c, depth, alpha: 1.0, beta, backend };
                 let left = Operand { data: &inputs[tile * conv.in_c..], ld: conv.in_c, transposed: true };
                 let right = Operand { data: &outputs[tile * conv.out_c..], ld: conv.out_c, transposed: false };
-                multiply_alone(threads.isa(), &product, left, right, sum, conv.out_c);
+                multiply_serial(threads.isa(), &product, left, right, sum, conv.out_c);
             }
         });
         first += count;
@@ -176,7 +176,7 @@ fn transform(
     (inputs, outputs, zeros): (&mut [f32], &mut [f32], &[f32]),
 ) {
     let (inputs, outputs) = (Shared(inputs.as_mut_ptr()), Shared(outputs.as_mut_ptr()));
-    let grid = Grid::new(range.len(), PANEL, TASK_TILES, 1, 1);
+    let grid = BlockGrid::new(range.len(), PANEL, TASK_TILES, 1, 1);
     threads.run(grid.blocks(), &|task, _| {
         let tiles = grid.block(task).0;
         let (first, count) = (range.start + tiles.start, tiles.len());

@@ -74,7 +74,7 @@ fn each_row<const N: usize, const K: usize>(
     first: usize,
     mut stripe: Stripe<'_>,
 ) {
-    let rows = stripe.part(0).len() / PANEL;
+    let rows = stripe.segment(0).len() / PANEL;
     for panel in 0..panels(taps.out_c) {
         let width = PANEL.min(taps.out_c - panel * PANEL);
         let mut points = [[[0.0; PANEL]; N]; N];
@@ -91,7 +91,7 @@ fn each_row<const N: usize, const K: usize>(
                 transform_lanes(transform, &weights, lane, &mut points);
             }
             for (point, values) in points.as_flattened().iter().enumerate() {
-                let lines = stripe.part(point * panels(taps.out_c) + panel);
+                let lines = stripe.segment(point * panels(taps.out_c) + panel);
                 lines[index * PANEL..][..PANEL].copy_from_slice(values);
             }
         }

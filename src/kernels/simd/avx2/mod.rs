@@ -1,4 +1,4 @@
-//! Vectors of AVX2 with FMA; its register tiles have loops in assembly.
+//! AVX2 and FMA vectors; their GEMM micro-kernels are in assembly.
 
 pub(crate) mod inner_loop;
 pub(crate) mod row_tile_asm;
@@ -10,25 +10,25 @@ use std::arch::x86_64::*;
 /// Runs the kernel compiled for AVX2 and FMA.
 ///
 /// # Safety
-/// The machine must have both, and the kernel's own conditions must hold.
+/// The machine must support both, and the kernel's own preconditions must be met.
 #[target_feature(enable = "avx2,fma")]
 pub unsafe fn run<K: SimdOp>(kernel: K) {
-    // SAFETY: the caller's promise is the kernel's condition.
+    // SAFETY: the caller promises the kernel's preconditions.
     unsafe { kernel.run::<F32x8>() }
 }
 
-/// Runs the kernel compiled for AVX2 and FMA, with the shapes of AVX-512.
+/// Runs the kernel compiled for AVX2 and FMA with 16-lane vectors, in AVX-512's shapes.
 ///
 /// # Safety
 /// As of [`run`].
 #[cfg(test)]
 #[target_feature(enable = "avx2,fma")]
 pub unsafe fn run_wide<K: SimdOp>(kernel: K) {
-    // SAFETY: the caller's promise is the kernel's condition.
+    // SAFETY: the caller promises the kernel's preconditions.
     unsafe { kernel.run::<crate::kernels::simd::portable::Wide>() }
 }
 
-/// The masks of the first 0 to 8 lanes: read from `8 - count` on.
+/// Lane masks: 8 integers from offset `8 - count` enable the first `count` lanes.
 static MASKS: [i32; 16] = [-1, -1, -1, -1, -1, -1, -1, -1, 0, 0, 0, 0, 0, 0, 0, 0];
 
 /// Eight floats in an AVX register.
@@ -36,14 +36,14 @@ static MASKS: [i32; 16] = [-1, -1, -1, -1, -1, -1, -1, -1, 0, 0, 0, 0, 0, 0, 0, 
 #[repr(transparent)]
 pub struct F32x8(__m256);
 
-// SAFETY of the blocks in the implementations: a value of the type exists only where its maker's caller promised
-// the instruction set, and the pointers are the callers' promises.
+// SAFETY of the blocks below: a value exists only if its constructor's caller promised the instruction set; callers also
+// promise that pointers are valid.
 
-/// The registers of a tile's sums, as the assembly takes them.
+/// The accumulators of a tile as the register type of the assembly.
 #[inline(always)]
-fn registers<const R: usize, const N: usize>(sums: &mut [[F32x8; N]; R]) -> &mut [[__m256; N]; R] {
-    // SAFETY: a vector is its register (`repr(transparent)`).
-    unsafe { &mut *std::ptr::from_mut(sums).cast() }
+fn registers<const R: usize, const N: usize>(acc: &mut [[F32x8; N]; R]) -> &mut [[__m256; N]; R] {
+    // SAFETY: `F32x8` is `repr(transparent)` over the register type.
+    unsafe { &mut *std::ptr::from_mut(acc).cast() }
 }
 
 impl Vector for F32x8 {
@@ -93,7 +93,7 @@ impl Vector for F32x8 {
     }
     #[inline(always)]
     fn max(self, other: Self) -> Self {
-        // The instruction returns its second operand where one is not a number.
+        // The instruction returns its second operand if either is NaN.
         // SAFETY: see above.
         Self(unsafe { _mm256_max_ps(other.0, self.0) })
     }
@@ -128,32 +128,32 @@ impl Vector for F32x8 {
         row_tile_asm::has_row_tile(rows)
     }
     #[inline(always)]
-    unsafe fn run_row_tile(rows: usize, across: &RowTile) {
+    unsafe fn run_row_tile(rows: usize, tile: &RowTile) {
         // SAFETY: the caller's promise.
-        unsafe { row_tile_asm::run_row_tile(rows, across) }
+        unsafe { row_tile_asm::run_row_tile(rows, tile) }
     }
     #[inline(always)]
     unsafe fn accumulate_k<const R: usize, const N: usize>(
-        sums: &mut [[Self; N]; R],
+        acc: &mut [[Self; N]; R],
         slice: &KSlice<R>,
         fetch: Prefetch,
     ) -> usize {
         // SAFETY: the same promises.
-        unsafe { inner_loop::accumulate_k(registers(sums), slice, fetch) }
+        unsafe { inner_loop::accumulate_k(registers(acc), slice, fetch) }
     }
     #[inline(always)]
-    unsafe fn accumulate_k_groups<const R: usize, const N: usize>(
-        sums: &mut [[Self; N]; R],
+    unsafe fn accumulate_k_blocked<const R: usize, const N: usize>(
+        acc: &mut [[Self; N]; R],
         slice: &KSlice<R>,
-        group: usize,
+        sum_block: usize,
         fetch: Prefetch,
     ) -> usize {
         // SAFETY: the same promises.
-        unsafe { inner_loop::accumulate_k_groups(registers(sums), slice, group, fetch) }
+        unsafe { inner_loop::accumulate_k_blocked(registers(acc), slice, sum_block, fetch) }
     }
     #[inline(always)]
     unsafe fn load_partial(from: *const f32, count: usize) -> Self {
-        // SAFETY: see above; lanes that the mask leaves out are not read.
+        // SAFETY: see above; masked-off lanes are not read.
         unsafe {
             let mask = _mm256_loadu_si256(MASKS.as_ptr().add(8 - count).cast());
             Self(_mm256_maskload_ps(from, mask))
@@ -161,7 +161,7 @@ impl Vector for F32x8 {
     }
     #[inline(always)]
     unsafe fn store_partial(self, to: *mut f32, count: usize) {
-        // SAFETY: see above; lanes that the mask leaves out are not written.
+        // SAFETY: see above; masked-off lanes are not written.
         unsafe {
             let mask = _mm256_loadu_si256(MASKS.as_ptr().add(8 - count).cast());
             _mm256_maskstore_ps(to, mask, self.0);

@@ -1,266 +1,265 @@
-//! AVX2's register tiles from the first multiplication to what is stored, in assembly: between the loops of short products
-//! the compiler's code costs as much as the loops. What is added and where results go is asked for before the loop.
+//! AVX2's complete GEMM micro-kernels in assembly, inner loop, epilogue and store: at a small K the compiler's code around
+//! the loop costs as much as the loop. The rows of C and of the residual are prefetched before the loop.
 
-use super::inner_loop::{gather, hold, place, turn};
+use super::inner_loop::{add_total, k_step, store_total, unrolled};
 use crate::kernels::simd::tile::PANEL;
 use crate::kernels::simd::tile::{RowTile, UNROLL};
 use crate::kernels::simd::vector::prefetch;
 use std::arch::asm;
 
-/// What an instruction makes of each sum and one operand before it.
-macro_rules! each {
-    ($instruction:literal $first:literal $second:literal $($row:ident $left:ident $right:ident)*) => {
+/// Applies `$instruction` to every accumulator, with one operand for each row's first vector and one for its second.
+macro_rules! for_each_acc {
+    ($instruction:literal $operand0:literal $operand1:literal $($row:ident $acc0:ident $acc1:ident)*) => {
         concat!($(
-            $instruction, " {", stringify!($left), "}, {", $first, "}, {", stringify!($left), "}\n",
-            $instruction, " {", stringify!($right), "}, {", $second, "}, {", stringify!($right), "}\n",
+            $instruction, " {", stringify!($acc0), "}, {", $operand0, "}, {", stringify!($acc0), "}\n",
+            $instruction, " {", stringify!($acc1), "}, {", $operand1, "}, {", stringify!($acc1), "}\n",
         )*)
     };
 }
 
-/// Adds to each row's sums what stands in memory: the first of them at `place`, each other `by` further.
-macro_rules! add_rows {
-    ($by:literal) => { "" };
-    ($by:literal $row:ident $left:ident $right:ident $($others:tt)*) => {
+/// Adds a matrix tile in memory to the accumulators: the first row is at `{k}`, rows are `{$ld}` bytes apart.
+macro_rules! add_tile {
+    ($ld:literal) => { "" };
+    ($ld:literal $row:ident $acc0:ident $acc1:ident $($others:tt)*) => {
         concat!(
-            "vaddps {", stringify!($left), "}, {", stringify!($left), "}, [{place}]\n",
-            "vaddps {", stringify!($right), "}, {", stringify!($right), "}, [{place} + 32]\n",
-            "add {place}, {", $by, "}\n",
-            add_rows!($by $($others)*)
+            "vaddps {", stringify!($acc0), "}, {", stringify!($acc0), "}, [{k}]\n",
+            "vaddps {", stringify!($acc1), "}, {", stringify!($acc1), "}, [{k} + 32]\n",
+            "add {k}, {", $ld, "}\n",
+            add_tile!($ld $($others)*)
         )
     };
 }
 
-/// Stores each row's sums, the first of them at `to`.
-macro_rules! store {
+/// Stores the accumulators to C, the first row at `{c}`.
+macro_rules! store_tile {
     () => { "" };
-    ($row:ident $left:ident $right:ident $($others:tt)*) => {
+    ($row:ident $acc0:ident $acc1:ident $($others:tt)*) => {
         concat!(
-            "vmovups [{to}], {", stringify!($left), "}\n",
-            "vmovups [{to} + 32], {", stringify!($right), "}\n",
-            "add {to}, {ld}\n",
-            store!($($others)*)
+            "vmovups [{c}], {", stringify!($acc0), "}\n",
+            "vmovups [{c} + 32], {", stringify!($acc1), "}\n",
+            "add {c}, {ldc}\n",
+            store_tile!($($others)*)
         )
     };
 }
 
-/// What the assembly of [`RowTile`] finds through one register.
+/// Operands of the loops and the epilogue that the assembly addresses through one register.
 #[repr(C)]
-struct EpilogueParams {
+struct Params {
     bias: *const f32,
     low: f32,
     high: f32,
-    /// 0 if nothing is clipped, 1 if below, 2 if above as well.
+    /// 0 without a clip, 1 for a lower bound only, 2 for both bounds.
     clips: u32,
-    /// Whether what the result holds is added before.
+    /// Whether to add the previous value of C.
     accumulate: u32,
-    /// What is added behind the bias, or null, and bytes from one row to the next.
+    /// Added after the bias, or null.
     residual: *const f32,
+    /// Bytes from one row of the residual to the next.
     residual_ld: usize,
-    /// Bytes from a tap's first address to the next tap's.
-    tap: usize,
-    /// Bytes of a row that are whole turns, and all.
-    turns: usize,
+    /// Bytes from one tap's first address to the next tap's.
+    tap_stride: usize,
+    /// Bytes of a row that the unrolled loop covers.
+    unrolled: usize,
+    /// Bytes of a row.
     depth: usize,
-    /// Bytes that are asked for from each turn to the next.
-    step: usize,
-    /// The bits of a place's offset in bytes that none has where a group ends.
-    within: usize,
+    /// Bytes that the prefetch stream advances per unrolled iteration.
+    fetch_step: usize,
+    /// The bits of a byte offset that are zero at the end of a summation block.
+    block_mask: usize,
 }
 
-/// The assembly names the fields by these offsets.
+/// The assembly addresses the fields by these offsets.
 const _: () = {
     use std::mem::offset_of;
+    assert!(offset_of!(Params, bias) == 0 && offset_of!(Params, low) == 8 && offset_of!(Params, high) == 12);
+    assert!(offset_of!(Params, clips) == 16 && offset_of!(Params, accumulate) == 20);
+    assert!(offset_of!(Params, residual) == 24 && offset_of!(Params, residual_ld) == 32);
     assert!(
-        offset_of!(EpilogueParams, bias) == 0
-            && offset_of!(EpilogueParams, low) == 8
-            && offset_of!(EpilogueParams, high) == 12
+        offset_of!(Params, tap_stride) == 40 && offset_of!(Params, unrolled) == 48 && offset_of!(Params, depth) == 56
     );
-    assert!(offset_of!(EpilogueParams, clips) == 16 && offset_of!(EpilogueParams, accumulate) == 20);
-    assert!(offset_of!(EpilogueParams, residual) == 24 && offset_of!(EpilogueParams, residual_ld) == 32);
-    assert!(
-        offset_of!(EpilogueParams, tap) == 40
-            && offset_of!(EpilogueParams, turns) == 48
-            && offset_of!(EpilogueParams, depth) == 56
-    );
-    assert!(offset_of!(EpilogueParams, step) == 64 && offset_of!(EpilogueParams, within) == 72);
+    assert!(offset_of!(Params, fetch_step) == 64 && offset_of!(Params, block_mask) == 72);
 };
 
-/// What becomes of the sums of a tile of [`RowTile`]: added to, clipped, stored.
-macro_rules! ending {
-    ($($row:ident $left:ident $right:ident)*) => {
+/// The epilogue: adds C, bias and residual to the accumulators, clips and stores them. `{k}` and `{panel}` are free after the
+/// loop and hold addresses here.
+macro_rules! epilogue {
+    ($($row:ident $acc0:ident $acc1:ident)*) => {
         concat!(
-            "cmp dword ptr [{ending} + 20], 0\n",
+            "cmp dword ptr [{params} + 20], 0\n",
             "je 5f\n",
-            "mov {place}, {to}\n",
-            add_rows!("ld" $($row $left $right)*),
+            "mov {k}, {c}\n",
+            add_tile!("ldc" $($row $acc0 $acc1)*),
             "5:\n",
-            "mov {panel}, [{ending}]\n",
-            "vmovups {low}, [{panel}]\n",
-            "vmovups {high}, [{panel} + 32]\n",
-            each!("vaddps" "low" "high" $($row $left $right)*),
-            "mov {place}, [{ending} + 24]\n",
-            "test {place}, {place}\n",
+            "mov {panel}, [{params}]\n",
+            "vmovups {b0}, [{panel}]\n",
+            "vmovups {b1}, [{panel} + 32]\n",
+            for_each_acc!("vaddps" "b0" "b1" $($row $acc0 $acc1)*),
+            "mov {k}, [{params} + 24]\n",
+            "test {k}, {k}\n",
             "jz 6f\n",
-            "mov {panel}, [{ending} + 32]\n",
-            add_rows!("panel" $($row $left $right)*),
+            "mov {panel}, [{params} + 32]\n",
+            add_tile!("panel" $($row $acc0 $acc1)*),
             "6:\n",
-            "cmp dword ptr [{ending} + 16], 1\n",
+            "cmp dword ptr [{params} + 16], 1\n",
             "jb 7f\n",
-            "vbroadcastss {factor}, [{ending} + 8]\n",
-            each!("vmaxps" "factor" "factor" $($row $left $right)*),
+            "vbroadcastss {a}, [{params} + 8]\n",
+            for_each_acc!("vmaxps" "a" "a" $($row $acc0 $acc1)*),
             "je 7f\n",
-            "vbroadcastss {factor}, [{ending} + 12]\n",
-            each!("vminps" "factor" "factor" $($row $left $right)*),
+            "vbroadcastss {a}, [{params} + 12]\n",
+            for_each_acc!("vminps" "a" "a" $($row $acc0 $acc1)*),
             "7:\n",
-            store!($($row $left $right)*),
+            store_tile!($($row $acc0 $acc1)*),
         )
     };
 }
 
-/// Runs a loop and then [`ending!`], on the variables of these names.
-macro_rules! run {
+/// Emits a loop followed by [`epilogue!`], on the variables of these names.
+macro_rules! loop_and_epilogue {
     (
         [$($loop:expr),* $(,)?] [$($operands:tt)*]
-        ($panel:ident $place:ident $fetch:ident $ending:ident $to:ident $ld:ident) $($row:ident $left:ident $right:ident)*
+        ($panel:ident $k:ident $fetch:ident $params:ident $c:ident $ldc:ident) $($row:ident $acc0:ident $acc1:ident)*
     ) => {
         asm!(
             $($loop,)*
-            ending!($($row $left $right)*),
+            epilogue!($($row $acc0 $acc1)*),
             panel = inout(reg) $panel => _,
-            place = inout(reg) $place => _,
+            k = inout(reg) $k => _,
             fetch = inout(reg) $fetch => _,
-            ending = in(reg) &raw const $ending,
-            to = inout(reg) $to => _,
-            ld = in(reg) $ld,
-            low = out(ymm_reg) _,
-            high = out(ymm_reg) _,
-            factor = out(ymm_reg) _,
+            params = in(reg) &raw const $params,
+            c = inout(reg) $c => _,
+            ldc = in(reg) $ldc,
+            b0 = out(ymm_reg) _,
+            b1 = out(ymm_reg) _,
+            a = out(ymm_reg) _,
             $($operands)*
-            $($row = inout(reg) $row => _, $left = out(ymm_reg) _, $right = out(ymm_reg) _,)*
+            $($row = inout(reg) $row => _, $acc0 = out(ymm_reg) _, $acc1 = out(ymm_reg) _,)*
             options(nostack),
         )
     };
 }
 
-/// The tiles of [`RowTile`] of so many rows: by groups of places, over one tap of whole turns, or over any taps.
-macro_rules! across {
-    ($name:ident, $rows:literal, $($row:ident $at:literal $left:ident $low:literal $right:ident $high:literal)*) => {
+/// The micro-kernel of [`RowTile`] for `$rows` rows, with one of three loops: blocked summation, one tap without a
+/// remainder, or the general loop over taps and remainders. Each row has the byte offset of its address in a tap's list and
+/// those of its totals.
+macro_rules! row_tile {
+    ($name:ident, $rows:literal, $($row:ident $at:literal $acc0:ident $at0:literal $acc1:ident $at1:literal)*) => {
         #[inline(never)]
         #[target_feature(enable = "avx2,fma")]
-        unsafe fn $name(across: &RowTile) {
-            let RowTile { rows, taps, depth, panels, ldc, residual, residual_ld, low, high, .. } = *across;
+        unsafe fn $name(tile: &RowTile) {
+            let RowTile { rows, taps, depth, panels, ldc, residual, residual_ld, low, high, .. } = *tile;
             let bytes = |floats: usize| floats * size_of::<f32>();
-            let mut ending = EpilogueParams {
-                bias: across.bias,
+            let mut params = Params {
+                bias: tile.bias,
                 low,
                 high,
                 clips: if high < f32::INFINITY { 2 } else { u32::from(low > f32::NEG_INFINITY) },
-                accumulate: across.accumulate.into(),
+                accumulate: tile.accumulate.into(),
                 residual,
                 residual_ld: bytes(residual_ld),
-                tap: across.tap * size_of::<*const f32>(),
-                turns: bytes(depth / UNROLL * UNROLL),
+                tap_stride: tile.tap_stride * size_of::<*const f32>(),
+                unrolled: bytes(depth / UNROLL * UNROLL),
                 depth: bytes(depth),
-                step: bytes(across.fetch.step * UNROLL),
-                within: bytes(across.group).wrapping_sub(1),
+                fetch_step: bytes(tile.fetch.step * UNROLL),
+                block_mask: bytes(tile.sum_block).wrapping_sub(1),
             };
-            let (mut panel, mut fetch, mut to) = (across.panel, across.fetch.from, across.c);
-            // SAFETY: the caller's promise; asking for what comes never errors.
+            let (mut panel, mut fetch, mut c) = (tile.panel, tile.fetch.from, tile.c);
+            // SAFETY: the caller's promise; prefetches never fault.
             unsafe {
                 let [$($row),*] = rows.cast::<[*const f32; $rows]>().read().map(|row| row.wrapping_add(depth));
-                let ld = bytes(ldc);
+                let ldc_bytes = bytes(ldc);
                 for _ in 0..panels {
                     if !residual.is_null() {
-                        (0..$rows).for_each(|row| prefetch(ending.residual.wrapping_add(row * residual_ld)));
+                        (0..$rows).for_each(|row| prefetch(params.residual.wrapping_add(row * residual_ld)));
                     }
                     for row in 0..$rows {
-                        asm!("prefetchw [{}]", in(reg) to.wrapping_add(row * ldc), options(nostack, readonly));
+                        asm!("prefetchw [{}]", in(reg) c.wrapping_add(row * ldc), options(nostack, readonly));
                     }
-                    let place = bytes(depth).wrapping_neg();
-                    if across.group > 0 {
-                        let mut held = [[0.0f32; PANEL]; $rows];
-                        run!(
+                    let k = bytes(depth).wrapping_neg();
+                    if tile.sum_block > 0 {
+                        let mut totals = [[0.0f32; PANEL]; $rows];
+                        loop_and_epilogue!(
                             [
                                 "2:",
-                                turn!("vmulps" "" "prefetcht0 [{fetch}]\nadd {fetch}, [{ending} + 64]\n" $($row $left $right)*),
-                                "test {place}, [{ending} + 72]",
+                                unrolled!("vmulps" "" "prefetcht0 [{fetch}]\nadd {fetch}, [{params} + 64]\n" $($row $acc0 $acc1)*),
+                                "test {k}, [{params} + 72]",
                                 "jz 4f",
                                 "3:",
-                                turn!("vfmadd231ps" "" "prefetcht0 [{fetch}]\nadd {fetch}, [{ending} + 64]\n" $($row $left $right)*),
-                                "test {place}, [{ending} + 72]",
+                                unrolled!("vfmadd231ps" "" "prefetcht0 [{fetch}]\nadd {fetch}, [{params} + 64]\n" $($row $acc0 $acc1)*),
+                                "test {k}, [{params} + 72]",
                                 "jnz 3b",
                                 "4:",
-                                $(gather!($left $low), gather!($right $high),)*
-                                "test {place}, {place}",
+                                $(add_total!($acc0 $at0), add_total!($acc1 $at1),)*
+                                "test {k}, {k}",
                                 "jz 8f",
-                                $(hold!($left $low), hold!($right $high),)*
+                                $(store_total!($acc0 $at0), store_total!($acc1 $at1),)*
                                 "jmp 2b",
                                 "8:",
                             ]
-                            [held = in(reg) held.as_mut_ptr(),]
-                            (panel place fetch ending to ld) $($row $left $right)*
+                            [totals = in(reg) totals.as_mut_ptr(),]
+                            (panel k fetch params c ldc_bytes) $($row $acc0 $acc1)*
                         );
                     } else if taps == 1 && depth.is_multiple_of(UNROLL) {
-                        run!(
+                        loop_and_epilogue!(
                             [
-                                turn!("vmulps" "" $($row $left $right)*),
+                                unrolled!("vmulps" "" $($row $acc0 $acc1)*),
                                 "jz 3f",
                                 "2:",
-                                turn!("vfmadd231ps" "" $($row $left $right)*),
+                                unrolled!("vfmadd231ps" "" $($row $acc0 $acc1)*),
                                 "jnz 2b",
                                 "3:",
                             ]
-                            [step = in(reg) ending.step,]
-                            (panel place fetch ending to ld) $($row $left $right)*
+                            [step = in(reg) params.fetch_step,]
+                            (panel k fetch params c ldc_bytes) $($row $acc0 $acc1)*
                         );
                     } else {
-                        run!(
+                        loop_and_epilogue!(
                             [
                                 $(
-                                    concat!("vxorps {", stringify!($left), "}, {", stringify!($left), "}, {", stringify!($left), "}"),
-                                    concat!("vxorps {", stringify!($right), "}, {", stringify!($right), "}, {", stringify!($right), "}"),
+                                    concat!("vxorps {", stringify!($acc0), "}, {", stringify!($acc0), "}, {", stringify!($acc0), "}"),
+                                    concat!("vxorps {", stringify!($acc1), "}, {", stringify!($acc1), "}, {", stringify!($acc1), "}"),
                                 )*
                                 "2:",
-                                $(concat!("mov {", stringify!($row), "}, [{list} + ", $at, "]"),)*
-                                "add {list}, [{ending} + 40]",
-                                "xor {place:e}, {place:e}",
-                                "cmp {place}, [{ending} + 48]",
+                                $(concat!("mov {", stringify!($row), "}, [{addresses} + ", $at, "]"),)*
+                                "add {addresses}, [{params} + 40]",
+                                "xor {k:e}, {k:e}",
+                                "cmp {k}, [{params} + 48]",
                                 "jae 4f",
                                 "3:",
-                                turn!("vfmadd231ps" "" "prefetcht0 [{fetch}]\nadd {fetch}, [{ending} + 64]\n" $($row $left $right)*),
-                                "cmp {place}, [{ending} + 48]",
+                                unrolled!("vfmadd231ps" "" "prefetcht0 [{fetch}]\nadd {fetch}, [{params} + 64]\n" $($row $acc0 $acc1)*),
+                                "cmp {k}, [{params} + 48]",
                                 "jb 3b",
                                 "4:",
-                                "cmp {place}, [{ending} + 56]",
+                                "cmp {k}, [{params} + 56]",
                                 "jae 8f",
-                                place!("vfmadd231ps" ["0" "0" "32"] "" $($row $left $right)*),
+                                k_step!("vfmadd231ps" ["0" "0" "32"] "" $($row $acc0 $acc1)*),
                                 "add {panel}, 64",
-                                "add {place}, 4",
+                                "add {k}, 4",
                                 "jmp 4b",
                                 "8:",
                                 "dec {taps}",
                                 "jnz 2b",
                             ]
-                            [list = inout(reg) rows => _, taps = inout(reg) taps => _,]
-                            (panel place fetch ending to ld) $($row $left $right)*
+                            [addresses = inout(reg) rows => _, taps = inout(reg) taps => _,]
+                            (panel k fetch params c ldc_bytes) $($row $acc0 $acc1)*
                         );
                     }
-                    panel = panel.wrapping_add(across.panel_stride);
-                    fetch = fetch.wrapping_add(across.panel_stride);
-                    to = to.wrapping_add(PANEL);
+                    panel = panel.wrapping_add(tile.panel_stride);
+                    fetch = fetch.wrapping_add(tile.panel_stride);
+                    c = c.wrapping_add(PANEL);
                     if !residual.is_null() {
-                        ending.residual = ending.residual.wrapping_add(PANEL);
+                        params.residual = params.residual.wrapping_add(PANEL);
                     }
-                    ending.bias = ending.bias.wrapping_add(across.bias_stride);
+                    params.bias = params.bias.wrapping_add(tile.bias_stride);
                 }
             }
         }
     };
 }
 
-across!(four_across, 4, row0 "0" left0 "0" right0 "32" row1 "8" left1 "64" right1 "96" row2 "16" left2 "128" right2 "160" row3 "24" left3 "192" right3 "224");
-across!(five_across, 5, row0 "0" left0 "0" right0 "32" row1 "8" left1 "64" right1 "96" row2 "16" left2 "128" right2 "160" row3 "24" left3 "192" right3 "224" row4 "32" left4 "256" right4 "288");
-across!(six_across, 6, row0 "0" left0 "0" right0 "32" row1 "8" left1 "64" right1 "96" row2 "16" left2 "128" right2 "160" row3 "24" left3 "192" right3 "224" row4 "32" left4 "256" right4 "288" row5 "40" left5 "320" right5 "352");
+row_tile!(row_tile_4, 4, row0 "0" acc00 "0" acc01 "32" row1 "8" acc10 "64" acc11 "96" row2 "16" acc20 "128" acc21 "160" row3 "24" acc30 "192" acc31 "224");
+row_tile!(row_tile_5, 5, row0 "0" acc00 "0" acc01 "32" row1 "8" acc10 "64" acc11 "96" row2 "16" acc20 "128" acc21 "160" row3 "24" acc30 "192" acc31 "224" row4 "32" acc40 "256" acc41 "288");
+row_tile!(row_tile_6, 6, row0 "0" acc00 "0" acc01 "32" row1 "8" acc10 "64" acc11 "96" row2 "16" acc20 "128" acc21 "160" row3 "24" acc30 "192" acc31 "224" row4 "32" acc40 "256" acc41 "288" row5 "40" acc50 "320" acc51 "352");
 
 /// [`Vector::has_row_tile`](crate::kernels::simd::vector::Vector::has_row_tile).
 #[inline(always)]
@@ -271,15 +270,15 @@ pub(crate) fn has_row_tile(rows: usize) -> bool {
 /// [`Vector::run_row_tile`](crate::kernels::simd::vector::Vector::run_row_tile).
 ///
 /// # Safety
-/// As of that.
+/// As of the trait's method.
 #[inline(always)]
-pub(crate) unsafe fn run_row_tile(rows: usize, across: &RowTile) {
+pub(crate) unsafe fn run_row_tile(rows: usize, tile: &RowTile) {
     // SAFETY: the caller's promise.
     unsafe {
         match rows {
-            4 => four_across(across),
-            5 => five_across(across),
-            _ => six_across(across),
+            4 => row_tile_4(tile),
+            5 => row_tile_5(tile),
+            _ => row_tile_6(tile),
         }
     }
 }

@@ -58,7 +58,7 @@ impl KernelStep for WeightGradientStep {
 
     fn sizes(&self) -> Sizes {
         Sizes {
-            inputs: Inputs::Each(vec![input(&self.geometry), output(&self.geometry)]),
+            inputs: Inputs::Fixed(vec![input(&self.geometry), output(&self.geometry)]),
             output: (1, self.geometry.weights()),
         }
     }
@@ -67,7 +67,7 @@ impl KernelStep for WeightGradientStep {
         weight_gradient_scratch_len(&self.geometry, batch, workers)
     }
 
-    fn products(&self, batch: usize) -> Option<Shape> {
+    fn gemm_shape(&self, batch: usize) -> Option<Shape> {
         weight_gradient_products(&self.geometry, batch)
     }
 
@@ -104,7 +104,7 @@ impl KernelStep for InputGradientStep {
     }
 
     fn sizes(&self) -> Sizes {
-        Sizes { inputs: Inputs::Each(vec![output(&self.geometry)]), output: input(&self.geometry) }
+        Sizes { inputs: Inputs::Fixed(vec![output(&self.geometry)]), output: input(&self.geometry) }
     }
 
     fn constants(&self) -> Vec<usize> {
@@ -115,7 +115,7 @@ impl KernelStep for InputGradientStep {
         input_gradient_scratch_len(&self.geometry, workers)
     }
 
-    fn products(&self, batch: usize) -> Option<Shape> {
+    fn gemm_shape(&self, batch: usize) -> Option<Shape> {
         input_gradient_products(&self.geometry, batch)
     }
 

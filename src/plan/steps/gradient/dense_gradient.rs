@@ -38,7 +38,7 @@ impl KernelStep for DenseInputGradientStep {
     }
 
     fn sizes(&self) -> Sizes {
-        Sizes { inputs: Inputs::Each(vec![(1, self.outputs)]), output: (1, self.inputs) }
+        Sizes { inputs: Inputs::Fixed(vec![(1, self.outputs)]), output: (1, self.inputs) }
     }
 
     fn constants(&self) -> Vec<usize> {
@@ -49,7 +49,7 @@ impl KernelStep for DenseInputGradientStep {
         self.product(batch).scratch_len()
     }
 
-    fn products(&self, batch: usize) -> Option<Shape> {
+    fn gemm_shape(&self, batch: usize) -> Option<Shape> {
         let (columns, depth) = (self.inputs, self.outputs);
         Some(Shape { rows: batch, columns, depth, transposed: (false, true), count: 1 })
     }
@@ -102,7 +102,7 @@ impl KernelStep for DenseWeightGradientStep {
 
     fn sizes(&self) -> Sizes {
         Sizes {
-            inputs: Inputs::Each(vec![(1, self.inputs), (1, self.outputs)]),
+            inputs: Inputs::Fixed(vec![(1, self.inputs), (1, self.outputs)]),
             output: (1, self.inputs * self.outputs),
         }
     }
@@ -111,7 +111,7 @@ impl KernelStep for DenseWeightGradientStep {
         if is_narrow(self.outputs) { 0 } else { self.product(batch).scratch_len() }
     }
 
-    fn products(&self, batch: usize) -> Option<Shape> {
+    fn gemm_shape(&self, batch: usize) -> Option<Shape> {
         let (rows, columns) = (self.inputs, self.outputs);
         (!is_narrow(columns)).then_some(Shape { rows, columns, depth: batch, transposed: (true, false), count: 1 })
     }
@@ -154,7 +154,7 @@ impl KernelStep for BiasGradientStep {
     }
 
     fn sizes(&self) -> Sizes {
-        Sizes { inputs: Inputs::Each(vec![(self.pixels, self.channels)]), output: (1, self.channels) }
+        Sizes { inputs: Inputs::Fixed(vec![(self.pixels, self.channels)]), output: (1, self.channels) }
     }
 
     fn scratch_len(&self, batch: usize, _: usize) -> usize {

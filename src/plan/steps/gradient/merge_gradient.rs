@@ -34,7 +34,7 @@ impl KernelStep for MergeGradientStep {
 
     fn sizes(&self) -> Sizes {
         let size = (self.pixels, self.channels);
-        Sizes { inputs: Inputs::Many(size), output: size }
+        Sizes { inputs: Inputs::Variadic(size), output: size }
     }
 }
 
@@ -71,7 +71,7 @@ impl KernelStep for BroadcastGradientStep {
 
     fn sizes(&self) -> Sizes {
         let (size, values) = ((self.pixels, self.channels), (1, self.channels));
-        Sizes { inputs: Inputs::Each(vec![size, size, values]), output: if self.by_values { values } else { size } }
+        Sizes { inputs: Inputs::Fixed(vec![size, size, values]), output: if self.by_values { values } else { size } }
     }
 }
 
@@ -98,7 +98,7 @@ impl KernelStep for GatedAverageGradientStep {
 
     fn sizes(&self) -> Sizes {
         let size = (self.pixels, self.channels);
-        Sizes { inputs: Inputs::Each(vec![size, (1, self.branches)]), output: size }
+        Sizes { inputs: Inputs::Fixed(vec![size, (1, self.branches)]), output: size }
     }
 }
 
@@ -124,6 +124,6 @@ impl KernelStep for GateGradientStep {
 
     fn sizes(&self) -> Sizes {
         let size = (self.pixels, self.channels);
-        Sizes { inputs: Inputs::Each(vec![size; self.branches + 1]), output: (1, self.branches) }
+        Sizes { inputs: Inputs::Fixed(vec![size; self.branches + 1]), output: (1, self.branches) }
     }
 }

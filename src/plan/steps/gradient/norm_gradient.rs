@@ -3,7 +3,7 @@
 use super::pointwise_gradient::two;
 use crate::kernels::norm::batch_norm::{
     BatchNorm, batch_norm, batch_norm_gradient, batch_scratch_len, batch_statistics, channel_gradients,
-    running_average, running_deviation,
+    update_running_inv_std, update_running_mean,
 };
 use crate::kernels::norm::group_norm_gradient::{
     GroupNormGradient, group_norm_gradient, group_norm_parameter_gradients, group_norm_sums, group_norm_sums_len,
@@ -44,7 +44,7 @@ impl KernelStep for BatchStatisticsStep {
     }
 
     fn sizes(&self) -> Sizes {
-        Sizes { inputs: Inputs::Each(vec![(self.pixels, self.channels)]), output: (1, 2 * self.channels) }
+        Sizes { inputs: Inputs::Fixed(vec![(self.pixels, self.channels)]), output: (1, 2 * self.channels) }
     }
 
     fn scratch_len(&self, batch: usize, _: usize) -> usize {
@@ -52,8 +52,8 @@ impl KernelStep for BatchStatisticsStep {
     }
 }
 
-/// Brings the running statistics nearer to those of a batch: see [`running_average`] and
-/// [`running_deviation`]. It gives what it reads.
+/// Brings the running statistics nearer to those of a batch: see [`update_running_mean`] and
+/// [`update_running_inv_std`]. It gives what it reads.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct RunningStatsStep {
     pub channels: usize,
@@ -65,8 +65,8 @@ impl KernelStep for RunningStatsStep {
         let statistics = &call.inputs[0].data[..2 * self.channels];
         let (mean, deviation) = statistics.split_at(self.channels);
         if let [running_mean, running_inv_std] = &mut call.state[..] {
-            running_average(running_mean, mean, self.alpha);
-            running_deviation(running_inv_std, deviation, self.alpha);
+            update_running_mean(running_mean, mean, self.alpha);
+            update_running_inv_std(running_inv_std, deviation, self.alpha);
         }
         call.output.data[0] = 0.0;
         Ok(())
@@ -77,7 +77,7 @@ impl KernelStep for RunningStatsStep {
     }
 
     fn sizes(&self) -> Sizes {
-        Sizes { inputs: Inputs::Each(vec![(1, 2 * self.channels)]), output: (1, 1) }
+        Sizes { inputs: Inputs::Fixed(vec![(1, 2 * self.channels)]), output: (1, 1) }
     }
 
     fn state(&self) -> Vec<usize> {
@@ -107,7 +107,7 @@ impl KernelStep for BatchNormStep {
 
     fn sizes(&self) -> Sizes {
         let size = (self.pixels, self.channels);
-        Sizes { inputs: Inputs::Each(vec![size, (1, 2 * self.channels)]), output: size }
+        Sizes { inputs: Inputs::Fixed(vec![size, (1, 2 * self.channels)]), output: size }
     }
 
     fn constants(&self) -> Vec<usize> {
@@ -142,7 +142,7 @@ impl KernelStep for ScaleGradientStep {
 
     fn sizes(&self) -> Sizes {
         let size = (self.pixels, self.channels);
-        Sizes { inputs: Inputs::Each(vec![size, size, (1, 2 * self.channels)]), output: (1, 2 * self.channels) }
+        Sizes { inputs: Inputs::Fixed(vec![size, size, (1, 2 * self.channels)]), output: (1, 2 * self.channels) }
     }
 
     fn scratch_len(&self, batch: usize, _: usize) -> usize {
@@ -172,7 +172,7 @@ impl KernelStep for BatchNormGradientStep {
 
     fn sizes(&self) -> Sizes {
         let (size, whole) = ((self.pixels, self.channels), (1, 2 * self.channels));
-        Sizes { inputs: Inputs::Each(vec![size, size, whole, whole]), output: size }
+        Sizes { inputs: Inputs::Fixed(vec![size, size, whole, whole]), output: size }
     }
 
     fn constants(&self) -> Vec<usize> {
@@ -204,7 +204,7 @@ impl KernelStep for GroupSumsStep {
 
     fn sizes(&self) -> Sizes {
         let size = (self.layer.pixels, self.layer.channels);
-        Sizes { inputs: Inputs::Each(vec![size; 2]), output: (1, 4 * self.layer.channels) }
+        Sizes { inputs: Inputs::Fixed(vec![size; 2]), output: (1, 4 * self.layer.channels) }
     }
 
     fn scratch_len(&self, batch: usize, _: usize) -> usize {
@@ -246,7 +246,7 @@ impl KernelStep for GroupNormGradientStep {
 
     fn sizes(&self) -> Sizes {
         let size = (self.layer.pixels, self.layer.channels);
-        Sizes { inputs: Inputs::Each(vec![size, size, (1, 4 * self.layer.channels)]), output: size }
+        Sizes { inputs: Inputs::Fixed(vec![size, size, (1, 4 * self.layer.channels)]), output: size }
     }
 
     fn constants(&self) -> Vec<usize> {
@@ -279,7 +279,7 @@ impl KernelStep for GroupScaleGradientStep {
 
     fn sizes(&self) -> Sizes {
         let channels = self.layer.channels;
-        Sizes { inputs: Inputs::Each(vec![(1, 4 * channels)]), output: (1, 2 * channels) }
+        Sizes { inputs: Inputs::Fixed(vec![(1, 4 * channels)]), output: (1, 2 * channels) }
     }
 
     fn scratch_len(&self, batch: usize, _: usize) -> usize {
@@ -339,7 +339,7 @@ impl KernelStep for FixedNormGradientStep {
         self.layer.constants()
     }
 
-    fn packs(&self) -> bool {
+    fn needs_packing(&self) -> bool {
         true
     }
 

@@ -2,8 +2,8 @@
 
 use crate::kernels::elementwise::activation::Activation;
 use crate::kernels::elementwise::activation_gradient::{
-    SlopeSource, activation_gradient, prelu_gradient, prelu_slope_gradient, prelu_slope_gradient_scratch_len,
-    slope_from_output, softmax_gradient,
+    SlopeSource, activation_gradient, is_slope_from_output, prelu_gradient, prelu_slope_gradient,
+    prelu_slope_gradient_scratch_len, softmax_gradient,
 };
 use crate::kernels::parallel::image_batches::Images;
 use crate::plan::kernel_step::{Call, Inputs, KernelError, KernelStep, Sizes};
@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 
 /// `dy` and another tensor of its size.
 pub(crate) fn two(pixels: usize, channels: usize) -> Sizes {
-    Sizes { inputs: Inputs::Each(vec![(pixels, channels); 2]), output: (pixels, channels) }
+    Sizes { inputs: Inputs::Fixed(vec![(pixels, channels); 2]), output: (pixels, channels) }
 }
 
 /// dx of an elementwise function from dy and what came out of it, or went in where that does not tell the slope.
@@ -28,7 +28,7 @@ impl KernelStep for ActivationGradientStep {
         let size = Images { n: call.batch, pixels: self.pixels, channels: self.channels };
         let (dy, Some(&known)) = (call.first(), call.inputs.last()) else { return Ok(()) };
         let known =
-            if slope_from_output(self.activation) { SlopeSource::Output(known) } else { SlopeSource::Input(known) };
+            if is_slope_from_output(self.activation) { SlopeSource::Output(known) } else { SlopeSource::Input(known) };
         activation_gradient(known, dy, call.output, size, self.activation, call.threads);
         Ok(())
     }
@@ -95,7 +95,7 @@ impl KernelStep for PReluGradientStep {
         self.layer.constants()
     }
 
-    fn packs(&self) -> bool {
+    fn needs_packing(&self) -> bool {
         true
     }
 
@@ -134,7 +134,7 @@ impl KernelStep for PReluSlopeStep {
     }
 
     fn sizes(&self) -> Sizes {
-        Sizes { inputs: Inputs::Each(vec![self.layer.pixels_channels(); 2]), output: (1, self.layer.slopes()) }
+        Sizes { inputs: Inputs::Fixed(vec![self.layer.pixels_channels(); 2]), output: (1, self.layer.slopes()) }
     }
 
     fn scratch_len(&self, batch: usize, _: usize) -> usize {

@@ -13,12 +13,12 @@ use serde::{Deserialize, Serialize};
 /// The sizes of a gradient of a step with one input: dy (and x) to dx.
 fn back(forward: Sizes, with_input: bool) -> Sizes {
     let input = match forward.inputs {
-        Inputs::Each(list) => list.first().copied().unwrap_or((0, 0)),
-        Inputs::Many(size) | Inputs::Gated(_, size) => size,
+        Inputs::Fixed(list) => list.first().copied().unwrap_or((0, 0)),
+        Inputs::Variadic(size) | Inputs::Gated(_, size) => size,
     };
     let mut inputs = vec![forward.output];
     inputs.extend(with_input.then_some(input));
-    Sizes { inputs: Inputs::Each(inputs), output: input }
+    Sizes { inputs: Inputs::Fixed(inputs), output: input }
 }
 
 /// dx of a pool from dy, and for a maximum from x.

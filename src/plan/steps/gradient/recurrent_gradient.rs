@@ -95,7 +95,7 @@ impl KernelStep for RecurrentGatesStep {
     fn sizes(&self) -> Sizes {
         let sequence = self.layer.sequence();
         let given = if sequence.only_final { 1 } else { sequence.steps };
-        let inputs = Inputs::Each(vec![self.layer.input(), (given, sequence.units)]);
+        let inputs = Inputs::Fixed(vec![self.layer.input(), (given, sequence.units)]);
         Sizes { inputs, output: self.layer.trace_sizes() }
     }
 
@@ -103,7 +103,7 @@ impl KernelStep for RecurrentGatesStep {
         self.layer.parameters()
     }
 
-    fn multiplies(&self) -> bool {
+    fn uses_gemm(&self) -> bool {
         true
     }
 
@@ -135,14 +135,14 @@ impl KernelStep for RecurrentInputGradientStep {
     }
 
     fn sizes(&self) -> Sizes {
-        Sizes { inputs: Inputs::Each(vec![self.layer.trace_sizes()]), output: self.layer.input() }
+        Sizes { inputs: Inputs::Fixed(vec![self.layer.trace_sizes()]), output: self.layer.input() }
     }
 
     fn constants(&self) -> Vec<usize> {
         self.layer.parameters().into_iter().take(1).collect()
     }
 
-    fn multiplies(&self) -> bool {
+    fn uses_gemm(&self) -> bool {
         true
     }
 
@@ -170,11 +170,11 @@ impl KernelStep for RecurrentGradientStep {
     }
 
     fn sizes(&self) -> Sizes {
-        let inputs = Inputs::Each(vec![self.layer.input(), self.layer.trace_sizes()]);
+        let inputs = Inputs::Fixed(vec![self.layer.input(), self.layer.trace_sizes()]);
         Sizes { inputs, output: (1, self.layer.parameters().into_iter().sum()) }
     }
 
-    fn multiplies(&self) -> bool {
+    fn uses_gemm(&self) -> bool {
         true
     }
 

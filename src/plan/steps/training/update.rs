@@ -47,7 +47,7 @@ impl KernelStep for LossStep {
     }
 
     fn sizes(&self) -> Sizes {
-        Sizes { inputs: Inputs::Each(tensors(self.pixels, self.features, self.weighted)), output: (1, 1) }
+        Sizes { inputs: Inputs::Fixed(tensors(self.pixels, self.features, self.weighted)), output: (1, 1) }
     }
 }
 
@@ -123,7 +123,7 @@ impl KernelStep for LossGradientStep {
     }
 
     fn sizes(&self) -> Sizes {
-        let inputs = Inputs::Each(tensors(self.pixels, self.features, self.weighted));
+        let inputs = Inputs::Fixed(tensors(self.pixels, self.features, self.weighted));
         Sizes { inputs, output: (self.pixels, self.features) }
     }
 }
@@ -147,7 +147,7 @@ impl KernelStep for GradientNormStep {
     }
 
     fn sizes(&self) -> Sizes {
-        Sizes { inputs: Inputs::Each(self.lengths.iter().map(|&len| (1, len)).collect()), output: (1, 1) }
+        Sizes { inputs: Inputs::Fixed(self.lengths.iter().map(|&len| (1, len)).collect()), output: (1, 1) }
     }
 }
 
@@ -197,7 +197,7 @@ impl KernelStep for UpdateStep {
     fn sizes(&self) -> Sizes {
         let mut inputs = vec![(1, self.len)];
         inputs.extend(self.norm.map(|_| (1, 1)));
-        Sizes { inputs: Inputs::Each(inputs), output: (1, 1) }
+        Sizes { inputs: Inputs::Fixed(inputs), output: (1, 1) }
     }
 
     fn constants(&self) -> Vec<usize> {

@@ -27,6 +27,6 @@ pub trait CheckedKernel: KernelStep {
 }
 
 /// `what` where a condition does not hold.
-pub(super) fn possible(holds: bool, what: &'static str) -> Result<(), &'static str> {
+pub(super) fn ensure(holds: bool, what: &'static str) -> Result<(), &'static str> {
     if holds { Ok(()) } else { Err(what) }
 }

@@ -2,6 +2,7 @@
 
 pub mod expectations;
 pub(crate) mod lints;
+pub mod stage_snapshots;
 pub mod verify;
 
 use crate::compile;

@@ -1,44 +1,35 @@
 //! `netc test`
 
 use super::output::messages;
-use super::output::output_guard::write_file;
+use super::output::output_guard;
 use super::result::{CommandResult, Failed};
 use crate::check::expectations;
-use crate::compile::{self, BuildOptions};
+use crate::check::stage_snapshots::{Snapshot, Stage, tested_graphs};
+use crate::compile::BuildOptions;
 use crate::diagnostics::{Code, Diagnostic, Diagnostics};
+use crate::elaborate;
 use crate::elaborate::project::source_files::from_disk;
-use crate::elaborate::{self, Spec};
-use crate::graph::Graph;
 use crate::source::plain;
-use similar::TextDiff;
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 
 /// The maximum depth of searched folders.
 const MAX_DEPTH: usize = 32;
 
-/// A stage with snapshots; none needs weights.
+/// A stage with snapshots.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
-enum Stage {
+enum StageArg {
     Graph,
     Fused,
     Plan,
 }
 
-impl Stage {
-    fn name(self) -> &'static str {
-        match self {
-            Stage::Graph => "graph",
-            Stage::Fused => "fused",
-            Stage::Plan => "plan",
-        }
-    }
-
-    fn text(self, graph: Graph) -> Result<String, Diagnostics> {
-        match self {
-            Stage::Graph => Ok(graph.to_string()),
-            Stage::Fused => Ok(compile::fused_text(graph)),
-            Stage::Plan => compile::plan_text(graph, false),
+impl From<StageArg> for Stage {
+    fn from(stage: StageArg) -> Stage {
+        match stage {
+            StageArg::Graph => Stage::Graph,
+            StageArg::Fused => Stage::Fused,
+            StageArg::Plan => Stage::Plan,
         }
     }
 }
@@ -49,7 +40,7 @@ pub struct Args {
     files: Vec<PathBuf>,
     /// The stages to compare with the snapshots next to the spec
     #[arg(long, value_enum, value_delimiter = ',', default_value = "graph")]
-    stage: Vec<Stage>,
+    stage: Vec<StageArg>,
     /// Write new and different snapshots
     #[arg(long)]
     accept: bool,
@@ -119,86 +110,51 @@ fn test(file: &Path, args: &Args, strict: bool) -> CommandResult {
     if spec.errors.has_errors() {
         return Err(messages::fail(&spec.errors, &spec.sources));
     }
-    let graphs = graphs(&spec).map_err(|errors| messages::fail(&errors, &spec.sources))?;
+    let report = |errors: Diagnostics| messages::fail(&errors, &spec.sources);
+    let graphs = tested_graphs(&spec).map_err(report)?;
     let failures = expectations::check(&spec, &BuildOptions::default());
-    let mut result = if failures.has_errors() { Err(messages::fail(&failures, &spec.sources)) } else { Ok(()) };
+    let mut result = if failures.has_errors() { Err(report(failures)) } else { Ok(()) };
     for &stage in args.stage.iter().filter(|_| !graphs.is_empty()) {
-        let mut texts = Vec::new();
-        for graph in &graphs {
-            texts.push(stage.text(graph.clone()).map_err(|errors| messages::fail(&errors, &spec.sources))?);
-        }
-        if !compare(file, stage, &texts.join("\n"), args.accept, strict)? {
+        let stage = Stage::from(stage);
+        let text = stage.text(&graphs).map_err(report)?;
+        if !compare(file, stage, &text, args.accept, strict)? {
             result = Err(Failed::Error);
         }
     }
     result
 }
 
-/// The main net of a spec, else all complete nets; none if all its nets are fragments.
-fn graphs(spec: &Spec) -> Result<Vec<Graph>, Diagnostics> {
-    let errors = spec.check_recipes();
-    if errors.has_errors() {
-        return Err(errors);
-    }
-    let complete = spec.complete_nets();
-    let nets = match spec.choose(None) {
-        Ok(net) if complete.contains(&net) => vec![net],
-        _ => complete,
-    };
-    nets.into_iter().map(|net| spec.graph(net).map(|(graph, _)| graph)).collect()
-}
-
 /// Compares a stage with its snapshot; writes the snapshot if `accept` is given. Returns whether the test passes.
 fn compare(file: &Path, stage: Stage, text: &str, accept: bool, strict: bool) -> Result<bool, Failed> {
-    let path = file.with_extension(format!("{}.snap", stage.name()));
-    let name = file.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-    let new = format!("---\nsource: {}\nexpression: {}\n---\n{}\n", quoted(&name), stage.name(), text.trim_end());
-    let old = match from_disk(&path) {
-        Ok(bytes) => Some(String::from_utf8_lossy(&bytes).replace("\r\n", "\n")),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => None,
-        Err(error) => {
-            let message = format!("`{}` cannot be read: {}", path.display(), plain(&error));
-            return Err(messages::fail_with(Diagnostic::new(Code::Unreadable, message)));
-        }
-    };
-    if let Some(old) = &old {
-        if contents(old) == contents(&new) {
-            return Ok(true);
-        }
-        messages::print(difference(&path, contents(old), contents(&new)));
-    }
-    if accept {
-        write_file(&path, new.as_bytes())?;
-        messages::print(format!("wrote {}\n", path.display()));
+    let snapshot = Snapshot::read(file, stage, text).map_err(|(path, error)| {
+        messages::error(Code::Unreadable, format!("`{}` cannot be read: {}", path.display(), plain(&error)))
+    })?;
+    if snapshot.is_current() {
         return Ok(true);
     }
-    if old.is_none() {
+    if let Some(diff) = snapshot.diff() {
+        messages::print(coloured(&diff));
+    }
+    let path = snapshot.path.display();
+    if accept {
+        snapshot
+            .accept()
+            .map_err(|error| messages::fail_with(output_guard::unwritable(&snapshot.path, &error.to_string())))?;
+        messages::print(format!("wrote {path}\n"));
+        return Ok(true);
+    }
+    if snapshot.is_new() {
         let state = if strict { "is missing" } else { "is new" };
-        messages::print(format!("{} {state}: `--accept` writes it\n", path.display()));
+        messages::print(format!("{path} {state}: `--accept` writes it\n"));
         return Ok(!strict);
     }
     Ok(false)
 }
 
-/// A quoted YAML string, as file names may have special characters.
-fn quoted(name: &str) -> String {
-    serde_json::Value::from(name).to_string()
-}
-
-/// A snapshot without insta's header and without blank lines at its ends, as insta compares it.
-fn contents(snapshot: &str) -> &str {
-    let body = snapshot.strip_prefix("---\n").and_then(|rest| rest.split_once("\n---\n")).map(|(_, body)| body);
-    body.unwrap_or(snapshot).trim_end()
-}
-
-/// A unified diff with three lines of context.
-fn difference(path: &Path, old: &str, new: &str) -> String {
-    let lines = TextDiff::from_lines(old, new);
-    let header = (path.display().to_string(), "now".to_string());
-    let plain =
-        lines.unified_diff().context_radius(3).missing_newline_hint(false).header(&header.0, &header.1).to_string();
+/// A diff with coloured lines, on a terminal.
+fn coloured(diff: &str) -> String {
     let mut out = String::new();
-    for line in plain.lines() {
+    for line in diff.lines() {
         match line.chars().next() {
             Some('+') => out += &painted(line, true),
             Some('-') => out += &painted(line, false),

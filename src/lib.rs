@@ -25,7 +25,7 @@
 //! session.run(1, &[&photo], &mut [&mut probabilities]).expect("sizes fit");
 //! ```
 
-#![deny(unsafe_code)] // Allowed by name below: kernels, the arena of a session, the map of an artifact.
+#![deny(unsafe_code)] // Allowed by name: kernels, a session's arena, an artifact's map, the program's allocator.
 
 // Asks the linker for the BLAS that kernels call.
 #[cfg(feature = "blas")]

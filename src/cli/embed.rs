@@ -4,7 +4,7 @@ use super::args::build_args::BuildArgs;
 use super::args::{number, threads_arg};
 use super::model;
 use super::output::messages::{self, error};
-use super::output::run_errors::non_finite;
+use super::output::run_errors::{non_finite, run_failed};
 use super::output::{output_guard, progress};
 use super::result::{CommandResult, Failed};
 use crate::artifact::Artifact;
@@ -82,6 +82,7 @@ pub fn run(args: &Args) -> CommandResult {
             };
             messages::fail_with(non_finite(&photo, None))
         }
+        SamplesError::BatchSource(BatchSourceError::Run(cause)) => run_failed(&cause),
         SamplesError::BatchSource(cause) => error(Code::Array, cause.to_string()),
     })?;
     for skipped in &photos.skipped {

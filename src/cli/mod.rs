@@ -18,6 +18,8 @@ mod inspect;
 mod lsp;
 mod model;
 mod new;
+#[allow(unsafe_code)] // The global allocator and a signal handler.
+pub mod out_of_memory;
 mod output;
 mod predict;
 mod result;
@@ -87,6 +89,7 @@ enum Command {
 
 /// Runs the program with the process's arguments.
 pub fn main() -> ExitCode {
+    out_of_memory::install();
     let program = match Program::try_parse() {
         Ok(program) => program,
         Err(error) => {

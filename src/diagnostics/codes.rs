@@ -226,8 +226,8 @@ codes! {
     NoNumber = "E0707", "the net gives no number",
         "A prediction holds what is no number (NaN): the sample does, or the weights, or a value on the way went beyond the largest number. The message names the first such sample, and where numbers end for it. Nothing is measured of such data: what is left out would make it look better than it is.",
         "$ netc eval bird.netb --x x.npy --y y.npy   # a row of x.npy holds NaN";
-    Memory = "E0801", "the plan does not fit the memory that it may use",
-        "`--max-memory` bounds the arena and the constants. A smaller batch needs less.",
+    Memory = "E0801", "there is not enough memory",
+        "`--max-memory` bounds the arena and the constants, and no plan of the net is that small; or the system refuses memory (`ulimit -v`, a container's limit). A smaller batch and fewer threads need less. Files that were begun do not take the names that they were meant for.",
         "$ netc build vgg16 --max-memory 1MB";
     Unsupported = "E0802", "this is not compiled yet",
         "The net is right, but netc cannot lower one of its layers in this place. The message names it.",

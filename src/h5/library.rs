@@ -14,6 +14,18 @@ use std::path::Path;
 use std::str::FromStr;
 use std::sync::{Mutex, PoisonError};
 
+/// Bytes that the library may need to open or make a file, its caches included. Where memory ends meanwhile, it follows
+/// null pointers (`H5AC_create` in 1.14).
+const ROOM: usize = 8 << 20;
+
+/// Readies the library for a file, where there is memory for it.
+fn prepare() -> Result<(), Hdf5Error> {
+    let room = Vec::<u8>::new().try_reserve_exact(ROOM);
+    room.map_err(|_| Hdf5Error::Io(std::io::ErrorKind::OutOfMemory.into()))?;
+    hdf5::silence_errors(true);
+    Ok(())
+}
+
 /// The values of an open file. Datasets stay open: the library keeps their chunks between reads of rows.
 #[derive(Debug)]
 pub(super) struct LibraryValues {
@@ -23,7 +35,7 @@ pub(super) struct LibraryValues {
 
 impl LibraryValues {
     pub fn open(path: &Path) -> Result<LibraryValues, Hdf5Error> {
-        hdf5::silence_errors(true);
+        prepare()?;
         let place = path.display().to_string();
         let file = hdf5::File::open(path).map_err(|error| error_of(&place, &error))?;
         Ok(LibraryValues { open: Mutex::default(), file })
@@ -94,7 +106,7 @@ pub(super) struct LibraryWriter {
 
 impl LibraryWriter {
     pub fn create(path: &Path) -> Result<LibraryWriter, Hdf5Error> {
-        hdf5::silence_errors(true);
+        prepare()?;
         // The oldest version of each structure, which every HDF5 since 1.8 reads, and which holds no times.
         let file = hdf5::File::with_options().with_fapl(|access| access.libver_earliest()).create(path);
         Ok(LibraryWriter { file: file.map_err(|error| Hdf5Error::of_writing(&error))? })

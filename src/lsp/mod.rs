@@ -40,9 +40,9 @@ type Refusal = String;
 /// Serves one editor over stdin and stdout until it sends `exit` or disconnects.
 ///
 /// # Errors
-/// As [`talk`], and I/O errors of stdout.
+/// As [`talk`], I/O errors of stdout, and threads that cannot be started.
 pub fn serve() -> Result<(), ServerError> {
-    let (connection, writer) = transport::stdio();
+    let (connection, writer) = transport::stdio()?;
     let served = talk(&connection);
     transport::finish(connection, writer)?;
     served

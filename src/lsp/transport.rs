@@ -22,10 +22,13 @@ enum Incoming {
 }
 
 /// A connection to the editor over stdin and stdout, and the thread that writes to it.
-pub fn stdio() -> (Connection, JoinHandle<io::Result<()>>) {
+///
+/// # Errors
+/// If a thread cannot be started.
+pub fn stdio() -> io::Result<(Connection, JoinHandle<io::Result<()>>)> {
     let (server, Connection { sender, receiver }) = Connection::memory();
     // Not joined: it blocks on stdin, where the editor may send nothing more.
-    thread::spawn(move || {
+    thread::Builder::new().spawn(move || {
         let mut input = io::stdin().lock();
         while let Ok(Some(incoming)) = next(&mut input) {
             match incoming {
@@ -47,10 +50,9 @@ pub fn stdio() -> (Connection, JoinHandle<io::Result<()>>) {
                 }
             }
         }
-    });
-    let writer =
-        thread::spawn(move || receiver.into_iter().try_for_each(|message| message.write(&mut io::stdout().lock())));
-    (server, writer)
+    })?;
+    let write = move || receiver.into_iter().try_for_each(|message| message.write(&mut io::stdout().lock()));
+    Ok((server, thread::Builder::new().spawn(write)?))
 }
 
 /// Waits until all responses are written.

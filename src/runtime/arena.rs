@@ -59,14 +59,6 @@ impl Aligned {
         Some(Aligned { pages: Some(pages), bytes: start..start + bytes })
     }
 
-    /// `len` zeros.
-    ///
-    /// # Panics
-    /// If there is not enough memory.
-    pub fn new(len: usize) -> Self {
-        Self::try_new(len).expect("not enough memory")
-    }
-
     /// The floats.
     pub fn floats(&self) -> &[f32] {
         self.pages.as_ref().map_or(&[], |pages| bytemuck::cast_slice(&pages[self.bytes.clone()]))

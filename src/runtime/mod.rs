@@ -34,10 +34,18 @@ pub enum RunError {
     Memory { batch: usize, bytes: Option<usize> },
 }
 
+impl RunError {
+    /// Whether there is too little memory; what was to be run may be right.
+    pub fn is_memory(&self) -> bool {
+        matches!(self, RunError::Memory { .. })
+    }
+}
+
 fn needed(bytes: Option<usize>) -> String {
     match bytes {
-        Some(bytes) => format!("{:.1} GiB", bytes as f64 / (1u64 << 30) as f64),
         None => "more memory than can be addressed".into(),
+        Some(bytes) if bytes < 1 << 30 => format!("{:.1} MiB", bytes as f64 / (1u64 << 20) as f64),
+        Some(bytes) => format!("{:.1} GiB", bytes as f64 / (1u64 << 30) as f64),
     }
 }
 

@@ -19,6 +19,8 @@ const CHANNELS: usize = 64;
 const ODD_CHANNELS: usize = 7;
 /// Height and width where they must be known.
 const SIDE: usize = 224;
+/// Another one: an error that stays the same with both does not come from them.
+const ODD_SIDE: usize = 97;
 /// Channels that are tried at the most.
 const MAX_CHANNELS: usize = 24;
 
@@ -101,13 +103,17 @@ impl Spec {
     /// Tries one form of input with several sizes. Where none fits: the attempt that went furthest, and whether what is
     /// wrong with it does not depend on the sizes. Ends when so many layers were expanded.
     fn fragment_of(&self, net: usize, form: &Form, most: usize) -> Result<(Graph, Diagnostics), Box<Failed>> {
-        let mut told: Vec<String> = Vec::new();
+        let mut told: Vec<(usize, String)> = Vec::new();
         let mut channels = vec![CHANNELS, ODD_CHANNELS];
-        let mut furthest: Option<Attempt> = None;
+        let mut furthest: Option<(Attempt, (usize, bool))> = None;
         let mut next = 0;
         while let Some(&count) = channels.get(next).filter(|_| next < MAX_CHANNELS && self.expanded() < most) {
             next += 1;
-            for side in [None, Some(SIDE)] {
+            let mut needs_side = false;
+            for side in [None, Some(SIDE), Some(ODD_SIDE)] {
+                if side == Some(ODD_SIDE) && !needs_side {
+                    break;
+                }
                 let types = form.types(Sizes { side, channels: count });
                 let Some(attempt) = self.attempt(net, &types) else { continue };
                 let errors = match attempt.outcome {
@@ -123,18 +129,25 @@ impl Spec {
                     }
                 }
                 let open = errors.iter().any(|error| error.code == Code::OpenSize);
-                if side.is_none() && !open {
-                    told.extend(errors.iter().next().map(|error| format!("{}{:?}", error.message, error.labels)));
+                if side.is_none() {
+                    needs_side = open;
                 }
-                if furthest.as_ref().is_none_or(|other| attempt.reached > other.reached) {
-                    furthest = Some(attempt);
+                if side.is_some() == needs_side {
+                    // What is too large may be right where less comes in.
+                    let first = errors.iter().next().filter(|error| side.is_none() || error.code != Code::TooLarge);
+                    told.extend(first.map(|error| (count, format!("{}{:?}", error.message, error.labels))));
+                }
+                // Of two that went as far, one that lacked no size says more.
+                let order = (attempt.reached, !open);
+                if furthest.as_ref().is_none_or(|(_, other)| order > *other) {
+                    furthest = Some((attempt, order));
                 }
             }
         }
-        let same = told.len() > 1 && told.iter().all(|text| *text == told[0]);
+        let same = told.iter().all(|(_, text)| *text == told[0].1) && told.iter().any(|(count, _)| *count != told[0].0);
         let certain = same && !matches!(form, Form::Written(_));
         let nothing = || Attempt { outcome: Err(Diagnostics::default()), reached: 0, channels: Vec::new() };
-        Err(Box::new(Failed { attempt: furthest.unwrap_or_else(nothing), certain }))
+        Err(Box::new(Failed { attempt: furthest.map_or_else(nothing, |(attempt, _)| attempt), certain }))
     }
 
     fn attempt(&self, net: usize, types: &[TensorType]) -> Option<Attempt> {

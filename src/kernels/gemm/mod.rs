@@ -82,12 +82,16 @@ thread_local! {
 /// product needs are ever touched.
 fn get_or_allocate(buffer: &mut Option<Buffer>) -> Option<&mut [f32]> {
     if buffer.is_none() {
-        *buffer = Buffer::try_new(blas::buffer_len().max(tiles::BUFFER_LEN));
+        *buffer = Buffer::try_new(buffer_len());
     }
     buffer.as_mut().map(Buffer::floats)
 }
 
-/// Allocates the calling thread's packing buffer; false if out of memory. A product allocates it too, but then panics.
+fn buffer_len() -> usize {
+    blas::buffer_len().max(tiles::BUFFER_LEN)
+}
+
+/// Allocates the calling thread's packing buffer; false if out of memory. A product allocates it too, but cannot report a failure.
 pub fn reserve() -> bool {
     BUFFER.with_borrow_mut(|buffer| get_or_allocate(buffer).is_some())
 }
@@ -327,7 +331,7 @@ impl Product {
             ldc: ldc.max(columns.len()),
         };
         BUFFER.with_borrow_mut(|buffer| {
-            let buffer = get_or_allocate(buffer).expect("memory for packing a block of a product");
+            let buffer = get_or_allocate(buffer).unwrap_or_else(|| Buffer::refused(buffer_len()));
             // SAFETY: as above; the thread pool was created with a supported `isa`.
             unsafe {
                 match self.backend {

@@ -1,6 +1,6 @@
 //! A thread's page-aligned buffer for packed GEMM operands.
 
-use std::alloc::{Layout, alloc_zeroed, dealloc};
+use std::alloc::{Layout, alloc_zeroed, dealloc, handle_alloc_error};
 use std::ptr::NonNull;
 
 /// Floats of a page, the buffer's alignment: OpenBLAS' kernels use aligned loads on packed operands.
@@ -16,11 +16,20 @@ pub struct Buffer {
 impl Buffer {
     /// Allocates a buffer of `len` floats; none if out of memory.
     pub fn try_new(len: usize) -> Option<Self> {
-        // Over-allocated by a page and aligned by hand: with a larger alignment in the layout, allocators clear the memory.
-        let layout = Layout::array::<f32>(len.checked_add(PAGE)?).ok()?;
+        let layout = Self::layout(len)?;
         // SAFETY: the layout is not empty.
         let memory = NonNull::new(unsafe { alloc_zeroed(layout) })?;
         Some(Self { memory, layout, len })
+    }
+
+    /// Over-allocated by a page and aligned by hand: with a larger alignment in the layout, allocators clear the memory.
+    fn layout(len: usize) -> Option<Layout> {
+        Layout::array::<f32>(len.checked_add(PAGE)?).ok()
+    }
+
+    /// Ends the program as any failed allocation does.
+    pub fn refused(len: usize) -> ! {
+        handle_alloc_error(Self::layout(len).unwrap_or(Layout::new::<f32>()))
     }
 
     pub fn floats(&mut self) -> &mut [f32] {

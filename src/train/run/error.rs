@@ -41,6 +41,7 @@ impl TrainError {
     pub fn of_samples(error: &SamplesError, span: Span) -> TrainError {
         let code = match error {
             SamplesError::BatchSource(BatchSourceError::NonFinite(_)) => Code::NoNumber,
+            SamplesError::BatchSource(BatchSourceError::Run(error)) if error.is_memory() => Code::Memory,
             _ => Code::Dataset,
         };
         let diagnostic = Diagnostic::new(code, error.to_string()).at(span, "this data");
@@ -96,6 +97,11 @@ impl TrainError {
                 .help("the last checkpoint stays: `--resume` continues from there")
                 .into(),
             LoopError::Record(error) => Diagnostic::new(Code::Output, error.to_string()).into(),
+            LoopError::Run(error) | LoopError::BatchSource(BatchSourceError::Run(error)) if error.is_memory() => {
+                Diagnostic::new(Code::Memory, error.to_string())
+                    .help("a smaller `batch` in the recipe needs less")
+                    .into()
+            }
             LoopError::Run(_) | LoopError::BatchSource(_) => {
                 Diagnostic::new(Code::Dataset, error.to_string()).at(span, "this data").into()
             }

@@ -54,7 +54,7 @@ fn a_prediction_names_images_without_numbers_and_prints_the_others() {
     assert!(written[[10, 0]].is_nan() && written[[11, 0]].is_finite());
     // Where the image itself holds none, that is said.
     write(folder.path(), "nan.npy", &[2, 3], |at| if at == 4 { f32::NAN } else { 1.0 });
-    refused(&predict("nan.npy"), "E0707", &["nan.npy[1]", "its input `x` has"]);
+    refused(&predict("nan.npy"), "E0707", &["nan.npy[1]", "its input `x` has infinite values or NaN"]);
 }
 
 #[test]

@@ -1,5 +1,5 @@
 //! A Keras file's description of its model is compared with the spec and names its layers; the compiled net computes what Keras
-//! computes. `tests/data/keras_models/make.py` wrote the files.
+//! computes. `tests/data/keras_models/make.py` and `make_torch.py` wrote the files.
 
 use ndarray::{ArrayD, IxDyn};
 use ndarray_npy::ReadNpyExt;
@@ -232,4 +232,44 @@ fn pytorchs_names_and_shapes_are_read() {
     let net = "Input(1x8x4) >> Conv(1x3, 5) as conv >> PRelu as act >> Transpose([0, 3, 1, 2]) >> Reshape(5x6) >> Transpose([0, 2, 1]) \
          >> LSTM(3) as lstm >> PRelu as slopes";
     binds(net, "torch", &["torch.safetensors"], "");
+}
+
+const BOTH_GRUS: &str = "Input(6x4) >> (GRU(3, only_return_final=false) as forward \
+    | GRU(3, only_return_final=false, backwards=true) as backward) as gru >> Concatenate >> LSTM(3) as lstm";
+
+#[test]
+fn a_gru_of_pytorch_binds_where_it_computes_the_same() {
+    binds(BOTH_GRUS, "torch_gru", &["torch_gru.safetensors"], "");
+    binds(BOTH_GRUS, "torch_gru_bare", &["torch_gru_bare.safetensors"], "");
+    let says = ["2 of ", "in PyTorch's GRU the state has a bias of its own in the hidden gate"];
+    refused(BOTH_GRUS, "torch_gru_hidden_bias.safetensors", "", Code::WeightsMismatch, &says);
+    // Biases that do not begin at zero are not what PyTorch leaves out.
+    let other = BOTH_GRUS.replace("LSTM(3)", "LSTM(3, biases=1)");
+    refused(&other, "torch_gru_bare.safetensors", "", Code::WeightsMismatch, &["lstm/biases [12]: not in the file"]);
+}
+
+/// Their names are Keras' in every kind of file, and so is the order of their gates.
+#[test]
+fn a_gru_of_keras_in_safetensors_has_keras_gates() {
+    let net = "Input(6x4) >> GRU(3) as gru";
+    binds(net, "keras_gru", &["keras_gru_after.safetensors"], "");
+    refused(net, "keras_gru_before.safetensors", "", Code::WeightsMismatch, &["reset_after=False"]);
+}
+
+#[test]
+fn axes_in_another_order_are_not_overlooked() {
+    let first = "Input(4x4x3) >> MaxPool(2x2) >> Flatten >> Dense(2) as out";
+    refused(first, "first_pool.keras", "", Code::WeightsConfiguration, &["order of axes in the file: channels first"]);
+    let plain = "Input(4x4x3) >> Flatten >> Dense(2) as out";
+    refused(plain, "permuted.keras", "", Code::WeightsConfiguration, &["axes in another order (Permute)"]);
+    bound(&plain.replace(">> F", ">> Transpose([0, 3, 1, 2]) >> F"), "permuted.keras", "").expect("it says the same");
+    let norm = "Input(3x4x3) >> BatchNorm(epsilon=0.001) as norm >> GlobalPool(avg) >> Dense(2) as out";
+    refused(norm, "norm_axis.keras", "", Code::WeightsConfiguration, &["axis in the file: 1"]);
+}
+
+#[test]
+fn bfloat16_is_read_where_the_file_says_so() {
+    let net = "Input(4x4x2) >> Conv(3x3, 3) as conv >> GlobalPool(avg) >> Dense(2) as out";
+    binds(net, "bfloat16", &["bfloat16.keras", "bfloat16.weights.h5"], "");
+    refused(net, "bfloat16.h5", "", Code::WeightsUnreadable, &["`.h5` has bfloat16", "save it as `.keras`"]);
 }

@@ -74,6 +74,21 @@ fn single_layers_give_what_neupy_gives() {
     assert!(wrong.is_empty(), "{wrong:#?}");
 }
 
+/// torchvision's average pools count the zeros of the border (`count_include_pad`).
+#[test]
+fn average_pools_of_inception_count_the_border() {
+    let ones = ArrayD::from_elem(vec![1, 7, 7, 192], 1.0);
+    let pool = "Input(7x7x192) >> inception_v3(size=75x75x3)[zero-pad-1..=average-pooling-1]";
+    let found = run(pool, &[], &[ones]);
+    let share = |at: usize| if at.is_multiple_of(6) { 2.0 } else { 3.0 };
+    for (at, found) in found.iter().enumerate() {
+        let (row, column) = (at / 192 / 7, at / 192 % 7);
+        let wanted: f32 = share(row) * share(column) / 9.0;
+        assert!((found - wanted).abs() < 1e-6, "{row} {column}: {found} is not {wanted}");
+    }
+    assert_eq!(found.len(), 7 * 7 * 192);
+}
+
 /// The folder of large references that an environment variable names.
 fn references(variable: &str) -> PathBuf {
     std::env::var_os(variable).map(PathBuf::from).unwrap_or_else(|| panic!("{variable} must name the folder"))

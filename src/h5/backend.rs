@@ -39,7 +39,7 @@ pub(super) trait Values: fmt::Debug + Send + Sync {
 pub(super) fn values(backend: Backend, path: &Path, file: fs::File) -> Result<Box<dyn Values>, Hdf5Error> {
     match backend {
         #[cfg(feature = "hdf5")]
-        Backend::Library => Ok(Box::new(super::library::LibraryValues::open(path)?)),
+        Backend::Library => Ok(Box::new(super::library::LibraryValues::open(path, file)?)),
         Backend::Rust => Ok(Box::new(super::rust_values::RustValues::open(path, file)?)),
     }
 }

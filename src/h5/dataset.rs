@@ -1,6 +1,6 @@
 //! What a dataset declares, checked before anything of it is read.
 
-use super::attribute::{element, is_bool};
+use super::attribute::{self, Attribute, element, is_bool};
 use super::error::Hdf5Error;
 use super::guard::Guard;
 use super::{MAX_CHUNK_BYTES, MAX_DATASET_BYTES, MAX_EXPANSION};
@@ -26,6 +26,8 @@ pub struct Dataset {
     pub(super) address: u64,
     shape: Vec<usize>,
     element: Element,
+    /// Its bytes are numbers by an attribute, not by their type.
+    pub(super) untyped: bool,
     stored: Stored,
 }
 
@@ -104,8 +106,10 @@ pub(super) fn of_header(
     let element = match element(kind) {
         _ if is_bool(kind) => Element::new(Kind::Bool, 1, false),
         Some(element) => in_format(element, guard.raw_type(address, place)?.get(1..).unwrap_or_default()),
+        None if is_bfloat16_of_keras(guard, header, kind, place)? => Element::new(Kind::Bfloat16, 2, false),
         None => None,
     };
+    let untyped = matches!(kind, Datatype::Opaque { .. });
     let Some(element) = element else {
         return Err(Hdf5Error::NotNumbers { place: place.to_owned(), found: in_words(kind).to_owned() });
     };
@@ -117,9 +121,31 @@ pub(super) fn of_header(
         return Err(Hdf5Error::too_large(place, format!("its sides are {shape:?}, of numbers of {size} bytes")));
     };
     let stored = stored(guard, layout, space, declared, size, place)?;
-    let dataset = Dataset { place: place.to_owned(), address, shape, element, stored };
+    let dataset = Dataset { place: place.to_owned(), address, shape, element, untyped, stored };
     guard.count(&dataset)?;
     Ok(dataset)
+}
+
+/// NumPy has no bfloat16: Keras 3 stores two bytes without a meaning, and says what they are in an attribute. In its `.h5`
+/// files it does not.
+fn is_bfloat16_of_keras(
+    guard: &Guard,
+    header: &ObjectHeader,
+    kind: &Datatype,
+    place: &str,
+) -> std::result::Result<bool, Hdf5Error> {
+    if !matches!(kind, Datatype::Opaque { size: 2, .. }) {
+        return Ok(false);
+    }
+    match attribute::read(guard, header, place, "dtype")? {
+        Some(Attribute::Text(text)) if text == "bfloat16" => Ok(true),
+        Some(_) => Ok(false),
+        None => {
+            let what = "it holds pairs of bytes without a type, as Keras' `.h5` has bfloat16: save it as `.keras` or \
+                        `.weights.h5`, which say so";
+            Err(Hdf5Error::refused(place, what))
+        }
+    }
 }
 
 fn shape(space: &DataspaceMessage, place: &str) -> std::result::Result<Vec<usize>, Hdf5Error> {

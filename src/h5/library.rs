@@ -3,14 +3,16 @@
 use super::backend::{Values, reserve};
 use super::dataset::Dataset;
 use super::error::Hdf5Error;
+use super::rust_values::RustValues;
 use super::writer::{Value, Writer};
 use crate::element::Kind;
 use hdf5::dataset::Layout;
 use hdf5::types::{VarLenAscii, VarLenUnicode};
 use hdf5::{Hyperslab, Location, SliceOrIndex};
 use std::collections::HashMap;
+use std::fs;
 use std::ops::Range;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::sync::{Mutex, PoisonError};
 
@@ -31,14 +33,16 @@ fn prepare() -> Result<(), Hdf5Error> {
 pub(super) struct LibraryValues {
     open: Mutex<HashMap<u64, hdf5::Dataset>>,
     file: hdf5::File,
+    path: PathBuf,
+    bytes: fs::File,
 }
 
 impl LibraryValues {
-    pub fn open(path: &Path) -> Result<LibraryValues, Hdf5Error> {
+    pub fn open(path: &Path, bytes: fs::File) -> Result<LibraryValues, Hdf5Error> {
         prepare()?;
         let place = path.display().to_string();
         let file = hdf5::File::open(path).map_err(|error| error_of(&place, &error))?;
-        Ok(LibraryValues { open: Mutex::default(), file })
+        Ok(LibraryValues { open: Mutex::default(), file, path: path.into(), bytes })
     }
 
     /// The dataset, which must be to the library what it is to the guard.
@@ -64,6 +68,10 @@ impl LibraryValues {
 
 impl Values for LibraryValues {
     fn read(&self, dataset: &Dataset, rows: Range<usize>) -> Result<Vec<f32>, Hdf5Error> {
+        // The library converts no bytes without a type.
+        if dataset.untyped {
+            return RustValues::open(&self.path, self.bytes.try_clone().map_err(Hdf5Error::Io)?)?.read(dataset, rows);
+        }
         let found = self.dataset(dataset)?;
         let fail = |error: hdf5::Error| error_of(dataset.place(), &error);
         if dataset.element().kind() == Kind::Bool {

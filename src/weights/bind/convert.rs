@@ -3,7 +3,8 @@
 use super::axis_permutation::{Arrangement, Framework};
 use crate::graph::ParameterKind;
 use crate::graph::axis::{Segment, places};
-use crate::weights::store::{Layout, Role, Store};
+use crate::weights::layouts::torch_recurrent;
+use crate::weights::store::{Entry, Layout, Role, Store};
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -24,10 +25,10 @@ enum Step {
     },
     /// A kernel (out, in, height, width) becomes (height, width, in, out).
     KernelFromPyTorch,
-    /// Gates of a GRU: Keras has update, reset, hidden, and its update gate keeps the old state where NeuPy's takes the new one.
-    GatesFromKeras,
-    /// A GRU's biases, where Keras has one row for the input and one for the state.
-    GateBiasesFromKeras,
+    /// Gates of a GRU: the update gate of Keras and PyTorch keeps the old state where NeuPy's takes the new one.
+    Gates(GateOrder),
+    /// A GRU's biases: one row for the input and one for the state.
+    GateBiases(GateOrder),
     /// A matrix (out, in) becomes (in, out).
     MatrixFromPyTorch,
     /// One value for all, as PyTorch's PReLU has by default.
@@ -35,6 +36,15 @@ enum Step {
     /// Rows, or the values along the last axis, stand where the layer's values do.
     Rows(Arc<[Segment]>),
     Columns(Arc<[Segment]>),
+}
+
+/// The order of a GRU's gates in a file.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum GateOrder {
+    /// Update, reset, hidden.
+    Keras,
+    /// Reset, update, hidden, as NeuPy's.
+    PyTorch,
 }
 
 /// What must be known of a parameter's layer.
@@ -112,8 +122,10 @@ pub(crate) fn fit(
 fn stored(store: &dyn Store, at: usize, wanted: &Shape, facts: LayerFacts) -> Result<Option<Step>, String> {
     let Shape { shape, role, kind } = *wanted;
     let (entry, layout) = (&store.entries()[at], store.layout());
-    if facts.kind == "GRU" && matches!(layout, Layout::Keras | Layout::Keras3) {
-        return fit_gates(store, at, wanted).map(Some);
+    if facts.kind == "GRU"
+        && let Some(order) = gate_order(entry, layout)
+    {
+        return fit_gates(store, at, wanted, order).map(Some);
     }
     let found = &entry.shape[..];
     if role == "alpha" {
@@ -173,34 +185,57 @@ fn unlike(shape: &[usize], torch: &[usize], found: &[usize]) -> String {
     format!("the net needs {shape:?}, which is {torch:?} in the order of safetensors; the file has {found:?}")
 }
 
-/// How the gates of a Keras GRU become NeuPy's. Both compute the candidate as tanh(x W + b + r * (h U)) where Keras has
-/// `reset_after`, and Keras' h' = z * h + (1 - z) * c is NeuPy's with u = 1 - z, so that the update gate changes its sign.
-fn fit_gates(store: &dyn Store, at: usize, wanted: &Shape) -> Result<Step, String> {
+/// The order of the gates in a tensor of a GRU; none where NeuPy's names say that it is NeuPy's. Keras' names are its own in
+/// every layout.
+fn gate_order(entry: &Entry, layout: Layout) -> Option<GateOrder> {
+    let keras = match &entry.role {
+        Role::Weight | Role::Bias => true,
+        Role::Other(name) => name == RECURRENT_KERNEL,
+        _ => false,
+    };
+    if keras || matches!(layout, Layout::Keras | Layout::Keras3) {
+        return Some(GateOrder::Keras);
+    }
+    (layout == Layout::Safetensors && entry.class.as_deref() == Some(torch_recurrent::GRU))
+        .then_some(GateOrder::PyTorch)
+}
+
+/// How the gates of a GRU of Keras or PyTorch become NeuPy's. All compute the candidate as tanh(x W + b + r * (h U)) where
+/// Keras has `reset_after`, and h' = z * h + (1 - z) * c is NeuPy's with u = 1 - z, so that the update gate changes its sign.
+fn fit_gates(store: &dyn Store, at: usize, wanted: &Shape, order: GateOrder) -> Result<Step, String> {
     let (entry, shape) = (&store.entries()[at], wanted.shape);
     match (wanted.role, shape, &entry.shape[..]) {
         ("biases", &[width], &[2, found]) if found == width => {
             let values = store.read(at).map_err(|error| error.to_string())?;
             match values.get(width + 2 * width / 3..).is_some_and(|rest| rest.iter().all(|&bias| bias == 0.0)) {
-                true => Ok(Step::GateBiasesFromKeras),
-                false => Err("it was made with reset_after=True and the state has a bias of its own in the hidden gate, which this GRU has not".into()),
+                true => Ok(Step::GateBiases(order)),
+                false => {
+                    let made = match order {
+                        GateOrder::Keras => "it was made with reset_after=True and",
+                        GateOrder::PyTorch => "in PyTorch's GRU",
+                    };
+                    Err(format!("{made} the state has a bias of its own in the hidden gate, which this GRU has not"))
+                }
             }
         }
         ("biases", &[width], &[found]) if found == width => Err(
             "it was made with reset_after=False: its reset gate comes before the state's weights, here it comes behind"
                 .into(),
         ),
-        ("input_weights" | "hidden_weights", ..) if entry.shape == shape => Ok(Step::GatesFromKeras),
+        ("input_weights" | "hidden_weights", ..) if entry.shape == shape => Ok(Step::Gates(order)),
         _ => Err(format!("the net needs {shape:?}, the file has {:?}", entry.shape)),
     }
 }
 
-/// Rows of update, reset and hidden gates as reset, turned update and hidden ones.
-fn gates(values: &[f32], width: usize) -> Vec<f32> {
+/// Rows of gates as reset, turned update and hidden ones.
+fn gates(values: &[f32], width: usize, order: GateOrder) -> Vec<f32> {
     let units = width / 3;
     let mut out = Vec::with_capacity(values.len());
     for row in values.chunks(width.max(1)) {
-        out.extend_from_slice(&row[units..2 * units]);
-        out.extend(row[..units].iter().map(|value| -value));
+        let (first, second) = row[..2 * units].split_at(units);
+        let (reset, update) = if order == GateOrder::Keras { (second, first) } else { (first, second) };
+        out.extend_from_slice(reset);
+        out.extend(update.iter().map(|value| -value));
         out.extend_from_slice(&row[2 * units..]);
     }
     out
@@ -237,7 +272,7 @@ impl Transform {
     pub fn done(&self, layer: &str, kind: ParameterKind) -> Vec<Done> {
         let of = |step: &Step| match step {
             Step::KernelFromPyTorch | Step::MatrixFromPyTorch | Step::Repeat => None,
-            Step::GatesFromKeras | Step::GateBiasesFromKeras => {
+            Step::Gates(_) | Step::GateBiases(_) => {
                 Some(Done::Note(format!("gates of {layer} were put in NeuPy's order")))
             }
             Step::InverseStd { epsilon } => {
@@ -283,10 +318,10 @@ impl Step {
                 let rows = values.chunks_exact(columns.max(1));
                 rows.flat_map(|row| places.iter().filter_map(|&place| row.get(place)).copied()).collect()
             }
-            (Step::GatesFromKeras, _) => gates(&values, shape.last().copied().unwrap_or(1)),
-            (Step::GateBiasesFromKeras, &[width]) => {
+            (Step::Gates(order), _) => gates(&values, shape.last().copied().unwrap_or(1), *order),
+            (Step::GateBiases(order), &[width]) => {
                 let both: Vec<f32> = (0..width).map(|at| values[at] + values[width + at]).collect();
-                let mut biases = gates(&both, width);
+                let mut biases = gates(&both, width, *order);
                 // The state's bias of the last gate was found to be zero.
                 let hidden = 2 * width / 3..width;
                 biases[hidden.clone()].copy_from_slice(&values[hidden]);

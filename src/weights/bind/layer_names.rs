@@ -78,7 +78,7 @@ pub(crate) fn near(entries: &[Entry], layer: &str, shape: &[usize]) -> String {
     }
     let torch = Role::Other("weight_ih_l0".into());
     if entries.iter().any(|entry| entry.layer == layer && entry.role == torch) {
-        return "; in the file it is a GRU or RNN of PyTorch: its reset gate comes after the state's weights, with a bias of its own (reset_after), which this GRU has not".into();
+        return "; in the file it is a plain RNN or an LSTM with a projection, of PyTorch, which is not here".into();
     }
     if let Some(name) = suggest::nearest(layer, names) {
         return format!("; the nearest name is `{name}`");

@@ -9,11 +9,12 @@ mod refused_order;
 pub mod report;
 
 use super::keras_model;
-use super::store::{Layout, Number, Role, Store, StoreError};
+use super::store::{Entry, Layout, Number, Role, Store, StoreError};
 use crate::diagnostics::{Code, Diagnostic, Diagnostics, Result, counted};
 use crate::graph::{Graph, Initializer, Parameter, ParameterId};
 use crate::request::WeightsRequest;
 use crate::source::Span;
+use crate::weights::layouts::torch_recurrent;
 use axis_permutation::FileOrder;
 use class_order::by_order;
 use convert::{Done, LayerFacts, Shape, Transform, find_role, fit, starts_anew};
@@ -223,6 +224,12 @@ fn bind_file(
             report.add_note(format!("first states are not in files of {maker}: they are what their initialisers say"));
             continue;
         }
+        let bare = |name: &String| is_without_biases(entries, &index, name, parameter);
+        if found.is_none() && names.get(layer).is_some_and(bare) {
+            bindings.initial[id.0] = true;
+            report.add_note(format!("{layer} has no biases in the file: they are zero"));
+            continue;
+        }
         let Some(entry) = found else {
             missing += 1;
             if !request.initialize_missing {
@@ -332,6 +339,19 @@ fn bind_file(
     bindings.stores.push(store);
     bindings.asked.push((request.span, request.net.clone()));
     bindings.report.files.push(report);
+}
+
+/// Whether a parameter is the biases of a recurrent layer that PyTorch was told to make without (`bias=False`).
+fn is_without_biases(
+    entries: &[Entry],
+    index: &HashMap<(&str, &Role), usize>,
+    name: &str,
+    parameter: &Parameter,
+) -> bool {
+    let of_torch = index.get(&(name, &Role::InputWeights)).and_then(|&at| entries[at].class.as_deref());
+    parameter.role == "biases"
+        && parameter.initializer == Initializer::Constant(0.0)
+        && matches!(of_torch, Some(torch_recurrent::LSTM | torch_recurrent::GRU))
 }
 
 fn is_constant(values: &[f32], initializer: Initializer) -> bool {

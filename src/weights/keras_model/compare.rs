@@ -2,7 +2,10 @@
 
 use super::chain::{Unlike, Written, continues, difference};
 use super::function::Function;
-use super::sides::{End, after_layer, after_node, before_layer, before_node, padding, pair, window_of_node};
+use super::sides::{
+    End, after_layer, after_node, before_layer, before_node, layers_before, padding, pair, transposes_before,
+    window_of_node,
+};
 use super::{LayerConfig, Model};
 use crate::diagnostics::{Code, Diagnostic, Diagnostics};
 use crate::graph::{Graph, NodeId};
@@ -125,13 +128,20 @@ impl Bound<'_> {
         {
             put("groups", file.to_string(), norm.groups.to_string(), None);
         }
-        if layer
-            .get(&["data_format", "dim_ordering"])
-            .and_then(Value::as_str)
-            .is_some_and(|word| matches!(word, "channels_first" | "th"))
-        {
+        let layers = [at].into_iter().chain(layers_before(self.model, at));
+        if layers.into_iter().any(|at| self.model.layers[at].is_channels_first()) {
             let help = "load it in Keras with `channels_last` layers and save it again";
             put("order of axes", "channels first".into(), "channels last".into(), Some(help.into()));
+        }
+        let last = self.graph.node(id).output.sizes.len();
+        if let Some(axis) = layer.axis().filter(|_| class.ends_with("Normalization"))
+            && !(axis == -1 || axis >= last as i64)
+        {
+            put("axis", axis.to_string(), "the channels, which are last".into(), None);
+        }
+        let permuted = layers_before(self.model, at).into_iter().any(|at| self.model.layers[at].class == "Permute");
+        if permuted && !transposes_before(self.graph, id) {
+            put("before it", "axes in another order (Permute)".into(), "no `Transpose`".into(), None);
         }
         let window = window_of_node(self.graph, id);
         let stride =

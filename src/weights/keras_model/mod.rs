@@ -62,6 +62,26 @@ impl LayerConfig {
         keys.iter().find_map(|key| self.config.get(*key)).filter(|value| !value.is_null())
     }
 
+    /// Whether it takes images as (channels, height, width).
+    fn is_channels_first(&self) -> bool {
+        let word = self.get(&["data_format", "dim_ordering"]).and_then(Value::as_str);
+        matches!(word, Some("channels_first" | "th"))
+    }
+
+    /// The one axis that it names; the batch is axis 0.
+    fn axis(&self) -> Option<i64> {
+        match self.get(&["axis"])? {
+            Value::Array(list) => {
+                if let [axis] = &list[..] {
+                    axis.as_i64()
+                } else {
+                    None
+                }
+            }
+            axis => axis.as_i64(),
+        }
+    }
+
     /// Whether it is a model of its own.
     pub fn is_model(&self) -> bool {
         self.config.get("layers").is_some_and(Value::is_array)

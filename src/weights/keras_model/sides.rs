@@ -10,6 +10,7 @@ use crate::ops::convolution::window::{Padding, Sliding};
 use crate::ops::dense::{Dense, Function as Behind};
 use crate::ops::pool::{GlobalPool, Pool};
 use crate::ops::resize::{Upscale, ZeroPad};
+use crate::ops::shape::Transpose;
 use crate::plan::steps::pool::Reduction;
 use serde_json::Value;
 
@@ -174,6 +175,34 @@ pub(super) fn before_layer(model: &Model, layer: usize) -> (Vec<Written>, End<us
     };
     let begins = |at: usize| if model.layers[at].model.is_empty() { End::Outside(at) } else { End::Unknown };
     before(layer, |at| link_of_layer(model, at), input, begins)
+}
+
+/// The layers of the file between a layer and those with parameters or merges before it, known here or not.
+pub(super) fn layers_before(model: &Model, layer: usize) -> Vec<usize> {
+    let (mut found, mut at) = (Vec::new(), layer);
+    // The file may describe a ring.
+    while let Some(&[input]) = model.layers[at].inputs.as_deref()
+        && found.len() < model.layers.len()
+        && !matches!(link_of_layer(model, input), Link::Layer(_) | Link::Merges)
+    {
+        found.push(input);
+        at = input;
+    }
+    found
+}
+
+/// Whether axes change places between a node and those with parameters or merges before it.
+pub(super) fn transposes_before(graph: &Graph, id: NodeId) -> bool {
+    let mut at = id;
+    while let [input] = graph.node(at).inputs[..]
+        && !matches!(link_of_node(graph, input), Link::Layer(_) | Link::Merges)
+    {
+        if graph.node(input).operation.as_any().is::<Transpose>() {
+            return true;
+        }
+        at = input;
+    }
+    false
 }
 
 /// The layers without parameters after a layer of the file, up to the model's output.

@@ -6,6 +6,6 @@ mod keras3;
 mod keras_archive;
 mod neupy;
 pub(crate) mod open;
-mod safetensors;
+pub(crate) mod safetensors;
 mod safetensors_header;
-mod torch_lstm;
+pub(crate) mod torch_recurrent;

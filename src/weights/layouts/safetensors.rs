@@ -11,7 +11,7 @@ use std::sync::{Mutex, PoisonError};
 
 use super::hdf5_file::corrupt;
 use super::safetensors_header::{Described, Header, Numbers};
-use super::torch_lstm;
+use super::torch_recurrent;
 use crate::element::{Element, Kind};
 use crate::weights::bind::axis_permutation::Framework;
 use crate::weights::store::{Entry, Layout, MAX_TENSOR_BYTES, Number, Role, Store, StoreError, row_count, unreadable};
@@ -106,7 +106,7 @@ pub(crate) fn open(path: &Path, mut file: File, length: u64) -> Result<Box<dyn S
         });
     }
     let (mut entries, mut places) = (Vec::new(), Vec::new());
-    for (entry, place) in torch_lstm::joined(&mut found) {
+    for (entry, place) in torch_recurrent::joined(&mut found) {
         entries.push(entry);
         places.push(place);
     }
@@ -135,13 +135,15 @@ pub(crate) enum Place {
     Transposed(u64),
     /// The entry is the sum of two tensors.
     Sum([u64; 2]),
+    /// The entry has two tensors as its rows.
+    Rows([u64; 2]),
 }
 
 impl Place {
     fn starts_mut(&mut self) -> impl Iterator<Item = &mut u64> {
         match self {
             Place::At(start) | Place::Transposed(start) => std::slice::from_mut(start).iter_mut(),
-            Place::Sum(starts) => starts.iter_mut(),
+            Place::Sum(starts) | Place::Rows(starts) => starts.iter_mut(),
         }
     }
 }
@@ -272,6 +274,10 @@ impl Store for SafetensorsStore {
                     self.values(entry, b, rows.start * row, rows.len() * row)?,
                 );
                 Ok(a.iter().zip(&b).map(|(a, b)| a + b).collect())
+            }
+            Place::Rows(starts) => {
+                let read = starts.into_iter().map(|start| self.values(entry, start, 0, row));
+                Ok(read.collect::<Result<Vec<_>, _>>()?.concat()[rows.start * row..rows.end * row].to_vec())
             }
             Place::Transposed(start) => {
                 let values = self.values(entry, start, 0, entry.elements())?;

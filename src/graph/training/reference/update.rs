@@ -25,10 +25,8 @@ impl Rows<'_> {
     /// The rows that one mean is taken over: all if an image is one row, else those of each image.
     fn groups(&self, len: usize) -> Vec<std::ops::Range<usize>> {
         let rows = len / self.features.max(1);
-        match self.pixels {
-            1 => vec![0..rows],
-            pixels => (0..rows / pixels).map(|image| image * pixels..(image + 1) * pixels).collect(),
-        }
+        let group = if self.pixels == 1 { rows.max(1) } else { self.pixels };
+        (0..rows / group).map(|index| index * group..(index + 1) * group).collect()
     }
 
     fn row<'v>(&self, values: &'v [f64], row: usize) -> &'v [f64] {

@@ -257,7 +257,7 @@ fn arrays_of_features_have_names() {
 fn a_net_of_the_files_name_that_needs_arguments_points_to_the_others() {
     let spec = "net shuffle(g) = Relu(g)\nnet shuffle_net = Input(4) >> shuffle(3) >> Softmax(2)";
     let folder = folder(&[("shuffle.net", spec), ("lone.net", "net lone(g) = Input(4) >> Relu(g)")]);
-    refused(&netc(folder.path(), &["show", "shuffle.net"]), "E0211", &["needs `g`", "--net: `shuffle_net`"]);
+    refused(&netc(folder.path(), &["show", "shuffle.net"]), "E0211", &["`g` has no default", "--net: `shuffle_net`"]);
     done(&netc(folder.path(), &["show", "shuffle.net", "--net", "shuffle_net"]));
     done(&netc(folder.path(), &["check", "shuffle.net"]));
     refused(&netc(folder.path(), &["show", "lone.net"]), "E0205", &["needs `g`"]);
@@ -299,7 +299,11 @@ fn a_bench_counts_the_rows_of_a_table_that_are_read() {
 #[test]
 fn small_things_are_said_as_they_are() {
     let folder = folder(&[]);
-    refused(&netc(folder.path(), &["build", "Input(4) >> Softmax(2)", "--max-memory", "1"]), "E0801", &["and 1 byte"]);
+    refused(
+        &netc(folder.path(), &["build", "Input(4) >> Softmax(2)", "--max-memory", "1"]),
+        "E0801",
+        &["the limit is 1 byte"],
+    );
     refused(&netc(folder.path(), &["check", "Input(8x8x3, image=Image(scale=1/255))"]), "E0214", &["1.0 / 255"]);
     refused(&netc(folder.path(), &["new", "no/where"]), "E0904", &["no does not exist", "create that folder first"]);
     done(&netc(folder.path(), &["new", "é"]));

@@ -62,7 +62,7 @@ fn one_sigmoid_has_two_labels() {
     done(&netc(two.path(), &["check", "kind.net"]));
     done(&netc(two.path(), &["build", "kind.net", "--allow-untrained"]));
     let one = folder(&[("kind.net", &format!("{BINARY}\nlabels kind = [\"dog\"]"))]);
-    refused(&netc(one.path(), &["check", "kind.net"]), "E0702", &["tells two classes apart"]);
+    refused(&netc(one.path(), &["check", "kind.net"]), "E0702", &["distinguishes two classes"]);
     // A regression has a name for its one number.
     let number = folder(&[("price.net", "net price = Input(4) >> Dense(1)\nlabels price = [\"price\"]")]);
     done(&netc(number.path(), &["check", "price.net"]));

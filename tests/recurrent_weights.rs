@@ -104,5 +104,5 @@ fn written_for_keras_and_bound_again_nothing_changes() {
     // What Keras has no place for is told before a run.
     spec(&NET.replace("LSTM(4)", "LSTM(4, peepholes=true)"));
     let (code, told) = netc(&["train", "model.net", "--layout", "keras"]);
-    assert!(code == Some(1) && told.contains("no place for `lstm/weight_cell_to_ingate`"), "{told}");
+    assert!(code == Some(1) && told.contains("no parameter for `lstm/weight_cell_to_ingate`"), "{told}");
 }

@@ -88,6 +88,8 @@ fn the_library_finds_the_same_in_every_file() {
             let name = path.file_name().unwrap().to_string_lossy().into_owned();
             if path.is_dir() {
                 folders.push(path);
+            } else if name == "bfloat16.h5" {
+                // Refused by name: see tests/keras_models.rs.
             } else if name.starts_with("numbers.") || !path.parent().unwrap().ends_with("hdf5") && name.contains(".h") {
                 let mut expected = Vec::new();
                 let library = hdf5::File::open(&path).unwrap();

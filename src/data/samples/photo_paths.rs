@@ -318,7 +318,7 @@ pub(crate) mod tests {
                 "a GIF, which is not supported; photos are JPEG or PNG",
                 "text, not a photo",
                 "an empty file, not a photo",
-                "a zip archive, not a photo",
+                "a ZIP archive, not a photo",
             ]
         );
         fs::remove_file(root.path().join("a.jpg")).unwrap();

@@ -27,6 +27,7 @@ pub struct Dataset {
     shape: Vec<usize>,
     element: Element,
     /// Its bytes are numbers by an attribute, not by their type.
+    #[cfg_attr(not(feature = "hdf5"), allow(dead_code))] // Only libhdf5 needs to know.
     pub(super) untyped: bool,
     stored: Stored,
 }

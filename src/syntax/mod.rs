@@ -1,6 +1,6 @@
-//! The syntax of `.net` files: [`parse`] reads a file into the [`ast`], [`format`] prints it in canonical style.
+//! The syntax of `.net` files: [`parse`] reads a file into the [`ast`], [`format`](fn@format) prints it in canonical style.
 //!
-//! The grammar is `grammar/net.pest`. Around it, [`scan`] limits the text before it is parsed, `parse::build` applies operator
+//! The grammar is `grammar/net.pest`. Around it, `scan` limits the text before it is parsed, `parse::build` applies operator
 //! precedence and converts literals, and `recovery` splits a broken file into items and explains errors.
 
 pub mod ast;

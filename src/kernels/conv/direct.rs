@@ -23,7 +23,7 @@ const BAND_PIXELS: usize = 512;
 /// Maximum floats of a band's padded copy: 16 MiB. A window far larger than its image would copy little but zeros.
 const MAX_COPIED: usize = 4 << 20;
 
-/// The algorithm for few input channels: one group, no horizontal dilation, bands within [`MAX_COPIED`]. Weights are packed
+/// The algorithm for few input channels: one group, no horizontal dilation, bands within `MAX_COPIED`. Weights are packed
 /// as for [`Im2col`].
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Direct;

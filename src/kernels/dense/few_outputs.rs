@@ -26,7 +26,7 @@ pub fn has_few_outputs(outputs: usize) -> bool {
 /// Floats from one row of a block of transposed weights to the next, padded: a stride of half a page causes cache conflicts.
 const ROW_STRIDE: usize = KC + 16;
 
-/// Scratch memory of [`multiply`], in floats: the transposed weights, a block of rows (one per output) for every [`KC`]
+/// Scratch memory of [`multiply`], in floats: the transposed weights, a block of rows (one per output) for every `KC`
 /// inputs.
 pub fn scratch_len(inputs: usize, outputs: usize) -> usize {
     crate::size::product([inputs.div_ceil(KC), outputs, ROW_STRIDE])

@@ -73,7 +73,7 @@ impl ThreadPool {
         self.pool.run(tasks, self.pool.parts(), work);
     }
 
-    /// Calls `work` once on each thread, as far as all of them come within [`MEETING`]: one that another program keeps
+    /// Calls `work` once on each thread, as far as all of them come within `MEETING`: one that another program keeps
     /// from its core may miss it.
     pub fn on_each(&self, work: &(dyn Fn() + Sync)) {
         let here: Vec<AtomicBool> = (0..self.count()).map(|_| AtomicBool::new(false)).collect();

@@ -48,7 +48,7 @@ pub trait Vector: Copy {
     /// `yes` where self > bound, else `no`.
     fn select_greater(self, bound: Self, yes: Self, no: Self) -> Self;
 
-    /// Accumulates the unrolled part of a K slice (a multiple of [`UNROLL`](super::tile::UNROLL) steps) into a register tile
+    /// Accumulates the unrolled part of a K slice (a multiple of `UNROLL` steps) into a register tile
     /// by the set's hand-written loop. Returns the K steps done: 0 if the set has no loop for this tile shape.
     ///
     /// # Safety
@@ -63,7 +63,7 @@ pub trait Vector: Copy {
     }
 
     /// As [`Vector::accumulate_k`] with blocked summation: every `sum_block` steps (a power of two and a multiple of
-    /// [`UNROLL`](super::tile::UNROLL)) form a partial sum of their own. The first block takes the remainder.
+    /// `UNROLL`) form a partial sum of their own. The first block takes the remainder.
     ///
     /// # Safety
     /// As of [`Vector::accumulate_k`].

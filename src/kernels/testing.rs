@@ -31,6 +31,18 @@ impl Random {
     }
 }
 
+/// Pseudo-random floats from -0.5 to 0.5.
+pub fn noise(count: usize, seed: u64) -> Floats {
+    let mut state = seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1;
+    let mut next = || {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        (state >> 40) as f32 / (1u64 << 24) as f32 - 0.5
+    };
+    (0..count).map(|_| next()).collect()
+}
+
 /// The sentinel in the gaps of outputs, which kernels must not overwrite.
 const GAP: f32 = 1234.5;
 

@@ -240,25 +240,10 @@ impl Call<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::kernels::conv::naive::{compare, convolution, noise};
-    use crate::kernels::guarded::Floats;
+    use crate::kernels::conv::naive::{self, convolution};
 
     fn check(conv: Convolution) {
-        let weights = noise(taps(&conv) * conv.out_c, 7);
-        let packed = Floats::from(Depthwise.packed(&conv, &weights));
-        compare(&conv, &weights, 2e-6 * taps(&conv) as f64, &|threads, batch, input, epilogue, output| {
-            let mut scratch = Floats::filled(0.0, Depthwise.scratch_len(&conv, batch, epilogue.pool, threads.count()));
-            Depthwise.run(ConvCall {
-                threads,
-                conv: &conv,
-                batch,
-                input,
-                weights: &packed,
-                epilogue,
-                scratch: &mut scratch,
-                output,
-            });
-        });
+        naive::check(&conv, 2e-6 * taps(&conv) as f64, |_| Depthwise);
     }
 
     #[test]

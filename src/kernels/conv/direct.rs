@@ -243,26 +243,10 @@ impl Band<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::kernels::conv::naive::{compare, convolution, noise};
-    use crate::kernels::guarded::Floats;
+    use crate::kernels::conv::naive::{self, convolution};
 
     fn check(conv: Convolution) {
-        let depth = conv.window.kernel_h * conv.window.kernel_w * conv.in_c;
-        let weights = noise(depth * conv.out_c, 7);
-        let packed = Floats::from(Direct.packed(&conv, &weights));
-        compare(&conv, &weights, 2e-6 * depth as f64, &|threads, batch, input, epilogue, output| {
-            let mut scratch = Floats::filled(0.0, Direct.scratch_len(&conv, batch, epilogue.pool, threads.count()));
-            Direct.run(ConvCall {
-                threads,
-                conv: &conv,
-                batch,
-                input,
-                weights: &packed,
-                epilogue,
-                scratch: &mut scratch,
-                output,
-            });
-        });
+        naive::check(&conv, 2e-6 * (conv.window.kernel_h * conv.window.kernel_w * conv.in_c) as f64, |_| Direct);
     }
 
     #[test]

@@ -280,10 +280,11 @@ impl FusedCall<'_> {
 mod tests {
     use super::*;
     use crate::kernels::conv::algorithm::ConvCall;
-    use crate::kernels::conv::naive::{convolution, noise};
+    use crate::kernels::conv::naive::convolution;
     use crate::kernels::elementwise::activation::Activation;
     use crate::kernels::guarded::Floats;
     use crate::kernels::simd::isa::Isa;
+    use crate::kernels::testing::noise;
 
     /// The output of one convolution by its own kernel.
     fn unfused(threads: &ThreadPool, fused: &FusedConvolution, batch: usize, input: &[f32]) -> Floats {

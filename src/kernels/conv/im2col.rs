@@ -249,25 +249,10 @@ impl Task<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::kernels::conv::naive::{compare, convolution, noise};
-    use crate::kernels::guarded::Floats;
+    use crate::kernels::conv::naive::{self, convolution};
 
     fn check(conv: Convolution) {
-        let weights = noise(depth(&conv) * conv.out_c, 7);
-        let packed = Floats::from(Im2col.packed(&conv, &weights));
-        compare(&conv, &weights, 2e-6 * depth(&conv) as f64, &|threads, batch, input, epilogue, output| {
-            let mut scratch = Floats::filled(0.0, Im2col.scratch_len(&conv, batch, epilogue.pool, threads.count()));
-            Im2col.run(ConvCall {
-                threads,
-                conv: &conv,
-                batch,
-                input,
-                weights: &packed,
-                epilogue,
-                scratch: &mut scratch,
-                output,
-            });
-        });
+        naive::check(&conv, 2e-6 * depth(&conv) as f64, |_| Im2col);
     }
 
     #[test]

@@ -125,9 +125,7 @@ impl fmt::Display for Im2colBlas {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::kernels::conv::im2col::Im2col;
-    use crate::kernels::conv::naive::{compare, convolution, noise};
-    use crate::kernels::guarded::Floats;
+    use crate::kernels::conv::naive::{self, convolution};
 
     #[test]
     fn im2col_blas_equals_naive_for_sizes_strides_and_padding() {
@@ -138,26 +136,7 @@ mod tests {
             convolution((12, 11), (16, 24, 1), (3, 2, 1), (1, 0)),
             convolution((15, 15), (8, 7, 1), (5, 1, 2), (2, 3)),
         ] {
-            let weights = noise(conv.weights(), 7);
-            compare(&conv, &weights, 2e-6 * depth(&conv) as f64, &|threads, batch, input, epilogue, output| {
-                let scratch = Im2colBlas.supports(&conv, epilogue.pool);
-                // Pooling is unsupported: another algorithm computes those cases.
-                let algorithm: &dyn ConvAlgorithm = if scratch { &Im2colBlas } else { &Im2col };
-                let packed = Floats::from(algorithm.packed(&conv, &weights));
-                let mut scratch =
-                    Floats::filled(0.0, algorithm.scratch_len(&conv, batch, epilogue.pool, threads.count()));
-                let scratch = &mut scratch;
-                algorithm.run(ConvCall {
-                    threads,
-                    conv: &conv,
-                    batch,
-                    input,
-                    weights: &packed,
-                    epilogue,
-                    scratch,
-                    output,
-                });
-            });
+            naive::check(&conv, 2e-6 * depth(&conv) as f64, |_| Im2colBlas);
         }
     }
 }

@@ -1,23 +1,13 @@
 //! The reference convolution of tests: naive loops in f64.
 
+use super::algorithm::{ConvAlgorithm, ConvCall};
 use crate::kernels::elementwise::activation::Activation;
 use crate::kernels::epilogue::{EpilogueArgs, Pool};
 use crate::kernels::guarded::{Floats, Side};
 use crate::kernels::parallel::thread_pool::ThreadPool;
 use crate::kernels::simd::isa::Isa;
 use crate::kernels::tensor_view::{Convolution, View, ViewMut, Window};
-
-/// Pseudo-random floats from -0.5 to 0.5.
-pub fn noise(count: usize, seed: u64) -> Floats {
-    let mut state = seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1;
-    let mut next = || {
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        (state >> 40) as f32 / (1u64 << 24) as f32 - 0.5
-    };
-    (0..count).map(|_| next()).collect()
-}
+use crate::kernels::testing::noise;
 
 /// A convolution of a `height` by `width` image, with the same kernel, stride, dilation and padding on both axes.
 pub fn convolution(
@@ -56,6 +46,12 @@ pub struct Case {
     pub pool: bool,
 }
 
+impl Case {
+    fn pool(&self) -> Option<Pool> {
+        self.pool.then_some(Pool::Max2x2)
+    }
+}
+
 /// The cases that every convolution is tested with.
 pub const CASES: [Case; 5] = [
     Case { batch: 1, gap: 0, bias: true, residual: false, activation: Activation::Relu { alpha: 0.0 }, pool: false },
@@ -65,29 +61,17 @@ pub const CASES: [Case; 5] = [
     Case { batch: 2, gap: 0, bias: true, residual: false, activation: Activation::Tanh, pool: false },
 ];
 
-fn activate(activation: Activation, x: f64) -> f64 {
-    match activation {
-        Activation::Linear => x,
-        Activation::Relu { alpha } => x.max(0.0) + f64::from(alpha) * x.min(0.0),
-        Activation::Relu6 => x.clamp(0.0, 6.0),
-        Activation::Tanh => x.tanh(),
-        Activation::Swish => x / (1.0 + (-x).exp()),
-        _ => unreachable!("not used by the cases"),
-    }
-}
-
-/// Compares `run` with the naive loops for each case, each instruction set of the machine, and one and two threads;
-/// `run` takes `(threads, batch, input, epilogue, output)`.
-pub fn compare(
-    conv: &Convolution,
-    weights: &[f32],
-    tolerance: f64,
-    run: &dyn Fn(&ThreadPool, usize, View, &EpilogueArgs, ViewMut),
-) {
+/// Compares an algorithm, given by the batch, with the naive loops: for each case that it supports, each instruction set of
+/// the machine, and one and two threads. Guard pages begin where the operands end, and with two threads end where they begin.
+pub fn check<A: ConvAlgorithm>(conv: &Convolution, tolerance: f64, algorithm: impl Fn(usize) -> A) {
+    let weights = &noise(conv.weights(), 7);
+    let packed = Floats::from(algorithm(1).packed(conv, weights));
+    let cases = CASES.into_iter().filter(|case| algorithm(case.batch).supports(conv, case.pool()));
+    assert!(cases.clone().count() > 0, "{conv:?}");
     let window = &conv.window;
-    for case in CASES {
+    for case in cases {
         let (in_pixels, out_pixels) = (window.in_h * window.in_w, window.out_h * window.out_w);
-        let pool = case.pool.then_some(Pool::Max2x2);
+        let pool = case.pool();
         let stored = pool.map_or(out_pixels, |pool| pool.reduced(window.out_h) * pool.reduced(window.out_w));
         let (in_ld, out_ld) = (conv.in_c + case.gap, conv.out_c + case.gap);
         let (in_image, out_image) = (in_pixels * in_ld + case.gap, stored * out_ld + case.gap);
@@ -115,7 +99,18 @@ pub fn compare(
                 let input = View { data: &floats, ..input };
                 let threads = ThreadPool::with_isa(count, isa);
                 let to = ViewMut { data: &mut output, ld: out_ld, image: out_image };
-                run(&threads, case.batch, input, &epilogue, to);
+                let algorithm = algorithm(case.batch);
+                let mut scratch = Floats::filled(0.0, algorithm.scratch_len(conv, case.batch, pool, count));
+                algorithm.run(ConvCall {
+                    threads: &threads,
+                    conv,
+                    batch: case.batch,
+                    input,
+                    weights: &packed,
+                    epilogue: &epilogue,
+                    scratch: &mut scratch,
+                    output: to,
+                });
                 for (index, &value) in output.iter().enumerate() {
                     let (image, within) = (index / out_image, index % out_image);
                     let (pixel, channel) = (within / out_ld, within % out_ld);
@@ -168,7 +163,7 @@ fn expected(conv: &Convolution, batch: usize, input: &View, weights: &[f32], epi
                         let pixel = image * residual.image + (y * window.out_w + x) * residual.ld;
                         *sum += f64::from(residual.data[pixel + c]);
                     }
-                    *sum = activate(epilogue.activation, *sum);
+                    *sum = epilogue.activation.exact(*sum);
                 }
             }
         }

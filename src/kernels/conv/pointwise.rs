@@ -123,25 +123,10 @@ impl fmt::Display for Pointwise {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::kernels::conv::naive::{compare, convolution, noise};
-    use crate::kernels::guarded::Floats;
+    use crate::kernels::conv::naive::{self, convolution};
 
     fn check(conv: Convolution) {
-        let weights = noise(conv.in_c * conv.out_c, 7);
-        let packed = Floats::from(Pointwise.packed(&conv, &weights));
-        compare(&conv, &weights, 2e-6 * conv.in_c as f64, &|threads, batch, input, epilogue, output| {
-            let mut scratch = Floats::filled(0.0, Pointwise.scratch_len(&conv, batch, epilogue.pool, threads.count()));
-            Pointwise.run(ConvCall {
-                threads,
-                conv: &conv,
-                batch,
-                input,
-                weights: &packed,
-                epilogue,
-                scratch: &mut scratch,
-                output,
-            });
-        });
+        naive::check(&conv, 2e-6 * conv.in_c as f64, |_| Pointwise);
     }
 
     #[test]

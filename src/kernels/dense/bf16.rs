@@ -138,9 +138,9 @@ pub fn multiply(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::kernels::conv::naive::noise;
     use crate::kernels::guarded::Floats;
     use crate::kernels::simd::isa::Isa;
+    use crate::kernels::testing::noise;
 
     #[test]
     fn rounds_to_nearest_even() {

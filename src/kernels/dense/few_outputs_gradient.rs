@@ -162,10 +162,10 @@ impl Block<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::kernels::conv::naive::noise;
     use crate::kernels::guarded::Floats;
     use crate::kernels::simd::isa::Isa;
     use crate::kernels::testing::Sum;
+    use crate::kernels::testing::noise;
 
     #[test]
     fn weight_gradient_equals_f64_sums() {

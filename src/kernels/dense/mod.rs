@@ -212,9 +212,9 @@ pub fn multiply_unpacked(
 mod tests {
     use super::super::guarded::Floats;
     use super::*;
-    use crate::kernels::conv::naive::noise;
     use crate::kernels::simd::isa::Isa;
     use crate::kernels::testing::Sum;
+    use crate::kernels::testing::noise;
 
     #[test]
     fn products_equal_f64_sums_with_packed_and_unpacked_weights() {

@@ -23,6 +23,24 @@ pub enum Merge {
     SubtractFrom,
 }
 
+impl Merge {
+    /// The operators that specs can name; [`Merge::SubtractFrom`] is only made by lowering.
+    pub const ALL: [Merge; 6] =
+        [Merge::Add, Merge::Multiply, Merge::Average, Merge::Maximum, Merge::Minimum, Merge::Subtract];
+
+    /// One step of the left fold in f64, the reference that kernels are compared with: an average is divided at the end.
+    pub fn exact(self, a: f64, b: f64) -> f64 {
+        match self {
+            Merge::Add | Merge::Average => a + b,
+            Merge::Multiply => a * b,
+            Merge::Maximum => a.max(b),
+            Merge::Minimum => a.min(b),
+            Merge::Subtract => a - b,
+            Merge::SubtractFrom => b - a,
+        }
+    }
+}
+
 /// y = activation(left fold of the inputs: (a . b) . c ...), all `(n, pixels, channels)`.
 /// Without inputs, y is activation(0).
 pub fn elementwise(
@@ -158,25 +176,12 @@ mod tests {
     use super::*;
     use crate::kernels::testing::{Random, Tensor};
 
-    const MERGES: [Merge; 6] =
-        [Merge::Add, Merge::Multiply, Merge::Average, Merge::Maximum, Merge::Minimum, Merge::Subtract];
     const RELU: Activation = Activation::Relu { alpha: 0.0 };
-
-    fn combine(merge: Merge, a: f64, b: f64) -> f64 {
-        match merge {
-            Merge::Add | Merge::Average => a + b,
-            Merge::Multiply => a * b,
-            Merge::Maximum => a.max(b),
-            Merge::Minimum => a.min(b),
-            Merge::Subtract => a - b,
-            Merge::SubtractFrom => b - a,
-        }
-    }
 
     #[test]
     fn elementwise_folds_the_inputs() {
         let mut random = Random(7);
-        for (i, merge) in MERGES.into_iter().enumerate() {
+        for (i, merge) in Merge::ALL.into_iter().enumerate() {
             for (count, channels, pixels) in [(1, 3, 5), (2, 17, 4), (3, 8, 7), (2, 1, 1), (2, 64, 300)] {
                 let n = 1 + i % 3;
                 let inputs: Vec<Tensor> =
@@ -184,7 +189,7 @@ mod tests {
                 let views: Vec<View<'_>> = inputs.iter().map(Tensor::view).collect();
                 let expected = |n, p, c| {
                     let values = inputs.iter().map(|x| x.at(n, p, c));
-                    let folded = values.reduce(|a, b| combine(merge, a, b)).expect("there is an input");
+                    let folded = values.reduce(|a, b| merge.exact(a, b)).expect("there is an input");
                     (if merge == Merge::Average { folded / count as f64 } else { folded }).max(0.0)
                 };
                 let size = inputs[0].size;
@@ -200,12 +205,12 @@ mod tests {
     #[test]
     fn broadcast_over_pixels() {
         let mut random = Random(8);
-        for (i, merge) in MERGES.into_iter().chain([Merge::SubtractFrom]).enumerate() {
+        for (i, merge) in Merge::ALL.into_iter().chain([Merge::SubtractFrom]).enumerate() {
             let (n, channels) = (1 + i % 3, [5, 16, 33, 1][i % 4]);
             let x = Tensor::random(&mut random, n, 9, channels, i % 2);
             let gate = Tensor::random(&mut random, n, 1, channels, i);
             let expected = |n, p, c| {
-                let value = combine(merge, x.at(n, p, c), gate.at(n, 0, c));
+                let value = merge.exact(x.at(n, p, c), gate.at(n, 0, c));
                 (if merge == Merge::Average { value / 2.0 } else { value }).max(0.0)
             };
             let y = Tensor::new(n, 9, channels, 3);

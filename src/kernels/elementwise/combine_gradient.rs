@@ -210,25 +210,10 @@ mod tests {
     use super::*;
     use crate::kernels::testing::{Random, Tensor, dense, differences};
 
-    const MERGES: [Merge; 6] =
-        [Merge::Add, Merge::Multiply, Merge::Average, Merge::Maximum, Merge::Minimum, Merge::Subtract];
-
-    fn combine(merge: Merge, a: f64, b: f64) -> f64 {
-        match merge {
-            Merge::Add => a + b,
-            Merge::Average => (a + b) / 2.0,
-            Merge::Multiply => a * b,
-            Merge::Maximum => a.max(b),
-            Merge::Minimum => a.min(b),
-            Merge::Subtract => a - b,
-            Merge::SubtractFrom => b - a,
-        }
-    }
-
     #[test]
     fn elementwise_gradients_match_finite_differences() {
         let mut random = Random(51);
-        for (i, merge) in MERGES.into_iter().enumerate() {
+        for (i, merge) in Merge::ALL.into_iter().enumerate() {
             for (count, channels, pixels) in [(1, 3, 2), (2, 17, 2), (3, 5, 3)] {
                 let n = 1 + i % 3;
                 let inputs: Vec<Tensor> =
@@ -242,7 +227,7 @@ mod tests {
                             let values = (0..count).map(|k| if k == index { x[i] } else { all[k][i] });
                             match merge {
                                 Merge::Average => values.sum::<f64>() / count as f64,
-                                _ => values.reduce(|a, b| combine(merge, a, b)).expect("there is an input"),
+                                _ => values.reduce(|a, b| merge.exact(a, b)).expect("there is an input"),
                             }
                         };
                         (0..x.len()).map(value).collect()
@@ -277,14 +262,15 @@ mod tests {
     #[test]
     fn broadcast_gradients_match_finite_differences() {
         let mut random = Random(52);
-        for (i, merge) in MERGES.into_iter().chain([Merge::SubtractFrom]).enumerate() {
+        for (i, merge) in Merge::ALL.into_iter().chain([Merge::SubtractFrom]).enumerate() {
             for (n, pixels, channels) in [(1, 1, 1), (2, 4, 7), (3, 2, 20)] {
                 let x = Tensor::random(&mut random, n, pixels, channels, i % 2);
                 let other = Tensor::random(&mut random, n, 1, channels, i);
                 let dy = Tensor::random(&mut random, n, pixels, channels, 1);
                 let forward = |x: &[f64], other: &[f64]| -> Vec<f64> {
                     let of = |i: usize| other[i / channels / pixels * channels + i % channels];
-                    (0..x.len()).map(|i| combine(merge, x[i], of(i))).collect()
+                    let count = if merge == Merge::Average { 2.0 } else { 1.0 };
+                    (0..x.len()).map(|i| merge.exact(x[i], of(i)) / count).collect()
                 };
                 let (from, others) = (dense(&x), dense(&other));
                 let (a, b, d) = (x.view(), other.view(), dy.view());

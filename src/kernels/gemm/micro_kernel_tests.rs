@@ -2,7 +2,6 @@
 
 use super::micro_kernel::{LhsRows, PackedProduct, SUM_BLOCK};
 use super::panel::{pack, packed_len};
-use crate::kernels::conv::naive::noise;
 use crate::kernels::elementwise::activation::Activation;
 use crate::kernels::epilogue::{EpilogueArgs, EpiloguePtrs};
 use crate::kernels::guarded::{Floats, Side};
@@ -10,6 +9,7 @@ use crate::kernels::parallel::thread_pool::ThreadPool;
 use crate::kernels::simd::isa::Isa;
 use crate::kernels::simd::tile::PANEL;
 use crate::kernels::tensor_view::View;
+use crate::kernels::testing::noise;
 use std::ops::Range;
 
 /// `(rows, depth)` times `(depth, columns)`, with blocked summation if there is a block.

@@ -347,7 +347,7 @@ impl Product {
 mod tests {
     use super::super::guarded::Floats;
     use super::*;
-    use crate::kernels::conv::naive::noise;
+    use crate::kernels::testing::noise;
 
     fn check(rows: usize, columns: usize, depth: usize, (ta, tb): (bool, bool), (alpha, beta): (f32, f32)) {
         for backend in [Backend::Tiles, Backend::Blas] {

@@ -132,8 +132,8 @@ impl BlockGrid {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::kernels::conv::naive::noise;
     use crate::kernels::guarded::Floats;
+    use crate::kernels::testing::noise;
 
     #[test]
     fn panels_contain_their_columns_and_zero_padding() {

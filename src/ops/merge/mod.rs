@@ -96,19 +96,6 @@ pub static ELEMENTWISE: Definition = Definition {
     },
 };
 
-impl Elementwise {
-    fn fold(&self, a: f64, b: f64) -> f64 {
-        match self.merge {
-            Merge::Add | Merge::Average => a + b,
-            Merge::Multiply => a * b,
-            Merge::Maximum => a.max(b),
-            Merge::Minimum => a.min(b),
-            Merge::Subtract => a - b,
-            Merge::SubtractFrom => b - a,
-        }
-    }
-}
-
 /// Which of two inputs is broadcast over the pixels of the other.
 fn spread(shapes: &[Vec<usize>]) -> Option<usize> {
     let per_channel = |a: &[usize], b: &[usize]| {
@@ -178,7 +165,7 @@ impl Operation for Elementwise {
         let mut inputs = inputs.into_iter();
         let Some(mut y) = inputs.next() else { return ArrayD::zeros(IxDyn(&[0])) };
         for other in inputs {
-            y.zip_mut_with(&other, |a, &b| *a = self.fold(*a, b));
+            y.zip_mut_with(&other, |a, &b| *a = self.merge.exact(*a, b));
         }
         if self.merge == Merge::Average { y / count } else { y }
     }

@@ -121,17 +121,9 @@ pub fn normalize_gradient(step: &NormalizeGradientStep, dy: &[f64], x: &[f64]) -
 /// Tensors combined value by value.
 pub fn merge(step: &MergeStep, inputs: &[Vec<f64>]) -> Vec<f64> {
     let Some((first, others)) = inputs.split_first() else { return Vec::new() };
-    let combine = |a: f64, b: f64| match step.merge {
-        Merge::Add | Merge::Average => a + b,
-        Merge::Multiply => a * b,
-        Merge::Maximum => a.max(b),
-        Merge::Minimum => a.min(b),
-        Merge::Subtract => a - b,
-        Merge::SubtractFrom => b - a,
-    };
     let count = if step.merge == Merge::Average { inputs.len() as f64 } else { 1.0 };
     let at = |(index, first): (usize, &f64)| {
-        let value = others.iter().fold(*first, |value, other| combine(value, other[index])) / count;
+        let value = others.iter().fold(*first, |value, other| step.merge.exact(value, other[index])) / count;
         step.activation.exact(value)
     };
     first.iter().enumerate().map(at).collect()

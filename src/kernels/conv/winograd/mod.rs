@@ -472,47 +472,19 @@ impl Call<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::kernels::conv::naive::{compare, convolution, noise};
-    use crate::kernels::guarded::Floats;
+    use crate::kernels::conv::naive::{self, convolution};
 
     fn check(conv: Convolution) {
         let taps = conv.window.kernel_h * conv.window.kernel_w;
-        let weights = noise(taps * conv.in_c / conv.groups * conv.out_c, 7);
         let tiles = [(Tile::F2, 1e-6), (Tile::F4, 2e-6), (Tile::F6, 8e-6), (Tile::F2x5, 2e-6)];
         let tiles = tiles.into_iter().filter(|(tile, _)| tile.supports(&conv));
         assert!(tiles.clone().count() > 0, "{conv:?}");
         for (tile, tolerance) in tiles {
-            let packed = Floats::from(Blocking::new(tile, &conv, 1).packed(&conv, &weights));
             let size = (taps as f64 * conv.in_c as f64).sqrt();
-            let run = |blocking: &Blocking,
-                       threads: &ThreadPool,
-                       batch,
-                       input: View,
-                       epilogue: &EpilogueArgs,
-                       output: ViewMut| {
-                let mut scratch =
-                    Floats::filled(0.0, blocking.scratch_len(&conv, batch, epilogue.pool, threads.count()));
-                let scratch = &mut scratch;
-                blocking.run(ConvCall {
-                    threads,
-                    conv: &conv,
-                    batch,
-                    input,
-                    weights: &packed,
-                    epilogue,
-                    scratch,
-                    output,
-                });
-            };
             for shared in [false, true] {
-                let blocking = Blocking { tile, tiles: 5, channels: 16, shared };
-                compare(&conv, &weights, tolerance * size, &|threads, batch, input, epilogue, output| {
-                    run(&blocking, threads, batch, input, epilogue, output);
-                });
+                naive::check(&conv, tolerance * size, |_| Blocking { tile, tiles: 5, channels: 16, shared });
             }
-            compare(&conv, &weights, tolerance * size, &|threads, batch, input, epilogue, output| {
-                run(&Blocking::new(tile, &conv, batch), threads, batch, input, epilogue, output);
-            });
+            naive::check(&conv, tolerance * size, |batch| Blocking::new(tile, &conv, batch));
         }
     }
 

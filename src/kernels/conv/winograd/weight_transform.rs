@@ -171,8 +171,9 @@ fn weight_transform(tile: Tile) -> Transform {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::kernels::conv::naive::{convolution, noise};
+    use crate::kernels::conv::naive::convolution;
     use crate::kernels::guarded::Floats;
+    use crate::kernels::testing::noise;
 
     #[test]
     fn points_are_polynomials_of_the_taps() {

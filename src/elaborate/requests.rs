@@ -6,7 +6,7 @@ use super::project::{self, shipped};
 use super::spec::Spec;
 use crate::diagnostics::{Code, Diagnostic, Diagnostics, Result, foreign_names, suggest};
 use crate::graph::{Graph, Value, ValueKind};
-use crate::request::{LAYOUT_NAMES, LabelsRequest, WEIGHTS_OPTIONS, WeightsRequest};
+use crate::request::{DETECT_LAYOUT, LabelsRequest, Layout, WEIGHTS_OPTIONS, WeightsRequest};
 use crate::source::{FileId, Span};
 use crate::syntax::ast::{Entry, Expr, LabelsItem, WeightsItem};
 use std::collections::{BTreeMap, HashSet};
@@ -174,10 +174,12 @@ impl Spec {
                     )
             };
             match (key.text.as_str(), &value.kind) {
-                ("layout", ValueKind::Word(word)) if LAYOUT_NAMES.contains(&word.as_str()) => {
-                    request.layout = Some(word.clone()).filter(|word| word != "auto");
-                }
-                ("layout", _) => errors.push(wrong(&suggest::one_of(LAYOUT_NAMES))),
+                ("layout", kind) => match layout_option(kind) {
+                    Some(layout) => request.layout = layout,
+                    None => errors.push(wrong(&suggest::one_of(
+                        std::iter::once(DETECT_LAYOUT).chain(Layout::ALL.map(Layout::name)),
+                    ))),
+                },
                 ("missing", ValueKind::Word(word)) if word == "error" || word == "initialize" => {
                     request.initialize_missing = word == "initialize";
                 }
@@ -305,4 +307,13 @@ fn is_covered(graph: &Graph, net: &str, covered: &[&str]) -> bool {
         let own = layers.iter().position(|(of, _)| **of == *net).unwrap_or(0);
         layers[own + 1..].iter().any(|(of, _)| covered.contains(&&**of))
     })
+}
+
+/// The value of the option `layout`: a layout, or none to detect it.
+fn layout_option(kind: &ValueKind) -> Option<Option<Layout>> {
+    match kind {
+        ValueKind::Word(word) if word == DETECT_LAYOUT => Some(None),
+        ValueKind::Word(word) => word.parse().ok().map(Some),
+        _ => None,
+    }
 }

@@ -4,59 +4,16 @@
 
 use super::bind::axis_permutation::Framework;
 use super::keras_model::Model;
+use crate::request::Layout;
 use std::fmt;
 use std::io;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
-use std::str::FromStr;
 
 /// The most bytes that one tensor may take, in the file or as `f32` in memory.
 pub const MAX_TENSOR_BYTES: u64 = 4 << 30;
 /// The most tensors, layers or members of a group that a file may have.
 pub const MAX_ITEMS: usize = 100_000;
-
-/// How a file lays its tensors out.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Layout {
-    /// NeuPy's `storage.save`: a group per layer, the order in the JSON attribute `layer_names`.
-    Neupy,
-    /// Keras 1 and 2 (and `.h5` files of Keras 3): weights alone or a full model.
-    Keras,
-    /// Keras 3: `.weights.h5` and `.keras` archives.
-    Keras3,
-    /// Hugging Face's safetensors: a JSON header, then the bytes.
-    Safetensors,
-}
-
-impl Layout {
-    /// All layouts, in the order in which messages list them.
-    pub const ALL: [Layout; 4] = [Layout::Neupy, Layout::Keras, Layout::Keras3, Layout::Safetensors];
-
-    fn name(self) -> &'static str {
-        match self {
-            Layout::Neupy => "neupy",
-            Layout::Keras => "keras",
-            Layout::Keras3 => "keras3",
-            Layout::Safetensors => "safetensors",
-        }
-    }
-}
-
-impl fmt::Display for Layout {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(self.name())
-    }
-}
-
-impl FromStr for Layout {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        Layout::ALL.into_iter().find(|layout| layout.name() == text).ok_or_else(|| {
-            format!("'{text}' is not a layout of weights: it is one of neupy, keras, keras3, safetensors")
-        })
-    }
-}
 
 /// What parameter of its layer a tensor is.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]

@@ -10,8 +10,9 @@ use hdf5::types::{FixedAscii, VarLenUnicode};
 use tempfile::TempDir;
 
 use super::open;
-use super::store::{Layout, Role, Store, StoreError};
+use super::store::{Role, Store, StoreError};
 use crate::h5;
+use crate::request::Layout;
 
 pub(super) fn fixture(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/vgg16_tiny").join(name)

@@ -3,8 +3,9 @@
 use super::axis_permutation::{Arrangement, Framework};
 use crate::graph::ParameterKind;
 use crate::graph::axis::{Segment, places};
+use crate::request::Layout;
 use crate::weights::layouts::torch_recurrent;
-use crate::weights::store::{Entry, Layout, Role, Store};
+use crate::weights::store::{Entry, Role, Store};
 use std::collections::HashMap;
 use std::sync::Arc;
 

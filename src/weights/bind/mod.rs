@@ -9,9 +9,10 @@ mod refused_order;
 pub mod report;
 
 use super::keras_model;
-use super::store::{Entry, Layout, Number, Role, Store, StoreError};
+use super::store::{Entry, Number, Role, Store, StoreError};
 use crate::diagnostics::{Code, Diagnostic, Diagnostics, Result, counted};
 use crate::graph::{Graph, Initializer, Parameter, ParameterId};
+use crate::request::Layout;
 use crate::request::WeightsRequest;
 use crate::source::Span;
 use crate::weights::layouts::torch_recurrent;
@@ -97,7 +98,7 @@ fn layers(graph: &Graph) -> HashMap<ParameterId, LayerFacts> {
 }
 
 fn open(request: &WeightsRequest, errors: &mut Diagnostics) -> Option<Box<dyn Store>> {
-    let layout = request.layout.as_deref().and_then(|word| word.parse::<Layout>().ok());
+    let layout = request.layout;
     match super::open(&request.path, layout) {
         Ok(store) => check_digest(request, errors).then_some(store),
         Err(error) => {

@@ -13,7 +13,8 @@ mod tests;
 pub(super) use compare::{Bound, check};
 pub(super) use groups::names_of_groups;
 
-use super::store::{Entry, Layout, Store, StoreError};
+use super::store::{Entry, Store, StoreError};
+use crate::request::Layout;
 use serde_json::{Map, Value};
 use std::collections::HashMap;
 use std::ops::Range;

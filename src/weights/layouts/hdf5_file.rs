@@ -8,7 +8,8 @@ use tempfile::TempPath;
 
 use crate::element;
 use crate::h5::{Attribute, Dataset, File, Hdf5Error};
-use crate::weights::store::{Entry, Layout, MAX_TENSOR_BYTES, Number, Store, StoreError, row_count, unreadable};
+use crate::request::Layout;
+use crate::weights::store::{Entry, MAX_TENSOR_BYTES, Number, Store, StoreError, row_count, unreadable};
 
 pub(crate) use crate::h5::Kind;
 

@@ -8,8 +8,9 @@
 use std::collections::{HashMap, HashSet};
 
 use super::hdf5_file::{Kind, Tensor, Text, Tree, corrupt, too_many};
+use crate::request::Layout;
 use crate::weights::keras_model::{LayerConfig, Model, with_model};
-use crate::weights::store::{Entry, Layout, MAX_ITEMS, Role, Store, StoreError};
+use crate::weights::store::{Entry, MAX_ITEMS, Role, Store, StoreError};
 
 /// Whether the root, or `model_weights`, has Keras' list of layers.
 pub(crate) fn matches(tree: &mut Tree) -> Result<bool, StoreError> {

@@ -8,8 +8,9 @@ use std::collections::HashMap;
 
 use super::hdf5_file::{Kind, Tensor, Text, Tree, too_many};
 use super::keras::{of_separable, qualify, without_number};
+use crate::request::Layout;
 use crate::weights::bind::convert::RECURRENT_KERNEL;
-use crate::weights::store::{Entry, Layout, MAX_ITEMS, Role, Store, StoreError};
+use crate::weights::store::{Entry, MAX_ITEMS, Role, Store, StoreError};
 
 /// Groups that hold the layers of a model; the second name is Keras 2.12's.
 const CONTAINERS: [&str; 2] = ["layers", "_layer_checkpoint_dependencies"];

@@ -139,8 +139,8 @@ pub(crate) const SAFETENSORS: &str =
 
 #[cfg(test)]
 mod tests {
+    use crate::request::Layout;
     use crate::weights::open;
-    use crate::weights::store::Layout;
     use crate::weights::store::StoreError;
     use crate::weights::store_tests::{error, fixture, folder, read_all, written};
     use std::fs;

@@ -7,7 +7,8 @@
 use std::collections::HashSet;
 
 use super::hdf5_file::{Kind, Text, Tree, corrupt, too_many};
-use crate::weights::store::{Entry, Layout, MAX_ITEMS, Role, Store, StoreError};
+use crate::request::Layout;
+use crate::weights::store::{Entry, MAX_ITEMS, Role, Store, StoreError};
 
 /// Whether the root says that NeuPy wrote the file: Keras has an array of strings where NeuPy has one JSON text.
 pub(crate) fn matches(tree: &Tree) -> Result<bool, StoreError> {

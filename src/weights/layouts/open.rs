@@ -5,7 +5,8 @@
 use super::hdf5_file::Tree;
 use super::{keras, keras_archive, keras3, neupy, safetensors};
 use crate::content::Content;
-use crate::weights::store::{Layout, Store, StoreError, unreadable};
+use crate::request::Layout;
+use crate::weights::store::{Store, StoreError, unreadable};
 use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};

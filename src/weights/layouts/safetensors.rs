@@ -13,8 +13,9 @@ use super::hdf5_file::corrupt;
 use super::safetensors_header::{Described, Header, Numbers};
 use super::torch_recurrent;
 use crate::element::{Element, Kind};
+use crate::request::Layout;
 use crate::weights::bind::axis_permutation::Framework;
-use crate::weights::store::{Entry, Layout, MAX_TENSOR_BYTES, Number, Role, Store, StoreError, row_count, unreadable};
+use crate::weights::store::{Entry, MAX_TENSOR_BYTES, Number, Role, Store, StoreError, row_count, unreadable};
 
 /// The format's own limit for the header.
 const MAX_HEADER_BYTES: u64 = 100 << 20;

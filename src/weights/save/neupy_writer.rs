@@ -176,9 +176,9 @@ pub(crate) fn replace(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::request::Layout;
     use crate::weights::open;
     use crate::weights::save::keras_writer;
-    use crate::weights::store::Layout;
     use crate::weights::store_tests::{folder, written};
 
     /// Layers with every kind of parameter, two of them with nested names.

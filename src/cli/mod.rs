@@ -1,34 +1,15 @@
-//! The command line: one file for each command, which parses arguments, calls the library and prints. Results go to stdout,
-//! everything else to stderr.
+//! The command line: each command parses arguments, calls the library and prints. Results go to stdout, everything else to stderr.
 
 mod args;
 mod arrays;
-mod bench;
-mod build;
-mod cache;
-mod check;
-mod completions;
-mod diff;
-mod embed;
-mod eval;
-mod explain;
-mod fmt;
-mod help;
-mod inspect;
-mod lsp;
+mod commands;
 mod model;
-mod new;
 #[allow(unsafe_code)] // The global allocator and a signal handler.
 pub mod out_of_memory;
 mod output;
-mod predict;
 mod result;
-mod show;
-mod test;
-mod train;
-mod verify;
 
-use clap::{CommandFactory, Parser, Subcommand};
+use clap::{CommandFactory, Parser};
 use result::{EXIT_ERROR, EXIT_INTERRUPTED, Failed};
 use std::process::ExitCode;
 
@@ -42,49 +23,7 @@ use std::process::ExitCode;
 )]
 struct Program {
     #[command(subcommand)]
-    command: Command,
-}
-
-#[derive(Subcommand, Debug)]
-enum Command {
-    /// Check a spec: names, shapes, labels, recipe; opens no weights
-    Check(check::Args),
-    /// Show a net's layers, or draw it
-    Show(show::Args),
-    /// Compile a net and its weights into one artifact
-    Build(build::Args),
-    /// Classify photos, or run a net on arrays
-    Predict(predict::Args),
-    /// Train a net by its recipe; the features of a frozen front are computed once per image
-    Train(train::Args),
-    /// Write a net's outputs for photos (features) to a file
-    Embed(embed::Args),
-    /// Evaluate a net on labelled data: accuracy, confusion matrix, metrics of each class
-    Eval(eval::Args),
-    /// List or delete the cached features of frozen fronts
-    Cache(cache::Args),
-    /// Compare the compiled net with its f64 reference, layer by layer
-    Verify(verify::Args),
-    /// Measure the speed of a compiled net on this machine
-    Bench(bench::Args),
-    /// Show the contents of an artifact, or of a file of weights or arrays
-    Inspect(inspect::Args),
-    /// Format specs in the standard style
-    Fmt(fmt::Args),
-    /// Run the language server over stdin and stdout
-    Lsp(lsp::Args),
-    /// Explain a diagnostic's code, such as E0301
-    Explain(explain::Args),
-    /// Describe a layer, an entry of recipes, a shipped net or a command
-    Help(help::Args),
-    /// Check the expectations of specs, and compare their stages with snapshots
-    Test(test::Args),
-    /// Create the folder of a new project
-    New(new::Args),
-    /// Compare two nets, layer by layer
-    Diff(diff::Args),
-    /// Print a shell's completion script
-    Completions(completions::Args),
+    command: commands::Command,
 }
 
 /// Runs the program with the process's arguments.
@@ -103,27 +42,7 @@ pub fn main() -> ExitCode {
             return ExitCode::SUCCESS;
         }
     };
-    let result = match program.command {
-        Command::Check(args) => check::run(&args),
-        Command::Show(args) => show::run(&args),
-        Command::Build(args) => build::run(&args),
-        Command::Predict(args) => predict::run(&args),
-        Command::Train(args) => train::run(&args),
-        Command::Embed(args) => embed::run(&args),
-        Command::Eval(args) => eval::run(&args),
-        Command::Cache(args) => cache::run(&args),
-        Command::Verify(args) => verify::run(&args),
-        Command::Bench(args) => bench::run(&args),
-        Command::Inspect(args) => inspect::run(&args),
-        Command::Fmt(args) => fmt::run(&args),
-        Command::Lsp(args) => lsp::run(&args),
-        Command::Explain(args) => explain::run(&args),
-        Command::Help(args) => help::run(&args, Program::command()),
-        Command::Test(args) => test::run(&args),
-        Command::New(args) => new::run(&args),
-        Command::Diff(args) => diff::run(&args),
-        Command::Completions(args) => completions::run(&args, Program::command()),
-    };
+    let result = program.command.run(Program::command());
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(Failed::Error) => ExitCode::from(EXIT_ERROR),

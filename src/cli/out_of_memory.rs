@@ -55,8 +55,8 @@ unsafe impl GlobalAlloc for Allocator {
 /// Installs the handler of SIGABRT, and a panic hook that prints a backtrace only if there is memory for it.
 #[cfg(unix)]
 pub fn install() {
-    // SAFETY: `report` neither allocates nor locks: it formats into its own frame, and calls mmap, write and
-    // _exit.
+    // SAFETY: `report` neither allocates nor locks: it formats into its own frame, and calls mmap, fcntl,
+    // write and _exit.
     let registered = unsafe { signal_hook::low_level::register(signal_hook::consts::SIGABRT, report) };
     // Without the handler, an abort stays an abort.
     let _ = registered;
@@ -81,7 +81,7 @@ pub fn install() {}
 #[cfg(unix)]
 fn report() {
     use std::io::Write;
-    use std::os::fd::FromRawFd;
+    use std::os::fd::AsFd;
     let bytes = REFUSED.load(Ordering::Relaxed);
     // The C library's own requests are not recorded: it aborts if there is no memory for thread-local data.
     if bytes == 0 && memmap2::MmapMut::map_anon(PROBE_BYTES).is_ok() {
@@ -92,8 +92,9 @@ fn report() {
     let _ = if bytes > 0 { write!(line, "{bytes} bytes") } else { write!(line, "more") };
     let _ = writeln!(line, "\n = help: a smaller `--batch` and fewer `--threads` need less\n");
     let length = line.position() as usize;
-    // SAFETY: stderr stays open for the whole life of the program, and is not closed here.
-    let mut stderr = std::mem::ManuallyDrop::new(unsafe { std::fs::File::from_raw_fd(2) });
-    let _ = stderr.write_all(&line.get_ref()[..length]);
+    // Through a descriptor of its own, for the lock of `stderr` may be held.
+    if let Ok(stderr) = std::io::stderr().as_fd().try_clone_to_owned() {
+        let _ = std::fs::File::from(stderr).write_all(&line.get_ref()[..length]);
+    }
     signal_hook::low_level::exit(i32::from(super::result::EXIT_ERROR));
 }

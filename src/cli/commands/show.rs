@@ -1,7 +1,7 @@
 //! `netc show`
 
-use super::output::{messages, output_guard};
-use super::result::{CommandResult, Format};
+use crate::cli::output::{messages, output_guard};
+use crate::cli::result::{CommandResult, Format};
 use crate::compile;
 use crate::view::{self, layer_table};
 use std::path::{Path, PathBuf};

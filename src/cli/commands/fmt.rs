@@ -1,8 +1,8 @@
 //! `netc fmt`
 
-use super::output::messages;
-use super::output::output_guard::write_file;
-use super::result::{CommandResult, Failed};
+use crate::cli::output::messages;
+use crate::cli::output::output_guard::write_file;
+use crate::cli::result::{CommandResult, Failed};
 use crate::elaborate::project::source_files::{from_disk, read_source};
 use crate::source::Sources;
 use crate::syntax;

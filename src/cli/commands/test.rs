@@ -1,10 +1,10 @@
 //! `netc test`
 
-use super::output::messages;
-use super::output::output_guard;
-use super::result::{CommandResult, Failed};
 use crate::check::expectations;
 use crate::check::stage_snapshots::{Snapshot, Stage, tested_graphs};
+use crate::cli::output::messages;
+use crate::cli::output::output_guard;
+use crate::cli::result::{CommandResult, Failed};
 use crate::compile::BuildOptions;
 use crate::diagnostics::{Code, Diagnostic, Diagnostics};
 use crate::elaborate;

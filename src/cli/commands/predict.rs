@@ -1,16 +1,16 @@
 //! `netc predict`
 
-use super::args::build_args::BuildArgs;
-use super::args::{number, threads_arg};
-use super::arrays::{is_array, read_arrays, too_large, write, zeros};
-use super::model;
-use super::output::messages::{self, error};
-use super::output::output_guard;
-use super::output::prediction_output;
-use super::output::prediction_output::{Format, Predictions};
-use super::output::run_errors::{non_finite, run_failed};
-use super::result::{CommandResult, Failed};
 use crate::artifact::Artifact;
+use crate::cli::args::build_args::BuildArgs;
+use crate::cli::args::{number, threads_arg};
+use crate::cli::arrays::{is_array, read_arrays, too_large, write, zeros};
+use crate::cli::model;
+use crate::cli::output::messages::{self, error};
+use crate::cli::output::output_guard;
+use crate::cli::output::prediction_output;
+use crate::cli::output::prediction_output::{Format, Predictions};
+use crate::cli::output::run_errors::{non_finite, run_failed};
+use crate::cli::result::{CommandResult, Failed};
 use crate::data::Decoding;
 use crate::data::photos::photo;
 use crate::data::samples::photo_paths;

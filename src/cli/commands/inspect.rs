@@ -1,10 +1,10 @@
 //! `netc inspect`
 
-use super::args::build_args::BuildArgs;
-use super::model;
-use super::output::messages;
-use super::output::output_guard::FileKind;
-use super::result::{CommandResult, Failed, Format};
+use crate::cli::args::build_args::BuildArgs;
+use crate::cli::model;
+use crate::cli::output::messages;
+use crate::cli::output::output_guard::FileKind;
+use crate::cli::result::{CommandResult, Failed, Format};
 use crate::data::arrays::array_file;
 use crate::diagnostics::{Code, Diagnostic, counted};
 use crate::request::Layout;

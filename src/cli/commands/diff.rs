@@ -1,7 +1,7 @@
 //! `netc diff`
 
-use super::output::messages;
-use super::result::{CommandResult, Format};
+use crate::cli::output::messages;
+use crate::cli::result::{CommandResult, Format};
 use crate::compile;
 use crate::diagnostics::{Code, Diagnostic};
 use crate::view::diff;

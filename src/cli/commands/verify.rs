@@ -1,10 +1,10 @@
 //! `netc verify`
 
-use super::args::build_args::BuildArgs;
-use super::args::{number, threads_arg};
-use super::output::messages;
-use super::result::CommandResult;
 use crate::check::verify;
+use crate::cli::args::build_args::BuildArgs;
+use crate::cli::args::{number, threads_arg};
+use crate::cli::output::messages;
+use crate::cli::result::CommandResult;
 use crate::compile::{self, BuildOptions};
 use crate::diagnostics::{Code, Diagnostic};
 

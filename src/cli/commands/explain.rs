@@ -1,7 +1,7 @@
 //! `netc explain`
 
-use super::output::messages;
-use super::result::CommandResult;
+use crate::cli::output::messages;
+use crate::cli::result::CommandResult;
 use crate::diagnostics::{Code, Diagnostic};
 
 #[derive(clap::Args, Debug)]

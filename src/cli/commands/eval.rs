@@ -1,14 +1,14 @@
 //! `netc eval`
 
-use super::args::build_args::BuildArgs;
-use super::args::{number, threads_arg};
-use super::arrays::is_array;
-use super::model;
-use super::output::messages::{self, error};
-use super::output::metrics_table::{misclassified_photos, table};
-use super::output::run_errors::non_finite;
-use super::output::{output_guard, progress};
-use super::result::{CommandResult, Failed, Format};
+use crate::cli::args::build_args::BuildArgs;
+use crate::cli::args::{number, threads_arg};
+use crate::cli::arrays::is_array;
+use crate::cli::model;
+use crate::cli::output::messages::{self, error};
+use crate::cli::output::metrics_table::{misclassified_photos, table};
+use crate::cli::output::run_errors::non_finite;
+use crate::cli::output::{output_guard, progress};
+use crate::cli::result::{CommandResult, Failed, Format};
 use crate::data::arrays::array_file;
 use crate::data::{ArraySource, Dataset, DatasetError, Policy, Samples};
 use crate::diagnostics::suggest::did_you_mean_file;

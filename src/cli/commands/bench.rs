@@ -1,12 +1,12 @@
 //! `netc bench`
 
-use super::args::build_args::BuildArgs;
-use super::args::{number, threads_arg};
-use super::arrays;
-use super::model;
-use super::output::run_errors::run_failed;
-use super::output::{messages, output_guard};
-use super::result::{CommandResult, Failed, Format};
+use crate::cli::args::build_args::BuildArgs;
+use crate::cli::args::{number, threads_arg};
+use crate::cli::arrays;
+use crate::cli::model;
+use crate::cli::output::run_errors::run_failed;
+use crate::cli::output::{messages, output_guard};
+use crate::cli::result::{CommandResult, Failed, Format};
 use crate::diagnostics::{Code, Diagnostic, counted};
 use crate::runtime::benchmark::{BatchTimes, MachinePeaks, ProcessMemory, measure, synthetic_inputs};
 use serde::Serialize;

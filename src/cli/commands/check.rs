@@ -1,8 +1,8 @@
 //! `netc check`
 
-use super::output::messages;
-use super::result::{CommandResult, Failed, Format};
 use crate::check;
+use crate::cli::output::messages;
+use crate::cli::result::{CommandResult, Failed, Format};
 use crate::diagnostics::render;
 
 #[derive(clap::Args, Debug)]

@@ -1,7 +1,7 @@
 //! `netc lsp`
 
-use super::output::messages;
-use super::result::CommandResult;
+use crate::cli::output::messages;
+use crate::cli::result::CommandResult;
 use crate::diagnostics::{Code, Diagnostic};
 use crate::lsp;
 

@@ -1,7 +1,7 @@
 //! `netc cache`, and the arguments for the folder of feature caches.
 
-use super::output::messages;
-use super::result::CommandResult;
+use crate::cli::output::messages;
+use crate::cli::result::CommandResult;
 use crate::data::features::feature_cache;
 use crate::data::features::feature_cache::CacheInfo;
 use crate::diagnostics::{Code, Diagnostic, counted};

@@ -2,8 +2,8 @@
 
 mod terms;
 
-use super::output::messages;
-use super::result::CommandResult;
+use crate::cli::output::messages;
+use crate::cli::result::CommandResult;
 use crate::diagnostics::{Code, Diagnostic, suggest};
 use crate::elaborate::project::shipped;
 use crate::ops;

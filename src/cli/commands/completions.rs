@@ -1,7 +1,7 @@
 //! `netc completions`
 
-use super::output::messages;
-use super::result::CommandResult;
+use crate::cli::output::messages;
+use crate::cli::result::CommandResult;
 use crate::elaborate::project::shipped;
 use clap::Command;
 use clap::builder::PossibleValuesParser;

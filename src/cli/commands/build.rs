@@ -1,10 +1,10 @@
 //! `netc build`
 
-use super::args::build_args::BuildArgs;
-use super::model::{artifact_path, report_build};
-use super::output::{messages, output_guard};
-use super::result::CommandResult;
 use crate::check::verify;
+use crate::cli::args::build_args::BuildArgs;
+use crate::cli::model::{artifact_path, report_build};
+use crate::cli::output::{messages, output_guard};
+use crate::cli::result::CommandResult;
 use crate::compile::tuning_cache::tune_build;
 use crate::compile::{self, Build, BuildOptions};
 use crate::diagnostics::{Code, Diagnostic, suggest};

@@ -1,11 +1,11 @@
 //! `netc train`
 
-use super::args::threads_arg;
-use super::model::report_binding;
-use super::output::metrics_table::{misclassified_photos, table};
-use super::output::progress::Progress;
-use super::output::{messages, output_guard};
-use super::result::{CommandResult, Failed};
+use crate::cli::args::threads_arg;
+use crate::cli::model::report_binding;
+use crate::cli::output::metrics_table::{misclassified_photos, table};
+use crate::cli::output::progress::Progress;
+use crate::cli::output::{messages, output_guard};
+use crate::cli::result::{CommandResult, Failed};
 use crate::compile::BuildOptions;
 use crate::diagnostics::counted;
 use crate::elaborate::Spec;
@@ -40,7 +40,7 @@ pub struct Args {
     #[arg(long, value_name = "NAME")]
     net: Option<String>,
     /// A weights file in place of the spec's
-    #[arg(long, value_name = "NET=FILE", value_parser = super::args::build_args::net_and_file)]
+    #[arg(long, value_name = "NET=FILE", value_parser = crate::cli::args::build_args::net_and_file)]
     weights: Vec<(String, PathBuf)>,
     /// Continue from the last checkpoint
     #[arg(long)]
@@ -111,7 +111,7 @@ pub fn run(args: &Args) -> CommandResult {
 fn handle_interrupts(interrupted: &Arc<AtomicBool>) {
     let second = flag::register_conditional_shutdown(
         SIGINT,
-        i32::from(super::result::EXIT_INTERRUPTED),
+        i32::from(crate::cli::result::EXIT_INTERRUPTED),
         Arc::clone(interrupted),
     );
     if second.is_ok() {

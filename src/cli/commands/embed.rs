@@ -1,13 +1,13 @@
 //! `netc embed`
 
-use super::args::build_args::BuildArgs;
-use super::args::{number, threads_arg};
-use super::model;
-use super::output::messages::{self, error};
-use super::output::run_errors::{non_finite, run_failed};
-use super::output::{output_guard, progress};
-use super::result::{CommandResult, Failed};
 use crate::artifact::Artifact;
+use crate::cli::args::build_args::BuildArgs;
+use crate::cli::args::{number, threads_arg};
+use crate::cli::model;
+use crate::cli::output::messages::{self, error};
+use crate::cli::output::run_errors::{non_finite, run_failed};
+use crate::cli::output::{output_guard, progress};
+use crate::cli::result::{CommandResult, Failed};
 use crate::data::arrays::array_file;
 use crate::data::samples::photo_paths::{InputKind, Walk, expand};
 use crate::data::{Dataset, Policy, Samples, Targets};

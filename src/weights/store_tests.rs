@@ -1,4 +1,4 @@
-//! All layouts hold the same tensors; damaged and hostile files give an error that names what is at error.
+//! Damaged and hostile files give an error that names what is at error.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -14,8 +14,11 @@ use super::store::{Role, Store, StoreError};
 use crate::h5;
 use crate::request::Layout;
 
+/// A file in NeuPy's layout.
+pub(super) const NEUPY: &str = "vgg16_tiny/vgg16_neupy.hdf5";
+
 pub(super) fn fixture(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/vgg16_tiny").join(name)
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data").join(name)
 }
 
 pub(super) fn folder() -> TempDir {
@@ -68,78 +71,14 @@ pub(super) fn read_all(path: &Path) -> Result<Vec<Vec<f32>>, StoreError> {
     (0..store.entries().len()).map(|index| store.read(index)).collect()
 }
 
-fn keras_name(neupy: &str) -> String {
-    match neupy.strip_prefix("conv").and_then(|rest| rest.split_once('_')) {
-        Some((block, layer)) => format!("block{block}_conv{layer}"),
-        None => ["fc1", "fc2", "predictions"][neupy[6..].parse::<usize>().unwrap() - 1].to_string(),
-    }
-}
-
 fn find(store: &dyn Store, layer: &str, role: &Role) -> usize {
     let found = store.entries().iter().position(|entry| entry.layer == layer && entry.role == *role);
     found.unwrap_or_else(|| panic!("{layer} {role} in {:?}", store.entries()))
 }
 
 #[test]
-fn the_layouts_hold_the_same_tensors() {
-    let neupy = open(&fixture("vgg16_neupy.hdf5"), None).unwrap();
-    assert_eq!((neupy.layout(), neupy.entries().len()), (Layout::Neupy, 32));
-    let others = [
-        ("vgg16_keras1.h5", Layout::Keras),
-        ("vgg16_keras2.h5", Layout::Keras),
-        ("vgg16_keras_full.h5", Layout::Keras),
-        ("vgg16_keras3.weights.h5", Layout::Keras3),
-        ("vgg16_keras3_noname.weights.h5", Layout::Keras3),
-    ];
-    for (file, layout) in others {
-        let other = open(&fixture(file), Some(layout)).unwrap();
-        assert_eq!((other.layout(), other.entries().len()), (layout, 32), "{file}");
-        assert_eq!(other.has_names(), !file.contains("noname"));
-        let (mut convolutions, mut dense) = (0, 0);
-        for (index, entry) in neupy.entries().iter().enumerate() {
-            let layer = if other.has_names() {
-                keras_name(&entry.layer)
-            } else {
-                let (class, count) = match entry.layer.starts_with("conv") {
-                    true => ("conv2d", &mut convolutions),
-                    false => ("dense", &mut dense),
-                };
-                let ordinal = *count / 2;
-                *count += 1;
-                if ordinal == 0 { class.to_string() } else { format!("{class}_{ordinal}") }
-            };
-            let same = find(&*other, &layer, &entry.role);
-            assert_eq!(other.entries()[same].shape, entry.shape, "{file} {layer}");
-            assert_eq!(other.read(same).unwrap(), neupy.read(index).unwrap(), "{file} {layer}");
-        }
-    }
-}
-
-#[test]
-fn entries_follow_the_files_order_and_tell_the_class() {
-    let names = |file: &str| -> Vec<String> {
-        let store = open(&fixture(file), None).unwrap();
-        store.entries().iter().map(|entry| format!("{} {}", entry.layer, entry.role)).collect()
-    };
-    let neupy = names("vgg16_neupy.hdf5");
-    assert_eq!(neupy[..3], ["conv1_1 weight", "conv1_1 bias", "conv1_2 weight"]);
-    assert_eq!(neupy[31], "dense_3 bias");
-    assert_eq!(names("vgg16_keras1.h5")[30..], ["predictions weight", "predictions bias"]);
-    // Numeric, not alphabetical: conv2d_2 before conv2d_10.
-    assert_eq!(
-        names("vgg16_keras3_noname.weights.h5")[18..22],
-        ["conv2d_9 weight", "conv2d_9 bias", "conv2d_10 weight", "conv2d_10 bias"]
-    );
-    let class = |file: &str| open(&fixture(file), None).unwrap().entries()[0].class.clone();
-    assert_eq!(class("vgg16_neupy.hdf5").as_deref(), Some("Convolution"));
-    assert_eq!(class("vgg16_keras2.h5"), None);
-    assert_eq!(class("vgg16_keras_full.h5").as_deref(), Some("Conv2D"));
-    assert_eq!(class("vgg16_keras3.weights.h5").as_deref(), Some("conv2d"));
-}
-
-#[test]
 fn rows_are_parts_of_the_whole() {
-    let store = open(&fixture("vgg16_neupy.hdf5"), None).unwrap();
+    let store = open(&fixture(NEUPY), None).unwrap();
     let index = find(&*store, "dense_2", &Role::Weight);
     let shape = store.entries()[index].shape.clone();
     let whole = store.read(index).unwrap();
@@ -175,7 +114,7 @@ fn what_is_no_file_of_weights_is_named() {
     other.finish().unwrap();
     let message = error(&path).to_string();
     assert!(message.contains("none of the layouts") && message.contains("members: stuff"), "{message}");
-    let other = open(&fixture("vgg16_neupy.hdf5"), Some(Layout::Keras)).map(drop).unwrap_err().to_string();
+    let other = open(&fixture(NEUPY), Some(Layout::Keras)).map(drop).unwrap_err().to_string();
     assert!(other.contains("does not have the layout keras: it has the layout neupy"), "{other}");
 }
 
@@ -190,14 +129,14 @@ fn layouts_have_names() {
 #[test]
 fn a_file_that_is_cut_short_is_an_error() {
     let folder = folder();
-    for name in ["vgg16_neupy.hdf5", "vgg16_keras2.h5", "vgg16_keras3.weights.h5"] {
+    for name in ["vgg16_tiny/vgg16_neupy.hdf5", "keras_models/full.h5", "keras_models/branches.weights.h5"] {
         let bytes = fs::read(fixture(name)).unwrap();
         for length in [1, 7, 8, 40, 95, 96, 600, 4096, bytes.len() / 2, bytes.len() - 1] {
             let path = written(&folder, &bytes[..length]);
             assert!(read_all(&path).is_err(), "{name} {length}");
         }
     }
-    let bytes = fs::read(fixture("vgg16_neupy.hdf5")).unwrap();
+    let bytes = fs::read(fixture(NEUPY)).unwrap();
     let path = written(&folder, &bytes[..bytes.len() - 1]);
     assert!(matches!(error(&path), StoreError::Truncated { .. }));
 }
@@ -205,8 +144,8 @@ fn a_file_that_is_cut_short_is_an_error() {
 #[test]
 fn a_flipped_byte_in_the_superblock_never_panics() {
     let folder = folder();
-    let bytes = fs::read(fixture("vgg16_neupy.hdf5")).unwrap();
-    let right = read_all(&fixture("vgg16_neupy.hdf5")).unwrap();
+    let bytes = fs::read(fixture(NEUPY)).unwrap();
+    let right = read_all(&fixture(NEUPY)).unwrap();
     for at in 0..96 {
         let mut flipped = bytes.clone();
         flipped[at] ^= 0xff;
@@ -219,7 +158,7 @@ fn a_flipped_byte_in_the_superblock_never_panics() {
 #[test]
 fn a_damaged_heap_of_texts_is_an_error() {
     let folder = folder();
-    let bytes = fs::read(fixture("vgg16_neupy.hdf5")).unwrap();
+    let bytes = fs::read(fixture(NEUPY)).unwrap();
     let heap = bytes.windows(4).position(|bytes| bytes == b"GCOL").unwrap();
     // The size of the first object: beyond the heap, zero with its header once it wraps, nothing.
     for size in [5000, u64::MAX - 15, u64::MAX] {

@@ -142,7 +142,7 @@ mod tests {
     use crate::request::Layout;
     use crate::weights::open;
     use crate::weights::store::StoreError;
-    use crate::weights::store_tests::{error, fixture, folder, read_all, written};
+    use crate::weights::store_tests::{NEUPY, error, fixture, folder, read_all, written};
     use std::fs;
     use std::io::{Cursor, Write};
     use zip::write::SimpleFileOptions;
@@ -160,8 +160,8 @@ mod tests {
     #[test]
     fn archives_and_folders_are_read() {
         let folder = folder();
-        let inner = fs::read(fixture("vgg16_keras3.weights.h5")).unwrap();
-        let right = read_all(&fixture("vgg16_keras3.weights.h5")).unwrap();
+        let inner = fs::read(fixture("keras_models/branches.weights.h5")).unwrap();
+        let right = read_all(&fixture("keras_models/branches.weights.h5")).unwrap();
         let config = br#"{"class_name": "Functional", "config": {"layers": []}}"#;
         let members: [(&str, &[u8]); 2] = [("config.json", config), ("model.weights.h5", &inner)];
         for method in [CompressionMethod::Stored, CompressionMethod::Deflated] {
@@ -180,10 +180,10 @@ mod tests {
     #[test]
     fn damaged_archives_are_refused() {
         let folder = folder();
-        let inner = fs::read(fixture("vgg16_keras3.weights.h5")).unwrap();
+        let inner = fs::read(fixture("keras_models/branches.weights.h5")).unwrap();
         let good = archive(&[("model.weights.h5", &inner)], CompressionMethod::Stored);
         let mut flipped = good.clone();
-        flipped[300_000] ^= 1;
+        flipped[good.len() / 2] ^= 1;
         let found = error(&written(&folder, &flipped)).to_string();
         assert!(found.contains("checksum"), "{found}");
         for length in [4, 30, 5000, good.len() - 30, good.len() - 1] {
@@ -191,10 +191,7 @@ mod tests {
         }
         let bomb = archive(&[("model.weights.h5", &vec![0; 8 << 20])], CompressionMethod::Deflated);
         assert!(matches!(error(&written(&folder, &bomb)), StoreError::Corrupt { .. }), "zeros, packed best");
-        let neupy = archive(
-            &[("model.weights.h5", &fs::read(fixture("vgg16_neupy.hdf5")).unwrap())],
-            CompressionMethod::Stored,
-        );
+        let neupy = archive(&[("model.weights.h5", &fs::read(fixture(NEUPY)).unwrap())], CompressionMethod::Stored);
         assert!(matches!(error(&written(&folder, &neupy)), StoreError::UnknownLayout { .. }));
         let config = archive(&[("config.json", b"{"), ("model.weights.h5", &inner)], CompressionMethod::Stored);
         assert!(

@@ -75,11 +75,11 @@ fn main() -> Result<(), Box<dyn Error>> {
     };
     std::fs::write(&file, format!("net tower = {}\n{bound}", spec(task)))?;
     let began = Instant::now();
-    let loaded =
-        elaborate::load(&file.display().to_string(), &source_files::from_disk).map_err(|(_, told)| format!("{told:?}"));
+    let loaded = elaborate::load(&file.display().to_string(), &source_files::from_disk)
+        .map_err(|(_, messages)| format!("{messages:?}"));
     std::fs::remove_dir_all(&folder)?;
     let options = BuildOptions { allow_untrained: true, ..BuildOptions::default() };
-    let (build, _) = compile::build(&loaded?, &options).map_err(|told| format!("{told:?}"))?;
+    let (build, _) = compile::build(&loaded?, &options).map_err(|messages| format!("{messages:?}"))?;
     let settings = Settings {
         loss: Loss::CategoricalCrossentropy,
         rule: UpdateRule::Momentum { momentum: 0.9, nesterov: false },
@@ -92,7 +92,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     };
     let values = Values { graph: &build.graph, bindings: &build.bindings };
     let trainable = netc::train::autodiff::training_plans::compile(&build.graph, &settings, batch, &values)
-        .map_err(|told| format!("{told:?}"))?;
+        .map_err(|messages| format!("{messages:?}"))?;
     let mut state = trainable.start;
     let rate = trainable.layout.find("optimizer/rate").ok_or("the step has no learning rate")?.offset;
     state.floats_mut()[rate] = RATE;

@@ -279,9 +279,9 @@ mod tests {
 
     #[test]
     fn a_full_disk_is_reported_in_plain_words() {
-        let told = "H5Fclose(): can't close file: file write failed: filename = '/a/.netc-x', errno = 28, error message = \
+        let error = "H5Fclose(): can't close file: file write failed: filename = '/a/.netc-x', errno = 28, error message = \
                     'No space left on device'";
-        assert_eq!(in_words(told), "the disk is full");
+        assert_eq!(in_words(error), "the disk is full");
         assert_eq!(in_words("unable to sort"), "unable to sort");
     }
 

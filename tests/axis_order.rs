@@ -60,7 +60,7 @@ fn files_of_frameworks_give_what_they_compute() {
     for (case, said) in cases {
         let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/data/axis_order").join(case);
         let text = fs::read_to_string(folder.join("m.net")).expect("a spec");
-        let build = built(&folder, &text).unwrap_or_else(|(_, told)| panic!("{case}: {told}"));
+        let build = built(&folder, &text).unwrap_or_else(|(_, messages)| panic!("{case}: {messages}"));
         let (x, right) = (array(&folder.join("x.npy")), array(&folder.join("right.npy")));
         let found = run(&build, x.shape()[0], x.as_slice().expect("row-major"));
         assert_eq!(found.len(), right.len(), "{case}");
@@ -121,7 +121,7 @@ fn a_head_that_is_cut_off_takes_netcs_own_features() {
     ];
     for (net, input) in cases {
         let (found, report) = outputs(&state, &format!("{BASE}{net}\n"), std::slice::from_ref(input))
-            .unwrap_or_else(|(_, told)| panic!("{net}: {told}"));
+            .unwrap_or_else(|(_, messages)| panic!("{net}: {messages}"));
         assert!(worst(&found, right.values.iter().copied()) < 1e-5, "{net}: {found:?} is not {:?}", right.values);
         assert!(report.contains("permuted values of n, rows of d"), "{net}: {report}");
     }
@@ -229,10 +229,10 @@ fn what_cannot_be_told_is_refused_by_name() {
     }
     for (case, net, named) in cases {
         let spec = format!("weights m = \"m.safetensors\" {{ missing = initialize }}\nnet m = {net}\n");
-        let (codes, told) = outputs(&state, &spec, &[]).map(|(_, report)| report).expect_err(case);
-        assert!(codes.contains(&Code::AxisOrder), "{case}: {told}");
-        let refusal = told.split("error[E0412]").nth(1).unwrap_or_default();
-        assert!(refusal.contains(named) && refusal.contains("help"), "{case}: {told}");
+        let (codes, messages) = outputs(&state, &spec, &[]).map(|(_, report)| report).expect_err(case);
+        assert!(codes.contains(&Code::AxisOrder), "{case}: {messages}");
+        let refusal = messages.split("error[E0412]").nth(1).unwrap_or_default();
+        assert!(refusal.contains(named) && refusal.contains("help"), "{case}: {messages}");
     }
     // The user's own layers behind a net's file are netc's: nothing of theirs is in it.
     let spec = format!(
@@ -277,17 +277,17 @@ fn files_with_channels_last_are_told_by_metadata_or_names() {
         [("flax", "`format` is flax"), ("tf", "`format` is tf"), ("np", "`c.kernel` has a name of Keras or Flax")]
     {
         state.write(&folder.path().join("m.safetensors"), format);
-        let build = built(folder.path(), spec).unwrap_or_else(|(_, told)| panic!("{format}: {told}"));
+        let build = built(folder.path(), spec).unwrap_or_else(|(_, messages)| panic!("{format}: {messages}"));
         assert!(worst(&run(&build, 1, &values), right.values.iter().copied()) < 1e-5, "{format}");
         assert!(report(&build).contains(said) && !report(&build).contains("permuted"), "{}", report(&build));
     }
     // Kernels of transposed convolutions are mirrored in Flax.
     state.write(&folder.path().join("m.safetensors"), "flax");
-    let (codes, told) = built(folder.path(), &spec.replace("Conv(", "Deconv(")).expect_err("a refusal");
-    assert!(codes == [Code::WeightsMismatch] && told.contains("mirrored in Flax"), "{told}");
+    let (codes, messages) = built(folder.path(), &spec.replace("Conv(", "Deconv(")).expect_err("a refusal");
+    assert!(codes == [Code::WeightsMismatch] && messages.contains("mirrored in Flax"), "{messages}");
     for (format, said) in [("pt", "cannot be told"), ("mlx", "whose order of axes is not read")] {
         state.write(&folder.path().join("m.safetensors"), format);
-        let (codes, told) = built(folder.path(), spec).expect_err(format);
-        assert!(codes == [Code::WeightsUnreadable] && told.contains(said), "{told}");
+        let (codes, messages) = built(folder.path(), spec).expect_err(format);
+        assert!(codes == [Code::WeightsUnreadable] && messages.contains(said), "{messages}");
     }
 }

@@ -19,14 +19,14 @@ fn root() -> PathBuf {
 struct Answer {
     code: Option<i32>,
     out: String,
-    told: String,
+    messages: String,
 }
 
 fn netc_in(folder: &Path, arguments: &[&str]) -> Answer {
     let mut command = Command::new(env!("CARGO_BIN_EXE_netc"));
     let Output { status, stdout, stderr } = command.args(arguments).current_dir(folder).output().expect("netc runs");
     let text = |bytes| String::from_utf8(bytes).expect("UTF-8");
-    Answer { code: status.code(), out: text(stdout), told: text(stderr) }
+    Answer { code: status.code(), out: text(stdout), messages: text(stderr) }
 }
 
 fn netc(arguments: &[&str]) -> Answer {
@@ -42,14 +42,14 @@ impl Answer {
 
     /// Done, and nothing was said on stderr.
     fn quiet(self) -> String {
-        assert_eq!((self.code, self.told.as_str()), (Some(0), ""), "{self:?}");
+        assert_eq!((self.code, self.messages.as_str()), (Some(0), ""), "{self:?}");
         self.out
     }
 
     /// Refused, with nothing on stdout.
     fn refused(self) -> String {
         assert_eq!((self.code, self.out.as_str()), (Some(1), ""), "{self:?}");
-        self.told
+        self.messages
     }
 
     /// One JSON document and nothing else.
@@ -74,7 +74,7 @@ fn check() {
     let refused = netc(&["check", "Input(8x8x3) >> Dense(3)"]).refused();
     assert_says(&refused, &["error[E0301]", "expression:1:17", "(192 features)"]);
     let json = netc(&["check", "Input(8x8x3) >> Dense(3)", "--format", "json"]);
-    assert_eq!((json.code, json.told.as_str()), (Some(1), ""));
+    assert_eq!((json.code, json.messages.as_str()), (Some(1), ""));
     let json = json.json();
     let first = &json["diagnostics"][0];
     assert_eq!((first["code"].as_str(), first["severity"].as_str()), (Some("E0301"), Some("error")));
@@ -134,7 +134,7 @@ fn squeezenet() -> tempfile::TempDir {
     let path = folder.path().join("squeezenet.netb");
     let built = netc(&["build", SQUEEZENET, "-o", path.to_str().expect("UTF-8")]);
     assert_eq!((built.code, built.out.as_str()), (Some(0), ""), "{built:?}");
-    assert_says(&built.told, &["Checking squeezenet1_1", "Binding", "Fusing", "Planning arena", "Finished"]);
+    assert_says(&built.messages, &["Checking squeezenet1_1", "Binding", "Fusing", "Planning arena", "Finished"]);
     folder
 }
 
@@ -190,7 +190,7 @@ fn a_cat_is_a_cat() {
     // What is no photo does not spoil the others, but is told and gives the exit code.
     fs::write(photos.path().join("d.png"), "not a photo either").expect("a file");
     let mixed = netc(&["predict", model, folder_of_photos, "--format", "json"]);
-    assert_says(&mixed.told, &["d.png"]);
+    assert_says(&mixed.messages, &["d.png"]);
     assert_eq!(mixed.json().as_array().map(Vec::len), Some(3));
 
     let inspected = netc(&["inspect", model]).quiet();
@@ -302,7 +302,7 @@ fn help_and_usage() {
     ] {
         let answer = netc(usage);
         assert_eq!((answer.code, answer.out.as_str()), (Some(2), ""), "{usage:?}: {answer:?}");
-        assert!(!answer.told.is_empty(), "{usage:?}");
+        assert!(!answer.messages.is_empty(), "{usage:?}");
     }
 }
 
@@ -417,7 +417,7 @@ fn odd_arguments() {
             );
             assert!(matches!(answer.code, Some(0 | 1)), "{command} {argument:.60}: {answer:?}");
             assert!(
-                answer.code == Some(0) || !answer.told.is_empty() || command == "check",
+                answer.code == Some(0) || !answer.messages.is_empty() || command == "check",
                 "{command} {argument:.60}"
             );
         }

@@ -8,7 +8,7 @@ use std::path::Path;
 use std::process::Output;
 
 /// Exit code, stdout and stderr as one text.
-fn told(output: &Output) -> String {
+fn messages(output: &Output) -> String {
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).trim_end().to_string();
     let code = output.status.code().unwrap_or(-1);
     format!("exit {code}\n{}\n{}", text(&output.stdout), text(&output.stderr)).trim_end().to_string()
@@ -47,7 +47,7 @@ const LINTS: &[(&str, &[&str])] = &[
 /// The codes of the lints in a `check --format json`, without that of weights that are away.
 fn lints(folder: &Path, spec: &str) -> Vec<String> {
     let output = netc(folder, &["check", spec, "--format", "json"]);
-    assert_eq!(output.status.code(), Some(0), "{spec}: {}", told(&output));
+    assert_eq!(output.status.code(), Some(0), "{spec}: {}", messages(&output));
     let document: serde_json::Value = serde_json::from_slice(&output.stdout).expect("one document");
     let list = document["diagnostics"].as_array().expect("a list").iter();
     list.filter_map(|one| one["code"].as_str()).filter(|code| *code != "W1008").map(str::to_string).collect()
@@ -79,8 +79,8 @@ fn frozen_random_weights_are_reported_by_build() {
     for (text, due) in cases {
         let folder = folder(&[("spec.net", text)]);
         let output = netc(folder.path(), &["build", "spec.net", "--allow-untrained"]);
-        assert_eq!(output.status.code(), Some(0), "{}", told(&output));
-        assert_eq!(told(&output).contains("W1004"), due, "{text}: {}", told(&output));
+        assert_eq!(output.status.code(), Some(0), "{}", messages(&output));
+        assert_eq!(messages(&output).contains("W1004"), due, "{text}: {}", messages(&output));
     }
 }
 
@@ -109,8 +109,8 @@ fn promises_hold_or_are_answered_with_what_was_found() {
         let text = format!("net spec = Input(4) >> Relu(3)\nexpect {promise}\n");
         let folder = folder(&[("spec.net", &text)]);
         let output = netc(folder.path(), &["test"]);
-        assert_eq!(output.status.code(), Some(i32::from(code.is_some())), "{promise}: {}", told(&output));
-        assert!(told(&output).contains(code.unwrap_or("1 passed, 0 failed")), "{promise}: {}", told(&output));
+        assert_eq!(output.status.code(), Some(i32::from(code.is_some())), "{promise}: {}", messages(&output));
+        assert!(messages(&output).contains(code.unwrap_or("1 passed, 0 failed")), "{promise}: {}", messages(&output));
     }
 }
 
@@ -123,7 +123,7 @@ fn a_photo_is_what_the_spec_promises() {
     for name in ["squeezenet1_1.hdf5", "imagenet_labels.txt", "chelsea.png"] {
         fs::copy(samples.join(name), folder.path().join(name)).expect("a sample");
     }
-    insta::assert_snapshot!(told(&netc(folder.path(), &["test"])), @r#"
+    insta::assert_snapshot!(messages(&netc(folder.path(), &["test"])), @r#"
     exit 1
     cat.graph.snap is new: `--accept` writes it
     FAIL  cat.net
@@ -141,7 +141,7 @@ fn a_photo_is_what_the_spec_promises() {
 #[test]
 fn snapshots_are_new_then_accepted_then_compared() {
     let folder = folder(&[("spec.net", "Input(4) >> Relu(3)\n"), ("pieces.net", "net piece = Relu(3)\n")]);
-    let test = |arguments: &[&str]| told(&netc(folder.path(), &[&["test"], arguments].concat()));
+    let test = |arguments: &[&str]| messages(&netc(folder.path(), &[&["test"], arguments].concat()));
     insta::assert_snapshot!(test(&[]), @r"
     exit 0
     pass  pieces.net
@@ -185,7 +185,7 @@ fn a_new_project_is_right_and_is_not_written_over() {
     }
     for command in [&["check", "my-birds/my-birds.net"][..], &["test"], &["fmt", "--check", "my-birds/my-birds.net"]] {
         let output = run(command);
-        assert_eq!(output.status.code(), Some(0), "{}", told(&output));
+        assert_eq!(output.status.code(), Some(0), "{}", messages(&output));
     }
     for name in ["my-birds", "vgg16", "Dense", "net", "..", "no/where"] {
         assert_eq!(run(&["new", name]).status.code(), Some(1), "{name}");
@@ -198,7 +198,7 @@ fn two_nets_differ_layer_by_layer() {
         ("a.net", "Input(8x8x3) >> Conv(3x3, 4) as one >> Relu >> Flatten as flat >> Softmax(2) as end"),
         ("b.net", "Input(8x8x3) >> Conv(3x3, 8) as one >> Flatten as flat >> Dropout(0.5) >> Softmax(2) as end"),
     ]);
-    insta::assert_snapshot!(told(&netc(folder.path(), &["diff", "a.net", "b.net"])), @r"
+    insta::assert_snapshot!(messages(&netc(folder.path(), &["diff", "a.net", "b.net"])), @r"
     exit 0
     - a: (?, 8, 8, 3) -> [... 5 layers ...] -> (?, 2)
     + b: (?, 8, 8, 3) -> [... 5 layers ...] -> (?, 2)
@@ -224,7 +224,7 @@ fn every_shell_gets_completions() {
     let folder = folder(&[]);
     for shell in ["bash", "zsh", "fish", "powershell", "elvish"] {
         let output = netc(folder.path(), &["completions", shell]);
-        assert!(output.status.success() && told(&output).contains("predict"), "{shell}");
+        assert!(output.status.success() && messages(&output).contains("predict"), "{shell}");
     }
 }
 
@@ -250,7 +250,7 @@ fn bash_completes_the_names_of_nets_that_ship() {
     assert_eq!(completed(&script, "netc inspect squ"), [""]);
     // Names that are no completions are taken as before.
     let shown = netc(folder.path(), &["show", "Input(4) >> Relu(2)"]);
-    assert!(shown.status.success(), "{}", told(&shown));
+    assert!(shown.status.success(), "{}", messages(&shown));
 }
 
 /// Specs that say the same in two ways.
@@ -287,7 +287,7 @@ fn lists_are_taken_apart_and_counted() {
         let folder = folder(&[("spec.net", one), ("other.net", other)]);
         let table = |file: &str| {
             let output = netc(folder.path(), &["show", file, "--format", "json"]);
-            assert_eq!(output.status.code(), Some(0), "{one}: {}", told(&output));
+            assert_eq!(output.status.code(), Some(0), "{one}: {}", messages(&output));
             let document: serde_json::Value = serde_json::from_slice(&output.stdout).expect("one document");
             document["layers"].clone()
         };
@@ -339,7 +339,7 @@ fn every_net_of_a_file_is_checked() {
         let folder = folder(&[("spec.net", text)]);
         let output = netc(folder.path(), &["check", "spec.net"]);
         let wrong = codes.iter().any(|code| code.starts_with('E'));
-        assert_eq!(output.status.code(), Some(i32::from(wrong)), "{text}: {}", told(&output));
+        assert_eq!(output.status.code(), Some(i32::from(wrong)), "{text}: {}", messages(&output));
         assert_eq!(String::from_utf8_lossy(&output.stdout).trim_end(), *line, "{text}");
         let errors = String::from_utf8_lossy(&output.stderr);
         let mut found: Vec<&str> =
@@ -358,11 +358,11 @@ fn nets_of_one_file_differ_by_their_names() {
         let arguments: Vec<&str> = ["diff", "two.net", "two.net"].into_iter().chain(names).collect();
         netc(folder.path(), &arguments)
     };
-    let (same, other) = (told(&diff(&["left"])), told(&diff(&["left", "right"])));
+    let (same, other) = (messages(&diff(&["left"])), messages(&diff(&["left", "right"])));
     assert!(same.starts_with("exit 0") && !same.contains("relu-1"), "{same}");
     assert!(other.starts_with("exit 0") && other.contains("relu-1") && other.contains("tanh-1"), "{other}");
     for nets in [&[][..], &["middle"], &["left", "right", "left"]] {
-        let refused = told(&diff(nets));
+        let refused = messages(&diff(nets));
         assert!(refused.starts_with("exit 1") && refused.contains("E0211"), "{refused}");
     }
 }
@@ -374,8 +374,8 @@ fn weights_of_an_outer_net_cover_those_of_the_inner_ones() {
     let folder = folder(&[("outer.net", spec)]);
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/vgg16_tiny/vgg16_neupy.hdf5");
     let weights = format!("outer={}", file.display());
-    let built = told(&netc(folder.path(), &["build", "outer.net", "--weights", &weights]));
+    let built = messages(&netc(folder.path(), &["build", "outer.net", "--weights", &weights]));
     assert!(built.starts_with("exit 0") && !built.contains("away.h5"), "{built}");
-    let refused = told(&netc(folder.path(), &["build", "outer.net"]));
+    let refused = messages(&netc(folder.path(), &["build", "outer.net"]));
     assert!(refused.starts_with("exit 1") && refused.contains("E0401"), "{refused}");
 }

@@ -94,7 +94,7 @@ fn mistakes_are_answered() {
     let mut wrong = Vec::new();
     for case in cases() {
         let (source, output) = run(&case);
-        let told = String::from_utf8(output.stderr).expect("messages are UTF-8");
+        let messages = String::from_utf8(output.stderr).expect("messages are UTF-8");
         let stdout = String::from_utf8(output.stdout).expect("results are UTF-8");
         let code = case.split('_').next().unwrap_or_default();
         let lint = code.starts_with('W');
@@ -104,12 +104,12 @@ fn mistakes_are_answered() {
         if output.status.code() != Some(i32::from(!lint)) || stdout.is_empty() == reports && command != "train" {
             wrong.push(format!("{case}: {} and on stdout {stdout:?}", output.status));
         }
-        if code.parse::<Code>().is_ok() && !told.contains(&format!("[{code}]")) {
+        if code.parse::<Code>().is_ok() && !messages.contains(&format!("[{code}]")) {
             wrong.push(format!("{case}: says nothing of {code}"));
         }
         let kept = |line: &&str| !writes(&case, command) || !is_progress(line);
-        let told: Vec<&str> = told.lines().map(str::trim_end).filter(kept).collect();
-        let text = format!("{}\n\n{}", source.trim_end(), told.join("\n").trim_end());
+        let messages: Vec<&str> = messages.lines().map(str::trim_end).filter(kept).collect();
+        let text = format!("{}\n\n{}", source.trim_end(), messages.join("\n").trim_end());
         let held = settings.bind(|| catch_unwind(AssertUnwindSafe(|| insta::assert_snapshot!(case.clone(), text))));
         if held.is_err() {
             wrong.push(format!("{case}: its snapshot differs"));
@@ -141,15 +141,18 @@ fn json_has_the_same_diagnostics() {
         assert!(json.stderr.is_empty(), "{case}: stderr");
         let document: serde_json::Value = serde_json::from_slice(&json.stdout).expect("one JSON document");
         let list = document["diagnostics"].as_array().expect("a list");
-        let told = String::from_utf8(text.stderr).expect("messages are UTF-8");
+        let messages = String::from_utf8(text.stderr).expect("messages are UTF-8");
         assert!(!list.is_empty(), "{case}");
         for diagnostic in list {
             let (severity, code) = (&diagnostic["severity"], &diagnostic["code"]);
             let heading = [severity, code, &diagnostic["message"]].map(|text| text.as_str().unwrap_or("?"));
-            assert!(told.contains(&format!("{}[{}]: {}", heading[0], heading[1], heading[2])), "{case}: {heading:?}");
+            assert!(
+                messages.contains(&format!("{}[{}]: {}", heading[0], heading[1], heading[2])),
+                "{case}: {heading:?}"
+            );
             for label in diagnostic["labels"].as_array().expect("a list") {
                 let place = format!("{}:", label["file"].as_str().unwrap_or("?"));
-                assert!(told.contains(&place) && label["line"].as_u64() >= Some(1), "{case}: {label}");
+                assert!(messages.contains(&place) && label["line"].as_u64() >= Some(1), "{case}: {label}");
             }
             for fix in diagnostic["fixes"].as_array().expect("a list") {
                 let number = |key: &str| fix[key].as_u64().expect("a number") as usize;

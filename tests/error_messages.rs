@@ -77,9 +77,9 @@ fn hdf5_files_of_strangers_are_refused_by_name() {
         ("damaged_heap.h5", "E0402", "/average-pooling-4 is damaged"),
         ("sizes.h5", "E0703", "`/bomb` is too large: it declares 400000000 bytes"),
     ];
-    for (file, code, told) in cases {
+    for (file, code, messages) in cases {
         fs::copy(data.join(file), folder.path().join(file)).expect("a copy");
-        refused(&netc(folder.path(), &["inspect", file]), code, &[file, told]);
+        refused(&netc(folder.path(), &["inspect", file]), code, &[file, messages]);
     }
     let net = |data: &str| {
         let net = "net kind = Input(4) >> Softmax(2)\n";
@@ -91,9 +91,9 @@ fn hdf5_files_of_strangers_are_refused_by_name() {
         ("shared_groups.h5", "E0402", "is refused: it is a second link to the group `/z/n"),
         ("damaged_heap.h5", "E0404", "/average-pooling-4 is damaged"),
     ];
-    for (file, code, told) in weights {
+    for (file, code, messages) in weights {
         net(&format!("weights kind = \"{file}\""));
-        refused(&netc(folder.path(), &["build", "kind.net"]), code, &[told]);
+        refused(&netc(folder.path(), &["build", "kind.net"]), code, &[messages]);
     }
 }
 
@@ -123,8 +123,8 @@ fn unwritable_outputs_are_reported_before_training() {
 fn non_finite_weights_are_reported() {
     let folder = project("epochs = 1");
     done(&netc(folder.path(), &["train", "kind.net"]));
-    let told = |arguments: &[&str]| text(&netc(folder.path(), arguments).stderr);
-    assert!(!told(&["build", "kind.net"]).contains("W1012"));
+    let messages = |arguments: &[&str]| text(&netc(folder.path(), arguments).stderr);
+    assert!(!messages(&["build", "kind.net"]).contains("W1012"));
     let header = br#"{"softmax-1/weight":{"dtype":"F32","shape":[2,192],"data_offsets":[0,1536]},"softmax-1/bias":{"dtype":"F32","shape":[2],"data_offsets":[1536,1544]}}"#;
     let mut bytes = (header.len() as u64).to_le_bytes().to_vec();
     bytes.extend(header);
@@ -133,8 +133,8 @@ fn non_finite_weights_are_reported() {
     bytes.extend(values.iter().flat_map(|value| value.to_le_bytes()));
     fs::write(folder.path().join("nan.safetensors"), bytes).expect("a file");
     for command in ["build", "inspect"] {
-        let told = told(&[command, "kind.net", "--weights", "kind=nan.safetensors"]);
-        assert!(told.contains("warning[W1012]") && told.contains("softmax-1"), "{command}: {told}");
+        let messages = messages(&[command, "kind.net", "--weights", "kind=nan.safetensors"]);
+        assert!(messages.contains("warning[W1012]") && messages.contains("softmax-1"), "{command}: {messages}");
     }
 }
 
@@ -309,6 +309,6 @@ fn small_things_are_said_as_they_are() {
     done(&netc(folder.path(), &["new", "é"]));
     assert!(fs::read_to_string(folder.path().join("é/é.net")).expect("a spec").contains("net project ="));
     // What a temporary file is called is nobody's matter.
-    let told = netc(folder.path(), &["build", "Input(4) >> Softmax(2)", "--allow-untrained", "-o", "/proc/x.netb"]);
-    assert!(!text(&told.stderr).contains(".netc-"), "{told:?}");
+    let messages = netc(folder.path(), &["build", "Input(4) >> Softmax(2)", "--allow-untrained", "-o", "/proc/x.netb"]);
+    assert!(!text(&messages.stderr).contains(".netc-"), "{messages:?}");
 }

@@ -94,8 +94,8 @@ proptest! {
 /// Some random texts reach the limits, and some stay within all of them.
 #[test]
 fn limits_are_reached_and_kept() {
-    let told: Vec<(String, BTreeSet<Code>)> = (0..30).map(expand).collect();
-    let count = |code: Code| told.iter().filter(|(_, codes)| codes.contains(&code)).count();
-    let right = told.iter().filter(|(_, codes)| codes.iter().all(|code| code.is_lint())).count();
+    let results: Vec<(String, BTreeSet<Code>)> = (0..30).map(expand).collect();
+    let count = |code: Code| results.iter().filter(|(_, codes)| codes.contains(&code)).count();
+    let right = results.iter().filter(|(_, codes)| codes.iter().all(|code| code.is_lint())).count();
     assert!(right > 3 && count(Code::Limit) > 3 && count(Code::Recursion) > 0);
 }

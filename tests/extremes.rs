@@ -102,7 +102,7 @@ fn a_fragment_that_fits_nothing_is_answered() {
         "net a = Flatten >> Dense(10) >> Slice(0, 20)",
     ] {
         let spec = load_text(Path::new("a.net"), text, &from_disk);
-        let told: Vec<String> = check(&spec, None).diagnostics.iter().map(|error| error.code.to_string()).collect();
-        assert!(told.iter().all(|code| code.starts_with("E03")), "{text}: {told:?}");
+        let codes: Vec<String> = check(&spec, None).diagnostics.iter().map(|error| error.code.to_string()).collect();
+        assert!(codes.iter().all(|code| code.starts_with("E03")), "{text}: {codes:?}");
     }
 }

@@ -159,11 +159,14 @@ fn loss(kind: Loss, y: &ArrayD<f64>, t: &ArrayD<f64>) -> f64 {
 fn check(net: &str, kind: Loss) -> f64 {
     let case = Case::new(net, kind);
     let trainable = case.compile(kind);
-    let (told, after) = case.step(&trainable, 2);
+    let (step_loss, after) = case.step(&trainable, 2);
     let statistics = batch_statistics(&case);
     let given = |id: ParameterId| statistics.get(&id).cloned().unwrap_or_else(|| case.values(id));
     let expected = case.loss(kind, &mut |id| given(id));
-    assert!((f64::from(told) - expected).abs() < 1e-4 * expected.abs().max(1.0), "{net}: loss {told} for {expected}");
+    assert!(
+        (f64::from(step_loss) - expected).abs() < 1e-4 * expected.abs().max(1.0),
+        "{net}: loss {step_loss} for {expected}"
+    );
     let mut worst: f64 = 0.0;
     let mut changed = 0;
     for (index, parameter) in case.graph.parameters.iter().enumerate() {
@@ -537,7 +540,7 @@ fn large_weights_are_read_as_they_stand() {
         _ => None,
     });
     assert_eq!(dense.collect::<Vec<_>>(), [(1100, true), (1000, false)]);
-    let (told, _) = case.step(&trainable, 2);
+    let (step_loss, _) = case.step(&trainable, 2);
     let expected = case.loss(Loss::Mse, &mut |id| case.values(id));
-    assert!((f64::from(told) - expected).abs() < 1e-4 * expected, "loss {told} for {expected}");
+    assert!((f64::from(step_loss) - expected).abs() < 1e-4 * expected, "loss {step_loss} for {expected}");
 }

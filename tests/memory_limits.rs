@@ -57,8 +57,8 @@ fn limited(folder: &Path, kibibytes: usize, arguments: &str, backtrace: &str) ->
     while child.try_wait().expect("a child").is_none() {
         if began.elapsed() > TIME {
             child.kill().expect("a child");
-            let told = text(&child.wait_with_output().expect("a child").stderr);
-            panic!("`{arguments}` hangs with {kibibytes} KiB: {told}");
+            let messages = text(&child.wait_with_output().expect("a child").stderr);
+            panic!("`{arguments}` hangs with {kibibytes} KiB: {messages}");
         }
         std::thread::sleep(Duration::from_millis(2));
     }
@@ -67,12 +67,12 @@ fn limited(folder: &Path, kibibytes: usize, arguments: &str, backtrace: &str) ->
 
 #[track_caller]
 fn assert_ended(output: &Output, what: &str) {
-    let told = text(&output.stderr);
-    assert_eq!(output.status.signal(), None, "{what}: {told}");
+    let messages = text(&output.stderr);
+    assert_eq!(output.status.signal(), None, "{what}: {messages}");
     match output.status.code() {
         Some(0) => {}
-        Some(1) => assert!(told.contains("error[E"), "{what}: {told}"),
-        code => panic!("{what}: {code:?}: {told}"),
+        Some(1) => assert!(messages.contains("error[E"), "{what}: {messages}"),
+        code => panic!("{what}: {code:?}: {messages}"),
     }
 }
 

@@ -33,8 +33,8 @@ fn an_evaluation_names_the_sample_and_leaves_nothing_out() {
     let eval =
         |x: &str| netc(folder.path(), &["eval", "m.net", "--net", "m", "--x", x, "--y", "y.npy", "--allow-untrained"]);
     done(&eval("good.npy"));
-    let told = refused(&eval("x.npy"), "E0707", &["row 10 of x.npy", "`square`"]);
-    assert!(!told.contains("accuracy"), "{told}");
+    let messages = refused(&eval("x.npy"), "E0707", &["row 10 of x.npy", "`square`"]);
+    assert!(!messages.contains("accuracy"), "{messages}");
     refused(&eval("none.npy"), "E0707", &["row 0 of none.npy"]);
 }
 

@@ -132,8 +132,8 @@ fn outputs_replace_no_inputs_and_no_files_of_another_kind() {
         (&["eval", "a.netb", "two", "--html", "a.netb"], "a.netb"),
     ] {
         let before = read(kept);
-        let told = refused(&netc(folder.path(), arguments), "E0904", &[]);
-        assert!(told.contains("would overwrite"), "{arguments:?}: {told}");
+        let messages = refused(&netc(folder.path(), arguments), "E0904", &[]);
+        assert!(messages.contains("would overwrite"), "{arguments:?}: {messages}");
         assert_eq!(read(kept), before, "{arguments:?}");
     }
     // Files of the same kind are replaced, as are those that it cannot tell.
@@ -246,10 +246,10 @@ fn a_file_that_cannot_grow_is_named() {
         let mut command = Command::new("sh");
         command.args(["-c", &script]).current_dir(folder.path()).env("NETC_CACHE", folder.path().join("cache"));
         let output = command.env("NO_COLOR", "1").output().expect("a shell");
-        let told = text(&output.stderr);
-        assert_eq!(output.status.code(), Some(1), "{told}");
-        assert!(told.contains("error[E0904]") && !told.contains(".netc-"), "{told}");
-        told
+        let messages = text(&output.stderr);
+        assert_eq!(output.status.code(), Some(1), "{messages}");
+        assert!(messages.contains("error[E0904]") && !messages.contains(".netc-"), "{messages}");
+        messages
     };
     assert!(limited("build m.net --allow-untrained -o big.netb").contains("big.netb"));
     let array = ndarray::ArrayD::<f32>::zeros(ndarray::IxDyn(&[60, 400]));

@@ -22,14 +22,14 @@ fn netc(folder: &Path, arguments: &[&str]) -> (Option<i32>, String, String) {
 fn build(folder: &Path, arguments: &[&str]) -> String {
     let mut all = vec!["build", NET, "--allow-untrained", "-o", "net.netb"];
     all.extend(arguments);
-    let (code, _, told) = netc(folder, &all);
-    assert_eq!(code, Some(0), "{told}");
-    told
+    let (code, _, messages) = netc(folder, &all);
+    assert_eq!(code, Some(0), "{messages}");
+    messages
 }
 
 fn manifest(folder: &Path) -> Value {
-    let (code, out, told) = netc(folder, &["inspect", "net.netb", "--format", "json"]);
-    assert_eq!(code, Some(0), "{told}");
+    let (code, out, messages) = netc(folder, &["inspect", "net.netb", "--format", "json"]);
+    assert_eq!(code, Some(0), "{messages}");
     serde_json::from_str(&out).expect("JSON")
 }
 
@@ -43,8 +43,8 @@ fn predict(folder: &Path) -> Array2<f32> {
     let x =
         Array4::from_shape_fn((2, 32, 32, 16), |(n, h, w, c)| ((n * 7 + h * 5 + w * 3 + c) % 11) as f32 / 11.0 - 0.5);
     x.write_npy(File::create(folder.join("x.npy")).expect("a file")).expect("written");
-    let (code, _, told) = netc(folder, &["predict", "net.netb", "x.npy", "-o", "y.npy"]);
-    assert_eq!(code, Some(0), "{told}");
+    let (code, _, messages) = netc(folder, &["predict", "net.netb", "x.npy", "-o", "y.npy"]);
+    assert_eq!(code, Some(0), "{messages}");
     Array2::read_npy(File::open(folder.join("y.npy")).expect("a file")).expect("an array")
 }
 
@@ -55,8 +55,8 @@ fn largest_difference(a: &Array2<f32>, b: &Array2<f32>) -> f32 {
 #[test]
 fn why_lists_candidates_and_marks_the_choice() {
     let folder = tempfile::tempdir().expect("a folder");
-    let (code, out, told) = netc(folder.path(), &["build", NET, "--why", "second"]);
-    assert_eq!((code, told.as_str()), (Some(0), ""), "{told}");
+    let (code, out, messages) = netc(folder.path(), &["build", NET, "--why", "second"]);
+    assert_eq!((code, messages.as_str()), (Some(0), ""), "{messages}");
     let chosen: Vec<&str> = out.lines().filter(|line| line.starts_with('*')).collect();
     assert!(chosen.len() == 1 && chosen[0].contains("Winograd"), "{out}");
     assert!(out.contains("\n  im2col") && out.contains("F(2x2)"), "{out}");
@@ -66,9 +66,9 @@ fn why_lists_candidates_and_marks_the_choice() {
     // A dense layer can be read as it stands by BLAS, and packed weights are estimated to be faster.
     let (_, out, _) = netc(folder.path(), &["build", NET, "--why", "third"]);
     assert!(out.contains("\n* packed, tiles") && out.contains("\n  unpacked, BLAS"), "{out}");
-    let (code, out, told) = netc(folder.path(), &["build", NET, "--why", "secnd"]);
+    let (code, out, messages) = netc(folder.path(), &["build", NET, "--why", "secnd"]);
     assert_eq!((code, out.as_str()), (Some(1), ""));
-    assert!(told.contains("E0201") && told.contains("did you mean `second`?"), "{told}");
+    assert!(messages.contains("E0201") && messages.contains("did you mean `second`?"), "{messages}");
 }
 
 #[test]
@@ -77,17 +77,17 @@ fn a_plan_keeps_to_its_memory_or_says_what_it_needs() {
     let folder = folder.path();
     build(folder, &[]);
     let (usual, wanted) = (constant_bytes(folder), predict(folder));
-    let (code, _, told) = netc(folder, &["build", NET, "--allow-untrained", "--max-memory", "1MB"]);
-    assert_eq!(code, Some(1), "{told}");
-    assert!(told.contains("E0801") && told.contains("bf16-weights"), "{told}");
+    let (code, _, messages) = netc(folder, &["build", NET, "--allow-untrained", "--max-memory", "1MB"]);
+    assert_eq!(code, Some(1), "{messages}");
+    assert!(messages.contains("E0801") && messages.contains("bf16-weights"), "{messages}");
     // What is said to be needed is enough, but for the last digit.
-    let needed = told.split("needs ").nth(1).and_then(|rest| rest.split(' ').next()).expect("a size");
+    let needed = messages.split("needs ").nth(1).and_then(|rest| rest.split(' ').next()).expect("a size");
     let needed = needed.parse::<f64>().expect("a number") + 0.1;
     build(folder, &["--max-memory", &format!("{needed:.1}MiB")]);
     assert!(constant_bytes(folder) < usual, "no smaller algorithm was chosen");
     assert!(largest_difference(&predict(folder), &wanted) < 1e-5);
-    let (code, _, told) = netc(folder, &["build", NET, "--max-memory", "12 parsecs"]);
-    assert_eq!(code, Some(2), "{told}");
+    let (code, _, messages) = netc(folder, &["build", NET, "--max-memory", "12 parsecs"]);
+    assert_eq!(code, Some(2), "{messages}");
 }
 
 #[test]
@@ -96,8 +96,8 @@ fn dense_weights_in_bf16_take_half_and_tell_their_error() {
     let folder = folder.path();
     build(folder, &[]);
     let (usual, wanted) = (constant_bytes(folder), predict(folder));
-    let told = build(folder, &["--precision", "bf16-weights"]);
-    assert!(told.contains("Rounding") && told.contains("of the range against weights in f32"), "{told}");
+    let messages = build(folder, &["--precision", "bf16-weights"]);
+    assert!(messages.contains("Rounding") && messages.contains("of the range against weights in f32"), "{messages}");
     let dense = 16 * 16 * 64 * 64 * 4;
     assert!(constant_bytes(folder) <= usual - dense / 2, "{usual}");
     let error = largest_difference(&predict(folder), &wanted);
@@ -111,13 +111,13 @@ fn tuning_is_told_kept_and_changes_no_result() {
     build(folder, &[]);
     let wanted = predict(folder);
     assert!(manifest(folder)["tuned"].is_null());
-    let told = build(folder, &["--tune"]);
-    assert!(told.contains("Tuning first") && told.contains("Tuning second"), "{told}");
+    let messages = build(folder, &["--tune"]);
+    assert!(messages.contains("Tuning first") && messages.contains("Tuning second"), "{messages}");
     assert!(manifest(folder)["tuned"].as_str().is_some_and(|machine| machine.contains("thread")));
     assert!(largest_difference(&predict(folder), &wanted) < 1e-5);
     // The second time nothing is left to measure.
-    let told = build(folder, &["--tune"]);
-    assert!(!told.contains("Tuning") && told.contains("Tuned"), "{told}");
+    let messages = build(folder, &["--tune"]);
+    assert!(!messages.contains("Tuning") && messages.contains("Tuned"), "{messages}");
     // A damaged cache is as good as none.
     let cache = std::fs::read_dir(folder.join("cache")).expect("the cache").next().expect("a file").expect("a file");
     std::fs::write(cache.path(), "{").expect("written");
@@ -132,8 +132,8 @@ fn bench_runs_on_an_array_and_tells_all_in_json() {
     let wanted = predict(folder);
     let arguments =
         ["bench", "net.netb", "--input", "x.npy", "-o", "out.npy", "--batch", "1,2", "--runs", "3", "--steps"];
-    let (code, out, told) = netc(folder, &[&arguments[..], &["--format", "json"]].concat());
-    assert_eq!((code, told.as_str()), (Some(0), ""));
+    let (code, out, messages) = netc(folder, &[&arguments[..], &["--format", "json"]].concat());
+    assert_eq!((code, messages.as_str()), (Some(0), ""));
     let json: Value = serde_json::from_str(&out).expect("JSON");
     let batches = json["batches"].as_array().expect("batches");
     assert_eq!(batches.len(), 2);
@@ -145,9 +145,9 @@ fn bench_runs_on_an_array_and_tells_all_in_json() {
     assert!(json["machine"]["gflops"].as_f64().is_some_and(|rate| rate > 0.0));
     let found = Array2::<f32>::read_npy(File::open(folder.join("out.npy")).expect("a file")).expect("an array");
     assert_eq!(found, wanted);
-    let (code, out, told) = netc(folder, &["bench", "net.netb", "--input", "x.npy", "--batch", "3"]);
+    let (code, out, messages) = netc(folder, &["bench", "net.netb", "--input", "x.npy", "--batch", "3"]);
     assert_eq!((code, out.as_str()), (Some(1), ""));
-    assert!(told.contains("E0703") && told.contains("fewer than the 3 images"), "{told}");
+    assert!(messages.contains("E0703") && messages.contains("fewer than the 3 images"), "{messages}");
 }
 
 #[test]
@@ -156,13 +156,14 @@ fn absurd_batches_are_refused() {
     let folder = folder.path();
     build(folder, &[]);
     for batch in ["1000000000000", "18446744073709551615"] {
-        let (code, out, told) = netc(folder, &["bench", "net.netb", "--batch", batch, "--runs", "0"]);
-        assert_eq!((code, out.as_str()), (Some(1), ""), "{told}");
-        assert!(told.contains("E0801"), "{told}");
+        let (code, out, messages) = netc(folder, &["bench", "net.netb", "--batch", batch, "--runs", "0"]);
+        assert_eq!((code, out.as_str()), (Some(1), ""), "{messages}");
+        assert!(messages.contains("E0801"), "{messages}");
     }
     let x = Array::<f32, _>::zeros((1, 32, 32, 16));
     x.write_npy(File::create(folder.join("x.npy")).expect("a file")).expect("written");
     // One image is one image, however many may be taken at a time.
-    let (code, _, told) = netc(folder, &["predict", "net.netb", "x.npy", "-o", "y.npy", "--batch", "1000000000000"]);
-    assert_eq!(code, Some(0), "{told}");
+    let (code, _, messages) =
+        netc(folder, &["predict", "net.netb", "x.npy", "-o", "y.npy", "--batch", "1000000000000"]);
+    assert_eq!(code, Some(0), "{messages}");
 }

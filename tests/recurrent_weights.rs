@@ -33,7 +33,7 @@ fn keras_and_the_compiled_net_agree() {
     let x: Array3<f32> = npz.by_name("x.npy").expect("the inputs");
     let y: Array2<f64> = npz.by_name("y.npy").expect("the outputs");
     for file in ["recurrent.h5", "recurrent.weights.h5"] {
-        let build = bound(NET, file).unwrap_or_else(|(_, told)| panic!("{told}"));
+        let build = bound(NET, file).unwrap_or_else(|(_, messages)| panic!("{messages}"));
         let artifact = Arc::new(build.in_memory().expect("an artifact"));
         let mut found = Array2::<f32>::zeros((3, 2));
         let out = found.as_slice_mut().expect("row-major");
@@ -53,22 +53,22 @@ fn what_another_gru_computes_is_refused() {
     for (file, said) in
         [("reset_before.h5", "reset_after=False"), ("hidden_bias.h5", "a bias of its own in the hidden gate")]
     {
-        let (codes, told) = bound(NET, file).expect_err("a refusal");
-        assert_eq!(codes, [Code::WeightsMismatch], "{told}");
-        assert!(told.contains(said) && told.contains("1 of "), "{told}");
+        let (codes, messages) = bound(NET, file).expect_err("a refusal");
+        assert_eq!(codes, [Code::WeightsMismatch], "{messages}");
+        assert!(messages.contains(said) && messages.contains("1 of "), "{messages}");
     }
 }
 
 #[test]
 fn a_scale_that_the_net_lacks_or_the_file_lacks_is_told() {
     let with_scale = NET.replace("gamma=false, ", "");
-    let (codes, told) = bound(&with_scale, "recurrent.h5").expect_err("no gamma in the file");
+    let (codes, messages) = bound(&with_scale, "recurrent.h5").expect_err("no gamma in the file");
     assert_eq!(codes, [Code::WeightsMismatch]);
-    assert!(told.contains("norm/gamma [1, 7]: not in the file"), "{told}");
+    assert!(messages.contains("norm/gamma [1, 7]: not in the file"), "{messages}");
     let without_shift = NET.replace("gamma=false", "gamma=false, beta=false");
-    let (codes, told) = bound(&without_shift, "recurrent.h5").expect_err("a beta in the file");
+    let (codes, messages) = bound(&without_shift, "recurrent.h5").expect_err("a beta in the file");
     assert_eq!(codes, [Code::WeightsMismatch]);
-    assert!(told.contains("norm/beta"), "{told}");
+    assert!(messages.contains("norm/beta"), "{messages}");
 }
 
 /// What training writes for Keras is what a Keras file of the net would be: bound again, the net gives the same.
@@ -90,10 +90,10 @@ fn written_for_keras_and_bound_again_nothing_changes() {
         |net: &str| std::fs::write(folder.path().join("model.net"), format!("{net}\n{train}\n")).expect("a spec");
     spec(NET);
     for layout in ["neupy", "keras"] {
-        let (code, told) = netc(&["train", "model.net", "--layout", layout]);
-        assert_eq!(code, Some(0), "{layout}: {told}");
-        let (code, told) = netc(&["predict", "model.netb", "x.npy", "-o", &format!("{layout}.npy")]);
-        assert_eq!(code, Some(0), "{layout}: {told}");
+        let (code, messages) = netc(&["train", "model.net", "--layout", layout]);
+        assert_eq!(code, Some(0), "{layout}: {messages}");
+        let (code, messages) = netc(&["predict", "model.netb", "x.npy", "-o", &format!("{layout}.npy")]);
+        assert_eq!(code, Some(0), "{layout}: {messages}");
     }
     let read = |name: &str| std::fs::read(folder.path().join(name)).expect("an array");
     let values = |bytes: &[u8]| -> Vec<f32> {
@@ -103,6 +103,6 @@ fn written_for_keras_and_bound_again_nothing_changes() {
     assert!(a.iter().zip(&b).all(|(a, b)| (a - b).abs() < 1e-5), "{a:?}\n{b:?}");
     // What Keras has no place for is told before a run.
     spec(&NET.replace("LSTM(4)", "LSTM(4, peepholes=true)"));
-    let (code, told) = netc(&["train", "model.net", "--layout", "keras"]);
-    assert!(code == Some(1) && told.contains("no parameter for `lstm/weight_cell_to_ingate`"), "{told}");
+    let (code, messages) = netc(&["train", "model.net", "--layout", "keras"]);
+    assert!(code == Some(1) && messages.contains("no parameter for `lstm/weight_cell_to_ingate`"), "{messages}");
 }

@@ -37,9 +37,9 @@ fn project(nets: &str, recipe: &str) -> TempDir {
 }
 
 /// What was told, without the folder's name and lines of progress.
-fn placeless(folder: &TempDir, told: &str) -> String {
-    let told = told.replace(&format!("{}/", folder.path().display()), "");
-    told.lines().filter(|line| !line.starts_with("    ")).map(str::trim_end).collect::<Vec<_>>().join("\n")
+fn placeless(folder: &TempDir, messages: &str) -> String {
+    let messages = messages.replace(&format!("{}/", folder.path().display()), "");
+    messages.lines().filter(|line| !line.starts_with("    ")).map(str::trim_end).collect::<Vec<_>>().join("\n")
 }
 
 const NET: &str = "net m = Input(4) >> Relu(6) as hid >> Softmax(2) as end";
@@ -63,10 +63,10 @@ fn the_best_validation_epoch_is_kept() {
     };
     let (one, first, _) = trained("epochs = 1");
     assert_eq!((one.best, one.keep.as_str()), (Some(1), "last"));
-    let (best, kept, told) = trained(&format!("epochs = 6, {WORSE}"));
+    let (best, kept, messages) = trained(&format!("epochs = 6, {WORSE}"));
     assert_eq!((best.best, best.keep.as_str()), (Some(1), "best by validation loss"));
     assert_eq!(kept, first, "the weights of the first epoch");
-    assert!(told.contains("Keeping epoch 1 of 6, best by validation loss"), "{told}");
+    assert!(messages.contains("Keeping epoch 1 of 6, best by validation loss"), "{messages}");
     let losses: Vec<f64> = best.epochs.iter().map(|epoch| epoch.validation_loss.expect("a loss")).collect();
     assert_eq!(best.metrics["loss"], losses[0], "the metrics are those of the kept epoch");
     let (last, kept, _) = trained(&format!("epochs = 6, keep = last, {WORSE}"));
@@ -145,8 +145,8 @@ fn a_net_is_trained_by_one_at_a_time() {
     let held = lock(&folder.path().join("m.run"), "m").expect("a lock");
     let output = netc(folder.path(), &["train", "m.net"]);
     let process = format!("by process {}", std::process::id());
-    let told = refused(&output, "E0606", &["`m` is being trained", &process, "m.run is locked"]);
-    insta::assert_snapshot!("a_training_goes_on", placeless(&folder, &told.replace(&process, "by process 1")));
+    let messages = refused(&output, "E0606", &["`m` is being trained", &process, "m.run is locked"]);
+    insta::assert_snapshot!("a_training_goes_on", placeless(&folder, &messages.replace(&process, "by process 1")));
     drop(held);
     done(&netc(folder.path(), &["train", "m.net"]));
 }
@@ -203,10 +203,11 @@ fn trained_weights_of_a_changed_net_are_refused() {
     for changed in [trained.replace("Relu(6)", "Relu(7)"), trained.replace("as hid", "as hidden"), without] {
         fs::write(&spec, &changed).expect("a spec");
         let output = netc(folder.path(), &["build", "m.net"]);
-        let told = refused(&output, "E0403", &["the net was changed after it was trained", "`netc train`", "--fresh"]);
-        assert!(!told.contains("rename"), "{told}");
+        let messages =
+            refused(&output, "E0403", &["the net was changed after it was trained", "`netc train`", "--fresh"]);
+        assert!(!messages.contains("rename"), "{messages}");
         if changed.contains("Relu(7)") {
-            insta::assert_snapshot!("trained_weights_of_another_net", placeless(&folder, &told));
+            insta::assert_snapshot!("trained_weights_of_another_net", placeless(&folder, &messages));
         }
     }
     done(&netc(folder.path(), &["train", "m.net"]));

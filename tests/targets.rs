@@ -70,9 +70,9 @@ fn a_hinge_learns_classes_as_minus_one_and_one() {
         let bias = array_file::read(&weights, Some("out/bias")).expect("the bias");
         assert!((f64::from(bias[[0]]) - b).abs() < 1e-5, "{} for {b}", bias[[0]]);
         // What predicts tells the class by the sign as well.
-        let told = done(&netc(folder.path(), &["predict", "n.netb", "x.npy", "--format", "json"]));
-        let told: serde_json::Value = serde_json::from_str(&told).expect("one JSON document");
-        for (sample, answer) in told.as_array().expect("a list").iter().enumerate() {
+        let printed = done(&netc(folder.path(), &["predict", "n.netb", "x.npy", "--format", "json"]));
+        let printed: serde_json::Value = serde_json::from_str(&printed).expect("one JSON document");
+        for (sample, answer) in printed.as_array().expect("a list").iter().enumerate() {
             let best = &answer["top"][0];
             let y = b + (0..features).map(|f| f64::from(x[[sample, f]]) * w[f]).sum::<f64>();
             assert_eq!(best["index"], u64::from(y > 0.0), "{answer}");
@@ -95,15 +95,15 @@ fn a_tanh_tells_two_folders_apart_by_its_sign() {
             }
         }
         let output = netc(folder.path(), &["train", "n.net"]);
-        let told = String::from_utf8_lossy(&output.stderr).into_owned();
-        assert_eq!(told.contains("W1011"), w1011, "{told}");
+        let printed = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(printed.contains("W1011"), w1011, "{printed}");
         let table = done(&output);
         assert!(table.starts_with("training: accuracy 100.00 %"), "{table}");
         for (name, sign) in [("red", -1.0), ("sea", 1.0)] {
             let photo = format!("photos/{name}/3.png");
-            let told = done(&netc(folder.path(), &["predict", "n.netb", &photo, "--format", "json"]));
-            let told: serde_json::Value = serde_json::from_str(&told).expect("one JSON document");
-            assert_eq!(told[0]["top"][0]["label"], name, "{told}");
+            let printed = done(&netc(folder.path(), &["predict", "n.netb", &photo, "--format", "json"]));
+            let printed: serde_json::Value = serde_json::from_str(&printed).expect("one JSON document");
+            assert_eq!(printed[0]["top"][0]["label"], name, "{printed}");
             // The artifact's own output is the plain number.
             done(&netc(folder.path(), &["predict", "n.netb", &photo, "-o", "y.npy"]));
             let y = array_file::read(&folder.path().join("y.npy"), None).expect("an array");
@@ -184,8 +184,8 @@ fn the_shipped_u_net_learns_masks() {
             assert!(page.contains(wanted), "no {wanted} in {page}");
         }
         weights.push(fs::read(folder.path().join("n.h5")).expect("the weights"));
-        let told = done(&netc(folder.path(), &["predict", "n.netb", "x.npy"]));
-        assert!(told.contains("% of the pixels"), "{told}");
+        let printed = done(&netc(folder.path(), &["predict", "n.netb", "x.npy"]));
+        assert!(printed.contains("% of the pixels"), "{printed}");
         done(&netc(folder.path(), &["predict", "n.netb", "x.npy", "-o", "y.npy"]));
         let found = array_file::read(&folder.path().join("y.npy"), None).expect("an array");
         assert_eq!(found.shape(), [12, 16, 16, 2]);
@@ -279,15 +279,22 @@ fn an_evaluation_gives_the_metrics_of_training() {
             (&["n.net", "d.h5", "--x", "x", "--y", "y"], "d.h5"),
             (&["n.netb", "--x", "x.npy", "--y", "y.npy"], "x.npy"),
         ] {
-            let told = done(&netc(folder.path(), &[&["eval"], arguments].concat()));
-            assert_eq!(told, format!("{on}: {measures}"), "{net} {loss}");
+            let printed = done(&netc(folder.path(), &[&["eval"], arguments].concat()));
+            assert_eq!(printed, format!("{on}: {measures}"), "{net} {loss}");
         }
-        let told = ["eval", "n.netb", "d.h5", "--x", "x", "--y", "y", "--format", "json", "--html", "page.html"];
-        let told: serde_json::Value = serde_json::from_str(&done(&netc(folder.path(), &told))).expect("one document");
-        assert!((told["loss"].as_f64().expect("a loss") - figure(&trained, "loss")).abs() < 1e-4, "{told}: {trained}");
+        let printed = ["eval", "n.netb", "d.h5", "--x", "x", "--y", "y", "--format", "json", "--html", "page.html"];
+        let printed: serde_json::Value =
+            serde_json::from_str(&done(&netc(folder.path(), &printed))).expect("one document");
+        assert!(
+            (printed["loss"].as_f64().expect("a loss") - figure(&trained, "loss")).abs() < 1e-4,
+            "{printed}: {trained}"
+        );
         match counted {
-            "" => assert!((told["rmse"].as_f64().expect("an error") - figure(&trained, "rmse")).abs() < 1e-4, "{told}"),
-            counted => assert_eq!(told["counted"], counted, "{net}"),
+            "" => assert!(
+                (printed["rmse"].as_f64().expect("an error") - figure(&trained, "rmse")).abs() < 1e-4,
+                "{printed}"
+            ),
+            counted => assert_eq!(printed["counted"], counted, "{net}"),
         }
         assert!(fs::read(folder.path().join("page.html")).expect("a page").starts_with(b"<!DOCTYPE html>"));
     }
@@ -314,8 +321,8 @@ fn an_evaluation_takes_lists_of_photos() {
         }
         fs::write(folder.path().join("list.csv"), list).expect("a list");
         let trained = done(&netc(folder.path(), &["train", "n.net"]));
-        let told = done(&netc(folder.path(), &["eval", "n.netb", "list.csv"]));
-        assert_eq!(told, trained.replace("training: ", "list.csv: "));
+        let printed = done(&netc(folder.path(), &["eval", "n.netb", "list.csv"]));
+        assert_eq!(printed, trained.replace("training: ", "list.csv: "));
     }
 }
 
@@ -332,7 +339,7 @@ fn invalid_data_of_evaluations_is_reported() {
     fs::create_dir_all(folder.path().join("photos/a")).expect("a folder");
     image::RgbImage::new(2, 2).save(folder.path().join("photos/a/1.png")).expect("a photo");
     done(&netc(folder.path(), &["train", "n.net"]));
-    let mut told = String::new();
+    let mut printed = String::new();
     for arguments in [
         ["d.h5"].as_slice(),
         &["x.npy"],
@@ -349,9 +356,9 @@ fn invalid_data_of_evaluations_is_reported() {
     ] {
         let output = netc(folder.path(), &[&["eval", "n.netb"], arguments].concat());
         let (code, stderr) = (output.status.code().unwrap_or(-1), String::from_utf8_lossy(&output.stderr));
-        told += &format!("# {}\nexit {code}\n{}\n\n", arguments.join(" "), stderr.trim_end());
+        printed += &format!("# {}\nexit {code}\n{}\n\n", arguments.join(" "), stderr.trim_end());
     }
-    insta::assert_snapshot!(told);
+    insta::assert_snapshot!(printed);
 }
 
 /// Gradient descent in f64, from its definition, on the pixels that count: the mean over them of the weight of their class
@@ -413,17 +420,17 @@ fn pixels_that_are_ignored_count_for_nothing_and_classes_of_pixels_have_weights(
         assert!((figure(&table, "loss") - loss).abs() < 1e-4, "{loss}: {table}");
         let supports: f64 = table.lines().skip(2).filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok()).sum();
         assert_eq!(supports, pixels.len() as f64, "{table}");
-        let told = done(&netc(
+        let printed = done(&netc(
             folder.path(),
             &["eval", "n.netb", "d.h5", "--x", "x", "--y", "y", "--ignore", "255", "--batch", "2"],
         ));
-        assert_eq!(told, table.replace("training: ", "d.h5: "));
+        assert_eq!(printed, table.replace("training: ", "d.h5: "));
     }
 }
 
 #[test]
 fn invalid_targets_are_reported() {
-    let mut told = String::new();
+    let mut printed = String::new();
     let column = |values: [f32; 4]| array![values[0], values[1], values[2], values[3]].into_dyn();
     let hot = array![[1.0, 0.0], [0.0, 1.0], [1.0, 1.0], [0.0, 1.0]].into_dyn();
     let negative = array![[1.0, 0.0], [2.0, -1.0], [1.0, 0.0], [0.0, 1.0]].into_dyn();
@@ -465,7 +472,7 @@ fn invalid_targets_are_reported() {
         let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
         let stderr = stderr.split("    Checking").next().unwrap_or_default();
         let stderr = stderr.replace(&format!("{}/", folder.path().display()), "");
-        told += &format!("# {net}  {more}\n{}\n\n", stderr.trim_end());
+        printed += &format!("# {net}  {more}\n{}\n\n", stderr.trim_end());
     }
-    insta::assert_snapshot!(told);
+    insta::assert_snapshot!(printed);
 }

@@ -58,8 +58,8 @@ fn nets_of_other_names_share_the_features_of_the_same_front() {
     let spec = String::from_utf8(bytes(&folder, "kind.net")).expect("text");
     fs::write(folder.path().join("other.net"), spec.replace("kind", "other").replace("0.01)", "0.02)"))
         .expect("a spec");
-    let told = netc(folder.path(), &["train", "other.net"]);
-    assert!(stderr(&told).contains("0 computed, 24 cached"), "{}", stderr(&told));
+    let messages = netc(folder.path(), &["train", "other.net"]);
+    assert!(stderr(&messages).contains("0 computed, 24 cached"), "{}", stderr(&messages));
 }
 
 /// Features are those of the front alone: its weights decide whether they are computed again, the head's do not.
@@ -85,8 +85,9 @@ fn the_heads_weights_leave_the_features_as_they_are_and_the_fronts_do_not() {
         fs::write(folder.path().join("bird.net"), text).expect("a spec");
         let output = netc(folder.path(), &["train", "bird.net"]);
         done(&output);
-        let told = stderr(&output);
-        let (before, _) = told.split_once(" computed").unwrap_or_else(|| panic!("nothing is told of features: {told}"));
+        let messages = stderr(&output);
+        let (before, _) =
+            messages.split_once(" computed").unwrap_or_else(|| panic!("nothing is told of features: {messages}"));
         before.split_whitespace().last().map(str::to_string)
     };
     let computed = |count: &str| Some(count.to_string());
@@ -111,10 +112,10 @@ fn new_layers_begin_from_the_recipes_seed() {
              epochs = 1, optimizer = GradientDescent(step=1e-30)\n{seed} }}\n"
         );
         fs::write(folder.path().join("n.net"), text).expect("a spec");
-        let told = done(&netc(folder.path(), &["train", "n.net"]));
+        let messages = done(&netc(folder.path(), &["train", "n.net"]));
         // What is built of it binds what was trained.
         let again = done(&netc(folder.path(), &["eval", "n.net", "--x", "x.npy", "--y", "x.npy"]));
-        assert_eq!(told.split_once(": ").map(|pair| pair.1), again.split_once(": ").map(|pair| pair.1));
+        assert_eq!(messages.split_once(": ").map(|pair| pair.1), again.split_once(": ").map(|pair| pair.1));
         let read = |name| array_file::read(&folder.path().join("n.h5"), Some(name)).expect("weights");
         (read("a/weight"), read("b/weight"))
     };

@@ -15,10 +15,10 @@ const NET: &str = "net kind = Input(8x8x3, image=Unit) >> Flatten >> Softmax(2)\
 /// What a command said that was refused with a code.
 #[track_caller]
 fn refused(output: &Output) -> String {
-    let told = text(&output.stderr);
-    assert_eq!(output.status.code(), Some(1), "{told}");
-    assert!(told.contains("error[E"), "{told}");
-    told
+    let messages = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{messages}");
+    assert!(messages.contains("error[E"), "{messages}");
+    messages
 }
 
 /// With no one at the other end, opening it would wait for ever.
@@ -51,8 +51,8 @@ fn pipes_and_devices_are_no_files() {
         if what == "/dev/zero" {
             assert!(refused(&netc(folder.path(), &["check", what])).contains("it is larger than 16 MiB"));
         }
-        let told = refused(&netc(folder.path(), &["build", "labels.net", "--allow-untrained"]));
-        assert!(told.contains("it is a pipe or a device, not a regular file"), "{told}");
+        let messages = refused(&netc(folder.path(), &["build", "labels.net", "--allow-untrained"]));
+        assert!(messages.contains("it is a pipe or a device, not a regular file"), "{messages}");
     }
 }
 
@@ -64,9 +64,12 @@ fn labels_forge_no_row_and_say_nothing_to_a_terminal() {
     )]);
     image::RgbImage::from_pixel(8, 8, image::Rgb([9, 99, 199])).save(folder.path().join("a.png")).expect("a photo");
     done(&netc(folder.path(), &["build", "kind.net", "--allow-untrained"]));
-    let told = done(&netc(folder.path(), &["predict", "kind.netb", "a.png"]));
-    assert_eq!(told.lines().count(), 3, "{told}");
-    assert!(told.contains("\\u{1b}]0;title\\u{7}owl") && told.contains("wren\\nfalcon  100.00 %"), "{told}");
+    let messages = done(&netc(folder.path(), &["predict", "kind.netb", "a.png"]));
+    assert_eq!(messages.lines().count(), 3, "{messages}");
+    assert!(
+        messages.contains("\\u{1b}]0;title\\u{7}owl") && messages.contains("wren\\nfalcon  100.00 %"),
+        "{messages}"
+    );
     // As data they are what they are.
     let json = done(&netc(folder.path(), &["predict", "kind.netb", "a.png", "--format", "json"]));
     let json: serde_json::Value = serde_json::from_str(&json).expect("one document");
@@ -91,8 +94,8 @@ fn an_archive_takes_no_memory_out_of_proportion() {
     archive.finish().expect("an archive");
     fs::write(folder.path().join("one.net"), "net one = Input(1) >> Dense(1)\n").expect("a spec");
     done(&netc(folder.path(), &["build", "one.net", "--allow-untrained"]));
-    let told = refused(&netc(folder.path(), &["predict", "one.netb", "x.npz", "-o", "y.npy"]));
-    assert!(told.contains("beyond 256 MiB, no more than 100 times the stored bytes"), "{told}");
+    let messages = refused(&netc(folder.path(), &["predict", "one.netb", "x.npz", "-o", "y.npy"]));
+    assert!(messages.contains("beyond 256 MiB, no more than 100 times the stored bytes"), "{messages}");
 }
 
 #[test]
@@ -103,7 +106,7 @@ fn damaged_weights_are_inspected_as_they_are_built() {
     fs::write(folder.path().join("w.safetensors"), bytes).expect("a file");
     let wanted = "its shape [2, 4] takes 32 bytes, its place is 0..99";
     for arguments in [&["build", "kind.net"][..], &["inspect", "w.safetensors"]] {
-        let told = refused(&netc(folder.path(), arguments));
-        assert!(told.contains(wanted), "{arguments:?}: {told}");
+        let messages = refused(&netc(folder.path(), arguments));
+        assert!(messages.contains(wanted), "{arguments:?}: {messages}");
     }
 }

@@ -117,26 +117,26 @@ fn the_library_finds_the_same_in_every_file() {
 #[test]
 fn what_leads_elsewhere_is_refused() {
     for (_, file) in open_all(&data("hdf5/elsewhere.h5")) {
-        let told = |path: &str| message(file.dataset(path));
-        assert_eq!(told("soft"), "`/soft` is refused: it is a soft link, which could lead anywhere");
-        assert_eq!(message(file.kind("/soft/x")), told("soft"));
-        assert_eq!(told("external"), "`/external` is refused: it is an external link, which could lead anywhere");
-        assert_eq!(told("virtual"), "`/virtual` is refused: it is a virtual dataset, made of other files");
-        assert_eq!(told("group/up"), "`/group/up` is refused: it is a second link to the group `/`");
-        assert_eq!(message(file.members("group/up/group")), told("group/up"));
-        assert_eq!(message(file.datasets()), told("group/up"));
-        assert_eq!(told("text"), "`/text` holds text, where numbers are expected");
-        assert_eq!(told("records"), "`/records` holds records (a compound type), where numbers are expected");
-        assert_eq!(told("lzf"), "`/lzf` is refused: it is compressed by filter 32000 (lzf); gzip is supported");
-        assert_eq!(told("group"), "`group` is damaged: it is a group where a dataset is expected");
+        let refusal = |path: &str| message(file.dataset(path));
+        assert_eq!(refusal("soft"), "`/soft` is refused: it is a soft link, which could lead anywhere");
+        assert_eq!(message(file.kind("/soft/x")), refusal("soft"));
+        assert_eq!(refusal("external"), "`/external` is refused: it is an external link, which could lead anywhere");
+        assert_eq!(refusal("virtual"), "`/virtual` is refused: it is a virtual dataset, made of other files");
+        assert_eq!(refusal("group/up"), "`/group/up` is refused: it is a second link to the group `/`");
+        assert_eq!(message(file.members("group/up/group")), refusal("group/up"));
+        assert_eq!(message(file.datasets()), refusal("group/up"));
+        assert_eq!(refusal("text"), "`/text` holds text, where numbers are expected");
+        assert_eq!(refusal("records"), "`/records` holds records (a compound type), where numbers are expected");
+        assert_eq!(refusal("lzf"), "`/lzf` is refused: it is compressed by filter 32000 (lzf); gzip is supported");
+        assert_eq!(refusal("group"), "`group` is damaged: it is a group where a dataset is expected");
         // Two links to one dataset are two names.
         let values = |path: &str| file.read(&file.dataset(path).unwrap()).unwrap();
         assert_eq!((values("here"), values("twice")), (vec![0.0, 1.0, 2.0, 3.0, 4.0, 5.0], values("here")));
         assert_eq!(values("group/x"), [0.0, 1.0]);
     }
     for (_, file) in open_all(&data("hdf5/external_storage.h5")) {
-        let told = message(file.dataset("x"));
-        assert_eq!(told, "`/x` is refused: its bytes are in another file (external storage)");
+        let refusal = message(file.dataset("x"));
+        assert_eq!(refusal, "`/x` is refused: its bytes are in another file (external storage)");
     }
 }
 
@@ -144,8 +144,8 @@ fn what_leads_elsewhere_is_refused() {
 #[test]
 fn groups_that_share_their_members_are_walked_once() {
     for (_, file) in open_all(&data("hdf5/shared_groups.h5")) {
-        let told = message(file.datasets());
-        assert_eq!(told, "`/z/n0` is refused: it is a second link to the group `/layers/m_0`");
+        let refusal = message(file.datasets());
+        assert_eq!(refusal, "`/z/n0` is refused: it is a second link to the group `/layers/m_0`");
         assert_eq!(message(file.kind("layers/m_0/a/b")), message(file.kind("layers/m_0/a")));
     }
 }
@@ -154,23 +154,25 @@ fn groups_that_share_their_members_are_walked_once() {
 #[test]
 fn a_damaged_group_is_named() {
     for backend in Backend::ALL {
-        let told = message(File::open_with(&data("hdf5/damaged_heap.h5"), *backend));
-        assert!(told.starts_with("`/average-pooling-4` is damaged: "), "{told}");
+        let refusal = message(File::open_with(&data("hdf5/damaged_heap.h5"), *backend));
+        assert!(refusal.starts_with("`/average-pooling-4` is damaged: "), "{refusal}");
     }
 }
 
 #[test]
 fn sizes_are_checked_before_reading() {
     for (_, file) in open_all(&data("hdf5/sizes.h5")) {
-        let told = |path: &str| message(file.dataset(path));
-        assert_eq!(told("unwritten"), "`/unwritten` is cut short: it declares 4000 bytes, the file has 0 of them");
-        assert!(told("sparse").starts_with("`/sparse` is too large: its sides are [1048576, 1048576]"));
+        let refusal = |path: &str| message(file.dataset(path));
+        assert_eq!(refusal("unwritten"), "`/unwritten` is cut short: it declares 4000 bytes, the file has 0 of them");
+        assert!(refusal("sparse").starts_with("`/sparse` is too large: its sides are [1048576, 1048576]"));
         let bomb = "`/bomb` is too large: it declares 400000000 bytes in chunks of 400000 and stores 410";
-        assert_eq!(told("bomb"), bomb);
-        assert!(told("huge_chunk").starts_with("`/huge_chunk` is too large: its chunks have the sides [262144, 1024]"));
+        assert_eq!(refusal("bomb"), bomb);
+        assert!(
+            refusal("huge_chunk").starts_with("`/huge_chunk` is too large: its chunks have the sides [262144, 1024]")
+        );
         let twice = File::open(&data("hdf5/packed_twice.h5")).unwrap();
         assert_eq!(message(twice.dataset("x")), "`/x` is refused: it is compressed twice by one filter");
-        assert!(told("overflow").starts_with("`/overflow` is too large: its sides are [46116860184"));
+        assert!(refusal("overflow").starts_with("`/overflow` is too large: its sides are [46116860184"));
     }
 }
 
@@ -187,10 +189,10 @@ fn all_datasets_together_have_a_bound() {
     fs::write(&path, plan.encode(WriteOptions::default()).unwrap()).unwrap();
     let file = File::open(&path).unwrap();
     let times = fs::metadata(&path).unwrap().len() * MAX_EXPANSION / 400_000;
-    let told: Vec<String> =
-        (0..times + 2).map(|_| message(file.dataset("zeros"))).filter(|told| !told.is_empty()).collect();
-    assert_eq!(told.len(), 2);
-    assert!(told[0].starts_with("`/zeros` is too large: with it the datasets declare "), "{told:?}");
+    let refusal: Vec<String> =
+        (0..times + 2).map(|_| message(file.dataset("zeros"))).filter(|refusal| !refusal.is_empty()).collect();
+    assert_eq!(refusal.len(), 2);
+    assert!(refusal[0].starts_with("`/zeros` is too large: with it the datasets declare "), "{refusal:?}");
 }
 
 #[test]
@@ -199,8 +201,8 @@ fn numbers_in_other_formats() {
         let dataset = file.dataset("bfloat16").unwrap();
         assert_eq!(dataset.element().kind(), element::Kind::Bfloat16);
         assert_eq!(file.read(&dataset).unwrap(), [0.0, 1.0, 2.0, 3.0]);
-        let told = message(file.dataset("odd"));
-        assert_eq!(told, "`/odd` holds numbers in an unusual format, where numbers are expected");
+        let refusal = message(file.dataset("odd"));
+        assert_eq!(refusal, "`/odd` holds numbers in an unusual format, where numbers are expected");
     }
 }
 
@@ -216,8 +218,11 @@ fn an_object_of_a_heap_with_an_impossible_size() {
         let path = folder.path().join("damaged.h5");
         fs::write(&path, damaged).unwrap();
         for (_, file) in open_all(&path) {
-            let told = message(file.attribute("many", "attribute 0"));
-            assert!(told.starts_with("`attribute 'attribute 0' of many` is damaged: its heap of texts: "), "{told}");
+            let refusal = message(file.attribute("many", "attribute 0"));
+            assert!(
+                refusal.starts_with("`attribute 'attribute 0' of many` is damaged: its heap of texts: "),
+                "{refusal}"
+            );
         }
     }
 }
@@ -244,8 +249,8 @@ fn references_to_one_text_are_counted() {
     }
     fs::write(&path, bytes).unwrap();
     for (_, file) in open_all(&path) {
-        let told = message(file.attribute("/", "list"));
-        assert!(told.starts_with("`attribute 'list' of /` is too large: "), "{told}");
+        let refusal = message(file.attribute("/", "list"));
+        assert!(refusal.starts_with("`attribute 'list' of /` is too large: "), "{refusal}");
     }
 }
 
@@ -330,7 +335,7 @@ fn damaged_files_are_answered() {
             }
         }
         fs::write(&path, &whole[..whole.len() - 1]).unwrap();
-        let told = message(File::open(&path));
-        assert_eq!(told, format!("`/` is cut short: it has {} of {} bytes", whole.len() - 1, whole.len()));
+        let refusal = message(File::open(&path));
+        assert_eq!(refusal, format!("`/` is cut short: it has {} of {} bytes", whole.len() - 1, whole.len()));
     }
 }

@@ -69,15 +69,15 @@ fn no_changed_numbers_together_do_harm() {
             let places = numbers(&step["kernel"]);
             for _ in 0..60.min(20 * places.len()) {
                 let mut forged = manifest.clone();
-                let mut told = String::new();
+                let mut changes = String::new();
                 for _ in 0..2 + random(2) {
                     let (place, number) = &places[random(places.len())];
                     let other = [*number, instead(*number)[random(9)], large[random(large.len())]][random(3)];
                     let place = format!("/plan/steps/{index}/kernel{}", place.strip_prefix("/plan").unwrap_or(place));
-                    told += &format!("{place} = {other}, not {number}; ");
+                    changes += &format!("{place} = {other}, not {number}; ");
                     *forged.pointer_mut(&place).expect("a number") = other.into();
                 }
-                harm.extend(does_harm(&file, &forged).map(|what| told + &what));
+                harm.extend(does_harm(&file, &forged).map(|what| changes + &what));
             }
         }
     }

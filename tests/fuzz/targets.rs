@@ -214,8 +214,8 @@ pub fn weights(bytes: &[u8]) {
 
 fn build(spec: &Spec) {
     match compile::build(spec, &BuildOptions { allow_untrained: true, ..BuildOptions::default() }) {
-        Ok((build, told)) => {
-            show(&told, &spec.sources);
+        Ok((build, messages)) => {
+            show(&messages, &spec.sources);
             let _ = build.in_memory();
         }
         Err(errors) => show(&errors, &spec.sources),

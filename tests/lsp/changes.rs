@@ -134,18 +134,18 @@ fn hover_describes_layers_in_cuts() {
     let text = "net bird = frozen(vgg16[..=\"conv1_1\"]) >> MaxPool(2x2)\nnet tail = squeezenet[..=fire3]\n\
                 net odd = Input(8x8x3) >> Conv(3x3, 4) as first\nnet of = odd[..=first]\n";
     editor.open(BIRD, text);
-    let told = |editor: &mut Editor, piece: &str| {
+    let messages = |editor: &mut Editor, piece: &str| {
         let answer = editor.ask_at("textDocument/hover", BIRD, text, piece);
         (answer["contents"]["value"].as_str().unwrap_or_default().to_string(), answer["range"]["start"].clone())
     };
-    let (conv, place) = told(&mut editor, "conv1_1");
+    let (conv, place) = messages(&mut editor, "conv1_1");
     assert!(conv.contains("`vgg16`") && conv.contains("(?, 224, 224, 64)"), "{conv}");
     assert!(conv.contains("weight (3, 3, 3, 64)"), "{conv}");
     assert_eq!(place, at(text, "\"conv1_1"));
-    let (fire, _) = told(&mut editor, "fire3");
+    let (fire, _) = messages(&mut editor, "fire3");
     assert!(fire.contains("a scope of `squeezenet`") && fire.contains("fire3/squeeze1x1"), "{fire}");
     for piece in ["as |first", "=|first"] {
-        let (first, _) = told(&mut editor, piece);
+        let (first, _) = messages(&mut editor, piece);
         assert!(first.contains("`first` gives `(?, 6, 6, 4)`"), "{first}");
     }
     editor.stop();
@@ -178,12 +178,12 @@ fn recipes_have_completion_and_hover() {
     has(&complete(&mut editor, 11, "weights a = \"a.h5\" { "), &["layout", "rename"], &["epochs"]);
     let text = format!("{net}train a {{ data = images(\"d\")  optimizer = Adam(step=0.1) }}\n");
     editor.change(BIRD, 12, &text);
-    let told = |editor: &mut Editor, piece: &str| {
+    let messages = |editor: &mut Editor, piece: &str| {
         let answer = editor.ask_at("textDocument/hover", BIRD, &text, piece);
         answer["contents"]["value"].as_str().unwrap_or_default().to_string()
     };
-    assert!(told(&mut editor, "Adam").contains("Kingma"));
-    assert!(told(&mut editor, "step=").contains("the learning rate"));
+    assert!(messages(&mut editor, "Adam").contains("Kingma"));
+    assert!(messages(&mut editor, "step=").contains("the learning rate"));
     editor.stop();
 }
 

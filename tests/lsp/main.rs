@@ -10,8 +10,8 @@ use serde_json::{Value, json};
 fn diagnostics_are_published_and_cleared() {
     let mut editor = Editor::start();
     let wrong = "# 🐦\nnet bird = Input(8x8x3) >> Conv(3x3, 4) as \"🐦\" >> Dense(10)\n";
-    let told = editor.open(BIRD, wrong);
-    let error = told.iter().find(|error| error["code"] == "E0301").expect("the shape is told");
+    let messages = editor.open(BIRD, wrong);
+    let error = messages.iter().find(|error| error["code"] == "E0301").expect("the shape is told");
     assert_eq!(error["severity"], 1);
     assert_eq!(error["source"], "netc");
     // The bird before it is one character, two UTF-16 units and four bytes.
@@ -31,24 +31,24 @@ fn diagnostics_are_published_and_cleared() {
 fn hover_describes_layers_nets_and_arguments() {
     let mut editor = Editor::start();
     editor.open(BIRD, RIGHT);
-    let told = |editor: &mut Editor, text: &str, piece: &str| {
+    let messages = |editor: &mut Editor, text: &str, piece: &str| {
         let answer = editor.ask_at("textDocument/hover", BIRD, text, piece);
         answer["contents"]["value"].as_str().unwrap_or_default().to_string()
     };
-    let softmax = told(&mut editor, RIGHT, "Softmax(cl");
+    let softmax = messages(&mut editor, RIGHT, "Softmax(cl");
     assert!(softmax.contains("(?, 10)") && softmax.contains("weight (4096, 10)"), "{softmax}");
-    let conv = told(&mut editor, RIGHT, "Conv(size");
+    let conv = messages(&mut editor, RIGHT, "Conv(size");
     assert!(conv.contains("(?, 32, 32, 8)") && conv.contains("(?, 32, 32, 16)"), "{conv}");
     assert!(conv.contains("Convolution(size, filters"), "{conv}");
-    let bird = told(&mut editor, RIGHT, "bird(");
+    let bird = messages(&mut editor, RIGHT, "bird(");
     assert!(bird.contains("Ten 🐦 birds.") && bird.contains("-> (?, 10)"), "{bird}");
-    assert!(told(&mut editor, RIGHT, "padding=same").contains("padding"));
-    assert!(told(&mut editor, RIGHT, "filters, padding").contains("parameter"));
-    assert!(told(&mut editor, RIGHT, "size=5x5").contains("size=3x3"));
+    assert!(messages(&mut editor, RIGHT, "padding=same").contains("padding"));
+    assert!(messages(&mut editor, RIGHT, "filters, padding").contains("parameter"));
+    assert!(messages(&mut editor, RIGHT, "size=5x5").contains("size=3x3"));
     // A broken text keeps what was known before.
     let broken = RIGHT.replace("(x | x >> Sigmoid) >> Add }", "(x | x >> Sigmoid) >> ");
     assert!(!editor.change(BIRD, 2, &broken).is_empty());
-    assert!(told(&mut editor, &broken, "Softmax(cl").contains("weight (4096, 10)"));
+    assert!(messages(&mut editor, &broken, "Softmax(cl").contains("weight (4096, 10)"));
     editor.stop();
 }
 
@@ -104,9 +104,9 @@ fn definitions_and_renames() {
     assert_eq!(editor.open(&used, "net stem(n) = Conv(3x3, n) >> Relu"), [] as [Value; 0]);
     assert_eq!(editor.diagnostics(&uri, 1), [] as [Value; 0]);
     editor.change(&used, 2, "net stem(n) = Conv(3x3, n) >> Relo");
-    let told = editor.diagnostics(&uri, 1);
-    let related = told[0]["relatedInformation"].as_array().expect("the place in the other file");
-    assert!(related.iter().any(|place| place["location"]["uri"] == used), "{told:?}");
+    let messages = editor.diagnostics(&uri, 1);
+    let related = messages[0]["relatedInformation"].as_array().expect("the place in the other file");
+    assert!(related.iter().any(|place| place["location"]["uri"] == used), "{messages:?}");
     editor.change(&used, 3, "net stem(n) = Conv(3x3, n) >> Relu");
     let mut rename = |piece: &str, name: &str| {
         let params = json!({ "textDocument": { "uri": uri }, "position": at(&text, piece), "newName": name });
@@ -256,8 +256,8 @@ fn shipped_specs_have_no_diagnostics() {
     let mut editor = Editor::start();
     for spec in netc::elaborate::project::shipped::SPECS {
         let uri = format!("file:///nowhere/{}.net", spec.name);
-        let told = editor.open(&uri, spec.text);
-        assert!(told.iter().all(|error| error["severity"] != 1), "{}: {told:?}", spec.name);
+        let messages = editor.open(&uri, spec.text);
+        assert!(messages.iter().all(|error| error["severity"] != 1), "{}: {messages:?}", spec.name);
         let whole = json!({ "start": { "line": 0, "character": 0 }, "end": { "line": 9999, "character": 0 } });
         let hints = editor.ask("textDocument/inlayHint", json!({ "textDocument": { "uri": uri }, "range": whole }));
         let shapes: Vec<&str> =

@@ -32,13 +32,13 @@ pub fn done(output: &Output) -> String {
 /// What a command said that was refused with this code, all of these words in it.
 #[track_caller]
 pub fn refused(output: &Output, code: &str, words: &[&str]) -> String {
-    let told = text(&output.stderr);
-    assert_eq!(output.status.code(), Some(1), "{told}");
-    assert!(told.contains(&format!("error[{code}]")), "{code} is missing in {told}");
+    let messages = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{messages}");
+    assert!(messages.contains(&format!("error[{code}]")), "{code} is missing in {messages}");
     for word in words {
-        assert!(told.contains(word), "`{word}` is missing in {told}");
+        assert!(messages.contains(word), "`{word}` is missing in {messages}");
     }
-    told
+    messages
 }
 
 /// A folder with these files.

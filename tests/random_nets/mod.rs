@@ -238,8 +238,8 @@ fn netc(folder: &Path, draft: &PendingFile, inputs: &[Tensor]) -> Result<Vec<f32
     let build = match built {
         Ok((build, _)) => build,
         Err(errors) => {
-            let told = render::text(&errors, &spec.sources, false);
-            return Err((errors.iter().next().expect("an error").code, told));
+            let messages = render::text(&errors, &spec.sources, false);
+            return Err((errors.iter().next().expect("an error").code, messages));
         }
     };
     let x: Vec<f32> = inputs.iter().flat_map(|x| x.channels_last().values).map(|value| value as f32).collect();
@@ -283,11 +283,11 @@ fn nets_by_chance_give_what_pytorch_computes_or_are_refused() {
                 equal += 1;
                 permuted += usize::from(draft.text.contains("Flatten"));
             }
-            Err((Code::AxisOrder, told)) => {
-                assert!(told.contains("has the values of `"), "net {seed}: {told}");
+            Err((Code::AxisOrder, messages)) => {
+                assert!(messages.contains("has the values of `"), "net {seed}: {messages}");
                 refused += 1;
             }
-            Err((_, told)) => wrong.push(format!("net {seed}: {}\n{told}", draft.text)),
+            Err((_, messages)) => wrong.push(format!("net {seed}: {}\n{messages}", draft.text)),
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));

@@ -187,14 +187,14 @@ fn an_interrupted_run_resumes_within_the_epoch() {
             assert!(sent.expect("the signal is sent").success());
         }
         let output = child.wait_with_output().expect("a child");
-        let told = stderr(&output);
+        let messages = stderr(&output);
         if output.status.success() {
             break;
         }
-        assert_eq!(output.status.code(), Some(130), "{told}");
-        assert!(told.contains(" Interrupted ") && told.contains("`--resume`"), "{told}");
+        assert_eq!(output.status.code(), Some(130), "{messages}");
+        assert!(messages.contains(" Interrupted ") && messages.contains("`--resume`"), "{messages}");
         assert!(begun(folder).is_empty());
-        within += usize::from(told.contains(", after ") && !told.contains(", after 0 of "));
+        within += usize::from(messages.contains(", after ") && !messages.contains(", after 0 of "));
         rounds += 1;
         assert!(rounds < 200, "it does not come forward");
     }
@@ -232,14 +232,17 @@ fn a_full_disk_is_reported_and_existing_files_stay() {
             .env("NETC_CACHE", folder.path().join("cache"))
             .output()
             .expect("the program runs");
-        let told = stderr(&output);
+        let messages = stderr(&output);
         assert!(begun(folder.path()).is_empty(), "with {blocks} blocks {:?} is left", begun(folder.path()));
         check_files(&folder, &runs, 0);
         if output.status.success() {
             break;
         }
-        assert_eq!(output.status.code(), Some(1), "with {blocks} blocks: {told}");
-        assert!(told.contains("error[E") && told.contains("cannot be written"), "with {blocks} blocks: {told}");
+        assert_eq!(output.status.code(), Some(1), "with {blocks} blocks: {messages}");
+        assert!(
+            messages.contains("error[E") && messages.contains("cannot be written"),
+            "with {blocks} blocks: {messages}"
+        );
         failed += 1;
         blocks = (blocks + 1).max(blocks * 3 / 2);
     }

@@ -82,7 +82,7 @@ mod tests {
         Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/hdf5").join(name)
     }
 
-    fn told<T>(result: Result<T, ArrayError>) -> String {
+    fn refusal<T>(result: Result<T, ArrayError>) -> String {
         result.err().map(|error| error.error.to_string()).unwrap_or_default()
     }
 
@@ -107,15 +107,15 @@ mod tests {
     /// Arrays of a stranger once followed every link, and gave the bytes of the files that external storage names.
     #[test]
     fn the_files_of_strangers_are_refused() {
-        let refused = |file: &str, name: &str, told: &str| {
+        let refused = |file: &str, name: &str, refusal: &str| {
             let path = data(file);
             let errors = [
                 crate::data::arrays::array_file::read(&path, Some(name)).map(drop),
                 table(&path, Some(name), 0).map(drop),
             ];
             for error in errors {
-                let error = super::tests::told(error);
-                assert!(error.starts_with(told), "{error}");
+                let error = super::tests::refusal(error);
+                assert!(error.starts_with(refusal), "{error}");
             }
         };
         refused("external_storage.h5", "x", "`/x` is refused: its bytes are in another file");
@@ -128,6 +128,6 @@ mod tests {
         refused("sizes.h5", "bomb", "`/bomb` is too large: it declares 400000000 bytes");
         refused("damaged_heap.h5", "x", "`/average-pooling-4` is damaged");
         refused("shared_groups.h5", "x", "`/z/n0` is refused: it is a second link to the group `/layers/m_0`");
-        assert!(told(list(&data("external_storage.h5"))).starts_with("`/x` is refused"));
+        assert!(refusal(list(&data("external_storage.h5"))).starts_with("`/x` is refused"));
     }
 }

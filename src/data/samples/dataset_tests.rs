@@ -176,9 +176,9 @@ fn targets_of_pixels() {
     assert_eq!(row(&indices, 0, signs, 3), [-1.0, 1.0, 2.0]);
     assert_eq!(row(&Targets::Classes(vec![1, 0]), 1, signs, 1), [-1.0]);
     assert_eq!(row(&Targets::Classes(vec![1, 0]), 0, Coding { no: -1.0, width: 3 }, 3), [-1.0, 1.0, -1.0]);
-    let told = |sizes: &[usize]| indices.check(sizes).unwrap_err().to_string();
-    assert_eq!(told(&[1, 2, 3]), "the targets have the shape (n, 1, 3), but the net gives (n, 1, 2, 3)");
-    assert_eq!(told(&[9]), "the targets have the shape (n, 1, 3), but the net gives (n, 9)");
+    let refusal = |sizes: &[usize]| indices.check(sizes).unwrap_err().to_string();
+    assert_eq!(refusal(&[1, 2, 3]), "the targets have the shape (n, 1, 3), but the net gives (n, 1, 2, 3)");
+    assert_eq!(refusal(&[9]), "the targets have the shape (n, 1, 3), but the net gives (n, 9)");
     let classes = Targets::Classes(vec![0, 1]).check(&[4, 4, 2]).unwrap_err().to_string();
     assert_eq!(classes, "the targets have a class for each sample, but the net says one for each of 16 pixels");
 }

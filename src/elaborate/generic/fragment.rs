@@ -79,7 +79,7 @@ impl Spec {
         let most = self.expanded() + MAX_TRIED;
         for form in forms {
             match self.fragment_of(net, &form, most) {
-                Ok((graph, told)) => return FragmentTrial::Fits(graph, told),
+                Ok((graph, found)) => return FragmentTrial::Fits(graph, found),
                 Err(failed) => {
                     if failed.attempt.outcome.as_ref().err().is_some_and(|errors| errors.iter().any(is_limit)) {
                         return failed.attempt.outcome.map_or_else(FragmentTrial::Wrong, |_| FragmentTrial::Unknown);
@@ -103,7 +103,7 @@ impl Spec {
     /// Tries one form of input with several sizes. Where none fits: the attempt that went furthest, and whether what is
     /// wrong with it does not depend on the sizes. Ends when so many layers were expanded.
     fn fragment_of(&self, net: usize, form: &Form, most: usize) -> Result<(Graph, Diagnostics), Box<Failed>> {
-        let mut told: Vec<(usize, String)> = Vec::new();
+        let mut found: Vec<(usize, String)> = Vec::new();
         let mut channels = vec![CHANNELS, ODD_CHANNELS];
         let mut furthest: Option<(Attempt, (usize, bool))> = None;
         let mut next = 0;
@@ -135,7 +135,7 @@ impl Spec {
                 if side.is_some() == needs_side {
                     // What is too large may be right where less comes in.
                     let first = errors.iter().next().filter(|error| side.is_none() || error.code != Code::TooLarge);
-                    told.extend(first.map(|error| (count, format!("{}{:?}", error.message, error.labels))));
+                    found.extend(first.map(|error| (count, format!("{}{:?}", error.message, error.labels))));
                 }
                 // Of two that went as far, one that lacked no size says more.
                 let order = (attempt.reached, !open);
@@ -144,7 +144,8 @@ impl Spec {
                 }
             }
         }
-        let same = told.iter().all(|(_, text)| *text == told[0].1) && told.iter().any(|(count, _)| *count != told[0].0);
+        let same =
+            found.iter().all(|(_, text)| *text == found[0].1) && found.iter().any(|(count, _)| *count != found[0].0);
         let certain = same && !matches!(form, Form::Written(_));
         let nothing = || Attempt { outcome: Err(Diagnostics::default()), reached: 0, channels: Vec::new() };
         Err(Box::new(Failed { attempt: furthest.map_or_else(nothing, |(attempt, _)| attempt), certain }))

@@ -41,7 +41,7 @@ pub(crate) fn by_order<'g>(
         match doubt(graph, &nodes, groups) {
             None => names.extend(nodes.iter().zip(groups).map(|(&(_, layer), group)| (layer, group.name.to_string()))),
             Some(doubt) => {
-                errors.push(doubt.told(graph, request, &alike, &nodes, groups));
+                errors.push(doubt.messages(graph, request, &alike, &nodes, groups));
                 certain = false;
             }
         }
@@ -123,7 +123,7 @@ fn doubt(graph: &Graph, nodes: &[(NodeId, &str)], groups: &[Group]) -> Option<Do
 }
 
 impl Doubt {
-    fn told(
+    fn messages(
         &self,
         graph: &Graph,
         request: &WeightsRequest,

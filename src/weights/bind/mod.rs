@@ -405,15 +405,15 @@ impl Bindings {
     /// What is to be told of the values that were read so far: those that are infinite or no numbers.
     pub fn lint_values(&self) -> Diagnostics {
         let Ok(stores) = self.not_finite.lock() else { return Diagnostics::default() };
-        let mut told = Diagnostics::default();
+        let mut warnings = Diagnostics::default();
         for (&store, layers) in stores.iter() {
             let (span, net) = &self.asked[store];
             let message = format!("{} holds weights that are infinite or no numbers", self.report.files[store].file);
             let layers: Vec<String> = layers.iter().cloned().collect();
             let diagnostic = Diagnostic::new(Code::NotFinite, message).at(*span, format!("weights of `{net}`"));
-            told.push(diagnostic.note(format!("of {}", shortened(&layers))));
+            warnings.push(diagnostic.note(format!("of {}", shortened(&layers))));
         }
-        told
+        warnings
     }
 
     fn finish_report(&mut self, graph: &Graph) {

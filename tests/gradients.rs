@@ -3,6 +3,7 @@
 
 use ndarray::{ArrayD, IxDyn};
 use netc::compile::{Values, graph};
+use netc::data::SeededRng;
 use netc::elaborate::load;
 use netc::graph::training::LoweredOp;
 use netc::graph::{Graph, Initializer, ParameterId, reference};
@@ -28,14 +29,8 @@ struct Case {
 
 /// Numbers from -1 to 1 that look random.
 fn noise(len: usize, seed: u64) -> Vec<f32> {
-    let mut state = seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1;
-    let mut next = || {
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        (state >> 40) as f32 / (1u64 << 23) as f32 - 1.0
-    };
-    (0..len).map(|_| next()).collect()
+    let mut rng = SeededRng::new([seed, 0, 0, 0]);
+    (0..len).map(|_| rng.between(-1.0, 1.0) as f32).collect()
 }
 
 fn array(sizes: &[usize], values: &[f32]) -> ArrayD<f64> {

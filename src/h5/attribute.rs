@@ -2,8 +2,8 @@
 
 use super::MAX_TEXT_BYTES;
 use super::error::Hdf5Error;
-use super::guard::Guard;
 use super::links;
+use super::metadata::Metadata;
 use crate::element::{Element, Kind};
 use hdf5_reader::error::{Error, Result};
 use hdf5_reader::global_heap::GlobalHeapCollection;
@@ -28,8 +28,12 @@ pub enum Attribute {
 }
 
 /// The names of an object's attributes, sorted.
-pub(super) fn names(guard: &Guard, header: &ObjectHeader, place: &str) -> std::result::Result<Vec<String>, Hdf5Error> {
-    let messages = messages(guard, header).map_err(|error| Hdf5Error::of_reader(place, error))?;
+pub(super) fn names(
+    metadata: &Metadata,
+    header: &ObjectHeader,
+    place: &str,
+) -> std::result::Result<Vec<String>, Hdf5Error> {
+    let messages = messages(metadata, header).map_err(|error| Hdf5Error::of_reader(place, error))?;
     let mut names: Vec<String> = messages.into_iter().map(|message| message.name).collect();
     names.sort_unstable();
     Ok(names)
@@ -37,26 +41,31 @@ pub(super) fn names(guard: &Guard, header: &ObjectHeader, place: &str) -> std::r
 
 /// The value of the attribute `name` of the object `place`; `None` if it has no such attribute.
 pub(super) fn read(
-    guard: &Guard,
+    metadata: &Metadata,
     header: &ObjectHeader,
     place: &str,
     name: &str,
 ) -> std::result::Result<Option<Attribute>, Hdf5Error> {
-    let messages = messages(guard, header).map_err(|error| Hdf5Error::of_reader(place, error))?;
+    let messages = messages(metadata, header).map_err(|error| Hdf5Error::of_reader(place, error))?;
     let Some(message) = messages.into_iter().find(|message| message.name == name) else { return Ok(None) };
     let place = format!("attribute '{name}' of {place}");
-    value(guard, &message, &place).map(Some)
+    value(metadata, &message, &place).map(Some)
 }
 
-fn messages(guard: &Guard, header: &ObjectHeader) -> Result<Vec<AttributeMessage>> {
+fn messages(metadata: &Metadata, header: &ObjectHeader) -> Result<Vec<AttributeMessage>> {
     let mut found = Vec::new();
     for message in &header.messages {
         match message {
             HdfMessage::Attribute(attribute) => found.push(attribute.clone()),
             HdfMessage::AttributeInfo(info) => {
-                for object in links::indexed(guard, info.fractal_heap_address, &[info.btree_name_index_address])? {
+                for object in links::indexed(metadata, info.fractal_heap_address, &[info.btree_name_index_address])? {
                     let mut cursor = Cursor::new(&object);
-                    found.push(attribute::parse(&mut cursor, guard.offset_size(), guard.length_size(), object.len())?);
+                    found.push(attribute::parse(
+                        &mut cursor,
+                        metadata.offset_size(),
+                        metadata.length_size(),
+                        object.len(),
+                    )?);
                 }
             }
             _ => {}
@@ -65,7 +74,7 @@ fn messages(guard: &Guard, header: &ObjectHeader) -> Result<Vec<AttributeMessage
     Ok(found)
 }
 
-fn value(guard: &Guard, message: &AttributeMessage, place: &str) -> std::result::Result<Attribute, Hdf5Error> {
+fn value(metadata: &Metadata, message: &AttributeMessage, place: &str) -> std::result::Result<Attribute, Hdf5Error> {
     let space = &message.dataspace;
     let count = match space.dataspace_type {
         DataspaceType::Null => Some(0),
@@ -79,7 +88,7 @@ fn value(guard: &Guard, message: &AttributeMessage, place: &str) -> std::result:
     let size = match &message.datatype {
         Datatype::String { size: StringSize::Fixed(size), .. } => *size as usize,
         Datatype::VarLen { kind: VarLenKind::String, base, .. } if base.is_vlen_string_base() => {
-            8 + usize::from(guard.offset_size())
+            8 + usize::from(metadata.offset_size())
         }
         Datatype::Enum { base, .. } => element(base).map_or(0, Element::size),
         other => element(other).map_or(0, Element::size),
@@ -99,7 +108,7 @@ fn value(guard: &Guard, message: &AttributeMessage, place: &str) -> std::result:
             .chunks_exact(size)
             .map(|text| utf8(trimmed(text, *padding), place))
             .collect::<std::result::Result<_, _>>()?,
-        Datatype::VarLen { .. } => from_heaps(guard, bytes, size, place)?,
+        Datatype::VarLen { .. } => from_heaps(metadata, bytes, size, place)?,
         Datatype::Enum { .. } if count == 1 && is_bool(&message.datatype) => return Ok(Attribute::Bool(bytes[0] != 0)),
         Datatype::Enum { base, .. } => return Ok(numbers(base, bytes)),
         other => return Ok(numbers(other, bytes)),
@@ -113,7 +122,7 @@ fn value(guard: &Guard, message: &AttributeMessage, place: &str) -> std::result:
 
 /// The texts that these references lead to, each in a heap.
 fn from_heaps(
-    guard: &Guard,
+    metadata: &Metadata,
     references: &[u8],
     size: usize,
     place: &str,
@@ -124,17 +133,17 @@ fn from_heaps(
     for reference in references.chunks_exact(size) {
         let mut cursor = Cursor::new(reference);
         let length = cursor.read_u32_le().map_err(fail)? as usize;
-        let address = cursor.read_offset(guard.offset_size()).map_err(fail)?;
+        let address = cursor.read_offset(metadata.offset_size()).map_err(fail)?;
         let index = cursor.read_u32_le().map_err(fail)?;
-        if index == 0 || Cursor::is_undefined_offset(address, guard.offset_size()) {
+        if index == 0 || Cursor::is_undefined_offset(address, metadata.offset_size()) {
             texts.push(String::new());
             continue;
         }
         let heap = match heaps.entry(address) {
             Entry::Occupied(heap) => heap.into_mut(),
             Entry::Vacant(free) => {
-                let (offsets, lengths) = (guard.offset_size(), guard.length_size());
-                let heap = GlobalHeapCollection::parse_at_storage(guard.storage(), address, offsets, lengths);
+                let (offsets, lengths) = (metadata.offset_size(), metadata.length_size());
+                let heap = GlobalHeapCollection::parse_at_storage(metadata.storage(), address, offsets, lengths);
                 free.insert(heap.map_err(|error| in_heap(place, error))?)
             }
         };
@@ -144,7 +153,7 @@ fn from_heaps(
         };
         // Many references may lead to one text.
         total += length as u64;
-        guard.take(length as u64).map_err(fail)?;
+        metadata.take(length as u64).map_err(fail)?;
         if total > MAX_TEXT_BYTES {
             return Err(Hdf5Error::too_large(place, format!("it has over {MAX_TEXT_BYTES} bytes of text")));
         }

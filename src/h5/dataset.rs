@@ -2,7 +2,7 @@
 
 use super::attribute::{self, Attribute, element, is_bool};
 use super::error::Hdf5Error;
-use super::guard::Guard;
+use super::metadata::Metadata;
 use super::{MAX_CHUNK_BYTES, MAX_DATASET_BYTES, MAX_EXPANSION};
 use crate::element::{Element, Kind};
 use hdf5_reader::chunk_index::{self, ChunkEntry};
@@ -82,7 +82,7 @@ impl Dataset {
 
 /// The dataset `place`, whose header this is.
 pub(super) fn of_header(
-    guard: &Guard,
+    metadata: &Metadata,
     header: &ObjectHeader,
     address: u64,
     place: &str,
@@ -106,8 +106,8 @@ pub(super) fn of_header(
     check_filters(filters, place)?;
     let element = match element(kind) {
         _ if is_bool(kind) => Element::new(Kind::Bool, 1, false),
-        Some(element) => in_format(element, guard.raw_type(address, place)?.get(1..).unwrap_or_default()),
-        None if is_bfloat16_of_keras(guard, header, kind, place)? => Element::new(Kind::Bfloat16, 2, false),
+        Some(element) => in_format(element, metadata.raw_type(address, place)?.get(1..).unwrap_or_default()),
+        None if is_bfloat16_of_keras(metadata, header, kind, place)? => Element::new(Kind::Bfloat16, 2, false),
         None => None,
     };
     let untyped = matches!(kind, Datatype::Opaque { .. });
@@ -121,16 +121,15 @@ pub(super) fn of_header(
     else {
         return Err(Hdf5Error::too_large(place, format!("its sides are {shape:?}, of numbers of {size} bytes")));
     };
-    let stored = stored(guard, layout, space, declared, size, place)?;
+    let stored = stored(metadata, layout, space, declared, size, place)?;
     let dataset = Dataset { place: place.to_owned(), address, shape, element, untyped, stored };
-    guard.count(&dataset)?;
     Ok(dataset)
 }
 
 /// NumPy has no bfloat16: Keras 3 stores two bytes without a meaning, and says what they are in an attribute. In its `.h5`
 /// files it does not.
 fn is_bfloat16_of_keras(
-    guard: &Guard,
+    metadata: &Metadata,
     header: &ObjectHeader,
     kind: &Datatype,
     place: &str,
@@ -138,7 +137,7 @@ fn is_bfloat16_of_keras(
     if !matches!(kind, Datatype::Opaque { size: 2, .. }) {
         return Ok(false);
     }
-    match attribute::read(guard, header, place, "dtype")? {
+    match attribute::read(metadata, header, place, "dtype")? {
         Some(Attribute::Text(text)) if text == "bfloat16" => Ok(true),
         Some(_) => Ok(false),
         None => {
@@ -175,7 +174,7 @@ fn check_filters(filters: Option<&FilterPipelineMessage>, place: &str) -> std::r
 
 /// Compares the bytes that a dataset declares with those that the file has.
 fn stored(
-    guard: &Guard,
+    metadata: &Metadata,
     layout: &DataLayout,
     space: &DataspaceMessage,
     declared: u64,
@@ -191,11 +190,11 @@ fn stored(
             if declared == 0 {
                 return Ok(Stored::Contiguous { offset: 0 });
             }
-            if Cursor::is_undefined_offset(*address, guard.offset_size()) {
+            if Cursor::is_undefined_offset(*address, metadata.offset_size()) {
                 return Err(short(0));
             }
-            let available = guard.length().saturating_sub(*address).min(*size);
-            let offset = address.checked_add(guard.base()).filter(|_| available >= declared);
+            let available = metadata.length().saturating_sub(*address).min(*size);
+            let offset = address.checked_add(metadata.base()).filter(|_| available >= declared);
             offset.map(|offset| Stored::Contiguous { offset }).ok_or_else(|| short(available))
         }
         DataLayout::Chunked { address, dims, chunk_indexing, .. } => {
@@ -218,11 +217,11 @@ fn stored(
             if declared == 0 {
                 return Ok(Stored::Chunked);
             }
-            let bytes = match Cursor::is_undefined_offset(*address, guard.offset_size()) {
+            let bytes = match Cursor::is_undefined_offset(*address, metadata.offset_size()) {
                 true => 0,
                 false => {
-                    let chunks = chunks(guard, *address, sides, chunk_indexing.as_ref(), space, chunk, size);
-                    stored_in(guard, &chunks.map_err(|error| Hdf5Error::of_reader(place, error))?, place)?
+                    let chunks = chunks(metadata, *address, sides, chunk_indexing.as_ref(), space, chunk, size);
+                    stored_in(metadata, &chunks.map_err(|error| Hdf5Error::of_reader(place, error))?, place)?
                 }
             };
             if bytes == 0 {
@@ -238,18 +237,18 @@ fn stored(
 }
 
 /// The bytes of the chunks, which are in the file and do not share any.
-fn stored_in(guard: &Guard, chunks: &[ChunkEntry], place: &str) -> std::result::Result<u64, Hdf5Error> {
+fn stored_in(metadata: &Metadata, chunks: &[ChunkEntry], place: &str) -> std::result::Result<u64, Hdf5Error> {
     let (mut total, mut addresses) = (0u64, HashSet::new());
     for chunk in chunks {
         if !addresses.insert(chunk.address) {
             return Err(Hdf5Error::damaged(place, "two of its chunks are in one place"));
         }
-        if chunk.address.checked_add(chunk.size).is_none_or(|end| end > guard.length()) {
+        if chunk.address.checked_add(chunk.size).is_none_or(|end| end > metadata.length()) {
             return Err(Hdf5Error::short(place, "a chunk of it ends after the end of the file"));
         }
         total = total.saturating_add(chunk.size);
     }
-    match total > guard.length() {
+    match total > metadata.length() {
         true => Err(Hdf5Error::damaged(place, "its chunks overlap")),
         false => Ok(total),
     }
@@ -257,7 +256,7 @@ fn stored_in(guard: &Guard, chunks: &[ChunkEntry], place: &str) -> std::result::
 
 /// The chunks that the dataset's index lists.
 fn chunks(
-    guard: &Guard,
+    metadata: &Metadata,
     address: u64,
     sides: &[u32],
     index: Option<&ChunkIndexing>,
@@ -265,7 +264,7 @@ fn chunks(
     chunk: u64,
     size: u64,
 ) -> Result<Vec<ChunkEntry>> {
-    let (storage, offsets, lengths) = (guard.storage(), guard.offset_size(), guard.length_size());
+    let (storage, offsets, lengths) = (metadata.storage(), metadata.offset_size(), metadata.length_size());
     let rank = space.dims.len();
     match index {
         None => {
@@ -293,7 +292,7 @@ fn chunks(
         }
         Some(ChunkIndexing::Implicit) => {
             let size = usize::try_from(size).unwrap_or(usize::MAX);
-            chunk_index::collect_implicit_chunk_entries(address, &space.dims, sides, size, None, guard.length())
+            chunk_index::collect_implicit_chunk_entries(address, &space.dims, sides, size, None, metadata.length())
         }
         Some(ChunkIndexing::FixedArray { .. }) => fixed_array::collect_fixed_array_chunk_entries_storage(
             storage,

@@ -1,10 +1,11 @@
 //! An HDF5 file, opened for reading.
 
 use super::attribute::{self, Attribute};
-use super::backend::{self, Backend, Values};
+use super::backend::{self, Backend};
 use super::dataset::{self, Dataset};
 use super::error::Hdf5Error;
 use super::guard::{Guard, Target};
+use super::values::Values;
 use std::fs;
 use std::io;
 use std::ops::Range;
@@ -85,8 +86,8 @@ impl File {
     /// # Errors
     /// Where nothing is at the path, or its header is damaged.
     pub fn attributes(&self, path: &str) -> Result<Vec<String>, Hdf5Error> {
-        let header = self.guard.header(self.address(path)?, path)?;
-        attribute::names(&self.guard, &header, path)
+        let header = self.guard.metadata().header(self.address(path)?, path)?;
+        attribute::names(self.guard.metadata(), &header, path)
     }
 
     /// The attribute `name` of a group or dataset; `None` if it has none of this name.
@@ -94,8 +95,8 @@ impl File {
     /// # Errors
     /// Where nothing is at the path, and those of a damaged or too large attribute.
     pub fn attribute(&self, path: &str, name: &str) -> Result<Option<Attribute>, Hdf5Error> {
-        let header = self.guard.header(self.address(path)?, path)?;
-        attribute::read(&self.guard, &header, path, name)
+        let header = self.guard.metadata().header(self.address(path)?, path)?;
+        attribute::read(self.guard.metadata(), &header, path, name)
     }
 
     /// The dataset at the path, its declaration checked; nothing of its values is read.
@@ -106,8 +107,10 @@ impl File {
         match self.guard.find(path)? {
             Some(Target::Dataset(address)) => {
                 let place = format!("/{}", path.trim_start_matches('/'));
-                let header = self.guard.header(address, &place)?;
-                dataset::of_header(&self.guard, &header, address, &place)
+                let header = self.guard.metadata().header(address, &place)?;
+                let dataset = dataset::of_header(self.guard.metadata(), &header, address, &place)?;
+                self.guard.count(&dataset)?;
+                Ok(dataset)
             }
             Some(Target::Group(_)) => Err(Hdf5Error::damaged(path, "it is a group where a dataset is expected")),
             Some(_) => Err(Hdf5Error::damaged(path, "it is not a dataset")),

@@ -3,19 +3,13 @@
 use super::dataset::Dataset;
 use super::error::Hdf5Error;
 use super::links::{self, Link};
-use super::storage::Metered;
+use super::metadata::Metadata;
 use super::{MAX_DEPTH, MAX_EXPANSION, MAX_LINKS};
 use hdf5_reader::messages::HdfMessage;
 use hdf5_reader::object_header::ObjectHeader;
-use hdf5_reader::storage::Storage;
-use hdf5_reader::{Hdf5File, OpenOptions};
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::fs;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-
-/// The largest header of one object: its messages, and attributes of up to 64 KiB each.
-const MAX_HEADER_BYTES: usize = 1 << 20;
 
 /// What a link of a group leads to.
 #[derive(Clone, Debug)]
@@ -40,11 +34,9 @@ pub(super) struct Group {
     pub links: BTreeMap<String, Target>,
 }
 
-/// A file's structure, and the way to what is not kept of it.
+/// The tree of a file.
 pub(super) struct Guard {
-    /// Opened anew for each object, so that it keeps no headers.
-    storage: Arc<Metered>,
-    file: Hdf5File,
+    metadata: Metadata,
     groups: Vec<Group>,
     /// The bytes that the datasets opened so far declare.
     declared: AtomicU64,
@@ -53,15 +45,9 @@ pub(super) struct Guard {
 impl Guard {
     /// Walks the file.
     pub fn of(file: fs::File) -> Result<Guard, Hdf5Error> {
-        let fail = |error| Hdf5Error::of_reader("/", error);
-        let storage = Arc::new(Metered::new(file).map_err(fail)?);
-        let file = open(&storage).map_err(fail)?;
-        let (end, length) = (file.superblock().eof_address, storage.len());
-        if end > length {
-            return Err(Hdf5Error::short("/", format!("it has {length} of {end} bytes")));
-        }
-        let root = file.superblock().root_object_header_address().map_err(fail)?;
-        let mut guard = Guard { storage, file, groups: Vec::new(), declared: AtomicU64::new(0) };
+        let metadata = Metadata::of(file)?;
+        let root = metadata.root()?;
+        let mut guard = Guard { metadata, groups: Vec::new(), declared: AtomicU64::new(0) };
         guard.walk(root)?;
         Ok(guard)
     }
@@ -75,17 +61,17 @@ impl Guard {
         while let Some((group, depth)) = waiting.pop_front() {
             let Group { address, place, .. } = &self.groups[group];
             let (address, place) = (*address, place.clone());
-            let header = self.header(address, &place)?;
+            let header = self.metadata.header(address, &place)?;
             if !is_group(&header) {
                 return Err(Hdf5Error::damaged(&place, "it is no group"));
             }
-            let found = links::of_group(self, &header, &place)?;
+            let found = links::of_group(&self.metadata, &header, &place)?;
             left = left
                 .checked_sub(found.len())
                 .ok_or_else(|| Hdf5Error::too_large(&place, format!("with it the file has over {MAX_LINKS} links")))?;
             for (name, link) in found {
                 let path = if group == 0 { format!("/{name}") } else { format!("{place}/{name}") };
-                self.take(path.len() as u64).map_err(|error| Hdf5Error::of_reader(&place, error))?;
+                self.metadata.take(path.len() as u64).map_err(|error| Hdf5Error::of_reader(&place, error))?;
                 let target = match link {
                     Link::Soft => Target::Refused("it is a soft link, which could lead anywhere".to_owned()),
                     Link::External => Target::Refused("it is an external link, which could lead anywhere".to_owned()),
@@ -117,7 +103,7 @@ impl Guard {
 
     /// What is at an address that is met for the first time.
     fn target(&self, address: u64, place: &str) -> Result<Target, Hdf5Error> {
-        match self.header(address, place) {
+        match self.metadata.header(address, place) {
             Ok(header) if is_group(&header) => Ok(Target::Group(self.groups.len())),
             Ok(header) if header.messages.iter().any(|message| matches!(message, HdfMessage::DataLayout(_))) => {
                 Ok(Target::Dataset(address))
@@ -179,66 +165,23 @@ impl Guard {
         Ok(found)
     }
 
+    /// The headers and heaps of the file.
+    pub fn metadata(&self) -> &Metadata {
+        &self.metadata
+    }
+
     /// Counts the dataset `place` among those that were opened.
     pub fn count(&self, dataset: &Dataset) -> Result<(), Hdf5Error> {
         let bytes = dataset.declared();
         let total = self.declared.fetch_add(bytes, Ordering::Relaxed).saturating_add(bytes);
-        match total > self.length().saturating_mul(MAX_EXPANSION) {
+        match total > self.metadata.length().saturating_mul(MAX_EXPANSION) {
             true => Err(Hdf5Error::too_large(
                 dataset.place(),
-                format!("with it the datasets declare {total} bytes, the file has {}", self.length()),
+                format!("with it the datasets declare {total} bytes, the file has {}", self.metadata.length()),
             )),
             false => Ok(()),
         }
     }
-
-    /// The messages in the header of the object `place`.
-    pub fn header(&self, address: u64, place: &str) -> Result<Arc<ObjectHeader>, Hdf5Error> {
-        let parsed = open(&self.storage).and_then(|file| file.get_or_parse_header(address));
-        parsed.map_err(|error| Hdf5Error::of_reader(place, error))
-    }
-
-    /// The bytes of the type of the dataset `place`: what was parsed of it does not tell where a number's bits are.
-    pub fn raw_type(&self, address: u64, place: &str) -> Result<Vec<u8>, Hdf5Error> {
-        let dataset = self.file.dataset(place).map_err(|error| Hdf5Error::of_reader(place, error))?;
-        if dataset.address() != address {
-            return Err(Hdf5Error::damaged(place, "its path leads to two datasets"));
-        }
-        dataset.raw_datatype().map_err(|error| Hdf5Error::of_reader(place, error))
-    }
-
-    /// The file's bytes, by the addresses that are in it.
-    pub fn storage(&self) -> &dyn Storage {
-        self.file.storage()
-    }
-
-    /// Counts bytes that are taken again from what was read.
-    pub fn take(&self, bytes: u64) -> hdf5_reader::error::Result<()> {
-        self.storage.take(bytes)
-    }
-
-    /// How many bytes there are behind the user block.
-    pub fn length(&self) -> u64 {
-        self.storage().len()
-    }
-
-    /// Where the file's addresses begin: after a user block.
-    pub fn base(&self) -> u64 {
-        self.file.superblock().base_address
-    }
-
-    pub fn offset_size(&self) -> u8 {
-        self.file.superblock().offset_size
-    }
-
-    pub fn length_size(&self) -> u8 {
-        self.file.superblock().length_size
-    }
-}
-
-fn open(storage: &Arc<Metered>) -> hdf5_reader::error::Result<Hdf5File> {
-    let options = OpenOptions::default().with_max_object_header_bytes(MAX_HEADER_BYTES);
-    Hdf5File::from_storage_with_options(storage.clone(), options)
 }
 
 fn is_group(header: &ObjectHeader) -> bool {

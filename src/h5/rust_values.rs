@@ -1,9 +1,9 @@
 //! Values by hdf5-reader, and, where they stand one after the other, from the file itself.
 
 use super::MAX_CHUNK_BYTES;
-use super::backend::{Values, reserve};
 use super::dataset::{Dataset, Stored};
 use super::error::Hdf5Error;
+use super::values::{Values, reserve};
 use crate::element::Element;
 use bytemuck::{Pod, Zeroable};
 use hdf5_reader::error::{Error, Result};

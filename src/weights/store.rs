@@ -3,7 +3,7 @@
 //! [`open`](super::open()) makes one of a file.
 
 use super::bind::axis_permutation::Framework;
-use super::keras_model::Model;
+use super::keras_model::model::Model;
 use crate::request::Layout;
 use std::fmt;
 use std::io;

@@ -3,6 +3,7 @@
 
 use super::{HEADER, NETS, PAGE, Written, compiled, written};
 use netc::artifact::{Artifact, ArtifactError, VERSION};
+use netc::data::SeededRng;
 use netc::plan::{Kernel, Plan};
 use netc::runtime::Session;
 use serde_json::Value;
@@ -53,13 +54,8 @@ fn no_changed_number_does_harm() {
 /// Products wrap where two of their factors are large.
 #[test]
 fn no_changed_numbers_together_do_harm() {
-    let mut state = 0x9e37_79b9_7f4a_7c15u64;
-    let mut random = |below: usize| {
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        (state >> 20) as usize % below
-    };
+    let mut rng = SeededRng::new([0; 4]);
+    let mut random = |below: usize| rng.below(below);
     let large = [1 << 16, 1 << 20, 1 << 28, 1 << 31, 1 << 32, 1 << 33, 1 << 40, 1 << 62, 1 << 63, (1 << 63) + 1];
     let mut harm = Vec::new();
     for net in NETS.iter().chain(&MORE) {

@@ -1,14 +1,17 @@
 //! Random choices for tests that write texts: the same ones from the same seed.
 
-/// The same choices from the same start.
-pub struct RandomChoices {
-    pub state: u64,
-}
+use netc::data::SeededRng;
+
+/// The same choices from the same seed.
+pub struct RandomChoices(SeededRng);
 
 impl RandomChoices {
-    pub fn below(&mut self, sides: usize) -> usize {
-        self.state = self.state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        (self.state >> 33) as usize % sides
+    pub fn new(seed: u64) -> Self {
+        Self(SeededRng::new([seed, 0, 0, 0]))
+    }
+
+    pub fn below(&mut self, end: usize) -> usize {
+        self.0.below(end)
     }
 
     pub fn pick<'a>(&mut self, words: &[&'a str]) -> &'a str {

@@ -8,4 +8,5 @@ mod neupy;
 pub(crate) mod open;
 pub(crate) mod safetensors;
 mod safetensors_header;
+mod safetensors_tensor;
 pub(crate) mod torch_recurrent;

@@ -5,7 +5,7 @@
 //! Matrices are (out, in). There are two biases: an LSTM's are added, a GRU's become two rows, as Keras has them. Several
 //! layers of one module are `NAME/l0`, `NAME/l1`; both directions `NAME/forward`, `NAME/backward`.
 
-use super::safetensors::{Declared, Place};
+use super::safetensors_tensor::{Declared, Place};
 use crate::weights::store::{Entry, Role};
 use std::collections::{BTreeMap, BTreeSet};
 

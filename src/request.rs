@@ -25,11 +25,24 @@ pub enum Layout {
     Keras3,
     /// Hugging Face's safetensors: a JSON header, then the bytes.
     Safetensors,
+    /// PyTorch's `torch.save` of a state dict: `.pth`, `.pt`.
+    PyTorch,
 }
 
 impl Layout {
     /// All layouts, in the order in which messages list them.
-    pub const ALL: [Layout; 4] = [Layout::Neupy, Layout::Keras, Layout::Keras3, Layout::Safetensors];
+    pub const ALL: [Layout; 5] = [Layout::Neupy, Layout::Keras, Layout::Keras3, Layout::Safetensors, Layout::PyTorch];
+
+    /// Whether a layer's parameters may have PyTorch's names: a norm's `weight` and `bias`.
+    pub const fn has_torch_names(self) -> bool {
+        matches!(self, Layout::Safetensors | Layout::PyTorch)
+    }
+
+    /// All names in a list for messages: `neupy, keras and safetensors`.
+    pub fn list() -> String {
+        let [others @ .., last] = &Layout::ALL.map(Layout::name);
+        format!("{} and {last}", others.join(", "))
+    }
 
     /// Its name in the option `layout` and in messages.
     pub const fn name(self) -> &'static str {
@@ -38,6 +51,7 @@ impl Layout {
             Layout::Keras => "keras",
             Layout::Keras3 => "keras3",
             Layout::Safetensors => "safetensors",
+            Layout::PyTorch => "pytorch",
         }
     }
 }

@@ -85,10 +85,10 @@ pub(crate) fn find_role(
     let mut roles = vec![wanted.clone()];
     match wanted {
         // PyTorch calls a normalisation's scale and shift weight and bias.
-        Role::Gamma if layout == Layout::Safetensors => roles.push(Role::Weight),
-        Role::Beta if layout == Layout::Safetensors => roles.push(Role::Bias),
+        Role::Gamma if layout.has_torch_names() => roles.push(Role::Weight),
+        Role::Beta if layout.has_torch_names() => roles.push(Role::Bias),
         // So it does with a parametric rectifier's slopes.
-        Role::Alpha if layout == Layout::Safetensors && facts.single => roles.push(Role::Weight),
+        Role::Alpha if layout.has_torch_names() && facts.single => roles.push(Role::Weight),
         // Keras 3 numbers a layer's variables: of a normalisation's three, the first is the one that it has.
         Role::Gamma | Role::Beta if facts.fixed => roles.push(Role::Other("vars/0".into())),
         Role::RunningMean if facts.fixed => roles.push(Role::Other("vars/1".into())),
@@ -197,8 +197,7 @@ fn gate_order(entry: &Entry, layout: Layout) -> Option<GateOrder> {
     if keras || matches!(layout, Layout::Keras | Layout::Keras3) {
         return Some(GateOrder::Keras);
     }
-    (layout == Layout::Safetensors && entry.class.as_deref() == Some(torch_recurrent::GRU))
-        .then_some(GateOrder::PyTorch)
+    (layout.has_torch_names() && entry.class.as_deref() == Some(torch_recurrent::GRU)).then_some(GateOrder::PyTorch)
 }
 
 /// How the gates of a GRU of Keras or PyTorch become NeuPy's. All compute the candidate as tanh(x W + b + r * (h U)) where

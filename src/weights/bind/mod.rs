@@ -12,7 +12,6 @@ use super::keras_model;
 use super::store::{Entry, Number, Role, Store, StoreError};
 use crate::diagnostics::{Code, Diagnostic, Diagnostics, Result, counted};
 use crate::graph::{Graph, Initializer, Parameter, ParameterId};
-use crate::request::Layout;
 use crate::request::WeightsRequest;
 use crate::source::Span;
 use crate::weights::layouts::torch_recurrent;
@@ -221,7 +220,7 @@ fn bind_file(
         }
         if found.is_none() && names.contains_key(layer) && starts_anew(parameter.role, store.layout()) {
             bindings.initial[id.0] = true;
-            let maker = if store.layout() == Layout::Safetensors { "PyTorch" } else { "Keras" };
+            let maker = if store.layout().has_torch_names() { "PyTorch" } else { "Keras" };
             report.add_note(format!("first states are not in files of {maker}: they are what their initialisers say"));
             continue;
         }

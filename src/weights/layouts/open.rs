@@ -3,8 +3,8 @@
 //! memory, reach another file or panic.
 
 use super::hdf5_file::Tree;
-use super::{keras, keras_archive, keras3, neupy, safetensors};
-use crate::content::Content;
+use super::{keras, keras_archive, keras3, neupy, safetensors, sharded_safetensors, torch_archive, zip_file};
+use crate::content::{Content, JSON};
 use crate::request::Layout;
 use crate::weights::store::{Store, StoreError, unreadable};
 use std::fs::File;
@@ -27,16 +27,21 @@ pub fn open(path: &Path, layout: Option<Layout>) -> Result<Box<dyn Store>, Store
     let (mut file, length) = open_regular(path)?;
     let content = Content::of_file(&mut file, length).map_err(|source| unreadable(path, source))?;
     match (content, layout) {
-        (Content::Hdf5, Some(asked @ Layout::Safetensors)) => Err(other(asked, "it is an HDF5 file")),
+        (Content::Hdf5, Some(asked @ (Layout::Safetensors | Layout::PyTorch))) => {
+            Err(other(asked, "it is an HDF5 file"))
+        }
         (Content::Hdf5, asked) => open_hdf5(Tree::open(path)?, asked),
-        (Content::Zip, None | Some(Layout::Keras3)) => keras_archive::open(path, file),
-        (Content::Zip, Some(asked)) => Err(other(asked, "it is a ZIP archive")),
+        (Content::Zip, asked) => open_zip(path, file, asked),
         (Content::Safetensors, None | Some(Layout::Safetensors)) => safetensors::open(path, file, length),
         (Content::Safetensors, Some(asked)) => Err(other(asked, "it seems to be safetensors")),
+        (Content::Other(words), None | Some(Layout::Safetensors)) if words == JSON => {
+            let sharded = sharded_safetensors::open(path, file)?;
+            sharded.ok_or_else(|| StoreError::NotHdf5 { path: path.into(), seems: words.into() })
+        }
         (other, _) => {
             let mut seems = other.in_words().to_string();
             if seems.contains("pickle") {
-                seems = format!("{seems}: {}", keras_archive::SAFETENSORS);
+                seems = format!("{seems}: {SAVE_ANEW}");
             }
             Err(StoreError::NotHdf5 { path: path.into(), seems })
         }
@@ -58,6 +63,27 @@ fn open_regular(path: &Path) -> Result<(File, u64), StoreError> {
     })
 }
 
+/// What to do about a pickle that is not in an archive.
+const SAVE_ANEW: &str =
+    "`torch.save(torch.load(\"old.pth\", weights_only=True), \"new.pth\")` writes a file that can be read";
+
+fn open_zip(path: &Path, file: File, asked: Option<Layout>) -> Result<Box<dyn Store>, StoreError> {
+    let archive = zip_file::open(path, file)?;
+    let root = torch_archive::root(&archive);
+    let found = match &root {
+        _ if keras_archive::matches(&archive) => Layout::Keras3,
+        Some(_) => Layout::PyTorch,
+        None => return Err(StoreError::NotHdf5 { path: path.into(), seems: zip_file::seems(&archive).into() }),
+    };
+    if let Some(asked) = asked.filter(|asked| *asked != found) {
+        return Err(StoreError::OtherLayout { path: path.into(), asked, found: format!("it has the layout {found}") });
+    }
+    match root {
+        Some(root) if found == Layout::PyTorch => torch_archive::open(path, archive, &root),
+        _ => keras_archive::open(path, archive),
+    }
+}
+
 fn open_hdf5(mut tree: Tree, asked: Option<Layout>) -> Result<Box<dyn Store>, StoreError> {
     let found = if neupy::matches(&tree)? {
         Layout::Neupy
@@ -76,6 +102,6 @@ fn open_hdf5(mut tree: Tree, asked: Option<Layout>) -> Result<Box<dyn Store>, St
     match found {
         Layout::Neupy => neupy::open(tree),
         Layout::Keras => keras::open(tree),
-        Layout::Keras3 | Layout::Safetensors => keras3::open(tree),
+        Layout::Keras3 | Layout::Safetensors | Layout::PyTorch => keras3::open(tree),
     }
 }

@@ -3,37 +3,32 @@
 //! Each key of the header is a tensor's name with its `dtype`, `shape` and `data_offsets`, counted from the end of the
 //! header. A name such as `features.0.weight` is the layer `features.0` and the parameter `weight`.
 
-use std::fs::File;
-use std::io::{Read, Seek, SeekFrom};
-use std::ops::Range;
-use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
-
 use super::hdf5_file::corrupt;
 use super::safetensors_header::{Described, Header};
-use super::safetensors_tensor::{Declared, Place};
-use super::torch_recurrent;
+use super::safetensors_tensor::Declared;
+use super::tensor_file::{Tensor, TensorFile};
 use crate::request::Layout;
 use crate::weights::bind::axis_permutation::Framework;
-use crate::weights::store::{Entry, Role, Store, StoreError, row_count, unreadable};
+use crate::weights::store::{Store, StoreError, unreadable};
+use std::fs::File;
+use std::io::Read;
+use std::path::Path;
 
 /// The format's own limit for the header.
 const MAX_HEADER_BYTES: u64 = 100 << 20;
 
-#[derive(Debug)]
-struct SafetensorsStore {
-    path: PathBuf,
-    file: Mutex<File>,
-    entries: Vec<Entry>,
-    /// Where the bytes of each entry are, from the start of the file.
-    places: Vec<Place>,
-    framework: Framework,
-    /// Why it is taken for that framework's, where it is not PyTorch's.
-    remark: Option<String>,
+/// Opens a file of this length.
+pub(crate) fn open(path: &Path, mut file: File, length: u64) -> Result<Box<dyn Store>, StoreError> {
+    let (tensors, convention) = read_header(path, &mut file, length)?;
+    let files = vec![(path.into(), file)];
+    Ok(Box::new(TensorFile::new(Layout::Safetensors, files, tensors, convention)))
 }
 
+/// Whose conventions a file follows, and why if that is not PyTorch.
+pub(crate) type Convention = (Framework, Option<String>);
+
 /// Reads the header and checks that the tensors fill the rest of the file without gap or overlap.
-pub(crate) fn open(path: &Path, mut file: File, length: u64) -> Result<Box<dyn Store>, StoreError> {
+pub(crate) fn read_header(path: &Path, file: &mut File, length: u64) -> Result<(Vec<Tensor>, Convention), StoreError> {
     let place = path.display().to_string();
     let mut prefix = [0; 8];
     file.read_exact(&mut prefix).map_err(|source| unreadable(path, source))?;
@@ -46,7 +41,7 @@ pub(crate) fn open(path: &Path, mut file: File, length: u64) -> Result<Box<dyn S
     let Header { tensors, format } =
         serde_json::from_slice(&header).map_err(|error| corrupt(&place, format!("its JSON header: {error}")))?;
     drop(header);
-    let (framework, remark) = framework(&place, format.as_deref(), &tensors)?;
+    let convention = convention(&place, format.as_deref(), &tensors)?;
     let mut found = Vec::with_capacity(tensors.len());
     for (name, described) in tensors {
         found.push(Declared::read(&name, described)?);
@@ -70,34 +65,11 @@ pub(crate) fn open(path: &Path, mut file: File, length: u64) -> Result<Box<dyn S
             false => corrupt(&place, what),
         });
     }
-    let (mut entries, mut places) = (Vec::new(), Vec::new());
-    for (entry, place) in torch_recurrent::joined(&mut found) {
-        entries.push(entry);
-        places.push(place);
-    }
-    for tensor in found {
-        // PyTorch's counter of batches is not a parameter.
-        if tensor.name.ends_with("num_batches_tracked") {
-            continue;
-        }
-        let (layer, parameter) = tensor.name.rsplit_once(['.', '/']).unwrap_or(("", &tensor.name));
-        let (layer, role) = (layer.to_string(), role(parameter, framework));
-        let (key, shape, number) = (tensor.name.clone(), tensor.shape, tensor.number);
-        entries.push(Entry { layer, role, key, shape, number, class: None });
-        places.push(Place::At(tensor.start));
-    }
-    for place in &mut places {
-        place.starts_mut().for_each(|start| *start += data);
-    }
-    Ok(Box::new(SafetensorsStore { path: path.into(), file: Mutex::new(file), entries, places, framework, remark }))
+    Ok((found.into_iter().map(|tensor| tensor.at(data)).collect(), convention))
 }
 
 /// Whose conventions a file follows: its metadata says so, else the names of its tensors.
-fn framework(
-    place: &str,
-    format: Option<&str>,
-    tensors: &[(String, Described)],
-) -> Result<(Framework, Option<String>), StoreError> {
+fn convention(place: &str, format: Option<&str>, tensors: &[(String, Described)]) -> Result<Convention, StoreError> {
     let last = |name: &str| name.rsplit(['.', '/']).next().unwrap_or(name).to_string();
     let kernel = tensors.iter().map(|(name, _)| name).find(|name| last(name) == "kernel");
     let says = |format: &str| Some(format!("its `format` is {format}: read with channels last, matrices (in, out)"));
@@ -122,90 +94,6 @@ fn framework(
             Ok((Framework::Keras, Some(remark)))
         }
         _ => Ok((Framework::PyTorch, None)),
-    }
-}
-
-/// PyTorch's names, and those of Keras and Flax in their own files.
-fn role(parameter: &str, framework: Framework) -> Role {
-    match (parameter, framework) {
-        ("scale", Framework::Keras | Framework::Flax) => return Role::Gamma,
-        ("embedding" | "embeddings", Framework::Keras | Framework::Flax) => return Role::Weight,
-        ("mean", Framework::Keras | Framework::Flax) => return Role::RunningMean,
-        ("var", Framework::Keras | Framework::Flax) => return Role::RunningVariance,
-        _ => {}
-    }
-    match parameter {
-        "running_var" | "moving_variance" => Role::RunningVariance,
-        "moving_mean" => Role::RunningMean,
-        "kernel" => Role::Weight,
-        other => Role::from_neupy(other),
-    }
-}
-
-impl Store for SafetensorsStore {
-    fn layout(&self) -> Layout {
-        Layout::Safetensors
-    }
-
-    fn has_names(&self) -> bool {
-        true
-    }
-
-    fn framework(&self) -> Framework {
-        self.framework
-    }
-
-    fn remarks(&self) -> Vec<String> {
-        self.remark.iter().cloned().collect()
-    }
-
-    fn entries(&self) -> &[Entry] {
-        &self.entries
-    }
-
-    fn read_rows(&self, index: usize, rows: Range<usize>) -> Result<Vec<f32>, StoreError> {
-        let (Some(entry), Some(start)) = (self.entries.get(index), self.places.get(index)) else {
-            return Err(StoreError::NoSuchEntry { index });
-        };
-        let count = row_count(&entry.shape);
-        if rows.end > count {
-            return Err(StoreError::NoSuchRows { place: entry.key.clone(), end: rows.end, rows: count });
-        }
-        if rows.is_empty() {
-            return Ok(Vec::new());
-        }
-        let row = entry.elements() / count.max(1);
-        match *start {
-            Place::At(start) => self.values(entry, start, rows.start * row, rows.len() * row),
-            Place::Sum([a, b]) => {
-                let (a, b) = (
-                    self.values(entry, a, rows.start * row, rows.len() * row)?,
-                    self.values(entry, b, rows.start * row, rows.len() * row)?,
-                );
-                Ok(a.iter().zip(&b).map(|(a, b)| a + b).collect())
-            }
-            Place::Rows(starts) => {
-                let read = starts.into_iter().map(|start| self.values(entry, start, 0, row));
-                Ok(read.collect::<Result<Vec<_>, _>>()?.concat()[rows.start * row..rows.end * row].to_vec())
-            }
-            Place::Transposed(start) => {
-                let values = self.values(entry, start, 0, entry.elements())?;
-                Ok(rows.flat_map(|at| values.iter().skip(at).step_by(count).copied()).collect())
-            }
-        }
-    }
-}
-
-impl SafetensorsStore {
-    /// So many values of a tensor from the value `first` on.
-    fn values(&self, entry: &Entry, start: u64, first: usize, count: usize) -> Result<Vec<f32>, StoreError> {
-        let mut bytes = vec![0; count * entry.number.bytes()];
-        let mut file = self.file.lock().unwrap_or_else(PoisonError::into_inner);
-        file.seek(SeekFrom::Start(start + (first * entry.number.bytes()) as u64))
-            .and_then(|_| file.read_exact(&mut bytes))
-            .map_err(|source| unreadable(&self.path, source))?;
-        let whole = || StoreError::NonNumeric { place: entry.key.clone(), found: entry.number.to_string() };
-        entry.number.convert(&bytes).ok_or_else(whole)
     }
 }
 

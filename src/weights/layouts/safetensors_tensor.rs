@@ -1,8 +1,8 @@
-//! A tensor of a safetensors file, and where the values of an entry are.
+//! The declaration of a tensor in the header of a safetensors file.
 
 use super::hdf5_file::corrupt;
 use super::safetensors_header::{Described, Numbers};
-use crate::element::{Element, Kind};
+use super::tensor_file::{Location, Tensor};
 use crate::weights::store::{MAX_TENSOR_BYTES, Number, StoreError};
 
 impl Number {
@@ -20,53 +20,13 @@ impl Number {
             _ => return None,
         })
     }
-
-    pub(super) fn bytes(self) -> usize {
-        match self {
-            Number::Float(bits) | Number::Integer(bits) => bits / 8,
-            Number::Bfloat16 => 2,
-        }
-    }
-
-    /// The values of bytes; none for integers.
-    pub(super) fn convert(self, bytes: &[u8]) -> Option<Vec<f32>> {
-        let element = match self {
-            Number::Float(bits) => Element::new(Kind::Float, bits / 8, false)?,
-            Number::Bfloat16 => Element::new(Kind::Bfloat16, 2, false)?,
-            Number::Integer(_) => return None,
-        };
-        let mut values = Vec::with_capacity(bytes.len() / element.size());
-        element.append(bytes, &mut values);
-        Some(values)
-    }
-}
-
-/// Where the bytes of an entry are.
-#[derive(Clone, Copy, Debug)]
-pub(crate) enum Place {
-    At(u64),
-    /// The entry has the axes of this matrix in the other order.
-    Transposed(u64),
-    /// The entry is the sum of two tensors.
-    Sum([u64; 2]),
-    /// The entry has two tensors as its rows.
-    Rows([u64; 2]),
-}
-
-impl Place {
-    pub fn starts_mut(&mut self) -> impl Iterator<Item = &mut u64> {
-        match self {
-            Place::At(start) | Place::Transposed(start) => std::slice::from_mut(start).iter_mut(),
-            Place::Sum(starts) | Place::Rows(starts) => starts.iter_mut(),
-        }
-    }
 }
 
 /// A tensor as the header declares it.
 pub(crate) struct Declared {
     pub name: String,
-    pub number: Number,
-    pub shape: Vec<usize>,
+    number: Number,
+    shape: Vec<usize>,
     pub start: u64,
     pub end: u64,
 }
@@ -94,5 +54,11 @@ impl Declared {
         }
         let shape = sides.iter().map(|side| *side as usize).collect();
         Ok(Declared { name: name.into(), number, shape, start, end })
+    }
+
+    /// The tensor of a file whose data begin at this byte.
+    pub fn at(self, data: u64) -> Tensor {
+        let location = Location { file: 0, start: data + self.start, axes: None };
+        Tensor { name: self.name, number: self.number, shape: self.shape, location }
     }
 }

@@ -120,10 +120,10 @@ fn what_is_no_file_of_weights_is_named() {
 
 #[test]
 fn layouts_have_names() {
-    for layout in Layout::ALL {
+    for &layout in Layout::ALL {
         assert_eq!(layout.to_string().parse(), Ok(layout));
     }
-    assert!("caffe".parse::<Layout>().unwrap_err().contains("neupy, keras, keras3, safetensors"));
+    assert!("caffe".parse::<Layout>().unwrap_err().contains("neupy, keras, keras3, safetensors and pytorch"));
 }
 
 #[test]

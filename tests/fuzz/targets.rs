@@ -207,7 +207,7 @@ pub fn pickle(bytes: &[u8]) {
 /// A file of weights: what it holds, and a net that is bound to it.
 pub fn weights(bytes: &[u8]) {
     let path = file("weights", bytes);
-    for layout in Layout::ALL {
+    for &layout in Layout::ALL {
         let _ = open(&path, Some(layout)).map_err(|error| error.to_string());
     }
     match open(&path, None) {

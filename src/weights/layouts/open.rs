@@ -10,6 +10,7 @@ use crate::weights::store::{Store, StoreError, unreadable};
 use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
+use zip::ZipArchive;
 
 /// Opens a file of weights; `layout` insists on one, otherwise the content tells.
 ///
@@ -30,8 +31,11 @@ pub fn open(path: &Path, layout: Option<Layout>) -> Result<Box<dyn Store>, Store
         (Content::Hdf5, Some(asked @ (Layout::Safetensors | Layout::PyTorch))) => {
             Err(other(asked, "it is an HDF5 file"))
         }
-        (Content::Hdf5, asked) => open_hdf5(Tree::open(path)?, asked),
-        (Content::Zip, asked) => open_zip(path, file, asked),
+        (Content::Hdf5, asked) => open_container(path, Tree::open(path)?, &IN_HDF5, asked)?.or_else(|mut tree| {
+            Err(StoreError::UnknownLayout { path: tree.path().into(), found: tree.describe_root()? })
+        }),
+        (Content::Zip, asked) => open_container(path, zip_file::open(path, file)?, &IN_ZIP, asked)?
+            .or_else(|archive| Err(StoreError::NotHdf5 { path: path.into(), seems: zip_file::seems(&archive).into() })),
         (Content::Safetensors, None | Some(Layout::Safetensors)) => safetensors::open(path, file, length),
         (Content::Safetensors, Some(asked)) => Err(other(asked, "it seems to be safetensors")),
         (Content::Other(words), None | Some(Layout::Safetensors)) if words == JSON => {
@@ -67,41 +71,50 @@ fn open_regular(path: &Path) -> Result<(File, u64), StoreError> {
 const SAVE_ANEW: &str =
     "`torch.save(torch.load(\"old.pth\", weights_only=True), \"new.pth\")` writes a file that can be read";
 
-fn open_zip(path: &Path, file: File, asked: Option<Layout>) -> Result<Box<dyn Store>, StoreError> {
-    let archive = zip_file::open(path, file)?;
-    let root = torch_archive::root(&archive);
-    let found = match &root {
-        _ if keras_archive::matches(&archive) => Layout::Keras3,
-        Some(_) => Layout::PyTorch,
-        None => return Err(StoreError::NotHdf5 { path: path.into(), seems: zip_file::seems(&archive).into() }),
-    };
-    if let Some(asked) = asked.filter(|asked| *asked != found) {
-        return Err(StoreError::OtherLayout { path: path.into(), asked, found: format!("it has the layout {found}") });
-    }
-    match root {
-        Some(root) if found == Layout::PyTorch => torch_archive::open(path, archive, &root),
-        _ => keras_archive::open(path, archive),
-    }
+/// A layout of files in a container: whether a file has it, and its reader.
+struct Reader<Container> {
+    layout: Layout,
+    matches: fn(&mut Container) -> Result<bool, StoreError>,
+    open: fn(&Path, Container) -> Result<Box<dyn Store>, StoreError>,
 }
 
-fn open_hdf5(mut tree: Tree, asked: Option<Layout>) -> Result<Box<dyn Store>, StoreError> {
-    let found = if neupy::matches(&tree)? {
-        Layout::Neupy
-    } else if keras::matches(&mut tree)? {
-        Layout::Keras
-    } else if keras3::matches(&mut tree)? {
-        Layout::Keras3
-    } else {
-        let (path, found) = (tree.path().into(), tree.describe_root()?);
-        return Err(StoreError::UnknownLayout { path, found });
-    };
-    if let Some(asked) = asked.filter(|asked| *asked != found) {
-        let (path, found) = (tree.path().into(), format!("it has the layout {found}"));
-        return Err(StoreError::OtherLayout { path, asked, found });
+/// The layouts of ZIP archives, in the order in which they are tried.
+const IN_ZIP: [Reader<ZipArchive<File>>; 2] = [
+    Reader {
+        layout: Layout::Keras3,
+        matches: |archive| Ok(keras_archive::matches(archive)),
+        open: keras_archive::open,
+    },
+    Reader {
+        layout: Layout::PyTorch,
+        matches: |archive| Ok(torch_archive::matches(archive)),
+        open: torch_archive::open,
+    },
+];
+
+/// The layouts of HDF5 files, in the order in which they are tried.
+const IN_HDF5: [Reader<Tree>; 3] = [
+    Reader { layout: Layout::Neupy, matches: |tree| neupy::matches(tree), open: |_, tree| neupy::open(tree) },
+    Reader { layout: Layout::Keras, matches: keras::matches, open: |_, tree| keras::open(tree) },
+    Reader { layout: Layout::Keras3, matches: keras3::matches, open: |_, tree| keras3::open(tree) },
+];
+
+/// Opens a container by the first reader that knows its layout; none if no reader does.
+fn open_container<Container>(
+    path: &Path,
+    mut container: Container,
+    readers: &[Reader<Container>],
+    asked: Option<Layout>,
+) -> Result<Result<Box<dyn Store>, Container>, StoreError> {
+    for reader in readers {
+        if !(reader.matches)(&mut container)? {
+            continue;
+        }
+        if let Some(asked) = asked.filter(|asked| *asked != reader.layout) {
+            let found = format!("it has the layout {}", reader.layout);
+            return Err(StoreError::OtherLayout { path: path.into(), asked, found });
+        }
+        return (reader.open)(path, container).map(Ok);
     }
-    match found {
-        Layout::Neupy => neupy::open(tree),
-        Layout::Keras => keras::open(tree),
-        Layout::Keras3 | Layout::Safetensors | Layout::PyTorch => keras3::open(tree),
-    }
+    Ok(Err(container))
 }

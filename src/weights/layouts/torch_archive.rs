@@ -22,15 +22,21 @@ const STATE_DICTS: [&str; 5] = ["state_dict", "model_state_dict", "model", "net"
 /// What `DataParallel` puts before every name.
 const DATA_PARALLEL: &str = "module.";
 
+/// Whether an archive is PyTorch's.
+pub(crate) fn matches<R: Read + Seek>(archive: &ZipArchive<R>) -> bool {
+    root(archive).is_some()
+}
+
 /// The folder of the archive that contains the pickle, with its slash: `archive/`.
-pub(crate) fn root<R: Read + Seek>(archive: &ZipArchive<R>) -> Option<String> {
+fn root<R: Read + Seek>(archive: &ZipArchive<R>) -> Option<String> {
     let root = archive.file_names().find_map(|name| name.strip_suffix("data.pkl"))?;
     (root.is_empty() || root.ends_with('/')).then(|| root.to_string())
 }
 
-/// Opens an archive whose pickle is in the folder `root`.
-pub(crate) fn open(path: &Path, mut archive: ZipArchive<File>, root: &str) -> Result<Box<dyn Store>, StoreError> {
+/// Opens an archive.
+pub(crate) fn open(path: &Path, mut archive: ZipArchive<File>) -> Result<Box<dyn Store>, StoreError> {
     let place = path.display().to_string();
+    let root = root(&archive).unwrap_or_default();
     let order = zip_file::member(&mut archive, path, &format!("{root}byteorder"), 16)?;
     if order.is_some_and(|order| order.trim_ascii() != b"little") {
         return Err(StoreError::Refused { place, what: "its numbers are big-endian".into() });
@@ -51,7 +57,7 @@ pub(crate) fn open(path: &Path, mut archive: ZipArchive<File>, root: &str) -> Re
             Some(&(start, elements, number)) if (elements, number) == (storage.elements, storage.number) => start,
             Some(_) => return Err(corrupt(name, "two tensors describe one storage differently")),
             None => {
-                let start = storage_start(&mut archive, path, root, name, storage)?;
+                let start = storage_start(&mut archive, path, &root, name, storage)?;
                 starts.insert(&*storage.key, (start, storage.elements, storage.number));
                 start
             }

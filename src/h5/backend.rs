@@ -18,24 +18,24 @@ pub enum Backend {
 }
 
 impl Backend {
-    /// All that this build has, the default first.
+    /// All backends of this build, the default first.
     pub const ALL: &[Backend] = &[
         #[cfg(feature = "hdf5")]
         Backend::Library,
         Backend::Rust,
     ];
 
-    /// The one that is used where nothing else is asked for.
+    /// The default backend.
     pub const DEFAULT: Backend = Backend::ALL[0];
 }
 
 /// The values in one open file.
 pub(super) trait Values: fmt::Debug + Send + Sync {
-    /// The rows of a dataset that the guard let through, row-major, as f32. The rows are in it, and are not empty.
+    /// Rows of a dataset that the guard has checked, row-major, as f32. The range is within the dataset and not empty.
     fn read(&self, dataset: &Dataset, rows: Range<usize>) -> Result<Vec<f32>, Hdf5Error>;
 }
 
-/// Opens the file at `path`, which the guard has walked by `file`; the library opens it by its name.
+/// Opens the file at `path`, which the guard has walked through the handle `file`; libhdf5 opens it by name.
 pub(super) fn values(backend: Backend, path: &Path, file: fs::File) -> Result<Box<dyn Values>, Hdf5Error> {
     match backend {
         #[cfg(feature = "hdf5")]
@@ -44,8 +44,8 @@ pub(super) fn values(backend: Backend, path: &Path, file: fs::File) -> Result<Bo
     }
 }
 
-/// Makes room for the values of a dataset, or says that there is none.
+/// Reserves memory for the values of a dataset.
 pub(super) fn reserve(values: &mut Vec<f32>, count: usize, dataset: &Dataset) -> Result<(), Hdf5Error> {
     let memory = values.try_reserve_exact(count);
-    memory.map_err(|_| Hdf5Error::too_large(dataset.place(), format!("its {count} values do not fit into memory")))
+    memory.map_err(|_| Hdf5Error::too_large(dataset.path(), format!("its {count} values do not fit in memory")))
 }

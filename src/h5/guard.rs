@@ -1,4 +1,4 @@
-//! The guard: the tree of a file's groups and datasets, walked once from the root over hard links.
+//! The guard: the tree of groups and datasets in a file, walked once from the root along hard links.
 
 use super::dataset::Dataset;
 use super::error::Hdf5Error;
@@ -14,17 +14,17 @@ use std::fs;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// The largest header of one object: its messages, and attributes of up to 64 KiB each.
+/// The maximum size of an object header: its messages, with attributes of up to 64 KiB each.
 const MAX_HEADER_BYTES: usize = 1 << 20;
 
-/// What a link of a group leads to.
+/// The target of a link.
 #[derive(Clone, Debug)]
 pub(super) enum Target {
     Group(usize),
     Dataset(u64),
-    /// A stored type.
+    /// A committed datatype.
     Other,
-    /// A second link to a group that the walk has entered by another.
+    /// A second link to a group that the walk has entered already.
     Again(usize),
     /// Why it is not followed.
     Refused(String),
@@ -36,17 +36,17 @@ pub(super) enum Target {
 pub(super) struct Group {
     pub address: u64,
     /// Its path.
-    place: String,
+    location: String,
     pub links: BTreeMap<String, Target>,
 }
 
-/// A file's structure, and the way to what is not kept of it.
+/// The structure of a file, and access to the rest of it.
 pub(super) struct Guard {
-    /// Opened anew for each object, so that it keeps no headers.
+    /// Reopened for each object, so that no headers are cached.
     storage: Arc<Metered>,
     file: Hdf5File,
     groups: Vec<Group>,
-    /// The bytes that the datasets opened so far declare.
+    /// The bytes declared by the datasets opened so far.
     declared: AtomicU64,
 }
 
@@ -68,27 +68,29 @@ impl Guard {
 
     fn walk(&mut self, root: u64) -> Result<(), Hdf5Error> {
         let mut known = HashMap::from([(root, Target::Group(0))]);
-        // Breadth first: of several links to a group, the one nearest to the root is the group's path.
+        // Breadth first: of several links to a group, the one closest to the root defines its path.
         let mut waiting = VecDeque::from([(0, 0)]);
-        self.groups.push(Group { address: root, place: "/".to_owned(), links: BTreeMap::new() });
+        self.groups.push(Group { address: root, location: "/".to_owned(), links: BTreeMap::new() });
         let mut left = MAX_LINKS;
         while let Some((group, depth)) = waiting.pop_front() {
-            let Group { address, place, .. } = &self.groups[group];
-            let (address, place) = (*address, place.clone());
-            let header = self.header(address, &place)?;
+            let Group { address, location, .. } = &self.groups[group];
+            let (address, location) = (*address, location.clone());
+            let header = self.header(address, &location)?;
             if !is_group(&header) {
-                return Err(Hdf5Error::damaged(&place, "it is no group"));
+                return Err(Hdf5Error::damaged(&location, "it is not a group"));
             }
-            let found = links::of_group(self, &header, &place)?;
+            let found = links::of_group(self, &header, &location)?;
             left = left
                 .checked_sub(found.len())
-                .ok_or_else(|| Hdf5Error::too_large(&place, format!("with it the file has over {MAX_LINKS} links")))?;
+                .ok_or_else(|| Hdf5Error::too_large(&location, format!("the file has more than {MAX_LINKS} links")))?;
             for (name, link) in found {
-                let path = if group == 0 { format!("/{name}") } else { format!("{place}/{name}") };
-                self.take(path.len() as u64).map_err(|error| Hdf5Error::of_reader(&place, error))?;
+                let path = if group == 0 { format!("/{name}") } else { format!("{location}/{name}") };
+                self.take(path.len() as u64).map_err(|error| Hdf5Error::of_reader(&location, error))?;
                 let target = match link {
-                    Link::Soft => Target::Refused("it is a soft link, which could lead anywhere".to_owned()),
-                    Link::External => Target::Refused("it is an external link, which could lead anywhere".to_owned()),
+                    Link::Soft => Target::Refused("it is a soft link, which can point anywhere".to_owned()),
+                    Link::External => {
+                        Target::Refused("it is an external link, which points to another file".to_owned())
+                    }
                     Link::Hard(address) => match known.get(&address) {
                         Some(Target::Group(first)) => Target::Again(*first),
                         Some(other) => other.clone(),
@@ -100,7 +102,7 @@ impl Guard {
                                     return Err(Hdf5Error::refused(&path, what));
                                 }
                                 waiting.push_back((self.groups.len(), depth + 1));
-                                self.groups.push(Group { address, place: path, links: BTreeMap::new() });
+                                self.groups.push(Group { address, location: path, links: BTreeMap::new() });
                             }
                             known.insert(address, target.clone());
                             target
@@ -108,16 +110,16 @@ impl Guard {
                     },
                 };
                 if self.groups[group].links.insert(name, target).is_some() {
-                    return Err(Hdf5Error::damaged(&place, "two links in it have one name"));
+                    return Err(Hdf5Error::damaged(&location, "two links in it have the same name"));
                 }
             }
         }
         Ok(())
     }
 
-    /// What is at an address that is met for the first time.
-    fn target(&self, address: u64, place: &str) -> Result<Target, Hdf5Error> {
-        match self.header(address, place) {
+    /// The object at an address that the walk reaches for the first time.
+    fn target(&self, address: u64, location: &str) -> Result<Target, Hdf5Error> {
+        match self.header(address, location) {
             Ok(header) if is_group(&header) => Ok(Target::Group(self.groups.len())),
             Ok(header) if header.messages.iter().any(|message| matches!(message, HdfMessage::DataLayout(_))) => {
                 Ok(Target::Dataset(address))
@@ -129,26 +131,26 @@ impl Guard {
         }
     }
 
-    /// What the path leads to from the root; `None` if a link on the way is missing.
+    /// The object at the path; `None` if a link on the way is missing.
     pub fn find(&self, path: &str) -> Result<Option<Target>, Hdf5Error> {
-        let mut place = String::new();
+        let mut location = String::new();
         let mut target = Target::Group(0);
         for part in path.split('/').filter(|part| !part.is_empty()) {
             let Target::Group(group) = target else { return Ok(None) };
-            place = format!("{place}/{part}");
+            location = format!("{location}/{part}");
             target = match self.groups[group].links.get(part) {
                 None => return Ok(None),
-                Some(Target::Again(first)) => return Err(self.again(&place, *first)),
-                Some(Target::Refused(what)) => return Err(Hdf5Error::refused(&place, what)),
-                Some(Target::Damaged(what)) => return Err(Hdf5Error::damaged(&place, what)),
+                Some(Target::Again(first)) => return Err(self.again(&location, *first)),
+                Some(Target::Refused(what)) => return Err(Hdf5Error::refused(&location, what)),
+                Some(Target::Damaged(what)) => return Err(Hdf5Error::damaged(&location, what)),
                 Some(target) => target.clone(),
             };
         }
         Ok(Some(target))
     }
 
-    fn again(&self, place: &str, first: usize) -> Hdf5Error {
-        Hdf5Error::refused(place, format!("it is a second link to the group `{}`", self.groups[first].place))
+    fn again(&self, location: &str, first: usize) -> Hdf5Error {
+        Hdf5Error::refused(location, format!("it is a second link to the group `{}`", self.groups[first].location))
     }
 
     /// The group at `path`.
@@ -156,12 +158,12 @@ impl Guard {
         match self.find(path)? {
             Some(Target::Group(group)) => Ok(&self.groups[group]),
             Some(_) => Err(Hdf5Error::damaged(path, "it is not a group")),
-            None => Err(Hdf5Error::Missing { place: path.to_owned() }),
+            None => Err(Hdf5Error::Missing { location: path.to_owned() }),
         }
     }
 
-    /// The paths of all datasets, without the first `/`, sorted. A second link to a group is an error: what is in it has
-    /// two paths.
+    /// The paths of all datasets, without the leading `/`, sorted. A second link to a group is an error: its members would
+    /// have two paths.
     pub fn datasets(&self) -> Result<Vec<String>, Hdf5Error> {
         let (mut found, mut waiting) = (Vec::new(), vec![(0, String::new())]);
         while let Some((group, prefix)) = waiting.pop() {
@@ -179,50 +181,50 @@ impl Guard {
         Ok(found)
     }
 
-    /// Counts the dataset `place` among those that were opened.
+    /// Adds the dataset to those opened.
     pub fn count(&self, dataset: &Dataset) -> Result<(), Hdf5Error> {
         let bytes = dataset.declared();
         let total = self.declared.fetch_add(bytes, Ordering::Relaxed).saturating_add(bytes);
         match total > self.length().saturating_mul(MAX_EXPANSION) {
             true => Err(Hdf5Error::too_large(
-                dataset.place(),
-                format!("with it the datasets declare {total} bytes, the file has {}", self.length()),
+                dataset.path(),
+                format!("in total the datasets declare {total} bytes, but the file has {}", self.length()),
             )),
             false => Ok(()),
         }
     }
 
-    /// The messages in the header of the object `place`.
-    pub fn header(&self, address: u64, place: &str) -> Result<Arc<ObjectHeader>, Hdf5Error> {
+    /// The header of the object at `location`.
+    pub fn header(&self, address: u64, location: &str) -> Result<Arc<ObjectHeader>, Hdf5Error> {
         let parsed = open(&self.storage).and_then(|file| file.get_or_parse_header(address));
-        parsed.map_err(|error| Hdf5Error::of_reader(place, error))
+        parsed.map_err(|error| Hdf5Error::of_reader(location, error))
     }
 
-    /// The bytes of the type of the dataset `place`: what was parsed of it does not tell where a number's bits are.
-    pub fn raw_type(&self, address: u64, place: &str) -> Result<Vec<u8>, Hdf5Error> {
-        let dataset = self.file.dataset(place).map_err(|error| Hdf5Error::of_reader(place, error))?;
+    /// The encoded datatype of the dataset at `location`; the parsed datatype lacks the bit layout of numbers.
+    pub fn raw_type(&self, address: u64, location: &str) -> Result<Vec<u8>, Hdf5Error> {
+        let dataset = self.file.dataset(location).map_err(|error| Hdf5Error::of_reader(location, error))?;
         if dataset.address() != address {
-            return Err(Hdf5Error::damaged(place, "its path leads to two datasets"));
+            return Err(Hdf5Error::damaged(location, "its path is ambiguous"));
         }
-        dataset.raw_datatype().map_err(|error| Hdf5Error::of_reader(place, error))
+        dataset.raw_datatype().map_err(|error| Hdf5Error::of_reader(location, error))
     }
 
-    /// The file's bytes, by the addresses that are in it.
+    /// The bytes of the file, by HDF5 address.
     pub fn storage(&self) -> &dyn Storage {
         self.file.storage()
     }
 
-    /// Counts bytes that are taken again from what was read.
+    /// Counts bytes that are copied from what has been read.
     pub fn take(&self, bytes: u64) -> hdf5_reader::error::Result<()> {
         self.storage.take(bytes)
     }
 
-    /// How many bytes there are behind the user block.
+    /// The number of bytes after the user block.
     pub fn length(&self) -> u64 {
         self.storage().len()
     }
 
-    /// Where the file's addresses begin: after a user block.
+    /// The offset of address zero: after the user block.
     pub fn base(&self) -> u64 {
         self.file.superblock().base_address
     }

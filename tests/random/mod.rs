@@ -1,6 +1,6 @@
-//! Random choices for tests that write texts: the same ones from the same seed.
+//! Reproducible random choices for tests that generate texts.
 
-/// The same choices from the same start.
+/// A generator; the same seed gives the same choices.
 pub struct RandomChoices {
     pub state: u64,
 }

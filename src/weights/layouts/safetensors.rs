@@ -1,7 +1,7 @@
-//! safetensors: eight bytes with the length of a JSON header, the header, then the tensors' bytes, little-endian.
+//! safetensors: the length of a JSON header in eight bytes, the header, then the bytes of the tensors, little-endian.
 //!
-//! Each key of the header is a tensor's name with its `dtype`, `shape` and `data_offsets`, counted from the end of the
-//! header. A name such as `features.0.weight` is the layer `features.0` and the parameter `weight`.
+//! Each key of the header is the name of a tensor, each value its `dtype`, `shape` and `data_offsets`, from the end of the
+//! header. The name `features.0.weight` means the parameter `weight` of the layer `features.0`.
 
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
@@ -17,11 +17,11 @@ use crate::request::Layout;
 use crate::weights::bind::axis_permutation::Framework;
 use crate::weights::store::{Entry, MAX_TENSOR_BYTES, Number, Role, Store, StoreError, row_count, unreadable};
 
-/// The format's own limit for the header.
+/// The limit of the format for the header.
 const MAX_HEADER_BYTES: u64 = 100 << 20;
 
 impl Number {
-    /// By the name that the format gives it.
+    /// By its name in the format.
     fn named(name: &str) -> Option<Number> {
         Some(match name {
             "F64" => Number::Float(64),
@@ -43,7 +43,7 @@ impl Number {
         }
     }
 
-    /// The values of bytes; none for integers.
+    /// Decodes values; `None` for integers.
     fn convert(self, bytes: &[u8]) -> Option<Vec<f32>> {
         let element = match self {
             Number::Float(bits) => Element::new(Kind::Float, bits / 8, false)?,
@@ -61,28 +61,28 @@ struct SafetensorsStore {
     path: PathBuf,
     file: Mutex<File>,
     entries: Vec<Entry>,
-    /// Where the bytes of each entry are, from the start of the file.
-    places: Vec<Place>,
+    /// The location of each entry, from the start of the file.
+    locations: Vec<Location>,
     framework: Framework,
-    /// Why it is taken for that framework's, where it is not PyTorch's.
+    /// How the framework was determined, if it is not PyTorch.
     remark: Option<String>,
 }
 
-/// Reads the header and checks that the tensors fill the rest of the file without gap or overlap.
+/// Reads the header and checks that the tensors fill the rest of the file without gaps or overlaps.
 pub(crate) fn open(path: &Path, mut file: File, length: u64) -> Result<Box<dyn Store>, StoreError> {
-    let place = path.display().to_string();
+    let location = path.display().to_string();
     let mut prefix = [0; 8];
     file.read_exact(&mut prefix).map_err(|source| unreadable(path, source))?;
     let size = u64::from_le_bytes(prefix);
     if size > MAX_HEADER_BYTES {
-        return Err(StoreError::TooLarge { place, what: format!("its header declares {size} bytes") });
+        return Err(StoreError::TooLarge { location, what: format!("its header declares {size} bytes") });
     }
     let mut header = Vec::new();
     file.by_ref().take(size).read_to_end(&mut header).map_err(|source| unreadable(path, source))?;
     let Header { tensors, format } =
-        serde_json::from_slice(&header).map_err(|error| corrupt(&place, format!("its JSON header: {error}")))?;
+        serde_json::from_slice(&header).map_err(|error| corrupt(&location, format!("its JSON header: {error}")))?;
     drop(header);
-    let (framework, remark) = framework(&place, format.as_deref(), &tensors)?;
+    let (framework, remark) = framework(&location, format.as_deref(), &tensors)?;
     let mut found = Vec::with_capacity(tensors.len());
     for (name, described) in tensors {
         found.push(Declared::read(&name, described)?);
@@ -93,26 +93,26 @@ pub(crate) fn open(path: &Path, mut file: File, length: u64) -> Result<Box<dyn S
         if tensor.start != end {
             return Err(corrupt(
                 &tensor.name,
-                format!("its bytes start at {}, those before end at {end}", tensor.start),
+                format!("its bytes start at {}, but the preceding tensor ends at {end}", tensor.start),
             ));
         }
         end = tensor.end;
     }
     let data = 8 + size;
     if data.checked_add(end) != Some(length) {
-        let what = format!("its header declares {end} bytes of tensors, {} follow it", length.saturating_sub(data));
+        let what = format!("its header declares {end} bytes of tensors, but {} follow", length.saturating_sub(data));
         return Err(match data.saturating_add(end) > length {
-            true => StoreError::Truncated { place, what },
-            false => corrupt(&place, what),
+            true => StoreError::Truncated { location, what },
+            false => corrupt(&location, what),
         });
     }
-    let (mut entries, mut places) = (Vec::new(), Vec::new());
-    for (entry, place) in torch_recurrent::joined(&mut found) {
+    let (mut entries, mut locations) = (Vec::new(), Vec::new());
+    for (entry, location) in torch_recurrent::joined(&mut found) {
         entries.push(entry);
-        places.push(place);
+        locations.push(location);
     }
     for tensor in found {
-        // PyTorch's counter of batches is not a parameter.
+        // PyTorch's batch counter is not a parameter.
         if tensor.name.ends_with("num_batches_tracked") {
             continue;
         }
@@ -120,31 +120,31 @@ pub(crate) fn open(path: &Path, mut file: File, length: u64) -> Result<Box<dyn S
         let (layer, role) = (layer.to_string(), role(parameter, framework));
         let (key, shape, number) = (tensor.name.clone(), tensor.shape, tensor.number);
         entries.push(Entry { layer, role, key, shape, number, class: None });
-        places.push(Place::At(tensor.start));
+        locations.push(Location::At(tensor.start));
     }
-    for place in &mut places {
-        place.starts_mut().for_each(|start| *start += data);
+    for location in &mut locations {
+        location.starts_mut().for_each(|start| *start += data);
     }
-    Ok(Box::new(SafetensorsStore { path: path.into(), file: Mutex::new(file), entries, places, framework, remark }))
+    Ok(Box::new(SafetensorsStore { path: path.into(), file: Mutex::new(file), entries, locations, framework, remark }))
 }
 
 /// Where the bytes of an entry are.
 #[derive(Clone, Copy, Debug)]
-pub(crate) enum Place {
+pub(crate) enum Location {
     At(u64),
-    /// The entry has the axes of this matrix in the other order.
+    /// The entry is the transpose of this matrix.
     Transposed(u64),
     /// The entry is the sum of two tensors.
     Sum([u64; 2]),
-    /// The entry has two tensors as its rows.
+    /// The rows of the entry are two tensors.
     Rows([u64; 2]),
 }
 
-impl Place {
+impl Location {
     fn starts_mut(&mut self) -> impl Iterator<Item = &mut u64> {
         match self {
-            Place::At(start) | Place::Transposed(start) => std::slice::from_mut(start).iter_mut(),
-            Place::Sum(starts) | Place::Rows(starts) => starts.iter_mut(),
+            Location::At(start) | Location::Transposed(start) => std::slice::from_mut(start).iter_mut(),
+            Location::Sum(starts) | Location::Rows(starts) => starts.iter_mut(),
         }
     }
 }
@@ -161,10 +161,12 @@ pub(crate) struct Declared {
 impl Declared {
     fn read(name: &str, described: Described) -> Result<Declared, StoreError> {
         let declared_type = described.dtype.as_deref().unwrap_or("(none)");
-        let number = Number::named(declared_type)
-            .ok_or_else(|| StoreError::NonNumeric { place: name.into(), found: format!("the type {declared_type}") })?;
+        let number = Number::named(declared_type).ok_or_else(|| StoreError::NonNumeric {
+            location: name.into(),
+            found: format!("the type {declared_type}"),
+        })?;
         let list = |key: &str, list: Option<Numbers>| {
-            list.map(|list| list.0).ok_or_else(|| corrupt(name, format!("its '{key}' is not a list of whole numbers")))
+            list.map(|list| list.0).ok_or_else(|| corrupt(name, format!("its '{key}' is not a list of integers")))
         };
         let sides = list("shape", described.shape)?;
         let [start, end] = list("data_offsets", described.data_offsets)?[..] else {
@@ -173,51 +175,55 @@ impl Declared {
         let elements = sides.iter().try_fold(1u64, |product, side| product.checked_mul(*side));
         let bytes = elements.and_then(|elements| elements.checked_mul(number.bytes().max(4) as u64));
         let (Some(elements), Some(..=MAX_TENSOR_BYTES)) = (elements, bytes) else {
-            return Err(StoreError::TooLarge { place: name.into(), what: format!("its shape is {sides:?}") });
+            return Err(StoreError::TooLarge { location: name.into(), what: format!("its shape is {sides:?}") });
         };
         let bytes = elements * number.bytes() as u64;
         if end.checked_sub(start) != Some(bytes) {
-            return Err(corrupt(name, format!("its shape {sides:?} takes {bytes} bytes, its place is {start}..{end}")));
+            return Err(corrupt(
+                name,
+                format!("its shape {sides:?} takes {bytes} bytes, its offsets are {start}..{end}"),
+            ));
         }
         let shape = sides.iter().map(|side| *side as usize).collect();
         Ok(Declared { name: name.into(), number, shape, start, end })
     }
 }
 
-/// Whose conventions a file follows: its metadata says so, else the names of its tensors.
+/// The framework whose conventions a file follows, by its metadata or else by the names of its tensors.
 fn framework(
-    place: &str,
+    location: &str,
     format: Option<&str>,
     tensors: &[(String, Described)],
 ) -> Result<(Framework, Option<String>), StoreError> {
     let last = |name: &str| name.rsplit(['.', '/']).next().unwrap_or(name).to_string();
     let kernel = tensors.iter().map(|(name, _)| name).find(|name| last(name) == "kernel");
-    let says = |format: &str| Some(format!("its `format` is {format}: read with channels last, matrices (in, out)"));
+    let remark = |format: &str| Some(format!("its `format` is {format}: read as channels-last, matrices (in, out)"));
     match (format, kernel) {
-        (Some(format @ ("flax" | "jax")), _) => Ok((Framework::Flax, says(format))),
-        (Some(format @ ("tf" | "tensorflow" | "keras")), _) => Ok((Framework::Keras, says(format))),
+        (Some(format @ ("flax" | "jax")), _) => Ok((Framework::Flax, remark(format))),
+        (Some(format @ ("tf" | "tensorflow" | "keras")), _) => Ok((Framework::Keras, remark(format))),
         (Some(format @ ("mlx" | "pd" | "paddle")), _) => Err(StoreError::Refused {
-            place: place.into(),
+            location: location.into(),
             what: format!(
-                "its `format` is {format}, whose order of axes is not read; save it as PyTorch, TensorFlow or Flax would"
+                "its `format` is {format}, whose axis order netc does not support; save it in the format of PyTorch, TensorFlow or Flax"
             ),
         }),
         (Some("pt"), Some(kernel)) => Err(StoreError::Refused {
-            place: place.into(),
+            location: location.into(),
             what: format!(
-                "its `format` is pt, PyTorch's, and `{kernel}` has a name of Keras or Flax: whether a matrix is (out, in) or (in, out) \
-                 cannot be told; save it with the `format` of the framework whose order it has"
+                "its `format` is pt, PyTorch, but the name `{kernel}` is from Keras or Flax: whether matrices are (out, in) or (in, out) \
+                 is ambiguous; save it with the `format` of the framework whose axis order it has"
             ),
         }),
         (_, Some(kernel)) => {
-            let remark = format!("`{kernel}` has a name of Keras or Flax: read with channels last, matrices (in, out)");
+            let remark =
+                format!("the name `{kernel}` is from Keras or Flax: read as channels-last, matrices (in, out)");
             Ok((Framework::Keras, Some(remark)))
         }
         _ => Ok((Framework::PyTorch, None)),
     }
 }
 
-/// PyTorch's names, and those of Keras and Flax in their own files.
+/// The role by the names of PyTorch, or of Keras and Flax in their files.
 fn role(parameter: &str, framework: Framework) -> Role {
     match (parameter, framework) {
         ("scale", Framework::Keras | Framework::Flax) => return Role::Gamma,
@@ -256,31 +262,31 @@ impl Store for SafetensorsStore {
     }
 
     fn read_rows(&self, index: usize, rows: Range<usize>) -> Result<Vec<f32>, StoreError> {
-        let (Some(entry), Some(start)) = (self.entries.get(index), self.places.get(index)) else {
+        let (Some(entry), Some(start)) = (self.entries.get(index), self.locations.get(index)) else {
             return Err(StoreError::NoSuchEntry { index });
         };
         let count = row_count(&entry.shape);
         if rows.end > count {
-            return Err(StoreError::NoSuchRows { place: entry.key.clone(), end: rows.end, rows: count });
+            return Err(StoreError::NoSuchRows { location: entry.key.clone(), end: rows.end, rows: count });
         }
         if rows.is_empty() {
             return Ok(Vec::new());
         }
         let row = entry.elements() / count.max(1);
         match *start {
-            Place::At(start) => self.values(entry, start, rows.start * row, rows.len() * row),
-            Place::Sum([a, b]) => {
+            Location::At(start) => self.values(entry, start, rows.start * row, rows.len() * row),
+            Location::Sum([a, b]) => {
                 let (a, b) = (
                     self.values(entry, a, rows.start * row, rows.len() * row)?,
                     self.values(entry, b, rows.start * row, rows.len() * row)?,
                 );
                 Ok(a.iter().zip(&b).map(|(a, b)| a + b).collect())
             }
-            Place::Rows(starts) => {
+            Location::Rows(starts) => {
                 let read = starts.into_iter().map(|start| self.values(entry, start, 0, row));
                 Ok(read.collect::<Result<Vec<_>, _>>()?.concat()[rows.start * row..rows.end * row].to_vec())
             }
-            Place::Transposed(start) => {
+            Location::Transposed(start) => {
                 let values = self.values(entry, start, 0, entry.elements())?;
                 Ok(rows.flat_map(|at| values.iter().skip(at).step_by(count).copied()).collect())
             }
@@ -289,14 +295,14 @@ impl Store for SafetensorsStore {
 }
 
 impl SafetensorsStore {
-    /// So many values of a tensor from the value `first` on.
+    /// `count` values of a tensor, starting at the value `first`.
     fn values(&self, entry: &Entry, start: u64, first: usize, count: usize) -> Result<Vec<f32>, StoreError> {
         let mut bytes = vec![0; count * entry.number.bytes()];
         let mut file = self.file.lock().unwrap_or_else(PoisonError::into_inner);
         file.seek(SeekFrom::Start(start + (first * entry.number.bytes()) as u64))
             .and_then(|_| file.read_exact(&mut bytes))
             .map_err(|source| unreadable(&self.path, source))?;
-        let whole = || StoreError::NonNumeric { place: entry.key.clone(), found: entry.number.to_string() };
+        let whole = || StoreError::NonNumeric { location: entry.key.clone(), found: entry.number.to_string() };
         entry.number.convert(&bytes).ok_or_else(whole)
     }
 }

@@ -1,20 +1,20 @@
-//! PyTorch's `nn.LSTM` and `nn.GRU` in safetensors: `weight_ih_l0`, `weight_hh_l0`, `bias_ih_l0`, `bias_hh_l0`, with `_l1` and
-//! so on for layers that follow and `_reverse` for the other direction; their cells have the names without `_l0`.
+//! PyTorch's `nn.LSTM` and `nn.GRU` in safetensors: `weight_ih_l0`, `weight_hh_l0`, `bias_ih_l0`, `bias_hh_l0`, with `_l1` etc.
+//! for further layers and `_reverse` for the reverse direction; cells (`nn.LSTMCell`) have the names without `_l0`.
 //!
-//! The gates of an LSTM have NeuPy's order (input, forget, cell, output), those of a GRU are put into it by its transform.
-//! Matrices are (out, in). There are two biases: an LSTM's are added, a GRU's become two rows, as Keras has them. Several
-//! layers of one module are `NAME/l0`, `NAME/l1`; both directions `NAME/forward`, `NAME/backward`.
+//! The gates of an LSTM are in NeuPy's order (input, forget, cell, output); those of a GRU are reordered by its transform.
+//! Matrices are (out, in). There are two biases: those of an LSTM are added, those of a GRU become two rows, as in Keras. The
+//! layers of a stacked module are `NAME/l0`, `NAME/l1`; the two directions are `NAME/forward`, `NAME/backward`.
 
-use super::safetensors::{Declared, Place};
+use super::safetensors::{Declared, Location};
 use crate::weights::store::{Entry, Role};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// What entries say that they are of.
+/// The classes of entries.
 pub(crate) const LSTM: &str = "LSTM";
 pub(crate) const GRU: &str = "GRU";
 
-/// Takes the tensors of LSTMs and GRUs out of `found` and returns them as the entries that layers take.
-pub(crate) fn joined(found: &mut Vec<Declared>) -> Vec<(Entry, Place)> {
+/// Removes the tensors of LSTMs and GRUs from `found` and returns them as the entries of netc's layers.
+pub(crate) fn joined(found: &mut Vec<Declared>) -> Vec<(Entry, Location)> {
     // By module, layer and direction.
     let mut cells: BTreeMap<(String, usize, bool), BTreeMap<&str, usize>> = BTreeMap::new();
     for (at, tensor) in found.iter().enumerate() {
@@ -33,7 +33,7 @@ pub(crate) fn joined(found: &mut Vec<Declared>) -> Vec<(Entry, Place)> {
             (Some(&input), Some(&hidden)) => same(input, hidden) && *shape(input) == [a],
             _ => false,
         };
-        // By its gates; a plain recurrent layer has one.
+        // By the number of gates; a plain RNN has one.
         let classes = [(4, LSTM), (3, GRU)];
         let class = classes.into_iter().find(|(gates, _)| Some(a) == units.checked_mul(*gates))?.1;
         (a == b && biases).then_some(class)
@@ -59,17 +59,17 @@ pub(crate) fn joined(found: &mut Vec<Declared>) -> Vec<(Entry, Place)> {
             let (key, shape) = (tensor.name.clone(), tensor.shape.iter().rev().copied().collect());
             let class = class.map(str::to_string);
             let entry = Entry { layer: layer.clone(), role, key, shape, number: tensor.number, class };
-            entries.push((entry, Place::Transposed(tensor.start)));
+            entries.push((entry, Location::Transposed(tensor.start)));
             taken.insert(at);
         }
         if let (Some(&a), Some(&b)) = (parts.get("bias_ih"), parts.get("bias_hh")) {
             let (key, starts) = (format!("{} + {}", found[a].name, found[b].name), [found[a].start, found[b].start]);
-            let (shape, place) = match class {
-                Some(GRU) => ([&[2], shape(a)].concat(), Place::Rows(starts)),
-                _ => (shape(a).to_vec(), Place::Sum(starts)),
+            let (shape, location) = match class {
+                Some(GRU) => ([&[2], shape(a)].concat(), Location::Rows(starts)),
+                _ => (shape(a).to_vec(), Location::Sum(starts)),
             };
             let (class, number) = (class.map(str::to_string), found[a].number);
-            entries.push((Entry { layer: layer.clone(), role: Role::Biases, key, shape, number, class }, place));
+            entries.push((Entry { layer: layer.clone(), role: Role::Biases, key, shape, number, class }, location));
             taken.extend([a, b]);
         }
     }

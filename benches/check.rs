@@ -1,19 +1,19 @@
-//! What `netc check` costs: reading, expanding and proving nets of a thousand layers. `cargo bench --profile release --bench check`
+//! The cost of `netc check`: parsing, expanding and checking nets of a thousand layers. `cargo bench --profile release --bench check`
 
 use netc::{check, elaborate};
 use std::hint::black_box;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-/// Checks of each net; the median is what is printed.
+/// Runs for each net; the median is printed.
 const RUNS: usize = 51;
 
-/// A chain of a thousand layers, each of them written.
+/// A chain of a thousand layers, all written out.
 fn chain() -> String {
     format!("net chain = Input(32x32x3){}", " >> Conv(3x3, 8, padding=same)\n".repeat(999))
 }
 
-/// A residual network of a thousand layers, its block written once.
+/// A residual network of a thousand layers, with a block that is written once.
 fn residual() -> String {
     "net residual = Input(32x32x16) >> repeat i in 1..=142 { block(\"b{i}\") }\n\
      net block(id) = (Conv(3x3, 16, padding=same, bias=false) as \"{id}_1\" >> BatchNorm as \"{id}_2\" >> Relu \

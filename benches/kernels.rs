@@ -180,7 +180,7 @@ fn products(bench: &Bench) {
 }
 
 fn main() {
-    // Arguments that begin with dashes are cargo's flags.
+    // Arguments that start with dashes are flags of cargo.
     let filter = std::env::args().skip(1).find(|word| !word.starts_with('-')).unwrap_or_default();
     let bench = Bench { threads: ThreadPool::new(netc::runtime::thread_count::available()), filter };
     convolutions(&bench);

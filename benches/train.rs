@@ -1,10 +1,10 @@
 //! netc's side of the training benchmark: `train head|full|block5|cached BATCH THREADS [FILE.h5]`.
 //!
-//! `full` trains the whole VGG16, `block5` its last block and its dense layers, `cached` the same behind the frozen
-//! front's output, as `netc train` does.
+//! `full` trains the whole VGG16, `block5` its last block and its dense layers, `cached` the same from cached features of the
+//! frozen front, as `netc train` does.
 //!
-//! Prints one line of JSON when the first step is done, then answers each `run K` on stdin with `[[ms, …], loss]`, as
-//! the peers do; `benches/peers/run.py --train` asks. Without arguments, as `cargo test --benches` calls it, it ends.
+//! Prints one line of JSON after the first step, then responds to each `run K` on stdin with `[[ms, …], loss]`, like the peers;
+//! `benches/peers/run.py --train` drives it. Without arguments, as in `cargo test --benches`, it exits.
 
 use netc::compile::{self, BuildOptions, Values};
 use netc::data::SeededRng;
@@ -23,11 +23,11 @@ use std::time::Instant;
 
 const CLASSES: usize = 10;
 const RATE: f32 = 1e-3;
-/// Rows of the head's epoch, and of its batches.
+/// Rows of an epoch of the head, and of its batches.
 const ROWS: usize = 10_000;
 const HEAD_BATCH: usize = 128;
 
-/// VGG16 as the peers train it: without dropout, logits into a softmax.
+/// VGG16 as trained by the peers: without dropout, with logits and softmax.
 fn spec(task: &str) -> String {
     let conv = |filters: usize, n: usize| format!("Conv(3x3, {filters}, padding=1) as features.{n} >> Relu");
     let block = |layers: &[(usize, usize)]| {
@@ -51,7 +51,7 @@ fn spec(task: &str) -> String {
     }
 }
 
-/// Numbers around nothing, the same in every run.
+/// Reproducible numbers around zero.
 fn noise(len: usize, mut seed: u64) -> Vec<f32> {
     let mut next = || {
         seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);

@@ -1,10 +1,10 @@
-//! What a file holds, by its first bytes: file names lie, and a good error says what a file really is. The one table of
-//! signatures: whoever reads or writes a format takes its signature from here.
+//! Detects the content of a file by its first bytes, as names may be wrong and errors should say what a file really is. All
+//! readers and writers take the signature of their format from here.
 
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
 
-/// Bytes that [`Content::of`] looks at; fewer are enough for a short file.
+/// The number of bytes that [`Content::of`] examines; a short file has fewer.
 pub const HEAD: usize = 512;
 
 /// The first bytes of an artifact.
@@ -28,7 +28,7 @@ pub enum Content {
     Hdf5,
     Safetensors,
     Artifact,
-    /// A picture in a format that is not read, with its article.
+    /// A picture in an unsupported format, with its article.
     OtherPicture(&'static str),
     /// Something else, with its article.
     Other(&'static str),
@@ -52,7 +52,7 @@ const SIGNATURES: [(&[u8], Content); 22] = [
     (b"8BPS", Content::OtherPicture("a Photoshop file")),
     (b"%PDF", Content::Other("a PDF")),
     (b"\x1f\x8b", Content::Other("a gzip-compressed file: decompress it first")),
-    (b"\x80\x02\x8a\x0al\xfc\x9cF\xf9 j\xa8P\x19.", Content::Other("an old Python pickle of PyTorch (.pth, .pt)")),
+    (b"\x80\x02\x8a\x0al\xfc\x9cF\xf9 j\xa8P\x19.", Content::Other("an old PyTorch pickle (.pth, .pt)")),
     (b"\x80\x02", Content::Other("a Python pickle")),
     (b"\x80\x04", Content::Other("a Python pickle")),
     (b"\x80\x05", Content::Other("a Python pickle")),
@@ -62,7 +62,7 @@ const SIGNATURES: [(&[u8], Content); 22] = [
 impl Content {
     /// The content of a file that begins with `head` (up to [`HEAD`] bytes) and has `length` bytes.
     pub fn of(head: &[u8], length: u64) -> Self {
-        // The length of safetensors' header may begin like another format: the brace behind it decides.
+        // The length of a safetensors header may look like another signature; the brace after it decides.
         if is_safetensors(head, length) {
             return Content::Safetensors;
         }
@@ -81,7 +81,7 @@ impl Content {
         }
     }
 
-    /// The content of a file, which is rewound. HDF5 is also found behind a user block.
+    /// The content of a file, which is rewound. HDF5 is detected after a user block too.
     ///
     /// # Errors
     /// If it cannot be read.
@@ -107,7 +107,7 @@ impl Content {
         Ok(content)
     }
 
-    /// Text, by its characters; the cut at [`HEAD`] may split the last one.
+    /// Detects text by its characters, of which the last may be split at [`HEAD`].
     fn of_text(head: &[u8]) -> Option<Self> {
         let text = match std::str::from_utf8(head) {
             Ok(text) => text,
@@ -144,17 +144,17 @@ impl Content {
     }
 }
 
-/// Whether a file begins as safetensors do: with the length of a JSON object that fits it.
+/// Whether a file starts like safetensors: with the length of a JSON object that fits in it.
 fn is_safetensors(head: &[u8], length: u64) -> bool {
     let [a, b, c, d, e, f, g, h, b'{', ..] = *head else { return false };
     u64::from_le_bytes([a, b, c, d, e, f, g, h]).checked_add(8).is_some_and(|end| end <= length)
 }
 
 const ONNX: &str =
-    "an ONNX model: `numpy_helper.to_array` of its initialisers and `safetensors.numpy.save_file` make weights of it";
-const TFLITE: &str = "a TensorFlow Lite model, which holds no names of layers: take the model that it was made from";
+    "an ONNX model: convert its initialisers with `numpy_helper.to_array` and `safetensors.numpy.save_file`";
+const TFLITE: &str = "a TensorFlow Lite model, which has no layer names: use the model that it was converted from";
 
-/// An ONNX file begins with its version and the name of its producer, as protocol buffers.
+/// An ONNX file starts with its version and the name of its producer, as protocol buffers.
 fn is_onnx(head: &[u8]) -> bool {
     matches!(head, [0x08, 1..=32, 0x12 | 0x1a | 0x22 | 0x2a | 0x30 | 0x3a | 0x42, ..])
 }

@@ -1,4 +1,4 @@
-//! The weights and labels that a spec asks for: plain data, which [`crate::elaborate`] reads from the spec's items and
+//! The weights and labels that a spec requests: plain data, which [`crate::elaborate`] reads from the spec's items and
 //! [`crate::weights`] and [`crate::compile`] open.
 
 use crate::ops::preprocessing::Preprocessing;
@@ -80,7 +80,7 @@ impl FromStr for Layout {
 
     fn from_str(text: &str) -> Result<Self, String> {
         let known = Layout::ALL.iter().copied().find(|layout| layout.name() == text);
-        known.ok_or_else(|| format!("'{text}' is not a layout of weights: netc reads {}", Layout::list()))
+        known.ok_or_else(|| format!("'{text}' is not a weights layout; the layouts are {}", Layout::list()))
     }
 }
 
@@ -98,7 +98,7 @@ pub struct WeightsRequest {
     pub layout: Option<Layout>,
     /// Whether parameters that the file lacks start from their initializers.
     pub initialize_missing: bool,
-    /// From names in the file to layers of the net, as the spec says.
+    /// From names in the file to layers of the net, by the spec.
     pub rename: BTreeMap<String, String>,
     /// The same from the table that ships with the net; `rename` has priority.
     pub shipped_rename: BTreeMap<String, String>,

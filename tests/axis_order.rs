@@ -1,5 +1,5 @@
-//! Weights of frameworks with channels first, and of those that store matrices transposed: the compiled net computes what the
-//! framework computes, or an error names the layer.
+//! Weights of channels-first frameworks, and of those that store matrices transposed: the compiled net computes the same as the
+//! framework, or an error names the layer.
 
 use ndarray_npy::ReadNpyExt;
 use netc::compile::{Build, BuildOptions, build};
@@ -17,7 +17,7 @@ mod random;
 mod random_nets;
 mod torch;
 
-/// A build of a spec, or what is told.
+/// The build of a spec, or its diagnostics.
 fn built(folder: &Path, text: &str) -> Result<Build, (Vec<Code>, String)> {
     let spec = load_text(&folder.join("m.net"), text, &from_disk);
     let options = BuildOptions { net: Some("m".into()), allow_untrained: true, ..BuildOptions::default() };
@@ -38,7 +38,7 @@ fn worst(found: &[f32], wanted: impl IntoIterator<Item = f64>) -> f64 {
     found.iter().zip(wanted).map(|(a, b)| (f64::from(*a) - b).abs()).fold(0.0, f64::max)
 }
 
-/// The report of the one file.
+/// The report of the only file.
 fn report(build: &Build) -> String {
     build.bindings.report.files[0].to_string()
 }
@@ -55,9 +55,9 @@ fn files_of_frameworks_give_what_they_compute() {
         ("two_flattened_branches_concatenated_pytorch", "permuted rows of d"),
         ("dense_reshape_conv_pytorch", "channels first: permuted columns of g, values of g"),
         ("embedding_pytorch", "16 parameters"),
-        ("safetensors_of_flax", "its `format` is flax: read with channels last"),
+        ("safetensors_of_flax", "its `format` is flax: read as channels-last"),
     ];
-    for (case, said) in cases {
+    for (case, expected) in cases {
         let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/data/axis_order").join(case);
         let text = fs::read_to_string(folder.join("m.net")).expect("a spec");
         let build = built(&folder, &text).unwrap_or_else(|(_, messages)| panic!("{case}: {messages}"));
@@ -67,11 +67,11 @@ fn files_of_frameworks_give_what_they_compute() {
         let largest = right.iter().fold(1.0, |most: f64, value| most.max(f64::from(value.abs())));
         let worst = worst(&found, right.iter().map(|value| f64::from(*value)));
         assert!(worst < 1e-5 * largest, "{case}: {worst:e} of {largest}");
-        assert!(report(&build).contains(said), "{case}: {}", report(&build));
+        assert!(report(&build).contains(expected), "{case}: {}", report(&build));
     }
 }
 
-/// The net `m` on PyTorch's weights of `base`: the output of each of the samples, or what is told.
+/// The net `m` with PyTorch's weights of `base`: the output for each sample, or the diagnostics.
 fn outputs(state: &State, spec: &str, inputs: &[Tensor]) -> Result<(Vec<f32>, String), (Vec<Code>, String)> {
     let folder = tempfile::tempdir().expect("a folder");
     state.write(&folder.path().join("m.safetensors"), "pt");
@@ -80,7 +80,7 @@ fn outputs(state: &State, spec: &str, inputs: &[Tensor]) -> Result<(Vec<f32>, St
     Ok((run(&build, inputs.len(), &x), report(&build)))
 }
 
-/// A convolution, a flatten, a normalisation and a dense layer: its weights, what it computes before the normalisation and at the end.
+/// A convolution, a flatten, a normalisation and a dense layer: weights, values before the normalisation, and outputs.
 fn base(state: &mut State) -> impl Fn(&Tensor) -> (Tensor, Tensor) + use<> {
     let (kernel, bias) = (state.parameter("c.weight", &[4, 2, 3, 3]), state.parameter("c.bias", &[4]));
     let [gamma, beta, mean] =
@@ -106,7 +106,7 @@ fn a_head_that_is_cut_off_takes_netcs_own_features() {
     let compute = base(&mut state);
     let x = state.random(&[2, 5, 6]);
     let (flat, right) = compute(&x);
-    // Features in netc's order: the pixels of (3, 4) one behind the other.
+    // Features in netc's order: the pixels of (3, 4), one after another.
     let image = flat.view(&[4, 3, 4]);
     let own = image.channels_last().flatten();
     let cases = [
@@ -139,13 +139,13 @@ fn a_head_with_its_own_file_follows_what_feeds_it() {
         net body = Input(3x4x2) >> Conv(1x1, 4) as c >> Flatten\nnet head = Input(48) >> Dense(3) as h\n";
     let (found, _) = outputs(&state, &format!("{nets}net m = frozen(body) >> head\n"), &[x]).expect("a run");
     assert!(worst(&found, right.values.iter().copied()) < 1e-5);
-    // By itself it takes features as they come.
+    // On its own, it takes features in any order.
     let alone = "weights m = \"m.safetensors\"\nnet m = Input(48) >> Dense(3) as h\n";
     let (found, report) = outputs(&state, alone, &[flat]).expect("a run");
     assert!(worst(&found, right.values.iter().copied()) < 1e-5 && !report.contains("permuted"), "{report}");
 }
 
-/// What ends at a layer before an image is made of its values gives them as the whole net has them there.
+/// A net that ends before a reshape to an image outputs the same values as the whole net has there.
 #[test]
 fn the_two_halves_of_a_decoder_fit_together() {
     let mut state = State::seeded(3);
@@ -173,7 +173,7 @@ fn the_two_halves_of_a_decoder_fit_together() {
     }
 }
 
-/// Sums of a flattened image and of features: the dense layer's columns come in the image's order.
+/// Sums of a flattened image and of features: the columns of the dense layer are in the order of the image.
 #[test]
 fn a_branch_is_put_into_the_order_of_the_other() {
     let mut state = State::seeded(4);
@@ -234,14 +234,14 @@ fn what_cannot_be_told_is_refused_by_name() {
         let refusal = messages.split("error[E0412]").nth(1).unwrap_or_default();
         assert!(refusal.contains(named) && refusal.contains("help"), "{case}: {messages}");
     }
-    // The user's own layers behind a net's file are netc's: nothing of theirs is in it.
+    // Layers that the user adds after a net with weights are in netc's order: the file has none of their weights.
     let spec = format!(
         "weights base = \"m.safetensors\"\nnet base = {conv}\nnet m = base >> Flatten >> Slice(2, 10) >> Dense(3)\n"
     );
     assert!(outputs(&state, &spec, &[Tensor::new(&[2, 3, 4], vec![0.5; 24])]).is_ok());
 }
 
-/// As the help of a refusal says: written on the axes of the file's framework, by transposes, it can be told.
+/// Following the help of an error: if transposes restore the axis order of the framework, the order is known.
 #[test]
 fn what_is_written_on_the_frameworks_axes_is_taken() {
     let mut state = State::seeded(7);
@@ -258,7 +258,7 @@ fn what_is_written_on_the_frameworks_axes_is_taken() {
     assert!(worst(&found, right.values.iter().copied()) < 1e-5 && !report.contains("permuted"), "{report}");
 }
 
-/// Whose conventions a file follows is told by its metadata, else by its names.
+/// The framework is determined by the metadata of a file, else by its names.
 #[test]
 fn files_with_channels_last_are_told_by_metadata_or_names() {
     let mut state = State::seeded(6);
@@ -273,21 +273,21 @@ fn files_with_channels_last_are_told_by_metadata_or_names() {
     let spec = "weights m = \"m.safetensors\"\nnet m = Input(1x3x2) >> Conv(1x1, 2, bias=false) as c >> Flatten >> Dense(6, bias=false) as d\n";
     let folder = tempfile::tempdir().expect("a folder");
     let values: Vec<f32> = x.channels_last().values.iter().map(|value| *value as f32).collect();
-    for (format, said) in
-        [("flax", "`format` is flax"), ("tf", "`format` is tf"), ("np", "`c.kernel` has a name of Keras or Flax")]
+    for (format, expected) in
+        [("flax", "`format` is flax"), ("tf", "`format` is tf"), ("np", "the name `c.kernel` is from Keras or Flax")]
     {
         state.write(&folder.path().join("m.safetensors"), format);
         let build = built(folder.path(), spec).unwrap_or_else(|(_, messages)| panic!("{format}: {messages}"));
         assert!(worst(&run(&build, 1, &values), right.values.iter().copied()) < 1e-5, "{format}");
-        assert!(report(&build).contains(said) && !report(&build).contains("permuted"), "{}", report(&build));
+        assert!(report(&build).contains(expected) && !report(&build).contains("permuted"), "{}", report(&build));
     }
-    // Kernels of transposed convolutions are mirrored in Flax.
+    // Flax mirrors the kernels of transposed convolutions.
     state.write(&folder.path().join("m.safetensors"), "flax");
     let (codes, messages) = built(folder.path(), &spec.replace("Conv(", "Deconv(")).expect_err("a refusal");
-    assert!(codes == [Code::WeightsMismatch] && messages.contains("mirrored in Flax"), "{messages}");
-    for (format, said) in [("pt", "cannot be told"), ("mlx", "whose order of axes is not read")] {
+    assert!(codes == [Code::WeightsMismatch] && messages.contains("Flax mirrors the kernels"), "{messages}");
+    for (format, expected) in [("pt", "is ambiguous"), ("mlx", "whose axis order netc does not support")] {
         state.write(&folder.path().join("m.safetensors"), format);
         let (codes, messages) = built(folder.path(), spec).expect_err(format);
-        assert!(codes == [Code::WeightsUnreadable] && messages.contains(said), "{messages}");
+        assert!(codes == [Code::WeightsUnreadable] && messages.contains(expected), "{messages}");
     }
 }

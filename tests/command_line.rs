@@ -1,4 +1,4 @@
-//! The program as a user runs it: what is printed where, and the exit codes.
+//! The command line: what is printed where, and exit codes.
 
 use ndarray::{Array, Array2};
 use ndarray_npy::{ReadNpyExt, WriteNpyExt};
@@ -14,7 +14,7 @@ fn root() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR"))
 }
 
-/// What a command gave.
+/// The result of a command.
 #[derive(Debug)]
 struct Answer {
     code: Option<i32>,
@@ -34,31 +34,31 @@ fn netc(arguments: &[&str]) -> Answer {
 }
 
 impl Answer {
-    /// Done, with all of it on stdout.
+    /// Success; returns stdout.
     fn done(self) -> String {
         assert_eq!(self.code, Some(0), "{self:?}");
         self.out
     }
 
-    /// Done, and nothing was said on stderr.
+    /// Success, with nothing on stderr.
     fn quiet(self) -> String {
         assert_eq!((self.code, self.messages.as_str()), (Some(0), ""), "{self:?}");
         self.out
     }
 
-    /// Refused, with nothing on stdout.
+    /// Failure, with nothing on stdout.
     fn refused(self) -> String {
         assert_eq!((self.code, self.out.as_str()), (Some(1), ""), "{self:?}");
         self.messages
     }
 
-    /// One JSON document and nothing else.
+    /// Success, with a single JSON document on stdout.
     fn json(self) -> Value {
         serde_json::from_str(&self.out).unwrap_or_else(|error| panic!("{error}: {self:?}"))
     }
 }
 
-fn assert_says(text: &str, parts: &[&str]) {
+fn assert_contains(text: &str, parts: &[&str]) {
     for part in parts {
         assert!(text.contains(part), "`{part}` is missing in\n{text}");
     }
@@ -70,9 +70,9 @@ fn check() {
         netc(&["check", "vgg16[..dropout-2]"]).quiet(),
         "expression: (?, 224, 224, 3) -> [... 38 layers ...] -> (?, 4096)\n"
     );
-    assert_says(&netc(&["check", SQUEEZENET]).quiet(), &["squeezenet1_1: (?, 227, 227, 3) -> [... "]);
+    assert_contains(&netc(&["check", SQUEEZENET]).quiet(), &["squeezenet1_1: (?, 227, 227, 3) -> [... "]);
     let refused = netc(&["check", "Input(8x8x3) >> Dense(3)"]).refused();
-    assert_says(&refused, &["error[E0301]", "expression:1:17", "(192 features)"]);
+    assert_contains(&refused, &["error[E0301]", "expression:1:17", "(192 features)"]);
     let json = netc(&["check", "Input(8x8x3) >> Dense(3)", "--format", "json"]);
     assert_eq!((json.code, json.messages.as_str()), (Some(1), ""));
     let json = json.json();
@@ -88,17 +88,17 @@ fn check() {
 #[test]
 fn show() {
     let tail = netc(&["show", "vgg16[-3..]"]).quiet();
-    assert_says(&tail, &["dropout-2", "dense_3", "softmax-1"]);
+    assert_contains(&tail, &["dropout-2", "dense_3", "softmax-1"]);
     assert!(!tail.contains("dense_2"), "{tail}");
     let table = netc(&["show", "vgg16"]).quiet();
-    assert_says(
+    assert_contains(
         &table,
         &["(?, 224, 224, 3) -> [... 41 layers ...] -> (?, 1000)", "max-pooling-5", "dense_3", "softmax-1"],
     );
     let json = netc(&["show", "vgg16", "--format", "json"]).json();
     let layers = json["layers"].as_array().expect("layers");
     assert_eq!((json["net"].as_str(), layers.len()), (Some("vgg16"), 41));
-    assert_says(json["summary"].as_str().unwrap_or_default(), &["[... 41 layers ...]"]);
+    assert_contains(json["summary"].as_str().unwrap_or_default(), &["[... 41 layers ...]"]);
     for key in ["index", "name", "kind", "output", "parameters", "macs", "inputs"] {
         assert!(layers.iter().all(|layer| !layer[key].is_null()), "{key}");
     }
@@ -114,7 +114,7 @@ fn stages_are_text() {
         "net small = Input(8x8x3) >> Conv(3x3, 4) as first >> Relu >> Flatten >> Softmax(2)\n",
     )
     .expect("a spec");
-    for (stage, says) in [
+    for (stage, expected) in [
         ("ast", &["small", "Conv", "first"][..]),
         ("graph", &["first", "relu-1", "reshape-1", "softmax-1"]),
         ("fused", &["first", "relu-1", "softmax-1"]),
@@ -122,19 +122,19 @@ fn stages_are_text() {
         ("weights", &["first", "softmax-1"]),
     ] {
         let text = netc_in(folder.path(), &["build", "small.net", "--emit", stage]).quiet();
-        assert_says(&text, says);
+        assert_contains(&text, expected);
         assert_eq!(text, netc_in(folder.path(), &["build", "small.net", "--emit", stage]).quiet(), "{stage} varies");
     }
     assert_eq!(fs::read_dir(folder.path()).expect("the folder").count(), 1, "a stage writes no file");
 }
 
-/// A folder with SqueezeNet's artifact.
+/// A folder with the artifact of SqueezeNet.
 fn squeezenet() -> tempfile::TempDir {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("squeezenet.netb");
     let built = netc(&["build", SQUEEZENET, "-o", path.to_str().expect("UTF-8")]);
     assert_eq!((built.code, built.out.as_str()), (Some(0), ""), "{built:?}");
-    assert_says(&built.messages, &["Checking squeezenet1_1", "Binding", "Fusing", "Planning arena", "Finished"]);
+    assert_contains(&built.messages, &["Checking squeezenet1_1", "Binding", "Fusing", "Planning arena", "Finished"]);
     folder
 }
 
@@ -161,7 +161,7 @@ fn a_cat_is_a_cat() {
     assert_eq!((lines.len(), lines[0]), (3, "input,rank,index,label,probability"));
     assert!(lines[1].starts_with(&format!("{CAT},1,282,tiger cat,0.")), "{csv}");
 
-    // A folder, whatever the batch and the threads.
+    // A folder; the result does not depend on batch size and threads.
     let photos = tempfile::tempdir().expect("a folder");
     for name in ["c.png", "a.png", "b.png"] {
         fs::copy(root().join(CAT), photos.path().join(name)).expect("a copy");
@@ -187,14 +187,14 @@ fn a_cat_is_a_cat() {
         }
         all.push(names.len());
     }
-    // What is no photo does not spoil the others, but is told and gives the exit code.
+    // A file that is not a photo does not affect the others, but is reported and sets the exit code.
     fs::write(photos.path().join("d.png"), "not a photo either").expect("a file");
     let mixed = netc(&["predict", model, folder_of_photos, "--format", "json"]);
-    assert_says(&mixed.messages, &["d.png"]);
+    assert_contains(&mixed.messages, &["d.png"]);
     assert_eq!(mixed.json().as_array().map(Vec::len), Some(3));
 
     let inspected = netc(&["inspect", model]).quiet();
-    assert_says(&inspected, &["squeezenet1_1", "squeezenet1_1.hdf5"]);
+    assert_contains(&inspected, &["squeezenet1_1", "squeezenet1_1.hdf5"]);
     assert!(netc(&["inspect", model, "--format", "json"]).json().is_object());
 }
 
@@ -208,7 +208,7 @@ fn photos_that_are_none() {
     let predict =
         |inputs: &[&str]| netc_in(folder.path(), &[&["predict", spec, "--allow-untrained"], inputs].concat()).refused();
     for (input, code) in [("empty", "E0704"), ("none.jpg", "E0704"), ("text.png", "E0"), ("nothing.jpg", "E0")] {
-        assert_says(&predict(&[input]), &[&format!("error[{code}"), input]);
+        assert_contains(&predict(&[input]), &[&format!("error[{code}"), input]);
     }
 }
 
@@ -234,7 +234,7 @@ fn arrays_in_and_out() {
         let index = image["top"][0]["index"].as_u64().expect("an index") as usize;
         assert!(row.iter().all(|value| *value <= row[index]));
     }
-    // Other endings hold the same, under the layer's name.
+    // Other formats contain the same, under the name of the layer.
     for name in ["y.npz", "y.h5"] {
         assert_eq!(predict(&["-o", name]).done(), "", "{name}");
         let list = netc::data::arrays::array_file::list(&at(name)).expect("a list");
@@ -252,9 +252,9 @@ fn arrays_in_and_out() {
     assert_eq!(answer.done(), "");
     let sum = netc::data::arrays::array_file::read(&at("out.npz"), Some("elementwise-1")).expect("the sum");
     assert!(sum.iter().zip(&x).all(|(sum, x)| (sum - 2.0 * x).abs() < 1e-6));
-    // What cannot be written leaves nothing.
+    // A failed write leaves no file.
     let before = fs::read_dir(folder.path()).expect("the folder").count();
-    assert_says(&predict(&["-o", "x.npy/y.npy"]).refused(), &["E0904", "x.npy/y.npy"]);
+    assert_contains(&predict(&["-o", "x.npy/y.npy"]).refused(), &["E0904", "x.npy/y.npy"]);
     assert_eq!(fs::read_dir(folder.path()).expect("the folder").count(), before);
 }
 
@@ -271,27 +271,27 @@ fn damaged_artifacts() {
     let cat = root().join(CAT);
     let predict = || netc_in(folder.path(), &["predict", "net.netb", cat.to_str().expect("UTF-8")]);
     predict().done();
-    for (at, says) in [(0, "E0901"), (9, "E0902"), (20, "E0903"), (100, "E0903"), (whole.len() - 5, "E0903")] {
+    for (at, expected) in [(0, "E0901"), (9, "E0902"), (20, "E0903"), (100, "E0903"), (whole.len() - 5, "E0903")] {
         let mut bytes = whole.clone();
         bytes[at] ^= 0x10;
         fs::write(&path, bytes).expect("a damaged artifact");
-        assert_says(&predict().refused(), &[says]);
+        assert_contains(&predict().refused(), &[expected]);
     }
     fs::write(&path, &whole[..whole.len() / 2]).expect("half an artifact");
-    assert_says(&predict().refused(), &["E0903", "net.netb"]);
+    assert_contains(&predict().refused(), &["E0903", "net.netb"]);
 }
 
 #[test]
 fn help_and_usage() {
-    assert_says(&netc(&["help", "Conv"]).quiet(), &["Convolution", "filters", "padding", "dilation"]);
-    assert_says(&netc(&["help", "build"]).quiet(), &["--allow-untrained"]);
-    assert_says(&netc(&["help"]).quiet(), &["predict", "MaxPooling", "vgg16"]);
-    assert_says(&netc(&["help", "Covn"]).refused(), &["Conv"]);
-    assert_says(&netc(&["explain", "E0301"]).quiet(), &["E0301", "Flatten"]);
+    assert_contains(&netc(&["help", "Conv"]).quiet(), &["Convolution", "filters", "padding", "dilation"]);
+    assert_contains(&netc(&["help", "build"]).quiet(), &["--allow-untrained"]);
+    assert_contains(&netc(&["help"]).quiet(), &["predict", "MaxPooling", "vgg16"]);
+    assert_contains(&netc(&["help", "Covn"]).refused(), &["Conv"]);
+    assert_contains(&netc(&["explain", "E0301"]).quiet(), &["E0301", "Flatten"]);
     assert_eq!(netc(&["explain", "e0301"]).quiet(), netc(&["explain", "E0301"]).quiet());
     assert!(netc(&["explain", "E9999"]).refused().contains("E9999"));
-    assert_says(&netc(&["--version"]).quiet(), &["netc 0."]);
-    assert_says(&netc(&["--help"]).quiet(), &["Usage"]);
+    assert_contains(&netc(&["--version"]).quiet(), &["netc 0."]);
+    assert_contains(&netc(&["--help"]).quiet(), &["Usage"]);
     for usage in [
         &["predict"][..],
         &["build"],
@@ -320,13 +320,13 @@ fn fmt() {
     netc_in(folder.path(), &["fmt", "--check", "small.net"]).done();
     let wrong = "net small = Input(4 >> Relu(5)\n";
     fs::write(&path, wrong).expect("a spec");
-    assert_says(&netc_in(folder.path(), &["fmt", "small.net"]).refused(), &["E0102"]);
+    assert_contains(&netc_in(folder.path(), &["fmt", "small.net"]).refused(), &["E0102"]);
     assert_eq!(fs::read_to_string(&path).expect("the spec"), wrong, "what is wrong stays as it is");
 }
 
 #[test]
 fn verify_and_the_default_place() {
-    assert_says(
+    assert_contains(
         &netc(&["verify", "Input(6x6x4) >> Conv(3x3, 8) >> Relu >> Flatten >> Softmax(3)"]).quiet(),
         &["softmax-1"],
     );
@@ -338,7 +338,7 @@ fn verify_and_the_default_place() {
     assert!(folder.path().join("specs/small net.netb").is_file(), "{built:?}");
 }
 
-/// Odd arguments are answered: never a panic (101), a signal or silence.
+/// Odd arguments never cause a panic (101), a signal or silence.
 #[test]
 fn odd_arguments() {
     let folder = tempfile::tempdir().expect("a folder");

@@ -1,4 +1,4 @@
-//! The program as people run it: in a folder of its own, by its arguments, its output and its exit code.
+//! Commands, run in a folder of their own: output and exit code.
 
 mod program;
 
@@ -14,7 +14,7 @@ fn messages(output: &Output) -> String {
     format!("exit {code}\n{}\n{}", text(&output.stdout), text(&output.stderr)).trim_end().to_string()
 }
 
-/// A spec, and the lints that `check` gives.
+/// A spec, and the lints that `check` reports.
 const LINTS: &[(&str, &[&str])] = &[
     ("Input(4) >> Softmax(3) >> Softmax", &["W1001"]),
     ("Input(4) >> Softmax(3) >> Dropout(0.5) >> Softmax(2)", &["W1001"]),
@@ -44,7 +44,7 @@ const LINTS: &[(&str, &[&str])] = &[
     ("net spec = Input(8x8x3) >> f(same)\nnet f(padding) = Conv(3x3, 4, padding=padding)", &[]),
 ];
 
-/// The codes of the lints in a `check --format json`, without that of weights that are away.
+/// The codes of the lints in the output of `check --format json`, except the one for missing weights files.
 fn lints(folder: &Path, spec: &str) -> Vec<String> {
     let output = netc(folder, &["check", spec, "--format", "json"]);
     assert_eq!(output.status.code(), Some(0), "{spec}: {}", messages(&output));
@@ -66,7 +66,7 @@ fn specs_that_ship_give_no_lints() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     for entry in fs::read_dir(root.join("specs")).expect("the specs") {
         let name = entry.expect("an entry").file_name().to_string_lossy().into_owned();
-        // A net that needs arguments is no complete net.
+        // A net that needs arguments is not complete.
         if name.ends_with(".net") && name != "mixture_of_experts.net" {
             assert_eq!(lints(root, &format!("specs/{name}")), [""; 0], "{name}");
         }
@@ -84,7 +84,7 @@ fn frozen_random_weights_are_reported_by_build() {
     }
 }
 
-/// Expectations of one small net, and the code that `test` answers with.
+/// Expectations of a small net, and the code that `test` reports.
 const EXPECTATIONS: &[(&str, Option<&str>)] = &[
     ("spec: (?, 4) -> (?, 3)", None),
     ("spec: (?, n) -> (?, n - 1)", None),
@@ -228,7 +228,7 @@ fn every_shell_gets_completions() {
     }
 }
 
-/// What bash offers for the last of some words.
+/// The completions that bash offers for the last word.
 #[cfg(unix)]
 fn completed(script: &str, words: &str) -> Vec<String> {
     let program = format!(
@@ -248,12 +248,12 @@ fn bash_completes_the_names_of_nets_that_ship() {
     assert_eq!(completed(&script, "netc diff vgg16 vgg"), ["vgg16", "vgg19"]);
     assert_eq!(completed(&script, "netc predict unet photo.j"), [""]);
     assert_eq!(completed(&script, "netc inspect squ"), [""]);
-    // Names that are no completions are taken as before.
+    // Other names are accepted as before.
     let shown = netc(folder.path(), &["show", "Input(4) >> Relu(2)"]);
     assert!(shown.status.success(), "{}", messages(&shown));
 }
 
-/// Specs that say the same in two ways.
+/// Pairs of equivalent specs.
 const SAME: &[(&str, &str)] = &[
     (
         "Input(8x8x3) >> repeat [f, s] in [[4, 1], [6, 2]] { Conv(3x3, f, stride=s, padding=same) as \"c{f}\" }",
@@ -295,7 +295,7 @@ fn lists_are_taken_apart_and_counted() {
     }
 }
 
-/// What `netc check` says of files of nets, on stdout, and the codes and labels of what is wrong.
+/// The stdout of `netc check` for files of nets, and the codes and labels of the errors.
 const FRAGMENTS: &[(&str, &str, &[&str])] = &[
     ("net head = Flatten >> Softmax(10)", "head: a fragment, (?, 224, 224, 64) -> [... 2 layers ...] -> (?, 10)", &[]),
     ("net cell = LSTM(12)", "cell: a fragment, (?, ?, 64) -> [... 1 layer ...] -> (?, 12)", &[]),
@@ -321,15 +321,15 @@ const FRAGMENTS: &[(&str, &str, &[&str])] = &[
         &[],
     ),
     ("net spec = Input(4) >> piece\nnet piece = Relu(3)", "spec: (?, 4) -> [... 2 layers ...] -> (?, 3)", &[]),
-    // Mistakes of nets that nothing uses, and of nets whose parameters have no values.
+    // Errors in unused nets, and in nets whose parameters have no values.
     ("net spec = Input(4) >> Relu\nnet other(n) = Relu(n) >> Rleu", "", &["E0201"]),
     ("net spec = Input(4) >> Relu\nnet other = Input(4) >> Conv(3x3, 2)", "", &["E0301"]),
     ("net stage(n) = Conv(3x3, n, strid=2) >> Dense(-1)", "", &["E0204", "E0207"]),
     ("net outer(n) = inner(n, n)\nnet inner(n) = Relu(n)", "", &["E0206"]),
-    // Whatever comes in.
+    // For every input.
     ("net none = (Conv(3x3, 4) | Dense(3)) >> Concatenate", "", &["E0301"]),
     ("net none = Conv(1x1, 4) >> (Conv(1x1, 8) | Conv(1x1, 9)) >> Add", "", &["E0303"]),
-    // Told once, where it is known what comes in.
+    // Reported once, where the input is known.
     ("net spec = Input(4) >> piece\nnet piece = Relu(3) >> Conv(3x3, 2)", "", &["E0301"]),
 ];
 
@@ -367,7 +367,7 @@ fn nets_of_one_file_differ_by_their_names() {
     }
 }
 
-/// A file that the command line names for a net stands over those of the nets inside: they need not be there.
+/// A file given on the command line for a net overrides those of the nets in it, which need not exist.
 #[test]
 fn weights_of_an_outer_net_cover_those_of_the_inner_ones() {
     let spec = "net outer = inner\nnet inner = Input(6x6x3) >> Conv(3x3, 4) as conv1_1\nweights inner = \"away.h5\"";

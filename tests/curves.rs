@@ -64,14 +64,14 @@ fn losses(rule: UpdateRule, rate: f32, updates: usize) -> Vec<f32> {
     (0..updates).map(step).collect()
 }
 
-/// All compute in f32 and in orders of their own: 40 updates apart, losses from 1.2 down agree to this much.
+/// All compute in f32 and in different orders: after 40 updates, losses of up to 1.2 agree to within this.
 const TOLERANCE: f32 = 1e-5;
 
 #[test]
 fn losses_follow_pytorch_and_keras_update_by_update() {
     let (beta1, beta2, epsilon) = (0.9, 0.999, 1e-7);
     let momentum = |nesterov| UpdateRule::Momentum { momentum: 0.9, nesterov };
-    // PyTorch has epsilon beside the corrected root, as AdamW; Keras as NeuPy's Adam.
+    // PyTorch adds epsilon to the bias-corrected root, as AdamW does; Keras adds it as NeuPy's Adam.
     let adam = UpdateRule::Adam { beta1, beta2, epsilon };
     let adamw = |decay| UpdateRule::AdamW { beta1, beta2, epsilon, decay };
     let cases = [

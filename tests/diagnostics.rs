@@ -105,7 +105,7 @@ fn mistakes_are_answered() {
             wrong.push(format!("{case}: {} and on stdout {stdout:?}", output.status));
         }
         if code.parse::<Code>().is_ok() && !messages.contains(&format!("[{code}]")) {
-            wrong.push(format!("{case}: says nothing of {code}"));
+            wrong.push(format!("{case}: does not report {code}"));
         }
         let kept = |line: &&str| !writes(&case, command) || !is_progress(line);
         let messages: Vec<&str> = messages.lines().map(str::trim_end).filter(kept).collect();
@@ -173,7 +173,7 @@ fn fixes_remove_their_errors() {
     let mut count = 0;
     for case in cases() {
         let path = folder().join(format!("{case}.net"));
-        // Cases of the command line and of texts that are no UTF-8 have nothing to change.
+        // Cases of the command line, and texts that are not UTF-8, cannot be fixed by edits.
         let Ok(text) = std::fs::read_to_string(&path) else { continue };
         if given(&text).is_some() {
             continue;

@@ -1,4 +1,4 @@
-//! The pages of `docs/` are what the program prints, and their examples do what they say.
+//! The generated pages of `docs/` are what the program prints, and their examples report the documented codes.
 
 use netc::diagnostics::Code;
 use netc::{check, elaborate, ops};
@@ -20,12 +20,12 @@ fn the_page_of_layers_is_what_help_prints() {
     same("layers.md", "help --all", &ops::page());
 }
 
-/// Examples that no spec by itself can be, or that other commands than `netc check` answer.
+/// Examples that need other files, or that commands other than `netc check` report.
 const ELSEWHERE: [&str; 12] =
     ["E0218", "E0219", "E0401", "E0403", "E0405", "E0406", "E0410", "E0411", "E0702", "E0216", "W1004", "E0801"];
 
 #[test]
-fn examples_of_diagnostics_are_answered_with_their_codes() {
+fn examples_of_diagnostics_have_their_codes() {
     let mut silent = Vec::new();
     let folder = tempfile::tempdir().expect("a temporary folder");
     for code in Code::ALL.iter().filter(|code| !ELSEWHERE.contains(&code.text())) {

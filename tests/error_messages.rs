@@ -1,4 +1,4 @@
-//! Error messages that take files to provoke: weights, arrays, lists, folders, runs.
+//! Error messages that need files: weights, arrays, lists, folders, runs.
 
 mod program;
 
@@ -23,7 +23,7 @@ fn photos(folder: &Path, classes: &[&str]) {
 
 const NET: &str = "net kind = Input(8x8x3, image=Unit) >> Flatten >> Softmax(2)\n";
 
-/// A project that learns from photos of two classes.
+/// A project that trains on photos of two classes.
 fn project(recipe: &str) -> TempDir {
     let folder = folder(&[("kind.net", &format!("{NET}train kind {{ data = images(\"two\"), {recipe} }}\n"))]);
     photos(&folder.path().join("two"), &["cat", "dog"]);
@@ -65,8 +65,8 @@ fn a_file_that_is_being_written_is_not_called_damaged() {
     done(&ask());
 }
 
-/// By external storage an array once gave `/etc/passwd` to the training; groups that share their members took for ever, and
-/// a heap of names 2.7 GB.
+/// Regression tests: an array with external storage read `/etc/passwd`, shared groups never terminated, and a heap of names
+/// took 2.7 GB.
 #[test]
 fn hdf5_files_of_strangers_are_refused_by_name() {
     let folder = folder(&[]);
@@ -147,7 +147,7 @@ fn shapes_in_the_order_of_safetensors_are_said_in_it() {
     bytes.extend(header);
     bytes.extend([0; 432]);
     fs::write(folder.path().join("c.safetensors"), bytes).expect("a file");
-    let words = ["[4, 3, 3, 3] in the order of safetensors", "the file has [3, 3, 3, 4]"];
+    let words = ["[4, 3, 3, 3] in PyTorch's axis order", "the file has [3, 3, 3, 4]"];
     refused(&netc(folder.path(), &["build", "c.net"]), "E0403", &words);
 }
 
@@ -180,14 +180,14 @@ fn lists_with_other_separators_than_commas_are_reported() {
     let spec = format!("{NET}train kind {{ data = csv(\"l.csv\"), epochs = 1 }}\n");
     fs::write(folder.path().join("c.net"), spec).expect("a spec");
     for (list, words) in [
-        ("# mine\ntwo/cat/0.png,cat\ntwo/dog/0.png,dog\n", &["l.csv:1:", "has no comments"][..]),
+        ("# mine\ntwo/cat/0.png,cat\ntwo/dog/0.png,dog\n", &["l.csv:1:", "cannot have comments"][..]),
         ("two/cat/0.png;cat\ntwo/dog/0.png;dog\n", &["l.csv:1:", "not semicolons"]),
         ("two/cat/0.png\tcat\n", &["not tabs"]),
         (
             "two/cat/0.png,cat\ntwo/cat/1,2.png,cat\n",
-            &["l.csv:2:", "3 columns, where the first row has 2", "double quotes"],
+            &["l.csv:2:", "3 columns, but the first row has 2", "double quotes"],
         ),
-        ("two/cat/0.png,cat\ntwo/dog/0.png\n", &["l.csv:2:", "1 column, where 2 are wanted"]),
+        ("two/cat/0.png,cat\ntwo/dog/0.png\n", &["l.csv:2:", "1 column instead of 2"]),
     ] {
         fs::write(folder.path().join("l.csv"), list).expect("a list");
         refused(&netc(folder.path(), &["train", "c.net"]), "E0706", words);
@@ -308,7 +308,7 @@ fn small_things_are_said_as_they_are() {
     refused(&netc(folder.path(), &["new", "no/where"]), "E0904", &["no does not exist", "create that folder first"]);
     done(&netc(folder.path(), &["new", "é"]));
     assert!(fs::read_to_string(folder.path().join("é/é.net")).expect("a spec").contains("net project ="));
-    // What a temporary file is called is nobody's matter.
+    // The name of a temporary file is not shown.
     let messages = netc(folder.path(), &["build", "Input(4) >> Softmax(2)", "--allow-untrained", "-o", "/proc/x.netb"]);
     assert!(!text(&messages.stderr).contains(".netc-"), "{messages:?}");
 }

@@ -1,4 +1,4 @@
-//! Every layer with extreme arguments, behind inputs of every rank and without one: each is accepted or refused with a diagnostic.
+//! Every layer with extreme arguments, with inputs of every rank and without one: each is accepted or refused with a diagnostic.
 //! Overflowing arithmetic ends a test build.
 
 use netc::check::check;
@@ -9,7 +9,7 @@ use netc::ops::LAYERS;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 
-/// What an argument may be.
+/// The values of an argument.
 const VALUES: [&str; 24] = [
     "0",
     "1",
@@ -37,7 +37,7 @@ const VALUES: [&str; 24] = [
     "\"x\"",
 ];
 
-/// What stands before a layer: images, sequences, features, several of them, open sizes, large ones, and nothing.
+/// The inputs of a layer: images, sequences, features, several of them, open sizes, large ones, and none.
 const BEFORE: [&str; 14] = [
     "",
     "Flatten >> ",
@@ -77,7 +77,7 @@ fn every_layer_is_fitted_or_refused() {
                 let checked = catch_unwind(AssertUnwindSafe(|| {
                     let spec = load_text(Path::new("a.net"), &text, &from_disk);
                     let checked = check(&spec, None);
-                    // What the tables say of it is counted too.
+                    // Its costs in the tables must not overflow either.
                     checked.graphs.iter().flat_map(|graph| graph.ids().map(move |id| graph.macs(id))).max()
                 }));
                 if checked.is_err() {
@@ -89,7 +89,7 @@ fn every_layer_is_fitted_or_refused() {
     assert!(panics.is_empty(), "{} times:\n{}", panics.len(), panics.join("\n"));
 }
 
-/// A trial gives these an image that is too large to come in: nothing is known by that, and nothing is indexed that is not there.
+/// The check of these fragments tries an image that is too large as an input, which proves nothing and must not panic.
 #[test]
 fn a_fragment_that_fits_nothing_is_answered() {
     for text in [

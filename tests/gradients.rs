@@ -27,7 +27,7 @@ struct Case {
     targets: ArrayD<f64>,
 }
 
-/// Numbers from -1 to 1 that look random.
+/// Pseudo-random numbers from -1 to 1.
 fn noise(len: usize, seed: u64) -> Vec<f32> {
     let mut rng = SeededRng::new([seed, 0, 0, 0]);
     (0..len).map(|_| rng.between(-1.0, 1.0) as f32).collect()
@@ -107,7 +107,7 @@ impl Case {
     }
 }
 
-/// Gradient descent without anything else.
+/// Plain gradient descent.
 fn plain(loss: Loss) -> Settings {
     Settings {
         loss,
@@ -200,7 +200,7 @@ fn check(net: &str, kind: Loss) -> f64 {
 
 type Statistics = std::collections::HashMap<ParameterId, Vec<f32>>;
 
-/// What batch normalisation, which normalises by the batch while training, would have to have stored.
+/// The statistics that make batch normalisation in inference equal to that in training, which uses those of the batch.
 fn batch_statistics(case: &Case) -> Statistics {
     statistics_with(case, &mut |id| case.values(id))
 }
@@ -247,7 +247,7 @@ fn fresh_statistics(case: &Case, moved: ParameterId, to: &[f32], asked: Paramete
     statistics_with(case, &mut given).remove(&asked).unwrap()
 }
 
-/// A layer of each kind on the way of a gradient: something that learns stands before it.
+/// A layer of each kind on the path of a gradient, after a trainable layer.
 const NETS: &[&str] = &[
     "Input(5) >> Dense(4)",
     "Input(5) >> Relu(6) >> Dense(3)",
@@ -457,7 +457,7 @@ fn gradients_are_those_of_the_reference() {
     assert!(failed.is_empty(), "{}", failed.join("\n"));
 }
 
-/// Nets that end as a loss expects.
+/// Nets with the output that a loss expects.
 const LOSSES: &[(Loss, &str)] = &[
     (Loss::CategoricalCrossentropy, "Input(5) >> Tanh(6) >> Softmax(4)"),
     (Loss::CategoricalCrossentropy, "Input(5) >> Tanh(6) >> Softmax(4) >> Normalize"),

@@ -1,5 +1,5 @@
-//! A Keras file's description of its model is compared with the spec and names its layers; the compiled net computes what Keras
-//! computes. `tests/data/keras_models/make.py` and `make_torch.py` wrote the files.
+//! The model configuration in a Keras file is compared with the spec and names its layers; the compiled net computes the same as
+//! Keras. `tests/data/keras_models/make.py` and `make_torch.py` wrote the files.
 
 use ndarray::{ArrayD, IxDyn};
 use ndarray_npy::ReadNpyExt;
@@ -16,7 +16,7 @@ fn data(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/keras_models").join(name)
 }
 
-/// The net `model` with a file's weights and options of its block, or what is said of them.
+/// The net `model` with the weights of a file and options of its block, or the diagnostics.
 fn bound(net: &str, file: &str, options: &str) -> Result<Build, (Vec<Code>, String)> {
     let options = if options.is_empty() { String::new() } else { format!("{{ {options} }}") };
     let text = format!("net model = {net}\nweights model = \"{file}\" {options}");
@@ -33,7 +33,7 @@ fn array(name: &str) -> ArrayD<f32> {
     ArrayD::read_npy(File::open(data(name)).expect("an array")).expect("numbers")
 }
 
-/// Compares what a build gives for `NAME_x.npy` with `NAME_y.npy`.
+/// Compares the outputs of a build for `NAME_x.npy` with `NAME_y.npy`.
 fn agrees(build: &Build, name: &str, file: &str) {
     let (x, y) = (array(&format!("{name}_x.npy")), array(&format!("{name}_y.npy")));
     let mut found = ArrayD::<f32>::zeros(IxDyn(y.shape()));
@@ -46,20 +46,20 @@ fn agrees(build: &Build, name: &str, file: &str) {
 
 fn binds(net: &str, name: &str, files: &[&str], options: &str) {
     for file in files {
-        let build = bound(net, file, options).unwrap_or_else(|(_, said)| panic!("{file}: {said}"));
+        let build = bound(net, file, options).unwrap_or_else(|(_, messages)| panic!("{file}: {messages}"));
         assert_eq!(build.bindings.report.untrained, 0, "{file}");
         agrees(&build, name, file);
     }
 }
 
-fn refused(net: &str, file: &str, options: &str, code: Code, says: &[&str]) {
-    let (codes, said) = match bound(net, file, options) {
+fn refused(net: &str, file: &str, options: &str, code: Code, expected: &[&str]) {
+    let (codes, messages) = match bound(net, file, options) {
         Ok(_) => panic!("{file} binds to {net}"),
         Err(refusal) => refusal,
     };
-    assert!(!codes.is_empty() && codes.iter().all(|found| *found == code), "{said}");
-    for part in says {
-        assert!(said.contains(part), "{part} is not in\n{said}");
+    assert!(!codes.is_empty() && codes.iter().all(|found| *found == code), "{messages}");
+    for part in expected {
+        assert!(messages.contains(part), "{part} is not in\n{messages}");
     }
 }
 
@@ -69,30 +69,37 @@ const BRANCHES: &str = "Input(6x6x4) >> (Conv(1x1, 4) as p1_conv >> Relu >> Conv
 fn branches_without_names_are_never_swapped() {
     // Its `config.json` has the names.
     binds(BRANCHES, "branches", &["branches.keras"], "");
-    let says = ["`p2_conv` and `p0_conv` cannot be told apart", "conv2d_1, conv2d_2", "rename"];
-    refused(BRANCHES, "branches.weights.h5", "", Code::WeightsAmbiguous, &says);
+    let expected = ["`p2_conv` and `p0_conv` are indistinguishable", "conv2d_1, conv2d_2", "rename"];
+    refused(BRANCHES, "branches.weights.h5", "", Code::WeightsAmbiguous, &expected);
     let renamed = "rename = { \"conv2d_1\" = \"p0_conv\", \"conv2d_2\" = \"p2_conv\" }";
     binds(BRANCHES, "branches", &["branches.weights.h5"], renamed);
-    // One name is enough: the other is the one that is left.
+    // One name is enough, as only one layer remains for the other.
     binds(BRANCHES, "branches", &["branches.weights.h5"], "rename = { \"conv2d_1\" = \"p0_conv\" }");
-    // A part of what the file holds: which part is not certain.
+    // A part of the layers in the file: which part is ambiguous.
     let part = "Input(6x6x4) >> Conv(1x1, 8) as p0_conv >> Relu";
-    refused(part, "branches.weights.h5", "", Code::WeightsAmbiguous, &["which of its 2 are the 1 layer of `model`"]);
+    refused(
+        part,
+        "branches.weights.h5",
+        "",
+        Code::WeightsAmbiguous,
+        &["which of its 2 similar layers are the 1 layer of `model`"],
+    );
 }
 
 #[test]
 fn an_epsilon_of_the_file_is_not_overlooked() {
-    let says = ["epsilon: 0.00001", "epsilon in the file: 0.001", "layer `n` (BatchNormalization)", "config = ignore"];
-    refused("Input(4) >> BatchNorm as n", "epsilon.h5", "", Code::WeightsConfiguration, &says);
-    refused("Input(4) >> BatchNorm as n", "epsilon.h5", "config = check", Code::WeightsConfiguration, &says);
+    let expected =
+        ["epsilon: 0.00001", "epsilon in the file: 0.001", "layer `n` (BatchNormalization)", "config = ignore"];
+    refused("Input(4) >> BatchNorm as n", "epsilon.h5", "", Code::WeightsConfiguration, &expected);
+    refused("Input(4) >> BatchNorm as n", "epsilon.h5", "config = check", Code::WeightsConfiguration, &expected);
     binds("Input(4) >> BatchNorm(epsilon=0.001) as n", "epsilon", &["epsilon.h5"], "");
-    let build = bound("Input(4) >> BatchNorm as n", "epsilon.h5", "config = ignore").expect("it is meant");
+    let build = bound("Input(4) >> BatchNorm as n", "epsilon.h5", "config = ignore").expect("a build");
     let notes = &build.bindings.report.files[0].notes;
-    assert!(notes.iter().any(|note| note.contains("configuration was not compared")), "{notes:?}");
+    assert!(notes.iter().any(|note| note.contains("configuration was not checked")), "{notes:?}");
     refused("Input(4) >> BatchNorm as n", "epsilon.h5", "config = no", Code::WeightsOption, &["`check` or `ignore`"]);
 }
 
-/// Weights keep the names that their layers had when they were made; a layer that is renamed has the new one.
+/// Weights keep the names that their layers had when they were created; a renamed layer has its new name.
 #[test]
 fn a_renamed_layer_has_its_new_name() {
     let text = "weights whole = \"renamed.h5\"\n\
@@ -120,7 +127,7 @@ fn a_spec_may_say_the_same_otherwise() {
     let changes = [
         ("", ""),
         ("Conv(3x3, 4, stride=2, padding=[1, 0, 1, 1])", "ZeroPad([1, 0, 1, 1]) >> Conv(3x3, 4, stride=2)"),
-        // A rectifier and a maximum change places.
+        // ReLU and max pool are swapped.
         ("Relu >> MaxPool(2x2, stride=1, padding=same)", "MaxPool(2x2, stride=1, padding=same) >> Relu"),
         ("padding=same, dilation=2", "padding=2, dilation=2"),
         ("HardSwish(5) as hidden", "Dense(5) as hidden >> Dropout(0.5) >> HardSwish"),
@@ -131,8 +138,9 @@ fn a_spec_may_say_the_same_otherwise() {
         assert!(FULL.contains(from), "{from}");
         binds(&FULL.replacen(from, to, 1), "full", &["full.h5", "full.keras"], "");
     }
-    // What comes after the file's last layer is the net's own.
-    bound(&format!("{FULL} >> Dropout(0.5) >> Relu"), "full.h5", "").unwrap_or_else(|(_, said)| panic!("{said}"));
+    // Layers after the last one of the file belong to the net only.
+    bound(&format!("{FULL} >> Dropout(0.5) >> Relu"), "full.h5", "")
+        .unwrap_or_else(|(_, messages)| panic!("{messages}"));
 }
 
 #[test]
@@ -158,17 +166,17 @@ fn what_the_file_says_otherwise_is_an_error() {
         ("HardSwish(5)", "Swish(5)", &["hard_silu", "swish"]),
         (" >> Softmax", "", &["after it in the file: softmax", "after it: nothing"]),
     ];
-    for (from, to, says) in changes {
+    for (from, to, expected) in changes {
         assert!(FULL.contains(from), "{from}");
         for file in ["full.h5", "full.keras"] {
             let net = FULL.replacen(from, to, 1);
-            let (codes, said) = match bound(&net, file, "") {
+            let (codes, messages) = match bound(&net, file, "") {
                 Ok(_) => panic!("{file} binds to {net}"),
                 Err(refusal) => refusal,
             };
-            assert!(codes.iter().all(|code| *code == Code::WeightsConfiguration), "{said}");
-            assert!(says.iter().all(|part| said.contains(part)), "{from} {says:?}\n{said}");
-            bound(&net, file, "config = ignore").unwrap_or_else(|(_, said)| panic!("{said}"));
+            assert!(codes.iter().all(|code| *code == Code::WeightsConfiguration), "{messages}");
+            assert!(expected.iter().all(|part| messages.contains(part)), "{from} {expected:?}\n{messages}");
+            bound(&net, file, "config = ignore").unwrap_or_else(|(_, messages)| panic!("{messages}"));
         }
     }
 }
@@ -190,9 +198,9 @@ const SEQUENCE: &str = "Input(6x3) >> (LSTM(2, only_return_final=false) as forwa
 fn both_directions_of_a_layer_bind_by_its_name() {
     binds(SEQUENCE, "sequence", &["sequence.h5", "sequence.keras", "sequence.weights.h5"], "");
     let one_way = SEQUENCE.replace(", backwards=true", "");
-    refused(&one_way, "sequence.keras", "", Code::WeightsConfiguration, &["from the last step to the first"]);
+    refused(&one_way, "sequence.keras", "", Code::WeightsConfiguration, &["reversed in time"]);
     let plain = "Input(6x3) >> LSTM(2, only_return_final=false) as both >> LSTM(3) as last >> Dense(2) as out";
-    refused(plain, "sequence.h5", "", Code::WeightsMismatch, &["a layer of both directions", "as backward) as both"]);
+    refused(plain, "sequence.h5", "", Code::WeightsMismatch, &["a bidirectional layer", "as backward) as both"]);
 }
 
 #[test]
@@ -215,9 +223,9 @@ fn layers_of_a_subclass_have_the_names_that_it_gave_them() {
 
 #[test]
 fn a_layer_for_each_step_has_the_name_of_what_wraps_it() {
-    // The steps themselves are one after the other here; the weights are the same for each.
+    // The time steps are computed one by one here, with the same weights.
     for file in ["distributed.h5", "distributed.weights.h5"] {
-        bound("Input(3) >> Dense(2) as td", file, "").unwrap_or_else(|(_, said)| panic!("{file}: {said}"));
+        bound("Input(3) >> Dense(2) as td", file, "").unwrap_or_else(|(_, messages)| panic!("{file}: {messages}"));
     }
 }
 
@@ -241,14 +249,14 @@ const BOTH_GRUS: &str = "Input(6x4) >> (GRU(3, only_return_final=false) as forwa
 fn a_gru_of_pytorch_binds_where_it_computes_the_same() {
     binds(BOTH_GRUS, "torch_gru", &["torch_gru.safetensors"], "");
     binds(BOTH_GRUS, "torch_gru_bare", &["torch_gru_bare.safetensors"], "");
-    let says = ["2 of ", "in PyTorch's GRU the state has a bias of its own in the hidden gate"];
-    refused(BOTH_GRUS, "torch_gru_hidden_bias.safetensors", "", Code::WeightsMismatch, &says);
-    // Biases that do not begin at zero are not what PyTorch leaves out.
+    let expected = ["2 of ", "in PyTorch's GRU the hidden gate has a separate bias for the state"];
+    refused(BOTH_GRUS, "torch_gru_hidden_bias.safetensors", "", Code::WeightsMismatch, &expected);
+    // PyTorch omits only biases that are zero.
     let other = BOTH_GRUS.replace("LSTM(3)", "LSTM(3, biases=1)");
     refused(&other, "torch_gru_bare.safetensors", "", Code::WeightsMismatch, &["lstm/biases [12]: not in the file"]);
 }
 
-/// Their names are Keras' in every kind of file, and so is the order of their gates.
+/// Keras' names imply Keras' order of gates, in every file format.
 #[test]
 fn a_gru_of_keras_in_safetensors_has_keras_gates() {
     let net = "Input(6x4) >> GRU(3) as gru";
@@ -261,8 +269,8 @@ fn axes_in_another_order_are_not_overlooked() {
     let first = "Input(4x4x3) >> MaxPool(2x2) >> Flatten >> Dense(2) as out";
     refused(first, "first_pool.keras", "", Code::WeightsConfiguration, &["order of axes in the file: channels first"]);
     let plain = "Input(4x4x3) >> Flatten >> Dense(2) as out";
-    refused(plain, "permuted.keras", "", Code::WeightsConfiguration, &["axes in another order (Permute)"]);
-    bound(&plain.replace(">> F", ">> Transpose([0, 3, 1, 2]) >> F"), "permuted.keras", "").expect("it says the same");
+    refused(plain, "permuted.keras", "", Code::WeightsConfiguration, &["permuted axes (Permute)"]);
+    bound(&plain.replace(">> F", ">> Transpose([0, 3, 1, 2]) >> F"), "permuted.keras", "").expect("an equivalent net");
     let norm = "Input(3x4x3) >> BatchNorm(epsilon=0.001) as norm >> GlobalPool(avg) >> Dense(2) as out";
     refused(norm, "norm_axis.keras", "", Code::WeightsConfiguration, &["axis in the file: 1"]);
 }
@@ -271,5 +279,11 @@ fn axes_in_another_order_are_not_overlooked() {
 fn bfloat16_is_read_where_the_file_says_so() {
     let net = "Input(4x4x2) >> Conv(3x3, 3) as conv >> GlobalPool(avg) >> Dense(2) as out";
     binds(net, "bfloat16", &["bfloat16.keras", "bfloat16.weights.h5"], "");
-    refused(net, "bfloat16.h5", "", Code::WeightsUnreadable, &["`.h5` has bfloat16", "save it as `.keras`"]);
+    refused(
+        net,
+        "bfloat16.h5",
+        "",
+        Code::WeightsUnreadable,
+        &["Keras writes bfloat16 in `.h5`", "save it as `.keras`"],
+    );
 }

@@ -1,5 +1,5 @@
-//! What training writes with `--layout keras` loads with Keras' `load_weights`, and what cannot be stored is reported before the first
-//! epoch. Shapes and order are those of Keras 3.15's own files and of `map_graph` in its sources.
+//! Files that training writes with `--layout keras` can be loaded by Keras' `load_weights`, and nets that cannot be stored are
+//! reported before the first epoch. Shapes and order are those of files of Keras 3.15 and of `map_graph` in its sources.
 
 use ndarray::{Array, Array2, IxDyn};
 use ndarray_npy::WriteNpyExt;
@@ -7,7 +7,7 @@ use std::fs::File;
 use std::path::Path;
 use std::process::Command;
 
-/// Trains a net on arrays of these sizes and returns the exit code, what was said, and the folder.
+/// Trains a net on arrays of these sizes and returns the exit code, the output, and the folder.
 fn trained(net: &str, input: &[usize], outputs: usize, layout: &str) -> (Option<i32>, String, tempfile::TempDir) {
     let folder = tempfile::tempdir().expect("a folder");
     let shape: Vec<usize> = [6].iter().chain(input).copied().collect();
@@ -18,8 +18,8 @@ fn trained(net: &str, input: &[usize], outputs: usize, layout: &str) -> (Option<
     y.write_npy(File::create(folder.path().join("y.npy")).expect("a file")).expect("written");
     let train = "train model { data = arrays(x=\"x.npy\", y=\"y.npy\")  loss = mse  epochs = 1  batch = 3 }";
     std::fs::write(folder.path().join("model.net"), format!("net model = {net}\n{train}\n")).expect("a spec");
-    let (code, said) = netc(folder.path(), &["train", "model.net", "--layout", layout]);
-    (code, said, folder)
+    let (code, messages) = netc(folder.path(), &["train", "model.net", "--layout", layout]);
+    (code, messages, folder)
 }
 
 fn netc(folder: &Path, arguments: &[&str]) -> (Option<i32>, String) {
@@ -28,7 +28,7 @@ fn netc(folder: &Path, arguments: &[&str]) -> (Option<i32>, String) {
     (done.status.code(), String::from_utf8_lossy(&done.stderr).into_owned())
 }
 
-/// The weights of a file in its order: layers with their parameters, and shapes.
+/// The weights of a file in order: layers with parameters and shapes.
 fn weights(folder: &Path) -> Vec<(String, Vec<usize>)> {
     let store = netc::weights::open(&folder.join("model.h5"), None).expect("a file of weights");
     store.entries().iter().map(|entry| (format!("{}/{}", entry.layer, entry.role), entry.shape.clone())).collect()
@@ -38,8 +38,8 @@ fn weights(folder: &Path) -> Vec<(String, Vec<usize>)> {
 fn shapes_are_those_that_keras_has() {
     let net = "Input(5x5x2) >> DWConv(3x3, multiplier=3) as deep >> PRelu as slopes >> PRelu(alpha_axes=[1, 2]) as map \
         >> Flatten >> Dense(4) as hidden >> PRelu as flat >> Dense(2) as out";
-    let (code, said, folder) = trained(net, &[5, 5, 2], 2, "keras");
-    assert_eq!(code, Some(0), "{said}");
+    let (code, messages, folder) = trained(net, &[5, 5, 2], 2, "keras");
+    assert_eq!(code, Some(0), "{messages}");
     let shapes: Vec<(String, Vec<usize>)> =
         weights(folder.path()).into_iter().filter(|(name, _)| !name.ends_with("bias")).collect();
     let wanted = [
@@ -54,40 +54,43 @@ fn shapes_are_those_that_keras_has() {
     for ((name, shape), found) in wanted.iter().zip(&shapes) {
         assert_eq!((*name, shape), (found.0.as_str(), &found.1), "{shapes:?}");
     }
-    // It binds again.
-    let (code, said) = netc(folder.path(), &["predict", "model.net", "x.npy", "-o", "y2.npy"]);
-    assert_eq!(code, Some(0), "{said}");
+    // The file can be bound.
+    let (code, messages) = netc(folder.path(), &["predict", "model.net", "x.npy", "-o", "y2.npy"]);
+    assert_eq!(code, Some(0), "{messages}");
 }
 
-/// Keras lists a branch's layers by their depth: `short` is as deep as `second`, and met first where it is merged first.
+/// Keras orders layers of branches by depth: `short` is as deep as `second`, and comes first if it is merged first.
 #[test]
 fn branches_have_keras_order_and_a_warning_where_they_may_be_swapped() {
     let branches =
         "Input(4) >> (Dense(4) as short | Dense(3) as first >> Relu >> Dense(4) as second) >> Add >> Dense(2) as out";
-    let (code, said, folder) = trained(branches, &[4], 2, "keras");
-    assert_eq!(code, Some(0), "{said}");
-    assert!(!said.contains("W1013"), "{said}");
+    let (code, messages, folder) = trained(branches, &[4], 2, "keras");
+    assert_eq!(code, Some(0), "{messages}");
+    assert!(!messages.contains("W1013"), "{messages}");
     let order: Vec<String> =
         weights(folder.path()).into_iter().map(|(name, _)| name).filter(|name| name.ends_with("/weight")).collect();
     assert_eq!(order, ["first/weight", "short/weight", "second/weight", "out/weight"]);
-    let alike = branches.replace("Dense(3) as first", "Dense(4) as first");
-    let (code, said, _folder) = trained(&alike, &[4], 2, "keras");
-    assert_eq!(code, Some(0), "{said}");
-    assert!(said.contains("W1013") && said.contains("`short`") && said.contains("by_name=True"), "{said}");
-    let (_, said, _folder) = trained(&alike, &[4], 2, "neupy");
-    assert!(!said.contains("W1013"), "{said}");
+    let similar = branches.replace("Dense(3) as first", "Dense(4) as first");
+    let (code, messages, _folder) = trained(&similar, &[4], 2, "keras");
+    assert_eq!(code, Some(0), "{messages}");
+    assert!(
+        messages.contains("W1013") && messages.contains("`short`") && messages.contains("by_name=True"),
+        "{messages}"
+    );
+    let (_, messages, _folder) = trained(&similar, &[4], 2, "neupy");
+    assert!(!messages.contains("W1013"), "{messages}");
 }
 
 #[test]
 fn names_of_any_language_are_stored() {
     for layout in ["keras", "neupy"] {
-        let (code, said, folder) = trained("Input(4) >> Dense(3) as größe >> Dense(2) as out", &[4], 2, layout);
-        assert_eq!(code, Some(0), "{said}");
+        let (code, messages, folder) = trained("Input(4) >> Dense(3) as größe >> Dense(2) as out", &[4], 2, layout);
+        assert_eq!(code, Some(0), "{messages}");
         if layout == "keras" {
             assert_eq!(weights(folder.path())[0].0, "größe/weight");
         }
-        let (code, said) = netc(folder.path(), &["predict", "model.net", "x.npy", "-o", "y2.npy"]);
-        assert_eq!(code, Some(0), "{said}");
+        let (code, messages) = netc(folder.path(), &["predict", "model.net", "x.npy", "-o", "y2.npy"]);
+        assert_eq!(code, Some(0), "{messages}");
     }
 }
 
@@ -95,22 +98,22 @@ fn names_of_any_language_are_stored() {
 fn unsupported_layers_are_reported_before_training() {
     let cases = [
         ("Input(4) >> PRelu(3) as p >> Dense(2) as out", "keras", "no parameter for `p/alpha`"),
-        ("Input(4) >> (Dense(3) as weight) as a >> Dense(2) as a", "neupy", "'a/weight' would be a parameter"),
+        ("Input(4) >> (Dense(3) as weight) as a >> Dense(2) as a", "neupy", "'a/weight' would be both a parameter"),
     ];
     for (net, layout, wanted) in cases {
-        let (code, said, folder) = trained(net, &[4], 2, layout);
-        assert_eq!(code, Some(1), "{said}");
-        assert!(said.contains("E0904") && said.contains(wanted), "{said}");
-        assert!(!folder.path().join("model.run").exists(), "{said}");
+        let (code, messages, folder) = trained(net, &[4], 2, layout);
+        assert_eq!(code, Some(1), "{messages}");
+        assert!(messages.contains("E0904") && messages.contains(wanted), "{messages}");
+        assert!(!folder.path().join("model.run").exists(), "{messages}");
     }
 }
 
-/// More names than one attribute holds are split as Keras splits them.
+/// Lists of names that exceed an attribute are split as by Keras.
 #[test]
 fn a_net_of_many_layers_is_stored() {
     let net = "Input(2) >> repeat i in 1..=4100 { Relu as \"r{i}\" } >> Dense(2) as out";
-    let (code, said, folder) = trained(net, &[2], 2, "keras");
-    assert_eq!(code, Some(0), "{said}");
-    let (code, said) = netc(folder.path(), &["predict", "model.net", "x.npy", "-o", "y2.npy"]);
-    assert_eq!(code, Some(0), "{said}");
+    let (code, messages, folder) = trained(net, &[2], 2, "keras");
+    assert_eq!(code, Some(0), "{messages}");
+    let (code, messages) = netc(folder.path(), &["predict", "model.net", "x.npy", "-o", "y2.npy"]);
+    assert_eq!(code, Some(0), "{messages}");
 }

@@ -1,4 +1,4 @@
-//! Memory that the system refuses: every command ends with a result or an error, never by a signal, and never hangs.
+//! Memory limits: if the system refuses memory, every command ends with a result or an error, never by a signal, and never hangs.
 #![cfg(target_os = "linux")]
 
 mod program;
@@ -13,11 +13,11 @@ use std::time::{Duration, Instant};
 /// Address space in MB.
 const LIMITS: [usize; 6] = [40, 60, 80, 100, 120, 200];
 
-/// KiB of address space that the program needs before its `main`: its own 21 MB, libc and libm. Of less the loader says that
-/// it cannot map them, and exits with 127; measured on x86-64, where 21,250 are enough.
+/// KiB of address space that the program needs before `main`: 21 MB of its own, libc and libm. With less, the loader fails and
+/// exits with 127. Measured on x86-64, where 21,250 are enough.
 const STARTS: usize = 22_000;
 
-/// Far more than any of the commands takes.
+/// Far more than any of the commands needs.
 const TIME: Duration = Duration::from_secs(60);
 
 const SPEC: &str = "net m = Input(16x16x3, image=Unit) >> Conv(3x3, 8) as c >> Relu >> Flatten >> Dense(64) as d >> Softmax(2) as s\n\
@@ -46,7 +46,7 @@ fn project() -> tempfile::TempDir {
     folder
 }
 
-/// A command with so many KiB of address space.
+/// A command with a limited address space, in KiB.
 fn limited(folder: &Path, kibibytes: usize, arguments: &str, backtrace: &str) -> Output {
     let script = format!("ulimit -v {kibibytes}; exec \"$0\" {arguments}");
     let mut command = Command::new("sh");
@@ -76,7 +76,7 @@ fn assert_ended(output: &Output, what: &str) {
     }
 }
 
-/// What is begun and not ended: files that have no name of their own yet.
+/// The temporary files in a folder.
 fn begun(folder: &Path) -> Vec<std::path::PathBuf> {
     let list = fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path());
     list.filter(|path| path.to_string_lossy().contains(".netc-")).collect()
@@ -100,7 +100,7 @@ fn every_command_ends_with_a_result_or_an_error() {
             assert!(succeeded || !wrote, "{what} leaves a file: {}", text(&output.stderr));
         }
     }
-    // What they left is swept by the next one that writes there.
+    // Stale temporary files are deleted by the next command that writes there.
     for path in begun(folder) {
         let file = fs::File::options().write(true).open(path).expect("a file");
         file.set_modified(std::time::SystemTime::now() - Duration::from_secs(60)).expect("a time");
@@ -109,7 +109,7 @@ fn every_command_ends_with_a_result_or_an_error() {
     assert_eq!(begun(folder), Vec::<std::path::PathBuf>::new());
 }
 
-/// Limits close to each other, so that memory ends at many places.
+/// Closely spaced limits, so that allocation fails in many places.
 #[test]
 fn memory_may_end_anywhere() {
     let folder = project();
@@ -120,7 +120,7 @@ fn memory_may_end_anywhere() {
     }
 }
 
-/// More threads than there is room for their stacks.
+/// More threads than there is memory for stacks.
 #[test]
 fn threads_that_the_system_refuses_are_done_without() {
     let folder = project();

@@ -13,7 +13,7 @@ fn write(folder: &Path, name: &str, shape: &[usize], value: impl Fn(usize) -> f3
     array_file::write(&folder.join(name), &[("a", array.view())]).expect("a file");
 }
 
-/// A net that squares what it is given: large values go beyond the largest number.
+/// A net that squares its input, so that large values overflow.
 const NET: &str = "net m = Input(3) as x >> square >> Dense(4) as a >> Relu >> Softmax(2) as b\n\
                    net square = { let y = Identity  (y | y) >> Multiply as square }\n";
 
@@ -52,7 +52,7 @@ fn a_prediction_names_images_without_numbers_and_prints_the_others() {
     let written = array_file::read(&folder.path().join("out.npy"), None).expect("all rows");
     assert_eq!(written.shape(), [20, 2]);
     assert!(written[[10, 0]].is_nan() && written[[11, 0]].is_finite());
-    // Where the image itself holds none, that is said.
+    // If the image itself contains NaN, the message says so.
     write(folder.path(), "nan.npy", &[2, 3], |at| if at == 4 { f32::NAN } else { 1.0 });
     refused(&predict("nan.npy"), "E0707", &["nan.npy[1]", "its input `x` has infinite values or NaN"]);
 }
@@ -62,7 +62,7 @@ fn training_names_a_sample_without_a_number() {
     let data = "data = arrays(x=\"good.npy\", y=\"y.npy\"), validation = arrays(x=\"x.npy\", y=\"y.npy\"), epochs = 1";
     let folder = project(&format!("train m {{ {data} }}\n"));
     refused(&netc(folder.path(), &["train", "m.net"]), "E0707", &["sample 10", "`square`"]);
-    // Of a frozen front, too, nothing is learnt that is no number.
+    // Features of a frozen front that are not finite are not trained on either.
     let nets = "net m = frozen(Input(3) >> square >> Dense(4) as a >> Softmax) >> Dense(2) as b\n\
                 net square = { let y = Identity  (y | y) >> Multiply as square }\n";
     let recipe = "train m { data = arrays(x=\"x.npy\", y=\"y.npy\"), epochs = 1, batch = 4 }\n";

@@ -27,14 +27,14 @@ fn run(spec: &str, weights: &[(&str, &Path)], inputs: &[ArrayD<f32>]) -> Vec<f32
     outputs.swap_remove(0)
 }
 
-/// The largest difference, as a share of the reference's range.
+/// The maximum difference, as a fraction of the range of the reference.
 fn error(found: &[f32], wanted: &ArrayD<f32>) -> f32 {
     assert_eq!(found.len(), wanted.len());
     let (low, high) = wanted.iter().fold((f32::MAX, f32::MIN), |(low, high), &v| (low.min(v), high.max(v)));
     found.iter().zip(wanted).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max) / (high - low)
 }
 
-/// The classes of each row, the likeliest first.
+/// The classes of each row, most probable first.
 fn top5(values: &[f32], classes: usize) -> Vec<Vec<usize>> {
     let order = |row: &[f32]| {
         let mut order: Vec<usize> = (0..row.len()).collect();
@@ -74,7 +74,7 @@ fn single_layers_give_what_neupy_gives() {
     assert!(wrong.is_empty(), "{wrong:#?}");
 }
 
-/// torchvision's average pools count the zeros of the border (`count_include_pad`).
+/// torchvision's average pools include the zero padding (`count_include_pad`).
 #[test]
 fn average_pools_of_inception_count_the_border() {
     let ones = ArrayD::from_elem(vec![1, 7, 7, 192], 1.0);

@@ -48,7 +48,7 @@ fn list(numbers: &[i64]) -> Value {
 
 type Given<'a> = Vec<(&'a str, Value)>;
 
-/// Builds a layer from arguments; those without a name go by position.
+/// Builds a layer from arguments; those without a name are positional.
 fn build(layer: &str, given: Given<'_>) -> Result<Arc<dyn Operation>, String> {
     let definition = netc::ops::find(layer).ok_or(format!("there is no layer {layer}"))?;
     let named = |name: &str| (!name.is_empty()).then(|| (name.to_string(), span()));
@@ -76,7 +76,7 @@ fn double(array: &ArrayD<f32>) -> ArrayD<f64> {
     array.mapv(f64::from)
 }
 
-/// What stands between the pixels of a test's tensors: a kernel must leave it alone.
+/// The value in the gaps between pixels of the test tensors, which kernels must not change.
 const GAP: f32 = 12345.0;
 
 /// A tensor whose pixels and images have gaps between them.
@@ -90,7 +90,7 @@ struct Strided {
 
 impl Strided {
     fn new(batch: usize, (pixels, channels): (usize, usize), gap: usize) -> Self {
-        // A row is dense by contract; several pixels may stand apart.
+        // Rows are dense by contract; there may be gaps between pixels.
         let ld = channels + if pixels > 1 { gap } else { 0 };
         let image = pixels * ld + gap;
         Strided { data: vec![GAP; batch * image], pixels, channels, ld, image }
@@ -324,7 +324,7 @@ fn pools_and_convolutions_with_four_sides() {
         assert_eq!(check(layer, window(&[0, 1, 0, 1], 2), &[8, 6, 5]), [4, 3, 5]);
         assert_eq!(check(layer, window(&[2, 0, 1, 2], 1), &[5, 4, 3]), [5, 5, 3]);
         assert_eq!(check(layer, window(&[1, 1, 0, 0], 1), &[5, 4, 3]), [5, 2, 3]);
-        // Rounded up: the last window leads out of the image.
+        // Rounded up: the last window extends past the image.
         let ceil = |size, stride, padding| {
             vec![("", int(size)), ("", int(stride)), ("", int(padding)), ("ceil", yes_no(true))]
         };
@@ -439,7 +439,7 @@ fn recurrent_layers() {
     assert_eq!((fixed[3].role, &fixed[3].shape[..], fixed[3].trainable), ("hidden_init", &[1, 3][..], false));
 }
 
-/// A case that NeuPy 0.8.2 computed: the layers after the input, each with its name in the file.
+/// A case computed by NeuPy 0.8.2: the layers after the input, with their names in the file.
 fn neupy(case: &str, layers: Vec<(&str, &str, Given<'_>)>) {
     let path = |end: &str| format!("{}/tests/data/neupy_ops/{case}.{end}", env!("CARGO_MANIFEST_DIR"));
     let mut arrays = NpzReader::new(File::open(path("npz")).unwrap()).unwrap();

@@ -1,4 +1,4 @@
-//! Predictions in every format, where commands write, and what happens when stdout is closed.
+//! Predictions in every format, the files that commands write, and a closed stdout.
 
 mod program;
 
@@ -51,7 +51,7 @@ fn one_sigmoid_tells_two_classes_apart() {
     let rows: Vec<&str> = csv.lines().collect();
     assert!(rows[1].starts_with("two/cat/0.png,1,0,cat,") && rows[2].starts_with("two/dog/0.png,1,1,dog,"), "{csv}");
     done(&netc(folder.path(), &["test", "kind.net"]));
-    // A later build knows both names.
+    // A later build has both names.
     let again = done(&netc(folder.path(), &["predict", "kind.net", "two/dog/1.png"]));
     assert!(again.contains("dog"), "{again}");
 }
@@ -63,7 +63,7 @@ fn one_sigmoid_has_two_labels() {
     done(&netc(two.path(), &["build", "kind.net", "--allow-untrained"]));
     let one = folder(&[("kind.net", &format!("{BINARY}\nlabels kind = [\"dog\"]"))]);
     refused(&netc(one.path(), &["check", "kind.net"]), "E0702", &["distinguishes two classes"]);
-    // A regression has a name for its one number.
+    // The number of a regression has a name.
     let number = folder(&[("price.net", "net price = Input(4) >> Dense(1)\nlabels price = [\"price\"]")]);
     done(&netc(number.path(), &["check", "price.net"]));
 }
@@ -136,7 +136,7 @@ fn outputs_replace_no_inputs_and_no_files_of_another_kind() {
         assert!(messages.contains("would overwrite"), "{arguments:?}: {messages}");
         assert_eq!(read(kept), before, "{arguments:?}");
     }
-    // Files of the same kind are replaced, as are those that it cannot tell.
+    // Files of the same kind, or of an unknown kind, are replaced.
     fs::write(folder.path().join("notes"), "text").expect("a file");
     for arguments in [
         &["build", "a.net", untrained, "-o", "a.netb"][..],
@@ -227,13 +227,13 @@ fn classes_of_validation_are_matched_as_those_of_training_are() {
     assert!(done(&foreign).starts_with("validation") && text(&foreign.stderr).contains("W1010"));
     let same = train("", ["cat", "dog"]);
     assert!(done(&same).starts_with("validation") && !text(&same.stderr).contains("W1010"));
-    // Labels that both sets have other names for are told once for each; one that is mixed is refused.
+    // If the classes of both sets differ from the labels, each is reported once; if they differ from each other, it is an error.
     let labels = "labels kind = [\"Felis\", \"Canis\"]";
     assert!(text(&train(labels, ["cat", "dog"]).stderr).contains("W1010"));
     refused(&train(labels, ["Felis", "bird"]), "E0706", &["`bird`"]);
 }
 
-/// A disk that is full, as where a file may not grow: the file that the user wanted is named, and no temporary one.
+/// A full disk, simulated by a limit on file sizes: the error names the target, not the temporary file.
 #[cfg(unix)]
 #[test]
 fn a_file_that_cannot_grow_is_named() {
@@ -241,7 +241,7 @@ fn a_file_that_cannot_grow_is_named() {
     let folder = program::folder(&[("m.net", "net m = Input(400) >> Dense(400) as a\n")]);
     let limited = |arguments: &str| {
         let program = env!("CARGO_BIN_EXE_netc");
-        // Blocks of 512 bytes or of 1024; without the signal the system says that the file is too large.
+        // Blocks of 512 bytes or of 1024; with the signal ignored, writes fail with "file too large".
         let script = format!("trap '' XFSZ; ulimit -f 16; exec {program} {arguments}");
         let mut command = Command::new("sh");
         command.args(["-c", &script]).current_dir(folder.path()).env("NETC_CACHE", folder.path().join("cache"));

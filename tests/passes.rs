@@ -84,7 +84,7 @@ fn each_pass_keeps_the_outputs() {
         for passes in [INFERENCE, TRAINING] {
             let mut optimized = graph.clone();
             for pass in passes {
-                // On the graph as it was written, and after the passes before it.
+                // On the original graph, and after the preceding passes.
                 let alone = checked(pass, &graph, expression);
                 let in_order = checked(pass, &optimized, expression);
                 if alone.is_some() || in_order.is_some() {
@@ -179,7 +179,7 @@ fn verify_finds_broken_graphs() {
     }
 }
 
-/// A derived parameter is made from parameters before it.
+/// A derived parameter is computed from parameters before it.
 #[test]
 fn verify_finds_circular_derivations() {
     let mut graph = graph("Input(8x8x3) >> Conv(3x3, 4) >> BatchNorm");

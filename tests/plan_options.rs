@@ -38,7 +38,7 @@ fn constant_bytes(folder: &Path) -> u64 {
     constants.iter().map(|constant| 4 * constant["len"].as_u64().expect("a length")).sum()
 }
 
-/// What the artifact gives for a fixed input.
+/// The output of the artifact for a fixed input.
 fn predict(folder: &Path) -> Array2<f32> {
     let x =
         Array4::from_shape_fn((2, 32, 32, 16), |(n, h, w, c)| ((n * 7 + h * 5 + w * 3 + c) % 11) as f32 / 11.0 - 0.5);
@@ -60,10 +60,10 @@ fn why_lists_candidates_and_marks_the_choice() {
     let chosen: Vec<&str> = out.lines().filter(|line| line.starts_with('*')).collect();
     assert!(chosen.len() == 1 && chosen[0].contains("Winograd"), "{out}");
     assert!(out.contains("\n  im2col") && out.contains("F(2x2)"), "{out}");
-    // Only what rounds as the direct method does.
+    // Only algorithms that round as direct convolution does.
     let (_, out, _) = netc(folder.path(), &["build", NET, "--why", "second", "--exact"]);
     assert!(!out.contains("Winograd"), "{out}");
-    // A dense layer can be read as it stands by BLAS, and packed weights are estimated to be faster.
+    // BLAS can read the weights of a dense layer unpacked, but packed weights are estimated to be faster.
     let (_, out, _) = netc(folder.path(), &["build", NET, "--why", "third"]);
     assert!(out.contains("\n* packed, tiles") && out.contains("\n  unpacked, BLAS"), "{out}");
     let (code, out, messages) = netc(folder.path(), &["build", NET, "--why", "secnd"]);
@@ -80,7 +80,7 @@ fn a_plan_keeps_to_its_memory_or_says_what_it_needs() {
     let (code, _, messages) = netc(folder, &["build", NET, "--allow-untrained", "--max-memory", "1MB"]);
     assert_eq!(code, Some(1), "{messages}");
     assert!(messages.contains("E0801") && messages.contains("bf16-weights"), "{messages}");
-    // What is said to be needed is enough, but for the last digit.
+    // The required size in the message is sufficient, except for rounding.
     let needed = messages.split("needs ").nth(1).and_then(|rest| rest.split(' ').next()).expect("a size");
     let needed = needed.parse::<f64>().expect("a number") + 0.1;
     build(folder, &["--max-memory", &format!("{needed:.1}MiB")]);
@@ -115,10 +115,10 @@ fn tuning_is_told_kept_and_changes_no_result() {
     assert!(messages.contains("Tuning first") && messages.contains("Tuning second"), "{messages}");
     assert!(manifest(folder)["tuned"].as_str().is_some_and(|machine| machine.contains("thread")));
     assert!(largest_difference(&predict(folder), &wanted) < 1e-5);
-    // The second time nothing is left to measure.
+    // The second time, everything has been measured.
     let messages = build(folder, &["--tune"]);
     assert!(!messages.contains("Tuning") && messages.contains("Tuned"), "{messages}");
-    // A damaged cache is as good as none.
+    // A damaged cache is ignored.
     let cache = std::fs::read_dir(folder.join("cache")).expect("the cache").next().expect("a file").expect("a file");
     std::fs::write(cache.path(), "{").expect("written");
     assert!(build(folder, &["--tune"]).contains("Tuning first"));
@@ -162,7 +162,7 @@ fn absurd_batches_are_refused() {
     }
     let x = Array::<f32, _>::zeros((1, 32, 32, 16));
     x.write_npy(File::create(folder.join("x.npy")).expect("a file")).expect("written");
-    // One image is one image, however many may be taken at a time.
+    // The maximum batch does not affect a single image.
     let (code, _, messages) =
         netc(folder, &["predict", "net.netb", "x.npy", "-o", "y.npy", "--batch", "1000000000000"]);
     assert_eq!(code, Some(0), "{messages}");

@@ -1,11 +1,11 @@
-//! The protocol by which threads share jobs, `src/kernels/parallel/worker_pool.rs`, over the interleavings of its steps and what the memory
-//! orderings let each read see, by loom. Threads are switched against their will at most so often as each test says.
+//! Model checking of the thread pool, `src/kernels/parallel/worker_pool.rs`, with loom: over interleavings and the values that the memory
+//! orderings allow each read to return. Each test limits the number of preemptions.
 
 #[path = "../src/kernels/parallel/worker_pool.rs"]
-#[allow(dead_code)] // Not all of it is of use here.
+#[allow(dead_code)] // Not all of it is used here.
 mod worker_pool;
 
-/// What stands for `src/kernels/parallel/sync.rs`.
+/// Replaces `src/kernels/parallel/sync.rs`.
 mod sync {
     pub use loom::cell::UnsafeCell;
     pub use loom::hint::spin_loop;
@@ -15,22 +15,21 @@ mod sync {
 
     use std::cell::Cell;
 
-    /// Both ways through a loop that spins are explored.
+    /// Both paths through a spin loop are explored.
     pub const SPINS: usize = 1;
 
     loom::lazy_static! {
-        /// What all fences meet at. Loom's own would have the same effect, but it does not explore their order.
+        /// The location that all fences access. Loom's own fences would have the same effect, but it does not explore their order.
         static ref FENCE: loom::sync::atomic::AtomicUsize = loom::sync::atomic::AtomicUsize::new(0);
     }
 
     thread_local! {
-        /// Whether the fence that stands for sequential consistency is before an access or behind it.
+        /// Whether the fence that emulates sequential consistency is before an access or after it.
         pub static FENCE_BEFORE: Cell<bool> = const { Cell::new(true) };
     }
 
-    /// Makes an access. Loom takes a sequentially consistent one for one that only acquires and releases; with a fence before
-    /// each of them, or behind each, they have one order. As a fence orders more than the access that it is for, a model has
-    /// to hold with either.
+    /// Performs an access. Loom treats a sequentially consistent access as acquire and release only; with a fence before each of
+    /// them, or after each, they have a total order. As a fence orders more than its access, a model must pass with both.
     fn access<R>(order: Ordering, work: impl FnOnce() -> R) -> R {
         let fence = |before| {
             if order == Ordering::SeqCst && FENCE_BEFORE.get() == before {
@@ -96,7 +95,7 @@ mod sync {
         }
     }
 
-    /// WorkerPool whose `park` and `unpark` order as much as the standard library promises: loom's own order more.
+    /// `park` and `unpark` with the ordering that the standard library guarantees: loom's own order more.
     pub mod thread {
         use loom::sync::{Arc, Condvar, Mutex};
         pub use loom::thread::yield_now;
@@ -107,7 +106,7 @@ mod sync {
             static OWN: RefCell<Option<Thread>> = RefCell::new(None);
         }
 
-        /// Where `unpark` leaves word.
+        /// The token of `unpark`.
         #[derive(Clone)]
         pub struct Thread(Arc<(Mutex<bool>, Condvar)>);
 
@@ -123,7 +122,7 @@ mod sync {
             }
         }
 
-        /// Loom fails where nobody is left that could leave word.
+        /// Loom reports a deadlock if no thread is left that could unpark.
         pub fn park() {
             let Thread(own) = OWN.with(|own| own.borrow().clone()).expect("made by a builder");
             let (word, left) = &*own;
@@ -185,7 +184,7 @@ fn pool(count: usize) -> WorkerPool<()> {
     WorkerPool::new(count, |_| ())
 }
 
-/// Explores a model with fences before and behind.
+/// Explores a model with fences before and with fences after.
 fn explore(switches: usize, model: impl Fn() + Sync + Send + Copy + 'static) {
     for before in [true, false] {
         sync::FENCE_BEFORE.set(before);
@@ -195,8 +194,8 @@ fn explore(switches: usize, model: impl Fn() + Sync + Send + Copy + 'static) {
     }
 }
 
-/// How often each task was done, in memory that only the memory orderings of the protocol protect: loom fails where two
-/// threads meet there, such as a task that runs while the caller, back from [`WorkerPool::run`], looks.
+/// How often each task was run, in memory protected only by the memory orderings of the protocol: loom reports data races, such
+/// as a task that runs while the caller, after [`WorkerPool::run`], reads the counts.
 struct Tasks(Vec<sync::UnsafeCell<usize>>);
 
 // SAFETY: loom checks each access.
@@ -218,7 +217,7 @@ impl Tasks {
     }
 }
 
-/// Runs a job and looks whether each task was done once before its end.
+/// Runs a job and checks that each task was run once before it returned.
 fn run(pool: &WorkerPool<()>, tasks: usize, parts: usize) {
     let done = Tasks::new(tasks);
     pool.run(tasks, parts, &|task, _| done.do_one(task));
@@ -234,7 +233,7 @@ fn each_task_of_each_job_runs_once_and_before_its_end() {
     });
 }
 
-/// A caller that finds nobody does all tasks itself, so only tasks that wait for each other tell that a helper slept on.
+/// A caller without helpers runs all tasks itself, so only tasks that wait for each other reveal a helper that was not woken.
 #[test]
 fn a_job_wakes_the_helper() {
     explore(3, || {
@@ -292,7 +291,7 @@ fn a_panic_reaches_the_caller_and_the_next_job_runs() {
         let failing = |task: usize, _: usize| {
             done.do_one(task);
             if task == 1 {
-                // Without the message, which would be printed for each interleaving.
+                // Suppresses the message, which would be printed for each interleaving.
                 resume_unwind(Box::new("on purpose"));
             }
         };

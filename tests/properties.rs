@@ -1,4 +1,4 @@
-//! Properties of every net: random networks, their cuts, their shapes and their texts.
+//! Property tests on random networks: cuts, shapes and formatting.
 
 mod random;
 
@@ -12,7 +12,7 @@ use proptest::prelude::*;
 use random::RandomChoices;
 use std::path::Path;
 
-/// Writes nets by chance and keeps account of the shape that their last layer gives.
+/// Writes random nets and tracks the output shape of the last layer.
 struct Writer {
     random: RandomChoices,
     sizes: Vec<usize>,
@@ -96,7 +96,7 @@ impl Writer {
             7 => {
                 let pool = self.random.pick(&["MaxPool", "AvgPool"]);
                 self.add(&format!("{pool}(2x2, stride=2, ceil=true, padding=[1, 0, 0, 1])"));
-                // A window that begins in the padding on the right does not count.
+                // A window that starts in the padding on the right is omitted.
                 self.sizes = vec![(height + 2) / 2, width.div_ceil(2), channels];
             }
             8 => {
@@ -211,7 +211,7 @@ fn graph(text: &str) -> Graph {
     }
 }
 
-/// Values that depend on the parameter's name alone, so that parts of a net have those of the whole.
+/// Values that depend only on the name of the parameter, so that parts of a net have the values of the whole.
 fn values(graph: &Graph, id: ParameterId) -> Vec<f32> {
     let parameter = &graph.parameters[id.0];
     let drawn = Initializer::Uniform { min: -1.0, max: 1.0 }.sample(&parameter.shape, &parameter.path(), 3);
@@ -238,7 +238,7 @@ fn evaluate(graph: &Graph, seen: &mut dyn FnMut(NodeId, &ArrayD<f64>)) -> Vec<Ar
     reference::evaluate(graph, &inputs, &mut |id| values(graph, id), seen)
 }
 
-/// The layers before which a net falls apart in two: what follows from one gets nothing past it.
+/// The layers at which a net can be cut in two: nothing bypasses them.
 fn spine(graph: &Graph) -> Vec<NodeId> {
     let whole = |id: &NodeId| {
         let (leads, follows) = (graph.ancestors(&[*id]), graph.descendants(&[*id]));
@@ -251,7 +251,7 @@ fn spine(graph: &Graph) -> Vec<NodeId> {
 proptest! {
     #![proptest_config(ProptestConfig { cases: 200, failure_persistence: None, ..ProptestConfig::default() })]
 
-    /// Types are inferred before anything runs: what runs must have them.
+    /// The types at run time are the inferred ones.
     #[test]
     fn inferred_shapes_are_those_of_the_values(seed: u64) {
         let (text, sizes) = text_by_chance(seed);
@@ -280,8 +280,8 @@ proptest! {
         prop_assert_eq!(evaluate(&whole, &mut |_, _| {}), evaluate(&parts, &mut |_, _| {}), "{} at {}", text, cut);
     }
 
-    /// A net's layers have the same names for its weights as in itself, also behind a cut net; those of nets that it is made
-    /// from keep theirs.
+    /// The layers of a net have the same names in its weights wherever it is used, also after a cut net; those of the nets that it
+    /// consists of keep theirs.
     #[test]
     fn parameters_are_known_by_the_names_of_their_layers(seed: u64, at: prop::sample::Index) {
         let (text, _) = text_by_chance(seed);

@@ -1,4 +1,4 @@
-//! Recurrent layers and normalisations without a scale, bound from files of Keras: what they give is what Keras computes.
+//! Recurrent layers and normalisations without a scale, bound from Keras files: their outputs are those of Keras.
 
 use ndarray::{Array2, Array3};
 use ndarray_npy::NpzReader;
@@ -18,7 +18,7 @@ fn data(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/keras_recurrent").join(name)
 }
 
-/// The net with a file's weights, or what is told.
+/// The net with the weights of a file, or the diagnostics.
 fn bound(net: &str, file: &str) -> Result<Build, (Vec<Code>, String)> {
     let spec = load_text(&data("model.net"), &format!("{net}\nweights model = \"{file}\""), &from_disk);
     build(&spec, &BuildOptions::default()).map(|(build, _)| build).map_err(|errors| {
@@ -41,8 +41,8 @@ fn keras_and_the_compiled_net_agree() {
         let worst = found.iter().zip(&y).map(|(a, b)| (f64::from(*a) - b).abs()).fold(0.0, f64::max);
         assert!(worst < 1e-5, "{file}: {worst:e}");
         let notes = build.bindings.report.files[0].notes.join("\n");
-        for said in ["first states are not in files of Keras", "gates of gru were put in NeuPy's order"] {
-            assert!(notes.contains(said), "{file}: {notes}");
+        for expected in ["initial states are not in Keras files", "gates of gru were reordered"] {
+            assert!(notes.contains(expected), "{file}: {notes}");
         }
         assert_eq!(build.bindings.report.untrained, 0, "{file}");
     }
@@ -50,12 +50,12 @@ fn keras_and_the_compiled_net_agree() {
 
 #[test]
 fn what_another_gru_computes_is_refused() {
-    for (file, said) in
-        [("reset_before.h5", "reset_after=False"), ("hidden_bias.h5", "a bias of its own in the hidden gate")]
+    for (file, expected) in
+        [("reset_before.h5", "reset_after=False"), ("hidden_bias.h5", "the hidden gate has a separate bias")]
     {
         let (codes, messages) = bound(NET, file).expect_err("a refusal");
         assert_eq!(codes, [Code::WeightsMismatch], "{messages}");
-        assert!(messages.contains(said) && messages.contains("1 of "), "{messages}");
+        assert!(messages.contains(expected) && messages.contains("1 of "), "{messages}");
     }
 }
 
@@ -71,7 +71,7 @@ fn a_scale_that_the_net_lacks_or_the_file_lacks_is_told() {
     assert!(messages.contains("norm/beta"), "{messages}");
 }
 
-/// What training writes for Keras is what a Keras file of the net would be: bound again, the net gives the same.
+/// Files that training writes for Keras are equivalent to Keras' own: bound again, the net has the same outputs.
 #[test]
 fn written_for_keras_and_bound_again_nothing_changes() {
     use ndarray_npy::WriteNpyExt;
@@ -101,7 +101,7 @@ fn written_for_keras_and_bound_again_nothing_changes() {
     };
     let (a, b) = (values(&read("neupy.npy")), values(&read("keras.npy")));
     assert!(a.iter().zip(&b).all(|(a, b)| (a - b).abs() < 1e-5), "{a:?}\n{b:?}");
-    // What Keras has no place for is told before a run.
+    // Parameters that Keras cannot store are reported before the run.
     spec(&NET.replace("LSTM(4)", "LSTM(4, peepholes=true)"));
     let (code, messages) = netc(&["train", "model.net", "--layout", "keras"]);
     assert!(code == Some(1) && messages.contains("no parameter for `lstm/weight_cell_to_ingate`"), "{messages}");

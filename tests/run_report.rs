@@ -1,4 +1,4 @@
-//! The pictures and the page of a training run.
+//! The plots and the HTML page of a training run.
 
 use netc::ops::output_kind::OutputKind;
 use netc::train::evaluation::metrics::{ClassificationMetrics, ClassificationReport, MetricUnit};
@@ -20,7 +20,7 @@ const BIRDS: [&str; 10] = [
     "<wren & co>",
 ];
 
-/// A made-up run of `count` epochs.
+/// A synthetic run of `count` epochs.
 fn record(count: u32, validated: bool) -> RunRecord {
     let epoch = |number: u32| {
         let x = f64::from(number);
@@ -71,7 +71,7 @@ fn record(count: u32, validated: bool) -> RunRecord {
     }
 }
 
-/// Made-up predictions of `classes` classes; most are right.
+/// Synthetic predictions of `classes` classes; most are correct.
 fn evaluation(labels: Vec<String>) -> ClassificationReport {
     let classes = labels.len();
     let mut metrics = ClassificationMetrics::new(labels, classes, OutputKind::Classes);
@@ -162,7 +162,7 @@ fn the_page_is_well_formed_and_complete() {
     for wanted in ["&lt;wren &amp; co&gt;", "1,803 samples", "16 min 47 s", "13 min 32 s", "no such file", "5a1f5a1f"] {
         assert!(text.contains(wanted), "{wanted}");
     }
-    // Nothing is fetched and nothing runs.
+    // No resources are loaded and no scripts run.
     assert!(!text.contains("<script") && !text.contains("src=\"http") && !text.contains("url("));
 }
 

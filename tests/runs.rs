@@ -1,4 +1,4 @@
-//! What a run keeps: the best epoch, the files of earlier runs, one training at a time; and which net trained weights belong to.
+//! Training runs: the best epoch, files of earlier runs, one run at a time, and the net that trained weights belong to.
 
 mod program;
 
@@ -18,13 +18,13 @@ fn array(folder: &Path, name: &str, shape: &[usize], value: impl Fn(usize) -> f3
     array_file::write(&folder.join(name), &[("a", array.view())]).expect("a file");
 }
 
-/// Numbers from -1 to 1 that look random.
+/// Pseudo-random numbers from -1 to 1.
 fn noise(at: usize) -> f32 {
     ((at * 7919 + 13) % 1009) as f32 / 504.5 - 1.0
 }
 
-/// A spec with data for four inputs and two classes, of which validation data has the labels mixed up: what training
-/// learns makes it worse there.
+/// A spec with data for four inputs and two classes; the labels of the validation data are swapped, so that training makes
+/// validation worse.
 fn project(nets: &str, recipe: &str) -> TempDir {
     let folder = tempfile::tempdir().expect("a folder");
     array(folder.path(), "x.npy", &[24, 4], noise);
@@ -36,7 +36,7 @@ fn project(nets: &str, recipe: &str) -> TempDir {
     folder
 }
 
-/// What was told, without the folder's name and lines of progress.
+/// The output without the name of the folder and progress lines.
 fn placeless(folder: &TempDir, messages: &str) -> String {
     let messages = messages.replace(&format!("{}/", folder.path().display()), "");
     messages.lines().filter(|line| !line.starts_with("    ")).map(str::trim_end).collect::<Vec<_>>().join("\n")
@@ -75,7 +75,7 @@ fn the_best_validation_epoch_is_kept() {
     let (by_accuracy, kept, _) = trained(&format!("epochs = 6, keep = best(accuracy), metrics = top5, {WORSE}"));
     assert_eq!((by_accuracy.best, by_accuracy.keep.as_str()), (Some(1), "best by validation accuracy"));
     assert_eq!(kept, first);
-    // Without validation it is asked for, and then goes by training.
+    // Without validation data it must be requested, and uses the training metric.
     let (asked, kept, _) = trained("epochs = 6, keep = best");
     assert_eq!((asked.best, asked.keep.as_str()), (Some(6), "best by training loss"));
     assert_ne!(kept, first);
@@ -93,7 +93,7 @@ fn keep_refuses_a_metric_that_does_not_apply() {
     refused(&netc(folder.path(), &["train", "m.net"]), "E0207", &["did you mean `accuracy`?"]);
 }
 
-/// A run that goes on keeps the epoch that the run before it would have kept.
+/// A resumed run keeps the same epoch as an uninterrupted one.
 #[test]
 fn a_resumed_run_keeps_the_best_epoch() {
     let folder = project(NET, &format!("epochs = 2, {WORSE}"));
@@ -133,7 +133,7 @@ fn without_its_folder_a_net_is_trained_again() {
     fs::remove_dir_all(folder.path().join("m.run")).expect("the folder goes");
     done(&netc(folder.path(), &["train", "m.net"]));
     assert!(folder.path().join("m.run/1/m.h5").exists(), "its weights are kept");
-    // A file that no training wrote stays.
+    // A file that was not written by training is kept.
     fs::remove_dir_all(folder.path().join("m.run")).expect("the folder goes");
     array(folder.path(), "m.h5", &[2], noise);
     refused(&netc(folder.path(), &["train", "m.net"]), "E0904", &["no run of this net has written it"]);
@@ -151,7 +151,7 @@ fn a_net_is_trained_by_one_at_a_time() {
     done(&netc(folder.path(), &["train", "m.net"]));
 }
 
-/// The rule of names: a new layer counts on from the net that was cut. What is trained is found under the same name.
+/// Names of new layers continue the numbering of the cut net, and trained weights are found under them.
 #[test]
 fn a_new_head_without_a_name_is_bound_again() {
     let base = "net base = Input(4) >> Relu(3) >> Softmax(2)\nnet m = base[..softmax-1] >> Softmax(2)";
@@ -165,7 +165,7 @@ fn a_new_head_without_a_name_is_bound_again() {
     done(&netc(folder.path(), &["train", "m.net", "--resume"]));
 }
 
-/// The features of a net that was fine-tuned are those of its trained weights.
+/// The features of a fine-tuned net are computed with its trained weights.
 #[test]
 fn what_is_cut_from_a_trained_net_has_its_trained_weights() {
     let nets = format!(
@@ -189,7 +189,7 @@ fn what_is_cut_from_a_trained_net_has_its_trained_weights() {
     assert!(text(&whole.stderr).contains("m.h5 (neupy) 4 tensors"), "{}", text(&whole.stderr));
     let fresh = netc(folder.path(), &["build", "m.net", "--net", "feat", "--fresh", "-o", "f.netb"]);
     refused(&fresh, "E0408", &["hid"]);
-    // A net that only looks alike has none.
+    // A net that only has the same layers has none.
     refused(&netc(folder.path(), &["build", "m.net", "--net", "other", "-o", "o.netb"]), "E0408", &["hid"]);
 }
 
@@ -204,7 +204,7 @@ fn trained_weights_of_a_changed_net_are_refused() {
         fs::write(&spec, &changed).expect("a spec");
         let output = netc(folder.path(), &["build", "m.net"]);
         let messages =
-            refused(&output, "E0403", &["the net was changed after it was trained", "`netc train`", "--fresh"]);
+            refused(&output, "E0403", &["the net has changed since it was trained", "`netc train`", "--fresh"]);
         assert!(!messages.contains("rename"), "{messages}");
         if changed.contains("Relu(7)") {
             insta::assert_snapshot!("trained_weights_of_another_net", placeless(&folder, &messages));

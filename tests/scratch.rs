@@ -1,5 +1,5 @@
-//! No kernel takes more scratch than it declares, and what is reserved for a batch is enough for every smaller one: all kernels run
-//! guarded, for every batch up to the largest, on several numbers of threads, in memory that is reserved once.
+//! No kernel uses more scratch than it declares, and the scratch for a batch is sufficient for every smaller one: all kernels run
+//! with guards, for every batch up to the largest, with several numbers of threads, in memory that is allocated once.
 
 use netc::compile::{self, BuildOptions, Values};
 use netc::elaborate::load;
@@ -15,7 +15,7 @@ use proptest::prelude::*;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-/// Numbers from -1 to 1 that look random; of tokens, indices.
+/// Pseudo-random numbers from -1 to 1; indices for tokens.
 fn values(len: usize, tokens: bool) -> Vec<f32> {
     let value = |at: usize| ((at * 7919 + 13) % 1009) as f32 / 504.5 - 1.0;
     (0..len).map(|at| if tokens { (at % 5) as f32 } else { value(at) }).collect()
@@ -69,7 +69,7 @@ fn run(net: &str, largest: usize, workers: usize, half_weights: bool) -> BTreeSe
     seen
 }
 
-/// Nets that have every kernel, small and beyond the sizes at which kernels cut their work otherwise.
+/// Nets that cover every kernel, with small sizes and with sizes at which kernels partition their work differently.
 const NETS: &[&str] = &[
     "Input(3000) >> PRelu(10)",
     "Input(5) >> PRelu(6) >> Dense(4)",

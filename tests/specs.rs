@@ -1,4 +1,4 @@
-//! The text of every stage of every spec that ships.
+//! The text of every stage of every shipped spec.
 
 use netc::compile;
 use netc::elaborate::load;
@@ -80,7 +80,7 @@ fn passes_do_what_they_say() {
     }
 }
 
-/// NeuPy's names, shapes and parameters of its architectures, as its own tables have them.
+/// Names, shapes and parameters of NeuPy's architectures, from its tables.
 #[test]
 fn architectures_are_those_of_neupy() {
     for name in ["vgg16", "vgg19", "squeezenet", "resnet50"] {
@@ -100,7 +100,7 @@ fn architectures_are_those_of_neupy() {
     }
 }
 
-/// A cut's mention is a net like any other, also where it has no input.
+/// A cut is a net like any other, even without an input.
 #[test]
 fn a_fragment_is_shown_without_what_it_takes() {
     let spec = load("vgg16[-3..]", &from_disk).map_err(|(_, errors)| errors).unwrap();
@@ -111,7 +111,7 @@ fn a_fragment_is_shown_without_what_it_takes() {
     assert!(compile::graph(&spec, None).is_err());
 }
 
-/// A scope as a cut's end is all of it, with the layers whose names were generated.
+/// A scope as the end of a cut includes all of its layers, also those with generated names.
 #[test]
 fn a_scope_is_an_end_of_a_cut() {
     assert_eq!(graph("squeezenet[..=fire8]").summary(), "(?, 227, 227, 3) -> [... 54 layers ...] -> (?, 27, 27, 512)");

@@ -1,4 +1,4 @@
-//! Targets of training: binary classes, images, a class for each pixel; and targets that cannot be valid.
+//! Training targets: binary classes, images, pixel classes; and invalid targets.
 
 mod program;
 
@@ -20,7 +20,7 @@ fn project(net: &str, recipe: &str) -> TempDir {
     folder
 }
 
-/// Numbers without a pattern, from -1 to 1.
+/// Pseudo-random numbers from -1 to 1.
 fn number(at: usize) -> f32 {
     ((at as f64 * 12.9898).sin() * 43758.5453).fract() as f32
 }
@@ -69,7 +69,7 @@ fn a_hinge_learns_classes_as_minus_one_and_one() {
         }
         let bias = array_file::read(&weights, Some("out/bias")).expect("the bias");
         assert!((f64::from(bias[[0]]) - b).abs() < 1e-5, "{} for {b}", bias[[0]]);
-        // What predicts tells the class by the sign as well.
+        // Prediction decides the class by the sign too.
         let printed = done(&netc(folder.path(), &["predict", "n.netb", "x.npy", "--format", "json"]));
         let printed: serde_json::Value = serde_json::from_str(&printed).expect("one JSON document");
         for (sample, answer) in printed.as_array().expect("a list").iter().enumerate() {
@@ -81,7 +81,7 @@ fn a_hinge_learns_classes_as_minus_one_and_one() {
     }
 }
 
-/// Two folders of photos, told apart by one value between -1 and 1, whatever it learns by.
+/// Two folders of photos, separated by one value between -1 and 1, with every loss.
 #[test]
 fn a_tanh_tells_two_folders_apart_by_its_sign() {
     for (loss, w1011) in [("", true), ("loss = mse\n", false), ("loss = binary_hinge\n", false)] {
@@ -104,7 +104,7 @@ fn a_tanh_tells_two_folders_apart_by_its_sign() {
             let printed = done(&netc(folder.path(), &["predict", "n.netb", &photo, "--format", "json"]));
             let printed: serde_json::Value = serde_json::from_str(&printed).expect("one JSON document");
             assert_eq!(printed[0]["top"][0]["label"], name, "{printed}");
-            // The artifact's own output is the plain number.
+            // The output of the artifact is the number itself.
             done(&netc(folder.path(), &["predict", "n.netb", &photo, "-o", "y.npy"]));
             let y = array_file::read(&folder.path().join("y.npy"), None).expect("an array");
             assert!(y[[0, 0]] * sign > 0.3, "{name}: {y}");
@@ -115,7 +115,7 @@ fn a_tanh_tells_two_folders_apart_by_its_sign() {
             (&measures["accuracy"], &measures["counted"]),
             (&serde_json::json!(1.0), &serde_json::json!("samples"))
         );
-        // Its loss is that of the recipe; a net without a recipe does not say what its plain numbers were trained by.
+        // The loss is that of the recipe; without a recipe, the loss for a linear output is unknown.
         assert!(
             (measures["loss"].as_f64().expect("a loss") - figure(&table, "loss")).abs() < 1e-4,
             "{measures}: {table}"
@@ -125,7 +125,7 @@ fn a_tanh_tells_two_folders_apart_by_its_sign() {
         let bare = done(&netc(folder.path(), &["eval", "bare.net", "photos", "--allow-untrained", "--format", "json"]));
         let bare: serde_json::Value = serde_json::from_str(&bare).expect("one JSON document");
         assert_eq!(bare["loss"], serde_json::Value::Null);
-        // Names in the spec are taken too, in their order.
+        // Labels in the spec are used too, in order.
         let spec = fs::read_to_string(folder.path().join("n.net")).expect("the spec");
         fs::write(folder.path().join("n.net"), format!("{spec}labels n = [\"sea\", \"red\"]\n")).expect("the spec");
         done(&netc(folder.path(), &["train", "n.net"]));
@@ -135,7 +135,7 @@ fn a_tanh_tells_two_folders_apart_by_its_sign() {
     }
 }
 
-/// Discs on a dark, uneven ground, and which pixels they cover.
+/// Discs on a dark, uneven background, and the pixels that they cover.
 fn discs(count: usize, size: usize) -> (ArrayD<f32>, ArrayD<f32>) {
     let covers = |image: usize, y: usize, x: usize| {
         let place = |at: usize| size as f32 * (0.5 + 0.25 * number(3 * image + at));
@@ -151,7 +151,7 @@ fn discs(count: usize, size: usize) -> (ArrayD<f32>, ArrayD<f32>) {
     (photo, mask)
 }
 
-/// The figure behind a name in the table's heading.
+/// The number after a name in the heading of the table.
 fn figure(table: &str, name: &str) -> f64 {
     let (_, rest) = table.split_once(&format!("{name} ")).unwrap_or_else(|| panic!("no {name} in {table}"));
     rest.split([' ', ',', '\n']).next().and_then(|number| number.parse().ok()).expect("a number")
@@ -209,7 +209,7 @@ fn one_channel_of_a_mask_is_a_yes_or_no_of_each_pixel() {
 fn an_autoencoder_learns_its_own_input() {
     let (photos, _) = discs(16, 8);
     let net = "Input(8x8x1) >> Conv(3x3, 12, stride=2, padding=same) >> Relu >> Deconv(2x2, 1, stride=2) as out";
-    // A decoded image is mended by the mean squared error, or by the crossentropy of its shares of white.
+    // An image is reconstructed with the mean squared error, or with the crossentropy of its pixels as proportions.
     for (end, loss) in [("", ""), (" >> Sigmoid", ""), (" >> Sigmoid", ", loss = mse")] {
         let recipe = format!(
             "data = arrays(x=\"x.npy\", y=\"x.npy\"), optimizer = Adam(step=0.02), epochs = 60, batch = 4{loss}"
@@ -219,7 +219,7 @@ fn an_autoencoder_learns_its_own_input() {
         let table = done(&netc(folder.path(), &["train", "n.net"]));
         let (rmse, r2) = (figure(&table, "rmse"), figure(&table, "r2"));
         assert!(rmse < 0.15 && r2 > 0.6, "{table}");
-        // What is told is what the artifact gives.
+        // The reported metrics are those of the artifact.
         done(&netc(folder.path(), &["predict", "n.netb", "x.npy", "-o", "y.npy"]));
         let found = array_file::read(&folder.path().join("y.npy"), None).expect("an array");
         let squares: f64 = found.iter().zip(&photos).map(|(a, b)| f64::from(a - b).powi(2)).sum();
@@ -227,7 +227,7 @@ fn an_autoencoder_learns_its_own_input() {
     }
 }
 
-/// Several classes of a sample at once: each value is a yes or no.
+/// Multi-label classification: each output is a yes or no.
 #[test]
 fn several_classes_at_once_are_counted_one_by_one() {
     let x = ArrayD::from_shape_fn(IxDyn(&[40, 3]), |at| number(at[0] * 3 + at[1]));
@@ -239,7 +239,7 @@ fn several_classes_at_once_are_counted_one_by_one() {
     assert!(figure(&table, "accuracy") > 95.0 && table.lines().count() == 4, "{table}");
 }
 
-/// Whatever a net learns, its artifact is measured as training measured it.
+/// For every kind of target, evaluating the artifact results in the metrics of training.
 #[test]
 fn an_evaluation_gives_the_metrics_of_training() {
     let (photos, masks) = discs(6, 8);
@@ -300,7 +300,7 @@ fn an_evaluation_gives_the_metrics_of_training() {
     }
 }
 
-/// Lists of photos with names, indices or numbers are measured as folders are.
+/// Lists of photos with names, indices or numbers are evaluated like folders.
 #[test]
 fn an_evaluation_takes_lists_of_photos() {
     for (end, label) in [("Softmax(2)", "name"), ("Softmax(2)", "index"), ("Dense(1)", "number")] {
@@ -361,15 +361,15 @@ fn invalid_data_of_evaluations_is_reported() {
     insta::assert_snapshot!(printed);
 }
 
-/// Gradient descent in f64, from its definition, on the pixels that count: the mean over them of the weight of their class
-/// times the crossentropy. Each pixel is its own sample of a net that looks at no other.
+/// Gradient descent in f64, from its definition, on the pixels that are not ignored: the mean of the class weight times the
+/// crossentropy. Each pixel is a sample of its own, as the net has no spatial extent.
 #[test]
 fn pixels_that_are_ignored_count_for_nothing_and_classes_of_pixels_have_weights() {
     let (count, size, step, epochs) = (5, 4, 0.7f64, 6);
     let x = ArrayD::from_shape_fn(IxDyn(&[count, size, size, 1]), |at| number((at[0] * size + at[1]) * size + at[2]));
     let y = ArrayD::from_shape_fn(IxDyn(&[count, size, size]), |at| {
         let value = x[[at[0], at[1], at[2], 0]];
-        // The last photo has no pixel that counts.
+        // All pixels of the last photo are ignored.
         if at[0] == 4 || (at[1] + at[2]) % 3 == 0 { 255.0 } else { f32::from(u8::from(value > 0.2)) }
     });
     let pixels: Vec<(f64, usize)> =
@@ -382,7 +382,7 @@ fn pixels_that_are_ignored_count_for_nothing_and_classes_of_pixels_have_weights(
         ("Conv(1x1, 2, weight=0) as out >> Softmax", "class_weights = balanced", balanced),
         ("Conv(1x1, 1, weight=0) as out >> Sigmoid", "class_weights = [0.5, 3]", [0.5, 3.0]),
     ] {
-        // One value is two logits of which the first stays 0.
+        // One output is equivalent to two logits, the first of which is 0.
         let one = end.contains("Sigmoid");
         let (mut w, mut b) = ([0.0f64; 2], [0.0f64; 2]);
         let share = |w: &[f64; 2], b: &[f64; 2], x: f64| 1.0 / (1.0 + (w[0] * x + b[0] - w[1] * x - b[1]).exp());
@@ -412,7 +412,7 @@ fn pixels_that_are_ignored_count_for_nothing_and_classes_of_pixels_have_weights(
                 assert!((f64::from(*found) - wanted).abs() < 1e-5, "{end} {more}: {role} {found} for {wanted}");
             }
         }
-        // Measures are of the pixels that count, each once.
+        // Metrics count each pixel that is not ignored once.
         let right = pixels.iter().filter(|(x, class)| (share(&w, &b, *x) >= 0.5) == (*class == 1)).count();
         let loss = |&(x, class): &(f64, usize)| -(1.0 - class as f64 - share(&w, &b, x)).abs().ln();
         let loss = pixels.iter().map(loss).sum::<f64>() / pixels.len() as f64;

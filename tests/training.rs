@@ -1,5 +1,5 @@
-//! Training as a user runs it: recipes to weights, artifacts, records; the same bytes from the same seed, from any number
-//! of threads, and from a run that was killed and went on.
+//! Training from the command line: weights, artifacts and records; the same bytes for the same seed, with any number of threads
+//! and after resuming a killed run.
 
 mod program;
 
@@ -62,7 +62,7 @@ fn nets_of_other_names_share_the_features_of_the_same_front() {
     assert!(stderr(&messages).contains("0 computed, 24 cached"), "{}", stderr(&messages));
 }
 
-/// Features are those of the front alone: its weights decide whether they are computed again, the head's do not.
+/// Features depend on the front only: they are recomputed if its weights change, not if those of the head do.
 #[test]
 fn the_heads_weights_leave_the_features_as_they_are_and_the_fronts_do_not() {
     let folder = tempfile::tempdir().expect("a folder");
@@ -87,33 +87,33 @@ fn the_heads_weights_leave_the_features_as_they_are_and_the_fronts_do_not() {
         done(&output);
         let messages = stderr(&output);
         let (before, _) =
-            messages.split_once(" computed").unwrap_or_else(|| panic!("nothing is told of features: {messages}"));
+            messages.split_once(" computed").unwrap_or_else(|| panic!("features are not mentioned: {messages}"));
         before.split_whitespace().last().map(str::to_string)
     };
     let computed = |count: &str| Some(count.to_string());
     assert_eq!(bird("one", "one", "Unit"), computed("12"));
     assert_eq!(bird("one", "two", "Unit"), computed("0"), "another head");
-    assert_eq!(bird("two", "two", "Unit"), computed("12"), "another front");
+    assert_eq!(bird("two", "two", "Unit"), computed("12"), "a different front");
     assert_eq!(bird("two", "one", "Unit"), computed("0"), "another head");
     assert_eq!(bird("one", "two", "Symmetric"), computed("12"), "other preprocessing");
     assert_eq!(bird("one", "one", "Unit"), computed("0"), "what was there is kept");
 }
 
-/// New layers begin where the recipe's seed says, and without one as they do in a build.
+/// New layers are initialised with the seed of the recipe, and without one as in a build.
 #[test]
 fn new_layers_begin_from_the_recipes_seed() {
     let x = ArrayD::from_shape_fn(IxDyn(&[4, 3]), |at| (at[0] + at[1]) as f32);
     let start = |seed: &str| {
         let folder = tempfile::tempdir().expect("a folder");
         array_file::write(&folder.path().join("x.npy"), &[("x", x.view())]).expect("a file");
-        // A step of 0 leaves the first values as they are, and the frozen layer's are random too.
+        // A step of 0 leaves the initial values unchanged; those of the frozen layer are random too.
         let text = format!(
             "net n = frozen(Input(3) >> Relu(4) as a) >> Dense(3) as b\ntrain n {{ data = arrays(x=\"x.npy\", y=\"x.npy\"), \
              epochs = 1, optimizer = GradientDescent(step=1e-30)\n{seed} }}\n"
         );
         fs::write(folder.path().join("n.net"), text).expect("a spec");
         let messages = done(&netc(folder.path(), &["train", "n.net"]));
-        // What is built of it binds what was trained.
+        // A build binds the trained weights.
         let again = done(&netc(folder.path(), &["eval", "n.net", "--x", "x.npy", "--y", "x.npy"]));
         assert_eq!(messages.split_once(": ").map(|pair| pair.1), again.split_once(": ").map(|pair| pair.1));
         let read = |name| array_file::read(&folder.path().join("n.h5"), Some(name)).expect("weights");
@@ -145,7 +145,7 @@ fn a_recipe_becomes_weights_an_artifact_a_record_and_pages() {
     assert!(record.contains("stopped: all 12 epochs are done") && record.contains("- epoch: 12"), "{record}");
     assert!(bytes(&folder, "kind.run/report.html").starts_with(b"<!DOCTYPE html>"));
     assert!(bytes(&folder, "kind.run/curves.svg").starts_with(b"<svg"));
-    // The artifact knows the classes, and so does a build later on.
+    // The artifact contains the classes, and so does a later build.
     let guess = done(&netc(folder.path(), &["predict", "kind.netb", "photos/sea/3.png"]));
     assert!(guess.lines().nth(1).is_some_and(|line| line.trim_start().starts_with("sea")), "{guess}");
     let trained = bytes(&folder, "kind.netb");
@@ -159,7 +159,7 @@ fn a_recipe_becomes_weights_an_artifact_a_record_and_pages() {
     assert_eq!(measures["accuracy"], 1.0);
     assert_eq!(measures["confusion"][0], serde_json::json!([12, 0]));
     assert!(bytes(&folder, "eval.html").len() > 1000);
-    // Without what training wrote, the head is untrained.
+    // Without the trained weights, the head is untrained.
     let fresh = netc(folder.path(), &["build", "kind.net", "--fresh"]);
     assert_eq!(fresh.status.code(), Some(1));
     assert!(stderr(&fresh).contains("kind.net"), "{}", stderr(&fresh));
@@ -183,7 +183,7 @@ fn the_same_seed_gives_the_same_bytes_for_any_number_of_threads_and_from_the_cac
     assert!(bytes(&folder, "kind.h5") != all[0].0, "another seed gives other weights");
 }
 
-/// The seed document's way: features to a file, a head trained on them, and both joined.
+/// The classic workflow: write features to a file, train a head on them, and join both.
 #[test]
 fn a_head_trained_on_features_is_joined_with_its_front() {
     let folder = tempfile::tempdir().expect("a folder");
@@ -221,7 +221,7 @@ fn schedules_stops_and_weights_of_classes_act() {
     assert!(record.contains("stopped: the loss has not improved for 3 epochs"), "{record}");
 }
 
-/// Without validation, what a run reaches is measured on the photos as they are, though it was trained on changed ones.
+/// Without validation, metrics are computed on the original photos, not on the augmented ones.
 #[test]
 fn what_is_reached_is_measured_on_photos_as_they_are() {
     let folder = project("epochs = 2\nbatch = 5\naugment = [crop(0.05), colour(0.9, 0.9, 0.9)]");
@@ -230,7 +230,7 @@ fn what_is_reached_is_measured_on_photos_as_they_are() {
     let measures = done(&netc(folder.path(), &["eval", "kind.netb", "photos", "--format", "json"]));
     let measures: serde_json::Value = serde_json::from_str(&measures).expect("one JSON document");
     let evaluated = measures["loss"].as_f64().expect("a number");
-    assert!((reached - evaluated).abs() < 1e-6, "{reached} in training, {evaluated} behind it");
+    assert!((reached - evaluated).abs() < 1e-6, "{reached} in training, {evaluated} after it");
 }
 
 #[test]
@@ -246,7 +246,7 @@ fn keras_and_neupy_files_hold_the_same() {
     assert!(neupy[neupy.len() / 2..] == keras[keras.len() / 2..]);
 }
 
-/// What `netc train` answers to a mistake.
+/// The output of `netc train` for an error.
 fn refused(recipe: &str, prepare: impl Fn(&Path), arguments: &[&str]) -> String {
     let folder = project(recipe);
     if recipe.is_empty() {
@@ -259,7 +259,7 @@ fn refused(recipe: &str, prepare: impl Fn(&Path), arguments: &[&str]) -> String 
         assert_eq!(bytes(&folder, "kind.h5"), b"a file of the user's");
     }
     let place = format!("{}/", folder.path().display());
-    // Lines of progress tell times.
+    // Progress lines contain times.
     let progress = |line: &&str| line.starts_with("   ") && line.trim_start().starts_with(|c: char| c.is_uppercase());
     stderr(&output).replace(&place, "").lines().filter(|line| !progress(line)).collect::<Vec<_>>().join("\n")
 }
@@ -303,7 +303,7 @@ fn errors_in_training_are_reported() {
     insta::assert_snapshot!("no_recipe", refused("", spec("net kind = Input(4) >> Softmax(2)\n"), &train));
 }
 
-/// The beginning of a PNG, and no more.
+/// A PNG that is truncated after its header.
 const PNG_HEAD: [u8; 16] = *b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR";
 
 fn photos_of_a_third_kind(folder: &Path) {
@@ -313,7 +313,7 @@ fn photos_of_a_third_kind(folder: &Path) {
 
 #[test]
 fn unreadable_photos_are_skipped_if_the_recipe_allows() {
-    // With the front's features, and with photos that each epoch decodes, in front of a frozen part and without one.
+    // With cached features, and with photos decoded in each epoch, with a frozen part and without.
     for (changed, open) in [("", false), ("augment = flip\n", false), ("", true)] {
         let folder = project(&format!("data = images(\"photos\", unreadable=skip)\n{changed}epochs = 2"));
         let spec = folder.path().join("kind.net");
@@ -328,7 +328,7 @@ fn unreadable_photos_are_skipped_if_the_recipe_allows() {
     }
 }
 
-/// The photo that is named is the one that is broken, in validation too.
+/// The error names the damaged photo, in validation too.
 #[test]
 fn broken_photos_are_named() {
     let folder = project("validation = images(\"others\")\nepochs = 2");
@@ -344,7 +344,7 @@ fn broken_photos_are_named() {
     assert!(stderr(&output).contains("others/sea/1.png: "), "{}", stderr(&output));
 }
 
-/// A net with one output tells two classes apart.
+/// A net with one output classifies two classes.
 #[test]
 fn classes_out_of_range_are_refused() {
     let folder = tempfile::tempdir().expect("a folder");
@@ -398,18 +398,18 @@ fn lists_and_arrays_are_data_too() {
     assert!(table.contains("r2 1.0000"), "{table}");
 }
 
-/// The demonstration that ships: real photos under a real pretrained front.
+/// The shipped demonstration: real photos with a real pretrained front.
 #[test]
 fn the_shipped_demonstration_learns() {
     let folder = tempfile::tempdir().expect("a folder");
     let specs = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("specs");
     fs::copy(specs.join("clothing.net"), folder.path().join("clothing.net")).expect("the spec");
-    // What a spec names beside it is read from where it stands; what training writes goes beside the copy.
+    // Files that the spec refers to are read from the original folder; training writes next to the copy.
     #[cfg(unix)]
     std::os::unix::fs::symlink(specs.join("samples"), folder.path().join("samples")).expect("a link");
     done(&netc(folder.path(), &["train", "clothing.net"]));
     let measures = done(&netc(folder.path(), &["eval", "clothing.netb", "samples/clothing/test", "--format", "json"]));
     let measures: serde_json::Value = serde_json::from_str(&measures).expect("one JSON document");
-    // Ten kinds by chance are a tenth; with random weights in front about three tenths.
+    // Chance level is 10 % for ten classes; with random weights in the front, accuracy is about 30 %.
     assert!(measures["accuracy"].as_f64().expect("a share") > 0.45, "{measures:#}");
 }

@@ -1,4 +1,4 @@
-//! Untrusted files as the program meets them: pipes and devices in place of files, names with terminal escapes, archives that expand.
+//! Untrusted files: pipes and devices in place of files, names with terminal escapes, decompression bombs.
 
 #![cfg(unix)]
 
@@ -12,7 +12,7 @@ use std::process::{Command, Output};
 
 const NET: &str = "net kind = Input(8x8x3, image=Unit) >> Flatten >> Softmax(2)\n";
 
-/// What a command said that was refused with a code.
+/// The output of a command that failed with a code.
 #[track_caller]
 fn refused(output: &Output) -> String {
     let messages = text(&output.stderr);
@@ -21,7 +21,7 @@ fn refused(output: &Output) -> String {
     messages
 }
 
-/// With no one at the other end, opening it would wait for ever.
+/// Opening it would block forever, as nothing writes to it.
 fn pipe(path: &Path) {
     assert!(Command::new("mkfifo").arg(path).status().expect("mkfifo").success());
 }
@@ -47,7 +47,7 @@ fn pipes_and_devices_are_no_files() {
         ] {
             refused(&netc(folder.path(), arguments));
         }
-        // A spec may come through a pipe that the user put there; what never ends is no spec.
+        // A spec may come from a pipe, but not from an endless one.
         if what == "/dev/zero" {
             assert!(refused(&netc(folder.path(), &["check", what])).contains("it is larger than 16 MiB"));
         }
@@ -70,7 +70,7 @@ fn labels_forge_no_row_and_say_nothing_to_a_terminal() {
         messages.contains("\\u{1b}]0;title\\u{7}owl") && messages.contains("wren\\nfalcon  100.00 %"),
         "{messages}"
     );
-    // As data they are what they are.
+    // As data they are printed unchanged.
     let json = done(&netc(folder.path(), &["predict", "kind.netb", "a.png", "--format", "json"]));
     let json: serde_json::Value = serde_json::from_str(&json).expect("one document");
     let labels: Vec<&str> = (0..2).filter_map(|place| json[0]["top"][place]["label"].as_str()).collect();
@@ -95,7 +95,7 @@ fn an_archive_takes_no_memory_out_of_proportion() {
     fs::write(folder.path().join("one.net"), "net one = Input(1) >> Dense(1)\n").expect("a spec");
     done(&netc(folder.path(), &["build", "one.net", "--allow-untrained"]));
     let messages = refused(&netc(folder.path(), &["predict", "one.netb", "x.npz", "-o", "y.npy"]));
-    assert!(messages.contains("beyond 256 MiB, no more than 100 times the stored bytes"), "{messages}");
+    assert!(messages.contains("above 256 MiB, the limit is 100 times the stored size"), "{messages}");
 }
 
 #[test]
@@ -104,7 +104,7 @@ fn damaged_weights_are_inspected_as_they_are_built() {
     let header = br#"{"d.weight":{"dtype":"F32","shape":[2,4],"data_offsets":[0,99]}}"#;
     let bytes = [&(header.len() as u64).to_le_bytes()[..], header, &[0; 32]].concat();
     fs::write(folder.path().join("w.safetensors"), bytes).expect("a file");
-    let wanted = "its shape [2, 4] takes 32 bytes, its place is 0..99";
+    let wanted = "its shape [2, 4] takes 32 bytes, its offsets are 0..99";
     for arguments in [&["build", "kind.net"][..], &["inspect", "w.safetensors"]] {
         let messages = refused(&netc(folder.path(), arguments));
         assert!(messages.contains(wanted), "{arguments:?}: {messages}");

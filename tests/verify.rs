@@ -115,16 +115,16 @@ fn drawn() {
     check(DRAWN);
 }
 
-/// Layers with large tensors between them, and how many of them are fused into one step that works by bands of rows.
+/// Layers with large tensors between them, and how many of them are fused into a step that works in bands of rows.
 const BANDS: &[(&str, &[usize])] = &[
     ("Input(64x60x16) >> Conv(1x1, 40) >> Relu6 >> DWConv(3x3, padding=same) >> Relu6 >> Conv(1x1, 5)", &[3]),
-    // A sum after the last, whose other branch comes from before the first.
+    // A sum after the last, with the input of the first as the other branch.
     (
         "Input(61x64x16) >> Conv(3x3, 12, padding=same) >> Relu >> { let x = Identity let y = x >> Conv(1x1, 36) >> Relu >> \
          DWConv(3x3, padding=same) >> Relu >> Conv(1x1, 12) (x | y) >> Add } >> Relu >> Conv(3x3, 2, stride=4)",
         &[3],
     ),
-    // A chain ends at a tensor that another layer reads too, at a concatenation of both ends, and at large weights.
+    // A chain ends at a tensor with several consumers, at a concatenation of both ends, and at large weights.
     (
         "Input(64x64x16) >> Conv(1x1, 40) >> { let x = Identity let y = x >> DWConv(3x3, padding=same) >> Relu >> Conv(1x1, 40) \
          (x | y) >> Add }",

@@ -216,7 +216,7 @@ fn no_edge_runs_through_a_box() {
         let boxes = rects(&document, "box");
         for edge in document.descendants().filter(|node| node.attribute("class") == Some("edge")) {
             for (x, y) in points(edge.attribute("d").unwrap_or("")) {
-                // Ends lie on borders, where rounding moves them a little.
+                // End points are on borders, up to rounding.
                 let inside = |one: &&Rect| x > one.left && x < one.right && y > one.top + 0.2 && y < one.bottom - 0.2;
                 assert!(boxes.iter().find(inside).is_none(), "{name}: ({x}, {y})");
             }

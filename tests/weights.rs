@@ -1,4 +1,4 @@
-//! Binding by names; what does not fit is refused, all of it at once.
+//! Binding by name; all mismatches are reported at once.
 
 use ndarray::{Array2, Array4};
 use ndarray_npy::NpzReader;
@@ -17,7 +17,7 @@ fn data(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data").join(name)
 }
 
-/// The net of the fixtures; with `weights`, these in place of its own item.
+/// The net of the fixtures; `weights` replaces its own item.
 fn spec(changes: &[(&str, &str)], weights: Option<&str>) -> Spec {
     let mut text = fs::read_to_string(data("vgg16_tiny.net")).expect("the spec");
     if let Some(weights) = weights {
@@ -48,7 +48,7 @@ fn codes(errors: &Diagnostics) -> Vec<Code> {
     errors.iter().map(|error| error.code).collect()
 }
 
-/// Probabilities of the reference's images, of a build.
+/// The probabilities of a build for the reference images.
 fn probabilities(build: &Build) -> Array2<f32> {
     let mut npz = NpzReader::new(File::open(data("vgg16_tiny/vgg16_ref.npz")).expect("the reference")).expect("an npz");
     let x: Array4<f32> = npz.by_name("x.npy").expect("the inputs");
@@ -77,16 +77,16 @@ fn parts_of_a_net_bind_by_its_names() {
     }
 }
 
-/// A file or a net that is not the right one.
+/// A file or a net that does not fit.
 struct Case {
     what: &'static str,
-    /// Changes of the spec's text.
+    /// Changes to the text of the spec.
     changes: &'static [(&'static str, &'static str)],
-    /// The weights item, where it is another one.
+    /// The weights item, if it is replaced.
     weights: Option<&'static str>,
     code: Code,
-    /// What must be said, in this order.
-    says: &'static [&'static str],
+    /// The expected parts of the output, in order.
+    expected: &'static [&'static str],
 }
 
 const CASES: &[Case] = &[
@@ -95,35 +95,35 @@ const CASES: &[Case] = &[
         changes: &[("vgg16_neupy.hdf5", "vgg16_neupi.hdf5")],
         weights: None,
         code: Code::WeightsMissing,
-        says: &["vgg16_neupi.hdf5", "did you mean `vgg16_neupy.hdf5`?", "--weights vgg16_tiny=path"],
+        expected: &["vgg16_neupi.hdf5", "did you mean `vgg16_neupy.hdf5`?", "--weights vgg16_tiny=path"],
     },
     Case {
         what: "a folder",
         changes: &[],
         weights: Some("weights vgg16_tiny = \"vgg16_tiny\""),
         code: Code::WeightsUnreadable,
-        says: &["vgg16_tiny"],
+        expected: &["vgg16_tiny"],
     },
     Case {
         what: "a text file",
         changes: &[],
         weights: Some("weights vgg16_tiny = \"vgg16_tiny.net\""),
         code: Code::WeightsUnreadable,
-        says: &["vgg16_tiny.net is not a file of weights", "text"],
+        expected: &["vgg16_tiny.net is not a weights file", "text"],
     },
     Case {
         what: "a photo",
         changes: &[],
         weights: Some("weights vgg16_tiny = \"photos/coffee.png\""),
         code: Code::WeightsUnreadable,
-        says: &["coffee.png is not a file of weights"],
+        expected: &["coffee.png is not a weights file"],
     },
     Case {
         what: "another layout",
         changes: &[],
         weights: Some("weights vgg16_tiny = \"keras_models/full.h5\" { layout = neupy }"),
         code: Code::WeightsLayout,
-        says: &["does not have the layout neupy", "keras"],
+        expected: &["does not have the layout neupy", "keras"],
     },
     Case {
         what: "another digest",
@@ -132,28 +132,28 @@ const CASES: &[Case] = &[
             "weights vgg16_tiny = \"vgg16_tiny/vgg16_neupy.hdf5\" {\n  sha256 = \"0011223344556677889900112233445566778899001122334455667788990011\"\n}",
         ),
         code: Code::WeightsDigest,
-        says: &["is not the file that was pinned", "has the digest"],
+        expected: &["is not the pinned file", "its digest is"],
     },
     Case {
         what: "another width",
         changes: &[("Dense(10) as dense_3", "Dense(12) as dense_3")],
         weights: None,
         code: Code::WeightsMismatch,
-        says: &["2 of 32", "dense_3/weight: the net needs [256, 12], the file has [256, 10]", "dense_3/bias"],
+        expected: &["2 of 32", "dense_3/weight: the net needs [256, 12], the file has [256, 10]", "dense_3/bias"],
     },
     Case {
         what: "a layer that the file does not have",
         changes: &[("as dense_2", "as dense_two")],
         weights: None,
         code: Code::WeightsMismatch,
-        says: &["2 of 32", "dense_two/weight [256, 256]: not in the file", "dense_two/bias [256]: not in the file"],
+        expected: &["2 of 32", "dense_two/weight [256, 256]: not in the file", "dense_two/bias [256]: not in the file"],
     },
     Case {
         what: "a bias in the file that the net does not use",
         changes: &[("Conv(3x3, 4, padding=same)", "Conv(3x3, 4, padding=same, bias=false)")],
         weights: None,
         code: Code::WeightsMismatch,
-        says: &["conv1_1/bias", "takes none", "conv1_2/bias"],
+        expected: &["conv1_1/bias", "has no such parameter", "conv1_2/bias"],
     },
     Case {
         what: "many errors at once",
@@ -164,7 +164,7 @@ const CASES: &[Case] = &[
         ],
         weights: None,
         code: Code::WeightsMismatch,
-        says: &[
+        expected: &[
             "6 of 32",
             "conv2_1/weight: the net needs [5, 5, 4, 8], the file has [3, 3, 4, 8]",
             "conv2_2/weight",
@@ -182,9 +182,9 @@ fn what_does_not_fit_is_refused() {
         let (errors, text) = refused(&spec(case.changes, case.weights), &BuildOptions::default());
         assert_eq!(codes(&errors), [case.code], "{}:\n{text}", case.what);
         let mut rest = text.as_str();
-        for says in case.says {
-            let at = rest.find(says).unwrap_or_else(|| panic!("{}: `{says}` is missing in\n{text}", case.what));
-            rest = &rest[at + says.len()..];
+        for expected in case.expected {
+            let at = rest.find(expected).unwrap_or_else(|| panic!("{}: `{expected}` is missing in\n{text}", case.what));
+            rest = &rest[at + expected.len()..];
         }
     }
 }
@@ -210,7 +210,7 @@ fn missing_parameters_may_be_initialised() {
     assert_eq!((report.files[0].tensors, report.untrained), (30, 2));
     assert_eq!(report.untrained_layers, ["dense_two"]);
     assert!(report.files[0].notes.iter().any(|note| note.contains("2 missing")), "{:?}", report.files[0].notes);
-    // A wrong shape is no missing parameter.
+    // A parameter of the wrong shape does not count as missing.
     let wrong = self::spec(&[("Dense(10)", "Dense(12)")], Some(&weights));
     assert_eq!(codes(&refused(&wrong, &BuildOptions::default()).0), [Code::WeightsMismatch]);
 }
@@ -220,10 +220,10 @@ fn untrained_parameters_are_refused_by_name() {
     let bare = || spec(&[], Some(""));
     let (errors, text) = refused(&bare(), &BuildOptions::default());
     assert_eq!(codes(&errors), [Code::Untrained], "{text}");
-    for says in
+    for expected in
         ["32 parameters", "conv1_1: weight [3, 3, 3, 4], bias [4]", "dense_3: weight [256, 10]", "--allow-untrained"]
     {
-        assert!(text.contains(says), "`{says}` is missing in\n{text}");
+        assert!(text.contains(expected), "`{expected}` is missing in\n{text}");
     }
     let allowed = BuildOptions { allow_untrained: true, ..BuildOptions::default() };
     let (one, two) = (built(&bare(), &allowed), built(&bare(), &allowed));
@@ -249,7 +249,7 @@ fn nothing_half_written_remains() {
     assert_eq!((program.status.code(), left), (Some(1), 0));
 }
 
-/// Any other HDF5 is left to the CMake on the machine, which is not there on most.
+/// Any other version of HDF5 would need CMake on the machine, which most do not have.
 #[cfg(feature = "bundled")]
 #[test]
 fn bundled_hdf5_is_the_one_that_builds_without_cmake() {

@@ -27,7 +27,7 @@ impl Values<'_> {
 
     /// The parameter in the graph before the passes, if it has it.
     pub fn place(&self, parameter: &Parameter) -> Option<ParameterId> {
-        self.bindings.place(parameter)
+        self.bindings.find(parameter)
     }
 
     /// The values of a parameter of a graph after passes.

@@ -1,7 +1,7 @@
-//! Photos to tensors, folders to lists, arrays from and to files.
+//! Reading photos, datasets and arrays, and caching features.
 //!
-//! Everything here reads what others wrote: each reader answers any bytes with a value or a typed error that names the
-//! file, and checks sizes before it allocates.
+//! All input is untrusted: for any bytes, a reader returns a value or a typed error that names the file, and it checks sizes
+//! before it allocates.
 
 pub mod arrays;
 pub mod features;

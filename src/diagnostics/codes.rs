@@ -142,42 +142,42 @@ codes! {
     Contract = "E0310", "a net violates its signature",
         "`net f: (?, h, w, c) -> (?, h, w, 2*c)` is a contract: the caller must pass inputs of the shapes on the left, and the body must return outputs of those on the right. The message says which side violates it.",
         "net halves: (?, n) -> (?, n / 2) = Dense(8)\n\nnet small = Input(4) >> halves";
-    WeightsMissing = "E0401", "the weights file is not there",
-        "`weights NAME = \"file\"` starts at the spec's folder. `--weights NAME=path` on the command line replaces the file.",
-        "weights vgg16 = \"no_such_file.h5\"   # told by `netc build`, `netc check` warns\n\nnet bird = vgg16[..dropout-2] >> Softmax(10)";
+    WeightsMissing = "E0401", "the weights file does not exist",
+        "The path in `weights NAME = \"file\"` starts at the folder of the spec. `--weights NAME=path` on the command line overrides it.",
+        "weights vgg16 = \"no_such_file.h5\"   # reported by `netc build`; `netc check` warns\n\nnet bird = vgg16[..dropout-2] >> Softmax(10)";
     WeightsUnreadable = "E0402", "the weights file cannot be read",
-        "Weights are read from HDF5 files (NeuPy, Keras), `.keras` archives and safetensors. The message says what the file looks like instead.",
+        "Weights are read from HDF5 files (NeuPy, Keras), `.keras` archives, safetensors and PyTorch archives (`.pth`). The message says what this file looks like.",
         "$ netc build bird.net --weights vgg16=photo.jpg";
     WeightsMismatch = "E0403", "the weights do not fit the net",
-        "Every parameter of the net must be found in the file with its exact shape. All that do not fit are listed, with the nearest names in the file. `rename = { \"name in the file\" = \"layer\" }` maps names; `missing = initialize` lets the rest start from its initialiser.",
-        "weights vgg16 = \"resnet50.h5\"   # told by `netc build`\n\nnet bird = vgg16[..dropout-2] >> Softmax(10)";
+        "Every parameter of the net must be in the file, with exactly the same shape. All mismatches are listed, with the nearest names in the file. `rename = { \"name in the file\" = \"layer\" }` maps names; `missing = initialize` initialises missing parameters.",
+        "weights vgg16 = \"resnet50.h5\"   # reported by `netc build`\n\nnet bird = vgg16[..dropout-2] >> Softmax(10)";
     WeightsCorrupt = "E0404", "the weights file is damaged",
-        "The file ends too early or contradicts itself. Fetch it again and compare its checksum; `sha256 = \"…\"` pins it.",
+        "The file is truncated or inconsistent. Download it again and compare its checksum; `sha256 = \"…\"` pins it.",
         "$ netc build bird.net --weights vgg16=half_a_download.h5";
-    WeightsLayout = "E0405", "the layout of the weights is not known",
-        "netc knows the layouts of NeuPy, Keras 1 to 3 and safetensors, and finds out by itself. `layout = …` insists on one.",
-        "weights vgg16 = \"vgg16.h5\" { layout = neupy }   # and the file is one of Keras";
-    WeightsDigest = "E0406", "the weights file is another one than was pinned",
-        "`sha256 = \"…\"` in the weights block names the file's digest, and this file has another.",
+    WeightsLayout = "E0405", "the layout of the weights is unknown",
+        "netc reads the layouts of NeuPy, Keras 1 to 3, safetensors and PyTorch, and detects which one a file has. `layout = …` requires one.",
+        "weights vgg16 = \"vgg16.h5\" { layout = neupy }   # but the file has a Keras layout";
+    WeightsDigest = "E0406", "the weights file is not the pinned one",
+        "`sha256 = \"…\"` in the weights block pins the digest of the file, and the digest of this file differs.",
         "weights vgg16 = \"vgg16.h5\" {\n  sha256 = \"0000000000000000000000000000000000000000000000000000000000000000\"\n}";
-    WeightsNet = "E0407", "weights, labels or a recipe for a net that is not there",
-        "The name after `weights`, `labels` and `train` is the name of a net: of this file, of a used file, or one that ships with netc.",
+    WeightsNet = "E0407", "weights, labels or a recipe for a net that does not exist",
+        "`weights`, `labels` and `train` are followed by the name of a net: of this file, of a file that it uses, or one that ships with netc.",
         "net bird = Input(4) >> Softmax(2)\n\nlabels brid = [\"owl\", \"wren\"]";
-    Untrained = "E0408", "parameters that nothing has trained",
-        "An artifact with random parameters predicts nonsense, so `netc build` refuses. Bind weights, train the net (`netc train`), or say `--allow-untrained`.",
+    Untrained = "E0408", "untrained parameters",
+        "An artifact with random parameters predicts nonsense, so `netc build` refuses. Bind weights, train the net (`netc train`), or pass `--allow-untrained`.",
         "$ netc build 'Input(4) >> Softmax(2)'";
-    WeightsOption = "E0409", "a weights block has an entry that means nothing",
-        "The entries are layout, missing, rename, sha256, image and config. `config = ignore` takes weights of a Keras file that describes other layers than the net has; by default, `check`, that is an error.",
+    WeightsOption = "E0409", "an unknown entry in a weights block",
+        "The entries are layout, missing, rename, sha256, image and config. `config = ignore` accepts a Keras file that describes different layers than the net has; with the default, `check`, that is an error.",
         "net bird = Input(4) >> Softmax(2)\n\nweights bird = \"bird.h5\" { mising = initialize }";
-    WeightsConfiguration = "E0410", "the file describes another layer than the net has",
-        "Keras keeps a model's description beside its weights (`model_config` in `.h5`, `config.json` in `.keras`). What it says of the layers that are bound is compared with the net: epsilon, strides, dilation, padding with the borders before it, activations, pools, directions and outputs of recurrent layers. Weights that were trained in another layer give other answers. The message shows both; change the net, or say `config = ignore` in the weights block where the net is meant to differ.",
-        "weights bird = \"bird.keras\"   # its BatchNormalization has epsilon 0.001, which is Keras' default\n\nnet bird = Input(4) >> BatchNorm(epsilon=0.00001) >> Softmax(2)";
-    WeightsAmbiguous = "E0411", "which layers of the file are those of the net is not certain",
-        "Keras 2.12 to 3.5 writes `.weights.h5` without names of layers: they are counted in each class by their depth in the model. Layers of one class and size in different branches, or a part of a chain of equal layers, cannot be told apart then. `.keras` files and those of Keras 3.6 or later keep the names; `rename = { \"conv2d_1\" = \"layer\" }` says which is which.",
+    WeightsConfiguration = "E0410", "the file describes a different layer than the net has",
+        "Keras stores the configuration of a model with its weights (`model_config` in `.h5`, `config.json` in `.keras`). The configuration of the layers that are bound is compared with the net: epsilon, strides, dilation, padding (with any preceding zero padding), activations, pools, directions and outputs of recurrent layers. Weights give wrong results in a layer that differs from the one they were trained in. The message shows both; change the net, or write `config = ignore` in the weights block if the net is meant to differ.",
+        "weights bird = \"bird.keras\"   # its BatchNormalization has epsilon 0.001, the default of Keras\n\nnet bird = Input(4) >> BatchNorm(epsilon=0.00001) >> Softmax(2)";
+    WeightsAmbiguous = "E0411", "layers of the file cannot be matched to those of the net",
+        "Keras 2.12 to 3.5 writes `.weights.h5` without layer names: layers are numbered within each class, by their depth in the model. Layers of the same class and size in different branches are then ambiguous, and so is part of a chain of equal layers. `.keras` files, and those of Keras 3.6 or later, keep the names; `rename = { \"conv2d_1\" = \"layer\" }` assigns a layer explicitly.",
         "weights two = \"two.weights.h5\"   # written by Keras 3.5\n\nnet two = Input(8x8x3) >> (Conv(1x1, 4) as a | Conv(1x1, 4) as b) >> Add >> Flatten >> Softmax(2)";
-    AxisOrder = "E0412", "the order of a layer's values in the weights file cannot be told",
-        "PyTorch has an image as (channels, height, width), netc as (height, width, channels). From the layers before it follows in which order the file has what a layer takes, and its weights are permuted so. A slice across a flattened image, a reshape that mixes axes or branches of different orders end that: the file's framework computes something else there. The message says which layer it is and how it is written for both.",
-        "$ netc build m.net   # net m = Input(8x8x3) >> Conv(3x3, 4) >> Flatten >> Slice(0, 10) >> Dense(2), with a file of PyTorch";
+    AxisOrder = "E0412", "the axis order of a layer's values in the weights file is unknown",
+        "PyTorch orders the axes of an image as (channels, height, width), netc as (height, width, channels). netc follows the axis order from layer to layer and permutes the weights accordingly. It cannot do so past a slice across a flattened image, a reshape that mixes axes, or a merge of branches with different orders: there the framework of the file computes something different. The message names the layer and shows how to write it so that both agree.",
+        "$ netc build m.net   # net m = Input(8x8x3) >> Conv(3x3, 4) >> Flatten >> Slice(0, 10) >> Dense(2), with weights of PyTorch";
     UnknownLayer = "E0501", "a cut refers to an unknown layer",
         "`netc show NET` lists the names of the layers. A cut refers to a layer by its name or its index, from the start or, with a minus, from the end; it can also refer to a scope (`fire2`).",
         "vgg16[..dropout-3] >> Softmax(10)";
@@ -187,105 +187,105 @@ codes! {
     HangingEdge = "E0503", "a cut leaves an edge dangling",
         "On a net with branches, the end of a cut keeps all layers that lead to it, and the start all layers that depend on it. A start inside one branch of a merge cuts off the source of the other branch: start before the branches split.",
         "squeezenet[fire2/expand1x1..]";
-    Recipe = "E0601", "a training recipe has an entry that means nothing",
+    Recipe = "E0601", "an unknown entry in a training recipe",
         "The keys are data, validation, optimizer, loss, epochs, batch, seed, shuffle, metrics, regularizer, schedule, stop, augment, checkpoint and class_weights.",
         "net bird = Input(4) >> Softmax(2)\n\ntrain bird { data = images(\"birds\"), epoch = 10 }";
-    RecipeValue = "E0602", "a value in a training recipe cannot be used",
-        "The message says what the key takes. `netc help Momentum` describes an optimizer; losses, schedules, regularizers, data and augmentation likewise.",
+    RecipeValue = "E0602", "an invalid value in a training recipe",
+        "The message says which values the key takes. `netc help Momentum` describes an optimizer; it does the same for losses, schedules, regularizers, data and augmentation.",
         "net bird = Input(4) >> Softmax(2)\n\ntrain bird { data = images(\"birds\"), epochs = many }";
     Untrainable = "E0603", "a net cannot be trained",
-        "The message names the layer and the reason. Freeze it and what stands before it with `frozen(…)`, or leave it out. A net is trained by one output, and something in it must not be frozen.",
+        "The message names the layer and the reason. Freeze it, and the layers before it, with `frozen(…)`, or remove it. A net to be trained has one output and at least one layer that is not frozen.",
         "$ netc train bird.net   # net bird = frozen(vgg16)";
     Diverged = "E0604", "training diverged",
-        "The loss is no number any more. A smaller `step`, a warm-up, or `clip_norm` in the optimizer usually helps; check that inputs are scaled as the net expects and that targets are right. What was written before stays: the last checkpoint holds the epoch before.",
+        "The loss is no longer finite. A smaller `step`, a warm-up, or `clip_norm` in the optimizer usually helps; check that inputs are scaled as the net expects and that targets are correct. Files already written are kept: the last checkpoint contains the previous epoch.",
         "$ netc train bird.net   # optimizer = Momentum(step=1000)";
-    Resume = "E0605", "there is no run to go on with",
-        "`netc train --resume` continues a run from its last checkpoint, which stands in the folder NAME.run beside the spec. It must have been written by the same recipe, net and data.",
-        "$ netc train bird.net --resume   # nothing was trained before";
+    Resume = "E0605", "there is no run to resume",
+        "`netc train --resume` continues a run from its last checkpoint, in the folder NAME.run next to the spec. Recipe, net and data must be those that the run was started with.",
+        "$ netc train bird.net --resume   # nothing has been trained yet";
     Busy = "E0606", "the net is being trained already",
-        "Two trainings of one net in one folder would write over each other's checkpoints and weights. Wait for the other one or end it; train a net of another name or in another folder. A training that was killed does not stand in the way.",
+        "Two runs of the same net in the same folder would overwrite each other's checkpoints and weights. Wait for the other run or stop it, or train under another name or in another folder. A run that was killed is no obstacle.",
         "$ netc train bird.net   # while another `netc train bird.net` runs";
     Photo = "E0701", "a photo cannot be used",
         "JPEG and PNG files up to 64 megapixels are read. The message says what is wrong with this one.",
         "$ netc predict bird.netb half_a_photo.jpg";
     Labels = "E0702", "the labels do not fit the net",
         "A net with n outputs has n labels: one per line of the file, or in a list.",
-        "net bird = Input(4) >> Softmax(3)\n\nlabels bird = [\"owl\", \"wren\"]   # told by `netc build`";
+        "net bird = Input(4) >> Softmax(3)\n\nlabels bird = [\"owl\", \"wren\"]   # reported by `netc build`";
     Array = "E0703", "an array cannot be used",
-        "Arrays are read from .npy, .npz and HDF5 files. The first dimension counts the images; the others must be the net's input.",
-        "$ netc predict bird.netb features.npy   # of another shape than the net's input";
+        "Arrays are read from .npy, .npz and HDF5 files. The first dimension is the number of samples; the others must match the input of the net.",
+        "$ netc predict bird.netb features.npy   # its shape is not that of the net's input";
     Inputs = "E0704", "there is nothing to predict",
         "`netc predict M.netb photo.jpg` takes photos, folders of photos, and .npy or .npz arrays.",
         "$ netc predict bird.netb no_such_photo.jpg";
-    Preprocessing = "E0705", "the net does not say how a photo becomes its input",
-        "Write `Input(224x224x3, image=Caffe)` (or Torch, Unit, Symmetric, or the full form) in the spec; it then travels with the net into the artifact. Arrays need none.",
+    Preprocessing = "E0705", "the net does not define how photos are preprocessed",
+        "Write `Input(224x224x3, image=Caffe)` (or Torch, Unit, Symmetric, or the full form) in the spec; the artifact then contains it too. Arrays need no preprocessing.",
         "$ netc predict 'Input(224x224x3) >> …' photo.jpg";
     Dataset = "E0706", "the data of a recipe cannot be used",
-        "`images(\"folder\")` takes one folder of photos per class, `csv(\"list.csv\")` rows of path and label, `arrays(\"file.h5\", x=\"images\", y=\"targets\")` arrays whose first dimension counts the images. Classes must be as many as the net's outputs. A net that gives an image takes targets of its shape, or the index of a class for each pixel, (n, height, width). Targets must be what the loss can take: 0 to 1 for `binary_crossentropy`, rows that sum to 1 for `categorical_crossentropy`, two values for `binary_hinge`.",
+        "`images(\"folder\")` takes one folder of photos per class, `csv(\"list.csv\")` rows of path and label, `arrays(\"file.h5\", x=\"images\", y=\"targets\")` arrays whose first dimension is the number of samples. There must be as many classes as the net has outputs. A net whose output is an image takes targets of the same shape, or a class index for each pixel, (n, height, width). Targets must be in the range of the loss: 0 to 1 for `binary_crossentropy`, rows that sum to 1 for `categorical_crossentropy`, two values for `binary_hinge`.",
         "$ netc train bird.net   # data = images(\"no_such_folder\")";
-    NoNumber = "E0707", "the net gives no number",
-        "A prediction holds what is no number (NaN): the sample does, or the weights, or a value on the way went beyond the largest number. The message names the first such sample, and where numbers end for it. Nothing is measured of such data: what is left out would make it look better than it is.",
-        "$ netc eval bird.netb --x x.npy --y y.npy   # a row of x.npy holds NaN";
+    NoNumber = "E0707", "the net predicts NaN",
+        "A prediction contains NaN: the sample or the weights contain it, or a value overflowed on the way. The message names the first such sample and the first layer whose output is not finite. No metrics are computed then: leaving the sample out would make them look better than they are.",
+        "$ netc eval bird.netb --x x.npy --y y.npy   # a row of x.npy contains NaN";
     Memory = "E0801", "there is not enough memory",
-        "`--max-memory` bounds the arena and the constants, and no plan of the net is that small; or the system refuses memory (`ulimit -v`, a container's limit). A smaller batch and fewer threads need less. Files that were begun do not take the names that they were meant for.",
+        "Either `--max-memory`, which limits the arena and the constants, is less than any plan of the net needs, or the system refuses memory (`ulimit -v`, the limit of a container). A smaller batch and fewer threads need less. Unfinished files never replace complete ones.",
         "$ netc build vgg16 --max-memory 1MB";
-    Unsupported = "E0802", "this is not compiled yet",
-        "The net is right, but netc cannot lower one of its layers in this place. The message names it.",
+    Unsupported = "E0802", "not supported by the compiler yet",
+        "The net is valid, but netc cannot lower one of its layers here. The message names it.",
         "$ netc build bird.net";
-    Deviation = "E0803", "the compiled net is not what its reference is",
-        "`netc verify` runs the compiled net beside plain loops in f64 on the graph as it was written. More than 1e-4 of the output's range is an error of netc, or numbers so large that f32 cannot hold them.",
+    Deviation = "E0803", "the compiled net deviates from its reference",
+        "`netc verify` compares the compiled net with a reference: plain loops in f64 over the graph before any pass. A deviation of more than 1e-4 of the output's range is a bug in netc, or comes from numbers too large for f32.",
         "$ netc verify bird.net";
-    NotAnArtifact = "E0901", "the file is no artifact",
-        "`netc build` writes artifacts with the ending .netb.",
+    NotAnArtifact = "E0901", "the file is not an artifact",
+        "`netc build` writes artifacts, with the extension .netb.",
         "$ netc predict bird.net.bak photo.jpg";
     ArtifactVersion = "E0902", "the artifact was written by another version",
-        "Build it again from its spec: `netc inspect` shows the spec that it was made from.",
+        "Build it again from its spec, which `netc inspect` shows.",
         "$ netc predict built_long_ago.netb photo.jpg";
     ArtifactDamaged = "E0903", "the artifact is damaged",
-        "A checksum does not hold, or what it describes cannot be: the file was changed or cut off after it was written. Build it again. Write a new artifact beside the old one and rename it, as `netc build` does: one of up to 16 MiB is copied when it is opened, a larger one is read where it stands, and what is written into it while a prediction runs changes that prediction, or ends the program.",
+        "A checksum does not match, or the contents are inconsistent: the file was changed or truncated after it was written. Build it again. Replace an artifact by renaming a new file over it, as `netc build` does. Artifacts up to 16 MiB are copied into memory when they are opened; larger ones are memory-mapped, and writing to such a file during a prediction changes the result or crashes the program.",
         "$ netc predict half_copied.netb photo.jpg";
     Output = "E0904", "the output cannot be written",
-        "The folder is not there, is not writable, or the disk is full. Nothing half-written is left behind.",
+        "The folder does not exist or is not writable, or the disk is full. No partial file is left behind.",
         "$ netc build bird.net -o no_such_folder/bird.netb";
     SoftmaxTwice = "W1001", "softmax after softmax",
-        "A second softmax flattens the probabilities of the first. One of the two is likely not meant.",
+        "A second softmax flattens the probabilities of the first. One of the two is probably a mistake.",
         "Input(4) >> Softmax(3) >> Softmax";
     BiasBeforeNorm = "W1002", "a bias before batch normalisation",
-        "The normalisation subtracts it again. Write `bias=false`.",
+        "The normalisation subtracts it again: it has no effect. Write `bias=false`.",
         "Input(28x28x1) >> Conv(3x3, 8) >> BatchNorm";
-    UnusedNet = "W1003", "a net that nothing uses",
-        "Neither another net nor the command mentions it.",
+    UnusedNet = "W1003", "an unused net",
+        "No other net refers to it, nor does the command.",
         "net bird = Input(4) >> Softmax(2)\nnet head = Softmax(3)";
     FrozenUntrained = "W1004", "random weights are frozen",
-        "`frozen` keeps parameters as they are, and these come from no file: they stay random for ever.",
-        "net bird = Input(4) >> frozen(Relu(3)) >> Softmax(2)   # told by `netc build --allow-untrained`";
-    HugeDense = "W1005", "a very large dense layer behind a flatten",
-        "More than 50 million parameters in one layer. A `GlobalPool(avg)` in place of `Flatten` often serves as well.",
+        "`frozen` excludes parameters from training, and no file provides values for these: they stay random.",
+        "net bird = Input(4) >> frozen(Relu(3)) >> Softmax(2)   # reported by `netc build --allow-untrained`";
+    HugeDense = "W1005", "a very large dense layer after a flatten",
+        "The layer has more than 50 million parameters. `GlobalPool(avg)` in place of `Flatten` often works as well.",
         "Input(64x64x16) >> Flatten >> Dense(4096)";
     PoolDropsBorder = "W1006", "a pool drops the border",
-        "The size is not a multiple of the stride: with `padding=valid` the last rows or columns are never looked at.",
+        "The size is not a multiple of the stride: with `padding=valid` the last rows or columns are ignored.",
         "Input(9x9x3) >> MaxPool(2x2)";
-    ShadowedWord = "W1007", "a parameter hides a word with a meaning",
-        "Where a choice such as `same` is expected, a parameter of that name wins.",
+    ShadowedWord = "W1007", "a parameter shadows a keyword value",
+        "Where a keyword such as `same` is expected, a parameter of that name takes precedence.",
         "net small = Input(28x28x1) >> block(3)\nnet block(same) = Conv(3x3, 8, padding=same)";
-    WeightsAway = "W1008", "a file of weights or labels is not there yet",
-        "`netc check` does not need it, `netc build` does. Relative paths start at the spec's folder.",
+    WeightsAway = "W1008", "a file of weights or labels does not exist yet",
+        "`netc check` does not need it, `netc build` does. Relative paths start at the folder of the spec.",
         "net bird = Input(4) >> Softmax(2)\n\nweights bird = \"not_yet.h5\"";
-    PreprocessingDiffers = "W1009", "the net's preprocessing is not that of its weights",
-        "The weights were trained on photos that were prepared in another way; predictions will be worse.",
+    PreprocessingDiffers = "W1009", "the preprocessing of the net is not that of its weights",
+        "The weights were trained with different preprocessing of photos; predictions will be worse.",
         "net bird = Input(224x224x3, image=Torch) >> GlobalPool(avg) >> Softmax(2)\n\nweights bird = \"bird.h5\" { image = Caffe }";
-    LabelsOrder = "W1010", "the data's classes have other names than the labels",
-        "As many classes as labels, and none of the same name: they are taken in order, folders sorted by name, labels as they stand. Give folders the labels' names to be sure.",
+    LabelsOrder = "W1010", "the classes of the data are not named like the labels",
+        "There are as many classes as labels, but no names match, so they are paired in order: folders sorted by name, labels as listed. To be sure, name the folders like the labels.",
         "$ netc train bird.net   # labels bird = [\"owl\", \"wren\"], folders 0 and 1";
-    LossMismatch = "W1011", "the loss does not fit the net's end",
-        "A crossentropy takes probabilities: `categorical_crossentropy` those of a `Softmax(n)`, `binary_crossentropy` those of a `Sigmoid(n)`. Behind a `Dense(n)` it sees plain numbers, cut off to the range from 0 to 1, and learns badly or nothing. `binary_hinge` wants values on both sides of 0, of a `Tanh(n)` or `Dense(n)`, and takes classes as -1 and 1. One plain number that learns two classes tells them apart by its sign, whatever the loss. Targets between 0 and 1 for one `Sigmoid(1)` are learnt as shares. Without `loss` the net's end decides: `Softmax(n)` or `Sigmoid(n)` for classes, `Dense(n)` for numbers, which are learnt by the mean squared error.",
+    LossMismatch = "W1011", "the loss does not fit the output of the net",
+        "A crossentropy takes probabilities: `categorical_crossentropy` those of a `Softmax(n)`, `binary_crossentropy` those of a `Sigmoid(n)`. After a `Dense(n)` it gets unbounded numbers, clipped to the range from 0 to 1, and the net learns poorly or not at all. `binary_hinge` takes positive and negative values, from a `Tanh(n)` or `Dense(n)`, and classes as -1 and 1. A single unbounded output that learns two classes separates them by its sign, whatever the loss. Targets between 0 and 1 for a `Sigmoid(1)` are learnt as proportions. Without `loss` the last layer decides: `Softmax(n)` and `Sigmoid(n)` learn classes, `Dense(n)` learns numbers with the mean squared error.",
         "net bird = Input(4) >> Dense(2)\n\ntrain bird { data = arrays(\"birds.h5\", x=\"x\", y=\"y\"), loss = categorical_crossentropy }";
-    NotFinite = "W1012", "weights are no numbers",
-        "The file holds values that are infinite or no numbers (NaN) for these layers, and so will all predictions be that they reach. The training that wrote it has likely diverged: take an earlier checkpoint, or train again with a smaller step.",
+    NotFinite = "W1012", "weights are infinite or NaN",
+        "The file contains infinite values or NaN for these layers, and predictions that depend on them will be no better. The training that wrote the file has probably diverged: use an earlier checkpoint, or train again with a smaller step.",
         "$ netc build bird.net   # bird.h5 was written by a run that diverged";
-    KerasOrder = "W1013", "Keras may swap layers of branches",
-        "`load_weights` of Keras goes by the order of the layers, not by their names, and it orders them by their depth in its own model. Layers of one shape in different branches may change places without a word where that model has a layer more or less in a branch. `by_name=True` goes by the names, which are those of the spec.",
-        "$ netc train two.net --layout keras   # two branches with layers of one shape";
+    KerasOrder = "W1013", "Keras may swap layers of different branches",
+        "`load_weights` of Keras matches layers by their order, not by their names, and orders them by their depth in the Keras model. Layers of the same shape in different branches may be swapped silently if that model has a layer more or less in a branch. `by_name=True` matches by name; the names are those of the spec.",
+        "$ netc train two.net --layout keras   # two branches with layers of the same shape";
 }
 
 impl Code {
@@ -299,7 +299,7 @@ impl Code {
     /// All codes as a Markdown page: `docs/diagnostics.md`.
     pub fn page() -> String {
         let mut text = String::from(
-            "# Diagnostics\n\nAll diagnostic codes of netc, with an explanation and an example: `E` are errors, `W` lints. \
+            "# Diagnostics\n\nAll diagnostic codes of netc, with an explanation and an example: codes that start with `E` are errors, with `W` lints. \
              `netc explain E0301` prints one,\n`netc explain --all` this page.\n",
         );
         for code in Code::ALL {

@@ -1,4 +1,4 @@
-//! Attributes: texts, which may be in a heap that several objects share, numbers and truth values.
+//! Attributes: text, which may be in a global heap, numbers and booleans.
 
 use super::MAX_TEXT_BYTES;
 use super::error::Hdf5Error;
@@ -20,36 +20,36 @@ use std::collections::hash_map::Entry;
 #[derive(Clone, Debug, PartialEq)]
 pub enum Attribute {
     Text(String),
-    /// An array of texts; also an array without elements, whatever its type (Keras writes empty lists as `f64`).
+    /// An array of texts, or an empty array, whatever its type (Keras writes empty lists as `f64`).
     Texts(Vec<String>),
-    /// One number or several.
+    /// One or more numbers.
     Numbers(Vec<f32>),
     Bool(bool),
 }
 
-/// The names of an object's attributes, sorted.
+/// The names of the attributes of an object, sorted.
 pub(super) fn names(
     metadata: &Metadata,
     header: &ObjectHeader,
-    place: &str,
+    location: &str,
 ) -> std::result::Result<Vec<String>, Hdf5Error> {
-    let messages = messages(metadata, header).map_err(|error| Hdf5Error::of_reader(place, error))?;
+    let messages = messages(metadata, header).map_err(|error| Hdf5Error::of_reader(location, error))?;
     let mut names: Vec<String> = messages.into_iter().map(|message| message.name).collect();
     names.sort_unstable();
     Ok(names)
 }
 
-/// The value of the attribute `name` of the object `place`; `None` if it has no such attribute.
+/// The value of the attribute `name` of the object at `location`; `None` if it has no such attribute.
 pub(super) fn read(
     metadata: &Metadata,
     header: &ObjectHeader,
-    place: &str,
+    location: &str,
     name: &str,
 ) -> std::result::Result<Option<Attribute>, Hdf5Error> {
-    let messages = messages(metadata, header).map_err(|error| Hdf5Error::of_reader(place, error))?;
+    let messages = messages(metadata, header).map_err(|error| Hdf5Error::of_reader(location, error))?;
     let Some(message) = messages.into_iter().find(|message| message.name == name) else { return Ok(None) };
-    let place = format!("attribute '{name}' of {place}");
-    value(metadata, &message, &place).map(Some)
+    let location = format!("attribute '{name}' of {location}");
+    value(metadata, &message, &location).map(Some)
 }
 
 fn messages(metadata: &Metadata, header: &ObjectHeader) -> Result<Vec<AttributeMessage>> {
@@ -74,14 +74,14 @@ fn messages(metadata: &Metadata, header: &ObjectHeader) -> Result<Vec<AttributeM
     Ok(found)
 }
 
-fn value(metadata: &Metadata, message: &AttributeMessage, place: &str) -> std::result::Result<Attribute, Hdf5Error> {
+fn value(metadata: &Metadata, message: &AttributeMessage, location: &str) -> std::result::Result<Attribute, Hdf5Error> {
     let space = &message.dataspace;
     let count = match space.dataspace_type {
         DataspaceType::Null => Some(0),
         DataspaceType::Scalar => Some(1),
         DataspaceType::Simple => space.dims.iter().try_fold(1u64, |product, side| product.checked_mul(*side)),
     };
-    let count = count.ok_or_else(|| Hdf5Error::too_large(place, format!("its sides are {:?}", space.dims)))?;
+    let count = count.ok_or_else(|| Hdf5Error::too_large(location, format!("its shape is {:?}", space.dims)))?;
     if count == 0 {
         return Ok(Attribute::Texts(Vec::new()));
     }
@@ -94,21 +94,21 @@ fn value(metadata: &Metadata, message: &AttributeMessage, place: &str) -> std::r
         other => element(other).map_or(0, Element::size),
     };
     if size == 0 {
-        let what = "text, numbers or a truth value are expected, it has something else";
-        return Err(Hdf5Error::damaged(place, what));
+        let what = "its value is not text, numbers or a boolean";
+        return Err(Hdf5Error::damaged(location, what));
     }
-    // The elements are in the message, which the file holds.
+    // The elements are in the message, which has been read from the file.
     let length = usize::try_from(count).ok().and_then(|count| count.checked_mul(size));
     let Some(bytes) = length.and_then(|length| message.raw_data.get(..length)) else {
-        let what = format!("it declares {count} elements of {size} bytes and has {} bytes", message.raw_data.len());
-        return Err(Hdf5Error::damaged(place, what));
+        let what = format!("it declares {count} elements of {size} bytes, but has {} bytes", message.raw_data.len());
+        return Err(Hdf5Error::damaged(location, what));
     };
     let texts = match &message.datatype {
         Datatype::String { padding, .. } => bytes
             .chunks_exact(size)
-            .map(|text| utf8(trimmed(text, *padding), place))
+            .map(|text| utf8(trimmed(text, *padding), location))
             .collect::<std::result::Result<_, _>>()?,
-        Datatype::VarLen { .. } => from_heaps(metadata, bytes, size, place)?,
+        Datatype::VarLen { .. } => from_heaps(metadata, bytes, size, location)?,
         Datatype::Enum { .. } if count == 1 && is_bool(&message.datatype) => return Ok(Attribute::Bool(bytes[0] != 0)),
         Datatype::Enum { base, .. } => return Ok(numbers(base, bytes)),
         other => return Ok(numbers(other, bytes)),
@@ -120,14 +120,14 @@ fn value(metadata: &Metadata, message: &AttributeMessage, place: &str) -> std::r
     })
 }
 
-/// The texts that these references lead to, each in a heap.
+/// The texts that these references point to, in global heaps.
 fn from_heaps(
     metadata: &Metadata,
     references: &[u8],
     size: usize,
-    place: &str,
+    location: &str,
 ) -> std::result::Result<Vec<String>, Hdf5Error> {
-    let fail = |error| Hdf5Error::of_reader(place, error);
+    let fail = |error| Hdf5Error::of_reader(location, error);
     let mut heaps: HashMap<u64, GlobalHeapCollection> = HashMap::new();
     let (mut texts, mut total) = (Vec::new(), 0);
     for reference in references.chunks_exact(size) {
@@ -144,27 +144,29 @@ fn from_heaps(
             Entry::Vacant(free) => {
                 let (offsets, lengths) = (metadata.offset_size(), metadata.length_size());
                 let heap = GlobalHeapCollection::parse_at_storage(metadata.storage(), address, offsets, lengths);
-                free.insert(heap.map_err(|error| in_heap(place, error))?)
+                free.insert(heap.map_err(|error| in_heap(location, error))?)
             }
         };
         let object = u16::try_from(index).ok().and_then(|index| heap.get_object(index));
         let Some(text) = object.and_then(|object| object.data.get(..length)) else {
-            return Err(Hdf5Error::damaged(place, "its heap of texts does not hold what it refers to"));
+            return Err(Hdf5Error::damaged(location, "it refers to text that is not in its global heap"));
         };
-        // Many references may lead to one text.
+        // Many references may point to the same text.
         total += length as u64;
         metadata.take(length as u64).map_err(fail)?;
         if total > MAX_TEXT_BYTES {
-            return Err(Hdf5Error::too_large(place, format!("it has over {MAX_TEXT_BYTES} bytes of text")));
+            return Err(Hdf5Error::too_large(location, format!("it has more than {MAX_TEXT_BYTES} bytes of text")));
         }
-        texts.push(utf8(trimmed(text, StringPadding::NullTerminate), place)?);
+        texts.push(utf8(trimmed(text, StringPadding::NullTerminate), location)?);
     }
     Ok(texts)
 }
 
-fn in_heap(place: &str, error: Error) -> Hdf5Error {
-    match Hdf5Error::of_reader(place, error) {
-        Hdf5Error::Damaged { place, what } => Hdf5Error::Damaged { place, what: format!("its heap of texts: {what}") },
+fn in_heap(location: &str, error: Error) -> Hdf5Error {
+    match Hdf5Error::of_reader(location, error) {
+        Hdf5Error::Damaged { location, what } => {
+            Hdf5Error::Damaged { location, what: format!("its global heap: {what}") }
+        }
         other => other,
     }
 }
@@ -178,8 +180,8 @@ fn trimmed(text: &[u8], padding: StringPadding) -> &[u8] {
     &text[..end.unwrap_or(text.len())]
 }
 
-fn utf8(bytes: &[u8], place: &str) -> std::result::Result<String, Hdf5Error> {
-    String::from_utf8(bytes.to_vec()).map_err(|_| Hdf5Error::damaged(place, "its text is not UTF-8"))
+fn utf8(bytes: &[u8], location: &str) -> std::result::Result<String, Hdf5Error> {
+    String::from_utf8(bytes.to_vec()).map_err(|_| Hdf5Error::damaged(location, "its text is not UTF-8"))
 }
 
 fn numbers(kind: &Datatype, bytes: &[u8]) -> Attribute {
@@ -190,7 +192,7 @@ fn numbers(kind: &Datatype, bytes: &[u8]) -> Attribute {
     Attribute::Numbers(values)
 }
 
-/// The numbers of a type.
+/// The element type, if it is numeric.
 pub(super) fn element(kind: &Datatype) -> Option<Element> {
     let big = |order: &hdf5_reader::ByteOrder| *order == hdf5_reader::ByteOrder::BigEndian;
     match kind {
@@ -203,7 +205,7 @@ pub(super) fn element(kind: &Datatype) -> Option<Element> {
     }
 }
 
-/// Whether a type is h5py's for truth values: an enumeration of FALSE and TRUE in a byte.
+/// Whether a type is h5py's boolean: an enumeration of FALSE and TRUE in a byte.
 pub(super) fn is_bool(kind: &Datatype) -> bool {
     let Datatype::Enum { base, members } = kind else { return false };
     let named = |name: &str, value: &[u8]| members.iter().any(|member| member.name == name && member.value == value);

@@ -17,18 +17,18 @@ pub enum Backend {
 }
 
 impl Backend {
-    /// All that this build has, the default first.
+    /// All backends of this build, the default first.
     pub const ALL: &[Backend] = &[
         #[cfg(feature = "hdf5")]
         Backend::Library,
         Backend::Rust,
     ];
 
-    /// The one that is used where nothing else is asked for.
+    /// The default backend.
     pub const DEFAULT: Backend = Backend::ALL[0];
 }
 
-/// Opens the file at `path`, which the guard has walked by `file`; the library opens it by its name.
+/// Opens the file at `path`, which the guard has walked through the handle `file`; libhdf5 opens it by name.
 pub(super) fn values(backend: Backend, path: &Path, file: fs::File) -> Result<Box<dyn Values>, Hdf5Error> {
     match backend {
         #[cfg(feature = "hdf5")]
@@ -37,10 +37,10 @@ pub(super) fn values(backend: Backend, path: &Path, file: fs::File) -> Result<Bo
     }
 }
 
-/// A writer of a new file at `path`.
+/// Creates a file at `path`.
 ///
 /// # Errors
-/// Of the file system.
+/// I/O errors.
 pub fn writer(path: &Path, backend: Backend) -> Result<Box<dyn Writer>, Hdf5Error> {
     match backend {
         #[cfg(feature = "hdf5")]

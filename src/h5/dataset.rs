@@ -1,4 +1,4 @@
-//! What a dataset declares, checked before anything of it is read.
+//! The declaration of a dataset, checked before any values are read.
 
 use super::attribute::{self, Attribute, element, is_bool};
 use super::error::Hdf5Error;
@@ -18,15 +18,15 @@ use hdf5_reader::object_header::ObjectHeader;
 use hdf5_reader::{Datatype, btree_v1, extensible_array, fixed_array};
 use std::collections::HashSet;
 
-/// A dataset of numbers whose declaration was checked.
+/// A numeric dataset whose declaration has been checked.
 #[derive(Clone, Debug)]
 pub struct Dataset {
-    place: String,
-    /// Where its header is.
+    path: String,
+    /// The address of its header.
     pub(super) address: u64,
     shape: Vec<usize>,
     element: Element,
-    /// Its bytes are numbers by an attribute, not by their type.
+    /// Whether the element type comes from an attribute, not from the datatype.
     #[cfg_attr(not(feature = "hdf5"), allow(dead_code))] // Only libhdf5 needs to know.
     pub(super) untyped: bool,
     stored: Stored,
@@ -35,57 +35,57 @@ pub struct Dataset {
 /// How the values of a dataset are stored.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Stored {
-    /// One after the other, from this byte of the file.
+    /// Contiguous, at this offset in the file.
     Contiguous { offset: u64 },
-    /// In the dataset's header.
+    /// In the header of the dataset.
     Compact(Vec<u8>),
-    /// In pieces that may be compressed.
+    /// In chunks, which may be compressed.
     Chunked,
 }
 
 impl Dataset {
     /// Its path.
-    pub fn place(&self) -> &str {
-        &self.place
+    pub fn path(&self) -> &str {
+        &self.path
     }
 
-    /// Sizes of the axes, outermost first; none for a scalar.
+    /// Sizes of the axes, outermost first; empty for a scalar.
     pub fn shape(&self) -> &[usize] {
         &self.shape
     }
 
-    /// The numbers that it holds; truth values are [`Kind::Bool`].
+    /// The element type; booleans are [`Kind::Bool`].
     pub fn element(&self) -> Element {
         self.element
     }
 
-    /// How they are stored.
+    /// How the values are stored.
     pub fn stored(&self) -> &Stored {
         &self.stored
     }
 
-    /// How many rows it has: the first axis, or one for a scalar.
+    /// The number of rows: the size of the first axis, or one for a scalar.
     pub fn rows(&self) -> usize {
         self.shape.first().copied().unwrap_or(1)
     }
 
-    /// How many numbers a row has.
+    /// The number of elements in a row.
     pub fn row_len(&self) -> usize {
         self.shape.iter().skip(1).product()
     }
 
-    /// The bytes that its values take as they are stored.
+    /// The size of its values in bytes, uncompressed.
     pub(super) fn declared(&self) -> u64 {
         self.shape.iter().product::<usize>() as u64 * self.element.size() as u64
     }
 }
 
-/// The dataset `place`, whose header this is.
+/// The dataset at `location`, with this header.
 pub(super) fn of_header(
     metadata: &Metadata,
     header: &ObjectHeader,
     address: u64,
-    place: &str,
+    location: &str,
 ) -> std::result::Result<Dataset, Hdf5Error> {
     let (mut space, mut kind, mut layout, mut filters) = (None, None, None, None);
     for message in &header.messages {
@@ -95,94 +95,95 @@ pub(super) fn of_header(
             HdfMessage::DataLayout(found) => layout = Some(&found.layout),
             HdfMessage::FilterPipeline(found) => filters = Some(found),
             HdfMessage::ExternalFiles(_) => {
-                return Err(Hdf5Error::refused(place, "its bytes are in another file (external storage)"));
+                return Err(Hdf5Error::refused(location, "its bytes are in another file (external storage)"));
             }
             _ => {}
         }
     }
     let (Some(space), Some(kind), Some(layout)) = (space, kind, layout) else {
-        return Err(Hdf5Error::damaged(place, "it lacks a shape, a type or a place"));
+        return Err(Hdf5Error::damaged(location, "it has no shape, type or layout"));
     };
-    check_filters(filters, place)?;
+    check_filters(filters, location)?;
     let element = match element(kind) {
         _ if is_bool(kind) => Element::new(Kind::Bool, 1, false),
-        Some(element) => in_format(element, metadata.raw_type(address, place)?.get(1..).unwrap_or_default()),
-        None if is_bfloat16_of_keras(metadata, header, kind, place)? => Element::new(Kind::Bfloat16, 2, false),
+        Some(element) => in_format(element, metadata.raw_type(address, location)?.get(1..).unwrap_or_default()),
+        None if is_bfloat16_of_keras(metadata, header, kind, location)? => Element::new(Kind::Bfloat16, 2, false),
         None => None,
     };
     let untyped = matches!(kind, Datatype::Opaque { .. });
     let Some(element) = element else {
-        return Err(Hdf5Error::NotNumbers { place: place.to_owned(), found: in_words(kind).to_owned() });
+        return Err(Hdf5Error::NotNumbers { location: location.to_owned(), found: in_words(kind).to_owned() });
     };
-    let shape = shape(space, place)?;
+    let shape = shape(space, location)?;
     let size = element.size() as u64;
     let count = shape.iter().try_fold(1u64, |product, side| product.checked_mul(*side as u64));
     let Some(declared) = count.and_then(|count| count.checked_mul(size)).filter(|bytes| *bytes <= MAX_DATASET_BYTES)
     else {
-        return Err(Hdf5Error::too_large(place, format!("its sides are {shape:?}, of numbers of {size} bytes")));
+        return Err(Hdf5Error::too_large(location, format!("its shape is {shape:?}, with {size} bytes per element")));
     };
-    let stored = stored(metadata, layout, space, declared, size, place)?;
-    let dataset = Dataset { place: place.to_owned(), address, shape, element, untyped, stored };
+    let stored = stored(metadata, layout, space, declared, size, location)?;
+    let dataset = Dataset { path: location.to_owned(), address, shape, element, untyped, stored };
     Ok(dataset)
 }
 
-/// NumPy has no bfloat16: Keras 3 stores two bytes without a meaning, and says what they are in an attribute. In its `.h5`
-/// files it does not.
+/// NumPy has no bfloat16, so Keras 3 stores two untyped bytes and states the type in an attribute, except in its `.h5` files.
+
 fn is_bfloat16_of_keras(
     metadata: &Metadata,
     header: &ObjectHeader,
     kind: &Datatype,
-    place: &str,
+    location: &str,
 ) -> std::result::Result<bool, Hdf5Error> {
     if !matches!(kind, Datatype::Opaque { size: 2, .. }) {
         return Ok(false);
     }
-    match attribute::read(metadata, header, place, "dtype")? {
+    match attribute::read(metadata, header, location, "dtype")? {
         Some(Attribute::Text(text)) if text == "bfloat16" => Ok(true),
         Some(_) => Ok(false),
         None => {
-            let what = "it holds pairs of bytes without a type, as Keras' `.h5` has bfloat16: save it as `.keras` or \
-                        `.weights.h5`, which say so";
-            Err(Hdf5Error::refused(place, what))
+            let what = "its elements are pairs of untyped bytes, as Keras writes bfloat16 in `.h5`: save it as `.keras` or \
+                        `.weights.h5`, which state the type";
+            Err(Hdf5Error::refused(location, what))
         }
     }
 }
 
-fn shape(space: &DataspaceMessage, place: &str) -> std::result::Result<Vec<usize>, Hdf5Error> {
+fn shape(space: &DataspaceMessage, location: &str) -> std::result::Result<Vec<usize>, Hdf5Error> {
     if space.dataspace_type == DataspaceType::Null {
-        return Err(Hdf5Error::damaged(place, "it has no extent"));
+        return Err(Hdf5Error::damaged(location, "it has no extent"));
     }
     let sides: std::result::Result<_, _> = space.dims.iter().map(|side| usize::try_from(*side)).collect();
-    sides.map_err(|_| Hdf5Error::too_large(place, format!("its sides are {:?}", space.dims)))
+    sides.map_err(|_| Hdf5Error::too_large(location, format!("its shape is {:?}", space.dims)))
 }
 
-fn check_filters(filters: Option<&FilterPipelineMessage>, place: &str) -> std::result::Result<(), Hdf5Error> {
+fn check_filters(filters: Option<&FilterPipelineMessage>, location: &str) -> std::result::Result<(), Hdf5Error> {
     let mut known = HashSet::new();
     for filter in filters.into_iter().flat_map(|pipeline| &pipeline.filters) {
         if !matches!(filter.id, FILTER_DEFLATE | FILTER_SHUFFLE | FILTER_FLETCHER32) {
             let name = filter.name.as_deref().map(|name| format!(" ({})", name.escape_debug())).unwrap_or_default();
-            let what = format!("it is compressed by filter {}{name}; gzip is supported", filter.id);
-            return Err(Hdf5Error::refused(place, what));
+            let what = format!("it is compressed by filter {}{name}; only gzip is supported", filter.id);
+            return Err(Hdf5Error::refused(location, what));
         }
-        // Each gzip makes up to a thousand bytes of one.
+        // Each gzip may expand a thousandfold.
         if !known.insert(filter.id) {
-            return Err(Hdf5Error::refused(place, "it is compressed twice by one filter"));
+            return Err(Hdf5Error::refused(location, "it is compressed twice by the same filter"));
         }
     }
     Ok(())
 }
 
-/// Compares the bytes that a dataset declares with those that the file has.
+/// Compares the size that a dataset declares with what the file contains.
 fn stored(
     metadata: &Metadata,
     layout: &DataLayout,
     space: &DataspaceMessage,
     declared: u64,
     size: u64,
-    place: &str,
+    location: &str,
 ) -> std::result::Result<Stored, Hdf5Error> {
-    let short =
-        |stored: u64| Hdf5Error::short(place, format!("it declares {declared} bytes, the file has {stored} of them"));
+    let short = |stored: u64| {
+        Hdf5Error::short(location, format!("it declares {declared} bytes, of which the file has {stored}"))
+    };
     match layout {
         DataLayout::Compact { data } if (data.len() as u64) < declared => Err(short(data.len() as u64)),
         DataLayout::Compact { data } => Ok(Stored::Compact(data.clone())),
@@ -198,21 +199,19 @@ fn stored(
             offset.map(|offset| Stored::Contiguous { offset }).ok_or_else(|| short(available))
         }
         DataLayout::Chunked { address, dims, chunk_indexing, .. } => {
-            // Since HDF5 1.10 the size of a number follows the sides.
+            // Since HDF5 1.10 the element size follows the dimensions.
             let sides = dims.get(..space.dims.len()).unwrap_or_default();
             let rest = dims.get(sides.len()..).unwrap_or_default();
             if sides.is_empty()
                 || sides.contains(&0)
                 || !(rest.is_empty() || rest.len() == 1 && u64::from(rest[0]) == size)
             {
-                return Err(Hdf5Error::damaged(place, format!("its chunks have the sides {dims:?}")));
+                return Err(Hdf5Error::damaged(location, format!("its chunks have the shape {dims:?}")));
             }
             let chunk = sides.iter().try_fold(size, |bytes, side| bytes.checked_mul(u64::from(*side)));
             let Some(chunk) = chunk.filter(|bytes| *bytes <= MAX_CHUNK_BYTES) else {
-                let what = format!(
-                    "its chunks have the sides {sides:?}; at most {MAX_CHUNK_BYTES} bytes are decompressed at once"
-                );
-                return Err(Hdf5Error::too_large(place, what));
+                let what = format!("its chunks have the shape {sides:?}; the limit is {MAX_CHUNK_BYTES} bytes");
+                return Err(Hdf5Error::too_large(location, what));
             };
             if declared == 0 {
                 return Ok(Stored::Chunked);
@@ -221,40 +220,40 @@ fn stored(
                 true => 0,
                 false => {
                     let chunks = chunks(metadata, *address, sides, chunk_indexing.as_ref(), space, chunk, size);
-                    stored_in(metadata, &chunks.map_err(|error| Hdf5Error::of_reader(place, error))?, place)?
+                    stored_in(metadata, &chunks.map_err(|error| Hdf5Error::of_reader(location, error))?, location)?
                 }
             };
             if bytes == 0 {
                 return Err(short(0));
             }
             if declared.max(chunk) / bytes > MAX_EXPANSION {
-                let what = format!("it declares {declared} bytes in chunks of {chunk} and stores {bytes}");
-                return Err(Hdf5Error::too_large(place, what));
+                let what = format!("it declares {declared} bytes in chunks of {chunk}, but stores {bytes}");
+                return Err(Hdf5Error::too_large(location, what));
             }
             Ok(Stored::Chunked)
         }
     }
 }
 
-/// The bytes of the chunks, which are in the file and do not share any.
-fn stored_in(metadata: &Metadata, chunks: &[ChunkEntry], place: &str) -> std::result::Result<u64, Hdf5Error> {
+/// The total size of the chunks, which must be within the file and not overlap.
+fn stored_in(metadata: &Metadata, chunks: &[ChunkEntry], location: &str) -> std::result::Result<u64, Hdf5Error> {
     let (mut total, mut addresses) = (0u64, HashSet::new());
     for chunk in chunks {
         if !addresses.insert(chunk.address) {
-            return Err(Hdf5Error::damaged(place, "two of its chunks are in one place"));
+            return Err(Hdf5Error::damaged(location, "two of its chunks have the same address"));
         }
         if chunk.address.checked_add(chunk.size).is_none_or(|end| end > metadata.length()) {
-            return Err(Hdf5Error::short(place, "a chunk of it ends after the end of the file"));
+            return Err(Hdf5Error::short(location, "one of its chunks extends past the end of the file"));
         }
         total = total.saturating_add(chunk.size);
     }
     match total > metadata.length() {
-        true => Err(Hdf5Error::damaged(place, "its chunks overlap")),
+        true => Err(Hdf5Error::damaged(location, "its chunks overlap")),
         false => Ok(total),
     }
 }
 
-/// The chunks that the dataset's index lists.
+/// The chunks listed in the index of the dataset.
 fn chunks(
     metadata: &Metadata,
     address: u64,
@@ -279,7 +278,7 @@ fn chunks(
             )?;
             leaves.into_iter().map(|(key, address)| of_leaf(key, address, rank)).collect()
         }
-        // Without a filter its size is not stored.
+        // Without a filter, the size is not stored.
         Some(ChunkIndexing::SingleChunk { filtered_size: 0, .. }) => {
             Ok(vec![chunk_index::single_chunk_entry(address, chunk, 0, rank)])
         }
@@ -326,18 +325,20 @@ fn of_leaf(key: btree_v1::BTreeV1Key, address: u64, rank: usize) -> Result<Chunk
             offsets.truncate(rank);
             Ok(ChunkEntry { address, size: u64::from(chunk_size), filter_mask, offsets })
         }
-        btree_v1::BTreeV1Key::Group { .. } => Err(Error::InvalidData("its index of chunks is one of links".to_owned())),
+        btree_v1::BTreeV1Key::Group { .. } => {
+            Err(Error::InvalidData("its chunk index is an index of links".to_owned()))
+        }
     }
 }
 
-/// The entries, those without a size (no filter) having a whole chunk's.
+/// Sets the size of entries without one (no filter) to that of a full chunk.
 fn sized(mut entries: Vec<ChunkEntry>, chunk: u64) -> Vec<ChunkEntry> {
     entries.iter_mut().filter(|entry| entry.size == 0).for_each(|entry| entry.size = chunk);
     entries
 }
 
-/// The number, if its bits are where two's complement, IEEE 754 or bfloat16 have them, by the bytes of the type after the
-/// first.
+/// The element type, if its bit layout is two's complement, IEEE 754 or bfloat16. `kind` is the encoded datatype without its
+/// first byte.
 fn in_format(element: Element, kind: &[u8]) -> Option<Element> {
     let bits = element.size() as u16 * 8;
     let [order, sign, _, _, _, _, _, rest @ ..] = kind else { return None };
@@ -349,7 +350,7 @@ fn in_format(element: Element, kind: &[u8]) -> Option<Element> {
         return Some(element);
     }
     let bias = rest.get(8..12).map(|bytes| u32::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]))?;
-    // Bit 6: VAX order; bits 4 and 5: the mantissa's first bit is implied.
+    // Bit 6: VAX order; bits 4 and 5: the leading bit of the mantissa is implied.
     if u16::from(*sign) != bits - 1 || order & 0b0111_0000 != 0b0010_0000 {
         return None;
     }
@@ -360,7 +361,7 @@ fn in_format(element: Element, kind: &[u8]) -> Option<Element> {
     }
 }
 
-/// What is stored, where it is no number.
+/// A description of a datatype that is not supported.
 fn in_words(kind: &Datatype) -> &'static str {
     match kind {
         Datatype::Compound { .. } => "records (a compound type)",
@@ -369,7 +370,7 @@ fn in_words(kind: &Datatype) -> &'static str {
             "arrays as elements"
         }
         Datatype::Reference { .. } => "references",
-        Datatype::Opaque { .. } | Datatype::Bitfield { .. } => "bytes without a meaning",
+        Datatype::Opaque { .. } | Datatype::Bitfield { .. } => "untyped bytes",
         Datatype::FixedPoint { .. } | Datatype::FloatingPoint { .. } => "numbers in an unusual format",
         Datatype::String { .. } | Datatype::VarLen { .. } => "text",
     }

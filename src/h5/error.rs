@@ -1,73 +1,73 @@
-//! What can be wrong with an HDF5 file.
+//! Errors of HDF5 files.
 
 use crate::file::in_words;
 use std::io;
 
-/// Why an HDF5 file, or something in it, could not be read or written. `place` is the path of the dataset, group or
+/// Why an HDF5 file, or an object in it, could not be read or written. `location` is the path of the dataset, group or
 /// attribute.
 #[derive(Debug, thiserror::Error)]
 pub enum Hdf5Error {
     #[error("{0}")]
     Io(#[source] io::Error),
-    #[error("`{place}` is not in the file")]
-    Missing { place: String },
-    #[error("`{place}` is cut short: {what}")]
-    Short { place: String, what: String },
-    #[error("`{place}` is damaged: {what}")]
-    Damaged { place: String, what: String },
-    #[error("`{place}` is refused: {what}")]
-    Refused { place: String, what: String },
-    #[error("`{place}` is too large: {what}")]
-    TooLarge { place: String, what: String },
-    #[error("`{place}` holds {found}, where numbers are expected")]
-    NotNumbers { place: String, found: String },
-    /// What cannot be put into an HDF5 file.
-    #[error("`{place}` cannot be written: {what}")]
-    Unwritable { place: String, what: String },
+    #[error("`{location}` is not in the file")]
+    Missing { location: String },
+    #[error("`{location}` is truncated: {what}")]
+    Short { location: String, what: String },
+    #[error("`{location}` is damaged: {what}")]
+    Damaged { location: String, what: String },
+    #[error("`{location}` is refused: {what}")]
+    Refused { location: String, what: String },
+    #[error("`{location}` is too large: {what}")]
+    TooLarge { location: String, what: String },
+    #[error("`{location}` contains {found} where numbers are expected")]
+    NotNumbers { location: String, found: String },
+    /// Something that cannot be stored in an HDF5 file.
+    #[error("`{location}` cannot be written: {what}")]
+    Unwritable { location: String, what: String },
 }
 
 impl Hdf5Error {
-    /// Of a file that another program writes.
+    /// The error for a file that another program is writing.
     pub(super) fn busy() -> Hdf5Error {
         Hdf5Error::Io(io::Error::new(io::ErrorKind::ResourceBusy, "another program has it open for writing"))
     }
 
-    pub(super) fn damaged(place: &str, what: impl ToString) -> Hdf5Error {
-        Hdf5Error::Damaged { place: place.to_owned(), what: what.to_string() }
+    pub(super) fn damaged(location: &str, what: impl ToString) -> Hdf5Error {
+        Hdf5Error::Damaged { location: location.to_owned(), what: what.to_string() }
     }
 
-    pub(super) fn refused(place: &str, what: impl Into<String>) -> Hdf5Error {
-        Hdf5Error::Refused { place: place.to_owned(), what: what.into() }
+    pub(super) fn refused(location: &str, what: impl Into<String>) -> Hdf5Error {
+        Hdf5Error::Refused { location: location.to_owned(), what: what.into() }
     }
 
-    pub(super) fn too_large(place: &str, what: impl Into<String>) -> Hdf5Error {
-        Hdf5Error::TooLarge { place: place.to_owned(), what: what.into() }
+    pub(super) fn too_large(location: &str, what: impl Into<String>) -> Hdf5Error {
+        Hdf5Error::TooLarge { location: location.to_owned(), what: what.into() }
     }
 
-    pub(super) fn short(place: &str, what: impl Into<String>) -> Hdf5Error {
-        Hdf5Error::Short { place: place.to_owned(), what: what.into() }
+    pub(super) fn short(location: &str, what: impl Into<String>) -> Hdf5Error {
+        Hdf5Error::Short { location: location.to_owned(), what: what.into() }
     }
 
-    pub(super) fn unwritable(place: &str, what: impl ToString) -> Hdf5Error {
-        Hdf5Error::Unwritable { place: place.to_owned(), what: in_words(&what.to_string()) }
+    pub(super) fn unwritable(location: &str, what: impl ToString) -> Hdf5Error {
+        Hdf5Error::Unwritable { location: location.to_owned(), what: in_words(&what.to_string()) }
     }
 
-    /// What the library says of a whole file, whose name is a temporary one.
+    /// An error of libhdf5 about the whole file, without its temporary name.
     #[cfg(feature = "hdf5")]
     pub(super) fn of_writing(error: &hdf5::Error) -> Hdf5Error {
         Hdf5Error::Io(io::Error::other(in_words(&error.to_string())))
     }
 
-    /// What the pure reader says of `place`.
-    pub(super) fn of_reader(place: &str, error: hdf5_reader::error::Error) -> Hdf5Error {
+    /// An error of hdf5-reader about `location`.
+    pub(super) fn of_reader(location: &str, error: hdf5_reader::error::Error) -> Hdf5Error {
         use hdf5_reader::error::Error;
         match error {
             Error::Io(source) => Hdf5Error::Io(source),
-            Error::ResourceLimit(what) => Hdf5Error::too_large(place, what),
+            Error::ResourceLimit(what) => Hdf5Error::too_large(location, what),
             Error::UnsupportedLayoutClass(3) => {
-                Hdf5Error::refused(place, "it is a virtual dataset, made of other files")
+                Hdf5Error::refused(location, "it is a virtual dataset, which refers to other files")
             }
-            other => Hdf5Error::damaged(place, other),
+            other => Hdf5Error::damaged(location, other),
         }
     }
 }

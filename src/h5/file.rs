@@ -11,16 +11,16 @@ use std::io;
 use std::ops::Range;
 use std::path::Path;
 
-/// What a path leads to.
+/// The kind of object at a path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
     Group,
     Dataset,
-    /// A stored type.
+    /// A committed datatype.
     Other,
 }
 
-/// An HDF5 file, opened for reading and checked; paths go from the root, with or without the first `/`.
+/// An HDF5 file, opened for reading and checked. Paths start at the root, with or without the leading `/`.
 #[derive(Debug)]
 pub struct File {
     guard: Guard,
@@ -28,21 +28,21 @@ pub struct File {
 }
 
 impl File {
-    /// Opens the file by the default backend and walks its groups.
+    /// Opens the file with the default backend and walks its groups.
     ///
     /// # Errors
-    /// Of the file system, [`io::ErrorKind::ResourceBusy`] where another program has the file open for writing, and
-    /// those of a file whose tree of groups is damaged or too large.
+    /// I/O errors, [`io::ErrorKind::ResourceBusy`] if another program has the file open for writing, and errors about a
+    /// tree of groups that is damaged or too large.
     pub fn open(path: &Path) -> Result<File, Hdf5Error> {
         File::open_with(path, Backend::DEFAULT)
     }
 
-    /// Opens the file by a backend.
+    /// Opens the file with a backend.
     ///
     /// # Errors
     /// As [`File::open`].
     pub fn open_with(path: &Path, backend: Backend) -> Result<File, Hdf5Error> {
-        // Opening a pipe would wait for a writer.
+        // Opening a pipe would block until there is a writer.
         if !fs::metadata(path).map_err(Hdf5Error::Io)?.is_file() {
             return Err(Hdf5Error::Io(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file")));
         }
@@ -53,10 +53,10 @@ impl File {
         Ok(File { guard, values })
     }
 
-    /// What the path leads to; `None` if nothing is there.
+    /// The kind of object at the path; `None` if there is none.
     ///
     /// # Errors
-    /// A link on the way that is refused, or leads to what is damaged.
+    /// If a link on the way is refused or points to a damaged object.
     pub fn kind(&self, path: &str) -> Result<Option<Kind>, Hdf5Error> {
         Ok(self.guard.find(path)?.map(|target| match target {
             Target::Group(_) => Kind::Group,
@@ -65,66 +65,66 @@ impl File {
         }))
     }
 
-    /// The names in a group, sorted as text.
+    /// The names in a group, sorted alphabetically.
     ///
     /// # Errors
-    /// Where the path leads to no group.
+    /// If the path is not that of a group.
     pub fn members(&self, group: &str) -> Result<Vec<String>, Hdf5Error> {
         Ok(self.guard.group(group)?.links.keys().cloned().collect())
     }
 
-    /// The paths of all datasets, without the first `/`, sorted.
+    /// The paths of all datasets, without the leading `/`, sorted.
     ///
     /// # Errors
-    /// A second link to a group.
+    /// If there is a second link to a group.
     pub fn datasets(&self) -> Result<Vec<String>, Hdf5Error> {
         self.guard.datasets()
     }
 
-    /// The names of a group's or dataset's attributes, sorted.
+    /// The names of the attributes of a group or dataset, sorted.
     ///
     /// # Errors
-    /// Where nothing is at the path, or its header is damaged.
+    /// If there is no object at the path, or its header is damaged.
     pub fn attributes(&self, path: &str) -> Result<Vec<String>, Hdf5Error> {
         let header = self.guard.metadata().header(self.address(path)?, path)?;
         attribute::names(self.guard.metadata(), &header, path)
     }
 
-    /// The attribute `name` of a group or dataset; `None` if it has none of this name.
+    /// The attribute `name` of a group or dataset; `None` if there is no such attribute.
     ///
     /// # Errors
-    /// Where nothing is at the path, and those of a damaged or too large attribute.
+    /// If there is no object at the path, or the attribute is damaged or too large.
     pub fn attribute(&self, path: &str, name: &str) -> Result<Option<Attribute>, Hdf5Error> {
         let header = self.guard.metadata().header(self.address(path)?, path)?;
         attribute::read(self.guard.metadata(), &header, path, name)
     }
 
-    /// The dataset at the path, its declaration checked; nothing of its values is read.
+    /// The dataset at the path, with its declaration checked; no values are read.
     ///
     /// # Errors
-    /// Where no dataset is at the path, and whatever the guard refuses of it.
+    /// If there is no dataset at the path, or the guard refuses it.
     pub fn dataset(&self, path: &str) -> Result<Dataset, Hdf5Error> {
         match self.guard.find(path)? {
             Some(Target::Dataset(address)) => {
-                let place = format!("/{}", path.trim_start_matches('/'));
-                let header = self.guard.metadata().header(address, &place)?;
-                let dataset = dataset::of_header(self.guard.metadata(), &header, address, &place)?;
+                let location = format!("/{}", path.trim_start_matches('/'));
+                let header = self.guard.metadata().header(address, &location)?;
+                let dataset = dataset::of_header(self.guard.metadata(), &header, address, &location)?;
                 self.guard.count(&dataset)?;
                 Ok(dataset)
             }
             Some(Target::Group(_)) => Err(Hdf5Error::damaged(path, "it is a group where a dataset is expected")),
             Some(_) => Err(Hdf5Error::damaged(path, "it is not a dataset")),
-            None => Err(Hdf5Error::Missing { place: path.to_owned() }),
+            None => Err(Hdf5Error::Missing { location: path.to_owned() }),
         }
     }
 
-    /// Rows of a dataset of this file, row-major, as f32 whatever numbers are stored.
+    /// Rows of a dataset of this file, row-major, converted to f32.
     ///
     /// # Errors
-    /// Those of reading, and of values that are not as declared.
+    /// I/O errors, and values that are not as declared.
     ///
     /// # Panics
-    /// Rows that are not in the dataset.
+    /// If the rows are out of range.
     pub fn rows(&self, dataset: &Dataset, rows: Range<usize>) -> Result<Vec<f32>, Hdf5Error> {
         assert!(rows.end <= dataset.rows(), "{rows:?} of {}", dataset.rows());
         let count = rows.len() * dataset.row_len();
@@ -134,7 +134,9 @@ impl File {
         let values = self.values.read(dataset, rows)?;
         match values.len() == count {
             true => Ok(values),
-            false => Err(Hdf5Error::damaged(dataset.place(), format!("it gives {} values of {count}", values.len()))),
+            false => {
+                Err(Hdf5Error::damaged(dataset.path(), format!("it has {} values instead of {count}", values.len())))
+            }
         }
     }
 
@@ -154,7 +156,7 @@ impl File {
     }
 }
 
-/// HDF5 locks a file that it writes; as it does itself, `HDF5_USE_FILE_LOCKING=FALSE` makes locks mean nothing.
+/// HDF5 locks files that it writes. As in HDF5 itself, `HDF5_USE_FILE_LOCKING=FALSE` disables the check.
 fn check_lock(file: &fs::File) -> Result<(), Hdf5Error> {
     let ignored = std::env::var("HDF5_USE_FILE_LOCKING").is_ok_and(|value| matches!(&value[..], "FALSE" | "0"));
     if ignored {
@@ -162,7 +164,7 @@ fn check_lock(file: &fs::File) -> Result<(), Hdf5Error> {
     }
     match file.try_lock_shared() {
         Err(fs::TryLockError::WouldBlock) => Err(Hdf5Error::busy()),
-        // Not every file system has locks.
+        // Not every file system supports locks.
         Err(fs::TryLockError::Error(_)) => Ok(()),
         Ok(()) => {
             let _ = file.unlock();

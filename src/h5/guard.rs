@@ -1,4 +1,4 @@
-//! The guard: the tree of a file's groups and datasets, walked once from the root over hard links.
+//! The guard: the tree of groups and datasets in a file, walked once from the root along hard links.
 
 use super::dataset::Dataset;
 use super::error::Hdf5Error;
@@ -11,14 +11,14 @@ use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::fs;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// What a link of a group leads to.
+/// The target of a link.
 #[derive(Clone, Debug)]
 pub(super) enum Target {
     Group(usize),
     Dataset(u64),
-    /// A stored type.
+    /// A committed datatype.
     Other,
-    /// A second link to a group that the walk has entered by another.
+    /// A second link to a group that the walk has entered already.
     Again(usize),
     /// Why it is not followed.
     Refused(String),
@@ -30,15 +30,15 @@ pub(super) enum Target {
 pub(super) struct Group {
     pub address: u64,
     /// Its path.
-    place: String,
+    location: String,
     pub links: BTreeMap<String, Target>,
 }
 
-/// The tree of a file.
+/// The structure of a file, and access to the rest of it.
 pub(super) struct Guard {
     metadata: Metadata,
     groups: Vec<Group>,
-    /// The bytes that the datasets opened so far declare.
+    /// The bytes declared by the datasets opened so far.
     declared: AtomicU64,
 }
 
@@ -54,27 +54,29 @@ impl Guard {
 
     fn walk(&mut self, root: u64) -> Result<(), Hdf5Error> {
         let mut known = HashMap::from([(root, Target::Group(0))]);
-        // Breadth first: of several links to a group, the one nearest to the root is the group's path.
+        // Breadth first: of several links to a group, the one closest to the root defines its path.
         let mut waiting = VecDeque::from([(0, 0)]);
-        self.groups.push(Group { address: root, place: "/".to_owned(), links: BTreeMap::new() });
+        self.groups.push(Group { address: root, location: "/".to_owned(), links: BTreeMap::new() });
         let mut left = MAX_LINKS;
         while let Some((group, depth)) = waiting.pop_front() {
-            let Group { address, place, .. } = &self.groups[group];
-            let (address, place) = (*address, place.clone());
-            let header = self.metadata.header(address, &place)?;
+            let Group { address, location, .. } = &self.groups[group];
+            let (address, location) = (*address, location.clone());
+            let header = self.metadata.header(address, &location)?;
             if !is_group(&header) {
-                return Err(Hdf5Error::damaged(&place, "it is no group"));
+                return Err(Hdf5Error::damaged(&location, "it is not a group"));
             }
-            let found = links::of_group(&self.metadata, &header, &place)?;
+            let found = links::of_group(&self.metadata, &header, &location)?;
             left = left
                 .checked_sub(found.len())
-                .ok_or_else(|| Hdf5Error::too_large(&place, format!("with it the file has over {MAX_LINKS} links")))?;
+                .ok_or_else(|| Hdf5Error::too_large(&location, format!("the file has more than {MAX_LINKS} links")))?;
             for (name, link) in found {
-                let path = if group == 0 { format!("/{name}") } else { format!("{place}/{name}") };
-                self.metadata.take(path.len() as u64).map_err(|error| Hdf5Error::of_reader(&place, error))?;
+                let path = if group == 0 { format!("/{name}") } else { format!("{location}/{name}") };
+                self.metadata.take(path.len() as u64).map_err(|error| Hdf5Error::of_reader(&location, error))?;
                 let target = match link {
-                    Link::Soft => Target::Refused("it is a soft link, which could lead anywhere".to_owned()),
-                    Link::External => Target::Refused("it is an external link, which could lead anywhere".to_owned()),
+                    Link::Soft => Target::Refused("it is a soft link, which can point anywhere".to_owned()),
+                    Link::External => {
+                        Target::Refused("it is an external link, which points to another file".to_owned())
+                    }
                     Link::Hard(address) => match known.get(&address) {
                         Some(Target::Group(first)) => Target::Again(*first),
                         Some(other) => other.clone(),
@@ -86,7 +88,7 @@ impl Guard {
                                     return Err(Hdf5Error::refused(&path, what));
                                 }
                                 waiting.push_back((self.groups.len(), depth + 1));
-                                self.groups.push(Group { address, place: path, links: BTreeMap::new() });
+                                self.groups.push(Group { address, location: path, links: BTreeMap::new() });
                             }
                             known.insert(address, target.clone());
                             target
@@ -94,16 +96,16 @@ impl Guard {
                     },
                 };
                 if self.groups[group].links.insert(name, target).is_some() {
-                    return Err(Hdf5Error::damaged(&place, "two links in it have one name"));
+                    return Err(Hdf5Error::damaged(&location, "two links in it have the same name"));
                 }
             }
         }
         Ok(())
     }
 
-    /// What is at an address that is met for the first time.
-    fn target(&self, address: u64, place: &str) -> Result<Target, Hdf5Error> {
-        match self.metadata.header(address, place) {
+    /// The object at an address that the walk reaches for the first time.
+    fn target(&self, address: u64, location: &str) -> Result<Target, Hdf5Error> {
+        match self.metadata.header(address, location) {
             Ok(header) if is_group(&header) => Ok(Target::Group(self.groups.len())),
             Ok(header) if header.messages.iter().any(|message| matches!(message, HdfMessage::DataLayout(_))) => {
                 Ok(Target::Dataset(address))
@@ -115,26 +117,26 @@ impl Guard {
         }
     }
 
-    /// What the path leads to from the root; `None` if a link on the way is missing.
+    /// The object at the path; `None` if a link on the way is missing.
     pub fn find(&self, path: &str) -> Result<Option<Target>, Hdf5Error> {
-        let mut place = String::new();
+        let mut location = String::new();
         let mut target = Target::Group(0);
         for part in path.split('/').filter(|part| !part.is_empty()) {
             let Target::Group(group) = target else { return Ok(None) };
-            place = format!("{place}/{part}");
+            location = format!("{location}/{part}");
             target = match self.groups[group].links.get(part) {
                 None => return Ok(None),
-                Some(Target::Again(first)) => return Err(self.again(&place, *first)),
-                Some(Target::Refused(what)) => return Err(Hdf5Error::refused(&place, what)),
-                Some(Target::Damaged(what)) => return Err(Hdf5Error::damaged(&place, what)),
+                Some(Target::Again(first)) => return Err(self.again(&location, *first)),
+                Some(Target::Refused(what)) => return Err(Hdf5Error::refused(&location, what)),
+                Some(Target::Damaged(what)) => return Err(Hdf5Error::damaged(&location, what)),
                 Some(target) => target.clone(),
             };
         }
         Ok(Some(target))
     }
 
-    fn again(&self, place: &str, first: usize) -> Hdf5Error {
-        Hdf5Error::refused(place, format!("it is a second link to the group `{}`", self.groups[first].place))
+    fn again(&self, location: &str, first: usize) -> Hdf5Error {
+        Hdf5Error::refused(location, format!("it is a second link to the group `{}`", self.groups[first].location))
     }
 
     /// The group at `path`.
@@ -142,12 +144,12 @@ impl Guard {
         match self.find(path)? {
             Some(Target::Group(group)) => Ok(&self.groups[group]),
             Some(_) => Err(Hdf5Error::damaged(path, "it is not a group")),
-            None => Err(Hdf5Error::Missing { place: path.to_owned() }),
+            None => Err(Hdf5Error::Missing { location: path.to_owned() }),
         }
     }
 
-    /// The paths of all datasets, without the first `/`, sorted. A second link to a group is an error: what is in it has
-    /// two paths.
+    /// The paths of all datasets, without the leading `/`, sorted. A second link to a group is an error: its members would
+    /// have two paths.
     pub fn datasets(&self) -> Result<Vec<String>, Hdf5Error> {
         let (mut found, mut waiting) = (Vec::new(), vec![(0, String::new())]);
         while let Some((group, prefix)) = waiting.pop() {
@@ -170,14 +172,14 @@ impl Guard {
         &self.metadata
     }
 
-    /// Counts the dataset `place` among those that were opened.
+    /// Adds the dataset to those opened.
     pub fn count(&self, dataset: &Dataset) -> Result<(), Hdf5Error> {
         let bytes = dataset.declared();
         let total = self.declared.fetch_add(bytes, Ordering::Relaxed).saturating_add(bytes);
         match total > self.metadata.length().saturating_mul(MAX_EXPANSION) {
             true => Err(Hdf5Error::too_large(
-                dataset.place(),
-                format!("with it the datasets declare {total} bytes, the file has {}", self.metadata.length()),
+                dataset.path(),
+                format!("in total the datasets declare {total} bytes, but the file has {}", self.metadata.length()),
             )),
             false => Ok(()),
         }

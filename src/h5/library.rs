@@ -1,4 +1,4 @@
-//! Values and files by libhdf5.
+//! Reading values and writing files with libhdf5.
 
 use super::dataset::Dataset;
 use super::error::Hdf5Error;
@@ -16,19 +16,19 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::sync::{Mutex, PoisonError};
 
-/// Bytes that the library may need to open or make a file, its caches included. Where memory ends meanwhile, it follows
-/// null pointers (`H5AC_create` in 1.14).
-const ROOM: usize = 8 << 20;
+/// Memory that the library may need to open or create a file, including caches. It dereferences null pointers if an
+/// allocation fails (`H5AC_create` in 1.14).
+const HEADROOM: usize = 8 << 20;
 
-/// Readies the library for a file, where there is memory for it.
+/// Prepares the library for a file, if there is enough memory.
 fn prepare() -> Result<(), Hdf5Error> {
-    let room = Vec::<u8>::new().try_reserve_exact(ROOM);
+    let room = Vec::<u8>::new().try_reserve_exact(HEADROOM);
     room.map_err(|_| Hdf5Error::Io(std::io::ErrorKind::OutOfMemory.into()))?;
     hdf5::silence_errors(true);
     Ok(())
 }
 
-/// The values of an open file. Datasets stay open: the library keeps their chunks between reads of rows.
+/// The values of an open file. Datasets stay open so that the library caches their chunks between reads.
 #[derive(Debug)]
 pub(super) struct LibraryValues {
     open: Mutex<HashMap<u64, hdf5::Dataset>>,
@@ -40,26 +40,26 @@ pub(super) struct LibraryValues {
 impl LibraryValues {
     pub fn open(path: &Path, bytes: fs::File) -> Result<LibraryValues, Hdf5Error> {
         prepare()?;
-        let place = path.display().to_string();
-        let file = hdf5::File::open(path).map_err(|error| error_of(&place, &error))?;
+        let location = path.display().to_string();
+        let file = hdf5::File::open(path).map_err(|error| error_of(&location, &error))?;
         Ok(LibraryValues { open: Mutex::default(), file, path: path.into(), bytes })
     }
 
-    /// The dataset, which must be to the library what it is to the guard.
+    /// The dataset, which must be the same for the library as for the guard.
     fn dataset(&self, dataset: &Dataset) -> Result<hdf5::Dataset, Hdf5Error> {
-        let place = dataset.place();
+        let location = dataset.path();
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(known) = open.get(&dataset.address) {
             return Ok(known.clone());
         }
-        let fail = |error: hdf5::Error| error_of(place, &error);
-        let found = self.file.dataset(place).map_err(fail)?;
+        let fail = |error: hdf5::Error| error_of(location, &error);
+        let found = self.file.dataset(location).map_err(fail)?;
         let creation = found.create_plist().map_err(fail)?;
-        let elsewhere = creation.get_layout().map_err(fail)? == Layout::Virtual
+        let differs = creation.get_layout().map_err(fail)? == Layout::Virtual
             || !creation.get_external().map_err(fail)?.is_empty()
             || found.get_shape().map_err(fail)? != dataset.shape();
-        if elsewhere {
-            return Err(Hdf5Error::damaged(place, "its path leads to two datasets"));
+        if differs {
+            return Err(Hdf5Error::damaged(location, "its path is ambiguous"));
         }
         open.insert(dataset.address, found.clone());
         Ok(found)
@@ -68,12 +68,12 @@ impl LibraryValues {
 
 impl Values for LibraryValues {
     fn read(&self, dataset: &Dataset, rows: Range<usize>) -> Result<Vec<f32>, Hdf5Error> {
-        // The library converts no bytes without a type.
+        // The library does not convert untyped bytes.
         if dataset.untyped {
             return RustValues::open(&self.path, self.bytes.try_clone().map_err(Hdf5Error::Io)?)?.read(dataset, rows);
         }
         let found = self.dataset(dataset)?;
-        let fail = |error: hdf5::Error| error_of(dataset.place(), &error);
+        let fail = |error: hdf5::Error| error_of(dataset.path(), &error);
         if dataset.element().kind() == Kind::Bool {
             let values = part::<bool>(&found, dataset, rows).map_err(fail)?;
             return Ok(values.into_iter().map(f32::from).collect());
@@ -98,16 +98,16 @@ fn part<T: hdf5::H5Type>(found: &hdf5::Dataset, dataset: &Dataset, rows: Range<u
     Ok(found.read_slice::<T, _, ndarray::IxDyn>(Hyperslab::from(axes))?.into_raw_vec_and_offset().0)
 }
 
-/// What the library says of `place`, in its own words, but for a file that another program writes.
-fn error_of(place: &str, error: &hdf5::Error) -> Hdf5Error {
+/// An error of the library about `location`, with its message, unless another program is writing the file.
+fn error_of(location: &str, error: &hdf5::Error) -> Hdf5Error {
     let text = error.to_string();
     if text.contains("unable to lock file") {
         return Hdf5Error::busy();
     }
-    Hdf5Error::damaged(place, text)
+    Hdf5Error::damaged(location, text)
 }
 
-/// A file that the library writes.
+/// A file written by libhdf5.
 pub(super) struct LibraryWriter {
     file: hdf5::File,
 }
@@ -115,12 +115,12 @@ pub(super) struct LibraryWriter {
 impl LibraryWriter {
     pub fn create(path: &Path) -> Result<LibraryWriter, Hdf5Error> {
         prepare()?;
-        // The oldest version of each structure, which every HDF5 since 1.8 reads, and which holds no times.
+        // The earliest version of each structure, which every HDF5 since 1.8 reads and which has no timestamps.
         let file = hdf5::File::with_options().with_fapl(|access| access.libver_earliest()).create(path);
         Ok(LibraryWriter { file: file.map_err(|error| Hdf5Error::of_writing(&error))? })
     }
 
-    fn holder(&self, path: &str) -> hdf5::Result<Location> {
+    fn object(&self, path: &str) -> hdf5::Result<Location> {
         match path.trim_start_matches('/') {
             "" => Ok((**self.file).clone()),
             path => match self.file.group(path) {
@@ -134,7 +134,7 @@ impl LibraryWriter {
 impl Writer for LibraryWriter {
     fn group(&mut self, path: &str) -> Result<(), Hdf5Error> {
         let path = path.trim_start_matches('/');
-        // An inner group's path (`fire2/squeeze`) may have made it before.
+        // It may have been created as the parent of another group (`fire2/squeeze`).
         if self.file.group(path).is_ok() {
             return Ok(());
         }
@@ -154,27 +154,27 @@ impl Writer for LibraryWriter {
 
     fn attribute(&mut self, path: &str, name: &str, value: Value<'_>) -> Result<(), Hdf5Error> {
         let put = || {
-            let holder = self.holder(path)?;
+            let object = self.object(path)?;
             match value {
                 Value::Text(text) => {
                     let text = unicode(text)?;
-                    holder.new_attr::<VarLenUnicode>().create(name)?.write_scalar(&text)
+                    object.new_attr::<VarLenUnicode>().create(name)?.write_scalar(&text)
                 }
                 Value::Ascii(text) => {
                     let text = ascii(text)?;
-                    holder.new_attr::<VarLenAscii>().create(name)?.write_scalar(&text)
+                    object.new_attr::<VarLenAscii>().create(name)?.write_scalar(&text)
                 }
-                // An empty one is an empty array of f64, as Keras has it.
-                Value::Texts([]) => holder.new_attr::<f64>().shape([0]).create(name).map(drop),
+                // An empty list is an empty f64 array, as in Keras.
+                Value::Texts([]) => object.new_attr::<f64>().shape([0]).create(name).map(drop),
                 Value::Texts(texts) if !texts.iter().all(|text| text.is_ascii()) => {
                     let texts = texts.iter().map(|text| unicode(text)).collect::<hdf5::Result<Vec<_>>>()?;
-                    holder.new_attr::<VarLenUnicode>().shape([texts.len()]).create(name)?.write_raw(&texts)
+                    object.new_attr::<VarLenUnicode>().shape([texts.len()]).create(name)?.write_raw(&texts)
                 }
                 Value::Texts(texts) => {
                     let texts = texts.iter().map(|text| ascii(text)).collect::<hdf5::Result<Vec<_>>>()?;
-                    holder.new_attr::<VarLenAscii>().shape([texts.len()]).create(name)?.write_raw(&texts)
+                    object.new_attr::<VarLenAscii>().shape([texts.len()]).create(name)?.write_raw(&texts)
                 }
-                Value::Bool(value) => holder.new_attr::<bool>().create(name)?.write_scalar(&value),
+                Value::Bool(value) => object.new_attr::<bool>().create(name)?.write_scalar(&value),
             }
         };
         put().map_err(|error: hdf5::Error| Hdf5Error::unwritable(&format!("attribute '{name}' of {path}"), error))

@@ -1,5 +1,5 @@
-//! The links of a group, in whichever of HDF5's three ways it keeps them: a symbol table (until HDF5 1.8, and still the
-//! default), messages in its header, or a heap with an index.
+//! The links of a group, in any of the three HDF5 representations: a symbol table (before HDF5 1.8, and still the default),
+//! messages in the header, or a fractal heap with an index.
 
 use super::error::Hdf5Error;
 use super::metadata::Metadata;
@@ -15,25 +15,25 @@ use hdf5_reader::object_header::ObjectHeader;
 use hdf5_reader::symbol_table::SymbolTableNode;
 use std::collections::HashSet;
 
-/// Where a link leads.
+/// The target of a link.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum Link {
-    /// To the object whose header is at this address.
+    /// The object whose header is at this address.
     Hard(u64),
     Soft,
     External,
 }
 
-/// The links of the group `place`, whose header this is.
+/// The links of the group at `location`, with this header.
 pub(super) fn of_group(
     metadata: &Metadata,
     header: &ObjectHeader,
-    place: &str,
+    location: &str,
 ) -> std::result::Result<Vec<(String, Link)>, Hdf5Error> {
-    let links = collect(metadata, header).map_err(|error| Hdf5Error::of_reader(place, error))?;
+    let links = collect(metadata, header).map_err(|error| Hdf5Error::of_reader(location, error))?;
     for (name, _) in &links {
         if name.is_empty() || name == "." || name == ".." || name.contains(['/', '\0']) {
-            return Err(Hdf5Error::damaged(place, format!("a link in it is called '{}'", name.escape_debug())));
+            return Err(Hdf5Error::damaged(location, format!("a link in it is named '{}'", name.escape_debug())));
         }
     }
     Ok(links)
@@ -74,7 +74,7 @@ fn symbol_table(metadata: &Metadata, tree: u64, heap: u64, links: &mut Vec<(Stri
     let (mut nodes, mut names) = (HashSet::new(), None);
     for (_, address) in leaves {
         if !nodes.insert(address) {
-            return Err(Error::InvalidData("a node of its symbol table is listed twice".to_owned()));
+            return Err(Error::InvalidData("its symbol table lists a node twice".to_owned()));
         }
         let head = storage.read_range(address, 8)?;
         let count = u16::from_le_bytes([head[6], head[7]]);
@@ -83,7 +83,7 @@ fn symbol_table(metadata: &Metadata, tree: u64, heap: u64, links: &mut Vec<(Stri
         let node = SymbolTableNode::parse(&mut Cursor::new(&bytes), offsets, lengths)?;
         for entry in &node.entries {
             if names.is_none() {
-                // Its size is the file's word: what does not lie in the file is not read.
+                // The size comes from the file: reading past its end is an error.
                 let heap = LocalHeap::parse_at_storage(storage, heap, offsets, lengths)?;
                 let size = usize::try_from(heap.data_segment_size).unwrap_or(usize::MAX);
                 names = Some(storage.read_range(heap.data_segment_address, size)?);
@@ -98,16 +98,16 @@ fn symbol_table(metadata: &Metadata, tree: u64, heap: u64, links: &mut Vec<(Stri
     Ok(())
 }
 
-/// The text that begins at a place of a heap and ends with a zero.
+/// The zero-terminated text at an offset in a heap.
 fn text_at(heap: &[u8], at: u64) -> Result<String> {
     let found =
         usize::try_from(at).ok().and_then(|at| heap.get(at..)).and_then(|rest| rest.split(|byte| *byte == 0).next());
     let text = found.and_then(|bytes| std::str::from_utf8(bytes).ok());
     text.map(str::to_owned)
-        .ok_or_else(|| Error::InvalidData("a name in it is not in its heap, or not UTF-8".to_owned()))
+        .ok_or_else(|| Error::InvalidData("a name in it is outside its heap, or is not UTF-8".to_owned()))
 }
 
-/// The objects of a heap that the first of these indices that is there lists: links or attributes, as their messages.
+/// The objects of a heap listed by the first of these indices that exists: encoded link or attribute messages.
 pub(super) fn indexed(metadata: &Metadata, heap: u64, indices: &[u64]) -> Result<Vec<Vec<u8>>> {
     let (storage, offsets, lengths) = (metadata.storage(), metadata.offset_size(), metadata.length_size());
     let index = indices.iter().find(|address| !Cursor::is_undefined_offset(**address, offsets));

@@ -8,12 +8,12 @@ use hdf5_reader::{Hdf5File, OpenOptions};
 use std::fs;
 use std::sync::Arc;
 
-/// The largest header of one object: its messages, and attributes of up to 64 KiB each.
+/// The maximum size of an object header: its messages, with attributes of up to 64 KiB each.
 const MAX_HEADER_BYTES: usize = 1 << 20;
 
 /// An open file's metadata.
 pub(super) struct Metadata {
-    /// Opened anew for each object, so that it keeps no headers.
+    /// Reopened for each object, so that no headers are cached.
     storage: Arc<Metered>,
     file: Hdf5File,
 }
@@ -37,37 +37,37 @@ impl Metadata {
         root.map_err(|error| Hdf5Error::of_reader("/", error))
     }
 
-    /// The messages in the header of the object `place`.
-    pub fn header(&self, address: u64, place: &str) -> Result<Arc<ObjectHeader>, Hdf5Error> {
+    /// The header of the object at `location`.
+    pub fn header(&self, address: u64, location: &str) -> Result<Arc<ObjectHeader>, Hdf5Error> {
         let parsed = open(&self.storage).and_then(|file| file.get_or_parse_header(address));
-        parsed.map_err(|error| Hdf5Error::of_reader(place, error))
+        parsed.map_err(|error| Hdf5Error::of_reader(location, error))
     }
 
-    /// The bytes of the type of the dataset `place`: what was parsed of it does not tell where a number's bits are.
-    pub fn raw_type(&self, address: u64, place: &str) -> Result<Vec<u8>, Hdf5Error> {
-        let dataset = self.file.dataset(place).map_err(|error| Hdf5Error::of_reader(place, error))?;
+    /// The encoded datatype of the dataset at `location`; the parsed datatype lacks the bit layout of numbers.
+    pub fn raw_type(&self, address: u64, location: &str) -> Result<Vec<u8>, Hdf5Error> {
+        let dataset = self.file.dataset(location).map_err(|error| Hdf5Error::of_reader(location, error))?;
         if dataset.address() != address {
-            return Err(Hdf5Error::damaged(place, "its path leads to two datasets"));
+            return Err(Hdf5Error::damaged(location, "its path is ambiguous"));
         }
-        dataset.raw_datatype().map_err(|error| Hdf5Error::of_reader(place, error))
+        dataset.raw_datatype().map_err(|error| Hdf5Error::of_reader(location, error))
     }
 
-    /// The file's bytes, by the addresses that are in it.
+    /// The bytes of the file, by HDF5 address.
     pub fn storage(&self) -> &dyn Storage {
         self.file.storage()
     }
 
-    /// Counts bytes that are taken again from what was read.
+    /// Counts bytes that are copied from what has been read.
     pub fn take(&self, bytes: u64) -> hdf5_reader::error::Result<()> {
         self.storage.take(bytes)
     }
 
-    /// How many bytes there are behind the user block.
+    /// The number of bytes after the user block.
     pub fn length(&self) -> u64 {
         self.storage().len()
     }
 
-    /// Where the file's addresses begin: after a user block.
+    /// The offset of address zero: after the user block.
     pub fn base(&self) -> u64 {
         self.file.superblock().base_address
     }

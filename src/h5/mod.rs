@@ -1,31 +1,31 @@
-//! HDF5 files, for weights and arrays alike: one reader, one writer, and one guard in front of every file of a stranger.
+//! HDF5 files, for weights and arrays: a reader, a writer, and a guard that checks every untrusted file.
 //!
 //! ```text
-//!            ┌─ Guard ── groups, links, attributes, declarations: hdf5-reader, pure Rust, always
+//!            ┌─ Guard ── groups, links, attributes, declarations: always hdf5-reader, pure Rust
 //! File ──────┤
-//!            └─ values ─ of the datasets that the guard let through: Backend::Library (libhdf5) or Backend::Rust
+//!            └─ values ─ of the datasets that the guard has checked: Backend::Library (libhdf5) or Backend::Rust
 //! Writer ───── groups, datasets, attributes: Backend::Library or Backend::Rust
 //! ```
 //!
-//! The guard alone reads a file's structure, before any other library sees the file, and both backends are asked only for
-//! values of datasets that it has checked; so what is refused, and in which words, does not depend on how netc was built.
-//! Every error names the dataset, the group or the attribute. What is checked, and where:
+//! Only the guard reads the structure of a file, before any other library opens it, and the backends read only values of
+//! datasets that it has checked; so errors do not depend on how netc was built. Every error names the dataset, group or
+//! attribute. What is checked, and where:
 //!
-//! - **Links** (`guard.rs`): hard links alone are followed. Soft, external and user-defined links lead out of the tree. Each
-//!   group is entered once, by the first link to it; a second link to it is refused, so that neither a circle nor groups
-//!   that share their members can make a walk longer than the file. At most [`MAX_LINKS`] links, [`MAX_DEPTH`] deep.
-//! - **Bytes that are elsewhere** (`dataset.rs`): external storage and virtual datasets.
-//! - **Sizes** (`dataset.rs`): contiguous bytes must lie in the file; compressed ones, gzip alone, may become at most
-//!   [`MAX_EXPANSION`] times what is stored, in chunks of at most [`MAX_CHUNK_BYTES`]; the datasets that are opened may
-//!   declare at most [`MAX_EXPANSION`] times the file's bytes together.
-//! - **Heaps** (`attribute.rs`): texts are taken from their heap by their own lengths, which must lie in the file, and are at
-//!   most [`MAX_TEXT_BYTES`] in an attribute.
+//! - **Links** (`guard.rs`): only hard links are followed; soft, external and user-defined links may leave the tree. Each
+//!   group is entered once, by the first link to it, and a second link is refused, so that neither cycles nor shared groups
+//!   can make the walk longer than the file. At most [`MAX_LINKS`] links, nested up to [`MAX_DEPTH`] deep.
+//! - **Data in other files** (`dataset.rs`): external storage and virtual datasets are refused.
+//! - **Sizes** (`dataset.rs`): contiguous data must be within the file; compressed data, only gzip, may expand at most
+//!   [`MAX_EXPANSION`] times, in chunks of at most [`MAX_CHUNK_BYTES`]; together, the datasets opened may declare at most
+//!   [`MAX_EXPANSION`] times the size of the file.
+//! - **Heaps** (`attribute.rs`): texts are read from their heap with their own lengths, which must be within the file, at
+//!   most [`MAX_TEXT_BYTES`] per attribute.
 //!
-//! Memory: of a file of n bytes the guard reads at most 32 MiB + 16 n for the structure (`storage.rs` counts), holds the
-//! names (at most that much) and one object's header (1 MiB) at a time. Reading rows takes the bytes of their values, four
-//! more for each value, and for a compressed dataset the chunk that is being read: at most 5 · [`MAX_EXPANSION`] times what
-//! the file stores of the dataset, and that only for bytes that gzip packs best.
-//! Writing by [`Backend::Rust`] holds the file's values about four times, by the library once.
+//! Memory: for a file of n bytes, the guard reads at most 32 MiB + 16 n for the structure (`storage.rs` counts), and keeps the
+//! names (at most as much) and one object header (1 MiB) at a time. Reading rows takes their stored size, four more bytes per
+//! value, and for a compressed dataset the current chunk: in the worst case, with maximal compression, 5 · [`MAX_EXPANSION`]
+//! times the stored size of the dataset.
+//! Writing with [`Backend::Rust`] keeps about four copies of the values in memory, with libhdf5 one.
 
 mod attribute;
 mod backend;
@@ -52,15 +52,15 @@ pub use error::Hdf5Error;
 pub use file::{File, Kind};
 pub use writer::{Value, Writer};
 
-/// The most links that a file may have.
+/// The maximum number of links in a file.
 pub const MAX_LINKS: usize = 100_000;
-/// How deep groups may be nested.
+/// The maximum nesting depth of groups.
 pub const MAX_DEPTH: usize = 32;
-/// The most bytes that a dataset may declare for each byte that the file stores of it: zeros reach 1032 by gzip.
+/// The maximum ratio of declared to stored bytes of a dataset: gzip reaches 1032 on zeros.
 pub const MAX_EXPANSION: u64 = 1100;
-/// The largest chunk that is decompressed in one piece.
+/// The maximum size of a decompressed chunk.
 pub const MAX_CHUNK_BYTES: u64 = 256 << 20;
-/// The most bytes that one dataset may take, in the file or as f32 in memory.
+/// The maximum size of a dataset, in the file or as f32 in memory.
 pub const MAX_DATASET_BYTES: u64 = 1 << 40;
-/// The most bytes of text that are read of an attribute: names of layers, a model's description.
+/// The maximum size of text in an attribute: layer names, model configurations.
 pub const MAX_TEXT_BYTES: u64 = 64 << 20;

@@ -1,4 +1,4 @@
-//! Values by hdf5-reader, and, where they stand one after the other, from the file itself.
+//! Reading values with hdf5-reader or, if they are contiguous, directly from the file.
 
 use super::MAX_CHUNK_BYTES;
 use super::dataset::{Dataset, Stored};
@@ -14,7 +14,7 @@ use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
 
-/// Chunks are kept decompressed up to this many bytes: rows are read piece by piece.
+/// The size of the cache of decompressed chunks: rows are read in batches.
 const CACHE_BYTES: usize = 16 << 20;
 
 /// The values of an open file.
@@ -25,8 +25,8 @@ pub(super) struct RustValues {
 
 impl RustValues {
     pub fn open(path: &Path, file: fs::File) -> std::result::Result<RustValues, Hdf5Error> {
-        let place = path.display().to_string();
-        let fail = |error| Hdf5Error::of_reader(&place, error);
+        let location = path.display().to_string();
+        let fail = |error| Hdf5Error::of_reader(&location, error);
         let bytes = Arc::new(FileStorage::from_file(file).map_err(fail)?);
         let options =
             OpenOptions::default().with_chunk_cache_bytes(CACHE_BYTES).with_max_chunk_bytes(MAX_CHUNK_BYTES as usize);
@@ -34,12 +34,12 @@ impl RustValues {
         Ok(RustValues { bytes, file })
     }
 
-    /// Rows of a dataset in chunks; an empty shape has one chunk.
+    /// Rows of a chunked dataset; a scalar has one chunk.
     fn chunked(&self, dataset: &Dataset, rows: Range<usize>) -> Result<Vec<f32>> {
-        let found = self.file.dataset(dataset.place())?;
+        let found = self.file.dataset(dataset.path())?;
         let shape: Vec<u64> = dataset.shape().iter().map(|side| *side as u64).collect();
         if found.address() != dataset.address || found.shape() != shape {
-            return Err(Error::InvalidData("its path leads to two datasets".to_owned()));
+            return Err(Error::InvalidData("its path is ambiguous".to_owned()));
         }
         let mut selections = vec![SliceInfoElem::Slice { start: rows.start as u64, end: rows.end as u64, step: 1 }];
         selections.extend(shape.iter().skip(1).map(|side| SliceInfoElem::Slice { start: 0, end: *side, step: 1 }));
@@ -55,7 +55,7 @@ impl RustValues {
 
 impl Values for RustValues {
     fn read(&self, dataset: &Dataset, rows: Range<usize>) -> std::result::Result<Vec<f32>, Hdf5Error> {
-        let fail = |error| Hdf5Error::of_reader(dataset.place(), error);
+        let fail = |error| Hdf5Error::of_reader(dataset.path(), error);
         let size = dataset.row_len() * dataset.element().size();
         let bytes = rows.start * size..rows.end * size;
         let mut values = Vec::new();
@@ -64,7 +64,7 @@ impl Values for RustValues {
             Stored::Chunked => return self.chunked(dataset, rows).map_err(fail),
             Stored::Compact(data) => dataset.element().append(&data[bytes], &mut values),
             Stored::Contiguous { offset } => {
-                // By pieces, so that the bytes do not stand beside all values.
+                // In pieces, so that not all bytes are in memory along with the values.
                 const PIECE: usize = 1 << 20;
                 for start in bytes.clone().step_by(PIECE) {
                     let length = PIECE.min(bytes.end - start);
@@ -84,12 +84,12 @@ where
     let (stored, _) = found.read_slice::<Bytes<N>>(selection)?.into_raw_vec_and_offset();
     let mut values = Vec::new();
     let memory = values.try_reserve_exact(stored.len());
-    memory.map_err(|_| Error::ResourceLimit(format!("its {} values do not fit into memory", stored.len())))?;
+    memory.map_err(|_| Error::ResourceLimit(format!("its {} values do not fit in memory", stored.len())))?;
     element.append(bytemuck::cast_slice(&stored), &mut values);
     Ok(values)
 }
 
-/// The bytes of a number as the file has them.
+/// The bytes of a number as stored in the file.
 #[derive(Clone, Copy, Pod, Zeroable)]
 #[repr(transparent)]
 struct Bytes<const N: usize>([u8; N])
@@ -106,7 +106,7 @@ where
 
     fn from_bytes(bytes: &[u8], _kind: &Datatype) -> Result<Self> {
         let bytes = bytes.get(..N).and_then(|bytes| bytes.try_into().ok());
-        bytes.map(Bytes).ok_or_else(|| Error::InvalidData("a value is cut short".to_owned()))
+        bytes.map(Bytes).ok_or_else(|| Error::InvalidData("a value is truncated".to_owned()))
     }
 
     fn element_size(_kind: &Datatype) -> usize {

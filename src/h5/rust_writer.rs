@@ -1,7 +1,7 @@
-//! Files by hdf5-writer, which makes the whole file in memory.
+//! Writing files with hdf5-writer, which builds the whole file in memory.
 //!
-//! It has no variable-length text outside arrays, so single texts are of fixed length here: h5py gives them as bytes, which
-//! NeuPy and Keras take; they end at 64 KiB.
+//! It supports variable-length text only in arrays, so single texts have a fixed length, of at most 64 KiB: h5py returns them
+//! as bytes, which NeuPy and Keras accept.
 
 use super::error::Hdf5Error;
 use super::writer::{Value, Writer};
@@ -13,14 +13,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// The most bytes of an attribute: a message of an object's header.
+/// The maximum size of an attribute, which is a message in an object header.
 const MAX_ATTRIBUTE_BYTES: usize = 60 << 10;
 
-/// A file on its way.
+/// A file being built.
 pub(super) struct RustWriter {
     path: PathBuf,
     groups: BTreeSet<String>,
-    /// Shape, bytes and attributes by the path.
+    /// Shape, bytes and attributes by path.
     datasets: BTreeMap<String, DatasetBuilder>,
     attributes: Vec<(String, AttributeBuilder)>,
 }
@@ -30,8 +30,8 @@ impl RustWriter {
         RustWriter { path: path.to_owned(), groups: BTreeSet::new(), datasets: BTreeMap::new(), attributes: Vec::new() }
     }
 
-    /// Makes the groups on the way to `path`.
-    fn make_way(&mut self, path: &str) -> Result<(), Hdf5Error> {
+    /// Creates the parent groups of `path`.
+    fn create_parents(&mut self, path: &str) -> Result<(), Hdf5Error> {
         for (end, _) in path.match_indices('/') {
             self.group(&path[..end])?;
         }
@@ -46,16 +46,16 @@ impl Writer for RustWriter {
             return Err(Hdf5Error::unwritable(path, "it is a dataset"));
         }
         if self.groups.insert(path.to_owned()) {
-            self.make_way(path)?;
+            self.create_parents(path)?;
         }
         Ok(())
     }
 
     fn dataset(&mut self, path: &str, shape: &[usize], values: &[f32]) -> Result<(), Hdf5Error> {
         let path = path.trim_start_matches('/');
-        self.make_way(path)?;
+        self.create_parents(path)?;
         if self.groups.contains(path) || self.datasets.contains_key(path) {
-            return Err(Hdf5Error::unwritable(path, "something in the file has this path"));
+            return Err(Hdf5Error::unwritable(path, "the path is taken"));
         }
         let shape: Vec<u64> = shape.iter().map(|side| *side as u64).collect();
         let bytes: Vec<u8> = values.iter().flat_map(|value| value.to_le_bytes()).collect();
@@ -66,15 +66,17 @@ impl Writer for RustWriter {
 
     fn attribute(&mut self, path: &str, name: &str, value: Value<'_>) -> Result<(), Hdf5Error> {
         let path = path.trim_start_matches('/');
-        let place = format!("attribute '{name}' of {path}");
+        let location = format!("attribute '{name}' of {path}");
         let attribute = match value {
-            Value::Text(text) => text_of(name, text, &place)?,
-            Value::Ascii(text) => text_of(name, ascii(text, &place)?, &place)?,
-            Value::Texts([]) => AttributeBuilder::vector::<f64>(name, &[]).map_err(|error| of_writer(&place, error))?,
-            Value::Texts(texts) => {
-                AttributeBuilder::vlen_strings(name, texts).map_err(|error| of_writer(&place, error))?
+            Value::Text(text) => text_of(name, text, &location)?,
+            Value::Ascii(text) => text_of(name, ascii(text, &location)?, &location)?,
+            Value::Texts([]) => {
+                AttributeBuilder::vector::<f64>(name, &[]).map_err(|error| of_writer(&location, error))?
             }
-            Value::Bool(value) => AttributeBuilder::new(name, truth(), Vec::new(), vec![u8::from(value)]),
+            Value::Texts(texts) => {
+                AttributeBuilder::vlen_strings(name, texts).map_err(|error| of_writer(&location, error))?
+            }
+            Value::Bool(value) => AttributeBuilder::new(name, bool_type(), Vec::new(), vec![u8::from(value)]),
         };
         match self.datasets.remove(path) {
             Some(dataset) => drop(self.datasets.insert(path.to_owned(), dataset.attribute(attribute))),
@@ -84,14 +86,14 @@ impl Writer for RustWriter {
     }
 
     fn finish(self: Box<Self>) -> Result<(), Hdf5Error> {
-        let place = self.path.display().to_string();
-        // A group is written for what is in it.
+        let location = self.path.display().to_string();
+        // Groups are written only as parents of their members.
         for group in &self.groups {
             let within = |path: &String| path.strip_prefix(&group[..]).is_some_and(|rest| rest.starts_with('/'));
             let used = self.datasets.range(group.clone()..).any(|(path, _)| within(path))
                 || self.attributes.iter().any(|(path, _)| path == group || within(path));
             if !used {
-                return Err(Hdf5Error::unwritable(group, "it is a group without members and attributes"));
+                return Err(Hdf5Error::unwritable(group, "it is an empty group without attributes"));
             }
         }
         let mut builder = Hdf5Builder::new();
@@ -104,17 +106,17 @@ impl Writer for RustWriter {
                 false => builder.group_attribute(path, attribute),
             };
         }
-        let plan = builder.into_plan().map_err(|error| of_writer(&place, error))?;
+        let plan = builder.into_plan().map_err(|error| of_writer(&location, error))?;
         let options = WriteOptions { byte_order: ByteOrder::LittleEndian, ..WriteOptions::default() };
-        let bytes = plan.encode(options).map_err(|error| of_writer(&place, error))?;
+        let bytes = plan.encode(options).map_err(|error| of_writer(&location, error))?;
         fs::write(&self.path, bytes).map_err(Hdf5Error::Io)
     }
 }
 
-fn text_of(name: &str, text: &str, place: &str) -> Result<AttributeBuilder, Hdf5Error> {
+fn text_of(name: &str, text: &str, location: &str) -> Result<AttributeBuilder, Hdf5Error> {
     if text.len() > MAX_ATTRIBUTE_BYTES {
         let what = format!("its text has {} bytes, more than {MAX_ATTRIBUTE_BYTES}", text.len());
-        return Err(Hdf5Error::unwritable(place, what));
+        return Err(Hdf5Error::unwritable(location, what));
     }
     let encoding = if text.is_ascii() { StringEncoding::Ascii } else { StringEncoding::Utf8 };
     let mut bytes = text.as_bytes().to_vec();
@@ -124,23 +126,23 @@ fn text_of(name: &str, text: &str, place: &str) -> Result<AttributeBuilder, Hdf5
     Ok(AttributeBuilder::new(name, kind, Vec::new(), bytes))
 }
 
-fn ascii<'a>(text: &'a str, place: &str) -> Result<&'a str, Hdf5Error> {
+fn ascii<'a>(text: &'a str, location: &str) -> Result<&'a str, Hdf5Error> {
     match text.is_ascii() && !text.contains('\0') {
         true => Ok(text),
-        false => Err(Hdf5Error::unwritable(place, format!("'{}' is not ASCII", text.escape_debug()))),
+        false => Err(Hdf5Error::unwritable(location, format!("'{}' is not ASCII", text.escape_debug()))),
     }
 }
 
-/// h5py's type of truth values.
-fn truth() -> Datatype {
+/// The boolean type of h5py.
+fn bool_type() -> Datatype {
     let member = |name: &str, value| EnumMember { name: name.to_owned(), value: vec![value] };
     let base = Datatype::FixedPoint { size: 1, signed: true, byte_order: ByteOrder::LittleEndian };
     Datatype::Enum { base: Box::new(base), members: vec![member("FALSE", 0), member("TRUE", 1)] }
 }
 
-fn of_writer(place: &str, error: hdf5_writer::Error) -> Hdf5Error {
+fn of_writer(location: &str, error: hdf5_writer::Error) -> Hdf5Error {
     match error {
         hdf5_writer::Error::Io(source) => Hdf5Error::Io(source),
-        other => Hdf5Error::unwritable(place, other),
+        other => Hdf5Error::unwritable(location, other),
     }
 }

@@ -1,5 +1,5 @@
-//! Both backends read the same of every file, h5py's files among them, and of what each writes; the files of strangers are
-//! refused by what is wrong with them.
+//! Both backends read the same values from every file, including those of h5py and those that each backend writes; malicious
+//! files are refused with an error that names what is wrong.
 
 use super::*;
 use crate::element;
@@ -19,7 +19,7 @@ fn message<T>(result: Result<T, Hdf5Error>) -> String {
     result.err().map(|error| error.to_string()).unwrap_or_default()
 }
 
-/// `tests/data/hdf5/make.py` wrote them by h5py: 0, 1, 2, ... in every type, layout and index of chunks.
+/// Written with h5py by `tests/data/hdf5/make.py`: 0, 1, 2, ... in every type, layout and chunk index.
 #[test]
 fn numbers_of_every_kind() {
     for name in ["numbers.earliest.h5", "numbers.latest.h5", "numbers.user_block.h5"] {
@@ -115,21 +115,21 @@ fn the_library_finds_the_same_in_every_file() {
 }
 
 #[test]
-fn what_leads_elsewhere_is_refused() {
+fn links_and_data_outside_the_tree_are_refused() {
     for (_, file) in open_all(&data("hdf5/elsewhere.h5")) {
         let refusal = |path: &str| message(file.dataset(path));
-        assert_eq!(refusal("soft"), "`/soft` is refused: it is a soft link, which could lead anywhere");
+        assert_eq!(refusal("soft"), "`/soft` is refused: it is a soft link, which can point anywhere");
         assert_eq!(message(file.kind("/soft/x")), refusal("soft"));
-        assert_eq!(refusal("external"), "`/external` is refused: it is an external link, which could lead anywhere");
-        assert_eq!(refusal("virtual"), "`/virtual` is refused: it is a virtual dataset, made of other files");
+        assert_eq!(refusal("external"), "`/external` is refused: it is an external link, which points to another file");
+        assert_eq!(refusal("virtual"), "`/virtual` is refused: it is a virtual dataset, which refers to other files");
         assert_eq!(refusal("group/up"), "`/group/up` is refused: it is a second link to the group `/`");
         assert_eq!(message(file.members("group/up/group")), refusal("group/up"));
         assert_eq!(message(file.datasets()), refusal("group/up"));
-        assert_eq!(refusal("text"), "`/text` holds text, where numbers are expected");
-        assert_eq!(refusal("records"), "`/records` holds records (a compound type), where numbers are expected");
-        assert_eq!(refusal("lzf"), "`/lzf` is refused: it is compressed by filter 32000 (lzf); gzip is supported");
+        assert_eq!(refusal("text"), "`/text` contains text where numbers are expected");
+        assert_eq!(refusal("records"), "`/records` contains records (a compound type) where numbers are expected");
+        assert_eq!(refusal("lzf"), "`/lzf` is refused: it is compressed by filter 32000 (lzf); only gzip is supported");
         assert_eq!(refusal("group"), "`group` is damaged: it is a group where a dataset is expected");
-        // Two links to one dataset are two names.
+        // Two links to a dataset are two names for it.
         let values = |path: &str| file.read(&file.dataset(path).unwrap()).unwrap();
         assert_eq!((values("here"), values("twice")), (vec![0.0, 1.0, 2.0, 3.0, 4.0, 5.0], values("here")));
         assert_eq!(values("group/x"), [0.0, 1.0]);
@@ -140,9 +140,9 @@ fn what_leads_elsewhere_is_refused() {
     }
 }
 
-/// Thirty groups with two links to the next each have 2^29 paths.
+/// Thirty groups, each with two links to the next, have 2^29 paths.
 #[test]
-fn groups_that_share_their_members_are_walked_once() {
+fn shared_groups_are_walked_once() {
     for (_, file) in open_all(&data("hdf5/shared_groups.h5")) {
         let refusal = message(file.datasets());
         assert_eq!(refusal, "`/z/n0` is refused: it is a second link to the group `/layers/m_0`");
@@ -150,7 +150,7 @@ fn groups_that_share_their_members_are_walked_once() {
     }
 }
 
-/// A heap of names that claims 2.7 GB, and an index that is none.
+/// A local heap that claims 2.7 GB, and an invalid index.
 #[test]
 fn a_damaged_group_is_named() {
     for backend in Backend::ALL {
@@ -163,22 +163,22 @@ fn a_damaged_group_is_named() {
 fn sizes_are_checked_before_reading() {
     for (_, file) in open_all(&data("hdf5/sizes.h5")) {
         let refusal = |path: &str| message(file.dataset(path));
-        assert_eq!(refusal("unwritten"), "`/unwritten` is cut short: it declares 4000 bytes, the file has 0 of them");
-        assert!(refusal("sparse").starts_with("`/sparse` is too large: its sides are [1048576, 1048576]"));
-        let bomb = "`/bomb` is too large: it declares 400000000 bytes in chunks of 400000 and stores 410";
+        assert_eq!(refusal("unwritten"), "`/unwritten` is truncated: it declares 4000 bytes, of which the file has 0");
+        assert!(refusal("sparse").starts_with("`/sparse` is too large: its shape is [1048576, 1048576]"));
+        let bomb = "`/bomb` is too large: it declares 400000000 bytes in chunks of 400000, but stores 410";
         assert_eq!(refusal("bomb"), bomb);
         assert!(
-            refusal("huge_chunk").starts_with("`/huge_chunk` is too large: its chunks have the sides [262144, 1024]")
+            refusal("huge_chunk").starts_with("`/huge_chunk` is too large: its chunks have the shape [262144, 1024]")
         );
         let twice = File::open(&data("hdf5/packed_twice.h5")).unwrap();
-        assert_eq!(message(twice.dataset("x")), "`/x` is refused: it is compressed twice by one filter");
-        assert!(refusal("overflow").starts_with("`/overflow` is too large: its sides are [46116860184"));
+        assert_eq!(message(twice.dataset("x")), "`/x` is refused: it is compressed twice by the same filter");
+        assert!(refusal("overflow").starts_with("`/overflow` is too large: its shape is [46116860184"));
     }
 }
 
-/// The datasets of one file may not declare more together than the file warrants, by however many names.
+/// The total size that the datasets of a file declare is limited, however many names they have.
 #[test]
-fn all_datasets_together_have_a_bound() {
+fn the_total_declared_size_is_limited() {
     use hdf5_writer::{DatasetBuilder, FILTER_DEFLATE, FilterDescription, Hdf5Builder, WriteOptions};
     let folder = TempDir::new().unwrap();
     let path = folder.path().join("zeros.h5");
@@ -192,7 +192,7 @@ fn all_datasets_together_have_a_bound() {
     let refusal: Vec<String> =
         (0..times + 2).map(|_| message(file.dataset("zeros"))).filter(|refusal| !refusal.is_empty()).collect();
     assert_eq!(refusal.len(), 2);
-    assert!(refusal[0].starts_with("`/zeros` is too large: with it the datasets declare "), "{refusal:?}");
+    assert!(refusal[0].starts_with("`/zeros` is too large: in total the datasets declare "), "{refusal:?}");
 }
 
 #[test]
@@ -202,13 +202,13 @@ fn numbers_in_other_formats() {
         assert_eq!(dataset.element().kind(), element::Kind::Bfloat16);
         assert_eq!(file.read(&dataset).unwrap(), [0.0, 1.0, 2.0, 3.0]);
         let refusal = message(file.dataset("odd"));
-        assert_eq!(refusal, "`/odd` holds numbers in an unusual format, where numbers are expected");
+        assert_eq!(refusal, "`/odd` contains numbers in an unusual format where numbers are expected");
     }
 }
 
-/// HDF5 2.2 goes round for ever over an object whose size wraps with its header.
+/// HDF5 2.2 loops forever over an object whose size wraps around with its header.
 #[test]
-fn an_object_of_a_heap_with_an_impossible_size() {
+fn heap_objects_of_impossible_size_are_refused() {
     let folder = TempDir::new().unwrap();
     let bytes = fs::read(data("hdf5/numbers.earliest.h5")).unwrap();
     let heap = bytes.windows(4).position(|bytes| bytes == b"GCOL").unwrap();
@@ -220,7 +220,7 @@ fn an_object_of_a_heap_with_an_impossible_size() {
         for (_, file) in open_all(&path) {
             let refusal = message(file.attribute("many", "attribute 0"));
             assert!(
-                refusal.starts_with("`attribute 'attribute 0' of many` is damaged: its heap of texts: "),
+                refusal.starts_with("`attribute 'attribute 0' of many` is damaged: its global heap: "),
                 "{refusal}"
             );
         }
@@ -254,9 +254,9 @@ fn references_to_one_text_are_counted() {
     }
 }
 
-/// What netc writes, by every backend and read by every one.
+/// Files written by each backend are read by all.
 #[test]
-fn what_is_written_is_read() {
+fn written_files_are_read_back() {
     let folder = TempDir::new().unwrap();
     let values = [0.5, -1.0, f32::MIN_POSITIVE, 3.25, -0.0, f32::INFINITY];
     for backend in Backend::ALL {
@@ -300,9 +300,9 @@ fn what_is_written_is_read() {
     }
 }
 
-/// Whatever a byte is changed to, and wherever a file ends, it is answered.
+/// Changed bytes and truncation never cause a panic.
 #[test]
-fn damaged_files_are_answered() {
+fn damaged_files_do_not_panic() {
     let folder = TempDir::new().unwrap();
     let path = folder.path().join("damaged.h5");
     let mut state = 0x9e37_79b9_7f4a_7c15u64;
@@ -336,6 +336,6 @@ fn damaged_files_are_answered() {
         }
         fs::write(&path, &whole[..whole.len() - 1]).unwrap();
         let refusal = message(File::open(&path));
-        assert_eq!(refusal, format!("`/` is cut short: it has {} of {} bytes", whole.len() - 1, whole.len()));
+        assert_eq!(refusal, format!("`/` is truncated: it has {} of {} bytes", whole.len() - 1, whole.len()));
     }
 }

@@ -1,4 +1,4 @@
-//! HDF5 files to write: what NeuPy's and Keras' layouts and files of arrays need.
+//! Writing HDF5 files, as far as the layouts of NeuPy and Keras and array files need it.
 
 use super::error::Hdf5Error;
 
@@ -7,38 +7,38 @@ use super::error::Hdf5Error;
 pub enum Value<'a> {
     /// Text in UTF-8.
     Text(&'a str),
-    /// Text that h5py 2 gives as bytes, as Keras' older versions want it.
+    /// Text that h5py 2 returns as bytes, which older versions of Keras expect.
     Ascii(&'a str),
-    /// An array of texts: ASCII where all of them are, else UTF-8.
+    /// An array of texts: ASCII if all of them are, else UTF-8.
     Texts(&'a [&'a str]),
-    /// As h5py writes it: an enumeration of FALSE and TRUE.
+    /// An enumeration of FALSE and TRUE, as in h5py.
     Bool(bool),
 }
 
-/// A new HDF5 file. Paths go from the root; groups on the way to a dataset are made. No times are written: the same
-/// content gives the same bytes.
+/// A new HDF5 file. Paths start at the root; parent groups are created. No timestamps are written: the same content results in
+/// the same bytes.
 pub trait Writer {
-    /// Makes a group; nothing happens if it is there.
+    /// Creates a group unless it exists.
     ///
     /// # Errors
-    /// Where a dataset has this path.
+    /// If a dataset has this path.
     fn group(&mut self, path: &str) -> Result<(), Hdf5Error>;
 
-    /// Writes a contiguous dataset of little-endian f32: `values`, row-major, of this shape (none for a scalar).
+    /// Writes a contiguous dataset of little-endian f32 of this shape (empty for a scalar); `values` are row-major.
     ///
     /// # Errors
-    /// Where something has this path.
+    /// If the path is taken.
     fn dataset(&mut self, path: &str, shape: &[usize], values: &[f32]) -> Result<(), Hdf5Error>;
 
-    /// Gives a group or dataset that was made (`/` is the root) an attribute.
+    /// Adds an attribute to an existing group (`/` is the root) or dataset.
     ///
     /// # Errors
-    /// Text that is not ASCII where ASCII is wanted, or that is too long.
+    /// If the text is too long, or not ASCII for [`Value::Ascii`].
     fn attribute(&mut self, path: &str, name: &str, value: Value<'_>) -> Result<(), Hdf5Error>;
 
-    /// Brings all of it into the file; without this the file is not whole.
+    /// Completes the file; without this call it is incomplete.
     ///
     /// # Errors
-    /// Of the file system.
+    /// I/O errors.
     fn finish(self: Box<Self>) -> Result<(), Hdf5Error>;
 }

@@ -1,24 +1,24 @@
-//! Floats for tests between pages that nobody may touch: a kernel that reads or writes beyond its operand errors, in
-//! assembly too, which sanitizers do not see.
+//! Float buffers between guard pages, for tests: a kernel that reads or writes past its operand faults, even in assembly, which
+//! sanitizers cannot check.
 
 use std::fmt;
 use std::ops::{Deref, DerefMut};
 
-/// Which end touches a page: the other is less than a page away from one.
+/// The end of a buffer that is adjacent to a guard page; the other is less than a page away from one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Side {
     Start,
     End,
 }
 
-/// What stands between the floats and the page that they do not touch, as far as it is looked at.
-const BESIDE: f32 = -98765.0;
-const LOOKED_AT: usize = 16;
+/// The value of the padding at the other end, and how much of it is checked.
+const PADDING: f32 = -98765.0;
+const PADDING_LEN: usize = 16;
 
-/// A slice of floats whose end, unless it is asked for its start, touches a page that nobody may touch.
+/// A slice of floats whose end, by default, is adjacent to a guard page.
 pub(crate) struct Floats {
     pages: system::Pages,
-    /// The first float's place in the pages.
+    /// The index of the first float in the pages.
     first: usize,
     len: usize,
     side: Side,
@@ -31,7 +31,7 @@ impl Floats {
         floats
     }
 
-    /// A copy of floats that touches a page with a side of its own.
+    /// A copy of floats with this side adjacent to a guard page.
     pub fn copy(from: &[f32], side: Side) -> Self {
         let mut floats = Self::placed(side, from.len());
         floats.copy_from_slice(from);
@@ -39,24 +39,24 @@ impl Floats {
     }
 
     fn placed(side: Side, len: usize) -> Self {
-        let mut pages = system::Pages::new(len + LOOKED_AT);
+        let mut pages = system::Pages::new(len + PADDING_LEN);
         let all = pages.floats().len();
         let first = if side == Side::Start { 0 } else { all - len };
         let mut floats = Self { pages, first, len, side };
-        floats.beside().fill(BESIDE);
+        floats.padding().fill(PADDING);
         floats
     }
 
-    fn beside(&mut self) -> &mut [f32] {
-        let first = if self.side == Side::Start { self.len } else { self.first - LOOKED_AT };
-        &mut self.pages.floats()[first..first + LOOKED_AT]
+    fn padding(&mut self) -> &mut [f32] {
+        let first = if self.side == Side::Start { self.len } else { self.first - PADDING_LEN };
+        &mut self.pages.floats()[first..first + PADDING_LEN]
     }
 }
 
 impl Drop for Floats {
     fn drop(&mut self) {
-        let untouched = self.beside().iter().all(|value| *value == BESIDE);
-        assert!(untouched || std::thread::panicking(), "beside {} floats was written", self.len);
+        let untouched = self.padding().iter().all(|value| *value == PADDING);
+        assert!(untouched || std::thread::panicking(), "the padding of {} floats was written", self.len);
     }
 }
 
@@ -128,10 +128,10 @@ mod system {
     use std::num::NonZeroUsize;
     use std::ptr::NonNull;
 
-    /// A multiple of every machine's page.
+    /// A multiple of the page size of every machine.
     const PAGE: usize = 64 << 10;
 
-    /// Pages of floats between two that nobody may touch.
+    /// Pages of floats between two guard pages.
     pub struct Pages {
         start: NonNull<f32>,
         len: usize,
@@ -143,11 +143,11 @@ mod system {
     unsafe impl Sync for Pages {}
 
     impl Pages {
-        /// At least so many floats, all 0.
+        /// At least `len` floats, all 0.
         pub fn new(len: usize) -> Self {
             let bytes = (len * size_of::<f32>()).next_multiple_of(PAGE);
             let all = NonZeroUsize::new(bytes + 2 * PAGE).expect("two pages");
-            // SAFETY: new memory, of which only what lies between the outer pages is made accessible.
+            // SAFETY: new memory, of which only the part between the outer pages is made accessible.
             unsafe {
                 let outer = mmap_anonymous(None, all, ProtFlags::PROT_NONE, MapFlags::MAP_PRIVATE).expect("memory");
                 let start = outer.byte_add(PAGE);
@@ -157,7 +157,7 @@ mod system {
         }
 
         pub fn as_floats(&self) -> &[f32] {
-            // SAFETY: the pages are there, and hold floats from the first.
+            // SAFETY: the pages are mapped and contain floats from the start.
             unsafe { std::slice::from_raw_parts(self.start.as_ptr(), self.len) }
         }
 
@@ -169,14 +169,14 @@ mod system {
 
     impl Drop for Pages {
         fn drop(&mut self) {
-            // SAFETY: made by `new` of these sizes, and nobody borrows it any more.
+            // SAFETY: mapped by `new` with this size, and no longer borrowed.
             let unmapped = unsafe { munmap(self.start.byte_sub(PAGE).cast(), self.len * size_of::<f32>() + 2 * PAGE) };
             assert!(unmapped.is_ok() || std::thread::panicking(), "memory that was mapped");
         }
     }
 }
 
-/// Where the system's calls are not known here, only what stands beside the floats is looked at.
+/// On other systems there are no guard pages; only the padding is checked.
 #[cfg(not(target_os = "linux"))]
 mod system {
     pub struct Pages(Vec<f32>);
@@ -200,31 +200,31 @@ mod system {
 mod tests {
     use super::*;
 
-    /// Whether the system lets this process read and write a float, by its own list of pages.
+    /// Whether this process may read and write a float, by the system's list of mappings.
     fn is_accessible(float: *const f32) -> bool {
         let pages = std::fs::read_to_string("/proc/self/maps").expect("a list of pages");
-        let holds = |line: &&str| {
+        let contains = |line: &&str| {
             let (range, _) = line.split_once(' ').expect("a range and more");
             let (start, end) = range.split_once('-').expect("a start and an end");
             let address = |text| usize::from_str_radix(text, 16).expect("an address");
             (address(start)..address(end)).contains(&float.addr())
         };
-        pages.lines().find(holds).is_some_and(|line| line.contains(" rw"))
+        pages.lines().find(contains).is_some_and(|line| line.contains(" rw"))
     }
 
     #[test]
     fn pages_at_the_ends_fault() {
         for len in [1, 7, 16384, 70_000] {
             let [start, end] = [Side::Start, Side::End].map(|side| Floats::copy(&vec![1.0; len], side));
-            let (first, behind) = (start.as_ptr(), end.as_ptr_range().end);
-            let places = [first.wrapping_sub(1), first, behind.wrapping_sub(1), behind];
-            assert_eq!(places.map(is_accessible), [false, true, true, false], "{len} floats");
+            let (first, after) = (start.as_ptr(), end.as_ptr_range().end);
+            let addresses = [first.wrapping_sub(1), first, after.wrapping_sub(1), after];
+            assert_eq!(addresses.map(is_accessible), [false, true, true, false], "{len} floats");
         }
     }
 
     #[test]
     #[should_panic(expected = "was written")]
-    fn writing_on_the_other_side_shows() {
+    fn writing_to_the_padding_is_detected() {
         let mut floats = Floats::copy(&[1.0; 7], Side::Start);
         floats.pages.floats()[7] = 1.0;
     }

@@ -1,4 +1,4 @@
-//! Pretrained weights: stores of named tensors, one reader for each layout, and how they are bound to a graph.
+//! Pretrained weights: stores of named tensors, a reader for each layout, and binding to a graph.
 
 pub mod bind;
 mod keras_model;

@@ -1,6 +1,6 @@
-//! Stores of pretrained tensors: one interface over the layouts in which weights are found on disk.
+//! Stores of pretrained tensors: one interface to all layouts of weights files.
 //!
-//! [`open`](super::open()) makes one of a file.
+//! [`open`](super::open()) opens one.
 
 use super::bind::axis_permutation::Framework;
 use super::keras_model::model::Model;
@@ -10,19 +10,19 @@ use std::io;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
-/// The most bytes that one tensor may take, in the file or as `f32` in memory.
+/// The maximum size of a tensor in bytes, in the file or as `f32` in memory.
 pub const MAX_TENSOR_BYTES: u64 = 4 << 30;
-/// The most tensors, layers or members of a group that a file may have.
+/// The maximum number of tensors, layers or members of a group in a file.
 pub const MAX_ITEMS: usize = 100_000;
 
-/// What parameter of its layer a tensor is.
+/// Which parameter of its layer a tensor is.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Role {
     /// Kernel of a convolution (height, width, in, out) or dense layer (in, out); rows of an embedding.
     Weight,
     /// One value for each output channel.
     Bias,
-    /// Slope of a parametric ReLU.
+    /// Slope of a PReLU.
     Alpha,
     /// Scale after a normalisation.
     Gamma,
@@ -34,21 +34,21 @@ pub enum Role {
     RunningVariance,
     /// `1 / sqrt(variance + epsilon)`, which NeuPy stores in place of the variance.
     RunningInvStd,
-    /// Recurrent layers of NeuPy: from the input.
+    /// Recurrent layers of NeuPy: weights of the input.
     InputWeights,
-    /// Recurrent layers of NeuPy: from the previous state.
+    /// Recurrent layers of NeuPy: weights of the previous state.
     HiddenWeights,
-    /// Recurrent layers of NeuPy: of all gates together.
+    /// Recurrent layers of NeuPy: biases of all gates.
     Biases,
-    /// Recurrent layers of NeuPy: first state of the cell.
+    /// Recurrent layers of NeuPy: initial cell state.
     CellInit,
-    /// Recurrent layers of NeuPy: first hidden state.
+    /// Recurrent layers of NeuPy: initial hidden state.
     HiddenInit,
-    /// A parameter by the name that the file gives it.
+    /// Any other parameter, by its name in the file.
     Other(String),
 }
 
-/// Names of the parameters as NeuPy stores them, in the order in which a layer's parameters are listed.
+/// NeuPy's names of the parameters, in the order in which the parameters of a layer are listed.
 const ROLE_NAMES: [(&str, Role); 13] = [
     ("weight", Role::Weight),
     ("bias", Role::Bias),
@@ -72,7 +72,7 @@ impl Role {
         known.map_or_else(|| Role::Other(name.to_string()), |(_, role)| role.clone())
     }
 
-    /// The name that NeuPy gives this parameter (`weight`, `running_inv_std`); the file's own name for others.
+    /// NeuPy's name of this parameter (`weight`, `running_inv_std`); for others, the name in the file.
     pub fn name(&self) -> &str {
         if let Role::Other(name) = self {
             return name;
@@ -87,13 +87,13 @@ impl fmt::Display for Role {
     }
 }
 
-/// The numbers that a file stores a tensor's values as, by their bits. They are read as `f32`.
+/// The element type of a tensor in a file, by its size in bits. Values are read as `f32`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Number {
     Float(usize),
     /// The upper half of an `f32`.
     Bfloat16,
-    /// With or without a sign: no values of parameters, but indices, or values that a quantisation has scaled.
+    /// Signed or unsigned: not parameter values but indices, or quantised values.
     Integer(usize),
 }
 
@@ -102,7 +102,7 @@ impl fmt::Display for Number {
         match self {
             Number::Float(bits) => write!(f, "float{bits}"),
             Number::Bfloat16 => f.write_str("bfloat16"),
-            Number::Integer(bits) => write!(f, "integers of {bits} bits"),
+            Number::Integer(bits) => write!(f, "{bits}-bit integers"),
         }
     }
 }
@@ -110,23 +110,23 @@ impl fmt::Display for Number {
 /// One tensor of a store.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Entry {
-    /// The file's name of the layer (`conv1_1`, `block1_conv1`); in Keras 3 files without names the group,
-    /// `conv2d_3`. The layers of a nested model have their own names; where two such models share a name, it is
+    /// The name of the layer in the file (`conv1_1`, `block1_conv1`); in Keras 3 files without names its group,
+    /// `conv2d_3`. Layers of nested models have their own names, with the model as a prefix where two models share a name:
     /// `model/layer`.
     pub layer: String,
-    /// What parameter of the layer it is.
+    /// Which parameter of the layer it is.
     pub role: Role,
     /// The full path of the dataset, for messages.
     pub key: String,
     /// Sizes of the axes, outermost first.
     pub shape: Vec<usize>,
     pub number: Number,
-    /// The layer's class where the file tells it: `Convolution` (NeuPy), `Conv2D` (Keras full model), `conv2d` (Keras 3).
+    /// The class of the layer, if the file states it: `Convolution` (NeuPy), `Conv2D` (Keras full model), `conv2d` (Keras 3).
     pub class: Option<String>,
 }
 
 impl Entry {
-    /// How many numbers the tensor has.
+    /// The number of elements.
     pub fn elements(&self) -> usize {
         self.shape.iter().product()
     }
@@ -134,11 +134,11 @@ impl Entry {
 
 /// The tensors of one open file.
 pub trait Store: fmt::Debug + Send + Sync {
-    /// The layout that was found.
+    /// The layout of the file.
     fn layout(&self) -> Layout;
 
-    /// Whether the file names its layers. Without names, only a layer's class and its place among the layers of
-    /// that class tell (Keras 3 files written before Keras 3.6).
+    /// Whether the file names its layers. Otherwise layers are identified only by class and by their order within it
+    /// (Keras 3 files written before Keras 3.6).
     fn has_names(&self) -> bool;
 
     /// The framework whose conventions the tensors follow.
@@ -146,22 +146,21 @@ pub trait Store: fmt::Debug + Send + Sync {
         Framework::Keras
     }
 
-    /// What the report says of how the file was read.
+    /// Remarks for the report on how the file was read.
     fn remarks(&self) -> Vec<String> {
         Vec::new()
     }
 
-    /// All tensors, in the file's order of layers: `layer_names` for NeuPy and Keras, the numeric order within
-    /// each class for Keras 3, the order of the bytes for safetensors.
+    /// All tensors, in the order of layers in the file: `layer_names` for NeuPy and Keras, numeric order within
+    /// each class for Keras 3, byte order for safetensors.
     fn entries(&self) -> &[Entry];
 
-    /// What the file says of the model, where it does.
+    /// The description of the model, if the file has one.
     fn model(&self) -> Option<&Model> {
         None
     }
 
-    /// Rows `rows` (indices of the first axis; a scalar has one row) of tensor `index`, row-major, as `f32`
-    /// whatever number type the file has.
+    /// Rows `rows` (indices of the first axis; a scalar has one row) of tensor `index`, row-major, converted to `f32`.
     fn read_rows(&self, index: usize, rows: Range<usize>) -> Result<Vec<f32>, StoreError>;
 
     /// All of tensor `index`, row-major, as `f32`.
@@ -171,12 +170,12 @@ pub trait Store: fmt::Debug + Send + Sync {
     }
 }
 
-/// How many rows a tensor of this shape has: the first axis, or one for a scalar.
+/// The number of rows of a tensor of this shape: the size of the first axis, or one for a scalar.
 pub fn row_count(shape: &[usize]) -> usize {
     shape.first().copied().unwrap_or(1)
 }
 
-/// Why a file of weights could not be read or written.
+/// Why a weights file could not be read or written.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
     #[error("{} does not exist", path.display())]
@@ -185,24 +184,24 @@ pub enum StoreError {
     NotAFile { path: PathBuf, what: &'static str },
     #[error("{} cannot be read: {source}", path.display())]
     Unreadable { path: PathBuf, source: io::Error },
-    #[error("{} is not a file of weights: it seems to be {seems}", path.display())]
+    #[error("{} is not a weights file: it seems to be {seems}", path.display())]
     NotHdf5 { path: PathBuf, seems: String },
-    #[error("{place} is cut short: {what}")]
-    Truncated { place: String, what: String },
-    #[error("{place} is damaged: {what}")]
-    Corrupt { place: String, what: String },
+    #[error("{location} is truncated: {what}")]
+    Truncated { location: String, what: String },
+    #[error("{location} is damaged: {what}")]
+    Corrupt { location: String, what: String },
     #[error("{} has none of the layouts {}: {found}", path.display(), Layout::list())]
     UnknownLayout { path: PathBuf, found: String },
-    #[error("{} does not have the layout {asked}: {found}", path.display())]
+    #[error("{} does not have the layout {asked}; {found}", path.display())]
     OtherLayout { path: PathBuf, asked: Layout, found: String },
-    #[error("{place} is refused: {what}")]
-    Refused { place: String, what: String },
-    #[error("{place} does not hold numbers but {found}")]
-    NonNumeric { place: String, found: String },
-    #[error("{place} is too large: {what}")]
-    TooLarge { place: String, what: String },
-    #[error("there is no row {end} in {place}, which has {rows}")]
-    NoSuchRows { place: String, end: usize, rows: usize },
+    #[error("{location} is refused: {what}")]
+    Refused { location: String, what: String },
+    #[error("{location} contains {found} instead of numbers")]
+    NonNumeric { location: String, found: String },
+    #[error("{location} is too large: {what}")]
+    TooLarge { location: String, what: String },
+    #[error("{location} has {rows} rows, fewer than {end}")]
+    NoSuchRows { location: String, end: usize, rows: usize },
     #[error("the store has no tensor {index}")]
     NoSuchEntry { index: usize },
     #[error("{} cannot be written: {what}", path.display())]

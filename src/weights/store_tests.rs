@@ -1,4 +1,4 @@
-//! Damaged and hostile files give an error that names what is at error.
+//! Errors for damaged and malicious files name what is wrong.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -41,15 +41,15 @@ fn made(folder: &TempDir, fill: impl FnOnce(&hdf5::File)) -> PathBuf {
 }
 
 #[cfg(feature = "hdf5")]
-fn put_text(place: &hdf5::Location, name: &str, text: &str) {
+fn put_text(location: &hdf5::Location, name: &str, text: &str) {
     let text = VarLenUnicode::from_str(text).unwrap();
-    place.new_attr::<VarLenUnicode>().create(name).unwrap().write_scalar(&text).unwrap();
+    location.new_attr::<VarLenUnicode>().create(name).unwrap().write_scalar(&text).unwrap();
 }
 
 #[cfg(feature = "hdf5")]
-fn put_list(place: &hdf5::Location, name: &str, texts: &[&str]) {
+fn put_list(location: &hdf5::Location, name: &str, texts: &[&str]) {
     let texts: Vec<FixedAscii<32>> = texts.iter().map(|text| FixedAscii::from_ascii(text).unwrap()).collect();
-    place.new_attr::<FixedAscii<32>>().shape([texts.len()]).create(name).unwrap().write_raw(&texts).unwrap();
+    location.new_attr::<FixedAscii<32>>().shape([texts.len()]).create(name).unwrap().write_raw(&texts).unwrap();
 }
 
 /// A file in NeuPy's layout with one layer `a`, whose group `fill` fills.
@@ -77,7 +77,7 @@ fn find(store: &dyn Store, layer: &str, role: &Role) -> usize {
 }
 
 #[test]
-fn rows_are_parts_of_the_whole() {
+fn rows_are_slices_of_the_tensor() {
     let store = open(&fixture(NEUPY), None).unwrap();
     let index = find(&*store, "dense_2", &Role::Weight);
     let shape = store.entries()[index].shape.clone();
@@ -90,7 +90,7 @@ fn rows_are_parts_of_the_whole() {
 }
 
 #[test]
-fn what_is_no_file_of_weights_is_named() {
+fn files_that_are_not_weights_are_identified() {
     let folder = folder();
     assert!(matches!(error(&folder.path().join("none.h5")), StoreError::NotFound { .. }));
     assert!(matches!(error(folder.path()), StoreError::NotAFile { what: "a directory", .. }));
@@ -106,7 +106,7 @@ fn what_is_no_file_of_weights_is_named() {
     ];
     for (bytes, seems) in cases {
         let message = error(&written(&folder, bytes)).to_string();
-        assert!(message.contains("not a file of weights") && message.contains(seems), "{message}");
+        assert!(message.contains("not a weights file") && message.contains(seems), "{message}");
     }
     let path = folder.path().join("other.h5");
     let mut other = h5::writer(&path, h5::Backend::DEFAULT).unwrap();
@@ -115,7 +115,7 @@ fn what_is_no_file_of_weights_is_named() {
     let message = error(&path).to_string();
     assert!(message.contains("none of the layouts") && message.contains("members: stuff"), "{message}");
     let other = open(&fixture(NEUPY), Some(Layout::Keras)).map(drop).unwrap_err().to_string();
-    assert!(other.contains("does not have the layout keras: it has the layout neupy"), "{other}");
+    assert!(other.contains("does not have the layout keras; it has the layout neupy"), "{other}");
 }
 
 #[test]
@@ -127,7 +127,7 @@ fn layouts_have_names() {
 }
 
 #[test]
-fn a_file_that_is_cut_short_is_an_error() {
+fn a_truncated_file_is_an_error() {
     let folder = folder();
     for name in ["vgg16_tiny/vgg16_neupy.hdf5", "keras_models/full.h5", "keras_models/branches.weights.h5"] {
         let bytes = fs::read(fixture(name)).unwrap();
@@ -156,26 +156,26 @@ fn a_flipped_byte_in_the_superblock_never_panics() {
 }
 
 #[test]
-fn a_damaged_heap_of_texts_is_an_error() {
+fn a_damaged_global_heap_is_an_error() {
     let folder = folder();
     let bytes = fs::read(fixture(NEUPY)).unwrap();
     let heap = bytes.windows(4).position(|bytes| bytes == b"GCOL").unwrap();
-    // The size of the first object: beyond the heap, zero with its header once it wraps, nothing.
+    // The size of the first object: past the end of the heap, wrapping to zero with its header, wrapping.
     for size in [5000, u64::MAX - 15, u64::MAX] {
         let mut damaged = bytes.clone();
         damaged[heap + 24..heap + 32].copy_from_slice(&size.to_le_bytes());
         let found = error(&written(&folder, &damaged));
-        assert!(matches!(found, StoreError::Corrupt { what, .. } if what.contains("heap of texts")));
+        assert!(matches!(found, StoreError::Corrupt { what, .. } if what.contains("global heap")));
     }
 }
 
 #[test]
 #[cfg(feature = "hdf5")]
-fn links_and_storage_out_of_the_file_are_refused() {
+fn external_links_and_storage_are_refused() {
     let folder = folder();
     let refused = |path: &Path, what: &str| match error(path) {
-        StoreError::Refused { place, what: why } => {
-            assert!(place == "/a/weight" && why.contains(what), "{place} {why}")
+        StoreError::Refused { location, what: why } => {
+            assert!(location == "/a/weight" && why.contains(what), "{location} {why}")
         }
         other => panic!("{other}"),
     };
@@ -195,13 +195,13 @@ fn links_and_storage_out_of_the_file_are_refused() {
 
 #[test]
 #[cfg(feature = "hdf5")]
-fn what_is_no_tensor_is_an_error() {
+fn objects_that_are_not_tensors_are_errors() {
     let folder = folder();
     let path = one_layer(&folder, |a| {
         let data = [FixedAscii::<4>::from_ascii("rows").unwrap()];
         a.new_dataset_builder().with_data(&data).create("weight").unwrap();
     });
-    assert!(matches!(error(&path), StoreError::NonNumeric { place, .. } if place == "/a/weight"));
+    assert!(matches!(error(&path), StoreError::NonNumeric { location, .. } if location == "/a/weight"));
     let path = one_layer(&folder, |a| {
         a.new_dataset::<bool>().shape([4]).create("weight").unwrap().write_raw(&[true; 4]).unwrap();
     });
@@ -213,10 +213,10 @@ fn what_is_no_tensor_is_an_error() {
         a.create_group("a/kernel:0").unwrap();
     });
     assert!(
-        matches!(error(&path), StoreError::Corrupt { place, what } if place == "/a/a/kernel:0" && what.contains("a group"))
+        matches!(error(&path), StoreError::Corrupt { location, what } if location == "/a/a/kernel:0" && what.contains("a group"))
     );
     let path = made(&folder, |file| put_list(file, "layer_names", &["a"]));
-    assert!(matches!(error(&path), StoreError::Corrupt { place, .. } if place == "/a"));
+    assert!(matches!(error(&path), StoreError::Corrupt { location, .. } if location == "/a"));
     let path = made(&folder, |file| put_text(file, "layer_names", "conv1, conv2"));
     assert!(error(&path).to_string().contains("attribute 'layer_names' of / is damaged: a JSON list"));
 }
@@ -229,10 +229,10 @@ fn sizes_are_checked_before_reading() {
         let builder = a.new_dataset::<f32>().shape([1 << 31, 1 << 31]).chunk([1, 16]);
         builder.create("weight").unwrap();
     });
-    assert!(matches!(error(&path), StoreError::TooLarge { place, .. } if place == "/a/weight"));
+    assert!(matches!(error(&path), StoreError::TooLarge { location, .. } if location == "/a/weight"));
     let path = one_layer(&folder, |a| drop(a.new_dataset::<f32>().shape([1000]).create("weight").unwrap()));
-    assert!(matches!(error(&path), StoreError::Truncated { what, .. } if what.contains("the file has 0 of them")));
-    // A bomb: zeros compress a thousandfold, and most chunks were never written.
+    assert!(matches!(error(&path), StoreError::Truncated { what, .. } if what.contains("of which the file has 0")));
+    // A decompression bomb: zeros compress a thousandfold, and most chunks were never written.
     let path = one_layer(&folder, |a| {
         let dataset = a.new_dataset::<f32>().shape([100_000_000]).chunk([100_000]).deflate(9);
         let dataset = dataset.create("weight").unwrap();
@@ -281,7 +281,7 @@ fn lists_of_names_may_be_split() {
 
 #[test]
 #[cfg(feature = "hdf5")]
-fn layers_of_nested_models_have_their_own_names() {
+fn layers_of_nested_models_keep_their_names() {
     let folder = folder();
     let path = made(&folder, |file| {
         put_list(file, "layer_names", &["left", "right", "c1"]);
@@ -305,7 +305,7 @@ fn layers_of_nested_models_have_their_own_names() {
 
 #[test]
 #[cfg(feature = "hdf5")]
-fn theanos_kernels_are_refused() {
+fn theano_kernels_are_refused() {
     let folder = folder();
     let theano = |fill: &dyn Fn(&hdf5::File)| {
         error(&made(&folder, |file| {
@@ -320,5 +320,5 @@ fn theanos_kernels_are_refused() {
         put_list(&a, "weight_names", &["a_W"]);
         a.new_dataset::<f32>().shape([64, 3, 3, 3]).create("a_W").unwrap().write_raw(&[0f32; 1728]).unwrap();
     });
-    assert!(matches!(found, StoreError::Refused { place, .. } if place == "/a/a_W"));
+    assert!(matches!(found, StoreError::Refused { location, .. } if location == "/a/a_W"));
 }

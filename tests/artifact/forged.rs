@@ -1,5 +1,5 @@
-//! Manifests that are wrong and whose checksums hold: numbers that somebody changed on purpose. Whatever they say, an
-//! artifact is refused, or it runs within its memory and its time.
+//! Forged manifests with valid checksums: numbers changed on purpose. The artifact must be refused, or run within its memory and in
+//! limited time.
 
 use super::{HEADER, NETS, PAGE, Written, compiled, written};
 use netc::artifact::{Artifact, ArtifactError, VERSION};
@@ -13,13 +13,13 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::Arc;
 
-/// More is not run: a test's memory and time.
+/// The limit above which an artifact is not run in the test.
 const MAX_FLOATS: usize = 1 << 22;
 const MAX_WORK: usize = 1 << 26;
-/// What stands before and behind memory that is lent.
+/// The value before and after borrowed memory.
 const GUARD: usize = 1 << 10;
 
-/// Besides [`NETS`], so that every kind of step that an artifact may hold is in one.
+/// In addition to [`NETS`], so that every kind of step that an artifact may contain is covered.
 const MORE: [&str; 5] = [
     "Input(4x4x3) >> (Identity | Relu) >> Concatenate",
     "Input(6x5x4) >> (Upscale(2) >> ZeroPad([1, 0, 2, 1]) | Upscale(2) >> ZeroPad([0, 1, 1, 2])) >> Add >> GroupNorm(2) >> Swish >> LocalResponseNorm >> Normalize >> Transpose([0, 3, 1, 2])",
@@ -28,7 +28,7 @@ const MORE: [&str; 5] = [
     "Input(128x128x8) >> DepthwiseConv(3x3, padding=same) >> Conv(1x1, 16) >> DepthwiseConv(3x3, padding=same) >> Relu >> Conv(1x1, 4) >> GlobalPool(avg)",
 ];
 
-/// Numbers that somebody might write in place of another.
+/// Numbers that an attacker might write.
 fn instead(number: u64) -> [u64; 9] {
     let huge = u64::MAX;
     [0, 1, number + 1, number.saturating_sub(1), 1 << 20, 1 << 32, 1 << 63, huge / 3, huge]
@@ -51,7 +51,7 @@ fn no_changed_number_does_harm() {
     assert!(harm.is_empty(), "{} times\n{}", harm.len(), harm[..harm.len().min(50)].join("\n"));
 }
 
-/// Products wrap where two of their factors are large.
+/// Products wrap if two of their factors are large.
 #[test]
 fn no_changed_numbers_together_do_harm() {
     let mut rng = SeededRng::new([0; 4]);
@@ -128,8 +128,8 @@ fn the_nets_have_every_kind_of_step() {
     assert_eq!(kinds, all);
 }
 
-/// What was found by trying: sizes whose product wraps to that of what is there, places that are not there, steps of time
-/// without values, windows that reach far out of the image.
+/// Regression tests: sizes whose product wraps to the correct one, offsets out of range, time steps without values, windows far
+/// outside the image.
 #[test]
 fn what_once_did_harm_is_refused() {
     let one = "Input(4x4x1) >> Conv(3x3, 1, padding=same, bias=false)";
@@ -226,11 +226,11 @@ fn manifest(file: &Written) -> Value {
     serde_json::from_slice(&file.bytes[HEADER..file.manifest_end]).expect("JSON")
 }
 
-/// What happens but a refusal or a run that keeps to its memory.
+/// Anything but an error or a run within its memory.
 fn does_harm(file: &Written, forged: &Value) -> Option<String> {
     fs::write(&file.path, front(forged, &file.bytes[file.constants..])).expect("a forged file");
     let run = catch_unwind(AssertUnwindSafe(|| match Artifact::open(&file.path) {
-        // A version that is not this one would make the whole test say nothing.
+        // With a different version, the test would be meaningless.
         Err(ArtifactError::Version(version)) => Some(format!("version {version}")),
         Err(_) => None,
         Ok(artifact) => guarded(artifact),
@@ -238,7 +238,7 @@ fn does_harm(file: &Written, forged: &Value) -> Option<String> {
     run.unwrap_or_else(|_| Some("a panic".into()))
 }
 
-/// Runs two images where that is little work; says whether it wrote beside what was lent to it.
+/// Runs two images if that is little work; returns whether it wrote outside the borrowed memory.
 fn guarded(artifact: Artifact) -> Option<String> {
     let plan = artifact.manifest.plan.clone();
     if floats(&plan) > MAX_FLOATS || plan.work() > MAX_WORK {
@@ -267,14 +267,14 @@ fn guarded(artifact: Artifact) -> Option<String> {
     (!outputs.iter().all(whole)).then(|| "it writes beside its output".into())
 }
 
-/// What a run of two images takes.
+/// The cost of a run of two images.
 fn floats(plan: &Plan) -> usize {
     let ports = plan.inputs.iter().chain(&plan.outputs).fold(0usize, |sum, port| sum.saturating_add(port.floats(2)));
     let chunks = plan.micro_batch_floats(2).unwrap_or(usize::MAX);
     chunks.saturating_add(2 * plan.batch_floats).saturating_add(plan.scratch_floats(2, 2)).saturating_add(ports)
 }
 
-/// Where whole numbers stand in a plan, or in a part of one.
+/// The paths of all integers in a plan, or in a part of it.
 fn numbers(plan: &Value) -> Vec<(String, u64)> {
     let mut found = Vec::new();
     walk(plan, "/plan".into(), &mut |place, value| found.extend(value.as_u64().map(|number| (place, number))));
@@ -310,7 +310,7 @@ fn front(manifest: &Value, constants: &[u8]) -> Vec<u8> {
     bytes
 }
 
-/// Written out, so that a file of another kind is not taken for an artifact by its name.
+/// Written out, so that the constant is not tested against itself.
 #[test]
 fn what_is_no_regular_file_is_refused() {
     for path in ["/dev/zero", "/dev/null"] {

@@ -1,4 +1,4 @@
-//! Artifacts: the same bytes for the same inputs, whole or refused, and the same predictions however they are run.
+//! Artifacts: the same bytes for the same inputs, intact or refused, and the same predictions however they are run.
 
 mod changed;
 mod forged;
@@ -53,7 +53,7 @@ fn outcome(path: &Path) -> Result<Vec<Vec<f32>>, String> {
     run(&mut Session::new(artifact.clone(), 1), 2, &given)
 }
 
-/// An artifact in a folder of its own, and where its manifest ends and its constants begin.
+/// An artifact in a folder of its own, with the end of its manifest and the start of its constants.
 struct Written {
     folder: tempfile::TempDir,
     path: PathBuf,
@@ -75,7 +75,7 @@ fn written(expression: &str) -> Written {
 }
 
 impl Written {
-    /// What becomes of it when a byte is another one.
+    /// The result of opening it with a changed byte.
     fn with_byte(&self, at: usize, flip: u8) -> Result<Vec<Vec<f32>>, String> {
         let mut file = File::options().write(true).open(&self.path).expect("the artifact");
         let mut put = |byte: u8| {
@@ -96,7 +96,7 @@ fn the_same_inputs_give_the_same_bytes() {
         let names = fs::read_dir(one.folder.path()).expect("the folder").count();
         assert_eq!(names, 1, "nothing but the artifact is left");
     }
-    // Nor do names of folders and of the artifact matter.
+    // Nor does it depend on the names of folders and of the artifact.
     let data = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data");
     let mut all = Vec::new();
     for name in ["a", "other name"] {

@@ -1,5 +1,5 @@
-//! Every target over its seeds and over mutations of them, the same ones each time. By hand, more of them:
-//! `NETC_FUZZ=20 cargo test --test fuzz` tries twenty times as many, and `fuzz/` runs the targets under libFuzzer.
+//! Runs every target on its seeds and on mutations of them, deterministically. `NETC_FUZZ=20 cargo test --test fuzz` runs twenty
+//! times as many, and `fuzz/` runs the targets under libFuzzer.
 
 mod mutate;
 #[allow(dead_code)] // Other tests also pick words.
@@ -16,13 +16,13 @@ use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 use targets::TARGETS;
 
-/// What all inputs before and the present one may take of memory together, in bytes.
+/// The limit of the peak memory over all inputs so far, in bytes.
 const MAX_MEMORY: u64 = 2 << 30;
 
-/// One at a time, so that it is known which input took the memory.
+/// One at a time, so that memory can be attributed to an input.
 static ALONE: Mutex<()> = Mutex::new(());
 
-/// The most memory that this process has had, where the system tells.
+/// The peak memory of this process, if the system provides it.
 fn memory() -> u64 {
     let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
@@ -49,7 +49,7 @@ fn try_mutations(name: &str, count: usize) {
             fs::write(&path, &input).expect("the input is kept");
             format!("{what}: {}", path.display())
         };
-        // How long an input takes depends on the machine: it is said, not judged.
+        // Times depend on the machine: they are printed, not asserted.
         if began.elapsed() > Duration::from_secs(2) {
             eprintln!("{}", keep(&format!("{:.1} s", began.elapsed().as_secs_f64())));
         }
@@ -77,7 +77,7 @@ macro_rules! tests {
     };
 }
 
-// Mutations of each, about five seconds' worth in a build for tests.
+// The numbers of mutations take about five seconds each in a test build.
 tests! {
     spec: 500,
     recipe: 500,
@@ -113,7 +113,7 @@ fn write_seeds() {
     }
 }
 
-/// The page names each limit with its constant: they must not drift apart.
+/// The page lists each limit with its constant.
 #[test]
 fn limits_in_security_md_are_those_of_the_code() {
     let read = |path: &str| fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(path)).expect(path);

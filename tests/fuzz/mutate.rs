@@ -1,8 +1,8 @@
-//! Changes by chance to bytes: those of files in general, and those of texts with numbers.
+//! Random mutations of bytes: for files in general, and for text with numbers.
 
 use crate::random::RandomChoices;
 
-/// Numbers at which arithmetic turns.
+/// Boundary values of arithmetic.
 const NUMBERS: [&[u8]; 14] = [
     b"0",
     b"1",
@@ -20,10 +20,10 @@ const NUMBERS: [&[u8]; 14] = [
     b"18446744073709551615",
 ];
 
-/// Some changes to a seed; pieces come from itself, the other seeds and the target's words.
+/// Applies some mutations to a seed; inserted pieces come from itself, the other seeds and the target's words.
 pub fn mutate(random: &mut RandomChoices, seeds: &[Vec<u8>], words: &[&[u8]]) -> Vec<u8> {
     let mut bytes = seeds[random.below(seeds.len())].clone();
-    // Headers are where decisions are made: most changes stay in the first bytes.
+    // Most mutations are in the first bytes, since headers matter most.
     let reach = match random.below(3) {
         0 => bytes.len(),
         _ => bytes.len().min(1 << 10),
@@ -64,7 +64,7 @@ fn change(random: &mut RandomChoices, bytes: &mut Vec<u8>, reach: usize, seeds: 
             bytes.splice(at..at + over, word.iter().copied());
         }
         7 | 8 => {
-            // Another number in place of the next one.
+            // Replaces the next number.
             let is_digit = |byte: &u8| byte.is_ascii_digit();
             if let Some(begin) = bytes[at..].iter().position(is_digit).map(|offset| at + offset) {
                 let digits = bytes[begin..].iter().take_while(|byte| is_digit(byte)).count();

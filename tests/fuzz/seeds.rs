@@ -1,4 +1,4 @@
-//! Good inputs of each target, from which mutations begin: files of this repository, and some that are made here.
+//! Valid inputs of each target, the seeds of mutations: files of this repository, and generated ones.
 
 use netc::compile::{BuildOptions, build};
 use netc::elaborate::load;
@@ -7,14 +7,14 @@ use std::fs;
 use std::io::{Cursor, Read, Write};
 use std::path::{Path, PathBuf};
 
-/// Larger ones make mutations rare and slow.
+/// The maximum size of a seed: larger ones make mutations slow.
 const LARGEST: u64 = 48 << 10;
 
 fn root(path: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
 }
 
-/// The files of a folder with one of these endings, in the order of their names.
+/// The files of a folder with one of these extensions, sorted by name.
 fn files(folder: &str, endings: &[&str]) -> Vec<Vec<u8>> {
     let entries = fs::read_dir(root(folder)).expect("the folder").map(|entry| entry.expect("an entry").path());
     let mut paths: Vec<PathBuf> = entries
@@ -25,7 +25,7 @@ fn files(folder: &str, endings: &[&str]) -> Vec<Vec<u8>> {
     paths.iter().map(|path| fs::read(path).expect("a file")).collect()
 }
 
-/// The seeds of a target: those in `tests/fuzz/seeds`, which once found something, and good inputs.
+/// The seeds of a target: those in `tests/fuzz/seeds`, which once found a bug, and valid inputs.
 pub fn of(target: &str) -> Vec<Vec<u8>> {
     let mut seeds = good(target);
     let found = format!("tests/fuzz/seeds/{target}");
@@ -78,7 +78,7 @@ fn good(target: &str) -> Vec<Vec<u8>> {
         "artifact" => NETS.map(artifact).to_vec(),
         "lists" => LISTS.map(|text| text.as_bytes().to_vec()).to_vec(),
         "record" => {
-            // What stands under the second line of dashes of a snapshot.
+            // The part of a snapshot after the second line of dashes.
             let snapshots = files("src/train/run/snapshots", &["the_text.snap"]).into_iter();
             let texts = snapshots.map(|text| String::from_utf8(text).expect("text"));
             texts.filter_map(|text| Some(text.splitn(3, "---\n").nth(2)?.as_bytes().to_vec())).collect()

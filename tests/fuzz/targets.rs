@@ -1,7 +1,7 @@
-//! What is tried with bytes by chance: each target takes any bytes as a kind of input and goes the ways that commands go
-//! with it. A panic, a hang or much memory is a mistake; errors are the answer.
+//! Fuzz targets: each interprets arbitrary bytes as a kind of input and processes it as commands do. A panic, a hang or high memory
+//! use is a bug; errors are expected.
 //!
-//! `tests/fuzz` runs them over seeds and mutations of them; `fuzz/` under libFuzzer.
+//! `tests/fuzz` runs them on seeds and mutations; `fuzz/` runs them under libFuzzer.
 
 #[path = "words.rs"]
 mod words;
@@ -35,7 +35,7 @@ use tempfile::TempDir;
 pub struct Target {
     pub name: &'static str,
     pub run: fn(&[u8]),
-    /// What such inputs hold: words with `~` between them.
+    /// The dictionary: words separated by `~`.
     pub words: &'static [u8],
 }
 
@@ -56,15 +56,15 @@ pub static TARGETS: [Target; 14] = [
     Target { name: "record", run: record, words: words::RECORD },
 ];
 
-/// Layers of a net that is drawn or planned.
+/// The maximum number of layers of a net that is drawn or planned.
 const MAX_LAYERS: usize = 200;
-/// Numbers of a tensor that is read.
+/// The maximum number of values of a tensor that is read.
 const MAX_NUMBERS: usize = 1 << 20;
-/// Numbers that a run of an artifact takes.
+/// The maximum number of values that a run of an artifact needs.
 const MAX_FLOATS: usize = 1 << 22;
 
 thread_local! {
-    /// Where bytes stand for what reads files. After a crash the last ones are still there.
+    /// Writes bytes to a file for readers of files. After a crash, the last input is still there.
     static FOLDER: TempDir = tempfile::Builder::new().prefix("netc-fuzz-").tempdir().expect("a folder");
 }
 
@@ -93,7 +93,7 @@ pub fn spec(bytes: &[u8]) {
     }
 }
 
-/// The same, with the bytes as the inside of a recipe.
+/// The same, with the bytes as the content of a recipe.
 pub fn recipe(bytes: &[u8]) {
     if let Ok(text) = std::str::from_utf8(bytes) {
         look_at(&format!(
@@ -115,7 +115,7 @@ fn view(graph: &Graph) {
     let _ = compile::plan_text(graph.clone(), false);
 }
 
-/// A text without mistakes is formatted to one without mistakes, which formatting leaves alone.
+/// A valid text is formatted to a valid text, and formatting is idempotent.
 fn format(text: &str) {
     let formatted = |text: &str| {
         let mut sources = Sources::default();
@@ -129,7 +129,7 @@ fn format(text: &str) {
     }
 }
 
-/// `netc lsp`: the text of an editor, or two with a NUL between them, asked for everything at some places.
+/// `netc lsp`: a text, or two separated by NUL, with all requests at some positions.
 pub fn editor(bytes: &[u8]) {
     let Ok(text) = std::str::from_utf8(bytes) else { return };
     let (server, client) = Connection::memory();
@@ -138,7 +138,7 @@ pub fn editor(bytes: &[u8]) {
     let mut ask = |method: &str, params: Value| {
         next += 1;
         let _ = client.sender.send(Message::Request(Request::new(RequestId::from(next), method.to_owned(), params)));
-        // Notifications come in between.
+        // Skips notifications.
         while let Ok(message) = client.receiver.recv() {
             if matches!(message, Message::Response(_)) {
                 break;
@@ -169,7 +169,7 @@ pub fn editor(bytes: &[u8]) {
             let params = json!({ "textDocument": document, "range": range, "options": options, "context": context });
             ask(&format!("textDocument/{method}"), params);
         }
-        // A few places, which depend on the text alone.
+        // A few positions, which depend only on the text.
         for part in 0..4 {
             let line = lines.len() * part / 3;
             let width = lines.get(line).map_or(3, |line| line.encode_utf16().count());
@@ -204,7 +204,7 @@ pub fn pickle(bytes: &[u8]) {
     weights(archive.finish().expect("an archive").get_ref());
 }
 
-/// A file of weights: what it holds, and a net that is bound to it.
+/// A weights file: its contents, and a net that is bound to it.
 pub fn weights(bytes: &[u8]) {
     let path = file("weights", bytes);
     for &layout in Layout::ALL {
@@ -235,7 +235,7 @@ fn build(spec: &Spec) {
     }
 }
 
-/// A file of arrays: its list, each array, rows.
+/// An array file: its list, each array, rows.
 pub fn arrays(bytes: &[u8]) {
     let path = file("arrays", bytes);
     let names: Vec<String> = match array_file::list(&path) {
@@ -272,7 +272,7 @@ pub fn image(bytes: &[u8]) {
     let _ = thumbnail(&file("photo", bytes), 12).map_err(|error| error.to_string());
 }
 
-/// An artifact whose checksums are made right: it is opened, and run once where it is small.
+/// An artifact with corrected checksums: it is opened and, if it is small, run once.
 pub fn artifact(bytes: &[u8]) {
     let path = file("fuzz.netb", &sealed(bytes));
     let artifact = match Artifact::open(&path) {
@@ -302,8 +302,8 @@ const HEADER: usize = 64;
 const PAGE: usize = 1 << 14;
 const BLOCK: usize = 1 << 22;
 
-/// The bytes as an artifact with right lengths and checksums: of an artifact its manifest and constants, of others the
-/// manifest alone.
+/// An artifact with correct lengths and checksums: from an artifact, its manifest and constants; from other bytes, only a
+/// manifest.
 fn sealed(bytes: &[u8]) -> Vec<u8> {
     let number = |at: usize| bytes.get(at..at + 8).and_then(|x| x.try_into().ok()).map_or(0, u64::from_le_bytes);
     let (mut manifest, mut constants) = (bytes, &[][..]);

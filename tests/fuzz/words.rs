@@ -1,4 +1,4 @@
-//! What kinds of inputs hold, for mutations: words with `~` between them.
+//! Dictionaries for mutations, by kind of input: words separated by `~`.
 
 /// Specs and recipes.
 pub const SPEC: &[u8] =
@@ -16,7 +16,7 @@ pub const SAFETENSORS: &[u8] =
     b"{~}~[~]~\"dtype\":\"F32\"~\"BF16\"~\"F16\"~\"F64\"~\"I64\"~\"BOOL\"~\"shape\":[~\"data_offsets\":[0,4]~\
     \"__metadata__\":{}~fc.weight~running_mean~\0\0\0\0\0\0\0\0~\xff\xff\xff\xff\xff\xff\xff\xff";
 
-/// HDF5: signatures of its structures, names of layouts.
+/// HDF5: signatures of structures, names in layouts.
 pub const HDF5: &[u8] =
     b"\x89HDF\r\n\x1a\n~OHDR~OCHK~TREE~SNOD~HEAP~GCOL~FRHP~BTHD~FADB~\xff\xff\xff\xff\xff\xff\xff\xff~\
     \0\0\0\0\0\0\0\0~\x01\0\0\0\0\0\0\0~layer_names~weight_names~layers~metadata~weight~bias";

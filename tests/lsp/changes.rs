@@ -1,9 +1,9 @@
-//! Fixes, references, names of layers, and completion in recipes.
+//! Fixes, references, renaming, and completion in recipes.
 
 use super::editor::{BIRD, Editor, RIGHT, at, edited, labels};
 use serde_json::{Value, json};
 
-/// The fixes that are offered at a position: their titles, and the text after each.
+/// The fixes at a position: titles, and the text after each.
 fn fixes(editor: &mut Editor, text: &str, piece: &str) -> Vec<(String, String)> {
     let place = at(text, piece);
     let params = json!({
@@ -27,7 +27,7 @@ fn fixes_remove_their_errors() {
     editor.open(BIRD, "");
     let bird = "net bird = Input(8x8x3) >> ";
     let recipe = "net a = Input(8) >> Softmax(2)\ntrain a { data = images(\"d\")  epochs = 2 }\n";
-    // A text with a mistake, where it is, and the text without it.
+    // A text with an error, its position, and the fixed text.
     let cases = [
         (format!("{bird}Covn(3x3, 4)"), "Covn", format!("{bird}Conv(3x3, 4)")),
         (format!("{bird}Conv(3x3, 4, strid=2)"), "strid", format!("{bird}Conv(3x3, 4, stride=2)")),
@@ -69,9 +69,9 @@ fn alternative_fixes_are_not_preferred() {
     editor.open(BIRD, text);
     let titles: Vec<String> = fixes(&mut editor, text, "Relu").into_iter().map(|(title, _)| title).collect();
     assert_eq!(titles, ["insert `Concatenate >>`", "insert `Add >>`"]);
-    // Elsewhere in the text nothing is wrong.
+    // There are no fixes elsewhere.
     assert!(fixes(&mut editor, text, "bird").is_empty());
-    // A word that came as a parameter's value is not replaced where it is handed on, nor in a net that ships.
+    // A word that was passed as an argument is not replaced where it is used, nor in a shipped net.
     let handed = "net f(p=smae) = Conv(3x3, 4, padding=p)\nnet g = Input(8x8x3) >> f\n";
     assert!(!editor.change(BIRD, 2, handed).is_empty());
     assert!(fixes(&mut editor, handed, "padding=|p").is_empty());
@@ -105,14 +105,14 @@ fn all_references_are_found() {
     let bird = [at(text, "net |bird"), at(text, "bird[..="), at(text, "bird[..a")];
     assert_eq!(starts(&ask(&mut editor, "bird[..=", true)), bird);
     assert_eq!(starts(&ask(&mut editor, "bird[..=", false)), bird[1..]);
-    // A net of another file: its definition too, whether that file is open or not.
+    // A net in a different file: also its definition, whether that file is open or not.
     let stems = ask(&mut editor, "stem(4)", true);
     assert_eq!(starts(&stems)[..2], [at(text, "stem(4)"), at(text, "stem(2)")]);
     assert_eq!((&stems[2]["uri"], &stems[2]["range"]["start"]), (&json!(used), &at(stem, "stem")));
     editor.open(&used, stem);
     let stems = ask(&mut editor, "stem(4)", true);
     assert_eq!(stems.as_array().expect("a list").len(), 3, "{stems}");
-    // A layer, by the name that it was given and in cuts, also across files.
+    // A layer: its name and its uses in cuts, also across files.
     assert_eq!(starts(&ask(&mut editor, "as |top", true)), [at(text, "as |top"), at(text, "=|top")]);
     let last = ask(&mut editor, "..|a/last", true);
     let places: Vec<&str> = last.as_array().expect("a list").iter().filter_map(|place| place["uri"].as_str()).collect();
@@ -121,7 +121,7 @@ fn all_references_are_found() {
     assert_eq!(found["range"]["start"], at(text, "Conv(1x1"));
     let x = editor.ask_at("textDocument/documentHighlight", &uri, text, "(|x");
     let kinds: Vec<&Value> = x.as_array().expect("a list").iter().map(|place| &place["kind"]).collect();
-    // Written once, read twice.
+    // Defined once, used twice.
     assert_eq!(kinds, [3, 2, 2]);
     assert_eq!(starts(&x), [at(text, "let |x"), at(text, "(|x"), at(text, "x) >> Add")]);
     assert!(starts(&editor.ask_at("textDocument/documentHighlight", &uri, text, "Add")).is_empty());
@@ -205,7 +205,7 @@ fn shipped_nets_are_offered_without_a_use() {
         let names = ask(&mut editor, at(&format!("{cut}\u{0}"), "\u{0}"));
         let read =
             netc::elaborate::load(spec.name, &netc::elaborate::project::source_files::from_disk).expect("it ships");
-        // A net with parameters alone has no layers yet.
+        // A generic net has no layers yet.
         let Ok((graph, _)) = read.choose(None).and_then(|net| read.graph(net)) else { continue };
         assert!(graph.nodes.iter().all(|node| names.contains(&node.name)), "{}: {names:?}", spec.name);
     }
@@ -239,7 +239,7 @@ fn the_outline_shows_what_is_inside() {
     let expected: Vec<(String, Vec<String>)> =
         expected.map(|(name, inside)| (name.to_string(), inside.into_iter().map(String::from).collect())).to_vec();
     assert_eq!(items, expected);
-    // A whole holds its name.
+    // The full range includes the name.
     for item in outline.as_array().expect("a list") {
         let line = |which: &str, end: &str| item[which][end]["line"].as_u64().expect("a line");
         assert!(line("range", "start") <= line("selectionRange", "start"), "{item}");

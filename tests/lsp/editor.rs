@@ -9,12 +9,12 @@ use std::time::{Duration, Instant};
 /// The timeout of a request, longer than any takes.
 const PATIENCE: Duration = Duration::from_secs(120);
 
-/// An editor with one server.
+/// An editor connected to a server.
 pub struct Editor {
     server: Child,
     input: Option<ChildStdin>,
     messages: Receiver<Value>,
-    /// Messages that came while another was awaited.
+    /// Messages received while waiting for another one.
     kept: Vec<Value>,
     next: i64,
 }
@@ -80,13 +80,13 @@ impl Editor {
         input.flush().expect("the server reads");
     }
 
-    /// Sends bytes as they are.
+    /// Sends raw bytes.
     pub fn send(&mut self, bytes: &str) {
         let input = self.input.as_mut().expect("the server is running");
         input.write_all(bytes.as_bytes()).and_then(|()| input.flush()).expect("the server reads");
     }
 
-    /// The number of the next error that answers no request.
+    /// The code of the next error that has no request.
     pub fn slip(&mut self) -> i64 {
         self.wait(|message| message["error"].is_object() && message["id"].is_null())["error"]["code"]
             .as_i64()
@@ -112,7 +112,7 @@ impl Editor {
         }
     }
 
-    /// The whole answer to a request.
+    /// The complete response to a request.
     pub fn request(&mut self, method: &str, params: Value) -> Value {
         self.next += 1;
         let id = self.next;
@@ -150,13 +150,13 @@ impl Editor {
         message["params"]["diagnostics"].as_array().expect("a list").clone()
     }
 
-    /// Asks about the first place of a piece of text.
+    /// Sends a request about the first occurrence of a text.
     pub fn ask_at(&mut self, method: &str, uri: &str, text: &str, piece: &str) -> Value {
         let place = at(text, piece);
         self.ask(method, json!({ "textDocument": { "uri": uri }, "position": place }))
     }
 
-    /// Ends the server as an editor does.
+    /// Shuts the server down as an editor does.
     pub fn stop(mut self) {
         assert_eq!(self.ask("shutdown", Value::Null), Value::Null);
         self.tell("exit", Value::Null);

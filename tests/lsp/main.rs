@@ -1,4 +1,4 @@
-//! `netc lsp` as an editor uses it: the built program over pipes, and the files in `editors/`.
+//! `netc lsp` over pipes, as used by an editor, and the files in `editors/`.
 
 mod changes;
 mod editor;
@@ -11,7 +11,7 @@ fn diagnostics_are_published_and_cleared() {
     let mut editor = Editor::start();
     let wrong = "# 🐦\nnet bird = Input(8x8x3) >> Conv(3x3, 4) as \"🐦\" >> Dense(10)\n";
     let messages = editor.open(BIRD, wrong);
-    let error = messages.iter().find(|error| error["code"] == "E0301").expect("the shape is told");
+    let error = messages.iter().find(|error| error["code"] == "E0301").expect("a shape error");
     assert_eq!(error["severity"], 1);
     assert_eq!(error["source"], "netc");
     // The bird before it is one character, two UTF-16 units and four bytes.
@@ -45,7 +45,7 @@ fn hover_describes_layers_nets_and_arguments() {
     assert!(messages(&mut editor, RIGHT, "padding=same").contains("padding"));
     assert!(messages(&mut editor, RIGHT, "filters, padding").contains("parameter"));
     assert!(messages(&mut editor, RIGHT, "size=5x5").contains("size=3x3"));
-    // A broken text keeps what was known before.
+    // With a syntax error, the previous results are kept.
     let broken = RIGHT.replace("(x | x >> Sigmoid) >> Add }", "(x | x >> Sigmoid) >> ");
     assert!(!editor.change(BIRD, 2, &broken).is_empty());
     assert!(messages(&mut editor, &broken, "Softmax(cl").contains("weight (4096, 10)"));
@@ -99,7 +99,7 @@ fn definitions_and_renames() {
     assert_eq!(found["range"]["start"], json!({ "line": 1, "character": 4 }));
     let found = editor.ask_at("textDocument/definition", &uri, &text, "x >> Sigmoid");
     assert_eq!(found["range"]["start"], at(&text, "let |x"));
-    // What is typed in a used file counts before it is saved, and its mistakes show where it is used.
+    // Unsaved changes in a used file take effect, and its errors are shown where it is used.
     let used = format!("file://{}", blocks.display());
     assert_eq!(editor.open(&used, "net stem(n) = Conv(3x3, n) >> Relu"), [] as [Value; 0]);
     assert_eq!(editor.diagnostics(&uri, 1), [] as [Value; 0]);
@@ -130,7 +130,7 @@ fn definitions_and_renames() {
     editor.stop();
 }
 
-/// Keywords and names of layers stay as they are; nets that are passed to nets are renamed.
+/// Keywords and layers cannot be renamed; nets passed as arguments can.
 #[test]
 fn renames_leave_keywords_alone() {
     let folder = tempfile::tempdir().expect("a folder");
@@ -262,7 +262,7 @@ fn shipped_specs_have_no_diagnostics() {
         let hints = editor.ask("textDocument/inlayHint", json!({ "textDocument": { "uri": uri }, "range": whole }));
         let shapes: Vec<&str> =
             hints.as_array().expect("a list").iter().filter_map(|hint| hint["label"].as_str()).collect();
-        // What a net gives stands behind its last layer; a net with parameters alone has no shapes.
+        // The output shape is shown after the last layer; a generic net has no shapes.
         let read =
             netc::elaborate::load(spec.name, &netc::elaborate::project::source_files::from_disk).expect("it ships");
         let graph = read.choose(None).and_then(|net| read.graph(net));
@@ -286,14 +286,14 @@ fn editor_files_are_consistent() {
     let grammar = editor_file("netc.tmLanguage.json");
     assert_eq!(package["contributes"]["grammars"][0]["scopeName"], grammar["scopeName"]);
     assert_eq!(package["contributes"]["languages"][0]["extensions"], json!([".net"]));
-    // The folder of VS Code copies the one grammar when it is installed.
+    // The VS Code extension copies the grammar when it is installed.
     assert_eq!(package["contributes"]["grammars"][0]["path"], "./netc.tmLanguage.json");
     assert!(package["scripts"]["grammar"].as_str().is_some_and(|script| script.contains("../netc.tmLanguage.json")));
     let main = package["main"].as_str().expect("a script").trim_start_matches("./");
     assert!(std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("editors/vscode").join(main).is_file());
     let text = grammar.to_string();
     let words: Vec<&str> = text.split(|c: char| !c.is_alphanumeric() && c != '_').collect();
-    // The grammar's own list of reserved words must be the one that the program and the editors have.
+    // The reserved words in the grammar must be those of the program and the editors.
     let pest = include_str!("../../grammar/net.pest");
     let list = pest.split_once("keyword = _{").expect("the rule is there").1;
     let list = list.split_once('}').expect("the rule ends").0;
@@ -322,7 +322,7 @@ fn invalid_messages_do_not_end_the_server() {
     editor.stop();
 }
 
-/// Regression test: a fragment was tried with an image that is too large, which ended the server.
+/// Regression test: checking a fragment with an image that is too large crashed the server.
 #[test]
 fn a_fragment_that_fits_nothing_does_not_end_the_server() {
     let mut editor = Editor::start();

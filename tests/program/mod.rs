@@ -1,4 +1,4 @@
-//! The program as people run it, for tests.
+//! Running the program in tests.
 #![allow(dead_code, reason = "each test needs a part of it")]
 
 use std::fs;
@@ -6,7 +6,7 @@ use std::path::Path;
 use std::process::{Command, Output};
 use tempfile::TempDir;
 
-/// The program in a folder, with a cache of its own, as where no `CI` is set.
+/// The program in a folder, with its own cache and without `CI` in the environment.
 pub fn command(folder: &Path, arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_netc"));
     command.args(arguments).current_dir(folder).env("NETC_CACHE", folder.join("cache")).env_remove("RUST_BACKTRACE");
@@ -22,14 +22,14 @@ pub fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
 
-/// What a command that did its work printed.
+/// The output of a command that succeeds.
 #[track_caller]
 pub fn done(output: &Output) -> String {
     assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
     text(&output.stdout)
 }
 
-/// What a command said that was refused with this code, all of these words in it.
+/// The output of a command that fails with this exit code; it must contain all of these words.
 #[track_caller]
 pub fn refused(output: &Output, code: &str, words: &[&str]) -> String {
     let messages = text(&output.stderr);

@@ -1,8 +1,8 @@
-//! Random choices for tests that write texts: the same ones from the same seed.
+//! Reproducible random choices for tests that generate texts.
 
 use netc::data::SeededRng;
 
-/// The same choices from the same seed.
+/// A generator; the same seed gives the same choices.
 pub struct RandomChoices(SeededRng);
 
 impl RandomChoices {

@@ -1,5 +1,5 @@
-//! Nets by chance, written once in PyTorch's order of axes by plain loops and once in netc's: equal outputs, or a refusal that names
-//! the layer, never other numbers.
+//! Random nets, computed with plain loops in PyTorch's axis order and with netc in its own: either the outputs are equal, or an
+//! error names the layer; they never differ.
 
 use crate::random::RandomChoices;
 use crate::torch::{State, Tensor, normalize, softmax};
@@ -13,10 +13,10 @@ use std::sync::Arc;
 
 /// Samples of a batch.
 const BATCH: usize = 2;
-/// Nets that are tried.
+/// The number of nets.
 const NETS: u64 = 400;
 
-/// A net in the making: its text, and what PyTorch computes so far for each sample of the batch.
+/// A net under construction: its text, and PyTorch's outputs so far for each sample of the batch.
 struct PendingFile {
     text: String,
     values: Vec<Tensor>,
@@ -48,7 +48,7 @@ impl PendingFile {
         self.values[0].values.len()
     }
 
-    /// A new layer's name.
+    /// The name for a new layer.
     fn name(&mut self) -> String {
         self.layers += 1;
         format!("l{}", self.layers)
@@ -122,7 +122,7 @@ impl PendingFile {
         });
     }
 
-    /// Weight and bias of a dense layer, and its text.
+    /// A dense layer: weight, bias and text.
     fn dense(&mut self, units: usize) -> (String, Tensor, Tensor) {
         let name = self.name();
         let features = self.len();
@@ -132,7 +132,7 @@ impl PendingFile {
         (format!("Dense({units}) as {name}"), weight, bias)
     }
 
-    /// Layers that images and features have in common.
+    /// Layers for both images and features.
     fn any(&mut self, choice: usize) {
         let channels = self.shape()[0];
         match choice {
@@ -174,7 +174,7 @@ impl PendingFile {
                     x.by_channel(|c, value| value * gate.values[c])
                 });
             }
-            // By hand: what follows is as PyTorch has it.
+            // An explicit transpose: the following layers are in PyTorch's order.
             8 => self.then("Transpose([0, 3, 1, 2]) >> Flatten", Tensor::flatten),
             9 => self.then("Transpose([0, 2, 1, 3])", |x| x.permute(&[0, 2, 1])),
             10 => {
@@ -228,7 +228,7 @@ impl PendingFile {
     }
 }
 
-/// What netc gives for a draft: its values, or the refusal's code and text.
+/// The result of netc for a net: its values, or the code and text of the error.
 fn netc(folder: &Path, draft: &PendingFile, inputs: &[Tensor]) -> Result<Vec<f32>, (Code, String)> {
     draft.state.write(&folder.join("m.safetensors"), "pt");
     let text = format!("weights m = \"m.safetensors\"\nnet m = {}\n", draft.text);
@@ -262,12 +262,12 @@ fn nets_by_chance_give_what_pytorch_computes_or_are_refused() {
                 draft.step();
             }
         }
-        // Features end with a dense layer: by themselves they may be in netc's order, as the net says.
+        // Features end with a dense layer, as on their own they may be in netc's order.
         if draft.shape().len() == 1 {
             let (text, weight, bias) = draft.dense(3);
             draft.then(&text, |x| x.linear(&weight, &bias));
         }
-        // Without weights there is no file whose order counts.
+        // Without weights, there is no file with an axis order.
         if draft.layers == 0 {
             continue;
         }
@@ -290,7 +290,7 @@ fn nets_by_chance_give_what_pytorch_computes_or_are_refused() {
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
-    // Most nets are what people write, and those are taken.
+    // Most of the nets are typical ones, which are accepted.
     assert!(
         equal > 3 * refused && refused > 0 && permuted > 50,
         "{equal} equal, {refused} refused, {permuted} flattened"

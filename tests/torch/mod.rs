@@ -1,5 +1,5 @@
-//! What PyTorch computes, by plain loops over one sample in its own order of axes, (channels, height, width) for an image; and a
-//! file of weights as it writes them. Written after the definitions in PyTorch's documentation of each layer.
+//! A reference for PyTorch: plain loops over one sample in its axis order, (channels, height, width) for an image, and a writer of its
+//! weights files. It follows the definitions in PyTorch's documentation of each layer.
 
 use std::path::Path;
 
@@ -35,7 +35,7 @@ impl Tensor {
         Tensor::new(&self.shape, values)
     }
 
-    /// Channels, and the values of each.
+    /// The number of channels, and of values in each.
     fn channels(&self) -> (usize, usize) {
         (self.shape[0], self.values.len() / self.shape[0])
     }
@@ -145,7 +145,7 @@ impl Tensor {
         out
     }
 
-    /// A function of the values of all channels at one place, `dim=1` of a batch.
+    /// A function of the values of all channels at a position, `dim=1` of a batch.
     pub fn over_channels(&self, function: impl Fn(&mut [f64])) -> Tensor {
         let (channels, each) = self.channels();
         let mut out = self.clone();
@@ -157,7 +157,7 @@ impl Tensor {
         out
     }
 
-    /// The channels (features) from one to before another.
+    /// A range of channels (features).
     pub fn slice(&self, from: usize, to: usize) -> Tensor {
         let (_, each) = self.channels();
         let mut shape = self.shape.clone();
@@ -172,7 +172,7 @@ impl Tensor {
         Tensor::new(&shape, [&self.values[..], &other.values].concat())
     }
 
-    /// An image in netc's order, and anything else as it is.
+    /// An image in netc's order; anything else unchanged.
     pub fn channels_last(&self) -> Tensor {
         if self.shape.len() == 3 { self.permute(&[1, 2, 0]) } else { self.clone() }
     }
@@ -192,7 +192,7 @@ fn places(channels: usize, height: usize, width: usize) -> impl Iterator<Item = 
     (0..channels * height * width).map(move |at| (at / (height * width), at / width % height, at % width))
 }
 
-/// The tensors of a file of weights.
+/// The tensors of a weights file.
 #[derive(Clone, Debug, Default)]
 pub struct State {
     tensors: Vec<(String, Tensor)>,
@@ -200,7 +200,7 @@ pub struct State {
 }
 
 impl State {
-    /// Values from -1 to 1 by chance, rounded as the file has them.
+    /// Random values from -1 to 1, rounded as in the file.
     pub fn random(&mut self, shape: &[usize]) -> Tensor {
         let value = |state: &mut u64| {
             *state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
@@ -210,7 +210,7 @@ impl State {
         Tensor::new(shape, values)
     }
 
-    /// A parameter by chance, which the file has too.
+    /// A random parameter, which is added to the file.
     pub fn parameter(&mut self, name: &str, shape: &[usize]) -> Tensor {
         let tensor = self.random(shape);
         self.set(name, tensor.clone());
@@ -238,7 +238,7 @@ impl State {
             header.insert(name.clone(), entry);
         }
         let mut header = serde_json::to_string(&header).expect("a header");
-        // Of an odd length, so that its first byte is that of no other kind of file.
+        // With an odd length, so that its first byte is not that of another file format.
         header += if header.len().is_multiple_of(2) { " " } else { "" };
         let bytes = [&(header.len() as u64).to_le_bytes(), header.as_bytes(), &data].concat();
         std::fs::write(path, bytes).expect("a file of weights");

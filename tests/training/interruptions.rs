@@ -1,4 +1,4 @@
-//! Runs that are killed, interrupted, or short of room on the disk: what stands there is whole, and the end is the same.
+//! Runs that are killed, interrupted, or run out of disk space: files are intact, and the final result is the same.
 
 use super::program::command;
 use super::{bytes, done, netc, project, stderr};
@@ -11,10 +11,10 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
-/// What training leaves whose bytes do not tell of time.
+/// The files of training that do not contain times.
 const LASTING: [&str; 3] = ["kind.h5", "kind.netb", "kind.run/labels.txt"];
 
-/// A run that came to its end without a break.
+/// An uninterrupted run.
 struct Whole {
     recipe: String,
     files: Vec<Vec<u8>>,
@@ -44,7 +44,7 @@ fn start(folder: &Path, resume: bool) -> Child {
     command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().expect("the program runs")
 }
 
-/// The files that a killed process may leave beside its own: begun, and never given their names.
+/// The temporary files that a killed process may leave behind.
 fn begun(folder: &Path) -> Vec<PathBuf> {
     let inside = |folder: &Path| -> Vec<PathBuf> {
         let list = fs::read_dir(folder).into_iter().flatten().flatten();
@@ -59,13 +59,13 @@ fn cached(folder: &Path) -> u64 {
     list.filter_map(|entry| Some(entry.metadata().ok()?.len())).sum()
 }
 
-/// How many floats the state of a checkpoint has that keeps no best epoch.
+/// The number of floats in the state of a checkpoint without a best epoch.
 fn floats(checkpoint: &[u8]) -> usize {
     let progress = u32::from_le_bytes(checkpoint[12..16].try_into().expect("four bytes")) as usize;
     (checkpoint.len() - progress - 48) / 4
 }
 
-/// Every file is that of one of the runs, whole; what tells of time is whole too.
+/// Every file is intact and equal to that of one of the runs; files with times are intact.
 fn check_files(folder: &TempDir, runs: &[Whole], killed: usize) {
     for (at, name) in LASTING.iter().enumerate() {
         if folder.path().join(name).exists() {
@@ -87,8 +87,8 @@ fn check_files(folder: &TempDir, runs: &[Whole], killed: usize) {
     }
 }
 
-/// Two recipes take turns in one folder, so that each writes over what the other left. Runs are killed at moments of four
-/// kinds, five of each: any time, while the front's features are stored, while a file is written, and behind the weights.
+/// Two recipes alternate in one folder, so that each overwrites the files of the other. Runs are killed at four kinds of moments,
+/// five times each: at any time, while features are stored, while a file is written, and after the weights are written.
 #[test]
 fn a_run_killed_at_any_time_leaves_valid_files_and_resumes_to_the_same_weights() {
     let recipe = "validation = split(0.25)\noptimizer = Momentum(step=0.01)\nepochs = 40\nbatch = 3";
@@ -137,7 +137,7 @@ fn a_run_killed_at_any_time_leaves_valid_files_and_resumes_to_the_same_weights()
                 _ => fs::read(folder.join("kind.h5")).unwrap_or_default() != weights,
             };
             if reached && due.is_none() {
-                // A little later, so that what follows is met at several places.
+                // After a short delay, to hit different moments.
                 let late = [0.0, 1.0, 3.0, 20.0][kind] * chance.unit();
                 due = Some(Instant::now() + Duration::from_secs_f64(late / 1e3));
             }
@@ -159,7 +159,7 @@ fn a_run_killed_at_any_time_leaves_valid_files_and_resumes_to_the_same_weights()
     assert_eq!((killed, ended), (20, true));
 }
 
-/// Ctrl-C ends a run behind the batch that it is at, within an epoch too; it goes on to the same weights and measures.
+/// Ctrl-C ends a run after the current batch, even within an epoch; the resumed run has the same weights and metrics.
 #[cfg(unix)]
 #[test]
 fn an_interrupted_run_resumes_within_the_epoch() {
@@ -174,14 +174,14 @@ fn an_interrupted_run_resumes_within_the_epoch() {
     loop {
         let before = fs::read(folder.join("kind.run/checkpoint")).ok();
         let mut child = start(folder, before.is_some());
-        // The run listens once it writes checkpoints.
+        // Signals are handled once the run writes checkpoints.
         while fs::read(folder.join("kind.run/checkpoint")).ok() == before
             && child.try_wait().expect("a child").is_none()
         {
             std::thread::sleep(Duration::from_micros(200));
         }
         std::thread::sleep(whole.length.mul_f64(0.15 * chance.unit()));
-        // A run that has ended by now is left alone.
+        // The run may have ended already.
         if child.try_wait().expect("a child").is_none() {
             let sent = Command::new("kill").args(["-INT", &child.id().to_string()]).status();
             assert!(sent.expect("the signal is sent").success());
@@ -211,7 +211,7 @@ fn an_interrupted_run_resumes_within_the_epoch() {
     assert_eq!(timeless(&record), timeless(&whole.record));
 }
 
-/// A limit on the size of files stands for a full disk.
+/// A limit on file sizes simulates a full disk.
 #[cfg(unix)]
 #[test]
 fn a_full_disk_is_reported_and_existing_files_stay() {

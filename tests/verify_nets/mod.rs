@@ -1,8 +1,8 @@
-//! Nets on which compiled plans and passes are compared with the f64 reference, by subject.
+//! Nets for comparing compiled plans and passes with the f64 reference, by topic.
 
 #![allow(dead_code)] // Each test file uses some of the tables.
 
-/// Expressions of one subject.
+/// Expressions of one topic.
 pub type Table = &'static [&'static str];
 
 /// All tables.

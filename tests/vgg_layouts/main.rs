@@ -1,5 +1,5 @@
-//! One network in six layouts: the same tensors, the same probabilities. Keras' files are too large for the package, which leaves
-//! these tests out.
+//! One network in six layouts: the same tensors and probabilities. The Keras files are too large for the package, which omits these
+//! tests.
 
 use ndarray::{Array2, Array4, ArrayView1};
 use ndarray_npy::NpzReader;
@@ -17,7 +17,7 @@ use std::sync::Arc;
 
 const NEUPY: &str = "../data/vgg16_tiny/vgg16_neupy.hdf5";
 
-/// Keras' files of the network in `NEUPY`.
+/// The Keras files of the network in `NEUPY`.
 const KERAS: [(&str, Layout); 5] = [
     ("vgg16_keras1.h5", Layout::Keras),
     ("vgg16_keras2.h5", Layout::Keras),
@@ -44,7 +44,7 @@ fn built(weights: PathBuf) -> Result<netc::compile::Build, (Vec<Code>, String)> 
     })
 }
 
-/// NeuPy's name of a layer as Keras writes it.
+/// The Keras name of a layer, from its NeuPy name.
 fn keras_name(neupy: &str) -> String {
     match neupy.strip_prefix("conv").and_then(|rest| rest.split_once('_')) {
         Some((block, layer)) => format!("block{block}_conv{layer}"),

@@ -1,19 +1,19 @@
-//! What can be wrong with a file of arrays, and which array of it is meant.
+//! Errors of array files, and the choice of an array in a file.
 
 use crate::h5::Hdf5Error;
 use std::io;
 use std::path::{Path, PathBuf};
 use thiserror::Error;
 
-/// How many times its stored bytes an array may hold: deflate, which is the tightest of the filters, reaches 1032.
+/// The maximum ratio of uncompressed to stored size: deflate, the strongest of the filters, reaches 1032.
 pub(crate) const MAX_RATIO: u64 = 1100;
 
-/// What an array may take as f32, however few bytes it was compressed to.
+/// The size as f32 up to which an array may be compressed arbitrarily well.
 const FREE_BYTES: u64 = 256 << 20;
-/// And a larger one so many times its stored bytes: what is measured does not compress further.
+/// The maximum ratio for larger arrays: real data does not compress better.
 const FREE_RATIO: u64 = 100;
 
-/// That an array of so many values does not take memory out of proportion to the bytes that it is stored in.
+/// Checks that the size of an array in memory is proportionate to its stored size.
 pub(crate) fn check_density(values: usize, stored: u64) -> Result<(), ArrayErrorKind> {
     let floats = (values as u64).saturating_mul(4);
     match floats > FREE_BYTES.max(stored.saturating_mul(FREE_RATIO)) {
@@ -31,7 +31,7 @@ pub struct ArrayError {
     pub error: ArrayErrorKind,
 }
 
-/// What is wrong with an array file, or with what is asked of it.
+/// What is wrong with an array file, or with the request.
 #[derive(Debug, Error)]
 pub enum ArrayErrorKind {
     #[error("no such file")]
@@ -42,36 +42,35 @@ pub enum ArrayErrorKind {
     Io(#[source] io::Error),
     #[error("not an array, but {looks_like}; arrays are .npy, .npz or HDF5")]
     NotAnArray { looks_like: &'static str },
-    #[error("{found}, where {wanted} is wanted")]
-    OtherFormat { found: &'static str, wanted: &'static str },
+    #[error("it is {found}, not {expected}")]
+    OtherFormat { found: &'static str, expected: &'static str },
     #[error("truncated: the file ends before the array does")]
     Short,
     #[error("truncated: its shape needs {declared} bytes, the file has {available}")]
     Truncated { declared: u64, available: u64 },
     #[error("damaged: {0}")]
     Damaged(String),
-    #[error("it holds {found}; numbers that become f32 are wanted")]
+    #[error("it contains {found} instead of numbers")]
     Type { found: String },
-    #[error("it claims {declared} bytes from {stored} stored ones, which no compression reaches")]
+    #[error("it claims to expand {stored} bytes to {declared}, which no compression achieves")]
     Bomb { declared: u64, stored: u64 },
     #[error("{0}")]
     Hdf5(#[source] Hdf5Error),
     #[error(
-        "its {floats} bytes as f32 come from {stored} stored ones; beyond {} MiB, no more than {FREE_RATIO} times the stored \
-         bytes are taken",
+        "it expands {stored} bytes to {floats} as f32; above {} MiB, the limit is {FREE_RATIO} times the stored size",
         FREE_BYTES >> 20
     )]
     TooDense { floats: u64, stored: u64 },
-    #[error("its {bytes} bytes do not fit into memory")]
+    #[error("its {bytes} bytes do not fit in memory")]
     Memory { bytes: u64 },
-    #[error("no array `{name}` in it; it holds {}", listed(available))]
+    #[error("it has no array `{name}`; available: {}", listed(available))]
     NoSuchArray { name: String, available: Vec<String> },
-    #[error("several arrays are in it, name one of {}", listed(available))]
+    #[error("it has several arrays; name one of {}", listed(available))]
     SeveralArrays { available: Vec<String> },
-    #[error("a .npy file holds one array without a name")]
+    #[error("a .npy file contains a single array without a name")]
     OneArray,
-    #[error("the ending of an array file is .npy, .npz, .h5 or .hdf5")]
-    UnknownEnding,
+    #[error("the extension of an array file must be .npy, .npz, .h5 or .hdf5")]
+    UnknownExtension,
     #[error("array `{name}`: {error}")]
     In {
         name: String,
@@ -107,23 +106,23 @@ pub struct ArrayInfo {
     pub shape: Vec<usize>,
 }
 
-/// Names the file of what is wrong.
+/// Adds the path to an error.
 pub(crate) fn at<T>(path: &Path, work: impl FnOnce() -> Result<T, ArrayErrorKind>) -> Result<T, ArrayError> {
     work().map_err(|error| ArrayError { path: path.to_owned(), error })
 }
 
-/// Names the array of what is wrong.
+/// Adds the name of the array to an error.
 pub(crate) fn within<T>(name: &str, result: Result<T, ArrayErrorKind>) -> Result<T, ArrayErrorKind> {
     result.map_err(|error| ArrayErrorKind::In { name: name.to_owned(), error: Box::new(error) })
 }
 
-/// The array that is meant: the named one, or the only one.
+/// The name of the array to read: the given one, or the only one.
 pub(crate) fn choose(name: Option<&str>, mut available: Vec<String>) -> Result<String, ArrayErrorKind> {
     match (name, available.len()) {
         (Some(name), _) if available.iter().any(|known| known == name) => Ok(name.to_owned()),
         (Some(name), _) => Err(ArrayErrorKind::NoSuchArray { name: name.to_owned(), available }),
         (None, 1) => Ok(available.remove(0)),
-        (None, 0) => Err(ArrayErrorKind::Damaged("it holds no array".to_owned())),
+        (None, 0) => Err(ArrayErrorKind::Damaged("it contains no arrays".to_owned())),
         (None, _) => Err(ArrayErrorKind::SeveralArrays { available }),
     }
 }

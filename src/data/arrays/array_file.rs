@@ -1,4 +1,4 @@
-//! Arrays from and to files: `.npy`, `.npz` and HDF5, always as f32 in C order.
+//! Array files: `.npy`, `.npz` and HDF5, always as f32 in C order.
 
 use super::array_error::{ArrayError, ArrayErrorKind, ArrayInfo, at};
 use super::hdf5_arrays;
@@ -15,7 +15,7 @@ use std::path::Path;
 
 pub use super::array_write::{write, write_hdf5, write_npy, write_npz};
 
-/// The formats, told from the file's beginning.
+/// The formats, which are detected from the first bytes of a file.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Format {
     Npy,
@@ -33,7 +33,7 @@ impl Format {
     }
 }
 
-/// The array called `name` in the file at `path`; without a name, its only one. The format is told from the content.
+/// The array `name` in the file at `path`; without a name, its only one. The format is detected from the content.
 pub fn read(path: &Path, name: Option<&str>) -> Result<ArrayD<f32>, ArrayError> {
     at(path, || match (format(path)?, name) {
         (Format::Npy, None) => npy_file(path),
@@ -43,9 +43,9 @@ pub fn read(path: &Path, name: Option<&str>) -> Result<ArrayD<f32>, ArrayError> 
     })
 }
 
-/// The array called `name` (without a name, the only one) as a table of its rows; `None` where it is a single number. Up to
-/// `kept` bytes it is read whole, else its rows are read from the file when they are asked for, where they stand in it one
-/// after the other: in a `.npy` file in C order, or in HDF5 as f32 without chunks. Others are read whole.
+/// The array `name` (without a name, the only one) as a table of its rows; `None` if it is a scalar. An array of more than
+/// `kept` bytes whose rows are contiguous in the file, that is in a `.npy` file in C order or in HDF5 as f32 without chunks, is
+/// read row by row on demand. Other arrays are read completely.
 pub fn table(path: &Path, name: Option<&str>, kept: u64) -> Result<Option<Table>, ArrayError> {
     let found = at(path, || match (format(path)?, name) {
         (Format::Npy, None) => npy_rows(path, kept),
@@ -58,7 +58,7 @@ pub fn table(path: &Path, name: Option<&str>, kept: u64) -> Result<Option<Table>
     }
 }
 
-/// The rows of a `.npy` file, where they can be read from it one by one and are over `kept` bytes.
+/// The rows of a `.npy` file, if they are more than `kept` bytes and can be read one by one.
 fn npy_rows(path: &Path, kept: u64) -> Result<Option<Table>, ArrayErrorKind> {
     let (mut reader, length) = open(path)?;
     let header = Header::read(&mut reader)?;
@@ -73,7 +73,7 @@ fn npy_rows(path: &Path, kept: u64) -> Result<Option<Table>, ArrayErrorKind> {
     Ok(Some(Table::of_file(file, sizes.to_vec(), *rows)))
 }
 
-/// The arrays in the file at `path`, in its order, without their values.
+/// The arrays in the file at `path`, in file order, without their values.
 pub fn list(path: &Path) -> Result<Vec<ArrayInfo>, ArrayError> {
     at(path, || match format(path)? {
         Format::Npy => {
@@ -85,20 +85,20 @@ pub fn list(path: &Path) -> Result<Vec<ArrayInfo>, ArrayError> {
     })
 }
 
-/// The array of a `.npy` file: booleans, integers and floats of any size and byte order become f32, Fortran order
-/// becomes C order.
+/// The array of a `.npy` file: booleans, integers and floats of any size and byte order are converted to f32, Fortran
+/// order to C order.
 pub fn read_npy(path: &Path) -> Result<ArrayD<f32>, ArrayError> {
-    at(path, || wanted(path, Format::Npy).and_then(|()| npy_file(path)))
+    at(path, || check_format(path, Format::Npy).and_then(|()| npy_file(path)))
 }
 
 /// The array `name` of a `.npz` file (stored or deflated, as `savez` and `savez_compressed` write).
 pub fn read_npz(path: &Path, name: &str) -> Result<ArrayD<f32>, ArrayError> {
-    at(path, || wanted(path, Format::Npz).and_then(|()| Npz::new(open(path)?.0)?.read(Some(name))))
+    at(path, || check_format(path, Format::Npz).and_then(|()| Npz::new(open(path)?.0)?.read(Some(name))))
 }
 
 /// The dataset `name` of an HDF5 file, by its path from the root: `x` or `group/x`.
 pub fn read_hdf5(path: &Path, name: &str) -> Result<ArrayD<f32>, ArrayError> {
-    at(path, || wanted(path, Format::Hdf5).and_then(|()| hdf5_arrays::read(path, Some(name))))
+    at(path, || check_format(path, Format::Hdf5).and_then(|()| hdf5_arrays::read(path, Some(name))))
 }
 
 fn open(path: &Path) -> Result<(BufReader<File>, u64), ArrayErrorKind> {
@@ -120,11 +120,11 @@ fn format(path: &Path) -> Result<Format, ArrayErrorKind> {
     }
 }
 
-/// Refuses a file of another format than the caller named.
-fn wanted(path: &Path, wanted: Format) -> Result<(), ArrayErrorKind> {
+/// Checks that a file has the expected format.
+fn check_format(path: &Path, expected: Format) -> Result<(), ArrayErrorKind> {
     match format(path)? {
-        found if found == wanted => Ok(()),
-        found => Err(ArrayErrorKind::OtherFormat { found: found.in_words(), wanted: wanted.in_words() }),
+        found if found == expected => Ok(()),
+        found => Err(ArrayErrorKind::OtherFormat { found: found.in_words(), expected: expected.in_words() }),
     }
 }
 
@@ -159,7 +159,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_written_is_read() {
+    fn written_arrays_are_read_back() {
         for shape in [&[][..], &[0, 3], &[5], &[3, 4, 2]] {
             let (x, y) = (counting(shape), counting(&[2, 3]));
             let turned = y.t();
@@ -175,9 +175,9 @@ mod tests {
                 assert_eq!(infos[0], ArrayInfo { name: "x".to_owned(), shape: shape.to_vec() });
                 assert_eq!(infos[1], ArrayInfo { name: "in/y".to_owned(), shape: vec![3, 2] });
                 let several = error_text(read(&path, None));
-                assert!(several.starts_with("several arrays are in it, name one of `"), "{several}");
+                assert!(several.starts_with("it has several arrays; name one of `"), "{several}");
                 let none = error_text(read(&path, Some("z")));
-                assert!(none.starts_with("no array `z` in it; it holds `"), "{none}");
+                assert!(none.starts_with("it has no array `z`; available: `"), "{none}");
             }
         }
     }
@@ -199,7 +199,7 @@ mod tests {
         let whole = fs::read(&path).unwrap();
         fs::write(&path, &whole[..whole.len() - 1]).unwrap();
         assert_eq!(error_text(table(&path, None, 0)), "truncated: its shape needs 4 bytes, the file has 3");
-        // Other numbers are converted as they are read.
+        // Other element types are converted on reading.
         let bytes = [
             b"\x93NUMPY\x01\0\x3e\0{'descr': '>i2', 'fortran_order': False, 'shape': (2, 2), }  \n".as_slice(),
             &[0, 1, 0, 2, 0, 3, 255, 255],
@@ -212,7 +212,7 @@ mod tests {
     }
 
     #[test]
-    fn other_files_are_named() {
+    fn other_files_are_identified() {
         let folder = TempDir::new().unwrap();
         let path = folder.path().join("x.npy");
         assert_eq!(error_text(read(&path, None)), "no such file");
@@ -220,14 +220,14 @@ mod tests {
         fs::write(&path, "1 2 3").unwrap();
         assert_eq!(error_text(list(&path)), "not an array, but text; arrays are .npy, .npz or HDF5");
         write_npz(&path, &[("x", counting(&[2]).view())]).unwrap();
-        assert_eq!(error_text(read_npy(&path)), "a .npz file, where a .npy file is wanted");
+        assert_eq!(error_text(read_npy(&path)), "it is a .npz file, not a .npy file");
         assert_eq!(read(&path, None).unwrap(), counting(&[2]));
         let error = read_hdf5(&path, "x").unwrap_err();
         assert_eq!(error.to_string(), format!("{}: {}", path.display(), error.error));
     }
 
     #[test]
-    fn cut_anywhere_it_is_an_error() {
+    fn truncated_files_are_errors() {
         for name in ["x.npy", "x.npz", "x.h5"] {
             let (_folder, path) = written(name, &[("x", counting(&[40, 5]).view())]);
             let whole = fs::read(&path).unwrap();
@@ -238,9 +238,9 @@ mod tests {
         }
     }
 
-    /// Of HDF5 only what follows the signature at random: its own library answers for mutations of real files.
+    /// For HDF5, only random bytes after the signature: mutations of real files are tested in `h5`.
     #[test]
-    fn any_bytes_are_answered() {
+    fn arbitrary_bytes_do_not_panic() {
         let (_folder, path) = written("x.npz", &[("x", counting(&[3]).view()), ("y", counting(&[2]).view())]);
         let whole = fs::read(&path).unwrap();
         let mut rng = SeededRng::new([0; 4]);
@@ -252,7 +252,7 @@ mod tests {
                 bytes[at] = random(256) as u8;
             }
             if let Ok(array) = Npz::new(io::Cursor::new(&bytes)).and_then(|mut npz| npz.read(Some("x"))) {
-                assert_eq!(array, counting(&[3]), "the checksum finds every change, round {round}");
+                assert_eq!(array, counting(&[3]), "the checksum detects every change, round {round}");
             }
         }
         for length in 0..60 {
@@ -274,10 +274,10 @@ mod tests {
         let mut bytes = archive.finish().unwrap().into_inner();
         let honest = Npz::new(io::Cursor::new(&bytes)).unwrap().read(Some("x")).unwrap();
         assert_eq!(honest.len(), 100_000);
-        // The size that the directory claims, 24 bytes into its entry, made larger.
+        // Increase the size in the directory, at offset 24 of its entry.
         let entry = bytes.windows(4).position(|window| window == b"PK\x01\x02").unwrap();
         bytes[entry + 24..entry + 28].copy_from_slice(&0x7fff_ffffu32.to_le_bytes());
         let error = Npz::new(io::Cursor::new(&bytes)).and_then(|mut npz| npz.read(None)).unwrap_err().to_string();
-        assert!(error.starts_with("array `x`: it claims 2147483647 bytes from "), "{error}");
+        assert!(error.starts_with("array `x`: it claims to expand "), "{error}");
     }
 }

@@ -1,4 +1,4 @@
-//! Writing of array files, all or nothing.
+//! Writing array files, atomically.
 
 use super::array_error::{ArrayError, ArrayErrorKind, at};
 use super::{hdf5_arrays, npy, npz};
@@ -8,11 +8,11 @@ use std::fs;
 use std::io::{BufWriter, Write};
 use std::path::Path;
 
-/// Writes the named arrays to `path`, in the format of its ending: `.npy` (one array, its name is not stored), `.npz`,
+/// Writes the named arrays to `path`, in the format of its extension: `.npy` (one array, without its name), `.npz`,
 /// `.h5` or `.hdf5`.
 ///
-/// As all writers here: the values go to a temporary file in the same folder, are flushed to the disk, and take the
-/// name `path` at once; on an error what was at `path` stays and the temporary file goes.
+/// Like all writers here, it writes a temporary file in the same folder, syncs it to disk and renames it to `path`; on an
+/// error, an existing file at `path` is unchanged and the temporary file is removed.
 pub fn write(path: &Path, arrays: &[(&str, ArrayViewD<f32>)]) -> Result<(), ArrayError> {
     let ending = path.extension().and_then(|ending| ending.to_str()).map(str::to_ascii_lowercase);
     match (ending.as_deref(), arrays) {
@@ -20,11 +20,11 @@ pub fn write(path: &Path, arrays: &[(&str, ArrayViewD<f32>)]) -> Result<(), Arra
         (Some("npy"), _) => at(path, || Err(ArrayErrorKind::OneArray)),
         (Some("npz"), arrays) => write_npz(path, arrays),
         (Some("h5" | "hdf5"), arrays) => write_hdf5(path, arrays),
-        _ => at(path, || Err(ArrayErrorKind::UnknownEnding)),
+        _ => at(path, || Err(ArrayErrorKind::UnknownExtension)),
     }
 }
 
-/// Writes a `.npy` file (`<f4`, C order), whole or not at all.
+/// Writes a `.npy` file (`<f4`, C order), atomically.
 pub fn write_npy(path: &Path, array: ArrayViewD<f32>) -> Result<(), ArrayError> {
     at(path, || {
         replace(path, |file| {
@@ -34,7 +34,7 @@ pub fn write_npy(path: &Path, array: ArrayViewD<f32>) -> Result<(), ArrayError> 
     })
 }
 
-/// Writes a `.npz` file (stored, not compressed), whole or not at all. Names are to be different.
+/// Writes a `.npz` file (uncompressed), atomically. Names must be unique.
 pub fn write_npz(path: &Path, arrays: &[(&str, ArrayViewD<f32>)]) -> Result<(), ArrayError> {
     at(path, || {
         replace(path, |file| {
@@ -44,12 +44,12 @@ pub fn write_npz(path: &Path, arrays: &[(&str, ArrayViewD<f32>)]) -> Result<(), 
     })
 }
 
-/// Writes an HDF5 file (contiguous f32 datasets; a `/` in a name makes groups), whole or not at all.
+/// Writes an HDF5 file (contiguous f32 datasets; a `/` in a name creates groups), atomically.
 pub fn write_hdf5(path: &Path, arrays: &[(&str, ArrayViewD<f32>)]) -> Result<(), ArrayError> {
     at(path, || replace(path, |file| file.by_name(|path| hdf5_arrays::write(path, arrays))))
 }
 
-/// Lets `fill` write a file beside `path`, then gives it that name.
+/// Lets `fill` write a temporary file, then renames it to `path`.
 fn replace(
     path: &Path,
     fill: impl FnOnce(&mut PendingFile) -> Result<(), ArrayErrorKind>,
@@ -77,13 +77,13 @@ mod tests {
     }
 
     #[test]
-    fn a_failure_leaves_what_was_there() {
+    fn a_failure_leaves_the_old_file() {
         let folder = TempDir::new().unwrap();
         let (old, new) = (ArrayD::zeros(IxDyn(&[2])), ArrayD::ones(IxDyn(&[3])));
         for name in ["a.npz", "a.h5"] {
             let path = folder.path().join(name);
             write(&path, &[("x", old.view())]).unwrap();
-            // Two arrays cannot have one name: the first was already written when it shows.
+            // Duplicate names are detected after the first array was written.
             assert!(write(&path, &[("x", new.view()), ("x", new.view())]).is_err(), "{name}");
             assert_eq!(read(&path, Some("x")).unwrap(), old);
             write(&path, &[("x", new.view())]).unwrap();
@@ -93,16 +93,16 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_written_is_told() {
+    fn write_errors() {
         let folder = TempDir::new().unwrap();
         let array = ArrayD::<f32>::zeros(IxDyn(&[2]));
         let error = |name: &str, arrays: &[(&str, ArrayViewD<f32>)]| {
             write(&folder.path().join(name), arrays).unwrap_err().error.to_string()
         };
         let one = [("x", array.view())];
-        assert_eq!(error("x.txt", &one), "the ending of an array file is .npy, .npz, .h5 or .hdf5");
-        assert_eq!(error("x", &one), "the ending of an array file is .npy, .npz, .h5 or .hdf5");
-        assert_eq!(error("x.npy", &[]), "a .npy file holds one array without a name");
+        assert_eq!(error("x.txt", &one), "the extension of an array file must be .npy, .npz, .h5 or .hdf5");
+        assert_eq!(error("x", &one), "the extension of an array file must be .npy, .npz, .h5 or .hdf5");
+        assert_eq!(error("x.npy", &[]), "a .npy file contains a single array without a name");
         assert!(error("no/such/folder/x.npy", &one).contains("No such file"));
         fs::create_dir(folder.path().join("taken.npy")).unwrap();
         assert_eq!(error("taken.npy", &one), "not a regular file");
@@ -110,7 +110,7 @@ mod tests {
     }
 
     #[test]
-    fn the_same_arrays_give_the_same_bytes() {
+    fn writing_is_deterministic() {
         let folder = TempDir::new().unwrap();
         let array = ArrayD::<f32>::ones(IxDyn(&[2, 3]));
         for ending in ["npy", "npz", "h5"] {
@@ -124,7 +124,7 @@ mod tests {
 
     #[cfg(unix)]
     #[test]
-    fn links_are_followed_and_devices_left_alone() {
+    fn links_are_followed_and_devices_refused() {
         use std::os::unix::fs::{PermissionsExt, symlink};
         let folder = TempDir::new().unwrap();
         let (file, link) = (folder.path().join("x.npy"), folder.path().join("link.npy"));

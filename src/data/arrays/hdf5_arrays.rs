@@ -1,4 +1,4 @@
-//! Arrays in HDF5 files, by the dataset's path from the root.
+//! Arrays in HDF5 files, by the path of the dataset from the root.
 
 use super::array_error::{ArrayErrorKind, ArrayInfo, choose};
 use crate::data::samples::table::{RowFile, Table};
@@ -8,7 +8,7 @@ use ndarray::{ArrayD, ArrayViewD, IxDyn};
 use std::fs;
 use std::path::Path;
 
-/// The dataset `name`, or without a name the only one in the file.
+/// The dataset `name`; without a name, the only one in the file.
 pub fn read(path: &Path, name: Option<&str>) -> Result<ArrayD<f32>, ArrayErrorKind> {
     let file = File::open(path)?;
     let dataset = named(&file, name)?;
@@ -16,8 +16,8 @@ pub fn read(path: &Path, name: Option<&str>) -> Result<ArrayD<f32>, ArrayErrorKi
     ArrayD::from_shape_vec(IxDyn(dataset.shape()), values).map_err(|error| ArrayErrorKind::Damaged(error.to_string()))
 }
 
-/// The rows of the dataset that [`read`] gives, where they can be read from the file one by one and are over `kept` bytes:
-/// contiguous, as little-endian f32.
+/// The rows of the dataset that [`read`] returns, if they are more than `kept` bytes and can be read one by one, as
+/// contiguous little-endian f32.
 pub fn rows(path: &Path, name: Option<&str>, kept: u64) -> Result<Option<Table>, ArrayErrorKind> {
     let file = File::open(path)?;
     let dataset = named(&file, name)?;
@@ -35,7 +35,7 @@ pub fn rows(path: &Path, name: Option<&str>, kept: u64) -> Result<Option<Table>,
     Ok(Some(Table::of_file(file, sizes.to_vec(), *rows)))
 }
 
-/// The dataset that is meant.
+/// The dataset `name`, or the only one.
 fn named(file: &File, name: Option<&str>) -> Result<Dataset, ArrayErrorKind> {
     if let Some(name) = name
         && file.kind(name)? == Some(Kind::Dataset)
@@ -46,7 +46,7 @@ fn named(file: &File, name: Option<&str>) -> Result<Dataset, ArrayErrorKind> {
     Ok(file.dataset(&name)?)
 }
 
-/// The datasets of numbers in the file with their shapes, sorted by their paths.
+/// The numeric datasets in the file with their shapes, sorted by path.
 pub fn list(path: &Path) -> Result<Vec<ArrayInfo>, ArrayErrorKind> {
     let file = File::open(path)?;
     let mut found = Vec::new();
@@ -60,7 +60,7 @@ pub fn list(path: &Path) -> Result<Vec<ArrayInfo>, ArrayErrorKind> {
     Ok(found)
 }
 
-/// Writes the named arrays, contiguous, as little-endian f32; a `/` in a name makes groups.
+/// Writes the named arrays, contiguous, as little-endian f32; a `/` in a name creates groups.
 pub fn write(path: &Path, arrays: &[(&str, ArrayViewD<f32>)]) -> Result<(), ArrayErrorKind> {
     let mut file = h5::writer(path, Backend::DEFAULT)?;
     for (name, array) in arrays {
@@ -95,7 +95,7 @@ mod tests {
         }
         assert_eq!(read_hdf5(&path, "types/bool").unwrap(), array![0.0, 1.0].into_dyn());
         assert_eq!(list(&path).unwrap().len(), 65);
-        // Only what stands in the file as f32, one row after the other, is read from it row by row.
+        // Only contiguous rows of f32 are read from the file row by row.
         for (name, kept) in [("types/little_f4", false), ("types/big_f4", true), ("packed/gzip", true)] {
             assert_eq!(table(&path, Some(name), 0).unwrap().unwrap().is_kept(), kept, "{name}");
         }
@@ -104,9 +104,9 @@ mod tests {
         assert_eq!(found.take(&[1]).into_values().unwrap(), [5.0, 6.0, 7.0, 8.0, 9.0]);
     }
 
-    /// Arrays of a stranger once followed every link, and gave the bytes of the files that external storage names.
+    /// An earlier version followed every link, and returned the bytes of files named by external storage.
     #[test]
-    fn the_files_of_strangers_are_refused() {
+    fn malicious_files_are_refused() {
         let refused = |file: &str, name: &str, refusal: &str| {
             let path = data(file);
             let errors = [
@@ -122,9 +122,9 @@ mod tests {
         refused("elsewhere.h5", "soft", "`/soft` is refused: it is a soft link");
         refused("elsewhere.h5", "external", "`/external` is refused: it is an external link");
         refused("elsewhere.h5", "virtual", "`/virtual` is refused: it is a virtual dataset");
-        refused("elsewhere.h5", "text", "`/text` holds text, where numbers are expected");
+        refused("elsewhere.h5", "text", "`/text` contains text where numbers are expected");
         refused("elsewhere.h5", "lzf", "`/lzf` is refused: it is compressed by filter 32000");
-        refused("sizes.h5", "unwritten", "`/unwritten` is cut short: it declares 4000 bytes");
+        refused("sizes.h5", "unwritten", "`/unwritten` is truncated: it declares 4000 bytes");
         refused("sizes.h5", "bomb", "`/bomb` is too large: it declares 400000000 bytes");
         refused("damaged_heap.h5", "x", "`/average-pooling-4` is damaged");
         refused("shared_groups.h5", "x", "`/z/n0` is refused: it is a second link to the group `/layers/m_0`");

@@ -1,4 +1,4 @@
-//! Arrays from and to files.
+//! Reading and writing array files.
 
 pub(crate) mod array_error;
 pub mod array_file;

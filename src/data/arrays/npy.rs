@@ -1,4 +1,4 @@
-//! The bytes of NumPy's `.npy` format (NEP 1): a magic, a version, a header that is a Python dictionary, the values.
+//! NumPy's `.npy` format (NEP 1): magic bytes, a version, a header that is a Python dictionary, the values.
 
 use super::array_error::ArrayErrorKind;
 use super::numpy_types::parse;
@@ -8,12 +8,12 @@ use ndarray::{ArrayD, ArrayViewD, IxDyn, ShapeBuilder};
 use std::cmp::Ordering;
 use std::io::{self, Read, Write};
 
-/// Headers that are longer than this are not of arrays of numbers.
+/// Headers of numeric arrays are not longer than this.
 const MAX_HEADER: usize = 64 << 10;
-/// NumPy's own limit.
+/// The limit of NumPy.
 const MAX_DIMENSIONS: usize = 64;
 
-/// What the header says, and how many bytes it takes with everything before the values.
+/// The header; `length` is the offset of the values.
 #[derive(Debug, PartialEq)]
 pub struct Header {
     pub element: Element,
@@ -23,7 +23,7 @@ pub struct Header {
 }
 
 impl Header {
-    /// Reads the header and nothing after it.
+    /// Reads the header and nothing else.
     pub fn read(reader: &mut impl Read) -> Result<Self, ArrayErrorKind> {
         let mut start = [0; 8];
         fill(reader, &mut start)?;
@@ -41,7 +41,7 @@ impl Header {
                 fill(reader, &mut length)?;
                 (12, u32::from_le_bytes(length) as usize)
             }
-            version => return Err(ArrayErrorKind::Damaged(format!("format version {version} is not known"))),
+            version => return Err(ArrayErrorKind::Damaged(format!("unknown format version {version}"))),
         };
         if length > MAX_HEADER {
             return Err(ArrayErrorKind::Damaged(format!("its header claims {length} bytes")));
@@ -49,13 +49,13 @@ impl Header {
         let mut text = vec![0; length];
         fill(reader, &mut text)?;
         let text =
-            std::str::from_utf8(&text).map_err(|_| ArrayErrorKind::Damaged("its header is no text".to_owned()))?;
+            std::str::from_utf8(&text).map_err(|_| ArrayErrorKind::Damaged("its header is not text".to_owned()))?;
         Self::parse(text, (prefix + length) as u64)
     }
 
     /// Parses `{'descr': '<f4', 'fortran_order': False, 'shape': (2, 3), }`.
     fn parse(text: &str, length: u64) -> Result<Self, ArrayErrorKind> {
-        let damaged = || ArrayErrorKind::Damaged("its header is not what NumPy writes".to_owned());
+        let damaged = || ArrayErrorKind::Damaged("its header is invalid".to_owned());
         let (mut element, mut fortran, mut shape) = (None, None, None);
         let mut rest = text.trim().strip_prefix('{').and_then(|x| x.strip_suffix('}')).ok_or_else(damaged)?.trim();
         while !rest.is_empty() {
@@ -94,12 +94,12 @@ impl Header {
         }
     }
 
-    /// How many values the shape says.
+    /// The number of values of the shape.
     pub fn count(&self) -> Result<usize, ArrayErrorKind> {
         checked_count(&self.shape)
     }
 
-    /// How many values the shape says, where exactly their bytes are there: `available` behind the header.
+    /// The number of values of the shape, if they take exactly the `available` bytes after the header.
     pub fn count_in(&self, available: u64) -> Result<usize, ArrayErrorKind> {
         let count = self.count()?;
         let declared = count as u64 * self.element.size() as u64;
@@ -114,13 +114,13 @@ impl Header {
     }
 }
 
-/// The product of the sizes, where it and its bytes as f32 can be counted at all.
+/// The product of the sizes, unless it or its size as f32 overflows.
 pub fn checked_count(shape: &[usize]) -> Result<usize, ArrayErrorKind> {
-    // ndarray wants the product without zeros to be countable too.
+    // ndarray requires that the product without zeros does not overflow either.
     let product = shape.iter().filter(|&&size| size != 0).try_fold(1usize, |product, &size| product.checked_mul(size));
     match product {
         Some(product) if product <= isize::MAX as usize / 8 => Ok(if shape.contains(&0) { 0 } else { product }),
-        _ => Err(ArrayErrorKind::Damaged(format!("its shape {shape:?} cannot be"))),
+        _ => Err(ArrayErrorKind::Damaged(format!("its shape {shape:?} is impossible"))),
     }
 }
 
@@ -142,8 +142,8 @@ fn sizes(list: &str) -> Option<Vec<usize>> {
     sizes.filter(|sizes| sizes.len() <= MAX_DIMENSIONS)
 }
 
-/// The values after the header, as f32 in C order. `available` bytes are there: anything else than what the shape says
-/// is an error, before memory is taken.
+/// The values after the header, as f32 in C order. It is an error, before any allocation, if the shape does not take exactly
+/// the `available` bytes.
 pub fn read_values(reader: &mut impl Read, header: &Header, available: u64) -> Result<ArrayD<f32>, ArrayErrorKind> {
     let count = header.count_in(available)?;
     let declared = count as u64 * header.element.size() as u64;
@@ -163,7 +163,7 @@ pub fn read_values(reader: &mut impl Read, header: &Header, available: u64) -> R
     Ok(if array.is_standard_layout() { array } else { array.as_standard_layout().into_owned() })
 }
 
-/// Writes the array as version 1.0, `<f4`, C order; the values start at a multiple of 64, as NumPy's do.
+/// Writes the array as version 1.0, `<f4`, C order; the values start at a multiple of 64, as in NumPy.
 pub fn write(writer: &mut impl Write, array: &ArrayViewD<f32>) -> io::Result<()> {
     let sizes: Vec<String> = array.shape().iter().map(|size| format!("{size},")).collect();
     let shape = match sizes.as_slice() {
@@ -189,11 +189,11 @@ pub fn write(writer: &mut impl Write, array: &ArrayViewD<f32>) -> io::Result<()>
     writer.write_all(&buffer)
 }
 
-/// `read_exact`, whose early end is an error of the file.
+/// `read_exact`, with the end of the file as an error about its content.
 fn fill(reader: &mut impl Read, bytes: &mut [u8]) -> Result<(), ArrayErrorKind> {
     reader.read_exact(bytes).map_err(|error| match error.kind() {
         io::ErrorKind::UnexpectedEof => ArrayErrorKind::Short,
-        // What zip and deflate say of damaged data.
+        // Errors of zip and deflate about damaged data.
         io::ErrorKind::InvalidData | io::ErrorKind::InvalidInput => ArrayErrorKind::Damaged(error.to_string()),
         _ => ArrayErrorKind::Io(error),
     })
@@ -218,13 +218,13 @@ mod tests {
     }
 
     #[test]
-    fn headers_as_they_are_found() {
-        let wanted = Header { element: parse("<f4").unwrap(), fortran: true, shape: vec![2, 3], length: 0 };
+    fn header_variants() {
+        let expected = Header { element: parse("<f4").unwrap(), fortran: true, shape: vec![2, 3], length: 0 };
         for text in [
             "{'descr': '<f4', 'fortran_order': True, 'shape': (2, 3), }    \n",
             "{\"shape\":(2L,3L),\"fortran_order\":True,\"descr\":\"<f4\"}",
         ] {
-            assert_eq!(Header::parse(text, 0).unwrap(), wanted);
+            assert_eq!(Header::parse(text, 0).unwrap(), expected);
         }
         for (shape, sizes) in [("()", vec![]), ("(5,)", vec![5]), ("(0, 4)", vec![0, 4])] {
             let text = format!("{{'descr': '<f4', 'fortran_order': False, 'shape': {shape}}}");
@@ -238,33 +238,32 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_is_told() {
-        let wanted = "numbers that become f32 are wanted";
-        assert_eq!(error("'|O'", "(1,)", b""), format!("it holds Python objects (|O); {wanted}"));
-        assert_eq!(error("'<U5'", "(1,)", b""), format!("it holds text (<U5); {wanted}"));
-        assert_eq!(error("'<c8'", "(1,)", b""), format!("it holds complex numbers (<c8); {wanted}"));
-        assert_eq!(error("'<f3'", "(1,)", b""), format!("it holds an unknown type (<f3); {wanted}"));
-        assert_eq!(error("[('a', '<f4')]", "(1,)", b""), format!("it holds records (a structured dtype); {wanted}"));
+    fn errors_of_damaged_files() {
+        assert_eq!(error("'|O'", "(1,)", b""), "it contains Python objects (|O) instead of numbers");
+        assert_eq!(error("'<U5'", "(1,)", b""), "it contains text (<U5) instead of numbers");
+        assert_eq!(error("'<c8'", "(1,)", b""), "it contains complex numbers (<c8) instead of numbers");
+        assert_eq!(error("'<f3'", "(1,)", b""), "it contains an unknown type (<f3) instead of numbers");
+        assert_eq!(error("[('a', '<f4')]", "(1,)", b""), "it contains records (a structured dtype) instead of numbers");
         let four = [0; 16];
         assert_eq!(error("'<f4'", "(5,)", &four), "truncated: its shape needs 20 bytes, the file has 16");
         assert_eq!(error("'<f4'", "(3,)", &four), "damaged: 4 bytes follow the values of its shape [3]");
         let bomb = "truncated: its shape needs 4000000000000 bytes, the file has 16";
         assert_eq!(error("'<f4'", "(1000000, 1000000)", &four), bomb);
-        assert!(error("'<f4'", "(0, 99999999999, 99999999999)", b"").ends_with("cannot be"));
-        assert!(error("'<f4'", "(99999999999, 99999999999)", b"").ends_with("cannot be"));
-        assert_eq!(error("'<f4'", "(-1,)", b""), "damaged: its header is not what NumPy writes");
+        assert!(error("'<f4'", "(0, 99999999999, 99999999999)", b"").ends_with("is impossible"));
+        assert!(error("'<f4'", "(99999999999, 99999999999)", b"").ends_with("is impossible"));
+        assert_eq!(error("'<f4'", "(-1,)", b""), "damaged: its header is invalid");
         assert_eq!(
             read(b"GIF89a..").unwrap_err().to_string(),
             "not an array, but a GIF; arrays are .npy, .npz or HDF5"
         );
         assert_eq!(read(b"\x93NUM").unwrap_err().to_string(), "truncated: the file ends before the array does");
-        assert_eq!(read(b"\x93NUMPY\x09\0").unwrap_err().to_string(), "damaged: format version 9 is not known");
+        assert_eq!(read(b"\x93NUMPY\x09\0").unwrap_err().to_string(), "damaged: unknown format version 9");
         let huge = [MAGIC, &[2, 0, 255, 255, 255, 255]].concat();
         assert_eq!(read(&huge).unwrap_err().to_string(), "damaged: its header claims 4294967295 bytes");
     }
 
     #[test]
-    fn columns_first_become_rows_first() {
+    fn fortran_order_is_converted() {
         let header = "{'descr': '|u1', 'fortran_order': True, 'shape': (2, 3), }\n";
         let array = read(&file(header, &[1, 4, 2, 5, 3, 6])).unwrap();
         assert_eq!(array, array![[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]].into_dyn());
@@ -272,7 +271,7 @@ mod tests {
     }
 
     #[test]
-    fn written_as_numpy_writes() {
+    fn files_are_written_as_by_numpy() {
         let mut bytes = Vec::new();
         let array = array![[1.0f32, 2.0, 3.0], [4.0, 5.0, 6.0]].into_dyn();
         write(&mut bytes, &array.view()).unwrap();
@@ -290,7 +289,7 @@ mod tests {
     }
 
     #[test]
-    fn any_bytes_are_answered() {
+    fn arbitrary_bytes_do_not_panic() {
         let header = "{'descr': '<f4', 'fortran_order': False, 'shape': (2, 3), }\n";
         let whole = file(header, &[0; 24]);
         let mut rng = SeededRng::new([0; 4]);

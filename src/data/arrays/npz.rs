@@ -12,23 +12,23 @@ use zip::{CompressionMethod, ZipArchive, ZipWriter};
 /// An open `.npz` file.
 pub struct Npz<R> {
     archive: ZipArchive<R>,
-    /// Bytes of the whole file: no entry has more, whatever the directory claims.
+    /// The size of the file: no entry is larger, whatever the directory claims.
     length: u64,
 }
 
 impl<R: Read + Seek> Npz<R> {
-    /// Reads the archive's directory.
+    /// Reads the directory of the archive.
     pub fn new(mut reader: R) -> Result<Self, ArrayErrorKind> {
         let length = reader.seek(SeekFrom::End(0)).map_err(ArrayErrorKind::Io)?;
         Ok(Self { archive: ZipArchive::new(reader).map_err(zip_error)?, length })
     }
 
-    /// The names of the arrays, as NumPy gives them: without `.npy`.
+    /// The names of the arrays as in NumPy, without `.npy`.
     fn names(&self) -> Vec<String> {
         self.archive.file_names().filter_map(|name| name.strip_suffix(".npy")).map(str::to_owned).collect()
     }
 
-    /// The arrays in the archive's order.
+    /// The arrays in the order of the archive.
     pub fn list(&mut self) -> Result<Vec<ArrayInfo>, ArrayErrorKind> {
         let mut found = Vec::new();
         for name in self.names() {
@@ -39,7 +39,7 @@ impl<R: Read + Seek> Npz<R> {
         Ok(found)
     }
 
-    /// The named array, or without a name the only one.
+    /// The array `name`; without a name, the only one.
     pub fn read(&mut self, name: Option<&str>) -> Result<ArrayD<f32>, ArrayErrorKind> {
         let name = choose(name, self.names())?;
         let mut entry = self.archive.by_name(&format!("{name}.npy")).map_err(zip_error)?;
@@ -50,10 +50,10 @@ impl<R: Read + Seek> Npz<R> {
         let result = Header::read(&mut entry).and_then(|header| {
             check_density(header.count()?, stored)?;
             let array = npy::read_values(&mut entry, &header, declared.saturating_sub(header.length))?;
-            // The checksum is compared when the end is read.
+            // The checksum is verified when the end is read.
             match entry.read(&mut [0]) {
                 Ok(0) => Ok(array),
-                Ok(_) => Err(ArrayErrorKind::Damaged("its entry is longer than the archive says".to_owned())),
+                Ok(_) => Err(ArrayErrorKind::Damaged("its entry is longer than the archive declares".to_owned())),
                 Err(error) => Err(ArrayErrorKind::Damaged(error.to_string())),
             }
         });
@@ -61,11 +61,11 @@ impl<R: Read + Seek> Npz<R> {
     }
 }
 
-/// Writes the named arrays without compression, and without the time: the same arrays give the same bytes.
+/// Writes the named arrays uncompressed and without timestamps, so that the output is deterministic.
 pub fn write<W: Write + Seek>(writer: W, arrays: &[(&str, ArrayViewD<f32>)]) -> io::Result<W> {
     let mut archive = ZipWriter::new(writer);
     for (name, array) in arrays {
-        // An entry of 4 GiB and more needs the format's longer fields.
+        // Entries of 4 GiB and more need ZIP64.
         let options = SimpleFileOptions::default()
             .compression_method(CompressionMethod::Stored)
             .large_file(array.len() as u64 * 4 > u64::from(u32::MAX) - (1 << 20));

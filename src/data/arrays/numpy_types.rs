@@ -1,4 +1,4 @@
-//! NumPy's names of its types of numbers (`<f4`, `|u1`, ...).
+//! NumPy's names of numeric types (`<f4`, `|u1`, ...).
 
 use super::array_error::ArrayErrorKind;
 use crate::element::{Element, Kind};
@@ -40,7 +40,7 @@ mod tests {
     }
 
     #[test]
-    fn every_type_of_number() {
+    fn every_numeric_type() {
         assert_eq!(of("<f4", &[1.5f32, -0.25].map(f32::to_le_bytes).concat()), [1.5, -0.25]);
         assert_eq!(of(">f4", &[1.5f32, -0.25].map(f32::to_be_bytes).concat()), [1.5, -0.25]);
         assert_eq!(of("<f8", &[0.1f64, 1e300].map(f64::to_le_bytes).concat()), [0.1, f32::INFINITY]);

@@ -1,13 +1,13 @@
-//! What the frozen front of a net makes of each sample, kept on the disk between runs.
+//! The cache of features: the outputs of a net's frozen front for each sample, kept on disk between runs.
 //!
-//! One file for each front, `FRONT.features`:
+//! One file per front, `FRONT.features`:
 //!
 //! ```text
-//! 0   magic (8)  version (4)  floats a row (4)  digest of the front (32)  zeros (12)  CRC-32 of bytes 0 to 60 (4)
+//! 0   magic (8)  version (4)  floats per row (4)  digest of the front (32)  zeros (12)  CRC-32 of bytes 0 to 60 (4)
 //! 64  records: BLAKE3 digest of the sample (32)  CRC-32 of digest and row (4)  the row: f32, little endian
 //! ```
-//! Records are only ever added, so that a process that is killed leaves at most one that is torn. Opening reads all
-//! records once: what is damaged is left out, and a damaged end is cut off. Nothing that a cache file holds stops a run.
+//! Records are only appended, so a process that is killed leaves at most one torn record. Opening reads all records once,
+//! ignores damaged ones and truncates a damaged end. No content of a cache file can stop a run.
 
 use super::feature_file;
 use super::feature_file::Header;
@@ -22,23 +22,23 @@ use thiserror::Error;
 
 pub use super::feature_file::{CacheInfo, clear, default_folder, list};
 
-/// Where a row stands.
+/// The position of a row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Position {
     /// The index of its record in the file.
     File(u64),
-    /// The index of its row among those in memory.
+    /// The index among the rows in memory.
     Memory(usize),
 }
 
-/// What a cache could not do, or does otherwise than usual; none of it stops a run.
+/// A problem with the cache, none of which stops a run.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum CacheNote {
-    /// The file's header was of no use; its content was moved there, and an empty cache begun.
+    /// The header of the file was unusable; the content was copied there and an empty cache created.
     SetAside { to: PathBuf, reason: String },
-    /// Records that were damaged, or torn by a process that was killed; they will be computed again.
+    /// Records that were damaged, or torn by a process that was killed; they will be recomputed.
     Dropped { records: u64, bytes: u64 },
-    /// Another process adds to the file: its rows are read, new ones stay in memory.
+    /// Another process is writing to the file: its rows are read, new ones stay in memory.
     InUse,
     /// The file cannot be used: rows stay in memory, for this run only.
     MemoryOnly { reason: String },
@@ -50,14 +50,14 @@ impl fmt::Display for CacheNote {
             CacheNote::SetAside { to, reason } => {
                 write!(
                     f,
-                    "the cache's header {reason}; its content is now {}, and an empty cache was begun",
+                    "the header of the cache {reason}; the file was copied to {} and an empty cache was created",
                     to.display()
                 )
             }
             CacheNote::Dropped { records, bytes } => {
-                write!(f, "{bytes} bytes of the cache were damaged ({records} whole records); they are computed again")
+                write!(f, "{bytes} bytes of the cache were damaged ({records} complete records) and are recomputed")
             }
-            CacheNote::InUse => write!(f, "another process adds to the cache; new rows are kept in memory"),
+            CacheNote::InUse => write!(f, "another process is writing to the cache; new rows are kept in memory"),
             CacheNote::MemoryOnly { reason } => write!(f, "rows are kept in memory only: {reason}"),
         }
     }
@@ -66,12 +66,12 @@ impl fmt::Display for CacheNote {
 /// Why a row cannot be cached or read.
 #[derive(Debug, Error)]
 pub enum FeatureCacheError {
-    #[error("the digest of a front is 64 hexadecimal digits, not `{0}`")]
+    #[error("the digest of a front must be 64 hexadecimal digits, not `{0}`")]
     Front(String),
-    #[error("a row of features has from 1 to {limit} values, not {floats}", limit = feature_file::MAX_FLOATS)]
+    #[error("a row of features must have 1 to {limit} values, not {floats}", limit = feature_file::MAX_FLOATS)]
     Floats { floats: usize },
-    #[error("a row of {found} values, where the cache has {wanted}")]
-    Row { found: usize, wanted: usize },
+    #[error("a row of {found} values in a cache with {expected} per row")]
+    Row { found: usize, expected: usize },
     #[error("no row at this position of the cache")]
     Position,
     #[error("{}: record {record} is damaged; clear the cache", path.display())]
@@ -80,33 +80,33 @@ pub enum FeatureCacheError {
     Io { path: PathBuf, source: io::Error },
 }
 
-/// The rows of one front: on the disk, and in memory what could not be written there.
+/// The rows of one front: on disk, or in memory if they could not be written.
 #[derive(Debug)]
 pub struct FeatureCache {
     path: PathBuf,
     floats: usize,
-    /// `None` where nothing can be read from the disk.
+    /// `None` if the file cannot be read.
     file: Option<File>,
-    /// Whether this process may add to the file; it holds the lock then.
+    /// Whether this process may append to the file; it then holds the lock.
     writes: bool,
-    /// How many records the file has, good and bad.
+    /// The number of records in the file, intact and damaged.
     records: u64,
     index: HashMap<[u8; 32], Position>,
     memory: Vec<f32>,
     notes: Vec<CacheNote>,
-    /// A record while it is made or read.
+    /// A buffer for a record.
     record: Vec<u8>,
 }
 
 impl FeatureCache {
-    /// Opens the cache of a front (the BLAKE3 digest of all that its features depend on, in hexadecimal, not of the
-    /// photos) with rows of `floats` values, in `folder`; it is made if it is not there.
+    /// Opens the cache of a front with rows of `floats` values in `folder`, or creates it. `front` is the BLAKE3 digest, in
+    /// hexadecimal, of everything that the features depend on except the photos.
     ///
-    /// Whatever is wrong with folder or file, the cache works, in memory if need be: [`FeatureCache::notes`] tells.
-    /// The file is locked while the cache lives.
+    /// If the folder or file is unusable, the cache works in memory: see [`FeatureCache::notes`].
+    /// The file is locked until the cache is dropped.
     ///
     /// # Errors
-    /// A front that is not 64 hexadecimal digits, or rows of no size.
+    /// If `front` is not 64 hexadecimal digits, or `floats` is out of range.
     pub fn open(folder: &Path, front: &str, floats: usize) -> Result<FeatureCache, FeatureCacheError> {
         let digest = feature_file::parse_front(front).ok_or_else(|| FeatureCacheError::Front(front.to_owned()))?;
         if floats == 0 || floats > feature_file::MAX_FLOATS {
@@ -139,7 +139,7 @@ impl FeatureCache {
         let usual = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&self.path);
         let (file, may_write) = match usual {
             Ok(file) => (file, true),
-            // Rows that are there already are of use on a read-only disk.
+            // Existing rows are useful even on a read-only disk.
             Err(error) => match File::open(&self.path) {
                 Ok(file) => (file, false),
                 Err(_) => return Err(error),
@@ -155,7 +155,7 @@ impl FeatureCache {
                     self.notes.push(CacheNote::InUse);
                     false
                 }
-                // Without locks two processes might write over each other.
+                // Without locks, two processes could overwrite each other's records.
                 Err(TryLockError::Error(error)) => {
                     let reason = format!("the cache cannot be locked: {}", crate::source::plain(&error));
                     self.notes.push(CacheNote::MemoryOnly { reason });
@@ -168,13 +168,13 @@ impl FeatureCache {
         };
         match wrong {
             Some(reason) if self.writes => {
-                // The lock is on this file, so it stays and its content moves.
+                // The lock is on this file, so its content is copied instead of renaming it.
                 let to = self.path.with_extension("features.damaged");
                 std::fs::copy(&self.path, &to)?;
                 file.set_len(0)?;
                 self.notes.push(CacheNote::SetAside { to, reason });
             }
-            Some(reason) => return Err(io::Error::other(format!("the cache's header {reason}"))),
+            Some(reason) => return Err(io::Error::other(format!("the header of the cache {reason}"))),
             None => {}
         }
         if self.writes && file.metadata()?.len() == 0 {
@@ -186,14 +186,14 @@ impl FeatureCache {
         Ok(())
     }
 
-    /// Reads all records; cuts a damaged end off where this process may write.
+    /// Reads all records; truncates a damaged end if this process may write.
     fn read_index(&mut self, file: &File) -> io::Result<()> {
         let scan = feature_file::scan(file, self.floats)?;
         self.records = scan.records;
         self.index = scan.good.into_iter().map(|(digest, record)| (digest, Position::File(record))).collect();
         if scan.bad > 0 || scan.torn > 0 {
             let bytes = scan.bad * feature_file::record_bytes(self.floats) + scan.torn;
-            // A record that another process is just writing is not damaged.
+            // A record that another process is writing is not damaged.
             if self.writes {
                 self.notes.push(CacheNote::Dropped { records: scan.bad, bytes });
             }
@@ -205,15 +205,15 @@ impl FeatureCache {
         Ok(())
     }
 
-    /// Where the row of a sample stands, given the sample's digest.
+    /// The position of the row of a sample, by the digest of the sample.
     pub fn get(&self, digest: &[u8; 32]) -> Option<Position> {
         self.index.get(digest).copied()
     }
 
-    /// Reads a row. The record's checksum is looked at again.
+    /// Reads a row and verifies the checksum of its record again.
     ///
     /// # Errors
-    /// A row of another length, a position that this cache did not give, a file that changed since it was opened.
+    /// If `row` has the wrong length, the position is not from this cache, or the file has changed since it was opened.
     pub fn read(&mut self, position: Position, row: &mut [f32]) -> Result<(), FeatureCacheError> {
         self.check(row.len())?;
         let record = match position {
@@ -236,11 +236,11 @@ impl FeatureCache {
         Ok(())
     }
 
-    /// Adds the row of a sample; one that is there already stays as it is.
+    /// Adds the row of a sample, unless it is there already.
     ///
     /// # Errors
-    /// A row of another length. A file that cannot be written, on a full disk for example: the row, as all that
-    /// follow, is in memory then, so the error may be told and otherwise ignored; it comes once.
+    /// If `row` has the wrong length, or the file cannot be written, for example on a full disk. In the latter case this row
+    /// and all later ones are kept in memory, so the caller may report the error, which occurs once, and continue.
     pub fn append(&mut self, digest: &[u8; 32], row: &[f32]) -> Result<(), FeatureCacheError> {
         self.check(row.len())?;
         if self.index.contains_key(digest) {
@@ -258,7 +258,7 @@ impl FeatureCache {
         let mut at_end = file;
         let written = at_end.seek(SeekFrom::Start(end)).and_then(|_| at_end.write_all(&self.record));
         if let Err(source) = written {
-            // What was written of the record goes; if that fails too, the next opening drops it.
+            // Remove a partial record; if that fails too, it is dropped when the file is next opened.
             let _ = file.set_len(end);
             self.writes = false;
             self.remember(digest, row);
@@ -276,10 +276,10 @@ impl FeatureCache {
     }
 
     fn check(&self, found: usize) -> Result<(), FeatureCacheError> {
-        if found == self.floats { Ok(()) } else { Err(FeatureCacheError::Row { found, wanted: self.floats }) }
+        if found == self.floats { Ok(()) } else { Err(FeatureCacheError::Row { found, expected: self.floats }) }
     }
 
-    /// Brings what was added onto the disk, so that it outlasts a power cut too (a killed process loses nothing anyway).
+    /// Syncs new rows to disk, so that they survive a power failure (killing the process loses nothing anyway).
     pub fn flush(&mut self) -> Result<(), FeatureCacheError> {
         match &self.file {
             Some(file) if self.writes => {
@@ -289,11 +289,11 @@ impl FeatureCache {
         }
     }
 
-    /// The rows of these samples, given their digests, as tables that have so many floats of each, side by side. Up to
-    /// `kept` bytes they are in memory, and where the file does not hold all of them; else they stay in the file.
+    /// The rows of these samples, by digest, split into tables with these widths. They are read into memory if they are at
+    /// most `kept` bytes or not all in the file; otherwise they stay in the file.
     ///
     /// # Errors
-    /// A sample whose row is not there, and those of [`FeatureCache::read`].
+    /// If a sample has no row, and those of [`FeatureCache::read`].
     pub fn tables(
         &mut self,
         digests: &[[u8; 32]],
@@ -324,38 +324,38 @@ impl FeatureCache {
         Ok(Table::of_columns(values, widths))
     }
 
-    /// How many rows there are, on the disk and in memory.
+    /// The number of rows, on disk and in memory.
     pub fn len(&self) -> usize {
         self.index.len()
     }
 
-    /// Whether there is no row.
+    /// Whether there are no rows.
     pub fn is_empty(&self) -> bool {
         self.index.is_empty()
     }
 
-    /// How many values a row has.
+    /// The number of values in a row.
     pub fn floats(&self) -> usize {
         self.floats
     }
 
-    /// The cache's file, whether it could be used or not.
+    /// The path of the cache file, whether usable or not.
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// How many bytes the rows take on the disk, with the header; 0 where the file is not used.
+    /// The size of the file in bytes; 0 if it is not used.
     pub fn bytes(&self) -> u64 {
         if self.file.is_some() { feature_file::offset(self.records, self.floats) } else { 0 }
     }
 
-    /// What could not be done, in the order in which it showed.
+    /// The problems so far, in order.
     pub fn notes(&self) -> &[CacheNote] {
         &self.notes
     }
 }
 
-/// Tables that read the file keep it open; the lock goes with the cache.
+/// Tables that read the file keep it open; the lock is released with the cache.
 impl Drop for FeatureCache {
     fn drop(&mut self) {
         let _ = self.file.as_ref().map(File::unlock);
@@ -366,9 +366,9 @@ impl Drop for FeatureCache {
 mod tests {
     use super::*;
 
-    /// A file that is open for reading only stands for a full disk: every write fails.
+    /// A read-only file simulates a full disk: every write fails.
     #[test]
-    fn on_a_full_disk_it_goes_on_in_memory() {
+    fn a_full_disk_falls_back_to_memory() {
         let folder = tempfile::TempDir::new().unwrap();
         let mut cache = FeatureCache::open(folder.path(), &"0".repeat(64), 2).unwrap();
         cache.append(&[1; 32], &[1.0, 2.0]).unwrap();
@@ -378,10 +378,10 @@ mod tests {
         assert!(matches!(cache.notes(), [CacheNote::MemoryOnly { .. }]));
         cache.append(&[3; 32], &[5.0, 6.0]).unwrap();
         cache.flush().unwrap();
-        for (digest, wanted) in [([1; 32], [1.0, 2.0]), ([2; 32], [3.0, 4.0]), ([3; 32], [5.0, 6.0])] {
+        for (digest, expected) in [([1; 32], [1.0, 2.0]), ([2; 32], [3.0, 4.0]), ([3; 32], [5.0, 6.0])] {
             let mut row = [0.0; 2];
             cache.read(cache.get(&digest).unwrap(), &mut row).unwrap();
-            assert_eq!(row, wanted);
+            assert_eq!(row, expected);
         }
         drop(cache);
         assert_eq!(FeatureCache::open(folder.path(), &"0".repeat(64), 2).unwrap().len(), 1);

@@ -1,4 +1,4 @@
-//! Caches that are torn, damaged, shared and full.
+//! Torn, damaged and shared caches.
 
 use super::feature_cache::{CacheNote, FeatureCache, FeatureCacheError, Position, clear, list};
 use crate::data::Table;
@@ -33,7 +33,7 @@ fn add(cache: &mut FeatureCache, samples: std::ops::Range<u32>) {
     }
 }
 
-/// The samples below 20 whose rows are there; each is checked.
+/// The samples below 20 that have a row; each row is checked.
 fn held(cache: &mut FeatureCache) -> Vec<u32> {
     let mut found = Vec::new();
     for sample in 0..20 {
@@ -62,7 +62,7 @@ fn four() -> (TempDir, std::path::PathBuf, Vec<u8>) {
 }
 
 #[test]
-fn rows_outlast_the_process() {
+fn rows_persist() {
     let (folder, path, bytes) = four();
     let mut cache = open(&folder.path().join("."));
     assert_eq!(held(&mut cache), [0, 1, 2, 3]);
@@ -70,7 +70,7 @@ fn rows_outlast_the_process() {
     assert_eq!((cache.len(), cache.bytes()), (6, (bytes.len() + 2 * RECORD) as u64));
     assert_eq!(cache.notes(), []);
     drop(cache);
-    assert!(fs::read(path).unwrap().starts_with(&bytes), "records are only added");
+    assert!(fs::read(path).unwrap().starts_with(&bytes), "records are only appended");
     assert_eq!(held(&mut open(folder.path())), [0, 1, 2, 3, 4, 5]);
 }
 
@@ -91,7 +91,7 @@ fn torn_at_every_byte_of_the_last_record() {
 }
 
 #[test]
-fn a_flipped_byte_costs_its_record() {
+fn a_flipped_bit_loses_only_its_record() {
     let (folder, path, bytes) = four();
     for at in 64..bytes.len() {
         let mut changed = bytes.clone();
@@ -104,7 +104,7 @@ fn a_flipped_byte_costs_its_record() {
         drop(cache);
         assert_eq!(held(&mut open(folder.path())), [0, 1, 2, 3]);
     }
-    // A length that outlived its content.
+    // A crash that kept the length of the file but lost its content.
     let mut zeros = bytes.clone();
     zeros.resize(bytes.len() + 5 * RECORD, 0);
     fs::write(&path, &zeros).unwrap();
@@ -134,11 +134,11 @@ fn a_damaged_header_is_set_aside() {
     drop(FeatureCache::open(folder.path(), &front(), FLOATS + 1).unwrap());
     let cache = FeatureCache::open(folder.path(), &front(), FLOATS).unwrap();
     let note = cache.notes()[0].to_string();
-    assert!(note.starts_with("the cache's header says 4 values a row, where the front gives 3; "), "{note}");
+    assert!(note.starts_with("the header of the cache declares 4 values per row, but the front has 3; "), "{note}");
 }
 
 #[test]
-fn any_bytes_are_answered() {
+fn arbitrary_bytes_do_not_panic() {
     let (folder, path, bytes) = four();
     let mut rng = SeededRng::new([0; 4]);
     let mut random = |below: usize| rng.below(below);
@@ -176,7 +176,7 @@ fn the_second_of_two_writers_keeps_its_rows_in_memory() {
 }
 
 #[test]
-fn a_reader_leaves_the_record_that_is_being_written() {
+fn a_reader_ignores_a_record_that_is_being_written() {
     let (folder, path, bytes) = four();
     let first = open(folder.path());
     OpenOptions::new().append(true).open(&path).unwrap().write_all(&[1; RECORD - 1]).unwrap();
@@ -188,7 +188,7 @@ fn a_reader_leaves_the_record_that_is_being_written() {
 }
 
 #[test]
-fn without_a_place_on_the_disk_it_works_in_memory() {
+fn an_unusable_folder_falls_back_to_memory() {
     let folder = TempDir::new().unwrap();
     fs::write(folder.path().join("file"), "").unwrap();
     let mut cache = open(&folder.path().join("file"));
@@ -203,11 +203,11 @@ fn without_a_place_on_the_disk_it_works_in_memory() {
 }
 
 #[test]
-fn wrong_questions() {
+fn invalid_arguments() {
     let (folder, _, _) = four();
     let mut cache = open(folder.path());
     let mut short = [0.0; 2];
-    assert!(matches!(cache.append(&key(9), &short), Err(FeatureCacheError::Row { found: 2, wanted: 3 })));
+    assert!(matches!(cache.append(&key(9), &short), Err(FeatureCacheError::Row { found: 2, expected: 3 })));
     assert!(matches!(cache.read(Position::File(0), &mut short), Err(FeatureCacheError::Row { .. })));
     let mut row = [0.0; FLOATS];
     for position in [Position::File(4), Position::File(u64::MAX), Position::Memory(0), Position::Memory(usize::MAX)] {
@@ -220,7 +220,7 @@ fn wrong_questions() {
 }
 
 #[test]
-fn a_row_that_changes_under_it_is_found() {
+fn a_row_changed_on_disk_is_detected() {
     let (folder, path, mut bytes) = four();
     let mut cache = open(folder.path());
     bytes[64 + 40] ^= 1;
@@ -252,7 +252,7 @@ fn only_caches_are_listed_and_cleared() {
 }
 
 #[test]
-fn tables_stay_in_the_file_where_they_are_large() {
+fn large_tables_stay_in_the_file() {
     let (folder, _, _) = four();
     let mut cache = open(folder.path());
     let keys: Vec<[u8; 32]> = [3, 0, 3].map(key).to_vec();
@@ -262,8 +262,8 @@ fn tables_stay_in_the_file_where_they_are_large() {
     assert_eq!(small, large);
     assert_eq!(large[1].clone().into_values().unwrap(), [row(3), row(0), row(3)].map(|row| [row[1], row[2]]).concat());
     assert!(matches!(cache.tables(&[key(9)], &[3], 0), Err(FeatureCacheError::Position)));
-    assert!(matches!(cache.tables(&keys, &[1], 0), Err(FeatureCacheError::Row { found: 1, wanted: 3 })));
-    // The lock goes with the cache, though the tables are there.
+    assert!(matches!(cache.tables(&keys, &[1], 0), Err(FeatureCacheError::Row { found: 1, expected: 3 })));
+    // The lock is released with the cache, although the tables still exist.
     drop(cache);
     let mut again = open(folder.path());
     assert_eq!(again.notes(), []);

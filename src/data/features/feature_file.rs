@@ -1,4 +1,4 @@
-//! The bytes of a file of features, and the folder of such files.
+//! The format of feature files, and the folder that contains them.
 
 use std::collections::HashMap;
 use std::fs::{self, File};
@@ -9,13 +9,13 @@ use std::time::SystemTime;
 const MAGIC: [u8; 8] = *b"NETF\x00\x1a\x01\n";
 const VERSION: u32 = 1;
 const HEADER: usize = 64;
-/// What stands before a record's row: digest and checksum.
+/// The size of digest and checksum, which precede the row in a record.
 const HEAD: usize = 36;
-/// The most values that a row may have: 1 GiB of them.
+/// The maximum number of values in a row, which take 1 GiB.
 pub const MAX_FLOATS: usize = 1 << 28;
 const ENDING: &str = "features";
 
-/// What stands at the beginning of a file.
+/// The header of a file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Header {
     pub floats: u32,
@@ -23,7 +23,7 @@ pub struct Header {
 }
 
 impl Header {
-    /// The header in its 64 bytes.
+    /// The encoded header.
     pub fn to_bytes(&self) -> [u8; HEADER] {
         let mut bytes = [0; HEADER];
         bytes[..8].copy_from_slice(&MAGIC);
@@ -35,7 +35,7 @@ impl Header {
         bytes
     }
 
-    /// The header of a file's first bytes, if it is whole and of this version.
+    /// Decodes the header, if it is intact and of this version.
     fn of_bytes(bytes: &[u8; HEADER]) -> Option<Header> {
         let floats = u32::from_le_bytes([bytes[12], bytes[13], bytes[14], bytes[15]]);
         let mut front = [0; 32];
@@ -44,21 +44,21 @@ impl Header {
         (header.to_bytes() == *bytes && floats > 0 && floats as usize <= MAX_FLOATS).then_some(header)
     }
 
-    /// What is wrong with the header of a file that is to have this one, as a clause without subject.
+    /// What is wrong with the header of a file that should have this one, as a predicate for "the header".
     pub fn error_of(&self, file: &File) -> io::Result<Option<String>> {
         let mut bytes = [0; HEADER];
         let found = match read_at(file, 0, &mut bytes) {
             Ok(()) => Header::of_bytes(&bytes),
-            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(Some("is cut off".to_owned())),
+            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(Some("is truncated".to_owned())),
             Err(error) => return Err(error),
         };
         Ok(match found {
             Some(found) if found == *self => None,
             Some(found) if found.floats != self.floats => {
-                Some(format!("says {} values a row, where the front gives {}", found.floats, self.floats))
+                Some(format!("declares {} values per row, but the front has {}", found.floats, self.floats))
             }
-            Some(_) => Some("is that of another front".to_owned()),
-            None => Some("is damaged or of another version".to_owned()),
+            Some(_) => Some("is that of a different front".to_owned()),
+            None => Some("is damaged or has a different version".to_owned()),
         })
     }
 
@@ -68,27 +68,27 @@ impl Header {
     }
 }
 
-/// The digest that 64 hexadecimal digits stand for.
+/// Parses a digest of 64 hexadecimal digits.
 pub fn parse_front(front: &str) -> Option<[u8; 32]> {
     blake3::Hash::from_hex(front).ok().map(|hash| *hash.as_bytes())
 }
 
-/// How many bytes a record takes.
+/// The size of a record in bytes.
 pub fn record_bytes(floats: usize) -> u64 {
     (HEAD + floats * 4) as u64
 }
 
-/// Where a record begins.
+/// The offset of a record.
 pub fn offset(record: u64, floats: usize) -> u64 {
     HEADER as u64 + record * record_bytes(floats)
 }
 
-/// Where the values of the first row begin, and how far one row is from the next, in bytes.
+/// The offset of the first row's values, and the stride between rows, in bytes.
 pub fn rows(floats: usize) -> (u64, u64) {
     (offset(0, floats) + HEAD as u64, record_bytes(floats))
 }
 
-/// Makes `record` the record of a row.
+/// Encodes the record of a row.
 pub fn fill_record(record: &mut Vec<u8>, digest: &[u8; 32], row: &[f32]) {
     record.clear();
     record.extend_from_slice(digest);
@@ -98,21 +98,21 @@ pub fn fill_record(record: &mut Vec<u8>, digest: &[u8; 32], row: &[f32]) {
     record[32..HEAD].copy_from_slice(&sum.to_le_bytes());
 }
 
-/// The digest of a record, if the record is whole.
+/// The digest of a record, if the record is intact.
 pub fn digest_of(record: &[u8]) -> Option<[u8; 32]> {
     let stored: [u8; 4] = record.get(32..HEAD)?.try_into().ok()?;
     let digest = record.get(..32)?.try_into().ok()?;
-    // All zeros is what a file has where a crash kept its length and lost its content.
+    // After a crash, a file may have its full length but zeros as content.
     (checksum(record) == u32::from_le_bytes(stored) && digest != [0; 32]).then_some(digest)
 }
 
-/// Takes the row out of a record.
+/// Decodes the row of a record.
 pub fn row_of(record: &[u8], row: &mut [f32]) {
     let (values, _) = record.get(HEAD..).unwrap_or_default().as_chunks::<4>();
     row.iter_mut().zip(values).for_each(|(value, bytes)| *value = f32::from_le_bytes(*bytes));
 }
 
-/// The CRC-32 of a record's digest and row.
+/// The CRC-32 of digest and row of a record.
 fn checksum(record: &[u8]) -> u32 {
     let mut hasher = crc32fast::Hasher::new();
     hasher.update(&record[..32]);
@@ -120,13 +120,13 @@ fn checksum(record: &[u8]) -> u32 {
     hasher.finalize()
 }
 
-/// Reads all of `bytes` from a place in the file.
+/// Fills `bytes` from this offset of the file.
 #[cfg(unix)]
 pub fn read_at(file: &File, offset: u64, bytes: &mut [u8]) -> io::Result<()> {
     std::os::unix::fs::FileExt::read_exact_at(file, bytes, offset)
 }
 
-/// Reads all of `bytes` from a place in the file.
+/// Fills `bytes` from this offset of the file.
 #[cfg(not(unix))]
 pub fn read_at(file: &File, offset: u64, bytes: &mut [u8]) -> io::Result<()> {
     let mut reader = file;
@@ -134,22 +134,22 @@ pub fn read_at(file: &File, offset: u64, bytes: &mut [u8]) -> io::Result<()> {
     reader.read_exact(bytes)
 }
 
-/// What the records of a file are.
+/// The result of scanning a file.
 #[derive(Debug, Default)]
 pub struct Scan {
-    /// How many records there are, good and bad.
+    /// The number of records, intact and damaged.
     pub records: u64,
-    /// The good ones.
+    /// The intact ones: record index by digest.
     pub good: HashMap<[u8; 32], u64>,
-    /// How many end with the last good one.
+    /// The number of records up to and including the last intact one.
     pub good_end: u64,
-    /// How many are damaged.
+    /// The number of damaged ones.
     pub bad: u64,
-    /// How many bytes follow the last whole record.
+    /// The number of bytes after the last complete record.
     pub torn: u64,
 }
 
-/// Reads every record of a file and looks at its checksum.
+/// Reads every record of a file and verifies its checksum.
 pub fn scan(file: &File, floats: usize) -> io::Result<Scan> {
     let length = file.metadata()?.len().saturating_sub(HEADER as u64);
     let mut scan = Scan { records: length / record_bytes(floats), ..Scan::default() };
@@ -177,17 +177,17 @@ pub struct CacheInfo {
     pub path: PathBuf,
     /// The digest of its front, in hexadecimal.
     pub front: String,
-    /// How many values a row has.
+    /// The number of values in a row.
     pub floats: usize,
-    /// How many rows there are, as its size tells.
+    /// The number of rows, by the size of the file.
     pub rows: u64,
     /// The size of the file.
     pub bytes: u64,
-    /// When it was last added to, where the system tells.
+    /// The time of the last modification, if known.
     pub modified: Option<SystemTime>,
 }
 
-/// The folder of caches: `$NETC_CACHE`, else `netc` in the platform's folder for caches; `None` where there is none.
+/// The cache folder: `$NETC_CACHE`, else `netc` in the platform's cache folder; `None` if there is none.
 pub fn default_folder() -> Option<PathBuf> {
     match std::env::var_os("NETC_CACHE").filter(|folder| !folder.is_empty()) {
         Some(folder) => Some(folder.into()),
@@ -195,8 +195,8 @@ pub fn default_folder() -> Option<PathBuf> {
     }
 }
 
-/// The caches in `folder`, sorted by path: files with the ending of caches that begin as caches do. A folder that is
-/// not there holds none.
+/// The caches in `folder`, sorted by path: files with the extension and the header of a cache. There are none in a folder that
+/// does not exist.
 pub fn list(folder: &Path) -> io::Result<Vec<CacheInfo>> {
     let entries = match fs::read_dir(folder) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
@@ -210,8 +210,8 @@ pub fn list(folder: &Path) -> io::Result<Vec<CacheInfo>> {
     Ok(found)
 }
 
-/// Removes the caches in `folder`, or that of one front (64 hexadecimal digits), and tells which. Nothing else in the
-/// folder is touched. A process that uses one of them goes on undisturbed where the system allows that.
+/// Removes the caches in `folder`, or only that of one front (64 hexadecimal digits), and returns them. Other files in the
+/// folder are kept. A process that is using a cache is not affected, if the operating system allows that.
 pub fn clear(folder: &Path, front: Option<&str>) -> io::Result<Vec<CacheInfo>> {
     let mut caches = list(folder)?;
     caches.retain(|cache| front.is_none_or(|front| front.eq_ignore_ascii_case(&cache.front)));
@@ -219,11 +219,11 @@ pub fn clear(folder: &Path, front: Option<&str>) -> io::Result<Vec<CacheInfo>> {
     Ok(caches)
 }
 
-/// What a file is, if it is a cache. One that was set aside counts if its header is whole.
+/// The description of a file, if it is a cache. A damaged one that was set aside counts if its header is intact.
 fn info(path: PathBuf) -> Option<CacheInfo> {
     let name = path.file_name()?.to_str()?;
     let ours = [".features", ".features.damaged"].iter().any(|ending| name.ends_with(ending));
-    // A link is left alone, and a pipe would block.
+    // Links are not followed, and a pipe would block.
     let metadata = fs::symlink_metadata(&path).ok().filter(|metadata| ours && metadata.is_file())?;
     let mut bytes = [0; HEADER];
     File::open(&path).ok()?.read_exact(&mut bytes).ok()?;

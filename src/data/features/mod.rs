@@ -1,4 +1,4 @@
-//! What frozen layers give for each sample, kept on disk between runs.
+//! The outputs of frozen layers for each sample, cached on disk between runs.
 
 pub mod feature_cache;
 #[cfg(test)]

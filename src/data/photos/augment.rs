@@ -1,38 +1,38 @@
-//! Photos changed by chance, so that a net sees each in many ways: definitions and order as in torchvision 0.19 on
-//! Pillow images (RandomResizedCrop, RandomHorizontalFlip, RandomRotation, ColorJitter).
+//! Random augmentation of photos: definitions and order as in torchvision 0.19 on Pillow images (RandomResizedCrop,
+//! RandomHorizontalFlip, RandomRotation, ColorJitter).
 
 use super::picture::{Part, Picture, luma};
 use crate::data::seeded_rng::SeededRng;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-/// What the random numbers here are for.
+/// The purpose of the random numbers here.
 const PURPOSE: u64 = u64::from_le_bytes(*b"augment\0");
-/// The sides' ratios, width to height, that a random crop may have.
+/// The range of aspect ratios (width to height) of random crops.
 const RATIOS: (f64, f64) = (3.0 / 4.0, 4.0 / 3.0);
 
-/// How far photos are changed. The default changes nothing.
+/// The settings of augmentation. The default changes nothing.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Augmentation {
-    /// Half of the photos are mirrored, left to right.
+    /// Half of the photos are flipped horizontally.
     pub flip: bool,
-    /// In place of the preprocessing's resize and crop: a random part of the photo with at least this share of its area
-    /// (0 to 1) and a ratio from 3/4 to 4/3 is brought to the Input's size.
+    /// Instead of the resize and crop of the preprocessing, a random part of the photo with at least this share of its area
+    /// (0 to 1) and an aspect ratio from 3/4 to 4/3 is resized to the Input.
     pub crop: Option<f64>,
-    /// Turned about the centre by up to this many degrees (0 to 180) either way, bilinear; what comes in from outside is
-    /// black (zeros before the preprocessing's arithmetic).
+    /// Rotation about the centre by up to this many degrees (0 to 180) in either direction, bilinear; pixels from outside
+    /// are black (zeros before the arithmetic of the preprocessing).
     pub rotate: f64,
-    /// The brightness is multiplied by a factor from 1-x (at least 0) to 1+x. The three jitters come in random order.
+    /// Brightness is multiplied by a factor from 1-x (at least 0) to 1+x. The three jitters are applied in random order.
     pub brightness: f64,
-    /// As brightness, for the distance of each value from the photo's mean luma.
+    /// Likewise, for the distance of each value from the mean luma of the photo.
     pub contrast: f64,
-    /// As brightness, for the distance of each value from its pixel's luma; a gray photo stays as it is.
+    /// Likewise, for the distance of each value from the luma of its pixel; no effect on gray photos.
     pub saturation: f64,
 }
 
-/// A setting that cannot be used.
+/// A setting that is out of range.
 #[derive(Clone, Debug, PartialEq, Error)]
-#[error("`{key}` is {value}; it goes from {least} to {most}")]
+#[error("`{key}` is {value}; it must be from {least} to {most}")]
 pub struct AugmentationError {
     /// `crop`, `rotate`, `brightness`, `contrast` or `saturation`.
     pub key: &'static str,
@@ -41,11 +41,11 @@ pub struct AugmentationError {
     pub most: f64,
 }
 
-/// What chance makes of one photo in one epoch.
+/// The random changes to a photo in an epoch.
 #[derive(Clone, Debug)]
 pub struct Draw {
     augmentation: Augmentation,
-    chance: SeededRng,
+    rng: SeededRng,
 }
 
 #[derive(Clone, Copy)]
@@ -56,7 +56,7 @@ enum Jitter {
 }
 
 impl Augmentation {
-    /// Checks the settings' ranges.
+    /// Checks the ranges of the settings.
     pub fn check(&self) -> Result<(), AugmentationError> {
         let settings = [
             ("crop", self.crop.unwrap_or(1.0), 0.001, 1.0),
@@ -76,25 +76,25 @@ impl Augmentation {
         *self == Augmentation::default()
     }
 
-    /// What it makes of the photo with this index in this epoch: always the same for the same numbers.
+    /// The changes to the photo with this index in this epoch, deterministically.
     pub fn draw(&self, seed: u64, epoch: u64, index: u64) -> Draw {
-        Draw { augmentation: *self, chance: SeededRng::new([PURPOSE, seed, epoch, index]) }
+        Draw { augmentation: *self, rng: SeededRng::new([PURPOSE, seed, epoch, index]) }
     }
 }
 
 impl Draw {
-    /// The part of a photo of this size that is taken; `None` leaves it to the preprocessing.
+    /// The crop of a photo of this size; `None` leaves it to the preprocessing.
     pub(crate) fn crop(&mut self, height: usize, width: usize) -> Option<Part> {
         let least = self.augmentation.crop?;
         let (tall, wide) = (height as f64, width as f64);
-        // As torchvision: ten attempts, then the largest part in the middle whose ratio is allowed.
+        // As in torchvision: ten attempts, then the largest central crop with an allowed aspect ratio.
         for _ in 0..10 {
-            let area = tall * wide * self.chance.between(least, 1.0);
-            let ratio = libm::exp(self.chance.between(libm::log(RATIOS.0), libm::log(RATIOS.1)));
+            let area = tall * wide * self.rng.between(least, 1.0);
+            let ratio = libm::exp(self.rng.between(libm::log(RATIOS.0), libm::log(RATIOS.1)));
             let (part_width, part_height) = (rounded(area * ratio), rounded(area / ratio));
             if (1..=width).contains(&part_width) && (1..=height).contains(&part_height) {
-                let top = self.chance.below(height - part_height + 1);
-                let left = self.chance.below(width - part_width + 1);
+                let top = self.rng.below(height - part_height + 1);
+                let left = self.rng.below(width - part_width + 1);
                 return Some(Part { top, left, height: part_height, width: part_width });
             }
         }
@@ -108,21 +108,21 @@ impl Draw {
         Some(Part { top, left, height: part_height, width: part_width })
     }
 
-    /// Mirrors, turns and colours the picture that the Input gets.
+    /// Flips, rotates and colours the picture.
     pub(crate) fn change(mut self, picture: &mut Picture) {
         let Augmentation { flip, rotate, brightness, contrast, saturation, .. } = self.augmentation;
-        if flip && self.chance.unit() < 0.5 {
+        if flip && self.rng.unit() < 0.5 {
             picture.mirror();
         }
         if rotate > 0.0 {
-            turn(picture, self.chance.between(-rotate, rotate));
+            rotate_picture(picture, self.rng.between(-rotate, rotate));
         }
         let mut jitters =
             [(Jitter::Brightness, brightness), (Jitter::Contrast, contrast), (Jitter::Saturation, saturation)];
-        self.chance.shuffle(&mut jitters);
-        for (jitter, reach) in jitters {
-            if reach > 0.0 {
-                let factor = self.chance.between((1.0 - reach).max(0.0), 1.0 + reach);
+        self.rng.shuffle(&mut jitters);
+        for (jitter, range) in jitters {
+            if range > 0.0 {
+                let factor = self.rng.between((1.0 - range).max(0.0), 1.0 + range);
                 colour(picture, jitter, factor as f32);
             }
         }
@@ -134,16 +134,16 @@ fn rounded(area: f64) -> usize {
     area.sqrt().round_ties_even() as usize
 }
 
-/// Turns the picture counter-clockwise about its centre. A pixel whose centre comes from outside the picture is zero; at
-/// the border the outermost pixels are continued by half a pixel, as Pillow does.
-fn turn(picture: &mut Picture, degrees: f64) {
+/// Rotates the picture counter-clockwise about its centre. A pixel whose centre comes from outside the picture is zero; at
+/// the border, the outermost pixels extend by half a pixel, as in Pillow.
+fn rotate_picture(picture: &mut Picture, degrees: f64) {
     let radians = degrees.to_radians();
-    // To 15 digits, as Pillow does: right angles are exact then.
+    // To 15 digits, as in Pillow, so that right angles are exact.
     let [sin, cos] = [libm::sin(radians), libm::cos(radians)].map(|value| (value * 1e15).round() / 1e15);
     let (height, width, channels) = (picture.height, picture.width, picture.channels);
     let (middle_x, middle_y) = (width as f64 / 2.0, height as f64 / 2.0);
-    let mut turned = vec![0u8; picture.pixels.len()];
-    for (at, pixel) in turned.chunks_exact_mut(channels).enumerate() {
+    let mut rotated = vec![0u8; picture.pixels.len()];
+    for (at, pixel) in rotated.chunks_exact_mut(channels).enumerate() {
         let (x, y) = ((at % width) as f64 + 0.5 - middle_x, (at / width) as f64 + 0.5 - middle_y);
         let from = (cos * x - sin * y + middle_x, sin * x + cos * y + middle_y);
         if from.0 < 0.0 || from.0 >= width as f64 || from.1 < 0.0 || from.1 >= height as f64 {
@@ -155,14 +155,14 @@ fn turn(picture: &mut Picture, degrees: f64) {
             let of = |y: usize, x: usize| f64::from(picture.pixels[(y * width + x) * channels + channel]);
             let mixed = |y: usize| of(y, left) + (of(y, right) - of(y, left)) * across;
             let (upper, lower) = (mixed(above), mixed(below));
-            // Cut, not rounded, as Pillow does.
+            // Truncated, not rounded, as in Pillow.
             *value = (upper + (lower - upper) * down) as u8;
         }
     }
-    picture.pixels = turned;
+    picture.pixels = rotated;
 }
 
-/// The pixels before and after a place along a side, and how near the place is to the second.
+/// The pixels before and after a coordinate, and the weight of the second.
 fn neighbours(place: f64, count: usize) -> (usize, usize, f64) {
     let from = place - 0.5;
     let before = from.floor();
@@ -170,7 +170,7 @@ fn neighbours(place: f64, count: usize) -> (usize, usize, f64) {
     (limited(before), limited(before + 1.0), from - before)
 }
 
-/// Moves each value away from, or towards, what the picture would be without the quality.
+/// Applies a jitter: interpolates or extrapolates between the picture without the property and the picture.
 fn colour(picture: &mut Picture, jitter: Jitter, factor: f32) {
     let channels = picture.channels;
     match jitter {
@@ -190,7 +190,7 @@ fn colour(picture: &mut Picture, jitter: Jitter, factor: f32) {
     }
 }
 
-/// Pillow's `Image.blend(base, values, factor)`: cut to whole numbers, not rounded, and to 0..=255.
+/// Pillow's `Image.blend(base, values, factor)`: truncated to integers, not rounded, and clamped to 0..=255.
 fn blend(values: &mut [u8], base: u8, factor: f32) {
     let base = f32::from(base);
     for value in values {
@@ -216,54 +216,54 @@ mod tests {
     fn settings_have_ranges() {
         everything().check().unwrap();
         let wrong = Augmentation { crop: Some(0.0), ..everything() };
-        assert_eq!(wrong.check().unwrap_err().to_string(), "`crop` is 0; it goes from 0.001 to 1");
+        assert_eq!(wrong.check().unwrap_err().to_string(), "`crop` is 0; it must be from 0.001 to 1");
         let wrong = Augmentation { contrast: f64::NAN, ..everything() };
         assert_eq!(wrong.check().unwrap_err().key, "contrast");
         assert!(Augmentation { rotate: -1.0, ..everything() }.check().is_err());
     }
 
     #[test]
-    fn turning_by_right_angles_moves_pixels() {
+    fn rotation_by_right_angles_is_exact() {
         let whole = picture(5, 5, 3);
-        let mut turned = picture(5, 5, 3);
-        turn(&mut turned, 90.0);
+        let mut rotated = picture(5, 5, 3);
+        rotate_picture(&mut rotated, 90.0);
         for y in 0..5 {
             for x in 0..5 {
                 let from = (x * 5 + (4 - y)) * 3;
-                assert_eq!(turned.pixels[(y * 5 + x) * 3..][..3], whole.pixels[from..][..3], "{y}, {x}");
+                assert_eq!(rotated.pixels[(y * 5 + x) * 3..][..3], whole.pixels[from..][..3], "{y}, {x}");
             }
         }
-        turn(&mut turned, 180.0);
-        turn(&mut turned, 90.0);
-        assert_eq!(turned.pixels, whole.pixels);
+        rotate_picture(&mut rotated, 180.0);
+        rotate_picture(&mut rotated, 90.0);
+        assert_eq!(rotated.pixels, whole.pixels);
     }
 
     /// Pillow 13's `Image.rotate(30, BILINEAR)` and `rotate(-75, BILINEAR)` of the same pixels.
     #[test]
-    fn turned_as_pillow() {
-        for (degrees, wanted) in [
+    fn rotation_as_in_pillow() {
+        for (degrees, expected) in [
             (30.0, [0, 69, 105, 147, 172, 31, 120, 98, 101, 181, 173, 226, 80, 54, 99, 200, 195, 49, 47, 0]),
             (-75.0, [217, 211, 207, 56, 0, 6, 128, 145, 88, 0, 0, 43, 67, 114, 111, 0, 86, 120, 155, 146]),
         ] {
-            let mut turned = picture(4, 5, 1);
-            turn(&mut turned, degrees);
-            assert_eq!(turned.pixels, wanted);
+            let mut rotated = picture(4, 5, 1);
+            rotate_picture(&mut rotated, degrees);
+            assert_eq!(rotated.pixels, expected);
         }
     }
 
     #[test]
-    fn corners_that_come_from_outside_are_black() {
+    fn corners_from_outside_are_black() {
         let mut white = Picture { width: 40, height: 40, channels: 1, pixels: vec![255; 1600] };
-        turn(&mut white, 45.0);
+        rotate_picture(&mut white, 45.0);
         let black = white.pixels.iter().filter(|&&value| value == 0).count();
         assert!([0, 39, 1560, 1599].iter().all(|&corner| white.pixels[corner] == 0));
-        // A square that is turned by 45 degrees about its centre keeps 2 (sqrt 2 - 1) of its area.
+        // A square rotated by 45 degrees about its centre keeps 2 (sqrt 2 - 1) of its area.
         assert!((black as f64 / 1600.0 - (1.0 - 2.0 * (2f64.sqrt() - 1.0))).abs() < 0.02, "{black}");
         assert_eq!(white.pixels[20 * 40 + 20], 255);
     }
 
     #[test]
-    fn colours_as_pillow() {
+    fn colours_as_in_pillow() {
         // ImageEnhance of the pixels (200, 100, 50) and (10, 20, 30): their luma is 124 and 18, the mean 71.
         let of = |jitter, factor| {
             let mut two = Picture { width: 2, height: 1, channels: 3, pixels: vec![200, 100, 50, 10, 20, 30] };
@@ -279,7 +279,7 @@ mod tests {
     }
 
     #[test]
-    fn half_of_the_photos_are_mirrored() {
+    fn half_of_the_photos_are_flipped() {
         let flip = Augmentation { flip: true, ..Augmentation::default() };
         let mirrored = (0..1000).filter(|&index| {
             let (before, mut after) = (picture(2, 3, 3), picture(2, 3, 3));
@@ -295,7 +295,7 @@ mod tests {
     }
 
     #[test]
-    fn fixed_numbers_give_fixed_pictures() {
+    fn draws_are_reproducible() {
         let digest = |seed, epoch, index| {
             let mut draw = everything().draw(seed, epoch, index);
             let part = draw.crop(60, 50).unwrap();
@@ -314,7 +314,7 @@ mod tests {
         #![proptest_config(ProptestConfig { cases: 200, failure_persistence: None, ..ProptestConfig::default() })]
 
         #[test]
-        fn crops_lie_in_the_photo(height in 1usize..300, width in 1usize..300, least in 0.01..1.0, seed: u64) {
+        fn crops_are_within_the_photo(height in 1usize..300, width in 1usize..300, least in 0.01..1.0, seed: u64) {
             let augmentation = Augmentation { crop: Some(least), ..Augmentation::default() };
             let part = augmentation.draw(seed, 0, 0).crop(height, width).unwrap();
             prop_assert!(part.height >= 1 && part.width >= 1);
@@ -330,8 +330,8 @@ mod tests {
             prop_assert_eq!(draw.crop(height, width), None);
             draw.change(&mut after);
             prop_assert_eq!(&before.pixels, &after.pixels);
-            // Neither do the arithmetics at their neutral points.
-            turn(&mut after, 0.0);
+            // Neither do the operations with neutral parameters.
+            rotate_picture(&mut after, 0.0);
             for jitter in [Jitter::Brightness, Jitter::Contrast, Jitter::Saturation] {
                 colour(&mut after, jitter, 1.0);
             }
@@ -339,7 +339,7 @@ mod tests {
         }
 
         #[test]
-        fn any_photo_can_be_changed(height in 1usize..40, width in 1usize..40, gray: bool, seed: u64) {
+        fn any_photo_can_be_augmented(height in 1usize..40, width in 1usize..40, gray: bool, seed: u64) {
             let channels = if gray { 1 } else { 3 };
             let mut draw = everything().draw(seed, 1, 2);
             let part = draw.crop(height, width).unwrap();

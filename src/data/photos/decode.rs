@@ -1,4 +1,4 @@
-//! The bytes of a JPEG or PNG to its pixels.
+//! Decoding JPEG and PNG files.
 
 use super::photo_error::{MAX_FILE_BYTES, MAX_PIXELS, PhotoErrorKind, check_size};
 use super::picture::Picture;
@@ -8,10 +8,10 @@ use image::error::{ImageError, LimitErrorKind};
 use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader, Limits, metadata::Orientation};
 use std::io::Cursor;
 
-/// What the decoder of PNGs may allocate: the largest photo with four channels of 16 bits, and working space.
+/// The memory limit of the PNG decoder: the largest photo with four channels of 16 bits, and working memory.
 const MAX_DECODER_BYTES: u64 = MAX_PIXELS * 8 + (64 << 20);
 
-/// The photo in 8 bits, gray or RGB, turned upright.
+/// The photo in 8-bit gray or RGB, with the EXIF orientation applied.
 pub fn decode(bytes: &[u8]) -> Result<Picture, PhotoErrorKind> {
     if bytes.len() as u64 > MAX_FILE_BYTES {
         return Err(PhotoErrorKind::TooManyBytes);
@@ -40,14 +40,14 @@ pub fn decode(bytes: &[u8]) -> Result<Picture, PhotoErrorKind> {
     })
 }
 
-/// The photo as the crate `image` decodes it, and how it is to be turned.
+/// The photo as decoded by the crate `image`, and its orientation.
 fn decode_as(format: ImageFormat, bytes: &[u8]) -> Result<(DynamicImage, Orientation), PhotoErrorKind> {
     let error = |error: ImageError| match error {
         ImageError::Limits(limit) if !matches!(limit.kind(), LimitErrorKind::Unsupported { .. }) => {
             PhotoErrorKind::TooMuchMemory
         }
         error => {
-            // "Format error decoding Png: ..." names the crate's view of it; what follows is the error.
+            // The error follows the prefix "Format error decoding Png: ".
             let text = error.to_string();
             let text = text.strip_prefix("Format error decoding ").and_then(|rest| rest.split_once(": "));
             PhotoErrorKind::Damaged(text.map_or_else(|| error.to_string(), |(_, error)| error.to_owned()))
@@ -60,14 +60,14 @@ fn decode_as(format: ImageFormat, bytes: &[u8]) -> Result<(DynamicImage, Orienta
     let mut decoder = reader.into_decoder().map_err(error)?;
     let (width, height) = decoder.dimensions();
     check_size(width, height)?;
-    // Damaged EXIF data is no reason to refuse the photo.
+    // Damaged EXIF data is ignored.
     let exif = decoder.exif_metadata().ok().flatten();
     let orientation = exif.as_deref().and_then(exif::orientation).unwrap_or(Orientation::NoTransforms);
     Ok((DynamicImage::from_decoder(decoder).map_err(error)?, orientation))
 }
 
-/// Gray or RGB of 8 bits: transparency is dropped, not blended, and of 16 bits the upper half stays (libpng's and
-/// Pillow's way).
+/// Converts to 8-bit gray or RGB: transparency is dropped, not blended, and of 16 bits the upper half is kept (as in libpng
+/// and Pillow).
 fn to_eight_bits(photo: DynamicImage) -> DynamicImage {
     let upper = |values: &[u16], channels: usize, keep: usize| -> Vec<u8> {
         values.chunks_exact(channels).flat_map(|pixel| pixel[..keep].iter().map(|value| (value >> 8) as u8)).collect()
@@ -109,7 +109,7 @@ mod tests {
     }
 
     #[test]
-    fn other_files_are_named() {
+    fn other_files_are_identified() {
         assert_eq!(error(b""), "not a photo, but an empty file");
         assert_eq!(error(b"<!doctype html><title>404</title>"), "not a photo, but a web page");
         assert_eq!(error(b"RIFF....WEBPVP8 "), "a WebP, which is not supported; photos are JPEG or PNG");
@@ -117,7 +117,7 @@ mod tests {
     }
 
     #[test]
-    fn cut_anywhere_it_is_truncated() {
+    fn truncated_files_are_errors() {
         let short = "truncated: the file ends before the photo does";
         for name in ["rocket.jpg", "progressive.jpg", "gray.png", "turned.jpg"] {
             let whole = bytes(name);
@@ -128,7 +128,7 @@ mod tests {
         }
     }
 
-    /// The header of a PNG with these sides, and the beginning of its data.
+    /// A PNG with this size in its header, and the first bytes of its data.
     fn claims(width: u32, height: u32) -> Vec<u8> {
         let chunk = |kind: &[u8], data: &[u8]| {
             let body = [kind, data].concat();
@@ -145,18 +145,18 @@ mod tests {
     }
 
     #[test]
-    fn sizes_are_limited_before_memory_is_taken() {
+    fn sizes_are_checked_before_allocation() {
         assert_eq!(
             error(&claims(60_000, 60_000)),
-            "too large: 60000x60000 pixels; the limit is 64 Mpixel, 65535 a side"
+            "too large: 60000x60000 pixels; the limit is 64 Mpixel, 65535 per side"
         );
         assert!(error(&claims(70_000, 1)).starts_with("too large: 70000x1 pixels"));
         assert!(error(&claims(20, 20)).starts_with("damaged: "), "{}", error(&claims(20, 20)));
     }
 
-    /// Changed bytes, in headers above all: any answer, but an answer.
+    /// Changed bytes, mostly in headers.
     #[test]
-    fn any_bytes_are_answered() {
+    fn arbitrary_bytes_do_not_panic() {
         let photos = ["rocket.jpg", "progressive.jpg", "cmyk.jpg", "turned.jpg", "palette.png", "deep.png"].map(bytes);
         let mut rng = SeededRng::new([0; 4]);
         let mut random = |below: usize| rng.below(below);

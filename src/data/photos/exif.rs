@@ -1,30 +1,30 @@
-//! EXIF data, of which only the orientation is read.
+//! The orientation in EXIF data.
 
 use image::metadata::Orientation;
 
-/// The tag of the orientation.
+/// The orientation tag.
 const ORIENTATION: u16 = 0x0112;
 
-/// How the photo is to be turned, from its EXIF data, which begins with the TIFF header. None where it does not say.
+/// The orientation of a photo by its EXIF data, which starts with the TIFF header; `None` if there is none.
 ///
-/// Any type of integers is taken, in both byte orders: the standard asks for SHORT, but some phones write LONG (which
+/// Any integer type is accepted, in both byte orders: the standard requires SHORT, but some phones write LONG (which
 /// Pillow reads) and some programs BYTE.
 pub fn orientation(exif: &[u8]) -> Option<Orientation> {
-    let low_first = match exif.first_chunk()? {
+    let little_endian = match exif.first_chunk()? {
         b"II*\0" => true,
         b"MM\0*" => false,
         _ => return None,
     };
     let short = |at: usize| {
         let bytes = *exif.get(at..)?.first_chunk()?;
-        Some(if low_first { u16::from_le_bytes(bytes) } else { u16::from_be_bytes(bytes) })
+        Some(if little_endian { u16::from_le_bytes(bytes) } else { u16::from_be_bytes(bytes) })
     };
     let long = |at: usize| {
         let bytes = *exif.get(at..)?.first_chunk()?;
-        Some(if low_first { u32::from_le_bytes(bytes) } else { u32::from_be_bytes(bytes) })
+        Some(if little_endian { u32::from_le_bytes(bytes) } else { u32::from_be_bytes(bytes) })
     };
     let directory = long(4)? as usize;
-    // Entries of 12 bytes: tag, type, count, and the value where it fits into four bytes.
+    // Entries of 12 bytes: tag, type, count, and the value if it fits in four bytes.
     for entry in (0..usize::from(short(directory)?)).map(|entry| directory + 2 + 12 * entry) {
         if short(entry)? != ORIENTATION || long(entry + 4)? != 1 {
             continue;
@@ -45,36 +45,36 @@ mod tests {
     use super::*;
 
     /// EXIF data with two entries, the second of which is the orientation of `kind` and `count`.
-    fn exif(low_first: bool, kind: u16, count: u32, value: &[u8; 4]) -> Vec<u8> {
-        let short = |x: u16| if low_first { x.to_le_bytes() } else { x.to_be_bytes() };
-        let long = |x: u32| if low_first { x.to_le_bytes() } else { x.to_be_bytes() };
-        let mut exif = if low_first { b"II".to_vec() } else { b"MM".to_vec() };
+    fn exif(little_endian: bool, kind: u16, count: u32, value: &[u8; 4]) -> Vec<u8> {
+        let short = |x: u16| if little_endian { x.to_le_bytes() } else { x.to_be_bytes() };
+        let long = |x: u32| if little_endian { x.to_le_bytes() } else { x.to_be_bytes() };
+        let mut exif = if little_endian { b"II".to_vec() } else { b"MM".to_vec() };
         exif.extend([&short(42)[..], &long(8), &short(2)].concat());
         exif.extend([&short(0x0100)[..], &short(4), &long(1), &long(640)].concat());
         exif.extend([&short(ORIENTATION)[..], &short(kind), &long(count), value, &long(0)].concat());
         exif
     }
 
-    /// Pillow 13 turns those of SHORT, LONG and their signed forms.
+    /// Pillow 13 reads SHORT, LONG and their signed forms.
     #[test]
-    fn any_integers_in_both_orders_are_read() {
-        let turned = Some(Orientation::Rotate90);
+    fn any_integer_type_in_both_byte_orders_is_read() {
+        let rotated = Some(Orientation::Rotate90);
         for kind in [1, 6] {
-            assert_eq!(orientation(&exif(true, kind, 1, &[6, 0, 0, 0])), turned, "type {kind}");
-            assert_eq!(orientation(&exif(false, kind, 1, &[6, 0, 0, 0])), turned, "type {kind}");
+            assert_eq!(orientation(&exif(true, kind, 1, &[6, 0, 0, 0])), rotated, "type {kind}");
+            assert_eq!(orientation(&exif(false, kind, 1, &[6, 0, 0, 0])), rotated, "type {kind}");
         }
         for kind in [3, 8] {
-            assert_eq!(orientation(&exif(true, kind, 1, &[6, 0, 0, 0])), turned, "type {kind}");
-            assert_eq!(orientation(&exif(false, kind, 1, &[0, 6, 0, 0])), turned, "type {kind}");
+            assert_eq!(orientation(&exif(true, kind, 1, &[6, 0, 0, 0])), rotated, "type {kind}");
+            assert_eq!(orientation(&exif(false, kind, 1, &[0, 6, 0, 0])), rotated, "type {kind}");
         }
         for kind in [4, 9] {
-            assert_eq!(orientation(&exif(true, kind, 1, &[6, 0, 0, 0])), turned, "type {kind}");
-            assert_eq!(orientation(&exif(false, kind, 1, &[0, 0, 0, 6])), turned, "type {kind}");
+            assert_eq!(orientation(&exif(true, kind, 1, &[6, 0, 0, 0])), rotated, "type {kind}");
+            assert_eq!(orientation(&exif(false, kind, 1, &[0, 0, 0, 6])), rotated, "type {kind}");
         }
     }
 
     #[test]
-    fn what_is_no_orientation_turns_nothing() {
+    fn invalid_orientations_are_ignored() {
         assert_eq!(orientation(&exif(true, 2, 1, b"6\0\0\0")), None);
         assert_eq!(orientation(&exif(true, 3, 2, &[6, 0, 6, 0])), None);
         for value in [0, 9, 255] {

@@ -1,4 +1,4 @@
-//! The bytes of a JPEG to its pixels, equal to those of libjpeg-turbo, which Pillow, torchvision and OpenCV use.
+//! Decoding JPEGs, bit-identical to libjpeg-turbo, which Pillow, torchvision and OpenCV use.
 
 use super::exif;
 use super::photo_error::{MAX_PIXELS, MAX_SIDE, PhotoErrorKind, check_size};
@@ -8,16 +8,16 @@ use libjpeg_turbo_rs::common::types::{ColorSpace, ComponentInfo, DecodeLimits, F
 use libjpeg_turbo_rs::{Decoder, JpegError, PixelFormat};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-/// JPEGs with more scans are refused: each costs a pass over all pixels, however few its bytes are.
+/// The maximum number of scans: each costs a pass over all pixels, however few bytes it has.
 pub const MAX_SCANS: usize = 500;
-/// What the decoder may take for the pixels of a JPEG: coefficients of a progressive one, planes and result.
+/// The memory limit of the decoder: coefficients of a progressive JPEG, planes and result.
 pub const MAX_JPEG_MEMORY: u64 = 1 << 30;
 
-/// A decoded JPEG and how it is to be turned; None for one that is to be decoded otherwise, see [`Pixels::Near`].
+/// A decoded JPEG and its orientation; `None` for one that another decoder should decode, see [`Pixels::Near`].
 pub fn decode(bytes: &[u8]) -> Result<Option<(DynamicImage, Orientation)>, PhotoErrorKind> {
-    // The crate is young. None of two million damaged files made it panic; should one, its photo is at error.
+    // The crate is young. Two million damaged files did not make it panic; if one does, the photo is reported as damaged.
     catch_unwind(AssertUnwindSafe(|| decode_unguarded(bytes)))
-        .unwrap_or_else(|_| Err(PhotoErrorKind::Damaged("the decoder fails at it".to_owned())))
+        .unwrap_or_else(|_| Err(PhotoErrorKind::Damaged("the decoder failed".to_owned())))
 }
 
 fn decode_unguarded(bytes: &[u8]) -> Result<Option<(DynamicImage, Orientation)>, PhotoErrorKind> {
@@ -36,7 +36,7 @@ fn decode_unguarded(bytes: &[u8]) -> Result<Option<(DynamicImage, Orientation)>,
         Ok(Pixels::Near) => return Ok(None),
         Err(format) => return Err(PhotoErrorKind::Unsupported { format }),
     }
-    // As in libjpeg: for a progressive JPEG whose last scans are missing.
+    // As in libjpeg, for progressive JPEGs without their last scans.
     decoder.set_block_smoothing(true);
     decoder.set_output_format(match decoder.jpeg_color_space() {
         ColorSpace::Grayscale => PixelFormat::Grayscale,
@@ -57,39 +57,39 @@ fn decode_unguarded(bytes: &[u8]) -> Result<Option<(DynamicImage, Orientation)>,
     };
     match image {
         Some(image) => Ok(Some((image, orientation))),
-        None => Err(PhotoErrorKind::Damaged("it has fewer pixels than it says".to_owned())),
+        None => Err(PhotoErrorKind::Damaged("it has fewer pixels than it declares".to_owned())),
     }
 }
 
-/// What is known of a JPEG's pixels from its frame.
+/// How exactly a JPEG is decoded.
 #[derive(Debug, PartialEq)]
 enum Pixels {
-    /// Those of libjpeg-turbo, compared for every pair of sampling factors of 1 to 4.
+    /// Identical to libjpeg-turbo, which was verified for every pair of sampling factors from 1 to 4.
     Exact,
-    /// CMYK with fewer samples of some components: this crate enlarges them wrongly, another is within 2 of 256 levels.
+    /// CMYK with subsampled components: this crate upsamples them incorrectly, the other is within 2 of 256 levels.
     Near,
 }
 
-/// How near to libjpeg-turbo's pixels a JPEG of this layout can be decoded; else what it is.
+/// How exactly a JPEG with this frame can be decoded, or why it is not supported.
 fn pixels(frame: &FrameHeader) -> Result<Pixels, &'static str> {
     let factors = |c: &ComponentInfo| (c.horizontal_sampling, c.vertical_sampling);
     let all: Vec<(u8, u8)> = frame.components.iter().map(factors).collect();
     let &[(across, down), ..] = &all[..] else { return Err("a JPEG without components") };
-    // Whole fractions of the first component's samples.
+    // Subsampled by integer factors relative to the first component.
     let fractions = all.iter().all(|&(x, y)| x > 0 && y > 0 && across % x == 0 && down % y == 0);
     match all.len() {
         _ if frame.is_lossless => Err("a lossless JPEG"),
-        _ if frame.precision != 8 => Err("a JPEG whose samples are not of 8 bits"),
+        _ if frame.precision != 8 => Err("a JPEG with samples of other than 8 bits"),
         1 => Ok(Pixels::Exact),
         3 if fractions => Ok(Pixels::Exact),
         4 if all.iter().all(|&other| other == (across, down)) => Ok(Pixels::Exact),
         4 if fractions => Ok(Pixels::Near),
-        3 | 4 => Err("a JPEG with more samples of its colours than of its light"),
+        3 | 4 => Err("a JPEG with more samples of chroma than of luma"),
         _ => Err("a JPEG with neither 1, 3 nor 4 components"),
     }
 }
 
-/// Red, green and blue of the four inks, which JPEGs hold inverted; Pillow's arithmetic (`cmyk2rgb`, `MULDIV255`).
+/// RGB of the four inks, which JPEGs store inverted, with the arithmetic of Pillow (`cmyk2rgb`, `MULDIV255`).
 fn rgb_of_inks(&[cyan, magenta, yellow, black]: &[u8; 4]) -> [u8; 3] {
     [cyan, magenta, yellow].map(|ink| {
         let product = u32::from(255 - ink) * u32::from(black) + 128;
@@ -100,18 +100,18 @@ fn rgb_of_inks(&[cyan, magenta, yellow, black]: &[u8; 4]) -> [u8; 3] {
 fn error_of(error: JpegError) -> PhotoErrorKind {
     match error {
         JpegError::LimitExceeded { what: "scan count", .. } => {
-            PhotoErrorKind::Damaged(format!("it has over {MAX_SCANS} scans"))
+            PhotoErrorKind::Damaged(format!("it has more than {MAX_SCANS} scans"))
         }
         JpegError::LimitExceeded { .. } => PhotoErrorKind::TooMuchMemory,
-        JpegError::UnexpectedEof => PhotoErrorKind::Damaged("its picture data ends early".to_owned()),
+        JpegError::UnexpectedEof => PhotoErrorKind::Damaged("its image data is truncated".to_owned()),
         JpegError::CorruptData(text) | JpegError::Unsupported(text) => PhotoErrorKind::Damaged(text),
         error => PhotoErrorKind::Damaged(error.to_string()),
     }
 }
 
-/// Whether a JPEG's end marker follows its picture data (an EXIF thumbnail has one of its own, inside a segment).
+/// Whether the image data is followed by an end marker (an EXIF thumbnail has its own, inside a segment).
 ///
-/// To be asked first: what is missing of a JPEG, a decoder may fill with gray and say nothing.
+/// This is checked first because a decoder may silently fill missing data with gray.
 pub fn has_end(bytes: &[u8]) -> bool {
     let mut at = 2;
     let mut scanned = false;
@@ -119,7 +119,7 @@ pub fn has_end(bytes: &[u8]) -> bool {
         at += found + 1;
         match bytes.get(at) {
             Some(0xd9) => return scanned,
-            // Stuffed zeros, fill bytes, restarts and other markers without a length.
+            // Stuffed zeros, fill bytes, restart markers and others without a length.
             Some(0x00 | 0x01 | 0xd0..=0xd8) => at += 1,
             Some(0xff) => {}
             Some(&marker) => {
@@ -142,29 +142,29 @@ mod tests {
     use crate::data::photos::decode::decode as photo;
     use std::path::Path;
 
-    /// Baseline and progressive, of every sampling, gray, RGB, CMYK, YCCK, with restarts, of odd sizes, turned.
+    /// Baseline and progressive, every sampling, gray, RGB, CMYK, YCCK, with restarts, odd sizes, rotated.
     #[test]
-    fn pixels_are_those_that_pillow_makes() {
+    fn pixels_are_identical_to_pillow() {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/jpegs");
         let pixels = folder.join("pixels.npz");
         let list = array_file::list(&pixels).unwrap();
         assert!(list.len() > 35);
         for info in list {
             let name = info.name.trim_end_matches(".npy").to_owned();
-            let wanted = array_file::read_npz(&pixels, &name).unwrap();
+            let expected = array_file::read_npz(&pixels, &name).unwrap();
             let bytes = std::fs::read(folder.join(format!("{name}.jpg"))).unwrap();
-            assert!(decode(&bytes).unwrap().is_some(), "{name} is left to another decoder");
+            assert!(decode(&bytes).unwrap().is_some(), "{name} is not decoded by this decoder");
             let got = photo(&bytes).unwrap();
             let shape = [got.height, got.width, got.channels];
-            assert_eq!(&shape[..wanted.ndim()], wanted.shape(), "{name}");
-            assert_eq!(wanted.ndim() == 2, got.channels == 1, "{name}");
-            let differ = wanted.iter().zip(&got.pixels).filter(|(want, got)| **want != f32::from(**got)).count();
-            assert_eq!(differ, 0, "{name}: values that differ");
+            assert_eq!(&shape[..expected.ndim()], expected.shape(), "{name}");
+            assert_eq!(expected.ndim() == 2, got.channels == 1, "{name}");
+            let differ = expected.iter().zip(&got.pixels).filter(|(want, got)| **want != f32::from(**got)).count();
+            assert_eq!(differ, 0, "{name}: differing values");
         }
     }
 
     #[test]
-    fn layouts_are_known_before_they_are_decoded() {
+    fn support_is_decided_by_the_frame() {
         let ones = [(1, 1); 4];
         let of = |precision, is_lossless, factors: &[(u8, u8)]| {
             let component = |&(horizontal_sampling, vertical_sampling): &(u8, u8)| ComponentInfo {
@@ -190,23 +190,23 @@ mod tests {
         assert!(of(12, false, &ones[..3]).is_err() && of(8, true, &ones[..3]).is_err());
     }
 
-    /// As Photoshop makes them: the chromas of YCCK have half the samples.
+    /// As written by Photoshop: YCCK with subsampled chroma.
     #[test]
-    fn inks_of_fewer_samples_are_near() {
+    fn subsampled_inks_are_near() {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/jpegs");
         let bytes = std::fs::read(folder.join("near/ycck_420.jpg")).unwrap();
         assert!(decode(&bytes).unwrap().is_none());
-        let wanted = array_file::read_npy(&folder.join("near/ycck_420.npy")).unwrap();
+        let expected = array_file::read_npy(&folder.join("near/ycck_420.npy")).unwrap();
         let got = photo(&bytes).unwrap();
-        assert_eq!([got.height, got.width, got.channels], wanted.shape());
-        let apart =
-            wanted.iter().zip(&got.pixels).map(|(want, got)| (want - f32::from(*got)).abs()).fold(0.0, f32::max);
-        assert!(apart <= 2.0, "{apart}");
+        assert_eq!([got.height, got.width, got.channels], expected.shape());
+        let deviation =
+            expected.iter().zip(&got.pixels).map(|(want, got)| (want - f32::from(*got)).abs()).fold(0.0, f32::max);
+        assert!(deviation <= 2.0, "{deviation}");
     }
 
     #[test]
     fn the_end_of_a_jpeg_is_not_that_of_its_thumbnail() {
-        // Start, an EXIF segment of 6 bytes with a whole JPEG's ends in it, a scan of two bytes with a stuffed zero.
+        // Start, an EXIF segment of 6 bytes with start and end markers, a scan of two bytes with a stuffed zero.
         let start = b"\xff\xd8\xff\xe1\0\x06\xff\xd8\xff\xd9\xff\xda\0\x02\xff\0\x11";
         assert!(!has_end(start));
         assert!(has_end(&[&start[..], b"\xff\xd9"].concat()));

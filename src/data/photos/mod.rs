@@ -1,4 +1,4 @@
-//! Photos to tensors.
+//! Converting photos to tensors.
 
 pub mod augment;
 mod decode;

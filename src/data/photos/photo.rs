@@ -1,4 +1,4 @@
-//! A photo file to the numbers of an Input.
+//! Converting a photo file to the values of an Input.
 
 use super::augment::Draw;
 use super::decode::decode;
@@ -10,12 +10,12 @@ use crate::ops::preprocessing::{ChannelOrder, Preprocessing, Resize};
 use std::io;
 use std::path::Path;
 
-/// Reads the photo at `path` into `out`, which is (h, w, c) in row-major order, as the Input `size` = (h, w, c) takes it.
+/// Reads the photo at `path` into `out`, row-major (h, w, c), for an Input of `size` (h, w, c).
 ///
-/// The photo is turned as its EXIF orientation says; transparency is dropped and 16 bits become 8, as Pillow's
-/// `convert("RGB")` does. A one-channel Input gets the luma of ITU-R 601, and a gray photo fills all three channels of
-/// another Input. Then come `preprocessing`'s resize, crop, channel order and arithmetic.
-/// On an error `out` is left as it was.
+/// The EXIF orientation is applied; transparency is dropped and 16 bits are reduced to 8, as in Pillow's `convert("RGB")`.
+/// An Input with one channel gets the luma of ITU-R 601; a gray photo is repeated for three channels. Then `preprocessing`
+/// is applied: resize, crop, channel order and arithmetic.
+/// On an error, `out` is unchanged.
 pub fn read(
     path: &Path,
     preprocessing: &Preprocessing,
@@ -25,8 +25,8 @@ pub fn read(
     read_changed(path, preprocessing, size, None, out)
 }
 
-/// As [`read`], with the photo changed as `draw` says: a random crop takes the place of the preprocessing's resize and
-/// crop, the rest is done to the pixels before the arithmetic.
+/// As [`read`], with augmentation by `draw`: a random crop replaces the resize and crop of the preprocessing; the other changes
+/// are applied to the pixels before the arithmetic.
 pub fn read_changed(
     path: &Path,
     preprocessing: &Preprocessing,
@@ -39,7 +39,7 @@ pub fn read_changed(
     convert(&bytes, preprocessing, size, draw, out).map_err(named)
 }
 
-/// As [`read`], for a photo in memory; errors call it `name`.
+/// As [`read`], for a photo in memory, which is called `name` in errors.
 pub fn read_bytes(
     bytes: &[u8],
     name: &str,
@@ -95,7 +95,7 @@ fn convert(
         draw.change(&mut picture);
     }
 
-    // There are 256 pixel values and at most three channels: the arithmetic is done once for each, in f64.
+    // A lookup table of 256 values for each of up to three channels: the arithmetic is in f64.
     let tables: [[f32; 256]; 3] =
         std::array::from_fn(|channel| std::array::from_fn(|pixel| preprocessing.value(pixel as u8, channel)));
     if channels == 1 {
@@ -115,7 +115,7 @@ fn convert(
     Ok(())
 }
 
-/// The size that the photo is brought to and the part of it that the Input takes: (rows, columns).
+/// The size after resizing and the crop: (rows, columns).
 fn sides(
     picture: &Picture,
     preprocessing: &Preprocessing,
@@ -126,7 +126,7 @@ fn sides(
         Resize::Squash => (height as u64, width as u64),
         Resize::ShorterSide(resize) => {
             let shorter = from_height.min(from_width);
-            // The longer side is rounded down, as torchvision's Resize does; a photo has at least one pixel.
+            // The longer side is rounded down, as in torchvision's Resize; a photo has at least one pixel.
             let scaled = |side: u64| side * u64::from(resize) / shorter;
             let (resized_height, resized_width) = (scaled(from_height), scaled(from_width));
             if resized_height < height as u64 || resized_width < width as u64 {
@@ -149,23 +149,23 @@ mod tests {
         Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/photos").join(name)
     }
 
-    /// The largest difference from the reference, in steps of the pixel.
+    /// The largest difference from the reference, in pixel levels.
     fn differs(name: &str, photo: &str, resize: Resize, preset: Preprocessing) -> f32 {
-        let wanted = array_file::read_npz(&file("references.npz"), name).unwrap();
-        let size = (wanted.shape()[0], wanted.shape()[1], wanted.shape()[2]);
-        let mut got = vec![f32::NAN; wanted.len()];
+        let expected = array_file::read_npz(&file("references.npz"), name).unwrap();
+        let size = (expected.shape()[0], expected.shape()[1], expected.shape()[2]);
+        let mut got = vec![f32::NAN; expected.len()];
         let preset = preset.with_resize(resize);
         read(&file(photo), &preset, size, &mut got).unwrap();
         let steps = |(i, (&want, got)): (usize, (&f32, &f32))| {
             let channel = i % size.2;
             ((got - want) * preset.std[channel] / preset.scale).abs()
         };
-        wanted.iter().zip(&got).enumerate().map(steps).fold(0.0, f32::max)
+        expected.iter().zip(&got).enumerate().map(steps).fold(0.0, f32::max)
     }
 
-    /// Pixels, resizing and crop are equal: what is left is the rounding of f32.
+    /// Pixels, resizing and crop are identical, except for the rounding of f32.
     #[test]
-    fn photos_are_as_pillow_and_numpy_make_them() {
+    fn photos_are_as_in_pillow_and_numpy() {
         let side = Resize::ShorterSide;
         for (name, photo, resize, preset) in [
             ("caffe_landscape", "coffee.png", side(40), Preprocessing::caffe()),
@@ -192,27 +192,24 @@ mod tests {
     fn fails(photo: &str, preprocessing: Preprocessing, size: (usize, usize, usize), room: usize) -> String {
         let mut out = vec![7.0; room];
         let error = read(&file(photo), &preprocessing, size, &mut out).unwrap_err();
-        assert!(out.iter().all(|&x| x == 7.0), "an error leaves the tensor alone");
+        assert!(out.iter().all(|&x| x == 7.0), "an error leaves the tensor unchanged");
         let text = error.to_string();
         assert!(text.starts_with(&error.name) && error.name.ends_with(photo), "{text}");
         text[error.name.len() + 2..].to_owned()
     }
 
     #[test]
-    fn what_is_asked_may_be_wrong() {
+    fn invalid_arguments() {
         let caffe = Preprocessing::caffe().with_resize(Resize::ShorterSide(30));
         let size = (32, 32, 3);
         assert_eq!(
             fails("coffee.png", caffe.clone(), size, 32 * 32 * 3),
-            "resized to 30x45 it is smaller than the Input's 32x32; `resize=30` must be at least the Input's size"
+            "resized to 30x45, it is smaller than the 32x32 of the Input; `resize=30` must be at least as large"
         );
-        assert_eq!(
-            fails("coffee.png", caffe.clone(), size, 5),
-            "the tensor has room for 5 values, but the photo gives 3072"
-        );
-        let four = "a photo gives 1 or 3 channels, but the Input has 4";
+        assert_eq!(fails("coffee.png", caffe.clone(), size, 5), "the tensor has 5 values, but the photo 3072");
+        let four = "a photo has 1 or 3 channels, but the Input has 4";
         assert_eq!(fails("coffee.png", caffe.clone(), (8, 8, 4), 256), four);
-        assert_eq!(fails("coffee.png", caffe.clone(), (0, 8, 3), 0), "the Input takes no pixels: 0x8");
+        assert_eq!(fails("coffee.png", caffe.clone(), (0, 8, 3), 0), "the Input has no pixels: 0x8");
         let zero = Preprocessing { std: [0.0; 3], ..caffe.clone() };
         assert_eq!(fails("coffee.png", zero, (8, 8, 3), 192), "`std` holds 0, by which nothing can be divided");
         assert_eq!(fails("no.png", caffe.clone(), (8, 8, 3), 192), "no such file");
@@ -226,9 +223,9 @@ mod tests {
         png
     }
 
-    /// Of 11 pixels 8 are taken: torchvision's CenterCrop begins at `int(round(3 / 2.0))` = 2, NeuPy at `3 // 2` = 1.
+    /// A crop of 8 of 11 pixels: torchvision's CenterCrop starts at `int(round(3 / 2.0))` = 2, NeuPy's at `3 // 2` = 1.
     #[test]
-    fn the_middle_is_where_the_framework_sees_it() {
+    fn the_central_crop_follows_the_framework() {
         let pixels: Vec<u8> = (0..8 * 11).flat_map(|i| [i % 11; 3]).collect();
         let png = png(&pixels, 11, 8);
         let plain = Preprocessing { std: [1.0; 3], ..Preprocessing::unit() }.with_resize(Resize::ShorterSide(8));
@@ -240,17 +237,17 @@ mod tests {
         }
     }
 
-    /// 2 by 1 pixels, red and blue: the channels of both orders.
+    /// 2x1 pixels, red and blue.
     #[test]
     fn channels_in_both_orders() {
         let png = png(&[255, 0, 0, 0, 0, 255], 2, 1);
-        for (order, wanted) in
+        for (order, expected) in
             [(ChannelOrder::Rgb, [1.0, 0.0, 0.0, 0.0, 0.0, 1.0]), (ChannelOrder::Bgr, [0.0, 0.0, 1.0, 1.0, 0.0, 0.0])]
         {
             let mut out = [0.0; 6];
             let preprocessing = Preprocessing { order, ..Preprocessing::unit() };
             read_bytes(&png, "two", &preprocessing, (1, 2, 3), &mut out).unwrap();
-            assert_eq!(out, wanted);
+            assert_eq!(out, expected);
         }
     }
 }

@@ -1,17 +1,17 @@
-//! What can be wrong with a photo, and how large one may be.
+//! Errors and limits of photos.
 
 use crate::ops::preprocessing::PreprocessingError;
 use std::io;
 use thiserror::Error;
 
-/// Photos over this many pixels are refused.
+/// The maximum number of pixels of a photo.
 pub const MAX_PIXELS: u64 = 64 << 20;
-/// Photos with a longer side are refused (JPEG cannot say more).
+/// The maximum side of a photo (the limit of JPEG).
 pub const MAX_SIDE: u32 = 65_535;
-/// Photo files over this many bytes are refused.
+/// The maximum size of a photo file in bytes.
 pub const MAX_FILE_BYTES: u64 = 256 << 20;
 
-/// Refuses what is too large, or has no pixels, before memory is taken for it.
+/// Refuses photos that are too large or have no pixels, before any allocation.
 pub(super) fn check_size(width: u32, height: u32) -> Result<(), PhotoErrorKind> {
     if width > MAX_SIDE || height > MAX_SIDE || u64::from(width) * u64::from(height) > MAX_PIXELS {
         return Err(PhotoErrorKind::TooManyPixels { width, height });
@@ -26,13 +26,13 @@ pub(super) fn check_size(width: u32, height: u32) -> Result<(), PhotoErrorKind> 
 #[derive(Debug, Error)]
 #[error("{name}: {error}")]
 pub struct PhotoError {
-    /// The file as it was given.
+    /// The file, as given.
     pub name: String,
     #[source]
     pub error: PhotoErrorKind,
 }
 
-/// What is wrong with a photo, or with what is asked of it.
+/// What is wrong with a photo, or with the request.
 #[derive(Debug, Error)]
 pub enum PhotoErrorKind {
     #[error("no such file")]
@@ -49,22 +49,22 @@ pub enum PhotoErrorKind {
     Truncated,
     #[error("damaged: {0}")]
     Damaged(String),
-    #[error("too large: {width}x{height} pixels; the limit is {} Mpixel, {MAX_SIDE} a side", MAX_PIXELS >> 20)]
+    #[error("too large: {width}x{height} pixels; the limit is {} Mpixel, {MAX_SIDE} per side", MAX_PIXELS >> 20)]
     TooManyPixels { width: u32, height: u32 },
-    #[error("too large: the file is over {} MiB", MAX_FILE_BYTES >> 20)]
+    #[error("too large: the file has more than {} MiB", MAX_FILE_BYTES >> 20)]
     TooManyBytes,
-    #[error("too large: decoding it takes more memory than is allowed")]
+    #[error("too large: decoding needs more memory than the limit")]
     TooMuchMemory,
     #[error(
-        "resized to {resized_height}x{resized_width} it is smaller than the Input's {height}x{width}; \
-         `resize={resize}` must be at least the Input's size"
+        "resized to {resized_height}x{resized_width}, it is smaller than the {height}x{width} of the Input; \
+         `resize={resize}` must be at least as large"
     )]
     SmallerThanInput { resize: u32, resized_height: u64, resized_width: u64, height: usize, width: usize },
-    #[error("a photo gives 1 or 3 channels, but the Input has {0}")]
+    #[error("a photo has 1 or 3 channels, but the Input has {0}")]
     Channels(usize),
-    #[error("the Input takes no pixels: {height}x{width}")]
+    #[error("the Input has no pixels: {height}x{width}")]
     NoPixels { height: usize, width: usize },
-    #[error("the tensor has room for {got} values, but the photo gives {expected}")]
+    #[error("the tensor has {got} values, but the photo {expected}")]
     Room { expected: usize, got: usize },
     #[error(transparent)]
     Preprocessing(#[from] PreprocessingError),

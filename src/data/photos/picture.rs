@@ -1,4 +1,4 @@
-//! A decoded picture, and what is done to whole pixels of it.
+//! Decoded pictures, and operations on whole pixels.
 
 /// A decoded picture: `pixels` is (height, width, channels) in row-major order, with 1 or 3 channels.
 pub struct Picture {
@@ -8,7 +8,7 @@ pub struct Picture {
     pub pixels: Vec<u8>,
 }
 
-/// A part of a picture, in its pixels.
+/// A rectangle of a picture, in pixels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Part {
     pub top: usize,
@@ -18,7 +18,7 @@ pub struct Part {
 }
 
 impl Picture {
-    /// The luma of ITU-R 601 in place of three channels, as Pillow's `convert("L")`.
+    /// Replaces three channels with the luma of ITU-R 601, as Pillow's `convert("L")`.
     pub fn make_gray(&mut self) {
         if self.channels == 3 {
             self.pixels = self.pixels.chunks_exact(3).map(luma).collect();
@@ -26,7 +26,7 @@ impl Picture {
         }
     }
 
-    /// A part of the picture, which is to lie in it.
+    /// Crops the picture to a rectangle within it.
     pub fn cut(&self, part: Part) -> Picture {
         let row = self.width * self.channels;
         let columns = part.left * self.channels..(part.left + part.width) * self.channels;
@@ -35,7 +35,7 @@ impl Picture {
         Picture { width: part.width, height: part.height, channels: self.channels, pixels }
     }
 
-    /// Exchanges left and right.
+    /// Flips the picture horizontally.
     pub fn mirror(&mut self) {
         let (channels, width) = (self.channels, self.width);
         for row in self.pixels.chunks_exact_mut(width * channels) {
@@ -48,7 +48,7 @@ impl Picture {
     }
 }
 
-/// The luma of red, green and blue in 16-bit fixed point, rounded; a single channel is luma already.
+/// The luma in 16-bit fixed point, rounded; a single channel is luma already.
 pub fn luma(pixel: &[u8]) -> u8 {
     match *pixel {
         [r, g, b] => ((u32::from(r) * 19_595 + u32::from(g) * 38_470 + u32::from(b) * 7_471 + 0x8000) >> 16) as u8,

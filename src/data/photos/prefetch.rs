@@ -1,4 +1,4 @@
-//! Photos decoded ahead, while the net computes.
+//! Decoding photos in the background while the net computes.
 
 use super::augment::Augmentation;
 use super::photo;
@@ -12,19 +12,19 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 use thiserror::Error;
 
-/// How many batches may wait, or be in the making, at a time.
+/// The maximum number of batches that are complete or in progress.
 const AHEAD: usize = 3;
 
-/// How photos become an input's values.
+/// How photos are converted to the values of an input.
 #[derive(Clone, Debug)]
 pub struct Decoding {
     pub preprocessing: Preprocessing,
-    /// The Input's (height, width, channels).
+    /// The (height, width, channels) of the Input.
     pub size: (usize, usize, usize),
     pub augmentation: Option<Augmented>,
 }
 
-/// Changes by chance, the same for the same seed, epoch and index of a photo.
+/// Augmentation, deterministic for a seed, an epoch and the index of a photo.
 #[derive(Clone, Copy, Debug)]
 pub struct Augmented {
     pub augmentation: Augmentation,
@@ -32,10 +32,10 @@ pub struct Augmented {
     pub epoch: u64,
 }
 
-/// Some photos that follow each other.
+/// Consecutive photos.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct PhotoBatch {
-    /// Which places of the order they have.
+    /// Their positions in the order.
     pub range: Range<usize>,
     /// (range.len(), height, width, channels) in row-major order.
     pub values: Vec<f32>,
@@ -45,9 +45,9 @@ pub struct PhotoBatch {
 #[derive(Debug, Error)]
 #[error("{}", listed(errors))]
 pub struct BatchError {
-    /// The batch; the values of the bad photos are zeros.
+    /// The batch; the values of the unusable photos are zeros.
     pub batch: PhotoBatch,
-    /// The places of the bad photos in the order, ascending, and what is wrong with them. Never empty.
+    /// The positions of the unusable photos in the order, ascending, with the errors. Never empty.
     pub errors: Vec<(usize, PhotoError)>,
 }
 
@@ -56,27 +56,27 @@ fn listed(errors: &[(usize, PhotoError)]) -> String {
     lines.join("\n")
 }
 
-/// An iterator over batches of photos, which threads of its own decode ahead.
+/// An iterator over batches of photos, which background threads decode.
 ///
-/// Batches come in order, and their values do not depend on the number of threads. At most three batches are in memory,
-/// besides the one that was handed out. Dropping it stops its threads after the photos that they are at.
+/// Batches are in order, and their values do not depend on the number of threads. At most three batches are in memory,
+/// besides the one returned last. Dropping the iterator stops its threads after their current photos.
 #[derive(Debug)]
 pub struct PhotoLoader {
     shared: Arc<Shared>,
     threads: Vec<JoinHandle<()>>,
 }
 
-/// What the threads work on.
+/// The state shared by the threads.
 #[derive(Debug)]
 struct Shared {
     photos: Arc<[PathBuf]>,
     order: Vec<usize>,
     decoding: Decoding,
     batch: usize,
-    /// Values of one photo.
+    /// The number of values of a photo.
     values: usize,
     state: Mutex<State>,
-    /// There is room for another batch, or the end has come.
+    /// Another batch may be started, or the loader is being dropped.
     room: Condvar,
     /// A batch is complete.
     complete: Condvar,
@@ -84,11 +84,11 @@ struct Shared {
 
 #[derive(Debug, Default)]
 struct State {
-    /// The place in the order that is decoded next.
+    /// The next position to decode.
     next: usize,
-    /// How many batches were handed out.
+    /// The number of batches returned.
     handed_out: usize,
-    /// The batches that were begun and not handed out, in order.
+    /// The batches that have been started and not returned, in order.
     open: VecDeque<Open>,
     stopped: bool,
 }
@@ -101,13 +101,13 @@ struct Open {
 }
 
 impl PhotoLoader {
-    /// Begins to decode the photos `photos[order[0]]`, `photos[order[1]]` …, in batches of `batch` (the last one may be
-    /// smaller), on `threads` threads. The index in `photos` is what an augmentation depends on, not the place.
+    /// Starts decoding the photos `photos[order[0]]`, `photos[order[1]]` …, in batches of `batch` (the last one may be
+    /// smaller), on `threads` threads. Augmentation depends on the index in `photos`, not on the position in the order.
     ///
     /// # Panics
-    /// An index in `order` that is not below `photos.len()`.
+    /// If an index in `order` is out of range.
     pub fn new(photos: Arc<[PathBuf]>, order: Vec<usize>, decoding: Decoding, batch: usize, threads: usize) -> Self {
-        assert!(order.iter().all(|&index| index < photos.len()), "the order names photos that there are");
+        assert!(order.iter().all(|&index| index < photos.len()), "indices are in range");
         let (height, width, channels) = decoding.size;
         let shared = Arc::new(Shared {
             photos,
@@ -124,12 +124,12 @@ impl PhotoLoader {
             let shared = Arc::clone(&shared);
             thread::Builder::new().name("photos".to_owned()).spawn(move || shared.work()).ok()
         };
-        // Threads that the system refuses are done without; with none at all, `next` does the work.
+        // If the system refuses threads, there are fewer; without any, `next` does the work.
         let threads = (0..threads).filter_map(start).collect();
         PhotoLoader { shared, threads }
     }
 
-    /// How many batches are still to come.
+    /// The number of batches left.
     pub fn remaining(&self) -> usize {
         self.shared.batches() - self.shared.lock().handed_out
     }
@@ -138,7 +138,7 @@ impl PhotoLoader {
 impl Iterator for PhotoLoader {
     type Item = Result<PhotoBatch, BatchError>;
 
-    /// Waits for the next batch. A batch with a bad photo is an error that has the batch in it.
+    /// Waits for the next batch. A batch with an unusable photo is an error that contains the batch.
     fn next(&mut self) -> Option<Self::Item> {
         let shared = &self.shared;
         let mut state = shared.lock();
@@ -161,7 +161,7 @@ impl Iterator for PhotoLoader {
         if open.errors.is_empty() {
             return Some(Ok(batch));
         }
-        open.errors.sort_by_key(|(place, _)| *place);
+        open.errors.sort_by_key(|(position, _)| *position);
         Some(Err(BatchError { batch, errors: open.errors }))
     }
 }
@@ -171,7 +171,7 @@ impl Drop for PhotoLoader {
         self.shared.lock().stopped = true;
         self.shared.room.notify_all();
         for thread in self.threads.drain(..) {
-            // It catches the panics of decoders, so there is nothing to tell.
+            // Panics of decoders are caught in the thread.
             let _ = thread.join();
         }
     }
@@ -186,12 +186,12 @@ impl Shared {
         self.order.len().div_ceil(self.batch)
     }
 
-    /// The places in the order that a batch holds.
+    /// The positions of a batch in the order.
     fn range(&self, batch: usize) -> Range<usize> {
         batch * self.batch..((batch + 1) * self.batch).min(self.order.len())
     }
 
-    /// What a thread does: photo after photo, as far as there is room.
+    /// The loop of a thread: decodes photo after photo, waiting if it is too far ahead.
     fn work(&self) {
         let mut state = self.lock();
         while !state.stopped && state.next < self.order.len() {
@@ -203,27 +203,27 @@ impl Shared {
         }
     }
 
-    /// Decodes the next photo without holding the lock, and puts it where it belongs.
+    /// Decodes the next photo without holding the lock, and stores it in its batch.
     fn step<'a>(&'a self, mut state: MutexGuard<'a, State>) -> MutexGuard<'a, State> {
-        let place = state.next;
+        let position = state.next;
         state.next += 1;
-        let batch = place / self.batch;
+        let batch = position / self.batch;
         if batch - state.handed_out == state.open.len() {
             let missing = self.range(batch).len();
             state.open.push_back(Open { values: vec![0.0; missing * self.values], missing, errors: Vec::new() });
         }
         drop(state);
-        let decoded = self.decode(self.order[place]);
+        let decoded = self.decode(self.order[position]);
         let mut state = self.lock();
-        // A batch that misses a photo is not handed out, so this one is still there.
+        // An incomplete batch is never returned, so this one still exists.
         let at = batch - state.handed_out;
         if let Some(open) = state.open.get_mut(at) {
             match decoded {
                 Ok(values) => {
-                    let start = (place - batch * self.batch) * self.values;
+                    let start = (position - batch * self.batch) * self.values;
                     open.values[start..start + self.values].copy_from_slice(&values);
                 }
-                Err(error) => open.errors.push((place, error)),
+                Err(error) => open.errors.push((position, error)),
             }
             open.missing -= 1;
             if open.missing == 0 {
@@ -238,12 +238,12 @@ impl Shared {
         let Decoding { preprocessing, size, augmentation } = &self.decoding;
         let draw = augmentation.as_ref().map(|by| by.augmentation.draw(by.seed, by.epoch, index as u64));
         let mut values = vec![0.0; self.values];
-        // Decoders are others' work on strangers' files: one that panics is to cost one photo, not leave `next` waiting.
+        // A panic of a decoder on a malicious file must cost only that photo, and not leave `next` waiting.
         match catch_unwind(AssertUnwindSafe(|| photo::read_changed(path, preprocessing, *size, draw, &mut values))) {
             Ok(read) => read.map(|()| values),
             Err(_) => Err(PhotoError {
                 name: path.display().to_string(),
-                error: PhotoErrorKind::Damaged("its decoder failed".to_owned()),
+                error: PhotoErrorKind::Damaged("the decoder failed".to_owned()),
             }),
         }
     }
@@ -271,7 +271,7 @@ mod tests {
         Some(Augmented { augmentation, seed: 1, epoch })
     }
 
-    /// Each place's values, in order, with that many threads and photos a batch.
+    /// The values of all photos in order, with this batch size and number of threads.
     fn all(order: &[usize], augmentation: Option<Augmented>, batch: usize, threads: usize) -> Vec<Vec<f32>> {
         let loader = PhotoLoader::new(photos(), order.to_vec(), decoding(augmentation), batch, threads);
         assert_eq!(loader.remaining(), order.len().div_ceil(batch));
@@ -287,30 +287,30 @@ mod tests {
     }
 
     #[test]
-    fn batches_are_the_photos_in_order() {
+    fn batches_are_in_order() {
         let order = [3, 0, 0, 4, 2, 1, 3, 1, 0, 2, 4];
         let got = all(&order, None, 2, 2);
         for (values, &index) in got.iter().zip(&order) {
-            let mut wanted = vec![0.0; 960];
-            photo::read(&photos()[index], &Preprocessing::torch(), (16, 20, 3), &mut wanted).unwrap();
-            assert_eq!(*values, wanted, "{}", NAMES[index]);
+            let mut expected = vec![0.0; 960];
+            photo::read(&photos()[index], &Preprocessing::torch(), (16, 20, 3), &mut expected).unwrap();
+            assert_eq!(*values, expected, "{}", NAMES[index]);
         }
         assert_eq!(all(&[], None, 4, 2), Vec::<Vec<f32>>::new());
     }
 
     #[test]
-    fn threads_and_batches_change_no_value() {
-        let order: Vec<usize> = (0..40).map(|place| place * 7 % 5).collect();
+    fn values_do_not_depend_on_threads_and_batches() {
+        let order: Vec<usize> = (0..40).map(|position| position * 7 % 5).collect();
         for augmentation in [None, augmented(3)] {
-            let wanted = all(&order, augmentation, 1, 1);
+            let expected = all(&order, augmentation, 1, 1);
             for (batch, threads) in [(3, 1), (3, 4), (7, 2), (64, 8)] {
-                assert_eq!(all(&order, augmentation, batch, threads), wanted, "{batch}, {threads}");
+                assert_eq!(all(&order, augmentation, batch, threads), expected, "{batch}, {threads}");
             }
         }
     }
 
     #[test]
-    fn an_augmentation_follows_epoch_and_index_not_place() {
+    fn augmentation_depends_on_epoch_and_index_not_position() {
         let (here, there) = (all(&[0, 1, 2], augmented(0), 2, 2), all(&[2, 0, 1], augmented(0), 2, 2));
         assert_eq!([&here[0], &here[1], &here[2]], [&there[1], &there[2], &there[0]]);
         assert_ne!(here, all(&[0, 1, 2], augmented(1), 2, 2));
@@ -319,7 +319,7 @@ mod tests {
     }
 
     #[test]
-    fn bad_photos_are_named_and_cost_only_themselves() {
+    fn unusable_photos_are_named_and_do_not_affect_others() {
         let folder = tempfile::TempDir::new().unwrap();
         let bad = folder.path().join("bad.jpg");
         std::fs::write(&bad, "words").unwrap();
@@ -329,23 +329,23 @@ mod tests {
         let first = loader.next().unwrap().unwrap_err();
         assert!(first.to_string().ends_with("bad.jpg: not a photo, but text"), "{first}");
         assert_eq!((first.errors.len(), first.errors[0].0, first.batch.range.clone()), (1, 2, 0..3));
-        let mut wanted = vec![0.0; 960];
-        photo::read(&good, &Preprocessing::torch(), (16, 20, 3), &mut wanted).unwrap();
-        assert_eq!(first.batch.values[960..1920], wanted);
+        let mut expected = vec![0.0; 960];
+        photo::read(&good, &Preprocessing::torch(), (16, 20, 3), &mut expected).unwrap();
+        assert_eq!(first.batch.values[960..1920], expected);
         assert!(first.batch.values[1920..].iter().all(|&value| value == 0.0));
         let second = loader.next().unwrap().unwrap_err();
-        assert_eq!(second.errors.iter().map(|(place, _)| *place).collect::<Vec<_>>(), [4, 5]);
+        assert_eq!(second.errors.iter().map(|(position, _)| *position).collect::<Vec<_>>(), [4, 5]);
         assert!(loader.next().is_none() && loader.next().is_none());
     }
 
     #[test]
-    fn it_stops_when_it_is_dropped() {
-        let order: Vec<usize> = (0..500).map(|place| place % 5).collect();
+    fn dropping_stops_the_threads() {
+        let order: Vec<usize> = (0..500).map(|position| position % 5).collect();
         let mut loader = PhotoLoader::new(photos(), order, decoding(None), 2, 3);
         loader.next().unwrap().unwrap();
         let shared = Arc::clone(&loader.shared);
         drop(loader);
         assert_eq!(Arc::strong_count(&shared), 1, "no thread is left");
-        assert!(shared.lock().next <= 2 * (1 + AHEAD), "no more was decoded than there is room for");
+        assert!(shared.lock().next <= 2 * (1 + AHEAD), "decoded too far ahead");
     }
 }

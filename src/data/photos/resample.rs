@@ -1,15 +1,15 @@
-//! Shrinking and enlarging of 8-bit pictures: the triangle filter, widened by the scale when it shrinks.
+//! Resizing 8-bit pictures with a triangle filter, which is widened by the scale when shrinking.
 //!
-//! The arithmetic is that of Pillow's `Image.resize(..., BILINEAR)` (`libImaging/Resample.c`), to the bit: weights in
-//! f64, normalised, then fixed-point of 22 bits; along the rows first, rounded to u8, then along the columns, rounded to
-//! u8. (Pillow 13 takes the columns first for some sizes, which moves a value by one step at most.)
+//! Bit-identical to Pillow's `Image.resize(..., BILINEAR)` (`libImaging/Resample.c`): weights in f64, normalised, then in
+//! 22-bit fixed point; first along the rows, rounded to u8, then along the columns, rounded to u8. (For some sizes, Pillow 13
+//! resizes the columns first, which changes values by at most one level.)
 
 use super::picture::Picture;
 
-/// The fraction bits of a weight: 32, less 8 for the pixel and 2 for the sum's head room (Pillow's choice).
+/// The fraction bits of a weight: 32, less 8 for the pixel and 2 of headroom for the sum (as in Pillow).
 const PRECISION: u32 = 32 - 8 - 2;
 
-/// One side of the resizing: `from` pixels become `to`, of which only `start .. start + count` are wanted.
+/// One dimension of the resize: from `from` to `to` pixels, of which only `start .. start + count` are needed.
 #[derive(Clone, Copy, Debug)]
 pub struct Side {
     pub from: usize,
@@ -18,10 +18,10 @@ pub struct Side {
     pub count: usize,
 }
 
-/// The wanted part of the resized picture, (rows.count, columns.count, channels) in u8.
+/// The cropped part of the resized picture, (rows.count, columns.count, channels) in u8.
 ///
-/// Only that part is computed, and the rows that it needs are folded in one by one: besides the result it takes four
-/// bytes for each of its values, whatever the picture's size and aspect.
+/// Only that part is computed, and source rows are accumulated one by one: besides the result, it needs four bytes for each
+/// of its values, whatever the size of the picture.
 pub fn resample(picture: &Picture, rows: Side, columns: Side) -> Vec<u8> {
     match picture.channels {
         1 => resample_channels::<1>(picture, rows, columns),
@@ -34,19 +34,19 @@ fn resample_channels<const C: usize>(picture: &Picture, rows: Side, columns: Sid
     let row_length = columns.count * C;
     let mut sums = vec![1i32 << (PRECISION - 1); rows.count * row_length];
     let mut row = vec![0u8; row_length];
-    // Windows start and end in ascending order, so those that hold row y are a range that only moves forward.
+    // Windows start and end in ascending order, so those that contain row y are a range that only moves forward.
     let mut first = 0;
-    let wanted = vertical.windows.first().map_or(0, |w| w.start)..vertical.windows.last().map_or(0, |w| w.end());
-    for y in wanted {
+    let needed = vertical.windows.first().map_or(0, |w| w.start)..vertical.windows.last().map_or(0, |w| w.end());
+    for y in needed {
         while vertical.windows.get(first).is_some_and(|w| w.end() <= y) {
             first += 1;
         }
-        let holding = vertical.windows[first..].iter().take_while(|w| w.start <= y);
+        let containing = vertical.windows[first..].iter().take_while(|w| w.start <= y);
         let mut unread = true;
-        for (window, sums) in holding.zip(sums[first * row_length..].chunks_exact_mut(row_length)) {
+        for (window, sums) in containing.zip(sums[first * row_length..].chunks_exact_mut(row_length)) {
             if unread {
                 let line = picture.width * C;
-                squeeze::<C>(&picture.pixels[y * line..(y + 1) * line], &horizontal, &mut row);
+                resize_row::<C>(&picture.pixels[y * line..(y + 1) * line], &horizontal, &mut row);
                 unread = false;
             }
             let weight = vertical.of_window(window)[y - window.start];
@@ -58,8 +58,8 @@ fn resample_channels<const C: usize>(picture: &Picture, rows: Side, columns: Sid
     sums.into_iter().map(to_pixel).collect()
 }
 
-/// One row of the picture to one row of the result.
-fn squeeze<const C: usize>(line: &[u8], weights: &Weights, row: &mut [u8]) {
+/// Resizes a row of the picture.
+fn resize_row<const C: usize>(line: &[u8], weights: &Weights, row: &mut [u8]) {
     let (line, _) = line.as_chunks::<C>();
     let (row, _) = row.as_chunks_mut::<C>();
     for (out, window) in row.iter_mut().zip(&weights.windows) {
@@ -77,7 +77,7 @@ fn to_pixel(sum: i32) -> u8 {
     (sum >> PRECISION).clamp(0, 255) as u8
 }
 
-/// Which source pixels make one pixel of the result, and where their weights begin.
+/// The source pixels of a pixel of the result, and the index of their weights.
 struct Window {
     start: usize,
     count: usize,
@@ -90,7 +90,7 @@ impl Window {
     }
 }
 
-/// The windows of the wanted pixels of one side, in order, and all their weights.
+/// The windows of the needed pixels along a dimension, in order, and their weights.
 struct Weights {
     windows: Vec<Window>,
     weights: Vec<i32>,
@@ -99,7 +99,7 @@ struct Weights {
 impl Weights {
     fn of(side: Side) -> Self {
         let scale = side.from as f64 / side.to as f64;
-        // When enlarging, the triangle keeps its width of one source pixel to each side.
+        // When enlarging, the triangle extends one source pixel to each side.
         let support = scale.max(1.0);
         let mut weights = Vec::new();
         let windows = (0..side.count)
@@ -154,7 +154,7 @@ mod tests {
     }
 
     #[test]
-    fn a_part_is_that_part_of_the_whole() {
+    fn a_crop_equals_that_part_of_the_whole() {
         let picture = gray(50, 40, |x, y| (x * x + y * 7) as u8);
         let whole = resample(&picture, side(40, 24, 0, 24), side(50, 30, 0, 30));
         let part = resample(&picture, side(40, 24, 4, 11), side(50, 30, 9, 13));

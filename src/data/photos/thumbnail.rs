@@ -1,4 +1,4 @@
-//! Small copies of photos.
+//! Thumbnails of photos.
 
 use super::decode::decode;
 use super::photo;
@@ -8,10 +8,10 @@ use image::ExtendedColorType;
 use image::codecs::jpeg::JpegEncoder;
 use std::path::Path;
 
-/// How much of the detail a small copy keeps, of 100.
+/// The JPEG quality of thumbnails.
 const QUALITY: u8 = 82;
 
-/// The photo at `path` as a JPEG whose longer side has at most `side` pixels, upright.
+/// The photo at `path` as an upright JPEG whose longer side has at most `side` pixels.
 pub fn thumbnail(path: &Path, side: u32) -> Result<Vec<u8>, PhotoError> {
     let named = |error| PhotoError { name: path.display().to_string(), error };
     let bytes = photo::load(path).map_err(named)?;

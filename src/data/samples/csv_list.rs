@@ -1,4 +1,4 @@
-//! Photos and their labels from a CSV file.
+//! Photos and labels from a CSV file.
 
 use super::dataset::{Dataset, DatasetError, Policy, RowError, Samples};
 use super::photo_paths;
@@ -11,38 +11,38 @@ use csv::{ReaderBuilder, StringRecord, Trim};
 use ndarray::{ArrayD, IxDyn};
 use std::path::{Path, PathBuf};
 
-/// Headers of the column of paths.
+/// Headers of the path column.
 const PATH_HEADERS: [&str; 6] = ["path", "file", "image", "filename", "file_name", "filepath"];
-/// Headers of the column of labels, where several columns could be.
+/// Headers of the label column, if there are several columns.
 const LABEL_HEADERS: [&str; 5] = ["label", "class", "target", "category", "species"];
 
-/// Lists of more bytes are not read: a million photos take less.
+/// The maximum size of a list: a million photos take less.
 const MAX_BYTES: u64 = 256 << 20;
 
-/// Rows that are listed as wrong at most, where one is enough to refuse the list.
-const MAX_FAULTS: usize = 10_000;
+/// The maximum number of row errors collected under [`Policy::Refuse`].
+const MAX_ERRORS: usize = 10_000;
 
-/// A row that can be used so far.
+/// A row that is valid so far.
 struct Row {
     line: u64,
     photo: PathBuf,
     labels: Vec<String>,
 }
 
-/// Which columns hold what.
+/// The meaning of the columns.
 struct Columns {
     path: usize,
     labels: Vec<usize>,
-    /// How many columns a row has.
+    /// The number of columns.
     count: usize,
 }
 
 impl Dataset {
-    /// The photos that a CSV file lists, `path,label` a row; paths are relative to the file's folder.
+    /// The photos in a CSV file with rows `path,label`; paths are relative to the folder of the file.
     ///
-    /// The first row is a header if it names a column path, file, image or filename and no file. A label is the index
-    /// of a class if all labels are whole numbers, else a class's name (classes are sorted by name). Numbers that are
-    /// not whole, or several columns of numbers, are values to learn: [`Targets::Values`].
+    /// The first row is a header if one of its fields is path, file, image or filename and its first field is not a file.
+    /// Labels are class indices if all of them are integers, else class names (classes are sorted by name). Numbers that are
+    /// not integers, or several columns of numbers, are numeric targets: [`Targets::Values`].
     pub fn csv(path: &Path, policy: Policy) -> Result<Dataset, DatasetError> {
         read(path, policy)
     }
@@ -56,8 +56,8 @@ fn read(path: &Path, policy: Policy) -> Result<Dataset, DatasetError> {
     let (mut rows, mut errors) = (Vec::new(), Vec::new());
     let mut columns = None;
     let mut record = StringRecord::new();
-    // A file that is no list is wrong in every line; the first ones are enough to say so.
-    while policy != Policy::Refuse || errors.len() < MAX_FAULTS {
+    // A file that is not a list has an error in every line; the first ones are enough.
+    while policy != Policy::Refuse || errors.len() < MAX_ERRORS {
         let line = reader.position().line();
         match reader.read_record(&mut record) {
             Ok(false) => break,
@@ -72,7 +72,7 @@ fn read(path: &Path, policy: Policy) -> Result<Dataset, DatasetError> {
                 kind => return Err(whole(format!("line {line}: {kind:?}"))),
             },
         }
-        // The reader's position is before the empty lines that it passes over.
+        // The position of the reader is before the empty lines that it skips.
         let from = record.position().map_or(0, |position| position.byte() as usize);
         let blanks = bytes.get(from..).unwrap_or_default().iter().take_while(|byte| b"\r\n".contains(byte));
         let line = line + blanks.filter(|&&byte| byte == b'\n').count() as u64;
@@ -83,13 +83,13 @@ fn read(path: &Path, policy: Policy) -> Result<Dataset, DatasetError> {
                     columns = Some(header.map_err(&whole)?);
                     continue;
                 }
-                // What has one column does not tell how many there are.
+                // A row with one column does not determine the number of columns.
                 None if record.len() < 2 => {
                     let first = record.get(0).unwrap_or_default();
                     let error = match first.chars().find(|sign| [';', '\t'].contains(sign)) {
-                        Some(';') => "columns stand between commas, not semicolons: `owl/1.jpg,owl`".to_owned(),
-                        Some(_) => "columns stand between commas, not tabs: `owl/1.jpg,owl`".to_owned(),
-                        None if first.starts_with('#') => "a list has no comments; leave the line out".to_owned(),
+                        Some(';') => "columns are separated by commas, not semicolons: `owl/1.jpg,owl`".to_owned(),
+                        Some(_) => "columns are separated by commas, not tabs: `owl/1.jpg,owl`".to_owned(),
+                        None if first.starts_with('#') => "a list cannot have comments".to_owned(),
                         None => one_column(),
                     };
                     errors.push(RowError { line, error });
@@ -105,7 +105,7 @@ fn read(path: &Path, policy: Policy) -> Result<Dataset, DatasetError> {
         columns = Some(known);
     }
     if rows.is_empty() && errors.is_empty() {
-        return Err(whole("no rows in it; each is to name a photo and its label: `owl/1.jpg,owl`".to_owned()));
+        return Err(whole("it has no rows; each row is a photo and its label: `owl/1.jpg,owl`".to_owned()));
     }
     let (targets, classes) = targets(&mut rows, &mut errors);
     errors.sort_by_key(|error| error.line);
@@ -119,7 +119,7 @@ fn read(path: &Path, policy: Policy) -> Result<Dataset, DatasetError> {
     Ok(Dataset { samples, targets, classes, skipped: skipped.collect() })
 }
 
-/// The columns that a header names; `None` if the first row is no header.
+/// The columns by the header; `None` if the first row is not a header.
 fn header(record: &StringRecord, folder: &Path) -> Option<Result<Columns, String>> {
     let named =
         |names: &[&str]| record.iter().position(|field| names.iter().any(|name| field.eq_ignore_ascii_case(name)));
@@ -134,23 +134,23 @@ fn header(record: &StringRecord, folder: &Path) -> Option<Result<Columns, String
         labels = vec![label];
     }
     if labels.is_empty() {
-        return Some(Err("its header names no column beside the paths; `path,label` is wanted".to_owned()));
+        return Some(Err("its header has only a column of paths; expected `path,label`".to_owned()));
     }
     Some(Ok(Columns { path, labels, count: record.len() }))
 }
 
 fn one_column() -> String {
-    "1 column, where 2 are wanted: a path and a label, with a comma between them".to_owned()
+    "1 column instead of 2: a path and a label, separated by a comma".to_owned()
 }
 
-/// A row's fields, and whether its photo is one.
+/// Validates the fields of a row and checks that its file is a photo.
 fn row(record: &StringRecord, columns: &Columns, folder: &Path, line: u64) -> Result<Row, String> {
     if record.len() == 1 && columns.count > 1 {
         return Err(one_column());
     }
     if record.len() != columns.count {
         return Err(format!(
-            "{}, where the first row has {}; a path with a comma in it stands in double quotes",
+            "{}, but the first row has {}; a path that contains a comma must be in double quotes",
             counted(record.len(), "column"),
             columns.count
         ));
@@ -167,7 +167,7 @@ fn row(record: &StringRecord, columns: &Columns, folder: &Path, line: u64) -> Re
     match photo_paths::kind(&photo) {
         Ok(InputKind::Photo) => {}
         Ok(InputKind::Array) => return Err(format!("`{path}` is an array, not a photo")),
-        Err(reason) => return Err(format!("`{path}` is of no use: {reason}")),
+        Err(reason) => return Err(format!("`{path}` cannot be used: {reason}")),
     }
     let labels: Vec<String> =
         columns.labels.iter().filter_map(|&column| record.get(column)).map(str::to_owned).collect();
@@ -177,7 +177,7 @@ fn row(record: &StringRecord, columns: &Columns, folder: &Path, line: u64) -> Re
     Ok(Row { line, photo, labels })
 }
 
-/// The targets of all rows and the names of the classes. Rows whose labels do not fit the others go to `errors`.
+/// The targets of all rows and the names of the classes. Rows with inconsistent labels become errors.
 fn targets(rows: &mut Vec<Row>, errors: &mut Vec<RowError>) -> (Targets, Option<Vec<String>>) {
     let width = rows.first().map_or(1, |row| row.labels.len());
     let number = |label: &String| label.parse::<f32>().ok().filter(|number| number.is_finite());
@@ -194,8 +194,7 @@ fn targets(rows: &mut Vec<Row>, errors: &mut Vec<RowError>) -> (Targets, Option<
         match numbers {
             Ok(numbers) => values.extend(numbers),
             Err(label) => {
-                let error =
-                    format!("`{label}` is no number; a row has either one label or only numbers after the path");
+                let error = format!("`{label}` is not a number; a row has one label, or only numbers, after the path");
                 errors.push(RowError { line: row.line, error });
                 return false;
             }
@@ -203,7 +202,7 @@ fn targets(rows: &mut Vec<Row>, errors: &mut Vec<RowError>) -> (Targets, Option<
         true
     });
     let values = ArrayD::from_shape_vec(IxDyn(&[rows.len(), width]), values);
-    // In memory, they can be read.
+    // Reading from memory cannot fail.
     let targets = values.ok().and_then(|values| Targets::of(Table::of_array(values)).ok());
     (targets.unwrap_or(Targets::Classes(Vec::new())), None)
 }

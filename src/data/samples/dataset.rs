@@ -1,4 +1,4 @@
-//! What a net is trained on or measured with: samples, their targets, and the names of the classes.
+//! The data for training and evaluation: samples, targets, and the names of the classes.
 
 use super::photo_paths;
 use super::photo_paths::{FolderError, Skipped};
@@ -10,12 +10,12 @@ use std::io;
 use std::path::{Path, PathBuf};
 use thiserror::Error;
 
-/// What the net is fed, in the order of the targets.
+/// The inputs of the net, in the order of the targets.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Samples {
     /// One photo file each.
     Photos(Vec<PathBuf>),
-    /// For each input of the net an array (n, …): sample i is row i of all of them.
+    /// An array (n, …) for each input of the net; row i of each belongs to sample i.
     Arrays(Vec<Table>),
 }
 
@@ -25,11 +25,11 @@ pub enum Policy {
     /// An error that lists them.
     #[default]
     Refuse,
-    /// They are left out and listed in [`Dataset::skipped`].
+    /// They are skipped and listed in [`Dataset::skipped`].
     Skip,
 }
 
-/// An array in a file; without a name, the only one in it.
+/// An array in a file; without a name, the only one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ArraySource {
     pub path: PathBuf,
@@ -41,13 +41,13 @@ pub struct ArraySource {
 pub struct Dataset {
     pub samples: Samples,
     pub targets: Targets,
-    /// The names of the classes in the order of their indices, where the data has names.
+    /// The names of the classes by index, if the data has names.
     pub classes: Option<Vec<String>>,
-    /// The files that were left out.
+    /// The files that were skipped.
     pub skipped: Vec<Skipped>,
 }
 
-/// Why data cannot be used; each message names the file and, where it has lines, the line.
+/// Why data cannot be used. Each message names the file, and the line in a text file.
 #[derive(Debug, Error)]
 pub enum DatasetError {
     #[error(transparent)]
@@ -64,24 +64,24 @@ pub enum DatasetError {
     Rows { path: PathBuf, rows: Vec<RowError> },
     #[error("{}", listed(files))]
     Unusable { files: Vec<Skipped> },
-    #[error("nothing is left: none of the samples can be used")]
+    #[error("none of the samples can be used")]
     Nothing,
-    #[error("{}: an array of samples has the samples as its first dimension; this one is a single number", path.display())]
+    #[error("{}: the first dimension of an array must be the samples; this one is a scalar", path.display())]
     Scalar { path: PathBuf },
-    #[error("{} holds no samples: its shape is {shape:?}", path.display())]
+    #[error("{} contains no samples: its shape is {shape:?}", path.display())]
     NoRows { path: PathBuf, shape: Vec<usize> },
     #[error(
-        "{} has {rows} rows, but {} has {wanted}; row i of both is to be sample i",
+        "{} has {rows} rows, but {} has {expected}; row i of both must be sample i",
         path.display(), first.display()
     )]
-    Lengths { path: PathBuf, rows: usize, first: PathBuf, wanted: usize },
-    #[error("{}: row {row} holds a value that is not finite; nothing can be learnt from it", path.display())]
+    Lengths { path: PathBuf, rows: usize, first: PathBuf, expected: usize },
+    #[error("{}: row {row} contains a value that is not finite", path.display())]
     NotFinite { path: PathBuf, row: usize },
-    #[error("the share for validation is {0}; it is to lie between 0 and 1, like `split(0.1)`")]
+    #[error("the validation split is {0}; it must be between 0 and 1, as in `split(0.1)`")]
     Share(f64),
     #[error(
-        "a share of {share} of {samples} samples in {classes} classes leaves none for validation, as each class keeps \
-         one for training; take a larger share or more samples"
+        "a split of {share} of {samples} samples in {classes} classes leaves none for validation, as each class keeps \
+         one for training; use a larger split or more samples"
     )]
     NoValidation { share: f64, samples: usize, classes: usize },
     #[error(transparent)]
@@ -92,11 +92,11 @@ pub enum DatasetError {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RowError {
     pub line: u64,
-    /// What is wrong, and what would be right.
+    /// What is wrong, and what is expected.
     pub error: String,
 }
 
-/// "list.csv:3: …", a row a line.
+/// "list.csv:3: …", one line per row.
 fn listed_rows(path: &Path, rows: &[RowError]) -> String {
     const SHOWN: usize = 20;
     let mut lines: Vec<String> =
@@ -107,7 +107,7 @@ fn listed_rows(path: &Path, rows: &[RowError]) -> String {
     lines.join("\n")
 }
 
-/// "2 files cannot be used: …" with a file a line.
+/// "2 files cannot be used: …", one line per file.
 fn listed(files: &[Skipped]) -> String {
     const SHOWN: usize = 20;
     let mut text = match files.len() {
@@ -124,11 +124,11 @@ fn listed(files: &[Skipped]) -> String {
 }
 
 impl Dataset {
-    /// The photos below `folder`, one folder for each class, classes sorted by name; see [`photo_paths::images`].
+    /// The photos in `folder`, with a subfolder for each class, classes sorted by name; see [`photo_paths::images`].
     ///
-    /// Files that call themselves pictures and cannot be used fall under `policy`; other files (a licence, notes) are
-    /// only listed in `skipped`. A photo is told by its first bytes here; what is damaged further on shows when it is
-    /// decoded (see [`Dataset::without`]).
+    /// `policy` applies to unusable files with the extension of a picture; other files (a licence, notes) are only listed in
+    /// `skipped`. Photos are identified by their first bytes; other damage is detected when they are decoded (see
+    /// [`Dataset::without`]).
     pub fn images(folder: &Path, policy: Policy) -> Result<Dataset, DatasetError> {
         let found = photo_paths::images(folder)?;
         if policy == Policy::Refuse {
@@ -147,21 +147,21 @@ impl Dataset {
         })
     }
 
-    /// Arrays from files: one for each input of the net, all (n, …), and the targets, (n,) or (n, …).
+    /// Arrays from files: one (n, …) for each input of the net, and the targets, (n,) or (n, …).
     ///
-    /// One column of whole numbers below [`MAX_CLASSES`](super::targets::MAX_CLASSES) is taken for classes; [`Dataset::with_values`] takes that back.
+    /// One column of integers below [`MAX_CLASSES`](super::targets::MAX_CLASSES) is interpreted as classes; [`Dataset::with_values`] undoes that.
     pub fn arrays(inputs: &[ArraySource], targets: &ArraySource) -> Result<Dataset, DatasetError> {
         let values = finite(targets)?;
-        let wanted = values.len();
+        let expected = values.len();
         let mut arrays = Vec::with_capacity(inputs.len());
         for source in inputs {
             let table = finite(source)?;
-            if table.len() != wanted {
+            if table.len() != expected {
                 return Err(DatasetError::Lengths {
                     path: targets.path.clone(),
-                    rows: wanted,
+                    rows: expected,
                     first: source.path.clone(),
-                    wanted: table.len(),
+                    expected: table.len(),
                 });
             }
             arrays.push(table);
@@ -170,10 +170,10 @@ impl Dataset {
         Ok(Dataset { samples, targets, classes: None, skipped: Vec::new() })
     }
 
-    /// The same data, of whose targets a value stands for no class.
+    /// The same data, with a target value that is ignored.
     ///
     /// # Errors
-    /// Targets with one class for each sample.
+    /// If the targets have one class per sample.
     pub fn ignoring(mut self, value: Option<f32>) -> Result<Dataset, DatasetError> {
         if let Some(value) = value {
             self.targets = self.targets.ignoring(value)?;
@@ -181,12 +181,12 @@ impl Dataset {
         Ok(self)
     }
 
-    /// How many samples there are.
+    /// The number of samples.
     pub fn len(&self) -> usize {
         self.targets.len()
     }
 
-    /// Whether there is no sample.
+    /// Whether there are no samples.
     pub fn is_empty(&self) -> bool {
         self.targets.is_empty()
     }
@@ -194,7 +194,7 @@ impl Dataset {
     /// The samples at these indices, in this order.
     ///
     /// # Panics
-    /// An index that is not below [`Dataset::len`].
+    /// If an index is out of range.
     pub fn take(&self, indices: &[usize]) -> Dataset {
         let samples = match &self.samples {
             Samples::Photos(paths) => Samples::Photos(indices.iter().map(|&index| paths[index].clone()).collect()),
@@ -207,7 +207,7 @@ impl Dataset {
         Dataset { samples, targets, classes: self.classes.clone(), skipped: self.skipped.clone() }
     }
 
-    /// How many samples each class has, also classes that have none; `None` where the targets are no classes.
+    /// The number of samples of each class, including classes with none; `None` if the targets are not classes.
     pub fn class_counts(&self) -> Option<Vec<usize>> {
         let classes = self.targets.classes()?;
         let named = self.classes.as_ref().map_or(0, Vec::len);
@@ -221,14 +221,14 @@ impl Dataset {
         Some(counts)
     }
 
-    /// The BLAKE3 digest of a sample: of the file's bytes for a photo, else of its values (f32, little endian) in all
-    /// inputs. Computed when it is asked for.
+    /// The BLAKE3 digest of a sample, computed on demand: of the bytes of the file for a photo, else of its values (f32,
+    /// little-endian) in all inputs.
     ///
     /// # Errors
-    /// A photo or a row that cannot be read.
+    /// If the photo or a row cannot be read.
     ///
     /// # Panics
-    /// An index that is not below [`Dataset::len`].
+    /// If an index is out of range.
     pub fn digest(&self, index: usize) -> Result<[u8; 32], DatasetError> {
         let mut hasher = blake3::Hasher::new();
         match &self.samples {
@@ -249,8 +249,8 @@ impl Dataset {
         Ok(*hasher.finalize().as_bytes())
     }
 
-    /// The dataset without samples that showed to be unusable, each given by its index and why; under
-    /// [`Policy::Refuse`] an error that lists them, if there are any.
+    /// The dataset without unusable samples, given by index and reason; under [`Policy::Refuse`], an error that lists them
+    /// if there are any.
     pub fn without(mut self, unusable: &[(usize, String)], policy: Policy) -> Result<Dataset, DatasetError> {
         if unusable.is_empty() {
             return Ok(self);
@@ -273,14 +273,14 @@ impl Dataset {
         Ok(self.take(&rest))
     }
 
-    /// The dataset with targets as numbers, as a loss of `outputs` values for each sample takes them.
+    /// The dataset with numeric targets, for a loss of `outputs` values per sample.
     pub fn with_values(mut self, outputs: usize) -> Result<Dataset, DatasetError> {
         self.targets = self.targets.into_numbers(outputs)?;
         Ok(self)
     }
 }
 
-/// An array of samples or targets, one row for each, all finite.
+/// An array of samples or targets, with one row each, which must be finite.
 fn finite(source: &ArraySource) -> Result<Table, DatasetError> {
     let path = source.path.clone();
     let table = array_file::table(&path, source.name.as_deref(), KEPT)?;
@@ -298,7 +298,7 @@ fn finite(source: &ArraySource) -> Result<Table, DatasetError> {
     Ok(table)
 }
 
-/// Whether a file's name says that it is a picture.
+/// Whether a file has the extension of a picture.
 fn claims_a_picture(path: &Path) -> bool {
     const ENDINGS: [&str; 14] =
         ["jpg", "jpeg", "jpe", "jfif", "png", "gif", "bmp", "tif", "tiff", "webp", "heic", "heif", "avif", "jxl"];

@@ -1,4 +1,4 @@
-//! Datasets from folders, lists and arrays, and their parts.
+//! Datasets from folders, lists and arrays, and their splits.
 
 use super::dataset::{ArraySource, Dataset, DatasetError, Policy, Samples};
 use super::photo_paths::tests::{JPEG, tree};
@@ -39,7 +39,7 @@ fn folders_are_classes() {
 }
 
 #[test]
-fn what_calls_itself_a_picture_and_is_none_is_refused_or_skipped() {
+fn files_with_the_extension_of_a_picture_that_are_not_pictures() {
     let root = tree(&["owl/1.jpg", "owl/2.jpg=<html>", "owl/3.PNG=", "notes.txt=words"]);
     let error = Dataset::images(root.path(), Policy::Refuse).unwrap_err().to_string();
     let error = error.replace(&format!("{}/", root.path().display()), "");
@@ -72,12 +72,12 @@ fn labels_may_be_numbers() {
     let dataset = dataset.unwrap();
     assert_eq!((&dataset.targets, &dataset.classes), (&Targets::Classes(vec![3, 0]), &None));
     assert_eq!(dataset.class_counts().unwrap(), [1, 0, 0, 1]);
-    for (list, wanted) in [
+    for (list, expected) in [
         ("owl/1.jpg,0.5\nkite.jpg,2\n", array![[0.5], [2.0]].into_dyn()),
         ("file,x,y\nowl/1.jpg,1,-2\nkite.jpg,3,4\n", array![[1.0, -2.0], [3.0, 4.0]].into_dyn()),
     ] {
         let dataset = csv(list, Policy::Refuse).1.unwrap();
-        assert_eq!((dataset.class_counts(), dataset.targets), (None, Targets::Values(Table::of_array(wanted))));
+        assert_eq!((dataset.class_counts(), dataset.targets), (None, Targets::Values(Table::of_array(expected))));
     }
 }
 
@@ -89,8 +89,8 @@ fn every_bad_row_is_named() {
         error.unwrap_err().replace(root.path().to_str().unwrap(), "FOLDER"),
         @r"
     list.csv:2: there is no file `gone.jpg`; paths start at the folder of the list, FOLDER
-    list.csv:4: `notes.txt` is of no use: text, not a photo
-    list.csv:5: 1 column, where 2 are wanted: a path and a label, with a comma between them
+    list.csv:4: `notes.txt` cannot be used: text, not a photo
+    list.csv:5: 1 column instead of 2: a path and a label, separated by a comma
     list.csv:6: the label is empty
     list.csv:7: the path is empty
     "
@@ -100,18 +100,18 @@ fn every_bad_row_is_named() {
     assert_eq!(photos(&dataset, root.path()), ["owl/1.jpg", "kite.jpg"]);
     assert_eq!(dataset.skipped.len(), 5);
     let mixed = csv("owl/1.jpg,1,2\nkite.jpg,3,x\n", Policy::Refuse).1.unwrap_err();
-    assert_eq!(mixed, "list.csv:2: `x` is no number; a row has either one label or only numbers after the path");
+    assert_eq!(mixed, "list.csv:2: `x` is not a number; a row has one label, or only numbers, after the path");
 }
 
 #[test]
-fn lists_that_are_none() {
-    for (list, wanted) in [
-        ("", "list.csv: no rows in it; each is to name a photo and its label: `owl/1.jpg,owl`"),
-        ("path\nowl/1.jpg\n", "list.csv: its header names no column beside the paths; `path,label` is wanted"),
-        ("owl/1.jpg;owl\n", "list.csv:1: columns stand between commas, not semicolons: `owl/1.jpg,owl`"),
-        ("owl/1.jpg\n", "list.csv:1: 1 column, where 2 are wanted: a path and a label, with a comma between them"),
+fn invalid_lists() {
+    for (list, expected) in [
+        ("", "list.csv: it has no rows; each row is a photo and its label: `owl/1.jpg,owl`"),
+        ("path\nowl/1.jpg\n", "list.csv: its header has only a column of paths; expected `path,label`"),
+        ("owl/1.jpg;owl\n", "list.csv:1: columns are separated by commas, not semicolons: `owl/1.jpg,owl`"),
+        ("owl/1.jpg\n", "list.csv:1: 1 column instead of 2: a path and a label, separated by a comma"),
     ] {
-        assert_eq!(csv(list, Policy::Skip).1.unwrap_err(), wanted);
+        assert_eq!(csv(list, Policy::Skip).1.unwrap_err(), expected);
     }
     let root = TempDir::new().unwrap();
     let error = Dataset::csv(&root.path().join("gone.csv"), Policy::Refuse).unwrap_err().to_string();
@@ -168,7 +168,7 @@ fn targets_of_pixels() {
     };
     let indices = of("a.npy", array![[[0.0, 1.0, 2.0]], [[2.0, 2.0, 0.0]]].into_dyn());
     assert!(indices.check(&[1, 3, 3]).is_ok() && indices.has_pixel_classes(&[1, 3, 3]));
-    // An image with one channel may leave it out.
+    // The channel dimension may be omitted if it is 1.
     assert!(indices.check(&[1, 3, 1]).is_ok() && !indices.has_pixel_classes(&[1, 3, 1]));
     let plain = Coding::of(&[1, 3, 3]);
     assert_eq!(row(&indices, 1, plain, 9), [0.0, 0.0, 1.0, 0.0, 0.0, 1.0, 1.0, 0.0, 0.0]);
@@ -177,10 +177,10 @@ fn targets_of_pixels() {
     assert_eq!(row(&Targets::Classes(vec![1, 0]), 1, signs, 1), [-1.0]);
     assert_eq!(row(&Targets::Classes(vec![1, 0]), 0, Coding { no: -1.0, width: 3 }, 3), [-1.0, 1.0, -1.0]);
     let refusal = |sizes: &[usize]| indices.check(sizes).unwrap_err().to_string();
-    assert_eq!(refusal(&[1, 2, 3]), "the targets have the shape (n, 1, 3), but the net gives (n, 1, 2, 3)");
-    assert_eq!(refusal(&[9]), "the targets have the shape (n, 1, 3), but the net gives (n, 9)");
+    assert_eq!(refusal(&[1, 2, 3]), "the targets have the shape (n, 1, 3), but the output of the net is (n, 1, 2, 3)");
+    assert_eq!(refusal(&[9]), "the targets have the shape (n, 1, 3), but the output of the net is (n, 9)");
     let classes = Targets::Classes(vec![0, 1]).check(&[4, 4, 2]).unwrap_err().to_string();
-    assert_eq!(classes, "the targets have a class for each sample, but the net says one for each of 16 pixels");
+    assert_eq!(classes, "the targets have one class per sample, but the net predicts one for each of 16 pixels");
 }
 
 #[test]
@@ -191,15 +191,15 @@ fn arrays_that_do_not_fit() {
         error.to_string().replace(&format!("{}/", root.path().display()), "")
     };
     let rows = |count: usize| ArrayD::zeros(IxDyn(&[count, 2]));
-    assert_eq!(of(rows(3), rows(4)), "y.npy has 4 rows, but x.npy has 3; row i of both is to be sample i");
-    assert_eq!(of(rows(0), rows(2)), "x.npy holds no samples: its shape is [0, 2]");
-    assert!(of(ArrayD::zeros(IxDyn(&[])), rows(1)).ends_with("this one is a single number"));
+    assert_eq!(of(rows(3), rows(4)), "y.npy has 4 rows, but x.npy has 3; row i of both must be sample i");
+    assert_eq!(of(rows(0), rows(2)), "x.npy contains no samples: its shape is [0, 2]");
+    assert!(of(ArrayD::zeros(IxDyn(&[])), rows(1)).ends_with("this one is a scalar"));
     let nan = ArrayD::from_elem(IxDyn(&[1, 2]), f32::NAN);
-    assert_eq!(of(nan, rows(1)), "x.npy: row 0 holds a value that is not finite; nothing can be learnt from it");
+    assert_eq!(of(nan, rows(1)), "x.npy: row 0 contains a value that is not finite");
 }
 
 #[test]
-fn samples_that_show_to_be_bad_are_taken_out() {
+fn unusable_samples_are_removed() {
     let root = tree(&["a/1.jpg", "a/2.jpg", "b/3.jpg"]);
     let dataset = Dataset::images(root.path(), Policy::Skip).unwrap();
     let bad = [(1, "truncated".to_owned())];
@@ -221,7 +221,7 @@ fn digests_are_of_the_bytes() {
     assert!(matches!(dataset.digest(0), Err(DatasetError::Io { .. })));
 }
 
-/// A dataset of rows that know their index, of these classes.
+/// A dataset of these classes, whose rows contain their index.
 fn of_classes(classes: Vec<usize>) -> Dataset {
     let rows = ArrayD::from_shape_fn(IxDyn(&[classes.len(), 1]), |at| at[0] as f32);
     let samples = Samples::Arrays(vec![Table::of_array(rows)]);
@@ -234,7 +234,7 @@ fn rows(dataset: &Dataset) -> Vec<usize> {
 }
 
 #[test]
-fn shares_are_checked() {
+fn splits_are_checked() {
     let dataset = of_classes(vec![0, 1, 0, 1]);
     for share in [0.0, 1.0, -0.1, f64::NAN] {
         assert!(matches!(split(&dataset, share, 0), Err(DatasetError::Share(_))));
@@ -248,13 +248,13 @@ fn shares_are_checked() {
 proptest! {
     #![proptest_config(ProptestConfig { cases: 200, failure_persistence: None, ..ProptestConfig::default() })]
     #[test]
-    fn parts_are_stratified_and_complete(
+    fn splits_are_stratified_and_complete(
         classes in proptest::collection::vec(0usize..6, 1..200), share in 0.01..0.99, seed: u64
     ) {
         let dataset = of_classes(classes.clone());
         let Ok((training, validation)) = split(&dataset, share, seed) else {
-            let room = dataset.class_counts().unwrap().iter().any(|&count| count > 1);
-            prop_assert!(!room || ((share * classes.len() as f64).round() as usize) == 0);
+            let splittable = dataset.class_counts().unwrap().iter().any(|&count| count > 1);
+            prop_assert!(!splittable || ((share * classes.len() as f64).round() as usize) == 0);
             return Ok(());
         };
         let mut all: Vec<usize> = rows(&training).into_iter().chain(rows(&validation)).collect();

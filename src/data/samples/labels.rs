@@ -1,11 +1,11 @@
-//! Class names from a file: one a line, in the order of the net's outputs.
+//! Class names from a file: one per line, in the order of the outputs of the net.
 
 use crate::file::read_regular;
 use std::io;
 use std::path::{Path, PathBuf};
 use thiserror::Error;
 
-/// Files over this many bytes are not read: no list of names is that long.
+/// The maximum size of a labels file.
 pub const MAX_BYTES: u64 = 16 << 20;
 
 /// Why a labels file cannot be used. Lines count from 1.
@@ -13,13 +13,13 @@ pub const MAX_BYTES: u64 = 16 << 20;
 pub enum LabelsError {
     #[error("{} cannot be read: {}", path.display(), crate::source::plain(source))]
     Io { path: PathBuf, source: io::Error },
-    #[error("{} is larger than {} MiB, which no list of labels is", path.display(), MAX_BYTES >> 20)]
+    #[error("{} is larger than {} MiB", path.display(), MAX_BYTES >> 20)]
     TooLarge { path: PathBuf },
     #[error("{}:{line}: not UTF-8 text", path.display())]
     NotText { path: PathBuf, line: usize },
-    #[error("{}:{line}: an empty line between labels; each line names one class", path.display())]
+    #[error("{}:{line}: an empty line between labels; each line must be a label", path.display())]
     EmptyLine { path: PathBuf, line: usize },
-    #[error("{} holds no labels", path.display())]
+    #[error("{} contains no labels", path.display())]
     Empty { path: PathBuf },
 }
 
@@ -63,7 +63,7 @@ mod tests {
     }
 
     #[test]
-    fn every_way_to_end_a_line() {
+    fn every_line_ending() {
         for text in ["owl\nred kite", "owl\nred kite\n", "owl\r\nred kite\r\n", "\u{feff}owl\n red kite \n\n \n"] {
             assert_eq!(of(text.as_bytes()), Ok(vec!["owl".to_owned(), "red kite".to_owned()]), "{text:?}");
         }
@@ -71,13 +71,13 @@ mod tests {
     }
 
     #[test]
-    fn faults_name_the_line() {
-        let empty = "species.txt:2: an empty line between labels; each line names one class";
+    fn errors_name_the_line() {
+        let empty = "species.txt:2: an empty line between labels; each line must be a label";
         assert_eq!(of(b"owl\r\n\r\nkite\n").unwrap_err(), empty);
         assert_eq!(of(b"\n\nowl\n").unwrap_err(), empty.replace(":2:", ":1:"));
         assert_eq!(of(b"owl\nkite\nb\xff").unwrap_err(), "species.txt:3: not UTF-8 text");
         for text in ["", "\n\r\n", "\u{feff}\n"] {
-            assert_eq!(of(text.as_bytes()).unwrap_err(), "species.txt holds no labels");
+            assert_eq!(of(text.as_bytes()).unwrap_err(), "species.txt contains no labels");
         }
     }
 
@@ -88,7 +88,7 @@ mod tests {
     }
 
     #[test]
-    fn any_bytes_are_answered() {
+    fn arbitrary_bytes_do_not_panic() {
         let mut rng = SeededRng::new([0; 4]);
         for length in 0..300 {
             let bytes: Vec<u8> = (0..length).map(|_| b"\n\r\xef\xbb\xbf a\xc3\xa9\0\xff"[rng.below(11)]).collect();

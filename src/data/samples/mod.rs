@@ -1,4 +1,4 @@
-//! Datasets: files and rows, their targets, the names of the classes.
+//! Datasets: photos or arrays, targets, and the names of the classes.
 
 mod csv_list;
 pub mod dataset;

@@ -1,4 +1,4 @@
-//! From what a command line or a recipe names to a list of files.
+//! Expanding the paths in a command line or a recipe to a list of files.
 
 use crate::content::Content;
 use crate::file::open_regular;
@@ -9,10 +9,10 @@ use std::io;
 use std::path::{Path, PathBuf};
 use thiserror::Error;
 
-/// How deep folders in folders are followed.
+/// The maximum nesting depth of folders.
 const MAX_DEPTH: usize = 64;
 
-/// What an input file holds, told from its first bytes.
+/// The kind of an input file, by its first bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum InputKind {
     /// A JPEG or a PNG.
@@ -28,7 +28,7 @@ pub struct Input {
     pub kind: InputKind,
 }
 
-/// A file that was found and cannot be used.
+/// A file that cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Skipped {
     pub path: PathBuf,
@@ -36,14 +36,14 @@ pub struct Skipped {
     pub reason: String,
 }
 
-/// The files that the command line's inputs stand for, and those among them that cannot be used.
+/// The expanded inputs of a command line, and files that cannot be used.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Inputs {
     pub inputs: Vec<Input>,
     pub skipped: Vec<Skipped>,
 }
 
-/// Whether the folders inside a folder are looked into.
+/// Whether subfolders are visited.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Walk {
     OneLevel,
@@ -58,10 +58,10 @@ pub struct Sample {
     pub class: usize,
 }
 
-/// A folder with one folder of photos for each class.
+/// A folder with a subfolder of photos for each class.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ImageFolder {
-    /// The folders' names, sorted.
+    /// The names of the subfolders, sorted.
     pub classes: Vec<String>,
     /// The photos, class by class, sorted by path within each.
     pub samples: Vec<Sample>,
@@ -77,35 +77,35 @@ pub enum FolderError {
     NotAFolder { path: PathBuf },
     #[error("{}: {source}", path.display())]
     Io { path: PathBuf, source: io::Error },
-    #[error("{}: folders go deeper than {MAX_DEPTH} levels", path.display())]
+    #[error("{}: folders are nested more than {MAX_DEPTH} deep", path.display())]
     TooDeep { path: PathBuf },
-    #[error("{} holds no photo or array{}", path.display(), of_skipped(skipped))]
+    #[error("{} contains no photos or arrays{}", path.display(), of_skipped(skipped))]
     Empty { path: PathBuf, skipped: Vec<Skipped> },
-    #[error("{} holds no class folders; `images` wants one folder of photos for each class", path.display())]
+    #[error("{} contains no class folders; `images` expects a folder of photos for each class", path.display())]
     NoClasses { path: PathBuf },
-    #[error("the class folder {} holds no photo{}", path.display(), of_skipped(skipped))]
+    #[error("the class folder {} contains no photos{}", path.display(), of_skipped(skipped))]
     EmptyClass { path: PathBuf, skipped: Vec<Skipped> },
     #[error("{}: the name of a class must be UTF-8", path.display())]
     ClassName { path: PathBuf },
 }
 
-/// "; 3 files were skipped, the first is x.webp: a WebP, ...".
+/// "; 3 files were skipped, the first one x.webp: a WebP, ...".
 fn of_skipped(skipped: &[Skipped]) -> String {
     match skipped {
         [] => String::new(),
         [one] => format!("; {} was skipped: {}", one.path.display(), one.reason),
         [first, ..] => {
             let (count, path, reason) = (skipped.len(), first.path.display(), &first.reason);
-            format!("; {count} files were skipped, the first is {path}: {reason}")
+            format!("; {count} files were skipped, the first one {path}: {reason}")
         }
     }
 }
 
-/// The files that `paths` stand for: a file for itself, a folder for the photos and arrays in it, sorted by name.
+/// Expands `paths`: a folder is replaced by the photos and arrays in it, sorted by name.
 ///
-/// The order of `paths` is kept, and a file that is named twice is listed twice. Hidden files in a folder are ignored;
-/// files that cannot be read, or are neither photos nor arrays, are listed in `skipped`.
-/// Errors: a path that does not exist, a folder that cannot be read or in which nothing can be used.
+/// The order of `paths` is kept, and so are duplicates. Hidden files in a folder are ignored; files that cannot be read, or are
+/// neither photos nor arrays, are listed in `skipped`.
+/// Errors: a path that does not exist, or a folder that cannot be read or contains no usable files.
 pub fn expand<P: AsRef<Path>>(paths: &[P], walk: Walk) -> Result<Inputs, FolderError> {
     let mut found = Inputs::default();
     for path in paths.iter().map(AsRef::as_ref) {
@@ -125,11 +125,11 @@ pub fn expand<P: AsRef<Path>>(paths: &[P], walk: Walk) -> Result<Inputs, FolderE
     Ok(found)
 }
 
-/// The photos below `folder`, one folder for each class: classes sorted by name, photos by path, at any depth below
-/// their class.
+/// The photos in `folder`, with a subfolder for each class: classes sorted by name, photos by path, at any depth in the
+/// folder of their class.
 ///
-/// Hidden files and folders are ignored; files beside the class folders, unreadable ones and those that are no photos
-/// are listed in `skipped`. Errors: no class folders, or a class without a photo.
+/// Hidden files and folders are ignored; files outside the class folders, unreadable ones and those that are not photos
+/// are listed in `skipped`. Errors: no class folders, or a class without photos.
 pub fn images(folder: &Path) -> Result<ImageFolder, FolderError> {
     let mut found = ImageFolder::default();
     for path in entries(folder)? {
@@ -169,7 +169,7 @@ pub fn images(folder: &Path) -> Result<ImageFolder, FolderError> {
 }
 
 impl Inputs {
-    /// Lists the file where its first bytes say that it belongs.
+    /// Adds the file to the inputs or to the skipped files, by its first bytes.
     fn add(&mut self, path: PathBuf) {
         match kind(&path) {
             Ok(kind) => self.inputs.push(Input { path, kind }),
@@ -178,8 +178,8 @@ impl Inputs {
     }
 }
 
-/// Adds what is in `folder`. `above` holds the folders on the way down, by their real paths: a link to one of them
-/// would lead round in a circle.
+/// Adds the files in `folder`. `above` contains the canonical paths of the enclosing folders: a link to one of them would be a
+/// cycle.
 fn visit(
     folder: &Path,
     walk: Walk,
@@ -192,7 +192,7 @@ fn visit(
     }
     let real = fs::canonicalize(folder).map_err(|source| io_error(folder, source))?;
     if !above.insert(real.clone()) {
-        let reason = "a link to a folder that it is in".to_owned();
+        let reason = "a link to an enclosing folder".to_owned();
         found.skipped.push(Skipped { path: folder.to_owned(), reason });
         return Ok(());
     }
@@ -207,7 +207,7 @@ fn visit(
     Ok(())
 }
 
-/// What is in the folder, without hidden entries, sorted by the bytes of the name (so the order is the same everywhere).
+/// The entries of the folder that are not hidden, sorted by the bytes of their names, so that the order is the same everywhere.
 fn entries(folder: &Path) -> Result<Vec<PathBuf>, FolderError> {
     let failed = |source| io_error(folder, source);
     let mut names = Vec::new();
@@ -221,16 +221,16 @@ fn entries(folder: &Path) -> Result<Vec<PathBuf>, FolderError> {
     Ok(names.into_iter().map(|name| folder.join(name)).collect())
 }
 
-/// Dot files, and what file managers leave behind.
+/// Dot files, and files created by file managers.
 fn is_hidden(name: &OsStr) -> bool {
     name.as_encoded_bytes().starts_with(b".") || ["Thumbs.db", "desktop.ini", "__MACOSX"].iter().any(|&x| name == x)
 }
 
-/// What the file holds, or why it cannot be used.
+/// The kind of a file, or why it cannot be used.
 pub fn kind(path: &Path) -> Result<InputKind, String> {
     let in_words = |error: io::Error| match error.kind() {
-        // A link in a folder whose target is gone.
-        io::ErrorKind::NotFound => "it links to nothing".to_owned(),
+        // A link in a folder without its target.
+        io::ErrorKind::NotFound => "a broken link".to_owned(),
         io::ErrorKind::InvalidInput | io::ErrorKind::IsADirectory => "not a regular file".to_owned(),
         _ => format!("cannot be read: {error}"),
     };
@@ -262,7 +262,7 @@ pub(crate) mod tests {
 
     pub const JPEG: &[u8] = b"\xff\xd8\xff\xe0";
 
-    /// A folder with these files; the content is a JPEG's beginning where none is given after `=`.
+    /// A folder with these files; the content follows `=`, by default the first bytes of a JPEG.
     pub fn tree(files: &[&str]) -> TempDir {
         let folder = TempDir::new().unwrap();
         for name in files {
@@ -280,7 +280,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn folders_give_their_files_sorted() {
+    fn folders_are_expanded_sorted() {
         let root = tree(&["b.jpg", "a2.jpg", "a10.JPG", "B.png", ".hidden.jpg", "m/c.jpg", "m/.x/d.jpg", "Thumbs.db"]);
         fs::write(root.path().join("x.npy"), b"\x93NUMPY\x01\0").unwrap();
         let one = expand(&[root.path()], Walk::OneLevel).unwrap();
@@ -294,7 +294,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn files_come_in_the_order_of_the_command_line() {
+    fn the_order_of_the_command_line_is_kept() {
         let root = tree(&["b.jpg", "a.jpg", "in/c.jpg"]);
         let paths = ["b.jpg", "in", "a.jpg", "b.jpg"].map(|name| root.path().join(name));
         let found = expand(&paths, Walk::OneLevel).unwrap();
@@ -306,7 +306,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn what_cannot_be_used_is_listed() {
+    fn unusable_files_are_listed() {
         let root = tree(&["a.jpg", "b.jpg=<html>", "c.gif=GIF89a", "d.txt=words", "e.jpg="]);
         fs::write(root.path().join("f.zip"), b"PK\x03\x04").unwrap();
         let found = expand(&[root.path()], Walk::OneLevel).unwrap();
@@ -323,7 +323,7 @@ pub(crate) mod tests {
         );
         fs::remove_file(root.path().join("a.jpg")).unwrap();
         let error = expand(&[root.path()], Walk::OneLevel).unwrap_err().to_string();
-        assert!(error.contains("holds no photo or array; 5 files were skipped, the first is "), "{error}");
+        assert!(error.contains("contains no photos or arrays; 5 files were skipped, the first one "), "{error}");
     }
 
     #[test]
@@ -361,7 +361,7 @@ pub(crate) mod tests {
 
     #[cfg(unix)]
     #[test]
-    fn links_may_lead_anywhere() {
+    fn links_are_followed() {
         use std::os::unix::fs::symlink;
         let root = tree(&["a/b/1.jpg", "other/2.jpg"]);
         symlink(root.path(), root.path().join("a/b/up")).unwrap();
@@ -371,6 +371,6 @@ pub(crate) mod tests {
         let paths = found.inputs.iter().map(|input| &input.path);
         assert_eq!(names(&root, paths), ["a/b/1.jpg", "a/side/2.jpg", "other/2.jpg"]);
         let reasons: Vec<&str> = found.skipped.iter().map(|skipped| skipped.reason.as_str()).collect();
-        assert_eq!(reasons, ["a link to a folder that it is in", "it links to nothing"]);
+        assert_eq!(reasons, ["a link to an enclosing folder", "a broken link"]);
     }
 }

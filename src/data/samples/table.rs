@@ -1,5 +1,4 @@
-//! Rows of floats, one for each sample: in memory, or read from their file when they are asked for, so that a set may be
-//! larger than memory.
+//! Rows of floats, one for each sample: in memory, or read from a file on demand, so that a dataset may be larger than memory.
 
 use crate::data::features::feature_file::read_at;
 use crate::element::Element;
@@ -9,43 +8,43 @@ use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-/// Up to so many bytes a table is read whole: that memory is no matter, and the fastest.
+/// The size in bytes up to which a table is read into memory, which is fastest.
 pub const KEPT: u64 = 64 << 20;
 
-/// A table of rows; copies share what is stored.
+/// A table of rows; clones share the storage.
 #[derive(Clone, Debug)]
 pub struct Table {
     /// The sizes of a row.
     sizes: Vec<usize>,
     store: Store,
-    /// Where the table's row begins in a stored one, in floats: several tables may share their stored rows.
+    /// The offset of a row in the stored row, in floats: several tables may share stored rows.
     begin: usize,
     /// The stored row of each row.
     rows: Vec<u64>,
-    /// A stored value that says nothing: it is read as no number.
+    /// A stored value that is read as NaN.
     ignored: Option<f32>,
 }
 
 #[derive(Clone, Debug)]
 enum Store {
-    /// Stored rows of so many floats.
+    /// The values, and the length of a stored row.
     Memory(Arc<Vec<f32>>, usize),
     File(Arc<RowFile>),
 }
 
-/// A file with rows at equal distances.
+/// A file with rows at a fixed stride.
 #[derive(Debug)]
 pub struct RowFile {
     pub path: PathBuf,
     pub file: File,
-    /// Where the values of the first row begin, in bytes.
+    /// The offset of the first row's values, in bytes.
     pub offset: u64,
-    /// From one row to the next, in bytes.
+    /// The distance between rows, in bytes.
     pub stride: u64,
     pub element: Element,
 }
 
-/// A row that cannot be read any more.
+/// A row that can no longer be read.
 #[derive(Debug, thiserror::Error)]
 #[error("{}: {}", path.display(), why(source))]
 pub struct TableError {
@@ -55,7 +54,7 @@ pub struct TableError {
 
 fn why(source: &io::Error) -> String {
     match source.kind() {
-        io::ErrorKind::UnexpectedEof => "it became shorter while it was in use".to_owned(),
+        io::ErrorKind::UnexpectedEof => "it was truncated while it was in use".to_owned(),
         _ => crate::source::plain(source),
     }
 }
@@ -83,14 +82,14 @@ impl Table {
         }
     }
 
-    /// Tables of columns: each stored row of `values` holds a row of each of `widths` floats, side by side.
+    /// Tables that share stored rows: each row of `values` is the concatenation of rows with these widths.
     pub fn of_columns(values: Vec<f32>, widths: &[usize]) -> Vec<Table> {
         let stored: usize = widths.iter().sum();
         let rows = (0..values.len().checked_div(stored).unwrap_or(0) as u64).collect();
         Self::columns(&Store::Memory(Arc::new(values), stored), widths, rows)
     }
 
-    /// Tables of columns, as [`Table::of_columns`], of the stored rows `rows` of a file.
+    /// The same as [`Table::of_columns`], for the stored rows `rows` of a file.
     pub fn of_file_columns(file: RowFile, widths: &[usize], rows: Vec<u64>) -> Vec<Table> {
         Self::columns(&Store::File(Arc::new(file)), widths, rows)
     }
@@ -109,22 +108,22 @@ impl Table {
         Table { sizes, store: Store::File(Arc::new(file)), begin: 0, rows: (0..rows as u64).collect(), ignored: None }
     }
 
-    /// The same rows, of which a value says nothing: where it stands, no number (NaN) is read.
+    /// The same rows, with `value` read as NaN.
     pub fn ignoring(self, value: f32) -> Table {
         Table { ignored: Some(value), ..self }
     }
 
-    /// The value that says nothing.
+    /// The value that is read as NaN.
     pub fn ignored(&self) -> Option<f32> {
         self.ignored
     }
 
-    /// How many rows there are.
+    /// The number of rows.
     pub fn len(&self) -> usize {
         self.rows.len()
     }
 
-    /// Whether there is no row.
+    /// Whether there are no rows.
     pub fn is_empty(&self) -> bool {
         self.rows.is_empty()
     }
@@ -134,23 +133,23 @@ impl Table {
         &self.sizes
     }
 
-    /// Values of a row.
+    /// The number of values in a row.
     pub fn floats(&self) -> usize {
         self.sizes.iter().product()
     }
 
-    /// Whether the rows stand in memory.
+    /// Whether the rows are in memory.
     pub fn is_kept(&self) -> bool {
         matches!(self.store, Store::Memory(..))
     }
 
-    /// Reads a row to where there is room for its [`Table::floats`].
+    /// Reads a row of [`Table::floats`] values.
     ///
     /// # Errors
-    /// A file that cannot be read, or became shorter.
+    /// If the file cannot be read, or was truncated.
     ///
     /// # Panics
-    /// A row that is not below [`Table::len`], and another length.
+    /// If the row is out of range, or `to` has the wrong length.
     pub fn read(&self, row: usize, to: &mut [f32]) -> Result<(), TableError> {
         let row = self.rows[row];
         self.read_stored(row, to)?;
@@ -174,18 +173,18 @@ impl Table {
         }
     }
 
-    /// The rows at these places, in this order.
+    /// The rows at these indices, in this order.
     ///
     /// # Panics
-    /// A place that is not below [`Table::len`].
-    pub fn take(&self, places: &[usize]) -> Table {
-        Table { rows: places.iter().map(|&place| self.rows[place]).collect(), ..self.clone() }
+    /// If an index is out of range.
+    pub fn take(&self, indices: &[usize]) -> Table {
+        Table { rows: indices.iter().map(|&index| self.rows[index]).collect(), ..self.clone() }
     }
 
-    /// All values, in rows.
+    /// All values, row by row.
     ///
     /// # Errors
-    /// A file that cannot be read.
+    /// If the file cannot be read.
     pub fn into_values(self) -> Result<Vec<f32>, TableError> {
         let floats = self.floats();
         let in_order = self.rows.iter().enumerate().all(|(at, &row)| at as u64 == row);
@@ -203,7 +202,7 @@ impl Table {
     }
 }
 
-/// Tables are equal that have the same values; those that cannot be read equal nothing.
+/// Tables are equal if they have the same values; one that cannot be read is not equal to any.
 impl PartialEq for Table {
     fn eq(&self, other: &Table) -> bool {
         let values = |table: &Table| table.clone().into_values().ok();
@@ -214,7 +213,7 @@ impl PartialEq for Table {
 }
 
 impl Element {
-    /// Reads values that stand at a place of a file, as f32.
+    /// Reads values at an offset of a file, as f32.
     fn read_at(self, file: &File, offset: u64, to: &mut [f32]) -> io::Result<()> {
         if self == Element::F32 && cfg!(target_endian = "little") {
             return read_at(file, offset, bytemuck::cast_slice_mut(to));
@@ -265,7 +264,7 @@ mod tests {
     }
 
     #[test]
-    fn a_value_that_says_nothing_is_no_number() {
+    fn ignored_values_are_nan() {
         let folder = TempDir::new().unwrap();
         let array = Array::from_shape_fn(IxDyn(&[4, 3]), |at| (10 * at[0] + at[1]) as f32);
         for table in [Table::of_array(array), Table::of_file(file(&folder), vec![3], 4)] {
@@ -283,12 +282,12 @@ mod tests {
     }
 
     #[test]
-    fn a_file_that_becomes_shorter_is_told() {
+    fn a_file_truncated_in_use_is_an_error() {
         let folder = TempDir::new().unwrap();
         let table = Table::of_file(file(&folder), vec![3], 4);
         File::options().write(true).open(folder.path().join("rows")).unwrap().set_len(40).unwrap();
         table.read(1, &mut [0.0; 3]).unwrap();
         let error = table.read(3, &mut [0.0; 3]).unwrap_err().to_string();
-        assert!(error.ends_with("rows: it became shorter while it was in use"), "{error}");
+        assert!(error.ends_with("rows: it was truncated while it was in use"), "{error}");
     }
 }

@@ -1,45 +1,45 @@
-//! What a net is to answer: classes or numbers.
+//! The targets of a net: classes or numbers.
 
 use super::table::{Table, TableError};
 use crate::diagnostics::counted;
 use ndarray::{ArrayD, IxDyn};
 use thiserror::Error;
 
-/// Whole numbers from here on are values, never classes: no net has that many outputs.
+/// Integers from here on are numeric targets, not classes: no net has that many outputs.
 pub const MAX_CLASSES: usize = 1 << 20;
 
-/// What the net is to answer.
+/// The targets of a net.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Targets {
-    /// The index of each sample's class.
+    /// The class index of each sample.
     Classes(Vec<usize>),
-    /// Numbers, (n, k) or (n, height, width, k), or the index of the class of each pixel, (n, height, width); rows that are
-    /// one-hot stay as they were written (see [`Targets::classes`]).
+    /// Numbers, (n, k) or (n, height, width, k), or the class index of each pixel, (n, height, width); one-hot rows are kept as
+    /// they are (see [`Targets::classes`]).
     Values(Table),
 }
 
-/// Targets that do not fit a net's outputs.
+/// Targets that do not fit the outputs of a net.
 #[derive(Clone, Debug, PartialEq, Error)]
 pub enum TargetsError {
-    #[error("sample {sample} is of class {class}, but the net has {outputs} outputs, so classes go from 0 to {}", .outputs.saturating_sub(1))]
+    #[error("sample {sample} has class {class}, but the net has {outputs} outputs, so classes are 0 to {}", .outputs.saturating_sub(1))]
     ClassRange { sample: usize, class: usize, outputs: usize },
     #[error("the targets have {} for each sample, but the net has {}", counted(*found, "value"), counted(*outputs, "output"))]
     Width { found: usize, outputs: usize },
     #[error(
-        "the target {value} of sample {sample} is no class: classes are whole numbers from 0, and numbers to learn are {} \
+        "the target {value} of sample {sample} is not a class: classes are integers from 0, and numeric targets are {} \
          for each sample",
         counted(*outputs, "value")
     )]
     NoClass { sample: usize, value: f32, outputs: usize },
-    #[error("the targets have a class for each sample, but the net says one for each of {pixels} pixels")]
+    #[error("the targets have one class per sample, but the net predicts one for each of {pixels} pixels")]
     NoPixels { pixels: usize },
-    #[error("`ignore` leaves out pixels, and these targets have no class for each of several places")]
+    #[error("`ignore` applies to pixels, but these targets have no classes of pixels")]
     NothingToIgnore,
-    #[error("the targets have the shape {}, but the net gives {}", shape(found), shape(outputs))]
+    #[error("the targets have the shape {}, but the output of the net is {}", shape(found), shape(outputs))]
     Shape { found: Vec<usize>, outputs: Vec<usize> },
     #[error(
-        "the target {value} of pixel {pixel} of sample {sample} is no class: the net tells {classes} apart, so they are whole \
-         numbers from 0 to {}",
+        "the target {value} of pixel {pixel} of sample {sample} is not a class: the net has {classes} classes, so they are integers \
+         from 0 to {}",
         .classes.saturating_sub(1)
     )]
     PixelClass { sample: usize, pixel: usize, value: f32, classes: usize },
@@ -51,24 +51,24 @@ fn shape(sizes: &[usize]) -> String {
     format!("(n{sizes})")
 }
 
-/// How targets become the values that a loss holds against a net's output.
+/// How targets are encoded as the values that a loss compares with the output of a net.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Coding {
-    /// Values of each place of an output: the channels of a pixel, or all of an output that is no image.
+    /// The number of values per position of an output: the channels of a pixel, or all values if the output is not an image.
     pub width: usize,
-    /// What 0 becomes, and what stands for the classes that a place is not of: -1 where the sign tells them apart.
+    /// The encoding of 0, and of the classes that do not apply: -1 if the sign decides.
     pub no: f32,
 }
 
 impl Coding {
-    /// Of an output of these sizes, targets as they were written.
+    /// The identity encoding for an output of these sizes.
     pub fn of(sizes: &[usize]) -> Coding {
         Coding { width: sizes.last().copied().unwrap_or(1), no: 0.0 }
     }
 }
 
 impl Targets {
-    /// How many samples they are of.
+    /// The number of samples.
     pub fn len(&self) -> usize {
         match self {
             Targets::Classes(classes) => classes.len(),
@@ -76,15 +76,15 @@ impl Targets {
         }
     }
 
-    /// Whether they are of no sample.
+    /// Whether there are no samples.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// One column of small whole numbers as classes, anything else as it is.
+    /// Classes for a column of small integers, else numbers.
     ///
     /// # Errors
-    /// Values that cannot be read.
+    /// If values cannot be read.
     pub(crate) fn of(values: Table) -> Result<Self, TableError> {
         if !matches!(values.sizes(), [] | [1]) {
             return Ok(Targets::Values(values));
@@ -99,10 +99,10 @@ impl Targets {
         })
     }
 
-    /// The same targets, of which a value stands for no class.
+    /// The same targets, with a value that is ignored.
     ///
     /// # Errors
-    /// Targets with one class for each sample.
+    /// If the targets have one class per sample.
     pub fn ignoring(self, value: f32) -> Result<Self, TargetsError> {
         match self {
             Targets::Values(values) => Ok(Targets::Values(values.ignoring(value))),
@@ -110,21 +110,21 @@ impl Targets {
         }
     }
 
-    /// Whether some of their places may say nothing: these are no numbers (NaN).
+    /// Whether some positions may be ignored: they are NaN.
     pub fn ignores(&self) -> bool {
         matches!(self, Targets::Values(values) if values.ignored().is_some())
     }
 
-    /// A number for each sample.
+    /// One number per sample.
     pub fn column(values: Vec<f32>) -> Targets {
         let array = ArrayD::from_shape_vec(IxDyn(&[values.len(), 1]), values);
         Targets::Values(Table::of_array(array.unwrap_or_else(|_| ArrayD::zeros(IxDyn(&[0, 1])))))
     }
 
-    /// Calls `look` with each row of values, until it says that it has seen enough; nothing for classes.
+    /// Calls `look` with each row of values until it returns false; does nothing for classes.
     ///
     /// # Errors
-    /// Values that cannot be read.
+    /// If values cannot be read.
     pub fn each_row(&self, mut look: impl FnMut(usize, &[f32]) -> bool) -> Result<(), TableError> {
         let Targets::Values(values) = self else { return Ok(()) };
         let mut row = vec![0.0; values.floats()];
@@ -137,8 +137,7 @@ impl Targets {
         Ok(())
     }
 
-    /// The class of each sample: as it is given, or from rows of two or more values that are one-hot. `None` for
-    /// anything else.
+    /// The class of each sample: as given, or decoded from one-hot rows of two or more values. `None` for anything else.
     pub fn classes(&self) -> Option<Vec<usize>> {
         match self {
             Targets::Classes(classes) => Some(classes.clone()),
@@ -154,10 +153,10 @@ impl Targets {
         }
     }
 
-    /// The targets as numbers: classes become one-hot rows, or for one output the index itself.
+    /// The targets as numbers: classes become one-hot rows or, for a single output, the index itself.
     ///
     /// # Errors
-    /// Classes that are not among so many outputs.
+    /// If a class is out of range.
     pub fn into_numbers(self, outputs: usize) -> Result<Targets, TargetsError> {
         let Targets::Classes(classes) = &self else { return Ok(self) };
         self.check(&[outputs])?;
@@ -169,10 +168,10 @@ impl Targets {
         Ok(Targets::Values(Table::of_array(values)))
     }
 
-    /// Whether they have the sizes of a net's output, or those of its pixels, with a class for each.
+    /// Checks that the targets have the sizes of the output, or of its pixels, with a class for each.
     ///
     /// # Errors
-    /// The first sample whose target does not fit.
+    /// About the first sample whose target does not fit.
     pub fn check(&self, sizes: &[usize]) -> Result<(), TargetsError> {
         let outputs = sizes.iter().product();
         match (self, sizes) {
@@ -192,7 +191,7 @@ impl Targets {
             (Targets::Values(values), _) => match values.sizes() {
                 [1] => {
                     let mut error = TargetsError::Width { found: 1, outputs };
-                    // A row that cannot be read is told where it is used.
+                    // A row that cannot be read is reported when it is used.
                     let _ = self.each_row(|sample, row| {
                         let (value, is_class) = (row[0], row[0] >= 0.0 && row[0].fract() == 0.0);
                         if !is_class {
@@ -209,7 +208,7 @@ impl Targets {
         }
     }
 
-    /// Whether each pixel of a net with such an output has the index of its class as its target.
+    /// Whether the target of each pixel of such an output is its class index.
     pub fn has_pixel_classes(&self, sizes: &[usize]) -> bool {
         match (self, sizes) {
             (Targets::Values(values), [pixels @ .., channels]) => {
@@ -219,13 +218,13 @@ impl Targets {
         }
     }
 
-    /// Writes the target of one sample to where there is room for the net's output; what is ignored is no number there.
+    /// Writes the target of a sample to `to`, which has the size of the output; ignored positions are NaN.
     ///
     /// # Errors
-    /// A row that cannot be read.
+    /// If the row cannot be read.
     ///
     /// # Panics
-    /// A sample that is not there, and outputs that [`Targets::check`] refuses.
+    /// If the sample is out of range, or [`Targets::check`] refuses the output.
     pub fn row(&self, sample: usize, coding: Coding, to: &mut [f32]) -> Result<(), TableError> {
         match (self, to) {
             (Targets::Classes(classes), [one]) => *one = if classes[sample] == 0 { coding.no } else { 1.0 },
@@ -239,7 +238,7 @@ impl Targets {
                     to.iter_mut().filter(|value| **value == 0.0).for_each(|value| *value = coding.no);
                 }
             }
-            // Indices of pixels, spread from the last on, so that none is written over before it is read.
+            // Class indices of pixels, expanded in place from the last one, so that none is overwritten before it is read.
             (Targets::Values(values), to) => {
                 let pixels = values.floats();
                 values.read(sample, &mut to[..pixels])?;
@@ -260,12 +259,12 @@ impl Targets {
     }
 }
 
-/// Whether sizes are the same but for a last one of 1 that one of them leaves out.
+/// Whether sizes are equal, except that one of them may omit a last size of 1.
 fn same(a: &[usize], b: &[usize]) -> bool {
     a == b || a == [b, &[1]].concat() || b == [a, &[1]].concat()
 }
 
-/// The place of the one in a row that is 0 elsewhere.
+/// The index of the 1 in a one-hot row.
 pub fn hot(row: &[f32]) -> Option<usize> {
     let hot = row.iter().position(|&value| value == 1.0)?;
     row.iter().enumerate().all(|(at, &value)| at == hot || value == 0.0).then_some(hot)

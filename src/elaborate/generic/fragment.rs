@@ -1,7 +1,7 @@
-//! Fragments by themselves: a net that takes what comes in is expanded with tensors that stand in for it.
+//! Checks fragments on their own: a net without an input is expanded with placeholder inputs.
 //!
-//! Which tensors it takes is not written, so some are tried: those of its signature, else images, features and sequences, of
-//! sizes that are open and of channels that occur in it. What goes wrong whatever comes in is a mistake of the net.
+//! The types of its inputs are unknown, so several are tried: those of its signature, else images, features and sequences, with
+//! open sizes and with numbers of channels that occur in it. An error that occurs for every input is an error of the net.
 
 use crate::diagnostics::{Code, Diagnostic, Diagnostics};
 use crate::elaborate::Spec;
@@ -13,55 +13,55 @@ use crate::syntax::ast::{ExprKind, ShapePattern};
 use crate::tensor::{Size, TensorType};
 use std::sync::Arc;
 
-/// Channels that stand in first: many nets have them, and many groups divide them.
+/// The first number of channels to try: it is common, and divisible by many numbers of groups.
 const CHANNELS: usize = 64;
-/// Channels that nothing depends on: an error that stays the same with them does not come from what comes in.
+/// An unusual number of channels: an error that occurs with both is not caused by the input.
 const ODD_CHANNELS: usize = 7;
-/// Height and width where they must be known.
+/// Height and width if they must be known.
 const SIDE: usize = 224;
-/// Another one: an error that stays the same with both does not come from them.
+/// An unusual one: an error that occurs with both is not caused by the size.
 const ODD_SIDE: usize = 97;
-/// Channels that are tried at the most.
+/// The maximum number of channel counts to try.
 const MAX_CHANNELS: usize = 24;
 
-/// Layers that trials of one fragment expand at the most, about.
+/// The approximate maximum number of layers to expand for a fragment.
 const MAX_TRIED: usize = 200_000;
 
-/// What can be said of a fragment.
+/// The result of checking a fragment.
 #[derive(Debug)]
 pub enum FragmentTrial {
-    /// It is right for one input at least: its graph behind that input, and lints.
+    /// It is valid for at least one input: its graph with that input, and lints.
     Fits(Graph, Diagnostics),
-    /// It is wrong whatever comes in.
+    /// It is invalid for every input.
     Wrong(Diagnostics),
-    /// No input was found that fits it, and none is known that should.
+    /// No suitable input was found.
     Unknown,
 }
 
-/// Sizes that are tried: whether height and width are known, and the channels.
+/// Sizes to try: height and width, if known, and channels.
 #[derive(Clone, Copy, Debug)]
 struct Sizes {
     side: Option<usize>,
     channels: usize,
 }
 
-/// The attempt that went furthest, and whether other sizes would change nothing.
+/// The attempt that got furthest, and whether it would fail with all other sizes too.
 struct Failed {
     attempt: Attempt,
     certain: bool,
 }
 
-/// One expansion.
+/// An expansion.
 struct Attempt {
     outcome: Result<(Graph, Diagnostics), Diagnostics>,
-    /// How many layers fitted.
+    /// The number of valid layers.
     reached: usize,
-    /// The channels of the layers that fitted.
+    /// The channels of the valid layers.
     channels: Vec<usize>,
 }
 
 impl Spec {
-    /// Expands a fragment whose parameters all have defaults.
+    /// Checks a fragment whose parameters all have defaults.
     pub fn fragment(&self, net: usize) -> FragmentTrial {
         let item = &self.project.nets[net].item;
         let forms: Vec<Form> = match &item.signature {
@@ -84,7 +84,7 @@ impl Spec {
                     if failed.attempt.outcome.as_ref().err().is_some_and(|errors| errors.iter().any(is_limit)) {
                         return failed.attempt.outcome.map_or_else(FragmentTrial::Wrong, |_| FragmentTrial::Unknown);
                     }
-                    // Of two that went as far, one that other sizes may mend says more.
+                    // Of two that got equally far, prefer one that may succeed with other sizes.
                     let order = |failed: &Failed| (failed.attempt.reached, !failed.certain);
                     if furthest.as_deref().is_none_or(|other| order(&failed) > order(other)) {
                         furthest = Some(failed);
@@ -100,8 +100,8 @@ impl Spec {
         }
     }
 
-    /// Tries one form of input with several sizes. Where none fits: the attempt that went furthest, and whether what is
-    /// wrong with it does not depend on the sizes. Ends when so many layers were expanded.
+    /// Tries a form of input with several sizes. If all fail, returns the attempt that got furthest, and whether its errors
+    /// are independent of the sizes. Stops when `most` layers have been expanded.
     fn fragment_of(&self, net: usize, form: &Form, most: usize) -> Result<(Graph, Diagnostics), Box<Failed>> {
         let mut found: Vec<(usize, String)> = Vec::new();
         let mut channels = vec![CHANNELS, ODD_CHANNELS];
@@ -120,7 +120,7 @@ impl Spec {
                     Ok(fits) => return Ok(fits),
                     Err(ref errors) => errors,
                 };
-                if form.settles(errors) {
+                if form.is_independent_of_sizes(errors) {
                     return Err(Box::new(Failed { attempt, certain: true }));
                 }
                 for &more in attempt.channels.iter().filter(|more| **more > 0) {
@@ -133,11 +133,11 @@ impl Spec {
                     needs_side = open;
                 }
                 if side.is_some() == needs_side {
-                    // What is too large may be right where less comes in.
+                    // A layer that is too large may be valid for a smaller input.
                     let first = errors.iter().next().filter(|error| side.is_none() || error.code != Code::TooLarge);
                     found.extend(first.map(|error| (count, format!("{}{:?}", error.message, error.labels))));
                 }
-                // Of two that went as far, one that lacked no size says more.
+                // Of two that got equally far, prefer one without an unknown size.
                 let order = (attempt.reached, !open);
                 if furthest.as_ref().is_none_or(|(_, other)| order > *other) {
                     furthest = Some((attempt, order));
@@ -161,7 +161,7 @@ impl Spec {
             let origin = Origin { span, mention: None, layers: Vec::new() };
             match elaborator.builder.insert(input, &[], false, origin) {
                 Ok(node) => flow.push(node),
-                // Too large to come in: that says nothing of the net.
+                // The input itself is too large, which is not an error of the net.
                 Err(_) => return None,
             }
         }
@@ -188,9 +188,9 @@ fn is_limit(error: &Diagnostic) -> bool {
     error.code == Code::Limit
 }
 
-/// What may come in.
+/// A form of input.
 enum Form<'s> {
-    /// As the signature says.
+    /// By the signature.
     Written(&'s [ShapePattern]),
     Image(usize),
     Features(usize),
@@ -221,8 +221,8 @@ impl Form<'_> {
         }
     }
 
-    /// Whether other sizes would change nothing.
-    fn settles(&self, errors: &Diagnostics) -> bool {
+    /// Whether the errors are independent of the sizes.
+    fn is_independent_of_sizes(&self, errors: &Diagnostics) -> bool {
         let by_size = |code: Code| match code {
             Code::Mismatch
             | Code::MergeMismatch
@@ -232,7 +232,7 @@ impl Form<'_> {
             | Code::Channels
             | Code::TooLarge
             | Code::Contract => true,
-            // A size that a signature binds may be what is calculated with.
+            // These may depend on a size that is bound by the signature.
             Code::Arithmetic | Code::WrongArgument => matches!(self, Form::Written(_)),
             _ => false,
         };

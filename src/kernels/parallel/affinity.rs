@@ -1,32 +1,32 @@
-//! Pins threads to cores of their own until other programs contend for them.
+//! Pins threads to cores until other programs contend for them.
 
 use super::worker_pool::WorkerState;
 use std::thread::{self, ThreadId};
 use std::time::{Duration, Instant};
 
-/// How long a thread is watched before it is judged.
-const LOOK: Duration = Duration::from_millis(100);
-/// The time that a thread must have wanted a core meanwhile: of less nothing is to be said.
-const LEAST: Duration = Duration::from_millis(25);
-/// The share of that time that it may have waited for it: the system's own work takes a hundredth, a program that is busy
-/// there half and more.
+/// The interval at which contention is measured.
+const INTERVAL: Duration = Duration::from_millis(100);
+/// The minimum time in which the thread was runnable; less is not significant.
+const MIN_RUNNABLE: Duration = Duration::from_millis(25);
+/// The maximum share of that time that it may wait for its core: the system takes about one percent, a busy program at least
+/// half.
 const MAX_WAITING: f64 = 0.1;
 
-/// Whether the threads of a pool stay on cores of their own.
+/// Whether the threads of a pool are pinned to cores.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PinPolicy {
-    /// They go where the system likes.
+    /// The system schedules them.
     Never,
-    /// They do if there is a thread for each core that the process may use, until another program wants one of them: a
-    /// thread that may not leave its core is then late, and all wait for it.
+    /// Pinned if there is a thread for each core that the process may use, until another program contends for one of them:
+    /// a pinned thread would then be delayed, and all others wait for it.
     UntilContended,
-    /// They do wherever there are as many cores.
+    /// Pinned if there are enough cores.
     Always,
 }
 
 impl PinPolicy {
-    /// The cores for a pool of `count`, one for each thread, if they are to stay: of those that the process may use, as
-    /// its affinity and its control group say.
+    /// The cores for a pool of `count` threads, if they are to be pinned, out of those that the process may use by its
+    /// affinity and its control group.
     pub(crate) fn cores(self, count: usize) -> Option<Vec<usize>> {
         let cores = system::allowed();
         match self {
@@ -37,54 +37,55 @@ impl PinPolicy {
     }
 }
 
-/// The calling thread's stay on a core, which ends where this is dropped by the same thread.
+/// Keeps the calling thread pinned to a core until the same thread drops it.
 pub(crate) struct PinGuard {
     thread: ThreadId,
-    free: system::Cores,
-    /// What is watched, if others may have the core.
+    previous: system::Cores,
+    /// Detects contention, unless the thread is always pinned.
     watch: Option<ContentionWatch<system::ThisThread>>,
 }
 
 impl PinGuard {
-    /// Keeps the calling thread on a core, if the system lets it.
+    /// Pins the calling thread to a core, if the system allows it.
     pub fn on(core: usize, pinning: PinPolicy) -> Option<Self> {
         let watch = match pinning {
             PinPolicy::Always => None,
-            // Where it cannot be told whether others want the core, it stays free.
+            // If contention cannot be measured, the thread is not pinned.
             _ => Some(ContentionWatch::new(system::ThisThread)?),
         };
-        let free = system::keep_on(core)?;
-        Some(Self { thread: thread::current().id(), free, watch })
+        let previous = system::pin(core)?;
+        Some(Self { thread: thread::current().id(), previous, watch })
     }
 
-    /// Whether another program wanted the core of the calling thread, if it is the one that stays. Cheap: looks seldom.
+    /// Whether another program contends for the core of the calling thread, if it is the pinned one. Cheap: it measures
+    /// rarely.
     pub fn is_disturbed(&mut self) -> bool {
         thread::current().id() == self.thread && self.watch.as_mut().is_some_and(ContentionWatch::is_disturbed)
     }
 }
 
-/// A stay ends where another program wants the core.
+/// A thread is unpinned when another program contends for its core.
 impl WorkerState for Option<PinGuard> {
     fn before_job(&mut self) {
         self.take_if(PinGuard::is_disturbed);
     }
 }
 
-/// How long a thread has been running, and how long it has been waiting for a core that others had.
+/// The total time that a thread has been running, and waiting for a core.
 #[derive(Clone, Copy, Debug, Default)]
 struct Reading {
     running: Duration,
     waiting: Duration,
 }
 
-/// Tells a thread's times, and the time.
+/// A clock, with the scheduling times of a thread.
 trait SchedClock {
     fn now(&self) -> Instant;
-    /// None where the system does not say.
+    /// `None` if the system does not provide it.
     fn reading(&self) -> Option<Reading>;
 }
 
-/// Whether a thread gets the core that it stays on.
+/// Measures whether other programs contend for the core of a thread.
 struct ContentionWatch<M> {
     meter: M,
     since: Instant,
@@ -92,34 +93,34 @@ struct ContentionWatch<M> {
 }
 
 impl<M: SchedClock> ContentionWatch<M> {
-    /// Begins to watch; none where the system does not say how long threads wait.
+    /// Starts measuring; `None` if the system does not provide waiting times.
     fn new(meter: M) -> Option<Self> {
         Some(Self { since: meter.now(), last: meter.reading()?, meter })
     }
 
-    /// Whether it waited too long since the last look. How often it lost its core would tell less: where many want it,
-    /// each waits long and loses it seldom.
+    /// Whether the thread waited too long since the last measurement. The number of preemptions would be less reliable: under
+    /// heavy contention, a thread is preempted rarely but waits long.
     fn is_disturbed(&mut self) -> bool {
         let now = self.meter.now();
-        if now.saturating_duration_since(self.since) < LOOK {
+        if now.saturating_duration_since(self.since) < INTERVAL {
             return false;
         }
         self.since = now;
         let Some(reading) = self.meter.reading() else { return false };
         let waited = reading.waiting.saturating_sub(self.last.waiting);
-        let wanted = waited + reading.running.saturating_sub(self.last.running);
-        if wanted < LEAST {
+        let runnable = waited + reading.running.saturating_sub(self.last.running);
+        if runnable < MIN_RUNNABLE {
             return false;
         }
         self.last = reading;
-        waited.as_secs_f64() > MAX_WAITING * wanted.as_secs_f64()
+        waited.as_secs_f64() > MAX_WAITING * runnable.as_secs_f64()
     }
 }
 
 impl Drop for PinGuard {
     fn drop(&mut self) {
         if thread::current().id() == self.thread {
-            system::let_go(&self.free);
+            system::restore(&self.previous);
         }
     }
 }
@@ -144,8 +145,8 @@ pub(super) mod system {
         (0..CpuSet::count()).filter(|&core| cores.is_set(core).unwrap_or(false)).collect()
     }
 
-    /// Keeps the calling thread on a core; returns where it could run before.
-    pub fn keep_on(core: usize) -> Option<Cores> {
+    /// Pins the calling thread to a core; returns its previous affinity.
+    pub fn pin(core: usize) -> Option<Cores> {
         let before = sched_getaffinity(this_thread()).ok()?;
         let mut only = CpuSet::new();
         only.set(core).ok()?;
@@ -153,13 +154,13 @@ pub(super) mod system {
         Some(before)
     }
 
-    /// Lets the calling thread run on all of the cores.
-    pub fn let_go(cores: &Cores) {
-        // What the system does not take back leaves the thread where it is.
+    /// Restores the affinity of the calling thread.
+    pub fn restore(cores: &Cores) {
+        // If this fails, the thread stays pinned.
         let _ = sched_setaffinity(this_thread(), cores);
     }
 
-    /// The calling thread, as the system counts its time.
+    /// The scheduling times of the calling thread.
     pub struct ThisThread;
 
     impl SchedClock for ThisThread {
@@ -175,7 +176,7 @@ pub(super) mod system {
     }
 }
 
-/// Where the system has no such calls, threads go where it likes.
+/// On other systems, threads are not pinned.
 #[cfg(not(target_os = "linux"))]
 pub(super) mod system {
     use super::{Reading, SchedClock};
@@ -188,11 +189,11 @@ pub(super) mod system {
         Vec::new()
     }
 
-    pub fn keep_on(_: usize) -> Option<Cores> {
+    pub fn pin(_: usize) -> Option<Cores> {
         None
     }
 
-    pub fn let_go(cores: &Cores) {
+    pub fn restore(cores: &Cores) {
         match *cores {}
     }
 
@@ -212,34 +213,34 @@ mod tests {
     use super::*;
     use std::cell::Cell;
 
-    /// A thread whose times a test moves.
-    struct Moved {
+    /// A clock controlled by the test.
+    struct FakeClock {
         begin: Instant,
         elapsed: Cell<Duration>,
         reading: Cell<Option<Reading>>,
-        /// How often it was asked.
-        looks: Cell<usize>,
+        /// The number of readings.
+        readings: Cell<usize>,
     }
 
-    impl SchedClock for &Moved {
+    impl SchedClock for &FakeClock {
         fn now(&self) -> Instant {
             self.begin + self.elapsed.get()
         }
 
         fn reading(&self) -> Option<Reading> {
-            self.looks.set(self.looks.get() + 1);
+            self.readings.set(self.readings.get() + 1);
             self.reading.get()
         }
     }
 
-    impl Moved {
+    impl FakeClock {
         fn new() -> Self {
             let reading = Cell::new(Some(Reading::default()));
-            Moved { begin: Instant::now(), elapsed: Cell::default(), reading, looks: Cell::new(0) }
+            FakeClock { begin: Instant::now(), elapsed: Cell::default(), reading, readings: Cell::new(0) }
         }
 
-        /// So many milliseconds go by, in which the thread runs and waits for so many.
-        fn go_by(&self, elapsed: u64, running: u64, waiting: u64) {
+        /// Advances the clock by `elapsed` milliseconds, in which the thread runs and waits.
+        fn advance(&self, elapsed: u64, running: u64, waiting: u64) {
             self.elapsed.set(self.elapsed.get() + Duration::from_millis(elapsed));
             let Reading { running: ran, waiting: waited } = self.reading.get().unwrap_or_default();
             let more = |before: Duration, more| before + Duration::from_millis(more);
@@ -249,8 +250,8 @@ mod tests {
 
     #[test]
     fn a_thread_that_waits_for_its_core_is_disturbed() {
-        // Milliseconds that go by, that it runs and that it waits: alone, beside the system's work, idle; beside one
-        // program and beside seven, where it loses its core once in a while.
+        // Elapsed, running and waiting milliseconds: alone, with background work, idle; with one other busy program, with
+        // seven, and without getting its core at all.
         for (elapsed, running, waiting, disturbed) in [
             (100, 100, 0, false),
             (100, 98, 2, false),
@@ -259,43 +260,43 @@ mod tests {
             (800, 100, 700, true),
             (100, 0, 100, true),
         ] {
-            let thread = Moved::new();
-            let mut watch = ContentionWatch::new(&thread).expect("a system that says");
-            thread.go_by(elapsed, running, waiting);
+            let thread = FakeClock::new();
+            let mut watch = ContentionWatch::new(&thread).expect("scheduling times");
+            thread.advance(elapsed, running, waiting);
             assert_eq!(watch.is_disturbed(), disturbed, "{running} ms of {elapsed}, {waiting} waiting");
-            // What is over does not count again.
-            thread.go_by(100, 100, 0);
+            // Earlier waiting does not count again.
+            thread.advance(100, 100, 0);
             assert!(!watch.is_disturbed());
         }
     }
 
     #[test]
-    fn a_look_is_seldom_and_short_times_add_up() {
-        let thread = Moved::new();
-        let mut watch = ContentionWatch::new(&thread).expect("a system that says");
+    fn measurements_are_rare_and_short_times_accumulate() {
+        let thread = FakeClock::new();
+        let mut watch = ContentionWatch::new(&thread).expect("scheduling times");
         for _ in 0..99 {
-            thread.go_by(1, 0, 1);
-            assert!(!watch.is_disturbed(), "too early to judge");
+            thread.advance(1, 0, 1);
+            assert!(!watch.is_disturbed(), "within the interval");
         }
-        assert_eq!(thread.looks.get(), 1, "the system was asked in vain");
-        thread.go_by(1, 0, 1);
+        assert_eq!(thread.readings.get(), 1, "no reading within the interval");
+        thread.advance(1, 0, 1);
         assert!(watch.is_disturbed());
-        // A thread that seldom has work is judged by what it wanted in all.
-        let looks = (0..6).map(|_| {
-            thread.go_by(100, 4, 1);
+        // For a thread that rarely has work, times accumulate until they are significant.
+        let readings = (0..6).map(|_| {
+            thread.advance(100, 4, 1);
             watch.is_disturbed()
         });
-        assert_eq!(looks.collect::<Vec<_>>(), [false, false, false, false, true, false]);
+        assert_eq!(readings.collect::<Vec<_>>(), [false, false, false, false, true, false]);
     }
 
     #[test]
-    fn without_a_word_of_the_system_nobody_stays() {
-        let thread = Moved::new();
+    fn threads_are_not_pinned_without_scheduling_times() {
+        let thread = FakeClock::new();
         thread.reading.set(None);
         assert!(ContentionWatch::new(&thread).is_none());
-        let thread = Moved::new();
-        let mut watch = ContentionWatch::new(&thread).expect("a system that says");
-        thread.go_by(100, 0, 100);
+        let thread = FakeClock::new();
+        let mut watch = ContentionWatch::new(&thread).expect("scheduling times");
+        thread.advance(100, 0, 100);
         thread.reading.set(None);
         assert!(!watch.is_disturbed());
     }

@@ -1,4 +1,4 @@
-//! What the order in which a file's framework sees the tensors of a net means for a layer's parameters.
+//! The axis order of the framework that wrote a file, and what it means for the parameters of each layer.
 
 use super::refused_order::Unordered;
 use super::report::{FileReport, shortened};
@@ -8,18 +8,18 @@ use crate::graph::{Graph, NodeId, ParameterId, ParameterKind};
 use crate::request::WeightsRequest;
 use std::sync::Arc;
 
-/// How a file's framework orders the axes of images, and stores the weights of its layers.
+/// The framework's axis order of images, and how it stores weights.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Framework {
     /// Channels last, kernels (height, width, in, out), matrices (in, out): NeuPy, Keras and TensorFlow.
     Keras,
-    /// As Keras, but for transposed convolutions, whose kernels are mirrored.
+    /// As Keras, except that kernels of transposed convolutions are mirrored.
     Flax,
     /// Channels first, kernels (out, in, height, width), matrices (out, in).
     PyTorch,
 }
 
-/// Which values of a parameter stand elsewhere in the file: none where they are in netc's order.
+/// The permutation of a parameter's values in the file; `None` where they are in netc's order.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Arrangement {
     /// The rows of a matrix.
@@ -28,13 +28,13 @@ pub(crate) struct Arrangement {
     pub columns: Option<Arc<[Segment]>>,
 }
 
-/// How the file of a net's weights sees a graph.
+/// A graph in the axis order of a weights file.
 #[derive(Debug)]
 pub(crate) struct FileOrder<'g> {
     graph: &'g Graph,
-    /// None where the file's framework has channels last, as netc does.
+    /// `None` if the framework is channels-last, as netc is.
     orders: Option<AxisOrders>,
-    /// The layers of each parameter: several may share one.
+    /// The layers of each parameter, which several may share.
     layers: Vec<Vec<NodeId>>,
     unordered: Unordered,
     /// What was permuted: `rows of fc1`.
@@ -51,7 +51,7 @@ impl<'g> FileOrder<'g> {
         FileOrder { graph, orders, layers, unordered: Unordered::default(), permuted: Vec::new() }
     }
 
-    /// Where a parameter's values stand in the file. Where that cannot be told it is noted, to be refused.
+    /// The arrangement of a parameter's values in the file. If it is unknown, that is recorded and reported later.
     pub fn arrangement(&mut self, id: ParameterId, layer: &str) -> Arrangement {
         let Some(orders) = &self.orders else { return Arrangement::default() };
         match arrangement(self.graph, orders, id, &self.layers[id.0]) {
@@ -63,11 +63,11 @@ impl<'g> FileOrder<'g> {
         }
     }
 
-    /// Says in the report what was permuted, and refuses what cannot be told.
+    /// Adds what was permuted to the report, and an error for each unknown order.
     pub fn report(mut self, request: &WeightsRequest, report: &mut FileReport, errors: &mut Diagnostics) {
         self.permuted.dedup();
         if !self.permuted.is_empty() {
-            report.notes.push(format!("the file has channels first: permuted {}", shortened(&self.permuted)));
+            report.notes.push(format!("the file is channels-first: permuted {}", shortened(&self.permuted)));
         }
         if let Some(orders) = self.orders.filter(|_| report.tensors > 0) {
             for &output in &self.graph.outputs {
@@ -78,7 +78,7 @@ impl<'g> FileOrder<'g> {
     }
 }
 
-/// The arrangement of a parameter of some layers, or why it cannot be told where it depends on an order that is unknown.
+/// The arrangement of a parameter that these layers share, or why it is unknown.
 fn arrangement(
     graph: &Graph,
     orders: &AxisOrders,
@@ -87,37 +87,42 @@ fn arrangement(
 ) -> Result<Arrangement, Arc<Unknown>> {
     let mut found: Option<Arrangement> = None;
     for &layer in layers {
-        let arrangement = beside(graph, orders, id, layer)?;
+        let arrangement = layer_arrangement(graph, orders, id, layer)?;
         if found.as_ref().is_some_and(|found| *found != arrangement) {
-            let reason = "shares its parameters with a layer that takes values in another order";
-            return Err(unknown(graph, layer, reason, "give each mention a layer of its own"));
+            let reason = "shares its parameters with a layer that takes values in a different order";
+            return Err(unknown(graph, layer, reason, "use a separate layer in each place"));
         }
         found = Some(arrangement);
     }
     Ok(found.unwrap_or_default())
 }
 
-fn beside(graph: &Graph, orders: &AxisOrders, id: ParameterId, layer: NodeId) -> Result<Arrangement, Arc<Unknown>> {
+fn layer_arrangement(
+    graph: &Graph,
+    orders: &AxisOrders,
+    id: ParameterId,
+    layer: NodeId,
+) -> Result<Arrangement, Arc<Unknown>> {
     let node = graph.node(layer);
     let kind = graph.parameters[id.0].kind;
     let output = known(orders.output(layer))?;
-    let of_output = || list(output.segments(&node.output));
+    let of_output = || permuting(output.segments(&node.output));
     let mut arrangement = Arrangement::default();
     match kind {
         ParameterKind::Matrix => {
             let input = orders.inputs(layer).first().map_or(Ok(&Order::Same), known)?;
             let of = graph.input_types(layer);
-            arrangement.rows = list(of.first().and_then(|of| input.segments(of)));
+            arrangement.rows = permuting(of.first().and_then(|of| input.segments(of)));
             arrangement.columns = of_output();
         }
-        // The channels of an image have one order on both sides, the values of features may not.
+        // The channels of an image have the same order in both frameworks; the values of features may not.
         ParameterKind::Vector if node.output.sizes.len() == 1 => arrangement.columns = of_output(),
         ParameterKind::Values if !output.agrees(&Order::Same, &node.output) => {
-            let help = "`alpha_axes=-1` has one for each channel, as PyTorch does";
+            let help = "with `alpha_axes=-1` it has one slope per channel, as in PyTorch";
             return Err(unknown(
                 graph,
                 layer,
-                "has a value for each place of an image whose axes the file's framework orders otherwise",
+                "has a value for each position in an image, and the framework of the file orders its axes differently",
                 help,
             ));
         }
@@ -133,9 +138,9 @@ fn known(order: &Order) -> Result<&Order, Arc<Unknown>> {
     }
 }
 
-/// Segments that move something.
-fn list(segments: Option<Vec<Segment>>) -> Option<Arc<[Segment]>> {
-    segments.filter(|list| list.iter().any(|segment| !segment.is_plain())).map(Arc::from)
+/// The segments, if they permute anything.
+fn permuting(segments: Option<Vec<Segment>>) -> Option<Arc<[Segment]>> {
+    segments.filter(|segments| segments.iter().any(|segment| !segment.is_plain())).map(Arc::from)
 }
 
 fn unknown(graph: &Graph, layer: NodeId, reason: &str, help: &'static str) -> Arc<Unknown> {

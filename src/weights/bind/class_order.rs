@@ -1,32 +1,32 @@
-//! Files without names (Keras 2.12 to 3.5, weights alone): layers are matched by their class and their order in it, where
-//! both orders are certain.
+//! Files without layer names (Keras 2.12 to 3.5, weights only): layers are matched by class and by their order within it, if
+//! that is unambiguous.
 //!
-//! Keras counts the layers of a class by their depth, the longest way to the model's output. Of two layers of which one comes
-//! after the other, the depths report the order whatever stands between; of two in different branches they depend on layers
-//! that the spec may have otherwise. Layers of several sizes are told apart by them.
+//! Keras numbers the layers of a class by depth, the longest path to the output of the model. If one layer depends on another,
+//! their depths have that order, whatever is in between; in different branches, the order depends on layers that may differ
+//! in the spec. Layers of different sizes are distinguished by size.
 
-use super::layer_names::{Wanted, renamed_from_nothing};
+use super::layer_names::{Target, renamed_from_nothing};
 use crate::diagnostics::{Code, Diagnostic, Diagnostics, counted};
 use crate::graph::{Graph, NodeId, ParameterId};
 use crate::request::WeightsRequest;
 use crate::weights::store::{Entry, Role};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-/// Layers that only their order tells apart: a class and the size of their largest tensor.
-type Alike = (String, usize);
+/// Class, and size of the largest tensor. Layers with the same key can be distinguished only by their order.
+type LayerKey = (String, usize);
 
-/// For each layer that is wanted, its name in the file; nothing where that is not certain, which is an error.
+/// The name in the file of each layer; `None`, with errors, if the match is ambiguous.
 pub(crate) fn by_order<'g>(
     graph: &'g Graph,
     entries: &[Entry],
-    wanted: &[Wanted<'g>],
+    targets: &[Target<'g>],
     request: &WeightsRequest,
     errors: &mut Diagnostics,
 ) -> Option<BTreeMap<&'g str, String>> {
     let known: BTreeSet<&str> = entries.iter().map(|entry| entry.layer.as_str()).collect();
-    let layers: BTreeSet<&'g str> = wanted.iter().map(|wanted| wanted.layer).collect();
+    let layers: BTreeSet<&'g str> = targets.iter().map(|target| target.layer).collect();
     let mut names = BTreeMap::new();
-    // What the spec says goes before what is counted.
+    // Names in the spec take precedence over the order.
     for (from, to) in request.rename.iter().filter(|(from, _)| known.contains(from.as_str())) {
         if let Some(layer) = layers.get(to.as_str()) {
             names.insert(*layer, from.clone());
@@ -35,13 +35,13 @@ pub(crate) fn by_order<'g>(
     let taken: BTreeSet<String> = names.values().cloned().collect();
     let in_file = of_file(entries, &taken);
     let mut certain = true;
-    for (alike, nodes) in of_net(graph, wanted, &names) {
-        // A layer that the file does not have is missing, as in files with names.
-        let Some(groups) = in_file.get(&alike) else { continue };
-        match doubt(graph, &nodes, groups) {
+    for (key, nodes) in of_net(graph, targets, &names) {
+        // A layer that is not in the file is missing, as in files with names.
+        let Some(groups) = in_file.get(&key) else { continue };
+        match ambiguity(graph, &nodes, groups) {
             None => names.extend(nodes.iter().zip(groups).map(|(&(_, layer), group)| (layer, group.name.to_string()))),
-            Some(doubt) => {
-                errors.push(doubt.messages(graph, request, &alike, &nodes, groups));
+            Some(ambiguity) => {
+                errors.push(ambiguity.messages(graph, request, &key, &nodes, groups));
                 certain = false;
             }
         }
@@ -56,11 +56,11 @@ pub(crate) fn by_order<'g>(
 /// A layer of the file.
 struct Group<'e> {
     name: &'e str,
-    /// The group of the model that it is in: groups are counted in each by themselves.
+    /// The group of its model: groups are numbered separately in each.
     model: &'e str,
 }
 
-fn of_file<'e>(entries: &'e [Entry], taken: &BTreeSet<String>) -> BTreeMap<Alike, Vec<Group<'e>>> {
+fn of_file<'e>(entries: &'e [Entry], taken: &BTreeSet<String>) -> BTreeMap<LayerKey, Vec<Group<'e>>> {
     let mut sizes: Vec<(&Entry, usize)> = Vec::new();
     for entry in entries.iter().filter(|entry| !taken.contains(&entry.layer)) {
         let size = if entry.role == Role::Bias { 0 } else { entry.elements() };
@@ -69,7 +69,7 @@ fn of_file<'e>(entries: &'e [Entry], taken: &BTreeSet<String>) -> BTreeMap<Alike
             _ => sizes.push((entry, size)),
         }
     }
-    let mut found: BTreeMap<Alike, Vec<Group>> = BTreeMap::new();
+    let mut found: BTreeMap<LayerKey, Vec<Group>> = BTreeMap::new();
     for (entry, size) in sizes {
         let ends = ["/layers/", "/_layer_checkpoint_dependencies/"].map(|container| entry.key.rfind(container));
         let model = ends.into_iter().flatten().max().map_or("", |end| &entry.key[..end]);
@@ -79,14 +79,14 @@ fn of_file<'e>(entries: &'e [Entry], taken: &BTreeSet<String>) -> BTreeMap<Alike
     found
 }
 
-/// The layers that are not named yet, in topological order.
+/// The layers not named yet, in topological order.
 fn of_net<'g>(
     graph: &Graph,
-    wanted: &[Wanted<'g>],
+    targets: &[Target<'g>],
     names: &BTreeMap<&str, String>,
-) -> BTreeMap<Alike, Vec<(NodeId, &'g str)>> {
-    let layer_of: HashMap<ParameterId, &'g str> = wanted.iter().map(|wanted| (wanted.id, wanted.layer)).collect();
-    let mut found: BTreeMap<Alike, Vec<(NodeId, &str)>> = BTreeMap::new();
+) -> BTreeMap<LayerKey, Vec<(NodeId, &'g str)>> {
+    let layer_of: HashMap<ParameterId, &'g str> = targets.iter().map(|target| (target.id, target.layer)).collect();
+    let mut found: BTreeMap<LayerKey, Vec<(NodeId, &str)>> = BTreeMap::new();
     for id in graph.ids() {
         let node = graph.node(id);
         let Some(layer) = node.parameters.first().and_then(|id| layer_of.get(id)) else { continue };
@@ -101,33 +101,33 @@ fn of_net<'g>(
     found
 }
 
-/// Why the order of layers that are alike is not certain.
-enum Doubt {
-    /// The net has another number of them than the file.
+/// Why the order of layers with the same key is ambiguous.
+enum Ambiguity {
+    /// The net and the file have different numbers of them.
     Count,
-    /// Two of the net's layers of which neither comes after the other.
+    /// Two layers of the net, neither of which depends on the other.
     Branches(usize),
-    /// The file has them in several models.
+    /// They are in several models of the file.
     Models,
 }
 
-fn doubt(graph: &Graph, nodes: &[(NodeId, &str)], groups: &[Group]) -> Option<Doubt> {
+fn ambiguity(graph: &Graph, nodes: &[(NodeId, &str)], groups: &[Group]) -> Option<Ambiguity> {
     if nodes.len() != groups.len() {
-        return Some(Doubt::Count);
+        return Some(Ambiguity::Count);
     }
     if groups.iter().any(|group| group.model != groups[0].model) {
-        return Some(Doubt::Models);
+        return Some(Ambiguity::Models);
     }
     let follows = |pair: &[(NodeId, &str)]| graph.ancestors(&[pair[1].0])[pair[0].0.0];
-    nodes.windows(2).position(|pair| !follows(pair)).map(Doubt::Branches)
+    nodes.windows(2).position(|pair| !follows(pair)).map(Ambiguity::Branches)
 }
 
-impl Doubt {
+impl Ambiguity {
     fn messages(
         &self,
         graph: &Graph,
         request: &WeightsRequest,
-        (class, size): &Alike,
+        (class, size): &LayerKey,
         nodes: &[(NodeId, &str)],
         groups: &[Group],
     ) -> Diagnostic {
@@ -137,36 +137,36 @@ impl Doubt {
         let list = super::report::shortened(&list);
         let first = nodes[0].1;
         let diagnostic = match *self {
-            Doubt::Branches(at) => {
+            Ambiguity::Branches(at) => {
                 let (a, b) = (nodes[at].1, nodes[at + 1].1);
-                let message = format!("{file} has no names of layers, and `{a}` and `{b}` cannot be told apart");
+                let message = format!("{file} has no layer names, and `{a}` and `{b}` are indistinguishable");
                 Diagnostic::new(Code::WeightsAmbiguous, message)
                     .at(span(at), "one branch")
                     .and(span(at + 1), "another branch")
             }
-            Doubt::Count => {
+            Ambiguity::Count => {
                 let (of_net, of_file) = (counted(nodes.len(), "layer"), groups.len());
                 let message = format!(
-                    "{file} has no names of layers: which of its {of_file} are the {of_net} of `{}` like `{first}` is not certain",
+                    "{file} has no layer names: which of its {of_file} similar layers are the {of_net} of `{}` like `{first}` is ambiguous",
                     request.net
                 );
                 Diagnostic::new(Code::WeightsAmbiguous, message).at(span(0), "the first of them")
             }
-            Doubt::Models => {
+            Ambiguity::Models => {
                 let message =
-                    format!("{file} has no names of layers, and those like `{first}` are in several models there");
+                    format!("{file} has no layer names, and layers like `{first}` are in several of its models");
                 Diagnostic::new(Code::WeightsAmbiguous, message).at(span(0), "this layer")
             }
         };
         diagnostic
             .and(request.span, format!("weights of `{}`", request.net))
-            .note(format!("of class {class}, the largest tensor of {size} values, are in the file: {list}"))
+            .note(format!("layers of class {class} with {size} values in the largest tensor in the file: {list}"))
             .help("load the model in Keras and save it as `.keras`, or with Keras 3.6 or later: both keep the names")
-            .help(format!("`rename = {{ \"{}\" = \"{first}\", … }}` says which is which", groups[0].name))
+            .help(format!("`rename = {{ \"{}\" = \"{first}\", … }}` assigns layers explicitly", groups[0].name))
     }
 }
 
-/// Keras' snake-case class of a layer with parameters.
+/// The snake-case Keras class of a layer with parameters.
 fn keras_class(kind: &str) -> &'static str {
     match kind {
         "Convolution" => "conv2d",

@@ -1,4 +1,5 @@
-//! What a file's tensor goes through before a layer takes it: other makers' orders of axes, rows, gates and statistics.
+//! Conversions between the tensors of a file and the parameters of a layer: frameworks differ in the order of axes, rows and
+//! gates, and in statistics.
 
 use super::axis_permutation::{Arrangement, Framework};
 use crate::graph::ParameterKind;
@@ -9,10 +10,10 @@ use crate::weights::store::{Entry, Role, Store};
 use std::collections::HashMap;
 use std::sync::Arc;
 
-/// Keras' name of a recurrent layer's weights of the state.
+/// The Keras name of the hidden-state weights of a recurrent layer.
 pub(crate) const RECURRENT_KERNEL: &str = "recurrent_kernel";
 
-/// What a file's values go through before the layer takes them, in this order.
+/// The steps that convert the values of a file to those of the layer, in order.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Transform {
     steps: Vec<Step>,
@@ -20,38 +21,38 @@ pub(crate) struct Transform {
 
 #[derive(Clone, Debug, PartialEq)]
 enum Step {
-    /// A variance (Keras) becomes an inverse standard deviation (NeuPy), with the layer's epsilon.
+    /// Variance (Keras) to inverse standard deviation (NeuPy), with the epsilon of the layer.
     InverseStd {
         epsilon: f64,
     },
-    /// A kernel (out, in, height, width) becomes (height, width, in, out).
+    /// Kernel (out, in, height, width) to (height, width, in, out).
     KernelFromPyTorch,
-    /// Gates of a GRU: the update gate of Keras and PyTorch keeps the old state where NeuPy's takes the new one.
+    /// Gates of a GRU: the update gate of Keras and PyTorch selects the old state where that of NeuPy selects the new one.
     Gates(GateOrder),
-    /// A GRU's biases: one row for the input and one for the state.
+    /// Biases of a GRU: one row for the input and one for the state.
     GateBiases(GateOrder),
-    /// A matrix (out, in) becomes (in, out).
+    /// Matrix (out, in) to (in, out).
     MatrixFromPyTorch,
-    /// One value for all, as PyTorch's PReLU has by default.
+    /// One value for all channels, the default of PyTorch's PReLU.
     Repeat,
-    /// Rows, or the values along the last axis, stand where the layer's values do.
+    /// Reorders rows, or values along the last axis.
     Rows(Arc<[Segment]>),
     Columns(Arc<[Segment]>),
 }
 
-/// The order of a GRU's gates in a file.
+/// The order of the gates of a GRU in a file.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum GateOrder {
     /// Update, reset, hidden.
     Keras,
-    /// Reset, update, hidden, as NeuPy's.
+    /// Reset, update, hidden, as in NeuPy.
     PyTorch,
 }
 
-/// What must be known of a parameter's layer.
+/// What a conversion needs to know about the layer of a parameter.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct LayerFacts {
-    /// NeuPy's class.
+    /// The NeuPy class.
     pub kind: &'static str,
     pub epsilon: Option<f64>,
     /// Whether a parameter of the layer is a constant: see [`crate::graph::Parameter::is_fixed`].
@@ -60,7 +61,7 @@ pub(crate) struct LayerFacts {
     pub single: bool,
 }
 
-/// What a net needs of a tensor.
+/// What a net expects of a tensor.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Shape<'g> {
     pub shape: &'g [usize],
@@ -68,12 +69,12 @@ pub(crate) struct Shape<'g> {
     pub kind: ParameterKind,
 }
 
-/// Whether files of a layout have no tensor of this role: recurrent layers of Keras and PyTorch begin at zero.
-pub(crate) fn starts_anew(role: &str, layout: Layout) -> bool {
+/// Whether the role is an initial state that the layout does not store: recurrent layers of Keras and PyTorch start at zero.
+pub(crate) fn is_initial_state(role: &str, layout: Layout) -> bool {
     layout != Layout::Neupy && matches!(role, "cell_init" | "hidden_init")
 }
 
-/// The tensor of a layer for a role, under any of the names that layouts have for it.
+/// The tensor of a layer for a role, by any of the names that layouts use for it.
 pub(crate) fn find_role(
     index: &HashMap<(&str, &Role), usize>,
     layer: &str,
@@ -81,15 +82,15 @@ pub(crate) fn find_role(
     layout: Layout,
     facts: LayerFacts,
 ) -> Option<usize> {
-    let wanted = Role::from_neupy(role);
-    let mut roles = vec![wanted.clone()];
-    match wanted {
-        // PyTorch calls a normalisation's scale and shift weight and bias.
+    let expected = Role::from_neupy(role);
+    let mut roles = vec![expected.clone()];
+    match expected {
+        // PyTorch calls the scale and shift of a normalisation weight and bias,
         Role::Gamma if layout.has_torch_names() => roles.push(Role::Weight),
         Role::Beta if layout.has_torch_names() => roles.push(Role::Bias),
-        // So it does with a parametric rectifier's slopes.
+        // and the slopes of a PReLU weight.
         Role::Alpha if layout.has_torch_names() && facts.single => roles.push(Role::Weight),
-        // Keras 3 numbers a layer's variables: of a normalisation's three, the first is the one that it has.
+        // Keras 3 numbers the variables of a layer: if a normalisation has three, the first is gamma or beta, whichever it has.
         Role::Gamma | Role::Beta if facts.fixed => roles.push(Role::Other("vars/0".into())),
         Role::RunningMean if facts.fixed => roles.push(Role::Other("vars/1".into())),
         Role::RunningInvStd => {
@@ -105,37 +106,37 @@ pub(crate) fn find_role(
     roles.iter().find_map(|role| index.get(&(layer, role)).copied())
 }
 
-/// How a tensor of a file becomes a parameter, or why it cannot.
-pub(crate) fn fit(
+/// How a tensor of a file is converted to a parameter, or why it cannot be.
+pub(crate) fn conversion(
     store: &dyn Store,
     at: usize,
-    wanted: &Shape,
+    expected: &Shape,
     facts: LayerFacts,
     arrangement: Arrangement,
 ) -> Result<Transform, String> {
-    let mut steps: Vec<Step> = stored(store, at, wanted, facts)?.into_iter().collect();
+    let mut steps: Vec<Step> = storage_step(store, at, expected, facts)?.into_iter().collect();
     steps.extend(arrangement.rows.map(Step::Rows));
     steps.extend(arrangement.columns.map(Step::Columns));
     Ok(Transform { steps })
 }
 
-/// What the way in which a file's framework stores a tensor asks for.
-fn stored(store: &dyn Store, at: usize, wanted: &Shape, facts: LayerFacts) -> Result<Option<Step>, String> {
-    let Shape { shape, role, kind } = *wanted;
+/// The step that converts from how the framework stores the tensor, if one is needed.
+fn storage_step(store: &dyn Store, at: usize, expected: &Shape, facts: LayerFacts) -> Result<Option<Step>, String> {
+    let Shape { shape, role, kind } = *expected;
     let (entry, layout) = (&store.entries()[at], store.layout());
     if facts.kind == "GRU"
         && let Some(order) = gate_order(entry, layout)
     {
-        return fit_gates(store, at, wanted, order).map(Some);
+        return fit_gates(store, at, expected, order).map(Some);
     }
-    let found = &entry.shape[..];
+    let actual = &entry.shape[..];
     if role == "alpha" {
-        // Keras keeps the axes that share a slope, PyTorch has one for all channels by default.
+        // Keras keeps shared axes with size 1; PyTorch has one slope for all channels by default.
         let sides = |shape: &[usize]| -> Vec<usize> { shape.iter().copied().filter(|&side| side != 1).collect() };
         return match entry.elements() {
             1 => Ok(Some(Step::Repeat)),
-            _ if sides(found) == sides(shape) => Ok(None),
-            _ => Err(format!("the net needs {shape:?}, the file has {found:?}")),
+            _ if sides(actual) == sides(shape) => Ok(None),
+            _ => Err(format!("the net needs {shape:?}, the file has {actual:?}")),
         };
     }
     match (store.framework(), kind, shape) {
@@ -145,35 +146,37 @@ fn stored(store: &dyn Store, at: usize, wanted: &Shape, facts: LayerFacts) -> Re
             &[height, width, inputs, outputs],
         ) => {
             let torch = [outputs, inputs, height, width];
-            // A convolution along one axis: the other side of its window is one.
+            // A 1D convolution: its window has size 1 along the other axis.
             let line = [outputs, inputs, height * width];
-            let same = found == torch || (height == 1 || width == 1) && found == line;
-            return if same { Ok(Some(Step::KernelFromPyTorch)) } else { Err(unlike(shape, &torch, found)) };
+            let same = actual == torch || (height == 1 || width == 1) && actual == line;
+            return if same { Ok(Some(Step::KernelFromPyTorch)) } else { Err(shape_mismatch(shape, &torch, actual)) };
         }
         (Framework::PyTorch, ParameterKind::Matrix, &[inputs, outputs]) => {
             let torch = [outputs, inputs];
-            return if found == torch { Ok(Some(Step::MatrixFromPyTorch)) } else { Err(unlike(shape, &torch, found)) };
+            return if actual == torch {
+                Ok(Some(Step::MatrixFromPyTorch))
+            } else {
+                Err(shape_mismatch(shape, &torch, actual))
+            };
         }
         (Framework::Flax, ParameterKind::TransposedKernel, _) => {
-            return Err(
-                "kernels of transposed convolutions are mirrored in Flax, and are not read from its files".into()
-            );
+            return Err("Flax mirrors the kernels of transposed convolutions, which netc does not support".into());
         }
         _ => {}
     }
     let bare = |shape: &[usize]| -> Vec<usize> { shape.iter().copied().skip_while(|&size| size == 1).collect() };
     // Keras stores a depthwise kernel as (height, width, channels, multiplier): the same values in the same order.
-    let depthwise = match (kind, shape, found) {
+    let depthwise = match (kind, shape, actual) {
         (ParameterKind::Kernel, &[h, w, 1, filters], &[kh, kw, channels, multiplier]) => {
             h == kh && w == kw && filters == channels * multiplier
         }
         _ => false,
     };
-    if found != shape && bare(found) != bare(shape) && !depthwise {
-        return Err(format!("the net needs {shape:?}, the file has {found:?}"));
+    if actual != shape && bare(actual) != bare(shape) && !depthwise {
+        return Err(format!("the net needs {shape:?}, the file has {actual:?}"));
     }
     Ok(match (role, &entry.role) {
-        // A numbered variable is one of Keras 3, whose statistics are variances.
+        // Numbered variables are from Keras 3, which stores variances.
         ("running_inv_std", Role::RunningVariance | Role::Other(_)) => {
             Some(Step::InverseStd { epsilon: facts.epsilon.unwrap_or(1e-5) })
         }
@@ -181,13 +184,12 @@ fn stored(store: &dyn Store, at: usize, wanted: &Shape, facts: LayerFacts) -> Re
     })
 }
 
-/// Two shapes that differ. Said in the order of the file, shapes that look alike are seen to.
-fn unlike(shape: &[usize], torch: &[usize], found: &[usize]) -> String {
-    format!("the net needs {shape:?}, which is {torch:?} in the order of safetensors; the file has {found:?}")
+/// Two shapes that differ, with the expected one in the axis order of the file too.
+fn shape_mismatch(shape: &[usize], torch: &[usize], actual: &[usize]) -> String {
+    format!("the net needs {shape:?}, which is {torch:?} in PyTorch's axis order; the file has {actual:?}")
 }
 
-/// The order of the gates in a tensor of a GRU; none where NeuPy's names say that it is NeuPy's. Keras' names are its own in
-/// every layout.
+/// The order of the gates in a tensor of a GRU; `None` for NeuPy's order. The names of Keras mean its order in every layout.
 fn gate_order(entry: &Entry, layout: Layout) -> Option<GateOrder> {
     let keras = match &entry.role {
         Role::Weight | Role::Bias => true,
@@ -200,34 +202,36 @@ fn gate_order(entry: &Entry, layout: Layout) -> Option<GateOrder> {
     (layout.has_torch_names() && entry.class.as_deref() == Some(torch_recurrent::GRU)).then_some(GateOrder::PyTorch)
 }
 
-/// How the gates of a GRU of Keras or PyTorch become NeuPy's. All compute the candidate as tanh(x W + b + r * (h U)) where
-/// Keras has `reset_after`, and h' = z * h + (1 - z) * c is NeuPy's with u = 1 - z, so that the update gate changes its sign.
-fn fit_gates(store: &dyn Store, at: usize, wanted: &Shape, order: GateOrder) -> Result<Step, String> {
-    let (entry, shape) = (&store.entries()[at], wanted.shape);
-    match (wanted.role, shape, &entry.shape[..]) {
-        ("biases", &[width], &[2, found]) if found == width => {
+/// How the gates of a Keras or PyTorch GRU are converted to NeuPy's. All compute the candidate as tanh(x W + b + r * (h U)),
+/// Keras with `reset_after`. With u = 1 - z, h' = z * h + (1 - z) * c is NeuPy's update: the update gate is negated.
+fn fit_gates(store: &dyn Store, at: usize, expected: &Shape, order: GateOrder) -> Result<Step, String> {
+    let (entry, shape) = (&store.entries()[at], expected.shape);
+    match (expected.role, shape, &entry.shape[..]) {
+        ("biases", &[width], &[2, actual]) if actual == width => {
             let values = store.read(at).map_err(|error| error.to_string())?;
             match values.get(width + 2 * width / 3..).is_some_and(|rest| rest.iter().all(|&bias| bias == 0.0)) {
                 true => Ok(Step::GateBiases(order)),
                 false => {
                     let made = match order {
-                        GateOrder::Keras => "it was made with reset_after=True and",
+                        GateOrder::Keras => "with reset_after=True",
                         GateOrder::PyTorch => "in PyTorch's GRU",
                     };
-                    Err(format!("{made} the state has a bias of its own in the hidden gate, which this GRU has not"))
+                    Err(format!(
+                        "{made} the hidden gate has a separate bias for the state, which this GRU does not have"
+                    ))
                 }
             }
         }
-        ("biases", &[width], &[found]) if found == width => Err(
-            "it was made with reset_after=False: its reset gate comes before the state's weights, here it comes behind"
-                .into(),
-        ),
+        ("biases", &[width], &[actual]) if actual == width => {
+            Err("with reset_after=False the reset gate is applied before the weights of the state, here after them"
+                .into())
+        }
         ("input_weights" | "hidden_weights", ..) if entry.shape == shape => Ok(Step::Gates(order)),
         _ => Err(format!("the net needs {shape:?}, the file has {:?}", entry.shape)),
     }
 }
 
-/// Rows of gates as reset, turned update and hidden ones.
+/// Reorders each row of gates to reset, negated update, hidden.
 fn gates(values: &[f32], width: usize, order: GateOrder) -> Vec<f32> {
     let units = width / 3;
     let mut out = Vec::with_capacity(values.len());
@@ -241,7 +245,7 @@ fn gates(values: &[f32], width: usize, order: GateOrder) -> Vec<f32> {
     out
 }
 
-/// A GRU's values in Keras' order of gates: the other way round than what a Keras file goes through.
+/// The values of a GRU with the gates in Keras' order: the inverse of the conversion from Keras.
 pub(crate) fn gates_to_keras(values: &[f32], width: usize) -> Vec<f32> {
     let units = width / 3;
     let mut out = Vec::with_capacity(values.len());
@@ -253,34 +257,32 @@ pub(crate) fn gates_to_keras(values: &[f32], width: usize) -> Vec<f32> {
     out
 }
 
-/// What a transform did to a parameter besides reading it.
+/// What a transform changed in a parameter.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Done {
-    /// A remark of its own.
+pub(crate) enum Change {
+    /// As text.
     Note(String),
-    /// Rows or columns of a matrix, or values of vectors, were put into the order height, width, channels.
+    /// Rows or columns of a matrix, or values of a vector, were reordered to height, width, channels.
     Permuted(&'static str),
 }
 
 impl Transform {
-    /// The values as the layer takes them.
+    /// Converts the values to those of the layer.
     pub fn apply(&self, values: Vec<f32>, shape: &[usize]) -> Vec<f32> {
         self.steps.iter().fold(values, |values, step| step.apply(values, shape))
     }
 
-    /// What the report says of it.
-    pub fn done(&self, layer: &str, kind: ParameterKind) -> Vec<Done> {
+    /// The changes, for the report.
+    pub fn changes(&self, layer: &str, kind: ParameterKind) -> Vec<Change> {
         let of = |step: &Step| match step {
             Step::KernelFromPyTorch | Step::MatrixFromPyTorch | Step::Repeat => None,
-            Step::Gates(_) | Step::GateBiases(_) => {
-                Some(Done::Note(format!("gates of {layer} were put in NeuPy's order")))
-            }
-            Step::InverseStd { epsilon } => {
-                Some(Done::Note(format!("variances became inverse deviations (epsilon {epsilon})")))
-            }
-            Step::Rows(_) => Some(Done::Permuted("rows")),
-            Step::Columns(_) if kind == ParameterKind::Matrix => Some(Done::Permuted("columns")),
-            Step::Columns(_) => Some(Done::Permuted("values")),
+            Step::Gates(_) | Step::GateBiases(_) => Some(Change::Note(format!("gates of {layer} were reordered"))),
+            Step::InverseStd { epsilon } => Some(Change::Note(format!(
+                "variances were converted to inverse standard deviations (epsilon {epsilon})"
+            ))),
+            Step::Rows(_) => Some(Change::Permuted("rows")),
+            Step::Columns(_) if kind == ParameterKind::Matrix => Some(Change::Permuted("columns")),
+            Step::Columns(_) => Some(Change::Permuted("values")),
         };
         self.steps.iter().filter_map(of).collect()
     }
@@ -322,7 +324,7 @@ impl Step {
             (Step::GateBiases(order), &[width]) => {
                 let both: Vec<f32> = (0..width).map(|at| values[at] + values[width + at]).collect();
                 let mut biases = gates(&both, width, *order);
-                // The state's bias of the last gate was found to be zero.
+                // The state's bias of the last gate is zero, which was checked.
                 let hidden = 2 * width / 3..width;
                 biases[hidden.clone()].copy_from_slice(&values[hidden]);
                 biases

@@ -1,4 +1,4 @@
-//! Which layer of a file is which of a net.
+//! Matching the layers of a file with those of a net.
 
 use crate::diagnostics::{Code, Diagnostic, Diagnostics, suggest};
 use crate::graph::ParameterId;
@@ -6,21 +6,21 @@ use crate::request::WeightsRequest;
 use crate::weights::store::{Entry, Role};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// A parameter of a net, with the name that its layer has in that net.
-pub(crate) struct Wanted<'g> {
+/// A parameter to bind, with the name of its layer in the net.
+pub(crate) struct Target<'g> {
     pub id: ParameterId,
     pub layer: &'g str,
 }
 
-/// For each layer that is wanted, its name in the file: its own, that of the spec's table, that of the table that ships.
+/// The name in the file of each layer: from the spec's table, else its own name, else from the table that ships with the net.
 pub(crate) fn names_in_file<'g>(
     entries: &[Entry],
-    wanted: &[Wanted<'g>],
+    targets: &[Target<'g>],
     request: &WeightsRequest,
     errors: &mut Diagnostics,
 ) -> BTreeMap<&'g str, String> {
     let known: BTreeSet<&str> = entries.iter().map(|entry| entry.layer.as_str()).collect();
-    let layers: BTreeSet<&str> = wanted.iter().map(|wanted| wanted.layer).collect();
+    let layers: BTreeSet<&str> = targets.iter().map(|target| target.layer).collect();
     let mut names = BTreeMap::new();
     for layer in layers.iter().copied() {
         let table = |table: &BTreeMap<String, String>| {
@@ -38,7 +38,7 @@ pub(crate) fn names_in_file<'g>(
     names
 }
 
-/// A table may serve files of several makers; an entry is at error only where its layer stays without a tensor.
+/// A table may serve files of several frameworks; an entry is an error only if its layer gets no tensor.
 pub(crate) fn renamed_from_nothing(
     request: &WeightsRequest,
     known: &BTreeSet<&str>,
@@ -57,33 +57,33 @@ pub(crate) fn renamed_from_nothing(
     }
 }
 
-/// Layers that are several here, by the first of their parts, and how they are written.
-const PARTS: [(&str, &str); 3] = [
+/// Layers that are several layers in netc, by the first of them, and how to write them.
+const SPLIT_LAYERS: [(&str, &str); 3] = [
     (
         "depthwise",
         "a separable convolution: `(DWConv(…, bias=false) as depthwise >> Conv(1x1, n) as pointwise) as NAME` takes it",
     ),
     (
         "forward",
-        "a layer of both directions: `(LSTM(n) as forward | LSTM(n, backwards=true) as backward) as NAME >> Concatenate` takes it",
+        "a bidirectional layer: `(LSTM(n) as forward | LSTM(n, backwards=true) as backward) as NAME >> Concatenate` takes it",
     ),
     ("l0", "several layers: `(LSTM(n, only_return_final=false) as l0 >> LSTM(n) as l1) as NAME` takes them"),
 ];
 
-/// The layer of the file whose name is nearest, and those whose shape fits.
-pub(crate) fn near(entries: &[Entry], layer: &str, shape: &[usize]) -> String {
+/// A suggestion: how to write the layer, the nearest name in the file, or the tensors of the right shape.
+pub(crate) fn hint(entries: &[Entry], layer: &str, shape: &[usize]) -> String {
     let names: BTreeSet<&str> = entries.iter().map(|entry| entry.layer.as_str()).collect();
-    if let Some((_, what)) = PARTS.iter().find(|(part, _)| names.contains(format!("{layer}/{part}").as_str())) {
+    if let Some((_, what)) = SPLIT_LAYERS.iter().find(|(part, _)| names.contains(format!("{layer}/{part}").as_str())) {
         return format!("; in the file it is {}", what.replace("NAME", layer));
     }
     let torch = Role::Other("weight_ih_l0".into());
     if entries.iter().any(|entry| entry.layer == layer && entry.role == torch) {
-        return "; in the file it is a plain RNN or an LSTM with a projection, of PyTorch, which is not here".into();
+        return "; in the file it is a PyTorch RNN or an LSTM with a projection, which netc does not support".into();
     }
     if let Some(name) = suggest::nearest(layer, names) {
         return format!("; the nearest name is `{name}`");
     }
     let same: Vec<&str> =
         entries.iter().filter(|entry| entry.shape == shape).map(|entry| entry.key.as_str()).take(3).collect();
-    if same.is_empty() { String::new() } else { format!("; of this shape are {}", same.join(", ")) }
+    if same.is_empty() { String::new() } else { format!("; tensors of this shape: {}", same.join(", ")) }
 }

@@ -1,5 +1,5 @@
-//! Binding: which tensor of which file every parameter of a graph takes its values from. Strict, by origin and name;
-//! all that does not fit is told at once.
+//! Binding: finds the tensor that each parameter of a graph takes its values from. Binding is strict, by net and name, and
+//! reports all mismatches at once.
 
 pub mod axis_permutation;
 mod class_order;
@@ -17,8 +17,8 @@ use crate::source::Span;
 use crate::weights::layouts::torch_recurrent;
 use axis_permutation::FileOrder;
 use class_order::by_order;
-use convert::{Done, LayerFacts, Shape, Transform, find_role, fit, starts_anew};
-use layer_names::{Wanted, names_in_file, near};
+use convert::{Change, LayerFacts, Shape, Transform, conversion, find_role, is_initial_state};
+use layer_names::{Target, hint, names_in_file};
 use report::{FileReport, Report, shortened};
 use sha2::{Digest, Sha256};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -27,7 +27,7 @@ use std::io::Read;
 use std::path::Path;
 use std::sync::Mutex;
 
-/// The seed of parameters that nothing binds, where no recipe has another.
+/// The seed of parameters that are not bound, unless a recipe has its own.
 pub const SEED: u64 = 0;
 
 #[derive(Clone, Debug)]
@@ -42,38 +42,38 @@ struct Source {
 pub struct Bindings {
     stores: Vec<Box<dyn Store>>,
     sources: Vec<Option<Source>>,
-    /// The parameters by their paths.
-    places: HashMap<String, ParameterId>,
-    /// Parameters that the maker of their file does not have: their initialisers are their values.
+    /// The parameters by path.
+    by_path: HashMap<String, ParameterId>,
+    /// Parameters that do not exist in the framework of their file: they are initialised.
     initial: Vec<bool>,
-    /// Where each store was asked for, and of which net it holds the weights.
-    asked: Vec<(Span, String)>,
-    /// Stores of which values that are not finite were read, and their layers.
+    /// The weights block that requested each store, and its net.
+    requested: Vec<(Span, String)>,
+    /// Stores with values that are not finite, and the layers that have them.
     not_finite: Mutex<BTreeMap<usize, BTreeSet<String>>>,
-    /// What parameters that nothing binds are drawn from.
+    /// The seed of parameters that are not bound.
     pub seed: u64,
     pub report: Report,
 }
 
-/// Binds the parameters of a graph (not yet optimised) to the files that are asked for.
+/// Binds the parameters of a graph, before any pass, to the requested files.
 pub fn bind(graph: &Graph, requests: &[WeightsRequest]) -> Result<(Bindings, Diagnostics)> {
     let mut errors = Diagnostics::default();
     let count = graph.parameters.len();
     let (sources, initial) = (vec![None; count], vec![false; count]);
-    let places =
-        graph.parameters.iter().enumerate().rev().map(|(place, one)| (one.path(), ParameterId(place))).collect();
+    let by_path =
+        graph.parameters.iter().enumerate().rev().map(|(index, one)| (one.path(), ParameterId(index))).collect();
     let mut bindings = Bindings {
         stores: Vec::new(),
         sources,
-        places,
+        by_path,
         initial,
-        asked: Vec::new(),
+        requested: Vec::new(),
         not_finite: Mutex::default(),
         seed: SEED,
         report: Report::default(),
     };
     let layers = layers(graph);
-    // Inner nets first, so that the weights of a net stand over those of the nets it was made from.
+    // Inner nets first, so that the weights of a net override those of the nets that it consists of.
     for request in requests {
         match open(request, &mut errors) {
             Some(store) => bind_file(graph, request, store, &layers, &mut bindings, &mut errors),
@@ -84,7 +84,7 @@ pub fn bind(graph: &Graph, requests: &[WeightsRequest]) -> Result<(Bindings, Dia
     errors.or_errors(bindings)
 }
 
-/// What transforms must know of each parameter's layer.
+/// What conversions need to know about the layer of each parameter.
 fn layers(graph: &Graph) -> HashMap<ParameterId, LayerFacts> {
     let mut list = HashMap::new();
     for node in &graph.nodes {
@@ -124,18 +124,15 @@ fn open_error(request: &WeightsRequest, error: &StoreError) -> Diagnostic {
     }
 }
 
-/// Whether a pinned file is the one that was pinned.
+/// Whether a file has the digest that is pinned, if any.
 fn check_digest(request: &WeightsRequest, errors: &mut Diagnostics) -> bool {
-    let Some(wanted) = &request.sha256 else { return true };
+    let Some(pinned) = &request.sha256 else { return true };
     match sha256(&super::file_of(&request.path)) {
-        Ok(found) if found == *wanted => true,
-        Ok(found) => {
+        Ok(actual) if actual == *pinned => true,
+        Ok(actual) => {
             errors.push(
-                Diagnostic::new(
-                    Code::WeightsDigest,
-                    format!("{} is not the file that was pinned", request.path.display()),
-                )
-                .at(request.span, format!("has the digest {found}")),
+                Diagnostic::new(Code::WeightsDigest, format!("{} is not the pinned file", request.path.display()))
+                    .at(request.span, format!("its digest is {actual}")),
             );
             false
         }
@@ -177,11 +174,11 @@ fn bind_file(
     errors: &mut Diagnostics,
 ) {
     let entries = store.entries();
-    let wanted: Vec<Wanted> = (0..graph.parameters.len())
+    let targets: Vec<Target> = (0..graph.parameters.len())
         .filter_map(|index| {
             let parameter = &graph.parameters[index];
             let (_, layer) = parameter.layers.iter().find(|(net, _)| **net == *request.net)?;
-            Some(Wanted { id: ParameterId(index), layer })
+            Some(Target { id: ParameterId(index), layer })
         })
         .collect();
     let mut report = FileReport {
@@ -195,10 +192,10 @@ fn bind_file(
     report.notes.extend(store.remarks());
     let mut order = FileOrder::of(graph, store.framework(), &request.net);
     let names = match store.has_names() {
-        true => names_in_file(entries, &wanted, request, errors),
+        true => names_in_file(entries, &targets, request, errors),
         false => {
-            report.notes.push("the file has no names: layers were matched by class and order".into());
-            let Some(names) = by_order(graph, entries, &wanted, request, errors) else { return };
+            report.notes.push("the file has no layer names: layers were matched by class and order".into());
+            let Some(names) = by_order(graph, entries, &targets, request, errors) else { return };
             names
         }
     };
@@ -206,28 +203,28 @@ fn bind_file(
         entries.iter().enumerate().map(|(at, entry)| ((entry.layer.as_str(), &entry.role), at)).collect();
     let mut used = BTreeSet::new();
     let mut problems = Vec::new();
-    let (mut missing, mut wrong, mut whole) = (0, 0, 0);
-    for Wanted { id, layer } in &wanted {
+    let (mut missing, mut wrong, mut integers) = (0, 0, 0);
+    for Target { id, layer } in &targets {
         let parameter = &graph.parameters[id.0];
         let facts = layers.get(id).copied().unwrap_or_default();
         let found = names.get(layer).and_then(|name| find_role(&index, name, parameter.role, store.layout(), facts));
         if parameter.is_fixed() {
-            // A file may hold what changes nothing.
+            // The file may contain the same constant.
             let same =
                 |entry: &usize| store.read(*entry).is_ok_and(|values| is_constant(&values, parameter.initializer));
             used.extend(found.filter(same));
             continue;
         }
-        if found.is_none() && names.contains_key(layer) && starts_anew(parameter.role, store.layout()) {
+        if found.is_none() && names.contains_key(layer) && is_initial_state(parameter.role, store.layout()) {
             bindings.initial[id.0] = true;
-            let maker = if store.layout().has_torch_names() { "PyTorch" } else { "Keras" };
-            report.add_note(format!("first states are not in files of {maker}: they are what their initialisers say"));
+            let framework = if store.layout().has_torch_names() { "PyTorch" } else { "Keras" };
+            report.add_note(format!("initial states are not in {framework} files: they are initialised"));
             continue;
         }
-        let bare = |name: &String| is_without_biases(entries, &index, name, parameter);
-        if found.is_none() && names.get(layer).is_some_and(bare) {
+        let no_biases = |name: &String| is_without_biases(entries, &index, name, parameter);
+        if found.is_none() && names.get(layer).is_some_and(no_biases) {
             bindings.initial[id.0] = true;
-            report.add_note(format!("{layer} has no biases in the file: they are zero"));
+            report.add_note(format!("{layer} has no biases in the file: they are set to zero"));
             continue;
         }
         let Some(entry) = found else {
@@ -239,7 +236,7 @@ fn bind_file(
                     layer,
                     parameter.role,
                     parameter.shape,
-                    near(entries, layer, &parameter.shape)
+                    hint(entries, layer, &parameter.shape)
                 ));
             }
             continue;
@@ -249,20 +246,20 @@ fn bind_file(
             Number::Float(32) => {}
             number @ Number::Integer(_) => {
                 wrong += 1;
-                whole += 1;
-                let reason = format!("{} holds {number}, no floating-point numbers", entries[entry].key);
+                integers += 1;
+                let reason = format!("{} contains {number} instead of floating-point numbers", entries[entry].key);
                 problems.push(format!("{layer}/{}: {reason}", parameter.role));
                 continue;
             }
             number => report.add_note(format!("{number} read as float32")),
         }
-        let wanted = Shape { shape: &parameter.shape, role: parameter.role, kind: parameter.kind };
-        match fit(store.as_ref(), entry, &wanted, facts, order.arrangement(*id, layer)) {
+        let expected = Shape { shape: &parameter.shape, role: parameter.role, kind: parameter.kind };
+        match conversion(store.as_ref(), entry, &expected, facts, order.arrangement(*id, layer)) {
             Ok(transform) => {
-                for done in transform.done(layer, parameter.kind) {
-                    match done {
-                        Done::Note(note) => report.add_note(note),
-                        Done::Permuted(what) => order.permuted.push(format!("{what} of {layer}")),
+                for change in transform.changes(layer, parameter.kind) {
+                    match change {
+                        Change::Note(note) => report.add_note(note),
+                        Change::Permuted(what) => order.permuted.push(format!("{what} of {layer}")),
                     }
                 }
                 report.tensors += 1;
@@ -279,7 +276,7 @@ fn bind_file(
     for (at, entry) in entries.iter().enumerate().filter(|(at, _)| !used.contains(at)) {
         if taken.contains(entry.layer.as_str()) && store.has_names() {
             problems.push(format!(
-                "{} {:?}: the file has it, but the net's layer takes none: the weights are those of another network",
+                "{} {:?}: it is in the file, but the layer of the net has no such parameter: these are the weights of a different network",
                 entries[at].key, entry.shape
             ));
             continue;
@@ -301,34 +298,33 @@ fn bind_file(
             let (net, span, file, names) = (request.net.as_str(), request.span, report.file.as_str(), &names);
             keras_model::check(&keras_model::Bound { graph, net, span, file, names, model }, errors);
         }
-        Some(_) if problems.is_empty() => report.notes.push("its configuration was not compared with the net".into()),
+        Some(_) if problems.is_empty() => report.notes.push("its configuration was not checked against the net".into()),
         _ => {}
     }
     if !problems.is_empty() {
-        let all = wanted.iter().filter(|wanted| !graph.parameters[wanted.id.0].is_fixed()).count();
+        let all = targets.iter().filter(|target| !graph.parameters[target.id.0].is_fixed()).count();
         let message = match missing == all && !request.initialize_missing {
             true => format!("nothing in {} fits `{}`", report.file, request.net),
-            false => misfits(wrong, all, problems.len() - wrong, request, &report.file),
+            false => mismatch_message(wrong, all, problems.len() - wrong, request, &report.file),
         };
         let shown = problems.len().min(30);
-        let message = if request.trained { other_net(request, &report.file) } else { message };
+        let message = if request.trained { retrained_message(request, &report.file) } else { message };
         let mut diagnostic = Diagnostic::new(Code::WeightsMismatch, message)
             .at(request.span, format!("weights of `{}`", request.net))
             .note(problems[..shown].join("\n"));
         if problems.len() > shown {
             diagnostic = diagnostic.note(format!("and {} more", problems.len() - shown));
         }
-        if whole > 0 {
-            diagnostic = diagnostic
-                .help("turn integers back into the numbers that they stand for: what scales them is not read");
+        if integers > 0 {
+            diagnostic = diagnostic.help("dequantise integers first: netc does not read their scales");
         }
         errors.push(match request.trained {
             true => diagnostic.help(format!(
-                "`netc train` writes new ones; `--fresh` leaves them out, and `--weights {}=FILE` names others",
+                "`netc train` writes new weights; `--fresh` ignores these, and `--weights {}=FILE` uses others",
                 request.net
             )),
-            false => diagnostic.maybe_help((problems.len() > whole).then_some(
-                "`rename = { \"name in the file\" = \"layer\" }` maps names; `missing = initialize` lets missing ones start from their initialisers".to_string(),
+            false => diagnostic.maybe_help((problems.len() > integers).then_some(
+                "`rename = { \"name in the file\" = \"layer\" }` maps names; `missing = initialize` initialises missing parameters".to_string(),
             )),
         });
     }
@@ -337,11 +333,11 @@ fn bind_file(
         report.notes.push(format!("{missing} missing, initialised"));
     }
     bindings.stores.push(store);
-    bindings.asked.push((request.span, request.net.clone()));
+    bindings.requested.push((request.span, request.net.clone()));
     bindings.report.files.push(report);
 }
 
-/// Whether a parameter is the biases of a recurrent layer that PyTorch was told to make without (`bias=False`).
+/// Whether a parameter is the biases of a PyTorch recurrent layer without them (`bias=False`).
 fn is_without_biases(
     entries: &[Entry],
     index: &HashMap<(&str, &Role), usize>,
@@ -358,30 +354,33 @@ fn is_constant(values: &[f32], initializer: Initializer) -> bool {
     matches!(initializer, Initializer::Constant(constant) if values.iter().all(|&value| f64::from(value) == constant))
 }
 
-/// The headline of what does not fit: parameters of the net, tensors of the file that its layers do not take, or both.
-fn misfits(wrong: usize, all: usize, extra: usize, request: &WeightsRequest, file: &str) -> String {
+/// The headline: which parameters of the net do not fit, or which tensors of the file its layers do not have, or both.
+fn mismatch_message(wrong: usize, all: usize, extra: usize, request: &WeightsRequest, file: &str) -> String {
     let do_not = if wrong == 1 { "does not" } else { "do not" };
     let parameters = format!("{wrong} of {} of `{}` {do_not} fit {file}", counted(all, "parameter"), request.net);
-    let tensors = format!("{} that its layers have no place for", counted(extra, "tensor"));
+    let tensors = format!("{} that the layers of the net do not have", counted(extra, "tensor"));
     match (wrong, extra) {
         (_, 0) => parameters,
         (0, _) => {
-            format!("{file} holds {} that layers of `{}` have no place for", counted(extra, "tensor"), request.net)
+            format!("{file} contains {} that the layers of `{}` do not have", counted(extra, "tensor"), request.net)
         }
-        _ => format!("{parameters}, which holds {tensors}"),
+        _ => format!("{parameters}, which contains {tensors}"),
     }
 }
 
-/// The headline where training has written the weights, and the net is another one by now.
-fn other_net(request: &WeightsRequest, file: &str) -> String {
-    format!("{file} holds what another `{net}` has learnt: the net was changed after it was trained", net = request.net)
+/// The headline if the net has changed since training wrote the weights.
+fn retrained_message(request: &WeightsRequest, file: &str) -> String {
+    format!(
+        "{file} was written by a different version of `{net}`: the net has changed since it was trained",
+        net = request.net
+    )
 }
 
 impl Bindings {
-    /// The values of a parameter that is not made from others, row-major.
+    /// The values of a parameter that is not computed from others, row-major.
     ///
     /// # Errors
-    /// Where the file cannot be read (any more).
+    /// If the file can no longer be read.
     pub fn read(&self, graph: &Graph, id: ParameterId) -> std::result::Result<Vec<f32>, StoreError> {
         let parameter = &graph.parameters[id.0];
         let Some(Some(source)) = self.sources.get(id.0) else {
@@ -396,18 +395,18 @@ impl Bindings {
         Ok(source.transform.apply(values, &parameter.shape))
     }
 
-    /// The parameter of the graph that was bound which has the layer and role of this one.
-    pub fn place(&self, parameter: &Parameter) -> Option<ParameterId> {
-        self.places.get(&parameter.path()).copied()
+    /// The parameter of the bound graph with the same layer and role as this one.
+    pub fn find(&self, parameter: &Parameter) -> Option<ParameterId> {
+        self.by_path.get(&parameter.path()).copied()
     }
 
-    /// What is to be told of the values that were read so far: those that are infinite or no numbers.
+    /// Warnings about infinite values and NaN among those read so far.
     pub fn lint_values(&self) -> Diagnostics {
         let Ok(stores) = self.not_finite.lock() else { return Diagnostics::default() };
         let mut warnings = Diagnostics::default();
         for (&store, layers) in stores.iter() {
-            let (span, net) = &self.asked[store];
-            let message = format!("{} holds weights that are infinite or no numbers", self.report.files[store].file);
+            let (span, net) = &self.requested[store];
+            let message = format!("{} contains weights that are infinite or NaN", self.report.files[store].file);
             let layers: Vec<String> = layers.iter().cloned().collect();
             let diagnostic = Diagnostic::new(Code::NotFinite, message).at(*span, format!("weights of `{net}`"));
             warnings.push(diagnostic.note(format!("of {}", shortened(&layers))));

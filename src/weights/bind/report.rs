@@ -1,4 +1,4 @@
-//! What was bound from where, as text.
+//! The report of what was bound.
 
 use std::fmt;
 
@@ -9,15 +9,15 @@ pub struct FileReport {
     pub layout: String,
     pub tensors: usize,
     pub values: usize,
-    /// Tensors of layers that the net does not have, and those layers.
+    /// Tensors of layers that are not in the net, and those layers.
     pub unused: usize,
     pub unused_layers: Vec<String>,
-    /// What was done besides reading.
+    /// Conversions and remarks.
     pub notes: Vec<String>,
 }
 
 impl FileReport {
-    /// Adds what was done, once.
+    /// Adds a note unless it is there already.
     pub(crate) fn add_note(&mut self, note: String) {
         if !self.notes.contains(&note) {
             self.notes.push(note);
@@ -29,7 +29,7 @@ impl FileReport {
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Report {
     pub files: Vec<FileReport>,
-    /// Parameters that nothing binds, and their layers in order.
+    /// Parameters that are not bound, and their layers in order.
     pub untrained: usize,
     pub untrained_layers: Vec<String>,
     /// Every parameter, its shape and where it comes from.
@@ -75,7 +75,7 @@ pub fn millions(values: usize) -> String {
     }
 }
 
-/// A few names, and how many more there are.
+/// The first few names, and how many there are.
 pub fn shortened(names: &[String]) -> String {
     match names.len() {
         0..=4 => names.join(", "),

@@ -1,15 +1,16 @@
-//! What stands between layers with parameters: functions, pools, borders. Two chains are equal where they compute the same
-//! from the same, however it is written: `same` or a border and `valid`, a rectifier before or after a maximum.
+//! The chain of layers without parameters between layers with parameters: functions, pools, borders. Two chains are equal if
+//! they compute the same function, however it is written: `same` padding or a border and `valid`, ReLU before or after a max
+//! pool.
 
 use super::function::Function;
 use crate::ops::convolution::window::{Padding, Sliding, pair_text};
 use crate::plan::steps::pool::Reduction;
 use std::fmt;
 
-/// No image is larger; what a file says of its own is not to overflow.
+/// Larger than any image: sizes in a file must not overflow.
 const MAX_SIDE: usize = 1 << 40;
 
-/// A layer without parameters, as it is written.
+/// A layer without parameters, as written.
 #[derive(Clone, Debug)]
 pub(super) enum Written {
     Function(Function),
@@ -22,37 +23,37 @@ pub(super) enum Written {
     Convolution(Sliding),
 }
 
-/// What a window does along both axes of an image of known size: pixels before the image, and how many windows there are.
-type Places = [(usize, usize); 2];
+/// The position of a window along both axes of an image of known size: padding before the image, and number of windows.
+type Placement = [(usize, usize); 2];
 
-/// A layer without parameters, as it computes.
+/// A layer without parameters, as computed.
 #[derive(Clone, Debug, PartialEq)]
 enum Step {
     Function(Function),
     Border([[usize; 2]; 2]),
-    /// Average or maximum, size and stride. `zeros` where a border of zeros takes part.
+    /// Average or maximum, size and stride; `zeros` if zeros of a border affect the result.
     Pool {
         average: bool,
         size: [usize; 2],
         stride: [usize; 2],
-        places: Option<Places>,
+        placement: Option<Placement>,
         zeros: bool,
     },
     Global(Reduction),
     Upscale([usize; 2]),
-    Convolution(Option<Places>),
+    Convolution(Option<Placement>),
 }
 
-/// Two chains' first steps that differ, as text.
-pub(super) struct Unlike {
+/// The first steps that differ in two chains, as text.
+pub(super) struct Mismatch {
     pub file: String,
     pub net: String,
-    /// Whether it is the padding of the convolution that both end with.
+    /// Whether the difference is the padding of the convolution that both end with.
     pub of_window: bool,
 }
 
-/// Compares two chains. Both begin at an image of this size, of which an unknown side is tried with several.
-pub(super) fn difference(file: &[Written], net: &[Written], size: [Option<usize>; 2]) -> Option<Unlike> {
+/// Compares two chains that start at an image of this size; for unknown sizes, several values are tried.
+pub(super) fn difference(file: &[Written], net: &[Written], size: [Option<usize>; 2]) -> Option<Mismatch> {
     const TRIED: [[usize; 2]; 3] = [[64, 64], [65, 71], [224, 227]];
     TRIED.iter().find_map(|tried| {
         let size = [size[0].unwrap_or(tried[0]), size[1].unwrap_or(tried[1])];
@@ -65,11 +66,11 @@ pub(super) fn difference(file: &[Written], net: &[Written], size: [Option<usize>
             Some(Step::Convolution(_)) | None => "nothing".into(),
             Some(step) => step.to_string(),
         };
-        Some(Unlike { file: text(&of_file, file), net: text(&of_net, net), of_window })
+        Some(Mismatch { file: text(&of_file, file), net: text(&of_net, net), of_window })
     })
 }
 
-/// Whether one chain goes on where the other ends.
+/// Whether the chain of the net starts with that of the file.
 pub(super) fn continues(file: &[Written], net: &[Written], size: [Option<usize>; 2]) -> bool {
     let size = size.map(|side| side.unwrap_or(64));
     let (file, net) = (steps(file, size), steps(net, size));
@@ -80,18 +81,18 @@ fn steps(written: &[Written], mut size: [usize; 2]) -> Vec<Step> {
     let mut steps: Vec<Step> = Vec::new();
     let mut border = [[0; 2]; 2];
     for layer in written {
-        let settled = match layer {
+        let absorbs_border = match layer {
             Written::Function(function) => function.keeps_zero(),
             Written::Global(_) | Written::Upscale(_) => false,
             _ => true,
         };
-        if !settled && border != [[0; 2]; 2] {
+        if !absorbs_border && border != [[0; 2]; 2] {
             steps.push(Step::Border(border));
             size = padded(size, border);
             border = [[0; 2]; 2];
         }
         match layer {
-            Written::Function(function) => put_function(&mut steps, function),
+            Written::Function(function) => push_function(&mut steps, function),
             Written::Border(more) => {
                 for (side, more) in border.as_flattened_mut().iter_mut().zip(more.as_flattened()) {
                     *side = side.saturating_add(*more);
@@ -103,20 +104,22 @@ fn steps(written: &[Written], mut size: [usize; 2]) -> Vec<Step> {
                 size = [0, 1].map(|axis| size[axis].saturating_mul(scale[axis]).min(MAX_SIDE));
             }
             Written::Pool(average, window) => {
-                let places = places(window, size, border);
-                let whole = places == Some([(0, 1); 2]) && window.size == size && border == [[0; 2]; 2];
-                // Zeros count for nothing among values that are not negative.
+                let placement = placement(window, size, border);
+                let whole = placement == Some([(0, 1); 2]) && window.size == size && border == [[0; 2]; 2];
+                // Zeros do not affect the maximum of non-negative values.
                 let not_negative = matches!(steps.last(), Some(Step::Function(f)) if f.is_nowhere_negative());
                 let zeros = border != [[0; 2]; 2] && (*average || !not_negative);
                 steps.push(match whole {
                     true => Step::Global(if *average { Reduction::Average } else { Reduction::Maximum }),
-                    false => Step::Pool { average: *average, size: window.size, stride: window.stride, places, zeros },
+                    false => {
+                        Step::Pool { average: *average, size: window.size, stride: window.stride, placement, zeros }
+                    }
                 });
-                size = places.map_or([1, 1], |places| [places[0].1, places[1].1]);
+                size = placement.map_or([1, 1], |placement| [placement[0].1, placement[1].1]);
                 border = [[0; 2]; 2];
             }
             Written::Convolution(window) => {
-                steps.push(Step::Convolution(places(window, size, border)));
+                steps.push(Step::Convolution(placement(window, size, border)));
                 border = [[0; 2]; 2];
             }
         }
@@ -127,8 +130,8 @@ fn steps(written: &[Written], mut size: [usize; 2]) -> Vec<Step> {
     steps
 }
 
-/// A function that keeps the order of values stands before the maxima that it comes after.
-fn put_function(steps: &mut Vec<Step>, function: &Function) {
+/// Adds a function; a monotone one is moved before preceding maxima.
+fn push_function(steps: &mut Vec<Step>, function: &Function) {
     if function.is_linear() {
         return;
     }
@@ -146,13 +149,13 @@ fn padded(size: [usize; 2], border: [[usize; 2]; 2]) -> [usize; 2] {
     [0, 1].map(|axis| size[axis].saturating_add(border[axis][0]).saturating_add(border[axis][1]).min(MAX_SIDE))
 }
 
-fn places(window: &Sliding, size: [usize; 2], border: [[usize; 2]; 2]) -> Option<Places> {
+fn placement(window: &Sliding, size: [usize; 2], border: [[usize; 2]; 2]) -> Option<Placement> {
     let [height, width] = padded(size, border);
     let found = window.resolve(height, width)?;
     Some([(border[0][0] + found.pad_top, found.out_h), (border[1][0] + found.pad_left, found.out_w)])
 }
 
-/// A convolution's padding, with the border before it.
+/// The padding of a convolution, with the border before it.
 fn window_text(written: &[Written]) -> String {
     let Some((Written::Convolution(window), before)) = written.split_last() else { return "nothing".into() };
     let own = match window.padding {
@@ -177,11 +180,11 @@ impl fmt::Display for Step {
             Step::Border([[top, bottom], [left, right]]) => {
                 write!(f, "a border of zeros [{top}, {bottom}, {left}, {right}]")
             }
-            Step::Pool { average, size, stride, places, zeros } => {
+            Step::Pool { average, size, stride, placement, zeros } => {
                 let (kind, size, stride) =
                     (if *average { "average" } else { "maximum" }, pair_text(*size), pair_text(*stride));
                 write!(f, "{kind} over {size}, stride {stride}")?;
-                if let Some([(top, rows), (left, columns)]) = places {
+                if let Some([(top, rows), (left, columns)]) = placement {
                     write!(f, ", {rows}x{columns} windows from -{top}, -{left}")?;
                 }
                 if *zeros { f.write_str(", zeros around") } else { Ok(()) }

@@ -1,6 +1,6 @@
-//! The file's configuration beside the spec: what both say of the layers that the file's weights are bound to.
+//! Compares the configuration in a file with the spec, for the layers that are bound to weights of the file.
 
-use super::chain::{Unlike, Written, continues, difference};
+use super::chain::{Mismatch, Written, continues, difference};
 use super::function::Function;
 use super::sides::{
     End, after_layer, after_node, before_layer, before_node, layers_before, padding, pair, transposes_before,
@@ -20,19 +20,19 @@ use crate::source::Span;
 use serde_json::Value;
 use std::collections::BTreeMap;
 
-/// What is bound from a file that describes its model.
+/// A net bound to a file with a model configuration.
 pub(in super::super) struct Bound<'a> {
     pub graph: &'a Graph,
-    /// The net whose weights the file holds, and where it was asked for.
+    /// The net whose weights are in the file, and the span of its weights block.
     pub net: &'a str,
     pub span: Span,
     pub file: &'a str,
-    /// For each layer of the net, its name in the file.
+    /// The name in the file of each layer of the net.
     pub names: &'a BTreeMap<&'a str, String>,
     pub model: &'a Model,
 }
 
-/// What the first of so many borders before a node takes; layers that rest may stand between them.
+/// The input of the first of `borders` borders before a node; identity layers may be in between.
 fn border_begins(graph: &Graph, id: NodeId, borders: usize) -> Option<NodeId> {
     let mut node = graph.node(id).inputs.first().copied()?;
     let mut left = borders;
@@ -43,19 +43,18 @@ fn border_begins(graph: &Graph, id: NodeId, borders: usize) -> Option<NodeId> {
     Some(node)
 }
 
-/// One thing that the file and the spec say differently.
+/// A difference between the file and the spec.
 struct Difference {
     node: NodeId,
     layer: usize,
-    /// What it is about: `epsilon`.
+    /// What differs: `epsilon`.
     about: String,
     file: String,
     here: String,
     help: Option<String>,
 }
 
-/// Pushes an error for everything that changes answers and that the file says otherwise than the spec. The same difference
-/// of several layers is one error.
+/// Reports every difference between file and spec that affects results. The same difference in several layers is one error.
 pub(in super::super) fn check(bound: &Bound<'_>, errors: &mut Diagnostics) {
     let mut differences = Vec::new();
     let consumers = bound.graph.consumers();
@@ -80,7 +79,7 @@ pub(in super::super) fn check(bound: &Bound<'_>, errors: &mut Diagnostics) {
         let Difference { about, file, here, help, .. } = found;
         let mut diagnostic = Diagnostic::new(
             Code::WeightsConfiguration,
-            format!("`{}` is not the layer that its weights were trained in", node.name),
+            format!("`{}` differs from the layer that its weights were trained in", node.name),
         )
         .at(node.origin.span, format!("{about}: {here}"))
         .and(bound.span, format!("{about} in the file: {file}"))
@@ -88,16 +87,14 @@ pub(in super::super) fn check(bound: &Bound<'_>, errors: &mut Diagnostics) {
         if !more.is_empty() {
             let names: Vec<String> = more.iter().map(|&id| bound.graph.node(id).name.clone()).collect();
             let names = crate::weights::bind::report::shortened(&names);
-            diagnostic = diagnostic.note(format!("the same of {names}"));
+            diagnostic = diagnostic.note(format!("likewise: {names}"));
         }
-        errors.push(
-            diagnostic.maybe_help(help).help("`config = ignore` in the weights block takes the weights as they are"),
-        );
+        errors.push(diagnostic.maybe_help(help).help("`config = ignore` in the weights block uses the weights anyway"));
     }
 }
 
 impl Bound<'_> {
-    /// The file's layer whose weights a node takes.
+    /// The layer of the file whose weights a node takes.
     fn layer_of(&self, id: NodeId) -> Option<usize> {
         let node = self.graph.node(id);
         if node.parameters.is_empty() {
@@ -107,7 +104,7 @@ impl Bound<'_> {
         self.model.find(self.names.get(&**name)?)
     }
 
-    /// The constructor's arguments.
+    /// Compares the constructor's arguments.
     fn arguments(&self, id: NodeId, at: usize, found: &mut Vec<Difference>) {
         let (operation, layer) = (&self.graph.node(id).operation, &self.model.layers[at]);
         let mut put = |about: &str, file: String, here: String, help: Option<String>| {
@@ -131,7 +128,7 @@ impl Bound<'_> {
         let layers = [at].into_iter().chain(layers_before(self.model, at));
         if layers.into_iter().any(|at| self.model.layers[at].is_channels_first()) {
             let help = "load it in Keras with `channels_last` layers and save it again";
-            put("order of axes", "channels first".into(), "channels last".into(), Some(help.into()));
+            put("axis order", "channels first".into(), "channels last".into(), Some(help.into()));
         }
         let last = self.graph.node(id).output.sizes.len();
         if let Some(axis) = layer.axis().filter(|_| class.ends_with("Normalization"))
@@ -141,7 +138,7 @@ impl Bound<'_> {
         }
         let permuted = layers_before(self.model, at).into_iter().any(|at| self.model.layers[at].class == "Permute");
         if permuted && !transposes_before(self.graph, id) {
-            put("before it", "axes in another order (Permute)".into(), "no `Transpose`".into(), None);
+            put("before it", "permuted axes (Permute)".into(), "no `Transpose`".into(), None);
         }
         let window = window_of_node(self.graph, id);
         let stride =
@@ -173,7 +170,7 @@ impl Bound<'_> {
             }
         }
         if any.is::<Embedding>() && layer.get(&["mask_zero"]) == Some(&Value::Bool(true)) {
-            put("index 0", "masked: recurrent layers skip it".into(), "a row like others".into(), None);
+            put("index 0", "masked: recurrent layers skip it".into(), "an ordinary row".into(), None);
         }
         if let Some(recurrent) = any.downcast_ref::<Recurrent>() {
             for (keys, about, here) in [
@@ -188,7 +185,7 @@ impl Bound<'_> {
             }
             for (key, about, here) in [
                 ("return_sequences", "outputs of all steps", !recurrent.only_final),
-                ("go_backwards", "from the last step to the first", recurrent.backwards),
+                ("go_backwards", "reversed in time", recurrent.backwards),
             ] {
                 if let Some(file) = layer.config.get(key).and_then(Value::as_bool).filter(|file| *file != here) {
                     put(about, file.to_string(), here.to_string(), None);
@@ -197,7 +194,7 @@ impl Bound<'_> {
         }
     }
 
-    /// What stands before a layer, and the padding of its own window.
+    /// Compares the chain before a layer, and the padding of its window.
     fn before(&self, id: NodeId, at: usize, found: &mut Vec<Difference>) {
         let (mut net, start) = before_node(self.graph, id);
         let (mut file, begin) = before_layer(self.model, at);
@@ -217,9 +214,9 @@ impl Bound<'_> {
             _ => None,
         };
         if !same {
-            // Only the window and the borders next to it are compared; before a window without padding something that is not
-            // known here may be a border.
-            let unknown = file.is_empty() && matches!(begin, End::Unknown | End::Untold);
+            // Only the window and the adjacent borders are compared; an unknown layer before a window without padding may be a
+            // border.
+            let unknown = file.is_empty() && matches!(begin, End::Unknown | End::Unstated);
             if windows.is_none_or(|(_, of_file)| unknown && of_file.padding == Padding::Valid) {
                 return;
             }
@@ -229,17 +226,17 @@ impl Bound<'_> {
         }
         if let Some((own, of_file)) = windows {
             net.push(Written::Convolution(own));
-            // Where strides differ, that is said already.
+            // Different strides have been reported already.
             file.push(Written::Convolution(Sliding { stride: own.stride, dilation: own.dilation, ..of_file }));
         }
-        let Some(unlike) = size.and_then(|node| difference(&file, &net, self.size(node))) else { return };
-        let about = if unlike.of_window { "padding" } else { "before it" }.to_string();
-        found.push(Difference { node: id, layer: at, about, file: unlike.file, here: unlike.net, help: None });
+        let Some(mismatch) = size.and_then(|node| difference(&file, &net, self.size(node))) else { return };
+        let about = if mismatch.of_window { "padding" } else { "before it" }.to_string();
+        found.push(Difference { node: id, layer: at, about, file: mismatch.file, here: mismatch.net, help: None });
     }
 
-    /// What stands between a net's last layer with parameters and its output.
+    /// Compares the chain between the last layer with parameters and the output.
     fn after(&self, consumers: &[Vec<NodeId>], id: NodeId, at: usize, found: &mut Vec<Difference>) {
-        // A net that was cut may end where its file goes on.
+        // A cut net may end before the model in the file does.
         if self.graph.name != self.net {
             return;
         }
@@ -250,12 +247,12 @@ impl Bound<'_> {
         if continues(&file, &net, size) {
             return;
         }
-        if let Some(Unlike { file, net, .. }) = difference(&file, &net, size) {
+        if let Some(Mismatch { file, net, .. }) = difference(&file, &net, size) {
             found.push(Difference { node: id, layer: at, about: "after it".into(), file, here: net, help: None });
         }
     }
 
-    /// Height and width of what a node gives.
+    /// Height and width of a node's output.
     fn size(&self, id: NodeId) -> [Option<usize>; 2] {
         match self.graph.node(id).output.image() {
             Some((height, width, _)) => [height.known(), width.known()],
@@ -263,11 +260,11 @@ impl Bound<'_> {
         }
     }
 
-    /// The window of a convolution of the file; its size is that of the net's, or the weights would not fit.
+    /// The window of a convolution of the file; its size is that in the net, or else the weights would not fit.
     fn window_of_layer(&self, at: usize, own: Sliding) -> Option<Sliding> {
         let layer: &LayerConfig = &self.model.layers[at];
         matches!(layer.class.as_str(), "Conv2D" | "Convolution2D" | "DepthwiseConv2D").then_some(())?;
-        // Both of a separable convolution's: its second is one pixel, which no padding reaches.
+        // A separable convolution has the padding for both of its windows; the second is 1x1, which needs none.
         let padding = if own.size == [1, 1] { padding(layer).unwrap_or(Padding::Valid) } else { padding(layer)? };
         Some(Sliding { padding, ceil: false, ..own })
     }

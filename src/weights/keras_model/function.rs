@@ -1,11 +1,11 @@
-//! Elementwise functions, compared by their values: makers give one name to several, and one function several names.
+//! Elementwise functions, compared by their values: frameworks use one name for different functions and different names for one.
 
 use super::{LayerConfig, Model};
 use crate::kernels::elementwise::activation::Activation;
 use serde_json::Value;
 use std::fmt;
 
-/// Where functions are compared, in ascending order.
+/// The points at which functions are compared, ascending.
 const POINTS: [f64; 17] =
     [-20.0, -8.0, -4.0, -3.2, -2.75, -2.0, -1.0, -0.5, 0.0, 0.25, 1.0, 2.0, 2.75, 3.2, 4.0, 8.0, 20.0];
 
@@ -13,7 +13,7 @@ const POINTS: [f64; 17] =
 #[derive(Clone, Debug)]
 pub(super) struct Function {
     name: String,
-    /// Its values at [`POINTS`]; none for a softmax, which is no function of one value.
+    /// Its values at [`POINTS`]; `None` for a softmax, which is not elementwise.
     values: Option<[f64; POINTS.len()]>,
 }
 
@@ -50,7 +50,7 @@ impl Function {
         *self == Function::of("", |x| x)
     }
 
-    /// Whether the order of two values stays, so that it may stand before or after a maximum.
+    /// Whether the function is monotone, so that it commutes with a maximum.
     pub fn is_monotone(&self) -> bool {
         self.values.is_some_and(|values| values.is_sorted_by(|a, b| *a <= *b + 1e-6))
     }
@@ -63,12 +63,12 @@ impl Function {
         self.values.is_none_or(|values| values.iter().all(|value| *value >= 0.0))
     }
 
-    /// The function that a configuration names; `None` for one that is not known here.
+    /// The function in a configuration; `None` if it is unknown.
     pub fn of_keras(value: &Value, model: &Model) -> Option<Function> {
         match value {
             Value::Null => Some(Function::of("linear", |x| x)),
             Value::String(name) => Function::named(name, model),
-            // A layer as a function, or a function that Keras 3 serialised.
+            // A layer used as a function, or a function serialised by Keras 3.
             Value::Object(map) => {
                 let class = map.get("class_name").and_then(Value::as_str)?;
                 match map.get("config")? {
@@ -86,7 +86,7 @@ impl Function {
         }
     }
 
-    /// The function that a layer without parameters is.
+    /// The function of a layer without parameters.
     pub fn of_layer(layer: &LayerConfig, model: &Model) -> Option<Function> {
         let number = |keys: &[&str], default: f64| match layer.get(keys) {
             Some(value) => value.as_f64(),
@@ -145,7 +145,7 @@ impl Function {
             "swish" | "silu" => Function::of(name, |x| x * sigmoid(x)),
             "hard_silu" | "hard_swish" => Function::of(name, |x| x * relu6(x + 3.0) / 6.0),
             "gelu" => Function::of(name, |x| 0.5 * x * (1.0 + libm::erf(x / std::f64::consts::SQRT_2))),
-            // One name, two functions.
+            // The same name for two functions.
             "hard_sigmoid" if model.keras3 => {
                 Function::of("hard_sigmoid of Keras 3: relu6(x + 3) / 6", |x| relu6(x + 3.0) / 6.0)
             }

@@ -1,9 +1,9 @@
-//! The groups that Keras 2.12 and later give layers in a file of weights: `conv2d`, `conv2d_1`, counted in each class.
+//! The groups of layers in weights files of Keras 2.12 and later: `conv2d`, `conv2d_1`, numbered within each class.
 
 use serde_json::Value;
 use std::collections::HashMap;
 
-/// For each group of a file without names (`/layers/conv2d_1`), the name that `config.json` gives its layer.
+/// For each group of a file without names (`/layers/conv2d_1`), the name of its layer in `config.json`.
 pub(in super::super) fn names_of_groups(config: &Value) -> HashMap<String, String> {
     let mut names = HashMap::new();
     collect(config, "", 0, &mut names);
@@ -21,7 +21,7 @@ fn collect(model: &Value, path: &str, depth: usize, names: &mut HashMap<String, 
             number => format!("{path}/layers/{group}_{number}"),
         };
         *count += 1;
-        // What is nested deeper the reader of the weights refuses.
+        // The reader of the weights refuses deeper nesting.
         if depth < 32 {
             collect(layer, &path, depth + 1, names);
         }
@@ -31,7 +31,7 @@ fn collect(model: &Value, path: &str, depth: usize, names: &mut HashMap<String, 
     }
 }
 
-/// A class as Keras writes it in paths: `Conv2DTranspose` is `conv2d_transpose`, `PReLU` `p_re_lu`.
+/// A class as Keras writes it in paths: `conv2d_transpose` for `Conv2DTranspose`, `p_re_lu` for `PReLU`.
 fn snake_case(class: &str) -> String {
     let class = class.rsplit('>').next().unwrap_or(class);
     let letters: Vec<char> = class.chars().filter(|letter| letter.is_alphanumeric() || *letter == '_').collect();
@@ -50,7 +50,7 @@ fn snake_case(class: &str) -> String {
             }
         }
     }
-    // `([a-z])([A-Z])` too.
+    // So does `([a-z])([A-Z])`.
     let mut out = String::new();
     for (at, letter) in words.iter().enumerate() {
         if letter.is_ascii_uppercase() && at > 0 && words[at - 1].is_ascii_lowercase() {
@@ -63,7 +63,7 @@ fn snake_case(class: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    /// As `to_snake_case` of Keras 3.5 gives them.
+    /// The results of `to_snake_case` in Keras 3.5.
     #[test]
     fn classes_are_written_as_keras_does() {
         let cases = [

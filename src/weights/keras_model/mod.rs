@@ -1,5 +1,5 @@
-//! What a file of Keras says of its model (`model_config` of an `.h5` file, `config.json` of a `.keras` archive), read as
-//! data: nothing in it is run. It names layers where the weights have no names, and is compared with the spec.
+//! The model configuration in a Keras file (`model_config` in `.h5`, `config.json` in a `.keras` archive), read as data: no code
+//! in it is run. It names layers if the weights do not, and is compared with the spec.
 
 mod chain;
 mod compare;

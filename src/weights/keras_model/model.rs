@@ -3,13 +3,13 @@
 use serde_json::{Map, Value};
 use std::collections::HashMap;
 
-/// A model as its file describes it: the layers of all nested models in one list.
+/// A model as the file describes it: the layers of all nested models in one list.
 #[derive(Debug, Default)]
 pub struct Model {
     pub layers: Vec<LayerConfig>,
-    /// Whether Keras 3 wrote it: some functions have another meaning there.
+    /// Whether Keras 3 wrote it, which redefines some functions.
     pub keras3: bool,
-    /// Places by name, alone and behind the nested model's; `None` where several layers have the name.
+    /// Indices by name, with and without the nested model as a prefix; `None` if several layers have the name.
     pub(super) index: HashMap<String, Option<usize>>,
 }
 
@@ -17,32 +17,32 @@ pub struct Model {
 #[derive(Debug)]
 pub struct LayerConfig {
     pub name: String,
-    /// The nested model that it is in; empty for the outermost.
+    /// The nested model that contains it; empty for the outermost.
     pub model: String,
-    /// Keras' class: `Conv2D`.
+    /// The Keras class: `Conv2D`.
     pub class: String,
     /// The constructor's arguments.
     pub config: Map<String, Value>,
-    /// The layers whose outputs it takes; `None` where the file does not say it, or it is called several times.
+    /// The layers whose outputs it takes; `None` if the file does not state them or the layer is called several times.
     pub inputs: Option<Vec<usize>>,
     /// The layers that take its output.
     pub outputs: Vec<usize>,
 }
 
 impl Model {
-    /// The layer that the weights call `name`.
+    /// The layer that is named `name` in the weights.
     pub fn find(&self, name: &str) -> Option<usize> {
         self.index.get(name).copied().flatten()
     }
 
-    /// The class of the layer that the weights call `name`.
+    /// The class of the layer that is named `name` in the weights.
     pub fn class_of(&self, name: &str) -> Option<&str> {
         self.find(name).map(|at| self.layers[at].class.as_str())
     }
 }
 
 impl LayerConfig {
-    /// The first of these arguments that it has: versions of Keras call one argument by several names.
+    /// The first of these arguments that it has: the names of arguments differ between versions of Keras.
     pub fn get(&self, keys: &[&str]) -> Option<&Value> {
         keys.iter().find_map(|key| self.config.get(*key)).filter(|value| !value.is_null())
     }
@@ -53,7 +53,7 @@ impl LayerConfig {
         matches!(word, Some("channels_first" | "th"))
     }
 
-    /// The one axis that it names; the batch is axis 0.
+    /// Its `axis`, if it is a single one; the batch is axis 0.
     pub(super) fn axis(&self) -> Option<i64> {
         match self.get(&["axis"])? {
             Value::Array(list) => {
@@ -67,7 +67,7 @@ impl LayerConfig {
         }
     }
 
-    /// Whether it is a model of its own.
+    /// Whether it is a nested model.
     pub fn is_model(&self) -> bool {
         self.config.get("layers").is_some_and(Value::is_array)
     }

@@ -1,4 +1,4 @@
-//! Reading a configuration: the dialects of Keras 1, 2 and 3.
+//! Reading a model configuration in the dialects of Keras 1, 2 and 3.
 
 use super::super::store::{MAX_ITEMS, StoreError};
 use super::{LayerConfig, Model};
@@ -7,31 +7,31 @@ use serde_json::{Map, Value, json};
 use std::borrow::Cow;
 use std::collections::HashMap;
 
-/// How deep models may be nested.
+/// The maximum nesting depth of models.
 const MAX_DEPTH: usize = 32;
-/// The longest description that is read: as data it takes about ten times the memory.
+/// The maximum length of a configuration; parsed, it takes about ten times as much memory.
 const MAX_BYTES: usize = 16 << 20;
 
 impl Model {
-    /// The JSON text at `place` as data.
+    /// Parses the JSON text at `location`.
     ///
     /// # Errors
-    /// Where it is no JSON, or too long.
-    pub fn parse(text: &str, place: &str) -> Result<Value, StoreError> {
+    /// If it is not JSON, or too long.
+    pub fn parse(text: &str, location: &str) -> Result<Value, StoreError> {
         if text.len() > MAX_BYTES {
-            return Err(too_many(place, text.len() as u64, "bytes"));
+            return Err(too_many(location, text.len() as u64, "bytes"));
         }
         serde_json::from_str(&without_special_numbers(text))
-            .map_err(|error| corrupt(place, format!("its JSON: {error}")))
+            .map_err(|error| corrupt(location, format!("its JSON: {error}")))
     }
 
-    /// Reads the description at `place`; `version` is that of the Keras that wrote it.
+    /// Reads the configuration at `location`, written by this version of Keras.
     ///
     /// # Errors
-    /// Where it describes more layers than are read.
-    pub fn read(value: &Value, version: Option<&str>, place: &str) -> Result<Model, StoreError> {
+    /// If it has too many layers.
+    pub fn read(value: &Value, version: Option<&str>, location: &str) -> Result<Model, StoreError> {
         let mut model = Model { keras3: version.is_some_and(|version| version.starts_with('3')), ..Model::default() };
-        model.scope(value, "", 0, place)?;
+        model.scope(value, "", 0, location)?;
         for at in 0..model.layers.len() {
             for input in model.layers[at].inputs.clone().unwrap_or_default() {
                 model.layers[input].outputs.push(at);
@@ -46,18 +46,18 @@ impl Model {
         Ok(model)
     }
 
-    /// The layers of one model, `value` being its description.
-    fn scope(&mut self, value: &Value, outer: &str, depth: usize, place: &str) -> Result<(), StoreError> {
+    /// Adds the layers of the model that `value` describes.
+    fn scope(&mut self, value: &Value, outer: &str, depth: usize, location: &str) -> Result<(), StoreError> {
         if depth > MAX_DEPTH {
             let what = format!("models are nested more than {MAX_DEPTH} deep");
-            return Err(StoreError::Refused { place: place.into(), what });
+            return Err(StoreError::Refused { location: location.into(), what });
         }
-        // Keras 1 has the list of a Sequential itself where later versions have an object with the list.
+        // In Keras 1, the config of a Sequential is the list itself; later, an object with the list.
         let Some(list) = value["config"].as_array().or_else(|| value["config"]["layers"].as_array()) else {
             return Ok(());
         };
-        let in_line = value["class_name"].as_str() == Some("Sequential");
-        // What consumers of a name take, and where each layer of this model begins.
+        let sequential = value["class_name"].as_str() == Some("Sequential");
+        // The layer that produces the output of each name, and the first layer of each.
         let mut ends: HashMap<&str, usize> = HashMap::new();
         let mut begins: Vec<(usize, &Value)> = Vec::new();
         let mut last = None;
@@ -69,19 +69,19 @@ impl Model {
             let arguments = config.as_object().cloned().unwrap_or_default();
             let (begin, end) = self.push(name, outer, class, arguments);
             if self.layers.len() > MAX_ITEMS {
-                return Err(too_many(place, self.layers.len() as u64, "layers"));
+                return Err(too_many(location, self.layers.len() as u64, "layers"));
             }
             ends.insert(name, end);
-            if in_line {
+            if sequential {
                 self.layers[begin].inputs = Some(last.into_iter().collect());
             }
             begins.push((begin, layer));
             last = Some(end);
             if config.is_array() || self.layers[begin].is_model() {
-                self.scope(layer, name, depth + 1, place)?;
+                self.scope(layer, name, depth + 1, location)?;
             }
         }
-        if !in_line {
+        if !sequential {
             for (begin, layer) in begins {
                 let calls =
                     layer["inbound_nodes"].as_array().map(|calls| calls.iter().map(sources).collect::<Vec<_>>());
@@ -95,7 +95,7 @@ impl Model {
         Ok(())
     }
 
-    /// Adds a layer and returns where it begins and ends: some of Keras' are several here.
+    /// Adds a layer and returns its first and last index: some Keras layers are several here.
     fn push(&mut self, name: &str, outer: &str, class: &str, config: Map<String, Value>) -> (usize, usize) {
         let inner = |key: &str| -> Option<(String, Map<String, Value>)> {
             let class = config.get(key)?["class_name"].as_str()?.to_string();
@@ -155,7 +155,7 @@ impl Model {
     }
 }
 
-/// The layers that one call of a layer takes tensors of: `["name", 0, 0, {}]` in Keras 1 and 2, `keras_history` in Keras 3.
+/// The layers whose outputs are the inputs of a call: `["name", 0, 0, {}]` in Keras 1 and 2, `keras_history` in Keras 3.
 fn sources(call: &Value) -> Vec<&str> {
     let mut found = Vec::new();
     gather(call, &mut found);
@@ -179,7 +179,7 @@ fn gather<'v>(value: &'v Value, found: &mut Vec<&'v str>) {
     }
 }
 
-/// Python writes `NaN` and `Infinity`, which are no JSON: they become `null`.
+/// Replaces `NaN` and `Infinity`, which Python writes but are not JSON, with `null`.
 fn without_special_numbers(text: &str) -> Cow<'_, str> {
     const WORDS: [&str; 3] = ["-Infinity", "Infinity", "NaN"];
     if WORDS.iter().all(|word| !text.contains(word)) {
@@ -194,7 +194,7 @@ fn without_special_numbers(text: &str) -> Cow<'_, str> {
                 out.push_str("null");
                 word.len()
             }
-            // What follows a backslash ends no text.
+            // An escaped character does not end the string.
             (None, '\\') if quoted => {
                 let len = rest.chars().take(2).map(char::len_utf8).sum();
                 out.push_str(&rest[..len]);

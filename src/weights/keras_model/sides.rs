@@ -14,33 +14,33 @@ use crate::ops::shape::Transpose;
 use crate::plan::steps::pool::Reduction;
 use serde_json::Value;
 
-/// Where a chain begins or ends: a layer by its place, or what cannot be followed further.
+/// The layer at which a chain begins or ends, or why it cannot be followed further.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum End<T> {
     /// A layer with parameters.
     Layer(T),
     Merge(T),
-    /// The net's input, or its output where a chain is followed forward.
+    /// The input of the net, or its output if the chain is followed forward.
     Outside(T),
-    /// A layer that is not known here.
+    /// An unknown layer.
     Unknown,
-    /// The file does not say what stands there.
-    Untold,
+    /// Not stated in the file.
+    Unstated,
 }
 
-/// What a layer is to the chain that it stands in.
+/// The role of a layer in its chain.
 enum Link {
-    Rests,
-    Is(Written),
-    /// A layer with parameters, and the function that it ends with.
+    Identity,
+    Plain(Written),
+    /// A layer with parameters, and its activation.
     Layer(Option<Function>),
-    Merges,
+    Merging,
     Input,
     Unknown,
 }
 
-/// The layers without parameters before `from`, in the order in which they run, and where they begin. `input` gives the
-/// one that a layer reads, or why there is none; `begins` says what an input is.
+/// The layers without parameters before `from`, in execution order, and where the chain begins. `input` returns the input of a
+/// layer, or why there is none; `begins` returns the end for an input layer.
 fn before<T: Copy>(
     from: T,
     link: impl Fn(T) -> Link,
@@ -54,13 +54,13 @@ fn before<T: Copy>(
             Err(end) => break end,
         };
         match link(at) {
-            Link::Rests => {}
-            Link::Is(written) => chain.push(written),
+            Link::Identity => {}
+            Link::Plain(written) => chain.push(written),
             Link::Layer(function) => {
                 chain.extend(function.map(Written::Function));
                 break End::Layer(at);
             }
-            Link::Merges => break End::Merge(at),
+            Link::Merging => break End::Merge(at),
             Link::Input => break begins(at),
             Link::Unknown => break End::Unknown,
         }
@@ -69,8 +69,8 @@ fn before<T: Copy>(
     (chain, end)
 }
 
-/// The layers without parameters after the layer `from`, its own function first, and where they end. `output` gives the
-/// one that reads a layer, or why there is none.
+/// The layers without parameters after `from`, starting with its own activation, and where the chain ends. `output` returns the
+/// consumer of a layer, or why there is none.
 fn after<T: Copy>(
     from: T,
     link: impl Fn(T) -> Link,
@@ -87,14 +87,14 @@ fn after<T: Copy>(
             Err(end) => return (chain, end),
         };
         match link(at) {
-            Link::Rests => {}
-            Link::Is(written) => chain.push(written),
+            Link::Identity => {}
+            Link::Plain(written) => chain.push(written),
             _ => return (chain, End::Unknown),
         }
     }
 }
 
-/// The layers without parameters before a node, in the order in which they run, and where they begin.
+/// The layers without parameters before a node, in execution order, and where the chain begins.
 pub(super) fn before_node(graph: &Graph, id: NodeId) -> (Vec<Written>, End<NodeId>) {
     let input = |at: NodeId| match graph.node(at).inputs[..] {
         [input] => Ok(input),
@@ -103,7 +103,7 @@ pub(super) fn before_node(graph: &Graph, id: NodeId) -> (Vec<Written>, End<NodeI
     before(id, |at| link_of_node(graph, at), input, End::Outside)
 }
 
-/// The layers without parameters after a node that has some, up to the net's output.
+/// The layers without parameters between a node with parameters and the output of the net.
 pub(super) fn after_node(graph: &Graph, consumers: &[Vec<NodeId>], id: NodeId) -> (Vec<Written>, End<NodeId>) {
     let output = |at: NodeId| match consumers[at.0][..] {
         [] => Err(End::Outside(at)),
@@ -128,44 +128,44 @@ fn link_of_node(graph: &Graph, id: NodeId) -> Link {
         return Link::Layer(function);
     }
     match node.operation.fusion_role() {
-        FusionRole::Activation(activation) => return Link::Is(Written::Function(Function::of_net(activation))),
-        FusionRole::Softmax => return Link::Is(Written::Function(Function::softmax())),
+        FusionRole::Activation(activation) => return Link::Plain(Written::Function(Function::of_net(activation))),
+        FusionRole::Softmax => return Link::Plain(Written::Function(Function::softmax())),
         _ => {}
     }
     if node.operation.keeps_values() {
-        return Link::Rests;
+        return Link::Identity;
     }
     if node.operation.arity() == Arity::Many {
-        return Link::Merges;
+        return Link::Merging;
     }
     if let Some(pool) = operation.downcast_ref::<Pool>() {
-        return Link::Is(Written::Pool(pool.average, pool.window));
+        return Link::Plain(Written::Pool(pool.average, pool.window));
     }
     if let Some(pool) = operation.downcast_ref::<GlobalPool>() {
-        // Features pass through it.
+        // It is the identity on features.
         let image = graph.input_types(id).first().is_some_and(|input| input.image().is_some());
-        return if image { Link::Is(Written::Global(pool.reduction)) } else { Link::Rests };
+        return if image { Link::Plain(Written::Global(pool.reduction)) } else { Link::Identity };
     }
     if let Some(&ZeroPad { top, bottom, left, right }) = operation.downcast_ref::<ZeroPad>() {
-        return Link::Is(Written::Border([[top, bottom], [left, right]]));
+        return Link::Plain(Written::Border([[top, bottom], [left, right]]));
     }
     match operation.downcast_ref::<Upscale>() {
-        Some(upscale) => Link::Is(Written::Upscale(upscale.scale)),
+        Some(upscale) => Link::Plain(Written::Upscale(upscale.scale)),
         None => Link::Unknown,
     }
 }
 
-/// A node's own window, where it is a convolution.
+/// The window of a node, if it is a convolution.
 pub(super) fn window_of_node(graph: &Graph, id: NodeId) -> Option<Sliding> {
     graph.node(id).operation.as_any().downcast_ref::<Convolution>().map(|convolution| convolution.window)
 }
 
-/// The layers without parameters before a layer of the file, and where they begin.
+/// The layers without parameters before a layer of the file, and where the chain begins.
 pub(super) fn before_layer(model: &Model, layer: usize) -> (Vec<Written>, End<usize>) {
-    // The file may describe a ring.
+    // The file may contain a cycle.
     let mut left = model.layers.len();
     let input = |at: usize| match model.layers[at].inputs.as_deref() {
-        None => Err(End::Untold),
+        None => Err(End::Unstated),
         Some([]) if model.layers[at].model.is_empty() => Err(End::Outside(at)),
         Some(&[input]) if left > 0 => {
             left -= 1;
@@ -177,13 +177,13 @@ pub(super) fn before_layer(model: &Model, layer: usize) -> (Vec<Written>, End<us
     before(layer, |at| link_of_layer(model, at), input, begins)
 }
 
-/// The layers of the file between a layer and those with parameters or merges before it, known here or not.
+/// The layers of the file between a layer and the preceding merge or layer with parameters, known or unknown.
 pub(super) fn layers_before(model: &Model, layer: usize) -> Vec<usize> {
     let (mut found, mut at) = (Vec::new(), layer);
-    // The file may describe a ring.
+    // The file may contain a cycle.
     while let Some(&[input]) = model.layers[at].inputs.as_deref()
         && found.len() < model.layers.len()
-        && !matches!(link_of_layer(model, input), Link::Layer(_) | Link::Merges)
+        && !matches!(link_of_layer(model, input), Link::Layer(_) | Link::Merging)
     {
         found.push(input);
         at = input;
@@ -191,11 +191,11 @@ pub(super) fn layers_before(model: &Model, layer: usize) -> Vec<usize> {
     found
 }
 
-/// Whether axes change places between a node and those with parameters or merges before it.
+/// Whether axes are transposed between a node and the preceding merge or layer with parameters.
 pub(super) fn transposes_before(graph: &Graph, id: NodeId) -> bool {
     let mut at = id;
     while let [input] = graph.node(at).inputs[..]
-        && !matches!(link_of_node(graph, input), Link::Layer(_) | Link::Merges)
+        && !matches!(link_of_node(graph, input), Link::Layer(_) | Link::Merging)
     {
         if graph.node(input).operation.as_any().is::<Transpose>() {
             return true;
@@ -205,7 +205,7 @@ pub(super) fn transposes_before(graph: &Graph, id: NodeId) -> bool {
     false
 }
 
-/// The layers without parameters after a layer of the file, up to the model's output.
+/// The layers without parameters between a layer of the file and the output of the model.
 pub(super) fn after_layer(model: &Model, layer: usize) -> (Vec<Written>, End<usize>) {
     let mut left = model.layers.len();
     let output = |at: usize| match model.layers[at].outputs[..] {
@@ -222,7 +222,7 @@ pub(super) fn after_layer(model: &Model, layer: usize) -> (Vec<Written>, End<usi
 
 fn link_of_layer(model: &Model, at: usize) -> Link {
     let layer = &model.layers[at];
-    let is = |written: Option<Written>| written.map_or(Link::Unknown, Link::Is);
+    let is = |written: Option<Written>| written.map_or(Link::Unknown, Link::Plain);
     match layer.class.as_str() {
         "InputLayer" => Link::Input,
         "Dropout"
@@ -234,7 +234,7 @@ fn link_of_layer(model: &Model, at: usize) -> Link {
         | "AlphaDropout"
         | "ActivityRegularization"
         | "Flatten"
-        | "Reshape" => Link::Rests,
+        | "Reshape" => Link::Identity,
         "Activation" | "ReLU" | "LeakyReLU" | "ELU" | "ThresholdedReLU" | "Softmax" => {
             is(Function::of_layer(layer, model).map(Written::Function))
         }
@@ -245,16 +245,16 @@ fn link_of_layer(model: &Model, at: usize) -> Link {
             let (Some(size), Some(stride)) = (size, stride) else { return Link::Unknown };
             let Some(padding) = padding(layer) else { return Link::Unknown };
             let window = Sliding { size, stride, dilation: [1, 1], padding, ceil: false };
-            Link::Is(Written::Pool(layer.class.starts_with("Average"), window))
+            Link::Plain(Written::Pool(layer.class.starts_with("Average"), window))
         }
-        "GlobalAveragePooling2D" => Link::Is(Written::Global(Reduction::Average)),
-        "GlobalMaxPooling2D" => Link::Is(Written::Global(Reduction::Maximum)),
+        "GlobalAveragePooling2D" => Link::Plain(Written::Global(Reduction::Average)),
+        "GlobalMaxPooling2D" => Link::Plain(Written::Global(Reduction::Maximum)),
         "UpSampling2D" => match layer.get(&["interpolation"]).and_then(Value::as_str) {
             None | Some("nearest") => is(pair(layer.get(&["size"]), 1).map(Written::Upscale)),
             Some(_) => Link::Unknown,
         },
         "Add" | "Subtract" | "Multiply" | "Average" | "Maximum" | "Minimum" | "Concatenate" | "Dot" | "Merge" => {
-            Link::Merges
+            Link::Merging
         }
         "Conv2D" | "Convolution2D" | "DepthwiseConv2D" | "Conv2DTranspose" | "Deconvolution2D" | "Dense" => {
             match Function::of_keras(layer.config.get("activation").unwrap_or(&Value::Null), model) {
@@ -269,7 +269,7 @@ fn link_of_layer(model: &Model, at: usize) -> Link {
     }
 }
 
-/// One or two numbers of a configuration, each at least `least` and of a size that windows have.
+/// One or two numbers of a configuration, each at least `least` and within the range of window sizes.
 pub(super) fn pair(value: Option<&Value>, least: usize) -> Option<[usize; 2]> {
     let number = |value: &Value| -> Option<usize> {
         usize::try_from(value.as_u64()?).ok().filter(|number| (least..=1 << 16).contains(number))
@@ -283,7 +283,7 @@ pub(super) fn pair(value: Option<&Value>, least: usize) -> Option<[usize; 2]> {
     }
 }
 
-/// `same` or `valid`, as versions name the argument.
+/// `same` or `valid`; the name of the argument depends on the version.
 pub(super) fn padding(layer: &LayerConfig) -> Option<Padding> {
     match layer.get(&["padding", "border_mode"]).and_then(Value::as_str)? {
         "valid" => Some(Padding::Valid),

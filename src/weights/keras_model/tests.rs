@@ -1,4 +1,4 @@
-//! Configurations of each dialect, and hostile ones.
+//! Configurations in each dialect, and malicious ones.
 
 use super::super::store::StoreError;
 use super::Model;
@@ -60,8 +60,8 @@ fn layers_of_nested_models_are_found_by_both_names() {
 }
 
 #[test]
-fn hostile_configurations_are_refused_or_harmless() {
-    assert!(matches!(Model::parse("{", "here"), Err(StoreError::Corrupt { place, .. }) if place == "here"));
+fn malicious_configurations_are_refused_or_harmless() {
+    assert!(matches!(Model::parse("{", "here"), Err(StoreError::Corrupt { location, .. }) if location == "here"));
     let deep = |depth: usize| {
         let mut text = r#"{"class_name": "Dense", "config": {}}"#.to_string();
         for _ in 0..depth {
@@ -71,7 +71,7 @@ fn hostile_configurations_are_refused_or_harmless() {
     };
     let value = Model::parse(&deep(40), "here").unwrap();
     assert!(matches!(Model::read(&value, None, "here"), Err(StoreError::Refused { .. })));
-    // A ring, a layer that is its own input, numbers that no window has.
+    // A cycle, a layer that is its own input, and invalid window sizes.
     model(
         r#"{"class_name": "Model", "config": {"layers": [
             {"class_name": "ReLU", "config": {}, "name": "a", "inbound_nodes": [[["b", 0, 0, {}]]]},

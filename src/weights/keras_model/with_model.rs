@@ -5,14 +5,14 @@ use crate::request::Layout;
 use crate::weights::store::{Entry, Store, StoreError};
 use std::ops::Range;
 
-/// A store whose file describes the model.
+/// A store with a model configuration.
 #[derive(Debug)]
 struct WithModel {
     store: Box<dyn Store>,
     model: Model,
 }
 
-/// The store with the model that its file describes.
+/// Attaches the model configuration to the store.
 pub(crate) fn with_model(store: Box<dyn Store>, model: Option<Model>) -> Box<dyn Store> {
     match model {
         Some(model) => Box::new(WithModel { store, model }),

@@ -1,5 +1,5 @@
-//! HDF5 as the layouts of weights use it: a tree of groups, attributes as text, datasets as tensors, by [`h5`](crate::h5),
-//! whose guard checks every file.
+//! HDF5 as the weights layouts use it: a tree of groups with text attributes, and datasets as tensors. [`h5`](crate::h5) reads
+//! it, and its guard checks every file.
 
 use std::ops::Range;
 use std::path::{Path, PathBuf};
@@ -13,14 +13,14 @@ use crate::weights::store::{Entry, MAX_TENSOR_BYTES, Number, Store, StoreError, 
 
 pub(crate) use crate::h5::Kind;
 
-/// What the text of an attribute is.
+/// The text of an attribute.
 #[derive(Debug, PartialEq)]
 pub(crate) enum Text {
     One(String),
     Many(Vec<String>),
 }
 
-/// A tensor whose declaration was checked.
+/// A tensor whose declaration has been checked.
 #[derive(Debug)]
 pub(crate) struct Tensor {
     pub shape: Vec<usize>,
@@ -28,7 +28,7 @@ pub(crate) struct Tensor {
     dataset: Dataset,
 }
 
-/// An HDF5 file opened for reading.
+/// An HDF5 file, opened for reading.
 #[derive(Debug)]
 pub(crate) struct Tree {
     file: File,
@@ -52,7 +52,7 @@ impl Tree {
         &self.path
     }
 
-    /// What stands at the root, for a message about an unknown layout.
+    /// A summary of the root group, for messages about an unknown layout.
     pub fn describe_root(&mut self) -> Result<String, StoreError> {
         let mut attributes = self.file.attributes("/").map_err(|error| of_file(&self.path, error))?;
         let mut members = self.members("/")?;
@@ -67,29 +67,31 @@ impl Tree {
         self.file.members(group).map_err(|error| of_file(&self.path, error))
     }
 
-    /// What is at `path`; `None` if a link on the way is missing. A link out of the tree is an error.
+    /// The kind of object at `path`; `None` if a link on the way is missing. A link that leaves the tree is an error.
     pub fn kind(&mut self, path: &str) -> Result<Option<Kind>, StoreError> {
         self.file.kind(path).map_err(|error| of_file(&self.path, error))
     }
 
-    /// The text in attribute `name` of the group `group`: `None` if there is no such attribute. An array without
-    /// elements is an empty list whatever its type (Keras writes such lists as `f64`).
+    /// The text in attribute `name` of the group `group`, or `None` if there is no such attribute. An empty array is an
+    /// empty list, whatever its type (Keras writes such lists as `f64`).
     pub fn text(&self, group: &str, name: &str) -> Result<Option<Text>, StoreError> {
         match self.file.attribute(group, name).map_err(|error| of_file(&self.path, error))? {
             None => Ok(None),
             Some(Attribute::Text(text)) => Ok(Some(Text::One(text))),
             Some(Attribute::Texts(texts)) => Ok(Some(Text::Many(texts))),
             Some(Attribute::Numbers(_) | Attribute::Bool(_)) => {
-                let place = format!("attribute '{name}' of {group}");
-                Err(corrupt(&place, "text is expected, it has numbers"))
+                let location = format!("attribute '{name}' of {group}");
+                Err(corrupt(&location, "it has numbers where text is expected"))
             }
         }
     }
 
-    /// Opens the dataset at `path` and checks what it declares, before anything of it is read.
+    /// Opens the dataset at `path` and checks its declaration; no values are read.
     pub fn tensor(&mut self, path: &str) -> Result<Tensor, StoreError> {
         let dataset = self.file.dataset(path).map_err(|error| match error {
-            Hdf5Error::Missing { place } => corrupt(&place, "the file refers to this dataset and does not have it"),
+            Hdf5Error::Missing { location } => {
+                corrupt(&location, "the file refers to this dataset but does not contain it")
+            }
             error => of_file(&self.path, error),
         })?;
         let bits = dataset.element().size() * 8;
@@ -98,19 +100,19 @@ impl Tree {
             element::Kind::Bfloat16 => Number::Bfloat16,
             element::Kind::Signed | element::Kind::Unsigned => Number::Integer(bits),
             element::Kind::Bool => {
-                return Err(StoreError::NonNumeric { place: path.into(), found: "truth values".into() });
+                return Err(StoreError::NonNumeric { location: path.into(), found: "booleans".into() });
             }
         };
         let elements: usize = dataset.shape().iter().product();
         let bytes = (elements as u64).checked_mul(dataset.element().size().max(4) as u64);
         if bytes.is_none_or(|bytes| bytes > MAX_TENSOR_BYTES) {
-            let what = format!("it declares {elements} numbers; at most {MAX_TENSOR_BYTES} bytes are read");
-            return Err(StoreError::TooLarge { place: path.into(), what });
+            let what = format!("it declares {elements} numbers; the limit is {MAX_TENSOR_BYTES} bytes");
+            return Err(StoreError::TooLarge { location: path.into(), what });
         }
         Ok(Tensor { shape: dataset.shape().to_vec(), number, dataset })
     }
 
-    /// Makes the store of the tensors that were found, in their order.
+    /// Creates the store of the tensors found, in this order.
     pub fn into_store(self, layout: Layout, has_names: bool, found: Vec<(Entry, Tensor)>) -> Box<dyn Store> {
         let (entries, tensors): (Vec<_>, Vec<_>) = found.into_iter().unzip();
         let datasets = tensors.into_iter().map(|tensor| tensor.dataset).collect();
@@ -119,7 +121,7 @@ impl Tree {
     }
 }
 
-/// The store of every layout that is in HDF5. The temporary file is last: it goes after the file is closed.
+/// The store of all HDF5 layouts. The temporary file is the last field, so that it is deleted after the file is closed.
 #[derive(Debug)]
 struct Hdf5Store {
     layout: Layout,
@@ -150,33 +152,33 @@ impl Store for Hdf5Store {
         };
         let count = row_count(&entry.shape);
         if rows.end > count {
-            return Err(StoreError::NoSuchRows { place: entry.key.clone(), end: rows.end, rows: count });
+            return Err(StoreError::NoSuchRows { location: entry.key.clone(), end: rows.end, rows: count });
         }
         self.file.rows(dataset, rows).map_err(|error| of_file(&self.path, error))
     }
 }
 
-/// What is wrong with the file at `path`, which a message names where the error is the whole file's.
+/// Converts the error; if it concerns the whole file, the message names `path`.
 fn of_file(path: &Path, error: Hdf5Error) -> StoreError {
-    let named = |place: String| if place == "/" { path.display().to_string() } else { place };
+    let named = |location: String| if location == "/" { path.display().to_string() } else { location };
     match error {
         Hdf5Error::Io(source) => unreadable(path, source),
-        Hdf5Error::Missing { place } => corrupt(&place, "it is not in the file"),
-        Hdf5Error::Short { place, what } => StoreError::Truncated { place: named(place), what },
-        Hdf5Error::Damaged { place, what } => StoreError::Corrupt { place: named(place), what },
-        Hdf5Error::Refused { place, what } => StoreError::Refused { place: named(place), what },
-        Hdf5Error::TooLarge { place, what } => StoreError::TooLarge { place: named(place), what },
-        Hdf5Error::NotNumbers { place, found } => StoreError::NonNumeric { place, found },
-        Hdf5Error::Unwritable { place, what } => {
-            StoreError::Unwritable { path: path.into(), what: format!("{place}: {what}") }
+        Hdf5Error::Missing { location } => corrupt(&location, "it is not in the file"),
+        Hdf5Error::Short { location, what } => StoreError::Truncated { location: named(location), what },
+        Hdf5Error::Damaged { location, what } => StoreError::Corrupt { location: named(location), what },
+        Hdf5Error::Refused { location, what } => StoreError::Refused { location: named(location), what },
+        Hdf5Error::TooLarge { location, what } => StoreError::TooLarge { location: named(location), what },
+        Hdf5Error::NotNumbers { location, found } => StoreError::NonNumeric { location, found },
+        Hdf5Error::Unwritable { location, what } => {
+            StoreError::Unwritable { path: path.into(), what: format!("{location}: {what}") }
         }
     }
 }
 
-pub(crate) fn corrupt(place: &str, what: impl Into<String>) -> StoreError {
-    StoreError::Corrupt { place: place.into(), what: what.into() }
+pub(crate) fn corrupt(location: &str, what: impl Into<String>) -> StoreError {
+    StoreError::Corrupt { location: location.into(), what: what.into() }
 }
 
-pub(crate) fn too_many(place: &str, count: u64, of: &str) -> StoreError {
-    StoreError::TooLarge { place: place.into(), what: format!("{count} {of}") }
+pub(crate) fn too_many(location: &str, count: u64, of: &str) -> StoreError {
+    StoreError::TooLarge { location: location.into(), what: format!("{count} {of}") }
 }

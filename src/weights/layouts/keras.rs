@@ -1,9 +1,9 @@
-//! The layout of Keras 1 and 2, which Keras 3 still writes as `.h5`: weights alone (at the root) or a full model (under
-//! `model_weights`, with `model_config` beside it).
+//! The layout of Keras 1 and 2, which Keras 3 still writes as `.h5`: weights only (at the root) or a full model (in
+//! `model_weights`, along with `model_config`).
 //!
-//! The array of strings `layer_names` lists the layers in the model's order, and the `weight_names` of each layer's
-//! group its datasets. What a dataset's path looks like depends on the version that wrote it (`block1_conv1_W_1:0`,
-//! `block1_conv1/kernel:0`, `vgg16/block1_conv1/kernel`, `kernel`): the two lists are followed, paths are not guessed.
+//! The string array `layer_names` lists the layers in the order of the model, and `weight_names` in the group of each layer
+//! lists its datasets. The paths of datasets depend on the version that wrote them (`block1_conv1_W_1:0`,
+//! `block1_conv1/kernel:0`, `vgg16/block1_conv1/kernel`, `kernel`), so the reader follows the two lists.
 
 use std::collections::{HashMap, HashSet};
 
@@ -12,12 +12,12 @@ use crate::request::Layout;
 use crate::weights::keras_model::{LayerConfig, Model, with_model};
 use crate::weights::store::{Entry, MAX_ITEMS, Role, Store, StoreError};
 
-/// Whether the root, or `model_weights`, has Keras' list of layers.
+/// Whether the root or `model_weights` has the Keras list of layers.
 pub(crate) fn matches(tree: &mut Tree) -> Result<bool, StoreError> {
     Ok(base(tree)?.is_some())
 }
 
-/// The group that holds the layers' groups: empty for the root.
+/// The path of the group that contains the layers: empty for the root.
 fn base(tree: &mut Tree) -> Result<Option<&'static str>, StoreError> {
     if names(tree, "/", "layer_names")?.is_some() {
         return Ok(Some(""));
@@ -27,7 +27,7 @@ fn base(tree: &mut Tree) -> Result<Option<&'static str>, StoreError> {
     Ok(found.then_some(full))
 }
 
-/// A list of names: one attribute, or several (`layer_names0`, `layer_names1`, ...) where it is beyond 64 KB.
+/// A list of names: one attribute, or several (`layer_names0`, `layer_names1`, ...) if it exceeds 64 KB.
 fn names(tree: &Tree, group: &str, attribute: &str) -> Result<Option<Vec<String>>, StoreError> {
     if let Some(Text::Many(names)) = tree.text(group, attribute)? {
         return Ok(Some(names));
@@ -40,7 +40,7 @@ fn names(tree: &Tree, group: &str, attribute: &str) -> Result<Option<Vec<String>
     Ok(all)
 }
 
-/// Reads the lists and checks every dataset that they lead to.
+/// Reads the lists and checks every dataset in them.
 pub(crate) fn open(mut tree: Tree) -> Result<Box<dyn Store>, StoreError> {
     let Some(base) = base(&mut tree)? else {
         return Err(corrupt("/", "attribute 'layer_names' is missing"));
@@ -55,10 +55,10 @@ pub(crate) fn open(mut tree: Tree) -> Result<Box<dyn Store>, StoreError> {
     for outer in &layers {
         let group = format!("{base}/{outer}");
         if !seen.insert(outer) {
-            return Err(corrupt(root, format!("layer_names has '{outer}' twice")));
+            return Err(corrupt(root, format!("layer_names lists '{outer}' twice")));
         }
         if tree.kind(&group)? != Some(Kind::Group) {
-            return Err(corrupt(&group, "layer_names has this layer and the file has no such group"));
+            return Err(corrupt(&group, "layer_names lists this layer, but the file has no such group"));
         }
         let weights = names(&tree, &group, "weight_names")?
             .ok_or_else(|| corrupt(&group, "attribute 'weight_names' is missing"))?;
@@ -84,10 +84,10 @@ pub(crate) fn open(mut tree: Tree) -> Result<Box<dyn Store>, StoreError> {
     Ok(with_model(tree.into_store(Layout::Keras, true, found), model))
 }
 
-/// Keras' name of the 1x1 kernel of a separable convolution.
+/// The Keras name of the 1x1 kernel of a separable convolution.
 const POINTWISE: &str = "pointwise_kernel";
 
-/// A separable convolution is two layers here, `NAME/depthwise` and `NAME/pointwise`; the bias is the second's.
+/// A separable convolution is two layers in netc, `NAME/depthwise` and `NAME/pointwise`; the second has the bias.
 pub(crate) fn of_separable(layer: &str, role: Role) -> (String, Role) {
     match &role {
         Role::Other(name) if name == POINTWISE => (format!("{layer}/pointwise"), Role::Weight),
@@ -96,8 +96,8 @@ pub(crate) fn of_separable(layer: &str, role: Role) -> (String, Role) {
     }
 }
 
-/// Which layer each weight of the layer `outer` belongs to: `outer`, whose name is that in force (a weight keeps the name that
-/// its layer had when it was made), or the layers of a nested model.
+/// The layer of each weight of `outer`: `outer` itself, whose name takes precedence (weights keep the name that the layer had
+/// when it was created), or a layer of a nested model.
 fn inner_layers(outer: &str, weights: &[String], described: Option<&LayerConfig>) -> Vec<String> {
     let folders: Vec<Vec<&str>> = weights
         .iter()
@@ -110,11 +110,11 @@ fn inner_layers(outer: &str, weights: &[String], described: Option<&LayerConfig>
     let several = folders.iter().any(|folder| *folder != folders[0]);
     let nested = described.map_or(several, LayerConfig::is_model);
     let inner = |folder: &Vec<&str>| {
-        let turned = |direction: &str| several && folder.iter().any(|part| part.starts_with(direction));
+        let in_direction = |direction: &str| several && folder.iter().any(|part| part.starts_with(direction));
         match folder.last() {
-            Some(last) if nested && !(turned("forward_") || turned("backward_")) => last.to_string(),
-            Some(_) if turned("forward_") => format!("{outer}/forward"),
-            Some(_) if turned("backward_") => format!("{outer}/backward"),
+            Some(last) if nested && !(in_direction("forward_") || in_direction("backward_")) => last.to_string(),
+            Some(_) if in_direction("forward_") => format!("{outer}/forward"),
+            Some(_) if in_direction("backward_") => format!("{outer}/backward"),
             Some(last) if several => last.to_string(),
             _ => outer.to_string(),
         }
@@ -122,7 +122,7 @@ fn inner_layers(outer: &str, weights: &[String], described: Option<&LayerConfig>
     folders.iter().map(inner).collect()
 }
 
-/// `name` without a number that Keras appended to make it unique.
+/// `name` without the number that Keras appends to make names unique.
 pub(crate) fn without_number(name: &str) -> &str {
     match name.rsplit_once('_') {
         Some((stem, number)) if !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit()) => stem,
@@ -130,7 +130,7 @@ pub(crate) fn without_number(name: &str) -> &str {
     }
 }
 
-/// Where two nested models have layers of one name, the model's name goes before it.
+/// Where two nested models have layers of the same name, the name of the model becomes a prefix.
 pub(crate) fn qualify(found: &mut [(Entry, Tensor)], outer_names: &[String]) {
     let mut owners: HashMap<String, HashSet<&String>> = HashMap::new();
     for ((entry, _), outer) in found.iter().zip(outer_names) {
@@ -144,7 +144,7 @@ pub(crate) fn qualify(found: &mut [(Entry, Tensor)], outer_names: &[String]) {
     }
 }
 
-/// What parameter a weight's name means.
+/// The role of a weight, by its name.
 fn role(weight: &str) -> Role {
     let last = weight.rsplit('/').next().unwrap_or(weight);
     let last = last.rsplit_once(':').map_or(last, |(name, _)| name);
@@ -159,7 +159,7 @@ fn role(weight: &str) -> Role {
         "moving_variance" => Some(Role::RunningVariance),
         _ => None,
     };
-    // Keras 1 has the layer's name in front. Its running_std is the variance.
+    // Keras 1 prefixes the name of the layer. Its running_std is the variance.
     const KERAS1: [(&str, Role); 7] = [
         ("_W", Role::Weight),
         ("_b", Role::Bias),
@@ -173,34 +173,34 @@ fn role(weight: &str) -> Role {
     keras2(last).or_else(|| keras2(stem)).or_else(|| keras1(stem)).unwrap_or_else(|| Role::Other(last.to_string()))
 }
 
-/// The model's description, where the file has one; nothing in it is run.
+/// The description of the model, if the file has one. No code in it is run.
 fn model(tree: &Tree) -> Result<Option<Model>, StoreError> {
     let Some(Text::One(json)) = tree.text("/", "model_config")? else { return Ok(None) };
     let version = match tree.text("/", "keras_version")? {
         Some(Text::One(version)) => Some(version),
         _ => None,
     };
-    let place = "attribute 'model_config' of /";
-    Model::read(&Model::parse(&json, place)?, version.as_deref(), place).map(Some)
+    let location = "attribute 'model_config' of /";
+    Model::read(&Model::parse(&json, location)?, version.as_deref(), location).map(Some)
 }
 
-const THEANO: &str = "its kernels are in Theano's order (flipped): load it in Keras with TensorFlow and save it again";
+const THEANO: &str = "its kernels are flipped, as Theano's are: load it in Keras with TensorFlow and save it again";
 
 fn refuse_theano(tree: &Tree, root: &str) -> Result<(), StoreError> {
     let written_by = tree.text(root, "backend")?.or(tree.text("/", "backend")?);
     let file = tree.path().file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
     if written_by == Some(Text::One("theano".into())) || file.contains("th_kernels") {
-        return Err(StoreError::Refused { place: file, what: THEANO.into() });
+        return Err(StoreError::Refused { location: file, what: THEANO.into() });
     }
     Ok(())
 }
 
-/// Keras 1 does not say which library it ran on; kernels of shape (out, in, height, width) do.
+/// Keras 1 does not record its backend; a kernel of shape (out, in, height, width) is Theano's.
 fn refuse_theano_kernel(weight: &str, shape: &[usize], key: &str) -> Result<(), StoreError> {
     let keras1 = without_number(weight.split(':').next().unwrap_or(weight)).ends_with("_W");
     match *shape {
         [out, _, height, width] if keras1 && height == width && height <= 11 && out > 11 => {
-            Err(StoreError::Refused { place: key.into(), what: THEANO.into() })
+            Err(StoreError::Refused { location: key.into(), what: THEANO.into() })
         }
         _ => Ok(()),
     }

@@ -1,8 +1,8 @@
-//! The layout of Keras 3 (and of Keras 2.12 to 2.15 for `.weights.h5`), alone or in a `.keras` archive (`keras_archive.rs`).
+//! The layout of Keras 3 (and of `.weights.h5` in Keras 2.12 to 2.15), on its own or in a `.keras` archive (`keras_archive.rs`).
 //!
-//! `/layers/<class>[_k]/vars/0, 1, ...`: groups are numbered within each class, datasets by their position in the layer.
-//! The attribute `name` of `vars` is the layer's name, since Keras 3.6; before, class and number are all there is.
-//! HDF5 lists `conv2d_10` before `conv2d_2`, so numbers are sorted as numbers.
+//! `/layers/<class>[_k]/vars/0, 1, ...`: groups are numbered within each class, datasets within each layer.
+//! Since Keras 3.6, the attribute `name` of `vars` is the name of the layer; before, there are only class and number.
+//! HDF5 lists `conv2d_10` before `conv2d_2`, so numbers are sorted numerically.
 
 use std::collections::HashMap;
 
@@ -12,12 +12,12 @@ use crate::request::Layout;
 use crate::weights::bind::convert::RECURRENT_KERNEL;
 use crate::weights::store::{Entry, MAX_ITEMS, Role, Store, StoreError};
 
-/// Groups that hold the layers of a model; the second name is Keras 2.12's.
+/// Groups that contain the layers of a model; the second name is that of Keras 2.12.
 const CONTAINERS: [&str; 2] = ["layers", "_layer_checkpoint_dependencies"];
-/// How deep models may be nested.
+/// The maximum nesting depth of models.
 const MAX_DEPTH: usize = 32;
 
-/// Whether the root has Keras 3's groups.
+/// Whether the root has the groups of Keras 3.
 pub(crate) fn matches(tree: &mut Tree) -> Result<bool, StoreError> {
     for group in CONTAINERS.into_iter().chain(["vars"]) {
         if tree.kind(group)? == Some(Kind::Group) {
@@ -32,7 +32,7 @@ pub(crate) fn open(tree: Tree) -> Result<Box<dyn Store>, StoreError> {
     open_named(tree, HashMap::new())
 }
 
-/// The same, with the names of layers by their groups where the file itself has none.
+/// The same, with layer names by group, for files without names.
 pub(crate) fn open_named(tree: Tree, names: HashMap<String, String>) -> Result<Box<dyn Store>, StoreError> {
     let mut walk = Walk { tree, names, found: Vec::new(), outer_names: Vec::new(), unnamed: 0 };
     walk.visit(&Object { path: "", layer: "", outer: "", class: None, named: true, depth: 0 })?;
@@ -43,7 +43,7 @@ pub(crate) fn open_named(tree: Tree, names: HashMap<String, String>) -> Result<B
 
 struct Walk {
     tree: Tree,
-    /// Names that the file has beside the weights.
+    /// Layer names by group, from the model configuration.
     names: HashMap<String, String>,
     found: Vec<(Entry, Tensor)>,
     outer_names: Vec<String>,
@@ -51,16 +51,16 @@ struct Walk {
     unnamed: usize,
 }
 
-/// A group that stands for a model, a layer or a part of a layer.
+/// A group: a model, a layer or a part of a layer.
 #[derive(Clone, Copy)]
 struct Object<'a> {
     path: &'a str,
-    /// The layer's name: its own, or the group's.
+    /// The name of the layer, or of the group if it has none.
     layer: &'a str,
-    /// The model that it is in.
+    /// The enclosing model.
     outer: &'a str,
     class: Option<&'a str>,
-    /// Whether the name is one that somebody gave, not only class and number.
+    /// Whether the layer has a name, not only class and number.
     named: bool,
     depth: usize,
 }
@@ -69,13 +69,13 @@ impl Walk {
     fn visit(&mut self, object: &Object<'_>) -> Result<(), StoreError> {
         if object.depth > MAX_DEPTH {
             let what = format!("groups are nested more than {MAX_DEPTH} deep");
-            return Err(StoreError::Refused { place: object.path.into(), what });
+            return Err(StoreError::Refused { location: object.path.into(), what });
         }
         self.variables(object)?;
         let root = if object.path.is_empty() { "/" } else { object.path };
         for part in self.tree.members(root)? {
             let path = format!("{}/{part}", object.path);
-            // The optimizer's state and the seeds of random layers are no parameters.
+            // The state of the optimizer and the seeds of random layers are not parameters.
             if part == "vars" || part == "optimizer" || part.starts_with("seed_generator") {
                 continue;
             }
@@ -91,8 +91,8 @@ impl Walk {
         Ok(())
     }
 
-    /// Visits a part of a layer or of a model: a recurrent layer's cell, the layer that another one wraps, or what a subclass
-    /// keeps in an attribute, which names it.
+    /// Visits a part of a layer or model: the cell of a recurrent layer, a wrapped layer, or an attribute of a subclass, which
+    /// names the part.
     fn part(&mut self, whole: &Object<'_>, part: &str, path: &str) -> Result<(), StoreError> {
         let inner = Object { path, depth: whole.depth + 1, ..*whole };
         match (whole.class.unwrap_or(""), part) {
@@ -110,7 +110,7 @@ impl Walk {
         }
     }
 
-    /// Visits the layers of a model, `path` being the group that holds them.
+    /// Visits the layers of a model, which are in the group `path`.
     fn layers(&mut self, model: &Object<'_>, path: &str) -> Result<(), StoreError> {
         let mut groups = self.tree.members(path)?;
         groups.sort_by_cached_key(|group| (without_number(group).to_string(), number(group)));
@@ -119,8 +119,8 @@ impl Walk {
             if self.tree.kind(&path)? != Some(Kind::Group) {
                 continue;
             }
-            let beside = self.names.get(&path.replace(CONTAINERS[1], CONTAINERS[0])).cloned();
-            let own = self.name_of(&path)?.or(beside);
+            let from_config = self.names.get(&path.replace(CONTAINERS[1], CONTAINERS[0])).cloned();
+            let own = self.name_of(&path)?.or(from_config);
             let (layer, named) = (own.as_deref().unwrap_or(&group), own.is_some());
             let class = Some(without_number(&group));
             let depth = model.depth + 1;
@@ -174,14 +174,14 @@ impl Walk {
     }
 }
 
-/// The number that makes a group's name unique in its class: the first of a class has none.
+/// The number that makes the name of a group unique in its class: the first of a class has none.
 fn number(group: &str) -> u64 {
     let number = &group[without_number(group).len()..];
     number.strip_prefix('_').and_then(|number| number.parse().ok()).unwrap_or(0)
 }
 
-/// What parameter the variable at `position` is among those of these ranks, for the classes that a net can have. A class that
-/// is not known (a subclass, a layer in an attribute) is taken for the one whose variables have such ranks.
+/// The role of the variable at `position`, given the ranks of all variables of the layer, for the classes that a net can have.
+/// For an unknown class (a subclass, a layer in an attribute), the ranks alone decide.
 fn role(class: Option<&str>, position: &str, ranks: &[usize]) -> Role {
     let recurrent = [Role::Weight, Role::Other(RECURRENT_KERNEL.into()), Role::Bias];
     let separable = [Role::Other("depthwise_kernel".into()), Role::Other("pointwise_kernel".into()), Role::Bias];
@@ -189,7 +189,7 @@ fn role(class: Option<&str>, position: &str, ranks: &[usize]) -> Role {
     const NORM: &[Role] = &[Role::Gamma, Role::Beta, Role::RunningMean, Role::RunningVariance];
     let roles: &[Role] = match (class.unwrap_or(""), ranks) {
         ("batch_normalization", [_, _, _, _]) => NORM,
-        // With three, nothing tells gamma from beta.
+        // With three, gamma and beta are indistinguishable.
         ("batch_normalization", [_, _]) => &NORM[2..],
         ("batch_normalization", _) => &[],
         ("group_normalization" | "layer_normalization", [_, _]) => &NORM[..2],

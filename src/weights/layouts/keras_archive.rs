@@ -1,5 +1,5 @@
-//! `.keras`: a ZIP archive, or the folder that it unpacks to, with the weights in `model.weights.h5` and the model's
-//! description in `config.json`.
+//! `.keras`: a ZIP archive, or the folder that it unpacks to, with the weights in `model.weights.h5` and the configuration of
+//! the model in `config.json`.
 
 use std::fs::File;
 use std::io::{self, Read, Seek};
@@ -17,10 +17,10 @@ use crate::weights::store::{MAX_TENSOR_BYTES, Store, StoreError, unreadable};
 const WEIGHTS: &str = "model.weights.h5";
 const CONFIG: &str = "config.json";
 const METADATA: &str = "metadata.json";
-/// The most bytes of weights that are unpacked.
+/// The maximum size of the unpacked weights in bytes.
 const MAX_WEIGHTS: u64 = 16 * MAX_TENSOR_BYTES;
 
-/// The file of weights in a folder that is an unpacked `.keras` archive.
+/// The weights file in the folder of an unpacked `.keras` archive.
 pub(crate) fn weights_in(folder: &Path) -> Option<PathBuf> {
     Some(folder.join(WEIGHTS)).filter(|path| path.is_file())
 }
@@ -44,7 +44,7 @@ pub(crate) fn matches<R: Read + Seek>(archive: &ZipArchive<R>) -> bool {
     archive.index_for_name(WEIGHTS).is_some()
 }
 
-/// Opens an archive. Its weights are unpacked to a temporary file, which is deleted with the store.
+/// Opens an archive. The weights are unpacked to a temporary file, which is deleted when the store is dropped.
 pub(crate) fn open(path: &Path, mut archive: ZipArchive<File>) -> Result<Box<dyn Store>, StoreError> {
     let mut text = |name: &str| -> Result<Option<String>, StoreError> {
         let bytes = zip_file::member(&mut archive, path, name, MAX_TEXT_BYTES)?;
@@ -53,21 +53,21 @@ pub(crate) fn open(path: &Path, mut archive: ZipArchive<File>) -> Result<Box<dyn
     };
     let (config, metadata) = (text(CONFIG)?, text(METADATA)?);
     let mut member = archive.by_name(WEIGHTS).map_err(|error| zip_file::error(path, error))?;
-    let place = format!("{WEIGHTS} in {}", path.display());
+    let location = format!("{WEIGHTS} in {}", path.display());
     let (declared, stored) = (member.size(), member.compressed_size());
     if declared > MAX_WEIGHTS || declared > stored.saturating_mul(MAX_EXPANSION) {
-        let what = format!("it declares {declared} bytes and stores {stored}");
-        return Err(StoreError::TooLarge { place, what });
+        let what = format!("it declares {declared} bytes, but stores {stored}");
+        return Err(StoreError::TooLarge { location, what });
     }
     let mut copy = tempfile::NamedTempFile::new().map_err(|source| unreadable(&std::env::temp_dir(), source))?;
-    // The reader compares the checksum at the end.
+    // The reader verifies the checksum at the end.
     let copied = io::copy(&mut member.by_ref().take(declared + 1), copy.as_file_mut());
     let copied = copied.map_err(|error| match error.kind() {
         io::ErrorKind::StorageFull => unreadable(&std::env::temp_dir(), error),
-        _ => corrupt(&place, error.to_string()),
+        _ => corrupt(&location, error.to_string()),
     })?;
     if copied != declared {
-        return Err(corrupt(&place, format!("the archive declares {declared} bytes and it has others")));
+        return Err(corrupt(&location, format!("the archive declares {declared} bytes, but it has {copied}")));
     }
     open_weights(Tree::open_temporary(copy.into_temp_path(), path)?, path, config, metadata)
 }
@@ -82,21 +82,21 @@ fn open_weights(
         let found = tree.describe_root()?;
         return Err(StoreError::UnknownLayout { path: path.into(), found });
     }
-    let place = format!("{CONFIG} of {}", path.display());
+    let location = format!("{CONFIG} of {}", path.display());
     let metadata: Value = metadata.and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default();
-    let config = config.map(|text| Model::parse(&text, &place)).transpose()?;
+    let config = config.map(|text| Model::parse(&text, &location)).transpose()?;
     let names = config.as_ref().map(names_of_groups).unwrap_or_default();
-    let model = config.map(|config| Model::read(&config, metadata["keras_version"].as_str(), &place)).transpose()?;
+    let model = config.map(|config| Model::read(&config, metadata["keras_version"].as_str(), &location)).transpose()?;
     Ok(with_model(keras3::open_named(tree, names)?, model))
 }
 
 /// The text of a small member.
-fn read_text(from: impl Read, place: &str) -> Result<String, StoreError> {
+fn read_text(from: impl Read, location: &str) -> Result<String, StoreError> {
     let mut text = String::new();
     let most = MAX_TEXT_BYTES;
-    from.take(most + 1).read_to_string(&mut text).map_err(|error| corrupt(place, error.to_string()))?;
+    from.take(most + 1).read_to_string(&mut text).map_err(|error| corrupt(location, error.to_string()))?;
     match text.len() as u64 > most {
-        true => Err(StoreError::TooLarge { place: place.into(), what: format!("more than {most} bytes") }),
+        true => Err(StoreError::TooLarge { location: location.into(), what: format!("more than {most} bytes") }),
         false => Ok(text),
     }
 }
@@ -154,12 +154,12 @@ mod tests {
             assert!(open(&written(&folder, &good[..length]), None).is_err(), "{length}");
         }
         let bomb = archive(&[("model.weights.h5", &vec![0; 8 << 20])], CompressionMethod::Deflated);
-        assert!(matches!(error(&written(&folder, &bomb)), StoreError::Corrupt { .. }), "zeros, packed best");
+        assert!(matches!(error(&written(&folder, &bomb)), StoreError::Corrupt { .. }), "zeros, maximally compressed");
         let neupy = archive(&[("model.weights.h5", &fs::read(fixture(NEUPY)).unwrap())], CompressionMethod::Stored);
         assert!(matches!(error(&written(&folder, &neupy)), StoreError::UnknownLayout { .. }));
         let config = archive(&[("config.json", b"{"), ("model.weights.h5", &inner)], CompressionMethod::Stored);
         assert!(
-            matches!(error(&written(&folder, &config)), StoreError::Corrupt { place, .. } if place.contains("config.json"))
+            matches!(error(&written(&folder, &config)), StoreError::Corrupt { location, .. } if location.contains("config.json"))
         );
     }
 }

@@ -1,4 +1,4 @@
-//! The layouts of weights files, one file each.
+//! The layouts of weights files, one module each.
 
 pub(crate) mod hdf5_file;
 mod keras;

@@ -1,8 +1,8 @@
 //! NeuPy's layout (`storage.save`, versions 0.7 and 0.8).
 //!
 //! The root has the attributes `metadata`, `graph` and `layer_names`, each a JSON text; every layer has a group with
-//! `class_name`, `name` and `configs`, JSON too, and a dataset for each parameter. HDF5 lists groups in alphabetical
-//! order, so `layer_names` is the index. A name with `/` is a nested group.
+//! `class_name`, `name` and `configs`, also JSON, and a dataset for each parameter. HDF5 lists groups alphabetically, so
+//! `layer_names` defines the order. A name with `/` is a nested group.
 
 use std::collections::HashSet;
 
@@ -10,12 +10,12 @@ use super::hdf5_file::{Kind, Text, Tree, corrupt, too_many};
 use crate::request::Layout;
 use crate::weights::store::{Entry, MAX_ITEMS, Role, Store, StoreError};
 
-/// Whether the root says that NeuPy wrote the file: Keras has an array of strings where NeuPy has one JSON text.
+/// Whether NeuPy wrote the file: its `layer_names` is one JSON text, that of Keras an array of strings.
 pub(crate) fn matches(tree: &Tree) -> Result<bool, StoreError> {
     Ok(matches!(tree.text("/", "layer_names")?, Some(Text::One(_))))
 }
 
-/// Reads the index and checks every parameter that it leads to.
+/// Reads the index and checks every parameter in it.
 pub(crate) fn open(mut tree: Tree) -> Result<Box<dyn Store>, StoreError> {
     let index = "attribute 'layer_names' of /";
     let Some(Text::One(names)) = tree.text("/", "layer_names")? else {
@@ -31,10 +31,10 @@ pub(crate) fn open(mut tree: Tree) -> Result<Box<dyn Store>, StoreError> {
     for layer in &names {
         let group = format!("/{layer}");
         if !seen.insert(layer) {
-            return Err(corrupt(index, format!("it has '{layer}' twice")));
+            return Err(corrupt(index, format!("it lists '{layer}' twice")));
         }
         if tree.kind(&group)? != Some(Kind::Group) {
-            return Err(corrupt(&group, "layer_names has this layer and the file has no such group"));
+            return Err(corrupt(&group, "layer_names lists this layer, but the file has no such group"));
         }
         let class = class_name(&tree, &group)?;
         let mut parameters = Vec::new();
@@ -47,7 +47,7 @@ pub(crate) fn open(mut tree: Tree) -> Result<Box<dyn Store>, StoreError> {
                 parameters.push((Entry { layer, role, key, shape, number, class }, tensor));
             }
         }
-        // HDF5 lists a layer's bias before its weight.
+        // HDF5 lists the bias of a layer before its weight.
         parameters.sort_by(|(a, _), (b, _)| a.role.cmp(&b.role));
         found.append(&mut parameters);
     }

@@ -1,6 +1,6 @@
-//! Opening files of weights: the layout is found from a file's content, never from its name, and every tensor's declaration
-//! (type, size, where its bytes are) is checked before any of them is read, so that a hostile or damaged file cannot take
-//! memory, reach another file or panic.
+//! Opening weights files. The layout is detected from the content of a file, never from its name, and the declaration of every
+//! tensor (type, size, offset) is checked before any values are read, so that a malicious or damaged file can neither exhaust
+//! memory, nor refer to another file, nor cause a panic.
 
 use super::hdf5_file::Tree;
 use super::{keras, keras_archive, keras3, neupy, safetensors, sharded_safetensors, torch_archive, zip_file};
@@ -12,11 +12,11 @@ use std::io;
 use std::path::{Path, PathBuf};
 use zip::ZipArchive;
 
-/// Opens a file of weights; `layout` insists on one, otherwise the content tells.
+/// Opens a weights file. `layout` requires a layout; by default it is detected.
 ///
 /// # Errors
-/// [`StoreError`], with the path of the dataset that is at error where there is one. Nothing is read but the
-/// declarations; every one of them is checked.
+/// [`StoreError`], with the path of the dataset if one is to blame. Only declarations are read, and all of them are
+/// checked.
 pub fn open(path: &Path, layout: Option<Layout>) -> Result<Box<dyn Store>, StoreError> {
     let other = |asked, found: &str| StoreError::OtherLayout { path: path.into(), asked, found: found.into() };
     if keras_archive::weights_in(path).is_some() {
@@ -52,12 +52,12 @@ pub fn open(path: &Path, layout: Option<Layout>) -> Result<Box<dyn Store>, Store
     }
 }
 
-/// The file that holds the weights: of an unpacked `.keras` archive the one in its folder.
+/// The file that contains the weights: for an unpacked `.keras` archive, the one in its folder.
 pub fn file_of(path: &Path) -> PathBuf {
     keras_archive::weights_in(path).unwrap_or_else(|| path.into())
 }
 
-/// Opens a regular file and tells its length.
+/// Opens a regular file and returns its length too.
 fn open_regular(path: &Path) -> Result<(File, u64), StoreError> {
     let not_a_file = |what| StoreError::NotAFile { path: path.into(), what };
     crate::file::open_regular(path).map_err(|source| match source.kind() {

@@ -101,12 +101,12 @@ pub(crate) struct Pickle {
 }
 
 impl Pickle {
-    /// Reads a pickle; `place` is its name in errors.
+    /// Reads a pickle; `location` is its name in errors.
     ///
     /// # Errors
     /// A pickle that is damaged, builds more than [`MAX_VALUES`] values, or names a function or class other than [`Global`]'s.
-    pub fn read(bytes: &[u8], place: &str) -> Result<Pickle, StoreError> {
-        let mut machine = Machine { bytes, place, ..Machine::default() };
+    pub fn read(bytes: &[u8], location: &str) -> Result<Pickle, StoreError> {
+        let mut machine = Machine { bytes, location, ..Machine::default() };
         let root = machine.run()?;
         Ok(Pickle { root, dicts: machine.dicts })
     }
@@ -124,7 +124,7 @@ impl Pickle {
 #[derive(Default)]
 struct Machine<'a> {
     bytes: &'a [u8],
-    place: &'a str,
+    location: &'a str,
     stack: Vec<Value>,
     /// The heights of the stack at which marks were set.
     marks: Vec<usize>,
@@ -136,7 +136,7 @@ struct Machine<'a> {
 
 impl<'a> Machine<'a> {
     fn damaged(&self, what: impl Into<String>) -> StoreError {
-        corrupt(self.place, what.into())
+        corrupt(self.location, what.into())
     }
 
     fn take(&mut self, count: usize) -> Result<&'a [u8], StoreError> {
@@ -172,7 +172,7 @@ impl<'a> Machine<'a> {
         self.built += 1;
         if self.built > MAX_VALUES {
             let what = format!("its pickle builds more than {MAX_VALUES} values");
-            return Err(StoreError::TooLarge { place: self.place.into(), what });
+            return Err(StoreError::TooLarge { location: self.location.into(), what });
         }
         self.stack.push(value);
         Ok(())
@@ -214,7 +214,7 @@ impl<'a> Machine<'a> {
 
     fn global(&mut self, module: &str, name: &str) -> Result<(), StoreError> {
         let global = Global::named(module, name).ok_or_else(|| StoreError::Refused {
-            place: self.place.into(),
+            location: self.location.into(),
             what: format!(
                 "its pickle contains `{module}.{name}`, where only tensors, numbers, texts and containers of them are read; \
                  `torch.save(model.state_dict(), \"model.pth\")` writes such a file"

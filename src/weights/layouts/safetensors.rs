@@ -1,7 +1,7 @@
-//! safetensors: eight bytes with the length of a JSON header, the header, then the tensors' bytes, little-endian.
+//! safetensors: the length of a JSON header in eight bytes, the header, then the bytes of the tensors, little-endian.
 //!
-//! Each key of the header is a tensor's name with its `dtype`, `shape` and `data_offsets`, counted from the end of the
-//! header. A name such as `features.0.weight` is the layer `features.0` and the parameter `weight`.
+//! Each key of the header is the name of a tensor, each value its `dtype`, `shape` and `data_offsets`, from the end of the
+//! header. The name `features.0.weight` means the parameter `weight` of the layer `features.0`.
 
 use super::hdf5_file::corrupt;
 use super::safetensors_header::{Described, Header};
@@ -14,7 +14,7 @@ use std::fs::File;
 use std::io::Read;
 use std::path::Path;
 
-/// The format's own limit for the header.
+/// The limit of the format for the header.
 const MAX_HEADER_BYTES: u64 = 100 << 20;
 
 /// Opens a file of this length.
@@ -24,24 +24,24 @@ pub(crate) fn open(path: &Path, mut file: File, length: u64) -> Result<Box<dyn S
     Ok(Box::new(TensorFile::new(Layout::Safetensors, files, tensors, convention)))
 }
 
-/// Whose conventions a file follows, and why if that is not PyTorch.
+/// The framework whose conventions a file follows, and how it was determined if it is not PyTorch.
 pub(crate) type Convention = (Framework, Option<String>);
 
-/// Reads the header and checks that the tensors fill the rest of the file without gap or overlap.
+/// Reads the header and checks that the tensors fill the rest of the file without gaps or overlaps.
 pub(crate) fn read_header(path: &Path, file: &mut File, length: u64) -> Result<(Vec<Tensor>, Convention), StoreError> {
-    let place = path.display().to_string();
+    let location = path.display().to_string();
     let mut prefix = [0; 8];
     file.read_exact(&mut prefix).map_err(|source| unreadable(path, source))?;
     let size = u64::from_le_bytes(prefix);
     if size > MAX_HEADER_BYTES {
-        return Err(StoreError::TooLarge { place, what: format!("its header declares {size} bytes") });
+        return Err(StoreError::TooLarge { location, what: format!("its header declares {size} bytes") });
     }
     let mut header = Vec::new();
     file.by_ref().take(size).read_to_end(&mut header).map_err(|source| unreadable(path, source))?;
     let Header { tensors, format } =
-        serde_json::from_slice(&header).map_err(|error| corrupt(&place, format!("its JSON header: {error}")))?;
+        serde_json::from_slice(&header).map_err(|error| corrupt(&location, format!("its JSON header: {error}")))?;
     drop(header);
-    let convention = convention(&place, format.as_deref(), &tensors)?;
+    let convention = convention(&location, format.as_deref(), &tensors)?;
     let mut found = Vec::with_capacity(tensors.len());
     for (name, described) in tensors {
         found.push(Declared::read(&name, described)?);
@@ -52,45 +52,46 @@ pub(crate) fn read_header(path: &Path, file: &mut File, length: u64) -> Result<(
         if tensor.start != end {
             return Err(corrupt(
                 &tensor.name,
-                format!("its bytes start at {}, those before end at {end}", tensor.start),
+                format!("its bytes start at {}, but the preceding tensor ends at {end}", tensor.start),
             ));
         }
         end = tensor.end;
     }
     let data = 8 + size;
     if data.checked_add(end) != Some(length) {
-        let what = format!("its header declares {end} bytes of tensors, {} follow it", length.saturating_sub(data));
+        let what = format!("its header declares {end} bytes of tensors, but {} follow", length.saturating_sub(data));
         return Err(match data.saturating_add(end) > length {
-            true => StoreError::Truncated { place, what },
-            false => corrupt(&place, what),
+            true => StoreError::Truncated { location, what },
+            false => corrupt(&location, what),
         });
     }
     Ok((found.into_iter().map(|tensor| tensor.at(data)).collect(), convention))
 }
 
-/// Whose conventions a file follows: its metadata says so, else the names of its tensors.
-fn convention(place: &str, format: Option<&str>, tensors: &[(String, Described)]) -> Result<Convention, StoreError> {
+/// The framework whose conventions a file follows, by its metadata or else by the names of its tensors.
+fn convention(location: &str, format: Option<&str>, tensors: &[(String, Described)]) -> Result<Convention, StoreError> {
     let last = |name: &str| name.rsplit(['.', '/']).next().unwrap_or(name).to_string();
     let kernel = tensors.iter().map(|(name, _)| name).find(|name| last(name) == "kernel");
-    let says = |format: &str| Some(format!("its `format` is {format}: read with channels last, matrices (in, out)"));
+    let remark = |format: &str| Some(format!("its `format` is {format}: read as channels-last, matrices (in, out)"));
     match (format, kernel) {
-        (Some(format @ ("flax" | "jax")), _) => Ok((Framework::Flax, says(format))),
-        (Some(format @ ("tf" | "tensorflow" | "keras")), _) => Ok((Framework::Keras, says(format))),
+        (Some(format @ ("flax" | "jax")), _) => Ok((Framework::Flax, remark(format))),
+        (Some(format @ ("tf" | "tensorflow" | "keras")), _) => Ok((Framework::Keras, remark(format))),
         (Some(format @ ("mlx" | "pd" | "paddle")), _) => Err(StoreError::Refused {
-            place: place.into(),
+            location: location.into(),
             what: format!(
-                "its `format` is {format}, whose order of axes is not read; save it as PyTorch, TensorFlow or Flax would"
+                "its `format` is {format}, whose axis order netc does not support; save it in the format of PyTorch, TensorFlow or Flax"
             ),
         }),
         (Some("pt"), Some(kernel)) => Err(StoreError::Refused {
-            place: place.into(),
+            location: location.into(),
             what: format!(
-                "its `format` is pt, PyTorch's, and `{kernel}` has a name of Keras or Flax: whether a matrix is (out, in) or (in, out) \
-                 cannot be told; save it with the `format` of the framework whose order it has"
+                "its `format` is pt, PyTorch, but the name `{kernel}` is from Keras or Flax: whether matrices are (out, in) or (in, out) \
+                 is ambiguous; save it with the `format` of the framework whose axis order it has"
             ),
         }),
         (_, Some(kernel)) => {
-            let remark = format!("`{kernel}` has a name of Keras or Flax: read with channels last, matrices (in, out)");
+            let remark =
+                format!("the name `{kernel}` is from Keras or Flax: read as channels-last, matrices (in, out)");
             Ok((Framework::Keras, Some(remark)))
         }
         _ => Ok((Framework::PyTorch, None)),

@@ -1,5 +1,5 @@
-//! The header of a safetensors file, read into nothing but what is used of it: a header of many megabytes takes a few times
-//! its own size, where a tree of JSON values takes twenty.
+//! The header of a safetensors file. Only what is used is deserialised: a large header takes a few times its own size in memory,
+//! a tree of JSON values about twenty times.
 
 use serde::Deserialize;
 use serde::de::{Deserializer, Error, MapAccess, SeqAccess, Visitor};
@@ -7,24 +7,24 @@ use std::fmt;
 
 use crate::weights::store::MAX_ITEMS;
 
-/// Sides of a tensor at the most; a header that says more is refused while it is read.
+/// The maximum rank of a tensor; a header that exceeds it is refused while it is read.
 const MAX_SIDES: usize = 64;
 
 /// The tensors in the order of the header.
 pub(crate) struct Header {
     pub tensors: Vec<(String, Described)>,
-    /// The framework that its metadata name.
+    /// The framework in its metadata.
     pub format: Option<String>,
 }
 
-/// What is used of the metadata.
+/// The part of the metadata that is used.
 #[derive(Default, Deserialize)]
 #[serde(default)]
 struct Metadata {
     format: Option<String>,
 }
 
-/// What the header says of a tensor.
+/// The description of a tensor.
 #[derive(Default, Deserialize)]
 #[serde(default)]
 pub(crate) struct Described {
@@ -33,7 +33,7 @@ pub(crate) struct Described {
     pub data_offsets: Option<Numbers>,
 }
 
-/// A short list of whole numbers.
+/// A short list of integers.
 pub(crate) struct Numbers(pub Vec<u64>);
 
 impl<'de> Deserialize<'de> for Header {
@@ -72,7 +72,7 @@ impl<'de> Deserialize<'de> for Numbers {
             type Value = Numbers;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                write!(f, "a list of up to {MAX_SIDES} whole numbers")
+                write!(f, "a list of up to {MAX_SIDES} integers")
             }
 
             fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Numbers, A::Error> {
@@ -99,7 +99,7 @@ mod tests {
     }
 
     #[test]
-    fn only_what_is_used_is_kept_and_bounds_end_the_reading() {
+    fn only_used_fields_are_kept_and_limits_are_enforced() {
         let deep = format!("{}{}", "[".repeat(100), "]".repeat(100));
         let header =
             format!(r#"{{"__metadata__": {{"a": {deep}}}, "w": {{"dtype": "F32", "other": {deep}, "shape": [2]}}}}"#);
@@ -110,7 +110,7 @@ mod tests {
         assert!(described.data_offsets.is_none());
         for sides in ["[-1]", "[1.5]", "7", "[\"a\"]", &format!("[{}1]", "1,".repeat(MAX_SIDES))] {
             let error = read(&format!(r#"{{"w": {{"shape": {sides}}}}}"#)).err().expect(sides);
-            assert!(error.contains("64 whole numbers") || error.contains("u64"), "{sides:.20}: {error}");
+            assert!(error.contains("64 integers") || error.contains("u64"), "{sides:.20}: {error}");
         }
         let many: Vec<String> = (0..=MAX_ITEMS).map(|index| format!("\"{index}\":{{}}")).collect();
         let error = read(&format!("{{{}}}", many.join(","))).err().expect("too many");

@@ -34,10 +34,12 @@ pub(crate) struct Declared {
 impl Declared {
     pub fn read(name: &str, described: Described) -> Result<Declared, StoreError> {
         let declared_type = described.dtype.as_deref().unwrap_or("(none)");
-        let number = Number::named(declared_type)
-            .ok_or_else(|| StoreError::NonNumeric { place: name.into(), found: format!("the type {declared_type}") })?;
+        let number = Number::named(declared_type).ok_or_else(|| StoreError::NonNumeric {
+            location: name.into(),
+            found: format!("the type {declared_type}"),
+        })?;
         let list = |key: &str, list: Option<Numbers>| {
-            list.map(|list| list.0).ok_or_else(|| corrupt(name, format!("its '{key}' is not a list of whole numbers")))
+            list.map(|list| list.0).ok_or_else(|| corrupt(name, format!("its '{key}' is not a list of integers")))
         };
         let sides = list("shape", described.shape)?;
         let [start, end] = list("data_offsets", described.data_offsets)?[..] else {
@@ -46,11 +48,14 @@ impl Declared {
         let elements = sides.iter().try_fold(1u64, |product, side| product.checked_mul(*side));
         let bytes = elements.and_then(|elements| elements.checked_mul(number.bytes().max(4) as u64));
         let (Some(elements), Some(..=MAX_TENSOR_BYTES)) = (elements, bytes) else {
-            return Err(StoreError::TooLarge { place: name.into(), what: format!("its shape is {sides:?}") });
+            return Err(StoreError::TooLarge { location: name.into(), what: format!("its shape is {sides:?}") });
         };
         let bytes = elements * number.bytes() as u64;
         if end.checked_sub(start) != Some(bytes) {
-            return Err(corrupt(name, format!("its shape {sides:?} takes {bytes} bytes, its place is {start}..{end}")));
+            return Err(corrupt(
+                name,
+                format!("its shape {sides:?} takes {bytes} bytes, its offsets are {start}..{end}"),
+            ));
         }
         let shape = sides.iter().map(|side| *side as usize).collect();
         Ok(Declared { name: name.into(), number, shape, start, end })

@@ -23,25 +23,25 @@ struct Index {
 
 /// Opens the files of an index; none if the JSON is not an index.
 pub(crate) fn open(path: &Path, file: File) -> Result<Option<Box<dyn Store>>, StoreError> {
-    let place = path.display().to_string();
+    let location = path.display().to_string();
     let mut text = String::new();
     file.take(MAX_INDEX_BYTES).read_to_string(&mut text).map_err(|source| unreadable(path, source))?;
     let Ok(Index { mut weight_map }) = serde_json::from_str::<Index>(&text) else { return Ok(None) };
     drop(text);
     if weight_map.len() > MAX_ITEMS {
-        return Err(StoreError::TooLarge { place, what: format!("{} tensors", weight_map.len()) });
+        return Err(StoreError::TooLarge { location, what: format!("{} tensors", weight_map.len()) });
     }
     let mut names: Vec<String> = weight_map.values().cloned().collect();
     names.sort_unstable();
     names.dedup();
     if names.len() > MAX_SHARDS {
-        return Err(StoreError::TooLarge { place, what: format!("{} files", names.len()) });
+        return Err(StoreError::TooLarge { location, what: format!("{} files", names.len()) });
     }
     let (mut files, mut tensors, mut convention) = (Vec::new(), Vec::new(), None);
     for (index, name) in names.into_iter().enumerate() {
         if !matches!(Path::new(&name).components().collect::<Vec<_>>()[..], [Component::Normal(_)]) {
             let what = format!("`{name}` is not the name of a file beside it");
-            return Err(StoreError::Refused { place, what });
+            return Err(StoreError::Refused { location, what });
         }
         let shard = path.with_file_name(&name);
         let opened = crate::file::open_regular(&shard).map_err(|source| unreadable(&shard, source))?;
@@ -55,13 +55,13 @@ pub(crate) fn open(path: &Path, file: File) -> Result<Option<Box<dyn Store>>, St
             tensors.push(tensor);
         }
         if *convention.get_or_insert_with(|| found.clone()) != found {
-            return Err(StoreError::Refused { place, what: "its files are of different frameworks".into() });
+            return Err(StoreError::Refused { location, what: "its files are of different frameworks".into() });
         }
         files.push((shard, opened.0));
     }
     if let Some((name, file)) = weight_map.first_key_value() {
         return Err(corrupt(name, format!("the index says that `{file}` has it, which it does not")));
     }
-    let Some(convention) = convention else { return Err(corrupt(&place, "its `weight_map` is empty")) };
+    let Some(convention) = convention else { return Err(corrupt(&location, "its `weight_map` is empty")) };
     Ok(Some(Box::new(TensorFile::new(Layout::Safetensors, files, tensors, convention))))
 }

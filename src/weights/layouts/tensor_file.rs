@@ -132,7 +132,7 @@ impl TensorFile {
         file.seek(SeekFrom::Start(location.start + (first * size) as u64))
             .and_then(|_| file.read_exact(&mut bytes))
             .map_err(|source| unreadable(path, source))?;
-        let integers = || StoreError::NonNumeric { place: entry.key.clone(), found: entry.number.to_string() };
+        let integers = || StoreError::NonNumeric { location: entry.key.clone(), found: entry.number.to_string() };
         entry.number.convert(&bytes).ok_or_else(integers)
     }
 }
@@ -181,7 +181,7 @@ impl Store for TensorFile {
         };
         let count = row_count(&entry.shape);
         if rows.end > count {
-            return Err(StoreError::NoSuchRows { place: entry.key.clone(), end: rows.end, rows: count });
+            return Err(StoreError::NoSuchRows { location: entry.key.clone(), end: rows.end, rows: count });
         }
         if rows.is_empty() || entry.elements() == 0 {
             return Ok(Vec::new());

@@ -35,16 +35,16 @@ fn root<R: Read + Seek>(archive: &ZipArchive<R>) -> Option<String> {
 
 /// Opens an archive.
 pub(crate) fn open(path: &Path, mut archive: ZipArchive<File>) -> Result<Box<dyn Store>, StoreError> {
-    let place = path.display().to_string();
+    let location = path.display().to_string();
     let root = root(&archive).unwrap_or_default();
     let order = zip_file::member(&mut archive, path, &format!("{root}byteorder"), 16)?;
     if order.is_some_and(|order| order.trim_ascii() != b"little") {
-        return Err(StoreError::Refused { place, what: "its numbers are big-endian".into() });
+        return Err(StoreError::Refused { location, what: "its numbers are big-endian".into() });
     }
     let bytes = zip_file::member(&mut archive, path, &format!("{root}data.pkl"), MAX_PICKLE_BYTES)?.unwrap_or_default();
-    let pickle = Pickle::read(&bytes, &place)?;
+    let pickle = Pickle::read(&bytes, &location)?;
     drop(bytes);
-    let state = state_dict(&pickle, &place)?;
+    let state = state_dict(&pickle, &location)?;
     let (prefix, remark) = match state.iter().all(|(name, _)| name.starts_with(DATA_PARALLEL)) {
         true => (DATA_PARALLEL, Some(format!("names without `{DATA_PARALLEL}`, which DataParallel put before each"))),
         false => ("", None),
@@ -75,7 +75,7 @@ pub(crate) fn open(path: &Path, mut archive: ZipArchive<File>) -> Result<Box<dyn
 }
 
 /// The tensors of the state dict: those of the dictionary that was saved, else of the entry of a checkpoint.
-fn state_dict<'p>(pickle: &'p Pickle, place: &str) -> Result<Vec<(&'p str, &'p pickle::Tensor)>, StoreError> {
+fn state_dict<'p>(pickle: &'p Pickle, location: &str) -> Result<Vec<(&'p str, &'p pickle::Tensor)>, StoreError> {
     let tensors = |value: &'p Value| -> Vec<(&'p str, &'p pickle::Tensor)> {
         let tensor = |(name, value)| match value {
             &Value::Tensor(ref tensor) => Some((name, &**tensor)),
@@ -95,7 +95,7 @@ fn state_dict<'p>(pickle: &'p Pickle, place: &str) -> Result<Vec<(&'p str, &'p p
             _ => format!("none of its entries is a state dict; it has {}", keys.join(", ")),
         };
         StoreError::Refused {
-            place: place.into(),
+            location: location.into(),
             what: format!("{what}: `torch.save(model.state_dict(), …)` writes one"),
         }
     })
@@ -123,7 +123,7 @@ fn storage_start(
     let bytes = (storage.elements as u64).checked_mul(storage.number.bytes() as u64);
     let Some(bytes) = bytes.filter(|bytes| *bytes <= 4 * MAX_TENSOR_BYTES) else {
         let what = format!("its storage declares {} values", storage.elements);
-        return Err(StoreError::TooLarge { place: tensor.into(), what });
+        return Err(StoreError::TooLarge { location: tensor.into(), what });
     };
     let member = archive.by_name(&name).map_err(|error| match error {
         ZipError::FileNotFound => corrupt(tensor, format!("the archive has no member `{name}`")),
@@ -131,7 +131,7 @@ fn storage_start(
     })?;
     if member.compression() != CompressionMethod::Stored {
         return Err(StoreError::Refused {
-            place: tensor.into(),
+            location: tensor.into(),
             what: format!(
                 "`{name}` is compressed: unpack the archive and pack it without compression, or save it anew"
             ),

@@ -1,19 +1,19 @@
-//! PyTorch's `nn.LSTM` and `nn.GRU`: `weight_ih_l0`, `weight_hh_l0`, `bias_ih_l0`, `bias_hh_l0`, with `_l1` and
-//! so on for layers that follow and `_reverse` for the other direction; their cells have the names without `_l0`.
+//! PyTorch's `nn.LSTM` and `nn.GRU`: `weight_ih_l0`, `weight_hh_l0`, `bias_ih_l0`, `bias_hh_l0`, with `_l1` etc.
+//! for further layers and `_reverse` for the reverse direction; cells (`nn.LSTMCell`) have the names without `_l0`.
 //!
-//! The gates of an LSTM have NeuPy's order (input, forget, cell, output), those of a GRU are put into it by its transform.
-//! Matrices are (out, in). There are two biases: an LSTM's are added, a GRU's become two rows, as Keras has them. Several
-//! layers of one module are `NAME/l0`, `NAME/l1`; both directions `NAME/forward`, `NAME/backward`.
+//! The gates of an LSTM are in NeuPy's order (input, forget, cell, output); those of a GRU are reordered by its transform.
+//! Matrices are (out, in). There are two biases: those of an LSTM are added, those of a GRU become two rows, as in Keras. The
+//! layers of a stacked module are `NAME/l0`, `NAME/l1`; the two directions are `NAME/forward`, `NAME/backward`.
 
 use super::tensor_file::{Source, Tensor};
 use crate::weights::store::{Entry, Role};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// What entries say that they are of.
+/// The classes of entries.
 pub(crate) const LSTM: &str = "LSTM";
 pub(crate) const GRU: &str = "GRU";
 
-/// Takes the tensors of LSTMs and GRUs out of `found` and returns them as the entries that layers take.
+/// Removes the tensors of LSTMs and GRUs from `found` and returns them as the entries of netc's layers.
 pub(crate) fn joined(found: &mut Vec<Tensor>) -> Vec<(Entry, Source)> {
     // By module, layer and direction.
     let mut cells: BTreeMap<(String, usize, bool), BTreeMap<&str, usize>> = BTreeMap::new();
@@ -33,7 +33,7 @@ pub(crate) fn joined(found: &mut Vec<Tensor>) -> Vec<(Entry, Source)> {
             (Some(&input), Some(&hidden)) => same(input, hidden) && *shape(input) == [a],
             _ => false,
         };
-        // By its gates; a plain recurrent layer has one.
+        // By the number of gates; a plain RNN has one.
         let classes = [(4, LSTM), (3, GRU)];
         let class = classes.into_iter().find(|(gates, _)| Some(a) == units.checked_mul(*gates))?.1;
         (a == b && biases).then_some(class)

@@ -12,9 +12,10 @@ use zip::result::ZipError;
 pub(crate) fn open(path: &Path, file: File) -> Result<ZipArchive<File>, StoreError> {
     let archive = ZipArchive::new(file).map_err(|cause| error(path, cause))?;
     match archive.len() > MAX_ITEMS {
-        true => {
-            Err(StoreError::TooLarge { place: path.display().to_string(), what: format!("{} members", archive.len()) })
-        }
+        true => Err(StoreError::TooLarge {
+            location: path.display().to_string(),
+            what: format!("{} members", archive.len()),
+        }),
         false => Ok(archive),
     }
 }
@@ -26,16 +27,16 @@ pub(crate) fn member(
     name: &str,
     most: u64,
 ) -> Result<Option<Vec<u8>>, StoreError> {
-    let place = format!("{name} in {}", path.display());
+    let location = format!("{name} in {}", path.display());
     let member = match archive.by_name(name) {
         Ok(member) => member,
         Err(ZipError::FileNotFound) => return Ok(None),
         Err(cause) => return Err(error(path, cause)),
     };
     let mut bytes = Vec::new();
-    member.take(most + 1).read_to_end(&mut bytes).map_err(|cause| corrupt(&place, cause.to_string()))?;
+    member.take(most + 1).read_to_end(&mut bytes).map_err(|cause| corrupt(&location, cause.to_string()))?;
     match bytes.len() as u64 > most {
-        true => Err(StoreError::TooLarge { place, what: format!("more than {most} bytes") }),
+        true => Err(StoreError::TooLarge { location, what: format!("more than {most} bytes") }),
         false => Ok(Some(bytes)),
     }
 }

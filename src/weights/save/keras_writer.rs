@@ -1,4 +1,4 @@
-//! Writes Keras' weights-only layout (`.h5`), which `load_weights` of Keras 2 and 3 reads; `keras.rs` describes it.
+//! Writes the weights-only layout of Keras (`.h5`), which `load_weights` of Keras 2 and 3 reads; `keras.rs` describes it.
 
 use std::path::Path;
 
@@ -7,12 +7,12 @@ use crate::h5::{Backend, Hdf5Error, Value, Writer};
 use crate::weights::bind::convert::RECURRENT_KERNEL;
 use crate::weights::store::{Role, StoreError};
 
-/// Writes the layers, which are in the model's order, to `path`. Parameters have NeuPy's names and become Keras'
-/// (`weight` is written as `kernel`), but for a batch normalisation's `running_inv_std`: Keras stores the variance,
-/// which the caller gives as `running_variance`.
+/// Writes the layers, which are in the order of the model, to `path`. NeuPy's names of parameters are translated to those of
+/// Keras (`weight` to `kernel`), except `running_inv_std` of a batch normalisation: Keras stores the variance, which the caller
+/// passes as `running_variance`.
 ///
 /// # Errors
-/// [`StoreError::Unwritable`]; the file that was at `path` is then untouched.
+/// [`StoreError::Unwritable`]; an existing file at `path` is then unchanged.
 pub fn save(path: &Path, layers: &[SavedLayer<'_>]) -> Result<(), StoreError> {
     save_by(Backend::DEFAULT, path, layers)
 }
@@ -28,16 +28,16 @@ pub(crate) fn save_by(backend: Backend, path: &Path, layers: &[SavedLayer<'_>]) 
         let mut weights: Vec<_> = layer
             .parameters
             .iter()
-            .map(|parameter| (Role::from_neupy(&parameter.name), place(layer, parameter), parameter))
+            .map(|parameter| (Role::from_neupy(&parameter.name), dataset_path(layer, parameter), parameter))
             .collect();
-        // Keras loads by this order.
+        // Keras loads in this order.
         weights.sort_by(|(a, ..), (b, ..)| a.cmp(b));
         named.push((layer, weights));
     }
     replace(backend, path, |file| {
         let names: Vec<&str> = named.iter().map(|(layer, _)| layer.name.as_str()).collect();
         put_list(file, "/", "layer_names", &names)?;
-        // Without these two Keras takes the file for Keras 1's and converts it.
+        // Without these two, Keras assumes Keras 1 and converts the weights.
         file.attribute("/", "backend", Value::Ascii("tensorflow"))?;
         file.attribute("/", "keras_version", Value::Ascii("2.15.0"))?;
         for (layer, weights) in &named {
@@ -52,19 +52,19 @@ pub(crate) fn save_by(backend: Backend, path: &Path, layers: &[SavedLayer<'_>]) 
     })
 }
 
-/// The place of the first layer that Keras' layout cannot hold, and why.
+/// The index of the first layer that cannot be stored in Keras' layout, and why.
 pub fn name_error(layers: &[SavedLayer<'_>]) -> Option<(usize, String)> {
     for (at, layer) in layers.iter().enumerate() {
         let roles = layer.parameters.iter().map(|parameter| Role::from_neupy(&parameter.name));
         if let Some(role) = roles.into_iter().find(|role| keras_name(role, &layer.class).is_none()) {
-            return Some((at, format!("'{role}' of layer '{}' has no place in Keras' layout", layer.name)));
+            return Some((at, format!("'{role}' of layer '{}' does not exist in Keras' layout", layer.name)));
         }
     }
-    path_error(layers, |layer, parameter| format!("{}/{}", layer.name, place(layer, parameter)))
+    path_error(layers, |layer, parameter| format!("{}/{}", layer.name, dataset_path(layer, parameter)))
 }
 
-/// Where a parameter stands in its layer's group.
-fn place(layer: &SavedLayer<'_>, parameter: &SavedParameter<'_>) -> String {
+/// The path of a parameter in the group of its layer.
+fn dataset_path(layer: &SavedLayer<'_>, parameter: &SavedParameter<'_>) -> String {
     let role = Role::from_neupy(&parameter.name);
     format!("{}/{}:0", layer.name, keras_name(&role, &layer.class).unwrap_or(&parameter.name))
 }
@@ -83,7 +83,7 @@ fn keras_name<'a>(role: &'a Role, class: &str) -> Option<&'a str> {
     }
 }
 
-/// The most names in one attribute: its header holds 16 bytes for each and has less than 64 KB.
+/// The maximum number of names in an attribute: each takes 16 bytes of its header, which is limited to 64 KB.
 const MAX_NAMES: usize = 4000;
 
 /// A list of names; a long one is split as Keras does.

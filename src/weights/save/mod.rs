@@ -1,4 +1,4 @@
-//! Weights files to write.
+//! Writing weights files.
 
 pub mod keras_writer;
 pub mod neupy_writer;

@@ -11,10 +11,10 @@ use crate::h5::{self, Backend, Hdf5Error, Value as Written, Writer};
 use crate::source::plain;
 use crate::weights::store::StoreError;
 
-/// The attribute of a file that says that netc has written it, and which version.
+/// The attribute that marks files written by netc, with the version.
 const MARK: &str = "netc";
 
-/// Whether netc has written the weights at `path`.
+/// Whether netc wrote the weights at `path`.
 pub fn is_ours(path: &Path) -> bool {
     h5::File::open(path).and_then(|file| file.attribute("/", MARK)).is_ok_and(|mark| mark.is_some())
 }
@@ -35,9 +35,9 @@ pub struct SavedParameter<'a> {
 /// A layer to write; a layer without parameters too.
 #[derive(Clone, Debug)]
 pub struct SavedLayer<'a> {
-    /// The layer's name; with `/` it becomes a nested group.
+    /// The name of the layer; with `/` it becomes a nested group.
     pub name: String,
-    /// NeuPy's class: `Convolution`, `Linear`, `Relu`.
+    /// The NeuPy class: `Convolution`, `Linear`, `Relu`.
     pub class: String,
     /// The constructor's options, except those that are parameters.
     pub configs: Value,
@@ -46,11 +46,11 @@ pub struct SavedLayer<'a> {
     pub parameters: Vec<SavedParameter<'a>>,
 }
 
-/// Writes the layers, which are in topological order, to `path`. `created` is the date that the metadata state
-/// (NeuPy writes `Tue, 24 Nov 2026 03:55:11 GMT`): the same layers and date give the same bytes.
+/// Writes the layers, which are in topological order, to `path`. `created` is the date in the metadata
+/// (NeuPy writes `Tue, 24 Nov 2026 03:55:11 GMT`); the same layers and date result in the same bytes.
 ///
 /// # Errors
-/// [`StoreError::Unwritable`]; the file that was at `path` is then untouched.
+/// [`StoreError::Unwritable`]; an existing file at `path` is then unchanged.
 pub fn save(path: &Path, layers: &[SavedLayer<'_>], created: &str) -> Result<(), StoreError> {
     save_by(Backend::DEFAULT, path, layers, created)
 }
@@ -87,7 +87,7 @@ pub(crate) fn save_by(
     })
 }
 
-/// What neither layout can hold: layers and parameters without a usable name or twice, shapes that are not the data's.
+/// Checks that the shape of each parameter matches its data.
 pub(crate) fn check(path: &Path, layers: &[SavedLayer<'_>]) -> Result<(), StoreError> {
     let fail = |what: String| Err(StoreError::Unwritable { path: path.into(), what });
     for layer in layers {
@@ -95,7 +95,7 @@ pub(crate) fn check(path: &Path, layers: &[SavedLayer<'_>]) -> Result<(), StoreE
             if shape.iter().product::<usize>() != data.len() {
                 let numbers = data.len();
                 return fail(format!(
-                    "'{name}' of layer '{}' has the shape {shape:?} and {numbers} numbers",
+                    "'{name}' of layer '{}' has the shape {shape:?} but {numbers} values",
                     layer.name
                 ));
             }
@@ -104,15 +104,15 @@ pub(crate) fn check(path: &Path, layers: &[SavedLayer<'_>]) -> Result<(), StoreE
     Ok(())
 }
 
-/// The place of the first layer whose names this layout cannot hold, and why.
+/// The index of the first layer whose names cannot be stored in this layout, and why.
 pub fn name_error(layers: &[SavedLayer<'_>]) -> Option<(usize, String)> {
     path_error(layers, |layer, parameter| format!("{}/{}", layer.name, parameter.name))
 }
 
-/// The place of the first layer whose names HDF5 cannot hold, and why; `place` is where a parameter's dataset stands.
+/// The index of the first layer whose names cannot be stored in HDF5, and why; `dataset_path` returns the path of a parameter.
 pub(crate) fn path_error(
     layers: &[SavedLayer<'_>],
-    place: impl Fn(&SavedLayer<'_>, &SavedParameter<'_>) -> String,
+    dataset_path: impl Fn(&SavedLayer<'_>, &SavedParameter<'_>) -> String,
 ) -> Option<(usize, String)> {
     let usable = |name: &str| {
         !name.contains('\0') && name.split('/').all(|part| !part.is_empty() && part != "." && part != "..")
@@ -125,7 +125,7 @@ pub(crate) fn path_error(
         if !names.insert(&layer.name) {
             return Some((at, format!("two layers are called '{}'", layer.name)));
         }
-        groups.extend(ways(&layer.name).map(str::to_string));
+        groups.extend(with_parents(&layer.name).map(str::to_string));
         let mut parameters = HashSet::new();
         for parameter in &layer.parameters {
             let name = &parameter.name;
@@ -133,17 +133,19 @@ pub(crate) fn path_error(
                 let what = format!("layer '{}' cannot have a parameter '{}'", layer.name, name.escape_debug());
                 return Some((at, what));
             }
-            let dataset = place(layer, parameter);
-            groups.extend(dataset.rsplit_once('/').into_iter().flat_map(|(group, _)| ways(group)).map(str::to_string));
+            let dataset = dataset_path(layer, parameter);
+            groups.extend(
+                dataset.rsplit_once('/').into_iter().flat_map(|(group, _)| with_parents(group)).map(str::to_string),
+            );
             datasets.push((at, dataset));
         }
     }
     let (at, clash) = datasets.into_iter().find(|(_, dataset)| groups.contains(dataset))?;
-    Some((at, format!("'{clash}' would be a parameter of layer '{}' and a layer of its own", layers[at].name)))
+    Some((at, format!("'{clash}' would be both a parameter of layer '{}' and a layer", layers[at].name)))
 }
 
-/// A path and all groups on the way to it.
-fn ways(path: &str) -> impl Iterator<Item = &str> {
+/// A path and all its parent groups.
+fn with_parents(path: &str) -> impl Iterator<Item = &str> {
     path.match_indices('/').map(|(at, _)| &path[..at]).chain([path])
 }
 
@@ -151,8 +153,8 @@ fn put_json(file: &mut dyn Writer, path: &str, name: &str, value: &Value) -> Res
     file.attribute(path, name, Written::Text(&value.to_string()))
 }
 
-/// Fills a new HDF5 file beside `path`, brings it to the disk and puts it in the place of `path` in one step. Whatever
-/// fails leaves `path` as it was and nothing beside it.
+/// Fills a new HDF5 file next to `path`, syncs it to disk and atomically replaces `path` with it. On failure, `path` is
+/// unchanged and the new file is removed.
 pub(crate) fn replace(
     backend: Backend,
     path: &Path,
@@ -181,7 +183,7 @@ mod tests {
     use crate::weights::save::keras_writer;
     use crate::weights::store_tests::{folder, written};
 
-    /// Layers with every kind of parameter, two of them with nested names.
+    /// Layers with every kind of parameter, one of them with a nested name.
     fn layers<'a>(weight: &'a [f32], channels: &'a [f32]) -> Vec<SavedLayer<'a>> {
         let layer = |name: &str, class: &str, successors: &[&str], parameters: Vec<SavedParameter<'a>>| SavedLayer {
             name: name.into(),
@@ -257,7 +259,7 @@ mod tests {
     }
 
     #[test]
-    fn the_same_layers_give_the_same_bytes() {
+    fn writing_is_deterministic() {
         let folder = folder();
         for backend in Backend::ALL {
             let saved = |name: &str| {
@@ -276,7 +278,7 @@ mod tests {
         let mut bad = layers(&WEIGHT, &CHANNELS);
         bad[2].parameters[0].shape = vec![3];
         assert!(matches!(save(&path, &bad, "now"), Err(StoreError::Unwritable { .. })));
-        // Found only while writing: the group and the dataset have one name.
+        // A group and a dataset with the same path.
         let mut bad = layers(&WEIGHT, &CHANNELS);
         bad[0].name = "fire/a/weight".into();
         for backend in Backend::ALL {
@@ -284,7 +286,7 @@ mod tests {
         }
         let mut bad = layers(&WEIGHT, &CHANNELS);
         bad[2].parameters[1].name = "running_inv_std".into();
-        assert!(keras_writer::save(&path, &bad).unwrap_err().to_string().contains("no place in Keras"));
+        assert!(keras_writer::save(&path, &bad).unwrap_err().to_string().contains("does not exist in Keras"));
         for name in ["", "a//b", "../a", "a\0b", "in"] {
             let mut bad = layers(&WEIGHT, &CHANNELS);
             bad[3].name = name.into();

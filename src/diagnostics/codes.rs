@@ -286,6 +286,9 @@ codes! {
     KerasOrder = "W1013", "Keras may swap layers of branches",
         "`load_weights` of Keras goes by the order of the layers, not by their names, and it orders them by their depth in its own model. Layers of one shape in different branches may change places without a word where that model has a layer more or less in a branch. `by_name=True` goes by the names, which are those of the spec.",
         "$ netc train two.net --layout keras   # two branches with layers of one shape";
+    NoEffect = "W1014", "an activation without effect",
+        "What the activation before it gives stays as it is: `Relu` after `Relu` or after `Exp`, `Clip(0, 1)` after `Sigmoid`. One of the two is likely meant to be another function, or to stand elsewhere.",
+        "Input(20) >> Relu(8) >> Relu >> Softmax(2)";
 }
 
 impl Code {

@@ -85,7 +85,12 @@ pub(crate) fn find_role(
     let mut roles = vec![wanted.clone()];
     match wanted {
         // PyTorch calls a normalisation's scale and shift weight and bias.
-        Role::Gamma if layout == Layout::Safetensors => roles.push(Role::Weight),
+        Role::Gamma if layout == Layout::Safetensors => {
+            roles.push(Role::Weight);
+            // A learnt scale is torchvision's `layer_scale`, and `layer_scale_parameter` in Transformers.
+            let scales = ["layer_scale", "layer_scale_parameter"].map(|name| Role::Other(name.into()));
+            roles.extend(scales.into_iter().filter(|_| facts.kind == "Scale"));
+        }
         Role::Beta if layout == Layout::Safetensors => roles.push(Role::Bias),
         // So it does with a parametric rectifier's slopes.
         Role::Alpha if layout == Layout::Safetensors && facts.single => roles.push(Role::Weight),
@@ -129,9 +134,9 @@ fn stored(store: &dyn Store, at: usize, wanted: &Shape, facts: LayerFacts) -> Re
         return fit_gates(store, at, wanted, order).map(Some);
     }
     let found = &entry.shape[..];
+    let sides = |shape: &[usize]| -> Vec<usize> { shape.iter().copied().filter(|&side| side != 1).collect() };
     if role == "alpha" {
         // Keras keeps the axes that share a slope, PyTorch has one for all channels by default.
-        let sides = |shape: &[usize]| -> Vec<usize> { shape.iter().copied().filter(|&side| side != 1).collect() };
         return match entry.elements() {
             1 => Ok(Some(Step::Repeat)),
             _ if sides(found) == sides(shape) => Ok(None),
@@ -169,7 +174,9 @@ fn stored(store: &dyn Store, at: usize, wanted: &Shape, facts: LayerFacts) -> Re
         }
         _ => false,
     };
-    if found != shape && bare(found) != bare(shape) && !depthwise {
+    // A value per channel is one, wherever the axes of one element are: torchvision stores a layer scale as (channels, 1, 1).
+    let vector = kind == ParameterKind::Vector && sides(found) == sides(shape);
+    if found != shape && bare(found) != bare(shape) && !depthwise && !vector {
         return Err(format!("the net needs {shape:?}, the file has {found:?}"));
     }
     Ok(match (role, &entry.role) {

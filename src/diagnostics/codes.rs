@@ -286,6 +286,9 @@ codes! {
     KerasOrder = "W1013", "Keras may swap layers of different branches",
         "`load_weights` of Keras matches layers by their order, not by their names, and orders them by their depth in the Keras model. Layers of the same shape in different branches may be swapped silently if that model has a layer more or less in a branch. `by_name=True` matches by name; the names are those of the spec.",
         "$ netc train two.net --layout keras   # two branches with layers of the same shape";
+    NoEffect = "W1014", "an activation without effect",
+        "The activation leaves the output of the one before it unchanged: `Relu` after `Relu` or `Exp`, `Clip(0, 1)` after `Sigmoid`. One of the two is probably meant to be another function, or to be elsewhere.",
+        "Input(20) >> Relu(8) >> Relu >> Softmax(2)";
 }
 
 impl Code {

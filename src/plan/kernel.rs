@@ -12,8 +12,9 @@ use super::steps::gradient::merge_gradient::{
     BroadcastGradientStep, GateGradientStep, GatedAverageGradientStep, MergeGradientStep,
 };
 use super::steps::gradient::norm_gradient::{
-    BatchNormGradientStep, BatchNormStep, BatchStatisticsStep, FixedNormGradientStep, GroupNormGradientStep,
-    GroupScaleGradientStep, GroupSumsStep, LocalResponseGradientStep, RunningStatsStep, ScaleGradientStep,
+    BatchNormGradientStep, BatchNormStep, BatchStatisticsStep, ChannelProductStep, FixedNormGradientStep,
+    GroupNormGradientStep, GroupScaleGradientStep, GroupSumsStep, LocalResponseGradientStep, RunningStatsStep,
+    ScaleGradientStep,
 };
 use super::steps::gradient::pointwise_gradient::{
     ActivationGradientStep, NormalizeGradientStep, PReluGradientStep, PReluSlopeStep, ScatterSliceStep,
@@ -25,6 +26,7 @@ use super::steps::gradient::pool_gradient::{
 use super::steps::gradient::recurrent_gradient::{
     RecurrentGatesStep, RecurrentGradientStep, RecurrentInputGradientStep,
 };
+use super::steps::gradient::reduce_gradient::{ReduceGradientStep, SoftmaxAlongGradientStep};
 use super::steps::merge::{BroadcastStep, GatedAverageStep, MergeStep};
 use super::steps::movement::{CopyStep, TransposeStep};
 use super::steps::norm::{GroupNormStep, LocalResponseStep, NormStep, NormalizeStep};
@@ -32,6 +34,7 @@ use super::steps::pointwise::{ActivationStep, SoftmaxStep};
 use super::steps::pool::{GlobalPoolStep, PoolStep};
 use super::steps::prelu::PReluStep;
 use super::steps::recurrent::{GruStep, LstmStep};
+use super::steps::reduce::{ReduceStep, SoftmaxAlongStep};
 use super::steps::resize::{UpscaleStep, ZeroPadStep};
 use super::steps::training::dropout::NoiseStep;
 use super::steps::training::update::{GradientNormStep, LossGradientStep, LossStep, UpdateStep};
@@ -106,8 +109,10 @@ kernels! {
     Dense(DenseStep),
     Pool(PoolStep),
     GlobalPool(GlobalPoolStep),
+    Reduce(ReduceStep),
     Activation(ActivationStep),
     Softmax(SoftmaxStep),
+    SoftmaxAlong(SoftmaxAlongStep),
     Norm(NormStep),
     LocalResponse(LocalResponseStep),
     Merge(MergeStep),
@@ -131,6 +136,7 @@ kernels! {
     Noise(NoiseStep),
     ActivationGradient(ActivationGradientStep),
     SoftmaxGradient(SoftmaxGradientStep),
+    SoftmaxAlongGradient(SoftmaxAlongGradientStep),
     PReluGradient(PReluGradientStep),
     PReluSlope(PReluSlopeStep),
     NormalizeGradient(NormalizeGradientStep),
@@ -143,6 +149,7 @@ kernels! {
     EmbeddingGradient(EmbeddingGradientStep),
     PoolGradient(PoolGradientStep),
     GlobalPoolGradient(GlobalPoolGradientStep),
+    ReduceGradient(ReduceGradientStep),
     UpscaleGradient(UpscaleGradientStep),
     ZeroPadGradient(ZeroPadGradientStep),
     MergeGradient(MergeGradientStep),
@@ -153,6 +160,7 @@ kernels! {
     RunningStats(RunningStatsStep),
     BatchNorm(BatchNormStep),
     ScaleGradient(ScaleGradientStep),
+    ChannelProduct(ChannelProductStep),
     BatchNormGradient(BatchNormGradientStep),
     FixedNormGradient(FixedNormGradientStep),
     GroupSums(GroupSumsStep),

@@ -58,6 +58,17 @@ impl AxisRule {
                     AS_IMAGE,
                 ),
             },
+            AxisRule::Reduce => match (&orders[0], inputs[0]) {
+                (order, of) if order.agrees(&Order::Same, of) => Ok(Order::Same),
+                (order, of) if of.sizes.len() > 1 && order.agrees(&Order::ChannelsFirst, of) => {
+                    Ok(if output.sizes.len() > 1 { Order::ChannelsFirst } else { Order::Same })
+                }
+                (_, of) if of.sizes.len() == 1 => Ok(Order::Same),
+                (_, of) => other(
+                    format!("reduces an axis of {of}, whose values are in another order in the file's framework"),
+                    AS_IMAGE,
+                ),
+            },
             AxisRule::Features => Ok(wanted.cloned().unwrap_or(Order::Same)),
             AxisRule::Sequence => match orders.iter().zip(inputs).all(|(order, of)| order.agrees(&Order::Same, of)) {
                 true => Ok(Order::Same),

@@ -22,6 +22,8 @@ pub enum AxisRule {
     Reshape,
     /// Output axis i is input axis `order[i]`, both without the batch.
     Transpose(Vec<usize>),
+    /// A reduction along axes that both frameworks name alike. The remaining axes keep their order.
+    Reduce,
     /// A range of channels or features.
     Slice { from: usize, to: usize },
     /// A concatenation along an axis, counted without the batch.

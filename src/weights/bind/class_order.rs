@@ -179,6 +179,7 @@ fn keras_class(kind: &str) -> &'static str {
         "LSTM" => "lstm",
         "GRU" => "gru",
         "PRelu" => "p_re_lu",
+        "Scale" => "layer_scale",
         _ => "dense",
     }
 }

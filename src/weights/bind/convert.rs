@@ -86,7 +86,12 @@ pub(crate) fn find_role(
     let mut roles = vec![expected.clone()];
     match expected {
         // PyTorch calls the scale and shift of a normalisation weight and bias,
-        Role::Gamma if layout.has_torch_names() => roles.push(Role::Weight),
+        Role::Gamma if layout.has_torch_names() => {
+            roles.push(Role::Weight);
+            // torchvision calls a learnt scale `layer_scale`, Transformers `layer_scale_parameter`.
+            let scales = ["layer_scale", "layer_scale_parameter"].map(|name| Role::Other(name.into()));
+            roles.extend(scales.into_iter().filter(|_| facts.kind == "Scale"));
+        }
         Role::Beta if layout.has_torch_names() => roles.push(Role::Bias),
         // and the slopes of a PReLU weight.
         Role::Alpha if layout.has_torch_names() && facts.single => roles.push(Role::Weight),
@@ -130,9 +135,9 @@ fn storage_step(store: &dyn Store, at: usize, expected: &Shape, facts: LayerFact
         return fit_gates(store, at, expected, order).map(Some);
     }
     let actual = &entry.shape[..];
+    let sides = |shape: &[usize]| -> Vec<usize> { shape.iter().copied().filter(|&side| side != 1).collect() };
     if role == "alpha" {
         // Keras keeps shared axes with size 1; PyTorch has one slope for all channels by default.
-        let sides = |shape: &[usize]| -> Vec<usize> { shape.iter().copied().filter(|&side| side != 1).collect() };
         return match entry.elements() {
             1 => Ok(Some(Step::Repeat)),
             _ if sides(actual) == sides(shape) => Ok(None),
@@ -172,7 +177,9 @@ fn storage_step(store: &dyn Store, at: usize, expected: &Shape, facts: LayerFact
         }
         _ => false,
     };
-    if actual != shape && bare(actual) != bare(shape) && !depthwise {
+    // torchvision stores a layer scale as (channels, 1, 1).
+    let vector = kind == ParameterKind::Vector && sides(actual) == sides(shape);
+    if actual != shape && bare(actual) != bare(shape) && !depthwise && !vector {
         return Err(format!("the net needs {shape:?}, the file has {actual:?}"));
     }
     Ok(match (role, &entry.role) {

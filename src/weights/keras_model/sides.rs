@@ -9,6 +9,7 @@ use crate::ops::convolution::Convolution;
 use crate::ops::convolution::window::{Padding, Sliding};
 use crate::ops::dense::{Dense, Function as Behind};
 use crate::ops::pool::{GlobalPool, Pool};
+use crate::ops::reduce::Reduce;
 use crate::ops::resize::{Upscale, ZeroPad};
 use crate::ops::shape::Transpose;
 use crate::plan::steps::pool::Reduction;
@@ -123,7 +124,7 @@ fn link_of_node(graph: &Graph, id: NodeId) -> Link {
         let function = operation.downcast_ref::<Dense>().and_then(|dense| match dense.function {
             Behind::Elementwise(Activation::Linear) => None,
             Behind::Elementwise(activation) => Some(Function::of_net(activation)),
-            Behind::Softmax => Some(Function::softmax()),
+            Behind::Softmax | Behind::SoftmaxAlong(_) => Some(Function::softmax()),
         });
         return Link::Layer(function);
     }
@@ -145,6 +146,9 @@ fn link_of_node(graph: &Graph, id: NodeId) -> Link {
         // It is the identity on features.
         let image = graph.input_types(id).first().is_some_and(|input| input.image().is_some());
         return if image { Link::Plain(Written::Global(pool.reduction)) } else { Link::Identity };
+    }
+    if let Some(reduce) = operation.downcast_ref::<Reduce>() {
+        return if reduce.is_over_pixels() { Link::Plain(Written::Global(reduce.reduction)) } else { Link::Unknown };
     }
     if let Some(&ZeroPad { top, bottom, left, right }) = operation.downcast_ref::<ZeroPad>() {
         return Link::Plain(Written::Border([[top, bottom], [left, right]]));

@@ -3,7 +3,9 @@
 use super::linear::each_tap;
 use crate::kernels::movement::copy::PadGeometry;
 use crate::kernels::movement::upscale::Upscale;
+use crate::kernels::reduce::Axes;
 use crate::plan::steps::gradient::pointwise_gradient::ScatterSliceStep;
+use crate::plan::steps::gradient::reduce_gradient::ReduceGradientStep;
 use crate::plan::steps::movement::TransposeStep;
 use crate::plan::steps::pool::{GlobalPoolStep, PoolStep, Reduction};
 
@@ -74,6 +76,41 @@ pub fn global_pool_gradient(pool: &GlobalPoolStep, dy: &[f64], x: Option<&[f64]>
         }
     }
     dx
+}
+
+/// The index of the result of a reduction that the value at an index of a batch belongs to.
+fn reduced_index(axes: &Axes, index: usize) -> usize {
+    let (pixel, channel) = (index / axes.channels, index % axes.channels);
+    // Outer pixels of all images together.
+    let to = pixel / (axes.len * axes.inner) * axes.inner + pixel % axes.inner;
+    if axes.over_channels { to } else { to * axes.channels + channel }
+}
+
+/// dx of a reduction along axes: a maximum's goes to the first maximum, that of others to all values.
+pub fn reduce_gradient(step: &ReduceGradientStep, dy: &[f64], x: Option<&[f64]>) -> Vec<f64> {
+    let axes = &step.layer.axes;
+    let Some(x) = x else {
+        let len = dy.len() * axes.count();
+        return (0..len).map(|index| dy[reduced_index(axes, index)] * step.factor()).collect();
+    };
+    let mut best: Vec<Option<usize>> = vec![None; dy.len()];
+    for (index, value) in x.iter().enumerate() {
+        let best = &mut best[reduced_index(axes, index)];
+        if best.is_none_or(|best| *value > x[best]) {
+            *best = Some(index);
+        }
+    }
+    let mut dx = vec![0.0; x.len()];
+    best.iter().zip(dy).for_each(|(best, dy)| best.iter().for_each(|&index| dx[index] += dy));
+    dx
+}
+
+/// dx of a softmax along an axis of the pixels: y (dy - sum of dy y).
+pub fn softmax_along_gradient(axes: &Axes, dy: &[f64], y: &[f64]) -> Vec<f64> {
+    let axes = Axes { over_channels: false, ..*axes };
+    let mut sums = vec![0.0; dy.len() / axes.len.max(1)];
+    dy.iter().zip(y).enumerate().for_each(|(index, (dy, y))| sums[reduced_index(&axes, index)] += dy * y);
+    dy.iter().zip(y).enumerate().map(|(index, (dy, y))| y * (dy - sums[reduced_index(&axes, index)])).collect()
 }
 
 /// dx of repeated pixels: the sum over the copies.

@@ -71,6 +71,10 @@ pub fn evaluate(kernel: &Kernel, inputs: &[Vec<f64>], parameters: &[Vec<f64>]) -
         (Kernel::GlobalPoolGradient(step), [dy, rest @ ..]) => {
             images::global_pool_gradient(&step.pool, dy, rest.first().map(Vec::as_slice), n)
         }
+        (Kernel::ReduceGradient(step), [dy, rest @ ..]) => {
+            images::reduce_gradient(step, dy, rest.first().map(Vec::as_slice))
+        }
+        (Kernel::SoftmaxAlongGradient(step), [dy, y]) => images::softmax_along_gradient(&step.layer.axes, dy, y),
         (Kernel::UpscaleGradient(step), [dy]) => images::upscale_gradient(&step.upscale.repeat, dy, n),
         (Kernel::ZeroPadGradient(step), [dy]) => images::crop(&step.geometry, dy, n),
         (Kernel::BatchStatistics(step), [x]) => norm::batch_statistics(x, step.channels, f64::from(step.epsilon)),
@@ -80,7 +84,11 @@ pub fn evaluate(kernel: &Kernel, inputs: &[Vec<f64>], parameters: &[Vec<f64>]) -
         (Kernel::BatchNormGradient(_), [x, dy, statistics, scales]) => {
             norm::batch_norm_gradient(x, dy, statistics, scales, &parameters[0])
         }
-        (Kernel::FixedNormGradient(_), [dy]) => norm::fixed_norm_gradient(dy, &parameters[1], &parameters[2]),
+        (Kernel::FixedNormGradient(_), [dy]) => match parameters {
+            [gamma] => norm::scaled(dy, gamma),
+            _ => norm::fixed_norm_gradient(dy, &parameters[1], &parameters[2]),
+        },
+        (Kernel::ChannelProduct(step), [x, dy]) => norm::channel_products(x, dy, step.channels),
         (Kernel::GroupSums(step), [x, dy]) => norm::group_sums(&step.layer, x, dy),
         (Kernel::GroupNormGradient(step), [x, dy, sums]) => {
             norm::group_norm_gradient(&step.layer, x, dy, sums, &parameters[0])

@@ -11,7 +11,7 @@ use crate::plan::steps::resize::{UpscaleStep, ZeroPadStep};
 use serde::{Deserialize, Serialize};
 
 /// The sizes of the gradient of a kernel with one input: from dy, and x if `needs_input`, to dx.
-fn gradient_sizes(forward: Sizes, needs_input: bool) -> Sizes {
+pub(super) fn gradient_sizes(forward: Sizes, needs_input: bool) -> Sizes {
     let input = match forward.inputs {
         Inputs::Fixed(list) => list.first().copied().unwrap_or((0, 0)),
         Inputs::Variadic(size) | Inputs::Gated(_, size) => size,

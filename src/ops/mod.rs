@@ -8,9 +8,11 @@ pub mod input;
 pub mod merge;
 pub mod norm;
 pub mod output_kind;
+pub mod pad;
 pub mod pool;
 pub mod prelu;
 pub mod preprocessing;
+pub mod rearrange;
 pub mod recurrent;
 pub mod resize;
 pub mod shape;
@@ -38,9 +40,16 @@ pub static LAYERS: &[&Definition] = &[
     &dense::SOFTMAX,
     &convolution::CONVOLUTION,
     &convolution::DEPTHWISE,
+    &convolution::transposed_convolution::CONV_TRANSPOSE,
     &convolution::transposed_convolution::DECONVOLUTION,
     &resize::UPSCALE,
-    &resize::ZERO_PAD,
+    &resize::RESIZE,
+    &pad::ZERO_PAD,
+    &pad::PAD,
+    &pad::CROP,
+    &rearrange::SPACE_TO_DEPTH,
+    &rearrange::DEPTH_TO_SPACE,
+    &rearrange::SHUFFLE,
     &pool::MAX_POOLING,
     &pool::AVERAGE_POOLING,
     &pool::GLOBAL_POOLING,

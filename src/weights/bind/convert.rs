@@ -24,7 +24,7 @@ enum Step {
     InverseStd {
         epsilon: f64,
     },
-    /// A kernel (out, in, height, width) becomes (height, width, in, out).
+    /// A kernel (out, in, window) becomes (window, in, out), with a window of one or two sides.
     KernelFromPyTorch,
     /// Gates of a GRU: the update gate of Keras and PyTorch keeps the old state where NeuPy's takes the new one.
     Gates(GateOrder),
@@ -142,12 +142,12 @@ fn stored(store: &dyn Store, at: usize, wanted: &Shape, facts: LayerFacts) -> Re
         (
             Framework::PyTorch,
             ParameterKind::Kernel | ParameterKind::TransposedKernel,
-            &[height, width, inputs, outputs],
+            [window @ .., inputs, outputs],
         ) => {
-            let torch = [outputs, inputs, height, width];
+            let torch = [&[*outputs, *inputs], window].concat();
             // A convolution along one axis: the other side of its window is one.
-            let line = [outputs, inputs, height * width];
-            let same = found == torch || (height == 1 || width == 1) && found == line;
+            let line = [*outputs, *inputs, window.iter().product()];
+            let same = found == torch || window.contains(&1) && found == line;
             return if same { Ok(Some(Step::KernelFromPyTorch)) } else { Err(unlike(shape, &torch, found)) };
         }
         (Framework::PyTorch, ParameterKind::Matrix, &[inputs, outputs]) => {
@@ -162,10 +162,10 @@ fn stored(store: &dyn Store, at: usize, wanted: &Shape, facts: LayerFacts) -> Re
         _ => {}
     }
     let bare = |shape: &[usize]| -> Vec<usize> { shape.iter().copied().skip_while(|&size| size == 1).collect() };
-    // Keras stores a depthwise kernel as (height, width, channels, multiplier): the same values in the same order.
+    // Keras stores a depthwise kernel as (window, channels, multiplier): the same values in the same order.
     let depthwise = match (kind, shape, found) {
-        (ParameterKind::Kernel, &[h, w, 1, filters], &[kh, kw, channels, multiplier]) => {
-            h == kh && w == kw && filters == channels * multiplier
+        (ParameterKind::Kernel, [window @ .., 1, filters], [taps @ .., channels, multiplier]) => {
+            window == taps && channels.checked_mul(*multiplier) == Some(*filters)
         }
         _ => false,
     };
@@ -293,8 +293,8 @@ impl Step {
             (Step::InverseStd { epsilon }, _) => {
                 values.into_iter().map(|variance| (1.0 / (f64::from(variance) + epsilon).sqrt()) as f32).collect()
             }
-            (Step::KernelFromPyTorch, &[height, width, inputs, outputs]) => {
-                let taps = height * width;
+            (Step::KernelFromPyTorch, &[ref window @ .., inputs, outputs]) => {
+                let taps: usize = window.iter().product();
                 let mut out = vec![0.0; values.len()];
                 for (index, slot) in out.iter_mut().enumerate() {
                     let (tap, rest) = (index / (inputs * outputs), index % (inputs * outputs));

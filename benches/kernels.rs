@@ -6,6 +6,7 @@ use netc::kernels::conv::Algorithm;
 use netc::kernels::conv::depthwise::Depthwise;
 use netc::kernels::elementwise::activation::Activation;
 use netc::kernels::gemm::{self, Backend, Operand, Product};
+use netc::kernels::movement::resample::{Interpolation, Resize, ResizeAxis};
 use netc::kernels::parallel::thread_pool::ThreadPool;
 use netc::kernels::reduce::Axes;
 use netc::kernels::tensor_view::{Convolution, ViewMut, Window};
@@ -14,9 +15,11 @@ use netc::plan::epilogue::Epilogue;
 use netc::plan::kernel_timing::KernelTiming;
 use netc::plan::steps::convolution::ConvolutionStep;
 use netc::plan::steps::dense::DenseStep;
+use netc::plan::steps::gradient::resize_gradient::ResizeGradientStep;
 use netc::plan::steps::pointwise::ActivationStep;
 use netc::plan::steps::pool::{PoolStep, Reduction};
 use netc::plan::steps::reduce::{ReduceStep, SoftmaxAlongStep};
+use netc::plan::steps::resize::ResizeStep;
 use std::time::{Duration, Instant};
 
 fn window(size: usize, kernel: usize, stride: usize, pad: usize) -> Window {
@@ -164,6 +167,24 @@ fn reductions(bench: &Bench) {
     }
 }
 
+fn resizes(bench: &Bench) {
+    let axis = |input: usize, output: usize| ResizeAxis { input, output, ratio: input as f64 / output as f64 };
+    for (input, output, channels) in [(56, 112, 64), (32, 64, 256), (640, 224, 3), (100, 224, 3)] {
+        for interpolation in Interpolation::ALL {
+            let axis = axis(input, output);
+            let resize = Resize { rows: axis, columns: axis, channels, interpolation, half_pixels: true };
+            let name = format!("resize/{input} to {output}x{channels} {}", interpolation.name());
+            let forward = ResizeStep { resize };
+            bench.measure(
+                &format!("{name} gradient"),
+                &Kernel::ResizeGradient(ResizeGradientStep { forward: forward.clone() }),
+                1,
+            );
+            bench.measure(&name, &Kernel::Resize(forward), 1);
+        }
+    }
+}
+
 /// GEMMs of training, by each backend in turn: `(rows, columns, depth)` and which operands are transposed.
 fn products(bench: &Bench) {
     let shapes = [
@@ -226,6 +247,7 @@ fn main() {
     pools(&bench);
     activations(&bench);
     reductions(&bench);
+    resizes(&bench);
     println!("BLAS: {}", gemm::blas::name().as_deref().unwrap_or("none"));
     products(&bench);
 }

@@ -53,9 +53,11 @@ fn what_is_exported_binds_again() {
     let nets = [
         "Input(9x5) >> LSTM(4) as lstm >> Dense(3) as fc",
         "Input(9x5) >> GRU(4) as gru >> Dense(3) as fc",
+        "Input(9x5) >> Conv(3, 6, stride=2) as conv >> Relu >> GlobalPool(avg) >> Dense(2) as fc",
         "Input(8) >> Embedding(10, 4) as table >> LSTM(3) as lstm",
         "Input(7x6x4) >> DepthwiseConv(3x3) as dw >> PRelu(alpha_axes=-1) as act >> Flatten >> Dense(5) as a >> Dense(2) as b",
         "Input(6x6x4) >> Deconv(3x3, 6, stride=2) as up >> GroupNorm(2) as norm >> Conv(3x3, 8, groups=2) as conv >> GlobalPool(avg)",
+        "Input(5x5x4) >> ConvTranspose(3x3, 6, stride=2, groups=2) as up >> Conv(1x1, 4) as conv >> Scale as gamma >> GlobalPool(avg)",
     ];
     for net in nets {
         let text = format!("net m = {net}\n\nweights m = \"m.safetensors\"\n");

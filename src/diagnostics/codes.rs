@@ -125,7 +125,7 @@ codes! {
         "Most layers take a single tensor. Merge parallel branches first, with `Concatenate`, `Add`, `Multiply`, `Average` or `GatedAverage`: `(a | b) >> Concatenate`.",
         "Input(4) >> (Relu(4) | Tanh(4)) >> Softmax(2)";
     Window = "E0305", "a window is larger than its input",
-        "With `padding=valid` the window of a convolution or pool must fit into the input at least once. Use `padding=same`, a smaller window, or fewer pools before it.",
+        "With `padding=valid` the window of a convolution or pool must fit into the input at least once. Use `padding=same`, a smaller window, or fewer pools before it. What `Crop` cuts off, a reflected border of `Pad`, and the blocks of `SpaceToDepth` must fit into the image too.",
         "Input(4x4x3) >> Conv(5x5, 8)";
     Reshape = "E0306", "a reshape changes the number of values",
         "A reshape keeps all values: the product of the new sizes must equal that of the old ones. One size can be open (`?`).",
@@ -134,7 +134,7 @@ codes! {
         "A `?` in `Input` leaves a size open. Layers whose parameters depend on the size need a known one, and so does a plan.",
         "Input(?x?x3) >> Flatten >> Softmax(10)";
     Channels = "E0308", "invalid channels or groups",
-        "In a grouped convolution the input channels and the output channels must both be multiples of `groups`.",
+        "In a grouped convolution the input channels and the output channels must both be multiples of `groups`. `Shuffle` needs a multiple of its groups, `DepthToSpace` a multiple of the pixels of a block.",
         "Input(28x28x3) >> Conv(3x3, 8, groups=2)";
     TooLarge = "E0309", "a tensor is too large",
         "The output of a layer and each of its parameters can have up to 2^33 values per image, and a compiled net can take up to 2^46 multiply-adds per image. A size is probably mistyped.",

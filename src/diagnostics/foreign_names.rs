@@ -5,12 +5,12 @@ use super::suggest;
 
 /// Layers of other libraries, and the advice.
 const LAYERS: &[(&[&str], &str)] = &[
-    (&["Conv1d", "Conv1D"], "write a convolution over time as one over an image of width 1: `Conv(3x1, 64)`"),
+    (&["Conv1d", "Conv1D"], "write `Conv(3, 64)`: over a sequence it slides along the time"),
     (
         &["Conv2d", "Conv2D", "Convolution2D", "conv2d"],
         "write `Conv(3x3, 64)`: the kernel size, then the filters; the input channels are inferred",
     ),
-    (&["ConvTranspose2d", "Conv2DTranspose", "TransposedConv"], "write `Deconv(3x3, 64, stride=2)`"),
+    (&["ConvTranspose2d", "Conv2DTranspose", "TransposedConv"], "write `ConvTranspose(4x4, 64, stride=2, padding=1)`"),
     (&["DepthwiseConv2D", "DepthwiseConv2d"], "write `DepthwiseConv(3x3)`"),
     (&["SeparableConv2D", "SeparableConv"], "write `DepthwiseConv(3x3) >> Conv(1x1, 64)`"),
     (&["FC", "FullyConnected", "InnerProduct"], "write `Dense(10)`"),
@@ -35,7 +35,13 @@ const LAYERS: &[(&[&str], &str)] = &[
     (&["BatchNorm1d", "BatchNorm2d", "BatchNorm2D"], "write `BatchNorm`: the channels are inferred"),
     (&["Dropout2d", "SpatialDropout2D", "AlphaDropout"], "write `Dropout(0.5)`"),
     (&["UpSampling2D", "Upsample", "Upsampling", "UpsamplingNearest2d"], "write `Upscale(2)`"),
+    (&["UpsamplingBilinear2d", "Interpolate", "Resizing"], "write `Resize(scale=2, mode=bilinear)`"),
     (&["ZeroPadding2D", "ZeroPad2d"], "write `ZeroPad(1)`"),
+    (&["ReflectionPad2d", "ReflectPad"], "write `Pad(1, mode=reflect)`"),
+    (&["ReplicationPad2d", "EdgePad"], "write `Pad(1, mode=edge)`"),
+    (&["Cropping2D", "CenterCrop"], "write `Crop(1)`: the pixels to cut off each side"),
+    (&["PixelShuffle"], "write `DepthToSpace(2, order=crd)`"),
+    (&["PixelUnshuffle"], "write `SpaceToDepth(2, order=crd)`"),
     (&["InputLayer"], "write `Input(224x224x3)`: the sizes without the batch"),
     (&["View", "Unsqueeze", "Squeeze", "ExpandDims"], "write `Reshape(…)`: the sizes without the batch"),
     (&["Permute"], "write `Transpose([…])`"),
@@ -91,6 +97,9 @@ const ARGUMENTS: &[(Option<&str>, &[&str], &str)] = &[
     (None, &["exponent", "power"], "p"),
     (None, &["approximate", "approximation"], "tanh"),
     (None, &["init_values", "init_value", "layer_scale"], "gamma"),
+    (None, &["scale_factor", "scales", "factor"], "scale"),
+    (None, &["upscale_factor", "downscale_factor", "block_size", "blocksize"], "block"),
+    (None, &["interpolation", "padding_mode"], "mode"),
     (Some("Image"), &["size"], "resize"),
     (Some("LocalResponseNorm"), &["size", "n", "radius"], "depth_radius"),
     (Some("LocalResponseNorm"), &["bias"], "k"),
@@ -121,6 +130,10 @@ const DIFFERENT_ARGUMENTS: &[(&str, &[&str], &str)] = &[
 /// Keywords of other libraries, and their equivalents.
 const KEYWORDS: &[(&[&str], &str)] = &[
     (&["average", "mean"], "avg"),
+    (&["linear", "bilinear2d"], "bilinear"),
+    (&["cubic"], "bicubic"),
+    (&["replicate", "replication"], "edge"),
+    (&["constant"], "zero"),
     (&["maximum"], "max"),
     (&["half", "full_size", "zeros"], "same"),
     (&["none", "no"], "valid"),

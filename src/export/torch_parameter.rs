@@ -41,10 +41,10 @@ pub(super) fn torch_tensors(
         role => return Err(format!("PyTorch has no parameter for the {role} of `{}`", node.name)),
     };
     let tensor = match (parameter.kind, &parameter.shape[..]) {
-        (ParameterKind::Kernel | ParameterKind::TransposedKernel, &[height, width, inputs, outputs]) => TorchTensor {
+        (ParameterKind::Kernel | ParameterKind::TransposedKernel, [window @ .., inputs, outputs]) => TorchTensor {
             name,
-            shape: vec![outputs, inputs, height, width],
-            values: kernel(&values, height * width, inputs, outputs),
+            shape: [&[*outputs, *inputs], window].concat(),
+            values: kernel(&values, window.iter().product(), *inputs, *outputs),
         },
         (ParameterKind::Matrix, &[inputs, outputs]) => {
             TorchTensor { name, shape: vec![outputs, inputs], values: transposed(&values, inputs, outputs) }
@@ -78,7 +78,7 @@ fn arrange(values: Vec<f32>, shape: &[usize], arrangement: &Arrangement) -> Vec<
     }
 }
 
-/// (height, width, inputs, outputs) as (outputs, inputs, height, width).
+/// (window..., inputs, outputs) as (outputs, inputs, window...).
 fn kernel(values: &[f32], taps: usize, inputs: usize, outputs: usize) -> Vec<f32> {
     let mut out = vec![0.0; values.len()];
     for (index, value) in values.iter().enumerate() {

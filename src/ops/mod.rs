@@ -10,9 +10,11 @@ pub mod merge;
 pub mod named_axis;
 pub mod norm;
 pub mod output_kind;
+pub mod pad;
 pub mod pool;
 pub mod prelu;
 pub mod preprocessing;
+pub mod rearrange;
 pub mod recurrent;
 pub mod reduce;
 pub mod resize;
@@ -50,9 +52,16 @@ pub static LAYERS: &[&Definition] = &[
     &scale::SCALE,
     &convolution::CONVOLUTION,
     &convolution::DEPTHWISE,
+    &convolution::transposed_convolution::CONV_TRANSPOSE,
     &convolution::transposed_convolution::DECONVOLUTION,
     &resize::UPSCALE,
-    &resize::ZERO_PAD,
+    &resize::RESIZE,
+    &pad::ZERO_PAD,
+    &pad::PAD,
+    &pad::CROP,
+    &rearrange::SPACE_TO_DEPTH,
+    &rearrange::DEPTH_TO_SPACE,
+    &rearrange::SHUFFLE,
     &pool::MAX_POOLING,
     &pool::AVERAGE_POOLING,
     &pool::GLOBAL_POOLING,

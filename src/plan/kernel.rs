@@ -20,13 +20,12 @@ use super::steps::gradient::pointwise_gradient::{
     ActivationGradientStep, NormalizeGradientStep, PReluGradientStep, PReluSlopeStep, ScatterSliceStep,
     SoftmaxGradientStep,
 };
-use super::steps::gradient::pool_gradient::{
-    GlobalPoolGradientStep, PoolGradientStep, UpscaleGradientStep, ZeroPadGradientStep,
-};
+use super::steps::gradient::pool_gradient::{GlobalPoolGradientStep, PoolGradientStep, UpscaleGradientStep};
 use super::steps::gradient::recurrent_gradient::{
     RecurrentGatesStep, RecurrentGradientStep, RecurrentInputGradientStep,
 };
 use super::steps::gradient::reduce_gradient::{ReduceGradientStep, SoftmaxAlongGradientStep};
+use super::steps::gradient::resize_gradient::{PadGradientStep, ResizeGradientStep};
 use super::steps::merge::{BroadcastStep, GatedAverageStep, MergeStep};
 use super::steps::movement::{CopyStep, TransposeStep};
 use super::steps::norm::{GroupNormStep, LocalResponseStep, NormStep, NormalizeStep};
@@ -35,7 +34,7 @@ use super::steps::pool::{GlobalPoolStep, PoolStep};
 use super::steps::prelu::PReluStep;
 use super::steps::recurrent::{GruStep, LstmStep};
 use super::steps::reduce::{ReduceStep, SoftmaxAlongStep};
-use super::steps::resize::{UpscaleStep, ZeroPadStep};
+use super::steps::resize::{CropStep, PadStep, ResizeStep, UpscaleStep};
 use super::steps::training::dropout::NoiseStep;
 use super::steps::training::update::{GradientNormStep, LossGradientStep, LossStep, UpdateStep};
 use super::steps::transposed_convolution::TransposedConvolutionStep;
@@ -123,7 +122,9 @@ kernels! {
     PRelu(PReluStep),
     TransposedConvolution(TransposedConvolutionStep),
     Upscale(UpscaleStep),
-    ZeroPad(ZeroPadStep),
+    Resize(ResizeStep),
+    Pad(PadStep),
+    Crop(CropStep),
     GroupNorm(GroupNormStep),
     Normalize(NormalizeStep),
     Embedding(EmbeddingStep),
@@ -151,7 +152,8 @@ kernels! {
     GlobalPoolGradient(GlobalPoolGradientStep),
     ReduceGradient(ReduceGradientStep),
     UpscaleGradient(UpscaleGradientStep),
-    ZeroPadGradient(ZeroPadGradientStep),
+    ResizeGradient(ResizeGradientStep),
+    PadGradient(PadGradientStep),
     MergeGradient(MergeGradientStep),
     BroadcastGradient(BroadcastGradientStep),
     GatedAverageGradient(GatedAverageGradientStep),

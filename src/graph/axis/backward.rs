@@ -28,7 +28,7 @@ impl AxisRule {
                 }
                 _ => None,
             },
-            AxisRule::Unknown | AxisRule::Features | AxisRule::Sequence => None,
+            AxisRule::Unknown | AxisRule::AlongTime | AxisRule::Features | AxisRule::Sequence => None,
         }
     }
 }

@@ -25,7 +25,7 @@ enum Step {
     InverseStd {
         epsilon: f64,
     },
-    /// Kernel (out, in, height, width) to (height, width, in, out).
+    /// Kernel (out, in, window...) to (window..., in, out), for windows of one or two sizes.
     KernelFromPyTorch,
     /// Gates of a GRU: the update gate of Keras and PyTorch selects the old state where that of NeuPy selects the new one.
     Gates(GateOrder),
@@ -148,12 +148,12 @@ fn storage_step(store: &dyn Store, at: usize, expected: &Shape, facts: LayerFact
         (
             Framework::PyTorch,
             ParameterKind::Kernel | ParameterKind::TransposedKernel,
-            &[height, width, inputs, outputs],
+            [window @ .., inputs, outputs],
         ) => {
-            let torch = [outputs, inputs, height, width];
+            let torch = [&[*outputs, *inputs], window].concat();
             // A 1D convolution: its window has size 1 along the other axis.
-            let line = [outputs, inputs, height * width];
-            let same = actual == torch || (height == 1 || width == 1) && actual == line;
+            let line = [*outputs, *inputs, window.iter().product()];
+            let same = actual == torch || window.contains(&1) && actual == line;
             return if same { Ok(Some(Step::KernelFromPyTorch)) } else { Err(shape_mismatch(shape, &torch, actual)) };
         }
         (Framework::PyTorch, ParameterKind::Matrix, &[inputs, outputs]) => {
@@ -170,10 +170,10 @@ fn storage_step(store: &dyn Store, at: usize, expected: &Shape, facts: LayerFact
         _ => {}
     }
     let bare = |shape: &[usize]| -> Vec<usize> { shape.iter().copied().skip_while(|&size| size == 1).collect() };
-    // Keras stores a depthwise kernel as (height, width, channels, multiplier): the same values in the same order.
+    // Keras stores a depthwise kernel as (window, channels, multiplier): the same values in the same order.
     let depthwise = match (kind, shape, actual) {
-        (ParameterKind::Kernel, &[h, w, 1, filters], &[kh, kw, channels, multiplier]) => {
-            h == kh && w == kw && filters == channels * multiplier
+        (ParameterKind::Kernel, [window @ .., 1, filters], [taps @ .., channels, multiplier]) => {
+            window == taps && channels.checked_mul(*multiplier) == Some(*filters)
         }
         _ => false,
     };
@@ -301,8 +301,8 @@ impl Step {
             (Step::InverseStd { epsilon }, _) => {
                 values.into_iter().map(|variance| (1.0 / (f64::from(variance) + epsilon).sqrt()) as f32).collect()
             }
-            (Step::KernelFromPyTorch, &[height, width, inputs, outputs]) => {
-                let taps = height * width;
+            (Step::KernelFromPyTorch, &[ref window @ .., inputs, outputs]) => {
+                let taps: usize = window.iter().product();
                 let mut out = vec![0.0; values.len()];
                 for (index, slot) in out.iter_mut().enumerate() {
                     let (tap, rest) = (index / (inputs * outputs), index % (inputs * outputs));

@@ -10,6 +10,7 @@ mod norm;
 mod recurrence;
 mod update;
 
+use crate::kernels::movement::border::Border;
 use crate::kernels::parallel::image_batches::Images;
 use crate::plan::kernel::Kernel;
 use crate::plan::kernel_step::Inputs;
@@ -22,7 +23,8 @@ pub fn has_reference(kernel: &Kernel) -> bool {
     match kernel {
         Kernel::Unbatched(step) => has_reference(&step.kernel),
         Kernel::Convolution(step) => !step.bias && step.epilogue.is_empty(),
-        Kernel::Merge(_) | Kernel::Transpose(_) => true,
+        Kernel::Merge(_) | Kernel::Transpose(_) | Kernel::Crop(_) => true,
+        Kernel::Pad(step) => step.border == Border::Zero,
         Kernel::Noise(_) | Kernel::Repack(_) => false,
         other => other.is_training_only(),
     }
@@ -76,7 +78,10 @@ pub fn evaluate(kernel: &Kernel, inputs: &[Vec<f64>], parameters: &[Vec<f64>]) -
         }
         (Kernel::SoftmaxAlongGradient(step), [dy, y]) => images::softmax_along_gradient(&step.layer.axes, dy, y),
         (Kernel::UpscaleGradient(step), [dy]) => images::upscale_gradient(&step.upscale.repeat, dy, n),
-        (Kernel::ZeroPadGradient(step), [dy]) => images::crop(&step.geometry, dy, n),
+        (Kernel::ResizeGradient(step), [dy]) => images::resize_gradient(&step.forward.resize, dy, n),
+        (Kernel::PadGradient(step), [dy]) => images::pad_gradient(&step.forward, dy, n),
+        (Kernel::Crop(step), [x]) => images::crop(&step.geometry, x, n),
+        (Kernel::Pad(step), [x]) if has_reference(kernel) => images::zero_pad(&step.geometry, x, n),
         (Kernel::BatchStatistics(step), [x]) => norm::batch_statistics(x, step.channels, f64::from(step.epsilon)),
         (Kernel::RunningStats(_), _) => vec![0.0],
         (Kernel::BatchNorm(_), [x, statistics]) => norm::batch_norm(x, statistics, &parameters[0], &parameters[1]),

@@ -8,3 +8,4 @@ pub mod pointwise_gradient;
 pub mod pool_gradient;
 pub mod recurrent_gradient;
 pub mod reduce_gradient;
+pub mod resize_gradient;

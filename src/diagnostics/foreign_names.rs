@@ -51,7 +51,16 @@ const LAYERS: &[(&[&str], &str)] = &[
     (&["LogSoftmax", "Softmax2d"], "write `Softmax`: the loss takes the logarithm"),
     (&["Noop", "NoOp", "Lambda", "Pass"], "write `Identity` for a branch without layers"),
     (&["SimpleRNN", "RNN"], "recurrent layers are `LSTM` and `GRU`"),
-    (&["LayerNorm", "LayerNormalization"], "write `GroupNorm(1)` to normalise an image over all its channels"),
+    (
+        &["MultiheadAttention", "SelfAttention", "SelfAttn", "MHA", "ScaledDotProductAttention"],
+        "write `Attention(8)`: the number of heads; the features are inferred",
+    ),
+    (
+        &["PositionalEncoding", "PositionalEmbedding", "PosEmbed"],
+        "write `PositionEmbedding`: learnt values of each step",
+    ),
+    (&["ClsToken", "CLS"], "write `ClassToken`"),
+    (&["LayerNormalization", "LayerNorm2d"], "write `LayerNorm`: the channels are inferred"),
     (&["InstanceNorm2d"], "write `GroupNorm(n)` with as many groups as channels"),
 ];
 
@@ -82,6 +91,10 @@ const ARGUMENTS: &[(Option<&str>, &[&str], &str)] = &[
     (None, &["go_backwards", "reverse"], "backwards"),
     (None, &["negative_slope", "slope", "leak"], "alpha"),
     (None, &["depth_multiplier"], "multiplier"),
+    (Some("Attention"), &["num_heads", "n_heads", "nhead", "num_attention_heads"], "heads"),
+    (Some("Attention"), &["is_causal", "use_causal_mask"], "causal"),
+    (Some("Attention"), &["attn_drop", "dropout_p", "attention_dropout"], "dropout"),
+    (Some("Attention"), &["qkv_bias"], "bias"),
     (Some("Image"), &["size"], "resize"),
     (Some("LocalResponseNorm"), &["size", "n", "radius"], "depth_radius"),
     (Some("LocalResponseNorm"), &["bias"], "k"),
@@ -101,6 +114,12 @@ const DIFFERENT_ARGUMENTS: &[(&str, &[&str], &str)] = &[
         &["alpha", "negative_slope", "slope"],
         "its slope is 0.01; write `Relu(alpha=0.2)` for another slope",
     ),
+    (
+        "Attention",
+        &["embed_dim", "dim", "d_model", "key_dim"],
+        "leave it out: the features are inferred, and a head has features / heads of them",
+    ),
+    ("LayerNorm", &["normalized_shape", "units"], "leave it out: it is over the last axis, whose size is inferred"),
     ("BatchNorm", &["num_features", "units"], "leave it out: the channels are inferred"),
     ("Convolution", &["in_channels"], "leave it out: the input channels are inferred"),
     (

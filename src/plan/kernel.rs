@@ -2,6 +2,7 @@
 
 use super::checked_kernel::CheckedKernel;
 use super::kernel_step::{CONSTANT_ALIGNMENT, Call, Inputs, KernelError, KernelStep, Sizes};
+use super::steps::attention::{AttentionDropoutStep, AttentionGradientStep, AttentionStep};
 use super::steps::convolution::ConvolutionStep;
 use super::steps::dense::DenseStep;
 use super::steps::embedding::{EmbeddingGradientStep, EmbeddingStep};
@@ -25,6 +26,7 @@ use super::steps::gradient::pool_gradient::{
 use super::steps::gradient::recurrent_gradient::{
     RecurrentGatesStep, RecurrentGradientStep, RecurrentInputGradientStep,
 };
+use super::steps::layer_norm::{LayerNormGradientStep, LayerNormStep, LayerScaleGradientStep};
 use super::steps::merge::{BroadcastStep, GatedAverageStep, MergeStep};
 use super::steps::movement::{CopyStep, TransposeStep};
 use super::steps::norm::{GroupNormStep, LocalResponseStep, NormStep, NormalizeStep};
@@ -33,6 +35,7 @@ use super::steps::pool::{GlobalPoolStep, PoolStep};
 use super::steps::prelu::PReluStep;
 use super::steps::recurrent::{GruStep, LstmStep};
 use super::steps::resize::{UpscaleStep, ZeroPadStep};
+use super::steps::tokens::{AddPositionsStep, PrependTokenStep};
 use super::steps::training::dropout::NoiseStep;
 use super::steps::training::update::{GradientNormStep, LossGradientStep, LossStep, UpdateStep};
 use super::steps::transposed_convolution::TransposedConvolutionStep;
@@ -120,8 +123,12 @@ kernels! {
     Upscale(UpscaleStep),
     ZeroPad(ZeroPadStep),
     GroupNorm(GroupNormStep),
+    LayerNorm(LayerNormStep),
     Normalize(NormalizeStep),
     Embedding(EmbeddingStep),
+    Attention(AttentionStep),
+    PrependToken(PrependTokenStep),
+    AddPositions(AddPositionsStep),
     Lstm(LstmStep),
     Gru(GruStep),
     }
@@ -158,7 +165,11 @@ kernels! {
     GroupSums(GroupSumsStep),
     GroupNormGradient(GroupNormGradientStep),
     GroupScaleGradient(GroupScaleGradientStep),
+    LayerNormGradient(LayerNormGradientStep),
+    LayerScaleGradient(LayerScaleGradientStep),
     LocalResponseGradient(LocalResponseGradientStep),
+    AttentionDropout(AttentionDropoutStep),
+    AttentionGradient(AttentionGradientStep),
     RecurrentGates(RecurrentGatesStep),
     RecurrentInputGradient(RecurrentInputGradientStep),
     RecurrentGradient(RecurrentGradientStep),

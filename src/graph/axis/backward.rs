@@ -27,6 +27,7 @@ impl AxisRule {
                 }
                 _ => None,
             },
+            AxisRule::Steps => Some(Order::Same),
             AxisRule::Unknown | AxisRule::Features | AxisRule::Sequence => None,
         }
     }

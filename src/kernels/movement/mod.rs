@@ -3,5 +3,6 @@
 pub mod copy;
 pub mod embedding;
 pub mod embedding_gradient;
+pub mod tokens;
 pub mod transpose;
 pub mod upscale;

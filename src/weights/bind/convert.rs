@@ -7,10 +7,16 @@ use crate::request::Layout;
 use crate::weights::layouts::torch_recurrent;
 use crate::weights::store::{Entry, Role, Store};
 use std::collections::HashMap;
+use std::ops::Range;
 use std::sync::Arc;
 
 /// Keras' name of a recurrent layer's weights of the state.
 pub(crate) const RECURRENT_KERNEL: &str = "recurrent_kernel";
+
+/// The class of a multi-head attention.
+pub(crate) const ATTENTION: &str = "Attention";
+/// The role of a GRU's biases of the state.
+pub(crate) const HIDDEN_BIASES: &str = "hidden_biases";
 
 /// What a file's values go through before the layer takes them, in this order.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -28,8 +34,10 @@ enum Step {
     KernelFromPyTorch,
     /// Gates of a GRU: the update gate of Keras and PyTorch keeps the old state where NeuPy's takes the new one.
     Gates(GateOrder),
-    /// A GRU's biases: one row for the input and one for the state.
+    /// A GRU's biases, one row for the input and one for the state, as those of a layer that has none for the state.
     GateBiases(GateOrder),
+    /// The row for the input or the one for the state alone.
+    GateRow(GateOrder, usize),
     /// A matrix (out, in) becomes (in, out).
     MatrixFromPyTorch,
     /// One value for all, as PyTorch's PReLU has by default.
@@ -37,6 +45,8 @@ enum Step {
     /// Rows, or the values along the last axis, stand where the layer's values do.
     Rows(Arc<[Segment]>),
     Columns(Arc<[Segment]>),
+    /// Some of the columns of a matrix, or of the values of a vector.
+    Take(Range<usize>),
 }
 
 /// The order of a GRU's gates in a file.
@@ -58,6 +68,8 @@ pub(crate) struct LayerFacts {
     pub fixed: bool,
     /// Whether the layer has no other parameter.
     pub single: bool,
+    /// Whether it is a GRU with biases of the state.
+    pub hidden_biases: bool,
 }
 
 /// What a net needs of a tensor.
@@ -99,6 +111,8 @@ pub(crate) fn find_role(
         Role::InputWeights => roles.push(Role::Weight),
         Role::HiddenWeights => roles.push(Role::Other(RECURRENT_KERNEL.into())),
         Role::Biases => roles.push(Role::Bias),
+        // One tensor has both rows.
+        Role::Other(name) if name == HIDDEN_BIASES => roles.extend([Role::Biases, Role::Bias]),
         Role::Weight => roles.push(Role::Other("depthwise_kernel".into())),
         _ => {}
     }
@@ -126,7 +140,7 @@ fn stored(store: &dyn Store, at: usize, wanted: &Shape, facts: LayerFacts) -> Re
     if facts.kind == "GRU"
         && let Some(order) = gate_order(entry, layout)
     {
-        return fit_gates(store, at, wanted, order).map(Some);
+        return fit_gates(store, at, wanted, order, facts).map(Some);
     }
     let found = &entry.shape[..];
     if role == "alpha" {
@@ -169,7 +183,8 @@ fn stored(store: &dyn Store, at: usize, wanted: &Shape, facts: LayerFacts) -> Re
         }
         _ => false,
     };
-    if found != shape && bare(found) != bare(shape) && !depthwise {
+    let heads = facts.kind == ATTENTION && splits_heads(found, shape);
+    if found != shape && bare(found) != bare(shape) && !depthwise && !heads {
         return Err(format!("the net needs {shape:?}, the file has {found:?}"));
     }
     Ok(match (role, &entry.role) {
@@ -179,6 +194,18 @@ fn stored(store: &dyn Store, at: usize, wanted: &Shape, facts: LayerFacts) -> Re
         }
         _ => None,
     })
+}
+
+/// Whether a tensor of Keras has the values of a matrix or a bias in the same order: (features, heads, depth) and (heads,
+/// depth) of queries, keys and values, (heads, depth, features) of the output.
+fn splits_heads(found: &[usize], shape: &[usize]) -> bool {
+    match (found, shape) {
+        (&[a, b, c], &[inputs, outputs]) => {
+            a == inputs && Some(outputs) == b.checked_mul(c) || c == outputs && Some(inputs) == a.checked_mul(b)
+        }
+        (&[heads, depth], &[outputs]) => heads.checked_mul(depth) == Some(outputs),
+        _ => false,
+    }
 }
 
 /// Two shapes that differ. Said in the order of the file, shapes that look alike are seen to.
@@ -203,9 +230,17 @@ fn gate_order(entry: &Entry, layout: Layout) -> Option<GateOrder> {
 
 /// How the gates of a GRU of Keras or PyTorch become NeuPy's. All compute the candidate as tanh(x W + b + r * (h U)) where
 /// Keras has `reset_after`, and h' = z * h + (1 - z) * c is NeuPy's with u = 1 - z, so that the update gate changes its sign.
-fn fit_gates(store: &dyn Store, at: usize, wanted: &Shape, order: GateOrder) -> Result<Step, String> {
+fn fit_gates(
+    store: &dyn Store,
+    at: usize,
+    wanted: &Shape,
+    order: GateOrder,
+    facts: LayerFacts,
+) -> Result<Step, String> {
     let (entry, shape) = (&store.entries()[at], wanted.shape);
     match (wanted.role, shape, &entry.shape[..]) {
+        ("biases", &[width], &[2, found]) if found == width && facts.hidden_biases => Ok(Step::GateRow(order, 0)),
+        (HIDDEN_BIASES, &[width], &[2, found]) if found == width => Ok(Step::GateRow(order, 1)),
         ("biases", &[width], &[2, found]) if found == width => {
             let values = store.read(at).map_err(|error| error.to_string())?;
             match values.get(width + 2 * width / 3..).is_some_and(|rest| rest.iter().all(|&bias| bias == 0.0)) {
@@ -215,11 +250,14 @@ fn fit_gates(store: &dyn Store, at: usize, wanted: &Shape, order: GateOrder) -> 
                         GateOrder::Keras => "it was made with reset_after=True and",
                         GateOrder::PyTorch => "in PyTorch's GRU",
                     };
-                    Err(format!("{made} the state has a bias of its own in the hidden gate, which this GRU has not"))
+                    Err(format!(
+                        "{made} the state has a bias of its own in the hidden gate, which this GRU has not: `GRU(…, reset_after=true)` \
+                         has it"
+                    ))
                 }
             }
         }
-        ("biases", &[width], &[found]) if found == width => Err(
+        ("biases" | HIDDEN_BIASES, &[width], &[found]) if found == width => Err(
             "it was made with reset_after=False: its reset gate comes before the state's weights, here it comes behind"
                 .into(),
         ),
@@ -269,11 +307,16 @@ impl Transform {
         self.steps.iter().fold(values, |values, step| step.apply(values, shape))
     }
 
+    /// Takes some columns of what it has made.
+    pub fn take_columns(&mut self, columns: Range<usize>) {
+        self.steps.push(Step::Take(columns));
+    }
+
     /// What the report says of it.
     pub fn done(&self, layer: &str, kind: ParameterKind) -> Vec<Done> {
         let of = |step: &Step| match step {
-            Step::KernelFromPyTorch | Step::MatrixFromPyTorch | Step::Repeat => None,
-            Step::Gates(_) | Step::GateBiases(_) => {
+            Step::KernelFromPyTorch | Step::MatrixFromPyTorch | Step::Repeat | Step::Take(_) => None,
+            Step::Gates(_) | Step::GateBiases(_) | Step::GateRow(..) => {
                 Some(Done::Note(format!("gates of {layer} were put in NeuPy's order")))
             }
             Step::InverseStd { epsilon } => {
@@ -319,6 +362,10 @@ impl Step {
                 let rows = values.chunks_exact(columns.max(1));
                 rows.flat_map(|row| places.iter().filter_map(|&place| row.get(place)).copied()).collect()
             }
+            (Step::Take(columns), &[.., width]) => {
+                let rows = values.chunks_exact(width.max(1));
+                rows.filter_map(|row| row.get(columns.clone())).flatten().copied().collect()
+            }
             (Step::Gates(order), _) => gates(&values, shape.last().copied().unwrap_or(1), *order),
             (Step::GateBiases(order), &[width]) => {
                 let both: Vec<f32> = (0..width).map(|at| values[at] + values[width + at]).collect();
@@ -327,6 +374,9 @@ impl Step {
                 let hidden = 2 * width / 3..width;
                 biases[hidden.clone()].copy_from_slice(&values[hidden]);
                 biases
+            }
+            (Step::GateRow(order, row), &[width]) => {
+                gates(values.get(row * width..(row + 1) * width).unwrap_or_default(), width, *order)
             }
             _ => values,
         }

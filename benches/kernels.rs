@@ -2,6 +2,7 @@
 //! depthwise convolutions, pooling, GEMM. `cargo bench --profile release --bench kernels -- vgg16/conv3` runs those whose name
 //! contains the word.
 
+use netc::kernels::attention::Attention;
 use netc::kernels::conv::Algorithm;
 use netc::kernels::conv::depthwise::Depthwise;
 use netc::kernels::gemm::{self, Backend, Operand, Product};
@@ -10,8 +11,10 @@ use netc::kernels::tensor_view::{Convolution, ViewMut, Window};
 use netc::plan::Kernel;
 use netc::plan::epilogue::Epilogue;
 use netc::plan::kernel_timing::KernelTiming;
+use netc::plan::steps::attention::AttentionStep;
 use netc::plan::steps::convolution::ConvolutionStep;
 use netc::plan::steps::dense::DenseStep;
+use netc::plan::steps::layer_norm::LayerNormStep;
 use netc::plan::steps::pool::{PoolStep, Reduction};
 use std::time::{Duration, Instant};
 
@@ -127,6 +130,18 @@ fn pools(bench: &Bench) {
     }
 }
 
+/// Attention and layer norm of vision transformers (tiny, base) and of a long text.
+fn attention(bench: &Bench) {
+    for (steps, heads) in [(197, 3), (197, 12), (1024, 8)] {
+        let size = Attention { queries: steps, keys: steps, heads, depth: 64, causal: false };
+        let kernel = Kernel::Attention(AttentionStep { size, memory: false, mask: None });
+        bench.measure(&format!("attention/{steps} steps, {heads} heads"), &kernel, 1);
+        let norm =
+            LayerNormStep { pixels: steps, channels: size.features(), epsilon: 1e-6, activation: Default::default() };
+        bench.measure(&format!("layer norm/{steps}x{}", size.features()), &Kernel::LayerNorm(norm), 1);
+    }
+}
+
 /// GEMMs of training, by each backend in turn: `(rows, columns, depth)` and which operands are transposed.
 fn products(bench: &Bench) {
     let shapes = [
@@ -187,6 +202,7 @@ fn main() {
     dense_layers(&bench);
     depthwise(&bench);
     pools(&bench);
+    attention(&bench);
     println!("BLAS: {}", gemm::blas::name().as_deref().unwrap_or("none"));
     products(&bench);
 }

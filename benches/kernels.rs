@@ -2,6 +2,7 @@
 //! depthwise convolutions, pooling, activations, reductions, GEMM. `cargo bench --profile release --bench kernels -- vgg16/conv3`
 //! runs those whose name contains the word.
 
+use netc::kernels::attention::Attention;
 use netc::kernels::conv::Algorithm;
 use netc::kernels::conv::depthwise::Depthwise;
 use netc::kernels::elementwise::activation::Activation;
@@ -13,9 +14,11 @@ use netc::kernels::tensor_view::{Convolution, ViewMut, Window};
 use netc::plan::Kernel;
 use netc::plan::epilogue::Epilogue;
 use netc::plan::kernel_timing::KernelTiming;
+use netc::plan::steps::attention::AttentionStep;
 use netc::plan::steps::convolution::ConvolutionStep;
 use netc::plan::steps::dense::DenseStep;
 use netc::plan::steps::gradient::resize_gradient::ResizeGradientStep;
+use netc::plan::steps::layer_norm::LayerNormStep;
 use netc::plan::steps::pointwise::ActivationStep;
 use netc::plan::steps::pool::{PoolStep, Reduction};
 use netc::plan::steps::reduce::{ReduceStep, SoftmaxAlongStep};
@@ -185,6 +188,18 @@ fn resizes(bench: &Bench) {
     }
 }
 
+/// Attention and layer norm of vision transformers (tiny, base) and of a long text.
+fn attention(bench: &Bench) {
+    for (steps, heads) in [(197, 3), (197, 12), (1024, 8)] {
+        let size = Attention { queries: steps, keys: steps, heads, depth: 64, causal: false };
+        let kernel = Kernel::Attention(AttentionStep { size, memory: false, mask: None });
+        bench.measure(&format!("attention/{steps} steps, {heads} heads"), &kernel, 1);
+        let norm =
+            LayerNormStep { pixels: steps, channels: size.features(), epsilon: 1e-6, activation: Default::default() };
+        bench.measure(&format!("layer norm/{steps}x{}", size.features()), &Kernel::LayerNorm(norm), 1);
+    }
+}
+
 /// GEMMs of training, by each backend in turn: `(rows, columns, depth)` and which operands are transposed.
 fn products(bench: &Bench) {
     let shapes = [
@@ -248,6 +263,7 @@ fn main() {
     activations(&bench);
     reductions(&bench);
     resizes(&bench);
+    attention(&bench);
     println!("BLAS: {}", gemm::blas::name().as_deref().unwrap_or("none"));
     products(&bench);
 }

@@ -364,6 +364,10 @@ fn normalisations() {
         assert_eq!(check("GroupNorm", vec![("", int(groups))], &[5, 7, 15]), [5, 7, 15]);
     }
     check("GN", vec![("", int(2)), ("epsilon", value(ValueKind::Float(0.5)))], &[1, 3, 70]);
+    for input in [&[13][..], &[5, 3], &[5, 7, 3], &[197, 192]] {
+        assert_eq!(check("LayerNorm", vec![], input), input);
+    }
+    check("LayerNorm", vec![("", value(ValueKind::Float(0.5)))], &[5, 70]);
     assert!(refused("GroupNorm", vec![("", int(4))], &[5, 7, 15]).contains("15 channels"));
     assert!(refused("GroupNorm", vec![("", int(1))], &[15]).contains("needs an image"));
     for input in [&[13][..], &[5, 3], &[5, 7, 3]] {
@@ -422,6 +426,9 @@ fn recurrent_layers() {
         };
         let expected: &[usize] = if final_only { &[7] } else { &[5, 7] };
         assert_eq!(check("GRU", given(), &[5, 3]), expected);
+        let mut after = given();
+        after.push(("reset_after", yes_no(true)));
+        assert_eq!(check("GRU", after, &[5, 3]), expected);
         for peepholes in [true, false] {
             let mut given = given();
             given.push(("peepholes", yes_no(peepholes)));

@@ -55,6 +55,7 @@ fn the_same_spec_gives_the_same_text() {
 #[test]
 fn passes_do_what_they_say() {
     let cases = [
+        ("decompose", "Input(6x8) >> Gelu(4) >> Attention(2)"),
         ("dead_code", "Input(8) >> { let a = Relu(4)  let b = Tanh(4)  a >> Dense(2) }"),
         ("remove_identity", "Input(8) >> Dropout(0.5) >> Identity >> Input(8) >> Dense(2) >> GaussianNoise(std=0.1)"),
         ("common_subgraphs", "Input(8) >> (Relu | Relu >> Tanh) >> Concatenate"),

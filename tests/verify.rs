@@ -14,7 +14,7 @@ use netc::plan::{Kernel, Step};
 use netc::runtime::Session;
 use std::path::Path;
 use std::sync::Arc;
-use verify_nets::{CHAINS, CONCATENATIONS, DRAWN, ENDS, MERGES, Table, VIEWS_AND_SLICES};
+use verify_nets::{CHAINS, CONCATENATIONS, DRAWN, ENDS, MERGES, STEPS, Table, VIEWS_AND_SLICES};
 
 /// The maximum error, as a fraction of the output's range.
 const TOLERANCE: f64 = 1e-4;
@@ -113,6 +113,11 @@ fn chains() {
 #[test]
 fn drawn() {
     check(DRAWN);
+}
+
+#[test]
+fn steps() {
+    check(STEPS);
 }
 
 /// Layers with large tensors between them, and how many of them are fused into a step that works in bands of rows.

@@ -61,7 +61,16 @@ const LAYERS: &[(&[&str], &str)] = &[
     (&["LogSoftmax", "Softmax2d"], "write `Softmax`: the loss takes the logarithm"),
     (&["Noop", "NoOp", "Lambda", "Pass"], "write `Identity` for a branch without layers"),
     (&["SimpleRNN", "RNN"], "recurrent layers are `LSTM` and `GRU`"),
-    (&["LayerNorm", "LayerNormalization"], "write `GroupNorm(1)` to normalise an image over all its channels"),
+    (
+        &["MultiheadAttention", "SelfAttention", "SelfAttn", "MHA", "ScaledDotProductAttention"],
+        "write `Attention(8)`: the number of heads; the features are inferred",
+    ),
+    (
+        &["PositionalEncoding", "PositionalEmbedding", "PosEmbed"],
+        "write `PositionEmbedding`: learnt values of each step",
+    ),
+    (&["ClsToken", "CLS"], "write `ClassToken`"),
+    (&["LayerNormalization", "LayerNorm2d"], "write `LayerNorm`: the channels are inferred"),
     (&["InstanceNorm2d"], "write `GroupNorm(n)` with as many groups as channels"),
 ];
 
@@ -100,6 +109,10 @@ const ARGUMENTS: &[(Option<&str>, &[&str], &str)] = &[
     (None, &["scale_factor", "scales", "factor"], "scale"),
     (None, &["upscale_factor", "downscale_factor", "block_size", "blocksize"], "block"),
     (None, &["interpolation", "padding_mode"], "mode"),
+    (Some("Attention"), &["num_heads", "n_heads", "nhead", "num_attention_heads"], "heads"),
+    (Some("Attention"), &["is_causal", "use_causal_mask"], "causal"),
+    (Some("Attention"), &["attn_drop", "dropout_p", "attention_dropout"], "dropout"),
+    (Some("Attention"), &["qkv_bias"], "bias"),
     (Some("Image"), &["size"], "resize"),
     (Some("LocalResponseNorm"), &["size", "n", "radius"], "depth_radius"),
     (Some("LocalResponseNorm"), &["bias"], "k"),
@@ -114,6 +127,12 @@ const DIFFERENT_ARGUMENTS: &[(&str, &[&str], &str)] = &[
     ),
     ("LSTM", &["return_sequences"], "write `only_return_final=false` for the outputs of all time steps"),
     ("GRU", &["return_sequences"], "write `only_return_final=false` for the outputs of all time steps"),
+    (
+        "Attention",
+        &["embed_dim", "dim", "d_model", "key_dim"],
+        "leave it out: the features are inferred, and a head has features / heads of them",
+    ),
+    ("LayerNorm", &["normalized_shape", "units"], "leave it out: it is over the last axis, whose size is inferred"),
     ("BatchNorm", &["num_features", "units"], "leave it out: the channels are inferred"),
     ("Convolution", &["in_channels"], "leave it out: the input channels are inferred"),
     (

@@ -1,5 +1,6 @@
 //! Compute kernels on slices of f32, which the steps of a plan call. All unsafe code but the memory maps is here.
 
+pub mod attention;
 pub mod conv;
 pub mod dense;
 pub mod elementwise;

@@ -1,15 +1,15 @@
 //! Dense layers and activations, which are one family in NeuPy: `Relu(64)` is a dense layer with its activation, one layer
 //! with parameters; `Relu` is the activation alone.
 
-use super::convolution::window::known_channels;
 use super::named_axis::{NamedAxis, axes};
+use super::stepwise_dense::{StepwiseDense, dense_parameters, dense_product};
 use crate::diagnostics::{Code, Diagnostic};
 use crate::graph::signature::definition::Default;
 use crate::graph::signature::value::number_text;
 use crate::graph::training::{Backward, Forward};
 use crate::graph::{
     Argument, Arguments, AxisRule, Category, Definition, FusionRole, Initializer, Lowered, Lowering, NodeId, Operation,
-    ParameterKind, ParameterSpec, ShapeError, Supports, reference,
+    ParameterSpec, Part, PartInput, ShapeError, Supports, reference,
 };
 use crate::kernels::elementwise::activation::Activation;
 use crate::kernels::elementwise::activation_gradient::is_slope_from_output;
@@ -23,7 +23,7 @@ use crate::plan::steps::pointwise::{ActivationStep, SoftmaxStep};
 use crate::plan::steps::reduce::SoftmaxAlongStep;
 use crate::size::product;
 use crate::tensor::{Size, TensorType};
-use ndarray::{Array2, ArrayD, Ix1, Ix2};
+use ndarray::ArrayD;
 use std::any::Any;
 use std::sync::Arc;
 
@@ -111,7 +111,7 @@ macro_rules! family {
                 category: Category::Activation,
                 summary: $summary,
                 arguments: &[UNITS, BIAS, WEIGHT],
-                details: concat!($formula, "\n\nWith a size: (?, n) -> (?, units), the function of x * weight + bias; weight (n, units), bias (units). Without one: the function of each value, the shape stays."),
+                details: concat!($formula, "\n\nWith a size: (?, n) -> (?, units), the function of x * weight + bias; weight (n, units), bias (units); on a sequence for each step, (?, t, n) -> (?, t, units). Without one: the function of each value, the shape stays."),
                 example: $example,
                 build: |arguments| build(arguments, &$item, $function, $gain),
             };
@@ -147,9 +147,28 @@ fn softmax_along(axis: NamedAxis, sizes: &[usize]) -> Result<SoftmaxAlongStep, S
 }
 
 impl Dense {
+    /// A dense layer without a function.
+    pub fn linear(units: usize, weight: Initializer, bias: Option<Initializer>) -> Dense {
+        let function = Function::Elementwise(Activation::Linear);
+        Dense { definition: &DENSE, function, units: Some(units), weight, bias }
+    }
+
     /// Whether it is a dense layer without a function.
     fn is_linear(&self) -> bool {
         self.units.is_some() && self.function == Function::Elementwise(Activation::Linear)
+    }
+
+    /// The layer as its product and its function, if it has one.
+    fn parts(&self, product: Arc<dyn Operation>) -> Vec<Part> {
+        let parameters = (0..1 + usize::from(self.bias.is_some())).collect();
+        let mut parts =
+            vec![Part { name: "product", operation: product, inputs: vec![PartInput::Layer(0)], parameters }];
+        if !self.is_linear() {
+            let operation = Arc::new(Dense { units: None, ..self.clone() });
+            let inputs = vec![PartInput::Part(0)];
+            parts.push(Part { name: "function", operation, inputs, parameters: Vec::new() });
+        }
+        parts
     }
 }
 
@@ -184,16 +203,21 @@ impl Operation for Dense {
         };
         match inputs[0].sizes[..] {
             [_] => Ok(TensorType::batched([Size::Known(units)])),
+            [steps, _] => Ok(TensorType::batched([steps, Size::Known(units)])),
             _ => {
-                let what = if inputs[0].image().is_some() { "an image" } else { "a sequence" };
+                let what = if inputs[0].image().is_some() { "an image" } else { "a tensor of more axes" };
                 let mut error = ShapeError::new(
                     Code::WrongRank,
-                    format!("`{name}({units})` needs features, but gets {what}"),
-                    "expects (?, n)",
+                    format!("`{name}({units})` needs features or a sequence, but gets {what}"),
+                    "expects (?, n) or (?, time, n)",
                 );
                 if let Some(len) = inputs[0].len() {
+                    let on_pixels = format!("`Conv(1x1, {units})` is a dense layer on each pixel");
                     error = error
-                        .help(format!("put `Flatten` between them: `>> Flatten >> {name}({units})` ({len} features)"))
+                        .help(format!(
+                            "put `Flatten` between them: `>> Flatten >> {name}({units})` ({len} features), or `GlobalPool(avg)`, the mean \
+                             of each channel; {on_pixels}"
+                        ))
                         .before(&["Flatten"]);
                 }
                 Err(error)
@@ -203,18 +227,16 @@ impl Operation for Dense {
 
     fn parameters(&self, inputs: &[&TensorType]) -> Result<Vec<ParameterSpec>, ShapeError> {
         let Some(units) = self.units else { return Ok(Vec::new()) };
-        let features = known_channels(self.definition.name, inputs[0])?;
-        let mut specs = vec![ParameterSpec::new("weight", ParameterKind::Matrix, &[features, units], self.weight)];
-        specs.extend(self.bias.map(|bias| ParameterSpec::new("bias", ParameterKind::Vector, &[units], bias)));
-        Ok(specs)
+        dense_parameters(self.definition.name, inputs[0], units, self.weight, self.bias)
     }
 
     fn macs(&self, inputs: &[&TensorType]) -> u64 {
         inputs[0].len().map_or(0, |len| product([len, self.units.unwrap_or(0)]) as u64)
     }
 
-    fn axis_rule(&self, _: &[&TensorType]) -> AxisRule {
+    fn axis_rule(&self, inputs: &[&TensorType]) -> AxisRule {
         match (self.units, self.function) {
+            (Some(_), _) if inputs[0].sizes.len() > 1 => AxisRule::Steps,
             (Some(_), _) => AxisRule::Features,
             (None, Function::Softmax) => AxisRule::Channels,
             // Another axis than the last is the same axis in both frameworks.
@@ -223,24 +245,10 @@ impl Operation for Dense {
     }
 
     fn evaluate(&self, inputs: &[&ArrayD<f64>], parameters: &[&ArrayD<f64>]) -> ArrayD<f64> {
-        let mut y = inputs[0].clone();
-        if let (Some(_), [weight, rest @ ..]) = (self.units, parameters) {
-            let x = inputs[0].view().into_dimensionality::<Ix2>();
-            let weight = weight.view().into_dimensionality::<Ix2>();
-            if let (Ok(x), Ok(weight)) = (x, weight) {
-                // Plain loops, not `dot`: OpenBLAS is built for f32 only.
-                let mut product = Array2::zeros((x.nrows(), weight.ncols()));
-                for (row, mut sums) in x.rows().into_iter().zip(product.rows_mut()) {
-                    for (value, weights) in row.iter().zip(weight.rows()) {
-                        sums.scaled_add(*value, &weights);
-                    }
-                }
-                if let Some(Ok(bias)) = rest.first().map(|bias| bias.view().into_dimensionality::<Ix1>()) {
-                    product += &bias;
-                }
-                y = product.into_dyn();
-            }
-        }
+        let mut y = match self.units {
+            Some(_) => dense_product(inputs[0], parameters),
+            None => inputs[0].clone(),
+        };
         match self.function {
             Function::Elementwise(function) => y.mapv_inplace(|x| function.exact(x)),
             Function::Softmax => {
@@ -282,16 +290,21 @@ impl Operation for Dense {
         })
     }
 
+    /// On a sequence it is a product of each step, and the function by itself.
+    fn decompose(&self, inputs: &[&TensorType]) -> Option<Vec<Part>> {
+        let units = self.units.filter(|_| inputs[0].sizes.len() > 1)?;
+        let Dense { weight, bias, .. } = *self;
+        Some(self.parts(Arc::new(StepwiseDense { definition: &DENSE, units, weight, bias })))
+    }
+
     /// The product and the function become two layers: a gradient may need the tensor between them.
     fn train(&self, cx: &mut Forward<'_>) -> Result<NodeId, String> {
-        let plain = Function::Elementwise(Activation::Linear);
-        if self.units.is_none() || self.function == plain {
+        if self.units.is_none() || self.is_linear() || cx.sizes(0).len() > 1 {
             return cx.add_unchanged();
         }
-        let (inputs, parameters) = (cx.inputs.clone(), cx.parameters.clone());
-        let product = Dense { definition: &DENSE, function: plain, ..self.clone() };
-        let product = cx.add_layer(Arc::new(product), &inputs, &parameters)?;
-        cx.add_layer(Arc::new(Dense { units: None, ..self.clone() }), &[product], &[])
+        let function = Function::Elementwise(Activation::Linear);
+        let product = Dense { definition: &DENSE, function, ..self.clone() };
+        cx.add_parts(&self.parts(Arc::new(product)))
     }
 
     fn differentiate(&self, cx: &mut Backward<'_>) -> Result<(), String> {

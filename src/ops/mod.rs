@@ -1,6 +1,7 @@
 //! The layers, one file per family. A layer is a type that implements [`Operation`](crate::graph::Operation) and a line in
 //! [`LAYERS`].
 
+pub mod attention;
 pub mod convolution;
 pub mod dense;
 pub mod embedding;
@@ -19,8 +20,11 @@ pub mod recurrent;
 pub mod reduce;
 pub mod resize;
 pub mod scale;
+pub mod sequence;
 pub mod shape;
+pub mod stepwise_dense;
 pub mod stochastic;
+pub mod tokens;
 
 use crate::graph::Definition;
 
@@ -69,10 +73,14 @@ pub static LAYERS: &[&Definition] = &[
     &reduce::SUM,
     &reduce::MAX,
     &norm::batch_norm::BATCH_NORM,
+    &norm::layer_norm::LAYER_NORM,
     &norm::GROUP_NORM,
     &norm::LOCAL_RESPONSE_NORM,
     &norm::NORMALIZE,
     &embedding::EMBEDDING,
+    &attention::ATTENTION,
+    &tokens::CLASS_TOKEN,
+    &tokens::POSITION_EMBEDDING,
     &recurrent::LSTM,
     &recurrent::GRU,
     &shape::FLATTEN,

@@ -6,10 +6,8 @@ use crate::graph::signature::definition::Default;
 use crate::graph::training::{Backward, Forward};
 use crate::graph::{
     Argument, AxisRule, Category, Definition, Initializer, Lowered, Lowering, NodeId, Operation, ParameterKind,
-    ParameterSpec, ShapeError,
+    ParameterSpec, Part, PartInput, ShapeError,
 };
-use crate::kernels::elementwise::activation::Activation;
-use crate::ops::dense::{DENSE, Function};
 use crate::plan::epilogue::Epilogue;
 use crate::plan::kernel::Kernel;
 use crate::plan::steps::dense::DenseStep;
@@ -83,8 +81,7 @@ pub static PRELU: Definition = Definition {
         let alpha = arguments.initializer("alpha", Initializer::Constant(0.25))?;
         let weight = arguments.initializer("weight", Initializer::HeNormal { gain: 2.0 })?;
         let bias = arguments.bias("bias")?;
-        let function = Function::Elementwise(Activation::Linear);
-        let dense = units.map(|units| Dense { definition: &DENSE, function, units: Some(units), weight, bias });
+        let dense = units.map(|units| Dense::linear(units, weight, bias));
         Ok(Arc::new(PRelu { dense, axes, alpha }))
     },
 };
@@ -105,6 +102,17 @@ impl PRelu {
             }
         }
         Ok(found)
+    }
+
+    /// The layer as its product and its function.
+    fn parts(&self, dense: &Dense) -> Vec<Part> {
+        let of_product = 1 + usize::from(dense.bias.is_some());
+        let inputs = vec![PartInput::Layer(0)];
+        let product =
+            Part { name: "product", operation: Arc::new(dense.clone()), inputs, parameters: (0..of_product).collect() };
+        let operation = Arc::new(PRelu { dense: None, ..self.clone() });
+        let inputs = vec![PartInput::Part(0)];
+        vec![product, Part { name: "function", operation, inputs, parameters: vec![of_product] }]
     }
 
     fn output(&self, inputs: &[&TensorType]) -> Result<TensorType, ShapeError> {
@@ -179,6 +187,7 @@ impl Operation for PRelu {
 
     fn axis_rule(&self, inputs: &[&TensorType]) -> AxisRule {
         match (&self.dense, &self.axes[..]) {
+            (Some(_), _) if inputs[0].sizes.len() > 1 => AxisRule::Steps,
             (Some(_), _) => AxisRule::Features,
             (None, [-1]) if inputs[0].image().is_some() => AxisRule::Image,
             (None, [-1]) => AxisRule::Channels,
@@ -212,13 +221,17 @@ impl Operation for PRelu {
         Ok(if alone { Lowered::InPlace(kernel) } else { Lowered::Step(kernel) })
     }
 
+    /// On a sequence the product has a step of its own.
+    fn decompose(&self, inputs: &[&TensorType]) -> Option<Vec<Part>> {
+        self.dense.as_ref().filter(|_| inputs[0].sizes.len() > 1).map(|dense| self.parts(dense))
+    }
+
     /// The product and the function become two layers.
     fn train(&self, cx: &mut Forward<'_>) -> Result<NodeId, String> {
-        let Some(dense) = &self.dense else { return cx.add_unchanged() };
-        let (inputs, mut parameters) = (cx.inputs.clone(), cx.parameters.clone());
-        let alpha = parameters.split_off(parameters.len() - 1);
-        let product = cx.add_layer(Arc::new(dense.clone()), &inputs, &parameters)?;
-        cx.add_layer(Arc::new(PRelu { dense: None, ..self.clone() }), &[product], &alpha)
+        match &self.dense {
+            Some(dense) => cx.add_parts(&self.parts(dense)),
+            None => cx.add_unchanged(),
+        }
     }
 
     fn differentiate(&self, cx: &mut Backward<'_>) -> Result<(), String> {

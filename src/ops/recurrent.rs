@@ -24,8 +24,8 @@ use std::sync::Arc;
 pub enum Cell {
     /// Long short-term memory; with peepholes its gates read the cell's state, through weights with this initialiser.
     Lstm { cell_init: Initializer, peepholes: Option<Initializer> },
-    /// Gated recurrent unit.
-    Gru,
+    /// Gated recurrent unit; after `reset_after`, what the state adds to the gates has biases too.
+    Gru { reset_after: bool },
 }
 
 /// A recurrent layer.
@@ -174,12 +174,20 @@ pub static GRU: Definition = Definition {
         UNROLL_SCAN,
         BACKWARDS,
         GRADIENT_CLIPPING,
+        Argument {
+            name: "reset_after",
+            takes: "true or false",
+            default: Default::Bool(false),
+            doc: "whether the state's part has biases of its own, as in Keras 2 and later and in PyTorch",
+        },
     ],
     details: "(?, time, n) -> (?, n_units), or all states. With i = x_t * input_weights + biases and s = h * hidden_weights, both split into reset, \
-        update, hidden: r = sigmoid(i + s), u = sigmoid(i + s), c = tanh(i + r * s), h' = h - u * (h - c) (Cho et al., 2014). Parameters \
-        input_weights (n, 3 n_units), hidden_weights (n_units, 3 n_units), biases (3 n_units), hidden_init (1, n_units).",
+        update, hidden: r = sigmoid(i + s), u = sigmoid(i + s), c = tanh(i + r * s), h' = h - u * (h - c) (Cho et al., 2014). With reset_after=true \
+        s = h * hidden_weights + hidden_biases: the form that Keras 2 and later (its reset_after=True), cuDNN and PyTorch train, whose files \
+        bind then. Parameters input_weights (n, 3 n_units), hidden_weights (n_units, 3 n_units), biases (3 n_units), hidden_init (1, n_units), \
+        and hidden_biases (3 n_units).",
     example: "Input(40) >> Embedding(20, 10) >> GRU(20) >> Sigmoid(1)",
-    build: |arguments| build(arguments, Cell::Gru),
+    build: |arguments| build(arguments, Cell::Gru { reset_after: arguments.boolean("reset_after")? }),
 };
 
 fn build(arguments: &Arguments, cell: Cell) -> Result<Arc<dyn Operation>, Diagnostic> {
@@ -205,7 +213,7 @@ impl Recurrent {
     fn gates(&self) -> usize {
         match self.cell {
             Cell::Lstm { .. } => 4,
-            Cell::Gru => 3,
+            Cell::Gru { .. } => 3,
         }
     }
 
@@ -233,7 +241,7 @@ impl Operation for Recurrent {
     fn definition(&self) -> &'static Definition {
         match self.cell {
             Cell::Lstm { .. } => &LSTM,
-            Cell::Gru => &GRU,
+            Cell::Gru { .. } => &GRU,
         }
     }
 
@@ -253,6 +261,9 @@ impl Operation for Recurrent {
         }
         if self.gradient_clipping != 0.0 {
             list.push(("gradient_clipping", self.gradient_clipping.to_string()));
+        }
+        if self.cell == (Cell::Gru { reset_after: true }) {
+            list.push(("reset_after", "true".into()));
         }
         list
     }
@@ -283,6 +294,9 @@ impl Operation for Recurrent {
         if let Cell::Lstm { peepholes: Some(weights), .. } = self.cell {
             let roles = ["weight_cell_to_ingate", "weight_cell_to_forgetgate", "weight_cell_to_outgate"];
             specs.extend(roles.map(|role| part(role, &[units], weights)));
+        }
+        if self.cell == (Cell::Gru { reset_after: true }) {
+            specs.push(part("hidden_biases", &[width], self.biases));
         }
         Ok(specs)
     }
@@ -324,7 +338,7 @@ impl Operation for Recurrent {
         let sequence = Sequence { steps, features, units, only_final, backwards };
         Ok(Lowered::Step(match self.cell {
             Cell::Lstm { peepholes, .. } => Kernel::Lstm(LstmStep { sequence, peepholes: peepholes.is_some() }),
-            Cell::Gru => Kernel::Gru(GruStep { sequence }),
+            Cell::Gru { reset_after } => Kernel::Gru(GruStep { sequence, hidden_biases: reset_after }),
         }))
     }
 
@@ -370,7 +384,7 @@ impl State {
         let values = |index: usize| parameters.get(index).map_or_else(Vec::new, |init| init.iter().copied().collect());
         match layer.cell {
             Cell::Lstm { .. } => State { cell: values(3), hidden: values(4) },
-            Cell::Gru => State { cell: Vec::new(), hidden: values(3) },
+            Cell::Gru { .. } => State { cell: Vec::new(), hidden: values(3) },
         }
     }
 
@@ -380,13 +394,18 @@ impl State {
         let product = |values: &[f64], weights: &ArrayD<f64>, column: usize| -> f64 {
             values.iter().enumerate().map(|(index, value)| value * weights[[index, column]]).sum()
         };
-        let (units, previous) = (self.hidden.len(), self.hidden.clone());
+        let (units, previous, is_gru) = (self.hidden.len(), self.hidden.clone(), self.cell.is_empty());
         for unit in 0..units {
             let from_input = |gate: usize| {
                 let column = gate * units + unit;
                 product(row, input_weights, column) + biases[[column]]
             };
-            let from_state = |gate: usize| product(&previous, hidden_weights, gate * units + unit);
+            // An LSTM has other parameters in that place.
+            let biases = parameters.get(4).filter(|_| is_gru);
+            let from_state = |gate: usize| {
+                let column = gate * units + unit;
+                product(&previous, hidden_weights, column) + biases.map_or(0.0, |biases| biases[[column]])
+            };
             let sum = |gate: usize| from_input(gate) + from_state(gate);
             match self.cell.get_mut(unit) {
                 Some(cell) => {

@@ -2,6 +2,7 @@
 
 use super::checked_kernel::CheckedKernel;
 use super::kernel_step::{CONSTANT_ALIGNMENT, Call, Inputs, KernelError, KernelStep, Sizes};
+use super::steps::attention::{AttentionDropoutStep, AttentionGradientStep, AttentionStep};
 use super::steps::convolution::ConvolutionStep;
 use super::steps::dense::DenseStep;
 use super::steps::embedding::{EmbeddingGradientStep, EmbeddingStep};
@@ -26,6 +27,7 @@ use super::steps::gradient::recurrent_gradient::{
 };
 use super::steps::gradient::reduce_gradient::{ReduceGradientStep, SoftmaxAlongGradientStep};
 use super::steps::gradient::resize_gradient::{PadGradientStep, ResizeGradientStep};
+use super::steps::layer_norm::{LayerNormGradientStep, LayerNormStep, LayerScaleGradientStep};
 use super::steps::merge::{BroadcastStep, GatedAverageStep, MergeStep};
 use super::steps::movement::{CopyStep, TransposeStep};
 use super::steps::norm::{GroupNormStep, LocalResponseStep, NormStep, NormalizeStep};
@@ -35,6 +37,7 @@ use super::steps::prelu::PReluStep;
 use super::steps::recurrent::{GruStep, LstmStep};
 use super::steps::reduce::{ReduceStep, SoftmaxAlongStep};
 use super::steps::resize::{CropStep, PadStep, ResizeStep, UpscaleStep};
+use super::steps::tokens::{AddPositionsStep, PrependTokenStep};
 use super::steps::training::dropout::NoiseStep;
 use super::steps::training::update::{GradientNormStep, LossGradientStep, LossStep, UpdateStep};
 use super::steps::transposed_convolution::TransposedConvolutionStep;
@@ -126,8 +129,12 @@ kernels! {
     Pad(PadStep),
     Crop(CropStep),
     GroupNorm(GroupNormStep),
+    LayerNorm(LayerNormStep),
     Normalize(NormalizeStep),
     Embedding(EmbeddingStep),
+    Attention(AttentionStep),
+    PrependToken(PrependTokenStep),
+    AddPositions(AddPositionsStep),
     Lstm(LstmStep),
     Gru(GruStep),
     }
@@ -168,7 +175,11 @@ kernels! {
     GroupSums(GroupSumsStep),
     GroupNormGradient(GroupNormGradientStep),
     GroupScaleGradient(GroupScaleGradientStep),
+    LayerNormGradient(LayerNormGradientStep),
+    LayerScaleGradient(LayerScaleGradientStep),
     LocalResponseGradient(LocalResponseGradientStep),
+    AttentionDropout(AttentionDropoutStep),
+    AttentionGradient(AttentionGradientStep),
     RecurrentGates(RecurrentGatesStep),
     RecurrentInputGradient(RecurrentInputGradientStep),
     RecurrentGradient(RecurrentGradientStep),

@@ -6,7 +6,7 @@
 pub type Table = &'static [&'static str];
 
 /// All tables.
-pub const ALL: &[Table] = &[CONCATENATIONS, VIEWS_AND_SLICES, MERGES, ENDS, CHAINS, DRAWN];
+pub const ALL: &[Table] = &[CONCATENATIONS, VIEWS_AND_SLICES, MERGES, ENDS, CHAINS, DRAWN, STEPS];
 
 /// Branches that write into their concatenation directly, and those that cannot.
 pub const CONCATENATIONS: Table = &[
@@ -265,4 +265,32 @@ pub const DRAWN: Table = &[
     "Input(4x6x1) >> MaxPool(3x3, stride=1, padding=same) >> (Softmax >> Conv(1x1, 3) >> Conv(1x1, 2) | MaxPool(3x3, stride=1, padding=same) >> (Softmax >> Identity | LeakyRelu >> Conv(1x1, 5)) >> Concatenate >> Conv(1x1, 2)) >> Concatenate(axis=2)",
     "Input(6x7x4) >> ((MaxPool(3x3, stride=1, padding=same) | LeakyRelu >> Softmax | LeakyRelu) >> Concatenate | Conv(1x1, 2)) >> Concatenate >> Tanh >> GlobalPool(avg)",
     "Input(8x4x1) >> AvgPool(2x2) >> (Conv(1x1, 2) | LeakyRelu >> (LeakyRelu | Softmax) >> Concatenate | Softmax) >> Concatenate >> GlobalPool(avg)",
+];
+
+/// Layers that act on each step of a sequence.
+pub const STEPS: Table = &[
+    "Input(7x5) >> Dense(9)",
+    "Input(7x5) >> Dense(9, bias=false) >> Relu >> Dense(3)",
+    "Input(7x5) >> Relu(9) >> Softmax(4)",
+    "Input(7x5) >> PRelu(9) >> Gelu(3) >> Flatten >> Dense(2)",
+    "Input(7x5) >> Dense(5) >> (Identity | Gelu(9) >> Dense(5)) >> Add >> LayerNorm",
+    "Input(7x5) >> (Dense(4) | Tanh(4)) >> Concatenate >> Dense(3)",
+    "Input(7x8) >> Slice(2, 6) >> Dense(5) >> Slice(1, 4) >> LayerNorm",
+    "Input(6x6x4) >> Conv(1x1, 10) >> Reshape(36x10) >> Dense(6) >> Dropout(0.5) >> GRU(3)",
+    "Input(1x5) >> Dense(4) >> Flatten",
+    "Input(300x40) >> Gelu(200) >> Dense(40) >> LayerNorm >> Dense(3)",
+    "Input(7x6) >> Attention(2)",
+    "Input(7x6) >> Attention(1, causal=true, bias=false) >> Dense(2)",
+    "Input(70x8) >> repeat(2) { (Identity | LayerNorm >> Attention(4)) >> Add >> (Identity | LayerNorm >> Gelu(16) >> Dense(8)) >> Add }",
+    "Input(9x6) >> (Slice(0, 4) | Slice(1, 6) >> Dense(5)) >> Attention(2) >> LayerNorm",
+    "{ let x = Input(7x6)  let memory = Input(5x4)  (x | memory) >> Attention(3) }",
+    "{ let x = Input(7x6)  let mask = Input(7) >> Relu  (x | x | mask) >> Attention(3) }",
+    "{ let x = Input(7x6)  let mask = Input(7x7) >> Relu  (x | x | mask) >> Attention(3, causal=true) >> Flatten >> Dense(2) }",
+    "Input(7x6) >> ClassToken >> PositionEmbedding >> Attention(2) >> Flatten >> Slice(0, 6) >> Dense(3)",
+    "Input(7x6) >> Dense(4) >> (ClassToken(HeNormal) | ClassToken) >> Concatenate >> PositionEmbedding",
+    "Input(7x6) >> Dense(9) >> Slice(1, 5) >> (ClassToken(1) >> Relu | PositionEmbedding(0.5)) >> Concatenate(axis=1)",
+    "Input(7x6) >> GRU(4, reset_after=true, biases=0.3, only_return_final=false) >> GRU(3, reset_after=true)",
+    "Input(9) >> LayerNorm >> Dense(4) >> LayerNorm(epsilon=0.1) >> Relu",
+    "Input(5x4x6) >> LayerNorm >> Conv(1x1, 7) >> LayerNorm(1e-6) >> Gelu",
+    "Input(5x4x6) >> Conv(1x1, 10) >> Slice(2, 9) >> LayerNorm >> (Identity | Relu) >> Concatenate",
 ];

@@ -31,6 +31,7 @@ specs! {
     "densenet121"
     "mobilenet_v2"
     "efficientnet_lite0"
+    "deit_tiny"
     "unet"
     "siamese"
     "lstm_text"

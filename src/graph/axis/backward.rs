@@ -28,6 +28,7 @@ impl AxisRule {
                 }
                 _ => None,
             },
+            AxisRule::Steps => Some(Order::Same),
             AxisRule::Unknown | AxisRule::AlongTime | AxisRule::Features | AxisRule::Sequence => None,
         }
     }

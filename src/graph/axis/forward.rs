@@ -11,6 +11,8 @@ pub(super) struct Edges<'g> {
     pub output: &'g TensorType,
     /// The order that the consumers of the output need.
     pub wanted: Option<&'g Order>,
+    /// Whether layers that act on the steps of a sequence read the output.
+    pub steps: bool,
 }
 
 /// Why the order of an output is unknown.
@@ -30,7 +32,7 @@ const MIRROR: &str = "write what the file's framework computes on its own axes: 
 impl AxisRule {
     /// The order of the output. The caller propagates an unknown order of an input, except for features, whose output is known.
     pub(super) fn forward(&self, edges: &Edges<'_>) -> Result<Order, Mixed> {
-        let Edges { inputs, orders, output, wanted } = *edges;
+        let Edges { inputs, orders, output, wanted, steps } = *edges;
         let other = |reason: String, help| Err(Mixed::Other(reason, help));
         match self {
             AxisRule::Unknown => other("changes the order of its values in an unknown way".into(), MIRROR),
@@ -77,12 +79,15 @@ impl AxisRule {
                 }
             },
             AxisRule::Features => Ok(wanted.cloned().unwrap_or(Order::Same)),
-            AxisRule::Sequence => match orders.iter().zip(inputs).all(|(order, of)| is_sequence(order, of)) {
-                true => Ok(Order::Same),
-                false => {
-                    other(format!("takes {} in an order that the file's framework does not have", inputs[0]), MIRROR)
+            AxisRule::Sequence | AxisRule::Steps => {
+                match orders.iter().zip(inputs).all(|(order, of)| is_sequence(order, of)) {
+                    true => Ok(Order::Same),
+                    false => other(
+                        format!("takes {} in an order that the file's framework does not have", inputs[0]),
+                        MIRROR,
+                    ),
                 }
-            },
+            }
             AxisRule::Reshape => {
                 let Some(segments) = orders[0].segments(inputs[0]) else {
                     return other(
@@ -91,6 +96,10 @@ impl AxisRule {
                     );
                 };
                 let order = Order::of_segments(segments, output);
+                // Pixels that become steps.
+                if steps && are_steps(inputs[0], output) && orders[0] == Order::ChannelsFirst {
+                    return Ok(Order::Same);
+                }
                 // The file's framework would make another image of them.
                 match output.image().is_some() && wanted.is_some_and(|wanted| !order.agrees(wanted, output)) {
                     true => other(
@@ -110,6 +119,11 @@ impl AxisRule {
 /// Whether values are in an order of a sequence, its features first or last: what has another transposes it.
 fn is_sequence(order: &Order, of: &TensorType) -> bool {
     order.agrees(&Order::Same, of) || of.sizes.len() == 2 && order.agrees(&Order::ChannelsFirst, of)
+}
+
+/// Whether a tensor is a sequence whose steps are the pixels of an image.
+fn are_steps(image: &TensorType, sequence: &TensorType) -> bool {
+    image.image().is_some() && sequence.sizes.len() == 2 && image.channels() == sequence.channels()
 }
 
 fn merged(rule: &AxisRule, edges: &Edges<'_>) -> Result<Order, Mixed> {

@@ -87,6 +87,19 @@ fn wanted(graph: &Graph, net: &str, rules: &[AxisRule], chosen: &HashMap<NodeId,
     wanted
 }
 
+/// For each layer, whether one that acts on steps reads its output, perhaps behind others that keep each value in its place.
+fn read_as_steps(graph: &Graph, rules: &[AxisRule]) -> Vec<bool> {
+    let (consumers, mut steps) = (graph.consumers(), vec![false; graph.nodes.len()]);
+    for id in graph.ids().rev() {
+        steps[id.0] = consumers[id.0].iter().any(|&consumer| match rules[consumer.0] {
+            AxisRule::Steps => true,
+            AxisRule::Pointwise | AxisRule::Channels => steps[consumer.0],
+            _ => false,
+        });
+    }
+    steps
+}
+
 /// The order of each edge, and the unknown ones where branches meet.
 fn forward(
     graph: &Graph,
@@ -96,6 +109,7 @@ fn forward(
 ) -> (AxisOrders, Vec<(NodeId, Order)>) {
     let mut orders = AxisOrders { inputs: Vec::new(), outputs: Vec::new() };
     let mut open = Vec::new();
+    let steps = read_as_steps(graph, rules);
     for id in graph.ids() {
         let (node, rule) = (graph.node(id), &rules[id.0]);
         let mut inputs: Vec<Order> = node.inputs.iter().map(|input| orders.outputs[input.0].clone()).collect();
@@ -109,7 +123,10 @@ fn forward(
         let output = match unknown {
             _ if inputs.is_empty() => Ok(begin(node, wanted)),
             Some(unknown) if *rule != AxisRule::Features => Ok(unknown.clone()),
-            _ => rule.forward(&Edges { inputs: &graph.input_types(id), orders: &inputs, output: &node.output, wanted }),
+            _ => {
+                let (types, steps) = (graph.input_types(id), steps[id.0]);
+                rule.forward(&Edges { inputs: &types, orders: &inputs, output: &node.output, wanted, steps })
+            }
         };
         let output = output.unwrap_or_else(|mixed| {
             let (reason, help) = match mixed {

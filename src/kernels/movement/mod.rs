@@ -6,5 +6,6 @@ pub mod embedding;
 pub mod embedding_gradient;
 pub mod resample;
 mod resample_table;
+pub mod tokens;
 pub mod transpose;
 pub mod upscale;

@@ -75,10 +75,22 @@ pub struct Gru<'a> {
     pub biases: &'a [f32],
     /// Initial hidden state of every sample, `(units)`
     pub hidden_init: &'a [f32],
+    /// Biases of the hidden terms, `(3 * units)`: the form of Keras 2 (`reset_after`), cuDNN and PyTorch.
+    pub hidden_biases: Option<&'a [f32]>,
     /// Activation of the reset and update gates; sigmoid by default in NeuPy.
     pub gates: Activation,
     /// Activation of the candidate state; tanh by default in NeuPy.
     pub hidden: Activation,
+}
+
+impl Gru<'_> {
+    /// The hidden terms of the gates before the product of the state.
+    pub(super) fn start_hidden_terms(&self, terms: &mut [f32]) {
+        match self.hidden_biases {
+            Some(biases) => terms.copy_from_slice(biases),
+            None => terms.fill(0.0),
+        }
+    }
 }
 
 /// Floats of scratch that [`lstm`] needs on `workers` threads.
@@ -177,8 +189,8 @@ multiversion! {
 /// A gated recurrent unit (NeuPy's, after Lasagne): x is `(n, steps, features)`, y `(n, units)` or `(n, steps, units)`,
 /// see [`Recurrence::only_final`].
 ///
-/// With i = x_t W + b and s = h U, both split into reset, update, hidden: r = f(i_r + s_r), u = f(i_u + s_u),
-/// c = a(i_h + r s_h), h' = h - u (h - c).
+/// With i = x_t W + b and s = h U (+ [`Gru::hidden_biases`]), both split into reset, update, hidden: r = f(i_r + s_r),
+/// u = f(i_u + s_u), c = a(i_h + r s_h), h' = h - u (h - c).
 ///
 /// # Panics
 /// If a slice is too short for `size`.
@@ -195,7 +207,7 @@ pub fn gru(x: View<'_>, y: ViewMut<'_>, size: &Recurrence, layer: &Gru<'_>, scra
             from_input.chunks_exact_mut(width).for_each(|g| g.copy_from_slice(layer.biases));
             let rows = StridedRows { data: &x.data[first * x.image + step * x.ld..], ld: x.image, len: size.features };
             add_products(rows, layer.input_weights, width, from_input);
-            from_hidden.fill(0.0);
+            from_hidden.chunks_exact_mut(width).for_each(|s| layer.start_hidden_terms(s));
             add_products(StridedRows { data: hidden, ld: units, len: units }, layer.hidden_weights, width, from_hidden);
             let gates = from_input.chunks_exact_mut(width).zip(from_hidden.chunks_exact(width));
             for (i, (h, (from_input, from_hidden))) in hidden.chunks_exact_mut(units).zip(gates).enumerate() {
@@ -259,7 +271,8 @@ mod tests {
             let x: Vec<f64> = (0..features).map(|k| x.at(n, step, k)).collect();
             let width = b.len();
             let from_x: Vec<f64> = (0..width).map(|j| column(&x, w, width, j) + f64::from(b[j])).collect();
-            let from_h: Vec<f64> = (0..width).map(|j| column(&h, u, width, j)).collect();
+            let hidden_bias = |j: usize| layer.hidden_biases.map_or(0.0, |biases| f64::from(biases[j]));
+            let from_h: Vec<f64> = (0..width).map(|j| column(&h, u, width, j) + hidden_bias(j)).collect();
             for j in 0..units {
                 let sum = |gate: usize| from_x[gate * units + j] + from_h[gate * units + j];
                 if width == 3 * units {
@@ -281,6 +294,8 @@ mod tests {
         weights: [&'a [f32]; 3],
         init: [&'a [f32]; 2],
         peepholes: Option<[&'a [f32]; 3]>,
+        /// Of a GRU.
+        hidden_biases: Option<&'a [f32]>,
     }
 
     const DEFAULTS: (Activation, Activation) = (Activation::Sigmoid, Activation::Tanh);
@@ -289,7 +304,8 @@ mod tests {
         let ([input_weights, hidden_weights, biases], [hidden_init, cell_init]) = (layer.weights, layer.init);
         let (gates, cell) = DEFAULTS;
         if biases.len() == 3 * size.units {
-            let layer = Gru { input_weights, hidden_weights, biases, hidden_init, gates, hidden: cell };
+            let hidden_biases = layer.hidden_biases;
+            let layer = Gru { input_weights, hidden_weights, biases, hidden_init, hidden_biases, gates, hidden: cell };
             let mut scratch = Floats::filled(f32::NAN, gru_scratch_len(size.units, threads.count()));
             gru(x.view(), y, size, &layer, &mut scratch, threads);
         } else {
@@ -312,12 +328,14 @@ mod tests {
                 let size = Recurrence { n, steps, features, units, only_final, backwards };
                 let mut floats = |count: usize| random.floats(count);
                 let parameters = [floats(features * width), floats(units * width), floats(width)];
+                let hidden_biases = floats(width);
                 let vectors: [Floats; 5] = std::array::from_fn(|_| floats(units));
                 let [h, c, peep_in, peep_forget, peep_out] = vectors.each_ref().map(|floats| &floats[..]);
                 let layer = Reference {
                     weights: parameters.each_ref().map(|floats| &floats[..]),
                     init: [h, c],
                     peepholes: (options & 8 == 0).then_some([peep_in, peep_forget, peep_out]),
+                    hidden_biases: (options & 12 == 8).then_some(&hidden_biases),
                 };
                 let x = Tensor::random(&mut random, n, steps, features, i % 2 * 3);
                 let y = Tensor::new(n, if only_final { 1 } else { steps }, units, 2);
@@ -397,7 +415,7 @@ mod tests {
         let (weights, init, [head, bias]) = (weights.map(numbers), init.map(numbers), head.map(numbers));
         let (weights, init) = (weights.each_ref().map(|floats| &floats[..]), init.each_ref().map(|floats| &floats[..]));
         let (x, y) = (numbers(x), numbers(y));
-        let layer = Reference { weights, init, peepholes: None };
+        let layer = Reference { weights, init, peepholes: None, hidden_biases: None };
         let size = Recurrence { n: 1, steps: 5, features: 4, units: 3, only_final: true, backwards: false };
         let x = Tensor::of(&Tensor::new(1, 5, 4, 0), |_, p, c| f64::from(x[p * 4 + c]));
         let state = Tensor::new(1, 1, 3, 0).filled(|y, threads| run(&size, &x, y, &layer, threads));

@@ -45,9 +45,11 @@ impl TraceLayout {
         Self { gates: 4 * units, sums, hidden_gates: 0, hidden: sums, width: sums + units }
     }
 
-    /// The row of a GRU: gates, initial hidden state; hidden terms of the gates; previous hidden state.
-    pub fn gru(units: usize) -> Self {
-        Self { gates: 3 * units, sums: 4 * units, hidden_gates: 4 * units, hidden: 7 * units, width: 8 * units }
+    /// The row of a GRU: gates, initial hidden state; hidden terms of the gates, which are summed too if those have biases;
+    /// previous hidden state.
+    pub fn gru(units: usize, hidden_biases: bool) -> Self {
+        let sums = if hidden_biases { 7 } else { 4 } * units;
+        Self { gates: 3 * units, sums, hidden_gates: 4 * units, hidden: 7 * units, width: 8 * units }
     }
 }
 
@@ -305,13 +307,13 @@ pub fn gru_trace(
         "only NeuPy's default activations are supported"
     );
     let (units, limit) = (size.units, if clip == 0.0 { f32::INFINITY } else { clip });
-    let layout = TraceLayout::gru(units);
+    let layout = TraceLayout::gru(units, layer.hidden_biases.is_some());
     sample_groups(trace, size, layout, scratch, threads, &|mut group, [hidden, _, _]| {
         hidden.chunks_exact_mut(units).for_each(|h| h.copy_from_slice(layer.hidden_init));
         for step in size.time_steps() {
             group.compute_input_terms(&x, size.features, layer.biases, layer.input_weights, step);
             for sample in 0..group.count {
-                group.row(sample, step)[layout.hidden_gates..layout.hidden].fill(0.0);
+                layer.start_hidden_terms(&mut group.row(sample, step)[layout.hidden_gates..layout.hidden]);
             }
             let rows = Operand { data: hidden, ld: units, transposed: false };
             group.add_product(rows, units, layer.hidden_weights, step, layout.hidden_gates);

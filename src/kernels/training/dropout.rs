@@ -30,6 +30,11 @@ pub fn dropout(x: Option<View<'_>>, y: ViewMut<'_>, size: Images, proba: f32, ke
     });
 }
 
+/// As [`dropout`], of values of an image of which the first has this index.
+pub(crate) fn drop_from(values: &mut [f32], proba: f32, key: RandomKey, image: usize, first: usize) {
+    drop_values(values, Stream::new(key, image), first, threshold(proba), 1.0 / (1.0 - proba));
+}
+
 multiversion! {
     /// values = 0 where the random word is below `threshold`, else scaled; the first value uses word `first`.
     fn drop_values(values: &mut [f32], stream: Stream, first: usize, threshold: u32, scale: f32) {

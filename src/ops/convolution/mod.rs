@@ -113,6 +113,34 @@ impl Convolution {
         self.definition().name
     }
 
+    /// The geometry over an image of the lowering's sizes.
+    ///
+    /// # Errors
+    /// If the input is not an image, or smaller than the window.
+    pub fn geometry(&self, cx: &Lowering) -> Result<Geometry, String> {
+        let [height, width, channels] = cx.inputs[0][..] else { return Err("its input is not an image".into()) };
+        let window = self.window.resolve(height, width).ok_or("its window is larger than the image")?;
+        let (out_c, groups) = match self.depthwise {
+            true => (channels * self.filters, channels),
+            false => (self.filters, self.groups),
+        };
+        Ok(Geometry { window, in_c: channels, out_c, groups })
+    }
+
+    /// Adds the gradients of a convolution of this geometry, whose parameters are a weight and perhaps a bias.
+    pub fn add_gradients(geometry: Geometry, cx: &mut Backward<'_>) {
+        let (x, dy, weight) = (cx.layer.inputs[0], cx.gradient, cx.layer.parameters[..1].to_vec());
+        let back = match ConvolutionStep::input_gradient(&geometry) {
+            Some(step) => Kernel::Convolution(step),
+            None => Kernel::InputGradient(InputGradientStep { geometry, backend: Backend::default() }),
+        };
+        cx.grad_input(0, back, &[dy], &weight);
+        let step = WeightGradientStep { geometry, backend: Backend::default() };
+        cx.grad_parameter(0, Kernel::WeightGradient(step), &[x, dy]);
+        let pixels = geometry.window.out_h * geometry.window.out_w;
+        cx.grad_parameter(1, Kernel::BiasGradient(BiasGradientStep { pixels, channels: geometry.out_c }), &[dy]);
+    }
+
     /// Input channels, output channels and groups, for an image of this many channels.
     fn channels(&self, image: &TensorType) -> Result<(usize, usize, usize), ShapeError> {
         let channels = known_channels(self.name(), image)?;
@@ -200,33 +228,12 @@ impl Operation for Convolution {
     }
 
     fn lower(&self, cx: &Lowering) -> Result<Lowered, String> {
-        let (window, channels) = resolve(&self.window, &cx.inputs[0]).ok_or("its window is larger than its input")?;
-        let (filters, groups) = match self.depthwise {
-            true => (channels * self.filters, channels),
-            false => (self.filters, self.groups),
-        };
-        let geometry = Geometry { window, in_c: channels, out_c: filters, groups };
-        let step = ConvolutionStep::new(geometry, self.bias.is_some(), cx.epilogue);
+        let step = ConvolutionStep::new(self.geometry(cx)?, self.bias.is_some(), cx.epilogue);
         Ok(Lowered::Step(Kernel::Convolution(step)))
     }
 
     fn differentiate(&self, cx: &mut Backward<'_>) -> Result<(), String> {
-        let Lowered::Step(Kernel::Convolution(ConvolutionStep { geometry, .. })) = self.lower(&cx.lowering())? else {
-            return Ok(());
-        };
-        let (x, dy, weight) = (cx.layer.inputs[0], cx.gradient, cx.layer.parameters[..1].to_vec());
-        let back = match ConvolutionStep::input_gradient(&geometry) {
-            Some(step) => Kernel::Convolution(step),
-            None => Kernel::InputGradient(InputGradientStep { geometry, backend: Backend::default() }),
-        };
-        cx.grad_input(0, back, &[dy], &weight);
-        cx.grad_parameter(
-            0,
-            Kernel::WeightGradient(WeightGradientStep { geometry, backend: Backend::default() }),
-            &[x, dy],
-        );
-        let pixels = geometry.window.out_h * geometry.window.out_w;
-        cx.grad_parameter(1, Kernel::BiasGradient(BiasGradientStep { pixels, channels: geometry.out_c }), &[dy]);
+        Convolution::add_gradients(self.geometry(&cx.lowering())?, cx);
         Ok(())
     }
 

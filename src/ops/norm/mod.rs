@@ -1,6 +1,7 @@
 //! Normalisation of each image separately: by groups of channels, by neighbouring channels (AlexNet), and to unit length.
 
 pub mod batch_norm;
+pub mod layer_norm;
 
 use super::convolution::sequence::sequence_sizes;
 use super::convolution::window::{image_sizes, known_channels};
@@ -157,7 +158,8 @@ pub static GROUP_NORM: Definition = Definition {
     ],
     details: "gamma * (x - mean) / sqrt(variance + epsilon) + beta, with mean and biased variance over all pixels and the channels of a \
         group (Wu and He, 2018, arXiv 1803.08494); the same in training and at inference. Parameters gamma, beta of shape (1, …, 1, c). On a \
-        sequence (?, t, f) over all steps and the features of a group.",
+        sequence (?, t, f) over all steps and the features of a group. One group is not a layer normalisation: `LayerNorm` normalises the \
+        channels of each pixel.",
     example: "Input(32x32x3) >> Conv(3x3, 16) >> GroupNorm(4) >> Relu",
     build: |arguments| {
         Ok(Arc::new(GroupNorm {

@@ -1,6 +1,7 @@
 //! Kernel descriptions, one file per family. Their sizes come from untrusted files and are multiplied and added only with the
 //! saturating functions of [`crate::size`]; clippy enforces this where possible.
 
+pub mod attention;
 #[deny(clippy::arithmetic_side_effects)]
 pub mod convolution;
 #[deny(clippy::arithmetic_side_effects)]
@@ -9,6 +10,7 @@ pub mod embedding;
 #[deny(clippy::arithmetic_side_effects)]
 pub mod fused_convolutions;
 pub mod gradient;
+pub mod layer_norm;
 pub mod merge;
 pub mod movement;
 pub mod norm;
@@ -23,6 +25,7 @@ pub mod recurrent;
 pub mod reduce;
 #[deny(clippy::arithmetic_side_effects)]
 pub mod resize;
+pub mod tokens;
 pub mod training;
 #[deny(clippy::arithmetic_side_effects)]
 pub mod transposed_convolution;

@@ -118,16 +118,20 @@ impl CheckedKernel for LstmStep {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct GruStep {
     pub sequence: Sequence,
+    /// Whether the hidden terms have biases, which are then its last parameter.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub hidden_biases: bool,
 }
 
 impl GruStep {
     /// The layer with these parameters.
     pub(super) fn layer<'a>(&self, constants: &[&'a [f32]]) -> Result<Gru<'a>, KernelError> {
-        let &[input_weights, hidden_weights, biases, hidden_init] = constants else {
+        let &[input_weights, hidden_weights, biases, hidden_init, ref others @ ..] = constants else {
             return Err(KernelError("a parameter of a recurrent layer is missing".into()));
         };
+        let hidden_biases = others.first().copied();
         let (gates, hidden) = (Activation::Sigmoid, Activation::Tanh);
-        Ok(Gru { input_weights, hidden_weights, biases, hidden_init, gates, hidden })
+        Ok(Gru { input_weights, hidden_weights, biases, hidden_init, hidden_biases, gates, hidden })
     }
 }
 
@@ -139,7 +143,8 @@ impl KernelStep for GruStep {
     }
 
     fn describe(&self) -> String {
-        self.sequence.describe("gru")
+        let text = self.sequence.describe("gru");
+        if self.hidden_biases { text + ", biases of the state" } else { text }
     }
 
     fn sizes(&self) -> Sizes {
@@ -149,6 +154,7 @@ impl KernelStep for GruStep {
     fn constants(&self) -> Vec<usize> {
         let mut list = self.sequence.weights(3);
         list.push(self.sequence.units);
+        list.extend(self.hidden_biases.then_some(product([3, self.sequence.units])));
         list
     }
 

@@ -5,7 +5,7 @@ use crate::graph::{Graph, Initializer, Node, NodeId, Parameter, ParameterId};
 use crate::lower::State;
 use crate::ops::prelu::PRelu;
 use crate::source::Span;
-use crate::weights::bind::convert::gates_to_keras;
+use crate::weights::bind::convert::{HIDDEN_BIASES, gates_to_keras};
 use crate::weights::save::neupy_writer::{SavedLayer, SavedParameter};
 use crate::weights::save::{keras_writer, neupy_writer};
 use crate::weights::store::StoreError;
@@ -48,6 +48,7 @@ pub fn save(
                 let parameter = &net.parameters[id.0];
                 tensors[id.0] = to_keras_values(node, parameter, std::mem::take(&mut tensors[id.0]));
             }
+            join_rows_of_biases(net, node, &mut tensors);
         }
     }
     let layers = layers(net, format, Some(&tensors));
@@ -67,9 +68,11 @@ fn layers<'a>(net: &Graph, format: Layout, tensors: Option<&'a [Vec<f32>]>) -> V
     let layer = |id: NodeId| {
         let node = net.node(id);
         let stored = |id: &&ParameterId| net.parameters[id.0].layer == node.name && !net.parameters[id.0].is_fixed();
-        let is_initial_state =
-            |id: &&ParameterId| format == Layout::Keras && is_initial_state_role(net.parameters[id.0].role);
-        let parameters = node.parameters.iter().filter(stored).filter(|id| !is_initial_state(id));
+        let is_elsewhere = |id: &&ParameterId| {
+            let role = net.parameters[id.0].role;
+            format == Layout::Keras && (is_initial_state_role(role) || role == HIDDEN_BIASES)
+        };
+        let parameters = node.parameters.iter().filter(stored).filter(|id| !is_elsewhere(id));
         let successors = consumers[id.0].iter().map(|&other| net.node(other).name.clone()).collect();
         let mut configs = Map::new();
         configs.insert("name".into(), json!(node.name));
@@ -164,7 +167,7 @@ fn to_keras_values(node: &Node, parameter: &Parameter, mut values: Vec<f32>) -> 
             values.iter_mut().for_each(|value| *value = variance(*value));
             values
         }
-        ("GRU", "input_weights" | "hidden_weights", _) => gates_to_keras(&values, width),
+        ("GRU", "input_weights" | "hidden_weights" | HIDDEN_BIASES, _) => gates_to_keras(&values, width),
         ("GRU", "biases", _) => {
             // One row for the input, one for the hidden state.
             let mut both = gates_to_keras(&values, width);
@@ -172,6 +175,16 @@ fn to_keras_values(node: &Node, parameter: &Parameter, mut values: Vec<f32>) -> 
             both
         }
         _ => values,
+    }
+}
+
+/// Puts a GRU's biases of the state into the second row of its biases.
+fn join_rows_of_biases(net: &Graph, node: &Node, tensors: &mut [Vec<f32>]) {
+    let find = |role: &str| node.parameters.iter().find(|id| net.parameters[id.0].role == role);
+    if let (Some(biases), Some(of_state)) = (find("biases"), find(HIDDEN_BIASES)) {
+        let row = std::mem::take(&mut tensors[of_state.0]);
+        tensors[biases.0].truncate(row.len());
+        tensors[biases.0].extend(row);
     }
 }
 
@@ -211,8 +224,8 @@ pub fn unstorable(net: &Graph, format: Layout) -> Option<Unstorable> {
     Some(Unstorable { layer, span, what, help: Some("give the layer another name with `as`".into()) })
 }
 
-/// Whether Keras has no parameter for this one: its recurrent layers start from zero and have no peepholes, and its PReLU is a
-/// separate layer.
+/// Whether Keras has no parameter for this one: its recurrent layers start from zero and have no peepholes, its PReLU is a
+/// separate layer, and its attention has several tensors in place of one.
 fn has_no_keras_form(net: &Graph, parameter: &Parameter) -> bool {
     let is_initial_state = is_initial_state_role(parameter.role);
     let slopes = || {
@@ -222,6 +235,7 @@ fn has_no_keras_form(net: &Graph, parameter: &Parameter) -> bool {
     };
     is_initial_state && (parameter.trainable || parameter.initializer != Initializer::Constant(0.0))
         || parameter.role.starts_with("weight_cell_to_")
+        || parameter.role.ends_with("_proj_weight")
         || parameter.role == "alpha" && slopes().unwrap_or(false)
 }
 

@@ -179,6 +179,7 @@ fn keras_class(kind: &str, along_time: bool) -> &'static str {
         "GroupNorm" => "group_normalization",
         "LayerNorm" => "layer_normalization",
         "Embedding" => "embedding",
+        "Attention" => "multi_head_attention",
         "LSTM" => "lstm",
         "GRU" => "gru",
         "PRelu" => "p_re_lu",

@@ -8,10 +8,16 @@ use crate::request::Layout;
 use crate::weights::layouts::torch_recurrent;
 use crate::weights::store::{Entry, Role, Store};
 use std::collections::HashMap;
+use std::ops::Range;
 use std::sync::Arc;
 
 /// The Keras name of the hidden-state weights of a recurrent layer.
 pub(crate) const RECURRENT_KERNEL: &str = "recurrent_kernel";
+
+/// The class of a multi-head attention.
+pub(crate) const ATTENTION: &str = "Attention";
+/// The role of a GRU's biases of the state.
+pub(crate) const HIDDEN_BIASES: &str = "hidden_biases";
 
 /// The steps that convert the values of a file to those of the layer, in order.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -29,8 +35,10 @@ enum Step {
     KernelFromPyTorch,
     /// Gates of a GRU: the update gate of Keras and PyTorch selects the old state where that of NeuPy selects the new one.
     Gates(GateOrder),
-    /// Biases of a GRU: one row for the input and one for the state.
+    /// Biases of a GRU, one row for the input and one for the state, to those of a layer without biases of the state.
     GateBiases(GateOrder),
+    /// The row for the input or the one for the state.
+    GateRow(GateOrder, usize),
     /// Matrix (out, in) to (in, out).
     MatrixFromPyTorch,
     /// One value for all channels, the default of PyTorch's PReLU.
@@ -38,6 +46,8 @@ enum Step {
     /// Reorders rows, or values along the last axis.
     Rows(Arc<[Segment]>),
     Columns(Arc<[Segment]>),
+    /// Some of the columns of a matrix, or of the values of a vector.
+    Take(Range<usize>),
 }
 
 /// The order of the gates of a GRU in a file.
@@ -59,6 +69,8 @@ pub(crate) struct LayerFacts {
     pub fixed: bool,
     /// Whether the layer has no other parameter.
     pub single: bool,
+    /// Whether it is a GRU with biases of the state.
+    pub hidden_biases: bool,
 }
 
 /// What a net expects of a tensor.
@@ -105,6 +117,8 @@ pub(crate) fn find_role(
         Role::InputWeights => roles.push(Role::Weight),
         Role::HiddenWeights => roles.push(Role::Other(RECURRENT_KERNEL.into())),
         Role::Biases => roles.push(Role::Bias),
+        // One tensor has both rows.
+        Role::Other(name) if name == HIDDEN_BIASES => roles.extend([Role::Biases, Role::Bias]),
         Role::Weight => roles.push(Role::Other("depthwise_kernel".into())),
         _ => {}
     }
@@ -132,7 +146,7 @@ fn storage_step(store: &dyn Store, at: usize, expected: &Shape, facts: LayerFact
     if facts.kind == "GRU"
         && let Some(order) = gate_order(entry, layout)
     {
-        return fit_gates(store, at, expected, order).map(Some);
+        return fit_gates(store, at, expected, order, facts).map(Some);
     }
     let actual = &entry.shape[..];
     let sides = |shape: &[usize]| -> Vec<usize> { shape.iter().copied().filter(|&side| side != 1).collect() };
@@ -179,7 +193,8 @@ fn storage_step(store: &dyn Store, at: usize, expected: &Shape, facts: LayerFact
     };
     // torchvision stores a layer scale as (channels, 1, 1).
     let vector = kind == ParameterKind::Vector && sides(actual) == sides(shape);
-    if actual != shape && bare(actual) != bare(shape) && !depthwise && !vector {
+    let heads = facts.kind == ATTENTION && splits_heads(actual, shape);
+    if actual != shape && bare(actual) != bare(shape) && !depthwise && !vector && !heads {
         return Err(format!("the net needs {shape:?}, the file has {actual:?}"));
     }
     Ok(match (role, &entry.role) {
@@ -189,6 +204,18 @@ fn storage_step(store: &dyn Store, at: usize, expected: &Shape, facts: LayerFact
         }
         _ => None,
     })
+}
+
+/// Whether a Keras tensor has the values of a matrix or a bias in the same order: (features, heads, depth) and (heads, depth) of
+/// queries, keys and values, (heads, depth, features) of the output.
+fn splits_heads(actual: &[usize], shape: &[usize]) -> bool {
+    match (actual, shape) {
+        (&[a, b, c], &[inputs, outputs]) => {
+            a == inputs && Some(outputs) == b.checked_mul(c) || c == outputs && Some(inputs) == a.checked_mul(b)
+        }
+        (&[heads, depth], &[outputs]) => heads.checked_mul(depth) == Some(outputs),
+        _ => false,
+    }
 }
 
 /// Two shapes that differ, with the expected one in the axis order of the file too.
@@ -211,9 +238,17 @@ fn gate_order(entry: &Entry, layout: Layout) -> Option<GateOrder> {
 
 /// How the gates of a Keras or PyTorch GRU are converted to NeuPy's. All compute the candidate as tanh(x W + b + r * (h U)),
 /// Keras with `reset_after`. With u = 1 - z, h' = z * h + (1 - z) * c is NeuPy's update: the update gate is negated.
-fn fit_gates(store: &dyn Store, at: usize, expected: &Shape, order: GateOrder) -> Result<Step, String> {
+fn fit_gates(
+    store: &dyn Store,
+    at: usize,
+    expected: &Shape,
+    order: GateOrder,
+    facts: LayerFacts,
+) -> Result<Step, String> {
     let (entry, shape) = (&store.entries()[at], expected.shape);
     match (expected.role, shape, &entry.shape[..]) {
+        ("biases", &[width], &[2, actual]) if actual == width && facts.hidden_biases => Ok(Step::GateRow(order, 0)),
+        (HIDDEN_BIASES, &[width], &[2, actual]) if actual == width => Ok(Step::GateRow(order, 1)),
         ("biases", &[width], &[2, actual]) if actual == width => {
             let values = store.read(at).map_err(|error| error.to_string())?;
             match values.get(width + 2 * width / 3..).is_some_and(|rest| rest.iter().all(|&bias| bias == 0.0)) {
@@ -224,12 +259,13 @@ fn fit_gates(store: &dyn Store, at: usize, expected: &Shape, order: GateOrder) -
                         GateOrder::PyTorch => "in PyTorch's GRU",
                     };
                     Err(format!(
-                        "{made} the hidden gate has a separate bias for the state, which this GRU does not have"
+                        "{made} the hidden gate has a separate bias for the state, which this GRU does not have; \
+                         `GRU(…, reset_after=true)` has it"
                     ))
                 }
             }
         }
-        ("biases", &[width], &[actual]) if actual == width => {
+        ("biases" | HIDDEN_BIASES, &[width], &[actual]) if actual == width => {
             Err("with reset_after=False the reset gate is applied before the weights of the state, here after them"
                 .into())
         }
@@ -279,11 +315,18 @@ impl Transform {
         self.steps.iter().fold(values, |values, step| step.apply(values, shape))
     }
 
+    /// Selects columns of the result.
+    pub fn take_columns(&mut self, columns: Range<usize>) {
+        self.steps.push(Step::Take(columns));
+    }
+
     /// The changes, for the report.
     pub fn changes(&self, layer: &str, kind: ParameterKind) -> Vec<Change> {
         let of = |step: &Step| match step {
-            Step::KernelFromPyTorch | Step::MatrixFromPyTorch | Step::Repeat => None,
-            Step::Gates(_) | Step::GateBiases(_) => Some(Change::Note(format!("gates of {layer} were reordered"))),
+            Step::KernelFromPyTorch | Step::MatrixFromPyTorch | Step::Repeat | Step::Take(_) => None,
+            Step::Gates(_) | Step::GateBiases(_) | Step::GateRow(..) => {
+                Some(Change::Note(format!("gates of {layer} were reordered")))
+            }
             Step::InverseStd { epsilon } => Some(Change::Note(format!(
                 "variances were converted to inverse standard deviations (epsilon {epsilon})"
             ))),
@@ -327,6 +370,10 @@ impl Step {
                 let rows = values.chunks_exact(columns.max(1));
                 rows.flat_map(|row| places.iter().filter_map(|&place| row.get(place)).copied()).collect()
             }
+            (Step::Take(columns), &[.., width]) => {
+                let rows = values.chunks_exact(width.max(1));
+                rows.filter_map(|row| row.get(columns.clone())).flatten().copied().collect()
+            }
             (Step::Gates(order), _) => gates(&values, shape.last().copied().unwrap_or(1), *order),
             (Step::GateBiases(order), &[width]) => {
                 let both: Vec<f32> = (0..width).map(|at| values[at] + values[width + at]).collect();
@@ -335,6 +382,9 @@ impl Step {
                 let hidden = 2 * width / 3..width;
                 biases[hidden.clone()].copy_from_slice(&values[hidden]);
                 biases
+            }
+            (Step::GateRow(order, row), &[width]) => {
+                gates(values.get(row * width..(row + 1) * width).unwrap_or_default(), width, *order)
             }
             _ => values,
         }

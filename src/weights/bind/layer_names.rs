@@ -1,5 +1,6 @@
 //! Matching the layers of a file with those of a net.
 
+use super::attention;
 use crate::diagnostics::{Code, Diagnostic, Diagnostics, suggest};
 use crate::graph::ParameterId;
 use crate::request::WeightsRequest;
@@ -19,7 +20,10 @@ pub(crate) fn names_in_file<'g>(
     request: &WeightsRequest,
     errors: &mut Diagnostics,
 ) -> BTreeMap<&'g str, String> {
-    let known: BTreeSet<&str> = entries.iter().map(|entry| entry.layer.as_str()).collect();
+    let mut known: BTreeSet<&str> = entries.iter().map(|entry| entry.layer.as_str()).collect();
+    known.extend(attention::parents(entries));
+    // Tensors of a module itself: `cls_token`.
+    known.extend(entries.iter().filter(|entry| matches!(entry.role, Role::Other(_))).map(|entry| entry.key.as_str()));
     let layers: BTreeSet<&str> = targets.iter().map(|target| target.layer).collect();
     let mut names = BTreeMap::new();
     for layer in layers.iter().copied() {

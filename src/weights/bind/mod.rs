@@ -1,10 +1,12 @@
 //! Binding: finds the tensor that each parameter of a graph takes its values from. Binding is strict, by net and name, and
 //! reports all mismatches at once.
 
+mod attention;
 pub mod axis_permutation;
 mod class_order;
 pub(crate) mod convert;
 mod layer_names;
+mod pieces;
 mod refused_order;
 pub mod report;
 
@@ -17,8 +19,9 @@ use crate::source::Span;
 use crate::weights::layouts::torch_recurrent;
 use axis_permutation::FileOrder;
 use class_order::by_order;
-use convert::{Change, LayerFacts, Shape, Transform, conversion, find_role, is_initial_state};
+use convert::{ATTENTION, Change, HIDDEN_BIASES, LayerFacts, Shape, find_role, is_initial_state};
 use layer_names::{Target, hint, names_in_file};
+use pieces::{Piece, Source, beside};
 use report::{FileReport, Report, shortened};
 use sha2::{Digest, Sha256};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -30,18 +33,18 @@ use std::sync::Mutex;
 /// The seed of parameters that are not bound, unless a recipe has its own.
 pub const SEED: u64 = 0;
 
+/// The tensors of a store that hold a parameter, each with some of its columns.
 #[derive(Clone, Debug)]
-struct Source {
+struct Sources {
     store: usize,
-    entry: usize,
-    transform: Transform,
+    tensors: Vec<Source>,
 }
 
 /// Where the values of a graph's parameters come from.
 #[derive(Debug)]
 pub struct Bindings {
     stores: Vec<Box<dyn Store>>,
-    sources: Vec<Option<Source>>,
+    sources: Vec<Option<Sources>>,
     /// The parameters by path.
     by_path: HashMap<String, ParameterId>,
     /// Parameters that do not exist in the framework of their file: they are initialised.
@@ -90,7 +93,9 @@ fn layers(graph: &Graph) -> HashMap<ParameterId, LayerFacts> {
     for node in &graph.nodes {
         let fixed = node.parameters.iter().any(|id| graph.parameters[id.0].is_fixed());
         let single = node.parameters.len() == 1;
-        let facts = LayerFacts { kind: node.operation.kind(), epsilon: node.operation.epsilon(), fixed, single };
+        let hidden_biases = node.parameters.iter().any(|id| graph.parameters[id.0].role == HIDDEN_BIASES);
+        let (kind, epsilon) = (node.operation.kind(), node.operation.epsilon());
+        let facts = LayerFacts { kind, epsilon, fixed, single, hidden_biases };
         list.extend(node.parameters.iter().map(|&id| (id, facts)));
     }
     list
@@ -201,13 +206,25 @@ fn bind_file(
     };
     let index: HashMap<(&str, &Role), usize> =
         entries.iter().enumerate().map(|(at, entry)| ((entry.layer.as_str(), &entry.role), at)).collect();
+    let by_key: HashMap<&str, usize> = entries.iter().enumerate().map(|(at, entry)| (entry.key.as_str(), at)).collect();
     let mut used = BTreeSet::new();
     let mut problems = Vec::new();
     let (mut missing, mut wrong, mut integers) = (0, 0, 0);
     for Target { id, layer } in &targets {
         let parameter = &graph.parameters[id.0];
         let facts = layers.get(id).copied().unwrap_or_default();
-        let found = names.get(layer).and_then(|name| find_role(&index, name, parameter.role, store.layout(), facts));
+        let pieces: Vec<Piece> = match names.get(layer) {
+            None => Vec::new(),
+            Some(name) if is_named_as_layer(facts) && by_key.contains_key(name.as_str()) => {
+                by_key.get(name.as_str()).copied().map(Piece::whole).into_iter().collect()
+            }
+            Some(name) if facts.kind == ATTENTION => attention::find(&index, name, parameter.role),
+            Some(name) => {
+                let entry = find_role(&index, name, parameter.role, store.layout(), facts);
+                entry.map(Piece::whole).into_iter().collect()
+            }
+        };
+        let found = pieces.first().map(|piece| piece.entry);
         if parameter.is_fixed() {
             // The file may contain the same constant.
             let same =
@@ -227,7 +244,7 @@ fn bind_file(
             report.add_note(format!("{layer} has no biases in the file: they are set to zero"));
             continue;
         }
-        let Some(entry) = found else {
+        if pieces.is_empty() {
             missing += 1;
             if !request.initialize_missing {
                 wrong += 1;
@@ -240,23 +257,27 @@ fn bind_file(
                 ));
             }
             continue;
-        };
-        used.insert(entry);
-        match entries[entry].number {
-            Number::Float(32) => {}
-            number @ Number::Integer(_) => {
-                wrong += 1;
-                integers += 1;
-                let reason = format!("{} contains {number} instead of floating-point numbers", entries[entry].key);
-                problems.push(format!("{layer}/{}: {reason}", parameter.role));
-                continue;
-            }
-            number => report.add_note(format!("{number} read as float32")),
+        }
+        used.extend(pieces.iter().map(|piece| piece.entry));
+        let numbers = pieces.iter().map(|piece| &entries[piece.entry]);
+        if let Some(Entry { key, number, .. }) =
+            numbers.clone().find(|entry| matches!(entry.number, Number::Integer(_)))
+        {
+            wrong += 1;
+            integers += 1;
+            let reason = format!("{key} contains {number} instead of floating-point numbers");
+            problems.push(format!("{layer}/{}: {reason}", parameter.role));
+            continue;
+        }
+        for Entry { number, .. } in numbers.filter(|entry| entry.number != Number::Float(32)) {
+            report.add_note(format!("{number} read as float32"));
         }
         let expected = Shape { shape: &parameter.shape, role: parameter.role, kind: parameter.kind };
-        match conversion(store.as_ref(), entry, &expected, facts, order.arrangement(*id, layer)) {
-            Ok(transform) => {
-                for change in transform.changes(layer, parameter.kind) {
+        let arrangement = order.arrangement(*id, layer);
+        let fits = pieces.iter().map(|piece| piece.fit(store.as_ref(), &expected, facts, arrangement.clone()));
+        match fits.collect::<std::result::Result<Vec<Source>, String>>() {
+            Ok(tensors) => {
+                for change in tensors.iter().flat_map(|source| source.transform.changes(layer, parameter.kind)) {
                     match change {
                         Change::Note(note) => report.add_note(note),
                         Change::Permuted(what) => order.permuted.push(format!("{what} of {layer}")),
@@ -264,7 +285,7 @@ fn bind_file(
                 }
                 report.tensors += 1;
                 report.values += parameter.len();
-                bindings.sources[id.0] = Some(Source { store: bindings.stores.len(), entry, transform });
+                bindings.sources[id.0] = Some(Sources { store: bindings.stores.len(), tensors });
             }
             Err(reason) => {
                 wrong += 1;
@@ -273,8 +294,12 @@ fn bind_file(
         }
     }
     let taken: BTreeSet<&str> = names.values().map(String::as_str).collect();
+    let is_attention = |target: &&Target| layers.get(&target.id).is_some_and(|facts| facts.kind == ATTENTION);
+    let attentions: BTreeSet<&str> =
+        targets.iter().filter(is_attention).filter_map(|target| names.get(target.layer)).map(String::as_str).collect();
     for (at, entry) in entries.iter().enumerate().filter(|(at, _)| !used.contains(at)) {
-        if taken.contains(entry.layer.as_str()) && store.has_names() {
+        let is_projection = attention::parent(&entry.layer).is_some_and(|parent| attentions.contains(parent));
+        if (is_projection || taken.contains(entry.layer.as_str())) && store.has_names() {
             problems.push(format!(
                 "{} {:?}: it is in the file, but the layer of the net has no such parameter: these are the weights of a different network",
                 entries[at].key, entry.shape
@@ -345,9 +370,14 @@ fn is_without_biases(
     parameter: &Parameter,
 ) -> bool {
     let of_torch = index.get(&(name, &Role::InputWeights)).and_then(|&at| entries[at].class.as_deref());
-    parameter.role == "biases"
+    matches!(parameter.role, "biases" | HIDDEN_BIASES)
         && parameter.initializer == Initializer::Constant(0.0)
         && matches!(of_torch, Some(torch_recurrent::LSTM | torch_recurrent::GRU))
+}
+
+/// Whether a tensor of a module itself, such as timm's `cls_token`, is named as the layer that takes it.
+fn is_named_as_layer(facts: LayerFacts) -> bool {
+    matches!(facts.kind, "ClassToken" | "PositionEmbedding")
 }
 
 fn is_constant(values: &[f32], initializer: Initializer) -> bool {
@@ -383,16 +413,23 @@ impl Bindings {
     /// If the file can no longer be read.
     pub fn read(&self, graph: &Graph, id: ParameterId) -> std::result::Result<Vec<f32>, StoreError> {
         let parameter = &graph.parameters[id.0];
-        let Some(Some(source)) = self.sources.get(id.0) else {
+        let Some(Some(sources)) = self.sources.get(id.0) else {
             return Ok(parameter.initializer.sample(&parameter.shape, &parameter.path(), self.seed));
         };
-        let values = self.stores[source.store].read(source.entry)?;
-        if values.iter().any(|value| !value.is_finite())
-            && let Ok(mut stores) = self.not_finite.lock()
-        {
-            stores.entry(source.store).or_default().insert(parameter.layer.clone());
+        let mut pieces = Vec::with_capacity(sources.tensors.len());
+        for source in &sources.tensors {
+            let values = self.stores[sources.store].read(source.entry)?;
+            if values.iter().any(|value| !value.is_finite())
+                && let Ok(mut stores) = self.not_finite.lock()
+            {
+                stores.entry(sources.store).or_default().insert(parameter.layer.clone());
+            }
+            pieces.push(source.transform.apply(values, &source.shape));
         }
-        Ok(source.transform.apply(values, &parameter.shape))
+        match pieces.len() {
+            1 => Ok(pieces.swap_remove(0)),
+            _ => Ok(beside(pieces, &parameter.shape)),
+        }
     }
 
     /// The parameter of the bound graph with the same layer and role as this one.
@@ -421,9 +458,10 @@ impl Bindings {
             }
             let shape: Vec<String> = parameter.shape.iter().map(usize::to_string).collect();
             let from = match source {
-                Some(source) => {
-                    let key = &self.stores[source.store].entries()[source.entry].key;
-                    format!("{key} of {}", self.report.files[source.store].file)
+                Some(Sources { store, tensors }) => {
+                    let entries = self.stores[*store].entries();
+                    let keys: Vec<&str> = tensors.iter().map(|source| entries[source.entry].key.as_str()).collect();
+                    format!("{} of {}", keys.join(" + "), self.report.files[*store].file)
                 }
                 None if self.initial[index] => parameter.initializer.to_string(),
                 None => {

@@ -14,6 +14,7 @@ use crate::ops::convolution::transposed_convolution::TransposedConvolution;
 use crate::ops::convolution::window::{Padding, Sliding, short_pair};
 use crate::ops::embedding::Embedding;
 use crate::ops::norm::GroupNorm;
+use crate::ops::norm::layer_norm::LayerNorm;
 use crate::ops::pad::Pad;
 use crate::ops::recurrent::Recurrent;
 use crate::source::Span;
@@ -113,7 +114,9 @@ impl Bound<'_> {
         let name = operation.definition().name;
         let (any, class) = (operation.as_any(), layer.class.as_str());
         let group_norm = any.downcast_ref::<GroupNorm>();
+        let layer_norm = any.downcast_ref::<LayerNorm>();
         let epsilon = operation.epsilon().or(group_norm.map(|norm| norm.epsilon));
+        let epsilon = epsilon.or(layer_norm.map(|norm| norm.epsilon));
         if let (true, Some(file), Some(here)) =
             (class.ends_with("Normalization"), layer.get(&["epsilon"]).and_then(Value::as_f64), epsilon)
             && (file - here).abs() > 1e-6 * file.abs().max(here.abs())

@@ -99,6 +99,9 @@ pub(crate) fn of_separable(layer: &str, role: Role) -> (String, Role) {
 /// The layer of each weight of `outer`: `outer` itself, whose name takes precedence (weights keep the name that the layer had
 /// when it was created), or a layer of a nested model.
 fn inner_layers(outer: &str, weights: &[String], described: Option<&LayerConfig>) -> Vec<String> {
+    if let Some(layers) = of_attention(outer, weights) {
+        return layers;
+    }
     let folders: Vec<Vec<&str>> = weights
         .iter()
         .map(|weight| {
@@ -120,6 +123,18 @@ fn inner_layers(outer: &str, weights: &[String], described: Option<&LayerConfig>
         }
     };
     folders.iter().map(inner).collect()
+}
+
+/// The layers of a multi-head attention's weights, `outer/query` and so on, which every attention has; none of other layers.
+fn of_attention(outer: &str, weights: &[String]) -> Option<Vec<String>> {
+    const PROJECTIONS: [&str; 4] = ["query", "key", "value", "attention_output"];
+    let folder = |weight: &String| {
+        let mut parts = weight.rsplit('/').filter(|part| !part.is_empty()).skip(1);
+        parts.next().and_then(|folder| PROJECTIONS.iter().find(|known| **known == folder))
+    };
+    let folders: Vec<&str> = weights.iter().map(|weight| folder(weight).copied()).collect::<Option<_>>()?;
+    let all = PROJECTIONS.iter().all(|known| folders.contains(known)) && folders.len() <= 2 * PROJECTIONS.len();
+    all.then(|| folders.into_iter().map(|folder| format!("{outer}/{folder}")).collect())
 }
 
 /// `name` without the number that Keras appends to make names unique.

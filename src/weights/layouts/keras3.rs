@@ -14,6 +14,8 @@ use crate::weights::store::{Entry, MAX_ITEMS, Role, Store, StoreError};
 
 /// Groups that contain the layers of a model; the second name is that of Keras 2.12.
 const CONTAINERS: [&str; 2] = ["layers", "_layer_checkpoint_dependencies"];
+/// The dense layers of a multi-head attention, whose attributes begin with `_` in some versions.
+const ATTENTION_PARTS: [&str; 4] = ["query_dense", "key_dense", "value_dense", "output_dense"];
 /// The maximum nesting depth of models.
 const MAX_DEPTH: usize = 32;
 
@@ -97,6 +99,13 @@ impl Walk {
         let inner = Object { path, depth: whole.depth + 1, ..*whole };
         match (whole.class.unwrap_or(""), part) {
             ("lstm" | "gru" | "simple_rnn" | "rnn", "cell") => self.visit(&inner),
+            // Their kernels have the heads as an axis.
+            ("multi_head_attention", part) if ATTENTION_PARTS.contains(&part.trim_start_matches('_')) => {
+                let part = part.trim_start_matches('_').trim_end_matches("_dense");
+                let projection = if part == "output" { "attention_output" } else { part };
+                let layer = format!("{}/{projection}", whole.layer);
+                self.visit(&Object { layer: &layer, class: Some("einsum_dense"), ..inner })
+            }
             ("time_distributed", "layer") => self.visit(&Object { class: None, ..inner }),
             ("bidirectional", "forward_layer" | "backward_layer") => {
                 let layer = format!("{}/{}", whole.layer, part.trim_end_matches("_layer"));
@@ -198,7 +207,10 @@ fn role(class: Option<&str>, position: &str, ranks: &[usize]) -> Role {
         ("lstm" | "gru", [_, _, _]) => &recurrent,
         ("embedding", [_]) => KERNEL,
         ("separable_conv2d", [_, _, ..]) => &separable,
-        ("dense" | "conv1d" | "conv2d" | "conv3d" | "depthwise_conv2d" | "conv2d_transpose", [_] | [_, _]) => KERNEL,
+        (
+            "einsum_dense" | "dense" | "conv1d" | "conv2d" | "conv3d" | "depthwise_conv2d" | "conv2d_transpose",
+            [_] | [_, _],
+        ) => KERNEL,
         (_, &[rank, 1] | &[rank]) if rank > 1 => KERNEL,
         (_, [1, 1]) => &NORM[..2],
         (_, [1, 1, 1, 1]) => NORM,

@@ -3,6 +3,7 @@
 //! Values are row-major without gaps: a batch of images of `(pixels, channels)`, or a tensor without a batch. Formulas are
 //! those of the kernels' documentation.
 
+mod attention;
 mod elementwise;
 mod images;
 mod linear;
@@ -25,7 +26,8 @@ pub fn has_reference(kernel: &Kernel) -> bool {
         Kernel::Convolution(step) => !step.bias && step.epilogue.is_empty(),
         Kernel::Merge(_) | Kernel::Transpose(_) | Kernel::Crop(_) => true,
         Kernel::Pad(step) => step.border == Border::Zero,
-        Kernel::Noise(_) | Kernel::Repack(_) => false,
+        Kernel::Noise(_) | Kernel::AttentionDropout(_) | Kernel::Repack(_) => false,
+        Kernel::AttentionGradient(step) => step.dropout.is_none(),
         other => other.is_training_only(),
     }
 }
@@ -99,7 +101,12 @@ pub fn evaluate(kernel: &Kernel, inputs: &[Vec<f64>], parameters: &[Vec<f64>]) -
             norm::group_norm_gradient(&step.layer, x, dy, sums, &parameters[0])
         }
         (Kernel::GroupScaleGradient(step), [sums]) => norm::group_scale_gradient(sums, step.layer.channels),
+        (Kernel::LayerNormGradient(step), [x, dy]) => norm::layer_norm_gradient(&step.layer, x, dy, &parameters[0]),
+        (Kernel::LayerScaleGradient(step), [x, dy]) => norm::layer_scale_gradient(&step.layer, x, dy),
         (Kernel::LocalResponseGradient(step), [x, dy]) => norm::local_response_gradient(&step.layer, x, dy),
+        (Kernel::AttentionGradient(step), _) if has_reference(kernel) => {
+            attention::gradient(&step.layer, step.by, inputs)
+        }
         (Kernel::RecurrentGates(step), [x, dy]) => {
             recurrence::trace(&step.layer, f64::from(step.clip), x, dy, parameters)
         }

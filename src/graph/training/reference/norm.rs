@@ -1,5 +1,6 @@
 //! Batch normalisation by the batch, and gradients of normalisations.
 
+use crate::plan::steps::layer_norm::LayerNormStep;
 use crate::plan::steps::norm::{GroupNormStep, LocalResponseStep};
 use ndarray::ArrayD;
 
@@ -137,6 +138,41 @@ pub fn group_scale_gradient(sums: &[f64], channels: usize) -> Vec<f64> {
     let mut scales = vec![0.0; 2 * channels];
     for sums in sums.chunks_exact(4 * channels) {
         scales.iter_mut().zip(&sums[2 * channels..]).for_each(|(scale, sum)| *scale += sum);
+    }
+    scales
+}
+
+/// Mean and 1 / sqrt(biased variance + epsilon) of a pixel's channels.
+fn pixel_moments(x: &[f64], epsilon: f32) -> (f64, f64) {
+    let mean = x.iter().sum::<f64>() / x.len() as f64;
+    let variance = x.iter().map(|x| (x - mean).powi(2)).sum::<f64>() / x.len() as f64;
+    (mean, 1.0 / (variance + f64::from(epsilon)).sqrt())
+}
+
+/// dx: with means over the channels, inv_std (gamma dy - mean(gamma dy) - xhat mean(gamma dy xhat)).
+pub fn layer_norm_gradient(layer: &LayerNormStep, x: &[f64], dy: &[f64], gamma: &[f64]) -> Vec<f64> {
+    let mut dx = Vec::with_capacity(x.len());
+    for (x, dy) in x.chunks_exact(layer.channels).zip(dy.chunks_exact(layer.channels)) {
+        let (mean, inv_std) = pixel_moments(x, layer.epsilon);
+        let xhat: Vec<f64> = x.iter().map(|x| (x - mean) * inv_std).collect();
+        let scaled: Vec<f64> = dy.iter().zip(gamma).map(|(dy, gamma)| dy * gamma).collect();
+        let first = scaled.iter().sum::<f64>() / x.len() as f64;
+        let second = scaled.iter().zip(&xhat).map(|(dy, xhat)| dy * xhat).sum::<f64>() / x.len() as f64;
+        dx.extend(scaled.iter().zip(&xhat).map(|(dy, xhat)| inv_std * (dy - first - xhat * second)));
+    }
+    dx
+}
+
+/// Gradients of gamma and beta: `(2, channels)`.
+pub fn layer_scale_gradient(layer: &LayerNormStep, x: &[f64], dy: &[f64]) -> Vec<f64> {
+    let channels = layer.channels;
+    let mut scales = vec![0.0; 2 * channels];
+    for (x, dy) in x.chunks_exact(channels).zip(dy.chunks_exact(channels)) {
+        let (mean, inv_std) = pixel_moments(x, layer.epsilon);
+        for channel in 0..channels {
+            scales[channel] += dy[channel] * (x[channel] - mean) * inv_std;
+            scales[channels + channel] += dy[channel];
+        }
     }
     scales
 }

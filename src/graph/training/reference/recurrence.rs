@@ -12,7 +12,9 @@ fn parts(layer: &RecurrentLayer) -> (&Sequence, TraceLayout) {
         RecurrentLayer::Lstm(LstmStep { sequence, peepholes }) => {
             (sequence, TraceLayout::lstm(sequence.units, *peepholes))
         }
-        RecurrentLayer::Gru(GruStep { sequence }) => (sequence, TraceLayout::gru(sequence.units)),
+        RecurrentLayer::Gru(GruStep { sequence, hidden_biases }) => {
+            (sequence, TraceLayout::gru(sequence.units, *hidden_biases))
+        }
     }
 }
 
@@ -146,11 +148,14 @@ impl Run<'_> {
             hidden_before: Vec<f64>,
         }
         let (units, width) = (self.units, 3 * self.units);
-        let [input_weights, hidden_weights, biases, hidden_init] = self.parameters else { return Vec::new() };
+        let [input_weights, hidden_weights, biases, hidden_init, hidden_biases @ ..] = self.parameters else {
+            return Vec::new();
+        };
         let mut hidden = hidden_init.clone();
         let mut forward = Vec::new();
         for x in x {
-            let (mut by_input, by_state) = (times(x, input_weights, width), times(&hidden, hidden_weights, width));
+            let (mut by_input, mut by_state) = (times(x, input_weights, width), times(&hidden, hidden_weights, width));
+            by_state.iter_mut().zip(hidden_biases.iter().flatten()).for_each(|(sum, bias)| *sum += bias);
             by_input.iter_mut().zip(biases).for_each(|(sum, bias)| *sum += bias);
             let gate = |gate: usize| -> Vec<f64> {
                 (gate * units..(gate + 1) * units).map(|index| sigmoid(by_input[index] + by_state[index])).collect()

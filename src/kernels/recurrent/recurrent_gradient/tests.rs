@@ -13,6 +13,7 @@ fn run(lstm: bool, gap: usize, clip: f32, pool: usize) -> (Tensor, Tensor, Float
     let (input_weights, hidden_weights) = (random.floats(features * gates), random.floats(units * gates));
     let (biases, vectors) = (random.floats(gates), random.floats(5 * units));
     let (x, dy) = (random.floats(n * steps * features), random.floats(n * steps * units));
+    let hidden_biases = random.floats(gates);
     let strided = |values: &[f32], channels: usize| {
         Tensor::of(&Tensor::new(n, steps, channels, gap), |n, step, c| {
             f64::from(values[(n * steps + step) * channels + c])
@@ -20,7 +21,7 @@ fn run(lstm: bool, gap: usize, clip: f32, pool: usize) -> (Tensor, Tensor, Float
     };
     let (x, dy) = (strided(&x, features), strided(&dy, units));
     let threads = ThreadPool::new(pool);
-    let layout = if lstm { TraceLayout::lstm(units, true) } else { TraceLayout::gru(units) };
+    let layout = if lstm { TraceLayout::lstm(units, true) } else { TraceLayout::gru(units, true) };
     let mut trace = Tensor::new(n, steps, layout.width, gap);
     let mut scratch = Floats::filled(f32::NAN, trace_scratch_len(units, pool));
     let (weights, vector) = ((&input_weights, &hidden_weights, &biases), |i: usize| &vectors[i * units..][..units]);
@@ -43,6 +44,7 @@ fn run(lstm: bool, gap: usize, clip: f32, pool: usize) -> (Tensor, Tensor, Float
             hidden_weights: weights.1,
             biases: weights.2,
             hidden_init: vector(1),
+            hidden_biases: Some(&hidden_biases),
             gates: gate_activation,
             hidden: cell_activation,
         };

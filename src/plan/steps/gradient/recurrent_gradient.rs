@@ -39,7 +39,7 @@ impl RecurrentLayer {
     fn layout(&self) -> TraceLayout {
         match self {
             RecurrentLayer::Lstm(step) => TraceLayout::lstm(step.sequence.units, step.peepholes),
-            RecurrentLayer::Gru(step) => TraceLayout::gru(step.sequence.units),
+            RecurrentLayer::Gru(step) => TraceLayout::gru(step.sequence.units, step.hidden_biases),
         }
     }
 

@@ -54,6 +54,8 @@ fn what_is_exported_binds_again() {
         "Input(9x5) >> LSTM(4) as lstm >> Dense(3) as fc",
         "Input(9x5) >> GRU(4) as gru >> Dense(3) as fc",
         "Input(9x5) >> Conv(3, 6, stride=2) as conv >> Relu >> GlobalPool(avg) >> Dense(2) as fc",
+        "Input(9x5) >> GRU(4, reset_after=true) as gru >> Dense(3) as fc",
+        "Input(6x8) >> ClassToken as cls_token >> PositionEmbedding as pos_embed >> LayerNorm as norm >> Attention(2) as attn >> Dense(3) as fc",
         "Input(8) >> Embedding(10, 4) as table >> LSTM(3) as lstm",
         "Input(7x6x4) >> DepthwiseConv(3x3) as dw >> PRelu(alpha_axes=-1) as act >> Flatten >> Dense(5) as a >> Dense(2) as b",
         "Input(6x6x4) >> Deconv(3x3, 6, stride=2) as up >> GroupNorm(2) as norm >> Conv(3x3, 8, groups=2) as conv >> GlobalPool(avg)",

@@ -3,17 +3,19 @@
 use crate::graph::axis::{Segment, places};
 use crate::graph::{Node, Parameter, ParameterKind};
 use crate::weights::bind::axis_permutation::Arrangement;
+use crate::weights::bind::convert::HIDDEN_BIASES;
 
 /// A tensor for a PyTorch module.
 #[derive(Debug, PartialEq)]
 pub(super) struct TorchTensor {
-    /// The name within the module: `weight`, `running_var`, `bias_hh_l0`.
-    pub name: &'static str,
+    /// The name within the module: `weight`, `running_var`, `bias_hh_l0`; none if the tensor has the name of the layer.
+    pub name: Option<&'static str>,
     pub shape: Vec<usize>,
     pub values: Vec<f32>,
 }
 
-/// The tensors for a parameter of a layer, whose values are `values`; `arrangement` is how PyTorch orders them. Initial states that
+/// The tensors for a parameter of a layer, whose values are `values`; `arrangement` is how PyTorch orders them, `has_hidden_biases`
+/// whether the layer, a GRU, has biases of the state. Initial states that
 /// are zero have none, as PyTorch's recurrent modules start there.
 ///
 /// # Errors
@@ -23,15 +25,28 @@ pub(super) fn torch_tensors(
     parameter: &Parameter,
     arrangement: &Arrangement,
     values: Vec<f32>,
+    has_hidden_biases: bool,
 ) -> Result<Vec<TorchTensor>, String> {
     let values = arrange(values, &parameter.shape, arrangement);
     if parameter.kind == ParameterKind::Recurrent {
-        return recurrent(node, parameter, values);
+        return recurrent(node, parameter, values, has_hidden_biases);
+    }
+    // timm's `cls_token` and `pos_embed` are parameters without a module.
+    if matches!(node.operation.kind(), "ClassToken" | "PositionEmbedding") {
+        let shape = match parameter.shape[..] {
+            [steps, features] => vec![1, steps, features],
+            _ => parameter.shape.clone(),
+        };
+        return Ok(vec![TorchTensor { name: None, shape, values }]);
     }
     let (name, values) = match parameter.role {
         "weight" | "gamma" => ("weight", values),
         "bias" | "beta" => ("bias", values),
         "alpha" => ("weight", values),
+        "in_proj_weight" => ("in_proj_weight", values),
+        "in_proj_bias" => ("in_proj_bias", values),
+        "out_proj_weight" => ("out_proj.weight", values),
+        "out_proj_bias" => ("out_proj.bias", values),
         "running_mean" => ("running_mean", values),
         "running_inv_std" => {
             let epsilon = node.operation.epsilon().unwrap_or(1e-5);
@@ -40,6 +55,7 @@ pub(super) fn torch_tensors(
         }
         role => return Err(format!("PyTorch has no parameter for the {role} of `{}`", node.name)),
     };
+    let name = Some(name);
     let tensor = match (parameter.kind, &parameter.shape[..]) {
         (ParameterKind::Kernel | ParameterKind::TransposedKernel, [window @ .., inputs, outputs]) => TorchTensor {
             name,
@@ -92,19 +108,30 @@ fn transposed(values: &[f32], rows: usize, columns: usize) -> Vec<f32> {
     (0..columns).flat_map(|column| (0..rows).map(move |row| values[row * columns + column])).collect()
 }
 
-/// `nn.LSTM` and `nn.GRU`: the bias of the input has the layer's biases, that of the state is zero.
-fn recurrent(node: &Node, parameter: &Parameter, values: Vec<f32>) -> Result<Vec<TorchTensor>, String> {
+/// `nn.LSTM` and `nn.GRU`: the bias of the input has the layer's biases; that of the state is zero if the layer has none.
+fn recurrent(
+    node: &Node,
+    parameter: &Parameter,
+    values: Vec<f32>,
+    has_hidden_biases: bool,
+) -> Result<Vec<TorchTensor>, String> {
     let width = parameter.shape.last().copied().unwrap_or(1);
     let in_gates = |values: Vec<f32>| if node.operation.kind() == "GRU" { gru_gates(values, width) } else { values };
     let matrix = |name, values| {
         let rows = parameter.shape[0];
-        vec![TorchTensor { name, shape: vec![width, rows], values: transposed(&in_gates(values), rows, width) }]
+        vec![TorchTensor {
+            name: Some(name),
+            shape: vec![width, rows],
+            values: transposed(&in_gates(values), rows, width),
+        }]
     };
-    let vector = |name, values| TorchTensor { name, shape: vec![width], values };
+    let vector = |name, values| TorchTensor { name: Some(name), shape: vec![width], values };
     match parameter.role {
         "input_weights" => Ok(matrix("weight_ih_l0", values)),
         "hidden_weights" => Ok(matrix("weight_hh_l0", values)),
+        "biases" if has_hidden_biases => Ok(vec![vector("bias_ih_l0", in_gates(values))]),
         "biases" => Ok(vec![vector("bias_ih_l0", in_gates(values)), vector("bias_hh_l0", vec![0.0; width])]),
+        HIDDEN_BIASES => Ok(vec![vector("bias_hh_l0", in_gates(values))]),
         "cell_init" | "hidden_init" if values.iter().all(|&value| value == 0.0) => Ok(Vec::new()),
         role => Err(format!("PyTorch has no parameter for the {role} of `{}`", node.name)),
     }

@@ -104,6 +104,9 @@ const NETS: &[&str] = &[
     "Input(4x5) >> LSTM(3, only_return_final=false) >> LSTM(3, peepholes=true) >> Dense(2)",
     "Input(4x5) >> GRU(3, only_return_final=false) >> GRU(4, backwards=true) >> Dense(2)",
     "Input(30x40) >> LSTM(64) >> Dense(2)",
+    "Input(70x8) >> Dense(6) >> LayerNorm >> Relu >> Attention(2, dropout=0.3) >> GRU(3, reset_after=true) >> Dense(2)",
+    "Input(9x6) >> (Dense(4) | Dense(3) | Slice(0, 1) >> Flatten) >> Attention(2, causal=true) >> Flatten >> Dense(2)",
+    "Input(9x6) >> ClassToken >> PositionEmbedding >> Attention(3) >> LayerNorm >> Flatten >> Slice(0, 6) >> Dense(2)",
     "Input(5) >> (Dense(4) >> Tanh | Dense(4)) >> Add >> Softmax",
     "Input(5x5x2) >> Tanh >> Softmax",
     // Large enough for bands of rows.

@@ -25,6 +25,7 @@ const MORE: [&str; 6] = [
     "Input(6x5x4) >> (Upscale(2) >> ZeroPad([1, 0, 2, 1]) | Upscale(2) >> ZeroPad([0, 1, 1, 2])) >> Add >> GroupNorm(2) >> Swish >> LocalResponseNorm >> Normalize >> Transpose([0, 3, 1, 2])",
     "Input(8x8x4) >> Conv(3x3, 4, padding=same) >> (Identity | GlobalPool(avg) >> Sigmoid(4)) >> Multiply >> BatchNorm >> Tanh >> (GlobalPool(max) >> Softmax(2) | GlobalPool(avg) >> Dense(3) | GlobalPool(sum) >> Dense(3)) >> GatedAverage >> Relu(9) >> PRelu(3)",
     "Input(7) >> Embedding(20, 6) >> (LSTM(5, only_return_final=false, peepholes=true) | GRU(5, only_return_final=false)) >> Concatenate >> Softmax",
+    "Input(5x6) >> ClassToken >> PositionEmbedding >> LayerNorm >> Attention(2) >> (Dense(4) | Dense(6) | Flatten >> Slice(0, 6)) >> Attention(2, causal=true)",
     "Input(128x128x8) >> DepthwiseConv(3x3, padding=same) >> Conv(1x1, 16) >> DepthwiseConv(3x3, padding=same) >> Relu >> Conv(1x1, 4) >> GlobalPool(avg)",
     "Input(4x5x3) >> Softmax(axis=width) >> (Mean(height) >> Flatten | Max(channels) >> Flatten | Sum([width, channels]) >> Flatten) >> Concatenate",
 ];

@@ -258,6 +258,42 @@ fn what_is_written_on_the_frameworks_axes_is_taken() {
     assert!(worst(&found, right.values.iter().copied()) < 1e-5 && !report.contains("permuted"), "{report}");
 }
 
+/// The axes that a reduction leaves are in the file's order, as those that a scale is along.
+#[test]
+fn reductions_and_scales_follow_the_axes_of_the_file() {
+    // An image (4, 3, 4) by `mean` along its width, height or channels, or as it is.
+    let along = |image: &Tensor, places: usize, values: &dyn Fn(usize) -> Vec<usize>| {
+        let mean = |at: usize| {
+            let values = values(at);
+            values.iter().map(|&value| image.values[value]).sum::<f64>() / values.len() as f64
+        };
+        Tensor::new(&[places], (0..places).map(mean).collect())
+    };
+    let cases: [(&str, usize, &dyn Fn(usize) -> Vec<usize>); 4] = [
+        ("Mean(width) >> Flatten", 12, &|at| (0..4).map(|w| at * 4 + w).collect()),
+        ("Mean(height) >> Flatten", 16, &|at| (0..3).map(|h| (at / 4 * 3 + h) * 4 + at % 4).collect()),
+        ("Mean(channels) >> Flatten", 12, &|at| (0..4).map(|c| c * 12 + at).collect()),
+        ("Flatten", 48, &|at| vec![at]),
+    ];
+    for (layers, features, values) in cases {
+        let mut state = State::seeded(8);
+        let (kernel, bias) = (state.parameter("c.weight", &[4, 2, 1, 1]), state.parameter("c.bias", &[4]));
+        let factors = state.parameter("i.layer_scale", &[4, 1, 1]);
+        let gamma = state.parameter("s.gamma", &[features]);
+        let (weight, shift) = (state.parameter("d.weight", &[3, features]), state.parameter("d.bias", &[3]));
+        let x = state.random(&[2, 3, 4]);
+        let image = x.conv2d(&kernel, &bias, 0, 1).by_channel(|channel, value| value * factors.values[channel]);
+        let reduced = along(&image, features, values);
+        let right = reduced.zip(&gamma, |a, b| a * b).linear(&weight, &shift);
+        let spec = format!(
+            "weights m = \"m.safetensors\"\nnet m = Input(3x4x2) >> Conv(1x1, 4) as c >> Scale as i >> {layers} >> Scale as s \
+             >> Dense(3) as d\n"
+        );
+        let (found, _) = outputs(&state, &spec, &[x]).unwrap_or_else(|(_, messages)| panic!("{layers}: {messages}"));
+        assert!(worst(&found, right.values.iter().copied()) < 1e-5, "{layers}: {found:?} is not {:?}", right.values);
+    }
+}
+
 /// The framework is determined by the metadata of a file, else by its names.
 #[test]
 fn files_with_channels_last_are_told_by_metadata_or_names() {

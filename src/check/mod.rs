@@ -250,7 +250,7 @@ mod tests {
     #[test]
     fn checking_many_large_nets_is_bounded() {
         let cuts: String = (0..300).map(|cut| format!("net c{cut} = a[..={}]\n", 3000 + cut)).collect();
-        let text = format!("net a = Input(4) >> repeat(4000) {{ Relu }}\n{cuts}net last = Input(4) >> Relo\n");
+        let text = format!("net a = Input(4) >> repeat(4000) {{ Tanh }}\n{cuts}net last = Input(4) >> Relo\n");
         let spec = load_text(Path::new("a.net"), &text, &source_files::from_disk);
         let checked = check(&spec, None);
         let net = 4000 * 8;

@@ -57,8 +57,8 @@ impl NamedAxis {
                 _ => "a tensor",
             };
             let has = ALL.into_iter().filter(|axis| axis.place(sizes).is_some()).map(NamedAxis::name);
-            let message = format!("`{layer}` works along the {self}, which {what} {input} does not have");
-            ShapeError::new(Code::WrongRank, message, format!("has {}", suggest::one_of(has).replace(" or ", " and ")))
+            let message = format!("`{layer}` needs an axis `{self}`, but gets {what} {input}");
+            ShapeError::new(Code::WrongRank, message, format!("its input has {}", suggest::all_of(has)))
         })
     }
 }

@@ -29,7 +29,7 @@ use std::sync::atomic::{AtomicU8, Ordering};
 /// The first bytes of every artifact.
 const MAGIC: [u8; 8] = crate::content::ARTIFACT;
 /// The version of the format.
-pub const VERSION: u32 = 5;
+pub const VERSION: u32 = 6;
 const HEADER: usize = 64;
 /// The alignment of the constants: a multiple of the pages of x86 and 64-bit ARM.
 const PAGE: usize = 1 << 14;
@@ -56,9 +56,9 @@ pub struct Manifest {
     pub endings: Vec<OutputKind>,
     /// The names of the first output's classes.
     pub labels: Option<Vec<String>>,
-    /// The loss of the first output, if the spec has a recipe.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub loss: Option<Loss>,
+    /// The loss of each output, if the spec has a recipe.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub losses: Vec<Loss>,
     /// The spec's text.
     pub source: String,
     /// Name and BLAKE3 digest of each file that the artifact was made from.
@@ -83,7 +83,7 @@ impl Manifest {
             endings: vec![OutputKind::default(); plan.outputs.len()],
             plan,
             labels: None,
-            loss: None,
+            losses: Vec::new(),
             source: String::new(),
             inputs: Vec::new(),
             untrained: Vec::new(),

@@ -188,13 +188,13 @@ codes! {
         "On a net with branches, the end of a cut keeps all layers that lead to it, and the start all layers that depend on it. A start inside one branch of a merge cuts off the source of the other branch: start before the branches split.",
         "squeezenet[fire2/expand1x1..]";
     Recipe = "E0601", "a training recipe has an entry that means nothing",
-        "The keys are data, validation, optimizer, loss, epochs, batch, seed, shuffle, metrics, regularizer, schedule, stop, augment, checkpoint and class_weights.",
+        "A recipe's entries are `key = value`; the message suggests the key that is meant, also for keys of other libraries. Editors complete the keys, and `netc help epochs` describes one. Entries from the command line (`--set`) are checked as those of the spec.",
         "net bird = Input(4) >> Softmax(2)\n\ntrain bird { data = images(\"birds\"), epoch = 10 }";
     RecipeValue = "E0602", "a value in a training recipe cannot be used",
         "The message says what the key takes. `netc help Momentum` describes an optimizer; losses, schedules, regularizers, data and augmentation likewise.",
         "net bird = Input(4) >> Softmax(2)\n\ntrain bird { data = images(\"birds\"), epochs = many }";
     Untrainable = "E0603", "a net cannot be trained",
-        "The message names the layer and the reason. Freeze it and what stands before it with `frozen(…)`, or leave it out. A net is trained by one output, and something in it must not be frozen.",
+        "The message names the layer and the reason. Freeze it and what stands before it with `frozen(…)`, or leave it out. Something in the net must not be frozen, and a loss must be able to tell its predictions apart.",
         "$ netc train bird.net   # net bird = frozen(vgg16)";
     Diverged = "E0604", "training diverged",
         "The loss is no number any more. A smaller `step`, a warm-up, or `clip_norm` in the optimizer usually helps; check that inputs are scaled as the net expects and that targets are right. What was written before stays: the last checkpoint holds the epoch before.",

@@ -34,7 +34,7 @@ use super::steps::prelu::PReluStep;
 use super::steps::recurrent::{GruStep, LstmStep};
 use super::steps::resize::{UpscaleStep, ZeroPadStep};
 use super::steps::training::dropout::NoiseStep;
-use super::steps::training::update::{GradientNormStep, LossGradientStep, LossStep, UpdateStep};
+use super::steps::training::update::{AccumulateStep, GradientNormStep, LossGradientStep, LossStep, UpdateStep};
 use super::steps::transposed_convolution::TransposedConvolutionStep;
 use crate::size::{BEYOND, sum};
 use serde::{Deserialize, Serialize};
@@ -164,6 +164,7 @@ kernels! {
     RecurrentGradient(RecurrentGradientStep),
     Loss(LossStep),
     LossGradient(LossGradientStep),
+    Accumulate(AccumulateStep),
     GradientNorm(GradientNormStep),
     Update(UpdateStep),
     }
